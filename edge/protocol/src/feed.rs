@@ -1,0 +1,203 @@
+//! The rules of one SSE stream, without I/O: what is written first, when a keep-alive is due, when the stream rotates,
+//! what ends it. Whoever serves streams (the Worker, the bridge) drives one [`Feed`] per client.
+
+use std::time::Duration;
+
+use crate::{
+    cursor::Cursor,
+    hub::{ACK_EVERY_BYTES, ACK_EVERY_RECORDS, Ack, HubMessage},
+};
+
+/// When things happen in a stream's life.
+#[derive(Clone, Copy, Debug)]
+pub struct FeedPolicy {
+    /// A comment is written after this much silence, so that middleboxes keep the connection and a departed client is noticed.
+    pub keep_alive: Duration,
+    /// A stream lives this long, give or take a fifth, and then asks the client to resume: deploys and balancers get their turn.
+    pub rotate_after: Duration,
+    /// What the client is told to wait before it resumes, at least.
+    pub retry: Duration,
+}
+
+impl Default for FeedPolicy {
+    fn default() -> Self {
+        Self {
+            keep_alive: Duration::from_secs(15),
+            rotate_after: Duration::from_secs(600),
+            retry: Duration::from_millis(500),
+        }
+    }
+}
+
+/// What the driver does next.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Step {
+    /// Bytes for the client; may be empty.
+    pub bytes: String,
+    /// To be sent to the hub once the client took the bytes.
+    pub ack: Option<Cursor>,
+    /// Whether the stream is over after these bytes.
+    pub end: bool,
+}
+
+/// One client's stream. Times are milliseconds of any monotonic clock.
+#[derive(Debug)]
+pub struct Feed {
+    policy: FeedPolicy,
+    keep_alive_at_ms: u64,
+    rotate_at_ms: u64,
+    unacked_records: usize,
+    unacked_bytes: usize,
+}
+
+impl Feed {
+    /// Opens a stream: the first bytes are due at once, so that the client knows it is connected.
+    ///
+    /// `jitter` is uniform in 0..=1; it spreads rotations and reconnects of clients that came together.
+    #[must_use]
+    pub fn open(policy: FeedPolicy, now_ms: u64, session_ends_in: Duration, jitter: f64) -> (Self, Step) {
+        let life = policy.rotate_after.mul_f64(0.8 + 0.4 * jitter.clamp(0.0, 1.0));
+        let feed = Self {
+            policy,
+            keep_alive_at_ms: after(now_ms, policy.keep_alive),
+            rotate_at_ms: after(now_ms, life.min(session_ends_in)),
+            unacked_records: 0,
+            unacked_bytes: 0,
+        };
+        let retry_ms = policy.retry.mul_f64(1.0 + 2.0 * jitter.clamp(0.0, 1.0)).as_millis();
+        (feed, Step { bytes: format!("retry: {retry_ms}\n: open\n\n"), ..Step::default() })
+    }
+
+    /// When [`Feed::on_timer`] is due.
+    #[must_use]
+    pub fn next_timer_ms(&self) -> u64 {
+        self.keep_alive_at_ms.min(self.rotate_at_ms)
+    }
+
+    /// The hub sent something.
+    pub fn on_message(&mut self, now_ms: u64, message: &HubMessage) -> Step {
+        self.keep_alive_at_ms = after(now_ms, self.policy.keep_alive);
+        match message {
+            HubMessage::Record { cursor, event } => {
+                self.unacked_records += 1;
+                self.unacked_bytes = self.unacked_bytes.saturating_add(event.get().len());
+                let due = self.unacked_records >= ACK_EVERY_RECORDS || self.unacked_bytes >= ACK_EVERY_BYTES;
+                let ack = due.then(|| {
+                    self.unacked_records = 0;
+                    self.unacked_bytes = 0;
+                    *cursor
+                });
+                Step { bytes: format!("id: {cursor}\ndata: {}\n\n", one_line(event.get())), ack, end: false }
+            }
+            // The empty id makes the client forget its place: it would otherwise ask for it, and be reset, again and again.
+            HubMessage::Reset { reason } => Step { bytes: named("id\nevent: reset", reason), ..Step::default() },
+            HubMessage::End { reason } => Step { bytes: named("event: end", reason), end: true, ..Step::default() },
+        }
+    }
+
+    /// The time of [`Feed::next_timer_ms`] has come.
+    pub fn on_timer(&mut self, now_ms: u64) -> Step {
+        if now_ms >= self.rotate_at_ms {
+            return Step { bytes: ": rotate\n\n".to_owned(), end: true, ..Step::default() };
+        }
+        if now_ms >= self.keep_alive_at_ms {
+            self.keep_alive_at_ms = after(now_ms, self.policy.keep_alive);
+            return Step { bytes: ": keep-alive\n\n".to_owned(), ..Step::default() };
+        }
+        Step::default()
+    }
+}
+
+impl From<Cursor> for Ack {
+    fn from(taken: Cursor) -> Self {
+        Self { taken }
+    }
+}
+
+fn after(now_ms: u64, wait: Duration) -> u64 {
+    now_ms.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX))
+}
+
+fn named(head: &str, reason: &impl serde::Serialize) -> String {
+    let reason = serde_json::to_string(reason).unwrap_or_else(|_| "\"unknown\"".to_owned());
+    format!("{head}\ndata: {{\"reason\":{reason}}}\n\n")
+}
+
+/// JSON may be pretty-printed; in JSON a line break outside a string is white space, and inside one cannot stand.
+fn one_line(json: &str) -> String {
+    json.replace(['\r', '\n'], " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::value::RawValue;
+
+    use super::*;
+    use crate::hub::{EndReason, ResetReason};
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn record(offset: i64, json: &str) -> HubMessage {
+        HubMessage::Record {
+            cursor: Cursor { epoch: 1, partition: 0, offset },
+            event: RawValue::from_string(json.to_owned()).unwrap(),
+        }
+    }
+
+    #[test]
+    fn first_bytes_come_before_any_event() {
+        let (_, step) = Feed::open(FeedPolicy::default(), 0, HOUR, 0.5);
+        assert_eq!(step.bytes, "retry: 1000\n: open\n\n");
+    }
+
+    #[test]
+    fn a_record_is_one_frame_even_when_its_json_has_line_breaks() {
+        let (mut feed, _) = Feed::open(FeedPolicy::default(), 0, HOUR, 0.0);
+        let step = feed.on_message(1, &record(7, "{\n\"a\":\r\n1}"));
+        assert_eq!(step.bytes, "id: v1.1.0.7\ndata: { \"a\":  1}\n\n");
+    }
+
+    #[test]
+    fn silence_is_filled_and_a_record_postpones_it() {
+        let (mut feed, _) = Feed::open(FeedPolicy::default(), 0, HOUR, 0.0);
+        assert_eq!(feed.next_timer_ms(), 15_000);
+        feed.on_message(10_000, &record(1, "{}"));
+        assert_eq!(feed.on_timer(15_000), Step::default());
+        assert_eq!(feed.on_timer(25_000).bytes, ": keep-alive\n\n");
+    }
+
+    #[test]
+    fn rotation_is_spread_by_a_fifth_and_never_outlives_the_session() {
+        let end = |jitter, session| Feed::open(FeedPolicy::default(), 0, session, jitter).0.rotate_at_ms;
+        assert_eq!(end(0.0, HOUR), 480_000);
+        assert_eq!(end(1.0, HOUR), 720_000);
+        assert_eq!(end(0.5, Duration::from_secs(30)), 30_000);
+        let (mut feed, _) = Feed::open(FeedPolicy::default(), 0, HOUR, 0.0);
+        assert!(feed.on_timer(480_000).end);
+    }
+
+    #[test]
+    fn acknowledges_in_steps_of_what_was_taken() {
+        let (mut feed, _) = Feed::open(FeedPolicy::default(), 0, HOUR, 0.0);
+        let acks: Vec<_> = (1..=64).filter_map(|n| feed.on_message(0, &record(n, "{}")).ack).collect();
+        assert_eq!(acks.iter().map(|c| c.offset).collect::<Vec<_>>(), [32, 64]);
+    }
+
+    #[test]
+    fn large_records_are_acknowledged_before_they_fill_the_hubs_window() {
+        let (mut feed, _) = Feed::open(FeedPolicy::default(), 0, HOUR, 0.0);
+        let large = format!("\"{}\"", "x".repeat(ACK_EVERY_BYTES / 2));
+        assert_eq!(feed.on_message(0, &record(1, &large)).ack, None);
+        assert_eq!(feed.on_message(0, &record(2, &large)).ack.map(|c| c.offset), Some(2));
+    }
+
+    #[test]
+    fn reset_clears_the_clients_id_and_end_ends() {
+        let (mut feed, _) = Feed::open(FeedPolicy::default(), 0, HOUR, 0.0);
+        let step = feed.on_message(0, &HubMessage::Reset { reason: ResetReason::OutOfBuffer });
+        assert_eq!(step.bytes, "id\nevent: reset\ndata: {\"reason\":\"out_of_buffer\"}\n\n");
+        let step = feed.on_message(0, &HubMessage::End { reason: EndReason::SignedOut });
+        assert_eq!(step.bytes, "event: end\ndata: {\"reason\":\"signed_out\"}\n\n");
+        assert!(step.end);
+    }
+}
