@@ -1,0 +1,25 @@
+import js from '@eslint/js';
+import globals from 'globals';
+
+export default [
+  { ignores: ['**/dist/', '**/build/', '**/target/', '**/node_modules/'] },
+  js.configs.recommended,
+  {
+    rules: {
+      eqeqeq: 'error',
+      'no-var': 'error',
+      'prefer-const': 'error',
+      'no-implicit-coercion': 'error',
+      'no-restricted-properties': [
+        'error',
+        { property: 'innerHTML', message: 'Data must never become markup; build elements.' },
+        { property: 'outerHTML', message: 'Data must never become markup; build elements.' },
+        { property: 'insertAdjacentHTML', message: 'Data must never become markup; build elements.' },
+      ],
+    },
+  },
+  { files: ['**/*.mjs', '*.js'], languageOptions: { globals: globals.node } },
+  { files: ['widget/**/*.js', 'examples/**/*.js'], languageOptions: { globals: globals.browser } },
+  // Functions handed to a page run in the page.
+  { files: ['widget/test/**', 'tests/**'], languageOptions: { globals: { ...globals.node, ...globals.browser } } },
+];

@@ -1,0 +1,15 @@
+// How long to wait before another try: exponential, with full jitter, so that clients cut off together do not
+// come back together.
+
+const FLOOR_MS = 250;
+const BASE_MS = 1_000;
+const CAP_MS = 30_000;
+
+/**
+ * @param {number} attempt tries that failed so far, from 0
+ * @param {() => number} random uniform in [0, 1)
+ * @returns {number} milliseconds
+ */
+export function backoffMs(attempt, random) {
+  return FLOOR_MS + random() * Math.min(CAP_MS, BASE_MS * 2 ** Math.min(attempt, 10));
+}

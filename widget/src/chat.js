@@ -1,0 +1,260 @@
+// One connected widget: joins session, stream, outbox, conversation and view, and decides what each change means for
+// the others.
+
+import { Conversation } from './conversation.js';
+import { Edge } from './edge.js';
+import { Outbox } from './outbox.js';
+import { Session } from './session.js';
+import { Stream } from './stream.js';
+import { fill } from './strings.js';
+import { View } from './view.js';
+
+/**
+ * @typedef {'connecting' | 'online' | 'reconnecting' | 'offline' | 'signed-out' | 'ended'} Status
+ *
+ * @typedef {object} ChatOptions
+ * @property {string} edge
+ * @property {string} channel
+ * @property {import('./strings.js').Strings} strings
+ * @property {string | undefined} language
+ * @property {(status: Status) => void} onStatus
+ * @property {(message: { id: string, role: string, text: string }) => void} onMessage
+ *
+ * @typedef {{ user: string, draft: string }} Note who set out to sign in, and what they had not sent
+ */
+
+// A backend that died mid-answer never says so.
+const STALL_MS = 60_000;
+const NOTE_KEY = 'chat-widget-sign-in';
+
+export class Chat {
+  #options;
+  #edge;
+  #view;
+  #conversation = new Conversation();
+  #session;
+  #stream;
+  #outbox;
+  /** @type {AbortController | undefined} */
+  #running;
+  /** @type {string | undefined} */
+  #userId;
+  /** @type {import('./edge.js').Provider[]} */
+  #providers = [];
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #stall;
+  /** @type {Status | undefined} */
+  #status;
+  /** @type {Note} */
+  #note = { user: '', draft: '' };
+  #isBlocked = false;
+
+  /**
+   * @param {ShadowRoot} root
+   * @param {ChatOptions} options
+   */
+  constructor(root, options) {
+    this.#options = options;
+    const edge = (this.#edge = new Edge(options.edge, options.channel));
+    this.#view = new View(root, options.strings, options.language, {
+      send: (text) => this.#send(text),
+      retry: (key) => this.#retry(key),
+      signOut: () => void this.#signOut(),
+      signIn: () => leaveNote(this.#note),
+    });
+    this.#session = new Session(
+      (signal) => edge.session(signal),
+      (info) => this.#onSession(info),
+      () => this.#userId === undefined && this.#setStatus(navigator.onLine ? 'reconnecting' : 'offline'),
+    );
+    this.#stream = new Stream({
+      url: edge.streamUrl,
+      onState: (state) => this.#onStreamState(state),
+      onSnapshot: () => this.#conversation.snapshot(),
+      onRecord: (cursor, event) => this.#onRecord(cursor, event),
+      onReset: () => this.#change(() => this.#conversation.gap(Date.now())),
+      onEnd: (reason) => this.#leave(reason === 'signed_out' ? 'signed-out' : 'ended'),
+      mayReopen: async () => (await this.#session.check())?.authenticated !== false,
+    });
+    this.#outbox = new Outbox({
+      send: (text, key, signal) => edge.say(text, key, signal),
+      onAccepted: (key, id) => this.#change(() => this.#conversation.accepted(key, id)),
+      onRejected: (key, title) => this.#change(() => this.#conversation.failed(key, title)),
+      onSignedOut: () => void this.#session.check(),
+    });
+  }
+
+  connect() {
+    this.#running = new AbortController();
+    const { signal } = this.#running;
+    // Someone may have signed in, or out, or as somebody else, in another tab or before the page was restored.
+    const recheck = () => !document.hidden && void this.#session.check();
+    document.addEventListener('visibilitychange', recheck, { signal });
+    addEventListener('pageshow', (event) => event.persisted && recheck(), { signal });
+    addEventListener('online', recheck, { signal });
+    this.#view.connect();
+    this.#setStatus('connecting');
+    this.#session.connect();
+  }
+
+  disconnect() {
+    this.#running?.abort();
+    this.#session.disconnect();
+    this.#stream.disconnect();
+    this.#outbox.disconnect();
+    clearTimeout(this.#stall);
+    this.#view.disconnect();
+  }
+
+  focus() {
+    this.#view.composer.focus();
+  }
+
+  /** @param {import('./edge.js').SessionInfo} info */
+  #onSession({ authenticated, user, providers }) {
+    this.#providers = providers;
+    if (!authenticated || !user) {
+      // One who was here and is no longer did not sign out on this page.
+      if (this.#userId !== undefined) this.#leave('ended');
+      else this.#leave(this.#status === 'ended' ? 'ended' : 'signed-out');
+      return;
+    }
+    if (user.id !== this.#userId) {
+      this.#forget();
+      this.#userId = user.id;
+      this.#view.showChat(user.name);
+      const left = takeNote();
+      if (left?.user === user.id) this.#view.composer.text = left.draft;
+    }
+    this.#stream.connect();
+    this.#outbox.connect();
+  }
+
+  /**
+   * Nobody is signed in, any more or yet.
+   * @param {'signed-out' | 'ended'} status
+   */
+  #leave(status) {
+    const { strings, edge } = this.#options;
+    const left = this.#userId;
+    const unsent = this.#forget();
+    if (left !== undefined) this.#note = { user: left, draft: status === 'ended' ? unsent : '' };
+    // Came back from the provider and still not signed in: say so, or people go round in circles.
+    else if (this.#status === 'connecting' && takeNote()) this.#isBlocked = true;
+    this.#setStatus(status);
+    const text = status === 'ended' ? strings.endedText : this.#isBlocked ? fill(strings.blockedText, { edge: new URL(edge).host }) : strings.signInText;
+    this.#view.showDoor({
+      title: status === 'ended' ? strings.endedTitle : strings.signInTitle,
+      text: this.#providers.length > 0 ? text : strings.noProviders,
+      links: this.#providers.map(({ id, name }) => ({
+        href: this.#edge.loginUrl(id, location),
+        text: fill(strings.signIn, { provider: name }),
+      })),
+    });
+  }
+
+  /**
+   * Lets go of all that belongs to a person.
+   * @returns {string} what they had written and not sent
+   */
+  #forget() {
+    clearTimeout(this.#stall);
+    this.#stream.disconnect();
+    this.#outbox.disconnect();
+    const { composer } = this.#view;
+    const unsent = [...this.#outbox.clear(), composer.text].filter(Boolean).join('\n');
+    composer.text = '';
+    this.#userId = undefined;
+    this.#change(() => this.#conversation.clear());
+    return unsent;
+  }
+
+  async #signOut() {
+    const signal = this.#running?.signal;
+    if (!signal) return;
+    const gone = await this.#edge.logout(signal);
+    if (signal.aborted) return;
+    if (gone) this.#leave('signed-out');
+    else this.#view.showStatus('reconnecting', this.#options.strings.signOutFailed);
+  }
+
+  /** @param {string} text */
+  #send(text) {
+    const key = crypto.randomUUID();
+    if (!this.#outbox.add({ key, text })) {
+      this.#view.announcer.say(this.#options.strings.full);
+      return false;
+    }
+    this.#change(() => this.#conversation.post(key, text, Date.now()));
+    this.#view.log.toEnd();
+    return true;
+  }
+
+  /** @param {string} key */
+  #retry(key) {
+    this.#change(() => {
+      const text = this.#conversation.resend(key);
+      if (text !== undefined && !this.#outbox.add({ key, text })) this.#conversation.failed(key);
+    });
+  }
+
+  /**
+   * @param {string} cursor
+   * @param {unknown} event
+   */
+  #onRecord(cursor, event) {
+    this.#change(() => {
+      const message = this.#conversation.record(cursor, event, Date.now());
+      if (!message) return;
+      const { id, role, text } = message;
+      if (role === 'assistant') this.#view.announcer.say(`${this.#options.strings.assistant}: ${text}`);
+      this.#options.onMessage({ id: String(id), role, text });
+    });
+    clearTimeout(this.#stall);
+    this.#stall = setTimeout(() => this.#change(() => this.#conversation.stall()), STALL_MS);
+  }
+
+  /** @param {import('./stream.js').StreamState} state */
+  #onStreamState(state) {
+    this.#setStatus(state);
+    if (state === 'online') this.#outbox.wake();
+  }
+
+  /** @param {() => void} change */
+  #change(change) {
+    change();
+    this.#view.showMessages(this.#conversation.messages);
+  }
+
+  /** @param {Status} status */
+  #setStatus(status) {
+    const { strings } = this.#options;
+    this.#view.showStatus(status, status === 'signed-out' ? strings.signedOut : strings[status]);
+    if (status === this.#status) return;
+    this.#status = status;
+    this.#options.onStatus(status);
+  }
+}
+
+/**
+ * Left behind in this tab for the way back from the identity provider.
+ * @param {Note} note
+ */
+function leaveNote(note) {
+  try {
+    sessionStorage.setItem(NOTE_KEY, JSON.stringify(note));
+  } catch {
+    // Storage is blocked; a draft is lost, nothing else.
+  }
+}
+
+/** @returns {Note | null} */
+function takeNote() {
+  try {
+    const text = sessionStorage.getItem(NOTE_KEY);
+    sessionStorage.removeItem(NOTE_KEY);
+    return JSON.parse(text ?? 'null');
+  } catch {
+    return null;
+  }
+}

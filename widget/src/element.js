@@ -1,0 +1,195 @@
+// The custom element and `mount`: the two ways a page puts the widget into itself.
+
+import { Chat } from './chat.js';
+import { STRINGS } from './strings.js';
+import css from './style.css';
+
+const TAG = 'chat-widget';
+/** @type {CSSStyleSheet | undefined} */
+let sheet;
+/** @type {string | undefined} */
+let moduleUrl;
+
+/**
+ * A live, signed-in chat with a Kafka-backed service, through a Causeway edge.
+ *
+ * Attributes (each also a property)
+ *   edge       origin of the edge; default: where this module was loaded from
+ *   channel    name of the channel messages are posted to; default `chat`
+ *   heading    title of the widget; default `strings.heading`
+ *   lang       language of times and days; default: the document's
+ *
+ * Properties
+ *   strings    any of the texts in strings.js, to translate or reword them
+ *   status     read-only: connecting | online | reconnecting | offline | signed-out | ended
+ *
+ * Events (bubble, cross shadow boundaries)
+ *   chat-status    detail: { status }
+ *   chat-message   detail: { id, role, text }; a whole message arrived, history included
+ *
+ * States: `:state(connecting)`, `:state(online)` and so on, one at a time
+ *
+ * Parts: shell, header, mark, heading, status, user, sign-out, log, messages, message, user, assistant, bubble, meta,
+ *   retry, gap, latest, composer, input, send, sign-in, sign-in-link
+ *
+ * Custom properties
+ *   --chat-accent, --chat-on-accent     own messages, buttons
+ *   --chat-surface, --chat-raised       background; assistant's bubbles and fields
+ *   --chat-text, --chat-muted           text; secondary text
+ *   --chat-border, --chat-radius, --chat-font, --chat-shadow
+ *   --chat-height                       default: the parent's height where it has one, else --chat-min-height
+ *   --chat-min-height                   default 30rem
+ * Colours follow `color-scheme`: set `chat-widget { color-scheme: light }` on a page that is never dark.
+ *
+ * Slots: none. The widget shows what the stream says, nothing of the page's.
+ */
+export class ChatWidget extends HTMLElement {
+  static observedAttributes = ['edge', 'channel', 'heading', 'lang'];
+
+  #internals = this.attachInternals();
+  #root = this.attachShadow({ mode: 'open' });
+  /** @type {Chat | undefined} */
+  #chat;
+  /** @type {Partial<typeof STRINGS>} */
+  #strings = {};
+  #status = 'connecting';
+
+  constructor() {
+    super();
+    if (!sheet) {
+      sheet = new CSSStyleSheet();
+      sheet.replaceSync(css);
+    }
+    this.#root.adoptedStyleSheets = [sheet];
+  }
+
+  get edge() {
+    return this.getAttribute('edge') ?? '';
+  }
+
+  set edge(value) {
+    this.setAttribute('edge', value);
+  }
+
+  get channel() {
+    return this.getAttribute('channel') ?? 'chat';
+  }
+
+  set channel(value) {
+    this.setAttribute('channel', value);
+  }
+
+  get heading() {
+    return this.getAttribute('heading') ?? '';
+  }
+
+  set heading(value) {
+    this.setAttribute('heading', value);
+  }
+
+  get strings() {
+    return this.#strings;
+  }
+
+  set strings(value) {
+    this.#strings = value;
+    this.#restart();
+  }
+
+  get status() {
+    return this.#status;
+  }
+
+  /** @override */
+  focus() {
+    this.#chat?.focus();
+  }
+
+  connectedCallback() {
+    const strings = { ...STRINGS, ...this.#strings };
+    if (this.heading) strings.heading = this.heading;
+    this.#chat = new Chat(this.#root, {
+      edge: edgeOrigin(this.edge),
+      channel: this.channel,
+      strings,
+      language: this.lang || document.documentElement.lang || undefined,
+      onStatus: (status) => this.#onStatus(status),
+      onMessage: (detail) => this.#emit('chat-message', detail),
+    });
+    this.#chat.connect();
+  }
+
+  disconnectedCallback() {
+    this.#chat?.disconnect();
+    this.#chat = undefined;
+  }
+
+  /** With this, `moveBefore` moves a running chat instead of ending it and starting another. */
+  connectedMoveCallback() {}
+
+  /**
+   * @param {string} _name
+   * @param {string | null} before
+   * @param {string | null} after
+   */
+  attributeChangedCallback(_name, before, after) {
+    if (before !== after) this.#restart();
+  }
+
+  #restart() {
+    if (!this.#chat) return;
+    this.disconnectedCallback();
+    this.connectedCallback();
+  }
+
+  /** @param {string} status */
+  #onStatus(status) {
+    // Older browsers have no custom states; the event and the property say the same.
+    this.#internals.states?.delete(this.#status);
+    this.#internals.states?.add(status);
+    this.#status = status;
+    this.#emit('chat-status', { status });
+  }
+
+  /**
+   * @param {string} name
+   * @param {object} detail
+   */
+  #emit(name, detail) {
+    this.dispatchEvent(new CustomEvent(name, { detail, bubbles: true, composed: true }));
+  }
+}
+
+/**
+ * @param {string} edge
+ * @throws {TypeError} if there is no http(s) origin to talk to
+ */
+function edgeOrigin(edge) {
+  const url = new URL(edge || moduleUrl || '', document.baseURI);
+  if (!/^https?:$/.test(url.protocol)) throw new TypeError(`${TAG}: set "edge" to the origin of the edge`);
+  return url.origin;
+}
+
+/**
+ * @param {string | undefined} url where this module came from; its origin is the default edge
+ */
+export function define(url) {
+  moduleUrl = url;
+  // The module may be on the page twice, under its stable and its hashed name.
+  if (!customElements.get(TAG)) customElements.define(TAG, ChatWidget);
+}
+
+/**
+ * Puts the widget into an element of the page.
+ *
+ * @param {Element} parent usually a `div`; keeps whatever else it holds
+ * @param {{ edge?: string, channel?: string, heading?: string, strings?: Partial<typeof STRINGS> }} [options]
+ * @returns {() => void} takes it out again and ends its connections; harmless when repeated
+ */
+export function mount(parent, { edge, channel, heading, strings } = {}) {
+  const widget = /** @type {ChatWidget} */ (document.createElement(TAG));
+  if (edge !== undefined) edgeOrigin(edge);
+  Object.assign(widget, Object.fromEntries(Object.entries({ edge, channel, heading, strings }).filter(([, v]) => v !== undefined)));
+  parent.append(widget);
+  return () => widget.remove();
+}

@@ -1,0 +1,145 @@
+// The message list: keeps the DOM equal to the conversation with as few changes as possible, and the view at the
+// newest message unless the reader has scrolled away.
+
+import { element, icon } from './dom.js';
+
+/** @typedef {import('./conversation.js').Message} Message */
+/** @typedef {{ item: HTMLLIElement, day: HTMLElement, text: Text, meta: HTMLElement, shown: string }} Row */
+
+const NEAR_END_PX = 80;
+
+export class Log {
+  #strings;
+  #onRetry;
+  #language;
+  #list = element('ol', { part: 'messages' });
+  #empty;
+  /** @type {Map<string, Row>} */
+  #rows = new Map();
+  #follows = true;
+  /** Whether what is not sent yet is on its way or has to wait. */
+  online = false;
+
+  /**
+   * @param {import('./strings.js').Strings} strings
+   * @param {string | undefined} language of times and days
+   * @param {(key: string) => void} onRetry
+   */
+  constructor(strings, language, onRetry) {
+    this.#strings = strings;
+    this.#language = language;
+    this.#onRetry = onRetry;
+    this.#empty = element(
+      'div',
+      { class: 'empty' },
+      element('strong', {}, strings.emptyTitle),
+      element('span', {}, strings.emptyText),
+    );
+    // The announcer speaks; a live log would read every piece of a streamed answer.
+    const log = { class: 'log', part: 'log', role: 'log', 'aria-live': 'off', 'aria-label': strings.heading, tabindex: '0' };
+    this.scroller = element('div', log, this.#empty, this.#list);
+    this.latest = element('button', { class: 'latest', part: 'latest', type: 'button', hidden: '', 'aria-label': strings.latest }, icon('M12 5v14m-6-6 6 6 6-6'));
+    this.scroller.addEventListener('scroll', () => this.#onScroll(), { passive: true });
+    this.latest.addEventListener('click', () => this.toEnd());
+  }
+
+  toEnd() {
+    this.#follows = true;
+    this.scroller.scrollTop = this.scroller.scrollHeight;
+  }
+
+  /** @param {readonly Message[]} messages */
+  update(messages) {
+    const gone = new Set(this.#rows.keys());
+    this.#empty.hidden = messages.length > 0;
+    let place = this.#list.firstChild;
+    messages.forEach((message, i) => {
+      gone.delete(message.key);
+      const row = this.#row(message);
+      this.#show(row, message, messages[i - 1], messages[i + 1]);
+      if (row.item === place) place = place.nextSibling;
+      else this.#list.insertBefore(row.item, place);
+    });
+    for (const key of gone) {
+      this.#rows.get(key)?.item.remove();
+      this.#rows.delete(key);
+    }
+    if (this.#follows) this.toEnd();
+  }
+
+  /** @param {Message} message */
+  #row(message) {
+    let row = this.#rows.get(message.key);
+    if (!row) {
+      const text = document.createTextNode('');
+      const day = element('div', { class: 'day' });
+      const meta = element('div', { class: 'meta', part: 'meta' });
+      const who = message.role === 'user' ? this.#strings.you : this.#strings.assistant;
+      const item =
+        message.role === 'gap'
+          ? element('li', { class: 'gap', part: 'gap' }, element('span', {}, this.#strings.gap))
+          : element(
+              'li',
+              { class: message.role, part: `message ${message.role}` },
+              day,
+              element('span', { class: 'quiet' }, `${who}: `),
+              element('div', { class: 'bubble', part: 'bubble', dir: 'auto' }, text),
+              meta,
+            );
+      row = { item, day, text, meta, shown: '' };
+      this.#rows.set(message.key, row);
+    }
+    return row;
+  }
+
+  /**
+   * @param {Row} row
+   * @param {Message} message
+   * @param {Message | undefined} before
+   * @param {Message | undefined} after
+   */
+  #show(row, message, before, after) {
+    const old = row.text.data;
+    // A growing answer only appends, so a selection in it survives.
+    if (message.text.startsWith(old)) row.text.appendData(message.text.slice(old.length));
+    else row.text.data = message.text;
+
+    const date = new Date(message.time);
+    const opensDay = !before || new Date(before.time).toDateString() !== date.toDateString();
+    const settled = message.state === 'done' || message.state === 'sent';
+    const closesGroup = !settled || after?.role !== message.role || after.time - message.time > 120_000;
+    const shown = [message.state, opensDay, closesGroup, before?.role === message.role, message.time, message.problem, this.online].join();
+    if (shown === row.shown) return;
+    row.shown = shown;
+    row.item.dataset.state = message.state;
+    row.item.classList.toggle('joined', !opensDay && before?.role === message.role);
+    row.day.hidden = !opensDay;
+    if (opensDay) row.day.textContent = date.toLocaleDateString(this.#language, { weekday: 'long', day: 'numeric', month: 'long' });
+    row.meta.hidden = !closesGroup;
+    row.meta.replaceChildren(...this.#meta(message, date));
+  }
+
+  /**
+   * @param {Message} message
+   * @param {Date} date
+   * @returns {(Node | string)[]}
+   */
+  #meta({ key, state, problem }, date) {
+    const strings = this.#strings;
+    const time = element('time', { datetime: date.toISOString() }, date.toLocaleTimeString(this.#language, { timeStyle: 'short' }));
+    if (state === 'sending') return [this.online ? strings.sending : strings.waiting];
+    if (state === 'sent') return [time, ` · ${strings.sent}`];
+    if (state === 'stalled') return [strings.stalled];
+    if (state === 'streaming') return [];
+    if (state !== 'failed') return [time];
+    const retry = element('button', { type: 'button', part: 'retry' }, strings.retry);
+    retry.addEventListener('click', () => this.#onRetry(key));
+    return [problem ? `${strings.failed}: ${problem}` : strings.failed, ' · ', retry];
+  }
+
+  #onScroll() {
+    const { scrollTop, scrollHeight, clientHeight } = this.scroller;
+    this.#follows = scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
+    this.latest.hidden = this.#follows;
+  }
+}

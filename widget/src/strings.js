@@ -1,0 +1,46 @@
+// What the widget says. A page overrides any of it through `strings`; `{…}` is filled in.
+
+export const STRINGS = {
+  heading: 'Chat',
+  connecting: 'Connecting…',
+  online: 'Online',
+  reconnecting: 'Reconnecting…',
+  offline: 'You are offline',
+  signedOut: 'Not signed in',
+  ended: 'Session ended',
+  signInTitle: 'Sign in to start chatting',
+  signInText: 'You will come straight back to this page.',
+  signIn: 'Continue with {provider}',
+  noProviders: 'Signing in is not available right now.',
+  endedTitle: 'Your session has ended',
+  endedText: 'Sign in again to pick up where you left off.',
+  blockedText: 'The sign-in did not take effect. If this keeps happening, your browser may be blocking cookies of {edge} on this site.',
+  signOut: 'Sign out',
+  signOutFailed: 'Signing out failed. Please try again.',
+  emptyTitle: 'No messages yet',
+  emptyText: 'Write the first one below.',
+  placeholder: 'Write a message',
+  send: 'Send',
+  full: 'Too many messages are waiting to be sent.',
+  sending: 'Sending…',
+  waiting: 'Waiting to be sent',
+  sent: 'Sent',
+  failed: 'Not sent',
+  retry: 'Try again',
+  stalled: 'The answer was interrupted',
+  gap: 'Older messages may be missing',
+  you: 'You',
+  assistant: 'Assistant',
+  latest: 'Jump to latest',
+  newMessages: '{count} new messages',
+};
+
+/** @typedef {typeof STRINGS} Strings */
+
+/**
+ * @param {string} template
+ * @param {Record<string, string>} values
+ */
+export function fill(template, values) {
+  return template.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+}

@@ -1,0 +1,5 @@
+// The build turns the style sheet into text.
+declare module '*.css' {
+  const text: string;
+  export default text;
+}

@@ -1,0 +1,147 @@
+// The widget's face: header, message list, composer, sign-in panel. Holds no decision of its own; it shows what it is
+// told and reports what a person does.
+
+import { Announcer } from './announcer.js';
+import { Composer } from './composer.js';
+import { element, icon } from './dom.js';
+import { Log } from './log.js';
+
+/**
+ * @typedef {object} Actions
+ * @property {(text: string) => boolean} send
+ * @property {(key: string) => void} retry
+ * @property {() => void} signOut
+ * @property {() => void} signIn the person leaves for the identity provider
+ *
+ * @typedef {{ title: string, text: string, links: { href: string, text: string }[] }} Door
+ */
+
+const BUBBLE = 'M5 5h14a2 2 0 0 1 2 2v8a2 2 0 0 1-2 2h-7l-5 4v-4H5a2 2 0 0 1-2-2V7a2 2 0 0 1 2-2z';
+
+export class View {
+  #actions;
+  #root;
+  #status = element('span', { part: 'status' });
+  #name = element('span', { class: 'name', part: 'user' });
+  #signOut;
+  #panel = element('div', { class: 'panel', part: 'sign-in', tabindex: '-1' });
+  #body;
+  #frame = 0;
+  #door = '';
+  /** @type {readonly import('./conversation.js').Message[]} */
+  #messages = [];
+
+  /**
+   * @param {ShadowRoot} root
+   * @param {import('./strings.js').Strings} strings
+   * @param {string | undefined} language
+   * @param {Actions} actions
+   */
+  constructor(root, strings, language, actions) {
+    this.#actions = actions;
+    this.#root = root;
+    this.log = new Log(strings, language, actions.retry);
+    this.composer = new Composer(strings, actions.send);
+    this.announcer = new Announcer(strings.newMessages);
+    this.#signOut = element('button', { type: 'button', part: 'sign-out' }, strings.signOut);
+    this.#signOut.addEventListener('click', () => actions.signOut());
+    this.#body = element('div', { class: 'body' }, this.log.scroller, this.log.latest);
+    this.shell = element(
+      'section',
+      { class: 'shell', part: 'shell', 'aria-label': strings.heading },
+      element(
+        'header',
+        { part: 'header' },
+        element('span', { class: 'mark', part: 'mark' }, icon(BUBBLE)),
+        element('div', { class: 'title' }, element('h2', { part: 'heading' }, strings.heading), this.#status),
+        this.#name,
+        this.#signOut,
+      ),
+      this.#body,
+      this.composer.form,
+      this.#panel,
+      this.announcer.region,
+    );
+  }
+
+  connect() {
+    this.#root.append(this.shell);
+    this.showNothing();
+  }
+
+  disconnect() {
+    cancelAnimationFrame(this.#frame);
+    this.announcer.disconnect();
+    this.shell.remove();
+  }
+
+  /** Nobody knows yet who is there. */
+  showNothing() {
+    this.#arrange(false, false);
+  }
+
+  /** @param {string} name of who is signed in */
+  showChat(name) {
+    this.#door = '';
+    this.#name.textContent = this.#name.title = name;
+    this.#arrange(true, false);
+  }
+
+  /** @param {Door} door */
+  showDoor({ title, text, links }) {
+    const door = JSON.stringify([title, text, links]);
+    if (door === this.#door) return;
+    this.#door = door;
+    const hadFocus = this.#root.activeElement !== null;
+    this.#panel.replaceChildren(
+      element('span', { class: 'mark' }, icon(BUBBLE)),
+      element('h3', {}, title),
+      element('p', {}, text),
+      ...links.map(({ href, text: label }) => {
+        const link = element('a', { href, part: 'sign-in-link' }, label);
+        link.addEventListener('click', () => this.#actions.signIn());
+        return link;
+      }),
+    );
+    this.#arrange(false, true);
+    // What had the focus is gone; without this the keyboard would start over at the top of the page.
+    if (hadFocus) this.#panel.focus();
+  }
+
+  /**
+   * @param {string} state
+   * @param {string} text
+   */
+  showStatus(state, text) {
+    if (this.#status.textContent === text) return;
+    this.#status.className = `status ${state}`;
+    this.#status.textContent = text;
+    this.announcer.say(text);
+    this.log.online = state === 'online';
+    this.showMessages(this.#messages);
+  }
+
+  /**
+   * At most once a frame, however many records arrive.
+   * @param {readonly import('./conversation.js').Message[]} messages
+   */
+  showMessages(messages) {
+    this.#messages = messages;
+    this.#frame ||= requestAnimationFrame(() => {
+      this.#frame = 0;
+      this.log.update(this.#messages);
+    });
+  }
+
+  /**
+   * @param {boolean} chat
+   * @param {boolean} door
+   */
+  #arrange(chat, door) {
+    this.#body.hidden = door;
+    this.#body.inert = !chat;
+    this.composer.form.hidden = this.#name.hidden = this.#signOut.hidden = !chat;
+    this.#panel.hidden = !door;
+    this.log.scroller.hidden = !chat;
+  }
+}
