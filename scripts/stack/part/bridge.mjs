@@ -1,0 +1,30 @@
+// The kafka-bridge, as cargo built it.
+
+import { cargoProgram } from '../place.mjs';
+import { Part } from '../process.mjs';
+
+/** @param {{ state: string, ports: import('../port.mjs').Ports, secrets: import('../secret.mjs').Secrets, brokers: () => string }} options */
+export function bridgePart({ state, ports, secrets, brokers }) {
+  const part = new Part({
+    name: 'bridge',
+    state,
+    command: [cargoProgram('kafka-bridge')],
+    env: {
+      BRIDGE_LISTEN: `127.0.0.1:${ports.bridge}`,
+      BRIDGE_KEYS: secrets.bridgeKeys,
+      BRIDGE_CHANNELS: 'chat=chat.inbound',
+      BRIDGE_OUTBOUND_TOPIC: 'chat.outbound',
+      BRIDGE_EDGE_URL: `http://localhost:${ports.edge}`,
+      NO_COLOR: '1',
+    },
+    ports: [ports.bridge],
+    ready: async () => (await fetch(`http://127.0.0.1:${ports.bridge}/readyz`, { signal: AbortSignal.timeout(2_000) })).ok,
+    hint: 'build it with: cargo build -p kafka-bridge; is the broker reachable, and do the topics exist?',
+  });
+  const start = part.start.bind(part);
+  part.start = async () => {
+    part.options.env = { ...part.options.env, KAFKA_BROKERS: brokers() };
+    await start();
+  };
+  return part;
+}

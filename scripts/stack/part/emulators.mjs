@@ -1,0 +1,72 @@
+// The identity providers: npm's `emulate` as GitHub and as Microsoft Entra ID with Graph, in one process.
+
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { npmProgram } from '../place.mjs';
+import { Part } from '../process.mjs';
+
+/** Made up; every local Entra user is of this tenant. */
+export const ENTRA_TENANT = '5b1f8a52-6c0e-4d27-9a43-c1d4a7e0f2b6';
+export const GITHUB_CLIENT_ID = 'Iv1.causewaylocal';
+export const ENTRA_CLIENT_ID = '0d6e3f1c-8b7a-4c5d-9e2f-4a1b6c8d7e90';
+
+/** Who can sign in, at both providers. */
+export const USERS = Object.freeze([
+  { login: 'ada', name: 'Ada Lovelace', email: 'ada@causeway.example' },
+  { login: 'grace', name: 'Grace Hopper', email: 'grace@causeway.example' },
+  { login: 'katherine', name: 'Katherine Johnson', email: 'katherine@causeway.example' },
+]);
+
+/**
+ * @param {{ state: string, ports: import('../port.mjs').Ports, edgeOrigin: string, secrets: import('../secret.mjs').Secrets }} options
+ */
+export function emulatorsPart({ state, ports, edgeOrigin, secrets }) {
+  mkdirSync(state, { recursive: true });
+  const seed = join(state, 'emulators.json');
+  writeFileSync(seed, JSON.stringify(seedOf(edgeOrigin, secrets), undefined, 2), { mode: 0o600 });
+  const answers = (/** @type {number} */ port) => fetch(`http://127.0.0.1:${port}/`, { redirect: 'manual' });
+  return new Part({
+    name: 'emulators',
+    state,
+    // Its working directory is ours, or it would look for configuration of its own.
+    cwd: state,
+    command: [npmProgram('emulate'), 'start', '--service', 'github,microsoft', '--port', String(ports.github), '--seed', seed],
+    env: { EMULATE_BASE_URL: undefined, PORTLESS_URL: undefined, EMULATE_PORT: undefined, PORT: undefined },
+    ports: [ports.github, ports.entra],
+    ready: async () => {
+      await Promise.all([answers(ports.github), answers(ports.entra)]);
+      return true;
+    },
+    hint: 'run scripts/setup; npm must have installed `emulate`.',
+  });
+}
+
+/** @param {string} edgeOrigin @param {import('../secret.mjs').Secrets} secrets */
+function seedOf(edgeOrigin, secrets) {
+  return {
+    github: {
+      users: USERS,
+      oauth_apps: [
+        {
+          client_id: GITHUB_CLIENT_ID,
+          client_secret: secrets.githubClientSecret,
+          name: 'Causeway',
+          redirect_uris: [`${edgeOrigin}/auth/github/callback`],
+        },
+      ],
+    },
+    microsoft: {
+      users: USERS.map(({ name, email }) => ({ name, email, tenant_id: ENTRA_TENANT })),
+      oauth_clients: [
+        {
+          client_id: ENTRA_CLIENT_ID,
+          client_secret: secrets.entraClientSecret,
+          name: 'Causeway',
+          redirect_uris: [`${edgeOrigin}/auth/entra/callback`, `${edgeOrigin}/`],
+          tenant_id: ENTRA_TENANT,
+        },
+      ],
+    },
+  };
+}

@@ -1,0 +1,21 @@
+// The page that embeds the widget, on an origin of its own.
+
+import { join } from 'node:path';
+
+import { ROOT } from '../place.mjs';
+import { Part } from '../process.mjs';
+
+/** @param {{ state: string, ports: import('../port.mjs').Ports }} options */
+export function hostPart({ state, ports }) {
+  return new Part({
+    name: 'host',
+    state,
+    command: [
+      process.execPath, join(ROOT, 'examples/host/server.mjs'),
+      '--port', String(ports.host), '--edge', `http://localhost:${ports.edge}`,
+    ],
+    ports: [ports.host],
+    ready: async () => (await fetch(`http://localhost:${ports.host}/`)).ok,
+    hint: 'see its log.',
+  });
+}

@@ -1,0 +1,65 @@
+// Ports: the defaults of the product, free ones for tests, and who holds one that is taken.
+
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { createServer } from 'node:net';
+
+/** @typedef {{ edge: number, bridge: number, kafka: number, github: number, entra: number, host: number }} Ports */
+
+/** Where `scripts/dev` serves. The emulators share one process, which takes adjacent ports. */
+export const DEFAULT_PORTS = Object.freeze({ edge: 8787, bridge: 8790, kafka: 9092, github: 4400, entra: 4401, host: 8080 });
+
+const NAMES = /** @type {(keyof Ports)[]} */ (Object.keys(DEFAULT_PORTS));
+// Below Linux's ephemeral range, so that no outgoing connection takes one between the look and the start.
+const TEST_PORTS_FROM = 20_000;
+const TEST_PORTS_TO = 31_000;
+
+/** Finds as many adjacent free ports as there are parts. @returns {Promise<Ports>} */
+export async function freePorts() {
+  for (let attempt = 0; attempt < 100; attempt++) {
+    const span = (TEST_PORTS_TO - TEST_PORTS_FROM) / NAMES.length;
+    const base = TEST_PORTS_FROM + NAMES.length * Math.floor(Math.random() * span);
+    const ports = /** @type {Ports} */ (Object.fromEntries(NAMES.map((name, index) => [name, base + index])));
+    if ((await Promise.all(Object.values(ports).map(isFree))).every(Boolean)) return ports;
+  }
+  throw new Error(`no ${NAMES.length} adjacent free ports between ${TEST_PORTS_FROM} and ${TEST_PORTS_TO}`);
+}
+
+/** @param {number} port @returns {Promise<boolean>} */
+export function isFree(port) {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+  });
+}
+
+/** Says who listens on a port, as far as this user may know. @param {number} port @returns {string} */
+export function holder(port) {
+  const inode = listeningInode(port);
+  if (!inode) return 'another program';
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    try {
+      const holds = readdirSync(`/proc/${pid}/fd`).some((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`) === `socket:[${inode}]`);
+      if (holds) return `process ${pid} (${readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim().slice(0, 100)})`;
+    } catch {
+      // The process ended meanwhile, or is another user's.
+    }
+  }
+  return "another user's program";
+}
+
+/** @param {number} port */
+function listeningInode(port) {
+  const LISTEN = '0A';
+  for (const table of ['/proc/net/tcp', '/proc/net/tcp6']) {
+    try {
+      for (const line of readFileSync(table, 'utf8').split('\n').slice(1)) {
+        const [, local, , state, , , , , , inode] = line.trim().split(/\s+/);
+        if (state === LISTEN && Number.parseInt(local?.split(':').pop() ?? '', 16) === port) return inode;
+      }
+    } catch {
+      // No such table: not Linux, or no IPv6.
+    }
+  }
+  return undefined;
+}

@@ -1,0 +1,88 @@
+// The whole product on one machine, or any subset of its parts: started in the order they need each other, watched,
+// and stopped together.
+//
+// - port: default and free ports          - process: one part, its log, readiness and end
+// - secret: made once per state directory - place: where programs are
+// - part/*: one file a part
+
+import { mkdirSync } from 'node:fs';
+
+import { assistantPart } from './part/assistant.mjs';
+import { bridgePart } from './part/bridge.mjs';
+import { edgePart } from './part/edge.mjs';
+import { emulatorsPart } from './part/emulators.mjs';
+import { hostPart } from './part/host.mjs';
+import { embeddedBootstrap, embeddedKafkaPart, kafkaIsInstalled, kafkaPart } from './part/kafka.mjs';
+import { secrets } from './secret.mjs';
+
+/** @typedef {'kafka' | 'emulators' | 'edge' | 'bridge' | 'assistant' | 'host'} PartName */
+
+/** @type {readonly PartName[]} */
+export const PARTS = Object.freeze(['kafka', 'emulators', 'edge', 'bridge', 'assistant', 'host']);
+
+/** Parts that cannot get ready before another is. @type {Partial<Record<PartName, PartName[]>>} */
+const AFTER = { bridge: ['kafka', 'edge'], assistant: ['kafka'] };
+
+export class Stack {
+  #stopped = false;
+
+  /** @param {{ state: string, ports: import('./port.mjs').Ports, only?: readonly PartName[], brokers?: string | undefined }} options */
+  constructor({ state, ports, only = PARTS, brokers = process.env.KAFKA_BROKERS }) {
+    mkdirSync(state, { recursive: true, mode: 0o700 });
+    this.state = state;
+    this.ports = ports;
+    this.secrets = secrets(state);
+    this.edgeOrigin = `http://localhost:${ports.edge}`;
+    this.hostOrigin = `http://localhost:${ports.host}`;
+    const embedded = !brokers && !kafkaIsInstalled();
+    const kafka = embedded ? embeddedKafkaPart({ state }) : kafkaPart({ state, port: ports.kafka });
+    this.brokers = () => brokers ?? (embedded ? embeddedBootstrap(kafka) : undefined) ?? `127.0.0.1:${ports.kafka}`;
+    const common = { state, ports, secrets: this.secrets, edgeOrigin: this.edgeOrigin, brokers: this.brokers };
+    /** @type {Record<PartName, import('./process.mjs').Part>} */
+    this.parts = {
+      kafka,
+      emulators: emulatorsPart(common),
+      edge: edgePart(common),
+      bridge: bridgePart(common),
+      assistant: assistantPart(common),
+      host: hostPart(common),
+    };
+    this.only = only.filter((name) => !(name === 'kafka' && brokers));
+  }
+
+  /**
+   * Starts what was asked for; side by side where nothing forbids it. If one fails, all stop.
+   * @param {(name: PartName, milliseconds: number) => void} [onReady]
+   */
+  async start(onReady = () => {}) {
+    const begun = Date.now();
+    this.#stopped = false;
+    /** @type {Map<PartName, Promise<void>>} */
+    const started = new Map();
+    const start = (/** @type {PartName} */ name) => {
+      const before = (AFTER[name] ?? []).filter((other) => this.only.includes(other));
+      const promise = Promise.all(before.map((other) => started.get(other)))
+        .then(() => (this.#stopped ? Promise.reject(new Error('stopped')) : this.parts[name].start()))
+        .then(() => onReady(name, Date.now() - begun));
+      started.set(name, promise);
+    };
+    // PARTS is in an order in which each comes after those it needs.
+    for (const name of PARTS) if (this.only.includes(name)) start(name);
+    try {
+      await Promise.all(started.values());
+    } catch (error) {
+      await this.stop();
+      // One that was waiting for another may have begun just then.
+      await Promise.allSettled(started.values());
+      throw error;
+    }
+  }
+
+  /** Stops everything, consumers before what they consume. */
+  async stop() {
+    this.#stopped = true;
+    const { kafka, ...others } = this.parts;
+    await Promise.all(Object.values(others).map((part) => part.stop()));
+    await kafka.stop();
+  }
+}
