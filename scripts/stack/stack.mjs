@@ -26,8 +26,15 @@ const AFTER = { bridge: ['kafka', 'edge'], assistant: ['kafka'] };
 export class Stack {
   #stopped = false;
 
-  /** @param {{ state: string, ports: import('./port.mjs').Ports, only?: readonly PartName[], brokers?: string | undefined }} options */
-  constructor({ state, ports, only = PARTS, brokers = process.env.KAFKA_BROKERS }) {
+  /**
+   * @param {object} options
+   * @param {string} options.state directory of everything the stack keeps
+   * @param {import('./port.mjs').Ports} options.ports
+   * @param {readonly PartName[]} [options.only] the parts to start
+   * @param {string | undefined} [options.brokers] of a Kafka that runs already
+   * @param {Record<string, string | undefined>} [options.variables] of the edge, on top of the stack's own
+   */
+  constructor({ state, ports, only = PARTS, brokers = process.env.KAFKA_BROKERS, variables = {} }) {
     mkdirSync(state, { recursive: true, mode: 0o700 });
     this.state = state;
     this.ports = ports;
@@ -42,7 +49,7 @@ export class Stack {
     this.parts = {
       kafka,
       emulators: emulatorsPart(common),
-      edge: edgePart(common),
+      edge: edgePart({ ...common, variables }),
       bridge: bridgePart(common),
       assistant: assistantPart(common),
       host: hostPart(common),

@@ -1,0 +1,71 @@
+// Kafka as an independent client sees it: kcat, which shares no code with the product.
+
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+
+// As Java's client places keys, and as the product promises to.
+const PRODUCER = ['-X', 'partitioner=murmur2_random', '-X', 'acks=all', '-X', 'linger.ms=0'];
+
+/** @typedef {{ key: string, headers: Record<string, string>, value: string, partition: number, offset: number }} KafkaRecord */
+
+export class Kafka {
+  /** @param {() => string} brokers */
+  constructor(brokers) {
+    this.brokers = brokers;
+  }
+
+  /** Writes one record. @param {{ topic?: string, key: string, value: unknown, headers?: Record<string, string> }} record */
+  async write({ topic = 'chat.outbound', key, value, headers = {} }) {
+    const writer = new Writer(this.brokers(), topic, key, headers);
+    writer.write(value);
+    await writer.end();
+  }
+
+  /** A producer that stays open, for records of one key. @param {{ topic?: string, key: string, headers?: Record<string, string> }} where */
+  writer({ topic = 'chat.outbound', key, headers = {} }) {
+    return new Writer(this.brokers(), topic, key, headers);
+  }
+
+  /** Everything a topic holds. @param {string} topic @returns {Promise<KafkaRecord[]>} */
+  async read(topic) {
+    const args = ['-C', '-b', this.brokers(), '-t', topic, '-o', 'beginning', '-e', '-q', '-J', '-X', 'fetch.wait.max.ms=50'];
+    const { stdout } = await run('kcat', args, { maxBuffer: 256 * 1024 * 1024 });
+    return stdout.split('\n').filter(Boolean).map((line) => {
+      const { key, headers = [], payload, partition, offset } = JSON.parse(line);
+      return { key, headers: pairs(headers), value: payload, partition, offset };
+    });
+  }
+}
+
+class Writer {
+  /** @param {string} brokers @param {string} topic @param {string} key @param {Record<string, string>} headers */
+  constructor(brokers, topic, key, headers) {
+    const headerArgs = Object.entries(headers).flatMap(([name, value]) => ['-H', `${name}=${value}`]);
+    this.child = spawn('kcat', ['-P', '-b', brokers, '-t', topic, '-k', key, ...PRODUCER, ...headerArgs], { stdio: ['pipe', 'ignore', 'pipe'] });
+    this.failure = '';
+    this.child.stderr.setEncoding('utf8').on('data', (text) => (this.failure += text));
+  }
+
+  /** @param {unknown} value written as JSON */
+  write(value) {
+    this.child.stdin.write(`${JSON.stringify(value)}\n`);
+  }
+
+  /** Returns once Kafka has acknowledged everything. */
+  async end() {
+    this.child.stdin.end();
+    const [code] = await once(this.child, 'close');
+    if (code !== 0) throw new Error(`kcat ended with ${code}: ${this.failure}`);
+  }
+}
+
+/** kcat prints headers as a flat list: name, value, name, value. @param {string[]} flat */
+function pairs(flat) {
+  /** @type {Record<string, string>} */
+  const headers = {};
+  for (let index = 0; index < flat.length; index += 2) headers[flat[index] ?? ''] = flat[index + 1] ?? '';
+  return headers;
+}

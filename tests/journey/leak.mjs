@@ -1,0 +1,31 @@
+// What must never be seen by a page: tokens, by their form and by their value, and the edge's own secrets.
+
+const TOKEN_FORMS = [
+  { what: "GitHub's token", form: /gh[oprsu]_[A-Za-z0-9_-]{16,}/ },
+  { what: "Microsoft's access or refresh token", form: /(?:r_)?microsoft_[A-Za-z0-9_-]{20,}/ },
+  { what: 'a JSON Web Token', form: /eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}/ },
+  { what: 'a code_verifier', form: /code_verifier/ },
+];
+
+/**
+ * Lists what a text gives away. @param {string} text @param {string[]} values secrets and tokens in use
+ * @returns {string[]}
+ */
+export function leaks(text, values) {
+  return [
+    ...TOKEN_FORMS.filter(({ form }) => form.test(text)).map(({ what }) => what),
+    ...values.filter((value) => value.length >= 16 && text.includes(value)).map((value) => `the value ${value.slice(0, 6)}…`),
+  ];
+}
+
+/** Every secret of a stack, key rings by their keys. @param {import('../../scripts/stack/secret.mjs').Secrets} secrets */
+export function secretValues(secrets) {
+  return Object.values(secrets).flatMap((value) => value.split(/[:,]/)).filter((part) => part.length >= 32);
+}
+
+/** An answer as a page could read it: all but the HttpOnly cookies. @param {import('./agent.mjs').Answer} answer */
+export function readable({ headers, text, url }) {
+  const { 'set-cookie': cookies = [], ...others } = headers;
+  const open = cookies.filter((cookie) => !/;\s*HttpOnly/i.test(cookie));
+  return [url, JSON.stringify(others), ...open, text].join('\n');
+}

@@ -1,0 +1,156 @@
+// A client of GET /stream: keeps every frame, and waits for those a test expects.
+
+import { EventEmitter, once } from 'node:events';
+
+import { createParser } from 'eventsource-parser';
+
+import { open } from './agent.mjs';
+
+const WAIT_MS = 15_000;
+
+/** @typedef {{ id?: string | undefined, event?: string | undefined, data: string }} Frame */
+
+export class Stream {
+  /** @type {Frame[]} */
+  frames = [];
+  /** @type {string[]} */
+  comments = [];
+  closed = false;
+  lastId = '';
+  #changed = new EventEmitter();
+
+  /** @param {import('./agent.mjs').Agent} agent @param {string} [lastEventId] */
+  static async open(agent, lastEventId) {
+    const { 'X-CSRF': _, ...headers } = agent.pageHeaders;
+    const incoming = await open(new URL('/stream', agent.edge), {
+      headers: { ...headers, Accept: 'text/event-stream', Cookie: agent.cookieHeader, 'Last-Event-ID': lastEventId },
+    });
+    return new Stream(incoming);
+  }
+
+  /** @param {import('node:http').IncomingMessage} incoming */
+  constructor(incoming) {
+    this.incoming = incoming;
+    this.status = incoming.statusCode ?? 0;
+    this.headers = incoming.headers;
+    const parser = createParser({
+      onEvent: (frame) => {
+        this.frames.push(frame);
+        if (frame.id !== undefined) this.lastId = frame.id;
+        this.#changed.emit('change');
+      },
+      onComment: (comment) => {
+        this.comments.push(comment);
+        this.#changed.emit('change');
+      },
+    });
+    incoming.setEncoding('utf8').on('data', (chunk) => parser.feed(chunk));
+    const closed = () => {
+      this.closed = true;
+      this.#changed.emit('change');
+    };
+    // A killed edge shows as an error, a rotation as an end; both are an end here.
+    incoming.on('error', closed).on('close', closed).on('end', closed);
+  }
+
+  /** The CloudEvents so far. @returns {{ id: string, type: string, time: string, data: any }[]} */
+  get events() {
+    return this.frames.filter((frame) => frame.event === undefined).map((frame) => JSON.parse(frame.data));
+  }
+
+  /** The texts so far. @returns {string[]} */
+  get texts() {
+    return this.events.map((event) => event.data.text);
+  }
+
+  /** Waits until the predicate holds. @param {string} what @param {() => boolean} holds */
+  async until(what, holds) {
+    const signal = AbortSignal.timeout(WAIT_MS);
+    while (!holds()) {
+      try {
+        await once(this.#changed, 'change', { signal });
+      } catch {
+        const tail = this.frames.slice(-5).map((frame) => JSON.stringify(frame)).join('\n  ');
+        throw new Error(`${what}: not within ${WAIT_MS / 1000} s; ${this.frames.length} frames, closed: ${this.closed}, the last:\n  ${tail}`);
+      }
+    }
+  }
+
+  /** @param {string} text */
+  async hears(text) {
+    await this.until(`the stream carries "${text}"`, () => this.texts.includes(text));
+  }
+
+  /** The first named frame of that kind. @param {string} event */
+  async named(event) {
+    await this.until(`the stream says "${event}"`, () => this.frames.some((frame) => frame.event === event));
+    const frame = this.frames.find((candidate) => candidate.event === event);
+    return JSON.parse(frame?.data ?? 'null');
+  }
+
+  async opened() {
+    await this.until('the stream opens', () => this.comments.length > 0 || this.closed);
+    return this;
+  }
+
+  /** Cuts the connection, as a lost network would. */
+  cut() {
+    this.incoming.destroy();
+  }
+}
+
+/** Follows a stream like EventSource: whenever it ends, resumes from the last id. */
+export class ResumingStream {
+  /** @type {{ id: string, type: string, time: string, data: any }[]} */
+  events = [];
+  resumes = 0;
+  #stopped = false;
+  /** @type {Stream | undefined} */
+  #stream;
+
+  /** @param {import('./agent.mjs').Agent} agent */
+  constructor(agent) {
+    this.agent = agent;
+    this.done = this.#follow();
+  }
+
+  get texts() {
+    return this.events.map((event) => event.data.text);
+  }
+
+  /** Waits until the predicate holds. @param {string} what @param {() => boolean} holds @param {number} [milliseconds] */
+  async until(what, holds, milliseconds = 40_000) {
+    const deadline = Date.now() + milliseconds;
+    while (!holds()) {
+      if (Date.now() > deadline) throw new Error(`${what}: not within ${milliseconds / 1000} s; ${this.events.length} events after ${this.resumes} resumes`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+
+  stop() {
+    this.#stopped = true;
+    this.#stream?.cut();
+  }
+
+  async #follow() {
+    let lastId = '';
+    while (!this.#stopped) {
+      try {
+        const stream = await Stream.open(this.agent, lastId || undefined);
+        this.#stream = stream;
+        let taken = 0;
+        while (!stream.closed || taken < stream.events.length) {
+          await stream.until('more', () => stream.events.length > taken || stream.closed).catch(() => {});
+          this.events.push(...stream.events.slice(taken));
+          taken = stream.events.length;
+        }
+        lastId = stream.lastId || lastId;
+      } catch {
+        // The edge is down for the moment.
+      }
+      if (this.#stopped) return;
+      this.resumes++;
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+  }
+}
