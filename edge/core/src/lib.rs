@@ -1,1 +1,39 @@
-//! Placeholder until the crate is here.
+//! Causeway's Backend-for-Frontend: every decision of the edge, without a runtime.
+//!
+//! Read it from the top: a request meets the table, the guard, then one handler a journey.
+//!
+//! - [`edge`]: the entry: one [`edge::Edge`] per isolate answers all requests
+//! - [`route`]: the table of everything the edge answers, each row with its policies
+//! - [`guard`]: where a request may come from, and what every answer carries
+//! - [`handler`]: sign in, session, events, stream, proxy, delivery, assets
+//! - [`oauth`]: providers, discovery, the code exchange, ID tokens
+//! - [`session`]: the cookie, the sealed record, the coordinator's state machine
+//! - [`proxy`]: which upstream requests are allowed and what they carry
+//! - [`stream`]: drives one client's SSE stream from its hub
+//! - [`hub`]: the buffer of a user's records and who reads it
+//! - [`seal`]: authenticated encryption of everything that leaves the edge's memory
+//! - [`config`]: typed configuration; wrong means closed
+//! - [`error`]: everything a request can fail with, and what the client sees of it
+//! - [`web`]: requests and responses without a runtime
+//! - [`platform`]: what a runtime must provide
+
+pub mod config;
+pub mod edge;
+pub mod error;
+pub mod guard;
+pub mod handler;
+pub mod hub;
+pub mod oauth;
+pub mod platform;
+pub mod proxy;
+pub mod route;
+pub mod seal;
+pub mod session;
+pub mod stream;
+pub mod web;
+
+mod cookie;
+pub mod origin;
+
+#[cfg(test)]
+mod simulated;

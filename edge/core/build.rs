@@ -1,0 +1,53 @@
+//! Embeds the built widget. A Wasm build without it fails; a native one (tests) goes on with none.
+
+use std::{env, fs, path::Path};
+
+fn main() {
+    let dist = Path::new("../../widget/dist");
+    let manifest = dist.join("manifest.json");
+    println!("cargo::rerun-if-changed={}", manifest.display());
+    let out = Path::new(&env::var("OUT_DIR").expect("cargo sets OUT_DIR")).join("assets.rs");
+    let rows = match fs::read_to_string(&manifest) {
+        Ok(text) => rows(dist, &text),
+        Err(_)
+            if env::var("CARGO_CFG_TARGET_FAMILY").is_ok_and(|family| family == "wasm")
+                && env::var("PROFILE").is_ok_and(|p| p == "release") =>
+        {
+            panic!("the widget is not built: run `npm run build:widget` first");
+        }
+        Err(_) => String::new(),
+    };
+    fs::write(out, format!("static ASSETS: &[Asset] = &[\n{rows}];\n")).expect("OUT_DIR is writable");
+}
+
+fn rows(dist: &Path, manifest: &str) -> String {
+    let manifest: serde_json::Value = serde_json::from_str(manifest).expect("widget/dist/manifest.json is JSON");
+    let files = manifest["files"].as_array().expect("widget/dist/manifest.json lists its files");
+    let mut rows = String::new();
+    for file in files {
+        let name = file["name"].as_str().expect("a file has a name");
+        let path = dist.join(name).canonicalize().expect("a listed file exists");
+        println!("cargo::rerun-if-changed={}", path.display());
+        rows += &row(name, false, &path);
+        if let Some(hashed) = file["hashed"].as_str() {
+            rows += &row(hashed, true, &path);
+        }
+    }
+    let manifest = dist.join("manifest.json").canonicalize().expect("the manifest was read");
+    rows + &row("manifest.json", false, &manifest)
+}
+
+fn row(name: &str, immutable: bool, path: &Path) -> String {
+    let content_type = match name.rsplit('.').next() {
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("css") => "text/css; charset=utf-8",
+        Some("html") => "text/html; charset=utf-8",
+        Some("json") => "application/json",
+        Some("svg") => "image/svg+xml",
+        _ => "application/octet-stream",
+    };
+    format!(
+        "    Asset {{ name: {name:?}, content_type: {content_type:?}, immutable: {immutable}, bytes: include_bytes!({:?}) }},\n",
+        path.display().to_string()
+    )
+}

@@ -1,0 +1,99 @@
+//! Cookies: reading ours out of a request, writing them with the attributes they all share.
+
+use http::{HeaderMap, header};
+
+/// Most bytes of cookies looked at; browsers send at most about this many for one site.
+const MAX_COOKIE_BYTES: usize = 32 * 1024;
+
+/// Begins the name of each of our cookies: browsers that know it accept such a cookie only from an HTTP response, with
+/// `Secure`, `Path=/` and without `Domain`; older ones see the `__Host-` in it and enforce all but the first.
+pub(crate) const PREFIX: &str = "__Host-Http-";
+
+/// What a request holds under a name.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Found<'a> {
+    /// Nothing.
+    None,
+    /// One value.
+    One(&'a str),
+    /// Several: someone tossed a second cookie in, so none of them is believed.
+    Several,
+}
+
+/// All cookies of a request as name and value.
+pub(crate) fn all(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter(|value| value.len() <= MAX_COOKIE_BYTES)
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+}
+
+/// The cookie of a name.
+pub(crate) fn find<'a>(headers: &'a HeaderMap, name: &str) -> Found<'a> {
+    let mut values = all(headers).filter(|(found, _)| *found == name).map(|(_, value)| value);
+    match (values.next(), values.next()) {
+        (None, _) => Found::None,
+        (Some(value), None) => Found::One(value),
+        (Some(_), Some(_)) => Found::Several,
+    }
+}
+
+/// Whether a cookie is sent on navigations that come from other sites.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum SameSite {
+    /// Never.
+    Strict,
+    /// Only on top-level GET navigations; a sign-in's cookie must survive the way back from the provider.
+    Lax,
+}
+
+/// The value of `Set-Cookie`.
+pub(crate) fn set(name: &str, value: &str, same_site: SameSite, max_age_seconds: u64) -> String {
+    let same_site = match same_site {
+        SameSite::Strict => "Strict",
+        SameSite::Lax => "Lax",
+    };
+    format!("{name}={value}; Path=/; Max-Age={max_age_seconds}; Secure; HttpOnly; SameSite={same_site}")
+}
+
+/// The value of `Set-Cookie` that removes a cookie.
+pub(crate) fn clear(name: &str, same_site: SameSite) -> String {
+    set(name, "", same_site, 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn headers(lines: &[&str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(header::COOKIE, HeaderValue::from_str(line).unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn a_twin_makes_both_unbelievable() {
+        assert_eq!(find(&headers(&["a=1; b=2"]), "a"), Found::One("1"));
+        assert_eq!(find(&headers(&["a=1; a=2"]), "a"), Found::Several);
+        assert_eq!(find(&headers(&["a=1", "a=2"]), "a"), Found::Several);
+        assert_eq!(find(&headers(&["xa=1"]), "a"), Found::None);
+    }
+
+    #[test]
+    fn every_cookie_is_secure_and_http_only_even_when_removed() {
+        for value in [set("n", "v", SameSite::Strict, 5), clear("n", SameSite::Lax)] {
+            assert!(
+                value.contains("; Secure; HttpOnly; SameSite=")
+                    && value.contains("Path=/")
+                    && !value.contains("Domain")
+            );
+        }
+    }
+}

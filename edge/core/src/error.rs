@@ -1,0 +1,170 @@
+//! Everything a request can fail with, and what the client sees of it: status, a stable code, one sentence. The log
+//! gets the detail. Failures of seals, cookies and sessions all look the same from outside.
+
+use causeway_protocol::problem::{PROBLEM_JSON, Problem};
+use http::{StatusCode, header};
+
+use crate::{platform::Unavailable, web::Response};
+
+/// Why a request is refused or failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The configuration is wrong; nothing is served.
+    #[error("configuration is invalid")]
+    Misconfigured,
+    /// No such route, channel, service or asset.
+    #[error("nothing at this path")]
+    NotFound,
+    /// The path exists, the method does not.
+    #[error("method not allowed")]
+    MethodNotAllowed {
+        /// Value for `Allow`.
+        allow: String,
+    },
+    /// No session, or none that is believed.
+    #[error("no valid session: {reason}")]
+    Unauthenticated {
+        /// For the log.
+        reason: &'static str,
+    },
+    /// The upstream needs a sign-in with a provider that this session lacks or that must be renewed.
+    #[error("sign in with {provider} again")]
+    ProviderSignInNeeded {
+        /// Which provider.
+        provider: &'static str,
+    },
+    /// The request does not come from where it may come from.
+    #[error("forbidden: {reason}")]
+    Forbidden {
+        /// For the log.
+        reason: &'static str,
+    },
+    /// The request is malformed.
+    #[error("bad request: {reason}")]
+    BadRequest {
+        /// Said to the client, too: holds nothing of the inside.
+        reason: &'static str,
+    },
+    /// The body exceeds the route's limit.
+    #[error("body too large")]
+    TooLarge,
+    /// The body is not of a type the route takes.
+    #[error("unsupported media type")]
+    UnsupportedMediaType,
+    /// A sign-in was refused.
+    #[error("sign-in refused: {reason}")]
+    SignInRefused {
+        /// For the log and the reject counter.
+        reason: &'static str,
+    },
+    /// Something the edge depends on does not answer.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    /// An upstream answered what the edge does not pass on.
+    #[error("upstream answered what is not passed on: {reason}")]
+    BadGateway {
+        /// For the log.
+        reason: &'static str,
+    },
+}
+
+impl Error {
+    /// The HTTP status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Misconfigured | Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Unauthenticated { .. } | Self::ProviderSignInNeeded { .. } => StatusCode::UNAUTHORIZED,
+            Self::Forbidden { .. } => StatusCode::FORBIDDEN,
+            Self::BadRequest { .. } | Self::SignInRefused { .. } => StatusCode::BAD_REQUEST,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::BadGateway { .. } => StatusCode::BAD_GATEWAY,
+        }
+    }
+
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Misconfigured => "misconfigured",
+            Self::NotFound => "not-found",
+            Self::MethodNotAllowed { .. } => "method-not-allowed",
+            Self::Unauthenticated { .. } => "unauthenticated",
+            Self::ProviderSignInNeeded { .. } => "provider-sign-in-needed",
+            Self::Forbidden { .. } => "forbidden",
+            Self::BadRequest { .. } => "bad-request",
+            Self::TooLarge => "too-large",
+            Self::UnsupportedMediaType => "unsupported-media-type",
+            Self::SignInRefused { .. } => "sign-in-refused",
+            Self::Unavailable(_) => "unavailable",
+            Self::BadGateway { .. } => "bad-gateway",
+        }
+    }
+
+    /// The sentence the client gets.
+    #[must_use]
+    pub fn title(&self) -> String {
+        match self {
+            Self::Misconfigured => "The service is not configured correctly; its log says what is missing.".to_owned(),
+            Self::NotFound => "There is nothing at this path.".to_owned(),
+            Self::MethodNotAllowed { allow } => format!("This path answers {allow} only."),
+            Self::Unauthenticated { .. } => "Sign in first.".to_owned(),
+            Self::ProviderSignInNeeded { provider } => format!("Sign in with {provider} to use this service."),
+            Self::Forbidden { .. } => "This request may not come from where it came from.".to_owned(),
+            Self::BadRequest { reason } => format!("The request is malformed: {reason}."),
+            Self::TooLarge => "The request's body is too large.".to_owned(),
+            Self::UnsupportedMediaType => "The request's body must be application/json.".to_owned(),
+            Self::SignInRefused { .. } => "The sign-in could not be completed. Please try again.".to_owned(),
+            Self::Unavailable(_) => "The service cannot do this right now. Please try again shortly.".to_owned(),
+            Self::BadGateway { .. } => {
+                "The service behind this one gave an answer that cannot be passed on.".to_owned()
+            }
+        }
+    }
+
+    /// After how many seconds to try again, where that makes sense.
+    #[must_use]
+    pub fn retry_after_seconds(&self) -> Option<u32> {
+        match self {
+            Self::Unavailable(_) => Some(2),
+            Self::Misconfigured => Some(60),
+            _ => None,
+        }
+    }
+
+    /// The problem document.
+    #[must_use]
+    pub fn response<B>(&self, request_id: &str) -> Response<B> {
+        let status = self.status();
+        let problem = Problem::new(status.as_u16(), self.code(), &self.title(), request_id);
+        let mut response = Response::json(status, PROBLEM_JSON, &problem);
+        self.decorate(&mut response);
+        response
+    }
+
+    /// The same for people who followed a link: a page without scripts.
+    #[must_use]
+    pub fn page<B>(&self, request_id: &str) -> Response<B> {
+        let html = format!(
+            "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
+             <title>Sign-in</title><h1>{}</h1><p><a href=\"/\">Go back</a></p><p><small>{} · {request_id}</small></p></html>",
+            self.title(),
+            self.code(),
+        );
+        let mut response = Response::bytes(self.status(), "text/html; charset=utf-8", html.into_bytes());
+        self.decorate(&mut response);
+        response
+    }
+
+    fn decorate<B>(&self, response: &mut Response<B>) {
+        if let Self::MethodNotAllowed { allow } = self {
+            response.set(header::ALLOW, allow);
+        }
+        if let Some(seconds) = self.retry_after_seconds() {
+            response.set(header::RETRY_AFTER, &seconds.to_string());
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Where a request may come from, and what every answer carries.
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+
+use crate::{
+    config::Config,
+    error::Error,
+    route::{self, Cache, Cors, Csrf, Row},
+    web::{Response, single},
+};
+
+/// The header a script must send; one that no form and no link can (M7).
+pub const CSRF_HEADER: HeaderName = HeaderName::from_static("x-csrf");
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+/// Names the request in answers and in the log.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Refuses a request that another site makes in the user's name.
+///
+/// # Errors
+/// [`Error::Forbidden`] with the reason for the log.
+pub fn check(config: &Config, row: &Row, headers: &HeaderMap) -> Result<(), Error> {
+    match row.csrf {
+        Csrf::Header => {
+            if single(headers, &CSRF_HEADER) != Some("1") {
+                return forbidden("X-CSRF header missing, repeated or wrong");
+            }
+            let unsafe_method = row.method.as_ref().is_none_or(|method| *method != Method::GET);
+            check_origin(config, headers, unsafe_method)
+        }
+        Csrf::FetchMetadata => check_origin(config, headers, false),
+        Csrf::Navigation => check_navigation(headers),
+        Csrf::Signature | Csrf::Public => Ok(()),
+    }
+}
+
+fn forbidden<T>(reason: &'static str) -> Result<T, Error> {
+    Err(Error::Forbidden { reason })
+}
+
+fn check_origin(config: &Config, headers: &HeaderMap, must_say: bool) -> Result<(), Error> {
+    let has_origin = headers.contains_key(header::ORIGIN);
+    let origin = single(headers, &header::ORIGIN);
+    // `null` is a sandboxed or local page: never one of the configured origins.
+    if has_origin && !origin.is_some_and(|origin| config.allows_origin(origin)) {
+        return forbidden("Origin is not allowed");
+    }
+    if !headers.contains_key(&SEC_FETCH_SITE) {
+        // Not a current browser. It must name its origin before it may change anything.
+        return if must_say && !has_origin { forbidden("neither Origin nor Sec-Fetch-Site") } else { Ok(()) };
+    }
+    match single(headers, &SEC_FETCH_SITE) {
+        Some("same-origin") => Ok(()),
+        // Another origin of the same site is as foreign as any, unless it is a configured host page (S80).
+        Some("same-site") if has_origin => Ok(()),
+        _ => forbidden("Sec-Fetch-Site is not allowed"),
+    }
+}
+
+fn check_navigation(headers: &HeaderMap) -> Result<(), Error> {
+    let said = |name: &HeaderName, wanted: &str| !headers.contains_key(name) || single(headers, name) == Some(wanted);
+    if said(&SEC_FETCH_MODE, "navigate") && said(&SEC_FETCH_DEST, "document") {
+        return Ok(());
+    }
+    forbidden("not a top-level navigation")
+}
+
+/// Whether a request asks which cross-origin requests are allowed.
+#[must_use]
+pub fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
+    *method == Method::OPTIONS && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+/// Answers a preflight.
+///
+/// # Errors
+/// [`Error::Forbidden`] from an origin that is not allowed, [`Error::NotFound`] where there is nothing.
+pub fn preflight<B>(config: &Config, path: &str, headers: &HeaderMap) -> Result<Response<B>, Error> {
+    let row = route::find_any_method(path).ok_or(Error::NotFound)?;
+    let origin = single(headers, &header::ORIGIN).unwrap_or_default();
+    let mut response = Response::empty(StatusCode::NO_CONTENT);
+    match row.cors {
+        Cors::Hosts if config.allows_origin(origin) => allow_host(origin, &mut response),
+        Cors::Hosts | Cors::None => return forbidden("preflight from an origin that is not allowed"),
+        Cors::Anyone => response.set(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+    }
+    response.set(header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PUT, PATCH, DELETE");
+    response
+        .set(header::ACCESS_CONTROL_ALLOW_HEADERS, "content-type, idempotency-key, last-event-id, traceparent, x-csrf");
+    response.set(header::ACCESS_CONTROL_MAX_AGE, "600");
+    Ok(response)
+}
+
+fn allow_host<B>(origin: &str, response: &mut Response<B>) {
+    response.set(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    response.set(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, "true");
+    response.set(header::ACCESS_CONTROL_EXPOSE_HEADERS, "retry-after, x-request-id");
+}
+
+/// Whether people rather than programs read the answer.
+#[must_use]
+pub fn accepts_html(headers: &HeaderMap) -> bool {
+    single(headers, &header::ACCEPT).is_some_and(|accept| accept.contains("text/html"))
+}
+
+/// Puts on an answer what every answer of its row carries.
+pub fn finish<B>(
+    config: &Config,
+    row: Option<&Row>,
+    request: &HeaderMap,
+    request_id: &str,
+    response: &mut Response<B>,
+) {
+    let kept = response.headers.remove(header::CACHE_CONTROL);
+    finish_closed(request_id, response);
+    if let Some(kept) = kept
+        && row.is_some_and(|row| row.cache == Cache::ByHandler)
+    {
+        response.headers.insert(header::CACHE_CONTROL, kept);
+    }
+    let cors = row.map_or(Cors::None, |row| row.cors);
+    match (cors, single(request, &header::ORIGIN)) {
+        (Cors::Hosts, Some(origin)) if config.allows_origin(origin) => allow_host(origin, response),
+        (Cors::Anyone, _) => {
+            response.set(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
+            response.set(HeaderName::from_static("cross-origin-resource-policy"), "cross-origin");
+        }
+        _ => {}
+    }
+    if config.public_origin.as_str().starts_with("https://") {
+        response.set(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000");
+    }
+}
+
+/// What even an edge without configuration puts on its answers.
+pub fn finish_closed<B>(request_id: &str, response: &mut Response<B>) {
+    let fixed = [
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ];
+    for (name, value) in fixed {
+        response.headers.insert(name, HeaderValue::from_static(value));
+    }
+    if !response.headers.contains_key(header::CONTENT_SECURITY_POLICY) {
+        response.set(header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'");
+    }
+    response.add(header::VARY, "Origin, Cookie, Sec-Fetch-Site");
+    response.set(REQUEST_ID, request_id);
+}
+
+#[cfg(test)]
+#[path = "guard_tests.rs"]
+mod tests;

@@ -1,0 +1,42 @@
+//! The widget's bundle and the edge's own page, embedded at build time: the same bytes and headers on every runtime.
+
+use http::{StatusCode, header};
+
+use crate::{error::Error, web::Response};
+
+/// One embedded file.
+struct Asset {
+    /// Its name below `/assets/`.
+    name: &'static str,
+    /// Its media type.
+    content_type: &'static str,
+    /// Whether the name holds the content's hash, so that it can be kept for a year.
+    immutable: bool,
+    /// Its content.
+    bytes: &'static [u8],
+}
+
+include!(concat!(env!("OUT_DIR"), "/assets.rs"));
+
+const PAGE: &str = "index.html";
+/// Only what the page itself is made of, and nothing inline.
+const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+    base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'";
+
+/// `GET /assets/{name}`
+pub(super) fn asset<B>(name: &str) -> Result<Response<B>, Error> {
+    let asset = ASSETS.iter().find(|asset| asset.name == name && name != PAGE).ok_or(Error::NotFound)?;
+    let cache_control = if asset.immutable { "public, max-age=31536000, immutable" } else { "public, max-age=300" };
+    let mut response = Response::bytes(StatusCode::OK, asset.content_type, asset.bytes);
+    response.set(header::CACHE_CONTROL, cache_control);
+    Ok(response)
+}
+
+/// `GET /`
+pub(super) fn page<B>() -> Result<Response<B>, Error> {
+    let page = ASSETS.iter().find(|asset| asset.name == PAGE).ok_or(Error::NotFound)?;
+    let mut response = Response::bytes(StatusCode::OK, page.content_type, page.bytes);
+    response.set(header::CACHE_CONTROL, "no-cache");
+    response.set(header::CONTENT_SECURITY_POLICY, PAGE_POLICY);
+    Ok(response)
+}

@@ -1,0 +1,57 @@
+//! `POST /internal/deliver`: records from the bridge into the users' hubs, then the checkpoint.
+
+use causeway_protocol::{
+    deliver::{DeliverRequest, DeliverResponse},
+    signature::{Direction, SIGNATURE_HEADER, Signed},
+};
+use futures_util::{StreamExt as _, stream};
+use http::{HeaderName, StatusCode};
+use serde_json::json;
+
+use super::{Context, read_body};
+use crate::{
+    error::Error,
+    platform::Platform,
+    web::{Request, Response},
+};
+
+/// How many hubs are written to at once; workerd allows six connections to wait for headers.
+const PARALLEL_HUBS: usize = 6;
+
+/// Takes a delivery. The checkpoint moves only after everything before it is durable.
+pub(super) async fn deliver<P: Platform>(
+    context: &Context<'_, P>,
+    request: Request<P::Body>,
+) -> Result<Response<P::Body>, Error> {
+    let platform = context.platform;
+    let unsigned = Error::Unauthenticated { reason: "delivery signature missing" };
+    let signature = request.header(&HeaderName::from_static(SIGNATURE_HEADER)).ok_or(unsigned)?.to_owned();
+    let target = match &request.query {
+        Some(query) => format!("{}?{query}", request.path),
+        None => request.path.clone(),
+    };
+    let body = read_body::<P>(context.row, request).await?;
+    let signed = Signed { direction: Direction::BridgeToEdge, method: "POST", target: &target, body: &body };
+    if let Err(error) = context.config.bridge_keys.verify(&signature, signed, platform.now_ms() / 1000) {
+        platform.log(&json!({"level": "warn", "event": "deliver.refused", "detail": error.to_string(), "request_id": context.request_id}));
+        return Err(Error::Unauthenticated { reason: "delivery signature not believed" });
+    }
+    let delivery: DeliverRequest =
+        serde_json::from_slice(&body).map_err(|_| Error::BadRequest { reason: "not a delivery" })?;
+    let failed: Vec<_> = stream::iter(&delivery.deliveries)
+        .map(|one| async move {
+            let appended = platform.append(&one.subject, &one.records).await;
+            appended.err().map(|error| (one.subject.clone(), error))
+        })
+        .buffer_unordered(PARALLEL_HUBS)
+        .filter_map(std::future::ready)
+        .collect()
+        .await;
+    for (_, error) in &failed {
+        platform.log(&json!({"level": "warn", "event": "deliver.hub", "detail": error.to_string(), "request_id": context.request_id}));
+    }
+    let advance_to = if failed.is_empty() { delivery.advance_to } else { None };
+    let checkpoint = platform.checkpoint(&delivery.topic, delivery.partition, advance_to).await?;
+    let answer = DeliverResponse { checkpoint, failed: failed.into_iter().map(|(subject, _)| subject).collect() };
+    Ok(Response::json(StatusCode::OK, "application/json", &answer))
+}

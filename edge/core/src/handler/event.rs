@@ -1,0 +1,141 @@
+//! `POST /events/{channel}`: what the user says, stamped with who said it, into Kafka by way of the bridge.
+
+use std::time::Duration;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use causeway_protocol::{
+    event::{EVENTS_PATH, InboundEvent, is_name},
+    signature::{Direction, SIGNATURE_HEADER, Signed},
+    subject::Subject,
+};
+use chrono::{DateTime, SecondsFormat};
+use http::{HeaderName, Method, StatusCode, header};
+use serde::Deserialize;
+use serde_json::{json, value::RawValue};
+use sha2::{Digest as _, Sha256};
+
+use super::{Context, read_body};
+use crate::{
+    error::Error,
+    oauth::provider::without_slash,
+    platform::{Platform, Unavailable},
+    session::store::Session,
+    web::{Body, Outgoing, Request, Response},
+};
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const MAX_IDEMPOTENCY_KEY_BYTES: usize = 128;
+/// Longer than the bridge waits for Kafka, so that its answer, not our impatience, decides.
+const BRIDGE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// What a widget posts. Whatever else it claims (a subject, a tenant, an id) has no field to go to.
+#[derive(Deserialize)]
+struct Posted {
+    #[serde(rename = "type")]
+    kind: String,
+    data: Box<RawValue>,
+}
+
+/// Takes an event and answers 202 once Kafka has it.
+pub(super) async fn post<P: Platform>(
+    context: &Context<'_, P>,
+    request: Request<P::Body>,
+    session: &Session,
+) -> Result<Response<P::Body>, Error> {
+    let channel = context.parameter(0).to_owned();
+    if !context.config.channels.contains(&channel) {
+        return Err(Error::NotFound);
+    }
+    if !is_json(request.header(&header::CONTENT_TYPE).unwrap_or_default()) {
+        return Err(Error::UnsupportedMediaType);
+    }
+    let subject = &session.record.user.subject;
+    let id = event_id(context.platform, &request, subject, &channel)?;
+    let traceparent = request.header(&TRACEPARENT).filter(|text| is_traceparent(text)).map(str::to_owned);
+    let body = read_body::<P>(context.row, request).await?;
+    let posted: Posted = serde_json::from_slice(&body)
+        .map_err(|_| Error::BadRequest { reason: "the body must be JSON with `type` and `data`" })?;
+    if !is_name(&posted.kind) {
+        return Err(Error::BadRequest { reason: "`type` must be 1-64 letters, digits, `.`, `_` or `-`" });
+    }
+    let event = InboundEvent {
+        channel,
+        id: id.clone(),
+        kind: posted.kind,
+        source: context.config.public_origin.to_string(),
+        subject: subject.clone(),
+        time: rfc3339(context.platform.now_ms()),
+        traceparent,
+        data: posted.data,
+    };
+    send(context, &event).await?;
+    Ok(Response::json(StatusCode::ACCEPTED, "application/json", &json!({"id": id})))
+}
+
+async fn send<P: Platform>(context: &Context<'_, P>, event: &InboundEvent) -> Result<(), Error> {
+    let outage = |detail: &dyn std::fmt::Display| Unavailable::new("bridge", detail);
+    let body = serde_json::to_vec(event).map_err(|e| outage(&e))?;
+    let base = without_slash(&context.config.bridge_url);
+    let url = url::Url::parse(&format!("{base}{EVENTS_PATH}")).map_err(|e| outage(&e))?;
+    let signed = Signed { direction: Direction::EdgeToBridge, method: "POST", target: url.path(), body: &body };
+    let signature = context.config.bridge_keys.sign(signed, context.platform.now_ms() / 1000);
+    let mut outgoing = Outgoing::new(Method::POST, url, BRIDGE_TIMEOUT)
+        .with(header::CONTENT_TYPE, "application/json")
+        .with(HeaderName::from_static(SIGNATURE_HEADER), &signature);
+    outgoing.body = Body::Bytes(body.into());
+    let response = context.platform.send(outgoing).await?;
+    match response.status {
+        StatusCode::ACCEPTED => Ok(()),
+        // The bridge knows fewer channels than we do: a matter of configuration, but none of the user's.
+        StatusCode::PAYLOAD_TOO_LARGE => Err(Error::TooLarge),
+        status => Err(outage(&format_args!("answered {status}")).into()),
+    }
+}
+
+/// The event's id: drawn, or derived from the user's `Idempotency-Key`, so that a repeat is the same event everywhere.
+fn event_id<P: Platform>(
+    platform: &P,
+    request: &Request<P::Body>,
+    subject: &Subject,
+    channel: &str,
+) -> Result<String, Error> {
+    let mut bytes = [0; 18];
+    if request.headers.contains_key(IDEMPOTENCY_KEY) {
+        let bad = Error::BadRequest { reason: "Idempotency-Key must be one value of 1-128 printable ASCII characters" };
+        let key = request.header(&IDEMPOTENCY_KEY).filter(|key| {
+            (1..=MAX_IDEMPOTENCY_KEY_BYTES).contains(&key.len())
+                && key.bytes().all(|b| b.is_ascii_graphic() || b == b' ')
+        });
+        let mut digest = Sha256::new_with_prefix(b"causeway-event-id-v1");
+        for part in [subject.to_string().as_bytes(), channel.as_bytes(), key.ok_or(bad)?.as_bytes()] {
+            digest.update((part.len() as u64).to_be_bytes());
+            digest.update(part);
+        }
+        for (to, from) in bytes.iter_mut().zip(digest.finalize()) {
+            *to = from;
+        }
+    } else {
+        platform.fill(&mut bytes)?;
+    }
+    Ok(BASE64.encode(bytes))
+}
+
+fn is_json(content_type: &str) -> bool {
+    content_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
+}
+
+/// W3C Trace Context, version 00.
+fn is_traceparent(text: &str) -> bool {
+    let lengths = [2, 32, 16, 2];
+    let parts: Vec<&str> = text.split('-').collect();
+    parts.len() == lengths.len()
+        && parts.iter().zip(lengths).all(|(part, length)| {
+            part.len() == length && part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+        })
+}
+
+fn rfc3339(now_ms: u64) -> String {
+    let time = i64::try_from(now_ms).ok().and_then(DateTime::from_timestamp_millis);
+    time.unwrap_or_default().to_rfc3339_opts(SecondsFormat::Millis, true)
+}

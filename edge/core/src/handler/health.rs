@@ -1,0 +1,28 @@
+//! `/healthz`: the edge runs. `/readyz`: it can also do its work.
+
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use serde_json::json;
+
+use super::Context;
+use crate::{
+    error::Error,
+    oauth::provider::without_slash,
+    platform::{Platform, Unavailable},
+    web::{Outgoing, Response},
+};
+
+pub(super) fn healthz<B>() -> Response<B> {
+    Response::json(StatusCode::OK, "application/json", &json!({"status": "ok"}))
+}
+
+pub(super) async fn readyz<P: Platform>(context: &Context<'_, P>) -> Result<Response<P::Body>, Error> {
+    let base = without_slash(&context.config.bridge_url);
+    let url = url::Url::parse(&format!("{base}/readyz")).map_err(|e| Unavailable::new("bridge", e))?;
+    let response = context.platform.send(Outgoing::new(Method::GET, url, Duration::from_secs(3))).await?;
+    if !response.status.is_success() {
+        return Err(Unavailable::new("bridge", format_args!("is not ready: {}", response.status)).into());
+    }
+    Ok(Response::json(StatusCode::OK, "application/json", &json!({"status": "ready"})))
+}

@@ -1,0 +1,156 @@
+//! Signing in: `/auth/{provider}/login` sends the browser to the provider, `/auth/{provider}/callback` takes it back.
+
+use http::HeaderMap;
+use serde_json::json;
+
+use super::Context;
+use crate::{
+    cookie::{self, SameSite},
+    error::Error,
+    oauth::{
+        discovery::{self, Endpoints},
+        exchange::{self, ExchangeError},
+        identity,
+        provider::{Kind, Provider},
+        transaction::{self, Transaction},
+    },
+    origin::ReturnTo,
+    platform::Platform,
+    session::record::SessionRecord,
+    web::{Request, Response},
+};
+
+/// Longest query read, in bytes. Entra's codes alone can have 2 KB.
+const MAX_QUERY_BYTES: usize = 8 * 1024;
+
+/// `GET /auth/{provider}/login?return_to=`
+pub(super) async fn login<P: Platform>(
+    context: &Context<'_, P>,
+    request: &Request<P::Body>,
+) -> Result<Response<P::Body>, Error> {
+    let provider = provider(context)?;
+    let endpoints = discovery::endpoints(context.platform, &context.memory.discovery, provider).await?;
+    // Nothing but the return address is read: no caller gets to add a scope, a prompt or another redirect URI (S15).
+    let return_to = match Query::parse(request.query.as_deref()).one("return_to") {
+        Ok(Some(text)) => ReturnTo::parse(&text, &context.config.public_origin, &context.config.host_origins),
+        Ok(None) | Err(_) => ReturnTo::home(),
+    };
+    let replaces = context.sessions().id(&request.headers).ok().map(|id| id.handle());
+    let transaction = Transaction::begin(context.platform, return_to.as_str(), replaces)?;
+    let url = exchange::authorization_url(provider, &endpoints, &transaction)?;
+    let mut response = Response::see_other(url.as_str());
+    for cookie in transaction.cookies(context.platform, context.config, provider, &request.headers)? {
+        response.add(http::header::SET_COOKIE, &cookie);
+    }
+    Ok(response)
+}
+
+/// `GET /auth/{provider}/callback`
+pub(super) async fn callback<P: Platform>(
+    context: &Context<'_, P>,
+    request: &Request<P::Body>,
+) -> Result<Response<P::Body>, Error> {
+    let provider = provider(context)?;
+    let query = Query::parse(request.query.as_deref());
+    let state = query.one("state").ok().flatten();
+    // Used once, whatever comes of it (S3).
+    let spent = state.as_deref().and_then(transaction::cookie_name).map(|name| cookie::clear(&name, SameSite::Lax));
+    let result = finish(context, provider, &query, state.as_deref(), &request.headers).await;
+    let mut response = match result {
+        Ok(response) => response,
+        Err(error) => {
+            context.platform.log(&json!({
+                "level": "warn", "event": "login.refused", "provider": provider.id,
+                "detail": error.to_string(), "request_id": context.request_id,
+            }));
+            error.page(context.request_id)
+        }
+    };
+    if let Some(spent) = spent {
+        response.add(http::header::SET_COOKIE, &spent);
+    }
+    Ok(response)
+}
+
+async fn finish<P: Platform>(
+    context: &Context<'_, P>,
+    provider: &Provider,
+    query: &Query,
+    state: Option<&str>,
+    headers: &HeaderMap,
+) -> Result<Response<P::Body>, Error> {
+    let refused = |reason| Error::SignInRefused { reason };
+    let platform = context.platform;
+    let state = state.ok_or(refused("state missing or repeated"))?;
+    let transaction = Transaction::find(platform, context.config, provider, headers, state).map_err(refused)?;
+    let endpoints = discovery::endpoints(platform, &context.memory.discovery, provider).await?;
+    check_issuer(provider, &endpoints, query)?;
+    // Only now may even an error be believed to come from this provider.
+    if query.one("error").map_err(refused)?.is_some() {
+        return Err(refused("provider reported an error"));
+    }
+    let code = query.one("code").map_err(refused)?.ok_or(refused("code missing"))?;
+    let tokens =
+        exchange::exchange(platform, provider, &endpoints, &transaction, code).await.map_err(|error| match error {
+            ExchangeError::Refused(reason) => refused(reason),
+            ExchangeError::Unavailable(unavailable) => unavailable.into(),
+        })?;
+    let user =
+        identity::identify(platform, &context.memory.discovery, provider, &endpoints, &tokens, &transaction.nonce)
+            .await?;
+    let now_ms = platform.now_ms();
+    let lifetime_ms = u64::try_from(context.config.session_lifetime.as_millis()).unwrap_or(u64::MAX);
+    let record = SessionRecord {
+        user,
+        created_at_ms: now_ms,
+        expires_at_ms: now_ms.saturating_add(lifetime_ms),
+        connections: [(provider.id.to_owned(), tokens)].into(),
+    };
+    let sessions = context.sessions();
+    // The old session ends first: failing between the two leaves the user signed out, not signed in twice.
+    if let Some(old) = &transaction.replaces {
+        sessions.end(old).await?;
+    }
+    let cookie = sessions.create(&record).await?;
+    platform.log(&json!({
+        "level": "info", "event": "login.done", "provider": provider.id, "request_id": context.request_id,
+    }));
+    let mut response = Response::see_other(&transaction.return_to);
+    response.add(http::header::SET_COOKIE, &cookie);
+    Ok(response)
+}
+
+/// RFC 9207: with several providers, the answer must come from the one that was asked.
+fn check_issuer(provider: &Provider, endpoints: &Endpoints, query: &Query) -> Result<(), Error> {
+    let refused = |reason| Error::SignInRefused { reason };
+    match query.one("iss").map_err(refused)? {
+        Some(issuer) if issuer == provider.issuer() => Ok(()),
+        Some(_) => Err(refused("answer of another issuer")),
+        None if endpoints.names_itself => Err(refused("issuer missing")),
+        None => match provider.kind {
+            Kind::Entra { .. } | Kind::GitHub { .. } => Ok(()),
+        },
+    }
+}
+
+fn provider<'a, P>(context: &Context<'a, P>) -> Result<&'a Provider, Error> {
+    context.config.provider(context.parameter(0)).ok_or(Error::NotFound)
+}
+
+/// A query of which every used parameter may appear once at most (S7).
+struct Query(Vec<(String, String)>);
+
+impl Query {
+    fn parse(query: Option<&str>) -> Self {
+        let query = query.filter(|query| query.len() <= MAX_QUERY_BYTES).unwrap_or_default();
+        Self(url::form_urlencoded::parse(query.as_bytes()).into_owned().collect())
+    }
+
+    fn one(&self, name: &str) -> Result<Option<String>, &'static str> {
+        let mut values = self.0.iter().filter(|(found, _)| found == name).map(|(_, value)| value);
+        match (values.next(), values.next()) {
+            (value, None) => Ok(value.cloned()),
+            _ => Err("parameter repeated"),
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! One file a journey. A handler gets a request that the guard let through, and the session if its row asks for one.
+
+mod asset;
+mod bff;
+mod deliver;
+mod event;
+mod health;
+mod login;
+mod session;
+mod stream;
+
+use http::header;
+
+use crate::{
+    config::Config,
+    edge::Memory,
+    error::Error,
+    platform::{BodyError, Platform, ReadBody as _},
+    route::{Handler, Parameters, Row},
+    session::store::Session,
+    web::{Request, Response},
+};
+
+/// What a handler works with.
+#[derive(Debug)]
+pub struct Context<'a, P> {
+    /// The runtime.
+    pub platform: &'a P,
+    /// The deployment.
+    pub config: &'a Config,
+    /// What the isolate remembers.
+    pub memory: &'a Memory,
+    /// Names the request.
+    pub request_id: &'a str,
+    /// The row of the table.
+    pub row: &'static Row,
+    /// What the row's placeholders stand for.
+    pub parameters: Parameters,
+}
+
+impl<P> Context<'_, P> {
+    /// What a placeholder stands for; empty if the row has fewer.
+    fn parameter(&self, index: usize) -> &str {
+        self.parameters.get(index).map_or("", String::as_str)
+    }
+}
+
+/// Runs the handler of a row.
+///
+/// # Errors
+/// [`Error`], turned into an answer by the caller.
+pub async fn run<P: Platform>(
+    context: Context<'_, P>,
+    request: Request<P::Body>,
+    session: Option<Session>,
+) -> Result<Response<P::Body>, Error> {
+    match (context.row.handler, session) {
+        (Handler::Login, _) => login::login(&context, &request).await,
+        (Handler::Callback, _) => login::callback(&context, &request).await,
+        (Handler::Session, session) => Ok(session::describe(&context, session.as_ref())),
+        (Handler::Logout, _) => session::logout(&context, &request).await,
+        (Handler::Proxy, Some(session)) => bff::proxy(&context, request, &session).await,
+        (Handler::Events, Some(session)) => event::post(&context, request, &session).await,
+        (Handler::Stream, Some(session)) => stream::open(&context, &request, &session).await,
+        (Handler::Proxy | Handler::Events | Handler::Stream, None) => {
+            Err(Error::Unauthenticated { reason: "no session" })
+        }
+        (Handler::Deliver, _) => deliver::deliver(&context, request).await,
+        (Handler::Asset, _) => asset::asset(context.parameter(0)),
+        (Handler::Page, _) => asset::page(),
+        (Handler::Healthz, _) => Ok(health::healthz()),
+        (Handler::Readyz, _) => health::readyz(&context).await,
+    }
+}
+
+/// Reads a body within its row's limit; one that says it is longer is refused unread.
+async fn read_body<P: Platform>(row: &Row, request: Request<P::Body>) -> Result<Vec<u8>, Error> {
+    let says = request.header(&header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
+    if says.is_some_and(|length| length > row.body_limit_bytes) {
+        return Err(Error::TooLarge);
+    }
+    request.body.read(row.body_limit_bytes).await.map_err(|error| match error {
+        BodyError::TooLarge => Error::TooLarge,
+        BodyError::Broken(_) => Error::BadRequest { reason: "the body broke off" },
+    })
+}
+
+#[cfg(test)]
+#[path = "journey_tests.rs"]
+mod tests;

@@ -1,0 +1,246 @@
+//! A user's hub: the buffer of their last records and the streams that read it. A runtime gives it storage and sockets;
+//! what is kept, skipped, sent and withheld is decided here.
+//!
+//! Records are numbered as they arrive (`seq`), which gives a user one order over all partitions. Each stream has a
+//! [`Place`]: what it was sent and what it acknowledged. [`pump`] sends what fits between the two, whenever either moves.
+
+use causeway_protocol::{
+    cursor::Cursor,
+    deliver::{Checkpoint, Record},
+    hub::{Ack, EndReason, HubMessage, ResetReason, WINDOW_BYTES, WINDOW_RECORDS},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// Most records kept.
+pub const MAX_RECORDS: i64 = 500;
+/// How long a record is kept, in milliseconds.
+pub const MAX_AGE_MS: u64 = 24 * 60 * 60 * 1000;
+/// How many records are read at a time.
+const PAGE_RECORDS: usize = 32;
+
+/// A stored record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Its number in order of arrival.
+    pub seq: i64,
+    /// Its Kafka coordinates.
+    pub cursor: Cursor,
+    /// The event as JSON.
+    pub json: String,
+}
+
+/// The last record taken from a partition. Outlives the record itself, so that a redelivery of what was trimmed long
+/// ago is still recognised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Watermark {
+    /// Its coordinates.
+    pub cursor: Cursor,
+    /// Its number.
+    pub seq: i64,
+}
+
+/// Durable storage of one user. The runtime makes all calls between two of its events one transaction.
+pub trait Buffer {
+    /// The storage failed.
+    type Error;
+    /// The watermark of a partition.
+    ///
+    /// # Errors
+    /// The storage failed.
+    fn watermark(&self, partition: i32) -> Result<Option<Watermark>, Self::Error>;
+    /// Stores a record under the next number and makes it its partition's watermark.
+    ///
+    /// # Errors
+    /// The storage failed.
+    fn insert(&self, cursor: Cursor, json: &str, at_ms: u64) -> Result<(), Self::Error>;
+    /// The number of a stored record.
+    ///
+    /// # Errors
+    /// The storage failed.
+    fn position(&self, cursor: Cursor) -> Result<Option<i64>, Self::Error>;
+    /// At most `limit` records after a number, in order.
+    ///
+    /// # Errors
+    /// The storage failed.
+    fn after(&self, seq: i64, limit: usize) -> Result<Vec<Stored>, Self::Error>;
+    /// Count and bytes of the records in `(from, to]`.
+    ///
+    /// # Errors
+    /// The storage failed.
+    fn between(&self, from: i64, to: i64) -> Result<(usize, usize), Self::Error>;
+    /// The highest number given so far, 0 if none.
+    ///
+    /// # Errors
+    /// The storage failed.
+    fn last_seq(&self) -> Result<i64, Self::Error>;
+    /// Drops records up to and including a number, and those older than a time.
+    ///
+    /// # Errors
+    /// The storage failed.
+    fn trim(&self, up_to_seq: i64, older_than_ms: u64) -> Result<(), Self::Error>;
+}
+
+/// Where a stream stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The last record sent.
+    pub sent: i64,
+    /// The last record acknowledged.
+    pub acknowledged: i64,
+}
+
+/// A stream's socket, as the hub sees it. Its place must survive the hub's hibernation.
+pub trait Outlet {
+    /// Where it stands.
+    fn place(&self) -> Place;
+    /// Remembers where it stands.
+    fn set_place(&self, place: Place);
+    /// Sends a [`HubMessage`]; a socket that is gone is the runtime's to notice.
+    fn send(&self, text: &str);
+}
+
+/// Appends records in order, skipping what is known already, and sends them on.
+///
+/// # Errors
+/// The storage failed; nothing of this call may be acknowledged.
+pub fn append<B: Buffer>(buffer: &B, outlets: &[impl Outlet], records: &[Record], now_ms: u64) -> Result<(), B::Error> {
+    for record in records {
+        let known = buffer
+            .watermark(record.cursor.partition)?
+            .is_some_and(|mark| (mark.cursor.epoch, mark.cursor.offset) >= (record.cursor.epoch, record.cursor.offset));
+        if !known && let Ok(json) = serde_json::to_string(&record.event) {
+            buffer.insert(record.cursor, &json, now_ms)?;
+        }
+    }
+    trim(buffer, now_ms)?;
+    outlets.iter().try_for_each(|outlet| pump(buffer, outlet))
+}
+
+/// Drops what is too old or too much.
+///
+/// # Errors
+/// The storage failed.
+pub fn trim<B: Buffer>(buffer: &B, now_ms: u64) -> Result<(), B::Error> {
+    buffer.trim(buffer.last_seq()? - MAX_RECORDS, now_ms.saturating_sub(MAX_AGE_MS))
+}
+
+/// Lets a new stream in: finds its place, tells it if that place is lost, and sends what it missed.
+///
+/// # Errors
+/// The storage failed.
+pub fn open<B: Buffer>(
+    buffer: &B,
+    outlet: &impl Outlet,
+    last_event_id: Option<&str>,
+    now_ms: u64,
+) -> Result<(), B::Error> {
+    trim(buffer, now_ms)?;
+    let found = match last_event_id.filter(|id| !id.is_empty()) {
+        None => None,
+        Some(id) => match id.parse::<Cursor>() {
+            Err(_) => Some(Err(ResetReason::BadCursor)),
+            Ok(cursor) => Some(find(buffer, cursor)?.ok_or(ResetReason::OutOfBuffer)),
+        },
+    };
+    let seq = match found {
+        Some(Ok(seq)) => seq,
+        Some(Err(reason)) => {
+            send(outlet, &HubMessage::Reset { reason });
+            oldest(buffer)?
+        }
+        None => oldest(buffer)?,
+    };
+    outlet.set_place(Place { sent: seq, acknowledged: seq });
+    pump(buffer, outlet)
+}
+
+/// The number of a record that is stored, or was the last of its partition when it was dropped for its age.
+fn find<B: Buffer>(buffer: &B, cursor: Cursor) -> Result<Option<i64>, B::Error> {
+    if let Some(seq) = buffer.position(cursor)? {
+        return Ok(Some(seq));
+    }
+    let mark = buffer.watermark(cursor.partition)?.filter(|mark| mark.cursor == cursor);
+    let Some(mark) = mark else { return Ok(None) };
+    // Exact only if nothing that came after it was dropped, too.
+    let next = buffer.after(mark.seq, 1)?;
+    let next_seq = next.first().map_or(buffer.last_seq()? + 1, |stored| stored.seq);
+    Ok((next_seq == mark.seq + 1).then_some(mark.seq))
+}
+
+/// The number before the oldest record.
+fn oldest<B: Buffer>(buffer: &B) -> Result<i64, B::Error> {
+    match buffer.after(0, 1)?.first() {
+        Some(stored) => Ok(stored.seq - 1),
+        None => buffer.last_seq(),
+    }
+}
+
+/// A stream acknowledged: moves its window.
+///
+/// # Errors
+/// The storage failed.
+pub fn acknowledge<B: Buffer>(buffer: &B, outlet: &impl Outlet, text: &str) -> Result<(), B::Error> {
+    // What is no acknowledgement is not answered: only our own streams hold these sockets.
+    let Ok(Ack { taken }) = serde_json::from_str(text) else { return Ok(()) };
+    let place = outlet.place();
+    if let Some(seq) = buffer.position(taken)?
+        && seq > place.acknowledged
+        && seq <= place.sent
+    {
+        outlet.set_place(Place { acknowledged: seq, ..place });
+    }
+    pump(buffer, outlet)
+}
+
+/// Sends what the stream has room for.
+///
+/// # Errors
+/// The storage failed.
+pub fn pump<B: Buffer>(buffer: &B, outlet: &impl Outlet) -> Result<(), B::Error> {
+    loop {
+        let mut place = outlet.place();
+        let (mut records, mut bytes) = buffer.between(place.acknowledged, place.sent)?;
+        let page = buffer.after(place.sent, PAGE_RECORDS)?;
+        if page.is_empty() {
+            return Ok(());
+        }
+        for stored in page {
+            if records >= WINDOW_RECORDS || bytes >= WINDOW_BYTES {
+                return Ok(());
+            }
+            if stored.seq != place.sent + 1 {
+                send(outlet, &HubMessage::Reset { reason: ResetReason::TooSlow });
+            }
+            (records, bytes) = (records + 1, bytes + stored.json.len());
+            if let Ok(event) = RawValue::from_string(stored.json) {
+                send(outlet, &HubMessage::Record { cursor: stored.cursor, event });
+            }
+            place.sent = stored.seq;
+            outlet.set_place(place);
+        }
+    }
+}
+
+/// Tells streams that they are over. The runtime then closes them.
+pub fn end(outlets: &[impl Outlet], reason: EndReason) {
+    for outlet in outlets {
+        send(outlet, &HubMessage::End { reason });
+    }
+}
+
+/// Where a partition's checkpoint rests after it was asked to move: never backwards.
+#[must_use]
+pub fn advance(current: Option<Checkpoint>, advance_to: Option<Checkpoint>) -> Option<Checkpoint> {
+    current.max(advance_to)
+}
+
+fn send(outlet: &impl Outlet, message: &HubMessage) {
+    if let Ok(text) = serde_json::to_string(message) {
+        outlet.send(&text);
+    }
+}
+
+#[cfg(test)]
+#[path = "hub_tests.rs"]
+mod tests;

@@ -1,0 +1,155 @@
+//! A sign-in under way: everything the callback must compare against, sealed in a cookie of its own, without a store
+//! write. One cookie per sign-in, so two tabs can sign in at once; a bounded number of them, so nobody can fill the jar.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use http::HeaderMap;
+use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq as _;
+use zeroize::{Zeroize as _, Zeroizing};
+
+use super::provider::Provider;
+use crate::{
+    config::Config,
+    cookie::{self, Found, PREFIX, SameSite},
+    platform::{Platform, Random, Unavailable},
+    seal::{self, Binding, Purpose},
+    session::id::SessionHandle,
+};
+
+/// How long a user may take at the provider.
+const MAX_AGE_SECONDS: u64 = 600;
+/// Most sign-ins under way in one browser; the oldest give way.
+const MAX_PARALLEL: usize = 4;
+/// How much of the state names the cookie.
+const NAME_CHARS: usize = 16;
+/// Length of a state in text: 32 bytes in base64url.
+const STATE_CHARS: usize = 43;
+
+/// What the callback must compare against.
+#[derive(Serialize, Deserialize)]
+pub struct Transaction {
+    /// Binds the callback to this browser.
+    pub state: String,
+    /// Binds the ID token to this sign-in.
+    pub nonce: String,
+    /// Binds the code to this sign-in (PKCE).
+    pub code_verifier: String,
+    /// Where the user goes afterwards, already checked.
+    pub return_to: String,
+    /// When it began, in Unix milliseconds.
+    pub created_at_ms: u64,
+    /// The session the user had when it began; it ends when the new one begins, so none is left behind (S21, S22).
+    pub replaces: Option<SessionHandle>,
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        self.code_verifier.zeroize();
+    }
+}
+
+/// 32 random bytes as 43 characters: a state, a nonce or a code verifier.
+fn random_text(random: &impl Random) -> Result<String, Unavailable> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    random.fill(bytes.as_mut())?;
+    Ok(BASE64.encode(bytes.as_ref()))
+}
+
+impl Transaction {
+    /// Begins one.
+    ///
+    /// # Errors
+    /// [`Unavailable`] without randomness.
+    pub fn begin(
+        platform: &impl Platform,
+        return_to: &str,
+        replaces: Option<SessionHandle>,
+    ) -> Result<Self, Unavailable> {
+        Ok(Self {
+            state: random_text(platform)?,
+            nonce: random_text(platform)?,
+            code_verifier: random_text(platform)?,
+            return_to: return_to.to_owned(),
+            created_at_ms: platform.now_ms(),
+            replaces,
+        })
+    }
+
+    /// The `Set-Cookie` values that keep it in the browser and drop the oldest where there are too many.
+    ///
+    /// # Errors
+    /// [`Unavailable`] without randomness.
+    pub fn cookies(
+        &self,
+        platform: &impl Platform,
+        config: &Config,
+        provider: &Provider,
+        request: &HeaderMap,
+    ) -> Result<Vec<String>, Unavailable> {
+        let name = cookie_name(&self.state).unwrap_or_default();
+        let plain = Zeroizing::new(serde_json::to_vec(self).map_err(|e| Unavailable::new("sign-in", e))?);
+        let issuer = provider.issuer();
+        let context = context(&name, provider, &issuer);
+        let binding = Binding { purpose: Purpose::LoginCookie, context: &context, secret: b"" };
+        let sealed = seal::seal(&config.session_keys, platform, binding, &plain)?;
+        // Browsers send older cookies first (RFC 6265 §5.4), so what comes first is what gives way.
+        let mut others: Vec<&str> =
+            cookie::all(request).map(|(name, _)| name).filter(|name| is_cookie_name(name)).collect();
+        others.dedup();
+        let surplus = (others.len() + 1).saturating_sub(MAX_PARALLEL);
+        let mut cookies: Vec<String> =
+            others.iter().take(surplus).map(|name| cookie::clear(name, SameSite::Lax)).collect();
+        cookies.push(cookie::set(&name, &BASE64.encode(sealed), SameSite::Lax, MAX_AGE_SECONDS));
+        Ok(cookies)
+    }
+
+    /// Finds the transaction that a callback's `state` belongs to.
+    ///
+    /// # Errors
+    /// Why it is not believed, for the log.
+    pub fn find(
+        platform: &impl Platform,
+        config: &Config,
+        provider: &Provider,
+        request: &HeaderMap,
+        state: &str,
+    ) -> Result<Self, &'static str> {
+        let name = cookie_name(state).ok_or("state malformed")?;
+        let value = match cookie::find(request, &name) {
+            Found::One(value) => value,
+            Found::None => return Err("no sign-in of this state under way in this browser"),
+            Found::Several => return Err("several cookies for one sign-in"),
+        };
+        let blob = BASE64.decode(value).map_err(|_| "sign-in cookie does not open")?;
+        let issuer = provider.issuer();
+        let context = context(&name, provider, &issuer);
+        let binding = Binding { purpose: Purpose::LoginCookie, context: &context, secret: b"" };
+        let plain = seal::open(&config.session_keys, binding, &blob).map_err(|_| "sign-in cookie does not open")?;
+        let transaction: Self = serde_json::from_slice(&plain).map_err(|_| "sign-in cookie does not open")?;
+        if !bool::from(transaction.state.as_bytes().ct_eq(state.as_bytes())) {
+            return Err("state does not match");
+        }
+        if platform.now_ms().saturating_sub(transaction.created_at_ms) > MAX_AGE_SECONDS * 1000 {
+            return Err("sign-in took too long");
+        }
+        Ok(transaction)
+    }
+}
+
+/// Ties a cookie to its name, provider, issuer and redirect URI: one provider's sign-in cannot finish at another's
+/// callback (S4).
+fn context<'a>(name: &'a str, provider: &'a Provider, issuer: &'a str) -> [&'a [u8]; 4] {
+    [name.as_bytes(), provider.id.as_bytes(), issuer.as_bytes(), provider.redirect_uri.as_bytes()]
+}
+
+/// The name of the cookie that a state belongs to; `None` if the text is no state of ours.
+#[must_use]
+pub fn cookie_name(state: &str) -> Option<String> {
+    let ours =
+        state.len() == STATE_CHARS && state.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    ours.then(|| format!("{PREFIX}login-{}", state.get(..NAME_CHARS).unwrap_or_default()))
+}
+
+fn is_cookie_name(name: &str) -> bool {
+    name.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix("login-")).is_some_and(|rest| rest.len() == NAME_CHARS)
+}

@@ -1,0 +1,200 @@
+//! Origins, and the one question asked of them over and over: may we send the user there?
+
+use std::fmt;
+
+use url::Url;
+
+/// Longest return address kept through a sign-in, in bytes; it rides in a cookie.
+const MAX_RETURN_TO_BYTES: usize = 512;
+
+/// A web origin in its ASCII serialisation (`https://example.com`, `http://localhost:8080`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin(String);
+
+impl Origin {
+    /// Parses an origin: scheme, host and port, and nothing else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let url = Url::parse(text).ok()?;
+        let origin = url.origin().ascii_serialization();
+        // `null` origins and anything with a path, query, user or upper-case spelling differ from their serialisation.
+        (matches!(url.scheme(), "http" | "https") && origin == text).then_some(Self(origin))
+    }
+
+    /// The serialisation.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// An address the user may be sent to after a sign-in: a path on our own origin, or an address on one of the
+/// configured host pages' origins. Whatever is neither becomes `/`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReturnTo(String);
+
+impl ReturnTo {
+    /// The place of last resort.
+    #[must_use]
+    pub fn home() -> Self {
+        Self("/".to_owned())
+    }
+
+    /// Checks an address.
+    #[must_use]
+    pub fn parse(text: &str, own: &Origin, hosts: &[Origin]) -> Self {
+        Self::check(text, own, hosts).unwrap_or_else(Self::home)
+    }
+
+    fn check(text: &str, own: &Origin, hosts: &[Origin]) -> Option<Self> {
+        // Printable ASCII only, no backslash (browsers take it for a slash), no fragment.
+        let plain = text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'\\' | b'#' | b'"' | b'<' | b'>'));
+        if !plain || text.len() > MAX_RETURN_TO_BYTES {
+            return None;
+        }
+        let (prefix, rest) = match hosts.iter().find_map(|host| Some((host, text.strip_prefix(host.as_str())?))) {
+            Some((host, rest)) => (Some(host), rest),
+            None => (None, text),
+        };
+        let rest = if rest.is_empty() && prefix.is_some() { "/" } else { rest };
+        let path = rest.split('?').next().unwrap_or_default();
+        if !is_plain_path(path) {
+            return None;
+        }
+        // What the browser will make of it decides, not what we think of the text.
+        let base = Url::parse(prefix.unwrap_or(own).as_str()).ok()?;
+        let url = base.join(rest).ok()?;
+        if url.origin() != base.origin() || url.path() != path {
+            return None;
+        }
+        Some(Self(format!("{}{rest}", prefix.map_or("", Origin::as_str))))
+    }
+
+    /// The value for `Location`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Absolute, without empty or dot segments and without anything encoded that a later decoder could take for a separator.
+fn is_plain_path(path: &str) -> bool {
+    let Some(rest) = path.strip_prefix('/') else { return false };
+    let mut segments = rest.split('/').peekable();
+    while let Some(segment) = segments.next() {
+        let last = segments.peek().is_none();
+        if (segment.is_empty() && !last) || segment == "." || segment == ".." || segment.contains([';', '@', ':']) {
+            return false;
+        }
+        let mut after_percent = segment.split('%').skip(1);
+        if !after_percent.all(is_harmless_escape) {
+            return false;
+        }
+    }
+    true
+}
+
+/// Whether `text` begins with two hex digits that decode to neither a separator, a dot, a percent sign nor a control.
+fn is_harmless_escape(text: &str) -> bool {
+    let Some(hex) = text.get(..2) else { return false };
+    u8::from_str_radix(hex, 16).is_ok_and(|b| b >= 0x20 && b != 0x7f && !matches!(b, b'/' | b'\\' | b'.' | b'%' | b';'))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn check(text: &str) -> String {
+        let own = Origin::parse("https://edge.example").unwrap();
+        let hosts = [Origin::parse("https://host.example").unwrap(), Origin::parse("http://localhost:8080").unwrap()];
+        ReturnTo::parse(text, &own, &hosts).as_str().to_owned()
+    }
+
+    #[test]
+    fn good_addresses_survive_as_they_are() {
+        for good in [
+            "/",
+            "/chat",
+            "/chat/?q=1&r=%2F",
+            "/caf%C3%A9",
+            "https://host.example/",
+            "https://host.example/page?x=//y",
+            "http://localhost:8080/index.html",
+        ] {
+            assert_eq!(check(good), good);
+        }
+        assert_eq!(check("https://host.example"), "https://host.example/");
+    }
+
+    #[test]
+    fn everything_else_becomes_home() {
+        for bad in [
+            "",
+            "e",
+            "//e",
+            "///e",
+            "/\\e",
+            "\\\\e",
+            "/\\/e",
+            "/./\\e",
+            "/..//e",
+            "/../e",
+            "/a/./b",
+            "/%09/e",
+            "/%0a/e",
+            "/ /e",
+            "/\te",
+            "/%5ce",
+            "/%2f%2fe",
+            "/%255ce",
+            "https:e",
+            "https:///e",
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "JaVaScRiPt:x",
+            "https://host.example@e/",
+            "https://host.example.e/",
+            "https://host.examplee/",
+            "https://e/https://host.example/",
+            "https://good@host.example/",
+            "HTTPS://host.example/",
+            "https://host.example:444/",
+            "／／e",
+            "https://host。example/",
+            "/＠e",
+            "/a\r\nSet-Cookie: x=1",
+            "/#//e",
+            "/a#b",
+            "?x",
+            "/a;/../b",
+            "/a/..;/b",
+            "//host.example/",
+            "https://host.example//e",
+            "/%",
+            "/%zz",
+            "https://edge.example.evil/",
+        ] {
+            assert_eq!(check(bad), "/", "{bad:?}");
+        }
+        assert_eq!(check(&format!("/{}", "a".repeat(600))), "/");
+    }
+
+    proptest! {
+        /// Whatever comes in, a browser on our origin stays on our origin or on a configured host's.
+        #[test]
+        fn never_leaves_the_configured_origins(text in "[/\\\\.:@%a-e?#;0-9 \t]{0,40}|(https?:)?[/\\\\]{0,3}(host|edge)\\.example[.@:/%a-z0-9]{0,12}") {
+            let base = Url::parse("https://edge.example").unwrap();
+            let url = base.join(&check(&text)).unwrap();
+            let origin = url.origin().ascii_serialization();
+            prop_assert!(["https://edge.example", "https://host.example", "http://localhost:8080"].contains(&origin.as_str()), "{}", url);
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! What a runtime must provide. Implementations convert and bind; they decide nothing.
+//!
+//! Futures need not be `Send`: both runtimes are single-threaded.
+
+use std::{future::Future, time::Duration};
+
+use causeway_protocol::{
+    deliver::{Checkpoint, Record},
+    hub::EndReason,
+    subject::Subject,
+};
+use futures_util::future::LocalBoxFuture;
+
+use crate::{
+    session::coordinator::{Command, Reply},
+    session::id::SessionHandle,
+    web::{Body, Incoming, Outgoing},
+};
+
+/// Something outside did not answer, or not as it should. The detail is for the log and holds no secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{part} is unavailable: {detail}")]
+pub struct Unavailable {
+    /// Which part: `kv`, `session coordinator`, `hub`, `bridge` …
+    pub part: &'static str,
+    /// What it said.
+    pub detail: String,
+}
+
+impl Unavailable {
+    /// An outage of a part.
+    #[must_use]
+    pub fn new(part: &'static str, detail: impl std::fmt::Display) -> Self {
+        Self { part, detail: detail.to_string() }
+    }
+}
+
+/// A body that can be read once.
+pub trait ReadBody: Sized {
+    /// Reads all of it.
+    ///
+    /// # Errors
+    /// [`BodyError::TooLarge`] as soon as it is known to exceed the limit; nothing beyond the limit is kept.
+    fn read(self, limit_bytes: usize) -> impl Future<Output = Result<Vec<u8>, BodyError>>;
+}
+
+/// Why a body could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BodyError {
+    /// Longer than the caller takes.
+    #[error("body exceeds the limit")]
+    TooLarge,
+    /// The other side broke off.
+    #[error("body broke off: {0}")]
+    Broken(String),
+}
+
+/// Time.
+pub trait Clock {
+    /// Milliseconds since the Unix epoch.
+    fn now_ms(&self) -> u64;
+    /// Completes after `wait`.
+    fn sleep(&self, wait: Duration) -> LocalBoxFuture<'static, ()>;
+}
+
+/// Randomness fit for keys.
+pub trait Random {
+    /// Fills the buffer.
+    ///
+    /// # Errors
+    /// Without randomness nothing may go on.
+    fn fill(&self, buffer: &mut [u8]) -> Result<(), Unavailable>;
+}
+
+/// The edge key-value store. May be stale for a minute and more; never the truth.
+pub trait KeyValueStore {
+    /// Reads a value.
+    ///
+    /// # Errors
+    /// The store did not answer.
+    fn get(&self, key: &str) -> impl Future<Output = Result<Option<Vec<u8>>, Unavailable>>;
+    /// Writes a value that may be forgotten after `ttl` (stores round it up to what they can).
+    ///
+    /// # Errors
+    /// The store did not answer.
+    fn put(&self, key: &str, value: &[u8], ttl: Duration) -> impl Future<Output = Result<(), Unavailable>>;
+    /// Forgets a value.
+    ///
+    /// # Errors
+    /// The store did not answer.
+    fn delete(&self, key: &str) -> impl Future<Output = Result<(), Unavailable>>;
+}
+
+/// The HTTP client. Never follows a redirect by itself.
+pub trait HttpClient {
+    /// The runtime's body type.
+    type Body: ReadBody + 'static;
+    /// Sends a request.
+    ///
+    /// # Errors
+    /// No answer within the request's timeout, or none at all.
+    fn send(&self, request: Outgoing<Self::Body>) -> impl Future<Output = Result<Incoming<Self::Body>, Unavailable>>;
+}
+
+/// The session coordinator: the truth about one session, and the place where commands on it queue up.
+pub trait SessionCoordinator {
+    /// Runs [`crate::session::coordinator::apply`] on the session's stored state, atomically.
+    ///
+    /// # Errors
+    /// The coordinator did not answer.
+    fn coordinate(&self, session: &SessionHandle, command: Command)
+    -> impl Future<Output = Result<Reply, Unavailable>>;
+}
+
+/// The users' hubs.
+pub trait StreamHub: HttpClient {
+    /// Appends records to a user's buffer, durably and idempotently, and wakes the user's streams.
+    ///
+    /// # Errors
+    /// Not everything is durable; append all of it again.
+    fn append(&self, subject: &Subject, records: &[Record]) -> impl Future<Output = Result<(), Unavailable>>;
+    /// Opens a stream as an SSE body.
+    ///
+    /// # Errors
+    /// The hub did not answer.
+    fn open(&self, request: OpenStream) -> impl Future<Output = Result<Body<Self::Body>, Unavailable>>;
+    /// Ends all streams of a session.
+    ///
+    /// # Errors
+    /// The hub did not answer.
+    fn end_session(
+        &self,
+        subject: &Subject,
+        session: &SessionHandle,
+        reason: EndReason,
+    ) -> impl Future<Output = Result<(), Unavailable>>;
+}
+
+/// What opens a stream.
+#[derive(Debug, Clone)]
+pub struct OpenStream {
+    /// Whose: from the session, never from the request.
+    pub subject: Subject,
+    /// The session that reads; its end ends the stream.
+    pub session: SessionHandle,
+    /// The client's `Last-Event-ID`, unchecked.
+    pub last_event_id: Option<String>,
+    /// When the session ends at the latest.
+    pub session_ends_in: Duration,
+    /// Uniform in 0..=1, spreads what would otherwise happen to all clients at once.
+    pub jitter: f64,
+}
+
+/// Checkpoints of the outbound topic's readers, stored beside the buffers they speak of.
+pub trait CheckpointStore {
+    /// Moves a partition's checkpoint to `advance_to` if that is ahead, and returns where it then is.
+    ///
+    /// # Errors
+    /// The store did not answer.
+    fn checkpoint(
+        &self,
+        topic: &str,
+        partition: i32,
+        advance_to: Option<Checkpoint>,
+    ) -> impl Future<Output = Result<Option<Checkpoint>, Unavailable>>;
+}
+
+/// The log: one JSON line an entry.
+pub trait Log {
+    /// Writes an entry. Callers put no secret into it; types that hold one cannot print.
+    fn log(&self, entry: &serde_json::Value);
+}
+
+/// A runtime: all of the above.
+pub trait Platform:
+    Clock + Random + KeyValueStore + HttpClient + SessionCoordinator + StreamHub + CheckpointStore + Log
+{
+}
+
+impl<T> Platform for T where
+    T: Clock + Random + KeyValueStore + HttpClient + SessionCoordinator + StreamHub + CheckpointStore + Log
+{
+}

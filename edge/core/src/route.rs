@@ -1,0 +1,242 @@
+//! Everything the edge answers, readable at a glance. A row without a policy does not compile: there are no defaults.
+
+use http::Method;
+
+use crate::error::Error;
+
+/// How a row is protected from requests that another site makes in the user's name (M6, M7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Csrf {
+    /// `X-CSRF: 1`, and Origin and Sec-Fetch-Site wherever the browser sends them.
+    Header,
+    /// No header possible (EventSource): Origin and Sec-Fetch-Site.
+    FetchMetadata,
+    /// A top-level navigation; what it may do is bound by `state` and the sign-in's cookie.
+    Navigation,
+    /// Signed by the bridge; cookies are not looked at.
+    Signature,
+    /// Uses no credentials at all.
+    Public,
+}
+
+/// Whether a session is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Auth {
+    /// 401 without one.
+    Session,
+    /// Looked at if there is one.
+    Optional,
+    /// Never looked at.
+    None,
+}
+
+/// Who may keep the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cache {
+    /// Nobody.
+    NoStore,
+    /// The handler says so itself.
+    ByHandler,
+}
+
+/// Which other origins' scripts may read the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cors {
+    /// None.
+    None,
+    /// The configured host pages', with credentials.
+    Hosts,
+    /// All, without credentials.
+    Anyone,
+}
+
+/// The handler of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is named after the function in `handler` that it stands for")]
+pub enum Handler {
+    Login,
+    Callback,
+    Session,
+    Logout,
+    Events,
+    Stream,
+    Proxy,
+    Deliver,
+    Asset,
+    Page,
+    Healthz,
+    Readyz,
+}
+
+/// One row of the table.
+#[derive(Debug)]
+pub struct Row {
+    /// `None` stands for any method.
+    pub method: Option<Method>,
+    /// Literal segments, `{name}` for one segment, `{*name}` for the rest.
+    pub pattern: &'static str,
+    /// See [`Csrf`].
+    pub csrf: Csrf,
+    /// See [`Auth`].
+    pub auth: Auth,
+    /// Largest body taken, in bytes.
+    pub body_limit_bytes: usize,
+    /// See [`Cache`].
+    pub cache: Cache,
+    /// See [`Cors`].
+    pub cors: Cors,
+    /// See [`Handler`].
+    pub handler: Handler,
+}
+
+const KIB: usize = 1024;
+
+macro_rules! table {
+    ($($method:tt $pattern:literal $csrf:ident $auth:ident $limit:tt $cache:ident $cors:ident $handler:ident;)*) => {
+        &[$(Row {
+            method: table!(@method $method),
+            pattern: $pattern,
+            csrf: Csrf::$csrf,
+            auth: Auth::$auth,
+            body_limit_bytes: $limit,
+            cache: Cache::$cache,
+            cors: Cors::$cors,
+            handler: Handler::$handler,
+        }),*]
+    };
+    (@method ANY) => { None };
+    (@method $method:ident) => { Some(Method::$method) };
+}
+
+const DELIVER_LIMIT: usize = causeway_protocol::deliver::MAX_DELIVER_BYTES;
+
+/// The table.
+#[rustfmt::skip]
+pub static TABLE: &[Row] = table![
+    // method path                         CSRF          session  body            cache     CORS    handler
+    GET  "/auth/{provider}/login"          Navigation    None     0               NoStore   None    Login;
+    GET  "/auth/{provider}/callback"       Navigation    None     0               NoStore   None    Callback;
+    GET  "/auth/session"                   Header        Optional 0               NoStore   Hosts   Session;
+    POST "/auth/logout"                    Header        None     0               NoStore   Hosts   Logout;
+    ANY  "/bff/{service}/{*path}"          Header        Session  (256 * KIB)     NoStore   Hosts   Proxy;
+    POST "/events/{channel}"               Header        Session  (64 * KIB)      NoStore   Hosts   Events;
+    GET  "/stream"                         FetchMetadata Session  0               ByHandler Hosts   Stream;
+    POST "/internal/deliver"               Signature     None     DELIVER_LIMIT   NoStore   None    Deliver;
+    GET  "/assets/{name}"                  Public        None     0               ByHandler Anyone  Asset;
+    GET  "/"                               Public        None     0               ByHandler None    Page;
+    GET  "/healthz"                        Public        None     0               NoStore   None    Healthz;
+    GET  "/readyz"                         Public        None     0               NoStore   None    Readyz;
+];
+
+/// What the placeholders of a pattern stand for, in order; as on the request line, still percent-encoded.
+pub type Parameters = Vec<String>;
+
+/// Finds the row of a request.
+///
+/// # Errors
+/// [`Error::NotFound`], or [`Error::MethodNotAllowed`] with what is allowed.
+pub fn find(method: &Method, path: &str) -> Result<(&'static Row, Parameters), Error> {
+    let mut allowed: Vec<&str> = Vec::new();
+    for row in TABLE {
+        let Some(parameters) = matches(row.pattern, path) else { continue };
+        match &row.method {
+            None if method != Method::OPTIONS => return Ok((row, parameters)),
+            Some(wanted) if wanted == method => return Ok((row, parameters)),
+            // Whatever uses no credentials can be asked for its head; the runtimes drop the body.
+            Some(wanted) if wanted == Method::GET && method == Method::HEAD && row.csrf == Csrf::Public => {
+                return Ok((row, parameters));
+            }
+            Some(wanted) => allowed.push(wanted.as_str()),
+            None => {}
+        }
+    }
+    if allowed.is_empty() { Err(Error::NotFound) } else { Err(Error::MethodNotAllowed { allow: allowed.join(", ") }) }
+}
+
+/// The row that another origin's script wants to reach, whatever its method: for preflights.
+#[must_use]
+pub fn find_any_method(path: &str) -> Option<&'static Row> {
+    TABLE.iter().find(|row| matches(row.pattern, path).is_some())
+}
+
+fn matches(pattern: &str, path: &str) -> Option<Parameters> {
+    let mut parameters = Parameters::new();
+    let mut rest = path.strip_prefix('/')?;
+    let mut segments = pattern.strip_prefix('/')?.split('/').peekable();
+    while let Some(segment) = segments.next() {
+        if segment.starts_with("{*") {
+            parameters.push(rest.to_owned());
+            return Some(parameters);
+        }
+        let (head, tail) = match rest.split_once('/') {
+            Some((head, tail)) if segments.peek().is_some() => (head, tail),
+            None if segments.peek().is_none() => (rest, ""),
+            _ => return None,
+        };
+        if segment.starts_with('{') {
+            if head.is_empty() {
+                return None;
+            }
+            parameters.push(head.to_owned());
+        } else if segment != head {
+            return None;
+        }
+        rest = tail;
+    }
+    Some(parameters)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn handler(method: Method, path: &str) -> Result<Handler, Error> {
+        find(&method, path).map(|(row, _)| row.handler)
+    }
+
+    #[test]
+    fn finds_rows_with_their_parameters() {
+        assert_eq!(handler(Method::GET, "/auth/session"), Ok(Handler::Session));
+        assert_eq!(handler(Method::GET, "/"), Ok(Handler::Page));
+        let (row, parameters) = find(&Method::PATCH, "/bff/github/a/b%2Fc").unwrap();
+        assert_eq!((row.handler, parameters), (Handler::Proxy, vec!["github".to_owned(), "a/b%2Fc".to_owned()]));
+    }
+
+    #[test]
+    fn what_is_not_in_the_table_is_not_found() {
+        for path in [
+            "/nope",
+            "/auth",
+            "/auth/",
+            "/auth//login",
+            "/auth/a/b/login",
+            "/events/",
+            "/events/a/b",
+            "/stream/",
+            "//",
+            "",
+            "/bff/github",
+            "/assets/a/b",
+        ] {
+            assert_eq!(handler(Method::GET, path), Err(Error::NotFound), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_method_is_told_the_right_ones() {
+        assert_eq!(handler(Method::DELETE, "/stream"), Err(Error::MethodNotAllowed { allow: "GET".to_owned() }));
+        assert_eq!(handler(Method::GET, "/events/chat"), Err(Error::MethodNotAllowed { allow: "POST".to_owned() }));
+        assert_eq!(handler(Method::HEAD, "/healthz"), Ok(Handler::Healthz));
+        assert!(handler(Method::HEAD, "/stream").is_err());
+    }
+
+    #[test]
+    fn every_row_that_uses_the_cookie_is_protected_from_other_sites() {
+        for row in TABLE {
+            let uses_cookie = row.auth != Auth::None || row.handler == Handler::Logout;
+            assert!(!uses_cookie || matches!(row.csrf, Csrf::Header | Csrf::FetchMetadata), "{}", row.pattern);
+            let changes_something = row.method.as_ref().is_none_or(|method| *method != Method::GET);
+            assert!(!changes_something || matches!(row.csrf, Csrf::Header | Csrf::Signature), "{}", row.pattern);
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! The session id and its handle.
+//!
+//! The id is 256 random bits and rests in the browser's cookie only. Stores are keyed by the handle, a digest of it,
+//! and records are sealed under a key derived from the id: who reads the stores learns neither.
+
+use std::fmt;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+use crate::platform::{Random, Unavailable};
+
+/// Length of an id, in bytes.
+const ID_BYTES: usize = 32;
+
+/// A session's id. Cannot be printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SessionId(Zeroizing<[u8; ID_BYTES]>);
+
+impl SessionId {
+    /// Draws a new one.
+    ///
+    /// # Errors
+    /// [`Unavailable`] without randomness.
+    pub fn draw(random: &impl Random) -> Result<Self, Unavailable> {
+        let mut bytes = Zeroizing::new([0; ID_BYTES]);
+        random.fill(bytes.as_mut())?;
+        Ok(Self(bytes))
+    }
+
+    /// Reads one out of an opened cookie.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        Some(Self(Zeroizing::new(bytes.try_into().ok()?)))
+    }
+
+    /// For sealing only.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; ID_BYTES] {
+        &self.0
+    }
+
+    /// What stores are keyed by.
+    #[must_use]
+    pub fn handle(&self) -> SessionHandle {
+        let digest = Sha256::new().chain_update(b"causeway-session-handle-v1").chain_update(self.as_bytes()).finalize();
+        SessionHandle(BASE64.encode(digest))
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionId(…)")
+    }
+}
+
+/// Names a session to stores, hubs and logs; worthless to an attacker.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct SessionHandle(String);
+
+impl SessionHandle {
+    /// Its text: 43 characters of base64url.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Reads a handle that this program wrote (a socket's tag, a sealed cookie).
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let plain = text.len() == 43 && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+        plain.then(|| Self(text.to_owned()))
+    }
+}

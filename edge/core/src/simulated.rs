@@ -1,0 +1,268 @@
+//! A platform for tests: time that moves when told, seeded randomness, stores in memory, upstreams as a function.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::{BTreeMap, HashMap, VecDeque},
+    future::Future,
+    time::Duration,
+};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use causeway_protocol::{
+    deliver::{Checkpoint, Record},
+    hub::EndReason,
+    signature::KeyRing,
+    subject::Subject,
+};
+use futures_util::future::LocalBoxFuture;
+use http::{HeaderMap, StatusCode};
+use rand::{RngCore as _, SeedableRng as _, rngs::StdRng};
+
+use crate::{
+    platform::{
+        BodyError, CheckpointStore, Clock, HttpClient, KeyValueStore, Log, OpenStream, Random, ReadBody,
+        SessionCoordinator, StreamHub, Unavailable,
+    },
+    session::{
+        coordinator::{self, Command, Reply, SessionState},
+        id::SessionHandle,
+    },
+    web::{Body, Incoming, Outgoing},
+};
+
+pub(crate) struct SeededRandom(RefCell<StdRng>);
+
+impl SeededRandom {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(RefCell::new(StdRng::seed_from_u64(seed)))
+    }
+}
+
+impl Random for SeededRandom {
+    fn fill(&self, buffer: &mut [u8]) -> Result<(), Unavailable> {
+        self.0.borrow_mut().fill_bytes(buffer);
+        Ok(())
+    }
+}
+
+fn secret(id: &str) -> String {
+    let mut bytes = [0; 32];
+    StdRng::seed_from_u64(id.bytes().map(u64::from).sum()).fill_bytes(&mut bytes);
+    BASE64.encode(bytes)
+}
+
+/// A ring of keys with these ids (`b,a`), each the same wherever its id appears.
+pub(crate) fn key_ring(ids: &str) -> KeyRing {
+    KeyRing::parse(&key_ring_text(ids)).unwrap()
+}
+
+fn key_ring_text(ids: &str) -> String {
+    ids.split(',').map(|id| format!("{id}:{}", secret(id))).collect::<Vec<_>>().join(",")
+}
+
+/// A complete configuration.
+pub(crate) fn settings() -> BTreeMap<String, String> {
+    let ring = key_ring_text("s");
+    [
+        ("PUBLIC_ORIGIN", "https://edge.example"),
+        ("HOST_ORIGINS", "https://host.edge.example"),
+        ("SESSION_KEYS", ring.as_str()),
+        ("BRIDGE_URL", "https://bridge.example"),
+        ("BRIDGE_KEYS", &key_ring_text("br")),
+        ("CHANNELS", "chat"),
+        ("ENTRA_CLIENT_ID", "entra-client"),
+        ("ENTRA_CLIENT_SECRET", "entra-secret-value"),
+        ("ENTRA_TENANT", "5f3c1a52-8d3e-4b7a-9c11-2f6d0e4b7a90"),
+        ("GITHUB_CLIENT_ID", "github-client"),
+        ("GITHUB_CLIENT_SECRET", "github-secret-value"),
+    ]
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .into()
+}
+
+/// A body in memory.
+#[derive(Debug, Default)]
+pub(crate) struct Text(pub(crate) Vec<u8>);
+
+impl ReadBody for Text {
+    async fn read(self, limit_bytes: usize) -> Result<Vec<u8>, BodyError> {
+        if self.0.len() > limit_bytes { Err(BodyError::TooLarge) } else { Ok(self.0) }
+    }
+}
+
+/// An upstream's answer to a request: status, headers, body.
+pub(crate) type Answer = (u16, Vec<(&'static str, String)>, String);
+type Upstream = Box<dyn Fn(&Sent) -> Option<Answer>>;
+
+/// A request that was sent.
+#[derive(Debug, Clone)]
+pub(crate) struct Sent {
+    pub(crate) method: String,
+    pub(crate) url: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
+}
+
+pub(crate) struct Simulated {
+    pub(crate) now_ms: Cell<u64>,
+    pub(crate) random: SeededRandom,
+    pub(crate) kv: RefCell<HashMap<String, Vec<u8>>>,
+    pub(crate) kv_down: Cell<bool>,
+    pub(crate) coordinator_down: Cell<bool>,
+    pub(crate) coordinators: RefCell<HashMap<String, SessionState>>,
+    pub(crate) upstream: Upstream,
+    pub(crate) sent: RefCell<Vec<Sent>>,
+    pub(crate) appended: RefCell<Vec<(Subject, Record)>>,
+    pub(crate) failing_hubs: RefCell<Vec<Subject>>,
+    pub(crate) ended: RefCell<Vec<(Subject, EndReason)>>,
+    pub(crate) opened: RefCell<Vec<OpenStream>>,
+    pub(crate) checkpoints: RefCell<BTreeMap<(String, i32), Checkpoint>>,
+    pub(crate) log: RefCell<VecDeque<String>>,
+}
+
+impl Simulated {
+    pub(crate) fn new(upstream: impl Fn(&Sent) -> Option<Answer> + 'static) -> Self {
+        Self {
+            now_ms: Cell::new(1_800_000_000_000),
+            random: SeededRandom::new(42),
+            kv: RefCell::default(),
+            kv_down: Cell::new(false),
+            coordinator_down: Cell::new(false),
+            coordinators: RefCell::default(),
+            upstream: Box::new(upstream),
+            sent: RefCell::default(),
+            appended: RefCell::default(),
+            failing_hubs: RefCell::default(),
+            ended: RefCell::default(),
+            opened: RefCell::default(),
+            checkpoints: RefCell::default(),
+            log: RefCell::default(),
+        }
+    }
+}
+
+fn down(part: &'static str, is_down: bool) -> Result<(), Unavailable> {
+    if is_down { Err(Unavailable::new(part, "simulated outage")) } else { Ok(()) }
+}
+
+impl Clock for Simulated {
+    fn now_ms(&self) -> u64 {
+        self.now_ms.get()
+    }
+
+    fn sleep(&self, _wait: Duration) -> LocalBoxFuture<'static, ()> {
+        Box::pin(std::future::pending())
+    }
+}
+
+impl Random for Simulated {
+    fn fill(&self, buffer: &mut [u8]) -> Result<(), Unavailable> {
+        self.random.fill(buffer)
+    }
+}
+
+impl KeyValueStore for Simulated {
+    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Unavailable> {
+        down("kv", self.kv_down.get())?;
+        Ok(self.kv.borrow().get(key).cloned())
+    }
+
+    async fn put(&self, key: &str, value: &[u8], _ttl: Duration) -> Result<(), Unavailable> {
+        down("kv", self.kv_down.get())?;
+        self.kv.borrow_mut().insert(key.to_owned(), value.to_vec());
+        Ok(())
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), Unavailable> {
+        down("kv", self.kv_down.get())?;
+        self.kv.borrow_mut().remove(key);
+        Ok(())
+    }
+}
+
+impl HttpClient for Simulated {
+    type Body = Text;
+
+    async fn send(&self, request: Outgoing<Text>) -> Result<Incoming<Text>, Unavailable> {
+        let body = match request.body {
+            Body::Empty => Vec::new(),
+            Body::Bytes(bytes) => bytes.into_owned(),
+            Body::Native(text) => text.0,
+        };
+        let sent = Sent {
+            method: request.method.to_string(),
+            url: request.url.to_string(),
+            headers: request.headers,
+            body: String::from_utf8(body).unwrap(),
+        };
+        self.sent.borrow_mut().push(sent.clone());
+        let (status, headers, body) =
+            (self.upstream)(&sent).ok_or_else(|| Unavailable::new("upstream", "simulated outage"))?;
+        let headers =
+            headers.into_iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+        Ok(Incoming { status: StatusCode::from_u16(status).unwrap(), headers, body: Text(body.into_bytes()) })
+    }
+}
+
+impl SessionCoordinator for Simulated {
+    async fn coordinate(&self, session: &SessionHandle, command: Command) -> Result<Reply, Unavailable> {
+        down("session coordinator", self.coordinator_down.get())?;
+        let mut coordinators = self.coordinators.borrow_mut();
+        let (changed, reply) = coordinator::apply(coordinators.get(session.as_str()), self.now_ms(), command);
+        if let Some(state) = changed {
+            coordinators.insert(session.as_str().to_owned(), state);
+        }
+        Ok(reply)
+    }
+}
+
+impl StreamHub for Simulated {
+    async fn append(&self, subject: &Subject, records: &[Record]) -> Result<(), Unavailable> {
+        down("hub", self.failing_hubs.borrow().contains(subject))?;
+        self.appended.borrow_mut().extend(records.iter().map(|record| (subject.clone(), record.clone())));
+        Ok(())
+    }
+
+    async fn open(&self, request: OpenStream) -> Result<Body<Text>, Unavailable> {
+        self.opened.borrow_mut().push(request);
+        Ok(Body::Empty)
+    }
+
+    async fn end_session(
+        &self,
+        subject: &Subject,
+        _session: &SessionHandle,
+        reason: EndReason,
+    ) -> Result<(), Unavailable> {
+        self.ended.borrow_mut().push((subject.clone(), reason));
+        Ok(())
+    }
+}
+
+impl CheckpointStore for Simulated {
+    async fn checkpoint(
+        &self,
+        topic: &str,
+        partition: i32,
+        advance_to: Option<Checkpoint>,
+    ) -> Result<Option<Checkpoint>, Unavailable> {
+        let mut checkpoints = self.checkpoints.borrow_mut();
+        let key = (topic.to_owned(), partition);
+        let next = crate::hub::advance(checkpoints.get(&key).copied(), advance_to);
+        if let Some(next) = next {
+            checkpoints.insert(key, next);
+        }
+        Ok(next)
+    }
+}
+
+impl Log for Simulated {
+    fn log(&self, entry: &serde_json::Value) {
+        self.log.borrow_mut().push_back(entry.to_string());
+    }
+}
+
+/// Runs a future that never really waits.
+pub(crate) fn run<F: Future>(future: F) -> F::Output {
+    futures_util::FutureExt::now_or_never(future).expect("nothing simulated waits")
+}

@@ -1,0 +1,93 @@
+//! Drives one client's SSE stream: hub messages and timers in, SSE bytes out, acknowledgements back.
+//!
+//! The stream is pulled: nothing is taken from the hub before the client took what came before, and the hub sends no
+//! more than a window ahead. Dropping the stream drops the socket.
+
+use std::fmt;
+
+use causeway_protocol::{
+    feed::{Feed, FeedPolicy, Step},
+    hub::{Ack, HubMessage},
+};
+use futures_util::{
+    future::{Either, select},
+    stream::{LocalBoxStream, Stream, StreamExt as _, unfold},
+};
+
+use crate::platform::{Clock, OpenStream};
+
+/// A connection to a user's hub. Its drop closes it.
+pub struct HubSocket {
+    /// [`HubMessage`]s as JSON; ends when the hub closed it.
+    pub messages: LocalBoxStream<'static, String>,
+    /// Sends an [`Ack`] as JSON.
+    pub acknowledge: Box<dyn Fn(String)>,
+}
+
+impl fmt::Debug for HubSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HubSocket")
+    }
+}
+
+struct Driver<C> {
+    clock: C,
+    socket: HubSocket,
+    feed: Feed,
+    due: Step,
+    ended: bool,
+}
+
+/// The bytes of a client's stream.
+pub fn drive<C: Clock + 'static>(
+    clock: C,
+    socket: HubSocket,
+    open: &OpenStream,
+) -> impl Stream<Item = Vec<u8>> + 'static {
+    let (feed, first) = Feed::open(FeedPolicy::default(), clock.now_ms(), open.session_ends_in, open.jitter);
+    let driver = Driver { clock, socket, feed, due: first, ended: false };
+    unfold(driver, |mut driver| async move {
+        let bytes = driver.next().await?;
+        Some((bytes.into_bytes(), driver))
+    })
+}
+
+impl<C: Clock> Driver<C> {
+    async fn next(&mut self) -> Option<String> {
+        loop {
+            let step = std::mem::take(&mut self.due);
+            if !step.bytes.is_empty() {
+                self.ended = step.end;
+                // Kept for the next pull: only then has the client taken these bytes.
+                self.due.ack = step.ack;
+                return Some(step.bytes);
+            }
+            if let Some(taken) = step.ack
+                && let Ok(ack) = serde_json::to_string(&Ack { taken })
+            {
+                (self.socket.acknowledge)(ack);
+            }
+            if self.ended {
+                return None;
+            }
+            self.due = self.wait().await?;
+        }
+    }
+
+    async fn wait(&mut self) -> Option<Step> {
+        let wait_ms = self.feed.next_timer_ms().saturating_sub(self.clock.now_ms());
+        let timer = self.clock.sleep(std::time::Duration::from_millis(wait_ms));
+        match select(self.socket.messages.next(), timer).await {
+            Either::Left((message, _)) => {
+                // A hub that closed, or speaks another version, ends the stream; the client resumes where it was.
+                let message: HubMessage = serde_json::from_str(&message?).ok()?;
+                Some(self.feed.on_message(self.clock.now_ms(), &message))
+            }
+            Either::Right(_) => Some(self.feed.on_timer(self.clock.now_ms())),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "stream_tests.rs"]
+mod tests;

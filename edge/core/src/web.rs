@@ -1,0 +1,149 @@
+//! Requests and responses without a runtime. A body that only passes through stays in the runtime's own type.
+
+use std::{borrow::Cow, time::Duration};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use serde::Serialize;
+
+/// A request as it reached the edge.
+#[derive(Debug)]
+pub struct Request<B> {
+    /// The method.
+    pub method: Method,
+    /// Path as on the request line, still percent-encoded, beginning with `/`.
+    pub path: String,
+    /// Query without the `?`, still percent-encoded.
+    pub query: Option<String>,
+    /// All headers.
+    pub headers: HeaderMap,
+    /// The body, unread.
+    pub body: B,
+}
+
+impl<B> Request<B> {
+    /// The only value of a header that must not repeat: `None` if it is absent, repeated or not ASCII text.
+    #[must_use]
+    pub fn header(&self, name: &HeaderName) -> Option<&str> {
+        single(&self.headers, name)
+    }
+}
+
+/// See [`Request::header`].
+#[must_use]
+pub fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next()?;
+    if values.next().is_some() {
+        return None;
+    }
+    first.to_str().ok()
+}
+
+/// The body of an answer or of a request to an upstream.
+#[derive(Debug)]
+pub enum Body<B> {
+    /// None.
+    Empty,
+    /// Whole, in memory.
+    Bytes(Cow<'static, [u8]>),
+    /// A stream of the runtime's own, passed on untouched.
+    Native(B),
+}
+
+/// The edge's answer.
+#[derive(Debug)]
+pub struct Response<B> {
+    /// The status.
+    pub status: StatusCode,
+    /// All headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Body<B>,
+}
+
+impl<B> Response<B> {
+    /// An answer without a body.
+    #[must_use]
+    pub fn empty(status: StatusCode) -> Self {
+        Self { status, headers: HeaderMap::new(), body: Body::Empty }
+    }
+
+    /// An answer with a body in memory.
+    #[must_use]
+    pub fn bytes(status: StatusCode, content_type: &'static str, body: impl Into<Cow<'static, [u8]>>) -> Self {
+        let mut response = Self { status, headers: HeaderMap::new(), body: Body::Bytes(body.into()) };
+        response.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        response
+    }
+
+    /// An answer in JSON.
+    #[must_use]
+    pub fn json(status: StatusCode, content_type: &'static str, value: &impl Serialize) -> Self {
+        Self::bytes(status, content_type, serde_json::to_vec(value).unwrap_or_default())
+    }
+
+    /// A redirect that turns any method into GET (RFC 9700 §4.12 wants 303, never 307).
+    #[must_use]
+    pub fn see_other(location: &str) -> Self {
+        let mut response = Self::empty(StatusCode::SEE_OTHER);
+        response.set(header::LOCATION, location);
+        response
+    }
+
+    /// Sets a header; a value that is no header text is left out rather than split into two.
+    pub fn set(&mut self, name: HeaderName, value: &str) {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.insert(name, value);
+        }
+    }
+
+    /// Adds a header beside those of the same name.
+    pub fn add(&mut self, name: HeaderName, value: &str) {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.append(name, value);
+        }
+    }
+}
+
+/// A request the edge sends.
+#[derive(Debug)]
+pub struct Outgoing<B> {
+    /// The method.
+    pub method: Method,
+    /// Absolute URL; its host comes from configuration or from a provider's validated metadata.
+    pub url: url::Url,
+    /// All headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Body<B>,
+    /// How long to wait for the answer's head.
+    pub timeout: Duration,
+}
+
+impl<B> Outgoing<B> {
+    /// A request without headers and body.
+    #[must_use]
+    pub fn new(method: Method, url: url::Url, timeout: Duration) -> Self {
+        Self { method, url, headers: HeaderMap::new(), body: Body::Empty, timeout }
+    }
+
+    /// Sets a header from text this program made.
+    #[must_use]
+    pub fn with(mut self, name: HeaderName, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.insert(name, value);
+        }
+        self
+    }
+}
+
+/// An upstream's answer.
+#[derive(Debug)]
+pub struct Incoming<B> {
+    /// The status.
+    pub status: StatusCode,
+    /// All headers.
+    pub headers: HeaderMap,
+    /// The body, unread.
+    pub body: B,
+}
