@@ -1,0 +1,26 @@
+// The stack of the HTTP journeys: no example backend, since the tests are the backend themselves; no host page.
+
+import { startStack } from '../journey/stack.mjs';
+import { Kafka } from '../journey/kafka.mjs';
+import { signedIn } from '../journey/sign-in.mjs';
+
+export const { stack, github, graph } = await startStack(['kafka', 'emulators', 'edge', 'bridge']);
+export const kafka = new Kafka(stack.brokers);
+
+/** @type {Map<string, ReturnType<typeof signedIn>>} */
+const sessions = new Map();
+
+/** A user who is signed in and stays so: shared by the tests that do not sign out. @param {'github' | 'entra'} provider @param {string} login */
+export function user(provider, login) {
+  const name = `${provider}/${login}`;
+  const session = sessions.get(name) ?? signedIn(stack, provider, login);
+  sessions.set(name, session);
+  return session;
+}
+
+let counted = 0;
+
+/** A text no other test writes. @param {string} words */
+export function unique(words) {
+  return `${words} #${process.pid}-${++counted}`;
+}
