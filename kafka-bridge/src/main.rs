@@ -1,2 +1,50 @@
-//! Placeholder until the program is here.
-fn main() {}
+//! Settings → typed configuration → build → serve → drain.
+
+use std::{process::ExitCode, sync::Arc};
+
+use anyhow::Context as _;
+use kafka_bridge::{
+    config::Config,
+    kafka::{RskafkaIo, RskafkaOptions},
+    server::{self, Tuning},
+};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+use tracing_subscriber::EnvFilter;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    // rskafka tells of every connection and retry; what matters of it appears in the bridge's own lines.
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,rskafka=off"));
+    tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).with_writer(std::io::stderr).init();
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "the bridge ends");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> anyhow::Result<()> {
+    let config = Config::from_env()?;
+    if config.edge_url.scheme() == "http" {
+        tracing::info!("BRIDGE_EDGE_URL is not https: deliveries are signed but travel in the clear");
+    }
+    let listener =
+        TcpListener::bind(config.listen).await.with_context(|| format!("BRIDGE_LISTEN {}", config.listen))?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let shutdown = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    let kafka = Arc::new(RskafkaIo::new(RskafkaOptions::new(config.brokers.clone())));
+    tracing::info!(listen = %listener.local_addr()?, edge = %config.edge_url, ?config.channels, outbound = config.outbound_topic, "the bridge begins");
+    server::run(config, kafka, listener, Tuning::default(), shutdown).await?;
+    Ok(())
+}

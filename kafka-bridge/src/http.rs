@@ -1,0 +1,129 @@
+//! The routes: one signed one for the edge, three for operators.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    extract::State,
+    http::{HeaderMap, Request, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use bytes::Bytes;
+use causeway_protocol::{
+    event::{Accepted, EVENTS_PATH, InboundEvent, MAX_EVENT_BYTES},
+    signature::{Direction, KeyRing, SIGNATURE_HEADER, Signed},
+};
+use http_body_util::LengthLimitError;
+use tokio::sync::Semaphore;
+
+use crate::{health, health::Health, inbound::Inbound, metrics::Metrics, rejection::Rejection};
+
+/// Largest body: the widget's data and what the edge puts around it.
+const MAX_BODY_BYTES: usize = MAX_EVENT_BYTES + 8 * 1024;
+
+/// Most requests at a time; each may hold a body.
+const MAX_REQUESTS: usize = 1024;
+
+/// How long a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What the handlers need.
+pub struct Context {
+    /// Takes events.
+    pub inbound: Arc<Inbound>,
+    /// Verifies that the edge speaks.
+    pub keys: Arc<KeyRing>,
+    /// For `/readyz`.
+    pub health: Arc<Health>,
+    /// For `/metrics`.
+    pub metrics: Arc<Metrics>,
+}
+
+struct Shared {
+    context: Context,
+    requests: Semaphore,
+}
+
+/// All routes.
+pub fn router(context: Context) -> Router {
+    let shared = Arc::new(Shared { context, requests: Semaphore::new(MAX_REQUESTS) });
+    Router::new()
+        .route(EVENTS_PATH, post(events))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .fallback(|headers: HeaderMap| async move { Rejection::NotFound.into_response(&request_id(&headers)) })
+        .method_not_allowed_fallback(|headers: HeaderMap| async move {
+            Rejection::MethodNotAllowed.into_response(&request_id(&headers))
+        })
+        .with_state(shared)
+}
+
+async fn events(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Response {
+    let request_id = request_id(request.headers());
+    let response = match accept(&shared, request).await {
+        Ok(accepted) => {
+            let body = serde_json::to_string(&accepted).unwrap_or_default();
+            (StatusCode::ACCEPTED, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+        }
+        Err(rejection) => rejection.into_response(&request_id),
+    };
+    shared.context.metrics.events.with_label_values(&[response.status().as_str()]).inc();
+    response
+}
+
+async fn accept(shared: &Shared, request: Request<Body>) -> Result<Accepted, Rejection> {
+    let _turn = shared.requests.try_acquire().map_err(|_| Rejection::Busy)?;
+    let (head, body) = request.into_parts();
+    let body = read(body).await?;
+    let signature = head.headers.get(SIGNATURE_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+    let signed = Signed { direction: Direction::EdgeToBridge, method: head.method.as_str(), target, body: &body };
+    shared
+        .context
+        .keys
+        .verify(signature, signed, unix_seconds())
+        .map_err(|error| Rejection::Unauthorized(error.to_string()))?;
+    let event: InboundEvent = serde_json::from_slice(&body).map_err(|error| Rejection::Malformed(error.to_string()))?;
+    Arc::clone(&shared.context.inbound).accept(event).await
+}
+
+async fn read(body: Body) -> Result<Bytes, Rejection> {
+    let read = tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, MAX_BODY_BYTES));
+    read.await.map_err(|_| Rejection::TooSlow)?.map_err(|error| {
+        let error = error.into_inner();
+        if error.is::<LengthLimitError>() { Rejection::TooLarge } else { Rejection::Malformed(error.to_string()) }
+    })
+}
+
+/// Ready means able to take events. The edge's state is told but does not decide: a bridge taken out of service for it
+/// could not take events either.
+async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
+    let report = shared.context.health.report();
+    let status = if report.kafka == health::State::Ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let body = serde_json::to_string(&report).unwrap_or_default();
+    (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], shared.context.metrics.render()).into_response()
+}
+
+/// The edge's own id for the request, so that both logs agree, or a new one.
+fn request_id(headers: &HeaderMap) -> String {
+    let given = headers.get("x-request-id").and_then(|value| value.to_str().ok());
+    given
+        .filter(|id| (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'))
+        .map_or_else(|| format!("{:032x}", fastrand::u128(..)), str::to_owned)
+}
+
+/// The clock both signers agree on.
+#[must_use]
+pub fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

@@ -1,0 +1,56 @@
+//! An event as a Kafka record: a CloudEvent 1.0 in binary mode, each attribute a header, the value the data as it came.
+
+use std::collections::BTreeMap;
+
+use causeway_protocol::event::{InboundEvent, is_name};
+use chrono::DateTime;
+
+use crate::{kafka::NewRecord, trace_context::is_traceparent};
+
+/// Longest id, in bytes.
+const MAX_ID_BYTES: usize = 256;
+
+/// Longest source, in bytes.
+const MAX_SOURCE_BYTES: usize = 2048;
+
+/// Whether an event's attributes may become headers.
+pub(super) fn check(event: &InboundEvent) -> Result<(), &'static str> {
+    let printable = |text: &str, limit: usize| {
+        (1..=limit).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic() || b == b' ')
+    };
+    if !printable(&event.id, MAX_ID_BYTES) {
+        return Err("id must be 1-256 printable characters");
+    }
+    if !is_name(&event.kind) {
+        return Err("type must be 1-64 letters, digits, dots, underscores or hyphens");
+    }
+    if !printable(&event.source, MAX_SOURCE_BYTES) {
+        return Err("source must be 1-2048 printable characters");
+    }
+    if DateTime::parse_from_rfc3339(&event.time).is_err() {
+        return Err("time must be of RFC 3339");
+    }
+    if event.traceparent.as_deref().is_some_and(|text| !is_traceparent(text)) {
+        return Err("traceparent must be of W3C Trace Context");
+    }
+    Ok(())
+}
+
+/// The record of a checked event. `key` is its subject's text.
+pub(super) fn from_event(key: String, event: InboundEvent) -> NewRecord {
+    let attributes = [
+        ("ce_specversion", Some("1.0".to_owned())),
+        ("ce_id", Some(event.id)),
+        ("ce_type", Some(event.kind)),
+        ("ce_source", Some(event.source)),
+        ("ce_subject", Some(key.clone())),
+        ("ce_time", Some(event.time)),
+        ("content-type", Some("application/json".to_owned())),
+        ("traceparent", event.traceparent),
+    ];
+    let headers: BTreeMap<_, _> = attributes
+        .into_iter()
+        .filter_map(|(name, value)| value.map(|value| (name.to_owned(), value.into_bytes())))
+        .collect();
+    NewRecord { key: Some(key.into_bytes()), value: Some(event.data.get().as_bytes().to_vec()), headers }
+}

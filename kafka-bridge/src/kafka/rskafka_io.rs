@@ -1,0 +1,283 @@
+//! [`KafkaIo`] on rskafka 0.6.
+//!
+//! What rskafka leaves to its user, and what is done about it here:
+//! - no request has a time limit: each call gets one;
+//! - its back-off grows to 500 s: capped at one second;
+//! - a produce on a `PartitionClient` waits behind a long-poll fetch on the same one: reads and writes have their own;
+//! - its cached metadata can name a dead leader, or brokers that are all gone, for ever: after a time-out or a lost
+//!   connection the whole client is built anew from the bootstrap addresses;
+//! - transaction markers and null header values fail to decode, and the whole fetch with them: see [`super::skip`];
+//! - records of aborted transactions are not filtered out: transactional topics need another client.
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use chrono::Utc;
+use rskafka::{
+    BackoffConfig,
+    client::{
+        Client, ClientBuilder,
+        error::{Error as ClientError, ProtocolError, RequestError},
+        partition::{Compression, OffsetAt, PartitionClient, UnknownTopicHandling},
+    },
+    record::Record,
+};
+
+use super::{Fetched, KafkaError, KafkaIo, NewRecord, Watermarks, skip};
+
+/// A rebuilt client is given this long before it is suspected in turn.
+const MIN_CLIENT_AGE: Duration = Duration::from_secs(3);
+
+/// How to reach Kafka.
+#[derive(Clone, Debug)]
+pub struct RskafkaOptions {
+    /// Bootstrap addresses, `host:port`.
+    pub brokers: Vec<String>,
+    /// Limit of any single call.
+    pub timeout: Duration,
+    /// How long a fetch waits at the broker for a first record.
+    pub max_wait: Duration,
+    /// Most bytes one fetch asks for, before decompression.
+    pub max_fetch_bytes: i32,
+}
+
+impl RskafkaOptions {
+    /// Sensible limits for these brokers.
+    #[must_use]
+    pub fn new(brokers: Vec<String>) -> Self {
+        Self {
+            brokers,
+            timeout: Duration::from_secs(8),
+            max_wait: Duration::from_millis(500),
+            max_fetch_bytes: 1024 * 1024,
+        }
+    }
+}
+
+/// See the module's text.
+pub struct RskafkaIo {
+    options: RskafkaOptions,
+    current: Mutex<Option<Arc<Connection>>>,
+    /// One connects; the others wait for that one's connection rather than open their own.
+    connecting: tokio::sync::Mutex<()>,
+}
+
+/// A client and what was opened through it; thrown away as one.
+struct Connection {
+    client: Client,
+    since: Instant,
+    partitions: Mutex<HashMap<(Use, String, i32), Arc<PartitionClient>>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Use {
+    Write,
+    Read,
+}
+
+impl RskafkaIo {
+    /// Connects on first use, so that it can start before Kafka does.
+    #[must_use]
+    pub fn new(options: RskafkaOptions) -> Self {
+        Self { options, current: Mutex::new(None), connecting: tokio::sync::Mutex::new(()) }
+    }
+
+    fn current(&self) -> Option<Arc<Connection>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn connection(&self) -> Result<Arc<Connection>, ClientError> {
+        if let Some(connection) = self.current() {
+            return Ok(connection);
+        }
+        let _turn = self.connecting.lock().await;
+        if let Some(connection) = self.current() {
+            return Ok(connection);
+        }
+        let client = ClientBuilder::new(self.options.brokers.clone())
+            .client_id("causeway-kafka-bridge")
+            .backoff_config(self.backoff())
+            .build()
+            .await?;
+        let connection = Arc::new(Connection { client, since: Instant::now(), partitions: Mutex::default() });
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&connection));
+        Ok(connection)
+    }
+
+    /// The deadline makes rskafka give up with its reason shortly before our limit would cut it off without one.
+    fn backoff(&self) -> BackoffConfig {
+        BackoffConfig {
+            init_backoff: Duration::from_millis(50),
+            max_backoff: Duration::from_secs(1),
+            base: 2.0,
+            deadline: Some(self.options.timeout.mul_f64(0.6)),
+        }
+    }
+
+    async fn partition(
+        &self,
+        connection: &Connection,
+        usage: Use,
+        topic: &str,
+        partition: i32,
+    ) -> Result<Arc<PartitionClient>, ClientError> {
+        let key = (usage, topic.to_owned(), partition);
+        if let Some(client) = connection.partitions.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Ok(Arc::clone(client));
+        }
+        let client = connection.client.partition_client(topic, partition, UnknownTopicHandling::Error).await?;
+        let client = Arc::new(client);
+        let mut open = connection.partitions.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(Arc::clone(open.entry(key).or_insert(client)))
+    }
+
+    /// Runs a call under the limit, and drops the client when the call's failure makes it suspect.
+    async fn call<T>(
+        &self,
+        topic: &str,
+        work: impl Future<Output = Result<T, ClientError>> + Send,
+    ) -> Result<T, KafkaError> {
+        let result = match tokio::time::timeout(self.options.timeout, work).await {
+            Ok(result) => result.map_err(|error| translate(topic, error)),
+            Err(_) => Err(KafkaError::Timeout(self.options.timeout.as_millis())),
+        };
+        if let Err(KafkaError::Timeout(_) | KafkaError::Unavailable(_) | KafkaError::UnknownTopic(_)) = &result {
+            self.suspect();
+        }
+        result
+    }
+
+    fn suspect(&self) {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.as_ref().is_some_and(|connection| connection.since.elapsed() >= MIN_CLIENT_AGE) {
+            tracing::warn!("kafka client dropped after a failure, building a new one from the bootstrap addresses");
+            *current = None;
+        }
+    }
+}
+
+#[async_trait]
+impl KafkaIo for RskafkaIo {
+    async fn partitions(&self, topic: &str) -> Result<Option<i32>, KafkaError> {
+        let topics = self.call(topic, async { self.connection().await?.client.list_topics().await }).await?;
+        let count = topics.into_iter().find(|found| found.name == topic).map(|found| found.partitions.len());
+        Ok(count.and_then(|count| i32::try_from(count).ok()).filter(|count| *count > 0))
+    }
+
+    async fn create_topic(&self, topic: &str, partitions: i32) -> Result<(), KafkaError> {
+        let limit_ms = i32::try_from(self.options.timeout.as_millis() / 2).unwrap_or(i32::MAX);
+        let created = self.call(topic, async {
+            // -1: the broker's own default replication.
+            self.connection().await?.client.controller_client()?.create_topic(topic, partitions, -1, limit_ms).await
+        });
+        match created.await {
+            Err(KafkaError::Refused(reason)) if reason.starts_with("TopicAlreadyExists") => Ok(()),
+            other => other,
+        }
+    }
+
+    async fn produce(&self, topic: &str, partition: i32, records: Vec<NewRecord>) -> Result<i64, KafkaError> {
+        let now = Utc::now();
+        let records: Vec<_> = records
+            .into_iter()
+            .map(|new| Record { key: new.key, value: new.value, headers: new.headers, timestamp: now })
+            .collect();
+        let offsets = self.call(topic, async {
+            let connection = self.connection().await?;
+            let client = self.partition(&connection, Use::Write, topic, partition).await?;
+            client.produce(records, Compression::NoCompression).await
+        });
+        offsets.await?.first().copied().ok_or_else(|| KafkaError::Undecodable("no offset".to_owned()))
+    }
+
+    async fn fetch(&self, topic: &str, partition: i32, offset: i64) -> Result<Fetched, KafkaError> {
+        let client = self.call(topic, async {
+            let connection = self.connection().await?;
+            self.partition(&connection, Use::Read, topic, partition).await
+        });
+        let source = Source { io: self, client: client.await? };
+        skip::fetch(&source, offset).await
+    }
+
+    async fn watermarks(&self, topic: &str, partition: i32) -> Result<Watermarks, KafkaError> {
+        let offsets = self.call(topic, async {
+            let connection = self.connection().await?;
+            let client = self.partition(&connection, Use::Read, topic, partition).await?;
+            let earliest = client.get_offset(OffsetAt::Earliest).await?;
+            Ok(Watermarks { earliest, latest: client.get_offset(OffsetAt::Latest).await? })
+        });
+        offsets.await
+    }
+}
+
+/// One partition as [`skip`] reads it.
+struct Source<'a> {
+    io: &'a RskafkaIo,
+    client: Arc<PartitionClient>,
+}
+
+#[async_trait]
+impl skip::BatchSource for Source<'_> {
+    async fn read(&self, offset: i64, amount: skip::Amount) -> Result<skip::Batches, KafkaError> {
+        let (max_bytes, wait) = match amount {
+            skip::Amount::Many => (self.io.options.max_fetch_bytes, self.io.options.max_wait),
+            // A broker always sends the first batch whole, however little was asked for.
+            skip::Amount::OneBatch => (1, Duration::ZERO),
+        };
+        let wait_ms = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
+        let fetched = self.client.fetch_records(offset, 1..max_bytes.saturating_add(1), wait_ms);
+        let (records, high_watermark) = self.io.call(self.client.topic(), fetched).await?;
+        let records = records
+            .into_iter()
+            .map(|found| super::FetchedRecord {
+                offset: found.offset,
+                timestamp_ms: found.record.timestamp.timestamp_millis(),
+                record: NewRecord { key: found.record.key, value: found.record.value, headers: found.record.headers },
+            })
+            .collect();
+        Ok(skip::Batches { records, high_watermark })
+    }
+
+    async fn readable_until(&self) -> Result<i64, KafkaError> {
+        self.io.call(self.client.topic(), self.client.get_offset(OffsetAt::Latest)).await
+    }
+}
+
+fn translate(topic: &str, error: ClientError) -> KafkaError {
+    match error {
+        ClientError::ServerError { protocol_error, error_message, .. } => match protocol_error {
+            ProtocolError::UnknownTopicOrPartition => KafkaError::UnknownTopic(topic.to_owned()),
+            ProtocolError::OffsetOutOfRange => KafkaError::OffsetOutOfRange,
+            ProtocolError::MessageTooLarge | ProtocolError::RecordListTooLarge => KafkaError::TooLarge,
+            // A batch damaged at rest; the fetch fails on the broker's side already.
+            ProtocolError::CorruptMessage => KafkaError::Undecodable(format!("{protocol_error:?}")),
+            ProtocolError::LeaderNotAvailable
+            | ProtocolError::NotLeaderOrFollower
+            | ProtocolError::NotController
+            | ProtocolError::BrokerNotAvailable
+            | ProtocolError::ReplicaNotAvailable
+            | ProtocolError::RequestTimedOut
+            | ProtocolError::NetworkException
+            | ProtocolError::NotEnoughReplicas
+            | ProtocolError::NotEnoughReplicasAfterAppend
+            | ProtocolError::KafkaStorageError
+            | ProtocolError::FencedLeaderEpoch
+            | ProtocolError::UnknownLeaderEpoch
+            | ProtocolError::OffsetNotAvailable
+            | ProtocolError::PreferredLeaderNotAvailable
+            | ProtocolError::EligibleLeadersNotAvailable
+            | ProtocolError::ThrottlingQuotaExceeded => KafkaError::Unavailable(format!("{protocol_error:?}")),
+            other => KafkaError::Refused(format!("{other:?} {}", error_message.unwrap_or_default())),
+        },
+        ClientError::Request(
+            RequestError::ReadError(_) | RequestError::ReadVersionedError(_) | RequestError::TooMuchData { .. },
+        ) => KafkaError::Undecodable(error.to_string()),
+        ClientError::Request(RequestError::NoVersionMatch { .. }) => KafkaError::Refused(error.to_string()),
+        other => KafkaError::Unavailable(other.to_string()),
+    }
+}

@@ -1,0 +1,80 @@
+//! The figures behind `/metrics`, in Prometheus' text format. Labels are topics, partitions and fixed words: nothing
+//! that grows with users.
+
+use prometheus::{
+    Encoder as _, Histogram, HistogramOpts, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector,
+};
+
+/// All figures of one bridge.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Answers to `POST /v1/events`, by status.
+    pub events: IntCounterVec,
+    /// Seconds from an event's arrival to Kafka's acknowledgement.
+    pub ack_seconds: Histogram,
+    /// Records delivered to the edge, by topic.
+    pub delivered: IntCounterVec,
+    /// Requests to the edge that failed, by reason.
+    pub edge_failures: IntCounterVec,
+    /// Records the edge holds no place for yet, by topic and partition.
+    pub backlog: IntGaugeVec,
+    /// Records Kafka has that are not checkpointed, by topic and partition.
+    pub lag: IntGaugeVec,
+    /// Dead letters, by topic and reason.
+    pub dead_letters: IntCounterVec,
+    /// Offsets that retention removed before they were delivered, by topic and partition.
+    pub lost_to_retention: IntCounterVec,
+}
+
+impl Metrics {
+    /// Registers every figure.
+    ///
+    /// # Errors
+    /// If two figures have the same name.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let by = |name: &str, help: &str, labels: &[&str]| {
+            IntCounterVec::new(Opts::new(name, help), labels).and_then(|figure| register(&registry, figure))
+        };
+        let gauge = |name: &str, help: &str| {
+            IntGaugeVec::new(Opts::new(name, help), &["topic", "partition"])
+                .and_then(|figure| register(&registry, figure))
+        };
+        let ack_buckets = vec![0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+        Ok(Self {
+            events: by("causeway_events_total", "Answers to POST /v1/events.", &["status"])?,
+            ack_seconds: Histogram::with_opts(
+                HistogramOpts::new("causeway_event_ack_seconds", "From an event's arrival to Kafka's acknowledgement.")
+                    .buckets(ack_buckets),
+            )
+            .and_then(|figure| register(&registry, figure))?,
+            delivered: by("causeway_records_delivered_total", "Records the edge made durable.", &["topic"])?,
+            edge_failures: by("causeway_edge_failures_total", "Deliveries that failed and are repeated.", &["reason"])?,
+            backlog: gauge("causeway_backlog_records", "Records fetched and not yet delivered.")?,
+            lag: gauge("causeway_lag_records", "Records in Kafka beyond the checkpoint.")?,
+            dead_letters: by("causeway_dead_letters_total", "Records passed over.", &["topic", "reason"])?,
+            lost_to_retention: by(
+                "causeway_lost_to_retention_total",
+                "Offsets that retention removed before they were delivered.",
+                &["topic", "partition"],
+            )?,
+            registry,
+        })
+    }
+
+    /// The text Prometheus scrapes.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = Vec::new();
+        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+            tracing::error!(%error, "metrics can't be written");
+        }
+        String::from_utf8(text).unwrap_or_default()
+    }
+}
+
+fn register<T: Collector + Clone + 'static>(registry: &Registry, figure: T) -> Result<T, prometheus::Error> {
+    registry.register(Box::new(figure.clone()))?;
+    Ok(figure)
+}

@@ -1,0 +1,146 @@
+//! The edge as the bridge calls it: `POST /internal/deliver`, signed.
+
+use std::{sync::Arc, time::Duration};
+
+use causeway_protocol::{
+    deliver::{DELIVER_PATH, DeliverRequest, DeliverResponse},
+    signature::{Direction, KeyRing, SIGNATURE_HEADER, Signed},
+};
+use reqwest::{Client, StatusCode, header, redirect};
+use url::Url;
+
+use crate::{
+    health::{Health, Neighbour},
+    http::unix_seconds,
+};
+
+/// Longest a delivery may take; the edge writes to up to a hundred hubs in it.
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Longest a connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Largest answer worth reading: a checkpoint, and subjects that failed.
+const MAX_ANSWER_BYTES: usize = 256 * 1024;
+
+/// Calls the edge.
+pub struct EdgeClient {
+    http: Client,
+    url: Url,
+    keys: Arc<KeyRing>,
+    health: Arc<Health>,
+}
+
+/// Why the edge did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EdgeError {
+    /// It can't be reached, or broke off.
+    #[error("the edge can't be reached: {0}")]
+    Unreachable(String),
+    /// It does not believe the signature.
+    #[error("the edge refuses the bridge's signature (status {0}): BRIDGE_KEYS or the clocks differ")]
+    Unauthorized(u16),
+    /// It finds fault with this request itself.
+    #[error("the edge refuses the request with status {0}")]
+    Refused(u16),
+    /// It answered with another status.
+    #[error("the edge answered with status {0}")]
+    Status(u16),
+    /// What it answered is no answer.
+    #[error("the edge's answer can't be read: {0}")]
+    BadAnswer(String),
+}
+
+impl EdgeError {
+    /// One word for the figures.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Unreachable(_) => "unreachable",
+            Self::Unauthorized(_) => "unauthorized",
+            Self::Refused(_) => "refused",
+            Self::Status(_) => "status",
+            Self::BadAnswer(_) => "bad_answer",
+        }
+    }
+}
+
+impl EdgeClient {
+    /// Prepares to call the edge at this base URL.
+    ///
+    /// # Errors
+    /// If the platform's trust store can't be read.
+    pub fn new(base: &Url, keys: Arc<KeyRing>, health: Arc<Health>) -> Result<Self, reqwest::Error> {
+        // Fails only where a provider is installed already, and that one then serves.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = Client::builder()
+            .timeout(TIMEOUT)
+            .connect_timeout(CONNECT_TIMEOUT)
+            // A redirected request would carry a signature for another path.
+            .redirect(redirect::Policy::none())
+            .user_agent("causeway-kafka-bridge")
+            .build()?;
+        let mut url = base.clone();
+        url.set_path(&format!("{}{DELIVER_PATH}", base.path().trim_end_matches('/')));
+        Ok(Self { http, url, keys, health })
+    }
+
+    /// Delivers, or only asks for the checkpoint.
+    ///
+    /// # Errors
+    /// [`EdgeError`]; every call is idempotent and may be repeated.
+    pub async fn deliver(&self, request: &DeliverRequest) -> Result<DeliverResponse, EdgeError> {
+        let result = self.post(request).await;
+        // An edge that finds fault with a request is there.
+        self.health.set(Neighbour::Edge, matches!(result, Ok(_) | Err(EdgeError::Refused(_))));
+        result
+    }
+
+    async fn post(&self, request: &DeliverRequest) -> Result<DeliverResponse, EdgeError> {
+        let body = serde_json::to_vec(request).map_err(|error| EdgeError::BadAnswer(error.to_string()))?;
+        let signed =
+            Signed { direction: Direction::BridgeToEdge, method: "POST", target: self.url.path(), body: &body };
+        let signature = self.keys.sign(signed, unix_seconds());
+        let response = self
+            .http
+            .post(self.url.clone())
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(SIGNATURE_HEADER, signature)
+            .body(body)
+            .send()
+            .await
+            .map_err(unreachable)?;
+        match response.status() {
+            StatusCode::OK => read(response).await,
+            status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
+                Err(EdgeError::Unauthorized(status.as_u16()))
+            }
+            status @ (StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY) => {
+                Err(EdgeError::Refused(status.as_u16()))
+            }
+            status => Err(EdgeError::Status(status.as_u16())),
+        }
+    }
+}
+
+async fn read(mut response: reqwest::Response) -> Result<DeliverResponse, EdgeError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+        if body.len() + chunk.len() > MAX_ANSWER_BYTES {
+            return Err(EdgeError::BadAnswer("it is too long".to_owned()));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    serde_json::from_slice(&body).map_err(|error| EdgeError::BadAnswer(error.to_string()))
+}
+
+/// The innermost cause says what happened; the outer ones only that something did.
+fn unreachable(error: reqwest::Error) -> EdgeError {
+    let error = error.without_url();
+    let mut cause: &dyn std::error::Error = &error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    let what = if error.is_timeout() { "timed out" } else { "failed" };
+    EdgeError::Unreachable(format!("{what}: {cause}"))
+}

@@ -1,0 +1,171 @@
+//! Kafka → the users' hubs at the edge.
+//!
+//! - [`plan`]: where each partition begins, and in which epoch
+//! - [`worker`]: one partition: fetch → [`decode`] → [`backlog`] → [`edge`], then the checkpoint
+//!
+//! Ownership is static, `partition % replicas == replica`. Two instances on one partition deliver twice what the edge
+//! stores once.
+
+mod backlog;
+mod decode;
+mod edge;
+mod plan;
+mod worker;
+
+use std::{sync::Arc, time::Duration};
+
+use causeway_protocol::deliver::{Checkpoint, DeliverRequest};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use tokio::{task::JoinSet, time::MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+pub use self::edge::{EdgeClient, EdgeError};
+use self::{
+    plan::{Known, Start, plan},
+    worker::{Ended, Shared, Worker, report_lost},
+};
+use crate::{
+    backoff::Backoff,
+    config::Share,
+    dead_letter::DeadLetters,
+    kafka::{KafkaError, KafkaIo},
+    metrics::Metrics,
+    topics::{TopicError, Topics},
+};
+
+/// How many partitions are asked about at a time.
+const CONCURRENT_QUESTIONS: usize = 8;
+
+/// Why the partitions can't be planned.
+#[derive(Debug, thiserror::Error)]
+enum PlanError {
+    #[error(transparent)]
+    Topic(#[from] TopicError),
+    #[error(transparent)]
+    Kafka(#[from] KafkaError),
+    #[error(transparent)]
+    Edge(#[from] EdgeError),
+}
+
+/// Delivers the partitions of one topic that are this instance's.
+pub struct Outbound {
+    shared: Arc<Shared>,
+    topics: Arc<Topics>,
+    share: Share,
+    refresh: Duration,
+}
+
+impl Outbound {
+    /// Prepares delivery of `topic`; looks for new partitions every `refresh`.
+    #[must_use]
+    pub fn new(
+        kafka: Arc<dyn KafkaIo>,
+        edge: Arc<EdgeClient>,
+        topics: Arc<Topics>,
+        dead_letters: Arc<DeadLetters>,
+        metrics: Arc<Metrics>,
+        (topic, share, refresh): (String, Share, Duration),
+    ) -> Self {
+        Self { shared: Arc::new(Shared { kafka, edge, dead_letters, metrics, topic }), topics, share, refresh }
+    }
+
+    /// Delivers until stopped, whatever fails meanwhile.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut backoff = Backoff::default();
+        while !stop.is_cancelled() {
+            match self.prepare().await {
+                Ok((known, starts)) => {
+                    backoff.reset();
+                    self.work(&known, &starts, &stop).await;
+                }
+                Err(error) => {
+                    let wait = backoff.next_wait();
+                    tracing::warn!(topic = self.shared.topic, failures = backoff.tries(), ?wait, %error, "delivery can't begin, trying again");
+                    tokio::select! {
+                        () = stop.cancelled() => {}
+                        () = tokio::time::sleep(wait) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// Asks edge and Kafka about every partition, not only the own ones: the epoch is the topic's.
+    async fn prepare(&self) -> Result<(Vec<Known>, Vec<Start>), PlanError> {
+        let count = self.topics.refresh(&self.shared.topic).await?;
+        let known: Vec<Known> = stream::iter(0..count)
+            .map(|partition| self.ask(partition))
+            .buffered(CONCURRENT_QUESTIONS)
+            .try_collect()
+            .await?;
+        let starts = plan(&known);
+        Ok((known, starts))
+    }
+
+    async fn ask(&self, partition: i32) -> Result<Known, PlanError> {
+        let question =
+            DeliverRequest { topic: self.shared.topic.clone(), partition, deliveries: Vec::new(), advance_to: None };
+        let checkpoint = self.shared.edge.deliver(&question).await?.checkpoint;
+        let watermarks = self.shared.kafka.watermarks(&self.shared.topic, partition).await?;
+        Ok(Known { checkpoint, watermarks })
+    }
+
+    /// Runs the own partitions until stopped or until they must be planned anew.
+    async fn work(&self, known: &[Known], starts: &[Start], stop: &CancellationToken) {
+        let count = i32::try_from(starts.len()).unwrap_or(i32::MAX);
+        let workers_stop = stop.child_token();
+        let mut workers = JoinSet::new();
+        for ((partition, start), known) in (0..count).zip(starts).zip(known) {
+            if self.share.owns(partition) {
+                self.announce(partition, *start, known.checkpoint);
+                let shared = Arc::clone(&self.shared);
+                let worker = Worker::new(shared, partition, count, *start, known.checkpoint, workers_stop.clone());
+                workers.spawn(worker.run());
+            }
+        }
+        let mut tick = tokio::time::interval_at(tokio::time::Instant::now() + self.refresh, self.refresh);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(ended) = workers.join_next() => match ended {
+                    Ok(Ended::Stopped) => {}
+                    Ok(Ended::Replan) => break,
+                    Err(error) => {
+                        tracing::error!(%error, "a partition's worker failed");
+                        break;
+                    }
+                },
+                _ = tick.tick() => match self.topics.refresh(&self.shared.topic).await {
+                    Ok(now) if now != count => {
+                        tracing::warn!(topic = self.shared.topic, before = count, now, "the number of partitions changed");
+                        break;
+                    }
+                    Ok(_) => {}
+                    Err(error) => tracing::warn!(topic = self.shared.topic, %error, "partitions can't be counted"),
+                },
+            }
+        }
+        // A worker that is amid a delivery finishes it first.
+        workers_stop.cancel();
+        while workers.join_next().await.is_some() {}
+    }
+
+    fn announce(&self, partition: i32, start: Start, checkpoint: Option<Checkpoint>) {
+        let topic = &self.shared.topic;
+        let Start { epoch, offset, .. } = start;
+        if start.recreated {
+            tracing::warn!(
+                topic,
+                partition,
+                epoch,
+                offset,
+                ?checkpoint,
+                "the topic was recreated: reading from its beginning in a new epoch"
+            );
+        } else {
+            tracing::info!(topic, partition, epoch, offset, first_start = checkpoint.is_none(), "delivering");
+        }
+        report_lost(&self.shared, partition, offset - start.lost, offset);
+    }
+}

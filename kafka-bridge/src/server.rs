@@ -1,0 +1,113 @@
+//! Builds everything, serves until told to stop, drains. The caller owns the listener and the signal, so a test binds
+//! port 0 and stops when it likes.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    config::Config,
+    dead_letter::DeadLetters,
+    health::Health,
+    http::{Context, router},
+    inbound::{Inbound, InboundLimits},
+    kafka::KafkaIo,
+    metrics::Metrics,
+    outbound::{EdgeClient, Outbound},
+    topics::{REFRESH, Topics},
+};
+
+/// Longest the drain may take; what an orchestrator usually allows before it kills is 30 s.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// What tests set otherwise than operators need to.
+#[derive(Clone, Copy, Debug)]
+pub struct Tuning {
+    /// Bounds of the inbound side.
+    pub inbound: InboundLimits,
+    /// How often topics are looked at for new partitions.
+    pub refresh: Duration,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self { inbound: InboundLimits::default(), refresh: REFRESH }
+    }
+}
+
+/// Why a bridge can't be built or served.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Two figures have the same name.
+    #[error("metrics can't be registered: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// The trust store can't be read.
+    #[error("the client for the edge can't be built: {0}")]
+    EdgeClient(#[from] reqwest::Error),
+    /// The listener failed.
+    #[error("http can't be served: {0}")]
+    Io(#[from] std::io::Error),
+    /// Something did not end in time after the signal.
+    #[error("not everything ended within {0:?} of the signal")]
+    Drain(Duration),
+}
+
+/// Serves until `shutdown` completes, then takes no more, answers what it took, ends delivery after the request in
+/// flight, and returns.
+///
+/// # Errors
+/// [`ServeError`] if it can't begin, or does not end in time.
+pub async fn run(
+    config: Config,
+    kafka: Arc<dyn KafkaIo>,
+    listener: TcpListener,
+    tuning: Tuning,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    let stop = CancellationToken::new();
+    let tasks = TaskTracker::new();
+    let health = Arc::new(Health::default());
+    let metrics = Arc::new(Metrics::new()?);
+    let keys = Arc::new(config.keys);
+    let topics = Arc::new(Topics::new(Arc::clone(&kafka), config.topic_partitions));
+    let edge = Arc::new(EdgeClient::new(&config.edge_url, Arc::clone(&keys), Arc::clone(&health))?);
+    let dead_letters = Arc::new(DeadLetters::new(Arc::clone(&kafka), Arc::clone(&topics), Arc::clone(&metrics)));
+    let inbound_topics = config.channels.values().cloned().collect();
+
+    let inbound =
+        Inbound::new(Arc::clone(&kafka), Arc::clone(&topics), Arc::clone(&metrics), config.channels, tuning.inbound);
+    let outbound = Outbound::new(
+        kafka,
+        edge,
+        Arc::clone(&topics),
+        dead_letters,
+        Arc::clone(&metrics),
+        (config.outbound_topic, config.share, tuning.refresh),
+    );
+    let watched = Arc::clone(&health);
+    let watch_stop = stop.clone();
+    tasks.spawn(async move { topics.watch(inbound_topics, watched, watch_stop).await });
+    tasks.spawn(outbound.run(stop.clone()));
+
+    let context = Context { inbound: Arc::new(inbound), keys, health, metrics };
+    let http_stop = stop.clone();
+    let http = axum::serve(listener, router(context))
+        .with_graceful_shutdown(async move { http_stop.cancelled().await })
+        .into_future();
+    let mut http = std::pin::pin!(http);
+
+    tokio::select! {
+        served = &mut http => {
+            stop.cancel();
+            served?;
+        }
+        () = shutdown => tracing::info!("draining"),
+    }
+    stop.cancel();
+    tasks.close();
+    let drained = tokio::time::timeout(DRAIN_TIMEOUT, async { tokio::join!(http, tasks.wait()).0 });
+    drained.await.map_err(|_| ServeError::Drain(DRAIN_TIMEOUT))??;
+    tracing::info!("drained");
+    Ok(())
+}
