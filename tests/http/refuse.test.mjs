@@ -1,11 +1,11 @@
-// Bad input and bad times: each refusal is a problem document, and nothing of it reaches Kafka.
+// Bad input: each refusal is a problem document, and nothing of it reaches Kafka.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
 import { Agent } from '../journey/agent.mjs';
-import { Stream } from '../journey/stream.mjs';
-import { kafka, stack, unique, user } from './stack.mjs';
+import { assertProblem } from '../journey/problem.mjs';
+import { kafka, stack, user } from './stack.mjs';
 
 /** @type {number} */
 let recordsBefore;
@@ -15,18 +15,6 @@ before(async () => {
 after(async () => {
   assert.equal((await kafka.read('chat.inbound')).length, recordsBefore, 'nothing refused is in Kafka');
 });
-
-/** @param {import('../journey/agent.mjs').Answer} answer @param {number | number[]} status */
-function assertProblem(answer, status) {
-  assert.ok([status].flat().includes(answer.status), `${answer.url} answers ${answer.status}, not ${status}: ${answer.text}`);
-  assert.match(answer.headers['content-type'] ?? '', /^application\/problem\+json/);
-  const problem = JSON.parse(answer.text);
-  assert.deepEqual(Object.keys(problem).sort(), ['code', 'request_id', 'status', 'title', 'type']);
-  assert.equal(problem.status, answer.status);
-  assert.match(problem.type, /^urn:causeway:problem:/);
-  assert.match(answer.headers['cache-control'] ?? '', /no-store/);
-  return problem;
-}
 
 const message = JSON.stringify({ type: 'message', data: { text: 'refuse me' } });
 const json = { 'Content-Type': 'application/json' };
@@ -127,36 +115,5 @@ test('an unknown channel is not found', async () => {
   const { agent } = await user('github', 'ada');
   for (const path of ['/events/nowhere', '/events/chat.inbound', '/events/Chat']) {
     assertProblem(await agent.call(path, { method: 'POST', headers: json, body: message }), 404);
-  }
-});
-
-test('while the bridge is down the user is told to try again, and streams stay open', async () => {
-  const { agent } = await user('github', 'ada');
-  const stream = await (await Stream.open(agent)).opened();
-  await stack.parts.bridge.kill();
-  try {
-    const answer = await agent.post('message', { text: unique('to a dead bridge') });
-    assertProblem(answer, 503);
-    assert.match(answer.headers['retry-after'] ?? '', /^\d+$/);
-    assert.equal((await agent.session()).authenticated, true);
-    assert.equal(stream.closed, false);
-  } finally {
-    await stack.parts.bridge.start();
-    stream.cut();
-  }
-});
-
-test('while Kafka is silent the user is told to try again', async () => {
-  const { agent } = await user('github', 'ada');
-  // Stopped, not killed: connections stay open and nothing answers, the worst way to fail.
-  stack.parts.kafka.signal('SIGSTOP');
-  try {
-    const begun = Date.now();
-    const answer = await agent.post('message', { text: unique('to a silent broker') });
-    assertProblem(answer, 503);
-    assert.match(answer.headers['retry-after'] ?? '', /^\d+$/);
-    assert.ok(Date.now() - begun < 16_000, `answered after ${Date.now() - begun} ms`);
-  } finally {
-    stack.parts.kafka.signal('SIGCONT');
   }
 });
