@@ -26,7 +26,7 @@ const cssAsText = {
 /** @type {{ name: string, entry: string, options: esbuild.BuildOptions }[]} */
 const BUNDLES = [
   { name: 'chat-widget.js', entry: 'src/module.js', options: { format: 'esm' } },
-  { name: 'chat-widget.iife.js', entry: 'src/script.js', options: { format: 'iife', globalName: 'ChatWidget' } },
+  { name: 'chat-widget.iife.js', entry: 'src/script.js', options: { format: 'iife' } },
 ];
 const PAGE = ['index.html', 'page.css', 'page.js'];
 

@@ -10,8 +10,9 @@ const MAX_SPOKEN = 2;
 export class Announcer {
   region = element('div', { class: 'quiet', role: 'status', 'aria-live': 'polite' });
   #template;
+  #notice = '';
   /** @type {string[]} */
-  #waiting = [];
+  #messages = [];
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
 
@@ -20,22 +21,36 @@ export class Announcer {
     this.#template = template;
   }
 
+  /**
+   * What was true a moment ago and no longer is, is not worth hearing: a later notice replaces an earlier one.
+   * @param {string} text
+   */
+  notice(text) {
+    this.#notice = text;
+    this.#soon();
+  }
+
   /** @param {string} text */
-  say(text) {
-    this.#waiting.push(text);
-    this.#timer ??= setTimeout(() => this.#speak(), GATHER_MS);
+  message(text) {
+    this.#messages.push(text);
+    this.#soon();
   }
 
   disconnect() {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    this.#waiting = [];
+    this.#messages = [];
+    this.#notice = '';
+  }
+
+  #soon() {
+    this.#timer ??= setTimeout(() => this.#speak(), GATHER_MS);
   }
 
   #speak() {
-    const said = this.#waiting;
+    const { length } = this.#messages;
+    const heard = length > MAX_SPOKEN ? [fill(this.#template, { count: String(length) })] : this.#messages;
+    this.region.textContent = [this.#notice, ...heard].filter(Boolean).join('. ');
     this.disconnect();
-    this.region.textContent =
-      said.length > MAX_SPOKEN ? fill(this.#template, { count: String(said.length) }) : said.join('. ');
   }
 }

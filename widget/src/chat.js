@@ -43,8 +43,8 @@ export class Chat {
   #providers = [];
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #stall;
-  /** @type {Status | undefined} */
-  #status;
+  /** @type {Status | ''} */
+  #status = '';
   /** @type {Note} */
   #note = { user: '', draft: '' };
   #isBlocked = false;
@@ -140,7 +140,7 @@ export class Chat {
     const unsent = this.#forget();
     if (left !== undefined) this.#note = { user: left, draft: status === 'ended' ? unsent : '' };
     // Came back from the provider and still not signed in: say so, or people go round in circles.
-    else if (this.#status === 'connecting' && takeNote()) this.#isBlocked = true;
+    else if (takeNote()) this.#isBlocked = true;
     this.#setStatus(status);
     const text = status === 'ended' ? strings.endedText : this.#isBlocked ? fill(strings.blockedText, { edge: new URL(edge).host }) : strings.signInText;
     this.#view.showDoor({
@@ -175,14 +175,14 @@ export class Chat {
     const gone = await this.#edge.logout(signal);
     if (signal.aborted) return;
     if (gone) this.#leave('signed-out');
-    else this.#view.showStatus('reconnecting', this.#options.strings.signOutFailed);
+    else this.#view.showStatus(this.#status, this.#options.strings.signOutFailed);
   }
 
   /** @param {string} text */
   #send(text) {
     const key = crypto.randomUUID();
     if (!this.#outbox.add({ key, text })) {
-      this.#view.announcer.say(this.#options.strings.full);
+      this.#view.announcer.notice(this.#options.strings.full);
       return false;
     }
     this.#change(() => this.#conversation.post(key, text, Date.now()));
@@ -207,7 +207,7 @@ export class Chat {
       const message = this.#conversation.record(cursor, event, Date.now());
       if (!message) return;
       const { id, role, text } = message;
-      if (role === 'assistant') this.#view.announcer.say(`${this.#options.strings.assistant}: ${text}`);
+      if (role === 'assistant') this.#view.announcer.message(`${this.#options.strings.assistant}: ${text}`);
       this.#options.onMessage({ id: String(id), role, text });
     });
     clearTimeout(this.#stall);
@@ -216,8 +216,8 @@ export class Chat {
 
   /** @param {import('./stream.js').StreamState} state */
   #onStreamState(state) {
+    if (state === 'online' && this.#status !== state) this.#outbox.wake();
     this.#setStatus(state);
-    if (state === 'online') this.#outbox.wake();
   }
 
   /** @param {() => void} change */

@@ -159,7 +159,7 @@ export class Conversation {
     if (!isId(id) || typeof text !== 'string') return undefined;
     const at = Date.parse(String(time)) || now;
     if (type === 'message') return this.#whole(id, role === 'user' ? 'user' : 'assistant', text, at);
-    if (type === 'delta' && Number.isSafeInteger(seq)) this.#piece(id, Number(seq), text, at);
+    if (type === 'delta' && Number.isSafeInteger(seq) && Number(seq) >= 0) this.#piece(id, Number(seq), text, at);
     return undefined;
   }
 
@@ -204,7 +204,7 @@ export class Conversation {
       this.#place(message);
     }
     const pieces = this.#pieces.get(message);
-    if (!pieces || seq < 0 || pieces.bySeq.has(seq)) return;
+    if (!pieces || pieces.bySeq.has(seq)) return;
     pieces.bySeq.set(seq, text);
     message.state = 'streaming';
     if (seq < pieces.first) {

@@ -13,7 +13,7 @@ let moduleUrl;
 /**
  * A live, signed-in chat with a Kafka-backed service, through a Causeway edge.
  *
- * Attributes (each also a property)
+ * Attributes
  *   edge       origin of the edge; default: where this module was loaded from
  *   channel    name of the channel messages are posted to; default `chat`
  *   heading    title of the widget; default `strings.heading`
@@ -63,30 +63,6 @@ export class ChatWidget extends HTMLElement {
     this.#root.adoptedStyleSheets = [sheet];
   }
 
-  get edge() {
-    return this.getAttribute('edge') ?? '';
-  }
-
-  set edge(value) {
-    this.setAttribute('edge', value);
-  }
-
-  get channel() {
-    return this.getAttribute('channel') ?? 'chat';
-  }
-
-  set channel(value) {
-    this.setAttribute('channel', value);
-  }
-
-  get heading() {
-    return this.getAttribute('heading') ?? '';
-  }
-
-  set heading(value) {
-    this.setAttribute('heading', value);
-  }
-
   get strings() {
     return this.#strings;
   }
@@ -107,10 +83,10 @@ export class ChatWidget extends HTMLElement {
 
   connectedCallback() {
     const strings = { ...STRINGS, ...this.#strings };
-    if (this.heading) strings.heading = this.heading;
+    strings.heading = this.getAttribute('heading') ?? strings.heading;
     this.#chat = new Chat(this.#root, {
-      edge: edgeOrigin(this.edge),
-      channel: this.channel,
+      edge: edgeOrigin(this.getAttribute('edge')),
+      channel: this.getAttribute('channel') ?? 'chat',
       strings,
       language: this.lang || document.documentElement.lang || undefined,
       onStatus: (status) => this.#onStatus(status),
@@ -161,7 +137,7 @@ export class ChatWidget extends HTMLElement {
 }
 
 /**
- * @param {string} edge
+ * @param {string | null} edge
  * @throws {TypeError} if there is no http(s) origin to talk to
  */
 function edgeOrigin(edge) {
@@ -183,13 +159,13 @@ export function define(url) {
  * Puts the widget into an element of the page.
  *
  * @param {Element} parent usually a `div`; keeps whatever else it holds
- * @param {{ edge?: string, channel?: string, heading?: string, strings?: Partial<typeof STRINGS> }} [options]
+ * @param {{ edge?: string, channel?: string, heading?: string, lang?: string, strings?: Partial<typeof STRINGS> }} [options]
  * @returns {() => void} takes it out again and ends its connections; harmless when repeated
  */
-export function mount(parent, { edge, channel, heading, strings } = {}) {
+export function mount(parent, { strings = {}, ...attributes } = {}) {
   const widget = /** @type {ChatWidget} */ (document.createElement(TAG));
-  if (edge !== undefined) edgeOrigin(edge);
-  Object.assign(widget, Object.fromEntries(Object.entries({ edge, channel, heading, strings }).filter(([, v]) => v !== undefined)));
+  widget.strings = strings;
+  for (const [name, value] of Object.entries(attributes)) if (value) widget.setAttribute(name, value);
   parent.append(widget);
   return () => widget.remove();
 }

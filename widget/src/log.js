@@ -40,6 +40,8 @@ export class Log {
     this.scroller = element('div', log, this.#empty, this.#list);
     this.latest = element('button', { class: 'latest', part: 'latest', type: 'button', hidden: '', 'aria-label': strings.latest }, icon('M12 5v14m-6-6 6 6 6-6'));
     this.scroller.addEventListener('scroll', () => this.#onScroll(), { passive: true });
+    // A growing composer takes its room from here.
+    new ResizeObserver(() => this.#follows && this.toEnd()).observe(this.scroller);
     this.latest.addEventListener('click', () => this.toEnd());
   }
 

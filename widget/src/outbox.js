@@ -26,6 +26,7 @@ export class Outbox {
   #busy = false;
   /** @type {(() => void) | undefined} */
   #wake;
+  #isAsked = false;
 
   /** @param {OutboxOptions} options */
   constructor(options) {
@@ -63,9 +64,9 @@ export class Outbox {
     return true;
   }
 
-  /** The connection is back: do not sit out the wait. */
+  /** The connection is back: do not sit out a wait, unless the server asked for it. */
   wake() {
-    this.#wake?.();
+    if (!this.#isAsked) this.#wake?.();
   }
 
   async #drain() {
@@ -81,7 +82,7 @@ export class Outbox {
         // Whoever hears of it empties the outbox, if it is true.
         if (outcome.kind === 'signed-out') this.#options.onSignedOut();
         const afterMs = outcome.kind === 'retry' ? outcome.afterMs : undefined;
-        await this.#wait(afterMs ?? backoffMs(attempt, this.#random));
+        await this.#wait(afterMs ?? backoffMs(attempt, this.#random), afterMs !== undefined);
         attempt += 1;
         continue;
       }
@@ -95,8 +96,12 @@ export class Outbox {
     if (this.#running && this.#running !== running) void this.#drain();
   }
 
-  /** @param {number} ms */
-  async #wait(ms) {
+  /**
+   * @param {number} ms
+   * @param {boolean} isAsked by the server
+   */
+  async #wait(ms, isAsked) {
+    this.#isAsked = isAsked;
     await new Promise((resolve) => {
       const timer = setTimeout(() => resolve(undefined), ms);
       this.#wake = () => {

@@ -5,4 +5,4 @@ import { define, mount } from './element.js';
 const { currentScript } = document;
 define(currentScript instanceof HTMLScriptElement ? currentScript.src : undefined);
 
-export { mount };
+Object.assign(globalThis, { ChatWidget: { mount } });

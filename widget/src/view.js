@@ -53,8 +53,7 @@ export class View {
         'header',
         { part: 'header' },
         element('span', { class: 'mark', part: 'mark' }, icon(BUBBLE)),
-        element('div', { class: 'title' }, element('h2', { part: 'heading' }, strings.heading), this.#status),
-        this.#name,
+        element('div', { class: 'title' }, element('h2', { part: 'heading' }, strings.heading), element('p', {}, this.#status, this.#name)),
         this.#signOut,
       ),
       this.#body,
@@ -116,7 +115,7 @@ export class View {
     if (this.#status.textContent === text) return;
     this.#status.className = `status ${state}`;
     this.#status.textContent = text;
-    this.announcer.say(text);
+    this.announcer.notice(text);
     this.log.online = state === 'online';
     this.showMessages(this.#messages);
   }

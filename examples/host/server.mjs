@@ -1,0 +1,76 @@
+// Serves the demo host page: somebody else's site, on an origin of its own, under a content security policy as strict
+// as a site can have. The page lets the edge in, and nothing else.
+
+import { createServer } from 'node:http';
+import { readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+
+const USAGE = `usage: server.mjs [--port 8080] [--edge http://localhost:8787]
+
+Serves the demo page that embeds the chat widget of the edge at --edge.`;
+
+const FILES = new Map([
+  ['/', { name: 'index.html', type: 'text/html; charset=utf-8' }],
+  ['/host.css', { name: 'host.css', type: 'text/css; charset=utf-8' }],
+  ['/host.js', { name: 'host.js', type: 'text/javascript; charset=utf-8' }],
+]);
+const folder = dirname(fileURLToPath(import.meta.url));
+
+/**
+ * @param {string} edge origin of the edge
+ * @returns {import('node:http').Server} not listening yet
+ */
+export function hostServer(edge) {
+  const { origin, protocol } = new URL(edge);
+  // An origin has no character that means anything in HTML or in a policy, so it needs no escaping in either.
+  if (!/^https?:$/.test(protocol)) throw new TypeError(`--edge must be an http(s) origin, not ${edge}`);
+  const policy = [
+    "default-src 'none'",
+    `script-src 'self' ${origin}`,
+    "style-src 'self'",
+    "img-src 'self' data:",
+    `connect-src ${origin}`,
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+    "require-trusted-types-for 'script'",
+    "trusted-types 'none'",
+  ].join('; ');
+
+  return createServer(async (request, response) => {
+    const { pathname } = new URL(request.url ?? '/', 'http://host');
+    const file = FILES.get(pathname);
+    response.setHeader('X-Content-Type-Options', 'nosniff');
+    if (!file || (request.method !== 'GET' && request.method !== 'HEAD')) {
+      response.writeHead(file ? 405 : 404, { 'Content-Type': 'text/plain' }).end(file ? 'Method not allowed\n' : 'Not found\n');
+      return;
+    }
+    const content = await readFile(join(folder, file.name), 'utf8');
+    response.writeHead(200, {
+      'Content-Type': file.type,
+      'Content-Security-Policy': policy,
+      'Referrer-Policy': 'strict-origin-when-cross-origin',
+      'Cache-Control': 'no-cache',
+    });
+    response.end(content.replaceAll('{{edge}}', origin));
+  });
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const { values } = parseArgs({
+    options: {
+      port: { type: 'string', default: '8080' },
+      edge: { type: 'string', default: 'http://localhost:8787' },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) {
+    console.log(USAGE);
+  } else {
+    hostServer(values.edge).listen(Number(values.port), '127.0.0.1', () => {
+      console.log(`host page: http://localhost:${values.port} (edge: ${values.edge})`);
+    });
+  }
+}
