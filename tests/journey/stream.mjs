@@ -21,9 +21,15 @@ export class Stream {
 
   /** @param {import('./agent.mjs').Agent} agent @param {string} [lastEventId] */
   static async open(agent, lastEventId) {
-    const { 'X-CSRF': _, ...headers } = agent.pageHeaders;
     const incoming = await open(new URL('/stream', agent.edge), {
-      headers: { ...headers, Accept: 'text/event-stream', Cookie: agent.cookieHeader, 'Last-Event-ID': lastEventId },
+      headers: {
+        ...agent.pageHeaders,
+        // EventSource can send no header of its own.
+        'X-CSRF': undefined,
+        Accept: 'text/event-stream',
+        Cookie: agent.cookieHeader,
+        'Last-Event-ID': lastEventId,
+      },
     });
     return new Stream(incoming);
   }
