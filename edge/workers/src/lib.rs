@@ -1,1 +1,40 @@
-//! Placeholder until the crate is here.
+//! Causeway on Cloudflare Workers: bindings and conversions, no decisions.
+//!
+//! - [`platform`]: the traits of `causeway_core::platform` on a Worker's bindings
+//! - [`convert`]: requests, responses, headers and bodies between the runtime's types and core's
+//! - [`object`]: calling a Durable Object
+//! - [`session_coordinator`], [`user_hub`], [`checkpoints`]: the Durable Objects
+
+#![allow(missing_docs, reason = "`#[durable_object]` generates undocumented methods; what is written by hand is documented")]
+
+mod checkpoints;
+mod convert;
+mod object;
+mod platform;
+mod session_coordinator;
+mod user_hub;
+
+use std::{cell::OnceCell, rc::Rc};
+
+use causeway_core::edge::Edge;
+use worker::{Context, Env, Request, Response, Result, event};
+
+pub use checkpoints::Checkpoints;
+pub use session_coordinator::SessionCoordinator;
+pub use user_hub::UserHub;
+
+thread_local! {
+    static EDGE: OnceCell<Rc<Edge>> = const { OnceCell::new() };
+}
+
+/// Answers a request.
+///
+/// # Errors
+/// Only if the runtime refuses the answer itself.
+#[event(fetch)]
+async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response> {
+    let edge = EDGE.with(|cell| Rc::clone(cell.get_or_init(|| Rc::new(Edge::new(&platform::source(&env))))));
+    let platform = platform::Workers::new(env);
+    let response = edge.handle(&platform, convert::request(&request)).await;
+    convert::response(response)
+}

@@ -1,0 +1,202 @@
+//! The traits of `causeway_core::platform` on a Worker's bindings.
+
+use std::{pin::pin, time::Duration};
+
+use causeway_core::{
+    config::Source,
+    platform::{
+        CheckpointStore, Clock, HttpClient, KeyValueStore, Log, OpenStream, Random, SessionCoordinator, StreamHub,
+        Unavailable,
+    },
+    session::{
+        coordinator::{Command, Reply},
+        id::SessionHandle,
+    },
+    stream::{HubSocket, drive},
+    web::{Body, Incoming, Outgoing},
+};
+use causeway_protocol::{
+    deliver::{Checkpoint, Record},
+    hub::EndReason,
+    subject::Subject,
+};
+use futures_util::{
+    StreamExt as _,
+    future::{Either, LocalBoxFuture, select},
+};
+use js_sys::Uint8Array;
+use wasm_bindgen::{JsCast as _, JsValue};
+use worker::{AbortController, Date, Delay, Env, Fetch, Headers, WebSocket, WebsocketEvent, kv::KvStore};
+
+use crate::{checkpoints, convert, convert::NativeBody, object, user_hub};
+
+/// Cloudflare's shortest KV lifetime.
+const MIN_KV_TTL_SECONDS: u64 = 60;
+
+/// A Worker's bindings.
+#[derive(Debug, Clone)]
+pub(crate) struct Workers {
+    env: Env,
+}
+
+impl Workers {
+    pub(crate) fn new(env: Env) -> Self {
+        Self { env }
+    }
+
+    fn kv(&self) -> Result<KvStore, Unavailable> {
+        self.env.kv("SESSIONS").map_err(kv_error)
+    }
+}
+
+fn kv_error(error: impl std::fmt::Display) -> Unavailable {
+    Unavailable::new("kv", error)
+}
+
+/// Variables and secrets look the same to a Worker.
+pub(crate) fn source(env: &Env) -> impl Source + '_ {
+    |key: &str| env.var(key).ok().map(|value| value.to_string())
+}
+
+impl Clock for Workers {
+    fn now_ms(&self) -> u64 {
+        Date::now().as_millis()
+    }
+
+    fn sleep(&self, wait: Duration) -> LocalBoxFuture<'static, ()> {
+        Box::pin(Delay::from(wait))
+    }
+}
+
+impl Random for Workers {
+    fn fill(&self, buffer: &mut [u8]) -> Result<(), Unavailable> {
+        getrandom::getrandom(buffer).map_err(|e| Unavailable::new("randomness", e))
+    }
+}
+
+impl KeyValueStore for Workers {
+    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Unavailable> {
+        self.kv()?.get(key).bytes().await.map_err(kv_error)
+    }
+
+    async fn put(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), Unavailable> {
+        let put = self.kv()?.put_bytes(key, value).map_err(kv_error)?;
+        put.expiration_ttl(ttl.as_secs().max(MIN_KV_TTL_SECONDS)).execute().await.map_err(kv_error)
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), Unavailable> {
+        self.kv()?.delete(key).await.map_err(kv_error)
+    }
+}
+
+impl HttpClient for Workers {
+    type Body = NativeBody;
+
+    async fn send(&self, request: Outgoing<NativeBody>) -> Result<Incoming<NativeBody>, Unavailable> {
+        let host = request.url.host_str().unwrap_or_default().to_owned();
+        let failed = |detail: &dyn std::fmt::Display| Unavailable::new("upstream", format_args!("{host}: {detail}"));
+        let timeout = Delay::from(request.timeout);
+        let request = convert::outgoing(request).map_err(|e| failed(&e))?;
+        let controller = AbortController::default();
+        let (fetch, signal) = (Fetch::Request(request), controller.signal());
+        match select(pin!(fetch.send_with_signal(&signal)), timeout).await {
+            Either::Left((response, _)) => response.map(convert::incoming).map_err(|e| failed(&e)),
+            Either::Right(_) => {
+                controller.abort();
+                Err(failed(&"no answer in time"))
+            }
+        }
+    }
+}
+
+impl SessionCoordinator for Workers {
+    async fn coordinate(&self, session: &SessionHandle, command: Command) -> Result<Reply, Unavailable> {
+        const PART: &str = "session coordinator";
+        let stub = object::stub(&self.env, PART, "SESSION_COORDINATOR", session.as_str())?;
+        object::call(&stub, PART, "apply", &command).await
+    }
+}
+
+impl StreamHub for Workers {
+    async fn append(&self, subject: &Subject, records: &[Record]) -> Result<(), Unavailable> {
+        let stub = object::stub(&self.env, user_hub::PART, "USER_HUB", &subject.to_string())?;
+        object::call(&stub, user_hub::PART, user_hub::APPEND, &records).await
+    }
+
+    async fn open(&self, request: OpenStream) -> Result<Body<NativeBody>, Unavailable> {
+        let failed = |error: worker::Error| Unavailable::new(user_hub::PART, error);
+        let stub = object::stub(&self.env, user_hub::PART, "USER_HUB", &request.subject.to_string())?;
+        let headers = Headers::new();
+        headers.set("upgrade", "websocket").map_err(failed)?;
+        headers.set(user_hub::SESSION_HEADER, request.session.as_str()).map_err(failed)?;
+        if let Some(id) = &request.last_event_id {
+            headers.set(user_hub::LAST_EVENT_ID_HEADER, id).map_err(failed)?;
+        }
+        let response = object::get(&stub, user_hub::PART, user_hub::OPEN, headers).await?;
+        let socket = response.websocket().ok_or_else(|| Unavailable::new(user_hub::PART, "opened no socket"))?;
+        let bytes = drive(self.clone(), hub_socket(socket), &request);
+        let chunks = bytes.map(|bytes| Ok::<_, JsValue>(JsValue::from(Uint8Array::from(bytes.as_slice()))));
+        let stream = wasm_streams::ReadableStream::from_stream(chunks).into_raw();
+        Ok(Body::Native(NativeBody(Some(stream.unchecked_into()))))
+    }
+
+    async fn end_session(
+        &self,
+        subject: &Subject,
+        session: &SessionHandle,
+        reason: EndReason,
+    ) -> Result<(), Unavailable> {
+        let stub = object::stub(&self.env, user_hub::PART, "USER_HUB", &subject.to_string())?;
+        object::call(&stub, user_hub::PART, user_hub::END, &user_hub::End { session: session.clone(), reason }).await
+    }
+}
+
+impl CheckpointStore for Workers {
+    async fn checkpoint(
+        &self,
+        topic: &str,
+        partition: i32,
+        advance_to: Option<Checkpoint>,
+    ) -> Result<Option<Checkpoint>, Unavailable> {
+        let stub = object::stub(&self.env, checkpoints::PART, "CHECKPOINTS", topic)?;
+        object::call(&stub, checkpoints::PART, "advance", &checkpoints::Advance { partition, advance_to }).await
+    }
+}
+
+impl Log for Workers {
+    fn log(&self, entry: &serde_json::Value) {
+        worker::console_log!("{entry}");
+    }
+}
+
+/// Closes the socket when the stream that owns it goes: a client's departure frees its place at the hub.
+struct CloseOnDrop(WebSocket);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        // It may be closed already; there is nobody left to tell.
+        let _ = self.0.close(Some(1000), Some("stream over"));
+    }
+}
+
+fn hub_socket(socket: WebSocket) -> HubSocket {
+    let to_hub = socket.clone();
+    let messages = async_stream::stream! {
+        let socket = CloseOnDrop(socket);
+        // Nothing is dispatched before `accept`, so nothing can be missed before `events` listens.
+        let Ok(mut events) = socket.0.events() else { return };
+        if socket.0.accept().is_err() {
+            return;
+        }
+        while let Some(Ok(WebsocketEvent::Message(message))) = events.next().await {
+            if let Some(text) = message.text() {
+                yield text;
+            }
+        }
+    };
+    HubSocket {
+        messages: Box::pin(messages),
+        // A hub that is gone is noticed where its messages end.
+        acknowledge: Box::new(move |ack| drop(to_hub.send_with_str(ack))),
+    }
+}
