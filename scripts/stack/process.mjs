@@ -2,7 +2,7 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, openSync, closeSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, openSync, closeSync, fstatSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
@@ -35,6 +35,8 @@ export class Part {
   /** @type {import('node:child_process').ChildProcess | undefined} */
   #child;
   #expectedToEnd = false;
+  #announceDeath = false;
+  #logFrom = 0;
 
   /** @param {PartOptions} options */
   constructor(options) {
@@ -60,6 +62,7 @@ export class Part {
     }
     mkdirSync(join(this.options.state, 'log'), { recursive: true });
     const log = openSync(this.log, 'a');
+    this.#logFrom = fstatSync(log).size;
     const argv = existsSync(SETPRIV) ? [SETPRIV, '--pdeathsig', 'TERM', '--', ...command] : command;
     const [program = '', ...args] = argv;
     // Its own group, so that the children of wrangler and of scripts end with it, and Ctrl-C reaches it through us only.
@@ -113,16 +116,19 @@ export class Part {
     }
   }
 
+  /** What it has logged since it was started last. */
+  output() {
+    return readFileSync(this.log).subarray(this.#logFrom).toString();
+  }
+
   /** The last lines of its log. */
   tail() {
     try {
-      return readFileSync(this.log, 'utf8').trimEnd().split('\n').slice(-TAIL_LINES).map((line) => `    ${line}`).join('\n');
+      return this.output().trimEnd().split('\n').slice(-TAIL_LINES).map((line) => `    ${line}`).join('\n');
     } catch {
       return '    (no log)';
     }
   }
-
-  #announceDeath = false;
 
   /** @param {string} how */
   #ended(how) {

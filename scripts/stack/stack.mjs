@@ -12,7 +12,7 @@ import { bridgePart } from './part/bridge.mjs';
 import { edgePart } from './part/edge.mjs';
 import { emulatorsPart } from './part/emulators.mjs';
 import { hostPart } from './part/host.mjs';
-import { embeddedBootstrap, embeddedKafkaPart, kafkaIsInstalled, kafkaPart } from './part/kafka.mjs';
+import { embeddedKafkaPart, kafkaIsInstalled, kafkaPart } from './part/kafka.mjs';
 import { secrets } from './secret.mjs';
 
 /** @typedef {'kafka' | 'emulators' | 'edge' | 'bridge' | 'assistant' | 'host'} PartName */
@@ -41,9 +41,8 @@ export class Stack {
     this.secrets = secrets(state);
     this.edgeOrigin = `http://localhost:${ports.edge}`;
     this.hostOrigin = `http://localhost:${ports.host}`;
-    const embedded = !brokers && !kafkaIsInstalled();
-    const kafka = embedded ? embeddedKafkaPart({ state }) : kafkaPart({ state, port: ports.kafka });
-    this.brokers = () => brokers ?? (embedded ? embeddedBootstrap(kafka) : undefined) ?? `127.0.0.1:${ports.kafka}`;
+    this.brokers = brokers || `127.0.0.1:${ports.kafka}`;
+    const kafka = (kafkaIsInstalled() ? kafkaPart : embeddedKafkaPart)({ state, port: ports.kafka });
     const common = { state, ports, secrets: this.secrets, edgeOrigin: this.edgeOrigin, brokers: this.brokers };
     /** @type {Record<PartName, import('./process.mjs').Part>} */
     this.parts = {

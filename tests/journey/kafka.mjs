@@ -12,26 +12,26 @@ const PRODUCER = ['-X', 'partitioner=murmur2_random', '-X', 'acks=all', '-X', 'l
 /** @typedef {{ key: string, headers: Record<string, string>, value: string, partition: number, offset: number }} KafkaRecord */
 
 export class Kafka {
-  /** @param {() => string} brokers */
+  /** @param {string} brokers */
   constructor(brokers) {
     this.brokers = brokers;
   }
 
   /** Writes one record. @param {{ topic?: string, key: string, value: unknown, headers?: Record<string, string> }} record */
   async write({ topic = 'chat.outbound', key, value, headers = {} }) {
-    const writer = new Writer(this.brokers(), topic, key, headers);
+    const writer = new Writer(this.brokers, topic, key, headers);
     writer.write(value);
     await writer.end();
   }
 
   /** A producer that stays open, for records of one key. @param {{ topic?: string, key: string, headers?: Record<string, string> }} where */
   writer({ topic = 'chat.outbound', key, headers = {} }) {
-    return new Writer(this.brokers(), topic, key, headers);
+    return new Writer(this.brokers, topic, key, headers);
   }
 
   /** Everything a topic holds. @param {string} topic @returns {Promise<KafkaRecord[]>} */
   async read(topic) {
-    const args = ['-C', '-b', this.brokers(), '-t', topic, '-o', 'beginning', '-e', '-q', '-J', '-X', 'fetch.wait.max.ms=50'];
+    const args = ['-C', '-b', this.brokers, '-t', topic, '-o', 'beginning', '-e', '-q', '-J', '-X', 'fetch.wait.max.ms=50'];
     const { stdout } = await run('kcat', args, { maxBuffer: 256 * 1024 * 1024 });
     return stdout.split('\n').filter(Boolean).map((line) => {
       const { key, headers = [], payload, partition, offset } = JSON.parse(line);

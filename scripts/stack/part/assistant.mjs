@@ -3,19 +3,16 @@
 import { cargoProgram } from '../place.mjs';
 import { Part } from '../process.mjs';
 
-/** @param {{ state: string, brokers: () => string }} options */
+/** @param {{ state: string, brokers: string }} options */
 export function assistantPart({ state, brokers }) {
   const part = new Part({
     name: 'assistant',
     state,
     command: [cargoProgram('causeway-example-assistant')],
-    env: { NO_COLOR: '1' },
+    env: { KAFKA_BROKERS: brokers, NO_COLOR: '1' },
+    // What is said before it listens it does not answer.
+    ready: async () => part.output().includes('"message":"ready"'),
     hint: 'build it with: cargo build -p causeway-example-assistant; is the broker reachable?',
   });
-  const start = part.start.bind(part);
-  part.start = async () => {
-    part.options.env = { ...part.options.env, KAFKA_BROKERS: brokers() };
-    await start();
-  };
   return part;
 }

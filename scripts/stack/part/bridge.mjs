@@ -3,9 +3,9 @@
 import { cargoProgram } from '../place.mjs';
 import { Part } from '../process.mjs';
 
-/** @param {{ state: string, ports: import('../port.mjs').Ports, secrets: import('../secret.mjs').Secrets, brokers: () => string }} options */
+/** @param {{ state: string, ports: import('../port.mjs').Ports, secrets: import('../secret.mjs').Secrets, brokers: string }} options */
 export function bridgePart({ state, ports, secrets, brokers }) {
-  const part = new Part({
+  return new Part({
     name: 'bridge',
     state,
     command: [cargoProgram('kafka-bridge')],
@@ -15,16 +15,11 @@ export function bridgePart({ state, ports, secrets, brokers }) {
       BRIDGE_CHANNELS: 'chat=chat.inbound',
       BRIDGE_OUTBOUND_TOPIC: 'chat.outbound',
       BRIDGE_EDGE_URL: `http://localhost:${ports.edge}`,
+      KAFKA_BROKERS: brokers,
       NO_COLOR: '1',
     },
     ports: [ports.bridge],
     ready: async () => (await fetch(`http://127.0.0.1:${ports.bridge}/readyz`, { signal: AbortSignal.timeout(2_000) })).ok,
     hint: 'build it with: cargo build -p kafka-bridge; is the broker reachable, and do the topics exist?',
   });
-  const start = part.start.bind(part);
-  part.start = async () => {
-    part.options.env = { ...part.options.env, KAFKA_BROKERS: brokers() };
-    await start();
-  };
-  return part;
 }

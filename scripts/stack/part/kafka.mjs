@@ -10,10 +10,16 @@ import { Part } from '../process.mjs';
 
 const run = promisify(execFile);
 
+/** A value that scripts/env pins. @param {string} name @returns {string} */
+function pinned(name) {
+  const line = readFileSync(join(ROOT, 'scripts/env'), 'utf8').match(new RegExp(`^${name}=(?:'([^']*)'|(\\S+))`, 'm'));
+  if (!line) throw new Error(`scripts/env does not set ${name}`);
+  return line[1] ?? line[2] ?? '';
+}
+
 /** Whether scripts/setup could fetch Kafka's jars. */
 export function kafkaIsInstalled() {
-  const version = readFileSync(join(ROOT, 'scripts/env'), 'utf8').match(/^kafka_version=(\S+)/m)?.[1];
-  return existsSync(join(CACHE, `kafka-${version}`, 'libs/.complete'));
+  return existsSync(join(CACHE, `kafka-${pinned('kafka_version')}`, 'libs/.complete'));
 }
 
 /** @param {{ state: string, port: number }} options */
@@ -31,19 +37,15 @@ export function kafkaPart({ state, port }) {
   });
 }
 
-/** @param {{ state: string }} options The port is its own choice: ask {@link embeddedBootstrap}. */
-export function embeddedKafkaPart({ state }) {
+/** @param {{ state: string, port: number }} options It keeps its records in memory only. */
+export function embeddedKafkaPart({ state, port }) {
   const part = new Part({
     name: 'kafka',
     state,
-    command: [cargoProgram('causeway-embedded-broker')],
-    ready: async () => embeddedBootstrap(part) !== undefined,
+    command: [cargoProgram('causeway-embedded-broker'), '--port', String(port), ...pinned('kafka_topics').split(' ')],
+    ports: [port],
+    ready: async () => /^bootstrap /m.test(part.output()),
     hint: 'build it with: cargo build -p causeway-embedded-broker',
   });
   return part;
-}
-
-/** Its address, once it printed it. @param {Part} part @returns {string | undefined} */
-export function embeddedBootstrap(part) {
-  return readFileSync(part.log, 'utf8').match(/^bootstrap (\S+)$/gm)?.pop()?.split(' ')[1];
 }
