@@ -7,7 +7,7 @@
 use causeway_protocol::{
     cursor::Cursor,
     deliver::{Checkpoint, Record},
-    hub::{Ack, EndReason, HubMessage, ResetReason, WINDOW_BYTES, WINDOW_RECORDS},
+    hub::{ACK_EVERY_RECORDS, Ack, EndReason, HubMessage, ResetReason, WINDOW_BYTES, WINDOW_RECORDS},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -64,11 +64,11 @@ pub trait Buffer {
     /// # Errors
     /// The storage failed.
     fn after(&self, seq: i64, limit: usize) -> Result<Vec<Stored>, Self::Error>;
-    /// Count and bytes of the records in `(from, to]`.
+    /// Bytes of the records in `(from, to]` that are still stored.
     ///
     /// # Errors
     /// The storage failed.
-    fn between(&self, from: i64, to: i64) -> Result<(usize, usize), Self::Error>;
+    fn bytes_between(&self, from: i64, to: i64) -> Result<usize, Self::Error>;
     /// The highest number given so far, 0 if none.
     ///
     /// # Errors
@@ -184,11 +184,8 @@ pub fn acknowledge<B: Buffer>(buffer: &B, outlet: &impl Outlet, text: &str) -> R
     // What is no acknowledgement is not answered: only our own streams hold these sockets.
     let Ok(Ack { taken }) = serde_json::from_str(text) else { return Ok(()) };
     let place = outlet.place();
-    if let Some(seq) = buffer.position(taken)?
-        && seq > place.acknowledged
-        && seq <= place.sent
-    {
-        outlet.set_place(Place { acknowledged: seq, ..place });
+    if taken > place.acknowledged && taken <= place.sent {
+        outlet.set_place(Place { acknowledged: taken, ..place });
     }
     pump(buffer, outlet)
 }
@@ -200,21 +197,26 @@ pub fn acknowledge<B: Buffer>(buffer: &B, outlet: &impl Outlet, text: &str) -> R
 pub fn pump<B: Buffer>(buffer: &B, outlet: &impl Outlet) -> Result<(), B::Error> {
     loop {
         let mut place = outlet.place();
-        let (mut records, mut bytes) = buffer.between(place.acknowledged, place.sent)?;
+        let mut bytes = buffer.bytes_between(place.acknowledged, place.sent)?;
         let page = buffer.after(place.sent, PAGE_RECORDS)?;
         if page.is_empty() {
             return Ok(());
         }
         for stored in page {
-            if records >= WINDOW_RECORDS || bytes >= WINDOW_BYTES {
+            if place.sent - place.acknowledged >= WINDOW_RECORDS || bytes >= WINDOW_BYTES {
                 return Ok(());
             }
             if stored.seq != place.sent + 1 {
+                // What is in flight before the gap will be acknowledged, but for a rest too small to be worth it.
+                if place.sent - place.acknowledged >= ACK_EVERY_RECORDS {
+                    return Ok(());
+                }
                 send(outlet, &HubMessage::Reset { reason: ResetReason::TooSlow });
+                place.acknowledged = stored.seq - 1;
             }
-            (records, bytes) = (records + 1, bytes + stored.json.len());
+            bytes += stored.json.len();
             if let Ok(event) = RawValue::from_string(stored.json) {
-                send(outlet, &HubMessage::Record { cursor: stored.cursor, event });
+                send(outlet, &HubMessage::Record { seq: stored.seq, cursor: stored.cursor, event });
             }
             place.sent = stored.seq;
             outlet.set_place(place);

@@ -7,7 +7,7 @@ use std::fmt;
 
 use causeway_protocol::{
     feed::{Feed, FeedPolicy, Step},
-    hub::{Ack, HubMessage},
+    hub::HubMessage,
 };
 use futures_util::{
     future::{Either, select},
@@ -20,7 +20,7 @@ use crate::platform::{Clock, OpenStream};
 pub struct HubSocket {
     /// [`HubMessage`]s as JSON; ends when the hub closed it.
     pub messages: LocalBoxStream<'static, String>,
-    /// Sends an [`Ack`] as JSON.
+    /// Sends a [`causeway_protocol::hub::Ack`] as JSON.
     pub acknowledge: Box<dyn Fn(String)>,
 }
 
@@ -62,8 +62,8 @@ impl<C: Clock> Driver<C> {
                 self.due.ack = step.ack;
                 return Some(step.bytes);
             }
-            if let Some(taken) = step.ack
-                && let Ok(ack) = serde_json::to_string(&Ack { taken })
+            if let Some(ack) = step.ack
+                && let Ok(ack) = serde_json::to_string(&ack)
             {
                 (self.socket.acknowledge)(ack);
             }

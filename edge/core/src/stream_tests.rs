@@ -1,1 +1,82 @@
+use std::{cell::RefCell, rc::Rc, time::Duration};
 
+use causeway_protocol::subject::Subject;
+use futures_util::{FutureExt as _, future::LocalBoxFuture, stream};
+
+use super::*;
+use crate::session::id::SessionHandle;
+
+/// A clock whose sleeps end at once, having moved the time.
+#[derive(Clone, Default)]
+struct Jumping(Rc<RefCell<u64>>);
+
+impl Clock for Jumping {
+    fn now_ms(&self) -> u64 {
+        *self.0.borrow()
+    }
+
+    fn sleep(&self, wait: Duration) -> LocalBoxFuture<'static, ()> {
+        let now = Rc::clone(&self.0);
+        Box::pin(async move { *now.borrow_mut() += u64::try_from(wait.as_millis()).unwrap() })
+    }
+}
+
+fn request() -> OpenStream {
+    OpenStream {
+        subject: Subject::new("t", "u").unwrap(),
+        session: SessionHandle::parse(&"a".repeat(43)).unwrap(),
+        last_event_id: None,
+        session_ends_in: Duration::from_secs(3600),
+        jitter: 0.0,
+    }
+}
+
+fn socket(messages: Vec<String>, stays_open: bool) -> (HubSocket, Rc<RefCell<Vec<String>>>) {
+    let acks = Rc::new(RefCell::new(Vec::new()));
+    let sink = Rc::clone(&acks);
+    let given = stream::iter(messages);
+    let messages = if stays_open { given.chain(stream::pending()).boxed_local() } else { given.boxed_local() };
+    (HubSocket { messages, acknowledge: Box::new(move |ack| sink.borrow_mut().push(ack)) }, acks)
+}
+
+fn record(offset: i64) -> String {
+    format!(r#"{{"record":{{"seq":{offset},"cursor":"v1.1.0.{offset}","event":{{"n":{offset}}}}}}}"#)
+}
+
+fn collect(socket: HubSocket) -> Vec<String> {
+    let stream = drive(Jumping::default(), socket, &request());
+    let chunks = stream.collect::<Vec<_>>().now_or_never().expect("the clock jumps, so the stream ends");
+    chunks.into_iter().map(|chunk| String::from_utf8(chunk).unwrap()).collect()
+}
+
+#[test]
+fn opens_speaks_keeps_alive_and_rotates() {
+    let (socket, _) = socket(vec![record(1)], true);
+    let chunks = collect(socket);
+    assert_eq!(chunks[0], "retry: 500\n: open\n\n");
+    assert_eq!(chunks[1], "id: v1.1.0.1\ndata: {\"n\":1}\n\n");
+    assert!(chunks[2..chunks.len() - 1].iter().all(|chunk| chunk == ": keep-alive\n\n"));
+    assert_eq!(chunks.last().unwrap(), ": rotate\n\n");
+}
+
+#[test]
+fn ends_when_the_hub_says_so_and_when_it_goes() {
+    let (said, _) = socket(vec![r#"{"end":{"reason":"revoked"}}"#.to_owned(), record(1)], true);
+    assert_eq!(collect(said).last().unwrap(), "event: end\ndata: {\"reason\":\"revoked\"}\n\n");
+    let (gone, _) = socket(vec![record(1)], false);
+    assert_eq!(collect(gone).len(), 2);
+    let (strange, _) = socket(vec!["{\"future\":1}".to_owned()], true);
+    assert_eq!(collect(strange).len(), 1);
+}
+
+#[test]
+fn acknowledges_only_what_the_client_took() {
+    let (socket, acks) = socket((1..=32).map(record).collect(), true);
+    let mut stream = Box::pin(drive(Jumping::default(), socket, &request()));
+    for _ in 0..33 {
+        stream.next().now_or_never().unwrap().unwrap();
+    }
+    assert!(acks.borrow().is_empty(), "the last record is on its way, not taken");
+    stream.next().now_or_never().unwrap().unwrap();
+    assert_eq!(*acks.borrow(), [r#"{"taken":32}"#]);
+}

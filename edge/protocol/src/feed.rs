@@ -3,10 +3,7 @@
 
 use std::time::Duration;
 
-use crate::{
-    cursor::Cursor,
-    hub::{ACK_EVERY_BYTES, ACK_EVERY_RECORDS, Ack, HubMessage},
-};
+use crate::hub::{ACK_EVERY_BYTES, ACK_EVERY_RECORDS, Ack, HubMessage};
 
 /// When things happen in a stream's life.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +32,7 @@ pub struct Step {
     /// Bytes for the client; may be empty.
     pub bytes: String,
     /// To be sent to the hub once the client took the bytes.
-    pub ack: Option<Cursor>,
+    pub ack: Option<Ack>,
     /// Whether the stream is over after these bytes.
     pub end: bool,
 }
@@ -46,7 +43,7 @@ pub struct Feed {
     policy: FeedPolicy,
     keep_alive_at_ms: u64,
     rotate_at_ms: u64,
-    unacked_records: usize,
+    unacked_records: i64,
     unacked_bytes: usize,
 }
 
@@ -78,14 +75,14 @@ impl Feed {
     pub fn on_message(&mut self, now_ms: u64, message: &HubMessage) -> Step {
         self.keep_alive_at_ms = after(now_ms, self.policy.keep_alive);
         match message {
-            HubMessage::Record { cursor, event } => {
+            HubMessage::Record { seq, cursor, event } => {
                 self.unacked_records += 1;
                 self.unacked_bytes = self.unacked_bytes.saturating_add(event.get().len());
                 let due = self.unacked_records >= ACK_EVERY_RECORDS || self.unacked_bytes >= ACK_EVERY_BYTES;
                 let ack = due.then(|| {
                     self.unacked_records = 0;
                     self.unacked_bytes = 0;
-                    *cursor
+                    Ack { taken: *seq }
                 });
                 Step { bytes: format!("id: {cursor}\ndata: {}\n\n", one_line(event.get())), ack, end: false }
             }
@@ -108,12 +105,6 @@ impl Feed {
     }
 }
 
-impl From<Cursor> for Ack {
-    fn from(taken: Cursor) -> Self {
-        Self { taken }
-    }
-}
-
 fn after(now_ms: u64, wait: Duration) -> u64 {
     now_ms.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX))
 }
@@ -133,12 +124,16 @@ mod tests {
     use serde_json::value::RawValue;
 
     use super::*;
-    use crate::hub::{EndReason, ResetReason};
+    use crate::{
+        cursor::Cursor,
+        hub::{EndReason, ResetReason},
+    };
 
     const HOUR: Duration = Duration::from_secs(3600);
 
     fn record(offset: i64, json: &str) -> HubMessage {
         HubMessage::Record {
+            seq: offset,
             cursor: Cursor { epoch: 1, partition: 0, offset },
             event: RawValue::from_string(json.to_owned()).unwrap(),
         }
@@ -180,7 +175,7 @@ mod tests {
     fn acknowledges_in_steps_of_what_was_taken() {
         let (mut feed, _) = Feed::open(FeedPolicy::default(), 0, HOUR, 0.0);
         let acks: Vec<_> = (1..=64).filter_map(|n| feed.on_message(0, &record(n, "{}")).ack).collect();
-        assert_eq!(acks.iter().map(|c| c.offset).collect::<Vec<_>>(), [32, 64]);
+        assert_eq!(acks.iter().map(|ack| ack.taken).collect::<Vec<_>>(), [32, 64]);
     }
 
     #[test]
@@ -188,7 +183,7 @@ mod tests {
         let (mut feed, _) = Feed::open(FeedPolicy::default(), 0, HOUR, 0.0);
         let large = format!("\"{}\"", "x".repeat(ACK_EVERY_BYTES / 2));
         assert_eq!(feed.on_message(0, &record(1, &large)).ack, None);
-        assert_eq!(feed.on_message(0, &record(2, &large)).ack.map(|c| c.offset), Some(2));
+        assert_eq!(feed.on_message(0, &record(2, &large)).ack, Some(Ack { taken: 2 }));
     }
 
     #[test]

@@ -9,13 +9,13 @@ use serde_json::value::RawValue;
 use crate::cursor::Cursor;
 
 /// Most records a hub sends to one stream beyond what that stream acknowledged.
-pub const WINDOW_RECORDS: usize = 128;
+pub const WINDOW_RECORDS: i64 = 128;
 
 /// Most bytes a hub sends to one stream beyond what that stream acknowledged (one record may exceed it alone).
 pub const WINDOW_BYTES: usize = 512 * 1024;
 
 /// How many records a stream takes before it acknowledges.
-pub const ACK_EVERY_RECORDS: usize = 32;
+pub const ACK_EVERY_RECORDS: i64 = 32;
 
 /// How many bytes a stream takes before it acknowledges, whatever their number; well under [`WINDOW_BYTES`], or a few
 /// large records would fill the window and wait for an acknowledgement that never comes.
@@ -27,6 +27,8 @@ pub const ACK_EVERY_BYTES: usize = 128 * 1024;
 pub enum HubMessage {
     /// One record.
     Record {
+        /// Its number at this hub, for [`Ack`].
+        seq: i64,
         /// Its SSE id.
         cursor: Cursor,
         /// The [`crate::event::StreamEvent`] as JSON.
@@ -45,11 +47,11 @@ pub enum HubMessage {
 }
 
 /// Stream to hub: the client has taken everything up to and including this record.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ack {
-    /// The last record taken.
-    pub taken: Cursor,
+    /// The number of the last record taken. A number still means something when the record itself left the buffer.
+    pub taken: i64,
 }
 
 /// Why a hub cannot go on exactly where a client left.

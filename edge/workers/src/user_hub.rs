@@ -161,9 +161,8 @@ struct RecordRow {
 }
 
 #[derive(Deserialize)]
-struct Sums {
-    records: usize,
-    bytes: Option<usize>,
+struct Sum {
+    bytes: usize,
 }
 
 impl SqlBuffer {
@@ -213,12 +212,10 @@ impl Buffer for SqlBuffer {
         Ok(rows.into_iter().map(|RecordRow { seq, cursor, json }| Stored { seq, cursor, json }).collect())
     }
 
-    fn between(&self, from: i64, to: i64) -> Result<(usize, usize)> {
-        let rows = self.rows(
-            "SELECT COUNT(*) AS records, SUM(bytes) AS bytes FROM records WHERE seq > ? AND seq <= ?",
-            vec![from.into(), to.into()],
-        )?;
-        Ok(rows.into_iter().next().map_or((0, 0), |Sums { records, bytes }| (records, bytes.unwrap_or(0))))
+    fn bytes_between(&self, from: i64, to: i64) -> Result<usize> {
+        let query = "SELECT COALESCE(SUM(bytes), 0) AS bytes FROM records WHERE seq > ? AND seq <= ?";
+        let rows = self.rows(query, vec![from.into(), to.into()])?;
+        Ok(rows.into_iter().next().map_or(0, |Sum { bytes }| bytes))
     }
 
     fn last_seq(&self) -> Result<i64> {
