@@ -3,7 +3,8 @@
 
 const FLOOR_MS = 250;
 const BASE_MS = 1_000;
-const CAP_MS = 30_000;
+// Longer would be kinder to an edge that is down, and unkind to people once it is back.
+const CAP_MS = 8_000;
 
 /**
  * @param {number} attempt tries that failed so far, from 0

@@ -65,7 +65,7 @@ export class Chat {
     this.#session = new Session(
       (signal) => edge.session(signal),
       (info) => this.#onSession(info),
-      () => this.#userId === undefined && this.#setStatus(navigator.onLine ? 'reconnecting' : 'offline'),
+      () => this.#setStatus(navigator.onLine ? 'reconnecting' : 'offline'),
     );
     this.#stream = new Stream({
       url: edge.streamUrl,

@@ -1,5 +1,5 @@
-// Who is signed in, as the edge says it. Asked once at the start, again whenever something suggests a change;
-// asked until there is an answer.
+// Who is signed in, as the edge says it. Asked at the start until there is an answer, and again whenever something
+// suggests a change.
 
 import { backoffMs } from './backoff.js';
 
@@ -16,6 +16,7 @@ export class Session {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   #attempt = 0;
+  #isKnown = false;
 
   /**
    * @param {(signal: AbortSignal) => Promise<SessionInfo>} ask
@@ -57,14 +58,16 @@ export class Session {
     try {
       const info = await this.#ask(signal);
       if (signal.aborted) return undefined;
-      this.#attempt = 0;
+      this.#isKnown = true;
       this.#onAnswer(info);
       return info;
     } catch {
       if (signal.aborted) return undefined;
-      this.#timer = setTimeout(() => void this.check(), backoffMs(this.#attempt, Math.random));
-      this.#attempt += 1;
-      this.#onUnreachable();
+      if (!this.#isKnown) {
+        this.#timer = setTimeout(() => void this.check(), backoffMs(this.#attempt, Math.random));
+        this.#attempt += 1;
+        this.#onUnreachable();
+      }
       return undefined;
     }
   }

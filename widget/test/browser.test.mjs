@@ -62,6 +62,7 @@ beforeEach(async () => {
   edge.reset();
   complaints = [];
   context = await browser.newContext({ locale: 'en-GB', viewport: { width: 1280, height: 860 } });
+  context.setDefaultTimeout(10_000);
   page = await context.newPage();
   page.on('pageerror', (error) => complaints.push(String(error)));
   page.on('console', (message) => {
@@ -323,7 +324,7 @@ describe('the connection', () => {
 });
 
 describe('the page around it', () => {
-  test('may mount and unmount a hundred times and is left with nothing', async () => {
+  test('may mount and unmount a hundred times and is left with nothing', { timeout: 60_000 }, async () => {
     edge.user = ADA;
     await open();
     await status('Online');
