@@ -25,7 +25,9 @@ pub struct DeadLetter {
     /// The last of them.
     pub last_offset: i64,
     /// One word: why.
-    pub reason: String,
+    pub reason: &'static str,
+    /// What else is known of it.
+    pub detail: Option<String>,
     /// The record as far as it is known.
     pub record: NewRecord,
 }
@@ -66,9 +68,7 @@ impl DeadLetters {
             reason,
             "passed over, goes to the dead-letter topic"
         );
-        // Reasons from a client's error text would make a figure per text.
-        let label = reason.split(':').next().unwrap_or_default();
-        self.metrics.dead_letters.with_label_values(&[topic.as_str(), label]).inc();
+        self.metrics.dead_letters.with_label_values(&[topic.as_str(), reason]).inc();
         let mut backoff = Backoff::default();
         let mut record = to_record(letter);
         loop {
@@ -109,12 +109,14 @@ impl DeadLetters {
 fn to_record(letter: &DeadLetter) -> NewRecord {
     let mut record = letter.record.clone();
     let notes = [
-        ("dlq_reason", letter.reason.clone()),
-        ("dlq_topic", letter.topic.clone()),
-        ("dlq_partition", letter.partition.to_string()),
-        ("dlq_offset", letter.first_offset.to_string()),
-        ("dlq_last_offset", letter.last_offset.to_string()),
+        ("dlq_reason", Some(letter.reason.to_owned())),
+        ("dlq_detail", letter.detail.clone()),
+        ("dlq_topic", Some(letter.topic.clone())),
+        ("dlq_partition", Some(letter.partition.to_string())),
+        ("dlq_offset", Some(letter.first_offset.to_string())),
+        ("dlq_last_offset", Some(letter.last_offset.to_string())),
     ];
-    record.headers.extend(notes.into_iter().map(|(name, value)| (name.to_owned(), value.into_bytes())));
+    let notes = notes.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into_bytes())));
+    record.headers.extend(notes);
     record
 }

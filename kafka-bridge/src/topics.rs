@@ -2,11 +2,15 @@
 //! removed and grown while a bridge runs.
 
 use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -24,6 +28,12 @@ pub struct Topics {
     /// Partitions of a topic it creates; 0 creates none.
     create_partitions: i32,
     counts: Mutex<BTreeMap<String, i32>>,
+    /// Topics that were there once: who removes one while the bridge runs means it.
+    seen: Mutex<BTreeSet<String>>,
+    /// Whether Kafka did not answer when last asked.
+    away: AtomicBool,
+    /// Somebody had trouble with Kafka and wants [`Topics::watch`] to look.
+    look: Notify,
 }
 
 /// Why a topic can't be used.
@@ -32,6 +42,9 @@ pub enum TopicError {
     /// It is not there, and the bridge may not create it.
     #[error("topic {0} does not exist and BRIDGE_TOPIC_PARTITIONS is 0, so it is not created")]
     Missing(String),
+    /// It was there and is not any longer; another may be about to create it anew.
+    #[error("topic {0} was removed; it is created by whoever removed it, or when the bridge starts again")]
+    Removed(String),
     /// It is not there and creating it failed.
     #[error("topic {topic} does not exist and can't be created: {error}")]
     NotCreated {
@@ -50,7 +63,7 @@ impl TopicError {
     #[must_use]
     pub fn is_retriable(&self) -> bool {
         match self {
-            Self::Missing(_) => false,
+            Self::Missing(_) | Self::Removed(_) => false,
             Self::NotCreated { error, .. } | Self::Kafka(error) => error.is_retriable(),
         }
     }
@@ -60,7 +73,14 @@ impl Topics {
     /// Knows no topic yet.
     #[must_use]
     pub fn new(kafka: Arc<dyn KafkaIo>, create_partitions: i32) -> Self {
-        Self { kafka, create_partitions, counts: Mutex::default() }
+        Self {
+            kafka,
+            create_partitions,
+            counts: Mutex::default(),
+            seen: Mutex::default(),
+            away: AtomicBool::new(false),
+            look: Notify::new(),
+        }
     }
 
     /// How many partitions a topic has as far as known; asks Kafka for a topic not yet known.
@@ -91,6 +111,17 @@ impl Topics {
         self.ask(topic, self.create_partitions).await
     }
 
+    /// Whether Kafka is known not to answer, so that there is no use in waiting for it.
+    #[must_use]
+    pub fn kafka_is_away(&self) -> bool {
+        self.away.load(Ordering::Relaxed)
+    }
+
+    /// A call to Kafka failed: [`Topics::watch`] looks at once.
+    pub fn look_now(&self) {
+        self.look.notify_one();
+    }
+
     /// Kafka said that a topic is not what it was; the next question about it goes to Kafka.
     pub fn forget(&self, topic: &str) {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner).remove(topic);
@@ -102,10 +133,14 @@ impl Topics {
             None => self.create(topic, create_partitions).await?,
         };
         self.counts.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.to_owned(), count);
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.to_owned());
         Ok(count)
     }
 
     async fn create(&self, topic: &str, partitions: i32) -> Result<i32, TopicError> {
+        if self.seen.lock().unwrap_or_else(PoisonError::into_inner).contains(topic) {
+            return Err(TopicError::Removed(topic.to_owned()));
+        }
         if self.create_partitions == 0 {
             return Err(TopicError::Missing(topic.to_owned()));
         }
@@ -123,21 +158,24 @@ impl Topics {
         let mut backoff = Backoff::default();
         loop {
             let mut wait = REFRESH;
-            let mut ok = true;
+            let mut failure = None;
             for topic in &topics {
                 if let Err(error) = self.refresh(topic).await {
                     tracing::warn!(topic, %error, "topic can't be used for now");
-                    ok = false;
                     wait = backoff.next_wait();
+                    failure = Some(error);
                     break;
                 }
             }
-            if ok {
+            if failure.is_none() {
                 backoff.reset();
             }
-            health.set(Neighbour::Kafka, ok);
+            let away = matches!(failure, Some(TopicError::Kafka(KafkaError::Timeout(_) | KafkaError::Unavailable(_))));
+            self.away.store(away, Ordering::Relaxed);
+            health.set(Neighbour::Kafka, failure.is_none());
             tokio::select! {
                 () = stop.cancelled() => return,
+                () = self.look.notified() => {}
                 () = tokio::time::sleep(wait) => {}
             }
         }

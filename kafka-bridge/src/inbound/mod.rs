@@ -122,6 +122,9 @@ impl Inbound {
 
     async fn write(&self, topic: String, event: InboundEvent) -> Result<Accepted, Rejection> {
         let arrived = Instant::now();
+        if self.topics.kafka_is_away() {
+            return Err(Rejection::Unavailable("it did not answer when last asked".to_owned()));
+        }
         let id = event.id.clone();
         let key = event.subject.to_string();
         let count = self.topics.partitions(&topic).await.map_err(|error| Rejection::Unavailable(error.to_string()))?;
@@ -144,7 +147,10 @@ impl Inbound {
                 self.topics.forget(&topic);
                 Rejection::Unavailable(format!("topic {topic} does not exist"))
             }
-            other => Rejection::Unavailable(other.to_string()),
+            other => {
+                self.topics.look_now();
+                Rejection::Unavailable(other.to_string())
+            }
         })?;
         self.metrics.ack_seconds.observe(arrived.elapsed().as_secs_f64());
         Ok(Accepted { id, partition, offset })

@@ -50,7 +50,7 @@ pub(super) async fn fetch(source: &impl BatchSource, offset: i64) -> Result<Fetc
         Ok(_) if source.readable_until().await? <= offset => Ok(Fetched { items: Vec::new(), next_offset: offset }),
         Ok(_) => step(source, offset).await,
         Err(KafkaError::Undecodable(reason)) => {
-            tracing::warn!(offset, reason, "a fetch can't be decoded, reading batch by batch");
+            tracing::debug!(offset, reason, "a fetch can't be decoded, reading batch by batch");
             step(source, offset).await
         }
         Err(error) => Err(error),

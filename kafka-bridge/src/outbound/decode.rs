@@ -32,27 +32,41 @@ pub(super) struct Addressed {
     pub(super) size: usize,
 }
 
-/// Why a record can't be delivered. The text is the dead letter's reason.
+/// Why a record can't be delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Poison {
-    /// There is no record key, so nobody is addressed.
-    #[error("no_key")]
+    /// There is no record key.
+    #[error("there is no key, so nobody is addressed")]
     NoKey,
     /// The record key is no `tenant:user`.
-    #[error("key_not_a_subject")]
+    #[error("the key is no tenant:user")]
     BadKey,
-    /// An attribute is empty, too long or no text.
-    #[error("bad_attribute")]
+    /// An attribute can't be used.
+    #[error("an attribute is empty, too long or no text")]
     BadAttribute,
     /// The value is no UTF-8.
-    #[error("value_not_utf8")]
+    #[error("the value is no UTF-8")]
     NotUtf8,
     /// The value is no JSON.
-    #[error("value_not_json")]
+    #[error("the value is no JSON")]
     NotJson,
     /// The event is larger than a stream carries.
-    #[error("too_large")]
+    #[error("the event is larger than a stream carries")]
     TooLarge,
+}
+
+impl Poison {
+    /// The dead letter's word for it.
+    pub(super) fn reason(self) -> &'static str {
+        match self {
+            Self::NoKey => "no_key",
+            Self::BadKey => "key_not_a_subject",
+            Self::BadAttribute => "bad_attribute",
+            Self::NotUtf8 => "value_not_utf8",
+            Self::NotJson => "value_not_json",
+            Self::TooLarge => "too_large",
+        }
+    }
 }
 
 /// Decodes one record of a partition.

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     backlog::{Backlog, Request, RequestLimits},
-    decode::{Poison, decode},
+    decode::decode,
     edge::{EdgeClient, EdgeError},
     plan::Start,
 };
@@ -229,9 +229,9 @@ impl Worker {
         self.shared.edge.deliver(&self.request(Vec::new(), None)).await.map_err(Trouble::Edge)?;
         for delivery in &request.deliveries {
             for record in &delivery.records {
-                let reason = format!("refused_by_edge: status {status}");
-                let offset = record.cursor.offset;
-                self.bury(offset, offset, reason, as_written(&delivery.subject, record)).await?;
+                let at = record.cursor.offset;
+                let why = ("refused_by_edge", Some(format!("status {status}")));
+                self.bury((at, at), why, as_written(&delivery.subject, record)).await?;
             }
         }
         self.alone = self.alone.saturating_sub(records);
@@ -259,19 +259,23 @@ impl Worker {
             match item {
                 FetchedItem::Record(found) => match decode(&found, self.epoch, self.partition) {
                     Ok(addressed) => self.backlog.push(addressed),
-                    Err(poison) => self.poison(found.offset, poison, found.record).await?,
+                    Err(poison) => {
+                        self.bury((found.offset, found.offset), (poison.reason(), None), found.record).await?;
+                    }
                 },
                 FetchedItem::Undecodable { first, last, reason } => {
+                    let why = undecodable(&reason);
                     tracing::error!(
                         topic = self.shared.topic,
                         partition = self.partition,
                         first,
                         last,
+                        why,
                         reason,
-                        "offsets can't be decoded: transaction markers, null header values or a damaged batch. \
-                         Transactional topics need the rdkafka client; with this one, aborted records are delivered too"
+                        "offsets can't be decoded. Topics written in transactions need another kafka client: with this \
+                         one, records of aborted transactions are delivered too"
                     );
-                    self.bury(first, last, format!("undecodable: {reason}"), NewRecord::default()).await?;
+                    self.bury((first, last), (why, Some(reason)), NewRecord::default()).await?;
                 }
             }
         }
@@ -280,13 +284,14 @@ impl Worker {
         Ok(())
     }
 
-    async fn poison(&self, offset: i64, poison: Poison, record: NewRecord) -> Result<(), Trouble> {
-        self.bury(offset, offset, poison.to_string(), record).await
-    }
-
-    async fn bury(&self, first: i64, last: i64, reason: String, record: NewRecord) -> Result<(), Trouble> {
+    async fn bury(
+        &self,
+        (first_offset, last_offset): (i64, i64),
+        (reason, detail): (&'static str, Option<String>),
+        record: NewRecord,
+    ) -> Result<(), Trouble> {
         let (topic, partition) = (self.shared.topic.clone(), self.partition);
-        let letter = DeadLetter { topic, partition, first_offset: first, last_offset: last, reason, record };
+        let letter = DeadLetter { topic, partition, first_offset, last_offset, reason, detail, record };
         self.shared.dead_letters.send(&letter, &self.stop).await.map_err(|stopped| Trouble::Ended(stopped.into()))
     }
 
@@ -323,6 +328,16 @@ impl Worker {
         let labels = [self.shared.topic.as_str(), &self.partition.to_string()];
         self.shared.metrics.lag.with_label_values(&labels).set((watermarks.latest - done).max(0));
         Ok(())
+    }
+}
+
+/// One word for what the client can't decode.
+fn undecodable(reason: &str) -> &'static str {
+    // rskafka takes a marker's bytes for a record's and stumbles over their version or their length.
+    if reason.contains("control batch") || reason.contains("control record") {
+        "transaction_marker"
+    } else {
+        "undecodable"
     }
 }
 

@@ -1,0 +1,287 @@
+//! Records from Kafka to the edge.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+mod support;
+
+use std::{sync::Arc, time::Duration};
+
+use causeway_protocol::deliver::{Checkpoint, MAX_RECORD_BYTES};
+use kafka_bridge::{kafka::NewRecord, server::Tuning};
+use support::{
+    Bridge,
+    edge::{Edge, Kept},
+    memory::MemoryKafka,
+    until,
+};
+
+const TOPIC: &str = "chat.outbound";
+
+fn kafka(partitions: usize) -> Arc<MemoryKafka> {
+    MemoryKafka::new(&[("chat.inbound", 1), (TOPIC, partitions)])
+}
+
+async fn kept(edge: &Edge, what: &str, condition: impl Fn(&Kept) -> bool) {
+    until(what, || condition(&edge.kept())).await;
+}
+
+fn header(record: &NewRecord, name: &str) -> String {
+    String::from_utf8(record.headers.get(name).cloned().unwrap_or_default()).unwrap()
+}
+
+#[tokio::test]
+async fn records_reach_their_users_once_and_a_restart_goes_on() {
+    let (kafka, edge) = (kafka(2), Edge::start().await);
+    kafka.append_text(TOPIC, 0, "github:1", "a");
+    kafka.append_text(TOPIC, 0, "github:2", "b");
+    let bridge = Bridge::start(kafka.clone(), &edge.url).await;
+    kept(&edge, "both are there", |kept| kept.next_offset(0) == Some(2)).await;
+    kafka.append_text(TOPIC, 1, "github:1", "c");
+    kept(&edge, "the third is there", |kept| kept.next_offset(1) == Some(1)).await;
+    bridge.stop().await;
+
+    kafka.append_text(TOPIC, 0, "github:1", "d");
+    let bridge = Bridge::start(kafka.clone(), &edge.url).await;
+    kept(&edge, "the fourth is there", |kept| kept.next_offset(0) == Some(3)).await;
+    assert_eq!(edge.kept().arrived("github:1"), ["v1.0.0.0", "v1.0.1.0", "v1.0.0.2"]);
+    assert_eq!(edge.kept().arrived("github:2"), ["v1.0.0.1"]);
+    assert_eq!(edge.kept().records[&("github:1".to_owned(), "v1.0.0.2".to_owned())], r#"{"text":"d"}"#);
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn killed_before_the_checkpoint_it_delivers_again_with_the_same_cursors() {
+    let (kafka, edge) = (kafka(1), Edge::start().await);
+    kafka.append_text(TOPIC, 0, "github:1", "a");
+    edge.kept().die_before_checkpoint = true;
+    let bridge = Bridge::start(kafka.clone(), &edge.url).await;
+    kept(&edge, "the record is there", |kept| !kept.arrivals.is_empty()).await;
+    bridge.kill();
+    assert_eq!(edge.kept().next_offset(0), Some(0));
+
+    let before = edge.kept().arrivals.len();
+    edge.kept().die_before_checkpoint = false;
+    let bridge = Bridge::start(kafka.clone(), &edge.url).await;
+    kept(&edge, "the checkpoint moved", |kept| kept.next_offset(0) == Some(1)).await;
+    assert!(edge.kept().arrivals.len() > before, "it was delivered again");
+    assert_eq!(edge.kept().records.len(), 1, "with the same cursor");
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn an_edge_that_is_away_loses_nothing() {
+    let (kafka, edge) = (kafka(1), Edge::start().await);
+    edge.kept().unavailable = true;
+    let bridge = Bridge::start(kafka.clone(), &edge.url).await;
+    kafka.append_text(TOPIC, 0, "github:1", "a");
+    kept(&edge, "it tried again", |kept| kept.requests > 2).await;
+    edge.kept().unavailable = false;
+    kept(&edge, "the record is there", |kept| kept.next_offset(0) == Some(1)).await;
+
+    edge.kept().unavailable = true;
+    let before = edge.kept().requests;
+    kafka.append_text(TOPIC, 0, "github:1", "b");
+    kept(&edge, "it tried again", |kept| kept.requests > before + 2).await;
+    edge.kept().unavailable = false;
+    kept(&edge, "the second is there", |kept| kept.next_offset(0) == Some(2)).await;
+    assert_eq!(edge.kept().arrived("github:1"), ["v1.0.0.0", "v1.0.0.1"]);
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_failing_user_waits_alone_and_holds_the_checkpoint() {
+    let (kafka, edge) = (kafka(1), Edge::start().await);
+    edge.kept().failing_users.insert("github:2".to_owned());
+    kafka.append_text(TOPIC, 0, "github:1", "a");
+    kafka.append_text(TOPIC, 0, "github:2", "b");
+    let bridge = Bridge::start(kafka.clone(), &edge.url).await;
+    kept(&edge, "the first is there", |kept| kept.arrived("github:1").len() == 1).await;
+    kafka.append_text(TOPIC, 0, "github:1", "c");
+    kept(&edge, "others go on", |kept| kept.arrived("github:1").len() == 2).await;
+    kept(&edge, "the checkpoint stays behind", |kept| kept.next_offset(0) == Some(1)).await;
+
+    edge.kept().failing_users.clear();
+    kept(&edge, "the checkpoint caught up", |kept| kept.next_offset(0) == Some(3)).await;
+    assert_eq!(edge.kept().arrived("github:1"), ["v1.0.0.0", "v1.0.0.2"], "delivered users are not asked again");
+    assert_eq!(edge.kept().arrived("github:2"), ["v1.0.0.1"]);
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn poison_is_put_aside_with_its_coordinates_and_the_partition_moves_on() {
+    let (kafka, edge) = (kafka(1), Edge::start().await);
+    let record = |key: Option<&[u8]>, value: &[u8]| NewRecord {
+        key: key.map(<[u8]>::to_vec),
+        value: Some(value.to_vec()),
+        ..NewRecord::default()
+    };
+    kafka.append(TOPIC, 0, record(None, b"{}"));
+    kafka.append(TOPIC, 0, record(Some(b"everyone"), b"{}"));
+    kafka.append(TOPIC, 0, record(Some(b"github:1"), b"hello"));
+    kafka.append(TOPIC, 0, record(Some(b"github:1"), b"\"\xff\""));
+    kafka.append(TOPIC, 0, record(Some(b"github:1"), &vec![b'1'; MAX_RECORD_BYTES]));
+    kafka.append_undecodable(TOPIC, 0, 3, "Unknown control batch record version: 8192");
+    kafka.append(TOPIC, 0, NewRecord { key: Some(b"github:1".to_vec()), ..NewRecord::default() });
+    kafka.append_text(TOPIC, 0, "github:1", "after");
+    let bridge = Bridge::start(kafka.clone(), &edge.url).await;
+    kept(&edge, "all are passed", |kept| kept.next_offset(0) == Some(10)).await;
+
+    assert_eq!(edge.kept().arrived("github:1"), ["v1.0.0.8", "v1.0.0.9"]);
+    assert_eq!(edge.kept().records[&("github:1".to_owned(), "v1.0.0.8".to_owned())], "null");
+    let letters = kafka.records("chat.outbound.dlq");
+    let told: Vec<_> = letters
+        .iter()
+        .map(|letter| {
+            let of = |name| header(letter, name);
+            (
+                of("dlq_reason"),
+                format!("{}/{}/{}-{}", of("dlq_topic"), of("dlq_partition"), of("dlq_offset"), of("dlq_last_offset")),
+            )
+        })
+        .collect();
+    let expected = [
+        ("no_key", "chat.outbound/0/0-0"),
+        ("key_not_a_subject", "chat.outbound/0/1-1"),
+        ("value_not_json", "chat.outbound/0/2-2"),
+        ("value_not_utf8", "chat.outbound/0/3-3"),
+        ("too_large", "chat.outbound/0/4-4"),
+        ("transaction_marker", "chat.outbound/0/5-7"),
+    ];
+    assert_eq!(told, expected.map(|(reason, place)| (reason.to_owned(), place.to_owned())));
+    assert_eq!(letters[2].value.as_deref(), Some(b"hello".as_slice()), "the letter holds the record");
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_record_the_edge_refuses_is_found_and_put_aside() {
+    let (kafka, edge) = (kafka(1), Edge::start().await);
+    edge.kept().refused_text = Some("unspeakable".to_owned());
+    for text in ["a", "unspeakable", "c"] {
+        kafka.append_text(TOPIC, 0, "github:1", text);
+    }
+    let bridge = Bridge::start(kafka.clone(), &edge.url).await;
+    kept(&edge, "all are passed", |kept| kept.next_offset(0) == Some(3)).await;
+    assert_eq!(edge.kept().arrived("github:1"), ["v1.0.0.0", "v1.0.0.2"]);
+    let [letter] = kafka.records("chat.outbound.dlq").try_into().unwrap();
+    assert_eq!((header(&letter, "dlq_reason"), header(&letter, "dlq_offset")), ("refused_by_edge".into(), "1".into()));
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn an_edge_that_refuses_everything_costs_no_record() {
+    let (kafka, edge) = (kafka(1), Edge::start().await);
+    kafka.append_text(TOPIC, 0, "github:1", "a");
+    let bridge = Bridge::start(kafka.clone(), &edge.url).await;
+    kept(&edge, "the first is there", |kept| kept.next_offset(0) == Some(1)).await;
+    edge.kept().refused_text = Some("chat.outbound".to_owned());
+    let before = edge.kept().requests;
+    kafka.append_text(TOPIC, 0, "github:1", "b");
+    kept(&edge, "it tried again", |kept| kept.requests > before + 4).await;
+    edge.kept().refused_text = None;
+    kept(&edge, "the second is there", |kept| kept.next_offset(0) == Some(2)).await;
+    assert!(kafka.records("chat.outbound.dlq").is_empty());
+    assert_eq!(edge.kept().arrived("github:1"), ["v1.0.0.0", "v1.0.0.1"]);
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn many_and_large_records_are_split_over_requests_in_order() {
+    let (kafka, edge) = (kafka(1), Edge::start().await);
+    let large = "x".repeat(200 * 1024);
+    for n in 0..40 {
+        kafka.append_text(TOPIC, 0, &format!("github:{}", n % 3), &large);
+    }
+    for n in 0..300 {
+        kafka.append_text(TOPIC, 0, &format!("github:{}", 100 + n), "small");
+    }
+    let bridge = Bridge::start(kafka.clone(), &edge.url).await;
+    // The edge itself asserts that no request is larger than the contract allows.
+    kept(&edge, "all are there", |kept| kept.next_offset(0) == Some(340)).await;
+    assert_eq!(edge.kept().records.len(), 340);
+    let offsets: Vec<_> = (0..40).filter(|n| n % 3 == 1).map(|n| format!("v1.0.0.{n}")).collect();
+    assert_eq!(edge.kept().arrived("github:1"), offsets);
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_topic_recreated_meanwhile_is_read_from_its_beginning_in_a_new_epoch() {
+    let (kafka, edge) = (kafka(1), Edge::start().await);
+    for _ in 0..3 {
+        kafka.append_text(TOPIC, 0, "github:1", "old");
+    }
+    let bridge = Bridge::start(kafka.clone(), &edge.url).await;
+    kept(&edge, "all are there", |kept| kept.next_offset(0) == Some(3)).await;
+    kafka.recreate(TOPIC, 1);
+    kafka.append_text(TOPIC, 0, "github:1", "new");
+    let checkpoint = Checkpoint { epoch: 1, next_offset: 1, partitions: 1 };
+    kept(&edge, "the new one is there", |kept| kept.checkpoints.get(&0) == Some(&checkpoint)).await;
+    assert_eq!(edge.kept().arrived("github:1").last().unwrap(), "v1.1.0.0");
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn new_partitions_are_noticed_and_read_from_their_beginning() {
+    let (kafka, edge) = (kafka(1), Edge::start().await);
+    kafka.append_text(TOPIC, 0, "github:1", "a");
+    let tuning = Tuning { refresh: Duration::from_millis(50), ..Tuning::default() };
+    let bridge = Bridge::start_with(kafka.clone(), &edge.url, &[], tuning).await;
+    kept(&edge, "the first is there", |kept| kept.next_offset(0) == Some(1)).await;
+    kafka.grow(TOPIC, 3);
+    kafka.append_text(TOPIC, 2, "github:1", "b");
+    kept(&edge, "the second is there", |kept| kept.next_offset(2) == Some(1)).await;
+    assert_eq!(edge.kept().arrived("github:1"), ["v1.0.0.0", "v1.1.2.0"]);
+    let checkpoint = Checkpoint { epoch: 1, next_offset: 1, partitions: 3 };
+    kept(&edge, "the old one is in the new epoch", |kept| kept.checkpoints.get(&0) == Some(&checkpoint)).await;
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn what_retention_removed_is_counted_and_the_rest_delivered() {
+    let (kafka, edge) = (kafka(1), Edge::start().await);
+    kafka.append_text(TOPIC, 0, "github:1", "a");
+    let bridge = Bridge::start(kafka.clone(), &edge.url).await;
+    kept(&edge, "the first is there", |kept| kept.next_offset(0) == Some(1)).await;
+    bridge.stop().await;
+    for _ in 0..9 {
+        kafka.append_text(TOPIC, 0, "github:1", "x");
+    }
+    kafka.retain_from(TOPIC, 0, 8);
+    let bridge = Bridge::start(kafka.clone(), &edge.url).await;
+    kept(&edge, "the rest is there", |kept| kept.next_offset(0) == Some(10)).await;
+    assert_eq!(edge.kept().arrived("github:1"), ["v1.0.0.0", "v1.0.0.8", "v1.0.0.9"]);
+    let text = bridge.http.get(bridge.url("/metrics")).send().await.unwrap().text().await.unwrap();
+    assert!(text.contains("causeway_lost_to_retention_total{partition=\"0\",topic=\"chat.outbound\"} 7"), "{text}");
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn replicas_share_the_partitions() {
+    let (kafka, edge) = (kafka(4), Edge::start().await);
+    for partition in 0..4 {
+        kafka.append_text(TOPIC, partition, "github:1", "a");
+    }
+    let share = [("BRIDGE_REPLICA", "1"), ("BRIDGE_REPLICAS", "2")];
+    let second = Bridge::start_with(kafka.clone(), &edge.url, &share, Tuning::default()).await;
+    kept(&edge, "its half is there", |kept| kept.checkpoints.len() == 2).await;
+    assert_eq!(edge.kept().checkpoints.keys().copied().collect::<Vec<_>>(), [1, 3]);
+    let share = [("BRIDGE_REPLICA", "0"), ("BRIDGE_REPLICAS", "2")];
+    let first = Bridge::start_with(kafka.clone(), &edge.url, &share, Tuning::default()).await;
+    kept(&edge, "all is there", |kept| kept.checkpoints.len() == 4).await;
+    assert_eq!(edge.kept().arrivals.len(), 4);
+    first.stop().await;
+    second.stop().await;
+}
+
+#[tokio::test]
+async fn two_bridges_on_one_partition_lose_nothing_and_store_nothing_twice() {
+    let (kafka, edge) = (kafka(1), Edge::start().await);
+    let bridges = [Bridge::start(kafka.clone(), &edge.url).await, Bridge::start(kafka.clone(), &edge.url).await];
+    for n in 0..100 {
+        kafka.append_text(TOPIC, 0, "github:1", &n.to_string());
+        tokio::task::yield_now().await;
+    }
+    kept(&edge, "all are there", |kept| kept.next_offset(0) == Some(100)).await;
+    assert_eq!(edge.kept().records.len(), 100);
+    for bridge in bridges {
+        bridge.stop().await;
+    }
+}

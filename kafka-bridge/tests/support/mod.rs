@@ -1,0 +1,167 @@
+//! What the bridge's tests stand on: Kafka in memory, an edge of a few lines, and the real server on a port of its own.
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part of it")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test's support fails by panicking")]
+
+pub mod edge;
+pub mod memory;
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use causeway_protocol::{
+    event::{Accepted, EVENTS_PATH},
+    problem::{PROBLEM_JSON, Problem},
+    signature::{Direction, KeyRing, SIGNATURE_HEADER, Signed},
+};
+use kafka_bridge::{
+    config::Config,
+    http::unix_seconds,
+    kafka::KafkaIo,
+    server::{self, ServeError, Tuning},
+};
+use serde_json::{Value, json};
+use tokio::{
+    net::TcpListener,
+    runtime::{self, Runtime},
+    sync::oneshot,
+    task::JoinHandle,
+};
+
+/// Nothing in these tests takes long; whatever does has failed.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+pub fn keys() -> String {
+    format!("k1:{}", URL_SAFE_NO_PAD.encode((0..32).map(|n| 3 + n * 7).collect::<Vec<u8>>()))
+}
+
+/// A running bridge.
+pub struct Bridge {
+    pub address: SocketAddr,
+    pub http: reqwest::Client,
+    stop: Option<oneshot::Sender<()>>,
+    running: Option<JoinHandle<Result<(), ServeError>>>,
+    /// Its own, so that all of its tasks die with it.
+    runtime: Option<Runtime>,
+}
+
+impl Bridge {
+    pub async fn start(kafka: Arc<dyn KafkaIo>, edge: &str) -> Self {
+        Self::start_with(kafka, edge, &[], Tuning::default()).await
+    }
+
+    pub async fn start_with(kafka: Arc<dyn KafkaIo>, edge: &str, vars: &[(&str, &str)], tuning: Tuning) -> Self {
+        let keys = keys();
+        let base = [("BRIDGE_KEYS", keys.as_str()), ("BRIDGE_EDGE_URL", edge), ("KAFKA_BROKERS", "memory:1")];
+        let vars: BTreeMap<_, _> =
+            base.iter().chain(vars).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let config = Config::from_vars(&vars).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        // Fails only where another test installed it already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let running = runtime.spawn(server::run(config, kafka, listener, tuning, async move {
+            let _ = stopped.await;
+        }));
+        Self { address, http: reqwest::Client::new(), stop: Some(stop), running: Some(running), runtime: Some(runtime) }
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Sends bytes as the edge would.
+    pub fn post(&self, body: Vec<u8>) -> JoinHandle<Answer> {
+        let ring = KeyRing::parse(&keys()).unwrap();
+        let signed = Signed { direction: Direction::EdgeToBridge, method: "POST", target: EVENTS_PATH, body: &body };
+        let signature = ring.sign(signed, unix_seconds());
+        self.post_signed(body, &signature)
+    }
+
+    pub fn post_signed(&self, body: Vec<u8>, signature: &str) -> JoinHandle<Answer> {
+        let request = self.http.post(self.url(EVENTS_PATH)).header(SIGNATURE_HEADER, signature).body(body);
+        tokio::spawn(async move { Answer::read(request.send().await.unwrap()).await })
+    }
+
+    pub fn say(&self, id: &str, text: &str) -> JoinHandle<Answer> {
+        self.post(event(id, text).to_string().into_bytes())
+    }
+
+    /// As SIGTERM would.
+    pub fn tell_to_stop(&mut self) {
+        drop(self.stop.take());
+    }
+
+    /// Waits until it ended by itself.
+    pub async fn ended(mut self) -> Result<(), ServeError> {
+        tokio::time::timeout(PATIENCE, self.running.take().unwrap()).await.unwrap().unwrap()
+    }
+
+    pub async fn stop(mut self) {
+        self.tell_to_stop();
+        self.ended().await.unwrap();
+    }
+
+    /// As SIGKILL would: nothing is finished.
+    pub fn kill(self) {}
+}
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        self.runtime.take().unwrap().shutdown_background();
+    }
+}
+
+pub fn event(id: &str, text: &str) -> Value {
+    json!({
+        "channel": "chat", "id": id, "type": "message", "source": "https://edge.test", "subject": "github:1",
+        "time": "2026-01-02T03:04:05Z", "data": {"text": text},
+    })
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub content_type: String,
+    pub retry_after: Option<u32>,
+    pub body: String,
+}
+
+impl Answer {
+    async fn read(response: reqwest::Response) -> Self {
+        let header = |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+        Self {
+            status: response.status().as_u16(),
+            content_type: header("content-type").unwrap_or_default(),
+            retry_after: header("retry-after").map(|value| value.parse().unwrap()),
+            body: response.text().await.unwrap(),
+        }
+    }
+
+    pub fn accepted(&self) -> Accepted {
+        assert_eq!(self.status, 202, "{self:?}");
+        serde_json::from_str(&self.body).unwrap()
+    }
+
+    /// Asserts that it is a problem document and returns its code.
+    pub fn problem(&self) -> String {
+        assert_eq!(self.content_type, PROBLEM_JSON, "{self:?}");
+        let problem: Problem = serde_json::from_str(&self.body).unwrap();
+        assert_eq!(problem.status, self.status);
+        assert_eq!(problem.kind, format!("urn:causeway:problem:{}", problem.code));
+        assert!(!problem.request_id.is_empty());
+        problem.code
+    }
+}
+
+/// Waits for a condition that some task will bring about.
+pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let waited = tokio::time::timeout(PATIENCE, async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    });
+    waited.await.unwrap_or_else(|_| panic!("in vain: {what}"));
+}
