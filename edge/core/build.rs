@@ -1,5 +1,12 @@
 //! Embeds the built widget. A Wasm build without it fails; a native one (tests) goes on with none.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a build script says what is wrong by failing"
+)]
+
 use std::{env, fs, path::Path};
 
 fn main() {

@@ -43,7 +43,15 @@ pub struct Memory {
 /// Sealed session records and when the coordinator last vouched for them. Without the browser's cookie they stay sealed.
 #[derive(Debug, Default)]
 pub struct SessionCache {
-    entries: RefCell<(HashMap<SessionHandle, (u64, Vec<u8>)>, VecDeque<SessionHandle>)>,
+    entries: RefCell<HashMap<SessionHandle, Vouched>>,
+    /// Handles by age of their entry, the oldest first.
+    order: RefCell<VecDeque<SessionHandle>>,
+}
+
+#[derive(Debug)]
+struct Vouched {
+    at_ms: u64,
+    sealed: Vec<u8>,
 }
 
 impl SessionCache {
@@ -51,14 +59,14 @@ impl SessionCache {
     #[must_use]
     pub fn fresh(&self, handle: &SessionHandle, now_ms: u64, bound: Duration) -> Option<Vec<u8>> {
         let entries = self.entries.borrow();
-        let (at_ms, sealed) = entries.0.get(handle)?;
-        (u128::from(now_ms.checked_sub(*at_ms)?) < bound.as_millis()).then(|| sealed.clone())
+        let entry = entries.get(handle)?;
+        (u128::from(now_ms.checked_sub(entry.at_ms)?) < bound.as_millis()).then(|| entry.sealed.clone())
     }
 
     /// Remembers a record just vouched for.
     pub fn put(&self, handle: &SessionHandle, now_ms: u64, sealed: Vec<u8>) {
-        let (entries, order) = &mut *self.entries.borrow_mut();
-        if entries.insert(handle.clone(), (now_ms, sealed)).is_none() {
+        let (mut entries, mut order) = (self.entries.borrow_mut(), self.order.borrow_mut());
+        if entries.insert(handle.clone(), Vouched { at_ms: now_ms, sealed }).is_none() {
             order.push_back(handle.clone());
         }
         while order.len() > MAX_CACHED_SESSIONS {
@@ -70,9 +78,8 @@ impl SessionCache {
 
     /// Forgets a session that ended here.
     pub fn forget(&self, handle: &SessionHandle) {
-        let (entries, order) = &mut *self.entries.borrow_mut();
-        if entries.remove(handle).is_some() {
-            order.retain(|known| known != handle);
+        if self.entries.borrow_mut().remove(handle).is_some() {
+            self.order.borrow_mut().retain(|known| known != handle);
         }
     }
 }

@@ -55,7 +55,15 @@ pub struct SigningKey {
 #[derive(Debug, Default)]
 pub struct DiscoveryCache {
     endpoints: RefCell<HashMap<&'static str, (u64, Endpoints)>>,
-    keys: RefCell<HashMap<&'static str, (u64, Rc<Vec<SigningKey>>)>>,
+    keys: RefCell<HashMap<&'static str, CachedKeys>>,
+}
+
+#[derive(Debug, Clone)]
+struct CachedKeys {
+    fetched_at_ms: u64,
+    /// When a token's unknown key id last caused a fetch.
+    forced_at_ms: Option<u64>,
+    keys: Rc<Vec<SigningKey>>,
 }
 
 #[derive(Deserialize)]
@@ -130,17 +138,19 @@ pub async fn signing_keys(
 ) -> Result<Rc<Vec<SigningKey>>, Unavailable> {
     let now_ms = platform.now_ms();
     let cached = cache.keys.borrow().get(provider.id).cloned();
-    if let Some((at_ms, keys)) = cached {
-        let age_ms = now_ms.saturating_sub(at_ms);
-        if age_ms < if missing { REFETCH_AFTER_MS } else { FRESH_MS } {
-            return Ok(keys);
+    if let Some(cached) = &cached {
+        let forced_lately = cached.forced_at_ms.is_some_and(|at_ms| now_ms.saturating_sub(at_ms) < REFETCH_AFTER_MS);
+        if now_ms.saturating_sub(cached.fetched_at_ms) < FRESH_MS && (!missing || forced_lately) {
+            return Ok(Rc::clone(&cached.keys));
         }
     }
     let set: KeySet = fetch(platform, url.clone()).await?;
     // A key of a type this build does not know must not hide the ones it does.
     let keys: Vec<SigningKey> = set.keys.into_iter().filter_map(|key| serde_json::from_value(key).ok()).collect();
     let keys = Rc::new(keys);
-    cache.keys.borrow_mut().insert(provider.id, (now_ms, Rc::clone(&keys)));
+    let forced_at_ms = if missing { Some(now_ms) } else { cached.and_then(|cached| cached.forced_at_ms) };
+    let entry = CachedKeys { fetched_at_ms: now_ms, forced_at_ms, keys: Rc::clone(&keys) };
+    cache.keys.borrow_mut().insert(provider.id, entry);
     Ok(keys)
 }
 

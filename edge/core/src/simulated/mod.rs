@@ -1,5 +1,7 @@
 //! A platform for tests: time that moves when told, seeded randomness, stores in memory, upstreams as a function.
 
+pub(crate) mod entra;
+
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, HashMap, VecDeque},
@@ -35,6 +37,11 @@ pub(crate) struct SeededRandom(RefCell<StdRng>);
 impl SeededRandom {
     pub(crate) fn new(seed: u64) -> Self {
         Self(RefCell::new(StdRng::seed_from_u64(seed)))
+    }
+
+    /// Goes on elsewhere in the sequence, so that two platforms draw different ids.
+    pub(crate) fn skip(&self) {
+        self.0.borrow_mut().next_u64();
     }
 }
 
@@ -97,7 +104,6 @@ type Upstream = Box<dyn Fn(&Sent) -> Option<Answer>>;
 /// A request that was sent.
 #[derive(Debug, Clone)]
 pub(crate) struct Sent {
-    pub(crate) method: String,
     pub(crate) url: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: String,
@@ -189,12 +195,8 @@ impl HttpClient for Simulated {
             Body::Bytes(bytes) => bytes.into_owned(),
             Body::Native(text) => text.0,
         };
-        let sent = Sent {
-            method: request.method.to_string(),
-            url: request.url.to_string(),
-            headers: request.headers,
-            body: String::from_utf8(body).unwrap(),
-        };
+        let sent =
+            Sent { url: request.url.to_string(), headers: request.headers, body: String::from_utf8(body).unwrap() };
         self.sent.borrow_mut().push(sent.clone());
         let (status, headers, body) =
             (self.upstream)(&sent).ok_or_else(|| Unavailable::new("upstream", "simulated outage"))?;

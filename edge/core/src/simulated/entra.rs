@@ -1,0 +1,84 @@
+//! Entra ID as its documents and tokens look, with keys made for tests.
+
+use std::{cell::RefCell, rc::Rc, sync::LazyLock};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use rand::{SeedableRng as _, rngs::StdRng};
+use rsa::{
+    RsaPrivateKey,
+    pkcs1v15::SigningKey as Signer,
+    signature::{SignatureEncoding as _, Signer as _},
+    traits::PublicKeyParts as _,
+};
+use serde_json::{Value, json};
+use sha2::Sha256;
+
+use super::{Answer, Sent};
+
+pub(crate) const TENANT: &str = "5f3c1a52-8d3e-4b7a-9c11-2f6d0e4b7a90";
+pub(crate) const NOW: i64 = 1_800_000_000;
+
+pub(crate) static KEY: LazyLock<RsaPrivateKey> =
+    LazyLock::new(|| RsaPrivateKey::new(&mut StdRng::seed_from_u64(1), 2048).unwrap());
+pub(crate) static OTHER: LazyLock<RsaPrivateKey> =
+    LazyLock::new(|| RsaPrivateKey::new(&mut StdRng::seed_from_u64(2), 2048).unwrap());
+
+pub(crate) fn jwk(key: &RsaPrivateKey, extra: Value) -> Value {
+    let mut jwk = json!({
+        "kty": "RSA", "kid": "k1", "use": "sig", "alg": "RS256",
+        "n": BASE64.encode(key.n().to_bytes_be()), "e": BASE64.encode(key.e().to_bytes_be()),
+    });
+    merge(&mut jwk, extra);
+    jwk
+}
+
+/// Sets what has a value and removes what is null.
+fn merge(to: &mut Value, change: Value) {
+    let to = to.as_object_mut().unwrap();
+    for (name, value) in change.as_object().unwrap() {
+        if value.is_null() {
+            to.remove(name)
+        } else {
+            to.insert(name.clone(), value.clone())
+        };
+    }
+}
+
+pub(crate) fn token_with(header: Value, change: Value, key: &RsaPrivateKey) -> String {
+    let mut head = json!({"alg": "RS256", "typ": "JWT", "kid": "k1"});
+    merge(&mut head, header);
+    let mut claims = json!({
+        "iss": format!("https://login.microsoftonline.com/{TENANT}/v2.0"), "aud": "entra-client", "sub": "s", "oid": "o-1", "tid": TENANT,
+        "ver": "2.0", "nonce": "n", "iat": NOW, "exp": NOW + 3600, "name": "Ada",
+    });
+    merge(&mut claims, change);
+    let signed = format!("{}.{}", BASE64.encode(head.to_string()), BASE64.encode(claims.to_string()));
+    let signature = Signer::<Sha256>::new(key.clone()).sign(signed.as_bytes());
+    format!("{signed}.{}", BASE64.encode(signature.to_bytes()))
+}
+
+/// Answers like Entra. The key set shows an outdated key the first time (`fetches` 0), as if keys rotated just then.
+pub(crate) fn answer(sent: &Sent, nonce: &str, fetches: &Rc<RefCell<u32>>) -> Option<Answer> {
+    let base = "https://login.microsoftonline.com";
+    let body = if sent.url.ends_with("/.well-known/openid-configuration") {
+        json!({
+            "issuer": format!("{base}/{TENANT}/v2.0"),
+            "authorization_endpoint": format!("{base}/{TENANT}/oauth2/v2.0/authorize"),
+            "token_endpoint": format!("{base}/{TENANT}/oauth2/v2.0/token"),
+            "jwks_uri": format!("{base}/{TENANT}/discovery/v2.0/keys"),
+        })
+    } else if sent.url.ends_with("/keys") {
+        *fetches.borrow_mut() += 1;
+        let outdated = *fetches.borrow() == 1;
+        let key = if outdated { jwk(&OTHER, json!({"kid": "k0"})) } else { jwk(&KEY, json!({})) };
+        json!({"keys": [{"kty": "unheard-of", "kid": "k9"}, key]})
+    } else if sent.url.ends_with("/token") {
+        json!({
+            "access_token": "entra-access", "token_type": "Bearer", "expires_in": 3600, "refresh_token": "entra-refresh",
+            "id_token": token_with(json!({}), json!({"nonce": nonce}), &KEY),
+        })
+    } else {
+        return None;
+    };
+    Some((200, vec![("content-type", "application/json".to_owned())], body.to_string()))
+}
