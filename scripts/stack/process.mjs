@@ -158,6 +158,11 @@ export class Part {
     const late = setTimeout(() => this.signal('SIGKILL'), STOP_MS);
     await exit;
     clearTimeout(late);
+    // Its children were killed with it, but the kernel may still be taking their sockets down.
+    const deadline = Date.now() + STOP_MS;
+    for (const port of this.options.ports ?? []) {
+      while (!(await isFree(port)) && Date.now() < deadline) await delay(POLL_MS / 4);
+    }
   }
 }
 

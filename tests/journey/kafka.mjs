@@ -54,6 +54,10 @@ class Writer {
     this.child.stdin.write(`${JSON.stringify(value)}\n`);
   }
 
+  kill() {
+    this.child.kill('SIGKILL');
+  }
+
   /** Returns once Kafka has acknowledged everything. */
   async end() {
     this.child.stdin.end();

@@ -7,13 +7,13 @@ import { Agent } from './agent.mjs';
 /** @typedef {'github' | 'entra'} Provider */
 
 /**
+ * Goes as far as the provider sends the browser back, and stops there: nobody has asked the edge's callback yet.
  * @param {Agent} agent
  * @param {Provider} provider
  * @param {string} login of one of the emulators' users
  * @param {string} [returnTo]
- * @returns {Promise<{ authorize: URL, callback: URL, finished: import('./agent.mjs').Answer }>}
  */
-export async function signIn(agent, provider, login, returnTo = '/') {
+export async function authorizeAt(agent, provider, login, returnTo = '/') {
   const begun = await agent.visit(`/auth/${provider}/login?return_to=${encodeURIComponent(returnTo)}`);
   assert.ok([302, 303].includes(begun.status), `login answers ${begun.status}: ${begun.text.slice(0, 300)}`);
   const authorize = new URL(begun.headers.location ?? '');
@@ -24,9 +24,13 @@ export async function signIn(agent, provider, login, returnTo = '/') {
     body: new URLSearchParams(fields).toString(),
   });
   assert.equal(chosen.status, 302, `the provider answers ${chosen.status}: ${chosen.text.slice(0, 300)}`);
-  const callback = new URL(chosen.headers.location ?? '');
-  const finished = await agent.visit(callback);
-  return { authorize, callback, finished };
+  return { authorize, callback: new URL(chosen.headers.location ?? '') };
+}
+
+/** The whole way. @param {Agent} agent @param {Provider} provider @param {string} login @param {string} [returnTo] */
+export async function signIn(agent, provider, login, returnTo) {
+  const { authorize, callback } = await authorizeAt(agent, provider, login, returnTo);
+  return { authorize, callback, finished: await agent.visit(callback) };
 }
 
 /** A signed-in agent. @param {{ edgeOrigin: string, hostOrigin: string }} stack @param {Provider} provider @param {string} login */

@@ -9,12 +9,14 @@ import { test } from 'node:test';
 const ALLOWED = {
   'causeway-protocol': [],
   'causeway-core': ['causeway-protocol'],
-  'causeway-workers': ['causeway-core'],
-  'causeway-spin': ['causeway-core'],
+  // Core's platform traits speak in the wire contract's types, so an adapter names those too.
+  'causeway-workers': ['causeway-core', 'causeway-protocol'],
+  'causeway-spin': ['causeway-core', 'causeway-protocol'],
   'kafka-bridge': ['causeway-protocol'],
   // These stand outside: an example shows what anybody could write, the stand-in broker knows Kafka only.
   'causeway-example-assistant': [],
   'causeway-embedded-broker': [],
+  'causeway-spin-host': [],
 };
 
 /** What would tie the platform-neutral crates to one runtime. */

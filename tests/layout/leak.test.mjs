@@ -1,0 +1,28 @@
+// The scan for leaks is only worth something if it finds them.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { leaks, readable, secretValues } from '../journey/leak.mjs';
+
+const random = 'q3Zk0vXc9WnB7tYh2LpE5sDf';
+
+test('tokens are recognised by their form', () => {
+  for (const token of [`gho_${random}`, `microsoft_${random}`, `r_microsoft_${random}`, `eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIxIn0.${random}`]) {
+    assert.notDeepEqual(leaks(`{"a":"${token}"}`, []), [], token);
+  }
+  assert.deepEqual(leaks('{"text":"nothing to see","id":"v1.0.1.2"}', []), []);
+});
+
+test('tokens and secrets are recognised by their value', () => {
+  assert.equal(leaks(`x${random}y`, [random]).length, 1);
+  const ring = `local:${random}${random}`;
+  const secrets = { sessionKeys: ring, bridgeKeys: ring, githubClientSecret: `${random}${random}`, entraClientSecret: `${random}${random}` };
+  assert.deepEqual([...new Set(secretValues(secrets))], [`${random}${random}`]);
+});
+
+test('a cookie that scripts can read counts as readable, an HttpOnly one does not', () => {
+  const answer = { status: 200, text: '', url: '/', headers: { 'set-cookie': ['a=open', 'b=closed; Secure; HttpOnly'] } };
+  assert.match(readable(answer), /a=open/);
+  assert.doesNotMatch(readable(answer), /b=closed/);
+});
