@@ -5,6 +5,8 @@ use std::{collections::BTreeMap, net::SocketAddr};
 use causeway_protocol::{event::is_name, signature::KeyRing};
 use url::Url;
 
+use crate::kafka::{KafkaAccess, Sasl, SaslMechanism};
+
 /// Every variable that is read; another one that begins with `BRIDGE_` is a mistake worth stopping for.
 const KNOWN: [&str; 8] = [
     "BRIDGE_LISTEN",
@@ -37,8 +39,8 @@ pub struct Config {
     pub share: Share,
     /// `BRIDGE_TOPIC_PARTITIONS`: partitions of a topic the bridge creates; 0 creates none.
     pub topic_partitions: i32,
-    /// `KAFKA_BROKERS`: bootstrap addresses.
-    pub brokers: Vec<String>,
+    /// `KAFKA_BROKERS`, `KAFKA_SECURITY_PROTOCOL`, `KAFKA_SASL_*`: where Kafka is and how it lets the bridge in.
+    pub kafka: KafkaAccess,
 }
 
 /// Which of the outbound topic's partitions an instance delivers: those with `partition % replicas == replica`.
@@ -80,7 +82,7 @@ impl Config {
     pub fn from_env() -> Result<Self, ConfigError> {
         let mut vars = BTreeMap::new();
         for (key, value) in std::env::vars_os() {
-            let Some(key) = key.to_str().filter(|key| key.starts_with("BRIDGE_") || *key == "KAFKA_BROKERS") else {
+            let Some(key) = key.to_str().filter(|key| key.starts_with("BRIDGE_") || key.starts_with("KAFKA_")) else {
                 continue;
             };
             let value = value.into_string().map_err(|_| ConfigError::new(key, "is not UTF-8"))?;
@@ -110,7 +112,7 @@ impl Config {
             edge_url: edge_url(vars.required("BRIDGE_EDGE_URL")?)?,
             share: share(&vars)?,
             topic_partitions: topic_partitions(&vars)?,
-            brokers: brokers(vars.required("KAFKA_BROKERS")?)?,
+            kafka: kafka_access(&vars)?,
         })
     }
 }
@@ -194,6 +196,36 @@ fn topic_partitions(vars: &Vars<'_>) -> Result<i32, ConfigError> {
     Ok(count)
 }
 
+fn kafka_access(vars: &Vars<'_>) -> Result<KafkaAccess, ConfigError> {
+    const PROTOCOL: &str = "KAFKA_SECURITY_PROTOCOL";
+    const MECHANISM: &str = "KAFKA_SASL_MECHANISM";
+    let brokers = brokers(vars.required("KAFKA_BROKERS")?)?;
+    let (tls, with_sasl) = match vars.get(PROTOCOL).unwrap_or("PLAINTEXT") {
+        "PLAINTEXT" => (false, false),
+        "SSL" => (true, false),
+        "SASL_PLAINTEXT" => (false, true),
+        "SASL_SSL" => (true, true),
+        _ => return Err(ConfigError::new(PROTOCOL, "must be PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL")),
+    };
+    let sasl_keys = [MECHANISM, "KAFKA_SASL_USERNAME", "KAFKA_SASL_PASSWORD"];
+    if !with_sasl {
+        // Credentials that are given and not used would leave an operator believing in them.
+        return match sasl_keys.into_iter().find(|key| vars.get(key).is_some()) {
+            Some(key) => Err(ConfigError::new(key, "is set but KAFKA_SECURITY_PROTOCOL is without SASL")),
+            None => Ok(KafkaAccess { brokers, tls, sasl: None }),
+        };
+    }
+    let mechanism = match vars.required(MECHANISM)? {
+        "PLAIN" => SaslMechanism::Plain,
+        "SCRAM-SHA-256" => SaslMechanism::ScramSha256,
+        "SCRAM-SHA-512" => SaslMechanism::ScramSha512,
+        _ => return Err(ConfigError::new(MECHANISM, "must be PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")),
+    };
+    let username = vars.required("KAFKA_SASL_USERNAME")?.to_owned();
+    let password = vars.required("KAFKA_SASL_PASSWORD")?.into();
+    Ok(KafkaAccess { brokers, tls, sasl: Some(Sasl { mechanism, username, password }) })
+}
+
 fn brokers(text: &str) -> Result<Vec<String>, ConfigError> {
     let brokers: Vec<_> = text.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(str::to_owned).collect();
     let legal = |broker: &String| {
@@ -243,11 +275,32 @@ mod tests {
             ("BRIDGE_TOPIC_PARTITIONS", "-1"),
             ("KAFKA_BROKERS", "localhost"),
             ("KAFKA_BROKERS", ","),
+            ("KAFKA_SECURITY_PROTOCOL", "TLS"),
+            ("KAFKA_SASL_PASSWORD", "hunter2"),
             ("BRIDGE_CHANELS", "chat=chat.inbound"),
         ] {
             let error = Config::from_vars(&vars(&[(key, value)])).unwrap_err().to_string();
             assert!(error.starts_with(&format!("{key} ")), "{key}={value}: {error}");
             assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn sasl_needs_all_of_its_parts() {
+        let all = [
+            ("KAFKA_SECURITY_PROTOCOL", "SASL_SSL"),
+            ("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512"),
+            ("KAFKA_SASL_USERNAME", "bridge"),
+            ("KAFKA_SASL_PASSWORD", "hunter2"),
+        ];
+        let config = Config::from_vars(&vars(&all)).unwrap();
+        assert!(config.kafka.tls);
+        assert_eq!(config.kafka.sasl.as_ref().unwrap().mechanism, SaslMechanism::ScramSha512);
+        assert!(!format!("{config:?}").contains("hunter2"));
+        for missing in 1..4 {
+            let some: Vec<_> = all.iter().enumerate().filter(|(n, _)| *n != missing).map(|(_, var)| *var).collect();
+            let error = Config::from_vars(&vars(&some)).unwrap_err().to_string();
+            assert_eq!(error, format!("{} is not set", all[missing].0));
         }
     }
 

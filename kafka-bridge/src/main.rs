@@ -43,7 +43,7 @@ async fn run() -> anyhow::Result<()> {
             _ = interrupt.recv() => {}
         }
     };
-    let kafka = Arc::new(RskafkaIo::new(RskafkaOptions::new(config.brokers.clone())));
+    let kafka = Arc::new(RskafkaIo::new(RskafkaOptions::new(config.kafka.clone()))?);
     tracing::info!(listen = %listener.local_addr()?, edge = %config.edge_url, ?config.channels, outbound = config.outbound_topic, "the bridge begins");
     server::run(config, kafka, listener, Tuning::default(), shutdown).await?;
     Ok(())

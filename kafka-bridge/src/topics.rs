@@ -22,6 +22,12 @@ use crate::{
 /// How often metadata is looked at anew while all is well.
 pub const REFRESH: Duration = Duration::from_secs(20);
 
+/// How often a topic just created is looked for.
+const CREATED_TRIES: u32 = 20;
+
+/// How long to wait between.
+const CREATED_WAIT: Duration = Duration::from_millis(100);
+
 /// The topics the bridge uses.
 pub struct Topics {
     kafka: Arc<dyn KafkaIo>,
@@ -146,11 +152,15 @@ impl Topics {
         }
         let failed = |error| TopicError::NotCreated { topic: topic.to_owned(), error };
         self.kafka.create_topic(topic, partitions).await.map_err(failed)?;
-        let count = self.kafka.partitions(topic).await?;
-        // Another may have created it first, with another count; metadata may lag behind.
-        let count = count.ok_or_else(|| failed(KafkaError::UnknownTopic(topic.to_owned())))?;
-        tracing::info!(topic, partitions = count, "topic created");
-        Ok(count)
+        // Another may have created it first, with another count; and brokers learn of it one after the other.
+        for _ in 0..CREATED_TRIES {
+            if let Some(count) = self.kafka.partitions(topic).await? {
+                tracing::info!(topic, partitions = count, "topic created");
+                return Ok(count);
+            }
+            tokio::time::sleep(CREATED_WAIT).await;
+        }
+        Err(failed(KafkaError::UnknownTopic(topic.to_owned())))
     }
 
     /// Keeps the counts of these topics and Kafka's health up to date until stopped.

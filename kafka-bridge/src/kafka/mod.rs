@@ -3,6 +3,7 @@
 //!
 //! Implementations bound every call in time themselves: a caller never waits for ever.
 
+mod access;
 mod error;
 mod rskafka_io;
 mod skip;
@@ -12,6 +13,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 
 pub use self::{
+    access::{KafkaAccess, Sasl, SaslMechanism},
     error::KafkaError,
     rskafka_io::{RskafkaIo, RskafkaOptions},
 };

@@ -21,14 +21,16 @@ use chrono::Utc;
 use rskafka::{
     BackoffConfig,
     client::{
-        Client, ClientBuilder,
+        Client, ClientBuilder, Credentials, SaslConfig,
         error::{Error as ClientError, ProtocolError, RequestError},
         partition::{Compression, OffsetAt, PartitionClient, UnknownTopicHandling},
     },
     record::Record,
 };
+use rustls_platform_verifier::BuilderVerifierExt as _;
+use secrecy::ExposeSecret as _;
 
-use super::{Fetched, KafkaError, KafkaIo, NewRecord, Watermarks, skip};
+use super::{Fetched, KafkaAccess, KafkaError, KafkaIo, NewRecord, Sasl, SaslMechanism, Watermarks, skip};
 
 /// A rebuilt client is given this long before it is suspected in turn.
 const MIN_CLIENT_AGE: Duration = Duration::from_secs(3);
@@ -36,8 +38,8 @@ const MIN_CLIENT_AGE: Duration = Duration::from_secs(3);
 /// How to reach Kafka.
 #[derive(Clone, Debug)]
 pub struct RskafkaOptions {
-    /// Bootstrap addresses, `host:port`.
-    pub brokers: Vec<String>,
+    /// Where, and as whom.
+    pub access: KafkaAccess,
     /// Limit of any single call.
     pub timeout: Duration,
     /// How long a fetch waits at the broker for a first record.
@@ -47,11 +49,11 @@ pub struct RskafkaOptions {
 }
 
 impl RskafkaOptions {
-    /// Sensible limits for these brokers.
+    /// Sensible limits.
     #[must_use]
-    pub fn new(brokers: Vec<String>) -> Self {
+    pub fn new(access: KafkaAccess) -> Self {
         Self {
-            brokers,
+            access,
             timeout: Duration::from_secs(8),
             max_wait: Duration::from_millis(500),
             max_fetch_bytes: 1024 * 1024,
@@ -62,6 +64,7 @@ impl RskafkaOptions {
 /// See the module's text.
 pub struct RskafkaIo {
     options: RskafkaOptions,
+    tls: Option<Arc<rustls::ClientConfig>>,
     current: Mutex<Option<Arc<Connection>>>,
     /// One connects; the others wait for that one's connection rather than open their own.
     connecting: tokio::sync::Mutex<()>,
@@ -82,9 +85,12 @@ enum Use {
 
 impl RskafkaIo {
     /// Connects on first use, so that it can start before Kafka does.
-    #[must_use]
-    pub fn new(options: RskafkaOptions) -> Self {
-        Self { options, current: Mutex::new(None), connecting: tokio::sync::Mutex::new(()) }
+    ///
+    /// # Errors
+    /// If TLS is asked for and the platform's trust store can't be read.
+    pub fn new(options: RskafkaOptions) -> Result<Self, rustls::Error> {
+        let tls = if options.access.tls { Some(Arc::new(tls_config()?)) } else { None };
+        Ok(Self { options, tls, current: Mutex::new(None), connecting: tokio::sync::Mutex::new(()) })
     }
 
     fn current(&self) -> Option<Arc<Connection>> {
@@ -99,23 +105,30 @@ impl RskafkaIo {
         if let Some(connection) = self.current() {
             return Ok(connection);
         }
-        let client = ClientBuilder::new(self.options.brokers.clone())
+        let access = &self.options.access;
+        let mut builder = ClientBuilder::new(access.brokers.clone())
             .client_id("causeway-kafka-bridge")
-            .backoff_config(self.backoff())
-            .build()
-            .await?;
+            .backoff_config(self.backoff());
+        if let Some(tls) = &self.tls {
+            builder = builder.tls_config(Arc::clone(tls));
+        }
+        if let Some(sasl) = &access.sasl {
+            builder = builder.sasl_config(sasl_config(sasl));
+        }
+        let client = builder.build().await?;
         let connection = Arc::new(Connection { client, since: Instant::now(), partitions: Mutex::default() });
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&connection));
         Ok(connection)
     }
 
-    /// The deadline makes rskafka give up with its reason shortly before our limit would cut it off without one.
+    /// The deadline makes rskafka give up with its reason before our limit cuts it off without one. It counts the waits
+    /// alone, and attempts take time too: hence well below the limit.
     fn backoff(&self) -> BackoffConfig {
         BackoffConfig {
             init_backoff: Duration::from_millis(50),
             max_backoff: Duration::from_secs(1),
             base: 2.0,
-            deadline: Some(self.options.timeout.mul_f64(0.6)),
+            deadline: Some(self.options.timeout.mul_f64(0.4)),
         }
     }
 
@@ -212,6 +225,22 @@ impl KafkaIo for RskafkaIo {
             Ok(Watermarks { earliest, latest: client.get_offset(OffsetAt::Latest).await? })
         });
         offsets.await
+    }
+}
+
+/// Trusts what the platform trusts (on Linux `SSL_CERT_FILE` names another store).
+fn tls_config() -> Result<rustls::ClientConfig, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(builder.with_platform_verifier()?.with_no_client_auth())
+}
+
+fn sasl_config(sasl: &Sasl) -> SaslConfig {
+    let credentials = Credentials::new(sasl.username.clone(), sasl.password.expose_secret().to_owned());
+    match sasl.mechanism {
+        SaslMechanism::Plain => SaslConfig::Plain(credentials),
+        SaslMechanism::ScramSha256 => SaslConfig::ScramSha256(credentials),
+        SaslMechanism::ScramSha512 => SaslConfig::ScramSha512(credentials),
     }
 }
 
