@@ -52,6 +52,30 @@ impl fmt::Display for ConfigError {
     }
 }
 
+/// Every key that is read, for runtimes that must ask for each by name.
+pub const KEYS: [&str; 20] = [
+    "PUBLIC_ORIGIN",
+    "HOST_ORIGINS",
+    "SESSION_KEYS",
+    "BRIDGE_URL",
+    "BRIDGE_KEYS",
+    "CHANNELS",
+    "ENTRA_CLIENT_ID",
+    "ENTRA_CLIENT_SECRET",
+    "ENTRA_TENANT",
+    "ENTRA_AUTHORITY",
+    "GRAPH_URL",
+    "GRAPH_ALLOW",
+    "GITHUB_CLIENT_ID",
+    "GITHUB_CLIENT_SECRET",
+    "GITHUB_URL",
+    "GITHUB_API_URL",
+    "GITHUB_ALLOW",
+    "REVOCATION_BOUND_SECONDS",
+    "SESSION_HOURS",
+    "DEVELOPMENT",
+];
+
 /// Where values come from: a Worker's variables and secrets, a Spin component's variables, a test's table.
 pub trait Source {
     /// The value of a key, if it is set.

@@ -16,7 +16,7 @@ use crate::{
     handler::{self, Context},
     oauth::discovery::DiscoveryCache,
     platform::{Platform, Random},
-    route::{self, Auth, Csrf},
+    route::{self, Auth, Csrf, Handler, Row},
     session::{id::SessionHandle, store::Sessions},
     web::{Request, Response},
 };
@@ -99,7 +99,8 @@ impl Edge {
             Err(problems) => return closed(platform, problems, &request_id),
         };
         let (method, headers) = (request.method.clone(), request.headers.clone());
-        let matched = route::find(&method, &request.path);
+        let matched = route::find(&method, &request.path)
+            .and_then(|found| if exists::<P>(found.0) { Ok(found) } else { Err(Error::NotFound) });
         let row = matched.as_ref().ok().map(|(row, _)| *row);
         let result = match matched {
             Ok((row, parameters)) => {
@@ -140,6 +141,11 @@ impl<'a, P: Platform> Context<'a, P> {
     pub fn sessions(&self) -> Sessions<'a, P> {
         Sessions { platform: self.platform, config: self.config, cache: &self.memory.sessions }
     }
+}
+
+/// Whether this runtime has the route at all.
+fn exists<P: Platform>(row: &Row) -> bool {
+    P::TAKES_DELIVERIES || row.handler != Handler::Deliver
 }
 
 fn closed<P: Platform>(platform: &P, problems: &[ConfigError], request_id: &str) -> Response<P::Body> {

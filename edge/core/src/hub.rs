@@ -6,7 +6,7 @@
 
 use causeway_protocol::{
     cursor::Cursor,
-    deliver::{Checkpoint, Record},
+    deliver::Record,
     hub::{ACK_EVERY_RECORDS, Ack, EndReason, HubMessage, ResetReason, WINDOW_BYTES, WINDOW_RECORDS},
 };
 use serde::{Deserialize, Serialize};
@@ -229,12 +229,6 @@ pub fn end(outlets: &[impl Outlet], reason: EndReason) {
     for outlet in outlets {
         send(outlet, &HubMessage::End { reason });
     }
-}
-
-/// Where a partition's checkpoint rests after it was asked to move: never backwards.
-#[must_use]
-pub fn advance(current: Option<Checkpoint>, advance_to: Option<Checkpoint>) -> Option<Checkpoint> {
-    current.max(advance_to)
 }
 
 fn send(outlet: &impl Outlet, message: &HubMessage) {

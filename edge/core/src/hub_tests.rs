@@ -231,15 +231,6 @@ fn a_new_epoch_begins_again_at_zero() {
     assert_eq!(client.offsets(), [5, 0], "the old epoch's late record is not taken for a new one");
 }
 
-#[test]
-fn a_checkpoint_never_moves_back() {
-    let at = |epoch, next_offset| Some(Checkpoint { epoch, next_offset, partitions: 4 });
-    assert_eq!(advance(None, None), None);
-    assert_eq!(advance(at(1, 5), at(1, 4)), at(1, 5));
-    assert_eq!(advance(at(1, 5), at(2, 0)), at(2, 0));
-    assert_eq!(advance(at(2, 0), at(1, 9)), at(2, 0));
-}
-
 proptest! {
     /// Deliveries repeat, streams come and go at any moment, acknowledgements lag: every client ends with each record
     /// exactly once and in order.

@@ -114,6 +114,9 @@ pub trait SessionCoordinator {
 
 /// The users' hubs.
 pub trait StreamHub: HttpClient {
+    /// Whether the bridge delivers through `POST /internal/deliver`. Where it writes to the hub's own store instead,
+    /// there is no such route.
+    const TAKES_DELIVERIES: bool;
     /// Appends records to a user's buffer, durably and idempotently, and wakes the user's streams.
     ///
     /// # Errors

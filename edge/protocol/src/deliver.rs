@@ -66,6 +66,14 @@ pub struct Checkpoint {
     pub partitions: i32,
 }
 
+impl Checkpoint {
+    /// Where a checkpoint rests after it was asked to move: never backwards.
+    #[must_use]
+    pub fn advance(current: Option<Self>, advance_to: Option<Self>) -> Option<Self> {
+        current.max(advance_to)
+    }
+}
+
 /// The edge's answer to a delivery.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeliverResponse {
@@ -73,4 +81,18 @@ pub struct DeliverResponse {
     pub checkpoint: Option<Checkpoint>,
     /// Users whose append failed for now; deliver them again, the others need not be.
     pub failed: Vec<Subject>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_never_moves_back() {
+        let at = |epoch, next_offset| Some(Checkpoint { epoch, next_offset, partitions: 4 });
+        assert_eq!(Checkpoint::advance(None, None), None);
+        assert_eq!(Checkpoint::advance(at(1, 5), at(1, 4)), at(1, 5));
+        assert_eq!(Checkpoint::advance(at(1, 5), at(2, 0)), at(2, 0));
+        assert_eq!(Checkpoint::advance(at(2, 0), at(1, 9)), at(2, 0));
+    }
 }

@@ -7,6 +7,7 @@
 //! - [`hub`]: messages between a user's hub and the stream that reads from it
 //! - [`feed`]: the rules of one SSE stream (keep-alive, rotation, end) without any I/O
 //! - [`signature`]: how each side proves to the other that a request is its own
+//! - [`stream`]: how the edge asks the bridge for a stream, and tells it that one is over, on Spin
 //! - [`problem`]: the error document of RFC 9457
 
 pub mod cursor;
@@ -16,4 +17,5 @@ pub mod feed;
 pub mod hub;
 pub mod problem;
 pub mod signature;
+pub mod stream;
 pub mod subject;

@@ -1,6 +1,5 @@
 //! A Durable Object per outbound topic: where each partition's reader goes on.
 
-use causeway_core::hub;
 use causeway_protocol::deliver::Checkpoint;
 use serde::{Deserialize, Serialize};
 use worker::{DurableObject, Env, Request, Response, Result, State, durable_object};
@@ -33,7 +32,7 @@ impl DurableObject for Checkpoints {
         let storage = self.state.storage();
         let stored: Option<String> = storage.get(&key).await?;
         let current: Option<Checkpoint> = stored.map(|text| serde_json::from_str(&text)).transpose()?;
-        let next = hub::advance(current, advance_to);
+        let next = Checkpoint::advance(current, advance_to);
         if let Some(next) = next
             && Some(next) != current
         {

@@ -5,7 +5,10 @@
 //! - [`object`]: calling a Durable Object
 //! - [`session_coordinator`], [`user_hub`], [`checkpoints`]: the Durable Objects
 
-#![allow(missing_docs, reason = "`#[durable_object]` generates undocumented methods; what is written by hand is documented")]
+#![allow(
+    missing_docs,
+    reason = "`#[durable_object]` generates undocumented methods; what is written by hand is documented"
+)]
 
 mod checkpoints;
 mod convert;

@@ -118,6 +118,8 @@ impl SessionCoordinator for Workers {
 }
 
 impl StreamHub for Workers {
+    const TAKES_DELIVERIES: bool = true;
+
     async fn append(&self, subject: &Subject, records: &[Record]) -> Result<(), Unavailable> {
         let stub = object::stub(&self.env, user_hub::PART, "USER_HUB", &subject.to_string())?;
         object::call(&stub, user_hub::PART, user_hub::APPEND, &records).await

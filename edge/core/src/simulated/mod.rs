@@ -219,6 +219,8 @@ impl SessionCoordinator for Simulated {
 }
 
 impl StreamHub for Simulated {
+    const TAKES_DELIVERIES: bool = true;
+
     async fn append(&self, subject: &Subject, records: &[Record]) -> Result<(), Unavailable> {
         down("hub", self.failing_hubs.borrow().contains(subject))?;
         self.appended.borrow_mut().extend(records.iter().map(|record| (subject.clone(), record.clone())));
@@ -250,7 +252,7 @@ impl CheckpointStore for Simulated {
     ) -> Result<Option<Checkpoint>, Unavailable> {
         let mut checkpoints = self.checkpoints.borrow_mut();
         let key = (topic.to_owned(), partition);
-        let next = crate::hub::advance(checkpoints.get(&key).copied(), advance_to);
+        let next = Checkpoint::advance(checkpoints.get(&key).copied(), advance_to);
         if let Some(next) = next {
             checkpoints.insert(key, next);
         }
