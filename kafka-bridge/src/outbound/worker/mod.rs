@@ -1,0 +1,192 @@
+//! One partition: [`fetch`], decode, [`deliver`], and only then move the checkpoint.
+//!
+//! The checkpoint rests at the edge and moves in the same request as the records before it. So a bridge that dies
+//! anywhere here leaves nothing behind but work that is done again, with the same cursors, which the edge ignores.
+
+mod deliver;
+mod fetch;
+
+use std::{sync::Arc, time::Duration};
+
+use causeway_protocol::deliver::Checkpoint;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    backlog::Backlog,
+    edge::{EdgeClient, EdgeError},
+    plan::Start,
+};
+use crate::{
+    backoff::Backoff,
+    dead_letter::{DeadLetter, DeadLetters, Stopped},
+    kafka::{KafkaError, KafkaIo, NewRecord},
+    metrics::Metrics,
+};
+
+/// How often the figures of a quiet partition are brought up to date.
+const FIGURES_EVERY: Duration = Duration::from_secs(5);
+
+/// What all partitions share.
+pub(super) struct Shared {
+    pub(super) kafka: Arc<dyn KafkaIo>,
+    pub(super) edge: Arc<EdgeClient>,
+    pub(super) dead_letters: Arc<DeadLetters>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) topic: String,
+}
+
+/// Why a worker ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// It was told to.
+    Stopped,
+    /// The topic is not what it was: all partitions must be planned anew.
+    Replan,
+}
+
+impl From<Stopped> for Ended {
+    fn from(_: Stopped) -> Self {
+        Self::Stopped
+    }
+}
+
+/// See the module's text.
+pub(super) struct Worker {
+    shared: Arc<Shared>,
+    partition: i32,
+    partitions: i32,
+    epoch: u32,
+    /// Everything before it is delivered, dead or in the backlog.
+    next_fetch: i64,
+    /// What rests at the edge, as far as known.
+    stored: Option<Checkpoint>,
+    backlog: Backlog,
+    /// Records still to be sent one by one, to find the one the edge refuses.
+    alone: usize,
+    stop: CancellationToken,
+}
+
+impl Worker {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        partition: i32,
+        partitions: i32,
+        start: Start,
+        stored: Option<Checkpoint>,
+        stop: CancellationToken,
+    ) -> Self {
+        let backlog = Backlog::default();
+        Self {
+            shared,
+            partition,
+            partitions,
+            epoch: start.epoch,
+            next_fetch: start.offset,
+            stored,
+            backlog,
+            alone: 0,
+            stop,
+        }
+    }
+
+    pub(super) async fn run(mut self) -> Ended {
+        let mut edge_backoff = Backoff::default();
+        let mut kafka_backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(3));
+        let mut figures_at = Instant::now();
+        let ended = loop {
+            if self.stop.is_cancelled() {
+                break Ended::Stopped;
+            }
+            let wait = match self.round(&mut figures_at).await {
+                Ok(()) => {
+                    edge_backoff.reset();
+                    kafka_backoff.reset();
+                    continue;
+                }
+                Err(Trouble::Ended(ended)) => break ended,
+                Err(Trouble::Waiting(until)) => until.saturating_duration_since(Instant::now()),
+                Err(Trouble::Edge(error)) => {
+                    self.shared.metrics.edge_failures.with_label_values(&[error.label()]).inc();
+                    let wait = edge_backoff.next_wait();
+                    tracing::warn!(partition = self.partition, waiting = self.backlog.len(), failures = edge_backoff.tries(), ?wait, %error, "not delivered, trying again");
+                    wait
+                }
+                Err(Trouble::Kafka(error)) => {
+                    let wait = kafka_backoff.next_wait();
+                    tracing::warn!(partition = self.partition, next_offset = self.next_fetch, failures = kafka_backoff.tries(), ?wait, %error, "not fetched, trying again");
+                    wait
+                }
+            };
+            tokio::select! {
+                () = self.stop.cancelled() => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+        };
+        self.show_backlog(0);
+        ended
+    }
+
+    async fn round(&mut self, figures_at: &mut Instant) -> Result<(), Trouble> {
+        while self.deliver().await? {}
+        if *figures_at <= Instant::now() {
+            *figures_at = Instant::now() + FIGURES_EVERY;
+            self.show_lag().await?;
+        }
+        if self.backlog.is_full() {
+            return Err(Trouble::Waiting(self.backlog.next_due().unwrap_or_else(Instant::now)));
+        }
+        self.fetch().await
+    }
+
+    /// Writes a dead letter.
+    async fn bury(
+        &self,
+        (first_offset, last_offset): (i64, i64),
+        (reason, detail): (&'static str, Option<String>),
+        record: NewRecord,
+    ) -> Result<(), Trouble> {
+        let (topic, partition) = (self.shared.topic.clone(), self.partition);
+        let letter = DeadLetter { topic, partition, first_offset, last_offset, reason, detail, record };
+        self.shared.dead_letters.send(&letter, &self.stop).await.map_err(|stopped| Trouble::Ended(stopped.into()))
+    }
+
+    fn show_backlog(&self, records: usize) {
+        let labels = [self.shared.topic.as_str(), &self.partition.to_string()];
+        self.shared.metrics.backlog.with_label_values(&labels).set(i64::try_from(records).unwrap_or(i64::MAX));
+    }
+
+    async fn show_lag(&self) -> Result<(), Trouble> {
+        let watermarks =
+            self.shared.kafka.watermarks(&self.shared.topic, self.partition).await.map_err(Trouble::Kafka)?;
+        let done = self.stored.map_or(watermarks.earliest, |stored| stored.next_offset);
+        let labels = [self.shared.topic.as_str(), &self.partition.to_string()];
+        self.shared.metrics.lag.with_label_values(&labels).set((watermarks.latest - done).max(0));
+        Ok(())
+    }
+}
+
+/// Says plainly that retention was faster than delivery.
+pub(super) fn report_lost(shared: &Shared, partition: i32, from: i64, to: i64) {
+    if to > from {
+        tracing::error!(
+            topic = shared.topic,
+            partition,
+            from,
+            to,
+            lost = to - from,
+            "retention removed records before they were delivered"
+        );
+        let labels = [shared.topic.as_str(), &partition.to_string()];
+        shared.metrics.lost_to_retention.with_label_values(&labels).inc_by((to - from).unsigned_abs());
+    }
+}
+
+/// Why a round did not go through.
+enum Trouble {
+    Edge(EdgeError),
+    Kafka(KafkaError),
+    /// The backlog is full and its users are not due yet.
+    Waiting(Instant),
+    Ended(Ended),
+}
