@@ -5,7 +5,8 @@
 // - secret: made once per state directory - place: where programs are
 // - part/*: one file a part
 
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 
 import { assistantPart } from './part/assistant.mjs';
 import { bridgePart } from './part/bridge.mjs';
@@ -13,6 +14,7 @@ import { edgePart } from './part/edge.mjs';
 import { emulatorsPart } from './part/emulators.mjs';
 import { hostPart } from './part/host.mjs';
 import { embeddedKafkaPart, kafkaIsInstalled, kafkaPart } from './part/kafka.mjs';
+import { PartError } from './process.mjs';
 import { secrets } from './secret.mjs';
 
 /** @typedef {'kafka' | 'emulators' | 'edge' | 'bridge' | 'assistant' | 'host'} PartName */
@@ -25,6 +27,7 @@ const AFTER = { bridge: ['kafka', 'edge'], assistant: ['kafka'] };
 
 export class Stack {
   #stopped = false;
+  #locked = false;
 
   /**
    * @param {object} options
@@ -32,9 +35,10 @@ export class Stack {
    * @param {import('./port.mjs').Ports} options.ports
    * @param {readonly PartName[]} [options.only] the parts to start
    * @param {string | undefined} [options.brokers] of a Kafka that runs already
-   * @param {Record<string, string | undefined>} [options.variables] of the edge, on top of the stack's own
+   * @param {Record<string, string | undefined>} [options.edgeVariables] on top of the stack's own; undefined removes
+   * @param {Record<string, string>} [options.bridgeVariables] on top of the stack's own
    */
-  constructor({ state, ports, only = PARTS, brokers = process.env.KAFKA_BROKERS, variables = {} }) {
+  constructor({ state, ports, only = PARTS, brokers = process.env.KAFKA_BROKERS, edgeVariables = {}, bridgeVariables = {} }) {
     mkdirSync(state, { recursive: true, mode: 0o700 });
     this.state = state;
     this.ports = ports;
@@ -48,8 +52,8 @@ export class Stack {
     this.parts = {
       kafka,
       emulators: emulatorsPart(common),
-      edge: edgePart({ ...common, variables }),
-      bridge: bridgePart(common),
+      edge: edgePart({ ...common, variables: edgeVariables }),
+      bridge: bridgePart({ ...common, variables: bridgeVariables }),
       assistant: assistantPart(common),
       host: hostPart(common),
     };
@@ -63,6 +67,7 @@ export class Stack {
   async start(onReady = () => {}) {
     const begun = Date.now();
     this.#stopped = false;
+    this.#lock();
     /** @type {Map<PartName, Promise<void>>} */
     const started = new Map();
     const start = (/** @type {PartName} */ name) => {
@@ -90,5 +95,21 @@ export class Stack {
     const { kafka, ...others } = this.parts;
     await Promise.all(Object.values(others).map((part) => part.stop()));
     await kafka.stop();
+    if (this.#locked) rmSync(this.#lockFile, { force: true });
+    this.#locked = false;
+  }
+
+  get #lockFile() {
+    return join(this.state, 'owner.pid');
+  }
+
+  /** Two stacks on one state directory would write into each other's databases. */
+  #lock() {
+    const owner = existsSync(this.#lockFile) ? readFileSync(this.#lockFile, 'utf8') : '';
+    if (owner && existsSync(`/proc/${owner}`) && owner !== String(process.pid)) {
+      throw new PartError(`The state directory ${this.state} is in use by process ${owner}. Stop that, or choose another directory.`);
+    }
+    writeFileSync(this.#lockFile, String(process.pid));
+    this.#locked = true;
   }
 }

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { ResumingStream, Stream } from '../journey/stream.mjs';
-import { kafka, stack, unique, user } from './stack.mjs';
+import { deliveries, kafka, stack, unique, user } from './stack.mjs';
 
 /** @param {string} id @param {string} [type] */
 const cloudEvent = (id, type = 'message') => ({
@@ -171,6 +171,18 @@ test('a bridge that is killed while answers are written loses none and doubles n
       await stack.parts.bridge.start();
     }
   });
+  assert.deepEqual(heard, texts);
+});
+
+test('deliveries whose acknowledgement is lost are repeated, and heard once', async () => {
+  const lostBefore = deliveries.lost;
+  const { heard, texts } = await hearThrough(400, async () => {
+    for (let times = 0; times < 3; times++) {
+      deliveries.toLose = 1;
+      while (deliveries.toLose > 0) await delay(10);
+    }
+  });
+  assert.equal(deliveries.lost - lostBefore, 3);
   assert.deepEqual(heard, texts);
 });
 

@@ -22,15 +22,23 @@ export async function startStack(only) {
   const ports = await freePorts();
   const github = await Upstream.start(`http://127.0.0.1:${ports.github}`);
   const graph = await Upstream.start(`http://127.0.0.1:${ports.entra}`);
-  const stack = new Stack({ state, ports, only, variables: { GITHUB_API_URL: github.origin, GRAPH_URL: graph.origin } });
+  const deliveries = await Upstream.start(`http://127.0.0.1:${ports.edge}`);
+  const stack = new Stack({
+    state,
+    ports,
+    only,
+    edgeVariables: { GITHUB_API_URL: github.origin, GRAPH_URL: graph.origin },
+    bridgeVariables: { BRIDGE_EDGE_URL: deliveries.origin },
+  });
   console.log(`# stack in ${state}`);
   await stack.start((name, milliseconds) => console.log(`#   ${name} ready after ${milliseconds} ms`));
   after(async () => {
     await stack.stop();
     github.close();
     graph.close();
+    deliveries.close();
     // The runner sets the code as soon as a test fails.
     if (!process.exitCode && !process.env.CAUSEWAY_TEST_STATE) rmSync(state, { recursive: true, force: true });
   });
-  return { stack, github, graph };
+  return { stack, github, graph, deliveries };
 }

@@ -1,4 +1,4 @@
-// Stands between the edge and a provider's API, passes everything on, and remembers what the edge sent.
+// Stands between two parts, passes everything on, remembers what was asked, and on demand loses answers.
 
 import { createServer, request } from 'node:http';
 import { once } from 'node:events';
@@ -8,8 +8,11 @@ import { once } from 'node:events';
 export class Upstream {
   /** @type {Seen[]} */
   seen = [];
+  /** How many of the next answers do not arrive, though what was asked for is done. */
+  toLose = 0;
+  lost = 0;
 
-  /** @param {string} target */
+  /** @param {string} target origin of the part behind */
   static async start(target) {
     const upstream = new Upstream(target);
     upstream.server.listen(0, '127.0.0.1');
@@ -25,10 +28,18 @@ export class Upstream {
     this.server = createServer((incoming, outgoing) => {
       this.seen.push({ method: incoming.method ?? '', path: incoming.url ?? '', headers: incoming.headers });
       const passed = request(new URL(incoming.url ?? '/', target), { method: incoming.method, headers: incoming.headers }, (answer) => {
+        if (this.toLose > 0) {
+          this.toLose--;
+          this.lost++;
+          // It has been read to its end before the connection breaks: whoever answered knows of nothing.
+          answer.resume().once('end', () => incoming.socket.destroy());
+          return;
+        }
         outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
         answer.pipe(outgoing);
       });
-      passed.on('error', () => outgoing.writeHead(502).end());
+      // As if nobody was between: a refused connection is a broken one.
+      passed.on('error', () => incoming.socket.destroy());
       incoming.pipe(passed);
     });
   }

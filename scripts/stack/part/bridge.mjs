@@ -3,8 +3,8 @@
 import { cargoProgram } from '../place.mjs';
 import { Part } from '../process.mjs';
 
-/** @param {{ state: string, ports: import('../port.mjs').Ports, secrets: import('../secret.mjs').Secrets, brokers: string }} options */
-export function bridgePart({ state, ports, secrets, brokers }) {
+/** @param {{ state: string, ports: import('../port.mjs').Ports, secrets: import('../secret.mjs').Secrets, brokers: string, variables?: Record<string, string> }} options */
+export function bridgePart({ state, ports, secrets, brokers, variables = {} }) {
   return new Part({
     name: 'bridge',
     state,
@@ -17,6 +17,7 @@ export function bridgePart({ state, ports, secrets, brokers }) {
       BRIDGE_EDGE_URL: `http://localhost:${ports.edge}`,
       KAFKA_BROKERS: brokers,
       NO_COLOR: '1',
+      ...variables,
     },
     ports: [ports.bridge],
     ready: async () => (await fetch(`http://127.0.0.1:${ports.bridge}/readyz`, { signal: AbortSignal.timeout(2_000) })).ok,

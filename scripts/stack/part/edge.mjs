@@ -51,6 +51,8 @@ export function edgePart({ state, ports, secrets, variables = {}, name = 'edge',
       X_LOCAL_EXPLORER: 'false',
       X_LOCAL_OBSERVABILITY: 'false',
       XDG_CONFIG_HOME: join(home, 'config'),
+      // What a killed wrangler leaves behind goes with the state.
+      TMPDIR: join(home, 'tmp'),
     },
     ports: [ports.edge],
     ready: async () => {
@@ -73,7 +75,7 @@ function prepare(home, variables) {
   if (!existsSync(join(BUILD, 'index.js'))) {
     throw new PartError('edge: the Worker is not built. What to do: run scripts/build-workers');
   }
-  mkdirSync(home, { recursive: true });
+  mkdirSync(join(home, 'tmp'), { recursive: true });
   rmSync(join(home, 'worker'), { recursive: true, force: true });
   cpSync(BUILD, join(home, 'worker'), { recursive: true });
   const deployed = readFileSync(join(ROOT, 'wrangler.toml'), 'utf8');
