@@ -52,11 +52,21 @@ impl fmt::Display for ConfigError {
     }
 }
 
+/// What coordinates sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coordination {
+    /// Objects of the runtime, which need no address.
+    Objects,
+    /// Redis, at `REDIS_URL`. The adapter reads it; it is checked here.
+    Redis,
+}
+
 /// Every key that is read, for runtimes that must ask for each by name.
-pub const KEYS: [&str; 20] = [
+pub const KEYS: [&str; 21] = [
     "PUBLIC_ORIGIN",
     "HOST_ORIGINS",
     "SESSION_KEYS",
+    "REDIS_URL",
     "BRIDGE_URL",
     "BRIDGE_KEYS",
     "CHANNELS",
@@ -93,9 +103,12 @@ impl Config {
     ///
     /// # Errors
     /// All problems at once, each with its key.
-    pub fn load(source: &impl Source) -> Result<Self, Vec<ConfigError>> {
+    pub fn load(source: &impl Source, coordination: Coordination) -> Result<Self, Vec<ConfigError>> {
         let mut reader = Reader { source, problems: Vec::new(), http_allowed: false };
         reader.http_allowed = reader.development();
+        if coordination == Coordination::Redis {
+            reader.redis_url();
+        }
         let config = reader.config();
         match config {
             Some(config) if reader.problems.is_empty() => Ok(config),
@@ -199,6 +212,17 @@ impl<S: Source> Reader<'_, S> {
             return self.problem(key, "must be https:// (http:// only for loopback with DEVELOPMENT=loopback)");
         }
         Some(url)
+    }
+
+    /// It may hold a password, so nothing of it is ever repeated.
+    fn redis_url(&mut self) {
+        const KEY: &str = "REDIS_URL";
+        let Some(text) = self.required(KEY) else { return };
+        let url =
+            Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "redis" | "rediss") && url.host().is_some());
+        if url.is_none() {
+            self.problem::<()>(KEY, "must be redis://host:port or rediss://host:port");
+        }
     }
 
     fn origin(&mut self, key: &'static str) -> Option<Origin> {
@@ -341,7 +365,7 @@ mod tests {
                 None => table.remove(*key),
             };
         }
-        match Config::load(&|key: &str| table.get(key).cloned()) {
+        match Config::load(&|key: &str| table.get(key).cloned(), Coordination::Redis) {
             Ok(_) => Vec::new(),
             Err(problems) => problems.into_iter().map(|problem| problem.key).collect(),
         }
@@ -363,6 +387,8 @@ mod tests {
             ("SESSION_KEYS", Some("a:AAAA")),
             ("BRIDGE_URL", Some("http://bridge.example")),
             ("BRIDGE_KEYS", Some("")),
+            ("REDIS_URL", None),
+            ("REDIS_URL", Some("localhost:6379")),
             ("CHANNELS", Some("chat,")),
             ("ENTRA_CLIENT_SECRET", None),
             ("ENTRA_TENANT", Some("common")),
@@ -375,6 +401,18 @@ mod tests {
         ] {
             assert!(keys_of(&[(key, value)]).contains(&key), "{key}={value:?}");
         }
+    }
+
+    #[test]
+    fn every_key_that_is_read_is_listed() {
+        let (table, asked) = (settings(), std::cell::RefCell::new(Vec::new()));
+        let source = |key: &str| {
+            asked.borrow_mut().push(key.to_owned());
+            table.get(key).cloned()
+        };
+        assert!(Config::load(&source, Coordination::Redis).is_ok());
+        assert!(asked.borrow().iter().all(|key| KEYS.contains(&key.as_str())), "{asked:?}");
+        assert!(KEYS.iter().all(|key| asked.borrow().iter().any(|asked| asked == key)), "{asked:?}");
     }
 
     #[test]

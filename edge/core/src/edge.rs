@@ -10,7 +10,7 @@ use std::{
 use serde_json::json;
 
 use crate::{
-    config::{Config, ConfigError, Source},
+    config::{Config, ConfigError, Coordination, Source},
     error::Error,
     guard,
     handler::{self, Context},
@@ -87,8 +87,8 @@ impl SessionCache {
 impl Edge {
     /// Reads the configuration. A wrong one is not an error here: it closes every route instead.
     #[must_use]
-    pub fn new(source: &impl Source) -> Self {
-        Self { config: Config::load(source), memory: Memory::default() }
+    pub fn new(source: &impl Source, coordination: Coordination) -> Self {
+        Self { config: Config::load(source, coordination), memory: Memory::default() }
     }
 
     /// Answers a request. Never fails: what goes wrong is an answer, too.
@@ -145,7 +145,7 @@ impl<'a, P: Platform> Context<'a, P> {
 
 /// Whether this runtime has the route at all.
 fn exists<P: Platform>(row: &Row) -> bool {
-    P::TAKES_DELIVERIES || row.handler != Handler::Deliver
+    P::AT_EDGE || row.handler != Handler::Deliver
 }
 
 fn closed<P: Platform>(platform: &P, problems: &[ConfigError], request_id: &str) -> Response<P::Body> {

@@ -1,9 +1,9 @@
 use super::*;
-use crate::{route::TABLE, simulated::settings};
+use crate::{config::Coordination, route::TABLE, simulated::settings};
 
 fn config() -> Config {
     let table = settings();
-    Config::load(&|key: &str| table.get(key).cloned()).unwrap()
+    Config::load(&|key: &str| table.get(key).cloned(), Coordination::Objects).unwrap()
 }
 
 fn row(pattern: &str) -> &'static Row {

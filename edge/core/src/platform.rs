@@ -114,9 +114,10 @@ pub trait SessionCoordinator {
 
 /// The users' hubs.
 pub trait StreamHub: HttpClient {
-    /// Whether the bridge delivers through `POST /internal/deliver`. Where it writes to the hub's own store instead,
-    /// there is no such route.
-    const TAKES_DELIVERIES: bool;
+    /// Whether the users' hubs live at the edge. Then the bridge delivers through `POST /internal/deliver`, and the edge
+    /// feeds the streams. Otherwise the bridge keeps the hubs and serves the streams, the edge passes them through, and
+    /// [`StreamHub::append`] and [`StreamHub::open`] are never called.
+    const AT_EDGE: bool;
     /// Appends records to a user's buffer, durably and idempotently, and wakes the user's streams.
     ///
     /// # Errors

@@ -19,7 +19,7 @@ mod user_hub;
 
 use std::{cell::OnceCell, rc::Rc};
 
-use causeway_core::edge::Edge;
+use causeway_core::{config::Coordination, edge::Edge};
 use worker::{Context, Env, Request, Response, Result, event};
 
 pub use checkpoints::Checkpoints;
@@ -36,7 +36,9 @@ thread_local! {
 /// Only if the runtime refuses the answer itself.
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response> {
-    let edge = EDGE.with(|cell| Rc::clone(cell.get_or_init(|| Rc::new(Edge::new(&platform::source(&env))))));
+    let edge = EDGE.with(|cell| {
+        Rc::clone(cell.get_or_init(|| Rc::new(Edge::new(&platform::source(&env), Coordination::Objects))))
+    });
     let platform = platform::Workers::new(env);
     let response = edge.handle(&platform, convert::request(&request)).await;
     convert::response(response)

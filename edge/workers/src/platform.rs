@@ -118,7 +118,7 @@ impl SessionCoordinator for Workers {
 }
 
 impl StreamHub for Workers {
-    const TAKES_DELIVERIES: bool = true;
+    const AT_EDGE: bool = true;
 
     async fn append(&self, subject: &Subject, records: &[Record]) -> Result<(), Unavailable> {
         let stub = object::stub(&self.env, user_hub::PART, "USER_HUB", &subject.to_string())?;

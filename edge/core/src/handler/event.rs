@@ -5,7 +5,6 @@ use std::time::Duration;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use causeway_protocol::{
     event::{EVENTS_PATH, InboundEvent, is_name},
-    signature::{Direction, SIGNATURE_HEADER, Signed},
     subject::Subject,
 };
 use chrono::{DateTime, SecondsFormat};
@@ -14,13 +13,12 @@ use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 use sha2::{Digest as _, Sha256};
 
-use super::{Context, read_body};
+use super::{Context, bridge, read_body};
 use crate::{
     error::Error,
-    oauth::provider::without_slash,
     platform::{Platform, Unavailable},
     session::store::Session,
-    web::{Body, Outgoing, Request, Response},
+    web::{Request, Response},
 };
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -76,14 +74,7 @@ pub(super) async fn post<P: Platform>(
 async fn send<P: Platform>(context: &Context<'_, P>, event: &InboundEvent) -> Result<(), Error> {
     let outage = |detail: &dyn std::fmt::Display| Unavailable::new("bridge", detail);
     let body = serde_json::to_vec(event).map_err(|e| outage(&e))?;
-    let base = without_slash(&context.config.bridge_url);
-    let url = url::Url::parse(&format!("{base}{EVENTS_PATH}")).map_err(|e| outage(&e))?;
-    let signed = Signed { direction: Direction::EdgeToBridge, method: "POST", target: url.path(), body: &body };
-    let signature = context.config.bridge_keys.sign(signed, context.platform.now_ms() / 1000);
-    let mut outgoing = Outgoing::new(Method::POST, url, BRIDGE_TIMEOUT)
-        .with(header::CONTENT_TYPE, "application/json")
-        .with(HeaderName::from_static(SIGNATURE_HEADER), &signature);
-    outgoing.body = Body::Bytes(body.into());
+    let outgoing = bridge::request(context, Method::POST, EVENTS_PATH, body, BRIDGE_TIMEOUT)?;
     let response = context.platform.send(outgoing).await?;
     match response.status {
         StatusCode::ACCEPTED => Ok(()),

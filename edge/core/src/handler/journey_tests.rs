@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::{
+    config::Coordination,
     edge::Edge,
     simulated::{Answer, Sent, Simulated, Text, key_ring, run, settings},
     web::{Body, Request, Response},
@@ -40,7 +41,7 @@ struct Browser {
 impl Browser {
     fn new(upstream: impl Fn(&Sent) -> Option<Answer> + 'static) -> Self {
         let table = settings();
-        let edge = Edge::new(&|key: &str| table.get(key).cloned());
+        let edge = Edge::new(&|key: &str| table.get(key).cloned(), Coordination::Objects);
         Self { edge, platform: Simulated::new(upstream), cookies: RefCell::default() }
     }
 
@@ -571,7 +572,7 @@ fn a_delivery_that_the_bridge_did_not_sign_is_refused() {
 fn a_wrong_configuration_closes_every_route_and_the_log_names_the_key() {
     let mut table = settings();
     table.remove("SESSION_KEYS");
-    let edge = Edge::new(&|key: &str| table.get(key).cloned());
+    let edge = Edge::new(&|key: &str| table.get(key).cloned(), Coordination::Objects);
     let browser = Browser { edge, ..Browser::new(github) };
     for target in ["/", "/healthz", "/readyz", "/auth/session", "/stream", "/nope", "/assets/chat-widget.js"] {
         assert_eq!(code(&browser.get(target)), "misconfigured", "{target}");

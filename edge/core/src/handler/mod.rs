@@ -2,6 +2,7 @@
 
 mod asset;
 mod bff;
+mod bridge;
 mod deliver;
 mod event;
 mod health;

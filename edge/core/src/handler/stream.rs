@@ -2,15 +2,19 @@
 
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use causeway_protocol::stream::StreamRequest;
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 
-use super::Context;
+use super::{Context, bridge};
 use crate::{
     error::Error,
-    platform::{OpenStream, Platform},
+    platform::{OpenStream, Platform, Unavailable},
     session::store::Session,
-    web::{Request, Response},
+    web::{Body, Request, Response},
 };
+
+/// How long the bridge may take to begin a stream.
+const BRIDGE_TIMEOUT: Duration = Duration::from_secs(10);
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
@@ -29,16 +33,14 @@ pub(super) async fn open<P: Platform>(
         None
     };
     let ends_in_ms = session.record.expires_at_ms.saturating_sub(context.platform.now_ms());
-    let body = context
-        .platform
-        .open(OpenStream {
-            subject: session.record.user.subject.clone(),
-            session: session.handle.clone(),
-            last_event_id,
-            session_ends_in: Duration::from_millis(ends_in_ms),
-            jitter: f64::from(u8::from_be_bytes(byte)) / 255.0,
-        })
-        .await?;
+    let open = OpenStream {
+        subject: session.record.user.subject.clone(),
+        session: session.handle.clone(),
+        last_event_id,
+        session_ends_in: Duration::from_millis(ends_in_ms),
+        jitter: f64::from(u8::from_be_bytes(byte)) / 255.0,
+    };
+    let body = if P::AT_EDGE { context.platform.open(open).await? } else { at_bridge(context, open).await? };
     let mut response = Response { status: StatusCode::OK, headers: http::HeaderMap::new(), body };
     for (name, value) in [
         (header::CONTENT_TYPE, "text/event-stream; charset=utf-8"),
@@ -49,4 +51,21 @@ pub(super) async fn open<P: Platform>(
         response.headers.insert(name, HeaderValue::from_static(value));
     }
     Ok(response)
+}
+
+/// The bridge's stream, passed through untouched: nothing of it stays alive at the edge.
+async fn at_bridge<P: Platform>(context: &Context<'_, P>, open: OpenStream) -> Result<Body<P::Body>, Error> {
+    let request = StreamRequest {
+        subject: open.subject,
+        session: open.session.as_str().to_owned(),
+        last_event_id: open.last_event_id,
+        session_ends_in_ms: u64::try_from(open.session_ends_in.as_millis()).unwrap_or(u64::MAX),
+        jitter: open.jitter,
+    };
+    let outgoing = bridge::request(context, Method::GET, &request.target(), Vec::new(), BRIDGE_TIMEOUT)?;
+    let response = context.platform.send(outgoing).await?;
+    match response.status {
+        StatusCode::OK => Ok(Body::Native(response.body)),
+        status => Err(Unavailable::new("bridge", format_args!("answered a stream with {status}")).into()),
+    }
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    config::Config,
+    config::{Config, Coordination},
     simulated::{
         entra::{KEY, NOW, OTHER, TENANT, jwk, token_with},
         settings,
@@ -17,7 +17,7 @@ fn public(key: &rsa::RsaPrivateKey, extra: Value) -> SigningKey {
 
 fn check_with(token: &str, keys: &[SigningKey]) -> Result<IdClaims, IdTokenError> {
     let table = settings();
-    let config = Config::load(&|key: &str| table.get(key).cloned()).unwrap();
+    let config = Config::load(&|key: &str| table.get(key).cloned(), Coordination::Objects).unwrap();
     validate(token, keys, config.provider("entra").unwrap(), "n", NOW)
 }
 

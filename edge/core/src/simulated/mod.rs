@@ -76,6 +76,7 @@ pub(crate) fn settings() -> BTreeMap<String, String> {
         ("SESSION_KEYS", ring.as_str()),
         ("BRIDGE_URL", "https://bridge.example"),
         ("BRIDGE_KEYS", &key_ring_text("br")),
+        ("REDIS_URL", "redis://redis.example:6379"),
         ("CHANNELS", "chat"),
         ("ENTRA_CLIENT_ID", "entra-client"),
         ("ENTRA_CLIENT_SECRET", "entra-secret-value"),
@@ -219,7 +220,7 @@ impl SessionCoordinator for Simulated {
 }
 
 impl StreamHub for Simulated {
-    const TAKES_DELIVERIES: bool = true;
+    const AT_EDGE: bool = true;
 
     async fn append(&self, subject: &Subject, records: &[Record]) -> Result<(), Unavailable> {
         down("hub", self.failing_hubs.borrow().contains(subject))?;

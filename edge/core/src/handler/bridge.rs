@@ -1,0 +1,38 @@
+//! Requests to the bridge: its address, our signature.
+
+use std::time::Duration;
+
+use causeway_protocol::signature::{Direction, SIGNATURE_HEADER, Signed};
+use http::{HeaderName, Method, header};
+
+use super::Context;
+use crate::{
+    oauth::provider::without_slash,
+    platform::{Platform, Unavailable},
+    web::{Body, Outgoing},
+};
+
+/// A signed request to a path (and query) of the bridge; a body is JSON.
+pub(super) fn request<P: Platform>(
+    context: &Context<'_, P>,
+    method: Method,
+    target: &str,
+    body: Vec<u8>,
+    timeout: Duration,
+) -> Result<Outgoing<P::Body>, Unavailable> {
+    let base = without_slash(&context.config.bridge_url);
+    let url = url::Url::parse(&format!("{base}{target}")).map_err(|e| Unavailable::new("bridge", e))?;
+    // The bridge may lie behind a path of its host; what it sees on its request line is what is signed.
+    let seen = match url.query() {
+        Some(query) => format!("{}?{query}", url.path()),
+        None => url.path().to_owned(),
+    };
+    let signed = Signed { direction: Direction::EdgeToBridge, method: method.as_str(), target: &seen, body: &body };
+    let signature = context.config.bridge_keys.sign(signed, context.platform.now_ms() / 1000);
+    let mut outgoing = Outgoing::new(method, url, timeout).with(HeaderName::from_static(SIGNATURE_HEADER), &signature);
+    if !body.is_empty() {
+        outgoing = outgoing.with(header::CONTENT_TYPE, "application/json");
+        outgoing.body = Body::Bytes(body.into());
+    }
+    Ok(outgoing)
+}
