@@ -1,0 +1,185 @@
+//! `allowed_outbound_hosts`: which scheme, host and port a guest may reach.
+//!
+//! As in Spin, one entry that cannot be read refuses everything, so a variable with an empty default in the list
+//! cuts off the other hosts too.
+
+use http::Uri;
+
+use crate::variable::{VariableError, Variables};
+
+/// An entry that is not `scheme://host:port`.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AllowedError {
+    #[error("{0:?} has no scheme")]
+    NoScheme(String),
+    #[error("{0:?} has a path")]
+    Path(String),
+    #[error("{0:?} has a wildcard elsewhere than as the whole host or its first label")]
+    Wildcard(String),
+    #[error("{0:?} has no port, and its scheme no default one")]
+    NoPort(String),
+    #[error("{0:?} has a port that is neither a number nor a range")]
+    Port(String),
+    #[error(transparent)]
+    Variable(#[from] VariableError),
+}
+
+#[derive(Debug)]
+enum Host {
+    Any,
+    /// `.example.com`
+    Below(String),
+    Exactly(String),
+}
+
+#[derive(Debug)]
+enum Port {
+    Any,
+    /// From the first up to, not including, the second.
+    Range(u32, u32),
+}
+
+#[derive(Debug)]
+struct Entry {
+    /// None is any.
+    scheme: Option<String>,
+    host: Host,
+    port: Port,
+}
+
+/// The hosts that a component may reach.
+#[derive(Debug)]
+pub(crate) struct AllowedHosts(Vec<Entry>);
+
+impl AllowedHosts {
+    /// Resolves and reads the entries.
+    pub(crate) fn new(templates: &[String], variables: &Variables) -> Result<Self, AllowedError> {
+        templates
+            .iter()
+            .map(|template| Entry::parse(variables.resolve(template)?.trim()))
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    /// What remains when an entry cannot be read.
+    pub(crate) fn none() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Whether `uri` may be reached; its scheme is `scheme` if it names none.
+    pub(crate) fn allows(&self, uri: &Uri, scheme: &str) -> bool {
+        let scheme = uri.scheme_str().unwrap_or(scheme);
+        let (Some(host), Some(port)) = (uri.host(), uri.port_u16().or_else(|| default_port(scheme))) else {
+            return false;
+        };
+        self.0.iter().any(|entry| entry.allows(scheme, host, port))
+    }
+}
+
+impl Entry {
+    fn parse(entry: &str) -> Result<Self, AllowedError> {
+        let (scheme, rest) = entry.split_once("://").ok_or_else(|| AllowedError::NoScheme(entry.to_owned()))?;
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        if rest.contains('/') {
+            return Err(AllowedError::Path(entry.to_owned()));
+        }
+        // A bracketed IPv6 address has colons of its own.
+        let (host, port) = match rest.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+            _ => (rest, None),
+        };
+        let host = match host {
+            "*" => Host::Any,
+            _ => match host.strip_prefix('*') {
+                Some(domain) if domain.starts_with('.') && !domain.contains('*') => Host::Below(domain.to_owned()),
+                None if !host.contains('*') => Host::Exactly(host.to_owned()),
+                _ => return Err(AllowedError::Wildcard(entry.to_owned())),
+            },
+        };
+        let number = |text: &str| text.parse::<u16>().map(u32::from).map_err(|_| AllowedError::Port(entry.to_owned()));
+        let port = match port {
+            None => {
+                let port = default_port(scheme).ok_or_else(|| AllowedError::NoPort(entry.to_owned()))?;
+                Port::Range(port.into(), u32::from(port) + 1)
+            }
+            Some("*") => Port::Any,
+            Some(port) => match port.split_once("..") {
+                Some((from, to)) => Port::Range(number(from)?, number(to)?),
+                None => number(port).map(|port| Port::Range(port, port + 1))?,
+            },
+        };
+        Ok(Self { scheme: (scheme != "*").then(|| scheme.to_owned()), host, port })
+    }
+
+    fn allows(&self, scheme: &str, host: &str, port: u16) -> bool {
+        let host_allowed = match &self.host {
+            Host::Any => true,
+            Host::Below(suffix) => host.ends_with(suffix.as_str()),
+            Host::Exactly(exactly) => host == exactly,
+        };
+        let port_allowed = match self.port {
+            Port::Any => true,
+            Port::Range(from, to) => (from..to).contains(&port.into()),
+        };
+        host_allowed && port_allowed && self.scheme.as_deref().is_none_or(|allowed| allowed == scheme)
+    }
+}
+
+fn default_port(scheme: &str) -> Option<u16> {
+    match scheme {
+        "http" => Some(80),
+        "https" => Some(443),
+        "redis" => Some(6379),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    fn allows(entry: &str, uri: &str) -> bool {
+        let variables = Variables::new(&BTreeMap::new(), |_| None).unwrap();
+        let allowed = AllowedHosts::new(&[entry.to_owned()], &variables).unwrap();
+        allowed.allows(&uri.parse().unwrap(), "http")
+    }
+
+    #[test]
+    fn scheme_host_and_port_all_count() {
+        assert!(allows("https://api.github.com", "https://api.github.com/user"));
+        assert!(allows("https://api.github.com/", "https://api.github.com:443/user"));
+        assert!(!allows("https://api.github.com", "http://api.github.com/user"));
+        assert!(!allows("https://api.github.com", "https://api.github.com:8443/user"));
+        assert!(!allows("https://api.github.com", "https://github.com/"));
+        assert!(allows("http://127.0.0.1:4400", "http://127.0.0.1:4400/login"));
+        assert!(!allows("http://127.0.0.1:4400", "http://localhost:4400/login"));
+        assert!(allows("redis://127.0.0.1", "redis://user:secret@127.0.0.1:6379"));
+    }
+
+    #[test]
+    fn wildcards_and_ranges() {
+        assert!(allows("*://*:*", "redis://anywhere:1"));
+        assert!(allows("https://*.example.com", "https://a.b.example.com"));
+        assert!(!allows("https://*.example.com", "https://example.com"));
+        assert!(!allows("https://*.example.com", "https://badexample.com"));
+        assert!(allows("http://[::1]:8000..8002", "http://[::1]:8001"));
+        assert!(!allows("http://[::1]:8000..8002", "http://[::1]:8002"));
+    }
+
+    #[test]
+    fn an_entry_needs_a_scheme_and_a_port() {
+        let variables = Variables::new(&BTreeMap::new(), |_| None).unwrap();
+        for entry in [
+            "",
+            "*",
+            "example.com",
+            "rediss://example.com",
+            "https://example.com/path",
+            "https://a*b.com",
+            "http://a:x",
+        ] {
+            assert!(AllowedHosts::new(&[entry.to_owned()], &variables).is_err(), "{entry:?}");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Runs a built Spin component where the Spin CLI cannot be installed. **For tests and local trials only.**
+//!
+//! It reads `spin.toml` and offers what a component of `spin-sdk` 7 imports: `wasi:http` 0.3 in and out,
+//! `spin:variables`, `spin:key-value` and `spin:redis`. Where Spin's behaviour shows from outside (instances shared
+//! by requests, an empty 500 for a failure, flattened Redis replies, refused hosts) it behaves the same way. It has
+//! no TLS, no limits of memory or time, no telemetry and no second component; what serves users is Spin itself.
+//!
+//! - [`manifest`]: what `spin.toml` says.
+//! - [`variable`], [`allowed`], [`route`]: its variables, the hosts it grants, its routes.
+//! - [`guest`]: the compiled component and what an instance is given.
+//! - [`key_value`], [`redis`], [`outbound`]: the interfaces by which a guest reaches out.
+//! - [`worker`]: how requests share instances.
+//! - [`server`]: the HTTP side.
+
+mod allowed;
+mod bindings;
+mod guest;
+mod key_value;
+mod manifest;
+mod outbound;
+mod redis;
+mod route;
+mod server;
+mod variable;
+mod worker;
+
+use std::{io::Write as _, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use clap::Parser;
+use tokio::net::TcpListener;
+use wasmtime_wasi_http::handler::ProxyHandler;
+
+use crate::{
+    allowed::AllowedHosts,
+    guest::{App, Guest},
+    key_value::KeyValues,
+    manifest::Manifest,
+    route::Routes,
+    server::Server,
+    variable::{ComponentVariables, Variables},
+    worker::{Reuse, Workers},
+};
+
+/// Runs a built Spin component, for tests and local trials only: what serves users is Spin itself.
+///
+/// Values of variables come from the environment, as SPIN_VARIABLE_<NAME>. Prints `ready http://…` when it serves.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// The application's manifest.
+    #[arg(short, long, default_value = "spin.toml")]
+    from: PathBuf,
+    /// The address to listen on; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:3000")]
+    listen: SocketAddr,
+    /// The folder of the key-value store; by default .spin beside the manifest.
+    #[arg(long)]
+    state_dir: Option<PathBuf>,
+    /// Requests that an instance serves before it is replaced.
+    #[arg(long, default_value_t = 128)]
+    max_instance_reuse_count: usize,
+    /// Requests that an instance serves at a time.
+    #[arg(long, default_value_t = 16)]
+    max_instance_concurrent_reuse_count: usize,
+    /// Milliseconds after which an idle instance is dropped.
+    #[arg(long, default_value_t = 1000)]
+    idle_instance_timeout_ms: u64,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    eprintln!("spin-host: for tests and local trials only; it stands in for the Spin CLI and is not it");
+
+    let manifest = Manifest::read(&arguments.from)?;
+    let state_dir = arguments.state_dir.unwrap_or_else(|| arguments.from.with_file_name(".spin"));
+    let app = application(&manifest, &state_dir)?;
+    let guest = Guest::new(&manifest, app)
+        .map_err(anyhow::Error::from)
+        .with_context(|| format!("cannot run {}", manifest.source.display()))?;
+    let reuse = Reuse {
+        total: arguments.max_instance_reuse_count,
+        concurrent: arguments.max_instance_concurrent_reuse_count,
+        idle: Duration::from_millis(arguments.idle_instance_timeout_ms),
+    };
+    let server = Arc::new(Server {
+        routes: Routes::new(&manifest.routes)?,
+        handler: ProxyHandler::new(Workers { guest: Arc::new(guest), reuse }),
+    });
+
+    let listener =
+        TcpListener::bind(arguments.listen).await.with_context(|| format!("cannot listen on {}", arguments.listen))?;
+    writeln!(std::io::stdout(), "ready http://{}", listener.local_addr()?)?;
+    tokio::select! {
+        () = server.serve(listener) => Ok(()),
+        stopped = stopped() => stopped,
+    }
+}
+
+fn application(manifest: &Manifest, state_dir: &std::path::Path) -> anyhow::Result<App> {
+    let variables = Variables::new(&manifest.variables, |name| std::env::var(name).ok())?;
+    let component = &manifest.component;
+    let component_variables = ComponentVariables::new(&component.variables, &variables)?;
+    for missing in component_variables.missing() {
+        eprintln!("spin-host: {missing}");
+    }
+    let allowed = AllowedHosts::new(&component.allowed_outbound_hosts, &variables).unwrap_or_else(|error| {
+        eprintln!("spin-host: no outbound host is allowed, because of allowed_outbound_hosts: {error}");
+        AllowedHosts::none()
+    });
+    Ok(App {
+        variables: component_variables,
+        allowed,
+        stores: component.key_value_stores.iter().cloned().collect(),
+        key_values: KeyValues::open(state_dir)
+            .with_context(|| format!("cannot open the key-value store in {}", state_dir.display()))?,
+        client: outbound::client().context("cannot read the system's certificate authorities")?,
+        environment: component.environment.clone().into_iter().collect(),
+    })
+}
+
+/// Until the process is asked to end; streams are cut off, as Spin cuts them off.
+async fn stopped() -> anyhow::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}

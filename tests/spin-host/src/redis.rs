@@ -1,0 +1,186 @@
+//! `spin:redis`: a connection per `open`, on which all calls are pipelined; so a blocking command holds up every
+//! other call on its connection.
+
+use http::Uri;
+use redis::{AsyncCommands, AsyncConnectionConfig, Client, Cmd, RedisError, Value, aio::MultiplexedConnection};
+use wasmtime::component::{Accessor, Resource};
+
+use crate::{
+    bindings::redis::{Error, Host, HostConnection, HostConnectionWithStore, Payload, RedisParameter, RedisResult},
+    guest::{Spin, SpinView},
+};
+
+/// An open connection, as the guest's resource table keeps it.
+#[derive(Debug, Clone)]
+#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
+pub struct Connection(MultiplexedConnection);
+
+impl From<RedisError> for Error {
+    fn from(error: RedisError) -> Self {
+        match error.kind() {
+            redis::ErrorKind::UnexpectedReturnType => Self::TypeError,
+            _ => Self::Other(error.to_string()),
+        }
+    }
+}
+
+async fn connect(address: &str) -> Result<Connection, Error> {
+    let client = Client::open(address).map_err(|_| Error::InvalidAddress)?;
+    // Spin sets no limit to a reply's time; the library's own would end every blocking command.
+    let config = AsyncConnectionConfig::new().set_response_timeout(None);
+    Ok(Connection(client.get_multiplexed_async_connection_with_config(&config).await?))
+}
+
+/// Appends a reply's values in their order; how deep each of them was is lost, as it is in Spin.
+fn flatten(value: Value, into: &mut Vec<RedisResult>) -> Result<(), Error> {
+    let flat = match value {
+        Value::Nil => RedisResult::Nil,
+        Value::Int(number) => RedisResult::Int64(number),
+        Value::Boolean(truth) => RedisResult::Int64(truth.into()),
+        Value::BulkString(bytes) => RedisResult::Binary(bytes),
+        Value::BigNumber(digits) => RedisResult::Binary(digits),
+        Value::Double(number) => RedisResult::Binary(number.to_string().into_bytes()),
+        Value::SimpleString(status) => RedisResult::Status(status),
+        Value::Okay => RedisResult::Status("OK".to_owned()),
+        Value::Array(values) | Value::Set(values) => {
+            return values.into_iter().try_for_each(|value| flatten(value, into));
+        }
+        Value::ServerError(error) => return Err(Error::Other(error.to_string())),
+        other => return Err(Error::Other(format!("no result type for a reply like {other:?}"))),
+    };
+    into.push(flat);
+    Ok(())
+}
+
+/// A copy of the connection, so that nothing is borrowed while a reply is awaited.
+fn connected<T: Send>(
+    accessor: &Accessor<T, Spin>,
+    connection: &Resource<Connection>,
+) -> wasmtime::Result<MultiplexedConnection> {
+    accessor.with(|mut access| Ok(access.get().table.get(connection)?.0.clone()))
+}
+
+impl Host for SpinView<'_> {}
+
+impl HostConnection for SpinView<'_> {
+    fn drop(&mut self, connection: Resource<Connection>) -> wasmtime::Result<()> {
+        self.table.delete(connection)?;
+        Ok(())
+    }
+}
+
+impl<T: Send> HostConnectionWithStore<T> for Spin {
+    async fn open(
+        accessor: &Accessor<T, Self>,
+        address: String,
+    ) -> wasmtime::Result<Result<Resource<Connection>, Error>> {
+        let allowed = accessor
+            .with(|mut access| address.parse::<Uri>().is_ok_and(|uri| access.get().app.allowed.allows(&uri, "redis")));
+        if !allowed {
+            return Ok(Err(Error::InvalidAddress));
+        }
+        match connect(&address).await {
+            Ok(connection) => Ok(Ok(accessor.with(|mut access| access.get().table.push(connection))?)),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    async fn publish(
+        accessor: &Accessor<T, Self>,
+        connection: Resource<Connection>,
+        channel: String,
+        payload: Payload,
+    ) -> wasmtime::Result<Result<(), Error>> {
+        let mut connection = connected(accessor, &connection)?;
+        Ok(connection.publish(channel, payload).await.map_err(Error::from))
+    }
+
+    async fn get(
+        accessor: &Accessor<T, Self>,
+        connection: Resource<Connection>,
+        key: String,
+    ) -> wasmtime::Result<Result<Option<Payload>, Error>> {
+        let mut connection = connected(accessor, &connection)?;
+        Ok(connection.get(key).await.map_err(Error::from))
+    }
+
+    async fn set(
+        accessor: &Accessor<T, Self>,
+        connection: Resource<Connection>,
+        key: String,
+        value: Payload,
+    ) -> wasmtime::Result<Result<(), Error>> {
+        let mut connection = connected(accessor, &connection)?;
+        Ok(connection.set(key, value).await.map_err(Error::from))
+    }
+
+    async fn incr(
+        accessor: &Accessor<T, Self>,
+        connection: Resource<Connection>,
+        key: String,
+    ) -> wasmtime::Result<Result<i64, Error>> {
+        let mut connection = connected(accessor, &connection)?;
+        Ok(connection.incr(key, 1).await.map_err(Error::from))
+    }
+
+    async fn del(
+        accessor: &Accessor<T, Self>,
+        connection: Resource<Connection>,
+        keys: Vec<String>,
+    ) -> wasmtime::Result<Result<u32, Error>> {
+        let mut connection = connected(accessor, &connection)?;
+        Ok(connection.del(keys).await.map_err(Error::from))
+    }
+
+    async fn sadd(
+        accessor: &Accessor<T, Self>,
+        connection: Resource<Connection>,
+        key: String,
+        values: Vec<String>,
+    ) -> wasmtime::Result<Result<u32, Error>> {
+        let mut connection = connected(accessor, &connection)?;
+        Ok(connection.sadd(key, values).await.map_err(Error::from))
+    }
+
+    async fn smembers(
+        accessor: &Accessor<T, Self>,
+        connection: Resource<Connection>,
+        key: String,
+    ) -> wasmtime::Result<Result<Vec<String>, Error>> {
+        let mut connection = connected(accessor, &connection)?;
+        Ok(connection.smembers(key).await.map_err(Error::from))
+    }
+
+    async fn srem(
+        accessor: &Accessor<T, Self>,
+        connection: Resource<Connection>,
+        key: String,
+        values: Vec<String>,
+    ) -> wasmtime::Result<Result<u32, Error>> {
+        let mut connection = connected(accessor, &connection)?;
+        Ok(connection.srem(key, values).await.map_err(Error::from))
+    }
+
+    async fn execute(
+        accessor: &Accessor<T, Self>,
+        connection: Resource<Connection>,
+        command: String,
+        arguments: Vec<RedisParameter>,
+    ) -> wasmtime::Result<Result<Vec<RedisResult>, Error>> {
+        let mut connection = connected(accessor, &connection)?;
+        let mut command = redis::cmd(&command);
+        for argument in arguments {
+            match argument {
+                RedisParameter::Int64(number) => command.arg(number),
+                RedisParameter::Binary(bytes) => command.arg(bytes),
+            };
+        }
+        Ok(query(&command, &mut connection).await)
+    }
+}
+
+async fn query(command: &Cmd, connection: &mut MultiplexedConnection) -> Result<Vec<RedisResult>, Error> {
+    let mut results = Vec::new();
+    flatten(command.query_async(connection).await?, &mut results)?;
+    Ok(results)
+}

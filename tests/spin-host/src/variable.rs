@@ -1,0 +1,174 @@
+//! Variables: the application's, from the environment or the manifest's defaults, and the component's, which are
+//! templates over them.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    bindings::variables::{Error, Host, HostWithStore},
+    guest::{Spin, SpinView},
+    manifest::Variable,
+};
+use wasmtime::component::Accessor;
+
+/// Why a variable has no value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum VariableError {
+    #[error("{0:?} is not a variable name")]
+    InvalidName(String),
+    #[error("template {0:?} has an opening brace pair without its closing one")]
+    InvalidTemplate(String),
+    #[error("variable {0:?} is used but not declared in [variables]")]
+    Undeclared(String),
+    #[error("no value for required variable {0:?}: set {prefix}{1}", prefix = PREFIX)]
+    Missing(String, String),
+}
+
+const PREFIX: &str = "SPIN_VARIABLE_";
+
+/// The application's variables with their values.
+#[derive(Debug)]
+pub(crate) struct Variables(BTreeMap<String, Option<String>>);
+
+impl Variables {
+    /// Values come from `environment` (the process environment in earnest), then from the manifest.
+    pub(crate) fn new(
+        declared: &BTreeMap<String, Variable>,
+        environment: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, VariableError> {
+        declared
+            .iter()
+            .map(|(name, variable)| {
+                validate(name)?;
+                let value =
+                    environment(&format!("{PREFIX}{}", name.to_ascii_uppercase())).or_else(|| variable.default.clone());
+                Ok((name.clone(), value))
+            })
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    /// Replaces every `{{ name }}` in `template`.
+    pub(crate) fn resolve(&self, template: &str) -> Result<String, VariableError> {
+        let mut resolved = String::with_capacity(template.len());
+        let mut rest = template;
+        while let Some((literal, after)) = rest.split_once("{{") {
+            let (name, after) =
+                after.split_once("}}").ok_or_else(|| VariableError::InvalidTemplate(template.to_owned()))?;
+            resolved.push_str(literal);
+            resolved.push_str(self.value(name.trim())?);
+            rest = after;
+        }
+        resolved.push_str(rest);
+        Ok(resolved)
+    }
+
+    fn value(&self, name: &str) -> Result<&str, VariableError> {
+        match self.0.get(name) {
+            Some(Some(value)) => Ok(value),
+            Some(None) => Err(VariableError::Missing(name.to_owned(), name.to_ascii_uppercase())),
+            None => Err(VariableError::Undeclared(name.to_owned())),
+        }
+    }
+}
+
+/// A component's variables, resolved once: the environment of a running process does not change.
+#[derive(Debug)]
+pub(crate) struct ComponentVariables(BTreeMap<String, Result<String, VariableError>>);
+
+impl ComponentVariables {
+    /// Fails for what is wrong whatever the values are; a value that is missing fails when the guest asks for it.
+    pub(crate) fn new(templates: &BTreeMap<String, String>, variables: &Variables) -> Result<Self, VariableError> {
+        templates
+            .iter()
+            .map(|(name, template)| {
+                validate(name)?;
+                match variables.resolve(template) {
+                    Err(error @ (VariableError::InvalidTemplate(_) | VariableError::Undeclared(_))) => Err(error),
+                    resolved => Ok((name.clone(), resolved)),
+                }
+            })
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    /// The variables that have no value, for the log at the start.
+    pub(crate) fn missing(&self) -> impl Iterator<Item = &VariableError> {
+        self.0.values().filter_map(|resolved| resolved.as_ref().err())
+    }
+
+    fn get(&self, name: &str) -> Result<String, Error> {
+        validate(name).map_err(|error| Error::InvalidName(error.to_string()))?;
+        match self.0.get(name) {
+            Some(Ok(value)) => Ok(value.clone()),
+            Some(Err(error)) => Err(Error::Provider(error.to_string())),
+            None => Err(Error::Undefined(format!("the component has no variable {name:?}"))),
+        }
+    }
+}
+
+/// Lower-case words of letters and digits joined by single underscores, so that a name survives being an
+/// environment variable.
+fn validate(name: &str) -> Result<(), VariableError> {
+    let allowed = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    let starts = name.starts_with(|first: char| first.is_ascii_lowercase());
+    if allowed && starts && !name.ends_with('_') && !name.contains("__") {
+        Ok(())
+    } else {
+        Err(VariableError::InvalidName(name.to_owned()))
+    }
+}
+
+impl Host for SpinView<'_> {}
+
+impl<T: Send> HostWithStore<T> for Spin {
+    async fn get(accessor: &Accessor<T, Self>, name: String) -> wasmtime::Result<Result<String, Error>> {
+        Ok(accessor.with(|mut access| access.get().app.variables.get(&name)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variables() -> Variables {
+        let declared = BTreeMap::from([
+            ("origin".to_owned(), Variable { default: None }),
+            ("log_level".to_owned(), Variable { default: Some("info".to_owned()) }),
+            ("bridge".to_owned(), Variable { default: None }),
+        ]);
+        let environment = |name: &str| (name == "SPIN_VARIABLE_ORIGIN").then(|| "https://edge.example".to_owned());
+        Variables::new(&declared, environment).unwrap()
+    }
+
+    #[test]
+    fn the_environment_wins_then_the_default() {
+        assert_eq!(variables().resolve("{{ origin }}/{{log_level}}!").unwrap(), "https://edge.example/info!");
+    }
+
+    #[test]
+    fn a_missing_value_names_the_environment_variable() {
+        let error = variables().resolve("{{ bridge }}").unwrap_err();
+        assert!(error.to_string().contains("SPIN_VARIABLE_BRIDGE"), "{error}");
+    }
+
+    #[test]
+    fn templates_are_checked_at_the_start() {
+        for template in ["{{ unknown }}", "{{ origin"] {
+            let templates = BTreeMap::from([("a".to_owned(), template.to_owned())]);
+            assert!(ComponentVariables::new(&templates, &variables()).is_err(), "{template}");
+        }
+    }
+
+    #[test]
+    fn a_component_sees_its_own_variables_only() {
+        let templates = BTreeMap::from([
+            ("url".to_owned(), "{{ origin }}".to_owned()),
+            ("b".to_owned(), "{{ bridge }}".to_owned()),
+        ]);
+        let component = ComponentVariables::new(&templates, &variables()).unwrap();
+        assert!(component.get("url").is_ok_and(|value| value == "https://edge.example"));
+        assert!(matches!(component.get("b"), Err(Error::Provider(_))));
+        assert!(matches!(component.get("origin"), Err(Error::Undefined(_))));
+        assert!(matches!(component.get("URL"), Err(Error::InvalidName(_))));
+    }
+}
