@@ -77,3 +77,15 @@ pub enum EndReason {
     /// The session reached its end.
     Expired,
 }
+
+impl EndReason {
+    /// Its name on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SignedOut => "signed_out",
+            Self::Revoked => "revoked",
+            Self::Expired => "expired",
+        }
+    }
+}

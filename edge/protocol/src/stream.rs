@@ -13,6 +13,13 @@ pub const STREAM_PATH: &str = "/v1/stream";
 /// as JSON.
 pub const END_CHANNEL: &str = "causeway:end";
 
+/// Redis key under which the edge also leaves the reason ([`crate::hub::EndReason::as_str`]), for a bridge that missed
+/// the message.
+#[must_use]
+pub fn ended_key(session: &str) -> String {
+    format!("causeway:ended:{session}")
+}
+
 /// Longest `open` parameter worth reading, in bytes.
 const MAX_OPEN_BYTES: usize = 2048;
 

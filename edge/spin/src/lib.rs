@@ -1,0 +1,50 @@
+//! Causeway on Spin: bindings and conversions, no decisions.
+//!
+//! - [`platform`]: the traits of `causeway_core::platform` on a component's imports
+//! - [`convert`]: requests, responses, headers and bodies between the SDK's types and core's
+//! - [`redis`]: one connection an instance, every command with a deadline
+//! - [`variable`]: the component's variables, read once an instance
+#![cfg(target_family = "wasm")]
+
+mod convert;
+mod platform;
+mod redis;
+mod variable;
+
+use std::{cell::RefCell, rc::Rc};
+
+use causeway_core::{config::Coordination, edge::Edge};
+use spin_sdk::{http::Request, http_service, wasip3::http::types};
+
+use crate::variable::Variables;
+
+/// What an instance keeps between the requests it serves.
+struct Instance {
+    edge: Edge,
+    variables: Variables,
+}
+
+thread_local! {
+    static INSTANCE: RefCell<Option<Rc<Instance>>> = const { RefCell::new(None) };
+}
+
+/// Answers a request. Returns the raw response: an error or a panic would be an empty 500 that also ends the streams of
+/// the requests which share the instance.
+#[http_service]
+async fn handle(request: Request) -> types::Response {
+    let instance = instance().await;
+    let platform = platform::Spin::new(&instance.variables);
+    convert::response(instance.edge.handle(&platform, convert::request(request)).await)
+}
+
+async fn instance() -> Rc<Instance> {
+    if let Some(instance) = INSTANCE.with_borrow(Clone::clone) {
+        return instance;
+    }
+    let variables = Variables::read().await;
+    let edge = Edge::new(&|key: &str| variables.get(key), Coordination::Redis);
+    let instance = Rc::new(Instance { edge, variables });
+    // Requests that began together may all get here; whoever is last is kept, and all are alike.
+    INSTANCE.set(Some(Rc::clone(&instance)));
+    instance
+}

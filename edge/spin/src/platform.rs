@@ -1,0 +1,207 @@
+//! The traits of `causeway_core::platform` on a component's imports.
+
+use std::{
+    pin::pin,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use causeway_core::{
+    platform::{
+        CheckpointStore, Clock, HttpClient, KeyValueStore, Log, OpenStream, Random, SessionCoordinator, StreamHub,
+        Unavailable,
+    },
+    session::{
+        coordinator::{Command, Reply, SessionState, apply},
+        id::SessionHandle,
+    },
+    web::{Body, Incoming, Outgoing},
+};
+use causeway_protocol::{
+    deliver::{Checkpoint, Record},
+    hub::EndReason,
+    stream::{END_CHANNEL, EndStreams, ended_key},
+    subject::Subject,
+};
+use futures_util::future::{Either, LocalBoxFuture, select};
+use spin_sdk::{
+    http::IntoRequest as _,
+    key_value::Store,
+    redis::{RedisParameter, RedisResult},
+    wasip3::{http::client, random::random::get_random_bytes},
+};
+
+use crate::{
+    convert::{self, NativeBody},
+    redis::{self, text},
+    variable::Variables,
+};
+
+/// Sets a session's state if it is still what the command was decided on.
+const COMPARE_AND_SET: &str = "if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end \
+     redis.call('SET', KEYS[1], ARGV[2], 'PXAT', ARGV[3]) return 1";
+/// How often a command is decided anew when another one came between.
+const MAX_ATTEMPTS: usize = 8;
+/// How long the end of a session's streams is remembered: longer than any stream lives before it asks again.
+const END_REMEMBERED: Duration = Duration::from_secs(3600);
+
+/// A component's imports.
+pub(crate) struct Spin {
+    redis_url: String,
+}
+
+impl Spin {
+    pub(crate) fn new(variables: &Variables) -> Self {
+        Self { redis_url: variables.get("REDIS_URL").unwrap_or_default() }
+    }
+
+    async fn redis(&self, command: &str, parameters: Vec<RedisParameter>) -> Result<Vec<RedisResult>, Unavailable> {
+        redis::execute(self.redis_url.trim(), command, parameters).await
+    }
+}
+
+impl Clock for Spin {
+    fn now_ms(&self) -> u64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn sleep(&self, wait: Duration) -> LocalBoxFuture<'static, ()> {
+        Box::pin(spin_sdk::time::sleep(wait))
+    }
+}
+
+impl Random for Spin {
+    fn fill(&self, buffer: &mut [u8]) -> Result<(), Unavailable> {
+        let bytes = get_random_bytes(buffer.len() as u64);
+        if bytes.len() != buffer.len() {
+            return Err(Unavailable::new("randomness", "came short"));
+        }
+        buffer.copy_from_slice(&bytes);
+        Ok(())
+    }
+}
+
+/// Spin's key-value stores forget nothing by themselves, so the end of a value stands before it.
+impl KeyValueStore for Spin {
+    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Unavailable> {
+        let store = Store::open_default().await.map_err(kv_error)?;
+        let Some(stored) = store.get(key).await.map_err(kv_error)? else { return Ok(None) };
+        let Some((expires_at_ms, value)) = stored.split_first_chunk() else { return Ok(None) };
+        if self.now_ms() < u64::from_be_bytes(*expires_at_ms) {
+            return Ok(Some(value.to_vec()));
+        }
+        store.delete(key).await.map_err(kv_error)?;
+        Ok(None)
+    }
+
+    async fn put(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), Unavailable> {
+        let store = Store::open_default().await.map_err(kv_error)?;
+        let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
+        let expires_at_ms = self.now_ms().saturating_add(ttl_ms);
+        store.set(key, [&expires_at_ms.to_be_bytes(), value].concat()).await.map_err(kv_error)
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), Unavailable> {
+        let store = Store::open_default().await.map_err(kv_error)?;
+        store.delete(key).await.map_err(kv_error)
+    }
+}
+
+fn kv_error(error: impl std::fmt::Debug) -> Unavailable {
+    Unavailable::new("kv", format_args!("{error:?}"))
+}
+
+impl HttpClient for Spin {
+    type Body = NativeBody;
+
+    async fn send(&self, request: Outgoing<NativeBody>) -> Result<Incoming<NativeBody>, Unavailable> {
+        let host = request.url.host_str().unwrap_or_default().to_owned();
+        let failed = |detail: &dyn std::fmt::Debug| Unavailable::new("upstream", format_args!("{host}: {detail:?}"));
+        let timeout = spin_sdk::time::sleep(request.timeout);
+        let request = convert::outgoing(request).map_err(|e| failed(&e))?;
+        let request = request.into_request().map_err(|e| failed(&e))?;
+        match select(pin!(client::send(request)), pin!(timeout)).await {
+            Either::Left((response, _)) => response.map(convert::incoming).map_err(|e| failed(&e)),
+            Either::Right(_) => Err(failed(&"no answer in time")),
+        }
+    }
+}
+
+impl SessionCoordinator for Spin {
+    async fn coordinate(&self, session: &SessionHandle, command: Command) -> Result<Reply, Unavailable> {
+        let broken = |detail: &dyn std::fmt::Display| Unavailable::new("session coordinator", detail);
+        let key = format!("causeway:session:{}", session.as_str());
+        for _ in 0..MAX_ATTEMPTS {
+            let stored = match self.redis("GET", vec![text(&key)]).await?.pop() {
+                Some(RedisResult::Binary(bytes)) => bytes,
+                _ => Vec::new(),
+            };
+            let current: Option<SessionState> =
+                if stored.is_empty() { None } else { Some(serde_json::from_slice(&stored).map_err(|e| broken(&e))?) };
+            let (changed, reply) = apply(current.as_ref(), self.now_ms(), command.clone());
+            let Some(state) = changed else { return Ok(reply) };
+            let json = serde_json::to_vec(&state).map_err(|e| broken(&e))?;
+            let parameters = vec![
+                text(COMPARE_AND_SET),
+                RedisParameter::Int64(1),
+                text(&key),
+                RedisParameter::Binary(stored),
+                RedisParameter::Binary(json),
+                text(&state.forget_at_ms().to_string()),
+            ];
+            if let Some(RedisResult::Int64(1)) = self.redis("EVAL", parameters).await?.pop() {
+                return Ok(reply);
+            }
+        }
+        Err(broken(&"too much at once"))
+    }
+}
+
+impl StreamHub for Spin {
+    const AT_EDGE: bool = false;
+
+    async fn append(&self, _subject: &Subject, _records: &[Record]) -> Result<(), Unavailable> {
+        Err(not_here())
+    }
+
+    async fn open(&self, _request: OpenStream) -> Result<Body<NativeBody>, Unavailable> {
+        Err(not_here())
+    }
+
+    async fn end_session(
+        &self,
+        subject: &Subject,
+        session: &SessionHandle,
+        reason: EndReason,
+    ) -> Result<(), Unavailable> {
+        let end = EndStreams { subject: subject.clone(), session: session.as_str().to_owned(), reason };
+        let message = serde_json::to_string(&end).map_err(|e| Unavailable::new("hub", e))?;
+        // Remembered first: a bridge that misses the message finds the key.
+        let seconds = END_REMEMBERED.as_secs().to_string();
+        let key = ended_key(session.as_str());
+        self.redis("SET", vec![text(&key), text(reason.as_str()), text("EX"), text(&seconds)]).await?;
+        self.redis("PUBLISH", vec![text(END_CHANNEL), text(&message)]).await?;
+        Ok(())
+    }
+}
+
+impl CheckpointStore for Spin {
+    async fn checkpoint(
+        &self,
+        _topic: &str,
+        _partition: i32,
+        _advance_to: Option<Checkpoint>,
+    ) -> Result<Option<Checkpoint>, Unavailable> {
+        Err(not_here())
+    }
+}
+
+fn not_here() -> Unavailable {
+    Unavailable::new("hub", "is the bridge's on this runtime")
+}
+
+impl Log for Spin {
+    fn log(&self, entry: &serde_json::Value) {
+        eprintln!("{entry}");
+    }
+}
