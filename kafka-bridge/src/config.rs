@@ -5,15 +5,20 @@ use std::{collections::BTreeMap, net::SocketAddr};
 use causeway_protocol::{event::is_name, signature::KeyRing};
 use url::Url;
 
-use crate::kafka::{KafkaAccess, Sasl, SaslMechanism};
+use crate::{
+    hop::RedisAccess,
+    kafka::{KafkaAccess, Sasl, SaslMechanism},
+};
 
 /// Every variable that is read; another one that begins with `BRIDGE_` is a mistake worth stopping for.
-const KNOWN: [&str; 8] = [
+const KNOWN: [&str; 10] = [
     "BRIDGE_LISTEN",
     "BRIDGE_KEYS",
     "BRIDGE_CHANNELS",
     "BRIDGE_OUTBOUND_TOPIC",
     "BRIDGE_EDGE_URL",
+    "BRIDGE_REDIS_URL",
+    "BRIDGE_MAX_STREAMS",
     "BRIDGE_REPLICA",
     "BRIDGE_REPLICAS",
     "BRIDGE_TOPIC_PARTITIONS",
@@ -33,14 +38,25 @@ pub struct Config {
     pub channels: BTreeMap<String, String>,
     /// `BRIDGE_OUTBOUND_TOPIC`: whose records are delivered.
     pub outbound_topic: String,
-    /// `BRIDGE_EDGE_URL`: the edge's base URL.
-    pub edge_url: Url,
+    /// `BRIDGE_EDGE_URL` or `BRIDGE_REDIS_URL`: where the users' buffers are.
+    pub hop: Hop,
+    /// `BRIDGE_MAX_STREAMS`: most streams served at a time, where the buffers are in Redis.
+    pub max_streams: usize,
     /// `BRIDGE_REPLICA`, `BRIDGE_REPLICAS`: which partitions are this instance's to deliver.
     pub share: Share,
     /// `BRIDGE_TOPIC_PARTITIONS`: partitions of a topic the bridge creates; 0 creates none.
     pub topic_partitions: i32,
     /// `KAFKA_BROKERS`, `KAFKA_SECURITY_PROTOCOL`, `KAFKA_SASL_*`: where Kafka is and how it lets the bridge in.
     pub kafka: KafkaAccess,
+}
+
+/// Between Kafka and the users' streams.
+#[derive(Debug)]
+pub enum Hop {
+    /// The edge keeps the buffers and serves the streams itself: its base URL.
+    Edge(Url),
+    /// Redis keeps the buffers and this bridge serves the streams.
+    Redis(RedisAccess),
 }
 
 /// Which of the outbound topic's partitions an instance delivers: those with `partition % replicas == replica`.
@@ -109,7 +125,8 @@ impl Config {
                 "BRIDGE_OUTBOUND_TOPIC",
                 vars.get("BRIDGE_OUTBOUND_TOPIC").unwrap_or("chat.outbound"),
             )?,
-            edge_url: edge_url(vars.required("BRIDGE_EDGE_URL")?)?,
+            hop: hop(&vars)?,
+            max_streams: vars.parse("BRIDGE_MAX_STREAMS", Some("20000"), "must be a whole number")?,
             share: share(&vars)?,
             topic_partitions: topic_partitions(&vars)?,
             kafka: kafka_access(&vars)?,
@@ -160,6 +177,22 @@ fn topic(key: &str, name: &str) -> Result<String, ConfigError> {
         return Err(ConfigError::new(key, "names a topic that is no legal Kafka topic name"));
     }
     Ok(name.to_owned())
+}
+
+fn hop(vars: &Vars<'_>) -> Result<Hop, ConfigError> {
+    const REDIS: &str = "BRIDGE_REDIS_URL";
+    match (vars.get("BRIDGE_EDGE_URL"), vars.get(REDIS)) {
+        (Some(edge), None) => Ok(Hop::Edge(edge_url(edge)?)),
+        (None, Some(url)) => {
+            RedisAccess::parse(url).map(Hop::Redis).map_err(|error| ConfigError::new(REDIS, error.to_string()))
+        }
+        (None, None) => {
+            Err(ConfigError::new("BRIDGE_EDGE_URL", "and BRIDGE_REDIS_URL are not set: one of them must be"))
+        }
+        (Some(_), Some(_)) => {
+            Err(ConfigError::new("BRIDGE_EDGE_URL", "and BRIDGE_REDIS_URL are both set: only one of them may be"))
+        }
+    }
 }
 
 fn edge_url(text: &str) -> Result<Url, ConfigError> {
@@ -270,6 +303,8 @@ mod tests {
             ("BRIDGE_OUTBOUND_TOPIC", "a/b"),
             ("BRIDGE_EDGE_URL", "ftp://e.test"),
             ("BRIDGE_EDGE_URL", "https://user:hunter2@e.test"),
+            ("BRIDGE_EDGE_URL", ""),
+            ("BRIDGE_MAX_STREAMS", "many"),
             ("BRIDGE_REPLICA", "1"),
             ("BRIDGE_REPLICAS", "0"),
             ("BRIDGE_TOPIC_PARTITIONS", "-1"),
@@ -282,6 +317,24 @@ mod tests {
             let error = Config::from_vars(&vars(&[(key, value)])).unwrap_err().to_string();
             assert!(error.starts_with(&format!("{key} ")), "{key}={value}: {error}");
             assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_buffers_are_at_the_edge_or_in_redis_and_the_url_is_never_shown() {
+        let with = |edge, redis| Config::from_vars(&vars(&[("BRIDGE_EDGE_URL", edge), ("BRIDGE_REDIS_URL", redis)]));
+        let config = with("", "rediss://user:hunter2@r.test:6380/1").unwrap();
+        assert!(matches!(config.hop, Hop::Redis(_)));
+        assert!(!format!("{config:?}").contains("hunter2"));
+        for (edge, redis) in [
+            ("", ""),
+            ("https://e.test", "redis://r.test"),
+            ("", "https://hunter2@r.test"),
+            ("", "redis://:hunter2@"),
+            ("", "hunter2"),
+        ] {
+            let error = with(edge, redis).unwrap_err().to_string();
+            assert!(error.contains("BRIDGE_REDIS_URL") && !error.contains("hunter2"), "{error}");
         }
     }
 

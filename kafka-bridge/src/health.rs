@@ -9,8 +9,10 @@ use serde::Serialize;
 pub enum Neighbour {
     /// The brokers.
     Kafka,
-    /// The edge.
+    /// The edge, where it keeps the buffers.
     Edge,
+    /// Redis, where it does.
+    Redis,
 }
 
 /// How a neighbour was when it was last asked.
@@ -26,27 +28,48 @@ pub enum State {
     Failing,
 }
 
-/// Both neighbours' states.
+/// The neighbours' states.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// The brokers, and that all inbound topics are there.
     pub kafka: State,
-    /// The edge.
-    pub edge: State,
+    /// The edge, if it is used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub edge: Option<State>,
+    /// Redis, if it is used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redis: Option<State>,
+}
+
+impl Report {
+    /// Ready means able to take events, and to serve streams where the bridge does. The edge's state is told but does
+    /// not decide: a bridge taken out of service for it could not take events either.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.kafka == State::Ok && self.redis.is_none_or(|redis| redis == State::Ok)
+    }
 }
 
 /// Kept by those who talk to the neighbours.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Health(Mutex<Report>);
 
 impl Health {
+    /// Knows nothing yet but which neighbour keeps the buffers.
+    #[must_use]
+    pub fn new(keeper: Neighbour) -> Self {
+        let used = |neighbour| (keeper == neighbour).then_some(State::Unknown);
+        Self(Mutex::new(Report { kafka: State::Unknown, edge: used(Neighbour::Edge), redis: used(Neighbour::Redis) }))
+    }
+
     /// Notes how a neighbour did, and logs when that changed.
     pub fn set(&self, neighbour: Neighbour, ok: bool) {
         let now = if ok { State::Ok } else { State::Failing };
         let mut report = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let state = match neighbour {
             Neighbour::Kafka => &mut report.kafka,
-            Neighbour::Edge => &mut report.edge,
+            Neighbour::Edge => report.edge.get_or_insert_default(),
+            Neighbour::Redis => report.redis.get_or_insert_default(),
         };
         if *state != now {
             tracing::info!(?neighbour, before = ?*state, ?now, "a neighbour's state changed");
@@ -54,7 +77,7 @@ impl Health {
         }
     }
 
-    /// Both as they are.
+    /// All as they are.
     #[must_use]
     pub fn report(&self) -> Report {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)

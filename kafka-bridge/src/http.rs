@@ -1,6 +1,7 @@
-//! The routes: one signed one for the edge, three for operators.
+//! The routes: signed ones for the edge, three for operators.
 
 use std::{
+    convert::Infallible,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -9,7 +10,7 @@ use axum::{
     Router,
     body::{Body, to_bytes},
     extract::State,
-    http::{HeaderMap, Request, StatusCode, header},
+    http::{HeaderMap, HeaderName, Request, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -17,11 +18,19 @@ use bytes::Bytes;
 use causeway_protocol::{
     event::{Accepted, EVENTS_PATH, InboundEvent, MAX_EVENT_BYTES},
     signature::{Direction, KeyRing, SIGNATURE_HEADER, Signed},
+    stream::{STREAM_PATH, StreamRequest},
 };
+use futures_util::StreamExt as _;
 use http_body_util::LengthLimitError;
 use tokio::sync::Semaphore;
 
-use crate::{health, health::Health, inbound::Inbound, metrics::Metrics, rejection::Rejection};
+use crate::{
+    health::Health,
+    inbound::Inbound,
+    metrics::Metrics,
+    rejection::Rejection,
+    stream::{Live, Streams},
+};
 
 /// Largest body: the widget's data and what the edge puts around it.
 const MAX_BODY_BYTES: usize = MAX_EVENT_BYTES + 8 * 1024;
@@ -42,6 +51,8 @@ pub struct Context {
     pub health: Arc<Health>,
     /// For `/metrics`.
     pub metrics: Arc<Metrics>,
+    /// Serves streams, where the buffers are in Redis.
+    pub streams: Option<Arc<Streams>>,
 }
 
 struct Shared {
@@ -54,6 +65,7 @@ pub fn router(context: Context) -> Router {
     let shared = Arc::new(Shared { context, requests: Semaphore::new(MAX_REQUESTS) });
     Router::new()
         .route(EVENTS_PATH, post(events))
+        .route(STREAM_PATH, get(stream))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
@@ -81,16 +93,43 @@ async fn accept(shared: &Shared, request: Request<Body>) -> Result<Accepted, Rej
     let _turn = shared.requests.try_acquire().map_err(|_| Rejection::Busy)?;
     let (head, body) = request.into_parts();
     let body = read(body).await?;
-    let signature = head.headers.get(SIGNATURE_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
-    let signed = Signed { direction: Direction::EdgeToBridge, method: head.method.as_str(), target, body: &body };
-    shared
-        .context
-        .keys
-        .verify(signature, signed, unix_seconds())
-        .map_err(|error| Rejection::Unauthorized(error.to_string()))?;
+    verify(&shared.context.keys, &head, &body)?;
     let event: InboundEvent = serde_json::from_slice(&body).map_err(|error| Rejection::Malformed(error.to_string()))?;
     Arc::clone(&shared.context.inbound).accept(event).await
+}
+
+/// The stream ends with the connection: a client that leaves drops the body and with it all that is held for it.
+async fn stream(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Response {
+    let request_id = request_id(request.headers());
+    let response = match open(&shared.context, &request.into_parts().0).await {
+        Ok(live) => {
+            let headers = [
+                (header::CONTENT_TYPE, "text/event-stream; charset=utf-8"),
+                // Proxies that buffer or compress turn a stream into silence.
+                (header::CACHE_CONTROL, "no-store, no-transform"),
+                (HeaderName::from_static("x-accel-buffering"), "no"),
+            ];
+            (headers, Body::from_stream(live.into_chunks().map(Ok::<_, Infallible>))).into_response()
+        }
+        Err(rejection) => rejection.into_response(&request_id),
+    };
+    shared.context.metrics.streams_asked.with_label_values(&[response.status().as_str()]).inc();
+    response
+}
+
+async fn open(context: &Context, head: &Parts) -> Result<Live, Rejection> {
+    let streams = context.streams.as_ref().ok_or(Rejection::NotFound)?;
+    verify(&context.keys, head, &[])?;
+    let request = StreamRequest::from_query(head.uri.query().unwrap_or_default())
+        .map_err(|error| Rejection::Malformed(error.to_string()))?;
+    streams.open(request).await
+}
+
+fn verify(keys: &KeyRing, head: &Parts, body: &[u8]) -> Result<(), Rejection> {
+    let signature = head.headers.get(SIGNATURE_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+    let signed = Signed { direction: Direction::EdgeToBridge, method: head.method.as_str(), target, body };
+    keys.verify(signature, signed, unix_seconds()).map_err(|error| Rejection::Unauthorized(error.to_string()))
 }
 
 async fn read(body: Body) -> Result<Bytes, Rejection> {
@@ -101,11 +140,9 @@ async fn read(body: Body) -> Result<Bytes, Rejection> {
     })
 }
 
-/// Ready means able to take events. The edge's state is told but does not decide: a bridge taken out of service for it
-/// could not take events either.
 async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
     let report = shared.context.health.report();
-    let status = if report.kafka == health::State::Ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if report.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let body = serde_json::to_string(&report).unwrap_or_default();
     (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
 }

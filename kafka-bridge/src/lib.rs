@@ -1,7 +1,8 @@
 //! Causeway's native side, between the edge and Kafka.
 //!
 //! Inbound, an event comes over HTTPS and is answered once Kafka has it; outbound, records are fetched, delivered to
-//! the users' hubs at the edge, and only then passed over by the checkpoint, which rests at the edge too.
+//! the users' buffers, and only then passed over by the checkpoint, which rests beside them: at the edge where the edge
+//! can keep them, or in Redis, from where the bridge then serves the streams itself.
 //! The bridge itself keeps nothing that a restart could lose.
 //!
 //! From the outside in:
@@ -10,7 +11,9 @@
 //! - [`server`]: builds everything, serves until told to stop, drains
 //! - [`http`]: the routes, and [`rejection`]: what they answer when they refuse
 //! - [`inbound`]: `POST /v1/events` → one record in Kafka, acknowledged
-//! - [`outbound`]: Kafka → `/internal/deliver` of the edge
+//! - [`outbound`]: Kafka → `/internal/deliver` of the edge, or Redis
+//! - [`hop`]: the users' buffers in Redis
+//! - [`stream`]: `GET /v1/stream`, Server-Sent Events from there
 //! - [`dead_letter`]: where records go that can't be decoded or delivered
 //! - [`topics`]: which topics there are, and how many partitions each has
 //! - [`kafka`]: the small trait behind which a Kafka client sits, and rskafka behind it
@@ -21,6 +24,7 @@ pub mod backoff;
 pub mod config;
 pub mod dead_letter;
 pub mod health;
+pub mod hop;
 pub mod http;
 pub mod inbound;
 pub mod kafka;
@@ -29,5 +33,6 @@ pub mod outbound;
 pub mod partitioner;
 pub mod rejection;
 pub mod server;
+pub mod stream;
 pub mod topics;
 pub mod trace_context;

@@ -4,7 +4,7 @@ use std::{process::ExitCode, sync::Arc};
 
 use anyhow::Context as _;
 use kafka_bridge::{
-    config::Config,
+    config::{Config, Hop},
     kafka::{RskafkaIo, RskafkaOptions},
     server::{self, Tuning},
 };
@@ -30,7 +30,9 @@ async fn main() -> ExitCode {
 
 async fn run() -> anyhow::Result<()> {
     let config = Config::from_env()?;
-    if config.edge_url.scheme() == "http" {
+    if let Hop::Edge(url) = &config.hop
+        && url.scheme() == "http"
+    {
         tracing::info!("BRIDGE_EDGE_URL is not https: deliveries are signed but travel in the clear");
     }
     let listener =
@@ -44,7 +46,7 @@ async fn run() -> anyhow::Result<()> {
         }
     };
     let kafka = Arc::new(RskafkaIo::new(RskafkaOptions::new(config.kafka.clone()))?);
-    tracing::info!(listen = %listener.local_addr()?, edge = %config.edge_url, ?config.channels, outbound = config.outbound_topic, "the bridge begins");
+    tracing::info!(listen = %listener.local_addr()?, ?config.hop, ?config.channels, outbound = config.outbound_topic, "the bridge begins");
     server::run(config, kafka, listener, Tuning::default(), shutdown).await?;
     Ok(())
 }

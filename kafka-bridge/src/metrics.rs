@@ -2,7 +2,8 @@
 //! that grows with users.
 
 use prometheus::{
-    Encoder as _, Histogram, HistogramOpts, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector,
+    Encoder as _, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder, core::Collector,
 };
 
 /// All figures of one bridge.
@@ -13,11 +14,11 @@ pub struct Metrics {
     pub events: IntCounterVec,
     /// Seconds from an event's arrival to Kafka's acknowledgement.
     pub ack_seconds: Histogram,
-    /// Records delivered to the edge, by topic.
+    /// Records delivered, by topic.
     pub delivered: IntCounterVec,
-    /// Requests to the edge that failed, by reason.
-    pub edge_failures: IntCounterVec,
-    /// Records the edge holds no place for yet, by topic and partition.
+    /// Deliveries that failed, by reason.
+    pub delivery_failures: IntCounterVec,
+    /// Records fetched and not yet delivered, by topic and partition.
     pub backlog: IntGaugeVec,
     /// Records Kafka has that are not checkpointed, by topic and partition.
     pub lag: IntGaugeVec,
@@ -25,6 +26,14 @@ pub struct Metrics {
     pub dead_letters: IntCounterVec,
     /// Offsets that retention removed before they were delivered, by topic and partition.
     pub lost_to_retention: IntCounterVec,
+    /// Streams being served.
+    pub streams: IntGauge,
+    /// Streams that were asked for, by outcome.
+    pub streams_asked: IntCounterVec,
+    /// Losses admitted to streams, by reason.
+    pub stream_resets: IntCounterVec,
+    /// How often the subscription broke.
+    pub subscription_breaks: IntCounter,
 }
 
 impl Metrics {
@@ -49,8 +58,16 @@ impl Metrics {
                     .buckets(ack_buckets),
             )
             .and_then(|figure| register(&registry, figure))?,
-            delivered: by("causeway_records_delivered_total", "Records the edge made durable.", &["topic"])?,
-            edge_failures: by("causeway_edge_failures_total", "Deliveries that failed and are repeated.", &["reason"])?,
+            delivered: by(
+                "causeway_records_delivered_total",
+                "Records made durable in their users' buffers.",
+                &["topic"],
+            )?,
+            delivery_failures: by(
+                "causeway_delivery_failures_total",
+                "Deliveries that failed and are repeated.",
+                &["reason"],
+            )?,
             backlog: gauge("causeway_backlog_records", "Records fetched and not yet delivered.")?,
             lag: gauge("causeway_lag_records", "Records in Kafka beyond the checkpoint.")?,
             dead_letters: by("causeway_dead_letters_total", "Records passed over.", &["topic", "reason"])?,
@@ -59,6 +76,15 @@ impl Metrics {
                 "Offsets that retention removed before they were delivered.",
                 &["topic", "partition"],
             )?,
+            streams: IntGauge::new("causeway_streams", "Streams being served.")
+                .and_then(|figure| register(&registry, figure))?,
+            streams_asked: by("causeway_streams_asked_total", "Answers to GET /v1/stream.", &["status"])?,
+            stream_resets: by("causeway_stream_resets_total", "Losses admitted to streams.", &["reason"])?,
+            subscription_breaks: IntCounter::new(
+                "causeway_subscription_breaks_total",
+                "How often the connection that wakes streams broke.",
+            )
+            .and_then(|figure| register(&registry, figure))?,
             registry,
         })
     }

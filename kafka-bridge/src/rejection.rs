@@ -9,8 +9,8 @@ use causeway_protocol::problem::{PROBLEM_JSON, Problem};
 /// Why a request is not served.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
-    /// The body is not an event.
-    #[error("the body is not an event: {0}")]
+    /// The request does not say what it should.
+    #[error("the request is malformed: {0}")]
     Malformed(String),
     /// The signature is missing, wrong or old.
     #[error("the signature does not hold: {0}")]
@@ -36,6 +36,12 @@ pub enum Rejection {
     /// Kafka did not take the event, or did not say so in time.
     #[error("kafka did not take the event: {0}")]
     Unavailable(String),
+    /// As many streams are served as may be.
+    #[error("too many streams: {0}")]
+    StreamsFull(&'static str),
+    /// The user's buffer can't be read.
+    #[error("the stream can't be opened: {0}")]
+    StreamUnavailable(String),
 }
 
 impl Rejection {
@@ -49,7 +55,9 @@ impl Rejection {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Busy | Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::Unavailable(_) | Self::StreamsFull(_) | Self::StreamUnavailable(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         }
     }
 
@@ -65,14 +73,15 @@ impl Rejection {
             Self::TooSlow => "too_slow",
             Self::TooLarge => "too_large",
             Self::Busy => "busy",
-            Self::Unavailable(_) => "unavailable",
+            Self::Unavailable(_) | Self::StreamUnavailable(_) => "unavailable",
+            Self::StreamsFull(_) => "too_many_streams",
         }
     }
 
     /// One sentence for people, without the inside of the bridge.
     fn title(&self) -> &'static str {
         match self {
-            Self::Malformed(_) => "The body is not an event.",
+            Self::Malformed(_) => "The request is malformed.",
             Self::Unauthorized(_) => "The request is not signed by the edge.",
             Self::UnknownChannel => "There is no such channel.",
             Self::NotFound => "There is nothing here.",
@@ -81,6 +90,8 @@ impl Rejection {
             Self::TooLarge => "The event is too large.",
             Self::Busy => "Too many events are waiting; try again shortly.",
             Self::Unavailable(_) => "The event could not be stored; try again shortly.",
+            Self::StreamsFull(_) => "Too many streams are open; try again shortly.",
+            Self::StreamUnavailable(_) => "The stream could not be opened; try again shortly.",
         }
     }
 

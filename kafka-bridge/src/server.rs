@@ -3,18 +3,21 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
+use causeway_protocol::feed::FeedPolicy;
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    config::Config,
+    config::{Config, Hop},
     dead_letter::DeadLetters,
-    health::Health,
+    health::{Health, Neighbour},
+    hop::{Buffer, Limits, Redis, RedisAccessError, RedisSink, Subscription},
     http::{Context, router},
     inbound::{Inbound, InboundLimits},
     kafka::KafkaIo,
     metrics::Metrics,
-    outbound::{EdgeClient, Outbound},
+    outbound::{EdgeClient, Outbound, Sink},
+    stream::{Registry, Streams},
     topics::{REFRESH, Topics},
 };
 
@@ -28,11 +31,24 @@ pub struct Tuning {
     pub inbound: InboundLimits,
     /// How often topics are looked at for new partitions.
     pub refresh: Duration,
+    /// When things happen in a stream's life.
+    pub feed: FeedPolicy,
+    /// What is kept in Redis.
+    pub buffer: Limits,
+    /// Most streams of one user.
+    pub user_streams: usize,
 }
 
 impl Default for Tuning {
     fn default() -> Self {
-        Self { inbound: InboundLimits::default(), refresh: REFRESH }
+        Self {
+            inbound: InboundLimits::default(),
+            refresh: REFRESH,
+            feed: FeedPolicy::default(),
+            buffer: Limits::default(),
+            // Tabs share a stream, so these are a user's devices, and connections whose end nobody told yet.
+            user_streams: 32,
+        }
     }
 }
 
@@ -42,6 +58,9 @@ pub enum ServeError {
     /// Two figures have the same name.
     #[error("metrics can't be registered: {0}")]
     Metrics(#[from] prometheus::Error),
+    /// The address of Redis can't be used.
+    #[error("BRIDGE_REDIS_URL {0}")]
+    Redis(#[from] RedisAccessError),
     /// The trust store can't be read.
     #[error("the client for the edge can't be built: {0}")]
     EdgeClient(#[from] reqwest::Error),
@@ -67,11 +86,30 @@ pub async fn run(
 ) -> Result<(), ServeError> {
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
-    let health = Arc::new(Health::default());
+    let keeper = if matches!(config.hop, Hop::Edge(_)) { Neighbour::Edge } else { Neighbour::Redis };
+    let health = Arc::new(Health::new(keeper));
     let metrics = Arc::new(Metrics::new()?);
     let keys = Arc::new(config.keys);
     let topics = Arc::new(Topics::new(Arc::clone(&kafka), config.topic_partitions));
-    let edge = Arc::new(EdgeClient::new(&config.edge_url, Arc::clone(&keys), Arc::clone(&health))?);
+    let (sink, streams): (Arc<dyn Sink>, _) = match &config.hop {
+        Hop::Edge(url) => (Arc::new(EdgeClient::new(url, Arc::clone(&keys), Arc::clone(&health))?), None),
+        Hop::Redis(access) => {
+            let redis = Arc::new(Redis::new(access)?);
+            let buffer = Arc::new(Buffer::new(Arc::clone(&redis), tuning.buffer));
+            let registry = Arc::new(Registry::new(config.max_streams, tuning.user_streams, metrics.streams.clone()));
+            let (health, metrics) = (Arc::clone(&health), Arc::clone(&metrics));
+            let sink = Arc::new(RedisSink::new(Arc::clone(&redis), Arc::clone(&buffer)));
+            let streams = Streams::new(buffer, Arc::clone(&registry), tuning.feed, Arc::clone(&metrics));
+            let drained = Arc::clone(&registry);
+            let stopped = stop.clone();
+            tasks.spawn(async move {
+                stopped.cancelled().await;
+                drained.drain();
+            });
+            tasks.spawn(Subscription { redis, registry, health, metrics }.run(stop.clone()));
+            (sink, Some(Arc::new(streams)))
+        }
+    };
     let dead_letters = Arc::new(DeadLetters::new(Arc::clone(&kafka), Arc::clone(&topics), Arc::clone(&metrics)));
     let inbound_topics = config.channels.values().cloned().collect();
 
@@ -79,7 +117,7 @@ pub async fn run(
         Inbound::new(Arc::clone(&kafka), Arc::clone(&topics), Arc::clone(&metrics), config.channels, tuning.inbound);
     let outbound = Outbound::new(
         kafka,
-        edge,
+        sink,
         Arc::clone(&topics),
         dead_letters,
         Arc::clone(&metrics),
@@ -90,7 +128,7 @@ pub async fn run(
     tasks.spawn(async move { topics.watch(inbound_topics, watched, watch_stop).await });
     tasks.spawn(outbound.run(stop.clone()));
 
-    let context = Context { inbound: Arc::new(inbound), keys, health, metrics };
+    let context = Context { inbound: Arc::new(inbound), keys, health, metrics, streams };
     let http_stop = stop.clone();
     let http = axum::serve(listener, router(context))
         .with_graceful_shutdown(async move { http_stop.cancelled().await })

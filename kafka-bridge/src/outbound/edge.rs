@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use causeway_protocol::{
     deliver::{DELIVER_PATH, DeliverRequest, DeliverResponse},
     signature::{Direction, KeyRing, SIGNATURE_HEADER, Signed},
@@ -9,6 +10,7 @@ use causeway_protocol::{
 use reqwest::{Client, StatusCode, header, redirect};
 use url::Url;
 
+use super::sink::{Sink, SinkError};
 use crate::{
     health::{Health, Neighbour},
     http::unix_seconds,
@@ -85,17 +87,6 @@ impl EdgeClient {
         Ok(Self { http, url, keys, health })
     }
 
-    /// Delivers, or only asks for the checkpoint.
-    ///
-    /// # Errors
-    /// [`EdgeError`]; every call is idempotent and may be repeated.
-    pub async fn deliver(&self, request: &DeliverRequest) -> Result<DeliverResponse, EdgeError> {
-        let result = self.post(request).await;
-        // An edge that finds fault with a request is there.
-        self.health.set(Neighbour::Edge, matches!(result, Ok(_) | Err(EdgeError::Refused(_))));
-        result
-    }
-
     async fn post(&self, request: &DeliverRequest) -> Result<DeliverResponse, EdgeError> {
         let body = serde_json::to_vec(request).map_err(|error| EdgeError::BadAnswer(error.to_string()))?;
         let signed =
@@ -120,6 +111,19 @@ impl EdgeClient {
             }
             status => Err(EdgeError::Status(status.as_u16())),
         }
+    }
+}
+
+#[async_trait]
+impl Sink for EdgeClient {
+    async fn deliver(&self, request: &DeliverRequest) -> Result<DeliverResponse, SinkError> {
+        let result = self.post(request).await;
+        // An edge that finds fault with a request is there.
+        self.health.set(Neighbour::Edge, matches!(result, Ok(_) | Err(EdgeError::Refused(_))));
+        result.map_err(|error| match error {
+            EdgeError::Refused(status) => SinkError::Refused(status),
+            other => SinkError::Failed { label: other.label(), what: other.to_string() },
+        })
     }
 }
 

@@ -1,7 +1,8 @@
-//! Kafka → the users' hubs at the edge.
+//! Kafka → the users' buffers, at the edge or in Redis.
 //!
 //! - [`plan`]: where each partition begins, and in which epoch
-//! - [`worker`]: one partition: fetch → [`decode`] → [`backlog`] → [`edge`], then the checkpoint
+//! - [`worker`]: one partition: fetch → [`decode`] → [`backlog`] → [`sink`], then the checkpoint
+//! - [`edge`]: the sink that is the edge; the one that is Redis is [`crate::hop`]
 //!
 //! Ownership is static, `partition % replicas == replica`. Two instances on one partition deliver twice what the edge
 //! stores once.
@@ -10,6 +11,7 @@ mod backlog;
 mod decode;
 mod edge;
 mod plan;
+mod sink;
 mod worker;
 
 use std::{sync::Arc, time::Duration};
@@ -19,7 +21,10 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::{task::JoinSet, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-pub use self::edge::{EdgeClient, EdgeError};
+pub use self::{
+    edge::{EdgeClient, EdgeError},
+    sink::{Sink, SinkError},
+};
 use self::{
     plan::{Known, Start, plan},
     worker::{Ended, Shared, Worker, report_lost},
@@ -44,7 +49,7 @@ enum PlanError {
     #[error(transparent)]
     Kafka(#[from] KafkaError),
     #[error(transparent)]
-    Edge(#[from] EdgeError),
+    Sink(#[from] SinkError),
 }
 
 /// Delivers the partitions of one topic that are this instance's.
@@ -60,13 +65,13 @@ impl Outbound {
     #[must_use]
     pub fn new(
         kafka: Arc<dyn KafkaIo>,
-        edge: Arc<EdgeClient>,
+        sink: Arc<dyn Sink>,
         topics: Arc<Topics>,
         dead_letters: Arc<DeadLetters>,
         metrics: Arc<Metrics>,
         (topic, share, refresh): (String, Share, Duration),
     ) -> Self {
-        Self { shared: Arc::new(Shared { kafka, edge, dead_letters, metrics, topic }), topics, share, refresh }
+        Self { shared: Arc::new(Shared { kafka, sink, dead_letters, metrics, topic }), topics, share, refresh }
     }
 
     /// Delivers until stopped, whatever fails meanwhile.
@@ -90,7 +95,7 @@ impl Outbound {
         }
     }
 
-    /// Asks edge and Kafka about every partition, not only the own ones: the epoch is the topic's.
+    /// Asks sink and Kafka about every partition, not only the own ones: the epoch is the topic's.
     async fn prepare(&self) -> Result<(Vec<Known>, Vec<Start>), PlanError> {
         let count = self.topics.refresh(&self.shared.topic).await?;
         let known: Vec<Known> = stream::iter(0..count)
@@ -105,7 +110,7 @@ impl Outbound {
     async fn ask(&self, partition: i32) -> Result<Known, PlanError> {
         let question =
             DeliverRequest { topic: self.shared.topic.clone(), partition, deliveries: Vec::new(), advance_to: None };
-        let checkpoint = self.shared.edge.deliver(&question).await?.checkpoint;
+        let checkpoint = self.shared.sink.deliver(&question).await?.checkpoint;
         let watermarks = self.shared.kafka.watermarks(&self.shared.topic, partition).await?;
         Ok(Known { checkpoint, watermarks })
     }
@@ -137,6 +142,10 @@ impl Outbound {
                     }
                 },
                 _ = tick.tick() => match self.topics.refresh(&self.shared.topic).await {
+                    _ if self.shared.sink.has_forgotten().await => {
+                        tracing::error!(topic = self.shared.topic, "the checkpoints are gone: reading from the beginning");
+                        break;
+                    }
                     Ok(now) if now != count => {
                         tracing::warn!(topic = self.shared.topic, before = count, now, "the number of partitions changed");
                         break;

@@ -1,4 +1,4 @@
-//! From the backlog to the edge, and the checkpoint after it.
+//! From the backlog to the sink, and the checkpoint after it.
 
 use causeway_protocol::{
     deliver::{Checkpoint, DeliverRequest, Delivery, Record},
@@ -11,7 +11,7 @@ use crate::{
     kafka::NewRecord,
     outbound::{
         backlog::{Request, RequestLimits},
-        edge::EdgeError,
+        sink::SinkError,
     },
 };
 
@@ -31,10 +31,14 @@ impl Worker {
         }
         let Request { deliveries, records, .. } = request;
         let post = self.request(deliveries, Some(advance_to));
-        let answer = match self.shared.edge.deliver(&post).await {
+        let answer = match self.shared.sink.deliver(&post).await {
             Ok(answer) => answer,
-            Err(EdgeError::Refused(status)) if records > 0 => return self.refused(status, post, records).await,
-            Err(error) => return Err(Trouble::Edge(error)),
+            Err(SinkError::Refused(status)) if records > 0 => return self.refused(status, post, records).await,
+            Err(SinkError::Forgotten) => {
+                tracing::error!(partition = self.partition, "the checkpoint is gone: reading from the beginning");
+                return Err(Trouble::Ended(Ended::Replan));
+            }
+            Err(error) => return Err(Trouble::Sink(error)),
         };
         self.alone = self.alone.saturating_sub(records);
         self.backlog.settle(Instant::now(), &post.deliveries, &answer.failed);
@@ -53,7 +57,7 @@ impl Worker {
                 records = failed,
                 "some hubs failed, only theirs are delivered again"
             );
-            self.shared.metrics.edge_failures.with_label_values(&["hub"]).inc();
+            self.shared.metrics.delivery_failures.with_label_values(&["hub"]).inc();
             return Ok(true);
         }
         self.stored_is(advance_to, answer.checkpoint)?;
@@ -85,12 +89,15 @@ impl Worker {
                 self.backlog.forget_before(rests.next_offset);
                 Ok(())
             }
-            _ => Err(Trouble::Edge(EdgeError::BadAnswer("the checkpoint did not move".to_owned()))),
+            _ => Err(Trouble::Sink(SinkError::Failed {
+                label: "bad_answer",
+                what: "the checkpoint did not move".to_owned(),
+            })),
         }
     }
 
-    /// The edge finds fault with a request: its records go one by one, and the one that is refused alone is dead,
-    /// provided that the edge still takes a request without records. Otherwise the fault is not in the record.
+    /// The sink finds fault with a request: its records go one by one, and the one that is refused alone is dead,
+    /// provided that the sink still takes a request without records. Otherwise the fault is not in the record.
     async fn refused(&mut self, status: u16, request: DeliverRequest, records: usize) -> Result<bool, Trouble> {
         if records > 1 {
             tracing::warn!(
@@ -102,7 +109,7 @@ impl Worker {
             self.alone = self.alone.max(records);
             return Ok(true);
         }
-        self.shared.edge.deliver(&self.request(Vec::new(), None)).await.map_err(Trouble::Edge)?;
+        self.shared.sink.deliver(&self.request(Vec::new(), None)).await.map_err(Trouble::Sink)?;
         for delivery in &request.deliveries {
             for record in &delivery.records {
                 let at = record.cursor.offset;

@@ -1,7 +1,7 @@
 //! One partition: [`fetch`], decode, [`deliver`], and only then move the checkpoint.
 //!
-//! The checkpoint rests at the edge and moves in the same request as the records before it. So a bridge that dies
-//! anywhere here leaves nothing behind but work that is done again, with the same cursors, which the edge ignores.
+//! The checkpoint rests beside the records and moves in the same request as the records before it. So a bridge that dies
+//! anywhere here leaves nothing behind but work that is done again, with the same cursors, which the sink ignores.
 
 mod deliver;
 mod fetch;
@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     backlog::Backlog,
-    edge::{EdgeClient, EdgeError},
     plan::Start,
+    sink::{Sink, SinkError},
 };
 use crate::{
     backoff::Backoff,
@@ -30,7 +30,7 @@ const FIGURES_EVERY: Duration = Duration::from_secs(5);
 /// What all partitions share.
 pub(super) struct Shared {
     pub(super) kafka: Arc<dyn KafkaIo>,
-    pub(super) edge: Arc<EdgeClient>,
+    pub(super) sink: Arc<dyn Sink>,
     pub(super) dead_letters: Arc<DeadLetters>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) topic: String,
@@ -59,10 +59,10 @@ pub(super) struct Worker {
     epoch: u32,
     /// Everything before it is delivered, dead or in the backlog.
     next_fetch: i64,
-    /// What rests at the edge, as far as known.
+    /// What rests at the sink, as far as known.
     stored: Option<Checkpoint>,
     backlog: Backlog,
-    /// Records still to be sent one by one, to find the one the edge refuses.
+    /// Records still to be sent one by one, to find the one the sink refuses.
     alone: usize,
     stop: CancellationToken,
 }
@@ -91,7 +91,7 @@ impl Worker {
     }
 
     pub(super) async fn run(mut self) -> Ended {
-        let mut edge_backoff = Backoff::default();
+        let mut sink_backoff = Backoff::default();
         let mut kafka_backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(3));
         let mut figures_at = Instant::now();
         let ended = loop {
@@ -100,16 +100,16 @@ impl Worker {
             }
             let wait = match self.round(&mut figures_at).await {
                 Ok(()) => {
-                    edge_backoff.reset();
+                    sink_backoff.reset();
                     kafka_backoff.reset();
                     continue;
                 }
                 Err(Trouble::Ended(ended)) => break ended,
                 Err(Trouble::Waiting(until)) => until.saturating_duration_since(Instant::now()),
-                Err(Trouble::Edge(error)) => {
-                    self.shared.metrics.edge_failures.with_label_values(&[error.label()]).inc();
-                    let wait = edge_backoff.next_wait();
-                    tracing::warn!(partition = self.partition, waiting = self.backlog.len(), failures = edge_backoff.tries(), ?wait, %error, "not delivered, trying again");
+                Err(Trouble::Sink(error)) => {
+                    self.shared.metrics.delivery_failures.with_label_values(&[error.label()]).inc();
+                    let wait = sink_backoff.next_wait();
+                    tracing::warn!(partition = self.partition, waiting = self.backlog.len(), failures = sink_backoff.tries(), ?wait, %error, "not delivered, trying again");
                     wait
                 }
                 Err(Trouble::Kafka(error)) => {
@@ -184,7 +184,7 @@ pub(super) fn report_lost(shared: &Shared, partition: i32, from: i64, to: i64) {
 
 /// Why a round did not go through.
 enum Trouble {
-    Edge(EdgeError),
+    Sink(SinkError),
     Kafka(KafkaError),
     /// The backlog is full and its users are not due yet.
     Waiting(Instant),
