@@ -2,6 +2,8 @@
 //! beside them.
 //!
 //! The append is idempotent on (epoch, partition, offset), so redelivery after a crash costs work, never correctness.
+//! Fields that a side does not know are ignored: edge and bridge are deployed one after the other.
+//!
 //! The checkpoint moves only after every delivery of the same request is durable, and never backwards.
 
 use serde::{Deserialize, Serialize};
@@ -21,7 +23,6 @@ pub const MAX_RECORD_BYTES: usize = 256 * 1024;
 ///
 /// With no deliveries and no `advance_to` it only asks where to go on.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct DeliverRequest {
     /// The outbound topic.
     pub topic: String,
@@ -36,7 +37,6 @@ pub struct DeliverRequest {
 
 /// One user's records.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Delivery {
     /// The record key.
     pub subject: Subject,
@@ -46,7 +46,6 @@ pub struct Delivery {
 
 /// One Kafka record on its way to a user's stream.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Record {
     /// Its place, and later its SSE id.
     pub cursor: Cursor,
@@ -56,7 +55,6 @@ pub struct Record {
 
 /// Where a partition's reader goes on after a restart. Ordered by epoch first: a recreated topic begins again at 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Checkpoint {
     /// See [`Cursor::epoch`].
     pub epoch: u32,

@@ -14,7 +14,6 @@ pub const MAX_EVENT_BYTES: usize = 64 * 1024;
 /// What the edge posts to the bridge. The bridge writes it to the channel's inbound topic as a CloudEvent 1.0 in
 /// binary mode: each attribute a `ce_` header, the value the bytes of `data`, the key the subject.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct InboundEvent {
     /// Channel name as in `POST /events/{channel}`; the bridge's configuration maps it to a topic.
     pub channel: String,

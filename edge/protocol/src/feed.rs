@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::hub::{ACK_EVERY_BYTES, ACK_EVERY_RECORDS, Ack, HubMessage};
+use crate::hub::{ACK_EVERY_BYTES, ACK_EVERY_RECORDS, Ack, EndReason, HubMessage};
 
 /// When things happen in a stream's life.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +43,7 @@ pub struct Feed {
     policy: FeedPolicy,
     keep_alive_at_ms: u64,
     rotate_at_ms: u64,
+    ends_at_ms: u64,
     unacked_records: i64,
     unacked_bytes: usize,
 }
@@ -57,7 +58,8 @@ impl Feed {
         let feed = Self {
             policy,
             keep_alive_at_ms: after(now_ms, policy.keep_alive),
-            rotate_at_ms: after(now_ms, life.min(session_ends_in)),
+            rotate_at_ms: after(now_ms, life),
+            ends_at_ms: after(now_ms, session_ends_in),
             unacked_records: 0,
             unacked_bytes: 0,
         };
@@ -68,7 +70,7 @@ impl Feed {
     /// When [`Feed::on_timer`] is due.
     #[must_use]
     pub fn next_timer_ms(&self) -> u64 {
-        self.keep_alive_at_ms.min(self.rotate_at_ms)
+        self.keep_alive_at_ms.min(self.rotate_at_ms).min(self.ends_at_ms)
     }
 
     /// The hub sent something.
@@ -94,6 +96,9 @@ impl Feed {
 
     /// The time of [`Feed::next_timer_ms`] has come.
     pub fn on_timer(&mut self, now_ms: u64) -> Step {
+        if now_ms >= self.ends_at_ms {
+            return self.on_message(now_ms, &HubMessage::End { reason: EndReason::Expired });
+        }
         if now_ms >= self.rotate_at_ms {
             return Step { bytes: ": rotate\n\n".to_owned(), end: true, ..Step::default() };
         }
@@ -162,13 +167,20 @@ mod tests {
     }
 
     #[test]
-    fn rotation_is_spread_by_a_fifth_and_never_outlives_the_session() {
+    fn rotation_is_spread_by_a_fifth() {
         let end = |jitter, session| Feed::open(FeedPolicy::default(), 0, session, jitter).0.rotate_at_ms;
         assert_eq!(end(0.0, HOUR), 480_000);
         assert_eq!(end(1.0, HOUR), 720_000);
-        assert_eq!(end(0.5, Duration::from_secs(30)), 30_000);
         let (mut feed, _) = Feed::open(FeedPolicy::default(), 0, HOUR, 0.0);
         assert!(feed.on_timer(480_000).end);
+    }
+
+    #[test]
+    fn a_session_that_is_over_ends_its_stream_for_good() {
+        let (mut feed, _) = Feed::open(FeedPolicy::default(), 0, Duration::from_secs(10), 0.0);
+        assert_eq!(feed.next_timer_ms(), 10_000);
+        let step = feed.on_timer(10_000);
+        assert!(step.end && step.bytes == "event: end\ndata: {\"reason\":\"expired\"}\n\n");
     }
 
     #[test]

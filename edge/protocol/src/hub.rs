@@ -48,7 +48,6 @@ pub enum HubMessage {
 
 /// Stream to hub: the client has taken everything up to and including this record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Ack {
     /// The number of the last record taken. A number still means something when the record itself left the buffer.
     pub taken: i64,

@@ -1,5 +1,6 @@
 //! How edge and bridge prove to each other that a request is their own: HMAC-SHA256 over direction, method, target,
-//! time and body digest, under a key ring shared by both.
+//! time and body digest, under a key ring shared by both. The digest travels in the header, so a request is believed or
+//! refused before a byte of its body is read, and the body is checked against it afterwards.
 //!
 //! A captured request can be repeated within [`MAX_AGE_SECONDS`]; every signed operation is idempotent (events by
 //! `ce_id`, deliveries by offset), so a repeat changes nothing.
@@ -89,6 +90,21 @@ pub enum SignatureError {
     Mismatch,
 }
 
+/// The body that a believed header promised.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "the body is not believed until it is checked"]
+pub struct BodyDigest([u8; 32]);
+
+impl BodyDigest {
+    /// Checks the body.
+    ///
+    /// # Errors
+    /// [`SignatureError::Mismatch`] for any other body.
+    pub fn check(&self, body: &[u8]) -> Result<(), SignatureError> {
+        if self.0 == digest(body) { Ok(()) } else { Err(SignatureError::Mismatch) }
+    }
+}
+
 /// What is signed of a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Signed<'a> {
@@ -143,33 +159,69 @@ impl KeyRing {
     pub fn sign(&self, request: Signed<'_>, now_seconds: u64) -> String {
         // A ring is never empty: `parse` is its only constructor.
         let Some((id, secret)) = self.active() else { return String::new() };
-        let mac = mac(secret, id, request, now_seconds).map(|mac| BASE64.encode(mac.finalize().into_bytes()));
-        format!("v1,{id},{now_seconds},{}", mac.unwrap_or_default())
+        let digest = digest(request.body);
+        let head = Head { direction: request.direction, method: request.method, target: request.target };
+        let mac = mac(secret, id, head, now_seconds, &digest).map(|mac| BASE64.encode(mac.finalize().into_bytes()));
+        format!("v1,{id},{now_seconds},{},{}", BASE64.encode(digest), mac.unwrap_or_default())
     }
 
-    /// Checks the value of [`SIGNATURE_HEADER`].
+    /// Checks the value of [`SIGNATURE_HEADER`] of a request whose body is still unread.
     ///
     /// # Errors
     /// [`SignatureError`] for the log; answer all of them alike.
-    pub fn verify(&self, header: &str, request: Signed<'_>, now_seconds: u64) -> Result<(), SignatureError> {
+    pub fn verify_head(
+        &self,
+        header: &str,
+        direction: Direction,
+        method: &str,
+        target: &str,
+        now_seconds: u64,
+    ) -> Result<BodyDigest, SignatureError> {
         if header.len() > MAX_HEADER_BYTES {
             return Err(SignatureError::Malformed);
         }
         let mut parts = header.split(',');
-        let (Some("v1"), Some(id), Some(time), Some(given), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
+        let (Some("v1"), Some(id), Some(time), Some(digest), Some(given), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
         else {
             return Err(SignatureError::Malformed);
         };
         let time: u64 = time.parse().map_err(|_| SignatureError::Malformed)?;
-        let given = BASE64.decode(given).map_err(|_| SignatureError::Malformed)?;
+        let digest: [u8; 32] = decode(digest)?.try_into().map_err(|_| SignatureError::Malformed)?;
+        let given = decode(given)?;
         let secret = self.find(id).ok_or(SignatureError::UnknownKey)?;
         if time.abs_diff(now_seconds) > MAX_AGE_SECONDS {
             return Err(SignatureError::Stale);
         }
-        let mac = mac(secret, id, request, time).ok_or(SignatureError::Mismatch)?;
-        mac.verify_slice(&given).map_err(|_| SignatureError::Mismatch)
+        let head = Head { direction, method, target };
+        let mac = mac(secret, id, head, time, &digest).ok_or(SignatureError::Mismatch)?;
+        mac.verify_slice(&given).map_err(|_| SignatureError::Mismatch)?;
+        Ok(BodyDigest(digest))
     }
+
+    /// Checks the value of [`SIGNATURE_HEADER`] of a whole request.
+    ///
+    /// # Errors
+    /// [`SignatureError`] for the log; answer all of them alike.
+    pub fn verify(&self, header: &str, request: Signed<'_>, now_seconds: u64) -> Result<(), SignatureError> {
+        self.verify_head(header, request.direction, request.method, request.target, now_seconds)?.check(request.body)
+    }
+}
+
+fn digest(body: &[u8]) -> [u8; 32] {
+    Sha256::digest(body).into()
+}
+
+fn decode(text: &str) -> Result<Vec<u8>, SignatureError> {
+    BASE64.decode(text).map_err(|_| SignatureError::Malformed)
+}
+
+/// What is signed of a request beside time and body.
+#[derive(Clone, Copy)]
+struct Head<'a> {
+    direction: Direction,
+    method: &'a str,
+    target: &'a str,
 }
 
 fn parse_secret(text: &str) -> Result<SecretBox<[u8; KEY_BYTES]>, KeyRingError> {
@@ -189,17 +241,16 @@ fn parse_secret(text: &str) -> Result<SecretBox<[u8; KEY_BYTES]>, KeyRingError> 
 }
 
 /// Every part is length-prefixed, so no two requests share an input.
-fn mac(secret: &[u8; KEY_BYTES], id: &str, request: Signed<'_>, time: u64) -> Option<Hmac<Sha256>> {
+fn mac(secret: &[u8; KEY_BYTES], id: &str, head: Head<'_>, time: u64, digest: &[u8; 32]) -> Option<Hmac<Sha256>> {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret).ok()?;
-    let body_digest = Sha256::digest(request.body);
     let parts: [&[u8]; 7] = [
         b"causeway-request-v1",
-        request.direction.label(),
+        head.direction.label(),
         id.as_bytes(),
         &time.to_be_bytes(),
-        request.method.as_bytes(),
-        request.target.as_bytes(),
-        &body_digest,
+        head.method.as_bytes(),
+        head.target.as_bytes(),
+        digest,
     ];
     for part in parts {
         mac.update(&(part.len() as u64).to_be_bytes());
@@ -246,6 +297,19 @@ mod tests {
         }
         let moved = header.replace(&NOW.to_string(), &(NOW + 1).to_string());
         assert_eq!(ring.verify(&moved, post("/v1/events", b"{}"), NOW), Err(SignatureError::Mismatch));
+    }
+
+    #[test]
+    fn a_head_is_believed_before_its_body_and_the_body_only_if_it_is_the_one() {
+        let ring = ring(&[("a", 1)]);
+        let header = ring.sign(post("/v1/events", b"{}"), NOW);
+        let digest = ring.verify_head(&header, Direction::EdgeToBridge, "POST", "/v1/events", NOW).unwrap();
+        assert_eq!(digest.check(b"{}"), Ok(()));
+        assert_eq!(digest.check(b"{ }"), Err(SignatureError::Mismatch));
+        let mut parts: Vec<&str> = header.split(',').collect();
+        let other = BASE64.encode([0; 32]);
+        parts[3] = &other;
+        assert_eq!(ring.verify(&parts.join(","), post("/v1/events", b"{}"), NOW), Err(SignatureError::Mismatch));
     }
 
     #[test]

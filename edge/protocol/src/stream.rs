@@ -25,7 +25,6 @@ const MAX_OPEN_BYTES: usize = 2048;
 
 /// What a stream is opened with. The edge decided all of it; the client chose only `last_event_id`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct StreamRequest {
     /// Whose stream.
     pub subject: Subject,
