@@ -8,16 +8,20 @@ import { DEFAULT_PORTS } from './port.mjs';
 import { PartError } from './process.mjs';
 import { PARTS, Stack } from './stack.mjs';
 
+// The emulators' process takes adjacent ports, so Entra's is no choice of its own.
+const CHOOSABLE = Object.keys(DEFAULT_PORTS).filter((name) => name !== 'entra');
+
 const { values } = parseArgs({
   options: {
     state: { type: 'string', default: join(CACHE, 'dev') },
-    ...Object.fromEntries(Object.keys(DEFAULT_PORTS).map((name) => [`${name}-port`, { type: 'string' }])),
+    ...Object.fromEntries(CHOOSABLE.map((name) => [`${name}-port`, { type: 'string' }])),
   },
 });
 const chosen = /** @type {Record<string, string | undefined>} */ (values);
 const ports = /** @type {import('./port.mjs').Ports} */ (
   Object.fromEntries(Object.entries(DEFAULT_PORTS).map(([name, port]) => [name, Number(chosen[`${name}-port`] ?? port)]))
 );
+ports.entra = ports.github + 1;
 
 const stack = new Stack({ state: /** @type {string} */ (values.state), ports });
 let stopping = false;
