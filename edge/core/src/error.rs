@@ -51,6 +51,12 @@ pub enum Error {
     /// The body is not of a type the route takes.
     #[error("unsupported media type")]
     UnsupportedMediaType,
+    /// The page shows another user than the one who is signed in now.
+    #[error("another user is signed in than the page shows")]
+    UserChanged,
+    /// The `Idempotency-Key` was used for another event.
+    #[error("idempotency key reused for another event")]
+    IdempotencyKeyReused,
     /// A sign-in was refused.
     #[error("sign-in refused: {reason}")]
     SignInRefused {
@@ -79,6 +85,8 @@ impl Error {
             Self::Unauthenticated { .. } | Self::ProviderSignInNeeded { .. } => StatusCode::UNAUTHORIZED,
             Self::Forbidden { .. } => StatusCode::FORBIDDEN,
             Self::BadRequest { .. } | Self::SignInRefused { .. } => StatusCode::BAD_REQUEST,
+            Self::UserChanged => StatusCode::CONFLICT,
+            Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BadGateway { .. } => StatusCode::BAD_GATEWAY,
@@ -96,6 +104,8 @@ impl Error {
             Self::ProviderSignInNeeded { .. } => "provider-sign-in-needed",
             Self::Forbidden { .. } => "forbidden",
             Self::BadRequest { .. } => "bad-request",
+            Self::UserChanged => "user-changed",
+            Self::IdempotencyKeyReused => "idempotency-key-reused",
             Self::TooLarge => "too-large",
             Self::UnsupportedMediaType => "unsupported-media-type",
             Self::SignInRefused { .. } => "sign-in-refused",
@@ -115,6 +125,8 @@ impl Error {
             Self::ProviderSignInNeeded { provider } => format!("Sign in with {provider} to use this service."),
             Self::Forbidden { .. } => "This request may not come from where it came from.".to_owned(),
             Self::BadRequest { reason } => format!("The request is malformed: {reason}."),
+            Self::UserChanged => "Somebody else is signed in by now.".to_owned(),
+            Self::IdempotencyKeyReused => "This Idempotency-Key was used for another event.".to_owned(),
             Self::TooLarge => "The request's body is too large.".to_owned(),
             Self::UnsupportedMediaType => "The request's body must be application/json.".to_owned(),
             Self::SignInRefused { .. } => "The sign-in could not be completed. Please try again.".to_owned(),

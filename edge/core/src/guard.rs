@@ -87,8 +87,10 @@ pub fn preflight<B>(config: &Config, path: &str, headers: &HeaderMap) -> Result<
         Cors::Anyone => response.set(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
     }
     response.set(header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PUT, PATCH, DELETE");
-    response
-        .set(header::ACCESS_CONTROL_ALLOW_HEADERS, "content-type, idempotency-key, last-event-id, traceparent, x-csrf");
+    response.set(
+        header::ACCESS_CONTROL_ALLOW_HEADERS,
+        "content-type, idempotency-key, last-event-id, traceparent, x-causeway-user, x-csrf",
+    );
     response.set(header::ACCESS_CONTROL_MAX_AGE, "600");
     Ok(response)
 }

@@ -16,6 +16,12 @@ use serde_json::value::RawValue;
 pub const MAX_RECORDS: i64 = 500;
 /// How long a record is kept, in milliseconds.
 pub const MAX_AGE_MS: u64 = 24 * 60 * 60 * 1000;
+/// Most streams of one user.
+pub const MAX_STREAMS: usize = 32;
+/// How long an ended session is remembered: longer than any other part believes a session without asking.
+const END_REMEMBERED_MS: u64 = 60 * 60 * 1000;
+/// How long a stream may take nothing of what waits for it before it is closed.
+const MAX_STALL_MS: u64 = 60 * 1000;
 /// How many records are read at a time.
 const PAGE_RECORDS: usize = 32;
 
@@ -79,6 +85,21 @@ pub trait Buffer {
     /// # Errors
     /// The storage failed.
     fn trim(&self, up_to_seq: i64, older_than_ms: u64) -> Result<(), Self::Error>;
+    /// When the oldest record arrived.
+    ///
+    /// # Errors
+    /// The storage failed.
+    fn oldest_at_ms(&self) -> Result<Option<u64>, Self::Error>;
+    /// Remembers that a session ended, and forgets those that ended before a time.
+    ///
+    /// # Errors
+    /// The storage failed.
+    fn remember_end(&self, session: &str, at_ms: u64, forget_before_ms: u64) -> Result<(), Self::Error>;
+    /// Whether a session is remembered to have ended.
+    ///
+    /// # Errors
+    /// The storage failed.
+    fn has_ended(&self, session: &str) -> Result<bool, Self::Error>;
 }
 
 /// Where a stream stands.
@@ -88,6 +109,9 @@ pub struct Place {
     pub sent: i64,
     /// The last record acknowledged.
     pub acknowledged: i64,
+    /// Since when records wait because the window is full.
+    #[serde(default)]
+    pub full_since_ms: Option<u64>,
 }
 
 /// A stream's socket, as the hub sees it. Its place must survive the hub's hibernation.
@@ -98,6 +122,8 @@ pub trait Outlet {
     fn set_place(&self, place: Place);
     /// Sends a [`HubMessage`]; a socket that is gone is the runtime's to notice.
     fn send(&self, text: &str);
+    /// Closes it; its client resumes when it reads again.
+    fn close(&self);
 }
 
 /// Appends records in order, skipping what is known already, and sends them on.
@@ -114,7 +140,7 @@ pub fn append<B: Buffer>(buffer: &B, outlets: &[impl Outlet], records: &[Record]
         }
     }
     trim(buffer, now_ms)?;
-    outlets.iter().try_for_each(|outlet| pump(buffer, outlet))
+    outlets.iter().try_for_each(|outlet| pump(buffer, outlet, now_ms))
 }
 
 /// Drops what is too old or too much.
@@ -123,6 +149,34 @@ pub fn append<B: Buffer>(buffer: &B, outlets: &[impl Outlet], records: &[Record]
 /// The storage failed.
 pub fn trim<B: Buffer>(buffer: &B, now_ms: u64) -> Result<(), B::Error> {
     buffer.trim(buffer.last_seq()? - MAX_RECORDS, now_ms.saturating_sub(MAX_AGE_MS))
+}
+
+/// When the buffer should be trimmed next although nothing arrives.
+///
+/// # Errors
+/// The storage failed.
+pub fn next_trim_ms<B: Buffer>(buffer: &B) -> Result<Option<u64>, B::Error> {
+    Ok(buffer.oldest_at_ms()?.map(|at_ms| at_ms.saturating_add(MAX_AGE_MS + 1)))
+}
+
+/// Why a stream is not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closed {
+    /// The session ended. Whoever opened the stream had not heard of it yet.
+    SessionEnded,
+    /// The user has as many streams as a user may.
+    TooMany,
+}
+
+/// Whether a session may open another stream beside those its user has.
+///
+/// # Errors
+/// The storage failed.
+pub fn admit<B: Buffer>(buffer: &B, session: &str, open_streams: usize) -> Result<Result<(), Closed>, B::Error> {
+    if buffer.has_ended(session)? {
+        return Ok(Err(Closed::SessionEnded));
+    }
+    Ok(if open_streams < MAX_STREAMS { Ok(()) } else { Err(Closed::TooMany) })
 }
 
 /// Lets a new stream in: finds its place, tells it if that place is lost, and sends what it missed.
@@ -151,8 +205,8 @@ pub fn open<B: Buffer>(
         }
         None => oldest(buffer)?,
     };
-    outlet.set_place(Place { sent: seq, acknowledged: seq });
-    pump(buffer, outlet)
+    outlet.set_place(Place { sent: seq, acknowledged: seq, full_since_ms: None });
+    pump(buffer, outlet, now_ms)
 }
 
 /// The number of a record that is stored, or was the last of its partition when it was dropped for its age.
@@ -180,21 +234,21 @@ fn oldest<B: Buffer>(buffer: &B) -> Result<i64, B::Error> {
 ///
 /// # Errors
 /// The storage failed.
-pub fn acknowledge<B: Buffer>(buffer: &B, outlet: &impl Outlet, text: &str) -> Result<(), B::Error> {
+pub fn acknowledge<B: Buffer>(buffer: &B, outlet: &impl Outlet, text: &str, now_ms: u64) -> Result<(), B::Error> {
     // What is no acknowledgement is not answered: only our own streams hold these sockets.
     let Ok(Ack { taken }) = serde_json::from_str(text) else { return Ok(()) };
     let place = outlet.place();
     if taken > place.acknowledged && taken <= place.sent {
-        outlet.set_place(Place { acknowledged: taken, ..place });
+        outlet.set_place(Place { acknowledged: taken, full_since_ms: None, ..place });
     }
-    pump(buffer, outlet)
+    pump(buffer, outlet, now_ms)
 }
 
 /// Sends what the stream has room for.
 ///
 /// # Errors
 /// The storage failed.
-pub fn pump<B: Buffer>(buffer: &B, outlet: &impl Outlet) -> Result<(), B::Error> {
+pub fn pump<B: Buffer>(buffer: &B, outlet: &impl Outlet, now_ms: u64) -> Result<(), B::Error> {
     loop {
         let mut place = outlet.place();
         let mut bytes = buffer.bytes_between(place.acknowledged, place.sent)?;
@@ -204,6 +258,11 @@ pub fn pump<B: Buffer>(buffer: &B, outlet: &impl Outlet) -> Result<(), B::Error>
         }
         for stored in page {
             if place.sent - place.acknowledged >= WINDOW_RECORDS || bytes >= WINDOW_BYTES {
+                match place.full_since_ms {
+                    None => outlet.set_place(Place { full_since_ms: Some(now_ms), ..place }),
+                    Some(since_ms) if now_ms.saturating_sub(since_ms) > MAX_STALL_MS => outlet.close(),
+                    Some(_) => {}
+                }
                 return Ok(());
             }
             if stored.seq != place.sent + 1 {
@@ -224,11 +283,22 @@ pub fn pump<B: Buffer>(buffer: &B, outlet: &impl Outlet) -> Result<(), B::Error>
     }
 }
 
-/// Tells streams that they are over. The runtime then closes them.
-pub fn end(outlets: &[impl Outlet], reason: EndReason) {
+/// Ends a session: its streams are told, and no other is let in. The runtime then closes them.
+///
+/// # Errors
+/// The storage failed; nobody was told.
+pub fn end<B: Buffer>(
+    buffer: &B,
+    outlets: &[impl Outlet],
+    session: &str,
+    reason: EndReason,
+    now_ms: u64,
+) -> Result<(), B::Error> {
+    buffer.remember_end(session, now_ms, now_ms.saturating_sub(END_REMEMBERED_MS))?;
     for outlet in outlets {
         send(outlet, &HubMessage::End { reason });
     }
+    Ok(())
 }
 
 fn send(outlet: &impl Outlet, message: &HubMessage) {

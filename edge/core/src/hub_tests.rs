@@ -14,6 +14,7 @@ struct Memory {
     rows: RefCell<BTreeMap<i64, (Cursor, String, u64)>>,
     marks: RefCell<BTreeMap<i32, Watermark>>,
     next: Cell<i64>,
+    ended: RefCell<BTreeMap<String, u64>>,
 }
 
 impl Buffer for Memory {
@@ -50,6 +51,20 @@ impl Buffer for Memory {
         Ok(self.next.get())
     }
 
+    fn oldest_at_ms(&self) -> Result<Option<u64>, Infallible> {
+        Ok(self.rows.borrow().values().next().map(|row| row.2))
+    }
+
+    fn remember_end(&self, session: &str, at_ms: u64, forget_before_ms: u64) -> Result<(), Infallible> {
+        self.ended.borrow_mut().retain(|_, at_ms| *at_ms >= forget_before_ms);
+        self.ended.borrow_mut().insert(session.to_owned(), at_ms);
+        Ok(())
+    }
+
+    fn has_ended(&self, session: &str) -> Result<bool, Infallible> {
+        Ok(self.ended.borrow().contains_key(session))
+    }
+
     fn trim(&self, up_to_seq: i64, older_than_ms: u64) -> Result<(), Infallible> {
         self.rows.borrow_mut().retain(|seq, row| *seq > up_to_seq && row.2 >= older_than_ms);
         Ok(())
@@ -59,11 +74,16 @@ impl Buffer for Memory {
 struct Client {
     place: Cell<Place>,
     got: RefCell<Vec<HubMessage>>,
+    closed: Cell<bool>,
 }
 
 impl Client {
     fn new() -> Self {
-        Self { place: Cell::new(Place { sent: 0, acknowledged: 0 }), got: RefCell::default() }
+        Self {
+            place: Cell::new(Place { sent: 0, acknowledged: 0, full_since_ms: None }),
+            got: RefCell::default(),
+            closed: Cell::new(false),
+        }
     }
 
     fn offsets(&self) -> Vec<i64> {
@@ -100,6 +120,10 @@ impl Outlet for &Client {
 
     fn send(&self, text: &str) {
         self.got.borrow_mut().push(serde_json::from_str(text).unwrap());
+    }
+
+    fn close(&self) {
+        self.closed.set(true);
     }
 }
 
@@ -181,7 +205,7 @@ fn who_has_everything_is_not_reset_when_it_all_grew_old() {
 }
 
 fn taken(buffer: &Memory, client: &Client, seq: i64) {
-    let Ok(()) = acknowledge(buffer, &client, &format!("{{\"taken\":{seq}}}"));
+    let Ok(()) = acknowledge(buffer, &client, &format!("{{\"taken\":{seq}}}"), 0);
 }
 
 #[test]
@@ -192,7 +216,7 @@ fn a_stream_that_takes_nothing_gets_a_window_and_the_rest_once_it_does() {
     assert_eq!(client.offsets(), (0..WINDOW_RECORDS).collect::<Vec<_>>());
     taken(&buffer, &client, 100);
     assert_eq!(client.offsets().last(), Some(&(WINDOW_RECORDS + 99)));
-    let Ok(()) = acknowledge(&buffer, &&client, "nonsense");
+    let Ok(()) = acknowledge(&buffer, &&client, "nonsense", 0);
     taken(&buffer, &client, 300);
     assert_eq!(client.offsets().last(), Some(&(WINDOW_RECORDS + 99)), "what was not sent cannot be acknowledged");
 }
@@ -221,6 +245,36 @@ fn a_stream_that_fell_out_of_the_buffer_is_told_and_goes_on() {
     assert_eq!(client.offsets()[128..], (500..628).collect::<Vec<_>>());
     taken(&buffer, &client, 628);
     assert_eq!(client.offsets().last(), Some(&755));
+}
+
+#[test]
+fn a_stream_that_takes_nothing_for_a_minute_is_closed() {
+    let buffer = Memory::default();
+    let client = enter(&buffer, None, 0);
+    put(&buffer, &[&client], &records(0..300), 0);
+    put(&buffer, &[&client], &records(300..301), 60_000);
+    assert!(!client.closed.get());
+    put(&buffer, &[&client], &records(301..302), 60_001);
+    assert!(client.closed.get());
+}
+
+#[test]
+fn an_ended_session_opens_no_stream_even_for_who_has_not_heard() {
+    let buffer = Memory::default();
+    let client = enter(&buffer, None, 0);
+    assert_eq!(admit(&buffer, "s", 0), Ok(Ok(())));
+    let Ok(()) = end(&buffer, &[&client], "s", EndReason::SignedOut, 0);
+    assert!(matches!(client.got.borrow().last(), Some(HubMessage::End { reason: EndReason::SignedOut })));
+    assert_eq!(admit(&buffer, "s", 0), Ok(Err(Closed::SessionEnded)));
+    assert_eq!(admit(&buffer, "t", MAX_STREAMS), Ok(Err(Closed::TooMany)));
+}
+
+#[test]
+fn the_buffer_asks_to_be_trimmed_when_its_oldest_record_is_over() {
+    let buffer = Memory::default();
+    assert_eq!(next_trim_ms(&buffer), Ok(None));
+    put(&buffer, &[], &records(0..2), 5);
+    assert_eq!(next_trim_ms(&buffer), Ok(Some(5 + MAX_AGE_MS + 1)));
 }
 
 #[test]

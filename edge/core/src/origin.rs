@@ -53,27 +53,40 @@ impl ReturnTo {
     }
 
     fn check(text: &str, own: &Origin, hosts: &[Origin]) -> Option<Self> {
-        // Printable ASCII only, no backslash (browsers take it for a slash), no fragment.
-        let plain = text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'\\' | b'#' | b'"' | b'<' | b'>'));
-        if !plain || text.len() > MAX_RETURN_TO_BYTES {
+        // Printable ASCII only, and no backslash: browsers take it for a slash.
+        if !text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'\\' | b'"' | b'<' | b'>')) {
             return None;
         }
-        let (prefix, rest) = match hosts.iter().find_map(|host| Some((host, text.strip_prefix(host.as_str())?))) {
-            Some((host, rest)) => (Some(host), rest),
-            None => (None, text),
-        };
-        let rest = if rest.is_empty() && prefix.is_some() { "/" } else { rest };
-        let path = rest.split('?').next().unwrap_or_default();
-        if !is_plain_path(path) {
+        hosts.iter().find_map(|host| Self::at_host(text, host)).or_else(|| Self::at_own(text, own))
+    }
+
+    /// An address of a host page: whatever its site serves, as long as it is that site.
+    fn at_host(text: &str, host: &Origin) -> Option<Self> {
+        let rest = text.strip_prefix(host.as_str())?;
+        if !(rest.is_empty() || rest.starts_with(['/', '?', '#'])) {
             return None;
         }
         // What the browser will make of it decides, not what we think of the text.
-        let base = Url::parse(prefix.unwrap_or(own).as_str()).ok()?;
-        let url = base.join(rest).ok()?;
-        if url.origin() != base.origin() || url.path() != path {
+        let url = Url::parse(text).ok()?;
+        if url.origin().ascii_serialization() != host.as_str() || !url.username().is_empty() || url.password().is_some()
+        {
             return None;
         }
-        Some(Self(format!("{}{rest}", prefix.map_or("", Origin::as_str))))
+        let shorter = rest.split(['?', '#']).next().unwrap_or_default();
+        let kept = [rest, shorter].into_iter().find(|rest| rest.len() + host.as_str().len() <= MAX_RETURN_TO_BYTES);
+        let kept = kept.filter(|kept| !kept.is_empty()).unwrap_or("/");
+        Some(Self(format!("{host}{kept}")))
+    }
+
+    /// An address of our own: a plain path that no decoder reads as another one.
+    fn at_own(text: &str, own: &Origin) -> Option<Self> {
+        let path = text.split('?').next().unwrap_or_default();
+        if text.len() > MAX_RETURN_TO_BYTES || text.contains('#') || !is_plain_path(path) {
+            return None;
+        }
+        let base = Url::parse(own.as_str()).ok()?;
+        let url = base.join(text).ok()?;
+        (url.origin() == base.origin() && url.path() == path).then(|| Self(text.to_owned()))
     }
 
     /// The value for `Location`.
@@ -127,6 +140,10 @@ mod tests {
             "/caf%C3%A9",
             "https://host.example/",
             "https://host.example/page?x=//y",
+            "https://host.example/@ada",
+            "https://host.example/wiki/Topic:Kafka",
+            "https://host.example/a;v=1//b#/route?x",
+            "https://host.example?q#f",
             "http://localhost:8080/index.html",
         ] {
             assert_eq!(check(good), good);
@@ -177,7 +194,7 @@ mod tests {
             "/a;/../b",
             "/a/..;/b",
             "//host.example/",
-            "https://host.example//e",
+            "https://host.example\\@e/",
             "/%",
             "/%zz",
             "https://edge.example.evil/",
@@ -185,6 +202,8 @@ mod tests {
             assert_eq!(check(bad), "/", "{bad:?}");
         }
         assert_eq!(check(&format!("/{}", "a".repeat(600))), "/");
+        assert_eq!(check(&format!("https://host.example/p?{}", "a".repeat(600))), "https://host.example/p");
+        assert_eq!(check(&format!("https://host.example/{}", "a".repeat(600))), "https://host.example/");
     }
 
     proptest! {

@@ -2,14 +2,14 @@
 //!
 //! Futures need not be `Send`: both runtimes are single-threaded.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, pin::pin, time::Duration};
 
 use causeway_protocol::{
     deliver::{Checkpoint, Record},
     hub::EndReason,
     subject::Subject,
 };
-use futures_util::future::LocalBoxFuture;
+use futures_util::future::{Either, LocalBoxFuture, select};
 
 use crate::{
     session::coordinator::{Command, Reply},
@@ -61,6 +61,22 @@ pub trait Clock {
     fn now_ms(&self) -> u64;
     /// Completes after `wait`.
     fn sleep(&self, wait: Duration) -> LocalBoxFuture<'static, ()>;
+}
+
+/// Runs `work`, but no longer than `limit`.
+///
+/// # Errors
+/// [`Unavailable`] when the time is over, or what `work` failed with.
+pub async fn within<T>(
+    clock: &impl Clock,
+    limit: Duration,
+    part: &'static str,
+    work: impl Future<Output = Result<T, Unavailable>>,
+) -> Result<T, Unavailable> {
+    match select(pin!(work), clock.sleep(limit)).await {
+        Either::Left((result, _)) => result,
+        Either::Right(_) => Err(Unavailable::new(part, "no answer in time")),
+    }
 }
 
 /// Randomness fit for keys.
@@ -127,7 +143,7 @@ pub trait StreamHub: HttpClient {
     ///
     /// # Errors
     /// The hub did not answer.
-    fn open(&self, request: OpenStream) -> impl Future<Output = Result<Body<Self::Body>, Unavailable>>;
+    fn open(&self, request: OpenStream) -> impl Future<Output = Result<Opened<Self::Body>, Unavailable>>;
     /// Ends all streams of a session.
     ///
     /// # Errors
@@ -138,6 +154,15 @@ pub trait StreamHub: HttpClient {
         session: &SessionHandle,
         reason: EndReason,
     ) -> impl Future<Output = Result<(), Unavailable>>;
+}
+
+/// A hub's answer to a stream that wants in.
+#[derive(Debug)]
+pub enum Opened<B> {
+    /// The SSE body.
+    Stream(Body<B>),
+    /// The session ended; the hub heard of it before we did.
+    SessionEnded,
 }
 
 /// What opens a stream.

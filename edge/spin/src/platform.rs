@@ -7,14 +7,14 @@ use std::{
 
 use causeway_core::{
     platform::{
-        CheckpointStore, Clock, HttpClient, KeyValueStore, Log, OpenStream, Random, SessionCoordinator, StreamHub,
-        Unavailable,
+        CheckpointStore, Clock, HttpClient, KeyValueStore, Log, OpenStream, Opened, Random, SessionCoordinator,
+        StreamHub, Unavailable,
     },
     session::{
         coordinator::{Command, Reply, SessionState, apply},
         id::SessionHandle,
     },
-    web::{Body, Incoming, Outgoing},
+    web::{Incoming, Outgoing},
 };
 use causeway_protocol::{
     deliver::{Checkpoint, Record},
@@ -164,7 +164,7 @@ impl StreamHub for Spin {
         Err(not_here())
     }
 
-    async fn open(&self, _request: OpenStream) -> Result<Body<NativeBody>, Unavailable> {
+    async fn open(&self, _request: OpenStream) -> Result<Opened<NativeBody>, Unavailable> {
         Err(not_here())
     }
 

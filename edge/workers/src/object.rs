@@ -26,6 +26,9 @@ pub(crate) async fn call<T: DeserializeOwned>(
     serde_json::from_str(&text).map_err(|e| Unavailable::new(part, e))
 }
 
+/// The status by which an object says that what was asked for is over.
+pub(crate) const GONE: u16 = 410;
+
 /// Calls an operation with headers only, for an answer that is not JSON.
 pub(crate) async fn get(
     stub: &Stub,
@@ -44,7 +47,7 @@ async fn send(stub: &Stub, part: &'static str, operation: &str, init: &RequestIn
     let request = request.map_err(|e| Unavailable::new(part, e))?;
     let response = stub.fetch_with_request(request).await.map_err(|e| Unavailable::new(part, e))?;
     match response.status_code() {
-        200 | 101 => Ok(response),
+        200 | 101 | GONE => Ok(response),
         status => Err(Unavailable::new(part, format_args!("answered {status}"))),
     }
 }

@@ -5,8 +5,8 @@ use std::{pin::pin, time::Duration};
 use causeway_core::{
     config::Source,
     platform::{
-        CheckpointStore, Clock, HttpClient, KeyValueStore, Log, OpenStream, Random, SessionCoordinator, StreamHub,
-        Unavailable,
+        CheckpointStore, Clock, HttpClient, KeyValueStore, Log, OpenStream, Opened, Random, SessionCoordinator,
+        StreamHub, Unavailable,
     },
     session::{
         coordinator::{Command, Reply},
@@ -125,7 +125,7 @@ impl StreamHub for Workers {
         object::call(&stub, user_hub::PART, user_hub::APPEND, &records).await
     }
 
-    async fn open(&self, request: OpenStream) -> Result<Body<NativeBody>, Unavailable> {
+    async fn open(&self, request: OpenStream) -> Result<Opened<NativeBody>, Unavailable> {
         let failed = |error: worker::Error| Unavailable::new(user_hub::PART, error);
         let stub = object::stub(&self.env, user_hub::PART, "USER_HUB", &request.subject.to_string())?;
         let headers = Headers::new();
@@ -135,11 +135,14 @@ impl StreamHub for Workers {
             headers.set(user_hub::LAST_EVENT_ID_HEADER, id).map_err(failed)?;
         }
         let response = object::get(&stub, user_hub::PART, user_hub::OPEN, headers).await?;
+        if response.status_code() == object::GONE {
+            return Ok(Opened::SessionEnded);
+        }
         let socket = response.websocket().ok_or_else(|| Unavailable::new(user_hub::PART, "opened no socket"))?;
         let bytes = drive(self.clone(), hub_socket(socket), &request);
         let chunks = bytes.map(|bytes| Ok::<_, JsValue>(JsValue::from(Uint8Array::from(bytes.as_slice()))));
         let stream = wasm_streams::ReadableStream::from_stream(chunks).into_raw();
-        Ok(Body::Native(NativeBody(Some(stream.unchecked_into()))))
+        Ok(Opened::Stream(Body::Native(NativeBody(Some(stream.unchecked_into())))))
     }
 
     async fn end_session(

@@ -2,7 +2,7 @@
 //! `causeway_core::hub`.
 
 use causeway_core::{
-    hub::{self, Buffer, Outlet, Place, Stored, Watermark},
+    hub::{self, Buffer, Closed, Outlet, Place, Stored, Watermark},
     session::id::SessionHandle,
 };
 use causeway_protocol::{cursor::Cursor, deliver::Record, hub::EndReason};
@@ -34,11 +34,12 @@ pub(crate) struct End {
     pub(crate) reason: EndReason,
 }
 
-const SCHEMA: [&str; 3] = [
+const SCHEMA: [&str; 4] = [
     "CREATE TABLE IF NOT EXISTS records (seq INTEGER PRIMARY KEY AUTOINCREMENT, cursor TEXT NOT NULL UNIQUE, \
      json TEXT NOT NULL, bytes INTEGER NOT NULL, at_ms INTEGER NOT NULL)",
     "CREATE TABLE IF NOT EXISTS watermarks (part INTEGER PRIMARY KEY, cursor TEXT NOT NULL, seq INTEGER NOT NULL)",
     "CREATE INDEX IF NOT EXISTS records_by_age ON records (at_ms)",
+    "CREATE TABLE IF NOT EXISTS ended (session TEXT PRIMARY KEY, at_ms INTEGER NOT NULL)",
 ];
 
 /// The object.
@@ -66,6 +67,11 @@ impl DurableObject for UserHub {
                 let headers = request.headers();
                 let session = headers.get(SESSION_HEADER)?.ok_or("no session")?;
                 let last_event_id = headers.get(LAST_EVENT_ID_HEADER)?;
+                match hub::admit(&buffer, &session, self.state.get_websockets().len())? {
+                    Ok(()) => {}
+                    Err(Closed::SessionEnded) => return Response::error("session ended", object::GONE),
+                    Err(Closed::TooMany) => return Response::error("too many streams", 429),
+                }
                 let pair = WebSocketPair::new()?;
                 self.state.accept_websocket_with_tags(&pair.server, &[&session]);
                 hub::open(&buffer, &Socket(pair.server), last_event_id.as_deref(), now_ms())?;
@@ -75,7 +81,7 @@ impl DurableObject for UserHub {
                 let End { session, reason } = serde_json::from_str(&request.text().await?)?;
                 let sockets: Vec<_> =
                     self.state.get_websockets_with_tag(session.as_str()).into_iter().map(Socket).collect();
-                hub::end(&sockets, reason);
+                hub::end(&buffer, &sockets, session.as_str(), reason, now_ms())?;
                 for socket in sockets {
                     // Closed already is closed enough.
                     let _ = socket.0.close(Some(1000), Some("session over"));
@@ -88,7 +94,7 @@ impl DurableObject for UserHub {
 
     async fn websocket_message(&self, socket: WebSocket, message: WebSocketIncomingMessage) -> Result<()> {
         if let WebSocketIncomingMessage::String(text) = message {
-            hub::acknowledge(&self.buffer()?, &Socket(socket), &text)?;
+            hub::acknowledge(&self.buffer()?, &Socket(socket), &text, now_ms())?;
         }
         Ok(())
     }
@@ -105,9 +111,7 @@ impl DurableObject for UserHub {
 
     async fn alarm(&self) -> Result<Response> {
         hub::trim(&self.buffer()?, now_ms())?;
-        if !self.buffer()?.after(0, 1)?.is_empty() {
-            self.trim_later().await?;
-        }
+        self.trim_later().await?;
         Response::empty()
     }
 }
@@ -128,8 +132,9 @@ impl UserHub {
     /// A user who never comes back must not keep what is over.
     async fn trim_later(&self) -> Result<()> {
         let storage = self.state.storage();
-        if storage.get_alarm().await?.is_none() {
-            let at_ms = now_ms().saturating_add(hub::MAX_AGE_MS);
+        if storage.get_alarm().await?.is_none()
+            && let Some(at_ms) = hub::next_trim_ms(&self.buffer()?)?
+        {
             storage.set_alarm(ScheduledTime::new(js_sys::Date::new(&(at_ms as f64).into()))).await?;
         }
         Ok(())
@@ -145,6 +150,11 @@ struct SqlBuffer(SqlStorage);
 #[derive(Deserialize)]
 struct Position {
     seq: i64,
+}
+
+#[derive(Deserialize)]
+struct Age {
+    at_ms: u64,
 }
 
 #[derive(Deserialize)]
@@ -188,7 +198,7 @@ impl Buffer for SqlBuffer {
         let bytes = integer(json.len() as u64);
         let id = cursor.to_string();
         self.0.exec(
-            "INSERT INTO records (cursor, json, bytes, at_ms) VALUES (?, ?, ?, ?)",
+            "INSERT OR IGNORE INTO records (cursor, json, bytes, at_ms) VALUES (?, ?, ?, ?)",
             vec![id.as_str().into(), json.into(), bytes, integer(at_ms)],
         )?;
         self.0.exec(
@@ -223,6 +233,25 @@ impl Buffer for SqlBuffer {
         Ok(rows.into_iter().next().map_or(0, |Position { seq }| seq))
     }
 
+    fn oldest_at_ms(&self) -> Result<Option<u64>> {
+        let rows = self.rows("SELECT at_ms FROM records ORDER BY seq LIMIT 1", Vec::new())?;
+        Ok(rows.into_iter().next().map(|Age { at_ms }| at_ms))
+    }
+
+    fn remember_end(&self, session: &str, at_ms: u64, forget_before_ms: u64) -> Result<()> {
+        self.0.exec("DELETE FROM ended WHERE at_ms < ?", vec![integer(forget_before_ms)])?;
+        self.0.exec(
+            "INSERT OR REPLACE INTO ended (session, at_ms) VALUES (?, ?)",
+            vec![session.into(), integer(at_ms)],
+        )?;
+        Ok(())
+    }
+
+    fn has_ended(&self, session: &str) -> Result<bool> {
+        let rows: Vec<Age> = self.rows("SELECT at_ms FROM ended WHERE session = ?", vec![session.into()])?;
+        Ok(!rows.is_empty())
+    }
+
     fn trim(&self, up_to_seq: i64, older_than_ms: u64) -> Result<()> {
         let values = vec![up_to_seq.into(), integer(older_than_ms)];
         self.0.exec("DELETE FROM records WHERE seq <= ? OR at_ms < ?", values)?;
@@ -236,7 +265,11 @@ struct Socket(WebSocket);
 impl Outlet for Socket {
     fn place(&self) -> Place {
         // Every socket gets its place before it is first asked for one.
-        self.0.deserialize_attachment().ok().flatten().unwrap_or(Place { sent: 0, acknowledged: 0 })
+        self.0.deserialize_attachment().ok().flatten().unwrap_or(Place {
+            sent: 0,
+            acknowledged: 0,
+            full_since_ms: None,
+        })
     }
 
     fn set_place(&self, place: Place) {
@@ -247,5 +280,10 @@ impl Outlet for Socket {
     fn send(&self, text: &str) {
         // A closing socket takes nothing more; its client resumes from what it has.
         let _ = self.0.send_with_str(text);
+    }
+
+    fn close(&self) {
+        // Closed already is closed enough.
+        let _ = self.0.close(Some(1013), Some("took nothing"));
     }
 }

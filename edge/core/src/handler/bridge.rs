@@ -7,6 +7,7 @@ use http::{HeaderName, Method, header};
 
 use super::Context;
 use crate::{
+    guard::REQUEST_ID,
     oauth::provider::without_slash,
     platform::{Platform, Unavailable},
     web::{Body, Outgoing},
@@ -29,7 +30,10 @@ pub(super) fn request<P: Platform>(
     };
     let signed = Signed { direction: Direction::EdgeToBridge, method: method.as_str(), target: &seen, body: &body };
     let signature = context.config.bridge_keys.sign(signed, context.platform.now_ms() / 1000);
-    let mut outgoing = Outgoing::new(method, url, timeout).with(HeaderName::from_static(SIGNATURE_HEADER), &signature);
+    let mut outgoing = Outgoing::new(method, url, timeout)
+        .with(HeaderName::from_static(SIGNATURE_HEADER), &signature)
+        // So that both sides' logs name the request alike.
+        .with(REQUEST_ID, context.request_id);
     if !body.is_empty() {
         outgoing = outgoing.with(header::CONTENT_TYPE, "application/json");
         outgoing.body = Body::Bytes(body.into());

@@ -1,8 +1,10 @@
 //! `POST /internal/deliver`: records from the bridge into the users' hubs, then the checkpoint.
 
+use std::time::Duration;
+
 use causeway_protocol::{
     deliver::{DeliverRequest, DeliverResponse},
-    signature::{Direction, SIGNATURE_HEADER, Signed},
+    signature::{Direction, SIGNATURE_HEADER, SignatureError},
 };
 use futures_util::{StreamExt as _, stream};
 use http::{HeaderName, StatusCode};
@@ -11,10 +13,12 @@ use serde_json::json;
 use super::{Context, read_body};
 use crate::{
     error::Error,
-    platform::Platform,
+    platform::{Platform, within},
     web::{Request, Response},
 };
 
+/// How long one hub may take; all of a delivery's hubs together must stay below the bridge's own patience.
+const HUB_TIMEOUT: Duration = Duration::from_secs(5);
 /// How many hubs are written to at once; workerd allows six connections to wait for headers.
 const PARALLEL_HUBS: usize = 6;
 
@@ -30,17 +34,24 @@ pub(super) async fn deliver<P: Platform>(
         Some(query) => format!("{}?{query}", request.path),
         None => request.path.clone(),
     };
-    let body = read_body::<P>(context.row, request).await?;
-    let signed = Signed { direction: Direction::BridgeToEdge, method: "POST", target: &target, body: &body };
-    if let Err(error) = context.config.bridge_keys.verify(&signature, signed, platform.now_ms() / 1000) {
+    let now_seconds = platform.now_ms() / 1000;
+    let head =
+        context.config.bridge_keys.verify_head(&signature, Direction::BridgeToEdge, "POST", &target, now_seconds);
+    let refused = |error: SignatureError| {
         platform.log(&json!({"level": "warn", "event": "deliver.refused", "detail": error.to_string(), "request_id": context.request_id}));
-        return Err(Error::Unauthenticated { reason: "delivery signature not believed" });
-    }
+        Error::Unauthenticated { reason: "delivery signature not believed" }
+    };
+    // Nothing of a body is held for somebody who is not the bridge.
+    let digest = head.map_err(refused)?;
+    let body = read_body::<P>(context.row, request).await?;
+    digest.check(&body).map_err(refused)?;
     let delivery: DeliverRequest =
         serde_json::from_slice(&body).map_err(|_| Error::BadRequest { reason: "not a delivery" })?;
     let failed: Vec<_> = stream::iter(&delivery.deliveries)
         .map(|one| async move {
-            let appended = platform.append(&one.subject, &one.records).await;
+            // A hub that hangs must not hold up the others: it counts as failed and is delivered to again.
+            let append = platform.append(&one.subject, &one.records);
+            let appended = within(platform, HUB_TIMEOUT, "hub", append).await;
             appended.err().map(|error| (one.subject.clone(), error))
         })
         .buffer_unordered(PARALLEL_HUBS)

@@ -21,6 +21,8 @@ use crate::{
     web::{Request, Response},
 };
 
+/// The user whom the page shows, by `user.id` of `/auth/session`; optional.
+const EXPECTED_USER: HeaderName = HeaderName::from_static("x-causeway-user");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const MAX_IDEMPOTENCY_KEY_BYTES: usize = 128;
@@ -49,6 +51,10 @@ pub(super) async fn post<P: Platform>(
         return Err(Error::UnsupportedMediaType);
     }
     let subject = &session.record.user.subject;
+    // A page that still shows somebody else must not speak in this user's name.
+    if request.headers.contains_key(EXPECTED_USER) && request.header(&EXPECTED_USER) != Some(&subject.to_string()) {
+        return Err(Error::UserChanged);
+    }
     let id = event_id(context.platform, &request, subject, &channel)?;
     let traceparent = request.header(&TRACEPARENT).filter(|text| is_traceparent(text)).map(str::to_owned);
     let body = read_body::<P>(context.row, request).await?;
@@ -78,8 +84,9 @@ async fn send<P: Platform>(context: &Context<'_, P>, event: &InboundEvent) -> Re
     let response = context.platform.send(outgoing).await?;
     match response.status {
         StatusCode::ACCEPTED => Ok(()),
-        // The bridge knows fewer channels than we do: a matter of configuration, but none of the user's.
+        StatusCode::UNPROCESSABLE_ENTITY => Err(Error::IdempotencyKeyReused),
         StatusCode::PAYLOAD_TOO_LARGE => Err(Error::TooLarge),
+        // Whatever else it says, a channel it does not know included, is for the operator and none of the user's doing.
         status => Err(outage(&format_args!("answered {status}")).into()),
     }
 }

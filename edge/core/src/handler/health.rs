@@ -8,6 +8,7 @@ use serde_json::json;
 use super::Context;
 use crate::{
     error::Error,
+    guard::REQUEST_ID,
     oauth::provider::without_slash,
     platform::{Platform, Unavailable},
     web::{Outgoing, Response},
@@ -20,7 +21,10 @@ pub(super) fn healthz<B>() -> Response<B> {
 pub(super) async fn readyz<P: Platform>(context: &Context<'_, P>) -> Result<Response<P::Body>, Error> {
     let base = without_slash(&context.config.bridge_url);
     let url = url::Url::parse(&format!("{base}/readyz")).map_err(|e| Unavailable::new("bridge", e))?;
-    let response = context.platform.send(Outgoing::new(Method::GET, url, Duration::from_secs(3))).await?;
+    let response = context
+        .platform
+        .send(Outgoing::new(Method::GET, url, Duration::from_secs(3)).with(REQUEST_ID, context.request_id))
+        .await?;
     if !response.status.is_success() {
         return Err(Unavailable::new("bridge", format_args!("is not ready: {}", response.status)).into());
     }

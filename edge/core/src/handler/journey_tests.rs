@@ -242,6 +242,8 @@ fn signing_in_again_ends_the_old_session() {
     let old = browser.cookies.borrow().clone();
     browser.sign_in();
     assert_ne!(*browser.cookies.borrow(), old, "the session's id rotated");
+    let ended: Vec<_> = browser.platform.ended.borrow().iter().map(|(_, reason)| *reason).collect();
+    assert_eq!(ended, [causeway_protocol::hub::EndReason::Revoked], "its streams end with it");
     *browser.cookies.borrow_mut() = old;
     assert_eq!(browser.session()["authenticated"], false);
 }
@@ -457,6 +459,15 @@ fn a_stream_is_the_sessions_users_whatever_the_id_says() {
 }
 
 #[test]
+fn a_hub_that_knows_better_closes_the_stream_of_an_ended_session() {
+    let browser = Browser::new(github);
+    browser.sign_in();
+    browser.session();
+    browser.platform.hub_knows_better.set(true);
+    assert_eq!(code(&browser.get("/stream")), "unauthenticated");
+}
+
+#[test]
 fn every_broken_cookie_is_the_same_401() {
     let browser = Browser::new(github);
     browser.sign_in();
@@ -525,7 +536,26 @@ fn a_record_moved_to_another_session_opens_for_nobody() {
     for value in second.platform.kv.borrow_mut().values_mut() {
         *value = stolen.clone();
     }
+    assert_eq!(second.session()["authenticated"], true, "a damaged copy signs nobody out");
+    let foreign = first.platform.coordinators.borrow().values().next().unwrap().record.clone();
+    for state in second.platform.coordinators.borrow_mut().values_mut() {
+        state.record = foreign.clone();
+    }
+    second.platform.now_ms.set(second.platform.now_ms.get() + 60_000);
     assert_eq!(second.get("/stream").status, StatusCode::UNAUTHORIZED);
+}
+
+#[test]
+fn a_page_that_shows_somebody_else_does_not_speak_for_the_user() {
+    let browser = Browser::new(github);
+    browser.sign_in();
+    let post = |user: &str| {
+        let headers =
+            [("x-csrf", "1"), ("origin", "https://edge.example"), ("content-type", JSON), ("x-causeway-user", user)];
+        browser.send(Method::POST, "/events/chat", &headers, r#"{"type":"message","data":1}"#)
+    };
+    assert_eq!(post("github:7").status, StatusCode::ACCEPTED);
+    assert_eq!(code(&post("github:8")), "user-changed");
 }
 
 fn delivery(subject: &str, advance_to: Option<Checkpoint>) -> String {

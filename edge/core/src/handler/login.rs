@@ -1,5 +1,6 @@
 //! Signing in: `/auth/{provider}/login` sends the browser to the provider, `/auth/{provider}/callback` takes it back.
 
+use causeway_protocol::hub::EndReason;
 use http::HeaderMap;
 use serde_json::json;
 
@@ -109,7 +110,7 @@ async fn finish<P: Platform>(
     let sessions = context.sessions();
     // The old session ends first: failing between the two leaves the user signed out, not signed in twice.
     if let Some(old) = &transaction.replaces {
-        sessions.end(old).await?;
+        sessions.end(old, EndReason::Revoked).await?;
     }
     let cookie = sessions.create(&record).await?;
     platform.log(&json!({

@@ -42,17 +42,8 @@ pub(super) async fn logout<P: Platform>(
     request: &Request<P::Body>,
 ) -> Result<Response<P::Body>, Error> {
     let sessions = context.sessions();
-    match sessions.load(&request.headers).await {
-        Ok(session) => {
-            sessions.end(&session.handle).await?;
-            let subject = &session.record.user.subject;
-            // The session is dead already; a hub that cannot be reached loses the stream at its next rotation.
-            if let Err(error) = context.platform.end_session(subject, &session.handle, EndReason::SignedOut).await {
-                context.platform.log(&json!({
-                    "level": "warn", "event": "logout.stream", "detail": error.to_string(), "request_id": context.request_id,
-                }));
-            }
-        }
+    match sessions.id(&request.headers) {
+        Ok(id) => sessions.end(&id.handle(), EndReason::SignedOut).await?,
         Err(Error::Unauthenticated { .. }) => {}
         Err(error) => return Err(error),
     }

@@ -8,13 +8,15 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use super::{Context, bridge};
 use crate::{
     error::Error,
-    platform::{OpenStream, Platform, Unavailable},
+    platform::{OpenStream, Opened, Platform, Unavailable, within},
     session::store::Session,
     web::{Body, Request, Response},
 };
 
 /// How long the bridge may take to begin a stream.
 const BRIDGE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a hub may take to let a stream in.
+const HUB_TIMEOUT: Duration = Duration::from_secs(5);
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
@@ -40,7 +42,15 @@ pub(super) async fn open<P: Platform>(
         session_ends_in: Duration::from_millis(ends_in_ms),
         jitter: f64::from(u8::from_be_bytes(byte)) / 255.0,
     };
-    let body = if P::AT_EDGE { context.platform.open(open).await? } else { at_bridge(context, open).await? };
+    let opened = if P::AT_EDGE {
+        within(context.platform, HUB_TIMEOUT, "hub", context.platform.open(open)).await?
+    } else {
+        at_bridge(context, open).await?
+    };
+    let Opened::Stream(body) = opened else {
+        context.memory.sessions.forget(&session.handle);
+        return Err(Error::Unauthenticated { reason: "session ended meanwhile" });
+    };
     let mut response = Response { status: StatusCode::OK, headers: http::HeaderMap::new(), body };
     for (name, value) in [
         (header::CONTENT_TYPE, "text/event-stream; charset=utf-8"),
@@ -54,7 +64,7 @@ pub(super) async fn open<P: Platform>(
 }
 
 /// The bridge's stream, passed through untouched: nothing of it stays alive at the edge.
-async fn at_bridge<P: Platform>(context: &Context<'_, P>, open: OpenStream) -> Result<Body<P::Body>, Error> {
+async fn at_bridge<P: Platform>(context: &Context<'_, P>, open: OpenStream) -> Result<Opened<P::Body>, Error> {
     let request = StreamRequest {
         subject: open.subject,
         session: open.session.as_str().to_owned(),
@@ -65,7 +75,8 @@ async fn at_bridge<P: Platform>(context: &Context<'_, P>, open: OpenStream) -> R
     let outgoing = bridge::request(context, Method::GET, &request.target(), Vec::new(), BRIDGE_TIMEOUT)?;
     let response = context.platform.send(outgoing).await?;
     match response.status {
-        StatusCode::OK => Ok(Body::Native(response.body)),
+        StatusCode::OK => Ok(Opened::Stream(Body::Native(response.body))),
+        StatusCode::GONE => Ok(Opened::SessionEnded),
         status => Err(Unavailable::new("bridge", format_args!("answered a stream with {status}")).into()),
     }
 }

@@ -1,6 +1,7 @@
 //! The coordinator's state machine: the truth about one session. A runtime stores the state and runs [`apply`] on it
 //! one command at a time; what the answer is, is decided here.
 
+use causeway_protocol::subject::Subject;
 use serde::{Deserialize, Serialize};
 
 /// A dead session is remembered this much longer than it could have lived, so that a late write cannot revive it.
@@ -11,6 +12,8 @@ const TOMBSTONE_MARGIN_MS: u64 = 10 * 60 * 1000;
 pub struct SessionState {
     /// Counts the record's versions; a copy in the key-value store with a lower one is stale.
     pub generation: u64,
+    /// Whose session it is: whoever ends it must know whose streams end with it.
+    pub subject: Subject,
     /// When the session ends whatever happens, in Unix milliseconds.
     pub expires_at_ms: u64,
     /// Whether it was ended; never becomes false again.
@@ -33,6 +36,8 @@ impl SessionState {
 pub enum Command {
     /// Begin the session.
     Create {
+        /// Whose it is.
+        subject: Subject,
         /// Its end.
         expires_at_ms: u64,
         /// Its sealed record, in base64url.
@@ -57,20 +62,25 @@ pub enum Reply {
         /// The record, if it was asked for.
         record: Option<String>,
     },
-    /// The session was ended, is over, or never was.
-    Gone,
+    /// The session was ended, is over, or never was. After [`Command::Revoke`] with the user whose streams end with it,
+    /// also when the session had been ended before: telling them may have failed then.
+    Gone {
+        /// Whose it was, if it was.
+        subject: Option<Subject>,
+    },
 }
 
 /// Runs a command. Returns the state to store, if it changed, and the answer.
 #[must_use]
 pub fn apply(state: Option<&SessionState>, now_ms: u64, command: Command) -> (Option<SessionState>, Reply) {
     match (state, command) {
-        (None, Command::Create { expires_at_ms, record }) => {
-            let state = SessionState { generation: 1, expires_at_ms, revoked: false, record: Some(record) };
+        (None, Command::Create { subject, expires_at_ms, record }) => {
+            let state = SessionState { generation: 1, subject, expires_at_ms, revoked: false, record: Some(record) };
             (Some(state), Reply::Active { generation: 1, record: None })
         }
-        (Some(state), Command::Revoke) if !state.revoked => {
-            (Some(SessionState { revoked: true, record: None, ..state.clone() }), Reply::Gone)
+        (Some(state), Command::Revoke) => {
+            let ended = SessionState { revoked: true, record: None, ..state.clone() };
+            ((!state.revoked).then_some(ended), Reply::Gone { subject: Some(state.subject.clone()) })
         }
         (Some(state), command @ (Command::Status | Command::Read))
             if !state.revoked && now_ms < state.expires_at_ms =>
@@ -79,7 +89,7 @@ pub fn apply(state: Option<&SessionState>, now_ms: u64, command: Command) -> (Op
             (None, Reply::Active { generation: state.generation, record })
         }
         // An id is drawn once, so a second creation is a replay; and whatever is asked of a dead session, it is dead.
-        _ => (None, Reply::Gone),
+        _ => (None, Reply::Gone { subject: None }),
     }
 }
 
@@ -90,7 +100,7 @@ mod tests {
     use super::*;
 
     fn create() -> Command {
-        Command::Create { expires_at_ms: 1000, record: "r".to_owned() }
+        Command::Create { subject: Subject::new("t", "u").unwrap(), expires_at_ms: 1000, record: "r".to_owned() }
     }
 
     fn created() -> SessionState {
@@ -105,14 +115,14 @@ mod tests {
             apply(Some(&state), 999, Command::Read).1,
             Reply::Active { generation: 1, record: Some("r".to_owned()) }
         );
-        assert_eq!(apply(Some(&state), 1000, Command::Status).1, Reply::Gone);
-        assert_eq!(apply(None, 0, Command::Status).1, Reply::Gone);
+        assert_eq!(apply(Some(&state), 1000, Command::Status).1, Reply::Gone { subject: None });
+        assert_eq!(apply(None, 0, Command::Status).1, Reply::Gone { subject: None });
     }
 
     #[test]
-    fn ending_it_forgets_the_record_at_once() {
+    fn ending_it_forgets_the_record_at_once_and_tells_whose_it_was() {
         let (ended, reply) = apply(Some(&created()), 1, Command::Revoke);
-        assert_eq!(reply, Reply::Gone);
+        assert_eq!(reply, Reply::Gone { subject: Some(created().subject) });
         assert_eq!(ended.unwrap().record, None);
     }
 
@@ -124,7 +134,8 @@ mod tests {
             for command in commands {
                 let command = [create(), Command::Status, Command::Read, Command::Revoke][usize::from(command)].clone();
                 let (changed, reply) = apply(Some(&state), now, command);
-                prop_assert_eq!(reply, Reply::Gone);
+                let gone = matches!(reply, Reply::Gone { .. });
+                prop_assert!(gone);
                 state = changed.unwrap_or(state);
                 prop_assert!(state.revoked);
             }

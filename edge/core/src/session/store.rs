@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use causeway_protocol::hub::EndReason;
 use futures_util::join;
 use http::HeaderMap;
 use zeroize::Zeroizing;
@@ -20,12 +21,15 @@ use crate::{
     cookie::{self, Found, SameSite},
     edge::SessionCache,
     error::Error,
-    platform::{Platform, Unavailable},
+    platform::{Platform, Unavailable, within},
     seal::{self, Binding, Purpose},
 };
 
 /// Name of the session cookie.
 pub const SESSION_COOKIE: &str = "__Host-Http-session";
+
+/// How long a store may take before it counts as down.
+const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A session that is believed: the cookie opened, the coordinator (within the bound) said it lives, the record opened.
 #[derive(Debug, Clone)]
@@ -60,8 +64,12 @@ impl<P: Platform> Sessions<'_, P> {
         let binding = Binding { purpose: Purpose::SessionRecord, context: &context, secret: id.as_bytes() };
         let sealed = seal::seal(&self.config.session_keys, self.platform, binding, &plain)?;
         let cookie = self.cookie_of(&id, record)?;
-        let create = Command::Create { expires_at_ms: record.expires_at_ms, record: BASE64.encode(&sealed) };
-        if !matches!(self.platform.coordinate(&handle, create).await?, Reply::Active { .. }) {
+        let create = Command::Create {
+            subject: record.user.subject.clone(),
+            expires_at_ms: record.expires_at_ms,
+            record: BASE64.encode(&sealed),
+        };
+        if !matches!(self.coordinate(&handle, create).await?, Reply::Active { .. }) {
             return Err(Unavailable::new("session coordinator", "refused a new session").into());
         }
         let ttl = Duration::from_millis(record.expires_at_ms.saturating_sub(self.platform.now_ms()));
@@ -128,7 +136,15 @@ impl<P: Platform> Sessions<'_, P> {
         let broken = Error::Unauthenticated { reason: "session record does not open" };
         let context = [handle.as_str().as_bytes()];
         let binding = Binding { purpose: Purpose::SessionRecord, context: &context, secret: id.as_bytes() };
-        let plain = seal::open(&self.config.session_keys, binding, &sealed).map_err(|_| broken.clone())?;
+        let plain = match seal::open(&self.config.session_keys, binding, &sealed) {
+            Ok(plain) => plain,
+            // The copy is damaged; the coordinator's need not be.
+            Err(_) => {
+                self.cache.forget(&handle);
+                let sealed = self.read(&handle).await?;
+                seal::open(&self.config.session_keys, binding, &sealed).map_err(|_| broken.clone())?
+            }
+        };
         let record: SessionRecord = serde_json::from_slice(&plain).map_err(|_| broken)?;
         if now_ms >= record.expires_at_ms {
             return Err(Error::Unauthenticated { reason: "session expired" });
@@ -139,7 +155,8 @@ impl<P: Platform> Sessions<'_, P> {
     /// The sealed record of the current generation.
     async fn fetch(&self, handle: &SessionHandle) -> Result<Vec<u8>, Error> {
         let key = key(handle);
-        let (status, stored) = join!(self.platform.coordinate(handle, Command::Status), self.platform.get(&key));
+        let stored = within(self.platform, STORE_TIMEOUT, "kv", self.platform.get(&key));
+        let (status, stored) = join!(self.coordinate(handle, Command::Status), stored);
         let Reply::Active { generation, .. } = status? else {
             return Err(Error::Unauthenticated { reason: "session revoked or unknown" });
         };
@@ -147,19 +164,35 @@ impl<P: Platform> Sessions<'_, P> {
         if let Some(sealed) = stored.ok().flatten().and_then(|stored| of_generation(generation, &stored)) {
             return Ok(sealed);
         }
-        let Reply::Active { record: Some(record), .. } = self.platform.coordinate(handle, Command::Read).await? else {
+        self.read(handle).await
+    }
+
+    /// The sealed record as the coordinator has it.
+    async fn read(&self, handle: &SessionHandle) -> Result<Vec<u8>, Error> {
+        let Reply::Active { record: Some(record), .. } = self.coordinate(handle, Command::Read).await? else {
             return Err(Error::Unauthenticated { reason: "session revoked or unknown" });
         };
         BASE64.decode(record).map_err(|_| Error::Unauthenticated { reason: "session record does not open" })
     }
 
-    /// Ends a session for good.
+    async fn coordinate(&self, handle: &SessionHandle, command: Command) -> Result<Reply, Unavailable> {
+        within(self.platform, STORE_TIMEOUT, "session coordinator", self.platform.coordinate(handle, command)).await
+    }
+
+    /// Ends a session for good, and its open streams with it.
     ///
     /// # Errors
-    /// The coordinator did not answer: the session may still live, and the caller must say so.
-    pub async fn end(&self, handle: &SessionHandle) -> Result<(), Error> {
+    /// The coordinator or the hub did not answer: the session or a stream may still live, and the caller must say so.
+    /// Ending it again is safe.
+    pub async fn end(&self, handle: &SessionHandle, reason: EndReason) -> Result<(), Error> {
         self.cache.forget(handle);
-        self.platform.coordinate(handle, Command::Revoke).await?;
+        let Reply::Gone { subject } = self.coordinate(handle, Command::Revoke).await? else {
+            return Err(Unavailable::new("session coordinator", "kept a session that was ended").into());
+        };
+        if let Some(subject) = subject {
+            let end = self.platform.end_session(&subject, handle, reason);
+            within(self.platform, STORE_TIMEOUT, "hub", end).await?;
+        }
         // The coordinator's word is enough; the stale copy opens nothing and expires by itself.
         if let Err(error) = self.platform.delete(&key(handle)).await {
             self.platform

@@ -22,7 +22,7 @@ use rand::{RngCore as _, SeedableRng as _, rngs::StdRng};
 
 use crate::{
     platform::{
-        BodyError, CheckpointStore, Clock, HttpClient, KeyValueStore, Log, OpenStream, Random, ReadBody,
+        BodyError, CheckpointStore, Clock, HttpClient, KeyValueStore, Log, OpenStream, Opened, Random, ReadBody,
         SessionCoordinator, StreamHub, Unavailable,
     },
     session::{
@@ -116,6 +116,7 @@ pub(crate) struct Simulated {
     pub(crate) kv: RefCell<HashMap<String, Vec<u8>>>,
     pub(crate) kv_down: Cell<bool>,
     pub(crate) coordinator_down: Cell<bool>,
+    pub(crate) hub_knows_better: Cell<bool>,
     pub(crate) coordinators: RefCell<HashMap<String, SessionState>>,
     pub(crate) upstream: Upstream,
     pub(crate) sent: RefCell<Vec<Sent>>,
@@ -135,6 +136,7 @@ impl Simulated {
             kv: RefCell::default(),
             kv_down: Cell::new(false),
             coordinator_down: Cell::new(false),
+            hub_knows_better: Cell::new(false),
             coordinators: RefCell::default(),
             upstream: Box::new(upstream),
             sent: RefCell::default(),
@@ -228,9 +230,12 @@ impl StreamHub for Simulated {
         Ok(())
     }
 
-    async fn open(&self, request: OpenStream) -> Result<Body<Text>, Unavailable> {
+    async fn open(&self, request: OpenStream) -> Result<Opened<Text>, Unavailable> {
         self.opened.borrow_mut().push(request);
-        Ok(Body::Empty)
+        if self.hub_knows_better.get() {
+            return Ok(Opened::SessionEnded);
+        }
+        Ok(Opened::Stream(Body::Empty))
     }
 
     async fn end_session(
