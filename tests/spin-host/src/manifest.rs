@@ -46,6 +46,7 @@ pub(crate) struct Variable {
 }
 
 #[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Triggers {
     #[serde(default)]
     http: Vec<Trigger>,
@@ -168,5 +169,8 @@ mod tests {
             "[[trigger.http]]\nroute = \"/other\"\ncomponent = \"other\"\n[component.edge]",
         );
         assert!(matches!(Manifest::parse(&second, Path::new("")), Err(ManifestError::SecondComponent(..))));
+
+        let redis = format!("{EDGE}\n[[trigger.redis]]\nchannel = \"news\"\ncomponent = \"edge\"");
+        assert!(matches!(Manifest::parse(&redis, Path::new("")), Err(ManifestError::Parse(_))));
     }
 }

@@ -164,7 +164,8 @@ impl Upstream {
 async fn answer(mut stream: TcpStream, pieces: &mut mpsc::Receiver<&'static str>) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
-        head.push(stream.read_u8().await.unwrap());
+        let Ok(byte) = stream.read_u8().await else { return };
+        head.push(byte);
     }
     let head = String::from_utf8(head).unwrap();
     let answer = match head.split_whitespace().nth(1).unwrap() {
@@ -177,7 +178,9 @@ async fn answer(mut stream: TcpStream, pieces: &mut mpsc::Receiver<&'static str>
         }
         _ => "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nx-own: upstream\r\n\r\n",
     };
-    stream.write_all(answer.as_bytes()).await.unwrap();
+    if stream.write_all(answer.as_bytes()).await.is_err() {
+        return;
+    }
     if !answer.contains("chunked") {
         return;
     }

@@ -60,3 +60,20 @@ async fn a_body_passed_through_outlives_its_instance() {
         assert_eq!(piece(&mut response).await.unwrap(), sent);
     }
 }
+
+#[tokio::test]
+async fn the_upstream_of_a_body_passed_through_is_let_go_with_its_client() {
+    let upstream = Upstream::start().await;
+    let host = Host::start(&[&upstream.origin], &[]).await;
+    let fetch = format!("/fetch?{}/ok", upstream.origin);
+    let response = host.get(&format!("/proxy?{}/stream", upstream.origin)).await;
+    assert_ne!(host.text(&fetch).await.1, "200", "the upstream has one connection at a time");
+    drop(response);
+    soon(async {
+        while host.text(&fetch).await.1 != "200" {
+            // It notices at a write.
+            let _ = upstream.pieces.try_send("anyone?");
+        }
+    })
+    .await;
+}
