@@ -1,29 +1,29 @@
-// What scripts/dev runs once everything is built: the stack on the default ports, until Ctrl-C or until a part dies.
+// What scripts/dev runs once everything is built: the stack on its ports, until Ctrl-C or until a part dies. With
+// --check it only looks at its arguments, and prints the runtime they choose.
 
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { CACHE } from './place.mjs';
-import { DEFAULT_PORTS } from './port.mjs';
 import { PartError } from './process.mjs';
-import { PARTS, Stack } from './stack.mjs';
+import { Stack } from './stack.mjs';
+import { isTarget, TARGETS } from './target.mjs';
 
-// The emulators' process takes adjacent ports, so Entra's is no choice of its own.
-const CHOOSABLE = Object.keys(DEFAULT_PORTS).filter((name) => name !== 'entra');
+/** @typedef {import('./target.mjs').Ports} Ports */
 
-const { values } = parseArgs({
-  options: {
-    state: { type: 'string', default: join(CACHE, 'dev') },
-    ...Object.fromEntries(CHOOSABLE.map((name) => [`${name}-port`, { type: 'string' }])),
-  },
-});
-const chosen = /** @type {Record<string, string | undefined>} */ (values);
-const ports = /** @type {import('./port.mjs').Ports} */ (
-  Object.fromEntries(Object.entries(DEFAULT_PORTS).map(([name, port]) => [name, Number(chosen[`${name}-port`] ?? port)]))
-);
-ports.entra = ports.github + 1;
+/** @param {string} message @returns {never} */
+function refuse(message) {
+  process.stderr.write(`dev: ${message}, see --help\n`);
+  process.exit(2);
+}
 
-const stack = new Stack({ state: /** @type {string} */ (values.state), ports });
+const { target, state, ports, checkOnly } = readArguments();
+if (checkOnly) {
+  process.stdout.write(`${target}\n`);
+  process.exit(0);
+}
+
+const stack = new Stack({ target, state, ports });
 let stopping = false;
 
 /** @param {number} code */
@@ -38,7 +38,7 @@ async function stop(code) {
 process.on('SIGINT', () => void stop(0));
 process.on('SIGTERM', () => void stop(0));
 process.on('SIGHUP', () => void stop(0));
-for (const name of PARTS) {
+for (const name of stack.only) {
   stack.parts[name].onDeath = (error) => {
     process.stderr.write(`\n${error.message}\n`);
     void stop(1);
@@ -52,5 +52,34 @@ try {
   if (!stopping) {
     process.stderr.write(`\n${error instanceof PartError ? error.message : /** @type {Error} */ (error).stack}\n`);
     await stop(1);
+  }
+}
+
+function readArguments() {
+  const names = /** @type {(keyof Ports)[]} */ (Object.keys(TARGETS.spin.ports));
+  /** @type {Record<string, { type: 'string' | 'boolean' }>} */
+  const options = { check: { type: 'boolean' }, state: { type: 'string' } };
+  for (const name of names) options[`${name}-port`] = { type: 'string' };
+  try {
+    const { values, positionals } = parseArgs({ options, allowPositionals: true });
+    const [chosen = 'workers', ...more] = positionals;
+    if (!isTarget(chosen) || more.length) return refuse(`unknown argument '${isTarget(chosen) ? more[0] : chosen}'`);
+    /** @param {keyof Ports} name */
+    const given = (name) => {
+      const text = values[`${name}-port`];
+      if (text === undefined) return undefined;
+      const port = Number(text);
+      return Number.isInteger(port) && port > 0 && port < 65_536 ? port : refuse(`--${name}-port ${text} is no port`);
+    };
+    const ports = /** @type {Ports} */ (Object.fromEntries(names.map((name) => [name, given(name) ?? TARGETS[chosen].ports[name]])));
+    // The emulators are one process, which takes adjacent ports.
+    if (given('github') === undefined) ports.github = (given('entra') ?? ports.entra) - 1;
+    const entra = ports.github + 1;
+    if ((given('entra') ?? entra) !== entra) refuse(`--entra-port must be ${entra}, the one after GitHub's, or left out`);
+    ports.entra = entra;
+    const state = /** @type {string | undefined} */ (values.state) ?? join(CACHE, chosen === 'workers' ? 'dev' : `dev-${chosen}`);
+    return { target: chosen, state, ports, checkOnly: values.check === true };
+  } catch (error) {
+    return refuse(/** @type {Error} */ (error).message.split(/[\n.]/)[0] ?? '');
   }
 }

@@ -1,19 +1,18 @@
-// Ports: the defaults of the product, free ones for tests, and who holds one that is taken.
+// Ports: free ones for tests, and who holds one that is taken.
 
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { createServer } from 'node:net';
 
-/** @typedef {{ edge: number, bridge: number, kafka: number, github: number, entra: number, host: number }} Ports */
+import { TARGETS } from './target.mjs';
 
-/** Where `scripts/dev` serves. The emulators share one process, which takes adjacent ports. */
-export const DEFAULT_PORTS = Object.freeze({ edge: 8787, bridge: 8790, kafka: 9092, github: 4400, entra: 4401, host: 8080 });
+/** @typedef {import('./target.mjs').Ports} Ports */
 
-const NAMES = /** @type {(keyof Ports)[]} */ (Object.keys(DEFAULT_PORTS));
+const NAMES = /** @type {(keyof Ports)[]} */ (Object.keys(TARGETS.spin.ports));
 // Below Linux's ephemeral range, so that no outgoing connection takes one between the look and the start.
 const TEST_PORTS_FROM = 20_000;
 const TEST_PORTS_TO = 31_000;
 
-/** Finds as many adjacent free ports as there are parts. @returns {Promise<Ports>} */
+/** Finds as many adjacent free ports as a stack can need. @returns {Promise<Ports>} */
 export async function freePorts() {
   for (let attempt = 0; attempt < 100; attempt++) {
     const span = (TEST_PORTS_TO - TEST_PORTS_FROM) / NAMES.length;

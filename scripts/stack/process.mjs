@@ -23,6 +23,7 @@ const SETPRIV = '/usr/bin/setpriv';
  * @property {Record<string, string | undefined>} [env] on top of this process's; undefined removes
  * @property {string} [cwd]
  * @property {number[]} [ports] that must be free before it starts
+ * @property {() => void} [prepare] runs before each start
  * @property {() => Promise<boolean>} [ready] asked again and again until it says yes
  * @property {() => Promise<void>} [afterReady] runs once it is ready, before others may use it
  * @property {number} [timeoutMs] to become ready
@@ -51,16 +52,22 @@ export class Part {
     return this.#child !== undefined;
   }
 
+  /** Of its group, which is its first process. @returns {number | undefined} */
+  get pid() {
+    return this.#child?.pid;
+  }
+
   /** Starts the program and returns once it is ready. @returns {Promise<void>} */
   async start() {
     if (this.#child) return;
-    const { command, env, cwd, ports = [], ready, afterReady, timeoutMs = 60_000 } = this.options;
+    const { command, env, cwd, ports = [], prepare, ready, afterReady, timeoutMs = 60_000 } = this.options;
     for (const port of ports) {
       if (!(await isFree(port))) {
         throw new PartError(`${this.name}: port ${port} is taken by ${holder(port)}. Stop that, or choose another port.`);
       }
     }
     mkdirSync(join(this.options.state, 'log'), { recursive: true });
+    prepare?.();
     const log = openSync(this.log, 'a');
     this.#logFrom = fstatSync(log).size;
     const argv = existsSync(SETPRIV) ? [SETPRIV, '--pdeathsig', 'TERM', '--', ...command] : command;

@@ -1,9 +1,9 @@
 // The whole product on one machine, or any subset of its parts: started in the order they need each other, watched,
 // and stopped together.
 //
-// - port: default and free ports          - process: one part, its log, readiness and end
-// - secret: made once per state directory - place: where programs are
-// - part/*: one file a part
+// - target: what a stack of each runtime has - port: free ports, and who holds a taken one
+// - secret: made once per state directory    - place: where programs are
+// - part/*: one file a part                  - process: one part, its log, readiness and end
 
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,16 +14,12 @@ import { edgePart } from './part/edge.mjs';
 import { emulatorsPart } from './part/emulators.mjs';
 import { hostPart } from './part/host.mjs';
 import { embeddedKafkaPart, kafkaIsInstalled, kafkaPart } from './part/kafka.mjs';
+import { redisPart } from './part/redis.mjs';
 import { PartError } from './process.mjs';
 import { secrets } from './secret.mjs';
+import { TARGETS } from './target.mjs';
 
-/** @typedef {'kafka' | 'emulators' | 'edge' | 'bridge' | 'assistant' | 'host'} PartName */
-
-/** @type {readonly PartName[]} */
-export const PARTS = Object.freeze(['kafka', 'emulators', 'edge', 'bridge', 'assistant', 'host']);
-
-/** Parts that cannot get ready before another is. @type {Partial<Record<PartName, PartName[]>>} */
-const AFTER = { bridge: ['kafka', 'edge'], assistant: ['kafka'] };
+/** @typedef {import('./target.mjs').PartName} PartName */
 
 export class Stack {
   #stopped = false;
@@ -31,15 +27,18 @@ export class Stack {
 
   /**
    * @param {object} options
+   * @param {import('./target.mjs').Target} options.target
    * @param {string} options.state directory of everything the stack keeps
-   * @param {import('./port.mjs').Ports} options.ports
+   * @param {import('./target.mjs').Ports} options.ports
    * @param {readonly PartName[]} [options.only] the parts to start
    * @param {string | undefined} [options.brokers] of a Kafka that runs already
    * @param {Record<string, string | undefined>} [options.edgeVariables] on top of the stack's own; undefined removes
    * @param {Record<string, string>} [options.bridgeVariables] on top of the stack's own
    */
-  constructor({ state, ports, only = PARTS, brokers = process.env.KAFKA_BROKERS, edgeVariables = {}, bridgeVariables = {} }) {
+  constructor({ target, state, ports, only = TARGETS[target].parts, brokers = process.env.KAFKA_BROKERS, edgeVariables = {}, bridgeVariables = {} }) {
     mkdirSync(state, { recursive: true, mode: 0o700 });
+    if (ports.entra !== ports.github + 1) throw new PartError(`The emulators take adjacent ports: Entra's must be ${ports.github + 1}, the one after GitHub's, not ${ports.entra}.`);
+    this.target = target;
     this.state = state;
     this.ports = ports;
     this.secrets = secrets(state);
@@ -47,17 +46,18 @@ export class Stack {
     this.hostOrigin = `http://localhost:${ports.host}`;
     this.brokers = brokers || `127.0.0.1:${ports.kafka}`;
     const kafka = (kafkaIsInstalled() ? kafkaPart : embeddedKafkaPart)({ state, port: ports.kafka });
-    const common = { state, ports, secrets: this.secrets, edgeOrigin: this.edgeOrigin, brokers: this.brokers };
+    const common = { target, state, ports, secrets: this.secrets, edgeOrigin: this.edgeOrigin, brokers: this.brokers };
     /** @type {Record<PartName, import('./process.mjs').Part>} */
     this.parts = {
       kafka,
+      redis: redisPart({ state, port: ports.redis }),
       emulators: emulatorsPart(common),
       edge: edgePart({ ...common, variables: edgeVariables }),
       bridge: bridgePart({ ...common, variables: bridgeVariables }),
       assistant: assistantPart(common),
       host: hostPart(common),
     };
-    this.only = only.filter((name) => !(name === 'kafka' && brokers));
+    this.only = TARGETS[target].parts.filter((name) => only.includes(name) && !(name === 'kafka' && brokers));
   }
 
   /**
@@ -71,14 +71,13 @@ export class Stack {
     /** @type {Map<PartName, Promise<void>>} */
     const started = new Map();
     const start = (/** @type {PartName} */ name) => {
-      const before = (AFTER[name] ?? []).filter((other) => this.only.includes(other));
+      const before = (TARGETS[this.target].after[name] ?? []).filter((other) => this.only.includes(other));
       const promise = Promise.all(before.map((other) => started.get(other)))
         .then(() => (this.#stopped ? Promise.reject(new Error('stopped')) : this.parts[name].start()))
         .then(() => onReady(name, Date.now() - begun));
       started.set(name, promise);
     };
-    // PARTS is in an order in which each comes after those it needs.
-    for (const name of PARTS) if (this.only.includes(name)) start(name);
+    for (const name of this.only) start(name);
     try {
       await Promise.all(started.values());
     } catch (error) {
@@ -92,9 +91,9 @@ export class Stack {
   /** Stops everything, consumers before what they consume. */
   async stop() {
     this.#stopped = true;
-    const { kafka, ...others } = this.parts;
+    const { kafka, redis, ...others } = this.parts;
     await Promise.all(Object.values(others).map((part) => part.stop()));
-    await kafka.stop();
+    await Promise.all([kafka.stop(), redis.stop()]);
     if (this.#locked) rmSync(this.#lockFile, { force: true });
     this.#locked = false;
   }

@@ -7,6 +7,15 @@ const ARGS = [
   '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync',
 ];
 
+/**
+ * @typedef {object} PausedResponse as the DevTools protocol has it
+ * @property {string} requestId
+ * @property {{ method: string, url: string }} request
+ * @property {number} [responseStatusCode]
+ * @property {{ name: string, value: string }[]} [responseHeaders]
+ * @property {string} [responseErrorReason]
+ */
+
 export function launch() {
   return chromium.launch({ executablePath: process.env.CHROMIUM_BIN ?? '/usr/bin/chromium', args: ARGS });
 }
@@ -15,37 +24,53 @@ export function launch() {
 export class Witness {
   /** @type {{ url: string, text: string }[]} */
   seen = [];
+  /** @type {string[]} bodies that could not be read: nobody knows what was in them */
+  unreadable = [];
   /** @type {string[]} errors of scripts and violations of the content security policy */
   complaints = [];
-  /** @type {Promise<void>[]} */
-  #pending = [];
+  /** @type {Set<Promise<void>>} */
+  #pending = new Set();
 
   /** @param {import('playwright-core').Page} page */
   async watch(page) {
-    page.on('response', (response) => this.#pending.push(this.#keep(response)));
     page.on('pageerror', (error) => this.complaints.push(String(error)));
     page.on('console', (message) => {
       if (message.type() === 'error' && !/Failed to load resource|net::ERR_/.test(message.text())) this.complaints.push(message.text());
     });
     const network = await page.context().newCDPSession(page);
+    // Each response waits until it has been read here, or a page that navigates on would take its body along.
+    network.on('Fetch.requestPaused', (response) => {
+      const reading = this.#keep(network, response).finally(() => this.#pending.delete(reading));
+      this.#pending.add(reading);
+    });
+    await network.send('Fetch.enable', { patterns: [{ requestStage: 'Response' }] });
     await network.send('Network.enable');
     // The body of a stream never ends, so it is not read as one.
     network.on('Network.eventSourceMessageReceived', ({ data, eventId }) => this.seen.push({ url: 'stream', text: `${eventId} ${data}` }));
   }
 
   async all() {
-    await Promise.all(this.#pending);
+    while (this.#pending.size) await Promise.all(this.#pending);
     return this.seen;
   }
 
-  /** @param {import('playwright-core').Response} response */
-  async #keep(response) {
-    const headers = await response.headersArray().catch(() => []);
-    const open = headers.filter(({ name, value }) => name.toLowerCase() !== 'set-cookie' || !/;\s*HttpOnly/i.test(value));
-    const isStream = headers.some(({ name, value }) => name.toLowerCase() === 'content-type' && value.startsWith('text/event-stream'));
-    // A redirect has no body.
-    const body = isStream ? '' : await response.text().catch(() => '');
-    this.seen.push({ url: response.url(), text: [response.url(), ...open.map(({ name, value }) => `${name}: ${value}`), body].join('\n') });
+  /** @param {import('playwright-core').CDPSession} network @param {PausedResponse} response */
+  async #keep(network, { requestId, request, responseStatusCode = 0, responseHeaders = [], responseErrorReason }) {
+    const has = (/** @type {string} */ name, /** @type {RegExp} */ form) => responseHeaders.some((header) => header.name.toLowerCase() === name && form.test(header.value));
+    const hasBody = !responseErrorReason && !has('content-type', /^text\/event-stream/) && ![204, 301, 302, 303, 307, 308].includes(responseStatusCode);
+    let body = '';
+    if (hasBody) {
+      try {
+        const read = await network.send('Fetch.getResponseBody', { requestId });
+        body = read.base64Encoded ? Buffer.from(read.body, 'base64').toString('latin1') : read.body;
+      } catch (error) {
+        this.unreadable.push(`${request.method} ${request.url}: ${responseStatusCode}, ${/** @type {Error} */ (error).message}`);
+      }
+    }
+    const open = responseHeaders.filter(({ name, value }) => name.toLowerCase() !== 'set-cookie' || !/;\s*HttpOnly/i.test(value));
+    this.seen.push({ url: request.url, text: [request.url, ...open.map(({ name, value }) => `${name}: ${value}`), body].join('\n') });
+    // It fails for a page that has gone; the response is read already.
+    await network.send('Fetch.continueRequest', { requestId }).catch(() => {});
   }
 }
 

@@ -10,7 +10,7 @@ import { leaks, secretValues } from '../journey/leak.mjs';
 import { startStack } from '../journey/stack.mjs';
 import { launch, storageOf, Witness } from './browser.mjs';
 
-const { stack, github, graph } = await startStack(['kafka', 'emulators', 'edge', 'bridge', 'assistant', 'host']);
+const { stack, github, graph } = await startStack(['kafka', 'redis', 'emulators', 'edge', 'bridge', 'assistant', 'host']);
 const kafka = new Kafka(stack.brokers);
 const pictures = process.env.CAUSEWAY_PICTURES ?? join(stack.state, 'pictures');
 mkdirSync(pictures, { recursive: true });
@@ -136,6 +136,7 @@ test('nothing the page can see holds a token or a secret', async () => {
 
   const seen = await witness.all();
   assert.ok(seen.some(({ url }) => url === 'stream') && seen.some(({ url }) => url.endsWith('/events/chat')), 'there was something to see');
+  assert.deepEqual(witness.unreadable, [], 'bodies that nobody could look into');
   for (const { url, text } of seen) assert.deepEqual(leaks(text, values), [], url);
 });
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 
+import { target } from '../journey/stack.mjs';
 import { ResumingStream, Stream } from '../journey/stream.mjs';
 import { deliveries, kafka, stack, unique, user } from './stack.mjs';
 
@@ -190,4 +191,14 @@ test('an edge that is killed while answers are written loses none and doubles no
   const { heard, texts, resumes } = await hearThrough(500, () => stack.parts.edge.kill().then(() => stack.parts.edge.start()));
   assert.deepEqual(heard, texts);
   assert.ok(resumes > 0, 'the page had to resume');
+});
+
+test('a Redis that restarts while answers are written loses none and doubles none', { skip: target !== 'spin' && 'there is no Redis on this target' }, async () => {
+  const { heard, texts } = await hearThrough(400, async () => {
+    for (let times = 0; times < 2; times++) {
+      await stack.parts.redis.kill();
+      await stack.parts.redis.start();
+    }
+  });
+  assert.deepEqual(heard, texts);
 });

@@ -5,6 +5,7 @@ import { after, before, describe, test } from 'node:test';
 
 import { Agent } from '../journey/agent.mjs';
 import { assertProblem } from '../journey/problem.mjs';
+import { externalBrokers } from '../journey/stack.mjs';
 import { kafka, stack, user } from './stack.mjs';
 
 const message = JSON.stringify({ type: 'message', data: { text: 'refuse me' } });
@@ -17,7 +18,8 @@ describe('what is refused', () => {
     recordsBefore = (await kafka.read('chat.inbound')).length;
   });
   after(async () => {
-    assert.equal((await kafka.read('chat.inbound')).length, recordsBefore, 'something that was refused is in Kafka');
+    // Somebody else may have written to a Kafka of theirs.
+    if (!externalBrokers) assert.equal((await kafka.read('chat.inbound')).length, recordsBefore, 'something that was refused is in Kafka');
   });
 
   test('an unknown path is not found', async () => {

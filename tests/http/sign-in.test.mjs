@@ -5,6 +5,7 @@ import { ENTRA_TENANT } from '../../scripts/stack/part/emulators.mjs';
 import { Agent } from '../journey/agent.mjs';
 import { leaks, readable, secretValues } from '../journey/leak.mjs';
 import { authorizeAt, signIn } from '../journey/sign-in.mjs';
+import { Stream } from '../journey/stream.mjs';
 import { github, graph, stack } from './stack.mjs';
 
 const SESSION_COOKIE = '__Host-Http-session';
@@ -120,6 +121,20 @@ test('signing in again replaces the session: the old cookie is dead', async () =
   assert.equal((await agent.session()).authenticated, true);
   assert.equal((await old.session()).authenticated, false);
   assert.equal((await old.call('/bff/github/user')).status, 401);
+});
+
+test('signing in as somebody else ends what the browser was: its open stream, and the old cookie', async () => {
+  const agent = new Agent(stack);
+  await signIn(agent, 'github', 'ada');
+  const old = agent.copy();
+  const stream = await (await Stream.open(old)).opened();
+  await signIn(agent, 'entra', 'grace');
+  assert.deepEqual(await stream.named('end'), { reason: 'revoked' });
+  await stream.until('the stream closes', () => stream.closed);
+  assert.equal((await agent.session()).user.name, 'Grace Hopper');
+  assert.equal((await old.session()).authenticated, false);
+  assert.equal((await old.post('message', { text: 'still Ada?' })).status, 401);
+  assert.equal((await Stream.open(old)).status, 401);
 });
 
 test('nothing a page can read holds a token or a secret', async () => {

@@ -24,6 +24,17 @@ test('signing out ends the session on the server, not only in this browser', asy
   assert.equal((await thief.session()).authenticated, false);
 });
 
+test('with the cookie of a session that was just ended, no stream opens anywhere', async () => {
+  const { agent } = await signedIn(stack, 'github', 'katherine');
+  const thief = agent.copy();
+  // All at once, so that every instance of the edge there is has just believed it.
+  const believed = await Promise.all(Array.from({ length: 40 }, () => thief.session()));
+  assert.ok(believed.every(({ authenticated }) => authenticated));
+  assert.equal((await agent.call('/auth/logout', { method: 'POST' })).status, 204);
+  const streams = await Promise.all(Array.from({ length: 24 }, () => Stream.open(thief)));
+  assert.deepEqual(streams.map(({ status }) => status), streams.map(() => 401));
+});
+
 test("signing out ends this session only: the user's other browser stays", async () => {
   const here = await signedIn(stack, 'entra', 'katherine');
   const there = await signedIn(stack, 'entra', 'katherine');

@@ -4,7 +4,7 @@ import { startStack } from '../journey/stack.mjs';
 import { Kafka } from '../journey/kafka.mjs';
 import { signedIn } from '../journey/sign-in.mjs';
 
-export const { stack, github, graph, deliveries } = await startStack(['kafka', 'emulators', 'edge', 'bridge']);
+export const { stack, github, graph, deliveries } = await startStack(['kafka', 'redis', 'emulators', 'edge', 'bridge']);
 export const kafka = new Kafka(stack.brokers);
 
 /** @type {Map<string, ReturnType<typeof signedIn>>} */

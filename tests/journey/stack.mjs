@@ -9,12 +9,24 @@ import { after } from 'node:test';
 
 import { freePorts } from '../../scripts/stack/port.mjs';
 import { Stack } from '../../scripts/stack/stack.mjs';
+import { isTarget } from '../../scripts/stack/target.mjs';
 import { Upstream } from './upstream.mjs';
+import { Wire } from './wire.mjs';
 
 /** @typedef {import('../../scripts/stack/stack.mjs').PartName} PartName */
 
+/** What the edge of this run is on. */
+export const target = targetOfRun();
+
 /**
- * Starts a stack on free ports and stops it after the last test. Its state is removed unless a test failed.
+ * A Kafka of somebody's, with whatever is in it: only where that was said for tests, too, and not only for `scripts/dev`.
+ * Tests that hurt Kafka, or count what is in it, are left out then.
+ */
+export const externalBrokers = process.env.CAUSEWAY_TEST_EXTERNAL_KAFKA === '1' ? process.env.KAFKA_BROKERS : undefined;
+
+/**
+ * Starts a stack on free ports and stops it after the last test. Its state is removed unless a test failed. Of parts that
+ * the target does not have, none is started.
  * @param {readonly PartName[]} only
  */
 export async function startStack(only) {
@@ -22,15 +34,19 @@ export async function startStack(only) {
   const ports = await freePorts();
   const github = await Upstream.start(`http://127.0.0.1:${ports.github}`);
   const graph = await Upstream.start(`http://127.0.0.1:${ports.entra}`);
-  const deliveries = await Upstream.start(`http://127.0.0.1:${ports.edge}`);
+  // Between the bridge and where it delivers.
+  const deliveries = target === 'spin' ? await Wire.start(ports.redis) : await Upstream.start(`http://127.0.0.1:${ports.edge}`);
   const stack = new Stack({
+    target,
     state,
     ports,
     only,
+    brokers: externalBrokers ?? '',
     edgeVariables: { GITHUB_API_URL: github.origin, GRAPH_URL: graph.origin },
-    bridgeVariables: { BRIDGE_EDGE_URL: deliveries.origin },
+    bridgeVariables: { [target === 'spin' ? 'BRIDGE_REDIS_URL' : 'BRIDGE_EDGE_URL']: deliveries.origin },
   });
-  console.log(`# stack in ${state}`);
+  console.log(`# stack on ${target} in ${state}${externalBrokers ? `, Kafka at ${externalBrokers}` : ''}`);
+  if (process.env.KAFKA_BROKERS && !externalBrokers) console.log('# KAFKA_BROKERS is left alone: CAUSEWAY_TEST_EXTERNAL_KAFKA=1 lets tests write there');
   await stack.start((name, milliseconds) => console.log(`#   ${name} ready after ${milliseconds} ms`));
   after(async () => {
     await stack.stop();
@@ -41,4 +57,10 @@ export async function startStack(only) {
     if (!process.exitCode && !process.env.CAUSEWAY_TEST_STATE) rmSync(state, { recursive: true, force: true });
   });
   return { stack, github, graph, deliveries };
+}
+
+function targetOfRun() {
+  const name = process.env.CAUSEWAY_TARGET || 'workers';
+  if (!isTarget(name)) throw new Error(`CAUSEWAY_TARGET=${name} is no target`);
+  return name;
 }

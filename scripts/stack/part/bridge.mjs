@@ -3,8 +3,8 @@
 import { cargoProgram } from '../place.mjs';
 import { Part } from '../process.mjs';
 
-/** @param {{ state: string, ports: import('../port.mjs').Ports, secrets: import('../secret.mjs').Secrets, brokers: string, variables?: Record<string, string> }} options */
-export function bridgePart({ state, ports, secrets, brokers, variables = {} }) {
+/** @param {{ target: import('../target.mjs').Target, state: string, ports: import('../target.mjs').Ports, secrets: import('../secret.mjs').Secrets, brokers: string, variables?: Record<string, string> }} options */
+export function bridgePart({ target, state, ports, secrets, brokers, variables = {} }) {
   return new Part({
     name: 'bridge',
     state,
@@ -14,7 +14,7 @@ export function bridgePart({ state, ports, secrets, brokers, variables = {} }) {
       BRIDGE_KEYS: secrets.bridgeKeys,
       BRIDGE_CHANNELS: 'chat=chat.inbound',
       BRIDGE_OUTBOUND_TOPIC: 'chat.outbound',
-      BRIDGE_EDGE_URL: `http://localhost:${ports.edge}`,
+      ...(target === 'spin' ? { BRIDGE_REDIS_URL: `redis://127.0.0.1:${ports.redis}` } : { BRIDGE_EDGE_URL: `http://localhost:${ports.edge}` }),
       KAFKA_BROKERS: brokers,
       NO_COLOR: '1',
       ...variables,

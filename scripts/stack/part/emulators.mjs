@@ -19,7 +19,7 @@ export const USERS = Object.freeze([
 ]);
 
 /**
- * @param {{ state: string, ports: import('../port.mjs').Ports, edgeOrigin: string, secrets: import('../secret.mjs').Secrets }} options
+ * @param {{ state: string, ports: import('../target.mjs').Ports, edgeOrigin: string, secrets: import('../secret.mjs').Secrets }} options
  */
 export function emulatorsPart({ state, ports, edgeOrigin, secrets }) {
   mkdirSync(state, { recursive: true });

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { ROOT } from '../place.mjs';
 import { Part } from '../process.mjs';
 
-/** @param {{ state: string, ports: import('../port.mjs').Ports }} options */
+/** @param {{ state: string, ports: import('../target.mjs').Ports }} options */
 export function hostPart({ state, ports }) {
   return new Part({
     name: 'host',

@@ -1,0 +1,35 @@
+// The settings of a local stack's edge, whatever it runs on.
+
+import { ENTRA_CLIENT_ID, ENTRA_TENANT, GITHUB_CLIENT_ID } from './emulators.mjs';
+
+/**
+ * @typedef {object} EdgeOptions
+ * @property {string} state
+ * @property {import('../target.mjs').Ports} ports
+ * @property {import('../secret.mjs').Secrets} secrets
+ * @property {Record<string, string | undefined>} [variables] on top of the stack's own; undefined removes; by their names in docs/configuration.md
+ * @property {string} [name]
+ * @property {boolean} [unready] it is meant to be misconfigured: any answer is enough
+ */
+
+/** What every edge of a local stack is told. @param {{ ports: import('../target.mjs').Ports, secrets: import('../secret.mjs').Secrets }} stack */
+export function settings({ ports, secrets }) {
+  return {
+    PUBLIC_ORIGIN: `http://localhost:${ports.edge}`,
+    HOST_ORIGINS: `http://localhost:${ports.host}`,
+    SESSION_KEYS: secrets.sessionKeys,
+    BRIDGE_KEYS: secrets.bridgeKeys,
+    BRIDGE_URL: `http://127.0.0.1:${ports.bridge}`,
+    CHANNELS: 'chat',
+    ENTRA_CLIENT_ID,
+    ENTRA_CLIENT_SECRET: secrets.entraClientSecret,
+    ENTRA_TENANT,
+    ENTRA_AUTHORITY: `http://localhost:${ports.entra}`,
+    GRAPH_URL: `http://localhost:${ports.entra}`,
+    GITHUB_CLIENT_ID,
+    GITHUB_CLIENT_SECRET: secrets.githubClientSecret,
+    GITHUB_URL: `http://localhost:${ports.github}`,
+    GITHUB_API_URL: `http://localhost:${ports.github}`,
+    DEVELOPMENT: 'loopback',
+  };
+}

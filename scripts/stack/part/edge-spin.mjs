@@ -1,0 +1,56 @@
+// The edge on Spin: `spin up` where the Spin CLI is installed, or the stand-in of tests/spin-host.
+//
+// It serves a copy of the built component, so that a build made meanwhile changes nothing under a running test.
+
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
+
+import { ROOT, cargoProgram } from '../place.mjs';
+import { Part, PartError } from '../process.mjs';
+import { settings } from './edge-settings.mjs';
+
+const COMPONENT = join(ROOT, 'target/spin/causeway.wasm');
+
+/** @param {import('./edge-settings.mjs').EdgeOptions} options */
+export function spinEdgePart({ state, ports, secrets, variables = {}, name = 'edge', unready = false }) {
+  const home = join(state, name);
+  const redis = `redis://127.0.0.1:${ports.redis}`;
+  const values = { ...settings({ ports, secrets }), REDIS_URL: redis, REDIS_ADDRESS: redis, ...variables };
+  const where = ['-f', join(home, 'spin.toml'), '--listen', `127.0.0.1:${ports.edge}`, '--state-dir', join(home, 'storage')];
+  return new Part({
+    name,
+    state,
+    cwd: state,
+    command: spinIsInstalled() ? ['spin', 'up', ...where] : [cargoProgram('causeway-spin-host'), ...where],
+    env: {
+      NO_COLOR: '1',
+      DO_NOT_TRACK: '1',
+      ...Object.fromEntries(Object.entries(values).map(([key, value]) => [`SPIN_VARIABLE_${key}`, value])),
+    },
+    ports: [ports.edge],
+    prepare: () => prepare(home),
+    ready: async () => {
+      const answer = await fetch(`http://127.0.0.1:${ports.edge}/healthz`, { signal: AbortSignal.timeout(2_000) });
+      await answer.body?.cancel();
+      return unready || answer.ok;
+    },
+    hint: 'if the log names a variable, correct it; if it says that the component cannot be run, run scripts/build-spin.',
+  });
+}
+
+/** scripts/env decides, for the builds as well. */
+function spinIsInstalled() {
+  const answer = execFileSync('bash', ['-c', '. scripts/env && { spin_is_installed && echo yes || echo no; }'], { cwd: ROOT, encoding: 'utf8' });
+  return answer.trim() === 'yes';
+}
+
+/** @param {string} home */
+function prepare(home) {
+  if (!existsSync(COMPONENT)) throw new PartError('edge: the component is not built. What to do: run scripts/build-spin');
+  mkdirSync(join(home, 'storage'), { recursive: true });
+  copyFileSync(COMPONENT, join(home, 'causeway.wasm'));
+  const deployed = readFileSync(join(ROOT, 'spin.toml'), 'utf8');
+  const local = deployed.replace(/^source = .*$/m, 'source = "causeway.wasm"').replace(/^\[component\.causeway\.build\]\n(?:[^[\n].*\n)*/m, '');
+  writeFileSync(join(home, 'spin.toml'), local);
+}

@@ -1,0 +1,17 @@
+// All that a test may expect of one runtime and not of the other, and why. Everything else is the same product.
+
+/** @typedef {import('../../scripts/stack/target.mjs').Target} Target */
+
+/** @type {Readonly<Record<Target, { routesOfItsOwn: string[], streamsOutliveTheBridge: boolean }>>} */
+export const DIFFERENCES = Object.freeze({
+  workers: {
+    // The buffers are the edge's, so the bridge delivers to it. On Spin they are in Redis, where the bridge writes.
+    routesOfItsOwn: ['/internal/deliver'],
+    // The edge serves the streams. On Spin the bridge does, and they end with it; their clients resume.
+    streamsOutliveTheBridge: true,
+  },
+  spin: {
+    routesOfItsOwn: [],
+    streamsOutliveTheBridge: false,
+  },
+});
