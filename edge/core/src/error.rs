@@ -57,6 +57,9 @@ pub enum Error {
     /// The `Idempotency-Key` was used for another event.
     #[error("idempotency key reused for another event")]
     IdempotencyKeyReused,
+    /// The user does this too often.
+    #[error("too many requests")]
+    TooMany,
     /// A sign-in was refused.
     #[error("sign-in refused: {reason}")]
     SignInRefused {
@@ -85,6 +88,7 @@ impl Error {
             Self::Unauthenticated { .. } | Self::ProviderSignInNeeded { .. } => StatusCode::UNAUTHORIZED,
             Self::Forbidden { .. } => StatusCode::FORBIDDEN,
             Self::BadRequest { .. } | Self::SignInRefused { .. } => StatusCode::BAD_REQUEST,
+            Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
             Self::UserChanged => StatusCode::CONFLICT,
             Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -104,6 +108,7 @@ impl Error {
             Self::ProviderSignInNeeded { .. } => "provider-sign-in-needed",
             Self::Forbidden { .. } => "forbidden",
             Self::BadRequest { .. } => "bad-request",
+            Self::TooMany => "too-many-requests",
             Self::UserChanged => "user-changed",
             Self::IdempotencyKeyReused => "idempotency-key-reused",
             Self::TooLarge => "too-large",
@@ -125,6 +130,7 @@ impl Error {
             Self::ProviderSignInNeeded { provider } => format!("Sign in with {provider} to use this service."),
             Self::Forbidden { .. } => "This request may not come from where it came from.".to_owned(),
             Self::BadRequest { reason } => format!("The request is malformed: {reason}."),
+            Self::TooMany => "That was a lot at once. Please try again shortly.".to_owned(),
             Self::UserChanged => "Somebody else is signed in by now.".to_owned(),
             Self::IdempotencyKeyReused => "This Idempotency-Key was used for another event.".to_owned(),
             Self::TooLarge => "The request's body is too large.".to_owned(),
@@ -142,6 +148,7 @@ impl Error {
     pub fn retry_after_seconds(&self) -> Option<u32> {
         match self {
             Self::Unavailable(_) => Some(2),
+            Self::TooMany => Some(5),
             Self::Misconfigured => Some(60),
             _ => None,
         }

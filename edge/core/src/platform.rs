@@ -194,6 +194,26 @@ pub trait CheckpointStore {
     ) -> impl Future<Output = Result<Option<Checkpoint>, Unavailable>>;
 }
 
+/// How often something may be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// Names what is counted; on Workers the name of the binding that counts it.
+    pub name: &'static str,
+    /// How often within a period.
+    pub limit: u32,
+    /// The period, in seconds. Workers' bindings know 10 and 60.
+    pub period_seconds: u32,
+}
+
+/// Counts what one user does. Approximate: a runtime may count per location.
+pub trait RateLimiter {
+    /// Counts one more and tells whether that is still within the rate.
+    ///
+    /// # Errors
+    /// Nobody counted.
+    fn allow(&self, rate: Rate, key: &str) -> impl Future<Output = Result<bool, Unavailable>>;
+}
+
 /// The log: one JSON line an entry.
 pub trait Log {
     /// Writes an entry. Callers put no secret into it; types that hold one cannot print.
@@ -202,11 +222,19 @@ pub trait Log {
 
 /// A runtime: all of the above.
 pub trait Platform:
-    Clock + Random + KeyValueStore + HttpClient + SessionCoordinator + StreamHub + CheckpointStore + Log
+    Clock + Random + KeyValueStore + HttpClient + SessionCoordinator + StreamHub + CheckpointStore + RateLimiter + Log
 {
 }
 
 impl<T> Platform for T where
-    T: Clock + Random + KeyValueStore + HttpClient + SessionCoordinator + StreamHub + CheckpointStore + Log
+    T: Clock
+        + Random
+        + KeyValueStore
+        + HttpClient
+        + SessionCoordinator
+        + StreamHub
+        + CheckpointStore
+        + RateLimiter
+        + Log
 {
 }

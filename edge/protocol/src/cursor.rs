@@ -13,7 +13,8 @@ const MAX_TEXT_BYTES: usize = 80;
 /// The coordinates of one Kafka record within the outbound topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Cursor {
-    /// Counts how often the topic was recreated or repartitioned; offsets of different epochs do not compare.
+    /// Unix time in seconds at which this incarnation of the topic was first seen. Offsets of different epochs do not
+    /// compare; a later epoch comes after every offset of an earlier one.
     pub epoch: u32,
     /// The Kafka partition.
     pub partition: i32,

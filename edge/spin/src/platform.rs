@@ -7,8 +7,8 @@ use std::{
 
 use causeway_core::{
     platform::{
-        CheckpointStore, Clock, HttpClient, KeyValueStore, Log, OpenStream, Opened, Random, SessionCoordinator,
-        StreamHub, Unavailable,
+        CheckpointStore, Clock, HttpClient, KeyValueStore, Log, OpenStream, Opened, Random, Rate, RateLimiter,
+        SessionCoordinator, StreamHub, Unavailable,
     },
     session::{
         coordinator::{Command, Reply, SessionState, apply},
@@ -39,6 +39,9 @@ use crate::{
 /// Sets a session's state if it is still what the command was decided on.
 const COMPARE_AND_SET: &str = "if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end \
      redis.call('SET', KEYS[1], ARGV[2], 'PXAT', ARGV[3]) return 1";
+/// Counts within a period; the count goes with the period.
+const COUNT: &str =
+    "local n = redis.call('INCR', KEYS[1]) if n == 1 then redis.call('EXPIRE', KEYS[1], ARGV[1]) end return n";
 /// How often a command is decided anew when another one came between.
 const MAX_ATTEMPTS: usize = 8;
 /// How long the end of a session's streams is remembered: longer than any stream lives before it asks again.
@@ -198,6 +201,19 @@ impl CheckpointStore for Spin {
 
 fn not_here() -> Unavailable {
     Unavailable::new("hub", "is the bridge's on this runtime")
+}
+
+impl RateLimiter for Spin {
+    async fn allow(&self, rate: Rate, key: &str) -> Result<bool, Unavailable> {
+        let period = self.now_ms() / 1000 / u64::from(rate.period_seconds.max(1));
+        let key = format!("causeway:rate:{}:{key}:{period}", rate.name);
+        let seconds = RedisParameter::Int64(i64::from(rate.period_seconds));
+        let parameters = vec![text(COUNT), RedisParameter::Int64(1), text(&key), seconds];
+        match self.redis("EVAL", parameters).await?.pop() {
+            Some(RedisResult::Int64(count)) => Ok(count <= i64::from(rate.limit)),
+            _ => Err(Unavailable::new("rate limiter", "counted nothing")),
+        }
+    }
 }
 
 impl Log for Spin {

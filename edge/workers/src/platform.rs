@@ -5,8 +5,8 @@ use std::{pin::pin, time::Duration};
 use causeway_core::{
     config::Source,
     platform::{
-        CheckpointStore, Clock, HttpClient, KeyValueStore, Log, OpenStream, Opened, Random, SessionCoordinator,
-        StreamHub, Unavailable,
+        CheckpointStore, Clock, HttpClient, KeyValueStore, Log, OpenStream, Opened, Random, Rate, RateLimiter,
+        SessionCoordinator, StreamHub, Unavailable,
     },
     session::{
         coordinator::{Command, Reply},
@@ -165,6 +165,15 @@ impl CheckpointStore for Workers {
     ) -> Result<Option<Checkpoint>, Unavailable> {
         let stub = object::stub(&self.env, checkpoints::PART, "CHECKPOINTS", topic)?;
         object::call(&stub, checkpoints::PART, "advance", &checkpoints::Advance { partition, advance_to }).await
+    }
+}
+
+impl RateLimiter for Workers {
+    async fn allow(&self, rate: Rate, key: &str) -> Result<bool, Unavailable> {
+        const PART: &str = "rate limiter";
+        let limiter = self.env.rate_limiter(rate.name).map_err(|e| Unavailable::new(PART, e))?;
+        let outcome = limiter.limit(key.to_owned()).await.map_err(|e| Unavailable::new(PART, e))?;
+        Ok(outcome.success)
     }
 }
 

@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use super::{Context, bridge, read_body};
 use crate::{
     error::Error,
-    platform::{Platform, Unavailable},
+    platform::{Platform, Rate, Unavailable, within},
     session::store::Session,
     web::{Request, Response},
 };
@@ -26,6 +26,9 @@ const EXPECTED_USER: HeaderName = HeaderName::from_static("x-causeway-user");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const MAX_IDEMPOTENCY_KEY_BYTES: usize = 128;
+/// What a user may post. Nobody types five messages a second for a minute.
+pub(crate) const EVENTS_RATE: Rate = Rate { name: "EVENTS_RATE", limit: 300, period_seconds: 60 };
+const RATE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Longer than the bridge waits for Kafka, so that its answer, not our impatience, decides.
 const BRIDGE_TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -55,6 +58,7 @@ pub(super) async fn post<P: Platform>(
     if request.headers.contains_key(EXPECTED_USER) && request.header(&EXPECTED_USER) != Some(&subject.to_string()) {
         return Err(Error::UserChanged);
     }
+    allow(context, subject).await?;
     let id = event_id(context.platform, &request, subject, &channel)?;
     let traceparent = request.header(&TRACEPARENT).filter(|text| is_traceparent(text)).map(str::to_owned);
     let body = read_body::<P>(context.row, request).await?;
@@ -75,6 +79,22 @@ pub(super) async fn post<P: Platform>(
     };
     send(context, &event).await?;
     Ok(Response::json(StatusCode::ACCEPTED, "application/json", &json!({"id": id})))
+}
+
+/// One user cannot drown the others' events. Without a counter everybody passes: it is a courtesy, not a lock.
+async fn allow<P: Platform>(context: &Context<'_, P>, subject: &Subject) -> Result<(), Error> {
+    let key = subject.to_string();
+    let counted = context.platform.allow(EVENTS_RATE, &key);
+    match within(context.platform, RATE_TIMEOUT, "rate limiter", counted).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Error::TooMany),
+        Err(error) => {
+            context.platform.log(&json!({
+                "level": "warn", "event": "rate.unknown", "detail": error.to_string(), "request_id": context.request_id,
+            }));
+            Ok(())
+        }
+    }
 }
 
 async fn send<P: Platform>(context: &Context<'_, P>, event: &InboundEvent) -> Result<(), Error> {

@@ -335,6 +335,25 @@ fn a_repeated_idempotency_key_is_the_same_event_and_only_for_the_same_user() {
 }
 
 #[test]
+fn who_posts_without_end_is_asked_to_wait() {
+    let browser = Browser::new(github);
+    browser.sign_in();
+    let post = || browser.script(Method::POST, "/events/chat", r#"{"type":"message","data":1}"#);
+    assert!((0..300).all(|_| post().status == StatusCode::ACCEPTED));
+    let refused = post();
+    assert_eq!((code(&refused).as_str(), refused.status), ("too-many-requests", StatusCode::TOO_MANY_REQUESTS));
+    assert!(refused.headers.contains_key("retry-after"));
+}
+
+#[test]
+fn the_workers_binding_counts_what_core_says() {
+    let wrangler = include_str!("../../../../wrangler.toml");
+    let rate = super::event::EVENTS_RATE;
+    let simple = format!("simple = {{ limit = {}, period = {} }}", rate.limit, rate.period_seconds);
+    assert!(wrangler.contains(&format!("name = \"{}\"", rate.name)) && wrangler.contains(&simple));
+}
+
+#[test]
 fn bad_events_are_refused_and_nothing_is_sent() {
     let browser = Browser::new(github);
     browser.sign_in();

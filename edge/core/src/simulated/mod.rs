@@ -22,8 +22,8 @@ use rand::{RngCore as _, SeedableRng as _, rngs::StdRng};
 
 use crate::{
     platform::{
-        BodyError, CheckpointStore, Clock, HttpClient, KeyValueStore, Log, OpenStream, Opened, Random, ReadBody,
-        SessionCoordinator, StreamHub, Unavailable,
+        BodyError, CheckpointStore, Clock, HttpClient, KeyValueStore, Log, OpenStream, Opened, Random, Rate,
+        RateLimiter, ReadBody, SessionCoordinator, StreamHub, Unavailable,
     },
     session::{
         coordinator::{self, Command, Reply, SessionState},
@@ -125,6 +125,7 @@ pub(crate) struct Simulated {
     pub(crate) ended: RefCell<Vec<(Subject, EndReason)>>,
     pub(crate) opened: RefCell<Vec<OpenStream>>,
     pub(crate) checkpoints: RefCell<BTreeMap<(String, i32), Checkpoint>>,
+    pub(crate) counts: RefCell<HashMap<String, u32>>,
     pub(crate) log: RefCell<VecDeque<String>>,
 }
 
@@ -145,6 +146,7 @@ impl Simulated {
             ended: RefCell::default(),
             opened: RefCell::default(),
             checkpoints: RefCell::default(),
+            counts: RefCell::default(),
             log: RefCell::default(),
         }
     }
@@ -263,6 +265,15 @@ impl CheckpointStore for Simulated {
             checkpoints.insert(key, next);
         }
         Ok(next)
+    }
+}
+
+impl RateLimiter for Simulated {
+    async fn allow(&self, rate: Rate, key: &str) -> Result<bool, Unavailable> {
+        let mut counts = self.counts.borrow_mut();
+        let count = counts.entry(format!("{}:{key}", rate.name)).or_insert(0);
+        *count += 1;
+        Ok(*count <= rate.limit)
     }
 }
 
