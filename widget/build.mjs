@@ -44,6 +44,9 @@ export async function build(dist) {
       target: ['chrome123', 'firefox126', 'safari17.5'],
       charset: 'utf8',
       legalComments: 'none',
+      // Callbacks within the widget; the browser's own are lower-case, but for one.
+      mangleProps: /^on[A-Z]/,
+      reserveProps: /^onLine$/,
       plugins: [cssAsText],
     });
   }

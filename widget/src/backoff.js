@@ -12,5 +12,5 @@ const CAP_MS = 8_000;
  * @returns {number} milliseconds
  */
 export function backoffMs(attempt, random) {
-  return FLOOR_MS + random() * Math.min(CAP_MS, BASE_MS * 2 ** Math.min(attempt, 10));
+  return FLOOR_MS + random() * Math.min(CAP_MS, BASE_MS * 2 ** attempt);
 }

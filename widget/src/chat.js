@@ -20,7 +20,7 @@ import { View } from './view.js';
  * @property {(status: Status) => void} onStatus
  * @property {(message: { id: string, role: string, text: string }) => void} onMessage
  *
- * @typedef {{ user: string, draft: string }} Note who set out to sign in, and what they had not sent
+ * @typedef {Record<string, string>} Drafts what each user had not sent, by their id
  */
 
 // A backend that died mid-answer never says so.
@@ -37,16 +37,16 @@ export class Chat {
   #outbox;
   /** @type {AbortController | undefined} */
   #running;
-  /** @type {string | undefined} */
-  #userId;
+  /** @type {import('./edge.js').User | undefined} */
+  #user;
   /** @type {import('./edge.js').Provider[]} */
   #providers = [];
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #stall;
   /** @type {Status | ''} */
   #status = '';
-  /** @type {Note} */
-  #note = { user: '', draft: '' };
+  /** @type {Drafts} */
+  #drafts = {};
   #isBlocked = false;
 
   /**
@@ -60,7 +60,7 @@ export class Chat {
       send: (text) => this.#send(text),
       retry: (key) => this.#retry(key),
       signOut: () => void this.#signOut(),
-      signIn: () => leaveNote(this.#note),
+      signIn: () => leaveNote(this.#drafts),
     });
     this.#session = new Session(
       (signal) => edge.session(signal),
@@ -73,28 +73,28 @@ export class Chat {
       onSnapshot: () => this.#conversation.snapshot(),
       onRecord: (cursor, event) => this.#onRecord(cursor, event),
       onReset: () => this.#change(() => this.#conversation.gap(Date.now())),
-      onEnd: (reason) => this.#leave(reason === 'signed_out' ? 'signed-out' : 'ended'),
-      mayReopen: async () => (await this.#session.check())?.authenticated !== false,
+      onEnd: (reason) => reason === 'signed_out' && this.#leave('signed-out'),
+      check: () => this.#session.check(),
     });
     this.#outbox = new Outbox({
-      send: (text, key, signal) => edge.say(text, key, signal),
+      send: (text, key, signal) => this.#say(text, key, signal),
       onAccepted: (key, id) => this.#change(() => this.#conversation.accepted(key, id)),
       onRejected: (key, title) => this.#change(() => this.#conversation.failed(key, title)),
-      onSignedOut: () => void this.#session.check(),
+      onDenied: () => void this.#session.check(),
     });
   }
 
   connect() {
     this.#running = new AbortController();
     const { signal } = this.#running;
-    // Someone may have signed in, or out, or as somebody else, in another tab or before the page was restored.
+    // Someone may have signed in, or out, or as somebody else, in another window.
     const recheck = () => !document.hidden && void this.#session.check();
     document.addEventListener('visibilitychange', recheck, { signal });
-    addEventListener('pageshow', (event) => event.persisted && recheck(), { signal });
     addEventListener('online', recheck, { signal });
+    addEventListener('focus', recheck, { signal });
     this.#view.connect();
     this.#setStatus('connecting');
-    this.#session.connect();
+    void this.#session.check();
   }
 
   disconnect() {
@@ -115,16 +115,20 @@ export class Chat {
     this.#providers = providers;
     if (!authenticated || !user) {
       // One who was here and is no longer did not sign out on this page.
-      if (this.#userId !== undefined) this.#leave('ended');
-      else this.#leave(this.#status === 'ended' ? 'ended' : 'signed-out');
+      this.#leave(this.#user || this.#status === 'ended' ? 'ended' : 'signed-out');
       return;
     }
-    if (user.id !== this.#userId) {
+    const before = this.#user;
+    if (user.id !== before?.id) {
       this.#forget();
-      this.#userId = user.id;
+      this.#user = user;
       this.#view.showChat(user.name);
-      const left = takeNote();
-      if (left?.user === user.id) this.#view.composer.text = left.draft;
+      Object.assign(this.#drafts, takeNote());
+      this.#view.composer.text = this.#drafts[user.id] ?? '';
+      if (before) {
+        const { switched, kept } = this.#options.strings;
+        this.#view.showNote(fill(this.#drafts[before.id] ? `${switched} ${kept}` : switched, { name: user.name, before: before.name }));
+      }
     }
     this.#stream.connect();
     this.#outbox.connect();
@@ -136,37 +140,40 @@ export class Chat {
    */
   #leave(status) {
     const { strings, edge } = this.#options;
-    const left = this.#userId;
-    const unsent = this.#forget();
-    if (left !== undefined) this.#note = { user: left, draft: status === 'ended' ? unsent : '' };
+    const left = this.#user;
+    this.#forget();
+    // Whoever signs out leaves nothing behind.
+    if (left && status !== 'ended') delete this.#drafts[left.id];
+    const note = takeNote();
     // Came back from the provider and still not signed in: say so, or people go round in circles.
-    else if (takeNote()) this.#isBlocked = true;
+    if (note) this.#isBlocked = true;
+    Object.assign(this.#drafts, note);
     this.#setStatus(status);
     const text = status === 'ended' ? strings.endedText : this.#isBlocked ? fill(strings.blockedText, { edge: new URL(edge).host }) : strings.signInText;
     this.#view.showDoor({
       title: status === 'ended' ? strings.endedTitle : strings.signInTitle,
       text: this.#providers.length > 0 ? text : strings.noProviders,
       links: this.#providers.map(({ id, name }) => ({
-        href: this.#edge.loginUrl(id, location),
+        // The page may have moved on since the link was made.
+        href: () => this.#edge.loginUrl(id, location),
         text: fill(strings.signIn, { provider: name }),
       })),
     });
   }
 
-  /**
-   * Lets go of all that belongs to a person.
-   * @returns {string} what they had written and not sent
-   */
+  /** Lets go of all that belongs to a person, and keeps for them what they had not sent. */
   #forget() {
     clearTimeout(this.#stall);
     this.#stream.disconnect();
     this.#outbox.disconnect();
+    this.#outbox.clear();
     const { composer } = this.#view;
-    const unsent = [...this.#outbox.clear(), composer.text].filter(Boolean).join('\n');
+    this.#change(() => {
+      const unsent = [...this.#conversation.clear(), composer.text].filter(Boolean).join('\n');
+      if (this.#user) this.#drafts[this.#user.id] = unsent;
+    });
     composer.text = '';
-    this.#userId = undefined;
-    this.#change(() => this.#conversation.clear());
-    return unsent;
+    this.#user = undefined;
   }
 
   async #signOut() {
@@ -182,9 +189,10 @@ export class Chat {
   #send(text) {
     const key = crypto.randomUUID();
     if (!this.#outbox.add({ key, text })) {
-      this.#view.announcer.notice(this.#options.strings.full);
+      this.#view.showNote(this.#options.strings.full);
       return false;
     }
+    this.#view.showNote('');
     this.#change(() => this.#conversation.post(key, text, Date.now()));
     this.#view.log.toEnd();
     return true;
@@ -192,10 +200,20 @@ export class Chat {
 
   /** @param {string} key */
   #retry(key) {
-    this.#change(() => {
-      const text = this.#conversation.resend(key);
-      if (text !== undefined && !this.#outbox.add({ key, text })) this.#conversation.failed(key);
-    });
+    this.#change(() => this.#conversation.resend(key, (text) => this.#send(text)));
+  }
+
+  /**
+   * @param {string} text
+   * @param {string} key
+   * @param {AbortSignal} signal
+   * @returns {Promise<import('./edge.js').Outcome>}
+   */
+  async #say(text, key, signal) {
+    // While the connection was gone somebody else may have signed in; then this is aborted.
+    const user = this.#user;
+    const isKnown = this.#status === 'online' || (await this.#session.check());
+    return isKnown && user ? this.#edge.say(text, key, user.id, signal) : { kind: 'retry' };
   }
 
   /**
@@ -238,17 +256,17 @@ export class Chat {
 
 /**
  * Left behind in this tab for the way back from the identity provider.
- * @param {Note} note
+ * @param {Drafts} drafts
  */
-function leaveNote(note) {
+function leaveNote(drafts) {
   try {
-    sessionStorage.setItem(NOTE_KEY, JSON.stringify(note));
+    sessionStorage.setItem(NOTE_KEY, JSON.stringify(drafts));
   } catch {
     // Storage is blocked; a draft is lost, nothing else.
   }
 }
 
-/** @returns {Note | null} */
+/** @returns {Drafts | null} */
 function takeNote() {
   try {
     const text = sessionStorage.getItem(NOTE_KEY);

@@ -21,18 +21,18 @@ export class Composer {
       part: 'input', rows: '1', dir: 'auto', maxlength: String(MAX_CHARACTERS), enterkeyhint: 'send', placeholder, 'aria-label': placeholder,
     });
     this.#button = element('button', { part: 'send', type: 'submit', 'aria-label': send, title: send }, icon('M12 19V5m-6 6 6-6 6 6'));
-    this.form = element('form', { class: 'composer', part: 'composer' }, this.#input, this.#button);
-    this.form.addEventListener('submit', (event) => {
+    this.form = element('form', { part: 'composer' }, this.#input, this.#button);
+    this.form.onsubmit = (event) => {
       event.preventDefault();
       this.#send();
-    });
-    this.#input.addEventListener('keydown', (event) => {
+    };
+    this.#input.onkeydown = (event) => {
       // While an input method composes, Enter picks a candidate (229 is how Safari says so).
       if (event.key !== 'Enter' || event.shiftKey || event.isComposing || event.keyCode === 229) return;
       event.preventDefault();
       this.#send();
-    });
-    this.#input.addEventListener('input', () => this.#fit());
+    };
+    this.#input.oninput = () => this.#fit();
     this.#fit();
   }
 

@@ -16,11 +16,6 @@
  * @property {MessageState} state
  * @property {number} time milliseconds since 1970
  * @property {string} [problem] why sending failed
- *
- * @typedef {object} Pieces the deltas of an unfinished message
- * @property {Map<number, string>} bySeq
- * @property {number} first lowest sequence number heard
- * @property {number} next what the text waits for
  */
 
 const MAX_MESSAGES = 500;
@@ -32,7 +27,7 @@ export class Conversation {
   #messages = [];
   /** @type {Map<string, Message>} */
   #byId = new Map();
-  /** @type {Map<Message, Pieces>} */
+  /** What sequence number an unfinished message goes on with. @type {Map<Message, number>} */
   #pieces = new Map();
   /** @type {Set<string>} */
   #seen = new Set();
@@ -44,13 +39,18 @@ export class Conversation {
     return this.#messages;
   }
 
-  /** Forgets everything: another user, or none. */
+  /**
+   * Forgets everything: another user, or none.
+   * @returns {string[]} the texts that were not sent
+   */
   clear() {
+    const unsent = this.#messages.filter(isUnconfirmed).map(({ text }) => text);
     this.#messages = [];
     this.#byId.clear();
     this.#pieces.clear();
     this.#seen.clear();
     this.#awaitsOverlap = false;
+    return unsent;
   }
 
   /**
@@ -98,15 +98,13 @@ export class Conversation {
   }
 
   /**
-   * A failed message is to be sent again.
+   * A failed message gives way to a new one with its text: the server may hold its key against it.
    * @param {string} key
-   * @returns {string | undefined} its text
+   * @param {(text: string) => boolean} send false keeps it
    */
-  resend(key) {
+  resend(key, send) {
     const message = this.#own(key);
-    if (message?.state !== 'failed') return undefined;
-    message.state = 'sending';
-    return message.text;
+    if (message?.state === 'failed' && send(message.text)) this.#remove(message);
   }
 
   /** A new stream begins with a snapshot instead of where the last one stopped: it should overlap what is known. */
@@ -126,14 +124,9 @@ export class Conversation {
     this.#place({ key: `gap-${this.#gaps}`, id: null, role: 'gap', text: '', state: 'done', time: now });
   }
 
-  /** No piece has come for long: whoever was writing has stopped. A later piece goes on. @returns {boolean} changed */
+  /** No piece has come for long: whoever was writing has stopped. A later piece goes on. */
   stall() {
-    let changed = false;
-    for (const message of this.#pieces.keys()) {
-      changed ||= message.state === 'streaming';
-      message.state = 'stalled';
-    }
-    return changed;
+    for (const message of this.#pieces.keys()) message.state = 'stalled';
   }
 
   /**
@@ -153,13 +146,14 @@ export class Conversation {
       this.#seen.add(cursor);
       if (this.#seen.size > MAX_SEEN) this.#seen.delete(/** @type {string} */ (this.#seen.values().next().value));
     }
-    const { id: eventId, type, time, data } = fields(event);
-    const { id: named, text, seq, role } = fields(data);
+    // Anything may stand in a record; what is no object has none of these.
+    const { id: eventId, type, time, data } = Object(event);
+    const { id: named, text, seq, role } = Object(data);
     const id = isId(named) ? named : eventId;
     if (!isId(id) || typeof text !== 'string') return undefined;
-    const at = Date.parse(String(time)) || now;
+    const at = Date.parse(time) || now;
     if (type === 'message') return this.#whole(id, role === 'user' ? 'user' : 'assistant', text, at);
-    if (type === 'delta' && Number.isSafeInteger(seq) && Number(seq) >= 0) this.#piece(id, Number(seq), text, at);
+    if (type === 'delta' && Number.isSafeInteger(seq) && seq >= 0) this.#piece(id, seq, text, at);
     return undefined;
   }
 
@@ -200,18 +194,15 @@ export class Conversation {
     if (!message) {
       message = { key: id, id, role: 'assistant', text: '', state: 'streaming', time };
       this.#byId.set(id, message);
-      this.#pieces.set(message, { bySeq: new Map(), first: Infinity, next: 0 });
+      this.#pieces.set(message, 0);
       this.#place(message);
     }
-    const pieces = this.#pieces.get(message);
-    if (!pieces || pieces.bySeq.has(seq)) return;
-    pieces.bySeq.set(seq, text);
+    const next = this.#pieces.get(message);
+    // Complete already, or a piece written twice.
+    if (next === undefined || seq < next) return;
     message.state = 'streaming';
-    if (seq < pieces.first) {
-      pieces.first = pieces.next = seq;
-      message.text = seq > 0 ? '…' : '';
-    }
-    for (let next; (next = pieces.bySeq.get(pieces.next)) !== undefined; pieces.next += 1) message.text += next;
+    message.text += seq > next ? `…${text}` : text;
+    this.#pieces.set(message, seq + 1);
   }
 
   /**
@@ -251,13 +242,4 @@ function isUnconfirmed(message) {
  */
 function isId(value) {
   return typeof value === 'string' && value !== '';
-}
-
-/**
- * Anything may stand in a record; what is no object has no fields.
- * @param {unknown} value
- * @returns {Record<string, unknown>}
- */
-function fields(value) {
-  return typeof value === 'object' && value !== null ? /** @type {Record<string, unknown>} */ (value) : {};
 }

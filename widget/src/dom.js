@@ -1,4 +1,5 @@
-// Builds elements. Text becomes text nodes, never markup, so nothing a message holds can become an element.
+// Builds elements. Text becomes text nodes, never markup, so nothing a message holds can become an element. What a
+// page can style as a part has a class of that name here.
 
 /**
  * @template {keyof HTMLElementTagNameMap} T
@@ -9,7 +10,10 @@
  */
 export function element(tag, attributes, ...children) {
   const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  for (const [name, value] of Object.entries(attributes)) {
+    node.setAttribute(name, value);
+    if (name === 'part') node.className = value;
+  }
   node.append(...children);
   return node;
 }

@@ -7,8 +7,8 @@
  *
  * @typedef {{ kind: 'accepted', id: string }
  *   | { kind: 'rejected', title?: string }
- *   | { kind: 'signed-out' }
- *   | { kind: 'retry', afterMs?: number }} Outcome what became of a POST
+ *   | { kind: 'denied' }
+ *   | { kind: 'retry', afterMs?: number }} Outcome what became of a POST; denied: the session is over, or another's
  */
 
 const TIMEOUT_MS = 20_000;
@@ -23,31 +23,26 @@ export class Edge {
   constructor(origin, channel) {
     this.origin = origin;
     this.channel = channel;
-  }
-
-  get streamUrl() {
-    return `${this.origin}/stream`;
+    this.streamUrl = `${origin}/stream`;
   }
 
   /**
    * @param {string} provider
    * @param {URL | Location} page where to come back to
    */
-  loginUrl(provider, page) {
-    const path = page.pathname + page.search;
-    const back = page.origin === this.origin ? path : page.origin + path;
+  loginUrl(provider, { origin, pathname, search, hash }) {
+    // On its own origin the edge takes a path and no fragment.
+    const back = origin === this.origin ? pathname + search : origin + pathname + search + hash;
     return `${this.origin}/auth/${encodeURIComponent(provider)}/login?return_to=${encodeURIComponent(back)}`;
   }
 
   /**
    * @param {AbortSignal} signal
-   * @returns {Promise<SessionInfo>} rejects when the edge cannot be asked
+   * @returns {Promise<SessionInfo | undefined>} rejects, or is undefined, when the edge cannot be asked
    */
   async session(signal) {
     const response = await this.#fetch('/auth/session', signal, { headers: CSRF });
-    if (!response.ok) throw new Error(`session: ${response.status}`);
-    const info = await response.json();
-    return { ...info, providers: Array.isArray(info.providers) ? info.providers : [] };
+    return response.ok ? response.json() : undefined;
   }
 
   /**
@@ -55,31 +50,32 @@ export class Edge {
    * @returns {Promise<boolean>} whether the session is gone
    */
   async logout(signal) {
-    const response = await this.#fetch('/auth/logout', signal, { method: 'POST', headers: CSRF }).catch(() => null);
-    return response !== null && (response.ok || response.status === 401);
+    const response = await this.#fetch('/auth/logout', signal, { method: 'POST', headers: CSRF }).catch(() => undefined);
+    return response?.ok || response?.status === 401;
   }
 
   /**
    * @param {string} text
    * @param {string} key the same for every try of one message
+   * @param {string} user whose message it is: the edge takes it from nobody else's session
    * @param {AbortSignal} signal
    * @returns {Promise<Outcome>}
    */
-  async say(text, key, signal) {
+  async say(text, key, user, signal) {
     try {
       const response = await this.#fetch(`/events/${encodeURIComponent(this.channel)}`, signal, {
         method: 'POST',
-        headers: { ...CSRF, 'Content-Type': 'application/json', 'Idempotency-Key': key },
+        headers: { ...CSRF, 'Content-Type': 'application/json', 'Idempotency-Key': key, 'X-Causeway-User': user },
         body: JSON.stringify({ type: 'message', data: { text } }),
       });
       const { status } = response;
-      if (status === 401) return { kind: 'signed-out' };
+      if (status === 401 || status === 409) return { kind: 'denied' };
       if (status === 408 || status === 425 || status === 429 || status >= 500) {
-        return { kind: 'retry', afterMs: retryAfterMs(response.headers.get('Retry-After'), Date.now()) };
+        return { kind: 'retry', afterMs: retryAfterMs(response.headers.get('Retry-After')) };
       }
       const answer = await response.json().catch(() => ({}));
       if (!response.ok) return { kind: 'rejected', title: answer.title };
-      return { kind: 'accepted', id: String(answer.id ?? key) };
+      return { kind: 'accepted', id: answer.id ?? key };
     } catch {
       return { kind: 'retry' };
     }
@@ -103,12 +99,10 @@ export class Edge {
 }
 
 /**
- * @param {string | null} header seconds or an HTTP date
- * @param {number} now
+ * @param {string | null} header seconds; where it is a date, our own back-off will do
  * @returns {number | undefined}
  */
-export function retryAfterMs(header, now) {
-  if (!header) return undefined;
-  const ms = /^\d+$/.test(header) ? Number(header) * 1_000 : Date.parse(header) - now;
-  return Number.isNaN(ms) ? undefined : Math.min(Math.max(ms, 0), MAX_RETRY_AFTER_MS);
+export function retryAfterMs(header) {
+  const ms = Number(header) * 1_000;
+  return ms > 0 ? Math.min(ms, MAX_RETRY_AFTER_MS) : undefined;
 }

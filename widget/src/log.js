@@ -36,13 +36,13 @@ export class Log {
       element('span', {}, strings.emptyText),
     );
     // The announcer speaks; a live log would read every piece of a streamed answer.
-    const log = { class: 'log', part: 'log', role: 'log', 'aria-live': 'off', 'aria-label': strings.heading, tabindex: '0' };
+    const log = { part: 'log', role: 'log', 'aria-live': 'off', 'aria-label': strings.heading, tabindex: '0' };
     this.scroller = element('div', log, this.#empty, this.#list);
-    this.latest = element('button', { class: 'latest', part: 'latest', type: 'button', hidden: '', 'aria-label': strings.latest }, icon('M12 5v14m-6-6 6 6 6-6'));
-    this.scroller.addEventListener('scroll', () => this.#onScroll(), { passive: true });
+    this.latest = element('button', { part: 'latest', type: 'button', hidden: '', 'aria-label': strings.latest }, icon('M12 5v14m-6-6 6 6 6-6'));
+    this.scroller.onscroll = () => this.#onScroll();
     // A growing composer takes its room from here.
     new ResizeObserver(() => this.#follows && this.toEnd()).observe(this.scroller);
-    this.latest.addEventListener('click', () => this.toEnd());
+    this.latest.onclick = () => this.toEnd();
   }
 
   toEnd() {
@@ -75,17 +75,17 @@ export class Log {
     if (!row) {
       const text = document.createTextNode('');
       const day = element('div', { class: 'day' });
-      const meta = element('div', { class: 'meta', part: 'meta' });
+      const meta = element('div', { part: 'meta' });
       const who = message.role === 'user' ? this.#strings.you : this.#strings.assistant;
       const item =
         message.role === 'gap'
-          ? element('li', { class: 'gap', part: 'gap' }, element('span', {}, this.#strings.gap))
+          ? element('li', { part: 'gap' }, element('span', {}, this.#strings.gap))
           : element(
               'li',
-              { class: message.role, part: `message ${message.role}` },
+              { part: `message ${message.role}` },
               day,
               element('span', { class: 'quiet' }, `${who}: `),
-              element('div', { class: 'bubble', part: 'bubble', dir: 'auto' }, text),
+              element('div', { part: 'bubble', dir: 'auto' }, text),
               meta,
             );
       row = { item, day, text, meta, shown: '' };
@@ -135,7 +135,7 @@ export class Log {
     if (state === 'streaming') return [];
     if (state !== 'failed') return [time];
     const retry = element('button', { type: 'button', part: 'retry' }, strings.retry);
-    retry.addEventListener('click', () => this.#onRetry(key));
+    retry.onclick = () => this.#onRetry(key);
     return [problem ? `${strings.failed}: ${problem}` : strings.failed, ' · ', retry];
   }
 

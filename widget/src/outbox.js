@@ -10,7 +10,7 @@ import { backoffMs } from './backoff.js';
  * @property {(text: string, key: string, signal: AbortSignal) => Promise<import('./edge.js').Outcome>} send
  * @property {(key: string, id: string) => void} onAccepted
  * @property {(key: string, title?: string) => void} onRejected
- * @property {() => void} onSignedOut
+ * @property {() => void} onDenied
  * @property {() => number} [random]
  */
 
@@ -45,12 +45,9 @@ export class Outbox {
     this.#wake?.();
   }
 
-  /** @returns {string[]} the texts that were waiting */
   clear() {
-    const texts = this.#entries.map(({ text }) => text);
     this.#entries = [];
     this.#wake?.();
-    return texts;
   }
 
   /**
@@ -78,9 +75,9 @@ export class Outbox {
       const outcome = await this.#options.send(entry.text, entry.key, signal);
       // Cleared or cut off meanwhile: the answer belongs to nobody any more.
       if (signal.aborted || this.#entries[0] !== entry) continue;
-      if (outcome.kind === 'retry' || outcome.kind === 'signed-out') {
+      if (outcome.kind === 'retry' || outcome.kind === 'denied') {
         // Whoever hears of it empties the outbox, if it is true.
-        if (outcome.kind === 'signed-out') this.#options.onSignedOut();
+        if (outcome.kind === 'denied') this.#options.onDenied();
         const afterMs = outcome.kind === 'retry' ? outcome.afterMs : undefined;
         await this.#wait(afterMs ?? backoffMs(attempt, this.#random), afterMs !== undefined);
         attempt += 1;

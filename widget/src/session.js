@@ -10,16 +10,16 @@ export class Session {
   #onAnswer;
   #onUnreachable;
   /** @type {AbortController | undefined} */
-  #running;
+  #question;
   /** @type {Promise<SessionInfo | undefined> | undefined} */
-  #pending;
+  #answer;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   #attempt = 0;
   #isKnown = false;
 
   /**
-   * @param {(signal: AbortSignal) => Promise<SessionInfo>} ask
+   * @param {(signal: AbortSignal) => Promise<SessionInfo | undefined>} ask
    * @param {(info: SessionInfo) => void} onAnswer
    * @param {() => void} onUnreachable
    */
@@ -29,46 +29,35 @@ export class Session {
     this.#onUnreachable = onUnreachable;
   }
 
-  connect() {
-    this.#running = new AbortController();
-    void this.check();
-  }
-
   disconnect() {
-    this.#running?.abort();
-    this.#running = undefined;
     clearTimeout(this.#timer);
+    this.#question?.abort();
+    this.#answer = undefined;
   }
 
   /**
-   * Asks the edge; callers at the same time share the question.
+   * Asks the edge. An answer that was under way may be from before the change that made somebody ask again, so the
+   * new question takes the place of the old, and whoever waits for that hears the new answer.
    * @returns {Promise<SessionInfo | undefined>} undefined when there is no answer for now
    */
   check() {
-    clearTimeout(this.#timer);
-    this.#pending ??= this.#once().finally(() => {
-      this.#pending = undefined;
-    });
-    return this.#pending;
+    this.disconnect();
+    this.#question = new AbortController();
+    return (this.#answer = this.#once(this.#question.signal));
   }
 
-  async #once() {
-    const signal = this.#running?.signal;
-    if (!signal) return undefined;
-    try {
-      const info = await this.#ask(signal);
-      if (signal.aborted) return undefined;
+  /** @param {AbortSignal} signal */
+  async #once(signal) {
+    const info = await this.#ask(signal).catch(() => undefined);
+    if (signal.aborted) return this.#answer;
+    if (info) {
       this.#isKnown = true;
       this.#onAnswer(info);
-      return info;
-    } catch {
-      if (signal.aborted) return undefined;
-      if (!this.#isKnown) {
-        this.#timer = setTimeout(() => void this.check(), backoffMs(this.#attempt, Math.random));
-        this.#attempt += 1;
-        this.#onUnreachable();
-      }
-      return undefined;
+    } else if (!this.#isKnown) {
+      this.#timer = setTimeout(() => void this.check(), backoffMs(this.#attempt, Math.random));
+      this.#attempt += 1;
+      this.#onUnreachable();
     }
+    return info;
   }
 }

@@ -4,6 +4,9 @@
 // it is replaced after a jittered wait; a new one begins with a snapshot, so nothing is missed and repeats must be
 // harmless. Keep-alive comments are invisible to a page, so a connection that died in its sleep looks alive:
 // whatever suggests sleep or another network opens a new one.
+//
+// The session cookie decides whose stream it is, and another window may have changed it: what a stream says after it
+// was interrupted is held back until it is known who is signed in.
 
 import { backoffMs } from './backoff.js';
 
@@ -16,8 +19,9 @@ import { backoffMs } from './backoff.js';
  * @property {() => void} onSnapshot a new stream begins with its snapshot
  * @property {(cursor: string, event: unknown) => void} onRecord
  * @property {() => void} onReset history before what follows is incomplete
- * @property {(reason: string) => void} onEnd terminal: do not come back with this session
- * @property {() => Promise<boolean>} mayReopen asked before a stream that was refused is tried again
+ * @property {(reason: unknown) => void} onEnd the session it was opened in is over
+ * @property {() => Promise<unknown>} check asks who is signed in, and disconnects this stream if that is nobody or
+ *   somebody else; falsy when there is no answer for now
  */
 
 // Planned rotation resumes within this; nobody needs to hear of it.
@@ -39,10 +43,13 @@ export class Stream {
   #reopening;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #grace;
+  /** Whether the session was asked for just now. */
+  #isFresh = false;
+  /** What came while the session is asked for. @type {(() => void)[] | undefined} */
+  #held;
   #failures = 0;
   #attempt = 0;
   #activeAt = 0;
-  #hiddenAt = 0;
 
   /** @param {StreamOptions} options */
   constructor(options) {
@@ -51,6 +58,7 @@ export class Stream {
 
   connect() {
     if (this.#running) return;
+    this.#isFresh = true;
     this.#running = new AbortController();
     const { signal } = this.#running;
     const ticker = this.#watchSleep();
@@ -60,7 +68,7 @@ export class Stream {
     // An open connection keeps a page out of the back/forward cache.
     addEventListener('pagehide', () => this.#close(), { signal });
     addEventListener('pageshow', (event) => event.persisted && this.#open(), { signal });
-    document.addEventListener('visibilitychange', () => this.#onVisibility(), { signal });
+    document.addEventListener('visibilitychange', () => document.hidden || this.#isOpen || this.#open(), { signal });
     this.#options.onState('connecting');
     this.#open();
   }
@@ -73,6 +81,10 @@ export class Stream {
     this.#endGrace();
   }
 
+  get #isOpen() {
+    return this.#source?.readyState === EventSource.OPEN;
+  }
+
   #close() {
     clearTimeout(this.#reopening);
     this.#source?.close();
@@ -81,42 +93,84 @@ export class Stream {
 
   #open() {
     this.#close();
+    this.#held = undefined;
     this.#options.onSnapshot();
     const source = new EventSource(this.#options.url, { withCredentials: true });
     this.#source = source;
     source.onopen = () => {
-      this.#failures = this.#attempt = 0;
       this.#activeAt = Date.now();
-      this.#endGrace();
-      this.#options.onState('online');
+      if (this.#isFresh) this.#accept();
+      else this.#verify(source);
+      this.#isFresh = false;
     };
     source.onmessage = ({ lastEventId, data }) => {
       this.#activeAt = Date.now();
-      this.#options.onRecord(lastEventId, parse(data));
+      this.#show(() => this.#options.onRecord(lastEventId, parse(data)));
     };
-    source.addEventListener('reset', () => this.#options.onReset());
-    source.addEventListener('end', ({ data }) => {
-      this.disconnect();
-      this.#options.onEnd(String(Object(parse(data)).reason));
+    source.addEventListener('reset', () => {
+      this.#verify(source);
+      this.#show(this.#options.onReset);
     });
-    source.onerror = () => this.#onError(source);
+    source.addEventListener('end', ({ data }) => {
+      source.close();
+      this.#options.onEnd(parse(data)?.reason);
+      // The same user may have signed in anew.
+      void this.#check(source, () => this.#giveUp(source));
+    });
+    source.onerror = () => {
+      this.#isFresh = false;
+      this.#failures += 1;
+      this.#startGrace();
+      if (source.readyState === EventSource.CLOSED || this.#failures >= MAX_FAILURES) this.#giveUp(source);
+    };
+  }
+
+  /** @param {() => void} show */
+  #show(show) {
+    if (this.#held) this.#held.push(show);
+    else show();
   }
 
   /** @param {EventSource} source */
-  #onError(source) {
-    this.#failures += 1;
-    this.#grace ??= setTimeout(() => this.#options.onState(navigator.onLine ? 'reconnecting' : 'offline'), GRACE_MS);
-    if (source.readyState !== EventSource.CLOSED && this.#failures < MAX_FAILURES) return;
+  #verify(source) {
+    this.#held ??= [];
+    void this.#check(source, () => this.#accept());
+  }
+
+  #accept() {
+    // Broken again meanwhile: its next opening asks again.
+    if (!this.#isOpen) return;
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    this.#failures = this.#attempt = 0;
+    this.#endGrace();
+    this.#options.onState('online');
+    for (const show of held) show();
+  }
+
+  /**
+   * @param {EventSource} source
+   * @param {() => void} next
+   */
+  async #check(source, next) {
+    const isKnown = await this.#options.check();
+    // Signed out, unmounted, or replaced while asking.
+    if (source !== this.#source) return;
+    if (isKnown) next();
+    else this.#giveUp(source);
+  }
+
+  /** @param {EventSource} source */
+  #giveUp(source) {
     source.close();
-    this.#reopening = setTimeout(() => void this.#reopen(source), backoffMs(this.#attempt, Math.random));
+    this.#startGrace();
+    clearTimeout(this.#reopening);
+    this.#reopening = setTimeout(() => void this.#check(source, () => this.#open()), backoffMs(this.#attempt, Math.random));
     this.#attempt += 1;
   }
 
-  /** @param {EventSource} source */
-  async #reopen(source) {
-    const go = await this.#options.mayReopen();
-    // Signed out, unmounted, or replaced while asking: then this is no longer the source.
-    if (go && this.#source === source) this.#open();
+  #startGrace() {
+    this.#grace ??= setTimeout(() => this.#options.onState(navigator.onLine ? 'reconnecting' : 'offline'), GRACE_MS);
   }
 
   #endGrace() {
@@ -128,26 +182,15 @@ export class Stream {
     let last = Date.now();
     return setInterval(() => {
       const now = Date.now();
-      if (now - last > SLEPT_MS) this.#refresh(now);
+      if (now - last > SLEPT_MS && now - this.#activeAt > STALE_MS) this.#open();
       last = now;
     }, TICK_MS);
-  }
-
-  #onVisibility() {
-    const now = Date.now();
-    if (document.hidden) this.#hiddenAt = now;
-    else if (now - this.#hiddenAt > SLEPT_MS || this.#source?.readyState !== EventSource.OPEN) this.#refresh(now);
-  }
-
-  /** @param {number} now */
-  #refresh(now) {
-    if (this.#source?.readyState !== EventSource.OPEN || now - this.#activeAt > STALE_MS) this.#open();
   }
 }
 
 /**
  * @param {string} text
- * @returns {unknown}
+ * @returns {any}
  */
 function parse(text) {
   try {

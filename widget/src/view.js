@@ -13,7 +13,7 @@ import { Log } from './log.js';
  * @property {() => void} signOut
  * @property {() => void} signIn the person leaves for the identity provider
  *
- * @typedef {{ title: string, text: string, links: { href: string, text: string }[] }} Door
+ * @typedef {{ title: string, text: string, links: { href: () => string, text: string }[] }} Door
  */
 
 const BUBBLE = 'M5 5h14a2 2 0 0 1 2 2v8a2 2 0 0 1-2 2h-7l-5 4v-4H5a2 2 0 0 1-2-2V7a2 2 0 0 1 2-2z';
@@ -22,9 +22,10 @@ export class View {
   #actions;
   #root;
   #status = element('span', { part: 'status' });
-  #name = element('span', { class: 'name', part: 'user' });
+  #name = element('span', { part: 'name' });
   #signOut;
-  #panel = element('div', { class: 'panel', part: 'sign-in', tabindex: '-1' });
+  #note = element('p', { part: 'note', role: 'status' });
+  #panel = element('div', { part: 'sign-in', tabindex: '-1' });
   #body;
   #frame = 0;
   #door = '';
@@ -44,19 +45,20 @@ export class View {
     this.composer = new Composer(strings, actions.send);
     this.announcer = new Announcer(strings.newMessages);
     this.#signOut = element('button', { type: 'button', part: 'sign-out' }, strings.signOut);
-    this.#signOut.addEventListener('click', () => actions.signOut());
+    this.#signOut.onclick = () => actions.signOut();
     this.#body = element('div', { class: 'body' }, this.log.scroller, this.log.latest);
     this.shell = element(
       'section',
-      { class: 'shell', part: 'shell', 'aria-label': strings.heading },
+      { part: 'shell', 'aria-label': strings.heading },
       element(
         'header',
         { part: 'header' },
-        element('span', { class: 'mark', part: 'mark' }, icon(BUBBLE)),
+        element('span', { part: 'mark' }, icon(BUBBLE)),
         element('div', { class: 'title' }, element('h2', { part: 'heading' }, strings.heading), element('p', {}, this.#status, this.#name)),
         this.#signOut,
       ),
       this.#body,
+      this.#note,
       this.composer.form,
       this.#panel,
       this.announcer.region,
@@ -93,18 +95,26 @@ export class View {
     this.#door = door;
     const hadFocus = this.#root.activeElement !== null;
     this.#panel.replaceChildren(
-      element('span', { class: 'mark' }, icon(BUBBLE)),
+      element('span', { part: 'mark' }, icon(BUBBLE)),
       element('h3', {}, title),
       element('p', {}, text),
       ...links.map(({ href, text: label }) => {
-        const link = element('a', { href, part: 'sign-in-link' }, label);
-        link.addEventListener('click', () => this.#actions.signIn());
+        const link = element('a', { href: href(), part: 'sign-in-link' }, label);
+        link.onclick = () => {
+          link.href = href();
+          this.#actions.signIn();
+        };
         return link;
       }),
     );
     this.#arrange(false, true);
     // What had the focus is gone; without this the keyboard would start over at the top of the page.
     if (hadFocus) this.#panel.focus();
+  }
+
+  /** @param {string} text what the person at the keyboard should know before writing on; empty for nothing */
+  showNote(text) {
+    this.#note.textContent = text;
   }
 
   /**
@@ -137,10 +147,8 @@ export class View {
    * @param {boolean} door
    */
   #arrange(chat, door) {
-    this.#body.hidden = door;
-    this.#body.inert = !chat;
-    this.composer.form.hidden = this.#name.hidden = this.#signOut.hidden = !chat;
+    this.#body.hidden = this.composer.form.hidden = this.#name.hidden = this.#signOut.hidden = !chat;
     this.#panel.hidden = !door;
-    this.log.scroller.hidden = !chat;
+    this.showNote('');
   }
 }

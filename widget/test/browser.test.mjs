@@ -15,6 +15,7 @@ import { StubEdge } from './stub-edge.mjs';
 const ARGS =
   '--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync';
 const ADA = { id: 'github:1', name: 'Ada Lovelace' };
+const GRACE = { id: 'github:2', name: 'Grace Hopper' };
 const HOSTILE = [
   '<img src=x onerror="globalThis.hacked=1">',
   '<script>globalThis.hacked=1</script>',
@@ -91,6 +92,23 @@ async function status(text) {
   await page.locator('chat-widget .status', { hasText: text }).waitFor();
 }
 
+/** @param {string} name */
+async function user(name) {
+  await page.locator('chat-widget .name', { hasText: name }).waitFor();
+}
+
+/** @param {string} text */
+async function note(text) {
+  await page.waitForFunction((want) => document.querySelector('chat-widget')?.shadowRoot?.querySelector('.note')?.textContent === want, text);
+}
+
+/** @returns {() => void} lets the edge say who is signed in */
+function holdSession() {
+  let release = () => {};
+  edge.sessionGate = new Promise((resolve) => (release = resolve));
+  return release;
+}
+
 /** @param {string} text */
 async function say(text) {
   await page.getByPlaceholder('Write a message').fill(text);
@@ -125,12 +143,21 @@ describe('signing in', () => {
   test('offers each provider as a link that comes back to this very page', async () => {
     await open(`${hostOrigin}/?order=7#part`);
     const hrefs = await page.getByRole('link', { name: /Continue with/ }).evaluateAll((links) => links.map((a) => a.getAttribute('href')));
-    const back = encodeURIComponent(`${hostOrigin}/?order=7`);
+    const back = encodeURIComponent(`${hostOrigin}/?order=7#part`);
     assert.deepEqual(hrefs, ['entra', 'github'].map((id) => `${edgeOrigin}/auth/${id}/login?return_to=${back}`));
     assert.equal(edge.resumes.length, 0, 'no stream before sign-in');
     await page.getByRole('link', { name: 'Continue with GitHub' }).click();
     await status('Online');
-    assert.equal(page.url(), `${hostOrigin}/?order=7`);
+    assert.equal(page.url(), `${hostOrigin}/?order=7#part`);
+  });
+
+  test('comes back to where the page has moved on to meanwhile', async () => {
+    await open();
+    await page.getByRole('link', { name: 'Continue with GitHub' }).waitFor();
+    await page.evaluate(() => history.pushState(null, '', '/?order=8#lanes'));
+    await page.getByRole('link', { name: 'Continue with GitHub' }).click();
+    await status('Online');
+    assert.equal(page.url(), `${hostOrigin}/?order=8#lanes`);
   });
 
   test('says so when it did not take effect', async () => {
@@ -164,11 +191,117 @@ describe('signing in', () => {
     await openSignedIn();
     await bubble({ text: 'for Ada' });
     edge.history = [];
-    edge.user = { id: 'github:2', name: 'Grace Hopper' };
-    await page.evaluate(() => dispatchEvent(new Event('online')));
-    await page.getByText('Grace Hopper').waitFor();
+    edge.user = GRACE;
+    await page.evaluate(() => dispatchEvent(new Event('focus')));
+    await user('Grace Hopper');
     await until(() => edge.streams.size === 1, 'one stream');
     assert.deepEqual(await texts(), []);
+  });
+});
+
+describe('somebody else signs in from another window', () => {
+  test('is shown at once, without what belongs to the one before', async () => {
+    edge.publish('message', { id: 'a', text: 'for Ada' });
+    await openSignedIn();
+    await bubble({ text: 'for Ada' });
+    edge.replaceSession(GRACE);
+    edge.publish('message', { id: 'b', text: 'for Grace' });
+    await bubble({ text: 'for Grace' });
+    await user('Grace Hopper');
+    await note('You are now signed in as Grace Hopper.');
+    assert.deepEqual(await texts(), ['for Grace']);
+    await say('hello');
+    await bubble({ role: 'user', state: 'done', text: 'hello' });
+    assert.deepEqual(edge.posts.map((post) => post.user), [GRACE.id]);
+    await note('');
+  });
+
+  test('never sends what the one before wrote, and keeps it for them', async () => {
+    await openSignedIn();
+    edge.failures = [{ status: 503, headers: { 'Retry-After': '60' } }];
+    await say('from Ada');
+    await until(() => edge.posts.length === 1, 'a first try');
+    await page.getByPlaceholder('Write a message').fill('half a thou');
+    edge.replaceSession(GRACE);
+    await note('You are now signed in as Grace Hopper. What Ada Lovelace had not sent is kept until they sign in again.');
+    assert.equal(await page.getByPlaceholder('Write a message').inputValue(), '');
+    await say('from Grace');
+    await bubble({ role: 'user', state: 'done', text: 'from Grace' });
+    assert.deepEqual(edge.posts.map(({ user: id, text }) => [id, text]), [[ADA.id, 'from Ada'], [GRACE.id, 'from Grace']]);
+    edge.replaceSession(ADA);
+    await user('Ada Lovelace');
+    assert.equal(await page.getByPlaceholder('Write a message').inputValue(), 'from Ada\nhalf a thou');
+  });
+
+  test('never mixes conversations when a stream resumes as theirs', async () => {
+    edge.publish('message', { id: 'a', text: 'for Ada' });
+    await openSignedIn();
+    await bubble({ text: 'for Ada' });
+    const answer = holdSession();
+    edge.user = GRACE;
+    edge.drop();
+    await until(() => edge.resumes.length === 2, 'the stream is back');
+    edge.publish('message', { id: 'b', text: 'for Grace' });
+    await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+    assert.deepEqual(await texts(), ['for Ada']);
+    edge.history.shift();
+    answer();
+    await bubble({ text: 'for Grace' });
+    await user('Grace Hopper');
+    assert.deepEqual(await texts(), ['for Grace']);
+  });
+
+  test('is noticed on a reset', async () => {
+    edge.publish('message', { id: 'a', text: 'for Ada' });
+    await openSignedIn();
+    await bubble({ text: 'for Ada' });
+    edge.user = GRACE;
+    edge.history = [];
+    edge.write('id\nevent: reset\ndata: {"reason":"out_of_buffer"}\n\n');
+    edge.publish('message', { id: 'b', text: 'for Grace' });
+    await user('Grace Hopper');
+    await bubble({ text: 'for Grace' });
+    assert.deepEqual(await texts(), ['for Grace']);
+  });
+
+  test('is noticed when a message is refused for being another\'s', async () => {
+    await openSignedIn();
+    edge.user = GRACE;
+    edge.history = [];
+    await say('from Ada');
+    await note('You are now signed in as Grace Hopper. What Ada Lovelace had not sent is kept until they sign in again.');
+    await status('Online');
+    assert.deepEqual(edge.posts.map(({ user: id, text }) => [id, text]), [[ADA.id, 'from Ada']]);
+    assert.deepEqual(edge.history, [], 'nothing was taken');
+  });
+
+  test('gets nothing of what was written while offline', async () => {
+    await openSignedIn();
+    await context.setOffline(true);
+    await status('You are offline');
+    await say('from Ada');
+    await bubble({ role: 'user', state: 'sending', text: 'from Ada' });
+    edge.user = GRACE;
+    await context.setOffline(false);
+    await note('You are now signed in as Grace Hopper. What Ada Lovelace had not sent is kept until they sign in again.');
+    await status('Online');
+    assert.deepEqual(edge.posts, []);
+  });
+
+  test('changes nothing when it is the same user again', async () => {
+    edge.publish('message', { id: 'a', text: 'one' });
+    await openSignedIn();
+    await bubble({ text: 'one' });
+    await page.getByPlaceholder('Write a message').fill('half a thou');
+    const { history } = edge;
+    edge.replaceSession(ADA);
+    edge.history = history;
+    await until(() => edge.resumes.length === 2, 'a new stream');
+    edge.publish('message', { id: 'b', text: 'two' });
+    await bubble({ text: 'two' });
+    assert.deepEqual(await texts(), ['one', 'two']);
+    assert.equal(await page.getByPlaceholder('Write a message').inputValue(), 'half a thou');
+    await note('');
   });
 });
 
@@ -217,7 +350,18 @@ describe('talking', () => {
     await bubble({ role: 'user', state: 'failed', text: 'This channel is closed' });
     await page.getByRole('button', { name: 'Try again' }).click();
     await bubble({ role: 'user', state: 'done', text: 'hello' });
-    assert.equal(new Set(edge.posts.map(({ key }) => key)).size, 1);
+    assert.deepEqual(await texts(), ['hello']);
+  });
+
+  test('sends again under another key, since one may be spent on another message', async () => {
+    await openSignedIn();
+    edge.failures = [{ status: 422, title: 'This Idempotency-Key was used for another event.' }];
+    await say('hello');
+    await bubble({ role: 'user', state: 'failed', text: 'Not sent' });
+    await page.getByRole('button', { name: 'Try again' }).click();
+    await bubble({ role: 'user', state: 'done', text: 'hello' });
+    assert.equal(new Set(edge.posts.map(({ key }) => key)).size, 2);
+    assert.deepEqual(await texts(), ['hello']);
   });
 
   test('asks to sign in again when the session is gone, and keeps what was written', async () => {
@@ -268,6 +412,18 @@ describe('the connection', () => {
     edge.publish('message', { id: 'b', text: 'two' });
     await bubble({ text: 'two' });
     assert.equal(edge.resumes.at(-1), undefined);
+    assert.deepEqual(await texts(), ['one', 'two']);
+  });
+
+  test('shows nothing more until it is known again who is signed in', async () => {
+    edge.publish('message', { id: 'a', text: 'one' });
+    await openSignedIn();
+    await bubble({ text: 'one' });
+    edge.sessionFailures = [503, 503];
+    edge.drop();
+    edge.publish('message', { id: 'b', text: 'two' });
+    await bubble({ text: 'two' });
+    assert.deepEqual(edge.sessionFailures, []);
     assert.deepEqual(await texts(), ['one', 'two']);
   });
 

@@ -34,9 +34,9 @@ describe('an answer in pieces', () => {
     assert.deepEqual(said(), ['assistant done: Hello!']);
   });
 
-  test('is put together in order whatever order pieces come in, each once', () => {
-    for (const seq of [2, 0, 0, 3, 1, 2]) hear('delta', { id: 'a', seq, text: String(seq) });
-    assert.deepEqual(said(), ['assistant streaming: 0123']);
+  test('takes each piece once, and shows where one is missing', () => {
+    for (const seq of [0, 0, 1, 0, 3, 1, 4]) hear('delta', { id: 'a', seq, text: String(seq) });
+    assert.deepEqual(said(), ['assistant streaming: 01…34']);
   });
 
   test('shows that its beginning is missing', () => {
@@ -52,7 +52,7 @@ describe('an answer in pieces', () => {
 
   test('goes on after it stalled', () => {
     hear('delta', { id: 'a', seq: 0, text: 'x' });
-    assert.equal(conversation.stall(), true);
+    conversation.stall();
     assert.deepEqual(said(), ['assistant stalled: x']);
     hear('delta', { id: 'a', seq: 1, text: 'y' });
     assert.deepEqual(said(), ['assistant streaming: xy']);
@@ -108,9 +108,22 @@ describe('an own message', () => {
     conversation.failed('k', 'Forbidden');
     assert.deepEqual(said(), ['user failed: hi']);
     assert.equal(conversation.messages[0]?.problem, 'Forbidden');
-    assert.equal(conversation.resend('k'), 'hi');
-    assert.equal(conversation.resend('k'), undefined);
+    conversation.resend('k', () => false);
+    assert.deepEqual(said(), ['user failed: hi'], 'kept as long as it cannot be sent');
+    conversation.resend('k', (text) => {
+      conversation.post('l', text, 2);
+      return true;
+    });
     assert.deepEqual(said(), ['user sending: hi']);
+    conversation.resend('l', () => assert.fail('it has not failed'));
+  });
+
+  test('is given back if it was not sent', () => {
+    for (const key of ['sent', 'sending', 'failed']) conversation.post(key, key, 1);
+    conversation.accepted('sent', 'in-1');
+    conversation.failed('failed');
+    assert.deepEqual(conversation.clear(), ['sending', 'failed']);
+    assert.deepEqual(said(), []);
   });
 });
 

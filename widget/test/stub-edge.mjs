@@ -12,15 +12,20 @@ const PROVIDERS = [
 ];
 
 /** @typedef {import('node:http').ServerResponse} Response */
+/** @typedef {{ id: string, name: string }} User */
 
 export class StubEdge {
-  /** @type {{ id: string, name: string } | null} */
+  /** Whose session the browser's cookie is. @type {User | null} */
   user = null;
+  /** Answers to questions for the session wait for this. @type {Promise<void> | undefined} */
+  sessionGate;
+  /** Answers given to the next questions for the session instead of 200. @type {number[]} */
+  sessionFailures = [];
   /** @type {{ id: string, frame: string }[]} */
   history = [];
   /** @type {Set<Response>} */
   streams = new Set();
-  /** @type {{ key: string, text: string }[]} */
+  /** @type {{ key: string, text: string, user: string }[]} `user` is who took it for theirs: the header */
   posts = [];
   /** Answers given to the next POSTs instead of 202. @type {{ status: number, headers?: Record<string, string>, title?: string }[]} */
   failures = [];
@@ -55,6 +60,7 @@ export class StubEdge {
   reset() {
     this.drop();
     Object.assign(this, { user: null, history: [], posts: [], failures: [], streamFailures: [], resumes: [], echoes: true });
+    Object.assign(this, { sessionGate: undefined, sessionFailures: [] });
     this.#accepted.clear();
   }
 
@@ -77,6 +83,18 @@ export class StubEdge {
     for (const stream of this.streams) stream.write(frame);
   }
 
+  /**
+   * Somebody signs in from another window of the browser: their session takes the place of the one before.
+   * @param {User} user
+   */
+  replaceSession(user) {
+    this.user = user;
+    this.history = [];
+    this.write('event: end\ndata: {"reason":"revoked"}\n\n');
+    for (const stream of this.streams) stream.end();
+    this.streams.clear();
+  }
+
   /** Cuts every stream without a word. */
   drop() {
     for (const stream of this.streams) stream.destroy();
@@ -95,12 +113,15 @@ export class StubEdge {
       response.setHeader('Access-Control-Expose-Headers', 'Retry-After');
     }
     if (request.method === 'OPTIONS') {
-      response.setHeader('Access-Control-Allow-Headers', 'X-CSRF, Content-Type, Idempotency-Key');
+      response.setHeader('Access-Control-Allow-Headers', 'X-CSRF, Content-Type, Idempotency-Key, X-Causeway-User');
       response.setHeader('Access-Control-Allow-Methods', 'GET, POST');
       response.writeHead(204).end();
     } else if (pathname === '/auth/session') {
+      await this.sessionGate;
+      const failure = this.sessionFailures.shift();
       const { user } = this;
-      json(response, 200, { authenticated: user !== null, ...(user && { user, expires_in: 3600 }), providers: PROVIDERS });
+      if (failure) response.writeHead(failure).end();
+      else json(response, 200, { authenticated: user !== null, ...(user && { user, expires_in: 3600 }), providers: PROVIDERS });
     } else if (pathname === '/auth/logout') {
       this.user = null;
       response.writeHead(204).end();
@@ -146,9 +167,11 @@ export class StubEdge {
     for await (const chunk of request) body += chunk;
     const key = String(request.headers['idempotency-key']);
     const { text } = JSON.parse(body).data;
-    this.posts.push({ key, text });
+    const user = String(request.headers['x-causeway-user']);
+    this.posts.push({ key, text, user });
     const failure = this.user ? this.failures.shift() : { status: 401 };
-    if (failure?.status === 0) response.destroy();
+    if (this.user && user !== this.user.id) json(response, 409, { code: 'user-changed', title: 'Somebody else is signed in by now.' });
+    else if (failure?.status === 0) response.destroy();
     else if (failure) json(response, failure.status, { title: failure.title }, failure.headers);
     else {
       const isNew = !this.#accepted.has(key);
