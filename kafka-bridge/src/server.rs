@@ -12,11 +12,11 @@ use crate::{
     dead_letter::DeadLetters,
     health::{Health, Neighbour},
     hop::{Buffer, Limits, Redis, RedisAccessError, RedisSink, Subscription},
-    http::{Context, router},
+    http::{Context, router, unix_seconds},
     inbound::{Inbound, InboundLimits},
     kafka::KafkaIo,
     metrics::Metrics,
-    outbound::{EdgeClient, Outbound, Sink},
+    outbound::{Clock, EdgeClient, Outbound, Sink},
     stream::{Registry, Streams},
     topics::{REFRESH, Topics},
 };
@@ -37,6 +37,8 @@ pub struct Tuning {
     pub buffer: Limits,
     /// Most streams of one user.
     pub user_streams: usize,
+    /// Where epochs are taken from, if not from the system's clock.
+    pub clock: Option<Clock>,
 }
 
 impl Default for Tuning {
@@ -48,6 +50,7 @@ impl Default for Tuning {
             buffer: Limits::default(),
             // Tabs share a stream, so these are a user's devices, and connections whose end nobody told yet.
             user_streams: 32,
+            clock: None,
         }
     }
 }
@@ -121,7 +124,7 @@ pub async fn run(
         Arc::clone(&topics),
         dead_letters,
         Arc::clone(&metrics),
-        (config.outbound_topic, config.share, tuning.refresh),
+        (config.outbound_topic, config.share, tuning.refresh, tuning.clock.unwrap_or(unix_seconds)),
     );
     let watched = Arc::clone(&health);
     let watch_stop = stop.clone();

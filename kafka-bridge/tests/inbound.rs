@@ -236,7 +236,6 @@ async fn every_refusal_is_a_problem_document() {
         (b"{".to_vec(), 400, "malformed"),
         (b"".to_vec(), 400, "malformed"),
         (vec![0xff; 10], 400, "malformed"),
-        (changed("partition", json!(3)), 400, "malformed"),
         (changed("subject", json!("a:b\r\nc")), 400, "malformed"),
         (changed("id", json!("a\nb")), 400, "malformed"),
         (changed("type", json!("a b")), 400, "malformed"),
@@ -257,6 +256,17 @@ async fn every_refusal_is_a_problem_document() {
         assert!(response.text().await.unwrap().contains(code));
     }
     assert!(kafka.records("chat.inbound").is_empty());
+}
+
+#[tokio::test]
+async fn a_later_edges_fields_are_ignored() {
+    let kafka = kafka();
+    let bridge = Bridge::start(kafka.clone(), NO_EDGE).await;
+    let expected = bridge.say("e1", "x").await.unwrap().accepted().partition;
+    let mut event = event("e2", "x");
+    event["partition"] = json!(expected + 1);
+    let accepted = bridge.post(event.to_string().into_bytes()).await.unwrap().accepted();
+    assert_eq!(accepted.partition, expected, "the key decides");
 }
 
 #[tokio::test]

@@ -50,6 +50,8 @@ enum PlanError {
     Kafka(#[from] KafkaError),
     #[error(transparent)]
     Sink(#[from] SinkError),
+    #[error("another instance began partition {0} in a later epoch")]
+    Overtaken(i32),
 }
 
 /// Delivers the partitions of one topic that are this instance's.
@@ -58,10 +60,14 @@ pub struct Outbound {
     topics: Arc<Topics>,
     share: Share,
     refresh: Duration,
+    clock: Clock,
 }
 
+/// Unix time in seconds.
+pub type Clock = fn() -> u64;
+
 impl Outbound {
-    /// Prepares delivery of `topic`; looks for new partitions every `refresh`.
+    /// Prepares delivery of `topic`; looks for new partitions every `refresh`. Epochs are taken from `clock`.
     #[must_use]
     pub fn new(
         kafka: Arc<dyn KafkaIo>,
@@ -69,9 +75,9 @@ impl Outbound {
         topics: Arc<Topics>,
         dead_letters: Arc<DeadLetters>,
         metrics: Arc<Metrics>,
-        (topic, share, refresh): (String, Share, Duration),
+        (topic, share, refresh, clock): (String, Share, Duration, Clock),
     ) -> Self {
-        Self { shared: Arc::new(Shared { kafka, sink, dead_letters, metrics, topic }), topics, share, refresh }
+        Self { shared: Arc::new(Shared { kafka, sink, dead_letters, metrics, topic }), topics, share, refresh, clock }
     }
 
     /// Delivers until stopped, whatever fails meanwhile.
@@ -95,22 +101,61 @@ impl Outbound {
         }
     }
 
-    /// Asks sink and Kafka about every partition, not only the own ones: the epoch is the topic's.
+    /// Asks sink and Kafka about every partition, not only the own ones: whether the topic was recreated shows in any.
     async fn prepare(&self) -> Result<(Vec<Known>, Vec<Start>), PlanError> {
         let count = self.topics.refresh(&self.shared.topic).await?;
-        let known: Vec<Known> = stream::iter(0..count)
+        let mut known: Vec<Known> = stream::iter(0..count)
             .map(|partition| self.ask(partition))
             .buffered(CONCURRENT_QUESTIONS)
             .try_collect()
             .await?;
-        let starts = plan(&known);
+        let starts = plan(&known, u32::try_from((self.clock)()).unwrap_or(u32::MAX));
+        for ((partition, start), known) in (0..count).zip(&starts).zip(&mut known) {
+            if self.share.owns(partition) && known.checkpoint.is_none_or(|at| at.epoch != start.epoch) {
+                self.begin_epoch(partition, *start, count, known).await?;
+            }
+        }
         Ok((known, starts))
     }
 
+    /// Lets a new epoch rest beside the buffers at once: an instance that plans later then finds it, whatever keeps this
+    /// one from delivering meanwhile.
+    async fn begin_epoch(
+        &self,
+        partition: i32,
+        Start { epoch, offset, recreated, .. }: Start,
+        partitions: i32,
+        known: &mut Known,
+    ) -> Result<(), PlanError> {
+        let topic = &self.shared.topic;
+        let before = known.checkpoint;
+        let advance_to = Some(Checkpoint { epoch, next_offset: offset, partitions });
+        let question = DeliverRequest { advance_to, ..self.question(partition) };
+        known.checkpoint = self.shared.sink.deliver(&question).await?.checkpoint;
+        if known.checkpoint.is_some_and(|rests| rests.epoch > epoch) {
+            return Err(PlanError::Overtaken(partition));
+        }
+        if recreated {
+            tracing::warn!(
+                topic,
+                partition,
+                epoch,
+                offset,
+                ?before,
+                "the topic was recreated: reading from its beginning in a new epoch"
+            );
+        } else {
+            tracing::info!(topic, partition, epoch, offset, "the partition is new here");
+        }
+        Ok(())
+    }
+
+    fn question(&self, partition: i32) -> DeliverRequest {
+        DeliverRequest { topic: self.shared.topic.clone(), partition, deliveries: Vec::new(), advance_to: None }
+    }
+
     async fn ask(&self, partition: i32) -> Result<Known, PlanError> {
-        let question =
-            DeliverRequest { topic: self.shared.topic.clone(), partition, deliveries: Vec::new(), advance_to: None };
-        let checkpoint = self.shared.sink.deliver(&question).await?.checkpoint;
+        let checkpoint = self.shared.sink.deliver(&self.question(partition)).await?.checkpoint;
         let watermarks = self.shared.kafka.watermarks(&self.shared.topic, partition).await?;
         Ok(Known { checkpoint, watermarks })
     }
@@ -122,7 +167,7 @@ impl Outbound {
         let mut workers = JoinSet::new();
         for ((partition, start), known) in (0..count).zip(starts).zip(known) {
             if self.share.owns(partition) {
-                self.announce(partition, *start, known.checkpoint);
+                self.announce(partition, *start);
                 let shared = Arc::clone(&self.shared);
                 let worker = Worker::new(shared, partition, count, *start, known.checkpoint, workers_stop.clone());
                 workers.spawn(worker.run());
@@ -160,21 +205,9 @@ impl Outbound {
         while workers.join_next().await.is_some() {}
     }
 
-    fn announce(&self, partition: i32, start: Start, checkpoint: Option<Checkpoint>) {
-        let topic = &self.shared.topic;
+    fn announce(&self, partition: i32, start: Start) {
         let Start { epoch, offset, .. } = start;
-        if start.recreated {
-            tracing::warn!(
-                topic,
-                partition,
-                epoch,
-                offset,
-                ?checkpoint,
-                "the topic was recreated: reading from its beginning in a new epoch"
-            );
-        } else {
-            tracing::info!(topic, partition, epoch, offset, first_start = checkpoint.is_none(), "delivering");
-        }
+        tracing::info!(topic = self.shared.topic, partition, epoch, offset, "delivering");
         report_lost(&self.shared, partition, offset - start.lost, offset);
     }
 }

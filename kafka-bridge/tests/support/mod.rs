@@ -49,7 +49,9 @@ impl Bridge {
         Self::start_with(kafka, edge, &[], Tuning::default()).await
     }
 
+    /// Epochs begin at 0 unless the tuning says otherwise.
     pub async fn start_with(kafka: Arc<dyn KafkaIo>, edge: &str, vars: &[(&str, &str)], tuning: Tuning) -> Self {
+        let tuning = Tuning { clock: tuning.clock.or(Some(|| 0)), ..tuning };
         let keys = keys();
         let base = [("BRIDGE_KEYS", keys.as_str()), ("BRIDGE_EDGE_URL", edge), ("KAFKA_BROKERS", "memory:1")];
         let vars: BTreeMap<_, _> =
