@@ -288,6 +288,17 @@ describe('somebody else signs in from another window', () => {
     assert.deepEqual(edge.posts, []);
   });
 
+  test('is asked about before anything is sent while the stream is down', async () => {
+    await openSignedIn();
+    edge.streamFailures = Array(20).fill(503);
+    edge.drop();
+    await status('Reconnecting');
+    edge.user = GRACE;
+    await say('from Ada');
+    await user('Grace Hopper');
+    assert.deepEqual(edge.posts, []);
+  });
+
   test('changes nothing when it is the same user again', async () => {
     edge.publish('message', { id: 'a', text: 'one' });
     await openSignedIn();
