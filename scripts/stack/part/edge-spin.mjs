@@ -6,7 +6,7 @@ import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 
-import { ROOT, cargoProgram } from '../place.mjs';
+import { CACHE, ROOT, cargoProgram } from '../place.mjs';
 import { Part, PartError } from '../process.mjs';
 import { settings } from './edge-settings.mjs';
 
@@ -22,7 +22,7 @@ export function spinEdgePart({ state, ports, secrets, variables = {}, name = 'ed
     name,
     state,
     cwd: state,
-    command: spinIsInstalled() ? ['spin', 'up', ...where] : [cargoProgram('causeway-spin-host'), ...where],
+    command: spinIsInstalled() ? ['spin', 'up', ...where] : [cargoProgram('causeway-spin-host'), ...where, '--cache-dir', join(CACHE, 'spin-host')],
     env: {
       NO_COLOR: '1',
       DO_NOT_TRACK: '1',

@@ -1,9 +1,9 @@
 //! What a guest is given: the application, its own resource table, WASI, and the linker that offers all of it.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use wasmtime::{
-    Config, Engine, Store,
+    Cache, CacheConfig, Config, Engine, Store,
     component::{Component, HasData, Linker, ResourceTable},
 };
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -96,10 +96,16 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    /// Compiles the manifest's component; fails if it imports what this host does not offer.
-    pub(crate) fn new(manifest: &Manifest, app: App) -> wasmtime::Result<Self> {
+    /// Compiles the manifest's component, or finds it compiled in `cache_dir`; fails if it imports what this host does
+    /// not offer.
+    pub(crate) fn new(manifest: &Manifest, app: App, cache_dir: Option<&Path>) -> wasmtime::Result<Self> {
         let mut config = Config::new();
         config.wasm_component_model_async(true);
+        if let Some(directory) = cache_dir {
+            let mut cache = CacheConfig::new();
+            cache.with_directory(directory);
+            config.cache(Some(Cache::new(cache)?));
+        }
         let engine = Engine::new(&config)?;
         let component = Component::from_file(&engine, &manifest.source)?;
 
