@@ -17,7 +17,7 @@ use axum::{
 use bytes::Bytes;
 use causeway_protocol::{
     event::{Accepted, EVENTS_PATH, InboundEvent, MAX_EVENT_BYTES},
-    signature::{Direction, KeyRing, SIGNATURE_HEADER, Signed},
+    signature::{BodyDigest, Direction, KeyRing, SIGNATURE_HEADER, SignatureError},
     stream::{STREAM_PATH, StreamRequest},
 };
 use futures_util::StreamExt as _;
@@ -89,11 +89,13 @@ async fn events(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Re
     response
 }
 
+/// Believes the head before it holds anything for the request: strangers can't keep the edge out.
 async fn accept(shared: &Shared, request: Request<Body>) -> Result<Accepted, Rejection> {
-    let _turn = shared.requests.try_acquire().map_err(|_| Rejection::Busy)?;
     let (head, body) = request.into_parts();
+    let digest = verify_head(&shared.context.keys, &head)?;
+    let _turn = shared.requests.try_acquire().map_err(|_| Rejection::Busy)?;
     let body = read(body).await?;
-    verify(&shared.context.keys, &head, &body)?;
+    digest.check(&body).map_err(unsigned)?;
     let event: InboundEvent = serde_json::from_slice(&body).map_err(|error| Rejection::Malformed(error.to_string()))?;
     Arc::clone(&shared.context.inbound).accept(event).await
 }
@@ -119,17 +121,20 @@ async fn stream(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Re
 
 async fn open(context: &Context, head: &Parts) -> Result<Live, Rejection> {
     let streams = context.streams.as_ref().ok_or(Rejection::NotFound)?;
-    verify(&context.keys, head, &[])?;
+    verify_head(&context.keys, head)?.check(&[]).map_err(unsigned)?;
     let request = StreamRequest::from_query(head.uri.query().unwrap_or_default())
         .map_err(|error| Rejection::Malformed(error.to_string()))?;
     streams.open(request).await
 }
 
-fn verify(keys: &KeyRing, head: &Parts, body: &[u8]) -> Result<(), Rejection> {
+fn verify_head(keys: &KeyRing, head: &Parts) -> Result<BodyDigest, Rejection> {
     let signature = head.headers.get(SIGNATURE_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
-    let signed = Signed { direction: Direction::EdgeToBridge, method: head.method.as_str(), target, body };
-    keys.verify(signature, signed, unix_seconds()).map_err(|error| Rejection::Unauthorized(error.to_string()))
+    keys.verify_head(signature, Direction::EdgeToBridge, head.method.as_str(), target, unix_seconds()).map_err(unsigned)
+}
+
+fn unsigned(error: SignatureError) -> Rejection {
+    Rejection::Unauthorized(error.to_string())
 }
 
 async fn read(body: Body) -> Result<Bytes, Rejection> {

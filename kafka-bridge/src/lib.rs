@@ -9,6 +9,7 @@
 //!
 //! - [`config`]: the environment, read once into types
 //! - [`server`]: builds everything, serves until told to stop, drains
+//! - [`listen`]: connections and their time limits
 //! - [`http`]: the routes, and [`rejection`]: what they answer when they refuse
 //! - [`inbound`]: `POST /v1/events` → one record in Kafka, acknowledged
 //! - [`outbound`]: Kafka → `/internal/deliver` of the edge, or Redis
@@ -28,6 +29,7 @@ pub mod hop;
 pub mod http;
 pub mod inbound;
 pub mod kafka;
+pub mod listen;
 pub mod metrics;
 pub mod outbound;
 pub mod partitioner;

@@ -15,6 +15,7 @@ use crate::{
     http::{Context, router, unix_seconds},
     inbound::{Inbound, InboundLimits},
     kafka::KafkaIo,
+    listen,
     metrics::Metrics,
     outbound::{Clock, EdgeClient, Outbound, Sink},
     stream::{Registry, Streams},
@@ -31,6 +32,8 @@ pub struct Tuning {
     pub inbound: InboundLimits,
     /// How often topics are looked at for new partitions.
     pub refresh: Duration,
+    /// How long a request's headers may take.
+    pub header_timeout: Duration,
     /// When things happen in a stream's life.
     pub feed: FeedPolicy,
     /// What is kept in Redis.
@@ -46,6 +49,7 @@ impl Default for Tuning {
         Self {
             inbound: InboundLimits::default(),
             refresh: REFRESH,
+            header_timeout: listen::HEADER_TIMEOUT,
             feed: FeedPolicy::default(),
             buffer: Limits::default(),
             // Tabs share a stream, so these are a user's devices, and connections whose end nobody told yet.
@@ -67,9 +71,6 @@ pub enum ServeError {
     /// The trust store can't be read.
     #[error("the client for the edge can't be built: {0}")]
     EdgeClient(#[from] reqwest::Error),
-    /// The listener failed.
-    #[error("http can't be served: {0}")]
-    Io(#[from] std::io::Error),
     /// Something did not end in time after the signal.
     #[error("not everything ended within {0:?} of the signal")]
     Drain(Duration),
@@ -132,23 +133,13 @@ pub async fn run(
     tasks.spawn(outbound.run(stop.clone()));
 
     let context = Context { inbound: Arc::new(inbound), keys, health, metrics, streams };
-    let http_stop = stop.clone();
-    let http = axum::serve(listener, router(context))
-        .with_graceful_shutdown(async move { http_stop.cancelled().await })
-        .into_future();
-    let mut http = std::pin::pin!(http);
+    tasks.spawn(listen::serve(listener, router(context), tuning.header_timeout, stop.clone()));
 
-    tokio::select! {
-        served = &mut http => {
-            stop.cancel();
-            served?;
-        }
-        () = shutdown => tracing::info!("draining"),
-    }
+    shutdown.await;
+    tracing::info!("draining");
     stop.cancel();
     tasks.close();
-    let drained = tokio::time::timeout(DRAIN_TIMEOUT, async { tokio::join!(http, tasks.wait()).0 });
-    drained.await.map_err(|_| ServeError::Drain(DRAIN_TIMEOUT))??;
+    tokio::time::timeout(DRAIN_TIMEOUT, tasks.wait()).await.map_err(|_| ServeError::Drain(DRAIN_TIMEOUT))?;
     tracing::info!("drained");
     Ok(())
 }

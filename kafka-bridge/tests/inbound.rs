@@ -8,6 +8,10 @@ use causeway_protocol::signature::{Direction, KeyRing, Signed};
 use kafka_bridge::{http::unix_seconds, inbound::InboundLimits, kafka::KafkaError, server::Tuning};
 use serde_json::json;
 use support::{Bridge, event, keys, memory::MemoryKafka, until};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 
 /// An edge that is not there: these tests don't need one.
 const NO_EDGE: &str = "http://127.0.0.1:9";
@@ -289,6 +293,29 @@ async fn only_the_edge_is_believed() {
         assert_eq!((answer.status, answer.problem().as_str()), (401, "unauthorized"));
     }
     assert!(kafka.records("chat.inbound").is_empty());
+}
+
+/// Sends bytes and reads until the bridge closes the connection.
+async fn told(bridge: &Bridge, bytes: &str) -> String {
+    let mut connection = TcpStream::connect(bridge.address).await.unwrap();
+    connection.write_all(bytes.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    tokio::time::timeout(support::PATIENCE, connection.read_to_string(&mut answer)).await.unwrap().unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn a_stranger_is_refused_before_the_body_comes() {
+    let bridge = Bridge::start(kafka(), NO_EDGE).await;
+    let answer = told(&bridge, "POST /v1/events HTTP/1.1\r\nhost: b\r\ncontent-length: 50000\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+}
+
+#[tokio::test]
+async fn headers_that_never_end_end_the_connection() {
+    let tuning = Tuning { header_timeout: Duration::from_millis(50), ..Tuning::default() };
+    let bridge = Bridge::start_with(kafka(), NO_EDGE, &[], tuning).await;
+    assert!(!told(&bridge, "POST /v1/events HTTP/1.1\r\nhost: b\r\n").await.contains(" 20"));
 }
 
 #[tokio::test]
