@@ -11,8 +11,9 @@ use crate::{
 };
 
 /// Every variable that is read; another one that begins with `BRIDGE_` is a mistake worth stopping for.
-const KNOWN: [&str; 10] = [
+const KNOWN: [&str; 11] = [
     "BRIDGE_LISTEN",
+    "BRIDGE_ADMIN_LISTEN",
     "BRIDGE_KEYS",
     "BRIDGE_CHANNELS",
     "BRIDGE_OUTBOUND_TOPIC",
@@ -32,6 +33,8 @@ const MAX_TOPIC_BYTES: usize = 249;
 pub struct Config {
     /// `BRIDGE_LISTEN`: where HTTP is served.
     pub listen: SocketAddr,
+    /// `BRIDGE_ADMIN_LISTEN`: where operators find the figures; nowhere if not set.
+    pub admin_listen: Option<SocketAddr>,
     /// `BRIDGE_KEYS`: the key ring shared with the edge.
     pub keys: KeyRing,
     /// `BRIDGE_CHANNELS`: the inbound topic of each channel.
@@ -118,6 +121,7 @@ impl Config {
         let vars = Vars(vars);
         Ok(Self {
             listen: vars.parse("BRIDGE_LISTEN", Some("127.0.0.1:8790"), "must be an address such as 127.0.0.1:8790")?,
+            admin_listen: admin_listen(&vars)?,
             keys: KeyRing::parse(vars.required("BRIDGE_KEYS")?)
                 .map_err(|error| ConfigError::new("BRIDGE_KEYS", error.to_string()))?,
             channels: channels(vars.get("BRIDGE_CHANNELS").unwrap_or("chat=chat.inbound"))?,
@@ -177,6 +181,12 @@ fn topic(key: &str, name: &str) -> Result<String, ConfigError> {
         return Err(ConfigError::new(key, "names a topic that is no legal Kafka topic name"));
     }
     Ok(name.to_owned())
+}
+
+fn admin_listen(vars: &Vars<'_>) -> Result<Option<SocketAddr>, ConfigError> {
+    const KEY: &str = "BRIDGE_ADMIN_LISTEN";
+    let given = vars.get(KEY).map(|_| vars.parse(KEY, None, "must be an address such as 127.0.0.1:8791"));
+    given.transpose()
 }
 
 fn hop(vars: &Vars<'_>) -> Result<Hop, ConfigError> {
@@ -285,6 +295,7 @@ mod tests {
     fn defaults_fill_what_is_not_set() {
         let config = Config::from_vars(&vars(&[])).unwrap();
         assert_eq!(config.listen.to_string(), "127.0.0.1:8790");
+        assert_eq!(config.admin_listen, None);
         assert_eq!(config.channels.get("chat").map(String::as_str), Some("chat.inbound"));
         assert_eq!(config.outbound_topic, "chat.outbound");
         assert_eq!(config.share, Share { replica: 0, replicas: 1 });
@@ -295,6 +306,7 @@ mod tests {
     fn each_mistake_names_its_variable_and_shows_no_secret() {
         for (key, value) in [
             ("BRIDGE_LISTEN", "nowhere"),
+            ("BRIDGE_ADMIN_LISTEN", "8791"),
             ("BRIDGE_KEYS", "hunter2"),
             ("BRIDGE_KEYS", ""),
             ("BRIDGE_CHANNELS", "chat"),

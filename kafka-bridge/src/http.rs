@@ -1,4 +1,4 @@
-//! The routes: signed ones for the edge, three for operators.
+//! The routes: signed ones for the edge, and those for whoever looks after the bridge.
 
 use std::{
     convert::Infallible,
@@ -49,7 +49,7 @@ pub struct Context {
     pub keys: Arc<KeyRing>,
     /// For `/readyz`.
     pub health: Arc<Health>,
-    /// For `/metrics`.
+    /// Counts answers.
     pub metrics: Arc<Metrics>,
     /// Serves streams, where the buffers are in Redis.
     pub streams: Option<Arc<Streams>>,
@@ -60,20 +60,37 @@ struct Shared {
     requests: Semaphore,
 }
 
-/// All routes.
+/// What the edge reaches: its own routes, and whether the bridge is ready, which the edge's `/readyz` asks too.
 pub fn router(context: Context) -> Router {
     let shared = Arc::new(Shared { context, requests: Semaphore::new(MAX_REQUESTS) });
     Router::new()
         .route(EVENTS_PATH, post(events))
         .route(STREAM_PATH, get(stream))
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(readyz))
-        .route("/metrics", get(metrics))
-        .fallback(|headers: HeaderMap| async move { Rejection::NotFound.into_response(&request_id(&headers)) })
-        .method_not_allowed_fallback(|headers: HeaderMap| async move {
-            Rejection::MethodNotAllowed.into_response(&request_id(&headers))
-        })
+        .merge(health(Arc::clone(&shared.context.health)))
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
         .with_state(shared)
+}
+
+/// What only operators reach: the figures tell how much is going on.
+pub fn admin_router(health_of: Arc<Health>, metrics_of: Arc<Metrics>) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics).with_state(metrics_of))
+        .merge(health(health_of))
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+}
+
+fn health<S: Clone + Send + Sync + 'static>(health: Arc<Health>) -> Router<S> {
+    Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(readyz)).with_state(health)
+}
+
+async fn not_found(headers: HeaderMap) -> Response {
+    Rejection::NotFound.into_response(&request_id(&headers))
+}
+
+async fn method_not_allowed(headers: HeaderMap) -> Response {
+    Rejection::MethodNotAllowed.into_response(&request_id(&headers))
 }
 
 async fn events(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Response {
@@ -145,15 +162,15 @@ async fn read(body: Body) -> Result<Bytes, Rejection> {
     })
 }
 
-async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
-    let report = shared.context.health.report();
+async fn readyz(State(health): State<Arc<Health>>) -> Response {
+    let report = health.report();
     let status = if report.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let body = serde_json::to_string(&report).unwrap_or_default();
     (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
-async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], shared.context.metrics.render()).into_response()
+async fn metrics(State(metrics): State<Arc<Metrics>>) -> Response {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics.render()).into_response()
 }
 
 /// The edge's own id for the request, so that both logs agree, or a new one.

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use kafka_bridge::{
     config::{Config, Hop},
     kafka::{RskafkaIo, RskafkaOptions},
-    server::{self, Tuning},
+    server::{self, Listeners, Tuning},
 };
 use tokio::{
     net::TcpListener,
@@ -35,8 +35,11 @@ async fn run() -> anyhow::Result<()> {
     {
         tracing::info!("BRIDGE_EDGE_URL is not https: deliveries are signed but travel in the clear");
     }
-    let listener =
-        TcpListener::bind(config.listen).await.with_context(|| format!("BRIDGE_LISTEN {}", config.listen))?;
+    let edge = TcpListener::bind(config.listen).await.with_context(|| format!("BRIDGE_LISTEN {}", config.listen))?;
+    let admin = match config.admin_listen {
+        Some(at) => Some(TcpListener::bind(at).await.with_context(|| format!("BRIDGE_ADMIN_LISTEN {at}"))?),
+        None => None,
+    };
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let shutdown = async move {
@@ -46,7 +49,7 @@ async fn run() -> anyhow::Result<()> {
         }
     };
     let kafka = Arc::new(RskafkaIo::new(RskafkaOptions::new(config.kafka.clone()))?);
-    tracing::info!(listen = %listener.local_addr()?, ?config.hop, ?config.channels, outbound = config.outbound_topic, "the bridge begins");
-    server::run(config, kafka, listener, Tuning::default(), shutdown).await?;
+    tracing::info!(listen = %edge.local_addr()?, admin = ?config.admin_listen, ?config.hop, ?config.channels, outbound = config.outbound_topic, "the bridge begins");
+    server::run(config, kafka, Listeners { edge, admin }, Tuning::default(), shutdown).await?;
     Ok(())
 }

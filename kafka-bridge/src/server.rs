@@ -1,4 +1,4 @@
-//! Builds everything, serves until told to stop, drains. The caller owns the listener and the signal, so a test binds
+//! Builds everything, serves until told to stop, drains. The caller owns the listeners and the signal, so a test binds
 //! port 0 and stops when it likes.
 
 use std::{future::Future, sync::Arc, time::Duration};
@@ -12,7 +12,7 @@ use crate::{
     dead_letter::DeadLetters,
     health::{Health, Neighbour},
     hop::{Buffer, Limits, Redis, RedisAccessError, RedisSink, Subscription},
-    http::{Context, router, unix_seconds},
+    http::{Context, admin_router, router, unix_seconds},
     inbound::{Inbound, InboundLimits},
     kafka::KafkaIo,
     listen,
@@ -59,6 +59,15 @@ impl Default for Tuning {
     }
 }
 
+/// Where HTTP is served.
+#[derive(Debug)]
+pub struct Listeners {
+    /// For the edge.
+    pub edge: TcpListener,
+    /// For operators, if they have their own.
+    pub admin: Option<TcpListener>,
+}
+
 /// Why a bridge can't be built or served.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -84,7 +93,7 @@ pub enum ServeError {
 pub async fn run(
     config: Config,
     kafka: Arc<dyn KafkaIo>,
-    listener: TcpListener,
+    listeners: Listeners,
     tuning: Tuning,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
@@ -132,8 +141,12 @@ pub async fn run(
     tasks.spawn(async move { topics.watch(inbound_topics, watched, watch_stop).await });
     tasks.spawn(outbound.run(stop.clone()));
 
+    if let Some(admin) = listeners.admin {
+        let router = admin_router(Arc::clone(&health), Arc::clone(&metrics));
+        tasks.spawn(listen::serve(admin, router, tuning.header_timeout, stop.clone()));
+    }
     let context = Context { inbound: Arc::new(inbound), keys, health, metrics, streams };
-    tasks.spawn(listen::serve(listener, router(context), tuning.header_timeout, stop.clone()));
+    tasks.spawn(listen::serve(listeners.edge, router(context), tuning.header_timeout, stop.clone()));
 
     shutdown.await;
     tracing::info!("draining");

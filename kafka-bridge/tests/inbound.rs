@@ -1,4 +1,5 @@
 //! Events from the edge into Kafka, over HTTP.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod support;
 
@@ -371,11 +372,19 @@ async fn a_drain_answers_what_was_taken() {
 }
 
 #[tokio::test]
-async fn figures_are_shown_and_hold_no_user() {
+async fn figures_are_shown_to_operators_only_and_hold_no_user() {
     let kafka = kafka();
     let bridge = Bridge::start(kafka.clone(), NO_EDGE).await;
     bridge.say("e1", "x").await.unwrap().accepted();
     let text = bridge.http.get(bridge.url("/metrics")).send().await.unwrap().text().await.unwrap();
     assert!(text.contains("causeway_events_total{status=\"202\"} 1"), "{text}");
     assert!(!text.contains("github"), "{text}");
+    let status = async |address, path: &str| {
+        let response = bridge.http.get(format!("http://{address}{path}")).send().await.unwrap();
+        response.status().as_u16()
+    };
+    assert_eq!(status(bridge.address, "/metrics").await, 404);
+    assert_ne!(status(bridge.admin, "/readyz").await, 404);
+    assert_eq!(status(bridge.admin, "/healthz").await, 200);
+    assert_eq!(status(bridge.admin, "/v1/events").await, 404);
 }

@@ -17,7 +17,7 @@ use kafka_bridge::{
     config::Config,
     http::unix_seconds,
     kafka::KafkaIo,
-    server::{self, ServeError, Tuning},
+    server::{self, Listeners, ServeError, Tuning},
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -37,6 +37,7 @@ pub fn keys() -> String {
 /// A running bridge.
 pub struct Bridge {
     pub address: SocketAddr,
+    pub admin: SocketAddr,
     pub http: reqwest::Client,
     stop: Option<oneshot::Sender<()>>,
     running: Option<JoinHandle<Result<(), ServeError>>>,
@@ -57,20 +58,23 @@ impl Bridge {
         let vars: BTreeMap<_, _> =
             base.iter().chain(vars).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let config = Config::from_vars(&vars).unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let listen = async || TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listeners = Listeners { edge: listen().await, admin: Some(listen().await) };
+        let address = listeners.edge.local_addr().unwrap();
+        let admin = listeners.admin.as_ref().unwrap().local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         // Fails only where another test installed it already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let running = runtime.spawn(server::run(config, kafka, listener, tuning, async move {
+        let running = runtime.spawn(server::run(config, kafka, listeners, tuning, async move {
             let _ = stopped.await;
         }));
-        Self { address, http: reqwest::Client::new(), stop: Some(stop), running: Some(running), runtime: Some(runtime) }
+        Self { address, admin, http: reqwest::Client::new(), stop: Some(stop), running: Some(running), runtime: Some(runtime) }
     }
 
+    /// The figures are for operators, everything else is for the edge.
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        format!("http://{}{path}", if path == "/metrics" { self.admin } else { self.address })
     }
 
     /// Sends bytes as the edge would.
