@@ -30,6 +30,9 @@ pub enum Rejection {
     /// The body, or the record made of it, is larger than allowed.
     #[error("the event is too large")]
     TooLarge,
+    /// The id was used for another event.
+    #[error("the id was used for another event")]
+    IdReused,
     /// Too much is waiting already.
     #[error("too many events are waiting")]
     Busy,
@@ -39,6 +42,9 @@ pub enum Rejection {
     /// As many streams are served as may be.
     #[error("too many streams: {0}")]
     StreamsFull(&'static str),
+    /// The edge believed in a session that was ended elsewhere.
+    #[error("the session is over")]
+    SessionEnded,
     /// The user's buffer can't be read.
     #[error("the stream can't be opened: {0}")]
     StreamUnavailable(String),
@@ -53,8 +59,10 @@ impl Rejection {
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
             Self::UnknownChannel | Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::SessionEnded => StatusCode::GONE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::IdReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Busy | Self::Unavailable(_) | Self::StreamsFull(_) | Self::StreamUnavailable(_) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -72,8 +80,10 @@ impl Rejection {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::TooSlow => "too_slow",
             Self::TooLarge => "too_large",
+            Self::IdReused => "id_reused",
             Self::Busy => "busy",
             Self::Unavailable(_) | Self::StreamUnavailable(_) => "unavailable",
+            Self::SessionEnded => "session_ended",
             Self::StreamsFull(_) => "too_many_streams",
         }
     }
@@ -88,8 +98,10 @@ impl Rejection {
             Self::MethodNotAllowed => "The path does not take this method.",
             Self::TooSlow => "The body took too long to arrive.",
             Self::TooLarge => "The event is too large.",
+            Self::IdReused => "The id was used for another event.",
             Self::Busy => "Too many events are waiting; try again shortly.",
             Self::Unavailable(_) => "The event could not be stored; try again shortly.",
+            Self::SessionEnded => "The session is over.",
             Self::StreamsFull(_) => "Too many streams are open; try again shortly.",
             Self::StreamUnavailable(_) => "The stream could not be opened; try again shortly.",
         }

@@ -45,20 +45,19 @@ impl Streams {
     /// Opens one: finds the client's place before anything is answered, so that an outage is an honest status.
     ///
     /// # Errors
-    /// [`Rejection`] if there are too many, or Redis does not answer.
+    /// [`Rejection`] if there are too many, the session is over, or Redis does not answer.
     pub async fn open(&self, request: StreamRequest) -> Result<Live, Rejection> {
         let unavailable = |error: crate::hop::RedisError| Rejection::StreamUnavailable(error.to_string());
         // Listening begins before the place is found, and so nothing falls between.
         let ticket = self.registry.enter(&request.subject, &request.session)?;
-        let ended = self.shared.buffer.ended(&request.session).await.map_err(unavailable)?;
+        if self.shared.buffer.ended(&request.session).await.map_err(unavailable)?.is_some() {
+            return Err(Rejection::SessionEnded);
+        }
         let opened = self.shared.buffer.open(&request.subject, request.last_event_id.as_deref(), unix_millis());
         let (place, reset) = opened.await.map_err(unavailable)?;
         let ends_in = Duration::from_millis(request.session_ends_in_ms);
         let jitter = if request.jitter.is_finite() { request.jitter } else { 0.5 };
         let (feed, first) = Feed::open(self.policy, 0, ends_in, jitter);
-        if let Some(reason) = ended {
-            ticket.seat().end(reason);
-        }
         Ok(Live::new(Arc::clone(&self.shared), ticket, feed, first, (place, reset)))
     }
 }
