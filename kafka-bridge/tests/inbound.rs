@@ -94,6 +94,45 @@ async fn repeats_get_the_same_answer_and_are_not_written_again() {
 }
 
 #[tokio::test]
+async fn an_id_used_again_for_another_event_is_refused_and_not_taken_for_a_repeat() {
+    let kafka = kafka();
+    let bridge = Bridge::start(kafka.clone(), NO_EDGE).await;
+    let first = bridge.say("e1", "x").await.unwrap().accepted();
+    let answer = bridge.say("e1", "y").await.unwrap();
+    assert_eq!((answer.status, answer.problem().as_str()), (422, "id_reused"));
+    let mut other_type = event("e1", "x");
+    other_type["type"] = json!("form");
+    assert_eq!(bridge.post(other_type.to_string().into_bytes()).await.unwrap().problem(), "id_reused");
+    // The edge stamps each try with its own time.
+    let mut repeat = event("e1", "x");
+    repeat["time"] = json!("2026-01-02T03:04:06Z");
+    assert_eq!(bridge.post(repeat.to_string().into_bytes()).await.unwrap().accepted(), first);
+    assert_eq!(kafka.records("chat.inbound").len(), 1);
+}
+
+#[tokio::test]
+async fn a_full_memory_of_answers_forgets_the_oldest_and_keeps_the_newest() {
+    let kafka = kafka();
+    let tuning = limits(InboundLimits { remember_events: 200, ..InboundLimits::default() });
+    let bridge = Bridge::start_with(kafka.clone(), NO_EDGE, &[], tuning).await;
+    let say = async |ids: std::ops::Range<u32>| {
+        let answers: Vec<_> = ids.map(|n| bridge.say(&format!("e{n}"), "x")).collect();
+        for answer in answers {
+            answer.await.unwrap().accepted();
+        }
+    };
+    // Asked for often, which is nothing to be kept for: a repeat follows soon or never.
+    for _ in 0..5 {
+        say(0..200).await;
+    }
+    for hundred in 2..8 {
+        say(hundred * 100..(hundred + 1) * 100).await;
+    }
+    say(700..800).await;
+    assert_eq!(kafka.records("chat.inbound").len(), 800);
+}
+
+#[tokio::test]
 async fn answers_are_forgotten_after_a_while() {
     let kafka = kafka();
     let remember = Duration::from_millis(50);

@@ -1,7 +1,7 @@
 //! `POST /v1/events` → one record in Kafka, answered once Kafka acknowledged it with `acks=all`.
 //!
 //! Equal ids of a user get the same answer without another write for ten minutes, and repeats that arrive meanwhile
-//! wait for the first one's outcome. After a failure the id is forgotten, and so the next try writes again: Kafka may
+//! wait for the first one's outcome. An equal id with another content is refused: to answer it as a repeat would lose it. After a failure the id is forgotten, and so the next try writes again: Kafka may
 //! have stored the first nevertheless, which nobody can tell, so consumers dedupe on `ce_id`. Once answered 202, an
 //! event is never only in memory.
 
@@ -15,7 +15,7 @@ use std::{
 };
 
 use causeway_protocol::event::{Accepted, InboundEvent};
-use moka::future::Cache;
+use moka::{future::Cache, policy::EvictionPolicy};
 use tokio::{
     sync::{Semaphore, mpsc, oneshot},
     time::Instant,
@@ -66,6 +66,13 @@ impl Default for InboundLimits {
     }
 }
 
+/// What is remembered of an event.
+#[derive(Clone)]
+struct Answer {
+    accepted: Accepted,
+    fingerprint: [u8; 32],
+}
+
 /// Takes events and answers when they rest in Kafka.
 pub struct Inbound {
     kafka: Arc<dyn KafkaIo>,
@@ -75,7 +82,7 @@ pub struct Inbound {
     topic_of_channel: HashMap<String, String>,
     lanes: Mutex<HashMap<(String, i32), mpsc::Sender<Job>>>,
     bytes: Arc<Semaphore>,
-    answers: Cache<String, Accepted>,
+    answers: Cache<String, Answer>,
 }
 
 impl Inbound {
@@ -96,7 +103,12 @@ impl Inbound {
             topic_of_channel: channels.into_iter().collect(),
             lanes: Mutex::default(),
             bytes: Arc::new(Semaphore::new(limits.queue_bytes.min(Semaphore::MAX_PERMITS))),
-            answers: Cache::builder().max_capacity(limits.remember_events).time_to_live(limits.remember).build(),
+            answers: Cache::builder()
+                .max_capacity(limits.remember_events)
+                .time_to_live(limits.remember)
+                // The default would rather keep what was asked for often, and refuse the newest: the likeliest repeat.
+                .eviction_policy(EvictionPolicy::lru())
+                .build(),
         }
     }
 
@@ -108,13 +120,15 @@ impl Inbound {
         let topic = self.topic_of_channel.get(&event.channel).ok_or(Rejection::UnknownChannel)?.clone();
         record::check(&event).map_err(|problem| Rejection::Malformed(problem.to_owned()))?;
         let identity = format!("{} {} {}", event.channel, event.subject, event.id);
+        let fingerprint = record::fingerprint(&event);
         // In a task of its own: a client that hangs up must not leave the outcome unknown to those who wait with it.
         let answer = tokio::spawn(async move {
-            let write = self.write(topic, event);
+            let write = async { self.write(topic, event).await.map(|accepted| Answer { accepted, fingerprint }) };
             self.answers.try_get_with(identity, write).await
         });
         match answer.await {
-            Ok(Ok(accepted)) => Ok(accepted),
+            Ok(Ok(answer)) if answer.fingerprint == fingerprint => Ok(answer.accepted),
+            Ok(Ok(_)) => Err(Rejection::IdReused),
             Ok(Err(rejection)) => Err((*rejection).clone()),
             Err(error) => Err(Rejection::Unavailable(error.to_string())),
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use causeway_protocol::event::{InboundEvent, is_name};
 use chrono::DateTime;
+use sha2::{Digest as _, Sha256};
 
 use crate::{kafka::NewRecord, trace_context::is_traceparent};
 
@@ -34,6 +35,17 @@ pub(super) fn check(event: &InboundEvent) -> Result<(), &'static str> {
         return Err("traceparent must be of W3C Trace Context");
     }
     Ok(())
+}
+
+/// What two events of one id must have in common to be the same event. Time and trace differ between a request and its
+/// repeat.
+pub(super) fn fingerprint(event: &InboundEvent) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    // A type holds no separator.
+    digest.update(event.kind.as_bytes());
+    digest.update(b"\n");
+    digest.update(event.data.get().as_bytes());
+    digest.finalize().into()
 }
 
 /// The record of a checked event. `key` is its subject's text.
