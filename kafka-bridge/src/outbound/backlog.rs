@@ -14,7 +14,7 @@ use causeway_protocol::{
 };
 use tokio::time::Instant;
 
-use super::decode::Addressed;
+use super::{budget::Account, decode::Addressed};
 use crate::backoff::Backoff;
 
 /// What one request carries at most.
@@ -37,9 +37,6 @@ impl Default for RequestLimits {
 /// Fetching pauses beyond this many records.
 const MAX_RECORDS: usize = 10_000;
 
-/// Fetching pauses beyond this many bytes.
-const MAX_BYTES: usize = 16 * 1024 * 1024;
-
 /// The next request.
 #[derive(Debug, Default)]
 pub(super) struct Request {
@@ -52,11 +49,11 @@ pub(super) struct Request {
 }
 
 /// See the module's text.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Backlog {
     users: BTreeMap<Subject, Queue>,
     records: usize,
-    bytes: usize,
+    account: Account,
 }
 
 #[derive(Debug, Default)]
@@ -77,10 +74,15 @@ impl Queue {
 }
 
 impl Backlog {
+    /// Holds nothing yet; what it will hold is on this account.
+    pub(super) fn new(account: Account) -> Self {
+        Self { users: BTreeMap::new(), records: 0, account }
+    }
+
     /// Adds a record; offsets only grow.
     pub(super) fn push(&mut self, addressed: Addressed) {
         self.records += 1;
-        self.bytes += addressed.size;
+        self.account.take(addressed.size);
         let queue = self.users.entry(addressed.subject).or_default();
         queue.waiting.push_back((addressed.record, addressed.size));
     }
@@ -94,7 +96,7 @@ impl Backlog {
     /// Whether more must not be fetched for now.
     #[must_use]
     pub(super) fn is_full(&self) -> bool {
-        self.records >= MAX_RECORDS || self.bytes >= MAX_BYTES
+        self.records >= MAX_RECORDS || self.account.is_spent()
     }
 
     /// What can be sent now. `next_fetch` is the offset up to which everything was pushed.
@@ -141,7 +143,7 @@ impl Backlog {
             }
             for (_, size) in queue.waiting.drain(..delivery.records.len().min(queue.waiting.len())) {
                 self.records -= 1;
-                self.bytes -= size;
+                self.account.give_back(size);
             }
             queue.backoff = None;
             queue.not_before = None;
@@ -157,7 +159,7 @@ impl Backlog {
             while queue.first_offset().is_some_and(|first| first < offset) {
                 let Some((_, size)) = queue.waiting.pop_front() else { break };
                 self.records -= 1;
-                self.bytes -= size;
+                self.account.give_back(size);
             }
         }
         self.users.retain(|_, queue| !queue.waiting.is_empty());
@@ -175,7 +177,7 @@ mod tests {
     use causeway_protocol::{cursor::Cursor, event::StreamEvent};
     use serde_json::value::RawValue;
 
-    use super::*;
+    use super::{super::budget::Budget, *};
 
     fn addressed(user: &str, offset: i64) -> Addressed {
         let event = StreamEvent {
@@ -190,7 +192,7 @@ mod tests {
     }
 
     fn backlog(records: &[(&str, i64)]) -> Backlog {
-        let mut backlog = Backlog::default();
+        let mut backlog = Backlog::new(Budget::new(1).open());
         records.iter().for_each(|(user, offset)| backlog.push(addressed(user, *offset)));
         backlog
     }

@@ -2,12 +2,14 @@
 //!
 //! - [`plan`]: where each partition begins, and in which epoch
 //! - [`worker`]: one partition: fetch → [`decode`] → [`backlog`] → [`sink`], then the checkpoint
+//! - [`budget`]: what all backlogs may hold together
 //! - [`edge`]: the sink that is the edge; the one that is Redis is [`crate::hop`]
 //!
 //! Ownership is static, `partition % replicas == replica`. Two instances on one partition deliver twice what the edge
 //! stores once.
 
 mod backlog;
+mod budget;
 mod decode;
 mod edge;
 mod plan;
@@ -21,13 +23,15 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::{task::JoinSet, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
+use self::{
+    backlog::Backlog,
+    budget::Budget,
+    plan::{Known, Start, plan},
+    worker::{Ended, Shared, Worker, report_lost},
+};
 pub use self::{
     edge::{EdgeClient, EdgeError},
     sink::{Sink, SinkError},
-};
-use self::{
-    plan::{Known, Start, plan},
-    worker::{Ended, Shared, Worker, report_lost},
 };
 use crate::{
     backoff::Backoff,
@@ -165,11 +169,14 @@ impl Outbound {
         let count = i32::try_from(starts.len()).unwrap_or(i32::MAX);
         let workers_stop = stop.child_token();
         let mut workers = JoinSet::new();
+        let budget = Budget::new((0..count).filter(|partition| self.share.owns(*partition)).count());
         for ((partition, start), known) in (0..count).zip(starts).zip(known) {
             if self.share.owns(partition) {
                 self.announce(partition, *start);
                 let shared = Arc::clone(&self.shared);
-                let worker = Worker::new(shared, partition, count, *start, known.checkpoint, workers_stop.clone());
+                let backlog = Backlog::new(budget.open());
+                let worker =
+                    Worker::new(shared, (partition, count), *start, known.checkpoint, backlog, workers_stop.clone());
                 workers.spawn(worker.run());
             }
         }

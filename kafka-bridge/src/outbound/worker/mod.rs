@@ -27,6 +27,9 @@ use crate::{
 /// How often the figures of a quiet partition are brought up to date.
 const FIGURES_EVERY: Duration = Duration::from_secs(5);
 
+/// How often a full backlog looks for room.
+const ROOM_EVERY: Duration = Duration::from_millis(500);
+
 /// What all partitions share.
 pub(super) struct Shared {
     pub(super) kafka: Arc<dyn KafkaIo>,
@@ -70,13 +73,12 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn new(
         shared: Arc<Shared>,
-        partition: i32,
-        partitions: i32,
+        (partition, partitions): (i32, i32),
         start: Start,
         stored: Option<Checkpoint>,
+        backlog: Backlog,
         stop: CancellationToken,
     ) -> Self {
-        let backlog = Backlog::default();
         Self {
             shared,
             partition,
@@ -134,7 +136,9 @@ impl Worker {
             self.show_lag().await?;
         }
         if self.backlog.is_full() {
-            return Err(Trouble::Waiting(self.backlog.next_due().unwrap_or_else(Instant::now)));
+            // What others hold may be given back before one of the own users is due.
+            let soon = Instant::now() + ROOM_EVERY;
+            return Err(Trouble::Waiting(self.backlog.next_due().map_or(soon, |due| due.min(soon))));
         }
         self.fetch().await
     }
