@@ -10,7 +10,7 @@ import { stack } from './stack.mjs';
 
 const PLACES = 32;
 /** A departure shows at the latest at the next write to the client: a keep-alive, after 15 s. */
-const NOTICED_MS = 20_000;
+const NOTICED_MS = Number(process.env.NOTICED_MS ?? 20_000);
 
 /** @param {Stream[]} streams */
 const cut = (streams) => {

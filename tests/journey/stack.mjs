@@ -53,8 +53,10 @@ export async function startStack(only) {
     github.close();
     graph.close();
     deliveries.close();
-    // The runner sets the code as soon as a test fails.
-    if (!process.exitCode && !process.env.CAUSEWAY_TEST_STATE) rmSync(state, { recursive: true, force: true });
+  });
+  // What failed is only known now.
+  process.on('exit', (code) => {
+    if (code === 0 && !process.env.CAUSEWAY_TEST_STATE) rmSync(state, { recursive: true, force: true });
   });
   return { stack, github, graph, deliveries };
 }
