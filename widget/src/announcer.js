@@ -8,7 +8,7 @@ const GATHER_MS = 600;
 const MAX_SPOKEN = 2;
 
 export class Announcer {
-  region = element('div', { class: 'quiet', role: 'status', 'aria-live': 'polite' });
+  region = element('div', { class: 'quiet', role: 'status' });
   #template;
   #notice = '';
   /** @type {string[]} */

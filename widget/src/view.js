@@ -84,6 +84,8 @@ export class View {
   /** @param {string} name of who is signed in */
   showChat(name) {
     this.#door = '';
+    // No frame is drawn while the window is hidden: what another left must not stand under this name until then.
+    this.log.update([]);
     this.#name.textContent = this.#name.title = name;
     this.#arrange(true, false);
   }

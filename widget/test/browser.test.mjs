@@ -204,10 +204,17 @@ describe('somebody else signs in from another window', () => {
     edge.publish('message', { id: 'a', text: 'for Ada' });
     await openSignedIn();
     await bubble({ text: 'for Ada' });
+    await page.evaluate(() => {
+      const root = document.querySelector('chat-widget')?.shadowRoot;
+      const name = root?.querySelector('.name');
+      const count = () => Object.assign(globalThis, { under: root?.querySelectorAll('.bubble').length });
+      if (name) new MutationObserver(count).observe(name, { childList: true });
+    });
     edge.replaceSession(GRACE);
     edge.publish('message', { id: 'b', text: 'for Grace' });
     await bubble({ text: 'for Grace' });
     await user('Grace Hopper');
+    assert.equal(await page.evaluate(() => Reflect.get(globalThis, 'under')), 0, 'nothing of Ada stands under the name of Grace, even before a frame is drawn');
     await note('You are now signed in as Grace Hopper.');
     assert.deepEqual(await texts(), ['for Grace']);
     await say('hello');
