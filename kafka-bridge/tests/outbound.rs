@@ -161,6 +161,24 @@ async fn poison_is_put_aside_with_its_coordinates_and_the_partition_moves_on() {
 }
 
 #[tokio::test]
+async fn while_a_dead_letter_cannot_be_written_the_records_behind_it_go_on_and_only_the_checkpoint_waits() {
+    let (kafka, edge) = (kafka(1), Edge::start().await);
+    kafka.hold();
+    kafka.append_text(TOPIC, 0, "everyone", "poison");
+    kafka.append_text(TOPIC, 0, "github:1", "a");
+    let bridge = start(kafka.clone(), &edge.url).await;
+    kept(&edge, "the record behind it is there", |kept| kept.arrived("github:1").len() == 1).await;
+    kafka.append_text(TOPIC, 0, "github:1", "b");
+    kept(&edge, "and what comes later", |kept| kept.arrived("github:1").len() == 2).await;
+    assert_eq!(edge.kept().next_offset(0), Some(0));
+    kafka.release();
+    kept(&edge, "the checkpoint caught up", |kept| kept.next_offset(0) == Some(3)).await;
+    assert_eq!(kafka.records("chat.outbound.dlq").len(), 1);
+    assert_eq!(edge.kept().arrived("github:1"), ["v1.7.0.1", "v1.7.0.2"], "delivered once");
+    bridge.stop().await;
+}
+
+#[tokio::test]
 async fn a_record_the_edge_refuses_is_found_and_put_aside() {
     let (kafka, edge) = (kafka(1), Edge::start().await);
     edge.kept().refused_text = Some("unspeakable".to_owned());

@@ -1,4 +1,4 @@
-//! The bytes that all partitions hold in memory together, so that many partitions whose users wait are no more to the
+//! The bytes that all partitions hold in memory together, as backlog and as dead letters, so that many partitions whose users wait are no more to the
 //! machine than a few.
 //!
 //! Half of it is anybody's. The other half is divided: a partition can always go on within its part, whatever others
@@ -12,8 +12,11 @@ use std::sync::{
 /// Bytes of all partitions together.
 const TOTAL_BYTES: usize = 64 * 1024 * 1024;
 
-/// Bytes of one partition.
-const PARTITION_BYTES: usize = 16 * 1024 * 1024;
+/// Accounts of each partition.
+const ACCOUNTS: usize = 2;
+
+/// Bytes of one account.
+const ACCOUNT_BYTES: usize = 16 * 1024 * 1024;
 
 /// See the module's text.
 #[derive(Debug)]
@@ -24,21 +27,21 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    /// For this many partitions.
+    /// For this many partitions, each with a backlog and letters.
     #[must_use]
     pub(super) fn new(partitions: usize) -> Arc<Self> {
         let half = TOTAL_BYTES / 2;
-        Arc::new(Self { anybodys: half, part: half / partitions.max(1), held: AtomicUsize::new(0) })
+        Arc::new(Self { anybodys: half, part: half / ACCOUNTS / partitions.max(1), held: AtomicUsize::new(0) })
     }
 
-    /// One partition's account; it holds nothing yet.
+    /// An account; it holds nothing yet.
     #[must_use]
     pub(super) fn open(self: &Arc<Self>) -> Account {
         Account { budget: Arc::clone(self), bytes: 0 }
     }
 }
 
-/// What one partition holds; given back when it is dropped.
+/// What one part of a partition holds; given back when it is dropped.
 #[derive(Debug)]
 pub(super) struct Account {
     budget: Arc<Budget>,
@@ -50,7 +53,7 @@ impl Account {
     #[must_use]
     pub(super) fn is_spent(&self) -> bool {
         let others_leave_room = self.budget.held.load(Ordering::Relaxed) < self.budget.anybodys;
-        self.bytes >= PARTITION_BYTES || (self.bytes >= self.budget.part && !others_leave_room)
+        self.bytes >= ACCOUNT_BYTES || (self.bytes >= self.budget.part && !others_leave_room)
     }
 
     pub(super) fn take(&mut self, bytes: usize) {
@@ -95,9 +98,9 @@ mod tests {
         let budget = Budget::new(100);
         let (mut one, mut other) = (budget.open(), budget.open());
         fill(&mut one);
-        assert_eq!(one.bytes, PARTITION_BYTES);
+        assert_eq!(one.bytes, ACCOUNT_BYTES);
         drop(one);
         fill(&mut other);
-        assert_eq!(budget.held.load(Ordering::Relaxed), PARTITION_BYTES, "what is dropped is given back");
+        assert_eq!(budget.held.load(Ordering::Relaxed), ACCOUNT_BYTES, "what is dropped is given back");
     }
 }

@@ -24,7 +24,6 @@ use tokio::{task::JoinSet, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    backlog::Backlog,
     budget::Budget,
     plan::{Known, Start, plan},
     worker::{Ended, Shared, Worker, report_lost},
@@ -169,14 +168,14 @@ impl Outbound {
         let count = i32::try_from(starts.len()).unwrap_or(i32::MAX);
         let workers_stop = stop.child_token();
         let mut workers = JoinSet::new();
-        let budget = Budget::new((0..count).filter(|partition| self.share.owns(*partition)).count());
+        let own = (0..count).filter(|partition| self.share.owns(*partition)).count();
+        let budget = Budget::new(own);
         for ((partition, start), known) in (0..count).zip(starts).zip(known) {
             if self.share.owns(partition) {
                 self.announce(partition, *start);
                 let shared = Arc::clone(&self.shared);
-                let backlog = Backlog::new(budget.open());
                 let worker =
-                    Worker::new(shared, (partition, count), *start, known.checkpoint, backlog, workers_stop.clone());
+                    Worker::new(shared, (partition, count), *start, known.checkpoint, &budget, workers_stop.clone());
                 workers.spawn(worker.run());
             }
         }

@@ -25,7 +25,8 @@ impl Worker {
             RequestLimits::default()
         };
         let request = self.backlog.request(now, self.next_fetch, limits);
-        let advance_to = Checkpoint { epoch: self.epoch, next_offset: request.advance_to, partitions: self.partitions };
+        let next_offset = self.letters.first_unwritten().map_or(request.advance_to, |at| at.min(request.advance_to));
+        let advance_to = Checkpoint { epoch: self.epoch, next_offset, partitions: self.partitions };
         if request.deliveries.is_empty() && self.stored.is_some_and(|stored| stored >= advance_to) {
             return Ok(false);
         }
@@ -114,7 +115,7 @@ impl Worker {
             for record in &delivery.records {
                 let at = record.cursor.offset;
                 let why = ("refused_by_edge", Some(format!("status {status}")));
-                self.bury((at, at), why, as_written(&delivery.subject, record)).await?;
+                self.bury((at, at), why, as_written(&delivery.subject, record));
             }
         }
         self.alone = self.alone.saturating_sub(records);

@@ -28,7 +28,7 @@ impl Worker {
                 FetchedItem::Record(found) => match decode(&found, self.epoch, self.partition) {
                     Ok(addressed) => self.backlog.push(addressed),
                     Err(poison) => {
-                        self.bury((found.offset, found.offset), (poison.reason(), None), found.record).await?;
+                        self.bury((found.offset, found.offset), (poison.reason(), None), found.record);
                     }
                 },
                 FetchedItem::Undecodable { first, last, reason } => {
@@ -43,7 +43,7 @@ impl Worker {
                         "offsets can't be decoded. Topics written in transactions need another kafka client: with this \
                          one, records of aborted transactions are delivered too"
                     );
-                    self.bury((first, last), (why, Some(reason)), NewRecord::default()).await?;
+                    self.bury((first, last), (why, Some(reason)), NewRecord::default());
                 }
             }
         }

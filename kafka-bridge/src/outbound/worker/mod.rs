@@ -1,10 +1,11 @@
-//! One partition: [`fetch`], decode, [`deliver`], and only then move the checkpoint.
+//! One partition: [`fetch`], decode, [`deliver`] or bury with the [`letters`], and only then move the checkpoint.
 //!
 //! The checkpoint rests beside the records and moves in the same request as the records before it. So a bridge that dies
 //! anywhere here leaves nothing behind but work that is done again, with the same cursors, which the sink ignores.
 
 mod deliver;
 mod fetch;
+mod letters;
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,14 +13,16 @@ use causeway_protocol::deliver::Checkpoint;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use self::letters::Letters;
 use super::{
     backlog::Backlog,
+    budget::Budget,
     plan::Start,
     sink::{Sink, SinkError},
 };
 use crate::{
     backoff::Backoff,
-    dead_letter::{DeadLetter, DeadLetters, Stopped},
+    dead_letter::{DeadLetter, DeadLetters},
     kafka::{KafkaError, KafkaIo, NewRecord},
     metrics::Metrics,
 };
@@ -48,23 +51,18 @@ pub(super) enum Ended {
     Replan,
 }
 
-impl From<Stopped> for Ended {
-    fn from(_: Stopped) -> Self {
-        Self::Stopped
-    }
-}
-
 /// See the module's text.
 pub(super) struct Worker {
     shared: Arc<Shared>,
     partition: i32,
     partitions: i32,
     epoch: u32,
-    /// Everything before it is delivered, dead or in the backlog.
+    /// Everything before it is delivered, dead, or in the backlog or among the letters.
     next_fetch: i64,
     /// What rests at the sink, as far as known.
     stored: Option<Checkpoint>,
     backlog: Backlog,
+    letters: Letters,
     /// Records still to be sent one by one, to find the one the sink refuses.
     alone: usize,
     stop: CancellationToken,
@@ -76,9 +74,10 @@ impl Worker {
         (partition, partitions): (i32, i32),
         start: Start,
         stored: Option<Checkpoint>,
-        backlog: Backlog,
+        budget: &Arc<Budget>,
         stop: CancellationToken,
     ) -> Self {
+        let letters = Letters::new(Arc::clone(&shared.dead_letters), budget.open(), stop.clone());
         Self {
             shared,
             partition,
@@ -86,7 +85,8 @@ impl Worker {
             epoch: start.epoch,
             next_fetch: start.offset,
             stored,
-            backlog,
+            backlog: Backlog::new(budget.open()),
+            letters,
             alone: 0,
             stop,
         }
@@ -135,24 +135,23 @@ impl Worker {
             *figures_at = Instant::now() + FIGURES_EVERY;
             self.show_lag().await?;
         }
-        if self.backlog.is_full() {
-            // What others hold may be given back before one of the own users is due.
+        if self.backlog.is_full() || self.letters.is_full() {
+            // What others hold may be given back, or a letter written, before one of the own users is due.
             let soon = Instant::now() + ROOM_EVERY;
             return Err(Trouble::Waiting(self.backlog.next_due().map_or(soon, |due| due.min(soon))));
         }
         self.fetch().await
     }
 
-    /// Writes a dead letter.
-    async fn bury(
-        &self,
+    /// Sends a dead letter on its way.
+    fn bury(
+        &mut self,
         (first_offset, last_offset): (i64, i64),
         (reason, detail): (&'static str, Option<String>),
         record: NewRecord,
-    ) -> Result<(), Trouble> {
+    ) {
         let (topic, partition) = (self.shared.topic.clone(), self.partition);
-        let letter = DeadLetter { topic, partition, first_offset, last_offset, reason, detail, record };
-        self.shared.dead_letters.send(&letter, &self.stop).await.map_err(|stopped| Trouble::Ended(stopped.into()))
+        self.letters.send(DeadLetter { topic, partition, first_offset, last_offset, reason, detail, record });
     }
 
     fn show_backlog(&self, records: usize) {
