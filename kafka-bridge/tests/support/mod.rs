@@ -1,9 +1,18 @@
-//! What the bridge's tests stand on: Kafka in memory, an edge of a few lines, and the real server on a port of its own.
+//! What the bridge's tests stand on: Kafka in memory, an edge of a few lines, a real Redis, and the real server on a port
+//! of its own.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part of it")]
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test's support fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test's support fails by panicking"
+)]
 
 pub mod edge;
 pub mod memory;
+pub mod redis;
+pub mod sse;
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -69,7 +78,27 @@ impl Bridge {
         let running = runtime.spawn(server::run(config, kafka, listeners, tuning, async move {
             let _ = stopped.await;
         }));
-        Self { address, admin, http: reqwest::Client::new(), stop: Some(stop), running: Some(running), runtime: Some(runtime) }
+        Self {
+            address,
+            admin,
+            http: reqwest::Client::new(),
+            stop: Some(stop),
+            running: Some(running),
+            runtime: Some(runtime),
+        }
+    }
+
+    /// With its buffers in Redis.
+    pub async fn on_redis(
+        kafka: Arc<dyn KafkaIo>,
+        redis: &redis::RedisServer,
+        vars: &[(&str, &str)],
+        tuning: Tuning,
+    ) -> Self {
+        let of_redis = redis.vars();
+        let all: Vec<_> =
+            of_redis.iter().map(|(key, value)| (*key, value.as_str())).chain(vars.iter().copied()).collect();
+        Self::start_with(kafka, "", &all, tuning).await
     }
 
     /// The figures are for operators, everything else is for the edge.
