@@ -1,5 +1,11 @@
 //! `GET /v1/stream` and the delivery behind it, with a real Redis.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, in its helpers too")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, in its helpers too, and one tells a figure"
+)]
 
 mod support;
 
