@@ -169,11 +169,16 @@ impl Error {
     pub fn page<B>(&self, request_id: &str) -> Response<B> {
         let html = format!(
             "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
-             <title>Sign-in</title><h1>{}</h1><p><a href=\"/\">Go back</a></p><p><small>{} · {request_id}</small></p></html>",
+             <meta name=\"color-scheme\" content=\"light dark\"><title>Sign-in</title>\
+             <link rel=\"stylesheet\" href=\"/assets/page.css\"><main><h1>{}</h1><p><a href=\"/\">Go back</a></p><p><small>{} · {request_id}</small></p></main></html>",
             self.title(),
             self.code(),
         );
         let mut response = Response::bytes(self.status(), "text/html; charset=utf-8", html.into_bytes());
+        response.set(
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        );
         self.decorate(&mut response);
         response
     }

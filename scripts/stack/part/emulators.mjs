@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { npmProgram } from '../place.mjs';
 import { Part } from '../process.mjs';
 
-/** Made up; every local Entra user is of this tenant. */
-export const ENTRA_TENANT = '5b1f8a52-6c0e-4d27-9a43-c1d4a7e0f2b6';
+/** The emulator's own default: the account that it adds by itself (Test User) must be able to sign in, too. */
+export const ENTRA_TENANT = '9188040d-6c67-4c5b-b112-36a304b66dad';
 export const GITHUB_CLIENT_ID = 'Iv1.causewaylocal';
 export const ENTRA_CLIENT_ID = '0d6e3f1c-8b7a-4c5d-9e2f-4a1b6c8d7e90';
 
