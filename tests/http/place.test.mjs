@@ -4,13 +4,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 
+import { DIFFERENCES } from '../journey/difference.mjs';
 import { signedIn } from '../journey/sign-in.mjs';
+import { target } from '../journey/stack.mjs';
 import { Stream } from '../journey/stream.mjs';
 import { stack } from './stack.mjs';
 
 const PLACES = 32;
-/** A departure shows at the latest at the next write to the client: a keep-alive, after 15 s. */
-const NOTICED_MS = Number(process.env.NOTICED_MS ?? 20_000);
+const NOTICED_MS = DIFFERENCES[target].departureNoticedMs;
 
 /** @param {Stream[]} streams */
 const cut = (streams) => {

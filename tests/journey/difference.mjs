@@ -2,16 +2,19 @@
 
 /** @typedef {import('../../scripts/stack/target.mjs').Target} Target */
 
-/** @type {Readonly<Record<Target, { routesOfItsOwn: string[], streamsOutliveTheBridge: boolean }>>} */
+/** @type {Readonly<Record<Target, { routesOfItsOwn: string[], streamsOutliveTheBridge: boolean, departureNoticedMs: number }>>} */
 export const DIFFERENCES = Object.freeze({
   workers: {
     // The buffers are the edge's, so the bridge delivers to it. On Spin they are in Redis, where the bridge writes.
     routesOfItsOwn: ['/internal/deliver'],
     // The edge serves the streams. On Spin the bridge does, and they end with it; their clients resume.
     streamsOutliveTheBridge: true,
+    // A client's departure shows at a write, with workerd sometimes at the second only; keep-alives come every 15 s.
+    departureNoticedMs: 35_000,
   },
   spin: {
     routesOfItsOwn: [],
     streamsOutliveTheBridge: false,
+    departureNoticedMs: 20_000,
   },
 });

@@ -39,7 +39,7 @@ async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response
     let edge = EDGE.with(|cell| {
         Rc::clone(cell.get_or_init(|| Rc::new(Edge::new(&platform::source(&env), Coordination::Objects))))
     });
-    let platform = platform::Workers::new(env);
+    let platform = platform::Workers::new(env, request.inner().signal());
     let response = edge.handle(&platform, convert::request(&request)).await;
     convert::response(response)
 }

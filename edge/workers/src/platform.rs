@@ -25,7 +25,8 @@ use futures_util::{
     future::{Either, LocalBoxFuture, select},
 };
 use js_sys::Uint8Array;
-use wasm_bindgen::{JsCast as _, JsValue};
+use wasm_bindgen::{JsCast as _, JsValue, closure::Closure};
+use web_sys::AbortSignal;
 use worker::{AbortController, Date, Delay, Env, Fetch, Headers, WebSocket, WebsocketEvent, kv::KvStore};
 
 use crate::{checkpoints, convert, convert::NativeBody, object, user_hub};
@@ -37,11 +38,13 @@ const MIN_KV_TTL_SECONDS: u64 = 60;
 #[derive(Debug, Clone)]
 pub(crate) struct Workers {
     env: Env,
+    /// Fires when the client of this request leaves; needs the flag `enable_request_signal`.
+    departure: AbortSignal,
 }
 
 impl Workers {
-    pub(crate) fn new(env: Env) -> Self {
-        Self { env }
+    pub(crate) fn new(env: Env, departure: AbortSignal) -> Self {
+        Self { env, departure }
     }
 
     fn kv(&self) -> Result<KvStore, Unavailable> {
@@ -139,7 +142,7 @@ impl StreamHub for Workers {
             return Ok(Opened::SessionEnded);
         }
         let socket = response.websocket().ok_or_else(|| Unavailable::new(user_hub::PART, "opened no socket"))?;
-        let bytes = drive(self.clone(), hub_socket(socket), &request);
+        let bytes = drive(self.clone(), hub_socket(socket, &self.departure), &request);
         let chunks = bytes.map(|bytes| Ok::<_, JsValue>(JsValue::from(Uint8Array::from(bytes.as_slice()))));
         let stream = wasm_streams::ReadableStream::from_stream(chunks).into_raw();
         Ok(Opened::Stream(Body::Native(NativeBody(Some(stream.unchecked_into())))))
@@ -193,9 +196,33 @@ impl Drop for CloseOnDrop {
     }
 }
 
-fn hub_socket(socket: WebSocket) -> HubSocket {
+/// Closes the socket when the client leaves. Without it that shows at a keep-alive, or the second where a proxy buffers.
+struct CloseOnDeparture {
+    departure: AbortSignal,
+    listener: Closure<dyn Fn()>,
+}
+
+impl CloseOnDeparture {
+    fn new(departure: &AbortSignal, socket: WebSocket) -> Self {
+        let listener = Closure::new(move || drop(socket.close(Some(1000), Some("client left"))));
+        // Refused only for a signal that is none: then the keep-alive notices.
+        let _ = departure.add_event_listener_with_callback("abort", listener.as_ref().unchecked_ref());
+        Self { departure: departure.clone(), listener }
+    }
+}
+
+impl Drop for CloseOnDeparture {
+    fn drop(&mut self) {
+        // The signal must not call what is gone.
+        let _ = self.departure.remove_event_listener_with_callback("abort", self.listener.as_ref().unchecked_ref());
+    }
+}
+
+fn hub_socket(socket: WebSocket, departure: &AbortSignal) -> HubSocket {
     let to_hub = socket.clone();
+    let on_departure = CloseOnDeparture::new(departure, socket.clone());
     let messages = async_stream::stream! {
+        let _on_departure = on_departure;
         let socket = CloseOnDrop(socket);
         // Nothing is dispatched before `accept`, so nothing can be missed before `events` listens.
         let Ok(mut events) = socket.0.events() else { return };
