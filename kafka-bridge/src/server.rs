@@ -15,7 +15,7 @@ use crate::{
     http::{Context, admin_router, router, unix_seconds},
     inbound::{Inbound, InboundLimits},
     kafka::KafkaIo,
-    listen,
+    listen::{self, Patience},
     metrics::Metrics,
     outbound::{Clock, EdgeClient, Outbound, Sink},
     stream::{Registry, Streams},
@@ -32,8 +32,8 @@ pub struct Tuning {
     pub inbound: InboundLimits,
     /// How often topics are looked at for new partitions.
     pub refresh: Duration,
-    /// How long a request's headers may take.
-    pub header_timeout: Duration,
+    /// How long a client may take.
+    pub patience: Patience,
     /// When things happen in a stream's life.
     pub feed: FeedPolicy,
     /// What is kept in Redis.
@@ -49,7 +49,7 @@ impl Default for Tuning {
         Self {
             inbound: InboundLimits::default(),
             refresh: REFRESH,
-            header_timeout: listen::HEADER_TIMEOUT,
+            patience: Patience::default(),
             feed: FeedPolicy::default(),
             buffer: Limits::default(),
             // Tabs share a stream, so these are a user's devices, and connections whose end nobody told yet.
@@ -143,10 +143,10 @@ pub async fn run(
 
     if let Some(admin) = listeners.admin {
         let router = admin_router(Arc::clone(&health), Arc::clone(&metrics));
-        tasks.spawn(listen::serve(admin, router, tuning.header_timeout, stop.clone()));
+        tasks.spawn(listen::serve(admin, router, tuning.patience, stop.clone()));
     }
     let context = Context { inbound: Arc::new(inbound), keys, health, metrics, streams };
-    tasks.spawn(listen::serve(listeners.edge, router(context), tuning.header_timeout, stop.clone()));
+    tasks.spawn(listen::serve(listeners.edge, router(context), tuning.patience, stop.clone()));
 
     shutdown.await;
     tracing::info!("draining");

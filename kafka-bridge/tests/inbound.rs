@@ -6,7 +6,7 @@ mod support;
 use std::{sync::Arc, time::Duration};
 
 use causeway_protocol::signature::{Direction, KeyRing, Signed};
-use kafka_bridge::{http::unix_seconds, inbound::InboundLimits, kafka::KafkaError, server::Tuning};
+use kafka_bridge::{http::unix_seconds, inbound::InboundLimits, kafka::KafkaError, listen::Patience, server::Tuning};
 use serde_json::json;
 use support::{Bridge, event, keys, memory::MemoryKafka, until};
 use tokio::{
@@ -353,7 +353,8 @@ async fn a_stranger_is_refused_before_the_body_comes() {
 
 #[tokio::test]
 async fn headers_that_never_end_end_the_connection() {
-    let tuning = Tuning { header_timeout: Duration::from_millis(50), ..Tuning::default() };
+    let patience = Patience { headers: Duration::from_millis(50), ..Patience::default() };
+    let tuning = Tuning { patience, ..Tuning::default() };
     let bridge = Bridge::start_with(kafka(), NO_EDGE, &[], tuning).await;
     assert!(!told(&bridge, "POST /v1/events HTTP/1.1\r\nhost: b\r\n").await.contains(" 20"));
 }

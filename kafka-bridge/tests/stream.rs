@@ -22,6 +22,7 @@ use causeway_protocol::{
 };
 use kafka_bridge::{
     hop::{Limits, sink::unix_millis},
+    listen::Patience,
     server::Tuning,
 };
 use support::{
@@ -265,6 +266,24 @@ async fn a_slow_reader_loses_nothing_silently() {
     assert_eq!((event.as_str(), data.as_str()), ("reset", r#"{"reason":"too_slow"}"#));
     let expected: Vec<_> = (0..i64::try_from(*before).unwrap()).chain(300..800).collect();
     assert_eq!(heard, expected, "whole before the reset and whole after it");
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_reader_that_takes_nothing_for_long_is_let_go() {
+    let Some(redis) = RedisServer::start().await else { return };
+    let patience = Patience { writes: Duration::from_millis(200), ..Patience::default() };
+    let bridge = Bridge::on_redis(kafka(1), &redis, &[], Tuning { patience, ..Tuning::default() }).await;
+    let (buffer, a) = (redis.buffer(Limits::default()), user("a"));
+    let idle = Sse::open(&bridge, &request(&a, None)).await;
+    // More than the system itself holds for a connection.
+    let large = format!("\"{}\"", "x".repeat(100_000));
+    for first in (0..400).step_by(20) {
+        let some: Vec<_> = (first..first + 20).map(|offset| record_of(1, 0, offset, &large)).collect();
+        buffer.append(&a, 0, &some, unix_millis()).await.unwrap();
+    }
+    until_async("it is gone", async || metric(&bridge, "causeway_streams 0").await).await;
+    drop(idle);
     bridge.stop().await;
 }
 
