@@ -33,9 +33,11 @@ export class Stack {
    * @param {readonly PartName[]} [options.only] the parts to start
    * @param {string | undefined} [options.brokers] of a Kafka that runs already
    * @param {Record<string, string | undefined>} [options.edgeVariables] on top of the stack's own; undefined removes
+   * @param {boolean} [options.quietEdge] it does not log each request
+   * @param {readonly import('./part/emulators.mjs').User[]} [options.users] who can sign in
    * @param {Record<string, string>} [options.bridgeVariables] on top of the stack's own
    */
-  constructor({ target, state, ports, only = TARGETS[target].parts, brokers = process.env.KAFKA_BROKERS, edgeVariables = {}, bridgeVariables = {} }) {
+  constructor({ target, state, ports, only = TARGETS[target].parts, brokers = process.env.KAFKA_BROKERS, edgeVariables = {}, bridgeVariables = {}, quietEdge = false, users }) {
     mkdirSync(state, { recursive: true, mode: 0o700 });
     if (ports.entra !== ports.github + 1) throw new PartError(`The emulators take adjacent ports: Entra's must be ${ports.github + 1}, the one after GitHub's, not ${ports.entra}.`);
     this.target = target;
@@ -51,8 +53,8 @@ export class Stack {
     this.parts = {
       kafka,
       redis: redisPart({ state, port: ports.redis }),
-      emulators: emulatorsPart(common),
-      edge: edgePart({ ...common, variables: edgeVariables }),
+      emulators: emulatorsPart({ ...common, ...(users && { users }) }),
+      edge: edgePart({ ...common, variables: edgeVariables, quiet: quietEdge }),
       bridge: bridgePart({ ...common, variables: bridgeVariables }),
       assistant: assistantPart(common),
       host: hostPart(common),

@@ -9,6 +9,7 @@ import { ENTRA_CLIENT_ID, ENTRA_TENANT, GITHUB_CLIENT_ID } from './emulators.mjs
  * @property {import('../secret.mjs').Secrets} secrets
  * @property {Record<string, string | undefined>} [variables] on top of the stack's own; undefined removes; by their names in docs/configuration.md
  * @property {string} [name]
+ * @property {boolean} [quiet] it does not log each request
  * @property {boolean} [unready] it is meant to be misconfigured: any answer is enough
  */
 

@@ -12,7 +12,7 @@ import { settings } from './edge-settings.mjs';
 const BUILD = join(ROOT, 'edge/workers/build');
 
 /** @param {import('./edge-settings.mjs').EdgeOptions} options */
-export function workersEdgePart({ state, ports, secrets, variables = {}, name = 'edge', unready = false }) {
+export function workersEdgePart({ state, ports, secrets, variables = {}, name = 'edge', quiet = false, unready = false }) {
   const home = join(state, name);
   return new Part({
     name,
@@ -25,6 +25,7 @@ export function workersEdgePart({ state, ports, secrets, variables = {}, name = 
       '--local', '--ip', '127.0.0.1', '--port', String(ports.edge), '--inspector-port', '0',
       '--persist-to', join(home, 'storage'),
       '--show-interactive-dev-session=false',
+      ...(quiet ? ['--log-level', 'warn'] : []),
     ],
     env: {
       CI: '1',

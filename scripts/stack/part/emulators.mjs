@@ -11,7 +11,9 @@ export const ENTRA_TENANT = '9188040d-6c67-4c5b-b112-36a304b66dad';
 export const GITHUB_CLIENT_ID = 'Iv1.causewaylocal';
 export const ENTRA_CLIENT_ID = '0d6e3f1c-8b7a-4c5d-9e2f-4a1b6c8d7e90';
 
-/** Who can sign in, at both providers. */
+/** @typedef {{ login: string, name: string, email: string }} User */
+
+/** Who can sign in, at both providers. @type {readonly User[]} */
 export const USERS = Object.freeze([
   { login: 'ada', name: 'Ada Lovelace', email: 'ada@causeway.example' },
   { login: 'grace', name: 'Grace Hopper', email: 'grace@causeway.example' },
@@ -19,12 +21,12 @@ export const USERS = Object.freeze([
 ]);
 
 /**
- * @param {{ state: string, ports: import('../target.mjs').Ports, edgeOrigin: string, secrets: import('../secret.mjs').Secrets }} options
+ * @param {{ state: string, ports: import('../target.mjs').Ports, edgeOrigin: string, secrets: import('../secret.mjs').Secrets, users?: readonly User[] }} options
  */
-export function emulatorsPart({ state, ports, edgeOrigin, secrets }) {
+export function emulatorsPart({ state, ports, edgeOrigin, secrets, users = USERS }) {
   mkdirSync(state, { recursive: true });
   const seed = join(state, 'emulators.json');
-  writeFileSync(seed, JSON.stringify(seedOf(edgeOrigin, secrets), undefined, 2), { mode: 0o600 });
+  writeFileSync(seed, JSON.stringify(seedOf(edgeOrigin, secrets, users), undefined, 2), { mode: 0o600 });
   const answers = (/** @type {number} */ port) => fetch(`http://127.0.0.1:${port}/`, { redirect: 'manual' });
   return new Part({
     name: 'emulators',
@@ -42,11 +44,11 @@ export function emulatorsPart({ state, ports, edgeOrigin, secrets }) {
   });
 }
 
-/** @param {string} edgeOrigin @param {import('../secret.mjs').Secrets} secrets */
-function seedOf(edgeOrigin, secrets) {
+/** @param {string} edgeOrigin @param {import('../secret.mjs').Secrets} secrets @param {readonly User[]} users */
+function seedOf(edgeOrigin, secrets, users) {
   return {
     github: {
-      users: USERS,
+      users,
       oauth_apps: [
         {
           client_id: GITHUB_CLIENT_ID,
@@ -57,7 +59,7 @@ function seedOf(edgeOrigin, secrets) {
       ],
     },
     microsoft: {
-      users: USERS.map(({ name, email }) => ({ name, email, tenant_id: ENTRA_TENANT })),
+      users: users.map(({ name, email }) => ({ name, email, tenant_id: ENTRA_TENANT })),
       oauth_clients: [
         {
           client_id: ENTRA_CLIENT_ID,

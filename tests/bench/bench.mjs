@@ -1,0 +1,64 @@
+// What scripts/bench measures, once everything is built.
+
+import { cpus } from 'node:os';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { USERS } from '../../scripts/stack/part/emulators.mjs';
+import { freePorts } from '../../scripts/stack/port.mjs';
+import { Stack } from '../../scripts/stack/stack.mjs';
+import { load } from './load.mjs';
+import { memoryOfStreams } from './memory.mjs';
+import { signedIn } from '../journey/sign-in.mjs';
+
+/** @typedef {import('../../scripts/stack/target.mjs').Target} Target */
+
+const STREAM_USERS = 40;
+
+/** @param {string} text */
+const say = (text) => void process.stderr.write(`bench: ${text}\n`);
+
+/** @param {Target} target */
+async function measure(target) {
+  const state = mkdtempSync(join(tmpdir(), 'causeway-bench-'));
+  const logins = Array.from({ length: STREAM_USERS }, (_, index) => `listener-${index}`);
+  const users = [...USERS, ...logins.map((login) => ({ login, name: login, email: `${login}@causeway.example` }))];
+  const only = /** @type {const} */ (['kafka', 'redis', 'emulators', 'edge', 'bridge']);
+  const stack = new Stack({ target, state, ports: await freePorts(), only, brokers: '', users, quietEdge: true });
+  process.once('exit', () => rmSync(state, { recursive: true, force: true }));
+  await stack.start((name) => say(`${target}: ${name} is ready`));
+  try {
+    const { agent } = await signedIn(stack, 'github', 'ada');
+    say(`${target}: load`);
+    const floor = await load(`${stack.edgeOrigin}/healthz`, {});
+    const session = await load(`${stack.edgeOrigin}/auth/session`, { ...agent.pageHeaders, Cookie: agent.cookieHeader ?? '' });
+    say(`${target}: streams`);
+    const agents = [];
+    for (const login of logins) agents.push((await signedIn(stack, 'github', login)).agent);
+    return { target, floor, session, memory: await memoryOfStreams(stack, agents) };
+  } finally {
+    await stack.stop();
+  }
+}
+
+const results = [await measure('workers'), await measure('spin')];
+
+const spin = execFileSync('bash', ['-c', '. scripts/env && { spin_is_installed && spin --version || echo "tests/spin-host"; }'], { encoding: 'utf8' }).trim();
+const names = { workers: 'Workers (workerd, wrangler dev)', spin: `Spin (${spin})` };
+const column = (/** @type {(result: typeof results[number]) => string} */ cell) => results.map(cell).join(' | ');
+const rows = [
+  `|  | ${column(({ target }) => names[target])} |`,
+  `|---|${'---|'.repeat(results.length)}`,
+  `| \`/healthz\`, requests/s | ${column(({ floor }) => floor.perSecond.toFixed(0))} |`,
+  `| \`/healthz\`, p99 | ${column(({ floor }) => `${floor.p99Ms.toFixed(1)} ms`)} |`,
+  `| \`/auth/session\`, requests/s | ${column(({ session }) => session.perSecond.toFixed(0))} |`,
+  `| \`/auth/session\`, p99 | ${column(({ session }) => `${session.p99Ms.toFixed(1)} ms`)} |`,
+  `| \`/auth/session\` ÷ \`/healthz\`, requests/s | ${column(({ floor, session }) => (session.perSecond / floor.perSecond).toFixed(2))} |`,
+  `| \`/auth/session\` ÷ \`/healthz\`, p99 | ${column(({ floor, session }) => (session.p99Ms / floor.p99Ms).toFixed(2))} |`,
+  `| edge, before and with 1000 idle streams | ${column(({ memory }) => `${memory.edge.before} → ${memory.edge.after} MB`)} |`,
+  `| bridge, before and with 1000 idle streams | ${column(({ memory }) => `${memory.bridge.before} → ${memory.bridge.after} MB`)} |`,
+  `| both, per idle stream | ${column(({ memory }) => `${(memory.edge.after - memory.edge.before + memory.bridge.after - memory.bridge.before).toFixed(0)} kB`)} |`,
+];
+process.stdout.write(`${rows.join('\n')}\n\n${cpus().length} cores, ${cpus()[0]?.model ?? 'unknown'}; ${new Date().toISOString().slice(0, 10)}\n`);
