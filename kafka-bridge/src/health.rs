@@ -1,6 +1,9 @@
 //! What `/readyz` answers from: the last word of each neighbour.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use serde::Serialize;
 
@@ -39,7 +42,14 @@ pub struct Report {
     /// Redis, if it is used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redis: Option<State>,
+    /// What somebody must look at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<&'static str>,
 }
+
+/// The edge refuses records, but not the bridge.
+const REFUSING: &str =
+    "the edge refuses one record after another: edge and bridge are probably of different versions; delivery waits";
 
 impl Report {
     /// Ready means able to take events, and to serve streams where the bridge does. The edge's state is told but does
@@ -52,20 +62,29 @@ impl Report {
 
 /// Kept by those who talk to the neighbours.
 #[derive(Debug)]
-pub struct Health(Mutex<Report>);
+pub struct Health(Mutex<Known>);
+
+#[derive(Debug)]
+struct Known {
+    report: Report,
+    /// Partitions whose records the edge refuses.
+    refusing: BTreeSet<i32>,
+}
 
 impl Health {
     /// Knows nothing yet but which neighbour keeps the buffers.
     #[must_use]
     pub fn new(keeper: Neighbour) -> Self {
         let used = |neighbour| (keeper == neighbour).then_some(State::Unknown);
-        Self(Mutex::new(Report { kafka: State::Unknown, edge: used(Neighbour::Edge), redis: used(Neighbour::Redis) }))
+        let (edge, redis) = (used(Neighbour::Edge), used(Neighbour::Redis));
+        let report = Report { edge, redis, ..Report::default() };
+        Self(Mutex::new(Known { report, refusing: BTreeSet::new() }))
     }
 
     /// Notes how a neighbour did, and logs when that changed.
     pub fn set(&self, neighbour: Neighbour, ok: bool) {
         let now = if ok { State::Ok } else { State::Failing };
-        let mut report = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let report = &mut self.known().report;
         let state = match neighbour {
             Neighbour::Kafka => &mut report.kafka,
             Neighbour::Edge => report.edge.get_or_insert_default(),
@@ -80,6 +99,21 @@ impl Health {
     /// All as they are.
     #[must_use]
     pub fn report(&self) -> Report {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known().report
+    }
+
+    /// Notes whether the edge refuses a partition's records one after another.
+    pub fn set_refusing(&self, partition: i32, refusing: bool) {
+        let mut known = self.known();
+        if refusing {
+            known.refusing.insert(partition);
+        } else {
+            known.refusing.remove(&partition);
+        }
+        known.report.fault = (!known.refusing.is_empty()).then_some(REFUSING);
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

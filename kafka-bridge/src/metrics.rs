@@ -22,6 +22,8 @@ pub struct Metrics {
     pub backlog: IntGaugeVec,
     /// Records Kafka has that are not checkpointed, by topic and partition.
     pub lag: IntGaugeVec,
+    /// 1 while delivery waits because the edge refuses one record after another, by topic and partition.
+    pub refusing: IntGaugeVec,
     /// Dead letters, by topic and reason.
     pub dead_letters: IntCounterVec,
     /// Offsets that retention removed before they were delivered, by topic and partition.
@@ -70,6 +72,10 @@ impl Metrics {
             )?,
             backlog: gauge("causeway_backlog_records", "Records fetched and not yet delivered.")?,
             lag: gauge("causeway_lag_records", "Records in Kafka beyond the checkpoint.")?,
+            refusing: gauge(
+                "causeway_edge_refuses_records",
+                "1 while delivery waits because the edge refuses one record after another.",
+            )?,
             dead_letters: by("causeway_dead_letters_total", "Records passed over.", &["topic", "reason"])?,
             lost_to_retention: by(
                 "causeway_lost_to_retention_total",

@@ -133,7 +133,7 @@ pub async fn run(
         sink,
         Arc::clone(&topics),
         dead_letters,
-        Arc::clone(&metrics),
+        (Arc::clone(&metrics), Arc::clone(&health)),
         (config.outbound_topic, config.share, tuning.refresh, tuning.clock.unwrap_or(unix_seconds)),
     );
     let watched = Arc::clone(&health);

@@ -211,6 +211,68 @@ async fn an_edge_that_refuses_everything_costs_no_record() {
 }
 
 #[tokio::test]
+async fn an_edge_that_refuses_one_record_after_another_is_a_fault_and_no_record_is_put_aside() {
+    let (kafka, edge) = (kafka(1), Edge::start().await);
+    // All requests that carry records, as an edge that does not know their form would.
+    edge.kept().refused_text = Some("\"records\"".to_owned());
+    for n in 0..6 {
+        kafka.append_text(TOPIC, 0, &format!("github:{n}"), "a");
+    }
+    let bridge = start(kafka.clone(), &edge.url).await;
+    let told = async |path: &str| bridge.http.get(bridge.url(path)).send().await.unwrap().text().await.unwrap();
+    let becomes = async |is_fault: bool| {
+        while told("/readyz").await.contains("different versions") != is_fault {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(support::PATIENCE, becomes(true)).await.unwrap();
+    let figure =
+        |value: u8| format!("causeway_edge_refuses_records{{partition=\"0\",topic=\"chat.outbound\"}} {value}");
+    assert!(told("/metrics").await.contains(&figure(1)));
+    let before = edge.kept().requests;
+    kept(&edge, "it tried again, with more", |kept| kept.requests > before + 10).await;
+
+    edge.kept().refused_text = None;
+    kept(&edge, "all are there", |kept| kept.next_offset(0) == Some(6)).await;
+    tokio::time::timeout(support::PATIENCE, becomes(false)).await.unwrap();
+    assert!(told("/metrics").await.contains(&figure(0)));
+    assert!(kafka.records("chat.outbound.dlq").is_empty());
+    assert_eq!(edge.kept().arrivals.len(), 6, "each once");
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_refused_record_is_tried_once_more_after_others_were_taken_and_then_put_aside() {
+    let (kafka, edge) = (kafka(1), Edge::start().await);
+    edge.kept().refused_text = Some("unspeakable".to_owned());
+    kafka.append_text(TOPIC, 0, "github:1", "unspeakable");
+    kafka.append_text(TOPIC, 0, "github:1", "after");
+    kafka.append_text(TOPIC, 0, "github:2", "other");
+    let bridge = start(kafka.clone(), &edge.url).await;
+    kept(&edge, "all are passed", |kept| kept.next_offset(0) == Some(3)).await;
+    assert_eq!(edge.kept().arrived("github:1"), ["v1.7.0.1"]);
+    assert_eq!(edge.kept().arrived("github:2"), ["v1.7.0.2"]);
+    assert_eq!(kafka.records("chat.outbound.dlq").len(), 1);
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_run_of_refused_records_is_put_aside_once_a_later_one_is_taken() {
+    let (kafka, edge) = (kafka(1), Edge::start().await);
+    edge.kept().refused_text = Some("unspeakable".to_owned());
+    for text in ["unspeakable"; 4].into_iter().chain(["fine"]) {
+        kafka.append_text(TOPIC, 0, "github:1", text);
+    }
+    let bridge = start(kafka.clone(), &edge.url).await;
+    kept(&edge, "all are passed", |kept| kept.next_offset(0) == Some(5)).await;
+    assert_eq!(edge.kept().arrived("github:1"), ["v1.7.0.4"]);
+    let offsets: Vec<_> =
+        kafka.records("chat.outbound.dlq").iter().map(|letter| header(letter, "dlq_offset")).collect();
+    assert_eq!(offsets, ["0", "1", "2", "3"]);
+    bridge.stop().await;
+}
+
+#[tokio::test]
 async fn many_and_large_records_are_split_over_requests_in_order() {
     let (kafka, edge) = (kafka(1), Edge::start().await);
     let large = "x".repeat(200 * 1024);

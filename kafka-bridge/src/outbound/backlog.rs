@@ -87,6 +87,25 @@ impl Backlog {
         queue.waiting.push_back((addressed.record, addressed.size));
     }
 
+    /// Takes a user's first record out.
+    pub(super) fn take_first(&mut self, subject: &Subject) -> Option<Addressed> {
+        let queue = self.users.get_mut(subject)?;
+        let (record, size) = queue.waiting.pop_front()?;
+        if queue.waiting.is_empty() {
+            self.users.remove(subject);
+        }
+        self.records -= 1;
+        self.account.give_back(size);
+        Some(Addressed { subject: subject.clone(), record, size })
+    }
+
+    /// Puts what was taken out back before the user's other records.
+    pub(super) fn put_back(&mut self, Addressed { subject, record, size }: Addressed) {
+        self.records += 1;
+        self.account.take(size);
+        self.users.entry(subject).or_default().waiting.push_front((record, size));
+    }
+
     /// How many records wait.
     #[must_use]
     pub(super) fn len(&self) -> usize {

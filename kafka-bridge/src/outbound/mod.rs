@@ -36,6 +36,7 @@ use crate::{
     backoff::Backoff,
     config::Share,
     dead_letter::DeadLetters,
+    health::Health,
     kafka::{KafkaError, KafkaIo},
     metrics::Metrics,
     topics::{TopicError, Topics},
@@ -77,10 +78,16 @@ impl Outbound {
         sink: Arc<dyn Sink>,
         topics: Arc<Topics>,
         dead_letters: Arc<DeadLetters>,
-        metrics: Arc<Metrics>,
+        (metrics, health): (Arc<Metrics>, Arc<Health>),
         (topic, share, refresh, clock): (String, Share, Duration, Clock),
     ) -> Self {
-        Self { shared: Arc::new(Shared { kafka, sink, dead_letters, metrics, topic }), topics, share, refresh, clock }
+        Self {
+            shared: Arc::new(Shared { kafka, sink, dead_letters, metrics, health, topic }),
+            topics,
+            share,
+            refresh,
+            clock,
+        }
     }
 
     /// Delivers until stopped, whatever fails meanwhile.

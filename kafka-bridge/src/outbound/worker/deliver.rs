@@ -6,11 +6,12 @@ use causeway_protocol::{
 };
 use tokio::time::Instant;
 
-use super::{Ended, Trouble, Worker};
+use super::{Ended, Trouble, Worker, suspects::Suspect};
 use crate::{
     kafka::NewRecord,
     outbound::{
         backlog::{Request, RequestLimits},
+        decode::Addressed,
         sink::SinkError,
     },
 };
@@ -19,13 +20,19 @@ impl Worker {
     /// Sends what is due; whether there may be more to send at once.
     pub(super) async fn deliver(&mut self) -> Result<bool, Trouble> {
         let now = Instant::now();
+        let due = self.suspects.take_due(now);
+        self.try_again(due);
+        if self.suspects.are_too_many() {
+            return Err(Trouble::Waiting(self.suspects.try_again_at().unwrap_or(now)));
+        }
         let limits = if self.alone > 0 {
             RequestLimits { users: 1, records: 1, ..RequestLimits::default() }
         } else {
             RequestLimits::default()
         };
         let request = self.backlog.request(now, self.next_fetch, limits);
-        let next_offset = self.letters.first_unwritten().map_or(request.advance_to, |at| at.min(request.advance_to));
+        let held = [Some(request.advance_to), self.letters.first_unwritten(), self.suspects.first_offset()];
+        let next_offset = held.into_iter().flatten().min().unwrap_or(request.advance_to);
         let advance_to = Checkpoint { epoch: self.epoch, next_offset, partitions: self.partitions };
         if request.deliveries.is_empty() && self.stored.is_some_and(|stored| stored >= advance_to) {
             return Ok(false);
@@ -51,6 +58,9 @@ impl Worker {
             .map(|delivery| delivery.records.len())
             .sum();
         self.shared.metrics.delivered.with_label_values(&[&self.shared.topic]).inc_by((records - failed) as u64);
+        if records > failed {
+            self.judge_suspects(&post.deliveries);
+        }
         if !answer.failed.is_empty() {
             tracing::warn!(
                 partition = self.partition,
@@ -88,6 +98,7 @@ impl Worker {
                     self.next_fetch = rests.next_offset;
                 }
                 self.backlog.forget_before(rests.next_offset);
+                self.suspects.forget_before(rests.next_offset);
                 Ok(())
             }
             _ => Err(Trouble::Sink(SinkError::Failed {
@@ -97,7 +108,7 @@ impl Worker {
         }
     }
 
-    /// The sink finds fault with a request: its records go one by one, and the one that is refused alone is dead,
+    /// The sink finds fault with a request: its records go one by one, and the one that is refused alone is suspect,
     /// provided that the sink still takes a request without records. Otherwise the fault is not in the record.
     async fn refused(&mut self, status: u16, request: DeliverRequest, records: usize) -> Result<bool, Trouble> {
         if records > 1 {
@@ -111,16 +122,45 @@ impl Worker {
             return Ok(true);
         }
         self.shared.sink.deliver(&self.request(Vec::new(), None)).await.map_err(Trouble::Sink)?;
+        self.alone = self.alone.saturating_sub(records);
         for delivery in &request.deliveries {
-            for record in &delivery.records {
-                let at = record.cursor.offset;
-                let why = ("refused_by_edge", Some(format!("status {status}")));
-                self.bury((at, at), why, as_written(&delivery.subject, record));
+            if let Some(addressed) = self.backlog.take_first(&delivery.subject) {
+                let dead = self.suspects.add(Instant::now(), Suspect { addressed, status });
+                self.bury_suspects(dead);
             }
         }
-        self.alone = self.alone.saturating_sub(records);
-        self.backlog.settle(Instant::now(), &request.deliveries, &[]);
+        if self.suspects.are_too_many() {
+            tracing::error!(
+                topic = self.shared.topic,
+                partition = self.partition,
+                status,
+                "the edge refuses one record after another: edge and bridge are probably of different versions. \
+                 Nothing is put aside, delivery waits"
+            );
+            self.show_refusing(true);
+        }
         Ok(true)
+    }
+
+    /// The sink took records, so the fault is in those it refused before, unless it is another sink by now.
+    fn judge_suspects(&mut self, taken: &[Delivery]) {
+        let (dead, again) = self.suspects.others_taken(taken);
+        self.bury_suspects(dead);
+        self.try_again(again);
+        self.show_refusing(false);
+    }
+
+    fn try_again(&mut self, suspects: Vec<Addressed>) {
+        self.alone = self.alone.max(suspects.len());
+        suspects.into_iter().rev().for_each(|addressed| self.backlog.put_back(addressed));
+    }
+
+    fn bury_suspects(&mut self, dead: impl IntoIterator<Item = Suspect>) {
+        for Suspect { addressed, status } in dead {
+            let at = addressed.record.cursor.offset;
+            let why = ("refused_by_edge", Some(format!("status {status}")));
+            self.bury((at, at), why, as_written(&addressed.subject, &addressed.record));
+        }
     }
 
     fn request(&self, deliveries: Vec<Delivery>, advance_to: Option<Checkpoint>) -> DeliverRequest {

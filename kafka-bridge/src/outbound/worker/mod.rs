@@ -1,4 +1,4 @@
-//! One partition: [`fetch`], decode, [`deliver`] or bury with the [`letters`], and only then move the checkpoint.
+//! One partition: [`fetch`], decode, [`deliver`] or bury with the [`letters`] (see [`suspects`] for when), and only then move the checkpoint.
 //!
 //! The checkpoint rests beside the records and moves in the same request as the records before it. So a bridge that dies
 //! anywhere here leaves nothing behind but work that is done again, with the same cursors, which the sink ignores.
@@ -6,6 +6,7 @@
 mod deliver;
 mod fetch;
 mod letters;
+mod suspects;
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,7 +14,7 @@ use causeway_protocol::deliver::Checkpoint;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use self::letters::Letters;
+use self::{letters::Letters, suspects::Suspects};
 use super::{
     backlog::Backlog,
     budget::Budget,
@@ -23,6 +24,7 @@ use super::{
 use crate::{
     backoff::Backoff,
     dead_letter::{DeadLetter, DeadLetters},
+    health::Health,
     kafka::{KafkaError, KafkaIo, NewRecord},
     metrics::Metrics,
 };
@@ -39,6 +41,7 @@ pub(super) struct Shared {
     pub(super) sink: Arc<dyn Sink>,
     pub(super) dead_letters: Arc<DeadLetters>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) health: Arc<Health>,
     pub(super) topic: String,
 }
 
@@ -63,6 +66,7 @@ pub(super) struct Worker {
     stored: Option<Checkpoint>,
     backlog: Backlog,
     letters: Letters,
+    suspects: Suspects,
     /// Records still to be sent one by one, to find the one the sink refuses.
     alone: usize,
     stop: CancellationToken,
@@ -87,6 +91,7 @@ impl Worker {
             stored,
             backlog: Backlog::new(budget.open()),
             letters,
+            suspects: Suspects::new(),
             alone: 0,
             stop,
         }
@@ -126,6 +131,7 @@ impl Worker {
             }
         };
         self.show_backlog(0);
+        self.show_refusing(false);
         ended
     }
 
@@ -159,6 +165,12 @@ impl Worker {
         self.shared.metrics.backlog.with_label_values(&labels).set(i64::try_from(records).unwrap_or(i64::MAX));
     }
 
+    fn show_refusing(&self, refusing: bool) {
+        let labels = [self.shared.topic.as_str(), &self.partition.to_string()];
+        self.shared.metrics.refusing.with_label_values(&labels).set(refusing.into());
+        self.shared.health.set_refusing(self.partition, refusing);
+    }
+
     async fn show_lag(&self) -> Result<(), Trouble> {
         let watermarks =
             self.shared.kafka.watermarks(&self.shared.topic, self.partition).await.map_err(Trouble::Kafka)?;
@@ -189,7 +201,7 @@ pub(super) fn report_lost(shared: &Shared, partition: i32, from: i64, to: i64) {
 enum Trouble {
     Sink(SinkError),
     Kafka(KafkaError),
-    /// The backlog is full and its users are not due yet.
+    /// There is no use in trying before.
     Waiting(Instant),
     Ended(Ended),
 }
