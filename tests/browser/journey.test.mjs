@@ -136,6 +136,7 @@ test('nothing the page can see holds a token or a secret', async () => {
 
   const seen = await witness.all();
   assert.ok(seen.some(({ url }) => url === 'stream') && seen.some(({ url }) => url.endsWith('/events/chat')), 'there was something to see');
+  assert.ok(seen.some(({ url, text }) => url.includes('/auth/session') && text.includes('"Ada Lovelace"')), 'bodies were looked into');
   assert.deepEqual(witness.unreadable, [], 'bodies that nobody could look into');
   for (const { url, text } of seen) assert.deepEqual(leaks(text, values), [], url);
 });

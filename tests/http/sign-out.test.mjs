@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { signedIn } from '../journey/sign-in.mjs';
+import { revocationBound } from '../journey/stack.mjs';
 import { Stream } from '../journey/stream.mjs';
 import { stack } from './stack.mjs';
 
@@ -17,10 +18,11 @@ test('signing out ends the session on the server, not only in this browser', asy
 
   assert.deepEqual(await stream.named('end'), { reason: 'signed_out' });
   await stream.until('the stream closes', () => stream.closed);
+  assert.equal((await Stream.open(thief)).status, 401);
+  await revocationBound();
   for (const replayed of [await thief.post('message', { text: 'still me?' }), await thief.call('/bff/github/user')]) {
     assert.equal(replayed.status, 401, replayed.text);
   }
-  assert.equal((await Stream.open(thief)).status, 401);
   assert.equal((await thief.session()).authenticated, false);
 });
 
@@ -33,6 +35,9 @@ test('with the cookie of a session that was just ended, no stream opens anywhere
   assert.equal((await agent.call('/auth/logout', { method: 'POST' })).status, 204);
   const streams = await Promise.all(Array.from({ length: 24 }, () => Stream.open(thief)));
   assert.deepEqual(streams.map(({ status }) => status), streams.map(() => 401));
+  await revocationBound();
+  const refused = await Promise.all(Array.from({ length: 40 }, () => thief.call('/bff/github/user')));
+  assert.deepEqual(refused.map(({ status }) => status), refused.map(() => 401));
 });
 
 test("signing out ends this session only: the user's other browser stays", async () => {

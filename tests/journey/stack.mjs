@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 
 import { freePorts } from '../../scripts/stack/port.mjs';
 import { Stack } from '../../scripts/stack/stack.mjs';
@@ -17,6 +18,12 @@ import { Wire } from './wire.mjs';
 
 /** What the edge of this run is on. */
 export const target = targetOfRun();
+
+/** How long an instance of the edge that has just believed a session may go on doing so after it ended elsewhere. */
+const REVOCATION_BOUND_SECONDS = 2;
+
+/** Waits as long as that takes: from then on the session is dead everywhere. */
+export const revocationBound = () => delay(REVOCATION_BOUND_SECONDS * 1000);
 
 /**
  * A Kafka of somebody's, with whatever is in it: only where that was said for tests, too, and not only for `scripts/dev`.
@@ -42,7 +49,11 @@ export async function startStack(only) {
     ports,
     only,
     brokers: externalBrokers ?? '',
-    edgeVariables: { GITHUB_API_URL: github.origin, GRAPH_URL: graph.origin },
+    edgeVariables: {
+      REVOCATION_BOUND_SECONDS: String(REVOCATION_BOUND_SECONDS),
+      GITHUB_API_URL: github.origin,
+      GRAPH_URL: graph.origin,
+    },
     bridgeVariables: { [target === 'spin' ? 'BRIDGE_REDIS_URL' : 'BRIDGE_EDGE_URL']: deliveries.origin },
   });
   console.log(`# stack on ${target} in ${state}${externalBrokers ? `, Kafka at ${externalBrokers}` : ''}`);
