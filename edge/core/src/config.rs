@@ -62,11 +62,12 @@ pub enum Coordination {
 }
 
 /// Every key that is read, for runtimes that must ask for each by name.
-pub const KEYS: [&str; 21] = [
+pub const KEYS: [&str; 22] = [
     "PUBLIC_ORIGIN",
     "HOST_ORIGINS",
     "SESSION_KEYS",
     "REDIS_URL",
+    "REDIS_ADDRESS",
     "BRIDGE_URL",
     "BRIDGE_KEYS",
     "CHANNELS",
@@ -90,6 +91,10 @@ pub const KEYS: [&str; 21] = [
 pub trait Source {
     /// The value of a key, if it is set.
     fn get(&self, key: &str) -> Option<String>;
+    /// Keys whose values could not be had: not the same as not set, or an outage would quietly fall back to defaults.
+    fn unreadable(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
 }
 
 impl<F: Fn(&str) -> Option<String>> Source for F {
@@ -104,7 +109,10 @@ impl Config {
     /// # Errors
     /// All problems at once, each with its key.
     pub fn load(source: &impl Source, coordination: Coordination) -> Result<Self, Vec<ConfigError>> {
-        let mut reader = Reader { source, problems: Vec::new(), http_allowed: false };
+        let mut reader = Reader { source, coordination, problems: Vec::new(), http_allowed: false };
+        for key in source.unreadable() {
+            reader.problem::<()>(key, "could not be read");
+        }
         reader.http_allowed = reader.development();
         if coordination == Coordination::Redis {
             reader.redis_url();
@@ -137,6 +145,7 @@ impl Config {
 
 struct Reader<'a, S> {
     source: &'a S,
+    coordination: Coordination,
     problems: Vec<ConfigError>,
     /// Whether `http://` is good enough for loopback addresses.
     http_allowed: bool,
@@ -205,6 +214,12 @@ impl<S: Source> Reader<'_, S> {
             (None, None) => return self.problem(key, "is not set"),
         };
         let Ok(url) = Url::parse(&text) else { return self.problem(key, "is not a URL") };
+        // There these variables are also what outbound hosts are allowed by, and a path or an empty one voids the list.
+        let listed = self.coordination == Coordination::Redis;
+        let is_empty = self.source.get(key).is_some_and(|text| text.trim().is_empty());
+        if listed && (url.path() != "/" || is_empty) {
+            return self.problem(key, "must have no path here, and must be left out rather than empty");
+        }
         if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
             return self.problem(key, "must have no user, query or fragment");
         }
@@ -220,8 +235,14 @@ impl<S: Source> Reader<'_, S> {
         let Some(text) = self.required(KEY) else { return };
         let url =
             Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "redis" | "rediss") && url.host().is_some());
-        if url.is_none() {
+        let Some(url) = url.filter(|url| url.port().is_some()) else {
             self.problem::<()>(KEY, "must be redis://host:port or rediss://host:port");
+            return;
+        };
+        let place =
+            format!("{}://{}:{}", url.scheme(), url.host_str().unwrap_or_default(), url.port().unwrap_or_default());
+        if self.optional("REDIS_ADDRESS").as_deref() != Some(place.as_str()) {
+            self.problem::<()>("REDIS_ADDRESS", "must be REDIS_URL's scheme, host and port, without credentials");
         }
     }
 
@@ -389,6 +410,11 @@ mod tests {
             ("BRIDGE_KEYS", Some("")),
             ("REDIS_URL", None),
             ("REDIS_URL", Some("localhost:6379")),
+            ("REDIS_URL", Some("redis://redis.example")),
+            ("REDIS_ADDRESS", None),
+            ("REDIS_ADDRESS", Some("redis://redis.example:6380")),
+            ("GITHUB_API_URL", Some("https://ghe.example/api/v3")),
+            ("GRAPH_URL", Some("")),
             ("CHANNELS", Some("chat,")),
             ("ENTRA_CLIENT_SECRET", None),
             ("ENTRA_TENANT", Some("common")),
@@ -401,6 +427,21 @@ mod tests {
         ] {
             assert!(keys_of(&[(key, value)]).contains(&key), "{key}={value:?}");
         }
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_read_is_not_taken_for_one_that_is_not_set() {
+        struct Outage(std::collections::BTreeMap<String, String>);
+        impl Source for Outage {
+            fn get(&self, key: &str) -> Option<String> {
+                self.0.get(key).cloned()
+            }
+            fn unreadable(&self) -> Vec<&'static str> {
+                vec!["REVOCATION_BOUND_SECONDS"]
+            }
+        }
+        let problems = Config::load(&Outage(settings()), Coordination::Redis).unwrap_err();
+        assert_eq!(problems[0].to_string(), "REVOCATION_BOUND_SECONDS could not be read");
     }
 
     #[test]

@@ -13,7 +13,10 @@ mod variable;
 
 use std::{cell::RefCell, rc::Rc};
 
-use causeway_core::{config::Coordination, edge::Edge};
+use causeway_core::{
+    config::{Coordination, Source as _},
+    edge::Edge,
+};
 use spin_sdk::{http::Request, http_service, wasip3::http::types};
 
 use crate::variable::Variables;
@@ -42,9 +45,12 @@ async fn instance() -> Rc<Instance> {
         return instance;
     }
     let variables = Variables::read().await;
-    let edge = Edge::new(&|key: &str| variables.get(key), Coordination::Redis);
+    let edge = Edge::new(&variables, Coordination::Redis);
     let instance = Rc::new(Instance { edge, variables });
-    // Requests that began together may all get here; whoever is last is kept, and all are alike.
-    INSTANCE.set(Some(Rc::clone(&instance)));
+    // Requests that began together may all get here; whoever is last is kept, and all are alike. What a provider's
+    // outage left incomplete is asked for again by the next request.
+    if instance.variables.unreadable().is_empty() {
+        INSTANCE.set(Some(Rc::clone(&instance)));
+    }
     instance
 }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use causeway_core::{
+    config::Source as _,
     platform::{
         CheckpointStore, Clock, HttpClient, KeyValueStore, Log, OpenStream, Opened, Random, Rate, RateLimiter,
         SessionCoordinator, StreamHub, Unavailable,

@@ -9,7 +9,8 @@ use spin_sdk::redis::{Connection, RedisParameter, RedisResult};
 
 /// Its name in errors.
 const PART: &str = "redis";
-const DEADLINE: Duration = Duration::from_secs(5);
+/// Below what the callers wait, so that a dead connection is noticed here.
+const DEADLINE: Duration = Duration::from_millis(2500);
 
 thread_local! {
     static CONNECTION: RefCell<Option<Rc<Connection>>> = const { RefCell::new(None) };
@@ -21,8 +22,10 @@ pub(crate) async fn execute(
     command: &str,
     parameters: Vec<RedisParameter>,
 ) -> Result<Vec<RedisResult>, Unavailable> {
+    let mut doubt = Doubt(None);
     let result = within(async {
         let connection = connection(url).await?;
+        doubt.0 = Some(Rc::clone(&connection));
         // The error is not quoted: it could hold the address with its password.
         connection
             .execute(command, parameters)
@@ -30,10 +33,23 @@ pub(crate) async fn execute(
             .map_err(|_| Unavailable::new(PART, format_args!("{command} failed")))
     })
     .await;
-    if result.is_err() {
-        CONNECTION.set(None);
+    if result.is_ok() {
+        doubt.0 = None;
     }
     result
+}
+
+/// A connection in use: unless it proved itself, it is forgotten, also when the caller gave up waiting.
+struct Doubt(Option<Rc<Connection>>);
+
+impl Drop for Doubt {
+    fn drop(&mut self) {
+        let Some(doubted) = self.0.take() else { return };
+        let is_current = CONNECTION.with_borrow(|current| current.as_ref().is_some_and(|it| Rc::ptr_eq(it, &doubted)));
+        if is_current {
+            CONNECTION.set(None);
+        }
+    }
 }
 
 async fn connection(url: &str) -> Result<Rc<Connection>, Unavailable> {

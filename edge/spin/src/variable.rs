@@ -2,25 +2,38 @@
 
 use std::collections::BTreeMap;
 
-use causeway_core::config::KEYS;
-use spin_sdk::variables;
+use causeway_core::config::{KEYS, Source};
+use spin_sdk::variables::{self, Error};
 
 /// Values by core's keys.
-pub(crate) struct Variables(BTreeMap<&'static str, String>);
+pub(crate) struct Variables {
+    values: BTreeMap<&'static str, String>,
+    unreadable: Vec<&'static str>,
+}
 
 impl Variables {
-    /// Asks for every key that core knows. One that is not defined, or cannot be had, is not set; core says which.
+    /// Asks for every key that core knows.
     pub(crate) async fn read() -> Self {
-        let mut values = BTreeMap::new();
+        let (mut values, mut unreadable) = (BTreeMap::new(), Vec::new());
         for key in KEYS {
-            if let Ok(value) = variables::get(key.to_ascii_lowercase()).await {
-                values.insert(key, value);
+            match variables::get(key.to_ascii_lowercase()).await {
+                Ok(value) => {
+                    values.insert(key, value);
+                }
+                Err(Error::Undefined(_)) => {}
+                Err(_) => unreadable.push(key),
             }
         }
-        Self(values)
+        Self { values, unreadable }
+    }
+}
+
+impl Source for Variables {
+    fn get(&self, key: &str) -> Option<String> {
+        self.values.get(key).cloned()
     }
 
-    pub(crate) fn get(&self, key: &str) -> Option<String> {
-        self.0.get(key).cloned()
+    fn unreadable(&self) -> Vec<&'static str> {
+        self.unreadable.clone()
     }
 }

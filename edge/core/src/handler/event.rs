@@ -28,7 +28,7 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const MAX_IDEMPOTENCY_KEY_BYTES: usize = 128;
 /// What a user may post. Nobody types five messages a second for a minute.
 pub(crate) const EVENTS_RATE: Rate = Rate { name: "EVENTS_RATE", limit: 300, period_seconds: 60 };
-const RATE_TIMEOUT: Duration = Duration::from_secs(1);
+const RATE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Longer than the bridge waits for Kafka, so that its answer, not our impatience, decides.
 const BRIDGE_TIMEOUT: Duration = Duration::from_secs(15);
 
