@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use causeway_protocol::signature::{Direction, SIGNATURE_HEADER, Signed};
 use http::{HeaderName, Method, header};
+use url::Url;
 
 use super::Context;
 use crate::{
@@ -13,6 +14,12 @@ use crate::{
     web::{Body, Outgoing},
 };
 
+/// The URL of a path (and query) of the bridge.
+pub(super) fn url<P>(context: &Context<'_, P>, target: &str) -> Result<Url, Unavailable> {
+    let base = without_slash(&context.config.bridge_url);
+    Url::parse(&format!("{base}{target}")).map_err(|e| Unavailable::new("bridge", e))
+}
+
 /// A signed request to a path (and query) of the bridge; a body is JSON.
 pub(super) fn request<P: Platform>(
     context: &Context<'_, P>,
@@ -21,8 +28,7 @@ pub(super) fn request<P: Platform>(
     body: Vec<u8>,
     timeout: Duration,
 ) -> Result<Outgoing<P::Body>, Unavailable> {
-    let base = without_slash(&context.config.bridge_url);
-    let url = url::Url::parse(&format!("{base}{target}")).map_err(|e| Unavailable::new("bridge", e))?;
+    let url = url(context, target)?;
     // The bridge may lie behind a path of its host; what it sees on its request line is what is signed.
     let seen = match url.query() {
         Some(query) => format!("{}?{query}", url.path()),

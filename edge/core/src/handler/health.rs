@@ -5,11 +5,10 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 use serde_json::json;
 
-use super::Context;
+use super::{Context, bridge};
 use crate::{
     error::Error,
     guard::REQUEST_ID,
-    oauth::provider::without_slash,
     platform::{Platform, Unavailable},
     web::{Outgoing, Response},
 };
@@ -19,8 +18,7 @@ pub(super) fn healthz<B>() -> Response<B> {
 }
 
 pub(super) async fn readyz<P: Platform>(context: &Context<'_, P>) -> Result<Response<P::Body>, Error> {
-    let base = without_slash(&context.config.bridge_url);
-    let url = url::Url::parse(&format!("{base}/readyz")).map_err(|e| Unavailable::new("bridge", e))?;
+    let url = bridge::url(context, "/readyz")?;
     let response = context
         .platform
         .send(Outgoing::new(Method::GET, url, Duration::from_secs(3)).with(REQUEST_ID, context.request_id))

@@ -12,7 +12,7 @@ use crate::{
         discovery::{self, Endpoints},
         exchange::{self, ExchangeError},
         identity,
-        provider::{Kind, Provider},
+        provider::Provider,
         transaction::{self, Transaction},
     },
     origin::ReturnTo,
@@ -128,9 +128,7 @@ fn check_issuer(provider: &Provider, endpoints: &Endpoints, query: &Query) -> Re
         Some(issuer) if issuer == provider.issuer() => Ok(()),
         Some(_) => Err(refused("answer of another issuer")),
         None if endpoints.names_itself => Err(refused("issuer missing")),
-        None => match provider.kind {
-            Kind::Entra { .. } | Kind::GitHub { .. } => Ok(()),
-        },
+        None => Ok(()),
     }
 }
 
