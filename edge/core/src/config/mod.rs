@@ -1,0 +1,175 @@
+//! Typed configuration. Wrong means closed: every problem is collected with its key, and nothing is served.
+
+mod provider;
+mod reader;
+mod service;
+
+use std::{fmt, time::Duration};
+
+use causeway_protocol::signature::KeyRing;
+use url::Url;
+
+pub(crate) use self::provider::is_guid;
+use self::reader::Reader;
+use crate::{oauth::provider::Provider, origin::Origin, proxy::Service};
+
+/// Everything an operator decides.
+#[derive(Debug)]
+pub struct Config {
+    /// `PUBLIC_ORIGIN`: where browsers find the edge. Redirect URIs derive from it, never from a request's `Host`.
+    pub public_origin: Origin,
+    /// `HOST_ORIGINS`: origins of pages that may embed the widget.
+    pub host_origins: Vec<Origin>,
+    /// `SESSION_KEYS`: seals cookies and records.
+    pub session_keys: KeyRing,
+    /// `BRIDGE_URL`.
+    pub bridge_url: Url,
+    /// `BRIDGE_KEYS`: signs requests between edge and bridge.
+    pub bridge_keys: KeyRing,
+    /// `CHANNELS`: channels the widget may post to.
+    pub channels: Vec<String>,
+    /// Identity providers, those whose client id is set.
+    pub providers: Vec<Provider>,
+    /// Upstream APIs behind `/bff/{service}`.
+    pub services: Vec<Service>,
+    /// `REVOCATION_BOUND_SECONDS`: how long a revoked session can still act, at most. 0 asks every time.
+    pub revocation_bound: Duration,
+    /// `SESSION_HOURS`: how long a session lives, whatever happens.
+    pub session_lifetime: Duration,
+}
+
+/// What is wrong with one key. Never holds the value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The key.
+    pub key: &'static str,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.key, self.problem)
+    }
+}
+
+/// What coordinates sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coordination {
+    /// Objects of the runtime, which need no address.
+    Objects,
+    /// Redis, at `REDIS_URL`. The adapter reads it; it is checked here.
+    Redis,
+}
+
+/// Every key that is read, for runtimes that must ask for each by name.
+pub const KEYS: [&str; 22] = [
+    "PUBLIC_ORIGIN",
+    "HOST_ORIGINS",
+    "SESSION_KEYS",
+    "REDIS_URL",
+    "REDIS_ADDRESS",
+    "BRIDGE_URL",
+    "BRIDGE_KEYS",
+    "CHANNELS",
+    "ENTRA_CLIENT_ID",
+    "ENTRA_CLIENT_SECRET",
+    "ENTRA_TENANT",
+    "ENTRA_AUTHORITY",
+    "GRAPH_URL",
+    "GRAPH_ALLOW",
+    "GITHUB_CLIENT_ID",
+    "GITHUB_CLIENT_SECRET",
+    "GITHUB_URL",
+    "GITHUB_API_URL",
+    "GITHUB_ALLOW",
+    "REVOCATION_BOUND_SECONDS",
+    "SESSION_HOURS",
+    "DEVELOPMENT",
+];
+
+/// Where values come from: a Worker's variables and secrets, a Spin component's variables, a test's table.
+pub trait Source {
+    /// The value of a key, if it is set.
+    fn get(&self, key: &str) -> Option<String>;
+    /// Keys whose values could not be had: not the same as not set, or an outage would quietly fall back to defaults.
+    fn unreadable(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+}
+
+impl<F: Fn(&str) -> Option<String>> Source for F {
+    fn get(&self, key: &str) -> Option<String> {
+        self(key)
+    }
+}
+
+impl Config {
+    /// Reads and checks everything.
+    ///
+    /// # Errors
+    /// All problems at once, each with its key.
+    pub fn load(source: &impl Source, coordination: Coordination) -> Result<Self, Vec<ConfigError>> {
+        let mut reader = Reader { source, coordination, problems: Vec::new(), http_allowed: false };
+        for key in source.unreadable() {
+            reader.problem::<()>(key, "could not be read");
+        }
+        reader.http_allowed = reader.development();
+        if coordination == Coordination::Redis {
+            reader.redis_url();
+        }
+        let config = reader.config();
+        match config {
+            Some(config) if reader.problems.is_empty() => Ok(config),
+            _ => Err(reader.problems),
+        }
+    }
+
+    /// Whether a host page of this origin may talk to the edge.
+    #[must_use]
+    pub fn allows_origin(&self, origin: &str) -> bool {
+        self.public_origin.as_str() == origin || self.host_origins.iter().any(|host| host.as_str() == origin)
+    }
+
+    /// A provider by its id.
+    #[must_use]
+    pub fn provider(&self, id: &str) -> Option<&Provider> {
+        self.providers.iter().find(|provider| provider.id == id)
+    }
+
+    /// A service by its name.
+    #[must_use]
+    pub fn service(&self, name: &str) -> Option<&Service> {
+        self.services.iter().find(|service| service.name == name)
+    }
+}
+
+impl<S: Source> Reader<'_, S> {
+    fn config(&mut self) -> Option<Config> {
+        let public_origin = self.origin("PUBLIC_ORIGIN");
+        let host_origins = self.host_origins();
+        let session_keys = self.key_ring("SESSION_KEYS");
+        let bridge_url = self.url("BRIDGE_URL", None);
+        let bridge_keys = self.key_ring("BRIDGE_KEYS");
+        let channels = self.channels();
+        let providers = public_origin.as_ref().map(|origin| self.providers(origin)).unwrap_or_default();
+        let services = self.services(&providers);
+        let revocation_bound = Duration::from_secs(self.number("REVOCATION_BOUND_SECONDS", 10, 0..=300));
+        let session_lifetime = Duration::from_secs(3600 * self.number("SESSION_HOURS", 12, 1..=720));
+        Some(Config {
+            public_origin: public_origin?,
+            host_origins,
+            session_keys: session_keys?,
+            bridge_url: bridge_url?,
+            bridge_keys: bridge_keys?,
+            channels,
+            providers,
+            services,
+            revocation_bound,
+            session_lifetime,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

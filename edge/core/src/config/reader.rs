@@ -1,0 +1,136 @@
+//! Reading single values: what they must look like, and what is said when they do not.
+
+use causeway_protocol::{event::is_name, signature::KeyRing};
+use url::Url;
+
+use super::{ConfigError, Coordination, Source};
+use crate::origin::Origin;
+
+pub(super) struct Reader<'a, S> {
+    pub(super) source: &'a S,
+    pub(super) coordination: Coordination,
+    pub(super) problems: Vec<ConfigError>,
+    /// Whether `http://` is good enough for loopback addresses.
+    pub(super) http_allowed: bool,
+}
+
+impl<S: Source> Reader<'_, S> {
+    pub(super) fn problem<T>(&mut self, key: &'static str, problem: impl Into<String>) -> Option<T> {
+        self.problems.push(ConfigError { key, problem: problem.into() });
+        None
+    }
+
+    pub(super) fn optional(&self, key: &str) -> Option<String> {
+        self.source.get(key).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    }
+
+    pub(super) fn required(&mut self, key: &'static str) -> Option<String> {
+        match self.optional(key) {
+            Some(value) => Some(value),
+            None => self.problem(key, "is not set"),
+        }
+    }
+
+    pub(super) fn development(&mut self) -> bool {
+        match self.optional("DEVELOPMENT").as_deref() {
+            None => false,
+            Some("loopback") => true,
+            Some(_) => self.problem::<()>("DEVELOPMENT", "must be unset or `loopback`").is_some(),
+        }
+    }
+
+    /// HTTPS, or HTTP to this very machine in development.
+    pub(super) fn scheme_is_safe(&self, url: &Url) -> bool {
+        let loopback = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+        url.scheme() == "https" || (url.scheme() == "http" && loopback && self.http_allowed)
+    }
+
+    pub(super) fn url(&mut self, key: &'static str, default: Option<&str>) -> Option<Url> {
+        let text = match (self.optional(key), default) {
+            (Some(text), _) => text,
+            (None, Some(default)) => default.to_owned(),
+            (None, None) => return self.problem(key, "is not set"),
+        };
+        let Ok(url) = Url::parse(&text) else { return self.problem(key, "is not a URL") };
+        // There these variables are also what outbound hosts are allowed by, and a path or an empty one voids the list.
+        let listed = self.coordination == Coordination::Redis;
+        let is_empty = self.source.get(key).is_some_and(|text| text.trim().is_empty());
+        if listed && (url.path() != "/" || is_empty) {
+            return self.problem(key, "must have no path here, and must be left out rather than empty");
+        }
+        if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
+            return self.problem(key, "must have no user, query or fragment");
+        }
+        if !self.scheme_is_safe(&url) {
+            return self.problem(key, "must be https:// (http:// only for loopback with DEVELOPMENT=loopback)");
+        }
+        Some(url)
+    }
+
+    /// It may hold a password, so nothing of it is ever repeated.
+    pub(super) fn redis_url(&mut self) {
+        const KEY: &str = "REDIS_URL";
+        let Some(text) = self.required(KEY) else { return };
+        let url =
+            Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "redis" | "rediss") && url.host().is_some());
+        let Some(url) = url.filter(|url| url.port().is_some()) else {
+            self.problem::<()>(KEY, "must be redis://host:port or rediss://host:port");
+            return;
+        };
+        let place =
+            format!("{}://{}:{}", url.scheme(), url.host_str().unwrap_or_default(), url.port().unwrap_or_default());
+        if self.optional("REDIS_ADDRESS").as_deref() != Some(place.as_str()) {
+            self.problem::<()>("REDIS_ADDRESS", "must be REDIS_URL's scheme, host and port, without credentials");
+        }
+    }
+
+    pub(super) fn origin(&mut self, key: &'static str) -> Option<Origin> {
+        let text = self.required(key)?;
+        self.parse_origin(key, &text)
+    }
+
+    pub(super) fn parse_origin(&mut self, key: &'static str, text: &str) -> Option<Origin> {
+        let Some(origin) = Origin::parse(text) else {
+            return self
+                .problem(key, "must be an origin such as https://example.com, without a path or trailing slash");
+        };
+        match Url::parse(text) {
+            Ok(url) if self.scheme_is_safe(&url) => Some(origin),
+            _ => self.problem(key, "must be https:// (http:// only for loopback with DEVELOPMENT=loopback)"),
+        }
+    }
+
+    pub(super) fn host_origins(&mut self) -> Vec<Origin> {
+        let text = self.optional("HOST_ORIGINS").unwrap_or_default();
+        let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+        parts.filter_map(|part| self.parse_origin("HOST_ORIGINS", part)).collect()
+    }
+
+    pub(super) fn key_ring(&mut self, key: &'static str) -> Option<KeyRing> {
+        let text = self.required(key)?;
+        match KeyRing::parse(&text) {
+            Ok(ring) => Some(ring),
+            Err(error) => self.problem(key, error.to_string()),
+        }
+    }
+
+    pub(super) fn channels(&mut self) -> Vec<String> {
+        let text = self.optional("CHANNELS").unwrap_or_else(|| "chat".to_owned());
+        let channels: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
+        if !channels.iter().all(|name| is_name(name)) {
+            self.problem::<()>("CHANNELS", "must be names of letters, digits, `.`, `_` and `-`, separated by commas");
+        }
+        channels
+    }
+
+    pub(super) fn number(&mut self, key: &'static str, default: u64, range: std::ops::RangeInclusive<u64>) -> u64 {
+        let Some(text) = self.optional(key) else { return default };
+        match text.parse() {
+            Ok(number) if range.contains(&number) => number,
+            _ => {
+                let problem = format!("must be a whole number from {} to {}", range.start(), range.end());
+                self.problem::<u64>(key, problem).unwrap_or(default)
+            }
+        }
+    }
+}
