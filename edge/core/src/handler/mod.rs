@@ -6,6 +6,8 @@ mod bridge;
 mod deliver;
 mod event;
 mod health;
+#[cfg(test)]
+mod journey;
 mod login;
 mod session;
 mod stream;
@@ -85,7 +87,3 @@ async fn read_body<P: Platform>(row: &Row, request: Request<P::Body>) -> Result<
         BodyError::Broken(_) => Error::BadRequest { reason: "the body broke off" },
     })
 }
-
-#[cfg(test)]
-#[path = "journey_tests.rs"]
-mod tests;

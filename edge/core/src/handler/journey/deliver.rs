@@ -1,0 +1,64 @@
+//! What the bridge delivers: `POST /internal/deliver`.
+
+use causeway_protocol::{
+    deliver::{Checkpoint, DeliverResponse},
+    signature::{Direction, SIGNATURE_HEADER, Signed},
+};
+use http::Method;
+use serde_json::json;
+
+use super::{Browser, code, github, text};
+use crate::{
+    simulated::{Text, key_ring},
+    web::Response,
+};
+
+fn delivery(subject: &str, advance_to: Option<Checkpoint>) -> String {
+    let event = json!({"id": "e", "type": "message", "time": "2026-01-01T00:00:00Z", "data": {"text": "hi"}});
+    let records = json!([{"cursor": "v1.1.0.0", "event": event}]);
+    json!({"topic": "chat.outbound", "partition": 0, "deliveries": [{"subject": subject, "records": records}], "advance_to": advance_to}).to_string()
+}
+
+fn deliver(browser: &Browser, body: &str, ring: &str) -> Response<Text> {
+    let now_seconds = browser.platform.now_ms.get() / 1000;
+    let signed = Signed {
+        direction: Direction::BridgeToEdge,
+        method: "POST",
+        target: "/internal/deliver",
+        body: body.as_bytes(),
+    };
+    let signature = key_ring(ring).sign(signed, now_seconds);
+    browser.send(Method::POST, "/internal/deliver", &[(SIGNATURE_HEADER, &signature)], body)
+}
+
+#[test]
+fn a_delivery_moves_the_checkpoint_only_when_everything_rests() {
+    let browser = Browser::new(github);
+    let at = |next_offset| Some(Checkpoint { epoch: 1, next_offset, partitions: 4 });
+    let answer = |response: &Response<Text>| -> DeliverResponse { serde_json::from_str(&text(response)).unwrap() };
+    let response = deliver(&browser, &delivery("github:7", at(1)), "br");
+    assert_eq!(answer(&response), DeliverResponse { checkpoint: at(1), failed: vec![] });
+    browser.platform.failing_hubs.borrow_mut().push("github:7".parse_subject());
+    let response = deliver(&browser, &delivery("github:7", at(2)), "br");
+    assert_eq!(answer(&response), DeliverResponse { checkpoint: at(1), failed: vec!["github:7".parse_subject()] });
+}
+
+#[test]
+fn a_delivery_that_the_bridge_did_not_sign_is_refused() {
+    let browser = Browser::new(github);
+    let body = delivery("github:7", None);
+    assert_eq!(code(&deliver(&browser, &body, "s")), "unauthenticated");
+    assert_eq!(code(&browser.send(Method::POST, "/internal/deliver", &[], &body)), "unauthenticated");
+    assert_eq!(code(&deliver(&browser, "not json", "br")), "bad-request");
+    assert!(browser.platform.appended.borrow().is_empty());
+}
+
+trait ParseSubject {
+    fn parse_subject(&self) -> causeway_protocol::subject::Subject;
+}
+
+impl ParseSubject for str {
+    fn parse_subject(&self) -> causeway_protocol::subject::Subject {
+        causeway_protocol::subject::Subject::parse(self).unwrap()
+    }
+}

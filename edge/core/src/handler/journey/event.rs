@@ -1,0 +1,126 @@
+//! What a user says: `POST /events/{channel}`.
+
+use causeway_protocol::signature::{Direction, KeyRing, SIGNATURE_HEADER, Signed};
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::{Browser, JSON, code, github, text};
+use crate::{handler::event::EVENTS_RATE, simulated::settings};
+
+#[test]
+fn an_event_is_stamped_with_who_sent_it_and_nothing_it_claims() {
+    let browser = Browser::new(github);
+    browser.sign_in();
+    let body = r#"{"type":"message","data":{"text":"hi"},"subject":"evil:1","tenant":"evil","id":"x"}"#;
+    let response = browser.script(Method::POST, "/events/chat", body);
+    assert_eq!(response.status, StatusCode::ACCEPTED);
+    let sent = browser.sent_to("https://bridge.example/v1/events");
+    let event: Value = serde_json::from_str(&sent[0].body).unwrap();
+    assert_eq!(event["subject"], "github:7");
+    assert_eq!(event["source"], "https://edge.example");
+    assert_eq!(event["data"], json!({"text": "hi"}));
+    assert!(!sent[0].body.contains("evil"));
+    let signed = Signed {
+        direction: Direction::EdgeToBridge,
+        method: "POST",
+        target: "/v1/events",
+        body: sent[0].body.as_bytes(),
+    };
+    let now_seconds = browser.platform.now_ms.get() / 1000;
+    let header = sent[0].headers[SIGNATURE_HEADER].to_str().unwrap();
+    let table = settings();
+    let ring = KeyRing::parse(&table["BRIDGE_KEYS"]).unwrap();
+    assert_eq!(ring.verify(header, signed, now_seconds), Ok(()));
+}
+
+#[test]
+fn a_repeated_idempotency_key_is_the_same_event_and_only_for_the_same_user() {
+    let browser = Browser::new(github);
+    browser.sign_in();
+    let post = |key: &str| {
+        let headers =
+            [("x-csrf", "1"), ("origin", "https://edge.example"), ("content-type", JSON), ("idempotency-key", key)];
+        text(&browser.send(Method::POST, "/events/chat", &headers, r#"{"type":"message","data":1}"#))
+    };
+    assert_eq!(post("a"), post("a"));
+    assert_ne!(post("a"), post("b"));
+    assert!(post(&"k".repeat(129)).contains("bad-request"));
+}
+
+#[test]
+fn who_posts_without_end_is_asked_to_wait() {
+    let browser = Browser::new(github);
+    browser.sign_in();
+    let post = || browser.script(Method::POST, "/events/chat", r#"{"type":"message","data":1}"#);
+    assert!((0..300).all(|_| post().status == StatusCode::ACCEPTED));
+    let refused = post();
+    assert_eq!((code(&refused).as_str(), refused.status), ("too-many-requests", StatusCode::TOO_MANY_REQUESTS));
+    assert!(refused.headers.contains_key("retry-after"));
+}
+
+#[test]
+fn the_workers_binding_counts_what_core_says() {
+    let wrangler = include_str!("../../../../../wrangler.toml");
+    let rate = EVENTS_RATE;
+    let simple = format!("simple = {{ limit = {}, period = {} }}", rate.limit, rate.period_seconds);
+    assert!(wrangler.contains(&format!("name = \"{}\"", rate.name)) && wrangler.contains(&simple));
+}
+
+#[test]
+fn bad_events_are_refused_and_nothing_is_sent() {
+    let browser = Browser::new(github);
+    browser.sign_in();
+    let origin = ("origin", "https://edge.example");
+    let (csrf, json) = (("x-csrf", "1"), ("content-type", JSON));
+    let big = format!(r#"{{"type":"message","data":"{}"}}"#, "x".repeat(70_000));
+    let good = r#"{"type":"message","data":1}"#;
+    for (target, headers, body, status) in [
+        ("/events/chat", &[csrf, origin, json][..], "{", 400),
+        ("/events/chat", &[csrf, origin, json], "[]", 400),
+        ("/events/chat", &[csrf, origin, json], r#"{"type":"a b","data":1}"#, 400),
+        ("/events/chat", &[csrf, origin, json], r#"{"type":"message"}"#, 400),
+        ("/events/chat", &[csrf, origin, ("content-type", "text/plain")], good, 415),
+        ("/events/chat", &[csrf, origin], good, 415),
+        ("/events/chat", &[csrf, origin, json], &big, 413),
+        ("/events/chat", &[csrf, origin, json, ("content-length", "99999999")], good, 413),
+        ("/events/nope", &[csrf, origin, json], good, 404),
+        ("/events/chat", &[origin, json], good, 403),
+        ("/events/chat", &[csrf, ("origin", "https://evil.example"), json], good, 403),
+        ("/events/chat", &[csrf, json], good, 403),
+    ] {
+        let response = browser.send(Method::POST, target, headers, body);
+        assert_eq!(response.status.as_u16(), status, "{target} {headers:?} {}", text(&response));
+        code(&response);
+    }
+    assert!(browser.sent_to("https://bridge.example").is_empty());
+}
+
+#[test]
+fn an_event_the_bridge_did_not_take_is_an_outage_to_be_tried_again() {
+    for down in [
+        None,
+        Some((503, vec![], String::new())),
+        Some((401, vec![], String::new())),
+        Some((500, vec![], String::new())),
+    ] {
+        let browser = Browser::new(move |sent| if sent.url.contains("bridge") { down.clone() } else { github(sent) });
+        browser.sign_in();
+        let response = browser.script(Method::POST, "/events/chat", r#"{"type":"message","data":1}"#);
+        assert_eq!(response.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(response.headers.contains_key("retry-after"));
+        assert_eq!(code(&response), "unavailable");
+    }
+}
+
+#[test]
+fn a_page_that_shows_somebody_else_does_not_speak_for_the_user() {
+    let browser = Browser::new(github);
+    browser.sign_in();
+    let post = |user: &str| {
+        let headers =
+            [("x-csrf", "1"), ("origin", "https://edge.example"), ("content-type", JSON), ("x-causeway-user", user)];
+        browser.send(Method::POST, "/events/chat", &headers, r#"{"type":"message","data":1}"#)
+    };
+    assert_eq!(post("github:7").status, StatusCode::ACCEPTED);
+    assert_eq!(code(&post("github:8")), "user-changed");
+}

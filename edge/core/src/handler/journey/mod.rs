@@ -1,0 +1,138 @@
+//! The journeys against simulated upstreams: what a user, an operator and an attacker would notice.
+//! One file a journey; here is the browser they all use.
+
+mod deliver;
+mod event;
+mod proxy;
+mod session;
+mod sign_in;
+mod stream;
+mod surface;
+
+use std::cell::RefCell;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use serde_json::Value;
+
+use crate::{
+    config::Coordination,
+    edge::Edge,
+    simulated::{Answer, Sent, Simulated, Text, run, settings},
+    web::{Body, Request, Response},
+};
+
+const JSON: &str = "application/json";
+
+fn github(sent: &Sent) -> Option<Answer> {
+    let answer = |status, body: &str| Some((status, vec![("content-type", JSON.to_owned())], body.to_owned()));
+    match sent.url.as_str() {
+        "https://github.com/login/oauth/access_token" if sent.body.contains("code=good") => {
+            answer(200, r#"{"access_token":"gho_secret","token_type":"bearer","scope":"read:user"}"#)
+        }
+        "https://github.com/login/oauth/access_token" => answer(200, r#"{"error":"bad_verification_code"}"#),
+        "https://api.github.com/user" => answer(200, r#"{"id":7,"login":"ada","name":"Ada","email":null}"#),
+        "https://bridge.example/v1/events" => answer(202, r#"{"id":"x","partition":0,"offset":0}"#),
+        "https://bridge.example/readyz" => answer(200, "{}"),
+        _ => None,
+    }
+}
+
+struct Browser {
+    edge: Edge,
+    platform: Simulated,
+    cookies: RefCell<Vec<(String, String)>>,
+}
+
+impl Browser {
+    fn new(upstream: impl Fn(&Sent) -> Option<Answer> + 'static) -> Self {
+        let table = settings();
+        let edge = Edge::new(&|key: &str| table.get(key).cloned(), Coordination::Objects);
+        Self { edge, platform: Simulated::new(upstream), cookies: RefCell::default() }
+    }
+
+    fn send(&self, method: Method, target: &str, headers: &[(&str, &str)], body: &str) -> Response<Text> {
+        let (path, query) = match target.split_once('?') {
+            Some((path, query)) => (path, Some(query.to_owned())),
+            None => (target, None),
+        };
+        let mut map = HeaderMap::new();
+        let jar: Vec<String> = self.cookies.borrow().iter().map(|(name, value)| format!("{name}={value}")).collect();
+        if !jar.is_empty() {
+            map.insert("cookie", jar.join("; ").parse().unwrap());
+        }
+        for (name, value) in headers {
+            map.append(name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap());
+        }
+        let request =
+            Request { method, path: path.to_owned(), query, headers: map, body: Text(body.as_bytes().to_vec()) };
+        let response = run(self.edge.handle(&self.platform, request));
+        for cookie in response.headers.get_all("set-cookie") {
+            let (pair, attributes) = cookie.to_str().unwrap().split_once("; ").unwrap();
+            assert!(attributes.contains("Secure; HttpOnly"), "{cookie:?}");
+            let (name, value) = pair.split_once('=').unwrap();
+            let mut jar = self.cookies.borrow_mut();
+            jar.retain(|(known, _)| known != name);
+            if !value.is_empty() {
+                jar.push((name.to_owned(), value.to_owned()));
+            }
+        }
+        response
+    }
+
+    fn get(&self, target: &str) -> Response<Text> {
+        self.send(Method::GET, target, &[], "")
+    }
+
+    fn script(&self, method: Method, target: &str, body: &str) -> Response<Text> {
+        let headers = [("x-csrf", "1"), ("origin", "https://edge.example"), ("content-type", JSON)];
+        self.send(method, target, &headers, body)
+    }
+
+    /// Starts a sign-in and returns its state.
+    fn start(&self) -> String {
+        let response = self.get("/auth/github/login?return_to=https://host.edge.example/page");
+        assert_eq!(response.status, StatusCode::SEE_OTHER);
+        let url = url::Url::parse(response.headers["location"].to_str().unwrap()).unwrap();
+        assert_eq!(url.query_pairs().find(|(name, _)| name == "code_challenge_method").unwrap().1, "S256");
+        url.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned()
+    }
+
+    fn sign_in(&self) {
+        let state = self.start();
+        let response = self.get(&format!("/auth/github/callback?code=good&state={state}"));
+        assert_eq!(response.status, StatusCode::SEE_OTHER, "{}", text(&response));
+        assert_eq!(response.headers["location"], "https://host.edge.example/page");
+    }
+
+    fn session(&self) -> Value {
+        let response = self.script(Method::GET, "/auth/session", "");
+        assert_eq!(response.status, StatusCode::OK);
+        serde_json::from_str(&text(&response)).unwrap()
+    }
+
+    fn sent_to(&self, url: &str) -> Vec<Sent> {
+        self.platform.sent.borrow().iter().filter(|sent| sent.url.starts_with(url)).cloned().collect()
+    }
+
+    /// What a refused sign-in leaves: no session, no write, a page that says nothing of the inside.
+    fn assert_refused(&self, response: &Response<Text>) {
+        assert_eq!(response.status, StatusCode::BAD_REQUEST, "{}", text(response));
+        assert!(!self.cookies.borrow().iter().any(|(name, _)| name == "__Host-Http-session"));
+        assert!(self.platform.kv.borrow().is_empty() && self.platform.coordinators.borrow().is_empty());
+    }
+}
+
+fn text(response: &Response<Text>) -> String {
+    match &response.body {
+        Body::Empty => String::new(),
+        Body::Bytes(bytes) => String::from_utf8(bytes.to_vec()).unwrap(),
+        Body::Native(text) => String::from_utf8(text.0.clone()).unwrap(),
+    }
+}
+
+fn code(response: &Response<Text>) -> String {
+    assert_eq!(response.headers["content-type"], "application/problem+json");
+    let problem: Value = serde_json::from_str(&text(response)).unwrap();
+    assert_eq!(problem["status"], response.status.as_u16());
+    problem["code"].as_str().unwrap().to_owned()
+}

@@ -1,0 +1,98 @@
+//! What a session is worth: cookies that are broken, stores that lag, revocation, expiry.
+
+use http::{Method, StatusCode};
+use serde_json::Value;
+
+use super::{Browser, github, text};
+
+#[test]
+fn no_answer_and_no_log_line_ever_holds_a_token() {
+    let browser = Browser::new(github);
+    browser.sign_in();
+    browser.session();
+    browser.get("/auth/github/callback?code=bad&state=x");
+    let log: Vec<String> = browser.platform.log.borrow().iter().cloned().collect();
+    for secret in ["gho_secret", "github-secret-value", "code=good"] {
+        assert!(!log.iter().any(|line| line.contains(secret)));
+    }
+    let stored = browser.platform.kv.borrow().values().cloned().collect::<Vec<_>>().concat();
+    assert!(!stored.windows(10).any(|window| window == b"gho_secret"), "tokens rest sealed");
+}
+
+#[test]
+fn every_broken_cookie_is_the_same_401() {
+    let browser = Browser::new(github);
+    browser.sign_in();
+    let (name, good) = browser.cookies.borrow()[0].clone();
+    let cut = &good[..good.len() - 1];
+    let answers =
+        [String::new(), "x".to_owned(), cut.to_owned(), format!("{good}A"), good.to_uppercase()].map(|value| {
+            *browser.cookies.borrow_mut() = vec![(name.clone(), value)];
+            let response = browser.get("/stream");
+            assert_eq!(response.status, StatusCode::UNAUTHORIZED);
+            let mut problem: Value = serde_json::from_str(&text(&response)).unwrap();
+            problem["request_id"] = Value::Null;
+            problem.to_string()
+        });
+    assert!(answers.iter().all(|answer| *answer == answers[0]));
+    *browser.cookies.borrow_mut() = vec![(name.clone(), good.clone()), (name, good.clone())];
+    assert_eq!(browser.get("/stream").status, StatusCode::UNAUTHORIZED, "a tossed twin");
+    *browser.cookies.borrow_mut() = vec![("session".to_owned(), good)];
+    assert_eq!(browser.get("/stream").status, StatusCode::UNAUTHORIZED, "an unprefixed twin");
+}
+
+#[test]
+fn a_session_is_over_when_it_is_over() {
+    let browser = Browser::new(github);
+    browser.sign_in();
+    let expires_in = browser.session()["expires_in"].as_u64().unwrap();
+    browser.platform.now_ms.set(browser.platform.now_ms.get() + expires_in * 1000);
+    assert_eq!(browser.session()["authenticated"], false);
+}
+
+#[test]
+fn a_store_that_lags_or_fails_signs_nobody_out() {
+    let browser = Browser::new(github);
+    browser.sign_in();
+    browser.platform.kv.borrow_mut().clear();
+    assert_eq!(browser.session()["authenticated"], true, "a record that has not arrived yet");
+    browser.platform.kv_down.set(true);
+    browser.platform.now_ms.set(browser.platform.now_ms.get() + 60_000);
+    assert_eq!(browser.session()["authenticated"], true, "no key-value store at all");
+    browser.platform.coordinator_down.set(true);
+    browser.platform.now_ms.set(browser.platform.now_ms.get() + 60_000);
+    let response = browser.script(Method::GET, "/auth/session", "");
+    assert_eq!(response.status, StatusCode::SERVICE_UNAVAILABLE, "nobody can tell, so nobody is signed in or out");
+}
+
+#[test]
+fn a_session_revoked_elsewhere_acts_no_longer_than_the_bound() {
+    let browser = Browser::new(github);
+    browser.sign_in();
+    assert_eq!(browser.session()["authenticated"], true);
+    for state in browser.platform.coordinators.borrow_mut().values_mut() {
+        state.revoked = true;
+        state.record = None;
+    }
+    browser.platform.now_ms.set(browser.platform.now_ms.get() + 10_000);
+    assert_eq!(browser.session()["authenticated"], false);
+}
+
+#[test]
+fn a_record_moved_to_another_session_opens_for_nobody() {
+    let (first, second) = (Browser::new(github), Browser::new(github));
+    first.sign_in();
+    second.platform.random.skip();
+    second.sign_in();
+    let stolen = first.platform.kv.borrow().values().next().unwrap().clone();
+    for value in second.platform.kv.borrow_mut().values_mut() {
+        *value = stolen.clone();
+    }
+    assert_eq!(second.session()["authenticated"], true, "a damaged copy signs nobody out");
+    let foreign = first.platform.coordinators.borrow().values().next().unwrap().record.clone();
+    for state in second.platform.coordinators.borrow_mut().values_mut() {
+        state.record = foreign.clone();
+    }
+    second.platform.now_ms.set(second.platform.now_ms.get() + 60_000);
+    assert_eq!(second.get("/stream").status, StatusCode::UNAUTHORIZED);
+}

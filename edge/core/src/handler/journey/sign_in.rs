@@ -1,0 +1,182 @@
+//! Signing in: what a user and an attacker of the callback would notice.
+
+use std::{cell::RefCell, rc::Rc};
+
+use http::{Method, StatusCode};
+use serde_json::json;
+
+use super::{Browser, code, github, text};
+
+#[test]
+fn signs_in_says_who_and_signs_out() {
+    let browser = Browser::new(github);
+    assert_eq!(browser.session()["authenticated"], false);
+    browser.sign_in();
+    let session = browser.session();
+    assert_eq!(session["user"], json!({"id": "github:7", "name": "Ada", "email": null}));
+    assert_eq!(browser.cookies.borrow().len(), 1, "the sign-in's own cookie is gone");
+    let old = browser.cookies.borrow().clone();
+    assert_eq!(browser.script(Method::POST, "/auth/logout", "").status, StatusCode::NO_CONTENT);
+    assert_eq!(browser.platform.ended.borrow().len(), 1, "open streams end, too");
+    assert_eq!(browser.session()["authenticated"], false);
+    *browser.cookies.borrow_mut() = old;
+    assert_eq!(browser.session()["authenticated"], false, "the old cookie opens nothing");
+    assert_eq!(code(&browser.script(Method::POST, "/events/chat", "{}")), "unauthenticated");
+}
+
+#[test]
+fn a_callback_nobody_asked_for_is_refused() {
+    let browser = Browser::new(github);
+    let refused = |target: &str| browser.assert_refused(&browser.get(target));
+    refused("/auth/github/callback");
+    refused("/auth/github/callback?code=good");
+    refused(&format!("/auth/github/callback?code=good&state={}", "a".repeat(43)));
+    let state = browser.start();
+    refused(&format!("/auth/github/callback?code=good&state={state}&state={state}"));
+    assert!(browser.sent_to("https://github.com").is_empty(), "no code was sent anywhere");
+}
+
+#[test]
+fn a_state_works_in_its_own_browser_once_and_for_its_own_provider() {
+    let (browser, other) = (Browser::new(github), Browser::new(github));
+    let state = browser.start();
+    other.assert_refused(&other.get(&format!("/auth/github/callback?code=good&state={state}")));
+    browser.assert_refused(&browser.get(&format!("/auth/entra/callback?code=good&state={state}")));
+    browser.assert_refused(&browser.get(&format!("/auth/github/callback?code=good&state={state}")));
+}
+
+#[test]
+fn an_answer_of_another_issuer_is_refused_before_the_code_goes_anywhere() {
+    for bad in
+        ["iss=https://evil.example", "iss=https://github.com/login/oauth/", "iss=https://github.com/login/oauth&iss=x"]
+    {
+        let browser = Browser::new(github);
+        let state = browser.start();
+        browser.assert_refused(&browser.get(&format!("/auth/github/callback?code=good&state={state}&{bad}")));
+        assert!(browser.sent_to("https://github.com").is_empty());
+    }
+    let browser = Browser::new(github);
+    let state = browser.start();
+    let response =
+        browser.get(&format!("/auth/github/callback?code=good&state={state}&iss=https://github.com/login/oauth"));
+    assert_eq!(response.status, StatusCode::SEE_OTHER);
+}
+
+#[test]
+fn a_provider_that_says_no_with_status_200_is_understood() {
+    let browser = Browser::new(github);
+    let state = browser.start();
+    browser.assert_refused(&browser.get(&format!("/auth/github/callback?code=stolen&state={state}")));
+    let state = browser.start();
+    let response =
+        browser.get(&format!("/auth/github/callback?error=access_denied&error_description=<b>&state={state}"));
+    browser.assert_refused(&response);
+    assert!(!text(&response).contains("<b>"));
+}
+
+#[test]
+fn a_token_endpoint_that_redirects_or_babbles_is_not_followed() {
+    for (status, body) in [(307, ""), (302, ""), (200, "<html>"), (200, "{}"), (404, "x")] {
+        let browser = Browser::new(move |sent| match sent.url.contains("access_token") {
+            true => Some((status, vec![("location", "https://evil.example/".to_owned())], body.to_owned())),
+            false => github(sent),
+        });
+        let state = browser.start();
+        browser.assert_refused(&browser.get(&format!("/auth/github/callback?code=good&state={state}")));
+        assert!(browser.sent_to("https://evil.example").is_empty());
+    }
+}
+
+#[test]
+fn a_provider_that_is_down_is_an_outage_and_no_refusal() {
+    let browser = Browser::new(|sent| if sent.url.contains("access_token") { None } else { github(sent) });
+    let state = browser.start();
+    let response = browser.get(&format!("/auth/github/callback?code=good&state={state}"));
+    assert_eq!(response.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(response.headers.contains_key("retry-after"));
+}
+
+#[test]
+fn signing_in_again_ends_the_old_session() {
+    let browser = Browser::new(github);
+    browser.sign_in();
+    let old = browser.cookies.borrow().clone();
+    browser.sign_in();
+    assert_ne!(*browser.cookies.borrow(), old, "the session's id rotated");
+    let ended: Vec<_> = browser.platform.ended.borrow().iter().map(|(_, reason)| *reason).collect();
+    assert_eq!(ended, [causeway_protocol::hub::EndReason::Revoked], "its streams end with it");
+    *browser.cookies.borrow_mut() = old;
+    assert_eq!(browser.session()["authenticated"], false);
+}
+
+#[test]
+fn many_sign_ins_started_leave_few_cookies_and_the_session_alone() {
+    let browser = Browser::new(github);
+    browser.sign_in();
+    for _ in 0..100 {
+        browser.start();
+    }
+    assert!(browser.cookies.borrow().len() <= 5);
+    assert_eq!(browser.session()["authenticated"], true);
+}
+
+#[test]
+fn two_tabs_can_sign_in_at_once() {
+    let browser = Browser::new(github);
+    let (first, second) = (browser.start(), browser.start());
+    for state in [second, first] {
+        let response = browser.get(&format!("/auth/github/callback?code=good&state={state}"));
+        assert_eq!(response.status, StatusCode::SEE_OTHER);
+    }
+}
+
+#[test]
+fn the_return_address_is_never_somebody_elses() {
+    let browser = Browser::new(github);
+    for bad in ["https://evil.example/", "//evil.example", "/%5cevil.example", "javascript:alert(1)"] {
+        let response = browser.get(&format!("/auth/github/login?return_to={bad}"));
+        let url = url::Url::parse(response.headers["location"].to_str().unwrap()).unwrap();
+        let state = url.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
+        let response = browser.get(&format!("/auth/github/callback?code=good&state={state}"));
+        assert_eq!(response.headers["location"], "/");
+    }
+}
+
+#[test]
+fn a_caller_cannot_add_to_the_authorization_request() {
+    let browser = Browser::new(github);
+    let headers = [("host", "evil.example"), ("x-forwarded-host", "evil.example")];
+    let target = "/auth/github/login?scope=repo&redirect_uri=https://evil.example&prompt=none&response_mode=fragment";
+    let response = browser.send(Method::GET, target, &headers, "");
+    let location = response.headers["location"].to_str().unwrap();
+    assert!(location.contains("redirect_uri=https%3A%2F%2Fedge.example%2Fauth%2Fgithub%2Fcallback"));
+    for bad in ["evil", "repo", "prompt", "response_mode"] {
+        assert!(!location.contains(bad), "{location}");
+    }
+}
+
+#[test]
+fn signs_in_with_entra_by_a_validated_id_token_even_when_the_keys_rotated() {
+    let issued: Rc<RefCell<Option<String>>> = Rc::default();
+    let nonce = Rc::clone(&issued);
+    let rotated = Rc::new(RefCell::new(0));
+    let browser = Browser::new(move |sent| {
+        crate::simulated::entra::answer(sent, &nonce.borrow().clone().unwrap_or_default(), &rotated)
+    });
+    let response = browser.get("/auth/entra/login");
+    let url = url::Url::parse(response.headers["location"].to_str().unwrap()).unwrap();
+    let parameter = |name: &str| url.query_pairs().find(|(found, _)| found == name).unwrap().1.into_owned();
+    *issued.borrow_mut() = Some(parameter("nonce"));
+    let response = browser.get(&format!("/auth/entra/callback?code=good&state={}", parameter("state")));
+    assert_eq!(response.status, StatusCode::SEE_OTHER, "{:?}", browser.platform.log.borrow());
+    assert_eq!(browser.session()["user"]["id"], "5f3c1a52-8d3e-4b7a-9c11-2f6d0e4b7a90:o-1");
+    *issued.borrow_mut() = Some("of-another-sign-in".to_owned());
+    let again = Browser::new({
+        let rotated = Rc::new(RefCell::new(1));
+        move |sent| crate::simulated::entra::answer(sent, "of-another-sign-in", &rotated)
+    });
+    let response = again.get("/auth/entra/login");
+    let url = url::Url::parse(response.headers["location"].to_str().unwrap()).unwrap();
+    let state = url.query_pairs().find(|(found, _)| found == "state").unwrap().1.into_owned();
+    again.assert_refused(&again.get(&format!("/auth/entra/callback?code=good&state={state}")));
+}

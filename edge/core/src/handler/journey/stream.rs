@@ -1,0 +1,30 @@
+//! What a user hears: `GET /stream`.
+
+use http::{Method, StatusCode};
+
+use super::{Browser, code, github};
+
+#[test]
+fn a_stream_is_the_sessions_users_whatever_the_id_says() {
+    let browser = Browser::new(github);
+    assert_eq!(browser.get("/stream").status, StatusCode::UNAUTHORIZED);
+    browser.sign_in();
+    let response = browser.send(Method::GET, "/stream", &[("last-event-id", "v1.1.0.5")], "");
+    assert_eq!(response.headers["content-type"], "text/event-stream; charset=utf-8");
+    assert_eq!(response.headers["cache-control"], "no-store, no-transform");
+    browser.send(Method::GET, "/stream", &[("last-event-id", &"9".repeat(5000))], "");
+    browser.send(Method::GET, "/stream", &[("last-event-id", "a"), ("last-event-id", "b")], "");
+    let opened = browser.platform.opened.borrow();
+    assert!(opened.iter().all(|open| open.subject.to_string() == "github:7"));
+    let ids: Vec<_> = opened.iter().map(|open| open.last_event_id.clone().unwrap()).collect();
+    assert_eq!(ids, ["v1.1.0.5", "unreadable", "unreadable"]);
+}
+
+#[test]
+fn a_hub_that_knows_better_closes_the_stream_of_an_ended_session() {
+    let browser = Browser::new(github);
+    browser.sign_in();
+    browser.session();
+    browser.platform.hub_knows_better.set(true);
+    assert_eq!(code(&browser.get("/stream")), "unauthenticated");
+}
