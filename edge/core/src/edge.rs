@@ -16,7 +16,7 @@ use crate::{
     handler::{self, Context},
     oauth::discovery::DiscoveryCache,
     platform::{Platform, Random},
-    route::{self, Auth, Csrf, Handler, Row},
+    route::{self, Auth, Csrf},
     session::{id::SessionHandle, store::Sessions},
     web::{Request, Response},
 };
@@ -99,8 +99,8 @@ impl Edge {
             Err(problems) => return closed(platform, problems, &request_id),
         };
         let (method, headers) = (request.method.clone(), request.headers.clone());
-        let matched = route::find(&method, &request.path)
-            .and_then(|found| if exists::<P>(found.0) { Ok(found) } else { Err(Error::NotFound) });
+        let wanted = guard::is_preflight(&method, &headers).then(|| route::find_any_method(&request.path, P::AT_EDGE));
+        let matched = route::find(&method, &request.path, P::AT_EDGE);
         let row = matched.as_ref().ok().map(|(row, _)| *row);
         let result = match matched {
             Ok((row, parameters)) => {
@@ -108,11 +108,13 @@ impl Edge {
                     Context { platform, config, memory: &self.memory, request_id: &request_id, row, parameters };
                 answer(context, request).await
             }
-            Err(_) if guard::is_preflight(&method, &headers) => guard::preflight(config, &request.path, &headers),
-            Err(error) => Err(error),
+            Err(error) => match wanted {
+                Some(wanted) => guard::preflight(config, wanted, &headers),
+                None => Err(error),
+            },
         };
         let mut response = result.unwrap_or_else(|error| {
-            report(platform, &error, row.map_or("-", |row| row.pattern), &method, &request_id);
+            report(platform, &error, row.map_or("-", |row| row.pattern), Some(&method), &request_id);
             let wants_page = row.is_some_and(|row| row.csrf == Csrf::Navigation) && guard::accepts_html(&headers);
             if wants_page { error.page(&request_id) } else { error.response(&request_id) }
         });
@@ -143,9 +145,15 @@ impl<'a, P: Platform> Context<'a, P> {
     }
 }
 
-/// Whether this runtime has the route at all.
-fn exists<P: Platform>(row: &Row) -> bool {
-    P::AT_EDGE || row.handler != Handler::Deliver
+/// What a runtime answers when it cannot turn the answer of [`Edge::handle`] into one of its own: a problem document in
+/// which there is nothing to refuse.
+pub fn unanswerable<P: Platform>(platform: &P, detail: impl ToString) -> Response<P::Body> {
+    let request_id = draw_request_id(platform);
+    let error = Error::Unanswerable { detail: detail.to_string() };
+    report(platform, &error, "-", None, &request_id);
+    let mut response = error.response(&request_id);
+    guard::finish_closed(&request_id, &mut response);
+    response
 }
 
 fn closed<P: Platform>(platform: &P, problems: &[ConfigError], request_id: &str) -> Response<P::Body> {
@@ -156,13 +164,13 @@ fn closed<P: Platform>(platform: &P, problems: &[ConfigError], request_id: &str)
     response
 }
 
-fn report(platform: &impl Platform, error: &Error, pattern: &str, method: &http::Method, request_id: &str) {
+fn report(platform: &impl Platform, error: &Error, pattern: &str, method: Option<&http::Method>, request_id: &str) {
     let level = if error.status().is_server_error() { "error" } else { "info" };
     platform.log(&json!({
         "level": level,
         "event": "request.refused",
         "route": pattern,
-        "method": method.as_str(),
+        "method": method.map(http::Method::as_str),
         "status": error.status().as_u16(),
         "code": error.code(),
         "detail": error.to_string(),

@@ -75,6 +75,12 @@ pub enum Error {
         /// For the log.
         reason: &'static str,
     },
+    /// The runtime refused the answer that was made for it.
+    #[error("the runtime refused the answer: {detail}")]
+    Unanswerable {
+        /// For the log.
+        detail: String,
+    },
 }
 
 impl Error {
@@ -94,6 +100,7 @@ impl Error {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BadGateway { .. } => StatusCode::BAD_GATEWAY,
+            Self::Unanswerable { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -116,6 +123,7 @@ impl Error {
             Self::SignInRefused { .. } => "sign-in-refused",
             Self::Unavailable(_) => "unavailable",
             Self::BadGateway { .. } => "bad-gateway",
+            Self::Unanswerable { .. } => "internal",
         }
     }
 
@@ -140,6 +148,7 @@ impl Error {
             Self::BadGateway { .. } => {
                 "The service behind this one gave an answer that cannot be passed on.".to_owned()
             }
+            Self::Unanswerable { .. } => "Something went wrong here.".to_owned(),
         }
     }
 

@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use crate::{
     config::Config,
     error::Error,
-    route::{self, Cache, Cors, Csrf, Row},
+    route::{Cache, Cors, Csrf, Row},
     web::{Response, single},
 };
 
@@ -76,9 +76,9 @@ pub fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
 /// Answers a preflight.
 ///
 /// # Errors
-/// [`Error::Forbidden`] from an origin that is not allowed, [`Error::NotFound`] where there is nothing.
-pub fn preflight<B>(config: &Config, path: &str, headers: &HeaderMap) -> Result<Response<B>, Error> {
-    let row = route::find_any_method(path).ok_or(Error::NotFound)?;
+/// [`Error::Forbidden`] from an origin that is not allowed, [`Error::NotFound`] where there is no row.
+pub fn preflight<B>(config: &Config, row: Option<&Row>, headers: &HeaderMap) -> Result<Response<B>, Error> {
+    let row = row.ok_or(Error::NotFound)?;
     let origin = single(headers, &header::ORIGIN).unwrap_or_default();
     let mut response = Response::empty(StatusCode::NO_CONTENT);
     match row.cors {

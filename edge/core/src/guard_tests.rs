@@ -1,5 +1,9 @@
 use super::*;
-use crate::{config::Coordination, route::TABLE, simulated::settings};
+use crate::{
+    config::Coordination,
+    route::{TABLE, find_any_method},
+    simulated::settings,
+};
 
 fn config() -> Config {
     let table = settings();
@@ -90,11 +94,15 @@ fn a_sign_in_starts_by_navigation_only() {
 fn a_preflight_names_only_configured_origins() {
     let ask = |origin| headers(&[("origin", origin), ("access-control-request-method", "POST")]);
     let config = config();
-    let allowed: Response<()> = preflight(&config, "/events/chat", &ask("https://host.edge.example")).unwrap();
+    let allowed: Response<()> =
+        preflight(&config, find_any_method("/events/chat", true), &ask("https://host.edge.example")).unwrap();
     assert_eq!(allowed.headers[header::ACCESS_CONTROL_ALLOW_ORIGIN], "https://host.edge.example");
-    assert!(preflight::<()>(&config, "/events/chat", &ask("https://evil.example")).is_err());
-    assert!(preflight::<()>(&config, "/internal/deliver", &ask("https://host.edge.example")).is_err());
-    assert!(preflight::<()>(&config, "/nope", &ask("https://host.edge.example")).is_err());
+    assert!(preflight::<()>(&config, find_any_method("/events/chat", true), &ask("https://evil.example")).is_err());
+    assert!(
+        preflight::<()>(&config, find_any_method("/internal/deliver", true), &ask("https://host.edge.example"))
+            .is_err()
+    );
+    assert!(preflight::<()>(&config, find_any_method("/nope", true), &ask("https://host.edge.example")).is_err());
 }
 
 #[test]

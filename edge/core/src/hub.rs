@@ -4,6 +4,8 @@
 //! Records are numbered as they arrive (`seq`), which gives a user one order over all partitions. Each stream has a
 //! [`Place`]: what it was sent and what it acknowledged. [`pump`] sends what fits between the two, whenever either moves.
 
+use std::time::Duration;
+
 use causeway_protocol::{
     cursor::Cursor,
     deliver::Record,
@@ -18,8 +20,9 @@ pub const MAX_RECORDS: i64 = 500;
 pub const MAX_AGE_MS: u64 = 24 * 60 * 60 * 1000;
 /// Most streams of one user.
 pub const MAX_STREAMS: usize = 32;
-/// How long an ended session is remembered: longer than any other part believes a session without asking.
-const END_REMEMBERED_MS: u64 = 60 * 60 * 1000;
+/// How long an ended session is remembered, here and wherever else hubs are: longer than any other part believes a
+/// session without asking, and than any stream lives before it asks again.
+pub const END_REMEMBERED: Duration = Duration::from_secs(60 * 60);
 /// How long a stream may take nothing of what waits for it before it is closed.
 const MAX_STALL_MS: u64 = 60 * 1000;
 /// How many records are read at a time.
@@ -294,7 +297,8 @@ pub fn end<B: Buffer>(
     reason: EndReason,
     now_ms: u64,
 ) -> Result<(), B::Error> {
-    buffer.remember_end(session, now_ms, now_ms.saturating_sub(END_REMEMBERED_MS))?;
+    let forget_before_ms = now_ms.saturating_sub(u64::try_from(END_REMEMBERED.as_millis()).unwrap_or(u64::MAX));
+    buffer.remember_end(session, now_ms, forget_before_ms)?;
     for outlet in outlets {
         send(outlet, &HubMessage::End { reason });
     }

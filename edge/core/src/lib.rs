@@ -12,6 +12,7 @@
 //! - [`stream`]: drives one client's SSE stream from its hub
 //! - [`hub`]: the buffer of a user's records and who reads it
 //! - [`seal`]: authenticated encryption of everything that leaves the edge's memory
+//! - [`rate`], [`expiry`]: what a runtime's own counter or store leaves open
 //! - [`config`]: typed configuration; wrong means closed
 //! - [`error`]: everything a request can fail with, and what the client sees of it
 //! - [`web`]: requests and responses without a runtime
@@ -20,12 +21,14 @@
 pub mod config;
 pub mod edge;
 pub mod error;
+pub mod expiry;
 pub mod guard;
 pub mod handler;
 pub mod hub;
 pub mod oauth;
 pub mod platform;
 pub mod proxy;
+pub mod rate;
 pub mod route;
 pub mod seal;
 pub mod session;

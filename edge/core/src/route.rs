@@ -89,6 +89,13 @@ pub struct Row {
     pub handler: Handler,
 }
 
+impl Row {
+    /// Whether runtimes of this kind have the row at all; see [`crate::platform::StreamHub::AT_EDGE`].
+    fn exists(&self, hubs_at_edge: bool) -> bool {
+        hubs_at_edge || self.handler != Handler::Deliver
+    }
+}
+
 const KIB: usize = 1024;
 
 macro_rules! table {
@@ -131,13 +138,13 @@ pub static TABLE: &[Row] = table![
 /// What the placeholders of a pattern stand for, in order; as on the request line, still percent-encoded.
 pub type Parameters = Vec<String>;
 
-/// Finds the row of a request.
+/// Finds the row of a request on a runtime whose hubs are at the edge, or are not.
 ///
 /// # Errors
 /// [`Error::NotFound`], or [`Error::MethodNotAllowed`] with what is allowed.
-pub fn find(method: &Method, path: &str) -> Result<(&'static Row, Parameters), Error> {
+pub fn find(method: &Method, path: &str, hubs_at_edge: bool) -> Result<(&'static Row, Parameters), Error> {
     let mut allowed: Vec<&str> = Vec::new();
-    for row in TABLE {
+    for row in TABLE.iter().filter(|row| row.exists(hubs_at_edge)) {
         let Some(parameters) = matches(row.pattern, path) else { continue };
         match &row.method {
             None if method != Method::OPTIONS => return Ok((row, parameters)),
@@ -155,8 +162,8 @@ pub fn find(method: &Method, path: &str) -> Result<(&'static Row, Parameters), E
 
 /// The row that another origin's script wants to reach, whatever its method: for preflights.
 #[must_use]
-pub fn find_any_method(path: &str) -> Option<&'static Row> {
-    TABLE.iter().find(|row| matches(row.pattern, path).is_some())
+pub fn find_any_method(path: &str, hubs_at_edge: bool) -> Option<&'static Row> {
+    TABLE.iter().find(|row| row.exists(hubs_at_edge) && matches(row.pattern, path).is_some())
 }
 
 fn matches(pattern: &str, path: &str) -> Option<Parameters> {
@@ -191,14 +198,14 @@ mod tests {
     use super::*;
 
     fn handler(method: Method, path: &str) -> Result<Handler, Error> {
-        find(&method, path).map(|(row, _)| row.handler)
+        find(&method, path, true).map(|(row, _)| row.handler)
     }
 
     #[test]
     fn finds_rows_with_their_parameters() {
         assert_eq!(handler(Method::GET, "/auth/session"), Ok(Handler::Session));
         assert_eq!(handler(Method::GET, "/"), Ok(Handler::Page));
-        let (row, parameters) = find(&Method::PATCH, "/bff/github/a/b%2Fc").unwrap();
+        let (row, parameters) = find(&Method::PATCH, "/bff/github/a/b%2Fc", true).unwrap();
         assert_eq!((row.handler, parameters), (Handler::Proxy, vec!["github".to_owned(), "a/b%2Fc".to_owned()]));
     }
 
@@ -228,6 +235,16 @@ mod tests {
         assert_eq!(handler(Method::GET, "/events/chat"), Err(Error::MethodNotAllowed { allow: "POST".to_owned() }));
         assert_eq!(handler(Method::HEAD, "/healthz"), Ok(Handler::Healthz));
         assert!(handler(Method::HEAD, "/stream").is_err());
+    }
+
+    #[test]
+    fn a_row_of_another_runtime_is_not_there_for_any_method() {
+        for method in [Method::POST, Method::GET, Method::OPTIONS] {
+            assert_eq!(find(&method, "/internal/deliver", false).err(), Some(Error::NotFound), "{method}");
+        }
+        assert!(find_any_method("/internal/deliver", false).is_none());
+        assert!(find_any_method("/internal/deliver", true).is_some());
+        assert!(find(&Method::GET, "/stream", false).is_ok());
     }
 
     #[test]

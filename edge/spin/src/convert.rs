@@ -52,8 +52,8 @@ pub(crate) fn request(request: Request) -> web::Request<NativeBody> {
     }
 }
 
-/// Core's response as the runtime's.
-pub(crate) fn response(response: web::Response<NativeBody>) -> types::Response {
+/// Core's response as the runtime's; what the runtime says, if it refuses it.
+pub(crate) fn response(response: web::Response<NativeBody>) -> Result<types::Response, String> {
     let body = match response.body {
         web::Body::Native(NativeBody::Upstream(upstream)) => {
             return pass_through(upstream, response.status, &response.headers);
@@ -65,23 +65,23 @@ pub(crate) fn response(response: web::Response<NativeBody>) -> types::Response {
     let mut whole = http::Response::new(FullBody::new(body));
     *whole.status_mut() = response.status;
     *whole.headers_mut() = response.headers;
-    whole.into_response().unwrap_or_else(|_| bare(StatusCode::INTERNAL_SERVER_ERROR))
+    whole.into_response().map_err(|error| format!("{error:?}"))
 }
 
 /// The host recognises its own stream in the new response and moves the bytes itself; the guest's task ends here.
-fn pass_through(upstream: types::Response, status: StatusCode, headers: &HeaderMap) -> types::Response {
+fn pass_through(upstream: types::Response, status: StatusCode, headers: &HeaderMap) -> Result<types::Response, String> {
     let list: Vec<(String, Vec<u8>)> =
         headers.iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect();
-    let Ok(fields) = types::Fields::from_list(&list) else { return bare(StatusCode::INTERNAL_SERVER_ERROR) };
+    let fields = types::Fields::from_list(&list).map_err(|error| format!("{error:?}"))?;
     let (_result, result) = wit_future::new(|| Ok(()));
     let (body, trailers) = types::Response::consume_body(upstream, result);
     let (response, _sent) = types::Response::new(fields, Some(body), trailers);
-    // Refuses only what is no status.
-    let _ = response.set_status_code(status.as_u16());
-    response
+    response.set_status_code(status.as_u16()).map_err(|()| format!("no status: {status}"))?;
+    Ok(response)
 }
 
-fn bare(status: StatusCode) -> types::Response {
+/// An answer that says nothing: for a host that refuses even what [`response`] cannot fail with.
+pub(crate) fn nothing(status: StatusCode) -> types::Response {
     let (_result, trailers) = wit_future::new(|| Ok(None));
     let (response, _sent) = types::Response::new(types::Fields::new(), None, trailers);
     // Refuses only what is no status.

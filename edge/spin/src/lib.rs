@@ -15,8 +15,9 @@ use std::{cell::RefCell, rc::Rc};
 
 use causeway_core::{
     config::{Coordination, Source as _},
-    edge::Edge,
+    edge::{Edge, unanswerable},
 };
+use http::StatusCode;
 use spin_sdk::{http::Request, http_service, wasip3::http::types};
 
 use crate::variable::Variables;
@@ -37,7 +38,10 @@ thread_local! {
 async fn handle(request: Request) -> types::Response {
     let instance = instance().await;
     let platform = platform::Spin::new(&instance.variables);
-    convert::response(instance.edge.handle(&platform, convert::request(request)).await)
+    let answer = instance.edge.handle(&platform, convert::request(request)).await;
+    convert::response(answer)
+        .or_else(|refusal| convert::response(unanswerable(&platform, refusal)))
+        .unwrap_or_else(|_| convert::nothing(StatusCode::INTERNAL_SERVER_ERROR))
 }
 
 async fn instance() -> Rc<Instance> {

@@ -7,10 +7,13 @@ use std::{
 
 use causeway_core::{
     config::Source as _,
+    expiry::{self, Kept},
+    hub::END_REMEMBERED,
     platform::{
         CheckpointStore, Clock, HttpClient, KeyValueStore, Log, OpenStream, Opened, Random, Rate, RateLimiter,
         SessionCoordinator, StreamHub, Unavailable,
     },
+    rate::Window,
     session::{
         coordinator::{Command, Reply, SessionState, apply},
         id::SessionHandle,
@@ -40,13 +43,11 @@ use crate::{
 /// Sets a session's state if it is still what the command was decided on.
 const COMPARE_AND_SET: &str = "if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end \
      redis.call('SET', KEYS[1], ARGV[2], 'PXAT', ARGV[3]) return 1";
-/// Counts within a period; the count goes with the period.
+/// Counts, and forgets the counter some time after its first count.
 const COUNT: &str =
     "local n = redis.call('INCR', KEYS[1]) if n == 1 then redis.call('EXPIRE', KEYS[1], ARGV[1]) end return n";
 /// How often a command is decided anew when another one came between.
 const MAX_ATTEMPTS: usize = 8;
-/// How long the end of a session's streams is remembered: longer than any stream lives before it asks again.
-const END_REMEMBERED: Duration = Duration::from_secs(3600);
 
 /// A component's imports.
 pub(crate) struct Spin {
@@ -85,13 +86,12 @@ impl Random for Spin {
     }
 }
 
-/// Spin's key-value stores forget nothing by themselves, so the end of a value stands before it.
+/// Spin's key-value stores forget nothing by themselves.
 impl KeyValueStore for Spin {
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Unavailable> {
         let store = Store::open_default().await.map_err(kv_error)?;
         let Some(stored) = store.get(key).await.map_err(kv_error)? else { return Ok(None) };
-        let Some((expires_at_ms, value)) = stored.split_first_chunk() else { return Ok(None) };
-        if self.now_ms() < u64::from_be_bytes(*expires_at_ms) {
+        if let Kept::Value(value) = expiry::decode(&stored, self.now_ms()) {
             return Ok(Some(value.to_vec()));
         }
         store.delete(key).await.map_err(kv_error)?;
@@ -100,9 +100,7 @@ impl KeyValueStore for Spin {
 
     async fn put(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), Unavailable> {
         let store = Store::open_default().await.map_err(kv_error)?;
-        let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
-        let expires_at_ms = self.now_ms().saturating_add(ttl_ms);
-        store.set(key, [&expires_at_ms.to_be_bytes(), value].concat()).await.map_err(kv_error)
+        store.set(key, expiry::encode(value, self.now_ms(), ttl)).await.map_err(kv_error)
     }
 
     async fn delete(&self, key: &str) -> Result<(), Unavailable> {
@@ -206,12 +204,11 @@ fn not_here() -> Unavailable {
 
 impl RateLimiter for Spin {
     async fn allow(&self, rate: Rate, key: &str) -> Result<bool, Unavailable> {
-        let period = self.now_ms() / 1000 / u64::from(rate.period_seconds.max(1));
-        let key = format!("causeway:rate:{}:{key}:{period}", rate.name);
-        let seconds = RedisParameter::Int64(i64::from(rate.period_seconds));
-        let parameters = vec![text(COUNT), RedisParameter::Int64(1), text(&key), seconds];
+        let window = Window::new(rate, key, self.now_ms());
+        let seconds = RedisParameter::Int64(window.expires_in_seconds.into());
+        let parameters = vec![text(COUNT), RedisParameter::Int64(1), text(&window.key), seconds];
         match self.redis("EVAL", parameters).await?.pop() {
-            Some(RedisResult::Int64(count)) => Ok(count <= i64::from(rate.limit)),
+            Some(RedisResult::Int64(count)) => Ok(window.allows(count)),
             _ => Err(Unavailable::new("rate limiter", "counted nothing")),
         }
     }

@@ -19,7 +19,10 @@ mod user_hub;
 
 use std::{cell::OnceCell, rc::Rc};
 
-use causeway_core::{config::Coordination, edge::Edge};
+use causeway_core::{
+    config::Coordination,
+    edge::{Edge, unanswerable},
+};
 use worker::{Context, Env, Request, Response, Result, event};
 
 pub use checkpoints::Checkpoints;
@@ -33,7 +36,7 @@ thread_local! {
 /// Answers a request.
 ///
 /// # Errors
-/// Only if the runtime refuses the answer itself.
+/// Only if the runtime refuses even the problem document that says so.
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response> {
     let edge = EDGE.with(|cell| {
@@ -41,5 +44,5 @@ async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response
     });
     let platform = platform::Workers::new(env, request.inner().signal());
     let response = edge.handle(&platform, convert::request(&request)).await;
-    convert::response(response)
+    convert::response(response).or_else(|refusal| convert::response(unanswerable(&platform, refusal)))
 }

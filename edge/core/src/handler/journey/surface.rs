@@ -2,8 +2,12 @@
 
 use http::{Method, StatusCode};
 
-use super::{Browser, code, github};
-use crate::{config::Coordination, edge::Edge, simulated::settings};
+use super::{Browser, code, github, text};
+use crate::{
+    config::Coordination,
+    edge::{Edge, unanswerable},
+    simulated::settings,
+};
 
 #[test]
 fn a_wrong_configuration_closes_every_route_and_the_log_names_the_key() {
@@ -33,4 +37,17 @@ fn readiness_follows_the_bridge() {
     let down = Browser::new(|_| None);
     assert_eq!(down.get("/readyz").status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(down.get("/healthz").status, StatusCode::OK);
+}
+
+#[test]
+fn an_answer_that_the_runtime_refuses_becomes_a_problem_document_and_the_log_says_why() {
+    let browser = Browser::new(github);
+    let answer = unanswerable(&browser.platform, "header 3 is no header");
+    assert_eq!((code(&answer).as_str(), answer.status), ("internal", StatusCode::INTERNAL_SERVER_ERROR));
+    assert_eq!(answer.headers["cache-control"], "no-store");
+    assert!(answer.headers.values().all(|value| value.to_str().is_ok()), "there is nothing left to refuse");
+    assert!(!text(&answer).contains("header 3"));
+    let log = browser.platform.log.borrow();
+    let request_id = answer.headers["x-request-id"].to_str().unwrap();
+    assert!(log.iter().any(|line| line.contains("header 3 is no header") && line.contains(request_id)));
 }
