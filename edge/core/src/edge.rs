@@ -51,22 +51,28 @@ pub struct SessionCache {
 #[derive(Debug)]
 struct Vouched {
     at_ms: u64,
+    generation: u64,
     sealed: Vec<u8>,
 }
 
 impl SessionCache {
-    /// A record the coordinator vouched for less than `bound` ago.
+    /// A record the coordinator vouched for less than `bound` ago, and its generation.
     #[must_use]
-    pub fn fresh(&self, handle: &SessionHandle, now_ms: u64, bound: Duration) -> Option<Vec<u8>> {
+    pub fn fresh(&self, handle: &SessionHandle, now_ms: u64, bound: Duration) -> Option<(u64, Vec<u8>)> {
         let entries = self.entries.borrow();
         let entry = entries.get(handle)?;
-        (u128::from(now_ms.checked_sub(entry.at_ms)?) < bound.as_millis()).then(|| entry.sealed.clone())
+        (u128::from(now_ms.checked_sub(entry.at_ms)?) < bound.as_millis())
+            .then(|| (entry.generation, entry.sealed.clone()))
     }
 
     /// Remembers a record just vouched for.
-    pub fn put(&self, handle: &SessionHandle, now_ms: u64, sealed: Vec<u8>) {
+    pub fn put(&self, handle: &SessionHandle, now_ms: u64, generation: u64, sealed: Vec<u8>) {
         let (mut entries, mut order) = (self.entries.borrow_mut(), self.order.borrow_mut());
-        if entries.insert(handle.clone(), Vouched { at_ms: now_ms, sealed }).is_none() {
+        // An answer that was long under way must not hide what was written meanwhile.
+        if entries.get(handle).is_some_and(|known| known.generation > generation) {
+            return;
+        }
+        if entries.insert(handle.clone(), Vouched { at_ms: now_ms, generation, sealed }).is_none() {
             order.push_back(handle.clone());
         }
         while order.len() > MAX_CACHED_SESSIONS {

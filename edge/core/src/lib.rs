@@ -11,6 +11,7 @@
 //! - [`proxy`]: which upstream requests are allowed and what they carry
 //! - [`stream`]: drives one client's SSE stream from its hub
 //! - [`hub`]: the buffer of a user's records and who reads it
+//! - [`machine`]: small state machines at the coordinator, the only truth there is
 //! - [`seal`]: authenticated encryption of everything that leaves the edge's memory
 //! - [`rate`], [`expiry`]: what a runtime's own counter or store leaves open
 //! - [`config`]: typed configuration; wrong means closed
@@ -25,6 +26,7 @@ pub mod expiry;
 pub mod guard;
 pub mod handler;
 pub mod hub;
+pub mod machine;
 pub mod oauth;
 pub mod platform;
 pub mod proxy;

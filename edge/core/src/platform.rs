@@ -12,7 +12,7 @@ use causeway_protocol::{
 use futures_util::future::{Either, LocalBoxFuture, select};
 
 use crate::{
-    session::coordinator::{Command, Reply},
+    machine::Machine,
     session::id::SessionHandle,
     web::{Body, Incoming, Outgoing},
 };
@@ -118,14 +118,13 @@ pub trait HttpClient {
     fn send(&self, request: Outgoing<Self::Body>) -> impl Future<Output = Result<Incoming<Self::Body>, Unavailable>>;
 }
 
-/// The session coordinator: the truth about one session, and the place where commands on it queue up.
-pub trait SessionCoordinator {
-    /// Runs [`crate::session::coordinator::apply`] on the session's stored state, atomically.
+/// The coordinator: the truth about sessions, and the place where commands on one queue up.
+pub trait Machines {
+    /// Runs a command on the machine of a name: atomically, durably before it is answered, one after the other.
     ///
     /// # Errors
-    /// The coordinator did not answer.
-    fn coordinate(&self, session: &SessionHandle, command: Command)
-    -> impl Future<Output = Result<Reply, Unavailable>>;
+    /// The coordinator did not answer; whether the command ran is unknown.
+    fn run<M: Machine>(&self, name: &str, command: M::Command) -> impl Future<Output = Result<M::Reply, Unavailable>>;
 }
 
 /// The users' hubs.
@@ -222,19 +221,11 @@ pub trait Log {
 
 /// A runtime: all of the above.
 pub trait Platform:
-    Clock + Random + KeyValueStore + HttpClient + SessionCoordinator + StreamHub + CheckpointStore + RateLimiter + Log
+    Clock + Random + KeyValueStore + HttpClient + Machines + StreamHub + CheckpointStore + RateLimiter + Log
 {
 }
 
 impl<T> Platform for T where
-    T: Clock
-        + Random
-        + KeyValueStore
-        + HttpClient
-        + SessionCoordinator
-        + StreamHub
-        + CheckpointStore
-        + RateLimiter
-        + Log
+    T: Clock + Random + KeyValueStore + HttpClient + Machines + StreamHub + CheckpointStore + RateLimiter + Log
 {
 }

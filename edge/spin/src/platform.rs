@@ -9,15 +9,13 @@ use causeway_core::{
     config::Source as _,
     expiry::{self, Kept},
     hub::END_REMEMBERED,
+    machine::{self, CompareAndSet, Machine},
     platform::{
-        CheckpointStore, Clock, HttpClient, KeyValueStore, Log, OpenStream, Opened, Random, Rate, RateLimiter,
-        SessionCoordinator, StreamHub, Unavailable,
+        CheckpointStore, Clock, HttpClient, KeyValueStore, Log, Machines, OpenStream, Opened, Random, Rate,
+        RateLimiter, StreamHub, Unavailable,
     },
     rate::Window,
-    session::{
-        coordinator::{Command, Reply, SessionState, apply},
-        id::SessionHandle,
-    },
+    session::id::SessionHandle,
     web::{Incoming, Outgoing},
 };
 use causeway_protocol::{
@@ -40,14 +38,15 @@ use crate::{
     variable::Variables,
 };
 
-/// Sets a session's state if it is still what the command was decided on.
+/// A machine's state, and Redis's own time: the isolates' clocks need not agree.
+const READ: &str = "local t = redis.call('TIME') \
+     return {redis.call('GET', KEYS[1]) or '', t[1] * 1000 + math.floor(t[2] / 1000)}";
+/// Sets a machine's state if it is still what the command was decided on.
 const COMPARE_AND_SET: &str = "if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end \
      redis.call('SET', KEYS[1], ARGV[2], 'PXAT', ARGV[3]) return 1";
 /// Counts, and forgets the counter some time after its first count.
 const COUNT: &str =
     "local n = redis.call('INCR', KEYS[1]) if n == 1 then redis.call('EXPIRE', KEYS[1], ARGV[1]) end return n";
-/// How often a command is decided anew when another one came between.
-const MAX_ATTEMPTS: usize = 8;
 
 /// A component's imports.
 pub(crate) struct Spin {
@@ -129,33 +128,27 @@ impl HttpClient for Spin {
     }
 }
 
-impl SessionCoordinator for Spin {
-    async fn coordinate(&self, session: &SessionHandle, command: Command) -> Result<Reply, Unavailable> {
-        let broken = |detail: &dyn std::fmt::Display| Unavailable::new("session coordinator", detail);
-        let key = format!("causeway:session:{}", session.as_str());
-        for _ in 0..MAX_ATTEMPTS {
-            let stored = match self.redis("GET", vec![text(&key)]).await?.pop() {
-                Some(RedisResult::Binary(bytes)) => bytes,
-                _ => Vec::new(),
-            };
-            let current: Option<SessionState> =
-                if stored.is_empty() { None } else { Some(serde_json::from_slice(&stored).map_err(|e| broken(&e))?) };
-            let (changed, reply) = apply(current.as_ref(), self.now_ms(), command.clone());
-            let Some(state) = changed else { return Ok(reply) };
-            let json = serde_json::to_vec(&state).map_err(|e| broken(&e))?;
-            let parameters = vec![
-                text(COMPARE_AND_SET),
-                RedisParameter::Int64(1),
-                text(&key),
-                RedisParameter::Binary(stored),
-                RedisParameter::Binary(json),
-                text(&state.forget_at_ms().to_string()),
-            ];
-            if let Some(RedisResult::Int64(1)) = self.redis("EVAL", parameters).await?.pop() {
-                return Ok(reply);
-            }
-        }
-        Err(broken(&"too much at once"))
+impl Machines for Spin {
+    async fn run<M: Machine>(&self, name: &str, command: M::Command) -> Result<M::Reply, Unavailable> {
+        machine::run_on::<M>(self, name, command).await
+    }
+}
+
+impl CompareAndSet for Spin {
+    async fn read(&self, key: &str) -> Result<(String, u64), Unavailable> {
+        let answer = self.redis("EVAL", vec![text(READ), RedisParameter::Int64(1), text(key)]).await?;
+        let broken = || Unavailable::new("coordinator", "answered something else");
+        let [RedisResult::Binary(value), RedisResult::Int64(now_ms)] = answer.as_slice() else { return Err(broken()) };
+        let value = String::from_utf8(value.clone()).map_err(|_| broken())?;
+        Ok((value, u64::try_from(*now_ms).map_err(|_| broken())?))
+    }
+
+    async fn set_if(&self, key: &str, expected: &str, value: &str, forget_at_ms: u64) -> Result<bool, Unavailable> {
+        let forget_at_ms = forget_at_ms.to_string();
+        let parameters = [COMPARE_AND_SET, key, expected, value, &forget_at_ms].map(text);
+        let [script, rest @ ..] = parameters;
+        let parameters = [script, RedisParameter::Int64(1)].into_iter().chain(rest).collect();
+        Ok(matches!(self.redis("EVAL", parameters).await?.pop(), Some(RedisResult::Int64(1))))
     }
 }
 

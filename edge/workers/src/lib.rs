@@ -3,7 +3,7 @@
 //! - [`platform`]: the traits of `causeway_core::platform` on a Worker's bindings
 //! - [`convert`]: requests, responses, headers and bodies between the runtime's types and core's
 //! - [`object`]: calling a Durable Object
-//! - [`session_coordinator`], [`user_hub`], [`checkpoints`]: the Durable Objects
+//! - [`coordinator`], [`user_hub`], [`checkpoints`]: the Durable Objects
 
 #![allow(
     missing_docs,
@@ -12,9 +12,9 @@
 
 mod checkpoints;
 mod convert;
+mod coordinator;
 mod object;
 mod platform;
-mod session_coordinator;
 mod user_hub;
 
 use std::{cell::OnceCell, rc::Rc};
@@ -26,7 +26,7 @@ use causeway_core::{
 use worker::{Context, Env, Request, Response, Result, event};
 
 pub use checkpoints::Checkpoints;
-pub use session_coordinator::SessionCoordinator;
+pub use coordinator::Coordinator;
 pub use user_hub::UserHub;
 
 thread_local! {

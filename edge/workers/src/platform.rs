@@ -4,14 +4,12 @@ use std::{pin::pin, time::Duration};
 
 use causeway_core::{
     config::Source,
+    machine::Machine,
     platform::{
-        CheckpointStore, Clock, HttpClient, KeyValueStore, Log, OpenStream, Opened, Random, Rate, RateLimiter,
-        SessionCoordinator, StreamHub, Unavailable,
+        CheckpointStore, Clock, HttpClient, KeyValueStore, Log, Machines, OpenStream, Opened, Random, Rate,
+        RateLimiter, StreamHub, Unavailable,
     },
-    session::{
-        coordinator::{Command, Reply},
-        id::SessionHandle,
-    },
+    session::id::SessionHandle,
     stream::{HubSocket, drive},
     web::{Body, Incoming, Outgoing},
 };
@@ -29,7 +27,7 @@ use wasm_bindgen::{JsCast as _, JsValue, closure::Closure};
 use web_sys::AbortSignal;
 use worker::{AbortController, Date, Delay, Env, Fetch, Headers, WebSocket, WebsocketEvent, kv::KvStore};
 
-use crate::{checkpoints, convert, convert::NativeBody, object, user_hub};
+use crate::{checkpoints, convert, convert::NativeBody, coordinator, object, user_hub};
 
 /// Cloudflare's shortest KV lifetime.
 const MIN_KV_TTL_SECONDS: u64 = 60;
@@ -112,11 +110,11 @@ impl HttpClient for Workers {
     }
 }
 
-impl SessionCoordinator for Workers {
-    async fn coordinate(&self, session: &SessionHandle, command: Command) -> Result<Reply, Unavailable> {
-        const PART: &str = "session coordinator";
-        let stub = object::stub(&self.env, PART, "SESSION_COORDINATOR", session.as_str())?;
-        object::call(&stub, PART, "apply", &command).await
+impl Machines for Workers {
+    async fn run<M: Machine>(&self, name: &str, command: M::Command) -> Result<M::Reply, Unavailable> {
+        let name = format!("{}:{name}", M::KIND);
+        let stub = object::stub(&self.env, coordinator::PART, "COORDINATOR", &name)?;
+        object::call(&stub, coordinator::PART, M::KIND, &command).await
     }
 }
 

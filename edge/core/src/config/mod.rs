@@ -36,6 +36,8 @@ pub struct Config {
     pub revocation_bound: Duration,
     /// `SESSION_HOURS`: how long a session lives, whatever happens.
     pub session_lifetime: Duration,
+    /// `SESSION_IDLE_MINUTES`: how long a session may lie unused.
+    pub session_idle_limit: Duration,
 }
 
 /// What is wrong with one key. Never holds the value.
@@ -63,7 +65,7 @@ pub enum Coordination {
 }
 
 /// Every key that is read, for runtimes that must ask for each by name.
-pub const KEYS: [&str; 22] = [
+pub const KEYS: [&str; 23] = [
     "PUBLIC_ORIGIN",
     "HOST_ORIGINS",
     "SESSION_KEYS",
@@ -85,6 +87,7 @@ pub const KEYS: [&str; 22] = [
     "GITHUB_ALLOW",
     "REVOCATION_BOUND_SECONDS",
     "SESSION_HOURS",
+    "SESSION_IDLE_MINUTES",
     "DEVELOPMENT",
 ];
 
@@ -156,6 +159,7 @@ impl<S: Source> Reader<'_, S> {
         let services = self.services(&providers);
         let revocation_bound = Duration::from_secs(self.number("REVOCATION_BOUND_SECONDS", 10, 0..=300));
         let session_lifetime = Duration::from_secs(3600 * self.number("SESSION_HOURS", 12, 1..=720));
+        let session_idle_limit = Duration::from_secs(60 * self.number("SESSION_IDLE_MINUTES", 240, 5..=43_200));
         Some(Config {
             public_origin: public_origin?,
             host_origins,
@@ -167,6 +171,7 @@ impl<S: Source> Reader<'_, S> {
             services,
             revocation_bound,
             session_lifetime,
+            session_idle_limit,
         })
     }
 }

@@ -32,7 +32,8 @@ pub(super) async fn proxy<P: Platform>(
             Refusal::Method { allow } => Error::MethodNotAllowed { allow },
         })?;
     let sign_in_needed = Error::ProviderSignInNeeded { provider: service.provider };
-    let tokens = session.record.connections.get(service.provider).ok_or_else(|| sign_in_needed.clone())?;
+    let connection = session.record.connections.get(service.provider).ok_or_else(|| sign_in_needed.clone())?;
+    let tokens = &connection.tokens;
     if tokens.expires_at_ms.is_some_and(|expires_at_ms| context.platform.now_ms() >= expires_at_ms) {
         return Err(sign_in_needed);
     }

@@ -1,7 +1,7 @@
 //! Signing in: `/auth/{provider}/login` sends the browser to the provider, `/auth/{provider}/callback` takes it back.
 
 use causeway_protocol::hub::EndReason;
-use http::HeaderMap;
+use http::{HeaderMap, header};
 use serde_json::json;
 
 use super::Context;
@@ -11,14 +11,14 @@ use crate::{
     oauth::{
         discovery::{self, Endpoints},
         exchange::{self, ExchangeError},
-        identity,
+        identity::{self, Identity},
         provider::Provider,
         transaction::{self, Transaction},
     },
     origin::ReturnTo,
     platform::Platform,
-    session::record::SessionRecord,
-    web::{Request, Response},
+    session::record::{Connection, SessionRecord},
+    web::{Request, Response, single},
 };
 
 /// Longest query read, in bytes. Entra's codes alone can have 2 KB.
@@ -96,23 +96,26 @@ async fn finish<P: Platform>(
             ExchangeError::Refused(reason) => refused(reason),
             ExchangeError::Unavailable(unavailable) => unavailable.into(),
         })?;
-    let user =
+    let identity =
         identity::identify(platform, &context.memory.discovery, provider, &endpoints, &tokens, &transaction.nonce)
             .await?;
     let now_ms = platform.now_ms();
     let lifetime_ms = u64::try_from(context.config.session_lifetime.as_millis()).unwrap_or(u64::MAX);
+    let Identity { user, issuer, sub, sid, signed_in_at_ms } = identity;
+    let connection = Connection { user: user.clone(), issuer, sub, sid, signed_in_at_ms, tokens, dpop_key: None };
     let record = SessionRecord {
         user,
+        provider: provider.id.to_owned(),
         created_at_ms: now_ms,
         expires_at_ms: now_ms.saturating_add(lifetime_ms),
-        connections: [(provider.id.to_owned(), tokens)].into(),
+        connections: [(provider.id.to_owned(), connection)].into(),
     };
     let sessions = context.sessions();
     // The old session ends first: failing between the two leaves the user signed out, not signed in twice.
     if let Some(old) = &transaction.replaces {
         sessions.end(old, EndReason::Revoked).await?;
     }
-    let cookie = sessions.create(&record).await?;
+    let cookie = sessions.create(&record, single(headers, &header::USER_AGENT).unwrap_or_default()).await?;
     platform.log(&json!({
         "level": "info", "event": "login.done", "provider": provider.id, "request_id": context.request_id,
     }));

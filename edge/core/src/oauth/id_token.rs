@@ -54,6 +54,11 @@ pub struct IdClaims {
     aud: Audience,
     azp: Option<String>,
     nonce: Option<String>,
+    /// The issuer's session, by which it ends it.
+    pub sid: Option<String>,
+    /// When it was issued, in Unix seconds.
+    #[serde(skip)]
+    pub issued_at_seconds: i64,
     /// Entra: tenant id.
     pub tid: Option<String>,
     /// Entra: the user's object id within the tenant.
@@ -113,7 +118,8 @@ pub fn validate(
     };
     let claims = verify(&token, &key.key)?;
     check_time(&claims, now_seconds)?;
-    let claims = claims.custom;
+    let issued_at_seconds = claims.issued_at.map_or(0, |time| time.timestamp());
+    let claims = IdClaims { issued_at_seconds, ..claims.custom };
     let issuer = provider.issuer();
     let key_issuer_matches = key.issuer.as_ref().is_none_or(|of_key| match &provider.kind {
         Kind::Entra { tenant, .. } => of_key.replace("{tenantid}", tenant) == issuer,

@@ -25,6 +25,21 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// GitHub refuses requests without one.
 pub const USER_AGENT: &str = concat!("causeway/", env!("CARGO_PKG_VERSION"));
 
+/// Who signed in, and as whom the provider knows them.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// The user.
+    pub user: User,
+    /// The issuer that vouches.
+    pub issuer: String,
+    /// What the issuer calls them.
+    pub sub: String,
+    /// The issuer's own session, where it names one.
+    pub sid: Option<String>,
+    /// When the issuer said so, by its own clock, in Unix milliseconds.
+    pub signed_in_at_ms: u64,
+}
+
 /// Tells who the tokens belong to. Nothing is stored and no token used for anything else before this succeeds (M18).
 ///
 /// # Errors
@@ -36,9 +51,9 @@ pub async fn identify(
     endpoints: &Endpoints,
     tokens: &TokenSet,
     nonce: &str,
-) -> Result<User, Error> {
+) -> Result<Identity, Error> {
     match (&provider.kind, &endpoints.jwks) {
-        (Kind::GitHub { api, .. }, _) => github_user(platform, api, tokens).await,
+        (Kind::GitHub { api, .. }, _) => github_user(platform, provider, api, tokens).await,
         (Kind::Entra { .. }, Some(jwks)) => entra_user(platform, cache, provider, jwks, tokens, nonce).await,
         (Kind::Entra { .. }, None) => Err(Error::SignInRefused { reason: "provider without signing keys" }),
     }
@@ -51,7 +66,7 @@ async fn entra_user(
     jwks: &Url,
     tokens: &TokenSet,
     nonce: &str,
-) -> Result<User, Error> {
+) -> Result<Identity, Error> {
     let token = tokens.id_token.as_ref().ok_or(Error::SignInRefused { reason: "no ID token" })?;
     let now_seconds = i64::try_from(platform.now_ms() / 1000).unwrap_or(i64::MAX);
     let keys = discovery::signing_keys(platform, cache, provider, jwks, false).await?;
@@ -70,7 +85,13 @@ async fn entra_user(
     let (Some(tid), Some(oid)) = (&claims.tid, &claims.oid) else { return Err(no_identity) };
     let subject = Subject::new(tid, oid).map_err(|_| no_identity)?;
     let name = claims.name.or(claims.preferred_username).unwrap_or_else(|| subject.user().to_owned());
-    Ok(User { subject, name, email: claims.email })
+    Ok(Identity {
+        user: User { subject, name, email: claims.email },
+        issuer: provider.issuer(),
+        sub: claims.sub,
+        sid: claims.sid,
+        signed_in_at_ms: u64::try_from(claims.issued_at_seconds).unwrap_or_default().saturating_mul(1000),
+    })
 }
 
 #[derive(Deserialize)]
@@ -81,7 +102,12 @@ struct GitHubUser {
     email: Option<String>,
 }
 
-async fn github_user(platform: &impl Platform, api: &Url, tokens: &TokenSet) -> Result<User, Error> {
+async fn github_user(
+    platform: &impl Platform,
+    provider: &Provider,
+    api: &Url,
+    tokens: &TokenSet,
+) -> Result<Identity, Error> {
     let outage = |detail: &dyn std::fmt::Display| Unavailable::new("GitHub", detail);
     let url = Url::parse(&format!("{}/user", without_slash(api))).map_err(|e| outage(&e))?;
     let request = Outgoing::new(Method::GET, url, TIMEOUT)
@@ -100,5 +126,12 @@ async fn github_user(platform: &impl Platform, api: &Url, tokens: &TokenSet) -> 
     let user: GitHubUser = serde_json::from_slice(&body).map_err(|e| outage(&e))?;
     // The number stays with the person; the login can be given up and taken by another (M66).
     let subject = Subject::new("github", &user.id.to_string()).map_err(|e| outage(&e))?;
-    Ok(User { subject, name: user.name.filter(|name| !name.is_empty()).unwrap_or(user.login), email: user.email })
+    let name = user.name.filter(|name| !name.is_empty()).unwrap_or(user.login);
+    Ok(Identity {
+        user: User { subject, name, email: user.email },
+        issuer: provider.issuer(),
+        sub: user.id.to_string(),
+        sid: None,
+        signed_in_at_ms: platform.now_ms(),
+    })
 }

@@ -1,36 +1,84 @@
-//! The coordinator's state machine: the truth about one session. A runtime stores the state and runs [`apply`] on it
-//! one command at a time; what the answer is, is decided here.
+//! The machine of one session: whether it lives, its sealed record, and who may write it.
+//!
+//! Writing is exclusive, by a lease with a fence: a refresh token is sent by one isolate at a time, and a writer whose
+//! lease is over can no longer store anything. Each use of a refresh token is counted here *before* it is sent, so that a
+//! crash between sending and storing is known to whoever comes next. Leases are judged by the coordinator's own clock.
+
+use std::collections::BTreeMap;
 
 use causeway_protocol::subject::Subject;
 use serde::{Deserialize, Serialize};
 
+use super::index::IndexName;
+use crate::machine::Machine;
+
 /// A dead session is remembered this much longer than it could have lived, so that a late write cannot revive it.
 const TOMBSTONE_MARGIN_MS: u64 = 10 * 60 * 1000;
+/// How long a session that was ended before it began is remembered.
+const UNBORN_MS: u64 = 60 * 60 * 1000;
+/// How long a writer has, in milliseconds. Longer than a refresh may take, see [`crate::refresh`].
+pub const LEASE_MS: u64 = 40 * 1000;
+/// How soon to ask again whether the writer is done, in milliseconds.
+const BUSY_MS: u64 = 150;
+/// Being used is noted this many times within the idle limit, not at each request.
+const TOUCHES: u64 = 20;
+
+/// The machine.
+#[derive(Debug)]
+pub struct SessionMachine;
 
 /// What is stored of one session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionState {
     /// Counts the record's versions; a copy in the key-value store with a lower one is stale.
     pub generation: u64,
-    /// Whose session it is: whoever ends it must know whose streams end with it.
-    pub subject: Subject,
+    /// Whose session it is: whoever ends it must know whose streams end with it. `None` if it was ended before it began.
+    pub subject: Option<Subject>,
     /// When the session ends whatever happens, in Unix milliseconds.
     pub expires_at_ms: u64,
+    /// How long it may lie unused, in milliseconds.
+    pub idle_limit_ms: u64,
+    /// When it was last used, in Unix milliseconds, to within a twentieth of the idle limit.
+    pub used_at_ms: u64,
     /// Whether it was ended; never becomes false again.
     pub revoked: bool,
     /// The sealed record; `None` once revoked.
     pub record: Option<String>,
+    /// The indexes it is in.
+    pub indexes: Vec<IndexName>,
+    /// Counts the leases.
+    pub fence: u64,
+    /// Who may write.
+    pub lease: Option<Lease>,
+    /// Refresh tokens that were sent and whose answer nobody has, by connection.
+    pub sends: BTreeMap<String, Sends>,
+}
+
+/// The right to write, for a while.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// Ends in Unix milliseconds.
+    pub until_ms: u64,
+    /// Whose refresh token its holder sends, if any.
+    pub connection: Option<String>,
+}
+
+/// What became of a connection's present refresh token.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sends {
+    /// How often it was sent and may have been used up.
+    pub count: u32,
+    /// Not to be sent before, in Unix milliseconds: the provider asked for it, or failed.
+    pub not_before_ms: u64,
 }
 
 impl SessionState {
-    /// When the stored state itself may be forgotten, in Unix milliseconds.
-    #[must_use]
-    pub fn forget_at_ms(&self) -> u64 {
-        self.expires_at_ms.saturating_add(TOMBSTONE_MARGIN_MS)
+    fn is_alive(&self, now_ms: u64) -> bool {
+        !self.revoked && now_ms < self.expires_at_ms && now_ms.saturating_sub(self.used_at_ms) < self.idle_limit_ms
     }
 }
 
-/// What can be asked of a coordinator.
+/// What can be asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Command {
@@ -38,20 +86,61 @@ pub enum Command {
     Create {
         /// Whose it is.
         subject: Subject,
-        /// Its end.
+        /// Its end, in Unix milliseconds.
         expires_at_ms: u64,
+        /// How long it may lie unused, in milliseconds.
+        idle_limit_ms: u64,
         /// Its sealed record, in base64url.
         record: String,
+        /// The indexes it is in already.
+        indexes: Vec<IndexName>,
     },
-    /// Is it alive, and which generation of the record is current?
+    /// Is it alive, and which generation of the record is current? Counts as use.
     Status,
     /// The same with the record itself, for a reader whose key-value store has not caught up.
     Read,
+    /// Become the writer.
+    Begin {
+        /// To send this connection's refresh token; `None` to write something else.
+        connection: Option<String>,
+        /// The generation that the asker knows: if there is a newer one, that is the answer.
+        seen: u64,
+    },
+    /// Be done writing.
+    Finish {
+        /// Of the lease.
+        fence: u64,
+        /// What came of it.
+        outcome: Outcome,
+    },
     /// End it.
     Revoke,
 }
 
-/// A coordinator's answer.
+/// What came of a lease.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// A new record of the next generation.
+    Stored {
+        /// Sealed, in base64url.
+        record: String,
+        /// Indexes it is in now that it was not before.
+        indexes: Vec<IndexName>,
+    },
+    /// Nothing was used up.
+    Kept {
+        /// How long not to try again, in milliseconds.
+        wait_ms: u64,
+    },
+    /// The refresh token was sent and no answer came: it may be used up.
+    Lost {
+        /// How long not to try again, in milliseconds.
+        wait_ms: u64,
+    },
+}
+
+/// What is answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
@@ -59,86 +148,174 @@ pub enum Reply {
     Active {
         /// Current generation of the record.
         generation: u64,
-        /// The record, if it was asked for.
+        /// The record, if it was asked for or is newer than what the asker knows.
         record: Option<String>,
     },
+    /// The asker is the writer now.
+    Leased {
+        /// To be given back with what comes of it.
+        fence: u64,
+        /// Current generation of the record.
+        generation: u64,
+        /// The record that the new one must come from.
+        record: String,
+        /// How often the connection's refresh token was sent before, without an answer that anybody has.
+        sends_before: u32,
+    },
+    /// Somebody else writes.
+    Busy {
+        /// When to ask again, in milliseconds.
+        wait_ms: u64,
+    },
+    /// The connection's provider is not to be asked now.
+    Later {
+        /// When it is, in milliseconds.
+        wait_ms: u64,
+    },
+    /// The lease was over and another began: nothing was stored.
+    Superseded,
     /// The session was ended, is over, or never was. After [`Command::Revoke`] with the user whose streams end with it,
     /// also when the session had been ended before: telling them may have failed then.
     Gone {
         /// Whose it was, if it was.
         subject: Option<Subject>,
+        /// The indexes it was in.
+        indexes: Vec<IndexName>,
     },
 }
 
-/// Runs a command. Returns the state to store, if it changed, and the answer.
-#[must_use]
-pub fn apply(state: Option<&SessionState>, now_ms: u64, command: Command) -> (Option<SessionState>, Reply) {
-    match (state, command) {
-        (None, Command::Create { subject, expires_at_ms, record }) => {
-            let state = SessionState { generation: 1, subject, expires_at_ms, revoked: false, record: Some(record) };
-            (Some(state), Reply::Active { generation: 1, record: None })
+const GONE: Reply = Reply::Gone { subject: None, indexes: Vec::new() };
+
+impl Machine for SessionMachine {
+    const KIND: &'static str = "session";
+    type State = SessionState;
+    type Command = Command;
+    type Reply = Reply;
+
+    fn apply(state: Option<&SessionState>, now_ms: u64, command: Command) -> (Option<SessionState>, Reply) {
+        match (state, command) {
+            (state, Command::Revoke) => revoke(state, now_ms),
+            (None, Command::Create { subject, expires_at_ms, idle_limit_ms, record, indexes }) => {
+                let state = SessionState {
+                    generation: 1,
+                    subject: Some(subject),
+                    expires_at_ms,
+                    idle_limit_ms,
+                    used_at_ms: now_ms,
+                    revoked: false,
+                    record: Some(record),
+                    indexes,
+                    fence: 0,
+                    lease: None,
+                    sends: BTreeMap::new(),
+                };
+                (Some(state), Reply::Active { generation: 1, record: None })
+            }
+            // An id is drawn once, so a second creation is a replay; and whatever is asked of a dead session, it is dead.
+            (None, _) | (Some(_), Command::Create { .. }) => (None, GONE),
+            (Some(state), _) if !state.is_alive(now_ms) => (None, GONE),
+            (Some(state), Command::Status) => {
+                (touched(state, now_ms), Reply::Active { generation: state.generation, record: None })
+            }
+            (Some(state), Command::Read) => {
+                let reply = Reply::Active { generation: state.generation, record: state.record.clone() };
+                (touched(state, now_ms), reply)
+            }
+            (Some(state), Command::Begin { connection, seen }) => begin(state, now_ms, connection, seen),
+            (Some(state), Command::Finish { fence, outcome }) => finish(state, now_ms, fence, outcome),
         }
-        (Some(state), Command::Revoke) => {
-            let ended = SessionState { revoked: true, record: None, ..state.clone() };
-            ((!state.revoked).then_some(ended), Reply::Gone { subject: Some(state.subject.clone()) })
-        }
-        (Some(state), command @ (Command::Status | Command::Read))
-            if !state.revoked && now_ms < state.expires_at_ms =>
-        {
-            let record = if command == Command::Read { state.record.clone() } else { None };
-            (None, Reply::Active { generation: state.generation, record })
-        }
-        // An id is drawn once, so a second creation is a replay; and whatever is asked of a dead session, it is dead.
-        _ => (None, Reply::Gone { subject: None }),
+    }
+
+    fn forget_at_ms(state: &SessionState) -> u64 {
+        state.expires_at_ms.saturating_add(TOMBSTONE_MARGIN_MS)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
+fn revoke(state: Option<&SessionState>, now_ms: u64) -> (Option<SessionState>, Reply) {
+    let Some(state) = state else {
+        // It may be about to begin: whoever ends it saw it in an index, which is written first.
+        let unborn = SessionState {
+            generation: 0,
+            subject: None,
+            expires_at_ms: now_ms.saturating_add(UNBORN_MS),
+            idle_limit_ms: 0,
+            used_at_ms: now_ms,
+            revoked: true,
+            record: None,
+            indexes: Vec::new(),
+            fence: 0,
+            lease: None,
+            sends: BTreeMap::new(),
+        };
+        return (Some(unborn), GONE);
+    };
+    let reply = Reply::Gone { subject: state.subject.clone(), indexes: state.indexes.clone() };
+    let ended = SessionState { revoked: true, record: None, lease: None, ..state.clone() };
+    ((!state.revoked).then_some(ended), reply)
+}
 
-    use super::*;
+fn touched(state: &SessionState, now_ms: u64) -> Option<SessionState> {
+    let is_due = now_ms.saturating_sub(state.used_at_ms) > state.idle_limit_ms / TOUCHES;
+    is_due.then(|| SessionState { used_at_ms: now_ms, ..state.clone() })
+}
 
-    fn create() -> Command {
-        Command::Create { subject: Subject::new("t", "u").unwrap(), expires_at_ms: 1000, record: "r".to_owned() }
+fn begin(state: &SessionState, now_ms: u64, connection: Option<String>, seen: u64) -> (Option<SessionState>, Reply) {
+    if state.generation > seen {
+        return (None, Reply::Active { generation: state.generation, record: state.record.clone() });
     }
-
-    fn created() -> SessionState {
-        apply(None, 0, create()).0.unwrap()
+    if state.lease.as_ref().is_some_and(|lease| now_ms < lease.until_ms) {
+        return (None, Reply::Busy { wait_ms: BUSY_MS });
     }
-
-    #[test]
-    fn lives_until_it_expires() {
-        let state = created();
-        assert_eq!(apply(Some(&state), 999, Command::Status).1, Reply::Active { generation: 1, record: None });
-        assert_eq!(
-            apply(Some(&state), 999, Command::Read).1,
-            Reply::Active { generation: 1, record: Some("r".to_owned()) }
-        );
-        assert_eq!(apply(Some(&state), 1000, Command::Status).1, Reply::Gone { subject: None });
-        assert_eq!(apply(None, 0, Command::Status).1, Reply::Gone { subject: None });
+    let Some(record) = state.record.clone() else { return (None, GONE) };
+    let mut next = state.clone();
+    let mut sends_before = 0;
+    if let Some(connection) = &connection {
+        let sends = next.sends.entry(connection.clone()).or_default();
+        if let Some(wait_ms) = sends.not_before_ms.checked_sub(now_ms).filter(|wait_ms| *wait_ms > 0) {
+            return (None, Reply::Later { wait_ms });
+        }
+        sends_before = sends.count;
+        // Counted before it is sent: a crash must not look as if nothing had happened.
+        sends.count = sends.count.saturating_add(1);
     }
+    next.fence = next.fence.saturating_add(1);
+    next.lease = Some(Lease { until_ms: now_ms.saturating_add(LEASE_MS), connection });
+    let reply = Reply::Leased { fence: next.fence, generation: next.generation, record, sends_before };
+    (Some(next), reply)
+}
 
-    #[test]
-    fn ending_it_forgets_the_record_at_once_and_tells_whose_it_was() {
-        let (ended, reply) = apply(Some(&created()), 1, Command::Revoke);
-        assert_eq!(reply, Reply::Gone { subject: Some(created().subject) });
-        assert_eq!(ended.unwrap().record, None);
-    }
-
-    proptest! {
-        /// Whatever is asked after a revocation, in whatever order, the session stays dead.
-        #[test]
-        fn a_revoked_session_never_lives_again(commands in proptest::collection::vec(0..4u8, 1..20), now in 0..2000u64) {
-            let mut state = apply(Some(&created()), now, Command::Revoke).0.unwrap();
-            for command in commands {
-                let command = [create(), Command::Status, Command::Read, Command::Revoke][usize::from(command)].clone();
-                let (changed, reply) = apply(Some(&state), now, command);
-                let gone = matches!(reply, Reply::Gone { .. });
-                prop_assert!(gone);
-                state = changed.unwrap_or(state);
-                prop_assert!(state.revoked);
+fn finish(state: &SessionState, now_ms: u64, fence: u64, outcome: Outcome) -> (Option<SessionState>, Reply) {
+    let (Some(lease), true) = (&state.lease, fence == state.fence) else { return (None, Reply::Superseded) };
+    // Late but not superseded is not too late: nobody else began.
+    let mut next = SessionState { lease: None, used_at_ms: now_ms, ..state.clone() };
+    let connection = lease.connection.clone().unwrap_or_default();
+    match outcome {
+        Outcome::Stored { record, indexes } => {
+            next.generation = next.generation.saturating_add(1);
+            next.record = Some(record);
+            next.sends.remove(&connection);
+            for index in indexes {
+                if !next.indexes.contains(&index) {
+                    next.indexes.push(index);
+                }
+            }
+        }
+        Outcome::Kept { wait_ms } => {
+            if let Some(sends) = next.sends.get_mut(&connection) {
+                sends.count = sends.count.saturating_sub(1);
+                sends.not_before_ms = now_ms.saturating_add(wait_ms);
+            }
+        }
+        Outcome::Lost { wait_ms } => {
+            if let Some(sends) = next.sends.get_mut(&connection) {
+                sends.not_before_ms = now_ms.saturating_add(wait_ms);
             }
         }
     }
+    let generation = next.generation;
+    (Some(next), Reply::Active { generation, record: None })
 }
+
+#[cfg(test)]
+#[path = "coordinator_tests.rs"]
+mod tests;

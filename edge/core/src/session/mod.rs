@@ -3,10 +3,18 @@
 //!
 //! - [`id`]: the id, known to the browser and to nobody's disk, and the handle that stores are keyed by
 //! - [`record`]: who the user is and with which tokens
-//! - [`coordinator`]: the state machine that owns generation and revocation
-//! - [`store`]: create, load and end a session on a platform
+//! - [`coordinator`]: the state machine that owns generation, revocation and the right to write
+//! - [`index`]: the state machine that knows which sessions there are
+//! - [`once`]: the state machine that knows what was used
+//! - [`store`]: create and load a session on a platform
+//! - [`writer`]: write a session's record, one writer at a time
+//! - [`ending`]: end sessions: one, or all of an index
 
 pub mod coordinator;
+pub mod ending;
 pub mod id;
+pub mod index;
+pub mod once;
 pub mod record;
 pub mod store;
+pub mod writer;

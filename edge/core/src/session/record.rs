@@ -6,6 +6,8 @@ use causeway_protocol::subject::Subject;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::index::IndexName;
+
 /// A signed-in user as a provider describes them. Only [`Subject`] identifies; the rest is for show.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
@@ -35,17 +37,49 @@ pub struct TokenSet {
     pub scopes: Vec<String>,
 }
 
+/// An account of a provider that a session acts for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Connection {
+    /// The account, as the provider describes it.
+    pub user: User,
+    /// The issuer that vouched for it.
+    pub issuer: String,
+    /// What the issuer calls it (`sub`; GitHub's numeric id).
+    pub sub: String,
+    /// The issuer's own session, where it names one (`sid`).
+    pub sid: Option<String>,
+    /// When the issuer said so, by its own clock, in Unix milliseconds.
+    pub signed_in_at_ms: u64,
+    /// Its tokens.
+    pub tokens: TokenSet,
+    /// The private key that its tokens are bound to (RFC 9449), as a JWK.
+    #[serde(serialize_with = "exposed_option", default)]
+    pub dpop_key: Option<SecretString>,
+}
+
+impl Connection {
+    /// The indexes that a session with this connection must be in, so that its provider can end it.
+    #[must_use]
+    pub fn indexes(&self) -> Vec<IndexName> {
+        let account = IndexName::account(&self.issuer, &self.sub);
+        let provider_session = self.sid.as_ref().map(|sid| IndexName::provider_session(&self.issuer, sid));
+        std::iter::once(account).chain(provider_session).collect()
+    }
+}
+
 /// A session record.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SessionRecord {
     /// Who.
     pub user: User,
+    /// The provider whose sign-in began the session and made it this user's.
+    pub provider: String,
     /// When the user signed in, in Unix milliseconds.
     pub created_at_ms: u64,
     /// When the session ends whatever happens, in Unix milliseconds.
     pub expires_at_ms: u64,
-    /// Tokens by provider.
-    pub connections: BTreeMap<String, TokenSet>,
+    /// The accounts it acts for, by provider.
+    pub connections: BTreeMap<String, Connection>,
 }
 
 fn exposed<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {

@@ -1,4 +1,4 @@
-//! Create, load and end sessions: cookie → id → coordinator and key-value store → record.
+//! Create and load sessions: cookie → id → coordinator and key-value store → record.
 //!
 //! The record rests sealed in the key-value store (fast, possibly stale) and in the coordinator (the truth). A session
 //! is believed without asking the coordinator for as long as the revocation bound allows, and no longer.
@@ -12,9 +12,10 @@ use http::HeaderMap;
 use zeroize::Zeroizing;
 
 use super::{
-    coordinator::{Command, Reply},
+    coordinator::{Command, Reply, SessionMachine},
     id::{SessionHandle, SessionId},
-    record::SessionRecord,
+    index::{self, Entry, IndexMachine, IndexName},
+    record::{Connection, SessionRecord},
 };
 use crate::{
     config::Config,
@@ -29,13 +30,19 @@ use crate::{
 pub const SESSION_COOKIE: &str = "__Host-Http-session";
 
 /// How long a store may take before it counts as down.
-const STORE_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const STORE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest label of a session in a list.
+const MAX_LABEL_CHARS: usize = 120;
 
 /// A session that is believed: the cookie opened, the coordinator (within the bound) said it lives, the record opened.
 #[derive(Debug, Clone)]
 pub struct Session {
+    /// Its id.
+    pub id: SessionId,
     /// Its handle.
     pub handle: SessionHandle,
+    /// Which version of the record this is.
+    pub generation: u64,
     /// Its record.
     pub record: SessionRecord,
 }
@@ -52,33 +59,93 @@ pub struct Sessions<'a, P> {
 }
 
 impl<P: Platform> Sessions<'_, P> {
-    /// Begins a session and returns the `Set-Cookie` value that gives it to the browser.
+    /// Begins a session and returns the `Set-Cookie` value that gives it to the browser. `label` is what the user
+    /// recognises it by in a list.
     ///
     /// # Errors
-    /// A store did not answer: no session has begun.
-    pub async fn create(&self, record: &SessionRecord) -> Result<String, Error> {
+    /// A store did not answer, or the provider ended the sign-in meanwhile: no session has begun.
+    pub async fn create(&self, record: &SessionRecord, label: &str) -> Result<String, Error> {
         let id = SessionId::draw(self.platform)?;
         let handle = id.handle();
-        let plain = Zeroizing::new(serde_json::to_vec(record).map_err(|e| Unavailable::new("session record", e))?);
-        let context = [handle.as_str().as_bytes()];
-        let binding = Binding { purpose: Purpose::SessionRecord, context: &context, secret: id.as_bytes() };
-        let sealed = seal::seal(&self.config.session_keys, self.platform, binding, &plain)?;
+        let indexes = self.index(&handle, record, record.connections.values(), label).await?;
+        let sealed = self.seal(&id, 1, record)?;
         let cookie = self.cookie_of(&id, record)?;
         let create = Command::Create {
             subject: record.user.subject.clone(),
             expires_at_ms: record.expires_at_ms,
+            idle_limit_ms: millis(self.config.session_idle_limit),
             record: BASE64.encode(&sealed),
+            indexes,
         };
-        if !matches!(self.coordinate(&handle, create).await?, Reply::Active { .. }) {
-            return Err(Unavailable::new("session coordinator", "refused a new session").into());
+        match self.coordinate(&handle, create).await? {
+            Reply::Active { .. } => {}
+            // It was ended between being indexed and beginning.
+            _ => return Err(Error::SignInRefused { reason: "sign-in ended by the provider meanwhile" }),
         }
+        self.keep_copy(&handle, 1, &sealed, record).await;
+        Ok(cookie)
+    }
+
+    /// Writes the session into its indexes: before it begins, so that whoever ends it there cannot miss it.
+    pub(super) async fn index(
+        &self,
+        handle: &SessionHandle,
+        record: &SessionRecord,
+        connections: impl Iterator<Item = &Connection>,
+        label: &str,
+    ) -> Result<Vec<IndexName>, Error> {
+        let entry = Entry {
+            session: handle.clone(),
+            created_at_ms: record.created_at_ms,
+            expires_at_ms: record.expires_at_ms,
+            label: label.chars().filter(|c| !c.is_control()).take(MAX_LABEL_CHARS).collect(),
+        };
+        let mut wanted = vec![(IndexName::user(&record.user.subject.to_string()), u64::MAX)];
+        for connection in connections {
+            wanted.extend(connection.indexes().into_iter().map(|name| (name, connection.signed_in_at_ms)));
+        }
+        for (name, signed_in_at_ms) in &wanted {
+            let add = index::Command::Add { entry: entry.clone(), signed_in_at_ms: *signed_in_at_ms };
+            match self.ask_index(name, add).await? {
+                index::Reply::Added { surplus: None } => {}
+                index::Reply::Added { surplus: Some(oldest) } => self.end(&oldest, EndReason::Revoked).await?,
+                _ => return Err(Error::SignInRefused { reason: "sign-in ended by the provider meanwhile" }),
+            }
+        }
+        Ok(wanted.into_iter().map(|(name, _)| name).collect())
+    }
+
+    pub(super) fn seal(&self, id: &SessionId, generation: u64, record: &SessionRecord) -> Result<Vec<u8>, Error> {
+        let plain = Zeroizing::new(serde_json::to_vec(record).map_err(|e| Unavailable::new("session record", e))?);
+        let (handle, generation) = (id.handle(), generation.to_be_bytes());
+        let context = [handle.as_str().as_bytes(), &generation];
+        let binding = Binding { purpose: Purpose::SessionRecord, context: &context, secret: id.as_bytes() };
+        Ok(seal::seal(&self.config.session_keys, self.platform, binding, &plain)?)
+    }
+
+    pub(super) fn unseal(&self, id: &SessionId, generation: u64, sealed: &[u8]) -> Option<SessionRecord> {
+        let (handle, generation) = (id.handle(), generation.to_be_bytes());
+        let context = [handle.as_str().as_bytes(), &generation];
+        let binding = Binding { purpose: Purpose::SessionRecord, context: &context, secret: id.as_bytes() };
+        let plain = seal::open(&self.config.session_keys, binding, sealed).ok()?;
+        serde_json::from_slice(&plain).ok()
+    }
+
+    /// Puts a copy where it is read fast. The coordinator has the record already: a store that is down costs speed only.
+    pub(super) async fn keep_copy(
+        &self,
+        handle: &SessionHandle,
+        generation: u64,
+        sealed: &[u8],
+        record: &SessionRecord,
+    ) {
         let ttl = Duration::from_millis(record.expires_at_ms.saturating_sub(self.platform.now_ms()));
-        // The coordinator has the record already: a key-value store that is down costs speed, not the sign-in.
-        if let Err(error) = self.platform.put(&key(&handle), &with_generation(1, &sealed), ttl).await {
+        let (key, value) = (key(handle), with_generation(generation, sealed));
+        let put = within(self.platform, STORE_TIMEOUT, "kv", self.platform.put(&key, &value, ttl));
+        if let Err(error) = put.await {
             self.platform
                 .log(&serde_json::json!({"level": "warn", "event": "session.kv_put", "detail": error.to_string()}));
         }
-        Ok(cookie)
     }
 
     fn cookie_of(&self, id: &SessionId, record: &SessionRecord) -> Result<String, Error> {
@@ -122,38 +189,42 @@ impl<P: Platform> Sessions<'_, P> {
     /// # Errors
     /// [`Error::Unauthenticated`] if there is none that is believed, [`Error::Unavailable`] if nobody can tell.
     pub async fn load(&self, headers: &HeaderMap) -> Result<Session, Error> {
-        let id = self.id(headers)?;
+        self.load_by_id(self.id(headers)?).await
+    }
+
+    /// The session of an id.
+    ///
+    /// # Errors
+    /// As [`Sessions::load`].
+    pub async fn load_by_id(&self, id: SessionId) -> Result<Session, Error> {
         let handle = id.handle();
         let now_ms = self.platform.now_ms();
-        let sealed = match self.cache.fresh(&handle, now_ms, self.config.revocation_bound) {
-            Some(sealed) => sealed,
+        let (generation, sealed) = match self.cache.fresh(&handle, now_ms, self.config.revocation_bound) {
+            Some(known) => known,
             None => {
-                let sealed = self.fetch(&handle).await?;
-                self.cache.put(&handle, now_ms, sealed.clone());
-                sealed
+                let (generation, sealed) = self.fetch(&handle).await?;
+                self.cache.put(&handle, now_ms, generation, sealed.clone());
+                (generation, sealed)
             }
         };
-        let broken = Error::Unauthenticated { reason: "session record does not open" };
-        let context = [handle.as_str().as_bytes()];
-        let binding = Binding { purpose: Purpose::SessionRecord, context: &context, secret: id.as_bytes() };
-        let plain = match seal::open(&self.config.session_keys, binding, &sealed) {
-            Ok(plain) => plain,
+        let (generation, record) = match self.unseal(&id, generation, &sealed) {
+            Some(record) => (generation, record),
             // The copy is damaged; the coordinator's need not be.
-            Err(_) => {
+            None => {
                 self.cache.forget(&handle);
-                let sealed = self.read(&handle).await?;
-                seal::open(&self.config.session_keys, binding, &sealed).map_err(|_| broken.clone())?
+                let (generation, sealed) = self.read(&handle).await?;
+                let broken = Error::Unauthenticated { reason: "session record does not open" };
+                (generation, self.unseal(&id, generation, &sealed).ok_or(broken)?)
             }
         };
-        let record: SessionRecord = serde_json::from_slice(&plain).map_err(|_| broken)?;
         if now_ms >= record.expires_at_ms {
             return Err(Error::Unauthenticated { reason: "session expired" });
         }
-        Ok(Session { handle, record })
+        Ok(Session { id, handle, generation, record })
     }
 
     /// The sealed record of the current generation.
-    async fn fetch(&self, handle: &SessionHandle) -> Result<Vec<u8>, Error> {
+    async fn fetch(&self, handle: &SessionHandle) -> Result<(u64, Vec<u8>), Error> {
         let key = key(handle);
         let stored = within(self.platform, STORE_TIMEOUT, "kv", self.platform.get(&key));
         let (status, stored) = join!(self.coordinate(handle, Command::Status), stored);
@@ -162,47 +233,40 @@ impl<P: Platform> Sessions<'_, P> {
         };
         // A key-value store that fails is a slow one: the coordinator has the record, too.
         if let Some(sealed) = stored.ok().flatten().and_then(|stored| of_generation(generation, &stored)) {
-            return Ok(sealed);
+            return Ok((generation, sealed));
         }
         self.read(handle).await
     }
 
     /// The sealed record as the coordinator has it.
-    async fn read(&self, handle: &SessionHandle) -> Result<Vec<u8>, Error> {
-        let Reply::Active { record: Some(record), .. } = self.coordinate(handle, Command::Read).await? else {
+    async fn read(&self, handle: &SessionHandle) -> Result<(u64, Vec<u8>), Error> {
+        let Reply::Active { generation, record: Some(record) } = self.coordinate(handle, Command::Read).await? else {
             return Err(Error::Unauthenticated { reason: "session revoked or unknown" });
         };
-        BASE64.decode(record).map_err(|_| Error::Unauthenticated { reason: "session record does not open" })
+        let broken = Error::Unauthenticated { reason: "session record does not open" };
+        Ok((generation, BASE64.decode(record).map_err(|_| broken)?))
     }
 
-    async fn coordinate(&self, handle: &SessionHandle, command: Command) -> Result<Reply, Unavailable> {
-        within(self.platform, STORE_TIMEOUT, "session coordinator", self.platform.coordinate(handle, command)).await
+    pub(super) async fn coordinate(&self, handle: &SessionHandle, command: Command) -> Result<Reply, Unavailable> {
+        let work = self.platform.run::<SessionMachine>(handle.as_str(), command);
+        within(self.platform, STORE_TIMEOUT, "session coordinator", work).await
     }
 
-    /// Ends a session for good, and its open streams with it.
-    ///
-    /// # Errors
-    /// The coordinator or the hub did not answer: the session or a stream may still live, and the caller must say so.
-    /// Ending it again is safe.
-    pub async fn end(&self, handle: &SessionHandle, reason: EndReason) -> Result<(), Error> {
-        self.cache.forget(handle);
-        let Reply::Gone { subject } = self.coordinate(handle, Command::Revoke).await? else {
-            return Err(Unavailable::new("session coordinator", "kept a session that was ended").into());
-        };
-        if let Some(subject) = subject {
-            let end = self.platform.end_session(&subject, handle, reason);
-            within(self.platform, STORE_TIMEOUT, "hub", end).await?;
-        }
-        // The coordinator's word is enough; the stale copy opens nothing and expires by itself.
-        if let Err(error) = self.platform.delete(&key(handle)).await {
-            self.platform
-                .log(&serde_json::json!({"level": "warn", "event": "session.kv_delete", "detail": error.to_string()}));
-        }
-        Ok(())
+    pub(super) async fn ask_index(
+        &self,
+        name: &IndexName,
+        command: index::Command,
+    ) -> Result<index::Reply, Unavailable> {
+        let work = self.platform.run::<IndexMachine>(name.as_str(), command);
+        within(self.platform, STORE_TIMEOUT, "session index", work).await
     }
 }
 
-fn key(handle: &SessionHandle) -> String {
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+pub(super) fn key(handle: &SessionHandle) -> String {
     format!("session:{}", handle.as_str())
 }
 

@@ -21,14 +21,12 @@ use http::{HeaderMap, StatusCode};
 use rand::{RngCore as _, SeedableRng as _, rngs::StdRng};
 
 use crate::{
+    machine::{self, Machine},
     platform::{
-        BodyError, CheckpointStore, Clock, HttpClient, KeyValueStore, Log, OpenStream, Opened, Random, Rate,
-        RateLimiter, ReadBody, SessionCoordinator, StreamHub, Unavailable,
+        BodyError, CheckpointStore, Clock, HttpClient, KeyValueStore, Log, Machines, OpenStream, Opened, Random, Rate,
+        RateLimiter, ReadBody, StreamHub, Unavailable,
     },
-    session::{
-        coordinator::{self, Command, Reply, SessionState},
-        id::SessionHandle,
-    },
+    session::{coordinator::SessionState, id::SessionHandle},
     web::{Body, Incoming, Outgoing},
 };
 
@@ -118,7 +116,8 @@ pub(crate) struct Simulated {
     pub(crate) kv_down: Cell<bool>,
     pub(crate) coordinator_down: Cell<bool>,
     pub(crate) hub_knows_better: Cell<bool>,
-    pub(crate) coordinators: RefCell<HashMap<String, SessionState>>,
+    /// States of machines as JSON, by `kind:name`.
+    pub(crate) coordinators: RefCell<HashMap<String, String>>,
     pub(crate) upstream: Upstream,
     pub(crate) sent: RefCell<Vec<Sent>>,
     pub(crate) appended: RefCell<Vec<(Subject, Record)>>,
@@ -149,6 +148,19 @@ impl Simulated {
             checkpoints: RefCell::default(),
             counts: RefCell::default(),
             log: RefCell::default(),
+        }
+    }
+}
+
+impl Simulated {
+    /// Changes what the coordinator has stored of every session.
+    pub(crate) fn change_sessions(&self, mut change: impl FnMut(&mut SessionState)) {
+        for (key, json) in self.coordinators.borrow_mut().iter_mut() {
+            if key.starts_with("session:") {
+                let mut state = serde_json::from_str(json).unwrap();
+                change(&mut state);
+                *json = serde_json::to_string(&state).unwrap();
+            }
         }
     }
 }
@@ -212,13 +224,14 @@ impl HttpClient for Simulated {
     }
 }
 
-impl SessionCoordinator for Simulated {
-    async fn coordinate(&self, session: &SessionHandle, command: Command) -> Result<Reply, Unavailable> {
-        down("session coordinator", self.coordinator_down.get())?;
-        let mut coordinators = self.coordinators.borrow_mut();
-        let (changed, reply) = coordinator::apply(coordinators.get(session.as_str()), self.now_ms(), command);
-        if let Some(state) = changed {
-            coordinators.insert(session.as_str().to_owned(), state);
+impl Machines for Simulated {
+    async fn run<M: Machine>(&self, name: &str, command: M::Command) -> Result<M::Reply, Unavailable> {
+        down("coordinator", self.coordinator_down.get())?;
+        let mut states = self.coordinators.borrow_mut();
+        let key = format!("{}:{name}", M::KIND);
+        let (changed, reply) = machine::step::<M>(states.get(&key).map(String::as_str), self.now_ms(), command)?;
+        if let Some(store) = changed {
+            states.insert(key, store.state);
         }
         Ok(reply)
     }

@@ -70,10 +70,10 @@ fn a_session_revoked_elsewhere_acts_no_longer_than_the_bound() {
     let browser = Browser::new(github);
     browser.sign_in();
     assert_eq!(browser.session()["authenticated"], true);
-    for state in browser.platform.coordinators.borrow_mut().values_mut() {
+    browser.platform.change_sessions(|state| {
         state.revoked = true;
         state.record = None;
-    }
+    });
     browser.platform.now_ms.set(browser.platform.now_ms.get() + 10_000);
     assert_eq!(browser.session()["authenticated"], false);
 }
@@ -89,10 +89,9 @@ fn a_record_moved_to_another_session_opens_for_nobody() {
         *value = stolen.clone();
     }
     assert_eq!(second.session()["authenticated"], true, "a damaged copy signs nobody out");
-    let foreign = first.platform.coordinators.borrow().values().next().unwrap().record.clone();
-    for state in second.platform.coordinators.borrow_mut().values_mut() {
-        state.record = foreign.clone();
-    }
+    let mut foreign = None;
+    first.platform.change_sessions(|state| foreign = state.record.clone());
+    second.platform.change_sessions(|state| state.record = foreign.clone());
     second.platform.now_ms.set(second.platform.now_ms.get() + 60_000);
     assert_eq!(second.get("/stream").status, StatusCode::UNAUTHORIZED);
 }

@@ -1,0 +1,185 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn create() -> Command {
+    Command::Create {
+        subject: Subject::new("t", "u").unwrap(),
+        expires_at_ms: 1_000_000,
+        idle_limit_ms: 200_000,
+        record: "r".to_owned(),
+        indexes: Vec::new(),
+    }
+}
+
+/// A session that was begun at 0, driven by commands.
+struct Session(SessionState);
+
+impl Session {
+    fn new() -> Self {
+        Self(SessionMachine::apply(None, 0, create()).0.unwrap())
+    }
+
+    fn ask(&mut self, now_ms: u64, command: Command) -> Reply {
+        let (changed, reply) = SessionMachine::apply(Some(&self.0), now_ms, command);
+        self.0 = changed.unwrap_or_else(|| self.0.clone());
+        reply
+    }
+
+    fn refresh(&mut self, now_ms: u64, seen: u64) -> Reply {
+        self.ask(now_ms, Command::Begin { connection: Some("github".to_owned()), seen })
+    }
+
+    fn finish(&mut self, now_ms: u64, fence: u64, outcome: Outcome) -> Reply {
+        self.ask(now_ms, Command::Finish { fence, outcome })
+    }
+}
+
+fn stored(record: &str) -> Outcome {
+    Outcome::Stored { record: record.to_owned(), indexes: Vec::new() }
+}
+
+fn leased(fence: u64, sends_before: u32) -> Reply {
+    Reply::Leased { fence, generation: 1, record: "r".to_owned(), sends_before }
+}
+
+fn active(generation: u64) -> Reply {
+    Reply::Active { generation, record: None }
+}
+
+#[test]
+fn s71_lives_until_it_expires_or_lies_idle() {
+    let mut session = Session::new();
+    assert_eq!(session.ask(199_999, Command::Status), active(1));
+    assert_eq!(session.ask(399_998, Command::Status), active(1), "use counts");
+    assert_eq!(session.ask(599_998, Command::Status), GONE, "too long unused");
+    let mut session = Session::new();
+    for now_ms in (0..1_000_000).step_by(100_000) {
+        assert_eq!(session.ask(now_ms, Command::Read), Reply::Active { generation: 1, record: Some("r".to_owned()) });
+    }
+    assert_eq!(session.ask(1_000_000, Command::Status), GONE, "whatever it was used for");
+    assert_eq!(SessionMachine::apply(None, 0, Command::Status).1, GONE);
+}
+
+#[test]
+fn ending_it_forgets_the_record_at_once_and_tells_whose_it_was() {
+    let mut session = Session::new();
+    let reply = session.ask(1, Command::Revoke);
+    assert_eq!(reply, Reply::Gone { subject: session.0.subject.clone(), indexes: Vec::new() });
+    assert_eq!(session.0.record, None);
+}
+
+#[test]
+fn a_session_that_was_ended_before_it_began_never_begins() {
+    let (unborn, _) = SessionMachine::apply(None, 0, Command::Revoke);
+    assert_eq!(SessionMachine::apply(unborn.as_ref(), 1, create()), (None, GONE));
+}
+
+#[test]
+fn s106_one_writes_while_the_others_wait_and_get_what_it_wrote() {
+    let mut session = Session::new();
+    assert_eq!(session.refresh(0, 1), leased(1, 0));
+    assert_eq!(session.refresh(1, 1), Reply::Busy { wait_ms: BUSY_MS });
+    assert_eq!(session.finish(2, 1, stored("s")), active(2));
+    assert_eq!(session.refresh(3, 1), Reply::Active { generation: 2, record: Some("s".to_owned()) });
+    assert!(matches!(session.refresh(4, 2), Reply::Leased { sends_before: 0, .. }), "a new token, a new count");
+}
+
+#[test]
+fn s109_a_crash_after_sending_is_known_to_the_next() {
+    let mut session = Session::new();
+    assert_eq!(session.refresh(0, 1), leased(1, 0));
+    assert_eq!(session.refresh(LEASE_MS, 1), leased(2, 1));
+    assert_eq!(session.finish(LEASE_MS + 1, 1, stored("late")), Reply::Superseded);
+    assert_eq!(session.finish(LEASE_MS + 2, 2, stored("s")), active(2));
+}
+
+#[test]
+fn a_late_writer_whom_nobody_superseded_may_still_store() {
+    let mut session = Session::new();
+    session.refresh(0, 1);
+    assert_eq!(session.finish(LEASE_MS + 5, 1, stored("s")), active(2));
+    assert_eq!(session.finish(LEASE_MS + 6, 1, stored("again")), Reply::Superseded);
+}
+
+#[test]
+fn s113_an_outage_uses_nothing_up_and_is_not_hammered() {
+    let mut session = Session::new();
+    session.refresh(0, 1);
+    assert_eq!(session.finish(10, 1, Outcome::Kept { wait_ms: 5000 }), active(1));
+    assert_eq!(session.refresh(11, 1), Reply::Later { wait_ms: 4999 });
+    assert_eq!(session.refresh(5010, 1), leased(2, 0));
+}
+
+#[test]
+fn s108_a_lost_answer_is_counted() {
+    let mut session = Session::new();
+    session.refresh(0, 1);
+    assert_eq!(session.finish(10, 1, Outcome::Lost { wait_ms: 1000 }), active(1));
+    assert_eq!(session.refresh(1010, 1), leased(2, 1));
+}
+
+#[test]
+fn s114_ending_the_session_ends_its_writer() {
+    let mut session = Session::new();
+    session.refresh(0, 1);
+    session.ask(1, Command::Revoke);
+    assert_eq!(session.finish(2, 1, stored("s")), GONE);
+    assert_eq!(session.0.record, None);
+}
+
+#[test]
+fn other_writers_wait_for_a_refresh_too() {
+    let mut session = Session::new();
+    session.refresh(0, 1);
+    let other = Command::Begin { connection: None, seen: 1 };
+    assert_eq!(session.ask(1, other.clone()), Reply::Busy { wait_ms: BUSY_MS });
+    session.finish(2, 1, Outcome::Kept { wait_ms: 0 });
+    assert_eq!(session.ask(3, other), leased(2, 0));
+}
+
+proptest! {
+    /// Whatever is asked after a revocation, in whatever order, the session stays dead.
+    #[test]
+    fn a_revoked_session_never_lives_again(commands in proptest::collection::vec(0..6u8, 1..20), now in 0..2_000_000u64) {
+        let mut session = Session::new();
+        session.refresh(0, 1);
+        session.ask(now, Command::Revoke);
+        for command in commands {
+            let reply = session.ask(now, match command {
+                0 => create(),
+                1 => Command::Status,
+                2 => Command::Read,
+                3 => Command::Begin { connection: None, seen: 0 },
+                4 => Command::Finish { fence: 1, outcome: stored("s") },
+                _ => Command::Revoke,
+            });
+            let gone = matches!(reply, Reply::Gone { .. });
+            prop_assert!(gone);
+            prop_assert!(session.0.revoked && session.0.record.is_none());
+        }
+    }
+
+    /// However commands of several writers interleave, two leases never overlap.
+    #[test]
+    fn there_is_one_writer_at_a_time(steps in proptest::collection::vec((0..4u8, 0..30_000u64), 1..60)) {
+        let mut session = Session::new();
+        let (mut now, mut held): (u64, Option<(u64, u64)>) = (0, None);
+        for (step, wait) in steps {
+            now += wait;
+            session.ask(now, Command::Status);
+            match step {
+                0 | 1 => if let Reply::Leased { fence, .. } = session.refresh(now, session.0.generation) {
+                    prop_assert!(held.is_none_or(|(_, until)| now >= until));
+                    held = Some((fence, now + LEASE_MS));
+                },
+                2 => if let Some((fence, _)) = held.take() {
+                    session.finish(now, fence, stored("s"));
+                },
+                _ => if let Some((fence, _)) = held.take() {
+                    session.finish(now, fence, Outcome::Lost { wait_ms: 0 });
+                },
+            }
+        }
+    }
+}

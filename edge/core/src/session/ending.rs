@@ -1,0 +1,74 @@
+//! Ending sessions: one, or all of an index. Every way out leads through [`Sessions::end`].
+
+use causeway_protocol::hub::EndReason;
+use futures_util::{future::join_all, join};
+
+use super::{
+    coordinator::{Command, Reply},
+    id::SessionHandle,
+    index::{self, Entry, IndexName},
+    store::{STORE_TIMEOUT, Sessions, key},
+};
+use crate::{
+    error::Error,
+    platform::{Platform, Unavailable, within},
+};
+
+impl<P: Platform> Sessions<'_, P> {
+    /// The sessions in an index.
+    ///
+    /// # Errors
+    /// The coordinator did not answer.
+    pub async fn list(&self, name: &IndexName) -> Result<Vec<Entry>, Error> {
+        match self.ask_index(name, index::Command::List).await? {
+            index::Reply::Entries(entries) => Ok(entries),
+            _ => Err(Unavailable::new("session index", "answered something else").into()),
+        }
+    }
+
+    /// Ends every session in an index, and every sign-in of it that began up to `before_ms` of the provider's clock and
+    /// is not yet complete. Tells how many there were.
+    ///
+    /// # Errors
+    /// Something did not answer: do it again, it is safe to.
+    pub async fn end_all(&self, name: &IndexName, before_ms: u64, reason: EndReason) -> Result<usize, Error> {
+        let index::Reply::Entries(entries) = self.ask_index(name, index::Command::End { before_ms }).await? else {
+            return Err(Unavailable::new("session index", "answered something else").into());
+        };
+        for entry in &entries {
+            self.end(&entry.session, reason).await?;
+            // A session that never began is in no index of its own record; this one is known to hold it.
+            self.ask_index(name, index::Command::Remove { session: entry.session.clone() }).await?;
+        }
+        Ok(entries.len())
+    }
+
+    /// Ends a session for good, and its open streams with it. The one way in which sessions end.
+    ///
+    /// # Errors
+    /// The coordinator or the hub did not answer: the session or a stream may still live, and the caller must say so.
+    /// Ending it again is safe.
+    pub async fn end(&self, handle: &SessionHandle, reason: EndReason) -> Result<(), Error> {
+        self.cache.forget(handle);
+        let Reply::Gone { subject, indexes } = self.coordinate(handle, Command::Revoke).await? else {
+            return Err(Unavailable::new("session coordinator", "kept a session that was ended").into());
+        };
+        if let Some(subject) = subject {
+            let end = self.platform.end_session(&subject, handle, reason);
+            within(self.platform, STORE_TIMEOUT, "hub", end).await?;
+        }
+        // What follows only tidies up: the coordinator's word is enough, and the rest expires by itself.
+        let key = key(handle);
+        let copy = within(self.platform, STORE_TIMEOUT, "kv", self.platform.delete(&key));
+        let entries = indexes.iter().map(|name| {
+            let remove = index::Command::Remove { session: handle.clone() };
+            async move { self.ask_index(name, remove).await.map(drop) }
+        });
+        let (copy, entries) = join!(copy, join_all(entries));
+        for error in std::iter::once(copy).chain(entries).filter_map(Result::err) {
+            self.platform
+                .log(&serde_json::json!({"level": "warn", "event": "session.tidy", "detail": error.to_string()}));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,221 @@
+//! Which sessions there are: of a user (to list and end them), of an (issuer, subject) and of an issuer's `sid` (so that a
+//! provider can end them). The truth about each is its own machine's; an index only says whom to ask.
+//!
+//! An ended index remembers when it was ended: a sign-in that was under way then, and would be written later, is refused.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::id::SessionHandle;
+use crate::machine::Machine;
+
+/// Most sessions in one index; the oldest gives way.
+pub const MAX_SESSIONS: usize = 50;
+/// How long an end is remembered, in milliseconds: longer than a sign-in can be under way.
+const END_REMEMBERED_MS: u64 = 60 * 60 * 1000;
+
+/// The name of an index.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct IndexName(String);
+
+impl IndexName {
+    /// A user's own sessions, by the subject that our streams know them by.
+    #[must_use]
+    pub fn user(subject: &str) -> Self {
+        Self::digest(&[b"user", subject.as_bytes()])
+    }
+
+    /// The sessions into which an account of a provider is signed in.
+    #[must_use]
+    pub fn account(issuer: &str, sub: &str) -> Self {
+        Self::digest(&[b"account", issuer.as_bytes(), sub.as_bytes()])
+    }
+
+    /// The sessions that belong to a session at a provider.
+    #[must_use]
+    pub fn provider_session(issuer: &str, sid: &str) -> Self {
+        Self::digest(&[b"sid", issuer.as_bytes(), sid.as_bytes()])
+    }
+
+    /// Whatever is in the parts, no two indexes share a name and none can be read back out of it.
+    fn digest(parts: &[&[u8]]) -> Self {
+        use base64::Engine as _;
+        let mut digest = Sha256::new_with_prefix(b"causeway-session-index-v1");
+        for part in parts {
+            digest.update((part.len() as u64).to_be_bytes());
+            digest.update(part);
+        }
+        Self(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(digest.finalize()))
+    }
+
+    /// Its text, for stores.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A session in an index.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Which.
+    pub session: SessionHandle,
+    /// When it began, in Unix milliseconds.
+    pub created_at_ms: u64,
+    /// When it ends whatever happens, in Unix milliseconds.
+    pub expires_at_ms: u64,
+    /// What the user recognises it by: their browser, as it called itself.
+    pub label: String,
+}
+
+/// The machine.
+#[derive(Debug)]
+pub struct IndexMachine;
+
+/// What is stored.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Index {
+    entries: Vec<Entry>,
+    /// Sign-ins up to this moment are refused, in Unix milliseconds.
+    ended_before_ms: u64,
+    /// Until when that is remembered, in Unix milliseconds.
+    end_remembered_until_ms: u64,
+}
+
+/// What can be asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Command {
+    /// Put a session in, before it begins.
+    Add {
+        /// Which.
+        entry: Entry,
+        /// When the provider said that the user is signed in, in Unix milliseconds.
+        signed_in_at_ms: u64,
+    },
+    /// Take a session out, after it ended.
+    Remove {
+        /// Which.
+        session: SessionHandle,
+    },
+    /// Which are there?
+    List,
+    /// Everything that is there ends, and what is still under way. The entries stay until each is removed, so it can be
+    /// asked again.
+    End {
+        /// Sign-ins up to this moment of the provider's clock are ended, in Unix milliseconds.
+        before_ms: u64,
+    },
+}
+
+/// What is answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    /// It is in.
+    Added {
+        /// The session that had to give way and must be ended.
+        surplus: Option<SessionHandle>,
+    },
+    /// It is not in: this sign-in was ended before it was complete.
+    Ended,
+    /// What was asked for is done; these are there.
+    Entries(Vec<Entry>),
+}
+
+impl Machine for IndexMachine {
+    const KIND: &'static str = "index";
+    type State = Index;
+    type Command = Command;
+    type Reply = Reply;
+
+    fn apply(state: Option<&Index>, now_ms: u64, command: Command) -> (Option<Index>, Reply) {
+        let mut index = state.cloned().unwrap_or_default();
+        index.entries.retain(|entry| now_ms < entry.expires_at_ms);
+        match command {
+            Command::Add { signed_in_at_ms, .. }
+                if now_ms < index.end_remembered_until_ms && signed_in_at_ms <= index.ended_before_ms =>
+            {
+                (None, Reply::Ended)
+            }
+            Command::Add { entry, .. } => {
+                index.entries.retain(|known| known.session != entry.session);
+                let surplus = (index.entries.len() >= MAX_SESSIONS).then(|| index.entries.remove(0).session);
+                index.entries.push(entry);
+                (Some(index), Reply::Added { surplus })
+            }
+            Command::Remove { session } => {
+                index.entries.retain(|known| known.session != session);
+                let entries = index.entries.clone();
+                (state.is_some().then_some(index), Reply::Entries(entries))
+            }
+            Command::List => (None, Reply::Entries(index.entries)),
+            Command::End { before_ms } => {
+                index.ended_before_ms = index.ended_before_ms.max(before_ms);
+                index.end_remembered_until_ms = now_ms.saturating_add(END_REMEMBERED_MS);
+                let ended = index.entries.clone();
+                (Some(index), Reply::Entries(ended))
+            }
+        }
+    }
+
+    fn forget_at_ms(index: &Index) -> u64 {
+        let last = index.entries.iter().map(|entry| entry.expires_at_ms).max().unwrap_or_default();
+        last.max(index.end_remembered_until_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(n: u64) -> Entry {
+        let session = SessionHandle::parse(&format!("{n:0>43}")).unwrap();
+        Entry { session, created_at_ms: n, expires_at_ms: 1000, label: String::new() }
+    }
+
+    fn add(state: Option<&Index>, now_ms: u64, n: u64) -> (Option<Index>, Reply) {
+        IndexMachine::apply(state, now_ms, Command::Add { entry: entry(n), signed_in_at_ms: n })
+    }
+
+    #[test]
+    fn a_sign_in_that_was_ended_before_it_was_written_stays_out() {
+        let (index, _) = IndexMachine::apply(None, 10, Command::End { before_ms: 10 });
+        assert_eq!(add(index.as_ref(), 11, 10), (None, Reply::Ended));
+        assert!(matches!(add(index.as_ref(), 11, 11).1, Reply::Added { .. }), "a later sign-in is another one");
+    }
+
+    #[test]
+    fn ending_names_what_there_is_until_each_is_gone() {
+        let index = add(None, 1, 1).0;
+        let (index, reply) = IndexMachine::apply(index.as_ref(), 5, Command::End { before_ms: 5 });
+        assert_eq!(reply, Reply::Entries(vec![entry(1)]));
+        let (index, reply) = IndexMachine::apply(index.as_ref(), 6, Command::End { before_ms: 6 });
+        assert_eq!(reply, Reply::Entries(vec![entry(1)]), "whoever asks again, after a crash, is told again");
+        let (index, _) = IndexMachine::apply(index.as_ref(), 7, Command::Remove { session: entry(1).session });
+        assert_eq!(IndexMachine::apply(index.as_ref(), 8, Command::List).1, Reply::Entries(Vec::new()));
+    }
+
+    #[test]
+    fn it_is_bounded_and_says_who_had_to_go() {
+        let mut index = None;
+        for n in 0..MAX_SESSIONS as u64 {
+            index = add(index.as_ref(), 0, n).0;
+        }
+        let (_, reply) = add(index.as_ref(), 0, 99);
+        assert_eq!(reply, Reply::Added { surplus: Some(entry(0).session) });
+    }
+
+    #[test]
+    fn what_is_over_is_not_listed() {
+        let index = add(None, 1, 1).0;
+        assert_eq!(IndexMachine::apply(index.as_ref(), 1000, Command::List).1, Reply::Entries(Vec::new()));
+    }
+
+    #[test]
+    fn names_of_different_indexes_never_meet() {
+        assert_ne!(IndexName::account("a", "bc"), IndexName::account("ab", "c"));
+        assert_ne!(IndexName::account("a", "b"), IndexName::provider_session("a", "b"));
+    }
+}

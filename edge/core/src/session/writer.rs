@@ -1,0 +1,140 @@
+//! Writing a session's record: one writer at a time, each from what the last one left.
+
+use std::time::Duration;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+
+use super::{
+    coordinator::{Command, Outcome, Reply},
+    record::SessionRecord,
+    store::{Session, Sessions},
+};
+use crate::{
+    error::Error,
+    platform::{Platform, Unavailable},
+};
+
+/// How often a writer asks for its turn.
+const MAX_TURNS: usize = 60;
+
+/// What came of asking to be a session's writer.
+#[derive(Debug)]
+pub enum Begun {
+    /// There is a newer record.
+    Newer(Session),
+    /// Granted.
+    Writer(Writer),
+    /// Somebody else writes; ask again after `wait`.
+    Busy {
+        /// How long.
+        wait: Duration,
+    },
+    /// The provider is not to be asked before `wait` is over.
+    Later {
+        /// How long.
+        wait: Duration,
+    },
+}
+
+/// The right to write a session's record, for [`super::coordinator::LEASE_MS`].
+#[derive(Debug)]
+pub struct Writer {
+    fence: u64,
+    /// The session as it is now: what is written must come from this.
+    pub session: Session,
+    /// How often the connection's refresh token was sent before without an answer that anybody has.
+    pub sends_before: u32,
+}
+
+impl<P: Platform> Sessions<'_, P> {
+    /// Becomes the session's writer: see [`super::coordinator`].
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] if the session is over, [`Error::Unavailable`] if the coordinator did not answer.
+    pub async fn begin(&self, session: &Session, connection: Option<&str>) -> Result<Begun, Error> {
+        let gone = Error::Unauthenticated { reason: "session ended meanwhile" };
+        let broken = Error::Unauthenticated { reason: "session record does not open" };
+        let begin = Command::Begin { connection: connection.map(str::to_owned), seen: session.generation };
+        let open = |generation: u64, record: &str| {
+            let sealed = BASE64.decode(record).map_err(|_| broken.clone())?;
+            let record = self.unseal(&session.id, generation, &sealed).ok_or_else(|| broken.clone())?;
+            let newer = Session { id: session.id.clone(), handle: session.handle.clone(), generation, record };
+            Ok::<_, Error>((newer, sealed))
+        };
+        match self.coordinate(&session.handle, begin).await? {
+            Reply::Active { generation, record: Some(record) } => {
+                let (newer, sealed) = open(generation, &record)?;
+                self.cache.put(&session.handle, self.platform.now_ms(), generation, sealed);
+                Ok(Begun::Newer(newer))
+            }
+            Reply::Leased { fence, generation, record, sends_before } => {
+                let (session, _) = open(generation, &record)?;
+                Ok(Begun::Writer(Writer { fence, session, sends_before }))
+            }
+            Reply::Busy { wait_ms } => Ok(Begun::Busy { wait: Duration::from_millis(wait_ms) }),
+            Reply::Later { wait_ms } => Ok(Begun::Later { wait: Duration::from_millis(wait_ms) }),
+            Reply::Gone { .. } => {
+                self.cache.forget(&session.handle);
+                Err(gone)
+            }
+            Reply::Active { record: None, .. } | Reply::Superseded => {
+                Err(Unavailable::new("session coordinator", "answered something else").into())
+            }
+        }
+    }
+
+    /// Becomes the writer for something else than a refresh, waiting for whoever writes now.
+    ///
+    /// # Errors
+    /// As [`Sessions::begin`]; [`Error::Unavailable`] if others write for too long.
+    pub async fn begin_patiently(&self, mut session: Session) -> Result<Writer, Error> {
+        for _ in 0..MAX_TURNS {
+            match self.begin(&session, None).await? {
+                Begun::Writer(writer) => return Ok(writer),
+                Begun::Newer(newer) => session = newer,
+                Begun::Busy { wait } | Begun::Later { wait } => self.platform.sleep(wait).await,
+            }
+        }
+        Err(Unavailable::new("session coordinator", "others write for too long").into())
+    }
+
+    /// Stores what the writer made of the record. `None`: the writer was too slow, another began; nothing was stored.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] if the session ended meanwhile, [`Error::Unavailable`] if nobody can tell whether it
+    /// was stored.
+    pub async fn store(&self, writer: &Writer, record: &SessionRecord) -> Result<Option<Session>, Error> {
+        let Session { id, handle, generation, record: before } = &writer.session;
+        let added = record.connections.iter().filter(|(provider, connection)| {
+            before.connections.get(*provider).is_none_or(|known| known.indexes() != connection.indexes())
+        });
+        let indexes = match added.map(|(_, connection)| connection).collect::<Vec<_>>() {
+            none if none.is_empty() => Vec::new(),
+            added => self.index(handle, record, added.into_iter(), "").await?,
+        };
+        let generation = generation.saturating_add(1);
+        let sealed = self.seal(id, generation, record)?;
+        let outcome = Outcome::Stored { record: BASE64.encode(&sealed), indexes };
+        match self.coordinate(handle, Command::Finish { fence: writer.fence, outcome }).await? {
+            Reply::Active { .. } => {
+                self.cache.put(handle, self.platform.now_ms(), generation, sealed.clone());
+                self.keep_copy(handle, generation, &sealed, record).await;
+                let (id, handle, record) = (id.clone(), handle.clone(), record.clone());
+                Ok(Some(Session { id, handle, generation, record }))
+            }
+            Reply::Gone { .. } => {
+                self.cache.forget(handle);
+                Err(Error::Unauthenticated { reason: "session ended meanwhile" })
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Gives the lease back without a new record.
+    ///
+    /// # Errors
+    /// The coordinator did not answer; the lease then ends by itself.
+    pub async fn give_back(&self, writer: &Writer, outcome: Outcome) -> Result<(), Unavailable> {
+        self.coordinate(&writer.session.handle, Command::Finish { fence: writer.fence, outcome }).await.map(drop)
+    }
+}
