@@ -1,7 +1,7 @@
 //! `allowed_outbound_hosts`: which scheme, host and port a guest may reach.
 //!
-//! As in Spin, one entry that cannot be read refuses everything, so a variable with an empty default in the list
-//! cuts off the other hosts too.
+//! As in Spin 4.1: an entry whose variables leave it empty is skipped; one that cannot be read refuses everything; and
+//! one that cannot be read with the variables' defaults does not even load.
 
 use http::Uri;
 
@@ -56,9 +56,17 @@ impl AllowedHosts {
     pub(crate) fn new(templates: &[String], variables: &Variables) -> Result<Self, AllowedError> {
         templates
             .iter()
-            .map(|template| Entry::parse(variables.resolve(template)?.trim()))
+            .filter_map(|template| resolve(template, variables).transpose())
             .collect::<Result<_, _>>()
             .map(Self)
+    }
+
+    /// Reads the entries that the variables' defaults are enough for, as Spin does when it loads the manifest.
+    pub(crate) fn validate(templates: &[String], defaults: &Variables) -> Result<(), AllowedError> {
+        templates.iter().try_for_each(|template| match resolve(template, defaults) {
+            Ok(_) | Err(AllowedError::Variable(VariableError::Missing(..))) => Ok(()),
+            Err(error) => Err(error),
+        })
     }
 
     /// What remains when an entry cannot be read.
@@ -74,6 +82,13 @@ impl AllowedHosts {
         };
         self.0.iter().any(|entry| entry.allows(scheme, host, port))
     }
+}
+
+/// None for an entry that is empty because its variables are; one that is written empty is an error.
+fn resolve(template: &str, variables: &Variables) -> Result<Option<Entry>, AllowedError> {
+    let resolved = variables.resolve(template)?;
+    let is_skipped = resolved != template && matches!(resolved.as_str(), "" | "http://" | "https://");
+    if is_skipped { Ok(None) } else { Entry::parse(resolved.trim()).map(Some) }
 }
 
 impl Entry {
@@ -137,6 +152,7 @@ fn default_port(scheme: &str) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::manifest::Variable;
     use std::collections::BTreeMap;
 
     fn allows(entry: &str, uri: &str) -> bool {
@@ -165,6 +181,29 @@ mod tests {
         assert!(!allows("https://*.example.com", "https://badexample.com"));
         assert!(allows("http://[::1]:8000..8002", "http://[::1]:8001"));
         assert!(!allows("http://[::1]:8000..8002", "http://[::1]:8002"));
+    }
+
+    fn with_host(default: &str, environment: Option<&'static str>) -> Variables {
+        let declared = BTreeMap::from([("host".to_owned(), Variable { default: Some(default.to_owned()) })]);
+        Variables::new(&declared, |_| environment.map(str::to_owned)).unwrap()
+    }
+
+    #[test]
+    fn an_entry_whose_variable_is_empty_is_skipped_and_the_others_stand() {
+        let templates = ["{{ host }}", "https://{{ host }}", "https://b.example"].map(str::to_owned);
+        let allowed = AllowedHosts::new(&templates, &with_host("", None)).unwrap();
+        assert!(allowed.allows(&"https://b.example/".parse().unwrap(), "https"));
+        assert!(!allowed.allows(&"https://a.example/".parse().unwrap(), "https"));
+        assert!(AllowedHosts::new(&templates, &with_host("", Some(" "))).is_err());
+    }
+
+    #[test]
+    fn what_the_defaults_make_unreadable_does_not_load() {
+        let templates = ["https://{{ host }}".to_owned()];
+        let validate = |default| AllowedHosts::validate(&templates, &with_host(default, None));
+        assert!(validate("").is_ok() && validate("a.example").is_ok());
+        assert!(validate("a.example/path").is_err());
+        assert!(AllowedHosts::validate(&[String::new()], &with_host("", None)).is_err());
     }
 
     #[test]

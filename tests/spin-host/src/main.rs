@@ -107,6 +107,9 @@ fn application(manifest: &Manifest, state_dir: &std::path::Path) -> anyhow::Resu
     for missing in component_variables.missing() {
         eprintln!("spin-host: {missing}");
     }
+    let defaults = Variables::new(&manifest.variables, |_| None)?;
+    AllowedHosts::validate(&component.allowed_outbound_hosts, &defaults)
+        .context("allowed_outbound_hosts cannot be read with the variables' defaults")?;
     let allowed = AllowedHosts::new(&component.allowed_outbound_hosts, &variables).unwrap_or_else(|error| {
         eprintln!("spin-host: no outbound host is allowed, because of allowed_outbound_hosts: {error}");
         AllowedHosts::none()

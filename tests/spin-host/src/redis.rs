@@ -2,8 +2,8 @@
 //! other call on its connection.
 
 use http::Uri;
-use redis::{AsyncCommands, AsyncConnectionConfig, Client, Cmd, RedisError, Value, aio::MultiplexedConnection};
-use wasmtime::component::{Accessor, Resource};
+use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisError, Value, aio::MultiplexedConnection};
+use wasmtime::component::{Accessor, Resource, ResourceTableError};
 
 use crate::{
     bindings::redis::{Error, Host, HostConnection, HostConnectionWithStore, Payload, RedisParameter, RedisResult},
@@ -52,12 +52,18 @@ fn flatten(value: Value, into: &mut Vec<RedisResult>) -> Result<(), Error> {
     Ok(())
 }
 
-/// A copy of the connection, so that nothing is borrowed while a reply is awaited.
-fn connected<T: Send>(
+/// What every call answers: the outer failure is the host's own and traps, the inner one is the guest's to handle.
+type Answer<R> = wasmtime::Result<Result<R, Error>>;
+
+/// Runs a command on a copy of the connection, so that nothing is borrowed while a reply is awaited.
+async fn run<T: Send, R: FromRedisValue>(
     accessor: &Accessor<T, Spin>,
     connection: &Resource<Connection>,
-) -> wasmtime::Result<MultiplexedConnection> {
-    accessor.with(|mut access| Ok(access.get().table.get(connection)?.0.clone()))
+    command: &Cmd,
+) -> Answer<R> {
+    let mut connection =
+        accessor.with(|mut access| Ok::<_, ResourceTableError>(access.get().table.get(connection)?.0.clone()))?;
+    Ok(command.query_async(&mut connection).await.map_err(Error::from))
 }
 
 impl Host for SpinView<'_> {}
@@ -70,10 +76,7 @@ impl HostConnection for SpinView<'_> {
 }
 
 impl<T: Send> HostConnectionWithStore<T> for Spin {
-    async fn open(
-        accessor: &Accessor<T, Self>,
-        address: String,
-    ) -> wasmtime::Result<Result<Resource<Connection>, Error>> {
+    async fn open(accessor: &Accessor<T, Self>, address: String) -> Answer<Resource<Connection>> {
         let allowed = accessor
             .with(|mut access| address.parse::<Uri>().is_ok_and(|uri| access.get().app.allowed.allows(&uri, "redis")));
         if !allowed {
@@ -90,18 +93,16 @@ impl<T: Send> HostConnectionWithStore<T> for Spin {
         connection: Resource<Connection>,
         channel: String,
         payload: Payload,
-    ) -> wasmtime::Result<Result<(), Error>> {
-        let mut connection = connected(accessor, &connection)?;
-        Ok(connection.publish(channel, payload).await.map_err(Error::from))
+    ) -> Answer<()> {
+        run(accessor, &connection, &Cmd::publish(channel, payload)).await
     }
 
     async fn get(
         accessor: &Accessor<T, Self>,
         connection: Resource<Connection>,
         key: String,
-    ) -> wasmtime::Result<Result<Option<Payload>, Error>> {
-        let mut connection = connected(accessor, &connection)?;
-        Ok(connection.get(key).await.map_err(Error::from))
+    ) -> Answer<Option<Payload>> {
+        run(accessor, &connection, &Cmd::get(key)).await
     }
 
     async fn set(
@@ -109,27 +110,16 @@ impl<T: Send> HostConnectionWithStore<T> for Spin {
         connection: Resource<Connection>,
         key: String,
         value: Payload,
-    ) -> wasmtime::Result<Result<(), Error>> {
-        let mut connection = connected(accessor, &connection)?;
-        Ok(connection.set(key, value).await.map_err(Error::from))
+    ) -> Answer<()> {
+        run(accessor, &connection, &Cmd::set(key, value)).await
     }
 
-    async fn incr(
-        accessor: &Accessor<T, Self>,
-        connection: Resource<Connection>,
-        key: String,
-    ) -> wasmtime::Result<Result<i64, Error>> {
-        let mut connection = connected(accessor, &connection)?;
-        Ok(connection.incr(key, 1).await.map_err(Error::from))
+    async fn incr(accessor: &Accessor<T, Self>, connection: Resource<Connection>, key: String) -> Answer<i64> {
+        run(accessor, &connection, &Cmd::incr(key, 1)).await
     }
 
-    async fn del(
-        accessor: &Accessor<T, Self>,
-        connection: Resource<Connection>,
-        keys: Vec<String>,
-    ) -> wasmtime::Result<Result<u32, Error>> {
-        let mut connection = connected(accessor, &connection)?;
-        Ok(connection.del(keys).await.map_err(Error::from))
+    async fn del(accessor: &Accessor<T, Self>, connection: Resource<Connection>, keys: Vec<String>) -> Answer<u32> {
+        run(accessor, &connection, &Cmd::del(keys)).await
     }
 
     async fn sadd(
@@ -137,18 +127,16 @@ impl<T: Send> HostConnectionWithStore<T> for Spin {
         connection: Resource<Connection>,
         key: String,
         values: Vec<String>,
-    ) -> wasmtime::Result<Result<u32, Error>> {
-        let mut connection = connected(accessor, &connection)?;
-        Ok(connection.sadd(key, values).await.map_err(Error::from))
+    ) -> Answer<u32> {
+        run(accessor, &connection, &Cmd::sadd(key, values)).await
     }
 
     async fn smembers(
         accessor: &Accessor<T, Self>,
         connection: Resource<Connection>,
         key: String,
-    ) -> wasmtime::Result<Result<Vec<String>, Error>> {
-        let mut connection = connected(accessor, &connection)?;
-        Ok(connection.smembers(key).await.map_err(Error::from))
+    ) -> Answer<Vec<String>> {
+        run(accessor, &connection, &Cmd::smembers(key)).await
     }
 
     async fn srem(
@@ -156,9 +144,8 @@ impl<T: Send> HostConnectionWithStore<T> for Spin {
         connection: Resource<Connection>,
         key: String,
         values: Vec<String>,
-    ) -> wasmtime::Result<Result<u32, Error>> {
-        let mut connection = connected(accessor, &connection)?;
-        Ok(connection.srem(key, values).await.map_err(Error::from))
+    ) -> Answer<u32> {
+        run(accessor, &connection, &Cmd::srem(key, values)).await
     }
 
     async fn execute(
@@ -166,8 +153,7 @@ impl<T: Send> HostConnectionWithStore<T> for Spin {
         connection: Resource<Connection>,
         command: String,
         arguments: Vec<RedisParameter>,
-    ) -> wasmtime::Result<Result<Vec<RedisResult>, Error>> {
-        let mut connection = connected(accessor, &connection)?;
+    ) -> Answer<Vec<RedisResult>> {
         let mut command = redis::cmd(&command);
         for argument in arguments {
             match argument {
@@ -175,12 +161,11 @@ impl<T: Send> HostConnectionWithStore<T> for Spin {
                 RedisParameter::Binary(bytes) => command.arg(bytes),
             };
         }
-        Ok(query(&command, &mut connection).await)
+        let reply: Result<Value, Error> = run(accessor, &connection, &command).await?;
+        Ok(reply.and_then(|reply| {
+            let mut results = Vec::new();
+            flatten(reply, &mut results)?;
+            Ok(results)
+        }))
     }
-}
-
-async fn query(command: &Cmd, connection: &mut MultiplexedConnection) -> Result<Vec<RedisResult>, Error> {
-    let mut results = Vec::new();
-    flatten(command.query_async(connection).await?, &mut results)?;
-    Ok(results)
 }

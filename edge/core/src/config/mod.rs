@@ -120,6 +120,7 @@ impl Config {
         reader.http_allowed = reader.development();
         if coordination == Coordination::Redis {
             reader.redis_url();
+            reader.listed_hosts();
         }
         let config = reader.config();
         match config {

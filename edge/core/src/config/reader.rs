@@ -6,6 +6,9 @@ use url::Url;
 use super::{ConfigError, Coordination, Source};
 use crate::origin::Origin;
 
+/// URLs that are also entries of the list of hosts which Spin lets a component reach, as `spin.toml` has it.
+pub(super) const LISTED: [&str; 5] = ["BRIDGE_URL", "ENTRA_AUTHORITY", "GRAPH_URL", "GITHUB_URL", "GITHUB_API_URL"];
+
 pub(super) struct Reader<'a, S> {
     pub(super) source: &'a S,
     pub(super) coordination: Coordination,
@@ -16,7 +19,10 @@ pub(super) struct Reader<'a, S> {
 
 impl<S: Source> Reader<'_, S> {
     pub(super) fn problem<T>(&mut self, key: &'static str, problem: impl Into<String>) -> Option<T> {
-        self.problems.push(ConfigError { key, problem: problem.into() });
+        let error = ConfigError { key, problem: problem.into() };
+        if !self.problems.contains(&error) {
+            self.problems.push(error);
+        }
         None
     }
 
@@ -48,16 +54,11 @@ impl<S: Source> Reader<'_, S> {
     pub(super) fn url(&mut self, key: &'static str, default: Option<&str>) -> Option<Url> {
         let text = match (self.optional(key), default) {
             (Some(text), _) => text,
-            (None, Some(default)) => default.to_owned(),
-            (None, None) => return self.problem(key, "is not set"),
+            // A default that is not in the list of hosts could not be reached.
+            (None, Some(default)) if self.coordination != Coordination::Redis => default.to_owned(),
+            (None, _) => return self.problem(key, "is not set"),
         };
         let Ok(url) = Url::parse(&text) else { return self.problem(key, "is not a URL") };
-        // There these variables are also what outbound hosts are allowed by, and a path or an empty one voids the list.
-        let listed = self.coordination == Coordination::Redis;
-        let is_empty = self.source.get(key).is_some_and(|text| text.trim().is_empty());
-        if listed && (url.path() != "/" || is_empty) {
-            return self.problem(key, "must have no path here, and must be left out rather than empty");
-        }
         if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
             return self.problem(key, "must have no user, query or fragment");
         }
@@ -65,6 +66,19 @@ impl<S: Source> Reader<'_, S> {
             return self.problem(key, "must be https:// (http:// only for loopback with DEVELOPMENT=loopback)");
         }
         Some(url)
+    }
+
+    /// Where these variables are also the list of hosts that may be reached, one that cannot be read voids the list;
+    /// that of a provider which is not used, too.
+    pub(super) fn listed_hosts(&mut self) {
+        for key in LISTED {
+            match self.source.get(key).filter(|text| !text.is_empty()).map(|text| Url::parse(text.trim())) {
+                None => {}
+                Some(Err(_)) => drop(self.problem::<()>(key, "is not a URL")),
+                Some(Ok(url)) if url.path() != "/" => drop(self.problem::<()>(key, "must have no path here")),
+                Some(Ok(_)) => {}
+            }
+        }
     }
 
     /// It may hold a password, so nothing of it is ever repeated.

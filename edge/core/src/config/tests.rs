@@ -1,4 +1,4 @@
-use super::*;
+use super::{reader::LISTED, *};
 use crate::simulated::settings;
 
 fn keys_of(change: &[(&str, Option<&str>)]) -> Vec<&'static str> {
@@ -37,7 +37,12 @@ fn every_missing_or_malformed_key_is_named() {
         ("REDIS_ADDRESS", None),
         ("REDIS_ADDRESS", Some("redis://redis.example:6380")),
         ("GITHUB_API_URL", Some("https://ghe.example/api/v3")),
+        ("GITHUB_URL", Some("https://")),
+        ("GITHUB_URL", Some("")),
+        ("GITHUB_API_URL", None),
+        ("ENTRA_AUTHORITY", Some(" ")),
         ("GRAPH_URL", Some("")),
+        ("BRIDGE_URL", Some("https://bridge.example/v1")),
         ("CHANNELS", Some("chat,")),
         ("ENTRA_CLIENT_SECRET", None),
         ("ENTRA_TENANT", Some("common")),
@@ -50,6 +55,26 @@ fn every_missing_or_malformed_key_is_named() {
     ] {
         assert!(keys_of(&[(key, value)]).contains(&key), "{key}={value:?}");
     }
+}
+
+#[test]
+fn a_provider_that_is_not_used_needs_no_hosts_and_cannot_void_their_list() {
+    let unused = [("ENTRA_CLIENT_ID", None), ("ENTRA_AUTHORITY", Some("")), ("GRAPH_URL", None)];
+    assert_eq!(keys_of(&unused), Vec::<&str>::new());
+    for bad in ["https://login.example/tenant", "login.example", " "] {
+        assert_eq!(keys_of(&[unused[0], ("ENTRA_AUTHORITY", Some(bad)), unused[2]]), ["ENTRA_AUTHORITY"], "{bad}");
+    }
+}
+
+#[test]
+fn where_no_list_of_hosts_is_kept_the_providers_are_at_their_own() {
+    let mut table = settings();
+    for key in ["ENTRA_AUTHORITY", "GRAPH_URL", "GITHUB_URL", "GITHUB_API_URL"] {
+        table.insert(key.to_owned(), String::new());
+    }
+    let config = Config::load(&|key: &str| table.get(key).cloned(), Coordination::Objects).unwrap();
+    assert_eq!(config.service("github").unwrap().base.as_str(), "https://api.github.com/");
+    assert_eq!(config.service("graph").unwrap().base.as_str(), "https://graph.microsoft.com/");
 }
 
 #[test]
@@ -77,6 +102,29 @@ fn every_key_that_is_read_is_listed() {
     assert!(Config::load(&source, Coordination::Redis).is_ok());
     assert!(asked.borrow().iter().all(|key| KEYS.contains(&key.as_str())), "{asked:?}");
     assert!(KEYS.iter().all(|key| asked.borrow().iter().any(|asked| asked == key)), "{asked:?}");
+}
+
+#[test]
+fn spins_manifest_declares_every_key_and_reaches_the_listed_hosts_and_no_other() {
+    let manifest = include_str!("../../../../spin.toml");
+    for key in KEYS.map(str::to_ascii_lowercase) {
+        assert!(manifest.contains(&format!("\n{key} = {{ default = \"")), "{key} is not in [variables]");
+        assert!(manifest.contains(&format!("\n{key} = \"{{{{ {key} }}}}\"\n")), "{key} is not the component's");
+    }
+    let (_, list) = manifest.split_once("allowed_outbound_hosts = [\n").unwrap();
+    let mut listed: Vec<&str> = list.split_once("]\n").unwrap().0.lines().map(str::trim).collect();
+    let keys = LISTED.into_iter().chain(["REDIS_ADDRESS"]).map(str::to_ascii_lowercase);
+    for key in keys {
+        let entry = format!("\"{{{{ {key} }}}}\",");
+        listed.swap_remove(
+            listed.iter().position(|line| *line == entry).unwrap_or_else(|| panic!("{key} is not listed")),
+        );
+        assert!(
+            manifest.contains(&format!("\n{key} = {{ default = \"\" ")),
+            "{key}: a default is reached by everybody"
+        );
+    }
+    assert_eq!(listed, Vec::<&str>::new());
 }
 
 #[test]

@@ -80,8 +80,12 @@ pub(crate) fn settings() -> BTreeMap<String, String> {
         ("ENTRA_CLIENT_ID", "entra-client"),
         ("ENTRA_CLIENT_SECRET", "entra-secret-value"),
         ("ENTRA_TENANT", "5f3c1a52-8d3e-4b7a-9c11-2f6d0e4b7a90"),
+        ("ENTRA_AUTHORITY", "https://login.microsoftonline.com"),
+        ("GRAPH_URL", "https://graph.microsoft.com"),
         ("GITHUB_CLIENT_ID", "github-client"),
         ("GITHUB_CLIENT_SECRET", "github-secret-value"),
+        ("GITHUB_URL", "https://github.com"),
+        ("GITHUB_API_URL", "https://api.github.com"),
     ]
     .map(|(key, value)| (key.to_owned(), value.to_owned()))
     .into()
