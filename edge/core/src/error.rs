@@ -31,7 +31,7 @@ pub enum Error {
     #[error("sign in with {provider} again")]
     ProviderSignInNeeded {
         /// Which provider.
-        provider: &'static str,
+        provider: String,
     },
     /// The request does not come from where it may come from.
     #[error("forbidden: {reason}")]

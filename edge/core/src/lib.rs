@@ -7,6 +7,7 @@
 //! - [`guard`]: where a request may come from, and what every answer carries
 //! - [`handler`]: sign in, session, events, stream, proxy, delivery, assets
 //! - [`oauth`]: providers, discovery, the code exchange, ID tokens
+//! - [`destination`]: whether an address is one on the public Internet
 //! - [`session`]: the cookie, the sealed record, the coordinator's state machine
 //! - [`proxy`]: which upstream requests are allowed and what they carry
 //! - [`stream`]: drives one client's SSE stream from its hub
@@ -38,6 +39,7 @@ pub mod stream;
 pub mod web;
 
 mod cookie;
+pub mod destination;
 pub mod origin;
 
 #[cfg(test)]

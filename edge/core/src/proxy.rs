@@ -12,9 +12,9 @@ use crate::oauth::provider::without_slash;
 #[derive(Debug)]
 pub struct Service {
     /// Its name in `/bff/{name}/…`.
-    pub name: &'static str,
+    pub name: String,
     /// Whose token it gets, and no other's.
-    pub provider: &'static str,
+    pub provider: String,
     /// Where it is.
     pub base: Url,
     /// What may be asked of it.
@@ -209,8 +209,8 @@ mod tests {
 
     fn service() -> Service {
         Service {
-            name: "api",
-            provider: "github",
+            name: "api".to_owned(),
+            provider: "github".to_owned(),
             base: Url::parse("https://api.example/v3").unwrap(),
             rules: Rule::parse_list("GET /user, PATCH /user, GET /repos/*").unwrap(),
         }

@@ -1,5 +1,6 @@
 //! Typed configuration. Wrong means closed: every problem is collected with its key, and nothing is served.
 
+mod openid;
 mod provider;
 mod reader;
 mod service;
@@ -65,7 +66,7 @@ pub enum Coordination {
 }
 
 /// Every key that is read, for runtimes that must ask for each by name.
-pub const KEYS: [&str; 23] = [
+pub const KEYS: [&str; 28] = [
     "PUBLIC_ORIGIN",
     "HOST_ORIGINS",
     "SESSION_KEYS",
@@ -76,7 +77,10 @@ pub const KEYS: [&str; 23] = [
     "CHANNELS",
     "ENTRA_CLIENT_ID",
     "ENTRA_CLIENT_SECRET",
+    "ENTRA_CLIENT_KEY",
     "ENTRA_TENANT",
+    "ENTRA_TENANTS",
+    "ENTRA_GROUPS",
     "ENTRA_AUTHORITY",
     "GRAPH_URL",
     "GRAPH_ALLOW",
@@ -85,6 +89,8 @@ pub const KEYS: [&str; 23] = [
     "GITHUB_URL",
     "GITHUB_API_URL",
     "GITHUB_ALLOW",
+    "OIDC_PROVIDERS",
+    "OIDC_CLIENT_SECRETS",
     "REVOCATION_BOUND_SECONDS",
     "SESSION_HOURS",
     "SESSION_IDLE_MINUTES",

@@ -4,7 +4,10 @@ use secrecy::SecretString;
 
 use super::{Source, reader::Reader};
 use crate::{
-    oauth::provider::{Kind, Provider},
+    oauth::{
+        client_key::ClientKey,
+        provider::{ClientAuth, Kind, Provider, RefreshPolicy, Tenants},
+    },
     origin::Origin,
 };
 
@@ -17,28 +20,80 @@ impl<S: Source> Reader<'_, S> {
         if let Some(client_id) = self.optional("GITHUB_CLIENT_ID") {
             providers.extend(self.github(client_id, public_origin));
         }
+        providers.extend(self.openid_providers(public_origin));
         if providers.is_empty() && self.problems.is_empty() {
-            self.problem::<()>("ENTRA_CLIENT_ID", "or GITHUB_CLIENT_ID must be set: nobody could sign in");
+            self.problem::<()>(
+                "ENTRA_CLIENT_ID",
+                "or GITHUB_CLIENT_ID or OIDC_PROVIDERS must be set: nobody could sign in",
+            );
         }
         providers
     }
 
     fn entra(&mut self, client_id: String, public_origin: &Origin) -> Option<Provider> {
-        let client_secret = self.required("ENTRA_CLIENT_SECRET").map(SecretString::from);
-        let tenant = self.required("ENTRA_TENANT")?;
-        if !is_guid(&tenant) {
-            return self.problem("ENTRA_TENANT", "must be the tenant's id, a lower-case GUID");
-        }
+        let client_auth = self.entra_client_auth();
+        let tenants = self.tenants();
+        let groups = self.guids("ENTRA_GROUPS");
         let authority = self.url("ENTRA_AUTHORITY", Some("https://login.microsoftonline.com"))?;
         Some(Provider {
-            id: "entra",
-            name: "Microsoft",
+            id: "entra".to_owned(),
+            name: "Microsoft".to_owned(),
             client_id,
-            client_secret: client_secret?,
-            redirect_uri: format!("{public_origin}/auth/entra/callback"),
+            client_auth: client_auth?,
+            redirect_uri: redirect_uri(public_origin, "entra"),
             scopes: ["openid", "profile", "email", "offline_access", "User.Read"].map(str::to_owned).to_vec(),
-            kind: Kind::Entra { tenant, authority },
+            audience: None,
+            max_age_seconds: None,
+            dpop: false,
+            refresh: RefreshPolicy::ENTRA,
+            kind: Kind::Entra { tenants: tenants?, authority, groups: groups? },
         })
+    }
+
+    /// Either a secret or the key of a certificate.
+    fn entra_client_auth(&mut self) -> Option<ClientAuth> {
+        let Some(jwk) = self.optional("ENTRA_CLIENT_KEY") else {
+            return self.required("ENTRA_CLIENT_SECRET").map(|secret| ClientAuth::Post(secret.into()));
+        };
+        if self.optional("ENTRA_CLIENT_SECRET").is_some() {
+            return self.problem("ENTRA_CLIENT_KEY", "and ENTRA_CLIENT_SECRET must not both be set");
+        }
+        match ClientKey::from_jwk(&jwk) {
+            Ok(key) if key.names_certificate() => Some(ClientAuth::PrivateKey(Box::new(key))),
+            Ok(_) => self.problem("ENTRA_CLIENT_KEY", "must have the certificate's thumbprint as `x5t#S256`"),
+            Err(error) => self.problem("ENTRA_CLIENT_KEY", error.to_string()),
+        }
+    }
+
+    fn tenants(&mut self) -> Option<Tenants> {
+        let tenant = self.required("ENTRA_TENANT");
+        let allowed = self.guids("ENTRA_TENANTS")?;
+        let tenant = tenant?;
+        match tenant.as_str() {
+            "organizations" | "common" if allowed.is_empty() => {
+                self.problem("ENTRA_TENANTS", "must list the tenants whose users may sign in")
+            }
+            "organizations" | "common" => Some(Tenants::Multi { endpoint: tenant, allowed }),
+            _ if !is_guid(&tenant) => self.problem(
+                "ENTRA_TENANT",
+                "must be the tenant's id, a lower-case GUID; or `organizations` or `common` with ENTRA_TENANTS",
+            ),
+            _ if !allowed.is_empty() => {
+                self.problem("ENTRA_TENANTS", "is for an ENTRA_TENANT of `organizations` or `common` only")
+            }
+            _ => Some(Tenants::Single(tenant)),
+        }
+    }
+
+    fn guids(&mut self, key: &'static str) -> Option<Vec<String>> {
+        let text = self.optional(key).unwrap_or_default();
+        let guids: Vec<String> =
+            text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect();
+        if guids.iter().all(|guid| is_guid(guid)) {
+            Some(guids)
+        } else {
+            self.problem(key, "must be lower-case GUIDs, separated by commas")
+        }
     }
 
     fn github(&mut self, client_id: String, public_origin: &Origin) -> Option<Provider> {
@@ -46,15 +101,24 @@ impl<S: Source> Reader<'_, S> {
         let site = self.url("GITHUB_URL", Some("https://github.com"));
         let api = self.url("GITHUB_API_URL", Some("https://api.github.com"))?;
         Some(Provider {
-            id: "github",
-            name: "GitHub",
+            id: "github".to_owned(),
+            name: "GitHub".to_owned(),
             client_id,
-            client_secret: client_secret?,
-            redirect_uri: format!("{public_origin}/auth/github/callback"),
+            // GitHub reads the secret from the body only.
+            client_auth: ClientAuth::Post(client_secret?),
+            redirect_uri: redirect_uri(public_origin, "github"),
             scopes: ["read:user", "user:email"].map(str::to_owned).to_vec(),
+            audience: None,
+            max_age_seconds: None,
+            dpop: false,
+            refresh: RefreshPolicy::GITHUB,
             kind: Kind::GitHub { site: site?, api },
         })
     }
+}
+
+pub(super) fn redirect_uri(public_origin: &Origin, id: &str) -> String {
+    format!("{public_origin}/auth/{id}/callback")
 }
 
 /// Whether a text is a GUID in the lower-case form that Entra writes.

@@ -15,13 +15,19 @@ impl<S: Source> Reader<'_, S> {
                 Kind::Entra { .. } => {
                     ("graph", self.url("GRAPH_URL", Some("https://graph.microsoft.com")), "GRAPH_ALLOW", "GET /v1.0/me")
                 }
+                Kind::OpenId { .. } => continue,
             };
             let rules = Rule::parse_list(&self.optional(key).unwrap_or_else(|| default.to_owned()));
             let Some(rules) = rules else {
                 self.problem::<()>(key, "must be rules such as `GET /user, GET /repos/*`");
                 continue;
             };
-            services.extend(base.map(|base| Service { name, provider: provider.id, base, rules }));
+            services.extend(base.map(|base| Service {
+                name: name.to_owned(),
+                provider: provider.id.clone(),
+                base,
+                rules,
+            }));
         }
         services
     }

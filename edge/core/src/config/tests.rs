@@ -45,7 +45,12 @@ fn every_missing_or_malformed_key_is_named() {
         ("BRIDGE_URL", Some("https://bridge.example/v1")),
         ("CHANNELS", Some("chat,")),
         ("ENTRA_CLIENT_SECRET", None),
-        ("ENTRA_TENANT", Some("common")),
+        ("ENTRA_TENANT", Some("contoso.example")),
+        ("ENTRA_TENANTS", Some("5f3c1a52-8d3e-4b7a-9c11-2f6d0e4b7a90")),
+        ("ENTRA_GROUPS", Some("admins")),
+        ("ENTRA_CLIENT_KEY", Some("{}")),
+        ("OIDC_PROVIDERS", Some("corp")),
+        ("OIDC_CLIENT_SECRETS", Some(r#"{"nobody":"x"}"#)),
         ("GITHUB_CLIENT_SECRET", None),
         ("GITHUB_API_URL", Some("ftp://api.github.com")),
         ("GITHUB_ALLOW", Some("everything")),
@@ -139,4 +144,76 @@ fn plain_http_is_for_loopback_in_development_only() {
     assert_eq!(keys_of(&[loopback, ("DEVELOPMENT", Some("loopback"))]), Vec::<&str>::new());
     let foreign = ("BRIDGE_URL", Some("http://localhost.example"));
     assert_eq!(keys_of(&[foreign, ("DEVELOPMENT", Some("loopback"))]), ["BRIDGE_URL"]);
+}
+
+#[test]
+fn m74_several_tenants_need_a_list_of_them() {
+    for tenant in ["organizations", "common"] {
+        let tenant = ("ENTRA_TENANT", Some(tenant));
+        assert_eq!(keys_of(&[tenant]), ["ENTRA_TENANTS"]);
+        assert_eq!(keys_of(&[tenant, ("ENTRA_TENANTS", Some("everyone"))]), ["ENTRA_TENANTS"]);
+        let allowed = "5f3c1a52-8d3e-4b7a-9c11-2f6d0e4b7a90, 6f3c1a52-8d3e-4b7a-9c11-2f6d0e4b7a90";
+        assert_eq!(keys_of(&[tenant, ("ENTRA_TENANTS", Some(allowed))]), Vec::<&str>::new());
+    }
+}
+
+/// Keys with problems when these providers and secrets are configured.
+fn openid(providers: &str, secrets: &str) -> Vec<&'static str> {
+    keys_of(&[("OIDC_PROVIDERS", Some(providers)), ("OIDC_CLIENT_SECRETS", Some(secrets))])
+}
+
+#[test]
+fn s135_openid_providers_are_read_strictly() {
+    let secret = r#"{"corp":"x"}"#;
+    let with = |more: &str| format!(r#"[{{"id":"corp","issuer":"https://id.corp.example","client_id":"c"{more}}}]"#);
+    assert_eq!(openid(&with(""), secret), Vec::<&str>::new());
+    assert_eq!(
+        openid(&with(r#","dpop":true,"max_age_seconds":3600,"audience":"https://api.example""#), secret),
+        Vec::<&str>::new()
+    );
+    for more in [
+        r#","dopp":true"#,
+        r#","auth":"none""#,
+        r#","auth":"client_secret_jwt""#,
+        r#","scopes":["profile"]"#,
+        r#","scopes":["openid","a b"]"#,
+        r#","dpop":"yes""#,
+        r#","max_age_seconds":-1"#,
+    ] {
+        assert!(openid(&with(more), secret).contains(&"OIDC_PROVIDERS"), "{more}");
+    }
+    for (from, to) in [
+        ("https://id", "http://id"),
+        ("https://id.corp.example", "https://10.0.0.1"),
+        ("https://id.corp.example", "https://localhost"),
+        ("https://id.corp.example", "https://id.corp.example?x"),
+        (r#""corp""#, r#""Corp""#),
+        (r#""corp""#, r#""entra""#),
+        (r#""corp""#, r#""5f3c1a52-8d3e-4b7a-9c11-2f6d0e4b7a90""#),
+        (r#""corp""#, r#""""#),
+        (r#""c""#, r#""""#),
+    ] {
+        assert!(openid(&with("").replace(from, to), secret).contains(&"OIDC_PROVIDERS"), "{to}");
+    }
+    let twice = with("").replace("}]", &format!("}},{}", &with("")[1..]));
+    assert_eq!(openid(&twice, secret), ["OIDC_PROVIDERS"]);
+}
+
+#[test]
+fn m1_an_openid_provider_without_credentials_closes() {
+    let list =
+        |auth: &str| format!(r#"[{{"id":"corp","issuer":"https://id.corp.example","client_id":"c","auth":"{auth}"}}]"#);
+    for secrets in ["", "{}", r#"{"corp":""}"#, r#"{"corp":{}}"#, r#"{"corp":"x","other":"y"}"#, "[]"] {
+        for auth in ["client_secret_basic", "client_secret_post"] {
+            assert_eq!(openid(&list(auth), secrets), ["OIDC_CLIENT_SECRETS"], "{auth} {secrets}");
+        }
+    }
+    let key = r#"{"kty":"EC","crv":"P-256","kid":"k","alg":"ES256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0","d":"jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI"}"#;
+    for good in [format!(r#"{{"corp":{key}}}"#), format!(r#"{{"corp":{}}}"#, serde_json::Value::from(key))] {
+        assert_eq!(openid(&list("private_key_jwt"), &good), Vec::<&str>::new());
+    }
+    let public = key.split(r#","d""#).next().unwrap();
+    for bad in [format!(r#"{{"corp":{public}}}}}"#), format!(r#"{{"corp":{}}}"#, key.replace("ES256", "HS256"))] {
+        assert_eq!(openid(&list("private_key_jwt"), &bad), ["OIDC_CLIENT_SECRETS"]);
+    }
 }

@@ -31,8 +31,8 @@ pub(super) async fn proxy<P: Platform>(
             Refusal::UnknownPath => Error::NotFound,
             Refusal::Method { allow } => Error::MethodNotAllowed { allow },
         })?;
-    let sign_in_needed = Error::ProviderSignInNeeded { provider: service.provider };
-    let connection = session.record.connections.get(service.provider).ok_or_else(|| sign_in_needed.clone())?;
+    let sign_in_needed = Error::ProviderSignInNeeded { provider: service.provider.clone() };
+    let connection = session.record.connections.get(&service.provider).ok_or_else(|| sign_in_needed.clone())?;
     let tokens = &connection.tokens;
     if tokens.expires_at_ms.is_some_and(|expires_at_ms| context.platform.now_ms() >= expires_at_ms) {
         return Err(sign_in_needed);

@@ -105,7 +105,7 @@ async fn finish<P: Platform>(
     let connection = Connection { user: user.clone(), issuer, sub, sid, signed_in_at_ms, tokens, dpop_key: None };
     let record = SessionRecord {
         user,
-        provider: provider.id.to_owned(),
+        provider: provider.id.clone(),
         created_at_ms: now_ms,
         expires_at_ms: now_ms.saturating_add(lifetime_ms),
         connections: [(provider.id.to_owned(), connection)].into(),
@@ -128,7 +128,7 @@ async fn finish<P: Platform>(
 fn check_issuer(provider: &Provider, endpoints: &Endpoints, query: &Query) -> Result<(), Error> {
     let refused = |reason| Error::SignInRefused { reason };
     match query.one("iss").map_err(refused)? {
-        Some(issuer) if issuer == provider.issuer() => Ok(()),
+        Some(issuer) if provider.is_issuer(&issuer) => Ok(()),
         Some(_) => Err(refused("answer of another issuer")),
         None if endpoints.names_itself => Err(refused("issuer missing")),
         None => Ok(()),

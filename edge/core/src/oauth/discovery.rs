@@ -1,27 +1,33 @@
-//! Endpoints and signing keys of a provider, fetched by OpenID Connect Discovery and cached for the isolate's life.
+//! Where a provider's endpoints lie, from its metadata (OpenID Connect Discovery, RFC 8414), cached for the isolate's
+//! life with bounded staleness. Metadata that contradicts the configuration or is less safe than it closes the sign-in.
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Duration};
+use std::{cell::RefCell, collections::HashMap, time::Duration};
 
 use http::{Method, header};
-use jwt_compact::jwk::JsonWebKey;
 use serde::Deserialize;
 use url::Url;
 
-use super::provider::{Kind, Provider, without_slash};
+use super::{
+    provider::{Kind, Provider, TENANT_PLACEHOLDER, Tenants, without_slash},
+    signing_key::KeyCache,
+};
 use crate::{
+    destination,
     platform::{Platform, ReadBody as _, Unavailable},
     web::Outgoing,
 };
 
-/// How long metadata and keys are believed.
+/// How long metadata is believed.
 const FRESH_MS: u64 = 60 * 60 * 1000;
-/// How soon an unknown key id may cause another fetch of the keys (M43, S42).
-const REFETCH_AFTER_MS: u64 = 60 * 1000;
+/// How long it is used while the provider does not answer for newer: endpoints move rarely, outages come often.
+const STALE_MS: u64 = 24 * FRESH_MS;
+/// How soon after a failure it is asked for again.
+const RETRY_AFTER_MS: u64 = 30 * 1000;
 /// Largest document taken, in bytes. Entra's key set is about 20 KB.
 const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Where a provider's endpoints lie.
+/// Where a provider's endpoints lie and what they can do.
 #[derive(Debug, Clone)]
 pub struct Endpoints {
     /// Where the browser goes.
@@ -30,40 +36,35 @@ pub struct Endpoints {
     pub token: Url,
     /// Where the signing keys are; `None` for a provider without ID tokens.
     pub jwks: Option<Url>,
+    /// Where more is said of a user.
+    pub userinfo: Option<Url>,
+    /// Where tokens are revoked (RFC 7009).
+    pub revocation: Option<Url>,
+    /// Where the browser goes to end the provider's own session.
+    pub end_session: Option<Url>,
+    /// Where authorization requests are pushed (RFC 9126).
+    pub pushed_authorization: Option<Url>,
+    /// Whether the provider takes no others.
+    pub pushed_authorization_required: bool,
     /// Whether the provider promised to name itself in every callback (RFC 9207).
     pub names_itself: bool,
-}
-
-/// One signing key. `kid`, `use` and `issuer` stand beside what `jwt-compact` reads.
-#[derive(Debug, Clone, Deserialize)]
-pub struct SigningKey {
-    /// Its id.
-    pub kid: Option<String>,
-    /// `sig` or nothing; encryption keys verify nothing.
-    #[serde(rename = "use")]
-    pub usage: Option<String>,
-    /// The only algorithm it is for.
-    pub alg: Option<String>,
-    /// Entra ties some keys to one issuer (M73).
-    pub issuer: Option<String>,
-    /// The key itself.
-    #[serde(flatten)]
-    pub key: JsonWebKey<'static>,
+    /// Whether the provider sends logout tokens.
+    pub backchannel_logout: bool,
 }
 
 /// What this isolate has fetched already.
 #[derive(Debug, Default)]
 pub struct DiscoveryCache {
-    endpoints: RefCell<HashMap<&'static str, (u64, Endpoints)>>,
-    keys: RefCell<HashMap<&'static str, CachedKeys>>,
+    endpoints: RefCell<HashMap<String, CachedEndpoints>>,
+    pub(super) keys: KeyCache,
 }
 
 #[derive(Debug, Clone)]
-struct CachedKeys {
+struct CachedEndpoints {
     fetched_at_ms: u64,
-    /// When a token's unknown key id last caused a fetch.
-    forced_at_ms: Option<u64>,
-    keys: Rc<Vec<SigningKey>>,
+    /// When a fetch last failed.
+    failed_at_ms: Option<u64>,
+    endpoints: Endpoints,
 }
 
 #[derive(Deserialize)]
@@ -72,86 +73,108 @@ struct Metadata {
     authorization_endpoint: String,
     token_endpoint: String,
     jwks_uri: String,
+    userinfo_endpoint: Option<String>,
+    revocation_endpoint: Option<String>,
+    end_session_endpoint: Option<String>,
+    pushed_authorization_request_endpoint: Option<String>,
     #[serde(default)]
-    code_challenge_methods_supported: Option<Vec<String>>,
+    require_pushed_authorization_requests: bool,
     #[serde(default)]
     authorization_response_iss_parameter_supported: bool,
-}
-
-#[derive(Deserialize)]
-struct KeySet {
-    keys: Vec<serde_json::Value>,
+    #[serde(default)]
+    backchannel_logout_supported: bool,
+    code_challenge_methods_supported: Option<Vec<String>>,
+    token_endpoint_auth_methods_supported: Option<Vec<String>>,
+    dpop_signing_alg_values_supported: Option<Vec<String>>,
 }
 
 /// A provider's endpoints.
 ///
 /// # Errors
-/// [`Unavailable`] if the metadata cannot be fetched or contradicts the configuration: the sign-in does not start.
+/// [`Unavailable`] if the metadata cannot be had or contradicts the configuration: the sign-in does not start.
 pub async fn endpoints(
     platform: &impl Platform,
     cache: &DiscoveryCache,
     provider: &Provider,
 ) -> Result<Endpoints, Unavailable> {
-    let (tenant, authority) = match &provider.kind {
+    let (address, configured) = match &provider.kind {
         Kind::GitHub { site, .. } => return github(site),
-        Kind::Entra { tenant, authority } => (tenant, authority),
+        Kind::Entra { tenants, authority, .. } => {
+            (format!("{}/{}/v2.0", without_slash(authority), tenants.segment()), authority)
+        }
+        Kind::OpenId { address, .. } => (without_slash(address).to_owned(), address),
     };
     let now_ms = platform.now_ms();
-    let cached = cache.endpoints.borrow().get(provider.id).cloned();
-    if let Some((at_ms, endpoints)) = cached
-        && now_ms.saturating_sub(at_ms) < FRESH_MS
-    {
-        return Ok(endpoints);
-    }
-    let url =
-        parse(&format!("{}/{tenant}/v2.0/.well-known/openid-configuration", without_slash(authority)), authority)?;
-    let metadata: Metadata = fetch(platform, url).await?;
-    // A multi-tenant document holds the literal `{tenantid}` (M72).
-    if metadata.issuer.replace("{tenantid}", tenant) != provider.issuer() {
-        return Err(Unavailable::new("identity provider", "metadata names another issuer than configured"));
-    }
-    // Entra supports S256 without saying so; one that lists methods without it would downgrade us (S11).
-    if metadata.code_challenge_methods_supported.is_some_and(|methods| !methods.iter().any(|method| method == "S256")) {
-        return Err(Unavailable::new("identity provider", "does not support PKCE with S256"));
-    }
-    let endpoints = Endpoints {
-        authorization: parse(&metadata.authorization_endpoint, authority)?,
-        token: parse(&metadata.token_endpoint, authority)?,
-        jwks: Some(parse(&metadata.jwks_uri, authority)?),
-        names_itself: metadata.authorization_response_iss_parameter_supported,
-    };
-    cache.endpoints.borrow_mut().insert(provider.id, (now_ms, endpoints.clone()));
-    Ok(endpoints)
-}
-
-/// The provider's signing keys. `missing` says that a token named a key which the last answer did not hold; that is
-/// worth one more fetch, but not one for every forged token.
-///
-/// # Errors
-/// [`Unavailable`] if they cannot be fetched.
-pub async fn signing_keys(
-    platform: &impl Platform,
-    cache: &DiscoveryCache,
-    provider: &Provider,
-    url: &Url,
-    missing: bool,
-) -> Result<Rc<Vec<SigningKey>>, Unavailable> {
-    let now_ms = platform.now_ms();
-    let cached = cache.keys.borrow().get(provider.id).cloned();
+    let cached = cache.endpoints.borrow().get(&provider.id).cloned();
     if let Some(cached) = &cached {
-        let forced_lately = cached.forced_at_ms.is_some_and(|at_ms| now_ms.saturating_sub(at_ms) < REFETCH_AFTER_MS);
-        if now_ms.saturating_sub(cached.fetched_at_ms) < FRESH_MS && (!missing || forced_lately) {
-            return Ok(Rc::clone(&cached.keys));
+        let age_ms = now_ms.saturating_sub(cached.fetched_at_ms);
+        let failed_lately = cached.failed_at_ms.is_some_and(|at_ms| now_ms.saturating_sub(at_ms) < RETRY_AFTER_MS);
+        if age_ms < FRESH_MS || (age_ms < STALE_MS && failed_lately) {
+            return Ok(cached.endpoints.clone());
         }
     }
-    let set: KeySet = fetch(platform, url.clone()).await?;
-    // A key of a type this build does not know must not hide the ones it does.
-    let keys: Vec<SigningKey> = set.keys.into_iter().filter_map(|key| serde_json::from_value(key).ok()).collect();
-    let keys = Rc::new(keys);
-    let forced_at_ms = if missing { Some(now_ms) } else { cached.and_then(|cached| cached.forced_at_ms) };
-    let entry = CachedKeys { fetched_at_ms: now_ms, forced_at_ms, keys: Rc::clone(&keys) };
-    cache.keys.borrow_mut().insert(provider.id, entry);
-    Ok(keys)
+    let url = parse(&format!("{address}/.well-known/openid-configuration"), configured)?;
+    match fetch::<Metadata>(platform, url).await {
+        Ok(metadata) => {
+            let endpoints = checked(provider, &metadata, configured)?;
+            let entry = CachedEndpoints { fetched_at_ms: now_ms, failed_at_ms: None, endpoints: endpoints.clone() };
+            cache.endpoints.borrow_mut().insert(provider.id.clone(), entry);
+            Ok(endpoints)
+        }
+        Err(error) => match cached {
+            Some(cached) if now_ms.saturating_sub(cached.fetched_at_ms) < STALE_MS => {
+                let entry = CachedEndpoints { failed_at_ms: Some(now_ms), ..cached.clone() };
+                cache.endpoints.borrow_mut().insert(provider.id.clone(), entry);
+                Ok(cached.endpoints)
+            }
+            _ => Err(error),
+        },
+    }
+}
+
+fn checked(provider: &Provider, metadata: &Metadata, configured: &Url) -> Result<Endpoints, Unavailable> {
+    let contradiction = |detail: &str| Unavailable::new("identity provider", format_args!("metadata {detail}"));
+    let names_issuer = match &provider.kind {
+        // A document for several tenants holds the literal placeholder (M72); some of a single one do, too.
+        Kind::Entra { tenants: Tenants::Single(tenant), .. } => {
+            metadata.issuer.replace(TENANT_PLACEHOLDER, tenant) == provider.issuer()
+        }
+        _ => metadata.issuer == provider.issuer(),
+    };
+    if !names_issuer {
+        return Err(contradiction("names another issuer than configured"));
+    }
+    let lists =
+        |list: &Option<Vec<String>>, wanted: &str| list.as_ref().map(|list| list.iter().any(|found| found == wanted));
+    // Entra supports S256 without saying so. Who lists methods without it would downgrade us (S11).
+    let silent_is_fine = matches!(provider.kind, Kind::Entra { .. });
+    if !lists(&metadata.code_challenge_methods_supported, "S256").unwrap_or(silent_is_fine) {
+        return Err(contradiction("does not offer PKCE with S256"));
+    }
+    if lists(&metadata.token_endpoint_auth_methods_supported, provider.client_auth.method()) == Some(false) {
+        return Err(contradiction("does not offer the configured client authentication"));
+    }
+    if provider.dpop && lists(&metadata.dpop_signing_alg_values_supported, "ES256") == Some(false) {
+        return Err(contradiction("does not offer DPoP with ES256"));
+    }
+    let required = |text: &str| parse(text, configured);
+    let optional = |text: &Option<String>| text.as_deref().map(required).transpose();
+    let pushed_authorization = optional(&metadata.pushed_authorization_request_endpoint)?;
+    if metadata.require_pushed_authorization_requests && pushed_authorization.is_none() {
+        return Err(contradiction("requires pushed authorization requests and does not say where"));
+    }
+    Ok(Endpoints {
+        authorization: required(&metadata.authorization_endpoint)?,
+        token: required(&metadata.token_endpoint)?,
+        jwks: Some(required(&metadata.jwks_uri)?),
+        userinfo: optional(&metadata.userinfo_endpoint)?,
+        revocation: optional(&metadata.revocation_endpoint)?,
+        end_session: optional(&metadata.end_session_endpoint)?,
+        pushed_authorization,
+        pushed_authorization_required: metadata.require_pushed_authorization_requests,
+        names_itself: metadata.authorization_response_iss_parameter_supported,
+        backchannel_logout: metadata.backchannel_logout_supported,
+    })
 }
 
 fn github(site: &Url) -> Result<Endpoints, Unavailable> {
@@ -160,23 +183,33 @@ fn github(site: &Url) -> Result<Endpoints, Unavailable> {
         authorization: at("/login/oauth/authorize")?,
         token: at("/login/oauth/access_token")?,
         jwks: None,
+        userinfo: None,
+        revocation: None,
+        end_session: None,
+        pushed_authorization: None,
+        pushed_authorization_required: false,
         names_itself: false,
+        backchannel_logout: false,
     })
 }
 
-/// A provider's own words about where its endpoints lie are believed only if they are as safe as its configured address.
+/// A provider's own words about where its endpoints lie are believed only if they are as safe as its configured
+/// address: on that very host, or by https at a public one (S53).
 fn parse(text: &str, configured: &Url) -> Result<Url, Unavailable> {
-    match Url::parse(text) {
+    let unsafe_endpoint =
+        || Unavailable::new("identity provider", "metadata names an endpoint that is not https at a public host");
+    let url = Url::parse(text).map_err(|_| unsafe_endpoint())?;
+    let as_configured = url.scheme() == configured.scheme() && url.host() == configured.host();
+    let plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
+    if plain && (as_configured || (url.scheme() == "https" && destination::is_public(&url))) {
         Ok(url)
-            if url.scheme() == "https" || (url.scheme() == configured.scheme() && url.host() == configured.host()) =>
-        {
-            Ok(url)
-        }
-        _ => Err(Unavailable::new("identity provider", "metadata names an endpoint that is not https")),
+    } else {
+        Err(unsafe_endpoint())
     }
 }
 
-async fn fetch<T: for<'de> Deserialize<'de>>(platform: &impl Platform, url: Url) -> Result<T, Unavailable> {
+/// Fetches a JSON document.
+pub(super) async fn fetch<T: for<'de> Deserialize<'de>>(platform: &impl Platform, url: Url) -> Result<T, Unavailable> {
     let request = Outgoing::new(Method::GET, url, TIMEOUT).with(header::ACCEPT, "application/json");
     let response = platform.send(request).await?;
     if !response.status.is_success() {
@@ -185,3 +218,7 @@ async fn fetch<T: for<'de> Deserialize<'de>>(platform: &impl Platform, url: Url)
     let body = response.body.read(MAX_DOCUMENT_BYTES).await.map_err(|e| Unavailable::new("identity provider", e))?;
     serde_json::from_slice(&body).map_err(|e| Unavailable::new("identity provider", e))
 }
+
+#[cfg(test)]
+#[path = "discovery_tests.rs"]
+mod tests;

@@ -14,7 +14,11 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{discovery::Endpoints, provider::Provider, transaction::Transaction};
+use super::{
+    discovery::Endpoints,
+    provider::{ClientAuth, Provider},
+    transaction::Transaction,
+};
 use crate::{
     platform::{Platform, ReadBody as _, Unavailable},
     session::record::TokenSet,
@@ -66,11 +70,15 @@ type Client = oauth2::Client<
 >;
 
 fn client(provider: &Provider, endpoints: &Endpoints) -> Result<Client, Unavailable> {
+    let (secret, auth_type) = match &provider.client_auth {
+        ClientAuth::Basic(secret) => (secret, oauth2::AuthType::BasicAuth),
+        ClientAuth::Post(secret) => (secret, oauth2::AuthType::RequestBody),
+        ClientAuth::PrivateKey(_) => return Err(Unavailable::new("sign-in", "private_key_jwt is not supported yet")),
+    };
     let redirect = RedirectUrl::new(provider.redirect_uri.clone()).map_err(|e| Unavailable::new("sign-in", e))?;
     Ok(oauth2::Client::new(ClientId::new(provider.client_id.clone()))
-        .set_client_secret(ClientSecret::new(provider.client_secret.expose_secret().to_owned()))
-        // GitHub reads the secret from the body only; Entra reads either.
-        .set_auth_type(oauth2::AuthType::RequestBody)
+        .set_client_secret(ClientSecret::new(secret.expose_secret().to_owned()))
+        .set_auth_type(auth_type)
         .set_auth_uri(AuthUrl::from_url(endpoints.authorization.clone()))
         .set_token_uri(TokenUrl::from_url(endpoints.token.clone()))
         .set_redirect_uri(redirect))
@@ -176,8 +184,10 @@ async fn send(platform: &impl Platform, request: HttpRequest) -> Result<HttpResp
     let (parts, body) = request.into_parts();
     let url = Url::parse(&parts.uri.to_string()).map_err(|e| broken(&e))?;
     let mut outgoing = Outgoing::new(Method::POST, url, TIMEOUT).with(header::ACCEPT, "application/json");
-    if let Some(content_type) = parts.headers.get(header::CONTENT_TYPE) {
-        outgoing.headers.insert(header::CONTENT_TYPE, content_type.clone());
+    for name in [header::CONTENT_TYPE, header::AUTHORIZATION] {
+        if let Some(value) = parts.headers.get(&name) {
+            outgoing.headers.insert(name, value.clone());
+        }
     }
     outgoing.body = Body::Bytes(body.into());
     let response = platform.send(outgoing).await?;

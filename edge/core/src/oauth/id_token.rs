@@ -1,36 +1,28 @@
-//! Validation of an ID token (OpenID Connect Core §3.1.3.7, Entra's own rules on top). No I/O and no clock in here:
-//! keys and `now` are passed in.
+//! Validation of an ID token (OpenID Connect Core §3.1.3.7, §12.2; Entra's own rules on top). No I/O and no clock in
+//! here: keys and `now` are passed in.
 
-use jwt_compact::{Algorithm, AlgorithmExt as _, Claims, UntrustedToken, alg::Rsa, jwk::JsonWebKey};
-use serde::Deserialize;
+use std::collections::BTreeMap;
+
+use jwt_compact::Claims;
+use serde::{Deserialize, de::IgnoredAny};
 use subtle::ConstantTimeEq as _;
 
 use super::{
-    discovery::SigningKey,
-    provider::{Kind, Provider},
+    jws::{self, SignatureError, Verified},
+    provider::{Kind, Provider, TENANT_PLACEHOLDER},
+    signing_key::SigningKey,
 };
 use crate::config::is_guid;
 
 /// How far clocks may differ, in seconds.
-const SKEW_SECONDS: i64 = 60;
-/// Longest token read, in bytes. Entra's with 200 groups are about 10 KB.
-const MAX_TOKEN_BYTES: usize = 32 * 1024;
+pub(super) const SKEW_SECONDS: i64 = 60;
 
 /// Why a token is not believed, for the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum IdTokenError {
-    /// Not a JWT, or claims of wrong types.
-    #[error("ID token malformed")]
-    Malformed,
-    /// Another algorithm than RS256, or a token of another type.
-    #[error("ID token signed or typed otherwise than ID tokens are")]
-    WrongKind,
-    /// No such key; fetching the keys again may help once.
-    #[error("ID token signed with an unknown key")]
-    UnknownKey,
-    /// The signature is wrong.
-    #[error("ID token signature does not verify")]
-    Signature,
+    /// Its form, its signature or its key.
+    #[error("ID token {0}")]
+    Signature(#[from] SignatureError),
     /// Another issuer, audience or party.
     #[error("ID token is not from this issuer for this client")]
     WrongParty,
@@ -40,30 +32,50 @@ pub enum IdTokenError {
     /// Of another sign-in.
     #[error("ID token nonce does not match")]
     Nonce,
-    /// Entra: tenant or version is not the configured one.
+    /// The user proved who they are longer ago than was asked for, or the token does not say when.
+    #[error("ID token does not say that the user signed in recently enough")]
+    AuthTime,
+    /// Entra: tenant or version is not a configured one.
     #[error("ID token of another tenant or version")]
     Tenant,
+    /// Entra: of no required group, or of too many to be listed.
+    #[error("ID token does not show a required group")]
+    Group,
+    /// A refreshed one: of another user or sign-in than the first.
+    #[error("refreshed ID token is not of the same user and sign-in")]
+    AnotherUser,
 }
 
 /// What is read of an ID token.
 #[derive(Debug, Clone, Deserialize)]
 pub struct IdClaims {
-    iss: String,
-    /// The user, pairwise per client for Entra.
+    /// Who issued it.
+    pub iss: String,
+    /// The user, by the issuer's immutable id; pairwise per client for Entra.
     pub sub: String,
     aud: Audience,
     azp: Option<String>,
     nonce: Option<String>,
-    /// The issuer's session, by which it ends it.
-    pub sid: Option<String>,
     /// When it was issued, in Unix seconds.
     #[serde(skip)]
     pub issued_at_seconds: i64,
+    /// When the user proved who they are, in Unix seconds.
+    #[serde(default)]
+    pub auth_time: Option<i64>,
+    /// The provider's own session, named in its logout requests.
+    pub sid: Option<String>,
     /// Entra: tenant id.
     pub tid: Option<String>,
     /// Entra: the user's object id within the tenant.
     pub oid: Option<String>,
     ver: Option<String>,
+    groups: Option<Vec<String>>,
+    #[serde(rename = "_claim_names")]
+    claim_names: Option<BTreeMap<String, IgnoredAny>>,
+    /// Entra's shorter way of saying that the groups are elsewhere.
+    hasgroups: Option<bool>,
+    /// What a logout token has and an ID token has not.
+    events: Option<IgnoredAny>,
     /// For show.
     pub name: Option<String>,
     /// For show; never an identity (nOAuth, S58).
@@ -72,16 +84,17 @@ pub struct IdClaims {
     pub preferred_username: Option<String>,
 }
 
+/// `aud`: one party or several.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
-enum Audience {
+pub(super) enum Audience {
     One(String),
     Many(Vec<String>),
 }
 
 impl Audience {
     /// Exactly this client: a token that is also for somebody else is not for us (M33).
-    fn is_only(&self, client_id: &str) -> bool {
+    pub(super) fn is_only(&self, client_id: &str) -> bool {
         match self {
             Self::One(audience) => audience == client_id,
             Self::Many(audiences) => !audiences.is_empty() && audiences.iter().all(|audience| audience == client_id),
@@ -89,10 +102,10 @@ impl Audience {
     }
 }
 
-/// Validates a token.
+/// Validates the token of a sign-in.
 ///
 /// # Errors
-/// [`IdTokenError`]; on [`IdTokenError::UnknownKey`] try once more with freshly fetched keys.
+/// [`IdTokenError`]; on [`SignatureError::UnknownKey`] try once more with freshly fetched keys.
 pub fn validate(
     token: &str,
     keys: &[SigningKey],
@@ -100,68 +113,106 @@ pub fn validate(
     nonce: &str,
     now_seconds: i64,
 ) -> Result<IdClaims, IdTokenError> {
-    if token.len() > MAX_TOKEN_BYTES {
-        return Err(IdTokenError::Malformed);
-    }
-    let token: UntrustedToken<'_> = UntrustedToken::new(token).map_err(|_| IdTokenError::Malformed)?;
-    let header = token.header();
-    // The algorithm is ours to choose; the header only gets to agree (M36). `jku`, `jwk`, `x5u` are never looked at.
-    let expected_type = header.token_type.as_deref().is_none_or(|typ| typ.eq_ignore_ascii_case("JWT"));
-    if token.algorithm() != Rsa::rs256().name() || !expected_type {
-        return Err(IdTokenError::WrongKind);
-    }
-    let key_id = header.key_id.as_deref();
-    let mut usable = keys.iter().filter(|key| is_usable(key, key_id));
-    let key = match (usable.next(), usable.next()) {
-        (Some(key), None) => key,
-        _ => return Err(IdTokenError::UnknownKey),
-    };
-    let claims = verify(&token, &key.key)?;
-    check_time(&claims, now_seconds)?;
-    let issued_at_seconds = claims.issued_at.map_or(0, |time| time.timestamp());
-    let claims = IdClaims { issued_at_seconds, ..claims.custom };
-    let issuer = provider.issuer();
-    let key_issuer_matches = key.issuer.as_ref().is_none_or(|of_key| match &provider.kind {
-        Kind::Entra { tenant, .. } => of_key.replace("{tenantid}", tenant) == issuer,
-        Kind::GitHub { .. } => false,
-    });
-    let azp_matches = claims.azp.as_ref().is_none_or(|azp| *azp == provider.client_id);
-    if claims.iss != issuer || !key_issuer_matches || !claims.aud.is_only(&provider.client_id) || !azp_matches {
-        return Err(IdTokenError::WrongParty);
-    }
+    let claims = verified(token, keys, provider, now_seconds)?;
     if !claims.nonce.as_ref().is_some_and(|given| bool::from(given.as_bytes().ct_eq(nonce.as_bytes()))) {
         return Err(IdTokenError::Nonce);
     }
-    if let Kind::Entra { tenant, .. } = &provider.kind {
-        let is_of_tenant = claims.tid.as_ref().is_some_and(|tid| is_guid(tid) && tid == tenant);
-        if !is_of_tenant || claims.ver.as_deref() != Some("2.0") {
-            return Err(IdTokenError::Tenant);
+    if claims.azp.as_ref().is_some_and(|azp| *azp != provider.client_id) {
+        return Err(IdTokenError::WrongParty);
+    }
+    if let Some(max_age) = provider.max_age_seconds {
+        let oldest = now_seconds.saturating_sub(i64::try_from(max_age).unwrap_or(i64::MAX));
+        let recent = claims.auth_time.is_some_and(|at| {
+            at >= oldest.saturating_sub(SKEW_SECONDS) && at <= now_seconds.saturating_add(SKEW_SECONDS)
+        });
+        if !recent {
+            return Err(IdTokenError::AuthTime);
         }
     }
     Ok(claims)
 }
 
-/// A signing key for RS256 of the wanted id; a token without an id may be signed by the only key there is (S45).
-fn is_usable(key: &SigningKey, key_id: Option<&str>) -> bool {
-    matches!(key.key, JsonWebKey::Rsa { .. })
-        && key.usage.as_deref().is_none_or(|usage| usage == "sig")
-        && key.alg.as_deref().is_none_or(|alg| alg == "RS256")
-        && (key_id.is_none() || key.kid.as_deref() == key_id)
+/// Validates the token that came with a refresh against the one before it (§12.2): the same user by the same issuer
+/// for the same client, the same sign-in (M42, S55).
+///
+/// # Errors
+/// [`IdTokenError`]; on [`SignatureError::UnknownKey`] try once more with freshly fetched keys. On any other the
+/// connection must end.
+pub fn validate_refreshed(
+    token: &str,
+    keys: &[SigningKey],
+    provider: &Provider,
+    before: &IdClaims,
+    now_seconds: i64,
+) -> Result<IdClaims, IdTokenError> {
+    let claims = verified(token, keys, provider, now_seconds)?;
+    if claims.continues(before, provider) { Ok(claims) } else { Err(IdTokenError::AnotherUser) }
 }
 
-fn verify(token: &UntrustedToken<'_>, key: &JsonWebKey<'_>) -> Result<Claims<IdClaims>, IdTokenError> {
-    // Keys under 2048 bits are refused by the conversion to a strong key.
-    let key = jwt_compact::alg::RsaPublicKey::try_from(key).map_err(|_| IdTokenError::UnknownKey)?;
-    let key = jwt_compact::alg::StrongKey::try_from(key).map_err(|_| IdTokenError::UnknownKey)?;
-    let algorithm = jwt_compact::alg::StrongAlg(Rsa::rs256());
-    match algorithm.validator::<IdClaims>(&key).validate(token) {
-        Ok(token) => Ok(token.into_parts().1),
-        Err(jwt_compact::ValidationError::MalformedClaims(_)) => Err(IdTokenError::Malformed),
-        Err(_) => Err(IdTokenError::Signature),
+impl IdClaims {
+    /// Reads a token that was validated when it came and has rested sealed since; `None` if it is none.
+    #[must_use]
+    pub fn of_own(token: &str) -> Option<Self> {
+        jws::claims_of_own(token).ok()
+    }
+
+    /// Whether these are of the same user and sign-in as those before.
+    pub(super) fn continues(&self, before: &Self, provider: &Provider) -> bool {
+        self.iss == before.iss
+            && self.sub == before.sub
+            && self.aud.is_only(&provider.client_id)
+            && self.azp == before.azp
+            && (self.auth_time.is_none() || self.auth_time == before.auth_time)
+            && (self.nonce.is_none() || self.nonce == before.nonce)
+            && (self.tid == before.tid && self.oid == before.oid)
     }
 }
 
-fn check_time(claims: &Claims<IdClaims>, now: i64) -> Result<(), IdTokenError> {
+/// What holds for the first token as for refreshed ones.
+fn verified(token: &str, keys: &[SigningKey], provider: &Provider, now_seconds: i64) -> Result<IdClaims, IdTokenError> {
+    let Verified { claims, key_issuer } = jws::verify::<IdClaims>(token, keys, "JWT", false)?;
+    let issued_at_seconds = check_time(&claims, now_seconds)?;
+    let claims = IdClaims { issued_at_seconds, ..claims.custom };
+    if claims.events.is_some() {
+        return Err(SignatureError::WrongKind.into());
+    }
+    if !claims.aud.is_only(&provider.client_id) {
+        return Err(IdTokenError::WrongParty);
+    }
+    let key_speaks_for_it = |tenant: &str| {
+        key_issuer.as_ref().is_none_or(|of_key| of_key.replace(TENANT_PLACEHOLDER, tenant) == claims.iss)
+    };
+    match &provider.kind {
+        Kind::Entra { tenants, groups, .. } => {
+            // The tenant's id first: a token's own issuer means nothing before it is tied to an allowed tenant (M72, M74).
+            let tenant = claims.tid.as_deref().filter(|tid| is_guid(tid) && tenants.allows(tid));
+            let tenant = tenant.filter(|_| claims.ver.as_deref() == Some("2.0")).ok_or(IdTokenError::Tenant)?;
+            let of_tenant = provider.issuer().replace(TENANT_PLACEHOLDER, tenant);
+            if claims.iss != of_tenant || !key_speaks_for_it(tenant) {
+                return Err(IdTokenError::WrongParty);
+            }
+            check_groups(&claims, groups)?;
+        }
+        Kind::OpenId { issuer, .. } => {
+            if claims.iss != *issuer || !key_speaks_for_it("") {
+                return Err(IdTokenError::WrongParty);
+            }
+        }
+        Kind::GitHub { .. } => return Err(IdTokenError::WrongParty),
+    }
+    Ok(claims)
+}
+
+/// A user of more groups than fit is described by a pointer instead of a list: that is no proof of any (M77).
+fn check_groups(claims: &IdClaims, required: &[String]) -> Result<(), IdTokenError> {
+    let overage =
+        claims.hasgroups == Some(true) || claims.claim_names.as_ref().is_some_and(|names| names.contains_key("groups"));
+    let is_member = claims.groups.iter().flatten().any(|group| required.contains(group));
+    if required.is_empty() || (is_member && !overage) { Ok(()) } else { Err(IdTokenError::Group) }
+}
+
+/// Checks expiry and begin, and returns when it was issued.
+fn check_time<T>(claims: &Claims<T>, now: i64) -> Result<i64, IdTokenError> {
     let expires = claims.expiration.ok_or(IdTokenError::Time)?.timestamp();
     let issued = claims.issued_at.ok_or(IdTokenError::Time)?.timestamp();
     let not_before = claims.not_before.map_or(i64::MIN, |time| time.timestamp());
@@ -169,7 +220,7 @@ fn check_time(claims: &Claims<IdClaims>, now: i64) -> Result<(), IdTokenError> {
     if now.saturating_sub(SKEW_SECONDS) >= expires || issued > ahead || not_before > ahead {
         return Err(IdTokenError::Time);
     }
-    Ok(())
+    Ok(issued)
 }
 
 #[cfg(test)]

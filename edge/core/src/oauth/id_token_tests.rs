@@ -40,52 +40,64 @@ fn a_good_token_is_believed() {
 }
 
 #[test]
-fn only_rs256_with_a_known_key_verifies() {
-    for algorithm in ["none", "None", "nOnE", "HS256", "RS384", "ES256", ""] {
+fn s37_s38_s41_s43_only_an_accepted_algorithm_with_a_known_key_verifies() {
+    for algorithm in ["none", "None", "nOnE", "HS256", "RS384", "PS256", "EdDSA", ""] {
         assert_eq!(
             check(&token_with(json!({"alg": algorithm}), json!({}), &KEY)).unwrap_err(),
-            IdTokenError::WrongKind,
+            IdTokenError::Signature(SignatureError::WrongKind),
             "{algorithm}"
         );
     }
-    assert_eq!(check(&token_with(json!({}), json!({}), &OTHER)).unwrap_err(), IdTokenError::Signature);
+    assert_eq!(
+        check(&token_with(json!({}), json!({}), &OTHER)).unwrap_err(),
+        IdTokenError::Signature(SignatureError::Wrong)
+    );
     for kid in ["k2", "../k1", "k1' OR 1=1", ""] {
         assert_eq!(
             check(&token_with(json!({"kid": kid}), json!({}), &KEY)).unwrap_err(),
-            IdTokenError::UnknownKey,
+            IdTokenError::Signature(SignatureError::UnknownKey),
             "{kid}"
         );
     }
     let own_key = json!({"jwk": {"kty": "RSA", "n": BASE64.encode(OTHER.n().to_bytes_be()), "e": "AQAB"}, "jku": "https://evil/keys"});
-    assert_eq!(check(&token_with(own_key, json!({}), &OTHER)).unwrap_err(), IdTokenError::Signature);
+    assert_eq!(
+        check(&token_with(own_key, json!({}), &OTHER)).unwrap_err(),
+        IdTokenError::Signature(SignatureError::Wrong)
+    );
 }
 
 #[test]
-fn a_token_of_another_type_is_refused() {
+fn s56_a_token_of_another_type_is_refused() {
     for typ in ["at+jwt", "logout+jwt", "dpop+jwt"] {
         assert_eq!(
             check(&token_with(json!({"typ": typ}), json!({}), &KEY)).unwrap_err(),
-            IdTokenError::WrongKind,
+            IdTokenError::Signature(SignatureError::WrongKind),
             "{typ}"
         );
     }
 }
 
 #[test]
-fn a_token_without_key_id_needs_exactly_one_candidate() {
+fn s45_a_token_without_key_id_needs_exactly_one_candidate() {
     let token = token_with(json!({"kid": null}), json!({}), &KEY);
     let key = || public(&KEY, json!({}));
     assert!(check_with(&token, &[key()]).is_ok());
     assert_eq!(
         check_with(&token, &[key(), public(&OTHER, json!({"kid": "k2"}))]).unwrap_err(),
-        IdTokenError::UnknownKey
+        IdTokenError::Signature(SignatureError::UnknownKey)
     );
-    assert_eq!(check_with(&token, &[public(&KEY, json!({"use": "enc"}))]).unwrap_err(), IdTokenError::UnknownKey);
-    assert_eq!(check_with(&token, &[public(&KEY, json!({"alg": "PS256"}))]).unwrap_err(), IdTokenError::UnknownKey);
+    assert_eq!(
+        check_with(&token, &[public(&KEY, json!({"use": "enc"}))]).unwrap_err(),
+        IdTokenError::Signature(SignatureError::UnknownKey)
+    );
+    assert_eq!(
+        check_with(&token, &[public(&KEY, json!({"alg": "PS256"}))]).unwrap_err(),
+        IdTokenError::Signature(SignatureError::UnknownKey)
+    );
 }
 
 #[test]
-fn times_must_be_numbers_and_now() {
+fn s47_s48_times_must_be_numbers_and_now() {
     for change in [
         json!({"exp": NOW - 60}),
         json!({"exp": null}),
@@ -101,7 +113,7 @@ fn times_must_be_numbers_and_now() {
 }
 
 #[test]
-fn issuer_audience_and_party_are_exact() {
+fn s49_s50_issuer_audience_and_party_are_exact() {
     let issuer = format!("https://login.microsoftonline.com/{TENANT}/v2.0");
     for change in [
         json!({"iss": format!("{issuer}/")}),
@@ -117,14 +129,14 @@ fn issuer_audience_and_party_are_exact() {
 }
 
 #[test]
-fn the_nonce_must_be_this_sign_ins() {
+fn s14_the_nonce_must_be_this_sign_ins() {
     for change in [json!({"nonce": null}), json!({"nonce": "m"}), json!({"nonce": ""})] {
         assert_eq!(claims(change).unwrap_err(), IdTokenError::Nonce);
     }
 }
 
 #[test]
-fn entras_own_rules_hold() {
+fn s51_entras_own_rules_hold() {
     for change in [
         json!({"tid": "9188040d-6c67-4c5b-b112-36a304b66dad"}),
         json!({"tid": "common"}),

@@ -1,17 +1,21 @@
-//! Who signed in: from Entra's ID token, from GitHub's `GET /user`.
+//! Who signed in: from an OpenID provider's ID token, from GitHub's `GET /user`.
 
 use std::time::Duration;
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use causeway_protocol::subject::Subject;
 use http::{Method, StatusCode, header};
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use super::{
-    discovery::{self, DiscoveryCache, Endpoints},
-    id_token::{self, IdTokenError},
+    discovery::{DiscoveryCache, Endpoints},
+    id_token::{self, IdClaims, IdTokenError},
+    jws::SignatureError,
     provider::{Kind, Provider, without_slash},
+    signing_key::{SigningKey, signing_keys},
 };
 use crate::{
     error::Error,
@@ -30,7 +34,7 @@ pub const USER_AGENT: &str = concat!("causeway/", env!("CARGO_PKG_VERSION"));
 pub struct Identity {
     /// The user.
     pub user: User,
-    /// The issuer that vouches.
+    /// The issuer that vouches, exactly as it names itself.
     pub issuer: String,
     /// What the issuer calls them.
     pub sub: String,
@@ -52,46 +56,70 @@ pub async fn identify(
     tokens: &TokenSet,
     nonce: &str,
 ) -> Result<Identity, Error> {
-    match (&provider.kind, &endpoints.jwks) {
-        (Kind::GitHub { api, .. }, _) => github_user(platform, provider, api, tokens).await,
-        (Kind::Entra { .. }, Some(jwks)) => entra_user(platform, cache, provider, jwks, tokens, nonce).await,
-        (Kind::Entra { .. }, None) => Err(Error::SignInRefused { reason: "provider without signing keys" }),
+    if let Kind::GitHub { api, .. } = &provider.kind {
+        return github_user(platform, provider, api, tokens).await;
     }
-}
-
-async fn entra_user(
-    platform: &impl Platform,
-    cache: &DiscoveryCache,
-    provider: &Provider,
-    jwks: &Url,
-    tokens: &TokenSet,
-    nonce: &str,
-) -> Result<Identity, Error> {
     let token = tokens.id_token.as_ref().ok_or(Error::SignInRefused { reason: "no ID token" })?;
-    let now_seconds = i64::try_from(platform.now_ms() / 1000).unwrap_or(i64::MAX);
-    let keys = discovery::signing_keys(platform, cache, provider, jwks, false).await?;
-    let claims = match id_token::validate(token.expose_secret(), &keys, provider, nonce, now_seconds) {
-        Err(IdTokenError::UnknownKey) => {
-            let keys = discovery::signing_keys(platform, cache, provider, jwks, true).await?;
-            id_token::validate(token.expose_secret(), &keys, provider, nonce, now_seconds)
-        }
-        result => result,
-    };
-    let claims = claims.map_err(|error| {
+    let now_seconds = now_seconds(platform);
+    let check = |keys: &[SigningKey]| id_token::validate(token.expose_secret(), keys, provider, nonce, now_seconds);
+    let claims = with_keys(platform, cache, provider, endpoints, check).await?.map_err(|error| {
         platform.log(&serde_json::json!({"level": "warn", "event": "login.id_token", "detail": error.to_string()}));
         Error::SignInRefused { reason: "ID token is not believed" }
     })?;
-    let no_identity = Error::SignInRefused { reason: "ID token without tid and oid" };
-    let (Some(tid), Some(oid)) = (&claims.tid, &claims.oid) else { return Err(no_identity) };
-    let subject = Subject::new(tid, oid).map_err(|_| no_identity)?;
-    let name = claims.name.or(claims.preferred_username).unwrap_or_else(|| subject.user().to_owned());
+    let subject = subject(provider, &claims).ok_or(Error::SignInRefused { reason: "ID token without an identity" })?;
+    let name = claims.name.or(claims.preferred_username).filter(|name| !name.is_empty());
+    let name = name.unwrap_or_else(|| subject.user().to_owned());
     Ok(Identity {
         user: User { subject, name, email: claims.email },
-        issuer: provider.issuer(),
+        issuer: claims.iss,
         sub: claims.sub,
         sid: claims.sid,
         signed_in_at_ms: u64::try_from(claims.issued_at_seconds).unwrap_or_default().saturating_mul(1000),
     })
+}
+
+/// Checks a token with the keys at hand and, if it names one they lack, once more with fresh ones (M43).
+pub(super) async fn with_keys<T>(
+    platform: &impl Platform,
+    cache: &DiscoveryCache,
+    provider: &Provider,
+    endpoints: &Endpoints,
+    check: impl Fn(&[SigningKey]) -> Result<T, IdTokenError>,
+) -> Result<Result<T, IdTokenError>, Unavailable> {
+    let jwks = endpoints.jwks.as_ref();
+    let jwks = jwks.ok_or_else(|| Unavailable::new("identity provider", "has no signing keys"))?;
+    let keys = signing_keys(platform, cache, provider, jwks, false).await?;
+    match check(&keys) {
+        Err(IdTokenError::Signature(SignatureError::UnknownKey)) => {
+            let keys = signing_keys(platform, cache, provider, jwks, true).await?;
+            Ok(check(&keys))
+        }
+        result => Ok(result),
+    }
+}
+
+pub(super) fn now_seconds(platform: &impl Platform) -> i64 {
+    i64::try_from(platform.now_ms() / 1000).unwrap_or(i64::MAX)
+}
+
+/// The immutable identity that claims speak of: never an e-mail address or a name (M76, S58).
+fn subject(provider: &Provider, claims: &IdClaims) -> Option<Subject> {
+    match &provider.kind {
+        Kind::Entra { .. } => Subject::new(claims.tid.as_deref()?, claims.oid.as_deref()?).ok(),
+        Kind::OpenId { .. } => Subject::new(&provider.id, &user_part(&claims.sub)?).ok(),
+        Kind::GitHub { .. } => None,
+    }
+}
+
+/// A `sub` (up to 255 characters of any kind) as the user part of a subject. What does not fit is hashed, and so is
+/// what looks like a hash: two subs never become one user.
+fn user_part(sub: &str) -> Option<String> {
+    let fits = !sub.starts_with('~') && Subject::new("x", sub).is_ok();
+    match sub {
+        "" => None,
+        sub if fits => Some(sub.to_owned()),
+        sub => Some(format!("~{}", BASE64.encode(Sha256::digest(sub.as_bytes())))),
+    }
 }
 
 #[derive(Deserialize)]
@@ -125,13 +153,18 @@ async fn github_user(
     let body = response.body.read(MAX_USER_BYTES).await.map_err(|e| outage(&e))?;
     let user: GitHubUser = serde_json::from_slice(&body).map_err(|e| outage(&e))?;
     // The number stays with the person; the login can be given up and taken by another (M66).
-    let subject = Subject::new("github", &user.id.to_string()).map_err(|e| outage(&e))?;
+    let sub = user.id.to_string();
+    let subject = Subject::new("github", &sub).map_err(|e| outage(&e))?;
     let name = user.name.filter(|name| !name.is_empty()).unwrap_or(user.login);
     Ok(Identity {
         user: User { subject, name, email: user.email },
         issuer: provider.issuer(),
-        sub: user.id.to_string(),
+        sub,
         sid: None,
         signed_in_at_ms: platform.now_ms(),
     })
 }
+
+#[cfg(test)]
+#[path = "identity_tests.rs"]
+mod tests;

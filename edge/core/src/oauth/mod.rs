@@ -2,15 +2,21 @@
 //! the tokens say the user is.
 //!
 //! - [`provider`]: providers as data
-//! - [`discovery`]: endpoints and signing keys, fetched and cached
+//! - [`client_key`]: a private key of the edge itself
+//! - [`discovery`]: endpoints, fetched and cached
+//! - [`signing_key`]: the keys a provider signs with, fetched and cached
 //! - [`transaction`]: the state of one sign-in under way, in a sealed cookie
 //! - [`exchange`]: authorization URL and code exchange, by the `oauth2` crate
+//! - [`jws`]: signatures of tokens that a provider issued
 //! - [`id_token`]: validation of an ID token
 //! - [`identity`]: who signed in
 
+pub mod client_key;
 pub mod discovery;
 pub mod exchange;
 pub mod id_token;
 pub mod identity;
+pub mod jws;
 pub mod provider;
+pub mod signing_key;
 pub mod transaction;

@@ -1,23 +1,35 @@
 //! Providers as data: what differs between them stands here and nowhere else.
 
+use std::fmt;
+
 use secrecy::SecretString;
 use url::Url;
+
+use super::client_key::ClientKey;
 
 /// One configured identity provider.
 #[derive(Debug)]
 pub struct Provider {
-    /// Its id in paths: `/auth/{id}/login`.
-    pub id: &'static str,
+    /// Its id in paths (`/auth/{id}/login`) and records: lower-case letters, digits and `-`.
+    pub id: String,
     /// Its name for people.
-    pub name: &'static str,
+    pub name: String,
     /// OAuth client id.
     pub client_id: String,
-    /// OAuth client secret.
-    pub client_secret: SecretString,
+    /// How the edge proves to be that client.
+    pub client_auth: ClientAuth,
     /// From configuration only, never from a request's `Host` (S23).
     pub redirect_uri: String,
     /// What is asked for.
     pub scopes: Vec<String>,
+    /// What the tokens shall be for, where the provider needs it said (RFC 8707).
+    pub audience: Option<String>,
+    /// How long ago the user may have proven who they are, in seconds; `None` leaves it to the provider.
+    pub max_age_seconds: Option<u64>,
+    /// Whether tokens are bound to a key of the session (RFC 9449).
+    pub dpop: bool,
+    /// What happens to refresh tokens.
+    pub refresh: RefreshPolicy,
     /// What it is.
     pub kind: Kind,
 }
@@ -25,12 +37,14 @@ pub struct Provider {
 /// What a provider is.
 #[derive(Debug)]
 pub enum Kind {
-    /// Microsoft Entra ID, one tenant, v2.0 endpoint.
+    /// Microsoft Entra ID, v2.0 endpoint.
     Entra {
-        /// The tenant's id.
-        tenant: String,
+        /// Whose users may sign in.
+        tenants: Tenants,
         /// `https://login.microsoftonline.com` or a national cloud's.
         authority: Url,
+        /// Groups of which one is required, by id; empty requires none.
+        groups: Vec<String>,
     },
     /// GitHub: OAuth 2.0 without ID tokens.
     GitHub {
@@ -39,18 +53,138 @@ pub enum Kind {
         /// `https://api.github.com` or an Enterprise Server's.
         api: Url,
     },
+    /// Any provider that describes itself (OpenID Connect Discovery).
+    OpenId {
+        /// The issuer, exactly as the provider writes it.
+        issuer: String,
+        /// The same as an address.
+        address: Url,
+    },
 }
 
+/// Whose users may sign in with Entra.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tenants {
+    /// One tenant, by id.
+    Single(String),
+    /// Several.
+    Multi {
+        /// `organizations` or `common`: where in the authority the endpoints are.
+        endpoint: String,
+        /// The ids of the tenants whose tokens are believed (M74).
+        allowed: Vec<String>,
+    },
+}
+
+impl Tenants {
+    /// Where in the authority the endpoints are.
+    #[must_use]
+    pub fn segment(&self) -> &str {
+        match self {
+            Self::Single(tenant) => tenant,
+            Self::Multi { endpoint, .. } => endpoint,
+        }
+    }
+
+    /// Whether a tenant's users may sign in.
+    #[must_use]
+    pub fn allows(&self, tenant: &str) -> bool {
+        match self {
+            Self::Single(only) => only == tenant,
+            Self::Multi { allowed, .. } => allowed.iter().any(|allowed| allowed == tenant),
+        }
+    }
+}
+
+/// How the edge authenticates at the token endpoint. Cannot be printed.
+pub enum ClientAuth {
+    /// `client_secret_basic`
+    Basic(SecretString),
+    /// `client_secret_post`
+    Post(SecretString),
+    /// `private_key_jwt` (RFC 7523)
+    PrivateKey(Box<ClientKey>),
+}
+
+impl ClientAuth {
+    /// Its name in metadata.
+    #[must_use]
+    pub fn method(&self) -> &'static str {
+        match self {
+            Self::Basic(_) => "client_secret_basic",
+            Self::Post(_) => "client_secret_post",
+            Self::PrivateKey(_) => "private_key_jwt",
+        }
+    }
+}
+
+impl fmt::Debug for ClientAuth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}(…)", self.method())
+    }
+}
+
+/// What a provider does with refresh tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RefreshPolicy {
+    /// A refresh token works once.
+    pub rotates: bool,
+    /// A refresh ends the access token that came before (M67): a request under way may get 401 for it.
+    pub old_token_dies: bool,
+    /// Whether a refresh token may be sent once more when the answer to its first use was lost.
+    pub retries_lost_answer: bool,
+    /// Errors come with status 200 (M65).
+    pub errors_with_200: bool,
+}
+
+impl RefreshPolicy {
+    /// A new refresh token with each use; the old one goes on working (M78).
+    pub const ENTRA: Self =
+        Self { rotates: false, old_token_dies: false, retries_lost_answer: true, errors_with_200: false };
+    /// Single use, and the old access token dies with it (M67).
+    pub const GITHUB: Self =
+        Self { rotates: true, old_token_dies: true, retries_lost_answer: true, errors_with_200: true };
+
+    /// Nothing is known of the provider, so the strictest is assumed; an operator knows whether it forgives a repeat.
+    #[must_use]
+    pub const fn openid(retries_lost_answer: bool) -> Self {
+        Self { rotates: true, old_token_dies: false, retries_lost_answer, errors_with_200: false }
+    }
+}
+
+/// What stands for the tenant's id in the issuer of several tenants (M72).
+pub const TENANT_PLACEHOLDER: &str = "{tenantid}";
+
 impl Provider {
-    /// The issuer that must speak in this provider's name, as an exact string.
+    /// Who must speak in this provider's name. For Entra with several tenants it holds [`TENANT_PLACEHOLDER`]; compare
+    /// with [`Provider::is_issuer`].
     #[must_use]
     pub fn issuer(&self) -> String {
         match &self.kind {
-            Kind::Entra { tenant, authority } => format!("{}/{tenant}/v2.0", without_slash(authority)),
+            Kind::Entra { tenants: Tenants::Single(tenant), authority, .. } => entra_issuer(authority, tenant),
+            Kind::Entra { tenants: Tenants::Multi { .. }, authority, .. } => {
+                entra_issuer(authority, TENANT_PLACEHOLDER)
+            }
             // Sent as `iss` in GitHub's callbacks since 2026 (M68).
             Kind::GitHub { site, .. } => format!("{}/login/oauth", without_slash(site)),
+            Kind::OpenId { issuer, .. } => issuer.clone(),
         }
     }
+
+    /// Whether an issuer's exact text is this provider's, of an allowed tenant where there are tenants.
+    #[must_use]
+    pub fn is_issuer(&self, issuer: &str) -> bool {
+        match &self.kind {
+            Kind::Entra { tenants: Tenants::Multi { allowed, .. }, authority, .. } => {
+                allowed.iter().any(|tenant| entra_issuer(authority, tenant) == issuer)
+            }
+            _ => self.issuer() == issuer,
+        }
+    }
+}
+
+fn entra_issuer(authority: &Url, tenant: &str) -> String {
+    format!("{}/{tenant}/v2.0", without_slash(authority))
 }
 
 /// A configured base URL as a prefix to which paths are appended.

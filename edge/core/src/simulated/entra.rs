@@ -33,7 +33,7 @@ pub(crate) fn jwk(key: &RsaPrivateKey, extra: Value) -> Value {
 }
 
 /// Sets what has a value and removes what is null.
-fn merge(to: &mut Value, change: Value) {
+pub(crate) fn merge(to: &mut Value, change: Value) {
     let to = to.as_object_mut().unwrap();
     for (name, value) in change.as_object().unwrap() {
         if value.is_null() {

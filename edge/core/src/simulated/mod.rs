@@ -1,6 +1,7 @@
 //! A platform for tests: time that moves when told, seeded randomness, stores in memory, upstreams as a function.
 
 pub(crate) mod entra;
+pub(crate) mod openid;
 
 use std::{
     cell::{Cell, RefCell},
@@ -21,6 +22,7 @@ use http::{HeaderMap, StatusCode};
 use rand::{RngCore as _, SeedableRng as _, rngs::StdRng};
 
 use crate::{
+    config::{Config, Coordination},
     machine::{self, Machine},
     platform::{
         BodyError, CheckpointStore, Clock, HttpClient, KeyValueStore, Log, Machines, OpenStream, Opened, Random, Rate,
@@ -89,6 +91,18 @@ pub(crate) fn settings() -> BTreeMap<String, String> {
     ]
     .map(|(key, value)| (key.to_owned(), value.to_owned()))
     .into()
+}
+
+/// That configuration, changed as told; what is null is not set.
+pub(crate) fn config_with(change: serde_json::Value) -> Config {
+    let mut table = settings();
+    for (key, value) in change.as_object().unwrap() {
+        match value.as_str() {
+            Some(text) => table.insert(key.clone(), text.to_owned()),
+            None => table.remove(key),
+        };
+    }
+    Config::load(&|key: &str| table.get(key).cloned(), Coordination::Objects).unwrap()
 }
 
 /// A body in memory.

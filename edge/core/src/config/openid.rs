@@ -1,0 +1,167 @@
+//! OpenID providers by discovery: `OIDC_PROVIDERS` and `OIDC_CLIENT_SECRETS`.
+
+use std::collections::BTreeMap;
+
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde_json::Value;
+use url::Url;
+
+use super::{Source, provider::redirect_uri, reader::Reader};
+use crate::{
+    destination,
+    oauth::{
+        client_key::ClientKey,
+        provider::{ClientAuth, Kind, Provider, RefreshPolicy},
+    },
+    origin::Origin,
+};
+
+const PROVIDERS: &str = "OIDC_PROVIDERS";
+const SECRETS: &str = "OIDC_CLIENT_SECRETS";
+/// Most of them in one deployment.
+const MAX_PROVIDERS: usize = 16;
+/// Shorter than a GUID, so that no id is some Entra tenant's: ids are the tenant part of their users' identities.
+const MAX_ID_BYTES: usize = 32;
+/// What an id means already.
+const RESERVED: [&str; 3] = ["entra", "github", "graph"];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    id: String,
+    name: Option<String>,
+    issuer: String,
+    client_id: String,
+    #[serde(default)]
+    auth: Auth,
+    scopes: Option<Vec<String>>,
+    #[serde(default)]
+    dpop: bool,
+    audience: Option<String>,
+    max_age_seconds: Option<u64>,
+    #[serde(default = "yes")]
+    retry_lost_refresh: bool,
+}
+
+#[derive(Deserialize, Default, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+enum Auth {
+    #[default]
+    ClientSecretBasic,
+    ClientSecretPost,
+    PrivateKeyJwt,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl<S: Source> Reader<'_, S> {
+    pub(super) fn openid_providers(&mut self, public_origin: &Origin) -> Vec<Provider> {
+        let entries: Vec<Entry> = match serde_json::from_str(&self.optional(PROVIDERS).unwrap_or("[]".to_owned())) {
+            Ok(entries) => entries,
+            // Says field and place; the text holds no secret.
+            Err(error) => self.problem(PROVIDERS, format!("is not a list of providers: {error}")).unwrap_or_default(),
+        };
+        let secrets = serde_json::from_str(&self.optional(SECRETS).unwrap_or("{}".to_owned()));
+        let Ok(mut secrets) = secrets as Result<BTreeMap<String, Value>, _> else {
+            self.problem::<()>(SECRETS, "must be a JSON object of a secret or private JWK by provider id");
+            return Vec::new();
+        };
+        if entries.len() > MAX_PROVIDERS {
+            self.problem::<()>(PROVIDERS, format!("must not hold more than {MAX_PROVIDERS}"));
+        }
+        let mut providers: Vec<Provider> = Vec::new();
+        for entry in entries.into_iter().take(MAX_PROVIDERS) {
+            if providers.iter().any(|provider| provider.id == entry.id) {
+                self.problem::<()>(PROVIDERS, "must not hold an id twice");
+                continue;
+            }
+            let secret = secrets.remove(&entry.id);
+            providers.extend(self.openid_provider(entry, secret, public_origin));
+        }
+        // A secret nobody uses is a mistyped id.
+        if !secrets.is_empty() && self.problems.is_empty() {
+            self.problem::<()>(SECRETS, "holds an id that OIDC_PROVIDERS does not");
+        }
+        providers
+    }
+
+    fn openid_provider(&mut self, entry: Entry, secret: Option<Value>, public_origin: &Origin) -> Option<Provider> {
+        let Entry { id, name, issuer, client_id, auth, scopes, dpop, audience, max_age_seconds, .. } = entry;
+        let is_id = !id.is_empty()
+            && id.len() <= MAX_ID_BYTES
+            && id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if !is_id || RESERVED.contains(&id.as_str()) {
+            return self.problem(PROVIDERS, "has an id that is reserved or not 1 to 32 of a-z, 0-9 and `-`");
+        }
+        if client_id.is_empty() {
+            return self.problem(PROVIDERS, format!("has no client_id for `{id}`"));
+        }
+        let Some(address) = self.issuer_address(&issuer) else {
+            return self.problem(
+                PROVIDERS,
+                format!(
+                    "has an issuer for `{id}` that is not https:// at a public host, without user, query or fragment"
+                ),
+            );
+        };
+        let scopes = scopes.unwrap_or_else(|| ["openid", "profile", "email"].map(str::to_owned).to_vec());
+        let plain = |scope: &String| {
+            !scope.is_empty() && scope.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b'\\'))
+        };
+        if !scopes.iter().any(|scope| scope == "openid") || !scopes.iter().all(plain) {
+            return self.problem(
+                PROVIDERS,
+                format!("must list scopes of printable characters with `openid` among them for `{id}`"),
+            );
+        }
+        let client_auth = self.openid_client_auth(&id, auth, secret)?;
+        Some(Provider {
+            name: name.filter(|name| !name.trim().is_empty()).unwrap_or_else(|| id.clone()),
+            client_id,
+            client_auth,
+            redirect_uri: redirect_uri(public_origin, &id),
+            id,
+            scopes,
+            audience,
+            max_age_seconds,
+            dpop,
+            refresh: RefreshPolicy::openid(entry.retry_lost_refresh),
+            kind: Kind::OpenId { issuer, address },
+        })
+    }
+
+    fn openid_client_auth(&mut self, id: &str, auth: Auth, secret: Option<Value>) -> Option<ClientAuth> {
+        let text = |secret: Option<Value>| match secret {
+            Some(Value::String(text)) if !text.is_empty() => Some(SecretString::from(text)),
+            _ => None,
+        };
+        let found = match auth {
+            Auth::ClientSecretBasic => text(secret).map(ClientAuth::Basic),
+            Auth::ClientSecretPost => text(secret).map(ClientAuth::Post),
+            Auth::PrivateKeyJwt => {
+                let jwk = match secret {
+                    Some(Value::String(text)) => text,
+                    Some(object) => object.to_string(),
+                    None => String::new(),
+                };
+                match ClientKey::from_jwk(&jwk) {
+                    Ok(key) => Some(ClientAuth::PrivateKey(Box::new(key))),
+                    Err(error) => return self.problem(SECRETS, format!("for `{id}` {error}")),
+                }
+            }
+        };
+        found.or_else(|| self.problem(SECRETS, format!("has no secret for `{id}`")))
+    }
+
+    /// An issuer as the address its metadata is found under (RFC 8414 §2: no query, no fragment).
+    fn issuer_address(&self, issuer: &str) -> Option<Url> {
+        let url = Url::parse(issuer).ok()?;
+        let plain =
+            url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
+        let public = destination::is_public(&url) || self.http_allowed;
+        (plain && public && self.scheme_is_safe(&url)).then_some(url)
+    }
+}
