@@ -1,0 +1,181 @@
+// The BFF under attack, as a case sees it: sign in at it, call through it, and look at what came of an attack.
+
+import assert from 'node:assert/strict';
+import { setTimeout as delay } from 'node:timers/promises';
+
+import { Browser, parseCookie, setCookies } from './browser.mjs';
+import { exchange } from './wire.mjs';
+
+/** @typedef {import('./wire.mjs').Answer} Answer */
+/** @typedef {import('./wire.mjs').Sent} Sent */
+/** @typedef {import('./provider/realm.mjs').Realm} Realm */
+/** @typedef {typeof import('./profile/causeway.mjs')} Profile */
+/** @typedef {{ begun: Answer, authorize: URL, callback: () => Promise<string> }} Flow */
+
+const LOG_WAIT_MS = 3_000;
+
+/** Thrown by a case that this run cannot run, with why. */
+export class CannotRun extends Error {}
+
+export class Bff {
+  /** Everything it answered in this run, for the leak scan. @type {{ answer: Answer, sent: Sent, mayHold: string | undefined }[]} */
+  traffic = [];
+  /** Set while a case receives what may hold a token, and why it may. @type {string | undefined} */
+  mayHold = undefined;
+  #page = '';
+
+  /**
+   * @param {object} parts
+   * @param {Profile} parts.profile
+   * @param {string} parts.origin
+   * @param {import('./profile/causeway-edge.mjs').Running | undefined} parts.running
+   * @param {import('./provider/stub.mjs').ProviderStub} parts.provider
+   * @param {{ oidc: Realm, entra?: import('./provider/kind.mjs').EntraRealm, github?: import('./provider/kind.mjs').GitHubRealm }} parts.realms
+   * @param {import('./upstream.mjs').UpstreamStub} parts.upstream
+   * @param {import('./upstream.mjs').UpstreamStub} parts.otherUpstream
+   * @param {import('./upstream.mjs').UpstreamStub} parts.bridge
+   */
+  constructor({ profile, origin, running, provider, realms, upstream, otherUpstream, bridge }) {
+    this.profile = profile;
+    this.origin = origin;
+    this.running = running;
+    this.provider = provider;
+    this.realms = realms;
+    this.upstream = upstream;
+    this.otherUpstream = otherUpstream;
+    this.bridge = bridge;
+    this.csrf = profile.csrf;
+    this.path = profile.path;
+  }
+
+  /** @param {Answer} answer @param {Sent} sent */
+  record(answer, sent) {
+    this.traffic.push({ answer, sent, mayHold: this.mayHold });
+  }
+
+  browser() {
+    return new Browser(this);
+  }
+
+  /** Begins a sign-in and goes to the provider, but not back. @param {Browser} browser @param {Realm} [realm] @param {string} [returnTo] @returns {Promise<Flow>} */
+  async begin(browser, realm = this.realms.oidc, returnTo = undefined) {
+    const begun = await browser.visit(this.path.login(realm.id, returnTo));
+    assert.ok([302, 303].includes(begun.status), `login answers ${begun.status}: ${begun.text.slice(0, 300)}`);
+    const authorize = new URL(begun.headers.location ?? '');
+    return { begun, authorize, callback: () => this.back(authorize) };
+  }
+
+  /** Lets the provider answer: the target of the callback that a browser would go to. @param {URL} authorize */
+  async back(authorize) {
+    const answer = await exchange(authorize.origin, authorize.pathname + authorize.search);
+    assert.equal(answer.status, 302, `the provider answers ${answer.status}`);
+    return (answer.headers.location ?? '').replace(this.origin, '');
+  }
+
+  /** The whole way. @param {Browser} browser @param {Realm} [realm] @param {string} [returnTo] */
+  async signIn(browser, realm = this.realms.oidc, returnTo = undefined) {
+    const flow = await this.begin(browser, realm, returnTo);
+    return browser.visit(await flow.callback());
+  }
+
+  /** A signed-in browser. @param {Realm} [realm] */
+  async signedIn(realm = this.realms.oidc) {
+    const browser = this.browser();
+    const answer = await this.signIn(browser, realm);
+    assert.equal(answer.status, 303, `the callback answers ${answer.status}: ${answer.text.slice(0, 300)}\n${this.tail()}`);
+    const user = await this.user(browser);
+    assert.ok(user, 'signed in');
+    return { browser, user };
+  }
+
+  /** Who a browser is. @param {Browser} browser */
+  async user(browser) {
+    return this.profile.user(await browser.call(this.path.session));
+  }
+
+  /** Whether an answer gives the browser a session. @param {Answer} answer */
+  givesSession(answer) {
+    return setCookies(answer).map(parseCookie).some(({ name, isRemoval }) => name === this.profile.sessionCookie && !isRemoval);
+  }
+
+  /**
+   * The common outcome of a refused sign-in, called E: no session, no call of an API, no code redeemed where that is
+   * forbidden, the fixed page, and a refusal in the log.
+   * @param {Browser} browser @param {() => Promise<Answer>} attack
+   * @param {{ realm?: Realm, redeems?: boolean, status?: number | number[], why?: string }} [expected] `redeems`: the code may have been sent to the provider
+   */
+  async refused(browser, attack, { realm = this.realms.oidc, redeems = false, status = 400, why = '' } = {}) {
+    const before = { user: await this.user(browser), calls: this.upstream.seen.length, codes: realm.asked('token').length, log: this.#rejections().length };
+    const answer = await attack();
+    const about = `${why || answer.target.slice(0, 200)} (answered ${answer.status})`;
+    assert.ok([status].flat().includes(answer.status), `${about}: not ${status}\n${this.tail()}`);
+    assert.equal(this.givesSession(answer), false, `${about}: a session cookie`);
+    assert.equal(await this.user(browser), before.user, `${about}: changed who is signed in`);
+    assert.equal(this.upstream.seen.length, before.calls, `${about}: an API was called`);
+    if (!redeems) assert.equal(realm.asked('token').length, before.codes, `${about}: the code was redeemed`);
+    if (status === 400) this.#assertFixedPage(answer, about);
+    await this.#assertRejection(before.log, about);
+    return answer;
+  }
+
+  /** One page for all reasons: an attacker learns nothing from it, and nothing of the request is in it. @param {Answer} answer @param {string} about */
+  #assertFixedPage({ headers, text }, about) {
+    assert.match(headers['content-type'] ?? '', /^text\/html/, about);
+    assert.match(headers['cache-control'] ?? '', /no-store/, about);
+    const page = this.profile.fixedPage(text);
+    this.#page ||= page;
+    assert.equal(page, this.#page, `${about}: another page than other refusals`);
+  }
+
+  /** @param {number} before @param {string} about */
+  async #assertRejection(before, about) {
+    if (!this.running) return;
+    for (const deadline = Date.now() + LOG_WAIT_MS; Date.now() < deadline; await delay(20)) {
+      if (this.#rejections().length > before) return;
+    }
+    assert.fail(`${about}: no refusal in the log\n${this.tail()}`);
+  }
+
+  #rejections() {
+    return this.entries().flatMap((entry) => this.profile.rejection(entry) ?? []);
+  }
+
+  /** The structured lines of its log. @returns {Record<string, unknown>[]} */
+  entries() {
+    return (this.running?.log() ?? '').split('\n').flatMap((line) => {
+      const from = line.indexOf('{"');
+      try {
+        return from < 0 ? [] : [JSON.parse(line.slice(from))];
+      } catch {
+        return [];
+      }
+    });
+  }
+
+  tail() {
+    return (this.running?.log() ?? '').trimEnd().split('\n').slice(-4).join('\n');
+  }
+
+  /**
+   * Does something while the BFF runs with other settings or with nothing in its memory, and sets it right afterwards.
+   * @param {import('./profile/causeway-edge.mjs').Variables} variables @param {() => Promise<unknown>} what @param {boolean} [unready]
+   */
+  async restarted(variables, what, unready = false) {
+    const { running } = this;
+    if (!running) throw new CannotRun('needs a BFF that the suite can restart');
+    try {
+      await running.restart(variables, unready);
+      await what();
+    } finally {
+      // Nothing of a lie is remembered.
+      this.provider.reset();
+      await running.restart();
+    }
+  }
+
+  /** @template T @param {T | undefined} part @param {string} what @returns {T} */
+  needs(part, what) {
+    if (part === undefined) throw new CannotRun(`the profile has no ${what}`);
+    return part;
+  }
+}

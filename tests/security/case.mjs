@@ -1,0 +1,12 @@
+// What a case is.
+
+/**
+ * @typedef {object} Case
+ * @property {string} id S and a number, as in the catalogue
+ * @property {string} title
+ * @property {(bff: import('./bff.mjs').Bff, provider: import('./provider/stub.mjs').ProviderStub) => Promise<unknown>} attack throws if the attack worked
+ */
+/** @typedef {'passed' | 'failed' | 'cannot run' | 'missing'} Outcome */
+/** @typedef {{ id: string, title: string, where: string, outcome: Outcome, detail?: string }} Result */
+
+export {};

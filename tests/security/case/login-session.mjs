@@ -1,0 +1,146 @@
+// Section A, what becomes of the browser and its session: parallel and forced sign-ins, fixation, the way back.
+
+import assert from 'node:assert/strict';
+
+import { parseCookie, setCookies } from '../browser.mjs';
+import { ADA, MALLORY } from '../provider/realm.mjs';
+
+/** Browsers keep about this much for one site; servers refuse more. */
+const MOST_COOKIE_BYTES = 8 * 1024;
+
+/** @type {import('../case.mjs').Case[]} */
+export const cases = [
+  {
+    id: 'S17',
+    title: 'sign-ins forced a hundred times by another site',
+    async attack(bff) {
+      const { browser, user } = await bff.signedIn();
+      const session = browser.cookies.get(bff.profile.sessionCookie)?.value;
+      for (let count = 0; count < 100; count++) {
+        const image = await browser.visit(bff.path.login(bff.realms.oidc.id, '/'), { headers: { 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Mode': 'no-cors', 'Sec-Fetch-Dest': 'image', 'Sec-Fetch-User': undefined } });
+        assert.notEqual(image.status, 431);
+      }
+      // An older browser says nothing of where the request comes from.
+      for (let count = 0; count < 100; count++) {
+        const bare = { 'Sec-Fetch-Site': undefined, 'Sec-Fetch-Mode': undefined, 'Sec-Fetch-Dest': undefined, 'Sec-Fetch-User': undefined };
+        const { status } = await browser.visit(bff.path.login(bff.realms.oidc.id, '/'), { headers: bare });
+        assert.ok([303, 429].includes(status), String(status));
+      }
+      assert.ok((browser.cookieHeader ?? '').length < MOST_COOKIE_BYTES, `${browser.cookieHeader?.length} bytes of cookies`);
+      assert.ok([...browser.cookies.keys()].length <= 10, `${browser.cookies.size} cookies`);
+      assert.equal(browser.cookies.get(bff.profile.sessionCookie)?.value, session);
+      assert.equal(await bff.user(browser), user);
+    },
+  },
+  {
+    id: 'S18',
+    title: 'two tabs that sign in at once both arrive',
+    async attack(bff) {
+      const browser = bff.browser();
+      const flows = [await bff.begin(browser, bff.realms.oidc, '/?tab=1'), await bff.begin(browser, bff.realms.oidc, '/?tab=2')];
+      const callbacks = await Promise.all(flows.map((flow) => flow.callback()));
+      for (const index of [1, 0]) {
+        const answer = await browser.visit(callbacks[index] ?? '');
+        assert.equal(answer.status, 303, answer.text);
+        assert.ok((answer.headers.location ?? '').endsWith(`tab=${index + 1}`), answer.headers.location);
+        assert.ok(await bff.user(browser));
+      }
+    },
+  },
+  {
+    id: 'S19',
+    title: 'callback reached again while signed in leads to the application, without a loop',
+    async attack(bff) {
+      const browser = bff.browser();
+      const callback = await (await bff.begin(browser)).callback();
+      assert.equal((await browser.visit(callback)).status, 303);
+      const redeemed = bff.realms.oidc.asked('token').length;
+      const user = await bff.user(browser);
+      for (const headers of [{}, { 'Sec-Purpose': 'prefetch' }]) {
+        const again = await browser.visit(callback, { headers });
+        assert.ok([303, 302, 400].includes(again.status));
+        assert.equal(again.status, 303, `a user who is signed in sees an error page (${again.status})`);
+        assert.equal(again.headers.location, bff.path.home);
+        assert.equal(bff.givesSession(again), false);
+      }
+      assert.equal(bff.realms.oidc.asked('token').length, redeemed, 'the code is not redeemed again');
+      assert.equal(await bff.user(browser), user);
+    },
+  },
+  {
+    id: 'S21',
+    title: 'session fixed before the sign-in: the id changes, the old one dies',
+    async attack(bff) {
+      bff.realms.oidc.user = MALLORY;
+      const attacker = await bff.signedIn();
+      // The attacker plants a valid session of their own, then the victim signs in.
+      const victim = attacker.browser.copy();
+      bff.realms.oidc.user = ADA;
+      const answer = await bff.signIn(victim);
+      assert.equal(answer.status, 303);
+      assert.notEqual(victim.cookies.get(bff.profile.sessionCookie)?.value, attacker.browser.cookies.get(bff.profile.sessionCookie)?.value);
+      await revocationBound();
+      assert.equal(await bff.user(attacker.browser), undefined, "the attacker's id is dead");
+      assert.notEqual(await bff.user(victim), attacker.user);
+      assert.ok(await bff.user(victim));
+    },
+  },
+  {
+    id: 'S22',
+    title: 'sign-in as somebody else ends the old session; nothing is merged',
+    async attack(bff) {
+      const { browser, user } = await bff.signedIn();
+      const old = browser.copy();
+      bff.realms.oidc.user = MALLORY;
+      await bff.signIn(browser);
+      assert.notEqual(await bff.user(browser), user);
+      await revocationBound();
+      assert.equal(await bff.user(old), undefined);
+      const calls = bff.upstream.seen.length;
+      assert.equal((await browser.call(bff.profile.api.prefix + bff.profile.api.own)).status, 200);
+      const token = bff.upstream.tokens().slice(calls)[0] ?? '';
+      assert.equal(bff.realms.oidc.granted.get(token)?.id, MALLORY.id, "the new user's own token");
+    },
+  },
+  {
+    id: 'S23',
+    title: 'Host and forwarding headers that lie do not move the redirect URI',
+    async attack(bff) {
+      const expected = `${bff.origin}${bff.path.callback(bff.realms.oidc.id)}`;
+      for (const headers of [
+        { Host: 'evil.example' }, { 'X-Forwarded-Host': 'evil.example' }, { 'X-Forwarded-Proto': 'https', 'X-Forwarded-Port': '444' }, { Forwarded: 'host=evil.example;proto=https' },
+        { 'X-Original-URL': 'https://evil.example/' }, { 'X-Host': 'evil.example' }, { 'X-Forwarded-Server': 'evil.example' }, { 'X-Rewrite-URL': '/evil' },
+      ]) {
+        const answer = await bff.browser().visit(bff.path.login(bff.realms.oidc.id, '/'), { headers });
+        if (answer.status !== 303) {
+          assert.ok(answer.status >= 400, JSON.stringify(headers));
+          continue;
+        }
+        const redirect = new URL(answer.headers.location ?? '').searchParams.get('redirect_uri');
+        assert.equal(redirect, expected, JSON.stringify(headers));
+      }
+    },
+  },
+  {
+    id: 'S24',
+    title: 'first page after a sign-in that came from another site: signed in, no loop',
+    async attack(bff) {
+      const browser = bff.browser();
+      const flow = await bff.begin(browser);
+      const fromProvider = { 'Sec-Fetch-Site': 'cross-site' };
+      const answer = await browser.visit(await flow.callback(), { headers: fromProvider });
+      assert.equal(answer.status, 303);
+      const cookie = setCookies(answer).map(parseCookie).find(({ name }) => name === bff.profile.sessionCookie);
+      const isStrict = cookie?.attributes.get('samesite') === 'Strict';
+      // The chain of redirects began at the provider: a Strict cookie is not sent with its last step.
+      const landing = await browser.visit(answer.headers.location ?? '', { headers: { ...fromProvider, ...(isStrict && { Cookie: undefined }) } });
+      assert.equal(landing.status, 200, 'the page is there without the cookie, and sends nobody back to the provider');
+      assert.ok(await bff.user(browser), "the page's script is of this site, and is signed in");
+    },
+  },
+];
+
+/** How long an instance that has just believed a session may go on doing so; the profile's edge says one second. */
+function revocationBound() {
+  return new Promise((resolve) => setTimeout(resolve, 1_100));
+}

@@ -1,0 +1,307 @@
+// Section A: login and callback.
+
+import assert from 'node:assert/strict';
+
+import { setCookies } from '../browser.mjs';
+import { json } from '../provider/recorded.mjs';
+import { MALLORY } from '../provider/realm.mjs';
+
+/** @typedef {import('../case.mjs').Case} Case */
+
+/** @param {string} target @param {(query: URLSearchParams) => void} change */
+function changed(target, change) {
+  const [path, query] = target.split('?');
+  const parameters = new URLSearchParams(query);
+  change(parameters);
+  return `${path}?${parameters}`;
+}
+
+/** @type {Case[]} */
+export const cases = [
+  {
+    id: 'S1',
+    title: 'callback without state and without a sign-in under way',
+    async attack(bff) {
+      const callback = bff.path.callback(bff.realms.oidc.id);
+      for (const query of ['', '?', '?code=x', '?code=x&state=', '?state=', '?state=undefined&code=x', '?state=null&code=x']) {
+        await bff.refused(bff.browser(), () => bff.browser().visit(callback + query));
+      }
+    },
+  },
+  {
+    id: 'S2',
+    title: 'callback in a browser that did not begin the sign-in',
+    async attack(bff, provider) {
+      bff.realms.oidc.user = MALLORY;
+      const callback = await (await bff.begin(bff.browser())).callback();
+      const victim = bff.browser();
+      await bff.refused(victim, () => victim.visit(callback), { why: 'victim without a sign-in' });
+      const busy = bff.browser();
+      await bff.begin(busy);
+      await bff.refused(busy, () => busy.visit(callback), { why: 'victim with another sign-in under way' });
+      provider.reset();
+      const { browser, user } = await bff.signedIn();
+      const answer = await browser.visit(callback);
+      assert.equal(bff.givesSession(answer), false);
+      assert.equal(await bff.user(browser), user, 'a victim who is signed in stays who they are');
+    },
+  },
+  {
+    id: 'S3',
+    title: 'callback replayed after success, and the sign-in is spent by a failure, too',
+    async attack(bff) {
+      const browser = bff.browser();
+      const callback = await (await bff.begin(browser)).callback();
+      const before = browser.copy();
+      const answer = await browser.visit(callback);
+      assert.equal(answer.status, 303);
+      assert.deepEqual([...browser.cookies.keys()].filter(bff.profile.isOwnCookie), [bff.profile.sessionCookie], 'nothing of the sign-in is left');
+      const thief = bff.browser();
+      await bff.refused(thief, () => thief.visit(callback), { why: 'replayed without its cookie' });
+      await bff.refused(before, () => before.visit(callback), { redeems: true, why: 'replayed with its cookie' });
+      const other = bff.browser();
+      const flow = await bff.begin(other);
+      await bff.refused(other, async () => other.visit(changed(await flow.callback(), (query) => query.delete('code'))));
+      assert.deepEqual([...other.cookies.keys()].filter(bff.profile.isOwnCookie), [], 'a refused sign-in leaves no cookie');
+    },
+  },
+  {
+    id: 'S4',
+    title: "one provider's sign-in finished at another's callback",
+    async attack(bff) {
+      const github = bff.needs(bff.realms.github, 'second provider');
+      const { oidc } = bff.realms;
+      for (const [begun, finished] of /** @type {const} */ ([[github, oidc], [oidc, github]])) {
+        const browser = bff.browser();
+        const callback = await (await bff.begin(browser, begun)).callback();
+        const moved = callback.replace(bff.path.callback(begun.id), bff.path.callback(finished.id));
+        await bff.refused(browser, () => browser.visit(moved), { realm: finished });
+      }
+    },
+  },
+  {
+    id: 'S5',
+    title: 'callback that names a wrong issuer',
+    async attack(bff) {
+      const { oidc, github } = bff.realms;
+      const others = ['https://evil.example', `${oidc.issuer}/`, oidc.issuer.toUpperCase(), oidc.issuer.replace('http:', 'https:'), '', ' ', ...(github ? [github.issuer] : [])];
+      for (const iss of others) {
+        const browser = bff.browser();
+        oidc.lies.authorization = (parameters) => parameters.set('iss', iss);
+        const flow = await bff.begin(browser);
+        await bff.refused(browser, async () => browser.visit(await flow.callback()), { why: `iss=${iss}` });
+      }
+      if (!github) return;
+      for (const iss of ['https://evil.example', oidc.issuer]) {
+        const browser = bff.browser();
+        github.lies.authorization = (parameters) => parameters.set('iss', iss);
+        const flow = await bff.begin(browser, github);
+        await bff.refused(browser, async () => browser.visit(await flow.callback()), { realm: github, why: `GitHub, iss=${iss}` });
+      }
+      for (const [realm, iss] of /** @type {const} */ ([[oidc, oidc.issuer], [github, github.issuer], [github, undefined]])) {
+        realm.lies.authorization = (parameters) => void (iss && parameters.set('iss', iss));
+        assert.ok(bff.givesSession(await bff.signIn(bff.browser(), realm)), `${realm.id} with the right issuer or none`);
+      }
+    },
+  },
+  {
+    id: 'S6',
+    title: 'callback that names no issuer though the provider always does',
+    async attack(bff) {
+      await bff.restarted({}, async () => {
+        const { oidc } = bff.realms;
+        oidc.lies.metadata = (document) => ({ ...document, authorization_response_iss_parameter_supported: true });
+        const browser = bff.browser();
+        const flow = await bff.begin(browser);
+        await bff.refused(browser, async () => browser.visit(await flow.callback()));
+        oidc.lies.authorization = (parameters) => parameters.set('iss', oidc.issuer);
+        assert.ok(bff.givesSession(await bff.signIn(bff.browser())), 'with it the sign-in succeeds');
+      });
+    },
+  },
+  {
+    id: 'S7',
+    title: 'callback with a parameter twice',
+    async attack(bff) {
+      const { oidc } = bff.realms;
+      for (const name of ['state', 'code', 'iss', 'error']) {
+        for (const second of ['same', 'other']) {
+          const browser = bff.browser();
+          const flow = await bff.begin(browser);
+          const target = changed(await flow.callback(), (query) => {
+            const first = query.get(name) ?? (name === 'iss' ? oidc.issuer : 'access_denied');
+            query.set(name, first);
+            query.append(name, second === 'same' ? first : 'other');
+          });
+          await bff.refused(browser, () => browser.visit(target), { why: `${name} twice, the ${second}` });
+        }
+      }
+    },
+  },
+  {
+    id: 'S9',
+    title: "mix-up: the honest provider's code is not sent to the attacker's token endpoint",
+    async attack(bff) {
+      const evil = bff.needs(bff.realms.github, 'second provider');
+      const honest = bff.realms.oidc;
+      const browser = bff.browser();
+      // The attacker's provider sends the victim on to the honest one, in the name of the same client.
+      const { authorize } = await bff.begin(browser, evil);
+      const onward = new URL(honest.url('authorize'));
+      onward.search = authorize.search;
+      onward.searchParams.set('client_id', honest.clientId);
+      const callback = await bff.back(onward);
+      const code = new URLSearchParams(callback.split('?')[1]).get('code');
+      for (const iss of [undefined, honest.issuer]) {
+        // As RFC 9207 has it, the honest provider names itself; without that, only the provider's own callback helps.
+        const target = changed(callback, (query) => void (iss && query.set('iss', iss)));
+        const answer = await browser.visit(target.replace(bff.path.callback(evil.id), bff.path.callback(honest.id)));
+        assert.equal(bff.givesSession(answer), false);
+      }
+      const other = bff.browser();
+      const again = await bff.begin(other, evil);
+      const mixed = changed(await again.callback(), (query) => {
+        query.set('code', code ?? '');
+        query.set('iss', honest.issuer);
+      });
+      await bff.refused(other, () => other.visit(mixed), { realm: evil });
+      assert.ok(!evil.asked('token').some(({ form }) => form.get('code') === code), "the honest provider's code reached the attacker");
+    },
+  },
+  {
+    id: 'S10',
+    title: "an attacker's code injected into the victim's callback",
+    async attack(bff) {
+      const { oidc } = bff.realms;
+      const inject = async (/** @type {string} */ why) => {
+        oidc.user = MALLORY;
+        const stolen = new URLSearchParams((await (await bff.begin(bff.browser())).callback()).split('?')[1]).get('code') ?? '';
+        const victim = bff.browser();
+        const flow = await bff.begin(victim);
+        const target = changed(await flow.callback(), (query) => query.set('code', stolen));
+        await bff.refused(victim, () => victim.visit(target), { redeems: true, why });
+      };
+      await inject('PKCE stops it');
+      // A provider that ignores PKCE: the nonce stops it, before any token is used.
+      oidc.lies.tokenEndpoint = async (request, honest) => {
+        const code = oidc.codes.get(request.form.get('code') ?? '');
+        if (code) code.challenge = (await import('node:crypto')).createHash('sha256').update(request.form.get('code_verifier') ?? '').digest('base64url');
+        return honest();
+      };
+      await inject('the nonce stops it');
+    },
+  },
+  {
+    id: 'S11',
+    title: 'provider whose metadata would downgrade PKCE: the sign-in does not start',
+    async attack(bff) {
+      for (const methods of [['plain'], []]) {
+        await bff.restarted({}, async () => {
+          bff.realms.oidc.lies.metadata = (document) => ({ ...document, code_challenge_methods_supported: methods });
+          const answer = await bff.browser().visit(bff.path.login(bff.realms.oidc.id, '/'));
+          assert.ok(answer.status >= 400, `starts with ${JSON.stringify(methods)}: ${answer.status}`);
+          assert.equal(answer.headers.location, undefined);
+          assert.deepEqual(setCookies(answer), []);
+        });
+      }
+      const { authorize } = await bff.begin(bff.browser());
+      assert.equal(authorize.searchParams.get('code_challenge_method'), 'S256');
+      assert.match(authorize.searchParams.get('code_challenge') ?? '', /^[A-Za-z0-9_-]{43}$/);
+      assert.equal(authorize.searchParams.get('response_type'), 'code');
+    },
+  },
+  {
+    id: 'S12',
+    title: 'markup in the error of a callback is not shown',
+    async attack(bff) {
+      const browser = bff.browser();
+      const { authorize } = await bff.begin(browser);
+      const query = new URLSearchParams({
+        error: 'access_denied<script>alert(1)</script>', error_description: '<img src=x onerror=alert(1)>"\'`{{7*7}}', error_uri: 'javascript:alert(1)',
+        state: authorize.searchParams.get('state') ?? '',
+      });
+      const answer = await bff.refused(browser, () => browser.visit(`${bff.path.callback(bff.realms.oidc.id)}?${query}`));
+      for (const part of ['alert', 'onerror', '49', 'access_denied', 'javascript:']) assert.ok(!answer.text.includes(part), part);
+      assert.match(String(answer.headers['content-security-policy']), /default-src 'none'/);
+      // Without a sign-in under way nobody believes even the error.
+      const stranger = bff.browser();
+      await bff.refused(stranger, () => stranger.visit(`${bff.path.callback(bff.realms.oidc.id)}?${query}`));
+    },
+  },
+  {
+    id: 'S14',
+    title: 'nonce missing, wrong or of another sign-in',
+    async attack(bff) {
+      const { oidc } = bff.realms;
+      const other = (await bff.begin(bff.browser())).authorize.searchParams.get('nonce');
+      for (const nonce of [undefined, null, '', 'wrong', other, 1, [], true]) {
+        oidc.lies.claims = (claims) => ({ ...claims, nonce });
+        const browser = bff.browser();
+        await bff.refused(browser, () => bff.signIn(browser), { redeems: true, why: `nonce ${JSON.stringify(nonce)}` });
+      }
+    },
+  },
+  {
+    id: 'S15',
+    title: 'parameters of the authorization request injected at login',
+    async attack(bff) {
+      const { oidc } = bff.realms;
+      const honest = (await bff.begin(bff.browser())).authorize;
+      const injected = { scope: 'openid admin', redirect_uri: 'https://evil.example/', response_mode: 'form_post', response_type: 'token', prompt: 'none', client_id: 'evil', acr_values: 'x', login_hint: 'x', nonce: 'known', state: 'known', code_challenge: 'known', resource: 'https://evil.example', max_age: '0', request: 'x', request_uri: 'https://evil.example', domain_hint: 'evil' };
+      for (const separator of ['?', '&']) {
+        const query = new URLSearchParams(injected).toString();
+        const target = separator === '?' ? `${bff.path.login(oidc.id)}?${query}` : bff.path.login(oidc.id, `/?${query}`);
+        const authorize = new URL((await bff.browser().visit(target)).headers.location ?? '');
+        assert.deepEqual([...authorize.searchParams.keys()].sort(), [...honest.searchParams.keys()].sort());
+        for (const name of ['scope', 'redirect_uri', 'response_type', 'client_id', 'code_challenge_method']) {
+          assert.deepEqual(authorize.searchParams.getAll(name), honest.searchParams.getAll(name), name);
+        }
+        for (const name of ['state', 'nonce', 'code_challenge']) assert.notEqual(authorize.searchParams.get(name), 'known', name);
+      }
+    },
+  },
+  {
+    id: 'S25',
+    title: 'token endpoint that redirects is not followed',
+    async attack(bff, provider) {
+      const { oidc } = bff.realms;
+      for (const status of [301, 302, 303, 307, 308]) {
+        oidc.lies.tokenEndpoint = () => ({ status, headers: { location: `${provider.origin}/stolen` } });
+        const browser = bff.browser();
+        await bff.refused(browser, () => bff.signIn(browser), { redeems: true, why: `token endpoint answers ${status}`, status: [400, 503] });
+      }
+      assert.ok(!provider.strays.some(({ path }) => path === '/stolen'), 'the redirect was followed');
+    },
+  },
+  {
+    id: 'S26',
+    title: 'token endpoint that answers what is no token response',
+    async attack(bff) {
+      const { oidc } = bff.realms;
+      const granted = json({ access_token: 'x'.repeat(20), token_type: 'Bearer', expires_in: 3600, id_token: 'x.y.z' });
+      const type = (/** @type {string} */ value) => ({ ...granted, headers: { 'content-type': value } });
+      /** @type {[string, import('../provider/recorded.mjs').Reply][]} */
+      const replies = [
+        ['HTML', { status: 200, headers: { 'content-type': 'text/html' }, body: '<h1>sign in</h1>' }],
+        ['an oversize body', json({ access_token: 'x', token_type: 'Bearer', padding: 'x'.repeat(3 * 1024 * 1024) })],
+        ['another content type', type('text/html')],
+        ['nothing', { status: 200, headers: { 'content-type': 'application/json' }, body: '' }],
+        ['an array', json([])], ['a string', json('token')], ['null', json(null)], ['no token', json({ token_type: 'Bearer' })],
+        ['no type', json({ access_token: 'x'.repeat(20), id_token: 'x.y.z' })],
+        ['another type', json({ access_token: 'x'.repeat(20), token_type: 'mac', id_token: 'x.y.z' })],
+        ['numbers', json({ access_token: 1, token_type: 2 })],
+        ['an error as 200', json({ error: 'invalid_grant' })],
+        ['broken JSON', { status: 200, headers: { 'content-type': 'application/json' }, body: '{"access_token":"x' }],
+        ['NUL in a token', json({ access_token: 'a\u0000b', token_type: 'Bearer' })],
+        ['a line break in a token', json({ access_token: 'a\r\nX-Evil: 1', token_type: 'Bearer' })],
+        ['an outage', { status: 500, headers: { 'content-type': 'text/html' }, body: 'oops' }],
+        ['a lost answer', { lost: true }],
+      ];
+      for (const [why, reply] of replies) {
+        oidc.lies.tokenEndpoint = () => reply;
+        const browser = bff.browser();
+        await bff.refused(browser, () => bff.signIn(browser), { redeems: true, why, status: [400, 502, 503] });
+      }
+    },
+  },
+];

@@ -1,0 +1,74 @@
+// Starts the edge that is attacked: the real one, on workerd or on Spin, with the stubs around it.
+
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { edgePart } from '../../../scripts/stack/part/edge.mjs';
+import { freePorts } from '../../../scripts/stack/port.mjs';
+import { Stack } from '../../../scripts/stack/stack.mjs';
+import { isTarget } from '../../../scripts/stack/target.mjs';
+
+import { api } from './causeway.mjs';
+
+/**
+ * @typedef {object} Surroundings
+ * @property {import('../provider/stub.mjs').ProviderStub} provider
+ * @property {import('../upstream.mjs').UpstreamStub} upstream
+ * @property {import('../upstream.mjs').UpstreamStub} otherUpstream
+ * @property {import('../upstream.mjs').UpstreamStub} bridge
+ */
+/** @typedef {Record<string, string | undefined>} Variables */
+/**
+ * @typedef {object} Running what a case can do with a BFF that the suite started itself
+ * @property {string} runtime
+ * @property {string} origin
+ * @property {string} hostOrigin of another origin whose pages may talk to it
+ * @property {() => string} log everything it has logged so far
+ * @property {(variables?: Variables, unready?: boolean) => Promise<void>} restart forgets what it keeps in memory; with changed settings until the next time
+ * @property {Variables} settings
+ * @property {string[]} secrets that it was given
+ * @property {() => Promise<void>} stop
+ */
+
+/** @param {Surroundings} surroundings @returns {Promise<Running>} */
+export async function start({ provider, upstream, otherUpstream, bridge }) {
+  const target = process.env.CAUSEWAY_TARGET || 'workers';
+  if (!isTarget(target)) throw new Error(`CAUSEWAY_TARGET=${target} is no target`);
+  const state = process.env.CAUSEWAY_TEST_STATE ?? mkdtempSync(join(tmpdir(), 'causeway-security-'));
+  const ports = await freePorts();
+  const stack = new Stack({ target, state, ports, only: ['redis'] });
+  const { entra, github } = /** @type {Record<string, import('../provider/realm.mjs').Realm & { tenant?: string }>} */ (Object.fromEntries(provider.realms));
+  if (!entra || !github) throw new Error('the profile registers entra and github');
+  /** @type {Variables} */
+  const settings = {
+    ENTRA_AUTHORITY: provider.origin, ENTRA_TENANT: entra.tenant, ENTRA_CLIENT_ID: entra.clientId, ENTRA_CLIENT_SECRET: entra.clientSecret,
+    GITHUB_URL: provider.origin, GITHUB_API_URL: otherUpstream.origin, GITHUB_CLIENT_ID: github.clientId, GITHUB_CLIENT_SECRET: github.clientSecret,
+    GRAPH_URL: upstream.origin,
+    GRAPH_ALLOW: `GET ${api.own}, ${['GET', 'POST', 'PUT', 'PATCH', 'DELETE'].map((method) => `${method} ${api.family}/*`).join(', ')}`,
+    BRIDGE_URL: bridge.origin,
+    REVOCATION_BOUND_SECONDS: '1',
+  };
+  const edge = (/** @type {Variables} */ variables, unready = false) =>
+    edgePart({ target, state, ports, secrets: stack.secrets, variables: { ...settings, ...variables }, unready });
+  await stack.start();
+  stack.parts.edge = edge({});
+  await stack.parts.edge.start();
+  process.on('exit', (code) => {
+    if (code === 0 && !process.env.CAUSEWAY_TEST_STATE) rmSync(state, { recursive: true, force: true });
+  });
+  return {
+    runtime: target,
+    origin: stack.edgeOrigin,
+    hostOrigin: stack.hostOrigin,
+    log: () => readFileSync(stack.parts.edge.log, 'utf8'),
+    restart: async (variables = {}, unready = false) => {
+      await stack.parts.edge.stop();
+      stack.parts.edge = edge(variables, unready);
+      await stack.parts.edge.start();
+    },
+    settings,
+    secrets: [stack.secrets.sessionKeys, stack.secrets.bridgeKeys].flatMap((ring) => ring.split(/[:,]/)).filter((part) => part.length >= 32),
+    stop: () => stack.stop(),
+  };
+}

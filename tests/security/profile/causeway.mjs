@@ -1,0 +1,60 @@
+// What the suite must know of Causeway to attack it; another BFF is attacked by writing such a module for it.
+//
+// `CAUSEWAY_SECURITY_PROFILE` or `--profile` names the module. With `--base-url` the BFF runs already and `start` is not
+// called; cases that need its log or another configuration then say that they were not run.
+
+/** @typedef {import('../wire.mjs').Answer} Answer */
+
+export const name = 'causeway';
+
+/** What a signed-in browser holds, and how any cookie of the BFF is told from others'. */
+export const sessionCookie = '__Host-Http-session';
+export const isOwnCookie = (/** @type {string} */ cookie) => cookie.startsWith('__Host-Http-');
+
+/** What a script must send so that it is believed to be of an allowed page. */
+export const csrf = { 'X-CSRF': '1' };
+
+export const path = {
+  home: '/',
+  session: '/auth/session',
+  logout: '/auth/logout',
+  stream: '/stream',
+  event: '/events/chat',
+  login: (/** @type {string} */ provider, /** @type {string | undefined} */ returnTo = undefined) =>
+    `/auth/${provider}/login${returnTo === undefined ? '' : `?return_to=${encodeURIComponent(returnTo)}`}`,
+  callback: (/** @type {string} */ provider) => `/auth/${provider}/callback`,
+  returnParameter: 'return_to',
+};
+
+/**
+ * An API behind the BFF, as the stub of that API sees it: below `prefix`, `GET own` is allowed, and everything below
+ * `GET/POST family`; `secret` exists there, but no rule allows it.
+ */
+export const api = { prefix: '/bff/graph', provider: 'entra', own: '/v1.0/me', family: '/files', secret: '/admin/secret' };
+/** A second API, which gets another provider's tokens. */
+export const otherApi = { prefix: '/bff/github', provider: 'github', own: '/user' };
+
+/** Who is signed in, by the answer of `path.session`. @param {Answer} answer @returns {string | undefined} */
+export function user({ status, text }) {
+  const said = status === 200 ? JSON.parse(text) : {};
+  return said.authenticated ? said.user.id : undefined;
+}
+
+/** The reason, if a line of the log counts a refusal. @param {Record<string, unknown>} entry @returns {string | undefined} */
+export function rejection({ event, reason, detail }) {
+  return ['reject', 'login.refused', 'request.refused'].includes(String(event)) ? String(reason ?? detail) : undefined;
+}
+
+/** The page of a refused sign-in without what differs each time. @param {string} html */
+export function fixedPage(html) {
+  return html.replace(/\b[0-9a-f]{16}\b/g, '·');
+}
+
+/** Registers with the stub what the BFF is configured for. @param {import('../provider/stub.mjs').ProviderStub} provider */
+export function register(provider) {
+  const entra = provider.entra({ id: 'entra', tenant: '6d1c2f0a-3b4c-4d5e-8f60-718293a4b5c6', clientId: '0d6e3f1c-8b7a-4c5d-9e2f-4a1b6c8d7e90', clientSecret: 'entra-secret-of-the-security-suite-1' });
+  const github = provider.github({ id: 'github', clientId: 'Iv1.security', clientSecret: 'github-secret-of-the-security-suite-1' });
+  return { oidc: entra, entra, github };
+}
+
+export const start = async (/** @type {import('./causeway-edge.mjs').Surroundings} */ surroundings) => (await import('./causeway-edge.mjs')).start(surroundings);

@@ -1,0 +1,101 @@
+// What is peculiar to Entra ID and to GitHub.
+
+import { randomBytes } from 'node:crypto';
+
+import { Realm, bearer } from './realm.mjs';
+import { json } from './recorded.mjs';
+
+/** @typedef {import('./key.mjs').Json} Json */
+/** @typedef {import('./realm.mjs').User} User */
+/** @typedef {import('./recorded.mjs').Recorded} Recorded */
+/** @typedef {import('./recorded.mjs').Reply} Reply */
+
+/** The tenant of personal Microsoft accounts. */
+export const CONSUMERS_TENANT = '9188040d-6c67-4c5b-b112-36a304b66dad';
+
+/** Microsoft Entra ID, v2.0 endpoint, one tenant. */
+export class EntraRealm extends Realm {
+  /** @param {import('./realm.mjs').Home} home @param {Omit<import('./realm.mjs').Registration, 'base'> & { tenant: string }} registration */
+  constructor(home, { tenant, ...registration }) {
+    super(home, { ...registration, base: `/${tenant}` });
+    this.tenant = tenant;
+  }
+
+  get issuer() {
+    return `${this.home.origin}/${this.tenant}/v2.0`;
+  }
+
+  get paths() {
+    return {
+      metadata: '/v2.0/.well-known/openid-configuration', authorize: '/oauth2/v2.0/authorize', token: '/oauth2/v2.0/token',
+      keys: '/discovery/v2.0/keys', userinfo: '/oidc/userinfo', revoke: '/oauth2/v2.0/revoke', logout: '/oauth2/v2.0/logout',
+    };
+  }
+
+  /** It says nothing of PKCE, and issuers of all tenants are one template. @returns {Json} */
+  metadata() {
+    /** @type {Json} */
+    const document = { ...super.metadata(), frontchannel_logout_supported: true };
+    delete document.code_challenge_methods_supported;
+    delete document.revocation_endpoint;
+    return document;
+  }
+
+  /** @param {User} user @param {string | null} nonce @returns {Json} */
+  claims(user, nonce) {
+    return { ...super.claims(user, nonce), sub: `pairwise-${user.id}`, tid: this.tenant, oid: user.id, ver: '2.0', preferred_username: user.email };
+  }
+}
+
+/** GitHub: OAuth without ID tokens, errors as HTTP 200. */
+export class GitHubRealm extends Realm {
+  /** GitHub Apps' user tokens expire and are refreshed; those of OAuth apps do neither. */
+  expires = false;
+
+  get issuer() {
+    return `${this.home.origin}/login/oauth`;
+  }
+
+  get paths() {
+    return { authorize: '/login/oauth/authorize', token: '/login/oauth/access_token', revoke: '/login/oauth/revoke' };
+  }
+
+  accessToken() {
+    return `gho_${randomBytes(27).toString('base64url')}`;
+  }
+
+  reset() {
+    super.reset();
+    this.expires = false;
+  }
+
+  /** @param {User} user @param {string} scope @param {string | null} nonce @param {string} family @param {URLSearchParams} form @returns {Promise<Reply>} */
+  async grant(user, scope, nonce, family, form) {
+    // A refresh kills the access token that came before.
+    if (form.get('grant_type') === 'refresh_token') for (const [token, owner] of this.granted) if (owner === user) this.granted.delete(token);
+    const accessToken = this.home.secret(this.accessToken(), 'access token');
+    this.granted.set(accessToken, user);
+    const body = { access_token: accessToken, token_type: 'bearer', scope: 'read:user,user:email' };
+    if (!this.expires) return json(this.lies.tokens ? this.lies.tokens(body, /** @type {Recorded} */ (this.seen.at(-1))) : body);
+    const refreshToken = this.home.secret(`ghr_${randomBytes(32).toString('base64url')}`, 'refresh token');
+    this.refreshes.set(refreshToken, { family, user, scope, nonce, used: false });
+    const whole = { ...body, expires_in: this.accessTokenSeconds, refresh_token: refreshToken, refresh_token_expires_in: 15_811_200 };
+    return json(this.lies.tokens ? this.lies.tokens(whole, /** @type {Recorded} */ (this.seen.at(-1))) : whole);
+  }
+
+  /** @param {string} error @returns {Reply} */
+  refusal(error) {
+    const own = { invalid_grant: 'bad_verification_code', invalid_client: 'incorrect_client_credentials' };
+    const isRefresh = this.seen.at(-1)?.form.get('grant_type') === 'refresh_token';
+    const said = error === 'invalid_grant' && isRefresh ? 'bad_refresh_token' : own[/** @type {keyof typeof own} */ (error)] ?? error;
+    return json({ error: said, error_description: 'refused by the provider' });
+  }
+
+  /** The API's word on whose token this is. @param {Recorded} request @returns {Reply} */
+  whoami(request) {
+    const user = this.granted.get(bearer(request));
+    if (!user) return json({ message: 'Bad credentials' }, 401);
+    const person = { id: Number.parseInt(user.id.slice(-6), 16), login: user.name.split(' ')[0]?.toLowerCase(), name: user.name, email: user.email };
+    return json(this.lies.person ? this.lies.person(person) : person);
+  }
+}

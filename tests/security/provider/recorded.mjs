@@ -1,0 +1,41 @@
+// What a stub was asked: read whole, within a bound.
+
+/**
+ * @typedef {object} Recorded
+ * @property {string} method
+ * @property {string} path without the query
+ * @property {URLSearchParams} query
+ * @property {import('node:http').IncomingHttpHeaders} headers
+ * @property {string[]} rawHeaders
+ * @property {string} body
+ * @property {URLSearchParams} form the body, if it is a form
+ * @property {number} at in Unix milliseconds
+ */
+
+const MAX_BODY_BYTES = 4 * 1024 * 1024;
+
+/** @param {import('node:http').IncomingMessage} incoming @returns {Promise<Recorded>} */
+export async function read(incoming) {
+  let body = '';
+  for await (const chunk of incoming.setEncoding('utf8')) if (body.length < MAX_BODY_BYTES) body += chunk;
+  const [path = '/', query = ''] = (incoming.url ?? '/').split(/\?(.*)/s);
+  const isForm = incoming.headers['content-type']?.startsWith('application/x-www-form-urlencoded');
+  return {
+    method: incoming.method ?? '', path, query: new URLSearchParams(query), headers: incoming.headers, rawHeaders: incoming.rawHeaders,
+    body, form: new URLSearchParams(isForm ? body : ''), at: Date.now(),
+  };
+}
+
+/**
+ * @typedef {object} Reply
+ * @property {number} [status]
+ * @property {Record<string, string | string[]>} [headers]
+ * @property {string | Buffer} [body]
+ * @property {number} [afterMs]
+ * @property {boolean} [lost] the connection breaks instead: whoever asked never learns that it was done
+ */
+
+/** @param {unknown} value @param {number} [status] @returns {Reply} */
+export function json(value, status = 200) {
+  return { status, headers: { 'content-type': 'application/json' }, body: JSON.stringify(value) };
+}

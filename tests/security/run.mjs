@@ -1,0 +1,76 @@
+#!/usr/bin/env node
+// The security suite: attacks a BFF and prints, for every case there is, how it went.
+//
+//   node tests/security/run.mjs [S1 S2 …] [--section login] [--profile MODULE] [--base-url URL --provider-port N --upstream-port N]
+//                               [--json FILE] [--native] [--strict]
+//
+//   --profile    a module like profile/causeway.mjs; or CAUSEWAY_SECURITY_PROFILE
+//   --base-url   a BFF that runs already and is configured for the stubs, which then need fixed ports
+//   --json       where the table goes for programs; tests/security/result-<runtime>.json without it
+//   --native     also run the Rust and widget tests that are named after a case, and count them
+//   --strict     a case that no test claims, or that cannot be run, is a failure
+//
+// CAUSEWAY_TARGET chooses the runtime of the edge that the profile starts.
+
+import { writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+
+import { Bff } from './bff.mjs';
+import { SECTIONS } from './section.mjs';
+import { leakResult } from './leak.mjs';
+import { nativeResults } from './native.mjs';
+import { ProviderStub } from './provider/stub.mjs';
+import { run } from './runner.mjs';
+import { isFailure, table } from './table.mjs';
+import { UpstreamStub } from './upstream.mjs';
+
+const { values, positionals: chosen } = parseArgs({
+  allowPositionals: true,
+  options: {
+    section: { type: 'string', multiple: true }, profile: { type: 'string' }, 'base-url': { type: 'string' }, 'provider-port': { type: 'string' },
+    'upstream-port': { type: 'string' }, json: { type: 'string' }, native: { type: 'boolean' }, strict: { type: 'boolean' },
+  },
+});
+
+const module = values.profile ?? process.env.CAUSEWAY_SECURITY_PROFILE;
+/** @type {import('./bff.mjs').Profile} */
+const profile = await import(module ? resolve(module) : './profile/causeway.mjs');
+
+const upstreamPort = Number(values['upstream-port'] ?? 0);
+const provider = await ProviderStub.start(Number(values['provider-port'] ?? 0));
+const [upstream, otherUpstream, bridge] = await Promise.all([0, 1, 2].map((offset) => UpstreamStub.start(upstreamPort && upstreamPort + offset)));
+if (!upstream || !otherUpstream || !bridge) throw new Error('no stubs');
+const realms = profile.register(provider);
+otherUpstream.usual = (request) => (request.path === '/user' ? realms.github?.whoami(request) : undefined);
+
+const running = values['base-url'] ? undefined : await profile.start({ provider, upstream, otherUpstream, bridge });
+const runtime = running?.runtime ?? 'external';
+const bff = new Bff({ profile, origin: values['base-url'] ?? running?.origin ?? '', running, provider, realms, upstream, otherUpstream, bridge });
+
+/** @type {import('./case.mjs').Result[]} */
+const results = [];
+/** @param {import('./case.mjs').Result} result @param {number} [milliseconds] */
+function report(result, milliseconds = 0) {
+  results.push(result);
+  if (result.outcome !== 'passed' || milliseconds) console.log(`${result.outcome === 'passed' ? 'ok    ' : result.outcome.toUpperCase()} ${result.id.padEnd(5)} ${result.title} (${milliseconds} ms)`);
+  if (result.detail) console.log(result.detail.replace(/^/gm, '       '));
+}
+
+try {
+  for (const [name, cases] of Object.entries(SECTIONS)) {
+    if (values.section && !values.section.includes(name)) continue;
+    await run(cases.filter(({ id }) => !chosen.length || chosen.includes(id)), `HTTP, ${name}`, bff, report);
+  }
+  report(leakResult(bff, provider));
+} finally {
+  await running?.stop();
+  for (const stub of [provider, upstream, otherUpstream, bridge]) stub.close();
+}
+if (values.native) for (const result of nativeResults()) report(result);
+
+const isWhole = !chosen.length && !values.section;
+const rows = table(results, isWhole);
+console.log(`\n${profile.name} on ${runtime}: ${rows.text}`);
+writeFileSync(values.json ?? join(import.meta.dirname, `result-${runtime}.json`), `${JSON.stringify({ profile: profile.name, runtime, counts: rows.counts, cases: rows.rows }, undefined, 1)}\n`);
+process.exit(rows.rows.some((row) => isFailure(row, values.strict === true && isWhole)) ? 1 : 0);

@@ -1,0 +1,59 @@
+// An upstream API that remembers what it was sent and answers what a case wants.
+
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
+
+import { json, read } from './provider/recorded.mjs';
+
+/** @typedef {import('./provider/recorded.mjs').Recorded} Recorded */
+/** @typedef {import('./provider/recorded.mjs').Reply} Reply */
+
+export class UpstreamStub {
+  /** @type {Recorded[]} */
+  seen = [];
+  /** @type {((request: Recorded, outgoing: import('node:http').ServerResponse) => Reply | undefined | Promise<Reply | undefined>) | undefined} undefined answered by itself */
+  answer = undefined;
+  /** @type {((request: Recorded) => Reply | undefined) | undefined} what it answers if no case wants anything else */
+  usual = undefined;
+  origin = '';
+
+  /** @param {number} [port] */
+  static async start(port = 0) {
+    const stub = new UpstreamStub();
+    stub.server.listen(port, '127.0.0.1');
+    await once(stub.server, 'listening');
+    const address = /** @type {import('node:net').AddressInfo} */ (stub.server.address());
+    stub.origin = `http://localhost:${address.port}`;
+    return stub;
+  }
+
+  server = createServer(async (incoming, outgoing) => {
+    try {
+      const request = await read(incoming);
+      this.seen.push(request);
+      const usual = () => this.usual?.(request) ?? json({ path: request.path, method: request.method });
+      const reply = this.answer ? await this.answer(request, outgoing) : usual();
+      if (!reply) return;
+      if (reply.afterMs) await delay(reply.afterMs);
+      if (reply.lost) return void incoming.socket.destroy();
+      outgoing.writeHead(reply.status ?? 200, reply.headers).end(reply.body);
+    } catch {
+      incoming.socket.destroy();
+    }
+  });
+
+  /** The bearer token of each request so far. */
+  tokens() {
+    return this.seen.map(({ headers }) => headers.authorization?.match(/^(?:Bearer|token|DPoP) (.+)$/i)?.[1] ?? '');
+  }
+
+  reset() {
+    this.answer = undefined;
+  }
+
+  close() {
+    this.server.closeAllConnections();
+    this.server.close();
+  }
+}
