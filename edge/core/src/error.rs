@@ -30,7 +30,7 @@ pub enum Error {
     /// The upstream needs a sign-in with a provider that this session lacks or that must be renewed.
     #[error("sign in with {provider} again")]
     ProviderSignInNeeded {
-        /// Which provider.
+        /// Which provider, by its id.
         provider: String,
     },
     /// The request does not come from where it may come from.
@@ -48,6 +48,9 @@ pub enum Error {
     /// The body exceeds the route's limit.
     #[error("body too large")]
     TooLarge,
+    /// The body took too long to arrive.
+    #[error("body too slow")]
+    TooSlow,
     /// The body is not of a type the route takes.
     #[error("unsupported media type")]
     UnsupportedMediaType,
@@ -98,6 +101,7 @@ impl Error {
             Self::UserChanged => StatusCode::CONFLICT,
             Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BadGateway { .. } => StatusCode::BAD_GATEWAY,
             Self::Unanswerable { .. } => StatusCode::INTERNAL_SERVER_ERROR,
@@ -119,6 +123,7 @@ impl Error {
             Self::UserChanged => "user-changed",
             Self::IdempotencyKeyReused => "idempotency-key-reused",
             Self::TooLarge => "too-large",
+            Self::TooSlow => "too-slow",
             Self::UnsupportedMediaType => "unsupported-media-type",
             Self::SignInRefused { .. } => "sign-in-refused",
             Self::Unavailable(_) => "unavailable",
@@ -142,6 +147,7 @@ impl Error {
             Self::UserChanged => "Somebody else is signed in by now.".to_owned(),
             Self::IdempotencyKeyReused => "This Idempotency-Key was used for another event.".to_owned(),
             Self::TooLarge => "The request's body is too large.".to_owned(),
+            Self::TooSlow => "The request's body took too long to arrive.".to_owned(),
             Self::UnsupportedMediaType => "The request's body must be application/json.".to_owned(),
             Self::SignInRefused { .. } => "The sign-in could not be completed. Please try again.".to_owned(),
             Self::Unavailable(_) => "The service cannot do this right now. Please try again shortly.".to_owned(),

@@ -2,7 +2,7 @@
 //!
 //! Futures need not be `Send`: both runtimes are single-threaded.
 
-use std::{future::Future, pin::pin, time::Duration};
+use std::{cell::Cell, future::Future, pin::pin, rc::Rc, time::Duration};
 
 use causeway_protocol::{
     deliver::{Checkpoint, Record},
@@ -42,6 +42,37 @@ pub trait ReadBody: Sized {
     /// # Errors
     /// [`BodyError::TooLarge`] as soon as it is known to exceed the limit; nothing beyond the limit is kept.
     fn read(self, limit_bytes: usize) -> impl Future<Output = Result<Vec<u8>, BodyError>>;
+
+    /// The same body, which asks before each chunk and breaks off when it is refused.
+    #[must_use]
+    fn limited(self, limit: ByteLimit) -> Self;
+}
+
+/// How many bytes a body that streams may still have. Its copies count together: one goes with the body, one stays with
+/// whoever wants to know why it broke off.
+#[derive(Debug, Clone)]
+pub struct ByteLimit(Rc<Cell<Option<usize>>>);
+
+impl ByteLimit {
+    /// A limit of so many bytes.
+    #[must_use]
+    pub fn new(bytes: usize) -> Self {
+        Self(Rc::new(Cell::new(Some(bytes))))
+    }
+
+    /// Takes a chunk's bytes off it. `false` if there were not as many left: then nothing of the chunk may pass, and
+    /// nothing after it.
+    #[must_use]
+    pub fn take(&self, bytes: usize) -> bool {
+        self.0.set(self.0.get().and_then(|left| left.checked_sub(bytes)));
+        !self.is_exceeded()
+    }
+
+    /// Whether the body was longer.
+    #[must_use]
+    pub fn is_exceeded(&self) -> bool {
+        self.0.get().is_none()
+    }
 }
 
 /// Why a body could not be read.
@@ -111,10 +142,11 @@ pub trait KeyValueStore {
 pub trait HttpClient {
     /// The runtime's body type.
     type Body: ReadBody + 'static;
-    /// Sends a request.
+    /// Sends a request. A body that streams and has a `Content-Length` among the headers is sent with that length,
+    /// another one in chunks.
     ///
     /// # Errors
-    /// No answer within the request's timeout, or none at all.
+    /// No answer within the request's timeout, or none at all; or its body broke off.
     fn send(&self, request: Outgoing<Self::Body>) -> impl Future<Output = Result<Incoming<Self::Body>, Unavailable>>;
 }
 

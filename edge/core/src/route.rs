@@ -79,7 +79,7 @@ pub struct Row {
     pub csrf: Csrf,
     /// See [`Auth`].
     pub auth: Auth,
-    /// Largest body taken, in bytes.
+    /// Largest body taken, in bytes; a service's own limit is below it.
     pub body_limit_bytes: usize,
     /// See [`Cache`].
     pub cache: Cache,
@@ -115,6 +115,7 @@ macro_rules! table {
     (@method $method:ident) => { Some(Method::$method) };
 }
 
+const PROXY_LIMIT: usize = crate::proxy::service::MAX_BODY_LIMIT_BYTES;
 const DELIVER_LIMIT: usize = causeway_protocol::deliver::MAX_DELIVER_BYTES;
 
 /// The table.
@@ -125,7 +126,7 @@ pub static TABLE: &[Row] = table![
     GET  "/auth/{provider}/callback"       Navigation    None     0               NoStore   None    Callback;
     GET  "/auth/session"                   Header        Optional 0               NoStore   Hosts   Session;
     POST "/auth/logout"                    Header        None     0               NoStore   Hosts   Logout;
-    ANY  "/bff/{service}/{*path}"          Header        Session  (256 * KIB)     NoStore   Hosts   Proxy;
+    ANY  "/bff/{service}/{*path}"          Header        Session  PROXY_LIMIT     NoStore   Hosts   Proxy;
     POST "/events/{channel}"               Header        Session  (64 * KIB)      NoStore   Hosts   Events;
     GET  "/stream"                         FetchMetadata Session  0               ByHandler Hosts   Stream;
     POST "/internal/deliver"               Signature     None     DELIVER_LIMIT   NoStore   None    Deliver;

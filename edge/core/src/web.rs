@@ -116,15 +116,20 @@ pub struct Outgoing<B> {
     pub headers: HeaderMap,
     /// The body.
     pub body: Body<B>,
-    /// How long to wait for the answer's head.
+    /// How long to wait for the answer's head. Sending the request counts.
     pub timeout: Duration,
+    /// How long the answer's body may be silent before it breaks off.
+    pub idle: Duration,
 }
+
+/// Four keep-alives of an event stream; a program that sends something whole is never silent for as long.
+const DEFAULT_IDLE: Duration = Duration::from_secs(60);
 
 impl<B> Outgoing<B> {
     /// A request without headers and body.
     #[must_use]
     pub fn new(method: Method, url: url::Url, timeout: Duration) -> Self {
-        Self { method, url, headers: HeaderMap::new(), body: Body::Empty, timeout }
+        Self { method, url, headers: HeaderMap::new(), body: Body::Empty, timeout, idle: DEFAULT_IDLE }
     }
 
     /// Sets a header from text this program made.

@@ -1,24 +1,31 @@
 //! Requests, responses, headers and bodies between the SDK's types and core's.
 
+use std::{future::ready, time::Duration};
+
 use bytes::Bytes;
 use causeway_core::{
-    platform::{BodyError, ReadBody},
+    platform::{BodyError, ByteLimit, ReadBody},
     web::{self, Outgoing},
 };
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use futures_util::{Stream, StreamExt as _};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http_body::Frame;
+use http_body_util::{BodyExt as _, BodyStream, LengthLimitError, Limited, StreamBody};
 use spin_sdk::{
     http::{FullBody, IntoResponse as _, Request},
     wasip3::{
         http::types,
-        http_compat::{IncomingRequestBody, RequestOptionsExtension, http_from_wasi_response},
+        http_compat::{IncomingRequestBody, RequestOptionsExtension, http_from_wasi_response, http_into_wasi_request},
         wit_future,
     },
 };
+use url::Position;
 
 /// A body of the runtime's own. An upstream's stays in the host: no byte of it passes through the guest.
 pub(crate) enum NativeBody {
     Request(IncomingRequestBody),
+    /// A client's that is counted on its way, so it has to pass through the guest.
+    Limited(IncomingRequestBody, ByteLimit),
     Upstream(types::Response),
 }
 
@@ -26,7 +33,7 @@ impl ReadBody for NativeBody {
     async fn read(self, limit_bytes: usize) -> Result<Vec<u8>, BodyError> {
         let broken = |detail: &dyn std::fmt::Debug| BodyError::Broken(format!("{detail:?}"));
         let collected = match self {
-            Self::Request(body) => Limited::new(body, limit_bytes).collect().await,
+            Self::Request(body) | Self::Limited(body, _) => Limited::new(body, limit_bytes).collect().await,
             Self::Upstream(response) => {
                 let response = http_from_wasi_response(response).map_err(|e| broken(&e))?;
                 Limited::new(response.into_body(), limit_bytes).collect().await
@@ -36,6 +43,14 @@ impl ReadBody for NativeBody {
             Ok(collected) => Ok(collected.to_bytes().to_vec()),
             Err(error) if error.is::<LengthLimitError>() => Err(BodyError::TooLarge),
             Err(error) => Err(broken(&error)),
+        }
+    }
+
+    fn limited(self, limit: ByteLimit) -> Self {
+        match self {
+            Self::Request(body) | Self::Limited(body, _) => Self::Limited(body, limit),
+            // What an upstream answers is not counted: it never enters the guest.
+            Self::Upstream(response) => Self::Upstream(response),
         }
     }
 }
@@ -60,7 +75,7 @@ pub(crate) fn response(response: web::Response<NativeBody>) -> Result<types::Res
         }
         web::Body::Bytes(bytes) => Bytes::from(bytes.into_owned()),
         // Core never answers with a request's body.
-        web::Body::Empty | web::Body::Native(NativeBody::Request(_)) => Bytes::new(),
+        web::Body::Empty | web::Body::Native(NativeBody::Request(_) | NativeBody::Limited(..)) => Bytes::new(),
     };
     let mut whole = http::Response::new(FullBody::new(body));
     *whole.status_mut() = response.status;
@@ -70,9 +85,7 @@ pub(crate) fn response(response: web::Response<NativeBody>) -> Result<types::Res
 
 /// The host recognises its own stream in the new response and moves the bytes itself; the guest's task ends here.
 fn pass_through(upstream: types::Response, status: StatusCode, headers: &HeaderMap) -> Result<types::Response, String> {
-    let list: Vec<(String, Vec<u8>)> =
-        headers.iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect();
-    let fields = types::Fields::from_list(&list).map_err(|error| format!("{error:?}"))?;
+    let fields = fields(headers).map_err(|error| format!("{error:?}"))?;
     let (_result, result) = wit_future::new(|| Ok(()));
     let (body, trailers) = types::Response::consume_body(upstream, result);
     let (response, _sent) = types::Response::new(fields, Some(body), trailers);
@@ -89,28 +102,86 @@ pub(crate) fn nothing(status: StatusCode) -> types::Response {
     response
 }
 
-/// How long an upstream may be silent within a body, in nanoseconds: four of the bridge's keep-alives.
-const BETWEEN_BYTES_NS: u64 = 60_000_000_000;
-
 /// Core's outgoing request as the runtime's.
-pub(crate) fn outgoing(request: Outgoing<NativeBody>) -> Result<http::Request<FullBody<Bytes>>, &'static str> {
-    let body = match request.body {
-        web::Body::Empty => Bytes::new(),
-        web::Body::Bytes(bytes) => Bytes::from(bytes.into_owned()),
-        web::Body::Native(_) => return Err("a body that is not in memory cannot be sent"),
-    };
-    let mut out = http::Request::new(FullBody::new(body));
+pub(crate) fn outgoing(mut request: Outgoing<NativeBody>) -> Result<types::Request, types::ErrorCode> {
+    match std::mem::replace(&mut request.body, web::Body::Empty) {
+        web::Body::Empty => untouched(&request, None),
+        web::Body::Bytes(bytes) => {
+            request.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+            copied(request, FullBody::new(Bytes::from(bytes.into_owned())))
+        }
+        web::Body::Native(NativeBody::Request(mut body)) => untouched(&request, body.take_unstarted()),
+        web::Body::Native(NativeBody::Limited(body, limit)) => copied(request, StreamBody::new(counted(body, limit))),
+        web::Body::Native(NativeBody::Upstream(_)) => {
+            Err(types::ErrorCode::InternalError(Some("an answer's body cannot be sent".to_owned())))
+        }
+    }
+}
+
+/// The data of a body; its trailers end here.
+fn counted(body: IncomingRequestBody, limit: ByteLimit) -> impl Stream<Item = Result<Frame<Bytes>, String>> {
+    let is_data = |frame: &Result<Frame<Bytes>, _>| ready(frame.as_ref().is_ok_and(Frame::is_data) || frame.is_err());
+    BodyStream::new(body).take_while(is_data).map(move |frame| {
+        let frame = frame.map_err(|error| format!("{error:?}"))?;
+        let length = frame.data_ref().map_or(0, Bytes::len);
+        if limit.take(length) { Ok(frame) } else { Err("longer than allowed".to_owned()) }
+    })
+}
+
+/// A request whose body is copied by a task of the guest, which may outlive the answer's head.
+fn copied<B>(request: Outgoing<NativeBody>, body: B) -> Result<types::Request, types::ErrorCode>
+where
+    B: http_body::Body<Data = Bytes> + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let options = RequestOptionsExtension(options(&request));
+    let mut out = http::Request::new(body);
+    *out.uri_mut() = request.url.as_str().parse().map_err(|_| types::ErrorCode::HttpRequestUriInvalid)?;
     *out.method_mut() = request.method;
-    *out.uri_mut() = request.url.as_str().parse().map_err(|_| "not a URI")?;
     *out.headers_mut() = request.headers;
-    let options = types::RequestOptions::new();
-    let timeout_ns = u64::try_from(request.timeout.as_nanos()).unwrap_or(u64::MAX);
-    // A host that does not support a timeout says so here; the deadline around the call holds all the same.
-    let _ = options.set_connect_timeout(Some(timeout_ns));
-    let _ = options.set_first_byte_timeout(Some(timeout_ns));
-    let _ = options.set_between_bytes_timeout(Some(BETWEEN_BYTES_NS));
-    out.extensions_mut().insert(RequestOptionsExtension(options));
+    out.extensions_mut().insert(options);
+    http_into_wasi_request(out)
+}
+
+/// A request without a body, or with that of a client's: the host recognises its own stream and moves the bytes itself.
+fn untouched(
+    request: &Outgoing<NativeBody>,
+    client: Option<types::Request>,
+) -> Result<types::Request, types::ErrorCode> {
+    let invalid = |()| types::ErrorCode::HttpRequestUriInvalid;
+    let fields = fields(&request.headers).map_err(|e| types::ErrorCode::InternalError(Some(format!("{e:?}"))))?;
+    let body = client.map(|client| {
+        let (_result, result) = wit_future::new(|| Ok(()));
+        types::Request::consume_body(client, result).0
+    });
+    let (_trailers, trailers) = wit_future::new(|| Ok(None));
+    let (out, _sent) = types::Request::new(fields, body, trailers, Some(options(request)));
+    out.set_method(&request.method.clone().into()).map_err(|()| types::ErrorCode::HttpRequestMethodInvalid)?;
+    let scheme = match request.url.scheme() {
+        "https" => types::Scheme::Https,
+        _ => types::Scheme::Http,
+    };
+    out.set_scheme(Some(&scheme)).map_err(invalid)?;
+    out.set_authority(Some(request.url.authority())).map_err(invalid)?;
+    let target = &request.url[Position::BeforePath..Position::AfterQuery];
+    out.set_path_with_query(Some(target)).map_err(invalid)?;
     Ok(out)
+}
+
+fn options(request: &Outgoing<NativeBody>) -> types::RequestOptions {
+    let options = types::RequestOptions::new();
+    let nanoseconds = |time: Duration| Some(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+    // A host that does not support a timeout says so here; the deadline around the call holds all the same.
+    let _ = options.set_connect_timeout(nanoseconds(request.timeout));
+    let _ = options.set_first_byte_timeout(nanoseconds(request.timeout));
+    let _ = options.set_between_bytes_timeout(nanoseconds(request.idle));
+    options
+}
+
+fn fields(headers: &HeaderMap) -> Result<types::Fields, types::HeaderError> {
+    let list: Vec<(String, Vec<u8>)> =
+        headers.iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect();
+    types::Fields::from_list(&list)
 }
 
 /// The runtime's answer as core's.

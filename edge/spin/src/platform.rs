@@ -26,7 +26,6 @@ use causeway_protocol::{
 };
 use futures_util::future::{Either, LocalBoxFuture, select};
 use spin_sdk::{
-    http::IntoRequest as _,
     key_value::Store,
     redis::{RedisParameter, RedisResult},
     wasip3::{http::client, random::random::get_random_bytes},
@@ -120,7 +119,6 @@ impl HttpClient for Spin {
         let failed = |detail: &dyn std::fmt::Debug| Unavailable::new("upstream", format_args!("{host}: {detail:?}"));
         let timeout = spin_sdk::time::sleep(request.timeout);
         let request = convert::outgoing(request).map_err(|e| failed(&e))?;
-        let request = request.into_request().map_err(|e| failed(&e))?;
         match select(pin!(client::send(request)), pin!(timeout)).await {
             Either::Left((response, _)) => response.map(convert::incoming).map_err(|e| failed(&e)),
             Either::Right(_) => Err(failed(&"no answer in time")),

@@ -1,36 +1,101 @@
 //! Requests, responses, headers and bodies between the runtime's types and core's.
 
+use std::{pin::pin, time::Duration};
+
 use causeway_core::{
-    platform::{BodyError, ReadBody},
+    platform::{BodyError, ByteLimit, ReadBody},
     web::{self, Outgoing},
 };
-use futures_util::StreamExt as _;
+use futures_util::{
+    Stream, StreamExt as _,
+    future::{Either, select},
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use js_sys::Uint8Array;
-use wasm_bindgen::JsCast as _;
+use wasm_bindgen::{JsCast as _, JsValue};
 use web_sys::ReadableStream;
-use worker::{Headers, Request, RequestInit, RequestRedirect, Response, ResponseBody, ResponseBuilder, Result};
+use worker::{
+    CacheMode, Delay, Headers, Request, RequestInit, RequestRedirect, Response, ResponseBody, ResponseBuilder, Result,
+};
 
-/// A body of the runtime's own; it passes through without being copied into Wasm.
-#[derive(Debug)]
-pub(crate) struct NativeBody(pub(crate) Option<ReadableStream>);
+/// A body of the runtime's own. Its bytes never enter Wasm, unless they are read.
+#[derive(Debug, Default)]
+pub(crate) struct NativeBody {
+    stream: Option<ReadableStream>,
+    /// How long it may be silent.
+    idle: Option<Duration>,
+}
+
+impl NativeBody {
+    /// The body that a stream is; `None` stands for none.
+    pub(crate) fn new(stream: Option<ReadableStream>) -> Self {
+        Self { stream, idle: None }
+    }
+
+    /// Its chunks, of which each comes in time or is the last.
+    fn chunks(self) -> impl Stream<Item = std::result::Result<Uint8Array, JsValue>> {
+        async_stream::stream! {
+            let Some(stream) = self.stream else { return };
+            let mut chunks = wasm_streams::ReadableStream::from_raw(stream.unchecked_into()).into_stream();
+            loop {
+                let chunk = match self.idle {
+                    None => chunks.next().await,
+                    Some(idle) => match select(chunks.next(), Delay::from(idle)).await {
+                        Either::Left((chunk, _)) => chunk,
+                        Either::Right(_) => Some(Err(JsValue::from_str("silent for too long"))),
+                    },
+                };
+                let Some(chunk) = chunk else { return };
+                let chunk = chunk.and_then(|chunk| chunk.dyn_into());
+                let over = chunk.is_err();
+                yield chunk;
+                if over {
+                    return;
+                }
+            }
+        }
+    }
+
+    fn into_stream(self) -> Option<ReadableStream> {
+        // As long as nobody looks at the chunks, the runtime moves them without this program.
+        if self.idle.is_none() {
+            return self.stream;
+        }
+        Some(readable(self.chunks()))
+    }
+}
+
+fn readable(chunks: impl Stream<Item = std::result::Result<Uint8Array, JsValue>> + 'static) -> ReadableStream {
+    wasm_streams::ReadableStream::from_stream(chunks.map(|chunk| chunk.map(JsValue::from))).into_raw().unchecked_into()
+}
+
+fn length_of(chunk: &Uint8Array) -> usize {
+    usize::try_from(chunk.length()).unwrap_or(usize::MAX)
+}
 
 impl ReadBody for NativeBody {
     async fn read(self, limit_bytes: usize) -> std::result::Result<Vec<u8>, BodyError> {
         let mut bytes = Vec::new();
-        let Some(stream) = self.0 else { return Ok(bytes) };
-        let stream = wasm_streams::ReadableStream::from_raw(stream.unchecked_into());
-        let mut chunks = stream.into_stream();
+        let mut chunks = pin!(self.chunks());
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(|error| BodyError::Broken(format!("{error:?}")))?;
-            let chunk: Uint8Array = chunk.dyn_into().map_err(|_| BodyError::Broken("not bytes".to_owned()))?;
-            let length = usize::try_from(chunk.length()).unwrap_or(usize::MAX);
-            if bytes.len().saturating_add(length) > limit_bytes {
+            if bytes.len().saturating_add(length_of(&chunk)) > limit_bytes {
                 return Err(BodyError::TooLarge);
             }
             bytes.extend(chunk.to_vec());
         }
         Ok(bytes)
+    }
+
+    fn limited(self, limit: ByteLimit) -> Self {
+        if self.stream.is_none() {
+            return self;
+        }
+        let chunks = self.chunks().map(move |chunk| {
+            let chunk = chunk?;
+            if limit.take(length_of(&chunk)) { Ok(chunk) } else { Err(JsValue::from_str("longer than allowed")) }
+        });
+        Self::new(Some(readable(chunks)))
     }
 }
 
@@ -49,7 +114,7 @@ pub(crate) fn request(request: &Request) -> web::Request<NativeBody> {
         path: path.to_owned(),
         query,
         headers: header_map(request.headers()),
-        body: NativeBody(request.inner().body()),
+        body: NativeBody::new(request.inner().body()),
     }
 }
 
@@ -58,40 +123,46 @@ pub(crate) fn response(response: web::Response<NativeBody>) -> Result<Response> 
     let builder =
         ResponseBuilder::new().with_status(response.status.as_u16()).with_headers(headers(&response.headers)?);
     Ok(match response.body {
-        web::Body::Empty | web::Body::Native(NativeBody(None)) => builder.empty(),
+        web::Body::Empty => builder.empty(),
         web::Body::Bytes(bytes) => builder.fixed(bytes.into_owned()),
-        web::Body::Native(NativeBody(Some(stream))) => builder.stream(stream),
+        web::Body::Native(body) => match body.into_stream() {
+            Some(stream) => builder.stream(stream),
+            None => builder.empty(),
+        },
     })
 }
 
-/// Core's outgoing request as the runtime's. Redirects are never followed.
+/// Core's outgoing request as the runtime's. Redirects are never followed, and no shared cache is asked or filled: what
+/// is answered to one user's token is nobody else's.
 pub(crate) fn outgoing(request: Outgoing<NativeBody>) -> Result<Request> {
     let mut init = RequestInit::new();
     init.with_method(request.method.as_str().to_owned().into())
         .with_redirect(RequestRedirect::Manual)
+        .with_cache(CacheMode::NoStore)
         .with_headers(headers(&request.headers)?);
     match request.body {
-        web::Body::Empty | web::Body::Native(NativeBody(None)) => {}
+        web::Body::Empty => {}
         web::Body::Bytes(bytes) => {
             init.with_body(Some(Uint8Array::from(bytes.as_ref()).into()));
         }
-        web::Body::Native(NativeBody(Some(stream))) => {
-            init.with_body(Some(stream.into()));
+        // A stream that the runtime knows the length of is sent with it, any other in chunks.
+        web::Body::Native(body) => {
+            init.with_body(body.into_stream().map(JsValue::from));
         }
     }
     Request::new_with_init(request.url.as_str(), &init)
 }
 
-/// The runtime's answer as core's.
-pub(crate) fn incoming(response: Response) -> web::Incoming<NativeBody> {
+/// The runtime's answer as core's, with a body that may be silent for as long as `idle`.
+pub(crate) fn incoming(response: Response, idle: Duration) -> web::Incoming<NativeBody> {
     let status = StatusCode::from_u16(response.status_code()).unwrap_or(StatusCode::BAD_GATEWAY);
     let headers = header_map(response.headers());
-    let body = match response.into_parts().1 {
+    let stream = match response.into_parts().1 {
         ResponseBody::Stream(stream) => Some(stream),
         // A fetched answer has a stream or nothing.
         ResponseBody::Empty | ResponseBody::Body(_) => None,
     };
-    web::Incoming { status, headers, body: NativeBody(body) }
+    web::Incoming { status, headers, body: NativeBody { stream, idle: Some(idle) } }
 }
 
 fn header_map(headers: &Headers) -> HeaderMap {

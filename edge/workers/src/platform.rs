@@ -96,12 +96,14 @@ impl HttpClient for Workers {
     async fn send(&self, request: Outgoing<NativeBody>) -> Result<Incoming<NativeBody>, Unavailable> {
         let host = request.url.host_str().unwrap_or_default().to_owned();
         let failed = |detail: &dyn std::fmt::Display| Unavailable::new("upstream", format_args!("{host}: {detail}"));
-        let timeout = Delay::from(request.timeout);
+        let (timeout, idle) = (Delay::from(request.timeout), request.idle);
         let request = convert::outgoing(request).map_err(|e| failed(&e))?;
         let controller = AbortController::default();
         let (fetch, signal) = (Fetch::Request(request), controller.signal());
         match select(pin!(fetch.send_with_signal(&signal)), timeout).await {
-            Either::Left((response, _)) => response.map(convert::incoming).map_err(|e| failed(&e)),
+            Either::Left((response, _)) => {
+                response.map(|response| convert::incoming(response, idle)).map_err(|e| failed(&e))
+            }
             Either::Right(_) => {
                 controller.abort();
                 Err(failed(&"no answer in time"))
@@ -143,7 +145,7 @@ impl StreamHub for Workers {
         let bytes = drive(self.clone(), hub_socket(socket, &self.departure), &request);
         let chunks = bytes.map(|bytes| Ok::<_, JsValue>(JsValue::from(Uint8Array::from(bytes.as_slice()))));
         let stream = wasm_streams::ReadableStream::from_stream(chunks).into_raw();
-        Ok(Opened::Stream(Body::Native(NativeBody(Some(stream.unchecked_into())))))
+        Ok(Opened::Stream(Body::Native(NativeBody::new(Some(stream.unchecked_into())))))
     }
 
     async fn end_session(

@@ -12,7 +12,7 @@ use url::Url;
 
 pub(crate) use self::provider::is_guid;
 use self::reader::Reader;
-use crate::{oauth::provider::Provider, origin::Origin, proxy::Service};
+use crate::{oauth::provider::Provider, origin::Origin, proxy::service::Service};
 
 /// Everything an operator decides.
 #[derive(Debug)]

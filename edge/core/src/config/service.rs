@@ -3,7 +3,10 @@
 use super::{Source, reader::Reader};
 use crate::{
     oauth::provider::{Kind, Provider},
-    proxy::{Rule, Service},
+    proxy::{
+        rule::Rule,
+        service::{DEFAULT_BODY_LIMIT_BYTES, DEFAULT_TIMEOUT, Service},
+    },
 };
 
 impl<S: Source> Reader<'_, S> {
@@ -24,9 +27,11 @@ impl<S: Source> Reader<'_, S> {
             };
             services.extend(base.map(|base| Service {
                 name: name.to_owned(),
-                provider: provider.id.clone(),
+                provider: provider.id.to_owned(),
                 base,
                 rules,
+                body_limit_bytes: DEFAULT_BODY_LIMIT_BYTES,
+                timeout: DEFAULT_TIMEOUT,
             }));
         }
         services

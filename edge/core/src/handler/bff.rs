@@ -1,21 +1,23 @@
 //! `/bff/{service}/*`: an upstream API, called with the user's token.
 
-use std::time::Duration;
+use http::StatusCode;
+use url::Url;
 
-use http::{HeaderValue, Method, StatusCode, header};
-use secrecy::ExposeSecret as _;
-
-use super::{Context, read_body};
+use super::{
+    Context,
+    bearer::{Authorization, bearer},
+    payload::Payload,
+};
 use crate::{
     error::Error,
-    oauth::identity::USER_AGENT,
-    platform::Platform,
-    proxy::{self, Refusal},
+    platform::{Platform, Unavailable},
+    proxy::{
+        header,
+        service::{Refusal, Service},
+    },
     session::store::Session,
-    web::{Body, Outgoing, Request, Response},
+    web::{Body, Incoming, Outgoing, Request, Response},
 };
-
-const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Passes a request on.
 pub(super) async fn proxy<P: Platform>(
@@ -25,41 +27,77 @@ pub(super) async fn proxy<P: Platform>(
 ) -> Result<Response<P::Body>, Error> {
     let service = context.config.service(context.parameter(0)).ok_or(Error::NotFound)?;
     let path = format!("/{}", context.parameter(1));
-    let url =
-        proxy::target(service, &request.method, &path, request.query.as_deref()).map_err(|refusal| match refusal {
-            Refusal::BadPath => Error::BadRequest { reason: "the path is not allowed in this form" },
-            Refusal::UnknownPath => Error::NotFound,
-            Refusal::Method { allow } => Error::MethodNotAllowed { allow },
-        })?;
-    let sign_in_needed = Error::ProviderSignInNeeded { provider: service.provider.clone() };
-    let connection = session.record.connections.get(&service.provider).ok_or_else(|| sign_in_needed.clone())?;
-    let tokens = &connection.tokens;
-    if tokens.expires_at_ms.is_some_and(|expires_at_ms| context.platform.now_ms() >= expires_at_ms) {
-        return Err(sign_in_needed);
+    let url = service.target(&request.method, &path, request.query.as_deref()).map_err(|refusal| match refusal {
+        Refusal::BadPath => Error::BadRequest { reason: "the path is not allowed in this form" },
+        Refusal::UnknownPath => Error::NotFound,
+        Refusal::Method { allow } => Error::MethodNotAllowed { allow },
+    })?;
+    // Before the body: whoever must sign in first need not wait for an upload to end.
+    let authorization = bearer(context, session, &service.provider, false).await?;
+    let Request { method, headers, body, .. } = request;
+    let limit_bytes = service.body_limit_bytes.min(context.row.body_limit_bytes);
+    let payload = Payload::take(context.platform, &method, &headers, body, limit_bytes, service.timeout).await?;
+    let mut call = Call { service, method, url, headers: header::request_headers(&headers), payload };
+    let mut response = call.send(context, &authorization).await?;
+    if response.status == StatusCode::UNAUTHORIZED {
+        // The token may have ended early, or another request may have renewed it meanwhile: once more, and no more.
+        let renewed = bearer(context, session, &service.provider, true).await?;
+        if !call.payload.is_replayable() {
+            return Err(Unavailable::new("upstream", "refused a token that is renewed now; its body is gone").into());
+        }
+        response = call.send(context, &renewed).await?;
     }
-    let mut outgoing = Outgoing::new(request.method.clone(), url, TIMEOUT);
-    outgoing.headers = proxy::request_headers(&request.headers);
-    outgoing.headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
-    let bearer = HeaderValue::from_str(&format!("Bearer {}", tokens.access_token.expose_secret()));
-    let mut bearer = bearer.map_err(|_| sign_in_needed.clone())?;
-    bearer.set_sensitive(true);
-    outgoing.headers.insert(header::AUTHORIZATION, bearer);
-    if request.method != Method::GET {
-        let body = read_body::<P>(context.row, request).await?;
-        outgoing.body = if body.is_empty() { Body::Empty } else { Body::Bytes(body.into()) };
+    pass_on(service, response)
+}
+
+/// A request to an upstream, as often as it is sent.
+struct Call<'a, B> {
+    service: &'a Service,
+    method: http::Method,
+    url: Url,
+    headers: http::HeaderMap,
+    payload: Payload<B>,
+}
+
+impl<B> Call<'_, B> {
+    async fn send<P: Platform<Body = B>>(
+        &mut self,
+        context: &Context<'_, P>,
+        authorization: &Authorization,
+    ) -> Result<Incoming<B>, Error>
+    where
+        B: crate::platform::ReadBody,
+    {
+        let mut outgoing = Outgoing::new(self.method.clone(), self.url.clone(), self.service.timeout);
+        outgoing.idle = self.service.timeout;
+        outgoing.headers = self.headers.clone();
+        authorization.attach(&mut outgoing.headers);
+        outgoing.body = self.payload.next(&mut outgoing.headers);
+        let result = context.platform.send(outgoing).await;
+        // Whatever came of it: what the upstream got was not what the client sent.
+        if self.payload.is_exceeded() {
+            return Err(Error::TooLarge);
+        }
+        Ok(result?)
     }
-    let response = context.platform.send(outgoing).await?;
+}
+
+/// What of an upstream's answer the browser gets.
+fn pass_on<B>(service: &Service, response: Incoming<B>) -> Result<Response<B>, Error> {
     match response.status {
-        StatusCode::UNAUTHORIZED => return Err(sign_in_needed),
-        // Following it could carry the token elsewhere; passing it on would send the browser there.
+        StatusCode::UNAUTHORIZED => return Err(Error::ProviderSignInNeeded { provider: service.provider.clone() }),
+        // Following it could carry the token elsewhere; passing it on would send the browser there (S98).
         status if status.is_redirection() && status != StatusCode::NOT_MODIFIED => {
             return Err(Error::BadGateway { reason: "upstream redirects" });
+        }
+        _ if header::is_packed(&response.headers) => {
+            return Err(Error::BadGateway { reason: "upstream packed its answer unasked" });
         }
         _ => {}
     }
     Ok(Response {
         status: response.status,
-        headers: proxy::response_headers(&response.headers),
+        headers: header::response_headers(&response.headers),
         body: Body::Native(response.body),
     })
 }

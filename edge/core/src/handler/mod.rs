@@ -1,6 +1,7 @@
 //! One file a journey. A handler gets a request that the guard let through, and the session if its row asks for one.
 
 mod asset;
+mod bearer;
 mod bff;
 mod bridge;
 mod deliver;
@@ -9,6 +10,7 @@ mod health;
 #[cfg(test)]
 mod journey;
 mod login;
+mod payload;
 mod session;
 mod stream;
 

@@ -25,8 +25,8 @@ use crate::{
     config::{Config, Coordination},
     machine::{self, Machine},
     platform::{
-        BodyError, CheckpointStore, Clock, HttpClient, KeyValueStore, Log, Machines, OpenStream, Opened, Random, Rate,
-        RateLimiter, ReadBody, StreamHub, Unavailable,
+        BodyError, ByteLimit, CheckpointStore, Clock, HttpClient, KeyValueStore, Log, Machines, OpenStream, Opened,
+        Random, Rate, RateLimiter, ReadBody, StreamHub, Unavailable,
     },
     session::{coordinator::SessionState, id::SessionHandle},
     web::{Body, Incoming, Outgoing},
@@ -112,6 +112,11 @@ pub(crate) struct Text(pub(crate) Vec<u8>);
 impl ReadBody for Text {
     async fn read(self, limit_bytes: usize) -> Result<Vec<u8>, BodyError> {
         if self.0.len() > limit_bytes { Err(BodyError::TooLarge) } else { Ok(self.0) }
+    }
+
+    fn limited(self, limit: ByteLimit) -> Self {
+        // Chunks of a byte: what was allowed has been sent when the rest is refused.
+        Self(self.0.into_iter().take_while(|_| limit.take(1)).collect())
     }
 }
 

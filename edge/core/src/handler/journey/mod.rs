@@ -45,7 +45,13 @@ struct Browser {
 
 impl Browser {
     fn new(upstream: impl Fn(&Sent) -> Option<Answer> + 'static) -> Self {
-        let table = settings();
+        Self::configured(&[], upstream)
+    }
+
+    /// At an edge that is configured in this way, too.
+    fn configured(more: &[(&str, &str)], upstream: impl Fn(&Sent) -> Option<Answer> + 'static) -> Self {
+        let mut table = settings();
+        table.extend(more.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
         let edge = Edge::new(&|key: &str| table.get(key).cloned(), Coordination::Objects);
         Self { edge, platform: Simulated::new(upstream), cookies: RefCell::default() }
     }

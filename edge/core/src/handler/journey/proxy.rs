@@ -3,6 +3,10 @@
 use http::{Method, StatusCode};
 
 use super::{Browser, code, github, text};
+use crate::{
+    simulated::{Answer, Sent, Text},
+    web::Response,
+};
 
 #[test]
 fn an_api_call_carries_the_token_and_not_the_cookie() {
@@ -64,4 +68,70 @@ fn an_upstream_cannot_reach_the_browser_through_us() {
         assert!(!response.headers.contains_key("set-cookie") && !response.headers.contains_key("location"));
         assert_eq!(response.headers["access-control-allow-origin"], "https://edge.example");
     }
+}
+
+/// An API that takes what it is sent.
+fn taking(sent: &Sent) -> Option<Answer> {
+    match sent.url.as_str() {
+        "https://api.github.com/take" => Some((200, Vec::new(), String::new())),
+        _ => github(sent),
+    }
+}
+
+fn upload(browser: &Browser, headers: &[(&str, &str)], body: &str) -> Response<Text> {
+    let mut all = vec![("x-csrf", "1"), ("origin", "https://edge.example")];
+    all.extend(headers);
+    browser.send(Method::POST, "/bff/github/take", &all, body)
+}
+
+#[test]
+fn s105_bodies_go_on_within_the_limit_whether_they_say_how_long_they_are_or_not() {
+    let browser = Browser::configured(&[("GITHUB_ALLOW", "POST /take")], taking);
+    browser.sign_in();
+    for (length, declared, status) in [
+        (10, true, 200),
+        (10, false, 200),
+        (64 * 1024 + 1, true, 200),
+        (256 * 1024, true, 200),
+        (256 * 1024, false, 200),
+        (256 * 1024 + 1, true, 413),
+        (256 * 1024 + 1, false, 413),
+    ] {
+        let (body, says) = ("x".repeat(length), length.to_string());
+        let headers: &[(&str, &str)] = if declared { &[("content-length", &says)] } else { &[] };
+        let response = upload(&browser, headers, &body);
+        assert_eq!(response.status.as_u16(), status, "{length} {declared}");
+        let sent = browser.sent_to("https://api.github.com/take").pop().unwrap();
+        if status == 200 {
+            assert_eq!(sent.body.len(), length);
+        }
+        assert!(sent.body.len() <= 256 * 1024, "nothing beyond the limit is sent");
+    }
+}
+
+#[test]
+fn s96_a_body_of_contradictory_length_goes_nowhere() {
+    let browser = Browser::configured(&[("GITHUB_ALLOW", "POST /take")], taking);
+    browser.sign_in();
+    for headers in [
+        &[("content-length", "3"), ("content-length", "4")][..],
+        &[("content-length", "3"), ("transfer-encoding", "chunked")],
+        &[("content-length", "three")],
+    ] {
+        assert_eq!(code(&upload(&browser, headers, "abc")), "bad-request");
+    }
+    assert!(browser.sent_to("https://api.github.com/take").is_empty());
+}
+
+#[test]
+fn s105_a_packed_answer_is_not_unpacked() {
+    let browser = Browser::configured(&[("GITHUB_ALLOW", "POST /take")], |sent| match sent.url.as_str() {
+        "https://api.github.com/take" => Some((200, vec![("content-encoding", "gzip".to_owned())], "bomb".to_owned())),
+        _ => github(sent),
+    });
+    browser.sign_in();
+    let response = upload(&browser, &[("accept-encoding", "gzip, br"), ("content-length", "0")], "");
+    assert_eq!(code(&response), "bad-gateway");
+    let sent = browser.sent_to("https://api.github.com/take").pop().unwrap();
+    assert_eq!(sent.headers["accept-encoding"], "identity");
 }

@@ -1,0 +1,43 @@
+//! The access token of a session for an upstream: the one place where one leaves the session's record.
+
+use http::{HeaderMap, HeaderValue, header};
+use secrecy::ExposeSecret as _;
+
+use super::Context;
+use crate::{error::Error, platform::Platform, session::store::Session};
+
+/// What authorises a request to an upstream. It cannot be printed.
+pub(super) struct Authorization(HeaderValue);
+
+impl Authorization {
+    fn bearer(token: &str) -> Option<Self> {
+        let mut value = HeaderValue::from_str(&format!("Bearer {token}")).ok()?;
+        value.set_sensitive(true);
+        Some(Self(value))
+    }
+
+    /// Puts it on a request.
+    pub(super) fn attach(&self, headers: &mut HeaderMap) {
+        headers.insert(header::AUTHORIZATION, self.0.clone());
+    }
+}
+
+/// The session's token of exactly this provider. `force` asks for another one than the last: an upstream refused that.
+///
+/// # Errors
+/// [`Error::ProviderSignInNeeded`] if there is none that could be believed in.
+#[allow(clippy::unused_async, reason = "renewing a token asks the provider")]
+pub(super) async fn bearer<P: Platform>(
+    context: &Context<'_, P>,
+    session: &Session,
+    provider_id: &str,
+    force: bool,
+) -> Result<Authorization, Error> {
+    let sign_in_needed = || Error::ProviderSignInNeeded { provider: provider_id.to_owned() };
+    let tokens = &session.record.connections.get(provider_id).ok_or_else(sign_in_needed)?.tokens;
+    let expired = tokens.expires_at_ms.is_some_and(|expires_at_ms| context.platform.now_ms() >= expires_at_ms);
+    if force || expired {
+        return Err(sign_in_needed());
+    }
+    Authorization::bearer(tokens.access_token.expose_secret()).ok_or_else(sign_in_needed)
+}

@@ -1,0 +1,86 @@
+//! The body of a request that is passed on: held in memory if it is small, so that it can be sent again; streamed and
+//! counted if it is not.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue, Method, header};
+
+use crate::{
+    error::Error,
+    platform::{BodyError, ByteLimit, Clock, ReadBody, Unavailable, within},
+    proxy::header::declared_length,
+    web::Body,
+};
+
+/// A body that says that it is no longer than this rests in memory.
+const REPLAYABLE_BYTES: u64 = 64 * 1024;
+
+/// A body on its way.
+pub(super) enum Payload<B> {
+    /// None.
+    Empty,
+    /// In memory.
+    Replayable(Vec<u8>),
+    /// Can be sent once; then there is only its limit left.
+    Once { body: Option<B>, length: Option<u64>, limit: ByteLimit },
+}
+
+impl<B: ReadBody> Payload<B> {
+    /// Takes a request's body.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`], [`Error::TooSlow`] or [`Error::BadRequest`], as far as that shows before it is sent.
+    pub(super) async fn take(
+        clock: &impl Clock,
+        method: &Method,
+        headers: &HeaderMap,
+        body: B,
+        limit_bytes: usize,
+        timeout: Duration,
+    ) -> Result<Self, Error> {
+        // Whatever such a request brings means nothing (RFC 9110, 9.3.1), and would only confuse whoever comes next.
+        if matches!(*method, Method::GET | Method::HEAD) {
+            return Ok(Self::Empty);
+        }
+        let limit = ByteLimit::new(limit_bytes);
+        match declared_length(headers)? {
+            Some(0) => Ok(Self::Empty),
+            Some(length) if u64::try_from(limit_bytes).is_ok_and(|limit| length > limit) => Err(Error::TooLarge),
+            Some(length) if length <= REPLAYABLE_BYTES => {
+                let read = async { Ok::<_, Unavailable>(body.read(limit_bytes).await) };
+                match within(clock, timeout, "client", read).await.map_err(|_| Error::TooSlow)? {
+                    Ok(bytes) => Ok(Self::Replayable(bytes)),
+                    Err(BodyError::TooLarge) => Err(Error::TooLarge),
+                    Err(BodyError::Broken(_)) => Err(Error::BadRequest { reason: "the body broke off" }),
+                }
+            }
+            // Untouched: the connection it comes from ends it where it said that it would end.
+            Some(length) => Ok(Self::Once { body: Some(body), length: Some(length), limit }),
+            None => Ok(Self::Once { body: Some(body.limited(limit.clone())), length: None, limit }),
+        }
+    }
+
+    /// Whether [`Payload::next`] gives the same again.
+    pub(super) fn is_replayable(&self) -> bool {
+        !matches!(self, Self::Once { .. })
+    }
+
+    /// What is sent, and the header that says how long it is.
+    pub(super) fn next(&mut self, headers: &mut HeaderMap) -> Body<B> {
+        match self {
+            Self::Empty => Body::Empty,
+            Self::Replayable(bytes) => Body::Bytes(bytes.clone().into()),
+            Self::Once { body, length, .. } => {
+                if let Some(length) = length {
+                    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(*length));
+                }
+                body.take().map_or(Body::Empty, Body::Native)
+            }
+        }
+    }
+
+    /// Whether it turned out to be too large while it was sent.
+    pub(super) fn is_exceeded(&self) -> bool {
+        matches!(self, Self::Once { limit, .. } if limit.is_exceeded())
+    }
+}

@@ -1,0 +1,196 @@
+use proptest::prelude::*;
+
+use super::*;
+
+/// Every way known to us in which a path was read as another one by something behind a proxy.
+const REFUSED: &[&str] = &[
+    // Dots, plain and encoded, once and twice, in part and in whole.
+    "/a/../b",
+    "/..",
+    "/../b",
+    "/a/..",
+    "/a/./b",
+    "/.",
+    "/a/.",
+    "/a/...",
+    "/a/..../b",
+    "/a/%2e%2e/b",
+    "/a/%2E%2E/b",
+    "/a/.%2e/b",
+    "/a/%2e./b",
+    "/a/%2e/b",
+    "/a/%252e%252e/b",
+    "/a/%25252e%25252e/b",
+    "/a/%25%32%65%25%32%65/b",
+    "/a/%%32%65%%32%65/b",
+    // Path parameters, which some servers cut off before they look for dots.
+    "/a/..;/b",
+    "/a/..;a=b/c",
+    "/a/;/b",
+    "/a/.;/b",
+    "/a;x=1/b",
+    "/a/%3b/b",
+    "/a/%3B/b",
+    "/a/..%3b/b",
+    "/a/%253b/b",
+    // Slashes that are not written as slashes, and the other slash.
+    "/a/%2f/b",
+    "/a%2fb",
+    "/a%2Fb",
+    "/a/..%2fb",
+    "/a/%2e%2e%2fb",
+    "/a%252fb",
+    "/a\\..\\b",
+    "/a\\b",
+    "\\a",
+    "/\\a",
+    "/a/%5c/b",
+    "/a/..%5cb",
+    "/a%5Cb",
+    "/a%255cb",
+    // Empty segments.
+    "//a",
+    "//",
+    "///a",
+    "/a//b",
+    "/a/",
+    "/",
+    "",
+    "a",
+    "a/b",
+    // Controls, and what ends a string or a line elsewhere.
+    "/a%00",
+    "/a%00.json",
+    "/a%0a",
+    "/a%0d%0aX: y",
+    "/a%09",
+    "/a\0",
+    "/a\n",
+    "/a\t",
+    "/a\r\nX: y",
+    "/a%7f",
+    "/a b",
+    // Bytes that are no UTF-8, overlong spellings, surrogates, and what is beyond Unicode.
+    "/a/%c0%ae%c0%ae/b",
+    "/a/%c0%af/b",
+    "/a/%e0%80%ae/b",
+    "/a/%f0%80%80%ae/b",
+    "/a/%c1%9c/b",
+    "/a/%e9",
+    "/a/%ff",
+    "/a/%ed%a0%80",
+    "/a/%f5%80%80%80",
+    "/a/%c3",
+    "/a/%a9%c3",
+    // Escapes that are none.
+    "/a/%",
+    "/a/%2",
+    "/a/%zz",
+    "/a/%u002e",
+    "/a/%u2215",
+    "/a/%+2e",
+    "/a/% 2e",
+    "/a/%-1",
+    "/a/%0x2e",
+    // Characters that compatibility mappings turn into dots and slashes.
+    "/a/%ef%bc%8e%ef%bc%8e/b",
+    "/a/%ef%bc%8f/b",
+    "/a/%e2%80%a5/b",
+    "/a/%e2%80%a4%e2%80%a4/b",
+    "/a/%e2%88%95b",
+    "/a/%e2%81%84b",
+    "/a/%ef%bc%bcb",
+    "/a/%e3%80%82%e3%80%82/b",
+    "/a/%c2%85",
+    "/a/%e2%80%a6/b",
+    // Other parts of an address where only a path may stand.
+    "@evil/a",
+    "https://evil/a",
+    "http:/evil",
+    ":80/a",
+    ":443",
+    "evil.example/a",
+    "?a",
+    "#a",
+    "/a?b",
+    "/a#b",
+    "/a%3fb",
+    "/a%23b",
+    "/a/%26b",
+    "/a%25",
+    "/a&b",
+    "/a|b",
+    "/a\"b",
+    "/a<b>",
+    "/a[b]",
+    "/a{b}",
+    "/a^b",
+    "/a`b",
+    "*",
+    // Letters beyond ASCII that nobody encoded.
+    "/a\u{e9}",
+    "/\u{ff0e}\u{ff0e}/a",
+    // An encoded letter is another spelling of an allowed path, which a rule would not see.
+    "/%61dmin",
+    "/a/%41",
+    "/a/%2d",
+    "/a/%7e",
+];
+
+#[test]
+fn s90_every_spelling_of_another_path_is_refused() {
+    for path in REFUSED {
+        assert_eq!(AllowedPath::parse(path), None, "{path:?}");
+    }
+}
+
+#[test]
+fn plain_paths_are_kept_byte_for_byte() {
+    for path in [
+        "/a",
+        "/v1.0/me",
+        "/repos/a-b/c_d/x~1",
+        "/a/caf%C3%A9%20x",
+        "/a/b.c..d",
+        "/a/.well-known",
+        "/u/a@b:c",
+        "/a/%F0%9F%98%80",
+    ] {
+        assert_eq!(AllowedPath::parse(path).unwrap().as_str(), path);
+    }
+}
+
+#[test]
+fn s105_a_path_has_an_end() {
+    assert!(AllowedPath::parse(&format!("/{}", "a".repeat(MAX_PATH_BYTES - 1))).is_some());
+    assert!(AllowedPath::parse(&format!("/{}", "a".repeat(MAX_PATH_BYTES))).is_none());
+}
+
+proptest! {
+    /// Decoding an allowed path as often as one likes finds no other segment in it.
+    #[test]
+    fn s90_no_number_of_decodings_makes_another_path(path in "(/([a-z.;%\\\\:@]|%[0-9a-f]{2}|%25[0-9a-f]{2}){0,6}){1,4}") {
+        if AllowedPath::parse(&path).is_some() {
+            let mut decoded = path.clone().into_bytes();
+            for _ in 0..3 {
+                decoded = percent_decode(&decoded);
+                let text = String::from_utf8(decoded.clone()).unwrap();
+                prop_assert_eq!(text.split('/').count(), path.split('/').count());
+                prop_assert!(text.split('/').skip(1).all(|segment| !segment.bytes().all(|b| b == b'.')));
+                prop_assert!(!text.contains(['\\', ';', '?', '#', '%']) && !text.chars().any(char::is_control));
+            }
+        }
+    }
+}
+
+fn percent_decode(text: &[u8]) -> Vec<u8> {
+    let (mut out, mut rest) = (Vec::new(), text);
+    while let Some((&first, tail)) = rest.split_first() {
+        let escaped = tail.get(..2).and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        match escaped {
+            Some(byte) if first == b'%' => (out.push(byte), rest = &tail[2..]).1,
+            _ => (out.push(first), rest = tail).1,
+        }
+    }
+    out
+}

@@ -1,0 +1,108 @@
+//! What may be asked of an upstream: a method and a path, or everything below a path.
+
+use http::Method;
+
+use super::path::AllowedPath;
+
+/// One allowed method and path. Paths are compared byte for byte: case counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    method: Method,
+    path: String,
+    /// Whether the path is the beginning of a family (`/repos/*`): everything strictly below it.
+    prefix: bool,
+}
+
+impl Rule {
+    /// Reads `GET /user, GET /repos/*`; `None` if a rule is malformed or there is none.
+    #[must_use]
+    pub fn parse_list(text: &str) -> Option<Vec<Self>> {
+        text.split(',').map(|rule| Self::parse(rule.trim())).collect()
+    }
+
+    /// Reads one rule: `GET /repos/*`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (method, path) = text.split_once(' ')?;
+        let method = match method {
+            "GET" => Method::GET,
+            "POST" => Method::POST,
+            "PUT" => Method::PUT,
+            "PATCH" => Method::PATCH,
+            "DELETE" => Method::DELETE,
+            _ => return None,
+        };
+        let (path, prefix) = match path.strip_suffix("/*") {
+            Some(path) => (path, true),
+            None => (path, false),
+        };
+        // A star elsewhere is a character to us; whoever wrote it meant more.
+        if path.contains('*') {
+            return None;
+        }
+        // `/*` alone leaves an empty path: everything. An operator may say so, in as many words.
+        let plain = (prefix && path.is_empty()) || AllowedPath::parse(path).is_some();
+        plain.then(|| Self { method, path: path.to_owned(), prefix })
+    }
+
+    /// The method it allows.
+    #[must_use]
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// Whether it is about a path. A prefix ends where a segment ends (S93).
+    #[must_use]
+    pub fn covers(&self, path: &AllowedPath) -> bool {
+        match path.as_str().strip_prefix(self.path.as_str()) {
+            Some("") => !self.prefix,
+            Some(rest) => self.prefix && rest.len() > 1 && rest.starts_with('/'),
+            None => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_that_are_none_are_refused() {
+        for rule in [
+            "",
+            "GET",
+            "GET/user",
+            "get /user",
+            "FETCH /user",
+            "GET user",
+            "GET  /user",
+            "GET /user/",
+            "GET /a/../b",
+            "GET /a/*/b",
+            "GET /a*",
+            "GET /a?b",
+            "GET //a",
+            "CONNECT /a",
+            "TRACE /a",
+            "OPTIONS /a",
+            "HEAD /a",
+            "* /a",
+            "GET *",
+        ] {
+            assert_eq!(Rule::parse(rule), None, "{rule:?}");
+        }
+        assert!(Rule::parse_list("GET /user,").is_none());
+    }
+
+    #[test]
+    fn s93_a_prefix_ends_at_a_segment_and_case_counts() {
+        let covers = |rule: &str, path: &str| Rule::parse(rule).unwrap().covers(&AllowedPath::parse(path).unwrap());
+        assert!(
+            covers("GET /api/*", "/api/x") && covers("GET /api/*", "/api/x/y") && covers("GET /*", "/anything/at/all")
+        );
+        for path in ["/api", "/apix", "/apix/y", "/API/x", "/ap", "/x/api/y"] {
+            assert!(!covers("GET /api/*", path), "{path}");
+        }
+        assert!(!covers("GET /user", "/user/keys") && !covers("GET /user", "/users") && !covers("GET /user", "/User"));
+    }
+}
