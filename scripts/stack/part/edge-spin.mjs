@@ -29,7 +29,7 @@ export function spinEdgePart({ state, ports, secrets, variables = {}, name = 'ed
       ...Object.fromEntries(Object.entries(values).map(([key, value]) => [`SPIN_VARIABLE_${key}`, value])),
     },
     ports: [ports.edge],
-    prepare: () => prepare(home),
+    prepare: () => prepare(home, originsOf(values.SERVICES)),
     ready: async () => {
       const answer = await fetch(`http://127.0.0.1:${ports.edge}/healthz`, { signal: AbortSignal.timeout(2_000) });
       await answer.body?.cancel();
@@ -45,12 +45,22 @@ function spinIsInstalled() {
   return answer.trim() === 'yes';
 }
 
-/** @param {string} home */
-function prepare(home) {
+/** Where the services are, as an operator would add them to the manifest. @param {string | undefined} services */
+function originsOf(services) {
+  try {
+    return /** @type {{ url: string }[]} */ (JSON.parse(services ?? '[]')).map(({ url }) => new URL(url).origin);
+  } catch {
+    return [];
+  }
+}
+
+/** @param {string} home @param {string[]} hosts */
+function prepare(home, hosts) {
   if (!existsSync(COMPONENT)) throw new PartError('edge: the component is not built. What to do: run scripts/build-spin');
   mkdirSync(join(home, 'storage'), { recursive: true });
   copyFileSync(COMPONENT, join(home, 'causeway.wasm'));
   const deployed = readFileSync(join(ROOT, 'spin.toml'), 'utf8');
-  const local = deployed.replace(/^source = .*$/m, 'source = "causeway.wasm"').replace(/^\[component\.causeway\.build\]\n(?:[^[\n].*\n)*/m, '');
+  const more = hosts.map((host) => `    "${host}",\n`).join('');
+  const local = deployed.replace(/^allowed_outbound_hosts = \[\n/m, `$&${more}`).replace(/^source = .*$/m, 'source = "causeway.wasm"').replace(/^\[component\.causeway\.build\]\n(?:[^[\n].*\n)*/m, '');
   writeFileSync(join(home, 'spin.toml'), local);
 }

@@ -67,6 +67,9 @@ function prepare(home, variables) {
   const deployed = readFileSync(join(ROOT, 'wrangler.toml'), 'utf8');
   const local = deployed.replace(/^main = .*$/m, 'main = "worker/index.js"').replace(/^\[build\]\n(?:[^[\n].*\n)*/m, '');
   writeFileSync(join(home, 'wrangler.toml'), local);
-  const lines = Object.entries(variables).filter(([, value]) => value !== undefined).map(([key, value]) => `${key}="${value}"\n`);
+  const lines = Object.entries(variables).filter(([, value]) => value !== undefined).map(([key, value]) => `${key}=${quoted(value ?? '')}\n`);
   writeFileSync(join(home, 'variables.env'), lines.join(''), { mode: 0o600 });
 }
+
+/** JSON holds double quotes, and nothing that is configured holds single ones. @param {string} value */
+const quoted = (value) => (value.includes('"') ? `'${value}'` : `"${value}"`);

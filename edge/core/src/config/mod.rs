@@ -66,7 +66,7 @@ pub enum Coordination {
 }
 
 /// Every key that is read, for runtimes that must ask for each by name.
-pub const KEYS: [&str; 28] = [
+pub const KEYS: [&str; 29] = [
     "PUBLIC_ORIGIN",
     "HOST_ORIGINS",
     "SESSION_KEYS",
@@ -91,6 +91,7 @@ pub const KEYS: [&str; 28] = [
     "GITHUB_ALLOW",
     "OIDC_PROVIDERS",
     "OIDC_CLIENT_SECRETS",
+    "SERVICES",
     "REVOCATION_BOUND_SECONDS",
     "SESSION_HOURS",
     "SESSION_IDLE_MINUTES",

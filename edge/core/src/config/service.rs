@@ -1,22 +1,80 @@
-//! The upstream APIs behind `/bff/{service}`.
+//! The upstream APIs behind `/bff/{service}`: those of the built-in providers, and those of `SERVICES`.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::Deserialize;
+use url::Url;
 
 use super::{Source, reader::Reader};
 use crate::{
     oauth::provider::{Kind, Provider},
     proxy::{
+        address::{Place, place},
+        path::AllowedPath,
         rule::Rule,
-        service::{DEFAULT_BODY_LIMIT_BYTES, DEFAULT_TIMEOUT, Service},
+        service::{Credential, DEFAULT_BODY_LIMIT_BYTES, DEFAULT_TIMEOUT, Installation, MAX_BODY_LIMIT_BYTES, Service},
     },
 };
 
+const KEY: &str = "SERVICES";
+/// Names of services that come with a provider.
+const BUILT_IN: [&str; 2] = ["github", "graph"];
+const MAX_TIMEOUT_SECONDS: u64 = 300;
+
+/// An entry of `SERVICES`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Declared {
+    name: String,
+    url: String,
+    provider: Option<String>,
+    installation: Option<DeclaredInstallation>,
+    allow: Vec<String>,
+    #[serde(default)]
+    private_network: bool,
+    body_limit_kib: Option<usize>,
+    timeout_seconds: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DeclaredInstallation {
+    id: u64,
+    permissions: BTreeMap<String, String>,
+    #[serde(default)]
+    repositories: Vec<String>,
+}
+
 impl<S: Source> Reader<'_, S> {
     pub(super) fn services(&mut self, providers: &[Provider]) -> Vec<Service> {
+        let mut services = self.built_in_services(providers);
+        let Some(text) = self.optional(KEY) else { return services };
+        let declared: Vec<Declared> = match serde_json::from_str(&text) {
+            Ok(declared) => declared,
+            Err(error) => {
+                self.problem::<()>(KEY, problem_of(&error));
+                return services;
+            }
+        };
+        for (index, declared) in declared.into_iter().enumerate() {
+            match self.service(declared, providers, &services) {
+                Ok(service) => services.push(service),
+                Err(problem) => drop(self.problem::<()>(KEY, format!("entry {}: {problem}", index + 1))),
+            }
+        }
+        services
+    }
+
+    fn built_in_services(&mut self, providers: &[Provider]) -> Vec<Service> {
         let mut services = Vec::new();
         for provider in providers {
-            let (name, base, key, default) = match &provider.kind {
-                Kind::GitHub { api, .. } => ("github", Some(api.clone()), "GITHUB_ALLOW", "GET /user"),
+            let (name, base, url_key, key, default) = match &provider.kind {
+                Kind::GitHub { api, .. } => {
+                    ("github", Some(api.clone()), "GITHUB_API_URL", "GITHUB_ALLOW", "GET /user")
+                }
                 Kind::Entra { .. } => {
-                    ("graph", self.url("GRAPH_URL", Some("https://graph.microsoft.com")), "GRAPH_ALLOW", "GET /v1.0/me")
+                    let base = self.url("GRAPH_URL", Some("https://graph.microsoft.com"));
+                    ("graph", base, "GRAPH_URL", "GRAPH_ALLOW", "GET /v1.0/me")
                 }
                 Kind::OpenId { .. } => continue,
             };
@@ -25,15 +83,121 @@ impl<S: Source> Reader<'_, S> {
                 self.problem::<()>(key, "must be rules such as `GET /user, GET /repos/*`");
                 continue;
             };
-            services.extend(base.map(|base| Service {
+            let Some(base) = base else { continue };
+            // An Enterprise Server may well be on a private network; nothing of anybody's is here.
+            if place(&base) == Place::Metadata {
+                self.problem::<()>(url_key, "must not be a link-local or metadata address");
+                continue;
+            }
+            services.push(Service {
                 name: name.to_owned(),
-                provider: provider.id.to_owned(),
+                credential: Credential::Provider(provider.id.to_owned()),
                 base,
                 rules,
                 body_limit_bytes: DEFAULT_BODY_LIMIT_BYTES,
                 timeout: DEFAULT_TIMEOUT,
-            }));
+                told_client_address: false,
+            });
         }
         services
     }
+
+    fn service(&self, declared: Declared, providers: &[Provider], others: &[Service]) -> Result<Service, &'static str> {
+        let Declared { name, url, provider, installation, allow, private_network, body_limit_kib, timeout_seconds } =
+            declared;
+        if !is_service_name(&name) {
+            return Err("`name` must be 1-32 lower-case letters, digits and `-`");
+        }
+        if BUILT_IN.contains(&name.as_str()) || others.iter().any(|other| other.name == name) {
+            return Err("`name` is taken");
+        }
+        let credential = match (provider, installation) {
+            (Some(id), None) if providers.iter().any(|provider| provider.id == id) => Credential::Provider(id),
+            (Some(_), None) => return Err("`provider` is not a configured provider"),
+            (None, Some(installation)) => Credential::Installation(installation.check()?),
+            _ => return Err("must have either `provider` or `installation`"),
+        };
+        let rules: Option<Vec<Rule>> = allow.iter().map(|rule| Rule::parse(rule)).collect();
+        let Some(rules) = rules.filter(|rules| !rules.is_empty()) else {
+            return Err("`allow` must be rules such as \"GET /user\" and \"GET /repos/*\"");
+        };
+        let body_limit_bytes = match body_limit_kib.map(|kib| kib.saturating_mul(1024)) {
+            None => DEFAULT_BODY_LIMIT_BYTES,
+            Some(bytes @ 1..=MAX_BODY_LIMIT_BYTES) => bytes,
+            Some(_) => return Err("`body_limit_kib` must be from 1 to 102400"),
+        };
+        let timeout = match timeout_seconds {
+            None => DEFAULT_TIMEOUT,
+            Some(seconds @ 1..=MAX_TIMEOUT_SECONDS) => Duration::from_secs(seconds),
+            Some(_) => return Err("`timeout_seconds` must be from 1 to 300"),
+        };
+        let base = self.service_url(&url, private_network)?;
+        Ok(Service { name, credential, base, rules, body_limit_bytes, timeout, told_client_address: true })
+    }
+
+    fn service_url(&self, text: &str, private_network: bool) -> Result<Url, &'static str> {
+        let url = Url::parse(text).map_err(|_| "`url` is not a URL")?;
+        if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
+            return Err("`url` must have no user, query or fragment");
+        }
+        let path = url.path().trim_end_matches('/');
+        if !path.is_empty() && AllowedPath::parse(path).is_none() {
+            return Err("`url` must have a plain path");
+        }
+        if !self.scheme_is_safe(&url) {
+            return Err("`url` must be https:// (http:// only for loopback with DEVELOPMENT=loopback)");
+        }
+        match place(&url) {
+            Place::Public => Ok(url),
+            Place::Loopback if private_network || self.http_allowed => Ok(url),
+            Place::Private if private_network => Ok(url),
+            Place::Loopback | Place::Private => {
+                Err("`url` leads to a private network: `private_network` must be true if that is meant")
+            }
+            Place::Metadata => Err("`url` must not be a link-local or metadata address"),
+        }
+    }
 }
+
+impl DeclaredInstallation {
+    fn check(self) -> Result<Installation, &'static str> {
+        let is_permission = |(name, level): (&String, &String)| {
+            !name.is_empty()
+                && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+                && matches!(level.as_str(), "read" | "write" | "admin")
+        };
+        if self.id == 0 {
+            return Err("`installation.id` must be the installation's number");
+        }
+        // Without any GitHub would grant all that the app has.
+        if self.permissions.is_empty() || !self.permissions.iter().all(is_permission) {
+            return Err("`installation.permissions` must be such as {\"contents\":\"read\"}, at least one");
+        }
+        let is_repository = |name: &String| {
+            !name.is_empty()
+                && name.len() <= 100
+                && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+        };
+        if !self.repositories.iter().all(is_repository) {
+            return Err("`installation.repositories` must be names of repositories, without their owner");
+        }
+        Ok(Installation { id: self.id, permissions: self.permissions, repositories: self.repositories })
+    }
+}
+
+fn is_service_name(name: &str) -> bool {
+    (1..=32).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
+/// What is wrong with the JSON: names of fields and a position, never a value.
+fn problem_of(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    if ["unknown field", "missing field", "duplicate field"].iter().any(|known| text.starts_with(known)) {
+        return format!("is not as documented: {text}");
+    }
+    format!("is not a JSON list of services as documented: line {}, column {}", error.line(), error.column())
+}
+
+#[cfg(test)]
+#[path = "service_tests.rs"]
+mod tests;

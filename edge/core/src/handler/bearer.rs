@@ -4,7 +4,12 @@ use http::{HeaderMap, HeaderValue, header};
 use secrecy::ExposeSecret as _;
 
 use super::Context;
-use crate::{error::Error, platform::Platform, session::store::Session};
+use crate::{
+    error::Error,
+    platform::{Platform, Unavailable},
+    proxy::service::Credential,
+    session::store::Session,
+};
 
 /// What authorises a request to an upstream. It cannot be printed.
 pub(super) struct Authorization(HeaderValue);
@@ -22,12 +27,28 @@ impl Authorization {
     }
 }
 
+/// What a service is called with on behalf of a session.
+///
+/// # Errors
+/// [`Error::ProviderSignInNeeded`], or [`Error::Unavailable`] if nobody could tell.
+pub(super) async fn authorize<P: Platform>(
+    context: &Context<'_, P>,
+    session: &Session,
+    credential: &Credential,
+    force: bool,
+) -> Result<Authorization, Error> {
+    match credential {
+        Credential::Provider(id) => bearer(context, session, id, force).await,
+        Credential::Installation(_) => Err(Unavailable::new("installation token", "is not minted here").into()),
+    }
+}
+
 /// The session's token of exactly this provider. `force` asks for another one than the last: an upstream refused that.
 ///
 /// # Errors
 /// [`Error::ProviderSignInNeeded`] if there is none that could be believed in.
 #[allow(clippy::unused_async, reason = "renewing a token asks the provider")]
-pub(super) async fn bearer<P: Platform>(
+async fn bearer<P: Platform>(
     context: &Context<'_, P>,
     session: &Session,
     provider_id: &str,

@@ -5,7 +5,7 @@ use url::Url;
 
 use super::{
     Context,
-    bearer::{Authorization, bearer},
+    bearer::{Authorization, authorize},
     payload::Payload,
 };
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     platform::{Platform, Unavailable},
     proxy::{
         header,
-        service::{Refusal, Service},
+        service::{Credential, Refusal, Service},
     },
     session::store::Session,
     web::{Body, Incoming, Outgoing, Request, Response},
@@ -33,7 +33,7 @@ pub(super) async fn proxy<P: Platform>(
         Refusal::Method { allow } => Error::MethodNotAllowed { allow },
     })?;
     // Before the body: whoever must sign in first need not wait for an upload to end.
-    let authorization = bearer(context, session, &service.provider, false).await?;
+    let authorization = authorize(context, session, &service.credential, false).await?;
     let Request { method, headers, body, .. } = request;
     let limit_bytes = service.body_limit_bytes.min(context.row.body_limit_bytes);
     let payload = Payload::take(context.platform, &method, &headers, body, limit_bytes, service.timeout).await?;
@@ -41,7 +41,7 @@ pub(super) async fn proxy<P: Platform>(
     let mut response = call.send(context, &authorization).await?;
     if response.status == StatusCode::UNAUTHORIZED {
         // The token may have ended early, or another request may have renewed it meanwhile: once more, and no more.
-        let renewed = bearer(context, session, &service.provider, true).await?;
+        let renewed = authorize(context, session, &service.credential, true).await?;
         if !call.payload.is_replayable() {
             return Err(Unavailable::new("upstream", "refused a token that is renewed now; its body is gone").into());
         }
@@ -85,7 +85,13 @@ impl<B> Call<'_, B> {
 /// What of an upstream's answer the browser gets.
 fn pass_on<B>(service: &Service, response: Incoming<B>) -> Result<Response<B>, Error> {
     match response.status {
-        StatusCode::UNAUTHORIZED => return Err(Error::ProviderSignInNeeded { provider: service.provider.clone() }),
+        StatusCode::UNAUTHORIZED => {
+            return Err(match &service.credential {
+                Credential::Provider(id) => Error::ProviderSignInNeeded { provider: id.clone() },
+                // No sign-in of the user's would help.
+                Credential::Installation(_) => Error::BadGateway { reason: "upstream refused an installation's token" },
+            });
+        }
         // Following it could carry the token elsewhere; passing it on would send the browser there (S98).
         status if status.is_redirection() && status != StatusCode::NOT_MODIFIED => {
             return Err(Error::BadGateway { reason: "upstream redirects" });

@@ -1,6 +1,6 @@
 //! Upstream APIs: where they are, what may be asked of them, and within which limits.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use http::Method;
 use url::Url;
@@ -20,8 +20,8 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Service {
     /// Its name in `/bff/{name}/…`.
     pub name: String,
-    /// Whose token it gets, and no other's.
-    pub provider: String,
+    /// What it is called with, and nothing else ever (S101).
+    pub credential: Credential,
     /// Where it is.
     pub base: Url,
     /// What may be asked of it.
@@ -31,6 +31,28 @@ pub struct Service {
     /// How long the head of its answer may take, the sending of the request included; and how long it may be silent
     /// within the answer's body.
     pub timeout: Duration,
+    /// Whether it learns the client's address. Third parties that have no use for it do not.
+    pub told_client_address: bool,
+}
+
+/// What a service is called with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credential {
+    /// The user's token of this provider.
+    Provider(String),
+    /// A token of a GitHub App's installation: the same for every user.
+    Installation(Installation),
+}
+
+/// What an installation's token may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Installation {
+    /// The installation's number.
+    pub id: u64,
+    /// Level by permission: `contents` → `read`. Never empty.
+    pub permissions: BTreeMap<String, String>,
+    /// Names of repositories; none stands for all that the app was given.
+    pub repositories: Vec<String>,
 }
 
 /// Why a request is not sent.
@@ -86,11 +108,12 @@ mod tests {
     fn service() -> Service {
         Service {
             name: "api".to_owned(),
-            provider: "github".to_owned(),
+            credential: Credential::Provider("github".to_owned()),
             base: Url::parse("https://api.example/v3").unwrap(),
             rules: Rule::parse_list("GET /user, PATCH /user, GET /repos/*").unwrap(),
             body_limit_bytes: 1024,
             timeout: Duration::from_secs(1),
+            told_client_address: false,
         }
     }
 

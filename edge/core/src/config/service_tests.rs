@@ -1,0 +1,149 @@
+use serde_json::{Value, json};
+
+use crate::{
+    config::{Config, Coordination},
+    proxy::service::{Credential, Service},
+    simulated::settings,
+};
+
+fn load(services: &str, development: bool) -> Result<Vec<Service>, String> {
+    let mut table = settings();
+    table.insert("SERVICES".to_owned(), services.to_owned());
+    if development {
+        table.insert("DEVELOPMENT".to_owned(), "loopback".to_owned());
+    }
+    match Config::load(&|key: &str| table.get(key).cloned(), Coordination::Objects) {
+        Ok(config) => Ok(config.services),
+        Err(problems) => {
+            assert!(problems.iter().all(|problem| problem.key == "SERVICES"), "{problems:?}");
+            Err(problems.iter().map(|problem| problem.problem.clone()).collect::<Vec<_>>().join("\n"))
+        }
+    }
+}
+
+/// A good entry with something changed; `null` removes.
+fn entry(changes: &Value) -> Value {
+    let mut entry =
+        json!({"name": "api", "url": "https://api.example/v1", "provider": "github", "allow": ["GET /x", "POST /y/*"]});
+    let fields = entry.as_object_mut().unwrap();
+    for (name, value) in changes.as_object().unwrap() {
+        if value.is_null() {
+            fields.remove(name).map(drop).unwrap_or_default()
+        } else {
+            fields.insert(name.clone(), value.clone()).map(drop).unwrap_or_default()
+        }
+    }
+    entry
+}
+
+fn loads(changes: &Value) -> bool {
+    load(&json!([entry(changes)]).to_string(), false).is_ok()
+}
+
+#[test]
+fn services_stand_beside_the_built_in_ones() {
+    let services = load(
+        &json!([
+            entry(&json!({"body_limit_kib": 1024, "timeout_seconds": 5})),
+            entry(&json!({"name": "app", "provider": null, "installation": {"id": 7, "permissions": {"contents": "read"}}})),
+        ])
+        .to_string(),
+        false,
+    )
+    .unwrap();
+    let names: Vec<&str> = services.iter().map(|service| service.name.as_str()).collect();
+    assert_eq!(names, ["graph", "github", "api", "app"]);
+    let api = &services[2];
+    assert_eq!((api.body_limit_bytes, api.timeout.as_secs()), (1024 * 1024, 5));
+    assert_eq!(api.credential, Credential::Provider("github".to_owned()));
+    assert!(api.told_client_address && !services[0].told_client_address);
+    assert!(matches!(&services[3].credential, Credential::Installation(installation) if installation.id == 7));
+}
+
+#[test]
+fn s135_what_is_not_documented_is_refused() {
+    for changes in [
+        json!({"colour": "red"}),
+        json!({"name": null}),
+        json!({"name": ""}),
+        json!({"name": "Api"}),
+        json!({"name": "a/b"}),
+        json!({"name": "a.b"}),
+        json!({"name": "a".repeat(33)}),
+        json!({"name": "github"}),
+        json!({"name": "graph"}),
+        json!({"url": null}),
+        json!({"url": "api.example"}),
+        json!({"url": "http://api.example"}),
+        json!({"url": "ftp://api.example"}),
+        json!({"url": "https://user@api.example"}),
+        json!({"url": "https://api.example/?a=b"}),
+        json!({"url": "https://api.example/#a"}),
+        json!({"url": "https://api.example/a//b"}),
+        json!({"url": "https://api.example/a%2fb"}),
+        json!({"provider": null}),
+        json!({"provider": "gitlab"}),
+        json!({"installation": {"id": 7, "permissions": {"contents": "read"}}}),
+        json!({"allow": null}),
+        json!({"allow": []}),
+        json!({"allow": ["GET /x", "everything"]}),
+        json!({"allow": ["GET /x?y"]}),
+        json!({"body_limit_kib": 0}),
+        json!({"body_limit_kib": 102_401}),
+        json!({"body_limit_kib": -1}),
+        json!({"body_limit_kib": "1"}),
+        json!({"timeout_seconds": 0}),
+        json!({"timeout_seconds": 301}),
+        json!({"private_network": "yes"}),
+        json!({"provider": null, "installation": {"id": 0, "permissions": {"contents": "read"}}}),
+        json!({"provider": null, "installation": {"id": 7, "permissions": {}}}),
+        json!({"provider": null, "installation": {"id": 7, "permissions": {"contents": "everything"}}}),
+        json!({"provider": null, "installation": {"id": 7, "permissions": {"contents": "read"}, "repositories": ["a/b"]}}),
+        json!({"provider": null, "installation": {"id": 7, "permissions": {"contents": "read"}, "more": 1}}),
+    ] {
+        assert!(!loads(&changes), "{changes}");
+    }
+    for text in ["{}", "[", "[[]]", "null", "\"x\"", "[{\"name\":\"a\",\"name\":\"b\"}]"] {
+        assert!(load(text, false).is_err(), "{text}");
+    }
+    assert!(load(&json!([entry(&json!({})), entry(&json!({}))]).to_string(), false).is_err(), "two of one name");
+}
+
+#[test]
+fn a_problem_says_where_and_never_what() {
+    let problem = load(
+        &json!([entry(&json!({})), entry(&json!({"name": "b", "url": "https://s3cret@b.example"}))]).to_string(),
+        false,
+    );
+    assert_eq!(problem.unwrap_err(), "entry 2: `url` must have no user, query or fragment");
+    let problem = load(&json!([entry(&json!({"timeout_seconds": "s3cret"}))]).to_string(), false).unwrap_err();
+    assert!(!problem.contains("s3cret"), "{problem}");
+    let problem = load(&json!([entry(&json!({"colour": "s3cret"}))]).to_string(), false).unwrap_err();
+    assert!(problem.contains("`colour`") && !problem.contains("s3cret"), "{problem}");
+}
+
+#[test]
+fn s104_private_networks_need_to_be_meant_and_metadata_is_never_reached() {
+    for host in ["10.0.0.1", "0x7f000001", "[fd00::1]", "[::ffff:192.168.0.1]", "api.internal", "localhost", "api"] {
+        let url = format!("https://{host}");
+        assert!(!loads(&json!({"url": url})), "{host}");
+        assert!(loads(&json!({"url": url, "private_network": true})), "{host}");
+    }
+    for host in ["169.254.169.254", "0xa9fea9fe", "[fe80::1]", "metadata.google.internal", "[fd00:ec2::254]"] {
+        assert!(!loads(&json!({"url": format!("https://{host}"), "private_network": true})), "{host}");
+    }
+    // For local runs this machine is meant, and nothing else.
+    let at = |url: &str| load(&json!([entry(&json!({"url": url}))]).to_string(), true).is_ok();
+    assert!(at("http://localhost:9000") && at("http://127.0.0.1:9000"));
+    assert!(!at("http://10.0.0.1") && !at("https://10.0.0.1") && !at("http://169.254.169.254"));
+}
+
+#[test]
+fn s104_a_built_in_service_is_not_where_credentials_are_handed_out() {
+    for key in ["GITHUB_API_URL", "GRAPH_URL"] {
+        let mut table = settings();
+        table.insert(key.to_owned(), "https://169.254.169.254".to_owned());
+        let problems = Config::load(&|key: &str| table.get(key).cloned(), Coordination::Objects).unwrap_err();
+        assert_eq!(problems.first().map(|problem| problem.key), Some(key));
+    }
+}
