@@ -32,7 +32,7 @@ pub fn check(config: &Config, row: &Row, headers: &HeaderMap) -> Result<(), Erro
         }
         Csrf::FetchMetadata => check_origin(config, headers, false),
         Csrf::Navigation => check_navigation(headers),
-        Csrf::Signature | Csrf::Public => Ok(()),
+        Csrf::Signature | Csrf::Token | Csrf::Public => Ok(()),
     }
 }
 

@@ -15,6 +15,9 @@ pub enum Csrf {
     Navigation,
     /// Signed by the bridge; cookies are not looked at.
     Signature,
+    /// What an identity provider says by itself: proven by a signed token, a keyed digest or the provider's own session
+    /// id; cookies are not looked at.
+    Token,
     /// Uses no credentials at all.
     Public,
 }
@@ -58,6 +61,10 @@ pub enum Handler {
     Callback,
     Session,
     Logout,
+    OwnSessions,
+    EndOwnSession,
+    EndOtherSessions,
+    GitHubWebhook,
     Events,
     Stream,
     Proxy,
@@ -126,6 +133,10 @@ pub static TABLE: &[Row] = table![
     GET  "/auth/{provider}/callback"       Navigation    None     0               NoStore   None    Callback;
     GET  "/auth/session"                   Header        Optional 0               NoStore   Hosts   Session;
     POST "/auth/logout"                    Header        None     0               NoStore   Hosts   Logout;
+    GET  "/auth/sessions"                  Header        Session  0               NoStore   Hosts   OwnSessions;
+    DELETE "/auth/sessions"                Header        Session  0               NoStore   Hosts   EndOtherSessions;
+    DELETE "/auth/sessions/{id}"           Header        Session  0               NoStore   Hosts   EndOwnSession;
+    POST "/auth/github/webhook"            Token         None     (1024 * KIB)    NoStore   None    GitHubWebhook;
     ANY  "/bff/{service}/{*path}"          Header        Session  PROXY_LIMIT     NoStore   Hosts   Proxy;
     POST "/events/{channel}"               Header        Session  (64 * KIB)      NoStore   Hosts   Events;
     GET  "/stream"                         FetchMetadata Session  0               ByHandler Hosts   Stream;
@@ -254,7 +265,11 @@ mod tests {
             let uses_cookie = row.auth != Auth::None || row.handler == Handler::Logout;
             assert!(!uses_cookie || matches!(row.csrf, Csrf::Header | Csrf::FetchMetadata), "{}", row.pattern);
             let changes_something = row.method.as_ref().is_none_or(|method| *method != Method::GET);
-            assert!(!changes_something || matches!(row.csrf, Csrf::Header | Csrf::Signature), "{}", row.pattern);
+            assert!(
+                !changes_something || matches!(row.csrf, Csrf::Header | Csrf::Signature | Csrf::Token),
+                "{}",
+                row.pattern
+            );
         }
     }
 }

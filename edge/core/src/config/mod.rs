@@ -8,6 +8,7 @@ mod service;
 use std::{fmt, time::Duration};
 
 use causeway_protocol::signature::KeyRing;
+use secrecy::SecretString;
 use url::Url;
 
 pub(crate) use self::provider::is_guid;
@@ -39,6 +40,8 @@ pub struct Config {
     pub session_lifetime: Duration,
     /// `SESSION_IDLE_MINUTES`: how long a session may lie unused.
     pub session_idle_limit: Duration,
+    /// `GITHUB_WEBHOOK_SECRET`: signs what GitHub tells unasked.
+    pub github_webhook_secret: Option<SecretString>,
 }
 
 /// What is wrong with one key. Never holds the value.
@@ -66,7 +69,7 @@ pub enum Coordination {
 }
 
 /// Every key that is read, for runtimes that must ask for each by name.
-pub const KEYS: [&str; 29] = [
+pub const KEYS: [&str; 30] = [
     "PUBLIC_ORIGIN",
     "HOST_ORIGINS",
     "SESSION_KEYS",
@@ -89,6 +92,7 @@ pub const KEYS: [&str; 29] = [
     "GITHUB_URL",
     "GITHUB_API_URL",
     "GITHUB_ALLOW",
+    "GITHUB_WEBHOOK_SECRET",
     "OIDC_PROVIDERS",
     "OIDC_CLIENT_SECRETS",
     "SERVICES",
@@ -168,6 +172,7 @@ impl<S: Source> Reader<'_, S> {
         let revocation_bound = Duration::from_secs(self.number("REVOCATION_BOUND_SECONDS", 10, 0..=300));
         let session_lifetime = Duration::from_secs(3600 * self.number("SESSION_HOURS", 12, 1..=720));
         let session_idle_limit = Duration::from_secs(60 * self.number("SESSION_IDLE_MINUTES", 240, 5..=43_200));
+        let github_webhook_secret = self.webhook_secret("GITHUB_WEBHOOK_SECRET");
         Some(Config {
             public_origin: public_origin?,
             host_origins,
@@ -180,6 +185,7 @@ impl<S: Source> Reader<'_, S> {
             revocation_bound,
             session_lifetime,
             session_idle_limit,
+            github_webhook_secret,
         })
     }
 }

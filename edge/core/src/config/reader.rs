@@ -1,6 +1,9 @@
 //! Reading single values: what they must look like, and what is said when they do not.
 
+use std::collections::BTreeSet;
+
 use causeway_protocol::{event::is_name, signature::KeyRing};
+use secrecy::SecretString;
 use url::Url;
 
 use super::{ConfigError, Coordination, Source};
@@ -8,6 +11,11 @@ use crate::origin::Origin;
 
 /// URLs that are also entries of the list of hosts which Spin lets a component reach, as `spin.toml` has it.
 pub(super) const LISTED: [&str; 5] = ["BRIDGE_URL", "ENTRA_AUTHORITY", "GRAPH_URL", "GITHUB_URL", "GITHUB_API_URL"];
+
+/// Shortest secret taken: 128 bits even where each character is a hexadecimal digit.
+const MIN_SECRET_CHARS: usize = 32;
+/// A secret of fewer different characters is not random.
+const MIN_DISTINCT_CHARS: usize = 8;
 
 pub(super) struct Reader<'a, S> {
     pub(super) source: &'a S,
@@ -126,6 +134,16 @@ impl<S: Source> Reader<'_, S> {
             Ok(ring) => Some(ring),
             Err(error) => self.problem(key, error.to_string()),
         }
+    }
+
+    /// A secret that signs: guessed, it lets anybody speak in the other side's name.
+    pub(super) fn webhook_secret(&mut self, key: &'static str) -> Option<SecretString> {
+        let secret = self.optional(key)?;
+        let distinct: BTreeSet<u8> = secret.bytes().collect();
+        if secret.len() < MIN_SECRET_CHARS || distinct.len() < MIN_DISTINCT_CHARS {
+            return self.problem(key, "must be at least 32 random characters");
+        }
+        Some(secret.into())
     }
 
     pub(super) fn channels(&mut self) -> Vec<String> {

@@ -52,6 +52,8 @@ fn every_missing_or_malformed_key_is_named() {
         ("OIDC_PROVIDERS", Some("corp")),
         ("OIDC_CLIENT_SECRETS", Some(r#"{"nobody":"x"}"#)),
         ("GITHUB_CLIENT_SECRET", None),
+        ("GITHUB_WEBHOOK_SECRET", Some("secret")),
+        ("GITHUB_WEBHOOK_SECRET", Some("00000000000000000000000000000000")),
         ("GITHUB_API_URL", Some("ftp://api.github.com")),
         ("GITHUB_ALLOW", Some("everything")),
         ("REVOCATION_BOUND_SECONDS", Some("-1")),

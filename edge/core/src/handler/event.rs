@@ -7,13 +7,12 @@ use causeway_protocol::{
     event::{EVENTS_PATH, InboundEvent, is_name},
     subject::Subject,
 };
-use chrono::{DateTime, SecondsFormat};
 use http::{HeaderName, Method, StatusCode, header};
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 use sha2::{Digest as _, Sha256};
 
-use super::{Context, bridge, read_body};
+use super::{Context, bridge, read_body, time::rfc3339};
 use crate::{
     error::Error,
     platform::{Platform, Rate, Unavailable, within},
@@ -151,9 +150,4 @@ fn is_traceparent(text: &str) -> bool {
         && parts.iter().zip(lengths).all(|(part, length)| {
             part.len() == length && part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
         })
-}
-
-fn rfc3339(now_ms: u64) -> String {
-    let time = i64::try_from(now_ms).ok().and_then(DateTime::from_timestamp_millis);
-    time.unwrap_or_default().to_rfc3339_opts(SecondsFormat::Millis, true)
 }

@@ -10,9 +10,12 @@ mod health;
 #[cfg(test)]
 mod journey;
 mod login;
+mod own_sessions;
 mod payload;
 mod session;
 mod stream;
+mod time;
+mod webhook;
 
 use http::header;
 
@@ -67,9 +70,19 @@ pub async fn run<P: Platform>(
         (Handler::Proxy, Some(session)) => bff::proxy(&context, request, &session).await,
         (Handler::Events, Some(session)) => event::post(&context, request, &session).await,
         (Handler::Stream, Some(session)) => stream::open(&context, &request, &session).await,
-        (Handler::Proxy | Handler::Events | Handler::Stream, None) => {
-            Err(Error::Unauthenticated { reason: "no session" })
-        }
+        (Handler::OwnSessions, Some(session)) => own_sessions::list(&context, &session).await,
+        (Handler::EndOwnSession, Some(session)) => own_sessions::end_one(&context, &session).await,
+        (Handler::EndOtherSessions, Some(session)) => own_sessions::end_others(&context, &session).await,
+        (
+            Handler::Proxy
+            | Handler::Events
+            | Handler::Stream
+            | Handler::OwnSessions
+            | Handler::EndOwnSession
+            | Handler::EndOtherSessions,
+            None,
+        ) => Err(Error::Unauthenticated { reason: "no session" }),
+        (Handler::GitHubWebhook, _) => webhook::deliver(&context, request).await,
         (Handler::Deliver, _) => deliver::deliver(&context, request).await,
         (Handler::Asset, _) => asset::asset(context.parameter(0)),
         (Handler::Page, _) => asset::page(),

@@ -10,6 +10,7 @@
 //! - [`jws`]: signatures of tokens that a provider issued
 //! - [`id_token`]: validation of an ID token
 //! - [`identity`]: who signed in
+//! - [`webhook`]: what GitHub tells unasked
 
 pub mod client_key;
 pub mod discovery;
@@ -20,3 +21,4 @@ pub mod jws;
 pub mod provider;
 pub mod signing_key;
 pub mod transaction;
+pub mod webhook;

@@ -99,6 +99,8 @@ pub enum Command {
     Status,
     /// The same with the record itself, for a reader whose key-value store has not caught up.
     Read,
+    /// Is it alive? Somebody else asks: no use of it.
+    Peek,
     /// Become the writer.
     Begin {
         /// To send this connection's refresh token; `None` to write something else.
@@ -217,6 +219,7 @@ impl Machine for SessionMachine {
             (Some(state), Command::Status) => {
                 (touched(state, now_ms), Reply::Active { generation: state.generation, record: None })
             }
+            (Some(state), Command::Peek) => (None, Reply::Active { generation: state.generation, record: None }),
             (Some(state), Command::Read) => {
                 let reply = Reply::Active { generation: state.generation, record: state.record.clone() };
                 (touched(state, now_ms), reply)

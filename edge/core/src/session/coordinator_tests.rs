@@ -54,6 +54,9 @@ fn s71_lives_until_it_expires_or_lies_idle() {
     assert_eq!(session.ask(399_998, Command::Status), active(1), "use counts");
     assert_eq!(session.ask(599_998, Command::Status), GONE, "too long unused");
     let mut session = Session::new();
+    assert_eq!(session.ask(199_999, Command::Peek), active(1));
+    assert_eq!(session.ask(200_000, Command::Peek), GONE, "being looked at is no use");
+    let mut session = Session::new();
     for now_ms in (0..1_000_000).step_by(100_000) {
         assert_eq!(session.ask(now_ms, Command::Read), Reply::Active { generation: 1, record: Some("r".to_owned()) });
     }

@@ -1,7 +1,11 @@
 //! Ending sessions: one, or all of an index. Every way out leads through [`Sessions::end`].
 
 use causeway_protocol::hub::EndReason;
-use futures_util::{future::join_all, join};
+use futures_util::{
+    future::join_all,
+    join,
+    stream::{self, StreamExt as _},
+};
 
 use super::{
     coordinator::{Command, Reply},
@@ -14,8 +18,43 @@ use crate::{
     platform::{Platform, Unavailable, within},
 };
 
+/// How many sessions are asked about or ended at once.
+const PARALLEL: usize = 6;
+/// How long a session may take to begin, in milliseconds, at the very most: it is in its indexes before that.
+const BEGINNING_MS: u64 = 10 * 60 * 1000;
+
 impl<P: Platform> Sessions<'_, P> {
-    /// The sessions in an index.
+    /// The sessions in an index that are alive. What is over is ended for good on the way, so that it is out of the way.
+    ///
+    /// # Errors
+    /// The coordinator did not answer.
+    pub async fn list_alive(&self, name: &IndexName) -> Result<Vec<Entry>, Error> {
+        let entries = self.list(name).await?;
+        let looked: Vec<Result<bool, Error>> = stream::iter(&entries)
+            .map(|entry| async {
+                Ok(matches!(self.coordinate(&entry.session, Command::Peek).await?, Reply::Active { .. }))
+            })
+            .buffered(PARALLEL)
+            .collect()
+            .await;
+        let (mut alive, mut over) = (Vec::new(), Vec::new());
+        for (entry, is_alive) in entries.into_iter().zip(looked) {
+            match is_alive? {
+                true => alive.push(entry),
+                false => over.push(entry),
+            }
+        }
+        // One that is in the index and unknown to its coordinator may be about to begin.
+        let now_ms = self.platform.now_ms();
+        over.retain(|entry| now_ms.saturating_sub(entry.created_at_ms) > BEGINNING_MS);
+        if let Err(error) = self.end_entries(name, &over, EndReason::Expired).await {
+            self.platform
+                .log(&serde_json::json!({"level": "warn", "event": "session.tidy", "detail": error.to_string()}));
+        }
+        Ok(alive)
+    }
+
+    /// The sessions in an index, as far as the index knows.
     ///
     /// # Errors
     /// The coordinator did not answer.
@@ -35,12 +74,26 @@ impl<P: Platform> Sessions<'_, P> {
         let index::Reply::Entries(entries) = self.ask_index(name, index::Command::End { before_ms }).await? else {
             return Err(Unavailable::new("session index", "answered something else").into());
         };
-        for entry in &entries {
-            self.end(&entry.session, reason).await?;
-            // A session that never began is in no index of its own record; this one is known to hold it.
-            self.ask_index(name, index::Command::Remove { session: entry.session.clone() }).await?;
-        }
+        self.end_entries(name, &entries, reason).await?;
         Ok(entries.len())
+    }
+
+    /// Ends some sessions of an index. One that cannot be ended keeps none of the others alive.
+    ///
+    /// # Errors
+    /// Something did not answer: do it again, it is safe to.
+    pub async fn end_entries(&self, name: &IndexName, entries: &[Entry], reason: EndReason) -> Result<(), Error> {
+        let ended: Vec<Result<(), Error>> = stream::iter(entries)
+            .map(|entry| async {
+                self.end(&entry.session, reason).await?;
+                // A session that never began is in no index of its own record; this one is known to hold it.
+                self.ask_index(name, index::Command::Remove { session: entry.session.clone() }).await?;
+                Ok(())
+            })
+            .buffer_unordered(PARALLEL)
+            .collect()
+            .await;
+        ended.into_iter().collect()
     }
 
     /// Ends a session for good, and its open streams with it. The one way in which sessions end.

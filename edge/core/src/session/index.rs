@@ -65,7 +65,7 @@ pub struct Entry {
     pub created_at_ms: u64,
     /// When it ends whatever happens, in Unix milliseconds.
     pub expires_at_ms: u64,
-    /// What the user recognises it by: their browser, as it called itself.
+    /// What the user recognises it by, see [`super::label`]. Empty if whoever adds it again does not know.
     pub label: String,
 }
 
@@ -139,7 +139,13 @@ impl Machine for IndexMachine {
             {
                 (None, Reply::Ended)
             }
-            Command::Add { entry, .. } => {
+            Command::Add { mut entry, .. } => {
+                // A session that is written again, with another account, is called what it was called.
+                if let Some(known) = index.entries.iter().find(|known| known.session == entry.session)
+                    && entry.label.is_empty()
+                {
+                    entry.label.clone_from(&known.label);
+                }
                 index.entries.retain(|known| known.session != entry.session);
                 let surplus = (index.entries.len() >= MAX_SESSIONS).then(|| index.entries.remove(0).session);
                 index.entries.push(entry);
@@ -205,6 +211,14 @@ mod tests {
         }
         let (_, reply) = add(index.as_ref(), 0, 99);
         assert_eq!(reply, Reply::Added { surplus: Some(entry(0).session) });
+    }
+
+    #[test]
+    fn a_session_that_is_written_again_keeps_its_label() {
+        let named = Entry { label: "Firefox on Linux".to_owned(), ..entry(1) };
+        let (index, _) = IndexMachine::apply(None, 1, Command::Add { entry: named.clone(), signed_in_at_ms: 1 });
+        let index = add(index.as_ref(), 2, 1).0;
+        assert_eq!(IndexMachine::apply(index.as_ref(), 3, Command::List).1, Reply::Entries(vec![named]));
     }
 
     #[test]

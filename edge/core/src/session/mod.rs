@@ -5,6 +5,7 @@
 //! - [`record`]: who the user is and with which tokens
 //! - [`coordinator`]: the state machine that owns generation, revocation and the right to write
 //! - [`index`]: the state machine that knows which sessions there are
+//! - [`label`]: what a user recognises a session by
 //! - [`once`]: the state machine that knows what was used
 //! - [`store`]: create and load a session on a platform
 //! - [`writer`]: write a session's record, one writer at a time
@@ -14,6 +15,7 @@ pub mod coordinator;
 pub mod ending;
 pub mod id;
 pub mod index;
+pub mod label;
 pub mod once;
 pub mod record;
 pub mod store;

@@ -15,6 +15,7 @@ use super::{
     coordinator::{Command, Reply, SessionMachine},
     id::{SessionHandle, SessionId},
     index::{self, Entry, IndexMachine, IndexName},
+    label,
     record::{Connection, SessionRecord},
 };
 use crate::{
@@ -31,8 +32,6 @@ pub const SESSION_COOKIE: &str = "__Host-Http-session";
 
 /// How long a store may take before it counts as down.
 pub(super) const STORE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Longest label of a session in a list.
-const MAX_LABEL_CHARS: usize = 120;
 
 /// A session that is believed: the cookie opened, the coordinator (within the bound) said it lives, the record opened.
 #[derive(Debug, Clone)]
@@ -59,14 +58,14 @@ pub struct Sessions<'a, P> {
 }
 
 impl<P: Platform> Sessions<'_, P> {
-    /// Begins a session and returns the `Set-Cookie` value that gives it to the browser. `label` is what the user
-    /// recognises it by in a list.
+    /// Begins a session and returns the `Set-Cookie` value that gives it to the browser, which calls itself `user_agent`.
     ///
     /// # Errors
     /// A store did not answer, or the provider ended the sign-in meanwhile: no session has begun.
-    pub async fn create(&self, record: &SessionRecord, label: &str) -> Result<String, Error> {
+    pub async fn create(&self, record: &SessionRecord, user_agent: &str) -> Result<String, Error> {
         let id = SessionId::draw(self.platform)?;
         let handle = id.handle();
+        let label = label::of_user_agent(user_agent);
         let indexes = self.index(&handle, record, record.connections.values(), label).await?;
         let sealed = self.seal(&id, 1, record)?;
         let cookie = self.cookie_of(&id, record)?;
@@ -92,13 +91,13 @@ impl<P: Platform> Sessions<'_, P> {
         handle: &SessionHandle,
         record: &SessionRecord,
         connections: impl Iterator<Item = &Connection>,
-        label: &str,
+        label: String,
     ) -> Result<Vec<IndexName>, Error> {
         let entry = Entry {
             session: handle.clone(),
             created_at_ms: record.created_at_ms,
             expires_at_ms: record.expires_at_ms,
-            label: label.chars().filter(|c| !c.is_control()).take(MAX_LABEL_CHARS).collect(),
+            label,
         };
         let mut wanted = vec![(IndexName::user(&record.user.subject.to_string()), u64::MAX)];
         for connection in connections {

@@ -110,7 +110,7 @@ impl<P: Platform> Sessions<'_, P> {
         });
         let indexes = match added.map(|(_, connection)| connection).collect::<Vec<_>>() {
             none if none.is_empty() => Vec::new(),
-            added => self.index(handle, record, added.into_iter(), "").await?,
+            added => self.index(handle, record, added.into_iter(), String::new()).await?,
         };
         let generation = generation.saturating_add(1);
         let sealed = self.seal(id, generation, record)?;

@@ -3,11 +3,13 @@
 
 mod deliver;
 mod event;
+mod own_sessions;
 mod proxy;
 mod session;
 mod sign_in;
 mod stream;
 mod surface;
+mod webhook;
 
 use std::cell::RefCell;
 
@@ -83,6 +85,11 @@ impl Browser {
             }
         }
         response
+    }
+
+    /// Another browser's cookies in this one's place; returns this one's.
+    fn swap(&self, cookies: Vec<(String, String)>) -> Vec<(String, String)> {
+        self.cookies.replace(cookies)
     }
 
     fn get(&self, target: &str) -> Response<Text> {

@@ -1,0 +1,130 @@
+//! What a user sees of their own sessions, and ends: `/auth/sessions`.
+
+use causeway_protocol::{hub::EndReason, subject::Subject};
+use http::{Method, StatusCode};
+use serde_json::Value;
+
+use super::{Browser, code, github, text};
+
+/// A user who is signed in at two places; the second place's cookies are in the browser, the first's are returned.
+fn two_places() -> (Browser, Vec<(String, String)>) {
+    let browser = Browser::new(github);
+    browser.sign_in();
+    browser.platform.now_ms.set(browser.platform.now_ms.get() + 1000);
+    let first = browser.swap(Vec::new());
+    browser.sign_in();
+    (browser, first)
+}
+
+fn listed(browser: &Browser) -> Vec<Value> {
+    let response = browser.script(Method::GET, "/auth/sessions", "");
+    assert_eq!(response.status, StatusCode::OK, "{}", text(&response));
+    let body: Value = serde_json::from_str(&text(&response)).unwrap();
+    body["sessions"].as_array().unwrap().clone()
+}
+
+fn end(browser: &Browser, id: &Value) -> StatusCode {
+    browser.script(Method::DELETE, &format!("/auth/sessions/{}", id.as_str().unwrap()), "").status
+}
+
+#[test]
+fn a_user_sees_where_they_are_signed_in() {
+    let (browser, _) = two_places();
+    let sessions = listed(&browser);
+    assert_eq!(sessions.len(), 2);
+    let current: Vec<_> = sessions.iter().map(|session| session["current"].as_bool().unwrap()).collect();
+    assert_eq!(current, [true, false], "the newest first");
+    assert_eq!(sessions[0]["created_at"], "2027-01-15T08:00:01.000Z");
+    assert_eq!(sessions[0]["expires_at"], "2027-01-15T20:00:01.000Z");
+    assert_eq!(sessions[0]["label"], "A browser");
+    assert_ne!(sessions[0]["id"], sessions[1]["id"]);
+}
+
+#[test]
+fn a_session_can_be_ended_from_elsewhere_and_its_streams_with_it() {
+    let (browser, first) = two_places();
+    let other = listed(&browser)[1]["id"].clone();
+    assert_eq!(end(&browser, &other), StatusCode::NO_CONTENT);
+    assert_eq!(*browser.platform.ended.borrow(), [(Subject::new("github", "7").unwrap(), EndReason::Revoked)]);
+    assert_eq!(listed(&browser).len(), 1);
+    assert_eq!(end(&browser, &other), StatusCode::NOT_FOUND, "there it is no more");
+    assert_eq!(browser.session()["authenticated"], true);
+    browser.swap(first);
+    assert_eq!(browser.session()["authenticated"], false);
+}
+
+#[test]
+fn ending_the_current_one_by_its_id_is_signing_out() {
+    let (browser, first) = two_places();
+    let current = listed(&browser)[0]["id"].clone();
+    assert_eq!(end(&browser, &current), StatusCode::NO_CONTENT);
+    assert!(browser.cookies.borrow().is_empty(), "the cookie goes");
+    assert_eq!(browser.platform.ended.borrow()[0].1, EndReason::SignedOut);
+    browser.swap(first);
+    assert_eq!(browser.session()["authenticated"], true);
+}
+
+#[test]
+fn all_others_can_be_ended_at_once() {
+    let (browser, first) = two_places();
+    assert_eq!(browser.script(Method::DELETE, "/auth/sessions", "").status, StatusCode::NO_CONTENT);
+    assert_eq!(browser.session()["authenticated"], true, "the one that asks goes on");
+    assert_eq!(listed(&browser).len(), 1);
+    browser.swap(first);
+    assert_eq!(browser.session()["authenticated"], false);
+}
+
+#[test]
+fn nobody_ends_or_sees_a_session_of_another_user() {
+    let other = Browser::new(|sent| match sent.url.as_str() {
+        "https://api.github.com/user" => {
+            Some((200, vec![("content-type", super::JSON.to_owned())], r#"{"id":8,"login":"eve","name":"Eve"}"#.into()))
+        }
+        _ => github(sent),
+    });
+    let browser = Browser { edge: other.edge, ..Browser::new(github) };
+    browser.sign_in();
+    let victim = listed(&browser)[0]["id"].clone();
+    // The same deployment, the same stores, another user.
+    let platform = crate::simulated::Simulated {
+        coordinators: std::cell::RefCell::new(browser.platform.coordinators.borrow().clone()),
+        ..other.platform
+    };
+    platform.random.skip();
+    let eve = Browser { edge: browser.edge, platform, cookies: std::cell::RefCell::default() };
+    eve.sign_in();
+    assert_eq!(listed(&eve).len(), 1);
+    assert_eq!(end(&eve, &victim), StatusCode::NOT_FOUND);
+    assert_eq!(code(&eve.script(Method::DELETE, "/auth/sessions/nope", "")), "not-found");
+    assert!(eve.platform.ended.borrow().is_empty());
+}
+
+#[test]
+fn a_session_that_lay_idle_is_not_listed_and_looking_keeps_none_alive() {
+    let (browser, _) = two_places();
+    let idle_ms = 240 * 60 * 1000;
+    for _ in 0..4 {
+        browser.platform.now_ms.set(browser.platform.now_ms.get() + idle_ms / 4);
+        listed(&browser);
+    }
+    assert_eq!(listed(&browser).len(), 1, "the one that is used");
+    assert_eq!(browser.platform.ended.borrow().len(), 1, "what is over is ended for good");
+    browser.platform.change_sessions(|state| state.idle_limit_ms = u64::MAX);
+    assert_eq!(listed(&browser).len(), 1);
+}
+
+#[test]
+fn s74_other_sites_neither_list_nor_end() {
+    let (browser, _) = two_places();
+    for (method, headers) in [
+        (Method::GET, &[][..]),
+        (Method::DELETE, &[("origin", "https://edge.example")]),
+        (Method::DELETE, &[("x-csrf", "1"), ("origin", "https://evil.example"), ("sec-fetch-site", "cross-site")]),
+        (Method::DELETE, &[("x-csrf", "1")]),
+    ] {
+        let response = browser.send(method.clone(), "/auth/sessions", headers, "");
+        assert_eq!(response.status, StatusCode::FORBIDDEN, "{method} {headers:?}");
+    }
+    browser.swap(Vec::new());
+    assert_eq!(code(&browser.script(Method::GET, "/auth/sessions", "")), "unauthenticated");
+}

@@ -1,0 +1,98 @@
+//! What GitHub tells unasked: `POST /auth/github/webhook`.
+
+use causeway_protocol::{hub::EndReason, subject::Subject};
+use hmac::{Hmac, Mac as _};
+use http::{Method, StatusCode};
+use sha2::Sha256;
+
+use super::{Browser, code, github};
+use crate::web::Response;
+
+const SECRET: &str = "9f2c41d0b7e85a3614c8d97be0f35a12";
+const REVOKED: &str = r#"{"action":"revoked","sender":{"id":7,"login":"ada"}}"#;
+
+fn browser() -> Browser {
+    let browser = Browser::configured(&[("GITHUB_WEBHOOK_SECRET", SECRET)], github);
+    browser.sign_in();
+    browser
+}
+
+fn signature(secret: &str, body: &str) -> String {
+    let digest = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap().chain_update(body).finalize().into_bytes();
+    digest.iter().fold("sha256=".to_owned(), |text, byte| format!("{text}{byte:02x}"))
+}
+
+fn deliver(browser: &Browser, event: &str, signature: &str, body: &str) -> Response<crate::simulated::Text> {
+    let headers = [("x-hub-signature-256", signature), ("x-github-event", event), ("content-type", "application/json")];
+    browser.send(Method::POST, "/auth/github/webhook", &headers, body)
+}
+
+#[test]
+fn s132_a_revocation_that_github_signed_ends_the_users_sessions_and_streams() {
+    let browser = browser();
+    let good = signature(SECRET, REVOKED);
+    for _ in 0..2 {
+        let response = deliver(&browser, "github_app_authorization", &good, REVOKED);
+        assert_eq!(response.status, StatusCode::NO_CONTENT, "a repeat is no error");
+    }
+    assert_eq!(*browser.platform.ended.borrow(), [(Subject::new("github", "7").unwrap(), EndReason::Revoked)]);
+    assert_eq!(browser.session()["authenticated"], false);
+}
+
+#[test]
+fn s132_what_github_did_not_sign_is_refused() {
+    let browser = browser();
+    let other = signature("another secret of the same length", REVOKED);
+    let of_other_body = signature(SECRET, &REVOKED.replace('7', "8"));
+    for bad in ["", "sha256=", "sha1=00", other.as_str(), of_other_body.as_str()] {
+        let response = deliver(&browser, "github_app_authorization", bad, REVOKED);
+        assert_eq!((response.status, code(&response).as_str()), (StatusCode::UNAUTHORIZED, "unauthenticated"), "{bad}");
+    }
+    assert_eq!(browser.session()["authenticated"], true);
+}
+
+#[test]
+fn what_is_about_something_or_somebody_else_changes_nothing() {
+    let browser = browser();
+    for (event, body) in [
+        ("ping", r#"{"zen":"x"}"#),
+        ("ping", REVOKED),
+        ("github_app_authorization", r#"{"action":"granted","sender":{"id":7}}"#),
+        ("github_app_authorization", r#"{"action":"revoked","sender":{"id":77}}"#),
+    ] {
+        let response = deliver(&browser, event, &signature(SECRET, body), body);
+        assert_eq!(response.status, StatusCode::NO_CONTENT, "{event} {body}");
+    }
+    for body in ["{", r#"{"action":"revoked"}"#, r#"{"action":"revoked","sender":{"id":"7"}}"#] {
+        let response = deliver(&browser, "github_app_authorization", &signature(SECRET, body), body);
+        assert_eq!(response.status, StatusCode::BAD_REQUEST, "{body}");
+    }
+    assert_eq!(browser.session()["authenticated"], true);
+}
+
+#[test]
+fn a_delivery_is_bounded() {
+    let browser = browser();
+    let big = "x".repeat(1024 * 1024 + 1);
+    let response = deliver(&browser, "github_app_authorization", &signature(SECRET, &big), &big);
+    assert_eq!(response.status, StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+#[test]
+fn an_outage_is_told_so_that_it_is_delivered_again() {
+    let browser = browser();
+    browser.platform.coordinator_down.set(true);
+    let good = signature(SECRET, REVOKED);
+    let response = deliver(&browser, "github_app_authorization", &good, REVOKED);
+    assert_eq!(response.status, StatusCode::SERVICE_UNAVAILABLE);
+    browser.platform.coordinator_down.set(false);
+    assert_eq!(deliver(&browser, "github_app_authorization", &good, REVOKED).status, StatusCode::NO_CONTENT);
+    assert_eq!(browser.session()["authenticated"], false);
+}
+
+#[test]
+fn without_a_secret_there_is_no_webhook() {
+    let browser = Browser::new(github);
+    let response = deliver(&browser, "github_app_authorization", &signature(SECRET, REVOKED), REVOKED);
+    assert_eq!(code(&response), "not-found");
+}

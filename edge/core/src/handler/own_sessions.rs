@@ -1,0 +1,71 @@
+//! `/auth/sessions`: a user sees where they are signed in, and ends what they do not know.
+
+use causeway_protocol::hub::EndReason;
+use http::{StatusCode, header};
+use serde_json::json;
+
+use super::{Context, time::rfc3339};
+use crate::{
+    cookie::{self, SameSite},
+    error::Error,
+    platform::Platform,
+    session::{
+        index::{Entry, IndexName},
+        store::{SESSION_COOKIE, Session},
+    },
+    web::Response,
+};
+
+fn own(session: &Session) -> IndexName {
+    IndexName::user(&session.record.user.subject.to_string())
+}
+
+/// `GET /auth/sessions`: the user's sessions that are alive, the newest first.
+pub(super) async fn list<P: Platform>(context: &Context<'_, P>, session: &Session) -> Result<Response<P::Body>, Error> {
+    let mut entries = context.sessions().list_alive(&own(session)).await?;
+    entries.sort_by_key(|entry| std::cmp::Reverse(entry.created_at_ms));
+    let sessions: Vec<_> = entries
+        .iter()
+        .map(|Entry { session: handle, created_at_ms, expires_at_ms, label }| {
+            json!({
+                "id": handle.as_str(),
+                "label": label,
+                "created_at": rfc3339(*created_at_ms),
+                "expires_at": rfc3339(*expires_at_ms),
+                "current": *handle == session.handle,
+            })
+        })
+        .collect();
+    Ok(Response::json(StatusCode::OK, "application/json", &json!({"sessions": sessions})))
+}
+
+/// `DELETE /auth/sessions/{id}`: ends one of the user's own. Somebody else's is as unknown as one that never was.
+pub(super) async fn end_one<P: Platform>(
+    context: &Context<'_, P>,
+    session: &Session,
+) -> Result<Response<P::Body>, Error> {
+    let sessions = context.sessions();
+    let mut entries = sessions.list(&own(session)).await?;
+    entries.retain(|entry| entry.session.as_str() == context.parameter(0));
+    let ended = entries.first().ok_or(Error::NotFound)?.session.clone();
+    let is_current = ended == session.handle;
+    let reason = if is_current { EndReason::SignedOut } else { EndReason::Revoked };
+    sessions.end_entries(&own(session), &entries, reason).await?;
+    let mut response = Response::empty(StatusCode::NO_CONTENT);
+    if is_current {
+        response.add(header::SET_COOKIE, &cookie::clear(SESSION_COOKIE, SameSite::Strict));
+    }
+    Ok(response)
+}
+
+/// `DELETE /auth/sessions`: ends all others. The one that asks goes on: who wants out of that, too, signs out.
+pub(super) async fn end_others<P: Platform>(
+    context: &Context<'_, P>,
+    session: &Session,
+) -> Result<Response<P::Body>, Error> {
+    let sessions = context.sessions();
+    let mut entries = sessions.list(&own(session)).await?;
+    entries.retain(|entry| entry.session != session.handle);
+    sessions.end_entries(&own(session), &entries, EndReason::Revoked).await?;
+    Ok(Response::empty(StatusCode::NO_CONTENT))
+}

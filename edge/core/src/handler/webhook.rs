@@ -1,0 +1,57 @@
+//! `POST /auth/github/webhook`: a user took GitHub's authorization back, so every session that acts for them ends (M71).
+//!
+//! A delivery that is repeated does no harm, so `X-GitHub-Delivery` is not remembered: ending what has ended changes
+//! nothing, and the header is not covered by the signature anyway, so whoever repeats could change it. The worst a
+//! captured delivery does is to sign its user out again.
+
+use causeway_protocol::hub::EndReason;
+use http::{HeaderName, StatusCode};
+use serde_json::json;
+
+use super::{Context, read_body};
+use crate::{
+    error::Error,
+    oauth::{
+        provider::Kind,
+        webhook::{Authorization, HubSignature},
+    },
+    platform::Platform,
+    session::index::IndexName,
+    web::{Request, Response},
+};
+
+const SIGNATURE: HeaderName = HeaderName::from_static("x-hub-signature-256");
+const EVENT: HeaderName = HeaderName::from_static("x-github-event");
+const AUTHORIZATION_EVENT: &str = "github_app_authorization";
+
+/// Takes a delivery; 204 for every one that is GitHub's, whatever it is about.
+pub(super) async fn deliver<P: Platform>(
+    context: &Context<'_, P>,
+    request: Request<P::Body>,
+) -> Result<Response<P::Body>, Error> {
+    let config = context.config;
+    let github = config.providers.iter().find(|provider| matches!(provider.kind, Kind::GitHub { .. }));
+    let (Some(github), Some(secret)) = (github, &config.github_webhook_secret) else { return Err(Error::NotFound) };
+    let refused = |reason| Error::Unauthenticated { reason };
+    // Nothing of a body is held for somebody who does not even try.
+    let signature = request.header(&SIGNATURE).and_then(HubSignature::parse);
+    let signature = signature.ok_or(refused("webhook signature missing or malformed"))?;
+    let is_ours = request.header(&EVENT) == Some(AUTHORIZATION_EVENT);
+    let body = read_body::<P>(context.row, request).await?;
+    if !signature.is_of(&body, secret) {
+        return Err(refused("webhook signature not believed"));
+    }
+    if is_ours {
+        let event: Authorization = serde_json::from_slice(&body)
+            .map_err(|_| Error::BadRequest { reason: "not an event of this kind as GitHub describes it" })?;
+        if let Some(account) = event.revoked_account() {
+            let index = IndexName::account(&github.issuer(), &account);
+            let now_ms = context.platform.now_ms();
+            let ended = context.sessions().end_all(&index, now_ms, EndReason::Revoked).await?;
+            context.platform.log(&json!({
+                "level": "info", "event": "logout.webhook", "ended": ended, "request_id": context.request_id,
+            }));
+        }
+    }
+    Ok(Response::empty(StatusCode::NO_CONTENT))
+}

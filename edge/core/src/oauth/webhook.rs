@@ -1,0 +1,82 @@
+//! What GitHub tells an app unasked: that a user took back what they had allowed it (M71).
+
+use hmac::{Hmac, Mac as _};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use sha2::Sha256;
+
+/// Length of an HMAC-SHA256 in bytes.
+const DIGEST_BYTES: usize = 32;
+
+/// The value of `X-Hub-Signature-256`: well-formed, not yet believed.
+#[derive(Debug)]
+pub struct HubSignature([u8; DIGEST_BYTES]);
+
+impl HubSignature {
+    /// Reads `sha256=` and 64 hexadecimal digits.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let hex = text.strip_prefix("sha256=")?;
+        if hex.len() != 2 * DIGEST_BYTES || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return None;
+        }
+        let mut digest = [0; DIGEST_BYTES];
+        for (n, byte) in digest.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(hex.get(2 * n..2 * n + 2)?, 16).ok()?;
+        }
+        Some(Self(digest))
+    }
+
+    /// Whether it is of this body under this secret. Takes as long for a wrong one as for the right one.
+    #[must_use]
+    pub fn is_of(&self, body: &[u8], secret: &SecretString) -> bool {
+        // HMAC takes keys of any length.
+        Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes())
+            .is_ok_and(|mac| mac.chain_update(body).verify_slice(&self.0).is_ok())
+    }
+}
+
+/// An event `github_app_authorization`.
+#[derive(Debug, Deserialize)]
+pub struct Authorization {
+    action: String,
+    sender: Sender,
+}
+
+#[derive(Debug, Deserialize)]
+struct Sender {
+    id: u64,
+}
+
+impl Authorization {
+    /// The account that took its authorization back, by the number that stays with it (M66).
+    #[must_use]
+    pub fn revoked_account(&self) -> Option<String> {
+        (self.action == "revoked").then(|| self.sender.id.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s132_a_signature_holds_for_its_body_and_secret_only() {
+        // GitHub's published example.
+        let signature =
+            HubSignature::parse("sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17").unwrap();
+        let secret = SecretString::from("It's a Secret to Everybody");
+        assert!(signature.is_of(b"Hello, World!", &secret));
+        assert!(!signature.is_of(b"Hello, World?", &secret));
+        assert!(!signature.is_of(b"Hello, World!", &SecretString::from("another")));
+    }
+
+    #[test]
+    fn what_is_no_signature_is_none() {
+        let digits = "75".repeat(32);
+        for bad in ["", "sha256=", &digits, &format!("sha1={digits}"), &format!("sha256={digits}7")] {
+            assert!(HubSignature::parse(bad).is_none(), "{bad}");
+        }
+        assert!(HubSignature::parse(&format!("sha256=+{}", &digits[1..])).is_none());
+    }
+}
