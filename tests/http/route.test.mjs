@@ -1,48 +1,58 @@
-// A route that exists on one runtime exists on the other: both are compared to this one table.
+// A route that exists on one runtime exists on the other: both are compared to one table, row by row, with every kind of
+// request that could tell a route from none.
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { test } from 'node:test';
 
-import { ROOT } from '../../scripts/stack/place.mjs';
 import { Agent } from '../journey/agent.mjs';
-import { DIFFERENCES } from '../journey/difference.mjs';
-import { target } from '../journey/stack.mjs';
+import { assertProblem } from '../journey/problem.mjs';
 import { stack } from './stack.mjs';
+import { SURFACE, exists, rows } from './surface.mjs';
 
-/** The pattern as core's table has it, and a request that finds it, made by a visitor. */
-const SURFACE = /** @type {const} */ ([
-  ['GET', '/auth/{provider}/login', '/auth/github/login', 303],
-  ['GET', '/auth/{provider}/callback', '/auth/github/callback', 400],
-  ['GET', '/auth/session', '/auth/session', 200],
-  ['POST', '/auth/logout', '/auth/logout', 204],
-  ['ANY', '/bff/{service}/{*path}', '/bff/github/user', 401],
-  ['POST', '/events/{channel}', '/events/chat', 401],
-  ['GET', '/stream', '/stream', 401],
-  ['POST', '/internal/deliver', '/internal/deliver', 401],
-  ['GET', '/assets/{name}', '/assets/chat-widget.js', 200],
-  ['GET', '/', '/', 200],
-  ['GET', '/healthz', '/healthz', 200],
-  ['GET', '/readyz', '/readyz', 200],
-]);
+const TABLE = rows();
 
-const OWN = Object.values(DIFFERENCES).flatMap(({ routesOfItsOwn }) => routesOfItsOwn);
+/** The methods a pattern is there for. @param {string} pattern */
+const methodsOf = (pattern) => TABLE.filter((row) => row.pattern === pattern).map(({ method }) => method);
 
 test("this table is core's", () => {
-  const source = readFileSync(join(ROOT, 'edge/core/src/route.rs'), 'utf8');
-  const rows = [...source.matchAll(/^ {4}(GET|POST|PUT|PATCH|DELETE|ANY) +"([^"]+)" .*;$/gm)].map(([, method, pattern]) => `${method} ${pattern}`);
-  assert.deepEqual(rows.sort(), SURFACE.map(([method, pattern]) => `${method} ${pattern}`).sort());
+  assert.deepEqual(
+    TABLE.map(({ method, pattern }) => `${method} ${pattern}`).sort(),
+    SURFACE.map(([method, pattern]) => `${method} ${pattern}`).sort(),
+  );
 });
 
 for (const [method, pattern, path, status] of SURFACE) {
-  const exists = !OWN.includes(pattern) || DIFFERENCES[target].routesOfItsOwn.includes(pattern);
-  test(`${method} ${pattern} ${exists ? 'exists' : 'is another runtime\'s'}`, async () => {
+  test(`${method} ${pattern} ${exists(pattern) ? 'exists' : "is another runtime's"}`, async () => {
     const answer = await new Agent(stack).call(path, {
       method: method === 'ANY' ? 'GET' : method,
       // What the navigations and EventSource cannot send is not sent.
       headers: pattern.startsWith('/auth/{') ? { Origin: undefined, 'X-CSRF': undefined, 'Sec-Fetch-Mode': 'navigate', 'Sec-Fetch-Dest': 'document' } : {},
     });
-    assert.equal(answer.status, exists ? status : 404, answer.text);
+    assert.equal(answer.status, exists(pattern) ? status : 404, answer.text);
+  });
+}
+
+for (const [pattern, path] of new Map(SURFACE.map(([, pattern, path]) => [pattern, path]))) {
+  const methods = methodsOf(pattern);
+  // Where every method is right, the preflight below is the only other kind of request.
+  if (!methods.includes('ANY')) {
+    test(`a wrong method on ${pattern} ${exists(pattern) ? 'is told the right ones' : 'finds nothing either'}`, async () => {
+      for (const wrong of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'].filter((method) => !methods.includes(method))) {
+        const answer = await new Agent(stack).call(path, { method: wrong });
+        assertProblem(answer, exists(pattern) ? 405 : 404);
+        assert.deepEqual(answer.headers.allow?.split(', ').sort(), exists(pattern) ? methods.sort() : undefined, wrong);
+      }
+    });
+  }
+
+  test(`a preflight on ${pattern} ${exists(pattern) ? 'is answered as its row says' : 'finds nothing either'}`, async () => {
+    const headers = { 'X-CSRF': undefined, 'Access-Control-Request-Method': 'POST', 'Access-Control-Request-Headers': 'x-csrf' };
+    const answer = await new Agent(stack).call(path, { method: 'OPTIONS', headers });
+    const cors = TABLE.find((row) => row.pattern === pattern)?.cors;
+    if (!exists(pattern)) assertProblem(answer, 404);
+    else if (cors === 'None') assertProblem(answer, 403);
+    else assert.equal(answer.status, 204, answer.text);
+    const allowed = cors === 'Hosts' ? stack.hostOrigin : '*';
+    assert.equal(answer.headers['access-control-allow-origin'], exists(pattern) && cors !== 'None' ? allowed : undefined);
   });
 }

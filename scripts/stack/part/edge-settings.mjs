@@ -10,6 +10,7 @@ import { ENTRA_CLIENT_ID, ENTRA_TENANT, GITHUB_CLIENT_ID } from './emulators.mjs
  * @property {Record<string, string | undefined>} [variables] on top of the stack's own; undefined removes; by their names in docs/configuration.md
  * @property {string} [name]
  * @property {boolean} [quiet] it does not log each request
+ * @property {(text: string) => string} [manifest] changes the deployed manifest; on Spin only
  * @property {boolean} [unready] it is meant to be misconfigured: any answer is enough
  */
 

@@ -13,7 +13,7 @@ import { settings } from './edge-settings.mjs';
 const COMPONENT = join(ROOT, 'target/spin/causeway.wasm');
 
 /** @param {import('./edge-settings.mjs').EdgeOptions} options */
-export function spinEdgePart({ state, ports, secrets, variables = {}, name = 'edge', unready = false }) {
+export function spinEdgePart({ state, ports, secrets, variables = {}, name = 'edge', manifest = (text) => text, unready = false }) {
   const home = join(state, name);
   const redis = `redis://127.0.0.1:${ports.redis}`;
   const values = { ...settings({ ports, secrets }), REDIS_URL: redis, REDIS_ADDRESS: redis, ...variables };
@@ -29,7 +29,7 @@ export function spinEdgePart({ state, ports, secrets, variables = {}, name = 'ed
       ...Object.fromEntries(Object.entries(values).map(([key, value]) => [`SPIN_VARIABLE_${key}`, value])),
     },
     ports: [ports.edge],
-    prepare: () => prepare(home, originsOf(values.SERVICES)),
+    prepare: () => prepare(home, (text) => manifest(reaching(originsOf(values.SERVICES), text))),
     ready: async () => {
       const answer = await fetch(`http://127.0.0.1:${ports.edge}/healthz`, { signal: AbortSignal.timeout(2_000) });
       await answer.body?.cancel();
@@ -45,7 +45,7 @@ function spinIsInstalled() {
   return answer.trim() === 'yes';
 }
 
-/** Where the services are, as an operator would add them to the manifest. @param {string | undefined} services */
+/** Where the services are. @param {string | undefined} services */
 function originsOf(services) {
   try {
     return /** @type {{ url: string }[]} */ (JSON.parse(services ?? '[]')).map(({ url }) => new URL(url).origin);
@@ -54,13 +54,17 @@ function originsOf(services) {
   }
 }
 
-/** @param {string} home @param {string[]} hosts */
-function prepare(home, hosts) {
+/** Adds hosts to the manifest, as an operator would. @param {string[]} hosts @param {string} text */
+function reaching(hosts, text) {
+  return text.replace(/^allowed_outbound_hosts = \[\n/m, `$&${hosts.map((host) => `    "${host}",\n`).join('')}`);
+}
+
+/** @param {string} home @param {(text: string) => string} manifest changes the deployed one */
+function prepare(home, manifest) {
   if (!existsSync(COMPONENT)) throw new PartError('edge: the component is not built. What to do: run scripts/build-spin');
   mkdirSync(join(home, 'storage'), { recursive: true });
   copyFileSync(COMPONENT, join(home, 'causeway.wasm'));
   const deployed = readFileSync(join(ROOT, 'spin.toml'), 'utf8');
-  const more = hosts.map((host) => `    "${host}",\n`).join('');
-  const local = deployed.replace(/^allowed_outbound_hosts = \[\n/m, `$&${more}`).replace(/^source = .*$/m, 'source = "causeway.wasm"').replace(/^\[component\.causeway\.build\]\n(?:[^[\n].*\n)*/m, '');
-  writeFileSync(join(home, 'spin.toml'), local);
+  const local = deployed.replace(/^source = .*$/m, 'source = "causeway.wasm"').replace(/^\[component\.causeway\.build\]\n(?:[^[\n].*\n)*/m, '');
+  writeFileSync(join(home, 'spin.toml'), manifest(local));
 }

@@ -18,6 +18,7 @@ export const USERS = Object.freeze([
   { login: 'ada', name: 'Ada Lovelace', email: 'ada@causeway.example' },
   { login: 'grace', name: 'Grace Hopper', email: 'grace@causeway.example' },
   { login: 'katherine', name: 'Katherine Johnson', email: 'katherine@causeway.example' },
+  { login: 'hedy', name: 'Hedy Lamarr', email: 'hedy@causeway.example' },
 ]);
 
 /**

@@ -167,7 +167,9 @@ impl<S: Source> Reader<'_, S> {
         let bridge_url = self.url("BRIDGE_URL", None);
         let bridge_keys = self.key_ring("BRIDGE_KEYS");
         let channels = self.channels();
-        let providers = public_origin.as_ref().map(|origin| self.providers(origin)).unwrap_or_default();
+        // Without an origin nothing is served, but what else is wrong is told all the same.
+        let any_origin = public_origin.clone().or_else(|| Origin::parse("https://unset.invalid"));
+        let providers = any_origin.map(|origin| self.providers(&origin)).unwrap_or_default();
         let services = self.services(&providers);
         let revocation_bound = Duration::from_secs(self.number("REVOCATION_BOUND_SECONDS", 10, 0..=300));
         let session_lifetime = Duration::from_secs(3600 * self.number("SESSION_HOURS", 12, 1..=720));
