@@ -13,6 +13,7 @@ use crate::{
         exchange::{self, ExchangeError},
         identity::{self, Identity},
         provider::Provider,
+        token_endpoint::Client,
         transaction::{self, Transaction},
     },
     origin::ReturnTo,
@@ -38,7 +39,7 @@ pub(super) async fn login<P: Platform>(
     };
     let replaces = context.sessions().id(&request.headers).ok().map(|id| id.handle());
     let transaction = Transaction::begin(context.platform, return_to.as_str(), replaces)?;
-    let url = exchange::authorization_url(provider, &endpoints, &transaction)?;
+    let url = exchange::authorization_url(&client(context, provider, &endpoints), &transaction).await?;
     let mut response = Response::see_other(url.as_str());
     for cookie in transaction.cookies(context.platform, context.config, provider, &request.headers)? {
         response.add(http::header::SET_COOKIE, &cookie);
@@ -91,18 +92,24 @@ async fn finish<P: Platform>(
         return Err(refused("provider reported an error"));
     }
     let code = query.one("code").map_err(refused)?.ok_or(refused("code missing"))?;
-    let tokens =
-        exchange::exchange(platform, provider, &endpoints, &transaction, code).await.map_err(|error| match error {
-            ExchangeError::Refused(reason) => refused(reason),
-            ExchangeError::Unavailable(unavailable) => unavailable.into(),
-        })?;
-    let identity =
-        identity::identify(platform, &context.memory.discovery, provider, &endpoints, &tokens, &transaction.nonce)
-            .await?;
+    let client = client(context, provider, &endpoints);
+    let (tokens, dpop) = exchange::exchange(&client, &transaction, &code).await.map_err(|error| match error {
+        ExchangeError::Refused(reason) => refused(reason),
+        ExchangeError::Unavailable(unavailable) => unavailable.into(),
+    })?;
+    let identity = identity::identify(&client, &tokens, dpop.as_ref(), &transaction.nonce).await?;
     let now_ms = platform.now_ms();
     let lifetime_ms = u64::try_from(context.config.session_lifetime.as_millis()).unwrap_or(u64::MAX);
     let Identity { user, issuer, sub, sid, signed_in_at_ms } = identity;
-    let connection = Connection { user: user.clone(), issuer, sub, sid, signed_in_at_ms, tokens, dpop_key: None };
+    let connection = Connection {
+        user: user.clone(),
+        issuer,
+        sub,
+        sid,
+        signed_in_at_ms,
+        tokens,
+        dpop_key: dpop.map(|key| key.to_jwk()),
+    };
     let record = SessionRecord {
         user,
         provider: provider.id.clone(),
@@ -133,6 +140,10 @@ fn check_issuer(provider: &Provider, endpoints: &Endpoints, query: &Query) -> Re
         None if endpoints.names_itself => Err(refused("issuer missing")),
         None => Ok(()),
     }
+}
+
+fn client<'a, P>(context: &Context<'a, P>, provider: &'a Provider, endpoints: &'a Endpoints) -> Client<'a, P> {
+    Client { platform: context.platform, cache: &context.memory.discovery, provider, endpoints }
 }
 
 fn provider<'a, P>(context: &Context<'a, P>) -> Result<&'a Provider, Error> {

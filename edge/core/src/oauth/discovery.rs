@@ -8,6 +8,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::{
+    dpop::Nonces,
     provider::{Kind, Provider, TENANT_PLACEHOLDER, Tenants, without_slash},
     signing_key::KeyCache,
 };
@@ -57,6 +58,8 @@ pub struct Endpoints {
 pub struct DiscoveryCache {
     endpoints: RefCell<HashMap<String, CachedEndpoints>>,
     pub(super) keys: KeyCache,
+    /// Nonces that providers and their APIs want in proofs (RFC 9449).
+    pub nonces: Nonces,
 }
 
 #[derive(Debug, Clone)]

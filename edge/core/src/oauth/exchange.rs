@@ -1,33 +1,23 @@
-//! The authorization URL and the code exchange. The `oauth2` crate speaks the protocol; this module gives it the
-//! platform's HTTP client and undoes what a provider does differently.
+//! The authorization request and the code exchange.
 
-use std::{future::Future, pin::Pin, time::Duration};
-
-use http::{Method, StatusCode, header};
-use oauth2::{
-    AuthUrl, AuthorizationCode, ClientId, ClientSecret, CsrfToken, HttpRequest, HttpResponse, PkceCodeChallenge,
-    PkceCodeVerifier, RedirectUrl, RequestTokenError, Scope, StandardErrorResponse, StandardTokenResponse,
-    TokenResponse as _, TokenUrl,
-    basic::{BasicErrorResponseType, BasicTokenType},
-};
-use secrecy::{ExposeSecret as _, SecretString};
-use serde::{Deserialize, Serialize};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use super::{
-    discovery::Endpoints,
+    dpop::DpopKey,
     provider::{ClientAuth, Provider},
+    token_endpoint::{Client, Form, TokenError},
     transaction::Transaction,
 };
 use crate::{
-    platform::{Platform, ReadBody as _, Unavailable},
+    platform::{Platform, Unavailable},
     session::record::TokenSet,
-    web::{Body, Outgoing},
 };
 
-/// Largest token response taken, in bytes.
-const MAX_RESPONSE_BYTES: usize = 64 * 1024;
-const TIMEOUT: Duration = Duration::from_secs(15);
+/// Longest `request_uri` taken, in bytes.
+const MAX_REQUEST_URI_BYTES: usize = 1024;
 
 /// Why a code did not become tokens.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -40,180 +30,103 @@ pub enum ExchangeError {
     Unavailable(#[from] Unavailable),
 }
 
-/// What a token response may hold beside RFC 6749. Redacts itself: `oauth2` derives `Debug` for its responses.
-#[derive(Clone, Deserialize, Serialize, Default)]
-struct Extra {
-    #[serde(default, skip_serializing)]
-    id_token: Option<String>,
+#[derive(Deserialize)]
+struct Pushed {
+    request_uri: String,
+    expires_in: u64,
 }
 
-impl std::fmt::Debug for Extra {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Extra(…)")
-    }
-}
-
-impl oauth2::ExtraTokenFields for Extra {}
-
-type TokenResponse = StandardTokenResponse<Extra, BasicTokenType>;
-type Client = oauth2::Client<
-    StandardErrorResponse<BasicErrorResponseType>,
-    TokenResponse,
-    oauth2::StandardTokenIntrospectionResponse<Extra, BasicTokenType>,
-    oauth2::StandardRevocableToken,
-    oauth2::basic::BasicRevocationErrorResponse,
-    oauth2::EndpointSet,
-    oauth2::EndpointNotSet,
-    oauth2::EndpointNotSet,
-    oauth2::EndpointNotSet,
-    oauth2::EndpointSet,
->;
-
-fn client(provider: &Provider, endpoints: &Endpoints) -> Result<Client, Unavailable> {
-    let (secret, auth_type) = match &provider.client_auth {
-        ClientAuth::Basic(secret) => (secret, oauth2::AuthType::BasicAuth),
-        ClientAuth::Post(secret) => (secret, oauth2::AuthType::RequestBody),
-        ClientAuth::PrivateKey(_) => return Err(Unavailable::new("sign-in", "private_key_jwt is not supported yet")),
-    };
-    let redirect = RedirectUrl::new(provider.redirect_uri.clone()).map_err(|e| Unavailable::new("sign-in", e))?;
-    Ok(oauth2::Client::new(ClientId::new(provider.client_id.clone()))
-        .set_client_secret(ClientSecret::new(secret.expose_secret().to_owned()))
-        .set_auth_type(auth_type)
-        .set_auth_uri(AuthUrl::from_url(endpoints.authorization.clone()))
-        .set_token_uri(TokenUrl::from_url(endpoints.token.clone()))
-        .set_redirect_uri(redirect))
-}
-
-/// Where the browser goes to sign in.
+/// Where the browser goes to sign in. Where the provider takes pushed requests it goes there with a reference only
+/// (RFC 9126), a fresh one each time (S138).
 ///
 /// # Errors
-/// [`Unavailable`] if the redirect URI is no URL, which configuration rules out.
-pub fn authorization_url(
-    provider: &Provider,
-    endpoints: &Endpoints,
+/// [`Unavailable`] if the request cannot be pushed.
+pub async fn authorization_url<P: Platform>(
+    client: &Client<'_, P>,
     transaction: &Transaction,
 ) -> Result<Url, Unavailable> {
-    let verifier = PkceCodeVerifier::new(transaction.code_verifier.clone());
-    let challenge = PkceCodeChallenge::from_code_verifier_sha256(&verifier);
-    let client = client(provider, endpoints)?;
-    let state = transaction.state.clone();
-    let mut request = client
-        .authorize_url(|| CsrfToken::new(state))
-        .add_scopes(provider.scopes.iter().cloned().map(Scope::new))
-        .set_pkce_challenge(challenge);
+    let Client { provider, endpoints, .. } = client;
+    let challenge = BASE64.encode(Sha256::digest(transaction.code_verifier.as_bytes()));
+    let scope = provider.scopes.join(" ");
+    let max_age = provider.max_age_seconds.map(|seconds| seconds.to_string());
+    let mut request: Form<'_> = vec![
+        ("response_type", "code"),
+        ("client_id", &provider.client_id),
+        ("redirect_uri", &provider.redirect_uri),
+        ("scope", &scope),
+        ("state", &transaction.state),
+        ("code_challenge", &challenge),
+        ("code_challenge_method", "S256"),
+    ];
     if endpoints.jwks.is_some() {
-        request = request.add_extra_param("nonce", transaction.nonce.clone());
+        request.push(("nonce", &transaction.nonce));
     }
-    Ok(request.url().0)
+    request.extend(max_age.as_deref().map(|seconds| ("max_age", seconds)));
+    request.extend(provider.audience.as_deref().map(|audience| ("audience", audience)));
+    request.extend(resource(provider));
+    let mut url = endpoints.authorization.clone();
+    match &endpoints.pushed_authorization {
+        None => {
+            url.query_pairs_mut().extend_pairs(&request);
+        }
+        Some(endpoint) => {
+            // Where the client's authentication is in the body, the client's id is already with it.
+            request.retain(|(name, _)| *name != "client_id" || matches!(provider.client_auth, ClientAuth::Basic(_)));
+            let request_uri = push(client, endpoint, request).await?;
+            url.query_pairs_mut()
+                .append_pair("client_id", &provider.client_id)
+                .append_pair("request_uri", &request_uri);
+        }
+    };
+    Ok(url)
 }
 
-/// Turns a code into tokens.
+async fn push<P: Platform>(client: &Client<'_, P>, endpoint: &Url, form: Form<'_>) -> Result<String, Unavailable> {
+    let failed = |detail: &dyn std::fmt::Display| Unavailable::new("identity provider", detail);
+    let body = client.post(endpoint, form, None).await.map_err(|error| match error {
+        TokenError::Lost(unavailable) => unavailable,
+        error => failed(&error),
+    })?;
+    let pushed: Pushed = serde_json::from_slice(&body).map_err(|_| failed(&"no answer to a pushed request"))?;
+    if pushed.request_uri.is_empty() || pushed.request_uri.len() > MAX_REQUEST_URI_BYTES || pushed.expires_in == 0 {
+        return Err(failed(&"useless reference to a pushed request"));
+    }
+    Ok(pushed.request_uri)
+}
+
+/// RFC 8707 wants an absolute URI without a fragment; other audiences have no `resource`.
+pub(super) fn resource(provider: &Provider) -> Option<(&'static str, &str)> {
+    let audience = provider.audience.as_deref()?;
+    Url::parse(audience).ok().filter(|url| url.fragment().is_none()).map(|_| ("resource", audience))
+}
+
+/// Turns a code into tokens, bound to a key of their own where the provider is configured so.
 ///
 /// # Errors
 /// [`ExchangeError`] tells a refused code from a provider that is down.
 pub async fn exchange<P: Platform>(
-    platform: &P,
-    provider: &Provider,
-    endpoints: &Endpoints,
+    client: &Client<'_, P>,
     transaction: &Transaction,
-    code: String,
-) -> Result<TokenSet, ExchangeError> {
-    let http = Transport { platform };
-    let response = client(provider, endpoints)?
-        .exchange_code(AuthorizationCode::new(code))
-        .set_pkce_verifier(PkceCodeVerifier::new(transaction.code_verifier.clone()))
-        .request_async(&http)
-        .await
-        .map_err(refusal)?;
-    let lifetime = response.expires_in();
-    let expires_at_ms =
-        lifetime.map(|life| platform.now_ms().saturating_add(u64::try_from(life.as_millis()).unwrap_or(u64::MAX)));
-    Ok(TokenSet {
-        access_token: SecretString::from(response.access_token().secret().as_str()),
-        refresh_token: response.refresh_token().map(|token| SecretString::from(token.secret().as_str())),
-        id_token: response.extra_fields().id_token.as_deref().map(SecretString::from),
-        expires_at_ms,
-        scopes: response.scopes().into_iter().flatten().map(|scope| scope.to_string()).collect(),
-    })
+    code: &str,
+) -> Result<(TokenSet, Option<DpopKey>), ExchangeError> {
+    let provider = client.provider;
+    let dpop = if provider.dpop { Some(DpopKey::draw(client.platform)?) } else { None };
+    let mut form: Form<'_> = vec![
+        ("grant_type", "authorization_code"),
+        ("code", code),
+        ("redirect_uri", &provider.redirect_uri),
+        ("code_verifier", &transaction.code_verifier),
+    ];
+    form.extend(resource(provider));
+    let tokens = client.tokens(form, dpop.as_ref(), &provider.scopes).await.map_err(|error| match error {
+        TokenError::Refused(code) => ExchangeError::Refused(code),
+        TokenError::Unreadable(detail) | TokenError::Unintelligible(detail) => ExchangeError::Refused(detail),
+        TokenError::Outage { detail, .. } => ExchangeError::Unavailable(Unavailable::new("identity provider", detail)),
+        TokenError::Lost(unavailable) => ExchangeError::Unavailable(unavailable),
+    })?;
+    Ok((tokens, dpop))
 }
 
-fn refusal(error: RequestTokenError<Unavailable, StandardErrorResponse<BasicErrorResponseType>>) -> ExchangeError {
-    use BasicErrorResponseType as Type;
-    match error {
-        RequestTokenError::Request(unavailable) => ExchangeError::Unavailable(unavailable),
-        RequestTokenError::ServerResponse(response) => match response.error() {
-            Type::InvalidGrant => ExchangeError::Refused("invalid_grant"),
-            // GitHub's word for it (M65).
-            Type::Extension(code) if code == "bad_verification_code" => ExchangeError::Refused("bad_verification_code"),
-            Type::Extension(code) if code == "unverified_user_email" => ExchangeError::Refused("unverified_user_email"),
-            Type::InvalidClient | Type::UnauthorizedClient => unavailable("refuses our client credentials"),
-            Type::Extension(code) if code == "incorrect_client_credentials" => {
-                unavailable("refuses our client credentials")
-            }
-            Type::Extension(code) if matches!(code.as_str(), "temporarily_unavailable" | "server_error") => {
-                unavailable("has an outage")
-            }
-            _ => ExchangeError::Refused("token endpoint answered an error"),
-        },
-        // The error would quote the body, which may hold tokens.
-        RequestTokenError::Parse(..) => ExchangeError::Refused("token response malformed"),
-        RequestTokenError::Other(_) => ExchangeError::Refused("token response malformed"),
-    }
-}
-
-fn unavailable(detail: &'static str) -> ExchangeError {
-    ExchangeError::Unavailable(Unavailable::new("identity provider", detail))
-}
-
-/// The platform's HTTP client in the shape `oauth2` asks for.
-struct Transport<'a, P> {
-    platform: &'a P,
-}
-
-impl<'c, P: Platform> oauth2::AsyncHttpClient<'c> for Transport<'_, P> {
-    type Error = Unavailable;
-    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, Unavailable>> + 'c>>;
-
-    fn call(&'c self, request: HttpRequest) -> Self::Future {
-        Box::pin(send(self.platform, request))
-    }
-}
-
-async fn send(platform: &impl Platform, request: HttpRequest) -> Result<HttpResponse, Unavailable> {
-    let broken = |detail: &dyn std::fmt::Display| Unavailable::new("identity provider", detail);
-    let (parts, body) = request.into_parts();
-    let url = Url::parse(&parts.uri.to_string()).map_err(|e| broken(&e))?;
-    let mut outgoing = Outgoing::new(Method::POST, url, TIMEOUT).with(header::ACCEPT, "application/json");
-    for name in [header::CONTENT_TYPE, header::AUTHORIZATION] {
-        if let Some(value) = parts.headers.get(&name) {
-            outgoing.headers.insert(name, value.clone());
-        }
-    }
-    outgoing.body = Body::Bytes(body.into());
-    let response = platform.send(outgoing).await?;
-    let mut status = response.status;
-    if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-        return Err(broken(&format_args!("token endpoint answered {status}")));
-    }
-    // Following it would hand the code and our secret to wherever it points (S25).
-    if status.is_redirection() {
-        status = StatusCode::BAD_REQUEST;
-    }
-    let content_type = response.headers.get(header::CONTENT_TYPE).cloned();
-    let body = response.body.read(MAX_RESPONSE_BYTES).await.map_err(|e| broken(&e))?;
-    // GitHub reports errors with status 200 (M65); `oauth2` looks for them under 4xx.
-    if status == StatusCode::OK && serde_json::from_slice::<ErrorShape>(&body).is_ok() {
-        status = StatusCode::BAD_REQUEST;
-    }
-    let mut answer = http::Response::builder().status(status);
-    if let Some(content_type) = content_type {
-        answer = answer.header(header::CONTENT_TYPE, content_type);
-    }
-    answer.body(body).map_err(|e| broken(&e))
-}
-
-#[derive(Deserialize)]
-struct ErrorShape {
-    #[serde(rename = "error")]
-    _error: String,
-}
+#[cfg(test)]
+#[path = "exchange_tests.rs"]
+mod tests;

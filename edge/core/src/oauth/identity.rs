@@ -12,10 +12,13 @@ use url::Url;
 
 use super::{
     discovery::{DiscoveryCache, Endpoints},
+    dpop::DpopKey,
     id_token::{self, IdClaims, IdTokenError},
     jws::SignatureError,
     provider::{Kind, Provider, without_slash},
     signing_key::{SigningKey, signing_keys},
+    token_endpoint::Client,
+    userinfo,
 };
 use crate::{
     error::Error,
@@ -48,14 +51,13 @@ pub struct Identity {
 ///
 /// # Errors
 /// [`Error::SignInRefused`] if it cannot be believed, [`Error::Unavailable`] if it cannot be known.
-pub async fn identify(
-    platform: &impl Platform,
-    cache: &DiscoveryCache,
-    provider: &Provider,
-    endpoints: &Endpoints,
+pub async fn identify<P: Platform>(
+    client: &Client<'_, P>,
     tokens: &TokenSet,
+    dpop: Option<&DpopKey>,
     nonce: &str,
 ) -> Result<Identity, Error> {
+    let Client { platform, cache, provider, endpoints } = *client;
     if let Kind::GitHub { api, .. } = &provider.kind {
         return github_user(platform, provider, api, tokens).await;
     }
@@ -67,10 +69,18 @@ pub async fn identify(
         Error::SignInRefused { reason: "ID token is not believed" }
     })?;
     let subject = subject(provider, &claims).ok_or(Error::SignInRefused { reason: "ID token without an identity" })?;
-    let name = claims.name.or(claims.preferred_username).filter(|name| !name.is_empty());
+    let (mut name, mut email) = (claims.name.or(claims.preferred_username), claims.email);
+    // Many providers put no more than the identity into the token.
+    if let (None, Some(url)) = (&name, &endpoints.userinfo)
+        && let Some(more) = userinfo::userinfo(client, url, &tokens.access_token, dpop, &claims.sub).await?
+    {
+        name = more.name.or(more.preferred_username);
+        email = email.or(more.email);
+    }
+    let name = name.filter(|name| !name.is_empty());
     let name = name.unwrap_or_else(|| subject.user().to_owned());
     Ok(Identity {
-        user: User { subject, name, email: claims.email },
+        user: User { subject, name, email },
         issuer: claims.iss,
         sub: claims.sub,
         sid: claims.sid,

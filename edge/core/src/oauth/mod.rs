@@ -6,19 +6,31 @@
 //! - [`discovery`]: endpoints, fetched and cached
 //! - [`signing_key`]: the keys a provider signs with, fetched and cached
 //! - [`transaction`]: the state of one sign-in under way, in a sealed cookie
-//! - [`exchange`]: authorization URL and code exchange, by the `oauth2` crate
+//! - [`token_endpoint`]: requests the edge makes of a provider as its client
+//! - [`assertion`]: how a client with a private key proves who it is
+//! - [`dpop`]: tokens bound to a key
+//! - [`exchange`]: authorization request and code exchange
+//! - [`refresh`]: new tokens for old
+//! - [`revocation`]: telling a provider that tokens are not needed any more
 //! - [`jws`]: signatures of tokens that a provider issued
 //! - [`id_token`]: validation of an ID token
 //! - [`identity`]: who signed in
+//! - [`userinfo`]: more of a user than the ID token says
 //! - [`webhook`]: what GitHub tells unasked
 
+mod assertion;
 pub mod client_key;
 pub mod discovery;
+pub mod dpop;
 pub mod exchange;
 pub mod id_token;
 pub mod identity;
 pub mod jws;
 pub mod provider;
+pub mod refresh;
+pub mod revocation;
 pub mod signing_key;
+pub mod token_endpoint;
 pub mod transaction;
+pub mod userinfo;
 pub mod webhook;

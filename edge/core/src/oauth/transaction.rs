@@ -49,7 +49,7 @@ impl Drop for Transaction {
 }
 
 /// 32 random bytes as 43 characters: a state, a nonce or a code verifier.
-fn random_text(random: &impl Random) -> Result<String, Unavailable> {
+pub(super) fn random_text(random: &impl Random) -> Result<String, Unavailable> {
     let mut bytes = Zeroizing::new([0; 32]);
     random.fill(bytes.as_mut())?;
     Ok(BASE64.encode(bytes.as_ref()))

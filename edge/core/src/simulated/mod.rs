@@ -18,7 +18,7 @@ use causeway_protocol::{
     subject::Subject,
 };
 use futures_util::future::LocalBoxFuture;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use rand::{RngCore as _, SeedableRng as _, rngs::StdRng};
 
 use crate::{
@@ -127,6 +127,7 @@ type Upstream = Box<dyn Fn(&Sent) -> Option<Answer>>;
 /// A request that was sent.
 #[derive(Debug, Clone)]
 pub(crate) struct Sent {
+    pub(crate) method: Method,
     pub(crate) url: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: String,
@@ -236,8 +237,12 @@ impl HttpClient for Simulated {
             Body::Bytes(bytes) => bytes.into_owned(),
             Body::Native(text) => text.0,
         };
-        let sent =
-            Sent { url: request.url.to_string(), headers: request.headers, body: String::from_utf8(body).unwrap() };
+        let sent = Sent {
+            method: request.method,
+            url: request.url.to_string(),
+            headers: request.headers,
+            body: String::from_utf8(body).unwrap(),
+        };
         self.sent.borrow_mut().push(sent.clone());
         let (status, headers, body) =
             (self.upstream)(&sent).ok_or_else(|| Unavailable::new("upstream", "simulated outage"))?;

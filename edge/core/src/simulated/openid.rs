@@ -1,9 +1,24 @@
 //! An OpenID provider as its documents look, and the configuration that names it.
 
+use std::collections::BTreeMap;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use jwt_compact::{Algorithm, alg::Es256, jwk::JsonWebKey};
 use serde_json::{Value, json};
 
-use super::{config_with, entra::merge};
-use crate::config::Config;
+use super::{
+    Answer, Sent, Simulated, config_with,
+    entra::{NOW, merge},
+    run,
+};
+use crate::{
+    config::Config,
+    oauth::{
+        discovery::{self, DiscoveryCache, Endpoints},
+        token_endpoint::Client,
+    },
+    session::record::TokenSet,
+};
 
 /// A configuration with the provider `corp` beside the usual ones, changed as told.
 pub(crate) fn config(change: Value) -> Config {
@@ -34,4 +49,118 @@ pub(crate) fn metadata(change: Value) -> Value {
     });
     merge(&mut metadata, change);
     metadata
+}
+
+/// A sub, a nonce and a time that [`token`] says unless told otherwise.
+pub(crate) fn claims(change: Value) -> Value {
+    let mut claims = json!({
+        "iss": "https://id.corp.example", "aud": "corp-client", "sub": "248289", "nonce": "n", "iat": NOW, "exp": NOW + 3600,
+        "auth_time": NOW - 10, "name": "Ada",
+    });
+    merge(&mut claims, change);
+    claims
+}
+
+type Signing = <Es256 as Algorithm>::SigningKey;
+
+fn signing(seed: u8) -> Signing {
+    <Signing as jwt_compact::alg::SigningKey<Es256>>::from_slice(&[seed; 32]).unwrap()
+}
+
+/// The public key [`signed`] signs with, as it is published.
+pub(crate) fn key(seed: u8, extra: Value) -> Value {
+    let signing = signing(seed);
+    let mut jwk = serde_json::to_value(JsonWebKey::from(&signing).to_verifying_key()).unwrap();
+    merge(&mut jwk, json!({"kid": "e1", "use": "sig", "alg": "ES256"}));
+    merge(&mut jwk, extra);
+    jwk
+}
+
+/// Any claims, signed with ES256.
+pub(crate) fn signed(header: Value, claims: &Value, seed: u8) -> String {
+    let mut head = json!({"alg": "ES256", "typ": "JWT", "kid": "e1"});
+    merge(&mut head, header);
+    let message = format!("{}.{}", BASE64.encode(head.to_string()), BASE64.encode(claims.to_string()));
+    let signature = Es256.sign(&signing(seed), message.as_bytes());
+    format!("{message}.{}", BASE64.encode(signature.to_bytes()))
+}
+
+/// Its ID token, changed as told.
+pub(crate) fn token(change: Value) -> String {
+    signed(json!({}), &claims(change), 7)
+}
+
+/// What is needed to talk to one provider, with its upstream as a function.
+pub(crate) struct Desk {
+    pub(crate) platform: Simulated,
+    pub(crate) cache: DiscoveryCache,
+    config: Config,
+    id: &'static str,
+    endpoints: Endpoints,
+}
+
+impl Desk {
+    /// At `corp`.
+    pub(crate) fn new(entry: Value, document: Value, upstream: impl Fn(&Sent) -> Option<Answer> + 'static) -> Self {
+        Self::of("corp", config(entry), document, upstream)
+    }
+
+    pub(crate) fn of(
+        id: &'static str,
+        config: Config,
+        document: Value,
+        upstream: impl Fn(&Sent) -> Option<Answer> + 'static,
+    ) -> Self {
+        let document = metadata(document).to_string();
+        let platform = Simulated::new(move |sent| match sent.url.as_str() {
+            url if url.ends_with("/.well-known/openid-configuration") => Some(json_answer(200, document.clone())),
+            "https://id.corp.example/jwks" => Some(json_answer(200, json!({"keys": [key(7, json!({}))]}).to_string())),
+            _ => upstream(sent),
+        });
+        let cache = DiscoveryCache::default();
+        let endpoints = run(discovery::endpoints(&platform, &cache, config.provider(id).unwrap())).unwrap();
+        platform.sent.borrow_mut().clear();
+        Self { platform, cache, config, id, endpoints }
+    }
+
+    pub(crate) fn client(&self) -> Client<'_, Simulated> {
+        Client {
+            platform: &self.platform,
+            cache: &self.cache,
+            provider: self.config.provider(self.id).unwrap(),
+            endpoints: &self.endpoints,
+        }
+    }
+
+    /// What was sent, without requests for keys.
+    pub(crate) fn sent(&self) -> Vec<Sent> {
+        self.platform.sent.borrow().iter().filter(|sent| !sent.url.ends_with("/jwks")).cloned().collect()
+    }
+}
+
+/// An answer in JSON.
+pub(crate) fn json_answer(status: u16, body: impl ToString) -> Answer {
+    (status, vec![("content-type", "application/json".to_owned())], body.to_string())
+}
+
+/// The fields of a form.
+pub(crate) fn form(sent: &Sent) -> BTreeMap<String, String> {
+    url::form_urlencoded::parse(sent.body.as_bytes()).into_owned().collect()
+}
+
+/// A JWT's header and claims, unverified.
+pub(crate) fn parts(token: &str) -> (Value, Value) {
+    let part = |n| serde_json::from_slice(&BASE64.decode(token.split('.').nth(n).unwrap()).unwrap()).unwrap();
+    (part(0), part(1))
+}
+
+/// Tokens as a sign-in at `corp` leaves them.
+pub(crate) fn tokens() -> TokenSet {
+    TokenSet {
+        access_token: "old-access".into(),
+        refresh_token: Some("old-refresh".into()),
+        id_token: Some(token(json!({})).into()),
+        expires_at_ms: None,
+        scopes: vec!["openid".to_owned(), "profile".to_owned()],
+    }
 }

@@ -1,0 +1,194 @@
+//! Tokens bound to a key (RFC 9449): the key of a session's connection, the proofs made with it, and the nonces that
+//! servers want in them.
+
+use std::{cell::RefCell, collections::VecDeque, fmt};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use jwt_compact::{Algorithm, AlgorithmExt as _, Claims, Header, alg::Es256, jwk::JsonWebKey};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+use url::Url;
+use zeroize::Zeroizing;
+
+use super::{identity::now_seconds, transaction::random_text};
+use crate::{
+    platform::{Platform, Random, Unavailable},
+    web::single,
+};
+
+/// Where a proof goes.
+pub const HEADER: HeaderName = HeaderName::from_static("dpop");
+/// Where a server puts the nonce it wants.
+const NONCE_HEADER: HeaderName = HeaderName::from_static("dpop-nonce");
+/// Most servers whose nonces are kept.
+const MAX_ORIGINS: usize = 64;
+/// Longest nonce kept, in bytes.
+const MAX_NONCE_BYTES: usize = 512;
+/// How often a key is drawn before randomness is called broken; a draw fails once in 2³² times.
+const MAX_DRAWS: usize = 8;
+
+type Signing = <Es256 as Algorithm>::SigningKey;
+
+/// A P-256 key that tokens are bound to. Cannot be printed.
+pub struct DpopKey(Signing);
+
+#[derive(Serialize)]
+struct ProofHeader<'a> {
+    jwk: JsonWebKey<'a>,
+}
+
+#[derive(Serialize)]
+struct Proof<'a> {
+    jti: &'a str,
+    htm: &'a str,
+    htu: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ath: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nonce: Option<&'a str>,
+}
+
+impl DpopKey {
+    /// Draws one.
+    ///
+    /// # Errors
+    /// [`Unavailable`] without randomness.
+    pub fn draw(random: &impl Random) -> Result<Self, Unavailable> {
+        for _ in 0..MAX_DRAWS {
+            let mut bytes = Zeroizing::new([0; 32]);
+            random.fill(bytes.as_mut())?;
+            if let Ok(key) = <Signing as jwt_compact::alg::SigningKey<Es256>>::from_slice(bytes.as_ref()) {
+                return Ok(Self(key));
+            }
+        }
+        Err(Unavailable::new("randomness", "draws no key"))
+    }
+
+    /// As a private JWK, to rest sealed in a session record.
+    #[must_use]
+    pub fn to_jwk(&self) -> SecretString {
+        let json = serde_json::to_string(&JsonWebKey::from(&self.0)).unwrap_or_default();
+        json.into()
+    }
+
+    /// Reads what [`DpopKey::to_jwk`] wrote; `None` if it is no such key.
+    #[must_use]
+    pub fn from_jwk(jwk: &SecretString) -> Option<Self> {
+        let jwk: JsonWebKey<'_> = serde_json::from_str(jwk.expose_secret()).ok()?;
+        Some(Self(Signing::try_from(&jwk).ok()?))
+    }
+
+    /// A proof for one request. `access_token` is the token it carries, for requests to an API. A proof is never used
+    /// for a second request: each has an id of its own (S137).
+    ///
+    /// # Errors
+    /// [`Unavailable`] without randomness.
+    pub fn proof(
+        &self,
+        platform: &impl Platform,
+        nonces: &Nonces,
+        method: &Method,
+        url: &Url,
+        access_token: Option<&SecretString>,
+    ) -> Result<String, Unavailable> {
+        let jti = random_text(platform)?;
+        let ath = access_token.map(|token| BASE64.encode(Sha256::digest(token.expose_secret().as_bytes())));
+        let htu = target(url);
+        let nonce = nonces.of(url);
+        let proof = Proof { jti: &jti, htm: method.as_str(), htu: &htu, ath: ath.as_deref(), nonce: nonce.as_deref() };
+        let mut claims = Claims::new(proof);
+        claims.issued_at = chrono::DateTime::from_timestamp(now_seconds(platform), 0);
+        let public = JsonWebKey::from(&self.0).to_verifying_key();
+        let header = Header::new(ProofHeader { jwk: public }).with_token_type("dpop+jwt");
+        Es256.token(&header, &claims, &self.0).map_err(|e| Unavailable::new("DPoP", e))
+    }
+}
+
+impl fmt::Debug for DpopKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DpopKey(…)")
+    }
+}
+
+/// `htu`: the target without query and fragment, normalised as the `url` crate does (RFC 9449 §4.3).
+fn target(url: &Url) -> String {
+    let mut target = url.clone();
+    target.set_query(None);
+    target.set_fragment(None);
+    target.into()
+}
+
+/// The headers that carry an access token to an API: bound to `key` and proven for this request, or a bearer's.
+///
+/// # Errors
+/// [`Unavailable`] without randomness, or if no header can hold the token.
+pub fn authorize(
+    platform: &impl Platform,
+    nonces: &Nonces,
+    method: &Method,
+    url: &Url,
+    access_token: &SecretString,
+    key: Option<&DpopKey>,
+) -> Result<HeaderMap, Unavailable> {
+    let mut headers = HeaderMap::new();
+    let scheme = if key.is_some() { "DPoP" } else { "Bearer" };
+    let text = Zeroizing::new(format!("{scheme} {}", access_token.expose_secret()));
+    let mut value = HeaderValue::from_str(&text).map_err(|e| Unavailable::new("access token", e))?;
+    value.set_sensitive(true);
+    headers.insert(header::AUTHORIZATION, value);
+    if let Some(key) = key {
+        let proof = key.proof(platform, nonces, method, url, Some(access_token))?;
+        headers.insert(HEADER, HeaderValue::from_str(&proof).map_err(|e| Unavailable::new("DPoP", e))?);
+    }
+    Ok(headers)
+}
+
+/// The last nonce of each server, by origin; of those heard of last.
+#[derive(Debug, Default)]
+pub struct Nonces(RefCell<VecDeque<(String, String)>>);
+
+impl Nonces {
+    /// Keeps the nonce of an answer for requests to the same server, if it has one.
+    pub fn harvest(&self, url: &Url, headers: &HeaderMap) {
+        let Some(nonce) = single(headers, &NONCE_HEADER).filter(|nonce| is_nonce(nonce)) else { return };
+        let origin = url.origin().ascii_serialization();
+        let mut known = self.0.borrow_mut();
+        known.retain(|(found, _)| *found != origin);
+        if known.len() >= MAX_ORIGINS {
+            known.pop_front();
+        }
+        known.push_back((origin, nonce.to_owned()));
+    }
+
+    fn of(&self, url: &Url) -> Option<String> {
+        let origin = url.origin().ascii_serialization();
+        self.0.borrow().iter().find(|(found, _)| *found == origin).map(|(_, nonce)| nonce.clone())
+    }
+}
+
+/// RFC 9449 §8.1 allows these characters.
+fn is_nonce(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= MAX_NONCE_BYTES
+        && text.bytes().all(|b| b == 0x21 || (0x23..=0x5b).contains(&b) || (0x5d..=0x7e).contains(&b))
+}
+
+/// Whether an API's answer asks for a proof with its nonce (RFC 9449 §9): then, and only then, the request may be sent
+/// once more with a fresh proof, after [`Nonces::harvest`].
+#[must_use]
+pub fn wants_nonce(status: StatusCode, headers: &HeaderMap) -> bool {
+    status == StatusCode::UNAUTHORIZED
+        && single(headers, &NONCE_HEADER).is_some_and(is_nonce)
+        && headers.get_all(header::WWW_AUTHENTICATE).iter().any(|challenge| {
+            challenge.to_str().is_ok_and(|text| {
+                let is_dpop = text.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("dpop "));
+                is_dpop && text.contains("use_dpop_nonce")
+            })
+        })
+}
+
+#[cfg(test)]
+#[path = "dpop_tests.rs"]
+mod tests;

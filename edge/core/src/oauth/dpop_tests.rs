@@ -1,0 +1,164 @@
+use std::cell::Cell;
+
+use http::HeaderValue;
+use jwt_compact::UntrustedToken;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    oauth::refresh::{Refresh, refresh},
+    simulated::{
+        SeededRandom, Simulated, config_with,
+        openid::{Desk, form, json_answer, parts, tokens},
+        run,
+    },
+};
+
+fn url(text: &str) -> Url {
+    Url::parse(text).unwrap()
+}
+
+fn key() -> DpopKey {
+    DpopKey::draw(&SeededRandom::new(3)).unwrap()
+}
+
+fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+    pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())).collect()
+}
+
+fn verifies(proof: &str) -> bool {
+    let (header, _) = parts(proof);
+    let jwk: JsonWebKey<'_> = serde_json::from_value(header["jwk"].clone()).unwrap();
+    let public = <Es256 as Algorithm>::VerifyingKey::try_from(&jwk).unwrap();
+    let token: UntrustedToken<'_> = UntrustedToken::new(proof).unwrap();
+    Es256.validator::<Value>(&public).validate(&token).is_ok()
+}
+
+#[test]
+fn m52_a_proof_is_for_one_request_and_shows_the_public_key_only() {
+    let (platform, nonces) = (Simulated::new(|_| None), Nonces::default());
+    let at = url("https://API.example:443/a/../b?q=1#f");
+    let token: SecretString = "access".into();
+    let prove = || key().proof(&platform, &nonces, &Method::GET, &at, Some(&token)).unwrap();
+    let (header, claims) = parts(&prove());
+    assert_eq!((header["typ"].as_str(), header["alg"].as_str()), (Some("dpop+jwt"), Some("ES256")));
+    assert_eq!(header["jwk"]["crv"], "P-256");
+    assert!(header["jwk"].get("d").is_none(), "the private part stays here");
+    assert_eq!((claims["htm"].as_str(), claims["htu"].as_str()), (Some("GET"), Some("https://api.example/b")));
+    assert_eq!(claims["ath"], BASE64.encode(Sha256::digest("access")));
+    assert_eq!(claims["iat"], 1_800_000_000);
+    assert!(claims.get("nonce").is_none() && claims.get("exp").is_none());
+    assert!(verifies(&prove()));
+    assert_ne!(claims["jti"], parts(&prove()).1["jti"], "S137: no proof is used twice");
+    let without = key().proof(&platform, &nonces, &Method::POST, &at, None).unwrap();
+    assert!(parts(&without).1.get("ath").is_none());
+}
+
+#[test]
+fn a_key_rests_as_a_jwk_and_cannot_be_printed() {
+    let jwk = key().to_jwk();
+    assert_eq!(DpopKey::from_jwk(&jwk).unwrap().to_jwk().expose_secret(), jwk.expose_secret());
+    assert_eq!(format!("{:?}", key()), "DpopKey(…)");
+    for bad in ["", "{}", r#"{"kty":"EC","crv":"P-256","x":"","y":"","d":""}"#] {
+        assert!(DpopKey::from_jwk(&bad.into()).is_none());
+    }
+    assert_ne!(DpopKey::draw(&SeededRandom::new(4)).unwrap().to_jwk().expose_secret(), jwk.expose_secret());
+}
+
+#[test]
+fn m52_nonces_are_kept_by_origin_and_of_bounded_number() {
+    let nonces = Nonces::default();
+    let put = |at: &str, nonce: &str| nonces.harvest(&url(at), &headers(&[("dpop-nonce", nonce)]));
+    put("https://a.example/token", "one");
+    put("https://a.example/other", "two");
+    assert_eq!(nonces.of(&url("https://a.example/x")).as_deref(), Some("two"));
+    assert_eq!(nonces.of(&url("https://a.example:444/x")), None);
+    for bad in ["", "a b", "a\"b", &"x".repeat(600)] {
+        put("https://a.example/", bad);
+    }
+    assert_eq!(nonces.of(&url("https://a.example/x")).as_deref(), Some("two"));
+    for n in 0..1000 {
+        put(&format!("https://h{n}.example/"), "n");
+    }
+    assert_eq!(nonces.0.borrow().len(), MAX_ORIGINS);
+    assert_eq!(nonces.of(&url("https://h999.example/")).as_deref(), Some("n"));
+}
+
+#[test]
+fn only_a_challenge_with_a_nonce_is_worth_another_request() {
+    let challenge = ("www-authenticate", r#"DPoP error="use_dpop_nonce", error_description="x""#);
+    let nonce = ("dpop-nonce", "n");
+    assert!(wants_nonce(StatusCode::UNAUTHORIZED, &headers(&[challenge, nonce])));
+    assert!(!wants_nonce(StatusCode::BAD_REQUEST, &headers(&[challenge, nonce])));
+    assert!(!wants_nonce(StatusCode::UNAUTHORIZED, &headers(&[challenge])));
+    assert!(!wants_nonce(StatusCode::UNAUTHORIZED, &headers(&[nonce])));
+    assert!(!wants_nonce(StatusCode::UNAUTHORIZED, &headers(&[nonce, ("www-authenticate", "Bearer use_dpop_nonce")])));
+}
+
+#[test]
+fn a_token_goes_to_an_api_with_its_proof_or_as_a_bearer() {
+    let (platform, nonces) = (Simulated::new(|_| None), Nonces::default());
+    let (at, token) = (url("https://api.example/x"), SecretString::from("t"));
+    let with = |key: Option<&DpopKey>| authorize(&platform, &nonces, &Method::GET, &at, &token, key).unwrap();
+    assert_eq!(with(None)["authorization"], "Bearer t");
+    assert!(!with(None).contains_key("dpop"));
+    assert_eq!(with(Some(&key()))["authorization"], "DPoP t");
+    assert!(verifies(with(Some(&key()))["dpop"].to_str().unwrap()));
+}
+
+fn bound() -> serde_json::Value {
+    json!({"access_token": "a", "token_type": "DPoP"})
+}
+
+#[test]
+fn s137_a_token_endpoint_that_wants_a_nonce_gets_it_once() {
+    let asked = Cell::new(0);
+    let desk = Desk::new(json!({"dpop": true}), json!({}), move |_| {
+        asked.set(asked.get() + 1);
+        let nonce = ("dpop-nonce", format!("n{}", asked.get()));
+        let (status, mut headers, body) = match asked.get() {
+            1 => json_answer(400, json!({"error": "use_dpop_nonce"})),
+            _ => json_answer(200, bound()),
+        };
+        headers.push(nonce);
+        Some((status, headers, body))
+    });
+    let go = || run(refresh(&desk.client(), &tokens(), Some(&key())));
+    assert!(matches!(go(), Refresh::Refreshed(_)));
+    let proofs: Vec<_> = desk.sent().iter().map(|sent| parts(sent.headers["dpop"].to_str().unwrap()).1).collect();
+    assert_eq!(proofs.len(), 2);
+    assert_eq!((proofs[0].get("nonce"), proofs[1]["nonce"].as_str()), (None, Some("n1")));
+    assert_ne!(proofs[0]["jti"], proofs[1]["jti"]);
+    assert_eq!(
+        (proofs[1]["htm"].as_str(), proofs[1]["htu"].as_str()),
+        (Some("POST"), Some("https://id.corp.example/token"))
+    );
+    assert!(matches!(go(), Refresh::Refreshed(_)));
+    assert_eq!(desk.sent().len(), 3, "the nonce of the last answer is used without being asked for");
+
+    let endless = Desk::new(json!({"dpop": true}), json!({}), |_| {
+        let (status, mut headers, body) = json_answer(400, json!({"error": "use_dpop_nonce"}));
+        headers.push(("dpop-nonce", "n".to_owned()));
+        Some((status, headers, body))
+    });
+    assert!(matches!(run(refresh(&endless.client(), &tokens(), Some(&key()))), Refresh::Answered { .. }));
+    assert_eq!(endless.sent().len(), 2);
+}
+
+#[test]
+fn a_token_that_is_not_bound_as_asked_is_not_taken() {
+    let answer = |body: Value| move |_: &_| Some(json_answer(200, body.clone()));
+    let desk =
+        Desk::new(json!({"dpop": true}), json!({}), answer(json!({"access_token": "a", "token_type": "Bearer"})));
+    assert!(matches!(run(refresh(&desk.client(), &tokens(), Some(&key()))), Refresh::Lost));
+    let desk = Desk::new(json!({}), json!({}), answer(bound()));
+    assert!(matches!(run(refresh(&desk.client(), &tokens(), None)), Refresh::Lost));
+    let desk = Desk::of(
+        "github",
+        config_with(json!({})),
+        json!({}),
+        answer(json!({"access_token": "a", "token_type": "bearer"})),
+    );
+    assert!(matches!(run(refresh(&desk.client(), &tokens(), None)), Refresh::Refreshed(_)));
+    assert_eq!(form(&desk.sent()[0])["grant_type"], "refresh_token");
+}

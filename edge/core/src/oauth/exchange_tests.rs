@@ -1,0 +1,210 @@
+use std::{cell::Cell, collections::BTreeMap};
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::simulated::{
+    Answer, Sent, config_with,
+    openid::{Desk, form, json_answer, parts},
+    run,
+};
+
+fn transaction(desk: &Desk) -> Transaction {
+    Transaction::begin(&desk.platform, "/", None).unwrap()
+}
+
+fn nobody(_: &Sent) -> Option<Answer> {
+    None
+}
+
+fn query(url: &Url) -> BTreeMap<String, String> {
+    url.query_pairs().into_owned().collect()
+}
+
+const NO_PUSH: &str = "pushed_authorization_request_endpoint";
+
+#[test]
+fn m2_an_authorization_request_is_for_a_code_with_pkce_and_nothing_else() {
+    let entry = json!({"max_age_seconds": 600, "audience": "https://api.corp.example"});
+    let desk = Desk::new(entry, json!({NO_PUSH: null}), nobody);
+    let transaction = transaction(&desk);
+    let url = run(authorization_url(&desk.client(), &transaction)).unwrap();
+    let challenge = BASE64.encode(Sha256::digest(&transaction.code_verifier));
+    let expected = [
+        ("response_type", "code"),
+        ("client_id", "corp-client"),
+        ("redirect_uri", "https://edge.example/auth/corp/callback"),
+        ("scope", "openid profile email"),
+        ("state", &transaction.state),
+        ("nonce", &transaction.nonce),
+        ("code_challenge", &challenge),
+        ("code_challenge_method", "S256"),
+        ("max_age", "600"),
+        ("audience", "https://api.corp.example"),
+        ("resource", "https://api.corp.example"),
+    ];
+    assert_eq!(query(&url), expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+    assert!(url.as_str().starts_with("https://id.corp.example/auth?"));
+    assert!(!url.as_str().contains(&transaction.code_verifier));
+}
+
+#[test]
+fn github_gets_no_nonce_for_it_has_no_id_token() {
+    let desk = Desk::of("github", config_with(json!({})), json!({}), nobody);
+    let url = run(authorization_url(&desk.client(), &transaction(&desk))).unwrap();
+    assert!(!query(&url).contains_key("nonce"));
+    assert_eq!(query(&url)["code_challenge_method"], "S256");
+}
+
+#[test]
+fn m51_s138_each_sign_in_pushes_its_request_and_the_browser_carries_a_reference_only() {
+    for auth in ["client_secret_basic", "client_secret_post"] {
+        let count = Cell::new(0);
+        let desk = Desk::new(json!({"auth": auth}), json!({}), move |_| {
+            count.set(count.get() + 1);
+            Some(json_answer(201, json!({"request_uri": format!("urn:r:{}", count.get()), "expires_in": 60})))
+        });
+        for n in 1..=2 {
+            let transaction = transaction(&desk);
+            let url = run(authorization_url(&desk.client(), &transaction)).unwrap();
+            assert_eq!(
+                query(&url),
+                [("client_id", "corp-client"), ("request_uri", &format!("urn:r:{n}"))]
+                    .map(|(a, b)| (a.to_owned(), b.to_owned()))
+                    .into()
+            );
+            let sent = desk.sent();
+            let pushed = sent.last().unwrap();
+            assert_eq!(pushed.url, "https://id.corp.example/request");
+            assert_eq!(form(pushed)["state"], transaction.state);
+            assert_eq!(form(pushed)["code_challenge_method"], "S256");
+            assert_eq!(pushed.body.matches("client_id=").count(), 1, "{auth}");
+            assert_eq!(form(pushed)["client_id"], "corp-client");
+        }
+    }
+}
+
+#[test]
+fn a_request_that_cannot_be_pushed_does_not_go_by_the_browser() {
+    for answer in [
+        None,
+        Some(json_answer(400, json!({"error": "invalid_request"}))),
+        Some(json_answer(201, json!({"expires_in": 60}))),
+        Some(json_answer(201, json!({"request_uri": "", "expires_in": 60}))),
+        Some(json_answer(201, json!({"request_uri": "urn:r", "expires_in": 0}))),
+        Some((503, vec![], String::new())),
+    ] {
+        let desk = Desk::new(json!({}), json!({}), move |_| answer.clone());
+        assert!(run(authorization_url(&desk.client(), &transaction(&desk))).is_err());
+    }
+}
+
+fn exchanged(
+    entry: Value,
+    document: Value,
+    answer: Answer,
+) -> (Desk, Result<(TokenSet, Option<DpopKey>), ExchangeError>) {
+    let desk = Desk::new(entry, document, move |_| Some(answer.clone()));
+    let result = run(exchange(&desk.client(), &transaction(&desk), "c0de"));
+    (desk, result)
+}
+
+fn good() -> Answer {
+    json_answer(200, json!({"access_token": "a", "token_type": "bearer", "id_token": "i"}))
+}
+
+#[test]
+fn m19_the_code_goes_with_the_verifier_and_the_clients_authentication() {
+    let (desk, result) = exchanged(json!({}), json!({}), good());
+    assert!(result.unwrap().1.is_none());
+    let sent = desk.sent();
+    let fields = form(&sent[0]);
+    assert_eq!((fields["grant_type"].as_str(), fields["code"].as_str()), ("authorization_code", "c0de"));
+    assert_eq!(fields["redirect_uri"], "https://edge.example/auth/corp/callback");
+    assert_eq!(fields["code_verifier"].len(), 43);
+    assert!(!fields.contains_key("client_secret"));
+    // RFC 6749 §2.3.1: encoded as a form would be before it is joined.
+    let basic = base64::engine::general_purpose::STANDARD.encode("corp-client:corp+secret%2Bvalue");
+    assert_eq!(sent[0].headers["authorization"], format!("Basic {basic}"));
+    let (desk, _) = exchanged(json!({"auth": "client_secret_post"}), json!({}), good());
+    assert_eq!(form(&desk.sent()[0])["client_secret"], "corp secret+value");
+    assert!(!desk.sent()[0].headers.contains_key("authorization"));
+}
+
+const EC_KEY: &str = r#"{"kty":"EC","crv":"P-256","kid":"own","alg":"ES256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0","d":"jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI"}"#;
+
+#[test]
+fn m20_a_client_with_a_key_signs_a_fresh_assertion_for_each_request() {
+    let config = config_with(json!({
+        "OIDC_PROVIDERS": r#"[{"id":"corp","issuer":"https://id.corp.example","client_id":"corp-client","auth":"private_key_jwt"}]"#,
+        "OIDC_CLIENT_SECRETS": format!(r#"{{"corp":{EC_KEY}}}"#),
+    }));
+    let offers = json!({"token_endpoint_auth_methods_supported": ["private_key_jwt"]});
+    let desk = Desk::of("corp", config, offers, |_| Some(good()));
+    for _ in 0..2 {
+        run(exchange(&desk.client(), &transaction(&desk), "c0de")).unwrap();
+    }
+    let assertions: Vec<(Value, Value)> =
+        desk.sent().iter().map(|sent| parts(&form(sent)["client_assertion"])).collect();
+    let (header, claims) = &assertions[0];
+    assert_eq!(
+        (header["alg"].as_str(), header["kid"].as_str(), header["typ"].as_str()),
+        (Some("ES256"), Some("own"), Some("JWT"))
+    );
+    assert_eq!((claims["iss"].as_str(), claims["sub"].as_str()), (Some("corp-client"), Some("corp-client")));
+    assert_eq!(claims["aud"], "https://id.corp.example", "for the issuer and nobody else");
+    assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 60);
+    assert_ne!(claims["jti"], assertions[1].1["jti"]);
+    let fields = form(&desk.sent()[0]);
+    assert_eq!(fields["client_assertion_type"], "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
+    assert!(!fields.contains_key("client_secret") && !desk.sent()[0].headers.contains_key("authorization"));
+}
+
+#[test]
+fn entra_finds_the_clients_key_by_its_certificate() {
+    let with_certificate = EC_KEY.replace(r#""kid""#, &format!(r#""x5t#S256":"{}","kid""#, BASE64.encode([9; 32])));
+    let config = config_with(json!({"ENTRA_CLIENT_SECRET": null, "ENTRA_CLIENT_KEY": with_certificate}));
+    let issuer = config.provider("entra").unwrap().issuer();
+    let document = json!({"issuer": issuer, "token_endpoint_auth_methods_supported": ["private_key_jwt"]});
+    let desk = Desk::of("entra", config, document, |_| Some(good()));
+    run(exchange(&desk.client(), &transaction(&desk), "c0de")).unwrap();
+    let (header, claims) = parts(&form(&desk.sent()[0])["client_assertion"]);
+    assert_eq!(header["x5t#S256"], BASE64.encode([9; 32]));
+    assert_eq!(claims["aud"], "https://id.corp.example/token");
+}
+
+#[test]
+fn s25_s26_what_is_no_token_response_is_refused_and_an_outage_is_none() {
+    let html = |status| (status, vec![("content-type", "text/html".to_owned())], "<html>".to_owned());
+    let long = json_answer(200, json!({"access_token": "x".repeat(70_000), "token_type": "bearer"}));
+    for answer in [html(200), html(302), html(307), html(404), long, json_answer(200, "{}"), json_answer(200, "[]")] {
+        let (desk, result) = exchanged(json!({}), json!({}), answer.clone());
+        assert!(matches!(result, Err(ExchangeError::Refused(_))), "{}", answer.0);
+        assert_eq!(desk.sent().len(), 1, "nothing is followed and no code sent twice");
+    }
+    for answer in [html(500), html(503), html(429), html(504), json_answer(401, json!({"error": "invalid_client"}))] {
+        let (_, result) = exchanged(json!({}), json!({}), answer.clone());
+        assert!(matches!(result, Err(ExchangeError::Unavailable(_))), "{}", answer.0);
+    }
+}
+
+#[test]
+fn s12_what_a_provider_writes_reaches_neither_log_nor_page() {
+    let evil = json!({"error": "<script>", "error_description": "<script>"});
+    for error in [evil, json!({"error": "invalid_grant", "error_description": "<script>"})] {
+        let (_, result) = exchanged(json!({}), json!({}), json_answer(400, error));
+        assert!(!result.unwrap_err().to_string().contains("script"));
+    }
+}
+
+#[test]
+fn tokens_are_bound_to_a_key_of_their_own_where_configured() {
+    let bound = json_answer(200, json!({"access_token": "a", "token_type": "DPoP"}));
+    let (desk, result) = exchanged(json!({"dpop": true}), json!({}), bound.clone());
+    let key = result.unwrap().1.unwrap();
+    let (header, _) = parts(desk.sent()[0].headers["dpop"].to_str().unwrap());
+    let jwk: Value = serde_json::from_str(secrecy::ExposeSecret::expose_secret(&key.to_jwk())).unwrap();
+    assert_eq!(header["jwk"]["x"], jwk["x"]);
+    let (_, result) = exchanged(json!({"dpop": true}), json!({}), good());
+    assert!(matches!(result, Err(ExchangeError::Refused(_))), "a bearer token is not what was asked for");
+}

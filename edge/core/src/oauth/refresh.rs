@@ -1,0 +1,125 @@
+//! New tokens for old. The caller holds the session exclusively and stores what comes of it; here it is decided what a
+//! provider's answer means for the refresh token that was sent.
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::{
+    dpop::DpopKey,
+    exchange::resource,
+    id_token::{self, IdClaims},
+    identity::{now_seconds, with_keys},
+    token_endpoint::{Client, Form, TokenError},
+};
+use crate::{platform::Platform, session::record::TokenSet};
+
+/// What became of a refresh.
+#[derive(Debug)]
+pub enum Refresh {
+    /// New tokens; the old ones must not be used again. Boxed, for they are large.
+    Refreshed(Box<Refreshed>),
+    /// The provider says, or its answer shows, that this connection is over. The reason is for the log.
+    Ended(&'static str),
+    /// The provider answered and used nothing up: the same refresh token works later.
+    Answered {
+        /// When the provider wants to be asked again, in seconds.
+        retry_after_seconds: Option<u32>,
+        /// For the log.
+        detail: &'static str,
+    },
+    /// No answer, or none that can be read: the refresh token may be used up.
+    Lost,
+}
+
+/// What a refresh gave.
+#[derive(Debug)]
+pub struct Refreshed {
+    /// The tokens.
+    pub tokens: TokenSet,
+    /// What a new ID token says, if one came and could be verified.
+    pub claims: Option<IdClaims>,
+}
+
+/// Refreshes.
+pub async fn refresh<P: Platform>(client: &Client<'_, P>, before: &TokenSet, dpop: Option<&DpopKey>) -> Refresh {
+    let Some(refresh_token) = &before.refresh_token else { return Refresh::Ended("no refresh token") };
+    let mut form: Form<'_> = vec![("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose_secret())];
+    form.extend(resource(client.provider));
+    let mut tokens = match client.tokens(form, dpop, &before.scopes).await {
+        Ok(tokens) => tokens,
+        Err(error) => return of_error(&error),
+    };
+    // A provider that does not rotate leaves it out (S120).
+    if tokens.refresh_token.is_none() {
+        tokens.refresh_token.clone_from(&before.refresh_token);
+    }
+    let claims = match &tokens.id_token {
+        None => None,
+        Some(token) => match check(client, token, before.id_token.as_ref()).await {
+            Ok(claims) => claims,
+            Err(reason) => {
+                // Somebody else's tokens, perhaps: nobody gets them.
+                super::revocation::revoke(client, &tokens, dpop).await;
+                return Refresh::Ended(reason);
+            }
+        },
+    };
+    if claims.is_none() {
+        tokens.id_token.clone_from(&before.id_token);
+    }
+    Refresh::Refreshed(Box::new(Refreshed { tokens, claims }))
+}
+
+/// Checks the ID token that came with new tokens against the one before (M42, S55). `None` if the provider's keys
+/// cannot be had: the new tokens exist, dropping them would end the session for an outage. What it claims must be right
+/// even then, only who signed it stays open; it is not kept.
+async fn check<P: Platform>(
+    client: &Client<'_, P>,
+    token: &SecretString,
+    before: Option<&SecretString>,
+) -> Result<Option<IdClaims>, &'static str> {
+    const ANOTHER: &str = "refreshed ID token is not believed";
+    let before =
+        before.and_then(|token| IdClaims::of_own(token.expose_secret())).ok_or("no ID token to compare with")?;
+    let Client { platform, cache, provider, endpoints } = client;
+    let now = now_seconds(*platform);
+    let validated = with_keys(*platform, cache, provider, endpoints, |keys| {
+        id_token::validate_refreshed(token.expose_secret(), keys, provider, &before, now)
+    });
+    match validated.await {
+        Ok(Ok(claims)) => Ok(Some(claims)),
+        Ok(Err(error)) => {
+            client.platform.log(&serde_json::json!({
+                "level": "warn", "event": "refresh.id_token", "provider": provider.id, "detail": error.to_string(),
+            }));
+            Err(ANOTHER)
+        }
+        Err(_) => match IdClaims::of_own(token.expose_secret()) {
+            Some(claims) if claims.continues(&before, provider) => Ok(None),
+            _ => Err(ANOTHER),
+        },
+    }
+}
+
+/// Only a provider's word that the grant is over ends a connection; whatever else it says is an outage (S113).
+fn of_error(error: &TokenError) -> Refresh {
+    let answered = |detail, retry_after_seconds: &Option<u32>| Refresh::Answered {
+        retry_after_seconds: *retry_after_seconds,
+        detail,
+    };
+    match error {
+        TokenError::Refused(
+            code @ ("invalid_grant"
+            | "bad_refresh_token"
+            | "interaction_required"
+            | "login_required"
+            | "consent_required"),
+        ) => Refresh::Ended(code),
+        TokenError::Refused(detail) | TokenError::Unintelligible(detail) => answered(detail, &None),
+        TokenError::Outage { detail, retry_after_seconds } => answered(detail, retry_after_seconds),
+        TokenError::Unreadable(_) | TokenError::Lost(_) => Refresh::Lost,
+    }
+}
+
+#[cfg(test)]
+#[path = "refresh_tests.rs"]
+mod tests;

@@ -1,0 +1,201 @@
+use http::Method;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::simulated::{
+    Answer, Sent, config_with,
+    openid::{Desk, form, json_answer, token, tokens},
+    run,
+};
+
+fn new_tokens(change: Value) -> Answer {
+    let mut body =
+        json!({"access_token": "new-access", "token_type": "bearer", "expires_in": 60, "refresh_token": "new-refresh"});
+    crate::simulated::entra::merge(&mut body, change);
+    json_answer(200, body)
+}
+
+fn corp(answer: impl Fn(&Sent) -> Option<Answer> + 'static) -> (Desk, Refresh) {
+    let desk = Desk::new(json!({}), json!({}), answer);
+    let outcome = run(refresh(&desk.client(), &tokens(), None));
+    (desk, outcome)
+}
+
+fn github(answer: impl Fn(&Sent) -> Option<Answer> + 'static) -> (Desk, Refresh) {
+    let desk = Desk::of("github", config_with(json!({})), json!({}), answer);
+    let outcome = run(refresh(&desk.client(), &tokens(), None));
+    (desk, outcome)
+}
+
+fn refreshed(outcome: Refresh) -> Refreshed {
+    match outcome {
+        Refresh::Refreshed(refreshed) => *refreshed,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn text(secret: &Option<SecretString>) -> Option<&str> {
+    secret.as_ref().map(|secret| secret.expose_secret())
+}
+
+#[test]
+fn new_tokens_replace_the_old_ones() {
+    let (desk, outcome) = corp(|_| Some(new_tokens(json!({}))));
+    let Refreshed { tokens, claims } = refreshed(outcome);
+    assert_eq!(tokens.access_token.expose_secret(), "new-access");
+    assert_eq!(text(&tokens.refresh_token), Some("new-refresh"));
+    assert_eq!(tokens.expires_at_ms, Some(desk.platform.now_ms.get() + 60_000));
+    assert!(claims.is_none() && tokens.id_token.is_some(), "the hint for a logout stays");
+    let sent = desk.sent();
+    assert_eq!((sent.len(), sent[0].url.as_str()), (1, "https://id.corp.example/token"));
+    assert_eq!(form(&sent[0])["refresh_token"], "old-refresh");
+    assert!(!form(&sent[0]).contains_key("scope"));
+}
+
+#[test]
+fn s120_an_answer_without_a_refresh_token_keeps_the_old_one_and_less_scope_is_stored() {
+    let (_, outcome) = corp(|_| Some(new_tokens(json!({"refresh_token": null}))));
+    let tokens = refreshed(outcome).tokens;
+    assert_eq!(text(&tokens.refresh_token), Some("old-refresh"));
+    assert_eq!(tokens.scopes, ["openid", "profile"], "what is not said has not changed");
+    let (_, outcome) = corp(|_| Some(new_tokens(json!({"scope": "openid"}))));
+    assert_eq!(refreshed(outcome).tokens.scopes, ["openid"]);
+}
+
+#[test]
+fn s113_only_the_providers_word_that_the_grant_is_over_ends_it() {
+    for code in ["invalid_grant", "interaction_required"] {
+        let (_, outcome) = corp(move |_| Some(json_answer(400, json!({"error": code, "error_description": "<b>"}))));
+        assert!(matches!(outcome, Refresh::Ended(reason) if reason == code), "{code} {outcome:?}");
+    }
+    for (status, code) in [
+        (400, "temporarily_unavailable"),
+        (401, "invalid_client"),
+        (400, "unauthorized_client"),
+        (400, "invalid_request"),
+        (400, "invalid_scope"),
+        (400, "never heard of"),
+        (500, "invalid_grant"),
+        (503, "server_error"),
+    ] {
+        let (desk, outcome) = corp(move |_| Some(json_answer(status, json!({"error": code}))));
+        assert!(matches!(outcome, Refresh::Answered { .. }), "{status} {code} {outcome:?}");
+        assert_eq!(desk.sent().len(), 1);
+    }
+    for status in [301, 307, 403, 404, 429, 500, 502, 503] {
+        let (_, outcome) =
+            corp(move |_| Some((status, vec![("location", "https://evil.example".to_owned())], "<html>".to_owned())));
+        assert!(matches!(outcome, Refresh::Answered { .. }), "{status} {outcome:?}");
+    }
+}
+
+#[test]
+fn s113_a_provider_says_when_to_ask_again_within_bounds() {
+    for (says, wait) in [("7", Some(7)), ("86400", Some(300)), ("soon", None)] {
+        let (_, outcome) = corp(move |_| Some((429, vec![("retry-after", says.to_owned())], String::new())));
+        assert!(
+            matches!(outcome, Refresh::Answered { retry_after_seconds, .. } if retry_after_seconds == wait),
+            "{says}"
+        );
+    }
+}
+
+#[test]
+fn m65_githubs_errors_come_with_status_200() {
+    let (_, outcome) = github(|_| Some(json_answer(200, json!({"error": "bad_refresh_token"}))));
+    assert!(matches!(outcome, Refresh::Ended("bad_refresh_token")));
+    let (_, outcome) = github(|_| Some(json_answer(200, json!({"error": "incorrect_client_credentials"}))));
+    assert!(matches!(outcome, Refresh::Answered { .. }));
+}
+
+#[test]
+fn s108_an_answer_that_is_lost_or_cannot_be_read_is_told_from_a_refusal() {
+    assert!(matches!(corp(|_| None).1, Refresh::Lost));
+    let json = || vec![("content-type", "application/json".to_owned())];
+    let long = format!(r#"{{"access_token":"{}"}}"#, "x".repeat(70_000));
+    for (status, body) in [
+        (200, ""),
+        (200, "{}"),
+        (200, "<html>"),
+        (200, long.as_str()),
+        (200, r#"{"access_token":"a\nb","token_type":"bearer"}"#),
+        (504, ""),
+    ] {
+        let (body, headers) = (body.to_owned(), json());
+        let (_, outcome) = corp(move |_| Some((status, headers.clone(), body.clone())));
+        assert!(matches!(outcome, Refresh::Lost), "{status} {outcome:?}");
+    }
+    let body = r#"{"access_token":"a","token_type":"bearer"}"#;
+    let (_, outcome) = corp(move |_| Some((200, vec![("content-type", "text/html".to_owned())], body.to_owned())));
+    assert!(matches!(outcome, Refresh::Lost));
+    let (_, outcome) = corp(|_| Some(new_tokens(json!({"token_type": "mac"}))));
+    assert!(matches!(outcome, Refresh::Lost));
+}
+
+#[test]
+fn m42_an_id_token_of_the_same_user_and_sign_in_is_kept() {
+    for change in [json!({}), json!({"nonce": null}), json!({"auth_time": null})] {
+        let id_token = token(change);
+        let expected = id_token.clone();
+        let (_, outcome) = corp(move |_| Some(new_tokens(json!({"id_token": id_token}))));
+        let Refreshed { tokens, claims } = refreshed(outcome);
+        assert_eq!(claims.unwrap().sub, "248289");
+        assert_eq!(text(&tokens.id_token), Some(expected.as_str()));
+    }
+}
+
+#[test]
+fn s55_an_id_token_of_anybody_else_ends_the_connection_and_its_tokens() {
+    for change in [
+        json!({"sub": "other"}),
+        json!({"iss": "https://evil.example"}),
+        json!({"aud": "other"}),
+        json!({"aud": ["corp-client", "other"]}),
+        json!({"azp": "other"}),
+        json!({"nonce": "other"}),
+        json!({"auth_time": 1}),
+        json!({"exp": 1}),
+    ] {
+        let id_token = token(change.clone());
+        let (desk, outcome) = corp(move |_| Some(new_tokens(json!({"id_token": id_token}))));
+        assert!(matches!(outcome, Refresh::Ended(_)), "{change} {outcome:?}");
+        let sent = desk.sent();
+        assert_eq!(form(sent.last().unwrap())["token"], "new-refresh", "what was given to us by mistake is revoked");
+    }
+    let forged = crate::simulated::openid::signed(json!({}), &crate::simulated::openid::claims(json!({})), 8);
+    let (_, outcome) = corp(move |_| Some(new_tokens(json!({"id_token": forged}))));
+    assert!(matches!(outcome, Refresh::Ended(_)));
+}
+
+#[test]
+fn new_tokens_survive_an_outage_of_the_signing_keys() {
+    let with_token = |change: Value| {
+        let id_token = token(change);
+        let desk = Desk::new(json!({}), json!({"jwks_uri": "https://id.corp.example/other-keys"}), move |sent| {
+            sent.url.ends_with("/token").then(|| new_tokens(json!({"id_token": id_token})))
+        });
+        run(refresh(&desk.client(), &tokens(), None))
+    };
+    let Refreshed { tokens, claims } = refreshed(with_token(json!({"iat": 1_800_000_100})));
+    assert!(claims.is_none() && tokens.access_token.expose_secret() == "new-access");
+    assert_eq!(text(&tokens.id_token), Some(token(json!({})).as_str()), "what nobody verified is not kept");
+    assert!(matches!(with_token(json!({"sub": "other"})), Refresh::Ended(_)));
+}
+
+#[test]
+fn without_a_refresh_token_nothing_is_sent() {
+    let desk = Desk::new(json!({}), json!({}), |_| None);
+    let before = TokenSet { refresh_token: None, ..tokens() };
+    assert!(matches!(run(refresh(&desk.client(), &before, None)), Refresh::Ended(_)));
+    assert!(desk.sent().is_empty());
+}
+
+#[test]
+fn m67_github_is_sent_its_form_by_post() {
+    let (desk, outcome) = github(|_| Some(new_tokens(json!({"scope": "read:user,repo", "id_token": null}))));
+    assert_eq!(refreshed(outcome).tokens.scopes, ["read:user", "repo"]);
+    let sent = desk.sent();
+    assert_eq!((&sent[0].method, sent[0].url.as_str()), (&Method::POST, "https://github.com/login/oauth/access_token"));
+    assert_eq!(sent[0].headers["accept"], "application/json");
+    assert_eq!(form(&sent[0])["client_secret"], "github-secret-value");
+}

@@ -1,0 +1,84 @@
+//! Telling a provider that tokens are not needed any more. Best effort: a session is over when the coordinator says so,
+//! whether or not a provider hears of it (S128).
+
+use std::time::Duration;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use http::{HeaderValue, Method, header};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::json;
+use url::Url;
+use zeroize::Zeroizing;
+
+use super::{
+    dpop::DpopKey,
+    identity::USER_AGENT,
+    provider::{ClientAuth, Kind},
+    token_endpoint::Client,
+};
+use crate::{
+    platform::{Platform, Unavailable},
+    session::record::TokenSet,
+    web::{Body, Outgoing},
+};
+
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Revokes the tokens of one connection, as far as the provider can. Returns whether it confirmed.
+pub async fn revoke<P: Platform>(client: &Client<'_, P>, tokens: &TokenSet, dpop: Option<&DpopKey>) -> bool {
+    let result = match (&client.provider.kind, &client.endpoints.revocation) {
+        (Kind::GitHub { api, .. }, _) => github(client, api, &tokens.access_token).await,
+        (_, Some(endpoint)) => {
+            // The refresh token takes the access tokens made of it along (RFC 7009 §2.1).
+            let (token, hint) = match &tokens.refresh_token {
+                Some(token) => (token, "refresh_token"),
+                None => (&tokens.access_token, "access_token"),
+            };
+            let form = vec![("token", token.expose_secret()), ("token_type_hint", hint)];
+            client.post_any(endpoint, form, dpop).await.map_err(|error| error.to_string())
+        }
+        (_, None) => return false,
+    };
+    if let Err(detail) = &result {
+        client.platform.log(&json!({
+            "level": "warn", "event": "revocation.failed", "provider": client.provider.id, "detail": detail,
+        }));
+    }
+    result.is_ok()
+}
+
+/// GitHub's own way. It ends one token; ending the grant would sign the user out wherever else they use the app.
+async fn github<P: Platform>(client: &Client<'_, P>, api: &Url, token: &SecretString) -> Result<(), String> {
+    let failed = |detail: &dyn std::fmt::Display| Unavailable::new("GitHub", detail).to_string();
+    let client_id = &client.provider.client_id;
+    let (ClientAuth::Post(secret) | ClientAuth::Basic(secret)) = &client.provider.client_auth else {
+        return Err(failed(&"no secret to authenticate with"));
+    };
+    let mut url = api.clone();
+    url.path_segments_mut().map_err(|()| failed(&"no address"))?.pop_if_empty().extend([
+        "applications",
+        client_id,
+        "token",
+    ]);
+    let pair = Zeroizing::new(format!("{client_id}:{}", secret.expose_secret()));
+    let basic = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(pair.as_bytes())));
+    let mut basic = basic.map_err(|e| failed(&e))?;
+    basic.set_sensitive(true);
+    let mut request = Outgoing::new(Method::DELETE, url, TIMEOUT)
+        .with(header::ACCEPT, "application/vnd.github+json")
+        .with(header::CONTENT_TYPE, "application/json")
+        .with(header::USER_AGENT, USER_AGENT);
+    request.headers.insert(header::AUTHORIZATION, basic);
+    request.body = Body::Bytes(json!({"access_token": token.expose_secret()}).to_string().into_bytes().into());
+    let response = client.platform.send(request).await.map_err(|e| e.to_string())?;
+    match response.status {
+        status if status.is_success() => Ok(()),
+        // It knows no such token: that is what was wanted.
+        http::StatusCode::NOT_FOUND | http::StatusCode::UNPROCESSABLE_ENTITY => Ok(()),
+        status => Err(failed(&status)),
+    }
+}
+
+#[cfg(test)]
+#[path = "revocation_tests.rs"]
+mod tests;

@@ -1,0 +1,57 @@
+use serde_json::json;
+
+use super::*;
+use crate::simulated::{
+    config_with,
+    openid::{Desk, form, tokens},
+    run,
+};
+
+fn answer(status: u16) -> impl Fn(&crate::simulated::Sent) -> Option<crate::simulated::Answer> {
+    move |_| Some((status, vec![], String::new()))
+}
+
+#[test]
+fn the_refresh_token_is_revoked_as_the_client() {
+    let desk = Desk::new(json!({}), json!({}), answer(200));
+    assert!(run(revoke(&desk.client(), &tokens(), None)));
+    let sent = desk.sent();
+    assert_eq!(sent[0].url, "https://id.corp.example/revoke");
+    assert_eq!(
+        (form(&sent[0])["token"].as_str(), form(&sent[0])["token_type_hint"].as_str()),
+        ("old-refresh", "refresh_token")
+    );
+    assert!(sent[0].headers.contains_key("authorization"));
+    let without = TokenSet { refresh_token: None, ..tokens() };
+    assert!(run(revoke(&desk.client(), &without, None)));
+    assert_eq!(form(&desk.sent()[1])["token"], "old-access");
+}
+
+#[test]
+fn s128_a_provider_that_does_not_answer_is_logged_and_no_more() {
+    for upstream in [answer(503), answer(404)] {
+        let desk = Desk::new(json!({}), json!({}), upstream);
+        assert!(!run(revoke(&desk.client(), &tokens(), None)));
+        let log = desk.platform.log.borrow().iter().cloned().collect::<String>();
+        assert!(log.contains("revocation.failed") && !log.contains("old-refresh"));
+    }
+    let desk = Desk::new(json!({}), json!({"revocation_endpoint": null}), answer(200));
+    assert!(!run(revoke(&desk.client(), &tokens(), None)));
+    assert!(desk.sent().is_empty());
+}
+
+#[test]
+fn github_is_told_in_its_own_way() {
+    for (status, confirmed) in [(204, true), (404, true), (422, true), (401, false)] {
+        let desk = Desk::of("github", config_with(json!({})), json!({}), answer(status));
+        assert_eq!(run(revoke(&desk.client(), &tokens(), None)), confirmed, "{status}");
+        let sent = desk.sent();
+        assert_eq!(sent[0].method, Method::DELETE);
+        assert_eq!(sent[0].url, "https://api.github.com/applications/github-client/token");
+        assert_eq!(sent[0].body, r#"{"access_token":"old-access"}"#);
+        assert_eq!(
+            sent[0].headers["authorization"],
+            format!("Basic {}", STANDARD.encode("github-client:github-secret-value"))
+        );
+    }
+}

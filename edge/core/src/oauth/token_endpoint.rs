@@ -1,0 +1,256 @@
+//! Requests that the edge makes of a provider as its client: for tokens, to push an authorization request, to revoke.
+//! They carry the client's authentication and, where tokens are bound to a key, its proof. What a provider answers is
+//! told apart here by the one thing that matters later: whether what was sent may have been used up.
+
+use std::time::Duration;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use http::{HeaderValue, Method, StatusCode, header};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use url::{Url, form_urlencoded};
+use zeroize::Zeroizing;
+
+use super::{
+    assertion,
+    discovery::{DiscoveryCache, Endpoints},
+    dpop::DpopKey,
+    provider::{ClientAuth, Provider},
+};
+use crate::{
+    platform::{Platform, ReadBody as _, Unavailable},
+    session::record::TokenSet,
+    web::{Body, Outgoing, single},
+};
+
+/// Largest answer taken, in bytes.
+const MAX_ANSWER_BYTES: usize = 64 * 1024;
+const TIMEOUT: Duration = Duration::from_secs(15);
+/// Longest wait a provider may ask for, in seconds.
+const MAX_RETRY_AFTER_SECONDS: u32 = 300;
+
+/// Why there is no answer that says yes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// An OAuth error (RFC 6749 §5.2), also one that came with status 200. A word of ours where the code is a known
+    /// one: nothing a provider writes reaches a log or a page.
+    #[error("provider answered {0}")]
+    Refused(&'static str),
+    /// The provider answered that it cannot answer now, or refused us rather than what was sent: it used nothing up.
+    #[error("provider answered an outage: {detail}")]
+    Outage {
+        /// For the log.
+        detail: &'static str,
+        /// When it wants to be asked again.
+        retry_after_seconds: Option<u32>,
+    },
+    /// Something that no token endpoint answers; it used nothing up.
+    #[error("no token endpoint answers this: {0}")]
+    Unintelligible(&'static str),
+    /// The provider said yes and then something that cannot be read: what was sent is used up.
+    #[error("provider's answer cannot be read: {0}")]
+    Unreadable(&'static str),
+    /// Nobody knows what the provider made of it.
+    #[error(transparent)]
+    Lost(#[from] Unavailable),
+}
+
+/// What requests of one provider need.
+#[derive(Debug)]
+pub struct Client<'a, P> {
+    /// The runtime.
+    pub platform: &'a P,
+    /// What the isolate knows of providers.
+    pub cache: &'a DiscoveryCache,
+    /// The provider.
+    pub provider: &'a Provider,
+    /// Where its endpoints lie.
+    pub endpoints: &'a Endpoints,
+}
+
+/// A form's fields.
+pub(super) type Form<'a> = Vec<(&'a str, &'a str)>;
+
+/// An answer that says yes.
+struct Answer {
+    is_json: bool,
+    body: Zeroizing<Vec<u8>>,
+}
+
+#[derive(Deserialize)]
+struct ErrorBody {
+    error: String,
+}
+
+#[derive(Deserialize)]
+struct TokenBody {
+    access_token: SecretString,
+    token_type: String,
+    #[serde(default)]
+    expires_in: Option<serde_json::Number>,
+    #[serde(default)]
+    refresh_token: Option<SecretString>,
+    #[serde(default)]
+    id_token: Option<SecretString>,
+    #[serde(default)]
+    scope: Option<String>,
+}
+
+impl<P: Platform> Client<'_, P> {
+    /// Asks the token endpoint. `granted` is what the scopes are if the answer does not say (RFC 6749 §5.1, §6).
+    pub(super) async fn tokens(
+        &self,
+        form: Form<'_>,
+        dpop: Option<&DpopKey>,
+        granted: &[String],
+    ) -> Result<TokenSet, TokenError> {
+        let body = self.post(&self.endpoints.token, form, dpop).await?;
+        let body: TokenBody =
+            serde_json::from_slice(&body).map_err(|_| TokenError::Unreadable("not a token response"))?;
+        // A token bound to a key must be used with it, and one we meant to be bound must not be a bearer's.
+        let expected = if dpop.is_some() { "DPoP" } else { "Bearer" };
+        if !body.token_type.eq_ignore_ascii_case(expected) {
+            return Err(TokenError::Unreadable("token of another type than asked for"));
+        }
+        let usable = |token: &SecretString| HeaderValue::from_str(token.expose_secret()).is_ok();
+        if body.access_token.expose_secret().is_empty() || !usable(&body.access_token) {
+            return Err(TokenError::Unreadable("token that no header can hold"));
+        }
+        let lifetime_ms = body.expires_in.and_then(|life| life.as_u64()).map(|seconds| seconds.saturating_mul(1000));
+        let scopes = body.scope.filter(|scope| !scope.trim().is_empty());
+        // GitHub separates by commas.
+        let scopes =
+            scopes.map(|scope| scope.split([' ', ',']).filter(|scope| !scope.is_empty()).map(str::to_owned).collect());
+        Ok(TokenSet {
+            access_token: body.access_token,
+            refresh_token: body.refresh_token.filter(|token| !token.expose_secret().is_empty()),
+            id_token: body.id_token,
+            expires_at_ms: lifetime_ms.map(|life_ms| self.platform.now_ms().saturating_add(life_ms)),
+            scopes: scopes.unwrap_or_else(|| granted.to_vec()),
+        })
+    }
+
+    /// Posts a form as the client, once more if the provider wants its nonce in the proof (RFC 9449 §8), and returns the
+    /// body of an answer that says yes.
+    pub(super) async fn post(
+        &self,
+        url: &Url,
+        form: Form<'_>,
+        dpop: Option<&DpopKey>,
+    ) -> Result<Zeroizing<Vec<u8>>, TokenError> {
+        let answer = self.post_twice(url, form, dpop).await?;
+        if answer.is_json { Ok(answer.body) } else { Err(TokenError::Unreadable("not JSON")) }
+    }
+
+    /// The same where the body of an answer says nothing (RFC 7009 §2.2).
+    pub(super) async fn post_any(&self, url: &Url, form: Form<'_>, dpop: Option<&DpopKey>) -> Result<(), TokenError> {
+        self.post_twice(url, form, dpop).await.map(drop)
+    }
+
+    async fn post_twice(&self, url: &Url, form: Form<'_>, dpop: Option<&DpopKey>) -> Result<Answer, TokenError> {
+        match self.post_once(url, &form, dpop).await {
+            Err(TokenError::Refused("use_dpop_nonce")) if dpop.is_some() => self.post_once(url, &form, dpop).await,
+            result => result,
+        }
+    }
+
+    async fn post_once(&self, url: &Url, form: &Form<'_>, dpop: Option<&DpopKey>) -> Result<Answer, TokenError> {
+        let mut request = Outgoing::new(Method::POST, url.clone(), TIMEOUT)
+            .with(header::ACCEPT, "application/json")
+            .with(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let mut body = form_urlencoded::Serializer::new(String::new());
+        body.extend_pairs(form);
+        match &self.provider.client_auth {
+            ClientAuth::Basic(secret) => {
+                let mut basic = HeaderValue::from_str(&basic(&self.provider.client_id, secret))
+                    .map_err(|e| Unavailable::new("sign-in", e))?;
+                basic.set_sensitive(true);
+                request.headers.insert(header::AUTHORIZATION, basic);
+            }
+            ClientAuth::Post(secret) => {
+                body.append_pair("client_id", &self.provider.client_id);
+                body.append_pair("client_secret", secret.expose_secret());
+            }
+            ClientAuth::PrivateKey(key) => {
+                let assertion = assertion::sign(self.platform, self.provider, self.endpoints, key)?;
+                body.append_pair("client_id", &self.provider.client_id);
+                body.append_pair("client_assertion_type", assertion::TYPE);
+                body.append_pair("client_assertion", assertion.expose_secret());
+            }
+        }
+        if let Some(key) = dpop {
+            let proof = key.proof(self.platform, &self.cache.nonces, &Method::POST, url, None)?;
+            request = request.with(super::dpop::HEADER, &proof);
+        }
+        request.body = Body::Bytes(body.finish().into_bytes().into());
+        let response = self.platform.send(request).await?;
+        self.cache.nonces.harvest(url, &response.headers);
+        let (status, headers) = (response.status, response.headers);
+        let retry_after_seconds = single(&headers, &header::RETRY_AFTER)
+            .and_then(|text| text.parse().ok())
+            .map(|seconds: u32| seconds.min(MAX_RETRY_AFTER_SECONDS));
+        let outage = |detail| TokenError::Outage { detail, retry_after_seconds };
+        match status {
+            // A gateway gave up waiting; the provider behind it may not have.
+            StatusCode::GATEWAY_TIMEOUT => return Err(Unavailable::new("identity provider", "gateway timeout").into()),
+            StatusCode::TOO_MANY_REQUESTS => return Err(outage("too many requests")),
+            _ if status.is_server_error() => return Err(outage("server error")),
+            // Following it would hand what was sent, and our secret, to wherever it points (S25).
+            _ if status.is_redirection() => return Err(TokenError::Unintelligible("a redirect")),
+            _ => {}
+        }
+        let is_json = single(&headers, &header::CONTENT_TYPE).is_some_and(is_json);
+        let body = match response.body.read(MAX_ANSWER_BYTES).await {
+            Ok(body) => Zeroizing::new(body),
+            Err(_) if status.is_success() => return Err(TokenError::Unreadable("too long or broken off")),
+            Err(_) => return Err(TokenError::Unintelligible("an error too long or broken off")),
+        };
+        // GitHub reports errors with status 200 (M65).
+        let errors_count = !status.is_success() || self.provider.refresh.errors_with_200;
+        if errors_count && let Ok(ErrorBody { error }) = serde_json::from_slice(&body) {
+            return Err(refusal(&error, retry_after_seconds));
+        }
+        match status {
+            // Revocation answers with an empty body.
+            _ if status.is_success() => Ok(Answer { is_json, body }),
+            _ => Err(TokenError::Unintelligible("an error without a code")),
+        }
+    }
+}
+
+fn is_json(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/json")
+}
+
+/// RFC 6749 §2.3.1: both parts are form-encoded before they are joined.
+fn basic(client_id: &str, secret: &SecretString) -> Zeroizing<String> {
+    let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    let pair = Zeroizing::new(format!("{}:{}", encoded(client_id), encoded(secret.expose_secret())));
+    Zeroizing::new(format!("Basic {}", STANDARD.encode(pair.as_bytes())))
+}
+
+/// What an error code means: a refusal of what was sent, or of us, or no answer at all.
+fn refusal(code: &str, retry_after_seconds: Option<u32>) -> TokenError {
+    let known = [
+        "invalid_grant",
+        "bad_verification_code",
+        "bad_refresh_token",
+        "unverified_user_email",
+        "interaction_required",
+        "login_required",
+        "consent_required",
+        "use_dpop_nonce",
+        "invalid_request",
+        "invalid_scope",
+        "invalid_target",
+        "invalid_dpop_proof",
+        "unsupported_grant_type",
+    ];
+    let outage = |detail| TokenError::Outage { detail, retry_after_seconds };
+    match code {
+        "invalid_client" | "unauthorized_client" | "incorrect_client_credentials" => outage("refuses our credentials"),
+        "temporarily_unavailable" | "server_error" | "slow_down" => outage("says so itself"),
+        _ => TokenError::Refused(known.into_iter().find(|known| *known == code).unwrap_or("an unknown error")),
+    }
+}
