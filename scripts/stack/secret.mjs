@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** @typedef {{ sessionKeys: string, bridgeKeys: string, githubClientSecret: string, entraClientSecret: string }} Secrets */
+/** @typedef {{ sessionKeys: string, bridgeKeys: string, githubClientSecret: string, githubWebhookSecret: string, entraClientSecret: string }} Secrets */
 
 /** @param {string} state @returns {Secrets} */
 export function secrets(state) {
@@ -15,6 +15,7 @@ export function secrets(state) {
       sessionKeys: keyRing(),
       bridgeKeys: keyRing(),
       githubClientSecret: randomBytes(32).toString('base64url'),
+      githubWebhookSecret: randomBytes(32).toString('base64url'),
       entraClientSecret: randomBytes(32).toString('base64url'),
     };
     writeFileSync(file, JSON.stringify(made, undefined, 2), { mode: 0o600 });

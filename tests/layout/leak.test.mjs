@@ -17,8 +17,9 @@ test('tokens are recognised by their form', () => {
 test('tokens and secrets are recognised by their value', () => {
   assert.equal(leaks(`x${random}y`, [random]).length, 1);
   const ring = `local:${random}${random}`;
-  const secrets = { sessionKeys: ring, bridgeKeys: ring, githubClientSecret: `${random}${random}`, entraClientSecret: `${random}${random}` };
-  assert.deepEqual([...new Set(secretValues(secrets))], [`${random}${random}`]);
+  const secret = `${random}${random}`;
+  const secrets = { sessionKeys: ring, bridgeKeys: ring, githubClientSecret: secret, githubWebhookSecret: secret, entraClientSecret: secret };
+  assert.deepEqual([...new Set(secretValues(secrets))], [secret]);
 });
 
 test('a cookie that scripts can read counts as readable, an HttpOnly one does not', () => {

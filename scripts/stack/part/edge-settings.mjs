@@ -30,6 +30,7 @@ export function settings({ ports, secrets }) {
     GRAPH_URL: `http://localhost:${ports.entra}`,
     GITHUB_CLIENT_ID,
     GITHUB_CLIENT_SECRET: secrets.githubClientSecret,
+    GITHUB_WEBHOOK_SECRET: secrets.githubWebhookSecret,
     GITHUB_URL: `http://localhost:${ports.github}`,
     GITHUB_API_URL: `http://localhost:${ports.github}`,
     DEVELOPMENT: 'loopback',

@@ -16,6 +16,7 @@ const COMPONENT = join(ROOT, 'target/spin/causeway.wasm');
 export function spinEdgePart({ state, ports, secrets, variables = {}, name = 'edge', manifest = (text) => text, unready = false }) {
   const home = join(state, name);
   const redis = `redis://127.0.0.1:${ports.redis}`;
+  /** @type {Record<string, string | undefined>} */
   const values = { ...settings({ ports, secrets }), REDIS_URL: redis, REDIS_ADDRESS: redis, ...variables };
   const where = ['-f', join(home, 'spin.toml'), '--listen', `127.0.0.1:${ports.edge}`, '--state-dir', join(home, 'storage')];
   return new Part({
