@@ -89,16 +89,21 @@ pub fn preflight<B>(config: &Config, row: Option<&Row>, headers: &HeaderMap) -> 
     response.set(header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PUT, PATCH, DELETE");
     response.set(
         header::ACCESS_CONTROL_ALLOW_HEADERS,
-        "content-type, idempotency-key, last-event-id, traceparent, x-causeway-user, x-csrf",
+        "content-type, idempotency-key, if-match, if-modified-since, if-none-match, last-event-id, range, traceparent, \
+         x-causeway-user, x-csrf",
     );
     response.set(header::ACCESS_CONTROL_MAX_AGE, "600");
     Ok(response)
 }
 
+/// What a host page's script may read of an answer beside what it always may.
+const EXPOSED: &str =
+    "content-disposition, content-range, etag, link, retry-after, x-ratelimit-remaining, x-request-id";
+
 fn allow_host<B>(origin: &str, response: &mut Response<B>) {
     response.set(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     response.set(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, "true");
-    response.set(header::ACCESS_CONTROL_EXPOSE_HEADERS, "retry-after, x-request-id");
+    response.set(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
 }
 
 /// Whether people rather than programs read the answer.

@@ -17,6 +17,7 @@
 //! - [`rate`], [`expiry`]: what a runtime's own counter or store leaves open
 //! - [`config`]: typed configuration; wrong means closed
 //! - [`error`]: everything a request can fail with, and what the client sees of it
+//! - [`trace_context`]: which trace a request belongs to
 //! - [`web`]: requests and responses without a runtime
 //! - [`platform`]: what a runtime must provide
 
@@ -36,6 +37,7 @@ pub mod route;
 pub mod seal;
 pub mod session;
 pub mod stream;
+pub mod trace_context;
 pub mod web;
 
 mod cookie;

@@ -1,6 +1,6 @@
 //! Requests and responses without a runtime. A body that only passes through stays in the runtime's own type.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, net::IpAddr, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
@@ -16,6 +16,8 @@ pub struct Request<B> {
     pub query: Option<String>,
     /// All headers.
     pub headers: HeaderMap,
+    /// Whom the runtime had the request from, where it says so in a way that no client can forge.
+    pub client_address: Option<IpAddr>,
     /// The body, unread.
     pub body: B,
 }

@@ -1,6 +1,6 @@
 //! Requests, responses, headers and bodies between the SDK's types and core's.
 
-use std::{future::ready, time::Duration};
+use std::{future::ready, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 use causeway_core::{
@@ -55,14 +55,20 @@ impl ReadBody for NativeBody {
     }
 }
 
+const CLIENT_ADDRESS: HeaderName = HeaderName::from_static("spin-client-addr");
+
 /// The runtime's request as core's.
 pub(crate) fn request(request: Request) -> web::Request<NativeBody> {
     let (parts, body) = request.into_parts();
+    // Spin appends its own to what the client sent: only the last is true.
+    let client = parts.headers.get_all(CLIENT_ADDRESS).iter().next_back().and_then(|value| value.to_str().ok());
+    let client_address = client.and_then(|text| text.parse().ok()).map(|address: SocketAddr| address.ip());
     web::Request {
         method: parts.method,
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().map(str::to_owned),
         headers: parts.headers,
+        client_address,
         body: NativeBody::Request(body),
     }
 }

@@ -99,6 +99,8 @@ impl ReadBody for NativeBody {
     }
 }
 
+const CONNECTING_IP: HeaderName = HeaderName::from_static("cf-connecting-ip");
+
 /// The runtime's request as core's.
 pub(crate) fn request(request: &Request) -> web::Request<NativeBody> {
     let url = request.inner().url();
@@ -109,11 +111,15 @@ pub(crate) fn request(request: &Request) -> web::Request<NativeBody> {
         Some((path, query)) => (path, Some(query.to_owned())),
         None => (target, None),
     };
+    let headers = header_map(request.headers());
+    // Cloudflare's own, whatever a client sent under this name.
+    let client_address = web::single(&headers, &CONNECTING_IP).and_then(|text| text.parse().ok());
     web::Request {
         method: Method::from_bytes(request.inner().method().as_bytes()).unwrap_or_default(),
         path: path.to_owned(),
         query,
-        headers: header_map(request.headers()),
+        headers,
+        client_address,
         body: NativeBody::new(request.inner().body()),
     }
 }

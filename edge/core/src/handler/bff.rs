@@ -12,10 +12,11 @@ use crate::{
     error::Error,
     platform::{Platform, Unavailable},
     proxy::{
-        header,
+        header::{self, About},
         service::{Credential, Refusal, Service},
     },
     session::store::Session,
+    trace_context,
     web::{Body, Incoming, Outgoing, Request, Response},
 };
 
@@ -34,10 +35,15 @@ pub(super) async fn proxy<P: Platform>(
     })?;
     // Before the body: whoever must sign in first need not wait for an upload to end.
     let authorization = authorize(context, session, &service.credential, false).await?;
-    let Request { method, headers, body, .. } = request;
+    let Request { method, headers, body, client_address, .. } = request;
+    let about = About {
+        public_origin: &context.config.public_origin,
+        client_address: client_address.filter(|_| service.told_client_address),
+        traceparent: &trace_context::continued(&headers, context.platform)?,
+    };
     let limit_bytes = service.body_limit_bytes.min(context.row.body_limit_bytes);
     let payload = Payload::take(context.platform, &method, &headers, body, limit_bytes, service.timeout).await?;
-    let mut call = Call { service, method, url, headers: header::request_headers(&headers), payload };
+    let mut call = Call { service, method, url, headers: header::request_headers(&headers, &about), payload };
     let mut response = call.send(context, &authorization).await?;
     if response.status == StatusCode::UNAUTHORIZED {
         // The token may have ended early, or another request may have renewed it meanwhile: once more, and no more.

@@ -17,13 +17,13 @@ use crate::{
     error::Error,
     platform::{Platform, Rate, Unavailable, within},
     session::store::Session,
+    trace_context,
     web::{Request, Response},
 };
 
 /// The user whom the page shows, by `user.id` of `/auth/session`; optional.
 const EXPECTED_USER: HeaderName = HeaderName::from_static("x-causeway-user");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const MAX_IDEMPOTENCY_KEY_BYTES: usize = 128;
 /// What a user may post. Nobody types five messages a second for a minute.
 pub(crate) const EVENTS_RATE: Rate = Rate { name: "EVENTS_RATE", limit: 300, period_seconds: 60 };
@@ -59,7 +59,7 @@ pub(super) async fn post<P: Platform>(
     }
     allow(context, subject).await?;
     let id = event_id(context.platform, &request, subject, &channel)?;
-    let traceparent = request.header(&TRACEPARENT).filter(|text| is_traceparent(text)).map(str::to_owned);
+    let traceparent = trace_context::of(&request.headers).map(str::to_owned);
     let body = read_body::<P>(context.row, request).await?;
     let posted: Posted = serde_json::from_slice(&body)
         .map_err(|_| Error::BadRequest { reason: "the body must be JSON with `type` and `data`" })?;
@@ -140,14 +140,4 @@ fn event_id<P: Platform>(
 
 fn is_json(content_type: &str) -> bool {
     content_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
-}
-
-/// W3C Trace Context, version 00.
-fn is_traceparent(text: &str) -> bool {
-    let lengths = [2, 32, 16, 2];
-    let parts: Vec<&str> = text.split('-').collect();
-    parts.len() == lengths.len()
-        && parts.iter().zip(lengths).all(|(part, length)| {
-            part.len() == length && part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-        })
 }

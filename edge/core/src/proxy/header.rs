@@ -1,8 +1,12 @@
 //! Headers are rebuilt from an allow-list in both directions, so nothing has to be remembered to be removed.
 
+use std::net::IpAddr;
+
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use crate::{error::Error, oauth::identity::USER_AGENT};
+use crate::{error::Error, oauth::identity::USER_AGENT, origin::Origin, trace_context::TRACEPARENT};
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 const REQUEST_HEADERS: [HeaderName; 7] = [
     header::ACCEPT,
@@ -26,14 +30,46 @@ const RESPONSE_HEADERS: [HeaderName; 9] = [
     HeaderName::from_static("x-ratelimit-remaining"),
 ];
 
-/// The request headers that go upstream.
+/// What the edge itself says to an upstream about a request.
+#[derive(Debug)]
+pub struct About<'a> {
+    /// Where the client reached us: configured, never the request's `Host`.
+    pub public_origin: &'a Origin,
+    /// The client, for an upstream that is told.
+    pub client_address: Option<IpAddr>,
+    /// The trace it belongs to.
+    pub traceparent: &'a str,
+}
+
+/// The request headers that go upstream. What says where a request came from is ours alone (S94, M12, M26).
 #[must_use]
-pub fn request_headers(from: &HeaderMap) -> HeaderMap {
+pub fn request_headers(from: &HeaderMap, about: &About<'_>) -> HeaderMap {
     let mut to = copy(from, &REQUEST_HEADERS);
     to.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
     // Nothing is ever unpacked here, so nothing can grow here (S105).
     to.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    if let Ok(traceparent) = HeaderValue::from_str(about.traceparent) {
+        to.insert(TRACEPARENT, traceparent);
+    }
+    if let Some(address) = about.client_address {
+        insert_client(&mut to, address, about.public_origin);
+    }
     to
+}
+
+/// `Forwarded` (RFC 7239) and the older header that most read instead.
+fn insert_client(to: &mut HeaderMap, address: IpAddr, public_origin: &Origin) {
+    let node = match address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("\"[{address}]\""),
+    };
+    let (scheme, host) = public_origin.as_str().split_once("://").unwrap_or_default();
+    if let Ok(value) = HeaderValue::from_str(&format!("for={node};host=\"{host}\";proto={scheme}")) {
+        to.insert(header::FORWARDED, value);
+    }
+    if let Ok(value) = HeaderValue::from_str(&address.to_string()) {
+        to.insert(X_FORWARDED_FOR, value);
+    }
 }
 
 /// Whether an answer is packed, though that was asked not to be.
@@ -77,32 +113,189 @@ fn copy(from: &HeaderMap, names: &[HeaderName]) -> HeaderMap {
 mod tests {
     use super::*;
 
+    const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+    fn sent(from: &HeaderMap, client_address: Option<&str>) -> HeaderMap {
+        let public_origin = Origin::parse("https://edge.example").unwrap();
+        let client_address = client_address.map(|text| text.parse().unwrap());
+        request_headers(from, &About { public_origin: &public_origin, client_address, traceparent: TRACE })
+    }
+
+    fn with_all(names: &[&'static str]) -> HeaderMap {
+        names.iter().map(|name| (HeaderName::from_static(name), HeaderValue::from_static("evil"))).collect()
+    }
+
     #[test]
-    fn credentials_and_identities_never_cross() {
-        let mut from = HeaderMap::new();
-        for name in [
-            "cookie",
+    fn s94_what_a_client_says_of_itself_and_of_its_way_ends_here() {
+        let from = with_all(&[
             "authorization",
+            "cookie",
             "dpop",
+            "proxy-authorization",
+            "proxy-connection",
+            "proxy-authenticate",
             "forwarded",
+            "via",
+            "x-forwarded",
             "x-forwarded-for",
+            "x-forwarded-host",
+            "x-forwarded-proto",
+            "x-forwarded-port",
+            "x-forwarded-prefix",
+            "x-forwarded-uri",
+            "x-forwarded-user",
+            "x-forwarded-email",
+            "x-forwarded-groups",
+            "x-forwarded-access-token",
+            "x-forwarded-client-cert",
+            "x_forwarded_for",
             "x_forwarded_user",
+            "x-forwarded_user",
+            "x_auth_request_email",
+            "x-auth-request-user",
+            "x-remote-user",
+            "remote-user",
+            "remote_user",
+            "x-user",
+            "x-email",
             "x-original-url",
+            "x-original-host",
+            "x-original-uri",
+            "x-rewrite-url",
+            "x-real-ip",
+            "x_real_ip",
+            "x-client-ip",
+            "client-ip",
+            "true-client-ip",
+            "cf-connecting-ip",
+            "cf-ray",
+            "spin-client-addr",
+            "spin-full-url",
+            "x-cluster-client-ip",
+            "x-host",
+            "x-http-method",
+            "x-http-method-override",
+            "x-method-override",
+            "x-csrf",
+            "x-causeway-user",
+            "x-api-key",
+            "api-key",
+            "private-token",
+            "x-github-token",
+            "x-ms-token-aad-access-token",
+            "x-amz-security-token",
             "host",
             "connection",
+            "keep-alive",
+            "te",
+            "trailer",
+            "transfer-encoding",
+            "upgrade",
+            "http2-settings",
+            "content-length",
+            "content-encoding",
+            "expect",
+            "origin",
+            "referer",
+            "sec-fetch-site",
+            "sec-websocket-key",
+            "x-request-id",
+            "tracestate",
+            "baggage",
+            "accept-encoding",
+            "user-agent",
+            "traceparent",
+            "range-",
+            "x-accel-redirect",
+            "surrogate-capability",
+            "metadata-flavor",
+            "x-aws-ec2-metadata-token",
+        ]);
+        let to = sent(&from, None);
+        let mut names: Vec<_> = to.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["accept-encoding", "traceparent", "user-agent"]);
+        assert!(to.values().all(|value| value != "evil"));
+        let to = sent(&from, Some("192.0.2.9"));
+        assert_eq!(to["forwarded"], "for=192.0.2.9;host=\"edge.example\";proto=https");
+        assert_eq!(to["x-forwarded-for"], "192.0.2.9");
+        assert_eq!(
+            sent(&from, Some("2001:db8::9"))["forwarded"],
+            "for=\"[2001:db8::9]\";host=\"edge.example\";proto=https"
+        );
+        assert!(sent(&from, Some("2001:db8::9")).values().all(|value| value != "evil"));
+    }
+
+    #[test]
+    fn what_describes_the_request_itself_goes_along() {
+        let names =
+            ["accept", "accept-language", "content-type", "if-match", "if-none-match", "if-modified-since", "range"];
+        let to = sent(&with_all(&names), None);
+        assert!(names.iter().all(|name| to.contains_key(*name)));
+    }
+
+    #[test]
+    fn s99_an_upstream_says_nothing_to_the_browser_about_our_origin() {
+        let from = with_all(&[
             "set-cookie",
+            "set-cookie2",
             "www-authenticate",
-            "location",
-            "access-control-allow-origin",
+            "proxy-authenticate",
+            "authentication-info",
             "clear-site-data",
+            "access-control-allow-origin",
+            "access-control-allow-credentials",
+            "access-control-allow-headers",
+            "access-control-allow-methods",
+            "access-control-expose-headers",
+            "access-control-max-age",
             "strict-transport-security",
-        ] {
-            from.insert(HeaderName::from_static(name), http::HeaderValue::from_static("x"));
-        }
-        from.insert(header::ACCEPT, http::HeaderValue::from_static("a/b"));
-        let to = request_headers(&from);
-        let names: Vec<_> = to.keys().map(HeaderName::as_str).collect();
-        assert_eq!(names, ["accept", "user-agent", "accept-encoding"]);
+            "public-key-pins",
+            "expect-ct",
+            "location",
+            "content-location",
+            "refresh",
+            "content-security-policy",
+            "content-security-policy-report-only",
+            "cross-origin-resource-policy",
+            "cross-origin-opener-policy",
+            "alt-svc",
+            "service-worker-allowed",
+            "sourcemap",
+            "report-to",
+            "reporting-endpoints",
+            "nel",
+            "cache-control",
+            "cdn-cache-control",
+            "surrogate-control",
+            "expires",
+            "pragma",
+            "age",
+            "vary",
+            "server",
+            "x-powered-by",
+            "x-frame-options",
+            "referrer-policy",
+            "permissions-policy",
+            "timing-allow-origin",
+            "origin-agent-cluster",
+            "connection",
+            "keep-alive",
+            "transfer-encoding",
+            "trailer",
+            "upgrade",
+            "content-length",
+            "content-encoding",
+            "x-accel-redirect",
+            "x-accel-buffering",
+            "x-sendfile",
+            "authorization",
+            "x-request-id",
+            "dpop-nonce",
+            "accept-ch",
+            "critical-ch",
+            "speculation-rules",
+        ]);
         assert_eq!(response_headers(&from).len(), 0);
     }
 

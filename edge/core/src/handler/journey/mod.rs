@@ -71,8 +71,14 @@ impl Browser {
         for (name, value) in headers {
             map.append(name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap());
         }
-        let request =
-            Request { method, path: path.to_owned(), query, headers: map, body: Text(body.as_bytes().to_vec()) };
+        let request = Request {
+            method,
+            path: path.to_owned(),
+            query,
+            headers: map,
+            client_address: Some("203.0.113.7".parse().unwrap()),
+            body: Text(body.as_bytes().to_vec()),
+        };
         let response = run(self.edge.handle(&self.platform, request));
         for cookie in response.headers.get_all("set-cookie") {
             let (pair, attributes) = cookie.to_str().unwrap().split_once("; ").unwrap();

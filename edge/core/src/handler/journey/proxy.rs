@@ -24,6 +24,7 @@ fn an_api_call_carries_the_token_and_not_the_cookie() {
     let sent = browser.sent_to("https://api.github.com/user").pop().unwrap();
     assert_eq!(sent.headers["authorization"], "Bearer gho_secret");
     assert!(!sent.headers.contains_key("cookie") && !sent.headers.contains_key("x-forwarded-for"));
+    assert!(sent.headers.contains_key("traceparent"));
 }
 
 #[test]
@@ -134,4 +135,44 @@ fn s105_a_packed_answer_is_not_unpacked() {
     assert_eq!(code(&response), "bad-gateway");
     let sent = browser.sent_to("https://api.github.com/take").pop().unwrap();
     assert_eq!(sent.headers["accept-encoding"], "identity");
+}
+
+const SERVICES: &str = r#"[
+    {"name":"orders","url":"https://orders.example/v1","provider":"github","allow":["GET /x","POST /x"]},
+    {"name":"mail","url":"https://mail.example","provider":"entra","allow":["GET /x"]}
+]"#;
+
+fn orders(sent: &Sent) -> Option<Answer> {
+    if sent.url.starts_with("https://orders.example/") { Some((200, Vec::new(), String::new())) } else { github(sent) }
+}
+
+#[test]
+fn s94_a_declared_service_learns_the_client_from_the_edge_alone() {
+    let browser = Browser::configured(&[("SERVICES", SERVICES)], orders);
+    browser.sign_in();
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let headers = [
+        ("x-csrf", "1"),
+        ("origin", "https://edge.example"),
+        ("x-forwarded-for", "1.2.3.4"),
+        ("forwarded", "for=1.2.3.4"),
+        ("traceparent", trace),
+    ];
+    assert_eq!(browser.send(Method::GET, "/bff/orders/x?a=b", &headers, "").status, StatusCode::OK);
+    let sent = browser.sent_to("https://orders.example/v1/x?a=b").pop().unwrap();
+    assert_eq!(sent.headers["x-forwarded-for"], "203.0.113.7");
+    assert_eq!(sent.headers["forwarded"], "for=203.0.113.7;host=\"edge.example\";proto=https");
+    assert_eq!(sent.headers["traceparent"], trace);
+    assert_eq!(sent.headers["authorization"], "Bearer gho_secret");
+}
+
+#[test]
+fn s101_one_providers_token_is_never_anothers() {
+    let browser = Browser::configured(&[("SERVICES", SERVICES)], orders);
+    browser.sign_in();
+    assert_eq!(code(&browser.script(Method::GET, "/bff/mail/x", "")), "provider-sign-in-needed");
+    assert_eq!(code(&browser.script(Method::GET, "/bff/graph/v1.0/me", "")), "provider-sign-in-needed");
+    assert!(
+        browser.sent_to("https://mail.example").is_empty() && browser.sent_to("https://graph.microsoft.com").is_empty()
+    );
 }
