@@ -19,7 +19,7 @@
 //! - [`topics`]: which topics there are, and how many partitions each has
 //! - [`kafka`]: the small trait behind which a Kafka client sits, and rskafka behind it
 //! - [`partitioner`]: the Java client's choice of partition
-//! - [`backoff`], [`health`], [`metrics`], [`trace_context`]: retries, readiness, figures, the trace that passes through
+//! - [`backoff`], [`health`], [`metrics`]: retries, readiness, figures
 
 pub mod backoff;
 pub mod config;
@@ -37,4 +37,3 @@ pub mod rejection;
 pub mod server;
 pub mod stream;
 pub mod topics;
-pub mod trace_context;

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use serde_json::json;
+use causeway_protocol::trace::{NEW_TRACE_BYTES, Traceparent};
 
 use crate::{
     config::{Config, ConfigError, Coordination, Source},
@@ -15,10 +15,12 @@ use crate::{
     guard,
     handler::{self, Context},
     oauth::discovery::DiscoveryCache,
-    platform::{Platform, Random},
+    observed::Observed,
+    platform::{Clock, Platform, Random, Unavailable},
     route::{self, Auth, Csrf},
     session::{id::SessionHandle, store::Sessions},
-    web::{Request, Response},
+    telemetry::{self, Event},
+    web::{Request, Response, TRACEPARENT, single},
 };
 
 /// Most sessions an isolate remembers.
@@ -99,20 +101,28 @@ impl Edge {
 
     /// Answers a request. Never fails: what goes wrong is an answer, too.
     pub async fn handle<P: Platform>(&self, platform: &P, request: Request<P::Body>) -> Response<P::Body> {
-        let request_id = draw_request_id(platform);
-        let config = match &self.config {
-            Ok(config) => config,
-            Err(problems) => return closed(platform, problems, &request_id),
+        let (request_id, trace, names) = match name(platform, &request.headers) {
+            Ok((request_id, trace)) => (request_id, trace, Ok(())),
+            Err(error) => ("none".to_owned(), Traceparent::begin([0; NEW_TRACE_BYTES]), Err(Error::from(error))),
         };
         let (method, headers) = (request.method.clone(), request.headers.clone());
         let wanted = guard::is_preflight(&method, &headers).then(|| route::find_any_method(&request.path, P::AT_EDGE));
         let matched = route::find(&method, &request.path, P::AT_EDGE);
         let row = matched.as_ref().ok().map(|(row, _)| *row);
+        let route = row.map_or("-", |row| row.pattern);
+        let platform = &Observed { platform, request_id: &request_id, trace: &trace, route };
+        let config = match (&self.config, names) {
+            (Ok(config), Ok(())) => config,
+            (Err(problems), _) => {
+                Event::error("config").with("problems", problems.iter().collect::<Vec<_>>()).write(platform);
+                return closed(platform, &Error::Misconfigured, Some(&method));
+            }
+            (Ok(_), Err(error)) => return closed(platform, &error, Some(&method)),
+        };
         let result = match matched {
             Ok((row, parameters)) => {
-                let context =
-                    Context { platform, config, memory: &self.memory, request_id: &request_id, row, parameters };
-                answer(context, request).await
+                let (memory, request_id, trace) = (&self.memory, request_id.as_str(), &trace);
+                answer(Context { platform, config, memory, request_id, trace, row, parameters }, request).await
             }
             Err(error) => match wanted {
                 Some(wanted) => guard::preflight(config, wanted, &headers),
@@ -120,7 +130,7 @@ impl Edge {
             },
         };
         let mut response = result.unwrap_or_else(|error| {
-            report(platform, &error, row.map_or("-", |row| row.pattern), Some(&method), &request_id);
+            telemetry::reject(platform, &error, Some(&method));
             let wants_page = row.is_some_and(|row| row.csrf == Csrf::Navigation) && guard::accepts_html(&headers);
             if wants_page { error.page(&request_id) } else { error.response(&request_id) }
         });
@@ -154,44 +164,43 @@ impl<'a, P: Platform> Context<'a, P> {
 /// What a runtime answers when it cannot turn the answer of [`Edge::handle`] into one of its own: a problem document in
 /// which there is nothing to refuse.
 pub fn unanswerable<P: Platform>(platform: &P, detail: impl ToString) -> Response<P::Body> {
-    let request_id = draw_request_id(platform);
-    let error = Error::Unanswerable { detail: detail.to_string() };
-    report(platform, &error, "-", None, &request_id);
-    let mut response = error.response(&request_id);
-    guard::finish_closed(&request_id, &mut response);
+    let nameless = || ("none".to_owned(), Traceparent::begin([0; NEW_TRACE_BYTES]));
+    let (request_id, trace) = name(platform, &http::HeaderMap::new()).unwrap_or_else(|_| nameless());
+    let platform = Observed { platform, request_id: &request_id, trace: &trace, route: "-" };
+    closed(&platform, &Error::Unanswerable { detail: detail.to_string() }, None)
+}
+
+/// Answers without a configuration, or without what nothing is safe without.
+fn closed<P: Platform>(platform: &Observed<'_, P>, error: &Error, method: Option<&http::Method>) -> Response<P::Body> {
+    telemetry::reject(platform, error, method);
+    let mut response = error.response(platform.request_id);
+    guard::finish_closed(platform.request_id, &mut response);
     response
 }
 
-fn closed<P: Platform>(platform: &P, problems: &[ConfigError], request_id: &str) -> Response<P::Body> {
-    let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-    platform.log(&json!({"level": "error", "event": "config.invalid", "problems": problems, "request_id": request_id}));
-    let mut response = Error::Misconfigured.response(request_id);
-    guard::finish_closed(request_id, &mut response);
-    response
-}
+/// Before this time (2025-01-01) there was no edge: a clock that says so is none, and nothing would ever expire by it.
+const EARLIEST_MS: u64 = 1_735_689_600_000;
 
-fn report(platform: &impl Platform, error: &Error, pattern: &str, method: Option<&http::Method>, request_id: &str) {
-    let level = if error.status().is_server_error() { "error" } else { "info" };
-    platform.log(&json!({
-        "level": level,
-        "event": "request.refused",
-        "route": pattern,
-        "method": method.map(http::Method::as_str),
-        "status": error.status().as_u16(),
-        "code": error.code(),
-        "detail": error.to_string(),
-        "request_id": request_id,
-    }));
-}
-
-fn draw_request_id(random: &impl Random) -> String {
-    let mut bytes = [0; 8];
-    if random.fill(&mut bytes).is_err() {
-        return "none".to_owned();
+/// Names a request, and what it is part of. A runtime that has no randomness or no time cannot serve (S144).
+fn name(platform: &(impl Random + Clock), headers: &http::HeaderMap) -> Result<(String, Traceparent), Unavailable> {
+    if platform.now_ms() < EARLIEST_MS {
+        return Err(Unavailable::new("clock", "is not set"));
     }
-    bytes.iter().fold(String::with_capacity(16), |mut text, byte| {
+    let mut id = [0; 8];
+    platform.fill(&mut id)?;
+    let id = id.iter().fold(String::with_capacity(16), |mut text, byte| {
         // Writing into a `String` cannot fail.
         let _ = write!(text, "{byte:02x}");
         text
-    })
+    });
+    let given = single(headers, &TRACEPARENT).and_then(Traceparent::parse);
+    let trace = match given {
+        Some(trace) => trace,
+        None => {
+            let mut random = [0; NEW_TRACE_BYTES];
+            platform.fill(&mut random)?;
+            Traceparent::begin(random)
+        }
+    };
+    Ok((id, trace))
 }

@@ -1,10 +1,12 @@
 //! Everything a request can fail with, and what the client sees of it: status, a stable code, one sentence. The log
 //! gets the detail. Failures of seals, cookies and sessions all look the same from outside.
 
+use std::borrow::Cow;
+
 use causeway_protocol::problem::{PROBLEM_JSON, Problem};
 use http::{StatusCode, header};
 
-use crate::{platform::Unavailable, web::Response};
+use crate::{platform::Unavailable, telemetry::kebab, web::Response};
 
 /// Why a request is refused or failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -129,6 +131,20 @@ impl Error {
             Self::Unavailable(_) => "unavailable",
             Self::BadGateway { .. } => "bad-gateway",
             Self::Unanswerable { .. } => "internal",
+        }
+    }
+
+    /// What counts as the reason of this refusal, in the log.
+    #[must_use]
+    pub fn log_reason(&self) -> Cow<'static, str> {
+        match self {
+            Self::Unauthenticated { reason }
+            | Self::Forbidden { reason }
+            | Self::BadRequest { reason }
+            | Self::SignInRefused { reason }
+            | Self::BadGateway { reason } => kebab(reason).into(),
+            Self::Unavailable(unavailable) => format!("{}-unavailable", kebab(unavailable.part)).into(),
+            other => other.code().into(),
         }
     }
 

@@ -17,8 +17,8 @@
 //! - [`rate`], [`expiry`]: what a runtime's own counter or store leaves open
 //! - [`config`]: typed configuration; wrong means closed
 //! - [`error`]: everything a request can fail with, and what the client sees of it
-//! - [`trace_context`]: which trace a request belongs to
 //! - [`web`]: requests and responses without a runtime
+//! - [`telemetry`]: the log, of values that are safe to print; [`observed`]: a runtime that logs what a request does
 //! - [`platform`]: what a runtime must provide
 
 pub mod config;
@@ -30,6 +30,7 @@ pub mod handler;
 pub mod hub;
 pub mod machine;
 pub mod oauth;
+pub mod observed;
 pub mod platform;
 pub mod proxy;
 pub mod rate;
@@ -37,7 +38,7 @@ pub mod route;
 pub mod seal;
 pub mod session;
 pub mod stream;
-pub mod trace_context;
+pub mod telemetry;
 pub mod web;
 
 mod cookie;

@@ -14,6 +14,7 @@ use futures_util::future::{Either, LocalBoxFuture, select};
 use crate::{
     machine::Machine,
     session::id::SessionHandle,
+    telemetry::Line,
     web::{Body, Incoming, Outgoing},
 };
 
@@ -245,10 +246,10 @@ pub trait RateLimiter {
     fn allow(&self, rate: Rate, key: &str) -> impl Future<Output = Result<bool, Unavailable>>;
 }
 
-/// The log: one JSON line an entry.
+/// The log: one JSON line an event.
 pub trait Log {
-    /// Writes an entry. Callers put no secret into it; types that hold one cannot print.
-    fn log(&self, entry: &serde_json::Value);
+    /// Writes a line. It holds only what is safe to print.
+    fn log(&self, line: &Line);
 }
 
 /// A runtime: all of the above.

@@ -2,8 +2,12 @@
 
 use std::{borrow::Cow, net::IpAddr, time::Duration};
 
+use causeway_protocol::trace::TRACEPARENT_HEADER;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
+
+/// Names what a request is part of (W3C Trace Context).
+pub const TRACEPARENT: HeaderName = HeaderName::from_static(TRACEPARENT_HEADER);
 
 /// A request as it reached the edge.
 #[derive(Debug)]
@@ -110,6 +114,8 @@ impl<B> Response<B> {
 /// A request the edge sends.
 #[derive(Debug)]
 pub struct Outgoing<B> {
+    /// What it goes to, by the name the log calls it; empty where the host says enough.
+    pub service: Cow<'static, str>,
     /// The method.
     pub method: Method,
     /// Absolute URL; its host comes from configuration or from a provider's validated metadata.
@@ -131,7 +137,22 @@ impl<B> Outgoing<B> {
     /// A request without headers and body.
     #[must_use]
     pub fn new(method: Method, url: url::Url, timeout: Duration) -> Self {
-        Self { method, url, headers: HeaderMap::new(), body: Body::Empty, timeout, idle: DEFAULT_IDLE }
+        Self {
+            service: Cow::Borrowed(""),
+            method,
+            url,
+            headers: HeaderMap::new(),
+            body: Body::Empty,
+            timeout,
+            idle: DEFAULT_IDLE,
+        }
+    }
+
+    /// Names what it goes to.
+    #[must_use]
+    pub fn to(mut self, service: impl Into<Cow<'static, str>>) -> Self {
+        self.service = service.into();
+        self
     }
 
     /// Sets a header from text this program made.

@@ -9,6 +9,7 @@
 //! - [`signature`]: how each side proves to the other that a request is its own
 //! - [`stream`]: how the edge asks the bridge for a stream, and tells it that one is over, on Spin
 //! - [`problem`]: the error document of RFC 9457
+//! - [`trace`]: the `traceparent` that names a request on both sides
 
 pub mod cursor;
 pub mod deliver;
@@ -19,3 +20,4 @@ pub mod problem;
 pub mod signature;
 pub mod stream;
 pub mod subject;
+pub mod trace;

@@ -16,6 +16,7 @@ use causeway_core::{
     },
     rate::Window,
     session::id::SessionHandle,
+    telemetry::Line,
     web::{Incoming, Outgoing},
 };
 use causeway_protocol::{
@@ -206,7 +207,7 @@ impl RateLimiter for Spin {
 }
 
 impl Log for Spin {
-    fn log(&self, entry: &serde_json::Value) {
-        eprintln!("{entry}");
+    fn log(&self, line: &Line) {
+        eprintln!("{line}");
     }
 }

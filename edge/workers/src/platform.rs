@@ -11,6 +11,7 @@ use causeway_core::{
     },
     session::id::SessionHandle,
     stream::{HubSocket, drive},
+    telemetry::Line,
     web::{Body, Incoming, Outgoing},
 };
 use causeway_protocol::{
@@ -181,8 +182,8 @@ impl RateLimiter for Workers {
 }
 
 impl Log for Workers {
-    fn log(&self, entry: &serde_json::Value) {
-        worker::console_log!("{entry}");
+    fn log(&self, line: &Line) {
+        worker::console_log!("{line}");
     }
 }
 

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use causeway_protocol::event::{InboundEvent, is_name};
+use causeway_protocol::{
+    event::{InboundEvent, is_name},
+    trace::is_traceparent,
+};
 use chrono::DateTime;
 use sha2::{Digest as _, Sha256};
 
-use crate::{kafka::NewRecord, trace_context::is_traceparent};
+use crate::kafka::NewRecord;
 
 /// Longest id, in bytes.
 const MAX_ID_BYTES: usize = 256;

@@ -6,11 +6,12 @@ use causeway_protocol::{
     deliver::{MAX_RECORD_BYTES, Record},
     event::StreamEvent,
     subject::Subject,
+    trace::is_traceparent,
 };
 use chrono::{DateTime, SecondsFormat};
 use serde_json::value::RawValue;
 
-use crate::{kafka::FetchedRecord, trace_context::is_traceparent};
+use crate::kafka::FetchedRecord;
 
 /// Longest id or type, in bytes.
 const MAX_ATTRIBUTE_BYTES: usize = 256;

@@ -16,7 +16,6 @@ use crate::{
         service::{Credential, Refusal, Service},
     },
     session::store::Session,
-    trace_context,
     web::{Body, Incoming, Outgoing, Request, Response},
 };
 
@@ -39,7 +38,7 @@ pub(super) async fn proxy<P: Platform>(
     let about = About {
         public_origin: &context.config.public_origin,
         client_address: client_address.filter(|_| service.told_client_address),
-        traceparent: &trace_context::continued(&headers, context.platform)?,
+        traceparent: context.trace.as_str(),
     };
     let limit_bytes = service.body_limit_bytes.min(context.row.body_limit_bytes);
     let payload = Payload::take(context.platform, &method, &headers, body, limit_bytes, service.timeout).await?;
@@ -74,7 +73,8 @@ impl<B> Call<'_, B> {
     where
         B: crate::platform::ReadBody,
     {
-        let mut outgoing = Outgoing::new(self.method.clone(), self.url.clone(), self.service.timeout);
+        let mut outgoing =
+            Outgoing::new(self.method.clone(), self.url.clone(), self.service.timeout).to(self.service.name.clone());
         outgoing.idle = self.service.timeout;
         outgoing.headers = self.headers.clone();
         authorization.attach(&mut outgoing.headers);

@@ -37,6 +37,7 @@ pub(super) fn request<P: Platform>(
     let signed = Signed { direction: Direction::EdgeToBridge, method: method.as_str(), target: &seen, body: &body };
     let signature = context.config.bridge_keys.sign(signed, context.platform.now_ms() / 1000);
     let mut outgoing = Outgoing::new(method, url, timeout)
+        .to("bridge")
         .with(HeaderName::from_static(SIGNATURE_HEADER), &signature)
         // So that both sides' logs name the request alike.
         .with(REQUEST_ID, context.request_id);

@@ -8,12 +8,12 @@ use causeway_protocol::{
 };
 use futures_util::{StreamExt as _, stream};
 use http::{HeaderName, StatusCode};
-use serde_json::json;
 
 use super::{Context, read_body};
 use crate::{
     error::Error,
     platform::{Platform, within},
+    telemetry::Event,
     web::{Request, Response},
 };
 
@@ -37,9 +37,13 @@ pub(super) async fn deliver<P: Platform>(
     let now_seconds = platform.now_ms() / 1000;
     let head =
         context.config.bridge_keys.verify_head(&signature, Direction::BridgeToEdge, "POST", &target, now_seconds);
-    let refused = |error: SignatureError| {
-        platform.log(&json!({"level": "warn", "event": "deliver.refused", "detail": error.to_string(), "request_id": context.request_id}));
-        Error::Unauthenticated { reason: "delivery signature not believed" }
+    let refused = |error: SignatureError| Error::Unauthenticated {
+        reason: match error {
+            SignatureError::Malformed => "delivery signature malformed",
+            SignatureError::UnknownKey => "delivery signed with an unknown key",
+            SignatureError::Stale => "delivery signed too long ago or too far ahead",
+            SignatureError::Mismatch => "delivery signature does not match",
+        },
     };
     // Nothing of a body is held for somebody who is not the bridge.
     let digest = head.map_err(refused)?;
@@ -59,7 +63,7 @@ pub(super) async fn deliver<P: Platform>(
         .collect()
         .await;
     for (_, error) in &failed {
-        platform.log(&json!({"level": "warn", "event": "deliver.hub", "detail": error.to_string(), "request_id": context.request_id}));
+        Event::warn("deliver.hub").with("detail", error).write(platform);
     }
     let advance_to = if failed.is_empty() { delivery.advance_to } else { None };
     let checkpoint = platform.checkpoint(&delivery.topic, delivery.partition, advance_to).await?;

@@ -17,7 +17,7 @@ use crate::{
     error::Error,
     platform::{Platform, Rate, Unavailable, within},
     session::store::Session,
-    trace_context,
+    telemetry::Event,
     web::{Request, Response},
 };
 
@@ -59,7 +59,6 @@ pub(super) async fn post<P: Platform>(
     }
     allow(context, subject).await?;
     let id = event_id(context.platform, &request, subject, &channel)?;
-    let traceparent = trace_context::of(&request.headers).map(str::to_owned);
     let body = read_body::<P>(context.row, request).await?;
     let posted: Posted = serde_json::from_slice(&body)
         .map_err(|_| Error::BadRequest { reason: "the body must be JSON with `type` and `data`" })?;
@@ -73,7 +72,7 @@ pub(super) async fn post<P: Platform>(
         source: context.config.public_origin.to_string(),
         subject: subject.clone(),
         time: rfc3339(context.platform.now_ms()),
-        traceparent,
+        traceparent: Some(context.trace.to_string()),
         data: posted.data,
     };
     send(context, &event).await?;
@@ -88,9 +87,7 @@ async fn allow<P: Platform>(context: &Context<'_, P>, subject: &Subject) -> Resu
         Ok(true) => Ok(()),
         Ok(false) => Err(Error::TooMany),
         Err(error) => {
-            context.platform.log(&json!({
-                "level": "warn", "event": "rate.unknown", "detail": error.to_string(), "request_id": context.request_id,
-            }));
+            Event::warn("rate.unknown").with("detail", &error).write(context.platform);
             Ok(())
         }
     }

@@ -21,7 +21,7 @@ pub(super) async fn readyz<P: Platform>(context: &Context<'_, P>) -> Result<Resp
     let url = bridge::url(context, "/readyz")?;
     let response = context
         .platform
-        .send(Outgoing::new(Method::GET, url, Duration::from_secs(3)).with(REQUEST_ID, context.request_id))
+        .send(Outgoing::new(Method::GET, url, Duration::from_secs(3)).to("bridge").with(REQUEST_ID, context.request_id))
         .await?;
     if !response.status.is_success() {
         return Err(Unavailable::new("bridge", format_args!("is not ready: {}", response.status)).into());

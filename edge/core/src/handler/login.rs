@@ -2,7 +2,6 @@
 
 use causeway_protocol::hub::EndReason;
 use http::{HeaderMap, header};
-use serde_json::json;
 
 use super::Context;
 use crate::{
@@ -19,6 +18,7 @@ use crate::{
     origin::ReturnTo,
     platform::Platform,
     session::record::{Connection, SessionRecord},
+    telemetry::{self, Login},
     web::{Request, Response, single},
 };
 
@@ -61,10 +61,9 @@ pub(super) async fn callback<P: Platform>(
     let mut response = match result {
         Ok(response) => response,
         Err(error) => {
-            context.platform.log(&json!({
-                "level": "warn", "event": "login.refused", "provider": provider.id,
-                "detail": error.to_string(), "request_id": context.request_id,
-            }));
+            let outcome = if error.status().is_server_error() { Login::Failed } else { Login::Refused };
+            telemetry::login(context.platform, &provider.id, outcome);
+            telemetry::reject(context.platform, &error, Some(&request.method));
             error.page(context.request_id)
         }
     };
@@ -123,9 +122,7 @@ async fn finish<P: Platform>(
         sessions.end(old, EndReason::Revoked).await?;
     }
     let cookie = sessions.create(&record, single(headers, &header::USER_AGENT).unwrap_or_default()).await?;
-    platform.log(&json!({
-        "level": "info", "event": "login.done", "provider": provider.id, "request_id": context.request_id,
-    }));
+    telemetry::login(platform, &provider.id, Login::Done);
     let mut response = Response::see_other(&transaction.return_to);
     response.add(http::header::SET_COOKIE, &cookie);
     Ok(response)

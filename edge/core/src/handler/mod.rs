@@ -17,6 +17,7 @@ mod stream;
 mod time;
 mod webhook;
 
+use causeway_protocol::trace::Traceparent;
 use http::header;
 
 use crate::{
@@ -40,6 +41,8 @@ pub struct Context<'a, P> {
     pub memory: &'a Memory,
     /// Names the request.
     pub request_id: &'a str,
+    /// What the request is part of.
+    pub trace: &'a Traceparent,
     /// The row of the table.
     pub row: &'static Row,
     /// What the row's placeholders stand for.

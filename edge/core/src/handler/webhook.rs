@@ -6,7 +6,6 @@
 
 use causeway_protocol::hub::EndReason;
 use http::{HeaderName, StatusCode};
-use serde_json::json;
 
 use super::{Context, read_body};
 use crate::{
@@ -17,6 +16,7 @@ use crate::{
     },
     platform::Platform,
     session::index::IndexName,
+    telemetry::Event,
     web::{Request, Response},
 };
 
@@ -48,9 +48,7 @@ pub(super) async fn deliver<P: Platform>(
             let index = IndexName::account(&github.issuer(), &account);
             let now_ms = context.platform.now_ms();
             let ended = context.sessions().end_all(&index, now_ms, EndReason::Revoked).await?;
-            context.platform.log(&json!({
-                "level": "info", "event": "logout.webhook", "ended": ended, "request_id": context.request_id,
-            }));
+            Event::info("logout.webhook").with("ended", ended).write(context.platform);
         }
     }
     Ok(Response::empty(StatusCode::NO_CONTENT))

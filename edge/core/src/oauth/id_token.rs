@@ -46,6 +46,26 @@ pub enum IdTokenError {
     AnotherUser,
 }
 
+impl IdTokenError {
+    /// The same as one text, for the log.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Signature(SignatureError::Malformed) => "ID token malformed",
+            Self::Signature(SignatureError::WrongKind) => "ID token of another algorithm or type",
+            Self::Signature(SignatureError::UnknownKey) => "ID token signed with an unknown key",
+            Self::Signature(SignatureError::Wrong) => "ID token signature does not verify",
+            Self::WrongParty => "ID token of another issuer or audience",
+            Self::Time => "ID token outside its time",
+            Self::Nonce => "ID token nonce does not match",
+            Self::AuthTime => "ID token of a user who signed in too long ago",
+            Self::Tenant => "ID token of another tenant or version",
+            Self::Group => "ID token without a required group",
+            Self::AnotherUser => "ID token of another user or sign-in",
+        }
+    }
+}
+
 /// What is read of an ID token.
 #[derive(Debug, Clone, Deserialize)]
 pub struct IdClaims {

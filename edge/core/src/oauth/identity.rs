@@ -64,10 +64,8 @@ pub async fn identify<P: Platform>(
     let token = tokens.id_token.as_ref().ok_or(Error::SignInRefused { reason: "no ID token" })?;
     let now_seconds = now_seconds(platform);
     let check = |keys: &[SigningKey]| id_token::validate(token.expose_secret(), keys, provider, nonce, now_seconds);
-    let claims = with_keys(platform, cache, provider, endpoints, check).await?.map_err(|error| {
-        platform.log(&serde_json::json!({"level": "warn", "event": "login.id_token", "detail": error.to_string()}));
-        Error::SignInRefused { reason: "ID token is not believed" }
-    })?;
+    let claims = with_keys(platform, cache, provider, endpoints, check).await?;
+    let claims = claims.map_err(|error| Error::SignInRefused { reason: error.reason() })?;
     let subject = subject(provider, &claims).ok_or(Error::SignInRefused { reason: "ID token without an identity" })?;
     let (mut name, mut email) = (claims.name.or(claims.preferred_username), claims.email);
     // Many providers put no more than the identity into the token.

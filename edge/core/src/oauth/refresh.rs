@@ -10,7 +10,11 @@ use super::{
     identity::{now_seconds, with_keys},
     token_endpoint::{Client, Form, TokenError},
 };
-use crate::{platform::Platform, session::record::TokenSet};
+use crate::{
+    platform::Platform,
+    session::record::TokenSet,
+    telemetry::{Event, Name},
+};
 
 /// What became of a refresh.
 #[derive(Debug)]
@@ -88,9 +92,10 @@ async fn check<P: Platform>(
     match validated.await {
         Ok(Ok(claims)) => Ok(Some(claims)),
         Ok(Err(error)) => {
-            client.platform.log(&serde_json::json!({
-                "level": "warn", "event": "refresh.id_token", "provider": provider.id, "detail": error.to_string(),
-            }));
+            Event::warn("refresh.id-token")
+                .with("provider", Name(&provider.id))
+                .with("detail", error.reason())
+                .write(*platform);
             Err(ANOTHER)
         }
         Err(_) => match IdClaims::of_own(token.expose_secret()) {

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     platform::{Platform, Unavailable},
     session::record::TokenSet,
+    telemetry::{Event, Foreign, Name},
     web::{Body, Outgoing},
 };
 
@@ -40,9 +41,10 @@ pub async fn revoke<P: Platform>(client: &Client<'_, P>, tokens: &TokenSet, dpop
         (_, None) => return false,
     };
     if let Err(detail) = &result {
-        client.platform.log(&json!({
-            "level": "warn", "event": "revocation.failed", "provider": client.provider.id, "detail": detail,
-        }));
+        Event::warn("revocation.failed")
+            .with("provider", Name(&client.provider.id))
+            .with("detail", Foreign(detail))
+            .write(client.platform);
     }
     result.is_ok()
 }

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     error::Error,
     platform::{Platform, ReadBody as _, Unavailable},
+    telemetry::{Event, Name},
     web::Outgoing,
 };
 
@@ -46,9 +47,8 @@ pub async fn userinfo<P: Platform>(
     let answer = match ask(client, url, access_token, dpop).await {
         Ok(answer) => answer,
         Err(error) => {
-            client.platform.log(&serde_json::json!({
-                "level": "warn", "event": "login.userinfo", "provider": client.provider.id, "detail": error.to_string(),
-            }));
+            let provider = Name(&client.provider.id);
+            Event::warn("login.userinfo").with("provider", provider).with("detail", &error).write(client.platform);
             return Ok(None);
         }
     };

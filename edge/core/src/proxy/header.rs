@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use crate::{error::Error, oauth::identity::USER_AGENT, origin::Origin, trace_context::TRACEPARENT};
+use crate::{error::Error, oauth::identity::USER_AGENT, origin::Origin, web::TRACEPARENT};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 

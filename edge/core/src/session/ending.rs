@@ -16,6 +16,7 @@ use super::{
 use crate::{
     error::Error,
     platform::{Platform, Unavailable, within},
+    telemetry::Event,
 };
 
 /// How many sessions are asked about or ended at once.
@@ -48,8 +49,7 @@ impl<P: Platform> Sessions<'_, P> {
         let now_ms = self.platform.now_ms();
         over.retain(|entry| now_ms.saturating_sub(entry.created_at_ms) > BEGINNING_MS);
         if let Err(error) = self.end_entries(name, &over, EndReason::Expired).await {
-            self.platform
-                .log(&serde_json::json!({"level": "warn", "event": "session.tidy", "detail": error.to_string()}));
+            Event::warn("session.tidy").with("detail", &error).write(self.platform);
         }
         Ok(alive)
     }
@@ -119,8 +119,7 @@ impl<P: Platform> Sessions<'_, P> {
         });
         let (copy, entries) = join!(copy, join_all(entries));
         for error in std::iter::once(copy).chain(entries).filter_map(Result::err) {
-            self.platform
-                .log(&serde_json::json!({"level": "warn", "event": "session.tidy", "detail": error.to_string()}));
+            Event::warn("session.tidy").with("detail", &error).write(self.platform);
         }
         Ok(())
     }

@@ -25,6 +25,7 @@ use crate::{
     error::Error,
     platform::{Platform, Unavailable, within},
     seal::{self, Binding, Purpose},
+    telemetry::Event,
 };
 
 /// Name of the session cookie.
@@ -142,8 +143,7 @@ impl<P: Platform> Sessions<'_, P> {
         let (key, value) = (key(handle), with_generation(generation, sealed));
         let put = within(self.platform, STORE_TIMEOUT, "kv", self.platform.put(&key, &value, ttl));
         if let Err(error) = put.await {
-            self.platform
-                .log(&serde_json::json!({"level": "warn", "event": "session.kv_put", "detail": error.to_string()}));
+            Event::warn("session.kv-put").with("detail", &error).write(self.platform);
         }
     }
 

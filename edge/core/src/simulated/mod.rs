@@ -29,6 +29,7 @@ use crate::{
         Random, Rate, RateLimiter, ReadBody, StreamHub, Unavailable,
     },
     session::{coordinator::SessionState, id::SessionHandle},
+    telemetry::Line,
     web::{Body, Incoming, Outgoing},
 };
 
@@ -136,6 +137,7 @@ pub(crate) struct Sent {
 pub(crate) struct Simulated {
     pub(crate) now_ms: Cell<u64>,
     pub(crate) random: SeededRandom,
+    pub(crate) random_down: Cell<bool>,
     pub(crate) kv: RefCell<HashMap<String, Vec<u8>>>,
     pub(crate) kv_down: Cell<bool>,
     pub(crate) coordinator_down: Cell<bool>,
@@ -158,6 +160,7 @@ impl Simulated {
         Self {
             now_ms: Cell::new(1_800_000_000_000),
             random: SeededRandom::new(42),
+            random_down: Cell::new(false),
             kv: RefCell::default(),
             kv_down: Cell::new(false),
             coordinator_down: Cell::new(false),
@@ -205,6 +208,7 @@ impl Clock for Simulated {
 
 impl Random for Simulated {
     fn fill(&self, buffer: &mut [u8]) -> Result<(), Unavailable> {
+        down("randomness", self.random_down.get())?;
         self.random.fill(buffer)
     }
 }
@@ -320,8 +324,8 @@ impl RateLimiter for Simulated {
 }
 
 impl Log for Simulated {
-    fn log(&self, entry: &serde_json::Value) {
-        self.log.borrow_mut().push_back(entry.to_string());
+    fn log(&self, line: &Line) {
+        self.log.borrow_mut().push_back(line.to_string());
     }
 }
 

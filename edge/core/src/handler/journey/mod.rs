@@ -9,6 +9,7 @@ mod session;
 mod sign_in;
 mod stream;
 mod surface;
+mod telemetry;
 mod webhook;
 
 use std::cell::RefCell;

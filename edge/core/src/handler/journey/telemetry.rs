@@ -1,0 +1,67 @@
+//! What an operator reads in the log, and the trace that goes through.
+
+use http::Method;
+use serde_json::Value;
+
+use super::{Browser, github};
+
+const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+fn lines(browser: &Browser, event: &str) -> Vec<Value> {
+    let log = browser.platform.log.borrow();
+    let lines = log.iter().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    lines.filter(|line| line["event"] == event).collect()
+}
+
+#[test]
+fn a_refusal_is_counted_by_its_reason_and_can_be_found_by_the_id_the_client_got() {
+    let browser = Browser::new(github);
+    let response = browser.send(Method::POST, "/auth/logout", &[("origin", "https://evil.example")], "");
+    let [line] = lines(&browser, "reject").try_into().unwrap();
+    assert_eq!(line["reason"], "x-csrf-header-missing-repeated-or-wrong");
+    assert_eq!((&line["route"], &line["method"]), (&"/auth/logout".into(), &"POST".into()));
+    assert_eq!((&line["status"], &line["code"], &line["level"]), (&403.into(), &"forbidden".into(), &"info".into()));
+    assert_eq!(line["request_id"], response.headers["x-request-id"].to_str().unwrap());
+    assert_eq!(line["trace_id"].as_str().unwrap().len(), 32);
+}
+
+#[test]
+fn a_sign_in_leaves_its_outcome_and_a_refused_one_its_reason() {
+    let browser = Browser::new(github);
+    browser.sign_in();
+    let [done] = lines(&browser, "login").try_into().unwrap();
+    assert_eq!((&done["provider"], &done["outcome"]), (&"github".into(), &"done".into()));
+    browser.platform.log.borrow_mut().clear();
+    let state = browser.start();
+    browser.get(&format!("/auth/github/callback?code=bad&state={state}"));
+    assert_eq!(lines(&browser, "login")[0]["outcome"], "refused");
+    let [reject] = lines(&browser, "reject").try_into().unwrap();
+    assert_eq!((&reject["reason"], &reject["code"]), (&"bad-verification-code".into(), &"sign-in-refused".into()));
+}
+
+#[test]
+fn every_call_to_an_upstream_leaves_its_status_and_duration_and_carries_the_trace() {
+    let browser = Browser::new(github);
+    browser.sign_in();
+    browser.platform.log.borrow_mut().clear();
+    browser.platform.sent.borrow_mut().clear();
+    let headers = [("x-csrf", "1"), ("origin", "https://edge.example"), ("traceparent", TRACE)];
+    browser.send(Method::GET, "/bff/github/user", &headers, "");
+    let [line] = lines(&browser, "upstream").try_into().unwrap();
+    assert_eq!((&line["service"], &line["host"]), (&"github".into(), &"api.github.com".into()));
+    assert_eq!((&line["status"], &line["duration_ms"]), (&200.into(), &0.into()));
+    assert_eq!(line["trace_id"], "4bf92f3577b34da6a3ce929d0e0e4736");
+    assert_eq!(browser.platform.sent.borrow()[0].headers["traceparent"], TRACE);
+}
+
+#[test]
+fn a_trace_that_is_malformed_or_repeated_is_begun_anew() {
+    let browser = Browser::new(github);
+    for headers in [&[("traceparent", "00-x")][..], &[("traceparent", TRACE), ("traceparent", TRACE)], &[]] {
+        browser.platform.log.borrow_mut().clear();
+        browser.send(Method::GET, "/nope", headers, "");
+        let [line] = lines(&browser, "reject").try_into().unwrap();
+        let id = line["trace_id"].as_str().unwrap();
+        assert!(id.len() == 32 && id != "4bf92f3577b34da6a3ce929d0e0e4736", "{id}");
+    }
+}

@@ -1,0 +1,147 @@
+//! A runtime as one request sees it: what the request does through it can be told from its lines in the log.
+//!
+//! Every line gets the request's id, trace and route; every request that goes out carries the trace and leaves a line
+//! with its status and duration. So nothing beneath has to remember either.
+
+use std::{future::Future, time::Duration};
+
+use causeway_protocol::{
+    deliver::{Checkpoint, Record},
+    hub::EndReason,
+    subject::Subject,
+    trace::Traceparent,
+};
+use futures_util::future::LocalBoxFuture;
+
+use crate::{
+    machine::Machine,
+    platform::{
+        CheckpointStore, Clock, HttpClient, KeyValueStore, Log, Machines, OpenStream, Opened, Platform, Random, Rate,
+        RateLimiter, StreamHub, Unavailable,
+    },
+    session::id::SessionHandle,
+    telemetry::{Event, Level, Line, Name},
+    web::{Incoming, Outgoing, TRACEPARENT},
+};
+
+/// The runtime, observed.
+#[derive(Debug)]
+pub struct Observed<'a, P> {
+    /// The runtime.
+    pub platform: &'a P,
+    /// Names the request.
+    pub request_id: &'a str,
+    /// What the request is part of.
+    pub trace: &'a Traceparent,
+    /// The pattern of its route.
+    pub route: &'static str,
+}
+
+impl<P: Clock> Clock for Observed<'_, P> {
+    fn now_ms(&self) -> u64 {
+        self.platform.now_ms()
+    }
+
+    fn sleep(&self, wait: Duration) -> LocalBoxFuture<'static, ()> {
+        self.platform.sleep(wait)
+    }
+}
+
+impl<P: Log> Log for Observed<'_, P> {
+    fn log(&self, line: &Line) {
+        let common = [("route", self.route), ("request_id", self.request_id), ("trace_id", self.trace.trace_id())];
+        self.platform.log(&line.clone().within(&common));
+    }
+}
+
+impl<P: Platform> HttpClient for Observed<'_, P> {
+    type Body = P::Body;
+
+    async fn send(&self, mut request: Outgoing<P::Body>) -> Result<Incoming<P::Body>, Unavailable> {
+        if !request.headers.contains_key(TRACEPARENT) {
+            request = request.with(TRACEPARENT, self.trace.as_str());
+        }
+        let (service, method) = (request.service.clone(), request.method.clone());
+        let host = request.url.host_str().unwrap_or_default().to_owned();
+        let began_ms = self.now_ms();
+        let result = self.platform.send(request).await;
+        let (level, status) = match &result {
+            Ok(response) if response.status.is_server_error() => (Level::Warn, Some(response.status)),
+            Ok(response) => (Level::Info, Some(response.status)),
+            Err(_) => (Level::Warn, None),
+        };
+        Event::new(level, "upstream")
+            .with("service", (!service.is_empty()).then_some(Name(&service)))
+            .with("host", Name(&host))
+            .with("method", &method)
+            .with("status", status)
+            .with("duration_ms", self.now_ms().saturating_sub(began_ms))
+            .with("detail", result.as_ref().err())
+            .write(self);
+        result
+    }
+}
+
+impl<P: Random> Random for Observed<'_, P> {
+    fn fill(&self, buffer: &mut [u8]) -> Result<(), Unavailable> {
+        self.platform.fill(buffer)
+    }
+}
+
+impl<P: KeyValueStore> KeyValueStore for Observed<'_, P> {
+    fn get(&self, key: &str) -> impl Future<Output = Result<Option<Vec<u8>>, Unavailable>> {
+        self.platform.get(key)
+    }
+
+    fn put(&self, key: &str, value: &[u8], ttl: Duration) -> impl Future<Output = Result<(), Unavailable>> {
+        self.platform.put(key, value, ttl)
+    }
+
+    fn delete(&self, key: &str) -> impl Future<Output = Result<(), Unavailable>> {
+        self.platform.delete(key)
+    }
+}
+
+impl<P: Machines> Machines for Observed<'_, P> {
+    fn run<M: Machine>(&self, name: &str, command: M::Command) -> impl Future<Output = Result<M::Reply, Unavailable>> {
+        self.platform.run::<M>(name, command)
+    }
+}
+
+impl<P: Platform> StreamHub for Observed<'_, P> {
+    const AT_EDGE: bool = P::AT_EDGE;
+
+    fn append(&self, subject: &Subject, records: &[Record]) -> impl Future<Output = Result<(), Unavailable>> {
+        self.platform.append(subject, records)
+    }
+
+    fn open(&self, request: OpenStream) -> impl Future<Output = Result<Opened<P::Body>, Unavailable>> {
+        self.platform.open(request)
+    }
+
+    fn end_session(
+        &self,
+        subject: &Subject,
+        session: &SessionHandle,
+        reason: EndReason,
+    ) -> impl Future<Output = Result<(), Unavailable>> {
+        self.platform.end_session(subject, session, reason)
+    }
+}
+
+impl<P: CheckpointStore> CheckpointStore for Observed<'_, P> {
+    fn checkpoint(
+        &self,
+        topic: &str,
+        partition: i32,
+        advance_to: Option<Checkpoint>,
+    ) -> impl Future<Output = Result<Option<Checkpoint>, Unavailable>> {
+        self.platform.checkpoint(topic, partition, advance_to)
+    }
+}
+
+impl<P: RateLimiter> RateLimiter for Observed<'_, P> {
+    fn allow(&self, rate: Rate, key: &str) -> impl Future<Output = Result<bool, Unavailable>> {
+        self.platform.allow(rate, key)
+    }
+}

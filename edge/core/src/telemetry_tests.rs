@@ -1,0 +1,140 @@
+use http::{HeaderMap, HeaderValue};
+use secrecy::SecretString;
+use serde_json::json;
+
+use super::*;
+use crate::{
+    session::{id::SessionId, record::TokenSet},
+    simulated::Simulated,
+};
+
+/// Does not compile if the type is a [`Field`]: then both implementations of `name` fit, and which is meant is unclear.
+macro_rules! assert_cannot_be_logged {
+    ($($kind:ty),* $(,)?) => {{
+        $({
+            trait Unclear<A> { fn name() {} }
+            impl<T: ?Sized> Unclear<()> for T {}
+            struct IsField;
+            impl<T: Field> Unclear<IsField> for T {}
+            let _ = <$kind as Unclear<_>>::name;
+        })*
+    }};
+}
+
+fn line(event: Event) -> Value {
+    let platform = Simulated::new(|_| None);
+    event.write(&platform);
+    serde_json::from_str(&platform.log.borrow()[0]).unwrap()
+}
+
+#[test]
+fn s133_no_secret_and_no_text_of_others_has_a_way_into_the_log() {
+    assert_cannot_be_logged!(
+        SecretString,
+        &SecretString,
+        String,
+        &String,
+        TokenSet,
+        &TokenSet,
+        SessionId,
+        &SessionId,
+        url::Url,
+        &url::Url,
+        HeaderMap,
+        &HeaderMap,
+        HeaderValue,
+        Value,
+        Vec<u8>,
+        serde_json::Error,
+    );
+}
+
+#[test]
+fn a_line_has_time_level_and_name_and_leaves_out_what_has_no_value() {
+    let line = line(Event::warn("x").with("status", StatusCode::OK).with("none", None::<u64>));
+    assert_eq!(line, json!({"level": "warn", "event": "x", "status": 200, "time": "2027-01-15T08:00:00.000Z"}));
+}
+
+#[test]
+fn s133_text_of_others_loses_urls_parameters_and_tokens_but_says_what_happened() {
+    for (text, shown) in [
+        (
+            "error sending request for url (https://u:p@idp.example:8443/cb?code=abc&state=x)",
+            "error sending request for url https://idp.example:8443",
+        ),
+        ("connect ECONNREFUSED 127.0.0.1:8790", "connect ECONNREFUSED 127.0.0.1:8790"),
+        (
+            "invalid type: string \"gho_16C7e42F292c6912E7710c838347Ae178B4a\", expected u64",
+            "invalid type: string \"…\", expected u64",
+        ),
+        ("eyJhbGciOiJSUzI1NiIsImtpZCI6ImsxIn0.eyJzdWIiOiJzIn0x.short", "….….short"),
+        ("code=hunter2", "code=…"),
+        ("login.microsoftonline.com answered 502 Bad Gateway", "login.microsoftonline.com answered 502 Bad Gateway"),
+        ("incorrect_client_credentials", "incorrect_client_credentials"),
+        ("a\r\nb\u{1b}[31m\"}", "a b[31m\"}"),
+    ] {
+        assert_eq!(without_secrets(text), shown, "{text:?}");
+    }
+    assert!(without_secrets(&"a ".repeat(1000)).len() <= MAX_DETAIL_CHARS);
+}
+
+#[test]
+fn a_name_is_a_name_or_not_shown() {
+    assert_eq!(Name("graph").value(), "graph");
+    assert_eq!(Name("[::1]\n").value(), "…");
+    assert_eq!(Name(&"a".repeat(65)).value(), "…");
+}
+
+#[test]
+fn a_refusal_is_one_line_with_its_reason_as_a_code() {
+    let platform = Simulated::new(|_| None);
+    for (error, reason, level) in [
+        (
+            Error::Forbidden { reason: "X-CSRF header missing, repeated or wrong" },
+            "x-csrf-header-missing-repeated-or-wrong",
+            "info",
+        ),
+        (Error::NotFound, "not-found", "info"),
+        (Unavailable::new("session coordinator", "x").into(), "session-coordinator-unavailable", "error"),
+    ] {
+        platform.log.borrow_mut().clear();
+        reject(&platform, &error, Some(&Method::GET));
+        let line: Value = serde_json::from_str(&platform.log.borrow()[0]).unwrap();
+        assert_eq!(
+            (&line["event"], &line["reason"], &line["level"]),
+            (&json!("reject"), &json!(reason), &json!(level))
+        );
+        assert_eq!(line["status"], error.status().as_u16());
+        assert_eq!(line["code"], error.code());
+    }
+}
+
+/// Who alerts on a reason that docs/operations.md names must not find that it was renamed in passing.
+#[test]
+fn every_reason_that_the_documentation_names_can_occur() {
+    fn sources(folder: &std::path::Path, into: &mut String) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.to_string_lossy().contains("tests") || path.ends_with("journey") {
+                continue;
+            }
+            if path.is_dir() {
+                sources(&path, into);
+            } else {
+                *into += &std::fs::read_to_string(path).unwrap();
+            }
+        }
+    }
+    let home = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut source = String::new();
+    sources(&home.join("src"), &mut source);
+    let source = kebab(&source);
+    let operations = std::fs::read_to_string(home.join("../../docs/operations.md")).unwrap();
+    let rows = operations.lines().filter(|line| line.starts_with("| `reason` "));
+    let named: Vec<&str> =
+        rows.flat_map(|row| row.split('`').skip(3).step_by(2)).filter(|code| code.contains('-')).collect();
+    assert!(named.len() > 6, "{named:?}");
+    for reason in named {
+        assert!(source.contains(reason), "{reason}");
+    }
+}
