@@ -23,6 +23,8 @@ export class Bff {
   /** Set while a case receives what may hold a token, and why it may. @type {string | undefined} */
   mayHold = undefined;
   #page = '';
+  /** @type {Realm[]} */
+  #fresh = [];
 
   /**
    * @param {object} parts
@@ -30,7 +32,7 @@ export class Bff {
    * @param {string} parts.origin
    * @param {import('./profile/causeway-edge.mjs').Running | undefined} parts.running
    * @param {import('./provider/stub.mjs').ProviderStub} parts.provider
-   * @param {{ oidc: Realm, entra?: import('./provider/kind.mjs').EntraRealm, github?: import('./provider/kind.mjs').GitHubRealm }} parts.realms
+   * @param {ReturnType<Profile['register']>} parts.realms
    * @param {import('./upstream.mjs').UpstreamStub} parts.upstream
    * @param {import('./upstream.mjs').UpstreamStub} parts.otherUpstream
    * @param {import('./upstream.mjs').UpstreamStub} parts.bridge
@@ -41,6 +43,7 @@ export class Bff {
     this.running = running;
     this.provider = provider;
     this.realms = realms;
+    this.#fresh = [...realms.fresh];
     this.upstream = upstream;
     this.otherUpstream = otherUpstream;
     this.bridge = bridge;
@@ -171,6 +174,26 @@ export class Bff {
       this.provider.reset();
       await running.restart();
     }
+  }
+
+  /** A provider of which the BFF remembers nothing: its metadata and keys are fetched when a case first uses it. */
+  async fresh() {
+    if (!this.#fresh.length) {
+      if (!this.running) throw new CannotRun('needs a provider that nothing was asked of yet');
+      await this.running.restart();
+      this.#fresh = [...this.realms.fresh];
+    }
+    return /** @type {Realm} */ (this.#fresh.shift());
+  }
+
+  /** How many instances may serve at once, each with a memory of its own. */
+  get instances() {
+    return this.running?.instances ?? 1;
+  }
+
+  /** The provider whose tokens the API behind the BFF takes. */
+  get apiRealm() {
+    return this.needs(this.provider.realms.get(this.profile.api.provider), 'provider of the API');
   }
 
   /** @template T @param {T | undefined} part @param {string} what @returns {T} */

@@ -89,17 +89,18 @@ export const cases = [
     id: 'S22',
     title: 'sign-in as somebody else ends the old session; nothing is merged',
     async attack(bff) {
-      const { browser, user } = await bff.signedIn();
+      const realm = bff.apiRealm;
+      const { browser, user } = await bff.signedIn(realm);
       const old = browser.copy();
-      bff.realms.oidc.user = MALLORY;
-      await bff.signIn(browser);
+      realm.user = MALLORY;
+      await bff.signIn(browser, realm);
       assert.notEqual(await bff.user(browser), user);
       await revocationBound();
       assert.equal(await bff.user(old), undefined);
       const calls = bff.upstream.seen.length;
       assert.equal((await browser.call(bff.profile.api.prefix + bff.profile.api.own)).status, 200);
       const token = bff.upstream.tokens().slice(calls)[0] ?? '';
-      assert.equal(bff.realms.oidc.granted.get(token)?.id, MALLORY.id, "the new user's own token");
+      assert.equal(realm.granted.get(token)?.id, MALLORY.id, "the new user's own token");
     },
   },
   {

@@ -108,15 +108,13 @@ export const cases = [
     id: 'S6',
     title: 'callback that names no issuer though the provider always does',
     async attack(bff) {
-      await bff.restarted({}, async () => {
-        const { oidc } = bff.realms;
-        oidc.lies.metadata = (document) => ({ ...document, authorization_response_iss_parameter_supported: true });
-        const browser = bff.browser();
-        const flow = await bff.begin(browser);
-        await bff.refused(browser, async () => browser.visit(await flow.callback()));
-        oidc.lies.authorization = (parameters) => parameters.set('iss', oidc.issuer);
-        assert.ok(bff.givesSession(await bff.signIn(bff.browser())), 'with it the sign-in succeeds');
-      });
+      const realm = await bff.fresh();
+      realm.lies.metadata = (document) => ({ ...document, authorization_response_iss_parameter_supported: true });
+      const browser = bff.browser();
+      const flow = await bff.begin(browser, realm);
+      await bff.refused(browser, async () => browser.visit(await flow.callback()), { realm });
+      realm.lies.authorization = (parameters) => parameters.set('iss', realm.issuer);
+      assert.ok(bff.givesSession(await bff.signIn(bff.browser(), realm)), 'with it the sign-in succeeds');
     },
   },
   {
@@ -196,13 +194,12 @@ export const cases = [
     title: 'provider whose metadata would downgrade PKCE: the sign-in does not start',
     async attack(bff) {
       for (const methods of [['plain'], []]) {
-        await bff.restarted({}, async () => {
-          bff.realms.oidc.lies.metadata = (document) => ({ ...document, code_challenge_methods_supported: methods });
-          const answer = await bff.browser().visit(bff.path.login(bff.realms.oidc.id, '/'));
-          assert.ok(answer.status >= 400, `starts with ${JSON.stringify(methods)}: ${answer.status}`);
-          assert.equal(answer.headers.location, undefined);
-          assert.deepEqual(setCookies(answer), []);
-        });
+        const realm = await bff.fresh();
+        realm.lies.metadata = (document) => ({ ...document, code_challenge_methods_supported: methods });
+        const answer = await bff.browser().visit(bff.path.login(realm.id, '/'));
+        assert.ok(answer.status >= 400, `starts with ${JSON.stringify(methods)}: ${answer.status}`);
+        assert.equal(answer.headers.location, undefined);
+        assert.deepEqual(setCookies(answer), []);
       }
       const { authorize } = await bff.begin(bff.browser());
       assert.equal(authorize.searchParams.get('code_challenge_method'), 'S256');
@@ -258,6 +255,23 @@ export const cases = [
         }
         for (const name of ['state', 'nonce', 'code_challenge']) assert.notEqual(authorize.searchParams.get(name), 'known', name);
       }
+    },
+  },
+  {
+    id: 'S16',
+    title: 'authentication older than asked for, or of unknown age',
+    async attack(bff) {
+      const { recent } = bff.realms;
+      const { authorize } = await bff.begin(bff.browser(), recent);
+      assert.equal(authorize.searchParams.get('max_age'), '60');
+      const now = Math.floor(Date.now() / 1000);
+      for (const authTime of [undefined, null, now - 60 - 120, now + 600, 'now', true, 0]) {
+        recent.lies.claims = (claims) => ({ ...claims, auth_time: authTime });
+        const browser = bff.browser();
+        await bff.refused(browser, () => bff.signIn(browser, recent), { realm: recent, redeems: true, why: `auth_time ${authTime}` });
+      }
+      recent.reset();
+      assert.ok(bff.givesSession(await bff.signIn(bff.browser(), recent)));
     },
   },
   {

@@ -9,7 +9,7 @@ import { freePorts } from '../../../scripts/stack/port.mjs';
 import { Stack } from '../../../scripts/stack/stack.mjs';
 import { isTarget } from '../../../scripts/stack/target.mjs';
 
-import { api } from './causeway.mjs';
+import { api, peculiar } from './causeway.mjs';
 
 /**
  * @typedef {object} Surroundings
@@ -22,11 +22,13 @@ import { api } from './causeway.mjs';
 /**
  * @typedef {object} Running what a case can do with a BFF that the suite started itself
  * @property {string} runtime
+ * @property {number} instances most that serve at once, each with a memory of its own
  * @property {string} origin
  * @property {string} hostOrigin of another origin whose pages may talk to it
  * @property {() => string} log everything it has logged so far
  * @property {(variables?: Variables, unready?: boolean) => Promise<void>} restart forgets what it keeps in memory; with changed settings until the next time
  * @property {Variables} settings
+ * @property {string} sessionKeys the key ring that seals its cookies
  * @property {string[]} secrets that it was given
  * @property {() => Promise<void>} stop
  */
@@ -40,8 +42,11 @@ export async function start({ provider, upstream, otherUpstream, bridge }) {
   const stack = new Stack({ target, state, ports, only: ['redis'] });
   const { entra, github } = /** @type {Record<string, import('../provider/realm.mjs').Realm & { tenant?: string }>} */ (Object.fromEntries(provider.realms));
   if (!entra || !github) throw new Error('the profile registers entra and github');
+  const openId = [...provider.realms.values()].filter((realm) => realm.base.startsWith('/realm/'));
   /** @type {Variables} */
   const settings = {
+    OIDC_PROVIDERS: JSON.stringify(openId.map(({ id, issuer, clientId }) => ({ id, issuer, client_id: clientId, scopes: ['openid', 'profile', 'offline_access'], ...peculiar[id] }))),
+    OIDC_CLIENT_SECRETS: JSON.stringify(Object.fromEntries(openId.map(({ id, clientSecret }) => [id, clientSecret]))),
     ENTRA_AUTHORITY: provider.origin, ENTRA_TENANT: entra.tenant, ENTRA_CLIENT_ID: entra.clientId, ENTRA_CLIENT_SECRET: entra.clientSecret,
     GITHUB_URL: provider.origin, GITHUB_API_URL: otherUpstream.origin, GITHUB_CLIENT_ID: github.clientId, GITHUB_CLIENT_SECRET: github.clientSecret,
     GRAPH_URL: upstream.origin,
@@ -59,6 +64,8 @@ export async function start({ provider, upstream, otherUpstream, bridge }) {
   });
   return {
     runtime: target,
+    // The Spin host starts another one when sixteen requests are under way in each of those there are.
+    instances: target === 'spin' ? 10 : 1,
     origin: stack.edgeOrigin,
     hostOrigin: stack.hostOrigin,
     log: () => readFileSync(stack.parts.edge.log, 'utf8'),
@@ -68,6 +75,7 @@ export async function start({ provider, upstream, otherUpstream, bridge }) {
       await stack.parts.edge.start();
     },
     settings,
+    sessionKeys: stack.secrets.sessionKeys,
     secrets: [stack.secrets.sessionKeys, stack.secrets.bridgeKeys].flatMap((ring) => ring.split(/[:,]/)).filter((part) => part.length >= 32),
     stop: () => stack.stop(),
   };

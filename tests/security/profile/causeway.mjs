@@ -50,11 +50,18 @@ export function fixedPage(html) {
   return html.replace(/\b[0-9a-f]{16}\b/g, '·');
 }
 
+/** How many providers there are that no case has asked anything of yet, so that nothing is remembered of them. */
+const FRESH = 12;
+
 /** Registers with the stub what the BFF is configured for. @param {import('../provider/stub.mjs').ProviderStub} provider */
 export function register(provider) {
   const entra = provider.entra({ id: 'entra', tenant: '6d1c2f0a-3b4c-4d5e-8f60-718293a4b5c6', clientId: '0d6e3f1c-8b7a-4c5d-9e2f-4a1b6c8d7e90', clientSecret: 'entra-secret-of-the-security-suite-1' });
   const github = provider.github({ id: 'github', clientId: 'Iv1.security', clientSecret: 'github-secret-of-the-security-suite-1' });
-  return { oidc: entra, entra, github };
+  const oidc = (/** @type {string} */ id) => provider.oidc({ id, base: `/realm/${id}`, clientId: `client-of-${id}`, clientSecret: `secret-of-${id}-in-the-security-suite` });
+  return { oidc: oidc('corp'), entra, github, recent: oidc('recent'), fresh: Array.from({ length: FRESH }, (_, index) => oidc(`fresh-${index}`)) };
 }
+
+/** Settings of a provider beside what every one has. @type {Readonly<Record<string, Record<string, unknown>>>} */
+export const peculiar = { recent: { max_age_seconds: 60 } };
 
 export const start = async (/** @type {import('./causeway-edge.mjs').Surroundings} */ surroundings) => (await import('./causeway-edge.mjs')).start(surroundings);

@@ -39,6 +39,17 @@ fn a_good_token_is_believed() {
     );
 }
 
+/// RFC 7515 §4.1.11: who does not understand an extension that is called critical must not believe the token.
+#[test]
+fn s43_a_token_with_critical_extensions_is_refused() {
+    for critical in [json!(["b64"]), json!([]), json!("exp")] {
+        assert_eq!(
+            check(&token_with(json!({"crit": critical, "b64": false}), json!({}), &KEY)).unwrap_err(),
+            IdTokenError::Signature(SignatureError::WrongKind),
+        );
+    }
+}
+
 #[test]
 fn s37_s38_s41_s43_only_an_accepted_algorithm_with_a_known_key_verifies() {
     for algorithm in ["none", "None", "nOnE", "HS256", "RS384", "PS256", "EdDSA", ""] {

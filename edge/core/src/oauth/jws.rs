@@ -6,7 +6,10 @@ use jwt_compact::{
     alg::{Es256, Rsa, RsaPublicKey, StrongAlg, StrongKey},
     jwk::JsonWebKey,
 };
-use serde::de::DeserializeOwned;
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 
 use super::signing_key::SigningKey;
 
@@ -75,6 +78,14 @@ impl Accepted {
     }
 }
 
+/// What of a header beyond the standard's own fields matters.
+#[derive(Debug, Clone, Deserialize)]
+struct Extensions {
+    /// Extensions without which the token must not be believed (RFC 7515 §4.1.11). None is known here.
+    #[serde(rename = "crit")]
+    critical: Option<IgnoredAny>,
+}
+
 /// Verifies a token whose `typ`, where it has one, is `typ` without regard to case; with `typ_required` it must have
 /// one.
 pub(super) fn verify<T: DeserializeOwned>(
@@ -86,8 +97,11 @@ pub(super) fn verify<T: DeserializeOwned>(
     if token.len() > MAX_TOKEN_BYTES {
         return Err(SignatureError::Malformed);
     }
-    let token: UntrustedToken<'_> = UntrustedToken::new(token).map_err(|_| SignatureError::Malformed)?;
+    let token: UntrustedToken<'_, Extensions> = token.try_into().map_err(|_| SignatureError::Malformed)?;
     let header = token.header();
+    if header.other_fields.critical.is_some() {
+        return Err(SignatureError::WrongKind);
+    }
     let typed = header.token_type.as_deref().map_or(!typ_required, |found| found.eq_ignore_ascii_case(typ));
     let algorithm = Accepted::of(token.algorithm()).filter(|_| typed).ok_or(SignatureError::WrongKind)?;
     // A token without a key id may be signed by the only key that can be meant (S45).
@@ -116,7 +130,7 @@ pub(super) fn verify<T: DeserializeOwned>(
 fn checked<A: Algorithm, T: DeserializeOwned>(
     algorithm: &A,
     key: &A::VerifyingKey,
-    token: &UntrustedToken<'_>,
+    token: &UntrustedToken<'_, Extensions>,
 ) -> Result<Claims<T>, SignatureError> {
     match algorithm.validator::<T>(key).validate(token) {
         Ok(token) => Ok(token.into_parts().1),

@@ -1,0 +1,186 @@
+// Section C: what is believed of an ID token's claims, and who somebody is.
+
+import assert from 'node:assert/strict';
+
+import { setCookies } from '../browser.mjs';
+import { CONSUMERS_TENANT } from '../provider/kind.mjs';
+import { ADA } from '../provider/realm.mjs';
+import { believed, disbelieved } from './token.mjs';
+
+/** @typedef {import('../provider/key.mjs').Json} Json */
+
+const TOLERANCE_SECONDS = 60;
+const now = () => Math.floor(Date.now() / 1000);
+
+/** @param {Json} changes */
+const but = (changes) => ({ claims: (/** @type {Json} */ claims) => ({ ...claims, ...changes }) });
+
+/** @type {import('../case.mjs').Case[]} */
+export const cases = [
+  {
+    id: 'S47',
+    title: 'times of wrong types; fractions are legal',
+    async attack(bff) {
+      for (const name of ['exp', 'iat', 'nbf']) {
+        for (const value of ['tomorrow', String(now() + 600), true, [now() + 600], {}, '', 1e300]) {
+          if (name === 'exp' && value === 1e300) continue;
+          await disbelieved(bff, but({ [name]: value }), `${name} ${JSON.stringify(value)}`);
+        }
+      }
+      for (const exp of [undefined, null, -1, 0, -1e300]) await disbelieved(bff, but({ exp }), `exp ${exp}`);
+      await disbelieved(bff, but({ iat: null }), 'iat null');
+      // A huge number is no time; whether it is refused as such or by its range is all the same, as long as nothing breaks.
+      bff.realms.oidc.lies = but({ exp: 1e300 });
+      assert.ok([303, 400].includes((await bff.signIn(bff.browser())).status));
+      bff.realms.oidc.lies = { idToken: ({ header, claims, key }) => key.sign(header, JSON.stringify(claims).replace(/"exp":\d+/, '"exp":9223372036854775808')) };
+      assert.ok([303, 400].includes((await bff.signIn(bff.browser())).status));
+      await believed(bff, but({ exp: now() + 600.5, iat: now() - 0.5, nbf: now() - 0.25 }), 'fractions of a second');
+    },
+  },
+  {
+    id: 'S48',
+    title: 'times just inside and just outside the tolerance',
+    async attack(bff) {
+      const margin = 8;
+      await believed(bff, but({ exp: now() - TOLERANCE_SECONDS + margin }), 'expired within the tolerance');
+      await believed(bff, but({ nbf: now() + TOLERANCE_SECONDS - margin, iat: now() + TOLERANCE_SECONDS - margin }), 'of a clock that is ahead');
+      await disbelieved(bff, but({ exp: now() - TOLERANCE_SECONDS - 1 }), 'expired');
+      await disbelieved(bff, but({ nbf: now() + TOLERANCE_SECONDS + margin }), 'not yet valid');
+      await disbelieved(bff, but({ iat: now() + TOLERANCE_SECONDS + margin }), 'issued in the future');
+      await disbelieved(bff, but({ iat: now() + 86_400 * 365 }), 'issued in the far future');
+    },
+  },
+  {
+    id: 'S49',
+    title: 'audience and authorized party',
+    async attack(bff) {
+      const { clientId } = bff.realms.oidc;
+      const others = [undefined, null, '', 'other', [], ['other'], [clientId, 'other'], ['other', clientId], [[clientId]], { 0: clientId }, clientId.toUpperCase(), `${clientId} `, `${clientId},other`, true];
+      for (const aud of others) await disbelieved(bff, but({ aud }), `aud ${JSON.stringify(aud)}`);
+      for (const azp of ['other', '', clientId.toUpperCase(), [clientId], 1]) await disbelieved(bff, but({ azp }), `azp ${JSON.stringify(azp)}`);
+      await believed(bff, but({ aud: [clientId], azp: clientId }), 'a list of this client alone');
+    },
+  },
+  {
+    id: 'S50',
+    title: 'issuer almost right',
+    async attack(bff) {
+      const { issuer } = bff.realms.oidc;
+      const others = [undefined, null, '', `${issuer}/`, issuer.toUpperCase(), issuer.replace('http:', 'https:'), issuer.replace('localhost', 'lоcalhost'), `${issuer} `, `${issuer}\u200b`, issuer.replace('localhost', 'LOCALHOST'), `${issuer}#`, `${issuer}?`, [issuer], issuer.replace('/realm/', '/realm/./'), issuer.replace('realm', '%72ealm'), bff.realms.recent.issuer];
+      for (const iss of others) await disbelieved(bff, but({ iss }), `iss ${JSON.stringify(iss)}`);
+    },
+  },
+  {
+    id: 'S51',
+    title: 'Entra: tenants, versions and keys of others',
+    async attack(bff, provider) {
+      const entra = bff.needs(bff.realms.entra, 'Entra');
+      const other = '11111111-2222-4333-8444-555555555555';
+      const issuerOf = (/** @type {string} */ tenant) => `${provider.origin}/${tenant}/v2.0`;
+      for (const [why, changes] of /** @type {[string, Json][]} */ ([
+        ["tid of another tenant than iss", { tid: other }],
+        ["iss of another tenant than tid", { iss: issuerOf(other) }],
+        ['another tenant altogether', { tid: other, iss: issuerOf(other) }],
+        ['{tenantid} left as it is', { iss: issuerOf('{tenantid}') }],
+        ['{tenantid} as tid', { tid: '{tenantid}', iss: issuerOf('{tenantid}') }],
+        ['tid that is no GUID', { tid: 'common', iss: issuerOf('common') }],
+        ['tid in upper case', { tid: entra.tenant.toUpperCase() }],
+        ['no tid', { tid: undefined }],
+        ['the tenant of personal accounts', { tid: CONSUMERS_TENANT, iss: issuerOf(CONSUMERS_TENANT) }],
+        ['version 1', { ver: '1.0' }], ['no version', { ver: undefined }], ['a version that is a number', { ver: 2 }],
+        ['the issuer of version 1', { iss: `https://sts.windows.net/${entra.tenant}/` }],
+        ['no oid', { oid: undefined }], ['an empty oid', { oid: '' }],
+      ])) await disbelieved(bff, but(changes), why, entra);
+      // The key set says for which issuer each key is good: one of personal accounts signs for no organisation.
+      await bff.restarted({}, async () => {
+        entra.lies = { keys: (set) => ({ keys: set.keys.map((key) => ({ ...key, issuer: issuerOf(CONSUMERS_TENANT) })) }) };
+        const browser = bff.browser();
+        await bff.refused(browser, () => bff.signIn(browser, entra), { realm: entra, redeems: true, why: 'a key of personal accounts' });
+      });
+      await bff.restarted({}, async () => {
+        await believed(bff, { keys: (set) => ({ keys: set.keys.map((key) => ({ ...key, issuer: issuerOf('{tenantid}') })) }) }, 'a key of all tenants', entra);
+      });
+    },
+  },
+  {
+    id: 'S53',
+    title: 'metadata that lies: the sign-in does not begin',
+    async attack(bff, provider) {
+      const lies = /** @type {[string, (document: Json) => unknown][]} */ ([
+        ['another issuer', (document) => ({ ...document, issuer: 'https://evil.example' })],
+        ['issuer with a slash', (document) => ({ ...document, issuer: `${document.issuer}/` })],
+        ['no issuer', (document) => ({ ...document, issuer: undefined })],
+        ...['authorization_endpoint', 'token_endpoint', 'jwks_uri'].flatMap((name) =>
+          ['http://evil.example/x', 'https://10.0.0.1/x', 'https://169.254.169.254/latest', 'https://[fd00::1]/x', 'https://[::ffff:192.168.0.1]/x', 'file:///etc/passwd', 'javascript:alert(1)', '', 'x'].map(
+            (url) => /** @type {[string, (document: Json) => unknown]} */ ([`${name} ${url}`, (document) => ({ ...document, [name]: url })]))).filter((_, index) => index % 3 === 0),
+        ['no JSON', () => ({ status: 200, headers: { 'content-type': 'text/html' }, body: '<html>' })],
+        ['not found', () => ({ status: 404, body: '' })],
+        ['a redirect', () => ({ status: 302, headers: { location: `${provider.origin}/stolen` } })],
+        ['an oversize document', (document) => ({ ...document, padding: 'x'.repeat(2 * 1024 * 1024) })],
+      ]);
+      for (const [why, metadata] of lies) {
+        const realm = await bff.fresh();
+        realm.lies = { metadata };
+        const answer = await bff.browser().visit(bff.path.login(realm.id, '/'));
+        assert.ok(answer.status >= 400, `${why}: ${answer.status} ${answer.headers.location}`);
+        assert.equal(answer.headers.location, undefined, why);
+        assert.deepEqual(setCookies(answer), [], why);
+      }
+      assert.deepEqual(provider.strays.filter(({ path }) => path === '/stolen'), []);
+    },
+  },
+  {
+    id: 'S54',
+    title: 'userinfo of somebody else is not believed',
+    async attack(bff) {
+      const realm = await bff.fresh();
+      realm.lies = { person: (person) => ({ ...person, sub: 'somebody-else', email: 'admin@causeway.example' }), ...but({ name: undefined, email: undefined }) };
+      const browser = bff.browser();
+      const answer = await bff.signIn(browser, realm);
+      if (realm.asked('userinfo').length) assert.equal(bff.givesSession(answer), false);
+      else assert.ok((await bff.user(browser))?.endsWith(ADA.id), 'the ID token says who it is, and nobody else is asked');
+    },
+  },
+  {
+    id: 'S56',
+    title: 'tokens of other kinds in place of an ID token',
+    async attack(bff) {
+      for (const typ of ['at+jwt', 'application/at+jwt', 'logout+jwt', 'dpop+jwt', 'secevent+jwt', 'JOSE', '', 1]) {
+        await disbelieved(bff, { idToken: ({ header, claims, key }) => key.signAnyway({ ...header, typ }, claims) }, `typ ${typ}`);
+      }
+      await disbelieved(bff, but({ events: { 'http://schemas.openid.net/event/backchannel-logout': {} } }), 'a logout token');
+      await disbelieved(bff, but({ nonce: undefined, scope: 'openid' }), 'an access token');
+      await disbelieved(bff, { tokens: (body) => ({ ...body, id_token: body.access_token }) }, 'the access token itself');
+      await disbelieved(bff, { tokens: (body) => ({ ...body, id_token: [body.id_token] }) }, 'a list');
+    },
+  },
+  {
+    id: 'S58',
+    title: 'same e-mail address, other person: another user',
+    async attack(bff) {
+      const users = new Set();
+      for (const realm of [bff.realms.oidc, bff.realms.entra, bff.realms.recent]) {
+        for (const id of [ADA.id, '33333333-aaaa-4bbb-8ccc-000000000003']) {
+          realm.user = { ...ADA, id };
+          users.add((await bff.signedIn(realm)).user);
+        }
+      }
+      assert.equal(users.size, 6, [...users].join(' '));
+      assert.ok(![...users].some((user) => user.includes('@')), 'nobody is known by an address');
+    },
+  },
+  {
+    id: 'S59',
+    title: 'e-mail addresses that trick an allow-list are only shown',
+    async attack(bff) {
+      const { user } = await bff.signedIn();
+      for (const email of ['ada@causeway.example@evil.example', 'ada@evil.example,@causeway.example', 'ada@cаuseway.example', '"ada@causeway.example"@evil.example', 'ada@causeway.example\u0000@evil.example', `${'a'.repeat(5000)}@x`]) {
+        bff.realms.oidc.user = { ...ADA, email };
+        const browser = bff.browser();
+        const answer = await bff.signIn(browser);
+        assert.ok([303, 400].includes(answer.status), email);
+        if (answer.status === 303) assert.equal(await bff.user(browser), user, 'an address makes nobody somebody else');
+      }
+    },
+  },
+];

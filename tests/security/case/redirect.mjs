@@ -1,0 +1,110 @@
+// Section B: no return address leads off the configured origins, at login, callback, logout or on the error page.
+
+import assert from 'node:assert/strict';
+
+import { corpus } from './redirect-corpus.mjs';
+
+/** @typedef {import('../bff.mjs').Bff} Bff */
+
+/** @param {Bff} bff */
+const entries = (bff) => corpus(bff.origin, bff.running?.hostOrigin ?? 'http://localhost:8080');
+
+/** Where a browser on the BFF's origin would go, and whether it stays. @param {Bff} bff @param {string} location */
+function assertStays(bff, location, about = '') {
+  let text = location;
+  // Whatever decodes it once more on the way must not find another place in it either.
+  for (let round = 0; round < 3; round++) {
+    // What is decoded may hold a space, which no parser drops from the middle of an address.
+    const plain = round ? /^[^?#]*[^ -[\]-~\u0080-\uffff]/ : /^[^?#]*[^!-[\]-~]/;
+    const origins = [bff.origin, bff.running?.hostOrigin];
+    assert.ok(origins.includes(new URL(text, bff.origin).origin), `${about} leads to ${location}`);
+    assert.ok(!/^[\\/]{2}/.test(text) && !plain.test(text), `${about} leads to ${JSON.stringify(location)}`);
+    try {
+      const [path = '', ...query] = text.split('?');
+      text = [decodeURIComponent(path), ...query].join('?');
+    } catch {
+      break;
+    }
+  }
+}
+
+/** Signs in with a return address and tells where it led. @param {Bff} bff @param {string} query */
+async function returnedTo(bff, query) {
+  const browser = bff.browser();
+  const begun = await browser.visit(`${bff.path.login(bff.realms.oidc.id)}?${query}`);
+  if (begun.status >= 400) return bff.path.home;
+  const answer = await browser.visit(await bff.back(new URL(begun.headers.location ?? '')));
+  assert.equal(answer.status, 303, query);
+  assert.deepEqual(Object.keys(answer.headers).filter((name) => /evil|x-evil/.test(name)), [], query);
+  assert.equal([answer.headers['set-cookie']].flat().filter((cookie) => cookie?.startsWith('evil')).length, 0, query);
+  return answer.headers.location ?? '';
+}
+
+/** @param {string} id @param {string} title @returns {import('../case.mjs').Case} */
+function classOf(id, title) {
+  return {
+    id,
+    title,
+    async attack(bff) {
+      const parameter = bff.path.returnParameter;
+      for (const entry of new Set(entries(bff)[id])) {
+        const about = `${parameter}=${JSON.stringify(entry)}`;
+        const encoded = `${parameter}=${encodeURIComponent(entry.toWellFormed())}`;
+        const location = await returnedTo(bff, encoded);
+        assertStays(bff, location, about);
+        assert.ok(location === bff.path.home || isHarmless(bff, entry), `${about} is not home but ${location}`);
+        for (const target of [`${bff.path.callback(bff.realms.oidc.id)}?${encoded}&error=x`, `${bff.path.login('nobody')}?${encoded}`]) {
+          const answer = await bff.browser().visit(target);
+          assert.ok(answer.status >= 400, `${target} answers ${answer.status}`);
+          assert.equal(answer.headers.location, undefined, target);
+          assert.ok(!answer.text.includes('evil'), target);
+        }
+        const out = await bff.browser().call(`${bff.path.logout}?${encoded}&post_logout_redirect_uri=${encodeURIComponent(entry.toWellFormed())}`, { method: 'POST' });
+        if (out.headers.location !== undefined) assertStays(bff, out.headers.location, about);
+        assert.ok(!out.text.includes('evil'), about);
+      }
+    },
+  };
+}
+
+/** An address that stays here however often it is decoded, or one of the host page, whose query may say what it likes. @param {Bff} bff @param {string} entry */
+function isHarmless(bff, entry) {
+  const host = bff.running?.hostOrigin;
+  if (host !== undefined && entry.startsWith(host) && /^(?:$|[/?#])/.test(entry.slice(host.length))) return true;
+  if (!/^\/[!-.0-[\]-~]/.test(entry)) return false;
+  try {
+    assertStays(bff, entry);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** @type {import('../case.mjs').Case[]} */
+export const cases = [
+  classOf('S28', 'return address: slashes and backslashes'),
+  classOf('S29', 'return address: white space and controls'),
+  classOf('S30', 'return address: encoded separators'),
+  classOf('S31', 'return address: schemes'),
+  classOf('S32', 'return address: users, suffixes and look-alike hosts'),
+  classOf('S33', 'return address: Unicode'),
+  classOf('S34', 'return address: line breaks'),
+  classOf('S35', 'return address: fragments, queries and ports'),
+  {
+    id: 'S36',
+    title: 'return address given twice; five hundred entries; good ones survive',
+    async attack(bff) {
+      const all = Object.values(entries(bff)).flat();
+      assert.ok(new Set(all).size >= 500, `${new Set(all).size} entries`);
+      const parameter = bff.path.returnParameter;
+      for (const [first, second] of [['/a', '//evil.example'], ['//evil.example', '/a'], ['/a', '/b'], ['/a', '/a']]) {
+        const location = await returnedTo(bff, `${parameter}=${encodeURIComponent(first ?? '')}&${parameter}=${encodeURIComponent(second ?? '')}`);
+        assert.equal(location, bff.path.home, `${first} and ${second}`);
+      }
+      const host = bff.running?.hostOrigin;
+      for (const good of ['/', '/chat', '/chat/?q=1&r=%2F', '/caf%C3%A9', ...(host ? [`${host}/`, `${host}/page?x=//y#z`] : [])]) {
+        assert.equal(await returnedTo(bff, `${parameter}=${encodeURIComponent(good)}`), good);
+      }
+    },
+  },
+];
