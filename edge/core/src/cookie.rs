@@ -2,6 +2,8 @@
 
 use http::{HeaderMap, header};
 
+use crate::config::Embed;
+
 /// Most bytes of cookies looked at; browsers send at most about this many for one site.
 const MAX_COOKIE_BYTES: usize = 32 * 1024;
 
@@ -48,6 +50,18 @@ pub(crate) enum SameSite {
     Strict,
     /// Only on top-level GET navigations; a sign-in's cookie must survive the way back from the provider.
     Lax,
+    /// Always, for pages of other sites; and kept apart for each site that embeds us, where browsers know how.
+    NonePartitioned,
+}
+
+impl SameSite {
+    /// That of the session cookie.
+    pub(crate) fn of_session(embed: Embed) -> Self {
+        match embed {
+            Embed::SameSite => Self::Strict,
+            Embed::CrossSite => Self::NonePartitioned,
+        }
+    }
 }
 
 /// The value of `Set-Cookie`.
@@ -55,6 +69,7 @@ pub(crate) fn set(name: &str, value: &str, same_site: SameSite, max_age_seconds:
     let same_site = match same_site {
         SameSite::Strict => "Strict",
         SameSite::Lax => "Lax",
+        SameSite::NonePartitioned => "None; Partitioned",
     };
     format!("{name}={value}; Path=/; Max-Age={max_age_seconds}; Secure; HttpOnly; SameSite={same_site}")
 }
@@ -88,7 +103,9 @@ mod tests {
 
     #[test]
     fn every_cookie_is_secure_and_http_only_even_when_removed() {
-        for value in [set("n", "v", SameSite::Strict, 5), clear("n", SameSite::Lax)] {
+        for value in
+            [set("n", "v", SameSite::Strict, 5), set("n", "v", SameSite::NonePartitioned, 5), clear("n", SameSite::Lax)]
+        {
             assert!(
                 value.contains("; Secure; HttpOnly; SameSite=")
                     && value.contains("Path=/")

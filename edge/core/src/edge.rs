@@ -140,7 +140,7 @@ impl Edge {
 }
 
 async fn answer<P: Platform>(context: Context<'_, P>, request: Request<P::Body>) -> Result<Response<P::Body>, Error> {
-    guard::check(context.config, context.row, &request.headers)?;
+    guard::check(context.config, context.row, &request.method, &request.headers)?;
     let session = match context.row.auth {
         Auth::None => None,
         Auth::Session => Some(context.sessions().load(&request.headers).await?),

@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 use crate::{
-    config::Config,
+    config::{Config, Embed},
     error::Error,
     route::{Cache, Cors, Csrf, Row},
     web::{Response, single},
@@ -21,16 +21,19 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 ///
 /// # Errors
 /// [`Error::Forbidden`] with the reason for the log.
-pub fn check(config: &Config, row: &Row, headers: &HeaderMap) -> Result<(), Error> {
+pub fn check(config: &Config, row: &Row, method: &Method, headers: &HeaderMap) -> Result<(), Error> {
     match row.csrf {
         Csrf::Header => {
+            refuse_upgrade(headers)?;
             if single(headers, &CSRF_HEADER) != Some("1") {
                 return forbidden("X-CSRF header missing, repeated or wrong");
             }
-            let unsafe_method = row.method.as_ref().is_none_or(|method| *method != Method::GET);
-            check_origin(config, headers, unsafe_method)
+            check_origin(config, headers, !method.is_safe())
         }
-        Csrf::FetchMetadata => check_origin(config, headers, false),
+        Csrf::FetchMetadata => {
+            refuse_upgrade(headers)?;
+            check_origin(config, headers, false)
+        }
         Csrf::Navigation => check_navigation(headers),
         Csrf::Signature | Csrf::Token | Csrf::Public => Ok(()),
     }
@@ -40,6 +43,15 @@ fn forbidden<T>(reason: &'static str) -> Result<T, Error> {
     Err(Error::Forbidden { reason })
 }
 
+/// No row opens a WebSocket: browsers send cookies along with one, and no preflight before it (S86).
+fn refuse_upgrade(headers: &HeaderMap) -> Result<(), Error> {
+    if headers.contains_key(header::SEC_WEBSOCKET_KEY) || headers.contains_key(header::UPGRADE) {
+        return forbidden("an upgrade of the connection");
+    }
+    Ok(())
+}
+
+/// Whether the browser says that the request comes from where it may. `must_say`: silence will not do.
 fn check_origin(config: &Config, headers: &HeaderMap, must_say: bool) -> Result<(), Error> {
     let has_origin = headers.contains_key(header::ORIGIN);
     let origin = single(headers, &header::ORIGIN);
@@ -47,6 +59,8 @@ fn check_origin(config: &Config, headers: &HeaderMap, must_say: bool) -> Result<
     if has_origin && !origin.is_some_and(|origin| config.allows_origin(origin)) {
         return forbidden("Origin is not allowed");
     }
+    // Where the cookie comes along from everywhere, a request that does not say where it comes from comes from nowhere.
+    let must_say = must_say || config.embed == Embed::CrossSite;
     if !headers.contains_key(&SEC_FETCH_SITE) {
         // Not a current browser. It must name its origin before it may change anything.
         return if must_say && !has_origin { forbidden("neither Origin nor Sec-Fetch-Site") } else { Ok(()) };
@@ -55,6 +69,7 @@ fn check_origin(config: &Config, headers: &HeaderMap, must_say: bool) -> Result<
         Some("same-origin") => Ok(()),
         // Another origin of the same site is as foreign as any, unless it is a configured host page (S80).
         Some("same-site") if has_origin => Ok(()),
+        Some("cross-site") if has_origin && config.embed == Embed::CrossSite => Ok(()),
         _ => forbidden("Sec-Fetch-Site is not allowed"),
     }
 }

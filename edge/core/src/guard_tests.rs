@@ -23,7 +23,8 @@ fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
 }
 
 fn passes(pattern: &str, pairs: &[(&'static str, &'static str)]) -> bool {
-    check(&config(), row(pattern), &headers(pairs)).is_ok()
+    let row = row(pattern);
+    check(&config(), row, row.method.as_ref().unwrap_or(&Method::POST), &headers(pairs)).is_ok()
 }
 
 const EVENTS: &str = "/events/{channel}";

@@ -22,6 +22,8 @@ pub struct Config {
     pub public_origin: Origin,
     /// `HOST_ORIGINS`: origins of pages that may embed the widget.
     pub host_origins: Vec<Origin>,
+    /// `EMBED`: on which sites the host pages are.
+    pub embed: Embed,
     /// `SESSION_KEYS`: seals cookies and records.
     pub session_keys: KeyRing,
     /// `BRIDGE_URL`.
@@ -59,6 +61,15 @@ impl fmt::Display for ConfigError {
     }
 }
 
+/// On which sites the pages are that embed the widget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Embed {
+    /// On the edge's own: the session cookie never travels from another one.
+    SameSite,
+    /// On others, too: what kept their requests out must be done by headers alone (S155).
+    CrossSite,
+}
+
 /// What coordinates sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Coordination {
@@ -69,7 +80,7 @@ pub enum Coordination {
 }
 
 /// Every key that is read, for runtimes that must ask for each by name.
-pub const KEYS: [&str; 30] = [
+pub const KEYS: [&str; 31] = [
     "PUBLIC_ORIGIN",
     "HOST_ORIGINS",
     "SESSION_KEYS",
@@ -99,6 +110,7 @@ pub const KEYS: [&str; 30] = [
     "REVOCATION_BOUND_SECONDS",
     "SESSION_HOURS",
     "SESSION_IDLE_MINUTES",
+    "EMBED",
     "DEVELOPMENT",
 ];
 
@@ -163,6 +175,7 @@ impl<S: Source> Reader<'_, S> {
     fn config(&mut self) -> Option<Config> {
         let public_origin = self.origin("PUBLIC_ORIGIN");
         let host_origins = self.host_origins();
+        let embed = self.embed(&host_origins);
         let session_keys = self.key_ring("SESSION_KEYS");
         let bridge_url = self.url("BRIDGE_URL", None);
         let bridge_keys = self.key_ring("BRIDGE_KEYS");
@@ -178,6 +191,7 @@ impl<S: Source> Reader<'_, S> {
         Some(Config {
             public_origin: public_origin?,
             host_origins,
+            embed,
             session_keys: session_keys?,
             bridge_url: bridge_url?,
             bridge_keys: bridge_keys?,

@@ -6,7 +6,7 @@ use causeway_protocol::{event::is_name, signature::KeyRing};
 use secrecy::SecretString;
 use url::Url;
 
-use super::{ConfigError, Coordination, Source};
+use super::{ConfigError, Coordination, Embed, Source};
 use crate::origin::Origin;
 
 /// URLs that are also entries of the list of hosts which Spin lets a component reach, as `spin.toml` has it.
@@ -126,6 +126,17 @@ impl<S: Source> Reader<'_, S> {
         let text = self.optional("HOST_ORIGINS").unwrap_or_default();
         let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
         parts.filter_map(|part| self.parse_origin("HOST_ORIGINS", part)).collect()
+    }
+
+    pub(super) fn embed(&mut self, host_origins: &[Origin]) -> Embed {
+        match self.optional("EMBED").as_deref() {
+            None => Embed::SameSite,
+            Some("cross-site") if host_origins.is_empty() => {
+                self.problem("EMBED", "needs HOST_ORIGINS: nobody could embed anything").unwrap_or(Embed::SameSite)
+            }
+            Some("cross-site") => Embed::CrossSite,
+            Some(_) => self.problem("EMBED", "must be unset or `cross-site`").unwrap_or(Embed::SameSite),
+        }
     }
 
     pub(super) fn key_ring(&mut self, key: &'static str) -> Option<KeyRing> {

@@ -58,6 +58,7 @@ fn every_missing_or_malformed_key_is_named() {
         ("GITHUB_ALLOW", Some("everything")),
         ("REVOCATION_BOUND_SECONDS", Some("-1")),
         ("SESSION_HOURS", Some("0")),
+        ("EMBED", Some("true")),
         ("DEVELOPMENT", Some("true")),
     ] {
         assert!(keys_of(&[(key, value)]).contains(&key), "{key}={value:?}");
@@ -219,4 +220,10 @@ fn m1_an_openid_provider_without_credentials_closes() {
     for bad in [format!(r#"{{"corp":{public}}}}}"#), format!(r#"{{"corp":{}}}"#, key.replace("ES256", "HS256"))] {
         assert_eq!(openid(&list("private_key_jwt"), &bad), ["OIDC_CLIENT_SECRETS"]);
     }
+}
+
+#[test]
+fn s155_embedding_by_other_sites_needs_a_list_of_them() {
+    assert_eq!(keys_of(&[("EMBED", Some("cross-site"))]), Vec::<&str>::new());
+    assert_eq!(keys_of(&[("EMBED", Some("cross-site")), ("HOST_ORIGINS", None)]), ["EMBED"]);
 }

@@ -2,7 +2,12 @@
 
 use http::{StatusCode, header};
 
-use crate::{error::Error, web::Response};
+use crate::{
+    config::{Config, Embed},
+    error::Error,
+    origin::Origin,
+    web::Response,
+};
 
 /// One embedded file.
 struct Asset {
@@ -21,7 +26,7 @@ include!(concat!(env!("OUT_DIR"), "/assets.rs"));
 const PAGE: &str = "index.html";
 /// Only what the page itself is made of, and nothing inline.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
-    base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'";
+    base-uri 'none'; form-action 'self'; require-trusted-types-for 'script'; frame-ancestors ";
 
 /// `GET /assets/{name}`
 pub(super) fn asset<B>(name: &str) -> Result<Response<B>, Error> {
@@ -33,10 +38,15 @@ pub(super) fn asset<B>(name: &str) -> Result<Response<B>, Error> {
 }
 
 /// `GET /`
-pub(super) fn page<B>() -> Result<Response<B>, Error> {
+pub(super) fn page<B>(config: &Config) -> Result<Response<B>, Error> {
     let page = ASSETS.iter().find(|asset| asset.name == PAGE).ok_or(Error::NotFound)?;
     let mut response = Response::bytes(StatusCode::OK, page.content_type, page.bytes);
     response.set(header::CACHE_CONTROL, "no-cache");
-    response.set(header::CONTENT_SECURITY_POLICY, PAGE_POLICY);
+    // A page in a frame is a page whose clicks may be somebody else's: only those who were let in by name (S88, S155).
+    let ancestors = match config.embed {
+        Embed::SameSite => "'none'".to_owned(),
+        Embed::CrossSite => config.host_origins.iter().map(Origin::as_str).collect::<Vec<_>>().join(" "),
+    };
+    response.set(header::CONTENT_SECURITY_POLICY, &format!("{PAGE_POLICY}{ancestors}"));
     Ok(response)
 }

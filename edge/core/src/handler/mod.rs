@@ -88,7 +88,7 @@ pub async fn run<P: Platform>(
         (Handler::GitHubWebhook, _) => webhook::deliver(&context, request).await,
         (Handler::Deliver, _) => deliver::deliver(&context, request).await,
         (Handler::Asset, _) => asset::asset(context.parameter(0)),
-        (Handler::Page, _) => asset::page(),
+        (Handler::Page, _) => asset::page(context.config),
         (Handler::Healthz, _) => Ok(health::healthz()),
         (Handler::Readyz, _) => health::readyz(&context).await,
     }

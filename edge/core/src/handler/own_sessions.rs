@@ -53,7 +53,7 @@ pub(super) async fn end_one<P: Platform>(
     sessions.end_entries(&own(session), &entries, reason).await?;
     let mut response = Response::empty(StatusCode::NO_CONTENT);
     if is_current {
-        response.add(header::SET_COOKIE, &cookie::clear(SESSION_COOKIE, SameSite::Strict));
+        response.add(header::SET_COOKIE, &cookie::clear(SESSION_COOKIE, SameSite::of_session(context.config.embed)));
     }
     Ok(response)
 }

@@ -48,6 +48,6 @@ pub(super) async fn logout<P: Platform>(
         Err(error) => return Err(error),
     }
     let mut response = Response::empty(StatusCode::NO_CONTENT);
-    response.add(header::SET_COOKIE, &cookie::clear(SESSION_COOKIE, SameSite::Strict));
+    response.add(header::SET_COOKIE, &cookie::clear(SESSION_COOKIE, SameSite::of_session(context.config.embed)));
     Ok(response)
 }

@@ -154,7 +154,8 @@ impl<P: Platform> Sessions<'_, P> {
         let binding = Binding { purpose: Purpose::SessionCookie, context: &context, secret: b"" };
         let sealed = seal::seal(&self.config.session_keys, self.platform, binding, &plain)?;
         let lives_ms = record.expires_at_ms.saturating_sub(self.platform.now_ms());
-        Ok(cookie::set(SESSION_COOKIE, &BASE64.encode(sealed), SameSite::Strict, lives_ms / 1000))
+        let same_site = SameSite::of_session(self.config.embed);
+        Ok(cookie::set(SESSION_COOKIE, &BASE64.encode(sealed), same_site, lives_ms / 1000))
     }
 
     fn cookie_context(&self) -> [&[u8]; 2] {

@@ -1,0 +1,333 @@
+//! Requests that another site makes in a signed-in user's name: each is refused on every row that looks at the cookie,
+//! embedding by other sites allowed or not, and nothing leaves for an upstream.
+
+use http::{Method, StatusCode};
+
+use super::{Browser, JSON, code, github};
+use crate::{
+    route::{Auth, Csrf, Handler, Row, TABLE},
+    simulated::{Answer, Sent},
+    web::Response,
+};
+
+const SERVICES: &str =
+    r#"[{"name":"api","url":"https://api.example","provider":"github","allow":["GET /x","POST /x"]}]"#;
+const EVIL: (&str, &str) = ("origin", "https://evil.example");
+const HOST: (&str, &str) = ("origin", "https://host.edge.example");
+const CSRF: (&str, &str) = ("x-csrf", "1");
+
+fn upstream(sent: &Sent) -> Option<Answer> {
+    if sent.url.starts_with("https://api.example/") { Some((200, Vec::new(), String::new())) } else { github(sent) }
+}
+
+/// A signed-in user at an edge of either kind.
+fn users() -> [Browser; 2] {
+    let same_site = Browser::configured(&[("SERVICES", SERVICES)], upstream);
+    let cross_site = Browser::configured(&[("SERVICES", SERVICES), ("EMBED", "cross-site")], upstream);
+    for browser in [&same_site, &cross_site] {
+        browser.sign_in();
+    }
+    [same_site, cross_site]
+}
+
+/// Every row that acts in the name of the cookie.
+fn rows() -> impl Iterator<Item = (&'static Row, Method, String)> {
+    TABLE.iter().filter(|row| uses_cookie(row)).map(|row| {
+        let target =
+            row.pattern.replace("{service}/{*path}", "api/x").replace("{channel}", "chat").replace("{id}", "x");
+        assert!(!target.contains('{'), "{target} needs a value for its placeholder");
+        (row, row.method.clone().unwrap_or(Method::POST), target)
+    })
+}
+
+fn uses_cookie(row: &Row) -> bool {
+    row.auth != Auth::None || row.handler == Handler::Logout
+}
+
+/// The attack reaches nothing, whichever row it is aimed at.
+fn refused(rows: impl Fn(&Row) -> bool, headers: &[(&str, &str)], body: &str) {
+    for browser in users() {
+        let before = browser.platform.sent.borrow().len();
+        for (_, method, target) in self::rows().filter(|(row, ..)| rows(row)) {
+            let response = browser.send(method.clone(), &target, headers, body);
+            assert_eq!(response.status, StatusCode::FORBIDDEN, "{method} {target} {headers:?}");
+            assert_eq!(code(&response), "forbidden");
+            assert!(!readable(&response, headers), "{method} {target} {headers:?}");
+        }
+        assert_eq!(browser.platform.sent.borrow().len(), before, "{headers:?}");
+        assert!(browser.platform.ended.borrow().is_empty() && browser.session()["authenticated"] == true);
+    }
+}
+
+/// Whether the attacker's script could read the answer.
+fn readable<B>(response: &Response<B>, headers: &[(&str, &str)]) -> bool {
+    let allowed = response.headers.get("access-control-allow-origin").map(|value| value.to_str().unwrap());
+    headers.iter().any(|(name, value)| *name == "origin" && value.contains("evil") && allowed == Some(value))
+        || allowed == Some("*")
+}
+
+fn any(_: &Row) -> bool {
+    true
+}
+
+fn by_header(row: &Row) -> bool {
+    row.csrf == Csrf::Header
+}
+
+fn form(content_type: &'static str) -> [(&'static str, &'static str); 5] {
+    [
+        EVIL,
+        ("content-type", content_type),
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-mode", "navigate"),
+        ("sec-fetch-dest", "document"),
+    ]
+}
+
+#[test]
+fn every_row_that_uses_the_cookie_has_a_policy_that_looks_at_the_request() {
+    for (row, ..) in rows() {
+        assert!(matches!(row.csrf, Csrf::Header | Csrf::FetchMetadata), "{}", row.pattern);
+        // Without the header only what changes nothing, for which scripts have no way to send one.
+        assert!(row.csrf == Csrf::Header || row.method == Some(Method::GET), "{}", row.pattern);
+    }
+}
+
+#[test]
+fn s74_a_form_of_another_site() {
+    refused(any, &form("application/x-www-form-urlencoded"), "type=message");
+}
+
+#[test]
+fn s75_a_multipart_form_of_another_site() {
+    refused(any, &form("multipart/form-data; boundary=x"), "--x--");
+}
+
+#[test]
+fn s76_json_dressed_as_text() {
+    refused(any, &form("text/plain"), r#"{"type":"message","data":{}}"#);
+    // The same from a page that is on the list: it lacks what only a script can send.
+    refused(by_header, &[HOST, ("content-type", "text/plain"), ("sec-fetch-site", "same-site")], "{}");
+}
+
+#[test]
+fn s77_a_request_without_a_body() {
+    refused(any, &[EVIL, ("content-length", "0"), ("sec-fetch-site", "cross-site")], "");
+    refused(by_header, &[HOST, ("content-length", "0")], "");
+}
+
+#[test]
+fn s79_the_header_missing_wrong_or_twice() {
+    for header in [
+        &[][..],
+        &[("x-csrf", "")],
+        &[("x-csrf", "0")],
+        &[("x-csrf", "true")],
+        &[("x-csrf", "1, 1")],
+        &[CSRF, CSRF],
+        &[("x_csrf", "1")],
+    ] {
+        let mut headers = vec![HOST, ("sec-fetch-site", "same-site"), ("content-type", JSON)];
+        headers.extend(header);
+        refused(by_header, &headers, "{}");
+    }
+}
+
+#[test]
+fn s80_another_site_or_a_sibling_even_with_the_header() {
+    for (origin, site) in [
+        (Some("https://evil.example"), "cross-site"),
+        (Some("https://evil.edge.example"), "same-site"),
+        (Some("https://host.edge.example.evil.example"), "cross-site"),
+        (Some("http://host.edge.example"), "same-site"),
+        (Some("https://host.edge.example:444"), "same-site"),
+        (Some("https://HOST.edge.example"), "same-site"),
+        (None, "same-site"),
+        (None, "cross-site"),
+        (None, "none"),
+        (None, "Same-Origin"),
+        (None, ""),
+    ] {
+        let mut headers = vec![CSRF, ("sec-fetch-site", site), ("content-type", JSON)];
+        headers.extend(origin.map(|origin| ("origin", origin)));
+        refused(any, &headers, "{}");
+    }
+    refused(any, &[CSRF, ("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")], "");
+}
+
+#[test]
+fn s81_a_browser_that_does_not_say_where_from() {
+    refused(any, &[CSRF, EVIL], "{}");
+    refused(any, &[CSRF, ("origin", "null")], "{}");
+    refused(any, &[CSRF, ("origin", "")], "{}");
+    refused(any, &[CSRF, ("origin", "https://edge.example"), EVIL], "{}");
+    let changes_something = |row: &Row| row.method.as_ref().is_none_or(|method| !method.is_safe());
+    refused(changes_something, &[CSRF], "{}");
+}
+
+#[test]
+fn s83_a_safe_method_never_does_what_an_unsafe_one_may() {
+    let [browser, _] = users();
+    for method in [Method::GET, Method::HEAD] {
+        for target in ["/auth/logout", "/events/chat", "/auth/sessions/x"] {
+            let response = browser.send(method.clone(), target, &[CSRF, HOST, ("sec-fetch-site", "same-site")], "");
+            assert_eq!(response.status, StatusCode::METHOD_NOT_ALLOWED, "{method} {target}");
+        }
+    }
+    let headers = [CSRF, HOST, ("sec-fetch-site", "same-site")];
+    for method in [Method::HEAD, Method::DELETE, Method::PUT] {
+        let response = browser.send(method, "/bff/api/x", &headers, "");
+        assert_eq!(
+            (response.status, response.headers["allow"].to_str().unwrap()),
+            (StatusCode::METHOD_NOT_ALLOWED, "GET, POST")
+        );
+    }
+    assert!(browser.sent_to("https://api.example/").is_empty() && browser.session()["authenticated"] == true);
+}
+
+#[test]
+fn s84_a_preflight_names_no_foreign_origin() {
+    for browser in users() {
+        for (row, method, target) in rows() {
+            for origin in ["https://evil.example", "https://evil.edge.example", "null", "", "*"] {
+                let ask = [
+                    ("origin", origin),
+                    ("access-control-request-method", method.as_str()),
+                    ("access-control-request-headers", "x-csrf"),
+                ];
+                let response = browser.send(Method::OPTIONS, &target, &ask, "");
+                assert_eq!(response.status, StatusCode::FORBIDDEN, "{origin} {target}");
+                assert!(
+                    !response.headers.keys().any(|name| name.as_str().starts_with("access-control-")),
+                    "{origin} {target}"
+                );
+                assert!(response.headers["vary"].to_str().unwrap().contains("Origin"));
+            }
+            let ask = [HOST, ("access-control-request-method", method.as_str())];
+            let response = browser.send(Method::OPTIONS, &target, &ask, "");
+            assert_eq!(response.headers["access-control-allow-origin"], HOST.1, "{}", row.pattern);
+            assert!(response.headers["vary"].to_str().unwrap().contains("Origin"));
+        }
+    }
+}
+
+#[test]
+fn s85_an_event_source_of_another_site_or_a_sibling() {
+    let stream = |row: &Row| row.handler == Handler::Stream;
+    for headers in [
+        &[EVIL, ("sec-fetch-site", "cross-site")][..],
+        &[EVIL],
+        &[("sec-fetch-site", "cross-site")],
+        &[("sec-fetch-site", "same-site")],
+        &[("origin", "https://evil.edge.example"), ("sec-fetch-site", "same-site")],
+        &[("sec-fetch-site", "none")],
+    ] {
+        refused(stream, headers, "");
+    }
+}
+
+#[test]
+fn s86_a_web_socket() {
+    for origin in [EVIL, HOST, ("origin", "https://edge.example")] {
+        let headers = [
+            origin,
+            CSRF,
+            ("sec-fetch-site", "same-origin"),
+            ("sec-fetch-mode", "websocket"),
+            ("connection", "Upgrade"),
+            ("upgrade", "websocket"),
+            ("sec-websocket-version", "13"),
+            ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ];
+        refused(any, &headers, "");
+    }
+}
+
+#[test]
+fn s87_an_image_or_a_link_signs_nobody_out() {
+    for browser in users() {
+        for headers in [
+            &[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "image")][..],
+            &[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")],
+            &[],
+        ] {
+            let response = browser.send(Method::GET, "/auth/logout", headers, "");
+            assert_eq!(response.status, StatusCode::METHOD_NOT_ALLOWED);
+            assert!(browser.session()["authenticated"] == true);
+        }
+    }
+}
+
+#[test]
+fn s88_no_page_of_ours_stands_in_a_frame_of_just_anybodys() {
+    let ancestors = |browser: &Browser, target: &str| {
+        let response = browser.send(Method::GET, target, &[("accept", "text/html")], "");
+        let policy = response.headers["content-security-policy"].to_str().unwrap().to_owned();
+        policy.split(';').find_map(|part| part.trim().strip_prefix("frame-ancestors ").map(str::to_owned)).unwrap()
+    };
+    let [same_site, cross_site] = users();
+    for target in ["/", "/auth/session", "/auth/github/login", "/auth/github/callback", "/nope", "/stream"] {
+        assert_eq!(ancestors(&same_site, target), "'none'", "{target}");
+    }
+    assert_eq!(ancestors(&cross_site, "/"), "https://host.edge.example");
+    for target in ["/auth/session", "/auth/github/login", "/auth/github/callback", "/nope"] {
+        assert_eq!(ancestors(&cross_site, target), "'none'", "{target}");
+    }
+    for browser in [same_site, cross_site] {
+        let framed = [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")];
+        assert_eq!(browser.send(Method::GET, "/auth/github/login", &framed, "").status, StatusCode::FORBIDDEN);
+    }
+}
+
+#[test]
+fn s89_a_message_of_another_site() {
+    let events = |row: &Row| row.handler == Handler::Events;
+    refused(
+        events,
+        &[EVIL, CSRF, ("content-type", JSON), ("sec-fetch-site", "cross-site")],
+        r#"{"type":"message","data":{}}"#,
+    );
+    refused(events, &[EVIL, CSRF, ("content-type", JSON)], r#"{"type":"message","data":{}}"#);
+}
+
+#[test]
+fn s155_other_sites_are_let_in_by_name_only_where_that_is_configured() {
+    let from_other_site = [HOST, CSRF, ("sec-fetch-site", "cross-site"), ("content-type", JSON)];
+    let [same_site, cross_site] = users();
+    assert_eq!(same_site.send(Method::GET, "/auth/session", &from_other_site, "").status, StatusCode::FORBIDDEN);
+    assert_eq!(cross_site.send(Method::GET, "/auth/session", &from_other_site, "").status, StatusCode::OK);
+    assert_eq!(cross_site.send(Method::POST, "/bff/api/x", &from_other_site, "").status, StatusCode::OK);
+    assert_eq!(cross_site.send(Method::GET, "/stream", &from_other_site[..1], "").status, StatusCode::OK);
+    // What comes from nowhere: enough for a read where the cookie stays at home, not where it comes along.
+    for (target, headers) in [("/stream", &[][..]), ("/auth/session", &[CSRF])] {
+        assert_eq!(same_site.send(Method::GET, target, headers, "").status, StatusCode::OK, "{target}");
+        assert_eq!(cross_site.send(Method::GET, target, headers, "").status, StatusCode::FORBIDDEN, "{target}");
+    }
+    // The browser's own word that it is our page.
+    assert_eq!(
+        cross_site.send(Method::GET, "/stream", &[("sec-fetch-site", "same-origin")], "").status,
+        StatusCode::OK
+    );
+}
+
+#[test]
+fn s155_the_cookie_is_as_strict_as_the_pages_allow() {
+    for (more, expected) in [(None, "SameSite=Strict"), (Some(("EMBED", "cross-site")), "SameSite=None; Partitioned")] {
+        let more: Vec<_> = more.into_iter().collect();
+        let browser = Browser::configured(&more, github);
+        let state = browser.start();
+        let begun = browser.get("/auth/github/login");
+        let cookie = begun.headers["set-cookie"].to_str().unwrap();
+        assert!(cookie.ends_with("SameSite=Lax"), "the way back from a provider is a navigation: {cookie}");
+        let response = browser.get(&format!("/auth/github/callback?code=good&state={state}"));
+        let cookies: Vec<&str> =
+            response.headers.get_all("set-cookie").iter().map(|value| value.to_str().unwrap()).collect();
+        assert!(
+            cookies.iter().any(|cookie| cookie.starts_with("__Host-Http-session=") && cookie.ends_with(expected)),
+            "{cookies:?}"
+        );
+        let cleared = browser.script(Method::POST, "/auth/logout", "");
+        // A browser removes a cookie only where it would have set it.
+        assert!(cleared.headers["set-cookie"].to_str().unwrap().ends_with(expected));
+    }
+}
