@@ -16,6 +16,8 @@ export const SURFACE = /** @type {const} */ ([
   ['GET', '/auth/sessions', '/auth/sessions', 401],
   ['DELETE', '/auth/sessions', '/auth/sessions', 401],
   ['DELETE', '/auth/sessions/{id}', '/auth/sessions/x', 401],
+  ['POST', '/auth/{provider}/backchannel-logout', '/auth/entra/backchannel-logout', 400],
+  ['GET', '/auth/{provider}/frontchannel-logout', '/auth/entra/frontchannel-logout', 200],
   ['POST', '/auth/github/webhook', '/auth/github/webhook', 401],
   ['ANY', '/bff/{service}/{*path}', '/bff/github/user', 401],
   ['POST', '/events/{channel}', '/events/chat', 401],

@@ -71,6 +71,12 @@ pub enum Error {
         /// For the log and the reject counter.
         reason: &'static str,
     },
+    /// A provider's logout token was refused.
+    #[error("logout refused: {reason}")]
+    LogoutRefused {
+        /// For the log and the reject counter.
+        reason: &'static str,
+    },
     /// Something the edge depends on does not answer.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
@@ -98,7 +104,9 @@ impl Error {
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Unauthenticated { .. } | Self::ProviderSignInNeeded { .. } => StatusCode::UNAUTHORIZED,
             Self::Forbidden { .. } => StatusCode::FORBIDDEN,
-            Self::BadRequest { .. } | Self::SignInRefused { .. } => StatusCode::BAD_REQUEST,
+            Self::BadRequest { .. } | Self::SignInRefused { .. } | Self::LogoutRefused { .. } => {
+                StatusCode::BAD_REQUEST
+            }
             Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
             Self::UserChanged => StatusCode::CONFLICT,
             Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
@@ -128,6 +136,7 @@ impl Error {
             Self::TooSlow => "too-slow",
             Self::UnsupportedMediaType => "unsupported-media-type",
             Self::SignInRefused { .. } => "sign-in-refused",
+            Self::LogoutRefused { .. } => "logout-refused",
             Self::Unavailable(_) => "unavailable",
             Self::BadGateway { .. } => "bad-gateway",
             Self::Unanswerable { .. } => "internal",
@@ -142,6 +151,7 @@ impl Error {
             | Self::Forbidden { reason }
             | Self::BadRequest { reason }
             | Self::SignInRefused { reason }
+            | Self::LogoutRefused { reason }
             | Self::BadGateway { reason } => kebab(reason).into(),
             Self::Unavailable(unavailable) => format!("{}-unavailable", kebab(unavailable.part)).into(),
             other => other.code().into(),
@@ -165,6 +175,7 @@ impl Error {
             Self::TooLarge => "The request's body is too large.".to_owned(),
             Self::TooSlow => "The request's body took too long to arrive.".to_owned(),
             Self::UnsupportedMediaType => "The request's body must be application/json.".to_owned(),
+            Self::LogoutRefused { .. } => "The logout token is not believed.".to_owned(),
             Self::SignInRefused { .. } => "The sign-in could not be completed. Please try again.".to_owned(),
             Self::Unavailable(_) => "The service cannot do this right now. Please try again shortly.".to_owned(),
             Self::BadGateway { .. } => {

@@ -144,7 +144,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        session::once::{Claim, Claimed},
+        session::once::{Command, Reply},
         simulated::run,
     };
 
@@ -162,7 +162,7 @@ mod tests {
         async fn set_if(&self, _key: &str, expected: &str, value: &str, _forget: u64) -> Result<bool, Unavailable> {
             if let Some(left) = self.rivals.get().checked_sub(1) {
                 self.rivals.set(left);
-                let (store, _) = step::<OnceMachine>(None, left as u64, Claim { until_ms: 10 + left as u64 })?;
+                let (store, _) = step::<OnceMachine>(None, left as u64, Command::Claim { until_ms: 10 + left as u64 })?;
                 *self.value.borrow_mut() = store.unwrap().state;
             }
             let same = *self.value.borrow() == expected;
@@ -173,24 +173,24 @@ mod tests {
         }
     }
 
-    fn claim(rivals: usize) -> Result<Claimed, Unavailable> {
+    fn claim(rivals: usize) -> Result<Reply, Unavailable> {
         let store = Contended { value: RefCell::default(), rivals: Cell::new(rivals) };
-        run(run_on::<OnceMachine>(&store, "x", Claim { until_ms: 100 }))
+        run(run_on::<OnceMachine>(&store, "x", Command::Claim { until_ms: 100 }))
     }
 
     /// S151: an absent key is compared, too, so of two creators one loses.
     #[test]
     fn s151_of_two_creators_one_loses() {
-        assert_eq!(claim(0), Ok(Claimed::First));
-        assert_eq!(claim(1), Ok(Claimed::Repeat));
+        assert_eq!(claim(0), Ok(Reply::First));
+        assert_eq!(claim(1), Ok(Reply::Repeat));
     }
 
     #[test]
     fn dispatching_text_is_the_same_as_calling() {
-        let (store, reply) = dispatch("once", None, 0, r#"{"until_ms":9}"#).unwrap();
+        let (store, reply) = dispatch("once", None, 0, r#"{"claim":{"until_ms":9}}"#).unwrap();
         assert_eq!((store.unwrap().forget_at_ms, reply.as_str()), (9, r#""first""#));
         assert!(dispatch("once", None, 0, "{}").is_err());
-        assert!(dispatch("once", Some("junk"), 0, r#"{"until_ms":9}"#).is_err());
+        assert!(dispatch("once", Some("junk"), 0, r#"{"claim":{"until_ms":9}}"#).is_err());
         assert!(dispatch("nope", None, 0, "{}").is_err());
     }
 }

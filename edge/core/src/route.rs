@@ -64,6 +64,8 @@ pub enum Handler {
     OwnSessions,
     EndOwnSession,
     EndOtherSessions,
+    BackchannelLogout,
+    FrontchannelLogout,
     GitHubWebhook,
     Events,
     Stream,
@@ -136,6 +138,8 @@ pub static TABLE: &[Row] = table![
     GET  "/auth/sessions"                  Header        Session  0               NoStore   Hosts   OwnSessions;
     DELETE "/auth/sessions"                Header        Session  0               NoStore   Hosts   EndOtherSessions;
     DELETE "/auth/sessions/{id}"           Header        Session  0               NoStore   Hosts   EndOwnSession;
+    POST "/auth/{provider}/backchannel-logout" Token     None     (64 * KIB)      NoStore   None    BackchannelLogout;
+    GET  "/auth/{provider}/frontchannel-logout" Token    None     0               NoStore   None    FrontchannelLogout;
     POST "/auth/github/webhook"            Token         None     (1024 * KIB)    NoStore   None    GitHubWebhook;
     ANY  "/bff/{service}/{*path}"          Header        Session  PROXY_LIMIT     NoStore   Hosts   Proxy;
     POST "/events/{channel}"               Header        Session  (64 * KIB)      NoStore   Hosts   Events;

@@ -12,12 +12,11 @@ use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 use sha2::{Digest as _, Sha256};
 
-use super::{Context, bridge, read_body, time::rfc3339};
+use super::{Context, bridge, rate, read_body, time::rfc3339};
 use crate::{
     error::Error,
-    platform::{Platform, Rate, Unavailable, within},
+    platform::{Platform, Rate, Unavailable},
     session::store::Session,
-    telemetry::Event,
     web::{Request, Response},
 };
 
@@ -27,7 +26,6 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const MAX_IDEMPOTENCY_KEY_BYTES: usize = 128;
 /// What a user may post. Nobody types five messages a second for a minute.
 pub(crate) const EVENTS_RATE: Rate = Rate { name: "EVENTS_RATE", limit: 300, period_seconds: 60 };
-const RATE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Longer than the bridge waits for Kafka, so that its answer, not our impatience, decides.
 const BRIDGE_TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -57,7 +55,8 @@ pub(super) async fn post<P: Platform>(
     if request.headers.contains_key(EXPECTED_USER) && request.header(&EXPECTED_USER) != Some(&subject.to_string()) {
         return Err(Error::UserChanged);
     }
-    allow(context, subject).await?;
+    // One user cannot drown the others' events.
+    rate::allow(context, EVENTS_RATE, &subject.to_string()).await?;
     let id = event_id(context.platform, &request, subject, &channel)?;
     let body = read_body::<P>(context.row, request).await?;
     let posted: Posted = serde_json::from_slice(&body)
@@ -77,20 +76,6 @@ pub(super) async fn post<P: Platform>(
     };
     send(context, &event).await?;
     Ok(Response::json(StatusCode::ACCEPTED, "application/json", &json!({"id": id})))
-}
-
-/// One user cannot drown the others' events. Without a counter everybody passes: it is a courtesy, not a lock.
-async fn allow<P: Platform>(context: &Context<'_, P>, subject: &Subject) -> Result<(), Error> {
-    let key = subject.to_string();
-    let counted = context.platform.allow(EVENTS_RATE, &key);
-    match within(context.platform, RATE_TIMEOUT, "rate limiter", counted).await {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(Error::TooMany),
-        Err(error) => {
-            Event::warn("rate.unknown").with("detail", &error).write(context.platform);
-            Ok(())
-        }
-    }
 }
 
 async fn send<P: Platform>(context: &Context<'_, P>, event: &InboundEvent) -> Result<(), Error> {

@@ -3,7 +3,7 @@
 use causeway_protocol::hub::EndReason;
 use http::{HeaderMap, header};
 
-use super::Context;
+use super::{Context, query::Query};
 use crate::{
     cookie::{self, SameSite},
     error::Error,
@@ -21,9 +21,6 @@ use crate::{
     telemetry::{self, Login},
     web::{Request, Response, single},
 };
-
-/// Longest query read, in bytes. Entra's codes alone can have 2 KB.
-const MAX_QUERY_BYTES: usize = 8 * 1024;
 
 /// `GET /auth/{provider}/login?return_to=`
 pub(super) async fn login<P: Platform>(
@@ -145,22 +142,4 @@ fn client<'a, P>(context: &Context<'a, P>, provider: &'a Provider, endpoints: &'
 
 fn provider<'a, P>(context: &Context<'a, P>) -> Result<&'a Provider, Error> {
     context.config.provider(context.parameter(0)).ok_or(Error::NotFound)
-}
-
-/// A query of which every used parameter may appear once at most (S7).
-struct Query(Vec<(String, String)>);
-
-impl Query {
-    fn parse(query: Option<&str>) -> Self {
-        let query = query.filter(|query| query.len() <= MAX_QUERY_BYTES).unwrap_or_default();
-        Self(url::form_urlencoded::parse(query.as_bytes()).into_owned().collect())
-    }
-
-    fn one(&self, name: &str) -> Result<Option<String>, &'static str> {
-        let mut values = self.0.iter().filter(|(found, _)| found == name).map(|(_, value)| value);
-        match (values.next(), values.next()) {
-            (value, None) => Ok(value.cloned()),
-            _ => Err("parameter repeated"),
-        }
-    }
 }

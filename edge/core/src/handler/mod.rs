@@ -1,17 +1,21 @@
 //! One file a journey. A handler gets a request that the guard let through, and the session if its row asks for one.
 
 mod asset;
+mod backchannel_logout;
 mod bearer;
 mod bff;
 mod bridge;
 mod deliver;
 mod event;
+mod frontchannel_logout;
 mod health;
 #[cfg(test)]
 mod journey;
 mod login;
 mod own_sessions;
 mod payload;
+mod query;
+mod rate;
 mod session;
 mod stream;
 mod time;
@@ -85,6 +89,8 @@ pub async fn run<P: Platform>(
             | Handler::EndOtherSessions,
             None,
         ) => Err(Error::Unauthenticated { reason: "no session" }),
+        (Handler::BackchannelLogout, _) => backchannel_logout::receive(&context, request).await,
+        (Handler::FrontchannelLogout, _) => frontchannel_logout::receive(&context, &request).await,
         (Handler::GitHubWebhook, _) => webhook::deliver(&context, request).await,
         (Handler::Deliver, _) => deliver::deliver(&context, request).await,
         (Handler::Asset, _) => asset::asset(context.parameter(0)),

@@ -14,6 +14,7 @@
 //! - [`revocation`]: telling a provider that tokens are not needed any more
 //! - [`jws`]: signatures of tokens that a provider issued
 //! - [`id_token`]: validation of an ID token
+//! - [`logout_token`]: validation of a logout token
 //! - [`identity`]: who signed in
 //! - [`userinfo`]: more of a user than the ID token says
 //! - [`webhook`]: what GitHub tells unasked
@@ -26,6 +27,7 @@ pub mod exchange;
 pub mod id_token;
 pub mod identity;
 pub mod jws;
+pub mod logout_token;
 pub mod provider;
 pub mod refresh;
 pub mod revocation;

@@ -3,6 +3,7 @@
 //!
 //! An ended index remembers when it was ended: a sign-in that was under way then, and would be written later, is refused.
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -23,30 +24,19 @@ impl IndexName {
     /// A user's own sessions, by the subject that our streams know them by.
     #[must_use]
     pub fn user(subject: &str) -> Self {
-        Self::digest(&[b"user", subject.as_bytes()])
+        Self(digest(&[b"user", subject.as_bytes()]))
     }
 
     /// The sessions into which an account of a provider is signed in.
     #[must_use]
     pub fn account(issuer: &str, sub: &str) -> Self {
-        Self::digest(&[b"account", issuer.as_bytes(), sub.as_bytes()])
+        Self(digest(&[b"account", issuer.as_bytes(), sub.as_bytes()]))
     }
 
     /// The sessions that belong to a session at a provider.
     #[must_use]
     pub fn provider_session(issuer: &str, sid: &str) -> Self {
-        Self::digest(&[b"sid", issuer.as_bytes(), sid.as_bytes()])
-    }
-
-    /// Whatever is in the parts, no two indexes share a name and none can be read back out of it.
-    fn digest(parts: &[&[u8]]) -> Self {
-        use base64::Engine as _;
-        let mut digest = Sha256::new_with_prefix(b"causeway-session-index-v1");
-        for part in parts {
-            digest.update((part.len() as u64).to_be_bytes());
-            digest.update(part);
-        }
-        Self(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(digest.finalize()))
+        Self(digest(&[b"sid", issuer.as_bytes(), sid.as_bytes()]))
     }
 
     /// Its text, for stores.
@@ -54,6 +44,16 @@ impl IndexName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Whatever is in the parts, no two lists share a digest and none can be read back out of it.
+pub(super) fn digest(parts: &[&[u8]]) -> String {
+    let mut digest = Sha256::new_with_prefix(b"causeway-session-index-v1");
+    for part in parts {
+        digest.update((part.len() as u64).to_be_bytes());
+        digest.update(part);
+    }
+    BASE64.encode(digest.finalize())
 }
 
 /// A session in an index.

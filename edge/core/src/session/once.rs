@@ -1,8 +1,31 @@
 //! What may be used once: a logout token's `jti`.
+//!
+//! A use is claimed for a short while, so that of two at once only one goes on, and settled when what it was for is done.
+//! A use that failed is settled as none; one that was broken off lapses. So the same token can be sent again until it
+//! has worked, and no longer.
 
 use serde::{Deserialize, Serialize};
 
+use super::index::digest;
 use crate::machine::Machine;
+
+/// Names what may be used once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OnceName(String);
+
+impl OnceName {
+    /// A token, by the id that its issuer gave it.
+    #[must_use]
+    pub fn jti(issuer: &str, jti: &str) -> Self {
+        Self(digest(&[b"jti", issuer.as_bytes(), jti.as_bytes()]))
+    }
+
+    /// Its text, for stores.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
 
 /// The machine: remembers that something was used for as long as it could be used again.
 #[derive(Debug)]
@@ -15,37 +38,69 @@ pub struct Used {
     pub until_ms: u64,
 }
 
-/// Use it.
+/// What can be asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Claim {
-    /// From when on its use is refused for other reasons, in Unix milliseconds.
-    pub until_ms: u64,
+#[serde(rename_all = "snake_case")]
+pub enum Command {
+    /// Use it.
+    Claim {
+        /// Until when the claim holds, in Unix milliseconds.
+        until_ms: u64,
+    },
+    /// Say what came of the use.
+    Settle {
+        /// Until when it counts as used, in Unix milliseconds: until its use is refused for other reasons, or 0 if it
+        /// was not used after all.
+        until_ms: u64,
+    },
 }
 
-/// Whether that was the first use.
+/// What is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Claimed {
-    /// It was.
+pub enum Reply {
+    /// It had not been used.
     First,
-    /// It was used before.
+    /// It was used before, or is being used.
     Repeat,
 }
 
 impl Machine for OnceMachine {
     const KIND: &'static str = "once";
     type State = Used;
-    type Command = Claim;
-    type Reply = Claimed;
+    type Command = Command;
+    type Reply = Reply;
 
-    fn apply(state: Option<&Used>, now_ms: u64, Claim { until_ms }: Claim) -> (Option<Used>, Claimed) {
-        match state {
-            Some(used) if now_ms < used.until_ms => (None, Claimed::Repeat),
-            _ => (Some(Used { until_ms }), Claimed::First),
+    fn apply(state: Option<&Used>, now_ms: u64, command: Command) -> (Option<Used>, Reply) {
+        let is_used = state.is_some_and(|used| now_ms < used.until_ms);
+        match command {
+            Command::Claim { .. } if is_used => (None, Reply::Repeat),
+            Command::Claim { until_ms } => (Some(Used { until_ms }), Reply::First),
+            Command::Settle { until_ms } => {
+                (Some(Used { until_ms }), if is_used { Reply::Repeat } else { Reply::First })
+            }
         }
     }
 
     fn forget_at_ms(state: &Used) -> u64 {
         state.until_ms
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_use_is_claimed_by_one_and_can_be_tried_again_until_it_worked() {
+        let (used, reply) = OnceMachine::apply(None, 0, Command::Claim { until_ms: 20 });
+        assert_eq!(reply, Reply::First);
+        let claim = |used: Option<&Used>, now_ms| OnceMachine::apply(used, now_ms, Command::Claim { until_ms: 40 }).1;
+        assert_eq!(claim(used.as_ref(), 19), Reply::Repeat);
+        assert_eq!(claim(used.as_ref(), 20), Reply::First, "whoever claimed it broke off");
+        let (failed, _) = OnceMachine::apply(used.as_ref(), 5, Command::Settle { until_ms: 0 });
+        assert_eq!(claim(failed.as_ref(), 6), Reply::First);
+        let (done, _) = OnceMachine::apply(used.as_ref(), 5, Command::Settle { until_ms: 100 });
+        assert_eq!(claim(done.as_ref(), 99), Reply::Repeat);
     }
 }

@@ -16,6 +16,7 @@ use super::{
     id::{SessionHandle, SessionId},
     index::{self, Entry, IndexMachine, IndexName},
     label,
+    once::{self, OnceMachine, OnceName},
     record::{Connection, SessionRecord},
 };
 use crate::{
@@ -250,6 +251,15 @@ impl<P: Platform> Sessions<'_, P> {
     pub(super) async fn coordinate(&self, handle: &SessionHandle, command: Command) -> Result<Reply, Unavailable> {
         let work = self.platform.run::<SessionMachine>(handle.as_str(), command);
         within(self.platform, STORE_TIMEOUT, "session coordinator", work).await
+    }
+
+    /// Asks whether something is used for the first time.
+    ///
+    /// # Errors
+    /// The coordinator did not answer.
+    pub async fn ask_once(&self, name: &OnceName, command: once::Command) -> Result<once::Reply, Unavailable> {
+        let work = self.platform.run::<OnceMachine>(name.as_str(), command);
+        within(self.platform, STORE_TIMEOUT, "once-only tokens", work).await
     }
 
     pub(super) async fn ask_index(

@@ -1,5 +1,6 @@
 //! A platform for tests: time that moves when told, seeded randomness, stores in memory, upstreams as a function.
 
+pub(crate) mod corp;
 pub(crate) mod entra;
 pub(crate) mod openid;
 
@@ -148,6 +149,7 @@ pub(crate) struct Simulated {
     pub(crate) sent: RefCell<Vec<Sent>>,
     pub(crate) appended: RefCell<Vec<(Subject, Record)>>,
     pub(crate) failing_hubs: RefCell<Vec<Subject>>,
+    pub(crate) failing_ends: Cell<bool>,
     pub(crate) ended: RefCell<Vec<(Subject, EndReason)>>,
     pub(crate) opened: RefCell<Vec<OpenStream>>,
     pub(crate) checkpoints: RefCell<BTreeMap<(String, i32), Checkpoint>>,
@@ -170,6 +172,7 @@ impl Simulated {
             sent: RefCell::default(),
             appended: RefCell::default(),
             failing_hubs: RefCell::default(),
+            failing_ends: Cell::new(false),
             ended: RefCell::default(),
             opened: RefCell::default(),
             checkpoints: RefCell::default(),
@@ -292,6 +295,7 @@ impl StreamHub for Simulated {
         _session: &SessionHandle,
         reason: EndReason,
     ) -> Result<(), Unavailable> {
+        down("hub", self.failing_ends.get())?;
         self.ended.borrow_mut().push((subject.clone(), reason));
         Ok(())
     }

@@ -5,7 +5,10 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::{Browser, JSON, code, github, text};
-use crate::{handler::event::EVENTS_RATE, simulated::settings};
+use crate::{
+    handler::{event::EVENTS_RATE, rate::LOGOUT_RATE},
+    simulated::settings,
+};
 
 #[test]
 fn an_event_is_stamped_with_who_sent_it_and_nothing_it_claims() {
@@ -59,11 +62,13 @@ fn who_posts_without_end_is_asked_to_wait() {
 }
 
 #[test]
-fn the_workers_binding_counts_what_core_says() {
+fn the_workers_bindings_count_what_core_says() {
     let wrangler = include_str!("../../../../../wrangler.toml");
-    let rate = EVENTS_RATE;
-    let simple = format!("simple = {{ limit = {}, period = {} }}", rate.limit, rate.period_seconds);
-    assert!(wrangler.contains(&format!("name = \"{}\"", rate.name)) && wrangler.contains(&simple));
+    for rate in [EVENTS_RATE, LOGOUT_RATE] {
+        let (_, binding) = wrangler.split_once(&format!("name = \"{}\"", rate.name)).unwrap();
+        let simple = binding.lines().find(|line| line.starts_with("simple")).unwrap();
+        assert_eq!(simple, format!("simple = {{ limit = {}, period = {} }}", rate.limit, rate.period_seconds));
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod cross_site;
 mod deliver;
 mod event;
 mod own_sessions;
+mod provider_logout;
 mod proxy;
 mod session;
 mod sign_in;
@@ -13,7 +14,11 @@ mod surface;
 mod telemetry;
 mod webhook;
 
-use std::cell::RefCell;
+use std::{
+    cell::{Cell, RefCell},
+    net::{IpAddr, Ipv4Addr},
+    rc::Rc,
+};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use serde_json::Value;
@@ -21,7 +26,11 @@ use serde_json::Value;
 use crate::{
     config::Coordination,
     edge::Edge,
-    simulated::{Answer, Sent, Simulated, Text, run, settings},
+    simulated::{
+        Answer, Sent, Simulated, Text,
+        corp::{self, Corp},
+        run, settings,
+    },
     web::{Body, Request, Response},
 };
 
@@ -45,6 +54,7 @@ struct Browser {
     edge: Edge,
     platform: Simulated,
     cookies: RefCell<Vec<(String, String)>>,
+    address: Cell<IpAddr>,
 }
 
 impl Browser {
@@ -57,7 +67,8 @@ impl Browser {
         let mut table = settings();
         table.extend(more.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
         let edge = Edge::new(&|key: &str| table.get(key).cloned(), Coordination::Objects);
-        Self { edge, platform: Simulated::new(upstream), cookies: RefCell::default() }
+        let address = Cell::new(Ipv4Addr::new(203, 0, 113, 7).into());
+        Self { edge, platform: Simulated::new(upstream), cookies: RefCell::default(), address }
     }
 
     fn send(&self, method: Method, target: &str, headers: &[(&str, &str)], body: &str) -> Response<Text> {
@@ -78,7 +89,7 @@ impl Browser {
             path: path.to_owned(),
             query,
             headers: map,
-            client_address: Some("203.0.113.7".parse().unwrap()),
+            client_address: Some(self.address.get()),
             body: Text(body.as_bytes().to_vec()),
         };
         let response = run(self.edge.handle(&self.platform, request));
@@ -123,6 +134,27 @@ impl Browser {
         let response = self.get(&format!("/auth/github/callback?code=good&state={state}"));
         assert_eq!(response.status, StatusCode::SEE_OTHER, "{}", text(&response));
         assert_eq!(response.headers["location"], "https://host.edge.example/page");
+    }
+
+    /// A browser of a deployment that has the provider `corp`, too.
+    fn at_corp(corp: &Rc<Corp>) -> Self {
+        let corp = Rc::clone(corp);
+        Self::configured(&corp::SETTINGS, move |sent| corp.answer(sent).or_else(|| github(sent)))
+    }
+
+    /// Starts a sign-in there and returns the callback's address.
+    fn start_at(&self, corp: &Corp) -> String {
+        let response = self.get("/auth/corp/login");
+        assert_eq!(response.status, StatusCode::SEE_OTHER, "{}", text(&response));
+        let url = url::Url::parse(response.headers["location"].to_str().unwrap()).unwrap();
+        let parameter = |name: &str| url.query_pairs().find(|(found, _)| found == name).unwrap().1.into_owned();
+        *corp.nonce.borrow_mut() = parameter("nonce");
+        format!("/auth/corp/callback?code=good&state={}&iss=https://id.corp.example", parameter("state"))
+    }
+
+    fn sign_in_at(&self, corp: &Corp) {
+        let response = self.get(&self.start_at(corp));
+        assert_eq!(response.status, StatusCode::SEE_OTHER, "{:?}", self.platform.log.borrow());
     }
 
     fn session(&self) -> Value {

@@ -91,7 +91,7 @@ fn nobody_ends_or_sees_a_session_of_another_user() {
         ..other.platform
     };
     platform.random.skip();
-    let eve = Browser { edge: browser.edge, platform, cookies: std::cell::RefCell::default() };
+    let eve = Browser { edge: browser.edge, platform, ..Browser::new(github) };
     eve.sign_in();
     assert_eq!(listed(&eve).len(), 1);
     assert_eq!(end(&eve, &victim), StatusCode::NOT_FOUND);

@@ -1,0 +1,97 @@
+//! `POST /auth/{provider}/backchannel-logout`: a provider ends sessions by a signed logout token (OpenID Connect
+//! Back-Channel Logout 1.0).
+
+use causeway_protocol::hub::EndReason;
+use http::{StatusCode, header};
+
+use super::{Context, rate, read_body};
+use crate::{
+    error::Error,
+    oauth::{
+        discovery,
+        jws::SignatureError,
+        logout_token::{self, Ends, LogoutToken, LogoutTokenError},
+        provider::Provider,
+        signing_key::signing_keys,
+    },
+    platform::Platform,
+    session::{
+        index::IndexName,
+        once::{self, OnceName},
+    },
+    telemetry::{Event, Name},
+    web::{Request, Response},
+};
+
+/// How long the claim on a token's id holds, in milliseconds: longer than ending its sessions takes, so short that a
+/// provider whose request was broken off can send it again.
+const CLAIM_MS: u64 = 30 * 1000;
+
+/// Takes a logout token. 200 says that whatever it names has ended, also if that was nothing.
+pub(super) async fn receive<P: Platform>(
+    context: &Context<'_, P>,
+    request: Request<P::Body>,
+) -> Result<Response<P::Body>, Error> {
+    let platform = context.platform;
+    let provider = context.config.provider(context.parameter(0)).ok_or(Error::NotFound)?;
+    rate::allow_logout(context, &provider.id, &request).await?;
+    let token = token_of::<P>(context, request).await?;
+    let token = validate(context, provider, &token).await?;
+    let once = OnceName::jti(&token.issuer, &token.jti);
+    let sessions = context.sessions();
+    let until_ms = platform.now_ms().saturating_add(CLAIM_MS);
+    if sessions.ask_once(&once, once::Command::Claim { until_ms }).await? == once::Reply::Repeat {
+        return Err(Error::LogoutRefused { reason: "logout token used before" });
+    }
+    let (index, before_ms) = match &token.ends {
+        // The provider's session is over: no sign-in of it counts any more, whenever it was.
+        Ends::Session(sid) => (IndexName::provider_session(&token.issuer, sid), u64::MAX),
+        Ends::User(sub) => (IndexName::account(&token.issuer, sub), token.issued_at_seconds.saturating_mul(1000)),
+    };
+    let ended = sessions.end_all(&index, before_ms, EndReason::Revoked).await;
+    let until_ms = if ended.is_ok() { token.refused_from_ms() } else { 0 };
+    if let Err(error) = sessions.ask_once(&once, once::Command::Settle { until_ms }).await {
+        // The claim lapses by itself. That the token then works again harms nobody: what it ends has ended.
+        Event::warn("logout.unsettled").with("detail", &error).write(platform);
+    }
+    let ended = ended?;
+    Event::info("logout.backchannel").with("provider", Name(&provider.id)).with("ended", ended).write(platform);
+    Ok(Response::empty(StatusCode::OK))
+}
+
+/// The token in the form that the specification asks for.
+async fn token_of<P: Platform>(context: &Context<'_, P>, request: Request<P::Body>) -> Result<String, Error> {
+    let content_type = request.header(&header::CONTENT_TYPE).unwrap_or_default();
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        return Err(Error::BadRequest { reason: "the body must be application/x-www-form-urlencoded" });
+    }
+    let body = read_body::<P>(context.row, request).await?;
+    let mut tokens = url::form_urlencoded::parse(&body).filter(|(name, _)| name == "logout_token");
+    match (tokens.next(), tokens.next()) {
+        (Some((_, token)), None) => Ok(token.into_owned()),
+        _ => Err(Error::BadRequest { reason: "the body must have one logout_token" }),
+    }
+}
+
+async fn validate<P: Platform>(
+    context: &Context<'_, P>,
+    provider: &Provider,
+    token: &str,
+) -> Result<LogoutToken, Error> {
+    let (platform, cache) = (context.platform, &context.memory.discovery);
+    let endpoints = discovery::endpoints(platform, cache, provider).await?;
+    // A provider without signing keys says nothing this way.
+    let jwks = endpoints.jwks.as_ref().ok_or(Error::NotFound)?;
+    let now_seconds = i64::try_from(platform.now_ms() / 1000).unwrap_or(i64::MAX);
+    let keys = signing_keys(platform, cache, provider, jwks, false).await?;
+    let validated = match logout_token::validate(token, &keys, provider, now_seconds) {
+        // Once a minute at most, however many forgeries name keys that do not exist.
+        Err(LogoutTokenError::Signature(SignatureError::UnknownKey)) => {
+            let keys = signing_keys(platform, cache, provider, jwks, true).await?;
+            logout_token::validate(token, &keys, provider, now_seconds)
+        }
+        validated => validated,
+    };
+    validated.map_err(|error| Error::LogoutRefused { reason: error.reason() })
+}

@@ -1,0 +1,271 @@
+//! What a provider ends by itself: back-channel and front-channel logout.
+
+use std::rc::Rc;
+
+use causeway_protocol::hub::EndReason;
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::{Browser, code, github};
+use crate::{
+    handler::rate::LOGOUT_RATE,
+    simulated::{
+        Text,
+        corp::{Corp, logout_token},
+        entra::{self, KEY, NOW, OTHER, TENANT},
+    },
+    web::Response,
+};
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+fn signed_in() -> (Browser, Rc<Corp>) {
+    let corp = Corp::new();
+    let browser = Browser::at_corp(&corp);
+    browser.sign_in_at(&corp);
+    (browser, corp)
+}
+
+fn send(browser: &Browser, token: &str) -> Response<Text> {
+    let headers = [("content-type", FORM)];
+    browser.send(Method::POST, "/auth/corp/backchannel-logout", &headers, &format!("logout_token={token}"))
+}
+
+fn token(change: Value) -> String {
+    logout_token(json!({}), change, &KEY)
+}
+
+fn is_signed_in(browser: &Browser) -> bool {
+    browser.session()["authenticated"] == true
+}
+
+#[test]
+fn s123_a_logout_token_of_a_user_ends_all_their_sessions_and_streams() {
+    let (browser, corp) = signed_in();
+    let first = browser.swap(Vec::new());
+    *corp.claims.borrow_mut() = json!({"sid": "another"});
+    browser.sign_in_at(&corp);
+    let response = send(&browser, &token(json!({})));
+    assert_eq!(response.status, StatusCode::OK, "{:?}", browser.platform.log.borrow());
+    assert_eq!(response.headers["cache-control"], "no-store");
+    assert!(!is_signed_in(&browser));
+    browser.swap(first);
+    assert!(!is_signed_in(&browser));
+    let ended: Vec<_> = browser.platform.ended.borrow().iter().map(|(_, reason)| *reason).collect();
+    assert_eq!(ended, [EndReason::Revoked; 2]);
+}
+
+#[test]
+fn s123_the_same_name_at_another_issuer_is_somebody_else() {
+    let (browser, corp) = signed_in();
+    let at_corp = browser.swap(Vec::new());
+    // GitHub's account 7 and the provider's user "7".
+    browser.sign_in();
+    *corp.claims.borrow_mut() = json!({"sub": "7"});
+    assert_eq!(send(&browser, &token(json!({"sub": "7"}))).status, StatusCode::OK);
+    assert!(is_signed_in(&browser));
+    browser.swap(at_corp);
+    assert!(is_signed_in(&browser), "another user of the same issuer");
+}
+
+#[test]
+fn a_logout_token_of_a_session_ends_that_one_only() {
+    let (browser, corp) = signed_in();
+    let first = browser.swap(Vec::new());
+    *corp.claims.borrow_mut() = json!({"sid": "another"});
+    browser.sign_in_at(&corp);
+    assert_eq!(send(&browser, &token(json!({"sid": "at-corp"}))).status, StatusCode::OK);
+    assert!(is_signed_in(&browser));
+    browser.swap(first);
+    assert!(!is_signed_in(&browser));
+}
+
+#[test]
+fn s121_a_session_survives_every_token_that_is_not_believed() {
+    let (browser, _) = signed_in();
+    let id_token = entra::token_with(json!({}), json!({"iss": "https://id.corp.example", "aud": "corp-client"}), &KEY);
+    for bad in [
+        logout_token(json!({"alg": "none"}), json!({}), &KEY),
+        logout_token(json!({"alg": "HS256"}), json!({}), &KEY),
+        logout_token(json!({}), json!({}), &OTHER),
+        token(json!({"iss": "https://evil.example"})),
+        token(json!({"aud": "other"})),
+        token(json!({"events": {}})),
+        token(json!({"nonce": "n"})),
+        token(json!({"sub": null})),
+        token(json!({"exp": NOW - 100})),
+        token(json!({"iat": NOW - 1000})),
+        id_token,
+        "junk".to_owned(),
+        String::new(),
+    ] {
+        let response = send(&browser, &bad);
+        assert_eq!((response.status, code(&response).as_str()), (StatusCode::BAD_REQUEST, "logout-refused"), "{bad}");
+        assert_eq!(response.headers["cache-control"], "no-store");
+    }
+    let good = token(json!({}));
+    for (content_type, body) in [
+        ("application/json", format!("logout_token={good}")),
+        (FORM, format!("logout_token={good}&logout_token={good}")),
+        (FORM, String::new()),
+    ] {
+        let headers = [("content-type", content_type)];
+        let response = browser.send(Method::POST, "/auth/corp/backchannel-logout", &headers, &body);
+        assert_eq!(response.status, StatusCode::BAD_REQUEST, "{content_type}");
+    }
+    assert!(is_signed_in(&browser));
+    for provider in ["github", "nope"] {
+        let target = format!("/auth/{provider}/backchannel-logout");
+        let response = browser.send(Method::POST, &target, &[("content-type", FORM)], &format!("logout_token={good}"));
+        assert_eq!(response.status, StatusCode::NOT_FOUND, "{provider}");
+    }
+}
+
+#[test]
+fn s122_a_logout_token_works_once() {
+    let (browser, corp) = signed_in();
+    let once = token(json!({}));
+    assert_eq!(send(&browser, &once).status, StatusCode::OK);
+    browser.platform.now_ms.set(browser.platform.now_ms.get() + 5000);
+    *corp.claims.borrow_mut() = json!({"iat": NOW + 5});
+    browser.sign_in_at(&corp);
+    for _ in 0..3 {
+        assert_eq!(send(&browser, &once).status, StatusCode::BAD_REQUEST);
+        browser.platform.now_ms.set(browser.platform.now_ms.get() + 50_000);
+    }
+    assert!(is_signed_in(&browser));
+}
+
+#[test]
+fn a_logout_that_failed_can_be_sent_again() {
+    let (browser, _) = signed_in();
+    let token = token(json!({}));
+    browser.platform.failing_ends.set(true);
+    assert_eq!(send(&browser, &token).status, StatusCode::SERVICE_UNAVAILABLE);
+    browser.platform.failing_ends.set(false);
+    assert_eq!(send(&browser, &token).status, StatusCode::OK);
+    assert_eq!(browser.platform.ended.borrow().len(), 1, "the streams end now, though the session had ended");
+}
+
+#[test]
+fn s122_a_sign_in_under_way_is_ended_before_it_is_complete() {
+    for change in [json!({}), json!({"sid": "at-corp"})] {
+        let corp = Corp::new();
+        let browser = Browser::at_corp(&corp);
+        let callback = browser.start_at(&corp);
+        assert_eq!(send(&browser, &token(change)).status, StatusCode::OK, "200 although there is no session");
+        assert_eq!(browser.get(&callback).status, StatusCode::BAD_REQUEST);
+        assert!(!is_signed_in(&browser));
+    }
+    // A user who signs in after that is another matter, but not with the session that is over.
+    for (sid, works) in [("another", true), ("at-corp", false)] {
+        let corp = Corp::new();
+        let browser = Browser::at_corp(&corp);
+        assert_eq!(send(&browser, &token(json!({"sid": "at-corp"}))).status, StatusCode::OK);
+        *corp.claims.borrow_mut() = json!({"sid": sid, "iat": NOW + 5});
+        browser.get(&browser.start_at(&corp));
+        assert_eq!(is_signed_in(&browser), works, "{sid}");
+    }
+}
+
+#[test]
+fn s125_a_flood_of_forgeries_fetches_keys_once_and_shuts_nobody_else_out() {
+    let (browser, _) = signed_in();
+    let before = browser.sent_to("https://id.corp.example/jwks").len();
+    let forged = logout_token(json!({"kid": "unknown"}), json!({}), &OTHER);
+    let body = format!("logout_token={forged}");
+    let from = |address: &str, body: &str| {
+        browser.address.set(address.parse().unwrap());
+        let headers = [("content-type", FORM)];
+        browser.send(Method::POST, "/auth/corp/backchannel-logout", &headers, body).status
+    };
+    for _ in 0..LOGOUT_RATE.limit {
+        assert_eq!(from("203.0.113.9", &body), StatusCode::BAD_REQUEST);
+    }
+    assert_eq!(from("203.0.113.9", &body), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(browser.sent_to("https://id.corp.example/jwks").len(), before + 1);
+    assert!(is_signed_in(&browser));
+    assert_eq!(from("198.51.100.1", &format!("logout_token={}", token(json!({})))), StatusCode::OK);
+    assert!(!is_signed_in(&browser));
+}
+
+/// A deployment for several tenants of Entra, into which a user with a provider's session `at-entra` is signed in.
+fn at_entra() -> Browser {
+    let nonce: Rc<std::cell::RefCell<String>> = Rc::default();
+    let (known, fetches) = (Rc::clone(&nonce), Rc::new(std::cell::RefCell::new(1)));
+    let tenants = [("ENTRA_TENANT", "organizations"), ("ENTRA_TENANTS", TENANT)];
+    let browser = Browser::configured(&tenants, move |sent| {
+        let (status, headers, body) = entra::answer(sent, &known.borrow(), &fetches).or_else(|| github(sent))?;
+        let mut body: Value = serde_json::from_str(&body).ok()?;
+        if sent.url.contains("openid-configuration") {
+            body["issuer"] = json!("https://login.microsoftonline.com/{tenantid}/v2.0");
+        } else if sent.url.ends_with("/token") {
+            let claims = json!({"nonce": *known.borrow(), "sid": "at-entra"});
+            body["id_token"] = json!(entra::token_with(json!({}), claims, &KEY));
+        }
+        Some((status, headers, body.to_string()))
+    });
+    let response = browser.get("/auth/entra/login");
+    let url = url::Url::parse(response.headers["location"].to_str().unwrap()).unwrap();
+    let parameter = |name: &str| url.query_pairs().find(|(found, _)| found == name).unwrap().1.into_owned();
+    *nonce.borrow_mut() = parameter("nonce");
+    let response = browser.get(&format!("/auth/entra/callback?code=good&state={}", parameter("state")));
+    assert_eq!(response.status, StatusCode::SEE_OTHER, "{:?}", browser.platform.log.borrow());
+    browser
+}
+
+fn load(browser: &Browser, query: &str) -> Response<Text> {
+    let frame = [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")];
+    let cookies = browser.swap(Vec::new());
+    let response = browser.send(Method::GET, &format!("/auth/entra/frontchannel-logout?{query}"), &frame, "");
+    browser.swap(cookies);
+    response
+}
+
+#[test]
+fn m79_entra_ends_a_session_from_a_frame_without_cookies() {
+    let browser = at_entra();
+    let response = load(&browser, &format!("iss=https://login.microsoftonline.com/{TENANT}/v2.0&sid=at-entra"));
+    assert_eq!(response.status, StatusCode::OK);
+    let policy = response.headers["content-security-policy"].to_str().unwrap();
+    assert_eq!(policy, "default-src 'none'; frame-ancestors https://login.microsoftonline.com");
+    assert!(!is_signed_in(&browser));
+    assert_eq!(browser.platform.ended.borrow().len(), 1, "its streams end, too");
+}
+
+#[test]
+fn s126_a_forged_front_channel_logout_has_no_effect_and_tells_nothing() {
+    let browser = at_entra();
+    let issuer = format!("https://login.microsoftonline.com/{TENANT}/v2.0");
+    let stored = browser.platform.coordinators.borrow().len();
+    let good = load(&at_entra(), &format!("iss={issuer}&sid=at-entra"));
+    for query in [
+        String::new(),
+        "sid=at-entra".to_owned(),
+        format!("iss={issuer}"),
+        format!("iss={issuer}&sid="),
+        format!("iss={issuer}&sid=at-entr"),
+        format!("iss={issuer}&sid=at-entra&sid=at-entra"),
+        format!("iss={issuer}&sid={}", "x".repeat(300)),
+        "iss=https://login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0&sid=at-entra".to_owned(),
+        "iss=https://login.microsoftonline.com/{tenantid}/v2.0&sid=at-entra".to_owned(),
+        "iss=https://evil.example&sid=at-entra".to_owned(),
+    ] {
+        let forged = load(&browser, &query);
+        assert_eq!(forged.status, good.status, "{query}");
+        let mut headers = forged.headers.clone();
+        headers.insert("x-request-id", good.headers["x-request-id"].clone());
+        assert_eq!(headers, good.headers, "{query}");
+        assert_eq!(super::text(&forged), super::text(&good));
+    }
+    assert!(is_signed_in(&browser));
+    assert_eq!(browser.platform.coordinators.borrow().len(), stored, "nobody can make it store anything");
+    assert_eq!(browser.get("/auth/github/frontchannel-logout?sid=x").status, StatusCode::NOT_FOUND);
+}
+
+#[test]
+fn a_provider_of_one_issuer_may_leave_it_out() {
+    let (browser, _) = signed_in();
+    assert_eq!(browser.get("/auth/corp/frontchannel-logout?sid=at-corp").status, StatusCode::OK);
+    assert!(!is_signed_in(&browser));
+}

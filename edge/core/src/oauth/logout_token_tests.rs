@@ -1,0 +1,113 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::simulated::{
+    corp::logout_token as token,
+    entra::{KEY, NOW, OTHER, jwk, token_with},
+    openid,
+};
+
+fn check_at(now: i64, token: &str) -> Result<LogoutToken, LogoutTokenError> {
+    let config = openid::config(json!({}));
+    let keys = [serde_json::from_value(jwk(&KEY, json!({}))).unwrap()];
+    validate(token, &keys, config.provider("corp").unwrap(), now)
+}
+
+fn check(header: Value, change: Value) -> Result<LogoutToken, LogoutTokenError> {
+    check_at(NOW, &token(header, change, &KEY))
+}
+
+#[test]
+fn s121_a_good_token_says_whose_sessions_end() {
+    for typ in [json!("logout+jwt"), json!("JWT"), json!(null)] {
+        let token = check(json!({"typ": typ}), json!({})).unwrap();
+        assert_eq!((token.issuer.as_str(), token.jti.as_str()), ("https://id.corp.example", "j"));
+        assert_eq!(token.ends, Ends::User("s".to_owned()));
+    }
+    let of_session = Ends::Session("at-provider".to_owned());
+    assert_eq!(check(json!({}), json!({"sid": "at-provider"})).unwrap().ends, of_session);
+    assert_eq!(check(json!({}), json!({"sid": "at-provider", "sub": null})).unwrap().ends, of_session);
+    assert!(check(json!({}), json!({"aud": ["corp-client"]})).is_ok());
+}
+
+#[test]
+fn s121_signatures_are_checked() {
+    let wrong_kind = Err(LogoutTokenError::Signature(SignatureError::WrongKind));
+    for alg in ["none", "None", "HS256", "RS512"] {
+        assert_eq!(check(json!({"alg": alg}), json!({})), wrong_kind, "{alg}");
+    }
+    for typ in ["at+jwt", "dpop+jwt", ""] {
+        assert_eq!(check(json!({"typ": typ}), json!({})), wrong_kind, "{typ}");
+    }
+    let wrong = Err(LogoutTokenError::Signature(SignatureError::Wrong));
+    assert_eq!(check_at(NOW, &token(json!({}), json!({}), &OTHER)), wrong);
+    let unknown = Err(LogoutTokenError::Signature(SignatureError::UnknownKey));
+    assert_eq!(check(json!({"kid": "k2"}), json!({})), unknown);
+    assert!(check_at(NOW, "a.b.c").is_err() && check_at(NOW, "").is_err());
+}
+
+#[test]
+fn s121_another_party_is_refused() {
+    for change in [
+        json!({"iss": "https://id.corp.example/"}),
+        json!({"iss": "https://evil.example"}),
+        json!({"aud": "other"}),
+        json!({"aud": ["corp-client", "other"]}),
+        json!({"aud": []}),
+    ] {
+        assert_eq!(check(json!({}), change.clone()), Err(LogoutTokenError::WrongParty), "{change}");
+    }
+}
+
+#[test]
+fn s121_another_kind_of_token_is_refused() {
+    for change in [
+        json!({"events": null}),
+        json!({"events": {}}),
+        json!({"events": {EVENT: true}}),
+        json!({"events": {"http://schemas.openid.net/event/other": {}}}),
+        json!({"nonce": "n"}),
+    ] {
+        assert_eq!(check(json!({}), change.clone()), Err(LogoutTokenError::WrongKind), "{change}");
+    }
+    // An ID token of the same provider, client and user.
+    let id_token = token_with(json!({}), json!({"iss": "https://id.corp.example", "aud": "corp-client"}), &KEY);
+    assert_eq!(check_at(NOW, &id_token), Err(LogoutTokenError::WrongKind));
+}
+
+#[test]
+fn s121_whom_it_is_about_must_be_said() {
+    let long = "x".repeat(256);
+    for change in [
+        json!({"sub": null}),
+        json!({"sub": ""}),
+        json!({"sid": ""}),
+        json!({"sid": long}),
+        json!({"jti": null}),
+        json!({"jti": ""}),
+    ] {
+        assert_eq!(check(json!({}), change.clone()), Err(LogoutTokenError::Nameless), "{change}");
+    }
+}
+
+#[test]
+fn s121_a_token_is_believed_for_two_minutes_and_the_skew() {
+    let good = token(json!({}), json!({"exp": NOW + 3600}), &KEY);
+    assert!(check_at(NOW - 60, &good).is_ok() && check_at(NOW + 180, &good).is_ok());
+    for now in [NOW - 61, NOW + 181] {
+        assert_eq!(check_at(now, &good), Err(LogoutTokenError::Time), "{now}");
+    }
+    let refused_from = check_at(NOW, &good).unwrap().refused_from_ms();
+    assert_eq!(refused_from, u64::try_from(NOW + 181).unwrap() * 1000);
+    for change in [json!({"exp": NOW - 60}), json!({"exp": null}), json!({"iat": null})] {
+        assert_eq!(check(json!({}), change.clone()), Err(LogoutTokenError::Time), "{change}");
+    }
+    assert!(check(json!({}), json!({"exp": "soon"})).is_err());
+}
+
+#[test]
+fn keys_of_another_issuer_do_not_speak_for_this_one() {
+    assert!(is_issuer_of_key("https://a/{tenantid}/v2.0", "https://a/t/v2.0"));
+    assert!(!is_issuer_of_key("https://a/{tenantid}/v2.0", "https://b/t/v2.0"));
+    assert!(!is_issuer_of_key("https://a/s/v2.0", "https://a/t/v2.0"));
+}
