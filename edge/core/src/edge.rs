@@ -17,6 +17,7 @@ use crate::{
     oauth::discovery::DiscoveryCache,
     observed::Observed,
     platform::{Clock, Platform, Random, Unavailable},
+    refresh::Refresher,
     route::{self, Auth, Csrf},
     session::{id::SessionHandle, store::Sessions},
     telemetry::{self, Event},
@@ -158,6 +159,13 @@ impl<'a, P: Platform> Context<'a, P> {
     #[must_use]
     pub fn sessions(&self) -> Sessions<'a, P> {
         Sessions { platform: self.platform, config: self.config, cache: &self.memory.sessions }
+    }
+
+    /// What renews their tokens.
+    #[must_use]
+    pub fn refresher(&self) -> Refresher<'a, P> {
+        let Self { platform, config, memory, .. } = self;
+        Refresher { platform, config, memory }
     }
 }
 

@@ -13,6 +13,7 @@
 //! - [`stream`]: drives one client's SSE stream from its hub
 //! - [`hub`]: the buffer of a user's records and who reads it
 //! - [`machine`]: small state machines at the coordinator, the only truth there is
+//! - [`refresh`]: where sessions and providers meet: a session's tokens, renewed once for all who wait
 //! - [`seal`]: authenticated encryption of everything that leaves the edge's memory
 //! - [`rate`], [`expiry`]: what a runtime's own counter or store leaves open
 //! - [`config`]: typed configuration; wrong means closed
@@ -34,6 +35,7 @@ pub mod observed;
 pub mod platform;
 pub mod proxy;
 pub mod rate;
+pub mod refresh;
 pub mod route;
 pub mod seal;
 pub mod session;

@@ -237,35 +237,44 @@ impl Field for Login {
 
 /// What became of a refresh.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refresh {
+pub enum Renewal {
     /// New tokens are stored.
     Done,
-    /// Another request had done it already.
-    Joined,
     /// The provider says that the grant is over: the connection ends.
-    InvalidGrant,
-    /// The provider did not answer, or not now.
-    Unavailable,
+    Ended(&'static str),
+    /// The answer speaks of somebody else: the session ends.
+    Foreign(&'static str),
+    /// The provider answered, but not now.
+    NotNow(&'static str),
     /// The answer was lost; what the provider did is unknown.
     Lost,
-    /// Tried too often without an answer; the user must sign in again.
+    /// Lost too often; the user must connect the account again.
     Exhausted,
+    /// Whoever renewed was too slow, and somebody else took the turn; the new tokens were given up.
+    Superseded,
     /// The session ended meanwhile; the new tokens were given up.
     SessionEnded,
 }
 
-impl Field for Refresh {
-    fn value(self) -> Value {
+impl Renewal {
+    fn outcome(self) -> &'static str {
         match self {
             Self::Done => "done",
-            Self::Joined => "joined",
-            Self::InvalidGrant => "invalid-grant",
-            Self::Unavailable => "unavailable",
+            Self::Ended(_) => "ended",
+            Self::Foreign(_) => "foreign",
+            Self::NotNow(_) => "not-now",
             Self::Lost => "lost",
             Self::Exhausted => "exhausted",
+            Self::Superseded => "superseded",
             Self::SessionEnded => "session-ended",
         }
-        .into()
+    }
+
+    fn detail(self) -> Option<&'static str> {
+        match self {
+            Self::Ended(detail) | Self::Foreign(detail) | Self::NotNow(detail) => Some(detail),
+            _ => None,
+        }
     }
 }
 
@@ -276,12 +285,10 @@ pub fn login(to: &(impl Clock + Log), provider: &str, outcome: Login) {
 }
 
 /// Reports what became of a refresh.
-pub fn refresh(to: &(impl Clock + Log), provider: &str, outcome: Refresh) {
-    let level = match outcome {
-        Refresh::Done | Refresh::Joined => Level::Info,
-        _ => Level::Warn,
-    };
-    Event::new(level, "refresh").with("provider", Name(provider)).with("outcome", outcome).write(to);
+pub fn refresh(to: &(impl Clock + Log), provider: &str, renewal: Renewal) {
+    let level = if renewal == Renewal::Done { Level::Info } else { Level::Warn };
+    let event = Event::new(level, "refresh").with("provider", Name(provider)).with("outcome", renewal.outcome());
+    event.with("detail", renewal.detail()).write(to);
 }
 
 /// Reports a refusal. Rejects are counted by these lines: the edge has no registry of its own.

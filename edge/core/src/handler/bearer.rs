@@ -47,18 +47,13 @@ pub(super) async fn authorize<P: Platform>(
 ///
 /// # Errors
 /// [`Error::ProviderSignInNeeded`] if there is none that could be believed in.
-#[allow(clippy::unused_async, reason = "renewing a token asks the provider")]
 async fn bearer<P: Platform>(
     context: &Context<'_, P>,
     session: &Session,
     provider_id: &str,
     force: bool,
 ) -> Result<Authorization, Error> {
-    let sign_in_needed = || Error::ProviderSignInNeeded { provider: provider_id.to_owned() };
-    let tokens = &session.record.connections.get(provider_id).ok_or_else(sign_in_needed)?.tokens;
-    let expired = tokens.expires_at_ms.is_some_and(|expires_at_ms| context.platform.now_ms() >= expires_at_ms);
-    if force || expired {
-        return Err(sign_in_needed());
-    }
-    Authorization::bearer(tokens.access_token.expose_secret()).ok_or_else(sign_in_needed)
+    let connection = context.refresher().connection(session, provider_id, force).await?;
+    Authorization::bearer(connection.tokens.access_token.expose_secret())
+        .ok_or_else(|| Error::ProviderSignInNeeded { provider: provider_id.to_owned() })
 }

@@ -23,6 +23,8 @@ pub enum Refresh {
     Refreshed(Box<Refreshed>),
     /// The provider says, or its answer shows, that this connection is over. The reason is for the log.
     Ended(&'static str),
+    /// The answer speaks of another user or comes from somebody else: the session itself cannot be trusted (S55).
+    Foreign(&'static str),
     /// The provider answered and used nothing up: the same refresh token works later.
     Answered {
         /// When the provider wants to be asked again, in seconds.
@@ -63,7 +65,7 @@ pub async fn refresh<P: Platform>(client: &Client<'_, P>, before: &TokenSet, dpo
             Err(reason) => {
                 // Somebody else's tokens, perhaps: nobody gets them.
                 super::revocation::revoke(client, &tokens, dpop).await;
-                return Refresh::Ended(reason);
+                return Refresh::Foreign(reason);
             }
         },
     };

@@ -122,6 +122,7 @@ impl<P: Platform> Client<'_, P> {
         let scopes =
             scopes.map(|scope| scope.split([' ', ',']).filter(|scope| !scope.is_empty()).map(str::to_owned).collect());
         Ok(TokenSet {
+            obtained_at_ms: self.platform.now_ms(),
             access_token: body.access_token,
             refresh_token: body.refresh_token.filter(|token| !token.expose_secret().is_empty()),
             id_token: body.id_token,

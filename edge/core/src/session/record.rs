@@ -31,6 +31,8 @@ pub struct TokenSet {
     /// Sent as a hint at logout.
     #[serde(serialize_with = "exposed_option", default)]
     pub id_token: Option<SecretString>,
+    /// When they were issued, in Unix milliseconds.
+    pub obtained_at_ms: u64,
     /// When the access token ends, in Unix milliseconds; `None` if the provider did not say.
     pub expires_at_ms: Option<u64>,
     /// What was granted.

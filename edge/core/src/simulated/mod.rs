@@ -141,6 +141,8 @@ pub(crate) struct Simulated {
     pub(crate) random_down: Cell<bool>,
     pub(crate) kv: RefCell<HashMap<String, Vec<u8>>>,
     pub(crate) kv_down: Cell<bool>,
+    /// Every session is ended while the next request is under way.
+    pub(crate) revoke_at_send: Cell<bool>,
     pub(crate) coordinator_down: Cell<bool>,
     pub(crate) hub_knows_better: Cell<bool>,
     /// States of machines as JSON, by `kind:name`.
@@ -165,6 +167,7 @@ impl Simulated {
             random_down: Cell::new(false),
             kv: RefCell::default(),
             kv_down: Cell::new(false),
+            revoke_at_send: Cell::new(false),
             coordinator_down: Cell::new(false),
             hub_knows_better: Cell::new(false),
             coordinators: RefCell::default(),
@@ -251,6 +254,9 @@ impl HttpClient for Simulated {
             body: String::from_utf8(body).unwrap(),
         };
         self.sent.borrow_mut().push(sent.clone());
+        if self.revoke_at_send.take() {
+            self.change_sessions(|state| (state.revoked, state.record) = (true, None));
+        }
         let (status, headers, body) =
             (self.upstream)(&sent).ok_or_else(|| Unavailable::new("upstream", "simulated outage"))?;
         let headers =

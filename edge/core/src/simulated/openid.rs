@@ -157,6 +157,7 @@ pub(crate) fn parts(token: &str) -> (Value, Value) {
 /// Tokens as a sign-in at `corp` leaves them.
 pub(crate) fn tokens() -> TokenSet {
     TokenSet {
+        obtained_at_ms: 0,
         access_token: "old-access".into(),
         refresh_token: Some("old-refresh".into()),
         id_token: Some(token(json!({})).into()),

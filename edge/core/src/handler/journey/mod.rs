@@ -7,6 +7,7 @@ mod event;
 mod own_sessions;
 mod provider_logout;
 mod proxy;
+mod refresh;
 mod session;
 mod sign_in;
 mod stream;

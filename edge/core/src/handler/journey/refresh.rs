@@ -1,0 +1,203 @@
+//! Tokens that end while the user works.
+
+use std::{cell::Cell, rc::Rc};
+
+use http::{Method, StatusCode};
+
+use super::{Browser, JSON, code, github, text};
+use crate::{
+    platform::Machines as _,
+    session::coordinator::{Command, SessionMachine},
+    simulated::{Answer, Sent, run},
+};
+
+const TOKEN: &str = "https://github.com/login/oauth/access_token";
+const EIGHT_HOURS_MS: u64 = 8 * 60 * 60 * 1000;
+
+/// GitHub as it answers refreshes with `answer`, to a browser that is signed in with tokens that are over.
+fn over(answer: impl Fn(u32) -> Option<Answer> + 'static) -> (Browser, Rc<Cell<u32>>) {
+    let count = Rc::new(Cell::new(0));
+    let refreshes = Rc::clone(&count);
+    let browser = Browser::new(move |sent: &Sent| {
+        if sent.url == TOKEN && sent.body.contains("code=good") {
+            return tokens("ghu_0", "ghr_0");
+        }
+        if sent.url == TOKEN {
+            assert!(sent.body.contains("grant_type=refresh_token"), "{}", sent.body);
+            refreshes.set(refreshes.get() + 1);
+            return answer(refreshes.get());
+        }
+        github(sent)
+    });
+    browser.sign_in();
+    wait(&browser, EIGHT_HOURS_MS);
+    (browser, count)
+}
+
+fn wait(browser: &Browser, ms: u64) {
+    // Not so long that the session lies idle.
+    for _ in 0..(ms / 3_600_000) {
+        browser.platform.now_ms.set(browser.platform.now_ms.get() + 3_600_000);
+        browser.session();
+    }
+    browser.platform.now_ms.set(browser.platform.now_ms.get() + ms % 3_600_000);
+}
+
+fn answer(status: u16, body: &str) -> Option<Answer> {
+    Some((status, vec![("content-type", JSON.to_owned())], body.to_owned()))
+}
+
+fn tokens(access: &str, refresh: &str) -> Option<Answer> {
+    let refresh = if refresh.is_empty() { String::new() } else { format!(r#""refresh_token":"{refresh}","#) };
+    answer(200, &format!(r#"{{"access_token":"{access}",{refresh}"token_type":"bearer","expires_in":28800}}"#))
+}
+
+fn call(browser: &Browser) -> (StatusCode, String) {
+    let response = browser.script(Method::GET, "/bff/github/user", "");
+    let code = if response.status == StatusCode::OK { text(&response) } else { code(&response) };
+    (response.status, code)
+}
+
+fn last_bearer(browser: &Browser) -> String {
+    let sent = browser.sent_to("https://api.github.com/user").pop().unwrap();
+    sent.headers["authorization"].to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_token_that_is_over_is_renewed_and_nobody_notices() {
+    let (browser, refreshes) = over(|_| tokens("ghu_1", "ghr_1"));
+    assert_eq!(call(&browser).0, StatusCode::OK);
+    assert_eq!(last_bearer(&browser), "Bearer ghu_1");
+    assert_eq!(call(&browser).0, StatusCode::OK);
+    assert_eq!(refreshes.get(), 1);
+    assert!(browser.sent_to(TOKEN).pop().unwrap().body.contains("refresh_token=ghr_0"));
+}
+
+#[test]
+fn s120_without_a_new_refresh_token_the_old_one_is_kept() {
+    let short = r#"{"access_token":"ghu_1","token_type":"bearer","expires_in":7200}"#;
+    let (browser, _) = over(move |n| if n == 1 { answer(200, short) } else { tokens("ghu_2", "ghr_2") });
+    assert_eq!(call(&browser).0, StatusCode::OK);
+    wait(&browser, 3 * 3_600_000);
+    assert_eq!(call(&browser).0, StatusCode::OK);
+    assert!(browser.sent_to(TOKEN).pop().unwrap().body.contains("ghr_0"), "asked with it again");
+    assert_eq!(last_bearer(&browser), "Bearer ghu_2");
+}
+
+#[test]
+fn s113_an_outage_of_the_provider_signs_nobody_out() {
+    for outage in [
+        || answer(503, "{}"),
+        || answer(429, "{}"),
+        || answer(302, ""),
+        || answer(400, r#"{"error":"temporarily_unavailable"}"#),
+        || answer(401, r#"{"error":"invalid_client"}"#),
+        || answer(200, r#"{"error":"incorrect_client_credentials"}"#),
+    ] {
+        let (browser, refreshes) = over(move |n| if n == 1 { outage() } else { tokens("ghu_1", "ghr_1") });
+        assert_eq!(call(&browser), (StatusCode::SERVICE_UNAVAILABLE, "unavailable".to_owned()));
+        assert_eq!(call(&browser).0, StatusCode::SERVICE_UNAVAILABLE, "and it is left alone for a while");
+        assert_eq!(refreshes.get(), 1);
+        assert_eq!(browser.session()["authenticated"], true);
+        wait(&browser, 6000);
+        assert_eq!(call(&browser).0, StatusCode::OK);
+        assert!(browser.sent_to(TOKEN).pop().unwrap().body.contains("ghr_0"), "nothing was used up");
+    }
+}
+
+#[test]
+fn a_refused_refresh_token_ends_the_connection_and_not_the_session() {
+    for refusal in [r#"{"error":"bad_refresh_token"}"#, r#"{"error":"invalid_grant"}"#] {
+        let (browser, refreshes) = over(move |_| answer(200, refusal));
+        for _ in 0..3 {
+            assert_eq!(call(&browser), (StatusCode::UNAUTHORIZED, "provider-sign-in-needed".to_owned()));
+        }
+        assert_eq!(refreshes.get(), 1, "it is not asked again and again");
+        assert_eq!(browser.session()["authenticated"], true);
+    }
+}
+
+#[test]
+fn s108_a_lost_answer_is_asked_for_once_more_and_then_no_more() {
+    let (browser, refreshes) = over(|_| None);
+    assert_eq!(call(&browser).0, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(call(&browser).0, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(refreshes.get(), 1);
+    wait(&browser, 6000);
+    assert_eq!(call(&browser).0, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(refreshes.get(), 2);
+    wait(&browser, 6000);
+    for _ in 0..3 {
+        assert_eq!(call(&browser), (StatusCode::UNAUTHORIZED, "provider-sign-in-needed".to_owned()));
+    }
+    assert_eq!(refreshes.get(), 2);
+}
+
+#[test]
+fn s108_a_lost_answer_to_a_provider_that_forgives_costs_nothing() {
+    let (browser, _) = over(|n| if n == 1 { None } else { tokens("ghu_1", "ghr_1") });
+    assert_eq!(call(&browser).0, StatusCode::SERVICE_UNAVAILABLE);
+    wait(&browser, 6000);
+    assert_eq!(call(&browser).0, StatusCode::OK);
+}
+
+#[test]
+fn s114_tokens_of_a_session_that_ended_meanwhile_are_revoked() {
+    let (browser, _) = over(|_| tokens("ghu_1", "ghr_1"));
+    browser.platform.revoke_at_send.set(true);
+    assert_eq!(call(&browser).0, StatusCode::UNAUTHORIZED);
+    let revocation = browser.sent_to("https://api.github.com/applications/").pop().unwrap();
+    assert!(revocation.body.contains("ghu_1"));
+    assert_eq!(browser.session()["authenticated"], false);
+}
+
+#[test]
+fn s111_a_stale_copy_never_lends_its_refresh_token() {
+    let (browser, refreshes) = over(|n| tokens(&format!("ghu_{n}"), &format!("ghr_{n}")));
+    let stale = browser.platform.kv.borrow().clone();
+    call(&browser);
+    *browser.platform.kv.borrow_mut() = stale;
+    browser.platform.now_ms.set(browser.platform.now_ms.get() + 60_000);
+    assert_eq!(call(&browser).0, StatusCode::OK);
+    assert_eq!(last_bearer(&browser), "Bearer ghu_1");
+    assert_eq!(refreshes.get(), 1);
+}
+
+/// The coordinator counts a use before it happens: a writer that vanished is remembered.
+#[test]
+fn s109_a_crash_before_storing_is_a_lost_answer() {
+    let (browser, refreshes) = over(|_| tokens("ghu_1", "ghr_1"));
+    let mut handle = None;
+    for key in browser.platform.coordinators.borrow().keys() {
+        handle = handle.or_else(|| key.strip_prefix("session:").map(str::to_owned));
+    }
+    let begin = Command::Begin { connection: Some("github".to_owned()), seen: 1 };
+    run(browser.platform.run::<SessionMachine>(&handle.unwrap(), begin)).unwrap();
+    wait(&browser, 60_000);
+    assert_eq!(call(&browser).0, StatusCode::OK);
+    assert_eq!(refreshes.get(), 1);
+}
+
+#[test]
+fn s100_a_token_that_the_upstream_refuses_is_renewed_once_and_the_request_sent_once_more() {
+    for (taken, status) in [("Bearer ghu_1", StatusCode::OK), ("Bearer none", StatusCode::UNAUTHORIZED)] {
+        let refreshes = Rc::new(Cell::new(0));
+        let count = Rc::clone(&refreshes);
+        let browser =
+            Browser::configured(&[("GITHUB_ALLOW", "GET /user/repos")], move |sent: &Sent| match sent.url.as_str() {
+                TOKEN if sent.body.contains("code=good") => tokens("ghu_0", "ghr_0"),
+                TOKEN => {
+                    count.set(count.get() + 1);
+                    tokens(&format!("ghu_{}", count.get()), "ghr_1")
+                }
+                "https://api.github.com/user/repos" if sent.headers["authorization"] != taken => answer(401, "{}"),
+                "https://api.github.com/user/repos" => answer(200, "[]"),
+                _ => github(sent),
+            });
+        browser.sign_in();
+        let response = browser.script(Method::GET, "/bff/github/user/repos", "");
+        assert_eq!(response.status, status, "and never a redirect");
+        assert_eq!(refreshes.get(), 1);
+        assert_eq!(browser.sent_to("https://api.github.com/user/repos").len(), 2);
+    }
+}

@@ -1,0 +1,230 @@
+//! A session's tokens, renewed when they are over: once, for all who wait, wherever they wait.
+//!
+//! Where things rest: the refresh token lies sealed in the session's record at the coordinator. Whoever renews becomes
+//! the session's writer first; that is where the use of the token is counted, before it is sent. The new tokens are
+//! stored before anybody uses them. What can happen in between:
+//!
+//! | the writer dies or is cut off | the next one finds |
+//! |---|---|
+//! | before sending | a token counted as sent though it was not: sent again once, and works |
+//! | after sending, before storing | the same count: sent again once if the provider's policy allows it; a provider that rotates refuses, and the user signs in again |
+//! | after storing | the new tokens |
+//!
+//! The session itself never ends because of a provider: a user whose account must be connected again stays signed in.
+
+use std::time::Duration;
+
+use causeway_protocol::hub::EndReason;
+
+use crate::{
+    config::Config,
+    edge::Memory,
+    error::Error,
+    oauth::{
+        discovery,
+        dpop::DpopKey,
+        provider::Provider,
+        refresh::{Refresh, refresh},
+        revocation::revoke,
+        token_endpoint::Client,
+    },
+    platform::{Platform, Unavailable, within},
+    session::{
+        coordinator::Outcome,
+        record::Connection,
+        store::{Session, Sessions},
+        writer::{Begun, Writer},
+    },
+    telemetry::{self, Renewal},
+};
+
+/// A token is renewed this much before it ends: it must still be good when it arrives.
+const MARGIN_MS: u64 = 30 * 1000;
+/// How long to wait for somebody else's refresh, before the client is asked to wait instead.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// How long a provider that failed is left alone, at least and at most.
+const PAUSE: Duration = Duration::from_secs(5);
+const MAX_PAUSE: Duration = Duration::from_secs(300);
+/// How long a refresh may take as a whole. With [`STALL_MS`] well below a lease,
+/// [`crate::session::coordinator::LEASE_MS`].
+const TIMEOUT: Duration = Duration::from_secs(20);
+/// Longer than anything between becoming the writer and sending should take; whoever was held up for longer than this
+/// might no longer be the writer.
+const STALL_MS: u64 = 10 * 1000;
+
+/// What a refresh works with.
+#[derive(Debug)]
+pub struct Refresher<'a, P> {
+    /// The runtime.
+    pub platform: &'a P,
+    /// The deployment.
+    pub config: &'a Config,
+    /// What the isolate remembers.
+    pub memory: &'a Memory,
+}
+
+impl<P: Platform> Refresher<'_, P> {
+    /// The session's connection with a provider, with an access token that has not ended. `refused` says that an
+    /// upstream would not take the one in `session`: then there is a newer one, or it is renewed.
+    ///
+    /// # Errors
+    /// [`Error::ProviderSignInNeeded`] if the user must connect the account again, [`Error::Unavailable`] if the
+    /// provider does not answer now, [`Error::Unauthenticated`] if the session ended meanwhile.
+    pub async fn connection(&self, session: &Session, provider: &str, refused: bool) -> Result<Connection, Error> {
+        let mut session = session.clone();
+        let mut must_renew = refused;
+        let mut waited = Duration::ZERO;
+        loop {
+            let needed = || Error::ProviderSignInNeeded { provider: provider.to_owned() };
+            let connection = session.record.connections.get(provider).ok_or_else(needed)?;
+            if !must_renew && !self.is_over(connection) {
+                return Ok(connection.clone());
+            }
+            if connection.tokens.refresh_token.is_none() {
+                return Err(needed());
+            }
+            match self.sessions().begin(&session, Some(provider)).await? {
+                Begun::Newer(newer) => {
+                    let before = connection.tokens.access_token.clone();
+                    let after = newer.record.connections.get(provider).map(|it| it.tokens.access_token.clone());
+                    // What is newer may be another account's tokens; these are as refused as before.
+                    must_renew = must_renew && after.is_some_and(|after| same(&before, &after));
+                    session = newer;
+                }
+                Begun::Busy { wait } if waited < PATIENCE => {
+                    self.platform.sleep(wait).await;
+                    waited += wait;
+                }
+                Begun::Busy { .. } => return Err(Unavailable::new("identity provider", "renews for too long").into()),
+                Begun::Later { wait } => {
+                    return Err(Unavailable::new("identity provider", format_args!("rests for {wait:?}")).into());
+                }
+                Begun::Writer(writer) => return self.renew(&writer, provider).await?.ok_or_else(needed),
+            }
+        }
+    }
+
+    /// Renews as the session's writer. `None`: the provider no longer honours the refresh token.
+    async fn renew(&self, writer: &Writer, provider_id: &str) -> Result<Option<Connection>, Error> {
+        let sessions = self.sessions();
+        let started_ms = self.platform.now_ms();
+        let kept = |wait: Duration| Outcome::Kept { wait_ms: millis(wait) };
+        let (Some(provider), Some(connection)) =
+            (self.config.provider(provider_id), writer.session.record.connections.get(provider_id))
+        else {
+            sessions.give_back(writer, kept(Duration::ZERO)).await?;
+            return Ok(None);
+        };
+        if writer.sends_before > u32::from(provider.refresh.retries_lost_answer) {
+            self.report(provider, Renewal::Exhausted);
+            return self.without_refresh_token(writer, provider_id).await;
+        }
+        let endpoints = match discovery::endpoints(self.platform, &self.memory.discovery, provider).await {
+            Ok(endpoints) => endpoints,
+            Err(error) => {
+                sessions.give_back(writer, kept(PAUSE)).await?;
+                return Err(error.into());
+            }
+        };
+        if self.platform.now_ms().saturating_sub(started_ms) > STALL_MS {
+            sessions.give_back(writer, kept(Duration::ZERO)).await?;
+            return Err(Unavailable::new("identity provider", "held up before it was asked").into());
+        }
+        let client = Client { platform: self.platform, cache: &self.memory.discovery, provider, endpoints: &endpoints };
+        let dpop = connection.dpop_key.as_ref().and_then(DpopKey::from_jwk);
+        let work = async { Ok(refresh(&client, &connection.tokens, dpop.as_ref()).await) };
+        match within(self.platform, TIMEOUT, "identity provider", work).await.unwrap_or(Refresh::Lost) {
+            Refresh::Refreshed(fresh) => {
+                let renewed = Connection { tokens: fresh.tokens, ..connection.clone() };
+                self.store(writer, &client, dpop.as_ref(), renewed).await.map(Some)
+            }
+            Refresh::Ended(reason) => {
+                self.report(provider, Renewal::Ended(reason));
+                self.without_refresh_token(writer, provider_id).await
+            }
+            Refresh::Foreign(reason) => {
+                self.report(provider, Renewal::Foreign(reason));
+                sessions.end(&writer.session.handle, EndReason::Revoked).await?;
+                Err(Error::Unauthenticated { reason: "session ended for a refresh that cannot be trusted" })
+            }
+            Refresh::Answered { retry_after_seconds, detail } => {
+                self.report(provider, Renewal::NotNow(detail));
+                let wait = retry_after_seconds.map_or(PAUSE, |seconds| Duration::from_secs(seconds.into()));
+                sessions.give_back(writer, kept(wait.clamp(PAUSE, MAX_PAUSE))).await?;
+                Err(Unavailable::new("identity provider", detail).into())
+            }
+            Refresh::Lost => {
+                self.report(provider, Renewal::Lost);
+                sessions.give_back(writer, Outcome::Lost { wait_ms: millis(PAUSE) }).await?;
+                Err(Unavailable::new("identity provider", "gave no answer that could be read").into())
+            }
+        }
+    }
+
+    /// Stores new tokens before anybody uses them; what cannot be stored is revoked.
+    async fn store(
+        &self,
+        writer: &Writer,
+        client: &Client<'_, P>,
+        dpop: Option<&DpopKey>,
+        renewed: Connection,
+    ) -> Result<Connection, Error> {
+        let mut record = writer.session.record.clone();
+        record.connections.insert(client.provider.id.clone(), renewed.clone());
+        match self.sessions().store(writer, &record).await {
+            Ok(Some(_)) => {
+                self.report(client.provider, Renewal::Done);
+                Ok(renewed)
+            }
+            Ok(None) => {
+                self.report(client.provider, Renewal::Superseded);
+                revoke(client, &renewed.tokens, dpop).await;
+                Err(Unavailable::new("session coordinator", "gave the turn to somebody else").into())
+            }
+            Err(error @ Error::Unauthenticated { .. }) => {
+                // The session is over, and nobody will ever use these (S114).
+                self.report(client.provider, Renewal::SessionEnded);
+                revoke(client, &renewed.tokens, dpop).await;
+                Err(error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Stores the record without a refresh token that is worth nothing any more, so that nobody sends it again.
+    async fn without_refresh_token(&self, writer: &Writer, provider_id: &str) -> Result<Option<Connection>, Error> {
+        let mut record = writer.session.record.clone();
+        if let Some(connection) = record.connections.get_mut(provider_id) {
+            connection.tokens.refresh_token = None;
+            connection.tokens.expires_at_ms = Some(0);
+        }
+        self.sessions().store(writer, &record).await?;
+        Ok(None)
+    }
+
+    fn is_over(&self, connection: &Connection) -> bool {
+        let tokens = &connection.tokens;
+        tokens.expires_at_ms.is_some_and(|expires_at_ms| {
+            // A tenth of its life at most, or a short-lived token would be renewed at each request.
+            let margin_ms = MARGIN_MS.min(expires_at_ms.saturating_sub(tokens.obtained_at_ms) / 10);
+            expires_at_ms <= self.platform.now_ms().saturating_add(margin_ms)
+        })
+    }
+
+    fn sessions(&self) -> Sessions<'_, P> {
+        Sessions { platform: self.platform, config: self.config, cache: &self.memory.sessions }
+    }
+
+    fn report(&self, provider: &Provider, outcome: Renewal) {
+        telemetry::refresh(self.platform, &provider.id, outcome);
+    }
+}
+
+fn same(one: &secrecy::SecretString, other: &secrecy::SecretString) -> bool {
+    use secrecy::ExposeSecret as _;
+    one.expose_secret() == other.expose_secret()
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
