@@ -7,7 +7,7 @@
 //! - [`guard`]: where a request may come from, and what every answer carries
 //! - [`handler`]: sign in, session, events, stream, proxy, delivery, assets
 //! - [`oauth`]: providers, discovery, the code exchange, ID tokens
-//! - [`destination`]: whether an address is one on the public Internet
+//! - [`address`]: where on the network an address leads
 //! - [`session`]: the cookie, the sealed record, the coordinator's state machine
 //! - [`proxy`]: which upstream requests are allowed and what they carry
 //! - [`stream`]: drives one client's SSE stream from its hub
@@ -22,6 +22,7 @@
 //! - [`telemetry`]: the log, of values that are safe to print; [`observed`]: a runtime that logs what a request does
 //! - [`platform`]: what a runtime must provide
 
+pub mod address;
 pub mod config;
 pub mod edge;
 pub mod error;
@@ -44,7 +45,6 @@ pub mod telemetry;
 pub mod web;
 
 mod cookie;
-pub mod destination;
 pub mod origin;
 
 #[cfg(test)]

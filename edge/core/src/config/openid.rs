@@ -9,7 +9,7 @@ use url::Url;
 
 use super::{Source, provider::redirect_uri, reader::Reader};
 use crate::{
-    destination,
+    address::{Place, place},
     oauth::{
         client_key::ClientKey,
         provider::{ClientAuth, Kind, Provider, RefreshPolicy},
@@ -161,7 +161,11 @@ impl<S: Source> Reader<'_, S> {
         let url = Url::parse(issuer).ok()?;
         let plain =
             url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
-        let public = destination::is_public(&url) || self.http_allowed;
+        let public = match place(&url) {
+            Place::Public => true,
+            Place::Loopback => self.http_allowed,
+            Place::Private | Place::Metadata => false,
+        };
         (plain && public && self.scheme_is_safe(&url)).then_some(url)
     }
 }

@@ -7,9 +7,9 @@ use url::Url;
 
 use super::{Source, reader::Reader};
 use crate::{
+    address::{Place, place},
     oauth::provider::{Kind, Provider},
     proxy::{
-        address::{Place, place},
         path::AllowedPath,
         rule::Rule,
         service::{Credential, DEFAULT_BODY_LIMIT_BYTES, DEFAULT_TIMEOUT, Installation, MAX_BODY_LIMIT_BYTES, Service},

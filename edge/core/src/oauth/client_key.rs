@@ -8,7 +8,9 @@ use jwt_compact::{
     alg::{Es256, Rsa, RsaPrivateKey, StrongAlg, StrongKey},
     jwk::JsonWebKey,
 };
+use rsa::{pkcs1::DecodeRsaPrivateKey as _, pkcs8::DecodePrivateKey as _};
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 /// Why a text is no key. Says nothing of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -16,6 +18,9 @@ pub enum ClientKeyError {
     /// Not a JWK.
     #[error("must be a private JWK")]
     Malformed,
+    /// Not PEM.
+    #[error("must be a private RSA key in PEM")]
+    NoPem,
     /// Not RS256 with 2048 to 4096 bits, nor ES256.
     #[error("must be an RSA key of 2048, 3072 or 4096 bits for RS256, or a P-256 key for ES256, with its private part")]
     Unsuitable,
@@ -64,6 +69,20 @@ impl ClientKey {
         };
         let certificate = jwk.certificate.map(|text| thumbprint(&text).ok_or(ClientKeyError::Malformed)).transpose()?;
         Ok(Self { key_id: jwk.kid, certificate, key })
+    }
+
+    /// Reads an RSA key in PEM, PKCS#1 as GitHub gives it out or PKCS#8. Line breaks may be written `\\n`, for places that
+    /// keep one line only.
+    ///
+    /// # Errors
+    /// [`ClientKeyError`].
+    pub fn from_pem(text: &str) -> Result<Self, ClientKeyError> {
+        let text = Zeroizing::new(text.trim().replace("\\n", "\n"));
+        let key = RsaPrivateKey::from_pkcs1_pem(&text).ok().or_else(|| RsaPrivateKey::from_pkcs8_pem(&text).ok());
+        let key = key.ok_or(ClientKeyError::NoPem)?;
+        key.validate().map_err(|_| ClientKeyError::Unsuitable)?;
+        let key = StrongKey::try_from(key).map_err(|_| ClientKeyError::Unsuitable)?;
+        Ok(Self { key_id: None, certificate: None, key: Private::Rs256(Box::new(key)) })
     }
 
     /// Whether it names the certificate it belongs to.

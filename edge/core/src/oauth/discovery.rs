@@ -13,7 +13,7 @@ use super::{
     signing_key::KeyCache,
 };
 use crate::{
-    destination,
+    address::{Place, place},
     platform::{Platform, ReadBody as _, Unavailable},
     web::Outgoing,
 };
@@ -204,7 +204,7 @@ fn parse(text: &str, configured: &Url) -> Result<Url, Unavailable> {
     let url = Url::parse(text).map_err(|_| unsafe_endpoint())?;
     let as_configured = url.scheme() == configured.scheme() && url.host() == configured.host();
     let plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
-    if plain && (as_configured || (url.scheme() == "https" && destination::is_public(&url))) {
+    if plain && (as_configured || (url.scheme() == "https" && place(&url) == Place::Public)) {
         Ok(url)
     } else {
         Err(unsafe_endpoint())

@@ -6,8 +6,9 @@ use super::*;
 use crate::{
     config::{Config, Coordination},
     simulated::{
+        config_with,
         entra::{KEY, NOW, OTHER, TENANT, jwk, token_with},
-        settings,
+        openid, settings,
     },
 };
 
@@ -168,5 +169,205 @@ fn s51_entras_own_rules_hold() {
 fn garbage_is_refused_without_a_panic() {
     for text in ["", ".", "..", "a.b.c", "e30.e30.", &"x".repeat(40_000)] {
         assert!(check(text).is_err());
+    }
+}
+
+fn corp(change: Value) -> Result<IdClaims, IdTokenError> {
+    corp_with(json!({}), &openid::token(change))
+}
+
+fn corp_with(entry: Value, token: &str) -> Result<IdClaims, IdTokenError> {
+    let keys = [serde_json::from_value(openid::key(7, json!({}))).unwrap(), public(&KEY, json!({}))];
+    validate(token, &keys, openid::config(entry).provider("corp").unwrap(), "n", NOW)
+}
+
+#[test]
+fn an_openid_providers_token_is_believed_by_its_own_issuer_and_key() {
+    assert_eq!(corp(json!({})).unwrap().sub, "248289");
+    for change in [
+        json!({"iss": "https://id.corp.example/"}),
+        json!({"iss": "https://ID.corp.example"}),
+        json!({"iss": "https://id.corp.example\u{200b}"}),
+        json!({"aud": ["corp-client", "other"]}),
+        json!({"azp": "other"}),
+    ] {
+        assert_eq!(corp(change.clone()).unwrap_err(), IdTokenError::WrongParty, "{change}");
+    }
+    assert_eq!(corp(json!({"nonce": "m"})).unwrap_err(), IdTokenError::Nonce);
+}
+
+#[test]
+fn m61_a_key_of_one_type_verifies_no_signature_of_another() {
+    let swapped = |alg: &str, kid: &str| openid::signed(json!({"alg": alg, "kid": kid}), &openid::claims(json!({})), 7);
+    assert!(corp_with(json!({}), &swapped("RS256", "e1")).is_err());
+    assert!(corp_with(json!({}), &swapped("RS256", "k1")).is_err());
+    assert!(corp_with(json!({}), &swapped("ES256", "k1")).is_err());
+    let forged = openid::signed(json!({}), &openid::claims(json!({})), 8);
+    assert_eq!(corp_with(json!({}), &forged).unwrap_err(), IdTokenError::Signature(SignatureError::Wrong));
+    let other_curve = public_ec(json!({"crv": "P-384"}));
+    assert!(other_curve.is_none_or(|key| {
+        validate(&openid::token(json!({})), &[key], openid::config(json!({})).provider("corp").unwrap(), "n", NOW)
+            .is_err()
+    }));
+}
+
+fn public_ec(extra: Value) -> Option<SigningKey> {
+    serde_json::from_value(openid::key(7, extra)).ok()
+}
+
+/// HMAC-SHA256 over a token that claims to be of the algorithm, with a key an attacker knows.
+fn hmac_token(alg: &str, secret: &[u8], kid: Value) -> String {
+    use hmac::{Hmac, Mac as _};
+    let mut head = json!({"alg": alg, "typ": "JWT"});
+    crate::simulated::entra::merge(&mut head, json!({"kid": kid}));
+    let claims = openid::claims(json!({}));
+    let message = format!("{}.{}", BASE64.encode(head.to_string()), BASE64.encode(claims.to_string()));
+    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(secret).unwrap();
+    mac.update(message.as_bytes());
+    format!("{message}.{}", BASE64.encode(mac.finalize().into_bytes()))
+}
+
+#[test]
+fn s38_s39_hs256_with_the_public_key_or_an_empty_one_is_refused() {
+    use rsa::pkcs8::{EncodePublicKey as _, LineEnding};
+    let public_key = KEY.to_public_key();
+    let pem = public_key.to_public_key_pem(LineEnding::LF).unwrap();
+    let der = public_key.to_public_key_der().unwrap();
+    for secret in [pem.as_bytes(), pem.trim_end().as_bytes(), der.as_bytes(), b""] {
+        for kid in [json!("k1"), json!(null)] {
+            for alg in ["HS256", "hs256", "RS256"] {
+                assert!(corp_with(json!({}), &hmac_token(alg, secret, kid.clone())).is_err(), "{alg}");
+            }
+        }
+    }
+    let without_alg = public(&KEY, json!({"alg": null}));
+    let token = hmac_token("HS256", b"", json!("k1"));
+    let config = openid::config(json!({}));
+    assert!(validate(&token, &[without_alg], config.provider("corp").unwrap(), "n", NOW).is_err());
+}
+
+#[test]
+fn s37_a_token_without_a_signature_is_refused_however_it_is_spelt() {
+    for alg in ["none", "None", "nOnE", "NONE", ""] {
+        let head = BASE64.encode(json!({"alg": alg}).to_string());
+        let claims = BASE64.encode(openid::claims(json!({})).to_string());
+        for token in [format!("{head}.{claims}."), format!("{head}.{claims}"), format!("{head}.{claims}.AA")] {
+            assert!(corp_with(json!({}), &token).is_err(), "{token}");
+        }
+    }
+}
+
+#[test]
+fn s16_m40_when_the_user_last_signed_in_counts_where_it_was_asked_for() {
+    let max_age = |change: Value| corp_with(json!({"max_age_seconds": 600}), &openid::token(change));
+    assert!(max_age(json!({"auth_time": NOW - 660})).is_ok());
+    for change in [
+        json!({"auth_time": NOW - 661}),
+        json!({"auth_time": null}),
+        json!({"auth_time": 0}),
+        json!({"auth_time": NOW + 61}),
+    ] {
+        assert_eq!(max_age(change.clone()).unwrap_err(), IdTokenError::AuthTime, "{change}");
+    }
+    assert!(max_age(json!({"auth_time": "1800000000"})).is_err());
+    assert!(corp(json!({"auth_time": null})).is_ok());
+}
+
+#[test]
+fn s47_a_time_may_be_a_fraction_and_nothing_else_but_a_number() {
+    assert!(corp(json!({"exp": NOW as f64 + 30.5, "iat": NOW as f64 - 0.5})).is_ok());
+    for name in ["exp", "iat", "nbf"] {
+        for bad in [json!("1800000100"), json!(true), json!([NOW]), json!({}), json!(1e300), json!(-1e300)] {
+            assert!(corp(json!({name: bad.clone()})).is_err(), "{name}: {bad}");
+        }
+    }
+    assert!(corp(json!({"exp": -1})).is_err());
+    assert!(corp(json!({"exp": u64::MAX})).is_err());
+}
+
+#[test]
+fn s56_a_logout_token_is_no_id_token() {
+    let events = json!({"events": {"http://schemas.openid.net/event/backchannel-logout": {}}});
+    assert_eq!(corp(events).unwrap_err(), IdTokenError::Signature(SignatureError::WrongKind));
+}
+
+const OTHER_TENANT: &str = "6f3c1a52-8d3e-4b7a-9c11-2f6d0e4b7a90";
+const PERSONAL: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
+
+fn of_tenant(tenant: &str, change: Value, key_issuer: Value) -> Result<IdClaims, IdTokenError> {
+    let config = config_with(json!({"ENTRA_TENANT": "common", "ENTRA_TENANTS": format!("{TENANT},{OTHER_TENANT}")}));
+    let mut all = json!({"tid": tenant, "iss": format!("https://login.microsoftonline.com/{tenant}/v2.0")});
+    crate::simulated::entra::merge(&mut all, change);
+    let token = token_with(json!({}), all, &KEY);
+    validate(&token, &[public(&KEY, json!({"issuer": key_issuer}))], config.provider("entra").unwrap(), "n", NOW)
+}
+
+#[test]
+fn s51_m74_of_several_tenants_only_those_on_the_list_are_believed() {
+    let any = || json!("https://login.microsoftonline.com/{tenantid}/v2.0");
+    for tenant in [TENANT, OTHER_TENANT] {
+        assert_eq!(of_tenant(tenant, json!({}), any()).unwrap().tid.as_deref(), Some(tenant));
+    }
+    assert_eq!(of_tenant(PERSONAL, json!({}), any()).unwrap_err(), IdTokenError::Tenant);
+    assert_eq!(of_tenant("{tenantid}", json!({}), any()).unwrap_err(), IdTokenError::Tenant);
+    assert_eq!(of_tenant("common", json!({}), any()).unwrap_err(), IdTokenError::Tenant);
+    let other = json!({"tid": OTHER_TENANT});
+    assert_eq!(of_tenant(TENANT, other, any()).unwrap_err(), IdTokenError::WrongParty, "tenant and issuer must agree");
+    let version_one = json!({"iss": format!("https://sts.windows.net/{TENANT}/"), "ver": "1.0"});
+    assert_eq!(of_tenant(TENANT, version_one, any()).unwrap_err(), IdTokenError::Tenant);
+}
+
+#[test]
+fn s51_m73_a_key_of_one_tenant_signs_for_no_other() {
+    let of = |tenant: &str| json!(format!("https://login.microsoftonline.com/{tenant}/v2.0"));
+    assert!(of_tenant(TENANT, json!({}), of(TENANT)).is_ok());
+    assert_eq!(of_tenant(TENANT, json!({}), of(PERSONAL)).unwrap_err(), IdTokenError::WrongParty);
+    assert_eq!(of_tenant(TENANT, json!({}), of(OTHER_TENANT)).unwrap_err(), IdTokenError::WrongParty);
+}
+
+#[test]
+fn m77_groups_that_are_not_listed_are_no_membership() {
+    let (group, other) = ("aaaaaaaa-8d3e-4b7a-9c11-2f6d0e4b7a90", "bbbbbbbb-8d3e-4b7a-9c11-2f6d0e4b7a90");
+    let config = config_with(json!({"ENTRA_GROUPS": group}));
+    let member = |change: Value| {
+        let token = token_with(json!({}), change, &KEY);
+        validate(&token, &[public(&KEY, json!({}))], config.provider("entra").unwrap(), "n", NOW)
+    };
+    assert!(member(json!({"groups": [other, group]})).is_ok());
+    for change in [
+        json!({}),
+        json!({"groups": []}),
+        json!({"groups": [other]}),
+        json!({"_claim_names": {"groups": "src1"}, "_claim_sources": {"src1": {"endpoint": "https://evil.example"}}}),
+        json!({"groups": [group], "_claim_names": {"groups": "src1"}}),
+        json!({"hasgroups": true}),
+        json!({"groups": [group.to_uppercase()]}),
+    ] {
+        assert_eq!(member(change.clone()).unwrap_err(), IdTokenError::Group, "{change}");
+    }
+    assert!(claims(json!({"_claim_names": {"groups": "src1"}})).is_ok(), "where no group is required none is missed");
+}
+
+#[test]
+fn m42_a_refreshed_token_continues_the_first_one() {
+    let before = corp(json!({"azp": "corp-client"})).unwrap();
+    let config = openid::config(json!({}));
+    let refreshed = |change: Value| {
+        let keys = [serde_json::from_value(openid::key(7, json!({}))).unwrap()];
+        validate_refreshed(&openid::token(change), &keys, config.provider("corp").unwrap(), &before, NOW)
+    };
+    for change in [json!({}), json!({"nonce": null}), json!({"auth_time": null, "exp": NOW + 9})] {
+        let mut change = change;
+        change["azp"] = "corp-client".into();
+        assert!(refreshed(change.clone()).is_ok(), "{change}");
+    }
+    for change in [
+        json!({"sub": "other", "azp": "corp-client"}),
+        json!({"nonce": "other", "azp": "corp-client"}),
+        json!({"auth_time": NOW, "azp": "corp-client"}),
+        json!({"azp": null}),
+        json!({"azp": "other"}),
+    ] {
+        assert_eq!(refreshed(change.clone()).unwrap_err(), IdTokenError::AnotherUser, "{change}");
     }
 }

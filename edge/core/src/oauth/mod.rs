@@ -15,6 +15,7 @@
 //! - [`jws`]: signatures of tokens that a provider issued
 //! - [`id_token`]: validation of an ID token
 //! - [`logout_token`]: validation of a logout token
+//! - [`github_app`]: tokens of a GitHub App's installations
 //! - [`identity`]: who signed in
 //! - [`userinfo`]: more of a user than the ID token says
 //! - [`webhook`]: what GitHub tells unasked
@@ -24,6 +25,7 @@ pub mod client_key;
 pub mod discovery;
 pub mod dpop;
 pub mod exchange;
+pub mod github_app;
 pub mod id_token;
 pub mod identity;
 pub mod jws;

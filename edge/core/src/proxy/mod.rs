@@ -6,10 +6,8 @@
 //! - [`path`]: paths that everyone reads alike
 //! - [`rule`]: allowed methods and paths
 //! - [`service`]: an upstream and the URL of a request to it
-//! - [`address`]: where on the network a configured upstream is
 //! - [`header`]: what crosses, in both directions
 
-pub mod address;
 pub mod header;
 pub mod path;
 pub mod rule;

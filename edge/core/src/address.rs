@@ -1,4 +1,4 @@
-//! Where on the network a configured upstream is (S104). What a name resolves to nobody knows before it is asked, and
+//! Where on the network a configured or discovered address leads (S53, S104). What a name resolves to nobody knows before it is asked, and
 //! then it may change; the deployment's own outbound rules are what holds there.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
