@@ -52,7 +52,7 @@ export class Stack {
     /** @type {Record<PartName, import('./process.mjs').Part>} */
     this.parts = {
       kafka,
-      redis: redisPart({ state, port: ports.redis }),
+      redis: redisPart({ state, port: ports.redis, secrets: this.secrets }),
       emulators: emulatorsPart({ ...common, ...(users && { users }) }),
       edge: edgePart({ ...common, variables: edgeVariables, quiet: quietEdge }),
       bridge: bridgePart({ ...common, variables: bridgeVariables }),

@@ -8,7 +8,9 @@ import { join } from 'node:path';
 import { after } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 
+import { redisUrl } from '../../scripts/stack/part/redis.mjs';
 import { freePorts } from '../../scripts/stack/port.mjs';
+import { secrets } from '../../scripts/stack/secret.mjs';
 import { Stack } from '../../scripts/stack/stack.mjs';
 import { isTarget } from '../../scripts/stack/target.mjs';
 import { Upstream } from './upstream.mjs';
@@ -54,7 +56,7 @@ export async function startStack(only) {
       GITHUB_API_URL: github.origin,
       GRAPH_URL: graph.origin,
     },
-    bridgeVariables: { [target === 'spin' ? 'BRIDGE_REDIS_URL' : 'BRIDGE_EDGE_URL']: deliveries.origin },
+    bridgeVariables: deliveries instanceof Wire ? { BRIDGE_REDIS_URL: redisUrl(deliveries.port, secrets(state)) } : { BRIDGE_EDGE_URL: deliveries.origin },
   });
   console.log(`# stack on ${target} in ${state}${externalBrokers ? `, Kafka at ${externalBrokers}` : ''}`);
   if (process.env.KAFKA_BROKERS && !externalBrokers) console.log('# KAFKA_BROKERS is left alone: CAUSEWAY_TEST_EXTERNAL_KAFKA=1 lets tests write there');

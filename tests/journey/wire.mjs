@@ -10,7 +10,7 @@ export class Wire {
   /** How many of the next deliveries are done without the bridge learning of it. */
   toLose = 0;
   lost = 0;
-  origin = '';
+  port = 0;
   /** @type {Set<import('node:net').Socket>} */
   #open = new Set();
 
@@ -20,7 +20,7 @@ export class Wire {
     wire.server.listen(0, '127.0.0.1');
     await once(wire.server, 'listening');
     const address = /** @type {import('node:net').AddressInfo} */ (wire.server.address());
-    wire.origin = `redis://127.0.0.1:${address.port}`;
+    wire.port = address.port;
     return wire;
   }
 

@@ -18,7 +18,7 @@ test('tokens and secrets are recognised by their value', () => {
   assert.equal(leaks(`x${random}y`, [random]).length, 1);
   const ring = `local:${random}${random}`;
   const secret = `${random}${random}`;
-  const secrets = { sessionKeys: ring, bridgeKeys: ring, githubClientSecret: secret, githubWebhookSecret: secret, entraClientSecret: secret };
+  const secrets = { sessionKeys: ring, bridgeKeys: ring, githubClientSecret: secret, githubWebhookSecret: secret, entraClientSecret: secret, redisPassword: secret };
   assert.deepEqual([...new Set(secretValues(secrets))], [secret]);
 });
 

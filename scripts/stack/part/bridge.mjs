@@ -2,6 +2,7 @@
 
 import { cargoProgram } from '../place.mjs';
 import { Part } from '../process.mjs';
+import { redisUrl } from './redis.mjs';
 
 /** @param {{ target: import('../target.mjs').Target, state: string, ports: import('../target.mjs').Ports, secrets: import('../secret.mjs').Secrets, brokers: string, variables?: Record<string, string> }} options */
 export function bridgePart({ target, state, ports, secrets, brokers, variables = {} }) {
@@ -14,7 +15,7 @@ export function bridgePart({ target, state, ports, secrets, brokers, variables =
       BRIDGE_KEYS: secrets.bridgeKeys,
       BRIDGE_CHANNELS: 'chat=chat.inbound',
       BRIDGE_OUTBOUND_TOPIC: 'chat.outbound',
-      ...(target === 'spin' ? { BRIDGE_REDIS_URL: `redis://127.0.0.1:${ports.redis}` } : { BRIDGE_EDGE_URL: `http://localhost:${ports.edge}` }),
+      ...(target === 'spin' ? { BRIDGE_REDIS_URL: redisUrl(ports.redis, secrets) } : { BRIDGE_EDGE_URL: `http://localhost:${ports.edge}` }),
       KAFKA_BROKERS: brokers,
       NO_COLOR: '1',
       ...variables,

@@ -9,15 +9,15 @@ import { join } from 'node:path';
 import { CACHE, ROOT, cargoProgram } from '../place.mjs';
 import { Part, PartError } from '../process.mjs';
 import { settings } from './edge-settings.mjs';
+import { redisUrl } from './redis.mjs';
 
 const COMPONENT = join(ROOT, 'target/spin/causeway.wasm');
 
 /** @param {import('./edge-settings.mjs').EdgeOptions} options */
 export function spinEdgePart({ state, ports, secrets, variables = {}, name = 'edge', manifest = (text) => text, unready = false }) {
   const home = join(state, name);
-  const redis = `redis://127.0.0.1:${ports.redis}`;
   /** @type {Record<string, string | undefined>} */
-  const values = { ...settings({ ports, secrets }), REDIS_URL: redis, REDIS_ADDRESS: redis, ...variables };
+  const values = { ...settings({ ports, secrets }), REDIS_URL: redisUrl(ports.redis, secrets), REDIS_ADDRESS: `redis://127.0.0.1:${ports.redis}`, ...variables };
   const where = ['-f', join(home, 'spin.toml'), '--listen', `127.0.0.1:${ports.edge}`, '--state-dir', join(home, 'storage')];
   return new Part({
     name,

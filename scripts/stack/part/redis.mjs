@@ -1,13 +1,27 @@
-// Redis: Debian's server, in a directory of its own, which keeps what it was told when it is restarted.
+// Redis: Debian's server, in a directory of its own, which keeps what it was told when it is restarted. Edge and bridge are
+// let in as the user that docs/deploy-spin.md tells operators to make, so what that user may do is enough.
 
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 
-import { Part } from '../process.mjs';
+import { ROOT } from '../place.mjs';
+import { Part, PartError } from '../process.mjs';
 
-/** @param {{ state: string, port: number }} options */
-export function redisPart({ state, port }) {
+/** Where edge and bridge find it, or whatever stands before it. @param {number} port @param {import('../secret.mjs').Secrets} secrets */
+export function redisUrl(port, secrets) {
+  return `redis://causeway:${secrets.redisPassword}@127.0.0.1:${port}`;
+}
+
+/** The documented user's rules. @param {string} password */
+function user(password) {
+  const [, rules] = /^ {4}ACL SETUSER (causeway on >PASSWORD .*)$/m.exec(readFileSync(join(ROOT, 'docs/deploy-spin.md'), 'utf8')) ?? [];
+  if (!rules) throw new PartError('redis: docs/deploy-spin.md names no user.');
+  return rules.replace('PASSWORD', password).split(' ');
+}
+
+/** @param {{ state: string, port: number, secrets: import('../secret.mjs').Secrets }} options */
+export function redisPart({ state, port, secrets }) {
   const directory = join(state, 'redis');
   return new Part({
     name: 'redis',
@@ -15,6 +29,7 @@ export function redisPart({ state, port }) {
     command: [
       'redis-server', '--bind', '127.0.0.1', '--port', String(port), '--dir', directory,
       '--appendonly', 'yes', '--save', '', '--maxmemory-policy', 'noeviction', '--daemonize', 'no',
+      '--user', ...user(secrets.redisPassword),
     ],
     ports: [port],
     prepare: () => void mkdirSync(directory, { recursive: true }),
