@@ -1,5 +1,6 @@
 //! Typed configuration. Wrong means closed: every problem is collected with its key, and nothing is served.
 
+mod github_app;
 mod openid;
 mod provider;
 mod reader;
@@ -13,7 +14,11 @@ use url::Url;
 
 pub(crate) use self::provider::is_guid;
 use self::reader::Reader;
-use crate::{oauth::provider::Provider, origin::Origin, proxy::service::Service};
+use crate::{
+    oauth::{github_app::App, provider::Provider},
+    origin::Origin,
+    proxy::service::Service,
+};
 
 /// Everything an operator decides.
 #[derive(Debug)]
@@ -36,6 +41,8 @@ pub struct Config {
     pub providers: Vec<Provider>,
     /// Upstream APIs behind `/bff/{service}`.
     pub services: Vec<Service>,
+    /// `GITHUB_APP_ID` and `GITHUB_APP_KEY`: who mints tokens of installations. Set if any service needs one.
+    pub github_app: Option<App>,
     /// `REVOCATION_BOUND_SECONDS`: how long a revoked session can still act, at most. 0 asks every time.
     pub revocation_bound: Duration,
     /// `SESSION_HOURS`: how long a session lives, whatever happens.
@@ -80,7 +87,7 @@ pub enum Coordination {
 }
 
 /// Every key that is read, for runtimes that must ask for each by name.
-pub const KEYS: [&str; 31] = [
+pub const KEYS: [&str; 33] = [
     "PUBLIC_ORIGIN",
     "HOST_ORIGINS",
     "SESSION_KEYS",
@@ -104,6 +111,8 @@ pub const KEYS: [&str; 31] = [
     "GITHUB_API_URL",
     "GITHUB_ALLOW",
     "GITHUB_WEBHOOK_SECRET",
+    "GITHUB_APP_ID",
+    "GITHUB_APP_KEY",
     "OIDC_PROVIDERS",
     "OIDC_CLIENT_SECRETS",
     "SERVICES",
@@ -184,6 +193,7 @@ impl<S: Source> Reader<'_, S> {
         let any_origin = public_origin.clone().or_else(|| Origin::parse("https://unset.invalid"));
         let providers = any_origin.map(|origin| self.providers(&origin)).unwrap_or_default();
         let services = self.services(&providers);
+        let github_app = self.github_app(&services);
         let revocation_bound = Duration::from_secs(self.number("REVOCATION_BOUND_SECONDS", 10, 0..=300));
         let session_lifetime = Duration::from_secs(3600 * self.number("SESSION_HOURS", 12, 1..=720));
         let session_idle_limit = Duration::from_secs(60 * self.number("SESSION_IDLE_MINUTES", 240, 5..=43_200));
@@ -198,6 +208,7 @@ impl<S: Source> Reader<'_, S> {
             channels,
             providers,
             services,
+            github_app,
             revocation_bound,
             session_lifetime,
             session_idle_limit,

@@ -3,12 +3,13 @@ use serde_json::{Value, json};
 use crate::{
     config::{Config, Coordination},
     proxy::service::{Credential, Service},
-    simulated::settings,
+    simulated::{app_settings, settings},
 };
 
 fn load(services: &str, development: bool) -> Result<Vec<Service>, String> {
     let mut table = settings();
     table.insert("SERVICES".to_owned(), services.to_owned());
+    table.extend(app_settings());
     if development {
         table.insert("DEVELOPMENT".to_owned(), "loopback".to_owned());
     }

@@ -1,5 +1,5 @@
 use super::{reader::LISTED, *};
-use crate::simulated::settings;
+use crate::simulated::{app_settings, settings};
 
 fn keys_of(change: &[(&str, Option<&str>)]) -> Vec<&'static str> {
     let mut table = settings();
@@ -148,6 +148,20 @@ fn plain_http_is_for_loopback_in_development_only() {
     assert_eq!(keys_of(&[loopback, ("DEVELOPMENT", Some("loopback"))]), Vec::<&str>::new());
     let foreign = ("BRIDGE_URL", Some("http://localhost.example"));
     assert_eq!(keys_of(&[foreign, ("DEVELOPMENT", Some("loopback"))]), ["BRIDGE_URL"]);
+}
+
+#[test]
+fn a_github_app_is_complete_and_set_where_a_service_needs_it() {
+    let [(_, id), (_, key)] = app_settings();
+    let (id, key) = (("GITHUB_APP_ID", Some(id.as_str())), ("GITHUB_APP_KEY", Some(key.as_str())));
+    assert_eq!(keys_of(&[id, key]), Vec::<&str>::new());
+    assert_eq!(keys_of(&[id]), ["GITHUB_APP_KEY"]);
+    assert_eq!(keys_of(&[key]), ["GITHUB_APP_ID"]);
+    assert_eq!(keys_of(&[id, ("GITHUB_APP_KEY", Some("secret"))]), ["GITHUB_APP_KEY"]);
+    assert_eq!(keys_of(&[("GITHUB_APP_ID", Some("my app")), key]), ["GITHUB_APP_ID"]);
+    let service = r#"[{"name":"app","url":"https://api.github.com","allow":["GET /x"],"installation":{"id":7,"permissions":{"contents":"read"}}}]"#;
+    assert_eq!(keys_of(&[("SERVICES", Some(service))]), ["GITHUB_APP_ID"]);
+    assert_eq!(keys_of(&[("SERVICES", Some(service)), id, key]), Vec::<&str>::new());
 }
 
 #[test]

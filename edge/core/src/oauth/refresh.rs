@@ -1,6 +1,8 @@
 //! New tokens for old. The caller holds the session exclusively and stores what comes of it; here it is decided what a
 //! provider's answer means for the refresh token that was sent.
 
+use std::time::Duration;
+
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
@@ -11,10 +13,13 @@ use super::{
     token_endpoint::{Client, Form, TokenError},
 };
 use crate::{
-    platform::Platform,
+    platform::{Platform, within},
     session::record::TokenSet,
     telemetry::{Event, Name},
 };
+
+/// How long the keys for a new ID token may take: the new tokens wait for it, and the caller's patience has an end.
+const KEYS_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What became of a refresh.
 #[derive(Debug)]
@@ -91,7 +96,7 @@ async fn check<P: Platform>(
     let validated = with_keys(*platform, cache, provider, endpoints, |keys| {
         id_token::validate_refreshed(token.expose_secret(), keys, provider, &before, now)
     });
-    match validated.await {
+    match within(*platform, KEYS_TIMEOUT, "identity provider", validated).await {
         Ok(Ok(claims)) => Ok(Some(claims)),
         Ok(Err(error)) => {
             Event::warn("refresh.id-token")

@@ -21,6 +21,7 @@ use causeway_protocol::{
 use futures_util::future::LocalBoxFuture;
 use http::{HeaderMap, Method, StatusCode};
 use rand::{RngCore as _, SeedableRng as _, rngs::StdRng};
+use rsa::{pkcs1::EncodeRsaPrivateKey as _, pkcs8::LineEnding};
 
 use crate::{
     config::{Config, Coordination},
@@ -93,6 +94,12 @@ pub(crate) fn settings() -> BTreeMap<String, String> {
     ]
     .map(|(key, value)| (key.to_owned(), value.to_owned()))
     .into()
+}
+
+/// Settings that add a GitHub App to it.
+pub(crate) fn app_settings() -> [(String, String); 2] {
+    let pem = entra::KEY.to_pkcs1_pem(LineEnding::LF).unwrap();
+    [("GITHUB_APP_ID".to_owned(), "Iv1.app".to_owned()), ("GITHUB_APP_KEY".to_owned(), pem.to_string())]
 }
 
 /// That configuration, changed as told; what is null is not set.
