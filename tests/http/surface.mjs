@@ -16,6 +16,8 @@ export const SURFACE = /** @type {const} */ ([
   ['GET', '/auth/sessions', '/auth/sessions', 401],
   ['DELETE', '/auth/sessions', '/auth/sessions', 401],
   ['DELETE', '/auth/sessions/{id}', '/auth/sessions/x', 401],
+  ['GET', '/auth/{provider}/end-session', '/auth/entra/end-session', 303],
+  ['GET', '/auth/{provider}/logged-out', '/auth/entra/logged-out', 303],
   ['POST', '/auth/{provider}/backchannel-logout', '/auth/entra/backchannel-logout', 400],
   ['GET', '/auth/{provider}/frontchannel-logout', '/auth/entra/frontchannel-logout', 200],
   ['POST', '/auth/github/webhook', '/auth/github/webhook', 401],

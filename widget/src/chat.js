@@ -179,10 +179,12 @@ export class Chat {
   async #signOut() {
     const signal = this.#running?.signal;
     if (!signal) return;
-    const gone = await this.#edge.logout(signal);
+    const gone = await this.#edge.logout(location, signal);
     if (signal.aborted) return;
-    if (gone) this.#leave('signed-out');
-    else this.#view.showStatus(this.#status, this.#options.strings.signOutFailed);
+    if (!gone) return this.#view.showStatus(this.#status, this.#options.strings.signOutFailed);
+    this.#leave('signed-out');
+    // No provider shows itself in a frame.
+    if (gone.next && top === window) location.assign(gone.next);
   }
 
   /** @param {string} text */

@@ -30,10 +30,18 @@ export class Edge {
    * @param {string} provider
    * @param {URL | Location} page where to come back to
    */
-  loginUrl(provider, { origin, pathname, search, hash }) {
+  loginUrl(provider, page) {
+    return this.#andBack(`/auth/${encodeURIComponent(provider)}/login`, page);
+  }
+
+  /**
+   * @param {string} path
+   * @param {URL | Location} page
+   */
+  #andBack(path, { origin, pathname, search, hash }) {
     // On its own origin the edge takes a path and no fragment.
     const back = origin === this.origin ? pathname + search : origin + pathname + search + hash;
-    return `${this.origin}/auth/${encodeURIComponent(provider)}/login?return_to=${encodeURIComponent(back)}`;
+    return `${this.origin}${path}?return_to=${encodeURIComponent(back)}`;
   }
 
   /**
@@ -46,12 +54,16 @@ export class Edge {
   }
 
   /**
+   * @param {URL | Location} page where to come back to
    * @param {AbortSignal} signal
-   * @returns {Promise<boolean>} whether the session is gone
+   * @returns {Promise<{ next?: string } | undefined>} undefined while the session may live on; `next` is where the
+   * browser goes to sign out of the provider, too
    */
-  async logout(signal) {
+  async logout(page, signal) {
     const response = await this.#fetch('/auth/logout', signal, { method: 'POST', headers: CSRF }).catch(() => undefined);
-    return response?.ok || response?.status === 401;
+    if (!response?.ok && response?.status !== 401) return undefined;
+    const { end_session: path } = response.status === 200 ? await response.json().catch(() => ({})) : {};
+    return path?.startsWith('/') ? { next: this.#andBack(path, page) } : {};
   }
 
   /**

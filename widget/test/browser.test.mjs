@@ -177,6 +177,17 @@ describe('signing in', () => {
     await until(() => edge.streams.size === 0, 'stream closed');
   });
 
+  test('signing out goes by way of the provider, where it can, and back to the same place', async () => {
+    edge.endsAtProvider = true;
+    await openSignedIn();
+    await page.evaluate(() => history.pushState(null, '', '/?order=8#lanes'));
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    await until(() => edge.departures.length === 1, 'the browser left for the provider');
+    await page.waitForURL(`${hostOrigin}/?order=8#lanes`);
+    await page.getByText('Sign in to start chatting').waitFor();
+    assert.deepEqual(edge.departures, [`${hostOrigin}/?order=8#lanes`]);
+  });
+
   test('a session ended from elsewhere ends the stream for good', async () => {
     await openSignedIn();
     edge.user = null;

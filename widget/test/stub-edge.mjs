@@ -34,6 +34,10 @@ export class StubEdge {
   /** Last-Event-ID of each stream request, in order. @type {(string | undefined)[]} */
   resumes = [];
   echoes = true;
+  /** Whether the provider's session can be ended, too. */
+  endsAtProvider = false;
+  /** Where browsers that were there went on to. @type {(string | null)[]} */
+  departures = [];
   /** Pages of another site, by path. @type {Map<string, { policy: string, html: string }>} */
   pages = new Map();
   #offset = 0;
@@ -60,7 +64,7 @@ export class StubEdge {
   reset() {
     this.drop();
     Object.assign(this, { user: null, history: [], posts: [], failures: [], streamFailures: [], resumes: [], echoes: true });
-    Object.assign(this, { sessionGate: undefined, sessionFailures: [] });
+    Object.assign(this, { sessionGate: undefined, sessionFailures: [], endsAtProvider: false, departures: [] });
     this.#accepted.clear();
   }
 
@@ -124,8 +128,12 @@ export class StubEdge {
       else json(response, 200, { authenticated: user !== null, ...(user && { user, expires_in: 3600 }), providers: PROVIDERS });
     } else if (pathname === '/auth/logout') {
       this.user = null;
-      response.writeHead(204).end();
+      if (this.endsAtProvider) json(response, 200, { end_session: '/auth/entra/end-session' });
+      else response.writeHead(204).end();
       this.write('event: end\ndata: {"reason":"signed_out"}\n\n');
+    } else if (pathname === '/auth/entra/end-session') {
+      this.departures.push(searchParams.get('return_to'));
+      response.writeHead(303, { Location: searchParams.get('return_to') ?? '/' }).end();
     } else if (/^\/auth\/\w+\/login$/.test(pathname)) {
       this.user = { id: 'github:1', name: 'Ada Lovelace' };
       response.writeHead(303, { Location: searchParams.get('return_to') ?? '/' }).end();

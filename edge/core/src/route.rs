@@ -64,6 +64,8 @@ pub enum Handler {
     OwnSessions,
     EndOwnSession,
     EndOtherSessions,
+    EndSession,
+    LoggedOut,
     BackchannelLogout,
     FrontchannelLogout,
     GitHubWebhook,
@@ -138,6 +140,8 @@ pub static TABLE: &[Row] = table![
     GET  "/auth/sessions"                  Header        Session  0               NoStore   Hosts   OwnSessions;
     DELETE "/auth/sessions"                Header        Session  0               NoStore   Hosts   EndOtherSessions;
     DELETE "/auth/sessions/{id}"           Header        Session  0               NoStore   Hosts   EndOwnSession;
+    GET  "/auth/{provider}/end-session"    Navigation    None     0               NoStore   None    EndSession;
+    GET  "/auth/{provider}/logged-out"     Navigation    None     0               NoStore   None    LoggedOut;
     POST "/auth/{provider}/backchannel-logout" Token     None     (64 * KIB)      NoStore   None    BackchannelLogout;
     GET  "/auth/{provider}/frontchannel-logout" Token    None     0               NoStore   None    FrontchannelLogout;
     POST "/auth/github/webhook"            Token         None     (1024 * KIB)    NoStore   None    GitHubWebhook;

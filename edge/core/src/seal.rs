@@ -27,6 +27,8 @@ pub enum Purpose {
     LoginCookie,
     /// A session record in the key-value store.
     SessionRecord,
+    /// The cookies of a logout that goes by way of the provider.
+    LogoutCookie,
 }
 
 impl Purpose {
@@ -35,6 +37,7 @@ impl Purpose {
             Self::SessionCookie => 1,
             Self::LoginCookie => 2,
             Self::SessionRecord => 3,
+            Self::LogoutCookie => 4,
         }
     }
 }

@@ -12,6 +12,7 @@ mod health;
 #[cfg(test)]
 mod journey;
 mod login;
+mod logout;
 mod own_sessions;
 mod payload;
 mod query;
@@ -73,7 +74,7 @@ pub async fn run<P: Platform>(
         (Handler::Login, _) => login::login(&context, &request).await,
         (Handler::Callback, _) => login::callback(&context, &request).await,
         (Handler::Session, session) => Ok(session::describe(&context, session.as_ref())),
-        (Handler::Logout, _) => session::logout(&context, &request).await,
+        (Handler::Logout, _) => logout::logout(&context, &request).await,
         (Handler::Proxy, Some(session)) => bff::proxy(&context, request, &session).await,
         (Handler::Events, Some(session)) => event::post(&context, request, &session).await,
         (Handler::Stream, Some(session)) => stream::open(&context, &request, &session).await,
@@ -89,6 +90,8 @@ pub async fn run<P: Platform>(
             | Handler::EndOtherSessions,
             None,
         ) => Err(Error::Unauthenticated { reason: "no session" }),
+        (Handler::EndSession, _) => logout::leave(&context, &request).await,
+        (Handler::LoggedOut, _) => logout::come_back(&context, &request),
         (Handler::BackchannelLogout, _) => backchannel_logout::receive(&context, request).await,
         (Handler::FrontchannelLogout, _) => frontchannel_logout::receive(&context, &request).await,
         (Handler::GitHubWebhook, _) => webhook::deliver(&context, request).await,

@@ -1,17 +1,10 @@
-//! `/auth/session` and `/auth/logout`.
+//! `/auth/session`.
 
-use causeway_protocol::hub::EndReason;
-use http::{StatusCode, header};
+use http::StatusCode;
 use serde_json::json;
 
 use super::Context;
-use crate::{
-    cookie::{self, SameSite},
-    error::Error,
-    platform::Platform,
-    session::store::{SESSION_COOKIE, Session},
-    web::{Request, Response},
-};
+use crate::{platform::Platform, session::store::Session, web::Response};
 
 /// `GET /auth/session`: who is signed in, and how one could. Never a token.
 pub(super) fn describe<P: Platform>(context: &Context<'_, P>, session: Option<&Session>) -> Response<P::Body> {
@@ -32,22 +25,4 @@ pub(super) fn describe<P: Platform>(context: &Context<'_, P>, session: Option<&S
         }),
     };
     Response::json(StatusCode::OK, "application/json", &body)
-}
-
-/// `POST /auth/logout`: the session ends on the server and with it its streams; then the cookie goes.
-///
-/// Without a session it does the same nothing, so a second click is no error.
-pub(super) async fn logout<P: Platform>(
-    context: &Context<'_, P>,
-    request: &Request<P::Body>,
-) -> Result<Response<P::Body>, Error> {
-    let sessions = context.sessions();
-    match sessions.id(&request.headers) {
-        Ok(id) => sessions.end(&id.handle(), EndReason::SignedOut).await?,
-        Err(Error::Unauthenticated { .. }) => {}
-        Err(error) => return Err(error),
-    }
-    let mut response = Response::empty(StatusCode::NO_CONTENT);
-    response.add(header::SET_COOKIE, &cookie::clear(SESSION_COOKIE, SameSite::of_session(context.config.embed)));
-    Ok(response)
 }

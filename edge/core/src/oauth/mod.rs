@@ -18,12 +18,14 @@
 //! - [`github_app`]: tokens of a GitHub App's installations
 //! - [`identity`]: who signed in
 //! - [`userinfo`]: more of a user than the ID token says
+//! - [`end_session`]: ending the provider's own session, too
 //! - [`webhook`]: what GitHub tells unasked
 
 mod assertion;
 pub mod client_key;
 pub mod discovery;
 pub mod dpop;
+pub mod end_session;
 pub mod exchange;
 pub mod github_app;
 pub mod id_token;

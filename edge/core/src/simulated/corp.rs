@@ -62,7 +62,8 @@ impl Corp {
         Some((200, vec![("content-type", "application/json".to_owned())], body.to_string()))
     }
 
-    fn id_token(&self) -> String {
+    /// The next ID token; until the nonce or the claims change, also the last.
+    pub(crate) fn id_token(&self) -> String {
         let mut claims = json!({
             "iss": "https://id.corp.example", "aud": "corp-client", "sub": "s", "sid": "at-corp",
             "nonce": *self.nonce.borrow(), "oid": null, "tid": null, "ver": null,

@@ -4,6 +4,7 @@
 mod cross_site;
 mod deliver;
 mod event;
+mod logout;
 mod own_sessions;
 mod provider_logout;
 mod proxy;

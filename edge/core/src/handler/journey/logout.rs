@@ -1,0 +1,194 @@
+//! Signing out, here and at the provider.
+
+use std::{collections::HashMap, rc::Rc};
+
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::{Browser, github, text};
+use crate::{
+    simulated::{Text, corp::Corp},
+    web::Response,
+};
+
+const DEPARTURE: &str = "__Host-Http-logout";
+const BACK: &str = "https://host.edge.example/page";
+
+fn signed_in() -> (Browser, Rc<Corp>) {
+    let corp = Corp::new();
+    let browser = Browser::at_corp(&corp);
+    browser.sign_in_at(&corp);
+    (browser, corp)
+}
+
+fn sign_out(browser: &Browser) -> Response<Text> {
+    browser.script(Method::POST, "/auth/logout", "")
+}
+
+/// Follows the way to the provider; returns the query that it gets, and the address without it.
+fn leave(browser: &Browser) -> (String, HashMap<String, String>) {
+    let response = sign_out(browser);
+    assert_eq!(response.status, StatusCode::OK, "{}", text(&response));
+    let body: Value = serde_json::from_str(&text(&response)).unwrap();
+    let response = browser.get(&format!("{}?return_to={BACK}", body["end_session"].as_str().unwrap()));
+    assert_eq!(response.status, StatusCode::SEE_OTHER);
+    let mut url = url::Url::parse(response.headers["location"].to_str().unwrap()).unwrap();
+    let query = url.query_pairs().into_owned().collect();
+    url.set_query(None);
+    (url.to_string(), query)
+}
+
+fn holds(browser: &Browser, name: &str) -> bool {
+    browser.cookies.borrow().iter().any(|(known, _)| known == name)
+}
+
+#[test]
+fn m50_signing_out_goes_by_way_of_the_provider_and_back() {
+    let (browser, corp) = signed_in();
+    let (address, query) = leave(&browser);
+    assert_eq!(address, "https://id.corp.example/session/end");
+    assert_eq!(query["id_token_hint"], corp.id_token());
+    assert_eq!(query["client_id"], "corp-client");
+    assert_eq!(query["post_logout_redirect_uri"], "https://edge.example/auth/corp/logged-out");
+    assert!(!holds(&browser, DEPARTURE), "the way is gone once");
+    let response = browser.get(&format!("/auth/corp/logged-out?state={}", query["state"]));
+    assert_eq!((response.status, &response.headers["location"]), (StatusCode::SEE_OTHER, &BACK.parse().unwrap()));
+    assert!(browser.cookies.borrow().is_empty(), "nothing is left");
+    assert_eq!(browser.session()["authenticated"], false);
+}
+
+#[test]
+fn s127_without_the_right_state_the_way_back_leads_home() {
+    let (browser, _) = signed_in();
+    let (_, query) = leave(&browser);
+    let jar = browser.cookies.borrow().clone();
+    let state = &query["state"];
+    for bad in [
+        String::new(),
+        "?state=".into(),
+        "?state=x".into(),
+        format!("?state={state}&state={state}"),
+        format!("?state={state}x"),
+    ] {
+        browser.swap(jar.clone());
+        let response = browser.get(&format!("/auth/corp/logged-out{bad}"));
+        assert_eq!(
+            (response.status, response.headers["location"].as_bytes()),
+            (StatusCode::SEE_OTHER, &b"/"[..]),
+            "{bad}"
+        );
+    }
+    let home = |cookies, target: &str| {
+        browser.swap(cookies);
+        assert_eq!(browser.get(target).headers["location"], "/", "{target}");
+    };
+    home(Vec::new(), &format!("/auth/corp/logged-out?state={state}"));
+    home(jar.clone(), &format!("/auth/entra/logged-out?state={state}"));
+    browser.platform.now_ms.set(browser.platform.now_ms.get() + 600_000);
+    home(jar, &format!("/auth/corp/logged-out?state={state}"));
+}
+
+#[test]
+fn s28_the_way_out_leads_to_no_address_but_our_own_and_the_hosts() {
+    let (browser, _) = signed_in();
+    for bad in ["https://evil.example/", "//evil.example", "/%5cevil.example", "javascript:alert(1)"] {
+        let response = browser.get(&format!("/auth/corp/end-session?return_to={bad}"));
+        assert_eq!(response.headers["location"], "/", "{bad}");
+    }
+    let response = browser.get(&format!("/auth/corp/end-session?return_to={BACK}"));
+    assert_eq!(response.headers["location"], BACK, "who has not just signed out passes through");
+}
+
+#[test]
+fn s87_no_link_and_no_image_signs_anybody_out() {
+    let (browser, _) = signed_in();
+    let image = [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "image")];
+    assert_eq!(browser.send(Method::GET, "/auth/logout", &image, "").status, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(browser.get("/auth/logout").status, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(browser.send(Method::GET, "/auth/corp/end-session", &image, "").status, StatusCode::FORBIDDEN);
+    assert_eq!(browser.get("/auth/corp/end-session").headers["location"], "/");
+    assert_eq!(browser.get("/auth/corp/logged-out").headers["location"], "/");
+    assert_eq!(browser.session()["authenticated"], true);
+}
+
+#[test]
+fn s133_the_id_token_is_in_the_way_to_the_provider_and_nowhere_else() {
+    let (browser, corp) = signed_in();
+    let response = sign_out(&browser);
+    let id_token = corp.id_token();
+    let plain = format!("{:?} {}", response.headers, text(&response));
+    assert!(!plain.contains(&id_token) && !plain.contains(id_token.split('.').nth(1).unwrap()));
+    let (name, value) = browser.cookies.borrow()[0].clone();
+    assert!(name == DEPARTURE && name.len() + value.len() <= 4096);
+    browser.get("/auth/corp/end-session");
+    assert!(!browser.platform.log.borrow().iter().any(|line| line.contains(&id_token)));
+    // A cookie of one provider opens at no other.
+    browser.swap(vec![(name.clone(), value.clone())]);
+    assert_eq!(browser.get("/auth/entra/end-session").headers["location"], "/");
+    browser.swap(vec![(name.clone(), value.clone()), (name.clone(), value.clone())]);
+    assert_eq!(browser.get("/auth/corp/end-session").headers["location"], "/", "a tossed twin");
+    browser.swap(vec![(name, value)]);
+    browser.platform.now_ms.set(browser.platform.now_ms.get() + 60_000);
+    assert_eq!(browser.get("/auth/corp/end-session").headers["location"], "/", "too late");
+}
+
+#[test]
+fn an_id_token_that_fits_into_no_cookie_is_stood_in_for() {
+    let corp = Corp::new();
+    let browser = Browser::at_corp(&corp);
+    *corp.claims.borrow_mut() = json!({"email": "ada@corp.example", "groups": vec!["a-group-of-some-name"; 200]});
+    browser.sign_in_at(&corp);
+    let (_, query) = leave(&browser);
+    assert!(!query.contains_key("id_token_hint"));
+    assert_eq!((query["client_id"].as_str(), query["logout_hint"].as_str()), ("corp-client", "ada@corp.example"));
+}
+
+#[test]
+fn s128_tokens_are_given_up_and_a_provider_that_is_down_keeps_nobody_signed_in() {
+    let (browser, _) = signed_in();
+    sign_out(&browser);
+    let sent = browser.sent_to("https://id.corp.example/revoke");
+    assert_eq!(sent.len(), 1);
+    assert!(sent[0].body.contains("token=corp-refresh&token_type_hint=refresh_token"));
+
+    let (browser, corp) = signed_in();
+    corp.down.borrow_mut().push("/revoke");
+    let old = browser.cookies.borrow().clone();
+    assert_eq!(sign_out(&browser).status, StatusCode::OK);
+    assert_eq!(browser.platform.ended.borrow().len(), 1);
+    browser.swap(old);
+    assert_eq!(browser.session()["authenticated"], false);
+}
+
+#[test]
+fn a_provider_whose_session_cannot_be_ended_or_that_is_down_is_left_out() {
+    let browser = Browser::new(github);
+    browser.sign_in();
+    let response = sign_out(&browser);
+    assert_eq!((response.status, text(&response).as_str()), (StatusCode::NO_CONTENT, ""));
+    assert_eq!(response.headers["clear-site-data"], "\"cache\"");
+
+    let corp = Corp::new();
+    *corp.metadata.borrow_mut() = json!({"end_session_endpoint": null});
+    let browser = Browser::at_corp(&corp);
+    browser.sign_in_at(&corp);
+    assert_eq!(sign_out(&browser).status, StatusCode::NO_CONTENT);
+
+    let (browser, corp) = signed_in();
+    corp.down.borrow_mut().extend(["openid-configuration", "/revoke"]);
+    browser.platform.now_ms.set(browser.platform.now_ms.get() + 3 * 3_600_000);
+    assert_eq!(sign_out(&browser).status, StatusCode::OK, "metadata of a while ago will do");
+    assert_eq!(browser.session()["authenticated"], false);
+}
+
+#[test]
+fn a_session_that_cannot_be_ended_is_said_to_live_on() {
+    let (browser, _) = signed_in();
+    browser.platform.coordinator_down.set(true);
+    assert_eq!(sign_out(&browser).status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(browser.sent_to("https://id.corp.example/revoke").is_empty(), "its tokens stay, too");
+    browser.platform.coordinator_down.set(false);
+    assert_eq!(browser.session()["authenticated"], true);
+    assert_eq!(sign_out(&browser).status, StatusCode::OK);
+    assert_eq!(sign_out(&browser).status, StatusCode::NO_CONTENT, "a second click is no error");
+}

@@ -1,0 +1,169 @@
+//! `POST /auth/logout`, and the way to the provider and back that ends its session, too. See
+//! [`crate::oauth::end_session`].
+
+use std::time::Duration;
+
+use causeway_protocol::hub::EndReason;
+use futures_util::{future::join_all, join};
+use http::{HeaderName, StatusCode, header};
+use serde_json::json;
+
+use super::{Context, query::Query};
+use crate::{
+    config::Embed,
+    cookie::{self, SameSite},
+    error::Error,
+    oauth::{
+        discovery,
+        dpop::DpopKey,
+        end_session::{DEPARTURE_COOKIE, Departure, RETURN_COOKIE, Return},
+        provider::Provider,
+        revocation,
+        token_endpoint::Client,
+    },
+    origin::ReturnTo,
+    platform::{Platform, Unavailable, within},
+    session::{
+        record::{Connection, SessionRecord},
+        store::SESSION_COOKIE,
+    },
+    telemetry::{Event, Name},
+    web::{Request, Response},
+};
+
+const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
+/// How long a user who signs out waits for providers to be told.
+const PROVIDER_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// `POST /auth/logout`: the session ends on the server and with it its streams; then the cookie goes, and the providers
+/// are told, as far as they listen. 200 with `end_session` says where a browser goes to end the provider's session, too.
+///
+/// Without a session it does the same nothing, so a second click is no error.
+pub(super) async fn logout<P: Platform>(
+    context: &Context<'_, P>,
+    request: &Request<P::Body>,
+) -> Result<Response<P::Body>, Error> {
+    let sessions = context.sessions();
+    let mut departure = None;
+    match sessions.id(&request.headers) {
+        Ok(id) => {
+            let handle = id.handle();
+            // The newest tokens are the ones to give up, not those that this isolate happens to remember.
+            context.memory.sessions.forget(&handle);
+            let session = sessions.load_by_id(id).await;
+            sessions.end(&handle, EndReason::SignedOut).await?;
+            if let Ok(session) = session {
+                let revoked = join_all(session.record.connections.iter().map(|connection| revoke(context, connection)));
+                (_, departure) = join!(revoked, depart(context, &session.record));
+            }
+        }
+        Err(Error::Unauthenticated { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    let mut response = match &departure {
+        Some((provider, _)) => {
+            let address = format!("/auth/{provider}/end-session");
+            Response::json(StatusCode::OK, "application/json", &json!({"end_session": address}))
+        }
+        None => Response::empty(StatusCode::NO_CONTENT),
+    };
+    response.add(header::SET_COOKIE, &cookie::clear(SESSION_COOKIE, SameSite::of_session(context.config.embed)));
+    if let Some((_, cookie)) = departure {
+        response.add(header::SET_COOKIE, &cookie);
+    }
+    // Cookies and storage it would clear for the whole site, host pages included.
+    response.set(CLEAR_SITE_DATA, "\"cache\"");
+    Ok(response)
+}
+
+/// Gives a connection's tokens up at its provider. The session is over whatever comes of it (S128).
+async fn revoke<P: Platform>(context: &Context<'_, P>, (id, connection): (&String, &Connection)) {
+    let (platform, cache) = (context.platform, &context.memory.discovery);
+    let Some(provider) = context.config.provider(id) else { return };
+    let work = async {
+        let endpoints = discovery::endpoints(platform, cache, provider).await?;
+        let client = Client { platform, cache, provider, endpoints: &endpoints };
+        let key = connection.dpop_key.as_ref().and_then(DpopKey::from_jwk);
+        revocation::revoke(&client, &connection.tokens, key.as_ref()).await;
+        Ok(())
+    };
+    if let Err(error) = within(platform, PROVIDER_TIMEOUT, "identity provider", work).await {
+        Event::warn("revocation.failed").with("provider", Name(id)).with("detail", &error).write(platform);
+    }
+}
+
+/// The provider whose session can be ended, too, and the cookie that waits for the browser to go there.
+async fn depart<P: Platform>(context: &Context<'_, P>, record: &SessionRecord) -> Option<(String, String)> {
+    // A page of another site has the cookie kept apart from where the navigation would look for it.
+    if context.config.embed == Embed::CrossSite {
+        return None;
+    }
+    let (platform, cache) = (context.platform, &context.memory.discovery);
+    let provider = context.config.provider(&record.provider)?;
+    let endpoints = discovery::endpoints(platform, cache, provider);
+    let cookie = async {
+        let endpoints = within(platform, PROVIDER_TIMEOUT, "identity provider", endpoints).await?;
+        let can = endpoints.end_session.is_some();
+        if can { Departure::cookie(platform, context.config, provider, record) } else { Ok(None) }
+    };
+    match cookie.await {
+        Ok(cookie) => Some((provider.id.clone(), cookie?)),
+        Err(error) => {
+            report(context, provider, &error);
+            None
+        }
+    }
+}
+
+fn report<P: Platform>(context: &Context<'_, P>, provider: &Provider, error: &Unavailable) {
+    Event::warn("logout.end-session")
+        .with("provider", Name(&provider.id))
+        .with("detail", error)
+        .write(context.platform);
+}
+
+/// `GET /auth/{provider}/end-session?return_to=`: sends a browser that has just signed out on to the provider. Any other
+/// goes to the return address: nobody is signed out by a link.
+pub(super) async fn leave<P: Platform>(
+    context: &Context<'_, P>,
+    request: &Request<P::Body>,
+) -> Result<Response<P::Body>, Error> {
+    let (platform, config) = (context.platform, context.config);
+    let provider = config.provider(context.parameter(0)).ok_or(Error::NotFound)?;
+    let return_to = match Query::parse(request.query.as_deref()).one("return_to") {
+        Ok(Some(text)) => ReturnTo::parse(&text, &config.public_origin, &config.host_origins),
+        Ok(None) | Err(_) => ReturnTo::home(),
+    };
+    let departure = Departure::find(platform, config, provider, &request.headers);
+    let mut response = Response::see_other(return_to.as_str());
+    if let Some(departure) = departure {
+        let endpoints = discovery::endpoints(platform, &context.memory.discovery, provider);
+        match within(platform, PROVIDER_TIMEOUT, "identity provider", endpoints).await {
+            Ok(endpoints) => {
+                if let Some(endpoint) = &endpoints.end_session {
+                    let back = Return::begin(platform, return_to.as_str())?;
+                    let back_to = format!("{}/auth/{}/logged-out", config.public_origin, provider.id);
+                    let url = departure.url(provider, endpoint, &back_to, &back.state);
+                    response = Response::see_other(secrecy::ExposeSecret::expose_secret(&url));
+                    response.add(header::SET_COOKIE, &back.cookie(platform, config, provider)?);
+                }
+            }
+            Err(error) => report(context, provider, &error),
+        }
+    }
+    response.add(header::SET_COOKIE, &cookie::clear(DEPARTURE_COOKIE, SameSite::Lax));
+    Ok(response)
+}
+
+/// `GET /auth/{provider}/logged-out?state=`: takes the browser back.
+pub(super) fn come_back<P: Platform>(
+    context: &Context<'_, P>,
+    request: &Request<P::Body>,
+) -> Result<Response<P::Body>, Error> {
+    let provider = context.config.provider(context.parameter(0)).ok_or(Error::NotFound)?;
+    let state = Query::parse(request.query.as_deref()).one("state").ok().flatten().unwrap_or_default();
+    let address = Return::address(context.platform, context.config, provider, &request.headers, &state);
+    let mut response = Response::see_other(address.as_deref().unwrap_or(ReturnTo::home().as_str()));
+    response.add(header::SET_COOKIE, &cookie::clear(RETURN_COOKIE, SameSite::Lax));
+    Ok(response)
+}
