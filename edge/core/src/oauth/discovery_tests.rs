@@ -143,3 +143,23 @@ fn s42_m43_unknown_key_ids_cause_one_fetch_a_minute_even_when_it_fails() {
     assert!(run(signing_keys(&platform, &cache, provider, &url, true)).is_ok());
     assert_eq!(platform.sent.borrow().len(), 1);
 }
+
+#[test]
+fn s52_a_key_that_was_withdrawn_is_believed_for_no_more_than_an_hour() {
+    let withdrawn = Rc::new(RefCell::new(false));
+    let is_withdrawn = Rc::clone(&withdrawn);
+    let platform = Simulated::new(move |_| {
+        let keys = if *is_withdrawn.borrow() { json!([]) } else { json!([jwk(&KEY, json!({}))]) };
+        Some((200, vec![], json!({"keys": keys}).to_string()))
+    });
+    let (config, cache) = (openid::config(json!({})), DiscoveryCache::default());
+    let url = Url::parse("https://id.corp.example/jwks").unwrap();
+    let keys =
+        || run(signing_keys(&platform, &cache, config.provider("corp").unwrap(), &url, false)).map(|keys| keys.len());
+    assert_eq!(keys(), Ok(1));
+    *withdrawn.borrow_mut() = true;
+    platform.now_ms.set(platform.now_ms.get() + FRESH_MS - 1);
+    assert_eq!(keys(), Ok(1));
+    platform.now_ms.set(platform.now_ms.get() + 1);
+    assert_eq!(keys(), Ok(0));
+}

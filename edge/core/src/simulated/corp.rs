@@ -24,6 +24,8 @@ pub(crate) struct Corp {
     pub(crate) nonce: RefCell<String>,
     /// Claims of the next ID token beside the usual ones.
     pub(crate) claims: RefCell<Value>,
+    /// What userinfo says that differs from the usual.
+    pub(crate) userinfo: RefCell<Value>,
     /// Metadata that differs from the usual.
     pub(crate) metadata: RefCell<Value>,
     /// What is down: ends of URLs.
@@ -55,7 +57,11 @@ impl Corp {
                 "access_token": "corp-access", "token_type": "Bearer", "expires_in": 3600,
                 "refresh_token": "corp-refresh", "id_token": self.id_token(),
             }),
-            "/me" => json!({"sub": "s"}),
+            "/me" => {
+                let mut more = json!({"sub": "s"});
+                overlay(&mut more, self.userinfo.borrow().clone());
+                more
+            }
             "/revoke" => json!({}),
             _ => return None,
         };

@@ -11,6 +11,7 @@ mod proxy;
 mod refresh;
 mod session;
 mod sign_in;
+mod sign_in_openid;
 mod stream;
 mod surface;
 mod telemetry;

@@ -25,7 +25,7 @@ fn signs_in_says_who_and_signs_out() {
 }
 
 #[test]
-fn a_callback_nobody_asked_for_is_refused() {
+fn s1_s7_a_callback_nobody_asked_for_is_refused() {
     let browser = Browser::new(github);
     let refused = |target: &str| browser.assert_refused(&browser.get(target));
     refused("/auth/github/callback");
@@ -37,7 +37,7 @@ fn a_callback_nobody_asked_for_is_refused() {
 }
 
 #[test]
-fn a_state_works_in_its_own_browser_once_and_for_its_own_provider() {
+fn s2_s3_s4_a_state_works_in_its_own_browser_once_and_for_its_own_provider() {
     let (browser, other) = (Browser::new(github), Browser::new(github));
     let state = browser.start();
     other.assert_refused(&other.get(&format!("/auth/github/callback?code=good&state={state}")));
@@ -46,7 +46,7 @@ fn a_state_works_in_its_own_browser_once_and_for_its_own_provider() {
 }
 
 #[test]
-fn an_answer_of_another_issuer_is_refused_before_the_code_goes_anywhere() {
+fn s5_s7_m68_an_answer_of_another_issuer_is_refused_before_the_code_goes_anywhere() {
     for bad in
         ["iss=https://evil.example", "iss=https://github.com/login/oauth/", "iss=https://github.com/login/oauth&iss=x"]
     {
@@ -63,7 +63,7 @@ fn an_answer_of_another_issuer_is_refused_before_the_code_goes_anywhere() {
 }
 
 #[test]
-fn a_provider_that_says_no_with_status_200_is_understood() {
+fn s12_m65_a_provider_that_says_no_with_status_200_is_understood() {
     let browser = Browser::new(github);
     let state = browser.start();
     browser.assert_refused(&browser.get(&format!("/auth/github/callback?code=stolen&state={state}")));
@@ -75,7 +75,7 @@ fn a_provider_that_says_no_with_status_200_is_understood() {
 }
 
 #[test]
-fn a_token_endpoint_that_redirects_or_babbles_is_not_followed() {
+fn s25_s26_a_token_endpoint_that_redirects_or_babbles_is_not_followed() {
     for (status, body) in [(307, ""), (302, ""), (200, "<html>"), (200, "{}"), (404, "x")] {
         let browser = Browser::new(move |sent| match sent.url.contains("access_token") {
             true => Some((status, vec![("location", "https://evil.example/".to_owned())], body.to_owned())),
@@ -97,7 +97,7 @@ fn a_provider_that_is_down_is_an_outage_and_no_refusal() {
 }
 
 #[test]
-fn signing_in_again_ends_the_old_session() {
+fn s21_s22_signing_in_again_ends_the_old_session() {
     let browser = Browser::new(github);
     browser.sign_in();
     let old = browser.cookies.borrow().clone();
@@ -110,7 +110,7 @@ fn signing_in_again_ends_the_old_session() {
 }
 
 #[test]
-fn many_sign_ins_started_leave_few_cookies_and_the_session_alone() {
+fn s17_many_sign_ins_started_leave_few_cookies_and_the_session_alone() {
     let browser = Browser::new(github);
     browser.sign_in();
     for _ in 0..100 {
@@ -121,7 +121,7 @@ fn many_sign_ins_started_leave_few_cookies_and_the_session_alone() {
 }
 
 #[test]
-fn two_tabs_can_sign_in_at_once() {
+fn s18_two_tabs_can_sign_in_at_once() {
     let browser = Browser::new(github);
     let (first, second) = (browser.start(), browser.start());
     for state in [second, first] {
@@ -143,7 +143,7 @@ fn the_return_address_is_never_somebody_elses() {
 }
 
 #[test]
-fn a_caller_cannot_add_to_the_authorization_request() {
+fn s15_s23_a_caller_cannot_add_to_the_authorization_request() {
     let browser = Browser::new(github);
     let headers = [("host", "evil.example"), ("x-forwarded-host", "evil.example")];
     let target = "/auth/github/login?scope=repo&redirect_uri=https://evil.example&prompt=none&response_mode=fragment";
@@ -156,7 +156,7 @@ fn a_caller_cannot_add_to_the_authorization_request() {
 }
 
 #[test]
-fn signs_in_with_entra_by_a_validated_id_token_even_when_the_keys_rotated() {
+fn s52_signs_in_with_entra_by_a_validated_id_token_even_when_the_keys_rotated() {
     let issued: Rc<RefCell<Option<String>>> = Rc::default();
     let nonce = Rc::clone(&issued);
     let rotated = Rc::new(RefCell::new(0));

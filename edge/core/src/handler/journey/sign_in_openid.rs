@@ -1,0 +1,249 @@
+//! Signing in with a provider found by discovery: what it may say wrong, and who may pretend to be it.
+
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::{Browser, text};
+use crate::simulated::{
+    Sent,
+    corp::Corp,
+    openid::{form, parts},
+};
+
+const TOKEN_ENDPOINT: &str = "https://id.corp.example/token";
+
+/// A sign-in at a provider whose ID token says something else.
+fn with_claims(change: Value) -> (Browser, http::Response<()>) {
+    let corp = Corp::new();
+    *corp.claims.borrow_mut() = change;
+    let browser = Browser::at_corp(&corp);
+    let response = browser.get(&browser.start_at(&corp));
+    let status = response.status;
+    if status != StatusCode::SEE_OTHER {
+        browser.assert_refused(&response);
+    }
+    (browser, http::Response::builder().status(status).body(()).unwrap())
+}
+
+fn paths(sent: &[Sent]) -> Vec<String> {
+    sent.iter().map(|sent| sent.url.trim_start_matches("https://id.corp.example").to_owned()).collect()
+}
+
+#[test]
+fn signs_in_with_a_provider_nobody_wrote_code_for() {
+    let corp = Corp::new();
+    let browser = Browser::at_corp(&corp);
+    let listed = browser.session()["providers"].clone();
+    assert!(listed.as_array().unwrap().contains(&json!({"id": "corp", "name": "Corp"})));
+    browser.sign_in_at(&corp);
+    assert_eq!(browser.session()["user"]["id"], "corp:s");
+    let sent = browser.sent_to(TOKEN_ENDPOINT);
+    assert_eq!((form(&sent[0])["code"].as_str(), sent.len()), ("good", 1));
+    assert!(sent[0].headers["authorization"].to_str().unwrap().starts_with("Basic "));
+}
+
+#[test]
+fn s6_m31_an_answer_without_the_promised_issuer_is_refused() {
+    let corp = Corp::new();
+    let browser = Browser::at_corp(&corp);
+    let callback = browser.start_at(&corp);
+    let (without, _) = callback.split_once("&iss=").unwrap();
+    browser.assert_refused(&browser.get(without));
+    *corp.metadata.borrow_mut() = json!({"authorization_response_iss_parameter_supported": false});
+    let silent = Browser::at_corp(&corp);
+    let callback = silent.start_at(&corp);
+    let (without, _) = callback.split_once("&iss=").unwrap();
+    assert_eq!(silent.get(without).status, StatusCode::SEE_OTHER, "who promised nothing may be silent");
+}
+
+#[test]
+fn s5_s7_s9_a_code_of_another_server_is_sent_nowhere() {
+    for iss in ["https://github.com/login/oauth", "https://id.corp.example/", "https://ID.corp.example", ""] {
+        let corp = Corp::new();
+        let browser = Browser::at_corp(&corp);
+        let callback = browser.start_at(&corp);
+        let (without, _) = callback.split_once("&iss=").unwrap();
+        browser.assert_refused(&browser.get(&format!("{without}&iss={iss}")));
+        assert!(browser.sent_to(TOKEN_ENDPOINT).is_empty(), "{iss}");
+    }
+    for twice in ["&code=other", "&iss=https://id.corp.example", "&state=x"] {
+        let corp = Corp::new();
+        let browser = Browser::at_corp(&corp);
+        let callback = browser.start_at(&corp);
+        browser.assert_refused(&browser.get(&format!("{callback}{twice}")));
+        assert!(browser.sent_to(TOKEN_ENDPOINT).is_empty(), "{twice}");
+    }
+}
+
+#[test]
+fn s4_a_sign_in_of_one_provider_cannot_finish_at_another() {
+    let corp = Corp::new();
+    let browser = Browser::at_corp(&corp);
+    let callback = browser.start_at(&corp);
+    browser.assert_refused(&browser.get(&callback.replace("/auth/corp/", "/auth/github/")));
+    let state = browser.start();
+    browser.assert_refused(
+        &browser.get(&format!("/auth/corp/callback?code=good&state={state}&iss=https://id.corp.example")),
+    );
+    assert!(browser.sent_to(TOKEN_ENDPOINT).is_empty() && browser.sent_to("https://github.com").is_empty());
+}
+
+#[test]
+fn s3_a_state_is_spent_by_a_sign_in_that_fails() {
+    let corp = Corp::new();
+    let browser = Browser::at_corp(&corp);
+    let callback = browser.start_at(&corp);
+    browser.assert_refused(&browser.get(&callback.replace("code=", "error=access_denied&x=")));
+    assert!(browser.cookies.borrow().is_empty(), "its cookie is gone");
+    browser.assert_refused(&browser.get(&callback));
+    assert!(browser.sent_to(TOKEN_ENDPOINT).is_empty());
+}
+
+#[test]
+fn s10_s14_m18_a_code_of_another_sign_in_is_noticed_before_its_tokens_are_used() {
+    let corp = Corp::new();
+    let browser = Browser::at_corp(&corp);
+    let callback = browser.start_at(&corp);
+    // The server does not check the code's verifier, and the code is an attacker's: the nonce is, too.
+    *corp.nonce.borrow_mut() = "of-the-attackers-sign-in".to_owned();
+    browser.platform.sent.borrow_mut().clear();
+    browser.assert_refused(&browser.get(&callback));
+    let sent = browser.platform.sent.borrow().clone();
+    assert_eq!(paths(&sent), ["/token", "/jwks"], "nothing was asked with the token");
+    assert_eq!(form(&sent[0])["code_verifier"].len(), 43, "S10: a server that checks it refuses by itself");
+}
+
+#[test]
+fn m17_every_sign_in_has_secrets_of_its_own() {
+    let corp = Corp::new();
+    let browser = Browser::at_corp(&corp);
+    let seen: Vec<Vec<String>> = (0..3)
+        .map(|_| {
+            let response = browser.get("/auth/corp/login");
+            let url = url::Url::parse(response.headers["location"].to_str().unwrap()).unwrap();
+            let one = |name: &str| url.query_pairs().find(|(found, _)| found == name).unwrap().1.into_owned();
+            ["state", "nonce", "code_challenge"].map(one).to_vec()
+        })
+        .collect();
+    for n in 0..3 {
+        assert!(seen[0][n] != seen[1][n] && seen[1][n] != seen[2][n] && seen[0][n].len() == 43);
+    }
+}
+
+#[test]
+fn s49_s50_s56_what_the_id_token_says_wrong_signs_nobody_in() {
+    for change in [
+        json!({"nonce": null}),
+        json!({"iss": "https://id.corp.example/"}),
+        json!({"aud": ["corp-client", "other"]}),
+        json!({"azp": "other"}),
+        json!({"exp": "soon"}),
+        json!({"sub": ""}),
+        json!({"sub": null}),
+        json!({"events": {"http://schemas.openid.net/event/backchannel-logout": {}}}),
+    ] {
+        let (browser, response) = with_claims(change.clone());
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{change}");
+        assert!(browser.sent_to("https://id.corp.example/me").is_empty(), "{change}");
+    }
+}
+
+#[test]
+fn s54_m41_userinfo_about_somebody_else_signs_nobody_in() {
+    for (sub, status) in [("other", StatusCode::BAD_REQUEST), ("s", StatusCode::SEE_OTHER)] {
+        let corp = Corp::new();
+        *corp.claims.borrow_mut() = json!({"name": null});
+        *corp.userinfo.borrow_mut() = json!({"sub": sub, "name": "Ada of Corp", "email": "ada@corp.example"});
+        let browser = Browser::at_corp(&corp);
+        let response = browser.get(&browser.start_at(&corp));
+        assert_eq!(response.status, status, "{sub}");
+        if status == StatusCode::SEE_OTHER {
+            assert_eq!(browser.session()["user"]["name"], "Ada of Corp");
+        } else {
+            browser.assert_refused(&response);
+        }
+    }
+}
+
+#[test]
+fn nobody_is_kept_out_for_want_of_a_name() {
+    let corp = Corp::new();
+    *corp.claims.borrow_mut() = json!({"name": null});
+    corp.down.borrow_mut().push("/me");
+    let browser = Browser::at_corp(&corp);
+    browser.sign_in_at(&corp);
+    assert_eq!(browser.session()["user"]["name"], "s");
+}
+
+#[test]
+fn s58_the_same_address_is_not_the_same_user() {
+    let user = |sub: &str| {
+        let (browser, response) = with_claims(json!({"sub": sub, "email": "ceo@corp.example", "email_verified": true}));
+        assert_eq!(response.status(), StatusCode::SEE_OTHER);
+        browser.session()["user"].clone()
+    };
+    let (one, other) = (user("1"), user("2"));
+    assert_eq!(one["email"], other["email"]);
+    assert_ne!(one["id"], other["id"]);
+}
+
+#[test]
+fn s11_s53_a_provider_whose_metadata_is_not_safe_is_not_begun_with() {
+    for change in [
+        json!({"issuer": "https://evil.example"}),
+        json!({"token_endpoint": "http://id.corp.example/token"}),
+        json!({"token_endpoint": "https://169.254.169.254/token"}),
+        json!({"authorization_endpoint": "javascript:alert(1)"}),
+        json!({"code_challenge_methods_supported": ["plain"]}),
+    ] {
+        let corp = Corp::new();
+        *corp.metadata.borrow_mut() = change.clone();
+        let browser = Browser::at_corp(&corp);
+        let response = browser.get("/auth/corp/login");
+        assert_eq!(response.status, StatusCode::SERVICE_UNAVAILABLE, "{change}");
+        assert!(browser.cookies.borrow().is_empty());
+        assert_eq!(browser.platform.sent.borrow().len(), 1, "only the metadata was asked for");
+    }
+}
+
+#[test]
+fn s12_what_a_provider_says_of_an_error_is_on_no_page_and_in_no_log() {
+    let corp = Corp::new();
+    let browser = Browser::at_corp(&corp);
+    let callback = browser.start_at(&corp);
+    let (state, _) = callback.split_once("code=").unwrap();
+    let rest = callback.split_once("&").unwrap().1;
+    let evil = "%3Cscript%3Ealert(1)%3C/script%3E";
+    let response =
+        browser.get(&format!("{state}error={evil}&error_description={evil}&error_uri=https://evil.example&{rest}"));
+    browser.assert_refused(&response);
+    let page = text(&response);
+    let log = browser.platform.log.borrow().iter().cloned().collect::<String>();
+    for bad in ["script>alert", "evil.example"] {
+        assert!(!page.contains(bad) && !log.contains(bad), "{bad}");
+    }
+}
+
+#[test]
+fn tokens_bound_to_a_key_are_used_with_its_proof_from_the_first_request_on() {
+    let corp = Corp::new();
+    *corp.claims.borrow_mut() = json!({"name": null});
+    let entry =
+        r#"[{"id":"corp","name":"Corp","issuer":"https://id.corp.example","client_id":"corp-client","dpop":true}]"#;
+    let at = std::rc::Rc::clone(&corp);
+    let settings = [("OIDC_PROVIDERS", entry), ("OIDC_CLIENT_SECRETS", r#"{"corp":"secret"}"#)];
+    let browser = Browser::configured(&settings, move |sent| {
+        let (status, headers, body) = at.answer(sent)?;
+        Some((status, headers, body.replace(r#""token_type":"Bearer""#, r#""token_type":"DPoP""#)))
+    });
+    browser.sign_in_at(&corp);
+    let proof = |url: &str| parts(browser.sent_to(url)[0].headers["dpop"].to_str().unwrap());
+    let ((of_token, _), (of_userinfo, claims)) = (proof(TOKEN_ENDPOINT), proof("https://id.corp.example/me"));
+    assert_eq!(of_token["jwk"], of_userinfo["jwk"]);
+    assert!(claims["ath"].is_string());
+    let userinfo = &browser.sent_to("https://id.corp.example/me")[0];
+    assert_eq!(
+        (&userinfo.method, &userinfo.headers["authorization"]),
+        (&Method::GET, &http::HeaderValue::from_static("DPoP corp-access"))
+    );
+}
