@@ -125,8 +125,8 @@ fn m17_every_sign_in_has_secrets_of_its_own() {
             ["state", "nonce", "code_challenge"].map(one).to_vec()
         })
         .collect();
-    for n in 0..3 {
-        assert!(seen[0][n] != seen[1][n] && seen[1][n] != seen[2][n] && seen[0][n].len() == 43);
+    for (one, other) in [(0, 1), (1, 2), (0, 2)] {
+        assert!(seen[one].iter().zip(&seen[other]).all(|(one, other)| one != other && one.len() == 43));
     }
 }
 
