@@ -13,6 +13,7 @@ export const SURFACE = /** @type {const} */ ([
   ['GET', '/auth/{provider}/callback', '/auth/github/callback', 400],
   ['GET', '/auth/session', '/auth/session', 200],
   ['POST', '/auth/logout', '/auth/logout', 204],
+  ['POST', '/auth/{provider}/disconnect', '/auth/github/disconnect', 401],
   ['GET', '/auth/sessions', '/auth/sessions', 401],
   ['DELETE', '/auth/sessions', '/auth/sessions', 401],
   ['DELETE', '/auth/sessions/{id}', '/auth/sessions/x', 401],

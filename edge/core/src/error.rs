@@ -59,6 +59,12 @@ pub enum Error {
     /// The page shows another user than the one who is signed in now.
     #[error("another user is signed in than the page shows")]
     UserChanged,
+    /// The account that the session was begun with can only be signed out.
+    #[error("the session's own account cannot be disconnected")]
+    OwnAccount,
+    /// Somebody else than the session's user signed in with the session's own provider.
+    #[error("another account of the session's own provider")]
+    OtherAccount,
     /// The `Idempotency-Key` was used for another event.
     #[error("idempotency key reused for another event")]
     IdempotencyKeyReused,
@@ -108,7 +114,7 @@ impl Error {
                 StatusCode::BAD_REQUEST
             }
             Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
-            Self::UserChanged => StatusCode::CONFLICT,
+            Self::UserChanged | Self::OwnAccount | Self::OtherAccount => StatusCode::CONFLICT,
             Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
@@ -131,6 +137,8 @@ impl Error {
             Self::BadRequest { .. } => "bad-request",
             Self::TooMany => "too-many-requests",
             Self::UserChanged => "user-changed",
+            Self::OwnAccount => "own-account",
+            Self::OtherAccount => "other-account",
             Self::IdempotencyKeyReused => "idempotency-key-reused",
             Self::TooLarge => "too-large",
             Self::TooSlow => "too-slow",
@@ -170,6 +178,8 @@ impl Error {
             Self::Forbidden { .. } => "This request may not come from where it came from.".to_owned(),
             Self::BadRequest { reason } => format!("The request is malformed: {reason}."),
             Self::TooMany => "That was a lot at once. Please try again shortly.".to_owned(),
+            Self::OwnAccount => "This is the account you are signed in with; sign out instead.".to_owned(),
+            Self::OtherAccount => "You are signed in with another account there; sign out first.".to_owned(),
             Self::UserChanged => "Somebody else is signed in by now.".to_owned(),
             Self::IdempotencyKeyReused => "This Idempotency-Key was used for another event.".to_owned(),
             Self::TooLarge => "The request's body is too large.".to_owned(),

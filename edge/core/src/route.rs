@@ -59,6 +59,7 @@ pub enum Cors {
 pub enum Handler {
     Login,
     Callback,
+    Disconnect,
     Session,
     Logout,
     OwnSessions,
@@ -137,6 +138,7 @@ pub static TABLE: &[Row] = table![
     GET  "/auth/{provider}/callback"       Navigation    None     0               NoStore   None    Callback;
     GET  "/auth/session"                   Header        Optional 0               NoStore   Hosts   Session;
     POST "/auth/logout"                    Header        None     0               NoStore   Hosts   Logout;
+    POST "/auth/{provider}/disconnect"     Header        Session  0               NoStore   Hosts   Disconnect;
     GET  "/auth/sessions"                  Header        Session  0               NoStore   Hosts   OwnSessions;
     DELETE "/auth/sessions"                Header        Session  0               NoStore   Hosts   EndOtherSessions;
     DELETE "/auth/sessions/{id}"           Header        Session  0               NoStore   Hosts   EndOwnSession;

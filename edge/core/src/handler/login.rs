@@ -3,15 +3,17 @@
 use causeway_protocol::hub::EndReason;
 use http::{HeaderMap, header};
 
-use super::{Context, query::Query};
+use super::{Context, connect, query::Query};
 use crate::{
     cookie::{self, SameSite},
     error::Error,
     oauth::{
         discovery::{self, Endpoints},
+        dpop::DpopKey,
         exchange::{self, ExchangeError},
         identity::{self, Identity},
         provider::Provider,
+        revocation::revoke,
         token_endpoint::Client,
         transaction::{self, Transaction},
     },
@@ -22,20 +24,25 @@ use crate::{
     web::{Request, Response, single},
 };
 
-/// `GET /auth/{provider}/login?return_to=`
+/// `GET /auth/{provider}/login?return_to=&connect=`
 pub(super) async fn login<P: Platform>(
     context: &Context<'_, P>,
     request: &Request<P::Body>,
 ) -> Result<Response<P::Body>, Error> {
     let provider = provider(context)?;
     let endpoints = discovery::endpoints(context.platform, &context.memory.discovery, provider).await?;
-    // Nothing but the return address is read: no caller gets to add a scope, a prompt or another redirect URI (S15).
-    let return_to = match Query::parse(request.query.as_deref()).one("return_to") {
+    // Nothing else is read: no caller gets to add a scope, a prompt or another redirect URI (S15).
+    let query = Query::parse(request.query.as_deref());
+    let return_to = match query.one("return_to") {
         Ok(Some(text)) => ReturnTo::parse(&text, &context.config.public_origin, &context.config.host_origins),
         Ok(None) | Err(_) => ReturnTo::home(),
     };
-    let replaces = context.sessions().id(&request.headers).ok().map(|id| id.handle());
-    let transaction = Transaction::begin(context.platform, return_to.as_str(), replaces)?;
+    let (replaces, connects) = match query.one("connect").ok().flatten().as_deref() {
+        // Whoever is not signed in learns it here and not after a walk to the provider.
+        Some("1") => (None, Some(context.sessions().load(&request.headers).await?.id)),
+        _ => (context.sessions().id(&request.headers).ok().map(|id| id.handle()), None),
+    };
+    let transaction = Transaction::begin(context.platform, return_to.as_str(), replaces, connects)?;
     let url = exchange::authorization_url(&client(context, provider, &endpoints), &transaction).await?;
     let mut response = Response::see_other(url.as_str());
     for cookie in transaction.cookies(context.platform, context.config, provider, &request.headers)? {
@@ -94,35 +101,57 @@ async fn finish<P: Platform>(
         ExchangeError::Unavailable(unavailable) => unavailable.into(),
     })?;
     let identity = identity::identify(&client, &tokens, dpop.as_ref(), &transaction.nonce).await?;
-    let now_ms = platform.now_ms();
-    let lifetime_ms = u64::try_from(context.config.session_lifetime.as_millis()).unwrap_or(u64::MAX);
     let Identity { user, issuer, sub, sid, signed_in_at_ms } = identity;
-    let connection = Connection {
-        user: user.clone(),
-        issuer,
-        sub,
-        sid,
-        signed_in_at_ms,
-        tokens,
-        dpop_key: dpop.map(|key| key.to_jwk()),
+    let dpop_key = dpop.as_ref().map(DpopKey::to_jwk);
+    let connection = Connection { user, issuer, sub, sid, signed_in_at_ms, tokens, dpop_key };
+    let tokens = connection.tokens.clone();
+    let result = match &transaction.connects {
+        Some(id) => {
+            connect::connect(context, id.clone(), provider, connection).await.map(|()| (Login::Connected, None))
+        }
+        None => {
+            begin(context, &transaction, provider, connection, headers).await.map(|cookie| (Login::Done, Some(cookie)))
+        }
     };
+    let (outcome, cookie) = match result {
+        Ok(done) => done,
+        Err(error) => {
+            // Nobody will ever use them.
+            revoke(&client, &tokens, dpop.as_ref()).await;
+            return Err(error);
+        }
+    };
+    telemetry::login(platform, &provider.id, outcome);
+    let mut response = Response::see_other(&transaction.return_to);
+    if let Some(cookie) = cookie {
+        response.add(header::SET_COOKIE, &cookie);
+    }
+    Ok(response)
+}
+
+/// Begins the session of a user who signed in, and returns its cookie.
+async fn begin<P: Platform>(
+    context: &Context<'_, P>,
+    transaction: &Transaction,
+    provider: &Provider,
+    connection: Connection,
+    headers: &HeaderMap,
+) -> Result<String, Error> {
+    let now_ms = context.platform.now_ms();
+    let lifetime_ms = u64::try_from(context.config.session_lifetime.as_millis()).unwrap_or(u64::MAX);
     let record = SessionRecord {
-        user,
+        user: connection.user.clone(),
         provider: provider.id.clone(),
         created_at_ms: now_ms,
         expires_at_ms: now_ms.saturating_add(lifetime_ms),
-        connections: [(provider.id.to_owned(), connection)].into(),
+        connections: [(provider.id.clone(), connection)].into(),
     };
     let sessions = context.sessions();
     // The old session ends first: failing between the two leaves the user signed out, not signed in twice.
     if let Some(old) = &transaction.replaces {
         sessions.end(old, EndReason::Revoked).await?;
     }
-    let cookie = sessions.create(&record, single(headers, &header::USER_AGENT).unwrap_or_default()).await?;
-    telemetry::login(platform, &provider.id, Login::Done);
-    let mut response = Response::see_other(&transaction.return_to);
-    response.add(http::header::SET_COOKIE, &cookie);
-    Ok(response)
+    sessions.create(&record, single(headers, &header::USER_AGENT).unwrap_or_default()).await
 }
 
 /// RFC 9207: with several providers, the answer must come from the one that was asked.
@@ -136,10 +165,14 @@ fn check_issuer(provider: &Provider, endpoints: &Endpoints, query: &Query) -> Re
     }
 }
 
-fn client<'a, P>(context: &Context<'a, P>, provider: &'a Provider, endpoints: &'a Endpoints) -> Client<'a, P> {
+pub(super) fn client<'a, P>(
+    context: &Context<'a, P>,
+    provider: &'a Provider,
+    endpoints: &'a Endpoints,
+) -> Client<'a, P> {
     Client { platform: context.platform, cache: &context.memory.discovery, provider, endpoints }
 }
 
-fn provider<'a, P>(context: &Context<'a, P>) -> Result<&'a Provider, Error> {
+pub(super) fn provider<'a, P>(context: &Context<'a, P>) -> Result<&'a Provider, Error> {
     context.config.provider(context.parameter(0)).ok_or(Error::NotFound)
 }

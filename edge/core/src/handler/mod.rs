@@ -5,6 +5,7 @@ mod backchannel_logout;
 mod bearer;
 mod bff;
 mod bridge;
+mod connect;
 mod deliver;
 mod event;
 mod frontchannel_logout;
@@ -73,6 +74,7 @@ pub async fn run<P: Platform>(
     match (context.row.handler, session) {
         (Handler::Login, _) => login::login(&context, &request).await,
         (Handler::Callback, _) => login::callback(&context, &request).await,
+        (Handler::Disconnect, Some(session)) => connect::disconnect(&context, session).await,
         (Handler::Session, session) => Ok(session::describe(&context, session.as_ref())),
         (Handler::Logout, _) => logout::logout(&context, &request).await,
         (Handler::Proxy, Some(session)) => bff::proxy(&context, request, &session).await,
@@ -82,7 +84,8 @@ pub async fn run<P: Platform>(
         (Handler::EndOwnSession, Some(session)) => own_sessions::end_one(&context, &session).await,
         (Handler::EndOtherSessions, Some(session)) => own_sessions::end_others(&context, &session).await,
         (
-            Handler::Proxy
+            Handler::Disconnect
+            | Handler::Proxy
             | Handler::Events
             | Handler::Stream
             | Handler::OwnSessions

@@ -1,10 +1,17 @@
 //! `/auth/session`.
 
 use http::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Context;
-use crate::{platform::Platform, session::store::Session, web::Response};
+use crate::{
+    platform::Platform,
+    session::{
+        record::{Connection, SessionRecord},
+        store::Session,
+    },
+    web::Response,
+};
 
 /// `GET /auth/session`: who is signed in, and how one could. Never a token.
 pub(super) fn describe<P: Platform>(context: &Context<'_, P>, session: Option<&Session>) -> Response<P::Body> {
@@ -19,10 +26,19 @@ pub(super) fn describe<P: Platform>(context: &Context<'_, P>, session: Option<&S
                 "name": record.user.name,
                 "email": record.user.email,
             },
-            "connections": record.connections.keys().map(|provider| json!({"provider": provider})).collect::<Vec<_>>(),
+            "connections": connections(record, context.platform.now_ms()),
             "expires_in": record.expires_at_ms.saturating_sub(context.platform.now_ms()) / 1000,
             "providers": providers,
         }),
     };
     Response::json(StatusCode::OK, "application/json", &body)
+}
+
+/// The accounts the session acts for; `sign_in_needed` where one must be connected again.
+fn connections(record: &SessionRecord, now_ms: u64) -> Vec<Value> {
+    let describe = |(provider, connection): (&String, &Connection)| match connection.is_spent(now_ms) {
+        true => json!({"provider": provider, "sign_in_needed": true}),
+        false => json!({"provider": provider}),
+    };
+    record.connections.iter().map(describe).collect()
 }

@@ -13,7 +13,7 @@ use crate::{
     cookie::{self, Found, PREFIX, SameSite},
     platform::{Platform, Random, Unavailable},
     seal::{self, Binding, Purpose},
-    session::id::SessionHandle,
+    session::id::{SessionHandle, SessionId},
 };
 
 /// How long a user may take at the provider.
@@ -40,6 +40,9 @@ pub struct Transaction {
     pub created_at_ms: u64,
     /// The session the user had when it began; it ends when the new one begins, so none is left behind (S21, S22).
     pub replaces: Option<SessionHandle>,
+    /// The session that gets one more account instead. Its own cookie does not come back with the callback, which the
+    /// provider's site begins; sealed in here its id is as safe as there.
+    pub connects: Option<SessionId>,
 }
 
 impl Drop for Transaction {
@@ -64,6 +67,7 @@ impl Transaction {
         platform: &impl Platform,
         return_to: &str,
         replaces: Option<SessionHandle>,
+        connects: Option<SessionId>,
     ) -> Result<Self, Unavailable> {
         Ok(Self {
             state: random_text(platform)?,
@@ -72,6 +76,7 @@ impl Transaction {
             return_to: return_to.to_owned(),
             created_at_ms: platform.now_ms(),
             replaces,
+            connects,
         })
     }
 

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
@@ -46,6 +47,21 @@ impl SessionId {
     pub fn handle(&self) -> SessionHandle {
         let digest = Sha256::new().chain_update(b"causeway-session-handle-v1").chain_update(self.as_bytes()).finalize();
         SessionHandle(BASE64.encode(digest))
+    }
+}
+
+/// For sealed cookies only.
+impl Serialize for SessionId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&Zeroizing::new(BASE64.encode(self.as_bytes())))
+    }
+}
+
+impl<'de> Deserialize<'de> for SessionId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Zeroizing::new(String::deserialize(deserializer)?);
+        let bytes = Zeroizing::new(BASE64.decode(text.as_bytes()).map_err(|_| D::Error::custom("no session id"))?);
+        Self::from_bytes(&bytes).ok_or_else(|| D::Error::custom("no session id"))
     }
 }
 

@@ -60,12 +60,20 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// The indexes that a session with this connection must be in, so that its provider can end it.
+    /// The indexes that a session with this connection must be in, so that its provider can end it; each with when the
+    /// provider vouched for the account.
     #[must_use]
-    pub fn indexes(&self) -> Vec<IndexName> {
+    pub fn indexes(&self) -> Vec<(IndexName, u64)> {
         let account = IndexName::account(&self.issuer, &self.sub);
         let provider_session = self.sid.as_ref().map(|sid| IndexName::provider_session(&self.issuer, sid));
-        std::iter::once(account).chain(provider_session).collect()
+        std::iter::once(account).chain(provider_session).map(|name| (name, self.signed_in_at_ms)).collect()
+    }
+
+    /// Whether the account must be connected again: its token is over, and nothing renews it.
+    #[must_use]
+    pub fn is_spent(&self, now_ms: u64) -> bool {
+        let over = self.tokens.expires_at_ms.is_some_and(|expires_at_ms| expires_at_ms <= now_ms);
+        over && self.tokens.refresh_token.is_none()
     }
 }
 

@@ -67,8 +67,9 @@ impl<P: Platform> Sessions<'_, P> {
     pub async fn create(&self, record: &SessionRecord, user_agent: &str) -> Result<String, Error> {
         let id = SessionId::draw(self.platform)?;
         let handle = id.handle();
-        let label = label::of_user_agent(user_agent);
-        let indexes = self.index(&handle, record, record.connections.values(), label).await?;
+        let mut indexes = vec![(IndexName::user(&record.user.subject.to_string()), u64::MAX)];
+        indexes.extend(record.connections.values().flat_map(Connection::indexes));
+        let indexes = self.index(&handle, record, indexes, label::of_user_agent(user_agent)).await?;
         let sealed = self.seal(&id, 1, record)?;
         let cookie = self.cookie_of(&id, record)?;
         let create = Command::Create {
@@ -87,12 +88,13 @@ impl<P: Platform> Sessions<'_, P> {
         Ok(cookie)
     }
 
-    /// Writes the session into its indexes: before it begins, so that whoever ends it there cannot miss it.
+    /// Writes the session into indexes, each with when its provider vouched for the user: before the session begins or
+    /// knows the account, so that whoever ends it there cannot miss it.
     pub(super) async fn index(
         &self,
         handle: &SessionHandle,
         record: &SessionRecord,
-        connections: impl Iterator<Item = &Connection>,
+        indexes: Vec<(IndexName, u64)>,
         label: String,
     ) -> Result<Vec<IndexName>, Error> {
         let entry = Entry {
@@ -101,11 +103,7 @@ impl<P: Platform> Sessions<'_, P> {
             expires_at_ms: record.expires_at_ms,
             label,
         };
-        let mut wanted = vec![(IndexName::user(&record.user.subject.to_string()), u64::MAX)];
-        for connection in connections {
-            wanted.extend(connection.indexes().into_iter().map(|name| (name, connection.signed_in_at_ms)));
-        }
-        for (name, signed_in_at_ms) in &wanted {
+        for (name, signed_in_at_ms) in &indexes {
             let add = index::Command::Add { entry: entry.clone(), signed_in_at_ms: *signed_in_at_ms };
             match self.ask_index(name, add).await? {
                 index::Reply::Added { surplus: None } => {}
@@ -113,7 +111,7 @@ impl<P: Platform> Sessions<'_, P> {
                 _ => return Err(Error::SignInRefused { reason: "sign-in ended by the provider meanwhile" }),
             }
         }
-        Ok(wanted.into_iter().map(|(name, _)| name).collect())
+        Ok(indexes.into_iter().map(|(name, _)| name).collect())
     }
 
     pub(super) fn seal(&self, id: &SessionId, generation: u64, record: &SessionRecord) -> Result<Vec<u8>, Error> {

@@ -6,12 +6,14 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 
 use super::{
     coordinator::{Command, Outcome, Reply},
-    record::SessionRecord,
+    index,
+    record::{Connection, SessionRecord},
     store::{Session, Sessions},
 };
 use crate::{
     error::Error,
     platform::{Platform, Unavailable},
+    telemetry::Event,
 };
 
 /// How often a writer asks for its turn.
@@ -105,12 +107,17 @@ impl<P: Platform> Sessions<'_, P> {
     /// was stored.
     pub async fn store(&self, writer: &Writer, record: &SessionRecord) -> Result<Option<Session>, Error> {
         let Session { id, handle, generation, record: before } = &writer.session;
-        let added = record.connections.iter().filter(|(provider, connection)| {
-            before.connections.get(*provider).is_none_or(|known| known.indexes() != connection.indexes())
-        });
-        let indexes = match added.map(|(_, connection)| connection).collect::<Vec<_>>() {
-            none if none.is_empty() => Vec::new(),
-            added => self.index(handle, record, added.into_iter(), String::new()).await?,
+        let names =
+            |record: &SessionRecord| record.connections.values().flat_map(Connection::indexes).collect::<Vec<_>>();
+        let (known, wanted) = (names(before), names(record));
+        let added = wanted.iter().filter(|(name, _)| !known.iter().any(|(other, _)| other == name)).cloned().collect();
+        let dropped = known.iter().filter(|(name, _)| !wanted.iter().any(|(other, _)| other == name));
+        let indexes = match self.index(handle, record, added, String::new()).await {
+            Ok(indexes) => indexes,
+            Err(error) => {
+                self.give_back_unused(writer).await?;
+                return Err(error);
+            }
         };
         let generation = generation.saturating_add(1);
         let sealed = self.seal(id, generation, record)?;
@@ -119,6 +126,13 @@ impl<P: Platform> Sessions<'_, P> {
             Reply::Active { .. } => {
                 self.cache.put(handle, self.platform.now_ms(), generation, sealed.clone());
                 self.keep_copy(handle, generation, &sealed, record).await;
+                for (name, _) in dropped {
+                    // Only tidies up: an entry too many ends a session too many, when that account's provider says so.
+                    let remove = index::Command::Remove { session: handle.clone() };
+                    if let Err(error) = self.ask_index(name, remove).await {
+                        Event::warn("session.tidy").with("detail", &error).write(self.platform);
+                    }
+                }
                 let (id, handle, record) = (id.clone(), handle.clone(), record.clone());
                 Ok(Some(Session { id, handle, generation, record }))
             }
@@ -128,6 +142,14 @@ impl<P: Platform> Sessions<'_, P> {
             }
             _ => Ok(None),
         }
+    }
+
+    /// Gives the lease back without a new record, and without having sent anything.
+    ///
+    /// # Errors
+    /// As [`Sessions::give_back`].
+    pub async fn give_back_unused(&self, writer: &Writer) -> Result<(), Unavailable> {
+        self.give_back(writer, Outcome::Kept { wait_ms: 0 }).await
     }
 
     /// Gives the lease back without a new record.

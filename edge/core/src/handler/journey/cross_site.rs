@@ -33,8 +33,12 @@ fn users() -> [Browser; 2] {
 /// Every row that acts in the name of the cookie.
 fn rows() -> impl Iterator<Item = (&'static Row, Method, String)> {
     TABLE.iter().filter(|row| uses_cookie(row)).map(|row| {
-        let target =
-            row.pattern.replace("{service}/{*path}", "api/x").replace("{channel}", "chat").replace("{id}", "x");
+        let target = row
+            .pattern
+            .replace("{service}/{*path}", "api/x")
+            .replace("{channel}", "chat")
+            .replace("{id}", "x")
+            .replace("{provider}", "github");
         assert!(!target.contains('{'), "{target} needs a value for its placeholder");
         (row, row.method.clone().unwrap_or(Method::POST), target)
     })

@@ -1,6 +1,7 @@
 //! The journeys against simulated upstreams: what a user, an operator and an attacker would notice.
 //! One file a journey; here is the browser they all use.
 
+mod connect;
 mod cross_site;
 mod deliver;
 mod event;

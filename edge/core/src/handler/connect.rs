@@ -1,0 +1,95 @@
+//! Several accounts in one session: connecting one more, `POST /auth/{provider}/disconnect`.
+//!
+//! The account that the user signed in with makes the session theirs; the others only lend it their tokens.
+
+use http::StatusCode;
+
+use super::{Context, login};
+use crate::{
+    error::Error,
+    oauth::{discovery, dpop::DpopKey, provider::Provider, revocation::revoke},
+    platform::{Platform, Unavailable},
+    session::{
+        id::SessionId,
+        record::{Connection, SessionRecord},
+        store::Session,
+    },
+    web::Response,
+};
+
+/// How often a change is made anew because its writer was too slow.
+const MAX_ATTEMPTS: usize = 3;
+
+/// Connects an account that has just signed in at its provider.
+pub(super) async fn connect<P: Platform>(
+    context: &Context<'_, P>,
+    id: SessionId,
+    provider: &Provider,
+    connection: Connection,
+) -> Result<(), Error> {
+    let session = context.sessions().load_by_id(id).await?;
+    let before = change(context, session, |record| {
+        // Anybody else with the session's own provider would be another user.
+        if record.provider == provider.id && record.user.subject != connection.user.subject {
+            return Err(Error::OtherAccount);
+        }
+        Ok(record.connections.insert(provider.id.clone(), connection.clone()))
+    })
+    .await?;
+    // An account that was connected before and is another one now.
+    if let Some(before) = before.filter(|before| before.sub != connection.sub) {
+        give_up(context, provider, &before).await;
+    }
+    Ok(())
+}
+
+/// `POST /auth/{provider}/disconnect`: forgets an account and its tokens. Does nothing if there is none.
+pub(super) async fn disconnect<P: Platform>(
+    context: &Context<'_, P>,
+    session: Session,
+) -> Result<Response<P::Body>, Error> {
+    let provider = login::provider(context)?;
+    if session.record.provider == provider.id {
+        return Err(Error::OwnAccount);
+    }
+    if session.record.connections.contains_key(&provider.id) {
+        let before = change(context, session, |record| Ok(record.connections.remove(&provider.id))).await?;
+        if let Some(before) = before {
+            give_up(context, provider, &before).await;
+        }
+    }
+    Ok(Response::empty(StatusCode::NO_CONTENT))
+}
+
+/// Changes a session's record as its writer; returns what the change took out.
+async fn change<P: Platform>(
+    context: &Context<'_, P>,
+    mut session: Session,
+    mut change: impl FnMut(&mut SessionRecord) -> Result<Option<Connection>, Error>,
+) -> Result<Option<Connection>, Error> {
+    let sessions = context.sessions();
+    for _ in 0..MAX_ATTEMPTS {
+        let writer = sessions.begin_patiently(session.clone()).await?;
+        let mut record = writer.session.record.clone();
+        let taken = match change(&mut record) {
+            Ok(taken) => taken,
+            Err(error) => {
+                sessions.give_back_unused(&writer).await?;
+                return Err(error);
+            }
+        };
+        if sessions.store(&writer, &record).await?.is_some() {
+            return Ok(taken);
+        }
+        session = writer.session;
+    }
+    Err(Unavailable::new("session coordinator", "others write for too long").into())
+}
+
+/// Tells the provider that the tokens of an account are not needed any more.
+async fn give_up<P: Platform>(context: &Context<'_, P>, provider: &Provider, connection: &Connection) {
+    if let Ok(endpoints) = discovery::endpoints(context.platform, &context.memory.discovery, provider).await {
+        let dpop = connection.dpop_key.as_ref().and_then(DpopKey::from_jwk);
+        revoke(&login::client(context, provider, &endpoints), &connection.tokens, dpop.as_ref()).await;
+    }
+}

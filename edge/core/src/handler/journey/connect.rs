@@ -1,0 +1,160 @@
+//! Several accounts in one session.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
+
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::{Browser, code, github, text};
+use crate::simulated::{
+    Sent,
+    entra::{self, KEY},
+};
+
+/// A deployment with GitHub and Entra.
+struct Both {
+    browser: Browser,
+    nonce: Rc<RefCell<String>>,
+}
+
+impl Both {
+    fn new() -> Self {
+        let nonce = Rc::new(RefCell::new(String::new()));
+        let (known, fetches) = (Rc::clone(&nonce), Rc::default());
+        let browser = Browser::new(move |sent: &Sent| {
+            let (status, headers, body) = entra::answer(sent, &known.borrow(), &fetches)
+                .or_else(|| github(sent))
+                .or_else(|| match sent.url.as_str() {
+                    "https://graph.microsoft.com/v1.0/me" => Some((200, Vec::new(), "{}".to_owned())),
+                    url if url.starts_with("https://api.github.com/applications/") => {
+                        Some((204, Vec::new(), String::new()))
+                    }
+                    _ => None,
+                })?;
+            if !sent.url.ends_with("/oauth2/v2.0/token") {
+                return Some((status, headers, body));
+            }
+            let mut body: Value = serde_json::from_str(&body).unwrap();
+            body["id_token"] = json!(entra::token_with(json!({}), json!({"nonce": *known.borrow()}), &KEY));
+            Some((status, headers, body.to_string()))
+        });
+        Self { browser, nonce }
+    }
+
+    /// Walks to the provider and back; returns the callback's answer.
+    fn walk(&self, login: &str) -> (StatusCode, String) {
+        let response = self.browser.get(login);
+        if response.status != StatusCode::SEE_OTHER {
+            return (response.status, text(&response));
+        }
+        let url = url::Url::parse(response.headers["location"].to_str().unwrap()).unwrap();
+        let parameter =
+            |name: &str| url.query_pairs().find(|(found, _)| found == name).map(|(_, value)| value.into_owned());
+        *self.nonce.borrow_mut() = parameter("nonce").unwrap_or_default();
+        let provider = login.split('/').nth(2).unwrap();
+        // The provider's site begins this request, so the browser keeps its Strict cookies to itself.
+        let strict: Vec<_> =
+            self.browser.cookies.borrow().iter().filter(|(name, _)| name.ends_with("session")).cloned().collect();
+        self.browser.cookies.borrow_mut().retain(|(name, _)| !name.ends_with("session"));
+        let target = format!("/auth/{provider}/callback?code=good&state={}", parameter("state").unwrap());
+        let response = self.browser.get(&target);
+        let has_new = self.browser.cookies.borrow().iter().any(|(name, _)| name.ends_with("session"));
+        if !has_new {
+            self.browser.cookies.borrow_mut().extend(strict);
+        }
+        (response.status, text(&response))
+    }
+
+    fn connections(&self) -> Vec<String> {
+        let session = self.browser.session();
+        let list = session["connections"].as_array().unwrap();
+        list.iter().map(|connection| connection["provider"].as_str().unwrap().to_owned()).collect()
+    }
+}
+
+#[test]
+fn a_second_account_is_connected_and_each_upstream_gets_its_own_token() {
+    let both = Both::new();
+    assert_eq!(both.walk("/auth/github/login").0, StatusCode::SEE_OTHER);
+    let user = both.browser.session()["user"].clone();
+    assert_eq!(both.browser.script(Method::GET, "/bff/graph/v1.0/me", "").status, StatusCode::UNAUTHORIZED);
+    assert_eq!(both.walk("/auth/entra/login?connect=1").0, StatusCode::SEE_OTHER);
+    assert_eq!(both.connections(), ["entra", "github"]);
+    assert_eq!(both.browser.session()["user"], user, "it is still the same user's session");
+    for (target, url) in [
+        ("/bff/graph/v1.0/me", "https://graph.microsoft.com/v1.0/me"),
+        ("/bff/github/user", "https://api.github.com/user"),
+    ] {
+        assert_eq!(both.browser.script(Method::GET, target, "").status, StatusCode::OK);
+        let sent = both.browser.sent_to(url).pop().unwrap();
+        let is_github = sent.headers["authorization"] == "Bearer gho_secret";
+        assert_eq!(is_github, url.contains("github"), "S101: a token goes to its own provider's API");
+    }
+}
+
+#[test]
+fn a_connected_account_is_disconnected_and_its_token_is_given_up() {
+    let both = Both::new();
+    both.walk("/auth/entra/login");
+    both.walk("/auth/github/login?connect=1");
+    let response = both.browser.script(Method::POST, "/auth/github/disconnect", "");
+    assert_eq!(response.status, StatusCode::NO_CONTENT);
+    assert_eq!(both.connections(), ["entra"]);
+    assert_eq!(both.browser.script(Method::GET, "/bff/github/user", "").status, StatusCode::UNAUTHORIZED);
+    let revocation = both.browser.sent_to("https://api.github.com/applications/").pop().unwrap();
+    assert!(revocation.body.contains("gho_secret"));
+    let again = both.browser.script(Method::POST, "/auth/github/disconnect", "");
+    assert_eq!(again.status, StatusCode::NO_CONTENT, "a second click is no error");
+    let own = both.browser.script(Method::POST, "/auth/entra/disconnect", "");
+    assert_eq!(code(&own), "own-account");
+}
+
+#[test]
+fn connecting_needs_a_session_that_lives() {
+    let both = Both::new();
+    assert_eq!(both.walk("/auth/entra/login?connect=1").0, StatusCode::UNAUTHORIZED);
+    both.walk("/auth/github/login");
+    let state = both.browser.get("/auth/entra/login?connect=1");
+    assert_eq!(state.status, StatusCode::SEE_OTHER);
+    both.browser.script(Method::POST, "/auth/logout", "");
+    assert_eq!(both.walk("/auth/entra/login?connect=1").0, StatusCode::UNAUTHORIZED);
+}
+
+#[test]
+fn a_session_that_ends_while_an_account_is_being_connected_stays_ended() {
+    let both = Both::new();
+    both.walk("/auth/entra/login");
+    both.browser.platform.revoke_at_send.set(true);
+    let (status, _) = both.walk("/auth/github/login?connect=1");
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    assert_eq!(both.browser.session()["authenticated"], false);
+    assert!(!both.browser.sent_to("https://api.github.com/applications/").is_empty(), "its tokens are given up");
+}
+
+#[test]
+fn the_same_account_connects_again() {
+    let both = Both::new();
+    both.walk("/auth/github/login");
+    assert_eq!(both.walk("/auth/github/login?connect=1").0, StatusCode::SEE_OTHER);
+    assert_eq!(both.connections(), ["github"]);
+}
+
+#[test]
+fn the_sessions_own_provider_takes_nobody_else_in() {
+    let user = Rc::new(Cell::new(7));
+    let who = Rc::clone(&user);
+    let browser = Browser::new(move |sent: &Sent| match sent.url.as_str() {
+        "https://api.github.com/user" => {
+            Some((200, Vec::new(), format!(r#"{{"id":{},"login":"x","name":null,"email":null}}"#, who.get())))
+        }
+        _ => github(sent),
+    });
+    let both = Both { browser, nonce: Rc::default() };
+    both.walk("/auth/github/login");
+    user.set(8);
+    assert_eq!(both.walk("/auth/github/login?connect=1").0, StatusCode::CONFLICT);
+    assert_eq!(both.browser.session()["user"]["id"], "github:7");
+}
