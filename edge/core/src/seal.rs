@@ -103,6 +103,15 @@ pub fn open(ring: &KeyRing, binding: Binding<'_>, blob: &[u8]) -> Result<Zeroizi
     Ok(Zeroizing::new(opened))
 }
 
+/// Whether a blob was sealed under the ring's active key. One that was not should be sealed anew while it opens.
+#[must_use]
+pub fn is_current(ring: &KeyRing, blob: &[u8]) -> bool {
+    let (Some((&[_, id_length], rest)), Some((active, _))) = (blob.split_first_chunk(), ring.active()) else {
+        return false;
+    };
+    rest.get(..usize::from(id_length)) == Some(active.as_bytes())
+}
+
 fn cipher(secret: &[u8; 32], binding: Binding<'_>) -> XChaCha20Poly1305 {
     let mut key = Zeroizing::new([0; 32]);
     let info = length_prefixed(&[b"causeway-seal-key", &[binding.purpose.tag()], binding.secret]);

@@ -75,7 +75,7 @@ pub async fn run<P: Platform>(
         (Handler::Login, _) => login::login(&context, &request).await,
         (Handler::Callback, _) => login::callback(&context, &request).await,
         (Handler::Disconnect, Some(session)) => connect::disconnect(&context, session).await,
-        (Handler::Session, session) => Ok(session::describe(&context, session.as_ref())),
+        (Handler::Session, session) => Ok(session::describe(&context, &request, session.as_ref()).await),
         (Handler::Logout, _) => logout::logout(&context, &request).await,
         (Handler::Proxy, Some(session)) => bff::proxy(&context, request, &session).await,
         (Handler::Events, Some(session)) => event::post(&context, request, &session).await,

@@ -1,6 +1,6 @@
 //! `/auth/session`.
 
-use http::StatusCode;
+use http::{StatusCode, header};
 use serde_json::{Value, json};
 
 use super::Context;
@@ -10,11 +10,15 @@ use crate::{
         record::{Connection, SessionRecord},
         store::Session,
     },
-    web::Response,
+    web::{Request, Response},
 };
 
 /// `GET /auth/session`: who is signed in, and how one could. Never a token.
-pub(super) fn describe<P: Platform>(context: &Context<'_, P>, session: Option<&Session>) -> Response<P::Body> {
+pub(super) async fn describe<P: Platform>(
+    context: &Context<'_, P>,
+    request: &Request<P::Body>,
+    session: Option<&Session>,
+) -> Response<P::Body> {
     let providers: Vec<_> =
         context.config.providers.iter().map(|provider| json!({"id": provider.id, "name": provider.name})).collect();
     let body = match session {
@@ -31,7 +35,13 @@ pub(super) fn describe<P: Platform>(context: &Context<'_, P>, session: Option<&S
             "providers": providers,
         }),
     };
-    Response::json(StatusCode::OK, "application/json", &body)
+    let mut response = Response::json(StatusCode::OK, "application/json", &body);
+    if let Some(session) = session
+        && let Some(cookie) = context.sessions().renew_seals(&request.headers, session).await
+    {
+        response.add(header::SET_COOKIE, &cookie);
+    }
+    response
 }
 
 /// The accounts the session acts for; `sign_in_needed` where one must be connected again.

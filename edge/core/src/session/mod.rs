@@ -9,6 +9,7 @@
 //! - [`once`]: the state machine that knows what was used
 //! - [`store`]: create and load a session on a platform
 //! - [`writer`]: write a session's record, one writer at a time
+//! - [`rotation`]: seal anew what an older key sealed
 //! - [`ending`]: end sessions: one, or all of an index
 
 pub mod coordinator;
@@ -18,5 +19,6 @@ pub mod index;
 pub mod label;
 pub mod once;
 pub mod record;
+pub mod rotation;
 pub mod store;
 pub mod writer;

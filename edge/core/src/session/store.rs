@@ -46,6 +46,8 @@ pub struct Session {
     pub generation: u64,
     /// Its record.
     pub record: SessionRecord,
+    /// Whether the record is sealed under the active key.
+    pub is_current: bool,
 }
 
 /// Sessions of one deployment.
@@ -146,7 +148,7 @@ impl<P: Platform> Sessions<'_, P> {
         }
     }
 
-    fn cookie_of(&self, id: &SessionId, record: &SessionRecord) -> Result<String, Error> {
+    pub(super) fn cookie_of(&self, id: &SessionId, record: &SessionRecord) -> Result<String, Error> {
         let mut plain = Zeroizing::new(record.expires_at_ms.to_be_bytes().to_vec());
         plain.extend_from_slice(id.as_bytes());
         let context = self.cookie_context();
@@ -206,20 +208,21 @@ impl<P: Platform> Sessions<'_, P> {
                 (generation, sealed)
             }
         };
-        let (generation, record) = match self.unseal(&id, generation, &sealed) {
-            Some(record) => (generation, record),
+        let (generation, record, sealed) = match self.unseal(&id, generation, &sealed) {
+            Some(record) => (generation, record, sealed),
             // The copy is damaged; the coordinator's need not be.
             None => {
                 self.cache.forget(&handle);
                 let (generation, sealed) = self.read(&handle).await?;
                 let broken = Error::Unauthenticated { reason: "session record does not open" };
-                (generation, self.unseal(&id, generation, &sealed).ok_or(broken)?)
+                (generation, self.unseal(&id, generation, &sealed).ok_or(broken)?, sealed)
             }
         };
         if now_ms >= record.expires_at_ms {
             return Err(Error::Unauthenticated { reason: "session expired" });
         }
-        Ok(Session { id, handle, generation, record })
+        let is_current = seal::is_current(&self.config.session_keys, &sealed);
+        Ok(Session { id, handle, generation, record, is_current })
     }
 
     /// The sealed record of the current generation.

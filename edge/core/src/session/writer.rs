@@ -13,6 +13,7 @@ use super::{
 use crate::{
     error::Error,
     platform::{Platform, Unavailable},
+    seal,
     telemetry::Event,
 };
 
@@ -60,7 +61,9 @@ impl<P: Platform> Sessions<'_, P> {
         let open = |generation: u64, record: &str| {
             let sealed = BASE64.decode(record).map_err(|_| broken.clone())?;
             let record = self.unseal(&session.id, generation, &sealed).ok_or_else(|| broken.clone())?;
-            let newer = Session { id: session.id.clone(), handle: session.handle.clone(), generation, record };
+            let (id, handle) = (session.id.clone(), session.handle.clone());
+            let is_current = seal::is_current(&self.config.session_keys, &sealed);
+            let newer = Session { id, handle, generation, record, is_current };
             Ok::<_, Error>((newer, sealed))
         };
         match self.coordinate(&session.handle, begin).await? {
@@ -106,7 +109,7 @@ impl<P: Platform> Sessions<'_, P> {
     /// [`Error::Unauthenticated`] if the session ended meanwhile, [`Error::Unavailable`] if nobody can tell whether it
     /// was stored.
     pub async fn store(&self, writer: &Writer, record: &SessionRecord) -> Result<Option<Session>, Error> {
-        let Session { id, handle, generation, record: before } = &writer.session;
+        let Session { id, handle, generation, record: before, .. } = &writer.session;
         let names =
             |record: &SessionRecord| record.connections.values().flat_map(Connection::indexes).collect::<Vec<_>>();
         let (known, wanted) = (names(before), names(record));
@@ -134,7 +137,7 @@ impl<P: Platform> Sessions<'_, P> {
                     }
                 }
                 let (id, handle, record) = (id.clone(), handle.clone(), record.clone());
-                Ok(Some(Session { id, handle, generation, record }))
+                Ok(Some(Session { id, handle, generation, record, is_current: true }))
             }
             Reply::Gone { .. } => {
                 self.cache.forget(handle);

@@ -66,7 +66,7 @@ pub(crate) fn key_ring(ids: &str) -> KeyRing {
     KeyRing::parse(&key_ring_text(ids)).unwrap()
 }
 
-fn key_ring_text(ids: &str) -> String {
+pub(crate) fn key_ring_text(ids: &str) -> String {
     ids.split(',').map(|id| format!("{id}:{}", secret(id))).collect::<Vec<_>>().join(",")
 }
 

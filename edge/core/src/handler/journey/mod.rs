@@ -75,6 +75,14 @@ impl Browser {
         Self { edge, platform: Simulated::new(upstream), cookies: RefCell::default(), address }
     }
 
+    /// The same browser and stores, at an edge that is configured otherwise.
+    fn at_another_edge(self, more: &[(&str, &str)]) -> Self {
+        let mut table = settings();
+        table.extend(more.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+        let edge = Edge::new(&|key: &str| table.get(key).cloned(), Coordination::Objects);
+        Self { edge, ..self }
+    }
+
     fn send(&self, method: Method, target: &str, headers: &[(&str, &str)], body: &str) -> Response<Text> {
         let (path, query) = match target.split_once('?') {
             Some((path, query)) => (path, Some(query.to_owned())),

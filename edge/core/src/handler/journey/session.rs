@@ -4,6 +4,7 @@ use http::{Method, StatusCode};
 use serde_json::Value;
 
 use super::{Browser, github, text};
+use crate::simulated::key_ring_text;
 
 #[test]
 fn no_answer_and_no_log_line_ever_holds_a_token() {
@@ -94,4 +95,21 @@ fn a_record_moved_to_another_session_opens_for_nobody() {
     second.platform.change_sessions(|state| state.record = foreign.clone());
     second.platform.now_ms.set(second.platform.now_ms.get() + 60_000);
     assert_eq!(second.get("/stream").status, StatusCode::UNAUTHORIZED);
+}
+
+#[test]
+fn s64_an_older_key_opens_until_it_is_retired_and_what_it_sealed_is_sealed_anew() {
+    let old = Browser::configured(&[("SESSION_KEYS", &key_ring_text("a"))], github);
+    old.sign_in();
+    let rotated = old.at_another_edge(&[("SESSION_KEYS", &key_ring_text("b,a"))]);
+    let before = rotated.cookies.borrow().clone();
+    assert_eq!(rotated.session()["authenticated"], true);
+    assert_ne!(*rotated.cookies.borrow(), before, "a new cookie under the new key");
+    let after = rotated.cookies.borrow().clone();
+    assert_eq!(rotated.session()["authenticated"], true);
+    assert_eq!(*rotated.cookies.borrow(), after, "once");
+    let retired = rotated.at_another_edge(&[("SESSION_KEYS", &key_ring_text("b"))]);
+    assert_eq!(retired.session()["authenticated"], true, "nothing needs the old key any more");
+    *retired.cookies.borrow_mut() = before;
+    assert_eq!(retired.session()["authenticated"], false, "and it opens nothing any more");
 }
