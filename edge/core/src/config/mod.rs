@@ -196,7 +196,7 @@ impl<S: Source> Reader<'_, S> {
         let github_app = self.github_app(&services);
         let revocation_bound = Duration::from_secs(self.number("REVOCATION_BOUND_SECONDS", 10, 0..=300));
         let session_lifetime = Duration::from_secs(3600 * self.number("SESSION_HOURS", 12, 1..=720));
-        let session_idle_limit = Duration::from_secs(60 * self.number("SESSION_IDLE_MINUTES", 240, 5..=43_200));
+        let session_idle_limit = Duration::from_secs(60 * self.number("SESSION_IDLE_MINUTES", 240, 15..=43_200));
         let github_webhook_secret = self.webhook_secret("GITHUB_WEBHOOK_SECRET");
         Some(Config {
             public_origin: public_origin?,
