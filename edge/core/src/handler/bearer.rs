@@ -1,29 +1,57 @@
 //! The access token of a session for an upstream: the one place where one leaves the session's record.
 
-use http::{HeaderMap, HeaderValue, header};
-use secrecy::ExposeSecret as _;
+use http::StatusCode;
+use secrecy::SecretString;
 
 use super::Context;
 use crate::{
     error::Error,
+    oauth::dpop::{self, DpopKey},
     platform::{Platform, Unavailable},
     proxy::service::Credential,
     session::store::Session,
+    web::{Incoming, Outgoing},
 };
 
-/// What authorises a request to an upstream. It cannot be printed.
-pub(super) struct Authorization(HeaderValue);
+/// What authorises requests to an upstream. It cannot be printed.
+pub(super) struct Authorization {
+    token: SecretString,
+    /// The key the token is bound to (RFC 9449).
+    key: Option<DpopKey>,
+}
 
 impl Authorization {
-    fn bearer(token: &str) -> Option<Self> {
-        let mut value = HeaderValue::from_str(&format!("Bearer {token}")).ok()?;
-        value.set_sensitive(true);
-        Some(Self(value))
+    /// Puts it on a request, with a proof that is good for this request only.
+    ///
+    /// # Errors
+    /// [`Unavailable`] without randomness, or if no header can hold the token.
+    pub(super) fn attach<P: Platform>(
+        &self,
+        context: &Context<'_, P>,
+        outgoing: &mut Outgoing<P::Body>,
+    ) -> Result<(), Unavailable> {
+        let Outgoing { method, url, headers, .. } = outgoing;
+        let nonces = &context.memory.discovery.nonces;
+        let more = dpop::authorize(context.platform, nonces, method, url, &self.token, self.key.as_ref())?;
+        // Never beside another of the same name.
+        for (name, value) in &more {
+            headers.insert(name, value.clone());
+        }
+        Ok(())
     }
 
-    /// Puts it on a request.
-    pub(super) fn attach(&self, headers: &mut HeaderMap) {
-        headers.insert(header::AUTHORIZATION, self.0.clone());
+    /// Whether the upstream wants nothing but a proof with its nonce, which is then known.
+    pub(super) fn lacked_nonce<P: Platform>(
+        &self,
+        context: &Context<'_, P>,
+        url: &url::Url,
+        response: &Incoming<P::Body>,
+    ) -> bool {
+        if self.key.is_none() {
+            return false;
+        }
+        context.memory.discovery.nonces.harvest(url, &response.headers);
+        response.status == StatusCode::UNAUTHORIZED && dpop::wants_nonce(response.status, &response.headers)
     }
 }
 
@@ -54,6 +82,13 @@ async fn bearer<P: Platform>(
     force: bool,
 ) -> Result<Authorization, Error> {
     let connection = context.refresher().connection(session, provider_id, force).await?;
-    Authorization::bearer(connection.tokens.access_token.expose_secret())
-        .ok_or_else(|| Error::ProviderSignInNeeded { provider: provider_id.to_owned() })
+    // A bound token without its key is of no use, and nobody's bearer token.
+    let key = match &connection.dpop_key {
+        None => None,
+        Some(jwk) => {
+            let unusable = || Error::ProviderSignInNeeded { provider: provider_id.to_owned() };
+            Some(DpopKey::from_jwk(jwk).ok_or_else(unusable)?)
+        }
+    };
+    Ok(Authorization { token: connection.tokens.access_token, key })
 }

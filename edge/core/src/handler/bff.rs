@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    platform::{Platform, Unavailable},
+    platform::{Platform, ReadBody, Unavailable},
     proxy::{
         header::{self, About},
         service::{Credential, Refusal, Service},
@@ -44,13 +44,13 @@ pub(super) async fn proxy<P: Platform>(
     let payload = Payload::take(context.platform, &method, &headers, body, limit_bytes, service.timeout).await?;
     let mut call = Call { service, method, url, headers: header::request_headers(&headers, &about), payload };
     let mut response = call.send(context, &authorization).await?;
+    if authorization.lacked_nonce(context, &call.url, &response) {
+        response = call.send_again(context, &authorization).await?;
+    }
     if response.status == StatusCode::UNAUTHORIZED {
         // The token may have ended early, or another request may have renewed it meanwhile: once more, and no more.
         let renewed = authorize(context, session, &service.credential, true).await?;
-        if !call.payload.is_replayable() {
-            return Err(Unavailable::new("upstream", "refused a token that is renewed now; its body is gone").into());
-        }
-        response = call.send(context, &renewed).await?;
+        response = call.send_again(context, &renewed).await?;
     }
     pass_on(service, response)
 }
@@ -64,20 +64,16 @@ struct Call<'a, B> {
     payload: Payload<B>,
 }
 
-impl<B> Call<'_, B> {
+impl<B: ReadBody> Call<'_, B> {
     async fn send<P: Platform<Body = B>>(
         &mut self,
         context: &Context<'_, P>,
         authorization: &Authorization,
-    ) -> Result<Incoming<B>, Error>
-    where
-        B: crate::platform::ReadBody,
-    {
-        let mut outgoing =
-            Outgoing::new(self.method.clone(), self.url.clone(), self.service.timeout).to(self.service.name.clone());
+    ) -> Result<Incoming<B>, Error> {
+        let mut outgoing = Outgoing::new(self.method.clone(), self.url.clone(), self.service.timeout);
         outgoing.idle = self.service.timeout;
         outgoing.headers = self.headers.clone();
-        authorization.attach(&mut outgoing.headers);
+        authorization.attach(context, &mut outgoing)?;
         outgoing.body = self.payload.next(&mut outgoing.headers);
         let result = context.platform.send(outgoing).await;
         // Whatever came of it: what the upstream got was not what the client sent.
@@ -85,6 +81,18 @@ impl<B> Call<'_, B> {
             return Err(Error::TooLarge);
         }
         Ok(result?)
+    }
+
+    /// The same, of which nothing may be lost.
+    async fn send_again<P: Platform<Body = B>>(
+        &mut self,
+        context: &Context<'_, P>,
+        authorization: &Authorization,
+    ) -> Result<Incoming<B>, Error> {
+        if !self.payload.is_replayable() {
+            return Err(Unavailable::new("upstream", "wants another authorization; the body is gone").into());
+        }
+        self.send(context, authorization).await
     }
 }
 
