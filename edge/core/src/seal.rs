@@ -29,6 +29,8 @@ pub enum Purpose {
     SessionRecord,
     /// The cookies of a logout that goes by way of the provider.
     LogoutCookie,
+    /// A token of a GitHub App's installation in the key-value store.
+    InstallationToken,
 }
 
 impl Purpose {
@@ -38,6 +40,7 @@ impl Purpose {
             Self::LoginCookie => 2,
             Self::SessionRecord => 3,
             Self::LogoutCookie => 4,
+            Self::InstallationToken => 5,
         }
     }
 }

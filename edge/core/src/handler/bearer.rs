@@ -3,7 +3,7 @@
 use http::StatusCode;
 use secrecy::SecretString;
 
-use super::Context;
+use super::{Context, installation};
 use crate::{
     error::Error,
     oauth::dpop::{self, DpopKey},
@@ -67,7 +67,9 @@ pub(super) async fn authorize<P: Platform>(
 ) -> Result<Authorization, Error> {
     match credential {
         Credential::Provider(id) => bearer(context, session, id, force).await,
-        Credential::Installation(_) => Err(Unavailable::new("installation token", "is not minted here").into()),
+        Credential::Installation(installation) => {
+            Ok(Authorization { token: installation::token(context, installation, force).await?, key: None })
+        }
     }
 }
 

@@ -70,7 +70,8 @@ impl<B: ReadBody> Call<'_, B> {
         context: &Context<'_, P>,
         authorization: &Authorization,
     ) -> Result<Incoming<B>, Error> {
-        let mut outgoing = Outgoing::new(self.method.clone(), self.url.clone(), self.service.timeout);
+        let mut outgoing =
+            Outgoing::new(self.method.clone(), self.url.clone(), self.service.timeout).to(self.service.name.clone());
         outgoing.idle = self.service.timeout;
         outgoing.headers = self.headers.clone();
         authorization.attach(context, &mut outgoing)?;

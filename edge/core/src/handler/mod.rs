@@ -10,6 +10,7 @@ mod deliver;
 mod event;
 mod frontchannel_logout;
 mod health;
+mod installation;
 #[cfg(test)]
 mod journey;
 mod login;

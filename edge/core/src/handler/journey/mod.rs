@@ -2,6 +2,7 @@
 //! One file a journey; here is the browser they all use.
 
 mod connect;
+mod credential;
 mod cross_site;
 mod deliver;
 mod event;

@@ -1,0 +1,92 @@
+//! Tokens of GitHub App installations, shared by all users of a service: minted once, kept sealed in the key-value
+//! store, minted anew before they end.
+
+use std::{fmt::Write as _, time::Duration};
+
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+use super::Context;
+use crate::{
+    error::Error,
+    oauth::github_app::{InstallationError, InstallationToken},
+    platform::{Platform, Unavailable, within},
+    proxy::service::Installation,
+    seal::{self, Binding, Purpose},
+    telemetry::Event,
+};
+
+/// How long before its end a token is no longer used, in milliseconds: a call may take long, and clocks differ.
+const RENEWED_BEFORE_MS: u64 = 5 * 60 * 1000;
+/// How long the store may take before a token is minted instead.
+const STORE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A token for an installation. `force` asks for a new one: an upstream refused the last.
+///
+/// # Errors
+/// [`Error::Unavailable`] if GitHub does not answer, [`Error::BadGateway`] if it refuses: that is for an operator.
+pub(super) async fn token<P: Platform>(
+    context: &Context<'_, P>,
+    installation: &Installation,
+    force: bool,
+) -> Result<SecretString, Error> {
+    let Context { platform, config, .. } = context;
+    // The configuration is not loaded without one where a service needs it.
+    let app = config.github_app.as_ref().ok_or(Error::Misconfigured)?;
+    let key = key_of(&app.id, installation);
+    if !force && let Some(token) = kept(context, &key).await {
+        return Ok(token);
+    }
+    let Installation { id, permissions, repositories } = installation;
+    let minted = app.installation_token(*platform, *id, permissions, repositories).await;
+    let minted = minted.map_err(|error| match error {
+        InstallationError::Refused(status) => {
+            Event::error("installation.refused").with("status", status).write(*platform);
+            Error::BadGateway { reason: "GitHub refuses a token for the installation" }
+        }
+        InstallationError::Unavailable(unavailable) => unavailable.into(),
+    })?;
+    // A store that is down costs a token a call, not the call.
+    if let Err(error) = keep(context, &key, &minted).await {
+        Event::warn("installation.not-kept").with("detail", &error).write(*platform);
+    }
+    Ok(minted.token)
+}
+
+/// Where a token rests: what it may do is part of the name, so that no service finds another's.
+fn key_of(app: &str, installation: &Installation) -> String {
+    let Installation { id, permissions, repositories } = installation;
+    // As JSON no two of them are written alike.
+    let text = json!([app, id, permissions, repositories]).to_string();
+    Sha256::digest(text).iter().fold("installation:".to_owned(), |mut key, byte| {
+        // Writing into a `String` cannot fail.
+        let _ = write!(key, "{byte:02x}");
+        key
+    })
+}
+
+async fn kept<P: Platform>(context: &Context<'_, P>, key: &str) -> Option<SecretString> {
+    let Context { platform, config, .. } = context;
+    let sealed = within(*platform, STORE_TIMEOUT, "kv", platform.get(key)).await.ok()??;
+    let plain = seal::open(&config.session_keys, binding(&[key.as_bytes()]), &sealed).ok()?;
+    let (expires_at_ms, token) = plain.split_first_chunk()?;
+    let usable = platform.now_ms().saturating_add(RENEWED_BEFORE_MS) < u64::from_be_bytes(*expires_at_ms);
+    let token = std::str::from_utf8(token).ok()?;
+    usable.then(|| token.to_owned().into())
+}
+
+async fn keep<P: Platform>(context: &Context<'_, P>, key: &str, token: &InstallationToken) -> Result<(), Unavailable> {
+    let Context { platform, config, .. } = context;
+    let mut plain = Zeroizing::new(token.expires_at_ms.to_be_bytes().to_vec());
+    plain.extend_from_slice(token.token.expose_secret().as_bytes());
+    let sealed = seal::seal(&config.session_keys, *platform, binding(&[key.as_bytes()]), &plain)?;
+    let ttl = Duration::from_millis(token.expires_at_ms.saturating_sub(platform.now_ms()));
+    within(*platform, STORE_TIMEOUT, "kv", platform.put(key, &sealed, ttl)).await
+}
+
+/// No session's secret: the token is the service's, and every session of it uses the same.
+fn binding<'a>(context: &'a [&'a [u8]]) -> Binding<'a> {
+    Binding { purpose: Purpose::InstallationToken, context, secret: b"" }
+}

@@ -1,0 +1,233 @@
+//! What upstreams are called with when a user's bearer token is not all there is to it: bodies that cannot be sent
+//! twice, tokens bound to a key, tokens of an app.
+
+use std::{cell::Cell, rc::Rc};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use http::{Method, StatusCode};
+use rsa::pkcs1::{EncodeRsaPrivateKey as _, LineEnding};
+use serde_json::{Value, json};
+
+use super::{Browser, JSON, code, github};
+use crate::simulated::{
+    Answer, Sent,
+    corp::{self, Corp},
+    entra::KEY,
+};
+
+const API: &str = "https://api.example/x";
+const TOKEN: &str = "https://github.com/login/oauth/access_token";
+
+fn answer(status: u16, body: &Value) -> Option<Answer> {
+    Some((status, vec![("content-type", JSON.to_owned())], body.to_string()))
+}
+
+fn upload(browser: &Browser, headers: &[(&str, &str)], body: &str) -> StatusCode {
+    let mut all = vec![("x-csrf", "1"), ("origin", "https://edge.example")];
+    all.extend(headers);
+    let response = browser.send(Method::POST, "/bff/api/x", &all, body);
+    if response.status == StatusCode::SERVICE_UNAVAILABLE {
+        assert!(response.headers.contains_key("retry-after"));
+    }
+    response.status
+}
+
+#[test]
+fn s100_a_body_is_sent_once_more_only_if_all_of_it_is_still_there() {
+    let services = r#"[{"name":"api","url":"https://api.example","provider":"github","allow":["POST /x"]}]"#;
+    let refreshes = Rc::new(Cell::new(0));
+    let count = Rc::clone(&refreshes);
+    let browser = Browser::configured(&[("SERVICES", services)], move |sent| match sent.url.as_str() {
+        TOKEN => {
+            if !sent.body.contains("code=good") {
+                count.set(count.get() + 1);
+            }
+            let access = format!("ghu_{}", count.get());
+            answer(
+                200,
+                &json!({"access_token": access, "token_type": "bearer", "expires_in": 28800,
+                "refresh_token": format!("ghr_{}", count.get()), "refresh_token_expires_in": 15_811_200, "scope": ""}),
+            )
+        }
+        API if sent.headers["authorization"] == "Bearer ghu_0" => answer(401, &json!({})),
+        API => answer(200, &json!({})),
+        _ => github(sent),
+    });
+    browser.sign_in();
+    assert_eq!(upload(&browser, &[("content-length", "4")], "body"), StatusCode::OK);
+    let sent = browser.sent_to(API);
+    assert_eq!(sent.iter().map(|sent| sent.body.as_str()).collect::<Vec<_>>(), ["body", "body"]);
+    assert_eq!(refreshes.get(), 1);
+}
+
+#[test]
+fn s100_a_streamed_body_is_never_sent_twice() {
+    let services = r#"[{"name":"api","url":"https://api.example","provider":"github","allow":["POST /x"]}]"#;
+    let browser = Browser::configured(&[("SERVICES", services)], move |sent| match sent.url.as_str() {
+        TOKEN => {
+            let number = u8::from(!sent.body.contains("code=good"));
+            answer(
+                200,
+                &json!({"access_token": format!("ghu_{number}"), "token_type": "bearer", "expires_in": 28800,
+                "refresh_token": format!("ghr_{number}"), "refresh_token_expires_in": 15_811_200, "scope": ""}),
+            )
+        }
+        API if sent.headers["authorization"] == "Bearer ghu_1" => answer(200, &json!({})),
+        API => answer(401, &json!({})),
+        _ => github(sent),
+    });
+    browser.sign_in();
+    assert_eq!(upload(&browser, &[], "streamed"), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(browser.sent_to(API).len(), 1);
+    assert_eq!(upload(&browser, &[], "streamed"), StatusCode::OK, "the token was renewed meanwhile");
+}
+
+/// Header and claims of a proof.
+fn proof(sent: &Sent) -> (Value, Value) {
+    let text = sent.headers["dpop"].to_str().unwrap();
+    let mut parts = text
+        .split('.')
+        .map(|part| serde_json::from_slice(&BASE64.decode(part).unwrap_or_default()).unwrap_or_default());
+    (parts.next().unwrap(), parts.next().unwrap())
+}
+
+#[test]
+fn s137_a_bound_token_comes_with_a_proof_for_each_request_and_one_more_for_a_nonce() {
+    let provider = r#"[{"id":"corp","issuer":"https://id.corp.example","client_id":"corp-client","dpop":true}]"#;
+    let services = r#"[{"name":"api","url":"https://api.example","provider":"corp","allow":["GET /x","POST /x"]}]"#;
+    for grants in [true, false] {
+        let corp = Corp::new();
+        *corp.metadata.borrow_mut() = json!({"dpop_signing_alg_values_supported": ["ES256"]});
+        let at_provider = Rc::clone(&corp);
+        let settings = [("OIDC_PROVIDERS", provider), corp::SETTINGS[1], ("SERVICES", services)];
+        let browser = Browser::configured(&settings, move |sent| {
+            if sent.url.starts_with(API) {
+                let (header, claims) = proof(sent);
+                assert_eq!((header["typ"].as_str(), header["jwk"].get("d")), (Some("dpop+jwt"), None));
+                assert_eq!((claims["htm"].as_str(), claims["htu"].as_str()), (Some("GET"), Some(API)));
+                assert!(claims["ath"].is_string());
+                if grants && claims["nonce"] == "n-1" {
+                    return answer(200, &json!({}));
+                }
+                let challenge = "DPoP error=\"use_dpop_nonce\"".to_owned();
+                return Some((
+                    401,
+                    vec![("dpop-nonce", "n-1".to_owned()), ("www-authenticate", challenge)],
+                    String::new(),
+                ));
+            }
+            let (status, headers, body) = at_provider.answer(sent)?;
+            Some((status, headers, body.replace("\"Bearer\"", "\"DPoP\"")))
+        });
+        browser.sign_in_at(&corp);
+        let call = || browser.send(Method::GET, "/bff/api/x?q=1", &[("x-csrf", "1"), ("dpop", "of-the-page")], "");
+        let response = call();
+        let sent = browser.sent_to(API);
+        assert!(sent.iter().all(|sent| sent.headers["authorization"] == "DPoP corp-access"));
+        let mut ids: Vec<_> = sent.iter().map(|sent| proof(sent).1["jti"].as_str().unwrap().to_owned()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), sent.len(), "no proof is used twice");
+        if grants {
+            assert_eq!((response.status, sent.len()), (StatusCode::OK, 2));
+            assert_eq!(call().status, StatusCode::OK);
+            assert_eq!(browser.sent_to(API).len(), 3, "the nonce is remembered");
+        } else {
+            assert_eq!(response.status, StatusCode::UNAUTHORIZED);
+            assert!(
+                sent.len() <= 3,
+                "{} requests: an upstream that is never content is not asked for ever",
+                sent.len()
+            );
+        }
+    }
+}
+
+const MINT: &str = "https://api.github.com/app/installations/7/access_tokens";
+
+/// A browser at an edge with a service of an installation; how often a token was minted.
+fn at_app(lives_seconds: i64, refuses: bool) -> (Browser, Rc<Cell<u32>>) {
+    let services = r#"[
+        {"name":"docs","url":"https://api.example","installation":{"id":7,"permissions":{"contents":"read"},"repositories":["docs"]},"allow":["GET /x"]},
+        {"name":"notes","url":"https://api.example","installation":{"id":7,"permissions":{"issues":"write"}},"allow":["GET /x"]}
+    ]"#;
+    let pem = KEY.to_pkcs1_pem(LineEnding::LF).unwrap().replace('\n', "\\n");
+    let minted = Rc::new(Cell::new(0));
+    let count = Rc::clone(&minted);
+    let settings = [("SERVICES", services), ("GITHUB_APP_ID", "Iv1.app"), ("GITHUB_APP_KEY", pem.as_str())];
+    let browser = Browser::configured(&settings, move |sent| match sent.url.as_str() {
+        MINT if refuses => answer(404, &json!({})),
+        MINT => {
+            count.set(count.get() + 1);
+            let asked: Value = serde_json::from_str(&sent.body).unwrap();
+            let end = chrono::DateTime::from_timestamp(1_800_000_000 + lives_seconds, 0).unwrap();
+            answer(
+                201,
+                &json!({"token": format!("ghs_{}", count.get()), "expires_at": end.to_rfc3339(), "permissions": asked["permissions"]}),
+            )
+        }
+        API if sent.headers["authorization"] == "Bearer ghs_3" => answer(401, &json!({})),
+        API => answer(200, &json!({})),
+        _ => github(sent),
+    });
+    (browser, minted)
+}
+
+#[test]
+fn a_service_of_an_app_is_called_with_the_apps_token_which_rests_sealed() {
+    let (browser, minted) = at_app(3600, false);
+    assert_eq!(browser.script(Method::GET, "/bff/docs/x", "").status, StatusCode::UNAUTHORIZED);
+    assert_eq!(minted.get(), 0, "nothing is minted for somebody without a session");
+    browser.sign_in();
+    for _ in 0..3 {
+        assert_eq!(browser.script(Method::GET, "/bff/docs/x", "").status, StatusCode::OK);
+    }
+    assert_eq!(minted.get(), 1);
+    assert!(browser.sent_to(API).iter().all(|sent| sent.headers["authorization"] == "Bearer ghs_1"));
+    let stored: Vec<u8> = browser.platform.kv.borrow().values().flatten().copied().collect();
+    assert!(!stored.windows(5).any(|bytes| bytes == b"ghs_1"));
+    // Other permissions are another token.
+    assert_eq!(browser.script(Method::GET, "/bff/notes/x", "").status, StatusCode::OK);
+    assert_eq!(minted.get(), 2);
+    assert_eq!(browser.sent_to(API).last().unwrap().headers["authorization"], "Bearer ghs_2");
+    // Five minutes before its end it is not used any more, and one that is refused is replaced once.
+    browser.platform.now_ms.set(browser.platform.now_ms.get() + (3600 - 299) * 1000);
+    assert_eq!(browser.script(Method::GET, "/bff/docs/x", "").status, StatusCode::OK);
+    assert_eq!(minted.get(), 4);
+    assert_eq!(browser.sent_to(API).last().unwrap().headers["authorization"], "Bearer ghs_4");
+}
+
+#[test]
+fn a_store_that_is_down_costs_a_token_and_not_the_call() {
+    let (browser, minted) = at_app(3600, false);
+    browser.sign_in();
+    browser.platform.kv_down.set(true);
+    assert_eq!(browser.script(Method::GET, "/bff/docs/x", "").status, StatusCode::OK);
+    assert_eq!(minted.get(), 1);
+}
+
+#[test]
+fn a_token_that_github_refuses_is_nothing_a_user_could_help() {
+    let (browser, _) = at_app(3600, true);
+    browser.sign_in();
+    assert_eq!(code(&browser.script(Method::GET, "/bff/docs/x", "")), "bad-gateway");
+    assert!(browser.session()["authenticated"] == true && browser.sent_to(API).is_empty());
+}
+
+#[test]
+fn s72_a_token_in_anothers_place_does_not_open() {
+    let (browser, minted) = at_app(3600, false);
+    browser.sign_in();
+    for service in ["docs", "notes"] {
+        browser.script(Method::GET, &format!("/bff/{service}/x"), "");
+    }
+    let mut kv = browser.platform.kv.borrow_mut();
+    let keys: Vec<String> = kv.keys().filter(|key| key.starts_with("installation:")).cloned().collect();
+    let [one, other] = keys.try_into().unwrap();
+    let (first, second) = (kv.remove(&one).unwrap(), kv.remove(&other).unwrap());
+    kv.insert(one, second);
+    kv.insert(other, first);
+    drop(kv);
+    browser.script(Method::GET, "/bff/notes/x", "");
+    assert_eq!(minted.get(), 4, "what was found was of no use, and the new one is refused here, and replaced");
+}
