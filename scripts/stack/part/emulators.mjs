@@ -19,6 +19,8 @@ export const USERS = Object.freeze([
   { login: 'grace', name: 'Grace Hopper', email: 'grace@causeway.example' },
   { login: 'katherine', name: 'Katherine Johnson', email: 'katherine@causeway.example' },
   { login: 'hedy', name: 'Hedy Lamarr', email: 'hedy@causeway.example' },
+  { login: 'margaret', name: 'Margaret Hamilton', email: 'margaret@causeway.example' },
+  { login: 'dorothy', name: 'Dorothy Vaughan', email: 'dorothy@causeway.example' },
 ]);
 
 /**
@@ -66,7 +68,7 @@ function seedOf(edgeOrigin, secrets, users) {
           client_id: ENTRA_CLIENT_ID,
           client_secret: secrets.entraClientSecret,
           name: 'Causeway',
-          redirect_uris: [`${edgeOrigin}/auth/entra/callback`, `${edgeOrigin}/`],
+          redirect_uris: [`${edgeOrigin}/auth/entra/callback`, `${edgeOrigin}/auth/entra/logged-out`],
           tenant_id: ENTRA_TENANT,
         },
       ],

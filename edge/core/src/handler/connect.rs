@@ -87,7 +87,7 @@ async fn change<P: Platform>(
 }
 
 /// Tells the provider that the tokens of an account are not needed any more.
-async fn give_up<P: Platform>(context: &Context<'_, P>, provider: &Provider, connection: &Connection) {
+pub(super) async fn give_up<P: Platform>(context: &Context<'_, P>, provider: &Provider, connection: &Connection) {
     if let Ok(endpoints) = discovery::endpoints(context.platform, &context.memory.discovery, provider).await {
         let dpop = connection.dpop_key.as_ref().and_then(DpopKey::from_jwk);
         revoke(&login::client(context, provider, &endpoints), &connection.tokens, dpop.as_ref()).await;

@@ -8,18 +8,15 @@ use futures_util::{future::join_all, join};
 use http::{HeaderName, StatusCode, header};
 use serde_json::json;
 
-use super::{Context, query::Query};
+use super::{Context, connect::give_up, query::Query};
 use crate::{
     config::Embed,
     cookie::{self, SameSite},
     error::Error,
     oauth::{
         discovery,
-        dpop::DpopKey,
         end_session::{DEPARTURE_COOKIE, Departure, RETURN_COOKIE, Return},
         provider::Provider,
-        revocation,
-        token_endpoint::Client,
     },
     origin::ReturnTo,
     platform::{Platform, Unavailable, within},
@@ -78,17 +75,13 @@ pub(super) async fn logout<P: Platform>(
 
 /// Gives a connection's tokens up at its provider. The session is over whatever comes of it (S128).
 async fn revoke<P: Platform>(context: &Context<'_, P>, (id, connection): (&String, &Connection)) {
-    let (platform, cache) = (context.platform, &context.memory.discovery);
     let Some(provider) = context.config.provider(id) else { return };
     let work = async {
-        let endpoints = discovery::endpoints(platform, cache, provider).await?;
-        let client = Client { platform, cache, provider, endpoints: &endpoints };
-        let key = connection.dpop_key.as_ref().and_then(DpopKey::from_jwk);
-        revocation::revoke(&client, &connection.tokens, key.as_ref()).await;
+        give_up(context, provider, connection).await;
         Ok(())
     };
-    if let Err(error) = within(platform, PROVIDER_TIMEOUT, "identity provider", work).await {
-        Event::warn("revocation.failed").with("provider", Name(id)).with("detail", &error).write(platform);
+    if let Err(error) = within(context.platform, PROVIDER_TIMEOUT, "identity provider", work).await {
+        Event::warn("revocation.failed").with("provider", Name(id)).with("detail", &error).write(context.platform);
     }
 }
 
