@@ -5,9 +5,11 @@ import { cases as csrf } from './case/csrf.mjs';
 import { cases as login } from './case/login.mjs';
 import { cases as loginSession } from './case/login-session.mjs';
 import { cases as claim } from './case/claim.mjs';
+import { cases as logout } from './case/logout.mjs';
 import { cases as platform } from './case/platform.mjs';
 import { cases as proxy } from './case/proxy.mjs';
 import { cases as redirect } from './case/redirect.mjs';
+import { cases as refresh } from './case/refresh.mjs';
 import { cases as token } from './case/token.mjs';
 import { cases as upstream } from './case/upstream.mjs';
 
@@ -19,5 +21,7 @@ export const SECTIONS = Object.freeze({
   cookie,
   csrf,
   proxy: [...proxy, ...upstream],
+  refresh,
+  logout,
   platform,
 });
