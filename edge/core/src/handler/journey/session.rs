@@ -5,13 +5,10 @@ use http::{Method, StatusCode};
 use serde_json::Value;
 
 use super::{Browser, github, text};
-use crate::simulated::key_ring_text;
-}
-
 use crate::{
     seal::{self, Binding, Purpose},
     session::store::SESSION_COOKIE,
-    simulated::key_ring,
+    simulated::{key_ring, key_ring_text},
 };
 
 #[test]
@@ -120,7 +117,8 @@ fn s64_an_older_key_opens_until_it_is_retired_and_what_it_sealed_is_sealed_anew(
     assert_eq!(retired.session()["authenticated"], true, "nothing needs the old key any more");
     *retired.cookies.borrow_mut() = before;
     assert_eq!(retired.session()["authenticated"], false, "and it opens nothing any more");
-=======
+}
+
 /// The cookie's own end is inside the seal: even a store that forgot to forget does not make it live longer.
 #[test]
 fn s65_a_cookie_without_its_end_or_after_it_is_no_cookie() {
