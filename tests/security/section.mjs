@@ -1,5 +1,6 @@
 // The HTTP cases by section, in the order in which they run.
 
+import { cases as bound } from './case/bound.mjs';
 import { cases as cookie } from './case/cookie.mjs';
 import { cases as csrf } from './case/csrf.mjs';
 import { cases as login } from './case/login.mjs';
@@ -23,5 +24,6 @@ export const SECTIONS = Object.freeze({
   proxy: [...proxy, ...upstream],
   refresh,
   logout,
+  bound,
   platform,
 });

@@ -26,6 +26,14 @@ async function withSid(bff, realm = bff.realms.oidc, sid = `sid-${Math.random().
   return { ...signed, sid, realm };
 }
 
+/** Signs out; a second click is no error. @param {Bff} bff @param {import('../browser.mjs').Browser} browser */
+export async function signOut(bff, browser) {
+  const answer = await browser.call(bff.path.logout, { method: 'POST' });
+  assert.ok([200, 204].includes(answer.status), `logout answers ${answer.status}`);
+  assert.equal(answer.headers.location, undefined);
+  return answer;
+}
+
 /** @type {import('../case.mjs').Case[]} */
 export const cases = [
   {
@@ -128,6 +136,43 @@ export const cases = [
     },
   },
   {
+    id: 'S127',
+    title: 'after logout at the provider: only the right state leads anywhere but home',
+    async attack(bff) {
+      const realm = bff.realms.oidc;
+      const depart = async () => {
+        const { browser } = await bff.signedIn(realm);
+        await signOut(bff, browser);
+        // The one redirect that may hold an ID token: the specification's own hint, to its own issuer.
+        bff.mayHold = 'id_token_hint';
+        const left = await browser.visit(`${bff.path.endSession(realm.id)}?${bff.path.returnParameter}=${encodeURIComponent('/chat')}`);
+        bff.mayHold = undefined;
+        const out = new URL(left.headers.location ?? '');
+        assert.equal(`${out.origin}${out.pathname}`, realm.url('logout'));
+        assert.equal(out.searchParams.get('post_logout_redirect_uri'), `${bff.origin}${bff.path.loggedOut(realm.id)}`);
+        assert.ok(out.searchParams.get('id_token_hint') || out.searchParams.get('client_id'));
+        return { browser, state: out.searchParams.get('state') ?? '' };
+      };
+      const { browser, state } = await depart();
+      assert.ok(state.length >= 22, 'a state nobody can guess');
+      const other = await depart();
+      for (const query of ['', '?state=', '?state=x', `?state=${state.slice(0, -1)}`, `?state=${other.state}`, `?state=${state}&state=${state}`, `?state=${state}&${bff.path.returnParameter}=//evil.example`.replace(state, 'x')]) {
+        const answer = await browser.copy().visit(bff.path.loggedOut(realm.id) + query);
+        assert.equal(answer.status, 303, query);
+        assert.equal(answer.headers.location, bff.path.home, query);
+      }
+      const thief = await bff.browser().visit(`${bff.path.loggedOut(realm.id)}?state=${state}`);
+      assert.equal(thief.headers.location, bff.path.home, "another browser's state");
+      const back = await browser.visit(`${bff.path.loggedOut(realm.id)}?state=${state}`);
+      assert.equal(back.headers.location, '/chat');
+      assert.equal((await browser.visit(`${bff.path.loggedOut(realm.id)}?state=${state}`)).headers.location, bff.path.home, 'once');
+      // Nobody who has not just signed out is sent to the provider.
+      const { browser: signed, user } = await bff.signedIn(realm);
+      assert.equal((await signed.visit(bff.path.endSession(realm.id))).headers.location, bff.path.home);
+      assert.equal(await bff.user(signed), user);
+    },
+  },
+  {
     id: 'S128',
     title: 'provider that does not revoke: the user is signed out all the same',
     async attack(bff) {
@@ -136,7 +181,7 @@ export const cases = [
         const thief = browser.copy();
         bff.apiRealm.lies = { endpoint };
         const begun = Date.now();
-        assert.equal((await browser.call(bff.path.logout, { method: 'POST' })).status, 204);
+        await signOut(bff, browser);
         assert.ok(Date.now() - begun < 15_000, `${Date.now() - begun} ms`);
         bff.apiRealm.lies = {};
         await bound();
@@ -153,14 +198,14 @@ export const cases = [
       const api = bff.profile.api.prefix + bff.profile.api.own;
       // At once, so that every instance there is has just believed it.
       await Promise.all(Array.from({ length: 40 }, () => thief.call(api)));
-      assert.equal((await browser.call(bff.path.logout, { method: 'POST' })).status, 204);
+      await signOut(bff, browser);
       assert.equal(browser.cookies.has(bff.profile.sessionCookie), false, 'the cookie goes');
       await bound();
       const calls = bff.upstream.seen.length;
       const answers = await Promise.all(Array.from({ length: 40 }, () => thief.call(api)));
       assert.deepEqual([...new Set(answers.map(({ status }) => status))], [401]);
       assert.equal(bff.upstream.seen.length, calls);
-      assert.equal((await browser.call(bff.path.logout, { method: 'POST' })).status, 204, 'a second click is no error');
+      await signOut(bff, browser);
     },
   },
   {

@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import { json } from '../provider/recorded.mjs';
 import { MALLORY } from '../provider/realm.mjs';
+import { signOut } from './logout.mjs';
 
 /** @typedef {import('../bff.mjs').Bff} Bff */
 /** @typedef {import('../browser.mjs').Browser} Browser */
@@ -66,6 +67,25 @@ export const cases = [
       }
       assert.equal(realm.reused, 0, 'a spent refresh token was sent');
       assert.equal(mostRepeated(sent(realm)), 1);
+    },
+  },
+  {
+    id: 'S152',
+    title: "this runtime's own coordinator: of many writers one wins, round after round",
+    async attack(bff) {
+      const { browser, realm } = await withExpiredToken(bff);
+      for (let round = 0; round < 5; round++) {
+        const before = sent(realm).length;
+        realm.accessTokenSeconds = 1;
+        const answers = await Promise.all(Array.from({ length: 40 }, () => browser.call(target(bff))));
+        assert.ok(answers.every(({ status }) => status === 200), `round ${round}: ${answers.map(({ status }) => status)}`);
+        await delay(1_100);
+        const count = sent(realm).length - before;
+        // The last of them may come after the new token is over, too.
+        assert.ok(count >= 1 && count <= 3, `round ${round}: ${count} refreshes`);
+        assert.equal(mostRepeated(sent(realm).slice(before)), 1, `round ${round}: a refresh token twice`);
+      }
+      assert.equal(realm.reused, 0);
     },
   },
   {
@@ -132,7 +152,7 @@ export const cases = [
       };
       const refreshing = browser.copy().call(target(bff));
       assert.ok(await until(() => isUnderWay));
-      assert.equal((await browser.call(bff.path.logout, { method: 'POST' })).status, 204);
+      await signOut(bff, browser);
       const { status } = await refreshing;
       assert.ok(status >= 400, `the request under way: ${status}`);
       await delay(1_100);

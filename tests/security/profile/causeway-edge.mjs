@@ -9,7 +9,7 @@ import { freePorts } from '../../../scripts/stack/port.mjs';
 import { Stack } from '../../../scripts/stack/stack.mjs';
 import { isTarget } from '../../../scripts/stack/target.mjs';
 
-import { api, peculiar } from './causeway.mjs';
+import { api, boundApi, peculiar } from './causeway.mjs';
 
 /**
  * @typedef {object} Surroundings
@@ -55,10 +55,10 @@ export async function start({ provider, upstream, otherUpstream, bridge }) {
     GITHUB_URL: provider.origin, GITHUB_API_URL: otherUpstream.origin, GITHUB_CLIENT_ID: github.clientId, GITHUB_CLIENT_SECRET: github.clientSecret,
     // Beside the service, so that Spin's list of hosts has it.
     GRAPH_URL: upstream.origin,
-    SERVICES: JSON.stringify([{
-      name: api.prefix.replace('/bff/', ''), url: upstream.origin, provider: api.provider, private_network: true,
-      allow: [`GET ${api.own}`, ...['GET', 'POST', 'PUT', 'PATCH', 'DELETE'].map((method) => `${method} ${api.family}/*`)],
-    }]),
+    SERVICES: JSON.stringify([api, boundApi].map(({ prefix, provider: id, own }) => ({
+      name: prefix.replace('/bff/', ''), url: upstream.origin, provider: id, private_network: true,
+      allow: [`GET ${own}`, ...['GET', 'POST', 'PUT', 'PATCH', 'DELETE'].map((method) => `${method} ${api.family}/*`)],
+    }))),
     GITHUB_WEBHOOK_SECRET: WEBHOOK_SECRET,
     BRIDGE_URL: bridge.origin,
     REVOCATION_BOUND_SECONDS: '1',

@@ -27,6 +27,8 @@ export const path = {
   backchannelLogout: (/** @type {string} */ provider) => `/auth/${provider}/backchannel-logout`,
   frontchannelLogout: (/** @type {string} */ provider) => `/auth/${provider}/frontchannel-logout`,
   webhook: '/auth/github/webhook',
+  endSession: (/** @type {string} */ provider) => `/auth/${provider}/end-session`,
+  loggedOut: (/** @type {string} */ provider) => `/auth/${provider}/logged-out`,
 };
 
 /**
@@ -36,6 +38,8 @@ export const path = {
 export const api = { prefix: '/bff/corp', provider: 'corp', own: '/v1.0/me', family: '/files', secret: '/admin/secret' };
 /** Whether an answer asks for another sign-in with the API's provider, while the session lives on. @param {Answer} answer */
 export const signInNeeded = ({ status, text }) => status === 401 && JSON.parse(text).code === 'provider-sign-in-needed';
+/** The same API for users of a provider that binds its tokens to a key. */
+export const boundApi = { prefix: '/bff/bound', provider: 'bound', own: '/v1.0/me' };
 /** A second API, which gets another provider's tokens. */
 export const otherApi = { prefix: '/bff/github', provider: 'github', own: '/user' };
 
