@@ -163,11 +163,25 @@ impl<P: Platform> Sessions<'_, P> {
         [SESSION_COOKIE.as_bytes(), self.config.public_origin.as_str().as_bytes()]
     }
 
-    /// The id in a request's cookie, without asking anyone whether it still lives.
+    /// The id in a request's cookie, if it has not ended by the cookie's own word.
+    fn living_id(&self, headers: &HeaderMap) -> Result<SessionId, Error> {
+        let (ends_at_ms, id) = self.cookie(headers)?;
+        if self.platform.now_ms() >= ends_at_ms {
+            return Err(Error::Unauthenticated { reason: "session cookie expired" });
+        }
+        Ok(id)
+    }
+
+    /// The id in a request's cookie, without asking anyone whether it still lives. Whoever wants it ended is not told by
+    /// a clock that may be wrong that it has ended already.
     ///
     /// # Errors
     /// [`Error::Unauthenticated`], alike for every reason.
     pub fn id(&self, headers: &HeaderMap) -> Result<SessionId, Error> {
+        self.cookie(headers).map(|(_, id)| id)
+    }
+
+    fn cookie(&self, headers: &HeaderMap) -> Result<(u64, SessionId), Error> {
         let value = match cookie::find(headers, SESSION_COOKIE) {
             Found::One(value) => value,
             Found::None => return Err(Error::Unauthenticated { reason: "no session cookie" }),
@@ -178,11 +192,8 @@ impl<P: Platform> Sessions<'_, P> {
         let context = self.cookie_context();
         let binding = Binding { purpose: Purpose::SessionCookie, context: &context, secret: b"" };
         let plain = seal::open(&self.config.session_keys, binding, &blob).map_err(|_| broken.clone())?;
-        let (expires_at_ms, id) = plain.split_first_chunk().ok_or_else(|| broken.clone())?;
-        if self.platform.now_ms() >= u64::from_be_bytes(*expires_at_ms) {
-            return Err(Error::Unauthenticated { reason: "session cookie expired" });
-        }
-        SessionId::from_bytes(id).ok_or(broken)
+        let (ends_at_ms, id) = plain.split_first_chunk().ok_or_else(|| broken.clone())?;
+        Ok((u64::from_be_bytes(*ends_at_ms), SessionId::from_bytes(id).ok_or(broken)?))
     }
 
     /// The session of a request.
@@ -190,7 +201,7 @@ impl<P: Platform> Sessions<'_, P> {
     /// # Errors
     /// [`Error::Unauthenticated`] if there is none that is believed, [`Error::Unavailable`] if nobody can tell.
     pub async fn load(&self, headers: &HeaderMap) -> Result<Session, Error> {
-        self.load_by_id(self.id(headers)?).await
+        self.load_by_id(self.living_id(headers)?).await
     }
 
     /// The session of an id.

@@ -3,6 +3,7 @@
 pub(crate) mod corp;
 pub(crate) mod entra;
 pub(crate) mod openid;
+mod world;
 
 use std::{
     cell::{Cell, RefCell},

@@ -1,0 +1,300 @@
+//! Authorization servers. A token says whose it is (`rt.github.u3.f12.4`: user 3, grant 12, the fourth), so that one that
+//! turns up with anybody else is seen at once.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+};
+
+use serde_json::{Value, json};
+
+use super::World;
+use crate::simulated::{Answer, Sent, entra::TENANT};
+
+/// A kind of provider, and how it treats refresh tokens.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Manner {
+    /// As configured.
+    pub(crate) provider: &'static str,
+    /// A path of an API that takes its tokens.
+    pub(crate) call: &'static str,
+    /// Where that leads.
+    pub(crate) api: &'static str,
+    pub(crate) issuer: &'static str,
+    token_url: &'static str,
+    /// A refresh token works once.
+    pub(crate) rotates: bool,
+    /// What happens at its second use.
+    reuse: Reuse,
+    /// Access tokens die at the next refresh.
+    old_token_dies: bool,
+    /// It says by its own clock when a user signed in.
+    pub(crate) says_when: bool,
+    /// Its tokens can be revoked.
+    pub(crate) revokes: bool,
+    /// How often a refresh token may be sent whose fate nobody knows.
+    pub(crate) sends: usize,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Reuse {
+    /// The whole grant dies with all its tokens (RFC 9700 §4.14).
+    Kills,
+    /// It is refused.
+    Refused,
+    /// Within a minute it is taken for a retry.
+    Forgiven,
+}
+
+pub(crate) static MANNERS: &[Manner] = &[
+    Manner {
+        provider: "github",
+        call: "/bff/github/user",
+        api: "https://api.github.com/user?",
+        issuer: "https://github.com/login/oauth",
+        token_url: "https://github.com/login/oauth/access_token",
+        rotates: true,
+        reuse: Reuse::Refused,
+        old_token_dies: true,
+        says_when: false,
+        revokes: true,
+        sends: 2,
+    },
+    Manner {
+        provider: "entra",
+        call: "/bff/graph/v1.0/me",
+        api: "https://graph.microsoft.com/v1.0/me?",
+        issuer: "https://login.microsoftonline.com/5f3c1a52-8d3e-4b7a-9c11-2f6d0e4b7a90/v2.0",
+        token_url: "https://login.microsoftonline.com/5f3c1a52-8d3e-4b7a-9c11-2f6d0e4b7a90/oauth2/v2.0/token",
+        rotates: false,
+        reuse: Reuse::Forgiven,
+        old_token_dies: false,
+        says_when: true,
+        revokes: false,
+        sends: 2,
+    },
+    // Strict (RFC 9700 §4.14): the grant dies when a refresh token comes twice, and so none is ever sent twice.
+    Manner {
+        provider: "strict",
+        call: "/bff/strict/me",
+        api: "https://api.strict.example/me?",
+        issuer: "https://strict.example",
+        token_url: "https://strict.example/token",
+        rotates: true,
+        reuse: Reuse::Kills,
+        old_token_dies: false,
+        says_when: true,
+        revokes: true,
+        sends: 1,
+    },
+    // As strict, but with a minute's grace for whoever never had the answer.
+    Manner {
+        provider: "patient",
+        call: "/bff/patient/me",
+        api: "https://api.patient.example/me?",
+        issuer: "https://patient.example",
+        token_url: "https://patient.example/token",
+        rotates: true,
+        reuse: Reuse::Forgiven,
+        old_token_dies: false,
+        says_when: true,
+        revokes: true,
+        sends: 2,
+    },
+];
+
+const FORGIVEN_MS: u64 = 60_000;
+
+#[derive(Debug)]
+pub(crate) struct Grant {
+    pub(crate) manner: &'static Manner,
+    user: u64,
+    pub(crate) lives: bool,
+    /// When each refresh token was used, and which one came of it.
+    refresh_tokens: Vec<Option<(u64, usize)>>,
+    /// When each access token ends.
+    access_tokens: Vec<u64>,
+    /// The client said, or tried to say, that it no longer needs it.
+    pub(crate) given_up: bool,
+}
+
+/// What it has granted. Grants are numbered by the sign-in they came of.
+#[derive(Default)]
+pub(crate) struct Authority {
+    pub(crate) grants: RefCell<BTreeMap<u64, Grant>>,
+    /// How long an access token lives, in milliseconds.
+    pub(crate) token_life_ms: Cell<u64>,
+}
+
+struct Token {
+    user: u64,
+    grant: u64,
+    index: usize,
+}
+
+fn parse(text: &str, kind: &str) -> Option<Token> {
+    let mut parts = text.strip_prefix(kind)?.strip_prefix('.')?.split('.');
+    parts.next()?;
+    let user = parts.next()?.strip_prefix('u')?.parse().ok()?;
+    let grant = parts.next()?.strip_prefix('f')?.parse().ok()?;
+    Some(Token { user, grant, index: parts.next()?.parse().ok()? })
+}
+
+/// The number of the grant that an access token or a refresh token is of.
+pub(crate) fn grant_of(text: &str) -> Option<u64> {
+    parse(text, "at").or_else(|| parse(text, "rt")).map(|token| token.grant)
+}
+
+fn answer(status: u16, body: &Value) -> Answer {
+    (status, vec![("content-type", "application/json".to_owned())], body.to_string())
+}
+
+impl World {
+    /// The token response of a new grant.
+    pub(crate) fn grant(&self, manner: &'static Manner, user: u64, number: u64) -> Value {
+        self.authority.grants.borrow_mut().insert(
+            number,
+            Grant { manner, user, lives: true, refresh_tokens: Vec::new(), access_tokens: Vec::new(), given_up: false },
+        );
+        self.issue(number, true)
+    }
+
+    fn issue(&self, number: u64, with_refresh_token: bool) -> Value {
+        let now_ms = self.now_ms();
+        let mut grants = self.authority.grants.borrow_mut();
+        let grant = grants.get_mut(&number).unwrap();
+        if grant.manner.old_token_dies {
+            grant.access_tokens.iter_mut().for_each(|ends_at_ms| *ends_at_ms = 0);
+        }
+        let life_ms = self.authority.token_life_ms.get();
+        grant.access_tokens.push(now_ms + life_ms);
+        let text =
+            |kind: &str, index: usize| format!("{kind}.{}.u{}.f{number}.{index}", grant.manner.provider, grant.user);
+        let mut body = json!({
+            "access_token": text("at", grant.access_tokens.len() - 1), "token_type": "bearer",
+            "expires_in": life_ms / 1000,
+        });
+        if with_refresh_token {
+            body["refresh_token"] = text("rt", grant.refresh_tokens.len()).into();
+            grant.refresh_tokens.push(None);
+        }
+        body
+    }
+
+    /// The user takes back what was granted, at the provider.
+    pub(crate) fn take_back(&self, number: u64) {
+        self.count("grants taken back by the user");
+        if let Some(grant) = self.authority.grants.borrow_mut().get_mut(&number) {
+            grant.lives = false;
+        }
+    }
+
+    /// Notes that the client wants tokens revoked, whether or not the provider hears of it.
+    pub(super) fn saw_revocation(&self, sent: &Sent) {
+        let token = if sent.url.contains("/applications/") {
+            serde_json::from_str::<Value>(&sent.body).unwrap()["access_token"].as_str().map(str::to_owned)
+        } else {
+            let mut form = url::form_urlencoded::parse(sent.body.as_bytes()).into_owned();
+            form.find(|(name, _)| name == "token").map(|(_, token)| token)
+        };
+        if let Some(number) = token.as_deref().and_then(grant_of) {
+            self.count("revocations asked of a provider");
+            self.authority.grants.borrow_mut().get_mut(&number).unwrap().given_up = true;
+        }
+    }
+
+    /// Whose API call an access token allows, if it is good: the user and the grant.
+    pub(crate) fn introspect(&self, text: &str) -> Option<(u64, u64)> {
+        let token = parse(text, "at")?;
+        let grants = self.authority.grants.borrow();
+        let grant = grants.get(&token.grant)?;
+        let good = grant.lives && grant.user == token.user && self.now_ms() < grant.access_tokens[token.index];
+        good.then_some((token.user, token.grant))
+    }
+
+    /// What a provider answers; `None` if the request is not to one.
+    pub(super) fn provider_answers(&self, sent: &Sent) -> Option<Answer> {
+        if let Some(manner) = MANNERS.iter().find(|manner| manner.token_url == sent.url) {
+            return Some(self.token_endpoint(manner, &sent.body));
+        }
+        if sent.url.contains("/applications/") {
+            let body: Value = serde_json::from_str(&sent.body).unwrap();
+            self.revoke(&MANNERS[0], body["access_token"].as_str().unwrap());
+            return Some((204, Vec::new(), String::new()));
+        }
+        if let Some(manner) = MANNERS.iter().find(|manner| sent.url == format!("{}/revoke", manner.issuer)) {
+            let form: BTreeMap<_, _> = url::form_urlencoded::parse(sent.body.as_bytes()).collect();
+            self.revoke(manner, &form["token"]);
+            return Some((200, Vec::new(), String::new()));
+        }
+        let base = sent.url.strip_suffix("/.well-known/openid-configuration")?;
+        let manner = MANNERS.iter().find(|manner| manner.issuer == base).unwrap();
+        // Entra's documents stand under the issuer; its endpoints do not.
+        let base = if manner.revokes { base.to_owned() } else { format!("https://login.microsoftonline.com/{TENANT}") };
+        let mut metadata = json!({
+            "issuer": manner.issuer, "authorization_endpoint": format!("{base}/authorize"),
+            "token_endpoint": manner.token_url, "jwks_uri": format!("{base}/keys"),
+            "code_challenge_methods_supported": ["S256"],
+        });
+        if manner.revokes {
+            metadata["revocation_endpoint"] = format!("{base}/revoke").into();
+        }
+        Some(answer(200, &metadata))
+    }
+
+    fn revoke(&self, manner: &'static Manner, text: &str) {
+        self.count("revocations at a provider");
+        let grant = grant_of(text).unwrap();
+        let mut grants = self.authority.grants.borrow_mut();
+        let grant = grants.get_mut(&grant).unwrap();
+        assert_eq!(grant.manner, manner, "a token was sent to another's provider");
+        grant.lives = false;
+    }
+
+    fn token_endpoint(&self, manner: &'static Manner, form: &str) -> Answer {
+        let form: BTreeMap<String, String> = url::form_urlencoded::parse(form.as_bytes()).into_owned().collect();
+        if let Some(code) = form.get("code") {
+            let mut numbers = code.split('-').skip(1).map(|number| number.parse().unwrap());
+            let (user, number) = (numbers.next().unwrap(), numbers.next().unwrap());
+            // A code works once, too.
+            if self.authority.grants.borrow().contains_key(&number) {
+                return answer(200, &json!({"error": "bad_verification_code"}));
+            }
+            return answer(200, &self.grant(manner, user, number));
+        }
+        let text = &form["refresh_token"];
+        self.count("refreshes at a provider");
+        let dead = || {
+            let (status, error) =
+                if manner.provider == "github" { (200, "bad_refresh_token") } else { (400, "invalid_grant") };
+            answer(status, &json!({"error": error}))
+        };
+        let Some(token) = parse(text, "rt") else { return dead() };
+        let now_ms = self.now_ms();
+        let mut grants = self.authority.grants.borrow_mut();
+        let grant = grants.get_mut(&token.grant).unwrap();
+        if !grant.lives {
+            return dead();
+        }
+        if !manner.rotates {
+            drop(grants);
+            let with_refresh_token = self.scheduler.chance(500);
+            return answer(200, &self.issue(token.grant, with_refresh_token));
+        }
+        if let Some((used_at_ms, next)) = grant.refresh_tokens[token.index] {
+            self.count("reuses of a refresh token seen by a provider");
+            self.judge.saw_reuse(self, text);
+            match manner.reuse {
+                Reuse::Forgiven if now_ms - used_at_ms < FORGIVEN_MS && grant.refresh_tokens[next].is_none() => {}
+                Reuse::Kills => {
+                    grant.lives = false;
+                    return dead();
+                }
+                Reuse::Refused | Reuse::Forgiven => return dead(),
+            }
+        }
+        grant.refresh_tokens[token.index] = Some((now_ms, grant.refresh_tokens.len()));
+        drop(grants);
+        answer(200, &self.issue(token.grant, true))
+    }
+}

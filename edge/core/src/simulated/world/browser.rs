@@ -1,0 +1,290 @@
+//! Users: they sign in, call, look who they are, sign out; several tabs at once, at whichever isolate is near.
+
+use std::{cell::RefCell, collections::BTreeMap, future::Future, rc::Rc};
+
+use causeway_protocol::hub::EndReason;
+use http::{HeaderMap, Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::{World, authority::Manner, upstream::ASKED_BY};
+use crate::{
+    session::{index::IndexName, record::SessionRecord, store::SESSION_COOKIE},
+    simulated::Text,
+    web::{Body, Request, Response},
+};
+
+/// Most that clocks can be apart.
+pub(crate) const MAX_SKEW_MS: u64 = 10 * 60 * 1000;
+/// Longest that a request may take if its isolate has the processor.
+const MAX_REQUEST_MS: u64 = 120_000;
+
+/// What a request came to, for its user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Seen {
+    Good,
+    SignInNeeded,
+    Unauthenticated,
+    Unavailable,
+    Other(u16),
+}
+
+/// A browser with a session, or on the way to one. Its number is that of its grant, too.
+pub(crate) struct Browser {
+    pub(crate) number: u64,
+    pub(crate) user: u64,
+    pub(crate) manner: &'static Manner,
+    jar: RefCell<BTreeMap<String, String>>,
+    /// The cookie of the session that signing in ends.
+    replaces: RefCell<Option<String>>,
+    /// How often it saw what.
+    pub(crate) seen: RefCell<Vec<Seen>>,
+}
+
+impl Browser {
+    pub(crate) fn new(number: u64, user: u64, manner: &'static Manner) -> Rc<Self> {
+        Rc::new(Self {
+            number,
+            user,
+            manner,
+            jar: RefCell::default(),
+            replaces: RefCell::default(),
+            seen: RefCell::default(),
+        })
+    }
+
+    /// The same browser, about to sign in once more: it shows the session that it has, and what is judged is the next.
+    pub(crate) fn again(&self, number: u64, user: u64, manner: &'static Manner) -> Rc<Self> {
+        let next = Self::new(number, user, manner);
+        *next.replaces.borrow_mut() = self.jar.borrow().get(SESSION_COOKIE).cloned();
+        next
+    }
+
+    pub(crate) fn has_session(&self) -> bool {
+        self.jar.borrow().contains_key(SESSION_COOKIE)
+    }
+
+    fn request(&self, method: Method, target: &str) -> Request<Text> {
+        let (path, query) =
+            target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query.to_owned())));
+        let mut headers = HeaderMap::new();
+        let mut jar: Vec<String> = self.jar.borrow().iter().map(|(name, value)| format!("{name}={value}")).collect();
+        if target.contains("/login") {
+            jar.extend(self.replaces.borrow().iter().map(|value| format!("{SESSION_COOKIE}={value}")));
+        }
+        if !jar.is_empty() {
+            headers.insert("cookie", jar.join("; ").parse().unwrap());
+        }
+        if !target.contains("/login") && !target.contains("/callback") {
+            headers.insert("x-csrf", "1".parse().unwrap());
+            headers.insert("origin", "https://edge.example".parse().unwrap());
+        }
+        Request { method, path: path.to_owned(), query, headers, client_address: None, body: Text::default() }
+    }
+
+    fn take_cookies(&self, response: &Response<Text>) {
+        for cookie in response.headers.get_all("set-cookie") {
+            let (name, rest) = cookie.to_str().unwrap().split_once('=').unwrap();
+            match rest.split(';').next().unwrap() {
+                "" => self.jar.borrow_mut().remove(name),
+                value => self.jar.borrow_mut().insert(name.to_owned(), value.to_owned()),
+            };
+        }
+    }
+}
+
+fn body(response: Response<Text>) -> Value {
+    match response.body {
+        Body::Empty => Value::Null,
+        Body::Bytes(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
+        Body::Native(text) => serde_json::from_slice(&text.0).unwrap_or_default(),
+    }
+}
+
+impl World {
+    fn act(self: &Rc<Self>, isolate: usize, number: u64, work: impl Future<Output = ()> + 'static) {
+        let task = self.scheduler.spawn(isolate, work);
+        self.judge.follows(task, number);
+    }
+
+    async fn ask(self: &Rc<Self>, isolate: usize, request: Request<Text>) -> Response<Text> {
+        let isolate = self.isolate(isolate);
+        let edge = isolate.edge();
+        self.trace(|| format!("isolate {} is asked {} {}", isolate.outside.number, request.method, request.path));
+        edge.handle(&isolate.outside, request).await
+    }
+
+    /// Signs in: with GitHub the way a browser does, with others from where their identity is known.
+    pub(crate) fn sign_in(self: &Rc<Self>, isolate: usize, browser: &Rc<Browser>) {
+        self.judge.expects(browser);
+        let (world, browser) = (Rc::clone(self), Rc::clone(browser));
+        let number = browser.number;
+        self.act(isolate, number, async move {
+            if browser.manner.provider != "github" {
+                return world.begin(isolate, &browser).await;
+            }
+            let response = world.ask(isolate, browser.request(Method::GET, "/auth/github/login")).await;
+            browser.take_cookies(&response);
+            let location = response.headers["location"].to_str().unwrap();
+            let url = url::Url::parse(location).unwrap();
+            let state = url.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
+            let code = format!("code-{}-{}", browser.user, browser.number);
+            let back = world.draw_isolate();
+            let callback = browser.request(Method::GET, &format!("/auth/github/callback?code={code}&state={state}"));
+            let response = world.ask(back, callback).await;
+            browser.take_cookies(&response);
+        });
+    }
+
+    async fn begin(self: &Rc<Self>, isolate: usize, browser: &Browser) {
+        let (number, user, manner) = (browser.number, browser.user, browser.manner);
+        let isolate = self.isolate(isolate);
+        let now_ms = self.now_ms();
+        let mut tokens = self.grant(manner, user, number);
+        let isolate_now_ms = now_ms.saturating_add_signed(isolate.outside.skew_ms);
+        tokens["obtained_at_ms"] = isolate_now_ms.into();
+        tokens["expires_at_ms"] = (isolate_now_ms + self.authority.token_life_ms.get()).into();
+        tokens["scopes"] = json!([]);
+        let who = json!({"subject": format!("{}:{user}", manner.provider), "name": "Ada", "email": null});
+        let lifetime_ms = u64::try_from(isolate.config().session_lifetime.as_millis()).unwrap();
+        let record: SessionRecord = serde_json::from_value(json!({
+            "user": who, "provider": manner.provider,
+            "created_at_ms": isolate_now_ms, "expires_at_ms": isolate_now_ms + lifetime_ms,
+            "connections": {manner.provider: {
+                "user": who, "issuer": manner.issuer, "sub": user.to_string(), "sid": null, "signed_in_at_ms": now_ms, "tokens": tokens,
+            }},
+        }))
+        .unwrap();
+        let created = isolate.with_sessions(async |sessions| sessions.create(&record, "browser").await).await;
+        if let Ok(cookie) = created {
+            let mut response = Response::empty(StatusCode::OK);
+            response.add(http::header::SET_COOKIE, &cookie);
+            browser.take_cookies(&response);
+        }
+    }
+
+    /// Calls the API, through the edge.
+    pub(crate) fn call(self: &Rc<Self>, isolate: usize, browser: &Rc<Browser>) {
+        let target = format!("{}?{ASKED_BY}{}", browser.manner.call, browser.number);
+        self.request(isolate, browser, Method::GET, target);
+    }
+
+    /// Asks who is signed in.
+    pub(crate) fn look(self: &Rc<Self>, isolate: usize, browser: &Rc<Browser>) {
+        self.request(isolate, browser, Method::GET, "/auth/session".to_owned());
+    }
+
+    /// Signs out.
+    pub(crate) fn sign_out(self: &Rc<Self>, isolate: usize, browser: &Rc<Browser>) {
+        self.request(isolate, browser, Method::POST, "/auth/logout".to_owned());
+    }
+
+    /// Ends all sessions of the user at the provider's word.
+    pub(crate) fn end_all(self: &Rc<Self>, isolate: usize, browser: &Rc<Browser>) {
+        let (world, number) = (Rc::clone(self), browser.number);
+        let index = IndexName::account(browser.manner.issuer, &browser.user.to_string());
+        let before_ms = self.now_ms();
+        self.count("users ended by their provider");
+        self.act(isolate, number, async move {
+            let doomed = world.judge.doomed(number);
+            let ended = world
+                .isolate(isolate)
+                .with_sessions(async |sessions| sessions.end_all(&index, before_ms, EndReason::Revoked).await)
+                .await;
+            if ended.is_ok() {
+                world.judge.saw_end_of_all(&world, &doomed);
+            }
+        });
+    }
+
+    fn request(self: &Rc<Self>, isolate: usize, browser: &Rc<Browser>, method: Method, target: String) {
+        let (world, browser) = (Rc::clone(self), Rc::clone(browser));
+        let number = browser.number;
+        self.act(isolate, number, async move {
+            let (began_ms, dead_ms) = (world.now_ms(), world.judge.dead_since_ms(&world, number));
+            world.count("requests");
+            let response = world.ask(isolate, browser.request(method.clone(), &target)).await;
+            world.trace(|| format!("session {number} sees {} for {target}", response.status));
+            world.judge_answer(isolate, &browser, &target, began_ms, dead_ms, response);
+        });
+    }
+
+    fn judge_answer(
+        &self,
+        isolate: usize,
+        browser: &Browser,
+        target: &str,
+        began_ms: u64,
+        dead_ms: Option<u64>,
+        response: Response<Text>,
+    ) {
+        let number = browser.number;
+        let accuse = |what: String| self.judge.accuse(self, || format!("session {number}, {target}: {what}"));
+        if self.now_ms() - began_ms > MAX_REQUEST_MS && self.weather.get().stall == 0 {
+            accuse(format!("took {} ms", self.now_ms() - began_ms));
+        }
+        let status = response.status;
+        if status == StatusCode::NO_CONTENT {
+            self.count("sign-outs");
+            if browser.has_session() && self.judge.dead_since_ms(self, number).is_none() {
+                accuse("signed out, and lives".to_owned());
+            }
+            return;
+        }
+        let is_call = target.starts_with("/bff/");
+        let body = body(response);
+        let seen = match status {
+            StatusCode::OK if !is_call && body["authenticated"] == false => Seen::Unauthenticated,
+            StatusCode::OK => Seen::Good,
+            StatusCode::UNAUTHORIZED if body["code"] == "provider-sign-in-needed" => Seen::SignInNeeded,
+            StatusCode::UNAUTHORIZED => Seen::Unauthenticated,
+            StatusCode::SERVICE_UNAVAILABLE => Seen::Unavailable,
+            status => Seen::Other(status.as_u16()),
+        };
+        browser.seen.borrow_mut().push(seen);
+        match seen {
+            Seen::Good => {
+                self.count("served");
+                let bound_ms = u64::try_from(self.isolate(isolate).config().revocation_bound.as_millis()).unwrap();
+                if dead_ms.is_some_and(|dead_ms| began_ms >= dead_ms + bound_ms) {
+                    accuse(format!("served {} ms after its end", began_ms - dead_ms.unwrap_or_default()));
+                }
+                // What was cut on its way is nobody's.
+                let mine = match is_call {
+                    true => body.is_null() || (body["id"] == browser.user && body["grant"] == number),
+                    false => body["user"]["id"] == format!("{}:{}", browser.manner.provider, browser.user),
+                };
+                if !mine {
+                    accuse(format!("was shown {body}"));
+                }
+            }
+            Seen::SignInNeeded => {
+                self.count("told to sign in with the provider again");
+                let grants = self.authority.grants.borrow();
+                let excused = !grants[&number].lives || self.judge.held.borrow()[&number].troubled;
+                if !excused {
+                    accuse("told to sign in with a provider that honours its token".to_owned());
+                }
+            }
+            Seen::Unauthenticated => {
+                self.count("told to sign in");
+                if self.lives_well(number) && dead_ms.is_none() && browser.has_session() {
+                    accuse("told to sign in though it lives".to_owned());
+                }
+            }
+            Seen::Unavailable => self.count("told to come back later"),
+            Seen::Other(500) => accuse("internal error".to_owned()),
+            Seen::Other(_) => self.count("other answers"),
+        }
+    }
+
+    /// Whether a session lives, and not so near its end that a wrong clock might think otherwise.
+    pub(crate) fn lives_well(&self, number: u64) -> bool {
+        if self.judge.dead_since_ms(self, number).is_some() {
+            return false;
+        }
+        let held = self.judge.held.borrow();
+        let handle = held[&number].handle.clone().unwrap();
+        let expires_at_ms = self.coordinator.sessions.borrow()[&handle].expires_at_ms;
+        self.now_ms() + 2 * MAX_SKEW_MS < expires_at_ms
+    }
+}

@@ -1,0 +1,284 @@
+//! Single stories, told for every kind of provider, by the number of their case.
+
+use std::rc::Rc;
+
+use super::{
+    World,
+    authority::{MANNERS, Manner},
+    browser::{Browser, Seen},
+    season::settings_with,
+    weather::Weather,
+};
+
+const HOUR_MS: u64 = 60 * 60 * 1000;
+const LEASE_OVER_MS: u64 = 41_000;
+
+/// A world of isolates with such clocks, with tokens of an hour, and a browser that is signed in.
+struct Story {
+    world: Rc<World>,
+    browser: Rc<Browser>,
+}
+
+impl Story {
+    fn new(manner: &'static Manner, skews_ms: &[i64], bound_seconds: u64) -> Self {
+        let world = World::new(1, false);
+        world.authority.token_life_ms.set(HOUR_MS);
+        for skew_ms in skews_ms {
+            world.add_isolate(*skew_ms, settings_with(bound_seconds, 12, 240));
+        }
+        let browser = Browser::new(1, 7, manner);
+        world.sign_in(0, &browser);
+        world.pass(5_000);
+        assert!(browser.has_session());
+        Self { world, browser }
+    }
+
+    /// The story for each kind of provider, with three isolates whose clocks are right.
+    fn each(tell: impl Fn(Self)) {
+        for manner in MANNERS {
+            tell(Self::new(manner, &[0, 0, 0], 10));
+        }
+    }
+
+    fn weather(&self, weather: Weather) {
+        self.world.weather.set(weather);
+    }
+
+    fn fair(&self) {
+        self.weather(Weather::default());
+    }
+
+    fn token_ends(&self) {
+        self.world.pass(HOUR_MS);
+    }
+
+    fn call(&self, isolate: usize) -> Seen {
+        self.world.call(isolate, &self.browser);
+        self.world.pass(60_000);
+        *self.browser.seen.borrow().last().unwrap()
+    }
+
+    fn look(&self, isolate: usize) -> Seen {
+        self.world.look(isolate, &self.browser);
+        self.world.pass(60_000);
+        *self.browser.seen.borrow().last().unwrap()
+    }
+
+    /// Begins a call whose refresh the provider has just answered, with the answer still under way.
+    fn call_until_refreshed(&self, isolate: usize) {
+        self.world.call(isolate, &self.browser);
+        while self.world.counted("refreshes at a provider") == 0 {
+            self.world.pass(1);
+        }
+    }
+
+    fn sent(&self) -> u64 {
+        self.world.counted("refresh tokens sent") + self.world.counted("refresh tokens sent again")
+    }
+
+    fn is(&self, provider: &str) -> bool {
+        self.browser.manner.provider == provider
+    }
+}
+
+impl Drop for Story {
+    fn drop(&mut self) {
+        self.world.end();
+        if !std::thread::panicking() {
+            assert_eq!(self.world.judge.accusation(), None, "{}", self.browser.manner.provider);
+        }
+    }
+}
+
+#[test]
+fn s106_a_hundred_calls_with_a_token_that_is_over_are_one_refresh() {
+    Story::each(|story| {
+        story.token_ends();
+        for n in 0..100 {
+            story.world.call(n % 3, &story.browser);
+        }
+        story.world.pass(60_000);
+        assert_eq!(*story.browser.seen.borrow(), [Seen::Good; 100]);
+        assert_eq!(story.sent(), 1);
+    });
+}
+
+#[test]
+fn s108_a_lost_answer_is_one_retry_where_the_policy_has_it_and_then_a_clean_sign_in() {
+    Story::each(|story| {
+        story.token_ends();
+        story.world.call(0, &story.browser);
+        while story.sent() == 0 {
+            story.world.pass(1);
+        }
+        story.weather(Weather { answer_lost: 1000, ..Weather::default() });
+        story.world.pass(30_000);
+        assert_eq!(*story.browser.seen.borrow(), [Seen::Unavailable]);
+        story.fair();
+        let forgives = story.is("patient") || story.is("entra");
+        let seen = story.call(1);
+        // GitHub takes no token twice; the strict one is not even asked.
+        assert_eq!(seen, if forgives { Seen::Good } else { Seen::SignInNeeded });
+        for _ in 0..3 {
+            assert_eq!(story.call(2), seen, "and that is that");
+        }
+        assert_eq!(story.sent(), if story.is("strict") { 1 } else { 2 });
+        assert_eq!(story.look(0), Seen::Good, "the session lives on");
+    });
+}
+
+#[test]
+fn s109_a_crash_between_answer_and_store_is_a_lost_answer() {
+    Story::each(|story| {
+        story.token_ends();
+        story.call_until_refreshed(0);
+        story.world.kill_isolate(0);
+        story.world.pass(LEASE_OVER_MS);
+        let seen = story.call(1);
+        let forgives = story.is("patient") || story.is("entra");
+        assert_eq!(seen, if forgives { Seen::Good } else { Seen::SignInNeeded });
+        assert_eq!(story.sent(), if story.is("strict") { 1 } else { 2 });
+        assert_eq!(story.look(2), Seen::Good);
+    });
+}
+
+#[test]
+fn s111_a_stale_read_never_lends_a_refresh_token() {
+    Story::each(|story| {
+        story.weather(Weather { stale: 1000, ..Weather::default() });
+        for round in 1..4 {
+            story.token_ends();
+            for isolate in 0..3 {
+                assert_eq!(story.call(isolate), Seen::Good);
+            }
+            assert_eq!(story.sent(), round);
+        }
+        assert!(story.world.counted("stale reads") > 0);
+    });
+}
+
+#[test]
+fn s112_a_session_the_store_has_not_heard_of_works() {
+    for weather in [
+        Weather { stale: 1000, ..Weather::default() },
+        Weather { write_late: 1000, ..Weather::default() },
+        Weather { store_down: 1000, ..Weather::default() },
+    ] {
+        Story::each(|story| {
+            story.weather(weather);
+            let next = Browser::new(2, 8, story.browser.manner);
+            story.world.sign_in(0, &next);
+            story.world.pass(6_000);
+            for isolate in 0..3 {
+                story.world.call(isolate, &next);
+                story.world.pass(10_000);
+            }
+            assert_eq!(*next.seen.borrow(), [Seen::Good; 3]);
+        });
+    }
+}
+
+#[test]
+fn s113_an_outage_of_the_provider_ends_nothing() {
+    Story::each(|story| {
+        story.token_ends();
+        story.weather(Weather { provider_busy: 1000, ..Weather::default() });
+        for isolate in 0..3 {
+            assert_eq!(story.call(isolate), Seen::Unavailable);
+            assert_eq!(story.look(isolate), Seen::Good);
+        }
+        story.fair();
+        assert_eq!(story.call(0), Seen::Good);
+    });
+}
+
+#[test]
+fn s114_signing_out_during_a_refresh_is_final_and_the_new_tokens_are_revoked() {
+    Story::each(|story| {
+        story.token_ends();
+        story.call_until_refreshed(0);
+        story.world.sign_out(1, &story.browser);
+        story.world.pass(60_000);
+        assert_eq!(story.browser.seen.borrow().last(), Some(&Seen::Unauthenticated));
+        for isolate in 0..3 {
+            assert_eq!(story.call(isolate), Seen::Unauthenticated);
+        }
+        story.world.judge.close(&story.world);
+        let grants = story.world.authority.grants.borrow();
+        assert_eq!(grants[&1].lives, !story.browser.manner.revokes);
+        assert_eq!(story.sent(), 1);
+    });
+}
+
+#[test]
+fn s116_users_who_renew_at_once_in_one_isolate_get_their_own() {
+    Story::each(|story| {
+        let others: Vec<_> =
+            MANNERS.iter().zip(2..).flat_map(|(manner, n)| [(manner, n, 7), (manner, n + 10, 8)]).collect();
+        let others: Vec<_> = others.into_iter().map(|(manner, n, user)| Browser::new(n, user, manner)).collect();
+        others.iter().for_each(|other| story.world.sign_in(0, other));
+        story.token_ends();
+        for _ in 0..3 {
+            others.iter().for_each(|other| story.world.call(0, other));
+        }
+        story.world.pass(60_000);
+        assert!(others.iter().all(|other| *other.seen.borrow() == [Seen::Good; 3]));
+        assert_eq!(story.sent(), others.len() as u64);
+    });
+}
+
+#[test]
+fn s117_clocks_that_are_wrong_by_five_minutes_sign_nobody_out() {
+    for (first, second) in [(-300_000, 300_000), (300_000, -300_000)] {
+        for manner in MANNERS {
+            let story = Story::new(manner, &[first, second, 0], 10);
+            for _ in 0..4 {
+                for isolate in 0..3 {
+                    assert_eq!(story.call(isolate), Seen::Good);
+                    assert_eq!(story.look(isolate), Seen::Good);
+                }
+                story.token_ends();
+            }
+            // Shortly before its end, when some clocks say that it is over.
+            story.world.pass(12 * HOUR_MS - 4 * HOUR_MS - 45 * 60_000);
+            story.world.sign_out(1, &story.browser);
+            story.world.pass(60_000);
+            assert!(story.world.judge.dead_since_ms(&story.world, 1).is_some());
+        }
+    }
+}
+
+#[test]
+fn s119_without_the_coordinator_nobody_is_let_in_and_nobody_signed_out() {
+    for manner in MANNERS {
+        let story = Story::new(manner, &[0, 0, 0], 0);
+        story.weather(Weather { command_lost: 1000, ..Weather::default() });
+        for isolate in 0..3 {
+            assert_eq!(story.call(isolate), Seen::Unavailable);
+            assert_eq!(story.look(isolate), Seen::Unavailable);
+        }
+        story.fair();
+        assert_eq!(story.call(0), Seen::Good);
+    }
+}
+
+#[test]
+fn s129_a_session_ended_elsewhere_is_served_no_longer_than_the_bound() {
+    for (bound_seconds, served) in [(0, 0), (10, 10), (60, 60)] {
+        for manner in MANNERS {
+            let story = Story::new(manner, &[0, 300_000], bound_seconds);
+            story.world.pass(120_000);
+            story.world.look(1, &story.browser);
+            story.world.pass(200);
+            story.world.sign_out(0, &story.browser);
+            story.world.pass(800);
+            let before = story.browser.seen.borrow().len();
+            for _ in 0..70 {
+                story.world.look(1, &story.browser);
+                story.world.pass(1_000);
+            }
+            let good = story.browser.seen.borrow()[before..].iter().filter(|seen| **seen == Seen::Good).count();
+            assert!(good <= served && good + 2 >= served, "{good} looks of one a second within {served} s");
+        }
+    }
+}

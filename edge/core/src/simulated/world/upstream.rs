@@ -1,0 +1,93 @@
+//! The network to providers and upstreams, and the API that takes their tokens.
+
+use std::rc::Rc;
+
+use serde_json::json;
+
+use super::{World, authority::MANNERS, scheduler::Promise};
+use crate::{
+    platform::Unavailable,
+    simulated::{Answer, Sent},
+};
+
+/// Puts the number of the browser that asks into a call, which the API finds there again.
+pub(crate) const ASKED_BY: &str = "asked_by=";
+
+fn broken() -> Unavailable {
+    Unavailable::new("network", "connection lost")
+}
+
+impl World {
+    /// Brings a request to where it goes and the answer back, if the weather allows it.
+    pub(super) fn carry(self: &Rc<Self>, sent: Sent, kept: Promise<Result<Answer, Unavailable>>) {
+        let (weather, scheduler) = (self.weather.get(), &self.scheduler);
+        self.trace(|| format!("sends {} {}", sent.url, sent.body));
+        self.saw_revocation(&sent);
+        let there_ms = weather.network_ms(scheduler);
+        if scheduler.chance(weather.request_lost) {
+            self.count("requests lost");
+            // Whoever sent it cannot tell this from an answer that was lost.
+            if scheduler.chance(500) {
+                scheduler.later(there_ms, move || kept.keep(Err(broken())));
+            }
+            return;
+        }
+        let world = Rc::clone(self);
+        scheduler.later(there_ms, move || {
+            let (weather, scheduler) = (world.weather.get(), &world.scheduler);
+            let answer = world.answer(&sent);
+            let back_ms = weather.network_ms(scheduler);
+            if scheduler.chance(weather.answer_lost) {
+                world.count("answers lost");
+                if scheduler.chance(500) {
+                    scheduler.later(back_ms, move || kept.keep(Err(broken())));
+                }
+                return;
+            }
+            world.trace(|| format!("{} answers {} {}", sent.url, answer.0, answer.2));
+            scheduler.later(back_ms, move || kept.keep(Ok(answer)));
+        });
+    }
+
+    fn answer(&self, sent: &Sent) -> Answer {
+        let (weather, scheduler) = (self.weather.get(), &self.scheduler);
+        let is_api = MANNERS.iter().any(|manner| sent.url.starts_with(manner.api));
+        if !is_api && scheduler.chance(weather.provider_busy) {
+            self.count("providers busy");
+            let status = if scheduler.chance(500) { 429 } else { 503 };
+            let retry_after = if scheduler.chance(500) { vec![("retry-after", "7".to_owned())] } else { Vec::new() };
+            return (status, retry_after, "busy".to_owned());
+        }
+        let answer = match self.provider_answers(sent) {
+            Some(answer) => answer,
+            None => self.api(sent),
+        };
+        if scheduler.chance(weather.answer_cut) {
+            self.count("answers cut");
+            return match scheduler.draw(0..3) {
+                // A gateway that did not wait for what was done all the same.
+                0 => (504, Vec::new(), "<html>".to_owned()),
+                1 => (200, vec![("content-type", "text/html".to_owned())], "<html>".to_owned()),
+                _ => (answer.0, answer.1, answer.2.chars().take(answer.2.len() / 2).collect()),
+            };
+        }
+        answer
+    }
+
+    /// Says who the token's user is, to whoever has one that lives.
+    fn api(&self, sent: &Sent) -> Answer {
+        let bearer = sent.headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let token = bearer.strip_prefix("Bearer ").unwrap_or_default();
+        if let Some((_, asker)) = sent.url.split_once(ASKED_BY) {
+            self.judge.saw_call(self, asker.parse().unwrap(), token);
+        }
+        let json = vec![("content-type", "application/json".to_owned())];
+        match self.introspect(token) {
+            Some((user, grant)) => {
+                let body = json!({"id": user, "login": "ada", "name": "Ada", "grant": grant});
+                (200, json, body.to_string())
+            }
+            None => (401, json, json!({"message": "Bad credentials"}).to_string()),
+        }
+    }
+}
