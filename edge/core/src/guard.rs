@@ -82,6 +82,18 @@ fn check_navigation(headers: &HeaderMap) -> Result<(), Error> {
     forbidden("not a top-level navigation")
 }
 
+/// Refuses a navigation that acts on the session and that another site began. Elsewhere `SameSite=Strict` does: such a
+/// navigation comes without the cookie.
+///
+/// # Errors
+/// [`Error::Forbidden`].
+pub fn check_begun_here(config: &Config, headers: &HeaderMap) -> Result<(), Error> {
+    match (config.embed, single(headers, &SEC_FETCH_SITE)) {
+        (Embed::SameSite, _) | (Embed::CrossSite, Some("same-origin" | "same-site" | "none")) => Ok(()),
+        (Embed::CrossSite, _) => forbidden("another site began what acts on the session"),
+    }
+}
+
 /// Whether a request asks which cross-origin requests are allowed.
 #[must_use]
 pub fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {

@@ -7,6 +7,7 @@ use super::{Context, connect, query::Query};
 use crate::{
     cookie::{self, SameSite},
     error::Error,
+    guard,
     oauth::{
         discovery::{self, Endpoints},
         dpop::DpopKey,
@@ -39,7 +40,10 @@ pub(super) async fn login<P: Platform>(
     };
     let (replaces, connects) = match query.one("connect").ok().flatten().as_deref() {
         // Whoever is not signed in learns it here and not after a walk to the provider.
-        Some("1") => (None, Some(context.sessions().load(&request.headers).await?.id)),
+        Some("1") => {
+            guard::check_begun_here(context.config, &request.headers)?;
+            (None, Some(context.sessions().load(&request.headers).await?.id))
+        }
         _ => (context.sessions().id(&request.headers).ok().map(|id| id.handle()), None),
     };
     let transaction = Transaction::begin(context.platform, return_to.as_str(), replaces, connects)?;

@@ -335,3 +335,13 @@ fn s155_the_cookie_is_as_strict_as_the_pages_allow() {
         assert!(cleared.headers["set-cookie"].to_str().unwrap().ends_with(expected));
     }
 }
+
+#[test]
+fn s155_another_site_connects_no_account_to_the_users_session() {
+    let [_, cross_site] = users();
+    let navigation = |site| [("sec-fetch-site", site), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
+    let connect = "/auth/github/login?connect=1";
+    assert_eq!(cross_site.send(Method::GET, connect, &navigation("cross-site"), "").status, StatusCode::FORBIDDEN);
+    assert_eq!(cross_site.get(connect).status, StatusCode::FORBIDDEN);
+    assert_eq!(cross_site.send(Method::GET, connect, &navigation("same-origin"), "").status, StatusCode::SEE_OTHER);
+}
