@@ -286,7 +286,7 @@ mod tests {
     use super::*;
 
     fn vars(changes: &[(&str, &str)]) -> BTreeMap<String, String> {
-        let keys = "a:AQgPFh0kKzI5QEdOVVxjanF4f4aNlJuiqbC3vsXM09o";
+        let keys = "a:f7eAwgURGJfaAuFCah89McGSGntwB7cnPybLmr5iOcw";
         let base = [("BRIDGE_KEYS", keys), ("BRIDGE_EDGE_URL", "https://e.test"), ("KAFKA_BROKERS", "k:9092")];
         base.iter().chain(changes).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
     }

@@ -46,6 +46,12 @@ test('a misconfigured edge serves nothing, and its log names every key but no va
   });
 });
 
+if (target === 'workers') {
+  test('on Workers, a key that means nothing closes the edge and is named: it may be a mistyped limit', async () => {
+    await assertClosed({ name: 'misconfigured-unknown', variables: { REVOCATION_BOUND: '0', SESSION_HOUR: '1' } });
+  });
+}
+
 if (target === 'spin') {
   test("on Spin, what would void the list of hosts closes the edge, of a provider's that is not used, too", async () => {
     await assertClosed({

@@ -68,6 +68,9 @@ pub enum KeyRingError {
     /// A secret is not 32 bytes in unpadded base64url.
     #[error("has a secret that is not 32 random bytes in unpadded base64url")]
     Secret,
+    /// One secret under two ids: rotating from one to the other would change nothing.
+    #[error("has the same secret under two ids")]
+    Repeated,
     /// A secret is too regular to be random.
     #[error("has a secret that is not random")]
     Weak,
@@ -134,12 +137,24 @@ impl KeyRing {
             {
                 return Err(KeyRingError::Id);
             }
-            keys.push(Key { id: id.to_owned(), secret: parse_secret(secret)? });
+            let secret = parse_secret(secret)?;
+            if keys.iter().any(|key| key.secret.expose_secret() == secret.expose_secret()) {
+                return Err(KeyRingError::Repeated);
+            }
+            keys.push(Key { id: id.to_owned(), secret });
         }
         if keys.is_empty() {
             return Err(KeyRingError::Empty);
         }
         Ok(Self { keys })
+    }
+
+    /// Whether another ring holds one of this one's secrets.
+    #[must_use]
+    pub fn shares_a_secret_with(&self, other: &Self) -> bool {
+        let holds =
+            |key: &Key| other.keys.iter().any(|their| their.secret.expose_secret() == key.secret.expose_secret());
+        self.keys.iter().any(holds)
     }
 
     /// The key that signs and seals.
@@ -227,17 +242,36 @@ struct Head<'a> {
 fn parse_secret(text: &str) -> Result<SecretBox<[u8; KEY_BYTES]>, KeyRingError> {
     let bytes = Zeroizing::new(BASE64.decode(text).map_err(|_| KeyRingError::Secret)?);
     let bytes: [u8; KEY_BYTES] = bytes.as_slice().try_into().map_err(|_| KeyRingError::Secret)?;
-    let mut seen = [false; 256];
-    for byte in bytes {
-        if let Some(slot) = seen.get_mut(usize::from(byte)) {
-            *slot = true;
-        }
-    }
-    // 32 random bytes hold about 30 distinct values; fewer than 16 happens by chance less than once in 10^9 rings.
-    if seen.iter().filter(|seen| **seen).count() < 16 {
+    if is_regular(&bytes) {
         return Err(KeyRingError::Weak);
     }
     Ok(SecretBox::new(Box::new(bytes)))
+}
+
+/// Whether bytes are too regular to be random. Each rule refuses less than one random key in 10^9.
+fn is_regular(bytes: &[u8; KEY_BYTES]) -> bool {
+    let mut seen = [false; 256];
+    let mut steps = [0_u8; 256];
+    for (at, byte) in bytes.iter().enumerate() {
+        if let Some(slot) = seen.get_mut(usize::from(*byte)) {
+            *slot = true;
+        }
+        if let Some(slot) = bytes.get(at + 1).and_then(|next| steps.get_mut(usize::from(next.wrapping_sub(*byte)))) {
+            *slot += 1;
+        }
+    }
+    // 32 random bytes hold about 30 distinct values.
+    let repeats = seen.iter().filter(|seen| **seen).count() < 16;
+    // Counting up or down, by whatever step.
+    let counts = steps.iter().any(|times| *times > 8);
+    // A shorter key, written several times.
+    let recurs = (1..=KEY_BYTES / 2).any(|period| {
+        let later = bytes.iter().skip(period);
+        later.zip(bytes).filter(|(a, b)| a == b).count() > 8
+    });
+    // Something typed, or the digits of a number: 32 characters hold far less than 256 bits.
+    let is_text = bytes.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ');
+    repeats || counts || recurs || is_text
 }
 
 /// Every part is length-prefixed, so no two requests share an input.
@@ -268,7 +302,7 @@ mod tests {
     const NOW: u64 = 1_800_000_000;
 
     fn secret(first: u8) -> String {
-        BASE64.encode((0..32).map(|n| first.wrapping_add(n * 7)).collect::<Vec<u8>>())
+        BASE64.encode(Sha256::digest([first]))
     }
 
     fn ring(ids: &[(&str, u8)]) -> KeyRing {
@@ -331,14 +365,46 @@ mod tests {
             (format!("a:{zero}"), KeyRingError::Weak),
             ("a:c2hvcnQ".to_owned(), KeyRingError::Secret),
             (format!("a b:{}", secret(1)), KeyRingError::Id),
-            (format!("a:{0},a:{0}", secret(1)), KeyRingError::Id),
+            (format!("a:{},a:{}", secret(1), secret(2)), KeyRingError::Id),
+            (format!("a:{0},b:{0}", secret(1)), KeyRingError::Repeated),
         ] {
             assert_eq!(KeyRing::parse(&text).unwrap_err(), error);
         }
         assert!(!format!("{:?}", ring(&[("a", 1)])).contains(&secret(1)));
     }
 
+    #[test]
+    fn s135_a_key_that_follows_a_pattern_is_refused() {
+        let patterns: [[u8; 32]; 8] = [
+            [0x41; 32],
+            std::array::from_fn(|n| n as u8),
+            std::array::from_fn(|n| 255 - n as u8),
+            std::array::from_fn(|n| (n * 7) as u8),
+            std::array::from_fn(|n| [0x9c, 0x17, 0xe2, 0x40][n % 4]),
+            std::array::from_fn(|n| Sha256::digest(b"x")[n % 16]),
+            *b"correct horse battery staple !!!",
+            *b"0f1e2d3c4b5a69788796a5b4c3d2e1f0",
+        ];
+        for bytes in patterns {
+            let text = format!("a:{}", BASE64.encode(bytes));
+            assert_eq!(KeyRing::parse(&text).unwrap_err(), KeyRingError::Weak, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn two_rings_know_whether_they_share_a_secret() {
+        assert!(ring(&[("a", 1), ("b", 2)]).shares_a_secret_with(&ring(&[("c", 2)])));
+        assert!(!ring(&[("a", 1)]).shares_a_secret_with(&ring(&[("a", 2)])));
+    }
+
     proptest! {
+        #[test]
+        fn no_random_key_is_taken_for_a_pattern(bytes: [u8; 32]) {
+            // Shrinking leads to patterns, which are refused rightly: hashing them first keeps this about random ones.
+            let text = format!("a:{}", BASE64.encode(Sha256::digest(bytes)));
+            prop_assert!(KeyRing::parse(&text).is_ok());
+        }
+
         #[test]
         fn no_header_makes_the_verifier_panic_or_believe(header in ".{0,300}") {
             prop_assert!(ring(&[("a", 1)]).verify(&header, post("/", b""), NOW).is_err());

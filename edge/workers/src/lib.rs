@@ -40,7 +40,7 @@ thread_local! {
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response> {
     let edge = EDGE.with(|cell| {
-        Rc::clone(cell.get_or_init(|| Rc::new(Edge::new(&platform::source(&env), Coordination::Objects))))
+        Rc::clone(cell.get_or_init(|| Rc::new(Edge::new(&platform::Variables(&env), Coordination::Objects))))
     });
     let platform = platform::Workers::new(env, request.inner().signal());
     let response = edge.handle(&platform, convert::request(&request)).await;

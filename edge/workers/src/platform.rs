@@ -23,7 +23,7 @@ use futures_util::{
     StreamExt as _,
     future::{Either, LocalBoxFuture, select},
 };
-use js_sys::Uint8Array;
+use js_sys::{Object, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast as _, JsValue, closure::Closure};
 use web_sys::AbortSignal;
 use worker::{AbortController, Date, Delay, Env, Fetch, Headers, WebSocket, WebsocketEvent, kv::KvStore};
@@ -55,9 +55,19 @@ fn kv_error(error: impl std::fmt::Display) -> Unavailable {
     Unavailable::new("kv", error)
 }
 
-/// Variables and secrets look the same to a Worker.
-pub(crate) fn source(env: &Env) -> impl Source + '_ {
-    |key: &str| env.var(key).ok().map(|value| value.to_string())
+/// Variables and secrets look the same to a Worker: they are the texts among its bindings.
+pub(crate) struct Variables<'a>(pub(crate) &'a Env);
+
+impl Source for Variables<'_> {
+    fn get(&self, key: &str) -> Option<String> {
+        self.0.var(key).ok().map(|value| value.to_string())
+    }
+
+    fn names(&self) -> Vec<String> {
+        let is_text = |name: &JsValue| Reflect::get(self.0, name).is_ok_and(|value| value.is_string());
+        let names = Object::keys(self.0.unchecked_ref::<Object>());
+        names.iter().filter(is_text).filter_map(|name| name.as_string()).collect()
+    }
 }
 
 impl Clock for Workers {

@@ -4,6 +4,7 @@ mod github_app;
 mod openid;
 mod provider;
 mod reader;
+mod secret;
 mod service;
 
 use std::{fmt, time::Duration};
@@ -64,7 +65,10 @@ pub struct ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.key, self.problem)
+        match self.key {
+            reader::UNKNOWN => f.write_str(&self.problem),
+            key => write!(f, "{key} {}", self.problem),
+        }
     }
 }
 
@@ -127,6 +131,10 @@ pub const KEYS: [&str; 33] = [
 pub trait Source {
     /// The value of a key, if it is set.
     fn get(&self, key: &str) -> Option<String>;
+    /// Names of all texts that are set, also of those that nobody asks for; empty where a runtime cannot tell.
+    fn names(&self) -> Vec<String> {
+        Vec::new()
+    }
     /// Keys whose values could not be had: not the same as not set, or an outage would quietly fall back to defaults.
     fn unreadable(&self) -> Vec<&'static str> {
         Vec::new()
@@ -149,6 +157,8 @@ impl Config {
         for key in source.unreadable() {
             reader.problem::<()>(key, "could not be read");
         }
+        reader.unknown_keys();
+        reader.half_configured();
         reader.http_allowed = reader.development();
         if coordination == Coordination::Redis {
             reader.redis_url();
@@ -188,6 +198,12 @@ impl<S: Source> Reader<'_, S> {
         let session_keys = self.key_ring("SESSION_KEYS");
         let bridge_url = self.url("BRIDGE_URL", None);
         let bridge_keys = self.key_ring("BRIDGE_KEYS");
+        if let (Some(session), Some(bridge)) = (&session_keys, &bridge_keys)
+            && bridge.shares_a_secret_with(session)
+        {
+            // The bridge could open sessions with it.
+            self.problem::<()>("BRIDGE_KEYS", "shares a secret with SESSION_KEYS");
+        }
         let channels = self.channels();
         // Without an origin nothing is served, but what else is wrong is told all the same.
         let any_origin = public_origin.clone().or_else(|| Origin::parse("https://unset.invalid"));
@@ -197,7 +213,7 @@ impl<S: Source> Reader<'_, S> {
         let revocation_bound = Duration::from_secs(self.number("REVOCATION_BOUND_SECONDS", 10, 0..=300));
         let session_lifetime = Duration::from_secs(3600 * self.number("SESSION_HOURS", 12, 1..=720));
         let session_idle_limit = Duration::from_secs(60 * self.number("SESSION_IDLE_MINUTES", 240, 15..=43_200));
-        let github_webhook_secret = self.webhook_secret("GITHUB_WEBHOOK_SECRET");
+        let github_webhook_secret = self.secret("GITHUB_WEBHOOK_SECRET");
         Some(Config {
             public_origin: public_origin?,
             host_origins,

@@ -1,9 +1,12 @@
 //! OpenID providers by discovery: `OIDC_PROVIDERS` and `OIDC_CLIENT_SECRETS`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error as _, MapAccess, Visitor},
+};
 use serde_json::Value;
 use url::Url;
 
@@ -53,6 +56,33 @@ enum Auth {
     PrivateKeyJwt,
 }
 
+/// Secrets by provider id. A JSON object with a name twice would silently mean its last one.
+struct ById(BTreeMap<String, Value>);
+
+impl<'de> Deserialize<'de> for ById {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Once;
+        impl<'de> Visitor<'de> for Once {
+            type Value = ById;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object without repeated names")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ById, A::Error> {
+                let mut secrets = BTreeMap::new();
+                while let Some((id, secret)) = map.next_entry()? {
+                    if secrets.insert(id, secret).is_some() {
+                        return Err(A::Error::custom("an id twice"));
+                    }
+                }
+                Ok(ById(secrets))
+            }
+        }
+        deserializer.deserialize_map(Once)
+    }
+}
+
 fn yes() -> bool {
     true
 }
@@ -65,8 +95,8 @@ impl<S: Source> Reader<'_, S> {
             Err(error) => self.problem(PROVIDERS, format!("is not a list of providers: {error}")).unwrap_or_default(),
         };
         let secrets = serde_json::from_str(&self.optional(SECRETS).unwrap_or("{}".to_owned()));
-        let Ok(mut secrets) = secrets as Result<BTreeMap<String, Value>, _> else {
-            self.problem::<()>(SECRETS, "must be a JSON object of a secret or private JWK by provider id");
+        let Ok(ById(mut secrets)) = secrets else {
+            self.problem::<()>(SECRETS, "must be a JSON object of a secret or private JWK by provider id, no id twice");
             return Vec::new();
         };
         if entries.len() > MAX_PROVIDERS {
@@ -139,8 +169,13 @@ impl<S: Source> Reader<'_, S> {
             _ => None,
         };
         let found = match auth {
-            Auth::ClientSecretBasic => text(secret).map(ClientAuth::Basic),
-            Auth::ClientSecretPost => text(secret).map(ClientAuth::Post),
+            Auth::ClientSecretBasic | Auth::ClientSecretPost => match text(secret) {
+                Some(secret) if matches!(auth, Auth::ClientSecretBasic) => {
+                    Some(ClientAuth::Basic(self.strong(SECRETS, secret)?))
+                }
+                Some(secret) => Some(ClientAuth::Post(self.strong(SECRETS, secret)?)),
+                None => None,
+            },
             Auth::PrivateKeyJwt => {
                 let jwk = match secret {
                     Some(Value::String(text)) => text,

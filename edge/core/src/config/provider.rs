@@ -1,7 +1,5 @@
 //! The identity providers of a deployment.
 
-use secrecy::SecretString;
-
 use super::{Source, reader::Reader};
 use crate::{
     oauth::{
@@ -53,7 +51,7 @@ impl<S: Source> Reader<'_, S> {
     /// Either a secret or the key of a certificate.
     fn entra_client_auth(&mut self) -> Option<ClientAuth> {
         let Some(jwk) = self.optional("ENTRA_CLIENT_KEY") else {
-            return self.required("ENTRA_CLIENT_SECRET").map(|secret| ClientAuth::Post(secret.into()));
+            return self.required_secret("ENTRA_CLIENT_SECRET").map(ClientAuth::Post);
         };
         if self.optional("ENTRA_CLIENT_SECRET").is_some() {
             return self.problem("ENTRA_CLIENT_KEY", "and ENTRA_CLIENT_SECRET must not both be set");
@@ -97,7 +95,7 @@ impl<S: Source> Reader<'_, S> {
     }
 
     fn github(&mut self, client_id: String, public_origin: &Origin) -> Option<Provider> {
-        let client_secret = self.required("GITHUB_CLIENT_SECRET").map(SecretString::from);
+        let client_secret = self.required_secret("GITHUB_CLIENT_SECRET");
         let site = self.url("GITHUB_URL", Some("https://github.com"));
         let api = self.url("GITHUB_API_URL", Some("https://api.github.com"))?;
         Some(Provider {

@@ -1,21 +1,29 @@
 //! Reading single values: what they must look like, and what is said when they do not.
 
-use std::collections::BTreeSet;
-
 use causeway_protocol::{event::is_name, signature::KeyRing};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
-use super::{ConfigError, Coordination, Embed, Source};
+use super::{ConfigError, Coordination, Embed, KEYS, Source, secret::weakness};
 use crate::origin::Origin;
 
 /// URLs that are also entries of the list of hosts which Spin lets a component reach, as `spin.toml` has it.
 pub(super) const LISTED: [&str; 5] = ["BRIDGE_URL", "ENTRA_AUTHORITY", "GRAPH_URL", "GITHUB_URL", "GITHUB_API_URL"];
 
-/// Shortest secret taken: 128 bits even where each character is a hexadecimal digit.
-const MIN_SECRET_CHARS: usize = 32;
-/// A secret of fewer different characters is not random.
-const MIN_DISTINCT_CHARS: usize = 8;
+/// Stands for a key that is none; the problem names it.
+pub(super) const UNKNOWN: &str = "";
+/// Longest name shown of what is not ours.
+const MAX_SHOWN_CHARS: usize = 64;
+/// Text that a runtime puts beside what operators set. None does today: wrangler's own bindings are no text.
+const NOT_OURS: [&str; 0] = [];
+/// What means something only together with the first. (URLs are not among them: on Spin they are a list of hosts, too.)
+const BELONGS_TO: [(&str, &[&str]); 2] = [
+    (
+        "ENTRA_CLIENT_ID",
+        &["ENTRA_CLIENT_SECRET", "ENTRA_CLIENT_KEY", "ENTRA_TENANT", "ENTRA_TENANTS", "ENTRA_GROUPS", "GRAPH_ALLOW"],
+    ),
+    ("GITHUB_CLIENT_ID", &["GITHUB_CLIENT_SECRET", "GITHUB_WEBHOOK_SECRET", "GITHUB_ALLOW"]),
+];
 
 pub(super) struct Reader<'a, S> {
     pub(super) source: &'a S,
@@ -147,14 +155,45 @@ impl<S: Source> Reader<'_, S> {
         }
     }
 
-    /// A secret that signs: guessed, it lets anybody speak in the other side's name.
-    pub(super) fn webhook_secret(&mut self, key: &'static str) -> Option<SecretString> {
-        let secret = self.optional(key)?;
-        let distinct: BTreeSet<u8> = secret.bytes().collect();
-        if secret.len() < MIN_SECRET_CHARS || distinct.len() < MIN_DISTINCT_CHARS {
-            return self.problem(key, "must be at least 32 random characters");
+    /// A secret: guessed, it lets anybody speak in our name or in the other side's.
+    pub(super) fn secret(&mut self, key: &'static str) -> Option<SecretString> {
+        let secret = SecretString::from(self.optional(key)?);
+        self.strong(key, secret)
+    }
+
+    /// The same where there must be one.
+    pub(super) fn required_secret(&mut self, key: &'static str) -> Option<SecretString> {
+        let secret = SecretString::from(self.required(key)?);
+        self.strong(key, secret)
+    }
+
+    pub(super) fn strong(&mut self, key: &'static str, secret: SecretString) -> Option<SecretString> {
+        match weakness(secret.expose_secret()) {
+            Some(problem) => self.problem(key, problem),
+            None => Some(secret),
         }
-        Some(secret.into())
+    }
+
+    /// What is set though nobody reads it: a mistyped key would otherwise quietly leave a limit or a check at its default.
+    pub(super) fn unknown_keys(&mut self) {
+        for name in self.source.names() {
+            let is_ours = KEYS.contains(&name.as_str());
+            if !is_ours && !NOT_OURS.contains(&name.as_str()) {
+                let shown: String = name.chars().filter(char::is_ascii_graphic).take(MAX_SHOWN_CHARS).collect();
+                self.problem::<()>(UNKNOWN, format!("{shown} is no key of the configuration"));
+            }
+        }
+    }
+
+    /// Settings that belong to a provider which is not configured: whoever set them believes that they are in force.
+    pub(super) fn half_configured(&mut self) {
+        for (key, dependent) in BELONGS_TO {
+            if self.optional(key).is_none()
+                && let Some(other) = dependent.iter().find(|other| self.optional(other).is_some())
+            {
+                self.problem::<()>(key, format!("is not set, but {other} is"));
+            }
+        }
     }
 
     pub(super) fn channels(&mut self) -> Vec<String> {

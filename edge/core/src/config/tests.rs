@@ -1,6 +1,19 @@
 use super::{reader::LISTED, *};
 use crate::simulated::{app_settings, settings};
 
+/// A source that knows what it holds.
+struct Table(std::collections::BTreeMap<String, String>);
+
+impl Source for Table {
+    fn get(&self, key: &str) -> Option<String> {
+        self.0.get(key).cloned()
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.keys().cloned().collect()
+    }
+}
+
 fn keys_of(change: &[(&str, Option<&str>)]) -> Vec<&'static str> {
     let mut table = settings();
     for (key, value) in change {
@@ -9,7 +22,7 @@ fn keys_of(change: &[(&str, Option<&str>)]) -> Vec<&'static str> {
             None => table.remove(*key),
         };
     }
-    match Config::load(&|key: &str| table.get(key).cloned(), Coordination::Redis) {
+    match Config::load(&Table(table), Coordination::Redis) {
         Ok(_) => Vec::new(),
         Err(problems) => problems.into_iter().map(|problem| problem.key).collect(),
     }
@@ -67,10 +80,11 @@ fn every_missing_or_malformed_key_is_named() {
 
 #[test]
 fn a_provider_that_is_not_used_needs_no_hosts_and_cannot_void_their_list() {
-    let unused = [("ENTRA_CLIENT_ID", None), ("ENTRA_AUTHORITY", Some("")), ("GRAPH_URL", None)];
-    assert_eq!(keys_of(&unused), Vec::<&str>::new());
+    let entra = ["ENTRA_CLIENT_ID", "ENTRA_CLIENT_SECRET", "ENTRA_TENANT", "GRAPH_URL"].map(|key| (key, None));
+    let with = |authority| [&entra[..], &[("ENTRA_AUTHORITY", Some(authority))]].concat();
+    assert_eq!(keys_of(&with("")), Vec::<&str>::new());
     for bad in ["https://login.example/tenant", "login.example", " "] {
-        assert_eq!(keys_of(&[unused[0], ("ENTRA_AUTHORITY", Some(bad)), unused[2]]), ["ENTRA_AUTHORITY"], "{bad}");
+        assert_eq!(keys_of(&with(bad)), ["ENTRA_AUTHORITY"], "{bad}");
     }
 }
 
@@ -119,6 +133,12 @@ fn spins_manifest_declares_every_key_and_reaches_the_listed_hosts_and_no_other()
         assert!(manifest.contains(&format!("\n{key} = {{ default = \"")), "{key} is not in [variables]");
         assert!(manifest.contains(&format!("\n{key} = \"{{{{ {key} }}}}\"\n")), "{key} is not the component's");
     }
+    // Spin tells a component of no variable that it does not ask for: what the manifest hands over is all there is.
+    let (_, handed) = manifest.split_once("[component.causeway.variables]\n").unwrap();
+    let handed = handed.lines().take_while(|line| !line.is_empty()).map(|line| line.split(' ').next().unwrap());
+    for key in handed {
+        assert!(KEYS.contains(&key.to_ascii_uppercase().as_str()), "{key} is no key");
+    }
     let (_, list) = manifest.split_once("allowed_outbound_hosts = [\n").unwrap();
     let mut listed: Vec<&str> = list.split_once("]\n").unwrap().0.lines().map(str::trim).collect();
     let keys = LISTED.into_iter().chain(["REDIS_ADDRESS"]).map(str::to_ascii_lowercase);
@@ -139,6 +159,68 @@ fn spins_manifest_declares_every_key_and_reaches_the_listed_hosts_and_no_other()
 fn all_problems_are_told_at_once() {
     let wrong = [("PUBLIC_ORIGIN", None), ("SESSION_KEYS", None), ("BRIDGE_URL", None), ("GITHUB_CLIENT_SECRET", None)];
     assert_eq!(keys_of(&wrong), wrong.map(|(key, _)| key));
+}
+
+#[test]
+fn s135_a_key_that_means_nothing_is_refused_by_name() {
+    let mut table = settings();
+    table.insert("REVOCATION_BOUND".to_owned(), "0".to_owned());
+    table.insert("session_hours".to_owned(), "hunter2".to_owned());
+    let problems = Config::load(&Table(table), Coordination::Objects).unwrap_err();
+    let text: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        text,
+        ["REVOCATION_BOUND is no key of the configuration", "session_hours is no key of the configuration"]
+    );
+}
+
+#[test]
+fn s135_weak_secrets_are_refused_and_never_shown() {
+    for (key, weak) in [
+        ("SESSION_KEYS", "k:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"),
+        ("BRIDGE_KEYS", "k:QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE"),
+        ("BRIDGE_KEYS", settings()["SESSION_KEYS"].as_str()),
+        ("ENTRA_CLIENT_SECRET", "hunter2"),
+        ("GITHUB_CLIENT_SECRET", "your-github-client-secret-0123456789"),
+        ("GITHUB_WEBHOOK_SECRET", "abcdabcdabcdabcdabcdabcdabcdabcdabcd"),
+    ] {
+        let mut table = settings();
+        table.insert(key.to_owned(), weak.to_owned());
+        let problems = Config::load(&Table(table), Coordination::Objects).unwrap_err();
+        assert!(problems.iter().all(|problem| problem.key == key), "{problems:?}");
+        assert!(!format!("{problems:?}").contains(weak.rsplit(':').next().unwrap()), "{problems:?}");
+    }
+}
+
+#[test]
+fn s135_two_keys_of_one_id_are_refused() {
+    let ring = settings()["SESSION_KEYS"].clone();
+    let other = settings()["BRIDGE_KEYS"].clone();
+    let twice = format!("{ring},{}:{}", ring.split(':').next().unwrap(), other.split(':').nth(1).unwrap());
+    assert_eq!(keys_of(&[("SESSION_KEYS", Some(&twice)), ("BRIDGE_KEYS", None)]), ["SESSION_KEYS", "BRIDGE_KEYS"]);
+}
+
+#[test]
+fn s146_a_provider_that_is_configured_by_half_closes_instead_of_being_left_out() {
+    for (missing, kept) in [
+        ("ENTRA_CLIENT_ID", ("ENTRA_GROUPS", "5f3c1a52-8d3e-4b7a-9c11-2f6d0e4b7a90")),
+        ("ENTRA_CLIENT_ID", ("GRAPH_ALLOW", "GET /v1.0/me")),
+        ("GITHUB_CLIENT_ID", ("GITHUB_ALLOW", "GET /user")),
+    ] {
+        assert!(keys_of(&[(missing, None), (kept.0, Some(kept.1))]).contains(&missing), "{missing} {kept:?}");
+    }
+    for missing in ["ENTRA_TENANT", "ENTRA_CLIENT_SECRET", "GITHUB_CLIENT_SECRET", "SESSION_KEYS", "BRIDGE_KEYS"] {
+        assert_eq!(keys_of(&[(missing, None)]), [missing]);
+    }
+    let list = |entry: &str| openid(entry, r#"{"corp":"Wq7Rm2Zt9Kv4Xd1Bn8Ls3Yh6Gf5Jc0Pt"}"#);
+    for entry in [
+        r#"[{"id":"corp","client_id":"c"}]"#,
+        r#"[{"id":"corp","issuer":"","client_id":"c"}]"#,
+        r#"[{"id":"corp","issuer":"https://id.corp.example"}]"#,
+        r#"[{"id":"corp","issuer":"https://id.corp.example","client_id":""}]"#,
+    ] {
+        assert!(list(entry).contains(&"OIDC_PROVIDERS"), "{entry}");
+    }
 }
 
 #[test]
@@ -182,7 +264,7 @@ fn openid(providers: &str, secrets: &str) -> Vec<&'static str> {
 
 #[test]
 fn s135_openid_providers_are_read_strictly() {
-    let secret = r#"{"corp":"x"}"#;
+    let secret = r#"{"corp":"Wq7Rm2Zt9Kv4Xd1Bn8Ls3Yh6Gf5Jc0Pt"}"#;
     let with = |more: &str| format!(r#"[{{"id":"corp","issuer":"https://id.corp.example","client_id":"c"{more}}}]"#);
     assert_eq!(openid(&with(""), secret), Vec::<&str>::new());
     assert_eq!(
@@ -217,11 +299,14 @@ fn s135_openid_providers_are_read_strictly() {
     assert_eq!(openid(&twice, secret), ["OIDC_PROVIDERS"]);
 }
 
+const TWO: &str = r#"{"corp":"Wq7Rm2Zt9Kv4Xd1Bn8Ls3Yh6Gf5Jc0Pt","other":"y"}"#;
+const TWICE: &str = r#"{"corp":"Wq7Rm2Zt9Kv4Xd1Bn8Ls3Yh6Gf5Jc0Pt","corp":"Xq7Rm2Zt9Kv4Xd1Bn8Ls3Yh6Gf5Jc0Pt"}"#;
+
 #[test]
 fn m1_an_openid_provider_without_credentials_closes() {
     let list =
         |auth: &str| format!(r#"[{{"id":"corp","issuer":"https://id.corp.example","client_id":"c","auth":"{auth}"}}]"#);
-    for secrets in ["", "{}", r#"{"corp":""}"#, r#"{"corp":{}}"#, r#"{"corp":"x","other":"y"}"#, "[]"] {
+    for secrets in ["", "{}", r#"{"corp":""}"#, r#"{"corp":{}}"#, r#"{"corp":"x"}"#, TWO, TWICE, "[]"] {
         for auth in ["client_secret_basic", "client_secret_post"] {
             assert_eq!(openid(&list(auth), secrets), ["OIDC_CLIENT_SECRETS"], "{auth} {secrets}");
         }

@@ -124,10 +124,10 @@ fn m19_the_code_goes_with_the_verifier_and_the_clients_authentication() {
     assert_eq!(fields["code_verifier"].len(), 43);
     assert!(!fields.contains_key("client_secret"));
     // RFC 6749 §2.3.1: encoded as a form would be before it is joined.
-    let basic = base64::engine::general_purpose::STANDARD.encode("corp-client:corp+secret%2Bvalue");
+    let basic = base64::engine::general_purpose::STANDARD.encode("corp-client:corp+secret%2Bvalue%2FBq3Tz8Wd6Yk1Ns5P");
     assert_eq!(sent[0].headers["authorization"], format!("Basic {basic}"));
     let (desk, _) = exchanged(json!({"auth": "client_secret_post"}), json!({}), good());
-    assert_eq!(form(&desk.sent()[0])["client_secret"], "corp secret+value");
+    assert_eq!(form(&desk.sent()[0])["client_secret"], "corp secret+value/Bq3Tz8Wd6Yk1Ns5P");
     assert!(!desk.sent()[0].headers.contains_key("authorization"));
 }
 

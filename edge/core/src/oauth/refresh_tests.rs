@@ -197,5 +197,5 @@ fn m67_github_is_sent_its_form_by_post() {
     let sent = desk.sent();
     assert_eq!((&sent[0].method, sent[0].url.as_str()), (&Method::POST, "https://github.com/login/oauth/access_token"));
     assert_eq!(sent[0].headers["accept"], "application/json");
-    assert_eq!(form(&sent[0])["client_secret"], "github-secret-value");
+    assert_eq!(form(&sent[0])["client_secret"], "github-secret-value-5d0c8b3f9a6e2714");
 }

@@ -51,7 +51,7 @@ fn github_is_told_in_its_own_way() {
         assert_eq!(sent[0].body, r#"{"access_token":"old-access"}"#);
         assert_eq!(
             sent[0].headers["authorization"],
-            format!("Basic {}", STANDARD.encode("github-client:github-secret-value"))
+            format!("Basic {}", STANDARD.encode("github-client:github-secret-value-5d0c8b3f9a6e2714"))
         );
     }
 }

@@ -27,7 +27,7 @@ pub(crate) fn config(change: Value) -> Config {
     merge(&mut entry, change);
     config_with(json!({
         "OIDC_PROVIDERS": json!([entry]).to_string(),
-        "OIDC_CLIENT_SECRETS": r#"{"corp":"corp secret+value"}"#,
+        "OIDC_CLIENT_SECRETS": r#"{"corp":"corp secret+value/Bq3Tz8Wd6Yk1Ns5P"}"#,
     }))
 }
 
