@@ -13,7 +13,7 @@ pub(crate) const PREFIX: &str = "__Host-Http-";
 
 /// What a request holds under a name.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Found<'a> {
+pub enum Found<'a> {
     /// Nothing.
     None,
     /// One value.
@@ -34,7 +34,8 @@ pub(crate) fn all(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
 }
 
 /// The cookie of a name.
-pub(crate) fn find<'a>(headers: &'a HeaderMap, name: &str) -> Found<'a> {
+#[must_use]
+pub fn find<'a>(headers: &'a HeaderMap, name: &str) -> Found<'a> {
     let mut values = all(headers).filter(|(found, _)| *found == name).map(|(_, value)| value);
     match (values.next(), values.next()) {
         (None, _) => Found::None,

@@ -14,6 +14,7 @@
 //! - [`hub`]: the buffer of a user's records and who reads it
 //! - [`machine`]: small state machines at the coordinator, the only truth there is
 //! - [`refresh`]: where sessions and providers meet: a session's tokens, renewed once for all who wait
+//! - [`cookie`]: reading ours out of a request, and writing them
 //! - [`seal`]: authenticated encryption of everything that leaves the edge's memory
 //! - [`rate`], [`expiry`]: what a runtime's own counter or store leaves open
 //! - [`config`]: typed configuration; wrong means closed
@@ -24,6 +25,7 @@
 
 pub mod address;
 pub mod config;
+pub mod cookie;
 pub mod edge;
 pub mod error;
 pub mod expiry;
@@ -44,7 +46,6 @@ pub mod stream;
 pub mod telemetry;
 pub mod web;
 
-mod cookie;
 pub mod origin;
 
 #[cfg(test)]

@@ -50,9 +50,10 @@ impl FromStr for Cursor {
     }
 }
 
-/// Digits only: `FromStr` for integers would also take a sign, giving one place two spellings.
+/// Digits only, no leading zero: `FromStr` for integers would take both and a sign, giving one place many spellings.
 fn number<T: FromStr>(text: &str) -> Result<T, CursorError> {
-    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
+    let has_leading_zero = text.len() > 1 && text.starts_with('0');
+    if text.is_empty() || has_leading_zero || !text.bytes().all(|b| b.is_ascii_digit()) {
         return Err(CursorError);
     }
     text.parse().map_err(|_| CursorError)
@@ -92,6 +93,8 @@ mod tests {
             "v1.-1.0.0",
             "v1.+1.0.0",
             "v1. 1.0.0",
+            "v1.01.0.0",
+            "v1.1.0.00",
             "v1.1.2.9999999999999999999",
             &huge,
         ] {

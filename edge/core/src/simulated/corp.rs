@@ -14,7 +14,7 @@ use super::{
 /// Settings that add it to a deployment.
 pub(crate) const SETTINGS: [(&str, &str); 2] = [
     ("OIDC_PROVIDERS", r#"[{"id":"corp","name":"Corp","issuer":"https://id.corp.example","client_id":"corp-client"}]"#),
-    ("OIDC_CLIENT_SECRETS", r#"{"corp":"corp secret+value"}"#),
+    ("OIDC_CLIENT_SECRETS", r#"{"corp":"corp secret+value/Bq3Tz8Wd6Yk1Ns5P"}"#),
 ];
 
 /// What differs from one sign-in to the next.

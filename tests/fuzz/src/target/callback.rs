@@ -1,0 +1,59 @@
+//! The query of a sign-in's callback, beside the sign-in's genuine cookie. In the input `@` stands for its state.
+//!
+//! A session begins only if exactly one `state` is that one, exactly one `code` is a good one, `iss` is absent or the
+//! provider's, and no `error` is there; otherwise nothing is sent anywhere.
+
+use crate::desk::{SESSION_COOKIE, Scene, set_cookie};
+
+const ISSUER: &str = "https://github.com/login/oauth";
+
+/// Tries an input.
+pub fn run(data: &[u8]) {
+    let Ok(text) = str::from_utf8(data) else { return };
+    if text.contains('#') {
+        return;
+    }
+    Scene::with(|scene| {
+        let query = text.replace('@', &scene.state);
+        let cookie = [("cookie", scene.login_cookie.as_bytes())];
+        let response = scene.get("/auth/github/callback", Some(&query), &cookie);
+        // Independently of the edge's own parser: by hand.
+        let values = |wanted: &str| -> Vec<String> {
+            let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+            pairs.filter(|(name, _)| decode(name) == wanted).map(|(_, value)| decode(value)).collect()
+        };
+        let of_state = values("state") == [scene.state.as_str()];
+        let issuer = values("iss");
+        let may_send = of_state && values("error").is_empty() && (issuer.is_empty() || issuer == [ISSUER]);
+        let may_begin = may_send && values("code") == ["good"];
+        let begun = set_cookie(&response, SESSION_COOKIE).is_some();
+        assert!(!begun || may_begin, "a session began with {query:?}");
+        assert!(may_send || scene.desk.sent.borrow().is_empty(), "a code went out with {query:?}");
+        if query.len() < 4096 && may_begin && values("").is_empty() {
+            assert!(begun, "a good callback was refused: {query:?} {:?}", scene.desk.log.borrow());
+        }
+        // A refusal says nothing of the inside and does not repeat the input.
+        assert!(response.status.as_u16() < 500, "{query:?}");
+        assert!(scene.desk.log.borrow().iter().all(|line| !line.contains(&scene.state)), "the state is in the log");
+    });
+}
+
+/// `application/x-www-form-urlencoded`, as the WHATWG describes it.
+fn decode(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        let escaped = text.get(at + 1..at + 3).filter(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()));
+        match (byte, escaped.and_then(|hex| u8::from_str_radix(hex, 16).ok())) {
+            (b'%', Some(decoded)) => {
+                out.push(decoded);
+                at += 2;
+            }
+            (b'+', _) => out.push(b' '),
+            _ => out.push(byte),
+        }
+        at += 1;
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}

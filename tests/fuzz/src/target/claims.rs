@@ -1,0 +1,80 @@
+//! Claims that a provider did sign: first line the header, the rest the claims. Each input is signed here, so that what
+//! is tried is what comes after the signature.
+//!
+//! What is believed is right by a second reading of the same claims.
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use causeway_core::{
+    config::Config,
+    oauth::{id_token::validate, signing_key::SigningKey},
+};
+use jwt_compact::{Algorithm, alg::Es256, jwk::JsonWebKey};
+use serde_json::{Value, json};
+
+use crate::settings::{CLIENT, NOW, TENANT, config};
+
+/// The key pair of RFC 7515, appendix A.3: known to everybody.
+const PAIR: [&str; 3] = [
+    "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+    "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
+    "jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI",
+];
+
+type SigningHalf = <Es256 as Algorithm>::SigningKey;
+
+thread_local! { static SETUP: (Config, SigningHalf, Vec<SigningKey>) = setup(); }
+
+fn setup() -> (Config, SigningHalf, Vec<SigningKey>) {
+    let [x, y, d] = PAIR;
+    let private: BTreeMap<&str, &str> = [("kty", "EC"), ("crv", "P-256"), ("x", x), ("y", y), ("d", d)].into();
+    let private: JsonWebKey<'_> = serde_json::from_value(json!(private)).expect("a JWK");
+    let public = json!({"kty": "EC", "crv": "P-256", "kid": "f", "use": "sig", "x": x, "y": y});
+    (config(), SigningHalf::try_from(&private).expect("a key"), vec![serde_json::from_value(public).expect("a JWK")])
+}
+
+/// Tries an input.
+pub fn run(data: &[u8]) {
+    let at = data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len());
+    let (head, claims) = (&data[..at], data.get(at + 1..).unwrap_or_default());
+    SETUP.with(|(config, key, public)| {
+        let signed = format!("{}.{}", BASE64.encode(head), BASE64.encode(claims));
+        let signature: Cow<'_, [u8]> = {
+            use jwt_compact::AlgorithmSignature as _;
+            Cow::Owned(Es256.sign(key, signed.as_bytes()).as_bytes().into_owned())
+        };
+        let token = format!("{signed}.{}", BASE64.encode(signature));
+        let provider = config.provider("entra").expect("configured");
+        if let Ok(believed) = validate(&token, public, provider, "n", NOW) {
+            let (head, claims): (Value, Value) =
+                (serde_json::from_slice(head).expect("JSON"), serde_json::from_slice(claims).expect("JSON"));
+            assert!(is_right(&head, &claims), "believed {head} {claims}");
+            assert_eq!(claims["sub"], believed.sub);
+            assert_eq!(claims["oid"], json!(believed.oid));
+        }
+    });
+}
+
+fn is_right(head: &Value, claims: &Value) -> bool {
+    let number = |name: &str| claims[name].as_f64();
+    let (now, skew) = (NOW as f64, 60.0);
+    let audience = match &claims["aud"] {
+        Value::Array(all) => !all.is_empty() && all.iter().all(|one| one == CLIENT),
+        one => one == CLIENT,
+    };
+    head["alg"] == "ES256"
+        && (head["kid"].is_null() || head["kid"] == "f")
+        && head["crit"].is_null()
+        && (head["typ"].is_null() || head["typ"].as_str().is_some_and(|typ| typ.eq_ignore_ascii_case("JWT")))
+        && claims["iss"] == format!("https://login.microsoftonline.com/{TENANT}/v2.0")
+        && audience
+        && (claims["azp"].is_null() || claims["azp"] == CLIENT)
+        && claims["nonce"] == "n"
+        && claims["tid"] == TENANT
+        && claims["ver"] == "2.0"
+        && claims["events"].is_null()
+        && number("exp").is_some_and(|at| at > now - skew)
+        && number("iat").is_some_and(|at| at <= now + skew)
+        && (claims["nbf"].is_null() || number("nbf").is_some_and(|at| at <= now + skew))
+}

@@ -1,0 +1,42 @@
+//! Cookie headers, one a line. In the input `@` stands for a genuine session cookie's value.
+//!
+//! A request counts as signed in only if exactly one cookie of the session's name is there and it is the genuine one;
+//! of two with one name, none is ever chosen.
+
+use causeway_core::cookie::{Found, find};
+use http::{HeaderMap, HeaderValue, header};
+
+use super::lines;
+use crate::desk::{SESSION_COOKIE, Scene, text};
+
+/// Tries an input.
+pub fn run(data: &[u8]) {
+    Scene::with(|scene| {
+        let lines: Vec<Vec<u8>> = lines(data)
+            .take(8)
+            .map(|line| {
+                let parts: Vec<&[u8]> = line.split(|byte| *byte == b'@').take(16).collect();
+                parts.join(scene.session.as_bytes())
+            })
+            .collect();
+        let mut map = HeaderMap::new();
+        for value in lines.iter().filter_map(|line| HeaderValue::from_bytes(line).ok()) {
+            map.append(header::COOKIE, value);
+        }
+        let whole: Vec<&str> = map.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok()).collect();
+        let pairs = whole.iter().flat_map(|line| line.split(';')).map(|pair| pair.trim_matches([' ', '\t']));
+        let named: Vec<&str> = pairs.filter_map(|pair| pair.strip_prefix(SESSION_COOKIE)?.strip_prefix('=')).collect();
+        match find(&map, SESSION_COOKIE) {
+            Found::One(value) => assert_eq!(named.iter().filter(|named| **named == value).count(), 1),
+            Found::Several => assert!(named.len() > 1),
+            Found::None => {}
+        }
+        let mut headers: Vec<(&'static str, &[u8])> = vec![("x-csrf", b"1"), ("origin", b"https://edge.example")];
+        headers.extend(lines.iter().map(|line| ("cookie", line.as_slice())));
+        let response = scene.get("/auth/session", None, &headers);
+        if text(&response).contains("\"authenticated\":true") {
+            assert_eq!(named, [scene.session.as_str()], "{lines:?}");
+        }
+        assert!(scene.desk.log.borrow().iter().all(|line| !line.contains(&scene.session)), "the cookie is in the log");
+    });
+}

@@ -1,0 +1,32 @@
+//! A client's `Last-Event-ID`.
+//!
+//! What is a cursor has one spelling only; whatever the header is, the stream is the session's own user's.
+
+use causeway_protocol::cursor::Cursor;
+
+use crate::desk::Scene;
+
+/// Tries an input.
+pub fn run(data: &[u8]) {
+    if let Ok(text) = str::from_utf8(data)
+        && let Ok(cursor) = text.parse::<Cursor>()
+    {
+        assert_eq!(cursor.to_string(), text);
+        assert!(cursor.partition >= 0 && cursor.offset >= 0);
+    }
+    Scene::with(|scene| {
+        let cookie = format!("__Host-Http-session={}", scene.session);
+        let headers: [(&'static str, &[u8]); 4] = [
+            ("cookie", cookie.as_bytes()),
+            ("origin", b"https://edge.example"),
+            ("sec-fetch-site", b"same-origin"),
+            ("last-event-id", data),
+        ];
+        let response = scene.get("/stream", None, &headers);
+        assert_eq!(response.status.as_u16(), 200);
+        let opened = scene.desk.opened.borrow();
+        let [stream] = opened.as_slice() else { panic!("{opened:?}") };
+        assert_eq!(stream.subject.to_string(), "github:7");
+        assert!(stream.last_event_id.as_ref().is_none_or(|id| id.len() <= 80), "{:?}", stream.last_event_id);
+    });
+}

@@ -1,0 +1,31 @@
+//! `return_to`: where the user goes after a sign-in.
+//!
+//! Whatever comes in, a browser on our origin that follows what comes out stays on our origin or on a listed host
+//! page's, shows no user name in the address, and gets one header of one line.
+
+use causeway_core::origin::{Origin, ReturnTo};
+use url::Url;
+
+const OWN: &str = "https://edge.example";
+const HOSTS: [&str; 3] = ["https://host.example", "http://localhost:8080", "https://xn--bcher-kva.example:8443"];
+
+/// Tries an input.
+pub fn run(data: &[u8]) {
+    let Ok(text) = str::from_utf8(data) else { return };
+    let own = Origin::parse(OWN).unwrap();
+    let hosts = HOSTS.map(|host| Origin::parse(host).unwrap());
+    let accepted = ReturnTo::parse(text, &own, &hosts);
+    let location = accepted.as_str();
+    assert!(location.bytes().all(|byte| byte.is_ascii_graphic()), "{location:?}");
+    assert!(location == "/" || location.len() <= 512);
+    let url = Url::parse(OWN).unwrap().join(location).unwrap();
+    let origin = url.origin().ascii_serialization();
+    assert!(origin == OWN || HOSTS.contains(&origin.as_str()), "{text:?} leads to {url}");
+    assert!(url.username().is_empty() && url.password().is_none(), "{url}");
+    // Nothing is left over that a second reading would take for something else.
+    assert_eq!(ReturnTo::parse(location, &own, &hosts), accepted);
+    // What no parser of the URL standard sees, an older one might: a path of ours is never the start of an authority.
+    if origin == OWN && !location.starts_with(OWN) {
+        assert!(location.starts_with('/') && !location[1..].starts_with(['/', '\\']), "{location:?}");
+    }
+}
