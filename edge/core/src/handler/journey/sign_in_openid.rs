@@ -231,7 +231,8 @@ fn tokens_bound_to_a_key_are_used_with_its_proof_from_the_first_request_on() {
     let entry =
         r#"[{"id":"corp","name":"Corp","issuer":"https://id.corp.example","client_id":"corp-client","dpop":true}]"#;
     let at = std::rc::Rc::clone(&corp);
-    let settings = [("OIDC_PROVIDERS", entry), ("OIDC_CLIENT_SECRETS", r#"{"corp":"Wq7Rm2Zt9Kv4Xd1Bn8Ls3Yh6Gf5Jc0Pt"}"#)];
+    let settings =
+        [("OIDC_PROVIDERS", entry), ("OIDC_CLIENT_SECRETS", r#"{"corp":"Wq7Rm2Zt9Kv4Xd1Bn8Ls3Yh6Gf5Jc0Pt"}"#)];
     let browser = Browser::configured(&settings, move |sent| {
         let (status, headers, body) = at.answer(sent)?;
         Some((status, headers, body.replace(r#""token_type":"Bearer""#, r#""token_type":"DPoP""#)))
