@@ -58,7 +58,10 @@ pub(crate) fn settings_with(bound_seconds: u64, hours: u64, idle_minutes: u64) -
     let service = |id: &str| json!({"name": id, "provider": id, "url": format!("https://api.{id}.example"), "allow": ["GET /me"]});
     for (key, value) in [
         ("OIDC_PROVIDERS", json!([provider("strict", false), provider("patient", true)])),
-        ("OIDC_CLIENT_SECRETS", json!({"strict": "a secret", "patient": "another"})),
+        (
+            "OIDC_CLIENT_SECRETS",
+            json!({"strict": "Wq7Rm2Zt9Kv4Xd1Bn8Ls3Yh6Gf5Jc0Pt", "patient": "Jc0PtWq7Rm2Zt9Kv4Xd1Bn8Ls3Yh6Gf5"}),
+        ),
         ("SERVICES", json!([service("strict"), service("patient")])),
     ] {
         table.insert(key.to_owned(), value.to_string());
