@@ -371,3 +371,17 @@ fn m42_a_refreshed_token_continues_the_first_one() {
         assert_eq!(refreshed(change.clone()).unwrap_err(), IdTokenError::AnotherUser, "{change}");
     }
 }
+
+#[test]
+fn s45_keys_of_another_type_do_not_stand_in_the_way_of_a_token_without_key_id() {
+    let token = token_with(json!({"kid": null}), json!({}), &KEY);
+    let keys = [
+        public(&KEY, json!({})),
+        public_ec(json!({})).unwrap(),
+        public_ec(json!({"alg": null, "use": null})).unwrap(),
+        public_ec(json!({"crv": "P-384", "alg": null})).unwrap(),
+    ];
+    assert!(check_with(&token, &keys).is_ok());
+    let by_ec = openid::signed(json!({"kid": null}), &openid::claims(json!({})), 7);
+    assert!(corp_with(json!({}), &by_ec).is_ok());
+}

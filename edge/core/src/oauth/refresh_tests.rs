@@ -53,6 +53,17 @@ fn new_tokens_replace_the_old_ones() {
 }
 
 #[test]
+fn a_lifetime_may_be_written_as_text_and_one_that_is_none_is_not_known() {
+    for (says, lifetime_ms) in
+        [(json!("60"), Some(60_000)), (json!(0), Some(0)), (json!("soon"), None), (json!(-1), None)]
+    {
+        let (desk, outcome) = corp(move |_| Some(new_tokens(json!({"expires_in": says}))));
+        let expires_at_ms = refreshed(outcome).tokens.expires_at_ms;
+        assert_eq!(expires_at_ms, lifetime_ms.map(|life_ms: u64| desk.platform.now_ms.get() + life_ms));
+    }
+}
+
+#[test]
 fn s120_an_answer_without_a_refresh_token_keeps_the_old_one_and_less_scope_is_stored() {
     let (_, outcome) = corp(|_| Some(new_tokens(json!({"refresh_token": null}))));
     let tokens = refreshed(outcome).tokens;

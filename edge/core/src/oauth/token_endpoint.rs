@@ -86,8 +86,9 @@ struct ErrorBody {
 struct TokenBody {
     access_token: SecretString,
     token_type: String,
+    /// In seconds; some providers write a number as text.
     #[serde(default)]
-    expires_in: Option<serde_json::Number>,
+    expires_in: serde_json::Value,
     #[serde(default)]
     refresh_token: Option<SecretString>,
     #[serde(default)]
@@ -116,7 +117,7 @@ impl<P: Platform> Client<'_, P> {
         if body.access_token.expose_secret().is_empty() || !usable(&body.access_token) {
             return Err(TokenError::Unreadable("token that no header can hold"));
         }
-        let lifetime_ms = body.expires_in.and_then(|life| life.as_u64()).map(|seconds| seconds.saturating_mul(1000));
+        let lifetime_ms = seconds(&body.expires_in).map(|seconds| seconds.saturating_mul(1000));
         let scopes = body.scope.filter(|scope| !scope.trim().is_empty());
         // GitHub separates by commas.
         let scopes =
@@ -217,6 +218,10 @@ impl<P: Platform> Client<'_, P> {
             _ => Err(TokenError::Unintelligible("an error without a code")),
         }
     }
+}
+
+fn seconds(value: &serde_json::Value) -> Option<u64> {
+    value.as_u64().or_else(|| value.as_str().and_then(|text| text.parse().ok()))
 }
 
 fn is_json(content_type: &str) -> bool {
