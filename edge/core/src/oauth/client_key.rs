@@ -114,3 +114,7 @@ impl fmt::Debug for ClientKey {
         f.write_str("ClientKey(…)")
     }
 }
+
+#[cfg(test)]
+#[path = "client_key_tests.rs"]
+mod tests;
