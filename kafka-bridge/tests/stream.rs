@@ -140,6 +140,26 @@ async fn lost_places_and_exact_ones() {
 }
 
 #[tokio::test]
+async fn s131_s140_a_place_in_somebody_elses_stream_shows_nothing_of_theirs() {
+    let Some(redis) = RedisServer::start().await else { return };
+    let bridge = idle_bridge(&redis).await;
+    let buffer = redis.buffer(Limits::default());
+    let (mine, theirs) = (user("a"), user("b"));
+    // The same user name in another tenant is somebody else, too.
+    let namesake = Subject::new("other", mine.user()).unwrap();
+    buffer.append(&theirs, 0, &records(0..10), unix_millis()).await.unwrap();
+    buffer.append(&namesake, 0, &records(10..20), unix_millis()).await.unwrap();
+    buffer.append(&mine, 0, &records(20..23), unix_millis()).await.unwrap();
+    for place in ["v1.1.0.5", "v1.1.0.15", "v1.1.0.19", "v1.1.0.0"] {
+        let mut sse = Sse::open(&bridge, &request(&mine, Some(place))).await;
+        buffer.append(&theirs, 0, &records(30..31), unix_millis()).await.unwrap();
+        let heard = sse.ids(3).await;
+        assert_eq!(heard, ids(1, 20..23), "from {place}");
+    }
+    bridge.stop().await;
+}
+
+#[tokio::test]
 async fn nothing_falls_between_the_snapshot_and_what_follows() {
     let Some(redis) = RedisServer::start().await else { return };
     let bridge = idle_bridge(&redis).await;
@@ -168,7 +188,7 @@ async fn nothing_falls_between_the_snapshot_and_what_follows() {
 }
 
 #[tokio::test]
-async fn a_session_that_ends_ends_its_streams_and_no_others() {
+async fn s130_a_session_that_ends_ends_its_streams_and_no_others() {
     let Some(redis) = RedisServer::start().await else { return };
     let bridge = idle_bridge(&redis).await;
     let of = |session: &str| StreamRequest { session: session.to_owned(), ..request(&user("a"), None) };

@@ -27,6 +27,9 @@ export function open(url, { method = 'GET', headers = {}, body } = {}) {
   );
 }
 
+/** Everything that any agent of this run was answered, for the leak scan at its end. @type {Answer[]} */
+export const everyAnswer = [];
+
 export class Agent {
   /** @type {Map<string, Cookie>} */
   cookies = new Map();
@@ -91,6 +94,7 @@ export class Agent {
     this.#keep(incoming.headers['set-cookie'] ?? []);
     const answer = { status: incoming.statusCode ?? 0, headers: incoming.headers, text, url: url.href };
     this.answers.push(answer);
+    everyAnswer.push(answer);
     return answer;
   }
 

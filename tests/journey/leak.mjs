@@ -1,5 +1,7 @@
 // What must never be seen by a page: tokens, by their form and by their value, and the edge's own secrets.
 
+import { forms, found } from '../security/leak.mjs';
+
 const TOKEN_FORMS = [
   { what: "GitHub's token", form: /gh[oprsu]_[A-Za-z0-9_-]{16,}/ },
   { what: "Microsoft's access or refresh token", form: /(?:r_)?microsoft_[A-Za-z0-9_-]{20,}/ },
@@ -28,4 +30,16 @@ export function readable({ headers, text, url }) {
   const { 'set-cookie': cookies = [], ...others } = headers;
   const open = cookies.filter((cookie) => !/;\s*HttpOnly/i.test(cookie));
   return [url, JSON.stringify(others), ...open, text].join('\n');
+}
+
+/**
+ * What a whole run gave away: answers of the edge and log lines of the parts, searched for every value that was in use,
+ * as it is, escaped for a URL and in base64.
+ * @param {readonly import('./agent.mjs').Answer[]} answers @param {Readonly<Record<string, string>>} logs @param {readonly string[]} values
+ */
+export function leaksOfRun(answers, logs, values) {
+  const secrets = [...new Set(values)].filter((value) => value.length >= 16).map((value) => ({ what: 'the value', forms: forms(value) }));
+  const lines = Object.entries(logs).flatMap(([name, log]) => log.split('\n').map((line, index) => ({ where: `${name}.log:${index + 1}`, text: line })));
+  const places = [...answers.map((answer) => ({ where: answer.url, text: readable(answer) })), ...lines];
+  return places.flatMap(({ where, text }) => found(text, secrets).map((leak) => `${where}: ${leak}`));
 }

@@ -2,7 +2,8 @@
 //
 // Imported by each file; with `--test-isolation=none` they are one process, so this module is evaluated once.
 
-import { mkdtempSync, rmSync } from 'node:fs';
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
@@ -13,6 +14,8 @@ import { freePorts } from '../../scripts/stack/port.mjs';
 import { secrets } from '../../scripts/stack/secret.mjs';
 import { Stack } from '../../scripts/stack/stack.mjs';
 import { isTarget } from '../../scripts/stack/target.mjs';
+import { everyAnswer } from './agent.mjs';
+import { leaksOfRun, secretValues } from './leak.mjs';
 import { Upstream } from './upstream.mjs';
 import { Wire } from './wire.mjs';
 
@@ -66,6 +69,11 @@ export async function startStack(only) {
     github.close();
     graph.close();
     deliveries.close();
+    const logs = Object.fromEntries(only.filter((name) => name === 'edge' || name === 'bridge').map((name) => [name, readFileSync(stack.parts[name].log, 'utf8')]));
+    const answers = everyAnswer.filter(({ url }) => url.startsWith(stack.edgeOrigin));
+    const values = [...secretValues(stack.secrets), ...github.tokens(), ...graph.tokens()];
+    assert.deepEqual(leaksOfRun(answers, logs, values), [], 'what was secret in this run is in an answer or a log');
+    console.log(`# no leak in ${answers.length} answers and the logs of ${Object.keys(logs).join(' and ')}`);
   });
   // What failed is only known now.
   process.on('exit', (code) => {

@@ -15,6 +15,7 @@ const ALLOWED = {
   'causeway-workers': ['causeway-core', 'causeway-protocol'],
   'causeway-spin': ['causeway-core', 'causeway-protocol'],
   'kafka-bridge': ['causeway-protocol'],
+  'causeway-fuzz': ['causeway-core', 'causeway-protocol'],
 };
 
 /** What is beside the product stands outside of it: an example shows what anybody could write, a test tool drives it. */

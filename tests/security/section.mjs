@@ -1,14 +1,29 @@
 // The HTTP cases by section, in the order in which they run.
 
+import { cases as bound } from './case/bound.mjs';
+import { cases as cookie } from './case/cookie.mjs';
+import { cases as csrf } from './case/csrf.mjs';
 import { cases as login } from './case/login.mjs';
 import { cases as loginSession } from './case/login-session.mjs';
 import { cases as claim } from './case/claim.mjs';
+import { cases as logout } from './case/logout.mjs';
+import { cases as platform } from './case/platform.mjs';
+import { cases as proxy } from './case/proxy.mjs';
 import { cases as redirect } from './case/redirect.mjs';
+import { cases as refresh } from './case/refresh.mjs';
 import { cases as token } from './case/token.mjs';
+import { cases as upstream } from './case/upstream.mjs';
 
 /** @type {Readonly<Record<string, readonly import('./case.mjs').Case[]>>} */
 export const SECTIONS = Object.freeze({
   login: [...login, ...loginSession],
   redirect,
   token: [...token, ...claim],
+  cookie,
+  csrf,
+  proxy: [...proxy, ...upstream],
+  refresh,
+  logout,
+  bound,
+  platform,
 });

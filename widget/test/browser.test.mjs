@@ -160,7 +160,7 @@ describe('signing in', () => {
     assert.equal(page.url(), `${hostOrigin}/?order=8#lanes`);
   });
 
-  test('says so when it did not take effect', async () => {
+  test('S154: says so when it did not take effect, as where cookies of other sites are blocked', async () => {
     await open();
     await page.route('**/login?*', (route) => route.fulfill({ status: 303, headers: { location: `${hostOrigin}/` } }));
     await page.getByRole('link', { name: 'Continue with GitHub' }).click();
@@ -403,7 +403,7 @@ describe('talking', () => {
     assert.equal(await page.getByPlaceholder('Write a message').inputValue(), 'please keep me');
   });
 
-  test('hostile text stays text', async () => {
+  test('S142: hostile text stays text', async () => {
     for (const text of HOSTILE) edge.publish('message', { text });
     edge.publish('delta', { id: 'd', seq: 0, text: HOSTILE[0] });
     edge.publish('message', { id: 'x', role: '<b>', text: HOSTILE[0] });
@@ -420,7 +420,26 @@ describe('talking', () => {
 });
 
 describe('the connection', () => {
-  test('resumes where it was cut, without doubling anything', async () => {
+  test('S141: messages of foreign frames do nothing', async () => {
+    edge.publish('message', { id: 'a', text: 'one' });
+    await openSignedIn();
+    await bubble({ text: 'one' });
+    await page.evaluate(() => {
+      const forged = [{ id: 'x', type: 'message', data: { text: 'hacked' } }, { type: 'signed_out' }, { event: 'end', data: { reason: 'revoked' } }, { user: { id: 'evil:admin' } }, 'reset', null];
+      for (const data of [...forged, ...forged.map((value) => JSON.stringify(value))]) {
+        window.postMessage(data, '*');
+        for (const target of [window, document, ...document.querySelectorAll('chat-widget')]) {
+          target.dispatchEvent(new MessageEvent('message', { data, origin: 'https://evil.example', source: window, bubbles: true }));
+        }
+      }
+    });
+    edge.publish('message', { id: 'b', text: 'two' });
+    await bubble({ text: 'two' });
+    assert.deepEqual(await texts(), ['one', 'two']);
+    assert.equal(edge.streams.size, 1);
+  });
+
+  test('S153: resumes where it was cut, without doubling anything', async () => {
     edge.publish('message', { id: 'a', text: 'one' });
     await openSignedIn();
     const last = edge.publish('message', { id: 'b', text: 'two' });

@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_is_kept_until_its_end() {
+    fn s118_a_value_is_kept_until_its_end_however_near() {
         let stored = encode(b"value", 1_000, Duration::from_millis(500));
         assert_eq!(decode(&stored, 1_000), Kept::Value(b"value"));
         assert_eq!(decode(&stored, 1_499), Kept::Value(b"value"));

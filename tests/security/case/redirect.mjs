@@ -59,6 +59,10 @@ function classOf(id, title) {
           assert.equal(answer.headers.location, undefined, target);
           assert.ok(!answer.text.includes('evil'), target);
         }
+        const left = await bff.browser().visit(`${bff.path.endSession(bff.realms.oidc.id)}?${encoded}`);
+        const place = left.headers.location ?? '';
+        assertStays(bff, place, about);
+        assert.ok(place === bff.path.home || isHarmless(bff, entry), `${about} is not home but ${place} after signing out`);
         const out = await bff.browser().call(`${bff.path.logout}?${encoded}&post_logout_redirect_uri=${encodeURIComponent(entry.toWellFormed())}`, { method: 'POST' });
         if (out.headers.location !== undefined) assertStays(bff, out.headers.location, about);
         assert.ok(!out.text.includes('evil'), about);

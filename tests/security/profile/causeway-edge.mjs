@@ -9,7 +9,7 @@ import { freePorts } from '../../../scripts/stack/port.mjs';
 import { Stack } from '../../../scripts/stack/stack.mjs';
 import { isTarget } from '../../../scripts/stack/target.mjs';
 
-import { api, peculiar } from './causeway.mjs';
+import { api, boundApi, peculiar } from './causeway.mjs';
 
 /**
  * @typedef {object} Surroundings
@@ -29,9 +29,13 @@ import { api, peculiar } from './causeway.mjs';
  * @property {(variables?: Variables, unready?: boolean) => Promise<void>} restart forgets what it keeps in memory; with changed settings until the next time
  * @property {Variables} settings
  * @property {string} sessionKeys the key ring that seals its cookies
+ * @property {string} webhookSecret what signs GitHub's deliveries
  * @property {string[]} secrets that it was given
  * @property {() => Promise<void>} stop
  */
+
+/** What signs GitHub's deliveries. */
+const WEBHOOK_SECRET = 'webhook-secret-of-the-security-suite-0123456789';
 
 /** @param {Surroundings} surroundings @returns {Promise<Running>} */
 export async function start({ provider, upstream, otherUpstream, bridge }) {
@@ -49,8 +53,13 @@ export async function start({ provider, upstream, otherUpstream, bridge }) {
     OIDC_CLIENT_SECRETS: JSON.stringify(Object.fromEntries(openId.map(({ id, clientSecret }) => [id, clientSecret]))),
     ENTRA_AUTHORITY: provider.origin, ENTRA_TENANT: entra.tenant, ENTRA_CLIENT_ID: entra.clientId, ENTRA_CLIENT_SECRET: entra.clientSecret,
     GITHUB_URL: provider.origin, GITHUB_API_URL: otherUpstream.origin, GITHUB_CLIENT_ID: github.clientId, GITHUB_CLIENT_SECRET: github.clientSecret,
+    // Beside the service, so that Spin's list of hosts has it.
     GRAPH_URL: upstream.origin,
-    GRAPH_ALLOW: `GET ${api.own}, ${['GET', 'POST', 'PUT', 'PATCH', 'DELETE'].map((method) => `${method} ${api.family}/*`).join(', ')}`,
+    SERVICES: JSON.stringify([api, boundApi].map(({ prefix, provider: id, own }) => ({
+      name: prefix.replace('/bff/', ''), url: upstream.origin, provider: id, private_network: true,
+      allow: [`GET ${own}`, ...['GET', 'POST', 'PUT', 'PATCH', 'DELETE'].map((method) => `${method} ${api.family}/*`)],
+    }))),
+    GITHUB_WEBHOOK_SECRET: WEBHOOK_SECRET,
     BRIDGE_URL: bridge.origin,
     REVOCATION_BOUND_SECONDS: '1',
   };
@@ -76,7 +85,8 @@ export async function start({ provider, upstream, otherUpstream, bridge }) {
     },
     settings,
     sessionKeys: stack.secrets.sessionKeys,
-    secrets: [stack.secrets.sessionKeys, stack.secrets.bridgeKeys].flatMap((ring) => ring.split(/[:,]/)).filter((part) => part.length >= 32),
+    webhookSecret: WEBHOOK_SECRET,
+    secrets: [stack.secrets.sessionKeys, stack.secrets.bridgeKeys, WEBHOOK_SECRET].flatMap((ring) => ring.split(/[:,]/)).filter((part) => part.length >= 32),
     stop: () => stack.stop(),
   };
 }

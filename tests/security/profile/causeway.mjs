@@ -24,13 +24,22 @@ export const path = {
     `/auth/${provider}/login${returnTo === undefined ? '' : `?return_to=${encodeURIComponent(returnTo)}`}`,
   callback: (/** @type {string} */ provider) => `/auth/${provider}/callback`,
   returnParameter: 'return_to',
+  backchannelLogout: (/** @type {string} */ provider) => `/auth/${provider}/backchannel-logout`,
+  frontchannelLogout: (/** @type {string} */ provider) => `/auth/${provider}/frontchannel-logout`,
+  webhook: '/auth/github/webhook',
+  endSession: (/** @type {string} */ provider) => `/auth/${provider}/end-session`,
+  loggedOut: (/** @type {string} */ provider) => `/auth/${provider}/logged-out`,
 };
 
 /**
  * An API behind the BFF, as the stub of that API sees it: below `prefix`, `GET own` is allowed, and everything below
  * `GET/POST family`; `secret` exists there, but no rule allows it.
  */
-export const api = { prefix: '/bff/graph', provider: 'entra', own: '/v1.0/me', family: '/files', secret: '/admin/secret' };
+export const api = { prefix: '/bff/corp', provider: 'corp', own: '/v1.0/me', family: '/files', secret: '/admin/secret' };
+/** Whether an answer asks for another sign-in with the API's provider, while the session lives on. @param {Answer} answer */
+export const signInNeeded = ({ status, text }) => status === 401 && JSON.parse(text).code === 'provider-sign-in-needed';
+/** The same API for users of a provider that binds its tokens to a key. */
+export const boundApi = { prefix: '/bff/bound', provider: 'bound', own: '/v1.0/me' };
 /** A second API, which gets another provider's tokens. */
 export const otherApi = { prefix: '/bff/github', provider: 'github', own: '/user' };
 
@@ -41,8 +50,8 @@ export function user({ status, text }) {
 }
 
 /** The reason, if a line of the log counts a refusal. @param {Record<string, unknown>} entry @returns {string | undefined} */
-export function rejection({ event, reason, detail }) {
-  return ['reject', 'login.refused', 'request.refused'].includes(String(event)) ? String(reason ?? detail) : undefined;
+export function rejection({ event, reason }) {
+  return event === 'reject' ? String(reason) : undefined;
 }
 
 /** The page of a refused sign-in without what differs each time. @param {string} html */
@@ -58,10 +67,10 @@ export function register(provider) {
   const entra = provider.entra({ id: 'entra', tenant: '6d1c2f0a-3b4c-4d5e-8f60-718293a4b5c6', clientId: '0d6e3f1c-8b7a-4c5d-9e2f-4a1b6c8d7e90', clientSecret: 'entra-secret-of-the-security-suite-1' });
   const github = provider.github({ id: 'github', clientId: 'Iv1.security', clientSecret: 'github-secret-of-the-security-suite-1' });
   const oidc = (/** @type {string} */ id) => provider.oidc({ id, base: `/realm/${id}`, clientId: `client-of-${id}`, clientSecret: `secret-of-${id}-in-the-security-suite` });
-  return { oidc: oidc('corp'), entra, github, recent: oidc('recent'), fresh: Array.from({ length: FRESH }, (_, index) => oidc(`fresh-${index}`)) };
+  return { oidc: oidc('corp'), entra, github, recent: oidc('recent'), bound: oidc('bound'), fresh: Array.from({ length: FRESH }, (_, index) => oidc(`fresh-${index}`)) };
 }
 
 /** Settings of a provider beside what every one has. @type {Readonly<Record<string, Record<string, unknown>>>} */
-export const peculiar = { recent: { max_age_seconds: 60 } };
+export const peculiar = { recent: { max_age_seconds: 60 }, bound: { dpop: true } };
 
 export const start = async (/** @type {import('./causeway-edge.mjs').Surroundings} */ surroundings) => (await import('./causeway-edge.mjs')).start(surroundings);

@@ -59,6 +59,10 @@ export class Realm {
   granted = new Map();
   /** @type {Set<string>} tokens it was asked to revoke */
   revoked = new Set();
+  /** Its own session of whoever signs in, if it names one. @type {string | undefined} */
+  sid = undefined;
+  /** @type {Map<string, URLSearchParams>} pushed authorization requests by their URI, each for one use */
+  pushed = new Map();
 
   /** @param {Home} home @param {Registration} registration */
   constructor(home, { id, base, clientId, clientSecret, key }) {
@@ -79,7 +83,7 @@ export class Realm {
 
   /** Where each endpoint is, below `base`. @returns {Record<string, string>} */
   get paths() {
-    return { metadata: '/.well-known/openid-configuration', authorize: '/authorize', token: '/token', keys: '/keys', userinfo: '/userinfo', revoke: '/revoke', logout: '/logout' };
+    return { metadata: '/.well-known/openid-configuration', authorize: '/authorize', token: '/token', keys: '/keys', userinfo: '/userinfo', revoke: '/revoke', logout: '/logout', push: '/push' };
   }
 
   /** @param {string} name */
@@ -98,6 +102,14 @@ export class Realm {
     this.user = ADA;
     this.keys = [this.honestKey];
     this.accessTokenSeconds = 3600;
+    this.sid = undefined;
+  }
+
+  /** A signed logout token, honest but for the changes. @param {Json} changes @param {Json} [header] @param {SigningKey} [key] */
+  async logoutToken(changes, header = {}, key = this.honestKey) {
+    const now = Math.floor(Date.now() / 1000);
+    const claims = { iss: this.issuer, aud: this.clientId, iat: now, exp: now + 120, jti: randomBytes(16).toString('hex'), events: { 'http://schemas.openid.net/event/backchannel-logout': {} }, ...changes };
+    return key.signAnyway({ alg: key.alg, kid: key.kid, typ: 'logout+jwt', ...header }, claims);
   }
 
   /** @param {string} endpoint @param {Recorded} request @returns {Promise<Reply>} */
@@ -111,7 +123,8 @@ export class Realm {
     switch (endpoint) {
       case 'metadata': return lie(this.lies.metadata, this.metadata());
       case 'keys': return lie(this.lies.keys, { keys: this.keys.map(({ jwk }) => jwk) });
-      case 'authorize': return this.#authorize(request.query);
+      case 'authorize': return this.#authorize(this.#request(request.query));
+      case 'push': return this.#push(request.form);
       case 'userinfo': return lie(this.lies.person, this.person(this.granted.get(bearer(request)) ?? ADA));
       case 'revoke': {
         this.revoked.add(request.form.get('token') ?? '');
@@ -140,7 +153,22 @@ export class Realm {
   /** @param {User} user @param {string | null} nonce @returns {Json} */
   claims(user, nonce) {
     const now = Math.floor(Date.now() / 1000);
-    return { iss: this.issuer, aud: this.clientId, iat: now, nbf: now, exp: now + 3600, auth_time: now, ...(nonce !== null && { nonce }), ...this.person(user) };
+    return { iss: this.issuer, aud: this.clientId, iat: now, nbf: now, exp: now + 3600, auth_time: now, ...(this.sid && { sid: this.sid }), ...(nonce !== null && { nonce }), ...this.person(user) };
+  }
+
+  /** What was pushed, if this is about a pushed request. @param {URLSearchParams} asked */
+  #request(asked) {
+    const uri = asked.get('request_uri') ?? '';
+    const pushed = this.pushed.get(uri);
+    this.pushed.delete(uri);
+    return pushed ?? asked;
+  }
+
+  /** @param {URLSearchParams} form @returns {Reply} */
+  #push(form) {
+    const uri = `urn:ietf:params:oauth:request_uri:${randomBytes(16).toString('base64url')}`;
+    this.pushed.set(uri, form);
+    return json({ request_uri: uri, expires_in: 60 }, 201);
   }
 
   /** @param {URLSearchParams} asked @returns {Reply} */

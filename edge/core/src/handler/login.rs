@@ -72,7 +72,14 @@ pub(super) async fn callback<P: Platform>(
             let outcome = if error.status().is_server_error() { Login::Failed } else { Login::Refused };
             telemetry::login(context.platform, &provider.id, outcome);
             telemetry::reject(context.platform, &error, Some(&request.method));
-            error.page(context.request_id)
+            // A callback that was reached again, by the back button or by a prefetch: the user is where they wanted to
+            // be, and an error page would only make them begin anew (S19).
+            let is_over = state.as_deref().is_some_and(|state| !transaction::is_under_way(&request.headers, state));
+            if is_over && context.sessions().load(&request.headers).await.is_ok() {
+                Response::see_other(ReturnTo::home().as_str())
+            } else {
+                error.page(context.request_id)
+            }
         }
     };
     if let Some(spent) = spent {

@@ -57,7 +57,7 @@ fn github_gets_no_nonce_for_it_has_no_id_token() {
 }
 
 #[test]
-fn m51_s138_each_sign_in_pushes_its_request_and_the_browser_carries_a_reference_only() {
+fn s138_m51_each_sign_in_pushes_its_request_and_the_browser_carries_a_reference_only() {
     for auth in ["client_secret_basic", "client_secret_post"] {
         let count = Cell::new(0);
         let desk = Desk::new(json!({"auth": auth}), json!({}), move |_| {

@@ -147,6 +147,13 @@ fn context<'a>(name: &'a str, provider: &'a Provider, issuer: &'a str) -> [&'a [
     [name.as_bytes(), provider.id.as_bytes(), issuer.as_bytes(), provider.redirect_uri.as_bytes()]
 }
 
+/// Whether this browser has a sign-in under way that a state could belong to; for a text that is no state of ours, as if
+/// it had.
+#[must_use]
+pub fn is_under_way(request: &HeaderMap, state: &str) -> bool {
+    cookie_name(state).is_none_or(|name| cookie::find(request, &name) != Found::None)
+}
+
 /// The name of the cookie that a state belongs to; `None` if the text is no state of ours.
 #[must_use]
 pub fn cookie_name(state: &str) -> Option<String> {

@@ -7,7 +7,10 @@ use serde_json::{Value, json};
 
 use super::{Browser, github, text};
 use crate::{
-    simulated::{Text, corp::Corp},
+    simulated::{
+        Text,
+        corp::{self, Corp},
+    },
     web::Response,
 };
 
@@ -191,4 +194,16 @@ fn a_session_that_cannot_be_ended_is_said_to_live_on() {
     assert_eq!(browser.session()["authenticated"], true);
     assert_eq!(sign_out(&browser).status, StatusCode::OK);
     assert_eq!(sign_out(&browser).status, StatusCode::NO_CONTENT, "a second click is no error");
+}
+
+#[test]
+fn s155_pages_of_other_sites_sign_out_here_only() {
+    let corp = Corp::new();
+    let settings: Vec<_> = corp::SETTINGS.into_iter().chain([("EMBED", "cross-site")]).collect();
+    let upstream = Rc::clone(&corp);
+    let browser = Browser::configured(&settings, move |sent| upstream.answer(sent));
+    browser.sign_in_at(&corp);
+    let response = sign_out(&browser);
+    assert_eq!(response.status, StatusCode::NO_CONTENT);
+    assert!(browser.cookies.borrow().is_empty(), "no cookie that the navigation would not find");
 }

@@ -1,13 +1,18 @@
 //! What a session is worth: cookies that are broken, stores that lag, revocation, expiry.
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use http::{Method, StatusCode};
 use serde_json::Value;
 
 use super::{Browser, github, text};
-use crate::simulated::key_ring_text;
+use crate::{
+    seal::{self, Binding, Purpose},
+    session::store::SESSION_COOKIE,
+    simulated::{key_ring, key_ring_text},
+};
 
 #[test]
-fn no_answer_and_no_log_line_ever_holds_a_token() {
+fn s133_no_log_line_and_no_store_holds_a_token() {
     let browser = Browser::new(github);
     browser.sign_in();
     browser.session();
@@ -21,7 +26,7 @@ fn no_answer_and_no_log_line_ever_holds_a_token() {
 }
 
 #[test]
-fn every_broken_cookie_is_the_same_401() {
+fn s60_s62_s145_every_broken_cookie_is_the_same_401() {
     let browser = Browser::new(github);
     browser.sign_in();
     let (name, good) = browser.cookies.borrow()[0].clone();
@@ -43,7 +48,7 @@ fn every_broken_cookie_is_the_same_401() {
 }
 
 #[test]
-fn a_session_is_over_when_it_is_over() {
+fn s71_a_session_is_over_when_it_is_over() {
     let browser = Browser::new(github);
     browser.sign_in();
     let expires_in = browser.session()["expires_in"].as_u64().unwrap();
@@ -52,7 +57,7 @@ fn a_session_is_over_when_it_is_over() {
 }
 
 #[test]
-fn a_store_that_lags_or_fails_signs_nobody_out() {
+fn s112_s119_a_store_that_lags_or_fails_signs_nobody_out() {
     let browser = Browser::new(github);
     browser.sign_in();
     browser.platform.kv.borrow_mut().clear();
@@ -67,7 +72,7 @@ fn a_store_that_lags_or_fails_signs_nobody_out() {
 }
 
 #[test]
-fn a_session_revoked_elsewhere_acts_no_longer_than_the_bound() {
+fn s129_a_session_revoked_elsewhere_acts_no_longer_than_the_bound() {
     let browser = Browser::new(github);
     browser.sign_in();
     assert_eq!(browser.session()["authenticated"], true);
@@ -80,7 +85,7 @@ fn a_session_revoked_elsewhere_acts_no_longer_than_the_bound() {
 }
 
 #[test]
-fn a_record_moved_to_another_session_opens_for_nobody() {
+fn s63_s72_a_record_moved_to_another_session_opens_for_nobody() {
     let (first, second) = (Browser::new(github), Browser::new(github));
     first.sign_in();
     second.platform.random.skip();
@@ -112,4 +117,47 @@ fn s64_an_older_key_opens_until_it_is_retired_and_what_it_sealed_is_sealed_anew(
     assert_eq!(retired.session()["authenticated"], true, "nothing needs the old key any more");
     *retired.cookies.borrow_mut() = before;
     assert_eq!(retired.session()["authenticated"], false, "and it opens nothing any more");
+}
+
+/// The cookie's own end is inside the seal: even a store that forgot to forget does not make it live longer.
+#[test]
+fn s65_a_cookie_without_its_end_or_after_it_is_no_cookie() {
+    let browser = Browser::new(github);
+    browser.sign_in();
+    let (name, good) = browser.cookies.borrow()[0].clone();
+    let context: [&[u8]; 2] = [SESSION_COOKIE.as_bytes(), b"https://edge.example"];
+    let binding = Binding { purpose: Purpose::SessionCookie, context: &context, secret: b"" };
+    let ring = key_ring("s");
+    let plain = seal::open(&ring, binding, &BASE64.decode(&good).unwrap()).unwrap();
+    let (_, id) = plain.split_first_chunk::<8>().unwrap();
+    let answer = |plain: &[u8]| {
+        browser.platform.random.skip();
+        let sealed = seal::seal(&ring, &browser.platform, binding, plain).unwrap();
+        *browser.cookies.borrow_mut() = vec![(name.clone(), BASE64.encode(sealed))];
+        browser.session()["authenticated"] == true
+    };
+    assert!(answer(&plain), "as it was");
+    assert!(!answer(id), "without an end");
+    assert!(!answer(&[&(browser.platform.now_ms.get() - 1).to_be_bytes(), id].concat()), "after its end");
+    assert!(!answer(&[plain.as_slice(), b"x"].concat()), "with something behind it");
+    assert!(!answer(b""), "with nothing in it");
+}
+
+#[test]
+fn s117_an_isolate_whose_clock_is_minutes_off_signs_nobody_out_and_lengthens_nothing() {
+    let minutes_ms = 5 * 60 * 1000;
+    let browser = Browser::new(github);
+    browser.sign_in();
+    let signed_in_at_ms = browser.platform.now_ms.get();
+    for now_ms in [signed_in_at_ms + minutes_ms, signed_in_at_ms - minutes_ms, signed_in_at_ms] {
+        browser.platform.now_ms.set(now_ms);
+        assert_eq!(browser.session()["authenticated"], true, "{now_ms}");
+    }
+    browser.platform.change_sessions(|state| {
+        state.revoked = true;
+        state.record = None;
+    });
+    // What was remembered at a time that has not come yet is not believed until then.
+    browser.platform.now_ms.set(signed_in_at_ms - minutes_ms);
+    assert_eq!(browser.session()["authenticated"], false);
 }

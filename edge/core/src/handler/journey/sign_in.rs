@@ -180,3 +180,18 @@ fn s52_signs_in_with_entra_by_a_validated_id_token_even_when_the_keys_rotated() 
     let state = url.query_pairs().find(|(found, _)| found == "state").unwrap().1.into_owned();
     again.assert_refused(&again.get(&format!("/auth/entra/callback?code=good&state={state}")));
 }
+
+#[test]
+fn s19_a_callback_reached_again_leads_who_is_signed_in_to_the_application() {
+    let browser = Browser::new(github);
+    let state = browser.start();
+    let callback = format!("/auth/github/callback?code=good&state={state}");
+    assert_eq!(browser.get(&callback).headers["location"], "https://host.edge.example/page");
+    let redeemed = browser.sent_to("https://github.com").len();
+    let again = browser.get(&callback);
+    assert_eq!((again.status, &again.headers["location"]), (StatusCode::SEE_OTHER, &"/".parse().unwrap()));
+    assert_eq!(browser.sent_to("https://github.com").len(), redeemed, "no code is redeemed twice");
+    assert_eq!(browser.session()["authenticated"], true);
+    browser.cookies.borrow_mut().clear();
+    assert_eq!(browser.get(&callback).status, StatusCode::BAD_REQUEST, "who is not signed in is told");
+}

@@ -176,7 +176,7 @@ fn nobody_is_kept_out_for_want_of_a_name() {
 }
 
 #[test]
-fn s58_the_same_address_is_not_the_same_user() {
+fn s58_s59_no_address_decides_who_a_user_is() {
     let user = |sub: &str| {
         let (browser, response) = with_claims(json!({"sub": sub, "email": "ceo@corp.example", "email_verified": true}));
         assert_eq!(response.status(), StatusCode::SEE_OTHER);
@@ -185,6 +185,9 @@ fn s58_the_same_address_is_not_the_same_user() {
     let (one, other) = (user("1"), user("2"));
     assert_eq!(one["email"], other["email"]);
     assert_ne!(one["id"], other["id"]);
+    // There is no list of domains to slip through: what looks like one gives nothing.
+    let (browser, _) = with_claims(json!({"sub": "3", "email": "evil@evil.example@corp.example"}));
+    assert_eq!(browser.session()["user"]["id"], "corp:3");
 }
 
 #[test]

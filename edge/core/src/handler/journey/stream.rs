@@ -5,7 +5,7 @@ use http::{Method, StatusCode};
 use super::{Browser, code, github};
 
 #[test]
-fn a_stream_is_the_sessions_users_whatever_the_id_says() {
+fn s131_a_stream_is_the_sessions_users_whatever_the_id_says() {
     let browser = Browser::new(github);
     assert_eq!(browser.get("/stream").status, StatusCode::UNAUTHORIZED);
     browser.sign_in();
@@ -21,7 +21,7 @@ fn a_stream_is_the_sessions_users_whatever_the_id_says() {
 }
 
 #[test]
-fn a_hub_that_knows_better_closes_the_stream_of_an_ended_session() {
+fn s130_a_hub_that_knows_better_closes_the_stream_of_an_ended_session() {
     let browser = Browser::new(github);
     browser.sign_in();
     browser.session();

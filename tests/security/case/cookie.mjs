@@ -1,0 +1,195 @@
+// Section D: cookies and what is sealed in them.
+
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+
+import { parseCookie, setCookies } from '../browser.mjs';
+
+/** @typedef {import('../bff.mjs').Bff} Bff */
+/** @typedef {import('../browser.mjs').Browser} Browser */
+
+/** Every way to use a session; each must refuse alike. @param {Bff} bff */
+const doors = (bff) => [bff.profile.api.prefix + bff.profile.api.own, bff.path.stream];
+
+/** With this Cookie header nobody is signed in, and no door says why. @param {Bff} bff @param {string | string[] | undefined} cookie @param {string} why */
+async function assertNobody(bff, cookie, why) {
+  const calls = bff.upstream.seen.length;
+  const bodies = new Set();
+  for (const door of doors(bff)) {
+    const answer = await bff.browser().call(door, { headers: { Cookie: cookie } });
+    assert.equal(answer.status, 401, `${why} at ${door}: ${answer.status}`);
+    const problem = { ...JSON.parse(answer.text), request_id: undefined, instance: undefined };
+    bodies.add(JSON.stringify({ ...problem, media: answer.headers['content-type'] }));
+  }
+  assert.equal(bff.profile.user(await bff.browser().call(bff.path.session, { headers: { Cookie: cookie } })), undefined, why);
+  assert.equal(bff.upstream.seen.length, calls, why);
+  return bodies;
+}
+
+/** @param {Bff} bff */
+async function session(bff) {
+  const { browser, user } = await bff.signedIn(bff.apiRealm);
+  return { browser, user, name: bff.profile.sessionCookie, value: browser.cookies.get(bff.profile.sessionCookie)?.value ?? '' };
+}
+
+/** @type {import('../case.mjs').Case[]} */
+export const cases = [
+  {
+    id: 'S60',
+    title: 'second cookie of the same name: neither is believed; the prefix keeps siblings out',
+    async attack(bff) {
+      const own = await session(bff);
+      const other = await session(bff);
+      for (const second of [own.value, other.value, 'x', '', `"${own.value}"`]) {
+        await assertNobody(bff, `${own.name}=${own.value}; ${own.name}=${second}`, `second ${second.slice(0, 8)}`);
+        await assertNobody(bff, `${own.name}=${second}; ${own.name}=${own.value}`, `first ${second.slice(0, 8)}`);
+        await assertNobody(bff, [`${own.name}=${own.value}`, `${own.name}=${second}`], `in two headers, ${second.slice(0, 8)}`);
+      }
+      assert.match(own.name, /^__Host-/, 'browsers take no such cookie with a Domain');
+      const cookie = own.browser.cookies.get(own.name);
+      assert.ok(cookie && cookie.attributes.has('secure') && cookie.attributes.has('httponly') && !cookie.attributes.has('domain'));
+      assert.equal(cookie.attributes.get('path'), '/');
+      assert.equal(await bff.user(own.browser), own.user, 'alone it is believed');
+    },
+  },
+  {
+    id: 'S62',
+    title: 'cookie damaged at each byte: one answer for all',
+    async attack(bff) {
+      const { browser, user, name, value } = await session(bff);
+      const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+      const bodies = new Set();
+      for (let at = 0; at < value.length; at++) {
+        const other = alphabet[(alphabet.indexOf(value[at] ?? 'A') + 1 + (at % 62)) % 64];
+        for (const body of await assertNobody(bff, `${name}=${value.slice(0, at)}${other}${value.slice(at + 1)}`, `byte ${at} changed`)) bodies.add(body);
+      }
+      for (let length = 0; length < value.length; length += 7) for (const body of await assertNobody(bff, `${name}=${value.slice(0, length)}`, `cut to ${length}`)) bodies.add(body);
+      for (const more of ['A', 'AA', '=', '==', '.', '%00', value, 'A'.repeat(3000)]) for (const body of await assertNobody(bff, `${name}=${value}${more}`, `longer by ${more.length}`)) bodies.add(body);
+      assert.equal(bodies.size, 1, [...bodies].join('\n'));
+      assert.equal(await bff.user(browser), user);
+    },
+  },
+  {
+    id: 'S63',
+    title: "sealed value in the place of another: sign-in as session, one sign-in's in another's place",
+    async attack(bff) {
+      const { browser, name, value } = await session(bff);
+      const one = bff.browser();
+      const first = await bff.begin(one);
+      const two = bff.browser();
+      const second = await bff.begin(two);
+      const [transaction] = [...one.cookies].filter(([cookie]) => bff.profile.isOwnCookie(cookie));
+      const [other] = [...two.cookies].filter(([cookie]) => bff.profile.isOwnCookie(cookie));
+      if (!transaction || !other) throw new Error('a sign-in leaves a cookie');
+      await assertNobody(bff, `${name}=${transaction[1].value}`, "a sign-in's cookie as session");
+      const inPlace = async (/** @type {import('../bff.mjs').Flow} */ flow, /** @type {string} */ cookie, /** @type {string} */ why) => {
+        const victim = bff.browser();
+        const target = await flow.callback();
+        await bff.refused(victim, () => victim.visit(target, { headers: { Cookie: cookie } }), { why });
+      };
+      await inPlace(first, `${transaction[0]}=${value}`, "a session's cookie as sign-in");
+      await inPlace(first, `${transaction[0]}=${other[1].value}`, "another sign-in's value under this one's name");
+      await inPlace(second, `${transaction[0]}=${transaction[1].value}`, "another sign-in's cookie");
+      assert.ok(await bff.user(browser));
+    },
+  },
+  {
+    id: 'S64',
+    title: 'key rotation: what the old key sealed lives on while it is listed, and dies with it',
+    async attack(bff) {
+      const ring = bff.needs(bff.running, 'running BFF').sessionKeys;
+      const next = `next:${randomBytes(32).toString('base64url')}`;
+      const { browser, user, name, value } = await session(bff);
+      await bff.restarted({ SESSION_KEYS: `${next},${ring}` }, async () => {
+        assert.equal(await bff.user(browser), user, 'the old key is still listed');
+        const fresh = await bff.signedIn(bff.apiRealm);
+        const sealed = fresh.browser.cookies.get(name)?.value ?? '';
+        const keyOf = (/** @type {string} */ blob) => Buffer.from(blob, 'base64url').subarray(0, 6).toString('hex');
+        assert.notEqual(keyOf(sealed), keyOf(value), 'the new key seals');
+      });
+      await bff.restarted({ SESSION_KEYS: next }, async () => {
+        await assertNobody(bff, `${name}=${value}`, 'sealed by a key that is retired');
+      });
+    },
+  },
+  {
+    id: 'S67',
+    title: 'cookie that claims to come in many parts: nothing is put together',
+    async attack(bff) {
+      const { name, value } = await session(bff);
+      const half = Math.floor(value.length / 2);
+      for (const cookie of [
+        `${name}-chunks=1000000000; ${name}.0=${value}`, `${name}.count=1000000000`, `${name}=chunks:1000000000`, `${name}=chunks-1000000000; ${name}C1=x`,
+        `${name}.0=${value.slice(0, half)}; ${name}.1=${value.slice(half)}`, `${name}_0=${value.slice(0, half)}; ${name}_1=${value.slice(half)}`, `${name}0=${value}`,
+        Array.from({ length: 300 }, (_, index) => `${name}.${index}=x`).join('; '),
+      ]) {
+        const begun = Date.now();
+        await assertNobody(bff, cookie, cookie.slice(0, 60));
+        assert.ok(Date.now() - begun < 5_000, `${Date.now() - begun} ms for ${cookie.slice(0, 60)}`);
+      }
+    },
+  },
+  {
+    id: 'S68',
+    title: 'no answer with a cookie or of a session may be cached; every cookie is Secure and HttpOnly',
+    async attack(bff) {
+      const { browser } = await session(bff);
+      await browser.call(bff.profile.api.prefix + bff.profile.api.own);
+      await browser.call(bff.profile.api.prefix + bff.profile.api.secret);
+      await browser.call(bff.path.session);
+      await browser.call('/nowhere');
+      await browser.call(bff.path.logout, { method: 'POST' });
+      const inDevelopment = bff.origin.startsWith('http:');
+      // Everything that was answered in this run.
+      for (const { answer, sent } of bff.traffic) {
+        const cookies = setCookies(answer);
+        const usedSession = String(sent.headers?.Cookie ?? '').includes(bff.profile.sessionCookie) && !['/', '/healthz', '/readyz'].includes(answer.target) && !answer.target.startsWith('/assets/');
+        if (!answer.status || (!cookies.length && !usedSession)) continue;
+        assert.match(String(answer.headers['cache-control']), /no-store/, `${answer.target} (${answer.status}) may be cached`);
+        for (const name of ['cdn-cache-control', 'surrogate-control', 'expires']) assert.equal(answer.headers[name], undefined, `${name} of ${answer.target}`);
+        for (const cookie of cookies) {
+          assert.ok(/;\s*Secure/i.test(cookie) && /;\s*HttpOnly/i.test(cookie) && /;\s*SameSite=(?:Strict|Lax)/i.test(cookie) && !/;\s*Domain/i.test(cookie), cookie.replace(/=[^;]*/, '=…'));
+          assert.ok(parseCookie(cookie).name.length + parseCookie(cookie).value.length <= 4096);
+        }
+        assert.match(String(answer.headers.vary), /cookie/i, answer.target);
+        assert.equal(answer.headers['x-content-type-options'], 'nosniff', answer.target);
+        if (!inDevelopment) assert.ok(answer.headers['strict-transport-security'], answer.target);
+      }
+    },
+  },
+  {
+    id: 'S70',
+    title: 'more cookies than fit: an answer, not an outage; the session is still read or refused alike',
+    async attack(bff) {
+      const { user, name, value } = await session(bff);
+      const junk = (/** @type {number} */ bytes) => Array.from({ length: Math.ceil(bytes / 100) }, (_, index) => `junk${index}=${'x'.repeat(90)}`).join('; ');
+      for (const bytes of [4_000, 9_000, 14_000]) {
+        const answer = await bff.browser().call(bff.path.session, { headers: { Cookie: `${junk(bytes)}; ${name}=${value}` } });
+        assert.ok([200, 400, 413, 431].includes(answer.status), `${bytes} bytes of cookies: ${answer.status}`);
+        if (answer.status === 200) assert.equal(bff.profile.user(answer), user, `${bytes} bytes of cookies`);
+      }
+      for (const bytes of [40_000, 120_000]) {
+        const answer = await bff.browser().call(bff.path.session, { headers: { Cookie: `${name}=${value}; ${junk(bytes)}` } });
+        assert.ok([0, 200, 400, 413, 431].includes(answer.status), `${bytes} bytes of cookies: ${answer.status}`);
+      }
+      // Many sign-ins of its own never add up to that.
+      const browser = bff.browser();
+      for (let count = 0; count < 12; count++) await bff.begin(browser);
+      assert.ok((browser.cookieHeader ?? '').length < 4_096, `${browser.cookieHeader?.length} bytes`);
+    },
+  },
+  {
+    id: 'S145',
+    title: 'cookie without the prefix is ignored',
+    async attack(bff) {
+      const { user, name, value, browser } = await session(bff);
+      const bare = name.replace(/^__Host-(?:Http-)?/, '');
+      for (const twin of [bare, `__Secure-${bare}`, `__Host-${bare}`, `__host-http-${bare}`, name.toLowerCase(), ` ${name}x`, `${name}[]`, `"${name}"`].filter((twin) => twin !== name)) {
+        await assertNobody(bff, `${twin}=${value}`, twin);
+        const both = await bff.browser().call(bff.path.session, { headers: { Cookie: `${twin}=x; ${name}=${value}` } });
+        assert.equal(bff.profile.user(both), user, `${twin} beside the real one`);
+      }
+      assert.equal(await bff.user(browser), user);
+    },
+  },
+];

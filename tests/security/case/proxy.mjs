@@ -1,0 +1,169 @@
+// Section F: what a user's browser makes the BFF ask of an API.
+
+import assert from 'node:assert/strict';
+
+import { sendBytes } from '../wire.mjs';
+
+/** @typedef {import('../bff.mjs').Bff} Bff */
+/** @typedef {import('../browser.mjs').Browser} Browser */
+
+/** @param {string} id @param {string} title @param {(bff: Bff, browser: Browser) => Promise<unknown>} attack @returns {import('../case.mjs').Case} */
+const asUser = (id, title, attack) => ({ id, title, attack: async (bff) => attack(bff, (await bff.signedIn(bff.apiRealm)).browser) });
+
+/** A request by hand, with the session of a browser. @param {Bff} bff @param {Browser} browser @param {string} line @param {string[]} more @param {string} [body] */
+function raw(bff, browser, line, more = [], body = '') {
+  const csrf = Object.entries(bff.csrf).map(([name, value]) => `${name}: ${value}`);
+  const head = [line, `Host: ${new URL(bff.origin).host}`, `Cookie: ${browser.cookieHeader}`, 'Sec-Fetch-Site: same-origin', `Origin: ${bff.origin}`, ...csrf, 'Connection: close', ...more];
+  return sendBytes(bff.origin, `${head.join('\r\n')}\r\n\r\n${body}`);
+}
+
+/** What the API was sent meanwhile. @param {Bff} bff @param {() => Promise<unknown>} what */
+async function sent(bff, what) {
+  const before = bff.upstream.seen.length;
+  await what();
+  return bff.upstream.seen.slice(before);
+}
+
+/** @type {import('../case.mjs').Case[]} */
+export const cases = [
+  asUser('S90', 'paths that mean another path: refused, nothing sent', async (bff, browser) => {
+    const { prefix, family, secret, own } = bff.profile.api;
+    const dots = ['..', '%2e%2e', '%2E%2E', '%252e%252e', '.%2e', '%2e.', '..;', '..;a=b', '..%00', '..%3b', '%c0%ae%c0%ae', '%e0%80%ae%e0%80%ae', '%u002e%u002e', '..%20', '..%09', '.', '%2e', '...', ''];
+    const slashes = ['/', '%2f', '%2F', '%252f', '\\', '%5c', '%255c', '%c0%af', '%c1%9c', '//'];
+    const below = dots.flatMap((dot) => slashes.map((slash) => `${family}/x/${dot}${slash}${dot}${slash}${secret.slice(1)}`).concat(slashes.map((slash) => `${family}${slash}${dot}${slash}..${secret}`)));
+    const others = [`${family}/%00`, `${family}/a%00b`, `${family}/%0d%0aX-Evil:1`, `${family}/a%3bb`, `${family}/a;b`, `${family}//a`, `${family}/`, `${family}/%`, `${family}/%zz`, `${family}/%f`, `${family}/%ff`, `${family}/%23`, `${family}/%3f`, `${family}/%25`, `/${own}`, `${own}/`, `${own}/x`, `${own}%20`, `${own}%2f`, secret, `/${secret}`];
+    let reached = 0;
+    for (const path of [...below, ...others]) {
+      const requests = await sent(bff, async () => {
+        const answer = path.includes('\\') ? await raw(bff, browser, `GET ${prefix}${path} HTTP/1.1`) : await browser.call(`${prefix}${path}`);
+        assert.ok([0, 200, 400, 404, 405].includes(answer.status), `${path}: ${answer.status}`);
+        // A front that resolves plain dots before the BFF sees them sends what is allowed by another name.
+        if (answer.status === 200) reached++;
+      });
+      for (const request of requests) {
+        assert.ok(request.path === own || (request.path.startsWith(`${family}/`) && /^[A-Za-z0-9/._~-]+$/.test(request.path) && !/\/\.{1,2}(?:\/|$)|\/\//.test(request.path)), `${path} was sent as ${request.path}`);
+      }
+    }
+    assert.ok(reached <= 8, `${reached} of ${below.length + others.length} reached the API`);
+    assert.equal((await browser.call(`${prefix}${family}/a/caf%C3%A9`)).status, 200, 'a plain path is passed on');
+  }),
+  asUser('S91', 'targets that mean another host', async (bff, browser) => {
+    const { prefix, own, family } = bff.profile.api;
+    const evil = 'evil.example';
+    for (const target of [`http://${evil}${prefix}${own}`, `https://${evil}/`, `//${evil}${prefix}${own}`, `${prefix}@${evil}${own}`, `${prefix}/@${evil}${own}`, `${prefix}:80@${evil}/x`, `${prefix}//${evil}/x`, `${prefix}/http://${evil}/x`, `${prefix}/https:%2f%2f${evil}/x`, `${prefix}.${evil}${own}`, `${prefix}:8080${own}`, `/bff/http:%2f%2f${evil}/x`, `/bff/${evil}/x`, `/bff/..${own}`, '*', evil, `${evil}:443`]) {
+      const requests = await sent(bff, () => raw(bff, browser, `GET ${target} HTTP/1.1`));
+      for (const { headers, path } of requests) {
+        assert.equal(headers.host, new URL(bff.upstream.origin).host, target);
+        assert.equal(path, own, target);
+      }
+    }
+    for (const path of [`${family}/@${evil}`, `${family}/x:80@${evil}`]) {
+      for (const { headers } of await sent(bff, () => browser.call(`${prefix}${path}`))) assert.equal(headers.host, new URL(bff.upstream.origin).host, path);
+    }
+    const connect = await raw(bff, browser, `CONNECT ${evil}:443 HTTP/1.1`);
+    assert.ok(connect.status === 0 || connect.status >= 400, `CONNECT ${connect.status}`);
+    for (const { headers } of await sent(bff, () => browser.call(`${prefix}${own}`, { headers: { Host: evil, 'X-Forwarded-Host': evil } }))) assert.equal(headers.host, new URL(bff.upstream.origin).host);
+  }),
+  asUser('S92', 'query and fragment do not choose the route', async (bff, browser) => {
+    const { prefix, own, family, secret } = bff.profile.api;
+    for (const target of [`${prefix}${secret}?${own}`, `${prefix}${secret}?x=${prefix}${own}`, `${prefix}${secret}?/../..${own}`, `${prefix}${secret}#${own}`, `${prefix}${secret}%23${own}`, `${prefix}${secret}%3f${family}/x`, `/nowhere?path=${prefix}${own}`, `${bff.path.home}?${prefix}${own}`]) {
+      const requests = await sent(bff, async () => {
+        const answer = target.includes('#') ? await raw(bff, browser, `GET ${target} HTTP/1.1`) : await browser.call(target);
+        assert.ok([0, 200, 400, 403, 404].includes(answer.status), `${target}: ${answer.status}`);
+      });
+      assert.deepEqual(requests, [], target);
+    }
+    const [request] = await sent(bff, () => browser.call(`${prefix}${own}?next=${secret}&a=%2e%2e%2f`));
+    assert.equal(request?.path, own);
+    assert.equal(request?.query.get('next'), secret, 'a query is passed on as it is');
+  }),
+  asUser('S93', 'prefixes and case of paths are exact', async (bff, browser) => {
+    const { prefix, own, family } = bff.profile.api;
+    for (const path of [`${prefix}x${own}`, `${prefix.toUpperCase()}${own}`, `/BFF${prefix.slice(4)}${own}`, `${prefix}${own.toUpperCase()}`, `${prefix}${own}x`, `${prefix}${family}`, `${prefix}${family}x/1`, `${prefix}${family.slice(0, -1)}/1`, `${prefix}`, `${prefix}/`, `/bff${own}`, `${prefix}%67raph`]) {
+      const requests = await sent(bff, async () => {
+        const answer = await browser.call(path);
+        assert.ok([400, 404].includes(answer.status), `${path}: ${answer.status}`);
+      });
+      assert.deepEqual(requests, [], path);
+    }
+  }),
+  asUser('S94', "client's identity and forwarding headers are dropped or rebuilt", async (bff, browser) => {
+    const { prefix, own } = bff.profile.api;
+    const forged = {
+      Authorization: 'Bearer of-the-client', DPoP: 'eyJ', 'Proxy-Authorization': 'Basic eA==', 'Proxy-Connection': 'keep-alive', Forwarded: 'for=6.6.6.6;host=evil.example', 'X-Forwarded-For': '6.6.6.6', 'X-Forwarded-Host': 'evil.example',
+      'X-Forwarded-Proto': 'https', 'X-Forwarded-User': 'admin', X_Forwarded_User: 'admin', 'X-Forwarded-Email': 'admin@x', 'X-Forwarded-Uri': '/admin', 'X-Forwarded-Prefix': '/admin', 'X-Original-URL': '/admin', 'X-Rewrite-URL': '/admin', 'X-Real-IP': '6.6.6.6',
+      'X-Client-IP': '6.6.6.6', 'True-Client-IP': '6.6.6.6', 'X-User': 'admin', 'X-Remote-User': 'admin', Remote_User: 'admin', 'X-MS-CLIENT-PRINCIPAL': 'admin', 'X-Auth-Request-User': 'admin', 'X-Access-Token': 'x', Via: '1.1 evil', 'Keep-Alive': 'x', TE: 'trailers', Trailer: 'x',
+      'X-Internal-Secret': 'x', 'Spin-Client-Addr': '6.6.6.6', 'Spin-Full-Url': 'http://evil.example/', 'X-HTTP-Method-Override': 'DELETE', Referer: 'https://page.example/secret', 'Sec-Fetch-Site': 'same-origin', Expect: undefined,
+    };
+    const [request] = await sent(bff, () => browser.call(`${prefix}${own}`, { headers: forged }));
+    assert.ok(request, 'it is passed on');
+    const said = JSON.stringify(request.rawHeaders);
+    for (const value of ['of-the-client', '6.6.6.6', 'evil', 'admin', 'eyJ"', 'page.example', 'Basic eA==', bff.profile.sessionCookie]) assert.ok(!said.includes(value), `${value} in ${said}`);
+    for (const name of ['cookie', 'dpop', 'x-csrf', 'origin', 'referer', 'sec-fetch-site', 'via', 'te', 'x-http-method-override']) assert.equal(request.headers[name], undefined, name);
+    assert.equal(bff.apiRealm.granted.has(request.headers.authorization?.replace('Bearer ', '') ?? ''), true, "the user's own token");
+    assert.equal(request.rawHeaders.filter((name) => name.toLowerCase() === 'authorization').length, 1);
+    // `Connection` may not make the BFF drop what it adds itself.
+    const [hop] = await sent(bff, () => raw(bff, browser, `GET ${prefix}${own} HTTP/1.1`, ['Connection: authorization, close, x-csrf']));
+    if (hop) assert.ok(hop.headers.authorization?.startsWith('Bearer '), 'Connection: authorization');
+  }),
+  asUser('S96', 'malformed framing of a request', async (bff, browser) => {
+    const { prefix, family } = bff.profile.api;
+    const target = `${prefix}${family}/1`;
+    const smuggled = `0\r\n\r\nGET ${prefix}${family}/smuggled HTTP/1.1\r\nHost: x\r\n\r\n`;
+    /** @type {[string, string[], string][]} */
+    const attacks = [
+      ['length and chunks', ['Content-Length: 5', 'Transfer-Encoding: chunked'], smuggled], ['chunks and length', ['Transfer-Encoding: chunked', 'Content-Length: 5'], smuggled],
+      ['two lengths', ['Content-Length: 5', 'Content-Length: 6'], '0123456'], ['a list of lengths', ['Content-Length: 5, 6'], '0123456'], ['a negative length', ['Content-Length: -1'], 'x'], ['a length with a sign', ['Content-Length: +5'], '01234'],
+      ['a length in hex', ['Content-Length: 0x5'], '01234'], ['chunked, misspelt', ['Transfer-Encoding: xchunked'], smuggled], ['chunked twice', ['Transfer-Encoding: chunked', 'Transfer-Encoding: identity'], smuggled], ['chunked after a tab', ['Transfer-Encoding:\tchunked', 'Content-Length: 5'], smuggled],
+      ['a space before the colon', ['Content-Length : 5'], '01234'], ['a folded header', ['X-A: 1\r\n Transfer-Encoding: chunked'], ''], ['a bare CR', ['X-A: 1\rX-B: 2'], ''], ['NUL', ['X-A: a\u0000b'], ''], ['no colon', ['X-A'], ''], ['an empty name', [': x'], ''], ['a bad chunk', ['Transfer-Encoding: chunked'], 'zz\r\nx\r\n0\r\n\r\n'],
+    ];
+    for (const [why, headers, body] of attacks) {
+      const requests = await sent(bff, async () => {
+        const answer = await raw(bff, browser, `POST ${target} HTTP/1.1`, ['Content-Type: text/plain', ...headers], body);
+        assert.ok(answer.status < 500 || answer.status === 501, `${why}: ${answer.status}`);
+      });
+      assert.ok(!requests.some(({ path }) => path.includes('smuggled')), `${why}: a second request was read from the body of the first`);
+      for (const { rawHeaders } of requests) {
+        const framing = rawHeaders.filter((name, index) => index % 2 === 0 && /^(?:content-length|transfer-encoding)$/i.test(name));
+        assert.ok(framing.length <= 1, `${why}: passed on with ${framing}`);
+      }
+    }
+    for (const line of ['GET  / HTTP/1.1', 'GET / HTTP/9.9', 'GET /\u0000 HTTP/1.1', 'GET / HTTP/1.1 x', 'G\u0000T / HTTP/1.1', ' GET / HTTP/1.1', `GET /${'a'.repeat(70_000)} HTTP/1.1`]) {
+      const answer = await raw(bff, browser, line);
+      assert.ok(answer.status < 500 || [501, 505].includes(answer.status), `${line.slice(0, 40)}: ${answer.status}`);
+    }
+    assert.ok(await bff.user(browser), 'it still serves');
+  }),
+  asUser('S101', "tokens go to their own API only", async (bff, browser) => {
+    const { otherApi, api } = bff.profile;
+    const before = bff.otherUpstream.seen.length;
+    const refused = await browser.call(otherApi.prefix + otherApi.own);
+    assert.equal(refused.status, 401, 'without an account there');
+    assert.equal(bff.otherUpstream.seen.length, before, 'nothing is sent without the right token');
+    const other = await bff.signedIn(bff.provider.realms.get(otherApi.provider));
+    assert.equal((await other.browser.call(otherApi.prefix + otherApi.own)).status, 200);
+    assert.equal((await other.browser.call(api.prefix + api.own)).status, 401);
+    const [mine, theirs] = [bff.apiRealm, bff.provider.realms.get(otherApi.provider)];
+    const issued = (/** @type {import('../provider/realm.mjs').Realm | undefined} */ realm) => [...realm?.granted.keys() ?? []];
+    for (const token of bff.upstream.tokens()) assert.ok(!issued(theirs).includes(token), 'the second provider\'s token at the first API');
+    for (const token of bff.otherUpstream.tokens()) assert.ok(!issued(mine).includes(token), "the first provider's token at the second API");
+  }),
+  {
+    id: 'S147',
+    title: "client's own bearer token beside the cookie: the checks still run, the header is dropped",
+    async attack(bff) {
+      const { browser } = await bff.signedIn(bff.apiRealm);
+      const target = `${bff.profile.api.prefix}${bff.profile.api.own}`;
+      const own = [...bff.apiRealm.granted.keys()].at(-1);
+      for (const authorization of [`Bearer ${own}`, 'Bearer x', 'Basic eDp4', 'DPoP x', ['Bearer a', 'Bearer b']]) {
+        const requests = await sent(bff, async () => {
+          const foreign = await browser.call(target, { headers: { Authorization: authorization, 'X-CSRF': undefined, Origin: 'https://evil.example', 'Sec-Fetch-Site': 'cross-site' } });
+          assert.equal(foreign.status, 403, `${authorization} from another site`);
+          const bare = await bff.browser().call(target, { headers: { Authorization: authorization } });
+          assert.equal(bare.status, 401, `${authorization} without a cookie`);
+        });
+        assert.deepEqual(requests, [], String(authorization));
+      }
+    },
+  },
+];

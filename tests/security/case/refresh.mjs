@@ -1,0 +1,259 @@
+// Section G: tokens are renewed once, whatever comes between.
+
+import assert from 'node:assert/strict';
+import { setTimeout as delay } from 'node:timers/promises';
+
+import { json } from '../provider/recorded.mjs';
+import { MALLORY } from '../provider/realm.mjs';
+import { signOut } from './logout.mjs';
+
+/** @typedef {import('../bff.mjs').Bff} Bff */
+/** @typedef {import('../browser.mjs').Browser} Browser */
+/** @typedef {import('../provider/realm.mjs').Realm} Realm */
+
+/** @param {Bff} bff */
+const target = (bff) => bff.profile.api.prefix + bff.profile.api.own;
+
+/** The refresh tokens that a realm was sent, in order. @param {Realm} realm */
+const sent = (realm) => realm.asked('token').filter(({ form }) => form.get('grant_type') === 'refresh_token').map(({ form }) => form.get('refresh_token') ?? '');
+
+/** A browser whose access token is over. @param {Bff} bff */
+async function withExpiredToken(bff) {
+  const realm = bff.apiRealm;
+  realm.accessTokenSeconds = 1;
+  const { browser, user } = await bff.signedIn(realm);
+  realm.accessTokenSeconds = 3600;
+  await delay(1_100);
+  return { browser, user, realm, before: sent(realm).length };
+}
+
+/** @param {string[]} tokens */
+const mostRepeated = (tokens) => Math.max(0, ...tokens.map((token) => tokens.filter((other) => other === token).length));
+
+/** Waits until something is so. @param {() => boolean | Promise<boolean>} what */
+async function until(what, waitMs = 10_000) {
+  for (const deadline = Date.now() + waitMs; Date.now() < deadline; await delay(25)) if (await what()) return true;
+  return false;
+}
+
+/** @type {import('../case.mjs').Case[]} */
+export const cases = [
+  {
+    id: 'S106',
+    title: 'a hundred requests at once with an expired token: one refresh, all served',
+    async attack(bff) {
+      const { browser, realm, before } = await withExpiredToken(bff);
+      const answers = await Promise.all(Array.from({ length: 100 }, () => browser.call(target(bff))));
+      assert.deepEqual(answers.map(({ status }) => status), answers.map(() => 200), bff.tail());
+      assert.equal(sent(realm).length - before, 1, 'refreshes');
+      assert.equal(realm.reused, 0);
+    },
+  },
+  {
+    id: 'S107',
+    title: 'rotation with reuse detection: no refresh token is sent twice in random schedules',
+    async attack(bff) {
+      const realm = bff.apiRealm;
+      realm.lies = { tokenEndpoint: async (_request, honest) => ({ ...await honest(), afterMs: Math.random() * 120 }) };
+      const sessions = await Promise.all(Array.from({ length: 4 }, () => withExpiredToken(bff)));
+      for (let round = 0; round < 6; round++) {
+        realm.accessTokenSeconds = 1;
+        const calls = sessions.flatMap(({ browser }) => Array.from({ length: 8 }, async () => {
+          await delay(Math.random() * 150);
+          return browser.call(target(bff));
+        }));
+        for (const { status } of await Promise.all(calls)) assert.equal(status, 200);
+        await delay(1_100);
+      }
+      assert.equal(realm.reused, 0, 'a spent refresh token was sent');
+      assert.equal(mostRepeated(sent(realm)), 1);
+    },
+  },
+  {
+    id: 'S152',
+    title: "this runtime's own coordinator: of many writers one wins, round after round",
+    async attack(bff) {
+      const { browser, realm } = await withExpiredToken(bff);
+      for (let round = 0; round < 5; round++) {
+        const before = sent(realm).length;
+        realm.accessTokenSeconds = 1;
+        const answers = await Promise.all(Array.from({ length: 40 }, () => browser.call(target(bff))));
+        assert.ok(answers.every(({ status }) => status === 200), `round ${round}: ${answers.map(({ status }) => status)}`);
+        await delay(1_100);
+        const count = sent(realm).length - before;
+        // The last of them may come after the new token is over, too.
+        assert.ok(count >= 1 && count <= 3, `round ${round}: ${count} refreshes`);
+        assert.equal(mostRepeated(sent(realm).slice(before)), 1, `round ${round}: a refresh token twice`);
+      }
+      assert.equal(realm.reused, 0);
+    },
+  },
+  {
+    id: 'S108',
+    title: 'answer of a refresh lost: asked for once more, then a clean sign-in, no loop',
+    async attack(bff) {
+      const { browser, realm, before } = await withExpiredToken(bff);
+      realm.lies = { tokenEndpoint: async (_request, honest) => ({ ...await honest(), lost: true }) };
+      const first = await browser.call(target(bff));
+      assert.ok(first.status === 401 || first.status === 503, String(first.status));
+      // The provider has rotated and answers again: it takes the repeated token for a stolen one.
+      realm.lies = {};
+      await until(async () => (await browser.call(target(bff))).status === 401);
+      const answer = await browser.call(target(bff));
+      assert.ok(bff.profile.signInNeeded(answer), `${answer.status} ${answer.text}`);
+      const tokens = sent(realm).slice(before);
+      assert.ok(mostRepeated(tokens) <= 2, `sent ${mostRepeated(tokens)} times`);
+      for (let count = 0; count < 10; count++) await browser.call(target(bff));
+      assert.equal(sent(realm).length - before, tokens.length, 'no loop');
+      realm.reused = 0;
+      assert.equal((await bff.signIn(browser, realm)).status, 303);
+      assert.equal((await browser.call(target(bff))).status, 200, 'a new sign-in mends it');
+    },
+  },
+  {
+    id: 'S113',
+    title: 'outages of the provider end no session; its word that the grant is over does',
+    async attack(bff) {
+      /** @type {[string, import('../provider/recorded.mjs').Reply][]} */
+      const outages = [
+        ['500', { status: 500, body: 'x' }], ['502 with a page', { status: 502, headers: { 'content-type': 'text/html' }, body: '<html>' }], ['429', { status: 429, headers: { 'retry-after': '1' }, body: '' }], ['temporarily_unavailable', json({ error: 'temporarily_unavailable' }, 400)],
+        ['server_error', json({ error: 'server_error' }, 400)], ['invalid_client', json({ error: 'invalid_client' }, 401)], ['a page as 200', { status: 200, headers: { 'content-type': 'text/html' }, body: '<html>' }], ['503', { status: 503, headers: { 'retry-after': '1' }, body: '' }],
+      ];
+      for (const [why, reply] of outages) {
+        const { browser, user, realm } = await withExpiredToken(bff);
+        realm.lies = { tokenEndpoint: () => reply };
+        const answer = await browser.call(target(bff));
+        assert.ok([502, 503].includes(answer.status), `${why}: ${answer.status} ${answer.text}`);
+        assert.ok(Number(answer.headers['retry-after']) > 0, `${why}: Retry-After`);
+        assert.equal(await bff.user(browser), user, `${why}: signed out`);
+        realm.lies = {};
+        // An answer that could not be read may have been a rotation; then the provider itself ends it.
+        const recovered = await until(async () => [200, 401].includes((await browser.call(target(bff))).status), 40_000);
+        assert.ok(recovered, `${why}: does not recover`);
+        if (why !== 'a page as 200') assert.equal((await browser.call(target(bff))).status, 200, why);
+      }
+      const { browser, realm } = await withExpiredToken(bff);
+      realm.lies = { tokenEndpoint: () => json({ error: 'invalid_grant' }, 400) };
+      assert.equal((await browser.call(target(bff))).status, 401, 'invalid_grant');
+    },
+  },
+  {
+    id: 'S114',
+    title: 'sign-out while a refresh is under way: not revived, the new token is revoked',
+    async attack(bff) {
+      const { browser, realm } = await withExpiredToken(bff);
+      const thief = browser.copy();
+      let isUnderWay = false;
+      realm.lies = {
+        tokenEndpoint: async (_request, honest) => {
+          isUnderWay = true;
+          return { ...await honest(), afterMs: 1_500 };
+        },
+      };
+      const refreshing = browser.copy().call(target(bff));
+      assert.ok(await until(() => isUnderWay));
+      await signOut(bff, browser);
+      const { status } = await refreshing;
+      assert.ok(status >= 400, `the request under way: ${status}`);
+      await delay(1_100);
+      assert.equal(await bff.user(thief), undefined, 'revived');
+      assert.equal((await thief.call(target(bff))).status, 401);
+      const newest = [...realm.refreshes.keys()].at(-1) ?? '';
+      assert.ok(await until(() => realm.revoked.has(newest)), `the token that came too late is not revoked\n${bff.tail()}`);
+    },
+  },
+  {
+    id: 'S116',
+    title: "many users refresh and call at once: nobody's call carries another's token",
+    async attack(bff) {
+      const realm = bff.apiRealm;
+      realm.accessTokenSeconds = 1;
+      const people = await Promise.all(Array.from({ length: 12 }, async (_, index) => {
+        const browser = bff.browser();
+        const flow = await bff.begin(browser, realm);
+        return { browser, flow, index };
+      }));
+      for (const { browser, flow, index } of people) {
+        realm.user = { id: `user-${index}`, name: `User ${index}`, email: `${index}@causeway.example` };
+        assert.equal((await browser.visit(await flow.callback())).status, 303);
+      }
+      realm.accessTokenSeconds = 3600;
+      await delay(1_100);
+      const begun = bff.upstream.seen.length;
+      await Promise.all(Array.from({ length: 5 }, () => people.map(({ browser, index }) => browser.call(`${bff.profile.api.prefix}${bff.profile.api.family}/of-${index}`))).flat());
+      const calls = bff.upstream.seen.slice(begun);
+      assert.equal(calls.length, 60);
+      for (const { path, headers } of calls) assert.equal(realm.granted.get(headers.authorization?.slice(7) ?? '')?.id, `user-${path.split('-')[1]}`, path);
+    },
+  },
+  {
+    id: 'S120',
+    title: 'refresh without a new refresh token keeps the old one; fewer scopes are taken',
+    async attack(bff) {
+      const { browser, realm, before } = await withExpiredToken(bff);
+      const forgiving = { tokenEndpoint: async (/** @type {import('../provider/recorded.mjs').Recorded} */ request, /** @type {() => Promise<import('../provider/recorded.mjs').Reply>} */ honest) => {
+        const reply = await honest();
+        const refresh = realm.refreshes.get(request.form.get('refresh_token') ?? '');
+        if (refresh) refresh.used = false;
+        return reply;
+      } };
+      realm.accessTokenSeconds = 1;
+      realm.lies = { ...forgiving, tokens: (body) => ({ ...body, refresh_token: undefined, scope: 'openid' }) };
+      assert.equal((await browser.call(target(bff))).status, 200);
+      await delay(1_100);
+      assert.equal((await browser.call(target(bff))).status, 200);
+      const tokens = sent(realm).slice(before);
+      assert.equal(tokens.length, 2);
+      assert.equal(tokens[0], tokens[1], 'the old one is kept');
+    },
+  },
+  {
+    id: 'S55',
+    title: 'refreshed ID token of somebody else, or of another issuer or client: the session ends',
+    async attack(bff) {
+      for (const [why, changes] of /** @type {[string, Record<string, unknown>][]} */ ([['sub', { sub: MALLORY.id }], ['iss', { iss: 'https://evil.example' }], ['aud', { aud: 'other' }], ['nonce', { nonce: 'another' }], ['auth_time', { auth_time: 1 }]])) {
+        const { browser, realm } = await withExpiredToken(bff);
+        const calls = bff.upstream.seen.length;
+        realm.lies = { claims: (claims) => ({ ...claims, ...changes }) };
+        const answer = await browser.call(target(bff));
+        assert.ok(answer.status >= 400, `${why}: ${answer.status}`);
+        assert.equal(bff.upstream.seen.length, calls, `${why}: the API was called with the other's token`);
+        realm.lies = {};
+        await delay(1_100);
+        assert.equal((await browser.call(target(bff))).status, 401, `${why}: lives on`);
+        if (['sub', 'iss', 'aud'].includes(why)) assert.equal(await bff.user(browser), undefined, `${why}: the session lives on`);
+      }
+    },
+  },
+  {
+    id: 'S100',
+    title: 'API that answers 401: one refresh, one more try, then 401 and no redirect',
+    async attack(bff) {
+      const realm = bff.apiRealm;
+      const { browser, user } = await bff.signedIn(realm);
+      const post = `${bff.profile.api.prefix}${bff.profile.api.family}/1`;
+      let before = sent(realm).length;
+      // It takes no token but the newest: what comes of a token that ended early.
+      bff.upstream.answer = ({ headers, body }) => (headers.authorization?.endsWith([...realm.granted.keys()].at(-1) ?? '') && sent(realm).length > before ? json({ body }) : { status: 401, headers: { 'www-authenticate': 'Bearer error="invalid_token"' } });
+      let begun = bff.upstream.seen.length;
+      const mended = await browser.call(target(bff));
+      assert.equal(mended.status, 200, mended.text);
+      assert.equal(sent(realm).length - before, 1);
+      assert.equal(bff.upstream.seen.length - begun, 2);
+      before = sent(realm).length;
+      const withBody = await browser.call(post, { method: 'POST', headers: { 'Content-Type': 'text/plain' }, body: 'once more' });
+      assert.ok([200, 503].includes(withBody.status), String(withBody.status));
+      if (withBody.status === 200) assert.equal(JSON.parse(withBody.text).body, 'once more', 'the body, too');
+      // One that never accepts anything is not asked for ever.
+      bff.upstream.answer = () => ({ status: 401 });
+      begun = bff.upstream.seen.length;
+      before = sent(realm).length;
+      const refused = await browser.call(target(bff));
+      assert.ok(bff.profile.signInNeeded(refused) || refused.status === 401, `${refused.status}`);
+      assert.equal(refused.headers.location, undefined);
+      assert.equal(refused.headers['www-authenticate'], undefined);
+      assert.ok(bff.upstream.seen.length - begun <= 2 && sent(realm).length - before <= 1);
+      assert.equal(await bff.user(browser), user, 'an API signs nobody out');
+    },
+  },
+];
