@@ -18,6 +18,7 @@ use crate::{
     observed::Observed,
     platform::{Clock, Platform, Random, Unavailable},
     refresh::Refresher,
+    renewal::ForcedRenewals,
     route::{self, Auth, Csrf},
     session::{id::SessionHandle, store::Sessions},
     telemetry::{self, Event},
@@ -41,6 +42,8 @@ pub struct Memory {
     pub discovery: DiscoveryCache,
     /// Sessions the coordinator vouched for a moment ago.
     pub sessions: SessionCache,
+    /// Refreshes that upstreams' refusals have cost.
+    pub renewals: ForcedRenewals,
 }
 
 /// Sealed session records and when the coordinator last vouched for them. Without the browser's cookie they stay sealed.

@@ -8,6 +8,7 @@
 //! - [`handler`]: sign in, session, events, stream, proxy, delivery, assets
 //! - [`oauth`]: providers, discovery, the code exchange, ID tokens
 //! - [`address`]: where on the network an address leads
+//! - [`renewal`]: how often a refused token may cost a refresh
 //! - [`session`]: the cookie, the sealed record, the coordinator's state machine
 //! - [`proxy`]: which upstream requests are allowed and what they carry
 //! - [`stream`]: drives one client's SSE stream from its hub
@@ -39,6 +40,7 @@ pub mod platform;
 pub mod proxy;
 pub mod rate;
 pub mod refresh;
+pub mod renewal;
 pub mod route;
 pub mod seal;
 pub mod session;

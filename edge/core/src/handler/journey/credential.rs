@@ -82,6 +82,31 @@ fn s100_a_streamed_body_is_never_sent_twice() {
     assert_eq!(upload(&browser, &[], "streamed"), StatusCode::OK, "the token was renewed meanwhile");
 }
 
+#[test]
+fn s100_an_upstream_that_is_never_content_does_not_wear_out_refresh_tokens() {
+    let refreshes = Rc::new(Cell::new(0));
+    let count = Rc::clone(&refreshes);
+    let browser = Browser::configured(&[("GITHUB_ALLOW", "GET /never")], move |sent| match sent.url.as_str() {
+        TOKEN => {
+            if !sent.body.contains("code=good") {
+                count.set(count.get() + 1);
+            }
+            answer(
+                200,
+                &json!({"access_token": "ghu_x", "token_type": "bearer", "expires_in": 28800,
+                "refresh_token": "ghr_x", "refresh_token_expires_in": 15_811_200, "scope": ""}),
+            )
+        }
+        "https://api.github.com/never" => answer(401, &json!({})),
+        _ => github(sent),
+    });
+    browser.sign_in();
+    for _ in 0..20 {
+        assert_eq!(code(&browser.script(Method::GET, "/bff/github/never", "")), "provider-sign-in-needed");
+    }
+    assert_eq!(refreshes.get(), 1);
+}
+
 /// Header and claims of a proof.
 fn proof(sent: &Sent) -> (Value, Value) {
     let text = sent.headers["dpop"].to_str().unwrap();
