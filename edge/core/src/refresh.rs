@@ -40,7 +40,8 @@ use crate::{
 
 /// A token is renewed this much before it ends: it must still be good when it arrives.
 const MARGIN_MS: u64 = 30 * 1000;
-/// How long to wait for somebody else's refresh, before the client is asked to wait instead.
+/// How long to wait for somebody else's refresh, before the client is asked to wait instead. A coordinator that takes
+/// its time to say that it is not our turn counts, too.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// How long a provider that failed is left alone, at least and at most.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -48,7 +49,7 @@ const MAX_PAUSE: Duration = Duration::from_secs(300);
 /// How long a refresh may take as a whole. With [`STALL_MS`] well below a lease,
 /// [`crate::session::coordinator::LEASE_MS`].
 const TIMEOUT: Duration = Duration::from_secs(20);
-/// Longer than anything between becoming the writer and sending should take; whoever was held up for longer than this
+/// Longer than anything between asking for the turn and sending should take; whoever was held up for longer than this
 /// might no longer be the writer.
 const STALL_MS: u64 = 10 * 1000;
 
@@ -73,8 +74,9 @@ impl<P: Platform> Refresher<'_, P> {
     pub async fn connection(&self, session: &Session, provider: &str, refused: bool) -> Result<Connection, Error> {
         let mut session = session.clone();
         let mut must_renew = refused;
-        let mut waited = Duration::ZERO;
+        let began_ms = self.platform.now_ms();
         loop {
+            let waited = Duration::from_millis(self.platform.now_ms().saturating_sub(began_ms));
             let needed = || Error::ProviderSignInNeeded { provider: provider.to_owned() };
             let connection = session.record.connections.get(provider).ok_or_else(needed)?;
             if !must_renew && !self.is_over(connection) {
@@ -83,6 +85,8 @@ impl<P: Platform> Refresher<'_, P> {
             if connection.tokens.refresh_token.is_none() {
                 return Err(needed());
             }
+            // Reckoned from before the turn was asked for: the coordinator's lease began later, whatever held us up since.
+            let asked_ms = self.platform.now_ms();
             match self.sessions().begin(&session, Some(provider)).await? {
                 Begun::Newer(newer) => {
                     let before = connection.tokens.access_token.clone();
@@ -93,21 +97,19 @@ impl<P: Platform> Refresher<'_, P> {
                 }
                 Begun::Busy { wait } if waited < PATIENCE => {
                     self.platform.sleep(wait).await;
-                    waited += wait;
                 }
                 Begun::Busy { .. } => return Err(Unavailable::new("identity provider", "renews for too long").into()),
                 Begun::Later { wait } => {
                     return Err(Unavailable::new("identity provider", format_args!("rests for {wait:?}")).into());
                 }
-                Begun::Writer(writer) => return self.renew(&writer, provider).await?.ok_or_else(needed),
+                Begun::Writer(writer) => return self.renew(&writer, provider, asked_ms).await?.ok_or_else(needed),
             }
         }
     }
 
     /// Renews as the session's writer. `None`: the provider no longer honours the refresh token.
-    async fn renew(&self, writer: &Writer, provider_id: &str) -> Result<Option<Connection>, Error> {
+    async fn renew(&self, writer: &Writer, provider_id: &str, asked_ms: u64) -> Result<Option<Connection>, Error> {
         let sessions = self.sessions();
-        let started_ms = self.platform.now_ms();
         let kept = |wait: Duration| Outcome::Kept { wait_ms: millis(wait) };
         let (Some(provider), Some(connection)) =
             (self.config.provider(provider_id), writer.session.record.connections.get(provider_id))
@@ -126,7 +128,7 @@ impl<P: Platform> Refresher<'_, P> {
                 return Err(error.into());
             }
         };
-        if self.platform.now_ms().saturating_sub(started_ms) > STALL_MS {
+        if self.platform.now_ms().saturating_sub(asked_ms) > STALL_MS {
             sessions.give_back(writer, kept(Duration::ZERO)).await?;
             return Err(Unavailable::new("identity provider", "held up before it was asked").into());
         }
@@ -177,8 +179,8 @@ impl<P: Platform> Refresher<'_, P> {
                 Ok(renewed)
             }
             Ok(None) => {
+                // Not revoked: whoever came between has tokens of the same grant, which would die with these.
                 self.report(client.provider, Renewal::Superseded);
-                revoke(client, &renewed.tokens, dpop).await;
                 Err(Unavailable::new("session coordinator", "gave the turn to somebody else").into())
             }
             Err(error @ Error::Unauthenticated { .. }) => {

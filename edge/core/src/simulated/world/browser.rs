@@ -182,10 +182,10 @@ impl World {
     pub(crate) fn end_all(self: &Rc<Self>, isolate: usize, browser: &Rc<Browser>) {
         let (world, number) = (Rc::clone(self), browser.number);
         let index = IndexName::account(browser.manner.issuer, &browser.user.to_string());
-        let before_ms = self.now_ms();
         self.count("users ended by their provider");
         self.act(isolate, number, async move {
-            let doomed = world.judge.doomed(number);
+            let before_ms = world.now_ms();
+            let doomed = world.judge.doomed(&world, number);
             let ended = world
                 .isolate(isolate)
                 .with_sessions(async |sessions| sessions.end_all(&index, before_ms, EndReason::Revoked).await)
@@ -219,7 +219,8 @@ impl World {
     ) {
         let number = browser.number;
         let accuse = |what: String| self.judge.accuse(self, || format!("session {number}, {target}: {what}"));
-        if self.now_ms() - began_ms > MAX_REQUEST_MS && self.weather.get().stall == 0 {
+        let stalled = self.scheduler.current().is_some_and(|task| self.judge.stalled.borrow().contains(&task));
+        if self.now_ms() - began_ms > MAX_REQUEST_MS && !stalled {
             accuse(format!("took {} ms", self.now_ms() - began_ms));
         }
         let status = response.status;

@@ -161,7 +161,7 @@ impl HttpClient for Outside {
             let world = &self.world;
             let (kept, promised) = promise();
             let unanswered = Err(Unavailable::new("network", "no answer"));
-            let watch = world.judge.sends(world, &sent);
+            let watch = world.judge.sends(world, &sent, &kept);
             let too_late = kept.clone();
             world.scheduler.later(timeout_ms, move || too_late.keep(unanswered));
             world.carry(sent, kept);

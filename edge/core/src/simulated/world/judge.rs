@@ -10,7 +10,7 @@ use super::{
     World,
     authority::{MANNERS, Manner, grant_of},
     browser::Browser,
-    scheduler::TaskId,
+    scheduler::{Promise, TaskId},
 };
 use crate::{
     platform::Unavailable,
@@ -34,12 +34,15 @@ enum Fate {
 struct Sending {
     task: Option<TaskId>,
     fate: Cell<Fate>,
+    /// What its sender waits for, who may not know yet that it is there.
+    answer: Promise<Result<Answer, Unavailable>>,
     brought_tokens: Cell<bool>,
 }
 
 /// Watches one sending; whoever drops it unanswered will never have the answer.
 pub(crate) struct Watch {
     world: Rc<World>,
+    token: String,
     sending: Rc<Sending>,
 }
 
@@ -63,6 +66,10 @@ pub(crate) struct Judge {
     tasks: RefCell<HashMap<TaskId, u64>>,
     /// Tasks that crashed or were left without an answer.
     troubled: RefCell<HashSet<TaskId>>,
+    /// Tasks that did not get the processor for a while.
+    pub(crate) stalled: RefCell<HashSet<TaskId>>,
+    /// Tasks that may write.
+    leased: RefCell<HashSet<TaskId>>,
     /// By refresh token.
     sendings: RefCell<HashMap<String, Vec<Rc<Sending>>>>,
     /// Tasks that got new tokens for a session that was over when they came to store them, and the session's number.
@@ -105,8 +112,25 @@ impl Judge {
         }
     }
 
+    /// Whoever is at work is held up.
+    pub(crate) fn hold_up_all(&self) {
+        let tasks: Vec<TaskId> = self.tasks.borrow().keys().copied().collect();
+        self.stalled.borrow_mut().extend(&tasks);
+        tasks.into_iter().for_each(|task| self.trouble(Some(task)));
+    }
+
+    /// Whether a task was given the right to write and did not give it back.
+    pub(crate) fn has_lease(&self, task: TaskId) -> bool {
+        self.leased.borrow().contains(&task)
+    }
+
     /// A request is about to be sent. What it carries must not be under way already, nor have been too often.
-    pub(crate) fn sends(&self, world: &Rc<World>, sent: &Sent) -> Option<Watch> {
+    pub(crate) fn sends(
+        &self,
+        world: &Rc<World>,
+        sent: &Sent,
+        answer: &Promise<Result<Answer, Unavailable>>,
+    ) -> Option<Watch> {
         let form: BTreeMap<_, _> = url::form_urlencoded::parse(sent.body.as_bytes()).collect();
         let token =
             form.get("refresh_token").filter(|_| form.get("grant_type").is_some_and(|it| it == "refresh_token"))?;
@@ -115,10 +139,10 @@ impl Judge {
         let mut all = self.sendings.borrow_mut();
         let before = all.entry(token.to_string()).or_default();
         let fates = || before.iter().map(|sending| sending.fate.get());
-        if fates().any(|fate| fate == Fate::Pending) {
+        if before.iter().any(|it| it.fate.get() == Fate::Pending && !it.answer.is_settled()) {
             self.accuse(world, || format!("{token} is sent while the answer to an earlier sending may still come"));
         }
-        let open = fates().filter(|fate| matches!(fate, Fate::Answered | Fate::Lost)).count();
+        let open = fates().filter(|fate| *fate != Fate::Unused).count();
         if open >= manner.sends {
             self.accuse(world, || format!("{token} is sent {} times", open + 1));
         }
@@ -130,9 +154,14 @@ impl Judge {
             self.accuse(world, || format!("{token} is sent again though it was answered and nothing went wrong"));
         }
         world.count(if open > 0 { "refresh tokens sent again" } else { "refresh tokens sent" });
-        let sending = Rc::new(Sending { task, fate: Cell::new(Fate::Pending), brought_tokens: Cell::default() });
+        let sending = Rc::new(Sending {
+            task,
+            fate: Cell::new(Fate::Pending),
+            answer: answer.clone(),
+            brought_tokens: Cell::default(),
+        });
         before.push(Rc::clone(&sending));
-        Some(Watch { world: Rc::clone(world), sending })
+        Some(Watch { world: Rc::clone(world), token: token.to_string(), sending })
     }
 
     /// A provider saw a refresh token that had been used.
@@ -186,6 +215,13 @@ impl Judge {
                 held.unwrap().ended_at_ms = Some(world.now_ms());
             }
         }
+        if let Some(task) = task {
+            match (command, reply) {
+                (_, Reply::Leased { .. }) => drop(self.leased.borrow_mut().insert(task)),
+                (Command::Finish { .. }, _) => drop(self.leased.borrow_mut().remove(&task)),
+                _ => {}
+            }
+        }
         match (command, reply) {
             (Command::Finish { outcome: Outcome::Stored { .. }, .. }, Reply::Gone { .. }) => {
                 world.count("tokens of a session that ended meanwhile");
@@ -218,13 +254,15 @@ impl Judge {
     }
 
     /// The sessions that must be dead when the end of all of a user's, which begins now, is done.
-    pub(crate) fn doomed(&self, number: u64) -> Vec<u64> {
+    pub(crate) fn doomed(&self, world: &World, number: u64) -> Vec<u64> {
         let all = self.held.borrow();
         let of = &all[&number];
         // Where the edge says when the sign-in was, because the provider does not, its wrong clock may say it was later.
-        let known = |held: &Held| held.handle.is_some() || held.manner.says_when;
-        let same = |held: &Held| held.user == of.user && held.manner == of.manner && known(held);
-        all.iter().filter(|(_, held)| same(held)).map(|(number, _)| *number).collect()
+        let grants = world.authority.grants.borrow();
+        let is_known =
+            |number: &u64, held: &Held| held.handle.is_some() || (held.manner.says_when && grants.contains_key(number));
+        let same = |held: &Held| held.user == of.user && held.manner == of.manner;
+        all.iter().filter(|(number, held)| same(held) && is_known(number, held)).map(|(number, _)| *number).collect()
     }
 
     /// It is done.
@@ -259,8 +297,10 @@ impl Watch {
         self.sending.brought_tokens.set(*status == 200 && has_tokens);
         let fate = match (status, body) {
             (504, _) | (200..300, None) => Fate::Lost,
-            // Without a new one the old one goes on working.
+            // Without a new one the old one goes on working, whatever became of it before.
             (200..300, Some(body)) if body.get("access_token").is_some() && body.get("refresh_token").is_none() => {
+                let all = self.world.judge.sendings.borrow();
+                all[&self.token].iter().for_each(|sending| sending.fate.set(Fate::Unused));
                 Fate::Unused
             }
             (200..300, Some(_)) => Fate::Answered,

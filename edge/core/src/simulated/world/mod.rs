@@ -140,7 +140,7 @@ impl World {
     }
 
     fn turn(&self, task: TaskId) -> Turn {
-        let turn = self.weather.get().turn(&self.scheduler);
+        let turn = self.weather.get().turn(&self.scheduler, self.judge.has_lease(task));
         match turn {
             Turn::Runs => {}
             Turn::Crashes => {
@@ -151,6 +151,8 @@ impl World {
             Turn::Stalls(wait) => {
                 self.count("stalls");
                 self.trace(|| format!("task {task} stalls for {wait:?}"));
+                self.judge.trouble(Some(task));
+                self.judge.stalled.borrow_mut().insert(task);
             }
         }
         turn

@@ -143,6 +143,43 @@ fn s109_a_crash_between_answer_and_store_is_a_lost_answer() {
 }
 
 #[test]
+fn s109_a_writer_who_was_held_up_until_it_was_anothers_turn_sends_nothing() {
+    Story::each(|story| {
+        story.token_ends();
+        story.world.call(0, &story.browser);
+        while story.world.counted("leases") == 0 {
+            story.world.pass(1);
+        }
+        story.world.scheduler.stall(0, 150_000);
+        story.world.judge.hold_up_all();
+        story.world.pass(LEASE_OVER_MS);
+        let sent = if story.is("strict") { 0 } else { 1 };
+        assert_eq!(story.call(1), if story.is("strict") { Seen::SignInNeeded } else { Seen::Good });
+        story.world.pass(100_000);
+        assert_eq!(story.browser.seen.borrow().last(), Some(&Seen::Unavailable), "the one who was held up");
+        assert_eq!(story.sent(), sent);
+        assert_eq!(story.look(2), Seen::Good);
+    });
+}
+
+#[test]
+fn s109_a_writer_who_is_too_late_leaves_the_others_tokens_alone() {
+    Story::each(|story| {
+        story.token_ends();
+        story.call_until_refreshed(0);
+        story.world.scheduler.stall(0, 200_000);
+        story.world.judge.hold_up_all();
+        story.world.pass(LEASE_OVER_MS);
+        let forgives = story.is("patient") || story.is("entra");
+        let seen = if forgives { Seen::Good } else { Seen::SignInNeeded };
+        assert_eq!(story.call(1), seen);
+        story.world.pass(200_000);
+        story.token_ends();
+        assert_eq!(story.call(2), seen);
+    });
+}
+
+#[test]
 fn s111_a_stale_read_never_lends_a_refresh_token() {
     Story::each(|story| {
         story.weather(Weather { stale: 1000, ..Weather::default() });

@@ -57,6 +57,8 @@ impl Ord for Event {
 
 struct Task {
     isolate: usize,
+    /// Whatever rings, it does not get the processor before.
+    stalled_until_ms: u64,
     future: LocalBoxFuture<'static, ()>,
 }
 
@@ -153,7 +155,7 @@ impl Scheduler {
 
     pub(crate) fn spawn(&self, isolate: usize, future: impl Future<Output = ()> + 'static) -> TaskId {
         let id = self.number();
-        self.tasks.borrow_mut().insert(id, Task { isolate, future: Box::pin(future) });
+        self.tasks.borrow_mut().insert(id, Task { isolate, stalled_until_ms: 0, future: Box::pin(future) });
         self.ring(id);
         id
     }
@@ -183,6 +185,16 @@ impl Scheduler {
             drop(task);
         }
         ids
+    }
+
+    /// None of an isolate's tasks gets the processor for so long.
+    pub(crate) fn stall(self: &Rc<Self>, isolate: usize, ms: u64) {
+        let mut all = self.tasks.borrow_mut();
+        for (id, task) in all.iter_mut().filter(|(_, task)| task.isolate == isolate) {
+            task.stalled_until_ms = self.now_ms() + ms;
+            let (scheduler, id) = (Rc::clone(self), *id);
+            self.later(ms, move || scheduler.ring(id));
+        }
     }
 
     /// Runs until nothing is left to happen, or until `until_ms`. `turn` decides what a task meets when its turn comes.
@@ -221,11 +233,16 @@ impl Scheduler {
     }
 
     fn step(self: &Rc<Self>, id: TaskId, turn: &dyn Fn(TaskId) -> Turn) {
-        if !self.tasks.borrow().contains_key(&id) {
+        let is_ready = |task: &Task| task.stalled_until_ms <= self.now_ms();
+        if !self.tasks.borrow().get(&id).is_some_and(is_ready) {
             return;
         }
         match turn(id) {
             Turn::Stalls(wait) => {
+                let until_ms = self.now_ms() + u64::try_from(wait.as_millis()).unwrap();
+                if let Some(task) = self.tasks.borrow_mut().get_mut(&id) {
+                    task.stalled_until_ms = until_ms;
+                }
                 let scheduler = Rc::clone(self);
                 self.later(u64::try_from(wait.as_millis()).unwrap(), move || scheduler.ring(id));
             }
@@ -280,6 +297,12 @@ impl<T> Promise<T> {
                 waker.wake();
             }
         }
+    }
+
+    /// Whether it was brought, or nobody waits for it any more.
+    pub(crate) fn is_settled(&self) -> bool {
+        let slot = self.0.borrow();
+        slot.value.is_some() || !slot.awaited
     }
 }
 

@@ -100,6 +100,9 @@ impl Season {
         self.world.pass(60_000);
         for _ in 0..self.world.scheduler.draw(3..8) {
             self.act();
+            if self.world.scheduler.chance(500) {
+                self.come_back();
+            }
             let pause_ms = match self.draw(4) {
                 0 => self.draw(3_000),
                 1 => self.draw(120_000),
@@ -139,7 +142,7 @@ impl Season {
             self.world.pass(5_000);
         }
         let busy = self.browser();
-        for _ in 0..self.world.scheduler.draw(2..10) {
+        for _ in 0..self.world.scheduler.draw(2..8) {
             let browser = if self.world.scheduler.chance(700) { Rc::clone(&busy) } else { self.browser() };
             let isolate = self.world.draw_isolate();
             match self.draw(100) {
@@ -157,6 +160,15 @@ impl Season {
             if self.world.scheduler.chance(300) {
                 self.world.pass(self.draw(60));
             }
+        }
+    }
+
+    /// Somebody comes back when a lease that was left lying is over.
+    fn come_back(&self) {
+        for _ in 0..2 {
+            self.world.pass(self.world.scheduler.draw(20_000..50_000));
+            let browser = self.browser();
+            self.world.call(self.world.draw_isolate(), &browser);
         }
     }
 

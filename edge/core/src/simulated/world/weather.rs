@@ -42,8 +42,8 @@ impl Weather {
     pub(crate) fn draw(scheduler: &Scheduler) -> Self {
         let some = |max: u64| if scheduler.chance(500) { scheduler.draw(1..max + 1) } else { 0 };
         Self {
-            crash: some(15),
-            stall: some(6),
+            crash: some(10),
+            stall: some(15),
             command_lost: some(40),
             reply_lost: some(40),
             coordinator_slow: some(60),
@@ -59,12 +59,15 @@ impl Weather {
         }
     }
 
-    /// What a task meets when its turn comes.
-    pub(crate) fn turn(&self, scheduler: &Scheduler) -> Turn {
-        if scheduler.chance(self.crash) {
+    /// What a task meets when its turn comes. Lightning strikes where it does most harm: at who holds a lease.
+    pub(crate) fn turn(&self, scheduler: &Scheduler, has_lease: bool) -> Turn {
+        let times = if has_lease { 8 } else { 1 };
+        if scheduler.chance(self.crash * times) {
             Turn::Crashes
-        } else if scheduler.chance(self.stall) {
-            Turn::Stalls(Duration::from_millis(scheduler.draw(1_000..90_000)))
+        } else if scheduler.chance(self.stall * times) {
+            // Long enough for a lease to be over.
+            let range = if has_lease { 30_000..100_000 } else { 1_000..60_000 };
+            Turn::Stalls(Duration::from_millis(scheduler.draw(range)))
         } else {
             Turn::Runs
         }
