@@ -4,6 +4,8 @@
 //! map or secret is one, so whatever goes into the log was either written in this source (`&'static str`), is a number,
 //! or is of a type that knows how to show itself. docs/operations.md says what lines there are.
 
+mod redact;
+
 use std::{fmt, net::IpAddr};
 
 use causeway_protocol::subject::Subject;
@@ -11,6 +13,7 @@ use chrono::{DateTime, SecondsFormat};
 use http::{Method, StatusCode};
 use serde_json::{Map, Value};
 
+use self::redact::without_secrets;
 use crate::{
     config::ConfigError,
     error::Error,
@@ -18,10 +21,6 @@ use crate::{
     session::id::SessionHandle,
 };
 
-/// Longest text of others in a line, in characters.
-const MAX_DETAIL_CHARS: usize = 300;
-/// From this length on, a run of characters as tokens have them is left out, unless it is plainly a word.
-const MIN_TOKEN_CHARS: usize = 16;
 /// Longest name an operator gave something.
 const MAX_NAME_CHARS: usize = 32;
 
@@ -308,49 +307,6 @@ pub fn reject(to: &(impl Clock + Log), error: &Error, method: Option<&Method>) {
 pub(crate) fn kebab(sentence: &str) -> String {
     let words = sentence.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join("-").to_ascii_lowercase()
-}
-
-fn without_secrets(text: &str) -> String {
-    let words: Vec<String> =
-        text.chars().take(MAX_DETAIL_CHARS).collect::<String>().split_whitespace().map(word).collect();
-    words.join(" ")
-}
-
-fn word(word: &str) -> String {
-    if let Some((before, url)) = word.split_once("://") {
-        let scheme: String = before.chars().rev().take_while(char::is_ascii_alphanumeric).collect();
-        let authority = url.split(['/', '?', '#', '"', ')', '\'', ',']).next().unwrap_or_default();
-        let host = authority.rsplit('@').next().unwrap_or_default();
-        return format!("{}://{}", scheme.chars().rev().collect::<String>(), without_tokens(host));
-    }
-    match word.split_once('=') {
-        Some((name, value)) if !value.is_empty() => format!("{}=…", without_tokens(name)),
-        _ => without_tokens(word),
-    }
-}
-
-fn without_tokens(word: &str) -> String {
-    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+' | '/' | '%' | '~');
-    let mut out = String::with_capacity(word.len());
-    let mut run = String::new();
-    for c in word.chars().map(Some).chain([None]) {
-        match c {
-            Some(c) if is_part(c) => run.push(c),
-            other => {
-                out.push_str(if is_token(&run) { "…" } else { &run });
-                run.clear();
-                out.extend(other.filter(|c| !c.is_control()));
-            }
-        }
-    }
-    out
-}
-
-/// Long, and with digits or of mixed case, as no word is.
-fn is_token(run: &str) -> bool {
-    let has = |test: fn(&char) -> bool| run.chars().any(|c| test(&c));
-    run.len() >= MIN_TOKEN_CHARS
-        && (has(char::is_ascii_digit) || (has(char::is_ascii_lowercase) && has(char::is_ascii_uppercase)))
 }
 
 #[cfg(test)]

@@ -75,7 +75,7 @@ fn s133_text_of_others_loses_urls_parameters_and_tokens_but_says_what_happened()
     ] {
         assert_eq!(without_secrets(text), shown, "{text:?}");
     }
-    assert!(without_secrets(&"a ".repeat(1000)).len() <= MAX_DETAIL_CHARS);
+    assert!(without_secrets(&"a ".repeat(1000)).len() <= redact::MAX_DETAIL_CHARS);
 }
 
 #[test]
