@@ -75,7 +75,7 @@ impl<B: ReadBody> Call<'_, B> {
         outgoing.idle = self.service.timeout;
         outgoing.headers = self.headers.clone();
         authorization.attach(context, &mut outgoing)?;
-        outgoing.body = self.payload.next(&mut outgoing.headers);
+        outgoing.body = self.payload.next(&self.method, &mut outgoing.headers);
         let result = context.platform.send(outgoing).await;
         // Whatever came of it: what the upstream got was not what the client sent.
         if self.payload.is_exceeded() {

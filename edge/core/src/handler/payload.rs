@@ -66,9 +66,15 @@ impl<B: ReadBody> Payload<B> {
     }
 
     /// What is sent, and the header that says how long it is.
-    pub(super) fn next(&mut self, headers: &mut HeaderMap) -> Body<B> {
+    pub(super) fn next(&mut self, method: &Method, headers: &mut HeaderMap) -> Body<B> {
         match self {
-            Self::Empty => Body::Empty,
+            Self::Empty => {
+                // Said, or a runtime that leaves it open might send chunks of nothing (RFC 9110, 8.6).
+                if !method.is_safe() {
+                    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(0));
+                }
+                Body::Empty
+            }
             Self::Replayable(bytes) => Body::Bytes(bytes.clone().into()),
             Self::Once { body, length, .. } => {
                 if let Some(length) = length {
