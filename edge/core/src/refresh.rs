@@ -102,7 +102,15 @@ impl<P: Platform> Refresher<'_, P> {
                 Begun::Later { wait } => {
                     return Err(Unavailable::new("identity provider", format_args!("rests for {wait:?}")).into());
                 }
-                Begun::Writer(writer) => return self.renew(&writer, provider, asked_ms).await?.ok_or_else(needed),
+                Begun::Writer(writer) => {
+                    // Asked only now: whoever is refused a token that somebody else has renewed costs no refresh.
+                    let costs_one = !self.is_over(connection);
+                    if costs_one && !self.memory.renewals.allow(&session.handle, provider, self.platform.now_ms()) {
+                        self.sessions().give_back(&writer, Outcome::Kept { wait_ms: 0 }).await?;
+                        return Err(needed());
+                    }
+                    return self.renew(&writer, provider, asked_ms).await?.ok_or_else(needed);
+                }
             }
         }
     }

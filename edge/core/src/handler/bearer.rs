@@ -83,10 +83,6 @@ async fn bearer<P: Platform>(
     provider_id: &str,
     force: bool,
 ) -> Result<Authorization, Error> {
-    let renewals = &context.memory.renewals;
-    if force && !renewals.allow(&session.handle, provider_id, context.platform.now_ms()) {
-        return Err(Error::ProviderSignInNeeded { provider: provider_id.to_owned() });
-    }
     let connection = context.refresher().connection(session, provider_id, force).await?;
     // A bound token without its key is of no use, and nobody's bearer token.
     let key = match &connection.dpop_key {
