@@ -26,9 +26,6 @@ impl AllowedPath {
 
 /// Letters, digits and the marks that mean nothing to any router; escapes only of UTF-8 beyond ASCII and of a space.
 fn is_plain_segment(segment: &str) -> bool {
-    if segment.is_empty() || segment.bytes().all(|byte| byte == b'.') {
-        return false;
-    }
     let mut decoded = Vec::with_capacity(segment.len());
     let mut bytes = segment.bytes();
     while let Some(byte) = bytes.next() {
@@ -43,7 +40,8 @@ fn is_plain_segment(segment: &str) -> bool {
     }
     // Rust's UTF-8 knows no overlong spelling of ASCII and no half of a surrogate pair.
     let Ok(decoded) = std::str::from_utf8(&decoded) else { return false };
-    !decoded.chars().any(reads_as_ascii)
+    // Some file servers strip spaces around a name, and then it is one of dots, or none at all.
+    !decoded.trim().chars().all(|c| c == '.') && !decoded.chars().any(reads_as_ascii)
 }
 
 /// Characters that compatibility mappings (NFKC, best fit) turn into one of those that are refused above, and C1

@@ -23,6 +23,11 @@ const REFUSED: &[&str] = &[
     "/a/%25252e%25252e/b",
     "/a/%25%32%65%25%32%65/b",
     "/a/%%32%65%%32%65/b",
+    // Dots in spaces, which some file servers strip.
+    "/a/%20",
+    "/a/..%20/b",
+    "/a/%20../b",
+    "/a/%e3%80%80../b",
     // Path parameters, which some servers cut off before they look for dots.
     "/a/..;/b",
     "/a/..;a=b/c",

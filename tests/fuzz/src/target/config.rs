@@ -27,7 +27,9 @@ pub fn run(data: &[u8]) {
     let mut marked_elsewhere = false;
     for line in lines(data).take(32).filter_map(|line| str::from_utf8(line).ok()) {
         let (key, value) = line.split_once('=').unwrap_or((line, ""));
-        marked_elsewhere |= !SECRETS.contains(&key) && line.contains(MARK);
+        // The name of an unknown key is shown, without what does not print.
+        let shown: String = line.chars().filter(char::is_ascii_graphic).collect();
+        marked_elsewhere |= !SECRETS.contains(&key) && shown.contains(MARK);
         settings.0.insert(key.to_owned(), value.to_owned());
     }
     for coordination in [Coordination::Objects, Coordination::Redis] {
