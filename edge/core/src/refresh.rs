@@ -105,11 +105,16 @@ impl<P: Platform> Refresher<'_, P> {
                 Begun::Writer(writer) => {
                     // Asked only now: whoever is refused a token that somebody else has renewed costs no refresh.
                     let costs_one = !self.is_over(connection);
-                    if costs_one && !self.memory.renewals.allow(&session.handle, provider, self.platform.now_ms()) {
+                    let renewals = &self.memory.renewals;
+                    if costs_one && renewals.was_lately(&session.handle, provider, self.platform.now_ms()) {
                         self.sessions().give_back(&writer, Outcome::Kept { wait_ms: 0 }).await?;
                         return Err(needed());
                     }
-                    return self.renew(&writer, provider, asked_ms).await?.ok_or_else(needed);
+                    let renewed = self.renew(&writer, provider, asked_ms).await?.ok_or_else(needed)?;
+                    if costs_one {
+                        renewals.note(&session.handle, provider, self.platform.now_ms());
+                    }
+                    return Ok(renewed);
                 }
             }
         }

@@ -22,20 +22,22 @@ struct Forced {
 }
 
 impl ForcedRenewals {
-    /// Counts one more, and tells whether it may be.
-    pub fn allow(&self, session: &SessionHandle, provider: &str, now_ms: u64) -> bool {
+    /// Whether a refusal has cost a refresh lately, so that the next one may not.
+    pub fn was_lately(&self, session: &SessionHandle, provider: &str, now_ms: u64) -> bool {
         let mut forced = self.0.borrow_mut();
         // What lies in the future was counted by a clock that was set back.
         let is_recent = |at_ms| now_ms.checked_sub(at_ms).is_some_and(|age_ms| u128::from(age_ms) < PAUSE.as_millis());
         forced.retain(|one| is_recent(one.at_ms));
-        if forced.iter().any(|one| one.session == *session && one.provider == provider) {
-            return false;
-        }
+        forced.iter().any(|one| one.session == *session && one.provider == provider)
+    }
+
+    /// Counts a refresh that a refusal has cost. One that failed in an outage is not to be held against the next.
+    pub fn note(&self, session: &SessionHandle, provider: &str, now_ms: u64) {
+        let mut forced = self.0.borrow_mut();
         if forced.len() >= MAX_REMEMBERED {
             forced.pop_front();
         }
         forced.push_back(Forced { session: session.clone(), provider: provider.to_owned(), at_ms: now_ms });
-        true
     }
 }
 
@@ -49,10 +51,12 @@ mod tests {
         let random = SeededRandom::new(1);
         let [one, other] = [(), ()].map(|()| SessionId::draw(&random).unwrap().handle());
         let forced = ForcedRenewals::default();
-        assert!(forced.allow(&one, "github", 0) && forced.allow(&one, "corp", 0) && forced.allow(&other, "github", 0));
-        assert!(!forced.allow(&one, "github", 59_999));
-        assert!(forced.allow(&one, "github", 60_000) && !forced.allow(&one, "github", 60_001));
-        assert!(forced.allow(&one, "github", 1), "a clock that was set back locks nobody out");
+        forced.note(&one, "github", 5);
+        assert!(forced.was_lately(&one, "github", 5) && forced.was_lately(&one, "github", 60_004));
+        assert!(!forced.was_lately(&one, "corp", 5) && !forced.was_lately(&other, "github", 5));
+        assert!(!forced.was_lately(&one, "github", 60_005));
+        forced.note(&one, "github", 5);
+        assert!(!forced.was_lately(&one, "github", 4), "a clock that was set back locks nobody out");
     }
 
     #[test]
@@ -60,7 +64,7 @@ mod tests {
         let random = SeededRandom::new(1);
         let forced = ForcedRenewals::default();
         for _ in 0..2 * MAX_REMEMBERED {
-            assert!(forced.allow(&SessionId::draw(&random).unwrap().handle(), "github", 0));
+            forced.note(&SessionId::draw(&random).unwrap().handle(), "github", 0);
         }
         assert_eq!(forced.0.borrow().len(), MAX_REMEMBERED);
     }
