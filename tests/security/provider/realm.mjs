@@ -55,6 +55,8 @@ export class Realm {
   refreshes = new Map();
   /** @type {Set<string>} */
   deadFamilies = new Set();
+  /** When the sign-in of a family was, in Unix seconds. @type {Map<string, number>} */
+  #signedInAt = new Map();
   /** @type {Map<string, User>} by access token */
   granted = new Map();
   /** @type {Set<string>} tokens it was asked to revoke */
@@ -228,7 +230,10 @@ export class Realm {
     const refreshToken = this.home.secret(`rt_${randomBytes(32).toString('base64url')}`, 'refresh token');
     this.granted.set(accessToken, user);
     this.refreshes.set(refreshToken, { family, user, scope, nonce, used: false });
-    const idToken = await this.#idToken(user, isFirst ? nonce : null);
+    const now = Math.floor(Date.now() / 1000);
+    const signedInAt = this.#signedInAt.get(family) ?? now;
+    this.#signedInAt.set(family, signedInAt);
+    const idToken = await this.#idToken(user, isFirst ? nonce : null, signedInAt);
     const body = {
       access_token: accessToken, token_type: 'Bearer', expires_in: this.accessTokenSeconds, scope, refresh_token: refreshToken,
       ...(idToken !== undefined && { id_token: idToken }),
@@ -241,10 +246,11 @@ export class Realm {
     return `at_${randomBytes(32).toString('base64url')}`;
   }
 
-  /** @param {User} user @param {string | null} nonce */
-  async #idToken(user, nonce) {
+  /** @param {User} user @param {string | null} nonce @param {number} signedInAt in Unix seconds: a refresh is no new sign-in */
+  async #idToken(user, nonce, signedInAt) {
     const key = this.keys[0] ?? this.honestKey;
-    const claims = this.lies.claims ? this.lies.claims(this.claims(user, nonce)) : this.claims(user, nonce);
+    const honestly = { ...this.claims(user, nonce), auth_time: signedInAt };
+    const claims = this.lies.claims ? this.lies.claims(honestly) : honestly;
     const honest = { alg: key.alg, kid: key.kid, typ: 'JWT' };
     const header = this.lies.header ? this.lies.header(honest) : honest;
     const token = this.lies.idToken ? await this.lies.idToken({ header, claims, key }) : await key.sign(header, claims);

@@ -199,3 +199,11 @@ fn percent_decode(text: &[u8]) -> Vec<u8> {
     }
     out
 }
+
+#[test]
+fn s90_dots_among_white_space_are_dots() {
+    for path in ["/x/..%20/y", "/x/%20../y", "/x/%20/y", "/x/..%E3%80%80/y", "/x/..%C2%A0/y"] {
+        assert_eq!(AllowedPath::parse(path), None, "{path}");
+    }
+    assert!(AllowedPath::parse("/x/a%20b/..c").is_some());
+}
