@@ -1,6 +1,7 @@
 //! Where a request may come from, and what every answer carries.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use url::Url;
 
 use crate::{
     config::{Config, Embed},
@@ -82,15 +83,20 @@ fn check_navigation(headers: &HeaderMap) -> Result<(), Error> {
     forbidden("not a top-level navigation")
 }
 
-/// Refuses a navigation that acts on the session and that another site began. Elsewhere `SameSite=Strict` does: such a
-/// navigation comes without the cookie.
+/// Refuses a navigation that acts on the session unless the edge's own page or a configured host page began it. The
+/// cookie proves nothing here: a browser sends it along with navigations that any sibling of the site begins (M6).
 ///
 /// # Errors
 /// [`Error::Forbidden`].
 pub fn check_begun_here(config: &Config, headers: &HeaderMap) -> Result<(), Error> {
-    match (config.embed, single(headers, &SEC_FETCH_SITE)) {
-        (Embed::SameSite, _) | (Embed::CrossSite, Some("same-origin" | "same-site" | "none")) => Ok(()),
-        (Embed::CrossSite, _) => forbidden("another site began what acts on the session"),
+    if single(headers, &SEC_FETCH_SITE) == Some("same-origin") {
+        return Ok(());
+    }
+    // A page can keep its address out of what it sends, but not put another's in.
+    let referrer = single(headers, &header::REFERER).and_then(|text| Url::parse(text).ok());
+    match referrer {
+        Some(page) if config.allows_origin(&page.origin().ascii_serialization()) => Ok(()),
+        _ => forbidden("another site began what acts on the session"),
     }
 }
 

@@ -18,6 +18,8 @@ use crate::{
 const PART: &str = "coordinator";
 /// How often a command is decided anew when another one came between.
 const MAX_ATTEMPTS: usize = 16;
+/// How long a state is kept at least, in milliseconds.
+const MIN_KEPT_MS: u64 = 1000;
 
 /// A kind of state machine.
 pub trait Machine {
@@ -60,7 +62,10 @@ pub fn step<M: Machine>(
     let (changed, reply) = M::apply(current.as_ref(), now_ms, command);
     let store = match changed {
         Some(state) => {
-            Some(Store { state: serde_json::to_string(&state).map_err(broken)?, forget_at_ms: M::forget_at_ms(&state) })
+            Some(Store {
+                state: serde_json::to_string(&state).map_err(broken)?, // Stores refuse an end in the past.
+                forget_at_ms: M::forget_at_ms(&state).max(now_ms.saturating_add(MIN_KEPT_MS)),
+            })
         }
         None => None,
     };
@@ -188,7 +193,7 @@ mod tests {
     #[test]
     fn dispatching_text_is_the_same_as_calling() {
         let (store, reply) = dispatch("once", None, 0, r#"{"claim":{"until_ms":9}}"#).unwrap();
-        assert_eq!((store.unwrap().forget_at_ms, reply.as_str()), (9, r#""first""#));
+        assert_eq!((store.unwrap().forget_at_ms, reply.as_str()), (MIN_KEPT_MS, r#""first""#));
         assert!(dispatch("once", None, 0, "{}").is_err());
         assert!(dispatch("once", Some("junk"), 0, r#"{"claim":{"until_ms":9}}"#).is_err());
         assert!(dispatch("nope", None, 0, "{}").is_err());

@@ -153,6 +153,13 @@ impl<P: Platform> Refresher<'_, P> {
                 let renewed = Connection { tokens: fresh.tokens, ..connection.clone() };
                 self.store(writer, &client, dpop.as_ref(), renewed).await.map(Some)
             }
+            // The account that makes the session its user's is over: so is the session (M10). Unless the answer to an
+            // earlier use was lost, which looks the same.
+            Refresh::Ended(reason) if writer.session.record.provider == provider.id && writer.sends_before == 0 => {
+                self.report(provider, Renewal::Ended(reason));
+                sessions.end(&writer.session.handle, EndReason::Revoked).await?;
+                Err(Error::Unauthenticated { reason: "the provider ended the account's grant" })
+            }
             Refresh::Ended(reason) => {
                 self.report(provider, Renewal::Ended(reason));
                 self.without_refresh_token(writer, provider_id).await

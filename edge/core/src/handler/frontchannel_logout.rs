@@ -63,10 +63,11 @@ async fn end<P: Platform>(context: &Context<'_, P>, index: &IndexName) -> Result
     let sessions = context.sessions();
     // Nothing is written for a session that nobody knows: anyone may ask for any number of them. So, other than by a
     // signed token, a sign-in that is not complete yet is not ended.
-    if sessions.list(index).await?.is_empty() {
+    let entries = sessions.list(index).await?;
+    if entries.is_empty() {
         return Ok(());
     }
-    let ended = sessions.end_all(index, u64::MAX, EndReason::Revoked).await?;
-    Event::info("logout.frontchannel").with("ended", ended).write(context.platform);
+    sessions.end_entries(index, &entries, EndReason::Revoked).await?;
+    Event::info("logout.frontchannel").with("ended", entries.len()).write(context.platform);
     Ok(())
 }

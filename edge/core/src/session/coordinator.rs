@@ -50,6 +50,8 @@ pub struct SessionState {
     pub fence: u64,
     /// Who may write.
     pub lease: Option<Lease>,
+    /// The last lease that was given back: if that is done again, an answer was lost.
+    pub finished: Option<u64>,
     /// Refresh tokens that were sent and whose answer nobody has, by connection.
     pub sends: BTreeMap<String, Sends>,
 }
@@ -61,6 +63,8 @@ pub struct Lease {
     pub until_ms: u64,
     /// Whose refresh token its holder sends, if any.
     pub connection: Option<String>,
+    /// What its holder drew when it asked, by which it is known if it asks again.
+    pub turn: u64,
 }
 
 /// What became of a connection's present refresh token.
@@ -107,6 +111,8 @@ pub enum Command {
         connection: Option<String>,
         /// The generation that the asker knows: if there is a newer one, that is the answer.
         seen: u64,
+        /// Drawn by the asker, the same if it asks again because the answer was lost.
+        turn: u64,
     },
     /// Be done writing.
     Finish {
@@ -129,6 +135,8 @@ pub enum Outcome {
         record: String,
         /// Indexes it is in now that it was not before.
         indexes: Vec<IndexName>,
+        /// Connections whose refresh token is another one now, or none: what became of the old one no longer matters.
+        replaced: Vec<String>,
     },
     /// Nothing was used up.
     Kept {
@@ -209,6 +217,7 @@ impl Machine for SessionMachine {
                     indexes,
                     fence: 0,
                     lease: None,
+                    finished: None,
                     sends: BTreeMap::new(),
                 };
                 (Some(state), Reply::Active { generation: 1, record: None })
@@ -224,7 +233,7 @@ impl Machine for SessionMachine {
                 let reply = Reply::Active { generation: state.generation, record: state.record.clone() };
                 (touched(state, now_ms), reply)
             }
-            (Some(state), Command::Begin { connection, seen }) => begin(state, now_ms, connection, seen),
+            (Some(state), Command::Begin { connection, seen, turn }) => begin(state, now_ms, connection, seen, turn),
             (Some(state), Command::Finish { fence, outcome }) => finish(state, now_ms, fence, outcome),
         }
     }
@@ -248,6 +257,7 @@ fn revoke(state: Option<&SessionState>, now_ms: u64) -> (Option<SessionState>, R
             indexes: Vec::new(),
             fence: 0,
             lease: None,
+            finished: None,
             sends: BTreeMap::new(),
         };
         return (Some(unborn), GONE);
@@ -262,14 +272,25 @@ fn touched(state: &SessionState, now_ms: u64) -> Option<SessionState> {
     is_due.then(|| SessionState { used_at_ms: now_ms, ..state.clone() })
 }
 
-fn begin(state: &SessionState, now_ms: u64, connection: Option<String>, seen: u64) -> (Option<SessionState>, Reply) {
+fn begin(
+    state: &SessionState,
+    now_ms: u64,
+    connection: Option<String>,
+    seen: u64,
+    turn: u64,
+) -> (Option<SessionState>, Reply) {
     if state.generation > seen {
         return (None, Reply::Active { generation: state.generation, record: state.record.clone() });
     }
-    if state.lease.as_ref().is_some_and(|lease| now_ms < lease.until_ms) {
-        return (None, Reply::Busy { wait_ms: BUSY_MS });
-    }
     let Some(record) = state.record.clone() else { return (None, GONE) };
+    if let Some(lease) = state.lease.as_ref().filter(|lease| now_ms < lease.until_ms) {
+        if lease.turn != turn || lease.connection != connection {
+            return (None, Reply::Busy { wait_ms: BUSY_MS });
+        }
+        let sends = connection.as_ref().and_then(|connection| state.sends.get(connection));
+        let sends_before = sends.map_or(0, |sends| sends.count.saturating_sub(1));
+        return (None, Reply::Leased { fence: state.fence, generation: state.generation, record, sends_before });
+    }
     let mut next = state.clone();
     let mut sends_before = 0;
     if let Some(connection) = &connection {
@@ -282,21 +303,27 @@ fn begin(state: &SessionState, now_ms: u64, connection: Option<String>, seen: u6
         sends.count = sends.count.saturating_add(1);
     }
     next.fence = next.fence.saturating_add(1);
-    next.lease = Some(Lease { until_ms: now_ms.saturating_add(LEASE_MS), connection });
+    next.lease = Some(Lease { until_ms: now_ms.saturating_add(LEASE_MS), connection, turn });
     let reply = Reply::Leased { fence: next.fence, generation: next.generation, record, sends_before };
     (Some(next), reply)
 }
 
 fn finish(state: &SessionState, now_ms: u64, fence: u64, outcome: Outcome) -> (Option<SessionState>, Reply) {
-    let (Some(lease), true) = (&state.lease, fence == state.fence) else { return (None, Reply::Superseded) };
+    let (Some(lease), true) = (&state.lease, fence == state.fence) else {
+        let is_done = fence == state.fence && state.finished == Some(fence);
+        let again = Reply::Active { generation: state.generation, record: None };
+        return (None, if is_done { again } else { Reply::Superseded });
+    };
     // Late but not superseded is not too late: nobody else began.
-    let mut next = SessionState { lease: None, used_at_ms: now_ms, ..state.clone() };
+    let mut next = SessionState { lease: None, finished: Some(fence), used_at_ms: now_ms, ..state.clone() };
     let connection = lease.connection.clone().unwrap_or_default();
     match outcome {
-        Outcome::Stored { record, indexes } => {
+        Outcome::Stored { record, indexes, replaced } => {
             next.generation = next.generation.saturating_add(1);
             next.record = Some(record);
-            next.sends.remove(&connection);
+            for connection in replaced.iter().chain([&connection]) {
+                next.sends.remove(connection);
+            }
             for index in indexes {
                 if !next.indexes.contains(&index) {
                     next.indexes.push(index);

@@ -27,7 +27,7 @@ impl Session {
     }
 
     fn refresh(&mut self, now_ms: u64, seen: u64) -> Reply {
-        self.ask(now_ms, Command::Begin { connection: Some("github".to_owned()), seen })
+        self.ask(now_ms, Command::Begin { connection: Some("github".to_owned()), seen, turn: now_ms })
     }
 
     fn finish(&mut self, now_ms: u64, fence: u64, outcome: Outcome) -> Reply {
@@ -36,7 +36,7 @@ impl Session {
 }
 
 fn stored(record: &str) -> Outcome {
-    Outcome::Stored { record: record.to_owned(), indexes: Vec::new() }
+    Outcome::Stored { record: record.to_owned(), indexes: Vec::new(), replaced: Vec::new() }
 }
 
 fn leased(fence: u64, sends_before: u32) -> Reply {
@@ -102,7 +102,8 @@ fn a_late_writer_whom_nobody_superseded_may_still_store() {
     let mut session = Session::new();
     session.refresh(0, 1);
     assert_eq!(session.finish(LEASE_MS + 5, 1, stored("s")), active(2));
-    assert_eq!(session.finish(LEASE_MS + 6, 1, stored("again")), Reply::Superseded);
+    assert_eq!(session.finish(LEASE_MS + 6, 1, stored("again")), active(2), "whoever lost the answer is told again");
+    assert_eq!(session.0.record.as_deref(), Some("s"), "and nothing is stored twice");
 }
 
 #[test]
@@ -123,6 +124,28 @@ fn s108_a_lost_answer_is_counted() {
 }
 
 #[test]
+fn whoever_lost_the_answer_asks_again_and_is_still_the_writer() {
+    let mut session = Session::new();
+    let begin = || Command::Begin { connection: Some("github".to_owned()), seen: 1, turn: 5 };
+    assert_eq!(session.ask(0, begin()), leased(1, 0));
+    assert_eq!(session.ask(1, begin()), leased(1, 0), "the same turn, and one use counted");
+    assert_eq!(session.refresh(2, 1), Reply::Busy { wait_ms: BUSY_MS }, "another one's turn is another turn");
+    session.finish(3, 1, Outcome::Lost { wait_ms: 0 });
+    assert_eq!(session.refresh(4, 1), leased(2, 1));
+}
+
+#[test]
+fn a_replaced_refresh_token_starts_with_a_clean_slate() {
+    let mut session = Session::new();
+    session.refresh(0, 1);
+    session.finish(1, 1, Outcome::Lost { wait_ms: 60_000 });
+    session.ask(2, Command::Begin { connection: None, seen: 1, turn: 2 });
+    let outcome = Outcome::Stored { record: "s".to_owned(), indexes: Vec::new(), replaced: vec!["github".to_owned()] };
+    assert_eq!(session.finish(3, 2, outcome), active(2));
+    assert!(matches!(session.refresh(4, 2), Reply::Leased { sends_before: 0, .. }));
+}
+
+#[test]
 fn s114_ending_the_session_ends_its_writer() {
     let mut session = Session::new();
     session.refresh(0, 1);
@@ -135,7 +158,7 @@ fn s114_ending_the_session_ends_its_writer() {
 fn other_writers_wait_for_a_refresh_too() {
     let mut session = Session::new();
     session.refresh(0, 1);
-    let other = Command::Begin { connection: None, seen: 1 };
+    let other = Command::Begin { connection: None, seen: 1, turn: 99 };
     assert_eq!(session.ask(1, other.clone()), Reply::Busy { wait_ms: BUSY_MS });
     session.finish(2, 1, Outcome::Kept { wait_ms: 0 });
     assert_eq!(session.ask(3, other), leased(2, 0));
@@ -153,7 +176,7 @@ proptest! {
                 0 => create(),
                 1 => Command::Status,
                 2 => Command::Read,
-                3 => Command::Begin { connection: None, seen: 0 },
+                3 => Command::Begin { connection: None, seen: 0, turn: 7 },
                 4 => Command::Finish { fence: 1, outcome: stored("s") },
                 _ => Command::Revoke,
             });

@@ -114,9 +114,12 @@ pub enum Command {
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
     /// It is in.
-    Added {
-        /// The session that had to give way and must be ended.
-        surplus: Option<SessionHandle>,
+    Added,
+    /// It is not in: there are too many. The oldest must be ended and removed first, so that no session that lives is in
+    /// no index.
+    Full {
+        /// The oldest.
+        oldest: SessionHandle,
     },
     /// It is not in: this sign-in was ended before it was complete.
     Ended,
@@ -147,9 +150,15 @@ impl Machine for IndexMachine {
                     entry.label.clone_from(&known.label);
                 }
                 index.entries.retain(|known| known.session != entry.session);
-                let surplus = (index.entries.len() >= MAX_SESSIONS).then(|| index.entries.remove(0).session);
-                index.entries.push(entry);
-                (Some(index), Reply::Added { surplus })
+                match index.entries.first() {
+                    Some(oldest) if index.entries.len() >= MAX_SESSIONS => {
+                        (None, Reply::Full { oldest: oldest.session.clone() })
+                    }
+                    _ => {
+                        index.entries.push(entry);
+                        (Some(index), Reply::Added)
+                    }
+                }
             }
             Command::Remove { session } => {
                 index.entries.retain(|known| known.session != session);
@@ -189,7 +198,7 @@ mod tests {
     fn a_sign_in_that_was_ended_before_it_was_written_stays_out() {
         let (index, _) = IndexMachine::apply(None, 10, Command::End { before_ms: 10 });
         assert_eq!(add(index.as_ref(), 11, 10), (None, Reply::Ended));
-        assert!(matches!(add(index.as_ref(), 11, 11).1, Reply::Added { .. }), "a later sign-in is another one");
+        assert!(matches!(add(index.as_ref(), 11, 11).1, Reply::Added), "a later sign-in is another one");
     }
 
     #[test]
@@ -210,7 +219,7 @@ mod tests {
             index = add(index.as_ref(), 0, n).0;
         }
         let (_, reply) = add(index.as_ref(), 0, 99);
-        assert_eq!(reply, Reply::Added { surplus: Some(entry(0).session) });
+        assert_eq!(reply, Reply::Full { oldest: entry(0).session });
     }
 
     #[test]

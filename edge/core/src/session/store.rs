@@ -107,10 +107,18 @@ impl<P: Platform> Sessions<'_, P> {
         };
         for (name, signed_in_at_ms) in &indexes {
             let add = index::Command::Add { entry: entry.clone(), signed_in_at_ms: *signed_in_at_ms };
-            match self.ask_index(name, add).await? {
-                index::Reply::Added { surplus: None } => {}
-                index::Reply::Added { surplus: Some(oldest) } => self.end(&oldest, EndReason::Revoked).await?,
-                _ => return Err(Error::SignInRefused { reason: "sign-in ended by the provider meanwhile" }),
+            let mut reply = self.ask_index(name, add.clone()).await?;
+            if let index::Reply::Full { oldest } = reply {
+                self.end(&oldest, EndReason::Revoked).await?;
+                self.ask_index(name, index::Command::Remove { session: oldest }).await?;
+                reply = self.ask_index(name, add).await?;
+            }
+            match reply {
+                index::Reply::Added => {}
+                index::Reply::Ended => {
+                    return Err(Error::SignInRefused { reason: "sign-in ended by the provider meanwhile" });
+                }
+                _ => return Err(Unavailable::new("session index", "has no room").into()),
             }
         }
         Ok(indexes.into_iter().map(|(name, _)| name).collect())

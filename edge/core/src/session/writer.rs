@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use secrecy::ExposeSecret as _;
 
 use super::{
     coordinator::{Command, Outcome, Reply},
+    id::SessionHandle,
     index,
     record::{Connection, SessionRecord},
     store::{Session, Sessions},
@@ -57,7 +59,10 @@ impl<P: Platform> Sessions<'_, P> {
     pub async fn begin(&self, session: &Session, connection: Option<&str>) -> Result<Begun, Error> {
         let gone = Error::Unauthenticated { reason: "session ended meanwhile" };
         let broken = Error::Unauthenticated { reason: "session record does not open" };
-        let begin = Command::Begin { connection: connection.map(str::to_owned), seen: session.generation };
+        let mut turn = [0; 8];
+        self.platform.fill(&mut turn)?;
+        let (connection, turn) = (connection.map(str::to_owned), u64::from_be_bytes(turn));
+        let begin = Command::Begin { connection, seen: session.generation, turn };
         let open = |generation: u64, record: &str| {
             let sealed = BASE64.decode(record).map_err(|_| broken.clone())?;
             let record = self.unseal(&session.id, generation, &sealed).ok_or_else(|| broken.clone())?;
@@ -66,7 +71,7 @@ impl<P: Platform> Sessions<'_, P> {
             let newer = Session { id, handle, generation, record, is_current };
             Ok::<_, Error>((newer, sealed))
         };
-        match self.coordinate(&session.handle, begin).await? {
+        match self.coordinate_surely(&session.handle, begin).await? {
             Reply::Active { generation, record: Some(record) } => {
                 let (newer, sealed) = open(generation, &record)?;
                 self.cache.put(&session.handle, self.platform.now_ms(), generation, sealed);
@@ -124,8 +129,9 @@ impl<P: Platform> Sessions<'_, P> {
         };
         let generation = generation.saturating_add(1);
         let sealed = self.seal(id, generation, record)?;
-        let outcome = Outcome::Stored { record: BASE64.encode(&sealed), indexes };
-        match self.coordinate(handle, Command::Finish { fence: writer.fence, outcome }).await? {
+        let replaced = replaced(before, record);
+        let outcome = Outcome::Stored { record: BASE64.encode(&sealed), indexes, replaced };
+        match self.coordinate_surely(handle, Command::Finish { fence: writer.fence, outcome }).await? {
             Reply::Active { .. } => {
                 self.cache.put(handle, self.platform.now_ms(), generation, sealed.clone());
                 self.keep_copy(handle, generation, &sealed, record).await;
@@ -160,6 +166,24 @@ impl<P: Platform> Sessions<'_, P> {
     /// # Errors
     /// The coordinator did not answer; the lease then ends by itself.
     pub async fn give_back(&self, writer: &Writer, outcome: Outcome) -> Result<(), Unavailable> {
-        self.coordinate(&writer.session.handle, Command::Finish { fence: writer.fence, outcome }).await.map(drop)
+        self.coordinate_surely(&writer.session.handle, Command::Finish { fence: writer.fence, outcome }).await.map(drop)
     }
+
+    /// Asks once more if no answer came. For commands that do nothing when they are repeated.
+    async fn coordinate_surely(&self, handle: &SessionHandle, command: Command) -> Result<Reply, Unavailable> {
+        match self.coordinate(handle, command.clone()).await {
+            Err(_) => self.coordinate(handle, command).await,
+            answered => answered,
+        }
+    }
+}
+
+/// The connections whose refresh token changed from one record to the next.
+fn replaced(before: &SessionRecord, after: &SessionRecord) -> Vec<String> {
+    let token = |record: &SessionRecord, provider: &String| {
+        let token = record.connections.get(provider)?.tokens.refresh_token.as_ref()?;
+        Some(token.expose_secret().to_owned())
+    };
+    let changed = before.connections.keys().filter(|provider| token(before, provider) != token(after, provider));
+    changed.cloned().collect()
 }

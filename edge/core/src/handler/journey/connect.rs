@@ -46,7 +46,7 @@ impl Both {
 
     /// Walks to the provider and back; returns the callback's answer.
     fn walk(&self, login: &str) -> (StatusCode, String) {
-        let response = self.browser.get(login);
+        let response = self.browser.send(Method::GET, login, &[("sec-fetch-site", "same-origin")], "");
         if response.status != StatusCode::SEE_OTHER {
             return (response.status, text(&response));
         }
@@ -117,7 +117,12 @@ fn connecting_needs_a_session_that_lives() {
     let both = Both::new();
     assert_eq!(both.walk("/auth/entra/login?connect=1").0, StatusCode::UNAUTHORIZED);
     both.walk("/auth/github/login");
-    let state = both.browser.get("/auth/entra/login?connect=1");
+    let state = both.browser.send(
+        Method::GET,
+        "/auth/entra/login?connect=1",
+        &[("referer", "https://host.edge.example/chat?x")],
+        "",
+    );
     assert_eq!(state.status, StatusCode::SEE_OTHER);
     both.browser.script(Method::POST, "/auth/logout", "");
     assert_eq!(both.walk("/auth/entra/login?connect=1").0, StatusCode::UNAUTHORIZED);
@@ -157,4 +162,21 @@ fn the_sessions_own_provider_takes_nobody_else_in() {
     user.set(8);
     assert_eq!(both.walk("/auth/github/login?connect=1").0, StatusCode::CONFLICT);
     assert_eq!(both.browser.session()["user"]["id"], "github:7");
+}
+
+#[test]
+fn s80_no_other_page_begins_connecting_an_account_not_even_a_sibling_of_the_site() {
+    let both = Both::new();
+    both.walk("/auth/entra/login");
+    for headers in [
+        &[("sec-fetch-site", "same-site")] as &[(&str, &str)],
+        &[("sec-fetch-site", "same-site"), ("referer", "https://taken.edge.example/")],
+        &[("sec-fetch-site", "cross-site"), ("referer", "https://host.edge.example.evil.example/")],
+        &[("sec-fetch-site", "none")],
+        &[],
+    ] {
+        let response = both.browser.send(Method::GET, "/auth/github/login?connect=1", headers, "");
+        assert_eq!(response.status, StatusCode::FORBIDDEN, "{headers:?}");
+    }
+    assert_eq!(both.connections(), ["entra"]);
 }

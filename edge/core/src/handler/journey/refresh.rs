@@ -106,15 +106,27 @@ fn s113_an_outage_of_the_provider_signs_nobody_out() {
 }
 
 #[test]
-fn a_refused_refresh_token_ends_the_connection_and_not_the_session() {
+fn m10_the_end_of_the_sessions_own_account_ends_the_session() {
     for refusal in [r#"{"error":"bad_refresh_token"}"#, r#"{"error":"invalid_grant"}"#] {
         let (browser, refreshes) = over(move |_| answer(200, refusal));
-        for _ in 0..3 {
-            assert_eq!(call(&browser), (StatusCode::UNAUTHORIZED, "provider-sign-in-needed".to_owned()));
-        }
-        assert_eq!(refreshes.get(), 1, "it is not asked again and again");
-        assert_eq!(browser.session()["authenticated"], true);
+        assert_eq!(call(&browser), (StatusCode::UNAUTHORIZED, "unauthenticated".to_owned()));
+        assert_eq!(browser.session()["authenticated"], false);
+        assert_eq!(browser.platform.ended.borrow().len(), 1, "and its streams");
+        assert_eq!(refreshes.get(), 1);
     }
+}
+
+/// After a lost answer a refusal may mean that the lost answer held new tokens: the user connects again, still signed in.
+#[test]
+fn s108_a_refusal_after_a_lost_answer_ends_the_connection_and_not_the_session() {
+    let (browser, refreshes) = over(|n| if n == 1 { None } else { answer(200, r#"{"error":"bad_refresh_token"}"#) });
+    assert_eq!(call(&browser).0, StatusCode::SERVICE_UNAVAILABLE);
+    wait(&browser, 6000);
+    for _ in 0..3 {
+        assert_eq!(call(&browser), (StatusCode::UNAUTHORIZED, "provider-sign-in-needed".to_owned()));
+    }
+    assert_eq!(refreshes.get(), 2, "it is not asked again and again");
+    assert_eq!(browser.session()["authenticated"], true);
 }
 
 #[test]
@@ -171,7 +183,7 @@ fn s109_a_crash_before_storing_is_a_lost_answer() {
     for key in browser.platform.coordinators.borrow().keys() {
         handle = handle.or_else(|| key.strip_prefix("session:").map(str::to_owned));
     }
-    let begin = Command::Begin { connection: Some("github".to_owned()), seen: 1 };
+    let begin = Command::Begin { connection: Some("github".to_owned()), seen: 1, turn: 1 };
     run(browser.platform.run::<SessionMachine>(&handle.unwrap(), begin)).unwrap();
     wait(&browser, 60_000);
     assert_eq!(call(&browser).0, StatusCode::OK);

@@ -236,7 +236,9 @@ fn s114_signing_out_during_a_refresh_is_final_and_the_new_tokens_are_revoked() {
         story.call_until_refreshed(0);
         story.world.sign_out(1, &story.browser);
         story.world.pass(60_000);
-        assert_eq!(story.browser.seen.borrow().last(), Some(&Seen::Unauthenticated));
+        // Whether the call got through depends on who was first; what comes after does not.
+        let last = story.browser.seen.borrow().last().cloned();
+        assert!(matches!(last, Some(Seen::Unauthenticated | Seen::Good)), "{last:?}");
         for isolate in 0..3 {
             assert_eq!(story.call(isolate), Seen::Unauthenticated);
         }
