@@ -66,7 +66,7 @@ async fn token_of<P: Platform>(context: &Context<'_, P>, request: Request<P::Bod
     if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
         return Err(Error::BadRequest { reason: "the body must be application/x-www-form-urlencoded" });
     }
-    let body = read_body::<P>(context.row, request).await?;
+    let body = read_body(context.platform, context.row, request).await?;
     let mut tokens = url::form_urlencoded::parse(&body).filter(|(name, _)| name == "logout_token");
     match (tokens.next(), tokens.next()) {
         (Some((_, token)), None) => Ok(token.into_owned()),

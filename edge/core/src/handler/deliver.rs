@@ -47,7 +47,7 @@ pub(super) async fn deliver<P: Platform>(
     };
     // Nothing of a body is held for somebody who is not the bridge.
     let digest = head.map_err(refused)?;
-    let body = read_body::<P>(context.row, request).await?;
+    let body = read_body(context.platform, context.row, request).await?;
     digest.check(&body).map_err(refused)?;
     let delivery: DeliverRequest =
         serde_json::from_slice(&body).map_err(|_| Error::BadRequest { reason: "not a delivery" })?;

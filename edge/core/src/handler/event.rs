@@ -58,7 +58,7 @@ pub(super) async fn post<P: Platform>(
     // One user cannot drown the others' events.
     rate::allow(context, EVENTS_RATE, &subject.to_string()).await?;
     let id = event_id(context.platform, &request, subject, &channel)?;
-    let body = read_body::<P>(context.row, request).await?;
+    let body = read_body(context.platform, context.row, request).await?;
     let posted: Posted = serde_json::from_slice(&body)
         .map_err(|_| Error::BadRequest { reason: "the body must be JSON with `type` and `data`" })?;
     if !is_name(&posted.kind) {

@@ -25,6 +25,9 @@ mod time;
 mod webhook;
 
 use causeway_protocol::trace::Traceparent;
+use std::{pin::pin, time::Duration};
+
+use futures_util::future::{Either, select};
 use http::header;
 
 use crate::{
@@ -107,14 +110,19 @@ pub async fn run<P: Platform>(
     }
 }
 
-/// Reads a body within its row's limit; one that says it is longer is refused unread.
-async fn read_body<P: Platform>(row: &Row, request: Request<P::Body>) -> Result<Vec<u8>, Error> {
+/// How long a body may take to arrive: whoever sends it was let in before, and may not be let in any more.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Reads a body within its row's limit and in time; one that says it is longer is refused unread.
+async fn read_body<P: Platform>(platform: &P, row: &Row, request: Request<P::Body>) -> Result<Vec<u8>, Error> {
     let says = request.header(&header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
     if says.is_some_and(|length| length > row.body_limit_bytes) {
         return Err(Error::TooLarge);
     }
-    request.body.read(row.body_limit_bytes).await.map_err(|error| match error {
-        BodyError::TooLarge => Error::TooLarge,
-        BodyError::Broken(_) => Error::BadRequest { reason: "the body broke off" },
-    })
+    match select(pin!(request.body.read(row.body_limit_bytes)), platform.sleep(BODY_TIMEOUT)).await {
+        Either::Left((Ok(body), _)) => Ok(body),
+        Either::Left((Err(BodyError::TooLarge), _)) => Err(Error::TooLarge),
+        Either::Left((Err(BodyError::Broken(_)), _)) => Err(Error::BadRequest { reason: "the body broke off" }),
+        Either::Right(_) => Err(Error::BadRequest { reason: "the body took too long to arrive" }),
+    }
 }

@@ -37,7 +37,7 @@ pub(super) async fn deliver<P: Platform>(
     let signature = request.header(&SIGNATURE).and_then(HubSignature::parse);
     let signature = signature.ok_or(refused("webhook signature missing or malformed"))?;
     let is_ours = request.header(&EVENT) == Some(AUTHORIZATION_EVENT);
-    let body = read_body::<P>(context.row, request).await?;
+    let body = read_body(context.platform, context.row, request).await?;
     if !signature.is_of(&body, secret) {
         return Err(refused("webhook signature not believed"));
     }

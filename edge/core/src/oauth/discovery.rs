@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     address::{Place, place},
-    platform::{Platform, ReadBody as _, Unavailable},
+    platform::{Platform, ReadBody as _, Unavailable, within},
     web::Outgoing,
 };
 
@@ -214,12 +214,17 @@ fn parse(text: &str, configured: &Url) -> Result<Url, Unavailable> {
 /// Fetches a JSON document.
 pub(super) async fn fetch<T: for<'de> Deserialize<'de>>(platform: &impl Platform, url: Url) -> Result<T, Unavailable> {
     let request = Outgoing::new(Method::GET, url, TIMEOUT).with(header::ACCEPT, "application/json");
-    let response = platform.send(request).await?;
-    if !response.status.is_success() {
-        return Err(Unavailable::new("identity provider", format_args!("metadata answered {}", response.status)));
-    }
-    let body = response.body.read(MAX_DOCUMENT_BYTES).await.map_err(|e| Unavailable::new("identity provider", e))?;
-    serde_json::from_slice(&body).map_err(|e| Unavailable::new("identity provider", e))
+    let work = async {
+        let response = platform.send(request).await?;
+        if !response.status.is_success() {
+            return Err(Unavailable::new("identity provider", format_args!("metadata answered {}", response.status)));
+        }
+        response.body.read(MAX_DOCUMENT_BYTES).await.map_err(|e| Unavailable::new("identity provider", e))
+    };
+    // As a whole: a body that drips would hold up everybody who waits for it.
+    let body = within(platform, TIMEOUT, "identity provider", work).await?;
+    // The error would quote what was answered.
+    serde_json::from_slice(&body).map_err(|_| Unavailable::new("identity provider", "metadata is not what it must be"))
 }
 
 #[cfg(test)]

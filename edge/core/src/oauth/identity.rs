@@ -159,7 +159,7 @@ async fn github_user(
         status => return Err(outage(&format_args!("/user answered {status}")).into()),
     }
     let body = response.body.read(MAX_USER_BYTES).await.map_err(|e| outage(&e))?;
-    let user: GitHubUser = serde_json::from_slice(&body).map_err(|e| outage(&e))?;
+    let user: GitHubUser = serde_json::from_slice(&body).map_err(|_| outage(&"/user is not what it must be"))?;
     // The number stays with the person; the login can be given up and taken by another (M66).
     let sub = user.id.to_string();
     let subject = Subject::new("github", &sub).map_err(|e| outage(&e))?;
