@@ -7,7 +7,7 @@
 //! | the writer dies or is cut off | the next one finds |
 //! |---|---|
 //! | before sending | a token counted as sent though it was not: sent again once, and works |
-//! | after sending, before storing | the same count: sent again once if the provider's policy allows it; a provider that rotates refuses, and the user signs in again |
+//! | after sending, before storing | the same count: sent again once if the provider's policy allows it, and not before the provider answers something harmless; a provider that rotates refuses, and the user signs in again |
 //! | after storing | the new tokens |
 //!
 //! The session itself never ends because of a provider: a user whose account must be connected again stays signed in.
@@ -141,6 +141,13 @@ impl<P: Platform> Refresher<'_, P> {
                 return Err(error.into());
             }
         };
+        // The last time that it may be sent: not into an outage that goes on.
+        if writer.sends_before > 0
+            && let Err(error) = discovery::reach(self.platform, provider).await
+        {
+            sessions.give_back(writer, kept(PAUSE)).await?;
+            return Err(error.into());
+        }
         if self.platform.now_ms().saturating_sub(asked_ms) > STALL_MS {
             sessions.give_back(writer, kept(Duration::ZERO)).await?;
             return Err(Unavailable::new("identity provider", "held up before it was asked").into());

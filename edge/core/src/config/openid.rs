@@ -43,6 +43,7 @@ struct Entry {
     dpop: bool,
     audience: Option<String>,
     max_age_seconds: Option<u64>,
+    prompt: Option<Prompt>,
     #[serde(default = "yes")]
     retry_lost_refresh: bool,
 }
@@ -83,6 +84,25 @@ impl<'de> Deserialize<'de> for ById {
     }
 }
 
+/// Not `none`: who signs in must be able to.
+#[derive(Deserialize, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+enum Prompt {
+    Consent,
+    Login,
+    SelectAccount,
+}
+
+impl Prompt {
+    fn value(self) -> &'static str {
+        match self {
+            Self::Consent => "consent",
+            Self::Login => "login",
+            Self::SelectAccount => "select_account",
+        }
+    }
+}
+
 fn yes() -> bool {
     true
 }
@@ -119,7 +139,7 @@ impl<S: Source> Reader<'_, S> {
     }
 
     fn openid_provider(&mut self, entry: Entry, secret: Option<Value>, public_origin: &Origin) -> Option<Provider> {
-        let Entry { id, name, issuer, client_id, auth, scopes, dpop, audience, max_age_seconds, .. } = entry;
+        let Entry { id, name, issuer, client_id, auth, scopes, dpop, audience, max_age_seconds, prompt, .. } = entry;
         let is_id = !id.is_empty()
             && id.len() <= MAX_ID_BYTES
             && id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
@@ -157,6 +177,7 @@ impl<S: Source> Reader<'_, S> {
             scopes,
             audience,
             max_age_seconds,
+            prompt: prompt.map(Prompt::value),
             dpop,
             refresh: RefreshPolicy::openid(entry.retry_lost_refresh),
             kind: Kind::OpenId { issuer, address },

@@ -271,7 +271,12 @@ fn s135_openid_providers_are_read_strictly() {
         openid(&with(r#","dpop":true,"max_age_seconds":3600,"audience":"https://api.example""#), secret),
         Vec::<&str>::new()
     );
+    for prompt in ["consent", "login", "select_account"] {
+        assert_eq!(openid(&with(&format!(r#","prompt":"{prompt}""#)), secret), Vec::<&str>::new());
+    }
     for more in [
+        r#","prompt":"none""#,
+        r#","prompt":"consent login""#,
         r#","dopp":true"#,
         r#","auth":"none""#,
         r#","auth":"client_secret_jwt""#,

@@ -100,12 +100,9 @@ pub async fn endpoints(
     cache: &DiscoveryCache,
     provider: &Provider,
 ) -> Result<Endpoints, Unavailable> {
-    let (address, configured) = match &provider.kind {
+    let configured = match &provider.kind {
         Kind::GitHub { site, .. } => return github(site),
-        Kind::Entra { tenants, authority, .. } => {
-            (format!("{}/{}/v2.0", without_slash(authority), tenants.segment()), authority)
-        }
-        Kind::OpenId { address, .. } => (without_slash(address).to_owned(), address),
+        Kind::Entra { authority: configured, .. } | Kind::OpenId { address: configured, .. } => configured,
     };
     let now_ms = platform.now_ms();
     let cached = cache.endpoints.borrow().get(&provider.id).cloned();
@@ -116,7 +113,7 @@ pub async fn endpoints(
             return Ok(cached.endpoints.clone());
         }
     }
-    let url = parse(&format!("{address}/.well-known/openid-configuration"), configured)?;
+    let url = metadata_url(provider).ok_or_else(|| Unavailable::new("identity provider", "has no metadata"))??;
     match fetch::<Metadata>(platform, url).await {
         Ok(metadata) => {
             let endpoints = checked(provider, &metadata, configured)?;
@@ -133,6 +130,31 @@ pub async fn endpoints(
             _ => Err(error),
         },
     }
+}
+
+/// Whether the provider answers at all, asked for something that may be asked any number of times. GitHub has nothing of
+/// the kind and passes.
+///
+/// # Errors
+/// [`Unavailable`] if it does not.
+pub async fn reach(platform: &impl Platform, provider: &Provider) -> Result<(), Unavailable> {
+    let Some(url) = metadata_url(provider) else { return Ok(()) };
+    let response = platform.send(Outgoing::new(Method::GET, url?, TIMEOUT)).await?;
+    match response.status.is_server_error() {
+        true => Err(Unavailable::new("identity provider", format_args!("answers {}", response.status))),
+        false => Ok(()),
+    }
+}
+
+fn metadata_url(provider: &Provider) -> Option<Result<Url, Unavailable>> {
+    let (address, configured) = match &provider.kind {
+        Kind::GitHub { .. } => return None,
+        Kind::Entra { tenants, authority, .. } => {
+            (format!("{}/{}/v2.0", without_slash(authority), tenants.segment()), authority)
+        }
+        Kind::OpenId { address, .. } => (without_slash(address).to_owned(), address),
+    };
+    Some(parse(&format!("{address}/.well-known/openid-configuration"), configured))
 }
 
 fn checked(provider: &Provider, metadata: &Metadata, configured: &Url) -> Result<Endpoints, Unavailable> {

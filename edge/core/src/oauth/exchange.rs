@@ -62,6 +62,7 @@ pub async fn authorization_url<P: Platform>(
         request.push(("nonce", &transaction.nonce));
     }
     request.extend(max_age.as_deref().map(|seconds| ("max_age", seconds)));
+    request.extend(provider.prompt.map(|prompt| ("prompt", prompt)));
     request.extend(provider.audience.as_deref().map(|audience| ("audience", audience)));
     request.extend(resource(provider));
     let mut url = endpoints.authorization.clone();

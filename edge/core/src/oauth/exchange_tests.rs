@@ -49,6 +49,15 @@ fn m2_an_authorization_request_is_for_a_code_with_pkce_and_nothing_else() {
 }
 
 #[test]
+fn a_provider_that_grants_offline_access_by_consent_only_is_asked_for_consent() {
+    let entry = json!({"scopes": ["openid", "offline_access"], "prompt": "consent"});
+    let desk = Desk::new(entry, json!({NO_PUSH: null}), nobody);
+    let url = run(authorization_url(&desk.client(), &transaction(&desk))).unwrap();
+    assert_eq!(query(&url)["prompt"], "consent");
+    assert_eq!(query(&url)["scope"], "openid offline_access");
+}
+
+#[test]
 fn github_gets_no_nonce_for_it_has_no_id_token() {
     let desk = Desk::of("github", config_with(json!({})), json!({}), nobody);
     let url = run(authorization_url(&desk.client(), &transaction(&desk))).unwrap();

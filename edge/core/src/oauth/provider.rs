@@ -26,6 +26,8 @@ pub struct Provider {
     pub audience: Option<String>,
     /// How long ago the user may have proven who they are, in seconds; `None` leaves it to the provider.
     pub max_age_seconds: Option<u64>,
+    /// What the provider shall ask the user in any case (OpenID Connect Core §3.1.2.1); `None` leaves it to the provider.
+    pub prompt: Option<&'static str>,
     /// Whether tokens are bound to a key of the session (RFC 9449).
     pub dpop: bool,
     /// What happens to refresh tokens.

@@ -8,8 +8,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::{
     dpop::DpopKey,
     exchange::resource,
-    id_token::{self, IdClaims},
+    id_token::{self, IdClaims, IdTokenError},
     identity::{now_seconds, with_keys},
+    jws::SignatureError,
     token_endpoint::{Client, Form, TokenError},
 };
 use crate::{
@@ -81,7 +82,7 @@ pub async fn refresh<P: Platform>(client: &Client<'_, P>, before: &TokenSet, dpo
 }
 
 /// Checks the ID token that came with new tokens against the one before (M42, S55). `None` if the provider's keys
-/// cannot be had: the new tokens exist, dropping them would end the session for an outage. What it claims must be right
+/// cannot be had, or are so new that nobody has them yet: the new tokens exist, dropping them would end the session for an outage. What it claims must be right
 /// even then, only who signed it stays open; it is not kept.
 async fn check<P: Platform>(
     client: &Client<'_, P>,
@@ -98,6 +99,13 @@ async fn check<P: Platform>(
     });
     match within(*platform, KEYS_TIMEOUT, "identity provider", validated).await {
         Ok(Ok(claims)) => Ok(Some(claims)),
+        // Who makes keys be fetched too often, by forging tokens, must not end the sessions that come after.
+        Ok(Err(IdTokenError::Signature(SignatureError::UnknownKey))) | Err(_) => {
+            match IdClaims::of_own(token.expose_secret()) {
+                Some(claims) if claims.continues(&before, provider) => Ok(None),
+                _ => Err(ANOTHER),
+            }
+        }
         Ok(Err(error)) => {
             Event::warn("refresh.id-token")
                 .with("provider", Name(&provider.id))
@@ -105,10 +113,6 @@ async fn check<P: Platform>(
                 .write(*platform);
             Err(ANOTHER)
         }
-        Err(_) => match IdClaims::of_own(token.expose_secret()) {
-            Some(claims) if claims.continues(&before, provider) => Ok(None),
-            _ => Err(ANOTHER),
-        },
     }
 }
 

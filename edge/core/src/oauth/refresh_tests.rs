@@ -1,3 +1,4 @@
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -191,6 +192,26 @@ fn new_tokens_survive_an_outage_of_the_signing_keys() {
     assert!(claims.is_none() && tokens.access_token.expose_secret() == "new-access");
     assert_eq!(text(&tokens.id_token), Some(token(json!({})).as_str()), "what nobody verified is not kept");
     assert!(matches!(with_token(json!({"sub": "other"})), Refresh::Foreign(_)));
+}
+
+#[test]
+fn s42_new_tokens_survive_a_change_of_keys_that_is_not_seen_yet() {
+    let with_token = |change: Value| {
+        let id_token = renamed_key(&token(change));
+        corp(move |sent| sent.url.ends_with("/token").then(|| new_tokens(json!({"id_token": id_token})))).1
+    };
+    let Refreshed { tokens, claims } = refreshed(with_token(json!({"iat": 1_800_000_100})));
+    assert!(claims.is_none() && tokens.access_token.expose_secret() == "new-access");
+    assert_eq!(text(&tokens.id_token), Some(token(json!({})).as_str()), "what nobody verified is not kept");
+    assert!(matches!(with_token(json!({"sub": "other"})), Refresh::Foreign(_)));
+}
+
+/// A token as if it was signed by a key of another id.
+fn renamed_key(token: &str) -> String {
+    let (header, rest) = token.split_once('.').unwrap();
+    let mut header: Value = serde_json::from_slice(&BASE64.decode(header).unwrap()).unwrap();
+    header["kid"] = json!("of-tomorrow");
+    format!("{}.{rest}", BASE64.encode(header.to_string()))
 }
 
 #[test]

@@ -8,7 +8,11 @@ use super::{Browser, JSON, code, github, text};
 use crate::{
     platform::Machines as _,
     session::coordinator::{Command, SessionMachine},
-    simulated::{Answer, Sent, run},
+    simulated::{
+        Answer, Sent,
+        corp::{self, Corp},
+        run,
+    },
 };
 
 const TOKEN: &str = "https://github.com/login/oauth/access_token";
@@ -103,6 +107,28 @@ fn s113_an_outage_of_the_provider_signs_nobody_out() {
         assert_eq!(call(&browser).0, StatusCode::OK);
         assert!(browser.sent_to(TOKEN).pop().unwrap().body.contains("ghr_0"), "nothing was used up");
     }
+}
+
+#[test]
+fn s113_an_outage_that_goes_on_uses_nothing_up() {
+    let corp = Corp::new();
+    let at_provider = Rc::clone(&corp);
+    let services = r#"[{"name":"api","url":"https://api.example","provider":"corp","allow":["GET /x"]}]"#;
+    let settings = [corp::SETTINGS[0], corp::SETTINGS[1], ("SERVICES", services)];
+    let browser = Browser::configured(&settings, move |sent: &Sent| match sent.url.as_str() {
+        "https://api.example/x" => answer(200, "[]"),
+        _ => at_provider.answer(sent),
+    });
+    browser.sign_in_at(&corp);
+    wait(&browser, 3_600_000);
+    *corp.down.borrow_mut() = vec!["/token", "/.well-known/openid-configuration"];
+    for _ in 0..5 {
+        assert_eq!(browser.script(Method::GET, "/bff/api/x", "").status, StatusCode::SERVICE_UNAVAILABLE);
+        wait(&browser, 6000);
+    }
+    assert_eq!(browser.sent_to("https://id.corp.example/token").len(), 2, "the sign-in, and one refresh that was lost");
+    corp.down.borrow_mut().clear();
+    assert_eq!(browser.script(Method::GET, "/bff/api/x", "").status, StatusCode::OK);
 }
 
 #[test]
