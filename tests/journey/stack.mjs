@@ -40,8 +40,9 @@ export const externalBrokers = process.env.CAUSEWAY_TEST_EXTERNAL_KAFKA === '1' 
  * Starts a stack on free ports and stops it after the last test. Its state is removed unless a test failed. Of parts that
  * the target does not have, none is started.
  * @param {readonly PartName[]} only
+ * @param {Record<string, string>} [edgeVariables] on top of the stack's own
  */
-export async function startStack(only) {
+export async function startStack(only, edgeVariables = {}) {
   const state = process.env.CAUSEWAY_TEST_STATE ?? mkdtempSync(join(tmpdir(), 'causeway-test-'));
   const ports = await freePorts();
   const github = await Upstream.start(`http://127.0.0.1:${ports.github}`);
@@ -58,6 +59,7 @@ export async function startStack(only) {
       REVOCATION_BOUND_SECONDS: String(REVOCATION_BOUND_SECONDS),
       GITHUB_API_URL: github.origin,
       GRAPH_URL: graph.origin,
+      ...edgeVariables,
     },
     bridgeVariables: deliveries instanceof Wire ? { BRIDGE_REDIS_URL: redisUrl(deliveries.port, secrets(state)) } : { BRIDGE_EDGE_URL: deliveries.origin },
   });

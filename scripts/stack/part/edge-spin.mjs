@@ -30,7 +30,7 @@ export function spinEdgePart({ state, ports, secrets, variables = {}, name = 'ed
       ...Object.fromEntries(Object.entries(values).map(([key, value]) => [`SPIN_VARIABLE_${key}`, value])),
     },
     ports: [ports.edge],
-    prepare: () => prepare(home, (text) => manifest(reaching(originsOf(values.SERVICES), text))),
+    prepare: () => prepare(home, (text) => manifest(reaching(originsOf(values), text))),
     ready: async () => {
       const answer = await fetch(`http://127.0.0.1:${ports.edge}/healthz`, { signal: AbortSignal.timeout(2_000) });
       await answer.body?.cancel();
@@ -46,10 +46,12 @@ function spinIsInstalled() {
   return answer.trim() === 'yes';
 }
 
-/** Where the services are. @param {string | undefined} services */
-function originsOf(services) {
+/** Where services and providers are. @param {Record<string, string | undefined>} values */
+function originsOf({ SERVICES, OIDC_PROVIDERS }) {
   try {
-    return /** @type {{ url: string }[]} */ (JSON.parse(services ?? '[]')).map(({ url }) => new URL(url).origin);
+    const services = /** @type {{ url: string }[]} */ (JSON.parse(SERVICES ?? '[]')).map(({ url }) => url);
+    const issuers = /** @type {{ issuer: string }[]} */ (JSON.parse(OIDC_PROVIDERS ?? '[]')).map(({ issuer }) => issuer);
+    return [...new Set([...services, ...issuers].map((url) => new URL(url).origin))];
   } catch {
     return [];
   }
