@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { Agent } from '../journey/agent.mjs';
+import { assertProblem } from '../journey/problem.mjs';
+import { authorizeAt, signIn } from './sign-in.mjs';
+import { callApi, provider, stack } from './stack.mjs';
+
+for (const id of ['corp', 'keyed', 'bound', 'cautious', 'offline', 'moving']) {
+  test(`the edge discovers the provider, pushes its request and signs a user in as client \`${id}\``, async () => {
+    const agent = new Agent(stack);
+    const { authorize, callback, finished } = await signIn(agent, id, `ada-${id}`, '/?room=1');
+
+    assert.equal(authorize.href.split('?')[0], `${provider.issuer}/auth`);
+    assert.deepEqual([...authorize.searchParams.keys()].sort(), ['client_id', 'request_uri'], 'nothing of the request in the browser');
+    const pushed = provider.of('pushed_authorization_request.success', id).at(-1)?.params ?? {};
+    assert.equal(pushed.response_type, 'code');
+    assert.equal(pushed.code_challenge_method, 'S256');
+    assert.match(pushed.code_challenge, /^[\w-]{43}$/);
+    assert.equal(pushed.prompt, id === 'offline' ? 'consent' : undefined);
+    assert.ok(pushed.state.length >= 22 && pushed.nonce.length >= 22 && pushed.state !== pushed.nonce);
+    assert.equal(callback.searchParams.get('iss'), provider.issuer);
+    assert.equal(callback.searchParams.get('state'), pushed.state);
+
+    assert.equal(finished.status, 303, finished.text);
+    assert.equal(finished.headers.location, '/?room=1');
+    const { authenticated, user, connections } = await agent.session();
+    assert.equal(authenticated, true);
+    assert.deepEqual(user, { id: `${id}:ada-${id}`, name: `ada-${id} of Conformance`, email: `ada-${id}@conformance.example` });
+    assert.deepEqual(connections, [{ provider: id }]);
+    assert.deepEqual(provider.of('grant.success', id).map(({ grantType }) => grantType), ['authorization_code']);
+    assert.deepEqual(provider.of('grant.error', id).filter(({ detail }) => !/nonce/i.test(detail ?? '')), []);
+
+    const api = await callApi(agent, id);
+    assert.equal(api.status, 200, api.text);
+    assert.deepEqual(JSON.parse(api.text), { user: `ada-${id}`, client: id, scheme: id === 'bound' ? 'DPoP' : 'Bearer' });
+  });
+}
+
+test('an answer that does not name its issuer, or another one, signs nobody in', async () => {
+  for (const issuer of [undefined, 'https://evil.example', `${provider.issuer}/`]) {
+    const agent = new Agent(stack);
+    const { callback } = await authorizeAt(agent, 'corp', 'grace');
+    if (issuer) callback.searchParams.set('iss', issuer);
+    else callback.searchParams.delete('iss');
+    const answer = await agent.visit(callback);
+    assert.equal(answer.status, 400, String(issuer));
+    assert.equal((await agent.session()).authenticated, false, String(issuer));
+  }
+});
+
+test('a user who declines at the provider is not signed in, and may try again', async () => {
+  const agent = new Agent(stack);
+  const { callback } = await authorizeAt(agent, 'corp', 'linus');
+  callback.searchParams.delete('code');
+  callback.searchParams.set('error', 'access_denied');
+  assert.equal((await agent.visit(callback)).status, 400);
+  assertProblem(await callApi(agent, 'corp'), 401);
+  assert.equal((await signIn(agent, 'corp', 'linus')).finished.status, 303);
+});
+
+test('a callback that comes again is not taken to the provider, where a code that comes twice costs the grant', async () => {
+  const agent = new Agent(stack);
+  const { callback, finished } = await signIn(agent, 'corp', 'edsger');
+  assert.equal(finished.status, 303);
+  const tokenRequests = provider.asked('/token');
+  const again = await agent.copy().visit(callback);
+  assert.equal(again.headers.location, '/', 'who is signed in is led to the page');
+  const stranger = new Agent(stack);
+  assert.equal((await stranger.visit(callback)).status, 400);
+  assert.equal(provider.asked('/token'), tokenRequests, 'the provider is not even asked');
+  assert.equal((await callApi(agent, 'corp')).status, 200);
+});

@@ -1,0 +1,44 @@
+// What the provider keeps, outlasting its restarts: grants, sessions, codes and tokens, by kind and id.
+
+/** @typedef {Record<string, any>} Payload */
+
+export class Memory {
+  /** @type {Map<string, { payload: Payload, expiresAtMs: number }>} */
+  #records = new Map();
+
+  /** What is kept of a kind and alive. @param {string} kind @returns {Payload[]} */
+  all(kind) {
+    return [...this.#records].filter(([key]) => key.startsWith(`${kind}:`)).flatMap(([key]) => this.#get(key) ?? []);
+  }
+
+  /** The provider's view of one kind. @param {string} kind */
+  adapter(kind) {
+    const key = (/** @type {string} */ id) => `${kind}:${id}`;
+    /** @param {(payload: Payload) => boolean} is */
+    const find = async (is) => this.all(kind).find(is);
+    return {
+      upsert: async (/** @type {string} */ id, /** @type {Payload} */ payload, /** @type {number | undefined} */ seconds) => {
+        this.#records.set(key(id), { payload, expiresAtMs: seconds === undefined ? Infinity : Date.now() + seconds * 1000 });
+      },
+      find: async (/** @type {string} */ id) => this.#get(key(id)),
+      findByUid: (/** @type {string} */ uid) => find((payload) => payload.uid === uid),
+      findByUserCode: (/** @type {string} */ code) => find((payload) => payload.userCode === code),
+      consume: async (/** @type {string} */ id) => {
+        const payload = this.#get(key(id));
+        if (payload) payload.consumed = Math.floor(Date.now() / 1000);
+      },
+      destroy: async (/** @type {string} */ id) => void this.#records.delete(key(id)),
+      revokeByGrantId: async (/** @type {string} */ grantId) => {
+        for (const [name, { payload }] of this.#records) {
+          if (name.startsWith(`${kind}:`) && payload.grantId === grantId) this.#records.delete(name);
+        }
+      },
+    };
+  }
+
+  /** @param {string} key */
+  #get(key) {
+    const record = this.#records.get(key);
+    return record && record.expiresAtMs > Date.now() ? record.payload : undefined;
+  }
+}

@@ -1,0 +1,100 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+
+import { assertProblem } from '../journey/problem.mjs';
+import { signedIn } from './sign-in.mjs';
+import { callApi, provider, secretOf, stack } from './stack.mjs';
+
+/** @param {string} client */
+const refreshes = (client) => provider.of('grant.success', client).filter(({ grantType }) => grantType === 'refresh_token').length;
+
+/** What the provider holds against a client: reuse of a refresh token among it. @param {string} client */
+const complaints = (client) => provider.of('grant.error', client).filter(({ detail }) => !/nonce/i.test(detail ?? ''));
+
+const CLIENTS = ['corp', 'keyed', 'bound'];
+const SHORT_SECONDS = 4;
+const LONG_SECONDS = 600;
+
+/** Waits until every short-lived token of this moment is over. */
+const untilOver = () => delay(SHORT_SECONDS * 1000);
+
+test('an access token that is over is renewed, and the refresh token rotates each time, for each kind of client', async () => {
+  provider.accessTokenSeconds = SHORT_SECONDS;
+  const agents = await Promise.all(CLIENTS.map(async (id) => ({ id, agent: await signedIn(stack, id, `rita-${id}`), before: refreshes(id) })));
+  await untilOver();
+  const call = () => Promise.all(agents.map(async ({ id, agent }) => (await callApi(agent, id)).status));
+  assert.deepEqual(await call(), [200, 200, 200]);
+  assert.deepEqual(agents.map(({ id, before }) => refreshes(id) - before), [1, 1, 1]);
+  await untilOver();
+  provider.accessTokenSeconds = LONG_SECONDS;
+  assert.deepEqual(await call(), [200, 200, 200]);
+  assert.deepEqual(await call(), [200, 200, 200]);
+  assert.deepEqual(agents.map(({ id, before }) => refreshes(id) - before), [2, 2, 2], 'twice in a row, and not for a token that is still good');
+  for (const { id } of agents) {
+    const tokens = provider.refreshTokens(id, `rita-${id}`);
+    assert.deepEqual(tokens.map(({ rotations = 0, consumed }) => [rotations, Boolean(consumed)]), [[0, true], [1, true], [2, false]], id);
+    assert.deepEqual(complaints(id), []);
+  }
+});
+
+test('20 calls at once with a token that is over cost one token request, for each kind of client', async () => {
+  provider.accessTokenSeconds = SHORT_SECONDS;
+  const agents = await Promise.all(CLIENTS.map(async (id) => ({ id, agent: await signedIn(stack, id, `parallel-${id}`) })));
+  provider.accessTokenSeconds = LONG_SECONDS;
+  await untilOver();
+  for (const { id, agent } of agents) await assertOneRefresh(id, agent);
+});
+
+test('20 calls at once with a token that the API no longer takes cost one token request, for each kind of client', async () => {
+  for (const id of CLIENTS) {
+    const agent = await signedIn(stack, id, `early-${id}`);
+    await provider.endAccessTokens(id, `early-${id}`);
+    await assertOneRefresh(id, agent);
+  }
+});
+
+/** @param {string} id @param {import('../journey/agent.mjs').Agent} agent */
+async function assertOneRefresh(id, agent) {
+  const [before, revoked] = [refreshes(id), provider.of('grant.revoked', id).length];
+  const answers = await Promise.all(Array.from({ length: 20 }, () => callApi(agent, id)));
+  assert.deepEqual(answers.map(({ status }) => status), answers.map(() => 200), id);
+  assert.equal(refreshes(id), before + 1, id);
+  assert.deepEqual(complaints(id), []);
+  assert.equal(provider.of('grant.revoked', id).length, revoked);
+}
+
+test('a refresh token that somebody else uses again costs the grant, and with it the session that was begun with it', async () => {
+  const agent = await signedIn(stack, 'corp', 'stolen');
+  await provider.endAccessTokens('corp', 'stolen');
+  assert.equal((await callApi(agent, 'corp')).status, 200);
+  const [used] = provider.refreshTokens('corp', 'stolen');
+  assert.ok(used?.consumed);
+  const revoked = provider.of('grant.revoked', 'corp').length;
+  assert.equal(await replay(used.jti), 400);
+  assert.equal(provider.of('grant.revoked', 'corp').length, revoked + 1, 'the provider watches for this');
+  assertProblem(await callApi(agent, 'corp'), 401);
+  const tokenRequests = provider.asked('/token');
+  assertProblem(await callApi(agent, 'corp'), 401);
+  assert.equal(provider.asked('/token'), tokenRequests, 'a refresh token that is worth nothing is not sent again');
+});
+
+test('with offline access the API goes on after the user has left the provider; without it a new sign-in is needed', async () => {
+  const [online, offline] = [await signedIn(stack, 'moving', 'tony'), await signedIn(stack, 'offline', 'tony')];
+  for (const id of ['moving', 'offline']) await provider.endAccessTokens(id, 'tony');
+  await provider.endSessions('tony');
+  assertProblem(await callApi(online, 'moving'), 401);
+  assert.equal((await callApi(offline, 'offline')).status, 200);
+  assert.deepEqual((await offline.session()).connections, [{ provider: 'offline' }]);
+});
+
+/** @param {string} token */
+async function replay(token) {
+  const answer = await fetch(`${provider.issuer}/token`, {
+    method: 'POST',
+    headers: { Authorization: `Basic ${Buffer.from(`corp:${secretOf('corp')}`).toString('base64')}` },
+    body: new URLSearchParams({ grant_type: 'refresh_token', refresh_token: token }),
+  });
+  await answer.body?.cancel();
+  return answer.status;
+}

@@ -1,0 +1,39 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { Agent } from '../journey/agent.mjs';
+import { authorizeAt, signedIn } from './sign-in.mjs';
+import { callApi, provider, stack } from './stack.mjs';
+
+test('keys that change between the beginning of a sign-in and its end do not fail it, and those withdrawn are not believed', async () => {
+  const before = await signedIn(stack, 'moving', 'alonzo');
+  const agent = new Agent(stack);
+  const { callback } = await authorizeAt(agent, 'moving', 'haskell');
+  const withdrawn = provider.keys.find(({ alg }) => alg === 'RS256') ?? {};
+  const stillGood = await endingOf('moving', withdrawn);
+  assert.equal(stillGood.status, 200, 'it is the provider\'s before');
+
+  provider.rotate();
+  const finished = await agent.visit(callback);
+  assert.equal(finished.status, 303, finished.text);
+  assert.equal((await agent.session()).user.id, 'moving:haskell');
+  assert.equal((await callApi(agent, 'moving')).status, 200);
+  assert.equal((await callApi(before, 'moving')).status, 200, 'who was signed in stays so');
+
+  assert.equal((await endingOf('moving', withdrawn)).status, 400);
+  assert.equal((await agent.session()).authenticated, true);
+});
+
+test('a refresh after a change of keys brings an ID token of the new key, and is believed', async () => {
+  const agent = await signedIn(stack, 'bound', 'moses');
+  provider.rotate();
+  await provider.endAccessTokens('bound', 'moses');
+  assert.equal((await callApi(agent, 'bound')).status, 200);
+  assert.equal((await agent.session()).authenticated, true);
+});
+
+/** Ends all sessions of a user who has none. @param {string} id @param {Record<string, any>} key */
+async function endingOf(id, key) {
+  const body = new URLSearchParams({ logout_token: await provider.logoutToken(key, id, 'nobody') });
+  return fetch(`${stack.edgeOrigin}/auth/${id}/backchannel-logout`, { method: 'POST', body });
+}
