@@ -1,10 +1,25 @@
 // The stack of the HTTP journeys: no example backend, since the tests are the backend themselves; no host page.
 
+import { after } from 'node:test';
+
+import { Api } from '../journey/api.mjs';
 import { startStack } from '../journey/stack.mjs';
 import { Kafka } from '../journey/kafka.mjs';
 import { signedIn } from '../journey/sign-in.mjs';
 
-export const { stack, github, graph, deliveries } = await startStack(['kafka', 'redis', 'emulators', 'edge', 'bridge']);
+/** An API that the edge is told of, and what it is told. */
+export const api = await Api.start();
+export const API_TIMEOUT_SECONDS = 3;
+export const API_BODY_LIMIT_KIB = 512;
+const services = [
+  {
+    name: 'api', url: `${api.origin}/base`, provider: 'github', allow: ['GET /*', 'POST /*'],
+    body_limit_kib: API_BODY_LIMIT_KIB, timeout_seconds: API_TIMEOUT_SECONDS,
+  },
+];
+
+export const { stack, github, graph, deliveries } = await startStack(['kafka', 'redis', 'emulators', 'edge', 'bridge'], { SERVICES: JSON.stringify(services) });
+after(() => api.close());
 export const kafka = new Kafka(stack.brokers);
 
 /** @type {Map<string, ReturnType<typeof signedIn>>} */

@@ -1,0 +1,250 @@
+// What passes through the proxy, how far, and what ends there.
+
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { request } from 'node:http';
+import { connect } from 'node:net';
+import { describe, test } from 'node:test';
+
+import { HOSTILE } from '../journey/api.mjs';
+import { assertProblem } from '../journey/problem.mjs';
+import { target } from '../journey/stack.mjs';
+import { API_BODY_LIMIT_KIB, api, stack, user } from './stack.mjs';
+
+const KIB = 1024;
+const types = { 'Content-Type': 'application/octet-stream' };
+
+/** A request of a signed-in page whose body is still being written. @param {string} path @param {Record<string, string>} headers */
+async function upload(path, headers) {
+  const { agent } = await user('github', 'ada');
+  const outgoing = request(new URL(path, stack.edgeOrigin), {
+    method: 'POST',
+    agent: false,
+    headers: { ...agent.pageHeaders, ...types, Cookie: agent.cookieHeader, ...headers },
+  });
+  // An edge that has heard enough may hang up on the rest.
+  outgoing.on('error', () => {});
+  const answer = new Promise((resolve) => {
+    outgoing.on('response', async (incoming) => {
+      let text = '';
+      for await (const chunk of incoming.setEncoding('utf8')) text += chunk;
+      resolve({ status: incoming.statusCode ?? 0, headers: incoming.headers, text });
+    });
+    outgoing.on('close', () => resolve(undefined));
+  });
+  return { outgoing, answer: /** @type {Promise<{ status: number, headers: import('node:http').IncomingHttpHeaders, text: string } | undefined>} */ (answer) };
+}
+
+/** Sends bytes as they are and returns all that comes back. @param {string} text */
+async function raw(text) {
+  const { hostname, port } = new URL(stack.edgeOrigin);
+  const socket = connect(Number(port), hostname);
+  let back = '';
+  socket.setEncoding('latin1').on('data', (chunk) => (back += chunk));
+  socket.on('error', () => {});
+  socket.setTimeout(10_000, () => socket.destroy());
+  await once(socket, 'connect');
+  socket.write(Buffer.from(text, 'latin1'));
+  await once(socket, 'close');
+  return back;
+}
+
+/** @param {string} back */
+const statusOf = (back) => Number(back.match(/^HTTP\/1\.[01] (\d{3})/)?.[1] ?? 0);
+
+/** The lines of a request of a signed-in page, to be spoilt. @param {string} requestLine @param {string[]} more */
+async function lines(requestLine, more = []) {
+  const { agent } = await user('github', 'ada');
+  const own = Object.entries({ ...agent.pageHeaders, Cookie: agent.cookieHeader ?? '', Host: new URL(stack.edgeOrigin).host, Connection: 'close' });
+  return [requestLine, ...own.map(([name, value]) => `${name}: ${value}`), ...more, '', ''].join('\r\n');
+}
+
+describe('bodies on their way to an API', () => {
+  test('a large body arrives while it is still being sent', async () => {
+    const length = 300 * KIB;
+    const { outgoing, answer } = await upload('/bff/api/large', { 'Content-Length': String(length) });
+    outgoing.write(Buffer.alloc(100 * KIB));
+    await api.until(({ path, length: arrived }) => path === '/base/large' && arrived > 0);
+    outgoing.end(Buffer.alloc(length - 100 * KIB));
+    assert.equal((await answer)?.status, 200);
+    const [call] = api.to('/large');
+    assert.equal(call?.length, length);
+    // One way of saying where it ends, and not two (S96).
+    assert.equal(call?.headers['content-length'], String(length));
+    assert.equal(call?.headers['transfer-encoding'], undefined);
+  });
+
+  test('a body that does not say how long it is arrives while it is still being sent', async () => {
+    const { outgoing, answer } = await upload('/bff/api/chunked', { 'Transfer-Encoding': 'chunked' });
+    outgoing.write('first');
+    await api.until(({ path, length }) => path === '/base/chunked' && length > 0);
+    outgoing.end('last');
+    assert.equal((await answer)?.status, 200);
+    const [call] = api.to('/chunked');
+    assert.equal(call?.length, 9);
+    assert.equal(call?.headers['content-length'] === undefined, call?.headers['transfer-encoding'] === 'chunked');
+  });
+
+  test('a small body and none at all arrive, and say how long they are', async () => {
+    const { agent } = await user('github', 'ada');
+    assert.equal((await agent.call('/bff/api/small', { method: 'POST', headers: types, body: 'x'.repeat(64 * KIB) })).status, 200);
+    assert.equal(api.to('/small')[0]?.length, 64 * KIB);
+    assert.equal(api.to('/small')[0]?.headers['content-length'], String(64 * KIB));
+    assert.equal((await agent.call('/bff/api/empty', { method: 'POST', headers: { 'Content-Length': '0' } })).status, 200);
+    assert.equal((await agent.call('/bff/api/get')).status, 200);
+    for (const { headers } of [...api.to('/empty'), ...api.to('/get')]) {
+      assert.equal(headers['transfer-encoding'], undefined);
+      assert.ok(['0', undefined].includes(headers['content-length']));
+    }
+  });
+
+  test('S105: a body beyond the limit is refused, whether or not it says so', async () => {
+    const { agent } = await user('github', 'ada');
+    const body = Buffer.alloc(API_BODY_LIMIT_KIB * KIB);
+    assert.equal((await agent.call('/bff/api/just', { method: 'POST', headers: types, body })).status, 200);
+    assert.equal((await agent.call('/bff/api/just', { method: 'POST', headers: { ...types, 'Transfer-Encoding': 'chunked' }, body })).status, 200);
+    const more = Buffer.alloc(API_BODY_LIMIT_KIB * KIB + 1);
+    const said = await upload('/bff/api/said', { 'Content-Length': String(more.length) });
+    said.outgoing.end(more);
+    assert.equal((await said.answer)?.status, 413);
+    assert.equal(api.to('/said').length, 0, 'nothing of it is sent');
+    const unsaid = await upload('/bff/api/unsaid', { 'Transfer-Encoding': 'chunked' });
+    unsaid.outgoing.end(more);
+    assert.equal((await unsaid.answer)?.status, 413);
+    assert.ok(api.to('/unsaid').every(({ whole, length }) => !whole && length <= API_BODY_LIMIT_KIB * KIB), 'the upstream sees that it broke off');
+  });
+
+  test('S105: a body that does not arrive in time is not waited for', async () => {
+    for (const [path, headers] of /** @type {const} */ ([
+      ['/bff/api/slow-small', { 'Content-Length': '10' }],
+      ['/bff/api/slow-large', { 'Content-Length': String(100 * KIB) }],
+      ['/bff/api/slow-chunked', { 'Transfer-Encoding': 'chunked' }],
+    ])) {
+      const { outgoing, answer } = await upload(path, headers);
+      outgoing.write('abc');
+      const status = (await answer)?.status;
+      assert.ok(status === 408 || status === 503, `${path}: ${status}`);
+      outgoing.destroy();
+    }
+    assert.ok(api.calls.filter(({ path }) => path.includes('/slow-')).every(({ whole }) => !whole));
+  });
+});
+
+describe('answers of an API', () => {
+  test('S105: an API that does not answer, or not on, is not waited for', async () => {
+    const { agent } = await user('github', 'ada');
+    const never = await agent.call('/bff/api/never');
+    assertProblem(never, 503);
+    assert.ok(never.headers['retry-after']);
+    await assert.rejects(agent.call('/bff/api/silent'), 'it breaks off; an end would look like all there is');
+  });
+
+  test('S105: an answer that is packed unasked is not passed on', async () => {
+    const { agent } = await user('github', 'ada');
+    assertProblem(await agent.call('/bff/api/packed', { headers: { 'Accept-Encoding': 'gzip, br' } }), 502);
+    assert.ok(['identity', undefined].includes(api.to('/packed')[0]?.headers['accept-encoding']));
+  });
+
+  test('S98, S99: redirects are not passed on, and nothing an API says touches the origin', async () => {
+    const { agent } = await user('github', 'ada');
+    for (const [status, expected] of [[200, 200], [201, 201], [304, 304], [404, 404], [500, 500], [401, 401], [301, 502], [302, 502], [303, 502], [307, 502], [308, 502], [300, 502]]) {
+      const { headers, ...answer } = await agent.call(`/bff/api/hostile?status=${status}`);
+      assert.equal(answer.status, expected, `upstream answers ${status}`);
+      for (const name of Object.keys(HOSTILE).map((name) => name.toLowerCase())) {
+        const value = String(headers[name] ?? '');
+        assert.ok(!/evil|hostile|max-age=[03]|\*|Basic|false/.test(value) && !['x-hostile', 'www-authenticate', 'location'].some((gone) => gone in headers), `${status} ${name}: ${value}`);
+      }
+      assert.equal(headers['access-control-allow-origin'], stack.hostOrigin);
+      assert.match(headers['cache-control'] ?? '', /no-store/);
+    }
+    assert.equal((await agent.session()).authenticated, true, 'its own cookie is still there');
+  });
+});
+
+describe('what a client says of itself and of its way', () => {
+  test('S94: is replaced by what the edge knows', async () => {
+    const { agent } = await user('github', 'ada');
+    const forged = {
+      'X-Forwarded-For': '6.6.6.6', Forwarded: 'for=6.6.6.6', 'X-Forwarded-Host': 'evil.example', 'X-Forwarded-User': 'root',
+      X_Forwarded_User: 'root', 'X-Original-URL': '/admin', 'X-Real-IP': '6.6.6.6', 'Proxy-Authorization': 'Basic eDp4',
+      Authorization: 'Bearer forged', DPoP: 'forged', 'X-HTTP-Method-Override': 'DELETE', 'Spin-Client-Addr': '6.6.6.6:1', Via: '1.1 evil',
+      TE: 'trailers', 'X-Forwarded-Proto': 'gopher', 'True-Client-IP': '6.6.6.6', Baggage: 'a=evil',
+      traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+    };
+    assert.equal((await agent.call('/bff/api/headers', { headers: forged })).status, 200);
+    const [call] = api.to('/headers');
+    const sent = Object.entries(call?.headers ?? {});
+    for (const [name, value] of sent) assert.ok(!/6\.6\.6\.6|evil|root|forged|admin|eDp4|DELETE|gopher/.test(String(value)), `${name}: ${value}`);
+    assert.match(call?.headers.authorization ?? '', /^Bearer gho_/);
+    assert.equal(call?.headers.traceparent, forged.traceparent);
+    assert.equal(call?.headers.cookie, undefined);
+    if (target === 'spin') {
+      assert.match(String(call?.headers['x-forwarded-for']), /^(127\.0\.0\.1|::1)$/);
+      assert.match(String(call?.headers.forwarded ?? ''), /^for=.*;host="localhost:\d+";proto=http$/);
+    }
+  });
+});
+
+describe('requests that are not what they seem', () => {
+  test('S90: every spelling of another path goes nowhere', async () => {
+    const spellings = [
+      '..', '%2e%2e', '%252e%252e', '.%2e', '..;', '..;a=b', '\\..\\', '%5c', '%2f', '%3b', '%00', '', '%c0%ae%c0%ae', '%ef%bc%8f', '.', '%u002e', '%zz', '%',
+      '%e2%80%a5', 'a%0d%0aX-Evil:1', '%7f',
+    ];
+    const before = api.calls.length;
+    for (const spelling of spellings) {
+      for (const path of [`/bff/api/a/${spelling}/secret`, `/bff/api/${spelling}/secret`, `/bff/api/a/${spelling}`]) {
+        const status = statusOf(await raw(await lines(`GET ${path} HTTP/1.1`)));
+        const sent = api.calls.slice(before).map((call) => call.path);
+        // A runtime may resolve dots by itself before anything else sees the path; then it is another request.
+        const resolved = new URL(path, stack.edgeOrigin).pathname;
+        const asked = resolved.startsWith('/bff/api/') && /^[\w/]+[^/]$/.test(resolved) ? [resolved.replace('/bff/api', '/base')] : [];
+        assert.ok(sent.every((path) => asked.includes(path)), `${path} became ${sent}`);
+        assert.ok([400, 404, 0].includes(status) || sent.length > 0, `${path}: ${status}`);
+        api.calls.length = before;
+      }
+    }
+  });
+
+  test('S91: no request line names another host', async () => {
+    const before = api.calls.length;
+    for (const target of ['http://evil.example/bff/api/x91', '//evil.example/bff/api/x91', 'http://evil.example@localhost/bff/api/x91', '/bff/api/@evil.example/..//x91', '/bff/api:80/x91', '/bff//evil.example/x91', '/bff/http://evil.example/x91']) {
+      const back = await raw(await lines(`GET ${target} HTTP/1.1`));
+      const sent = api.calls.slice(before);
+      assert.ok(sent.every(({ headers, path }) => headers.host === new URL(api.origin).host && path === '/base/x91'), `${target}: ${JSON.stringify(sent)}`);
+      assert.ok(sent.length > 0 || statusOf(back) === 0 || statusOf(back) >= 400, `${target}: ${back.slice(0, 40)}`);
+      api.calls.length = before;
+    }
+  });
+
+  test('S96: a request that ends in two places goes nowhere, or ends where its chunks do', async () => {
+    const smuggled = 'GET /bff/api/smuggled HTTP/1.1\r\n';
+    const before = api.calls.length;
+    /** @type {string[]} */
+    const wrong = [];
+    for (const more of [
+      ['Content-Length: 4', 'Transfer-Encoding: chunked'],
+      ['Transfer-Encoding: chunked', 'Content-Length: 4'],
+      ['Content-Length: 4', 'Content-Length: 5'],
+      ['Content-Length: +4'],
+      ['Content-Length: 0x4'],
+      ['Transfer-Encoding: xchunked'],
+      ['Transfer-Encoding : chunked'],
+      ['Transfer-Encoding: chunked, identity'],
+      ['Content-Length: 4', ' folded: yes'],
+      ['X-Null: a\0b'],
+      ['X-Bare: a\rb'],
+    ]) {
+      const text = (await lines('POST /bff/api/s96 HTTP/1.1', more)) + `0\r\n\r\n${smuggled}Host: x\r\n\r\n`;
+      const status = statusOf(await raw(text));
+      const sent = api.calls.slice(before);
+      // RFC 9112 §6.3 lets a server take the chunks' word, if it passes on no other: then there is one reading only.
+      const isBoth = more.length === 2 && more.some((line) => line.endsWith('chunked'));
+      const isOneReading = isBoth && sent.every(({ path, length, headers }) => path === '/base/s96' && length === 0 && !(headers['content-length'] && headers['transfer-encoding']));
+      if (sent.some(({ path }) => path.includes('smuggled'))) wrong.push(`${more}: the body became a request`);
+      if (!isOneReading && (sent.length > 0 || ![400, 501, 0].includes(status))) wrong.push(`${more}: ${status}, upstream saw ${JSON.stringify(sent)}`);
+      api.calls.length = before;
+    }
+    assert.deepEqual(wrong, []);
+  });
+});
