@@ -2,14 +2,24 @@
 //!
 //! Futures need not be `Send`: both runtimes are single-threaded.
 
-use std::{cell::Cell, future::Future, pin::pin, rc::Rc, time::Duration};
+use std::{
+    cell::Cell,
+    future::{Future, poll_fn},
+    pin::pin,
+    rc::Rc,
+    task::Poll,
+    time::Duration,
+};
 
 use causeway_protocol::{
     deliver::{Checkpoint, Record},
     hub::EndReason,
     subject::Subject,
 };
-use futures_util::future::{Either, LocalBoxFuture, select};
+use futures_util::{
+    future::{Either, LocalBoxFuture, select},
+    task::AtomicWaker,
+};
 
 use crate::{
     machine::Machine,
@@ -44,7 +54,8 @@ pub trait ReadBody: Sized {
     /// [`BodyError::TooLarge`] as soon as it is known to exceed the limit; nothing beyond the limit is kept.
     fn read(self, limit_bytes: usize) -> impl Future<Output = Result<Vec<u8>, BodyError>>;
 
-    /// The same body, which asks before each chunk and breaks off when it is refused.
+    /// The same body, which asks before each chunk. Refused, it may break off or fall silent, but it must not end: to
+    /// whoever reads it, that would look like all there is.
     #[must_use]
     fn limited(self, limit: ByteLimit) -> Self;
 }
@@ -52,27 +63,48 @@ pub trait ReadBody: Sized {
 /// How many bytes a body that streams may still have. Its copies count together: one goes with the body, one stays with
 /// whoever wants to know why it broke off.
 #[derive(Debug, Clone)]
-pub struct ByteLimit(Rc<Cell<Option<usize>>>);
+pub struct ByteLimit(Rc<Counted>);
+
+#[derive(Debug)]
+struct Counted {
+    /// `None` once there were not as many left.
+    left: Cell<Option<usize>>,
+    waiting: AtomicWaker,
+}
 
 impl ByteLimit {
     /// A limit of so many bytes.
     #[must_use]
     pub fn new(bytes: usize) -> Self {
-        Self(Rc::new(Cell::new(Some(bytes))))
+        Self(Rc::new(Counted { left: Cell::new(Some(bytes)), waiting: AtomicWaker::new() }))
     }
 
     /// Takes a chunk's bytes off it. `false` if there were not as many left: then nothing of the chunk may pass, and
     /// nothing after it.
     #[must_use]
     pub fn take(&self, bytes: usize) -> bool {
-        self.0.set(self.0.get().and_then(|left| left.checked_sub(bytes)));
-        !self.is_exceeded()
+        let Counted { left, waiting } = &*self.0;
+        left.set(left.get().and_then(|left| left.checked_sub(bytes)));
+        if self.is_exceeded() {
+            waiting.wake();
+            return false;
+        }
+        true
     }
 
     /// Whether the body was longer.
     #[must_use]
     pub fn is_exceeded(&self) -> bool {
-        self.0.get().is_none()
+        self.0.left.get().is_none()
+    }
+
+    /// Completes when the body turns out to be longer; one that is not never completes it.
+    pub async fn exceeded(&self) {
+        poll_fn(|cx| {
+            self.0.waiting.register(cx.waker());
+            if self.is_exceeded() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
     }
 }
 
@@ -147,7 +179,8 @@ pub trait HttpClient {
     /// another one in chunks.
     ///
     /// # Errors
-    /// No answer within the request's timeout, or none at all; or its body broke off.
+    /// No answer within the request's timeout, or none at all; or its body broke off. Dropped, the request is abandoned
+    /// in a way that its receiver notices.
     fn send(&self, request: Outgoing<Self::Body>) -> impl Future<Output = Result<Incoming<Self::Body>, Unavailable>>;
 }
 

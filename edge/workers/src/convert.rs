@@ -91,10 +91,16 @@ impl ReadBody for NativeBody {
         if self.stream.is_none() {
             return self;
         }
-        let chunks = self.chunks().map(move |chunk| {
-            let chunk = chunk?;
-            if limit.take(length_of(&chunk)) { Ok(chunk) } else { Err(JsValue::from_str("longer than allowed")) }
-        });
+        let chunks = async_stream::stream! {
+            let mut chunks = pin!(self.chunks());
+            while let Some(chunk) = chunks.next().await {
+                match chunk {
+                    Ok(chunk) if limit.take(length_of(&chunk)) => yield Ok(chunk),
+                    // A stream that fails is sent as one that ends: only abandoning the request tells its receiver.
+                    _ => std::future::pending::<()>().await,
+                }
+            }
+        };
         Self::new(Some(readable(chunks)))
     }
 }

@@ -110,15 +110,27 @@ impl HttpClient for Workers {
         let (timeout, idle) = (Delay::from(request.timeout), request.idle);
         let request = convert::outgoing(request).map_err(|e| failed(&e))?;
         let controller = AbortController::default();
-        let (fetch, signal) = (Fetch::Request(request), controller.signal());
+        let signal = controller.signal();
+        let mut abort = AbortOnDrop(Some(controller));
+        let fetch = Fetch::Request(request);
         match select(pin!(fetch.send_with_signal(&signal)), timeout).await {
             Either::Left((response, _)) => {
+                // From here on the body is its reader's.
+                abort.0 = None;
                 response.map(|response| convert::incoming(response, idle)).map_err(|e| failed(&e))
             }
-            Either::Right(_) => {
-                controller.abort();
-                Err(failed(&"no answer in time"))
-            }
+            Either::Right(_) => Err(failed(&"no answer in time")),
+        }
+    }
+}
+
+/// Breaks a request off when nobody waits for its answer any more: dropped alone it would go on.
+struct AbortOnDrop(Option<AbortController>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        if let Some(controller) = self.0.take() {
+            controller.abort();
         }
     }
 }

@@ -1,5 +1,8 @@
 //! `/bff/{service}/*`: an upstream API, called with the user's token.
 
+use std::pin::pin;
+
+use futures_util::future::{Either, select};
 use http::StatusCode;
 use url::Url;
 
@@ -76,12 +79,11 @@ impl<B: ReadBody> Call<'_, B> {
         outgoing.headers = self.headers.clone();
         authorization.attach(context, &mut outgoing)?;
         outgoing.body = self.payload.next(&self.method, &mut outgoing.headers);
-        let result = context.platform.send(outgoing).await;
-        // Whatever came of it: what the upstream got was not what the client sent.
-        if self.payload.is_exceeded() {
-            return Err(Error::TooLarge);
+        // First whether it was too large: whatever came of it, what the upstream got was not what the client sent.
+        match select(pin!(self.payload.exceeded()), pin!(context.platform.send(outgoing))).await {
+            Either::Left(_) => Err(Error::TooLarge),
+            Either::Right((result, _)) => Ok(result?),
         }
-        Ok(result?)
     }
 
     /// The same, of which nothing may be lost.
@@ -116,9 +118,12 @@ fn pass_on<B>(service: &Service, response: Incoming<B>) -> Result<Response<B>, E
         }
         _ => {}
     }
+    // Such an answer has no body, and a runtime that is handed one, if only an empty one, refuses the answer.
+    let has_body =
+        !matches!(response.status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED);
     Ok(Response {
         status: response.status,
         headers: header::response_headers(&response.headers),
-        body: Body::Native(response.body),
+        body: if has_body { Body::Native(response.body) } else { Body::Empty },
     })
 }

@@ -1,7 +1,7 @@
 //! The body of a request that is passed on: held in memory if it is small, so that it can be sent again; streamed and
 //! counted if it is not.
 
-use std::time::Duration;
+use std::{future::pending, time::Duration};
 
 use http::{HeaderMap, HeaderValue, Method, header};
 
@@ -85,8 +85,11 @@ impl<B: ReadBody> Payload<B> {
         }
     }
 
-    /// Whether it turned out to be too large while it was sent.
-    pub(super) fn is_exceeded(&self) -> bool {
-        matches!(self, Self::Once { limit, .. } if limit.is_exceeded())
+    /// Completes if it turns out to be too large while it is sent.
+    pub(super) async fn exceeded(&self) {
+        match self {
+            Self::Once { limit, .. } => limit.exceeded().await,
+            Self::Empty | Self::Replayable(_) => pending().await,
+        }
     }
 }
