@@ -99,8 +99,9 @@ async fn check<P: Platform>(
     });
     match within(*platform, KEYS_TIMEOUT, "identity provider", validated).await {
         Ok(Ok(claims)) => Ok(Some(claims)),
-        // Who makes keys be fetched too often, by forging tokens, must not end the sessions that come after.
-        Ok(Err(IdTokenError::Signature(SignatureError::UnknownKey))) | Err(_) => {
+        // Who makes keys be fetched too often, by forging tokens, must not end the sessions that come after; nor must a
+        // clock of ours that is wrong (S117).
+        Ok(Err(IdTokenError::Signature(SignatureError::UnknownKey) | IdTokenError::Time)) | Err(_) => {
             match IdClaims::of_own(token.expose_secret()) {
                 Some(claims) if claims.continues(&before, provider) => Ok(None),
                 _ => Err(ANOTHER),

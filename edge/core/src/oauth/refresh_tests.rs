@@ -166,7 +166,6 @@ fn s55_an_id_token_of_anybody_else_is_foreign_and_its_tokens_are_revoked() {
         json!({"azp": "other"}),
         json!({"nonce": "other"}),
         json!({"auth_time": 1}),
-        json!({"exp": 1}),
     ] {
         let id_token = token(change.clone());
         let (desk, outcome) = corp(move |_| Some(new_tokens(json!({"id_token": id_token}))));
@@ -230,4 +229,16 @@ fn m67_github_is_sent_its_form_by_post() {
     assert_eq!((&sent[0].method, sent[0].url.as_str()), (&Method::POST, "https://github.com/login/oauth/access_token"));
     assert_eq!(sent[0].headers["accept"], "application/json");
     assert_eq!(form(&sent[0])["client_secret"], "github-secret-value-5d0c8b3f9a6e2714");
+}
+
+/// A clock of ours that is wrong must not cost anybody the session; a token outside its time is not kept.
+#[test]
+fn s117_an_id_token_outside_our_time_is_put_aside() {
+    for change in [json!({"exp": 1}), json!({"iat": 1_800_000_300})] {
+        let id_token = token(change);
+        let (_, outcome) = corp(move |_| Some(new_tokens(json!({"id_token": id_token}))));
+        let Refreshed { tokens, claims } = refreshed(outcome);
+        assert!(claims.is_none() && tokens.access_token.expose_secret() == "new-access");
+        assert_eq!(text(&tokens.id_token), Some(token(json!({})).as_str()));
+    }
 }
