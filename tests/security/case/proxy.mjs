@@ -44,7 +44,8 @@ export const cases = [
         assert.ok(request.path === own || (request.path.startsWith(`${family}/`) && /^[A-Za-z0-9/._~-]+$/.test(request.path) && !/\/\.{1,2}(?:\/|$)|\/\//.test(request.path)), `${path} was sent as ${request.path}`);
       }
     }
-    assert.ok(reached <= 8, `${reached} of ${below.length + others.length} reached the API`);
+    // Most must be refused by the BFF, or this has tried nothing.
+    assert.ok(reached <= (below.length + others.length) / 10, `${reached} of ${below.length + others.length} reached the API`);
     assert.equal((await browser.call(`${prefix}${family}/a/caf%C3%A9`)).status, 200, 'a plain path is passed on');
   }),
   asUser('S91', 'targets that mean another host', async (bff, browser) => {
