@@ -1,12 +1,13 @@
 //! The authorization request and the code exchange.
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use oauth2::{AuthorizationCode, CsrfToken, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope};
 use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use super::{
+    discovery::Endpoints,
     dpop::DpopKey,
+    protocol::{self, Connection, Protocol},
     provider::{ClientAuth, Provider},
     token_endpoint::{Client, Form, TokenError},
     transaction::Transaction,
@@ -46,40 +47,40 @@ pub async fn authorization_url<P: Platform>(
     transaction: &Transaction,
 ) -> Result<Url, Unavailable> {
     let Client { provider, endpoints, .. } = client;
-    let challenge = BASE64.encode(Sha256::digest(transaction.code_verifier.as_bytes()));
-    let scope = provider.scopes.join(" ");
+    let protocol = redirecting(provider, endpoints)?;
+    let verifier = PkceCodeVerifier::new(transaction.code_verifier.clone());
     let max_age = provider.max_age_seconds.map(|seconds| seconds.to_string());
-    let mut request: Form<'_> = vec![
-        ("response_type", "code"),
-        ("client_id", &provider.client_id),
-        ("redirect_uri", &provider.redirect_uri),
-        ("scope", &scope),
-        ("state", &transaction.state),
-        ("code_challenge", &challenge),
-        ("code_challenge_method", "S256"),
-    ];
-    if endpoints.jwks.is_some() {
-        request.push(("nonce", &transaction.nonce));
+    let mut request = protocol
+        .authorize_url(|| CsrfToken::new(transaction.state.clone()))
+        .add_scopes(provider.scopes.iter().cloned().map(Scope::new))
+        .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier));
+    let nonce = endpoints.jwks.is_some().then_some(("nonce", transaction.nonce.as_str()));
+    let max_age = max_age.as_deref().map(|seconds| ("max_age", seconds));
+    let audience = provider.audience.as_deref().map(|audience| ("audience", audience));
+    let prompt = provider.prompt.map(|prompt| ("prompt", prompt));
+    for (name, value) in [nonce, max_age, prompt, audience, resource(provider)].into_iter().flatten() {
+        request = request.add_extra_param(name, value);
     }
-    request.extend(max_age.as_deref().map(|seconds| ("max_age", seconds)));
-    request.extend(provider.prompt.map(|prompt| ("prompt", prompt)));
-    request.extend(provider.audience.as_deref().map(|audience| ("audience", audience)));
-    request.extend(resource(provider));
+    let (url, _) = request.url();
+    let Some(endpoint) = &endpoints.pushed_authorization else { return Ok(url) };
+    // The endpoint's address may have a query of its own (RFC 6749 §3.1), which comes first and is none of the request.
+    // Where the client's authentication is in the body, the client's id is already with it.
+    let request: Vec<_> = url
+        .query_pairs()
+        .skip(endpoints.authorization.query_pairs().count())
+        .filter(|(name, _)| name != "client_id" || matches!(provider.client_auth, ClientAuth::Basic(_)))
+        .collect();
+    let request = request.iter().map(|(name, value)| (&**name, &**value)).collect();
+    let request_uri = push(client, endpoint, request).await?;
     let mut url = endpoints.authorization.clone();
-    match &endpoints.pushed_authorization {
-        None => {
-            url.query_pairs_mut().extend_pairs(&request);
-        }
-        Some(endpoint) => {
-            // Where the client's authentication is in the body, the client's id is already with it.
-            request.retain(|(name, _)| *name != "client_id" || matches!(provider.client_auth, ClientAuth::Basic(_)));
-            let request_uri = push(client, endpoint, request).await?;
-            url.query_pairs_mut()
-                .append_pair("client_id", &provider.client_id)
-                .append_pair("request_uri", &request_uri);
-        }
-    };
+    url.query_pairs_mut().append_pair("client_id", &provider.client_id).append_pair("request_uri", &request_uri);
     Ok(url)
+}
+
+/// The client of a provider that sends the browser back here.
+fn redirecting(provider: &Provider, endpoints: &Endpoints) -> Result<Protocol, Unavailable> {
+    let redirect = RedirectUrl::new(provider.redirect_uri.clone()).map_err(|e| Unavailable::new("sign-in", e))?;
+    Ok(protocol::of(provider, endpoints).set_redirect_uri(redirect))
 }
 
 async fn push<P: Platform>(client: &Client<'_, P>, endpoint: &Url, form: Form<'_>) -> Result<String, Unavailable> {
@@ -112,14 +113,16 @@ pub async fn exchange<P: Platform>(
 ) -> Result<(TokenSet, Option<DpopKey>), ExchangeError> {
     let provider = client.provider;
     let dpop = if provider.dpop { Some(DpopKey::draw(client.platform)?) } else { None };
-    let mut form: Form<'_> = vec![
-        ("grant_type", "authorization_code"),
-        ("code", code),
-        ("redirect_uri", &provider.redirect_uri),
-        ("code_verifier", &transaction.code_verifier),
-    ];
-    form.extend(resource(provider));
-    let tokens = client.tokens(form, dpop.as_ref(), &provider.scopes).await.map_err(|error| match error {
+    let protocol = redirecting(provider, client.endpoints)?;
+    let mut request = protocol
+        .exchange_code(AuthorizationCode::new(code.to_owned()))
+        .set_pkce_verifier(PkceCodeVerifier::new(transaction.code_verifier.clone()));
+    if let Some((name, value)) = resource(provider) {
+        request = request.add_extra_param(name, value);
+    }
+    let answered = request.request_async(&Connection { client, dpop: dpop.as_ref() }).await;
+    let tokens = protocol::tokens(client.platform, answered, dpop.is_some(), &provider.scopes);
+    let tokens = tokens.map_err(|error| match error {
         TokenError::Refused(code) => ExchangeError::Refused(code),
         TokenError::Unreadable(detail) | TokenError::Unintelligible(detail) => ExchangeError::Refused(detail),
         TokenError::Outage { detail, .. } => ExchangeError::Unavailable(Unavailable::new("identity provider", detail)),

@@ -1,6 +1,8 @@
 use std::{cell::Cell, collections::BTreeMap};
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::*;
 use crate::simulated::{
@@ -89,6 +91,30 @@ fn s138_m51_each_sign_in_pushes_its_request_and_the_browser_carries_a_reference_
             assert_eq!(form(pushed)["code_challenge_method"], "S256");
             assert_eq!(pushed.body.matches("client_id=").count(), 1, "{auth}");
             assert_eq!(form(pushed)["client_id"], "corp-client");
+        }
+    }
+}
+
+#[test]
+fn what_the_endpoints_own_address_says_is_kept_and_not_pushed() {
+    let endpoint = "https://id.corp.example/auth?tenant=t&state=own";
+    for pushes in [true, false] {
+        let mut document = json!({"authorization_endpoint": endpoint});
+        if !pushes {
+            document[NO_PUSH] = Value::Null;
+        }
+        let desk = Desk::new(json!({}), document, |_| {
+            Some(json_answer(201, json!({"request_uri": "urn:r", "expires_in": 60})))
+        });
+        let transaction = transaction(&desk);
+        let url = run(authorization_url(&desk.client(), &transaction)).unwrap();
+        assert!(url.as_str().starts_with(&format!("{endpoint}&")), "{url}");
+        if pushes {
+            let sent = desk.sent();
+            let pushed = form(sent.last().unwrap());
+            assert!(!pushed.contains_key("tenant"));
+            assert_eq!(pushed["state"], transaction.state);
+            assert_eq!(sent.last().unwrap().body.matches("state=").count(), 1);
         }
     }
 }

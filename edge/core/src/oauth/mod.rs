@@ -7,6 +7,7 @@
 //! - [`signing_key`]: the keys a provider signs with, fetched and cached
 //! - [`transaction`]: the state of one sign-in under way, in a sealed cookie
 //! - [`token_endpoint`]: requests the edge makes of a provider as its client
+//! - [`protocol`]: where `oauth2` builds those requests and reads their answers
 //! - [`assertion`]: how a client with a private key proves who it is
 //! - [`dpop`]: tokens bound to a key
 //! - [`exchange`]: authorization request and code exchange
@@ -32,6 +33,7 @@ pub mod id_token;
 pub mod identity;
 pub mod jws;
 pub mod logout_token;
+mod protocol;
 pub mod provider;
 pub mod refresh;
 pub mod revocation;

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use oauth2::RefreshToken;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
@@ -11,7 +12,8 @@ use super::{
     id_token::{self, IdClaims, IdTokenError},
     identity::{now_seconds, with_keys},
     jws::SignatureError,
-    token_endpoint::{Client, Form, TokenError},
+    protocol::{self, Connection},
+    token_endpoint::{Client, TokenError},
 };
 use crate::{
     platform::{Platform, within},
@@ -54,9 +56,14 @@ pub struct Refreshed {
 /// Refreshes.
 pub async fn refresh<P: Platform>(client: &Client<'_, P>, before: &TokenSet, dpop: Option<&DpopKey>) -> Refresh {
     let Some(refresh_token) = &before.refresh_token else { return Refresh::Ended("no refresh token") };
-    let mut form: Form<'_> = vec![("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose_secret())];
-    form.extend(resource(client.provider));
-    let mut tokens = match client.tokens(form, dpop, &before.scopes).await {
+    let protocol = protocol::of(client.provider, client.endpoints);
+    let refresh_token = RefreshToken::new(refresh_token.expose_secret().to_owned());
+    let mut request = protocol.exchange_refresh_token(&refresh_token);
+    if let Some((name, value)) = resource(client.provider) {
+        request = request.add_extra_param(name, value);
+    }
+    let answered = request.request_async(&Connection { client, dpop }).await;
+    let mut tokens = match protocol::tokens(client.platform, answered, dpop.is_some(), &before.scopes) {
         Ok(tokens) => tokens,
         Err(error) => return of_error(&error),
     };

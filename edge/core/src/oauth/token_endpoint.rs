@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderValue, Method, StatusCode, header};
+use oauth2::basic::BasicErrorResponseType;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use url::{Url, form_urlencoded};
@@ -19,7 +20,6 @@ use super::{
 };
 use crate::{
     platform::{Platform, ReadBody as _, Unavailable},
-    session::record::TokenSet,
     web::{Body, Outgoing, single},
 };
 
@@ -79,59 +79,10 @@ struct Answer {
 
 #[derive(Deserialize)]
 struct ErrorBody {
-    error: String,
-}
-
-#[derive(Deserialize)]
-struct TokenBody {
-    access_token: SecretString,
-    token_type: String,
-    /// In seconds; some providers write a number as text.
-    #[serde(default)]
-    expires_in: serde_json::Value,
-    #[serde(default)]
-    refresh_token: Option<SecretString>,
-    #[serde(default)]
-    id_token: Option<SecretString>,
-    #[serde(default)]
-    scope: Option<String>,
+    error: BasicErrorResponseType,
 }
 
 impl<P: Platform> Client<'_, P> {
-    /// Asks the token endpoint. `granted` is what the scopes are if the answer does not say (RFC 6749 §5.1, §6).
-    pub(super) async fn tokens(
-        &self,
-        form: Form<'_>,
-        dpop: Option<&DpopKey>,
-        granted: &[String],
-    ) -> Result<TokenSet, TokenError> {
-        let body = self.post(&self.endpoints.token, form, dpop).await?;
-        let body: TokenBody =
-            serde_json::from_slice(&body).map_err(|_| TokenError::Unreadable("not a token response"))?;
-        // A token bound to a key must be used with it, and one we meant to be bound must not be a bearer's.
-        let expected = if dpop.is_some() { "DPoP" } else { "Bearer" };
-        if !body.token_type.eq_ignore_ascii_case(expected) {
-            return Err(TokenError::Unreadable("token of another type than asked for"));
-        }
-        let usable = |token: &SecretString| HeaderValue::from_str(token.expose_secret()).is_ok();
-        if body.access_token.expose_secret().is_empty() || !usable(&body.access_token) {
-            return Err(TokenError::Unreadable("token that no header can hold"));
-        }
-        let lifetime_ms = seconds(&body.expires_in).map(|seconds| seconds.saturating_mul(1000));
-        let scopes = body.scope.filter(|scope| !scope.trim().is_empty());
-        // GitHub separates by commas.
-        let scopes =
-            scopes.map(|scope| scope.split([' ', ',']).filter(|scope| !scope.is_empty()).map(str::to_owned).collect());
-        Ok(TokenSet {
-            obtained_at_ms: self.platform.now_ms(),
-            access_token: body.access_token,
-            refresh_token: body.refresh_token.filter(|token| !token.expose_secret().is_empty()),
-            id_token: body.id_token,
-            expires_at_ms: lifetime_ms.map(|life_ms| self.platform.now_ms().saturating_add(life_ms)),
-            scopes: scopes.unwrap_or_else(|| granted.to_vec()),
-        })
-    }
-
     /// Posts a form as the client, once more if the provider wants its nonce in the proof (RFC 9449 §8), and returns the
     /// body of an answer that says yes.
     pub(super) async fn post(
@@ -220,10 +171,6 @@ impl<P: Platform> Client<'_, P> {
     }
 }
 
-fn seconds(value: &serde_json::Value) -> Option<u64> {
-    value.as_u64().or_else(|| value.as_str().and_then(|text| text.parse().ok()))
-}
-
 fn is_json(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     essence.eq_ignore_ascii_case("application/json")
@@ -237,9 +184,9 @@ fn basic(client_id: &str, secret: &SecretString) -> Zeroizing<String> {
 }
 
 /// What an error code means: a refusal of what was sent, or of us, or no answer at all.
-fn refusal(code: &str, retry_after_seconds: Option<u32>) -> TokenError {
-    let known = [
-        "invalid_grant",
+fn refusal(code: &BasicErrorResponseType, retry_after_seconds: Option<u32>) -> TokenError {
+    use BasicErrorResponseType as Type;
+    let extensions = [
         "bad_verification_code",
         "bad_refresh_token",
         "unverified_user_email",
@@ -247,16 +194,21 @@ fn refusal(code: &str, retry_after_seconds: Option<u32>) -> TokenError {
         "login_required",
         "consent_required",
         "use_dpop_nonce",
-        "invalid_request",
-        "invalid_scope",
         "invalid_target",
         "invalid_dpop_proof",
-        "unsupported_grant_type",
     ];
     let outage = |detail| TokenError::Outage { detail, retry_after_seconds };
     match code {
-        "invalid_client" | "unauthorized_client" | "incorrect_client_credentials" => outage("refuses our credentials"),
-        "temporarily_unavailable" | "server_error" | "slow_down" => outage("says so itself"),
-        _ => TokenError::Refused(known.into_iter().find(|known| *known == code).unwrap_or("an unknown error")),
+        Type::InvalidClient | Type::UnauthorizedClient => outage("refuses our credentials"),
+        Type::InvalidGrant => TokenError::Refused("invalid_grant"),
+        Type::InvalidRequest => TokenError::Refused("invalid_request"),
+        Type::InvalidScope => TokenError::Refused("invalid_scope"),
+        Type::UnsupportedGrantType => TokenError::Refused("unsupported_grant_type"),
+        Type::Extension(code) => match code.as_str() {
+            // GitHub's word for it (M65).
+            "incorrect_client_credentials" => outage("refuses our credentials"),
+            "temporarily_unavailable" | "server_error" | "slow_down" => outage("says so itself"),
+            _ => TokenError::Refused(extensions.into_iter().find(|known| known == code).unwrap_or("an unknown error")),
+        },
     }
 }

@@ -1,0 +1,176 @@
+//! Where `oauth2` speaks the protocol: its client of one provider, the answers in its types, and the connection it sends
+//! by. What it does not know (assertions, proofs, whether what was sent may be used up) is
+//! [`token_endpoint`](super::token_endpoint)'s, which the connection leads to.
+
+use std::{borrow::Cow, future::Future, pin::Pin, time::Duration};
+
+use http::HeaderValue;
+use oauth2::{
+    AccessToken, AsyncHttpClient, AuthUrl, ClientId, EndpointNotSet, EndpointSet, HttpRequest, HttpResponse,
+    RefreshToken, RequestTokenError, Scope, StandardRevocableToken, TokenUrl,
+    basic::{BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse, BasicTokenType},
+};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
+use url::form_urlencoded;
+use zeroize::Zeroizing;
+
+use super::{
+    discovery::Endpoints,
+    dpop::DpopKey,
+    provider::Provider,
+    token_endpoint::{Client, TokenError},
+};
+use crate::{platform::Platform, session::record::TokenSet};
+
+/// `oauth2`'s client of a provider.
+pub(super) type Protocol = oauth2::Client<
+    BasicErrorResponse,
+    TokenAnswer,
+    BasicTokenIntrospectionResponse,
+    StandardRevocableToken,
+    BasicRevocationErrorResponse,
+    EndpointSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointSet,
+>;
+
+/// It holds no secret: the client's authentication is added to what it builds, afresh for each time that is sent.
+pub(super) fn of(provider: &Provider, endpoints: &Endpoints) -> Protocol {
+    oauth2::Client::new(ClientId::new(provider.client_id.clone()))
+        .set_auth_uri(AuthUrl::from_url(endpoints.authorization.clone()))
+        .set_token_uri(TokenUrl::from_url(endpoints.token.clone()))
+}
+
+/// A token response (RFC 6749 §5.1). `oauth2`'s own is stricter than providers are: it takes no lifetime written as
+/// text. Neither printed nor serialized does it show a secret.
+#[derive(Debug, Deserialize, Serialize)]
+pub(super) struct TokenAnswer {
+    #[serde(skip_serializing)]
+    access_token: AccessToken,
+    #[serde(deserialize_with = "oauth2::helpers::deserialize_untagged_enum_case_insensitive")]
+    token_type: BasicTokenType,
+    #[serde(default, rename = "expires_in", deserialize_with = "lifetime")]
+    lifetime: Option<Duration>,
+    #[serde(default, skip_serializing)]
+    refresh_token: Option<RefreshToken>,
+    #[serde(default, skip_serializing)]
+    id_token: Option<SecretString>,
+    #[serde(default, rename = "scope", deserialize_with = "scopes")]
+    scopes: Option<Vec<Scope>>,
+}
+
+impl oauth2::TokenResponse for TokenAnswer {
+    type TokenType = BasicTokenType;
+
+    fn access_token(&self) -> &AccessToken {
+        &self.access_token
+    }
+
+    fn token_type(&self) -> &BasicTokenType {
+        &self.token_type
+    }
+
+    fn expires_in(&self) -> Option<Duration> {
+        self.lifetime
+    }
+
+    fn refresh_token(&self) -> Option<&RefreshToken> {
+        self.refresh_token.as_ref()
+    }
+
+    fn scopes(&self) -> Option<&Vec<Scope>> {
+        self.scopes.as_ref()
+    }
+}
+
+/// In seconds; some providers write a number as text.
+fn lifetime<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let value = serde_json::Value::deserialize(deserializer)?;
+    let seconds = value.as_u64().or_else(|| value.as_str().and_then(|text| text.parse().ok()));
+    Ok(seconds.map(Duration::from_secs))
+}
+
+/// GitHub separates by commas.
+fn scopes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Scope>>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?.filter(|text| !text.trim().is_empty());
+    let scope = |scope: &str| Scope::new(scope.to_owned());
+    Ok(text.map(|text| text.split([' ', ',']).filter(|scope| !scope.is_empty()).map(scope).collect()))
+}
+
+/// What comes of a request for tokens.
+pub(super) type Answered = Result<TokenAnswer, RequestTokenError<TokenError, BasicErrorResponse>>;
+
+/// The tokens of an answer, bound to a key if they were to be. `granted` is what the scopes are if the answer does not
+/// say (RFC 6749 §5.1, §6).
+pub(super) fn tokens(
+    platform: &impl Platform,
+    answered: Answered,
+    bound: bool,
+    granted: &[String],
+) -> Result<TokenSet, TokenError> {
+    let answer = answered.map_err(|error| match error {
+        RequestTokenError::Request(error) => error,
+        RequestTokenError::Parse(_, body) => {
+            drop(Zeroizing::new(body));
+            TokenError::Unreadable("not a token response")
+        }
+        RequestTokenError::ServerResponse(_) => TokenError::Unreadable("not a token response"),
+        // The connection hands on whole JSON only, so this is a request that could not be built.
+        RequestTokenError::Other(_) => TokenError::Outage { detail: "cannot be asked", retry_after_seconds: None },
+    })?;
+    // A token bound to a key must be used with it, and one we meant to be bound must not be a bearer's.
+    let expected = if bound { BasicTokenType::Extension("dpop".to_owned()) } else { BasicTokenType::Bearer };
+    if answer.token_type != expected {
+        return Err(TokenError::Unreadable("token of another type than asked for"));
+    }
+    let access_token = SecretString::from(answer.access_token.into_secret());
+    let text = access_token.expose_secret();
+    if text.is_empty() || HeaderValue::from_str(text).is_err() {
+        return Err(TokenError::Unreadable("token that no header can hold"));
+    }
+    let refresh_token = answer.refresh_token.map(|token| SecretString::from(token.into_secret()));
+    let lifetime_ms = answer.lifetime.map(|life| u64::try_from(life.as_millis()).unwrap_or(u64::MAX));
+    let scopes = answer.scopes.map(|scopes| scopes.iter().map(|scope| scope.as_str().to_owned()).collect());
+    Ok(TokenSet {
+        obtained_at_ms: platform.now_ms(),
+        access_token,
+        refresh_token: refresh_token.filter(|token| !token.expose_secret().is_empty()),
+        id_token: answer.id_token,
+        expires_at_ms: lifetime_ms.map(|life_ms| platform.now_ms().saturating_add(life_ms)),
+        scopes: scopes.unwrap_or_else(|| granted.to_vec()),
+    })
+}
+
+/// Sends what `oauth2` builds for the token endpoint, as the client and with the proof of a key.
+pub(super) struct Connection<'a, P> {
+    pub(super) client: &'a Client<'a, P>,
+    pub(super) dpop: Option<&'a DpopKey>,
+}
+
+impl<'c, P: Platform> AsyncHttpClient<'c> for Connection<'_, P> {
+    type Error = TokenError;
+    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, TokenError>> + 'c>>;
+
+    fn call(&'c self, request: HttpRequest) -> Self::Future {
+        Box::pin(async move {
+            // Who asks is said by the client's authentication.
+            let fields: Vec<(Cow<'_, str>, Cow<'_, str>)> =
+                form_urlencoded::parse(request.body()).filter(|(name, _)| name != "client_id").collect();
+            let form = fields.iter().map(|(name, value)| (&**name, &**value)).collect();
+            let mut body = self.client.post(&self.client.endpoints.token, form, self.dpop).await?;
+            // `oauth2` reads the first value and not what may follow it.
+            if serde_json::from_slice::<IgnoredAny>(&body).is_err() {
+                return Err(TokenError::Unreadable("not a token response"));
+            }
+            // It takes 200 only, where any yes was one to the token endpoint's code.
+            Ok(HttpResponse::new(std::mem::take(&mut *body)))
+        })
+    }
+}
+
+#[cfg(test)]
+#[path = "protocol_tests.rs"]
+mod tests;
