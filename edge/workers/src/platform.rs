@@ -3,7 +3,7 @@
 use std::{pin::pin, time::Duration};
 
 use causeway_core::{
-    config::Source,
+    config::{KEYS, Source},
     machine::Machine,
     platform::{
         CheckpointStore, Clock, HttpClient, KeyValueStore, Log, Machines, OpenStream, Opened, Random, Rate,
@@ -64,9 +64,21 @@ impl Source for Variables<'_> {
     }
 
     fn names(&self) -> Vec<String> {
-        let is_text = |name: &JsValue| Reflect::get(self.0, name).is_ok_and(|value| value.is_string());
+        // What is none of these is a binding: a store, an object, a limiter.
+        let is_plain = |value: JsValue| {
+            value.is_string() || value.as_f64().is_some() || value.as_bool().is_some() || value.is_array()
+        };
+        let is_variable = |name: &JsValue| Reflect::get(self.0, name).is_ok_and(is_plain);
         let names = Object::keys(self.0.unchecked_ref::<Object>());
-        names.iter().filter(is_text).filter_map(|name| name.as_string()).collect()
+        names.iter().filter(is_variable).filter_map(|name| name.as_string()).collect()
+    }
+
+    /// A number, a list or a table in `[vars]` is no text. It is set all the same, and no default may stand in for it.
+    fn unreadable(&self) -> Vec<&'static str> {
+        let is_text = |value: &JsValue| value.is_string() || value.is_undefined() || value.is_null();
+        KEYS.into_iter()
+            .filter(|key| Reflect::get(self.0, &JsValue::from_str(key)).is_ok_and(|value| !is_text(&value)))
+            .collect()
     }
 }
 

@@ -155,7 +155,7 @@ impl Config {
     pub fn load(source: &impl Source, coordination: Coordination) -> Result<Self, Vec<ConfigError>> {
         let mut reader = Reader { source, coordination, problems: Vec::new(), http_allowed: false };
         for key in source.unreadable() {
-            reader.problem::<()>(key, "could not be read");
+            reader.problem::<()>(key, "could not be read; it must be a text");
         }
         reader.unknown_keys();
         reader.half_configured();

@@ -111,7 +111,7 @@ fn a_value_that_cannot_be_read_is_not_taken_for_one_that_is_not_set() {
         }
     }
     let problems = Config::load(&Outage(settings()), Coordination::Redis).unwrap_err();
-    assert_eq!(problems[0].to_string(), "REVOCATION_BOUND_SECONDS could not be read");
+    assert_eq!(problems[0].to_string(), "REVOCATION_BOUND_SECONDS could not be read; it must be a text");
 }
 
 #[test]

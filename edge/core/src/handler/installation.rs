@@ -20,6 +20,10 @@ use crate::{
 
 /// How long before its end a token is no longer used, in milliseconds: a call may take long, and clocks differ.
 const RENEWED_BEFORE_MS: u64 = 5 * 60 * 1000;
+/// How long GitHub lets a token live, in milliseconds.
+const LIFE_MS: u64 = 60 * 60 * 1000;
+/// How soon after one is minted an upstream's refusal is believed to be about the token, in milliseconds.
+const PAUSE_MS: u64 = 60 * 1000;
 /// How long the store may take before a token is minted instead.
 const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -36,8 +40,12 @@ pub(super) async fn token<P: Platform>(
     // The configuration is not loaded without one where a service needs it.
     let app = config.github_app.as_ref().ok_or(Error::Misconfigured)?;
     let key = key_of(&app.id, installation);
-    if !force && let Some(token) = kept(context, &key).await {
-        return Ok(token);
+    if let Some((token, expires_at_ms)) = kept(context, &key).await {
+        // An upstream that refuses everything must not have one minted for each of its refusals.
+        let is_new = expires_at_ms.saturating_sub(platform.now_ms()) > LIFE_MS - PAUSE_MS;
+        if !force || is_new {
+            return Ok(token);
+        }
     }
     let Installation { id, permissions, repositories } = installation;
     let minted = app.installation_token(*platform, *id, permissions, repositories).await;
@@ -67,14 +75,15 @@ fn key_of(app: &str, installation: &Installation) -> String {
     })
 }
 
-async fn kept<P: Platform>(context: &Context<'_, P>, key: &str) -> Option<SecretString> {
+async fn kept<P: Platform>(context: &Context<'_, P>, key: &str) -> Option<(SecretString, u64)> {
     let Context { platform, config, .. } = context;
     let sealed = within(*platform, STORE_TIMEOUT, "kv", platform.get(key)).await.ok()??;
     let plain = seal::open(&config.session_keys, binding(&[key.as_bytes()]), &sealed).ok()?;
     let (expires_at_ms, token) = plain.split_first_chunk()?;
-    let usable = platform.now_ms().saturating_add(RENEWED_BEFORE_MS) < u64::from_be_bytes(*expires_at_ms);
+    let expires_at_ms = u64::from_be_bytes(*expires_at_ms);
+    let usable = platform.now_ms().saturating_add(RENEWED_BEFORE_MS) < expires_at_ms;
     let token = std::str::from_utf8(token).ok()?;
-    usable.then(|| token.to_owned().into())
+    usable.then(|| (token.to_owned().into(), expires_at_ms))
 }
 
 async fn keep<P: Platform>(context: &Context<'_, P>, key: &str, token: &InstallationToken) -> Result<(), Unavailable> {

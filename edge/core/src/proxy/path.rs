@@ -44,13 +44,11 @@ fn is_plain_segment(segment: &str) -> bool {
     !decoded.trim().chars().all(|c| c == '.') && !decoded.chars().any(reads_as_ascii)
 }
 
-/// Characters that compatibility mappings (NFKC, best fit) turn into one of those that are refused above, and C1
-/// controls, which some take for Latin-1.
+/// Characters beyond ASCII that some decoder turns into a separator or a dot. Compatibility mappings (NFKC, best fit of
+/// old code pages) do that to punctuation, symbols and enclosed figures, never to letters; so letters pass, with the
+/// marks that are written over them, and pictures.
 fn reads_as_ascii(c: char) -> bool {
-    matches!(c, '\u{80}'..='\u{9f}' | '\u{2024}'..='\u{2026}' | '\u{2044}' | '\u{2215}' | '\u{2216}' | '\u{29f5}'
-        | '\u{29f8}' | '\u{29f9}' | '\u{3002}' | '\u{fe52}' | '\u{fe54}' | '\u{fe56}' | '\u{fe5f}' | '\u{fe68}'
-        | '\u{fe6a}' | '\u{ff03}' | '\u{ff05}' | '\u{ff0e}' | '\u{ff0f}' | '\u{ff1b}' | '\u{ff1f}' | '\u{ff3c}'
-        | '\u{ff61}')
+    !(c.is_ascii() || c.is_alphabetic() || matches!(c, '\u{300}'..='\u{36f}' | '\u{1f300}'..='\u{1faff}'))
 }
 
 fn hex_digit(byte: u8) -> Option<u8> {

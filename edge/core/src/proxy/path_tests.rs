@@ -166,6 +166,14 @@ fn plain_paths_are_kept_byte_for_byte() {
 }
 
 #[test]
+fn s90_what_normalises_to_a_separator_or_dots_is_refused() {
+    for c in "︰︙;︔︖⁇⁈⁉℀℁℅℆⒈🄀㏂¥₩‥…⁄∕＼．／；。".chars() {
+        let escaped: String = c.to_string().bytes().map(|byte| format!("%{byte:02X}")).collect();
+        assert!(AllowedPath::parse(&format!("/repos/a{escaped}b")).is_none(), "{c} U+{:04X}", u32::from(c));
+    }
+}
+
+#[test]
 fn s105_a_path_has_an_end() {
     assert!(AllowedPath::parse(&format!("/{}", "a".repeat(MAX_PATH_BYTES - 1))).is_some());
     assert!(AllowedPath::parse(&format!("/{}", "a".repeat(MAX_PATH_BYTES))).is_none());
