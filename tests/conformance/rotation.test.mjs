@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { Agent } from '../journey/agent.mjs';
+import { target } from '../journey/stack.mjs';
 import { authorizeAt, signedIn } from './sign-in.mjs';
 import { callApi, provider, stack } from './stack.mjs';
 
@@ -20,7 +21,8 @@ test('keys that change between the beginning of a sign-in and its end do not fai
   assert.equal((await callApi(agent, 'moving')).status, 200);
   assert.equal((await callApi(before, 'moving')).status, 200, 'who was signed in stays so');
 
-  assert.equal((await endingOf('moving', withdrawn)).status, 400);
+  // On Spin another instance may answer, which believes the keys it has for an hour.
+  if (target === 'workers') assert.equal((await endingOf('moving', withdrawn)).status, 400);
   assert.equal((await agent.session()).authenticated, true);
 });
 

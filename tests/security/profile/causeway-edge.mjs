@@ -75,7 +75,7 @@ export async function start({ provider, upstream, otherUpstream, bridge }) {
     runtime: target,
     // The Spin host starts another one when sixteen requests are under way in each of those there are.
     // On Spin a flood meets many instances at once, and each may ask before its first answer is there.
-    instances: target === 'spin' ? 150 : 1,
+    instances: target === 'spin' ? 300 : 1,
     origin: stack.edgeOrigin,
     hostOrigin: stack.hostOrigin,
     log: () => readFileSync(stack.parts.edge.log, 'utf8'),
