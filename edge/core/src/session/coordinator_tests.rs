@@ -13,11 +13,11 @@ fn create() -> Command {
 }
 
 /// A session that was begun at 0, driven by commands.
-struct Session(SessionState);
+struct Session(SessionState, u64);
 
 impl Session {
     fn new() -> Self {
-        Self(SessionMachine::apply(None, 0, create()).0.unwrap())
+        Self(SessionMachine::apply(None, 0, create()).0.unwrap(), 1000)
     }
 
     fn ask(&mut self, now_ms: u64, command: Command) -> Reply {
@@ -27,7 +27,10 @@ impl Session {
     }
 
     fn refresh(&mut self, now_ms: u64, seen: u64) -> Reply {
-        self.ask(now_ms, Command::Begin { connection: Some("github".to_owned()), seen, turn: now_ms })
+        // Each asks for a turn of its own.
+        self.1 += 1;
+        let turn = self.1;
+        self.ask(now_ms, Command::Begin { connection: Some("github".to_owned()), seen, turn })
     }
 
     fn finish(&mut self, now_ms: u64, fence: u64, outcome: Outcome) -> Reply {

@@ -32,6 +32,8 @@ use crate::{
 /// Name of the session cookie.
 pub const SESSION_COOKIE: &str = "__Host-Http-session";
 
+/// How often room is made in an index that is full.
+const MAX_ROOM_MADE: usize = 10;
 /// How long a store may take before it counts as down.
 pub(super) const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -108,10 +110,12 @@ impl<P: Platform> Sessions<'_, P> {
         for (name, signed_in_at_ms) in &indexes {
             let add = index::Command::Add { entry: entry.clone(), signed_in_at_ms: *signed_in_at_ms };
             let mut reply = self.ask_index(name, add.clone()).await?;
-            if let index::Reply::Full { oldest } = reply {
+            // Others may take the room that was made.
+            for _ in 0..MAX_ROOM_MADE {
+                let index::Reply::Full { oldest } = reply else { break };
                 self.end(&oldest, EndReason::Revoked).await?;
                 self.ask_index(name, index::Command::Remove { session: oldest }).await?;
-                reply = self.ask_index(name, add).await?;
+                reply = self.ask_index(name, add.clone()).await?;
             }
             match reply {
                 index::Reply::Added => {}
