@@ -92,7 +92,7 @@ test('the connection drops; what was written meanwhile is there afterwards, once
   await stack.parts.edge.start();
   await messages('assistant', 'Heard while the line was down').waitFor();
   await messages('user', 'Said while the line was down').waitFor();
-  await page.locator('chat-widget').getByText('Online').waitFor();
+  await page.locator('chat-widget').locator('[part~="status"]', { hasText: 'Online' }).waitFor();
   // The answer to it proves that the waiting message was sent.
   await page.locator('chat-widget li.assistant[data-state="done"]').nth(3).waitFor();
   assert.equal(await messages('assistant', 'Heard while the line was down').count(), 1);
