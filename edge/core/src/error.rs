@@ -6,7 +6,11 @@ use std::borrow::Cow;
 use causeway_protocol::problem::{PROBLEM_JSON, Problem};
 use http::{StatusCode, header};
 
-use crate::{platform::Unavailable, telemetry::kebab, web::Response};
+use crate::{
+    platform::{BodyError, Unavailable},
+    telemetry::kebab,
+    web::Response,
+};
 
 /// Why a request is refused or failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -98,6 +102,15 @@ pub enum Error {
         /// For the log.
         detail: String,
     },
+}
+
+impl From<BodyError> for Error {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::TooLarge => Self::TooLarge,
+            BodyError::Broken(_) => Self::BadRequest { reason: "the body broke off" },
+        }
+    }
 }
 
 impl Error {

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use crate::platform::millis;
+
 /// What was found in such a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kept<'a> {
@@ -15,7 +17,7 @@ pub enum Kept<'a> {
 /// The bytes to store for a value that ends `ttl` from now.
 #[must_use]
 pub fn encode(value: &[u8], now_ms: u64, ttl: Duration) -> Vec<u8> {
-    let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
+    let ttl_ms = millis(ttl);
     [&now_ms.saturating_add(ttl_ms).to_be_bytes(), value].concat()
 }
 

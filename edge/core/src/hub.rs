@@ -14,6 +14,8 @@ use causeway_protocol::{
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::platform::millis;
+
 /// Most records kept.
 pub const MAX_RECORDS: i64 = 500;
 /// How long a record is kept, in milliseconds.
@@ -297,7 +299,7 @@ pub fn end<B: Buffer>(
     reason: EndReason,
     now_ms: u64,
 ) -> Result<(), B::Error> {
-    let forget_before_ms = now_ms.saturating_sub(u64::try_from(END_REMEMBERED.as_millis()).unwrap_or(u64::MAX));
+    let forget_before_ms = now_ms.saturating_sub(millis(END_REMEMBERED));
     buffer.remember_end(session, now_ms, forget_before_ms)?;
     for outlet in outlets {
         send(outlet, &HubMessage::End { reason });

@@ -127,6 +127,12 @@ pub trait Clock {
     fn sleep(&self, wait: Duration) -> LocalBoxFuture<'static, ()>;
 }
 
+/// A duration as stores and the wire have it, in milliseconds.
+#[must_use]
+pub fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Runs `work`, but no longer than `limit`.
 ///
 /// # Errors

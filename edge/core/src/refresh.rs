@@ -10,9 +10,10 @@
 //! | after sending, before storing | the same count: sent again once if the provider's policy allows it, and not before the provider answers something harmless; a provider that rotates refuses, and the user signs in again |
 //! | after storing | the new tokens |
 //!
-//! The session itself never ends because of a provider: a user whose account must be connected again stays signed in.
+//! A session ends with the account that began it, by its provider's word. When another account's grant is over, or that
+//! of any after a lost answer, the account must be connected again and the user stays signed in.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use causeway_protocol::hub::EndReason;
 
@@ -28,7 +29,7 @@ use crate::{
         revocation::revoke,
         token_endpoint::Client,
     },
-    platform::{Platform, Unavailable, within},
+    platform::{Platform, Unavailable, millis, within},
     session::{
         coordinator::Outcome,
         record::Connection,
@@ -72,7 +73,7 @@ impl<P: Platform> Refresher<'_, P> {
     /// [`Error::ProviderSignInNeeded`] if the user must connect the account again, [`Error::Unavailable`] if the
     /// provider does not answer now, [`Error::Unauthenticated`] if the session ended meanwhile.
     pub async fn connection(&self, session: &Session, provider: &str, refused: bool) -> Result<Connection, Error> {
-        let mut session = session.clone();
+        let mut session = Cow::Borrowed(session);
         let mut must_renew = refused;
         let began_ms = self.platform.now_ms();
         loop {
@@ -93,7 +94,7 @@ impl<P: Platform> Refresher<'_, P> {
                     let after = newer.record.connections.get(provider).map(|it| it.tokens.access_token.clone());
                     // What is newer may be another account's tokens; these are as refused as before.
                     must_renew = must_renew && after.is_some_and(|after| same(&before, &after));
-                    session = newer;
+                    session = Cow::Owned(newer);
                 }
                 Begun::Busy { wait } if waited < PATIENCE => {
                     self.platform.sleep(wait).await;
@@ -107,7 +108,7 @@ impl<P: Platform> Refresher<'_, P> {
                     let costs_one = !self.is_over(connection);
                     let renewals = &self.memory.renewals;
                     if costs_one && renewals.was_lately(&session.handle, provider, self.platform.now_ms()) {
-                        self.sessions().give_back(&writer, Outcome::Kept { wait_ms: 0 }).await?;
+                        self.sessions().give_back_unused(&writer).await?;
                         return Err(needed());
                     }
                     let renewed = self.renew(&writer, provider, asked_ms).await?.ok_or_else(needed)?;
@@ -127,7 +128,7 @@ impl<P: Platform> Refresher<'_, P> {
         let (Some(provider), Some(connection)) =
             (self.config.provider(provider_id), writer.session.record.connections.get(provider_id))
         else {
-            sessions.give_back(writer, kept(Duration::ZERO)).await?;
+            sessions.give_back_unused(writer).await?;
             return Ok(None);
         };
         if writer.sends_before > u32::from(provider.refresh.retries_lost_answer) {
@@ -149,7 +150,7 @@ impl<P: Platform> Refresher<'_, P> {
             return Err(error.into());
         }
         if self.platform.now_ms().saturating_sub(asked_ms) > STALL_MS {
-            sessions.give_back(writer, kept(Duration::ZERO)).await?;
+            sessions.give_back_unused(writer).await?;
             return Err(Unavailable::new("identity provider", "held up before it was asked").into());
         }
         let client = Client { platform: self.platform, cache: &self.memory.discovery, provider, endpoints: &endpoints };
@@ -252,8 +253,4 @@ impl<P: Platform> Refresher<'_, P> {
 fn same(one: &secrecy::SecretString, other: &secrecy::SecretString) -> bool {
     use secrecy::ExposeSecret as _;
     one.expose_secret() == other.expose_secret()
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -132,7 +132,8 @@ fn additional_data(id: &str, binding: Binding<'_>) -> Vec<u8> {
     length_prefixed(&parts)
 }
 
-fn length_prefixed(parts: &[&[u8]]) -> Vec<u8> {
+/// Parts as one text which no other parts have.
+pub(crate) fn length_prefixed(parts: &[&[u8]]) -> Vec<u8> {
     let mut out = Vec::new();
     for part in parts {
         out.extend((part.len() as u64).to_be_bytes());

@@ -1,6 +1,5 @@
 //! The access token of a session for an upstream: the one place where one leaves the session's record.
 
-use http::StatusCode;
 use secrecy::SecretString;
 
 use super::{Context, installation};
@@ -51,7 +50,7 @@ impl Authorization {
             return false;
         }
         context.memory.discovery.nonces.harvest(url, &response.headers);
-        response.status == StatusCode::UNAUTHORIZED && dpop::wants_nonce(response.status, &response.headers)
+        dpop::wants_nonce(response.status, &response.headers)
     }
 }
 

@@ -16,6 +16,7 @@ use super::{Context, bridge, rate, read_body, time::rfc3339};
 use crate::{
     error::Error,
     platform::{Platform, Rate, Unavailable},
+    seal::length_prefixed,
     session::store::Session,
     web::{Request, Response},
 };
@@ -106,11 +107,8 @@ fn event_id<P: Platform>(
             (1..=MAX_IDEMPOTENCY_KEY_BYTES).contains(&key.len())
                 && key.bytes().all(|b| b.is_ascii_graphic() || b == b' ')
         });
-        let mut digest = Sha256::new_with_prefix(b"causeway-event-id-v1");
-        for part in [subject.to_string().as_bytes(), channel.as_bytes(), key.ok_or(bad)?.as_bytes()] {
-            digest.update((part.len() as u64).to_be_bytes());
-            digest.update(part);
-        }
+        let parts = length_prefixed(&[subject.to_string().as_bytes(), channel.as_bytes(), key.ok_or(bad)?.as_bytes()]);
+        let digest = Sha256::new_with_prefix(b"causeway-event-id-v1").chain_update(parts);
         for (to, from) in bytes.iter_mut().zip(digest.finalize()) {
             *to = from;
         }

@@ -19,7 +19,7 @@ use crate::{
         transaction::{self, Transaction},
     },
     origin::ReturnTo,
-    platform::Platform,
+    platform::{Platform, millis},
     session::record::{Connection, SessionRecord},
     telemetry::{self, Login},
     web::{Request, Response, single},
@@ -149,7 +149,7 @@ async fn begin<P: Platform>(
     headers: &HeaderMap,
 ) -> Result<String, Error> {
     let now_ms = context.platform.now_ms();
-    let lifetime_ms = u64::try_from(context.config.session_lifetime.as_millis()).unwrap_or(u64::MAX);
+    let lifetime_ms = millis(context.config.session_lifetime);
     let record = SessionRecord {
         user: connection.user.clone(),
         provider: provider.id.clone(),

@@ -34,7 +34,7 @@ use crate::{
     config::Config,
     edge::Memory,
     error::Error,
-    platform::{BodyError, Platform, ReadBody as _},
+    platform::{Platform, ReadBody as _},
     route::{Handler, Parameters, Row},
     session::store::Session,
     web::{Request, Response},
@@ -120,9 +120,7 @@ async fn read_body<P: Platform>(platform: &P, row: &Row, request: Request<P::Bod
         return Err(Error::TooLarge);
     }
     match select(pin!(request.body.read(row.body_limit_bytes)), platform.sleep(BODY_TIMEOUT)).await {
-        Either::Left((Ok(body), _)) => Ok(body),
-        Either::Left((Err(BodyError::TooLarge), _)) => Err(Error::TooLarge),
-        Either::Left((Err(BodyError::Broken(_)), _)) => Err(Error::BadRequest { reason: "the body broke off" }),
-        Either::Right(_) => Err(Error::BadRequest { reason: "the body took too long to arrive" }),
+        Either::Left((read, _)) => Ok(read?),
+        Either::Right(_) => Err(Error::TooSlow),
     }
 }

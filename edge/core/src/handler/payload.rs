@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, Method, header};
 
 use crate::{
     error::Error,
-    platform::{BodyError, ByteLimit, Clock, ReadBody, Unavailable, within},
+    platform::{ByteLimit, Clock, ReadBody, Unavailable, within},
     proxy::header::declared_length,
     web::Body,
 };
@@ -48,11 +48,8 @@ impl<B: ReadBody> Payload<B> {
             Some(length) if u64::try_from(limit_bytes).is_ok_and(|limit| length > limit) => Err(Error::TooLarge),
             Some(length) if length <= REPLAYABLE_BYTES => {
                 let read = async { Ok::<_, Unavailable>(body.read(limit_bytes).await) };
-                match within(clock, timeout, "client", read).await.map_err(|_| Error::TooSlow)? {
-                    Ok(bytes) => Ok(Self::Replayable(bytes)),
-                    Err(BodyError::TooLarge) => Err(Error::TooLarge),
-                    Err(BodyError::Broken(_)) => Err(Error::BadRequest { reason: "the body broke off" }),
-                }
+                let read = within(clock, timeout, "client", read).await.map_err(|_| Error::TooSlow)?;
+                Ok(Self::Replayable(read?))
             }
             // Untouched: the connection it comes from ends it where it said that it would end.
             Some(length) => Ok(Self::Once { body: Some(body), length: Some(length), limit }),

@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use super::{Context, bridge};
 use crate::{
     error::Error,
-    platform::{OpenStream, Opened, Platform, Unavailable, within},
+    platform::{OpenStream, Opened, Platform, Unavailable, millis, within},
     session::store::Session,
     web::{Body, Request, Response},
 };
@@ -69,7 +69,7 @@ async fn at_bridge<P: Platform>(context: &Context<'_, P>, open: OpenStream) -> R
         subject: open.subject,
         session: open.session.as_str().to_owned(),
         last_event_id: open.last_event_id,
-        session_ends_in_ms: u64::try_from(open.session_ends_in.as_millis()).unwrap_or(u64::MAX),
+        session_ends_in_ms: millis(open.session_ends_in),
         jitter: open.jitter,
     };
     let outgoing = bridge::request(context, Method::GET, &request.target(), Vec::new(), BRIDGE_TIMEOUT)?;

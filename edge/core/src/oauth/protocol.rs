@@ -21,7 +21,10 @@ use super::{
     provider::Provider,
     token_endpoint::{Client, TokenError},
 };
-use crate::{platform::Platform, session::record::TokenSet};
+use crate::{
+    platform::{Platform, millis},
+    session::record::TokenSet,
+};
 
 /// `oauth2`'s client of a provider.
 pub(super) type Protocol = oauth2::Client<
@@ -132,7 +135,7 @@ pub(super) fn tokens(
         return Err(TokenError::Unreadable("token that no header can hold"));
     }
     let refresh_token = answer.refresh_token.map(|token| SecretString::from(token.into_secret()));
-    let lifetime_ms = answer.lifetime.map(|life| u64::try_from(life.as_millis()).unwrap_or(u64::MAX));
+    let lifetime_ms = answer.lifetime.map(millis);
     let scopes = answer.scopes.map(|scopes| scopes.iter().map(|scope| scope.as_str().to_owned()).collect());
     Ok(TokenSet {
         obtained_at_ms: platform.now_ms(),

@@ -28,7 +28,7 @@ const TOUCHES: u64 = 20;
 pub struct SessionMachine;
 
 /// What is stored of one session.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionState {
     /// Counts the record's versions; a copy in the key-value store with a lower one is stale.
     pub generation: u64,
@@ -50,8 +50,6 @@ pub struct SessionState {
     pub fence: u64,
     /// Who may write.
     pub lease: Option<Lease>,
-    /// The last lease that was given back: if that is done again, an answer was lost.
-    pub finished: Option<u64>,
     /// Refresh tokens that were sent and whose answer nobody has, by connection.
     pub sends: BTreeMap<String, Sends>,
 }
@@ -212,13 +210,9 @@ impl Machine for SessionMachine {
                     expires_at_ms,
                     idle_limit_ms,
                     used_at_ms: now_ms,
-                    revoked: false,
                     record: Some(record),
                     indexes,
-                    fence: 0,
-                    lease: None,
-                    finished: None,
-                    sends: BTreeMap::new(),
+                    ..SessionState::default()
                 };
                 (Some(state), Reply::Active { generation: 1, record: None })
             }
@@ -247,18 +241,10 @@ fn revoke(state: Option<&SessionState>, now_ms: u64) -> (Option<SessionState>, R
     let Some(state) = state else {
         // It may be about to begin: whoever ends it saw it in an index, which is written first.
         let unborn = SessionState {
-            generation: 0,
-            subject: None,
             expires_at_ms: now_ms.saturating_add(UNBORN_MS),
-            idle_limit_ms: 0,
             used_at_ms: now_ms,
             revoked: true,
-            record: None,
-            indexes: Vec::new(),
-            fence: 0,
-            lease: None,
-            finished: None,
-            sends: BTreeMap::new(),
+            ..SessionState::default()
         };
         return (Some(unborn), GONE);
     };
@@ -310,12 +296,13 @@ fn begin(
 
 fn finish(state: &SessionState, now_ms: u64, fence: u64, outcome: Outcome) -> (Option<SessionState>, Reply) {
     let (Some(lease), true) = (&state.lease, fence == state.fence) else {
-        let is_done = fence == state.fence && state.finished == Some(fence);
+        // The last lease, given back before: that answer was lost.
+        let is_done = fence == state.fence && fence > 0;
         let again = Reply::Active { generation: state.generation, record: None };
         return (None, if is_done { again } else { Reply::Superseded });
     };
     // Late but not superseded is not too late: nobody else began.
-    let mut next = SessionState { lease: None, finished: Some(fence), used_at_ms: now_ms, ..state.clone() };
+    let mut next = SessionState { lease: None, used_at_ms: now_ms, ..state.clone() };
     let connection = lease.connection.clone().unwrap_or_default();
     match outcome {
         Outcome::Stored { record, indexes, replaced } => {

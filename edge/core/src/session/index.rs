@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::id::SessionHandle;
-use crate::machine::Machine;
+use crate::{machine::Machine, seal::length_prefixed};
 
 /// Most sessions in one index; the oldest gives way.
 pub const MAX_SESSIONS: usize = 50;
@@ -48,11 +48,7 @@ impl IndexName {
 
 /// Whatever is in the parts, no two lists share a digest and none can be read back out of it.
 pub(super) fn digest(parts: &[&[u8]]) -> String {
-    let mut digest = Sha256::new_with_prefix(b"causeway-session-index-v1");
-    for part in parts {
-        digest.update((part.len() as u64).to_be_bytes());
-        digest.update(part);
-    }
+    let digest = Sha256::new_with_prefix(b"causeway-session-index-v1").chain_update(length_prefixed(parts));
     BASE64.encode(digest.finalize())
 }
 

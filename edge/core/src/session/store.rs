@@ -24,7 +24,7 @@ use crate::{
     cookie::{self, Found, SameSite},
     edge::SessionCache,
     error::Error,
-    platform::{Platform, Unavailable, within},
+    platform::{Platform, Unavailable, millis, within},
     seal::{self, Binding, Purpose},
     telemetry::Event,
 };
@@ -294,10 +294,6 @@ impl<P: Platform> Sessions<'_, P> {
         let work = self.platform.run::<IndexMachine>(name.as_str(), command);
         within(self.platform, STORE_TIMEOUT, "session index", work).await
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 pub(super) fn key(handle: &SessionHandle) -> String {
