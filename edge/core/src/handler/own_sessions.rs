@@ -26,7 +26,7 @@ pub(super) async fn list<P: Platform>(context: &Context<'_, P>, session: &Sessio
     entries.sort_by_key(|entry| std::cmp::Reverse(entry.created_at_ms));
     let sessions: Vec<_> = entries
         .iter()
-        .map(|Entry { session: handle, created_at_ms, expires_at_ms, label }| {
+        .map(|Entry { session: handle, created_at_ms, expires_at_ms, label, .. }| {
             json!({
                 "id": handle.as_str(),
                 "label": label,

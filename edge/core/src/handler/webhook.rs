@@ -7,7 +7,7 @@
 use causeway_protocol::hub::EndReason;
 use http::{HeaderName, StatusCode};
 
-use super::{Context, read_body};
+use super::{Context, rate, read_body};
 use crate::{
     error::Error,
     oauth::{
@@ -32,6 +32,7 @@ pub(super) async fn deliver<P: Platform>(
     let config = context.config;
     let github = config.providers.iter().find(|provider| matches!(provider.kind, Kind::GitHub { .. }));
     let (Some(github), Some(secret)) = (github, &config.github_webhook_secret) else { return Err(Error::NotFound) };
+    rate::allow_logout(context, &github.id, &request).await?;
     let refused = |reason| Error::Unauthenticated { reason };
     // Nothing of a body is held for somebody who does not even try.
     let signature = request.header(&SIGNATURE).and_then(HubSignature::parse);

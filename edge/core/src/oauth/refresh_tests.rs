@@ -145,6 +145,22 @@ fn s108_an_answer_that_is_lost_or_cannot_be_read_is_told_from_a_refusal() {
 }
 
 #[test]
+fn s108_who_revokes_everything_at_a_repeat_is_not_asked_again_after_a_breakdown() {
+    for (entry, status, is_lost) in [
+        (json!({}), 500, false),
+        (json!({}), 502, false),
+        (json!({"retry_lost_refresh": false}), 500, true),
+        (json!({"retry_lost_refresh": false}), 502, true),
+        (json!({"retry_lost_refresh": false}), 503, false),
+        (json!({"retry_lost_refresh": false}), 429, false),
+    ] {
+        let desk = Desk::new(entry.clone(), json!({}), move |_| Some((status, Vec::new(), String::new())));
+        let outcome = run(refresh(&desk.client(), &tokens(), None));
+        assert_eq!(matches!(outcome, Refresh::Lost), is_lost, "{entry} {status}: {outcome:?}");
+    }
+}
+
+#[test]
 fn m42_an_id_token_of_the_same_user_and_sign_in_is_kept() {
     for change in [json!({}), json!({"nonce": null}), json!({"auth_time": null})] {
         let id_token = token(change);

@@ -147,6 +147,13 @@ impl<P: Platform> Client<'_, P> {
             // A gateway gave up waiting; the provider behind it may not have.
             StatusCode::GATEWAY_TIMEOUT => return Err(Unavailable::new("identity provider", "gateway timeout").into()),
             StatusCode::TOO_MANY_REQUESTS => return Err(outage("too many requests")),
+            // What broke down may have used up what was sent before; where a repeat costs the whole grant, that counts.
+            _ if status.is_server_error()
+                && status != StatusCode::SERVICE_UNAVAILABLE
+                && !self.provider.refresh.retries_lost_answer =>
+            {
+                return Err(Unavailable::new("identity provider", "server error").into());
+            }
             _ if status.is_server_error() => return Err(outage("server error")),
             // Following it would hand what was sent, and our secret, to wherever it points (S25).
             _ if status.is_redirection() => return Err(TokenError::Unintelligible("a redirect")),

@@ -87,7 +87,7 @@ impl<P: Platform> Sessions<'_, P> {
             .map(|entry| async {
                 self.end(&entry.session, reason).await?;
                 // A session that never began is in no index of its own record; this one is known to hold it.
-                self.ask_index(name, index::Command::Remove { session: entry.session.clone() }).await?;
+                self.ask_index(name, index::Command::remove(&entry.session)).await?;
                 Ok(())
             })
             .buffer_unordered(PARALLEL)
@@ -114,7 +114,7 @@ impl<P: Platform> Sessions<'_, P> {
         let key = key(handle);
         let copy = within(self.platform, STORE_TIMEOUT, "kv", self.platform.delete(&key));
         let entries = indexes.iter().map(|name| {
-            let remove = index::Command::Remove { session: handle.clone() };
+            let remove = index::Command::remove(handle);
             async move { self.ask_index(name, remove).await.map(drop) }
         });
         let (copy, entries) = join!(copy, join_all(entries));

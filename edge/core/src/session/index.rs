@@ -63,6 +63,9 @@ pub struct Entry {
     pub expires_at_ms: u64,
     /// What the user recognises it by, see [`super::label`]. Empty if whoever adds it again does not know.
     pub label: String,
+    /// Since which generation of its record it belongs here.
+    #[serde(default)]
+    pub generation: u64,
 }
 
 /// The machine.
@@ -90,10 +93,12 @@ pub enum Command {
         /// When the provider said that the user is signed in, in Unix milliseconds.
         signed_in_at_ms: u64,
     },
-    /// Take a session out, after it ended.
+    /// Take a session out, after it ended or after its record stopped naming this index.
     Remove {
         /// Which.
         session: SessionHandle,
+        /// The generation of the record that does not name it: whoever put it in again for a later one needs it here.
+        generation: u64,
     },
     /// Which are there?
     List,
@@ -103,6 +108,14 @@ pub enum Command {
         /// Sign-ins up to this moment of the provider's clock are ended, in Unix milliseconds.
         before_ms: u64,
     },
+}
+
+impl Command {
+    /// Take a session out, whatever put it in: it is over.
+    #[must_use]
+    pub fn remove(session: &SessionHandle) -> Self {
+        Self::Remove { session: session.clone(), generation: u64::MAX }
+    }
 }
 
 /// What is answered.
@@ -140,10 +153,11 @@ impl Machine for IndexMachine {
             }
             Command::Add { mut entry, .. } => {
                 // A session that is written again, with another account, is called what it was called.
-                if let Some(known) = index.entries.iter().find(|known| known.session == entry.session)
-                    && entry.label.is_empty()
-                {
-                    entry.label.clone_from(&known.label);
+                if let Some(known) = index.entries.iter().find(|known| known.session == entry.session) {
+                    if entry.label.is_empty() {
+                        entry.label.clone_from(&known.label);
+                    }
+                    entry.generation = entry.generation.max(known.generation);
                 }
                 index.entries.retain(|known| known.session != entry.session);
                 match index.entries.first() {
@@ -156,8 +170,8 @@ impl Machine for IndexMachine {
                     }
                 }
             }
-            Command::Remove { session } => {
-                index.entries.retain(|known| known.session != session);
+            Command::Remove { session, generation } => {
+                index.entries.retain(|known| known.session != session || known.generation > generation);
                 let entries = index.entries.clone();
                 (state.is_some().then_some(index), Reply::Entries(entries))
             }
@@ -183,7 +197,7 @@ mod tests {
 
     fn entry(n: u64) -> Entry {
         let session = SessionHandle::parse(&format!("{n:0>43}")).unwrap();
-        Entry { session, created_at_ms: n, expires_at_ms: 1000, label: String::new() }
+        Entry { session, created_at_ms: n, expires_at_ms: 1000, label: String::new(), generation: n }
     }
 
     fn add(state: Option<&Index>, now_ms: u64, n: u64) -> (Option<Index>, Reply) {
@@ -204,7 +218,8 @@ mod tests {
         assert_eq!(reply, Reply::Entries(vec![entry(1)]));
         let (index, reply) = IndexMachine::apply(index.as_ref(), 6, Command::End { before_ms: 6 });
         assert_eq!(reply, Reply::Entries(vec![entry(1)]), "whoever asks again, after a crash, is told again");
-        let (index, _) = IndexMachine::apply(index.as_ref(), 7, Command::Remove { session: entry(1).session });
+        let (index, _) =
+            IndexMachine::apply(index.as_ref(), 7, Command::Remove { session: entry(1).session, generation: 1 });
         assert_eq!(IndexMachine::apply(index.as_ref(), 8, Command::List).1, Reply::Entries(Vec::new()));
     }
 
@@ -224,6 +239,19 @@ mod tests {
         let (index, _) = IndexMachine::apply(None, 1, Command::Add { entry: named.clone(), signed_in_at_ms: 1 });
         let index = add(index.as_ref(), 2, 1).0;
         assert_eq!(IndexMachine::apply(index.as_ref(), 3, Command::List).1, Reply::Entries(vec![named]));
+    }
+
+    #[test]
+    fn who_disconnected_an_account_does_not_take_out_who_connected_it_again() {
+        let again = Entry { generation: 4, ..entry(1) };
+        let index = add(None, 1, 1).0;
+        let (index, _) = IndexMachine::apply(index.as_ref(), 2, Command::Add { entry: again, signed_in_at_ms: 2 });
+        let late = add(index.as_ref(), 3, 1).0;
+        let remove = Command::Remove { session: entry(1).session, generation: 3 };
+        let (index, reply) = IndexMachine::apply(late.as_ref(), 4, remove);
+        assert!(matches!(reply, Reply::Entries(left) if left.len() == 1));
+        let remove = Command::Remove { session: entry(1).session, generation: 4 };
+        assert_eq!(IndexMachine::apply(index.as_ref(), 5, remove).1, Reply::Entries(Vec::new()));
     }
 
     #[test]

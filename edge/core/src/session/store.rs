@@ -73,7 +73,7 @@ impl<P: Platform> Sessions<'_, P> {
         let handle = id.handle();
         let mut indexes = vec![(IndexName::user(&record.user.subject.to_string()), u64::MAX)];
         indexes.extend(record.connections.values().flat_map(Connection::indexes));
-        let indexes = self.index(&handle, record, indexes, label::of_user_agent(user_agent)).await?;
+        let indexes = self.index(&handle, record, indexes, 1, label::of_user_agent(user_agent)).await?;
         let sealed = self.seal(&id, 1, record)?;
         let cookie = self.cookie_of(&id, record)?;
         let create = Command::Create {
@@ -93,12 +93,14 @@ impl<P: Platform> Sessions<'_, P> {
     }
 
     /// Writes the session into indexes, each with when its provider vouched for the user: before the session begins or
-    /// knows the account, so that whoever ends it there cannot miss it.
+    /// knows the account, so that whoever ends it there cannot miss it. `generation` is that of the record that will name
+    /// them.
     pub(super) async fn index(
         &self,
         handle: &SessionHandle,
         record: &SessionRecord,
         indexes: Vec<(IndexName, u64)>,
+        generation: u64,
         label: String,
     ) -> Result<Vec<IndexName>, Error> {
         let entry = Entry {
@@ -106,6 +108,7 @@ impl<P: Platform> Sessions<'_, P> {
             created_at_ms: record.created_at_ms,
             expires_at_ms: record.expires_at_ms,
             label,
+            generation,
         };
         for (name, signed_in_at_ms) in &indexes {
             let add = index::Command::Add { entry: entry.clone(), signed_in_at_ms: *signed_in_at_ms };
@@ -114,7 +117,7 @@ impl<P: Platform> Sessions<'_, P> {
             for _ in 0..MAX_ROOM_MADE {
                 let index::Reply::Full { oldest } = reply else { break };
                 self.end(&oldest, EndReason::Revoked).await?;
-                self.ask_index(name, index::Command::Remove { session: oldest }).await?;
+                self.ask_index(name, index::Command::remove(&oldest)).await?;
                 reply = self.ask_index(name, add.clone()).await?;
             }
             match reply {

@@ -120,14 +120,14 @@ impl<P: Platform> Sessions<'_, P> {
         let (known, wanted) = (names(before), names(record));
         let added = wanted.iter().filter(|(name, _)| !known.iter().any(|(other, _)| other == name)).cloned().collect();
         let dropped = known.iter().filter(|(name, _)| !wanted.iter().any(|(other, _)| other == name));
-        let indexes = match self.index(handle, record, added, String::new()).await {
+        let generation = generation.saturating_add(1);
+        let indexes = match self.index(handle, record, added, generation, String::new()).await {
             Ok(indexes) => indexes,
             Err(error) => {
                 self.give_back_unused(writer).await?;
                 return Err(error);
             }
         };
-        let generation = generation.saturating_add(1);
         let sealed = self.seal(id, generation, record)?;
         let replaced = replaced(before, record);
         let outcome = Outcome::Stored { record: BASE64.encode(&sealed), indexes, replaced };
@@ -137,7 +137,7 @@ impl<P: Platform> Sessions<'_, P> {
                 self.keep_copy(handle, generation, &sealed, record).await;
                 for (name, _) in dropped {
                     // Only tidies up: an entry too many ends a session too many, when that account's provider says so.
-                    let remove = index::Command::Remove { session: handle.clone() };
+                    let remove = index::Command::Remove { session: handle.clone(), generation };
                     if let Err(error) = self.ask_index(name, remove).await {
                         Event::warn("session.tidy").with("detail", &error).write(self.platform);
                     }

@@ -96,3 +96,13 @@ fn without_a_secret_there_is_no_webhook() {
     let response = deliver(&browser, "github_app_authorization", &signature(SECRET, REVOKED), REVOKED);
     assert_eq!(code(&response), "not-found");
 }
+
+#[test]
+fn a_flood_of_forgeries_is_cut_off() {
+    let browser = browser();
+    let limit = crate::handler::rate::LOGOUT_RATE.limit;
+    for _ in 0..limit {
+        assert_eq!(deliver(&browser, "ping", "sha256=00", "{}").status, StatusCode::UNAUTHORIZED);
+    }
+    assert_eq!(deliver(&browser, "ping", "sha256=00", "{}").status, StatusCode::TOO_MANY_REQUESTS);
+}

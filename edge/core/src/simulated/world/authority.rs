@@ -103,6 +103,11 @@ pub(crate) static MANNERS: &[Manner] = &[
     },
 ];
 
+/// The kind of a provider.
+pub(crate) fn manner(provider: &str) -> &'static Manner {
+    MANNERS.iter().find(|manner| manner.provider == provider).unwrap()
+}
+
 const FORGIVEN_MS: u64 = 60_000;
 
 #[derive(Debug)]

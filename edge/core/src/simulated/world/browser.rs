@@ -1,12 +1,21 @@
 //! Users: they sign in, call, look who they are, sign out; several tabs at once, at whichever isolate is near.
 
-use std::{cell::RefCell, collections::BTreeMap, future::Future, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    future::Future,
+    rc::Rc,
+};
 
 use causeway_protocol::hub::EndReason;
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::{World, authority::Manner, upstream::ASKED_BY};
+use super::{
+    World,
+    authority::{self, Manner},
+    upstream::ASKED_BY,
+};
 use crate::{
     session::{index::IndexName, record::SessionRecord, store::SESSION_COOKIE},
     simulated::Text,
@@ -28,6 +37,11 @@ pub(crate) enum Seen {
     Other(u16),
 }
 
+/// Grants of accounts that were connected are numbered from here on: the browser's number times this, and one more each.
+const CONNECTED: u64 = 1_000;
+/// The provider whose accounts are connected to sessions that others began.
+const CONNECTS: &str = "github";
+
 /// A browser with a session, or on the way to one. Its number is that of its grant, too.
 pub(crate) struct Browser {
     pub(crate) number: u64,
@@ -36,6 +50,8 @@ pub(crate) struct Browser {
     jar: RefCell<BTreeMap<String, String>>,
     /// The cookie of the session that signing in ends.
     replaces: RefCell<Option<String>>,
+    /// How many accounts it has connected, or tried to.
+    connected: Cell<u64>,
     /// How often it saw what.
     pub(crate) seen: RefCell<Vec<Seen>>,
 }
@@ -48,6 +64,7 @@ impl Browser {
             manner,
             jar: RefCell::default(),
             replaces: RefCell::default(),
+            connected: Cell::default(),
             seen: RefCell::default(),
         })
     }
@@ -74,6 +91,10 @@ impl Browser {
         if !jar.is_empty() {
             headers.insert("cookie", jar.join("; ").parse().unwrap());
         }
+        if target.contains("connect=1") {
+            headers.insert("sec-fetch-site", "same-origin".parse().unwrap());
+            headers.insert("referer", "https://edge.example/".parse().unwrap());
+        }
         if !target.contains("/login") && !target.contains("/callback") {
             headers.insert("x-csrf", "1".parse().unwrap());
             headers.insert("origin", "https://edge.example".parse().unwrap());
@@ -90,6 +111,11 @@ impl Browser {
             };
         }
     }
+}
+
+/// Whether a grant is of a browser: its own, or of an account that it connected.
+pub(crate) fn is_of(grant: u64, browser: u64) -> bool {
+    grant == browser || grant / CONNECTED == browser
 }
 
 fn body(response: Response<Text>) -> Value {
@@ -122,16 +148,75 @@ impl World {
             if browser.manner.provider != "github" {
                 return world.begin(isolate, &browser).await;
             }
-            let response = world.ask(isolate, browser.request(Method::GET, "/auth/github/login")).await;
-            browser.take_cookies(&response);
-            let location = response.headers["location"].to_str().unwrap();
-            let url = url::Url::parse(location).unwrap();
-            let state = url.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
-            let code = format!("code-{}-{}", browser.user, browser.number);
-            let back = world.draw_isolate();
-            let callback = browser.request(Method::GET, &format!("/auth/github/callback?code={code}&state={state}"));
-            let response = world.ask(back, callback).await;
-            browser.take_cookies(&response);
+            world.walk(isolate, &browser, "/auth/github/login", number).await;
+        });
+    }
+
+    /// To GitHub and back.
+    async fn walk(self: &Rc<Self>, isolate: usize, browser: &Browser, login: &str, grant: u64) {
+        let response = self.ask(isolate, browser.request(Method::GET, login)).await;
+        browser.take_cookies(&response);
+        let Some(location) = response.headers.get("location") else { return };
+        let url = url::Url::parse(location.to_str().unwrap()).unwrap();
+        let state = url.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
+        let code = format!("code-{}-{grant}", browser.user);
+        let back = self.draw_isolate();
+        let callback = browser.request(Method::GET, &format!("/auth/github/callback?code={code}&state={state}"));
+        let response = self.ask(back, callback).await;
+        browser.take_cookies(&response);
+    }
+
+    /// Connects an account of the same user, unless the session began with one of that provider.
+    pub(crate) fn connect(self: &Rc<Self>, isolate: usize, browser: &Rc<Browser>) {
+        if browser.manner.provider == CONNECTS {
+            return;
+        }
+        self.count("accounts connected, or tried to");
+        browser.connected.set(browser.connected.get() + 1);
+        let grant = browser.number * CONNECTED + browser.connected.get();
+        let (world, browser) = (Rc::clone(self), Rc::clone(browser));
+        self.act(isolate, browser.number, async move {
+            world.walk(isolate, &browser, "/auth/github/login?connect=1", grant).await;
+        });
+    }
+
+    /// Disconnects that account.
+    pub(crate) fn disconnect(self: &Rc<Self>, isolate: usize, browser: &Rc<Browser>) {
+        if browser.manner.provider != CONNECTS {
+            self.request(isolate, browser, Method::POST, format!("/auth/{CONNECTS}/disconnect"));
+        }
+    }
+
+    /// Calls the API of the account that is connected, or was.
+    pub(crate) fn call_connected(self: &Rc<Self>, isolate: usize, browser: &Rc<Browser>) {
+        let target = format!("{}?{ASKED_BY}{}", authority::manner(CONNECTS).call, browser.number);
+        self.request(isolate, browser, Method::GET, target);
+    }
+
+    /// In fair weather, with nothing else under way: if the session says that it has the account, the provider that ends
+    /// the account ends the session.
+    pub(crate) fn end_connected(self: &Rc<Self>, browser: &Rc<Browser>) {
+        if browser.manner.provider == CONNECTS {
+            return;
+        }
+        let (world, browser) = (Rc::clone(self), Rc::clone(browser));
+        self.act(0, browser.number, async move {
+            let response = world.ask(0, browser.request(Method::GET, "/auth/session")).await;
+            let shown = body(response);
+            let has =
+                shown["connections"].as_array().is_some_and(|all| all.iter().any(|it| it["provider"] == CONNECTS));
+            if !has {
+                return;
+            }
+            world.count("accounts connected at the end");
+            let index = IndexName::account(authority::manner(CONNECTS).issuer, &browser.user.to_string());
+            let ended = world
+                .isolate(0)
+                .with_sessions(async |sessions| sessions.end_all(&index, world.now_ms(), EndReason::Revoked).await)
+                .await;
+            if ended.is_err() || world.judge.dead_since_ms(&world, browser.number).is_none() {
+                world.judge.accuse(&world, || format!("session {} outlives an account it has", browser.number));
+            }
         });
     }
 
@@ -224,6 +309,10 @@ impl World {
             accuse(format!("took {} ms", self.now_ms() - began_ms));
         }
         let status = response.status;
+        if status == StatusCode::NO_CONTENT && target.ends_with("/disconnect") {
+            self.count("accounts disconnected");
+            return;
+        }
         if status == StatusCode::NO_CONTENT {
             self.count("sign-outs");
             if browser.has_session() && self.judge.dead_since_ms(self, number).is_none() {
@@ -251,7 +340,11 @@ impl World {
                 }
                 // What was cut on its way is nobody's.
                 let mine = match is_call {
-                    true => body.is_null() || (body["id"] == browser.user && body["grant"] == number),
+                    true => {
+                        body.is_null()
+                            || (body["id"] == browser.user
+                                && body["grant"].as_u64().is_some_and(|it| is_of(it, number)))
+                    }
                     false => body["user"]["id"] == format!("{}:{}", browser.manner.provider, browser.user),
                 };
                 if !mine {
@@ -261,7 +354,9 @@ impl World {
             Seen::SignInNeeded => {
                 self.count("told to sign in with the provider again");
                 let grants = self.authority.grants.borrow();
-                let excused = !grants[&number].lives || self.judge.held.borrow()[&number].troubled;
+                // An account that comes and goes may be away.
+                let is_own = target.starts_with(browser.manner.call);
+                let excused = !is_own || !grants[&number].lives || self.judge.held.borrow()[&number].troubled;
                 if !excused {
                     accuse("told to sign in with a provider that honours its token".to_owned());
                 }

@@ -9,7 +9,7 @@ use std::{
 use super::{
     World,
     authority::{MANNERS, Manner, grant_of},
-    browser::Browser,
+    browser::{Browser, is_of},
     scheduler::{Promise, TaskId},
 };
 use crate::{
@@ -72,7 +72,7 @@ pub(crate) struct Judge {
     leased: RefCell<HashSet<TaskId>>,
     /// By refresh token.
     sendings: RefCell<HashMap<String, Vec<Rc<Sending>>>>,
-    /// Tasks that got new tokens for a session that was over when they came to store them, and the session's number.
+    /// Tasks that got new tokens for a session that was over when they came to store them, and the tokens' grant.
     orphaned: RefCell<Vec<(TaskId, u64)>>,
 }
 
@@ -177,7 +177,7 @@ impl Judge {
 
     /// A call reached an API in the name of a browser.
     pub(crate) fn saw_call(&self, world: &World, number: u64, token: &str) {
-        if grant_of(token) != Some(number) {
+        if !grant_of(token).is_some_and(|grant| is_of(grant, number)) {
             self.accuse(world, || format!("session {number} calls with {token:?}"));
         }
     }
@@ -227,9 +227,8 @@ impl Judge {
                 world.count("tokens of a session that ended meanwhile");
                 let all = self.sendings.borrow();
                 let has_tokens = |sending: &Rc<Sending>| sending.task == task && sending.brought_tokens.get();
-                if all.values().flatten().any(has_tokens) {
-                    self.orphaned.borrow_mut().extend(task.zip(number));
-                }
+                let brought = all.iter().find(|(_, sendings)| sendings.iter().any(has_tokens));
+                self.orphaned.borrow_mut().extend(task.zip(brought.and_then(|(token, _)| grant_of(token))));
             }
             (Command::Finish { .. }, Reply::Superseded) => world.count("late writers"),
             (Command::Finish { outcome: Outcome::Stored { .. }, .. }, _) => world.count("records stored"),
@@ -282,7 +281,7 @@ impl Judge {
             let grant = &grants[number];
             let excused = self.troubled.borrow().contains(task);
             if grant.manner.revokes && !grant.given_up && !excused {
-                self.accuse(world, || format!("new tokens of session {number}, which had ended, stay good"));
+                self.accuse(world, || format!("new tokens of grant {number}, whose session had ended, stay good"));
             }
         }
     }

@@ -93,7 +93,9 @@ fn s107_whatever_happens_no_token_is_sent_twice_no_session_revived_and_nobody_ge
 }
 
 /// What must have happened at all, or the schedules prove nothing.
-const EXPECTED: [&str; 15] = [
+const EXPECTED: [&str; 17] = [
+    "accounts connected at the end",
+    "accounts disconnected",
     "answers cut",
     "answers to a refresh that nobody got",
     "crashes of a request",

@@ -146,7 +146,10 @@ impl Season {
             let browser = if self.world.scheduler.chance(700) { Rc::clone(&busy) } else { self.browser() };
             let isolate = self.world.draw_isolate();
             match self.draw(100) {
-                0..84 => self.world.call(isolate, &browser),
+                0..70 => self.world.call(isolate, &browser),
+                70..76 => self.world.connect(isolate, &browser),
+                76..78 => self.world.disconnect(isolate, &browser),
+                78..84 => self.world.call_connected(isolate, &browser),
                 84..88 => self.world.look(isolate, &browser),
                 88..90 => self.world.sign_out(isolate, &browser),
                 90 => self.world.end_all(isolate, &browser),
@@ -209,6 +212,8 @@ impl Season {
             }
             self.world.count(if last == Seen::Good { "well at the end" } else { "to be connected again at the end" });
             self.world.look(self.world.draw_isolate(), browser);
+            self.world.pass(10_000);
+            self.world.end_connected(browser);
         }
         self.world.settle();
     }
