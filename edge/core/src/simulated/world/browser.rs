@@ -11,11 +11,7 @@ use causeway_protocol::hub::EndReason;
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::{
-    World,
-    authority::{self, Manner},
-    upstream::ASKED_BY,
-};
+use super::{World, account::is_of, authority::Manner, upstream::ASKED_BY};
 use crate::{
     session::{index::IndexName, record::SessionRecord, store::SESSION_COOKIE},
     simulated::Text,
@@ -37,11 +33,6 @@ pub(crate) enum Seen {
     Other(u16),
 }
 
-/// Grants of accounts that were connected are numbered from here on: the browser's number times this, and one more each.
-const CONNECTED: u64 = 1_000;
-/// The provider whose accounts are connected to sessions that others began.
-const CONNECTS: &str = "github";
-
 /// A browser with a session, or on the way to one. Its number is that of its grant, too.
 pub(crate) struct Browser {
     pub(crate) number: u64,
@@ -51,7 +42,7 @@ pub(crate) struct Browser {
     /// The cookie of the session that signing in ends.
     replaces: RefCell<Option<String>>,
     /// How many accounts it has connected, or tried to.
-    connected: Cell<u64>,
+    pub(super) connected: Cell<u64>,
     /// How often it saw what.
     pub(crate) seen: RefCell<Vec<Seen>>,
 }
@@ -80,7 +71,7 @@ impl Browser {
         self.jar.borrow().contains_key(SESSION_COOKIE)
     }
 
-    fn request(&self, method: Method, target: &str) -> Request<Text> {
+    pub(super) fn request(&self, method: Method, target: &str) -> Request<Text> {
         let (path, query) =
             target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query.to_owned())));
         let mut headers = HeaderMap::new();
@@ -102,7 +93,7 @@ impl Browser {
         Request { method, path: path.to_owned(), query, headers, client_address: None, body: Text::default() }
     }
 
-    fn take_cookies(&self, response: &Response<Text>) {
+    pub(super) fn take_cookies(&self, response: &Response<Text>) {
         for cookie in response.headers.get_all("set-cookie") {
             let (name, rest) = cookie.to_str().unwrap().split_once('=').unwrap();
             match rest.split(';').next().unwrap() {
@@ -113,12 +104,7 @@ impl Browser {
     }
 }
 
-/// Whether a grant is of a browser: its own, or of an account that it connected.
-pub(crate) fn is_of(grant: u64, browser: u64) -> bool {
-    grant == browser || grant / CONNECTED == browser
-}
-
-fn body(response: Response<Text>) -> Value {
+pub(super) fn body(response: Response<Text>) -> Value {
     match response.body {
         Body::Empty => Value::Null,
         Body::Bytes(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
@@ -127,12 +113,12 @@ fn body(response: Response<Text>) -> Value {
 }
 
 impl World {
-    fn act(self: &Rc<Self>, isolate: usize, number: u64, work: impl Future<Output = ()> + 'static) {
+    pub(super) fn act(self: &Rc<Self>, isolate: usize, number: u64, work: impl Future<Output = ()> + 'static) {
         let task = self.scheduler.spawn(isolate, work);
         self.judge.follows(task, number);
     }
 
-    async fn ask(self: &Rc<Self>, isolate: usize, request: Request<Text>) -> Response<Text> {
+    pub(super) async fn ask(self: &Rc<Self>, isolate: usize, request: Request<Text>) -> Response<Text> {
         let isolate = self.isolate(isolate);
         let edge = isolate.edge();
         self.trace(|| format!("isolate {} is asked {} {}", isolate.outside.number, request.method, request.path));
@@ -149,74 +135,6 @@ impl World {
                 return world.begin(isolate, &browser).await;
             }
             world.walk(isolate, &browser, "/auth/github/login", number).await;
-        });
-    }
-
-    /// To GitHub and back.
-    async fn walk(self: &Rc<Self>, isolate: usize, browser: &Browser, login: &str, grant: u64) {
-        let response = self.ask(isolate, browser.request(Method::GET, login)).await;
-        browser.take_cookies(&response);
-        let Some(location) = response.headers.get("location") else { return };
-        let url = url::Url::parse(location.to_str().unwrap()).unwrap();
-        let state = url.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
-        let code = format!("code-{}-{grant}", browser.user);
-        let back = self.draw_isolate();
-        let callback = browser.request(Method::GET, &format!("/auth/github/callback?code={code}&state={state}"));
-        let response = self.ask(back, callback).await;
-        browser.take_cookies(&response);
-    }
-
-    /// Connects an account of the same user, unless the session began with one of that provider.
-    pub(crate) fn connect(self: &Rc<Self>, isolate: usize, browser: &Rc<Browser>) {
-        if browser.manner.provider == CONNECTS {
-            return;
-        }
-        self.count("accounts connected, or tried to");
-        browser.connected.set(browser.connected.get() + 1);
-        let grant = browser.number * CONNECTED + browser.connected.get();
-        let (world, browser) = (Rc::clone(self), Rc::clone(browser));
-        self.act(isolate, browser.number, async move {
-            world.walk(isolate, &browser, "/auth/github/login?connect=1", grant).await;
-        });
-    }
-
-    /// Disconnects that account.
-    pub(crate) fn disconnect(self: &Rc<Self>, isolate: usize, browser: &Rc<Browser>) {
-        if browser.manner.provider != CONNECTS {
-            self.request(isolate, browser, Method::POST, format!("/auth/{CONNECTS}/disconnect"));
-        }
-    }
-
-    /// Calls the API of the account that is connected, or was.
-    pub(crate) fn call_connected(self: &Rc<Self>, isolate: usize, browser: &Rc<Browser>) {
-        let target = format!("{}?{ASKED_BY}{}", authority::manner(CONNECTS).call, browser.number);
-        self.request(isolate, browser, Method::GET, target);
-    }
-
-    /// In fair weather, with nothing else under way: if the session says that it has the account, the provider that ends
-    /// the account ends the session.
-    pub(crate) fn end_connected(self: &Rc<Self>, browser: &Rc<Browser>) {
-        if browser.manner.provider == CONNECTS {
-            return;
-        }
-        let (world, browser) = (Rc::clone(self), Rc::clone(browser));
-        self.act(0, browser.number, async move {
-            let response = world.ask(0, browser.request(Method::GET, "/auth/session")).await;
-            let shown = body(response);
-            let has =
-                shown["connections"].as_array().is_some_and(|all| all.iter().any(|it| it["provider"] == CONNECTS));
-            if !has {
-                return;
-            }
-            world.count("accounts connected at the end");
-            let index = IndexName::account(authority::manner(CONNECTS).issuer, &browser.user.to_string());
-            let ended = world
-                .isolate(0)
-                .with_sessions(async |sessions| sessions.end_all(&index, world.now_ms(), EndReason::Revoked).await)
-                .await;
-            if ended.is_err() || world.judge.dead_since_ms(&world, browser.number).is_none() {
-                world.judge.accuse(&world, || format!("session {} outlives an account it has", browser.number));
-            }
         });
     }
 
@@ -281,7 +199,7 @@ impl World {
         });
     }
 
-    fn request(self: &Rc<Self>, isolate: usize, browser: &Rc<Browser>, method: Method, target: String) {
+    pub(super) fn request(self: &Rc<Self>, isolate: usize, browser: &Rc<Browser>, method: Method, target: String) {
         let (world, browser) = (Rc::clone(self), Rc::clone(browser));
         let number = browser.number;
         self.act(isolate, number, async move {

@@ -8,8 +8,9 @@ use std::{
 
 use super::{
     World,
+    account::is_of,
     authority::{MANNERS, Manner, grant_of},
-    browser::{Browser, is_of},
+    browser::Browser,
     scheduler::{Promise, TaskId},
 };
 use crate::{

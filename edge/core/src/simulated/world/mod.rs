@@ -10,11 +10,12 @@
 //! - [`weather`]: what goes wrong, and how often
 //! - [`isolate`]: the platform that an edge sees
 //! - [`coordinator`], [`key_value`], [`authority`], [`upstream`]: what lies outside
-//! - [`browser`]: users who sign in, call, sign out
+//! - [`browser`]: users who sign in, call, sign out; [`account`]: who connect and disconnect accounts
 //! - [`judge`]: what must hold, whatever happens
 //! - [`season`]: one seed: a life of a deployment, in fair and foul weather
 //! - [`random_run`]: many seeds; [`scenario`]: single stories, by the number of their case
 
+pub(crate) mod account;
 pub(crate) mod authority;
 pub(crate) mod browser;
 pub(crate) mod coordinator;

@@ -1,0 +1,93 @@
+//! Accounts of another provider that browsers connect to their sessions, and disconnect.
+
+use std::rc::Rc;
+
+use causeway_protocol::hub::EndReason;
+use http::Method;
+
+use super::{
+    World, authority,
+    browser::{Browser, body},
+    upstream::ASKED_BY,
+};
+use crate::session::index::IndexName;
+
+/// Grants of accounts that were connected are numbered from here on: the browser's number times this, and one more each.
+const CONNECTED: u64 = 1_000;
+/// The provider whose accounts are connected to sessions that others began.
+const CONNECTS: &str = "github";
+
+/// Whether a grant is of a browser: its own, or of an account that it connected.
+pub(crate) fn is_of(grant: u64, browser: u64) -> bool {
+    grant == browser || grant / CONNECTED == browser
+}
+
+impl World {
+    /// To GitHub and back.
+    pub(super) async fn walk(self: &Rc<Self>, isolate: usize, browser: &Browser, login: &str, grant: u64) {
+        let response = self.ask(isolate, browser.request(Method::GET, login)).await;
+        browser.take_cookies(&response);
+        let Some(location) = response.headers.get("location") else { return };
+        let url = url::Url::parse(location.to_str().unwrap()).unwrap();
+        let state = url.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
+        let code = format!("code-{}-{grant}", browser.user);
+        let back = self.draw_isolate();
+        let callback = browser.request(Method::GET, &format!("/auth/github/callback?code={code}&state={state}"));
+        let response = self.ask(back, callback).await;
+        browser.take_cookies(&response);
+    }
+
+    /// Connects an account of the same user, unless the session began with one of that provider.
+    pub(crate) fn connect(self: &Rc<Self>, isolate: usize, browser: &Rc<Browser>) {
+        if browser.manner.provider == CONNECTS {
+            return;
+        }
+        self.count("accounts connected, or tried to");
+        browser.connected.set(browser.connected.get() + 1);
+        let grant = browser.number * CONNECTED + browser.connected.get();
+        let (world, browser) = (Rc::clone(self), Rc::clone(browser));
+        self.act(isolate, browser.number, async move {
+            world.walk(isolate, &browser, "/auth/github/login?connect=1", grant).await;
+        });
+    }
+
+    /// Disconnects that account.
+    pub(crate) fn disconnect(self: &Rc<Self>, isolate: usize, browser: &Rc<Browser>) {
+        if browser.manner.provider != CONNECTS {
+            self.request(isolate, browser, Method::POST, format!("/auth/{CONNECTS}/disconnect"));
+        }
+    }
+
+    /// Calls the API of the account that is connected, or was.
+    pub(crate) fn call_connected(self: &Rc<Self>, isolate: usize, browser: &Rc<Browser>) {
+        let target = format!("{}?{ASKED_BY}{}", authority::manner(CONNECTS).call, browser.number);
+        self.request(isolate, browser, Method::GET, target);
+    }
+
+    /// In fair weather, with nothing else under way: if the session says that it has the account, the provider that ends
+    /// the account ends the session.
+    pub(crate) fn end_connected(self: &Rc<Self>, browser: &Rc<Browser>) {
+        if browser.manner.provider == CONNECTS {
+            return;
+        }
+        let (world, browser) = (Rc::clone(self), Rc::clone(browser));
+        self.act(0, browser.number, async move {
+            let response = world.ask(0, browser.request(Method::GET, "/auth/session")).await;
+            let shown = body(response);
+            let has =
+                shown["connections"].as_array().is_some_and(|all| all.iter().any(|it| it["provider"] == CONNECTS));
+            if !has {
+                return;
+            }
+            world.count("accounts connected at the end");
+            let index = IndexName::account(authority::manner(CONNECTS).issuer, &browser.user.to_string());
+            let ended = world
+                .isolate(0)
+                .with_sessions(async |sessions| sessions.end_all(&index, world.now_ms(), EndReason::Revoked).await)
+                .await;
+            if ended.is_err() || world.judge.dead_since_ms(&world, browser.number).is_none() {
+                world.judge.accuse(&world, || format!("session {} outlives an account it has", browser.number));
+            }
+        });
+    }
+}
