@@ -4,6 +4,7 @@ use std::{
     cell::RefCell,
     collections::{HashMap, VecDeque},
     fmt::Write as _,
+    rc::Rc,
     time::Duration,
 };
 
@@ -31,12 +32,11 @@ const MAX_CACHED_SESSIONS: usize = 1000;
 /// The edge of one deployment, kept as long as its isolate lives.
 #[derive(Debug)]
 pub struct Edge {
-    config: Result<Config, Vec<ConfigError>>,
-    memory: Memory,
+    deployment: Result<(Config, Memory), Vec<ConfigError>>,
 }
 
 /// What an isolate remembers. All of it can be forgotten at any time.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Memory {
     /// Providers' metadata and keys.
     pub discovery: DiscoveryCache,
@@ -100,7 +100,15 @@ impl Edge {
     /// Reads the configuration. A wrong one is not an error here: it closes every route instead.
     #[must_use]
     pub fn new(source: &impl Source, coordination: Coordination) -> Self {
-        Self { config: Config::load(source, coordination), memory: Memory::default() }
+        let with_memory = |config: Config| {
+            let memory = Memory {
+                discovery: DiscoveryCache::new(Rc::clone(&config.session_keys)),
+                sessions: SessionCache::default(),
+                renewals: ForcedRenewals::default(),
+            };
+            (config, memory)
+        };
+        Self { deployment: Config::load(source, coordination).map(with_memory) }
     }
 
     /// Answers a request. Never fails: what goes wrong is an answer, too.
@@ -115,8 +123,8 @@ impl Edge {
         let row = matched.as_ref().ok().map(|(row, _)| *row);
         let route = row.map_or("-", |row| row.pattern);
         let platform = &Observed { platform, request_id: &request_id, trace: &trace, route };
-        let config = match (&self.config, names) {
-            (Ok(config), Ok(())) => config,
+        let (config, memory) = match (&self.deployment, names) {
+            (Ok((config, memory)), Ok(())) => (config, memory),
             (Err(problems), _) => {
                 Event::error("config").with("problems", problems.iter().collect::<Vec<_>>()).write(platform);
                 return closed(platform, &Error::Misconfigured, Some(&method));
@@ -125,7 +133,7 @@ impl Edge {
         };
         let result = match matched {
             Ok((row, parameters)) => {
-                let (memory, request_id, trace) = (&self.memory, request_id.as_str(), &trace);
+                let (request_id, trace) = (request_id.as_str(), &trace);
                 answer(Context { platform, config, memory, request_id, trace, row, parameters }, request).await
             }
             Err(error) => match wanted {

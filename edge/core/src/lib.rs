@@ -8,6 +8,7 @@
 //! - [`handler`]: sign in, session, events, stream, proxy, delivery, assets
 //! - [`oauth`]: providers, discovery, the code exchange, ID tokens
 //! - [`address`]: where on the network an address leads
+//! - [`flight`]: one fetch within an isolate for all who wait
 //! - [`renewal`]: how often a refused token may cost a refresh
 //! - [`session`]: the cookie, the sealed record, the coordinator's state machine
 //! - [`proxy`]: which upstream requests are allowed and what they carry
@@ -30,6 +31,7 @@ pub mod cookie;
 pub mod edge;
 pub mod error;
 pub mod expiry;
+pub mod flight;
 pub mod guard;
 pub mod handler;
 pub mod hub;

@@ -1,5 +1,5 @@
 //! Small state machines at the coordinator: the only truth there is about a session, an index of sessions, a token that
-//! may be used once. A runtime stores a machine's state under its name and runs one command at a time on it; what a
+//! may be used once, a fetch that one does for all. A runtime stores a machine's state under its name and runs one command at a time on it; what a
 //! command does is decided by the machine.
 //!
 //! A runtime with objects that run one thing at a time calls [`dispatch`]; one with a store that compares and sets
@@ -10,6 +10,7 @@ use std::future::Future;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
+    oauth::refetch::RefetchMachine,
     platform::Unavailable,
     session::{coordinator::SessionMachine, index::IndexMachine, once::OnceMachine},
 };
@@ -85,6 +86,7 @@ pub fn dispatch(
     match kind {
         SessionMachine::KIND => dispatch_to::<SessionMachine>(stored, now_ms, command),
         IndexMachine::KIND => dispatch_to::<IndexMachine>(stored, now_ms, command),
+        RefetchMachine::KIND => dispatch_to::<RefetchMachine>(stored, now_ms, command),
         OnceMachine::KIND => dispatch_to::<OnceMachine>(stored, now_ms, command),
         _ => Err(Unavailable::new(PART, "no such kind")),
     }

@@ -31,6 +31,8 @@ pub enum Purpose {
     LogoutCookie,
     /// A token of a GitHub App's installation in the key-value store.
     InstallationToken,
+    /// A provider's metadata or keys, where isolates share them.
+    ProviderDocument,
 }
 
 impl Purpose {
@@ -41,6 +43,7 @@ impl Purpose {
             Self::SessionRecord => 3,
             Self::LogoutCookie => 4,
             Self::InstallationToken => 5,
+            Self::ProviderDocument => 6,
         }
     }
 }

@@ -107,7 +107,7 @@ export const cases = [
       const answers = await Promise.all(Array.from({ length: 150 }, () => bff.signIn(bff.browser(), realm)));
       assert.ok(answers.every((answer) => answer.status >= 400 && !bff.givesSession(answer)));
       const fetched = realm.asked('keys').length - fetches;
-      assert.ok(fetched <= bff.instances, `${fetched} fetches of keys for 150 forged tokens`);
+      assert.ok(fetched <= 1, `${fetched} fetches of keys for 150 forged tokens`);
       await believed(bff, {}, 'good keys are not locked out', realm);
     },
   },

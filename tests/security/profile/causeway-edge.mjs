@@ -26,7 +26,7 @@ import { api, boundApi, peculiar } from './causeway.mjs';
  * @property {string} origin
  * @property {string} hostOrigin of another origin whose pages may talk to it
  * @property {() => string} log everything it has logged so far
- * @property {(variables?: Variables, unready?: boolean) => Promise<void>} restart forgets what it keeps in memory; with changed settings until the next time
+ * @property {(variables?: Variables, unready?: boolean) => Promise<void>} restart forgets what it keeps in memory and in its fast store; with changed settings until the next time
  * @property {Variables} settings
  * @property {string} sessionKeys the key ring that seals its cookies
  * @property {string} webhookSecret what signs GitHub's deliveries
@@ -34,6 +34,8 @@ import { api, boundApi, peculiar } from './causeway.mjs';
  * @property {() => Promise<void>} stop
  */
 
+/** Where the key-value store rests, on workerd and on Spin, in its own host's form and in the stand-in's. */
+const KEY_VALUE_STORES = ['v3/kv', 'sqlite_key_value.db', 'sqlite_key_value.db-shm', 'sqlite_key_value.db-wal', 'key-value.redb'];
 /** What signs GitHub's deliveries. */
 const WEBHOOK_SECRET = 'webhook-secret-of-the-security-suite-0123456789';
 
@@ -73,14 +75,16 @@ export async function start({ provider, upstream, otherUpstream, bridge }) {
   });
   return {
     runtime: target,
-    // The Spin host starts another one when sixteen requests are under way in each of those there are.
-    // On Spin a flood meets many instances at once, and each may ask before its first answer is there.
-    instances: target === 'spin' ? 300 : 1,
+    // The Spin host starts another one when sixteen requests are under way in each of those there are. How many there
+    // are is no matter: what one asks of a provider the others know. That there are several is.
+    instances: target === 'spin' ? 2 : 1,
     origin: stack.edgeOrigin,
     hostOrigin: stack.hostOrigin,
     log: () => readFileSync(stack.parts.edge.log, 'utf8'),
     restart: async (variables = {}, unready = false) => {
       await stack.parts.edge.stop();
+      // Sessions are the coordinator's; this store holds copies only, of them and of what providers publish.
+      for (const store of KEY_VALUE_STORES) rmSync(join(state, 'edge/storage', store), { recursive: true, force: true });
       stack.parts.edge = edge(variables, unready);
       await stack.parts.edge.start();
     },

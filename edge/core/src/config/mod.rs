@@ -7,7 +7,7 @@ mod reader;
 mod secret;
 mod service;
 
-use std::{fmt, time::Duration};
+use std::{fmt, rc::Rc, time::Duration};
 
 use causeway_protocol::signature::KeyRing;
 use secrecy::SecretString;
@@ -31,7 +31,7 @@ pub struct Config {
     /// `EMBED`: on which sites the host pages are.
     pub embed: Embed,
     /// `SESSION_KEYS`: seals cookies and records.
-    pub session_keys: KeyRing,
+    pub session_keys: Rc<KeyRing>,
     /// `BRIDGE_URL`.
     pub bridge_url: Url,
     /// `BRIDGE_KEYS`: signs requests between edge and bridge.
@@ -218,7 +218,7 @@ impl<S: Source> Reader<'_, S> {
             public_origin: public_origin?,
             host_origins,
             embed,
-            session_keys: session_keys?,
+            session_keys: Rc::new(session_keys?),
             bridge_url: bridge_url?,
             bridge_keys: bridge_keys?,
             channels,

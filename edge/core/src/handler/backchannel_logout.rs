@@ -9,10 +9,9 @@ use crate::{
     error::Error,
     oauth::{
         discovery,
-        jws::SignatureError,
-        logout_token::{self, Ends, LogoutToken, LogoutTokenError},
+        logout_token::{self, Ends, LogoutToken},
         provider::Provider,
-        signing_key::signing_keys,
+        signing_key::{SigningKey, with_keys},
     },
     platform::Platform,
     session::{
@@ -84,14 +83,7 @@ async fn validate<P: Platform>(
     // A provider without signing keys says nothing this way.
     let jwks = endpoints.jwks.as_ref().ok_or(Error::NotFound)?;
     let now_seconds = i64::try_from(platform.now_ms() / 1000).unwrap_or(i64::MAX);
-    let keys = signing_keys(platform, cache, provider, jwks, false).await?;
-    let validated = match logout_token::validate(token, &keys, provider, now_seconds) {
-        // Once a minute at most, however many forgeries name keys that do not exist.
-        Err(LogoutTokenError::Signature(SignatureError::UnknownKey)) => {
-            let keys = signing_keys(platform, cache, provider, jwks, true).await?;
-            logout_token::validate(token, &keys, provider, now_seconds)
-        }
-        validated => validated,
-    };
+    let check = |keys: &[SigningKey]| logout_token::validate(token, keys, provider, now_seconds);
+    let validated = with_keys(platform, cache, provider, jwks, check).await?;
     validated.map_err(|error| Error::LogoutRefused { reason: error.reason() })
 }

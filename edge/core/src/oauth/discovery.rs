@@ -1,31 +1,28 @@
-//! Where a provider's endpoints lie, from its metadata (OpenID Connect Discovery, RFC 8414), cached for the isolate's
-//! life with bounded staleness. Metadata that contradicts the configuration or is less safe than it closes the sign-in.
+//! Where a provider's endpoints lie, from its metadata (OpenID Connect Discovery, RFC 8414), believed with bounded
+//! staleness. Metadata that contradicts the configuration or is less safe than it closes the sign-in.
 
-use std::{cell::RefCell, collections::HashMap, time::Duration};
+use std::{rc::Rc, time::Duration};
 
-use http::{Method, header};
-use serde::Deserialize;
+use causeway_protocol::signature::KeyRing;
+use http::Method;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::{
+    document::{Document, Documents, PART, Source},
     dpop::Nonces,
     provider::{Kind, Provider, TENANT_PLACEHOLDER, Tenants, without_slash},
+    shared::Shared,
     signing_key::KeyCache,
 };
 use crate::{
     address::{Place, place},
-    platform::{Platform, ReadBody as _, Unavailable, within},
+    platform::{Platform, Unavailable},
     web::Outgoing,
 };
 
-/// How long metadata is believed.
+/// How long metadata is believed without asking again.
 const FRESH_MS: u64 = 60 * 60 * 1000;
-/// How long it is used while the provider does not answer for newer: endpoints move rarely, outages come often.
-const STALE_MS: u64 = 24 * FRESH_MS;
-/// How soon after a failure it is asked for again.
-const RETRY_AFTER_MS: u64 = 30 * 1000;
-/// Largest document taken, in bytes. Entra's key set is about 20 KB.
-const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where a provider's endpoints lie and what they can do.
@@ -53,24 +50,29 @@ pub struct Endpoints {
     pub backchannel_logout: bool,
 }
 
-/// What this isolate has fetched already.
-#[derive(Debug, Default)]
+/// What this isolate knows of providers, and what seals the part that it shares with others.
+#[derive(Debug)]
 pub struct DiscoveryCache {
-    endpoints: RefCell<HashMap<String, CachedEndpoints>>,
+    ring: Rc<KeyRing>,
+    metadata: Documents<Metadata>,
     pub(super) keys: KeyCache,
     /// Nonces that providers and their APIs want in proofs (RFC 9449).
     pub nonces: Nonces,
 }
 
-#[derive(Debug, Clone)]
-struct CachedEndpoints {
-    fetched_at_ms: u64,
-    /// When a fetch last failed.
-    failed_at_ms: Option<u64>,
-    endpoints: Endpoints,
+impl DiscoveryCache {
+    /// Knows nothing yet.
+    #[must_use]
+    pub fn new(ring: Rc<KeyRing>) -> Self {
+        Self { ring, metadata: Documents::default(), keys: KeyCache::default(), nonces: Nonces::default() }
+    }
+
+    pub(super) fn shared(&self) -> Shared<'_> {
+        Shared(&self.ring)
+    }
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Metadata {
     issuer: String,
     authorization_endpoint: String,
@@ -91,6 +93,23 @@ struct Metadata {
     dpop_signing_alg_values_supported: Option<Vec<String>>,
 }
 
+impl Document for Metadata {
+    const KIND: &'static str = "metadata";
+    const FRESH_MS: u64 = FRESH_MS;
+    /// Endpoints move rarely, outages come often.
+    const USABLE_MS: u64 = 24 * FRESH_MS;
+    type Meaning = Endpoints;
+
+    fn meaning(&self, provider: &Provider) -> Result<Endpoints, Unavailable> {
+        match &provider.kind {
+            Kind::GitHub { site, .. } => github(site),
+            Kind::Entra { authority: configured, .. } | Kind::OpenId { address: configured, .. } => {
+                checked(provider, self, configured)
+            }
+        }
+    }
+}
+
 /// A provider's endpoints.
 ///
 /// # Errors
@@ -100,36 +119,12 @@ pub async fn endpoints(
     cache: &DiscoveryCache,
     provider: &Provider,
 ) -> Result<Endpoints, Unavailable> {
-    let configured = match &provider.kind {
-        Kind::GitHub { site, .. } => return github(site),
-        Kind::Entra { authority: configured, .. } | Kind::OpenId { address: configured, .. } => configured,
-    };
-    let now_ms = platform.now_ms();
-    let cached = cache.endpoints.borrow().get(&provider.id).cloned();
-    if let Some(cached) = &cached {
-        let age_ms = now_ms.saturating_sub(cached.fetched_at_ms);
-        let failed_lately = cached.failed_at_ms.is_some_and(|at_ms| now_ms.saturating_sub(at_ms) < RETRY_AFTER_MS);
-        if age_ms < FRESH_MS || (age_ms < STALE_MS && failed_lately) {
-            return Ok(cached.endpoints.clone());
-        }
+    if let Kind::GitHub { site, .. } = &provider.kind {
+        return github(site);
     }
-    let url = metadata_url(provider).ok_or_else(|| Unavailable::new("identity provider", "has no metadata"))??;
-    match fetch::<Metadata>(platform, url).await {
-        Ok(metadata) => {
-            let endpoints = checked(provider, &metadata, configured)?;
-            let entry = CachedEndpoints { fetched_at_ms: now_ms, failed_at_ms: None, endpoints: endpoints.clone() };
-            cache.endpoints.borrow_mut().insert(provider.id.clone(), entry);
-            Ok(endpoints)
-        }
-        Err(error) => match cached {
-            Some(cached) if now_ms.saturating_sub(cached.fetched_at_ms) < STALE_MS => {
-                let entry = CachedEndpoints { failed_at_ms: Some(now_ms), ..cached.clone() };
-                cache.endpoints.borrow_mut().insert(provider.id.clone(), entry);
-                Ok(cached.endpoints)
-            }
-            _ => Err(error),
-        },
-    }
+    let url = metadata_url(provider).ok_or_else(|| Unavailable::new(PART, "has no metadata"))??;
+    let source = Source { platform, shared: cache.shared(), provider, url: &url };
+    Ok(cache.metadata.get(&source).await?.meaning.as_ref().clone())
 }
 
 /// Whether the provider answers at all, asked for something that may be asked any number of times. GitHub has nothing of
@@ -141,7 +136,7 @@ pub async fn reach(platform: &impl Platform, provider: &Provider) -> Result<(), 
     let Some(url) = metadata_url(provider) else { return Ok(()) };
     let response = platform.send(Outgoing::new(Method::GET, url?, TIMEOUT)).await?;
     match response.status.is_server_error() {
-        true => Err(Unavailable::new("identity provider", format_args!("answers {}", response.status))),
+        true => Err(Unavailable::new(PART, format_args!("answers {}", response.status))),
         false => Ok(()),
     }
 }
@@ -158,7 +153,7 @@ fn metadata_url(provider: &Provider) -> Option<Result<Url, Unavailable>> {
 }
 
 fn checked(provider: &Provider, metadata: &Metadata, configured: &Url) -> Result<Endpoints, Unavailable> {
-    let contradiction = |detail: &str| Unavailable::new("identity provider", format_args!("metadata {detail}"));
+    let contradiction = |detail: &str| Unavailable::new(PART, format_args!("metadata {detail}"));
     let names_issuer = match &provider.kind {
         // A document for several tenants holds the literal placeholder (M72); some of a single one do, too.
         Kind::Entra { tenants: Tenants::Single(tenant), .. } => {
@@ -221,8 +216,7 @@ fn github(site: &Url) -> Result<Endpoints, Unavailable> {
 /// A provider's own words about where its endpoints lie are believed only if they are as safe as its configured
 /// address: on that very host, or by https at a public one (S53).
 fn parse(text: &str, configured: &Url) -> Result<Url, Unavailable> {
-    let unsafe_endpoint =
-        || Unavailable::new("identity provider", "metadata names an endpoint that is not https at a public host");
+    let unsafe_endpoint = || Unavailable::new(PART, "metadata names an endpoint that is not https at a public host");
     let url = Url::parse(text).map_err(|_| unsafe_endpoint())?;
     let as_configured = url.scheme() == configured.scheme() && url.host() == configured.host();
     let plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
@@ -231,22 +225,6 @@ fn parse(text: &str, configured: &Url) -> Result<Url, Unavailable> {
     } else {
         Err(unsafe_endpoint())
     }
-}
-
-/// Fetches a JSON document.
-pub(super) async fn fetch<T: for<'de> Deserialize<'de>>(platform: &impl Platform, url: Url) -> Result<T, Unavailable> {
-    let request = Outgoing::new(Method::GET, url, TIMEOUT).with(header::ACCEPT, "application/json");
-    let work = async {
-        let response = platform.send(request).await?;
-        if !response.status.is_success() {
-            return Err(Unavailable::new("identity provider", format_args!("metadata answered {}", response.status)));
-        }
-        response.body.read(MAX_DOCUMENT_BYTES).await.map_err(|e| Unavailable::new("identity provider", e))
-    };
-    // As a whole: a body that drips would hold up everybody who waits for it.
-    let body = within(platform, TIMEOUT, "identity provider", work).await?;
-    // The error would quote what was answered.
-    serde_json::from_slice(&body).map_err(|_| Unavailable::new("identity provider", "metadata is not what it must be"))
 }
 
 #[cfg(test)]

@@ -1,17 +1,15 @@
-use std::{cell::RefCell, rc::Rc};
-
 use serde_json::{Value, json};
 
 use super::*;
 use crate::{
     config::Config,
-    oauth::signing_key::signing_keys,
-    simulated::{Simulated, config_with, entra::KEY, entra::jwk, openid, run},
+    simulated::{Simulated, config_with, openid, run},
 };
 
 fn discover(config: &Config, id: &str, document: Value) -> Result<Endpoints, Unavailable> {
     let platform = Simulated::new(move |_| Some((200, vec![], document.to_string())));
-    run(endpoints(&platform, &DiscoveryCache::default(), config.provider(id).unwrap()))
+    let cache = DiscoveryCache::new(Rc::clone(&config.session_keys));
+    run(endpoints(&platform, &cache, config.provider(id).unwrap()))
 }
 
 fn corp(change: Value) -> Result<Endpoints, Unavailable> {
@@ -101,65 +99,4 @@ fn m72_metadata_for_several_tenants_holds_the_placeholder() {
     assert!(provider.is_issuer(&format!("https://login.microsoftonline.com/{allowed}/v2.0")));
     assert!(!provider.is_issuer("https://login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0"));
     assert!(!provider.is_issuer("https://login.microsoftonline.com/{tenantid}/v2.0"));
-}
-
-#[test]
-fn metadata_outlives_an_outage_but_not_by_more_than_a_day() {
-    let up = Rc::new(RefCell::new(true));
-    let is_up = Rc::clone(&up);
-    let platform =
-        Simulated::new(move |_| is_up.borrow().then(|| (200, vec![], openid::metadata(json!({})).to_string())));
-    let (config, cache) = (openid::config(json!({})), DiscoveryCache::default());
-    let ask = || run(endpoints(&platform, &cache, config.provider("corp").unwrap()));
-    assert!(ask().is_ok() && ask().is_ok());
-    assert_eq!(platform.sent.borrow().len(), 1, "asked once an hour");
-    *up.borrow_mut() = false;
-    platform.now_ms.set(platform.now_ms.get() + 2 * FRESH_MS);
-    assert!(ask().is_ok() && ask().is_ok());
-    assert_eq!(platform.sent.borrow().len(), 2, "a provider that is down is not asked by every request");
-    platform.now_ms.set(platform.now_ms.get() + STALE_MS);
-    assert!(ask().is_err());
-}
-
-#[test]
-fn s42_m43_unknown_key_ids_cause_one_fetch_a_minute_even_when_it_fails() {
-    let platform = Simulated::new(|_| Some((200, vec![], json!({"keys": [jwk(&KEY, json!({}))]}).to_string())));
-    let (config, cache) = (openid::config(json!({})), DiscoveryCache::default());
-    let provider = config.provider("corp").unwrap();
-    let url = Url::parse("https://id.corp.example/jwks").unwrap();
-    let ask = |missing| run(signing_keys(&platform, &cache, provider, &url, missing)).map(|keys| keys.len());
-    assert_eq!(ask(false), Ok(1));
-    for _ in 0..1000 {
-        assert_eq!(ask(true), Ok(1), "good keys go on working");
-    }
-    assert_eq!(platform.sent.borrow().len(), 2);
-    platform.now_ms.set(platform.now_ms.get() + 61_000);
-    assert_eq!(ask(true), Ok(1));
-    assert_eq!(platform.sent.borrow().len(), 3);
-
-    let platform = Simulated::new(|_| None);
-    platform.now_ms.set(platform.now_ms.get() + 200_000);
-    assert!(run(signing_keys(&platform, &cache, provider, &url, true)).is_err());
-    assert!(run(signing_keys(&platform, &cache, provider, &url, true)).is_ok());
-    assert_eq!(platform.sent.borrow().len(), 1);
-}
-
-#[test]
-fn s52_a_key_that_was_withdrawn_is_believed_for_no_more_than_an_hour() {
-    let withdrawn = Rc::new(RefCell::new(false));
-    let is_withdrawn = Rc::clone(&withdrawn);
-    let platform = Simulated::new(move |_| {
-        let keys = if *is_withdrawn.borrow() { json!([]) } else { json!([jwk(&KEY, json!({}))]) };
-        Some((200, vec![], json!({"keys": keys}).to_string()))
-    });
-    let (config, cache) = (openid::config(json!({})), DiscoveryCache::default());
-    let url = Url::parse("https://id.corp.example/jwks").unwrap();
-    let keys =
-        || run(signing_keys(&platform, &cache, config.provider("corp").unwrap(), &url, false)).map(|keys| keys.len());
-    assert_eq!(keys(), Ok(1));
-    *withdrawn.borrow_mut() = true;
-    platform.now_ms.set(platform.now_ms.get() + FRESH_MS - 1);
-    assert_eq!(keys(), Ok(1));
-    platform.now_ms.set(platform.now_ms.get() + 1);
-    assert_eq!(keys(), Ok(0));
 }

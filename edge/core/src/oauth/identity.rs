@@ -11,12 +11,10 @@ use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use super::{
-    discovery::{DiscoveryCache, Endpoints},
     dpop::DpopKey,
     id_token::{self, IdClaims, IdTokenError},
-    jws::SignatureError,
     provider::{Kind, Provider, without_slash},
-    signing_key::{SigningKey, signing_keys},
+    signing_key::{self, SigningKey},
     token_endpoint::Client,
     userinfo,
 };
@@ -57,14 +55,14 @@ pub async fn identify<P: Platform>(
     dpop: Option<&DpopKey>,
     nonce: &str,
 ) -> Result<Identity, Error> {
-    let Client { platform, cache, provider, endpoints } = *client;
+    let Client { platform, provider, endpoints, .. } = *client;
     if let Kind::GitHub { api, .. } = &provider.kind {
         return github_user(platform, provider, api, tokens).await;
     }
     let token = tokens.id_token.as_ref().ok_or(Error::SignInRefused { reason: "no ID token" })?;
     let now_seconds = now_seconds(platform);
     let check = |keys: &[SigningKey]| id_token::validate(token.expose_secret(), keys, provider, nonce, now_seconds);
-    let claims = with_keys(platform, cache, provider, endpoints, check).await?;
+    let claims = with_keys(client, check).await?;
     let claims = claims.map_err(|error| Error::SignInRefused { reason: error.reason() })?;
     let subject = subject(provider, &claims).ok_or(Error::SignInRefused { reason: "ID token without an identity" })?;
     let (mut name, mut email) = (claims.name.or(claims.preferred_username), claims.email);
@@ -86,24 +84,15 @@ pub async fn identify<P: Platform>(
     })
 }
 
-/// Checks a token with the keys at hand and, if it names one they lack, once more with fresh ones (M43).
+/// Checks an ID token with the provider's keys.
 pub(super) async fn with_keys<T>(
-    platform: &impl Platform,
-    cache: &DiscoveryCache,
-    provider: &Provider,
-    endpoints: &Endpoints,
+    client: &Client<'_, impl Platform>,
     check: impl Fn(&[SigningKey]) -> Result<T, IdTokenError>,
 ) -> Result<Result<T, IdTokenError>, Unavailable> {
+    let Client { platform, cache, provider, endpoints } = *client;
     let jwks = endpoints.jwks.as_ref();
     let jwks = jwks.ok_or_else(|| Unavailable::new("identity provider", "has no signing keys"))?;
-    let keys = signing_keys(platform, cache, provider, jwks, false).await?;
-    match check(&keys) {
-        Err(IdTokenError::Signature(SignatureError::UnknownKey)) => {
-            let keys = signing_keys(platform, cache, provider, jwks, true).await?;
-            Ok(check(&keys))
-        }
-        result => Ok(result),
-    }
+    signing_key::with_keys(platform, cache, provider, jwks, check).await
 }
 
 pub(super) fn now_seconds(platform: &impl Platform) -> i64 {

@@ -3,8 +3,9 @@
 //!
 //! - [`provider`]: providers as data
 //! - [`client_key`]: a private key of the edge itself
-//! - [`discovery`]: endpoints, fetched and cached
-//! - [`signing_key`]: the keys a provider signs with, fetched and cached
+//! - [`discovery`]: where a provider's endpoints lie
+//! - [`signing_key`]: the keys a provider signs with; [`refetch`]: asking for them out of turn
+//! - `document`: how both are fetched and kept in memory; `shared`: where isolates share them
 //! - [`transaction`]: the state of one sign-in under way, in a sealed cookie
 //! - [`token_endpoint`]: requests the edge makes of a provider as its client
 //! - [`protocol`]: where `oauth2` builds those requests and reads their answers
@@ -25,6 +26,7 @@
 mod assertion;
 pub mod client_key;
 pub mod discovery;
+mod document;
 pub mod dpop;
 pub mod end_session;
 pub mod exchange;
@@ -35,8 +37,10 @@ pub mod jws;
 pub mod logout_token;
 mod protocol;
 pub mod provider;
+pub mod refetch;
 pub mod refresh;
 pub mod revocation;
+mod shared;
 pub mod signing_key;
 pub mod token_endpoint;
 pub mod transaction;

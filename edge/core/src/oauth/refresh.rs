@@ -99,11 +99,10 @@ async fn check<P: Platform>(
     const ANOTHER: &str = "refreshed ID token is not believed";
     let before =
         before.and_then(|token| IdClaims::of_own(token.expose_secret())).ok_or("no ID token to compare with")?;
-    let Client { platform, cache, provider, endpoints } = client;
+    let Client { platform, provider, .. } = client;
     let now = now_seconds(*platform);
-    let validated = with_keys(*platform, cache, provider, endpoints, |keys| {
-        id_token::validate_refreshed(token.expose_secret(), keys, provider, &before, now)
-    });
+    let validated =
+        with_keys(client, |keys| id_token::validate_refreshed(token.expose_secret(), keys, provider, &before, now));
     match within(*platform, KEYS_TIMEOUT, "identity provider", validated).await {
         Ok(Ok(claims)) => Ok(Some(claims)),
         // Who makes keys be fetched too often, by forging tokens, must not end the sessions that come after; nor must a

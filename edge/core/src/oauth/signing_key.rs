@@ -1,23 +1,36 @@
-//! The keys a provider signs with, fetched and cached for the isolate's life.
+//! The keys a provider signs with: believed for an hour, and asked for out of turn when a token was signed by another.
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc};
+use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Duration};
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use jwt_compact::jwk::JsonWebKey;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use url::Url;
 
 use super::{
-    discovery::{DiscoveryCache, fetch},
+    discovery::DiscoveryCache,
+    document::{Document, Documents, Known, PART, RETRY_SOON_MS, Source, TURN, is_recent},
+    id_token::IdTokenError,
+    jws::SignatureError,
+    logout_token::LogoutTokenError,
     provider::Provider,
+    refetch::{COOL_DOWN_MS, Command, FAILED_MS, LEASE_MS, Outcome, RefetchMachine, Reply},
+    shared::name,
 };
-use crate::platform::{Platform, Unavailable};
+use crate::{
+    flight::{Turn, Waited},
+    platform::{Platform, Unavailable, within},
+};
 
-/// How long keys are believed; a key that was withdrawn verifies no longer than that (S52).
-const FRESH_MS: u64 = 60 * 60 * 1000;
-/// How soon an unknown key id may cause another fetch (M43, S42).
-const REFETCH_AFTER_MS: u64 = 60 * 1000;
-/// Most keys looked at in a set.
+/// Most keys looked at in a set, and the longest of them: RSA keys of 4096 bits have 700 bytes.
 const MAX_KEYS: usize = 64;
+const MAX_KEY_BYTES: usize = 2048;
+/// What is kept of a key. Certificates, which nobody looks at, would make up most of it.
+const FIELDS: [&str; 10] = ["kty", "kid", "use", "alg", "issuer", "n", "e", "crv", "x", "y"];
+/// How often somebody else's fetch is asked about, and how long the coordinator may take to answer.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+const COORDINATOR_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// One signing key. `kid`, `use` and `issuer` stand beside what `jwt-compact` reads.
 #[derive(Debug, Clone, Deserialize)]
@@ -36,54 +49,181 @@ pub struct SigningKey {
     pub key: JsonWebKey<'static>,
 }
 
-/// What this isolate has fetched already, by provider.
+/// A key set (RFC 7517 §5).
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct KeySet {
+    #[serde(deserialize_with = "plain_keys")]
+    keys: Vec<Map<String, Value>>,
+}
+
+/// Keys of a reasonable size, without what nobody looks at.
+fn plain_keys<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Map<String, Value>>, D::Error> {
+    let keys = Vec::<Value>::deserialize(deserializer)?.into_iter().take(MAX_KEYS);
+    let keys = keys.filter_map(|key| match key {
+        Value::Object(key) => Some(key.into_iter().filter(|(name, _)| FIELDS.contains(&name.as_str())).collect()),
+        _ => None,
+    });
+    Ok(keys.filter(|key| Value::Object(Map::clone(key)).to_string().len() <= MAX_KEY_BYTES).collect())
+}
+
+impl Document for KeySet {
+    const KIND: &'static str = "keys";
+    const FRESH_MS: u64 = 50 * 60 * 1000;
+    /// A key that was withdrawn verifies no longer than that (S52).
+    const USABLE_MS: u64 = 60 * 60 * 1000;
+    type Meaning = Vec<SigningKey>;
+
+    fn meaning(&self, _provider: &Provider) -> Result<Vec<SigningKey>, Unavailable> {
+        // A key of a type this build does not know must not hide the ones it does.
+        let keys = self.keys.iter().filter_map(|key| serde_json::from_value(Value::Object(key.clone())).ok());
+        Ok(keys.collect())
+    }
+}
+
+/// What an isolate knows of keys, by provider.
 #[derive(Debug, Default)]
-pub(super) struct KeyCache(RefCell<HashMap<String, Cached>>);
-
-#[derive(Debug, Clone, Default)]
-struct Cached {
-    fetched_at_ms: Option<u64>,
-    /// When a token's unknown key id last caused a fetch, whatever came of it.
-    forced_at_ms: Option<u64>,
-    keys: Rc<Vec<SigningKey>>,
+pub(super) struct KeyCache {
+    documents: Documents<KeySet>,
+    asked: RefCell<HashMap<String, Asked>>,
 }
 
-#[derive(Deserialize)]
-struct KeySet {
-    keys: Vec<serde_json::Value>,
+/// That keys were asked for out of turn, and need not be again for some time.
+#[derive(Debug, Clone)]
+struct Asked {
+    at_ms: u64,
+    span_ms: u64,
+    found: Newer,
 }
 
-/// The provider's signing keys. `missing` says that a token named a key which the last answer did not hold; that is
-/// worth one more fetch, but not one for every forged token.
+/// Other keys than those at hand; `None` if nobody may fetch any now.
+type Newer = Result<Option<Rc<Vec<SigningKey>>>, Unavailable>;
+
+/// Whether newer keys might change what was found of a token.
+pub trait SignatureResult {
+    /// What is wrong with the signature, if that is what is wrong.
+    fn signature_error(&self) -> Option<SignatureError>;
+}
+
+impl SignatureResult for IdTokenError {
+    fn signature_error(&self) -> Option<SignatureError> {
+        if let Self::Signature(error) = self { Some(*error) } else { None }
+    }
+}
+
+impl SignatureResult for LogoutTokenError {
+    fn signature_error(&self) -> Option<SignatureError> {
+        if let Self::Signature(error) = self { Some(*error) } else { None }
+    }
+}
+
+/// Checks a token with the keys at hand and, if it was not signed by one of them, once more with newer ones, if there
+/// are (M43). What a good key signed never waits for anything but the first keys.
 ///
 /// # Errors
-/// [`Unavailable`] if they cannot be fetched.
-pub async fn signing_keys(
+/// [`Unavailable`] if the keys cannot be had.
+pub async fn with_keys<T, E: SignatureResult>(
     platform: &impl Platform,
     cache: &DiscoveryCache,
     provider: &Provider,
     url: &Url,
-    missing: bool,
-) -> Result<Rc<Vec<SigningKey>>, Unavailable> {
-    let now_ms = platform.now_ms();
-    let lately = |at_ms: Option<u64>, span_ms| at_ms.is_some_and(|at_ms| now_ms.saturating_sub(at_ms) < span_ms);
-    {
-        let mut entries = cache.keys.0.borrow_mut();
-        let entry = entries.entry(provider.id.clone()).or_default();
-        if lately(entry.fetched_at_ms, FRESH_MS) && (!missing || lately(entry.forced_at_ms, REFETCH_AFTER_MS)) {
-            return Ok(Rc::clone(&entry.keys));
-        }
-        if missing {
-            entry.forced_at_ms = Some(now_ms);
-        }
-    }
-    let set: KeySet = fetch(platform, url.clone()).await?;
-    // A key of a type this build does not know must not hide the ones it does.
-    let keys = set.keys.into_iter().take(MAX_KEYS).filter_map(|key| serde_json::from_value(key).ok()).collect();
-    let keys: Rc<Vec<SigningKey>> = Rc::new(keys);
-    let mut entries = cache.keys.0.borrow_mut();
-    let entry = entries.entry(provider.id.clone()).or_default();
-    entry.fetched_at_ms = Some(now_ms);
-    entry.keys = Rc::clone(&keys);
-    Ok(keys)
+    check: impl Fn(&[SigningKey]) -> Result<T, E>,
+) -> Result<Result<T, E>, Unavailable> {
+    let source = Source { platform, shared: cache.shared(), provider, url };
+    let known = cache.keys.documents.get(&source).await?;
+    let error = match check(&known.meaning) {
+        Ok(checked) => return Ok(Ok(checked)),
+        Err(error) => error,
+    };
+    let newer = match error.signature_error() {
+        Some(SignatureError::UnknownKey) => cache.keys.newer(&source, &known).await?,
+        // A provider that puts a new key into an old one's place; of one that cannot be asked nothing is known.
+        Some(SignatureError::Wrong) => cache.keys.newer(&source, &known).await.unwrap_or_default(),
+        _ => None,
+    };
+    Ok(newer.map_or(Err(error), |newer| check(&newer)))
 }
+
+impl KeyCache {
+    /// Keys fetched out of turn, here or elsewhere.
+    async fn newer<P: Platform>(&self, source: &Source<'_, P>, at_hand: &Known<KeySet>) -> Newer {
+        let Source { platform, provider, .. } = source;
+        let look = |now_ms| {
+            let known = self.documents.known(source, now_ms);
+            if let Some(known) = known.filter(|known| !Rc::ptr_eq(&known.meaning, &at_hand.meaning)) {
+                return Some(Ok(Some(known.meaning)));
+            }
+            let asked = self.asked.borrow().get(&provider.id).cloned()?;
+            is_recent(asked.at_ms, asked.span_ms, now_ms).then_some(asked.found)
+        };
+        let turn = match self.documents.flights.turn_or(*platform, PART, &provider.id, TURN, look).await? {
+            Waited::Found(found) => return found,
+            Waited::Turn(turn) => turn,
+        };
+        let machine = name::<KeySet, P>("", source);
+        let began_ms = platform.now_ms();
+        let (outcome, wait_ms) = loop {
+            match ask(source, &machine, Command::Claim).await {
+                Ok(Reply::Yours { at_ms }) => return self.fetch(source, &machine, at_ms, turn).await,
+                Ok(Reply::Theirs { outcome: Some(outcome), wait_ms }) => break (outcome, wait_ms),
+                // Whoever fetches answers, or is cut off at last and the claim somebody else's.
+                Ok(_) if platform.now_ms().saturating_sub(began_ms) <= 2 * LEASE_MS => platform.sleep(LOOK_AGAIN).await,
+                Ok(_) => return Err(Unavailable::new(PART, "is being asked for newer keys for too long")),
+                Err(error) => return self.note(source, RETRY_SOON_MS, Err(error)),
+            }
+        };
+        let Outcome::Fetched(sealed) = outcome else {
+            let error = Unavailable::new(PART, "could not be asked for newer keys a moment ago");
+            return self.note(source, wait_ms.min(FAILED_MS), Err(error));
+        };
+        let theirs = BASE64.decode(sealed).ok().and_then(|sealed| source.shared.open::<KeySet, P>(source, &sealed));
+        let theirs = theirs.filter(|theirs| theirs.is_younger_than(KeySet::USABLE_MS, platform.now_ms()));
+        // Ours may be the newer ones, or their clock behind ours: then both are looked at.
+        if let Some(theirs) = theirs.as_ref().filter(|theirs| theirs.fetched_at_ms > at_hand.fetched_at_ms) {
+            self.documents.remember(source, theirs.clone());
+        }
+        self.note(source, wait_ms.min(COOL_DOWN_MS), Ok(theirs.map(|theirs| theirs.meaning)))
+    }
+
+    /// Fetches as whom the coordinator let, and leaves there what came of it.
+    async fn fetch<P: Platform>(
+        &self,
+        source: &Source<'_, P>,
+        machine: &str,
+        claimed_at_ms: u64,
+        turn: Turn<'_>,
+    ) -> Newer {
+        let fetched = self.documents.refetch(source, turn).await;
+        let fetched = fetched.map(|(known, keys)| (source.shared.seal(source, known.fetched_at_ms, &keys), known));
+        let (outcome, span_ms) = match &fetched {
+            Ok((Some(sealed), _)) => (Outcome::Fetched(BASE64.encode(sealed)), COOL_DOWN_MS),
+            _ => (Outcome::Failed, FAILED_MS),
+        };
+        let found = self.note(
+            source,
+            span_ms,
+            fetched.as_ref().map(|(_, known)| Some(Rc::clone(&known.meaning))).map_err(Clone::clone),
+        );
+        // Unsettled, the claim lapses: somebody fetches once more.
+        drop(ask(source, machine, Command::Settle { at_ms: claimed_at_ms, outcome }).await);
+        if let Ok((Some(sealed), known)) = fetched {
+            source.shared.write::<KeySet, P>(source, known.fetched_at_ms, &sealed).await;
+        }
+        found
+    }
+
+    /// Remembers what came of asking.
+    fn note<P: Platform>(&self, source: &Source<'_, P>, span_ms: u64, found: Newer) -> Newer {
+        let asked = Asked { at_ms: source.platform.now_ms(), span_ms, found: found.clone() };
+        self.asked.borrow_mut().insert(source.provider.id.clone(), asked);
+        found
+    }
+}
+
+async fn ask<P: Platform>(source: &Source<'_, P>, machine: &str, command: Command) -> Result<Reply, Unavailable> {
+    let work = source.platform.run::<RefetchMachine>(machine, command);
+    within(source.platform, COORDINATOR_TIMEOUT, "coordinator", work).await
+}
+
+#[cfg(test)]
+#[path = "signing_key_tests.rs"]
+mod tests;

@@ -8,7 +8,9 @@ mod world;
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, HashMap, VecDeque},
-    future::Future,
+    future::{Future, poll_fn},
+    rc::Rc,
+    task::Poll,
     time::Duration,
 };
 
@@ -29,7 +31,7 @@ use crate::{
     machine::{self, Machine},
     platform::{
         BodyError, ByteLimit, CheckpointStore, Clock, HttpClient, KeyValueStore, Log, Machines, OpenStream, Opened,
-        Random, Rate, RateLimiter, ReadBody, StreamHub, Unavailable,
+        Random, Rate, RateLimiter, ReadBody, StreamHub, Unavailable, millis,
     },
     session::{coordinator::SessionState, id::SessionHandle},
     telemetry::Line,
@@ -144,11 +146,15 @@ pub(crate) struct Sent {
 }
 
 pub(crate) struct Simulated {
-    pub(crate) now_ms: Cell<u64>,
+    pub(crate) now_ms: Rc<Cell<u64>>,
+    /// How long an answer from elsewhere takes. Only [`run_all`] waits for it.
+    pub(crate) network_ms: Cell<u64>,
     pub(crate) random: SeededRandom,
     pub(crate) random_down: Cell<bool>,
     pub(crate) kv: RefCell<HashMap<String, Vec<u8>>>,
     pub(crate) kv_down: Cell<bool>,
+    /// What the store's readers see instead, if it is stale.
+    pub(crate) kv_stale: RefCell<Option<HashMap<String, Vec<u8>>>>,
     /// Every session is ended while the next request is under way.
     pub(crate) revoke_at_send: Cell<bool>,
     pub(crate) coordinator_down: Cell<bool>,
@@ -170,11 +176,13 @@ pub(crate) struct Simulated {
 impl Simulated {
     pub(crate) fn new(upstream: impl Fn(&Sent) -> Option<Answer> + 'static) -> Self {
         Self {
-            now_ms: Cell::new(1_800_000_000_000),
+            now_ms: Rc::new(Cell::new(1_800_000_000_000)),
+            network_ms: Cell::new(0),
             random: SeededRandom::new(42),
             random_down: Cell::new(false),
             kv: RefCell::default(),
             kv_down: Cell::new(false),
+            kv_stale: RefCell::default(),
             revoke_at_send: Cell::new(false),
             coordinator_down: Cell::new(false),
             hub_knows_better: Cell::new(false),
@@ -215,8 +223,10 @@ impl Clock for Simulated {
         self.now_ms.get()
     }
 
-    fn sleep(&self, _wait: Duration) -> LocalBoxFuture<'static, ()> {
-        Box::pin(std::future::pending())
+    fn sleep(&self, wait: Duration) -> LocalBoxFuture<'static, ()> {
+        let (now_ms, until_ms) = (Rc::clone(&self.now_ms), self.now_ms() + millis(wait));
+        // Whoever runs it asks again: nothing wakes it.
+        Box::pin(poll_fn(move |_| if now_ms.get() < until_ms { Poll::Pending } else { Poll::Ready(()) }))
     }
 }
 
@@ -230,7 +240,8 @@ impl Random for Simulated {
 impl KeyValueStore for Simulated {
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Unavailable> {
         down("kv", self.kv_down.get())?;
-        Ok(self.kv.borrow().get(key).cloned())
+        let stale = self.kv_stale.borrow();
+        Ok(stale.as_ref().unwrap_or(&self.kv.borrow()).get(key).cloned())
     }
 
     async fn put(&self, key: &str, value: &[u8], _ttl: Duration) -> Result<(), Unavailable> {
@@ -262,6 +273,7 @@ impl HttpClient for Simulated {
             body: String::from_utf8(body).unwrap(),
         };
         self.sent.borrow_mut().push(sent.clone());
+        self.sleep(Duration::from_millis(self.network_ms.get())).await;
         if self.revoke_at_send.take() {
             self.change_sessions(|state| (state.revoked, state.record) = (true, None));
         }
@@ -344,6 +356,23 @@ impl RateLimiter for Simulated {
 impl Log for Simulated {
     fn log(&self, line: &Line) {
         self.log.borrow_mut().push_back(line.to_string());
+    }
+}
+
+/// Runs futures side by side, and lets time pass while all of them wait.
+pub(crate) fn run_all<T>(platform: &Simulated, futures: Vec<LocalBoxFuture<'_, T>>) -> Vec<T> {
+    const LONGEST_MS: u64 = 10 * 60 * 1000;
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let mut running: Vec<_> = futures.into_iter().map(futures_util::future::maybe_done).map(Box::pin).collect();
+    let last_ms = platform.now_ms() + LONGEST_MS;
+    loop {
+        let waiting =
+            running.iter_mut().filter_map(|one| one.as_mut().poll(&mut context).is_pending().then_some(())).count();
+        if waiting == 0 {
+            return running.iter_mut().map(|one| one.as_mut().take_output().unwrap()).collect();
+        }
+        platform.now_ms.set(platform.now_ms() + 1);
+        assert!(platform.now_ms() < last_ms, "{waiting} wait for ever");
     }
 }
 

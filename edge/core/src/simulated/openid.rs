@@ -1,6 +1,6 @@
 //! An OpenID provider as its documents look, and the configuration that names it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, rc::Rc};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use jwt_compact::{Algorithm, alg::Es256, jwk::JsonWebKey};
@@ -117,7 +117,7 @@ impl Desk {
             "https://id.corp.example/jwks" => Some(json_answer(200, json!({"keys": [key(7, json!({}))]}).to_string())),
             _ => upstream(sent),
         });
-        let cache = DiscoveryCache::default();
+        let cache = DiscoveryCache::new(Rc::clone(&config.session_keys));
         let endpoints = run(discovery::endpoints(&platform, &cache, config.provider(id).unwrap())).unwrap();
         platform.sent.borrow_mut().clear();
         Self { platform, cache, config, id, endpoints }

@@ -1,0 +1,220 @@
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
+
+use futures_util::future::LocalBoxFuture;
+use serde_json::{Value, json};
+
+use crate::{
+    config::Config,
+    oauth::discovery::{DiscoveryCache, Endpoints, endpoints},
+    platform::Unavailable,
+    simulated::{Simulated, openid, run, run_all},
+};
+
+const HOUR_MS: u64 = 60 * 60 * 1000;
+
+/// A provider that says what it is told to say, or nothing.
+struct Corp {
+    platform: Simulated,
+    config: Config,
+    says: Rc<RefCell<Option<Value>>>,
+}
+
+impl Corp {
+    fn new() -> Self {
+        let says = Rc::new(RefCell::new(Some(openid::metadata(json!({})))));
+        let said = Rc::clone(&says);
+        let platform =
+            Simulated::new(move |_| said.borrow().as_ref().map(|document| (200, vec![], document.to_string())));
+        Self { platform, config: openid::config(json!({})), says }
+    }
+
+    fn isolate(&self) -> DiscoveryCache {
+        DiscoveryCache::new(Rc::clone(&self.config.session_keys))
+    }
+
+    fn ask(&self, isolate: &DiscoveryCache) -> Result<Endpoints, Unavailable> {
+        run(endpoints(&self.platform, isolate, self.config.provider("corp").unwrap()))
+    }
+
+    /// Many at once.
+    fn flood(&self, isolates: &[&DiscoveryCache]) -> Vec<Result<Endpoints, Unavailable>> {
+        let provider = self.config.provider("corp").unwrap();
+        let all = (0..20)
+            .flat_map(|_| isolates.iter())
+            .map(|isolate| -> LocalBoxFuture<'_, _> { Box::pin(endpoints(&self.platform, isolate, provider)) });
+        run_all(&self.platform, all.collect())
+    }
+
+    fn fetches(&self) -> usize {
+        self.platform.sent.borrow().len()
+    }
+
+    fn pass(&self, ms: u64) {
+        self.platform.now_ms.set(self.platform.now_ms.get() + ms);
+    }
+}
+
+#[test]
+fn of_many_that_want_a_document_one_fetches_it() {
+    let corp = Corp::new();
+    corp.platform.network_ms.set(300);
+    assert!(corp.flood(&[&corp.isolate()]).iter().all(Result::is_ok));
+    assert_eq!(corp.fetches(), 1);
+}
+
+#[test]
+fn a_fetch_that_was_cut_off_is_the_next_ones() {
+    let corp = Corp::new();
+    corp.platform.network_ms.set(300);
+    let isolate = corp.isolate();
+    let mut cut_off: LocalBoxFuture<'_, _> =
+        Box::pin(endpoints(&corp.platform, &isolate, corp.config.provider("corp").unwrap()));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(cut_off.as_mut().poll(&mut context).is_pending());
+    drop(cut_off);
+    let began_ms = corp.platform.now_ms.get();
+    assert!(corp.flood(&[&isolate]).iter().all(Result::is_ok));
+    assert_eq!(corp.fetches(), 2);
+    assert!(corp.platform.now_ms.get() - began_ms < 1000, "nobody waited for what had stopped");
+}
+
+#[test]
+fn isolates_share_what_one_has_fetched_and_its_age_counts_from_there() {
+    let corp = Corp::new();
+    assert!(corp.ask(&corp.isolate()).is_ok());
+    corp.pass(HOUR_MS - 1);
+    let other = corp.isolate();
+    assert!(corp.ask(&other).is_ok());
+    assert_eq!(corp.fetches(), 1);
+    corp.pass(1);
+    assert!(corp.ask(&other).is_ok() && corp.ask(&corp.isolate()).is_ok());
+    assert_eq!(corp.fetches(), 2);
+}
+
+#[test]
+fn a_store_that_is_down_costs_a_fetch_and_not_the_sign_in() {
+    let corp = Corp::new();
+    corp.platform.kv_down.set(true);
+    let isolate = corp.isolate();
+    assert!(corp.ask(&isolate).is_ok() && corp.ask(&isolate).is_ok() && corp.ask(&corp.isolate()).is_ok());
+    assert_eq!(corp.fetches(), 2);
+}
+
+#[test]
+fn s72_a_copy_that_is_not_what_it_should_be_is_not_believed() {
+    let corp = Corp::new();
+    assert!(corp.ask(&corp.isolate()).is_ok());
+    let (key, sealed) = corp.platform.kv.borrow().iter().next().map(|(k, v)| (k.clone(), v.clone())).unwrap();
+    assert!(key.starts_with("provider:") && !String::from_utf8_lossy(&sealed).contains("corp"));
+    // Written by whoever can write to the store but has no key.
+    corp.platform.kv.borrow_mut().insert(key.clone(), openid::metadata(json!({})).to_string().into_bytes());
+    assert!(corp.ask(&corp.isolate()).is_ok());
+    assert_eq!(corp.fetches(), 2);
+    // Of another provider: the same bytes in its place.
+    let elsewhere = Corp { config: openid::config(json!({"issuer": "https://id.other.example"})), ..Corp::new() };
+    let metadata = openid::metadata(json!({"issuer": "https://id.other.example"}));
+    *elsewhere.says.borrow_mut() = Some(metadata);
+    assert!(elsewhere.ask(&elsewhere.isolate()).is_ok());
+    let place = elsewhere.platform.kv.borrow().keys().next().unwrap().clone();
+    assert_ne!(place, key, "where it was fetched is part of its name");
+    elsewhere.platform.kv.borrow_mut().insert(place, sealed);
+    assert!(elsewhere.ask(&elsewhere.isolate()).is_ok());
+    assert_eq!(elsewhere.fetches(), 2);
+}
+
+#[test]
+fn what_is_configured_otherwise_reads_no_copy_that_contradicts_it() {
+    let mut corp = Corp::new();
+    *corp.says.borrow_mut() = Some(openid::metadata(json!({"dpop_signing_alg_values_supported": ["RS256"]})));
+    assert!(corp.ask(&corp.isolate()).is_ok());
+    corp.config = openid::config(json!({"dpop": true}));
+    assert!(corp.ask(&corp.isolate()).is_err());
+    assert_eq!(corp.fetches(), 2, "the copy was not believed, and neither was the provider");
+}
+
+#[test]
+fn a_copy_from_the_future_is_not_believed() {
+    for (ahead_ms, fetches) in [(2 * 60 * 1000, 1), (10 * 60 * 1000, 2)] {
+        let corp = Corp::new();
+        corp.pass(ahead_ms);
+        assert!(corp.ask(&corp.isolate()).is_ok());
+        corp.platform.now_ms.set(corp.platform.now_ms.get() - ahead_ms);
+        assert!(corp.ask(&corp.isolate()).is_ok());
+        assert_eq!(corp.fetches(), fetches, "{ahead_ms} ms");
+    }
+}
+
+#[test]
+fn metadata_outlives_an_outage_but_not_by_more_than_a_day() {
+    let corp = Corp::new();
+    let isolate = corp.isolate();
+    assert!(corp.ask(&isolate).is_ok());
+    *corp.says.borrow_mut() = None;
+    corp.pass(2 * HOUR_MS);
+    for fetches in 2..5 {
+        for _ in 0..10 {
+            assert!(corp.ask(&isolate).is_ok());
+        }
+        assert_eq!(corp.fetches(), fetches, "a provider that is down is not asked by every request");
+        corp.pass(30_000);
+    }
+    assert!(corp.ask(&corp.isolate()).is_ok(), "an isolate that begins meanwhile has the copy");
+    corp.pass(24 * HOUR_MS);
+    assert!(corp.ask(&isolate).is_err());
+}
+
+#[test]
+fn while_there_is_something_to_go_on_with_nobody_waits_for_an_outage() {
+    let corp = Corp::new();
+    let isolate = corp.isolate();
+    assert!(corp.ask(&isolate).is_ok());
+    corp.pass(2 * HOUR_MS);
+    corp.platform.network_ms.set(9_000);
+    let slow = Cell::new(0);
+    let provider = corp.config.provider("corp").unwrap();
+    let ask = || -> LocalBoxFuture<'_, ()> {
+        Box::pin(async {
+            let began_ms = corp.platform.now_ms.get();
+            endpoints(&corp.platform, &isolate, provider).await.unwrap();
+            slow.set(slow.get() + u32::from(corp.platform.now_ms.get() - began_ms > 100));
+        })
+    };
+    run_all(&corp.platform, (0..20).map(|_| ask()).collect());
+    assert_eq!((slow.get(), corp.fetches()), (1, 2));
+}
+
+#[test]
+fn an_outage_costs_one_fetch_in_five_seconds_while_nothing_is_known_and_ends_with_a_success() {
+    let corp = Corp::new();
+    *corp.says.borrow_mut() = None;
+    corp.platform.network_ms.set(50);
+    let isolate = corp.isolate();
+    for fetches in 1..4 {
+        assert!(corp.flood(&[&isolate]).iter().all(Result::is_err));
+        assert_eq!(corp.fetches(), fetches);
+        corp.pass(5_000);
+    }
+    *corp.says.borrow_mut() = Some(openid::metadata(json!({})));
+    assert!(corp.flood(&[&isolate]).iter().all(Result::is_ok));
+    assert_eq!(corp.fetches(), 4);
+}
+
+#[test]
+fn s53_metadata_that_contradicts_the_configuration_closes_at_once_and_is_not_fetched_by_every_request() {
+    let corp = Corp::new();
+    let isolate = corp.isolate();
+    assert!(corp.ask(&isolate).is_ok());
+    *corp.says.borrow_mut() = Some(openid::metadata(json!({"issuer": "https://evil.example"})));
+    corp.pass(HOUR_MS);
+    for _ in 0..10 {
+        assert!(corp.ask(&isolate).is_err(), "what was believed before is not any more");
+    }
+    assert_eq!(corp.fetches(), 2);
+    assert!(corp.platform.kv.borrow().is_empty(), "nor is it left to other isolates");
+    *corp.says.borrow_mut() = Some(openid::metadata(json!({})));
+    corp.pass(5_000);
+    assert!(corp.ask(&isolate).is_ok());
+}
