@@ -12,6 +12,7 @@ export const SURFACE = /** @type {const} */ ([
   ['GET', '/auth/{provider}/login', '/auth/github/login', 303],
   ['GET', '/auth/{provider}/callback', '/auth/github/callback', 400],
   ['GET', '/auth/session', '/auth/session', 200],
+  ['POST', '/auth/handoff', '/auth/handoff', 404],
   ['POST', '/auth/logout', '/auth/logout', 204],
   ['POST', '/auth/{provider}/disconnect', '/auth/github/disconnect', 401],
   ['GET', '/auth/sessions', '/auth/sessions', 401],

@@ -53,11 +53,20 @@ impl ReturnTo {
     }
 
     fn check(text: &str, own: &Origin, hosts: &[Origin]) -> Option<Self> {
-        // Printable ASCII only, and no backslash: browsers take it for a slash.
-        if !text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'\\' | b'"' | b'<' | b'>')) {
+        if !is_printable(text) {
             return None;
         }
         hosts.iter().find_map(|host| Self::at_host(text, host)).or_else(|| Self::at_own(text, own))
+    }
+
+    /// An address on a configured host's origin, that origin, and nothing else; without fragment.
+    #[must_use]
+    pub fn at_host_page(text: &str, hosts: &[Origin]) -> Option<(Origin, Self)> {
+        let text = text.split('#').next().unwrap_or_default();
+        if !is_printable(text) {
+            return None;
+        }
+        hosts.iter().find_map(|host| Some((host.clone(), Self::at_host(text, host)?)))
     }
 
     /// An address of a host page: whatever its site serves, as long as it is that site.
@@ -94,6 +103,11 @@ impl ReturnTo {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Printable ASCII only, and no backslash: browsers take it for a slash.
+fn is_printable(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'\\' | b'"' | b'<' | b'>'))
 }
 
 /// Absolute, without empty or dot segments and without anything encoded that a later decoder could take for a separator.

@@ -62,6 +62,7 @@ pub enum Handler {
     Disconnect,
     Session,
     Logout,
+    Handoff,
     OwnSessions,
     EndOwnSession,
     EndOtherSessions,
@@ -137,6 +138,7 @@ pub static TABLE: &[Row] = table![
     GET  "/auth/{provider}/login"          Navigation    None     0               NoStore   None    Login;
     GET  "/auth/{provider}/callback"       Navigation    None     0               NoStore   None    Callback;
     GET  "/auth/session"                   Header        Optional 0               NoStore   Hosts   Session;
+    POST "/auth/handoff"                   Header        None     KIB             NoStore   Hosts   Handoff;
     POST "/auth/logout"                    Header        None     0               NoStore   Hosts   Logout;
     POST "/auth/{provider}/disconnect"     Header        Session  0               NoStore   Hosts   Disconnect;
     GET  "/auth/sessions"                  Header        Session  0               NoStore   Hosts   OwnSessions;
@@ -272,7 +274,7 @@ mod tests {
     #[test]
     fn every_row_that_uses_the_cookie_is_protected_from_other_sites() {
         for row in TABLE {
-            let uses_cookie = row.auth != Auth::None || row.handler == Handler::Logout;
+            let uses_cookie = row.auth != Auth::None || matches!(row.handler, Handler::Logout | Handler::Handoff);
             assert!(!uses_cookie || matches!(row.csrf, Csrf::Header | Csrf::FetchMetadata), "{}", row.pattern);
             let changes_something = row.method.as_ref().is_none_or(|method| *method != Method::GET);
             assert!(

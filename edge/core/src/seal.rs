@@ -33,6 +33,8 @@ pub enum Purpose {
     InstallationToken,
     /// A provider's metadata or keys, where isolates share them.
     ProviderDocument,
+    /// The code by which a page of another site takes its session.
+    HandoffCode,
 }
 
 impl Purpose {
@@ -44,6 +46,7 @@ impl Purpose {
             Self::LogoutCookie => 4,
             Self::InstallationToken => 5,
             Self::ProviderDocument => 6,
+            Self::HandoffCode => 7,
         }
     }
 }

@@ -118,6 +118,6 @@ fn event_id<P: Platform>(
     Ok(BASE64.encode(bytes))
 }
 
-fn is_json(content_type: &str) -> bool {
+pub(super) fn is_json(content_type: &str) -> bool {
     content_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
 }

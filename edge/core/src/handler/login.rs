@@ -5,6 +5,7 @@ use http::{HeaderMap, header};
 
 use super::{Context, connect, query::Query};
 use crate::{
+    config::{Config, Embed},
     cookie::{self, SameSite},
     error::Error,
     guard,
@@ -20,12 +21,18 @@ use crate::{
     },
     origin::ReturnTo,
     platform::{Platform, millis},
-    session::record::{Connection, SessionRecord},
+    session::{
+        handoff::Recipient,
+        record::{Connection, SessionRecord},
+    },
     telemetry::{self, Login},
     web::{Request, Response, single},
 };
 
-/// `GET /auth/{provider}/login?return_to=&connect=`
+/// Names the code of a hand-off in the fragment of the page's address.
+const FRAGMENT: &str = "causeway";
+
+/// `GET /auth/{provider}/login?return_to=&connect=&handoff=`
 pub(super) async fn login<P: Platform>(
     context: &Context<'_, P>,
     request: &Request<P::Body>,
@@ -34,25 +41,45 @@ pub(super) async fn login<P: Platform>(
     let endpoints = discovery::endpoints(context.platform, &context.memory.discovery, provider).await?;
     // Nothing else is read: no caller gets to add a scope, a prompt or another redirect URI (S15).
     let query = Query::parse(request.query.as_deref());
-    let return_to = match query.one("return_to") {
-        Ok(Some(text)) => ReturnTo::parse(&text, &context.config.public_origin, &context.config.host_origins),
-        Ok(None) | Err(_) => ReturnTo::home(),
-    };
+    let (return_to, recipient) = destination(context.config, &query)?;
     let (replaces, connects) = match query.one("connect").ok().flatten().as_deref() {
         // Whoever is not signed in learns it here and not after a walk to the provider.
+        Some("1") if recipient.is_some() => {
+            return Err(Error::BadRequest { reason: "accounts are connected from the edge's own page" });
+        }
         Some("1") => {
             guard::check_begun_here(context.config, &request.headers)?;
             (None, Some(context.sessions().load(&request.headers).await?.id))
         }
+        // The page's session is not the one that a navigation shows; it ends when the page takes the new one.
+        _ if recipient.is_some() => (None, None),
         _ => (context.sessions().id(&request.headers).ok().map(|id| id.handle()), None),
     };
-    let transaction = Transaction::begin(context.platform, return_to.as_str(), replaces, connects)?;
+    let transaction = Transaction::begin(context.platform, return_to.as_str(), replaces, connects, recipient)?;
     let url = exchange::authorization_url(&client(context, provider, &endpoints), &transaction).await?;
     let mut response = Response::see_other(url.as_str());
     for cookie in transaction.cookies(context.platform, context.config, provider, &request.headers)? {
         response.add(http::header::SET_COOKIE, &cookie);
     }
     Ok(response)
+}
+
+/// Where the user goes afterwards, and the page that the session is handed to if there is one. Whoever asks for that
+/// learns at once that it cannot be: a session that is begun for a page and never reaches it helps nobody.
+fn destination(config: &Config, query: &Query) -> Result<(ReturnTo, Option<Recipient>), Error> {
+    let bad = |reason| Error::BadRequest { reason };
+    let return_to = query.one("return_to").ok().flatten();
+    let Some(challenge) = query.one("handoff").map_err(|_| bad("`handoff` is malformed"))? else {
+        let parse = |text: String| ReturnTo::parse(&text, &config.public_origin, &config.host_origins);
+        return Ok((return_to.map_or_else(ReturnTo::home, parse), None));
+    };
+    if config.embed != Embed::CrossSite {
+        return Err(bad("sessions are not handed to pages of other sites here"));
+    }
+    let page = return_to.and_then(|text| ReturnTo::at_host_page(&text, &config.host_origins));
+    let (origin, return_to) = page.ok_or(bad("`return_to` is no page that a session can be handed to"))?;
+    let recipient = Recipient::new(&origin, &challenge).ok_or(bad("`handoff` is malformed"))?;
+    Ok((return_to, Some(recipient)))
 }
 
 /// `GET /auth/{provider}/callback`
@@ -118,13 +145,15 @@ async fn finish<P: Platform>(
     let tokens = connection.tokens.clone();
     let result = match &transaction.connects {
         Some(id) => {
-            connect::connect(context, id.clone(), provider, connection).await.map(|()| (Login::Connected, None))
+            let connected = connect::connect(context, id.clone(), provider, connection).await;
+            connected.map(|()| (Login::Connected, Response::see_other(&transaction.return_to)))
         }
         None => {
-            begin(context, &transaction, provider, connection, headers).await.map(|cookie| (Login::Done, Some(cookie)))
+            let begun = begin(context, &transaction, provider, connection, headers).await;
+            begun.map(|response| (Login::Done, response))
         }
     };
-    let (outcome, cookie) = match result {
+    let (outcome, response) = match result {
         Ok(done) => done,
         Err(error) => {
             // Nobody will ever use them.
@@ -133,21 +162,17 @@ async fn finish<P: Platform>(
         }
     };
     telemetry::login(platform, &provider.id, outcome);
-    let mut response = Response::see_other(&transaction.return_to);
-    if let Some(cookie) = cookie {
-        response.add(header::SET_COOKIE, &cookie);
-    }
     Ok(response)
 }
 
-/// Begins the session of a user who signed in, and returns its cookie.
+/// Begins the session of a user who signed in, and sends the browser back with it.
 async fn begin<P: Platform>(
     context: &Context<'_, P>,
     transaction: &Transaction,
     provider: &Provider,
     connection: Connection,
     headers: &HeaderMap,
-) -> Result<String, Error> {
+) -> Result<Response<P::Body>, Error> {
     let now_ms = context.platform.now_ms();
     let lifetime_ms = millis(context.config.session_lifetime);
     let record = SessionRecord {
@@ -162,7 +187,16 @@ async fn begin<P: Platform>(
     if let Some(old) = &transaction.replaces {
         sessions.end(old, EndReason::Revoked).await?;
     }
-    sessions.create(&record, single(headers, &header::USER_AGENT).unwrap_or_default()).await
+    let user_agent = single(headers, &header::USER_AGENT).unwrap_or_default();
+    if let Some(recipient) = &transaction.recipient {
+        let code = sessions.create_for(recipient, &record, user_agent).await?;
+        // A fragment stays in the browser: no server on the way, no log and no referrer sees it.
+        return Ok(Response::see_other(&format!("{}#{FRAGMENT}={code}", transaction.return_to)));
+    }
+    let cookie = sessions.create(&record, user_agent).await?;
+    let mut response = Response::see_other(&transaction.return_to);
+    response.add(header::SET_COOKIE, &cookie);
+    Ok(response)
 }
 
 /// RFC 9207: with several providers, the answer must come from the one that was asked.

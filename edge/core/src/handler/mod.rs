@@ -9,6 +9,7 @@ mod connect;
 mod deliver;
 mod event;
 mod frontchannel_logout;
+mod handoff;
 mod health;
 mod installation;
 #[cfg(test)]
@@ -80,6 +81,7 @@ pub async fn run<P: Platform>(
         (Handler::Callback, _) => login::callback(&context, &request).await,
         (Handler::Disconnect, Some(session)) => connect::disconnect(&context, session).await,
         (Handler::Session, session) => Ok(session::describe(&context, &request, session.as_ref()).await),
+        (Handler::Handoff, _) => handoff::redeem(&context, request).await,
         (Handler::Logout, _) => logout::logout(&context, &request).await,
         (Handler::Proxy, Some(session)) => bff::proxy(&context, request, &session).await,
         (Handler::Events, Some(session)) => event::post(&context, request, &session).await,

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::Context;
 use crate::{
+    config::Embed,
     platform::Platform,
     session::{
         record::{Connection, SessionRecord},
@@ -21,7 +22,7 @@ pub(super) async fn describe<P: Platform>(
 ) -> Response<P::Body> {
     let providers: Vec<_> =
         context.config.providers.iter().map(|provider| json!({"id": provider.id, "name": provider.name})).collect();
-    let body = match session {
+    let mut body = match session {
         None => json!({"authenticated": false, "providers": providers}),
         Some(Session { record, .. }) => json!({
             "authenticated": true,
@@ -35,6 +36,12 @@ pub(super) async fn describe<P: Platform>(
             "providers": providers,
         }),
     };
+    if context.config.embed == Embed::CrossSite
+        && let Some(body) = body.as_object_mut()
+    {
+        // A page of another site must ask for its sign-in to be handed to it.
+        body.insert("handoff".to_owned(), true.into());
+    }
     let mut response = Response::json(StatusCode::OK, "application/json", &body);
     if let Some(session) = session
         && let Some(cookie) = context.sessions().renew_seals(&request.headers, session).await

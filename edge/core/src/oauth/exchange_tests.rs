@@ -12,7 +12,7 @@ use crate::simulated::{
 };
 
 fn transaction(desk: &Desk) -> Transaction {
-    Transaction::begin(&desk.platform, "/", None, None).unwrap()
+    Transaction::begin(&desk.platform, "/", None, None, None).unwrap()
 }
 
 fn nobody(_: &Sent) -> Option<Answer> {

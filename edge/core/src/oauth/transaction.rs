@@ -13,7 +13,10 @@ use crate::{
     cookie::{self, Found, PREFIX, SameSite},
     platform::{Platform, Random, Unavailable},
     seal::{self, Binding, Purpose},
-    session::id::{SessionHandle, SessionId},
+    session::{
+        handoff::Recipient,
+        id::{SessionHandle, SessionId},
+    },
 };
 
 /// How long a user may take at the provider.
@@ -43,6 +46,8 @@ pub struct Transaction {
     /// The session that gets one more account instead. Its own cookie does not come back with the callback, which the
     /// provider's site begins; sealed in here its id is as safe as there.
     pub connects: Option<SessionId>,
+    /// The page of another site that the session is handed to, instead of setting its cookie here.
+    pub recipient: Option<Recipient>,
 }
 
 impl Drop for Transaction {
@@ -68,6 +73,7 @@ impl Transaction {
         return_to: &str,
         replaces: Option<SessionHandle>,
         connects: Option<SessionId>,
+        recipient: Option<Recipient>,
     ) -> Result<Self, Unavailable> {
         Ok(Self {
             state: random_text(platform)?,
@@ -77,6 +83,7 @@ impl Transaction {
             created_at_ms: platform.now_ms(),
             replaces,
             connects,
+            recipient,
         })
     }
 

@@ -40,6 +40,9 @@ pub struct SessionState {
     pub idle_limit_ms: u64,
     /// When it was last used, in Unix milliseconds, to within a twentieth of the idle limit.
     pub used_at_ms: u64,
+    /// Until when the page that it was begun for can take it, in Unix milliseconds; until that page has, it is nobody's.
+    /// `None` from then on, and for every other session.
+    pub redeem_by_ms: Option<u64>,
     /// Whether it was ended; never becomes false again.
     pub revoked: bool,
     /// The sealed record; `None` once revoked.
@@ -76,7 +79,10 @@ pub struct Sends {
 
 impl SessionState {
     fn is_alive(&self, now_ms: u64) -> bool {
-        !self.revoked && now_ms < self.expires_at_ms && now_ms.saturating_sub(self.used_at_ms) < self.idle_limit_ms
+        !self.revoked
+            && self.redeem_by_ms.is_none()
+            && now_ms < self.expires_at_ms
+            && now_ms.saturating_sub(self.used_at_ms) < self.idle_limit_ms
     }
 }
 
@@ -96,7 +102,12 @@ pub enum Command {
         record: String,
         /// The indexes it is in already.
         indexes: Vec<IndexName>,
+        /// If it is to be handed to a page of another site: until when that page can take it, in Unix milliseconds.
+        redeem_by_ms: Option<u64>,
     },
+    /// Take the session that was begun for a page of another site: once. Who takes it again ends it, since one of the two
+    /// is not who it was meant for (RFC 6749 §4.1.2).
+    Redeem,
     /// Is it alive, and which generation of the record is current? Counts as use.
     Status,
     /// The same with the record itself, for a reader whose key-value store has not caught up.
@@ -203,7 +214,7 @@ impl Machine for SessionMachine {
     fn apply(state: Option<&SessionState>, now_ms: u64, command: Command) -> (Option<SessionState>, Reply) {
         match (state, command) {
             (state, Command::Revoke) => revoke(state, now_ms),
-            (None, Command::Create { subject, expires_at_ms, idle_limit_ms, record, indexes }) => {
+            (None, Command::Create { subject, expires_at_ms, idle_limit_ms, record, indexes, redeem_by_ms }) => {
                 let state = SessionState {
                     generation: 1,
                     subject: Some(subject),
@@ -212,10 +223,12 @@ impl Machine for SessionMachine {
                     used_at_ms: now_ms,
                     record: Some(record),
                     indexes,
+                    redeem_by_ms,
                     ..SessionState::default()
                 };
                 (Some(state), Reply::Active { generation: 1, record: None })
             }
+            (Some(state), Command::Redeem) => redeem(state, now_ms),
             // An id is drawn once, so a second creation is a replay; and whatever is asked of a dead session, it is dead.
             (None, _) | (Some(_), Command::Create { .. }) => (None, GONE),
             (Some(state), _) if !state.is_alive(now_ms) => (None, GONE),
@@ -233,7 +246,8 @@ impl Machine for SessionMachine {
     }
 
     fn forget_at_ms(state: &SessionState) -> u64 {
-        state.expires_at_ms.saturating_add(TOMBSTONE_MARGIN_MS)
+        // What nobody took in time is over.
+        state.redeem_by_ms.unwrap_or(state.expires_at_ms).saturating_add(TOMBSTONE_MARGIN_MS)
     }
 }
 
@@ -251,6 +265,18 @@ fn revoke(state: Option<&SessionState>, now_ms: u64) -> (Option<SessionState>, R
     let reply = Reply::Gone { subject: state.subject.clone(), indexes: state.indexes.clone() };
     let ended = SessionState { revoked: true, record: None, lease: None, ..state.clone() };
     ((!state.revoked).then_some(ended), reply)
+}
+
+fn redeem(state: &SessionState, now_ms: u64) -> (Option<SessionState>, Reply) {
+    match state.redeem_by_ms {
+        Some(_) if state.revoked => (None, GONE),
+        Some(redeem_by_ms) if now_ms < redeem_by_ms => {
+            let taken = SessionState { redeem_by_ms: None, used_at_ms: now_ms, ..state.clone() };
+            (Some(taken), Reply::Active { generation: state.generation, record: None })
+        }
+        Some(_) => (None, GONE),
+        None => revoke(Some(state), now_ms),
+    }
 }
 
 fn touched(state: &SessionState, now_ms: u64) -> Option<SessionState> {

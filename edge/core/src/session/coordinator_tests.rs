@@ -9,6 +9,7 @@ fn create() -> Command {
         idle_limit_ms: 200_000,
         record: "r".to_owned(),
         indexes: Vec::new(),
+        redeem_by_ms: None,
     }
 }
 
@@ -211,4 +212,35 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn s155_a_session_for_another_sites_page_is_nobodys_until_it_is_taken_once_and_in_time() {
+    let begun = || {
+        let Command::Create { subject, expires_at_ms, idle_limit_ms, record, indexes, .. } = create() else { panic!() };
+        let redeem_by_ms = Some(60_000);
+        let create = Command::Create { subject, expires_at_ms, idle_limit_ms, record, indexes, redeem_by_ms };
+        Session(SessionMachine::apply(None, 0, create).0.unwrap(), 1000)
+    };
+    let mut session = begun();
+    for command in [Command::Status, Command::Read, Command::Peek] {
+        assert_eq!(session.ask(1, command), GONE);
+    }
+    assert_eq!(session.refresh(1, 1), GONE);
+    assert_eq!(session.ask(59_999, Command::Redeem), active(1));
+    assert_eq!(session.ask(60_001, Command::Status), active(1), "from then on it is like any other");
+    assert!(matches!(session.ask(60_002, Command::Redeem), Reply::Gone { subject: Some(_), .. }), "whose streams end");
+    assert_eq!(session.ask(60_003, Command::Status), GONE);
+
+    let mut late = begun();
+    assert_eq!(late.ask(60_000, Command::Redeem), GONE);
+    assert!(SessionMachine::forget_at_ms(&late.0) < 1_000_000, "what nobody took is not kept for long");
+    let mut ended = begun();
+    assert!(matches!(ended.ask(1, Command::Revoke), Reply::Gone { subject: Some(_), .. }));
+    assert_eq!(ended.ask(2, Command::Redeem), GONE);
+    // A session that was never to be handed over is ended by whoever tries.
+    let mut plain = Session::new();
+    plain.ask(1, Command::Redeem);
+    assert_eq!(plain.ask(2, Command::Status), GONE);
+    assert_eq!(SessionMachine::apply(None, 0, Command::Redeem), (None, GONE));
 }

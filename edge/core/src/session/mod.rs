@@ -10,10 +10,12 @@
 //! - [`store`]: create and load a session on a platform
 //! - [`writer`]: write a session's record, one writer at a time
 //! - [`rotation`]: seal anew what an older key sealed
+//! - [`handoff`]: give a session to a page of another site, once
 //! - [`ending`]: end sessions: one, or all of an index
 
 pub mod coordinator;
 pub mod ending;
+pub mod handoff;
 pub mod id;
 pub mod index;
 pub mod label;

@@ -28,7 +28,7 @@ impl<P: Platform> Sessions<'_, P> {
             if self.is_cookie_current(headers) {
                 Ok(None)
             } else {
-                self.cookie_of(&session.id, &session.record).map(Some)
+                Ok(Some(self.cookie_of(&session.id, session.record.expires_at_ms)?))
             }
         };
         renewed.await.unwrap_or_else(|error: Error| {

@@ -69,19 +69,30 @@ impl<P: Platform> Sessions<'_, P> {
     /// # Errors
     /// A store did not answer, or the provider ended the sign-in meanwhile: no session has begun.
     pub async fn create(&self, record: &SessionRecord, user_agent: &str) -> Result<String, Error> {
+        let id = self.begin_session(record, user_agent, None).await?;
+        Ok(self.cookie_of(&id, record.expires_at_ms)?)
+    }
+
+    /// Begins a session that lives from now on or, with `redeem_by_ms`, from when it is taken.
+    pub(super) async fn begin_session(
+        &self,
+        record: &SessionRecord,
+        user_agent: &str,
+        redeem_by_ms: Option<u64>,
+    ) -> Result<SessionId, Error> {
         let id = SessionId::draw(self.platform)?;
         let handle = id.handle();
         let mut indexes = vec![(IndexName::user(&record.user.subject.to_string()), u64::MAX)];
         indexes.extend(record.connections.values().flat_map(Connection::indexes));
         let indexes = self.index(&handle, record, indexes, 1, label::of_user_agent(user_agent)).await?;
         let sealed = self.seal(&id, 1, record)?;
-        let cookie = self.cookie_of(&id, record)?;
         let create = Command::Create {
             subject: record.user.subject.clone(),
             expires_at_ms: record.expires_at_ms,
             idle_limit_ms: millis(self.config.session_idle_limit),
             record: BASE64.encode(&sealed),
             indexes,
+            redeem_by_ms,
         };
         match self.coordinate(&handle, create).await? {
             Reply::Active { .. } => {}
@@ -89,7 +100,7 @@ impl<P: Platform> Sessions<'_, P> {
             _ => return Err(Error::SignInRefused { reason: "sign-in ended by the provider meanwhile" }),
         }
         self.keep_copy(&handle, 1, &sealed, record).await;
-        Ok(cookie)
+        Ok(id)
     }
 
     /// Writes the session into indexes, each with when its provider vouched for the user: before the session begins or
@@ -163,13 +174,13 @@ impl<P: Platform> Sessions<'_, P> {
         }
     }
 
-    pub(super) fn cookie_of(&self, id: &SessionId, record: &SessionRecord) -> Result<String, Error> {
-        let mut plain = Zeroizing::new(record.expires_at_ms.to_be_bytes().to_vec());
+    pub(super) fn cookie_of(&self, id: &SessionId, expires_at_ms: u64) -> Result<String, Unavailable> {
+        let mut plain = Zeroizing::new(expires_at_ms.to_be_bytes().to_vec());
         plain.extend_from_slice(id.as_bytes());
         let context = self.cookie_context();
         let binding = Binding { purpose: Purpose::SessionCookie, context: &context, secret: b"" };
         let sealed = seal::seal(&self.config.session_keys, self.platform, binding, &plain)?;
-        let lives_ms = record.expires_at_ms.saturating_sub(self.platform.now_ms());
+        let lives_ms = expires_at_ms.saturating_sub(self.platform.now_ms());
         let same_site = SameSite::of_session(self.config.embed);
         Ok(cookie::set(SESSION_COOKIE, &BASE64.encode(sealed), same_site, lives_ms / 1000))
     }

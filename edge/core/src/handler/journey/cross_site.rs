@@ -45,7 +45,7 @@ fn rows() -> impl Iterator<Item = (&'static Row, Method, String)> {
 }
 
 fn uses_cookie(row: &Row) -> bool {
-    row.auth != Auth::None || row.handler == Handler::Logout
+    row.auth != Auth::None || matches!(row.handler, Handler::Logout | Handler::Handoff)
 }
 
 /// The attack reaches nothing, whichever row it is aimed at.

@@ -6,6 +6,7 @@ mod credential;
 mod cross_site;
 mod deliver;
 mod event;
+mod handoff;
 mod logout;
 mod own_sessions;
 mod provider_logout;

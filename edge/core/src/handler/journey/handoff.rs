@@ -1,0 +1,356 @@
+//! A page of another site signs its user in: the session is begun in the window's own partition of the browser and taken
+//! in the page's, by a code that works once, there, and for who asked for it.
+
+use std::cell::RefCell;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use causeway_protocol::hub::EndReason;
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::{Browser, JSON, code, github, text};
+use crate::{
+    simulated::{Answer, Sent, Text},
+    web::Response,
+};
+
+const PAGE: &str = "https://pages.example/chat?order=7";
+const ORIGIN: &str = "https://pages.example";
+const OTHER: &str = "https://others.example";
+const VERIFIER: &str = "ver-ver-ver-ver-ver-ver-ver-ver-ver-ver-ver";
+const SETTINGS: [(&str, &str); 2] = [
+    ("EMBED", "cross-site"),
+    ("HOST_ORIGINS", "https://pages.example,https://others.example,https://host.edge.example"),
+];
+
+fn challenge(verifier: &str) -> String {
+    BASE64.encode(Sha256::digest(verifier))
+}
+
+/// A browser that keeps cookies of the edge's own window apart from those of the page that embeds the widget.
+struct Window {
+    browser: Browser,
+    partition: RefCell<Vec<(String, String)>>,
+}
+
+impl Window {
+    fn new() -> Self {
+        Self::with(github)
+    }
+
+    fn with(upstream: impl Fn(&Sent) -> Option<Answer> + 'static) -> Self {
+        Self { browser: Browser::configured(&SETTINGS, upstream), partition: RefCell::default() }
+    }
+
+    /// Does something with the cookies of the page's partition.
+    fn in_page<T>(&self, work: impl FnOnce(&Browser) -> T) -> T {
+        let own = self.browser.swap(self.partition.take());
+        let result = work(&self.browser);
+        self.partition.replace(self.browser.swap(own));
+        result
+    }
+
+    fn fetch(&self, method: Method, target: &str, origin: &str, body: &str) -> Response<Text> {
+        let headers = [("x-csrf", "1"), ("origin", origin), ("sec-fetch-site", "cross-site"), ("content-type", JSON)];
+        self.in_page(|browser| browser.send(method, target, &headers, body))
+    }
+
+    fn session(&self) -> Value {
+        let response = self.fetch(Method::GET, "/auth/session", ORIGIN, "");
+        serde_json::from_str(&text(&response)).unwrap()
+    }
+
+    fn login(&self, query: &[(&str, &str)]) -> Response<Text> {
+        let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
+        self.browser.get(&format!("/auth/github/login?{query}"))
+    }
+
+    /// Goes to the provider and back; returns what the callback answers.
+    fn walk(&self, code: &str) -> Response<Text> {
+        let begun = self.login(&[("return_to", PAGE), ("handoff", &challenge(VERIFIER))]);
+        assert_eq!(begun.status, StatusCode::SEE_OTHER, "{}", text(&begun));
+        let url = url::Url::parse(begun.headers["location"].to_str().unwrap()).unwrap();
+        let state = url.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
+        self.browser.get(&format!("/auth/github/callback?code={code}&state={state}"))
+    }
+
+    /// Signs in as far as the page's address with the code.
+    fn code(&self) -> String {
+        let response = self.walk("good");
+        let address = response.headers["location"].to_str().unwrap().to_owned();
+        address.strip_prefix(PAGE).and_then(|rest| rest.strip_prefix("#causeway=")).unwrap().to_owned()
+    }
+
+    fn redeem_as(&self, code: &str, verifier: &str, origin: &str) -> Response<Text> {
+        self.fetch(Method::POST, "/auth/handoff", origin, &json!({"code": code, "verifier": verifier}).to_string())
+    }
+
+    fn redeem(&self, code: &str) -> Response<Text> {
+        self.redeem_as(code, VERIFIER, ORIGIN)
+    }
+
+    fn sign_in(&self) {
+        let response = self.redeem(&self.code());
+        assert_eq!(response.status, StatusCode::NO_CONTENT, "{}", text(&response));
+    }
+}
+
+fn refused(response: &Response<Text>) {
+    assert_eq!((response.status, code(response).as_str()), (StatusCode::BAD_REQUEST, "sign-in-refused"));
+    assert!(!response.headers.contains_key("set-cookie"));
+}
+
+#[test]
+fn s155_a_page_of_another_site_signs_in_and_out() {
+    let window = Window::new();
+    assert_eq!(window.session()["handoff"], true);
+    let response = window.walk("good");
+    assert_eq!(response.status, StatusCode::SEE_OTHER);
+    assert_eq!(response.headers["referrer-policy"], "no-referrer");
+    assert_eq!(response.headers["cache-control"], "no-store");
+    assert!(window.browser.cookies.borrow().is_empty(), "the window itself is given no session");
+    let code = response.headers["location"].to_str().unwrap().split_once("#causeway=").unwrap().1.to_owned();
+    let taken = window.redeem(&code);
+    assert_eq!(taken.status, StatusCode::NO_CONTENT, "{}", text(&taken));
+    let cookie = taken.headers["set-cookie"].to_str().unwrap();
+    assert!(cookie.starts_with("__Host-Http-session=") && cookie.ends_with("SameSite=None; Partitioned"), "{cookie}");
+    assert_eq!(taken.headers["access-control-allow-origin"], ORIGIN);
+    assert_eq!(window.session()["user"]["name"], "Ada");
+    let listed = window.fetch(Method::GET, "/auth/sessions", ORIGIN, "");
+    let listed: Value = serde_json::from_str(&text(&listed)).unwrap();
+    assert_eq!(listed["sessions"].as_array().unwrap().len(), 1);
+    let out = window.fetch(Method::POST, "/auth/logout", ORIGIN, "");
+    assert_eq!(out.status, StatusCode::NO_CONTENT);
+    assert!(window.partition.borrow().is_empty());
+    assert_eq!(window.session()["authenticated"], false);
+    // Neither what the page knew nor what its address held is in the log.
+    let log = window.browser.platform.log.borrow().iter().cloned().collect::<String>();
+    assert!(!log.contains(&code) && !log.contains(VERIFIER) && !log.contains(&challenge(VERIFIER)));
+}
+
+#[test]
+fn s155_a_code_works_once_and_a_second_use_ends_the_session() {
+    let window = Window::new();
+    let code = window.code();
+    assert_eq!(window.redeem(&code).status, StatusCode::NO_CONTENT);
+    let users = window.partition.replace(Vec::new());
+    refused(&window.redeem(&code));
+    assert!(window.partition.borrow().is_empty(), "whoever came second has nothing");
+    window.partition.replace(users);
+    assert_eq!(window.session()["authenticated"], false, "and who came first no longer");
+    assert_eq!(window.browser.platform.ended.borrow()[0].1, EndReason::Revoked);
+    refused(&window.redeem(&code));
+}
+
+#[test]
+fn s155_a_code_without_its_verifier_is_worth_nothing_and_is_not_used_up() {
+    let window = Window::new();
+    let code = window.code();
+    let wrong = VERIFIER.replace("ver", "rev");
+    refused(&window.redeem_as(&code, &wrong, ORIGIN));
+    for verifier in
+        ["", "short", &challenge(VERIFIER)[..42], &"v".repeat(128), "ver ver ver ver ver ver ver ver ver ver ver"]
+    {
+        assert_eq!(window.redeem_as(&code, verifier, ORIGIN).status, StatusCode::BAD_REQUEST, "{verifier:?}");
+    }
+    // The challenge, which was in an address, is no verifier either.
+    refused(&window.redeem_as(&code, &challenge(VERIFIER), ORIGIN));
+    assert!(window.partition.borrow().is_empty());
+    assert_eq!(window.redeem(&code).status, StatusCode::NO_CONTENT);
+}
+
+#[test]
+fn s155_a_code_is_of_use_to_the_origin_that_asked_for_it_only() {
+    let window = Window::new();
+    let code = window.code();
+    refused(&window.redeem_as(&code, VERIFIER, OTHER));
+    for origin in [
+        "https://edge.example",
+        "https://evil.example",
+        "https://pages.example:444",
+        "http://pages.example",
+        "null",
+        "",
+    ] {
+        assert_eq!(window.redeem_as(&code, VERIFIER, origin).status, StatusCode::FORBIDDEN, "{origin:?}");
+    }
+    let body = json!({"code": code, "verifier": VERIFIER}).to_string();
+    for headers in [
+        &[("x-csrf", "1"), ("sec-fetch-site", "same-origin"), ("content-type", JSON)][..],
+        &[("x-csrf", "1"), ("content-type", JSON)],
+        &[("origin", ORIGIN), ("content-type", JSON)],
+        &[("x-csrf", "1"), ("origin", ORIGIN), ("origin", ORIGIN), ("content-type", JSON)],
+    ] {
+        let response = window.browser.send(Method::POST, "/auth/handoff", headers, &body);
+        assert_eq!(response.status, StatusCode::FORBIDDEN, "{headers:?}");
+    }
+    assert_eq!(window.redeem(&code).status, StatusCode::NO_CONTENT);
+}
+
+#[test]
+fn s155_a_code_lives_a_minute_and_a_session_that_nobody_took_is_over() {
+    let window = Window::new();
+    let now_ms = &window.browser.platform.now_ms;
+    let code = window.code();
+    now_ms.set(now_ms.get() + 59_999);
+    assert_eq!(window.redeem(&code).status, StatusCode::NO_CONTENT);
+
+    let late = window.code();
+    let listed = window.fetch(Method::GET, "/auth/sessions", ORIGIN, "");
+    assert_eq!(text(&listed).matches("\"id\"").count(), 1, "one that nobody has is nobody's");
+    now_ms.set(now_ms.get() + 60_000);
+    refused(&window.redeem(&late));
+    now_ms.set(now_ms.get() - 1);
+    assert_eq!(window.redeem(&late).status, StatusCode::NO_CONTENT, "its age was all that was wrong");
+}
+
+#[test]
+fn s155_a_session_is_handed_to_configured_pages_only() {
+    let window = Window::new();
+    let challenge = challenge(VERIFIER);
+    for return_to in [
+        "/",
+        "/chat",
+        "https://edge.example/",
+        "https://evil.example/",
+        "https://pages.example.evil.example/",
+        "//pages.example/",
+        "https://pages.example@evil.example/",
+        "https://pages.example:444/",
+        "http://pages.example/",
+        "https://pages.example\\@evil.example/",
+        "HTTPS://pages.example/",
+        "https://evil.example/#https://pages.example/",
+        "javascript:alert(1)",
+        "",
+    ] {
+        let response = window.login(&[("return_to", return_to), ("handoff", &challenge)]);
+        assert_eq!(
+            (response.status, code(&response).as_str()),
+            (StatusCode::BAD_REQUEST, "bad-request"),
+            "{return_to:?}"
+        );
+    }
+    for query in [
+        &[("handoff", challenge.as_str())][..],
+        &[("return_to", PAGE), ("handoff", "")],
+        &[("return_to", PAGE), ("handoff", &challenge[..42])],
+        &[("return_to", PAGE), ("handoff", "+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+")],
+        &[("return_to", PAGE), ("handoff", &challenge), ("handoff", &challenge)],
+        &[("return_to", PAGE), ("return_to", PAGE), ("handoff", &challenge)],
+        &[("return_to", PAGE), ("handoff", &challenge), ("connect", "1")],
+    ] {
+        let response = window.login(query);
+        assert_eq!((response.status, code(&response).as_str()), (StatusCode::BAD_REQUEST, "bad-request"), "{query:?}");
+    }
+    assert!(window.browser.cookies.borrow().is_empty() && window.browser.platform.sent.borrow().is_empty());
+    // A fragment of the page's own gives way to the code.
+    let begun = window.login(&[("return_to", &format!("{PAGE}#part")), ("handoff", &challenge)]);
+    assert_eq!(begun.status, StatusCode::SEE_OTHER);
+}
+
+#[test]
+fn s155_nothing_is_handed_over_where_that_is_not_configured() {
+    let browser = Browser::new(github);
+    let login = format!("/auth/github/login?return_to=https://host.edge.example/&handoff={}", challenge(VERIFIER));
+    assert_eq!(code(&browser.get(&login)), "bad-request");
+    assert!(browser.cookies.borrow().is_empty());
+    let body = json!({"code": "x", "verifier": VERIFIER}).to_string();
+    let headers = [("x-csrf", "1"), ("origin", "https://host.edge.example"), ("content-type", JSON)];
+    assert_eq!(browser.send(Method::POST, "/auth/handoff", &headers, &body).status, StatusCode::NOT_FOUND);
+    assert!(browser.session().get("handoff").is_none());
+}
+
+#[test]
+fn s155_a_coordinator_that_is_down_gives_nothing_out_and_uses_nothing_up() {
+    let window = Window::new();
+    let code = window.code();
+    window.browser.platform.coordinator_down.set(true);
+    let response = window.redeem(&code);
+    assert_eq!(response.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(!response.headers.contains_key("set-cookie"));
+    window.browser.platform.coordinator_down.set(false);
+    assert_eq!(window.redeem(&code).status, StatusCode::NO_CONTENT);
+}
+
+#[test]
+fn s22_the_session_that_the_page_had_ends_and_the_windows_own_does_not() {
+    let window = Window::new();
+    window.browser.sign_in();
+    window.sign_in();
+    let first = window.partition.borrow().clone();
+    window.sign_in();
+    assert_ne!(first, *window.partition.borrow(), "S21: another id");
+    assert_eq!(window.session()["authenticated"], true);
+    let second = window.partition.replace(first);
+    assert_eq!(window.session()["authenticated"], false);
+    window.partition.replace(second);
+    assert_eq!(window.browser.session()["authenticated"], true);
+    assert_eq!(window.browser.platform.ended.borrow().len(), 1);
+
+    // One that cannot be ended leaves the page as it was.
+    let code = window.code();
+    window.browser.platform.failing_ends.set(true);
+    assert_eq!(window.redeem(&code).status, StatusCode::SERVICE_UNAVAILABLE);
+    window.browser.platform.failing_ends.set(false);
+    assert_eq!(window.redeem(&code).status, StatusCode::NO_CONTENT);
+}
+
+#[test]
+fn s63_a_code_is_no_cookie_and_a_cookie_no_code() {
+    let window = Window::new();
+    let code = window.code();
+    window.partition.replace(vec![("__Host-Http-session".to_owned(), code.clone())]);
+    assert_eq!(window.session()["authenticated"], false);
+    window.partition.replace(Vec::new());
+    window.sign_in();
+    let cookie = window.partition.borrow()[0].1.clone();
+    refused(&window.redeem(&cookie));
+    for n in 0..code.len() {
+        let mut bad = code.clone();
+        let other = if &bad[n..=n] == "A" { "B" } else { "A" };
+        bad.replace_range(n..=n, other);
+        refused(&window.redeem(&bad));
+    }
+    refused(&window.redeem(""));
+}
+
+#[test]
+fn a_refused_sign_in_ends_as_any_other_does() {
+    let window = Window::new();
+    let response = window.walk("bad");
+    assert_eq!(response.status, StatusCode::BAD_REQUEST);
+    assert!(!response.headers.contains_key("location") && text(&response).contains("sign-in-refused"));
+    assert!(window.browser.platform.coordinators.borrow().is_empty());
+}
+
+#[test]
+fn a_sign_out_by_the_provider_reaches_a_session_that_was_not_taken_yet() {
+    let window = Window::new();
+    let code = window.code();
+    window.browser.platform.change_sessions(|state| state.revoked = true);
+    refused(&window.redeem(&code));
+}
+
+#[test]
+fn a_body_that_is_none_is_refused() {
+    let window = Window::new();
+    for body in [
+        "",
+        "{}",
+        "[]",
+        "null",
+        r#"{"code":"x"}"#,
+        r#"{"code":1,"verifier":2}"#,
+        r#"{"code":"x","verifier":"y","z":1}"#,
+    ] {
+        let response = window.fetch(Method::POST, "/auth/handoff", ORIGIN, body);
+        assert_eq!((response.status, code(&response).as_str()), (StatusCode::BAD_REQUEST, "bad-request"), "{body}");
+    }
+    let long = json!({"code": "x".repeat(2000), "verifier": VERIFIER}).to_string();
+    assert_eq!(window.fetch(Method::POST, "/auth/handoff", ORIGIN, &long).status, StatusCode::PAYLOAD_TOO_LARGE);
+    let headers = [("x-csrf", "1"), ("origin", ORIGIN), ("content-type", "text/plain")];
+    let response = window.browser.send(Method::POST, "/auth/handoff", &headers, "{}");
+    assert_eq!(response.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+}
