@@ -44,9 +44,9 @@ export async function build(dist) {
       target: ['chrome123', 'firefox126', 'safari17.5'],
       charset: 'utf8',
       legalComments: 'none',
-      // Callbacks within the widget; the browser's own are lower-case, but for one.
-      mangleProps: /^on[A-Z]/,
-      reserveProps: /^onLine$/,
+      // Of the widget's own; the browser's and the language's keep their names.
+      mangleProps: /^(on|is|show)[A-Z]/,
+      reserveProps: /^(onLine|isComposing|isSafeInteger)$/,
       plugins: [cssAsText],
     });
   }

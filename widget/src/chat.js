@@ -3,6 +3,7 @@
 
 import { Conversation } from './conversation.js';
 import { Edge } from './edge.js';
+import { leaveNote, takeNote } from './note.js';
 import { Outbox } from './outbox.js';
 import { Session } from './session.js';
 import { Stream } from './stream.js';
@@ -47,6 +48,7 @@ export class Chat {
   #status = '';
   /** @type {Drafts} */
   #drafts = {};
+  #isInVain = false;
   #isBlocked = false;
 
   /**
@@ -60,7 +62,10 @@ export class Chat {
       send: (text) => this.#send(text),
       retry: (key) => this.#retry(key),
       signOut: () => void this.#signOut(),
-      signIn: () => leaveNote(this.#drafts),
+      signIn: () => {
+        leaveNote(NOTE_KEY, this.#drafts);
+        edge.leave();
+      },
     });
     this.#session = new Session(
       (signal) => edge.session(signal),
@@ -111,8 +116,9 @@ export class Chat {
   }
 
   /** @param {import('./edge.js').SessionInfo} info */
-  #onSession({ authenticated, user, providers }) {
+  #onSession({ authenticated, user, providers, isBlocked = false }) {
     this.#providers = providers;
+    this.#isBlocked = isBlocked;
     if (!authenticated || !user) {
       // One who was here and is no longer did not sign out on this page.
       this.#leave(this.#user || this.#status === 'ended' ? 'ended' : 'signed-out');
@@ -123,7 +129,7 @@ export class Chat {
       this.#forget();
       this.#user = user;
       this.#view.showChat(user.name);
-      Object.assign(this.#drafts, takeNote());
+      Object.assign(this.#drafts, takeNote(NOTE_KEY));
       this.#view.composer.text = this.#drafts[user.id] ?? '';
       if (before) {
         const { switched, kept } = this.#options.strings;
@@ -144,20 +150,23 @@ export class Chat {
     this.#forget();
     // Whoever signs out leaves nothing behind.
     if (left && status !== 'ended') delete this.#drafts[left.id];
-    const note = takeNote();
+    /** @type {Drafts | null} */
+    const note = takeNote(NOTE_KEY);
     // Came back from the provider and still not signed in: say so, or people go round in circles.
-    if (note) this.#isBlocked = true;
+    if (note || this.#isBlocked) this.#isInVain = true;
     Object.assign(this.#drafts, note);
     this.#setStatus(status);
-    const text = status === 'ended' ? strings.endedText : this.#isBlocked ? fill(strings.blockedText, { edge: new URL(edge).host }) : strings.signInText;
+    const text = status === 'ended' ? strings.endedText : this.#isInVain ? fill(strings.blockedText, { edge: new URL(edge).host }) : strings.signInText;
     this.#view.showDoor({
       title: status === 'ended' ? strings.endedTitle : strings.signInTitle,
       text: this.#providers.length > 0 ? text : strings.noProviders,
-      links: this.#providers.map(({ id, name }) => ({
-        // The page may have moved on since the link was made.
-        href: () => this.#edge.loginUrl(id, location),
-        text: fill(strings.signIn, { provider: name }),
-      })),
+      links: this.#isBlocked
+        ? [{ href: () => `${edge}/`, text: strings.ownWindow, isElsewhere: true }]
+        : this.#providers.map(({ id, name }) => ({
+            // The page may have moved on since the link was made.
+            href: () => this.#edge.loginUrl(id, location),
+            text: fill(strings.signIn, { provider: name }),
+          })),
     });
   }
 
@@ -253,28 +262,5 @@ export class Chat {
     if (status === this.#status) return;
     this.#status = status;
     this.#options.onStatus(status);
-  }
-}
-
-/**
- * Left behind in this tab for the way back from the identity provider.
- * @param {Drafts} drafts
- */
-function leaveNote(drafts) {
-  try {
-    sessionStorage.setItem(NOTE_KEY, JSON.stringify(drafts));
-  } catch {
-    // Storage is blocked; a draft is lost, nothing else.
-  }
-}
-
-/** @returns {Drafts | null} */
-function takeNote() {
-  try {
-    const text = sessionStorage.getItem(NOTE_KEY);
-    sessionStorage.removeItem(NOTE_KEY);
-    return JSON.parse(text ?? 'null');
-  } catch {
-    return null;
   }
 }

@@ -1,9 +1,13 @@
 // The edge's HTTP surface as far as the widget uses it. The only module that knows paths, headers and status codes.
 
+import { retryAfterMs } from './backoff.js';
+import { begin, seen, take } from './handoff.js';
+
 /**
  * @typedef {{ id: string, name: string }} Provider
  * @typedef {{ id: string, name: string, email?: string | null }} User
- * @typedef {{ authenticated: boolean, user?: User, providers: Provider[] }} SessionInfo
+ * @typedef {{ authenticated: boolean, user?: User, providers: Provider[], handoff?: boolean, isBlocked?: boolean }} SessionInfo
+ *   isBlocked: the browser was given a session and does not show it
  *
  * @typedef {{ kind: 'accepted', id: string }
  *   | { kind: 'rejected', title?: string }
@@ -12,10 +16,13 @@
  */
 
 const TIMEOUT_MS = 20_000;
-const MAX_RETRY_AFTER_MS = 120_000;
 const CSRF = { 'X-CSRF': '1' };
+const JSON_CSRF = { ...CSRF, 'Content-Type': 'application/json' };
 
 export class Edge {
+  /** @type {import('./handoff.js').Handoff | undefined} where sessions are handed to the page */
+  #handoff;
+
   /**
    * @param {string} origin
    * @param {string} channel
@@ -31,7 +38,13 @@ export class Edge {
    * @param {URL | Location} page where to come back to
    */
   loginUrl(provider, page) {
-    return this.#andBack(`/auth/${encodeURIComponent(provider)}/login`, page);
+    const url = this.#andBack(`/auth/${encodeURIComponent(provider)}/login`, page);
+    return this.#handoff ? `${url}&handoff=${this.#handoff.challenge}` : url;
+  }
+
+  /** The person leaves for the provider, and what they come back with is for this page. */
+  leave() {
+    this.#handoff?.keep();
   }
 
   /**
@@ -49,8 +62,15 @@ export class Edge {
    * @returns {Promise<SessionInfo | undefined>} rejects, or is undefined, when the edge cannot be asked
    */
   async session(signal) {
-    const response = await this.#fetch('/auth/session', signal, { headers: CSRF });
-    return response.ok ? response.json() : undefined;
+    // A new question takes the place of this one; what is taken is taken.
+    const isTaken = await take(this.origin, (body) => this.#fetch('/auth/handoff', { method: 'POST', headers: JSON_CSRF, body }));
+    const response = await this.#fetch('/auth/session', { headers: CSRF }, signal);
+    if (!response.ok) return undefined;
+    const info = await response.json();
+    if (info.handoff && location.origin !== this.origin) this.#handoff ??= await begin(this.origin);
+    if (info.authenticated) seen();
+    else info.isBlocked = isTaken;
+    return info;
   }
 
   /**
@@ -60,7 +80,7 @@ export class Edge {
    * browser goes to sign out of the provider, too
    */
   async logout(page, signal) {
-    const response = await this.#fetch('/auth/logout', signal, { method: 'POST', headers: CSRF }).catch(() => undefined);
+    const response = await this.#fetch('/auth/logout', { method: 'POST', headers: CSRF }, signal).catch(() => undefined);
     if (!response?.ok && response?.status !== 401) return undefined;
     const { end_session: path } = response.status === 200 ? await response.json().catch(() => ({})) : {};
     return path?.startsWith('/') ? { next: this.#andBack(path, page) } : {};
@@ -75,11 +95,11 @@ export class Edge {
    */
   async say(text, key, user, signal) {
     try {
-      const response = await this.#fetch(`/events/${encodeURIComponent(this.channel)}`, signal, {
+      const response = await this.#fetch(`/events/${encodeURIComponent(this.channel)}`, {
         method: 'POST',
-        headers: { ...CSRF, 'Content-Type': 'application/json', 'Idempotency-Key': key, 'X-Causeway-User': user },
+        headers: { ...JSON_CSRF, 'Idempotency-Key': key, 'X-Causeway-User': user },
         body: JSON.stringify({ type: 'message', data: { text } }),
-      });
+      }, signal);
       const { status } = response;
       if (status === 401 || status === 409) return { kind: 'denied' };
       if (status === 408 || status === 425 || status === 429 || status >= 500) {
@@ -95,10 +115,10 @@ export class Edge {
 
   /**
    * @param {string} path
-   * @param {AbortSignal} signal
    * @param {RequestInit} init
+   * @param {AbortSignal} [signal]
    */
-  #fetch(path, signal, init) {
+  #fetch(path, init, signal = AbortSignal.timeout(TIMEOUT_MS)) {
     return fetch(this.origin + path, {
       ...init,
       credentials: 'include',
@@ -108,13 +128,4 @@ export class Edge {
       signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
     });
   }
-}
-
-/**
- * @param {string | null} header seconds; where it is a date, our own back-off will do
- * @returns {number | undefined}
- */
-export function retryAfterMs(header) {
-  const ms = Number(header) * 1_000;
-  return ms > 0 ? Math.min(ms, MAX_RETRY_AFTER_MS) : undefined;
 }

@@ -15,6 +15,7 @@ export const STRINGS = {
   endedTitle: 'Your session has ended',
   endedText: 'Sign in again to pick up where you left off.',
   blockedText: 'The sign-in did not take effect. Your browser may be blocking cookies of {edge}.',
+  ownWindow: 'Open the chat in a window of its own',
   switched: 'You are now signed in as {name}.',
   kept: 'What {before} had not sent is kept until they sign in again.',
   signOut: 'Sign out',

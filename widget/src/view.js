@@ -13,7 +13,8 @@ import { Log } from './log.js';
  * @property {() => void} signOut
  * @property {() => void} signIn the person leaves for the identity provider
  *
- * @typedef {{ title: string, text: string, links: { href: () => string, text: string }[] }} Door
+ * @typedef {{ title: string, text: string, links: { href: () => string, text: string, isElsewhere?: boolean }[] }} Door
+ *   isElsewhere: opens in a window of its own, and this one stays
  */
 
 const BUBBLE = 'M5 5h14a2 2 0 0 1 2 2v8a2 2 0 0 1-2 2h-7l-5 4v-4H5a2 2 0 0 1-2-2V7a2 2 0 0 1 2-2z';
@@ -100,9 +101,10 @@ export class View {
       element('span', { part: 'mark' }, icon(BUBBLE)),
       element('h3', {}, title),
       element('p', {}, text),
-      ...links.map(({ href, text: label }) => {
+      ...links.map(({ href, text: label, isElsewhere }) => {
         const link = element('a', { href: href(), part: 'sign-in-link' }, label);
-        link.onclick = () => {
+        if (isElsewhere) link.target = '_blank';
+        else link.onclick = () => {
           link.href = href();
           this.#actions.signIn();
         };

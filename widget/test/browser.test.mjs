@@ -210,6 +210,83 @@ describe('signing in', () => {
   });
 });
 
+describe('signing in on a page of another site than the edge', () => {
+  beforeEach(() => {
+    edge.handsOver = true;
+  });
+
+  const code = () => page.evaluate(() => sessionStorage.getItem('chat-widget-handoff'));
+
+  test('takes the session that was begun for the page, and leaves no trace of how', async () => {
+    await open(`${hostOrigin}/?order=7#part`);
+    await page.getByRole('link', { name: 'Continue with GitHub' }).click();
+    await status('Online');
+    assert.equal(page.url(), `${hostOrigin}/?order=7#part`, 'the address is the one of before');
+    assert.deepEqual(edge.uses, [true]);
+    assert.equal(await code(), null);
+    await page.reload();
+    await status('Online');
+    assert.deepEqual(edge.uses, [true]);
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    await page.getByRole('link', { name: 'Continue with GitHub' }).click();
+    await status('Online');
+    assert.deepEqual(edge.uses, [true, true], 'and again, by another code');
+  });
+
+  test('serves all widgets of the page by one code', async () => {
+    await page.route(`${hostOrigin}/host.js`, (route) => route.fulfill({
+      contentType: 'text/javascript',
+      body: `import { mount } from '${edgeOrigin}/assets/chat-widget.js';
+        for (const edge of ['${edgeOrigin}', '', '${edgeOrigin}']) mount(document.body, { edge });`,
+    }));
+    await open();
+    await page.getByRole('link', { name: 'Continue with GitHub' }).first().click();
+    await page.waitForFunction(() => [...document.querySelectorAll('chat-widget')].filter((widget) => Reflect.get(widget, 'status') === 'online').length >= 3);
+    assert.deepEqual(edge.uses, [true]);
+  });
+
+  test('S154: says so where no cookie of the edge is let through, and does not send anybody round again', async () => {
+    edge.isBlocked = true;
+    await open();
+    await page.getByRole('link', { name: 'Continue with GitHub' }).click();
+    await page.getByText('Your browser may be blocking cookies').waitFor();
+    assert.equal(await page.getByRole('link', { name: /Continue with/ }).count(), 0);
+    const [window] = await Promise.all([context.waitForEvent('page'), page.getByRole('link', { name: 'Open the chat in a window of its own' }).click()]);
+    await window.waitForURL(`${edgeOrigin}/`);
+    assert.equal(await window.evaluate(() => opener), null);
+    assert.equal(page.url(), `${hostOrigin}/`, 'this page stays');
+    await page.evaluate(() => dispatchEvent(new Event('focus')));
+    assert.deepEqual(edge.uses, [true]);
+    // Once they let the cookie through it is as ever.
+    edge.isBlocked = false;
+    await page.reload();
+    await page.getByRole('link', { name: 'Continue with GitHub' }).click();
+    await status('Online');
+  });
+
+  test('gives up a code that does not work, or that it has no verifier for', async () => {
+    await open(`${hostOrigin}/?order=7#causeway=stolen`);
+    await page.getByRole('link', { name: 'Continue with GitHub' }).waitFor();
+    assert.equal(page.url(), `${hostOrigin}/?order=7`);
+    assert.deepEqual(edge.uses, [], 'somebody else began this one');
+    await page.getByRole('link', { name: 'Continue with GitHub' }).waitFor();
+    await page.evaluate((origin) => sessionStorage.setItem('chat-widget-handoff', JSON.stringify(['another', origin, '']) ), edgeOrigin);
+    await page.goto('about:blank');
+    await open(`${hostOrigin}/#causeway=stolen`);
+    await page.getByRole('link', { name: 'Continue with GitHub' }).waitFor();
+    assert.deepEqual(edge.uses, [false]);
+    assert.equal(page.url(), `${hostOrigin}/`);
+    await page.getByRole('link', { name: 'Continue with GitHub' }).click();
+    await status('Online');
+  });
+
+  test("does not ask for it on the edge's own page", async () => {
+    await open(`${edgeOrigin}/`);
+    const href = await page.getByRole('link', { name: 'Continue with GitHub' }).getAttribute('href');
+    assert.equal(href, `${edgeOrigin}/auth/github/login?return_to=%2F`);
+  });
+});
+
 describe('somebody else signs in from another window', () => {
   test('is shown at once, without what belongs to the one before', async () => {
     edge.publish('message', { id: 'a', text: 'for Ada' });

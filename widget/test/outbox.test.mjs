@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, mock, test } from 'node:test';
 
-import { retryAfterMs } from '../src/edge.js';
+import { retryAfterMs } from '../src/backoff.js';
 import { MAX_WAITING, Outbox } from '../src/outbox.js';
 
 /** @typedef {import('../src/edge.js').Outcome} Outcome */

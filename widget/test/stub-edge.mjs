@@ -1,11 +1,13 @@
 // A stand-in for the edge, for the widget's own tests only: the HTTP surface the widget uses, held in memory, with
 // switches to make it fail. What the real edge does is tested against the real edge.
 
+import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 import { readFile } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 
 const TYPES = { '.js': 'text/javascript', '.css': 'text/css', '.html': 'text/html; charset=utf-8' };
+const ADA = { id: 'github:1', name: 'Ada Lovelace' };
 const PROVIDERS = [
   { id: 'entra', name: 'Microsoft' },
   { id: 'github', name: 'GitHub' },
@@ -38,6 +40,14 @@ export class StubEdge {
   endsAtProvider = false;
   /** Where browsers that were there went on to. @type {(string | null)[]} */
   departures = [];
+  /** Whether a sign-in is handed to the page, by a code. */
+  handsOver = false;
+  /** Whether the browser keeps no cookie of the edge under the page. */
+  isBlocked = false;
+  /** Challenges of codes that were not used. @type {Map<string, string>} */
+  codes = new Map();
+  /** Uses of a code, and whether they worked. @type {boolean[]} */
+  uses = [];
   /** Pages of another site, by path. @type {Map<string, { policy: string, html: string }>} */
   pages = new Map();
   #offset = 0;
@@ -65,6 +75,7 @@ export class StubEdge {
     this.drop();
     Object.assign(this, { user: null, history: [], posts: [], failures: [], streamFailures: [], resumes: [], echoes: true });
     Object.assign(this, { sessionGate: undefined, sessionFailures: [], endsAtProvider: false, departures: [] });
+    Object.assign(this, { handsOver: false, isBlocked: false, codes: new Map(), uses: [] });
     this.#accepted.clear();
   }
 
@@ -125,7 +136,7 @@ export class StubEdge {
       const failure = this.sessionFailures.shift();
       const { user } = this;
       if (failure) response.writeHead(failure).end();
-      else json(response, 200, { authenticated: user !== null, ...(user && { user, expires_in: 3600 }), providers: PROVIDERS });
+      else json(response, 200, { authenticated: user !== null, ...(user && { user, expires_in: 3600 }), providers: PROVIDERS, ...(this.handsOver && { handoff: true }) });
     } else if (pathname === '/auth/logout') {
       this.user = null;
       if (this.endsAtProvider) json(response, 200, { end_session: '/auth/entra/end-session' });
@@ -135,8 +146,26 @@ export class StubEdge {
       this.departures.push(searchParams.get('return_to'));
       response.writeHead(303, { Location: searchParams.get('return_to') ?? '/' }).end();
     } else if (/^\/auth\/\w+\/login$/.test(pathname)) {
-      this.user = { id: 'github:1', name: 'Ada Lovelace' };
-      response.writeHead(303, { Location: searchParams.get('return_to') ?? '/' }).end();
+      const challenge = searchParams.get('handoff');
+      const back = searchParams.get('return_to') ?? '/';
+      if (challenge) {
+        const code = `code-${this.uses.length}-${this.codes.size}`;
+        this.codes.set(code, challenge);
+        response.writeHead(303, { Location: `${back.split('#')[0]}#causeway=${code}` }).end();
+        return;
+      }
+      this.user = ADA;
+      response.writeHead(303, { Location: back }).end();
+    } else if (pathname === '/auth/handoff') {
+      let body = '';
+      for await (const chunk of request) body += chunk;
+      const { code, verifier } = JSON.parse(body);
+      const works = this.codes.get(code) === createHash('sha256').update(verifier).digest('base64url') && request.headers['x-csrf'] === '1';
+      this.codes.delete(code);
+      this.uses.push(works);
+      if (works && !this.isBlocked) this.user = ADA;
+      if (works) response.writeHead(204).end();
+      else json(response, 400, { code: 'sign-in-refused' });
     } else if (pathname === '/stream') {
       this.#stream(request, response);
     } else if (pathname === '/events/chat') {
