@@ -70,14 +70,16 @@ impl<P: Platform> Sessions<'_, P> {
         user_agent: &str,
     ) -> Result<String, Error> {
         let redeem_by_ms = self.platform.now_ms().saturating_add(CODE_LIFETIME_MS);
-        let id = self.begin_session(record, user_agent, Some(redeem_by_ms)).await?;
+        let id = SessionId::draw(self.platform)?;
         let mut plain = Zeroizing::new(Vec::with_capacity(48));
         plain.extend(redeem_by_ms.to_be_bytes());
         plain.extend(record.expires_at_ms.to_be_bytes());
         plain.extend(id.as_bytes());
         let context = self.code_context(recipient);
         let binding = Binding { purpose: Purpose::HandoffCode, context: &context, secret: b"" };
-        Ok(BASE64.encode(seal::seal(&self.config.session_keys, self.platform, binding, &plain)?))
+        let code = BASE64.encode(seal::seal(&self.config.session_keys, self.platform, binding, &plain)?);
+        self.begin_session(&id, record, user_agent, Some(redeem_by_ms)).await?;
+        Ok(code)
     }
 
     /// Takes the session of a code and returns the `Set-Cookie` value that gives it to the browser. The session that the

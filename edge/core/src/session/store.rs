@@ -69,23 +69,26 @@ impl<P: Platform> Sessions<'_, P> {
     /// # Errors
     /// A store did not answer, or the provider ended the sign-in meanwhile: no session has begun.
     pub async fn create(&self, record: &SessionRecord, user_agent: &str) -> Result<String, Error> {
-        let id = self.begin_session(record, user_agent, None).await?;
-        Ok(self.cookie_of(&id, record.expires_at_ms)?)
+        let id = SessionId::draw(self.platform)?;
+        let cookie = self.cookie_of(&id, record.expires_at_ms)?;
+        self.begin_session(&id, record, user_agent, None).await?;
+        Ok(cookie)
     }
 
-    /// Begins a session that lives from now on or, with `redeem_by_ms`, from when it is taken.
+    /// Begins a session that lives from now on or, with `redeem_by_ms`, from when it is taken. Last of all, when what
+    /// opens it is made: there is no session that nobody can have.
     pub(super) async fn begin_session(
         &self,
+        id: &SessionId,
         record: &SessionRecord,
         user_agent: &str,
         redeem_by_ms: Option<u64>,
-    ) -> Result<SessionId, Error> {
-        let id = SessionId::draw(self.platform)?;
+    ) -> Result<(), Error> {
         let handle = id.handle();
         let mut indexes = vec![(IndexName::user(&record.user.subject.to_string()), u64::MAX)];
         indexes.extend(record.connections.values().flat_map(Connection::indexes));
         let indexes = self.index(&handle, record, indexes, 1, label::of_user_agent(user_agent)).await?;
-        let sealed = self.seal(&id, 1, record)?;
+        let sealed = self.seal(id, 1, record)?;
         let create = Command::Create {
             subject: record.user.subject.clone(),
             expires_at_ms: record.expires_at_ms,
@@ -100,7 +103,7 @@ impl<P: Platform> Sessions<'_, P> {
             _ => return Err(Error::SignInRefused { reason: "sign-in ended by the provider meanwhile" }),
         }
         self.keep_copy(&handle, 1, &sealed, record).await;
-        Ok(id)
+        Ok(())
     }
 
     /// Writes the session into indexes, each with when its provider vouched for the user: before the session begins or
