@@ -2,6 +2,8 @@
 
 import { chromium } from 'playwright-core';
 
+import { everyAnswer } from '../journey/agent.mjs';
+
 // Without these Chromium calls home, many times a minute. `--no-sandbox` is what root needs.
 const ARGS = [
   '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync',
@@ -46,12 +48,18 @@ export class Witness {
     await network.send('Fetch.enable', { patterns: [{ requestStage: 'Response' }] });
     await network.send('Network.enable');
     // The body of a stream never ends, so it is not read as one.
-    network.on('Network.eventSourceMessageReceived', ({ data, eventId }) => this.seen.push({ url: 'stream', text: `${eventId} ${data}` }));
+    network.on('Network.eventSourceMessageReceived', ({ data, eventId }) => this.#see('stream', 0, `${eventId} ${data}`));
   }
 
   async all() {
     while (this.#pending.size) await Promise.all(this.#pending);
     return this.seen;
+  }
+
+  /** @param {string} url @param {number} status @param {string} text */
+  #see(url, status, text) {
+    this.seen.push({ url, text: `${url}\n${text}` });
+    everyAnswer.push({ url, status, headers: {}, text });
   }
 
   /** @param {import('playwright-core').CDPSession} network @param {PausedResponse} response */
@@ -68,7 +76,7 @@ export class Witness {
       }
     }
     const open = responseHeaders.filter(({ name, value }) => name.toLowerCase() !== 'set-cookie' || !/;\s*HttpOnly/i.test(value));
-    this.seen.push({ url: request.url, text: [request.url, ...open.map(({ name, value }) => `${name}: ${value}`), body].join('\n') });
+    this.#see(request.url, responseStatusCode, [...open.map(({ name, value }) => `${name}: ${value}`), body].join('\n'));
     // It fails for a page that has gone; the response is read already.
     await network.send('Fetch.continueRequest', { requestId }).catch(() => {});
   }

@@ -106,6 +106,11 @@ export class ConformanceProvider {
     return this.events.filter((event) => event.name === name && event.client === client);
   }
 
+  /** What it gave out or was sent that nobody else may see. */
+  secrets() {
+    return [...this.memory.tokens, ...this.events.flatMap(({ params }) => [params.code_verifier, params.client_assertion, params.client_secret].filter((value) => typeof value === 'string'))];
+  }
+
   /** Waits for what happens to a client, once more than before. @param {string} name @param {string} client */
   async next(name, client) {
     const before = this.of(name, client).length;

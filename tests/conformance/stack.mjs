@@ -39,6 +39,8 @@ const resourceSecret = random();
 export const resource = await Resource.start(provider.issuer, resourceSecret);
 
 const ids = Object.keys(CLIENTS);
+/** A secret, or the private part of a key. @param {any} secret @returns {string[]} */
+const secretsOf = (secret) => (typeof secret === 'string' ? [secret] : [secret?.d ?? '']);
 // Spin's streams are the bridge's, which needs Kafka; on Workers the edge serves them alone.
 /** @type {import('../journey/stack.mjs').PartName[]} */
 const parts = target === 'spin' ? ['kafka', 'redis', 'edge', 'bridge'] : ['edge'];
@@ -46,7 +48,7 @@ export const { stack } = await startStack(parts, {
   OIDC_PROVIDERS: JSON.stringify(ids.map((id) => ({ id, name: `Conformance ${id}`, issuer: provider.issuer, client_id: id, ...CLIENTS[id]?.edge }))),
   OIDC_CLIENT_SECRETS: JSON.stringify(Object.fromEntries(ids.map((id) => [id, CLIENTS[id]?.secret]))),
   SERVICES: JSON.stringify(ids.map((id) => ({ name: `api-${id}`, url: resource.origin, provider: id, allow: ['GET /*'], private_network: true }))),
-});
+}, () => [...provider.secrets(), resourceSecret, ...ids.flatMap((id) => secretsOf(CLIENTS[id]?.secret))]);
 
 provider.register([
   ...ids.map((id) => ({

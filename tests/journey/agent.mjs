@@ -27,7 +27,7 @@ export function open(url, { method = 'GET', headers = {}, body } = {}) {
   );
 }
 
-/** Everything that any agent of this run was answered, for the leak scan at its end. @type {Answer[]} */
+/** Everything that any agent, stream or browser of this run was answered, for the leak scan at its end. @type {Answer[]} */
 export const everyAnswer = [];
 
 export class Agent {

@@ -3,7 +3,7 @@
 // Imported by each file; with `--test-isolation=none` they are one process, so this module is evaluated once.
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
@@ -41,8 +41,9 @@ export const externalBrokers = process.env.CAUSEWAY_TEST_EXTERNAL_KAFKA === '1' 
  * the target does not have, none is started.
  * @param {readonly PartName[]} only
  * @param {Record<string, string>} [edgeVariables] on top of the stack's own
+ * @param {() => readonly string[]} [secretsInUse] beside the stack's own and the tokens of the emulators
  */
-export async function startStack(only, edgeVariables = {}) {
+export async function startStack(only, edgeVariables = {}, secretsInUse = () => []) {
   const state = process.env.CAUSEWAY_TEST_STATE ?? mkdtempSync(join(tmpdir(), 'causeway-test-'));
   const ports = await freePorts();
   const github = await Upstream.start(`http://127.0.0.1:${ports.github}`);
@@ -67,15 +68,18 @@ export async function startStack(only, edgeVariables = {}) {
   if (process.env.KAFKA_BROKERS && !externalBrokers) console.log('# KAFKA_BROKERS is left alone: CAUSEWAY_TEST_EXTERNAL_KAFKA=1 lets tests write there');
   await stack.start((name, milliseconds) => console.log(`#   ${name} ready after ${milliseconds} ms`));
   after(async () => {
+    const metrics = stack.parts.bridge.running ? await (await fetch(`http://127.0.0.1:${ports.bridge}/metrics`)).text() : '';
     await stack.stop();
     github.close();
     graph.close();
     deliveries.close();
-    const logs = Object.fromEntries(only.filter((name) => name === 'edge' || name === 'bridge').map((name) => [name, readFileSync(stack.parts[name].log, 'utf8')]));
-    const answers = everyAnswer.filter(({ url }) => url.startsWith(stack.edgeOrigin));
-    const values = [...secretValues(stack.secrets), ...github.tokens(), ...graph.tokens()];
-    assert.deepEqual(leaksOfRun(answers, logs, values), [], 'what was secret in this run is in an answer or a log');
-    console.log(`# no leak in ${answers.length} answers and the logs of ${Object.keys(logs).join(' and ')}`);
+    const logs = globSync(`${state}/**/log/{edge,bridge}*.log`);
+    const texts = { ...Object.fromEntries(logs.map((file) => [file, readFileSync(file, 'utf8')])), ...(metrics && { '/metrics': metrics }) };
+    // A browser's messages of a stream have no address of their own.
+    const answers = everyAnswer.filter(({ url }) => url.startsWith(stack.edgeOrigin) || url === 'stream');
+    const values = [...secretValues(stack.secrets), ...github.tokens(), ...graph.tokens(), ...secretsInUse()];
+    assert.deepEqual(leaksOfRun(answers, texts, values), [], 'what was secret in this run is in an answer, a log or a metric');
+    console.log(`# no leak of ${new Set(values).size} secrets in ${answers.length} answers, ${logs.length} logs${metrics && " and the bridge's metrics"}`);
   });
   // What failed is only known now.
   process.on('exit', (code) => {

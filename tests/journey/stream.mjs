@@ -4,7 +4,7 @@ import { EventEmitter, once } from 'node:events';
 
 import { createParser } from 'eventsource-parser';
 
-import { open } from './agent.mjs';
+import { everyAnswer, open } from './agent.mjs';
 
 const WAIT_MS = 15_000;
 
@@ -21,7 +21,8 @@ export class Stream {
 
   /** @param {import('./agent.mjs').Agent} agent @param {string} [lastEventId] */
   static async open(agent, lastEventId) {
-    const incoming = await open(new URL('/stream', agent.edge), {
+    const url = new URL('/stream', agent.edge);
+    const incoming = await open(url, {
       headers: {
         ...agent.pageHeaders,
         // EventSource can send no header of its own.
@@ -31,6 +32,9 @@ export class Stream {
         'Last-Event-ID': lastEventId,
       },
     });
+    const answer = { status: incoming.statusCode ?? 0, headers: incoming.headers, text: '', url: url.href };
+    everyAnswer.push(answer);
+    incoming.setEncoding('utf8').on('data', (chunk) => (answer.text += chunk));
     return new Stream(incoming);
   }
 
@@ -50,7 +54,7 @@ export class Stream {
         this.#changed.emit('change');
       },
     });
-    incoming.setEncoding('utf8').on('data', (chunk) => parser.feed(chunk));
+    incoming.on('data', (chunk) => parser.feed(chunk));
     const closed = () => {
       this.closed = true;
       this.#changed.emit('change');

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { leaks, readable, secretValues } from '../journey/leak.mjs';
+import { leaks, leaksOfRun, readable, secretValues } from '../journey/leak.mjs';
 
 const random = 'q3Zk0vXc9WnB7tYh2LpE5sDf';
 
@@ -26,4 +26,14 @@ test('a cookie that scripts can read counts as readable, an HttpOnly one does no
   const answer = { status: 200, text: '', url: '/', headers: { 'set-cookie': ['a=open', 'b=closed; Secure; HttpOnly'] } };
   assert.match(readable(answer), /a=open/);
   assert.doesNotMatch(readable(answer), /b=closed/);
+});
+
+test('a whole run is searched for values and for forms, in answers, logs and metrics', () => {
+  const answer = (/** @type {string} */ text, /** @type {import('node:http').IncomingHttpHeaders} */ headers = {}) => ({ status: 200, text, url: 'https://edge.example/x', headers });
+  const token = `eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIxIn0.${random}`;
+  assert.deepEqual(leaksOfRun([answer('fine')], { '/metrics': 'edge_requests_total 1' }, [random]), []);
+  assert.equal(leaksOfRun([answer('', { etag: `"${random}"` })], {}, [random]).length, 1);
+  assert.equal(leaksOfRun([answer(`{"a":"${token}"}`)], {}, []).length, 1);
+  assert.equal(leaksOfRun([], { 'edge.log': `one\ntoken=${token}`, '/metrics': `requests{user="${Buffer.from(random).toString('base64')}"} 1` }, [random]).length, 3);
+  assert.deepEqual(leaksOfRun([answer('', { location: `https://login.example/logout?id_token_hint=${token}&state=x` })], {}, []), [], "the provider's own logout is sent the hint");
 });

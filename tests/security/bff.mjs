@@ -22,6 +22,8 @@ export class Bff {
   traffic = [];
   /** Set while a case receives what may hold a token, and why it may. @type {string | undefined} */
   mayHold = undefined;
+  /** An attack that nothing could stop: what is seen of the BFF from now on may be its doing. */
+  isOvertaken = false;
   #page = '';
   /** @type {Realm[]} */
   #fresh = [];
@@ -91,6 +93,17 @@ export class Bff {
     return { browser, user };
   }
 
+  /** Adds an account to the session of a browser. @param {Browser} browser @param {Realm} realm */
+  async connect(browser, realm) {
+    const begun = await browser.visit(this.path.connect(realm.id), { headers: { 'Sec-Fetch-Site': 'same-origin' } });
+    assert.equal(begun.status, 303, `connecting answers ${begun.status}: ${begun.text.slice(0, 300)}`);
+    const target = await this.back(new URL(begun.headers.location ?? ''));
+    // On the way back from another site a browser leaves out what is SameSite=Strict.
+    const sent = [...browser.cookies].filter(([, { attributes }]) => attributes.get('samesite') !== 'Strict').map(([name, { value }]) => `${name}=${value}`).join('; ');
+    const answer = await browser.visit(target, { headers: { 'Sec-Fetch-Site': 'cross-site', Cookie: sent } });
+    assert.equal(answer.status, 303, `the callback answers ${answer.status}: ${answer.text.slice(0, 300)}\n${this.tail()}`);
+  }
+
   /** Who a browser is. @param {Browser} browser */
   async user(browser) {
     return this.profile.user(await browser.call(this.path.session));
@@ -144,8 +157,8 @@ export class Bff {
   }
 
   /** The structured lines of its log. @returns {Record<string, unknown>[]} */
-  entries() {
-    return (this.running?.log() ?? '').split('\n').flatMap((line) => {
+  entries(log = this.running?.log() ?? '') {
+    return log.split('\n').flatMap((line) => {
       const from = line.indexOf('{"');
       try {
         return from < 0 ? [] : [JSON.parse(line.slice(from))];
@@ -161,18 +174,29 @@ export class Bff {
 
   /**
    * Does something while the BFF runs with other settings or with nothing in its memory, and sets it right afterwards.
-   * @param {import('./profile/causeway-edge.mjs').Variables} variables @param {() => Promise<unknown>} what @param {boolean} [unready]
+   * @param {import('./profile/causeway-edge.mjs').Variables} variables @param {() => Promise<unknown>} what
    */
-  async restarted(variables, what, unready = false) {
+  async restarted(variables, what) {
+    await this.reconfigured(async (restart) => {
+      await restart(variables);
+      await what();
+    });
+  }
+
+  /**
+   * The same with several settings one after the other.
+   * @param {(restart: import('./profile/causeway-edge.mjs').Running['restart']) => Promise<unknown>} what
+   */
+  async reconfigured(what) {
     const { running } = this;
     if (!running) throw new CannotRun('needs a BFF that the suite can restart');
     try {
-      await running.restart(variables, unready);
-      await what();
+      await what(running.restart);
     } finally {
       // Nothing of a lie is remembered.
       this.provider.reset();
       await running.restart();
+      this.#fresh = [...this.realms.fresh];
     }
   }
 
@@ -183,7 +207,9 @@ export class Bff {
       await this.running.restart();
       this.#fresh = [...this.realms.fresh];
     }
-    return /** @type {Realm} */ (this.#fresh.shift());
+    const realm = /** @type {Realm} */ (this.#fresh.shift());
+    realm.reset();
+    return realm;
   }
 
   /** How many instances may serve at once, each with a memory of its own. */

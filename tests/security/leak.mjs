@@ -14,12 +14,46 @@ export function forms(secret) {
   return [...found];
 }
 
+/** @typedef {{ what: string, forms: readonly string[] }} Secret */
+
+/** How much of each form is looked for first; no secret is shorter. */
+const HEAD = 12;
+/** Of the rolling hash that tells where a head may begin. */
+const FACTOR = 31;
+const FACTOR_OF_FIRST = Array.from({ length: HEAD }).reduce((/** @type {number} */ power) => Math.imul(power, FACTOR), 1);
+const HASHES = 1 << 22;
+
 /**
- * Lists which secrets a text gives away.
- * @param {string} text @param {readonly { what: string, forms: readonly string[] }[]} secrets
+ * Makes what lists which secrets a text gives away. A run has thousands of secrets and megabytes of text, so each text is
+ * gone through once for all of them.
+ * @param {readonly Secret[]} secrets @returns {(text: string) => string[]}
  */
-export function found(text, secrets) {
-  return secrets.filter((secret) => secret.forms.some((form) => text.includes(form))).map(({ what, forms: [value = ''] }) => `${what} ${value.slice(0, 6)}…`);
+export function finder(secrets) {
+  /** @type {Map<string, { form: string, secret: Secret }[]>} */
+  const byHead = new Map();
+  const mayBegin = new Uint8Array(HASHES);
+  for (const secret of secrets) {
+    for (const form of secret.forms) {
+      if (form.length < HEAD) throw new Error(`${secret.what} is too short to be looked for`);
+      const head = form.slice(0, HEAD);
+      byHead.set(head, [...byHead.get(head) ?? [], { form, secret }]);
+      let hash = 0;
+      for (let at = 0; at < HEAD; at++) hash = (Math.imul(hash, FACTOR) + head.charCodeAt(at)) | 0;
+      mayBegin[hash & (HASHES - 1)] = 1;
+    }
+  }
+  return (text) => {
+    /** @type {Set<Secret>} */
+    const given = new Set();
+    let hash = 0;
+    for (let end = 0; end < text.length; end++) {
+      const first = end - HEAD;
+      hash = (Math.imul(hash, FACTOR) + text.charCodeAt(end) - (first < 0 ? 0 : Math.imul(text.charCodeAt(first), FACTOR_OF_FIRST))) | 0;
+      if (first < -1 || !mayBegin[hash & (HASHES - 1)]) continue;
+      for (const { form, secret } of byHead.get(text.slice(first + 1, end + 1)) ?? []) if (text.startsWith(form, first + 1)) given.add(secret);
+    }
+    return [...given].map(({ what, forms: [value = ''] }) => `${what} ${value.slice(0, 6)}…`);
+  };
 }
 
 /** @param {Bff} bff @param {import('./provider/stub.mjs').ProviderStub} provider @returns {import('./case.mjs').Result} */
@@ -28,6 +62,7 @@ export function leakResult(bff, provider) {
     ...[...provider.secrets].map(([value, what]) => ({ what, forms: forms(value) })),
     ...(bff.running?.secrets ?? []).map((value) => ({ what: 'key of the BFF', forms: forms(value) })),
   ];
+  const find = finder(secrets);
   /** @type {string[]} */
   const leaks = [];
   let scanned = 0;
@@ -35,11 +70,11 @@ export function leakResult(bff, provider) {
     if (mayHold) continue;
     scanned++;
     const said = `${JSON.stringify(answer.headers)}\n${answer.text}`;
-    for (const leak of found(said, secrets)) leaks.push(`${answer.target.slice(0, 120)} (${answer.status}): ${leak}`);
+    for (const leak of find(said)) leaks.push(`${answer.target.slice(0, 120)} (${answer.status}): ${leak}`);
   }
   const log = bff.running?.log() ?? '';
   for (const [number, line] of log.split('\n').entries()) {
-    for (const leak of found(line, secrets)) leaks.push(`log line ${number + 1}: ${leak}: ${line.slice(0, 160)}`);
+    for (const leak of find(line)) leaks.push(`log line ${number + 1}: ${leak}: ${line.slice(0, 160)}`);
   }
   const title = `${scanned} answers and ${log.split('\n').length} log lines searched for ${secrets.length} secrets`;
   console.log(`scan   S133  ${title}`);

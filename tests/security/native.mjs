@@ -1,8 +1,11 @@
 // Cases that cannot be reproduced from outside: unit and simulation tests that carry the case's number in their name,
 // `s66_…` in Rust and `S141: …` in the widget's tests. They are run, and counted like all others.
+//
+// A test counts as passed only if its runner says so by its name: one that is ignored, skipped, lost with a crash or never
+// heard of is a failure.
 
-import { execFileSync, spawnSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { ROOT } from '../../scripts/stack/place.mjs';
@@ -11,43 +14,75 @@ import { ROOT } from '../../scripts/stack/place.mjs';
 
 const PACKAGES = ['causeway-core', 'causeway-protocol', 'kafka-bridge', 'causeway-spin-host'];
 /** `module::tests::s60_a_twin_is_not_believed`; one test may stand for several cases: `s108_s109_…`. */
-const NUMBERS = /(?:^|::)((?:s\d+_)+)/;
+const RUST_NUMBERS = /(?:^|::)((?:s\d+_)+)/;
+const WIDGET_NUMBERS = /^(?:S\d+[,: ]+)+/;
+/** `scripts/test unit` lives through ten thousand. */
+const SEEDS = '200';
+const LIMIT_MS = 15 * 60_000;
 
 /** @returns {Result[]} */
 export function nativeResults() {
   return [...PACKAGES.flatMap(rust), ...widget()];
 }
 
+/** @param {string} program @param {string[]} args */
+function ended(program, args) {
+  const env = { CAUSEWAY_SEEDS: SEEDS, ...process.env, CARGO_TERM_COLOR: 'never', NO_COLOR: '1', FORCE_COLOR: undefined };
+  const { status, signal, stdout, stderr, error } = spawnSync(program, args, { cwd: ROOT, env, encoding: 'utf8', maxBuffer: 256 * 1024 * 1024, timeout: LIMIT_MS });
+  if (error) throw error;
+  return { status: status ?? signal, stdout, stderr };
+}
+
 /** @param {string} packageName @returns {Result[]} */
 function rust(packageName) {
-  const cargo = (/** @type {string[]} */ ...args) => spawnSync('cargo', ['test', '--quiet', '--locked', '-p', packageName, '--', ...args], { cwd: ROOT, encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 });
+  // More than one thread, or a test's own output stands between its name and what became of it.
+  const cargo = (/** @type {string[]} */ ...args) => ended('cargo', ['test', '--quiet', '--locked', '--no-fail-fast', '-p', packageName, '--tests', '--', ...args]);
   const listed = cargo('--list');
-  const names = listed.stdout.split('\n').flatMap((line) => line.match(/^(\S+): test$/)?.[1] ?? []).filter((name) => NUMBERS.test(name));
   if (listed.status !== 0) throw new Error(`cargo test -p ${packageName} -- --list ended with ${listed.status}:\n${listed.stderr}`);
+  const names = [...new Set(rustTests(listed.stdout))];
   if (!names.length) return [];
   // `--format=pretty` undoes what --quiet says to the tests.
-  const ran = cargo('--exact', '--format=pretty', ...names);
+  const ran = cargo('--exact', '--format=pretty', '--test-threads=4', ...names);
+  const passed = passedInRust(ran.stdout);
   return names.flatMap((name) => {
-    const passed = ran.stdout.includes(`test ${name} ... ok`);
-    const numbers = name.match(NUMBERS)?.[1]?.match(/\d+/g) ?? [];
-    const detail = passed ? {} : { detail: `${name} in ${packageName}\n${ran.stdout.slice(-4_000)}${ran.stderr.slice(-2_000)}` };
-    return numbers.map((number) => /** @type {Result} */ ({ id: `S${number}`, title: name, where: `Rust, ${packageName}`, outcome: passed ? 'passed' : 'failed', ...detail }));
+    const detail = passed.has(name) ? {} : { detail: `${name} in ${packageName} did not pass; cargo ended with ${ran.status}\n${ran.stdout.slice(-4_000)}${ran.stderr.slice(-2_000)}` };
+    const numbers = name.match(RUST_NUMBERS)?.[1]?.match(/\d+/g) ?? [];
+    return numbers.map((number) => /** @type {Result} */ ({ id: `S${number}`, title: name, where: `Rust, ${packageName}`, outcome: passed.has(name) ? 'passed' : 'failed', ...detail }));
   });
+}
+
+/** The numbered ones of `cargo test -- --list`. @param {string} listed */
+export function rustTests(listed) {
+  return [...listed.matchAll(/^(\S+): test$/gm)].flatMap(([, name = '']) => (RUST_NUMBERS.test(name) ? name : []));
+}
+
+/** Those that passed in every program that has one of the name. @param {string} said */
+export function passedInRust(said) {
+  const outcomes = [...said.matchAll(/^test (\S+)(?: - should panic)? \.\.\. (.*)$/gm)].map(([, name = '', outcome = '']) => ({ name, outcome: outcome.trim() }));
+  return new Set(outcomes.map(({ name }) => name).filter((name) => outcomes.every((other) => other.name !== name || other.outcome === 'ok')));
 }
 
 /** @returns {Result[]} */
 function widget() {
   const folder = join(ROOT, 'widget/test');
   const files = readdirSync(folder).filter((name) => name.endsWith('.test.mjs')).map((name) => join(folder, name));
-  let output;
-  try {
-    output = execFileSync('node', ['--test', '--test-reporter=tap', String.raw`--test-name-pattern=/^S\d+/`, ...files], { cwd: ROOT, encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 });
-  } catch (error) {
-    output = /** @type {{ stdout: string }} */ (error).stdout;
-  }
-  return output.split('\n').flatMap((line) => {
-    const [, not, name = ''] = line.match(/^\s*(not )?ok \d+ - (S\d+.*)$/) ?? [];
-    const numbers = name.match(/^(?:S\d+[,: ]+)+/)?.[0].match(/\d+/g) ?? [];
-    return numbers.map((number) => /** @type {Result} */ ({ id: `S${number}`, title: name, where: 'widget', outcome: not ? 'failed' : 'passed', ...(not && { detail: output.slice(-4_000) }) }));
+  const names = files.flatMap((file) => widgetTests(readFileSync(file, 'utf8')));
+  const { status, stdout, stderr } = ended(process.execPath, ['--test', '--test-reporter=tap', String.raw`--test-name-pattern=/^S\d+/`, ...files]);
+  const passed = passedInTap(stdout);
+  return names.flatMap((name) => {
+    const detail = passed.has(name) ? {} : { detail: `${name} did not pass; the tests ended with ${status}\n${stdout.slice(-4_000)}${stderr.slice(-2_000)}` };
+    const numbers = name.match(WIDGET_NUMBERS)?.[0].match(/\d+/g) ?? [];
+    return numbers.map((number) => /** @type {Result} */ ({ id: `S${number}`, title: name, where: 'widget', outcome: passed.has(name) ? 'passed' : 'failed', ...detail }));
   });
+}
+
+/** The numbered ones of a test file. @param {string} source */
+export function widgetTests(source) {
+  return [...source.matchAll(/\b(?:test|it)(?:\.\w+)?\(\s*(['"`])(S\d+.*?)\1/g)].map(([, , name = '']) => name);
+}
+
+/** Those that passed, and were not skipped. @param {string} said in the Test Anything Protocol */
+export function passedInTap(said) {
+  const outcomes = [...said.matchAll(/^\s*(not )?ok \d+ - (.*)$/gm)].map(([, not, line = '']) => ({ isGood: !not && !/ # (?:SKIP|TODO)\b/i.test(line), name: line.replace(/ # .*$/, '') }));
+  return new Set(outcomes.map(({ name }) => name).filter((name) => outcomes.every((other) => other.name !== name || other.isGood)));
 }

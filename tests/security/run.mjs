@@ -37,6 +37,10 @@ const module = values.profile ?? process.env.CAUSEWAY_SECURITY_PROFILE;
 /** @type {import('./bff.mjs').Profile} */
 const profile = await import(module ? resolve(module) : './profile/causeway.mjs');
 
+// First, because it is what fails most cheaply.
+const native = values.native ? nativeResults() : [];
+if (native.length) console.log(`native ${new Set(native.map(({ title }) => title)).size} tests stand for ${new Set(native.map(({ id }) => id)).size} cases`);
+
 const upstreamPort = Number(values['upstream-port'] ?? 0);
 const provider = await ProviderStub.start(Number(values['provider-port'] ?? 0));
 const [upstream, otherUpstream, bridge] = await Promise.all([0, 1, 2].map((offset) => UpstreamStub.start(upstreamPort && upstreamPort + offset)));
@@ -57,6 +61,7 @@ function report(result, milliseconds = 0) {
   if (result.detail) console.log(result.detail.replace(/^/gm, '       '));
 }
 
+for (const result of native) report(result);
 try {
   for (const [name, cases] of Object.entries(SECTIONS)) {
     if (values.section && !values.section.includes(name)) continue;
@@ -67,7 +72,6 @@ try {
   await running?.stop();
   for (const stub of [provider, upstream, otherUpstream, bridge]) stub.close();
 }
-if (values.native) for (const result of nativeResults()) report(result);
 
 const isWhole = !chosen.length && !values.section;
 const rows = table(results, isWhole);

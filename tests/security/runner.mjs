@@ -1,36 +1,63 @@
 // Runs cases one after the other: each finds an honest provider and leaves one behind.
 
-import { CannotRun } from './bff.mjs';
+import { setMaxListeners } from 'node:events';
 
-const CASE_TIMEOUT_MS = 120_000;
+import { CannotRun } from './bff.mjs';
+import { underWay } from './wire.mjs';
+
+/** What an attack gets, and what it gets to end once it was told to: enough to set right a BFF that it changed. */
+const LIMITS = { attackMs: 120_000, endMs: 90_000 };
 
 /**
  * @param {readonly import('./case.mjs').Case[]} cases @param {string} where
  * @param {import('./bff.mjs').Bff} bff
  * @param {(result: import('./case.mjs').Result, milliseconds: number) => void} report
  */
-export async function run(cases, where, bff, report) {
+export async function run(cases, where, bff, report, limits = LIMITS) {
   for (const { id, title, attack } of cases) {
     const begun = Date.now();
     bff.provider.reset();
     for (const stub of [bff.upstream, bff.otherUpstream, bff.bridge]) stub.reset();
-    const { outcome, detail } = await attempt(() => attack(bff, bff.provider));
+    const { outcome, detail } = bff.isOvertaken
+      ? { outcome: /** @type {const} */ ('cannot run'), detail: 'an earlier attack is still under way' }
+      : await attempt(bff, () => attack(bff, bff.provider), limits);
     bff.mayHold = undefined;
     report({ id, title, where, outcome, ...(detail && { detail }) }, Date.now() - begun);
   }
 }
 
-/** @param {() => Promise<unknown>} attack @returns {Promise<{ outcome: import('./case.mjs').Outcome, detail?: string }>} */
-async function attempt(attack) {
-  /** @type {NodeJS.Timeout | undefined} */
-  let timer;
-  const late = new Promise((_, reject) => (timer = setTimeout(() => reject(new Error(`took more than ${CASE_TIMEOUT_MS / 1000} s`)), CASE_TIMEOUT_MS)));
+/**
+ * An attack that takes too long loses its connections and may open none, so that nothing of it reaches the cases after it.
+ * @param {import('./bff.mjs').Bff} bff @param {() => Promise<unknown>} attack @param {{ attackMs: number, endMs: number }} limits
+ * @returns {Promise<{ outcome: import('./case.mjs').Outcome, detail?: string }>}
+ */
+async function attempt(bff, attack, { attackMs, endMs }) {
+  const stop = new AbortController();
+  // One for every request under way.
+  setMaxListeners(0, stop.signal);
+  const running = underWay.run(stop.signal, async () => attack());
   try {
-    await Promise.race([attack(), late]);
+    await inTime(running, attackMs);
     return { outcome: 'passed' };
   } catch (error) {
     if (error instanceof CannotRun) return { outcome: 'cannot run', detail: error.message };
-    return { outcome: 'failed', detail: /** @type {Error} */ (error).stack ?? String(error) };
+    if (!(error instanceof Late)) return { outcome: 'failed', detail: /** @type {Error} */ (error).stack ?? String(error) };
+    stop.abort(error);
+    const ended = await inTime(running.catch(() => {}), endMs).then(() => true, () => false);
+    bff.isOvertaken = !ended;
+    return { outcome: 'failed', detail: `took more than ${attackMs / 1000} s, and ${ended ? 'was stopped' : 'could not be stopped'}` };
+  }
+}
+
+class Late extends Error {}
+
+/** @param {Promise<unknown>} what @param {number} limitMs */
+async function inTime(what, limitMs) {
+  /** @type {NodeJS.Timeout | undefined} */
+  let timer;
+  const late = new Promise((_, reject) => (timer = setTimeout(() => reject(new Late('too late')), limitMs)));
+  try {
+    await Promise.race([what, late]);
   } finally {
     clearTimeout(timer);
   }

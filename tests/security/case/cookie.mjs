@@ -139,12 +139,14 @@ export const cases = [
       await browser.call(bff.path.session);
       await browser.call('/nowhere');
       await browser.call(bff.path.logout, { method: 'POST' });
+      let looked = 0;
       const inDevelopment = bff.origin.startsWith('http:');
       // Everything that was answered in this run.
       for (const { answer, sent } of bff.traffic) {
         const cookies = setCookies(answer);
         const usedSession = String(sent.headers?.Cookie ?? '').includes(bff.profile.sessionCookie) && !['/', '/healthz', '/readyz'].includes(answer.target) && !answer.target.startsWith('/assets/');
         if (!answer.status || (!cookies.length && !usedSession)) continue;
+        looked++;
         assert.match(String(answer.headers['cache-control']), /no-store/, `${answer.target} (${answer.status}) may be cached`);
         for (const name of ['cdn-cache-control', 'surrogate-control', 'expires']) assert.equal(answer.headers[name], undefined, `${name} of ${answer.target}`);
         for (const cookie of cookies) {
@@ -155,6 +157,7 @@ export const cases = [
         assert.equal(answer.headers['x-content-type-options'], 'nosniff', answer.target);
         if (!inDevelopment) assert.ok(answer.headers['strict-transport-security'], answer.target);
       }
+      assert.ok(looked >= 8, `${looked} answers to look at`);
     },
   },
   {

@@ -1,64 +1,96 @@
 // Section I: configuration that is wrong, input that is malformed, events that pretend.
 
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 
 import { CannotRun } from '../bff.mjs';
+import { sideBySide } from '../side-by-side.mjs';
 
 /** @typedef {import('../bff.mjs').Bff} Bff */
 /** @typedef {Record<string, string | undefined>} Variables */
 
-/** With such settings nothing is served, and the log names the key but not the value. @param {Bff} bff @param {Variables} variables @param {string} key */
-async function closed(bff, variables, key) {
-  await bff.restarted(variables, async () => {
-    const logged = bff.running?.log().length ?? 0;
-    for (const path of [bff.path.home, bff.path.session, bff.path.login(bff.realms.oidc.id, '/'), bff.path.callback(bff.realms.oidc.id), bff.profile.api.prefix + bff.profile.api.own, bff.path.stream, '/readyz', '/assets/chat-widget.js']) {
-      const answer = await bff.browser().call(path);
-      assert.ok(answer.status >= 500, `${key}: ${path} answers ${answer.status}`);
-      assert.ok(!answer.text.includes(key), `${key} is told to visitors`);
-    }
-    const log = bff.running?.log().slice(logged - 2_000 > 0 ? logged - 2_000 : 0) ?? '';
-    assert.ok(log.includes(key), `${key} is not named in the log`);
-    const value = variables[key] ?? '';
-    if (value.length > 20) assert.ok(!log.includes(value.slice(5)), `the value of ${key} is in the log`);
-  }, true);
+/** What is asked of a BFF that should serve nothing, or everything. @param {Bff} bff */
+const doors = (bff) => [bff.path.home, bff.path.session, bff.path.login(bff.realms.oidc.id, '/'), bff.path.callback(bff.realms.oidc.id), bff.profile.api.prefix + bff.profile.api.own, bff.path.stream, '/readyz', '/assets/chat-widget.js'];
+
+/** @typedef {import('../profile/causeway-edge.mjs').Running['restart']} Restart */
+
+/**
+ * With such settings nothing is served, and the log says what is wrong with each, but not its value.
+ * @param {Bff} bff @param {Restart} restart @param {Variables} variables @param {RegExp[]} complaints each is in the log, which begins with this start
+ */
+async function closed(bff, restart, variables, complaints) {
+  const keys = Object.keys(variables);
+  await restart(variables, true);
+  for (const path of doors(bff)) {
+    const answer = await bff.browser().call(path);
+    assert.ok(answer.status >= 500, `${keys}: ${path} answers ${answer.status}`);
+    for (const key of keys) assert.ok(!answer.text.includes(key), `${key} is told to visitors`);
+  }
+  const log = bff.running?.logSinceStart() ?? '';
+  const said = bff.entries(log).flatMap((entry) => bff.profile.complaints(entry));
+  for (const complaint of complaints) assert.ok(said.some((text) => complaint.test(text)), `${complaint} is not in the log, which has\n${[...new Set(said)].join('\n')}`);
+  for (const value of Object.values(variables)) if (value && value.length > 20) assert.ok(!log.includes(value.slice(5)), 'a value is in the log');
+}
+
+/** The same settings without what is wrong with them are served. @param {Bff} bff @param {Restart} restart @param {Variables} variables */
+async function open(bff, restart, variables) {
+  await restart(variables);
+  const { browser } = await bff.signedIn(bff.apiRealm);
+  assert.equal((await browser.call(bff.profile.api.prefix + bff.profile.api.own)).status, 200);
+  for (const path of doors(bff).filter((path) => path !== bff.path.stream)) {
+    const { status } = await browser.call(path);
+    assert.ok(status < 500, `${Object.keys(variables)}: ${path} answers ${status}`);
+  }
+  assert.deepEqual(bff.entries(bff.running?.logSinceStart()).flatMap((entry) => bff.profile.complaints(entry)), []);
 }
 
 const weak = (/** @type {number} */ bytes) => `weak:${Buffer.alloc(bytes, 'k').toString('base64url')}`;
+const strong = () => `strong:${randomBytes(32).toString('base64url')}`;
 
 /** @type {import('../case.mjs').Case[]} */
 export const cases = [
   {
     id: 'S134',
     title: 'wrong configuration closes every route',
-    async attack(bff) {
-      await closed(bff, { ENTRA_TENANT: 'not-a-tenant' }, 'ENTRA_TENANT');
-      await closed(bff, { GRAPH_ALLOW: 'GET me, DROP /x' }, 'GRAPH_ALLOW');
-      await closed(bff, { REVOCATION_BOUND_SECONDS: 'never' }, 'REVOCATION_BOUND_SECONDS');
-      await closed(bff, { OIDC_PROVIDERS: '{"broken' }, 'OIDC_PROVIDERS');
-    },
+    attack: (bff) => bff.reconfigured(async (restart) => {
+      const providers = bff.running?.settings.OIDC_PROVIDERS;
+      await open(bff, restart, { ENTRA_TENANT: '11111111-2222-4333-8444-555555555555', GRAPH_ALLOW: 'GET /me, GET /x', REVOCATION_BOUND_SECONDS: '2', OIDC_PROVIDERS: providers });
+      // All are named, and one is enough.
+      const wrong = { ENTRA_TENANT: 'not-a-tenant', REVOCATION_BOUND_SECONDS: 'never', OIDC_PROVIDERS: '{"broken' };
+      await closed(bff, restart, wrong, Object.keys(wrong).map((key) => new RegExp(`^${key} `)));
+      await closed(bff, restart, { REVOCATION_BOUND_SECONDS: 'never' }, [/^REVOCATION_BOUND_SECONDS /]);
+      await closed(bff, restart, { GRAPH_ALLOW: 'GET me, DROP /x' }, [/^GRAPH_ALLOW /]);
+    }),
   },
   {
     id: 'S135',
     title: 'unknown fields, weak secrets and plain HTTP refuse the start',
-    async attack(bff) {
-      const running = bff.needs(bff.running, 'running BFF');
-      await closed(bff, { SESSION_KEYS: weak(16) }, 'SESSION_KEYS');
-      await closed(bff, { SESSION_KEYS: weak(32) }, 'SESSION_KEYS');
-      const providers = JSON.parse(running.settings.OIDC_PROVIDERS ?? '[]');
-      await closed(bff, { OIDC_PROVIDERS: JSON.stringify(providers.map((/** @type {object} */ provider) => ({ ...provider, pkce: false }))) }, 'OIDC_PROVIDERS');
-      await closed(bff, { OIDC_PROVIDERS: JSON.stringify([{ ...providers[0], issuer: 'http://login.example' }]) }, 'OIDC_PROVIDERS');
-      await closed(bff, { DEVELOPMENT: undefined }, 'PUBLIC_ORIGIN');
-    },
+    attack: (bff) => bff.reconfigured(async (restart) => {
+      const providers = JSON.parse(bff.running?.settings.OIDC_PROVIDERS ?? '[]');
+      const changed = (/** @type {object} */ changes) => JSON.stringify(providers.map((/** @type {object} */ provider, /** @type {number} */ index) => ({ ...provider, ...(index === 1 && changes) })));
+      await open(bff, restart, { SESSION_KEYS: strong(), OIDC_PROVIDERS: changed({ issuer: 'https://login.example', scopes: ['openid'] }) });
+      await closed(bff, restart, { SESSION_KEYS: weak(16), OIDC_PROVIDERS: changed({ pkce: false }) }, [/^SESSION_KEYS /, /^OIDC_PROVIDERS .*pkce/]);
+      await closed(bff, restart, { OIDC_PROVIDERS: changed({ issuer: 'http://login.example' }) }, [/^OIDC_PROVIDERS /]);
+      await closed(bff, restart, { SESSION_KEYS: weak(32) }, [/^SESSION_KEYS /]);
+      await closed(bff, restart, { DEVELOPMENT: undefined }, [/^PUBLIC_ORIGIN /]);
+    }),
   },
   {
     id: 'S104',
     title: 'API at a private or metadata address',
-    async attack(bff) {
-      const service = (/** @type {string} */ url) => ({ SERVICES: JSON.stringify([{ name: 'inner', url, provider: 'entra', allow: ['GET /x'] }]) });
-      for (const url of ['https://10.0.0.1', 'https://169.254.169.254/latest', 'https://[fd00::1]', 'https://[::ffff:10.0.0.1]', 'https://metadata.google.internal', 'http://api.example']) {
-        await closed(bff, service(url), 'SERVICES');
-      }
-    },
+    attack: (bff) => bff.reconfigured(async (restart) => {
+      const own = JSON.parse(bff.running?.settings.SERVICES ?? '[]');
+      const services = (/** @type {[string, boolean][]} */ entries) => ({ SERVICES: JSON.stringify([...own, ...entries.map(([url, isPrivate], index) => ({ name: `inner-${index}`, url, provider: bff.apiRealm.id, allow: ['GET /x'], private_network: isPrivate }))]) });
+      await open(bff, restart, services([['https://10.0.0.1', true], ['https://[fd00::1]', true], ['https://api.example', false]]));
+      /** @type {[string, boolean][]} */
+      const refused = [
+        ['https://10.0.0.1', false], ['https://172.16.0.1', false], ['https://192.168.1.1', false], ['https://[fd00::1]', false], ['https://[::ffff:10.0.0.1]', false], ['https://0x0a000001', false], ['https://100.64.0.1', false],
+        // Not even where that is allowed.
+        ['https://169.254.169.254/latest', true], ['https://[fe80::1]', true], ['https://[::ffff:169.254.169.254]', true], ['https://metadata.google.internal', true], ['http://api.example', true],
+      ];
+      await closed(bff, restart, services(refused), refused.map((_, index) => new RegExp(`^SERVICES entry ${own.length + index + 1}:`)));
+      await closed(bff, restart, services([['https://10.0.0.1', false]]), [/^SERVICES entry /]);
+    }),
   },
   {
     id: 'S136',
@@ -68,15 +100,11 @@ export const cases = [
       const junk = ['', ' ', '=', ';', ';;;===', '%', '%zz', '%00', '"', '\\', '{}', '[]', 'null', 'Bearer', 'Bearer ', 'Basic ====', '\u00ff\u00fe', 'a=b=c; =; =x; x', 'x'.repeat(7_000), '-1', '1e999', '../..', 'application/json; charset="', 'multipart/form-data', ';q=', 'bytes=0-18446744073709551616', 'gzip;q=nan'];
       const names = ['Authorization', 'Content-Type', 'Cookie', 'Origin', 'Accept', 'Sec-Fetch-Site', 'X-CSRF', 'Last-Event-ID', 'Idempotency-Key', 'traceparent', 'Range', 'If-None-Match', 'Accept-Encoding', 'Content-Encoding', 'User-Agent', 'Accept-Language'];
       const targets = [['GET', bff.path.session], ['POST', bff.path.event], ['GET', bff.profile.api.prefix + bff.profile.api.own], ['GET', bff.path.login(bff.realms.oidc.id, '/')], ['POST', bff.path.logout]];
-      for (const [method, target] of targets) {
-        for (const name of names) {
-          if (target === bff.path.logout && name !== 'Cookie') continue;
-          for (const value of junk) {
-            const answer = await (target === bff.path.logout ? bff.browser() : browser.copy()).call(target ?? '', { method, headers: { [name]: value }, ...(method === 'POST' && { body: '{' }) });
-            assert.ok(answer.status < 500, `${name}: ${JSON.stringify(value.slice(0, 40))} at ${target}: ${answer.status} ${answer.text.slice(0, 200)}`);
-          }
-        }
-      }
+      const attempts = targets.flatMap(([method = '', target = '']) => names.filter((name) => target !== bff.path.logout || name === 'Cookie').flatMap((name) => junk.map((value) => ({ method, target, name, value }))));
+      await sideBySide(attempts, async ({ method, target, name, value }) => {
+        const answer = await (target === bff.path.logout ? bff.browser() : browser.copy()).call(target, { method, headers: { [name]: value }, ...(method === 'POST' && { body: '{' }) });
+        assert.ok(answer.status > 0 && answer.status < 500, `${name}: ${JSON.stringify(value.slice(0, 40))} at ${target}: ${answer.status} ${answer.text.slice(0, 200)}`);
+      });
       for (const query of junk) {
         for (const target of [bff.path.callback(bff.realms.oidc.id), bff.path.login(bff.realms.oidc.id).split('?')[0]]) {
           const answer = await browser.copy().visit(`${target}?state=${encodeURIComponent(query)}&code=${query.replace(/[^!-~]/g, '')}&return_to=${query.replace(/[^!-~]/g, '')}`);
@@ -132,11 +160,13 @@ export const cases = [
         await bff.refused(browser, () => bff.signIn(browser, realm), { realm, redeems: true, status: [400, 502, 503], why });
       }
       const providers = JSON.parse(bff.running.settings.OIDC_PROVIDERS ?? '[]');
-      for (const missing of ['issuer', 'client_id']) {
-        await closed(bff, { OIDC_PROVIDERS: JSON.stringify([{ ...providers[0], [missing]: undefined }]) }, 'OIDC_PROVIDERS');
-      }
-      await closed(bff, { OIDC_CLIENT_SECRETS: '{}' }, 'OIDC_CLIENT_SECRETS');
-      await closed(bff, { SESSION_KEYS: undefined }, 'SESSION_KEYS');
+      await bff.reconfigured(async (restart) => {
+        for (const missing of ['issuer', 'client_id']) {
+          await closed(bff, restart, { OIDC_PROVIDERS: JSON.stringify([{ ...providers[0], [missing]: undefined }, ...providers.slice(1)]) }, [new RegExp(`^OIDC_PROVIDERS .*${missing}`)]);
+        }
+        await closed(bff, restart, { OIDC_CLIENT_SECRETS: '{}', SESSION_KEYS: undefined }, [/^OIDC_CLIENT_SECRETS /, /^SESSION_KEYS /]);
+        await closed(bff, restart, { OIDC_CLIENT_SECRETS: '{}' }, [/^OIDC_CLIENT_SECRETS /]);
+      });
     },
   },
 ];

@@ -1,6 +1,8 @@
 // Section F: what a user's browser makes the BFF ask of an API.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
 
 import { sendBytes } from '../wire.mjs';
 
@@ -16,6 +18,9 @@ function raw(bff, browser, line, more = [], body = '') {
   const head = [line, `Host: ${new URL(bff.origin).host}`, `Cookie: ${browser.cookieHeader}`, 'Sec-Fetch-Site: same-origin', `Origin: ${bff.origin}`, ...csrf, 'Connection: close', ...more];
   return sendBytes(bff.origin, `${head.join('\r\n')}\r\n\r\n${body}`);
 }
+
+/** What stands before a BFF may not read a request at all, and say so as it likes. @param {import('../wire.mjs').Answer} answer */
+const isFrontsOwn = ({ status, text }) => status === 0 || ([500, 501, 505].includes(status) && !text.includes('foreign'));
 
 /** What the API was sent meanwhile. @param {Bff} bff @param {() => Promise<unknown>} what */
 async function sent(bff, what) {
@@ -48,22 +53,52 @@ export const cases = [
     assert.ok(reached <= (below.length + others.length) / 10, `${reached} of ${below.length + others.length} reached the API`);
     assert.equal((await browser.call(`${prefix}${family}/a/caf%C3%A9`)).status, 200, 'a plain path is passed on');
   }),
-  asUser('S91', 'targets that mean another host', async (bff, browser) => {
+  asUser('S91', 'targets that mean another host: refused, and that host hears nothing', async (bff, browser) => {
     const { prefix, own, family } = bff.profile.api;
-    const evil = 'evil.example';
-    for (const target of [`http://${evil}${prefix}${own}`, `https://${evil}/`, `//${evil}${prefix}${own}`, `${prefix}@${evil}${own}`, `${prefix}/@${evil}${own}`, `${prefix}:80@${evil}/x`, `${prefix}//${evil}/x`, `${prefix}/http://${evil}/x`, `${prefix}/https:%2f%2f${evil}/x`, `${prefix}.${evil}${own}`, `${prefix}:8080${own}`, `/bff/http:%2f%2f${evil}/x`, `/bff/${evil}/x`, `/bff/..${own}`, '*', evil, `${evil}:443`]) {
-      const requests = await sent(bff, () => raw(bff, browser, `GET ${target} HTTP/1.1`));
-      for (const { headers, path } of requests) {
-        assert.equal(headers.host, new URL(bff.upstream.origin).host, target);
-        assert.equal(path, own, target);
+    let heard = 0;
+    const foreign = createServer((socket) => {
+      heard++;
+      socket.on('error', () => {}).end('HTTP/1.1 200 OK\r\nContent-Length: 7\r\nConnection: close\r\n\r\nforeign');
+    });
+    foreign.listen(0, '127.0.0.1');
+    await once(foreign, 'listening');
+    const { port } = /** @type {import('node:net').AddressInfo} */ (foreign.address());
+    try {
+      assert.equal((await sendBytes(`http://127.0.0.1:${port}`, 'GET / HTTP/1.1\r\n\r\n')).text, 'foreign', 'whoever asks it is heard');
+      heard = 0;
+      for (const evil of [`127.0.0.1:${port}`, `localhost:${port}`]) {
+        const targets = [
+          `http://${evil}${prefix}${own}`, `https://${evil}${prefix}${own}`, `http://${evil}/`, `HTTP://${evil}/`, `http:${evil}${own}`, `http:/${evil}${own}`, `http://user@${evil}${prefix}${own}`, `ws://${evil}/`, `file://${evil}/`,
+          `//${evil}${prefix}${own}`, `///${evil}${own}`, `/\\${evil}${own}`, `\\\\${evil}${own}`, `/@${evil}${own}`, `@${evil}${prefix}${own}`, evil, `${evil}${own}`,
+          `${prefix}@${evil}${own}`, `${prefix}/@${evil}${own}`, `${prefix}:80@${evil}${own}`, `${prefix}%40${evil}${own}`, `${prefix}.${evil}${own}`, `${prefix}:${port}${own}`, `${prefix}%3a${port}${own}`, `${prefix}/:${port}${own}`,
+          `${prefix}//${evil}${own}`, `${prefix}///${evil}${own}`, `${prefix}/\\${evil}${own}`, `${prefix}/\\\\${evil}${own}`, `${prefix}/%2f${evil}${own}`, `${prefix}/http://${evil}${own}`, `${prefix}/http:%2f%2f${evil}${own}`, `${prefix}/http:${evil}${own}`, `${prefix}${family}//${evil}/x`,
+          `/bff/http:%2f%2f${evil}${own}`, `/bff/${evil}${own}`, `/bff/..${own}`, `/bff//${evil}${own}`, `/bff/@${evil}${own}`, '*',
+        ];
+        for (const target of targets) {
+          // A server must read an absolute form (RFC 9112 §3.2.2), as if its path had come alone; it does not lead anywhere.
+          const [, alone] = target.match(/^https?:\/\/[^/]+(\/.*)$/i) ?? [];
+          const own = alone === undefined ? undefined : await raw(bff, browser, `GET ${alone} HTTP/1.1`);
+          const requests = await sent(bff, async () => {
+            const answer = await raw(bff, browser, `GET ${target} HTTP/1.1`);
+            assert.ok(answer.status === own?.status || (answer.status >= 400 && answer.status < 500) || isFrontsOwn(answer), `${target}: ${answer.status} ${answer.text.slice(0, 200)}`);
+          });
+          const places = requests.map(({ headers, path }) => `http://${headers.host}${prefix}${path}`);
+          assert.deepEqual(places.filter((place) => place !== `${bff.upstream.origin}${alone}`), [], target);
+        }
+        const connect = await raw(bff, browser, `CONNECT ${evil} HTTP/1.1`);
+        assert.ok((connect.status >= 400 && connect.status < 500) || isFrontsOwn(connect), `CONNECT ${connect.status}`);
+        // What is a plain path, or only said beside it, goes to the one host there is.
+        const passed = await sent(bff, async () => {
+          for (const path of [`${family}/@${evil}`, `${family}/x:${port}`, own]) await browser.call(`${prefix}${path}?host=${evil}&url=http://${evil}/`, { headers: { 'X-Forwarded-Host': evil, 'X-Host': evil, Forwarded: `host=${evil}`, 'X-Original-URL': `http://${evil}/` } });
+          await browser.call(`${prefix}${own}`, { headers: { Host: evil } });
+        });
+        assert.ok(passed.some(({ path }) => path === own), 'the honest path is passed on');
+        for (const { headers, path } of passed) assert.equal(headers.host, new URL(bff.upstream.origin).host, path);
       }
+      assert.equal(heard, 0, 'the foreign host was asked');
+    } finally {
+      foreign.close();
     }
-    for (const path of [`${family}/@${evil}`, `${family}/x:80@${evil}`]) {
-      for (const { headers } of await sent(bff, () => browser.call(`${prefix}${path}`))) assert.equal(headers.host, new URL(bff.upstream.origin).host, path);
-    }
-    const connect = await raw(bff, browser, `CONNECT ${evil}:443 HTTP/1.1`);
-    assert.ok(connect.status === 0 || connect.status >= 400, `CONNECT ${connect.status}`);
-    for (const { headers } of await sent(bff, () => browser.call(`${prefix}${own}`, { headers: { Host: evil, 'X-Forwarded-Host': evil } }))) assert.equal(headers.host, new URL(bff.upstream.origin).host);
   }),
   asUser('S92', 'query and fragment do not choose the route', async (bff, browser) => {
     const { prefix, own, family, secret } = bff.profile.api;
@@ -136,28 +171,55 @@ export const cases = [
     }
     assert.ok(await bff.user(browser), 'it still serves');
   }),
-  asUser('S101', "tokens go to their own API only", async (bff, browser) => {
-    const { otherApi, api } = bff.profile;
-    const before = bff.otherUpstream.seen.length;
-    const refused = await browser.call(otherApi.prefix + otherApi.own);
-    assert.equal(refused.status, 401, 'without an account there');
-    assert.equal(bff.otherUpstream.seen.length, before, 'nothing is sent without the right token');
-    const other = await bff.signedIn(bff.provider.realms.get(otherApi.provider));
-    assert.equal((await other.browser.call(otherApi.prefix + otherApi.own)).status, 200);
-    assert.equal((await other.browser.call(api.prefix + api.own)).status, 401);
-    const [mine, theirs] = [bff.apiRealm, bff.provider.realms.get(otherApi.provider)];
-    const issued = (/** @type {import('../provider/realm.mjs').Realm | undefined} */ realm) => [...realm?.granted.keys() ?? []];
-    for (const token of bff.upstream.tokens()) assert.ok(!issued(theirs).includes(token), 'the second provider\'s token at the first API');
-    for (const token of bff.otherUpstream.tokens()) assert.ok(!issued(mine).includes(token), "the first provider's token at the second API");
-  }),
+  {
+    id: 'S101',
+    title: "two accounts in one session: tokens go to their own API only, and end with their account",
+    async attack(bff) {
+      const { api, otherApi } = bff.profile;
+      const apis = [{ ...api, stub: bff.upstream, realm: bff.apiRealm }, { ...otherApi, stub: bff.otherUpstream, realm: bff.needs(bff.provider.realms.get(otherApi.provider), 'second provider') }];
+      const ask = (/** @type {Browser} */ browser, /** @type {{ prefix: string, own: string }} */ { prefix, own }) => browser.call(prefix + own);
+      for (const [first, second] of [apis, apis.toReversed()]) {
+        if (!first || !second) throw new Error('two APIs');
+        const { browser, user } = await bff.signedIn(first.realm);
+        const others = async () => second.stub.seen.length;
+        const begun = await others();
+        assert.equal((await ask(browser, second)).status, 401, `${second.prefix} without an account there`);
+        assert.equal(await others(), begun, 'nothing is sent without the right token');
+
+        await bff.connect(browser, second.realm);
+        assert.equal(await bff.user(browser), user, 'still the same user');
+        const before = apis.map(({ stub }) => stub.seen.length);
+        // Of both at once, so that nothing that is kept between two requests is the other one's.
+        const answers = await Promise.all(Array.from({ length: 40 }, (_, index) => ask(browser, index % 2 ? first : second)));
+        assert.deepEqual([...new Set(answers.map(({ status }) => status))], [200]);
+        for (const [index, { stub, realm, prefix }] of apis.entries()) {
+          const tokens = stub.tokens().slice(before[index]);
+          assert.equal(tokens.length, 20, prefix);
+          for (const token of tokens) assert.equal(realm.granted.get(token)?.id, realm.user.id, `a token at ${prefix} that is not its provider's`);
+        }
+
+        assert.equal((await browser.call(bff.path.disconnect(second.realm.id), { method: 'POST' })).status, 204);
+        const after = await others();
+        for (let count = 0; count < 3; count++) {
+          const refused = await ask(browser, second);
+          assert.equal(refused.status, 401);
+          assert.match(String(refused.headers['content-type']), /^application\/problem\+json/);
+          assert.ok(bff.profile.signInNeeded(refused), refused.text);
+          assert.equal((await ask(browser, first)).status, 200, 'the other account stays');
+        }
+        assert.equal(await others(), after, 'its API hears nothing more');
+        assert.equal(await bff.user(browser), user);
+      }
+    },
+  },
   {
     id: 'S147',
     title: "client's own bearer token beside the cookie: the checks still run, the header is dropped",
     async attack(bff) {
       const { browser } = await bff.signedIn(bff.apiRealm);
       const target = `${bff.profile.api.prefix}${bff.profile.api.own}`;
-      const own = [...bff.apiRealm.granted.keys()].at(-1);
-      for (const authorization of [`Bearer ${own}`, 'Bearer x', 'Basic eDp4', 'DPoP x', ['Bearer a', 'Bearer b']]) {
+      const stolen = [...bff.apiRealm.granted.keys()].at(-1);
+      for (const authorization of [`Bearer ${stolen}`, 'Bearer x', 'Basic eDp4', 'DPoP x', ['Bearer a', 'Bearer b']]) {
         const requests = await sent(bff, async () => {
           const foreign = await browser.call(target, { headers: { Authorization: authorization, 'X-CSRF': undefined, Origin: 'https://evil.example', 'Sec-Fetch-Site': 'cross-site' } });
           assert.equal(foreign.status, 403, `${authorization} from another site`);
@@ -165,6 +227,8 @@ export const cases = [
           assert.equal(bare.status, 401, `${authorization} without a cookie`);
         });
         assert.deepEqual(requests, [], String(authorization));
+        const [passed] = await sent(bff, () => browser.call(target, { headers: { Authorization: authorization } }));
+        assert.ok(passed && bff.apiRealm.granted.has(passed.headers.authorization?.replace('Bearer ', '') ?? ''), `${authorization} in place of the user's token`);
       }
     },
   },

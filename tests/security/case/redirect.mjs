@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 
+import { sideBySide } from '../side-by-side.mjs';
 import { corpus } from './redirect-corpus.mjs';
 
 /** @typedef {import('../bff.mjs').Bff} Bff */
@@ -47,7 +48,7 @@ function classOf(id, title) {
     title,
     async attack(bff) {
       const parameter = bff.path.returnParameter;
-      for (const entry of new Set(entries(bff)[id])) {
+      await sideBySide(new Set(entries(bff)[id]), async (entry) => {
         const about = `${parameter}=${JSON.stringify(entry)}`;
         const encoded = `${parameter}=${encodeURIComponent(entry.toWellFormed())}`;
         const location = await returnedTo(bff, encoded);
@@ -66,7 +67,7 @@ function classOf(id, title) {
         const out = await bff.browser().call(`${bff.path.logout}?${encoded}&post_logout_redirect_uri=${encodeURIComponent(entry.toWellFormed())}`, { method: 'POST' });
         if (out.headers.location !== undefined) assertStays(bff, out.headers.location, about);
         assert.ok(!out.text.includes('evil'), about);
-      }
+      });
     },
   };
 }

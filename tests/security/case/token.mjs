@@ -47,6 +47,7 @@ export const cases = [
         return `${head}.${unsigned(header, { ...claims, sub: 'somebody-else' }).split('.')[1]}.${signature}`;
       } }, 'claims changed after signing');
       await disbelieved(bff, { idToken: () => undefined }, 'no ID token at all');
+      await believed(bff, { idToken: ({ header, claims, key }) => key.signAnyway(header, claims) }, 'the same with its signature');
     },
   },
   {
@@ -61,6 +62,7 @@ export const cases = [
         await disbelieved(bff, { idToken: ({ header, claims, key }) => signWithSecret({ ...header, alg }, claims, JSON.stringify(key.jwk)) }, `${alg} with the JWK`);
         await disbelieved(bff, { idToken: ({ header, claims, key }) => signWithSecret({ ...header, alg }, claims, Buffer.from(String(key.jwk.n), 'base64url')) }, `${alg} with the modulus`);
       }
+      await believed(bff, { idToken: ({ header, claims, key }) => key.signAnyway(header, claims) }, 'the same with its own signature');
     },
   },
   {
@@ -120,6 +122,8 @@ export const cases = [
       for (const extra of [{ jwk: evil.jwk }, { jku: place }, { x5u: place }, { x5c: [Buffer.from('evil').toString('base64')] }, { jwk: evil.jwk, jku: place, x5u: place, kid: evil.kid }]) {
         await disbelieved(bff, { idToken: ({ header, claims }) => evil.signAnyway({ ...header, ...extra }, claims) }, `header ${Object.keys(extra)}`);
       }
+      assert.deepEqual(provider.strays.filter(({ path }) => path === '/stolen'), []);
+      await believed(bff, { idToken: ({ header, claims, key }) => key.signAnyway({ ...header, jku: place, x5u: place, jwk: evil.jwk }, claims) }, 'signed by the known key, whatever it brings');
       assert.deepEqual(provider.strays.filter(({ path }) => path === '/stolen'), []);
       // `crit` names extensions that must be understood; none is.
       await disbelieved(bff, { idToken: ({ header, claims, key }) => key.signAnyway({ ...header, crit: ['evil'], evil: true }, claims) }, 'a critical extension');

@@ -9,7 +9,7 @@ import { freePorts } from '../../../scripts/stack/port.mjs';
 import { Stack } from '../../../scripts/stack/stack.mjs';
 import { isTarget } from '../../../scripts/stack/target.mjs';
 
-import { api, boundApi, peculiar } from './causeway.mjs';
+import { api, boundApi, limitedApi, peculiar } from './causeway.mjs';
 
 /**
  * @typedef {object} Surroundings
@@ -26,6 +26,7 @@ import { api, boundApi, peculiar } from './causeway.mjs';
  * @property {string} origin
  * @property {string} hostOrigin of another origin whose pages may talk to it
  * @property {() => string} log everything it has logged so far
+ * @property {() => string} logSinceStart what it has logged since it was started last: nothing of earlier settings
  * @property {(variables?: Variables, unready?: boolean) => Promise<void>} restart forgets what it keeps in memory and in its fast store; with changed settings until the next time
  * @property {Variables} settings
  * @property {string} sessionKeys the key ring that seals its cookies
@@ -57,8 +58,9 @@ export async function start({ provider, upstream, otherUpstream, bridge }) {
     GITHUB_URL: provider.origin, GITHUB_API_URL: otherUpstream.origin, GITHUB_CLIENT_ID: github.clientId, GITHUB_CLIENT_SECRET: github.clientSecret,
     // Beside the service, so that Spin's list of hosts has it.
     GRAPH_URL: upstream.origin,
-    SERVICES: JSON.stringify([api, boundApi].map(({ prefix, provider: id, own }) => ({
+    SERVICES: JSON.stringify([api, boundApi, limitedApi].map(({ prefix, provider: id, own }) => ({
       name: prefix.replace('/bff/', ''), url: upstream.origin, provider: id, private_network: true,
+      ...(prefix === limitedApi.prefix && { body_limit_kib: limitedApi.bodyLimitKib, timeout_seconds: limitedApi.timeoutSeconds }),
       allow: [`GET ${own}`, ...['GET', 'POST', 'PUT', 'PATCH', 'DELETE'].map((method) => `${method} ${api.family}/*`)],
     }))),
     GITHUB_WEBHOOK_SECRET: WEBHOOK_SECRET,
@@ -81,6 +83,7 @@ export async function start({ provider, upstream, otherUpstream, bridge }) {
     origin: stack.edgeOrigin,
     hostOrigin: stack.hostOrigin,
     log: () => readFileSync(stack.parts.edge.log, 'utf8'),
+    logSinceStart: () => stack.parts.edge.output(),
     restart: async (variables = {}, unready = false) => {
       await stack.parts.edge.stop();
       // Sessions are the coordinator's; this store holds copies only, of them and of what providers publish.

@@ -22,6 +22,9 @@ export const path = {
   event: '/events/chat',
   login: (/** @type {string} */ provider, /** @type {string | undefined} */ returnTo = undefined) =>
     `/auth/${provider}/login${returnTo === undefined ? '' : `?return_to=${encodeURIComponent(returnTo)}`}`,
+  /** Begins to add an account to the session there is, and takes it away again. */
+  connect: (/** @type {string} */ provider) => `/auth/${provider}/login?connect=1`,
+  disconnect: (/** @type {string} */ provider) => `/auth/${provider}/disconnect`,
   callback: (/** @type {string} */ provider) => `/auth/${provider}/callback`,
   returnParameter: 'return_to',
   backchannelLogout: (/** @type {string} */ provider) => `/auth/${provider}/backchannel-logout`,
@@ -40,6 +43,10 @@ export const api = { prefix: '/bff/corp', provider: 'corp', own: '/v1.0/me', fam
 export const signInNeeded = ({ status, text }) => status === 401 && JSON.parse(text).code === 'provider-sign-in-needed';
 /** The same API for users of a provider that binds its tokens to a key. */
 export const boundApi = { prefix: '/bff/bound', provider: 'bound', own: '/v1.0/me' };
+/** The same API once more, with limits that a test can wait for. */
+export const limitedApi = { prefix: '/bff/limited', provider: 'corp', own: '/v1.0/me', bodyLimitKib: 256, timeoutSeconds: 2 };
+/** What an API may say about its own answer; all else that it says ends at the BFF. */
+export const passedHeaders = ['content-type', 'content-language', 'content-range', 'content-disposition', 'etag', 'last-modified', 'link', 'retry-after', 'x-ratelimit-remaining'];
 /** A second API, which gets another provider's tokens. */
 export const otherApi = { prefix: '/bff/github', provider: 'github', own: '/user' };
 
@@ -52,6 +59,11 @@ export function user({ status, text }) {
 /** The reason, if a line of the log counts a refusal. @param {Record<string, unknown>} entry @returns {string | undefined} */
 export function rejection({ event, reason }) {
   return event === 'reject' ? String(reason) : undefined;
+}
+
+/** What a line of the log says is wrong with the configuration, each with its key first. @param {Record<string, unknown>} entry @returns {string[]} */
+export function complaints({ event, problems }) {
+  return event === 'config' && Array.isArray(problems) ? problems.map(String) : [];
 }
 
 /** The page of a refused sign-in without what differs each time. @param {string} html */

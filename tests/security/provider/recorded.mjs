@@ -8,6 +8,7 @@
  * @property {import('node:http').IncomingHttpHeaders} headers
  * @property {string[]} rawHeaders
  * @property {string} body
+ * @property {number} bytes of the body, as they came
  * @property {URLSearchParams} form the body, if it is a form
  * @property {number} at in Unix milliseconds
  */
@@ -16,13 +17,19 @@ const MAX_BODY_BYTES = 4 * 1024 * 1024;
 
 /** @param {import('node:http').IncomingMessage} incoming @returns {Promise<Recorded>} */
 export async function read(incoming) {
-  let body = '';
-  for await (const chunk of incoming.setEncoding('utf8')) if (body.length < MAX_BODY_BYTES) body += chunk;
+  /** @type {Buffer[]} */
+  const chunks = [];
+  let bytes = 0;
+  for await (const chunk of incoming) {
+    bytes += chunk.length;
+    if (bytes <= MAX_BODY_BYTES) chunks.push(chunk);
+  }
+  const body = Buffer.concat(chunks).toString();
   const [path = '/', query = ''] = (incoming.url ?? '/').split(/\?(.*)/s);
   const isForm = incoming.headers['content-type']?.startsWith('application/x-www-form-urlencoded');
   return {
     method: incoming.method ?? '', path, query: new URLSearchParams(query), headers: incoming.headers, rawHeaders: incoming.rawHeaders,
-    body, form: new URLSearchParams(isForm ? body : ''), at: Date.now(),
+    body, bytes, form: new URLSearchParams(isForm ? body : ''), at: Date.now(),
   };
 }
 

@@ -18,17 +18,19 @@ const REQUEST_HEADERS: [HeaderName; 7] = [
     header::RANGE,
 ];
 
-const RESPONSE_HEADERS: [HeaderName; 9] = [
+const RESPONSE_HEADERS: [HeaderName; 8] = [
     header::CONTENT_TYPE,
     header::CONTENT_LANGUAGE,
     header::CONTENT_RANGE,
     header::CONTENT_DISPOSITION,
     header::ETAG,
     header::LAST_MODIFIED,
-    header::LINK,
     header::RETRY_AFTER,
     HeaderName::from_static("x-ratelimit-remaining"),
 ];
+
+/// The relations of pages of a list (RFC 8288), as an API that lists things has them. Others make a browser fetch something.
+const PAGING: [&str; 4] = [r#"rel="next""#, r#"rel="prev""#, r#"rel="first""#, r#"rel="last""#];
 
 /// What the edge itself says to an upstream about a request.
 #[derive(Debug)]
@@ -96,7 +98,20 @@ pub fn declared_length(headers: &HeaderMap) -> Result<Option<u64>, Error> {
 /// The response headers that go to the browser: nothing that sets cookies, opens CORS, redirects or asks for credentials.
 #[must_use]
 pub fn response_headers(from: &HeaderMap) -> HeaderMap {
-    copy(from, &RESPONSE_HEADERS)
+    let mut to = copy(from, &RESPONSE_HEADERS);
+    for link in from.get_all(header::LINK).iter().filter(|link| is_paging(link)) {
+        to.append(header::LINK, link.clone());
+    }
+    to
+}
+
+/// Whether links lead to other pages of a list and to nothing else; what is written in another way is taken for something
+/// else.
+fn is_paging(links: &HeaderValue) -> bool {
+    let Ok(text) = links.to_str() else { return false };
+    let rest = PAGING.iter().fold(text.to_ascii_lowercase(), |text, relation| text.replace(relation, ""));
+    let dense: String = rest.split_ascii_whitespace().collect();
+    rest.len() < text.len() && !["rel=", "rel*=", "rev=", "rev*="].iter().any(|other| dense.contains(other))
 }
 
 fn copy(from: &HeaderMap, names: &[HeaderName]) -> HeaderMap {
@@ -297,6 +312,33 @@ mod tests {
             "speculation-rules",
         ]);
         assert_eq!(response_headers(&from).len(), 0);
+    }
+
+    #[test]
+    fn s99_links_lead_to_pages_of_a_list_and_make_no_browser_fetch_anything() {
+        let passes = |link: &'static str| {
+            let from = HeaderMap::from_iter([(header::LINK, HeaderValue::from_static(link))]);
+            response_headers(&from).contains_key(header::LINK)
+        };
+        for link in [
+            r#"<https://api.github.com/repositories/1/releases?page=2>; rel="next""#,
+            r#"</items?page=1>; rel="first", </items?page=3>; rel="next", </items?page=9>; rel="last"; title="x""#,
+        ] {
+            assert!(passes(link), "{link}");
+        }
+        for link in [
+            "",
+            "</x>",
+            "<https://evil.example>; rel=preload; as=script",
+            r#"<https://evil.example>; rel="preconnect""#,
+            r#"</x>; rel="next preload""#,
+            r#"</items?page=2>; rel="next", </x>; rel=preload"#,
+            r#"</items?page=2>; rel="next"; rel = stylesheet"#,
+            r#"</items?page=2>; rel="next", </x>; REL*=UTF-8''prefetch"#,
+            r#"</items?page=2>; rel="next", </x>; rev=made"#,
+        ] {
+            assert!(!passes(link), "{link}");
+        }
     }
 
     #[test]
