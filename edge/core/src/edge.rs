@@ -15,7 +15,7 @@ use crate::{
     error::Error,
     guard,
     handler::{self, Context},
-    oauth::discovery::DiscoveryCache,
+    oauth::{discovery::DiscoveryCache, installation_cache::InstallationCache},
     observed::Observed,
     platform::{Clock, Platform, Random, Unavailable},
     refresh::Refresher,
@@ -40,6 +40,8 @@ pub struct Edge {
 pub struct Memory {
     /// Providers' metadata and keys.
     pub discovery: DiscoveryCache,
+    /// Tokens of a GitHub App's installations.
+    pub installations: InstallationCache,
     /// Sessions the coordinator vouched for a moment ago.
     pub sessions: SessionCache,
     /// Refreshes that upstreams' refusals have cost.
@@ -103,6 +105,7 @@ impl Edge {
         let with_memory = |config: Config| {
             let memory = Memory {
                 discovery: DiscoveryCache::new(Rc::clone(&config.session_keys)),
+                installations: InstallationCache::default(),
                 sessions: SessionCache::default(),
                 renewals: ForcedRenewals::default(),
             };

@@ -90,6 +90,14 @@ pub enum Error {
     /// Something the edge depends on does not answer.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
+    /// The same, and it said for how long.
+    #[error("{unavailable}, for {retry_after_seconds} s")]
+    Resting {
+        /// What does not answer.
+        unavailable: Unavailable,
+        /// When to ask again, in seconds.
+        retry_after_seconds: u32,
+    },
     /// An upstream answered what the edge does not pass on.
     #[error("upstream answered what is not passed on: {reason}")]
     BadGateway {
@@ -118,7 +126,7 @@ impl Error {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::Misconfigured | Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Misconfigured | Self::Unavailable(_) | Self::Resting { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Unauthenticated { .. } | Self::ProviderSignInNeeded { .. } => StatusCode::UNAUTHORIZED,
@@ -158,7 +166,7 @@ impl Error {
             Self::UnsupportedMediaType => "unsupported-media-type",
             Self::SignInRefused { .. } => "sign-in-refused",
             Self::LogoutRefused { .. } => "logout-refused",
-            Self::Unavailable(_) => "unavailable",
+            Self::Unavailable(_) | Self::Resting { .. } => "unavailable",
             Self::BadGateway { .. } => "bad-gateway",
             Self::Unanswerable { .. } => "internal",
         }
@@ -174,7 +182,9 @@ impl Error {
             | Self::SignInRefused { reason }
             | Self::LogoutRefused { reason }
             | Self::BadGateway { reason } => kebab(reason).into(),
-            Self::Unavailable(unavailable) => format!("{}-unavailable", kebab(unavailable.part)).into(),
+            Self::Unavailable(unavailable) | Self::Resting { unavailable, .. } => {
+                format!("{}-unavailable", kebab(unavailable.part)).into()
+            }
             other => other.code().into(),
         }
     }
@@ -200,7 +210,9 @@ impl Error {
             Self::UnsupportedMediaType => "The request's body must be application/json.".to_owned(),
             Self::LogoutRefused { .. } => "The logout token is not believed.".to_owned(),
             Self::SignInRefused { .. } => "The sign-in could not be completed. Please try again.".to_owned(),
-            Self::Unavailable(_) => "The service cannot do this right now. Please try again shortly.".to_owned(),
+            Self::Unavailable(_) | Self::Resting { .. } => {
+                "The service cannot do this right now. Please try again shortly.".to_owned()
+            }
             Self::BadGateway { .. } => {
                 "The service behind this one gave an answer that cannot be passed on.".to_owned()
             }
@@ -213,6 +225,7 @@ impl Error {
     pub fn retry_after_seconds(&self) -> Option<u32> {
         match self {
             Self::Unavailable(_) => Some(2),
+            Self::Resting { retry_after_seconds, .. } => Some(*retry_after_seconds),
             Self::TooMany => Some(5),
             Self::Misconfigured => Some(60),
             _ => None,

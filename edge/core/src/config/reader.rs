@@ -5,7 +5,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 use super::{ConfigError, Coordination, Embed, KEYS, Source, secret::weakness};
-use crate::origin::Origin;
+use crate::{
+    address::{Place, place},
+    origin::Origin,
+};
 
 /// URLs that are also entries of the list of hosts which Spin lets a component reach, as `spin.toml` has it.
 pub(super) const LISTED: [&str; 5] = ["BRIDGE_URL", "ENTRA_AUTHORITY", "GRAPH_URL", "GITHUB_URL", "GITHUB_API_URL"];
@@ -81,6 +84,10 @@ impl<S: Source> Reader<'_, S> {
         if !self.scheme_is_safe(&url) {
             return self.problem(key, "must be https:// (http:// only for loopback with DEVELOPMENT=loopback)");
         }
+        // A bridge, an Enterprise Server or a directory may well be on a private network; nothing of anybody's is there.
+        if place(&url) == Place::Metadata {
+            return self.problem(key, "must not be a link-local or metadata address");
+        }
         Some(url)
     }
 
@@ -92,6 +99,9 @@ impl<S: Source> Reader<'_, S> {
                 None => {}
                 Some(Err(_)) => drop(self.problem::<()>(key, "is not a URL")),
                 Some(Ok(url)) if url.path() != "/" => drop(self.problem::<()>(key, "must have no path here")),
+                Some(Ok(url)) if place(&url) == Place::Metadata => {
+                    self.problem::<()>(key, "must not be a link-local or metadata address");
+                }
                 Some(Ok(_)) => {}
             }
         }

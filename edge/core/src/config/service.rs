@@ -68,13 +68,11 @@ impl<S: Source> Reader<'_, S> {
     fn built_in_services(&mut self, providers: &[Provider]) -> Vec<Service> {
         let mut services = Vec::new();
         for provider in providers {
-            let (name, base, url_key, key, default) = match &provider.kind {
-                Kind::GitHub { api, .. } => {
-                    ("github", Some(api.clone()), "GITHUB_API_URL", "GITHUB_ALLOW", "GET /user")
-                }
+            let (name, base, key, default) = match &provider.kind {
+                Kind::GitHub { api, .. } => ("github", Some(api.clone()), "GITHUB_ALLOW", "GET /user"),
                 Kind::Entra { .. } => {
                     let base = self.url("GRAPH_URL", Some("https://graph.microsoft.com"));
-                    ("graph", base, "GRAPH_URL", "GRAPH_ALLOW", "GET /v1.0/me")
+                    ("graph", base, "GRAPH_ALLOW", "GET /v1.0/me")
                 }
                 Kind::OpenId { .. } => continue,
             };
@@ -84,11 +82,6 @@ impl<S: Source> Reader<'_, S> {
                 continue;
             };
             let Some(base) = base else { continue };
-            // An Enterprise Server may well be on a private network; nothing of anybody's is here.
-            if place(&base) == Place::Metadata {
-                self.problem::<()>(url_key, "must not be a link-local or metadata address");
-                continue;
-            }
             services.push(Service {
                 name: name.to_owned(),
                 credential: Credential::Provider(provider.id.to_owned()),

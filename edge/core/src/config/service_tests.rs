@@ -140,11 +140,19 @@ fn s104_private_networks_need_to_be_meant_and_metadata_is_never_reached() {
 }
 
 #[test]
-fn s104_a_built_in_service_is_not_where_credentials_are_handed_out() {
-    for key in ["GITHUB_API_URL", "GRAPH_URL"] {
+fn s104_nothing_of_the_edges_own_is_where_credentials_are_handed_out() {
+    let of = |key: &str, address: &str| {
         let mut table = settings();
-        table.insert(key.to_owned(), "https://169.254.169.254".to_owned());
-        let problems = Config::load(&|key: &str| table.get(key).cloned(), Coordination::Objects).unwrap_err();
-        assert_eq!(problems.first().map(|problem| problem.key), Some(key));
+        table.insert(key.to_owned(), address.to_owned());
+        Config::load(&|key: &str| table.get(key).cloned(), Coordination::Objects).map(drop)
+    };
+    for key in ["GITHUB_URL", "GITHUB_API_URL", "GRAPH_URL", "ENTRA_AUTHORITY", "BRIDGE_URL"] {
+        for host in ["169.254.169.254", "0xa9fea9fe", "[fe80::1]", "[::ffff:169.254.1.1]", "metadata.google.internal"] {
+            let problems = of(key, &format!("https://{host}")).unwrap_err();
+            assert_eq!(problems.first().map(|problem| problem.key), Some(key), "{host}");
+        }
+        for host in ["10.0.0.1", "[fd00::1]", "127.0.0.1", "bridge.internal"] {
+            assert_eq!(of(key, &format!("https://{host}")), Ok(()), "{key} may be on a network of one's own");
+        }
     }
 }

@@ -1,5 +1,5 @@
 //! Tokens of GitHub App installations, shared by all users of a service: minted once, kept sealed in the key-value
-//! store, minted anew before they end.
+//! store and in memory, minted anew before they end. One request of an isolate mints for all that wait.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use super::Context;
 use crate::{
     error::Error,
+    flight::Waited,
     oauth::github_app::{InstallationError, InstallationToken},
     platform::{Platform, Unavailable, within},
     proxy::service::Installation,
@@ -27,40 +28,80 @@ const PAUSE_MS: u64 = 60 * 1000;
 /// How long the store may take before a token is minted instead.
 const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long one request may have the turn: to look for a token, and to have one minted.
+const TURN: Duration = Duration::from_secs(25);
+
 /// A token for an installation. `force` asks for a new one: an upstream refused the last.
 ///
 /// # Errors
-/// [`Error::Unavailable`] if GitHub does not answer, [`Error::BadGateway`] if it refuses: that is for an operator.
+/// [`Error::Unavailable`] if GitHub does not answer, [`Error::Resting`] if it limits how often it is asked,
+/// [`Error::BadGateway`] if it refuses: that is for an operator.
 pub(super) async fn token<P: Platform>(
     context: &Context<'_, P>,
     installation: &Installation,
     force: bool,
 ) -> Result<SecretString, Error> {
-    let Context { platform, config, .. } = context;
+    let Context { platform, config, memory, .. } = context;
     // The configuration is not loaded without one where a service needs it.
     let app = config.github_app.as_ref().ok_or(Error::Misconfigured)?;
     let key = key_of(&app.id, installation);
-    if let Some((token, expires_at_ms)) = kept(context, &key).await {
-        // An upstream that refuses everything must not have one minted for each of its refusals.
-        let is_new = expires_at_ms.saturating_sub(platform.now_ms()) > LIFE_MS - PAUSE_MS;
-        if !force || is_new {
-            return Ok(token);
-        }
+    let memory = &memory.installations;
+    let look = |now_ms| match memory.token(&key).filter(|token| serves(token, force, now_ms)) {
+        Some(token) => Some(Ok(token)),
+        None => memory.failure(&key, now_ms).map(Err),
+    };
+    let _turn = match memory.flights.turn_or(*platform, "GitHub", &key, TURN, look).await? {
+        Waited::Found(found) => return found.map(|it| it.token).map_err(answer_of),
+        Waited::Turn(turn) => turn,
+    };
+    if let Some(token) = kept(context, &key).await.filter(|token| serves(token, force, platform.now_ms())) {
+        memory.remember(&key, token.clone());
+        return Ok(token.token);
     }
     let Installation { id, permissions, repositories } = installation;
-    let minted = app.installation_token(*platform, *id, permissions, repositories).await;
-    let minted = minted.map_err(|error| match error {
-        InstallationError::Refused(status) => {
-            Event::error("installation.refused").with("status", status).write(*platform);
-            Error::BadGateway { reason: "GitHub refuses a token for the installation" }
-        }
-        InstallationError::Unavailable(unavailable) => unavailable.into(),
+    let minted = app.installation_token(*platform, *id, permissions, repositories).await.map_err(|error| {
+        report(*platform, &error);
+        memory.note(&key, platform.now_ms(), error.clone());
+        answer_of(error)
     })?;
-    // A store that is down costs a token a call, not the call.
+    memory.remember(&key, minted.clone());
+    // A store that is down costs other isolates a token, not the call.
     if let Err(error) = keep(context, &key, &minted).await {
         Event::warn("installation.not-kept").with("detail", &error).write(*platform);
     }
     Ok(minted.token)
+}
+
+/// Whether a token will do.
+fn serves(token: &InstallationToken, force: bool, now_ms: u64) -> bool {
+    let left_ms = token.expires_at_ms.saturating_sub(now_ms);
+    // An upstream that refuses everything must not have one minted for each of its refusals.
+    let is_new = left_ms > LIFE_MS - PAUSE_MS;
+    left_ms > RENEWED_BEFORE_MS && (!force || is_new)
+}
+
+fn report(platform: &impl Platform, error: &InstallationError) {
+    match error {
+        InstallationError::Refused(status) => {
+            Event::error("installation.refused").with("status", *status).write(platform);
+        }
+        InstallationError::Limited(seconds) => {
+            Event::warn("installation.limited").with("seconds", *seconds).write(platform);
+        }
+        // The refusal of the request says it.
+        InstallationError::Unavailable(_) => {}
+    }
+}
+
+fn answer_of(error: InstallationError) -> Error {
+    match error {
+        InstallationError::Refused(_) => Error::BadGateway { reason: "GitHub refuses a token for the installation" },
+        InstallationError::Limited(retry_after_seconds) => Error::Resting {
+            unavailable: Unavailable::new("GitHub", "limits how often it is asked for tokens"),
+            retry_after_seconds,
+        },
+        InstallationError::Unavailable(unavailable) => unavailable.into(),
+    }
 }
 
 /// Where a token rests: what it may do is part of the name, so that no service finds another's.
@@ -75,15 +116,13 @@ fn key_of(app: &str, installation: &Installation) -> String {
     })
 }
 
-async fn kept<P: Platform>(context: &Context<'_, P>, key: &str) -> Option<(SecretString, u64)> {
+async fn kept<P: Platform>(context: &Context<'_, P>, key: &str) -> Option<InstallationToken> {
     let Context { platform, config, .. } = context;
     let sealed = within(*platform, STORE_TIMEOUT, "kv", platform.get(key)).await.ok()??;
     let plain = seal::open(&config.session_keys, binding(&[key.as_bytes()]), &sealed).ok()?;
     let (expires_at_ms, token) = plain.split_first_chunk()?;
     let expires_at_ms = u64::from_be_bytes(*expires_at_ms);
-    let usable = platform.now_ms().saturating_add(RENEWED_BEFORE_MS) < expires_at_ms;
-    let token = std::str::from_utf8(token).ok()?;
-    usable.then(|| (token.to_owned().into(), expires_at_ms))
+    Some(InstallationToken { token: std::str::from_utf8(token).ok()?.to_owned().into(), expires_at_ms })
 }
 
 async fn keep<P: Platform>(context: &Context<'_, P>, key: &str, token: &InstallationToken) -> Result<(), Unavailable> {

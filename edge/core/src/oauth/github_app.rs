@@ -11,11 +11,12 @@ use url::Url;
 use super::{
     assertion::with_times,
     client_key::ClientKey,
+    github_rate::rests_for_seconds,
     identity::{USER_AGENT, now_seconds},
     provider::without_slash,
 };
 use crate::{
-    platform::{Platform, ReadBody as _, Unavailable},
+    platform::{Platform, ReadBody as _, Unavailable, within},
     web::{Body, Outgoing},
 };
 
@@ -26,7 +27,8 @@ const LIFETIME_SECONDS: i64 = 540;
 const MAX_ANSWER_BYTES: usize = 256 * 1024;
 /// Longest token taken, in bytes. They are opaque, of about 520 characters since 2026.
 const MAX_TOKEN_BYTES: usize = 4096;
-const TIMEOUT: Duration = Duration::from_secs(15);
+/// How long the answer's head may take, and its body.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A GitHub App.
 #[derive(Debug)]
@@ -55,6 +57,9 @@ pub enum InstallationError {
     /// an operator.
     #[error("GitHub refuses a token for the installation: {0}")]
     Refused(StatusCode),
+    /// GitHub wants to be left alone for so many seconds.
+    #[error("GitHub gives no token for the installation for {0} s")]
+    Limited(u32),
     /// GitHub did not answer, or not as it should.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
@@ -118,15 +123,17 @@ impl App {
             .with(header::USER_AGENT, USER_AGENT)
             .with(header::AUTHORIZATION, &format!("Bearer {}", self.jwt(platform)?.expose_secret()));
         request.body = Body::Bytes(body.into());
-        let response = platform.send(request).await?;
+        let response = within(platform, TIMEOUT, "GitHub", platform.send(request)).await?;
         match response.status {
             StatusCode::CREATED => {}
-            status if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS => {
-                return Err(InstallationError::Refused(status));
+            status if status.is_client_error() => {
+                let rests = rests_for_seconds(status, &response.headers, platform.now_ms());
+                return Err(rests.map_or(InstallationError::Refused(status), InstallationError::Limited));
             }
             status => return Err(odd(&format_args!("installation token answered {status}")).into()),
         }
-        let body = response.body.read(MAX_ANSWER_BYTES).await.map_err(|e| odd(&e))?;
+        let body = async { response.body.read(MAX_ANSWER_BYTES).await.map_err(|e| odd(&e)) };
+        let body = within(platform, TIMEOUT, "GitHub", body).await?;
         // The error would quote the body.
         let given: Given = serde_json::from_slice(&body).map_err(|_| odd(&"no installation token"))?;
         // More than was asked for is nothing a service should hold.

@@ -74,7 +74,9 @@ fn an_operators_mistake_is_told_from_an_outage() {
         let (_, result) = ask(status, json!({"message": "x"}));
         assert!(matches!(result, Err(InstallationError::Refused(found)) if found.as_u16() == status));
     }
-    for status in [200, 302, 429, 500, 503] {
+    let (_, result) = ask(429, json!({"message": "x"}));
+    assert_eq!(result.unwrap_err(), InstallationError::Limited(60));
+    for status in [200, 302, 500, 503] {
         let (_, result) = ask(status, given(json!({})));
         assert!(matches!(result, Err(InstallationError::Unavailable(_))), "{status}");
     }

@@ -12,6 +12,7 @@ use url::Url;
 
 use super::{
     dpop::DpopKey,
+    github_rate::rests_for_seconds,
     id_token::{self, IdClaims, IdTokenError},
     provider::{Kind, Provider, without_slash},
     signing_key::{self, SigningKey},
@@ -140,6 +141,9 @@ async fn github_user(
         .with(header::USER_AGENT, USER_AGENT)
         .with(header::AUTHORIZATION, &format!("Bearer {}", tokens.access_token.expose_secret()));
     let response = platform.send(request).await?;
+    if let Some(retry_after_seconds) = rests_for_seconds(response.status, &response.headers, platform.now_ms()) {
+        return Err(Error::Resting { unavailable: outage(&"limits the rate of requests"), retry_after_seconds });
+    }
     match response.status {
         StatusCode::OK => {}
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {

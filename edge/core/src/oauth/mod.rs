@@ -18,6 +18,7 @@
 //! - [`id_token`]: validation of an ID token
 //! - [`logout_token`]: validation of a logout token
 //! - [`github_app`]: tokens of a GitHub App's installations
+//! - [`installation_cache`]: what an isolate remembers of them; [`github_rate`]: when GitHub has had enough
 //! - [`identity`]: who signed in
 //! - [`userinfo`]: more of a user than the ID token says
 //! - [`end_session`]: ending the provider's own session, too
@@ -31,8 +32,10 @@ pub mod dpop;
 pub mod end_session;
 pub mod exchange;
 pub mod github_app;
+pub mod github_rate;
 pub mod id_token;
 pub mod identity;
+pub mod installation_cache;
 pub mod jws;
 pub mod logout_token;
 mod protocol;

@@ -1,18 +1,16 @@
 //! What upstreams are called with when a user's bearer token is not all there is to it: bodies that cannot be sent
-//! twice, tokens bound to a key, tokens of an app.
+//! twice, tokens bound to a key.
 
 use std::{cell::Cell, rc::Rc};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use http::{Method, StatusCode};
-use rsa::pkcs1::{EncodeRsaPrivateKey as _, LineEnding};
 use serde_json::{Value, json};
 
 use super::{Browser, JSON, code, github};
 use crate::simulated::{
     Answer, Sent,
     corp::{self, Corp},
-    entra::KEY,
 };
 
 const API: &str = "https://api.example/x";
@@ -166,97 +164,4 @@ fn s137_a_bound_token_comes_with_a_proof_for_each_request_and_one_more_for_a_non
             );
         }
     }
-}
-
-const MINT: &str = "https://api.github.com/app/installations/7/access_tokens";
-
-/// A browser at an edge with a service of an installation; how often a token was minted.
-fn at_app(lives_seconds: i64, refuses: bool) -> (Browser, Rc<Cell<u32>>) {
-    let services = r#"[
-        {"name":"docs","url":"https://api.example","installation":{"id":7,"permissions":{"contents":"read"},"repositories":["docs"]},"allow":["GET /x"]},
-        {"name":"notes","url":"https://api.example","installation":{"id":7,"permissions":{"issues":"write"}},"allow":["GET /x"]}
-    ]"#;
-    let pem = KEY.to_pkcs1_pem(LineEnding::LF).unwrap().replace('\n', "\\n");
-    let minted = Rc::new(Cell::new(0));
-    let count = Rc::clone(&minted);
-    let settings = [("SERVICES", services), ("GITHUB_APP_ID", "Iv1.app"), ("GITHUB_APP_KEY", pem.as_str())];
-    let browser = Browser::configured(&settings, move |sent| match sent.url.as_str() {
-        MINT if refuses => answer(404, &json!({})),
-        MINT => {
-            count.set(count.get() + 1);
-            let asked: Value = serde_json::from_str(&sent.body).unwrap();
-            let end = chrono::DateTime::from_timestamp(1_800_000_000 + lives_seconds, 0).unwrap();
-            answer(
-                201,
-                &json!({"token": format!("ghs_{}", count.get()), "expires_at": end.to_rfc3339(), "permissions": asked["permissions"]}),
-            )
-        }
-        API if sent.headers["authorization"] == "Bearer ghs_3" => answer(401, &json!({})),
-        API => answer(200, &json!({})),
-        _ => github(sent),
-    });
-    (browser, minted)
-}
-
-#[test]
-fn a_service_of_an_app_is_called_with_the_apps_token_which_rests_sealed() {
-    let (browser, minted) = at_app(3600, false);
-    assert_eq!(browser.script(Method::GET, "/bff/docs/x", "").status, StatusCode::UNAUTHORIZED);
-    assert_eq!(minted.get(), 0, "nothing is minted for somebody without a session");
-    browser.sign_in();
-    for _ in 0..3 {
-        assert_eq!(browser.script(Method::GET, "/bff/docs/x", "").status, StatusCode::OK);
-    }
-    assert_eq!(minted.get(), 1);
-    assert!(browser.sent_to(API).iter().all(|sent| sent.headers["authorization"] == "Bearer ghs_1"));
-    let stored: Vec<u8> = browser.platform.kv.borrow().values().flatten().copied().collect();
-    assert!(!stored.windows(5).any(|bytes| bytes == b"ghs_1"));
-    // Other permissions are another token.
-    assert_eq!(browser.script(Method::GET, "/bff/notes/x", "").status, StatusCode::OK);
-    assert_eq!(minted.get(), 2);
-    assert_eq!(browser.sent_to(API).last().unwrap().headers["authorization"], "Bearer ghs_2");
-    // Five minutes before its end it is not used any more, and one that is refused is replaced once.
-    browser.platform.now_ms.set(browser.platform.now_ms.get() + (3600 - 299) * 1000);
-    assert_eq!(browser.script(Method::GET, "/bff/docs/x", "").status, StatusCode::OK);
-    assert_eq!(minted.get(), 4);
-    assert_eq!(browser.sent_to(API).last().unwrap().headers["authorization"], "Bearer ghs_4");
-}
-
-#[test]
-fn a_store_that_is_down_costs_a_token_and_not_the_call() {
-    let (browser, minted) = at_app(3600, false);
-    browser.sign_in();
-    browser.platform.kv_down.set(true);
-    assert_eq!(browser.script(Method::GET, "/bff/docs/x", "").status, StatusCode::OK);
-    assert_eq!(minted.get(), 1);
-}
-
-#[test]
-fn a_token_that_github_refuses_is_nothing_a_user_could_help() {
-    let (browser, _) = at_app(3600, true);
-    browser.sign_in();
-    assert_eq!(code(&browser.script(Method::GET, "/bff/docs/x", "")), "bad-gateway");
-    assert!(browser.session()["authenticated"] == true && browser.sent_to(API).is_empty());
-}
-
-#[test]
-fn s72_a_token_in_anothers_place_does_not_open() {
-    let (browser, minted) = at_app(3600, false);
-    browser.sign_in();
-    for service in ["docs", "notes"] {
-        browser.script(Method::GET, &format!("/bff/{service}/x"), "");
-    }
-    let mut kv = browser.platform.kv.borrow_mut();
-    let keys: Vec<String> = kv.keys().filter(|key| key.starts_with("installation:")).cloned().collect();
-    let [one, other] = keys.try_into().unwrap();
-    let (first, second) = (kv.remove(&one).unwrap(), kv.remove(&other).unwrap());
-    kv.insert(one, second);
-    kv.insert(other, first);
-    drop(kv);
-    browser.script(Method::GET, "/bff/notes/x", "");
-    assert_eq!(
-        minted.get(),
-        3,
-        "what was found was of no use; the new one is refused here, too, and not replaced at once"
-    );
 }

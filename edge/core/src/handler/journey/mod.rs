@@ -7,6 +7,7 @@ mod cross_site;
 mod deliver;
 mod event;
 mod handoff;
+mod installation;
 mod logout;
 mod own_sessions;
 mod provider_logout;
@@ -85,7 +86,7 @@ impl Browser {
         Self { edge, ..self }
     }
 
-    fn send(&self, method: Method, target: &str, headers: &[(&str, &str)], body: &str) -> Response<Text> {
+    fn request(&self, method: Method, target: &str, headers: &[(&str, &str)], body: &str) -> Request<Text> {
         let (path, query) = match target.split_once('?') {
             Some((path, query)) => (path, Some(query.to_owned())),
             None => (target, None),
@@ -98,14 +99,18 @@ impl Browser {
         for (name, value) in headers {
             map.append(name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap());
         }
-        let request = Request {
+        Request {
             method,
             path: path.to_owned(),
             query,
             headers: map,
             client_address: Some(self.address.get()),
             body: Text(body.as_bytes().to_vec()),
-        };
+        }
+    }
+
+    fn send(&self, method: Method, target: &str, headers: &[(&str, &str)], body: &str) -> Response<Text> {
+        let request = self.request(method, target, headers, body);
         let response = run(self.edge.handle(&self.platform, request));
         for cookie in response.headers.get_all("set-cookie") {
             let (pair, attributes) = cookie.to_str().unwrap().split_once("; ").unwrap();

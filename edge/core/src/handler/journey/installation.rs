@@ -1,0 +1,162 @@
+//! Services of a GitHub App's installations: one token for all users, minted as rarely as can be.
+
+use std::{cell::Cell, rc::Rc};
+
+use futures_util::future::LocalBoxFuture;
+use http::{Method, StatusCode};
+use rsa::pkcs1::{EncodeRsaPrivateKey as _, LineEnding};
+use serde_json::{Value, json};
+
+use super::{Browser, JSON, code, github};
+use crate::simulated::{Answer, entra::KEY, run_all};
+
+const API: &str = "https://api.example/x";
+
+fn answer(status: u16, body: &Value) -> Option<Answer> {
+    Some((status, vec![("content-type", JSON.to_owned())], body.to_string()))
+}
+
+const MINT: &str = "https://api.github.com/app/installations/7/access_tokens";
+
+const SERVICES: &str = r#"[
+    {"name":"docs","url":"https://api.example","installation":{"id":7,"permissions":{"contents":"read"},"repositories":["docs"]},"allow":["GET /x"]},
+    {"name":"notes","url":"https://api.example","installation":{"id":7,"permissions":{"issues":"write"}},"allow":["GET /x"]}
+]"#;
+
+fn app_settings() -> Vec<(&'static str, String)> {
+    let pem = KEY.to_pkcs1_pem(LineEnding::LF).unwrap().replace('\n', "\\n");
+    vec![("SERVICES", SERVICES.to_owned()), ("GITHUB_APP_ID", "Iv1.app".to_owned()), ("GITHUB_APP_KEY", pem)]
+}
+
+fn borrowed<'a>(settings: &'a [(&'a str, String)]) -> Vec<(&'a str, &'a str)> {
+    settings.iter().map(|(key, value)| (*key, value.as_str())).collect()
+}
+
+/// A browser at an edge with services of an installation; how often a token was minted. Or what GitHub answers instead.
+fn at_app(lives_seconds: i64, instead: Option<Answer>) -> (Browser, Rc<Cell<u32>>) {
+    let minted = Rc::new(Cell::new(0));
+    let count = Rc::clone(&minted);
+    let browser = Browser::configured(&borrowed(&app_settings()), move |sent| match sent.url.as_str() {
+        MINT if instead.is_some() => instead.clone(),
+        MINT => {
+            count.set(count.get() + 1);
+            let asked: Value = serde_json::from_str(&sent.body).unwrap();
+            let end = chrono::DateTime::from_timestamp(1_800_000_000 + lives_seconds, 0).unwrap();
+            answer(
+                201,
+                &json!({"token": format!("ghs_{}", count.get()), "expires_at": end.to_rfc3339(), "permissions": asked["permissions"]}),
+            )
+        }
+        API if sent.headers["authorization"] == "Bearer ghs_3" => answer(401, &json!({})),
+        API => answer(200, &json!({})),
+        _ => github(sent),
+    });
+    (browser, minted)
+}
+
+#[test]
+fn a_service_of_an_app_is_called_with_the_apps_token_which_rests_sealed() {
+    let (browser, minted) = at_app(3600, None);
+    assert_eq!(browser.script(Method::GET, "/bff/docs/x", "").status, StatusCode::UNAUTHORIZED);
+    assert_eq!(minted.get(), 0, "nothing is minted for somebody without a session");
+    browser.sign_in();
+    for _ in 0..3 {
+        assert_eq!(browser.script(Method::GET, "/bff/docs/x", "").status, StatusCode::OK);
+    }
+    assert_eq!(minted.get(), 1);
+    assert!(browser.sent_to(API).iter().all(|sent| sent.headers["authorization"] == "Bearer ghs_1"));
+    let stored: Vec<u8> = browser.platform.kv.borrow().values().flatten().copied().collect();
+    assert!(!stored.windows(5).any(|bytes| bytes == b"ghs_1"));
+    // Other permissions are another token.
+    assert_eq!(browser.script(Method::GET, "/bff/notes/x", "").status, StatusCode::OK);
+    assert_eq!(minted.get(), 2);
+    assert_eq!(browser.sent_to(API).last().unwrap().headers["authorization"], "Bearer ghs_2");
+    // Five minutes before its end it is not used any more, and one that is refused is replaced once.
+    browser.platform.now_ms.set(browser.platform.now_ms.get() + (3600 - 299) * 1000);
+    assert_eq!(browser.script(Method::GET, "/bff/docs/x", "").status, StatusCode::OK);
+    assert_eq!(minted.get(), 4);
+    assert_eq!(browser.sent_to(API).last().unwrap().headers["authorization"], "Bearer ghs_4");
+}
+
+#[test]
+fn a_store_that_is_down_costs_a_token_and_not_the_call() {
+    let (browser, minted) = at_app(3600, None);
+    browser.sign_in();
+    browser.platform.kv_down.set(true);
+    assert_eq!(browser.script(Method::GET, "/bff/docs/x", "").status, StatusCode::OK);
+    assert_eq!(minted.get(), 1);
+}
+
+#[test]
+fn a_token_that_github_refuses_is_nothing_a_user_could_help() {
+    let (browser, _) = at_app(3600, answer(404, &json!({})));
+    browser.sign_in();
+    let call = || browser.script(Method::GET, "/bff/docs/x", "");
+    for _ in 0..5 {
+        assert_eq!(code(&call()), "bad-gateway");
+    }
+    assert!(browser.session()["authenticated"] == true && browser.sent_to(API).is_empty());
+    assert_eq!(browser.sent_to(MINT).len(), 1, "nor is it asked for by every request");
+    browser.platform.now_ms.set(browser.platform.now_ms.get() + 5_000);
+    call();
+    assert_eq!(browser.sent_to(MINT).len(), 2);
+}
+
+#[test]
+fn a_rate_limit_of_githubs_is_an_outage_that_says_for_how_long() {
+    for status in [403, 429] {
+        let limited = (status, vec![("retry-after", "40".to_owned())], "{}".to_owned());
+        let (browser, _) = at_app(3600, Some(limited));
+        browser.sign_in();
+        for (wait, passes_ms) in [("40", 0), ("40", 30_000), ("10", 0)] {
+            let response = browser.script(Method::GET, "/bff/docs/x", "");
+            assert_eq!((response.status, code(&response).as_str()), (StatusCode::SERVICE_UNAVAILABLE, "unavailable"));
+            assert_eq!(response.headers["retry-after"], wait);
+            browser.platform.now_ms.set(browser.platform.now_ms.get() + passes_ms);
+        }
+        assert_eq!(browser.sent_to(MINT).len(), 1, "it is left alone");
+    }
+}
+
+#[test]
+fn of_many_calls_that_need_a_token_one_has_it_minted() {
+    let (browser, minted) = at_app(3600, None);
+    browser.sign_in();
+    browser.platform.network_ms.set(400);
+    let calls = (0..20).map(|_| -> LocalBoxFuture<'_, StatusCode> {
+        Box::pin(async {
+            let headers = [("x-csrf", "1"), ("origin", "https://edge.example")];
+            let request = browser.request(Method::GET, "/bff/docs/x", &headers, "");
+            browser.edge.handle(&browser.platform, request).await.status
+        })
+    });
+    assert_eq!(run_all(&browser.platform, calls.collect()), [StatusCode::OK; 20]);
+    assert_eq!((minted.get(), browser.sent_to(API).len()), (1, 20));
+    let other = browser.at_another_edge(&borrowed(&app_settings()));
+    other.platform.network_ms.set(0);
+    assert_eq!(other.script(Method::GET, "/bff/docs/x", "").status, StatusCode::OK);
+    assert_eq!(minted.get(), 1, "other isolates have it from the store");
+}
+
+#[test]
+fn s72_a_token_in_anothers_place_does_not_open() {
+    let (browser, minted) = at_app(3600, None);
+    browser.sign_in();
+    for service in ["docs", "notes"] {
+        browser.script(Method::GET, &format!("/bff/{service}/x"), "");
+    }
+    let mut kv = browser.platform.kv.borrow_mut();
+    let keys: Vec<String> = kv.keys().filter(|key| key.starts_with("installation:")).cloned().collect();
+    let [one, other] = keys.try_into().unwrap();
+    let (first, second) = (kv.remove(&one).unwrap(), kv.remove(&other).unwrap());
+    kv.insert(one, second);
+    kv.insert(other, first);
+    drop(kv);
+    let browser = browser.at_another_edge(&borrowed(&app_settings()));
+    browser.script(Method::GET, "/bff/notes/x", "");
+    assert_eq!(
+        minted.get(),
+        3,
+        "what was found was of no use; the new one is refused here, too, and not replaced at once"
+    );
+}

@@ -1,0 +1,62 @@
+//! What an isolate remembers of installations' tokens: those it has, and those it could not have a moment ago.
+
+use std::{cell::RefCell, collections::HashMap};
+
+use super::github_app::{InstallationError, InstallationToken};
+use crate::flight::Flights;
+
+/// How long a refusal is remembered, in milliseconds; it is an operator's to put right.
+const REFUSED_MS: u64 = 5 * 1000;
+/// The same for an outage: as long as callers are told to wait.
+const UNAVAILABLE_MS: u64 = 2 * 1000;
+
+/// Tokens by what they may do.
+#[derive(Debug, Default)]
+pub struct InstallationCache {
+    entries: RefCell<HashMap<String, Entry>>,
+    /// Those that are being asked for.
+    pub flights: Flights,
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    token: Option<InstallationToken>,
+    failed: Option<(u64, InstallationError)>,
+}
+
+impl InstallationCache {
+    /// A token, as it was remembered.
+    #[must_use]
+    pub fn token(&self, name: &str) -> Option<InstallationToken> {
+        self.entries.borrow().get(name)?.token.clone()
+    }
+
+    /// Why there was none a moment ago.
+    #[must_use]
+    pub fn failure(&self, name: &str, now_ms: u64) -> Option<InstallationError> {
+        let entries = self.entries.borrow();
+        let (at_ms, error) = entries.get(name)?.failed.as_ref()?;
+        let span_ms = match error {
+            InstallationError::Refused(_) => REFUSED_MS,
+            InstallationError::Limited(seconds) => u64::from(*seconds) * 1000,
+            InstallationError::Unavailable(_) => UNAVAILABLE_MS,
+        };
+        let left_ms = span_ms.checked_sub(now_ms.checked_sub(*at_ms)?).filter(|left_ms| *left_ms > 0)?;
+        Some(match error {
+            InstallationError::Limited(seconds) => {
+                InstallationError::Limited(u32::try_from(left_ms.div_ceil(1000)).unwrap_or(*seconds))
+            }
+            error => error.clone(),
+        })
+    }
+
+    /// Remembers a token; it ends what a failure began.
+    pub fn remember(&self, name: &str, token: InstallationToken) {
+        self.entries.borrow_mut().insert(name.to_owned(), Entry { token: Some(token), failed: None });
+    }
+
+    /// Remembers that there was none.
+    pub fn note(&self, name: &str, now_ms: u64, error: InstallationError) {
+        self.entries.borrow_mut().entry(name.to_owned()).or_default().failed = Some((now_ms, error));
+    }
+}
