@@ -204,8 +204,8 @@ export class Bff {
   async fresh() {
     if (!this.#fresh.length) {
       if (!this.running) throw new CannotRun('needs a provider that nothing was asked of yet');
+      this.#fresh = this.profile.moreFresh(this.provider);
       await this.running.restart();
-      this.#fresh = [...this.realms.fresh];
     }
     const realm = /** @type {Realm} */ (this.#fresh.shift());
     realm.reset();

@@ -3,7 +3,7 @@
 //! Futures need not be `Send`: both runtimes are single-threaded.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     future::{Future, poll_fn},
     pin::pin,
     rc::Rc,
@@ -67,8 +67,8 @@ pub struct ByteLimit(Rc<Counted>);
 
 #[derive(Debug)]
 struct Counted {
-    /// `None` once there were not as many left.
-    left: Cell<Option<usize>>,
+    left: Cell<usize>,
+    failed: RefCell<Option<BodyError>>,
     waiting: AtomicWaker,
 }
 
@@ -76,35 +76,48 @@ impl ByteLimit {
     /// A limit of so many bytes.
     #[must_use]
     pub fn new(bytes: usize) -> Self {
-        Self(Rc::new(Counted { left: Cell::new(Some(bytes)), waiting: AtomicWaker::new() }))
+        Self(Rc::new(Counted { left: Cell::new(bytes), failed: RefCell::default(), waiting: AtomicWaker::new() }))
     }
 
     /// Takes a chunk's bytes off it. `false` if there were not as many left: then nothing of the chunk may pass, and
     /// nothing after it.
     #[must_use]
     pub fn take(&self, bytes: usize) -> bool {
-        let Counted { left, waiting } = &*self.0;
-        left.set(left.get().and_then(|left| left.checked_sub(bytes)));
-        if self.is_exceeded() {
-            waiting.wake();
-            return false;
+        match self.0.left.get().checked_sub(bytes) {
+            Some(left) if self.failure().is_none() => {
+                self.0.left.set(left);
+                true
+            }
+            _ => {
+                self.fail(BodyError::TooLarge);
+                false
+            }
         }
-        true
     }
 
-    /// Whether the body was longer.
+    /// Notes that whoever sends the body broke off, or sent what cannot be read.
+    pub fn broken(&self, detail: impl std::fmt::Display) {
+        self.fail(BodyError::Broken(detail.to_string()));
+    }
+
+    /// What is wrong with the body, if anything is.
     #[must_use]
-    pub fn is_exceeded(&self) -> bool {
-        self.0.left.get().is_none()
+    pub fn failure(&self) -> Option<BodyError> {
+        self.0.failed.borrow().clone()
     }
 
-    /// Completes when the body turns out to be longer; one that is not never completes it.
-    pub async fn exceeded(&self) {
+    /// Completes when something is; a body that is as it should be never completes it.
+    pub async fn failed(&self) -> BodyError {
         poll_fn(|cx| {
             self.0.waiting.register(cx.waker());
-            if self.is_exceeded() { Poll::Ready(()) } else { Poll::Pending }
+            self.failure().map_or(Poll::Pending, Poll::Ready)
         })
-        .await;
+        .await
+    }
+
+    fn fail(&self, error: BodyError) {
+        self.0.failed.borrow_mut().get_or_insert(error);
+        self.0.waiting.wake();
     }
 }
 
@@ -300,4 +313,24 @@ pub trait Platform:
 impl<T> Platform for T where
     T: Clock + Random + KeyValueStore + HttpClient + Machines + StreamHub + CheckpointStore + RateLimiter + Log
 {
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[test]
+    fn s96_a_body_that_broke_off_is_told_from_one_that_was_too_long() {
+        let limit = ByteLimit::new(5);
+        assert!(limit.take(5) && limit.failed().now_or_never().is_none());
+        assert!(!limit.take(1) && !limit.take(0), "nothing after it");
+        limit.broken("late");
+        assert_eq!(limit.failed().now_or_never(), Some(BodyError::TooLarge), "what came first counts");
+        let limit = ByteLimit::new(5);
+        limit.broken("bad chunk");
+        assert_eq!(limit.clone().failure(), Some(BodyError::Broken("bad chunk".to_owned())));
+        assert!(!limit.take(1));
+    }
 }

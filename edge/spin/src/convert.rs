@@ -128,7 +128,10 @@ pub(crate) fn outgoing(mut request: Outgoing<NativeBody>) -> Result<types::Reque
 fn counted(body: IncomingRequestBody, limit: ByteLimit) -> impl Stream<Item = Result<Frame<Bytes>, String>> {
     let is_data = |frame: &Result<Frame<Bytes>, _>| ready(frame.as_ref().is_ok_and(Frame::is_data) || frame.is_err());
     BodyStream::new(body).take_while(is_data).map(move |frame| {
-        let frame = frame.map_err(|error| format!("{error:?}"))?;
+        let frame = frame.map_err(|error| {
+            limit.broken(format_args!("{error:?}"));
+            "broke off".to_owned()
+        })?;
         let length = frame.data_ref().map_or(0, Bytes::len);
         if limit.take(length) { Ok(frame) } else { Err("longer than allowed".to_owned()) }
     })

@@ -96,8 +96,13 @@ impl ReadBody for NativeBody {
             while let Some(chunk) = chunks.next().await {
                 match chunk {
                     Ok(chunk) if limit.take(length_of(&chunk)) => yield Ok(chunk),
-                    // A stream that fails is sent as one that ends: only abandoning the request tells its receiver.
-                    _ => std::future::pending::<()>().await,
+                    chunk => {
+                        if let Err(error) = chunk {
+                            limit.broken(format_args!("{error:?}"));
+                        }
+                        // A stream that fails is sent as one that ends: only abandoning the request tells its receiver.
+                        std::future::pending::<()>().await;
+                    }
                 }
             }
         };

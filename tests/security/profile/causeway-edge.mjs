@@ -49,11 +49,17 @@ export async function start({ provider, upstream, otherUpstream, bridge }) {
   const stack = new Stack({ target, state, ports, only: ['redis'] });
   const { entra, github } = /** @type {Record<string, import('../provider/realm.mjs').Realm & { tenant?: string }>} */ (Object.fromEntries(provider.realms));
   if (!entra || !github) throw new Error('the profile registers entra and github');
-  const openId = [...provider.realms.values()].filter((realm) => realm.base.startsWith('/realm/'));
+  /** Of those there are now. @returns {Variables} */
+  const openIdSettings = () => {
+    const openId = [...provider.realms.values()].filter((realm) => realm.base.startsWith('/realm/'));
+    return {
+      OIDC_PROVIDERS: JSON.stringify(openId.map(({ id, issuer, clientId }) => ({ id, issuer, client_id: clientId, scopes: ['openid', 'profile', 'offline_access'], ...peculiar[id] }))),
+      OIDC_CLIENT_SECRETS: JSON.stringify(Object.fromEntries(openId.map(({ id, clientSecret }) => [id, clientSecret]))),
+    };
+  };
   /** @type {Variables} */
   const settings = {
-    OIDC_PROVIDERS: JSON.stringify(openId.map(({ id, issuer, clientId }) => ({ id, issuer, client_id: clientId, scopes: ['openid', 'profile', 'offline_access'], ...peculiar[id] }))),
-    OIDC_CLIENT_SECRETS: JSON.stringify(Object.fromEntries(openId.map(({ id, clientSecret }) => [id, clientSecret]))),
+    ...openIdSettings(),
     ENTRA_AUTHORITY: provider.origin, ENTRA_TENANT: entra.tenant, ENTRA_CLIENT_ID: entra.clientId, ENTRA_CLIENT_SECRET: entra.clientSecret,
     GITHUB_URL: provider.origin, GITHUB_API_URL: otherUpstream.origin, GITHUB_CLIENT_ID: github.clientId, GITHUB_CLIENT_SECRET: github.clientSecret,
     // Beside the service, so that Spin's list of hosts has it.
@@ -68,7 +74,7 @@ export async function start({ provider, upstream, otherUpstream, bridge }) {
     REVOCATION_BOUND_SECONDS: '1',
   };
   const edge = (/** @type {Variables} */ variables, unready = false) =>
-    edgePart({ target, state, ports, secrets: stack.secrets, variables: { ...settings, ...variables }, unready });
+    edgePart({ target, state, ports, secrets: stack.secrets, variables: { ...settings, ...openIdSettings(), ...variables }, unready });
   await stack.start();
   stack.parts.edge = edge({});
   await stack.parts.edge.start();

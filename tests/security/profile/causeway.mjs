@@ -78,8 +78,21 @@ const FRESH = 12;
 export function register(provider) {
   const entra = provider.entra({ id: 'entra', tenant: '6d1c2f0a-3b4c-4d5e-8f60-718293a4b5c6', clientId: '0d6e3f1c-8b7a-4c5d-9e2f-4a1b6c8d7e90', clientSecret: 'entra-secret-of-the-security-suite-1' });
   const github = provider.github({ id: 'github', clientId: 'Iv1.security', clientSecret: 'github-secret-of-the-security-suite-1' });
-  const oidc = (/** @type {string} */ id) => provider.oidc({ id, base: `/realm/${id}`, clientId: `client-of-${id}`, clientSecret: `secret-of-${id}-in-the-security-suite` });
-  return { oidc: oidc('corp'), entra, github, recent: oidc('recent'), bound: oidc('bound'), fresh: Array.from({ length: FRESH }, (_, index) => oidc(`fresh-${index}`)) };
+  const oidc = (/** @type {string} */ id) => registerOpenId(provider, id);
+  return { oidc: oidc('corp'), entra, github, recent: oidc('recent'), bound: oidc('bound'), fresh: moreFresh(provider) };
+}
+
+/** @param {import('../provider/stub.mjs').ProviderStub} provider @param {string} id */
+const registerOpenId = (provider, id) => provider.oidc({ id, base: `/realm/${id}`, clientId: `client-of-${id}`, clientSecret: `secret-of-${id}-in-the-security-suite` });
+
+let generation = 0;
+
+/** New ones in the place of those before, of which the coordinator remembers something for a minute. @param {import('../provider/stub.mjs').ProviderStub} provider */
+export function moreFresh(provider) {
+  const name = (/** @type {number} */ index) => `fresh-${generation}-${index}`;
+  for (let index = 0; index < FRESH; index++) provider.realms.delete(name(index));
+  generation++;
+  return Array.from({ length: FRESH }, (_, index) => registerOpenId(provider, name(index)));
 }
 
 /** Settings of a provider beside what every one has. @type {Readonly<Record<string, Record<string, unknown>>>} */

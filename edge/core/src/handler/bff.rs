@@ -79,9 +79,9 @@ impl<B: ReadBody> Call<'_, B> {
         outgoing.headers = self.headers.clone();
         authorization.attach(context, &mut outgoing)?;
         outgoing.body = self.payload.next(&self.method, &mut outgoing.headers);
-        // First whether it was too large: whatever came of it, what the upstream got was not what the client sent.
-        match select(pin!(self.payload.exceeded()), pin!(context.platform.send(outgoing))).await {
-            Either::Left(_) => Err(Error::TooLarge),
+        // First whether it was: whatever came of it, what the upstream got was not what the client meant.
+        match select(pin!(self.payload.failed()), pin!(context.platform.send(outgoing))).await {
+            Either::Left((error, _)) => Err(error.into()),
             Either::Right((result, _)) => Ok(result?),
         }
     }

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, Method, header};
 
 use crate::{
     error::Error,
-    platform::{ByteLimit, Clock, ReadBody, Unavailable, within},
+    platform::{BodyError, ByteLimit, Clock, ReadBody, Unavailable, within},
     proxy::header::declared_length,
     web::Body,
 };
@@ -82,10 +82,10 @@ impl<B: ReadBody> Payload<B> {
         }
     }
 
-    /// Completes if it turns out to be too large while it is sent.
-    pub(super) async fn exceeded(&self) {
+    /// Completes if it turns out while it is sent that it is too large, or that the client broke off.
+    pub(super) async fn failed(&self) -> BodyError {
         match self {
-            Self::Once { limit, .. } => limit.exceeded().await,
+            Self::Once { limit, .. } => limit.failed().await,
             Self::Empty | Self::Replayable(_) => pending().await,
         }
     }
