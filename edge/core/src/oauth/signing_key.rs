@@ -28,6 +28,8 @@ const MAX_KEYS: usize = 64;
 const MAX_KEY_BYTES: usize = 2048;
 /// What is kept of a key. Certificates, which nobody looks at, would make up most of it.
 const FIELDS: [&str; 10] = ["kty", "kid", "use", "alg", "issuer", "n", "e", "crv", "x", "y"];
+/// How long a token waits for newer keys: for one who was cut off, and for the next one.
+const PATIENCE: Duration = Duration::from_millis(2 * LEASE_MS);
 /// How often somebody else's fetch is asked about, and how long the coordinator may take to answer.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 const COORDINATOR_TIMEOUT: Duration = Duration::from_secs(2);
@@ -90,6 +92,7 @@ pub(super) struct KeyCache {
 /// That keys were asked for out of turn, and need not be again for some time.
 #[derive(Debug, Clone)]
 struct Asked {
+    url: Url,
     at_ms: u64,
     span_ms: u64,
     found: Newer,
@@ -146,13 +149,17 @@ pub async fn with_keys<T, E: SignatureResult>(
 impl KeyCache {
     /// Keys fetched out of turn, here or elsewhere.
     async fn newer<P: Platform>(&self, source: &Source<'_, P>, at_hand: &Known<KeySet>) -> Newer {
+        within(source.platform, PATIENCE, PART, self.ask_or_fetch(source, at_hand)).await
+    }
+
+    async fn ask_or_fetch<P: Platform>(&self, source: &Source<'_, P>, at_hand: &Known<KeySet>) -> Newer {
         let Source { platform, provider, .. } = source;
         let look = |now_ms| {
             let known = self.documents.known(source, now_ms);
             if let Some(known) = known.filter(|known| !Rc::ptr_eq(&known.meaning, &at_hand.meaning)) {
                 return Some(Ok(Some(known.meaning)));
             }
-            let asked = self.asked.borrow().get(&provider.id).cloned()?;
+            let asked = self.asked.borrow().get(&provider.id).filter(|asked| asked.url == *source.url).cloned()?;
             is_recent(asked.at_ms, asked.span_ms, now_ms).then_some(asked.found)
         };
         let turn = match self.documents.flights.turn_or(*platform, PART, &provider.id, TURN, look).await? {
@@ -160,14 +167,12 @@ impl KeyCache {
             Waited::Turn(turn) => turn,
         };
         let machine = name::<KeySet, P>("", source);
-        let began_ms = platform.now_ms();
         let (outcome, wait_ms) = loop {
             match ask(source, &machine, Command::Claim).await {
                 Ok(Reply::Yours { at_ms }) => return self.fetch(source, &machine, at_ms, turn).await,
                 Ok(Reply::Theirs { outcome: Some(outcome), wait_ms }) => break (outcome, wait_ms),
                 // Whoever fetches answers, or is cut off at last and the claim somebody else's.
-                Ok(_) if platform.now_ms().saturating_sub(began_ms) <= 2 * LEASE_MS => platform.sleep(LOOK_AGAIN).await,
-                Ok(_) => return Err(Unavailable::new(PART, "is being asked for newer keys for too long")),
+                Ok(_) => platform.sleep(LOOK_AGAIN).await,
                 Err(error) => return self.note(source, RETRY_SOON_MS, Err(error)),
             }
         };
@@ -213,7 +218,8 @@ impl KeyCache {
 
     /// Remembers what came of asking.
     fn note<P: Platform>(&self, source: &Source<'_, P>, span_ms: u64, found: Newer) -> Newer {
-        let asked = Asked { at_ms: source.platform.now_ms(), span_ms, found: found.clone() };
+        let (url, at_ms) = (source.url.clone(), source.platform.now_ms());
+        let asked = Asked { url, at_ms, span_ms, found: found.clone() };
         self.asked.borrow_mut().insert(source.provider.id.clone(), asked);
         found
     }
