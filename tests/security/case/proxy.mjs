@@ -158,7 +158,6 @@ export const cases = [
         const answer = await raw(bff, browser, `POST ${target} HTTP/1.1`, ['Content-Type: text/plain', ...headers], body);
         // A front that knows of no such coding may say so (RFC 9112, 6.1), and one that goes by the chunks alone is right, too.
         assert.ok(answer.status < 500 || answer.status === 501, `${why}: ${answer.status}`);
-        console.log('S96', why, answer.status, answer.text.slice(0,100));
       });
       assert.ok(!requests.some(({ path }) => path.includes('smuggled')), `${why}: a second request was read from the body of the first`);
       for (const { rawHeaders } of requests) {

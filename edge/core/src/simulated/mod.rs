@@ -3,12 +3,13 @@
 pub(crate) mod corp;
 pub(crate) mod entra;
 pub(crate) mod openid;
+mod run;
 mod world;
 
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, HashMap, VecDeque},
-    future::{Future, poll_fn},
+    future::poll_fn,
     rc::Rc,
     task::Poll,
     time::Duration,
@@ -26,6 +27,7 @@ use http::{HeaderMap, Method, StatusCode};
 use rand::{RngCore as _, SeedableRng as _, rngs::StdRng};
 use rsa::{pkcs1::EncodeRsaPrivateKey as _, pkcs8::LineEnding};
 
+pub(crate) use self::run::{run, run_all};
 use crate::{
     config::{Config, Coordination},
     machine::{self, Machine},
@@ -357,26 +359,4 @@ impl Log for Simulated {
     fn log(&self, line: &Line) {
         self.log.borrow_mut().push_back(line.to_string());
     }
-}
-
-/// Runs futures side by side, and lets time pass while all of them wait.
-pub(crate) fn run_all<T>(platform: &Simulated, futures: Vec<LocalBoxFuture<'_, T>>) -> Vec<T> {
-    const LONGEST_MS: u64 = 10 * 60 * 1000;
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    let mut running: Vec<_> = futures.into_iter().map(futures_util::future::maybe_done).map(Box::pin).collect();
-    let last_ms = platform.now_ms() + LONGEST_MS;
-    loop {
-        let waiting =
-            running.iter_mut().filter_map(|one| one.as_mut().poll(&mut context).is_pending().then_some(())).count();
-        if waiting == 0 {
-            return running.iter_mut().map(|one| one.as_mut().take_output().unwrap()).collect();
-        }
-        platform.now_ms.set(platform.now_ms() + 1);
-        assert!(platform.now_ms() < last_ms, "{waiting} wait for ever");
-    }
-}
-
-/// Runs a future that never really waits.
-pub(crate) fn run<F: Future>(future: F) -> F::Output {
-    futures_util::FutureExt::now_or_never(future).expect("nothing simulated waits")
 }
