@@ -195,8 +195,8 @@ export class Bff {
     } finally {
       // Nothing of a lie is remembered.
       this.provider.reset();
+      this.#fresh = this.profile.moreFresh(this.provider);
       await running.restart();
-      this.#fresh = [...this.realms.fresh];
     }
   }
 

@@ -97,7 +97,9 @@ export async function start({ provider, upstream, otherUpstream, bridge }) {
       stack.parts.edge = edge(variables, unready);
       await stack.parts.edge.start();
     },
-    settings,
+    get settings() {
+      return { ...settings, ...openIdSettings() };
+    },
     sessionKeys: stack.secrets.sessionKeys,
     webhookSecret: WEBHOOK_SECRET,
     secrets: [stack.secrets.sessionKeys, stack.secrets.bridgeKeys, WEBHOOK_SECRET].flatMap((ring) => ring.split(/[:,]/)).filter((part) => part.length >= 32),
