@@ -75,17 +75,31 @@ impl<P: Platform> Refresher<'_, P> {
     pub async fn connection(&self, session: &Session, provider: &str, refused: bool) -> Result<Connection, Error> {
         let mut session = Cow::Borrowed(session);
         let mut must_renew = refused;
+        let mut is_from_memory = true;
         let began_ms = self.platform.now_ms();
         loop {
             let waited = Duration::from_millis(self.platform.now_ms().saturating_sub(began_ms));
             let needed = || Error::ProviderSignInNeeded { provider: provider.to_owned() };
-            let connection = session.record.connections.get(provider).ok_or_else(needed)?;
+            let Some(connection) =
+                session.record.connections.get(provider).filter(|it| must_renew || !self.is_spent(it))
+            else {
+                // The account may have been connected, a moment ago and somewhere else.
+                if !is_from_memory {
+                    return Err(needed());
+                }
+                is_from_memory = false;
+                self.memory.sessions.forget(&session.handle);
+                session = Cow::Owned(self.sessions().load_by_id(session.id.clone()).await?);
+                continue;
+            };
             if !must_renew && !self.is_over(connection) {
                 return Ok(connection.clone());
             }
             if connection.tokens.refresh_token.is_none() {
                 return Err(needed());
             }
+            // It was to be renewed in time, and there still is some: an outage of the provider is none of the user's yet.
+            let good = Some(connection).filter(|it| !must_renew && !it.is_over(self.platform.now_ms())).cloned();
             // Reckoned from before the turn was asked for: the coordinator's lease began later, whatever held us up since.
             let asked_ms = self.platform.now_ms();
             match self.sessions().begin(&session, Some(provider)).await? {
@@ -99,9 +113,12 @@ impl<P: Platform> Refresher<'_, P> {
                 Begun::Busy { wait } if waited < PATIENCE => {
                     self.platform.sleep(wait).await;
                 }
-                Begun::Busy { .. } => return Err(Unavailable::new("identity provider", "renews for too long").into()),
+                Begun::Busy { .. } => {
+                    return good.ok_or_else(|| Unavailable::new("identity provider", "renews for too long").into());
+                }
                 Begun::Later { wait } => {
-                    return Err(Unavailable::new("identity provider", format_args!("rests for {wait:?}")).into());
+                    let rests = || Unavailable::new("identity provider", format_args!("rests for {wait:?}")).into();
+                    return good.ok_or_else(rests);
                 }
                 Begun::Writer(writer) => {
                     // Asked only now: whoever is refused a token that somebody else has renewed costs no refresh.
@@ -111,7 +128,10 @@ impl<P: Platform> Refresher<'_, P> {
                         self.sessions().give_back_unused(&writer).await?;
                         return Err(needed());
                     }
-                    let renewed = self.renew(&writer, provider, asked_ms).await?.ok_or_else(needed)?;
+                    let renewed = match (self.renew(&writer, provider, asked_ms).await, good) {
+                        (Err(Error::Unavailable(_)), Some(good)) => return Ok(good),
+                        (renewed, _) => renewed?.ok_or_else(needed)?,
+                    };
                     if costs_one {
                         renewals.note(&session.handle, provider, self.platform.now_ms());
                     }
@@ -124,7 +144,7 @@ impl<P: Platform> Refresher<'_, P> {
     /// Renews as the session's writer. `None`: the provider no longer honours the refresh token.
     async fn renew(&self, writer: &Writer, provider_id: &str, asked_ms: u64) -> Result<Option<Connection>, Error> {
         let sessions = self.sessions();
-        let kept = |wait: Duration| Outcome::Kept { wait_ms: millis(wait) };
+        let kept = |wait: Duration| Outcome::Kept { wait_ms: millis(wait), is_doubtful: false };
         let (Some(provider), Some(connection)) =
             (self.config.provider(provider_id), writer.session.record.connections.get(provider_id))
         else {
@@ -161,9 +181,9 @@ impl<P: Platform> Refresher<'_, P> {
                 let renewed = Connection { tokens: fresh.tokens, ..connection.clone() };
                 self.store(writer, &client, dpop.as_ref(), renewed).await.map(Some)
             }
-            // The account that makes the session its user's is over: so is the session (M10). Unless the answer to an
-            // earlier use was lost, which looks the same.
-            Refresh::Ended(reason) if writer.session.record.provider == provider.id && writer.sends_before == 0 => {
+            // The account that makes the session its user's is over: so is the session (M10). Unless an earlier use may
+            // have been one although nobody had its tokens, which looks the same.
+            Refresh::Ended(reason) if writer.session.record.provider == provider.id && !writer.is_doubtful => {
                 self.report(provider, Renewal::Ended(reason));
                 sessions.end(&writer.session.handle, EndReason::Revoked).await?;
                 Err(Error::Unauthenticated { reason: "the provider ended the account's grant" })
@@ -177,10 +197,11 @@ impl<P: Platform> Refresher<'_, P> {
                 sessions.end(&writer.session.handle, EndReason::Revoked).await?;
                 Err(Error::Unauthenticated { reason: "session ended for a refresh that cannot be trusted" })
             }
-            Refresh::Answered { retry_after_seconds, detail } => {
+            Refresh::Answered { retry_after_seconds, detail, is_doubtful } => {
                 self.report(provider, Renewal::NotNow(detail));
                 let wait = retry_after_seconds.map_or(PAUSE, |seconds| Duration::from_secs(seconds.into()));
-                sessions.give_back(writer, kept(wait.clamp(PAUSE, MAX_PAUSE))).await?;
+                let wait_ms = millis(wait.clamp(PAUSE, MAX_PAUSE));
+                sessions.give_back(writer, Outcome::Kept { wait_ms, is_doubtful }).await?;
                 Err(Unavailable::new("identity provider", detail).into())
             }
             Refresh::Lost => {
@@ -232,6 +253,12 @@ impl<P: Platform> Refresher<'_, P> {
         Ok(None)
     }
 
+    /// Whether its token is over and nothing renews it.
+    fn is_spent(&self, connection: &Connection) -> bool {
+        self.is_over(connection) && connection.tokens.refresh_token.is_none()
+    }
+
+    /// Whether its token is over, or about to be.
     fn is_over(&self, connection: &Connection) -> bool {
         let tokens = &connection.tokens;
         tokens.expires_at_ms.is_some_and(|expires_at_ms| {

@@ -2,7 +2,7 @@
 //!
 //! The account that the user signed in with makes the session theirs; the others only lend it their tokens.
 
-use http::StatusCode;
+use http::{StatusCode, header};
 
 use super::{Context, login};
 use crate::{
@@ -20,15 +20,15 @@ use crate::{
 /// How often a change is made anew because its writer was too slow.
 const MAX_ATTEMPTS: usize = 3;
 
-/// Connects an account that has just signed in at its provider.
+/// Connects an account that has just signed in at its provider, and returns the session's cookie.
 pub(super) async fn connect<P: Platform>(
     context: &Context<'_, P>,
     id: SessionId,
     provider: &Provider,
     connection: Connection,
-) -> Result<(), Error> {
+) -> Result<String, Error> {
     let session = context.sessions().load_by_id(id).await?;
-    let before = change(context, session, |record| {
+    let (before, session) = change(context, session, |record| {
         // Anybody else with the session's own provider would be another user.
         if record.provider == provider.id && record.user.subject != connection.user.subject {
             return Err(Error::OtherAccount);
@@ -40,7 +40,7 @@ pub(super) async fn connect<P: Platform>(
     if let Some(before) = before.filter(|before| before.sub != connection.sub) {
         give_up(context, provider, &before).await;
     }
-    Ok(())
+    Ok(context.sessions().cookie_for(&session)?)
 }
 
 /// `POST /auth/{provider}/disconnect`: forgets an account and its tokens. Does nothing if there is none.
@@ -52,21 +52,23 @@ pub(super) async fn disconnect<P: Platform>(
     if session.record.provider == provider.id {
         return Err(Error::OwnAccount);
     }
+    let mut response = Response::empty(StatusCode::NO_CONTENT);
     if session.record.connections.contains_key(&provider.id) {
-        let before = change(context, session, |record| Ok(record.connections.remove(&provider.id))).await?;
+        let (before, session) = change(context, session, |record| Ok(record.connections.remove(&provider.id))).await?;
+        response.add(header::SET_COOKIE, &context.sessions().cookie_for(&session)?);
         if let Some(before) = before {
             give_up(context, provider, &before).await;
         }
     }
-    Ok(Response::empty(StatusCode::NO_CONTENT))
+    Ok(response)
 }
 
-/// Changes a session's record as its writer; returns what the change took out.
+/// Changes a session's record as its writer; returns what the change took out, and the session as it is now.
 async fn change<P: Platform>(
     context: &Context<'_, P>,
     mut session: Session,
     mut change: impl FnMut(&mut SessionRecord) -> Result<Option<Connection>, Error>,
-) -> Result<Option<Connection>, Error> {
+) -> Result<(Option<Connection>, Session), Error> {
     let sessions = context.sessions();
     for _ in 0..MAX_ATTEMPTS {
         let writer = sessions.begin_patiently(session.clone()).await?;
@@ -78,8 +80,8 @@ async fn change<P: Platform>(
                 return Err(error);
             }
         };
-        if sessions.store(&writer, &record).await?.is_some() {
-            return Ok(taken);
+        if let Some(changed) = sessions.store(&writer, &record).await? {
+            return Ok((taken, changed));
         }
         session = writer.session;
     }

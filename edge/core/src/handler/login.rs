@@ -146,7 +146,7 @@ async fn finish<P: Platform>(
     let result = match &transaction.connects {
         Some(id) => {
             let connected = connect::connect(context, id.clone(), provider, connection).await;
-            connected.map(|()| (Login::Connected, Response::see_other(&transaction.return_to)))
+            connected.map(|cookie| (Login::Connected, back(&transaction, &cookie)))
         }
         None => {
             let begun = begin(context, &transaction, provider, connection, headers).await;
@@ -194,9 +194,14 @@ async fn begin<P: Platform>(
         return Ok(Response::see_other(&format!("{}#{FRAGMENT}={code}", transaction.return_to)));
     }
     let cookie = sessions.create(&record, user_agent).await?;
+    Ok(back(transaction, &cookie))
+}
+
+/// Back to where the user came from, with the session's cookie.
+fn back<B>(transaction: &Transaction, cookie: &str) -> Response<B> {
     let mut response = Response::see_other(&transaction.return_to);
-    response.add(header::SET_COOKIE, &cookie);
-    Ok(response)
+    response.add(header::SET_COOKIE, cookie);
+    response
 }
 
 /// RFC 9207: with several providers, the answer must come from the one that was asked.

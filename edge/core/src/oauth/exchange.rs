@@ -126,6 +126,9 @@ pub async fn exchange<P: Platform>(
         TokenError::Refused(code) => ExchangeError::Refused(code),
         TokenError::Unreadable(detail) | TokenError::Unintelligible(detail) => ExchangeError::Refused(detail),
         TokenError::Outage { detail, .. } => ExchangeError::Unavailable(Unavailable::new("identity provider", detail)),
+        TokenError::Breakdown { .. } => {
+            ExchangeError::Unavailable(Unavailable::new("identity provider", "server error"))
+        }
         TokenError::Lost(unavailable) => ExchangeError::Unavailable(unavailable),
     })?;
     Ok((tokens, dpop))

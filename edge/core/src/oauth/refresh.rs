@@ -39,6 +39,8 @@ pub enum Refresh {
         retry_after_seconds: Option<u32>,
         /// For the log.
         detail: &'static str,
+        /// Whether the provider broke down, and may have used it up all the same.
+        is_doubtful: bool,
     },
     /// No answer, or none that can be read: the refresh token may be used up.
     Lost,
@@ -125,9 +127,10 @@ async fn check<P: Platform>(
 
 /// Only a provider's word that the grant is over ends a connection; whatever else it says is an outage (S113).
 fn of_error(error: &TokenError) -> Refresh {
-    let answered = |detail, retry_after_seconds: &Option<u32>| Refresh::Answered {
+    let answered = |detail, retry_after_seconds: &Option<u32>, is_doubtful| Refresh::Answered {
         retry_after_seconds: *retry_after_seconds,
         detail,
+        is_doubtful,
     };
     match error {
         TokenError::Refused(
@@ -137,8 +140,9 @@ fn of_error(error: &TokenError) -> Refresh {
             | "login_required"
             | "consent_required"),
         ) => Refresh::Ended(code),
-        TokenError::Refused(detail) | TokenError::Unintelligible(detail) => answered(detail, &None),
-        TokenError::Outage { detail, retry_after_seconds } => answered(detail, retry_after_seconds),
+        TokenError::Refused(detail) | TokenError::Unintelligible(detail) => answered(detail, &None, false),
+        TokenError::Outage { detail, retry_after_seconds } => answered(detail, retry_after_seconds, false),
+        TokenError::Breakdown { retry_after_seconds } => answered("server error", retry_after_seconds, true),
         TokenError::Unreadable(_) | TokenError::Lost(_) => Refresh::Lost,
     }
 }

@@ -44,6 +44,12 @@ pub enum TokenError {
         /// When it wants to be asked again.
         retry_after_seconds: Option<u32>,
     },
+    /// The provider, or something before it, broke down: it has most likely used nothing up.
+    #[error("provider answered a server error")]
+    Breakdown {
+        /// When it wants to be asked again.
+        retry_after_seconds: Option<u32>,
+    },
     /// Something that no token endpoint answers; it used nothing up.
     #[error("no token endpoint answers this: {0}")]
     Unintelligible(&'static str),
@@ -147,14 +153,12 @@ impl<P: Platform> Client<'_, P> {
             // A gateway gave up waiting; the provider behind it may not have.
             StatusCode::GATEWAY_TIMEOUT => return Err(Unavailable::new("identity provider", "gateway timeout").into()),
             StatusCode::TOO_MANY_REQUESTS => return Err(outage("too many requests")),
-            // What broke down may have used up what was sent before; where a repeat costs the whole grant, that counts.
-            _ if status.is_server_error()
-                && status != StatusCode::SERVICE_UNAVAILABLE
-                && !self.provider.refresh.retries_lost_answer =>
-            {
+            StatusCode::SERVICE_UNAVAILABLE => return Err(outage("service unavailable")),
+            // Where a repeat costs the whole grant, even the unlikely counts.
+            _ if status.is_server_error() && !self.provider.refresh.retries_lost_answer => {
                 return Err(Unavailable::new("identity provider", "server error").into());
             }
-            _ if status.is_server_error() => return Err(outage("server error")),
+            _ if status.is_server_error() => return Err(TokenError::Breakdown { retry_after_seconds }),
             // Following it would hand what was sent, and our secret, to wherever it points (S25).
             _ if status.is_redirection() => return Err(TokenError::Unintelligible("a redirect")),
             _ => {}

@@ -75,6 +75,9 @@ pub struct Sends {
     pub count: u32,
     /// Not to be sent before, in Unix milliseconds: the provider asked for it, or failed.
     pub not_before_ms: u64,
+    /// Whether the provider broke down over it at some time, and may have used it up all the same.
+    #[serde(default)]
+    pub is_doubtful: bool,
 }
 
 impl SessionState {
@@ -147,10 +150,12 @@ pub enum Outcome {
         /// Connections whose refresh token is another one now, or none: what became of the old one no longer matters.
         replaced: Vec<String>,
     },
-    /// Nothing was used up.
+    /// Nothing was used up, as far as the provider says.
     Kept {
         /// How long not to try again, in milliseconds.
         wait_ms: u64,
+        /// Whether it broke down over it: what it says later of this refresh token may be the consequence.
+        is_doubtful: bool,
     },
     /// The refresh token was sent and no answer came: it may be used up.
     Lost {
@@ -180,6 +185,8 @@ pub enum Reply {
         record: String,
         /// How often the connection's refresh token was sent before, without an answer that anybody has.
         sends_before: u32,
+        /// Whether it may have been used up by an earlier use.
+        is_doubtful: bool,
     },
     /// Somebody else writes.
     Busy {
@@ -301,22 +308,25 @@ fn begin(
         }
         let sends = connection.as_ref().and_then(|connection| state.sends.get(connection));
         let sends_before = sends.map_or(0, |sends| sends.count.saturating_sub(1));
-        return (None, Reply::Leased { fence: state.fence, generation: state.generation, record, sends_before });
+        let is_doubtful = sends_before > 0 || sends.is_some_and(|sends| sends.is_doubtful);
+        let (fence, generation) = (state.fence, state.generation);
+        return (None, Reply::Leased { fence, generation, record, sends_before, is_doubtful });
     }
     let mut next = state.clone();
-    let mut sends_before = 0;
+    let (mut sends_before, mut is_doubtful) = (0, false);
     if let Some(connection) = &connection {
         let sends = next.sends.entry(connection.clone()).or_default();
         if let Some(wait_ms) = sends.not_before_ms.checked_sub(now_ms).filter(|wait_ms| *wait_ms > 0) {
             return (None, Reply::Later { wait_ms });
         }
         sends_before = sends.count;
+        is_doubtful = sends_before > 0 || sends.is_doubtful;
         // Counted before it is sent: a crash must not look as if nothing had happened.
         sends.count = sends.count.saturating_add(1);
     }
     next.fence = next.fence.saturating_add(1);
     next.lease = Some(Lease { until_ms: now_ms.saturating_add(LEASE_MS), connection, turn });
-    let reply = Reply::Leased { fence: next.fence, generation: next.generation, record, sends_before };
+    let reply = Reply::Leased { fence: next.fence, generation: next.generation, record, sends_before, is_doubtful };
     (Some(next), reply)
 }
 
@@ -343,9 +353,10 @@ fn finish(state: &SessionState, now_ms: u64, fence: u64, outcome: Outcome) -> (O
                 }
             }
         }
-        Outcome::Kept { wait_ms } => {
+        Outcome::Kept { wait_ms, is_doubtful } => {
             if let Some(sends) = next.sends.get_mut(&connection) {
                 sends.count = sends.count.saturating_sub(1);
+                sends.is_doubtful |= is_doubtful;
                 sends.not_before_ms = now_ms.saturating_add(wait_ms);
             }
         }

@@ -44,7 +44,8 @@ fn stored(record: &str) -> Outcome {
 }
 
 fn leased(fence: u64, sends_before: u32) -> Reply {
-    Reply::Leased { fence, generation: 1, record: "r".to_owned(), sends_before }
+    let is_doubtful = sends_before > 0;
+    Reply::Leased { fence, generation: 1, record: "r".to_owned(), sends_before, is_doubtful }
 }
 
 fn active(generation: u64) -> Reply {
@@ -114,9 +115,22 @@ fn a_late_writer_whom_nobody_superseded_may_still_store() {
 fn s113_an_outage_uses_nothing_up_and_is_not_hammered() {
     let mut session = Session::new();
     session.refresh(0, 1);
-    assert_eq!(session.finish(10, 1, Outcome::Kept { wait_ms: 5000 }), active(1));
+    assert_eq!(session.finish(10, 1, Outcome::Kept { wait_ms: 5000, is_doubtful: false }), active(1));
     assert_eq!(session.refresh(11, 1), Reply::Later { wait_ms: 4999 });
     assert_eq!(session.refresh(5010, 1), leased(2, 0));
+}
+
+#[test]
+fn s113_a_breakdown_uses_nothing_up_and_is_remembered_until_the_token_is_another() {
+    let mut session = Session::new();
+    let doubtful = |reply| matches!(reply, Reply::Leased { sends_before: 0, is_doubtful: true, .. });
+    session.refresh(0, 1);
+    session.finish(1, 1, Outcome::Kept { wait_ms: 0, is_doubtful: true });
+    assert!(doubtful(session.refresh(2, 1)));
+    session.finish(3, 2, Outcome::Kept { wait_ms: 0, is_doubtful: false });
+    assert!(doubtful(session.refresh(4, 1)), "a calm answer takes nothing back");
+    session.finish(5, 3, stored("s"));
+    assert!(matches!(session.refresh(6, 2), Reply::Leased { is_doubtful: false, .. }));
 }
 
 #[test]
@@ -164,7 +178,7 @@ fn other_writers_wait_for_a_refresh_too() {
     session.refresh(0, 1);
     let other = Command::Begin { connection: None, seen: 1, turn: 99 };
     assert_eq!(session.ask(1, other.clone()), Reply::Busy { wait_ms: BUSY_MS });
-    session.finish(2, 1, Outcome::Kept { wait_ms: 0 });
+    session.finish(2, 1, Outcome::Kept { wait_ms: 0, is_doubtful: false });
     assert_eq!(session.ask(3, other), leased(2, 0));
 }
 

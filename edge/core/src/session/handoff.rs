@@ -106,7 +106,7 @@ impl<P: Platform> Sessions<'_, P> {
             self.end(&before, EndReason::Revoked).await?;
         }
         if let Reply::Active { .. } = self.coordinate(&handle, Command::Redeem).await? {
-            return Ok(self.cookie_of(&id, expires_at_ms)?);
+            return Ok(self.cookie_of(&id, 1, expires_at_ms)?);
         }
         // The coordinator has ended it; its streams and what is kept of it go, too.
         self.end(&handle, EndReason::Revoked).await?;

@@ -72,8 +72,13 @@ impl Connection {
     /// Whether the account must be connected again: its token is over, and nothing renews it.
     #[must_use]
     pub fn is_spent(&self, now_ms: u64) -> bool {
-        let over = self.tokens.expires_at_ms.is_some_and(|expires_at_ms| expires_at_ms <= now_ms);
-        over && self.tokens.refresh_token.is_none()
+        self.is_over(now_ms) && self.tokens.refresh_token.is_none()
+    }
+
+    /// Whether its access token has ended.
+    #[must_use]
+    pub fn is_over(&self, now_ms: u64) -> bool {
+        self.tokens.expires_at_ms.is_some_and(|expires_at_ms| expires_at_ms <= now_ms)
     }
 }
 

@@ -25,11 +25,7 @@ impl<P: Platform> Sessions<'_, P> {
             {
                 self.store(&writer, &writer.session.record).await?;
             }
-            if self.is_cookie_current(headers) {
-                Ok(None)
-            } else {
-                Ok(Some(self.cookie_of(&session.id, session.record.expires_at_ms)?))
-            }
+            if self.is_cookie_current(headers) { Ok(None) } else { Ok(Some(self.cookie_for(session)?)) }
         };
         renewed.await.unwrap_or_else(|error: Error| {
             Event::warn("session.rotation").with("detail", &error).write(self.platform);

@@ -52,6 +52,23 @@ pub struct Session {
     pub is_current: bool,
 }
 
+/// What a session cookie says.
+struct Shown {
+    ends_at_ms: u64,
+    /// Which version of the record its browser has seen.
+    generation: u64,
+    id: SessionId,
+}
+
+impl Shown {
+    fn parse(plain: &[u8]) -> Option<Self> {
+        let (ends_at_ms, rest) = plain.split_first_chunk()?;
+        let (generation, id) = rest.split_first_chunk()?;
+        let (ends_at_ms, generation) = (u64::from_be_bytes(*ends_at_ms), u64::from_be_bytes(*generation));
+        Some(Self { ends_at_ms, generation, id: SessionId::from_bytes(id)? })
+    }
+}
+
 /// Sessions of one deployment.
 #[derive(Debug)]
 pub struct Sessions<'a, P> {
@@ -70,7 +87,7 @@ impl<P: Platform> Sessions<'_, P> {
     /// A store did not answer, or the provider ended the sign-in meanwhile: no session has begun.
     pub async fn create(&self, record: &SessionRecord, user_agent: &str) -> Result<String, Error> {
         let id = SessionId::draw(self.platform)?;
-        let cookie = self.cookie_of(&id, record.expires_at_ms)?;
+        let cookie = self.cookie_of(&id, 1, record.expires_at_ms)?;
         self.begin_session(&id, record, user_agent, None).await?;
         Ok(cookie)
     }
@@ -177,8 +194,19 @@ impl<P: Platform> Sessions<'_, P> {
         }
     }
 
-    pub(super) fn cookie_of(&self, id: &SessionId, expires_at_ms: u64) -> Result<String, Unavailable> {
+    /// The `Set-Cookie` value that tells the browser of a session in its present generation: from then on no isolate
+    /// answers it from an older one.
+    ///
+    /// # Errors
+    /// There is no randomness.
+    pub fn cookie_for(&self, session: &Session) -> Result<String, Unavailable> {
+        self.cookie_of(&session.id, session.generation, session.record.expires_at_ms)
+    }
+
+    /// The `Set-Cookie` value for a session whose record its browser has seen in this generation.
+    pub(super) fn cookie_of(&self, id: &SessionId, generation: u64, expires_at_ms: u64) -> Result<String, Unavailable> {
         let mut plain = Zeroizing::new(expires_at_ms.to_be_bytes().to_vec());
+        plain.extend_from_slice(&generation.to_be_bytes());
         plain.extend_from_slice(id.as_bytes());
         let context = self.cookie_context();
         let binding = Binding { purpose: Purpose::SessionCookie, context: &context, secret: b"" };
@@ -192,13 +220,13 @@ impl<P: Platform> Sessions<'_, P> {
         [SESSION_COOKIE.as_bytes(), self.config.public_origin.as_str().as_bytes()]
     }
 
-    /// The id in a request's cookie, if it has not ended by the cookie's own word.
-    fn living_id(&self, headers: &HeaderMap) -> Result<SessionId, Error> {
-        let (ends_at_ms, id) = self.cookie(headers)?;
-        if self.platform.now_ms() >= ends_at_ms {
+    /// What a request's cookie says, if it has not ended by its own word.
+    fn living(&self, headers: &HeaderMap) -> Result<Shown, Error> {
+        let shown = self.cookie(headers)?;
+        if self.platform.now_ms() >= shown.ends_at_ms {
             return Err(Error::Unauthenticated { reason: "session cookie expired" });
         }
-        Ok(id)
+        Ok(shown)
     }
 
     /// The id in a request's cookie, without asking anyone whether it still lives. Whoever wants it ended is not told by
@@ -207,10 +235,10 @@ impl<P: Platform> Sessions<'_, P> {
     /// # Errors
     /// [`Error::Unauthenticated`], alike for every reason.
     pub fn id(&self, headers: &HeaderMap) -> Result<SessionId, Error> {
-        self.cookie(headers).map(|(_, id)| id)
+        self.cookie(headers).map(|shown| shown.id)
     }
 
-    fn cookie(&self, headers: &HeaderMap) -> Result<(u64, SessionId), Error> {
+    fn cookie(&self, headers: &HeaderMap) -> Result<Shown, Error> {
         let value = match cookie::find(headers, SESSION_COOKIE) {
             Found::One(value) => value,
             Found::None => return Err(Error::Unauthenticated { reason: "no session cookie" }),
@@ -221,8 +249,7 @@ impl<P: Platform> Sessions<'_, P> {
         let context = self.cookie_context();
         let binding = Binding { purpose: Purpose::SessionCookie, context: &context, secret: b"" };
         let plain = seal::open(&self.config.session_keys, binding, &blob).map_err(|_| broken.clone())?;
-        let (ends_at_ms, id) = plain.split_first_chunk().ok_or_else(|| broken.clone())?;
-        Ok((u64::from_be_bytes(*ends_at_ms), SessionId::from_bytes(id).ok_or(broken)?))
+        Shown::parse(&plain).ok_or(broken)
     }
 
     /// The session of a request.
@@ -230,7 +257,8 @@ impl<P: Platform> Sessions<'_, P> {
     /// # Errors
     /// [`Error::Unauthenticated`] if there is none that is believed, [`Error::Unavailable`] if nobody can tell.
     pub async fn load(&self, headers: &HeaderMap) -> Result<Session, Error> {
-        self.load_by_id(self.living_id(headers)?).await
+        let Shown { id, generation, .. } = self.living(headers)?;
+        self.load_since(id, generation).await
     }
 
     /// The session of an id.
@@ -238,9 +266,16 @@ impl<P: Platform> Sessions<'_, P> {
     /// # Errors
     /// As [`Sessions::load`].
     pub async fn load_by_id(&self, id: SessionId) -> Result<Session, Error> {
+        self.load_since(id, 0).await
+    }
+
+    /// The session of an id, not older than a generation that its browser has seen: whoever connects an account and
+    /// then asks elsewhere finds it.
+    async fn load_since(&self, id: SessionId, generation: u64) -> Result<Session, Error> {
         let handle = id.handle();
         let now_ms = self.platform.now_ms();
-        let (generation, sealed) = match self.cache.fresh(&handle, now_ms, self.config.revocation_bound) {
+        let known = self.cache.fresh(&handle, now_ms, self.config.revocation_bound);
+        let (generation, sealed) = match known.filter(|(known, _)| *known >= generation) {
             Some(known) => known,
             None => {
                 let (generation, sealed) = self.fetch(&handle).await?;

@@ -49,6 +49,8 @@ pub struct Writer {
     pub session: Session,
     /// How often the connection's refresh token was sent before without an answer that anybody has.
     pub sends_before: u32,
+    /// Whether an earlier use may have used it up.
+    pub is_doubtful: bool,
 }
 
 impl<P: Platform> Sessions<'_, P> {
@@ -71,15 +73,17 @@ impl<P: Platform> Sessions<'_, P> {
             let newer = Session { id, handle, generation, record, is_current };
             Ok::<_, Error>((newer, sealed))
         };
+        // The coordinator vouches for what it answers from when it was asked, at the latest.
+        let asked_ms = self.platform.now_ms();
         match self.coordinate_surely(&session.handle, begin).await? {
             Reply::Active { generation, record: Some(record) } => {
                 let (newer, sealed) = open(generation, &record)?;
-                self.cache.put(&session.handle, self.platform.now_ms(), generation, sealed);
+                self.cache.put(&session.handle, asked_ms, generation, sealed);
                 Ok(Begun::Newer(newer))
             }
-            Reply::Leased { fence, generation, record, sends_before } => {
+            Reply::Leased { fence, generation, record, sends_before, is_doubtful } => {
                 let (session, _) = open(generation, &record)?;
-                Ok(Begun::Writer(Writer { fence, session, sends_before }))
+                Ok(Begun::Writer(Writer { fence, session, sends_before, is_doubtful }))
             }
             Reply::Busy { wait_ms } => Ok(Begun::Busy { wait: Duration::from_millis(wait_ms) }),
             Reply::Later { wait_ms } => Ok(Begun::Later { wait: Duration::from_millis(wait_ms) }),
@@ -131,9 +135,10 @@ impl<P: Platform> Sessions<'_, P> {
         let sealed = self.seal(id, generation, record)?;
         let replaced = replaced(before, record);
         let outcome = Outcome::Stored { record: BASE64.encode(&sealed), indexes, replaced };
+        let asked_ms = self.platform.now_ms();
         match self.coordinate_surely(handle, Command::Finish { fence: writer.fence, outcome }).await? {
             Reply::Active { .. } => {
-                self.cache.put(handle, self.platform.now_ms(), generation, sealed.clone());
+                self.cache.put(handle, asked_ms, generation, sealed.clone());
                 self.keep_copy(handle, generation, &sealed, record).await;
                 for (name, _) in dropped {
                     // Only tidies up: an entry too many ends a session too many, when that account's provider says so.
@@ -158,7 +163,7 @@ impl<P: Platform> Sessions<'_, P> {
     /// # Errors
     /// As [`Sessions::give_back`].
     pub async fn give_back_unused(&self, writer: &Writer) -> Result<(), Unavailable> {
-        self.give_back(writer, Outcome::Kept { wait_ms: 0 }).await
+        self.give_back(writer, Outcome::Kept { wait_ms: 0, is_doubtful: false }).await
     }
 
     /// Gives the lease back without a new record.

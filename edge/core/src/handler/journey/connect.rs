@@ -96,6 +96,28 @@ fn a_second_account_is_connected_and_each_upstream_gets_its_own_token() {
 }
 
 #[test]
+fn an_account_that_was_just_connected_is_there_at_every_isolate() {
+    let mut both = Both::new();
+    both.walk("/auth/github/login");
+    let first = both.browser.goes_to(None);
+    assert_eq!(both.connections(), ["github"]);
+    let second = both.browser.goes_to(None);
+    assert_eq!(both.connections(), ["github"]);
+    let third = both.browser.goes_to(Some(first));
+    let before = both.browser.cookies.borrow().clone();
+    both.walk("/auth/entra/login?connect=1");
+    let after = both.browser.cookies.replace(before);
+    both.browser.goes_to(Some(second));
+    let seen = both.browser.script(Method::GET, "/bff/graph/v1.0/me", "");
+    assert_eq!(seen.status, StatusCode::OK, "a request that was under way with the cookie from before");
+    both.browser.cookies.replace(after);
+    both.browser.goes_to(Some(third));
+    assert_eq!(both.connections(), ["entra", "github"], "a page that the browser comes back to");
+    both.browser.script(Method::POST, "/auth/entra/disconnect", "");
+    assert_eq!(both.connections(), ["github"]);
+}
+
+#[test]
 fn a_connected_account_is_disconnected_and_its_token_is_given_up() {
     let both = Both::new();
     both.walk("/auth/entra/login");

@@ -110,6 +110,35 @@ fn s113_an_outage_of_the_provider_signs_nobody_out() {
 }
 
 #[test]
+fn s113_a_token_that_is_still_good_is_used_while_the_provider_cannot_renew_it() {
+    let (browser, refreshes) = over(|_| answer(503, "{}"));
+    browser.platform.now_ms.set(browser.platform.now_ms.get() - 20_000);
+    for _ in 0..2 {
+        assert_eq!(call(&browser).0, StatusCode::OK);
+        assert_eq!(last_bearer(&browser), "Bearer ghu_0");
+    }
+    assert_eq!(refreshes.get(), 1, "and the provider is left alone for a while");
+    wait(&browser, 21_000);
+    assert_eq!(call(&browser).0, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[test]
+fn s113_what_a_provider_says_after_it_broke_down_ends_the_account_and_not_the_session() {
+    for (breaks_down, lives) in [(true, true), (false, false)] {
+        let (browser, _) = over(move |n| match n {
+            1 if breaks_down => answer(502, "<html>"),
+            _ => answer(200, r#"{"error":"bad_refresh_token"}"#),
+        });
+        if breaks_down {
+            assert_eq!(call(&browser).0, StatusCode::SERVICE_UNAVAILABLE);
+            wait(&browser, 6000);
+        }
+        assert_eq!(call(&browser).0, StatusCode::UNAUTHORIZED);
+        assert_eq!(browser.session()["authenticated"], lives);
+    }
+}
+
+#[test]
 fn s113_an_outage_that_goes_on_uses_nothing_up() {
     let corp = Corp::new();
     let at_provider = Rc::clone(&corp);

@@ -72,6 +72,8 @@ impl World {
         }
         let (world, browser) = (Rc::clone(self), Rc::clone(browser));
         self.act(0, browser.number, async move {
+            // What it remembers may be older than a disconnection.
+            world.isolate(0).restart();
             let response = world.ask(0, browser.request(Method::GET, "/auth/session")).await;
             let shown = body(response);
             let has =

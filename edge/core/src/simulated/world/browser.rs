@@ -76,7 +76,7 @@ impl Browser {
             target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query.to_owned())));
         let mut headers = HeaderMap::new();
         let mut jar: Vec<String> = self.jar.borrow().iter().map(|(name, value)| format!("{name}={value}")).collect();
-        if target.contains("/login") {
+        if target.ends_with("/login") {
             jar.extend(self.replaces.borrow().iter().map(|value| format!("{SESSION_COOKIE}={value}")));
         }
         if !jar.is_empty() {

@@ -26,6 +26,8 @@ enum Fate {
     Pending,
     /// The provider said that it did nothing.
     Unused,
+    /// The provider broke down over it.
+    Doubtful,
     /// Answered.
     Answered,
     /// No answer will come, or none that can be read.
@@ -136,14 +138,14 @@ impl Judge {
         let token =
             form.get("refresh_token").filter(|_| form.get("grant_type").is_some_and(|it| it == "refresh_token"))?;
         let task = world.scheduler.current();
-        let manner = MANNERS.iter().find(|manner| token.starts_with(&format!("rt.{}.", manner.provider))).unwrap();
+        let manner = grant_manner(token);
         let mut all = self.sendings.borrow_mut();
         let before = all.entry(token.to_string()).or_default();
         let fates = || before.iter().map(|sending| sending.fate.get());
         if before.iter().any(|it| it.fate.get() == Fate::Pending && !it.answer.is_settled()) {
             self.accuse(world, || format!("{token} is sent while the answer to an earlier sending may still come"));
         }
-        let open = fates().filter(|fate| *fate != Fate::Unused).count();
+        let open = fates().filter(|fate| !matches!(fate, Fate::Unused | Fate::Doubtful)).count();
         if open >= manner.sends {
             self.accuse(world, || format!("{token} is sent {} times", open + 1));
         }
@@ -169,7 +171,8 @@ impl Judge {
     pub(crate) fn saw_reuse(&self, world: &World, token: &str) {
         let all = self.sendings.borrow();
         let excused = all.get(token).into_iter().flatten().any(|sending| {
-            sending.fate.get() == Fate::Lost || sending.task.is_some_and(|it| self.troubled.borrow().contains(&it))
+            matches!(sending.fate.get(), Fate::Lost | Fate::Doubtful)
+                || sending.task.is_some_and(|it| self.troubled.borrow().contains(&it))
         });
         if !excused {
             self.accuse(world, || format!("{token} is used again, and no answer was lost"));
@@ -288,6 +291,11 @@ impl Judge {
     }
 }
 
+/// The kind of provider that a refresh token is of.
+fn grant_manner(token: &str) -> &'static Manner {
+    MANNERS.iter().find(|manner| token.starts_with(&format!("rt.{}.", manner.provider))).unwrap()
+}
+
 impl Watch {
     /// Its answer came, or it is certain that none will.
     pub(crate) fn got(&self, answer: &Result<Answer, Unavailable>) {
@@ -295,8 +303,13 @@ impl Watch {
         let body: Option<serde_json::Value> = serde_json::from_str(body).ok();
         let has_tokens = body.as_ref().is_some_and(|body| body.get("access_token").is_some());
         self.sending.brought_tokens.set(*status == 200 && has_tokens);
+        let is_strict = grant_manner(&self.token).sends == 1;
         let fate = match (status, body) {
-            (504, _) | (200..300, None) => Fate::Lost,
+            (502, _) if !is_strict => {
+                self.world.judge.trouble(self.sending.task);
+                Fate::Doubtful
+            }
+            (502 | 504, _) | (200..300, None) => Fate::Lost,
             // Without a new one the old one goes on working, whatever became of it before.
             (200..300, Some(body)) if body.get("access_token").is_some() && body.get("refresh_token").is_none() => {
                 let all = self.world.judge.sendings.borrow();

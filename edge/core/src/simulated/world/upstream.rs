@@ -64,10 +64,12 @@ impl World {
         };
         if scheduler.chance(weather.answer_cut) {
             self.count("answers cut");
-            return match scheduler.draw(0..3) {
+            return match scheduler.draw(0..4) {
                 // A gateway that did not wait for what was done all the same.
                 0 => (504, Vec::new(), "<html>".to_owned()),
                 1 => (200, vec![("content-type", "text/html".to_owned())], "<html>".to_owned()),
+                // One that lost what was done.
+                2 => (502, Vec::new(), "<html>".to_owned()),
                 _ => (answer.0, answer.1, answer.2.chars().take(answer.2.len() / 2).collect()),
             };
         }
