@@ -5,6 +5,7 @@ use std::{cell::RefCell, collections::VecDeque, fmt};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http_auth::{ParamValue, parser::ChallengeParser};
 use jwt_compact::{Algorithm, AlgorithmExt as _, Claims, Header, alg::Es256, jwk::JsonWebKey};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
@@ -182,9 +183,12 @@ pub fn wants_nonce(status: StatusCode, headers: &HeaderMap) -> bool {
     status == StatusCode::UNAUTHORIZED
         && single(headers, &NONCE_HEADER).is_some_and(is_nonce)
         && headers.get_all(header::WWW_AUTHENTICATE).iter().any(|challenge| {
-            challenge.to_str().is_ok_and(|text| {
-                let is_dpop = text.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("dpop "));
-                is_dpop && text.contains("use_dpop_nonce")
+            let challenges = challenge.to_str().map(ChallengeParser::new).into_iter().flatten();
+            challenges.flatten().any(|challenge| {
+                let is_error = |(name, value): &(&str, ParamValue<'_>)| {
+                    name.eq_ignore_ascii_case("error") && value.to_unescaped() == "use_dpop_nonce"
+                };
+                challenge.scheme.eq_ignore_ascii_case("dpop") && challenge.params.iter().any(is_error)
             })
         })
 }

@@ -92,7 +92,18 @@ fn only_a_challenge_with_a_nonce_is_worth_another_request() {
     assert!(!wants_nonce(StatusCode::BAD_REQUEST, &headers(&[challenge, nonce])));
     assert!(!wants_nonce(StatusCode::UNAUTHORIZED, &headers(&[challenge])));
     assert!(!wants_nonce(StatusCode::UNAUTHORIZED, &headers(&[nonce])));
-    assert!(!wants_nonce(StatusCode::UNAUTHORIZED, &headers(&[nonce, ("www-authenticate", "Bearer use_dpop_nonce")])));
+    for (among, wants) in [
+        (r#"Bearer realm="x", DPoP algs="ES256", error="use_dpop_nonce""#, true),
+        ("dpop error=use_dpop_nonce", true),
+        ("Bearer use_dpop_nonce", false),
+        (r#"Bearer error="use_dpop_nonce""#, false),
+        (r#"Bearer realm="DPoP error=use_dpop_nonce""#, false),
+        (r#"DPoP error="invalid_token", Bearer error="use_dpop_nonce""#, false),
+        (r#"DPoP error="use_dpop_nonce"#, false),
+    ] {
+        let found = wants_nonce(StatusCode::UNAUTHORIZED, &headers(&[nonce, ("www-authenticate", among)]));
+        assert_eq!(found, wants, "{among}");
+    }
 }
 
 #[test]
