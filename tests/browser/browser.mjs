@@ -1,5 +1,8 @@
 // Debian's Chromium, and a page that remembers everything that reached it.
 
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
 import { chromium } from 'playwright-core';
 
 import { everyAnswer } from '../journey/agent.mjs';
@@ -18,8 +21,17 @@ const ARGS = [
  * @property {string} [responseErrorReason]
  */
 
+const executablePath = process.env.CHROMIUM_BIN ?? '/usr/bin/chromium';
+
 export function launch() {
-  return chromium.launch({ executablePath: process.env.CHROMIUM_BIN ?? '/usr/bin/chromium', args: ARGS });
+  return chromium.launch({ executablePath, args: ARGS });
+}
+
+/** A browser whose owner has set it up: a profile of its own with these preferences. @param {string} profile folder @param {object} preferences */
+export function launchWith(profile, preferences) {
+  mkdirSync(join(profile, 'Default'), { recursive: true });
+  writeFileSync(join(profile, 'Default/Preferences'), JSON.stringify(preferences));
+  return chromium.launchPersistentContext(profile, { executablePath, args: ARGS });
 }
 
 /** What the network brought to a browser, by address: headers but the HttpOnly cookies, bodies, stream messages. */

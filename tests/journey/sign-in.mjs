@@ -12,9 +12,10 @@ import { Agent } from './agent.mjs';
  * @param {Provider} provider
  * @param {string} login of one of the emulators' users
  * @param {string} [returnTo]
+ * @param {Record<string, string>} [more] what else the login is asked with
  */
-export async function authorizeAt(agent, provider, login, returnTo = '/') {
-  const begun = await agent.visit(`/auth/${provider}/login?return_to=${encodeURIComponent(returnTo)}`);
+export async function authorizeAt(agent, provider, login, returnTo = '/', more = {}) {
+  const begun = await agent.visit(`/auth/${provider}/login?${new URLSearchParams({ return_to: returnTo, ...more })}`);
   assert.ok([302, 303].includes(begun.status), `login answers ${begun.status}: ${begun.text.slice(0, 300)}`);
   const authorize = new URL(begun.headers.location ?? '');
   const { action, fields } = formOf((await agent.visit(authorize)).text, login);

@@ -40,11 +40,12 @@ export const externalBrokers = process.env.CAUSEWAY_TEST_EXTERNAL_KAFKA === '1' 
  * Starts a stack on free ports and stops it after the last test. Its state is removed unless a test failed. Of parts that
  * the target does not have, none is started.
  * @param {readonly PartName[]} only
- * @param {Record<string, string>} [edgeVariables] on top of the stack's own
+ * @param {Record<string, string> | ((ports: import('../../scripts/stack/target.mjs').Ports) => Record<string, string>)} [edgeVariables] on top of the stack's own
  * @param {() => readonly string[]} [secretsInUse] beside the stack's own and the tokens of the emulators
+ * @param {string} [name] of its state, where a run has several stacks
  */
-export async function startStack(only, edgeVariables = {}, secretsInUse = () => []) {
-  const state = process.env.CAUSEWAY_TEST_STATE ?? mkdtempSync(join(tmpdir(), 'causeway-test-'));
+export async function startStack(only, edgeVariables = {}, secretsInUse = () => [], name = '') {
+  const state = process.env.CAUSEWAY_TEST_STATE ? join(process.env.CAUSEWAY_TEST_STATE, name) : mkdtempSync(join(tmpdir(), 'causeway-test-'));
   const ports = await freePorts();
   const github = await Upstream.start(`http://127.0.0.1:${ports.github}`);
   const graph = await Upstream.start(`http://127.0.0.1:${ports.entra}`);
@@ -60,7 +61,7 @@ export async function startStack(only, edgeVariables = {}, secretsInUse = () => 
       REVOCATION_BOUND_SECONDS: String(REVOCATION_BOUND_SECONDS),
       GITHUB_API_URL: github.origin,
       GRAPH_URL: graph.origin,
-      ...edgeVariables,
+      ...(typeof edgeVariables === 'function' ? edgeVariables(ports) : edgeVariables),
     },
     bridgeVariables: deliveries instanceof Wire ? { BRIDGE_REDIS_URL: redisUrl(deliveries.port, secrets(state)) } : { BRIDGE_EDGE_URL: deliveries.origin },
   });

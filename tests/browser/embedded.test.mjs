@@ -1,0 +1,115 @@
+// The widget on a page of another site than the edge, where browsers keep cookies apart or let none through.
+
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { after, describe, test } from 'node:test';
+
+import { startEmbedded } from '../journey/embedded.mjs';
+import { launchWith, storageOf } from './browser.mjs';
+
+const { stack, pageOrigin } = await startEmbedded(['redis', 'emulators', 'edge', 'host']);
+/** @type {import('playwright-core').BrowserContext[]} */
+const browsers = [];
+after(() => Promise.all(browsers.map((browser) => browser.close())));
+
+/** A new browser with these preferences, on the page. @param {string} name @param {object} preferences */
+async function open(name, preferences) {
+  const browser = await launchWith(join(stack.state, `profile-${name}`), preferences);
+  browsers.push(browser);
+  browser.setDefaultTimeout(20_000);
+  const page = await browser.newPage();
+  /** @type {string[]} */
+  const complaints = [];
+  /** @type {string[]} what was sent to the edge */
+  const requests = [];
+  page.on('pageerror', (error) => complaints.push(String(error)));
+  page.on('console', (message) => {
+    if (/Content.Security.Policy|Trusted ?Type|violates/i.test(message.text())) complaints.push(message.text());
+  });
+  page.on('request', (request) => requests.push(`${request.method()} ${request.url()} ${request.headers().referer ?? ''}`));
+  await page.goto(`${pageOrigin}/?order=7#part`);
+  return { browser, page, complaints, requests };
+}
+
+/** @param {import('playwright-core').Page} page @param {RegExp} who */
+async function signIn(page, who) {
+  await page.getByRole('link', { name: /GitHub/ }).click();
+  await page.waitForURL((url) => url.port === String(stack.ports.github));
+  await page.getByRole('button', { name: who }).click();
+  await page.waitForURL((url) => url.origin === pageOrigin);
+}
+
+/** @param {import('playwright-core').Page} page */
+const asked = (page) => page.evaluate(async (edge) => (await fetch(`${edge}/auth/session`, { credentials: 'include', headers: { 'X-CSRF': '1' } })).json(), stack.edgeOrigin);
+
+for (const [name, preferences] of /** @type {const} */ ([
+  ['as it comes', {}],
+  ['that blocks third-party cookies', { profile: { cookie_controls_mode: 1, block_third_party_cookies: true } }],
+])) {
+  describe(`S155: in a browser ${name}`, () => {
+    /** @type {Awaited<ReturnType<typeof open>>} */
+    let opened;
+
+    test('the user signs in, and is on the same page of another site again', async () => {
+      opened = await open(name.replaceAll(' ', '-'), preferences);
+      const { page, requests } = opened;
+      await signIn(page, /Ada Lovelace/);
+      await page.locator('chat-widget').getByText('Ada Lovelace').waitFor();
+      assert.equal(page.url(), `${pageOrigin}/?order=7#part`);
+      assert.equal((await asked(page)).user.name, 'Ada Lovelace');
+      assert.ok(requests.some((request) => request.startsWith(`POST ${stack.edgeOrigin}/auth/handoff`)));
+      assert.deepEqual(requests.filter((request) => request.includes('causeway=') && !request.startsWith(`GET ${pageOrigin}/?order=7#`)), [], 'the code is in no other request and no referrer');
+      assert.ok(!(await storageOf(page)).includes('causeway'), 'and is not kept');
+    });
+
+    test('the cookie is of that site only', async () => {
+      const { browser, page } = opened;
+      const { cookies } = await (await browser.newCDPSession(page)).send('Network.getAllCookies');
+      const sessions = cookies.filter((cookie) => cookie.name === '__Host-Http-session');
+      assert.deepEqual(sessions.map(({ partitionKey }) => partitionKey?.topLevelSite), [new URL(pageOrigin).protocol + '//127.0.0.1']);
+      const own = await browser.newPage();
+      await own.goto(`${stack.edgeOrigin}/`);
+      await own.getByRole('link', { name: /GitHub/ }).waitFor();
+      assert.equal((await asked(own)).authenticated, false, "the edge's own page is another place");
+      await own.close();
+    });
+
+    test('a reload finds the user signed in', async () => {
+      const { page, requests } = opened;
+      await page.reload();
+      await page.locator('chat-widget').getByText('Ada Lovelace').waitFor();
+      assert.equal(requests.filter((request) => request.includes('/auth/handoff')).length, 1);
+    });
+
+    test('the user signs out, and in again as somebody else', async () => {
+      const { page, complaints } = opened;
+      await page.getByRole('button', { name: 'Sign out' }).click();
+      await page.getByRole('link', { name: /GitHub/ }).waitFor();
+      assert.equal((await asked(page)).authenticated, false);
+      await page.reload();
+      await page.getByRole('link', { name: /GitHub/ }).waitFor();
+      await signIn(page, /Grace Hopper/);
+      await page.locator('chat-widget').getByText('Grace Hopper').waitFor();
+      assert.deepEqual(complaints, []);
+    });
+  });
+}
+
+test('S154: where no cookie of the edge is let through the widget says so, and nobody goes round in circles', async () => {
+  // What a person sets for one site under another; partitioned cookies are no exception.
+  const exceptions = { cookies: { [`${stack.edgeOrigin},${pageOrigin}`]: { setting: 2 } } };
+  const { browser, page, complaints, requests } = await open('blocked', { profile: { content_settings: { exceptions } } });
+  await signIn(page, /Ada Lovelace/);
+  await page.getByText('Your browser may be blocking cookies').waitFor();
+  assert.equal(page.url(), `${pageOrigin}/?order=7#part`);
+  assert.equal(requests.filter((request) => request.includes('/auth/handoff')).length, 1, 'the code worked');
+  assert.equal(await page.getByRole('link', { name: /Continue with/ }).count(), 0);
+  assert.equal(requests.filter((request) => request.includes('/login?')).length, 1);
+  const [own] = await Promise.all([browser.waitForEvent('page'), page.getByRole('link', { name: 'Open the chat in a window of its own' }).click()]);
+  await own.waitForURL(`${stack.edgeOrigin}/`);
+  await own.getByRole('link', { name: /GitHub/ }).click();
+  await own.getByRole('button', { name: /Ada Lovelace/ }).click();
+  await own.waitForURL(`${stack.edgeOrigin}/`);
+  await own.locator('chat-widget').getByText('Ada Lovelace').waitFor();
+  assert.deepEqual(complaints, []);
+});

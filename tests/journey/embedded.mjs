@@ -1,0 +1,11 @@
+// A stack whose host page is on another site than its edge: `127.0.0.1` and `localhost` are two, and browsers trust both
+// without TLS.
+
+import { startStack } from './stack.mjs';
+
+/** @param {readonly import('./stack.mjs').PartName[]} only */
+export async function startEmbedded(only) {
+  const origin = (/** @type {{ host: number }} */ { host }) => `http://127.0.0.1:${host}`;
+  const started = await startStack(only, (ports) => ({ EMBED: 'cross-site', HOST_ORIGINS: origin(ports) }), () => [], 'embedded');
+  return { ...started, pageOrigin: origin(started.stack.ports) };
+}
