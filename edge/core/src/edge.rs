@@ -19,7 +19,6 @@ use crate::{
     observed::Observed,
     platform::{Clock, Platform, Random, Unavailable},
     refresh::Refresher,
-    renewal::ForcedRenewals,
     route::{self, Auth, Csrf},
     session::{id::SessionHandle, store::Sessions},
     telemetry::{self, Event},
@@ -44,8 +43,6 @@ pub struct Memory {
     pub installations: InstallationCache,
     /// Sessions the coordinator vouched for a moment ago.
     pub sessions: SessionCache,
-    /// Refreshes that upstreams' refusals have cost.
-    pub renewals: ForcedRenewals,
 }
 
 /// Sealed session records and when the coordinator last vouched for them. Without the browser's cookie they stay sealed.
@@ -107,7 +104,6 @@ impl Edge {
                 discovery: DiscoveryCache::new(Rc::clone(&config.session_keys)),
                 installations: InstallationCache::default(),
                 sessions: SessionCache::default(),
-                renewals: ForcedRenewals::default(),
             };
             (config, memory)
         };

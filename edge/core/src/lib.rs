@@ -9,7 +9,6 @@
 //! - [`oauth`]: providers, discovery, the code exchange, ID tokens
 //! - [`address`]: where on the network an address leads
 //! - [`flight`]: one fetch within an isolate for all who wait
-//! - [`renewal`]: how often a refused token may cost a refresh
 //! - [`session`]: the cookie, the sealed record, the coordinator's state machine
 //! - [`proxy`]: which upstream requests are allowed and what they carry
 //! - [`stream`]: drives one client's SSE stream from its hub
@@ -42,7 +41,6 @@ pub mod platform;
 pub mod proxy;
 pub mod rate;
 pub mod refresh;
-pub mod renewal;
 pub mod route;
 pub mod seal;
 pub mod session;

@@ -34,7 +34,7 @@ use crate::{
         coordinator::Outcome,
         record::Connection,
         store::{Session, Sessions},
-        writer::{Begun, Writer},
+        writer::{Begun, Purpose, Writer},
     },
     telemetry::{self, Renewal},
 };
@@ -102,7 +102,8 @@ impl<P: Platform> Refresher<'_, P> {
             let good = Some(connection).filter(|it| !must_renew && !it.is_over(self.platform.now_ms())).cloned();
             // Reckoned from before the turn was asked for: the coordinator's lease began later, whatever held us up since.
             let asked_ms = self.platform.now_ms();
-            match self.sessions().begin(&session, Some(provider)).await? {
+            let purpose = Purpose::Refresh { connection: provider, is_refused: !self.is_over(connection) };
+            match self.sessions().begin(&session, purpose).await? {
                 Begun::Newer(newer) => {
                     let before = connection.tokens.access_token.clone();
                     let after = newer.record.connections.get(provider).map(|it| it.tokens.access_token.clone());
@@ -120,22 +121,12 @@ impl<P: Platform> Refresher<'_, P> {
                     let rests = || Unavailable::new("identity provider", format_args!("rests for {wait:?}")).into();
                     return good.ok_or_else(rests);
                 }
+                Begun::RenewedLately => return Err(needed()),
                 Begun::Writer(writer) => {
-                    // Asked only now: whoever is refused a token that somebody else has renewed costs no refresh.
-                    let costs_one = !self.is_over(connection);
-                    let renewals = &self.memory.renewals;
-                    if costs_one && renewals.was_lately(&session.handle, provider, self.platform.now_ms()) {
-                        self.sessions().give_back_unused(&writer).await?;
-                        return Err(needed());
-                    }
-                    let renewed = match (self.renew(&writer, provider, asked_ms).await, good) {
-                        (Err(Error::Unavailable(_)), Some(good)) => return Ok(good),
-                        (renewed, _) => renewed?.ok_or_else(needed)?,
+                    return match (self.renew(&writer, provider, asked_ms).await, good) {
+                        (Err(Error::Unavailable(_)), Some(good)) => Ok(good),
+                        (renewed, _) => renewed?.ok_or_else(needed),
                     };
-                    if costs_one {
-                        renewals.note(&session.handle, provider, self.platform.now_ms());
-                    }
-                    return Ok(renewed);
                 }
             }
         }

@@ -20,6 +20,10 @@ const UNBORN_MS: u64 = 60 * 60 * 1000;
 pub const LEASE_MS: u64 = 40 * 1000;
 /// How soon to ask again whether the writer is done, in milliseconds.
 const BUSY_MS: u64 = 150;
+/// How long after one refresh that a refused token has cost the next refusal is believed to be about something else, in
+/// milliseconds: an upstream that answers 401 to everything, or to one path, must not let its callers wear out the
+/// refresh tokens, or the provider's patience.
+const REFUSAL_PAUSE_MS: u64 = 60 * 1000;
 /// Being used is noted this many times within the idle limit, not at each request.
 const TOUCHES: u64 = 20;
 
@@ -55,6 +59,9 @@ pub struct SessionState {
     pub lease: Option<Lease>,
     /// Refresh tokens that were sent and whose answer nobody has, by connection.
     pub sends: BTreeMap<String, Sends>,
+    /// When the refusal of a token that had not ended last cost a refresh, in Unix milliseconds, by connection.
+    #[serde(default)]
+    pub refusals: BTreeMap<String, u64>,
 }
 
 /// The right to write, for a while.
@@ -64,6 +71,9 @@ pub struct Lease {
     pub until_ms: u64,
     /// Whose refresh token its holder sends, if any.
     pub connection: Option<String>,
+    /// Whether for a token that was refused before its end.
+    #[serde(default)]
+    pub is_refused: bool,
     /// What its holder drew when it asked, by which it is known if it asks again.
     pub turn: u64,
 }
@@ -121,6 +131,8 @@ pub enum Command {
     Begin {
         /// To send this connection's refresh token; `None` to write something else.
         connection: Option<String>,
+        /// Whether because an upstream refused its token, which has not ended.
+        is_refused: bool,
         /// The generation that the asker knows: if there is a newer one, that is the answer.
         seen: u64,
         /// Drawn by the asker, the same if it asks again because the answer was lost.
@@ -198,6 +210,8 @@ pub enum Reply {
         /// When it is, in milliseconds.
         wait_ms: u64,
     },
+    /// A refusal has cost a refresh a moment ago: this one is about something else than the token.
+    RenewedLately,
     /// The lease was over and another began: nothing was stored.
     Superseded,
     /// The session was ended, is over, or never was. After [`Command::Revoke`] with the user whose streams end with it,
@@ -247,7 +261,9 @@ impl Machine for SessionMachine {
                 let reply = Reply::Active { generation: state.generation, record: state.record.clone() };
                 (touched(state, now_ms), reply)
             }
-            (Some(state), Command::Begin { connection, seen, turn }) => begin(state, now_ms, connection, seen, turn),
+            (Some(state), Command::Begin { connection, is_refused, seen, turn }) => {
+                begin(state, now_ms, connection, is_refused, seen, turn)
+            }
             (Some(state), Command::Finish { fence, outcome }) => finish(state, now_ms, fence, outcome),
         }
     }
@@ -295,6 +311,7 @@ fn begin(
     state: &SessionState,
     now_ms: u64,
     connection: Option<String>,
+    is_refused: bool,
     seen: u64,
     turn: u64,
 ) -> (Option<SessionState>, Reply) {
@@ -312,6 +329,10 @@ fn begin(
         let (fence, generation) = (state.fence, state.generation);
         return (None, Reply::Leased { fence, generation, record, sends_before, is_doubtful });
     }
+    let last_refusal_ms = connection.as_ref().filter(|_| is_refused).and_then(|it| state.refusals.get(it));
+    if last_refusal_ms.is_some_and(|at_ms| now_ms.saturating_sub(*at_ms) < REFUSAL_PAUSE_MS) {
+        return (None, Reply::RenewedLately);
+    }
     let mut next = state.clone();
     let (mut sends_before, mut is_doubtful) = (0, false);
     if let Some(connection) = &connection {
@@ -325,7 +346,7 @@ fn begin(
         sends.count = sends.count.saturating_add(1);
     }
     next.fence = next.fence.saturating_add(1);
-    next.lease = Some(Lease { until_ms: now_ms.saturating_add(LEASE_MS), connection, turn });
+    next.lease = Some(Lease { until_ms: now_ms.saturating_add(LEASE_MS), connection, is_refused, turn });
     let reply = Reply::Leased { fence: next.fence, generation: next.generation, record, sends_before, is_doubtful };
     (Some(next), reply)
 }
@@ -344,6 +365,9 @@ fn finish(state: &SessionState, now_ms: u64, fence: u64, outcome: Outcome) -> (O
         Outcome::Stored { record, indexes, replaced } => {
             next.generation = next.generation.saturating_add(1);
             next.record = Some(record);
+            if lease.is_refused {
+                next.refusals.insert(connection.clone(), now_ms);
+            }
             for connection in replaced.iter().chain([&connection]) {
                 next.sends.remove(connection);
             }

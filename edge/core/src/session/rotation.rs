@@ -5,7 +5,7 @@ use http::HeaderMap;
 
 use super::{
     store::{SESSION_COOKIE, Session, Sessions},
-    writer::Begun,
+    writer::{Begun, Purpose},
 };
 use crate::{
     cookie::{self, Found},
@@ -21,7 +21,7 @@ impl<P: Platform> Sessions<'_, P> {
     pub async fn renew_seals(&self, headers: &HeaderMap, session: &Session) -> Option<String> {
         let renewed = async {
             if !session.is_current
-                && let Begun::Writer(writer) = self.begin(session, None).await?
+                && let Begun::Writer(writer) = self.begin(session, Purpose::Other).await?
             {
                 self.store(&writer, &writer.session.record).await?;
             }

@@ -39,6 +39,22 @@ pub enum Begun {
         /// How long.
         wait: Duration,
     },
+    /// An upstream's refusal of this connection's token has cost a refresh a moment ago.
+    RenewedLately,
+}
+
+/// What somebody wants to write.
+#[derive(Debug, Clone, Copy)]
+pub enum Purpose<'a> {
+    /// New tokens of this connection for old.
+    Refresh {
+        /// Its provider.
+        connection: &'a str,
+        /// Whether because an upstream refused its token, which has not ended.
+        is_refused: bool,
+    },
+    /// Anything else.
+    Other,
 }
 
 /// The right to write a session's record, for [`super::coordinator::LEASE_MS`].
@@ -58,13 +74,17 @@ impl<P: Platform> Sessions<'_, P> {
     ///
     /// # Errors
     /// [`Error::Unauthenticated`] if the session is over, [`Error::Unavailable`] if the coordinator did not answer.
-    pub async fn begin(&self, session: &Session, connection: Option<&str>) -> Result<Begun, Error> {
+    pub async fn begin(&self, session: &Session, purpose: Purpose<'_>) -> Result<Begun, Error> {
         let gone = Error::Unauthenticated { reason: "session ended meanwhile" };
         let broken = Error::Unauthenticated { reason: "session record does not open" };
         let mut turn = [0; 8];
         self.platform.fill(&mut turn)?;
-        let (connection, turn) = (connection.map(str::to_owned), u64::from_be_bytes(turn));
-        let begin = Command::Begin { connection, seen: session.generation, turn };
+        let (connection, is_refused) = match purpose {
+            Purpose::Refresh { connection, is_refused } => (Some(connection.to_owned()), is_refused),
+            Purpose::Other => (None, false),
+        };
+        let turn = u64::from_be_bytes(turn);
+        let begin = Command::Begin { connection, is_refused, seen: session.generation, turn };
         let open = |generation: u64, record: &str| {
             let sealed = BASE64.decode(record).map_err(|_| broken.clone())?;
             let record = self.unseal(&session.id, generation, &sealed).ok_or_else(|| broken.clone())?;
@@ -87,6 +107,7 @@ impl<P: Platform> Sessions<'_, P> {
             }
             Reply::Busy { wait_ms } => Ok(Begun::Busy { wait: Duration::from_millis(wait_ms) }),
             Reply::Later { wait_ms } => Ok(Begun::Later { wait: Duration::from_millis(wait_ms) }),
+            Reply::RenewedLately => Ok(Begun::RenewedLately),
             Reply::Gone { .. } => {
                 self.cache.forget(&session.handle);
                 Err(gone)
@@ -103,10 +124,11 @@ impl<P: Platform> Sessions<'_, P> {
     /// As [`Sessions::begin`]; [`Error::Unavailable`] if others write for too long.
     pub async fn begin_patiently(&self, mut session: Session) -> Result<Writer, Error> {
         for _ in 0..MAX_TURNS {
-            match self.begin(&session, None).await? {
+            match self.begin(&session, Purpose::Other).await? {
                 Begun::Writer(writer) => return Ok(writer),
                 Begun::Newer(newer) => session = newer,
                 Begun::Busy { wait } | Begun::Later { wait } => self.platform.sleep(wait).await,
+                Begun::RenewedLately => break,
             }
         }
         Err(Unavailable::new("session coordinator", "others write for too long").into())
