@@ -195,3 +195,19 @@ fn s19_a_callback_reached_again_leads_who_is_signed_in_to_the_application() {
     browser.cookies.borrow_mut().clear();
     assert_eq!(browser.get(&callback).status, StatusCode::BAD_REQUEST, "who is not signed in is told");
 }
+
+#[test]
+fn a_rate_limit_at_github_is_an_outage_and_no_refusal_of_its_token() {
+    let browser = Browser::new(|sent| match sent.url.as_str() {
+        "https://api.github.com/user" => {
+            let headers = [("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1800000030")];
+            Some((403, headers.map(|(name, value)| (name, value.to_owned())).into(), "{}".to_owned()))
+        }
+        _ => github(sent),
+    });
+    let state = browser.start();
+    let response = browser.get(&format!("/auth/github/callback?code=good&state={state}"));
+    assert_eq!(response.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(response.headers["retry-after"], "30");
+    assert_eq!(browser.session()["authenticated"], false);
+}
