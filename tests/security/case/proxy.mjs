@@ -156,8 +156,9 @@ export const cases = [
     for (const [why, headers, body] of attacks) {
       const requests = await sent(bff, async () => {
         const answer = await raw(bff, browser, `POST ${target} HTTP/1.1`, ['Content-Type: text/plain', ...headers], body);
-        // A front that knows of no such coding may say so (RFC 9112, 6.1), and one that goes by the chunks alone is right, too.
-        assert.ok(answer.status < 500 || answer.status === 501, `${why}: ${answer.status}`);
+        // A front that cannot read it may say so as it likes. What gets to the BFF is refused for what it is.
+        const isItsOwn = isFrontsOwn(answer) && !/problem\+json/.test(String(answer.headers['content-type']));
+        assert.ok(answer.status < 500 || isItsOwn, `${why}: ${answer.status} ${answer.text.slice(0, 200)}`);
       });
       assert.ok(!requests.some(({ path }) => path.includes('smuggled')), `${why}: a second request was read from the body of the first`);
       for (const { rawHeaders } of requests) {
