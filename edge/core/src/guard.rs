@@ -15,6 +15,7 @@ pub const CSRF_HEADER: HeaderName = HeaderName::from_static("x-csrf");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+const SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
 /// Names the request in answers and in the log.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -81,6 +82,17 @@ fn check_navigation(headers: &HeaderMap) -> Result<(), Error> {
         return Ok(());
     }
     forbidden("not a top-level navigation")
+}
+
+/// Refuses a navigation of a browser that only guesses where its user will go: it begins no sign-in (ASVS 7.6.2).
+///
+/// # Errors
+/// [`Error::Forbidden`].
+pub fn check_visited(headers: &HeaderMap) -> Result<(), Error> {
+    if headers.get_all(&SEC_PURPOSE).iter().any(|purpose| purpose.as_bytes().starts_with(b"prefetch")) {
+        return forbidden("prefetched, not visited");
+    }
+    Ok(())
 }
 
 /// Refuses a navigation that acts on the session unless the edge's own page or a configured host page began it. The

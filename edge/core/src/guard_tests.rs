@@ -92,6 +92,14 @@ fn a_sign_in_starts_by_navigation_only() {
 }
 
 #[test]
+fn a_page_that_is_fetched_ahead_begins_no_sign_in() {
+    for ahead in ["prefetch", "prefetch;prerender", "prefetch;anonymous-client-ip"] {
+        assert!(check_visited(&headers(&[("sec-purpose", ahead)])).is_err());
+    }
+    assert!(check_visited(&headers(&[])).is_ok());
+}
+
+#[test]
 fn a_preflight_names_only_configured_origins() {
     let ask = |origin| headers(&[("origin", origin), ("access-control-request-method", "POST")]);
     let config = config();

@@ -93,6 +93,10 @@ impl ReturnTo {
         if text.len() > MAX_RETURN_TO_BYTES || text.contains('#') || !is_plain_path(path) {
             return None;
         }
+        // Whoever signs in comes back to a page: not to a second sign-in that nobody asked for.
+        if path == "/auth" || path.starts_with("/auth/") {
+            return None;
+        }
         let base = Url::parse(own.as_str()).ok()?;
         let url = base.join(text).ok()?;
         (url.origin() == base.origin() && url.path() == path).then(|| Self(text.to_owned()))
@@ -211,6 +215,8 @@ mod tests {
             "https://host.example\\@e/",
             "/%",
             "/%zz",
+            "/auth",
+            "/auth/corp/login?connect=1",
             "https://edge.example.evil/",
         ] {
             assert_eq!(check(bad), "/", "{bad:?}");

@@ -37,6 +37,7 @@ pub(super) async fn login<P: Platform>(
     context: &Context<'_, P>,
     request: &Request<P::Body>,
 ) -> Result<Response<P::Body>, Error> {
+    guard::check_visited(&request.headers)?;
     let provider = provider(context)?;
     let endpoints = discovery::endpoints(context.platform, &context.memory.discovery, provider).await?;
     // Nothing else is read: no caller gets to add a scope, a prompt or another redirect URI (S15).
