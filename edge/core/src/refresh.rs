@@ -183,9 +183,11 @@ impl<P: Platform> Refresher<'_, P> {
                 self.report(provider, Renewal::Ended(reason));
                 self.without_refresh_token(writer, provider_id).await
             }
-            Refresh::Foreign(reason) => {
+            Refresh::Foreign { reason, tokens } => {
                 self.report(provider, Renewal::Foreign(reason));
-                sessions.end(&writer.session.handle, EndReason::Revoked).await?;
+                let ended = sessions.end(&writer.session.handle, EndReason::Revoked).await;
+                revoke(&client, &tokens, dpop.as_ref()).await;
+                ended?;
                 Err(Error::Unauthenticated { reason: "session ended for a refresh that cannot be trusted" })
             }
             Refresh::Answered { retry_after_seconds, detail, is_doubtful } => {

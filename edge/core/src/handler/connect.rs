@@ -7,13 +7,19 @@ use http::{StatusCode, header};
 use super::{Context, login};
 use crate::{
     error::Error,
-    oauth::{discovery, dpop::DpopKey, provider::Provider, revocation::revoke},
-    platform::{Platform, Unavailable},
+    oauth::{
+        discovery,
+        dpop::DpopKey,
+        provider::Provider,
+        revocation::{PATIENCE, revoke},
+    },
+    platform::{Platform, Unavailable, within},
     session::{
         id::SessionId,
         record::{Connection, SessionRecord},
         store::Session,
     },
+    telemetry::{Event, Name},
     web::Response,
 };
 
@@ -88,10 +94,19 @@ async fn change<P: Platform>(
     Err(Unavailable::new("session coordinator", "others write for too long").into())
 }
 
-/// Tells the provider that the tokens of an account are not needed any more.
+/// Tells the provider that the tokens of an account are not needed any more, if it is the one that issued them. Whatever
+/// comes of it, the account is forgotten here, and the user waits no longer than [`PATIENCE`] (S128).
 pub(super) async fn give_up<P: Platform>(context: &Context<'_, P>, provider: &Provider, connection: &Connection) {
-    if let Ok(endpoints) = discovery::endpoints(context.platform, &context.memory.discovery, provider).await {
+    let work = async {
+        let endpoints = discovery::endpoints(context.platform, &context.memory.discovery, provider).await?;
         let dpop = connection.dpop_key.as_ref().and_then(DpopKey::from_jwk);
         revoke(&login::client(context, provider, &endpoints), &connection.tokens, dpop.as_ref()).await;
+        Ok(())
+    };
+    if let Err(error) = within(context.platform, PATIENCE, "identity provider", work).await {
+        Event::warn("revocation.failed")
+            .with("provider", Name(&provider.id))
+            .with("detail", &error)
+            .write(context.platform);
     }
 }

@@ -3,7 +3,7 @@
 use causeway_protocol::hub::EndReason;
 use http::{HeaderMap, header};
 
-use super::{Context, connect, query::Query};
+use super::{Context, connect, query::Query, rate};
 use crate::{
     config::{Config, Embed},
     cookie::{self, SameSite},
@@ -23,6 +23,7 @@ use crate::{
     platform::{Platform, millis},
     session::{
         handoff::Recipient,
+        once::{self, OnceName},
         record::{Connection, SessionRecord},
     },
     telemetry::{self, Login},
@@ -32,6 +33,9 @@ use crate::{
 /// Names the code of a hand-off in the fragment of the page's address.
 const FRAGMENT: &str = "causeway";
 
+/// Why a callback is refused whose sign-in another one has finished, or is finishing.
+const STATE_USED: &str = "state used before";
+
 /// `GET /auth/{provider}/login?return_to=&connect=&handoff=`
 pub(super) async fn login<P: Platform>(
     context: &Context<'_, P>,
@@ -39,6 +43,7 @@ pub(super) async fn login<P: Platform>(
 ) -> Result<Response<P::Body>, Error> {
     guard::check_visited(&request.headers)?;
     let provider = provider(context)?;
+    rate::allow_sign_in(context, request).await?;
     let endpoints = discovery::endpoints(context.platform, &context.memory.discovery, provider).await?;
     // Nothing else is read: no caller gets to add a scope, a prompt or another redirect URI (S15).
     let query = Query::parse(request.query.as_deref());
@@ -89,6 +94,8 @@ pub(super) async fn callback<P: Platform>(
     request: &Request<P::Body>,
 ) -> Result<Response<P::Body>, Error> {
     let provider = provider(context)?;
+    // Nothing is spent: the same callback works a little later.
+    rate::allow_sign_in(context, request).await?;
     let query = Query::parse(request.query.as_deref());
     let state = query.one("state").ok().flatten();
     // Used once, whatever comes of it (S3).
@@ -102,7 +109,8 @@ pub(super) async fn callback<P: Platform>(
             telemetry::reject(context.platform, &error, Some(&request.method));
             // A callback that was reached again, by the back button or by a prefetch: the user is where they wanted to
             // be, and an error page would only make them begin anew (S19).
-            let is_over = state.as_deref().is_some_and(|state| !transaction::is_under_way(&request.headers, state));
+            let is_over = matches!(error, Error::SignInRefused { reason: STATE_USED })
+                || state.as_deref().is_some_and(|state| !transaction::is_under_way(&request.headers, state));
             if is_over && context.sessions().load(&request.headers).await.is_ok() {
                 Response::see_other(ReturnTo::home().as_str())
             } else {
@@ -134,12 +142,24 @@ async fn finish<P: Platform>(
         return Err(refused("provider reported an error"));
     }
     let code = query.one("code").map_err(refused)?.ok_or(refused("code missing"))?;
+    // The cookie that goes is the browser's to drop; that this happens once is for the coordinator to say (M23).
+    let once = once::Command::Claim { until_ms: transaction.over_from_ms() };
+    if context.sessions().ask_once(&OnceName::state(state), once).await? == once::Reply::Repeat {
+        return Err(refused(STATE_USED));
+    }
     let client = client(context, provider, &endpoints);
     let (tokens, dpop) = exchange::exchange(&client, &transaction, &code).await.map_err(|error| match error {
         ExchangeError::Refused(reason) => refused(reason),
         ExchangeError::Unavailable(unavailable) => unavailable.into(),
     })?;
-    let identity = identity::identify(&client, &tokens, dpop.as_ref(), &transaction.nonce).await?;
+    let identity = match identity::identify(&client, &tokens, dpop.as_ref(), &transaction.nonce).await {
+        Ok(identity) => identity,
+        Err(error) => {
+            // Nobody will ever use them.
+            revoke(&client, &tokens, dpop.as_ref()).await;
+            return Err(error);
+        }
+    };
     let Identity { user, issuer, sub, sid, signed_in_at_ms } = identity;
     let dpop_key = dpop.as_ref().map(DpopKey::to_jwk);
     let connection = Connection { user, issuer, sub, sid, signed_in_at_ms, tokens, dpop_key };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use causeway_protocol::hub::EndReason;
 use futures_util::{future::join_all, join};
-use http::{HeaderName, StatusCode, header};
+use http::{HeaderMap, HeaderName, StatusCode, header};
 use serde_json::json;
 
 use super::{Context, connect::give_up, query::Query};
@@ -24,7 +24,7 @@ use crate::{
         record::{Connection, SessionRecord},
         store::SESSION_COOKIE,
     },
-    telemetry::{Event, Name},
+    telemetry::{self, Event, Name},
     web::{Request, Response},
 };
 
@@ -34,6 +34,7 @@ const PROVIDER_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// `POST /auth/logout`: the session ends on the server and with it its streams; then the cookie goes, and the providers
 /// are told, as far as they listen. 200 with `end_session` says where a browser goes to end the provider's session, too.
+/// 503 says that the end is not confirmed, of the session or of its streams: asking again is safe, and finishes it.
 ///
 /// Without a session it does the same nothing, so a second click is no error.
 pub(super) async fn logout<P: Platform>(
@@ -41,30 +42,44 @@ pub(super) async fn logout<P: Platform>(
     request: &Request<P::Body>,
 ) -> Result<Response<P::Body>, Error> {
     let sessions = context.sessions();
-    let mut departure = None;
+    let (mut departure, mut waiting, mut ended) = (None, None, Ok(()));
     match sessions.id(&request.headers) {
         Ok(id) => {
             let handle = id.handle();
             // The newest tokens are the ones to give up, not those that this isolate happens to remember.
             context.memory.sessions.forget(&handle);
             let session = sessions.load_by_id(id).await;
-            sessions.end(&handle, EndReason::SignedOut).await?;
-            if let Ok(session) = session {
-                let revoked = join_all(session.record.connections.iter().map(|connection| revoke(context, connection)));
-                (_, departure) = join!(revoked, depart(context, &session.record));
+            ended = sessions.end(&handle, EndReason::SignedOut).await;
+            match session {
+                // Even if the end is not confirmed: the record may be gone by now, and its tokens with it, so that no
+                // later attempt finds them.
+                Ok(session) => {
+                    let given_up =
+                        join_all(session.record.connections.iter().map(|connection| revoke(context, connection)));
+                    (_, departure) = join!(given_up, depart(context, &session.record));
+                }
+                // The second attempt at a session whose end was not confirmed the first time.
+                Err(_) => waiting = departing(context, &request.headers),
             }
         }
         Err(Error::Unauthenticated { .. }) => {}
         Err(error) => return Err(error),
     }
-    let mut response = match &departure {
-        Some((provider, _)) => {
+    let mut response = match (&ended, departure.as_ref().map(|(provider, _)| provider).or(waiting.as_ref())) {
+        // The cookie stays, so that the browser can ask again. Where the coordinator knows of the end it opens nothing.
+        (Err(error), _) => {
+            telemetry::reject(context.platform, error, Some(&request.method));
+            error.response(context.request_id)
+        }
+        (Ok(()), Some(provider)) => {
             let address = format!("/auth/{provider}/end-session");
             Response::json(StatusCode::OK, "application/json", &json!({"end_session": address}))
         }
-        None => Response::empty(StatusCode::NO_CONTENT),
+        (Ok(()), None) => Response::empty(StatusCode::NO_CONTENT),
     };
-    response.add(header::SET_COOKIE, &cookie::clear(SESSION_COOKIE, SameSite::of_session(context.config.embed)));
+    if ended.is_ok() {
+        response.add(header::SET_COOKIE, &cookie::clear(SESSION_COOKIE, SameSite::of_session(context.config.embed)));
+    }
     if let Some((_, cookie)) = departure {
         response.add(header::SET_COOKIE, &cookie);
     }
@@ -75,14 +90,17 @@ pub(super) async fn logout<P: Platform>(
 
 /// Gives a connection's tokens up at its provider. The session is over whatever comes of it (S128).
 async fn revoke<P: Platform>(context: &Context<'_, P>, (id, connection): (&String, &Connection)) {
-    let Some(provider) = context.config.provider(id) else { return };
-    let work = async {
+    if let Some(provider) = context.config.provider(id) {
         give_up(context, provider, connection).await;
-        Ok(())
-    };
-    if let Err(error) = within(context.platform, PROVIDER_TIMEOUT, "identity provider", work).await {
-        Event::warn("revocation.failed").with("provider", Name(id)).with("detail", &error).write(context.platform);
     }
+}
+
+/// The provider that this browser was about to be sent to when its session's end was not confirmed.
+fn departing<P: Platform>(context: &Context<'_, P>, headers: &HeaderMap) -> Option<String> {
+    let Context { platform, config, .. } = *context;
+    let mut providers = config.providers.iter();
+    let provider = providers.find(|provider| Departure::find(platform, config, provider, headers).is_some());
+    provider.map(|provider| provider.id.clone())
 }
 
 /// The provider whose session can be ended, too, and the cookie that waits for the browser to go there.

@@ -87,7 +87,7 @@ pub async fn run<P: Platform>(
         (Handler::Events, Some(session)) => event::post(&context, request, &session).await,
         (Handler::Stream, Some(session)) => stream::open(&context, &request, &session).await,
         (Handler::OwnSessions, Some(session)) => own_sessions::list(&context, &session).await,
-        (Handler::EndOwnSession, Some(session)) => own_sessions::end_one(&context, &session).await,
+        (Handler::EndOwnSession, Some(session)) => own_sessions::end_one(&context, &request, &session).await,
         (Handler::EndOtherSessions, Some(session)) => own_sessions::end_others(&context, &session).await,
         (
             Handler::Disconnect

@@ -1,19 +1,18 @@
 //! `/auth/sessions`: a user sees where they are signed in, and ends what they do not know.
 
 use causeway_protocol::hub::EndReason;
-use http::{StatusCode, header};
+use http::StatusCode;
 use serde_json::json;
 
-use super::{Context, time::rfc3339};
+use super::{Context, logout, time::rfc3339};
 use crate::{
-    cookie::{self, SameSite},
     error::Error,
     platform::Platform,
     session::{
         index::{Entry, IndexName},
-        store::{SESSION_COOKIE, Session},
+        store::Session,
     },
-    web::Response,
+    web::{Request, Response},
 };
 
 fn own(session: &Session) -> IndexName {
@@ -39,23 +38,24 @@ pub(super) async fn list<P: Platform>(context: &Context<'_, P>, session: &Sessio
     Ok(Response::json(StatusCode::OK, "application/json", &json!({"sessions": sessions})))
 }
 
-/// `DELETE /auth/sessions/{id}`: ends one of the user's own. Somebody else's is as unknown as one that never was.
+/// `DELETE /auth/sessions/{id}`: ends one of the user's own. Somebody else's is as unknown as one that never was; the one
+/// that asks is signed out like by [`logout::logout`].
 pub(super) async fn end_one<P: Platform>(
     context: &Context<'_, P>,
+    request: &Request<P::Body>,
     session: &Session,
 ) -> Result<Response<P::Body>, Error> {
+    if session.handle.as_str() == context.parameter(0) {
+        return logout::logout(context, request).await;
+    }
     let sessions = context.sessions();
     let mut entries = sessions.list(&own(session)).await?;
     entries.retain(|entry| entry.session.as_str() == context.parameter(0));
-    let ended = entries.first().ok_or(Error::NotFound)?.session.clone();
-    let is_current = ended == session.handle;
-    let reason = if is_current { EndReason::SignedOut } else { EndReason::Revoked };
-    sessions.end_entries(&own(session), &entries, reason).await?;
-    let mut response = Response::empty(StatusCode::NO_CONTENT);
-    if is_current {
-        response.add(header::SET_COOKIE, &cookie::clear(SESSION_COOKIE, SameSite::of_session(context.config.embed)));
+    if entries.is_empty() {
+        return Err(Error::NotFound);
     }
-    Ok(response)
+    sessions.end_entries(&own(session), &entries, EndReason::Revoked).await?;
+    Ok(Response::empty(StatusCode::NO_CONTENT))
 }
 
 /// `DELETE /auth/sessions`: ends all others. The one that asks goes on: who wants out of that, too, signs out.

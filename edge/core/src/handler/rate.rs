@@ -1,6 +1,9 @@
 //! How often a caller may do something. Without a counter everybody passes: it is a courtesy, not a lock.
 
-use std::time::Duration;
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    time::Duration,
+};
 
 use super::Context;
 use crate::{
@@ -12,6 +15,9 @@ use crate::{
 
 /// What providers may say by themselves, each from one address. One that signs out all its users at once says a lot.
 pub(crate) const LOGOUT_RATE: Rate = Rate { name: "LOGOUT_RATE", limit: 600, period_seconds: 60 };
+/// Steps of sign-ins of one address: beginning one may, and finishing one does, ask the provider in our name. Offices and
+/// whole providers share an address, and everybody takes two steps.
+pub(crate) const LOGIN_RATE: Rate = Rate { name: "LOGIN_RATE", limit: 600, period_seconds: 60 };
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Counts one more of `key`.
@@ -42,4 +48,37 @@ pub(super) async fn allow_logout<P: Platform>(
 ) -> Result<(), Error> {
     let sender = request.client_address.map(|address| address.to_string()).unwrap_or_default();
     allow(context, LOGOUT_RATE, &format!("{provider}:{sender}")).await
+}
+
+/// Counts a step of a sign-in, by the address of whoever takes it.
+///
+/// # Errors
+/// [`Error::TooMany`].
+pub(super) async fn allow_sign_in<P: Platform>(
+    context: &Context<'_, P>,
+    request: &Request<P::Body>,
+) -> Result<(), Error> {
+    allow(context, LOGIN_RATE, &request.client_address.map(network).unwrap_or_default()).await
+}
+
+/// The least that one customer is given: an IPv6 address alone says nothing, everybody has 2^64 of them.
+fn network(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_customer_counts_as_one_whatever_address_they_take() {
+        let network = |text: &str| network(text.parse().unwrap());
+        assert_eq!(network("2001:db8:1:2:3:4:5:6"), network("2001:db8:1:2::1"));
+        assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
+        assert_eq!(network("::ffff:203.0.113.7"), network("203.0.113.7"));
+        assert_ne!(network("203.0.113.7"), network("203.0.113.8"));
+    }
 }

@@ -32,7 +32,12 @@ pub enum Refresh {
     /// The provider says, or its answer shows, that this connection is over. The reason is for the log.
     Ended(&'static str),
     /// The answer speaks of another user or comes from somebody else: the session itself cannot be trusted (S55).
-    Foreign(&'static str),
+    Foreign {
+        /// For the log.
+        reason: &'static str,
+        /// What came: nobody gets it. To be revoked once the session is over, which must not wait for that.
+        tokens: Box<TokenSet>,
+    },
     /// The provider answered and used nothing up: the same refresh token works later.
     Answered {
         /// When the provider wants to be asked again, in seconds.
@@ -77,11 +82,8 @@ pub async fn refresh<P: Platform>(client: &Client<'_, P>, before: &TokenSet, dpo
         None => None,
         Some(token) => match check(client, token, before.id_token.as_ref()).await {
             Ok(claims) => claims,
-            Err(reason) => {
-                // Somebody else's tokens, perhaps: nobody gets them.
-                super::revocation::revoke(client, &tokens, dpop).await;
-                return Refresh::Foreign(reason);
-            }
+            // Somebody else's tokens, perhaps.
+            Err(reason) => return Refresh::Foreign { reason, tokens: Box::new(tokens) },
         },
     };
     if claims.is_none() {

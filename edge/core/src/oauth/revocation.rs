@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use http::{HeaderValue, Method, header};
-use secrecy::{ExposeSecret as _, SecretString};
+use http::{HeaderValue, Method, StatusCode, header};
+use secrecy::ExposeSecret as _;
 use serde_json::json;
 use url::Url;
 use zeroize::Zeroizing;
@@ -17,18 +17,34 @@ use super::{
     token_endpoint::Client,
 };
 use crate::{
-    platform::{Platform, Unavailable},
+    platform::{Platform, Unavailable, within},
     session::record::TokenSet,
     telemetry::{Event, Foreign, Name},
     web::{Body, Outgoing},
 };
 
-const TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a provider is waited for, however often it is asked: nothing hangs on its answer, and somebody waits.
+pub const PATIENCE: Duration = Duration::from_secs(4);
 
-/// Revokes the tokens of one connection, as far as the provider can. Returns whether it confirmed.
+/// Revokes the tokens of one connection, as far as the provider can and within [`PATIENCE`]. Returns whether it
+/// confirmed.
 pub async fn revoke<P: Platform>(client: &Client<'_, P>, tokens: &TokenSet, dpop: Option<&DpopKey>) -> bool {
-    let result = match (&client.provider.kind, &client.endpoints.revocation) {
-        (Kind::GitHub { api, .. }, _) => github(client, api, &tokens.access_token).await,
+    let asked = async { Ok(ask(client, tokens, dpop).await) };
+    let result = within(client.platform, PATIENCE, "identity provider", asked).await;
+    let result = result.unwrap_or_else(|timeout| Err(timeout.to_string()));
+    if let Err(detail) = &result {
+        Event::warn("revocation.failed")
+            .with("provider", Name(&client.provider.id))
+            .with("detail", Foreign(detail))
+            .write(client.platform);
+    }
+    result.is_ok_and(|confirmed| confirmed)
+}
+
+/// Whether it confirmed; no error where it offers no way.
+async fn ask<P: Platform>(client: &Client<'_, P>, tokens: &TokenSet, dpop: Option<&DpopKey>) -> Result<bool, String> {
+    match (&client.provider.kind, &client.endpoints.revocation) {
+        (Kind::GitHub { api, .. }, _) => github(client, api, tokens).await.map(|()| true),
         (_, Some(endpoint)) => {
             // The refresh token takes the access tokens made of it along (RFC 7009 §2.1).
             let (token, hint) = match &tokens.refresh_token {
@@ -36,21 +52,14 @@ pub async fn revoke<P: Platform>(client: &Client<'_, P>, tokens: &TokenSet, dpop
                 None => (&tokens.access_token, "access_token"),
             };
             let form = vec![("token", token.expose_secret()), ("token_type_hint", hint)];
-            client.post_any(endpoint, form, dpop).await.map_err(|error| error.to_string())
+            client.post_any(endpoint, form, dpop).await.map(|_| true).map_err(|error| error.to_string())
         }
-        (_, None) => return false,
-    };
-    if let Err(detail) = &result {
-        Event::warn("revocation.failed")
-            .with("provider", Name(&client.provider.id))
-            .with("detail", Foreign(detail))
-            .write(client.platform);
+        (_, None) => Ok(false),
     }
-    result.is_ok()
 }
 
 /// GitHub's own way. It ends one token; ending the grant would sign the user out wherever else they use the app.
-async fn github<P: Platform>(client: &Client<'_, P>, api: &Url, token: &SecretString) -> Result<(), String> {
+async fn github<P: Platform>(client: &Client<'_, P>, api: &Url, tokens: &TokenSet) -> Result<(), String> {
     let failed = |detail: &dyn std::fmt::Display| Unavailable::new("GitHub", detail).to_string();
     let client_id = &client.provider.client_id;
     let (ClientAuth::Post(secret) | ClientAuth::Basic(secret)) = &client.provider.client_auth else {
@@ -66,17 +75,22 @@ async fn github<P: Platform>(client: &Client<'_, P>, api: &Url, token: &SecretSt
     let basic = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(pair.as_bytes())));
     let mut basic = basic.map_err(|e| failed(&e))?;
     basic.set_sensitive(true);
-    let mut request = Outgoing::new(Method::DELETE, url, TIMEOUT)
+    let mut request = Outgoing::new(Method::DELETE, url, PATIENCE)
         .with(header::ACCEPT, "application/vnd.github+json")
         .with(header::CONTENT_TYPE, "application/json")
         .with(header::USER_AGENT, USER_AGENT);
     request.headers.insert(header::AUTHORIZATION, basic);
-    request.body = Body::Bytes(json!({"access_token": token.expose_secret()}).to_string().into_bytes().into());
+    request.body =
+        Body::Bytes(json!({"access_token": tokens.access_token.expose_secret()}).to_string().into_bytes().into());
     let response = client.platform.send(request).await.map_err(|e| e.to_string())?;
     match response.status {
         status if status.is_success() => Ok(()),
-        // It knows no such token: that is what was wanted.
-        http::StatusCode::NOT_FOUND | http::StatusCode::UNPROCESSABLE_ENTITY => Ok(()),
+        // It knows no such token, and there is no other: that is what was wanted.
+        StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY if tokens.refresh_token.is_none() => Ok(()),
+        // An access token that is over is unknown to it, too, and it takes no refresh token instead: that one lives on.
+        StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY => {
+            Err(failed(&"knows the access token no more; the refresh token lives until it expires"))
+        }
         status => Err(failed(&status)),
     }
 }

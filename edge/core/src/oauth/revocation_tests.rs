@@ -44,7 +44,8 @@ fn s128_a_provider_that_does_not_answer_is_logged_and_no_more() {
 fn github_is_told_in_its_own_way() {
     for (status, confirmed) in [(204, true), (404, true), (422, true), (401, false)] {
         let desk = Desk::of("github", config_with(json!({})), json!({}), answer(status));
-        assert_eq!(run(revoke(&desk.client(), &tokens(), None)), confirmed, "{status}");
+        let only_access = TokenSet { refresh_token: None, ..tokens() };
+        assert_eq!(run(revoke(&desk.client(), &only_access, None)), confirmed, "{status}");
         let sent = desk.sent();
         assert_eq!(sent[0].method, Method::DELETE);
         assert_eq!(sent[0].url, "https://api.github.com/applications/github-client/token");
@@ -54,4 +55,25 @@ fn github_is_told_in_its_own_way() {
             format!("Basic {}", STANDARD.encode("github-client:github-secret-value-5d0c8b3f9a6e2714"))
         );
     }
+}
+
+#[test]
+fn s128_github_that_knows_the_access_token_no_more_has_not_ended_the_refresh_token() {
+    for status in [404, 422] {
+        let desk = Desk::of("github", config_with(json!({})), json!({}), answer(status));
+        assert!(!run(revoke(&desk.client(), &tokens(), None)), "{status}");
+        let log = desk.platform.log.borrow().iter().cloned().collect::<String>();
+        assert!(log.contains("revocation.failed") && !log.contains("old-"), "{log}");
+    }
+}
+
+#[test]
+fn s128_nobody_waits_longer_for_a_provider_that_is_slow() {
+    let desk = Desk::new(json!({}), json!({}), answer(200));
+    desk.platform.network_ms.set(20_000);
+    let began_ms = desk.platform.now_ms.get();
+    let client = desk.client();
+    let tokens = tokens();
+    let confirmed = crate::simulated::run_all(&desk.platform, vec![Box::pin(revoke(&client, &tokens, None))]);
+    assert_eq!((confirmed, desk.platform.now_ms.get() - began_ms), (vec![false], 4000));
 }

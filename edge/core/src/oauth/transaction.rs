@@ -115,6 +115,12 @@ impl Transaction {
         Ok(cookies)
     }
 
+    /// From when on no callback can finish it, in Unix milliseconds.
+    #[must_use]
+    pub fn over_from_ms(&self) -> u64 {
+        self.created_at_ms.saturating_add(MAX_AGE_SECONDS * 1000).saturating_add(1)
+    }
+
     /// Finds the transaction that a callback's `state` belongs to.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! What may be used once: a logout token's `jti`.
+//! What may be used once: a logout token's `jti`, a sign-in's `state`.
 //!
 //! A use is claimed for a short while, so that of two at once only one goes on, and settled when what it was for is done.
 //! A use that failed is settled as none; one that was broken off lapses. So the same token can be sent again until it
@@ -18,6 +18,12 @@ impl OnceName {
     #[must_use]
     pub fn jti(issuer: &str, jti: &str) -> Self {
         Self(digest(&[b"jti", issuer.as_bytes(), jti.as_bytes()]))
+    }
+
+    /// A sign-in under way, by its `state`. Each is drawn by ourselves, so no provider's can be another's.
+    #[must_use]
+    pub fn state(state: &str) -> Self {
+        Self(digest(&[b"state", state.as_bytes()]))
     }
 
     /// Its text, for stores.

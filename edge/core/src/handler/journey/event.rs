@@ -6,7 +6,10 @@ use serde_json::{Value, json};
 
 use super::{Browser, JSON, code, github, text};
 use crate::{
-    handler::{event::EVENTS_RATE, rate::LOGOUT_RATE},
+    handler::{
+        event::EVENTS_RATE,
+        rate::{LOGIN_RATE, LOGOUT_RATE},
+    },
     simulated::settings,
 };
 
@@ -64,11 +67,18 @@ fn who_posts_without_end_is_asked_to_wait() {
 #[test]
 fn the_workers_bindings_count_what_core_says() {
     let wrangler = include_str!("../../../../../wrangler.toml");
-    for rate in [EVENTS_RATE, LOGOUT_RATE] {
+    for rate in [EVENTS_RATE, LOGIN_RATE, LOGOUT_RATE] {
         let (_, binding) = wrangler.split_once(&format!("name = \"{}\"", rate.name)).unwrap();
         let simple = binding.lines().find(|line| line.starts_with("simple")).unwrap();
         assert_eq!(simple, format!("simple = {{ limit = {}, period = {} }}", rate.limit, rate.period_seconds));
     }
+}
+
+#[test]
+fn s133_the_workers_platform_keeps_no_urls_in_its_logs() {
+    let wrangler = include_str!("../../../../../wrangler.toml");
+    let (_, logs) = wrangler.split_once("[observability.logs]\n").unwrap();
+    assert!(logs.starts_with("invocation_logs = false\n"));
 }
 
 #[test]

@@ -207,3 +207,21 @@ fn s155_pages_of_other_sites_sign_out_here_only() {
     assert_eq!(response.status, StatusCode::NO_CONTENT);
     assert!(browser.cookies.borrow().is_empty(), "no cookie that the navigation would not find");
 }
+
+#[test]
+fn s128_signing_out_gives_the_tokens_up_even_if_the_hub_does_not_answer() {
+    let (browser, _) = signed_in();
+    browser.platform.failing_ends.set(true);
+    let response = sign_out(&browser);
+    assert_eq!(response.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(browser.sent_to("https://id.corp.example/revoke").len(), 1);
+    assert_eq!(browser.session()["authenticated"], false, "the session is over, only its streams may not be");
+    browser.platform.failing_ends.set(false);
+    // Asking again finishes it, and still leads to the provider.
+    let (address, query) = leave(&browser);
+    assert_eq!(address, "https://id.corp.example/session/end");
+    assert!(query.contains_key("id_token_hint"));
+    assert_eq!(browser.platform.ended.borrow().len(), 1, "the hub was told");
+    assert_eq!(browser.sent_to("https://id.corp.example/revoke").len(), 1);
+    assert_eq!(sign_out(&browser).status, StatusCode::NO_CONTENT);
+}

@@ -5,6 +5,7 @@ use http::{Method, StatusCode};
 use serde_json::Value;
 
 use super::{Browser, code, github, text};
+use crate::simulated::corp::Corp;
 
 /// A user who is signed in at two places; the second place's cookies are in the browser, the first's are returned.
 fn two_places() -> (Browser, Vec<(String, String)>) {
@@ -127,4 +128,18 @@ fn s74_other_sites_neither_list_nor_end() {
     }
     browser.swap(Vec::new());
     assert_eq!(code(&browser.script(Method::GET, "/auth/sessions", "")), "unauthenticated");
+}
+
+#[test]
+fn m64_ending_the_current_one_by_its_id_gives_its_tokens_up_and_clears_the_cache() {
+    let corp = Corp::new();
+    let browser = Browser::at_corp(&corp);
+    browser.sign_in_at(&corp);
+    let id = listed(&browser)[0]["id"].as_str().unwrap().to_owned();
+    let response = browser.script(Method::DELETE, &format!("/auth/sessions/{id}"), "");
+    assert_eq!(response.status, StatusCode::OK);
+    assert!(text(&response).contains("/auth/corp/end-session"), "the provider's session can end, too");
+    assert_eq!(response.headers["clear-site-data"], "\"cache\"");
+    assert_eq!(browser.sent_to("https://id.corp.example/revoke").len(), 1);
+    assert_eq!(browser.session()["authenticated"], false);
 }

@@ -11,7 +11,7 @@ use crate::{
     simulated::{
         Answer, Sent,
         corp::{self, Corp},
-        run,
+        run, run_all,
     },
 };
 
@@ -267,4 +267,32 @@ fn s100_a_token_that_the_upstream_refuses_is_renewed_once_and_the_request_sent_o
         assert_eq!(refreshes.get(), 1);
         assert_eq!(browser.sent_to("https://api.github.com/user/repos").len(), 2);
     }
+}
+
+#[test]
+fn s55_a_slow_revocation_of_foreign_tokens_keeps_no_session_alive() {
+    let corp = Corp::new();
+    let browser = Browser::configured(
+        &[
+            corp::SETTINGS[0],
+            corp::SETTINGS[1],
+            ("SERVICES", r#"[{"name":"api","url":"https://api.corp.example","provider":"corp","allow":["GET /x"]}]"#),
+        ],
+        {
+            let corp = Rc::clone(&corp);
+            move |sent| corp.answer(sent)
+        },
+    );
+    browser.sign_in_at(&corp);
+    wait(&browser, 3_600_000);
+    *corp.claims.borrow_mut() = serde_json::json!({"sub": "other"});
+    // Token answer and revocation together take longer than a refresh may.
+    browser.platform.network_ms.set(12_000);
+    let headers = [("x-csrf", "1"), ("origin", "https://edge.example")];
+    let request = browser.request(Method::GET, "/bff/api/x", &headers, "");
+    let answers = run_all(&browser.platform, vec![Box::pin(browser.edge.handle(&browser.platform, request))]);
+    assert_eq!(answers[0].status, StatusCode::UNAUTHORIZED, "{:?}", browser.platform.log.borrow());
+    browser.platform.network_ms.set(0);
+    assert_eq!(browser.session()["authenticated"], false);
+    assert_eq!(browser.sent_to("https://id.corp.example/revoke").len(), 1);
 }

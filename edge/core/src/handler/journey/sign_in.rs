@@ -211,3 +211,54 @@ fn a_rate_limit_at_github_is_an_outage_and_no_refusal_of_its_token() {
     assert_eq!(response.headers["retry-after"], "30");
     assert_eq!(browser.session()["authenticated"], false);
 }
+
+#[test]
+fn s3_m23_a_callback_that_is_sent_twice_redeems_its_code_once() {
+    let browser = Browser::new(github);
+    let callback = format!("/auth/github/callback?code=good&state={}", browser.start());
+    let jar = browser.cookies.borrow().clone();
+    assert_eq!(browser.get(&callback).status, StatusCode::SEE_OTHER);
+    let token = "https://github.com/login/oauth/access_token";
+    assert_eq!(browser.sent_to(token).len(), 1);
+    // Whoever kept the cookie that the browser was told to drop.
+    let signed_in = browser.swap(jar.clone());
+    let response = browser.get(&callback);
+    assert_eq!(response.status, StatusCode::BAD_REQUEST);
+    assert_eq!(browser.sent_to(token).len(), 1, "the code went nowhere");
+    // The same by a browser that is signed in meanwhile (S19).
+    browser.swap(signed_in.into_iter().chain(jar).collect());
+    let response = browser.get(&callback);
+    assert_eq!((response.status, response.headers["location"].as_bytes()), (StatusCode::SEE_OTHER, &b"/"[..]));
+    assert_eq!(browser.sent_to(token).len(), 1);
+}
+
+#[test]
+fn s3_m23_a_code_is_not_redeemed_while_nobody_can_tell_whether_it_was() {
+    let browser = Browser::new(github);
+    let state = browser.start();
+    browser.platform.coordinator_down.set(true);
+    let response = browser.get(&format!("/auth/github/callback?code=good&state={state}"));
+    assert_eq!(response.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(browser.sent_to("https://github.com").is_empty());
+}
+
+#[test]
+fn s17_nobody_makes_the_edge_ask_a_provider_without_end() {
+    let browser = Browser::new(github);
+    let callback = format!("/auth/github/callback?code=good&state={}", browser.start());
+    let limit = crate::handler::rate::LOGIN_RATE.limit;
+    for _ in 1..limit {
+        browser.start();
+    }
+    let jar = browser.cookies.borrow().clone();
+    for path in ["/auth/github/login", callback.as_str()] {
+        let response = browser.send(Method::GET, path, &[("accept", "text/html")], "");
+        assert_eq!(response.status, StatusCode::TOO_MANY_REQUESTS, "{path}");
+        assert!(response.headers["content-type"].to_str().unwrap().starts_with("text/html"));
+        assert!(response.headers.contains_key("retry-after"));
+    }
+    assert!(browser.sent_to("https://github.com").is_empty());
+    assert_eq!(*browser.cookies.borrow(), jar, "the sign-in under way can still be finished");
+    browser.address.set([203, 0, 113, 8].into());
+    browser.start();
+}

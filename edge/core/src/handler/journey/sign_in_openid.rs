@@ -109,7 +109,7 @@ fn s10_s14_m18_a_code_of_another_sign_in_is_noticed_before_its_tokens_are_used()
     browser.platform.sent.borrow_mut().clear();
     browser.assert_refused(&browser.get(&callback));
     let sent = browser.platform.sent.borrow().clone();
-    assert_eq!(paths(&sent), ["/token", "/jwks"], "nothing was asked with the token");
+    assert_eq!(paths(&sent), ["/token", "/jwks", "/revoke"], "nothing was asked with the token, it was given back");
     assert_eq!(form(&sent[0])["code_verifier"].len(), 43, "S10: a server that checks it refuses by itself");
 }
 
@@ -250,4 +250,11 @@ fn tokens_bound_to_a_key_are_used_with_its_proof_from_the_first_request_on() {
         (&userinfo.method, &userinfo.headers["authorization"]),
         (&Method::GET, &http::HeaderValue::from_static("DPoP corp-access"))
     );
+}
+
+#[test]
+fn m27_tokens_of_a_sign_in_that_is_refused_are_given_back() {
+    let (browser, _) = with_claims(json!({"nonce": "another"}));
+    let sent = browser.sent_to("https://id.corp.example/revoke");
+    assert_eq!((sent.len(), form(&sent[0])["token"].as_str()), (1, "corp-refresh"));
 }
