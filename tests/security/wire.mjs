@@ -41,6 +41,11 @@ export function exchange(origin, target, { method = 'GET', headers = {}, body } 
     const outgoing = request({ hostname, port, path: target, method, headers: present, agent: false, timeout: TIMEOUT_MS, maxHeaderSize: 256 * 1024, signal }, (incoming) => {
       /** @type {Buffer[]} */
       const chunks = [];
+      // A stream that is let in has no end to wait for.
+      if (incoming.headers['content-type']?.startsWith('text/event-stream')) {
+        resolve({ status: incoming.statusCode ?? 0, headers: incoming.headers, text: '', bytes: 0, target });
+        return void incoming.destroy();
+      }
       incoming.on('data', (chunk) => chunks.push(chunk));
       incoming.on('error', reject);
       incoming.on('end', () => {
