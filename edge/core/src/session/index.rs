@@ -10,8 +10,11 @@ use sha2::{Digest as _, Sha256};
 use super::id::SessionHandle;
 use crate::{machine::Machine, seal::length_prefixed};
 
-/// Most sessions in one index; the oldest gives way.
+/// Most sessions of a user; the oldest give way.
 pub const MAX_SESSIONS: usize = 50;
+/// Most sessions in any index. Beyond it nobody signs in: an account that so many users share must not let one of them
+/// end the others' sessions.
+const MAX_ENTRIES: usize = 300;
 /// How long an end is remembered, in milliseconds: longer than a sign-in can be under way.
 const END_REMEMBERED_MS: u64 = 60 * 60 * 1000;
 
@@ -123,13 +126,13 @@ impl Command {
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
     /// It is in.
-    Added,
-    /// It is not in: there are too many. The oldest must be ended and removed first, so that no session that lives is in
-    /// no index.
-    Full {
-        /// The oldest.
-        oldest: SessionHandle,
+    Added {
+        /// Those that are more than [`MAX_SESSIONS`], the oldest first. They stay until each is ended and removed, so that
+        /// no session that lives is in no index.
+        surplus: Vec<SessionHandle>,
     },
+    /// It is not in: there are too many.
+    Full,
     /// It is not in: this sign-in was ended before it was complete.
     Ended,
     /// What was asked for is done; these are there.
@@ -160,15 +163,13 @@ impl Machine for IndexMachine {
                     entry.generation = entry.generation.max(known.generation);
                 }
                 index.entries.retain(|known| known.session != entry.session);
-                match index.entries.first() {
-                    Some(oldest) if index.entries.len() >= MAX_SESSIONS => {
-                        (None, Reply::Full { oldest: oldest.session.clone() })
-                    }
-                    _ => {
-                        index.entries.push(entry);
-                        (Some(index), Reply::Added)
-                    }
+                if index.entries.len() >= MAX_ENTRIES {
+                    return (None, Reply::Full);
                 }
+                index.entries.push(entry);
+                let count = index.entries.len().saturating_sub(MAX_SESSIONS);
+                let surplus = index.entries.iter().take(count).map(|entry| entry.session.clone()).collect();
+                (Some(index), Reply::Added { surplus })
             }
             Command::Remove { session, generation } => {
                 index.entries.retain(|known| known.session != session || known.generation > generation);
@@ -208,7 +209,7 @@ mod tests {
     fn a_sign_in_that_was_ended_before_it_was_written_stays_out() {
         let (index, _) = IndexMachine::apply(None, 10, Command::End { before_ms: 10 });
         assert_eq!(add(index.as_ref(), 11, 10), (None, Reply::Ended));
-        assert!(matches!(add(index.as_ref(), 11, 11).1, Reply::Added), "a later sign-in is another one");
+        assert!(matches!(add(index.as_ref(), 11, 11).1, Reply::Added { .. }), "a later sign-in is another one");
     }
 
     #[test]
@@ -224,13 +225,23 @@ mod tests {
     }
 
     #[test]
-    fn it_is_bounded_and_says_who_had_to_go() {
+    fn it_is_bounded_and_says_who_has_to_go() {
         let mut index = None;
         for n in 0..MAX_SESSIONS as u64 {
-            index = add(index.as_ref(), 0, n).0;
+            let (next, reply) = add(index.as_ref(), 0, n);
+            assert_eq!(reply, Reply::Added { surplus: Vec::new() });
+            index = next;
         }
-        let (_, reply) = add(index.as_ref(), 0, 99);
-        assert_eq!(reply, Reply::Full { oldest: entry(0).session });
+        for n in 0..5 {
+            let (next, reply) = add(index.as_ref(), 0, 100 + n);
+            let oldest = (0..=n).map(|n| entry(n).session).collect();
+            assert_eq!(reply, Reply::Added { surplus: oldest }, "many may begin at once, and none is turned away");
+            index = next;
+        }
+        for n in 0..(MAX_ENTRIES - MAX_SESSIONS - 5) as u64 {
+            index = add(index.as_ref(), 0, 1000 + n).0;
+        }
+        assert_eq!(add(index.as_ref(), 0, 9999), (None, Reply::Full));
     }
 
     #[test]

@@ -32,7 +32,7 @@ use crate::{
 /// Name of the session cookie.
 pub const SESSION_COOKIE: &str = "__Host-Http-session";
 
-/// How often room is made in an index that is full.
+/// For how many sessions one that begins makes room, at most: itself and those whose makers died.
 const MAX_ROOM_MADE: usize = 10;
 /// How long a store may take before it counts as down.
 pub(super) const STORE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -141,22 +141,25 @@ impl<P: Platform> Sessions<'_, P> {
             label,
             generation,
         };
+        let of_user = IndexName::user(&record.user.subject.to_string());
         for (name, signed_in_at_ms) in &indexes {
             let add = index::Command::Add { entry: entry.clone(), signed_in_at_ms: *signed_in_at_ms };
-            let mut reply = self.ask_index(name, add.clone()).await?;
-            // Others may take the room that was made.
-            for _ in 0..MAX_ROOM_MADE {
-                let index::Reply::Full { oldest } = reply else { break };
-                self.end(&oldest, EndReason::Revoked).await?;
-                self.ask_index(name, index::Command::remove(&oldest)).await?;
-                reply = self.ask_index(name, add.clone()).await?;
-            }
-            match reply {
-                index::Reply::Added => {}
+            match self.ask_index(name, add).await? {
+                index::Reply::Added { surplus } if *name == of_user => {
+                    // What others began meanwhile is theirs to make room for.
+                    for oldest in surplus.into_iter().take(MAX_ROOM_MADE) {
+                        self.end(&oldest, EndReason::Revoked).await?;
+                        self.ask_index(name, index::Command::remove(&oldest)).await?;
+                    }
+                }
+                index::Reply::Added { .. } => {}
                 index::Reply::Ended => {
                     return Err(Error::SignInRefused { reason: "sign-in ended by the provider meanwhile" });
                 }
-                _ => return Err(Unavailable::new("session index", "has no room").into()),
+                index::Reply::Full => return Err(Error::SignInRefused { reason: "too many sessions of this account" }),
+                index::Reply::Entries(_) => {
+                    return Err(Unavailable::new("session index", "answered something else").into());
+                }
             }
         }
         Ok(indexes.into_iter().map(|(name, _)| name).collect())
