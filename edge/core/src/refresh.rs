@@ -81,7 +81,7 @@ impl<P: Platform> Refresher<'_, P> {
             let waited = Duration::from_millis(self.platform.now_ms().saturating_sub(began_ms));
             let needed = || Error::ProviderSignInNeeded { provider: provider.to_owned() };
             let Some(connection) =
-                session.record.connections.get(provider).filter(|it| must_renew || !self.is_spent(it))
+                session.record.connections.get(provider).filter(|it| self.is_usable(provider, it, must_renew))
             else {
                 // The account may have been connected, a moment ago and somewhere else.
                 if !is_from_memory {
@@ -136,8 +136,9 @@ impl<P: Platform> Refresher<'_, P> {
     async fn renew(&self, writer: &Writer, provider_id: &str, asked_ms: u64) -> Result<Option<Connection>, Error> {
         let sessions = self.sessions();
         let kept = |wait: Duration| Outcome::Kept { wait_ms: millis(wait), is_doubtful: false };
+        let connection = writer.session.record.connections.get(provider_id);
         let (Some(provider), Some(connection)) =
-            (self.config.provider(provider_id), writer.session.record.connections.get(provider_id))
+            (connection.and_then(|it| self.config.provider_of(provider_id, it)), connection)
         else {
             sessions.give_back_unused(writer).await?;
             return Ok(None);
@@ -246,9 +247,10 @@ impl<P: Platform> Refresher<'_, P> {
         Ok(None)
     }
 
-    /// Whether its token is over and nothing renews it.
-    fn is_spent(&self, connection: &Connection) -> bool {
-        self.is_over(connection) && connection.tokens.refresh_token.is_none()
+    /// Whether its token is good or something renews it, at the provider that issued it.
+    fn is_usable(&self, provider: &str, connection: &Connection, must_renew: bool) -> bool {
+        let is_spent = self.is_over(connection) && connection.tokens.refresh_token.is_none();
+        self.config.provider_of(provider, connection).is_some() && (must_renew || !is_spent)
     }
 
     /// Whether its token is over, or about to be.

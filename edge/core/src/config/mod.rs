@@ -19,6 +19,7 @@ use crate::{
     oauth::{github_app::App, provider::Provider},
     origin::Origin,
     proxy::service::Service,
+    session::record::Connection,
 };
 
 /// Everything an operator decides.
@@ -181,6 +182,13 @@ impl Config {
     #[must_use]
     pub fn provider(&self, id: &str) -> Option<&Provider> {
         self.providers.iter().find(|provider| provider.id == id)
+    }
+
+    /// The provider of an account, if the one of that id still is the one that vouched for it. After a change of its issuer,
+    /// or of the tenants that are let in, the account's tokens are nothing that it should see (M16).
+    #[must_use]
+    pub fn provider_of(&self, id: &str, connection: &Connection) -> Option<&Provider> {
+        self.provider(id).filter(|provider| provider.is_issuer(&connection.issuer))
     }
 
     /// A service by its name.

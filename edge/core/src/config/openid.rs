@@ -10,7 +10,7 @@ use serde::{
 use serde_json::Value;
 use url::Url;
 
-use super::{Source, provider::redirect_uri, reader::Reader};
+use super::{Source, provider::redirect_uri, reader::Reader, service::problem_of};
 use crate::{
     address::{Place, place},
     oauth::{
@@ -46,6 +46,8 @@ struct Entry {
     prompt: Option<Prompt>,
     #[serde(default = "yes")]
     retry_lost_refresh: bool,
+    #[serde(default)]
+    strict_logout_typ: bool,
 }
 
 #[derive(Deserialize, Default, Clone, Copy)]
@@ -111,8 +113,7 @@ impl<S: Source> Reader<'_, S> {
     pub(super) fn openid_providers(&mut self, public_origin: &Origin) -> Vec<Provider> {
         let entries: Vec<Entry> = match serde_json::from_str(&self.optional(PROVIDERS).unwrap_or("[]".to_owned())) {
             Ok(entries) => entries,
-            // Says field and place; the text holds no secret.
-            Err(error) => self.problem(PROVIDERS, format!("is not a list of providers: {error}")).unwrap_or_default(),
+            Err(error) => self.problem(PROVIDERS, problem_of(&error, "providers")).unwrap_or_default(),
         };
         let secrets = serde_json::from_str(&self.optional(SECRETS).unwrap_or("{}".to_owned()));
         let Ok(ById(mut secrets)) = secrets else {
@@ -179,6 +180,7 @@ impl<S: Source> Reader<'_, S> {
             max_age_seconds,
             prompt: prompt.map(Prompt::value),
             dpop,
+            strict_logout_typ: entry.strict_logout_typ,
             refresh: RefreshPolicy::openid(entry.retry_lost_refresh),
             kind: Kind::OpenId { issuer, address },
         })

@@ -44,6 +44,7 @@ impl<S: Source> Reader<'_, S> {
             max_age_seconds: None,
             prompt: None,
             dpop: false,
+            strict_logout_typ: false,
             refresh: RefreshPolicy::ENTRA,
             kind: Kind::Entra { tenants: tenants?, authority, groups: groups? },
         })
@@ -57,7 +58,7 @@ impl<S: Source> Reader<'_, S> {
         if self.optional("ENTRA_CLIENT_SECRET").is_some() {
             return self.problem("ENTRA_CLIENT_KEY", "and ENTRA_CLIENT_SECRET must not both be set");
         }
-        match ClientKey::from_jwk(&jwk) {
+        match ClientKey::from_rsa_jwk_for_pss(&jwk) {
             Ok(key) if key.names_certificate() => Some(ClientAuth::PrivateKey(Box::new(key))),
             Ok(_) => self.problem("ENTRA_CLIENT_KEY", "must have the certificate's thumbprint as `x5t#S256`"),
             Err(error) => self.problem("ENTRA_CLIENT_KEY", error.to_string()),
@@ -111,6 +112,7 @@ impl<S: Source> Reader<'_, S> {
             max_age_seconds: None,
             prompt: None,
             dpop: false,
+            strict_logout_typ: false,
             refresh: RefreshPolicy::GITHUB,
             kind: Kind::GitHub { site: site?, api },
         })

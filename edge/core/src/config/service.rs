@@ -52,7 +52,7 @@ impl<S: Source> Reader<'_, S> {
         let declared: Vec<Declared> = match serde_json::from_str(&text) {
             Ok(declared) => declared,
             Err(error) => {
-                self.problem::<()>(KEY, problem_of(&error));
+                self.problem::<()>(KEY, problem_of(&error, "services"));
                 return services;
             }
         };
@@ -183,12 +183,12 @@ fn is_service_name(name: &str) -> bool {
 }
 
 /// What is wrong with the JSON: names of fields and a position, never a value.
-fn problem_of(error: &serde_json::Error) -> String {
+pub(super) fn problem_of(error: &serde_json::Error, of: &str) -> String {
     let text = error.to_string();
     if ["unknown field", "missing field", "duplicate field"].iter().any(|known| text.starts_with(known)) {
         return format!("is not as documented: {text}");
     }
-    format!("is not a JSON list of services as documented: line {}, column {}", error.line(), error.column())
+    format!("is not a JSON list of {of} as documented: line {}, column {}", error.line(), error.column())
 }
 
 #[cfg(test)]

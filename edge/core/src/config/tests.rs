@@ -331,3 +331,19 @@ fn s155_embedding_by_other_sites_needs_a_list_of_them() {
     assert_eq!(keys_of(&[("EMBED", Some("cross-site"))]), Vec::<&str>::new());
     assert_eq!(keys_of(&[("EMBED", Some("cross-site")), ("HOST_ORIGINS", None)]), ["EMBED"]);
 }
+
+#[test]
+fn s133_a_secret_in_the_wrong_place_of_a_list_is_not_told() {
+    let secret = "Wq7Rm2Zt9Kv4Xd1Bn8Ls3Yh6Gf5Jc0Pt";
+    for entry in [
+        format!(r#"[{{"id":"corp","issuer":"https://id.corp.example","client_id":"c","auth":"{secret}"}}]"#),
+        format!(r#"[{{"id":"corp","issuer":"https://id.corp.example","client_id":"c","dpop":"{secret}"}}]"#),
+        format!("\"{secret}\""),
+    ] {
+        let mut table = settings();
+        table.insert("OIDC_PROVIDERS".to_owned(), entry);
+        let problems = Config::load(&Table(table), Coordination::Objects).unwrap_err();
+        assert!(problems.iter().any(|problem| problem.key == "OIDC_PROVIDERS"));
+        assert!(!format!("{problems:?}").contains(secret), "{problems:?}");
+    }
+}

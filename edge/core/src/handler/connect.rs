@@ -97,6 +97,9 @@ async fn change<P: Platform>(
 /// Tells the provider that the tokens of an account are not needed any more, if it is the one that issued them. Whatever
 /// comes of it, the account is forgotten here, and the user waits no longer than [`PATIENCE`] (S128).
 pub(super) async fn give_up<P: Platform>(context: &Context<'_, P>, provider: &Provider, connection: &Connection) {
+    if !provider.is_issuer(&connection.issuer) {
+        return;
+    }
     let work = async {
         let endpoints = discovery::endpoints(context.platform, &context.memory.discovery, provider).await?;
         let dpop = connection.dpop_key.as_ref().and_then(DpopKey::from_jwk);

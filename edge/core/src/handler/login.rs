@@ -152,7 +152,15 @@ async fn finish<P: Platform>(
         ExchangeError::Refused(reason) => refused(reason),
         ExchangeError::Unavailable(unavailable) => unavailable.into(),
     })?;
-    let identity = match identity::identify(&client, &tokens, dpop.as_ref(), &transaction.nonce).await {
+    let identity = match identity::identify(
+        &client,
+        &tokens,
+        dpop.as_ref(),
+        &transaction.nonce,
+        transaction.created_at_ms,
+    )
+    .await
+    {
         Ok(identity) => identity,
         Err(error) => {
             // Nobody will ever use them.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::Context;
 use crate::{
-    config::Embed,
+    config::{Config, Embed},
     platform::Platform,
     session::{
         record::{Connection, SessionRecord},
@@ -31,7 +31,7 @@ pub(super) async fn describe<P: Platform>(
                 "name": record.user.name,
                 "email": record.user.email,
             },
-            "connections": connections(record, context.platform.now_ms()),
+            "connections": connections(context.config, record, context.platform.now_ms()),
             "expires_in": record.expires_at_ms.saturating_sub(context.platform.now_ms()) / 1000,
             "providers": providers,
         }),
@@ -52,10 +52,12 @@ pub(super) async fn describe<P: Platform>(
 }
 
 /// The accounts the session acts for; `sign_in_needed` where one must be connected again.
-fn connections(record: &SessionRecord, now_ms: u64) -> Vec<Value> {
-    let describe = |(provider, connection): (&String, &Connection)| match connection.is_spent(now_ms) {
-        true => json!({"provider": provider, "sign_in_needed": true}),
-        false => json!({"provider": provider}),
+fn connections(config: &Config, record: &SessionRecord, now_ms: u64) -> Vec<Value> {
+    let describe = |(provider, connection): (&String, &Connection)| {
+        if connection.is_spent(now_ms) || config.provider_of(provider, connection).is_none() {
+            return json!({"provider": provider, "sign_in_needed": true});
+        }
+        json!({"provider": provider})
     };
     record.connections.iter().map(describe).collect()
 }

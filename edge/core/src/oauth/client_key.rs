@@ -24,6 +24,9 @@ pub enum ClientKeyError {
     /// Not RS256 with 2048 to 4096 bits, nor ES256.
     #[error("must be an RSA key of 2048, 3072 or 4096 bits for RS256, or a P-256 key for ES256, with its private part")]
     Unsuitable,
+    /// Not for PS256 with 2048 to 4096 bits.
+    #[error("must be an RSA key of 2048, 3072 or 4096 bits for PS256, with its private part")]
+    NotRsa,
 }
 
 /// A private key.
@@ -36,6 +39,7 @@ pub struct ClientKey {
 
 enum Private {
     Rs256(Box<StrongKey<RsaPrivateKey>>),
+    Ps256(Box<StrongKey<RsaPrivateKey>>),
     Es256(<Es256 as Algorithm>::SigningKey),
 }
 
@@ -67,8 +71,23 @@ impl ClientKey {
             }
             _ => return Err(ClientKeyError::Unsuitable),
         };
-        let certificate = jwk.certificate.map(|text| thumbprint(&text).ok_or(ClientKeyError::Malformed)).transpose()?;
-        Ok(Self { key_id: jwk.kid, certificate, key })
+        Ok(Self { key_id: jwk.kid, certificate: certificate(jwk.certificate)?, key })
+    }
+
+    /// Reads a private JWK of an RSA key that signs with PS256, as Entra wants it.
+    ///
+    /// # Errors
+    /// [`ClientKeyError`].
+    pub fn from_rsa_jwk_for_pss(json: &str) -> Result<Self, ClientKeyError> {
+        let jwk: Jwk<'_> = serde_json::from_str(json).map_err(|_| ClientKeyError::Malformed)?;
+        // A key of a certificate is of no algorithm by itself; tools write either.
+        let is_suitable = jwk.alg.as_deref().is_none_or(|alg| matches!(alg, "PS256" | "RS256"));
+        let key = match &jwk.key {
+            JsonWebKey::Rsa { .. } if is_suitable => RsaPrivateKey::try_from(&jwk.key),
+            _ => return Err(ClientKeyError::NotRsa),
+        };
+        let key = StrongKey::try_from(key.map_err(|_| ClientKeyError::NotRsa)?).map_err(|_| ClientKeyError::NotRsa)?;
+        Ok(Self { key_id: jwk.kid, certificate: certificate(jwk.certificate)?, key: Private::Ps256(Box::new(key)) })
     }
 
     /// Reads an RSA key in PEM, PKCS#1 as GitHub gives it out or PKCS#8. Line breaks may be written `\\n`, for places that
@@ -99,9 +118,14 @@ impl ClientKey {
         header.certificate_thumbprint = self.certificate.map(Into::into);
         match &self.key {
             Private::Rs256(key) => StrongAlg(Rsa::rs256()).token(&header, claims, key).ok(),
+            Private::Ps256(key) => StrongAlg(Rsa::ps256()).token(&header, claims, key).ok(),
             Private::Es256(key) => Es256.token(&header, claims, key).ok(),
         }
     }
+}
+
+fn certificate(text: Option<String>) -> Result<Option<[u8; 32]>, ClientKeyError> {
+    text.map(|text| thumbprint(&text).ok_or(ClientKeyError::Malformed)).transpose()
 }
 
 fn thumbprint(text: &str) -> Option<[u8; 32]> {

@@ -1,21 +1,10 @@
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use jwt_compact::UntrustedToken;
 use rand::{SeedableRng as _, rngs::StdRng};
-use rsa::traits::{PrivateKeyParts as _, PublicKeyParts as _};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::simulated::entra::{KEY, merge};
-
-fn rsa_jwk(key: &rsa::RsaPrivateKey, change: Value) -> String {
-    let text = |number: &rsa::BigUint| BASE64.encode(number.to_bytes_be());
-    let mut jwk = json!({
-        "kty": "RSA", "kid": "own", "alg": "RS256", "use": "sig", "n": text(key.n()), "e": text(key.e()), "d": text(key.d()),
-        "p": text(&key.primes()[0]), "q": text(&key.primes()[1]),
-    });
-    merge(&mut jwk, change);
-    jwk.to_string()
-}
+use crate::simulated::entra::{KEY, private_jwk as rsa_jwk};
 
 #[test]
 fn m20_an_rsa_key_signs_what_its_public_part_verifies() {
@@ -49,4 +38,20 @@ fn s135_m1_a_key_that_cannot_sign_or_is_weak_is_refused() {
         ClientKey::from_jwk(&rsa_jwk(&KEY, json!({"x5t#S256": "short"}))).unwrap_err(),
         ClientKeyError::Malformed
     );
+}
+
+#[test]
+fn m20_entra_gets_ps256_of_an_rsa_key_and_no_other() {
+    let certificate = json!({"alg": "PS256", "x5t#S256": BASE64.encode([7; 32])});
+    let key = ClientKey::from_rsa_jwk_for_pss(&rsa_jwk(&KEY, certificate)).unwrap();
+    let token = key.sign(&Claims::new(json!({"sub": "client"}))).unwrap();
+    let token: UntrustedToken<'_> = UntrustedToken::new(&token).unwrap();
+    assert_eq!(token.algorithm(), "PS256");
+    assert_eq!(token.header().certificate_thumbprint, Some([7; 32].into()));
+    let public = StrongKey::try_from(KEY.to_public_key()).unwrap();
+    assert!(StrongAlg(Rsa::ps256()).validator::<Value>(&public).validate(&token).is_ok());
+    let elliptic = r#"{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0","d":"jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI"}"#;
+    for jwk in [elliptic.to_owned(), rsa_jwk(&KEY, json!({"alg": "ES256"})), rsa_jwk(&KEY, json!({"d": null}))] {
+        assert_eq!(ClientKey::from_rsa_jwk_for_pss(&jwk).unwrap_err(), ClientKeyError::NotRsa);
+    }
 }

@@ -63,7 +63,8 @@ impl Departure {
         provider: &Provider,
         record: &SessionRecord,
     ) -> Result<Option<String>, Unavailable> {
-        let Some(connection) = record.connections.get(&provider.id) else { return Ok(None) };
+        let connection = record.connections.get(&provider.id).filter(|it| provider.is_issuer(&it.issuer));
+        let Some(connection) = connection else { return Ok(None) };
         let mut departure = Self {
             provider: provider.id.clone(),
             id_token: connection.tokens.id_token.as_ref().map(|token| token.expose_secret().to_owned()),

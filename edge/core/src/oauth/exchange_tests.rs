@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 use super::*;
 use crate::simulated::{
     Answer, Sent, config_with,
+    entra::{KEY, private_jwk},
     openid::{Desk, form, json_answer, parts},
     run,
 };
@@ -197,14 +198,14 @@ fn m20_a_client_with_a_key_signs_a_fresh_assertion_for_each_request() {
 
 #[test]
 fn entra_finds_the_clients_key_by_its_certificate() {
-    let with_certificate = EC_KEY.replace(r#""kid""#, &format!(r#""x5t#S256":"{}","kid""#, BASE64.encode([9; 32])));
+    let with_certificate = private_jwk(&KEY, json!({"alg": null, "x5t#S256": BASE64.encode([9; 32])}));
     let config = config_with(json!({"ENTRA_CLIENT_SECRET": null, "ENTRA_CLIENT_KEY": with_certificate}));
     let issuer = config.provider("entra").unwrap().issuer();
     let document = json!({"issuer": issuer, "token_endpoint_auth_methods_supported": ["private_key_jwt"]});
     let desk = Desk::of("entra", config, document, |_| Some(good()));
     run(exchange(&desk.client(), &transaction(&desk), "c0de")).unwrap();
     let (header, claims) = parts(&form(&desk.sent()[0])["client_assertion"]);
-    assert_eq!(header["x5t#S256"], BASE64.encode([9; 32]));
+    assert_eq!((&header["x5t#S256"], &header["alg"]), (&json!(BASE64.encode([9; 32])), &json!("PS256")));
     assert_eq!(claims["aud"], "https://id.corp.example/token");
 }
 

@@ -152,6 +152,12 @@ pub fn validate(
     Ok(claims)
 }
 
+/// Whether a token was issued before a moment, in Unix milliseconds, as far as clocks agree.
+pub(super) fn is_older_than(claims: &IdClaims, began_ms: u64) -> bool {
+    let began_seconds = i64::try_from(began_ms / 1000).unwrap_or(i64::MAX);
+    claims.issued_at_seconds < began_seconds.saturating_sub(SKEW_SECONDS)
+}
+
 /// Validates the token that came with a refresh against the one before it (§12.2): the same user by the same issuer
 /// for the same client, the same sign-in (M42, S55).
 ///

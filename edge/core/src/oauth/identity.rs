@@ -46,7 +46,7 @@ pub struct Identity {
     pub signed_in_at_ms: u64,
 }
 
-/// Tells who the tokens belong to. Nothing is stored and no token used for anything else before this succeeds (M18).
+/// Tells who the tokens of a sign-in that began at `began_ms` belong to. Nothing is stored and no token used for anything else before this succeeds (M18).
 ///
 /// # Errors
 /// [`Error::SignInRefused`] if it cannot be believed, [`Error::Unavailable`] if it cannot be known.
@@ -55,6 +55,7 @@ pub async fn identify<P: Platform>(
     tokens: &TokenSet,
     dpop: Option<&DpopKey>,
     nonce: &str,
+    began_ms: u64,
 ) -> Result<Identity, Error> {
     let Client { platform, provider, endpoints, .. } = *client;
     if let Kind::GitHub { api, .. } = &provider.kind {
@@ -65,6 +66,10 @@ pub async fn identify<P: Platform>(
     let check = |keys: &[SigningKey]| id_token::validate(token.expose_secret(), keys, provider, nonce, now_seconds);
     let claims = with_keys(client, check).await?;
     let claims = claims.map_err(|error| Error::SignInRefused { reason: error.reason() })?;
+    // Issued for this sign-in, it is no older (M38).
+    if id_token::is_older_than(&claims, began_ms) {
+        return Err(Error::SignInRefused { reason: "ID token from before the sign-in began" });
+    }
     let subject = subject(provider, &claims).ok_or(Error::SignInRefused { reason: "ID token without an identity" })?;
     let (mut name, mut email) = (claims.name.or(claims.preferred_username), claims.email);
     // Many providers put no more than the identity into the token.

@@ -114,9 +114,11 @@ pub fn validate(
     provider: &Provider,
     now_seconds: i64,
 ) -> Result<LogoutToken, LogoutTokenError> {
-    let verified = match jws::verify::<LogoutClaims>(token, keys, "logout+jwt", false) {
+    let verified = match jws::verify::<LogoutClaims>(token, keys, "logout+jwt", provider.strict_logout_typ) {
         // Some providers type it as they do ID tokens; the event tells the two apart, too.
-        Err(SignatureError::WrongKind) => jws::verify::<LogoutClaims>(token, keys, "JWT", true),
+        Err(SignatureError::WrongKind) if !provider.strict_logout_typ => {
+            jws::verify::<LogoutClaims>(token, keys, "JWT", true)
+        }
         verified => verified,
     };
     let Verified { claims, key_issuer } = verified?;

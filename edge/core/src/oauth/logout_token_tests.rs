@@ -111,3 +111,17 @@ fn keys_of_another_issuer_do_not_speak_for_this_one() {
     assert!(!is_issuer_of_key("https://a/{tenantid}/v2.0", "https://b/t/v2.0"));
     assert!(!is_issuer_of_key("https://a/s/v2.0", "https://a/t/v2.0"));
 }
+
+#[test]
+fn m46_a_provider_that_types_its_logout_tokens_can_be_held_to_it() {
+    let config = openid::config(json!({"strict_logout_typ": true}));
+    let keys = [serde_json::from_value(jwk(&KEY, json!({}))).unwrap()];
+    let check = |typ: Value| {
+        let token = token(json!({"typ": typ}), json!({}), &KEY);
+        validate(&token, &keys, config.provider("corp").unwrap(), NOW)
+    };
+    assert!(check(json!("logout+jwt")).is_ok());
+    for typ in [json!("JWT"), json!(null)] {
+        assert_eq!(check(typ), Err(LogoutTokenError::Signature(SignatureError::WrongKind)));
+    }
+}

@@ -30,6 +30,8 @@ pub struct Provider {
     pub prompt: Option<&'static str>,
     /// Whether tokens are bound to a key of the session (RFC 9449).
     pub dpop: bool,
+    /// Whether a logout token must be typed `logout+jwt`; not all providers do that.
+    pub strict_logout_typ: bool,
     /// What happens to refresh tokens.
     pub refresh: RefreshPolicy,
     /// What it is.

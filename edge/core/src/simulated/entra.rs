@@ -8,7 +8,7 @@ use rsa::{
     RsaPrivateKey,
     pkcs1v15::SigningKey as Signer,
     signature::{SignatureEncoding as _, Signer as _},
-    traits::PublicKeyParts as _,
+    traits::{PrivateKeyParts as _, PublicKeyParts as _},
 };
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -30,6 +30,17 @@ pub(crate) fn jwk(key: &RsaPrivateKey, extra: Value) -> Value {
     });
     merge(&mut jwk, extra);
     jwk
+}
+
+/// An RSA key with its private part as a JWK, changed as told.
+pub(crate) fn private_jwk(key: &RsaPrivateKey, change: Value) -> String {
+    let text = |number: &rsa::BigUint| BASE64.encode(number.to_bytes_be());
+    let mut jwk = json!({
+        "kty": "RSA", "kid": "own", "alg": "RS256", "use": "sig", "n": text(key.n()), "e": text(key.e()), "d": text(key.d()),
+        "p": text(&key.primes()[0]), "q": text(&key.primes()[1]),
+    });
+    merge(&mut jwk, change);
+    jwk.to_string()
 }
 
 /// Sets what has a value and removes what is null.

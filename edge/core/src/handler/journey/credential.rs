@@ -165,3 +165,25 @@ fn s137_a_bound_token_comes_with_a_proof_for_each_request_and_one_more_for_a_non
         }
     }
 }
+
+const ELSEWHERE: &str =
+    r#"[{"id":"corp","name":"Corp","issuer":"https://id.other.example","client_id":"corp-client"}]"#;
+
+/// An operator who points a provider's id at another issuer must not send it what the first one issued.
+#[test]
+fn m16_tokens_go_to_nobody_but_the_issuer_they_came_from() {
+    let corp = Corp::new();
+    let upstream = Rc::clone(&corp);
+    let services = r#"[{"name":"api","url":"https://api.corp.example","provider":"corp","allow":["GET /x"]}]"#;
+    let settings = [corp::SETTINGS[0], corp::SETTINGS[1], ("SERVICES", services)];
+    let browser = Browser::configured(&settings, move |sent| upstream.answer(sent));
+    browser.sign_in_at(&corp);
+    let browser = browser.at_another_edge(&[("OIDC_PROVIDERS", ELSEWHERE), settings[1], settings[2]]);
+    assert_eq!(browser.session()["connections"][0]["sign_in_needed"], true);
+    browser.platform.sent.borrow_mut().clear();
+    let response = browser.script(Method::GET, "/bff/api/x", "");
+    assert_eq!((response.status, code(&response).as_str()), (StatusCode::UNAUTHORIZED, "provider-sign-in-needed"));
+    assert_eq!(browser.script(Method::POST, "/auth/logout", "").status, StatusCode::NO_CONTENT);
+    assert!(browser.sent_to("https://api.corp.example").is_empty());
+    assert!(!browser.platform.sent.borrow().iter().any(|sent| sent.body.contains("corp-refresh")));
+}

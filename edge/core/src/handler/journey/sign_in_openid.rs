@@ -258,3 +258,14 @@ fn m27_tokens_of_a_sign_in_that_is_refused_are_given_back() {
     let sent = browser.sent_to("https://id.corp.example/revoke");
     assert_eq!((sent.len(), form(&sent[0])["token"].as_str()), (1, "corp-refresh"));
 }
+
+#[test]
+fn m38_an_id_token_from_before_the_sign_in_began_is_refused() {
+    let now = 1_800_000_000;
+    assert_eq!(with_claims(json!({"iat": now - 61})).1.status(), StatusCode::BAD_REQUEST);
+    assert_eq!(
+        with_claims(json!({"iat": now - 60})).1.status(),
+        StatusCode::SEE_OTHER,
+        "clocks may differ by a minute"
+    );
+}
