@@ -42,12 +42,22 @@ pub(super) async fn receive<P: Platform>(
     if sessions.ask_once(&once, once::Command::Claim { until_ms }).await? == once::Reply::Repeat {
         return Err(Error::LogoutRefused { reason: "logout token used before" });
     }
-    let (index, before_ms) = match &token.ends {
-        // The provider's session is over: no sign-in of it counts any more, whenever it was.
-        Ends::Session(sid) => (IndexName::provider_session(&token.issuer, sid), u64::MAX),
-        Ends::User(sub) => (IndexName::account(&token.issuer, sub), token.issued_at_seconds.saturating_mul(1000)),
+    let issued_at_ms = token.issued_at_seconds.saturating_mul(1000);
+    let indexes = match &token.ends {
+        Ends::Session { sid, sub } => {
+            // The provider's session is over: no sign-in of it counts any more, whenever it was.
+            let of_session = (IndexName::provider_session(&token.issuer, sid), u64::MAX);
+            let nameless = sub.as_ref().map(|sub| IndexName::account_without_session(&token.issuer, sub));
+            vec![Some(of_session), nameless.map(|index| (index, issued_at_ms))]
+        }
+        Ends::User(sub) => vec![Some((IndexName::account(&token.issuer, sub), issued_at_ms))],
     };
-    let ended = sessions.end_all(&index, before_ms, EndReason::Revoked).await;
+    let mut ended = Ok(0);
+    for (index, before_ms) in indexes.into_iter().flatten() {
+        let more = sessions.end_all(&index, before_ms, EndReason::Revoked).await;
+        // What failed is said, after the rest was tried.
+        ended = ended.and_then(|count| more.map(|more| count + more));
+    }
     let until_ms = if ended.is_ok() { token.refused_from_ms() } else { 0 };
     if let Err(error) = sessions.ask_once(&once, once::Command::Settle { until_ms }).await {
         // The claim lapses by itself. That the token then works again harms nobody: what it ends has ended.

@@ -72,8 +72,13 @@ pub struct LogoutToken {
 /// Whose sessions end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ends {
-    /// One session at the provider (`sid`), whoever's it is.
-    Session(String),
+    /// One session at the provider, whoever's it is.
+    Session {
+        /// It.
+        sid: String,
+        /// Whose it is, if the token says so: sessions of theirs that no `sid` came with end, too.
+        sub: Option<String>,
+    },
     /// All of a user (`sub`, M48).
     User(String),
 }
@@ -141,7 +146,7 @@ pub fn validate(
         return Err(LogoutTokenError::WrongKind);
     }
     let ends = match (sid, sub) {
-        (Some(sid), _) if is_name(&sid) => Ends::Session(sid),
+        (Some(sid), sub) if is_name(&sid) => Ends::Session { sid, sub: sub.filter(|sub| is_name(sub)) },
         (None, Some(sub)) if is_name(&sub) => Ends::User(sub),
         _ => return Err(LogoutTokenError::Nameless),
     };

@@ -36,6 +36,12 @@ impl IndexName {
         Self(digest(&[b"account", issuer.as_bytes(), sub.as_bytes()]))
     }
 
+    /// Those of them whose sign-in named no session of the provider: a provider that ends one of its sessions may mean any.
+    #[must_use]
+    pub fn account_without_session(issuer: &str, sub: &str) -> Self {
+        Self(digest(&[b"account-without-sid", issuer.as_bytes(), sub.as_bytes()]))
+    }
+
     /// The sessions that belong to a session at a provider.
     #[must_use]
     pub fn provider_session(issuer: &str, sid: &str) -> Self {

@@ -65,8 +65,11 @@ impl Connection {
     #[must_use]
     pub fn indexes(&self) -> Vec<(IndexName, u64)> {
         let account = IndexName::account(&self.issuer, &self.sub);
-        let provider_session = self.sid.as_ref().map(|sid| IndexName::provider_session(&self.issuer, sid));
-        std::iter::once(account).chain(provider_session).map(|name| (name, self.signed_in_at_ms)).collect()
+        let provider_session = match &self.sid {
+            Some(sid) => IndexName::provider_session(&self.issuer, sid),
+            None => IndexName::account_without_session(&self.issuer, &self.sub),
+        };
+        [account, provider_session].into_iter().map(|name| (name, self.signed_in_at_ms)).collect()
     }
 
     /// Whether the account must be connected again: its token is over, and nothing renews it.

@@ -269,3 +269,15 @@ fn a_provider_of_one_issuer_may_leave_it_out() {
     assert_eq!(browser.get("/auth/corp/frontchannel-logout?sid=at-corp").status, StatusCode::OK);
     assert!(!is_signed_in(&browser));
 }
+
+#[test]
+fn m48_a_session_whose_sign_in_named_none_of_the_providers_ends_with_any_of_its_user() {
+    let corp = Corp::new();
+    *corp.claims.borrow_mut() = json!({"sid": null});
+    let browser = Browser::at_corp(&corp);
+    browser.sign_in_at(&corp);
+    assert_eq!(send(&browser, &token(json!({"sid": "some", "sub": "another", "jti": "1"}))).status, StatusCode::OK);
+    assert!(is_signed_in(&browser));
+    assert_eq!(send(&browser, &token(json!({"sid": "some", "sub": "s", "jti": "2"}))).status, StatusCode::OK);
+    assert!(!is_signed_in(&browser));
+}
