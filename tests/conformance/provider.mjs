@@ -14,7 +14,7 @@ import { Provider } from 'oidc-provider';
 import { Memory } from './memory.mjs';
 
 /** @typedef {{ name: string, client: string | undefined, grantType: string | undefined, params: Record<string, any>, detail: string | undefined }} ProviderEvent */
-/** @typedef {'answers' | 'fails' | 'loses answers'} Mood */
+/** @typedef {'answers' | 'fails' | 'loses answers' | 'holds'} Mood */
 
 /** Longer than a test runs. */
 const LONG_SECONDS = 600;
@@ -44,6 +44,8 @@ export class ConformanceProvider {
   events = [];
   /** @type {Mood} how it answers its token endpoint, or everything if it fails */
   mood = 'answers';
+  /** Token requests that wait for {@link release}. @type {(() => void)[]} */
+  #held = [];
   /** How long the access tokens of the next answers live, in seconds. */
   accessTokenSeconds = LONG_SECONDS;
   memory = new Memory();
@@ -86,6 +88,21 @@ export class ConformanceProvider {
   register(clients) {
     this.#clients = clients;
     this.#restart();
+  }
+
+  /** Waits for a token request that is then left waiting. */
+  async holding() {
+    const deadline = Date.now() + PATIENCE_MS;
+    while (this.#held.length === 0) {
+      assert.ok(Date.now() < deadline, 'a token request comes: not within 20 s');
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+
+  /** Goes on with what was held. */
+  release() {
+    this.mood = 'answers';
+    for (const goOn of this.#held.splice(0)) goOn();
   }
 
   /** Signs with new keys from now on, and withdraws the old ones, which are returned. */
@@ -198,6 +215,7 @@ export class ConformanceProvider {
     const path = new URL(incoming.url ?? '/', this.issuer).pathname;
     this.seen.push({ method: incoming.method ?? '', path });
     if (this.mood === 'fails') return void outgoing.writeHead(503).end();
+    if (this.mood === 'holds' && path === '/token') return void this.#held.push(() => this.#serve(incoming, outgoing));
     if (this.mood === 'loses answers' && path === '/token') {
       // All is done by then; only whoever asked never learns of it.
       outgoing.end = () => outgoing.destroy();

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { request } from 'node:http';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 
@@ -62,6 +63,50 @@ async function assertOneRefresh(id, agent) {
   assert.equal(refreshes(id), before + 1, id);
   assert.deepEqual(complaints(id), []);
   assert.equal(provider.of('grant.revoked', id).length, revoked);
+}
+
+test('S109: a client that leaves during a refresh does not take the new token with it', async () => {
+  for (const id of CLIENTS) {
+    const agent = await signedIn(stack, id, `gone-${id}`);
+    await provider.endAccessTokens(id, `gone-${id}`);
+    const before = refreshes(id);
+    provider.mood = 'holds';
+    const left = leaving(agent, id);
+    await provider.holding();
+    left.destroy();
+    const next = callApi(agent, id);
+    // By then the edge could have noticed.
+    await delay(1_000);
+    provider.release();
+    assert.equal((await next).status, 200, id);
+    assert.equal((await callApi(agent, id)).status, 200, id);
+    assert.equal(refreshes(id), before + 1, id);
+    assert.deepEqual(complaints(id), []);
+  }
+});
+
+test('S109: clients that leave at any time cost one token request a token, and never the connection', async () => {
+  const agent = await signedIn(stack, 'corp', 'restless');
+  for (let wait = 0; wait < 40; wait += 4) {
+    await provider.endAccessTokens('corp', 'restless');
+    const before = refreshes('corp');
+    const left = leaving(agent, 'corp');
+    await delay(wait);
+    left.destroy();
+    const answer = await callApi(agent, 'corp');
+    assert.equal(answer.status, 200, `gone after ${wait} ms: ${answer.text}`);
+    assert.equal(refreshes('corp'), before + 1, `gone after ${wait} ms`);
+  }
+  assert.deepEqual(complaints('corp'), []);
+});
+
+/** A call that its client does not wait for. @param {import('../journey/agent.mjs').Agent} agent @param {string} id */
+function leaving(agent, id) {
+  const headers = { ...agent.pageHeaders, Cookie: agent.cookieHeader };
+  const outgoing = request(new URL(`/bff/api-${id}/hello`, stack.edgeOrigin), { agent: false, headers });
+  outgoing.on('error', () => {});
+  outgoing.end();
+  return outgoing;
 }
 
 test('a refresh token that somebody else uses again costs the grant, and with it the session that was begun with it', async () => {

@@ -1,63 +1,14 @@
 // What passes through the proxy, how far, and what ends there.
 
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { request } from 'node:http';
-import { connect } from 'node:net';
 import { describe, test } from 'node:test';
 
 import { HOSTILE } from '../journey/api.mjs';
+import { DIFFERENCES } from '../journey/difference.mjs';
 import { assertProblem } from '../journey/problem.mjs';
 import { target } from '../journey/stack.mjs';
+import { KIB, lines, raw, statusOf, types, upload } from './exchange.mjs';
 import { API_BODY_LIMIT_KIB, api, stack, user } from './stack.mjs';
-
-const KIB = 1024;
-const types = { 'Content-Type': 'application/octet-stream' };
-
-/** A request of a signed-in page whose body is still being written. @param {string} path @param {Record<string, string>} headers */
-async function upload(path, headers) {
-  const { agent } = await user('github', 'ada');
-  const outgoing = request(new URL(path, stack.edgeOrigin), {
-    method: 'POST',
-    agent: false,
-    headers: { ...agent.pageHeaders, ...types, Cookie: agent.cookieHeader, ...headers },
-  });
-  // An edge that has heard enough may hang up on the rest.
-  outgoing.on('error', () => {});
-  const answer = new Promise((resolve) => {
-    outgoing.on('response', async (incoming) => {
-      let text = '';
-      for await (const chunk of incoming.setEncoding('utf8')) text += chunk;
-      resolve({ status: incoming.statusCode ?? 0, headers: incoming.headers, text });
-    });
-    outgoing.on('close', () => resolve(undefined));
-  });
-  return { outgoing, answer: /** @type {Promise<{ status: number, headers: import('node:http').IncomingHttpHeaders, text: string } | undefined>} */ (answer) };
-}
-
-/** Sends bytes as they are and returns all that comes back. @param {string} text */
-async function raw(text) {
-  const { hostname, port } = new URL(stack.edgeOrigin);
-  const socket = connect(Number(port), hostname);
-  let back = '';
-  socket.setEncoding('latin1').on('data', (chunk) => (back += chunk));
-  socket.on('error', () => {});
-  socket.setTimeout(10_000, () => socket.destroy());
-  await once(socket, 'connect');
-  socket.write(Buffer.from(text, 'latin1'));
-  await once(socket, 'close');
-  return back;
-}
-
-/** @param {string} back */
-const statusOf = (back) => Number(back.match(/^HTTP\/1\.[01] (\d{3})/)?.[1] ?? 0);
-
-/** The lines of a request of a signed-in page, to be spoilt. @param {string} requestLine @param {string[]} more */
-async function lines(requestLine, more = []) {
-  const { agent } = await user('github', 'ada');
-  const own = Object.entries({ ...agent.pageHeaders, Cookie: agent.cookieHeader ?? '', Host: new URL(stack.edgeOrigin).host, Connection: 'close' });
-  return [requestLine, ...own.map(([name, value]) => `${name}: ${value}`), ...more, '', ''].join('\r\n');
-}
 
 describe('bodies on their way to an API', () => {
   test('a large body arrives while it is still being sent', async () => {
@@ -74,10 +25,10 @@ describe('bodies on their way to an API', () => {
     assert.equal(call?.headers['transfer-encoding'], undefined);
   });
 
-  test('a body that does not say how long it is arrives while it is still being sent', async () => {
+  test('a body that does not say how long it is arrives, while it is still being sent where the runtime can break it off', async () => {
     const { outgoing, answer } = await upload('/bff/api/chunked', { 'Transfer-Encoding': 'chunked' });
     outgoing.write('first');
-    await api.until(({ path, length }) => path === '/base/chunked' && length > 0);
+    if (DIFFERENCES[target].streamsUnsized) await api.until(({ path, length }) => path === '/base/chunked' && length > 0);
     outgoing.end('last');
     assert.equal((await answer)?.status, 200);
     const [call] = api.to('/chunked');

@@ -11,6 +11,9 @@ import { EventEmitter, once } from 'node:events';
  * @property {string[]} rawHeaders
  * @property {number} length bytes of the body that have arrived
  * @property {boolean} whole whether that was all
+ * @property {boolean} broken whether the caller broke off, be it its body or the answer's
+ * @property {NodeJS.Dict<string>} trailers
+ * @property {number} sent bytes of the answer's body that are on their way
  */
 
 /** What no upstream may tell a browser about the edge's origin. */
@@ -48,18 +51,25 @@ export class Api extends EventEmitter {
     this.server = createServer((incoming, outgoing) => {
       const { method = '', url = '', headers, rawHeaders } = incoming;
       /** @type {Call} */
-      const call = { method, path: url, headers, rawHeaders, length: 0, whole: false };
+      const call = { method, path: url, headers, rawHeaders, length: 0, whole: false, broken: false, trailers: {}, sent: 0 };
       this.calls.push(call);
+      this.emit('news');
       incoming.on('error', () => {});
       incoming.on('data', (chunk) => {
         call.length += chunk.length;
-        this.emit('data');
+        this.emit('news');
       });
       incoming.on('end', () => {
         call.whole = true;
+        call.trailers = incoming.trailers;
+        this.emit('news');
         answer(call, outgoing);
       });
-      incoming.on('close', () => this.emit('closed'));
+      outgoing.on('close', () => {
+        call.broken = !incoming.complete || !outgoing.writableFinished;
+        this.emit('news');
+      });
+      begin(call, incoming, outgoing);
     });
     // Requests that are meant to be cut off.
     this.server.on('clientError', (_, socket) => socket.destroy());
@@ -70,7 +80,7 @@ export class Api extends EventEmitter {
     for (;;) {
       const call = this.calls.find(isFar);
       if (call) return call;
-      await once(this, 'data');
+      await once(this, 'news');
     }
   }
 
@@ -85,15 +95,63 @@ export class Api extends EventEmitter {
   }
 }
 
+/** What it does before it has heard all. @param {Call} call @param {import('node:http').IncomingMessage} incoming @param {import('node:http').ServerResponse} outgoing */
+function begin(call, incoming, outgoing) {
+  switch (kind(call)) {
+    case 'early':
+      outgoing.writeHead(200, { 'Content-Type': 'text/plain' });
+      outgoing.write('first');
+      return;
+    case 'slow-reader':
+      incoming.on('data', (chunk) => {
+        // Every quarter of a mebibyte.
+        if ((call.length - chunk.length) >> 18 === call.length >> 18) return;
+        incoming.pause();
+        setTimeout(() => incoming.resume(), 5);
+      });
+      return;
+  }
+}
+
+/** @param {Call} call */
+const kind = ({ path }) => new URL(path, 'http://api').pathname.split('/').at(2);
+
+/** Writes no faster than it is read. @param {Call} call @param {import('node:http').ServerResponse} outgoing @param {number} length */
+async function pour(call, outgoing, length) {
+  const chunk = Buffer.alloc(64 * 1024);
+  const closed = once(outgoing, 'close');
+  for (; call.sent < length && !outgoing.destroyed; call.sent += chunk.length) {
+    if (!outgoing.write(chunk)) await Promise.race([once(outgoing, 'drain'), closed]);
+  }
+  outgoing.end();
+}
+
 /** @param {Call} call @param {import('node:http').ServerResponse} outgoing */
 function answer(call, outgoing) {
   const url = new URL(call.path, 'http://api');
   const status = Number(url.searchParams.get('status') ?? 200);
-  switch (url.pathname.split('/').at(2)) {
+  switch (kind(call)) {
+    case 'early':
+      outgoing.end('last');
+      return;
+    case 'pour':
+      outgoing.writeHead(200, { 'Content-Type': 'application/octet-stream' });
+      void pour(call, outgoing, Number(url.searchParams.get('bytes')));
+      return;
     case 'never':
       return;
+    case 'ticks': {
+      outgoing.writeHead(200, { 'Content-Type': 'text/plain' });
+      const ticking = setInterval(() => outgoing.write('tick'), 100);
+      outgoing.on('close', () => clearInterval(ticking));
+      return;
+    }
     case 'silent':
       outgoing.writeHead(200, { 'Content-Type': 'text/plain' });
+      outgoing.write('first');
+      return;
+    case 'silent-sized':
+      outgoing.writeHead(200, { 'Content-Type': 'text/plain', 'Content-Length': '100' });
       outgoing.write('first');
       return;
     case 'hostile':

@@ -2,7 +2,7 @@
 
 /** @typedef {import('../../scripts/stack/target.mjs').Target} Target */
 
-/** @type {Readonly<Record<Target, { routesOfItsOwn: string[], streamsOutliveTheBridge: boolean, departureNoticedMs: number }>>} */
+/** @type {Readonly<Record<Target, { routesOfItsOwn: string[], streamsOutliveTheBridge: boolean, departureNoticedMs: number, streamsUnsized: boolean }>>} */
 export const DIFFERENCES = Object.freeze({
   workers: {
     // The buffers are the edge's, so the bridge delivers to it. On Spin they are in Redis, where the bridge writes.
@@ -11,10 +11,14 @@ export const DIFFERENCES = Object.freeze({
     streamsOutliveTheBridge: true,
     // A client's departure shows at a write, with workerd sometimes at the second only; keep-alives come every 15 s.
     departureNoticedMs: 35_000,
+    // workerd cannot break off a body in chunks so that its receiver notices, if that has begun to answer. Such a body is
+    // held, up to 1 MiB, and then sent with its length.
+    streamsUnsized: false,
   },
   spin: {
     routesOfItsOwn: [],
     streamsOutliveTheBridge: false,
     departureNoticedMs: 20_000,
+    streamsUnsized: true,
   },
 });

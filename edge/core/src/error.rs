@@ -54,9 +54,15 @@ pub enum Error {
     /// The body exceeds the route's limit.
     #[error("body too large")]
     TooLarge,
+    /// The body is too large for one that does not say how long it is (RFC 9110, 15.5.12).
+    #[error("body of unknown length too large")]
+    LengthRequired,
     /// The body took too long to arrive.
     #[error("body too slow")]
     TooSlow,
+    /// The client left before it was answered, and what it asked for was given up.
+    #[error("client left")]
+    ClientLeft,
     /// The body is not of a type the route takes.
     #[error("unsupported media type")]
     UnsupportedMediaType,
@@ -138,7 +144,8 @@ impl Error {
             Self::UserChanged | Self::OwnAccount | Self::OtherAccount => StatusCode::CONFLICT,
             Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::LengthRequired => StatusCode::LENGTH_REQUIRED,
+            Self::TooSlow | Self::ClientLeft => StatusCode::REQUEST_TIMEOUT,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BadGateway { .. } => StatusCode::BAD_GATEWAY,
             Self::Unanswerable { .. } => StatusCode::INTERNAL_SERVER_ERROR,
@@ -162,7 +169,9 @@ impl Error {
             Self::OtherAccount => "other-account",
             Self::IdempotencyKeyReused => "idempotency-key-reused",
             Self::TooLarge => "too-large",
+            Self::LengthRequired => "length-required",
             Self::TooSlow => "too-slow",
+            Self::ClientLeft => "client-left",
             Self::UnsupportedMediaType => "unsupported-media-type",
             Self::SignInRefused { .. } => "sign-in-refused",
             Self::LogoutRefused { .. } => "logout-refused",
@@ -206,7 +215,9 @@ impl Error {
             Self::UserChanged => "Somebody else is signed in by now.".to_owned(),
             Self::IdempotencyKeyReused => "This Idempotency-Key was used for another event.".to_owned(),
             Self::TooLarge => "The request's body is too large.".to_owned(),
+            Self::LengthRequired => "The request must say how long its body is.".to_owned(),
             Self::TooSlow => "The request's body took too long to arrive.".to_owned(),
+            Self::ClientLeft => "The request was given up by whoever sent it.".to_owned(),
             Self::UnsupportedMediaType => "The request's body must be application/json.".to_owned(),
             Self::LogoutRefused { .. } => "The logout token is not believed.".to_owned(),
             Self::SignInRefused { .. } => "The sign-in could not be completed. Please try again.".to_owned(),

@@ -16,8 +16,8 @@ use futures_util::future::LocalBoxFuture;
 use crate::{
     machine::Machine,
     platform::{
-        CheckpointStore, Clock, HttpClient, KeyValueStore, Log, Machines, OpenStream, Opened, Platform, Random, Rate,
-        RateLimiter, StreamHub, Unavailable,
+        CheckpointStore, Clock, Departure, HttpClient, KeyValueStore, Log, Machines, OpenStream, Opened, Platform,
+        Random, Rate, RateLimiter, StreamHub, Unavailable,
     },
     session::id::SessionHandle,
     telemetry::{Event, Level, Line, Name},
@@ -44,6 +44,12 @@ impl<P: Clock> Clock for Observed<'_, P> {
 
     fn sleep(&self, wait: Duration) -> LocalBoxFuture<'static, ()> {
         self.platform.sleep(wait)
+    }
+}
+
+impl<P: Departure> Departure for Observed<'_, P> {
+    fn departed(&self) -> LocalBoxFuture<'static, ()> {
+        self.platform.departed()
     }
 }
 

@@ -54,10 +54,12 @@ pub trait ReadBody: Sized {
     /// [`BodyError::TooLarge`] as soon as it is known to exceed the limit; nothing beyond the limit is kept.
     fn read(self, limit_bytes: usize) -> impl Future<Output = Result<Vec<u8>, BodyError>>;
 
-    /// The same body, which asks before each chunk. Refused, it may break off or fall silent, but it must not end: to
-    /// whoever reads it, that would look like all there is.
-    #[must_use]
-    fn limited(self, limit: ByteLimit) -> Self;
+    /// The same body, which asks before each chunk and breaks off when it is refused, or when its sender breaks off: it
+    /// must not end then, which would look like all there is to whoever reads it.
+    ///
+    /// # Errors
+    /// The body as it was, where the runtime cannot promise that.
+    fn limited(self, limit: ByteLimit) -> Result<Self, Self>;
 }
 
 /// How many bytes a body that streams may still have. Its copies count together: one goes with the body, one stays with
@@ -162,6 +164,12 @@ pub async fn within<T>(
     }
 }
 
+/// The client of the request at hand.
+pub trait Departure {
+    /// Completes when the client has left without waiting for the answer. On a runtime that does not say so, never.
+    fn departed(&self) -> LocalBoxFuture<'static, ()>;
+}
+
 /// Randomness fit for keys.
 pub trait Random {
     /// Fills the buffer.
@@ -198,8 +206,9 @@ pub trait HttpClient {
     /// another one in chunks.
     ///
     /// # Errors
-    /// No answer within the request's timeout, or none at all; or its body broke off. Dropped, the request is abandoned
-    /// in a way that its receiver notices.
+    /// No answer within the request's timeout, or none at all; or its body broke off. A request whose body breaks off or
+    /// exceeds its limit, before its answer's head or after it, that is dropped, or whose answer is, is abandoned in a way
+    /// that its receiver notices: it never looks like all there is.
     fn send(&self, request: Outgoing<Self::Body>) -> impl Future<Output = Result<Incoming<Self::Body>, Unavailable>>;
 }
 
@@ -306,12 +315,21 @@ pub trait Log {
 
 /// A runtime: all of the above.
 pub trait Platform:
-    Clock + Random + KeyValueStore + HttpClient + Machines + StreamHub + CheckpointStore + RateLimiter + Log
+    Clock + Departure + Random + KeyValueStore + HttpClient + Machines + StreamHub + CheckpointStore + RateLimiter + Log
 {
 }
 
 impl<T> Platform for T where
-    T: Clock + Random + KeyValueStore + HttpClient + Machines + StreamHub + CheckpointStore + RateLimiter + Log
+    T: Clock
+        + Departure
+        + Random
+        + KeyValueStore
+        + HttpClient
+        + Machines
+        + StreamHub
+        + CheckpointStore
+        + RateLimiter
+        + Log
 {
 }
 

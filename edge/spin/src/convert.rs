@@ -46,12 +46,12 @@ impl ReadBody for NativeBody {
         }
     }
 
-    fn limited(self, limit: ByteLimit) -> Self {
-        match self {
+    fn limited(self, limit: ByteLimit) -> Result<Self, Self> {
+        Ok(match self {
             Self::Request(body) | Self::Limited(body, _) => Self::Limited(body, limit),
             // What an upstream answers is not counted: it never enters the guest.
             Self::Upstream(response) => Self::Upstream(response),
-        }
+        })
     }
 }
 

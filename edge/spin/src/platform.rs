@@ -1,6 +1,7 @@
 //! The traits of `causeway_core::platform` on a component's imports.
 
 use std::{
+    future::pending,
     pin::pin,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -11,7 +12,7 @@ use causeway_core::{
     hub::END_REMEMBERED,
     machine::{self, CompareAndSet, Machine},
     platform::{
-        CheckpointStore, Clock, HttpClient, KeyValueStore, Log, Machines, OpenStream, Opened, Random, Rate,
+        CheckpointStore, Clock, Departure, HttpClient, KeyValueStore, Log, Machines, OpenStream, Opened, Random, Rate,
         RateLimiter, StreamHub, Unavailable,
     },
     rate::Window,
@@ -71,6 +72,14 @@ impl Clock for Spin {
 
     fn sleep(&self, wait: Duration) -> LocalBoxFuture<'static, ()> {
         Box::pin(spin_sdk::time::sleep(wait))
+    }
+}
+
+/// The host says so only to whoever writes an answer. Until then a call goes on to its timeout; the guest outlives the
+/// client.
+impl Departure for Spin {
+    fn departed(&self) -> LocalBoxFuture<'static, ()> {
+        Box::pin(pending())
     }
 }
 

@@ -13,59 +13,100 @@ use futures_util::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use js_sys::Uint8Array;
 use wasm_bindgen::{JsCast as _, JsValue};
-use web_sys::ReadableStream;
+use web_sys::{AbortController, ReadableStream};
 use worker::{
-    CacheMode, Delay, Headers, Request, RequestInit, RequestRedirect, Response, ResponseBody, ResponseBuilder, Result,
+    AbortSignal, CacheMode, Delay, Headers, Request, RequestInit, RequestRedirect, Response, ResponseBody,
+    ResponseBuilder, Result,
 };
 
-/// A body of the runtime's own. Its bytes never enter Wasm, unless they are read.
+/// A body of the runtime's own. Its bytes never enter Wasm, unless they are read or watched.
 #[derive(Debug, Default)]
 pub(crate) struct NativeBody {
     stream: Option<ReadableStream>,
+    /// The call that it is the answer of.
+    answer: Option<Answer>,
+}
+
+/// What an answer's body takes along.
+#[derive(Debug)]
+struct Answer {
     /// How long it may be silent.
-    idle: Option<Duration>,
+    idle: Duration,
+    call: AbortOnDrop,
+}
+
+/// Breaks a call off when nobody waits for its answer, or for the rest of it. Its promises dropped alone, the call would
+/// go on, or its body end as if that were all. One that is over takes no notice.
+#[derive(Debug)]
+pub(crate) struct AbortOnDrop(AbortController);
+
+impl AbortOnDrop {
+    /// For a call.
+    ///
+    /// # Errors
+    /// The runtime has none.
+    pub(crate) fn new() -> Result<Self> {
+        Ok(Self(AbortController::new()?))
+    }
+
+    pub(crate) fn signal(&self) -> AbortSignal {
+        self.0.signal().into()
+    }
+}
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+type Chunk = std::result::Result<Uint8Array, JsValue>;
+
+/// The chunks of a stream, up to its first error.
+fn chunks(stream: ReadableStream) -> impl Stream<Item = Chunk> {
+    wasm_streams::ReadableStream::from_raw(stream.unchecked_into())
+        .into_stream()
+        .map(|chunk| chunk.and_then(|chunk| chunk.dyn_into()))
+}
+
+/// An answer's chunks, of which each comes in time or is the last.
+fn answered(stream: ReadableStream, Answer { idle, call }: Answer) -> impl Stream<Item = Chunk> {
+    async_stream::stream! {
+        let _call = call;
+        let mut chunks = pin!(chunks(stream));
+        loop {
+            let chunk = match select(chunks.next(), Delay::from(idle)).await {
+                Either::Left((chunk, _)) => chunk,
+                Either::Right(_) => Some(Err(JsValue::from_str("silent for too long"))),
+            };
+            let Some(chunk) = chunk else { return };
+            let over = chunk.is_err();
+            yield chunk;
+            if over {
+                return;
+            }
+        }
+    }
 }
 
 impl NativeBody {
     /// The body that a stream is; `None` stands for none.
     pub(crate) fn new(stream: Option<ReadableStream>) -> Self {
-        Self { stream, idle: None }
+        Self { stream, answer: None }
     }
 
-    /// Its chunks, of which each comes in time or is the last.
-    fn chunks(self) -> impl Stream<Item = std::result::Result<Uint8Array, JsValue>> {
-        async_stream::stream! {
-            let Some(stream) = self.stream else { return };
-            let mut chunks = wasm_streams::ReadableStream::from_raw(stream.unchecked_into()).into_stream();
-            loop {
-                let chunk = match self.idle {
-                    None => chunks.next().await,
-                    Some(idle) => match select(chunks.next(), Delay::from(idle)).await {
-                        Either::Left((chunk, _)) => chunk,
-                        Either::Right(_) => Some(Err(JsValue::from_str("silent for too long"))),
-                    },
-                };
-                let Some(chunk) = chunk else { return };
-                let chunk = chunk.and_then(|chunk| chunk.dyn_into());
-                let over = chunk.is_err();
-                yield chunk;
-                if over {
-                    return;
-                }
-            }
-        }
-    }
-
+    /// As the runtime sends it.
     fn into_stream(self) -> Option<ReadableStream> {
-        // As long as nobody looks at the chunks, the runtime moves them without this program.
-        if self.idle.is_none() {
-            return self.stream;
-        }
-        Some(readable(self.chunks()))
+        let stream = self.stream?;
+        Some(match self.answer {
+            Some(answer) => readable(answered(stream, answer)),
+            // As long as nobody looks at the chunks, the runtime moves them without this program.
+            None => stream,
+        })
     }
 }
 
-fn readable(chunks: impl Stream<Item = std::result::Result<Uint8Array, JsValue>> + 'static) -> ReadableStream {
+fn readable(chunks: impl Stream<Item = Chunk> + 'static) -> ReadableStream {
     wasm_streams::ReadableStream::from_stream(chunks.map(|chunk| chunk.map(JsValue::from))).into_raw().unchecked_into()
 }
 
@@ -76,7 +117,11 @@ fn length_of(chunk: &Uint8Array) -> usize {
 impl ReadBody for NativeBody {
     async fn read(self, limit_bytes: usize) -> std::result::Result<Vec<u8>, BodyError> {
         let mut bytes = Vec::new();
-        let mut chunks = pin!(self.chunks());
+        let Some(stream) = self.stream else { return Ok(bytes) };
+        let mut chunks = match self.answer {
+            Some(answer) => answered(stream, answer).boxed_local(),
+            None => chunks(stream).boxed_local(),
+        };
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(|error| BodyError::Broken(format!("{error:?}")))?;
             if bytes.len().saturating_add(length_of(&chunk)) > limit_bytes {
@@ -87,26 +132,10 @@ impl ReadBody for NativeBody {
         Ok(bytes)
     }
 
-    fn limited(self, limit: ByteLimit) -> Self {
-        if self.stream.is_none() {
-            return self;
-        }
-        let chunks = async_stream::stream! {
-            let mut chunks = pin!(self.chunks());
-            while let Some(chunk) = chunks.next().await {
-                match chunk {
-                    Ok(chunk) if limit.take(length_of(&chunk)) => yield Ok(chunk),
-                    chunk => {
-                        if let Err(error) = chunk {
-                            limit.broken(format_args!("{error:?}"));
-                        }
-                        // A stream that fails is sent as one that ends: only abandoning the request tells its receiver.
-                        std::future::pending::<()>().await;
-                    }
-                }
-            }
-        };
-        Self::new(Some(readable(chunks)))
+    fn limited(self, _limit: ByteLimit) -> std::result::Result<Self, Self> {
+        // To count a body, its chunks must pass through this program. Whatever becomes of such a stream after the head of
+        // the answer has come, error or abort, the runtime then sends the last chunk of a body that is complete.
+        Err(self)
     }
 }
 
@@ -170,8 +199,8 @@ pub(crate) fn outgoing(request: Outgoing<NativeBody>) -> Result<Request> {
     Request::new_with_init(request.url.as_str(), &init)
 }
 
-/// The runtime's answer as core's, with a body that may be silent for as long as `idle`.
-pub(crate) fn incoming(response: Response, idle: Duration) -> web::Incoming<NativeBody> {
+/// The runtime's answer to a call as core's, with a body that may be silent for as long as `idle`.
+pub(crate) fn incoming(response: Response, idle: Duration, call: AbortOnDrop) -> web::Incoming<NativeBody> {
     let status = StatusCode::from_u16(response.status_code()).unwrap_or(StatusCode::BAD_GATEWAY);
     let headers = header_map(response.headers());
     let stream = match response.into_parts().1 {
@@ -179,7 +208,7 @@ pub(crate) fn incoming(response: Response, idle: Duration) -> web::Incoming<Nati
         // A fetched answer has a stream or nothing.
         ResponseBody::Empty | ResponseBody::Body(_) => None,
     };
-    web::Incoming { status, headers, body: NativeBody { stream, idle: Some(idle) } }
+    web::Incoming { status, headers, body: NativeBody { stream, answer: Some(Answer { idle, call }) } }
 }
 
 fn header_map(headers: &Headers) -> HeaderMap {

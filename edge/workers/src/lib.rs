@@ -23,7 +23,8 @@ use causeway_core::{
     config::Coordination,
     edge::{Edge, unanswerable},
 };
-use worker::{Context, Env, Request, Response, Result, event};
+use futures_channel::oneshot;
+use worker::{Context, Env, Error, Request, Response, Result, event};
 
 pub use checkpoints::Checkpoints;
 pub use coordinator::Coordinator;
@@ -38,11 +39,20 @@ thread_local! {
 /// # Errors
 /// Only if the runtime refuses even the problem document that says so.
 #[event(fetch)]
-async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response> {
+async fn fetch(request: Request, env: Env, context: Context) -> Result<Response> {
     let edge = EDGE.with(|cell| {
         Rc::clone(cell.get_or_init(|| Rc::new(Edge::new(&platform::Variables(&env), Coordination::Objects))))
     });
     let platform = platform::Workers::new(env, request.inner().signal());
-    let response = edge.handle(&platform, convert::request(&request)).await;
-    convert::response(response).or_else(|refusal| convert::response(unanswerable(&platform, refusal)))
+    let request = convert::request(&request);
+    let (answer, answered) = oneshot::channel();
+    // What is done halfway is done to its end, for half a minute at most, even if the client does not wait for it: a
+    // refresh that was cut off would leave a token that was used and a session that waits for nobody.
+    context.wait_until(async move {
+        let response = edge.handle(&platform, request).await;
+        // The client may be gone; then it is nobody's.
+        let _ = answer
+            .send(convert::response(response).or_else(|refusal| convert::response(unanswerable(&platform, refusal))));
+    });
+    answered.await.map_err(|_| Error::RustError("gave no answer".to_owned()))?
 }

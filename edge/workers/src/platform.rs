@@ -6,7 +6,7 @@ use causeway_core::{
     config::{KEYS, Source},
     machine::Machine,
     platform::{
-        CheckpointStore, Clock, HttpClient, KeyValueStore, Log, Machines, OpenStream, Opened, Random, Rate,
+        CheckpointStore, Clock, Departure, HttpClient, KeyValueStore, Log, Machines, OpenStream, Opened, Random, Rate,
         RateLimiter, StreamHub, Unavailable,
     },
     session::id::SessionHandle,
@@ -19,6 +19,7 @@ use causeway_protocol::{
     hub::EndReason,
     subject::Subject,
 };
+use futures_channel::oneshot;
 use futures_util::{
     StreamExt as _,
     future::{Either, LocalBoxFuture, select},
@@ -26,9 +27,13 @@ use futures_util::{
 use js_sys::{Object, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast as _, JsValue, closure::Closure};
 use web_sys::AbortSignal;
-use worker::{AbortController, Date, Delay, Env, Fetch, Headers, WebSocket, WebsocketEvent, kv::KvStore};
+use worker::{Date, Delay, Env, Fetch, Headers, WebSocket, WebsocketEvent, kv::KvStore};
 
-use crate::{checkpoints, convert, convert::NativeBody, coordinator, object, user_hub};
+use crate::{
+    checkpoints, convert,
+    convert::{AbortOnDrop, NativeBody},
+    coordinator, object, user_hub,
+};
 
 /// Cloudflare's shortest KV lifetime.
 const MIN_KV_TTL_SECONDS: u64 = 60;
@@ -92,6 +97,22 @@ impl Clock for Workers {
     }
 }
 
+impl Departure for Workers {
+    fn departed(&self) -> LocalBoxFuture<'static, ()> {
+        let signal = self.departure.clone();
+        Box::pin(async move {
+            if signal.aborted() {
+                return;
+            }
+            let (left, has_left) = oneshot::channel::<()>();
+            let mut left = Some(left);
+            // The sender is dropped when it has been called, which completes the other end.
+            let _listening = OnDeparture::new(&signal, move || drop(left.take()));
+            let _ = has_left.await;
+        })
+    }
+}
+
 impl Random for Workers {
     fn fill(&self, buffer: &mut [u8]) -> Result<(), Unavailable> {
         getrandom::getrandom(buffer).map_err(|e| Unavailable::new("randomness", e))
@@ -120,29 +141,13 @@ impl HttpClient for Workers {
         let host = request.url.host_str().unwrap_or_default().to_owned();
         let failed = |detail: &dyn std::fmt::Display| Unavailable::new("upstream", format_args!("{host}: {detail}"));
         let (timeout, idle) = (Delay::from(request.timeout), request.idle);
+        let call = AbortOnDrop::new().map_err(|e| failed(&e))?;
         let request = convert::outgoing(request).map_err(|e| failed(&e))?;
-        let controller = AbortController::default();
-        let signal = controller.signal();
-        let mut abort = AbortOnDrop(Some(controller));
-        let fetch = Fetch::Request(request);
-        match select(pin!(fetch.send_with_signal(&signal)), timeout).await {
+        match select(pin!(Fetch::Request(request).send_with_signal(&call.signal())), timeout).await {
             Either::Left((response, _)) => {
-                // From here on the body is its reader's.
-                abort.0 = None;
-                response.map(|response| convert::incoming(response, idle)).map_err(|e| failed(&e))
+                response.map(|response| convert::incoming(response, idle, call)).map_err(|e| failed(&e))
             }
             Either::Right(_) => Err(failed(&"no answer in time")),
-        }
-    }
-}
-
-/// Breaks a request off when nobody waits for its answer any more: dropped alone it would go on.
-struct AbortOnDrop(Option<AbortController>);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        if let Some(controller) = self.0.take() {
-            controller.abort();
         }
     }
 }
@@ -231,22 +236,22 @@ impl Drop for CloseOnDrop {
     }
 }
 
-/// Closes the socket when the client leaves. Without it that shows at a keep-alive, or the second where a proxy buffers.
-struct CloseOnDeparture {
+/// What is done when the client leaves, for as long as this lives.
+struct OnDeparture {
     departure: AbortSignal,
-    listener: Closure<dyn Fn()>,
+    listener: Closure<dyn FnMut()>,
 }
 
-impl CloseOnDeparture {
-    fn new(departure: &AbortSignal, socket: WebSocket) -> Self {
-        let listener = Closure::new(move || drop(socket.close(Some(1000), Some("client left"))));
-        // Refused only for a signal that is none: then the keep-alive notices.
+impl OnDeparture {
+    fn new(departure: &AbortSignal, act: impl FnMut() + 'static) -> Self {
+        let listener = Closure::new(act);
+        // Refused only for a signal that is none: then the next write notices.
         let _ = departure.add_event_listener_with_callback("abort", listener.as_ref().unchecked_ref());
         Self { departure: departure.clone(), listener }
     }
 }
 
-impl Drop for CloseOnDeparture {
+impl Drop for OnDeparture {
     fn drop(&mut self) {
         // The signal must not call what is gone.
         let _ = self.departure.remove_event_listener_with_callback("abort", self.listener.as_ref().unchecked_ref());
@@ -255,7 +260,9 @@ impl Drop for CloseOnDeparture {
 
 fn hub_socket(socket: WebSocket, departure: &AbortSignal) -> HubSocket {
     let to_hub = socket.clone();
-    let on_departure = CloseOnDeparture::new(departure, socket.clone());
+    let closing = socket.clone();
+    // Without it a departure shows at a keep-alive, or the second where a proxy buffers.
+    let on_departure = OnDeparture::new(departure, move || drop(closing.close(Some(1000), Some("client left"))));
     let messages = async_stream::stream! {
         let _on_departure = on_departure;
         let socket = CloseOnDrop(socket);

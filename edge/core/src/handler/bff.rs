@@ -80,9 +80,12 @@ impl<B: ReadBody> Call<'_, B> {
         authorization.attach(context, &mut outgoing)?;
         outgoing.body = self.payload.next(&self.method, &mut outgoing.headers);
         // First whether it was: whatever came of it, what the upstream got was not what the client meant.
-        match select(pin!(self.payload.failed()), pin!(context.platform.send(outgoing))).await {
-            Either::Left((error, _)) => Err(error.into()),
-            Either::Right((result, _)) => Ok(result?),
+        let (failed, sent) = (pin!(self.payload.failed()), pin!(context.platform.send(outgoing)));
+        // Nothing but the call ends with the client: what renews a token, or ends a session, goes on without one.
+        match select(context.platform.departed(), select(failed, sent)).await {
+            Either::Left(_) => Err(Error::ClientLeft),
+            Either::Right((Either::Left((error, _)), _)) => Err(error.into()),
+            Either::Right((Either::Right((result, _)), _)) => Ok(result?),
         }
     }
 

@@ -1,5 +1,6 @@
-//! The body of a request that is passed on: held in memory if it is small, so that it can be sent again; streamed and
-//! counted if it is not.
+//! The body of a request that is passed on: held in memory if it is small, so that it can be sent again; streamed if it
+//! is not. One that does not say how long it is must be counted, and broken off if it is too long. Where the runtime
+//! cannot do that (an HTTP/1.1 client may end a chunked body that failed as if that were all), it is held, too.
 
 use std::{future::pending, time::Duration};
 
@@ -14,6 +15,8 @@ use crate::{
 
 /// A body that says that it is no longer than this rests in memory.
 const REPLAYABLE_BYTES: u64 = 64 * 1024;
+/// The longest body that does not say how long it is and rests in memory: many do at once.
+const HELD_BYTES: usize = 1024 * 1024;
 
 /// A body on its way.
 pub(super) enum Payload<B> {
@@ -29,7 +32,8 @@ impl<B: ReadBody> Payload<B> {
     /// Takes a request's body.
     ///
     /// # Errors
-    /// [`Error::TooLarge`], [`Error::TooSlow`] or [`Error::BadRequest`], as far as that shows before it is sent.
+    /// [`Error::TooLarge`], [`Error::LengthRequired`], [`Error::TooSlow`] or [`Error::BadRequest`], as far as that shows
+    /// before it is sent.
     pub(super) async fn take(
         clock: &impl Clock,
         method: &Method,
@@ -47,13 +51,17 @@ impl<B: ReadBody> Payload<B> {
             Some(0) => Ok(Self::Empty),
             Some(length) if u64::try_from(limit_bytes).is_ok_and(|limit| length > limit) => Err(Error::TooLarge),
             Some(length) if length <= REPLAYABLE_BYTES => {
-                let read = async { Ok::<_, Unavailable>(body.read(limit_bytes).await) };
-                let read = within(clock, timeout, "client", read).await.map_err(|_| Error::TooSlow)?;
-                Ok(Self::Replayable(read?))
+                hold(clock, body, limit_bytes, timeout).await.map(Self::Replayable)
             }
             // Untouched: the connection it comes from ends it where it said that it would end.
             Some(length) => Ok(Self::Once { body: Some(body), length: Some(length), limit }),
-            None => Ok(Self::Once { body: Some(body.limited(limit.clone())), length: None, limit }),
+            None => match body.limited(limit.clone()) {
+                Ok(body) => Ok(Self::Once { body: Some(body), length: None, limit }),
+                Err(body) => match hold(clock, body, limit_bytes.min(HELD_BYTES), timeout).await {
+                    Err(Error::TooLarge) if limit_bytes > HELD_BYTES => Err(Error::LengthRequired),
+                    held => held.map(Self::Replayable),
+                },
+            },
         }
     }
 
@@ -87,6 +95,62 @@ impl<B: ReadBody> Payload<B> {
         match self {
             Self::Once { limit, .. } => limit.failed().await,
             Self::Empty | Self::Replayable(_) => pending().await,
+        }
+    }
+}
+
+async fn hold(
+    clock: &impl Clock,
+    body: impl ReadBody,
+    limit_bytes: usize,
+    timeout: Duration,
+) -> Result<Vec<u8>, Error> {
+    let read = async { Ok::<_, Unavailable>(body.read(limit_bytes).await) };
+    let read = within(clock, timeout, "client", read).await.map_err(|_| Error::TooSlow)?;
+    Ok(read?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        platform::BodyError,
+        simulated::{Simulated, run},
+    };
+
+    /// A body of a runtime that cannot break one off.
+    #[derive(Debug)]
+    struct Unbreakable(usize);
+
+    impl ReadBody for Unbreakable {
+        async fn read(self, limit_bytes: usize) -> Result<Vec<u8>, BodyError> {
+            if self.0 > limit_bytes { Err(BodyError::TooLarge) } else { Ok(vec![0; self.0]) }
+        }
+
+        fn limited(self, _limit: ByteLimit) -> Result<Self, Self> {
+            Err(self)
+        }
+    }
+
+    #[test]
+    fn s105_a_body_of_unknown_length_that_could_not_be_broken_off_is_held_or_refused() {
+        const MIB: usize = 1024 * 1024;
+        for (length, limit, expected) in [
+            (MIB, 2 * MIB, Ok(())),
+            (MIB + 1, 2 * MIB, Err(Error::LengthRequired)),
+            (MIB, MIB, Ok(())),
+            (MIB + 1, MIB, Err(Error::TooLarge)),
+            (1000, 999, Err(Error::TooLarge)),
+        ] {
+            let clock = Simulated::new(|_| None);
+            let (headers, timeout) = (HeaderMap::new(), Duration::from_secs(1));
+            let taken = run(Payload::take(&clock, &Method::POST, &headers, Unbreakable(length), limit, timeout));
+            let is_whole = taken.map(|mut payload| {
+                assert!(payload.is_replayable());
+                let Body::Bytes(bytes) = payload.next(&Method::POST, &mut HeaderMap::new()) else { panic!() };
+                assert_eq!(bytes.len(), length);
+            });
+            assert_eq!(is_whole, expected, "{length} {limit}");
         }
     }
 }

@@ -32,8 +32,8 @@ use crate::{
     config::{Config, Coordination},
     machine::{self, Machine},
     platform::{
-        BodyError, ByteLimit, CheckpointStore, Clock, HttpClient, KeyValueStore, Log, Machines, OpenStream, Opened,
-        Random, Rate, RateLimiter, ReadBody, StreamHub, Unavailable, millis,
+        BodyError, ByteLimit, CheckpointStore, Clock, Departure, HttpClient, KeyValueStore, Log, Machines, OpenStream,
+        Opened, Random, Rate, RateLimiter, ReadBody, StreamHub, Unavailable, millis,
     },
     session::{coordinator::SessionState, id::SessionHandle},
     telemetry::Line,
@@ -128,9 +128,9 @@ impl ReadBody for Text {
         if self.0.len() > limit_bytes { Err(BodyError::TooLarge) } else { Ok(self.0) }
     }
 
-    fn limited(self, limit: ByteLimit) -> Self {
+    fn limited(self, limit: ByteLimit) -> Result<Self, Self> {
         // Chunks of a byte: what was allowed has been sent when the rest is refused.
-        Self(self.0.into_iter().take_while(|_| limit.take(1)).collect())
+        Ok(Self(self.0.into_iter().take_while(|_| limit.take(1)).collect()))
     }
 }
 
@@ -159,6 +159,8 @@ pub(crate) struct Simulated {
     pub(crate) kv_stale: RefCell<Option<HashMap<String, Vec<u8>>>>,
     /// Every session is ended while the next request is under way.
     pub(crate) revoke_at_send: Cell<bool>,
+    /// Whoever sends the next requests does not wait for their answers.
+    pub(crate) client_left: Cell<bool>,
     pub(crate) coordinator_down: Cell<bool>,
     pub(crate) hub_knows_better: Cell<bool>,
     /// States of machines as JSON, by `kind:name`.
@@ -186,6 +188,7 @@ impl Simulated {
             kv_down: Cell::new(false),
             kv_stale: RefCell::default(),
             revoke_at_send: Cell::new(false),
+            client_left: Cell::new(false),
             coordinator_down: Cell::new(false),
             hub_knows_better: Cell::new(false),
             coordinators: RefCell::default(),
@@ -229,6 +232,12 @@ impl Clock for Simulated {
         let (now_ms, until_ms) = (Rc::clone(&self.now_ms), self.now_ms() + millis(wait));
         // Whoever runs it asks again: nothing wakes it.
         Box::pin(poll_fn(move |_| if now_ms.get() < until_ms { Poll::Pending } else { Poll::Ready(()) }))
+    }
+}
+
+impl Departure for Simulated {
+    fn departed(&self) -> LocalBoxFuture<'static, ()> {
+        if self.client_left.get() { Box::pin(std::future::ready(())) } else { Box::pin(std::future::pending()) }
     }
 }
 

@@ -68,6 +68,19 @@ fn last_bearer(browser: &Browser) -> String {
 }
 
 #[test]
+fn s109_a_client_that_leaves_costs_its_call_and_not_the_refresh_before_it() {
+    let (browser, refreshes) = over(|_| tokens("ghu_1", "ghr_1"));
+    let calls = || browser.sent_to("https://api.github.com/user").len();
+    let before = calls();
+    browser.platform.client_left.set(true);
+    assert_eq!(call(&browser), (StatusCode::REQUEST_TIMEOUT, "client-left".to_owned()));
+    assert_eq!((calls(), refreshes.get()), (before, 1));
+    browser.platform.client_left.set(false);
+    assert_eq!(call(&browser).0, StatusCode::OK);
+    assert_eq!((last_bearer(&browser), refreshes.get()), ("Bearer ghu_1".to_owned(), 1));
+}
+
+#[test]
 fn a_token_that_is_over_is_renewed_and_nobody_notices() {
     let (browser, refreshes) = over(|_| tokens("ghu_1", "ghr_1"));
     assert_eq!(call(&browser).0, StatusCode::OK);

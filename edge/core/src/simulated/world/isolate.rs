@@ -25,7 +25,7 @@ use crate::{
     edge::{Edge, SessionCache},
     machine::Machine,
     platform::{
-        CheckpointStore, Clock, HttpClient, KeyValueStore, Log, Machines, OpenStream, Opened, Random, Rate,
+        CheckpointStore, Clock, Departure, HttpClient, KeyValueStore, Log, Machines, OpenStream, Opened, Random, Rate,
         RateLimiter, StreamHub, Unavailable,
     },
     session::{id::SessionHandle, store::Sessions},
@@ -193,6 +193,12 @@ impl StreamHub for Outside {
         scheduler.sleep(Duration::from_millis(scheduler.draw(0..30))).await;
         let fails = scheduler.chance(self.world.weather.get().hub_down);
         if fails { Err(Unavailable::new("hub", "simulated outage")) } else { Ok(()) }
+    }
+}
+
+impl Departure for Outside {
+    fn departed(&self) -> LocalBoxFuture<'static, ()> {
+        Box::pin(std::future::pending())
     }
 }
 
