@@ -85,21 +85,6 @@ test('S109: a client that leaves during a refresh does not take the new token wi
   }
 });
 
-test('S109: clients that leave at any time cost one token request a token, and never the connection', async () => {
-  const agent = await signedIn(stack, 'corp', 'restless');
-  for (let wait = 0; wait < 40; wait += 4) {
-    await provider.endAccessTokens('corp', 'restless');
-    const before = refreshes('corp');
-    const left = leaving(agent, 'corp');
-    await delay(wait);
-    left.destroy();
-    const answer = await callApi(agent, 'corp');
-    assert.equal(answer.status, 200, `gone after ${wait} ms: ${answer.text}`);
-    assert.equal(refreshes('corp'), before + 1, `gone after ${wait} ms`);
-  }
-  assert.deepEqual(complaints('corp'), []);
-});
-
 /** A call that its client does not wait for. @param {import('../journey/agent.mjs').Agent} agent @param {string} id */
 function leaving(agent, id) {
   const headers = { ...agent.pageHeaders, Cookie: agent.cookieHeader };
