@@ -102,7 +102,7 @@ function begin(call, incoming, outgoing) {
       outgoing.writeHead(200, { 'Content-Type': 'text/plain' });
       outgoing.write('first');
       return;
-    case 'slow-reader':
+    case 'reluctant':
       incoming.on('data', (chunk) => {
         // Every quarter of a mebibyte.
         if ((call.length - chunk.length) >> 18 === call.length >> 18) return;
