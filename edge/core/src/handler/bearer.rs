@@ -39,18 +39,21 @@ impl Authorization {
         Ok(())
     }
 
-    /// Whether the upstream wants nothing but a proof with its nonce, which is then known.
-    pub(super) fn lacked_nonce<P: Platform>(
+    /// Remembers the nonce that an upstream wants in the next proof: any answer may bring one (RFC 9449 §9).
+    pub(super) fn learn_nonce<P: Platform>(
         &self,
         context: &Context<'_, P>,
         url: &url::Url,
         response: &Incoming<P::Body>,
-    ) -> bool {
-        if self.key.is_none() {
-            return false;
+    ) {
+        if self.key.is_some() {
+            context.memory.discovery.nonces.harvest(url, &response.headers);
         }
-        context.memory.discovery.nonces.harvest(url, &response.headers);
-        dpop::wants_nonce(response.status, &response.headers)
+    }
+
+    /// Whether the upstream wants nothing but a proof with its nonce.
+    pub(super) fn lacks_nonce<B>(&self, response: &Incoming<B>) -> bool {
+        self.key.is_some() && dpop::wants_nonce(response.status, &response.headers)
     }
 }
 

@@ -47,8 +47,11 @@ pub(super) async fn proxy<P: Platform>(
     let payload = Payload::take(context.platform, &method, &headers, body, limit_bytes, service.timeout).await?;
     let mut call = Call { service, method, url, headers: header::request_headers(&headers, &about), payload };
     let mut response = call.send(context, &authorization).await?;
-    if authorization.lacked_nonce(context, &call.url, &response) {
+    if authorization.lacks_nonce(&response) {
         response = call.send_again(context, &authorization).await?;
+        if authorization.lacks_nonce(&response) {
+            return Err(Unavailable::new("upstream", "wants another nonce each time").into());
+        }
     }
     if response.status == StatusCode::UNAUTHORIZED {
         // The token may have ended early, or another request may have renewed it meanwhile: once more, and no more.
@@ -85,7 +88,11 @@ impl<B: ReadBody> Call<'_, B> {
         match select(context.platform.departed(), select(failed, sent)).await {
             Either::Left(_) => Err(Error::ClientLeft),
             Either::Right((Either::Left((error, _)), _)) => Err(error.into()),
-            Either::Right((Either::Right((result, _)), _)) => Ok(result?),
+            Either::Right((Either::Right((result, _)), _)) => {
+                let response = result?;
+                authorization.learn_nonce(context, &self.url, &response);
+                Ok(response)
+            }
         }
     }
 

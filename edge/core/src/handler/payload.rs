@@ -55,6 +55,17 @@ impl<B: ReadBody> Payload<B> {
             }
             // Untouched: the connection it comes from ends it where it said that it would end.
             Some(length) => Ok(Self::Once { body: Some(body), length: Some(length), limit }),
+            // What such a request of a browser usually is: without a body, which nothing says (RFC 9110, 9.3.5). It must
+            // not be taken for one that can be sent only once.
+            None if matches!(*method, Method::DELETE | Method::PATCH)
+                && !headers.contains_key(header::CONTENT_TYPE) =>
+            {
+                match hold(clock, body, limit_bytes.min(HELD_BYTES), timeout).await {
+                    Ok(bytes) if bytes.is_empty() => Ok(Self::Empty),
+                    Err(Error::TooLarge) if limit_bytes > HELD_BYTES => Err(Error::LengthRequired),
+                    held => held.map(Self::Replayable),
+                }
+            }
             None => match body.limited(limit.clone()) {
                 Ok(body) => Ok(Self::Once { body: Some(body), length: None, limit }),
                 Err(body) => match hold(clock, body, limit_bytes.min(HELD_BYTES), timeout).await {
@@ -115,7 +126,7 @@ mod tests {
     use super::*;
     use crate::{
         platform::BodyError,
-        simulated::{Simulated, run},
+        simulated::{Simulated, Text, run},
     };
 
     /// A body of a runtime that cannot break one off.
@@ -129,6 +140,20 @@ mod tests {
 
         fn limited(self, _limit: ByteLimit) -> Result<Self, Self> {
             Err(self)
+        }
+    }
+
+    #[test]
+    fn m67_a_request_without_a_body_that_does_not_say_so_can_be_sent_again() {
+        for (method, length) in [(Method::DELETE, 0), (Method::PATCH, 0), (Method::DELETE, 5)] {
+            let clock = Simulated::new(|_| None);
+            let (headers, timeout) = (HeaderMap::new(), Duration::from_secs(1));
+            let body = Text(vec![0; length]);
+            let mut payload = run(Payload::take(&clock, &method, &headers, body, 9, timeout)).unwrap();
+            assert!(payload.is_replayable());
+            let mut sent = HeaderMap::new();
+            let is_empty = matches!(payload.next(&method, &mut sent), Body::Empty);
+            assert_eq!((is_empty, sent.contains_key(header::CONTENT_LENGTH)), (length == 0, length == 0));
         }
     }
 
