@@ -12,8 +12,8 @@ use causeway_core::{
     edge::Edge,
     machine::{self, Machine},
     platform::{
-        BodyError, ByteLimit, CheckpointStore, Clock, HttpClient, KeyValueStore, Log, Machines, OpenStream, Opened,
-        Random, Rate, RateLimiter, ReadBody, StreamHub, Unavailable,
+        BodyError, ByteLimit, CheckpointStore, Clock, Departure, HttpClient, KeyValueStore, Log, Machines, OpenStream,
+        Opened, Random, Rate, RateLimiter, ReadBody, StreamHub, Unavailable,
     },
     session::id::SessionHandle,
     telemetry::Line,
@@ -35,8 +35,8 @@ use crate::settings::{NOW, Settings};
 pub struct Text(Vec<u8>);
 
 impl ReadBody for Text {
-    fn limited(self, _limit: ByteLimit) -> Self {
-        self
+    fn limited(self, _limit: ByteLimit) -> Result<Self, Self> {
+        Ok(self)
     }
 
     async fn read(self, limit_bytes: usize) -> Result<Vec<u8>, BodyError> {
@@ -72,6 +72,12 @@ impl Clock for Desk {
     }
 
     fn sleep(&self, _wait: Duration) -> LocalBoxFuture<'static, ()> {
+        Box::pin(std::future::pending())
+    }
+}
+
+impl Departure for Desk {
+    fn departed(&self) -> LocalBoxFuture<'static, ()> {
         Box::pin(std::future::pending())
     }
 }
