@@ -17,7 +17,7 @@ use crate::{
 pub(crate) const LOGOUT_RATE: Rate = Rate { name: "LOGOUT_RATE", limit: 600, period_seconds: 60 };
 /// Steps of sign-ins of one address: beginning one may, and finishing one does, ask the provider in our name. Offices and
 /// whole providers share an address, and everybody takes two steps.
-pub(crate) const LOGIN_RATE: Rate = Rate { name: "LOGIN_RATE", limit: 600, period_seconds: 60 };
+pub(crate) const LOGIN_RATE: Rate = Rate { name: "LOGIN_RATE", limit: 6000, period_seconds: 60 };
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Counts one more of `key`.
