@@ -1,8 +1,6 @@
 //! `POST /auth/logout`, and the way to the provider and back that ends its session, too. See
 //! [`crate::oauth::end_session`].
 
-use std::time::Duration;
-
 use causeway_protocol::hub::EndReason;
 use futures_util::{future::join_all, join};
 use http::{HeaderMap, HeaderName, StatusCode, header};
@@ -17,6 +15,7 @@ use crate::{
         discovery,
         end_session::{DEPARTURE_COOKIE, Departure, RETURN_COOKIE, Return},
         provider::Provider,
+        revocation::PATIENCE,
     },
     origin::ReturnTo,
     platform::{Platform, Unavailable, within},
@@ -29,8 +28,6 @@ use crate::{
 };
 
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
-/// How long a user who signs out waits for providers to be told.
-const PROVIDER_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// `POST /auth/logout`: the session ends on the server and with it its streams; then the cookie goes, and the providers
 /// are told, as far as they listen. 200 with `end_session` says where a browser goes to end the provider's session, too.
@@ -113,7 +110,7 @@ async fn depart<P: Platform>(context: &Context<'_, P>, record: &SessionRecord) -
     let provider = context.config.provider(&record.provider)?;
     let endpoints = discovery::endpoints(platform, cache, provider);
     let cookie = async {
-        let endpoints = within(platform, PROVIDER_TIMEOUT, "identity provider", endpoints).await?;
+        let endpoints = within(platform, PATIENCE, "identity provider", endpoints).await?;
         let can = endpoints.end_session.is_some();
         if can { Departure::cookie(platform, context.config, provider, record) } else { Ok(None) }
     };
@@ -149,7 +146,7 @@ pub(super) async fn leave<P: Platform>(
     let mut response = Response::see_other(return_to.as_str());
     if let Some(departure) = departure {
         let endpoints = discovery::endpoints(platform, &context.memory.discovery, provider);
-        match within(platform, PROVIDER_TIMEOUT, "identity provider", endpoints).await {
+        match within(platform, PATIENCE, "identity provider", endpoints).await {
             Ok(endpoints) => {
                 if let Some(endpoint) = &endpoints.end_session {
                     let back = Return::begin(platform, return_to.as_str())?;
