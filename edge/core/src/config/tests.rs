@@ -162,6 +162,15 @@ fn all_problems_are_told_at_once() {
 }
 
 #[test]
+fn a_host_name_in_letters_that_no_dns_knows_is_a_problem_and_nothing_worse() {
+    for host in ["b\u{fc}cher.example", "B\u{fc}CHER.example", "\u{2b6}ORIG", "\u{130}.example"] {
+        let url = format!("https://{host}");
+        let wrong = ["BRIDGE_URL", "PUBLIC_ORIGIN", "HOST_ORIGINS"].map(|key| (key, Some(url.as_str())));
+        assert_eq!(keys_of(&wrong), wrong.map(|(key, _)| key), "{host}");
+    }
+}
+
+#[test]
 fn s135_a_key_that_means_nothing_is_refused_by_name() {
     let mut table = settings();
     table.insert("REVOCATION_BOUND".to_owned(), "0".to_owned());
