@@ -6,6 +6,7 @@ mod provider;
 mod reader;
 mod secret;
 mod service;
+mod unrepeated;
 
 use std::{fmt, rc::Rc, time::Duration};
 

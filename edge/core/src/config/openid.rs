@@ -1,16 +1,11 @@
 //! OpenID providers by discovery: `OIDC_PROVIDERS` and `OIDC_CLIENT_SECRETS`.
 
-use std::{collections::BTreeMap, fmt};
-
 use secrecy::SecretString;
-use serde::{
-    Deserialize, Deserializer,
-    de::{Error as _, MapAccess, Visitor},
-};
+use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
-use super::{Source, provider::redirect_uri, reader::Reader, service::problem_of};
+use super::{Source, provider::redirect_uri, reader::Reader, service::problem_of, unrepeated::Unrepeated};
 use crate::{
     address::{Place, place},
     oauth::{
@@ -59,33 +54,6 @@ enum Auth {
     PrivateKeyJwt,
 }
 
-/// Secrets by provider id. A JSON object with a name twice would silently mean its last one.
-struct ById(BTreeMap<String, Value>);
-
-impl<'de> Deserialize<'de> for ById {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Once;
-        impl<'de> Visitor<'de> for Once {
-            type Value = ById;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object without repeated names")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ById, A::Error> {
-                let mut secrets = BTreeMap::new();
-                while let Some((id, secret)) = map.next_entry()? {
-                    if secrets.insert(id, secret).is_some() {
-                        return Err(A::Error::custom("an id twice"));
-                    }
-                }
-                Ok(ById(secrets))
-            }
-        }
-        deserializer.deserialize_map(Once)
-    }
-}
-
 /// Not `none`: who signs in must be able to.
 #[derive(Deserialize, Clone, Copy)]
 #[serde(rename_all = "snake_case")]
@@ -116,7 +84,7 @@ impl<S: Source> Reader<'_, S> {
             Err(error) => self.problem(PROVIDERS, problem_of(&error, "providers")).unwrap_or_default(),
         };
         let secrets = serde_json::from_str(&self.optional(SECRETS).unwrap_or("{}".to_owned()));
-        let Ok(ById(mut secrets)) = secrets else {
+        let Ok(Unrepeated::<Value>(mut secrets)) = secrets else {
             self.problem::<()>(SECRETS, "must be a JSON object of a secret or private JWK by provider id, no id twice");
             return Vec::new();
         };

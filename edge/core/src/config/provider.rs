@@ -9,6 +9,9 @@ use crate::{
     origin::Origin,
 };
 
+/// Most tenants that one deployment believes: a front-channel logout that names none asks about each.
+const MAX_TENANTS: usize = 100;
+
 impl<S: Source> Reader<'_, S> {
     pub(super) fn providers(&mut self, public_origin: &Origin) -> Vec<Provider> {
         let mut providers = Vec::new();
@@ -72,6 +75,9 @@ impl<S: Source> Reader<'_, S> {
         match tenant.as_str() {
             "organizations" | "common" if allowed.is_empty() => {
                 self.problem("ENTRA_TENANTS", "must list the tenants whose users may sign in")
+            }
+            "organizations" | "common" if allowed.len() > MAX_TENANTS => {
+                self.problem("ENTRA_TENANTS", format!("must not hold more than {MAX_TENANTS}"))
             }
             "organizations" | "common" => Some(Tenants::Multi { endpoint: tenant, allowed }),
             _ if !is_guid(&tenant) => self.problem(

@@ -1,11 +1,11 @@
 //! The upstream APIs behind `/bff/{service}`: those of the built-in providers, and those of `SERVICES`.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use serde::Deserialize;
 use url::Url;
 
-use super::{Source, reader::Reader};
+use super::{Source, reader::Reader, unrepeated::Unrepeated};
 use crate::{
     address::{Place, place},
     oauth::provider::{Kind, Provider},
@@ -40,7 +40,7 @@ struct Declared {
 #[serde(deny_unknown_fields)]
 struct DeclaredInstallation {
     id: u64,
-    permissions: BTreeMap<String, String>,
+    permissions: Unrepeated<String>,
     #[serde(default)]
     repositories: Vec<String>,
 }
@@ -163,7 +163,8 @@ impl DeclaredInstallation {
             return Err("`installation.id` must be the installation's number");
         }
         // Without any GitHub would grant all that the app has.
-        if self.permissions.is_empty() || !self.permissions.iter().all(is_permission) {
+        let Unrepeated(permissions) = self.permissions;
+        if permissions.is_empty() || !permissions.iter().all(is_permission) {
             return Err("`installation.permissions` must be such as {\"contents\":\"read\"}, at least one");
         }
         let is_repository = |name: &String| {
@@ -174,7 +175,7 @@ impl DeclaredInstallation {
         if !self.repositories.iter().all(is_repository) {
             return Err("`installation.repositories` must be names of repositories, without their owner");
         }
-        Ok(Installation { id: self.id, permissions: self.permissions, repositories: self.repositories })
+        Ok(Installation { id: self.id, permissions, repositories: self.repositories })
     }
 }
 
@@ -185,7 +186,8 @@ fn is_service_name(name: &str) -> bool {
 /// What is wrong with the JSON: names of fields and a position, never a value.
 pub(super) fn problem_of(error: &serde_json::Error, of: &str) -> String {
     let text = error.to_string();
-    if ["unknown field", "missing field", "duplicate field"].iter().any(|known| text.starts_with(known)) {
+    if ["unknown field", "missing field", "duplicate field", "a name twice"].iter().any(|known| text.starts_with(known))
+    {
         return format!("is not as documented: {text}");
     }
     format!("is not a JSON list of {of} as documented: line {}, column {}", error.line(), error.column())

@@ -111,6 +111,18 @@ fn s135_what_is_not_documented_is_refused() {
 }
 
 #[test]
+fn a_permission_that_stands_twice_is_refused() {
+    let permissions = |text: &str| {
+        let change = json!({"provider": null, "installation": {"id": 7, "permissions": "PERMISSIONS"}});
+        load(&json!([entry(&change)]).to_string().replace("\"PERMISSIONS\"", text), false)
+    };
+    assert!(permissions(r#"{"contents":"read","issues":"write"}"#).is_ok());
+    for text in [r#"{"contents":"write","contents":"read"}"#, r#"{"contents":"read","c\u006fntents":"write"}"#] {
+        assert!(permissions(text).unwrap_err().contains("a name twice"), "{text}");
+    }
+}
+
+#[test]
 fn a_problem_says_where_and_never_what() {
     let problem = load(
         &json!([entry(&json!({})), entry(&json!({"name": "b", "url": "https://s3cret@b.example"}))]).to_string(),

@@ -263,6 +263,11 @@ fn m74_several_tenants_need_a_list_of_them() {
         assert_eq!(keys_of(&[tenant, ("ENTRA_TENANTS", Some("everyone"))]), ["ENTRA_TENANTS"]);
         let allowed = "5f3c1a52-8d3e-4b7a-9c11-2f6d0e4b7a90, 6f3c1a52-8d3e-4b7a-9c11-2f6d0e4b7a90";
         assert_eq!(keys_of(&[tenant, ("ENTRA_TENANTS", Some(allowed))]), Vec::<&str>::new());
+        let many = |count: usize| {
+            let ids: Vec<String> = (0..count).map(|n| format!("5f3c1a52-8d3e-4b7a-9c11-{n:012x}")).collect();
+            keys_of(&[tenant, ("ENTRA_TENANTS", Some(&ids.join(",")))])
+        };
+        assert_eq!((many(100), many(101)), (vec![], vec!["ENTRA_TENANTS"]));
     }
 }
 

@@ -33,7 +33,7 @@ pub(super) async fn receive<P: Platform>(
 ) -> Result<Response<P::Body>, Error> {
     let platform = context.platform;
     let provider = context.config.provider(context.parameter(0)).ok_or(Error::NotFound)?;
-    rate::allow_logout(context, &provider.id, &request).await?;
+    rate::allow_logout(context, &provider.id, request.client_address).await?;
     let token = token_of::<P>(context, request).await?;
     let token = validate(context, provider, &token).await?;
     let once = OnceName::jti(&token.issuer, &token.jti);

@@ -3,15 +3,17 @@
 //!
 //! The session cookie is `SameSite=Strict` and does not come along, so the provider's session id is all there is. It is
 //! random and known to the provider, the browser's user and us; who learns it can sign that user out and nothing else.
+//! Entra sends no `iss`, whoever's tenant the user is of: then the `sid` is looked for under every tenant that is allowed.
 //! The answer is the same whatever is known of it.
 
 use causeway_protocol::hub::EndReason;
+use futures_util::stream::{self, StreamExt as _};
 use http::{StatusCode, header};
 
 use super::{Context, query::Query, rate};
 use crate::{
     error::Error,
-    oauth::provider::{Kind, Provider, TENANT_PLACEHOLDER},
+    oauth::provider::{Kind, Provider},
     platform::Platform,
     session::index::IndexName,
     telemetry::{Event, Name},
@@ -20,6 +22,8 @@ use crate::{
 
 /// Longest `sid` looked at, in bytes.
 const MAX_SID_BYTES: usize = 255;
+/// How many tenants are asked about at once; there are no more than the configuration may list.
+const PARALLEL: usize = 6;
 
 /// Ends the session that is named, if there is one; 200 in any case.
 pub(super) async fn receive<P: Platform>(
@@ -33,9 +37,10 @@ pub(super) async fn receive<P: Platform>(
         Kind::GitHub { .. } => return Err(Error::NotFound),
     };
     let query = Query::parse(request.query.as_deref());
-    if let Some(index) = named(provider, &query)
-        && rate::allow_logout(context, &provider.id, request).await.is_ok()
-        && let Err(error) = end(context, &index).await
+    let indexes = named(provider, &query);
+    if !indexes.is_empty()
+        && rate::allow_logout(context, &provider.id, request.client_address).await.is_ok()
+        && let Err(error) = end(context, provider, &indexes).await
     {
         // The provider does not ask again, and whoever loads this learns nothing.
         Event::error("logout.frontchannel-failed")
@@ -49,25 +54,37 @@ pub(super) async fn receive<P: Platform>(
     Ok(response)
 }
 
-/// The index of the provider's session that the query names. A provider of one issuer may leave `iss` out.
-fn named(provider: &Provider, query: &Query) -> Option<IndexName> {
-    let sid = query.one("sid").ok()??;
-    let issuer = match query.one("iss").ok()? {
-        Some(issuer) => Some(issuer).filter(|issuer| provider.is_issuer(issuer)),
-        None => Some(provider.issuer()).filter(|issuer| !issuer.contains(TENANT_PLACEHOLDER)),
-    }?;
-    (1..=MAX_SID_BYTES).contains(&sid.len()).then(|| IndexName::provider_session(&issuer, &sid))
+/// The indexes of the provider's session that the query names: of `iss`, or of each issuer that may be meant without it.
+fn named(provider: &Provider, query: &Query) -> Vec<IndexName> {
+    let (Ok(Some(sid)), Ok(issuer)) = (query.one("sid"), query.one("iss")) else { return Vec::new() };
+    if !(1..=MAX_SID_BYTES).contains(&sid.len()) {
+        return Vec::new();
+    }
+    let mut issuers = provider.issuers();
+    issuers.retain(|known| issuer.as_ref().is_none_or(|issuer| issuer == known));
+    issuers.iter().map(|issuer| IndexName::provider_session(issuer, &sid)).collect()
 }
 
-async fn end<P: Platform>(context: &Context<'_, P>, index: &IndexName) -> Result<(), Error> {
+/// Ends what is in any of the indexes. One that does not answer keeps nothing of the others alive.
+async fn end<P: Platform>(context: &Context<'_, P>, provider: &Provider, indexes: &[IndexName]) -> Result<(), Error> {
     let sessions = context.sessions();
-    // Nothing is written for a session that nobody knows: anyone may ask for any number of them. So, other than by a
-    // signed token, a sign-in that is not complete yet is not ended.
-    let entries = sessions.list(index).await?;
-    if entries.is_empty() {
-        return Ok(());
+    let ended: Vec<Result<usize, Error>> = stream::iter(indexes)
+        .map(|index| async {
+            // Nothing is written for a session that nobody knows: anyone may ask for any number of them. So, other than
+            // by a signed token, a sign-in that is not complete yet is not ended.
+            let entries = sessions.list(index).await?;
+            sessions.end_entries(index, &entries, EndReason::Revoked).await?;
+            Ok(entries.len())
+        })
+        .buffer_unordered(PARALLEL)
+        .collect()
+        .await;
+    let count: usize = ended.iter().filter_map(|ended| ended.as_ref().ok()).sum();
+    if count > 0 {
+        Event::info("logout.frontchannel")
+            .with("provider", Name(&provider.id))
+            .with("ended", count)
+            .write(context.platform);
     }
-    sessions.end_entries(index, &entries, EndReason::Revoked).await?;
-    Event::info("logout.frontchannel").with("ended", entries.len()).write(context.platform);
-    Ok(())
+    ended.into_iter().find_map(Result::err).map_or(Ok(()), Err)
 }

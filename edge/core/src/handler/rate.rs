@@ -44,9 +44,9 @@ pub(super) async fn allow<P: Platform>(context: &Context<'_, P>, rate: Rate, key
 pub(super) async fn allow_logout<P: Platform>(
     context: &Context<'_, P>,
     provider: &str,
-    request: &Request<P::Body>,
+    sender: Option<IpAddr>,
 ) -> Result<(), Error> {
-    let sender = request.client_address.map(|address| address.to_string()).unwrap_or_default();
+    let sender = sender.map(|address| address.to_string()).unwrap_or_default();
     allow(context, LOGOUT_RATE, &format!("{provider}:{sender}")).await
 }
 

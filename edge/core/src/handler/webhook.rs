@@ -3,6 +3,11 @@
 //! A delivery that is repeated does no harm, so `X-GitHub-Delivery` is not remembered: ending what has ended changes
 //! nothing, and the header is not covered by the signature anyway, so whoever repeats could change it. The worst a
 //! captured delivery does is to sign its user out again.
+//!
+//! What GitHub signed is not counted: an app hears of much more than this (`push`, `check_run`), all from a few addresses,
+//! and a delivery that is refused is not sent again by itself.
+
+use std::net::IpAddr;
 
 use causeway_protocol::hub::EndReason;
 use http::{HeaderName, StatusCode};
@@ -32,15 +37,16 @@ pub(super) async fn deliver<P: Platform>(
     let config = context.config;
     let github = config.providers.iter().find(|provider| matches!(provider.kind, Kind::GitHub { .. }));
     let (Some(github), Some(secret)) = (github, &config.github_webhook_secret) else { return Err(Error::NotFound) };
-    rate::allow_logout(context, &github.id, &request).await?;
-    let refused = |reason| Error::Unauthenticated { reason };
+    let sender = request.client_address;
     // Nothing of a body is held for somebody who does not even try.
-    let signature = request.header(&SIGNATURE).and_then(HubSignature::parse);
-    let signature = signature.ok_or(refused("webhook signature missing or malformed"))?;
+    let Some(signature) = request.header(&SIGNATURE).and_then(HubSignature::parse) else {
+        return Err(refused(context, &github.id, sender, "webhook signature missing or malformed").await);
+    };
     let is_ours = request.header(&EVENT) == Some(AUTHORIZATION_EVENT);
+    // Of anybody else there is no more than this body, in the time that a body has, and one hash of it.
     let body = read_body(context.platform, context.row, request).await?;
     if !signature.is_of(&body, secret) {
-        return Err(refused("webhook signature not believed"));
+        return Err(refused(context, &github.id, sender, "webhook signature not believed").await);
     }
     if is_ours {
         let event: Authorization = serde_json::from_slice(&body)
@@ -53,4 +59,15 @@ pub(super) async fn deliver<P: Platform>(
         }
     }
     Ok(Response::empty(StatusCode::NO_CONTENT))
+}
+
+/// Counts a delivery that is nobody's, and says what it is refused with.
+async fn refused<P: Platform>(
+    context: &Context<'_, P>,
+    provider: &str,
+    sender: Option<IpAddr>,
+    reason: &'static str,
+) -> Error {
+    let allowed = rate::allow_logout(context, provider, sender).await;
+    allowed.err().unwrap_or(Error::Unauthenticated { reason })
 }

@@ -175,15 +175,21 @@ impl Provider {
         }
     }
 
+    /// Everybody who may speak in this provider's name, each by the exact text: one, or one for each allowed tenant.
+    #[must_use]
+    pub fn issuers(&self) -> Vec<String> {
+        match &self.kind {
+            Kind::Entra { tenants: Tenants::Multi { allowed, .. }, authority, .. } => {
+                allowed.iter().map(|tenant| entra_issuer(authority, tenant)).collect()
+            }
+            _ => vec![self.issuer()],
+        }
+    }
+
     /// Whether an issuer's exact text is this provider's, of an allowed tenant where there are tenants.
     #[must_use]
     pub fn is_issuer(&self, issuer: &str) -> bool {
-        match &self.kind {
-            Kind::Entra { tenants: Tenants::Multi { allowed, .. }, authority, .. } => {
-                allowed.iter().any(|tenant| entra_issuer(authority, tenant) == issuer)
-            }
-            _ => self.issuer() == issuer,
-        }
+        self.issuers().iter().any(|known| known == issuer)
     }
 }
 

@@ -189,11 +189,15 @@ fn s125_a_flood_of_forgeries_fetches_keys_once_and_shuts_nobody_else_out() {
     assert!(!is_signed_in(&browser));
 }
 
+/// Another tenant whose users may sign in.
+const OTHER_TENANT: &str = "9b1d6b1e-0f5c-4f0a-8a5e-0d1c2b3a4f5e";
+
 /// A deployment for several tenants of Entra, into which a user with a provider's session `at-entra` is signed in.
 fn at_entra() -> Browser {
     let nonce: Rc<std::cell::RefCell<String>> = Rc::default();
     let (known, fetches) = (Rc::clone(&nonce), Rc::new(std::cell::RefCell::new(1)));
-    let tenants = [("ENTRA_TENANT", "organizations"), ("ENTRA_TENANTS", TENANT)];
+    let allowed = format!("{OTHER_TENANT},{TENANT}");
+    let tenants = [("ENTRA_TENANT", "organizations"), ("ENTRA_TENANTS", allowed.as_str())];
     let browser = Browser::configured(&tenants, move |sent| {
         let (status, headers, body) = entra::answer(sent, &known.borrow(), &fetches).or_else(|| github(sent))?;
         let mut body: Value = serde_json::from_str(&body).ok()?;
@@ -234,6 +238,28 @@ fn m79_entra_ends_a_session_from_a_frame_without_cookies() {
 }
 
 #[test]
+fn m79_entra_need_not_say_which_tenant_the_session_was_of() {
+    let browser = at_entra();
+    let stored = browser.platform.coordinators.borrow().len();
+    assert_eq!(load(&browser, "sid=at-entra").status, StatusCode::OK);
+    assert!(!is_signed_in(&browser));
+    assert_eq!(browser.platform.ended.borrow().len(), 1, "its streams end, too");
+    assert!(browser.platform.coordinators.borrow().len() <= stored, "of the other tenant nothing is written");
+    let log = browser.platform.log.borrow();
+    assert!(log.iter().any(|line| line.contains("logout.frontchannel") && line.contains(r#""ended":1"#)), "{log:?}");
+}
+
+#[test]
+fn m79_a_session_that_could_not_be_ended_is_told_to_the_operator_only() {
+    let browser = at_entra();
+    browser.platform.coordinator_down.set(true);
+    assert_eq!(load(&browser, "sid=at-entra").status, StatusCode::OK);
+    browser.platform.coordinator_down.set(false);
+    assert!(is_signed_in(&browser));
+    assert!(browser.platform.log.borrow().iter().any(|line| line.contains("logout.frontchannel-failed")));
+}
+
+#[test]
 fn s126_a_forged_front_channel_logout_has_no_effect_and_tells_nothing() {
     let browser = at_entra();
     let issuer = format!("https://login.microsoftonline.com/{TENANT}/v2.0");
@@ -241,8 +267,14 @@ fn s126_a_forged_front_channel_logout_has_no_effect_and_tells_nothing() {
     let good = load(&at_entra(), &format!("iss={issuer}&sid=at-entra"));
     for query in [
         String::new(),
-        "sid=at-entra".to_owned(),
+        "sid=".to_owned(),
+        "sid=at-entr".to_owned(),
+        "sid=at-entra&sid=at-entra".to_owned(),
+        "sid=at-entra&iss=".to_owned(),
+        format!("sid={}", "x".repeat(300)),
         format!("iss={issuer}"),
+        format!("iss={issuer}&iss={issuer}&sid=at-entra"),
+        format!("iss=https://login.microsoftonline.com/{OTHER_TENANT}/v2.0&sid=at-entra"),
         format!("iss={issuer}&sid="),
         format!("iss={issuer}&sid=at-entr"),
         format!("iss={issuer}&sid=at-entra&sid=at-entra"),

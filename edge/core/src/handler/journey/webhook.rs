@@ -6,7 +6,7 @@ use http::{Method, StatusCode};
 use sha2::Sha256;
 
 use super::{Browser, code, github};
-use crate::web::Response;
+use crate::{handler::rate::LOGOUT_RATE, web::Response};
 
 const SECRET: &str = "9f2c41d0b7e85a3614c8d97be0f35a12";
 const REVOKED: &str = r#"{"action":"revoked","sender":{"id":7,"login":"ada"}}"#;
@@ -98,11 +98,36 @@ fn without_a_secret_there_is_no_webhook() {
 }
 
 #[test]
-fn a_flood_of_forgeries_is_cut_off() {
+fn s125_a_flood_of_forgeries_is_cut_off() {
     let browser = browser();
-    let limit = crate::handler::rate::LOGOUT_RATE.limit;
-    for _ in 0..limit {
-        assert_eq!(deliver(&browser, "ping", "sha256=00", "{}").status, StatusCode::UNAUTHORIZED);
+    let forged = signature("another secret of the same length", REVOKED);
+    let limit = LOGOUT_RATE.limit;
+    for count in 0..limit {
+        // Whether the signature is none or of somebody else.
+        let bad = if count % 2 == 0 { "sha256=00" } else { forged.as_str() };
+        let response = deliver(&browser, "github_app_authorization", bad, REVOKED);
+        assert_eq!(response.status, StatusCode::UNAUTHORIZED);
     }
-    assert_eq!(deliver(&browser, "ping", "sha256=00", "{}").status, StatusCode::TOO_MANY_REQUESTS);
+    for bad in ["sha256=00", forged.as_str()] {
+        let response = deliver(&browser, "github_app_authorization", bad, REVOKED);
+        assert_eq!(response.status, StatusCode::TOO_MANY_REQUESTS);
+    }
+    assert_eq!(browser.session()["authenticated"], true);
+}
+
+#[test]
+fn m71_a_revocation_is_not_lost_among_what_else_github_tells() {
+    let browser = browser();
+    let push = r#"{"ref":"refs/heads/main","sender":{"id":7}}"#;
+    let of_push = signature(SECRET, push);
+    for _ in 0..=LOGOUT_RATE.limit {
+        assert_eq!(deliver(&browser, "push", &of_push, push).status, StatusCode::NO_CONTENT);
+    }
+    // Nor does anybody keep GitHub's word out who shares its address.
+    for _ in 0..=LOGOUT_RATE.limit {
+        deliver(&browser, "push", "sha256=00", push);
+    }
+    let response = deliver(&browser, "github_app_authorization", &signature(SECRET, REVOKED), REVOKED);
+    assert_eq!(response.status, StatusCode::NO_CONTENT);
+    assert_eq!(browser.session()["authenticated"], false);
 }
