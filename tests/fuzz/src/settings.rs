@@ -3,11 +3,16 @@
 use std::collections::BTreeMap;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
-use causeway_core::config::{Config, Coordination, Source};
+use causeway_core::{
+    config::{Config, Coordination, Source},
+    oauth::id_token::SignIn,
+};
 use sha2::{Digest as _, Sha256};
 
 /// The time at which all targets run, in Unix seconds: the genuine tokens are valid then.
 pub const NOW: i64 = 1_800_000_000;
+/// The sign-in whose answer the genuine tokens are.
+pub const SIGN_IN: SignIn<'_> = SignIn { nonce: "n", began_ms: 1000 * NOW.unsigned_abs() };
 /// The Entra tenant.
 pub const TENANT: &str = "5f3c1a52-8d3e-4b7a-9c11-2f6d0e4b7a90";
 /// The OAuth client id at Entra.

@@ -1,18 +1,17 @@
 //! Validation of an ID token (OpenID Connect Core §3.1.3.7, §12.2; Entra's own rules on top). No I/O and no clock in
 //! here: keys and `now` are passed in.
 
-use std::collections::BTreeMap;
-
 use jwt_compact::Claims;
 use serde::{Deserialize, de::IgnoredAny};
 use subtle::ConstantTimeEq as _;
 
 use super::{
+    claim,
+    entra::EntraClaims,
     jws::{self, SignatureError, Verified},
     provider::{Kind, Provider, TENANT_PLACEHOLDER},
     signing_key::SigningKey,
 };
-use crate::config::is_guid;
 
 /// How far clocks may differ, in seconds.
 pub(super) const SKEW_SECONDS: i64 = 60;
@@ -80,27 +79,23 @@ pub struct IdClaims {
     #[serde(skip)]
     pub issued_at_seconds: i64,
     /// When the user proved who they are, in Unix seconds.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "claim::whole_seconds")]
     pub auth_time: Option<i64>,
     /// The provider's own session, named in its logout requests.
     pub sid: Option<String>,
-    /// Entra: tenant id.
-    pub tid: Option<String>,
-    /// Entra: the user's object id within the tenant.
-    pub oid: Option<String>,
-    ver: Option<String>,
-    groups: Option<Vec<String>>,
-    #[serde(rename = "_claim_names")]
-    claim_names: Option<BTreeMap<String, IgnoredAny>>,
-    /// Entra's shorter way of saying that the groups are elsewhere.
-    hasgroups: Option<bool>,
+    /// What else Entra says; at other providers none, whatever their tokens hold.
+    #[serde(skip)]
+    pub entra: Option<EntraClaims>,
     /// What a logout token has and an ID token has not.
     events: Option<IgnoredAny>,
     /// For show.
+    #[serde(default, deserialize_with = "claim::for_show")]
     pub name: Option<String>,
     /// For show; never an identity (nOAuth, S58).
+    #[serde(default, deserialize_with = "claim::for_show")]
     pub email: Option<String>,
     /// For show.
+    #[serde(default, deserialize_with = "claim::for_show")]
     pub preferred_username: Option<String>,
 }
 
@@ -122,6 +117,15 @@ impl Audience {
     }
 }
 
+/// What the token of a sign-in must fit.
+#[derive(Debug, Clone, Copy)]
+pub struct SignIn<'a> {
+    /// What the provider was told to put into it.
+    pub nonce: &'a str,
+    /// When the browser was sent to the provider, in Unix milliseconds.
+    pub began_ms: u64,
+}
+
 /// Validates the token of a sign-in.
 ///
 /// # Errors
@@ -130,18 +134,20 @@ pub fn validate(
     token: &str,
     keys: &[SigningKey],
     provider: &Provider,
-    nonce: &str,
+    sign_in: SignIn<'_>,
     now_seconds: i64,
 ) -> Result<IdClaims, IdTokenError> {
     let claims = verified(token, keys, provider, now_seconds)?;
-    if !claims.nonce.as_ref().is_some_and(|given| bool::from(given.as_bytes().ct_eq(nonce.as_bytes()))) {
+    if !claims.nonce.as_ref().is_some_and(|given| bool::from(given.as_bytes().ct_eq(sign_in.nonce.as_bytes()))) {
         return Err(IdTokenError::Nonce);
     }
     if claims.azp.as_ref().is_some_and(|azp| *azp != provider.client_id) {
         return Err(IdTokenError::WrongParty);
     }
     if let Some(max_age) = provider.max_age_seconds {
-        let oldest = now_seconds.saturating_sub(i64::try_from(max_age).unwrap_or(i64::MAX));
+        // As old as the provider was allowed to take it for when it was asked: what the user did there afterwards, a second
+        // factor or a consent, may take its time.
+        let oldest = seconds(sign_in.began_ms).saturating_sub(i64::try_from(max_age).unwrap_or(i64::MAX));
         let recent = claims.auth_time.is_some_and(|at| {
             at >= oldest.saturating_sub(SKEW_SECONDS) && at <= now_seconds.saturating_add(SKEW_SECONDS)
         });
@@ -154,8 +160,11 @@ pub fn validate(
 
 /// Whether a token was issued before a moment, in Unix milliseconds, as far as clocks agree.
 pub(super) fn is_older_than(claims: &IdClaims, began_ms: u64) -> bool {
-    let began_seconds = i64::try_from(began_ms / 1000).unwrap_or(i64::MAX);
-    claims.issued_at_seconds < began_seconds.saturating_sub(SKEW_SECONDS)
+    claims.issued_at_seconds < seconds(began_ms).saturating_sub(SKEW_SECONDS)
+}
+
+fn seconds(ms: u64) -> i64 {
+    i64::try_from(ms / 1000).unwrap_or(i64::MAX)
 }
 
 /// Validates the token that came with a refresh against the one before it (§12.2): the same user by the same issuer
@@ -178,8 +187,17 @@ pub fn validate_refreshed(
 impl IdClaims {
     /// Reads a token that was validated when it came and has rested sealed since; `None` if it is none.
     #[must_use]
-    pub fn of_own(token: &str) -> Option<Self> {
-        jws::claims_of_own(token).ok()
+    pub fn of_own(token: &str, provider: &Provider) -> Option<Self> {
+        jws::claims_of_own::<Self>(token).and_then(|claims| claims.completed(token, provider)).ok()
+    }
+
+    /// With what the same token says beyond that, if it is one of Entra.
+    fn completed(self, token: &str, provider: &Provider) -> Result<Self, SignatureError> {
+        let entra = match provider.kind {
+            Kind::Entra { .. } => Some(jws::claims_of_own(token)?),
+            Kind::OpenId { .. } | Kind::GitHub { .. } => None,
+        };
+        Ok(Self { entra, ..self })
     }
 
     /// Whether these are of the same user and sign-in as those before.
@@ -190,7 +208,7 @@ impl IdClaims {
             && self.azp == before.azp
             && (self.auth_time.is_none() || self.auth_time == before.auth_time)
             && (self.nonce.is_none() || self.nonce == before.nonce)
-            && (self.tid == before.tid && self.oid == before.oid)
+            && self.entra.as_ref().map(EntraClaims::identity) == before.entra.as_ref().map(EntraClaims::identity)
     }
 }
 
@@ -198,7 +216,7 @@ impl IdClaims {
 fn verified(token: &str, keys: &[SigningKey], provider: &Provider, now_seconds: i64) -> Result<IdClaims, IdTokenError> {
     let Verified { claims, key_issuer } = jws::verify::<IdClaims>(token, keys, "JWT", false)?;
     let issued_at_seconds = check_time(&claims, now_seconds)?;
-    let claims = IdClaims { issued_at_seconds, ..claims.custom };
+    let claims = IdClaims { issued_at_seconds, ..claims.custom }.completed(token, provider)?;
     if claims.events.is_some() {
         return Err(SignatureError::WrongKind.into());
     }
@@ -211,13 +229,13 @@ fn verified(token: &str, keys: &[SigningKey], provider: &Provider, now_seconds: 
     match &provider.kind {
         Kind::Entra { tenants, groups, .. } => {
             // The tenant's id first: a token's own issuer means nothing before it is tied to an allowed tenant (M72, M74).
-            let tenant = claims.tid.as_deref().filter(|tid| is_guid(tid) && tenants.allows(tid));
-            let tenant = tenant.filter(|_| claims.ver.as_deref() == Some("2.0")).ok_or(IdTokenError::Tenant)?;
+            let entra = claims.entra.as_ref().ok_or(IdTokenError::Tenant)?;
+            let tenant = entra.tenant(tenants)?;
             let of_tenant = provider.issuer().replace(TENANT_PLACEHOLDER, tenant);
             if claims.iss != of_tenant || !key_speaks_for_it(tenant) {
                 return Err(IdTokenError::WrongParty);
             }
-            check_groups(&claims, groups)?;
+            entra.check_groups(groups)?;
         }
         Kind::OpenId { issuer, .. } => {
             if claims.iss != *issuer || !key_speaks_for_it("") {
@@ -227,14 +245,6 @@ fn verified(token: &str, keys: &[SigningKey], provider: &Provider, now_seconds: 
         Kind::GitHub { .. } => return Err(IdTokenError::WrongParty),
     }
     Ok(claims)
-}
-
-/// A user of more groups than fit is described by a pointer instead of a list: that is no proof of any (M77).
-fn check_groups(claims: &IdClaims, required: &[String]) -> Result<(), IdTokenError> {
-    let overage =
-        claims.hasgroups == Some(true) || claims.claim_names.as_ref().is_some_and(|names| names.contains_key("groups"));
-    let is_member = claims.groups.iter().flatten().any(|group| required.contains(group));
-    if required.is_empty() || (is_member && !overage) { Ok(()) } else { Err(IdTokenError::Group) }
 }
 
 /// Checks expiry and begin, and returns when it was issued.

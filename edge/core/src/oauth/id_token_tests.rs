@@ -12,6 +12,8 @@ use crate::{
     },
 };
 
+const BEGUN_NOW: SignIn<'_> = SignIn { nonce: "n", began_ms: 1000 * NOW.unsigned_abs() };
+
 fn public(key: &rsa::RsaPrivateKey, extra: Value) -> SigningKey {
     serde_json::from_value(jwk(key, extra)).unwrap()
 }
@@ -19,7 +21,7 @@ fn public(key: &rsa::RsaPrivateKey, extra: Value) -> SigningKey {
 fn check_with(token: &str, keys: &[SigningKey]) -> Result<IdClaims, IdTokenError> {
     let table = settings();
     let config = Config::load(&|key: &str| table.get(key).cloned(), Coordination::Objects).unwrap();
-    validate(token, keys, config.provider("entra").unwrap(), "n", NOW)
+    validate(token, keys, config.provider("entra").unwrap(), BEGUN_NOW, NOW)
 }
 
 fn check(token: &str) -> Result<IdClaims, IdTokenError> {
@@ -32,7 +34,7 @@ fn claims(change: Value) -> Result<IdClaims, IdTokenError> {
 
 #[test]
 fn a_good_token_is_believed() {
-    assert_eq!(claims(json!({})).unwrap().oid.as_deref(), Some("o-1"));
+    assert_eq!(claims(json!({})).unwrap().entra.unwrap().oid.as_deref(), Some("o-1"));
     assert!(claims(json!({"aud": ["entra-client"], "azp": "entra-client"})).is_ok());
     assert!(
         claims(json!({"exp": NOW - 59, "iat": NOW + 60, "nbf": NOW + 60})).is_ok(),
@@ -178,7 +180,7 @@ fn corp(change: Value) -> Result<IdClaims, IdTokenError> {
 
 fn corp_with(entry: Value, token: &str) -> Result<IdClaims, IdTokenError> {
     let keys = [serde_json::from_value(openid::key(7, json!({}))).unwrap(), public(&KEY, json!({}))];
-    validate(token, &keys, openid::config(entry).provider("corp").unwrap(), "n", NOW)
+    validate(token, &keys, openid::config(entry).provider("corp").unwrap(), BEGUN_NOW, NOW)
 }
 
 #[test]
@@ -206,7 +208,7 @@ fn m61_a_key_of_one_type_verifies_no_signature_of_another() {
     assert_eq!(corp_with(json!({}), &forged).unwrap_err(), IdTokenError::Signature(SignatureError::Wrong));
     let other_curve = public_ec(json!({"crv": "P-384"}));
     assert!(other_curve.is_none_or(|key| {
-        validate(&openid::token(json!({})), &[key], openid::config(json!({})).provider("corp").unwrap(), "n", NOW)
+        validate(&openid::token(json!({})), &[key], openid::config(json!({})).provider("corp").unwrap(), BEGUN_NOW, NOW)
             .is_err()
     }));
 }
@@ -243,7 +245,7 @@ fn s38_s39_hs256_with_the_public_key_or_an_empty_one_is_refused() {
     let without_alg = public(&KEY, json!({"alg": null}));
     let token = hmac_token("HS256", b"", json!("k1"));
     let config = openid::config(json!({}));
-    assert!(validate(&token, &[without_alg], config.provider("corp").unwrap(), "n", NOW).is_err());
+    assert!(validate(&token, &[without_alg], config.provider("corp").unwrap(), BEGUN_NOW, NOW).is_err());
 }
 
 #[test]
@@ -274,6 +276,108 @@ fn s16_m40_when_the_user_last_signed_in_counts_where_it_was_asked_for() {
 }
 
 #[test]
+fn m40_the_age_is_that_of_when_the_sign_in_began() {
+    const CALLBACK: i64 = NOW + 300;
+    let config = openid::config(json!({"max_age_seconds": 0}));
+    let at_callback = |auth_time: Value| {
+        let token = openid::token(json!({"auth_time": auth_time, "iat": CALLBACK}));
+        let keys = [serde_json::from_value(openid::key(7, json!({}))).unwrap()];
+        validate(&token, &keys, config.provider("corp").unwrap(), BEGUN_NOW, CALLBACK)
+    };
+    for good in [json!(NOW - 60), json!(NOW), json!(NOW + 5), json!(CALLBACK), json!(CALLBACK + 60)] {
+        assert!(at_callback(good.clone()).is_ok(), "{good}");
+    }
+    for bad in [json!(NOW - 61), json!(NOW as f64 - 60.5), json!(NOW - 3600), json!(CALLBACK + 61), json!(1e300)] {
+        assert_eq!(at_callback(bad.clone()).unwrap_err(), IdTokenError::AuthTime, "{bad}");
+    }
+}
+
+/// What some providers send beside what OpenID Connect asks for, or instead of it.
+fn peculiarities() -> Vec<Value> {
+    let half = NOW as f64 - 9.5;
+    vec![
+        json!({"ver": 1}),
+        json!({"ver": 1.5, "tid": 7, "oid": ["o"]}),
+        json!({"groups": "one"}),
+        json!({"groups": [1, {"id": 2}], "hasgroups": "yes", "_claim_names": "src1"}),
+        json!({"email": ["ada@corp.example", "a@corp.example"]}),
+        json!({"name": {"given": "Ada"}, "preferred_username": 7}),
+        json!({"auth_time": half}),
+        json!({"auth_time": half, "ver": 1, "groups": "one", "email": ["ada@corp.example"]}),
+    ]
+}
+
+#[test]
+fn a_claim_of_another_type_that_decides_nothing_keeps_nobody_out() {
+    let (keys, config) = ([serde_json::from_value(openid::key(7, json!({}))).unwrap()], openid::config(json!({})));
+    let provider = config.provider("corp").unwrap();
+    for change in peculiarities() {
+        let before = corp(change.clone()).unwrap_or_else(|error| panic!("{change}: {error}"));
+        assert!(before.entra.is_none(), "{change}");
+        assert!(change.get("email").is_none_or(|_| before.email.is_none()), "{change}");
+        assert!(change.get("name").is_none_or(|_| before.name.is_none() && before.preferred_username.is_none()));
+        // The same again, and as it was before the provider came to write it that way.
+        let again = openid::token(change.clone());
+        assert!(validate_refreshed(&again, &keys, provider, &before, NOW).is_ok(), "{change}");
+        let mut usual = json!({});
+        if change.get("auth_time").is_some() {
+            usual["auth_time"] = change["auth_time"].clone();
+        }
+        let usual = corp(usual).unwrap();
+        assert!(validate_refreshed(&again, &keys, provider, &usual, NOW).is_ok(), "{change}");
+        assert!(IdClaims::of_own(&again, provider).is_some_and(|claims| claims.continues(&before, provider)));
+    }
+}
+
+#[test]
+fn a_claim_of_another_type_that_decides_something_is_refused() {
+    for name in ["iss", "sub", "aud", "azp", "nonce", "sid", "auth_time", "exp", "iat", "nbf"] {
+        for bad in [json!({}), json!([7]), json!(true)] {
+            let error = corp(json!({name: bad.clone()})).unwrap_err();
+            assert_eq!(error, IdTokenError::Signature(SignatureError::Malformed), "{name}: {bad}");
+        }
+    }
+}
+
+#[test]
+fn s51_m77_at_entra_a_claim_of_another_type_is_refused() {
+    let malformed = IdTokenError::Signature(SignatureError::Malformed);
+    let (keys, config) = ([public(&KEY, json!({}))], config_with(json!({})));
+    let provider = config.provider("entra").unwrap();
+    let before = claims(json!({})).unwrap();
+    for change in [
+        json!({"ver": 1}),
+        json!({"ver": 2.0}),
+        json!({"groups": "one"}),
+        json!({"groups": [1]}),
+        json!({"tid": [TENANT]}),
+        json!({"tid": 7}),
+        json!({"oid": 7}),
+        json!({"oid": ["o-1"]}),
+        json!({"hasgroups": "true"}),
+        json!({"_claim_names": "groups"}),
+    ] {
+        assert_eq!(claims(change.clone()).unwrap_err(), malformed, "{change}");
+        let token = token_with(json!({}), change.clone(), &KEY);
+        assert_eq!(validate_refreshed(&token, &keys, provider, &before, NOW).unwrap_err(), malformed, "{change}");
+        assert!(IdClaims::of_own(&token, provider).is_none(), "{change}");
+    }
+    assert!(claims(json!({"email": ["ada@corp.example"], "name": 7})).unwrap().email.is_none());
+}
+
+#[test]
+fn m42_at_entra_a_refreshed_token_is_of_the_same_tenant_and_object() {
+    let config = config_with(json!({}));
+    let provider = config.provider("entra").unwrap();
+    let before = claims(json!({})).unwrap();
+    assert!(before.continues(&before, provider));
+    for change in [json!({"oid": "o-2"}), json!({"oid": null})] {
+        assert!(!claims(change.clone()).unwrap().continues(&before, provider), "{change}");
+        assert!(!before.continues(&claims(change.clone()).unwrap(), provider), "{change}");
+    }
+}
+
+#[test]
 fn s47_a_time_may_be_a_fraction_and_nothing_else_but_a_number() {
     assert!(corp(json!({"exp": NOW as f64 + 30.5, "iat": NOW as f64 - 0.5})).is_ok());
     for name in ["exp", "iat", "nbf"] {
@@ -299,14 +403,14 @@ fn of_tenant(tenant: &str, change: Value, key_issuer: Value) -> Result<IdClaims,
     let mut all = json!({"tid": tenant, "iss": format!("https://login.microsoftonline.com/{tenant}/v2.0")});
     crate::simulated::entra::merge(&mut all, change);
     let token = token_with(json!({}), all, &KEY);
-    validate(&token, &[public(&KEY, json!({"issuer": key_issuer}))], config.provider("entra").unwrap(), "n", NOW)
+    validate(&token, &[public(&KEY, json!({"issuer": key_issuer}))], config.provider("entra").unwrap(), BEGUN_NOW, NOW)
 }
 
 #[test]
 fn s51_m74_of_several_tenants_only_those_on_the_list_are_believed() {
     let any = || json!("https://login.microsoftonline.com/{tenantid}/v2.0");
     for tenant in [TENANT, OTHER_TENANT] {
-        assert_eq!(of_tenant(tenant, json!({}), any()).unwrap().tid.as_deref(), Some(tenant));
+        assert_eq!(of_tenant(tenant, json!({}), any()).unwrap().entra.unwrap().tid.as_deref(), Some(tenant));
     }
     assert_eq!(of_tenant(PERSONAL, json!({}), any()).unwrap_err(), IdTokenError::Tenant);
     assert_eq!(of_tenant("{tenantid}", json!({}), any()).unwrap_err(), IdTokenError::Tenant);
@@ -331,7 +435,7 @@ fn m77_groups_that_are_not_listed_are_no_membership() {
     let config = config_with(json!({"ENTRA_GROUPS": group}));
     let member = |change: Value| {
         let token = token_with(json!({}), change, &KEY);
-        validate(&token, &[public(&KEY, json!({}))], config.provider("entra").unwrap(), "n", NOW)
+        validate(&token, &[public(&KEY, json!({}))], config.provider("entra").unwrap(), BEGUN_NOW, NOW)
     };
     assert!(member(json!({"groups": [other, group]})).is_ok());
     for change in [

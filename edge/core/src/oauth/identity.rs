@@ -13,7 +13,7 @@ use url::Url;
 use super::{
     dpop::DpopKey,
     github_rate::rests_for_seconds,
-    id_token::{self, IdClaims, IdTokenError},
+    id_token::{self, IdClaims, IdTokenError, SignIn},
     provider::{Kind, Provider, without_slash},
     signing_key::{self, SigningKey},
     token_endpoint::Client,
@@ -63,7 +63,8 @@ pub async fn identify<P: Platform>(
     }
     let token = tokens.id_token.as_ref().ok_or(Error::SignInRefused { reason: "no ID token" })?;
     let now_seconds = now_seconds(platform);
-    let check = |keys: &[SigningKey]| id_token::validate(token.expose_secret(), keys, provider, nonce, now_seconds);
+    let sign_in = SignIn { nonce, began_ms };
+    let check = |keys: &[SigningKey]| id_token::validate(token.expose_secret(), keys, provider, sign_in, now_seconds);
     let claims = with_keys(client, check).await?;
     let claims = claims.map_err(|error| Error::SignInRefused { reason: error.reason() })?;
     // Issued for this sign-in, it is no older (M38).
@@ -108,7 +109,10 @@ pub(super) fn now_seconds(platform: &impl Platform) -> i64 {
 /// The immutable identity that claims speak of: never an e-mail address or a name (M76, S58).
 fn subject(provider: &Provider, claims: &IdClaims) -> Option<Subject> {
     match &provider.kind {
-        Kind::Entra { .. } => Subject::new(claims.tid.as_deref()?, claims.oid.as_deref()?).ok(),
+        Kind::Entra { .. } => {
+            let (tid, oid) = claims.entra.as_ref()?.identity();
+            Subject::new(tid?, oid?).ok()
+        }
         Kind::OpenId { .. } => Subject::new(&provider.id, &user_part(&claims.sub)?).ok(),
         Kind::GitHub { .. } => None,
     }

@@ -28,6 +28,8 @@ fn s121_a_good_token_says_whose_sessions_end() {
     assert_eq!(check(json!({}), json!({"sid": "at-provider"})).unwrap().ends, of_session(Some("s")));
     assert_eq!(check(json!({}), json!({"sid": "at-provider", "sub": null})).unwrap().ends, of_session(None));
     assert!(check(json!({}), json!({"aud": ["corp-client"]})).is_ok());
+    let of_no_matter = json!({"ver": 1, "groups": "one", "email": [], "name": 7, "auth_time": "then", "tid": 1});
+    assert!(check(json!({}), of_no_matter).is_ok());
 }
 
 #[test]
@@ -87,6 +89,16 @@ fn s121_whom_it_is_about_must_be_said() {
         json!({"jti": ""}),
     ] {
         assert_eq!(check(json!({}), change.clone()), Err(LogoutTokenError::Nameless), "{change}");
+    }
+}
+
+#[test]
+fn s121_what_decides_must_be_of_its_type() {
+    for name in ["iss", "aud", "sub", "sid", "jti", "events", "exp", "iat"] {
+        for bad in [json!(7.5), json!([7]), json!(true)] {
+            // A time may have a fraction; this one is long over.
+            assert!(check(json!({}), json!({name: bad.clone()})).is_err(), "{name}: {bad}");
+        }
     }
 }
 

@@ -15,7 +15,7 @@
 //! - [`refresh`]: new tokens for old
 //! - [`revocation`]: telling a provider that tokens are not needed any more
 //! - [`jws`]: signatures of tokens that a provider issued
-//! - [`id_token`]: validation of an ID token
+//! - [`id_token`]: validation of an ID token; [`entra`]: what only Entra's says; `claim`: what is written in several ways
 //! - [`logout_token`]: validation of a logout token
 //! - [`github_app`]: tokens of a GitHub App's installations
 //! - [`installation_cache`]: what an isolate remembers of them; [`github_rate`]: when GitHub has had enough
@@ -25,11 +25,13 @@
 //! - [`webhook`]: what GitHub tells unasked
 
 mod assertion;
+mod claim;
 pub mod client_key;
 pub mod discovery;
 mod document;
 pub mod dpop;
 pub mod end_session;
+pub mod entra;
 pub mod exchange;
 pub mod github_app;
 pub mod github_rate;

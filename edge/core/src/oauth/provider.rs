@@ -24,7 +24,7 @@ pub struct Provider {
     pub scopes: Vec<String>,
     /// What the tokens shall be for, where the provider needs it said (RFC 8707).
     pub audience: Option<String>,
-    /// How long ago the user may have proven who they are, in seconds; `None` leaves it to the provider.
+    /// How long before a sign-in begins the user may have proven who they are, in seconds; `None` leaves it to the provider.
     pub max_age_seconds: Option<u64>,
     /// What the provider shall ask the user in any case (OpenID Connect Core §3.1.2.1); `None` leaves it to the provider.
     pub prompt: Option<&'static str>,

@@ -101,9 +101,9 @@ async fn check<P: Platform>(
     before: Option<&SecretString>,
 ) -> Result<Option<IdClaims>, &'static str> {
     const ANOTHER: &str = "refreshed ID token is not believed";
-    let before =
-        before.and_then(|token| IdClaims::of_own(token.expose_secret())).ok_or("no ID token to compare with")?;
     let Client { platform, provider, .. } = client;
+    let before = before.and_then(|token| IdClaims::of_own(token.expose_secret(), provider));
+    let before = before.ok_or("no ID token to compare with")?;
     let now = now_seconds(*platform);
     let validated =
         with_keys(client, |keys| id_token::validate_refreshed(token.expose_secret(), keys, provider, &before, now));
@@ -112,7 +112,7 @@ async fn check<P: Platform>(
         // Who makes keys be fetched too often, by forging tokens, must not end the sessions that come after; nor must a
         // clock of ours that is wrong (S117).
         Ok(Err(IdTokenError::Signature(SignatureError::UnknownKey) | IdTokenError::Time)) | Err(_) => {
-            match IdClaims::of_own(token.expose_secret()) {
+            match IdClaims::of_own(token.expose_secret(), provider) {
                 Some(claims) if claims.continues(&before, provider) => Ok(None),
                 _ => Err(ANOTHER),
             }

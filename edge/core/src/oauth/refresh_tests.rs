@@ -162,7 +162,18 @@ fn s108_who_revokes_everything_at_a_repeat_is_not_asked_again_after_a_breakdown(
 
 #[test]
 fn m42_an_id_token_of_the_same_user_and_sign_in_is_kept() {
-    for change in [json!({}), json!({"nonce": null}), json!({"auth_time": null})] {
+    for change in [
+        json!({}),
+        json!({"nonce": null}),
+        json!({"auth_time": null}),
+        // Of another type than before, and nothing hangs on it.
+        json!({"ver": 1}),
+        json!({"groups": "one"}),
+        json!({"email": ["ada@corp.example"]}),
+        json!({"name": {"given": "Ada"}}),
+        json!({"auth_time": 1_799_999_990.0}),
+        json!({"auth_time": 1_799_999_990.5}),
+    ] {
         let id_token = token(change);
         let expected = id_token.clone();
         let (_, outcome) = corp(move |_| Some(new_tokens(json!({"id_token": id_token}))));

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::{
+    claim,
     dpop::{self, DpopKey},
     token_endpoint::Client,
 };
@@ -26,10 +27,13 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 pub struct UserInfo {
     sub: String,
     /// Full name.
+    #[serde(default, deserialize_with = "claim::for_show")]
     pub name: Option<String>,
     /// Login name.
+    #[serde(default, deserialize_with = "claim::for_show")]
     pub preferred_username: Option<String>,
     /// E-mail address.
+    #[serde(default, deserialize_with = "claim::for_show")]
     pub email: Option<String>,
 }
 

@@ -13,7 +13,7 @@ use causeway_core::{
 use jwt_compact::{Algorithm, alg::Es256, jwk::JsonWebKey};
 use serde_json::{Value, json};
 
-use crate::settings::{CLIENT, NOW, TENANT, config};
+use crate::settings::{CLIENT, NOW, SIGN_IN, TENANT, config};
 
 /// The key pair of RFC 7515, appendix A.3: known to everybody.
 const PAIR: [&str; 3] = [
@@ -46,12 +46,12 @@ pub fn run(data: &[u8]) {
         };
         let token = format!("{signed}.{}", BASE64.encode(signature));
         let provider = config.provider("entra").expect("configured");
-        if let Ok(believed) = validate(&token, public, provider, "n", NOW) {
+        if let Ok(believed) = validate(&token, public, provider, SIGN_IN, NOW) {
             let (head, claims): (Value, Value) =
                 (serde_json::from_slice(head).expect("JSON"), serde_json::from_slice(claims).expect("JSON"));
             assert!(is_right(&head, &claims), "believed {head} {claims}");
             assert_eq!(claims["sub"], believed.sub);
-            assert_eq!(claims["oid"], json!(believed.oid));
+            assert_eq!(claims["oid"], json!(believed.entra.and_then(|entra| entra.oid)));
         }
     });
 }

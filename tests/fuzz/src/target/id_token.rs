@@ -9,7 +9,7 @@ use causeway_core::{
     oauth::{id_token::validate, signing_key::SigningKey},
 };
 
-use crate::settings::{NOW, config};
+use crate::settings::{NOW, SIGN_IN, config};
 
 /// Tokens that were signed with the private halves of [`KEYS`], which nobody has any more.
 pub const GENUINE: [&str; 3] = [
@@ -37,7 +37,7 @@ pub fn run(data: &[u8]) {
     let Ok(token) = str::from_utf8(data) else { return };
     SETUP.with(|(config, keys)| {
         let provider = config.provider("entra").expect("configured");
-        let believed = validate(token, &keys.borrow(), provider, "n", NOW);
+        let believed = validate(token, &keys.borrow(), provider, SIGN_IN, NOW);
         let signed = |token: &str| token.trim_end().rsplit_once('.').map(|(signed, _)| signed.to_owned());
         let is_genuine = GENUINE.iter().any(|genuine| signed(genuine) == signed(token));
         assert!(believed.is_err() || is_genuine, "forged: {token}");

@@ -7,7 +7,7 @@ use causeway_core::{config::Config, oauth::id_token::validate};
 use serde_json::Value;
 
 use super::id_token::{GENUINE, keys};
-use crate::settings::{NOW, config};
+use crate::settings::{NOW, SIGN_IN, config};
 
 /// What makes the two genuine keys (`n`, or `x` and `y`), and the algorithm each is for.
 const OWN: [(&str, &[&str], &str); 2] = [("k1", &["n", "e"], "RS256"), ("k2", &["x", "y"], "ES256")];
@@ -20,7 +20,7 @@ pub fn run(data: &[u8]) {
     SETUP.with(|(config, genuine)| {
         let provider = config.provider("entra").expect("configured");
         for (token, (kid, members, alg)) in GENUINE.iter().zip(OWN) {
-            if validate(token.trim_end(), &set, provider, "n", NOW).is_err() {
+            if validate(token.trim_end(), &set, provider, SIGN_IN, NOW).is_err() {
                 continue;
             }
             let own =

@@ -3,6 +3,7 @@
 use std::{cell::Cell, rc::Rc};
 
 use http::{Method, StatusCode};
+use serde_json::json;
 
 use super::{Browser, JSON, code, github, text};
 use crate::{
@@ -11,6 +12,7 @@ use crate::{
     simulated::{
         Answer, Sent,
         corp::{self, Corp},
+        entra::NOW,
         run, run_all,
     },
 };
@@ -283,6 +285,40 @@ fn s100_a_token_that_the_upstream_refuses_is_renewed_once_and_the_request_sent_o
 }
 
 #[test]
+fn s55_a_claim_that_changes_its_type_and_decides_nothing_ends_no_session() {
+    let corp = Corp::new();
+    *corp.claims.borrow_mut() = json!({"ver": 1, "groups": ["one", "two"], "auth_time": NOW});
+    let browser = Browser::configured(
+        &[
+            corp::SETTINGS[0],
+            corp::SETTINGS[1],
+            ("SERVICES", r#"[{"name":"api","url":"https://api.corp.example","provider":"corp","allow":["GET /x"]}]"#),
+        ],
+        {
+            let corp = Rc::clone(&corp);
+            move |sent| match sent.url.as_str() {
+                "https://api.corp.example/x" => answer(200, "{}"),
+                _ => corp.answer(sent),
+            }
+        },
+    );
+    browser.sign_in_at(&corp);
+    for (hour, change) in [
+        (1, json!({"ver": "1", "groups": "one", "email": ["ada@corp.example"], "auth_time": 1_800_000_000.5})),
+        (2, json!({"ver": [1], "groups": 1, "tid": 7, "oid": {}, "hasgroups": "", "_claim_names": ""})),
+    ] {
+        wait(&browser, 3_600_000);
+        let mut claims = change.clone();
+        (claims["iat"], claims["exp"]) = (json!(NOW + hour * 3600), json!(NOW + hour * 3600 + 7200));
+        *corp.claims.borrow_mut() = claims;
+        assert_eq!(browser.script(Method::GET, "/bff/api/x", "").status, StatusCode::OK, "{change}");
+        assert_eq!(browser.session()["authenticated"], true, "{change}");
+    }
+    assert_eq!(browser.sent_to("https://id.corp.example/token").len(), 3, "the sign-in and two refreshes");
+    assert!(browser.sent_to("https://id.corp.example/revoke").is_empty());
+}
+
+#[test]
 fn s55_a_slow_revocation_of_foreign_tokens_keeps_no_session_alive() {
     let corp = Corp::new();
     let browser = Browser::configured(
@@ -298,7 +334,7 @@ fn s55_a_slow_revocation_of_foreign_tokens_keeps_no_session_alive() {
     );
     browser.sign_in_at(&corp);
     wait(&browser, 3_600_000);
-    *corp.claims.borrow_mut() = serde_json::json!({"sub": "other"});
+    *corp.claims.borrow_mut() = json!({"sub": "other"});
     // Token answer and revocation together take longer than a refresh may.
     browser.platform.network_ms.set(12_000);
     let headers = [("x-csrf", "1"), ("origin", "https://edge.example")];

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{Browser, text};
 use crate::simulated::{
     Sent,
-    corp::Corp,
+    corp::{Corp, SETTINGS},
     openid::{form, parts},
 };
 
@@ -268,4 +268,51 @@ fn m38_an_id_token_from_before_the_sign_in_began_is_refused() {
         StatusCode::SEE_OTHER,
         "clocks may differ by a minute"
     );
+}
+
+#[test]
+fn a_claim_of_another_type_that_decides_nothing_keeps_nobody_out() {
+    for change in [
+        json!({"ver": 1}),
+        json!({"groups": "one"}),
+        json!({"email": ["ada@corp.example"]}),
+        json!({"tid": 7, "oid": [], "hasgroups": 1, "_claim_names": "src1"}),
+        json!({"auth_time": 1_799_999_999.5}),
+    ] {
+        let (browser, response) = with_claims(change.clone());
+        assert_eq!(response.status(), StatusCode::SEE_OTHER, "{change}");
+        let user = json!({"id": "corp:s", "name": "Ada", "email": null});
+        assert_eq!(browser.session()["user"], user, "{change}");
+    }
+}
+
+#[test]
+fn what_userinfo_says_in_another_type_is_not_shown() {
+    let corp = Corp::new();
+    *corp.claims.borrow_mut() = json!({"name": ["Ada"], "email": ["ada@corp.example"]});
+    *corp.userinfo.borrow_mut() =
+        json!({"name": {"given": "Ada"}, "preferred_username": "ada", "email": ["a@b.example"]});
+    let browser = Browser::at_corp(&corp);
+    browser.sign_in_at(&corp);
+    assert_eq!(browser.session()["user"], json!({"id": "corp:s", "name": "ada", "email": null}));
+}
+
+#[test]
+fn s16_m40_a_user_may_take_time_after_the_password() {
+    let entry = r#"[{"id":"corp","issuer":"https://id.corp.example","client_id":"corp-client","max_age_seconds":0}]"#;
+    let now: i64 = 1_800_000_000;
+    for (auth_time, status) in
+        [(now + 5, StatusCode::SEE_OTHER), (now - 60, StatusCode::SEE_OTHER), (now - 61, StatusCode::BAD_REQUEST)]
+    {
+        let corp = Corp::new();
+        let at = std::rc::Rc::clone(&corp);
+        let settings = [("OIDC_PROVIDERS", entry), SETTINGS[1]];
+        let browser = Browser::configured(&settings, move |sent| at.answer(sent));
+        let callback = browser.start_at(&corp);
+        // Five minutes of a second factor.
+        browser.platform.now_ms.set(browser.platform.now_ms.get() + 300_000);
+        *corp.claims.borrow_mut() = json!({"auth_time": auth_time, "iat": now + 300});
+        let response = browser.get(&callback);
+        assert_eq!(response.status, status, "{auth_time} {:?}", browser.platform.log.borrow());
+    }
 }
