@@ -42,21 +42,21 @@ pub(super) async fn logout<P: Platform>(
     let (mut departure, mut waiting, mut ended) = (None, None, Ok(()));
     match sessions.id(&request.headers) {
         Ok(id) => {
-            let handle = id.handle();
-            // The newest tokens are the ones to give up, not those that this isolate happens to remember.
-            context.memory.sessions.forget(&handle);
-            let session = sessions.load_by_id(id).await;
-            ended = sessions.end(&handle, EndReason::SignedOut).await;
-            match session {
+            // For when the end's answer is lost, and the record with it.
+            context.memory.sessions.forget(&id.handle());
+            let before = sessions.load_by_id(id.clone()).await;
+            let last;
+            (last, ended) = sessions.end_own(&id, EndReason::SignedOut).await;
+            // The tokens to give up are those that it ended with: another isolate may have stored them a moment ago (S114).
+            match last.or(before.ok().map(|session| session.record)) {
                 // Even if the end is not confirmed: the record may be gone by now, and its tokens with it, so that no
                 // later attempt finds them.
-                Ok(session) => {
-                    let given_up =
-                        join_all(session.record.connections.iter().map(|connection| revoke(context, connection)));
-                    (_, departure) = join!(given_up, depart(context, &session.record));
+                Some(record) => {
+                    let given_up = join_all(record.connections.iter().map(|connection| revoke(context, connection)));
+                    (_, departure) = join!(given_up, depart(context, &record));
                 }
                 // The second attempt at a session whose end was not confirmed the first time.
-                Err(_) => waiting = departing(context, &request.headers),
+                None => waiting = departing(context, &request.headers),
             }
         }
         Err(Error::Unauthenticated { .. }) => {}

@@ -221,10 +221,22 @@ pub enum Reply {
         subject: Option<Subject>,
         /// The indexes it was in.
         indexes: Vec<IndexName>,
+        /// What it had last. Only for who really ended it: nobody else ever finds it again.
+        #[serde(default)]
+        last: Option<LastRecord>,
     },
 }
 
-const GONE: Reply = Reply::Gone { subject: None, indexes: Vec::new() };
+/// The record that a session ended with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastRecord {
+    /// Which version it is.
+    pub generation: u64,
+    /// Sealed, in base64url.
+    pub record: String,
+}
+
+const GONE: Reply = Reply::Gone { subject: None, indexes: Vec::new(), last: None };
 
 impl Machine for SessionMachine {
     const KIND: &'static str = "session";
@@ -285,7 +297,9 @@ fn revoke(state: Option<&SessionState>, now_ms: u64) -> (Option<SessionState>, R
         };
         return (Some(unborn), GONE);
     };
-    let reply = Reply::Gone { subject: state.subject.clone(), indexes: state.indexes.clone() };
+    // There is none any more if it had been ended before.
+    let last = state.record.clone().map(|record| LastRecord { generation: state.generation, record });
+    let reply = Reply::Gone { subject: state.subject.clone(), indexes: state.indexes.clone(), last };
     let ended = SessionState { revoked: true, record: None, lease: None, ..state.clone() };
     ((!state.revoked).then_some(ended), reply)
 }

@@ -72,9 +72,17 @@ fn s71_lives_until_it_expires_or_lies_idle() {
 #[test]
 fn ending_it_forgets_the_record_at_once_and_tells_whose_it_was() {
     let mut session = Session::new();
-    let reply = session.ask(1, Command::Revoke);
-    assert_eq!(reply, Reply::Gone { subject: session.0.subject.clone(), indexes: Vec::new() });
+    session.refresh(0, 1);
+    session.finish(1, 1, stored("s"));
+    let subject = session.0.subject.clone();
+    let gone = |last| Reply::Gone { subject: subject.clone(), indexes: Vec::new(), last };
+    let last = LastRecord { generation: 2, record: "s".to_owned() };
+    assert_eq!(session.ask(2, Command::Revoke), gone(Some(last)), "S114: what was stored last, for who ended it");
     assert_eq!(session.0.record, None);
+    assert_eq!(session.ask(3, Command::Revoke), gone(None), "and for nobody else");
+    let mut idle = Session::new();
+    let reply = idle.ask(200_000, Command::Revoke);
+    assert!(matches!(reply, Reply::Gone { last: Some(_), .. }), "one that lay idle too long had tokens all the same");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Ending sessions: one, or all of an index. Every way out leads through [`Sessions::end`].
 
-use causeway_protocol::hub::EndReason;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use causeway_protocol::{hub::EndReason, subject::Subject};
 use futures_util::{
     future::join_all,
     join,
@@ -8,9 +9,10 @@ use futures_util::{
 };
 
 use super::{
-    coordinator::{Command, Reply},
-    id::SessionHandle,
+    coordinator::{Command, LastRecord, Reply},
+    id::{SessionHandle, SessionId},
     index::{self, Entry, IndexName},
+    record::SessionRecord,
     store::{STORE_TIMEOUT, Sessions, key},
 };
 use crate::{
@@ -102,10 +104,36 @@ impl<P: Platform> Sessions<'_, P> {
     /// The coordinator or the hub did not answer: the session or a stream may still live, and the caller must say so.
     /// Ending it again is safe.
     pub async fn end(&self, handle: &SessionHandle, reason: EndReason) -> Result<(), Error> {
+        self.end_and_take(handle, reason).await.1
+    }
+
+    /// The same for who can open the session's record: with what it had when it ended, whoever wrote it and however
+    /// shortly before, if it ended just now and by this. Also if the rest of the end is not confirmed.
+    pub async fn end_own(&self, id: &SessionId, reason: EndReason) -> (Option<SessionRecord>, Result<(), Error>) {
+        let (last, ended) = self.end_and_take(&id.handle(), reason).await;
+        let record = last
+            .and_then(|LastRecord { generation, record }| self.unseal(id, generation, &BASE64.decode(record).ok()?));
+        (record, ended)
+    }
+
+    async fn end_and_take(&self, handle: &SessionHandle, reason: EndReason) -> (Option<LastRecord>, Result<(), Error>) {
         self.cache.forget(handle);
-        let Reply::Gone { subject, indexes } = self.coordinate(handle, Command::Revoke).await? else {
-            return Err(Unavailable::new("session coordinator", "kept a session that was ended").into());
-        };
+        match self.coordinate(handle, Command::Revoke).await {
+            Ok(Reply::Gone { subject, indexes, last }) => {
+                (last, self.end_streams(handle, subject, &indexes, reason).await)
+            }
+            Ok(_) => (None, Err(Unavailable::new("session coordinator", "kept a session that was ended").into())),
+            Err(error) => (None, Err(error.into())),
+        }
+    }
+
+    async fn end_streams(
+        &self,
+        handle: &SessionHandle,
+        subject: Option<Subject>,
+        indexes: &[IndexName],
+        reason: EndReason,
+    ) -> Result<(), Error> {
         if let Some(subject) = subject {
             let end = self.platform.end_session(&subject, handle, reason);
             within(self.platform, STORE_TIMEOUT, "hub", end).await?;

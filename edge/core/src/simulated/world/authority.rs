@@ -119,8 +119,19 @@ pub(crate) struct Grant {
     refresh_tokens: Vec<Option<(u64, usize)>>,
     /// When each access token ends.
     access_tokens: Vec<u64>,
-    /// The client said, or tried to say, that it no longer needs it.
+    /// The client said, or tried to say, that it no longer needs it; with a token that it still takes.
     pub(crate) given_up: bool,
+}
+
+impl Grant {
+    /// Whether giving this token up ends the grant. GitHub knows no access token that is over, and who rotates no refresh
+    /// token that was used.
+    fn ends_with(&self, token: &Token, now_ms: u64) -> bool {
+        match token.kind {
+            Kind::Access => self.access_tokens.get(token.index).is_some_and(|ends_at_ms| now_ms < *ends_at_ms),
+            Kind::Refresh => self.refresh_tokens.get(token.index).is_some_and(Option::is_none),
+        }
+    }
 }
 
 /// What it has granted. Grants are numbered by the sign-in they came of.
@@ -131,23 +142,43 @@ pub(crate) struct Authority {
     pub(crate) token_life_ms: Cell<u64>,
 }
 
-struct Token {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Access,
+    Refresh,
+}
+
+struct Token<'a> {
+    kind: Kind,
+    provider: &'a str,
     user: u64,
     grant: u64,
     index: usize,
 }
 
-fn parse(text: &str, kind: &str) -> Option<Token> {
-    let mut parts = text.strip_prefix(kind)?.strip_prefix('.')?.split('.');
-    parts.next()?;
-    let user = parts.next()?.strip_prefix('u')?.parse().ok()?;
-    let grant = parts.next()?.strip_prefix('f')?.parse().ok()?;
-    Some(Token { user, grant, index: parts.next()?.parse().ok()? })
+impl<'a> Token<'a> {
+    fn parse(text: &'a str) -> Option<Self> {
+        let mut parts = text.split('.');
+        let kind = match parts.next()? {
+            "at" => Kind::Access,
+            "rt" => Kind::Refresh,
+            _ => return None,
+        };
+        let provider = parts.next()?;
+        let user = parts.next()?.strip_prefix('u')?.parse().ok()?;
+        let grant = parts.next()?.strip_prefix('f')?.parse().ok()?;
+        Some(Self { kind, provider, user, grant, index: parts.next()?.parse().ok()? })
+    }
 }
 
 /// The number of the grant that an access token or a refresh token is of.
 pub(crate) fn grant_of(text: &str) -> Option<u64> {
-    parse(text, "at").or_else(|| parse(text, "rt")).map(|token| token.grant)
+    Token::parse(text).map(|token| token.grant)
+}
+
+/// The provider that issued it.
+pub(crate) fn issuer_of(text: &str) -> Option<&str> {
+    Token::parse(text).map(|token| token.provider)
 }
 
 fn answer(status: u16, body: &Value) -> Answer {
@@ -202,15 +233,18 @@ impl World {
             let mut form = url::form_urlencoded::parse(sent.body.as_bytes()).into_owned();
             form.find(|(name, _)| name == "token").map(|(_, token)| token)
         };
-        if let Some(number) = token.as_deref().and_then(grant_of) {
+        if let Some(token) = token.as_deref().and_then(Token::parse) {
             self.count("revocations asked of a provider");
-            self.authority.grants.borrow_mut().get_mut(&number).unwrap().given_up = true;
+            let mut grants = self.authority.grants.borrow_mut();
+            let grant = grants.get_mut(&token.grant).unwrap();
+            grant.given_up |= grant.ends_with(&token, self.now_ms());
         }
     }
 
-    /// Whose API call an access token allows, if it is good: the user and the grant.
-    pub(crate) fn introspect(&self, text: &str) -> Option<(u64, u64)> {
-        let token = parse(text, "at")?;
+    /// Whose API call an access token allows at a provider's API, if it is good: the user and the grant.
+    pub(crate) fn introspect(&self, manner: &Manner, text: &str) -> Option<(u64, u64)> {
+        let token =
+            Token::parse(text).filter(|token| token.kind == Kind::Access && token.provider == manner.provider)?;
         let grants = self.authority.grants.borrow();
         let grant = grants.get(&token.grant)?;
         let good = grant.lives && grant.user == token.user && self.now_ms() < grant.access_tokens[token.index];
@@ -224,8 +258,8 @@ impl World {
         }
         if sent.url.contains("/applications/") {
             let body: Value = serde_json::from_str(&sent.body).unwrap();
-            self.revoke(&MANNERS[0], body["access_token"].as_str().unwrap());
-            return Some((204, Vec::new(), String::new()));
+            let known = self.revoke(&MANNERS[0], body["access_token"].as_str().unwrap());
+            return Some((if known { 204 } else { 404 }, Vec::new(), String::new()));
         }
         if let Some(manner) = MANNERS.iter().find(|manner| sent.url == format!("{}/revoke", manner.issuer)) {
             let form: BTreeMap<_, _> = url::form_urlencoded::parse(sent.body.as_bytes()).collect();
@@ -247,13 +281,16 @@ impl World {
         Some(answer(200, &metadata))
     }
 
-    fn revoke(&self, manner: &'static Manner, text: &str) {
+    /// Whether it knew the token.
+    fn revoke(&self, manner: &'static Manner, text: &str) -> bool {
         self.count("revocations at a provider");
-        let grant = grant_of(text).unwrap();
+        let token = Token::parse(text).unwrap();
         let mut grants = self.authority.grants.borrow_mut();
-        let grant = grants.get_mut(&grant).unwrap();
+        let grant = grants.get_mut(&token.grant).unwrap();
         assert_eq!(grant.manner, manner, "a token was sent to another's provider");
-        grant.lives = false;
+        let known = grant.lives && grant.ends_with(&token, self.now_ms());
+        grant.lives &= !known;
+        known
     }
 
     fn token_endpoint(&self, manner: &'static Manner, form: &str) -> Answer {
@@ -269,12 +306,15 @@ impl World {
         }
         let text = &form["refresh_token"];
         self.count("refreshes at a provider");
+        if issuer_of(text) != Some(manner.provider) {
+            self.judge.accuse(self, || format!("{text} is sent to {}", manner.provider));
+        }
         let dead = || {
             let (status, error) =
                 if manner.provider == "github" { (200, "bad_refresh_token") } else { (400, "invalid_grant") };
             answer(status, &json!({"error": error}))
         };
-        let Some(token) = parse(text, "rt") else { return dead() };
+        let Some(token) = Token::parse(text).filter(|token| token.kind == Kind::Refresh) else { return dead() };
         let now_ms = self.now_ms();
         let mut grants = self.authority.grants.borrow_mut();
         let grant = grants.get_mut(&token.grant).unwrap();

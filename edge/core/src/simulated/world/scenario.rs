@@ -249,6 +249,24 @@ fn s114_signing_out_during_a_refresh_is_final_and_the_new_tokens_are_revoked() {
     });
 }
 
+/// However their steps come between each other: the tokens that are given up are the ones that live.
+#[test]
+fn s114_signing_out_while_another_isolate_stores_gives_up_what_it_stored() {
+    for wait_ms in 0..100 {
+        Story::each(|story| {
+            story.token_ends();
+            story.call_until_refreshed(0);
+            story.world.pass(wait_ms);
+            story.world.sign_out(1, &story.browser);
+            story.world.pass(60_000);
+            let grants = story.world.authority.grants.borrow();
+            let grant = &grants[&1];
+            assert_eq!(grant.lives, !grant.manner.revokes, "{} after {wait_ms} ms", grant.manner.provider);
+            assert_eq!(story.sent(), 1);
+        });
+    }
+}
+
 #[test]
 fn s116_users_who_renew_at_once_in_one_isolate_get_their_own() {
     Story::each(|story| {

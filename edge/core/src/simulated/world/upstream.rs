@@ -4,7 +4,11 @@ use std::rc::Rc;
 
 use serde_json::json;
 
-use super::{World, authority::MANNERS, scheduler::Promise};
+use super::{
+    World,
+    authority::{MANNERS, issuer_of},
+    scheduler::Promise,
+};
 use crate::{
     platform::Unavailable,
     simulated::{Answer, Sent},
@@ -80,11 +84,15 @@ impl World {
     fn api(&self, sent: &Sent) -> Answer {
         let bearer = sent.headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
         let token = bearer.strip_prefix("Bearer ").unwrap_or_default();
+        let of = MANNERS.iter().find(|manner| sent.url.starts_with(manner.api.trim_end_matches('?'))).unwrap();
+        if issuer_of(token) != Some(of.provider) {
+            self.judge.accuse(self, || format!("{token:?} is sent to the API of {}", of.provider));
+        }
         if let Some((_, asker)) = sent.url.split_once(ASKED_BY) {
             self.judge.saw_call(self, asker.parse().unwrap(), token);
         }
         let json = vec![("content-type", "application/json".to_owned())];
-        match self.introspect(token) {
+        match self.introspect(of, token) {
             Some((user, grant)) => {
                 let body = json!({"id": user, "login": "ada", "name": "Ada", "grant": grant});
                 (200, json, body.to_string())
