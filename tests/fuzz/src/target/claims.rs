@@ -1,19 +1,20 @@
 //! Claims that a provider did sign: first line the header, the rest the claims. Each input is signed here, so that what
 //! is tried is what comes after the signature.
 //!
-//! What is believed is right by a second reading of the same claims.
+//! What is believed is right by a second reading of the same claims: at Entra, and at a provider of another kind, where
+//! Entra's claims may hold anything.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use causeway_core::{
-    config::Config,
+    config::{Config, Coordination},
     oauth::{id_token::validate, signing_key::SigningKey},
 };
 use jwt_compact::{Algorithm, alg::Es256, jwk::JsonWebKey};
 use serde_json::{Value, json};
 
-use crate::settings::{CLIENT, NOW, SIGN_IN, TENANT, config};
+use crate::settings::{CLIENT, NOW, SIGN_IN, Settings, TENANT};
 
 /// The key pair of RFC 7515, appendix A.3: known to everybody.
 const PAIR: [&str; 3] = [
@@ -24,6 +25,8 @@ const PAIR: [&str; 3] = [
 
 type SigningHalf = <Es256 as Algorithm>::SigningKey;
 
+const OTHER_ISSUER: &str = "https://id.corp.example";
+
 thread_local! { static SETUP: (Config, SigningHalf, Vec<SigningKey>) = setup(); }
 
 fn setup() -> (Config, SigningHalf, Vec<SigningKey>) {
@@ -31,7 +34,12 @@ fn setup() -> (Config, SigningHalf, Vec<SigningKey>) {
     let private: BTreeMap<&str, &str> = [("kty", "EC"), ("crv", "P-256"), ("x", x), ("y", y), ("d", d)].into();
     let private: JsonWebKey<'_> = serde_json::from_value(json!(private)).expect("a JWK");
     let public = json!({"kty": "EC", "crv": "P-256", "kid": "f", "use": "sig", "x": x, "y": y});
-    (config(), SigningHalf::try_from(&private).expect("a key"), vec![serde_json::from_value(public).expect("a JWK")])
+    let mut settings = Settings::default();
+    let entry = json!([{"id": "corp", "issuer": OTHER_ISSUER, "client_id": CLIENT}]);
+    settings.0.insert("OIDC_PROVIDERS".to_owned(), entry.to_string());
+    settings.0.insert("OIDC_CLIENT_SECRETS".to_owned(), r#"{"corp":"corp secret+value/Bq3Tz8Wd6Yk1Ns5P"}"#.to_owned());
+    let config = Config::load(&settings, Coordination::Objects).expect("the settings are valid");
+    (config, SigningHalf::try_from(&private).expect("a key"), vec![serde_json::from_value(public).expect("a JWK")])
 }
 
 /// Tries an input.
@@ -45,19 +53,28 @@ pub fn run(data: &[u8]) {
             Cow::Owned(Es256.sign(key, signed.as_bytes()).as_bytes().into_owned())
         };
         let token = format!("{signed}.{}", BASE64.encode(signature));
-        let provider = config.provider("entra").expect("configured");
-        if let Ok(believed) = validate(&token, public, provider, SIGN_IN, NOW) {
-            let (head, claims): (Value, Value) =
-                (serde_json::from_slice(head).expect("JSON"), serde_json::from_slice(claims).expect("JSON"));
-            assert!(is_right(&head, &claims), "believed {head} {claims}");
-            assert_eq!(claims["sub"], believed.sub);
-            assert_eq!(claims["oid"], json!(believed.entra.and_then(|entra| entra.oid)));
+        for id in ["entra", "corp"] {
+            let provider = config.provider(id).expect("configured");
+            if let Ok(believed) = validate(&token, public, provider, SIGN_IN, NOW) {
+                let (head, claims): (Value, Value) =
+                    (serde_json::from_slice(head).expect("JSON"), serde_json::from_slice(claims).expect("JSON"));
+                assert!(is_right(&head, &claims), "believed {head} {claims}");
+                assert_eq!(claims["sub"], believed.sub);
+                match (id, believed.entra) {
+                    ("entra", Some(entra)) => {
+                        assert!(is_of_entra(&claims), "believed {claims}");
+                        assert_eq!(claims["oid"], json!(entra.oid));
+                    }
+                    (_, entra) => assert!(entra.is_none() && claims["iss"] == OTHER_ISSUER, "believed {claims}"),
+                }
+            }
         }
     });
 }
 
 fn is_right(head: &Value, claims: &Value) -> bool {
-    let number = |name: &str| claims[name].as_f64();
+    // A second that has begun counts.
+    let number = |name: &str| claims[name].as_f64().map(f64::trunc);
     let (now, skew) = (NOW as f64, 60.0);
     let audience = match &claims["aud"] {
         Value::Array(all) => !all.is_empty() && all.iter().all(|one| one == CLIENT),
@@ -67,14 +84,17 @@ fn is_right(head: &Value, claims: &Value) -> bool {
         && (head["kid"].is_null() || head["kid"] == "f")
         && head["crit"].is_null()
         && (head["typ"].is_null() || head["typ"].as_str().is_some_and(|typ| typ.eq_ignore_ascii_case("JWT")))
-        && claims["iss"] == format!("https://login.microsoftonline.com/{TENANT}/v2.0")
         && audience
         && (claims["azp"].is_null() || claims["azp"] == CLIENT)
         && claims["nonce"] == "n"
-        && claims["tid"] == TENANT
-        && claims["ver"] == "2.0"
         && claims["events"].is_null()
         && number("exp").is_some_and(|at| at > now - skew)
         && number("iat").is_some_and(|at| at <= now + skew)
         && (claims["nbf"].is_null() || number("nbf").is_some_and(|at| at <= now + skew))
+}
+
+fn is_of_entra(claims: &Value) -> bool {
+    claims["iss"] == format!("https://login.microsoftonline.com/{TENANT}/v2.0")
+        && claims["tid"] == TENANT
+        && claims["ver"] == "2.0"
 }
