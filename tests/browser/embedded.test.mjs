@@ -39,6 +39,24 @@ async function signIn(page, who) {
   await page.waitForURL((url) => url.origin === pageOrigin);
 }
 
+test('M58: a page that hides itself signs its user in all the same, and any other page asks first', async () => {
+  const { browser, page, requests } = await open('hidden', {});
+  await page.evaluate(() => document.head.append(Object.assign(document.createElement('meta'), { name: 'referrer', content: 'no-referrer' })));
+  await signIn(page, /Ada Lovelace/);
+  await page.locator('chat-widget').getByText('Ada Lovelace').waitFor();
+  const logins = requests.filter((request) => request.includes('/login?'));
+  assert.deepEqual(logins.map((request) => request.split(' ')[2]), [`${pageOrigin}/`], 'once, and by its origin alone');
+  // Of no site at all, and so of another one than the edge's: as a link in anybody's page.
+  const other = await browser.newPage();
+  await other.goto(`data:text/html,<script>location = '${stack.edgeOrigin}/auth/github/login?return_to=/'</script>`);
+  await other.getByRole('heading', { name: 'Sign in with GitHub?' }).waitFor();
+  assert.equal((await browser.cookies()).filter(({ name }) => name.startsWith('__Host-Http-')).length, 1, 'nothing has begun but the one session');
+  await other.getByRole('link', { name: 'Continue with GitHub' }).click();
+  await other.getByRole('button', { name: /Grace Hopper/ }).click();
+  await other.waitForURL(`${stack.edgeOrigin}/`);
+  await other.locator('chat-widget').getByText('Grace Hopper').waitFor();
+});
+
 /** @param {import('playwright-core').Page} page */
 const asked = (page) => page.evaluate(async (edge) => (await fetch(`${edge}/auth/session`, { credentials: 'include', headers: { 'X-CSRF': '1' } })).json(), stack.edgeOrigin);
 

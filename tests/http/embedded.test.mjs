@@ -17,6 +17,14 @@ const challengeOf = (/** @type {string} */ verifier) => createHash('sha256').upd
 /** @type {string[]} codes and verifiers of this run */
 const secrets = [];
 
+/** The window that such a page leaves for the edge. */
+class Window extends Agent {
+  /** @override @type {Agent['visit']} */
+  visit(url, { headers = {}, ...sent } = {}) {
+    return super.visit(url, { ...sent, headers: { 'Sec-Fetch-Site': 'cross-site', Referer: `${pageOrigin}/`, ...headers } });
+  }
+}
+
 /** What a page of another site sends. */
 class Page extends Agent {
   /** @override */
@@ -37,7 +45,7 @@ const refused = (answer, status, code) => assert.equal(assertProblem(answer, sta
 
 /** As far as the page's address with the code. @param {string} login */
 async function begin(login) {
-  const window = new Agent({ edgeOrigin: stack.edgeOrigin, hostOrigin: pageOrigin });
+  const window = new Window({ edgeOrigin: stack.edgeOrigin, hostOrigin: pageOrigin });
   const verifier = randomBytes(32).toString('base64url');
   const { callback } = await authorizeAt(window, 'github', login, `${pageOrigin}/chat?order=7`, { handoff: challengeOf(verifier) });
   const finished = await window.visit(callback);

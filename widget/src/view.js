@@ -102,7 +102,8 @@ export class View {
       element('h3', {}, title),
       element('p', {}, text),
       ...links.map(({ href, text: label, isElsewhere }) => {
-        const link = element('a', { href: href(), part: 'sign-in-link' }, label);
+        // From a page that it cannot tell the edge asks first; and pages may keep their address to themselves.
+        const link = element('a', { href: href(), part: 'sign-in-link', referrerpolicy: 'strict-origin' }, label);
         if (isElsewhere) link.target = '_blank';
         else link.onclick = () => {
           link.href = href();

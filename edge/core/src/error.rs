@@ -7,6 +7,7 @@ use causeway_protocol::problem::{PROBLEM_JSON, Problem};
 use http::{StatusCode, header};
 
 use crate::{
+    page::{Escaped, page},
     platform::{BodyError, Unavailable},
     telemetry::kebab,
     web::Response,
@@ -256,17 +257,14 @@ impl Error {
     /// The same for people who followed a link: a page without scripts.
     #[must_use]
     pub fn page<B>(&self, request_id: &str) -> Response<B> {
-        let html = format!(
-            "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
-             <meta name=\"color-scheme\" content=\"light dark\"><title>Sign-in</title>\
-             <link rel=\"stylesheet\" href=\"/assets/page.css\"><main><h1>{}</h1><p><a href=\"/\">Go back</a></p><p><small>{} · {request_id}</small></p></main></html>",
-            self.title(),
-            self.code(),
-        );
-        let mut response = Response::bytes(self.status(), "text/html; charset=utf-8", html.into_bytes());
-        response.set(
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        let mut response = page(
+            self.status(),
+            &format_args!(
+                "<h1>{}</h1><p><a href=\"/\">Go back</a></p><p><small>{} · {}</small></p>",
+                Escaped(&self.title()),
+                self.code(),
+                Escaped(request_id),
+            ),
         );
         self.decorate(&mut response);
         response

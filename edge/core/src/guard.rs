@@ -104,12 +104,31 @@ pub fn check_begun_here(config: &Config, headers: &HeaderMap) -> Result<(), Erro
     if single(headers, &SEC_FETCH_SITE) == Some("same-origin") {
         return Ok(());
     }
+    if is_referred(config, headers) {
+        return Ok(());
+    }
+    forbidden("another site began what acts on the session")
+}
+
+/// Whether the page that the browser comes from is the edge's own or a configured host page.
+fn is_referred(config: &Config, headers: &HeaderMap) -> bool {
     // A page can keep its address out of what it sends, but not put another's in.
     let referrer = single(headers, &header::REFERER).and_then(|text| Url::parse(text).ok());
-    match referrer {
-        Some(page) if config.allows_origin(&page.origin().ascii_serialization()) => Ok(()),
-        _ => forbidden("another site began what acts on the session"),
+    referrer.is_some_and(|page| config.allows_origin(&page.origin().ascii_serialization()))
+}
+
+/// Whether another site began a navigation, and no configured host page: its user may have done nothing for it (M58). What
+/// they typed or bookmarked is theirs. `Sec-Fetch-User` decides nothing: whichever click there was may have been for
+/// something else.
+#[must_use]
+pub fn is_begun_elsewhere(config: &Config, headers: &HeaderMap) -> bool {
+    // A browser that is not current says nothing of this; it is as free as ever.
+    if !headers.contains_key(&SEC_FETCH_SITE) {
+        return false;
     }
+    let is_near = matches!(single(headers, &SEC_FETCH_SITE), Some("same-origin" | "same-site" | "none"));
+    let is_named = single(headers, &header::ORIGIN).is_some_and(|origin| config.allows_origin(origin));
+    !is_near && !is_named && !is_referred(config, headers)
 }
 
 /// Whether a request asks which cross-origin requests are allowed.

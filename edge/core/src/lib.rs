@@ -20,6 +20,7 @@
 //! - [`rate`], [`expiry`]: what a runtime's own counter or store leaves open
 //! - [`config`]: typed configuration; wrong means closed
 //! - [`error`]: everything a request can fail with, and what the client sees of it
+//! - [`page`]: the pages that the edge writes itself
 //! - [`web`]: requests and responses without a runtime
 //! - [`telemetry`]: the log, of values that are safe to print; [`observed`]: a runtime that logs what a request does
 //! - [`platform`]: what a runtime must provide
@@ -37,6 +38,7 @@ pub mod hub;
 pub mod machine;
 pub mod oauth;
 pub mod observed;
+pub mod page;
 pub mod platform;
 pub mod proxy;
 pub mod rate;

@@ -12,7 +12,7 @@ const MOST_COOKIE_BYTES = 8 * 1024;
 export const cases = [
   {
     id: 'S17',
-    title: 'sign-ins forced a hundred times by another site',
+    title: 'sign-ins forced a hundred times by another site; none begins without its user',
     async attack(bff) {
       const { browser, user } = await bff.signedIn();
       const session = browser.cookies.get(bff.profile.sessionCookie)?.value;
@@ -30,6 +30,22 @@ export const cases = [
       assert.ok([...browser.cookies.keys()].length <= 10, `${browser.cookies.size} cookies`);
       assert.equal(browser.cookies.get(bff.profile.sessionCookie)?.value, session);
       assert.equal(await bff.user(browser), user);
+
+      // The provider asks nothing of a user it knows: by a navigation alone a visitor of any page would be signed in.
+      const visitor = bff.browser();
+      const asked = bff.realms.oidc.asked('authorize').length;
+      for (const more of [{ Referer: 'https://evil.example/' }, { 'Sec-Fetch-User': undefined }, { Origin: 'null' }]) {
+        const answer = await visitor.visit(bff.path.login(bff.realms.oidc.id, '/'), { headers: { 'Sec-Fetch-Site': 'cross-site', ...more } });
+        assert.equal(answer.headers.location, undefined, `${JSON.stringify(more)}: goes to the provider`);
+        assert.deepEqual([...visitor.cookies.keys()], [], 'nothing has begun');
+        assert.doesNotMatch(answer.text, /<script|<meta[^>]*refresh|<form/i, 'and nothing but a click begins it');
+      }
+      const page = await visitor.visit(bff.path.login(bff.realms.oidc.id, '/'), { headers: { 'Sec-Fetch-Site': 'cross-site' } });
+      const [, href = ''] = /<a href="([^"]+)"/.exec(page.text) ?? [];
+      const clicked = await visitor.visit(href.replaceAll('&amp;', '&'), { headers: { 'Sec-Fetch-Site': 'same-origin' } });
+      assert.equal(bff.realms.oidc.asked('authorize').length, asked);
+      assert.equal((await visitor.visit(await bff.back(new URL(clicked.headers.location ?? '')), { headers: { 'Sec-Fetch-Site': 'cross-site' } })).status, 303);
+      assert.ok(await bff.user(visitor), 'who wants to is signed in');
     },
   },
   {

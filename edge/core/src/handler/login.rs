@@ -3,7 +3,7 @@
 use causeway_protocol::hub::EndReason;
 use http::{HeaderMap, header};
 
-use super::{Context, connect, query::Query, rate};
+use super::{Context, connect, doorstep::doorstep, query::Query, rate};
 use crate::{
     config::{Config, Embed},
     cookie::{self, SameSite},
@@ -26,7 +26,7 @@ use crate::{
         once::{self, OnceName},
         record::{Connection, SessionRecord},
     },
-    telemetry::{self, Login},
+    telemetry::{self, Event, Login, Name},
     web::{Request, Response, single},
 };
 
@@ -43,23 +43,30 @@ pub(super) async fn login<P: Platform>(
 ) -> Result<Response<P::Body>, Error> {
     guard::check_visited(&request.headers)?;
     let provider = provider(context)?;
-    rate::allow_sign_in(context, request).await?;
-    let endpoints = discovery::endpoints(context.platform, &context.memory.discovery, provider).await?;
     // Nothing else is read: no caller gets to add a scope, a prompt or another redirect URI (S15).
     let query = Query::parse(request.query.as_deref());
     let (return_to, recipient) = destination(context.config, &query)?;
-    let (replaces, connects) = match query.one("connect").ok().flatten().as_deref() {
-        // Whoever is not signed in learns it here and not after a walk to the provider.
-        Some("1") if recipient.is_some() => {
+    let is_connect = query.one("connect").ok().flatten().as_deref() == Some("1");
+    match is_connect {
+        true if recipient.is_some() => {
             return Err(Error::BadRequest { reason: "accounts are connected from the edge's own page" });
         }
-        Some("1") => {
-            guard::check_begun_here(context.config, &request.headers)?;
-            (None, Some(context.sessions().load(&request.headers).await?.id))
+        // Refused and not asked about: what another site would have connected is an account of its own choice.
+        true => guard::check_begun_here(context.config, &request.headers)?,
+        false if guard::is_begun_elsewhere(context.config, &request.headers) => {
+            Event::info("login.asked").with("provider", Name(&provider.id)).write(context.platform);
+            return Ok(doorstep(provider, &query));
         }
+        false => {}
+    }
+    rate::allow_sign_in(context, request).await?;
+    let endpoints = discovery::endpoints(context.platform, &context.memory.discovery, provider).await?;
+    let (replaces, connects) = match is_connect {
+        // Whoever is not signed in learns it here and not after a walk to the provider.
+        true => (None, Some(context.sessions().load(&request.headers).await?.id)),
         // The page's session is not the one that a navigation shows; it ends when the page takes the new one.
-        _ if recipient.is_some() => (None, None),
-        _ => (context.sessions().id(&request.headers).ok().map(|id| id.handle()), None),
+        false if recipient.is_some() => (None, None),
+        false => (context.sessions().id(&request.headers).ok().map(|id| id.handle()), None),
     };
     let transaction = Transaction::begin(context.platform, return_to.as_str(), replaces, connects, recipient)?;
     let url = exchange::authorization_url(&client(context, provider, &endpoints), &transaction).await?;

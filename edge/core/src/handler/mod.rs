@@ -7,6 +7,7 @@ mod bff;
 mod bridge;
 mod connect;
 mod deliver;
+mod doorstep;
 mod event;
 mod frontchannel_logout;
 mod handoff;

@@ -63,7 +63,9 @@ impl Window {
 
     fn login(&self, query: &[(&str, &str)]) -> Response<Text> {
         let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
-        self.browser.get(&format!("/auth/github/login?{query}"))
+        // As the browser sends it, by whose default the page's path stays with the page.
+        let from_page = [("sec-fetch-site", "cross-site"), ("referer", "https://pages.example/")];
+        self.browser.send(Method::GET, &format!("/auth/github/login?{query}"), &from_page, "")
     }
 
     /// Goes to the provider and back; returns what the callback answers.

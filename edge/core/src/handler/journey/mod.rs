@@ -5,6 +5,7 @@ mod connect;
 mod credential;
 mod cross_site;
 mod deliver;
+mod doorstep;
 mod event;
 mod handoff;
 mod installation;

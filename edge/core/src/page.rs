@@ -1,0 +1,54 @@
+//! The pages that the edge writes itself, for people who followed a link: no script, nothing inline, in nobody's frame.
+
+use std::fmt;
+
+use http::{StatusCode, header};
+
+use crate::web::Response;
+
+/// Only the style sheet, and nothing that a form or a frame could do.
+const POLICY: &str =
+    "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// Text as it stands in HTML, between tags or in a quoted attribute.
+#[derive(Debug, Clone, Copy)]
+pub struct Escaped<'a>(pub &'a str);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for char in self.0.chars() {
+            match char {
+                '&' => f.write_str("&amp;")?,
+                '<' => f.write_str("&lt;")?,
+                '>' => f.write_str("&gt;")?,
+                '"' => f.write_str("&quot;")?,
+                '\'' => f.write_str("&#39;")?,
+                other => fmt::Write::write_char(f, other)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A page about signing in. `main` is HTML: what did not stand in this source is [`Escaped`] in it.
+#[must_use]
+pub fn page<B>(status: StatusCode, main: &fmt::Arguments<'_>) -> Response<B> {
+    let html = format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
+         <meta name=\"color-scheme\" content=\"light dark\"><title>Sign-in</title>\
+         <link rel=\"stylesheet\" href=\"/assets/page.css\"><main>{main}</main></html>",
+    );
+    let mut response = Response::bytes(status, "text/html; charset=utf-8", html.into_bytes());
+    response.set(header::CONTENT_SECURITY_POLICY, POLICY);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_in_a_text_ends_what_it_stands_in() {
+        assert_eq!(Escaped(r#"a&"b'<c>é"#).to_string(), "a&amp;&quot;b&#39;&lt;c&gt;é");
+    }
+}
