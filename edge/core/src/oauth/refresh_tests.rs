@@ -149,14 +149,31 @@ fn s108_who_revokes_everything_at_a_repeat_is_not_asked_again_after_a_breakdown(
     for (entry, status, is_lost) in [
         (json!({}), 500, false),
         (json!({}), 502, false),
+        (json!({}), 503, false),
         (json!({"retry_lost_refresh": false}), 500, true),
         (json!({"retry_lost_refresh": false}), 502, true),
-        (json!({"retry_lost_refresh": false}), 503, false),
+        (json!({"retry_lost_refresh": false}), 503, true),
         (json!({"retry_lost_refresh": false}), 429, false),
     ] {
         let desk = Desk::new(entry.clone(), json!({}), move |_| Some((status, Vec::new(), String::new())));
         let outcome = run(refresh(&desk.client(), &tokens(), None));
         assert_eq!(matches!(outcome, Refresh::Lost), is_lost, "{entry} {status}: {outcome:?}");
+    }
+}
+
+/// A proxy answers 503 for a connection that broke down after the provider had done its work, too.
+#[test]
+fn s113_a_503_is_an_outage_without_doubt_only_if_it_says_until_when() {
+    for (says, doubt) in [(Some("7"), false), (Some("Wed, 21 Oct 2026 07:28:00 GMT"), false), (None, true)] {
+        let headers: Vec<_> = says.map(|says| ("retry-after", says.to_owned())).into_iter().collect();
+        let answer = move |_: &Sent| Some((503, headers.clone(), String::new()));
+        let (_, outcome) = corp(answer.clone());
+        assert!(
+            matches!(outcome, Refresh::Answered { is_doubtful, .. } if is_doubtful == doubt),
+            "{says:?} {outcome:?}"
+        );
+        let desk = Desk::new(json!({"retry_lost_refresh": false}), json!({}), answer);
+        assert_eq!(matches!(run(refresh(&desk.client(), &tokens(), None)), Refresh::Lost), doubt, "{says:?}");
     }
 }
 

@@ -153,7 +153,11 @@ impl<P: Platform> Client<'_, P> {
             // A gateway gave up waiting; the provider behind it may not have.
             StatusCode::GATEWAY_TIMEOUT => return Err(Unavailable::new("identity provider", "gateway timeout").into()),
             StatusCode::TOO_MANY_REQUESTS => return Err(outage("too many requests")),
-            StatusCode::SERVICE_UNAVAILABLE => return Err(outage("service unavailable")),
+            // Who names a time means it. Without one it is what proxies answer for a connection that broke down, at whatever
+            // point: the provider behind them may have done its work.
+            StatusCode::SERVICE_UNAVAILABLE if headers.contains_key(header::RETRY_AFTER) => {
+                return Err(outage("service unavailable"));
+            }
             // Where a repeat costs the whole grant, even the unlikely counts.
             _ if status.is_server_error() && !self.provider.refresh.retries_lost_answer => {
                 return Err(Unavailable::new("identity provider", "server error").into());

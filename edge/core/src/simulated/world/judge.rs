@@ -299,17 +299,19 @@ fn grant_manner(token: &str) -> &'static Manner {
 impl Watch {
     /// Its answer came, or it is certain that none will.
     pub(crate) fn got(&self, answer: &Result<Answer, Unavailable>) {
-        let Ok((status, _, body)) = answer else { return };
+        let Ok((status, headers, body)) = answer else { return };
+        let is_timed = headers.iter().any(|(name, _)| *name == "retry-after");
         let body: Option<serde_json::Value> = serde_json::from_str(body).ok();
         let has_tokens = body.as_ref().is_some_and(|body| body.get("access_token").is_some());
         self.sending.brought_tokens.set(*status == 200 && has_tokens);
         let is_strict = grant_manner(&self.token).sends == 1;
         let fate = match (status, body) {
-            (502, _) if !is_strict => {
+            (503, _) if is_timed => Fate::Unused,
+            (502 | 503, _) if !is_strict => {
                 self.world.judge.trouble(self.sending.task);
                 Fate::Doubtful
             }
-            (502 | 504, _) | (200..300, None) => Fate::Lost,
+            (502..=504, _) | (200..300, None) => Fate::Lost,
             // Without a new one the old one goes on working, whatever became of it before.
             (200..300, Some(body)) if body.get("access_token").is_some() && body.get("refresh_token").is_none() => {
                 let all = self.world.judge.sendings.borrow();

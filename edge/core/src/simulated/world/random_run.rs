@@ -93,9 +93,10 @@ fn s107_whatever_happens_no_token_is_sent_twice_no_session_revived_and_nobody_ge
 }
 
 /// What must have happened at all, or the schedules prove nothing.
-const EXPECTED: [&str; 17] = [
+const EXPECTED: [&str; 18] = [
     "accounts connected at the end",
     "accounts disconnected",
+    "answers 503 for what was done",
     "answers cut",
     "answers to a refresh that nobody got",
     "crashes of a request",

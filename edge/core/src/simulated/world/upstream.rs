@@ -58,26 +58,38 @@ impl World {
         let is_api = MANNERS.iter().any(|manner| sent.url.starts_with(manner.api));
         if !is_api && scheduler.chance(weather.provider_busy) {
             self.count("providers busy");
-            let status = if scheduler.chance(500) { 429 } else { 503 };
-            let retry_after = if scheduler.chance(500) { vec![("retry-after", "7".to_owned())] } else { Vec::new() };
-            return (status, retry_after, "busy".to_owned());
+            let retry_after = ("retry-after", "7".to_owned());
+            return match scheduler.draw(0..4) {
+                0 => (429, Vec::new(), "busy".to_owned()),
+                1 => (429, vec![retry_after], "busy".to_owned()),
+                _ => (503, vec![retry_after], "busy".to_owned()),
+            };
+        }
+        let cut = scheduler.chance(weather.answer_cut).then(|| scheduler.draw(0..6));
+        let unreachable = (503, Vec::new(), "upstream connect error or disconnect/reset before headers".to_owned());
+        // A proxy says the same whether or not the provider behind it did its work.
+        if cut == Some(5) {
+            self.count("answers cut");
+            return unreachable;
         }
         let answer = match self.provider_answers(sent) {
             Some(answer) => answer,
             None => self.api(sent),
         };
-        if scheduler.chance(weather.answer_cut) {
-            self.count("answers cut");
-            return match scheduler.draw(0..4) {
-                // A gateway that did not wait for what was done all the same.
-                0 => (504, Vec::new(), "<html>".to_owned()),
-                1 => (200, vec![("content-type", "text/html".to_owned())], "<html>".to_owned()),
-                // One that lost what was done.
-                2 => (502, Vec::new(), "<html>".to_owned()),
-                _ => (answer.0, answer.1, answer.2.chars().take(answer.2.len() / 2).collect()),
-            };
+        let Some(cut) = cut else { return answer };
+        self.count("answers cut");
+        match cut {
+            // A gateway that did not wait for what was done all the same.
+            0 => (504, Vec::new(), "<html>".to_owned()),
+            1 => (200, vec![("content-type", "text/html".to_owned())], "<html>".to_owned()),
+            // One that lost what was done.
+            2 => (502, Vec::new(), "<html>".to_owned()),
+            3 => {
+                self.count("answers 503 for what was done");
+                unreachable
+            }
+            _ => (answer.0, answer.1, answer.2.chars().take(answer.2.len() / 2).collect()),
         }
-        answer
     }
 
     /// Says who the token's user is, to whoever has one that lives.

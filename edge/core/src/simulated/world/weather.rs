@@ -29,9 +29,9 @@ pub(crate) struct Weather {
     pub(crate) answer_lost: u64,
     /// An answer takes seconds, perhaps longer than anyone waits; or the request takes them.
     pub(crate) network_slow: u64,
-    /// A provider is overloaded: 429 or 503, nothing done.
+    /// A provider is overloaded: 429, or 503 with when to come back; nothing done.
     pub(crate) provider_busy: u64,
-    /// A gateway cuts an answer off, or garbles it.
+    /// A gateway cuts an answer off, garbles it, or says that there is none, whatever was done.
     pub(crate) answer_cut: u64,
     /// The hub does not answer.
     pub(crate) hub_down: u64,
