@@ -191,6 +191,8 @@ async fn finish<P: Platform>(
     };
     let (outcome, response) = match result {
         Ok(done) => done,
+        // Nobody knows whether the session has them now: if so, it uses them.
+        Err(error @ Error::Unavailable(_)) if transaction.connects.is_some() => return Err(error),
         Err(error) => {
             // Nobody will ever use them.
             revoke(&client, &tokens, dpop.as_ref()).await;

@@ -162,6 +162,8 @@ pub(crate) struct Simulated {
     /// Whoever sends the next requests does not wait for their answers.
     pub(crate) client_left: Cell<bool>,
     pub(crate) coordinator_down: Cell<bool>,
+    /// Commands that have this text in them are run, and nobody gets the answer.
+    pub(crate) replies_lost: Cell<Option<&'static str>>,
     pub(crate) hub_knows_better: Cell<bool>,
     /// States of machines as JSON, by `kind:name`.
     pub(crate) coordinators: RefCell<HashMap<String, String>>,
@@ -190,6 +192,7 @@ impl Simulated {
             revoke_at_send: Cell::new(false),
             client_left: Cell::new(false),
             coordinator_down: Cell::new(false),
+            replies_lost: Cell::new(None),
             hub_knows_better: Cell::new(false),
             coordinators: RefCell::default(),
             upstream: Box::new(upstream),
@@ -299,12 +302,15 @@ impl HttpClient for Simulated {
 impl Machines for Simulated {
     async fn run<M: Machine>(&self, name: &str, command: M::Command) -> Result<M::Reply, Unavailable> {
         down("coordinator", self.coordinator_down.get())?;
+        let is_lost =
+            self.replies_lost.get().is_some_and(|text| serde_json::to_string(&command).unwrap().contains(text));
         let mut states = self.coordinators.borrow_mut();
         let key = format!("{}:{name}", M::KIND);
         let (changed, reply) = machine::step::<M>(states.get(&key).map(String::as_str), self.now_ms(), command)?;
         if let Some(store) = changed {
             states.insert(key, store.state);
         }
+        down("coordinator", is_lost)?;
         Ok(reply)
     }
 }

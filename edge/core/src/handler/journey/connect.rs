@@ -162,6 +162,19 @@ fn a_session_that_ends_while_an_account_is_being_connected_stays_ended() {
 }
 
 #[test]
+fn an_account_of_which_nobody_knows_whether_it_was_connected_keeps_its_tokens() {
+    let mut both = Both::new();
+    both.walk("/auth/entra/login");
+    both.browser.platform.replies_lost.set(Some("\"stored\""));
+    assert_eq!(both.walk("/auth/github/login?connect=1").0, StatusCode::SERVICE_UNAVAILABLE);
+    both.browser.platform.replies_lost.set(None);
+    both.browser.goes_to(None);
+    assert!(both.browser.sent_to("https://api.github.com/applications/").is_empty());
+    assert_eq!(both.connections(), ["entra", "github"], "it was, and works");
+    assert_eq!(both.browser.script(Method::GET, "/bff/github/user", "").status, StatusCode::OK);
+}
+
+#[test]
 fn the_same_account_connects_again() {
     let both = Both::new();
     both.walk("/auth/github/login");

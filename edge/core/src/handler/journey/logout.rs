@@ -225,3 +225,23 @@ fn s128_signing_out_gives_the_tokens_up_even_if_the_hub_does_not_answer() {
     assert_eq!(browser.sent_to("https://id.corp.example/revoke").len(), 1);
     assert_eq!(sign_out(&browser).status, StatusCode::NO_CONTENT);
 }
+
+#[test]
+fn s114_signing_out_gives_the_tokens_up_even_if_the_coordinators_answer_is_lost() {
+    let (browser, _) = signed_in();
+    browser.platform.replies_lost.set(Some("revoke"));
+    assert_eq!(sign_out(&browser).status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(browser.sent_to("https://id.corp.example/revoke").len(), 1, "those that it had a moment ago");
+    browser.platform.replies_lost.set(None);
+    assert_eq!(leave(&browser).0, "https://id.corp.example/session/end");
+    assert_eq!(browser.platform.ended.borrow().len(), 1, "the hub was told");
+}
+
+#[test]
+fn s114_signing_out_of_a_session_that_lay_idle_gives_its_tokens_up() {
+    let (browser, _) = signed_in();
+    browser.platform.now_ms.set(browser.platform.now_ms.get() + 5 * 3_600_000);
+    assert_eq!(browser.session()["authenticated"], false);
+    assert_eq!(leave(&browser).0, "https://id.corp.example/session/end");
+    assert_eq!(browser.sent_to("https://id.corp.example/revoke").len(), 1);
+}
