@@ -9,7 +9,7 @@ import { createServer } from 'node:http';
 
 import { SignJWT, importJWK } from 'jose';
 // @ts-expect-error The package brings no types.
-import { Provider } from 'oidc-provider';
+import { Provider, errors } from 'oidc-provider';
 
 import { Memory } from './memory.mjs';
 
@@ -48,6 +48,8 @@ export class ConformanceProvider {
   #held = [];
   /** How long the access tokens of the next answers live, in seconds. */
   accessTokenSeconds = LONG_SECONDS;
+  /** Scopes of the APIs that tokens can be for, by resource. @type {Record<string, string>} */
+  resources = {};
   memory = new Memory();
   keys = signingKeys();
   issuer = '';
@@ -195,11 +197,24 @@ export class ConformanceProvider {
         backchannelLogout: { enabled: true },
         rpInitiatedLogout: { enabled: true },
         revocation: { enabled: true },
+        resourceIndicators: {
+          enabled: true,
+          defaultResource: () => undefined,
+          getResourceServerInfo: (/** @type {unknown} */ _, /** @type {string} */ resource) => this.#resourceServer(resource),
+          useGrantedResource: () => false,
+        },
         introspection: { enabled: true, allowedPolicy: (/** @type {unknown} */ _, /** @type {any} */ client) => client.clientId === 'resource' },
       },
     });
     for (const name of EVENTS) provider.on(name, (/** @type {any} */ ctx, /** @type {any[]} */ ...rest) => this.#note(name, ctx, rest));
     this.#serve = provider.callback();
+  }
+
+  /** An API that tokens can be for (RFC 8707). @param {string} resource */
+  #resourceServer(resource) {
+    const scope = this.resources[resource];
+    if (scope === undefined) throw new errors.InvalidTarget();
+    return { scope, accessTokenFormat: 'opaque', accessTokenTTL: this.accessTokenSeconds };
   }
 
   /** @param {string} name @param {any} ctx @param {any[]} rest */

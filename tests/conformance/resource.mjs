@@ -7,7 +7,7 @@ import { createServer } from 'node:http';
 
 import { EmbeddedJWK, calculateJwkThumbprint, decodeProtectedHeader, jwtVerify } from 'jose';
 
-/** @typedef {{ token: string, scheme: string, proof: string | undefined, status: number }} Call */
+/** @typedef {{ token: string, scheme: string, proof: string | undefined, status: number, audience: unknown, scope: unknown }} Call */
 
 export const RESOURCE_CLIENT = 'resource';
 
@@ -48,7 +48,7 @@ export class Resource {
   async #answer(incoming) {
     const [, scheme = '', token = ''] = /^(\S+) (\S+)$/.exec(incoming.headers.authorization ?? '') ?? [];
     const proof = /** @type {string | undefined} */ (incoming.headers.dpop);
-    const call = { token, scheme, proof, status: 401 };
+    const call = { token, scheme, proof, status: 401, audience: undefined, scope: undefined };
     this.calls.push(call);
     const asked = await fetch(this.introspection, {
       method: 'POST',
@@ -56,6 +56,7 @@ export class Resource {
       body: new URLSearchParams({ token, token_type_hint: 'access_token' }),
     });
     const known = await asked.json();
+    Object.assign(call, { audience: known.aud, scope: known.scope });
     const refusal = known.active ? await this.#misused(known, call, incoming) : 'invalid_token';
     if (refusal) return [401, { error: refusal }, { 'WWW-Authenticate': `${known.cnf ? 'DPoP' : 'Bearer'} error="${refusal}"` }];
     call.status = 200;

@@ -30,6 +30,8 @@ const CLIENTS = {
   cautious: { secret: random(), edge: { retry_lost_refresh: false }, provider: {} },
   /** With tokens that outlive the user's session at the provider, which only a consent at each sign-in gives. */
   offline: { secret: random(), edge: { scopes: ['openid', 'profile', 'email', 'offline_access'], prompt: 'consent' }, provider: {} },
+  /** With services that get tokens for themselves. */
+  narrow: { secret: random(), edge: {}, provider: { scope: 'openid profile email offline_access orders:read mail:read' } },
   /** Whose keys change. */
   moving: { secret: random(), edge: {}, provider: {} },
 };
@@ -37,6 +39,12 @@ const CLIENTS = {
 export const provider = await ConformanceProvider.start();
 const resourceSecret = random();
 export const resource = await Resource.start(provider.issuer, resourceSecret);
+
+/** APIs that want tokens for themselves, at one address: who shares it may have each other's. */
+export const NARROW = { orders: { resource: 'https://orders.example', scopes: ['orders:read'] }, mail: { resource: 'https://mail.example', scopes: ['mail:read'] } };
+const narrow = Object.entries({ ...NARROW, unknown: { resource: 'https://unknown.example' } })
+  .map(([name, token]) => ({ name, url: resource.origin, provider: 'narrow', allow: ['GET /*'], private_network: true, token }));
+provider.resources = Object.fromEntries(Object.values(NARROW).map(({ resource: api, scopes }) => [api, scopes.join(' ')]));
 
 const ids = Object.keys(CLIENTS);
 /** A secret, or the private part of a key. @param {any} secret @returns {string[]} */
@@ -47,7 +55,7 @@ const parts = target === 'spin' ? ['kafka', 'redis', 'edge', 'bridge'] : ['edge'
 export const { stack } = await startStack(parts, {
   OIDC_PROVIDERS: JSON.stringify(ids.map((id) => ({ id, name: `Conformance ${id}`, issuer: provider.issuer, client_id: id, ...CLIENTS[id]?.edge }))),
   OIDC_CLIENT_SECRETS: JSON.stringify(Object.fromEntries(ids.map((id) => [id, CLIENTS[id]?.secret]))),
-  SERVICES: JSON.stringify(ids.map((id) => ({ name: `api-${id}`, url: resource.origin, provider: id, allow: ['GET /*'], private_network: true }))),
+  SERVICES: JSON.stringify([...ids.map((id) => ({ name: `api-${id}`, url: resource.origin, provider: id, allow: ['GET /*'], private_network: true })), ...narrow]),
 }, () => [...provider.secrets(), resourceSecret, ...ids.flatMap((id) => secretsOf(CLIENTS[id]?.secret))]);
 
 provider.register([

@@ -11,7 +11,7 @@ import { signedIn } from '../journey/sign-in.mjs';
 export const api = await Api.start();
 export const API_TIMEOUT_SECONDS = 3;
 export const API_BODY_LIMIT_KIB = 512;
-const behind = { url: `${api.origin}/base`, provider: 'github', allow: ['GET /*', 'POST /*'] };
+const behind = { url: `${api.origin}/base`, provider: 'github', shares_token: true, allow: ['GET /*', 'POST /*'] };
 const services = [
   { ...behind, name: 'api', body_limit_kib: API_BODY_LIMIT_KIB, timeout_seconds: API_TIMEOUT_SECONDS },
   // The same, of which much is taken and long waited for: what ends there early was ended by something else.

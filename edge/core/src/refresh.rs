@@ -26,13 +26,14 @@ use crate::{
         dpop::DpopKey,
         provider::Provider,
         refresh::{Refresh, refresh},
+        restriction::Restriction,
         revocation::revoke,
         token_endpoint::Client,
     },
     platform::{Platform, Unavailable, millis, within},
     session::{
         coordinator::Outcome,
-        record::Connection,
+        record::{Access, Connection, RestrictedToken},
         store::{Session, Sessions},
         writer::{Begun, Purpose, Writer},
     },
@@ -53,6 +54,8 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 /// Longer than anything between asking for the turn and sending should take; whoever was held up for longer than this
 /// might no longer be the writer.
 const STALL_MS: u64 = 10 * 1000;
+/// How long a provider's refusal to restrict a token is believed, in milliseconds, before it is asked again.
+const DENIAL_MS: u64 = 60 * 1000;
 
 /// What a refresh works with.
 #[derive(Debug)]
@@ -66,13 +69,21 @@ pub struct Refresher<'a, P> {
 }
 
 impl<P: Platform> Refresher<'_, P> {
-    /// The session's connection with a provider, with an access token that has not ended. `refused` says that an
-    /// upstream would not take the one in `session`: then there is a newer one, or it is renewed.
+    /// The session's connection with a provider, with an access token, restricted so, that has not ended. `refused` says
+    /// that an upstream would not take the one in `session`: then there is a newer one, or it is renewed.
     ///
     /// # Errors
     /// [`Error::ProviderSignInNeeded`] if the user must connect the account again, [`Error::Unavailable`] if the
     /// provider does not answer now, [`Error::Unauthenticated`] if the session ended meanwhile.
-    pub async fn connection(&self, session: &Session, provider: &str, refused: bool) -> Result<Connection, Error> {
+    pub async fn connection(
+        &self,
+        session: &Session,
+        provider: &str,
+        restriction: Option<&Restriction>,
+        refused: bool,
+    ) -> Result<Connection, Error> {
+        let key = restriction.map(Restriction::key);
+        let key = key.as_deref();
         let mut session = Cow::Borrowed(session);
         let mut must_renew = refused;
         let mut is_from_memory = true;
@@ -81,7 +92,7 @@ impl<P: Platform> Refresher<'_, P> {
             let waited = Duration::from_millis(self.platform.now_ms().saturating_sub(began_ms));
             let needed = || Error::ProviderSignInNeeded { provider: provider.to_owned() };
             let Some(connection) =
-                session.record.connections.get(provider).filter(|it| self.is_usable(provider, it, must_renew))
+                session.record.connections.get(provider).filter(|it| self.is_usable(provider, it, key, must_renew))
             else {
                 // The account may have been connected, a moment ago and somewhere else.
                 if !is_from_memory {
@@ -92,23 +103,26 @@ impl<P: Platform> Refresher<'_, P> {
                 session = Cow::Owned(self.sessions().load_by_id(session.id.clone()).await?);
                 continue;
             };
-            if !must_renew && !self.is_over(connection) {
+            let access = connection.access(key);
+            if !must_renew && !self.is_over(access) {
                 return Ok(connection.clone());
             }
             if connection.tokens.refresh_token.is_none() {
                 return Err(needed());
             }
             // It was to be renewed in time, and there still is some: an outage of the provider is none of the user's yet.
-            let good = Some(connection).filter(|it| !must_renew && !it.is_over(self.platform.now_ms())).cloned();
+            let lasts =
+                access.is_some_and(|it| it.expires_at_ms.is_none_or(|ends_ms| self.platform.now_ms() < ends_ms));
+            let good = Some(connection).filter(|_| !must_renew && lasts).cloned();
             // Reckoned from before the turn was asked for: the coordinator's lease began later, whatever held us up since.
             let asked_ms = self.platform.now_ms();
-            let purpose = Purpose::Refresh { connection: provider, is_refused: !self.is_over(connection) };
+            let purpose = Purpose::Refresh { connection: provider, is_refused: !self.is_over(access) };
             match self.sessions().begin(&session, purpose).await? {
                 Begun::Newer(newer) => {
-                    let before = connection.tokens.access_token.clone();
-                    let after = newer.record.connections.get(provider).map(|it| it.tokens.access_token.clone());
+                    let before = access.map(|it| it.token);
+                    let after = newer.record.connections.get(provider).and_then(|it| it.access(key)).map(|it| it.token);
                     // What is newer may be another account's tokens; these are as refused as before.
-                    must_renew = must_renew && after.is_some_and(|after| same(&before, &after));
+                    must_renew = must_renew && before.zip(after).is_some_and(|(before, after)| same(before, after));
                     session = Cow::Owned(newer);
                 }
                 Begun::Busy { wait } if waited < PATIENCE => {
@@ -123,7 +137,7 @@ impl<P: Platform> Refresher<'_, P> {
                 }
                 Begun::RenewedLately => return Err(needed()),
                 Begun::Writer(writer) => {
-                    return match (self.renew(&writer, provider, asked_ms).await, good) {
+                    return match (self.renew(&writer, provider, restriction, asked_ms).await, good) {
                         (Err(Error::Unavailable(_)), Some(good)) => Ok(good),
                         (renewed, _) => renewed?.ok_or_else(needed),
                     };
@@ -132,8 +146,14 @@ impl<P: Platform> Refresher<'_, P> {
         }
     }
 
-    /// Renews as the session's writer. `None`: the provider no longer honours the refresh token.
-    async fn renew(&self, writer: &Writer, provider_id: &str, asked_ms: u64) -> Result<Option<Connection>, Error> {
+    /// Renews as the session's writer. `None`: the provider no longer honours the refresh token, or not for this.
+    async fn renew(
+        &self,
+        writer: &Writer,
+        provider_id: &str,
+        restriction: Option<&Restriction>,
+        asked_ms: u64,
+    ) -> Result<Option<Connection>, Error> {
         let sessions = self.sessions();
         let kept = |wait: Duration| Outcome::Kept { wait_ms: millis(wait), is_doubtful: false };
         let connection = writer.session.record.connections.get(provider_id);
@@ -167,11 +187,34 @@ impl<P: Platform> Refresher<'_, P> {
         }
         let client = Client { platform: self.platform, cache: &self.memory.discovery, provider, endpoints: &endpoints };
         let dpop = connection.dpop_key.as_ref().and_then(DpopKey::from_jwk);
-        let work = async { Ok(refresh(&client, &connection.tokens, dpop.as_ref()).await) };
-        match within(self.platform, TIMEOUT, "identity provider", work).await.unwrap_or(Refresh::Lost) {
+        let work = async {
+            match (refresh(&client, &connection.tokens, restriction, dpop.as_ref()).await, restriction) {
+                // It used nothing up. Whether all is over or only this is not granted, shows without it.
+                (Refresh::Denied(reason), Some(denied)) => {
+                    self.report(provider, Renewal::Denied(reason));
+                    Ok((refresh(&client, &connection.tokens, None, dpop.as_ref()).await, Some(denied.key())))
+                }
+                (answer, _) => Ok((answer, None)),
+            }
+        };
+        let worked = within(self.platform, TIMEOUT, "identity provider", work).await;
+        let (answer, denied) = worked.unwrap_or((Refresh::Lost, None));
+        match answer {
             Refresh::Refreshed(fresh) => {
-                let renewed = Connection { tokens: fresh.tokens, ..connection.clone() };
-                self.store(writer, &client, dpop.as_ref(), renewed).await.map(Some)
+                let mut renewed = connection.clone();
+                // What no service asks for any more goes.
+                renewed.restricted.retain(|key, _| provider.restrictions.iter().any(|it| it.key() == *key));
+                match (restriction, &denied) {
+                    (Some(restriction), None) => renewed.renew_restricted(restriction.key(), fresh.tokens),
+                    _ => renewed.tokens = fresh.tokens,
+                }
+                let is_denied = denied.is_some();
+                if let Some(key) = denied {
+                    let now_ms = self.platform.now_ms();
+                    renewed.restricted.insert(key, RestrictedToken::denied(now_ms, now_ms.saturating_add(DENIAL_MS)));
+                }
+                let stored = self.store(writer, &client, dpop.as_ref(), renewed).await?;
+                Ok((!is_denied).then_some(stored))
             }
             // The account that makes the session its user's is over: so is the session (M10). Unless an earlier use may
             // have been one although nobody had its tokens, which looks the same.
@@ -180,7 +223,7 @@ impl<P: Platform> Refresher<'_, P> {
                 sessions.end(&writer.session.handle, EndReason::Revoked).await?;
                 Err(Error::Unauthenticated { reason: "the provider ended the account's grant" })
             }
-            Refresh::Ended(reason) => {
+            Refresh::Ended(reason) | Refresh::Denied(reason) => {
                 self.report(provider, Renewal::Ended(reason));
                 self.without_refresh_token(writer, provider_id).await
             }
@@ -242,23 +285,25 @@ impl<P: Platform> Refresher<'_, P> {
         if let Some(connection) = record.connections.get_mut(provider_id) {
             connection.tokens.refresh_token = None;
             connection.tokens.expires_at_ms = Some(0);
+            connection.restricted.clear();
         }
         self.sessions().store(writer, &record).await?;
         Ok(None)
     }
 
     /// Whether its token is good or something renews it, at the provider that issued it.
-    fn is_usable(&self, provider: &str, connection: &Connection, must_renew: bool) -> bool {
-        let is_spent = self.is_over(connection) && connection.tokens.refresh_token.is_none();
-        self.config.provider_of(provider, connection).is_some() && (must_renew || !is_spent)
+    fn is_usable(&self, provider: &str, connection: &Connection, key: Option<&str>, must_renew: bool) -> bool {
+        let is_spent = self.is_over(connection.access(key)) && connection.tokens.refresh_token.is_none();
+        let is_denied = key.is_some_and(|key| connection.is_denied(key, self.platform.now_ms()));
+        self.config.provider_of(provider, connection).is_some() && (must_renew || !is_spent) && !is_denied
     }
 
-    /// Whether its token is over, or about to be.
-    fn is_over(&self, connection: &Connection) -> bool {
-        let tokens = &connection.tokens;
-        tokens.expires_at_ms.is_some_and(|expires_at_ms| {
+    /// Whether a token is over, or about to be; or was never asked for.
+    fn is_over(&self, access: Option<Access<'_>>) -> bool {
+        let Some(Access { obtained_at_ms, expires_at_ms, .. }) = access else { return true };
+        expires_at_ms.is_some_and(|expires_at_ms| {
             // A tenth of its life at most, or a short-lived token would be renewed at each request.
-            let margin_ms = MARGIN_MS.min(expires_at_ms.saturating_sub(tokens.obtained_at_ms) / 10);
+            let margin_ms = MARGIN_MS.min(expires_at_ms.saturating_sub(obtained_at_ms) / 10);
             expires_at_ms <= self.platform.now_ms().saturating_add(margin_ms)
         })
     }

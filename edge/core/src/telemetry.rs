@@ -241,6 +241,8 @@ pub enum Renewal {
     Done,
     /// The provider says that the grant is over: the connection ends.
     Ended(&'static str),
+    /// The provider gives no token restricted as a service wants it.
+    Denied(&'static str),
     /// The answer speaks of somebody else: the session ends.
     Foreign(&'static str),
     /// The provider answered, but not now.
@@ -260,6 +262,7 @@ impl Renewal {
         match self {
             Self::Done => "done",
             Self::Ended(_) => "ended",
+            Self::Denied(_) => "denied",
             Self::Foreign(_) => "foreign",
             Self::NotNow(_) => "not-now",
             Self::Lost => "lost",
@@ -271,7 +274,7 @@ impl Renewal {
 
     fn detail(self) -> Option<&'static str> {
         match self {
-            Self::Ended(detail) | Self::Foreign(detail) | Self::NotNow(detail) => Some(detail),
+            Self::Ended(detail) | Self::Denied(detail) | Self::Foreign(detail) | Self::NotNow(detail) => Some(detail),
             _ => None,
         }
     }

@@ -45,7 +45,7 @@ impl Default for Settings {
             ("GITHUB_ALLOW", "GET /user, PATCH /user, GET /repos/*"),
             (
                 "SERVICES",
-                r#"[{"name":"api","url":"https://api.example/v3/x","provider":"github","allow":["GET /a/b","POST /tree/*"]}]"#,
+                r#"[{"name":"api","url":"https://api.example/v3/x","provider":"github","shares_token":true,"allow":["GET /a/b","POST /tree/*"]}]"#,
             ),
         ];
         Self(table.map(|(key, value)| (key.to_owned(), value.to_owned())).into())

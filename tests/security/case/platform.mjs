@@ -80,7 +80,7 @@ export const cases = [
     title: 'API at a private or metadata address',
     attack: (bff) => bff.reconfigured(async (restart) => {
       const own = JSON.parse(bff.running?.settings.SERVICES ?? '[]');
-      const services = (/** @type {[string, boolean][]} */ entries) => ({ SERVICES: JSON.stringify([...own, ...entries.map(([url, isPrivate], index) => ({ name: `inner-${index}`, url, provider: bff.apiRealm.id, allow: ['GET /x'], private_network: isPrivate }))]) });
+      const services = (/** @type {[string, boolean][]} */ entries) => ({ SERVICES: JSON.stringify([...own, ...entries.map(([url, isPrivate], index) => ({ name: `inner-${index}`, url, provider: bff.apiRealm.id, shares_token: true, allow: ['GET /x'], private_network: isPrivate }))]) });
       await open(bff, restart, services([['https://10.0.0.1', true], ['https://[fd00::1]', true], ['https://api.example', false]]));
       /** @type {[string, boolean][]} */
       const refused = [

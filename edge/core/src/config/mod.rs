@@ -216,8 +216,9 @@ impl<S: Source> Reader<'_, S> {
         let channels = self.channels();
         // Without an origin nothing is served, but what else is wrong is told all the same.
         let any_origin = public_origin.clone().or_else(|| Origin::parse("https://unset.invalid"));
-        let providers = any_origin.map(|origin| self.providers(&origin)).unwrap_or_default();
+        let mut providers = any_origin.map(|origin| self.providers(&origin)).unwrap_or_default();
         let services = self.services(&providers);
+        self.restrictions(&mut providers, &services);
         let github_app = self.github_app(&services);
         let revocation_bound = Duration::from_secs(self.number("REVOCATION_BOUND_SECONDS", 10, 0..=300));
         let session_lifetime = Duration::from_secs(3600 * self.number("SESSION_HOURS", 12, 1..=720));

@@ -11,6 +11,7 @@ use crate::{
     oauth::{
         client_key::ClientKey,
         provider::{ClientAuth, Kind, Provider, RefreshPolicy},
+        restriction::is_scope,
     },
     origin::Origin,
 };
@@ -127,10 +128,7 @@ impl<S: Source> Reader<'_, S> {
             );
         };
         let scopes = scopes.unwrap_or_else(|| ["openid", "profile", "email"].map(str::to_owned).to_vec());
-        let plain = |scope: &String| {
-            !scope.is_empty() && scope.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b'\\'))
-        };
-        if !scopes.iter().any(|scope| scope == "openid") || !scopes.iter().all(plain) {
+        if !scopes.iter().any(|scope| scope == "openid") || !scopes.iter().all(|scope| is_scope(scope)) {
             return self.problem(
                 PROVIDERS,
                 format!("must list scopes of printable characters with `openid` among them for `{id}`"),
@@ -145,6 +143,7 @@ impl<S: Source> Reader<'_, S> {
             id,
             scopes,
             audience,
+            restrictions: Vec::new(),
             max_age_seconds,
             prompt: prompt.map(Prompt::value),
             dpop,

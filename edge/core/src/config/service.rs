@@ -8,7 +8,10 @@ use url::Url;
 use super::{Source, reader::Reader, unrepeated::Unrepeated};
 use crate::{
     address::{Place, place},
-    oauth::provider::{Kind, Provider},
+    oauth::{
+        provider::{Kind, Provider},
+        restriction::{MAX_RESTRICTIONS, Restriction, is_resource, is_scope},
+    },
     proxy::{
         path::AllowedPath,
         rule::Rule,
@@ -28,12 +31,24 @@ struct Declared {
     name: String,
     url: String,
     provider: Option<String>,
+    token: Option<DeclaredToken>,
+    #[serde(default)]
+    shares_token: bool,
     installation: Option<DeclaredInstallation>,
     allow: Vec<String>,
     #[serde(default)]
     private_network: bool,
     body_limit_kib: Option<usize>,
     timeout_seconds: Option<u64>,
+}
+
+/// What its tokens are restricted to.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DeclaredToken {
+    #[serde(default)]
+    scopes: Vec<String>,
+    resource: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -65,6 +80,26 @@ impl<S: Source> Reader<'_, S> {
         services
     }
 
+    /// Tells providers what their services' tokens are restricted to: users consent to it when they sign in.
+    pub(super) fn restrictions(&mut self, providers: &mut [Provider], services: &[Service]) {
+        for provider in providers {
+            for service in services {
+                if let Credential::Provider { id, restriction: Some(restriction) } = &service.credential
+                    && *id == provider.id
+                    && !provider.restrictions.contains(restriction)
+                {
+                    provider.restrictions.push(restriction.clone());
+                }
+            }
+            if provider.restrictions.len() > MAX_RESTRICTIONS {
+                self.problem::<()>(
+                    KEY,
+                    format!("has more than {MAX_RESTRICTIONS} different `token` for {}", provider.id),
+                );
+            }
+        }
+    }
+
     fn built_in_services(&mut self, providers: &[Provider]) -> Vec<Service> {
         let mut services = Vec::new();
         for provider in providers {
@@ -84,7 +119,7 @@ impl<S: Source> Reader<'_, S> {
             let Some(base) = base else { continue };
             services.push(Service {
                 name: name.to_owned(),
-                credential: Credential::Provider(provider.id.to_owned()),
+                credential: Credential::Provider { id: provider.id.clone(), restriction: None },
                 base,
                 rules,
                 body_limit_bytes: DEFAULT_BODY_LIMIT_BYTES,
@@ -96,8 +131,8 @@ impl<S: Source> Reader<'_, S> {
     }
 
     fn service(&self, declared: Declared, providers: &[Provider], others: &[Service]) -> Result<Service, &'static str> {
-        let Declared { name, url, provider, installation, allow, private_network, body_limit_kib, timeout_seconds } =
-            declared;
+        let Declared { name, url, provider, token, shares_token, installation, allow, private_network, .. } = declared;
+        let (body_limit_kib, timeout_seconds) = (declared.body_limit_kib, declared.timeout_seconds);
         if !is_service_name(&name) {
             return Err("`name` must be 1-32 lower-case letters, digits and `-`");
         }
@@ -105,8 +140,16 @@ impl<S: Source> Reader<'_, S> {
             return Err("`name` is taken");
         }
         let credential = match (provider, installation) {
-            (Some(id), None) if providers.iter().any(|provider| provider.id == id) => Credential::Provider(id),
-            (Some(_), None) => return Err("`provider` is not a configured provider"),
+            (Some(id), None) => {
+                let Some(provider) = providers.iter().find(|provider| provider.id == id) else {
+                    return Err("`provider` is not a configured provider");
+                };
+                let restriction = token.map(|token| token.check(provider)).transpose()?;
+                Credential::Provider { id, restriction }
+            }
+            (None, Some(_)) if token.is_some() || shares_token => {
+                return Err("`token` and `shares_token` are for services of a `provider`");
+            }
             (None, Some(installation)) => Credential::Installation(installation.check()?),
             _ => return Err("must have either `provider` or `installation`"),
         };
@@ -125,6 +168,10 @@ impl<S: Source> Reader<'_, S> {
             Some(_) => return Err("`timeout_seconds` must be from 1 to 300"),
         };
         let base = self.service_url(&url, private_network)?;
+        let gets_its_token = |other: &Service| other.credential == credential && other.base.origin() != base.origin();
+        if matches!(credential, Credential::Provider { .. }) && !shares_token && others.iter().any(gets_its_token) {
+            return Err("would get the token of a service elsewhere: it needs a `token` of its own, or `shares_token`");
+        }
         Ok(Service { name, credential, base, rules, body_limit_bytes, timeout, told_client_address: true })
     }
 
@@ -149,6 +196,29 @@ impl<S: Source> Reader<'_, S> {
             }
             Place::Metadata => Err("`url` must not be a link-local or metadata address"),
         }
+    }
+}
+
+impl DeclaredToken {
+    fn check(self, provider: &Provider) -> Result<Restriction, &'static str> {
+        if provider.refresh.old_token_dies {
+            return Err("`token` cannot be had of this `provider`: a new token ends the one before");
+        }
+        let Self { scopes, resource } = self;
+        if scopes.is_empty() && resource.is_none() {
+            return Err("`token` must have `scopes` or `resource`");
+        }
+        // The resource is among an Entra scope's own letters, and it takes no other (v2.0 endpoint).
+        if resource.is_some() && matches!(provider.kind, Kind::Entra { .. }) {
+            return Err("`token.resource` is not for Entra: its `scopes` name the resource");
+        }
+        if !scopes.iter().all(|scope| is_scope(scope)) {
+            return Err("`token.scopes` must be scopes of printable characters");
+        }
+        if !resource.as_deref().is_none_or(is_resource) {
+            return Err("`token.resource` must be an absolute URI without a fragment");
+        }
+        Ok(Restriction { scopes, resource })
     }
 }
 

@@ -2,6 +2,7 @@ use serde_json::{Value, json};
 
 use crate::{
     config::{Config, Coordination},
+    oauth::restriction::{MAX_RESTRICTIONS, Restriction},
     proxy::service::{Credential, Service},
     simulated::{app_settings, settings},
 };
@@ -24,8 +25,8 @@ fn load(services: &str, development: bool) -> Result<Vec<Service>, String> {
 
 /// A good entry with something changed; `null` removes.
 fn entry(changes: &Value) -> Value {
-    let mut entry =
-        json!({"name": "api", "url": "https://api.example/v1", "provider": "github", "allow": ["GET /x", "POST /y/*"]});
+    let mut entry = json!({"name": "api", "url": "https://api.example/v1", "provider": "github", "shares_token": true,
+            "allow": ["GET /x", "POST /y/*"]});
     let fields = entry.as_object_mut().unwrap();
     for (name, value) in changes.as_object().unwrap() {
         if value.is_null() {
@@ -46,7 +47,7 @@ fn services_stand_beside_the_built_in_ones() {
     let services = load(
         &json!([
             entry(&json!({"body_limit_kib": 1024, "timeout_seconds": 5})),
-            entry(&json!({"name": "app", "provider": null, "installation": {"id": 7, "permissions": {"contents": "read"}}})),
+            entry(&json!({"name": "app", "provider": null, "shares_token": null, "installation": {"id": 7, "permissions": {"contents": "read"}}})),
         ])
         .to_string(),
         false,
@@ -56,9 +57,68 @@ fn services_stand_beside_the_built_in_ones() {
     assert_eq!(names, ["graph", "github", "api", "app"]);
     let api = &services[2];
     assert_eq!((api.body_limit_bytes, api.timeout.as_secs()), (1024 * 1024, 5));
-    assert_eq!(api.credential, Credential::Provider("github".to_owned()));
+    assert_eq!(api.credential, Credential::Provider { id: "github".to_owned(), restriction: None });
     assert!(api.told_client_address && !services[0].told_client_address);
     assert!(matches!(&services[3].credential, Credential::Installation(installation) if installation.id == 7));
+}
+
+#[test]
+fn a_service_may_want_tokens_for_itself() {
+    let token = json!({"scopes": ["api://orders/read"]});
+    let services =
+        load(&json!([entry(&json!({"provider": "entra", "shares_token": null, "token": token}))]).to_string(), false)
+            .unwrap();
+    let restriction = Restriction { scopes: vec!["api://orders/read".to_owned()], resource: None };
+    assert_eq!(services[2].credential, Credential::Provider { id: "entra".to_owned(), restriction: Some(restriction) });
+    for (provider, token) in [
+        // A new token of GitHub's ends the one before.
+        ("github", json!({"scopes": ["repo"]})),
+        ("entra", json!({"scopes": []})),
+        ("entra", json!({})),
+        ("entra", json!({"scopes": ["a b"]})),
+        ("entra", json!({"scopes": [""]})),
+        ("entra", json!({"scopes": ["x"], "audience": "y"})),
+        ("entra", json!({"scopes": ["x"], "resource": "https://orders.example"})),
+    ] {
+        assert!(!loads(&json!({"provider": provider, "token": token})), "{provider} {token}");
+    }
+    assert!(!loads(
+        &json!({"provider": null, "token": token, "installation": {"id": 7, "permissions": {"contents": "read"}}})
+    ));
+    let many = |count: usize| {
+        let one = |n| {
+            entry(
+                &json!({"name": format!("s{n}"), "provider": "entra", "shares_token": null, "token": {"scopes": [format!("s{n}")]}}),
+            )
+        };
+        load(&json!((0..count).map(one).collect::<Vec<_>>()).to_string(), false)
+    };
+    assert!(many(MAX_RESTRICTIONS).is_ok());
+    assert!(many(MAX_RESTRICTIONS + 1).is_err(), "a session keeps one for each");
+}
+
+#[test]
+fn m21_a_token_goes_to_services_of_one_origin_unless_somebody_says_so() {
+    let graph = "https://graph.microsoft.com";
+    for (changes, fine) in [
+        (json!({"provider": "github"}), false),
+        (json!({"provider": "entra"}), false),
+        (json!({"provider": "entra", "url": format!("{graph}/beta")}), true),
+        (json!({"provider": "entra", "token": {"scopes": ["api://orders/read"]}}), true),
+        (json!({"provider": "github", "shares_token": true}), true),
+        (json!({"provider": "github", "shares_token": false}), false),
+    ] {
+        let entry = entry(&json!({"shares_token": null}));
+        let mut entry = entry.as_object().unwrap().clone();
+        entry.extend(changes.as_object().unwrap().clone());
+        assert_eq!(load(&json!([entry]).to_string(), false).is_ok(), fine, "{changes}");
+    }
+    // The same restriction is the same token.
+    let one = |name: &str, url: &str| {
+        entry(&json!({"name": name, "url": url, "provider": "entra", "shares_token": null, "token": {"scopes": ["x"]}}))
+    };
+    assert!(load(&json!([one("a", "https://a.example"), one("b", "https://b.example")]).to_string(), false).is_err());
+    assert!(load(&json!([one("a", "https://a.example"), one("b", "https://a.example/b")]).to_string(), false).is_ok());
 }
 
 #[test]

@@ -5,7 +5,10 @@ use secrecy::SecretString;
 use super::{Context, installation};
 use crate::{
     error::Error,
-    oauth::dpop::{self, DpopKey},
+    oauth::{
+        dpop::{self, DpopKey},
+        restriction::Restriction,
+    },
     platform::{Platform, Unavailable},
     proxy::service::Credential,
     session::store::Session,
@@ -68,14 +71,14 @@ pub(super) async fn authorize<P: Platform>(
     force: bool,
 ) -> Result<Authorization, Error> {
     match credential {
-        Credential::Provider(id) => bearer(context, session, id, force).await,
+        Credential::Provider { id, restriction } => bearer(context, session, id, restriction.as_ref(), force).await,
         Credential::Installation(installation) => {
             Ok(Authorization { token: installation::token(context, installation, force).await?, key: None })
         }
     }
 }
 
-/// The session's token of exactly this provider. `force` asks for another one than the last: an upstream refused that.
+/// The session's token of exactly this provider, restricted exactly so. `force` asks for another one than the last: an upstream refused that.
 ///
 /// # Errors
 /// [`Error::ProviderSignInNeeded`] if there is none that could be believed in.
@@ -83,16 +86,16 @@ async fn bearer<P: Platform>(
     context: &Context<'_, P>,
     session: &Session,
     provider_id: &str,
+    restriction: Option<&Restriction>,
     force: bool,
 ) -> Result<Authorization, Error> {
-    let connection = context.refresher().connection(session, provider_id, force).await?;
+    let unusable = || Error::ProviderSignInNeeded { provider: provider_id.to_owned() };
+    let connection = context.refresher().connection(session, provider_id, restriction, force).await?;
     // A bound token without its key is of no use, and nobody's bearer token.
     let key = match &connection.dpop_key {
         None => None,
-        Some(jwk) => {
-            let unusable = || Error::ProviderSignInNeeded { provider: provider_id.to_owned() };
-            Some(DpopKey::from_jwk(jwk).ok_or_else(unusable)?)
-        }
+        Some(jwk) => Some(DpopKey::from_jwk(jwk).ok_or_else(unusable)?),
     };
-    Ok(Authorization { token: connection.tokens.access_token, key })
+    let access = connection.access(restriction.map(Restriction::key).as_deref()).ok_or_else(unusable)?;
+    Ok(Authorization { token: access.token.clone(), key })
 }

@@ -114,7 +114,7 @@ fn pass_on<B>(service: &Service, response: Incoming<B>) -> Result<Response<B>, E
     match response.status {
         StatusCode::UNAUTHORIZED => {
             return Err(match &service.credential {
-                Credential::Provider(id) => Error::ProviderSignInNeeded { provider: id.clone() },
+                Credential::Provider { id, .. } => Error::ProviderSignInNeeded { provider: id.clone() },
                 // No sign-in of the user's would help.
                 Credential::Installation(_) => Error::BadGateway { reason: "upstream refused an installation's token" },
             });

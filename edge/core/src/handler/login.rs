@@ -1,5 +1,7 @@
 //! Signing in: `/auth/{provider}/login` sends the browser to the provider, `/auth/{provider}/callback` takes it back.
 
+use std::collections::BTreeMap;
+
 use causeway_protocol::hub::EndReason;
 use http::{HeaderMap, header};
 
@@ -177,7 +179,8 @@ async fn finish<P: Platform>(
     };
     let Identity { user, issuer, sub, sid, signed_in_at_ms } = identity;
     let dpop_key = dpop.as_ref().map(DpopKey::to_jwk);
-    let connection = Connection { user, issuer, sub, sid, signed_in_at_ms, tokens, dpop_key };
+    let connection =
+        Connection { user, issuer, sub, sid, signed_in_at_ms, tokens, restricted: BTreeMap::new(), dpop_key };
     let tokens = connection.tokens.clone();
     let result = match &transaction.connects {
         Some(id) => {

@@ -134,7 +134,7 @@ fn s137_a_token_endpoint_that_wants_a_nonce_gets_it_once() {
         headers.push(nonce);
         Some((status, headers, body))
     });
-    let go = || run(refresh(&desk.client(), &tokens(), Some(&key())));
+    let go = || run(refresh(&desk.client(), &tokens(), None, Some(&key())));
     assert!(matches!(go(), Refresh::Refreshed(_)));
     let proofs: Vec<_> = desk.sent().iter().map(|sent| parts(sent.headers["dpop"].to_str().unwrap()).1).collect();
     assert_eq!(proofs.len(), 2);
@@ -152,7 +152,7 @@ fn s137_a_token_endpoint_that_wants_a_nonce_gets_it_once() {
         headers.push(("dpop-nonce", "n".to_owned()));
         Some((status, headers, body))
     });
-    assert!(matches!(run(refresh(&endless.client(), &tokens(), Some(&key()))), Refresh::Answered { .. }));
+    assert!(matches!(run(refresh(&endless.client(), &tokens(), None, Some(&key()))), Refresh::Answered { .. }));
     assert_eq!(endless.sent().len(), 2);
 }
 
@@ -161,15 +161,15 @@ fn a_token_that_is_not_bound_as_asked_is_not_taken() {
     let answer = |body: Value| move |_: &_| Some(json_answer(200, body.clone()));
     let desk =
         Desk::new(json!({"dpop": true}), json!({}), answer(json!({"access_token": "a", "token_type": "Bearer"})));
-    assert!(matches!(run(refresh(&desk.client(), &tokens(), Some(&key()))), Refresh::Lost));
+    assert!(matches!(run(refresh(&desk.client(), &tokens(), None, Some(&key()))), Refresh::Lost));
     let desk = Desk::new(json!({}), json!({}), answer(bound()));
-    assert!(matches!(run(refresh(&desk.client(), &tokens(), None)), Refresh::Lost));
+    assert!(matches!(run(refresh(&desk.client(), &tokens(), None, None)), Refresh::Lost));
     let desk = Desk::of(
         "github",
         config_with(json!({})),
         json!({}),
         answer(json!({"access_token": "a", "token_type": "bearer"})),
     );
-    assert!(matches!(run(refresh(&desk.client(), &tokens(), None)), Refresh::Refreshed(_)));
+    assert!(matches!(run(refresh(&desk.client(), &tokens(), None, None)), Refresh::Refreshed(_)));
     assert_eq!(form(&desk.sent()[0])["grant_type"], "refresh_token");
 }

@@ -8,7 +8,8 @@ use super::{
     discovery::Endpoints,
     dpop::DpopKey,
     protocol::{self, Connection, Protocol},
-    provider::{ClientAuth, Provider},
+    provider::{ClientAuth, Kind, Provider},
+    restriction,
     token_endpoint::{Client, Form, TokenError},
     transaction::Transaction,
 };
@@ -52,13 +53,14 @@ pub async fn authorization_url<P: Platform>(
     let max_age = provider.max_age_seconds.map(|seconds| seconds.to_string());
     let mut request = protocol
         .authorize_url(|| CsrfToken::new(transaction.state.clone()))
-        .add_scopes(provider.scopes.iter().cloned().map(Scope::new))
+        .add_scopes(restriction::consented(provider).into_iter().map(|scope| Scope::new(scope.to_owned())))
         .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier));
     let nonce = endpoints.jwks.is_some().then_some(("nonce", transaction.nonce.as_str()));
     let max_age = max_age.as_deref().map(|seconds| ("max_age", seconds));
     let audience = provider.audience.as_deref().map(|audience| ("audience", audience));
     let prompt = provider.prompt.map(|prompt| ("prompt", prompt));
-    for (name, value) in [nonce, max_age, prompt, audience, resource(provider)].into_iter().flatten() {
+    let resources = restriction::resources(provider).into_iter().map(|resource| ("resource", resource));
+    for (name, value) in [nonce, max_age, prompt, audience].into_iter().flatten().chain(resources) {
         request = request.add_extra_param(name, value);
     }
     let (url, _) = request.url();
@@ -96,12 +98,6 @@ async fn push<P: Platform>(client: &Client<'_, P>, endpoint: &Url, form: Form<'_
     Ok(pushed.request_uri)
 }
 
-/// RFC 8707 wants an absolute URI without a fragment; other audiences have no `resource`.
-pub(super) fn resource(provider: &Provider) -> Option<(&'static str, &str)> {
-    let audience = provider.audience.as_deref()?;
-    Url::parse(audience).ok().filter(|url| url.fragment().is_none()).map(|_| ("resource", audience))
-}
-
 /// Turns a code into tokens, bound to a key of their own where the provider is configured so.
 ///
 /// # Errors
@@ -117,8 +113,14 @@ pub async fn exchange<P: Platform>(
     let mut request = protocol
         .exchange_code(AuthorizationCode::new(code.to_owned()))
         .set_pkce_verifier(PkceCodeVerifier::new(transaction.code_verifier.clone()));
-    if let Some((name, value)) = resource(provider) {
-        request = request.add_extra_param(name, value);
+    // Entra wants the scopes here to be of one resource; for others this is no parameter of the request.
+    let scopes = restriction::scopes(provider, None).join(" ");
+    let scopes = Some(scopes.as_str()).filter(|it| !it.is_empty() && matches!(provider.kind, Kind::Entra { .. }));
+    let resource = restriction::resource(provider, None);
+    for (name, value) in [("scope", scopes), ("resource", resource)] {
+        if let Some(value) = value {
+            request = request.add_extra_param(name, value);
+        }
     }
     let answered = request.request_async(&Connection { client, dpop: dpop.as_ref() }).await;
     let tokens = protocol::tokens(client.platform, answered, dpop.is_some(), &provider.scopes);

@@ -13,6 +13,7 @@
 //! - [`dpop`]: tokens bound to a key
 //! - [`exchange`]: authorization request and code exchange
 //! - [`refresh`]: new tokens for old
+//! - [`restriction`]: what a service's tokens are restricted to
 //! - [`revocation`]: telling a provider that tokens are not needed any more
 //! - [`jws`]: signatures of tokens that a provider issued
 //! - [`id_token`]: validation of an ID token; [`entra`]: what only Entra's says; `claim`: what is written in several ways
@@ -44,6 +45,7 @@ mod protocol;
 pub mod provider;
 pub mod refetch;
 pub mod refresh;
+pub mod restriction;
 pub mod revocation;
 mod shared;
 pub mod signing_key;

@@ -26,7 +26,7 @@ fn s108_an_answer_followed_by_something_else_is_none() {
             (sent.url.ends_with("/token"))
                 .then(|| (200, headers.clone(), ANSWER.replace(r#""id_token":"s3cret-i","#, "") + more))
         });
-        let outcome = run(refresh(&desk.client(), &before(), None));
+        let outcome = run(refresh(&desk.client(), &before(), None, None));
         assert_eq!(matches!(outcome, Refresh::Lost), is_lost, "{more} {outcome:?}");
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use secrecy::SecretString;
 use url::Url;
 
-use super::client_key::ClientKey;
+use super::{client_key::ClientKey, restriction::Restriction};
 
 /// One configured identity provider.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub struct Provider {
     pub scopes: Vec<String>,
     /// What the tokens shall be for, where the provider needs it said (RFC 8707).
     pub audience: Option<String>,
+    /// What services want their tokens restricted to. Those of all others are for `audience` and `scopes`.
+    pub restrictions: Vec<Restriction>,
     /// How long before a sign-in begins the user may have proven who they are, in seconds; `None` leaves it to the provider.
     pub max_age_seconds: Option<u64>,
     /// What the provider shall ask the user in any case (OpenID Connect Core §3.1.2.1); `None` leaves it to the provider.

@@ -3,16 +3,16 @@
 
 use std::time::Duration;
 
-use oauth2::RefreshToken;
+use oauth2::{RefreshToken, Scope};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
     dpop::DpopKey,
-    exchange::resource,
     id_token::{self, IdClaims, IdTokenError},
     identity::{now_seconds, with_keys},
     jws::SignatureError,
     protocol::{self, Connection},
+    restriction::{self, Restriction},
     token_endpoint::{Client, TokenError},
 };
 use crate::{
@@ -31,6 +31,9 @@ pub enum Refresh {
     Refreshed(Box<Refreshed>),
     /// The provider says, or its answer shows, that this connection is over. The reason is for the log.
     Ended(&'static str),
+    /// There is no token restricted as asked for, or the connection is over: a refresh without restriction tells. The
+    /// reason is for the log.
+    Denied(&'static str),
     /// The answer speaks of another user or comes from somebody else: the session itself cannot be trusted (S55).
     Foreign {
         /// For the log.
@@ -60,19 +63,31 @@ pub struct Refreshed {
     pub claims: Option<IdClaims>,
 }
 
-/// Refreshes.
-pub async fn refresh<P: Platform>(client: &Client<'_, P>, before: &TokenSet, dpop: Option<&DpopKey>) -> Refresh {
+/// Refreshes; the new access token is restricted as asked for.
+pub async fn refresh<P: Platform>(
+    client: &Client<'_, P>,
+    before: &TokenSet,
+    restriction: Option<&Restriction>,
+    dpop: Option<&DpopKey>,
+) -> Refresh {
     let Some(refresh_token) = &before.refresh_token else { return Refresh::Ended("no refresh token") };
     let protocol = protocol::of(client.provider, client.endpoints);
     let refresh_token = RefreshToken::new(refresh_token.expose_secret().to_owned());
-    let mut request = protocol.exchange_refresh_token(&refresh_token);
-    if let Some((name, value)) = resource(client.provider) {
-        request = request.add_extra_param(name, value);
+    let scopes = restriction::scopes(client.provider, restriction);
+    let mut request =
+        protocol.exchange_refresh_token(&refresh_token).add_scopes(scopes.iter().cloned().map(Scope::new));
+    if let Some(resource) = restriction::resource(client.provider, restriction) {
+        request = request.add_extra_param("resource", resource);
     }
     let answered = request.request_async(&Connection { client, dpop }).await;
-    let mut tokens = match protocol::tokens(client.platform, answered, dpop.is_some(), &before.scopes) {
+    let mut tokens = match protocol::tokens(
+        client.platform,
+        answered,
+        dpop.is_some(),
+        restriction.map_or(&before.scopes, |it| &it.scopes),
+    ) {
         Ok(tokens) => tokens,
-        Err(error) => return of_error(&error),
+        Err(error) => return of_error(&error, restriction.is_some()),
     };
     // A provider that does not rotate leaves it out (S120).
     if tokens.refresh_token.is_none() {
@@ -127,8 +142,9 @@ async fn check<P: Platform>(
     }
 }
 
-/// Only a provider's word that the grant is over ends a connection; whatever else it says is an outage (S113).
-fn of_error(error: &TokenError) -> Refresh {
+/// Only a provider's word that the grant is over ends a connection; whatever else it says is an outage (S113). Where a
+/// restricted token was asked for, the same word may be about what that asks for.
+fn of_error(error: &TokenError, is_restricted: bool) -> Refresh {
     let answered = |detail, retry_after_seconds: &Option<u32>, is_doubtful| Refresh::Answered {
         retry_after_seconds: *retry_after_seconds,
         detail,
@@ -141,7 +157,8 @@ fn of_error(error: &TokenError) -> Refresh {
             | "interaction_required"
             | "login_required"
             | "consent_required"),
-        ) => Refresh::Ended(code),
+        ) if !is_restricted => Refresh::Ended(code),
+        TokenError::Refused(code) if is_restricted => Refresh::Denied(code),
         TokenError::Refused(detail) | TokenError::Unintelligible(detail) => answered(detail, &None, false),
         TokenError::Outage { detail, retry_after_seconds } => answered(detail, retry_after_seconds, false),
         TokenError::Breakdown { retry_after_seconds } => answered("server error", retry_after_seconds, true),

@@ -18,13 +18,13 @@ fn new_tokens(change: Value) -> Answer {
 
 fn corp(answer: impl Fn(&Sent) -> Option<Answer> + 'static) -> (Desk, Refresh) {
     let desk = Desk::new(json!({}), json!({}), answer);
-    let outcome = run(refresh(&desk.client(), &tokens(), None));
+    let outcome = run(refresh(&desk.client(), &tokens(), None, None));
     (desk, outcome)
 }
 
 fn github(answer: impl Fn(&Sent) -> Option<Answer> + 'static) -> (Desk, Refresh) {
     let desk = Desk::of("github", config_with(json!({})), json!({}), answer);
-    let outcome = run(refresh(&desk.client(), &tokens(), None));
+    let outcome = run(refresh(&desk.client(), &tokens(), None, None));
     (desk, outcome)
 }
 
@@ -156,7 +156,7 @@ fn s108_who_revokes_everything_at_a_repeat_is_not_asked_again_after_a_breakdown(
         (json!({"retry_lost_refresh": false}), 429, false),
     ] {
         let desk = Desk::new(entry.clone(), json!({}), move |_| Some((status, Vec::new(), String::new())));
-        let outcome = run(refresh(&desk.client(), &tokens(), None));
+        let outcome = run(refresh(&desk.client(), &tokens(), None, None));
         assert_eq!(matches!(outcome, Refresh::Lost), is_lost, "{entry} {status}: {outcome:?}");
     }
 }
@@ -229,7 +229,7 @@ fn new_tokens_survive_an_outage_of_the_signing_keys() {
         let desk = Desk::new(json!({}), json!({"jwks_uri": "https://id.corp.example/other-keys"}), move |sent| {
             sent.url.ends_with("/token").then(|| new_tokens(json!({"id_token": id_token})))
         });
-        run(refresh(&desk.client(), &tokens(), None))
+        run(refresh(&desk.client(), &tokens(), None, None))
     };
     let Refreshed { tokens, claims } = refreshed(with_token(json!({"iat": 1_800_000_100})));
     assert!(claims.is_none() && tokens.access_token.expose_secret() == "new-access");
@@ -261,7 +261,7 @@ fn renamed_key(token: &str) -> String {
 fn without_a_refresh_token_nothing_is_sent() {
     let desk = Desk::new(json!({}), json!({}), |_| None);
     let before = TokenSet { refresh_token: None, ..tokens() };
-    assert!(matches!(run(refresh(&desk.client(), &before, None)), Refresh::Ended(_)));
+    assert!(matches!(run(refresh(&desk.client(), &before, None, None)), Refresh::Ended(_)));
     assert!(desk.sent().is_empty());
 }
 

@@ -6,7 +6,7 @@ use http::Method;
 use url::Url;
 
 use super::{path::AllowedPath, rule::Rule};
-use crate::oauth::provider::without_slash;
+use crate::oauth::{provider::without_slash, restriction::Restriction};
 
 /// Largest request body a service may be configured to take: what Workers take themselves.
 pub const MAX_BODY_LIMIT_BYTES: usize = 100 * 1024 * 1024;
@@ -38,8 +38,13 @@ pub struct Service {
 /// What a service is called with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Credential {
-    /// The user's token of this provider.
-    Provider(String),
+    /// The user's token of a provider.
+    Provider {
+        /// The provider's id.
+        id: String,
+        /// What the token is restricted to; `None` gets the one of all services that name nothing.
+        restriction: Option<Restriction>,
+    },
     /// A token of a GitHub App's installation: the same for every user.
     Installation(Installation),
 }
@@ -108,7 +113,7 @@ mod tests {
     fn service() -> Service {
         Service {
             name: "api".to_owned(),
-            credential: Credential::Provider("github".to_owned()),
+            credential: Credential::Provider { id: "github".to_owned(), restriction: None },
             base: Url::parse("https://api.example/v3").unwrap(),
             rules: Rule::parse_list("GET /user, PATCH /user, GET /repos/*").unwrap(),
             body_limit_bytes: 1024,

@@ -54,6 +54,9 @@ pub struct Connection {
     pub signed_in_at_ms: u64,
     /// Its tokens.
     pub tokens: TokenSet,
+    /// Access tokens for some services only, by [`crate::oauth::restriction::Restriction::key`].
+    #[serde(default)]
+    pub restricted: BTreeMap<String, RestrictedToken>,
     /// The private key that its tokens are bound to (RFC 9449), as a JWK.
     #[serde(serialize_with = "exposed_option", default)]
     pub dpop_key: Option<SecretString>,
@@ -72,6 +75,42 @@ impl Connection {
         [account, provider_session].into_iter().map(|name| (name, self.signed_in_at_ms)).collect()
     }
 
+    /// The access token restricted so, or the account's own.
+    #[must_use]
+    pub fn access(&self, restriction: Option<&str>) -> Option<Access<'_>> {
+        match restriction {
+            None => {
+                let TokenSet { access_token, obtained_at_ms, expires_at_ms, .. } = &self.tokens;
+                Some(Access { token: access_token, obtained_at_ms: *obtained_at_ms, expires_at_ms: *expires_at_ms })
+            }
+            Some(restriction) => {
+                let RestrictedToken { token, obtained_at_ms, expires_at_ms } = self.restricted.get(restriction)?;
+                token.as_ref().map(|token| Access {
+                    token,
+                    obtained_at_ms: *obtained_at_ms,
+                    expires_at_ms: *expires_at_ms,
+                })
+            }
+        }
+    }
+
+    /// Takes new tokens whose access token is restricted so. The account's own access token stays.
+    pub fn renew_restricted(&mut self, restriction: String, fresh: TokenSet) {
+        let TokenSet { access_token, refresh_token, id_token, obtained_at_ms, expires_at_ms, .. } = fresh;
+        self.restricted
+            .insert(restriction, RestrictedToken { token: Some(access_token), obtained_at_ms, expires_at_ms });
+        self.tokens.refresh_token = refresh_token;
+        self.tokens.id_token = id_token;
+    }
+
+    /// Whether the provider has refused a token restricted so, a moment ago.
+    #[must_use]
+    pub fn is_denied(&self, restriction: &str, now_ms: u64) -> bool {
+        self.restricted
+            .get(restriction)
+            .is_some_and(|it| it.token.is_none() && it.expires_at_ms.is_some_and(|until_ms| now_ms < until_ms))
+    }
+
     /// Whether the account must be connected again: its token is over, and nothing renews it.
     #[must_use]
     pub fn is_spent(&self, now_ms: u64) -> bool {
@@ -83,6 +122,37 @@ impl Connection {
     pub fn is_over(&self, now_ms: u64) -> bool {
         self.tokens.expires_at_ms.is_some_and(|expires_at_ms| expires_at_ms <= now_ms)
     }
+}
+
+/// An access token that is restricted, or the provider's word that there is none.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RestrictedToken {
+    /// `None`: the provider refused it.
+    #[serde(serialize_with = "exposed_option", default)]
+    pub token: Option<SecretString>,
+    /// When it was issued, in Unix milliseconds.
+    pub obtained_at_ms: u64,
+    /// When it ends, or the refusal is forgotten, in Unix milliseconds; `None` if the provider did not say.
+    pub expires_at_ms: Option<u64>,
+}
+
+impl RestrictedToken {
+    /// What stands in its place once the provider refused it, until `until_ms` (Unix milliseconds).
+    #[must_use]
+    pub fn denied(now_ms: u64, until_ms: u64) -> Self {
+        Self { token: None, obtained_at_ms: now_ms, expires_at_ms: Some(until_ms) }
+    }
+}
+
+/// An access token and its time.
+#[derive(Debug, Clone, Copy)]
+pub struct Access<'a> {
+    /// Sent to upstreams.
+    pub token: &'a SecretString,
+    /// When it was issued, in Unix milliseconds.
+    pub obtained_at_ms: u64,
+    /// When it ends, in Unix milliseconds; `None` if the provider did not say.
+    pub expires_at_ms: Option<u64>,
 }
 
 /// A session record.

@@ -32,7 +32,8 @@ fn upload(browser: &Browser, headers: &[(&str, &str)], body: &str) -> StatusCode
 
 #[test]
 fn s100_a_body_is_sent_once_more_only_if_all_of_it_is_still_there() {
-    let services = r#"[{"name":"api","url":"https://api.example","provider":"github","allow":["POST /x"]}]"#;
+    let services =
+        r#"[{"name":"api","url":"https://api.example","provider":"github","shares_token":true,"allow":["POST /x"]}]"#;
     let refreshes = Rc::new(Cell::new(0));
     let count = Rc::clone(&refreshes);
     let browser = Browser::configured(&[("SERVICES", services)], move |sent| match sent.url.as_str() {
@@ -60,7 +61,8 @@ fn s100_a_body_is_sent_once_more_only_if_all_of_it_is_still_there() {
 
 #[test]
 fn s100_a_streamed_body_is_never_sent_twice() {
-    let services = r#"[{"name":"api","url":"https://api.example","provider":"github","allow":["POST /x"]}]"#;
+    let services =
+        r#"[{"name":"api","url":"https://api.example","provider":"github","shares_token":true,"allow":["POST /x"]}]"#;
     let browser = Browser::configured(&[("SERVICES", services)], move |sent| match sent.url.as_str() {
         TOKEN => {
             let number = u8::from(!sent.body.contains("code=good"));

@@ -10,8 +10,7 @@ use crate::{
     web::Response,
 };
 
-const SERVICES: &str =
-    r#"[{"name":"api","url":"https://api.example","provider":"github","allow":["GET /x","POST /x"]}]"#;
+const SERVICES: &str = r#"[{"name":"api","url":"https://api.example","provider":"github","shares_token":true,"allow":["GET /x","POST /x"]}]"#;
 const EVIL: (&str, &str) = ("origin", "https://evil.example");
 const HOST: (&str, &str) = ("origin", "https://host.edge.example");
 const CSRF: (&str, &str) = ("x-csrf", "1");

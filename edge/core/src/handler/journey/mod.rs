@@ -14,6 +14,7 @@ mod own_sessions;
 mod provider_logout;
 mod proxy;
 mod refresh;
+mod restriction;
 mod session;
 mod sign_in;
 mod sign_in_openid;

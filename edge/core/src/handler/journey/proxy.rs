@@ -138,8 +138,8 @@ fn s105_a_packed_answer_is_not_unpacked() {
 }
 
 const SERVICES: &str = r#"[
-    {"name":"orders","url":"https://orders.example/v1","provider":"github","allow":["GET /x","POST /x"]},
-    {"name":"mail","url":"https://mail.example","provider":"entra","allow":["GET /x"]}
+    {"name":"orders","url":"https://orders.example/v1","provider":"github","shares_token":true,"allow":["GET /x","POST /x"]},
+    {"name":"mail","url":"https://mail.example","provider":"entra","shares_token":true,"allow":["GET /x"]}
 ]"#;
 
 fn orders(sent: &Sent) -> Option<Answer> {

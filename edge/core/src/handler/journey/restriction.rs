@@ -1,0 +1,186 @@
+//! Services whose tokens are good for nothing else (RFC 9700 §2.3, RFC 8707).
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
+
+use http::{Method, StatusCode};
+use serde_json::json;
+
+use super::{Browser, JSON, code};
+use crate::simulated::{
+    Answer, Sent,
+    corp::{self, Corp},
+    openid::form,
+};
+
+const TOKEN: &str = "https://id.corp.example/token";
+const SERVICES: &str = r#"[
+    {"name":"plain","url":"https://plain.corp.example","provider":"corp","allow":["GET /x"]},
+    {"name":"mail","url":"https://mail.corp.example","provider":"corp","allow":["GET /x"],
+     "token":{"scopes":["mail.read"],"resource":"https://mail.corp.example"}},
+    {"name":"files","url":"https://files.corp.example","provider":"corp","allow":["GET /x"],"token":{"scopes":["files.read"]}}
+]"#;
+
+const SETTINGS: [(&str, &str); 3] = [corp::SETTINGS[0], corp::SETTINGS[1], ("SERVICES", SERVICES)];
+
+/// A provider whose access tokens name what they are for; refresh tokens work once.
+struct Narrow {
+    corp: Rc<Corp>,
+    refreshes: Cell<u32>,
+    /// Whom no token is given.
+    denied: RefCell<Option<&'static str>>,
+    /// Whether the grant is over.
+    is_over: Cell<bool>,
+    /// Whether it has an outage.
+    is_down: Cell<bool>,
+    /// What the mail service answers 401 to.
+    refused: RefCell<Option<&'static str>>,
+}
+
+impl Narrow {
+    fn answer(&self, sent: &Sent) -> Option<Answer> {
+        let bearer = sent.headers.get("authorization").and_then(|value| value.to_str().ok());
+        if sent.url == "https://mail.corp.example/x" && bearer == *self.refused.borrow() {
+            return Some(answer(401, &json!({})));
+        }
+        if sent.url == TOKEN && self.is_down.get() {
+            return Some(answer(503, &json!({})));
+        }
+        if sent.url != TOKEN || !sent.body.contains("grant_type=refresh_token") {
+            let upstream = sent.url.ends_with(".corp.example/x").then(|| answer(200, &json!([])));
+            return self.corp.answer(sent).or(upstream);
+        }
+        let form = form(sent);
+        let scope = form["scope"].clone();
+        if self.is_over.get() || self.denied.borrow().is_some_and(|denied| scope == denied) {
+            return Some(answer(400, &json!({"error": "invalid_grant"})));
+        }
+        let now = self.refreshes.get();
+        let expected = if now == 0 { "corp-refresh".to_owned() } else { format!("refresh-{now}") };
+        assert_eq!(form["refresh_token"], expected, "each is sent once");
+        self.refreshes.set(now + 1);
+        let resource = form.get("resource").map(String::as_str).unwrap_or_default();
+        Some(answer(
+            200,
+            &json!({
+                "access_token": format!("{}:{scope}:{resource}", now + 1).replace(' ', "+"), "token_type": "Bearer",
+                "expires_in": 3600, "refresh_token": format!("refresh-{}", now + 1),
+            }),
+        ))
+    }
+}
+
+fn answer(status: u16, body: &serde_json::Value) -> Answer {
+    (status, vec![("content-type", JSON.to_owned())], body.to_string())
+}
+
+fn signed_in() -> (Browser, Rc<Narrow>) {
+    let corp = Corp::new();
+    let provider = Rc::new(Narrow {
+        corp: Rc::clone(&corp),
+        refreshes: Cell::default(),
+        denied: RefCell::default(),
+        is_over: Cell::default(),
+        is_down: Cell::default(),
+        refused: RefCell::default(),
+    });
+    let upstream = Rc::clone(&provider);
+    let browser = Browser::configured(&SETTINGS, move |sent| upstream.answer(sent));
+    browser.sign_in_at(&corp);
+    (browser, provider)
+}
+
+fn status(browser: &Browser, service: &str) -> StatusCode {
+    browser.script(Method::GET, &format!("/bff/{service}/x"), "").status
+}
+
+/// What the service is called with.
+fn bearer(browser: &Browser, service: &str) -> String {
+    assert_eq!(status(browser, service), StatusCode::OK, "{:?}", browser.platform.log.borrow());
+    let sent = browser.sent_to(&format!("https://{service}.corp.example/x")).pop().unwrap();
+    sent.headers["authorization"].to_str().unwrap().strip_prefix("Bearer ").unwrap().to_owned()
+}
+
+fn later(browser: &Browser, ms: u64) {
+    browser.platform.now_ms.set(browser.platform.now_ms.get() + ms);
+}
+
+#[test]
+fn m21_each_service_gets_a_token_for_itself_and_nothing_else() {
+    let (mut browser, provider) = signed_in();
+    assert_eq!(bearer(&browser, "plain"), "corp-access");
+    assert_eq!(bearer(&browser, "mail"), "1:mail.read:https://mail.corp.example");
+    assert_eq!(bearer(&browser, "files"), "2:files.read:");
+    // Each is kept beside the others, wherever it is asked for.
+    for _ in 0..2 {
+        assert_eq!(bearer(&browser, "mail"), "1:mail.read:https://mail.corp.example");
+        assert_eq!(bearer(&browser, "files"), "2:files.read:");
+        assert_eq!(bearer(&browser, "plain"), "corp-access");
+        browser = browser.at_another_edge(&SETTINGS);
+    }
+    assert_eq!(provider.refreshes.get(), 2);
+    // And each is renewed by itself; the account's own never gets what was consented to for the others.
+    later(&browser, 3_600_000);
+    assert_eq!(bearer(&browser, "plain"), "3:openid+profile+email:");
+    assert_eq!(bearer(&browser, "files"), "4:files.read:");
+    assert_eq!(bearer(&browser, "mail"), "5:mail.read:https://mail.corp.example");
+    assert_eq!(provider.refreshes.get(), 5);
+}
+
+#[test]
+fn m21_the_user_is_asked_for_all_at_once() {
+    let (browser, _) = signed_in();
+    let response = browser.get("/auth/corp/login");
+    let url = url::Url::parse(response.headers["location"].to_str().unwrap()).unwrap();
+    let value = |name: &str| url.query_pairs().find(|(found, _)| found == name).unwrap().1.into_owned();
+    assert_eq!(value("scope"), "openid profile email mail.read files.read");
+    assert_eq!(value("resource"), "https://mail.corp.example");
+}
+
+#[test]
+fn a_token_that_one_service_refuses_is_renewed_for_that_service() {
+    let (browser, provider) = signed_in();
+    assert_eq!(bearer(&browser, "mail"), "1:mail.read:https://mail.corp.example");
+    *provider.refused.borrow_mut() = Some("Bearer 1:mail.read:https://mail.corp.example");
+    assert_eq!(bearer(&browser, "mail"), "2:mail.read:https://mail.corp.example");
+    assert_eq!(bearer(&browser, "plain"), "corp-access");
+}
+
+#[test]
+fn a_service_that_the_provider_gives_no_token_for_costs_neither_the_session_nor_the_others() {
+    let (browser, provider) = signed_in();
+    *provider.denied.borrow_mut() = Some("mail.read");
+    for _ in 0..3 {
+        let response = browser.script(Method::GET, "/bff/mail/x", "");
+        assert_eq!((response.status, code(&response).as_str()), (StatusCode::UNAUTHORIZED, "provider-sign-in-needed"));
+    }
+    let asked = browser.sent_to(TOKEN).iter().filter(|sent| sent.body.contains("mail.read")).count();
+    assert_eq!(asked, 1, "it is not asked again at once");
+    assert_eq!(browser.session()["authenticated"], true);
+    assert_eq!(bearer(&browser, "files"), "2:files.read:");
+    assert_eq!(bearer(&browser, "plain"), "1:openid+profile+email:", "what told that the grant is not over");
+    *provider.denied.borrow_mut() = None;
+    later(&browser, 61_000);
+    assert_eq!(bearer(&browser, "mail"), "3:mail.read:https://mail.corp.example");
+}
+
+#[test]
+fn a_grant_that_is_over_ends_the_session_whichever_service_finds_out() {
+    let (browser, provider) = signed_in();
+    provider.is_over.set(true);
+    assert_eq!(status(&browser, "mail"), StatusCode::UNAUTHORIZED);
+    assert_eq!(browser.session()["authenticated"], false);
+}
+
+#[test]
+fn an_outage_while_a_restricted_token_is_asked_for_signs_nobody_out() {
+    let (browser, provider) = signed_in();
+    provider.is_down.set(true);
+    assert_eq!(status(&browser, "mail"), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(bearer(&browser, "plain"), "corp-access");
+    provider.is_down.set(false);
+    later(&browser, 6_000);
+    assert_eq!(bearer(&browser, "mail"), "1:mail.read:https://mail.corp.example");
+}

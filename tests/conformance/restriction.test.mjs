@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { assertProblem } from '../journey/problem.mjs';
+import { signedIn } from './sign-in.mjs';
+import { NARROW, callApi, provider, resource, stack } from './stack.mjs';
+
+/** What the API was sent in the last call. */
+const lastCall = () => {
+  const { token, status, audience, scope } = resource.calls.at(-1) ?? {};
+  return { token, status, audience, scope };
+};
+
+test('M21: each service gets a token for itself, by refresh tokens that rotate, and keeps it', async () => {
+  const agent = await signedIn(stack, 'narrow', 'nora');
+  assert.equal((await callApi(agent, 'narrow')).status, 200);
+  const own = lastCall();
+  assert.equal(own.audience, undefined, "the account's own token is for no API");
+  /** @type {Set<string | undefined>} */
+  const tokens = new Set([own.token]);
+  for (const [service, { resource: audience, scopes }] of Object.entries(NARROW)) {
+    for (const _ of [1, 2]) {
+      assert.equal((await agent.call(`/bff/${service}/x`)).status, 200, service);
+      tokens.add(lastCall().token);
+      assert.deepEqual({ ...lastCall(), token: '' }, { token: '', status: 200, audience, scope: scopes.join(' ') });
+    }
+  }
+  assert.equal(tokens.size, 3, 'one a service, and kept');
+  assert.equal((await callApi(agent, 'narrow')).status, 200);
+  assert.equal(lastCall().token, own.token, "the account's own lives on");
+  assert.deepEqual(provider.refreshTokens('narrow', 'nora').map(({ consumed }) => Boolean(consumed)), [true, true, false]);
+});
+
+test('an API that the provider gives no token for costs neither the session nor the other services', async () => {
+  const agent = await signedIn(stack, 'narrow', 'nils');
+  const calls = resource.calls.length;
+  assertProblem(await agent.call('/bff/unknown/x'), 401, 'provider-sign-in-needed');
+  assert.equal(resource.calls.length, calls, 'it is called with nothing else');
+  assert.equal((await agent.call('/bff/orders/x')).status, 200);
+  assert.equal((await callApi(agent, 'narrow')).status, 200);
+  assert.equal((await agent.session()).authenticated, true);
+});
