@@ -31,7 +31,7 @@ const CLIENTS = {
   /** With tokens that outlive the user's session at the provider, which only a consent at each sign-in gives. */
   offline: { secret: random(), edge: { scopes: ['openid', 'profile', 'email', 'offline_access'], prompt: 'consent' }, provider: {} },
   /** With services that get tokens for themselves. */
-  narrow: { secret: random(), edge: {}, provider: { scope: 'openid profile email offline_access orders:read mail:read' } },
+  narrow: { secret: random(), edge: {}, provider: {} },
   /** Whose keys change. */
   moving: { secret: random(), edge: {}, provider: {} },
 };
@@ -42,7 +42,7 @@ export const resource = await Resource.start(provider.issuer, resourceSecret);
 
 /** APIs that want tokens for themselves, at one address: who shares it may have each other's. */
 export const NARROW = { orders: { resource: 'https://orders.example', scopes: ['orders:read'] }, mail: { resource: 'https://mail.example', scopes: ['mail:read'] } };
-const narrow = Object.entries({ ...NARROW, unknown: { resource: 'https://unknown.example' } })
+const narrow = Object.entries(NARROW)
   .map(([name, token]) => ({ name, url: resource.origin, provider: 'narrow', allow: ['GET /*'], private_network: true, token }));
 provider.resources = Object.fromEntries(Object.values(NARROW).map(({ resource: api, scopes }) => [api, scopes.join(' ')]));
 

@@ -32,7 +32,7 @@ use crate::{
     },
     platform::{Platform, Unavailable, millis, within},
     session::{
-        coordinator::Outcome,
+        coordinator::{Doubt, Outcome},
         record::{Access, Connection, RestrictedToken},
         store::{Session, Sessions},
         writer::{Begun, Purpose, Writer},
@@ -188,13 +188,16 @@ impl<P: Platform> Refresher<'_, P> {
         let client = Client { platform: self.platform, cache: &self.memory.discovery, provider, endpoints: &endpoints };
         let dpop = connection.dpop_key.as_ref().and_then(DpopKey::from_jwk);
         let work = async {
-            match (refresh(&client, &connection.tokens, restriction, dpop.as_ref()).await, restriction) {
-                // It used nothing up. Whether all is over or only this is not granted, shows without it.
-                (Refresh::Denied(reason), Some(denied)) => {
+            let answer = refresh(&client, &connection.tokens, restriction, dpop.as_ref()).await;
+            match (restriction, answer) {
+                // Is all over, or only this not granted? It shows without the restriction. A refresh token that works once
+                // is risked for that only if it would be lost otherwise.
+                (Some(restriction), Refresh::Ended(reason)) => {
                     self.report(provider, Renewal::Denied(reason));
-                    Ok((refresh(&client, &connection.tokens, None, dpop.as_ref()).await, Some(denied.key())))
+                    Ok((refresh(&client, &connection.tokens, None, dpop.as_ref()).await, Some(restriction.key())))
                 }
-                (answer, _) => Ok((answer, None)),
+                (Some(restriction), answer @ Refresh::Denied(_)) => Ok((answer, Some(restriction.key()))),
+                (_, answer) => Ok((answer, None)),
             }
         };
         let worked = within(self.platform, TIMEOUT, "identity provider", work).await;
@@ -210,8 +213,7 @@ impl<P: Platform> Refresher<'_, P> {
                 }
                 let is_denied = denied.is_some();
                 if let Some(key) = denied {
-                    let now_ms = self.platform.now_ms();
-                    renewed.restricted.insert(key, RestrictedToken::denied(now_ms, now_ms.saturating_add(DENIAL_MS)));
+                    renewed.restricted.insert(key, self.denial());
                 }
                 let stored = self.store(writer, &client, dpop.as_ref(), renewed).await?;
                 Ok((!is_denied).then_some(stored))
@@ -223,7 +225,21 @@ impl<P: Platform> Refresher<'_, P> {
                 sessions.end(&writer.session.handle, EndReason::Revoked).await?;
                 Err(Error::Unauthenticated { reason: "the provider ended the account's grant" })
             }
-            Refresh::Ended(reason) | Refresh::Denied(reason) => {
+            Refresh::Denied(reason) => {
+                self.report(provider, Renewal::Denied(reason));
+                let mut record = writer.session.record.clone();
+                if let (Some(connection), Some(key)) = (record.connections.get_mut(provider_id), denied) {
+                    connection.restricted.insert(key, self.denial());
+                }
+                let doubt = match (provider.refresh.rotates, provider.refresh.retries_lost_answer) {
+                    (false, _) => Doubt::None,
+                    (true, true) => Doubt::Possible,
+                    (true, false) => Doubt::Counted,
+                };
+                sessions.store_in_doubt(writer, &record, doubt).await?;
+                Ok(None)
+            }
+            Refresh::Ended(reason) => {
                 self.report(provider, Renewal::Ended(reason));
                 self.without_refresh_token(writer, provider_id).await
             }
@@ -277,6 +293,12 @@ impl<P: Platform> Refresher<'_, P> {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// What stands where a token was refused.
+    fn denial(&self) -> RestrictedToken {
+        let now_ms = self.platform.now_ms();
+        RestrictedToken::denied(now_ms, now_ms.saturating_add(DENIAL_MS))
     }
 
     /// Stores the record without a refresh token that is worth nothing any more, so that nobody sends it again.

@@ -31,8 +31,8 @@ pub enum Refresh {
     Refreshed(Box<Refreshed>),
     /// The provider says, or its answer shows, that this connection is over. The reason is for the log.
     Ended(&'static str),
-    /// There is no token restricted as asked for, or the connection is over: a refresh without restriction tells. The
-    /// reason is for the log.
+    /// There is no token restricted as asked for. The refresh token may be used up all the same: oidc-provider looks at
+    /// what is asked for after it. The reason is for the log.
     Denied(&'static str),
     /// The answer speaks of another user or comes from somebody else: the session itself cannot be trusted (S55).
     Foreign {
@@ -142,8 +142,8 @@ async fn check<P: Platform>(
     }
 }
 
-/// Only a provider's word that the grant is over ends a connection; whatever else it says is an outage (S113). Where a
-/// restricted token was asked for, the same word may be about what that asks for.
+/// Only a provider's word that the grant is over ends a connection; whatever else it says is an outage (S113), or about
+/// the restriction that was asked for.
 fn of_error(error: &TokenError, is_restricted: bool) -> Refresh {
     let answered = |detail, retry_after_seconds: &Option<u32>, is_doubtful| Refresh::Answered {
         retry_after_seconds: *retry_after_seconds,
@@ -157,7 +157,7 @@ fn of_error(error: &TokenError, is_restricted: bool) -> Refresh {
             | "interaction_required"
             | "login_required"
             | "consent_required"),
-        ) if !is_restricted => Refresh::Ended(code),
+        ) => Refresh::Ended(code),
         TokenError::Refused(code) if is_restricted => Refresh::Denied(code),
         TokenError::Refused(detail) | TokenError::Unintelligible(detail) => answered(detail, &None, false),
         TokenError::Outage { detail, retry_after_seconds } => answered(detail, retry_after_seconds, false),

@@ -149,6 +149,19 @@ pub enum Command {
     Revoke,
 }
 
+/// Whether a refresh token that was sent may have been used up, though it is still the one there is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Doubt {
+    /// It was not: the provider does not rotate, or it was not sent.
+    #[default]
+    None,
+    /// It may have been: what the provider says later of it may be the consequence.
+    Possible,
+    /// It may have been, and must not be risked by another use.
+    Counted,
+}
+
 /// What came of a lease.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -161,6 +174,9 @@ pub enum Outcome {
         indexes: Vec<IndexName>,
         /// Connections whose refresh token is another one now, or none: what became of the old one no longer matters.
         replaced: Vec<String>,
+        /// What is to be thought of the lease's refresh token if it is still the same one.
+        #[serde(default)]
+        doubt: Doubt,
     },
     /// Nothing was used up, as far as the provider says.
     Kept {
@@ -376,13 +392,21 @@ fn finish(state: &SessionState, now_ms: u64, fence: u64, outcome: Outcome) -> (O
     let mut next = SessionState { lease: None, used_at_ms: now_ms, ..state.clone() };
     let connection = lease.connection.clone().unwrap_or_default();
     match outcome {
-        Outcome::Stored { record, indexes, replaced } => {
+        Outcome::Stored { record, indexes, replaced, doubt } => {
             next.generation = next.generation.saturating_add(1);
             next.record = Some(record);
             if lease.is_refused {
                 next.refusals.insert(connection.clone(), now_ms);
             }
-            for connection in replaced.iter().chain([&connection]) {
+            match (doubt, next.sends.get_mut(&connection)) {
+                (Doubt::Possible, Some(sends)) => {
+                    sends.count = sends.count.saturating_sub(1);
+                    sends.is_doubtful = true;
+                }
+                (Doubt::Counted, _) | (_, None) => {}
+                (Doubt::None, Some(_)) => drop(next.sends.remove(&connection)),
+            }
+            for connection in &replaced {
                 next.sends.remove(connection);
             }
             for index in indexes {

@@ -40,7 +40,7 @@ impl Session {
 }
 
 fn stored(record: &str) -> Outcome {
-    Outcome::Stored { record: record.to_owned(), indexes: Vec::new(), replaced: Vec::new() }
+    Outcome::Stored { record: record.to_owned(), indexes: Vec::new(), replaced: Vec::new(), doubt: Doubt::None }
 }
 
 fn leased(fence: u64, sends_before: u32) -> Reply {
@@ -187,7 +187,12 @@ fn a_replaced_refresh_token_starts_with_a_clean_slate() {
     session.refresh(0, 1);
     session.finish(1, 1, Outcome::Lost { wait_ms: 60_000 });
     session.ask(2, Command::Begin { connection: None, is_refused: false, seen: 1, turn: 2 });
-    let outcome = Outcome::Stored { record: "s".to_owned(), indexes: Vec::new(), replaced: vec!["github".to_owned()] };
+    let outcome = Outcome::Stored {
+        record: "s".to_owned(),
+        indexes: Vec::new(),
+        replaced: vec!["github".to_owned()],
+        doubt: Doubt::None,
+    };
     assert_eq!(session.finish(3, 2, outcome), active(2));
     assert!(matches!(session.refresh(4, 2), Reply::Leased { sends_before: 0, .. }));
 }

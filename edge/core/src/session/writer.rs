@@ -6,7 +6,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use secrecy::ExposeSecret as _;
 
 use super::{
-    coordinator::{Command, Outcome, Reply},
+    coordinator::{Command, Doubt, Outcome, Reply},
     id::SessionHandle,
     index,
     record::{Connection, SessionRecord},
@@ -140,6 +140,19 @@ impl<P: Platform> Sessions<'_, P> {
     /// [`Error::Unauthenticated`] if the session ended meanwhile, [`Error::Unavailable`] if nobody can tell whether it
     /// was stored.
     pub async fn store(&self, writer: &Writer, record: &SessionRecord) -> Result<Option<Session>, Error> {
+        self.store_in_doubt(writer, record, Doubt::None).await
+    }
+
+    /// The same where the refresh token that was sent stays in the record.
+    ///
+    /// # Errors
+    /// As [`Sessions::store`].
+    pub async fn store_in_doubt(
+        &self,
+        writer: &Writer,
+        record: &SessionRecord,
+        doubt: Doubt,
+    ) -> Result<Option<Session>, Error> {
         let Session { id, handle, generation, record: before, .. } = &writer.session;
         let names =
             |record: &SessionRecord| record.connections.values().flat_map(Connection::indexes).collect::<Vec<_>>();
@@ -156,7 +169,7 @@ impl<P: Platform> Sessions<'_, P> {
         };
         let sealed = self.seal(id, generation, record)?;
         let replaced = replaced(before, record);
-        let outcome = Outcome::Stored { record: BASE64.encode(&sealed), indexes, replaced };
+        let outcome = Outcome::Stored { record: BASE64.encode(&sealed), indexes, replaced, doubt };
         let asked_ms = self.platform.now_ms();
         match self.coordinate_surely(handle, Command::Finish { fence: writer.fence, outcome }).await? {
             Reply::Active { .. } => {

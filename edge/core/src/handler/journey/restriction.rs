@@ -29,8 +29,10 @@ const SETTINGS: [(&str, &str); 3] = [corp::SETTINGS[0], corp::SETTINGS[1], ("SER
 struct Narrow {
     corp: Rc<Corp>,
     refreshes: Cell<u32>,
-    /// Whom no token is given.
-    denied: RefCell<Option<&'static str>>,
+    /// Whom no token is given, and with which word.
+    denied: RefCell<Option<(&'static str, &'static str)>>,
+    /// Whether the refresh token is used up before that is said.
+    uses_up: Cell<bool>,
     /// Whether the grant is over.
     is_over: Cell<bool>,
     /// Whether it has an outage.
@@ -54,8 +56,13 @@ impl Narrow {
         }
         let form = form(sent);
         let scope = form["scope"].clone();
-        if self.is_over.get() || self.denied.borrow().is_some_and(|denied| scope == denied) {
-            return Some(answer(400, &json!({"error": "invalid_grant"})));
+        let error = |error| Some(answer(400, &json!({"error": error})));
+        if self.is_over.get() {
+            return error("invalid_grant");
+        }
+        if let Some((_, word)) = self.denied.borrow().filter(|(denied, _)| scope == *denied) {
+            self.is_over.set(self.uses_up.get());
+            return error(word);
         }
         let now = self.refreshes.get();
         let expected = if now == 0 { "corp-refresh".to_owned() } else { format!("refresh-{now}") };
@@ -82,6 +89,7 @@ fn signed_in() -> (Browser, Rc<Narrow>) {
         corp: Rc::clone(&corp),
         refreshes: Cell::default(),
         denied: RefCell::default(),
+        uses_up: Cell::default(),
         is_over: Cell::default(),
         is_down: Cell::default(),
         refused: RefCell::default(),
@@ -148,22 +156,65 @@ fn a_token_that_one_service_refuses_is_renewed_for_that_service() {
     assert_eq!(bearer(&browser, "plain"), "corp-access");
 }
 
+fn asked_for_mail(browser: &Browser) -> usize {
+    browser.sent_to(TOKEN).iter().filter(|sent| sent.body.contains("mail.read")).count()
+}
+
+fn assert_denied(browser: &Browser, service: &str) {
+    let response = browser.script(Method::GET, &format!("/bff/{service}/x"), "");
+    assert_eq!((response.status, code(&response).as_str()), (StatusCode::UNAUTHORIZED, "provider-sign-in-needed"));
+    assert!(browser.sent_to(&format!("https://{service}.corp.example/x")).is_empty(), "it gets no other token instead");
+}
+
 #[test]
 fn a_service_that_the_provider_gives_no_token_for_costs_neither_the_session_nor_the_others() {
-    let (browser, provider) = signed_in();
-    *provider.denied.borrow_mut() = Some("mail.read");
-    for _ in 0..3 {
-        let response = browser.script(Method::GET, "/bff/mail/x", "");
-        assert_eq!((response.status, code(&response).as_str()), (StatusCode::UNAUTHORIZED, "provider-sign-in-needed"));
+    for (word, own) in [("invalid_grant", "1:openid+profile+email:"), ("invalid_target", "corp-access")] {
+        let (browser, provider) = signed_in();
+        *provider.denied.borrow_mut() = Some(("mail.read", word));
+        for _ in 0..3 {
+            assert_denied(&browser, "mail");
+        }
+        assert_eq!(asked_for_mail(&browser), 1, "it is not asked again at once");
+        assert_eq!(browser.session()["authenticated"], true);
+        // What tells that the grant is not over is a refresh; other words leave nothing to find out.
+        assert_eq!(bearer(&browser, "plain"), own);
+        assert!(bearer(&browser, "files").ends_with(":files.read:"));
+        *provider.denied.borrow_mut() = None;
+        later(&browser, 61_000);
+        assert!(bearer(&browser, "mail").ends_with(":mail.read:https://mail.corp.example"));
     }
-    let asked = browser.sent_to(TOKEN).iter().filter(|sent| sent.body.contains("mail.read")).count();
-    assert_eq!(asked, 1, "it is not asked again at once");
+}
+
+/// As oidc-provider does it.
+#[test]
+fn a_refusal_that_uses_the_refresh_token_up_costs_the_account_and_not_the_session() {
+    let (browser, provider) = signed_in();
+    *provider.denied.borrow_mut() = Some(("mail.read", "invalid_target"));
+    provider.uses_up.set(true);
+    assert_denied(&browser, "mail");
+    assert_eq!(bearer(&browser, "plain"), "corp-access", "as long as it lasts");
+    assert_denied(&browser, "files");
     assert_eq!(browser.session()["authenticated"], true);
-    assert_eq!(bearer(&browser, "files"), "2:files.read:");
-    assert_eq!(bearer(&browser, "plain"), "1:openid+profile+email:", "what told that the grant is not over");
-    *provider.denied.borrow_mut() = None;
-    later(&browser, 61_000);
-    assert_eq!(bearer(&browser, "mail"), "3:mail.read:https://mail.corp.example");
+}
+
+#[test]
+fn a_refresh_token_that_must_not_come_twice_does_not_after_a_refusal() {
+    let corp = Corp::new();
+    let upstream = Rc::clone(&corp);
+    let strict = corp::SETTINGS[0].1.replace("\"client_id\"", "\"retry_lost_refresh\":false,\"client_id\"");
+    let settings = [("OIDC_PROVIDERS", strict.as_str()), SETTINGS[1], SETTINGS[2]];
+    let browser = Browser::configured(&settings, move |sent| {
+        let is_refresh = sent.url == TOKEN && sent.body.contains("grant_type=refresh_token");
+        if is_refresh { Some(answer(400, &json!({"error": "invalid_target"}))) } else { upstream.answer(sent) }
+    });
+    browser.sign_in_at(&corp);
+    for service in ["mail", "files", "mail"] {
+        assert_denied(&browser, service);
+        later(&browser, 61_000);
+    }
+    let sent = browser.sent_to(TOKEN).iter().filter(|sent| sent.body.contains("corp-refresh")).count();
+    assert_eq!(sent, 1);
+    assert_eq!(browser.session()["authenticated"], true);
 }
 
 #[test]
