@@ -173,7 +173,8 @@ fn s135_what_is_not_documented_is_refused() {
 #[test]
 fn a_permission_that_stands_twice_is_refused() {
     let permissions = |text: &str| {
-        let change = json!({"provider": null, "installation": {"id": 7, "permissions": "PERMISSIONS"}});
+        let change =
+            json!({"provider": null, "shares_token": null, "installation": {"id": 7, "permissions": "PERMISSIONS"}});
         load(&json!([entry(&change)]).to_string().replace("\"PERMISSIONS\"", text), false)
     };
     assert!(permissions(r#"{"contents":"read","issues":"write"}"#).is_ok());
