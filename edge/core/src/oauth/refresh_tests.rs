@@ -173,7 +173,7 @@ fn s113_a_503_is_an_outage_without_doubt_only_if_it_says_until_when() {
             "{says:?} {outcome:?}"
         );
         let desk = Desk::new(json!({"retry_lost_refresh": false}), json!({}), answer);
-        assert_eq!(matches!(run(refresh(&desk.client(), &tokens(), None)), Refresh::Lost), doubt, "{says:?}");
+        assert_eq!(matches!(run(refresh(&desk.client(), &tokens(), None, None)), Refresh::Lost), doubt, "{says:?}");
     }
 }
 
