@@ -53,7 +53,7 @@ pub(crate) fn folder() -> TempDir {
 
 /// A running host.
 pub(crate) struct Host {
-    _process: Child,
+    process: Child,
     _folder: Arc<TempDir>,
     origin: String,
     client: Client<hyper_util::client::legacy::connect::HttpConnector, Body>,
@@ -104,11 +104,16 @@ impl Host {
         let ready = soon(lines.next_line()).await.unwrap().expect("the host ended before it was ready");
         let origin = ready.strip_prefix("ready ").expect("the first line says where it listens").to_owned();
         Self {
-            _process: process,
+            process,
             _folder: Arc::clone(folder),
             origin,
             client: Client::builder(TokioExecutor::new()).build_http(),
         }
+    }
+
+    /// Kills the host and waits for its end: only then is its hold on the state folder gone.
+    pub(crate) async fn kill(mut self) {
+        soon(self.process.kill()).await.unwrap();
     }
 
     pub(crate) fn origin(&self) -> &str {

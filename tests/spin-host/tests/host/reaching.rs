@@ -33,7 +33,7 @@ async fn key_value_stores_survive_a_restart_and_only_granted_ones_open() {
     for pair in ["b=2", "a=1", "a=3"] {
         assert_eq!(host.text(&format!("/keep?{pair}")).await.0, 204);
     }
-    drop(host);
+    host.kill().await;
     let host = Host::start_in(&folder, &[], &[]).await;
     assert_eq!(host.text("/kept?a").await.1, "3");
     assert_eq!(host.text("/keys").await.1, "a,b");
