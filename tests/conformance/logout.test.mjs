@@ -24,6 +24,7 @@ test('signing out leads to the provider, ends its session, too, and comes back t
   const state = asked.searchParams.get('state') ?? '';
   assert.ok(state.length >= 22);
 
+  const told = provider.of('backchannel.success', 'corp').length;
   const ended = provider.events.filter(({ name }) => name === 'end_session.success').length;
   const back = await walk(agent, asked, { logout: 'yes' });
   assert.equal(provider.events.filter(({ name }) => name === 'end_session.success').length, ended + 1);
@@ -34,6 +35,7 @@ test('signing out leads to the provider, ends its session, too, and comes back t
   assert.equal((await agent.visit(back)).headers.location, '/', 'the way back is there once');
 
   // The provider tells every client of its session, this one as well, which has nothing left to end.
+  assert.equal(provider.of('backchannel.success', 'corp').length, told + 1);
   assert.deepEqual(provider.of('backchannel.error', 'corp'), []);
   // Nobody is signed in there any more: it asks who it is.
   const { finished } = await signIn(agent, 'corp', 'somebody-else');

@@ -107,6 +107,7 @@ test('a refresh token that somebody else uses again costs the grant, and with it
   const tokenRequests = provider.asked('/token');
   assertProblem(await callApi(agent, 'corp'), 401);
   assert.equal(provider.asked('/token'), tokenRequests, 'a refresh token that is worth nothing is not sent again');
+  assert.equal((await agent.session()).authenticated, false);
 });
 
 test('with offline access the API goes on after the user has left the provider; without it a new sign-in is needed', async () => {

@@ -1,6 +1,6 @@
 // What must never be seen by a page: tokens, by their form and by their value, and the edge's own secrets.
 
-import { finder, forms } from '../security/leak.mjs';
+import { ID_TOKEN_HINT, finder, forms } from '../security/leak.mjs';
 
 const TOKEN_FORMS = [
   { what: "GitHub's token", form: /gh[oprsu]_[A-Za-z0-9_-]{16,}/ },
@@ -32,20 +32,20 @@ export function readable({ headers, text, url }) {
   return [url, JSON.stringify(others), ...open, text].join('\n');
 }
 
-/** The one place of an answer where a token belongs: the hint in the redirect to the provider's own logout. */
-const ID_TOKEN_HINT = /\bid_token_hint=[^&"\s]*/g;
-
 /**
  * What a whole run gave away: answers of the edge, and what an operator reads (logs, metrics). They are searched for every
- * value that was in use, as it is, escaped for a URL and in base64, and for anything that has the form of a token.
+ * value that was in use, as it is, escaped for a URL and in base64, and for anything that has the form of a token; what an
+ * operator reads for the values of HttpOnly cookies as well.
  * @param {readonly import('./agent.mjs').Answer[]} answers @param {Readonly<Record<string, string>>} texts by where they are @param {readonly string[]} values
  */
 export function leaksOfRun(answers, texts, values) {
-  const find = finder([...new Set(values)].filter((value) => value.length >= 16).map((value) => ({ what: 'the value', forms: forms(value) })));
-  const lines = Object.entries(texts).flatMap(([name, text]) => text.split('\n').map((line, index) => ({ where: `${name}:${index + 1}`, text: line })));
-  const places = [...answers.map((answer) => ({ where: answer.url, text: readable({ ...answer, url: '' }).replace(ID_TOKEN_HINT, '') })), ...lines];
-  return places.flatMap(({ where, text }) => {
+  const cookies = answers.flatMap(({ headers }) => headers['set-cookie'] ?? []).filter((cookie) => /;\s*HttpOnly/i.test(cookie));
+  const among = (/** @type {readonly string[]} */ secrets) => finder([...new Set(secrets)].filter((value) => value.length >= 16).map((value) => ({ what: 'the value', forms: forms(value) })));
+  const [find, findForOperator] = [among(values), among([...values, ...cookies.map((cookie) => cookie.replace(/^[^=]*=|;.*$/gs, ''))])];
+  const lines = Object.entries(texts).flatMap(([name, text]) => text.split('\n').map((line, index) => ({ where: `${name}:${index + 1}`, text: line, search: findForOperator })));
+  const places = [...answers.map((answer) => ({ where: answer.url, text: readable({ ...answer, url: '' }).replace(ID_TOKEN_HINT, ''), search: find })), ...lines];
+  return places.flatMap(({ where, text, search }) => {
     const formed = TOKEN_FORMS.filter(({ form }) => form.test(text)).map(({ what }) => what);
-    return [...find(text), ...formed].map((leak) => `${where.slice(0, 200)}: ${leak}`);
+    return [...search(text), ...formed].map((leak) => `${where.slice(0, 200)}: ${leak}`);
   });
 }

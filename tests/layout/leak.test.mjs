@@ -35,5 +35,8 @@ test('a whole run is searched for values and for forms, in answers, logs and met
   assert.equal(leaksOfRun([answer('', { etag: `"${random}"` })], {}, [random]).length, 1);
   assert.equal(leaksOfRun([answer(`{"a":"${token}"}`)], {}, []).length, 1);
   assert.equal(leaksOfRun([], { 'edge.log': `one\ntoken=${token}`, '/metrics': `requests{user="${Buffer.from(random).toString('base64')}"} 1` }, [random]).length, 3);
+  const cookie = answer('', { 'set-cookie': [`__Host-Http-session=${random}; Path=/; HttpOnly`] });
+  assert.deepEqual(leaksOfRun([cookie], { 'edge.log': 'nothing' }, []), [], 'a browser is given its cookies');
+  assert.equal(leaksOfRun([cookie], { 'edge.log': `cookie=${random}` }, []).length, 1, 'an operator is not');
   assert.deepEqual(leaksOfRun([answer('', { location: `https://login.example/logout?id_token_hint=${token}&state=x` })], {}, []), [], "the provider's own logout is sent the hint");
 });

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { Browser, parseCookie, setCookies } from './browser.mjs';
-import { exchange } from './wire.mjs';
+import { exchange, sendBytes } from './wire.mjs';
 
 /** @typedef {import('./wire.mjs').Answer} Answer */
 /** @typedef {import('./wire.mjs').Sent} Sent */
@@ -18,9 +18,9 @@ const LOG_WAIT_MS = 3_000;
 export class CannotRun extends Error {}
 
 export class Bff {
-  /** Everything it answered in this run, for the leak scan. @type {{ answer: Answer, sent: Sent, mayHold: string | undefined }[]} */
+  /** Everything it answered in this run, for the leak scan. @type {{ answer: Answer, sent: Sent, mayHold: RegExp | undefined }[]} */
   traffic = [];
-  /** Set while a case receives what may hold a token, and why it may. @type {string | undefined} */
+  /** Set while a case receives what may hold a token: where in the body it may. @type {RegExp | undefined} */
   mayHold = undefined;
   /** An attack that nothing could stop: what is seen of the BFF from now on may be its doing. */
   isOvertaken = false;
@@ -60,6 +60,13 @@ export class Bff {
 
   browser() {
     return new Browser(this);
+  }
+
+  /** Sends bytes that need not be HTTP. @param {string} bytes each character one byte @param {number} [silenceMs] */
+  async sendBytes(bytes, silenceMs) {
+    const answer = await sendBytes(this.origin, bytes, silenceMs);
+    this.record(answer, {});
+    return answer;
   }
 
   /** Begins a sign-in and goes to the provider, but not back. @param {Browser} browser @param {Realm} [realm] @param {string} [returnTo] @returns {Promise<Flow>} */
@@ -116,21 +123,23 @@ export class Bff {
 
   /**
    * The common outcome of a refused sign-in, called E: no session, no call of an API, no code redeemed where that is
-   * forbidden, the fixed page, and a refusal in the log.
+   * forbidden, the fixed page, and a refusal in the log, of the reason that the case means.
    * @param {Browser} browser @param {() => Promise<Answer>} attack
-   * @param {{ realm?: Realm, redeems?: boolean, status?: number | number[], why?: string }} [expected] `redeems`: the code may have been sent to the provider
+   * @param {{ realm?: Realm, redeems?: boolean, status?: number | number[], why?: string, reason?: string }} [expected] `redeems`: the code may have been sent to the provider; `reason`: the only one that proves anything, as the profile names it
    */
-  async refused(browser, attack, { realm = this.realms.oidc, redeems = false, status = 400, why = '' } = {}) {
-    const before = { user: await this.user(browser), calls: this.upstream.seen.length, codes: realm.asked('token').length, log: this.#rejections().length };
+  async refused(browser, attack, { realm = this.realms.oidc, redeems = false, status = 400, why = '', reason = undefined } = {}) {
+    // The one API that is asked who somebody is belongs to the sign-in of its own provider.
+    const calls = () => this.upstream.seen.length + this.otherUpstream.seen.filter(({ path }) => !redeems || path !== this.profile.otherApi.own).length;
+    const before = { user: await this.user(browser), calls: calls(), codes: realm.asked('token').length, log: this.#rejections().length };
     const answer = await attack();
     const about = `${why || answer.target.slice(0, 200)} (answered ${answer.status})`;
     assert.ok([status].flat().includes(answer.status), `${about}: not ${status}\n${this.tail()}`);
     assert.equal(this.givesSession(answer), false, `${about}: a session cookie`);
     assert.equal(await this.user(browser), before.user, `${about}: changed who is signed in`);
-    assert.equal(this.upstream.seen.length, before.calls, `${about}: an API was called`);
+    assert.equal(calls(), before.calls, `${about}: an API was called`);
     if (!redeems) assert.equal(realm.asked('token').length, before.codes, `${about}: the code was redeemed`);
     if (status === 400) this.#assertFixedPage(answer, about);
-    await this.#assertRejection(before.log, about);
+    await this.#assertRejection(before.log, about, reason);
     return answer;
   }
 
@@ -143,13 +152,17 @@ export class Bff {
     assert.equal(page, this.#page, `${about}: another page than other refusals`);
   }
 
-  /** @param {number} before @param {string} about */
-  async #assertRejection(before, about) {
+  /** @param {number} before @param {string} about @param {string} [reason] */
+  async #assertRejection(before, about, reason) {
     if (!this.running) return;
+    const wanted = reason === undefined ? /^/ : this.needs(this.profile.reasons[reason], `reason ${reason}`);
+    /** @type {string[]} */
+    let given = [];
     for (const deadline = Date.now() + LOG_WAIT_MS; Date.now() < deadline; await delay(20)) {
-      if (this.#rejections().length > before) return;
+      given = this.#rejections().slice(before);
+      if (given.some((one) => wanted.test(one))) return;
     }
-    assert.fail(`${about}: no refusal in the log\n${this.tail()}`);
+    assert.fail(`${about}: no refusal in the log for ${reason ?? "any reason"}, but for ${JSON.stringify(given)}\n${this.tail()}`);
   }
 
   #rejections() {

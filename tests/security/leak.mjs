@@ -1,6 +1,11 @@
 // The leak scan: no value that was secret in a run may be in anything a browser got or an operator can read.
 
+import { parseCookie, setCookies } from './browser.mjs';
+
 /** @typedef {import('./bff.mjs').Bff} Bff */
+
+/** Of a cookie's value; a shorter one is sealed by nobody. */
+const SHORTEST_COOKIE = 32;
 
 /** What a secret can look like: as it is, escaped for a URL, and in base64 of either alphabet at each of three offsets. @param {string} secret */
 export function forms(secret) {
@@ -56,27 +61,34 @@ export function finder(secrets) {
   };
 }
 
+/** The one place of an answer where a token belongs: the hint in the redirect to the provider's own logout. */
+export const ID_TOKEN_HINT = /\bid_token_hint=[^&"\s]*/g;
+
 /** @param {Bff} bff @param {import('./provider/stub.mjs').ProviderStub} provider @returns {import('./case.mjs').Result} */
 export function leakResult(bff, provider) {
   const secrets = [
     ...[...provider.secrets].map(([value, what]) => ({ what, forms: forms(value) })),
     ...(bff.running?.secrets ?? []).map((value) => ({ what: 'key of the BFF', forms: forms(value) })),
   ];
+  // A browser is given its cookies; nobody else is.
+  const cookies = new Set(bff.traffic.flatMap(({ answer }) => setCookies(answer)).map(parseCookie).flatMap(({ name, value }) => (bff.profile.isOwnCookie(name) && value.length >= SHORTEST_COOKIE ? [value] : [])));
   const find = finder(secrets);
+  const findInLog = finder([...secrets, ...[...cookies].map((value) => ({ what: 'cookie', forms: forms(value) }))]);
+  const logouts = [...provider.realms.values()].flatMap((realm) => (realm.paths.logout ? [realm.url('logout')] : []));
   /** @type {string[]} */
   const leaks = [];
-  let scanned = 0;
   for (const { answer, mayHold } of bff.traffic) {
-    if (mayHold) continue;
-    scanned++;
-    const said = `${JSON.stringify(answer.headers)}\n${answer.text}`;
+    const { location } = answer.headers;
+    const isHint = logouts.some((logout) => location?.startsWith(`${logout}?`));
+    const headers = { ...answer.headers, ...(isHint && { location: location?.replace(ID_TOKEN_HINT, '') }) };
+    const said = `${JSON.stringify(headers)}\n${mayHold ? answer.text.replace(mayHold, '') : answer.text}`;
     for (const leak of find(said)) leaks.push(`${answer.target.slice(0, 120)} (${answer.status}): ${leak}`);
   }
   const log = bff.running?.log() ?? '';
   for (const [number, line] of log.split('\n').entries()) {
-    for (const leak of find(line)) leaks.push(`log line ${number + 1}: ${leak}: ${line.slice(0, 160)}`);
+    for (const leak of findInLog(line)) leaks.push(`log line ${number + 1}: ${leak}: ${line.slice(0, 160)}`);
   }
-  const title = `${scanned} answers and ${log.split('\n').length} log lines searched for ${secrets.length} secrets`;
+  const title = `${bff.traffic.length} answers and ${log.split('\n').length} log lines searched for ${secrets.length} secrets, the log for ${cookies.size} cookies, too`;
   console.log(`scan   S133  ${title}`);
   return { id: 'S133', title, where: 'leak scan', outcome: leaks.length ? 'failed' : 'passed', ...(leaks.length && { detail: leaks.slice(0, 20).join('\n') }) };
 }

@@ -1,7 +1,7 @@
 // The HTTP cases by section, in the order in which they run.
 
 import { cases as bound } from './case/bound.mjs';
-import { cases as cookie } from './case/cookie.mjs';
+import { afterwards, cases as cookie } from './case/cookie.mjs';
 import { cases as csrf } from './case/csrf.mjs';
 import { cases as login } from './case/login.mjs';
 import { cases as loginSession } from './case/login-session.mjs';
@@ -26,4 +26,5 @@ export const SECTIONS = Object.freeze({
   logout,
   bound,
   platform,
+  afterwards,
 });

@@ -25,6 +25,8 @@ export const underWay = new AsyncLocalStorage();
  */
 
 const TIMEOUT_MS = 30_000;
+/** How long a stream that is let in is listened to, beside whatever its client does. */
+const STREAM_MS = 500;
 
 /**
  * Sends a request that is well-formed HTTP, whatever its target means.
@@ -41,10 +43,12 @@ export function exchange(origin, target, { method = 'GET', headers = {}, body } 
     const outgoing = request({ hostname, port, path: target, method, headers: present, agent: false, timeout: TIMEOUT_MS, maxHeaderSize: 256 * 1024, signal }, (incoming) => {
       /** @type {Buffer[]} */
       const chunks = [];
-      // A stream that is let in has no end to wait for.
+      // A stream that is let in has no end to wait for. What it says meanwhile is for the leak scan.
       if (incoming.headers['content-type']?.startsWith('text/event-stream')) {
-        resolve({ status: incoming.statusCode ?? 0, headers: incoming.headers, text: '', bytes: 0, target });
-        return void incoming.destroy();
+        const answer = { status: incoming.statusCode ?? 0, headers: incoming.headers, text: '', bytes: 0, target };
+        incoming.setEncoding('utf8').on('data', (text) => (answer.text += text)).on('error', () => {});
+        setTimeout(() => incoming.destroy(), STREAM_MS).unref();
+        return void resolve(answer);
       }
       incoming.on('data', (chunk) => chunks.push(chunk));
       incoming.on('error', reject);
@@ -104,7 +108,9 @@ function connected(origin, bytes) {
 function parse(text, target) {
   const [head = '', ...rest] = text.split('\r\n\r\n');
   const [line = '', ...lines] = head.split('\r\n');
-  const headers = Object.fromEntries(lines.map((header) => [header.slice(0, header.indexOf(':')).toLowerCase(), header.slice(header.indexOf(':') + 1).trim()]));
+  const fields = lines.map((header) => [header.slice(0, header.indexOf(':')).toLowerCase(), header.slice(header.indexOf(':') + 1).trim()]);
+  const cookies = fields.flatMap(([name, value = '']) => (name === 'set-cookie' ? [value] : []));
+  const headers = { ...Object.fromEntries(fields), ...(cookies.length && { 'set-cookie': cookies }) };
   const body = rest.join('\r\n\r\n');
   return { status: Number(line.match(/^HTTP\/1\.[01] (\d{3})/)?.[1] ?? 0), headers, text: body, bytes: Buffer.byteLength(body), target };
 }

@@ -1,11 +1,15 @@
 //! Cookies: reading ours out of a request, writing them with the attributes they all share.
 
+use std::collections::BTreeSet;
+
 use http::{HeaderMap, header};
 
-use crate::config::Embed;
+use crate::{config::Embed, session::store::SESSION_COOKIE};
 
-/// Most bytes of cookies looked at; browsers send at most about this many for one site.
-const MAX_COOKIE_BYTES: usize = 32 * 1024;
+/// Most bytes of cookies read. Ours together stay far below it: what exceeds it was put there by others of the site.
+pub const MAX_COOKIE_BYTES: usize = 32 * 1024;
+/// Most cookies that one answer clears; whoever has more has the rest cleared by the next ones.
+const MAX_CLEARED: usize = 16;
 
 /// Begins the name of each of our cookies: browsers that know it accept such a cookie only from an HTTP response, with
 /// `Secure`, `Path=/` and without `Domain`; older ones see the `__Host-` in it and enforce all but the first.
@@ -27,7 +31,6 @@ pub(crate) fn all(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
     headers
         .get_all(header::COOKIE)
         .iter()
-        .filter(|value| value.len() <= MAX_COOKIE_BYTES)
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
@@ -42,6 +45,26 @@ pub fn find<'a>(headers: &'a HeaderMap, name: &str) -> Found<'a> {
         (Some(value), None) => Found::One(value),
         (Some(_), Some(_)) => Found::Several,
     }
+}
+
+/// Bytes of cookies in a request.
+pub(crate) fn bytes(headers: &HeaderMap) -> usize {
+    headers.get_all(header::COOKIE).iter().map(http::HeaderValue::len).sum()
+}
+
+/// The values of `Set-Cookie` that remove whatever of ours a request holds.
+pub(crate) fn clear_own(headers: &HeaderMap, embed: Embed) -> Vec<String> {
+    let names: BTreeSet<&str> = all(headers).map(|(name, _)| name).filter(|name| is_own(name)).collect();
+    // A partitioned cookie is another one than its namesake without the word.
+    let same_site = |name| if name == SESSION_COOKIE { SameSite::of_session(embed) } else { SameSite::Lax };
+    names.into_iter().take(MAX_CLEARED).map(|name| clear(name, same_site(name))).collect()
+}
+
+/// Whether we may have set it: a name of the form that ours have.
+fn is_own(name: &str) -> bool {
+    let rest = name.strip_prefix(PREFIX).unwrap_or_default();
+    (1..=32).contains(&rest.len())
+        && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
 /// Whether a cookie is sent on navigations that come from other sites.

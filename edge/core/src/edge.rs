@@ -9,9 +9,11 @@ use std::{
 };
 
 use causeway_protocol::trace::{NEW_TRACE_BYTES, Traceparent};
+use http::header;
 
 use crate::{
     config::{Config, ConfigError, Coordination, Source},
+    cookie,
     error::Error,
     guard,
     handler::{self, Context},
@@ -130,20 +132,32 @@ impl Edge {
             }
             (Ok(_), Err(error)) => return closed(platform, &error, Some(&method)),
         };
-        let result = match matched {
+        let result = match guard::check_size(&headers).and(matched) {
             Ok((row, parameters)) => {
                 let (request_id, trace) = (request_id.as_str(), &trace);
                 answer(Context { platform, config, memory, request_id, trace, row, parameters }, request).await
             }
-            Err(error) => match wanted {
+            Err(error) => match wanted.filter(|_| error != Error::HeadersTooLarge) {
                 Some(wanted) => guard::preflight(config, wanted, &headers),
                 None => Err(error),
             },
         };
         let mut response = result.unwrap_or_else(|error| {
             telemetry::reject(platform, &error, Some(&method));
-            let wants_page = row.is_some_and(|row| row.csrf == Csrf::Navigation) && guard::accepts_html(&headers);
-            if wants_page { error.page(&request_id) } else { error.response(&request_id) }
+            let is_too_large = error == Error::HeadersTooLarge;
+            let has_page = is_too_large || row.is_some_and(|row| row.csrf == Csrf::Navigation);
+            let mut response = if has_page && guard::accepts_html(&headers) {
+                error.page(&request_id)
+            } else {
+                error.response(&request_id)
+            };
+            if is_too_large {
+                // Or whoever is at this limit stays there.
+                for cookie in cookie::clear_own(&headers, config.embed) {
+                    response.add(header::SET_COOKIE, &cookie);
+                }
+            }
+            response
         });
         guard::finish(config, row, &headers, &request_id, &mut response);
         response

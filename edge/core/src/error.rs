@@ -52,6 +52,9 @@ pub enum Error {
         /// Said to the client, too: holds nothing of the inside.
         reason: &'static str,
     },
+    /// More cookies or headers than are read (RFC 6585, 5).
+    #[error("headers too large")]
+    HeadersTooLarge,
     /// The body exceeds the route's limit.
     #[error("body too large")]
     TooLarge,
@@ -144,6 +147,7 @@ impl Error {
             Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
             Self::UserChanged | Self::OwnAccount | Self::OtherAccount => StatusCode::CONFLICT,
             Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::LengthRequired => StatusCode::LENGTH_REQUIRED,
             Self::TooSlow | Self::ClientLeft => StatusCode::REQUEST_TIMEOUT,
@@ -169,6 +173,7 @@ impl Error {
             Self::OwnAccount => "own-account",
             Self::OtherAccount => "other-account",
             Self::IdempotencyKeyReused => "idempotency-key-reused",
+            Self::HeadersTooLarge => "headers-too-large",
             Self::TooLarge => "too-large",
             Self::LengthRequired => "length-required",
             Self::TooSlow => "too-slow",
@@ -215,6 +220,10 @@ impl Error {
             Self::OtherAccount => "You are signed in with another account there; sign out first.".to_owned(),
             Self::UserChanged => "Somebody else is signed in by now.".to_owned(),
             Self::IdempotencyKeyReused => "This Idempotency-Key was used for another event.".to_owned(),
+            Self::HeadersTooLarge => {
+                "The browser sent more cookies than fit. Those of this service are cleared: please sign in again."
+                    .to_owned()
+            }
             Self::TooLarge => "The request's body is too large.".to_owned(),
             Self::LengthRequired => "The request must say how long its body is.".to_owned(),
             Self::TooSlow => "The request's body took too long to arrive.".to_owned(),

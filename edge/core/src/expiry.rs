@@ -1,5 +1,5 @@
-//! Values that end, for stores that forget nothing by themselves: the end stands before the value, in milliseconds since
-//! the Unix epoch, as eight bytes, the highest first.
+//! Values that end. For stores that forget nothing by themselves the end stands before the value, in milliseconds since the
+//! Unix epoch, as eight bytes, the highest first; a store that forgets by itself may not take every end.
 
 use std::time::Duration;
 
@@ -12,6 +12,16 @@ pub enum Kept<'a> {
     Value(&'a [u8]),
     /// Nothing any more, or nothing that was written here: to be deleted.
     Over,
+}
+
+/// The shortest life of a value in Workers KV, in seconds: it refuses to store one that is to end sooner.
+const MIN_WORKERS_KV_SECONDS: u64 = 60;
+
+/// The life to ask Workers KV for, in whole seconds. What lives there longer than it should is a copy that says itself
+/// when it is over.
+#[must_use]
+pub fn workers_kv_seconds(ttl: Duration) -> u64 {
+    ttl.as_secs().max(MIN_WORKERS_KV_SECONDS)
 }
 
 /// The bytes to store for a value that ends `ttl` from now.
@@ -41,6 +51,13 @@ mod tests {
         assert_eq!(decode(&stored, 1_499), Kept::Value(b"value"));
         assert_eq!(decode(&stored, 1_500), Kept::Over);
         assert_eq!(decode(&stored, u64::MAX), Kept::Over);
+    }
+
+    #[test]
+    fn s118_workers_kv_is_asked_for_no_life_that_it_refuses() {
+        for (asked, given) in [(0, 60), (1, 60), (59_999, 60), (60_000, 60), (61_999, 61), (3_600_000, 3_600)] {
+            assert_eq!(workers_kv_seconds(Duration::from_millis(asked)), given, "{asked} ms");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use url::Url;
 
 use crate::{
     config::{Config, Embed},
+    cookie::{self, MAX_COOKIE_BYTES},
     error::Error,
     route::{Cache, Cors, Csrf, Row},
     web::{Response, single},
@@ -18,6 +19,21 @@ const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 const SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
 /// Names the request in answers and in the log.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Most bytes of headers read, names and values together.
+const MAX_HEADER_BYTES: usize = 64 * 1024;
+
+/// Refuses what is too large to be read with care, wherever a runtime lets it in (S70).
+///
+/// # Errors
+/// [`Error::HeadersTooLarge`].
+pub fn check_size(headers: &HeaderMap) -> Result<(), Error> {
+    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if cookie::bytes(headers) > MAX_COOKIE_BYTES || bytes > MAX_HEADER_BYTES {
+        return Err(Error::HeadersTooLarge);
+    }
+    Ok(())
+}
 
 /// Refuses a request that another site makes in the user's name.
 ///

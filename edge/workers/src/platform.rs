@@ -4,6 +4,7 @@ use std::{pin::pin, time::Duration};
 
 use causeway_core::{
     config::{KEYS, Source},
+    expiry::workers_kv_seconds,
     machine::Machine,
     platform::{
         CheckpointStore, Clock, Departure, HttpClient, KeyValueStore, Log, Machines, OpenStream, Opened, Random, Rate,
@@ -34,9 +35,6 @@ use crate::{
     convert::{AbortOnDrop, NativeBody},
     coordinator, object, user_hub,
 };
-
-/// Cloudflare's shortest KV lifetime.
-const MIN_KV_TTL_SECONDS: u64 = 60;
 
 /// A Worker's bindings.
 #[derive(Debug, Clone)]
@@ -126,7 +124,7 @@ impl KeyValueStore for Workers {
 
     async fn put(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), Unavailable> {
         let put = self.kv()?.put_bytes(key, value).map_err(kv_error)?;
-        put.expiration_ttl(ttl.as_secs().max(MIN_KV_TTL_SECONDS)).execute().await.map_err(kv_error)
+        put.expiration_ttl(workers_kv_seconds(ttl)).execute().await.map_err(kv_error)
     }
 
     async fn delete(&self, key: &str) -> Result<(), Unavailable> {

@@ -79,6 +79,18 @@ export const cases = [
       assert.equal(uris.size, 3);
       assert.equal(realm.asked('push').length, 3);
       assert.ok(bff.givesSession(await bff.signIn(bff.browser(), realm)));
+      // One that was used or is over at the provider: it says so, and the next sign-in pushes anew.
+      const browser = bff.browser();
+      const stale = (await bff.begin(browser, realm)).authorize.searchParams.get('request_uri') ?? '';
+      realm.pushed.delete(stale);
+      const state = realm.asked('push').at(-1)?.form.get('state') ?? '';
+      const over = new URLSearchParams({ error: 'invalid_request_uri', state });
+      await bff.refused(browser, () => browser.visit(`${bff.path.callback(realm.id)}?${over}`), { realm, reason: 'error' });
+      const pushes = realm.asked('push').length;
+      const again = await bff.begin(browser, realm);
+      assert.notEqual(again.authorize.searchParams.get('request_uri'), stale);
+      assert.equal(realm.asked('push').length, pushes + 1);
+      assert.ok(bff.givesSession(await browser.visit(await again.callback())), 'the new one leads in');
       for (const [why, reply] of /** @type {[string, import('../provider/recorded.mjs').Reply][]} */ ([
         ['an error', json({ error: 'invalid_request' }, 400)], ['a page', { status: 200, headers: { 'content-type': 'text/html' }, body: '<html>' }], ['a redirect', { status: 302, headers: { location: 'https://evil.example/' } }],
         ['no URI', json({ expires_in: 60 }, 201)], ['an outage', { status: 500, body: 'x' }], ['a lost answer', { lost: true }],

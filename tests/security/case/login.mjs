@@ -24,7 +24,7 @@ export const cases = [
     async attack(bff) {
       const callback = bff.path.callback(bff.realms.oidc.id);
       for (const query of ['', '?', '?code=x', '?code=x&state=', '?state=', '?state=undefined&code=x', '?state=null&code=x']) {
-        await bff.refused(bff.browser(), () => bff.browser().visit(callback + query));
+        await bff.refused(bff.browser(), () => bff.browser().visit(callback + query), { reason: 'no state' });
       }
     },
   },
@@ -35,10 +35,10 @@ export const cases = [
       bff.realms.oidc.user = MALLORY;
       const callback = await (await bff.begin(bff.browser())).callback();
       const victim = bff.browser();
-      await bff.refused(victim, () => victim.visit(callback), { why: 'victim without a sign-in' });
+      await bff.refused(victim, () => victim.visit(callback), { why: 'victim without a sign-in', reason: 'stranger' });
       const busy = bff.browser();
       await bff.begin(busy);
-      await bff.refused(busy, () => busy.visit(callback), { why: 'victim with another sign-in under way' });
+      await bff.refused(busy, () => busy.visit(callback), { why: 'victim with another sign-in under way', reason: 'stranger' });
       provider.reset();
       const { browser, user } = await bff.signedIn();
       const answer = await browser.visit(callback);
@@ -57,12 +57,22 @@ export const cases = [
       assert.equal(answer.status, 303);
       assert.deepEqual([...browser.cookies.keys()].filter(bff.profile.isOwnCookie), [bff.profile.sessionCookie], 'nothing of the sign-in is left');
       const thief = bff.browser();
-      await bff.refused(thief, () => thief.visit(callback), { why: 'replayed without its cookie' });
-      await bff.refused(before, () => before.visit(callback), { redeems: true, why: 'replayed with its cookie' });
+      await bff.refused(thief, () => thief.visit(callback), { why: 'replayed without its cookie', reason: 'stranger' });
+      await bff.refused(before, () => before.copy().visit(callback), { why: 'replayed with its cookie', reason: 'used before' });
       const other = bff.browser();
       const flow = await bff.begin(other);
-      await bff.refused(other, async () => other.visit(changed(await flow.callback(), (query) => query.delete('code'))));
+      await bff.refused(other, async () => other.visit(changed(await flow.callback(), (query) => query.delete('code'))), { reason: 'no code' });
       assert.deepEqual([...other.cookies.keys()].filter(bff.profile.isOwnCookie), [], 'a refused sign-in leaves no cookie');
+
+      // Many times at once, while the provider takes its time: its own memory of the code has no part in this.
+      const { oidc } = bff.realms;
+      const tab = bff.browser();
+      const target = await (await bff.begin(tab)).callback();
+      const codes = oidc.asked('token').length;
+      oidc.lies.tokenEndpoint = async (_request, honest) => ({ ...await honest(), afterMs: 300 });
+      const answers = await Promise.all(Array.from({ length: 20 }, () => tab.copy().visit(target)));
+      assert.equal(oidc.asked('token').length - codes, 1, 'requests with the code');
+      assert.equal(answers.filter((each) => bff.givesSession(each)).length, 1, `${answers.map(({ status }) => status)}`);
     },
   },
   {
@@ -75,7 +85,7 @@ export const cases = [
         const browser = bff.browser();
         const callback = await (await bff.begin(browser, begun)).callback();
         const moved = callback.replace(bff.path.callback(begun.id), bff.path.callback(finished.id));
-        await bff.refused(browser, () => browser.visit(moved), { realm: finished });
+        await bff.refused(browser, () => browser.visit(moved), { realm: finished, reason: 'of another' });
       }
     },
   },
@@ -89,14 +99,14 @@ export const cases = [
         const browser = bff.browser();
         oidc.lies.authorization = (parameters) => parameters.set('iss', iss);
         const flow = await bff.begin(browser);
-        await bff.refused(browser, async () => browser.visit(await flow.callback()), { why: `iss=${iss}` });
+        await bff.refused(browser, async () => browser.visit(await flow.callback()), { why: `iss=${iss}`, reason: 'issuer' });
       }
       if (!github) return;
       for (const iss of ['https://evil.example', oidc.issuer]) {
         const browser = bff.browser();
         github.lies.authorization = (parameters) => parameters.set('iss', iss);
         const flow = await bff.begin(browser, github);
-        await bff.refused(browser, async () => browser.visit(await flow.callback()), { realm: github, why: `GitHub, iss=${iss}` });
+        await bff.refused(browser, async () => browser.visit(await flow.callback()), { realm: github, why: `GitHub, iss=${iss}`, reason: 'issuer' });
       }
       for (const [realm, iss] of /** @type {const} */ ([[oidc, oidc.issuer], [github, github.issuer], [github, undefined]])) {
         realm.lies.authorization = (parameters) => void (iss && parameters.set('iss', iss));
@@ -112,7 +122,7 @@ export const cases = [
       realm.lies.metadata = (document) => ({ ...document, authorization_response_iss_parameter_supported: true });
       const browser = bff.browser();
       const flow = await bff.begin(browser, realm);
-      await bff.refused(browser, async () => browser.visit(await flow.callback()), { realm });
+      await bff.refused(browser, async () => browser.visit(await flow.callback()), { realm, reason: 'no issuer' });
       realm.lies.authorization = (parameters) => parameters.set('iss', realm.issuer);
       assert.ok(bff.givesSession(await bff.signIn(bff.browser(), realm)), 'with it the sign-in succeeds');
     },
@@ -131,7 +141,7 @@ export const cases = [
             query.set(name, first);
             query.append(name, second === 'same' ? first : 'other');
           });
-          await bff.refused(browser, () => browser.visit(target), { why: `${name} twice, the ${second}` });
+          await bff.refused(browser, () => browser.visit(target), { why: `${name} twice, the ${second}`, reason: 'repeated' });
         }
       }
     },
@@ -234,7 +244,7 @@ export const cases = [
       for (const nonce of [undefined, null, '', 'wrong', other, 1, [], true]) {
         oidc.lies.claims = (claims) => ({ ...claims, nonce });
         const browser = bff.browser();
-        await bff.refused(browser, () => bff.signIn(browser), { redeems: true, why: `nonce ${JSON.stringify(nonce)}` });
+        await bff.refused(browser, () => bff.signIn(browser), { redeems: true, why: `nonce ${JSON.stringify(nonce)}`, reason: 'nonce' });
       }
     },
   },
@@ -268,7 +278,7 @@ export const cases = [
       for (const authTime of [undefined, null, now - 60 - 120, now + 600, 'now', true, 0]) {
         recent.lies.claims = (claims) => ({ ...claims, auth_time: authTime });
         const browser = bff.browser();
-        await bff.refused(browser, () => bff.signIn(browser, recent), { realm: recent, redeems: true, why: `auth_time ${authTime}` });
+        await bff.refused(browser, () => bff.signIn(browser, recent), { realm: recent, redeems: true, why: `auth_time ${authTime}`, reason: 'age' });
       }
       recent.reset();
       assert.ok(bff.givesSession(await bff.signIn(bff.browser(), recent)));
@@ -292,29 +302,32 @@ export const cases = [
     title: 'token endpoint that answers what is no token response',
     async attack(bff) {
       const { oidc } = bff.realms;
-      const granted = json({ access_token: 'x'.repeat(20), token_type: 'Bearer', expires_in: 3600, id_token: 'x.y.z' });
-      const type = (/** @type {string} */ value) => ({ ...granted, headers: { 'content-type': value } });
-      /** @type {[string, import('../provider/recorded.mjs').Reply][]} */
+      /** @typedef {import('../provider/recorded.mjs').Reply} Reply */
+      const said = (/** @type {Reply} */ { body }) => JSON.parse(String(body));
+      const but = (/** @type {(said: any) => unknown} */ change) => (/** @type {Reply} */ reply) => ({ ...reply, body: JSON.stringify(change(said(reply))) });
+      const text = (/** @type {(text: string) => string} */ change) => (/** @type {Reply} */ reply) => ({ ...reply, body: change(String(reply.body)) });
+      /** Each is the honest answer but for one thing. @type {[string, (reply: Reply) => Reply, string][]} */
       const replies = [
-        ['HTML', { status: 200, headers: { 'content-type': 'text/html' }, body: '<h1>sign in</h1>' }],
-        ['an oversize body', json({ access_token: 'x', token_type: 'Bearer', padding: 'x'.repeat(3 * 1024 * 1024) })],
-        ['another content type', type('text/html')],
-        ['nothing', { status: 200, headers: { 'content-type': 'application/json' }, body: '' }],
-        ['an array', json([])], ['a string', json('token')], ['null', json(null)], ['no token', json({ token_type: 'Bearer' })],
-        ['no type', json({ access_token: 'x'.repeat(20), id_token: 'x.y.z' })],
-        ['another type', json({ access_token: 'x'.repeat(20), token_type: 'mac', id_token: 'x.y.z' })],
-        ['numbers', json({ access_token: 1, token_type: 2 })],
-        ['an error as 200', json({ error: 'invalid_grant' })],
-        ['broken JSON', { status: 200, headers: { 'content-type': 'application/json' }, body: '{"access_token":"x' }],
-        ['NUL in a token', json({ access_token: 'a\u0000b', token_type: 'Bearer' })],
-        ['a line break in a token', json({ access_token: 'a\r\nX-Evil: 1', token_type: 'Bearer' })],
-        ['an outage', { status: 500, headers: { 'content-type': 'text/html' }, body: 'oops' }],
-        ['a lost answer', { lost: true }],
+        ['HTML', (reply) => ({ ...reply, headers: { 'content-type': 'text/html' }, body: '<h1>sign in</h1>' }), 'not JSON'],
+        ['another content type', (reply) => ({ ...reply, headers: { 'content-type': 'text/html' } }), 'not JSON'],
+        ['no content type', (reply) => ({ ...reply, headers: {} }), 'not JSON'],
+        ['an oversize body', but((body) => ({ ...body, padding: 'x'.repeat(3 * 1024 * 1024) })), 'too long'],
+        ['nothing', text(() => ''), 'no token response'], ['a list', but((body) => [body]), 'no token response'], ['a string', but((body) => JSON.stringify(body)), 'no token response'], ['null', but(() => null), 'no token response'],
+        ['broken JSON', text((body) => body.slice(0, -1)), 'no token response'], ['something after it', text((body) => `${body}{}`), 'no token response'],
+        ['no token', but((body) => ({ ...body, access_token: undefined })), 'no token response'], ['an empty token', but((body) => ({ ...body, access_token: '' })), 'no header value'], ['a number', but((body) => ({ ...body, access_token: 1 })), 'no token response'],
+        ['no type', but((body) => ({ ...body, token_type: undefined })), 'type of token'], ['another type', but((body) => ({ ...body, token_type: 'mac' })), 'type of token'], ['a type that is a number', but((body) => ({ ...body, token_type: 2 })), 'type of token'],
+        ['an error as 200', (reply) => ({ ...reply, ...json({ error: 'invalid_grant' }) }), 'no token response'],
+        ['NUL in a token', but((body) => ({ ...body, access_token: `${body.access_token}\u0000` })), 'no header value'],
+        ['a line break in a token', but((body) => ({ ...body, access_token: `${body.access_token}\r\nX-Evil: 1` })), 'no header value'],
+        ['an outage', (reply) => ({ ...reply, status: 500 }), 'outage'],
+        ['a lost answer', (reply) => ({ ...reply, lost: true }), 'outage'],
       ];
-      for (const [why, reply] of replies) {
-        oidc.lies.tokenEndpoint = () => reply;
+      oidc.lies.tokenEndpoint = (_request, honest) => honest();
+      assert.ok(bff.givesSession(await bff.signIn(bff.browser())), 'as it is, it is believed');
+      for (const [why, change, reason] of replies) {
+        oidc.lies.tokenEndpoint = async (_request, honest) => change(await honest());
         const browser = bff.browser();
-        await bff.refused(browser, () => bff.signIn(browser), { redeems: true, why, status: [400, 502, 503] });
+        await bff.refused(browser, () => bff.signIn(browser), { redeems: true, why, reason, status: reason === 'outage' ? [502, 503] : 400 });
       }
     },
   },

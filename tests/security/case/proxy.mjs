@@ -16,7 +16,7 @@ const asUser = (id, title, attack) => ({ id, title, attack: async (bff) => attac
 function raw(bff, browser, line, more = [], body = '') {
   const csrf = Object.entries(bff.csrf).map(([name, value]) => `${name}: ${value}`);
   const head = [line, `Host: ${new URL(bff.origin).host}`, `Cookie: ${browser.cookieHeader}`, 'Sec-Fetch-Site: same-origin', `Origin: ${bff.origin}`, ...csrf, 'Connection: close', ...more];
-  return sendBytes(bff.origin, `${head.join('\r\n')}\r\n\r\n${body}`);
+  return bff.sendBytes(`${head.join('\r\n')}\r\n\r\n${body}`);
 }
 
 /** What stands before a BFF may not read a request at all, and say so as it likes. @param {import('../wire.mjs').Answer} answer */
@@ -154,13 +154,19 @@ export const cases = [
       ['a length in hex', ['Content-Length: 0x5'], '01234'], ['chunked, misspelt', ['Transfer-Encoding: xchunked'], smuggled], ['chunked twice', ['Transfer-Encoding: chunked', 'Transfer-Encoding: identity'], smuggled], ['chunked after a tab', ['Transfer-Encoding:\tchunked', 'Content-Length: 5'], smuggled],
       ['a space before the colon', ['Content-Length : 5'], '01234'], ['a folded header', ['X-A: 1\r\n Transfer-Encoding: chunked'], ''], ['a bare CR', ['X-A: 1\rX-B: 2'], ''], ['NUL', ['X-A: a\u0000b'], ''], ['no colon', ['X-A'], ''], ['an empty name', [': x'], ''], ['a bad chunk', ['Transfer-Encoding: chunked'], 'zz\r\nx\r\n0\r\n\r\n'],
     ];
+    /** Of these two servers may make two values: neither may be picked. */
+    const ambiguous = new Set(['two lengths', 'a list of lengths', 'NUL']);
+    /** Of these the chunks count (RFC 9112, 6.3), of which there are none, or it is refused. */
+    const chunked = new Set(['length and chunks', 'chunks and length', 'chunked after a tab']);
     for (const [why, headers, body] of attacks) {
       const requests = await sent(bff, async () => {
         const answer = await raw(bff, browser, `POST ${target} HTTP/1.1`, ['Content-Type: text/plain', ...headers], body);
         // A front that cannot read it may say so as it likes. What gets to the BFF is refused for what it is.
         const isItsOwn = isFrontsOwn(answer) && !/problem\+json/.test(String(answer.headers['content-type']));
         assert.ok(answer.status < 500 || isItsOwn, `${why}: ${answer.status} ${answer.text.slice(0, 200)}`);
+        if (ambiguous.has(why)) assert.ok(answer.status === 400 || isItsOwn, `${why}: ${answer.status} ${answer.text.slice(0, 200)}`);
       });
+      if (chunked.has(why)) assert.deepEqual(requests.map(({ body: passed }) => passed), requests.map(() => ''), `${why}: read by its length`);
       assert.ok(!requests.some(({ path }) => path.includes('smuggled')), `${why}: a second request was read from the body of the first`);
       for (const { rawHeaders } of requests) {
         const framing = rawHeaders.filter((name, index) => index % 2 === 0 && /^(?:content-length|transfer-encoding)$/i.test(name));

@@ -31,19 +31,25 @@ function assertStays(bff, location, about = '') {
   }
 }
 
-/** Signs in with a return address and tells where it led. @param {Bff} bff @param {string} query */
-async function returnedTo(bff, query) {
+/** Signs in with a return address and tells where it led, and who is signed in now. @param {Bff} bff @param {string} query */
+async function returned(bff, query) {
   const browser = bff.browser();
   const begun = await browser.visit(`${bff.path.login(bff.realms.oidc.id)}?${query}`);
-  if (begun.status >= 400) return bff.path.home;
+  if (begun.status >= 400) return { browser, location: bff.path.home };
   // Somebody each time: nobody has room for so many sessions at once.
   bff.realms.oidc.user = { ...ADA, id: randomUUID() };
   const answer = await browser.visit(await bff.back(new URL(begun.headers.location ?? '')));
   assert.equal(answer.status, 303, query);
   assert.deepEqual(Object.keys(answer.headers).filter((name) => /evil|x-evil/.test(name)), [], query);
   assert.equal([answer.headers['set-cookie']].flat().filter((cookie) => cookie?.startsWith('evil')).length, 0, query);
-  return answer.headers.location ?? '';
+  return { browser, location: answer.headers.location ?? '' };
 }
+
+/** Where it led. @param {Bff} bff @param {string} query */
+const returnedTo = async (bff, query) => (await returned(bff, query)).location;
+
+/** No state of any sign-in, in the form that one has. */
+const STATE_OF_NOBODY = 'A'.repeat(43);
 
 /** @param {string} id @param {string} title @returns {import('../case.mjs').Case} */
 function classOf(id, title) {
@@ -55,7 +61,7 @@ function classOf(id, title) {
       await sideBySide(new Set(entries(bff)[id]), async (entry) => {
         const about = `${parameter}=${JSON.stringify(entry)}`;
         const encoded = `${parameter}=${encodeURIComponent(entry.toWellFormed())}`;
-        const location = await returnedTo(bff, encoded);
+        const { browser, location } = await returned(bff, encoded);
         assertStays(bff, location, about);
         assert.ok(location === bff.path.home || isHarmless(bff, entry), `${about} is not home but ${location}`);
         for (const target of [`${bff.path.callback(bff.realms.oidc.id)}?${encoded}&error=x`, `${bff.path.login('nobody')}?${encoded}`]) {
@@ -71,6 +77,18 @@ function classOf(id, title) {
         const out = await bff.browser().call(`${bff.path.logout}?${encoded}&post_logout_redirect_uri=${encodeURIComponent(entry.toWellFormed())}`, { method: 'POST' });
         if (out.headers.location !== undefined) assertStays(bff, out.headers.location, about);
         assert.ok(!out.text.includes('evil'), about);
+        if (!await bff.user(browser)) return;
+        // The same of somebody who is signed in: by a callback again, by signing out, and back from the provider's logout.
+        const again = await browser.visit(`${bff.path.callback(bff.realms.oidc.id)}?state=${STATE_OF_NOBODY}&code=x&${encoded}`);
+        assert.deepEqual([again.status, again.headers.location], [303, bff.path.home], about);
+        const gone = await browser.call(`${bff.path.logout}?${encoded}`, { method: 'POST' });
+        assert.ok([200, 204].includes(gone.status) && gone.headers.location === undefined && !gone.text.includes('evil'), `${about}: logout answers ${gone.status}`);
+        const away = new URL((await browser.visit(`${bff.path.endSession(bff.realms.oidc.id)}?${encoded}`)).headers.location ?? '', bff.origin);
+        if (away.origin + away.pathname !== bff.realms.oidc.url('logout')) return assertStays(bff, away.href, about);
+        assert.equal(away.searchParams.get('post_logout_redirect_uri'), `${bff.origin}${bff.path.loggedOut(bff.realms.oidc.id)}`, about);
+        const home = await browser.visit(`${bff.path.loggedOut(bff.realms.oidc.id)}?state=${away.searchParams.get('state')}&${encoded}`);
+        assertStays(bff, home.headers.location ?? '', about);
+        assert.ok(home.headers.location === bff.path.home || isHarmless(bff, entry), `${about} is not home but ${home.headers.location} back from the provider's logout`);
       });
     },
   };

@@ -278,7 +278,7 @@ export const cases = [
       begun = bff.upstream.seen.length;
       before = sent(realm).length;
       const refused = await browser.call(target(bff));
-      assert.ok(bff.profile.signInNeeded(refused) || refused.status === 401, `${refused.status}`);
+      assert.ok(bff.profile.signInNeeded(refused), `${refused.status} ${refused.text}`);
       assert.equal(refused.headers.location, undefined);
       assert.equal(refused.headers['www-authenticate'], undefined);
       assert.ok(bff.upstream.seen.length - begun <= 2 && sent(realm).length - before <= 1);

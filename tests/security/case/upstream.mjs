@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { gzipSync } from 'node:zlib';
 
 import { setCookies } from '../browser.mjs';
-import { halfOpen, sendBytes } from '../wire.mjs';
+import { halfOpen } from '../wire.mjs';
 
 /** @typedef {import('../bff.mjs').Bff} Bff */
 /** @typedef {import('../browser.mjs').Browser} Browser */
@@ -63,7 +63,7 @@ export const cases = [
   asUser('S103', 'API that echoes the token: the one place where a page can read it, and it says so', async (bff, browser, target) => {
     // What an API puts into a body is the API's; the BFF does not read bodies. Its headers, log and errors hold nothing.
     bff.upstream.answer = ({ headers }) => ({ status: 200, headers: { 'content-type': 'application/json', 'x-echo': headers.authorization ?? '', etag: '"x"' }, body: JSON.stringify(headers) });
-    bff.mayHold = 'the API put the token into its body';
+    bff.mayHold = /"authorization":"[^"]*"/g;
     const answer = await browser.call(target);
     bff.mayHold = undefined;
     const token = bff.upstream.tokens().at(-1) ?? '';
@@ -95,7 +95,7 @@ export const cases = [
     }
     const byHand = (/** @type {string[]} */ more, body = '') => {
       const lines = { Host: new URL(bff.origin).host, Cookie: browser.cookieHeader, 'Sec-Fetch-Site': 'same-origin', Origin: bff.origin, ...bff.csrf, ...type, Connection: 'close' };
-      return sendBytes(bff.origin, `POST ${target} HTTP/1.1\r\n${[...Object.entries(lines).map(([name, value]) => `${name}: ${value}`), ...more].join('\r\n')}\r\n\r\n${body}`, timeoutSeconds * 1_000 + 5_000);
+      return bff.sendBytes(`POST ${target} HTTP/1.1\r\n${[...Object.entries(lines).map(([name, value]) => `${name}: ${value}`), ...more].join('\r\n')}\r\n\r\n${body}`, timeoutSeconds * 1_000 + 5_000);
     };
     // Some servers hand nothing on before they have a body, and hang up instead.
     assert.deepEqual(await arrived(async () => assert.ok([0, 413].includes((await byHand([`Content-Length: ${limit + 1}`])).status), 'too large by its own word')), []);

@@ -31,7 +31,7 @@ import { api, boundApi, limitedApi, peculiar } from './causeway.mjs';
  * @property {Variables} settings
  * @property {string} sessionKeys the key ring that seals its cookies
  * @property {string} webhookSecret what signs GitHub's deliveries
- * @property {string[]} secrets that it was given
+ * @property {string[]} secrets that it was given so far
  * @property {() => Promise<void>} stop
  */
 
@@ -75,6 +75,9 @@ export async function start({ provider, upstream, otherUpstream, bridge }) {
   };
   const edge = (/** @type {Variables} */ variables, unready = false) =>
     edgePart({ target, state, ports, secrets: stack.secrets, variables: { ...settings, ...openIdSettings(), ...variables }, unready });
+  /** @param {string} text */
+  const parts = (text) => text.split(/[:,]/).filter((part) => part.length >= 32);
+  const given = [stack.secrets.sessionKeys, stack.secrets.bridgeKeys, stack.secrets.redisPassword, WEBHOOK_SECRET].flatMap(parts);
   await stack.start();
   stack.parts.edge = edge({});
   await stack.parts.edge.start();
@@ -94,6 +97,7 @@ export async function start({ provider, upstream, otherUpstream, bridge }) {
       await stack.parts.edge.stop();
       // Sessions are the coordinator's; this store holds copies only, of them and of what providers publish.
       for (const store of KEY_VALUE_STORES) rmSync(join(state, 'edge/storage', store), { recursive: true, force: true });
+      given.push(...parts(variables.SESSION_KEYS ?? '').filter((part) => !given.includes(part)));
       stack.parts.edge = edge(variables, unready);
       await stack.parts.edge.start();
     },
@@ -102,7 +106,7 @@ export async function start({ provider, upstream, otherUpstream, bridge }) {
     },
     sessionKeys: stack.secrets.sessionKeys,
     webhookSecret: WEBHOOK_SECRET,
-    secrets: [stack.secrets.sessionKeys, stack.secrets.bridgeKeys, WEBHOOK_SECRET].flatMap((ring) => ring.split(/[:,]/)).filter((part) => part.length >= 32),
+    secrets: given,
     stop: () => stack.stop(),
   };
 }

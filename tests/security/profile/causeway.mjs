@@ -61,6 +61,20 @@ export function rejection({ event, reason }) {
   return event === 'reject' ? String(reason) : undefined;
 }
 
+/**
+ * What the log calls the reason of a refused sign-in, by what the cases call it: so that none counts as passed for a
+ * refusal that had nothing to do with the attack. @type {Readonly<Record<string, RegExp>>}
+ */
+export const reasons = {
+  'no state': /^state-(?:missing-or-repeated|malformed)$/, stranger: /^no-sign-in-of-this-state-/, 'of another': /^sign-in-cookie-does-not-open$/,
+  spent: /^(?:state-used-before|no-sign-in-of-this-state-.*)$/, 'used before': /^state-used-before$/, 'no code': /^code-missing$/, error: /^provider-reported-an-error$/, repeated: /^(?:parameter-repeated|state-missing-or-repeated)$/,
+  issuer: /^answer-of-another-issuer$/, 'no issuer': /^issuer-missing$/,
+  signature: /^(?:no-id-token|id-token-(?:malformed|of-another-algorithm-or-type|signed-with-an-unknown-key|signature-does-not-verify))$/, 'unknown key': /^id-token-signed-with-an-unknown-key$/,
+  nonce: /^id-token-(?:nonce-does-not-match|malformed)$/, age: /^id-token-(?:of-a-user-who-signed-in-too-long-ago|malformed)$/, time: /^id-token-(?:outside-its-time|from-before-the-sign-in-began|malformed)$/,
+  party: /^id-token-(?:of-another-issuer-or-audience|malformed)$/, tenant: /^id-token-(?:of-another-tenant-or-version|of-another-issuer-or-audience|without-an-identity|malformed)$/,
+  'no token response': /^not-a-token-response$/, 'not JSON': /^not-json$/, 'too long': /^too-long-or-broken-off$/, 'type of token': /^(?:token-of-another-type-than-asked-for|not-a-token-response)$/, 'no header value': /^token-that-no-header-can-hold$/, outage: /^identity-provider-unavailable$|^[a-z-]+-unavailable$/,
+};
+
 /** What a line of the log says is wrong with the configuration, each with its key first. @param {Record<string, unknown>} entry @returns {string[]} */
 export function complaints({ event, problems }) {
   return event === 'config' && Array.isArray(problems) ? problems.map(String) : [];

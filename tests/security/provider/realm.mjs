@@ -117,6 +117,8 @@ export class Realm {
   /** @param {string} endpoint @param {Recorded} request @returns {Promise<Reply>} */
   async answer(endpoint, request) {
     this.seen.push({ ...request, endpoint });
+    // Whatever is done with it.
+    this.home.secret(request.form.get('code_verifier') ?? '', 'code_verifier');
     if (endpoint === 'token') {
       const honest = () => this.#token(request);
       return this.lies.tokenEndpoint ? this.lies.tokenEndpoint(request, honest) : honest();
@@ -201,7 +203,7 @@ export class Realm {
   /** @param {URLSearchParams} form */
   async #redeem(form) {
     const code = this.codes.get(form.get('code') ?? '');
-    const verifier = this.home.secret(form.get('code_verifier') ?? '', 'code_verifier');
+    const verifier = form.get('code_verifier') ?? '';
     const proof = createHash('sha256').update(verifier).digest('base64url');
     if (!code || code.used || code.redirectUri !== form.get('redirect_uri') || (code.challenge ?? '') !== (verifier ? proof : '')) {
       return this.refusal('invalid_grant');

@@ -253,6 +253,10 @@ fn check_time<T>(claims: &Claims<T>, now: i64) -> Result<i64, IdTokenError> {
     let issued = claims.issued_at.ok_or(IdTokenError::Time)?.timestamp();
     let not_before = claims.not_before.map_or(i64::MIN, |time| time.timestamp());
     let ahead = now.saturating_add(SKEW_SECONDS);
+    // No provider was there before 1970 (S47).
+    if claims.not_before.is_some_and(|time| time.timestamp() < 0) || issued < 0 {
+        return Err(IdTokenError::Time);
+    }
     if now.saturating_sub(SKEW_SECONDS) >= expires || issued > ahead || not_before > ahead {
         return Err(IdTokenError::Time);
     }

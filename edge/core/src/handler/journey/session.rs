@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{Browser, github, text};
 use crate::{
+    cookie::MAX_COOKIE_BYTES,
     seal::{self, Binding, Purpose},
     session::store::SESSION_COOKIE,
     simulated::{key_ring, key_ring_text},
@@ -21,8 +22,32 @@ fn s133_no_log_line_and_no_store_holds_a_token() {
     for secret in ["gho_secret", "github-secret-value", "code=good"] {
         assert!(!log.iter().any(|line| line.contains(secret)));
     }
-    let stored = browser.platform.kv.borrow().values().cloned().collect::<Vec<_>>().concat();
-    assert!(!stored.windows(10).any(|window| window == b"gho_secret"), "tokens rest sealed");
+    let copies = browser.platform.kv.borrow().values().cloned().collect::<Vec<_>>();
+    let states = browser.platform.coordinators.borrow().values().cloned().collect::<Vec<_>>();
+    assert!(!copies.is_empty() && states.iter().any(|state| state.len() > 500), "a record is kept in both");
+    // Bytes are text in a coordinator's state.
+    let words =
+        states.iter().flat_map(|state| state.split(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_'));
+    let decoded = words.filter_map(|word| BASE64.decode(word).ok());
+    let numbers = states.iter().filter_map(|state| serde_json::from_str::<Value>(state).ok());
+    let listed = numbers.flat_map(|state| byte_lists(&state));
+    let stored =
+        copies.into_iter().chain(states.iter().map(|state| state.clone().into_bytes())).chain(decoded).chain(listed);
+    for place in stored {
+        assert!(!place.windows(10).any(|window| window == b"gho_secret"), "tokens rest sealed");
+    }
+}
+
+/// Every list of bytes in a JSON value.
+fn byte_lists(value: &Value) -> Vec<Vec<u8>> {
+    match value {
+        Value::Array(list) => {
+            let bytes: Option<Vec<u8>> = list.iter().map(|one| u8::try_from(one.as_u64()?).ok()).collect();
+            bytes.map_or_else(|| list.iter().flat_map(byte_lists).collect(), |bytes| vec![bytes])
+        }
+        Value::Object(fields) => fields.values().flat_map(byte_lists).collect(),
+        _ => Vec::new(),
+    }
 }
 
 #[test]
@@ -160,4 +185,47 @@ fn s117_an_isolate_whose_clock_is_minutes_off_signs_nobody_out_and_lengthens_not
     // What was remembered at a time that has not come yet is not believed until then.
     browser.platform.now_ms.set(signed_in_at_ms - minutes_ms);
     assert_eq!(browser.session()["authenticated"], false);
+}
+
+#[test]
+fn s70_more_cookies_than_are_read_are_answered_with_a_way_out() {
+    let browser = Browser::new(github);
+    browser.sign_in();
+    let signed_in = browser.cookies.borrow().clone();
+    let junk = |bytes: usize| ("junk".to_owned(), "x".repeat(bytes));
+    browser.cookies.borrow_mut().push(junk(MAX_COOKIE_BYTES - 1_000));
+    assert_eq!(browser.session()["authenticated"], true, "as many as are read");
+    for headers in [vec![("x-csrf", "1")], vec![("accept", "text/html"), ("sec-fetch-mode", "navigate")]] {
+        browser.platform.log.borrow_mut().clear();
+        let mut cookies = signed_in.clone();
+        cookies.extend([junk(MAX_COOKIE_BYTES), ("__Host-Http-login-x".to_owned(), String::new())]);
+        // Names that no cookie of ours has are no business of ours.
+        cookies
+            .extend(["__Host-Http-", "__Host-Http-a\"b", "__Host-other"].map(|name| (name.to_owned(), String::new())));
+        *browser.cookies.borrow_mut() = cookies;
+        let response = browser.send(Method::GET, "/auth/session", &headers, "");
+        assert_eq!(response.status, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+        assert!(text(&response).contains("headers-too-large"));
+        let wants_page = headers.iter().any(|(name, _)| *name == "accept");
+        let media = response.headers["content-type"].to_str().unwrap();
+        assert_eq!(media, if wants_page { "text/html; charset=utf-8" } else { "application/problem+json" });
+        assert_eq!(response.headers["cache-control"], "no-store");
+        let cleared = response.headers.get_all("set-cookie").iter().map(|line| line.to_str().unwrap());
+        let cleared: Vec<&str> = cleared
+            .filter_map(|line| line.contains("Max-Age=0").then(|| line.split_once('='))?)
+            .map(|(name, _)| name)
+            .collect();
+        assert_eq!(cleared, ["__Host-Http-login-x", SESSION_COOKIE]);
+        assert!(browser.platform.log.borrow().iter().any(|line| line.contains("\"reason\":\"headers-too-large\"")));
+    }
+    // However many somebody puts there, an answer stays small.
+    let many = (0..3_000).map(|at| (format!("__Host-Http-login-{at}"), "x".to_owned()));
+    *browser.cookies.borrow_mut() = many.collect();
+    let response = browser.get("/auth/github/login");
+    assert_eq!(response.status, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+    assert!(response.headers.get_all("set-cookie").iter().count() <= 16);
+    // Other headers count, too.
+    *browser.cookies.borrow_mut() = signed_in;
+    let response = browser.send(Method::GET, "/auth/session", &[("x-csrf", "1"), ("x-long", &"x".repeat(70_000))], "");
+    assert_eq!(response.status, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
 }
