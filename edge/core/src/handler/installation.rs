@@ -72,12 +72,17 @@ pub(super) async fn token<P: Platform>(
     Ok(minted.token)
 }
 
-/// Whether a token will do.
+/// Whether a token will do. As far as it goes, by the edge's own clock alone: GitHub's may be minutes away from it.
 fn serves(token: &InstallationToken, force: bool, now_ms: u64) -> bool {
-    let left_ms = token.expires_at_ms.saturating_sub(now_ms);
-    // An upstream that refuses everything must not have one minted for each of its refusals.
-    let is_new = left_ms > LIFE_MS - PAUSE_MS;
-    left_ms > RENEWED_BEFORE_MS && (!force || is_new)
+    let ends_at_ms = match token.minted_at_ms {
+        Some(minted_at_ms) => token.expires_at_ms.min(minted_at_ms.saturating_add(LIFE_MS)),
+        None => token.expires_at_ms,
+    };
+    let left_ms = ends_at_ms.saturating_sub(now_ms);
+    // An upstream that refuses everything must not have one minted for each of its refusals (S117). The isolate that had
+    // it minted may have another clock.
+    let is_new = token.minted_at_ms.is_some_and(|minted_at_ms| now_ms.abs_diff(minted_at_ms) < PAUSE_MS);
+    left_ms > if is_new { 0 } else { RENEWED_BEFORE_MS } && (!force || is_new)
 }
 
 fn report(platform: &impl Platform, error: &InstallationError) {
@@ -120,21 +125,81 @@ async fn kept<P: Platform>(context: &Context<'_, P>, key: &str) -> Option<Instal
     let Context { platform, config, .. } = context;
     let sealed = within(*platform, STORE_TIMEOUT, "kv", platform.get(key)).await.ok()??;
     let plain = seal::open(&config.session_keys, binding(&[key.as_bytes()]), &sealed).ok()?;
-    let (expires_at_ms, token) = plain.split_first_chunk()?;
-    let expires_at_ms = u64::from_be_bytes(*expires_at_ms);
-    Some(InstallationToken { token: std::str::from_utf8(token).ok()?.to_owned().into(), expires_at_ms })
+    from_bytes(&plain)
 }
 
 async fn keep<P: Platform>(context: &Context<'_, P>, key: &str, token: &InstallationToken) -> Result<(), Unavailable> {
     let Context { platform, config, .. } = context;
-    let mut plain = Zeroizing::new(token.expires_at_ms.to_be_bytes().to_vec());
-    plain.extend_from_slice(token.token.expose_secret().as_bytes());
+    let plain = to_bytes(token);
     let sealed = seal::seal(&config.session_keys, *platform, binding(&[key.as_bytes()]), &plain)?;
     let ttl = Duration::from_millis(token.expires_at_ms.saturating_sub(platform.now_ms()));
     within(*platform, STORE_TIMEOUT, "kv", platform.put(key, &sealed, ttl)).await
 }
 
+fn to_bytes(token: &InstallationToken) -> Zeroizing<Vec<u8>> {
+    let mut plain = Zeroizing::new(token.expires_at_ms.to_be_bytes().to_vec());
+    plain.extend(token.minted_at_ms.iter().flat_map(|at_ms| at_ms.to_be_bytes()));
+    plain.extend_from_slice(token.token.expose_secret().as_bytes());
+    plain
+}
+
+fn from_bytes(plain: &[u8]) -> Option<InstallationToken> {
+    let (expires_at_ms, rest) = plain.split_first_chunk()?;
+    // No token begins with a zero, and every time does: before the time was noted, the token stood in its place.
+    let (minted_at_ms, token) = match rest.split_first_chunk::<8>() {
+        Some((minted_at_ms @ [0, ..], token)) => (Some(u64::from_be_bytes(*minted_at_ms)), token),
+        _ => (None, rest),
+    };
+    Some(InstallationToken {
+        token: std::str::from_utf8(token).ok()?.to_owned().into(),
+        expires_at_ms: u64::from_be_bytes(*expires_at_ms),
+        minted_at_ms,
+    })
+}
+
 /// No session's secret: the token is the service's, and every session of it uses the same.
 fn binding<'a>(context: &'a [&'a [u8]]) -> Binding<'a> {
     Binding { purpose: Purpose::InstallationToken, context, secret: b"" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW_MS: u64 = 1_800_000_000_000;
+
+    fn minted(minted_at_ms: Option<u64>) -> InstallationToken {
+        InstallationToken { token: "ghs_1".to_owned().into(), expires_at_ms: NOW_MS + LIFE_MS, minted_at_ms }
+    }
+
+    #[test]
+    fn a_token_is_stored_with_when_it_was_minted() {
+        let found = from_bytes(&to_bytes(&minted(Some(NOW_MS)))).unwrap();
+        assert_eq!((found.token.expose_secret(), found.expires_at_ms), ("ghs_1", NOW_MS + LIFE_MS));
+        assert_eq!(found.minted_at_ms, Some(NOW_MS));
+        assert!(from_bytes(b"short").is_none());
+    }
+
+    #[test]
+    fn s117_a_token_stored_without_it_serves_and_is_not_taken_for_a_new_one() {
+        for token in ["ghs_1", "ghs_long_enough_for_a_time"] {
+            let old = [&(NOW_MS + LIFE_MS).to_be_bytes()[..], token.as_bytes()].concat();
+            let found = from_bytes(&old).unwrap();
+            assert_eq!((found.token.expose_secret(), found.minted_at_ms), (token, None));
+            assert!(serves(&found, false, NOW_MS) && !serves(&found, true, NOW_MS));
+        }
+    }
+
+    #[test]
+    fn s117_a_token_is_new_for_a_minute_to_isolates_whose_clocks_differ_by_less() {
+        let token = minted(Some(NOW_MS));
+        for (now_ms, is_new) in [
+            (NOW_MS - PAUSE_MS, false),
+            (NOW_MS - 1000, true),
+            (NOW_MS + PAUSE_MS - 1, true),
+            (NOW_MS + PAUSE_MS, false),
+        ] {
+            assert_eq!(serves(&token, true, now_ms), is_new, "{now_ms}");
+        }
+    }
 }

@@ -46,8 +46,10 @@ pub struct App {
 pub struct InstallationToken {
     /// Opaque.
     pub token: SecretString,
-    /// When it ends, in Unix milliseconds; an hour after it was made.
+    /// When it ends, in Unix milliseconds by GitHub's clock; an hour after it was made.
     pub expires_at_ms: u64,
+    /// When it was asked for, in Unix milliseconds by the edge's own clock; `None` if nobody noted it.
+    pub minted_at_ms: Option<u64>,
 }
 
 /// Why there is no token.
@@ -123,6 +125,7 @@ impl App {
             .with(header::USER_AGENT, USER_AGENT)
             .with(header::AUTHORIZATION, &format!("Bearer {}", self.jwt(platform)?.expose_secret()));
         request.body = Body::Bytes(body.into());
+        let asked_at_ms = platform.now_ms();
         let response = within(platform, TIMEOUT, "GitHub", platform.send(request)).await?;
         match response.status {
             StatusCode::CREATED => {}
@@ -146,7 +149,7 @@ impl App {
         let expires_at_ms = expires_at.and_then(|time| u64::try_from(time.timestamp_millis()).ok());
         match expires_at_ms {
             Some(expires_at_ms) if usable && !more && expires_at_ms > platform.now_ms() => {
-                Ok(InstallationToken { token: given.token, expires_at_ms })
+                Ok(InstallationToken { token: given.token, expires_at_ms, minted_at_ms: Some(asked_at_ms) })
             }
             _ => Err(odd(&"installation token over, unusable or for more than was asked for").into()),
         }

@@ -71,8 +71,12 @@ fn a_service_of_an_app_is_called_with_the_apps_token_which_rests_sealed() {
     assert_eq!(browser.script(Method::GET, "/bff/notes/x", "").status, StatusCode::OK);
     assert_eq!(minted.get(), 2);
     assert_eq!(browser.sent_to(API).last().unwrap().headers["authorization"], "Bearer ghs_2");
-    // Five minutes before its end it is not used any more, and one that is refused is replaced once.
-    browser.platform.now_ms.set(browser.platform.now_ms.get() + (3600 - 299) * 1000);
+    // Five minutes before its end it is not used any more. A new one that is refused is replaced after a minute.
+    let pass = |seconds: u64| browser.platform.now_ms.set(browser.platform.now_ms.get() + seconds * 1000);
+    pass(3600 - 299);
+    assert_eq!(code(&browser.script(Method::GET, "/bff/docs/x", "")), "bad-gateway");
+    assert_eq!(minted.get(), 3);
+    pass(60);
     assert_eq!(browser.script(Method::GET, "/bff/docs/x", "").status, StatusCode::OK);
     assert_eq!(minted.get(), 4);
     assert_eq!(browser.sent_to(API).last().unwrap().headers["authorization"], "Bearer ghs_4");
@@ -159,4 +163,81 @@ fn s72_a_token_in_anothers_place_does_not_open() {
         3,
         "what was found was of no use; the new one is refused here, too, and not replaced at once"
     );
+}
+
+/// Clocks of an edge, in minutes ahead of GitHub's.
+const CLOCKS: [i64; 6] = [-5, -4, 0, 1, 2, 5];
+
+/// An edge whose clock is so many minutes ahead of GitHub's, before an API that refuses what it is told to; how often a
+/// token was minted; and what lets seconds pass.
+fn at_clock(
+    minutes: i64,
+    refuses: impl Fn(&str) -> bool + 'static,
+) -> (Browser, Rc<Cell<u32>>, impl Fn(&Browser, i64)) {
+    let (minted, github_now) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(1_800_000_000_i64)));
+    let (count, clock) = (Rc::clone(&minted), Rc::clone(&github_now));
+    let browser = Browser::configured(&borrowed(&app_settings()), move |sent| match sent.url.as_str() {
+        MINT => {
+            count.set(count.get() + 1);
+            let end = chrono::DateTime::from_timestamp(clock.get() + 3600, 0).unwrap();
+            answer(201, &json!({"token": format!("ghs_{}", count.get()), "expires_at": end.to_rfc3339()}))
+        }
+        API if refuses(sent.headers["authorization"].to_str().unwrap()) => answer(401, &json!({})),
+        API => answer(200, &json!({})),
+        _ => github(sent),
+    });
+    let set = move |browser: &Browser, seconds: i64| {
+        github_now.set(github_now.get() + seconds);
+        let ahead = github_now.get() + minutes * 60;
+        browser.platform.now_ms.set(u64::try_from(ahead).unwrap() * 1000);
+    };
+    set(&browser, 0);
+    browser.sign_in();
+    (browser, minted, set)
+}
+
+#[test]
+fn s117_an_api_that_refuses_everything_costs_a_token_a_minute_whatever_the_edges_clock() {
+    for minutes in CLOCKS {
+        let (browser, minted, pass) = at_clock(minutes, |_| true);
+        let call = |browser: &Browser| code(&browser.script(Method::GET, "/bff/docs/x", ""));
+        for _ in 0..10 {
+            assert_eq!(call(&browser), "bad-gateway");
+        }
+        assert_eq!(minted.get(), 1, "{minutes} min");
+        pass(&browser, 61);
+        for _ in 0..10 {
+            assert_eq!(call(&browser), "bad-gateway");
+        }
+        assert_eq!(minted.get(), 2, "{minutes} min");
+        // An isolate that has it from the store knows as well as the one that had it minted.
+        let other = browser.at_another_edge(&borrowed(&app_settings()));
+        call(&other);
+        assert_eq!(minted.get(), 2, "{minutes} min");
+    }
+}
+
+#[test]
+fn s117_a_token_that_was_withdrawn_is_replaced_at_once_whatever_the_edges_clock() {
+    for minutes in CLOCKS {
+        let (browser, minted, pass) = at_clock(minutes, |authorization| authorization == "Bearer ghs_1");
+        browser.script(Method::GET, "/bff/docs/x", "");
+        pass(&browser, 90);
+        assert_eq!(browser.script(Method::GET, "/bff/docs/x", "").status, StatusCode::OK, "{minutes} min");
+        assert_eq!(minted.get(), 2, "{minutes} min");
+    }
+}
+
+#[test]
+fn s117_no_token_is_used_in_the_last_minutes_of_its_hour_whatever_the_edges_clock() {
+    for minutes in CLOCKS {
+        let (browser, minted, pass) = at_clock(minutes, |_| false);
+        browser.script(Method::GET, "/bff/docs/x", "");
+        pass(&browser, 45 * 60);
+        browser.script(Method::GET, "/bff/docs/x", "");
+        assert_eq!(minted.get(), 1, "{minutes} min");
+        pass(&browser, 10 * 60 + 1);
+        browser.script(Method::GET, "/bff/docs/x", "");
+        assert_eq!(minted.get(), 2, "{minutes} min");
+    }
 }
