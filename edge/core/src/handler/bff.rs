@@ -1,6 +1,6 @@
 //! `/bff/{service}/*`: an upstream API, called with the user's token.
 
-use std::pin::pin;
+use std::{pin::pin, time::Duration};
 
 use futures_util::future::{Either, select};
 use http::StatusCode;
@@ -9,6 +9,7 @@ use url::Url;
 use super::{
     Context,
     bearer::{Authorization, authorize},
+    deadline::Deadline,
     payload::Payload,
 };
 use crate::{
@@ -44,9 +45,13 @@ pub(super) async fn proxy<P: Platform>(
         traceparent: context.trace.as_str(),
     };
     let limit_bytes = service.body_limit_bytes.min(context.row.body_limit_bytes);
-    let payload = Payload::take(context.platform, &method, &headers, body, limit_bytes, service.timeout).await?;
-    let mut call = Call { service, method, url, headers: header::request_headers(&headers, &about), payload };
-    let mut response = call.send(context, &authorization).await?;
+    let deadline = Deadline::after(context.platform, service.timeout);
+    let payload = Payload::take(context.platform, &method, &headers, body, limit_bytes, deadline).await?;
+    let headers = header::request_headers(&headers, &about);
+    let mut call = Call { service, method, url, headers, payload, deadline };
+    // The body alone took it.
+    let timeout = deadline.worthwhile(context.platform).ok_or(Error::TooSlow)?;
+    let mut response = call.send(context, &authorization, timeout).await?;
     if authorization.lacks_nonce(&response) {
         response = call.send_again(context, &authorization).await?;
         if authorization.lacks_nonce(&response) {
@@ -68,6 +73,8 @@ struct Call<'a, B> {
     url: Url,
     headers: http::HeaderMap,
     payload: Payload<B>,
+    /// By when there must be the head of an answer, however often it is sent.
+    deadline: Deadline,
 }
 
 impl<B: ReadBody> Call<'_, B> {
@@ -75,9 +82,9 @@ impl<B: ReadBody> Call<'_, B> {
         &mut self,
         context: &Context<'_, P>,
         authorization: &Authorization,
+        timeout: Duration,
     ) -> Result<Incoming<B>, Error> {
-        let mut outgoing =
-            Outgoing::new(self.method.clone(), self.url.clone(), self.service.timeout).to(self.service.name.clone());
+        let mut outgoing = Outgoing::new(self.method.clone(), self.url.clone(), timeout).to(self.service.name.clone());
         outgoing.idle = self.service.timeout;
         outgoing.headers = self.headers.clone();
         authorization.attach(context, &mut outgoing)?;
@@ -96,7 +103,7 @@ impl<B: ReadBody> Call<'_, B> {
         }
     }
 
-    /// The same, of which nothing may be lost.
+    /// The same, of which nothing may be lost, in what is left of its time: renewing a token may have taken some.
     async fn send_again<P: Platform<Body = B>>(
         &mut self,
         context: &Context<'_, P>,
@@ -105,7 +112,9 @@ impl<B: ReadBody> Call<'_, B> {
         if !self.payload.is_replayable() {
             return Err(Unavailable::new("upstream", "wants another authorization; the body is gone").into());
         }
-        self.send(context, authorization).await
+        let too_late = || Unavailable::new("upstream", "no answer in time: none was left to ask again");
+        let timeout = self.deadline.worthwhile(context.platform).ok_or_else(too_late)?;
+        self.send(context, authorization, timeout).await
     }
 }
 

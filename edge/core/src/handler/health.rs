@@ -1,7 +1,8 @@
-//! `/healthz`: the edge runs. `/readyz`: it can also do its work.
+//! `/healthz`: the edge runs. `/readyz`: it can also do its work, with all that a session needs.
 
 use std::time::Duration;
 
+use futures_util::join;
 use http::{Method, StatusCode};
 use serde_json::json;
 
@@ -9,22 +10,54 @@ use super::{Context, bridge};
 use crate::{
     error::Error,
     guard::REQUEST_ID,
-    platform::{Platform, Unavailable},
+    platform::{Platform, Unavailable, within},
+    session::coordinator::{Command, SessionMachine},
     web::{Outgoing, Response},
 };
+
+/// How long a store may take to be ready.
+const STORE_TIMEOUT: Duration = Duration::from_secs(2);
+const BRIDGE_TIMEOUT: Duration = Duration::from_secs(3);
+/// What is asked for at the stores. Never there: no session's handle is as short, no key without a colon.
+const NOTHING: &str = "readyz";
 
 pub(super) fn healthz<B>() -> Response<B> {
     Response::json(StatusCode::OK, "application/json", &json!({"status": "ok"}))
 }
 
 pub(super) async fn readyz<P: Platform>(context: &Context<'_, P>) -> Result<Response<P::Body>, Error> {
-    let url = bridge::url(context, "/readyz")?;
-    let response = context
-        .platform
-        .send(Outgoing::new(Method::GET, url, Duration::from_secs(3)).to("bridge").with(REQUEST_ID, context.request_id))
-        .await?;
-    if !response.status.is_success() {
-        return Err(Unavailable::new("bridge", format_args!("is not ready: {}", response.status)).into());
+    let platform = context.platform;
+    // Reads, and nothing is written by them: whoever asks costs a look each.
+    let coordinator = platform.run::<SessionMachine>(NOTHING, Command::Peek);
+    let (coordinator, kv, bridge) = join!(
+        within(platform, STORE_TIMEOUT, "coordinator", coordinator),
+        within(platform, STORE_TIMEOUT, "kv", platform.get(NOTHING)),
+        bridge_ready(context),
+    );
+    let missing =
+        [missing("coordinator", coordinator.map(drop)), missing("kv", kv.map(drop)), missing("bridge", bridge)];
+    // The log names the first one as the reason, and all of them.
+    let missing = missing
+        .into_iter()
+        .flatten()
+        .reduce(|first, next| Unavailable::new(first.part, format_args!("{}; {next}", first.detail)));
+    match missing {
+        Some(missing) => Err(missing.into()),
+        None => Ok(Response::json(StatusCode::OK, "application/json", &json!({"status": "ready"}))),
     }
-    Ok(Response::json(StatusCode::OK, "application/json", &json!({"status": "ready"})))
+}
+
+/// What a part of ours is missing for, by the part's own name: a runtime may know it by another.
+fn missing(part: &'static str, asked: Result<(), Unavailable>) -> Option<Unavailable> {
+    asked.err().map(|error| if error.part == part { error } else { Unavailable::new(part, error) })
+}
+
+async fn bridge_ready<P: Platform>(context: &Context<'_, P>) -> Result<(), Unavailable> {
+    let url = bridge::url(context, "/readyz")?;
+    let request = Outgoing::new(Method::GET, url, BRIDGE_TIMEOUT).to("bridge").with(REQUEST_ID, context.request_id);
+    let response = context.platform.send(request).await?;
+    if !response.status.is_success() {
+        return Err(Unavailable::new("bridge", format_args!("is not ready: {}", response.status)));
+    }
+    Ok(())
 }

@@ -6,6 +6,7 @@ mod bearer;
 mod bff;
 mod bridge;
 mod connect;
+mod deadline;
 mod deliver;
 mod doorstep;
 mod event;

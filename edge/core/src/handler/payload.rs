@@ -2,10 +2,11 @@
 //! is not. One that does not say how long it is must be counted, and broken off if it is too long. Where the runtime
 //! cannot do that (an HTTP/1.1 client may end a chunked body that failed as if that were all), it is held, too.
 
-use std::{future::pending, time::Duration};
+use std::future::pending;
 
 use http::{HeaderMap, HeaderValue, Method, header};
 
+use super::deadline::Deadline;
 use crate::{
     error::Error,
     platform::{BodyError, ByteLimit, Clock, ReadBody, Unavailable, within},
@@ -40,7 +41,7 @@ impl<B: ReadBody> Payload<B> {
         headers: &HeaderMap,
         body: B,
         limit_bytes: usize,
-        timeout: Duration,
+        deadline: Deadline,
     ) -> Result<Self, Error> {
         // Whatever such a request brings means nothing (RFC 9110, 9.3.1), and would only confuse whoever comes next.
         if matches!(*method, Method::GET | Method::HEAD) {
@@ -51,7 +52,7 @@ impl<B: ReadBody> Payload<B> {
             Some(0) => Ok(Self::Empty),
             Some(length) if u64::try_from(limit_bytes).is_ok_and(|limit| length > limit) => Err(Error::TooLarge),
             Some(length) if length <= REPLAYABLE_BYTES => {
-                hold(clock, body, limit_bytes, timeout).await.map(Self::Replayable)
+                hold(clock, body, limit_bytes, deadline).await.map(Self::Replayable)
             }
             // Untouched: the connection it comes from ends it where it said that it would end.
             Some(length) => Ok(Self::Once { body: Some(body), length: Some(length), limit }),
@@ -60,7 +61,7 @@ impl<B: ReadBody> Payload<B> {
             None if matches!(*method, Method::DELETE | Method::PATCH)
                 && !headers.contains_key(header::CONTENT_TYPE) =>
             {
-                match hold(clock, body, limit_bytes.min(HELD_BYTES), timeout).await {
+                match hold(clock, body, limit_bytes.min(HELD_BYTES), deadline).await {
                     Ok(bytes) if bytes.is_empty() => Ok(Self::Empty),
                     Err(Error::TooLarge) if limit_bytes > HELD_BYTES => Err(Error::LengthRequired),
                     held => held.map(Self::Replayable),
@@ -68,7 +69,7 @@ impl<B: ReadBody> Payload<B> {
             }
             None => match body.limited(limit.clone()) {
                 Ok(body) => Ok(Self::Once { body: Some(body), length: None, limit }),
-                Err(body) => match hold(clock, body, limit_bytes.min(HELD_BYTES), timeout).await {
+                Err(body) => match hold(clock, body, limit_bytes.min(HELD_BYTES), deadline).await {
                     Err(Error::TooLarge) if limit_bytes > HELD_BYTES => Err(Error::LengthRequired),
                     held => held.map(Self::Replayable),
                 },
@@ -114,15 +115,17 @@ async fn hold(
     clock: &impl Clock,
     body: impl ReadBody,
     limit_bytes: usize,
-    timeout: Duration,
+    deadline: Deadline,
 ) -> Result<Vec<u8>, Error> {
     let read = async { Ok::<_, Unavailable>(body.read(limit_bytes).await) };
-    let read = within(clock, timeout, "client", read).await.map_err(|_| Error::TooSlow)?;
+    let read = within(clock, deadline.left(clock), "client", read).await.map_err(|_| Error::TooSlow)?;
     Ok(read?)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::{
         platform::BodyError,
@@ -147,9 +150,9 @@ mod tests {
     fn m67_a_request_without_a_body_that_does_not_say_so_can_be_sent_again() {
         for (method, length) in [(Method::DELETE, 0), (Method::PATCH, 0), (Method::DELETE, 5)] {
             let clock = Simulated::new(|_| None);
-            let (headers, timeout) = (HeaderMap::new(), Duration::from_secs(1));
-            let body = Text(vec![0; length]);
-            let mut payload = run(Payload::take(&clock, &method, &headers, body, 9, timeout)).unwrap();
+            let (headers, deadline) = (HeaderMap::new(), Deadline::after(&clock, Duration::from_secs(1)));
+            let body = Text::from(vec![0; length]);
+            let mut payload = run(Payload::take(&clock, &method, &headers, body, 9, deadline)).unwrap();
             assert!(payload.is_replayable());
             let mut sent = HeaderMap::new();
             let is_empty = matches!(payload.next(&method, &mut sent), Body::Empty);
@@ -168,8 +171,8 @@ mod tests {
             (1000, 999, Err(Error::TooLarge)),
         ] {
             let clock = Simulated::new(|_| None);
-            let (headers, timeout) = (HeaderMap::new(), Duration::from_secs(1));
-            let taken = run(Payload::take(&clock, &Method::POST, &headers, Unbreakable(length), limit, timeout));
+            let (headers, deadline) = (HeaderMap::new(), Deadline::after(&clock, Duration::from_secs(1)));
+            let taken = run(Payload::take(&clock, &Method::POST, &headers, Unbreakable(length), limit, deadline));
             let is_whole = taken.map(|mut payload| {
                 assert!(payload.is_replayable());
                 let Body::Bytes(bytes) = payload.next(&Method::POST, &mut HeaderMap::new()) else { panic!() };

@@ -9,7 +9,7 @@ mod world;
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, HashMap, VecDeque},
-    future::poll_fn,
+    future::{pending, poll_fn},
     rc::Rc,
     task::Poll,
     time::Duration,
@@ -121,16 +121,39 @@ pub(crate) fn config_with(change: serde_json::Value) -> Config {
 
 /// A body in memory.
 #[derive(Debug, Default)]
-pub(crate) struct Text(pub(crate) Vec<u8>);
+pub(crate) struct Text(pub(crate) Vec<u8>, Option<Arrival>);
+
+/// When a body is whole, and by which clock.
+#[derive(Debug)]
+struct Arrival {
+    now_ms: Rc<Cell<u64>>,
+    at_ms: u64,
+}
+
+impl From<Vec<u8>> for Text {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes, None)
+    }
+}
+
+impl Text {
+    /// The same, whole in so many milliseconds only. Only [`run_all`] waits for it.
+    pub(crate) fn after(self, platform: &Simulated, wait_ms: u64) -> Self {
+        Self(self.0, Some(Arrival { now_ms: Rc::clone(&platform.now_ms), at_ms: platform.now_ms() + wait_ms }))
+    }
+}
 
 impl ReadBody for Text {
     async fn read(self, limit_bytes: usize) -> Result<Vec<u8>, BodyError> {
+        if let Some(Arrival { now_ms, at_ms }) = self.1 {
+            poll_fn(|_| if now_ms.get() < at_ms { Poll::Pending } else { Poll::Ready(()) }).await;
+        }
         if self.0.len() > limit_bytes { Err(BodyError::TooLarge) } else { Ok(self.0) }
     }
 
     fn limited(self, limit: ByteLimit) -> Result<Self, Self> {
         // Chunks of a byte: what was allowed has been sent when the rest is refused.
-        Ok(Self(self.0.into_iter().take_while(|_| limit.take(1)).collect()))
+        Ok(Self(self.0.into_iter().take_while(|_| limit.take(1)).collect(), self.1))
     }
 }
 
@@ -145,6 +168,8 @@ pub(crate) struct Sent {
     pub(crate) url: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: String,
+    /// How long its sender waits for the answer's head.
+    pub(crate) timeout: Duration,
 }
 
 pub(crate) struct Simulated {
@@ -155,6 +180,8 @@ pub(crate) struct Simulated {
     pub(crate) random_down: Cell<bool>,
     pub(crate) kv: RefCell<HashMap<String, Vec<u8>>>,
     pub(crate) kv_down: Cell<bool>,
+    /// It never answers.
+    pub(crate) kv_silent: Cell<bool>,
     /// What the store's readers see instead, if it is stale.
     pub(crate) kv_stale: RefCell<Option<HashMap<String, Vec<u8>>>>,
     /// Every session is ended while the next request is under way.
@@ -164,6 +191,8 @@ pub(crate) struct Simulated {
     pub(crate) coordinator_down: Cell<bool>,
     /// Commands that have this text in them are run, and nobody gets the answer.
     pub(crate) replies_lost: Cell<Option<&'static str>>,
+    /// It never answers.
+    pub(crate) coordinator_silent: Cell<bool>,
     pub(crate) hub_knows_better: Cell<bool>,
     /// States of machines as JSON, by `kind:name`.
     pub(crate) coordinators: RefCell<HashMap<String, String>>,
@@ -188,11 +217,13 @@ impl Simulated {
             random_down: Cell::new(false),
             kv: RefCell::default(),
             kv_down: Cell::new(false),
+            kv_silent: Cell::new(false),
             kv_stale: RefCell::default(),
             revoke_at_send: Cell::new(false),
             client_left: Cell::new(false),
             coordinator_down: Cell::new(false),
             replies_lost: Cell::new(None),
+            coordinator_silent: Cell::new(false),
             hub_knows_better: Cell::new(false),
             coordinators: RefCell::default(),
             upstream: Box::new(upstream),
@@ -240,7 +271,7 @@ impl Clock for Simulated {
 
 impl Departure for Simulated {
     fn departed(&self) -> LocalBoxFuture<'static, ()> {
-        if self.client_left.get() { Box::pin(std::future::ready(())) } else { Box::pin(std::future::pending()) }
+        if self.client_left.get() { Box::pin(std::future::ready(())) } else { Box::pin(pending()) }
     }
 }
 
@@ -254,6 +285,9 @@ impl Random for Simulated {
 impl KeyValueStore for Simulated {
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Unavailable> {
         down("kv", self.kv_down.get())?;
+        if self.kv_silent.get() {
+            pending::<()>().await;
+        }
         let stale = self.kv_stale.borrow();
         Ok(stale.as_ref().unwrap_or(&self.kv.borrow()).get(key).cloned())
     }
@@ -285,9 +319,14 @@ impl HttpClient for Simulated {
             url: request.url.to_string(),
             headers: request.headers,
             body: String::from_utf8(body).unwrap(),
+            timeout: request.timeout,
         };
         self.sent.borrow_mut().push(sent.clone());
-        self.sleep(Duration::from_millis(self.network_ms.get())).await;
+        let network = Duration::from_millis(self.network_ms.get());
+        self.sleep(network.min(sent.timeout)).await;
+        if network > sent.timeout {
+            return Err(Unavailable::new("upstream", "no answer in time"));
+        }
         if self.revoke_at_send.take() {
             self.change_sessions(|state| (state.revoked, state.record) = (true, None));
         }
@@ -295,13 +334,16 @@ impl HttpClient for Simulated {
             (self.upstream)(&sent).ok_or_else(|| Unavailable::new("upstream", "simulated outage"))?;
         let headers =
             headers.into_iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
-        Ok(Incoming { status: StatusCode::from_u16(status).unwrap(), headers, body: Text(body.into_bytes()) })
+        Ok(Incoming { status: StatusCode::from_u16(status).unwrap(), headers, body: body.into_bytes().into() })
     }
 }
 
 impl Machines for Simulated {
     async fn run<M: Machine>(&self, name: &str, command: M::Command) -> Result<M::Reply, Unavailable> {
         down("coordinator", self.coordinator_down.get())?;
+        if self.coordinator_silent.get() {
+            pending::<()>().await;
+        }
         let is_lost =
             self.replies_lost.get().is_some_and(|text| serde_json::to_string(&command).unwrap().contains(text));
         let mut states = self.coordinators.borrow_mut();

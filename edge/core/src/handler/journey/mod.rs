@@ -4,6 +4,7 @@
 mod connect;
 mod credential;
 mod cross_site;
+mod deadline;
 mod deliver;
 mod doorstep;
 mod event;
@@ -115,7 +116,7 @@ impl Browser {
             query,
             headers: map,
             client_address: Some(self.address.get()),
-            body: Text(body.as_bytes().to_vec()),
+            body: body.as_bytes().to_vec().into(),
         }
     }
 

@@ -7,7 +7,7 @@ use crate::{
     config::Coordination,
     edge::{Edge, unanswerable},
     route,
-    simulated::settings,
+    simulated::{run_all, settings},
 };
 
 /// An address that a row of the table answers.
@@ -63,12 +63,49 @@ fn unknown_paths_and_methods_are_told_apart() {
 }
 
 #[test]
-fn readiness_follows_the_bridge() {
+fn readiness_follows_all_that_a_session_needs_and_the_log_says_what_is_missing() {
     let up = Browser::new(github);
     assert_eq!(up.get("/readyz").status, StatusCode::OK);
-    let down = Browser::new(|_| None);
-    assert_eq!(down.get("/readyz").status, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(down.get("/healthz").status, StatusCode::OK);
+    assert!(up.platform.kv.borrow().is_empty() && up.platform.coordinators.borrow().is_empty(), "it only looks");
+    for (coordinator, kv, bridge, reason) in [
+        (true, false, false, "coordinator-unavailable"),
+        (false, true, false, "kv-unavailable"),
+        (false, false, true, "bridge-unavailable"),
+        (true, true, true, "coordinator-unavailable"),
+    ] {
+        let edge = if bridge { Browser::new(|_| None) } else { Browser::new(github) };
+        edge.platform.coordinator_down.set(coordinator);
+        edge.platform.kv_down.set(kv);
+        let response = edge.get("/readyz");
+        assert_eq!((response.status, code(&response).as_str()), (StatusCode::SERVICE_UNAVAILABLE, "unavailable"));
+        let log = edge.platform.log.borrow();
+        let reject = log.iter().find(|line| line.contains("\"reject\"")).unwrap();
+        assert!(reject.contains(reason), "{reject}");
+        for (is_down, part) in
+            [(coordinator, "coordinator is unavailable"), (kv, "kv is unavailable"), (bridge, "bridge is unavailable")]
+        {
+            assert_eq!(reject.contains(part), is_down, "{part}: {reject}");
+        }
+        drop(log);
+        edge.platform.sent.borrow_mut().clear();
+        assert_eq!(edge.get("/healthz").status, StatusCode::OK);
+        assert!(edge.platform.sent.borrow().is_empty(), "it asks nobody");
+    }
+}
+
+#[test]
+fn a_store_that_says_nothing_is_not_ready_after_two_seconds() {
+    for (coordinator, reason) in [(true, "coordinator-unavailable"), (false, "kv-unavailable")] {
+        let edge = Browser::new(github);
+        edge.platform.coordinator_silent.set(coordinator);
+        edge.platform.kv_silent.set(!coordinator);
+        let began_ms = edge.platform.now_ms.get();
+        let request = edge.request(Method::GET, "/readyz", &[], "");
+        let response = run_all(&edge.platform, vec![Box::pin(edge.edge.handle(&edge.platform, request))]).remove(0);
+        assert_eq!(response.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(edge.platform.now_ms.get() - began_ms, 2000);
+        assert!(edge.platform.log.borrow().iter().any(|line| line.contains(reason)), "{reason}");
+    }
 }
 
 #[test]

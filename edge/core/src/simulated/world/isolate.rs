@@ -156,7 +156,13 @@ impl HttpClient for Outside {
             Body::Native(text) => text.0,
         };
         let body = String::from_utf8(body).unwrap();
-        let sent = Sent { method: request.method, url: request.url.to_string(), headers: request.headers, body };
+        let sent = Sent {
+            method: request.method,
+            url: request.url.to_string(),
+            headers: request.headers,
+            body,
+            timeout: request.timeout,
+        };
         async move {
             let world = &self.world;
             let (kept, promised) = promise();
@@ -172,7 +178,7 @@ impl HttpClient for Outside {
             let (status, headers, body) = answer?;
             let headers = headers.into_iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
             let status = StatusCode::from_u16(status).unwrap();
-            Ok(Incoming { status, headers: headers.collect(), body: Text(body.into_bytes()) })
+            Ok(Incoming { status, headers: headers.collect(), body: body.into_bytes().into() })
         }
     }
 }
