@@ -158,9 +158,10 @@ pub fn validate(
     Ok(claims)
 }
 
-/// Whether a token was issued before a moment, in Unix milliseconds, as far as clocks agree.
-pub(super) fn is_older_than(claims: &IdClaims, began_ms: u64) -> bool {
-    claims.issued_at_seconds < seconds(began_ms).saturating_sub(SKEW_SECONDS)
+/// Whether a token was issued before a moment, in Unix milliseconds, as far as clocks agree and its provider says when.
+pub(super) fn is_older_than(claims: &IdClaims, provider: &Provider, began_ms: u64) -> bool {
+    let tolerance_seconds = SKEW_SECONDS.saturating_add(provider.backdates_seconds());
+    claims.issued_at_seconds < seconds(began_ms).saturating_sub(tolerance_seconds)
 }
 
 fn seconds(ms: u64) -> i64 {

@@ -68,9 +68,14 @@ pub async fn identify<P: Platform>(
     let claims = with_keys(client, check).await?;
     let claims = claims.map_err(|error| Error::SignInRefused { reason: error.reason() })?;
     // Issued for this sign-in, it is no older (M38).
-    if id_token::is_older_than(&claims, began_ms) {
+    if id_token::is_older_than(&claims, provider, began_ms) {
         return Err(Error::SignInRefused { reason: "ID token from before the sign-in began" });
     }
+    // Or a sign-in just after its provider ended the one before would be taken for that one.
+    let signed_in_at_seconds = match provider.backdates_seconds() {
+        0 => claims.issued_at_seconds,
+        seconds => claims.issued_at_seconds.saturating_add(seconds).min(now_seconds),
+    };
     let subject = subject(provider, &claims).ok_or(Error::SignInRefused { reason: "ID token without an identity" })?;
     let (mut name, mut email) = (claims.name.or(claims.preferred_username), claims.email);
     // Many providers put no more than the identity into the token.
@@ -87,7 +92,7 @@ pub async fn identify<P: Platform>(
         issuer: claims.iss,
         sub: claims.sub,
         sid: claims.sid,
-        signed_in_at_ms: u64::try_from(claims.issued_at_seconds).unwrap_or_default().saturating_mul(1000),
+        signed_in_at_ms: u64::try_from(signed_in_at_seconds).unwrap_or_default().saturating_mul(1000),
     })
 }
 

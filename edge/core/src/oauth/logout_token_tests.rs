@@ -73,7 +73,8 @@ fn s121_another_kind_of_token_is_refused() {
         assert_eq!(check(json!({}), change.clone()), Err(LogoutTokenError::WrongKind), "{change}");
     }
     // An ID token of the same provider, client and user.
-    let id_token = token_with(json!({}), json!({"iss": "https://id.corp.example", "aud": "corp-client"}), &KEY);
+    let claims = json!({"iss": "https://id.corp.example", "aud": "corp-client", "iat": NOW});
+    let id_token = token_with(json!({}), claims, &KEY);
     assert_eq!(check_at(NOW, &id_token), Err(LogoutTokenError::WrongKind));
 }
 

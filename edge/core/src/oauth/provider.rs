@@ -188,6 +188,16 @@ impl Provider {
         }
     }
 
+    /// How much earlier than in truth its ID tokens say that they were issued, in seconds. Entra's `iat` and `nbf` are those
+    /// of five minutes before, for servers whose clocks are behind.
+    #[must_use]
+    pub fn backdates_seconds(&self) -> i64 {
+        match self.kind {
+            Kind::Entra { .. } => 300,
+            Kind::GitHub { .. } | Kind::OpenId { .. } => 0,
+        }
+    }
+
     /// Whether an issuer's exact text is this provider's, of an allowed tenant where there are tenants.
     #[must_use]
     pub fn is_issuer(&self, issuer: &str) -> bool {

@@ -72,7 +72,7 @@ impl Corp {
     pub(crate) fn id_token(&self) -> String {
         let mut claims = json!({
             "iss": "https://id.corp.example", "aud": "corp-client", "sub": "s", "sid": "at-corp",
-            "nonce": *self.nonce.borrow(), "oid": null, "tid": null, "ver": null,
+            "nonce": *self.nonce.borrow(), "iat": NOW, "nbf": null, "oid": null, "tid": null, "ver": null,
         });
         overlay(&mut claims, self.claims.borrow().clone());
         token_with(json!({}), claims, &KEY)
@@ -84,7 +84,7 @@ pub(crate) fn logout_token(header: Value, change: Value, key: &RsaPrivateKey) ->
     let mut claims = json!({
         "iss": "https://id.corp.example", "aud": "corp-client", "sub": "s", "jti": "j", "exp": NOW + 120,
         "events": {"http://schemas.openid.net/event/backchannel-logout": {}},
-        "nonce": null, "oid": null, "tid": null, "ver": null, "name": null,
+        "iat": NOW, "nbf": null, "nonce": null, "oid": null, "tid": null, "ver": null, "name": null,
     });
     overlay(&mut claims, change);
     let mut head = json!({"typ": "logout+jwt"});

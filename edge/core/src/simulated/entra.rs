@@ -17,6 +17,8 @@ use super::{Answer, Sent};
 
 pub(crate) const TENANT: &str = "5f3c1a52-8d3e-4b7a-9c11-2f6d0e4b7a90";
 pub(crate) const NOW: i64 = 1_800_000_000;
+/// How much earlier it says that a token was issued, in seconds.
+const BACKDATED: i64 = 300;
 
 pub(crate) static KEY: LazyLock<RsaPrivateKey> =
     LazyLock::new(|| RsaPrivateKey::new(&mut StdRng::seed_from_u64(1), 2048).unwrap());
@@ -60,7 +62,7 @@ pub(crate) fn token_with(header: Value, change: Value, key: &RsaPrivateKey) -> S
     merge(&mut head, header);
     let mut claims = json!({
         "iss": format!("https://login.microsoftonline.com/{TENANT}/v2.0"), "aud": "entra-client", "sub": "s", "oid": "o-1", "tid": TENANT,
-        "ver": "2.0", "nonce": "n", "iat": NOW, "exp": NOW + 3600, "name": "Ada",
+        "ver": "2.0", "nonce": "n", "iat": NOW - BACKDATED, "nbf": NOW - BACKDATED, "exp": NOW + 3600, "name": "Ada",
     });
     merge(&mut claims, change);
     let signed = format!("{}.{}", BASE64.encode(head.to_string()), BASE64.encode(claims.to_string()));

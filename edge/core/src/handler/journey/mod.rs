@@ -7,6 +7,7 @@ mod cross_site;
 mod deadline;
 mod deliver;
 mod doorstep;
+mod entra;
 mod event;
 mod handoff;
 mod installation;

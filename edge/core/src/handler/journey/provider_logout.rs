@@ -83,7 +83,8 @@ fn a_logout_token_of_a_session_ends_that_one_only() {
 #[test]
 fn s121_a_session_survives_every_token_that_is_not_believed() {
     let (browser, _) = signed_in();
-    let id_token = entra::token_with(json!({}), json!({"iss": "https://id.corp.example", "aud": "corp-client"}), &KEY);
+    let claims = json!({"iss": "https://id.corp.example", "aud": "corp-client", "iat": NOW});
+    let id_token = entra::token_with(json!({}), claims, &KEY);
     for bad in [
         logout_token(json!({"alg": "none"}), json!({}), &KEY),
         logout_token(json!({"alg": "HS256"}), json!({}), &KEY),
