@@ -117,6 +117,16 @@ test('S155: a session is handed to configured pages only', async () => {
   assert.equal(window.cookies.size, 0);
 });
 
+test("S155: a link of anybody else's begins no hand-off", async () => {
+  const window = new Agent({ edgeOrigin: stack.edgeOrigin, hostOrigin: pageOrigin });
+  const query = new URLSearchParams({ return_to: `${pageOrigin}/`, handoff: challengeOf('v') });
+  for (const [site, referer] of [['cross-site', undefined], ['cross-site', 'https://evil.example/'], ['same-origin', `${stack.edgeOrigin}/`], ['same-origin', undefined], ['same-site', undefined], ['none', undefined]]) {
+    const headers = { Accept: undefined, 'Sec-Fetch-Site': site, Referer: referer };
+    refused(await window.visit(`/auth/github/login?${query}`, { headers }), 403, 'forbidden');
+  }
+  assert.equal(window.cookies.size, 0);
+});
+
 test('S155: nothing of this is there unless it is configured', async () => {
   const agent = new Agent(sameSite);
   const query = new URLSearchParams({ return_to: `${sameSite.hostOrigin}/`, handoff: challengeOf('v') });

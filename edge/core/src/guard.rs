@@ -127,10 +127,27 @@ pub fn check_begun_here(config: &Config, headers: &HeaderMap) -> Result<(), Erro
 }
 
 /// Whether the page that the browser comes from is the edge's own or a configured host page.
+/// Refuses a navigation that asks for a session for a page unless a page of that very origin began it: whoever chose the
+/// challenge can take the session. That the browser comes from near, or from nowhere, says nothing of that; and a redirect
+/// of the page's site does not change what began the navigation.
+///
+/// # Errors
+/// [`Error::Forbidden`].
+pub fn check_begun_at(page: &Origin, headers: &HeaderMap) -> Result<(), Error> {
+    if referrer(headers).is_some_and(|origin| origin == page.as_str()) {
+        return Ok(());
+    }
+    forbidden("another page asked for a page's session, or one that does not say which it is")
+}
+
+/// The origin of the page that the browser comes from. A page can keep it out of what it sends, but not put another's in.
+fn referrer(headers: &HeaderMap) -> Option<String> {
+    let page = Url::parse(single(headers, &header::REFERER)?).ok()?;
+    Some(page.origin().ascii_serialization())
+}
+
 fn is_referred(config: &Config, headers: &HeaderMap) -> bool {
-    // A page can keep its address out of what it sends, but not put another's in.
-    let referrer = single(headers, &header::REFERER).and_then(|text| Url::parse(text).ok());
-    referrer.is_some_and(|page| config.allows_origin(&page.origin().ascii_serialization()))
+    referrer(headers).is_some_and(|origin| config.allows_origin(&origin))
 }
 
 /// Whether another site began a navigation, and no configured host page: its user may have done nothing for it (M58). What

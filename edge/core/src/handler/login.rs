@@ -47,7 +47,7 @@ pub(super) async fn login<P: Platform>(
     let provider = provider(context)?;
     // Nothing else is read: no caller gets to add a scope, a prompt or another redirect URI (S15).
     let query = Query::parse(request.query.as_deref());
-    let (return_to, recipient) = destination(context.config, &query)?;
+    let (return_to, recipient) = destination(context.config, &query, &request.headers)?;
     let is_connect = query.one("connect").ok().flatten().as_deref() == Some("1");
     match is_connect {
         true if recipient.is_some() => {
@@ -57,7 +57,7 @@ pub(super) async fn login<P: Platform>(
         true => guard::check_begun_here(context.config, &request.headers)?,
         false if guard::is_begun_elsewhere(context.config, &request.headers) => {
             Event::info("login.asked").with("provider", Name(&provider.id)).write(context.platform);
-            return Ok(doorstep(provider, &query));
+            return Ok(doorstep(provider, &return_to));
         }
         false => {}
     }
@@ -81,7 +81,7 @@ pub(super) async fn login<P: Platform>(
 
 /// Where the user goes afterwards, and the page that the session is handed to if there is one. Whoever asks for that
 /// learns at once that it cannot be: a session that is begun for a page and never reaches it helps nobody.
-fn destination(config: &Config, query: &Query) -> Result<(ReturnTo, Option<Recipient>), Error> {
+fn destination(config: &Config, query: &Query, headers: &HeaderMap) -> Result<(ReturnTo, Option<Recipient>), Error> {
     let bad = |reason| Error::BadRequest { reason };
     let return_to = query.one("return_to").ok().flatten();
     let Some(challenge) = query.one("handoff").map_err(|_| bad("`handoff` is malformed"))? else {
@@ -94,6 +94,7 @@ fn destination(config: &Config, query: &Query) -> Result<(ReturnTo, Option<Recip
     let page = return_to.and_then(|text| ReturnTo::at_host_page(&text, &config.host_origins));
     let (origin, return_to) = page.ok_or(bad("`return_to` is no page that a session can be handed to"))?;
     let recipient = Recipient::new(&origin, &challenge).ok_or(bad("`handoff` is malformed"))?;
+    guard::check_begun_at(&origin, headers)?;
     Ok((return_to, Some(recipient)))
 }
 

@@ -62,10 +62,13 @@ impl Window {
     }
 
     fn login(&self, query: &[(&str, &str)]) -> Response<Text> {
-        let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
         // As the browser sends it, by whose default the page's path stays with the page.
-        let from_page = [("sec-fetch-site", "cross-site"), ("referer", "https://pages.example/")];
-        self.browser.send(Method::GET, &format!("/auth/github/login?{query}"), &from_page, "")
+        self.login_from(&[("sec-fetch-site", "cross-site"), ("referer", "https://pages.example/")], query)
+    }
+
+    fn login_from(&self, says: &[(&str, &str)], query: &[(&str, &str)]) -> Response<Text> {
+        let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
+        self.browser.send(Method::GET, &format!("/auth/github/login?{query}"), says, "")
     }
 
     /// Goes to the provider and back; returns what the callback answers.
@@ -250,6 +253,37 @@ fn s155_a_session_is_handed_to_configured_pages_only() {
     // A fragment of the page's own gives way to the code.
     let begun = window.login(&[("return_to", &format!("{PAGE}#part")), ("handoff", &challenge)]);
     assert_eq!(begun.status, StatusCode::SEE_OTHER);
+}
+
+/// Or somebody's link would choose the challenge, and a redirector of the page's site would show them the code.
+#[test]
+fn s155_only_a_page_of_the_recipients_own_origin_begins_a_hand_off() {
+    let window = Window::new();
+    let query = [("return_to", PAGE), ("handoff", &challenge(VERIFIER))];
+    for says in [
+        &[("sec-fetch-site", "cross-site")][..],
+        &[("sec-fetch-site", "cross-site"), ("referer", "https://evil.example/")],
+        &[("sec-fetch-site", "cross-site"), ("referer", "https://evil.example/https://pages.example/")],
+        &[("sec-fetch-site", "cross-site"), ("referer", "https://pages.example.evil.example/")],
+        &[("sec-fetch-site", "cross-site"), ("referer", "http://pages.example/")],
+        &[("sec-fetch-site", "cross-site"), ("referer", "https://pages.example:444/")],
+        &[("sec-fetch-site", "cross-site"), ("referer", PAGE), ("referer", PAGE)],
+        // What an Origin says is not asked: no navigation of the widget's has one.
+        &[("sec-fetch-site", "cross-site"), ("origin", ORIGIN)],
+        // Another page of the list, the edge's own, a sibling of the site, an address that was typed, an older browser.
+        &[("sec-fetch-site", "cross-site"), ("referer", "https://others.example/")],
+        &[("sec-fetch-site", "same-origin"), ("referer", "https://edge.example/")],
+        &[("sec-fetch-site", "same-origin")],
+        &[("sec-fetch-site", "same-site")],
+        &[("sec-fetch-site", "none"), ("sec-fetch-user", "?1")],
+        &[],
+    ] {
+        let response = window.login_from(says, &query);
+        assert_eq!((response.status, code(&response).as_str()), (StatusCode::FORBIDDEN, "forbidden"), "{says:?}");
+    }
+    assert!(window.browser.cookies.borrow().is_empty() && window.browser.platform.sent.borrow().is_empty());
+    // The page's whole address will do, and is enough in a browser that says nothing else.
+    assert_eq!(window.login_from(&[("referer", PAGE)], &query).status, StatusCode::SEE_OTHER);
 }
 
 #[test]
