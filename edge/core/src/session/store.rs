@@ -299,6 +299,11 @@ impl<P: Platform> Sessions<'_, P> {
         if now_ms >= record.expires_at_ms {
             return Err(Error::Unauthenticated { reason: "session expired" });
         }
+        // Whoever vouched for the user may be believed no more: a provider or a tenant was taken out (M74).
+        let own = record.connections.get(&record.provider);
+        if own.is_none_or(|own| self.config.provider_of(&record.provider, own).is_none()) {
+            return Err(Error::Unauthenticated { reason: "session of a provider or tenant that is not configured" });
+        }
         let is_current = seal::is_current(&self.config.session_keys, &sealed);
         Ok(Session { id, handle, generation, record, is_current })
     }

@@ -177,14 +177,32 @@ fn m16_tokens_go_to_nobody_but_the_issuer_they_came_from() {
     let upstream = Rc::clone(&corp);
     let services = r#"[{"name":"api","url":"https://api.corp.example","provider":"corp","allow":["GET /x"]}]"#;
     let settings = [corp::SETTINGS[0], corp::SETTINGS[1], ("SERVICES", services)];
-    let browser = Browser::configured(&settings, move |sent| upstream.answer(sent));
-    browser.sign_in_at(&corp);
+    let browser = Browser::configured(&settings, move |sent| upstream.answer(sent).or_else(|| github(sent)));
+    browser.sign_in();
+    browser.connect_at(&corp);
     let browser = browser.at_another_edge(&[("OIDC_PROVIDERS", ELSEWHERE), settings[1], settings[2]]);
-    assert_eq!(browser.session()["connections"][0]["sign_in_needed"], true);
+    assert_eq!(browser.session()["connections"][0], json!({"provider": "corp", "sign_in_needed": true}));
     browser.platform.sent.borrow_mut().clear();
     let response = browser.script(Method::GET, "/bff/api/x", "");
     assert_eq!((response.status, code(&response).as_str()), (StatusCode::UNAUTHORIZED, "provider-sign-in-needed"));
     assert_eq!(browser.script(Method::POST, "/auth/logout", "").status, StatusCode::NO_CONTENT);
     assert!(browser.sent_to("https://api.corp.example").is_empty());
     assert!(!browser.platform.sent.borrow().iter().any(|sent| sent.body.contains("corp-refresh")));
+}
+
+/// Nor is a user theirs whom it vouched for.
+#[test]
+fn m16_a_session_is_over_once_its_providers_id_stands_for_another_issuer() {
+    let corp = Corp::new();
+    let browser = Browser::at_corp(&corp);
+    browser.sign_in_at(&corp);
+    let browser = browser.at_another_edge(&[("OIDC_PROVIDERS", ELSEWHERE), corp::SETTINGS[1]]);
+    assert_eq!(browser.session()["authenticated"], false);
+    browser.platform.sent.borrow_mut().clear();
+    assert_eq!(browser.script(Method::POST, "/auth/logout", "").status, StatusCode::NO_CONTENT);
+    let sent = browser.platform.sent.borrow();
+    assert!(
+        sent.iter().all(|sent| sent.method == Method::GET && sent.url.ends_with("/openid-configuration")),
+        "{sent:?}"
+    );
 }

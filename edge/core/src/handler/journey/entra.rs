@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, rc::Rc};
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::Browser;
@@ -45,5 +45,36 @@ fn m38_entra_says_an_earlier_time_than_it_issues_its_tokens_at() {
         let claims = json!({"iat": NOW - age, "nbf": NOW - age, "exp": NOW + 3600});
         let (browser, response) = sign_in(&[], claims);
         assert_eq!(response.status, status, "{age} {:?}", browser.platform.log.borrow());
+    }
+}
+
+#[test]
+fn m74_a_tenant_or_a_provider_that_is_taken_out_takes_its_users_sessions_along() {
+    const OTHER: &str = "9b1d6b1e-0f5c-4f0a-8a5e-0d1c2b3a4f5e";
+    let tenants = |allowed: &'static str| [("ENTRA_TENANT", "organizations"), ("ENTRA_TENANTS", allowed)];
+    let without_entra =
+        ["ENTRA_CLIENT_ID", "ENTRA_CLIENT_SECRET", "ENTRA_TENANT", "ENTRA_AUTHORITY", "GRAPH_URL"].map(|key| (key, ""));
+    for settings in [&tenants(OTHER)[..], &[("ENTRA_TENANT", OTHER)], &without_entra] {
+        let both = concat!("9b1d6b1e-0f5c-4f0a-8a5e-0d1c2b3a4f5e", ",", "5f3c1a52-8d3e-4b7a-9c11-2f6d0e4b7a90");
+        let (browser, response) = sign_in(&tenants(both), json!({}));
+        assert_eq!(response.status, StatusCode::SEE_OTHER, "{:?}", browser.platform.log.borrow());
+        assert_eq!(browser.session()["authenticated"], true);
+        let before = browser.platform.sent.borrow().len();
+        let browser = browser.at_another_edge(settings);
+        assert_eq!(browser.session()["authenticated"], false, "{settings:?}");
+        let message = r#"{"type":"message","data":{}}"#;
+        for (method, target, body) in [
+            (Method::POST, "/events/chat", message),
+            (Method::GET, "/stream", ""),
+            (Method::GET, "/bff/github/user", ""),
+            (Method::GET, "/auth/sessions", ""),
+        ] {
+            assert_eq!(browser.script(method, target, body).status, StatusCode::UNAUTHORIZED, "{target}");
+        }
+        assert_eq!(browser.platform.sent.borrow().len(), before, "nobody is told anything in its name");
+        assert_eq!(browser.script(Method::POST, "/auth/logout", "").status, StatusCode::NO_CONTENT);
+        assert_eq!(browser.platform.ended.borrow().len(), 1, "who signs out is still signed out");
+        let browser = browser.at_another_edge(&tenants(both));
+        assert_eq!(browser.session()["authenticated"], false);
     }
 }

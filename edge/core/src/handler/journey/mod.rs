@@ -175,7 +175,11 @@ impl Browser {
 
     /// Starts a sign-in there and returns the callback's address.
     fn start_at(&self, corp: &Corp) -> String {
-        let response = self.get("/auth/corp/login");
+        self.begin_at(corp, "/auth/corp/login")
+    }
+
+    fn begin_at(&self, corp: &Corp, login: &str) -> String {
+        let response = self.send(Method::GET, login, &[("sec-fetch-site", "same-origin")], "");
         assert_eq!(response.status, StatusCode::SEE_OTHER, "{}", text(&response));
         let url = url::Url::parse(response.headers["location"].to_str().unwrap()).unwrap();
         let parameter = |name: &str| url.query_pairs().find(|(found, _)| found == name).unwrap().1.into_owned();
@@ -185,6 +189,12 @@ impl Browser {
 
     fn sign_in_at(&self, corp: &Corp) {
         let response = self.get(&self.start_at(corp));
+        assert_eq!(response.status, StatusCode::SEE_OTHER, "{:?}", self.platform.log.borrow());
+    }
+
+    /// Connects the account there to the session that there is.
+    fn connect_at(&self, corp: &Corp) {
+        let response = self.get(&self.begin_at(corp, "/auth/corp/login?connect=1"));
         assert_eq!(response.status, StatusCode::SEE_OTHER, "{:?}", self.platform.log.borrow());
     }
 
