@@ -61,7 +61,8 @@ export class Agent {
   async visit(url, { headers = {}, ...sent } = {}) {
     const navigation = {
       'Sec-Fetch-Site': 'same-site', 'Sec-Fetch-Mode': 'navigate', 'Sec-Fetch-Dest': 'document', 'Sec-Fetch-User': '?1',
-      Accept: 'text/html', Cookie: this.cookieHeader,
+      // As the widget's links and browsers' own default send it.
+      Referer: `${this.host}/`, Accept: 'text/html', Cookie: this.cookieHeader,
     };
     return this.#send(new URL(url, this.edge), { ...sent, headers: { ...navigation, ...headers } });
   }

@@ -7,6 +7,7 @@ use crate::{
     config::{Config, Embed},
     cookie::{self, MAX_COOKIE_BYTES},
     error::Error,
+    origin::Origin,
     route::{Cache, Cors, Csrf, Row},
     web::{Response, single},
 };
@@ -126,7 +127,6 @@ pub fn check_begun_here(config: &Config, headers: &HeaderMap) -> Result<(), Erro
     forbidden("another site began what acts on the session")
 }
 
-/// Whether the page that the browser comes from is the edge's own or a configured host page.
 /// Refuses a navigation that asks for a session for a page unless a page of that very origin began it: whoever chose the
 /// challenge can take the session. That the browser comes from near, or from nowhere, says nothing of that; and a redirect
 /// of the page's site does not change what began the navigation.
@@ -146,12 +146,13 @@ fn referrer(headers: &HeaderMap) -> Option<String> {
     Some(page.origin().ascii_serialization())
 }
 
+/// Whether the page that the browser comes from is the edge's own or a configured host page.
 fn is_referred(config: &Config, headers: &HeaderMap) -> bool {
     referrer(headers).is_some_and(|origin| config.allows_origin(&origin))
 }
 
-/// Whether another site began a navigation, and no configured host page: its user may have done nothing for it (M58). What
-/// they typed or bookmarked is theirs. `Sec-Fetch-User` decides nothing: whichever click there was may have been for
+/// Whether another page began a navigation than the edge's own and the configured host pages: its user may have done nothing
+/// for it (M58). A sibling of the site is as foreign as any (M6). What they typed or bookmarked is theirs. `Sec-Fetch-User` decides nothing: whichever click there was may have been for
 /// something else.
 #[must_use]
 pub fn is_begun_elsewhere(config: &Config, headers: &HeaderMap) -> bool {
@@ -159,9 +160,9 @@ pub fn is_begun_elsewhere(config: &Config, headers: &HeaderMap) -> bool {
     if !headers.contains_key(&SEC_FETCH_SITE) {
         return false;
     }
-    let is_near = matches!(single(headers, &SEC_FETCH_SITE), Some("same-origin" | "same-site" | "none"));
+    let is_own = matches!(single(headers, &SEC_FETCH_SITE), Some("same-origin" | "none"));
     let is_named = single(headers, &header::ORIGIN).is_some_and(|origin| config.allows_origin(origin));
-    !is_near && !is_named && !is_referred(config, headers)
+    !is_own && !is_named && !is_referred(config, headers)
 }
 
 /// Whether a request asks which cross-origin requests are allowed.

@@ -34,7 +34,7 @@ export const cases = [
       // The provider asks nothing of a user it knows: by a navigation alone a visitor of any page would be signed in.
       const visitor = bff.browser();
       const asked = bff.realms.oidc.asked('authorize').length;
-      for (const more of [{ Referer: 'https://evil.example/' }, { 'Sec-Fetch-User': undefined }, { Origin: 'null' }]) {
+      for (const more of [{ Referer: 'https://evil.example/' }, { 'Sec-Fetch-User': undefined }, { Origin: 'null' }, { 'Sec-Fetch-Site': 'same-site', Referer: 'http://sibling.localhost/' }]) {
         const answer = await visitor.visit(bff.path.login(bff.realms.oidc.id, '/'), { headers: { 'Sec-Fetch-Site': 'cross-site', ...more } });
         assert.equal(answer.headers.location, undefined, `${JSON.stringify(more)}: goes to the provider`);
         assert.deepEqual([...visitor.cookies.keys()], [], 'nothing has begun');

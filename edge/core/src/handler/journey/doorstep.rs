@@ -46,6 +46,9 @@ fn m58_another_site_cannot_begin_a_session_without_its_user() {
         &[("sec-fetch-site", "cross-site"), ("referer", "https://evil.example/"), ("referer", "https://edge.example/")],
         &[("sec-fetch-site", "cross-site"), ("origin", "https://evil.example")],
         &[("sec-fetch-site", "cross-site"), ("origin", "null")],
+        // A sibling of the site that is on no list, and a listed one that hides.
+        &[("sec-fetch-site", "same-site"), ("referer", "https://taken.edge.example/"), ("sec-fetch-user", "?1")],
+        &[("sec-fetch-site", "same-site")],
         &[("sec-fetch-site", "none"), ("sec-fetch-site", "none")],
         &[("sec-fetch-site", "somewhere")],
     ] {
@@ -85,12 +88,12 @@ fn m58_the_click_on_the_edges_own_page_begins_the_session_that_was_asked_for() {
 fn m58_whom_no_other_site_sent_is_not_asked() {
     let browser = Browser::new(github);
     for says in [
-        // The edge's own page, a page of the same site, an address that was typed or bookmarked, an older browser.
+        // The edge's own page, an address that was typed or bookmarked, an older browser.
         &[("sec-fetch-site", "same-origin")][..],
-        &[("sec-fetch-site", "same-site")],
         &[("sec-fetch-site", "none"), ("sec-fetch-user", "?1")],
         &[],
         // A host page, wherever it is.
+        &[("sec-fetch-site", "same-site"), ("referer", "https://host.edge.example/")],
         &[("sec-fetch-site", "cross-site"), ("referer", "https://host.edge.example/")],
         &[("sec-fetch-site", "cross-site"), ("referer", "https://host.edge.example/page?x=y")],
         &[("sec-fetch-site", "cross-site"), ("referer", "https://edge.example/")],
