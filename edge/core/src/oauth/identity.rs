@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    platform::{Platform, ReadBody as _, Unavailable},
+    platform::{Platform, ReadBody as _, Unavailable, within},
     session::record::{TokenSet, User},
     web::Outgoing,
 };
@@ -154,18 +154,25 @@ async fn github_user(
         .with(header::ACCEPT, "application/vnd.github+json")
         .with(header::USER_AGENT, USER_AGENT)
         .with(header::AUTHORIZATION, &format!("Bearer {}", tokens.access_token.expose_secret()));
-    let response = platform.send(request).await?;
-    if let Some(retry_after_seconds) = rests_for_seconds(response.status, &response.headers, platform.now_ms()) {
+    let asked = async {
+        let response = platform.send(request).await?;
+        let body = match response.status {
+            StatusCode::OK => response.body.read(MAX_USER_BYTES).await.map_err(|e| outage(&e))?,
+            _ => Vec::new(),
+        };
+        Ok((response.status, response.headers, body))
+    };
+    let (status, headers, body) = within(platform, TIMEOUT, "GitHub", asked).await?;
+    if let Some(retry_after_seconds) = rests_for_seconds(status, &headers, platform.now_ms()) {
         return Err(Error::Resting { unavailable: outage(&"limits the rate of requests"), retry_after_seconds });
     }
-    match response.status {
+    match status {
         StatusCode::OK => {}
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
             return Err(Error::SignInRefused { reason: "GitHub does not know its own token" });
         }
         status => return Err(outage(&format_args!("/user answered {status}")).into()),
     }
-    let body = response.body.read(MAX_USER_BYTES).await.map_err(|e| outage(&e))?;
     let user: GitHubUser = serde_json::from_slice(&body).map_err(|_| outage(&"/user is not what it must be"))?;
     // The number stays with the person; the login can be given up and taken by another (M66).
     let sub = user.id.to_string();

@@ -19,7 +19,7 @@ use super::{
     provider::{ClientAuth, Provider},
 };
 use crate::{
-    platform::{Platform, ReadBody as _, Unavailable},
+    platform::{Platform, ReadBody as _, Unavailable, within},
     web::{Body, Outgoing, single},
 };
 
@@ -114,6 +114,12 @@ impl<P: Platform> Client<'_, P> {
     }
 
     async fn post_once(&self, url: &Url, form: &Form<'_>, dpop: Option<&DpopKey>) -> Result<Answer, TokenError> {
+        // A request's own timeout ends with the answer's head.
+        let work = async { Ok(self.ask(url, form, dpop).await) };
+        within(self.platform, TIMEOUT, "identity provider", work).await?
+    }
+
+    async fn ask(&self, url: &Url, form: &Form<'_>, dpop: Option<&DpopKey>) -> Result<Answer, TokenError> {
         let mut request = Outgoing::new(Method::POST, url.clone(), TIMEOUT)
             .with(header::ACCEPT, "application/json")
             .with(header::CONTENT_TYPE, "application/x-www-form-urlencoded");

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    platform::{Platform, ReadBody as _, Unavailable},
+    platform::{Platform, ReadBody as _, Unavailable, within},
     telemetry::{Event, Name},
     web::Outgoing,
 };
@@ -48,7 +48,8 @@ pub async fn userinfo<P: Platform>(
     dpop: Option<&DpopKey>,
     sub: &str,
 ) -> Result<Option<UserInfo>, Error> {
-    let answer = match ask(client, url, access_token, dpop).await {
+    let asked = ask(client, url, access_token, dpop);
+    let answer = match within(client.platform, TIMEOUT, "userinfo", asked).await {
         Ok(answer) => answer,
         Err(error) => {
             let provider = Name(&client.provider.id);

@@ -139,7 +139,10 @@ impl From<Vec<u8>> for Text {
 impl Text {
     /// The same, whole in so many milliseconds only. Only [`run_all`] waits for it.
     pub(crate) fn after(self, platform: &Simulated, wait_ms: u64) -> Self {
-        Self(self.0, Some(Arrival { now_ms: Rc::clone(&platform.now_ms), at_ms: platform.now_ms() + wait_ms }))
+        Self(
+            self.0,
+            Some(Arrival { now_ms: Rc::clone(&platform.now_ms), at_ms: platform.now_ms().saturating_add(wait_ms) }),
+        )
     }
 }
 
@@ -174,6 +177,8 @@ pub(crate) struct Sent {
 
 pub(crate) struct Simulated {
     pub(crate) now_ms: Rc<Cell<u64>>,
+    /// Addresses that end so begin an answer and never finish it.
+    pub(crate) dripping: Cell<Option<&'static str>>,
     /// How long an answer from elsewhere takes. Only [`run_all`] waits for it.
     pub(crate) network_ms: Cell<u64>,
     pub(crate) random: SeededRandom,
@@ -212,6 +217,7 @@ impl Simulated {
     pub(crate) fn new(upstream: impl Fn(&Sent) -> Option<Answer> + 'static) -> Self {
         Self {
             now_ms: Rc::new(Cell::new(1_800_000_000_000)),
+            dripping: Cell::new(None),
             network_ms: Cell::new(0),
             random: SeededRandom::new(42),
             random_down: Cell::new(false),
@@ -334,7 +340,10 @@ impl HttpClient for Simulated {
             (self.upstream)(&sent).ok_or_else(|| Unavailable::new("upstream", "simulated outage"))?;
         let headers =
             headers.into_iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
-        Ok(Incoming { status: StatusCode::from_u16(status).unwrap(), headers, body: body.into_bytes().into() })
+        let body = Text::from(body.into_bytes());
+        let drips = self.dripping.get().is_some_and(|end| sent.url.ends_with(end));
+        let body = if drips { body.after(self, millis(Duration::MAX)) } else { body };
+        Ok(Incoming { status: StatusCode::from_u16(status).unwrap(), headers, body })
     }
 }
 

@@ -224,6 +224,19 @@ fn s108_a_lost_answer_to_a_provider_that_forgives_costs_nothing() {
 }
 
 #[test]
+fn s108_an_answer_that_never_ends_is_a_lost_one() {
+    let (browser, refreshes) = over(|_| tokens("ghu_1", "ghr_1"));
+    browser.platform.dripping.set(Some("/login/oauth/access_token"));
+    let request = browser.request(Method::GET, "/bff/github/user", &[("x-csrf", "1")], "");
+    let answered = run_all(&browser.platform, vec![Box::pin(browser.edge.handle(&browser.platform, request))]);
+    assert_eq!(answered[0].status, StatusCode::SERVICE_UNAVAILABLE);
+    browser.platform.dripping.set(None);
+    wait(&browser, 6000);
+    assert_eq!(call(&browser).0, StatusCode::OK);
+    assert_eq!(refreshes.get(), 2);
+}
+
+#[test]
 fn s114_tokens_of_a_session_that_ended_meanwhile_are_revoked() {
     let (browser, _) = over(|_| tokens("ghu_1", "ghr_1"));
     browser.platform.revoke_at_send.set(true);

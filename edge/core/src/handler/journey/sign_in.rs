@@ -6,6 +6,7 @@ use http::{Method, StatusCode};
 use serde_json::json;
 
 use super::{Browser, code, github, text};
+use crate::simulated::{corp::Corp, run_all};
 
 #[test]
 fn signs_in_says_who_and_signs_out() {
@@ -94,6 +95,31 @@ fn a_provider_that_is_down_is_an_outage_and_no_refusal() {
     let response = browser.get(&format!("/auth/github/callback?code=good&state={state}"));
     assert_eq!(response.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(response.headers.contains_key("retry-after"));
+}
+
+/// Goes there while time passes; returns the answer's status and how long it took, in milliseconds.
+fn visit(browser: &Browser, target: &str) -> (StatusCode, u64) {
+    let began_ms = browser.platform.now_ms.get();
+    let request = browser.request(Method::GET, target, &[], "");
+    let answered = run_all(&browser.platform, vec![Box::pin(browser.edge.handle(&browser.platform, request))]);
+    (answered[0].status, browser.platform.now_ms.get() - began_ms)
+}
+
+#[test]
+fn a_provider_that_never_finishes_its_answer_holds_nobody_for_long() {
+    for (end, took_ms) in [("/login/oauth/access_token", 15_000), ("/user", 10_000)] {
+        let browser = Browser::new(github);
+        let callback = format!("/auth/github/callback?code=good&state={}", browser.start());
+        browser.platform.dripping.set(Some(end));
+        assert_eq!(visit(&browser, &callback), (StatusCode::SERVICE_UNAVAILABLE, took_ms), "{end}");
+    }
+    // For want of a name nobody is kept out, and not for long either.
+    let corp = Corp::new();
+    *corp.claims.borrow_mut() = json!({"name": null});
+    let browser = Browser::at_corp(&corp);
+    let callback = browser.start_at(&corp);
+    browser.platform.dripping.set(Some("/me"));
+    assert_eq!(visit(&browser, &callback), (StatusCode::SEE_OTHER, 5_000));
 }
 
 #[test]
