@@ -14,6 +14,7 @@ use super::{
     dpop::DpopKey,
     github_rate::rests_for_seconds,
     id_token::{self, IdClaims, IdTokenError, SignIn},
+    logout_token::is_name,
     provider::{Kind, Provider, without_slash},
     signing_key::{self, SigningKey},
     token_endpoint::Client,
@@ -71,6 +72,11 @@ pub async fn identify<P: Platform>(
     if id_token::is_older_than(&claims, provider, began_ms) {
         return Err(Error::SignInRefused { reason: "ID token from before the sign-in began" });
     }
+    // A user whom no logout of the provider could name is let in by none; a session that none could is not remembered, and
+    // the user's own name stands for it.
+    if !is_name(&claims.sub) {
+        return Err(Error::SignInRefused { reason: "ID token without a usable subject" });
+    }
     // Or a sign-in just after its provider ended the one before would be taken for that one.
     let signed_in_at_seconds = match provider.backdates_seconds() {
         0 => claims.issued_at_seconds,
@@ -91,7 +97,7 @@ pub async fn identify<P: Platform>(
         user: User { subject, name, email },
         issuer: claims.iss,
         sub: claims.sub,
-        sid: claims.sid,
+        sid: claims.sid.filter(|sid| is_name(sid)),
         signed_in_at_ms: u64::try_from(signed_in_at_seconds).unwrap_or_default().saturating_mul(1000),
     })
 }

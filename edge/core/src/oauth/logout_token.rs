@@ -155,7 +155,8 @@ pub fn validate(
     Ok(LogoutToken { issuer: iss, jti, issued_at_seconds, ends })
 }
 
-fn is_name(text: &str) -> bool {
+/// Whether its provider can name a user or a session so when it ends what it knows by that.
+pub(super) fn is_name(text: &str) -> bool {
     (1..=MAX_NAME_BYTES).contains(&text.len())
 }
 

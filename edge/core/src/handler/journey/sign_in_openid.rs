@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use super::{Browser, text};
 use crate::simulated::{
     Sent,
-    corp::{Corp, SETTINGS},
+    corp::{self, Corp, SETTINGS},
+    entra::KEY,
     openid::{form, parts},
 };
 
@@ -140,6 +141,7 @@ fn s49_s50_s56_what_the_id_token_says_wrong_signs_nobody_in() {
         json!({"exp": "soon"}),
         json!({"sub": ""}),
         json!({"sub": null}),
+        json!({"sub": "s".repeat(256)}),
         json!({"events": {"http://schemas.openid.net/event/backchannel-logout": {}}}),
     ] {
         let (browser, response) = with_claims(change.clone());
@@ -268,6 +270,21 @@ fn m38_an_id_token_from_before_the_sign_in_began_is_refused() {
         StatusCode::SEE_OTHER,
         "clocks may differ by a minute"
     );
+}
+
+/// Of a session that it names so, a provider can tell nobody anything.
+#[test]
+fn s123_a_provider_that_names_no_usable_session_can_end_it_by_its_user() {
+    for sid in [String::new(), "x".repeat(256)] {
+        let (browser, response) = with_claims(json!({"sid": sid}));
+        assert_eq!(response.status(), StatusCode::SEE_OTHER);
+        let token = corp::logout_token(json!({}), json!({"sid": "whichever"}), &KEY);
+        let headers = [("content-type", "application/x-www-form-urlencoded")];
+        let target = "/auth/corp/backchannel-logout";
+        let ended = browser.send(Method::POST, target, &headers, &format!("logout_token={token}"));
+        assert_eq!(ended.status, StatusCode::OK, "{:?}", browser.platform.log.borrow());
+        assert_eq!(browser.session()["authenticated"], false, "{}", sid.len());
+    }
 }
 
 #[test]
