@@ -76,7 +76,7 @@ export class GitHubRealm extends Realm {
     if (form.get('grant_type') === 'refresh_token') for (const [token, owner] of this.granted) if (owner === user) this.granted.delete(token);
     const accessToken = this.home.secret(this.accessToken(), 'access token');
     this.granted.set(accessToken, user);
-    const body = { access_token: accessToken, token_type: 'bearer', scope: 'read:user,user:email' };
+    const body = { access_token: accessToken, token_type: 'bearer', scope: 'read:user' };
     if (!this.expires) return json(this.lies.tokens ? this.lies.tokens(body, /** @type {Recorded} */ (this.seen.at(-1))) : body);
     const refreshToken = this.home.secret(`ghr_${randomBytes(32).toString('base64url')}`, 'refresh token');
     this.refreshes.set(refreshToken, { family, user, scope, nonce, used: false });

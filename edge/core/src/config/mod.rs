@@ -93,7 +93,7 @@ pub enum Coordination {
 }
 
 /// Every key that is read, for runtimes that must ask for each by name.
-pub const KEYS: [&str; 33] = [
+pub const KEYS: [&str; 34] = [
     "PUBLIC_ORIGIN",
     "HOST_ORIGINS",
     "SESSION_KEYS",
@@ -115,6 +115,7 @@ pub const KEYS: [&str; 33] = [
     "GITHUB_CLIENT_SECRET",
     "GITHUB_URL",
     "GITHUB_API_URL",
+    "GITHUB_SCOPES",
     "GITHUB_ALLOW",
     "GITHUB_WEBHOOK_SECRET",
     "GITHUB_APP_ID",

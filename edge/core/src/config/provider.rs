@@ -5,6 +5,7 @@ use crate::{
     oauth::{
         client_key::ClientKey,
         provider::{ClientAuth, Kind, Provider, RefreshPolicy, Tenants},
+        restriction::is_scope,
     },
     origin::Origin,
 };
@@ -103,8 +104,19 @@ impl<S: Source> Reader<'_, S> {
         }
     }
 
+    /// What `GET /user` needs, unless operators want more of it for their users.
+    fn github_scopes(&mut self) -> Vec<String> {
+        let text = self.optional("GITHUB_SCOPES").unwrap_or_else(|| "read:user".to_owned());
+        let scopes: Vec<String> = text.split(',').map(|scope| scope.trim().to_owned()).collect();
+        if !scopes.iter().all(|scope| is_scope(scope)) {
+            self.problem::<()>("GITHUB_SCOPES", "must be scopes such as `read:user`, separated by commas");
+        }
+        scopes
+    }
+
     fn github(&mut self, client_id: String, public_origin: &Origin) -> Option<Provider> {
         let client_secret = self.required_secret("GITHUB_CLIENT_SECRET");
+        let scopes = self.github_scopes();
         let site = self.url("GITHUB_URL", Some("https://github.com"));
         let api = self.url("GITHUB_API_URL", Some("https://api.github.com"))?;
         Some(Provider {
@@ -114,7 +126,7 @@ impl<S: Source> Reader<'_, S> {
             // GitHub reads the secret from the body only.
             client_auth: ClientAuth::Post(client_secret?),
             redirect_uri: redirect_uri(public_origin, "github"),
-            scopes: ["read:user", "user:email"].map(str::to_owned).to_vec(),
+            scopes,
             audience: None,
             restrictions: Vec::new(),
             max_age_seconds: None,

@@ -1,5 +1,5 @@
 use super::{reader::LISTED, *};
-use crate::simulated::{app_settings, settings};
+use crate::simulated::{app_settings, config_with, settings};
 
 /// A source that knows what it holds.
 struct Table(std::collections::BTreeMap<String, String>);
@@ -215,6 +215,7 @@ fn s146_a_provider_that_is_configured_by_half_closes_instead_of_being_left_out()
         ("ENTRA_CLIENT_ID", ("ENTRA_GROUPS", "5f3c1a52-8d3e-4b7a-9c11-2f6d0e4b7a90")),
         ("ENTRA_CLIENT_ID", ("GRAPH_ALLOW", "GET /v1.0/me")),
         ("GITHUB_CLIENT_ID", ("GITHUB_ALLOW", "GET /user")),
+        ("GITHUB_CLIENT_ID", ("GITHUB_SCOPES", "repo")),
     ] {
         assert!(keys_of(&[(missing, None), (kept.0, Some(kept.1))]).contains(&missing), "{missing} {kept:?}");
     }
@@ -229,6 +230,19 @@ fn s146_a_provider_that_is_configured_by_half_closes_instead_of_being_left_out()
         r#"[{"id":"corp","issuer":"https://id.corp.example","client_id":""}]"#,
     ] {
         assert!(list(entry).contains(&"OIDC_PROVIDERS"), "{entry}");
+    }
+}
+
+#[test]
+fn github_is_asked_for_no_more_than_the_edge_needs_unless_told() {
+    let scopes = |text: Option<&str>| {
+        let config = config_with(serde_json::json!({"GITHUB_SCOPES": text}));
+        config.provider("github").unwrap().scopes.clone()
+    };
+    assert_eq!(scopes(None), ["read:user"]);
+    assert_eq!(scopes(Some("read:user, repo")), ["read:user", "repo"]);
+    for bad in [",", "read:user,", "read:user repo", "read:user,,repo", "\"repo\""] {
+        assert_eq!(keys_of(&[("GITHUB_SCOPES", Some(bad))]), ["GITHUB_SCOPES"], "{bad}");
     }
 }
 
