@@ -16,6 +16,7 @@
 use std::{borrow::Cow, time::Duration};
 
 use causeway_protocol::hub::EndReason;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{
     config::Config,
@@ -313,6 +314,27 @@ impl<P: Platform> Refresher<'_, P> {
         Ok(None)
     }
 
+    /// Stores that an access token which nothing renews is worth nothing any more, by its provider's own word: the account must
+    /// be connected again. Does nothing if another one has taken its place, or while somebody else writes.
+    ///
+    /// # Errors
+    /// The session is over, or the coordinator did not answer.
+    pub async fn note_dead(&self, session: &Session, provider_id: &str, token: &SecretString) -> Result<(), Error> {
+        let sessions = self.sessions();
+        let begun = match sessions.begin(session, Purpose::Other).await? {
+            Begun::Newer(newer) => sessions.begin(&newer, Purpose::Other).await?,
+            begun => begun,
+        };
+        let Begun::Writer(writer) = begun else { return Ok(()) };
+        let tokens = writer.session.record.connections.get(provider_id).map(|connection| &connection.tokens);
+        if tokens.is_some_and(|it| it.refresh_token.is_none() && same(&it.access_token, token)) {
+            self.without_refresh_token(&writer, provider_id).await?;
+        } else {
+            sessions.give_back_unused(&writer).await?;
+        }
+        Ok(())
+    }
+
     /// Whether its token is good or something renews it, at the provider that issued it.
     fn is_usable(&self, provider: &str, connection: &Connection, key: Option<&str>, must_renew: bool) -> bool {
         let is_spent = self.is_over(connection.access(key)) && connection.tokens.refresh_token.is_none();
@@ -339,7 +361,6 @@ impl<P: Platform> Refresher<'_, P> {
     }
 }
 
-fn same(one: &secrecy::SecretString, other: &secrecy::SecretString) -> bool {
-    use secrecy::ExposeSecret as _;
+fn same(one: &SecretString, other: &SecretString) -> bool {
     one.expose_secret() == other.expose_secret()
 }

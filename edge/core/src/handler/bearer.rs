@@ -10,7 +10,7 @@ use crate::{
         restriction::Restriction,
     },
     platform::{Platform, Unavailable},
-    proxy::service::Credential,
+    proxy::service::{Credential, Service},
     session::store::Session,
     web::{Incoming, Outgoing},
 };
@@ -76,6 +76,27 @@ pub(super) async fn authorize<P: Platform>(
             Ok(Authorization { token: installation::token(context, installation, force).await?, key: None })
         }
     }
+}
+
+/// The same after an upstream refused what it was called with. If nothing renews that and the provider itself refused it, it
+/// is sent no more.
+///
+/// # Errors
+/// As [`authorize`].
+pub(super) async fn authorize_anew<P: Platform>(
+    context: &Context<'_, P>,
+    session: &Session,
+    service: &Service,
+    refused: &Authorization,
+) -> Result<Authorization, Error> {
+    let renewed = authorize(context, session, &service.credential, true).await;
+    if let Err(Error::ProviderSignInNeeded { provider: id }) = &renewed
+        && context.config.provider(id).is_some_and(|provider| provider.answers_at(&service.base))
+    {
+        // What cannot be noted now the next refusal notes.
+        let _ = context.refresher().note_dead(session, id, &refused.token).await;
+    }
+    renewed
 }
 
 /// The session's token of exactly this provider, restricted exactly so. `force` asks for another one than the last: an upstream refused that.

@@ -8,7 +8,7 @@ use url::Url;
 
 use super::{
     Context,
-    bearer::{Authorization, authorize},
+    bearer::{Authorization, authorize, authorize_anew},
     deadline::Deadline,
     payload::Payload,
 };
@@ -60,7 +60,7 @@ pub(super) async fn proxy<P: Platform>(
     }
     if response.status == StatusCode::UNAUTHORIZED {
         // The token may have ended early, or another request may have renewed it meanwhile: once more, and no more.
-        let renewed = authorize(context, session, &service.credential, true).await?;
+        let renewed = authorize_anew(context, session, service, &authorization).await?;
         response = call.send_again(context, &renewed).await?;
     }
     pass_on(service, response)

@@ -188,6 +188,15 @@ impl Provider {
         }
     }
 
+    /// Whether an address is in the provider's own API, whose word on a token is the provider's.
+    #[must_use]
+    pub fn answers_at(&self, url: &Url) -> bool {
+        match &self.kind {
+            Kind::GitHub { api, .. } => api.origin() == url.origin(),
+            Kind::Entra { .. } | Kind::OpenId { .. } => false,
+        }
+    }
+
     /// How much earlier than in truth its ID tokens say that they were issued, in seconds. Entra's `iat` and `nbf` are those
     /// of five minutes before, for servers whose clocks are behind.
     #[must_use]

@@ -297,6 +297,42 @@ fn s100_a_token_that_the_upstream_refuses_is_renewed_once_and_the_request_sent_o
     }
 }
 
+/// An OAuth app's token does not end; that its user took the authorization back shows nowhere else.
+#[test]
+fn m67_a_token_that_github_itself_no_longer_knows_is_sent_once_and_no_more() {
+    let services =
+        r#"[{"name":"api","url":"https://api.example","provider":"github","shares_token":true,"allow":["GET /x"]}]"#;
+    let known = Rc::new(Cell::new(true));
+    let is_known = Rc::clone(&known);
+    let settings = [("GITHUB_ALLOW", "GET /user/repos"), ("SERVICES", services)];
+    let browser = Browser::configured(&settings, move |sent: &Sent| match sent.url.as_str() {
+        "https://api.github.com/user/repos" if is_known.get() => answer(200, "[]"),
+        "https://api.github.com/user/repos" | "https://api.example/x" => answer(401, "{}"),
+        _ => github(sent),
+    });
+    browser.sign_in();
+    let call = |target: &str| {
+        let response = browser.script(Method::GET, target, "");
+        if response.status == StatusCode::OK { String::new() } else { code(&response) }
+    };
+    let is_needed = || browser.session()["connections"][0]["sign_in_needed"] == true;
+    assert_eq!(call("/bff/api/x"), "provider-sign-in-needed");
+    assert!(!is_needed(), "what another upstream takes is no word of GitHub's");
+    assert_eq!(call("/bff/github/user/repos"), "");
+    known.set(false);
+    assert_eq!(call("/bff/github/user/repos"), "provider-sign-in-needed");
+    assert!(is_needed());
+    let sent = browser.platform.sent.borrow().len();
+    for target in ["/bff/github/user/repos", "/bff/api/x"] {
+        assert_eq!(call(target), "provider-sign-in-needed");
+    }
+    assert_eq!(browser.platform.sent.borrow().len(), sent);
+    assert_eq!(browser.session()["authenticated"], true);
+    known.set(true);
+    browser.sign_in();
+    assert_eq!(call("/bff/github/user/repos"), "");
+}
+
 #[test]
 fn s55_a_claim_that_changes_its_type_and_decides_nothing_ends_no_session() {
     let corp = Corp::new();
