@@ -182,7 +182,7 @@ pub fn validate_refreshed(
     now_seconds: i64,
 ) -> Result<IdClaims, IdTokenError> {
     let claims = verified(token, keys, provider, now_seconds)?;
-    if claims.continues(before, provider) { Ok(claims) } else { Err(IdTokenError::AnotherUser) }
+    if claims.continues(before, provider, now_seconds) { Ok(claims) } else { Err(IdTokenError::AnotherUser) }
 }
 
 impl IdClaims {
@@ -202,12 +202,18 @@ impl IdClaims {
     }
 
     /// Whether these are of the same user and sign-in as those before.
-    pub(super) fn continues(&self, before: &Self, provider: &Provider) -> bool {
+    pub(super) fn continues(&self, before: &Self, provider: &Provider, now_seconds: i64) -> bool {
+        let is_same_time = match (self.auth_time, before.auth_time) {
+            (None, _) => true,
+            (Some(at), Some(known)) => at == known,
+            // It is optional: the sign-in's own token did not say.
+            (Some(at), None) => at <= now_seconds.saturating_add(SKEW_SECONDS),
+        };
         self.iss == before.iss
             && self.sub == before.sub
             && self.aud.is_only(&provider.client_id)
             && self.azp == before.azp
-            && (self.auth_time.is_none() || self.auth_time == before.auth_time)
+            && is_same_time
             && (self.nonce.is_none() || self.nonce == before.nonce)
             && self.entra.as_ref().map(EntraClaims::identity) == before.entra.as_ref().map(EntraClaims::identity)
     }

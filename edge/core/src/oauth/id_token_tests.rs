@@ -325,7 +325,7 @@ fn a_claim_of_another_type_that_decides_nothing_keeps_nobody_out() {
         }
         let usual = corp(usual).unwrap();
         assert!(validate_refreshed(&again, &keys, provider, &usual, NOW).is_ok(), "{change}");
-        assert!(IdClaims::of_own(&again, provider).is_some_and(|claims| claims.continues(&before, provider)));
+        assert!(IdClaims::of_own(&again, provider).is_some_and(|claims| claims.continues(&before, provider, NOW)));
     }
 }
 
@@ -370,10 +370,10 @@ fn m42_at_entra_a_refreshed_token_is_of_the_same_tenant_and_object() {
     let config = config_with(json!({}));
     let provider = config.provider("entra").unwrap();
     let before = claims(json!({})).unwrap();
-    assert!(before.continues(&before, provider));
+    assert!(before.continues(&before, provider, NOW));
     for change in [json!({"oid": "o-2"}), json!({"oid": null})] {
-        assert!(!claims(change.clone()).unwrap().continues(&before, provider), "{change}");
-        assert!(!before.continues(&claims(change.clone()).unwrap(), provider), "{change}");
+        assert!(!claims(change.clone()).unwrap().continues(&before, provider, NOW), "{change}");
+        assert!(!before.continues(&claims(change.clone()).unwrap(), provider, NOW), "{change}");
     }
 }
 
@@ -473,6 +473,18 @@ fn m42_a_refreshed_token_continues_the_first_one() {
         json!({"azp": "other"}),
     ] {
         assert_eq!(refreshed(change.clone()).unwrap_err(), IdTokenError::AnotherUser, "{change}");
+    }
+}
+
+#[test]
+fn m42_a_refreshed_token_may_say_when_the_user_signed_in_though_the_first_did_not() {
+    let before = corp(json!({"auth_time": null})).unwrap();
+    let config = openid::config(json!({}));
+    let keys = [serde_json::from_value(openid::key(7, json!({}))).unwrap()];
+    for (auth_time, is_believed) in [(NOW - 10, true), (NOW + 60, true), (NOW + 61, false)] {
+        let token = openid::token(json!({"auth_time": auth_time}));
+        let result = validate_refreshed(&token, &keys, config.provider("corp").unwrap(), &before, NOW);
+        assert_eq!(result.is_ok(), is_believed, "{auth_time}");
     }
 }
 

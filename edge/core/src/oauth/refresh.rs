@@ -101,7 +101,10 @@ pub async fn refresh<P: Platform>(
             Err(reason) => return Refresh::Foreign { reason, tokens: Box::new(tokens) },
         },
     };
-    if claims.is_none() {
+    // One that no longer says when the user signed in does not take the place of one that does: later ones are held to it.
+    let known = before.id_token.as_ref().and_then(|token| IdClaims::of_own(token.expose_secret(), client.provider));
+    let said_when = known.is_some_and(|known| known.auth_time.is_some());
+    if claims.as_ref().is_none_or(|claims| said_when && claims.auth_time.is_none()) {
         tokens.id_token.clone_from(&before.id_token);
     }
     Refresh::Refreshed(Box::new(Refreshed { tokens, claims }))
@@ -128,7 +131,7 @@ async fn check<P: Platform>(
         // clock of ours that is wrong (S117).
         Ok(Err(IdTokenError::Signature(SignatureError::UnknownKey) | IdTokenError::Time)) | Err(_) => {
             match IdClaims::of_own(token.expose_secret(), provider) {
-                Some(claims) if claims.continues(&before, provider) => Ok(None),
+                Some(claims) if claims.continues(&before, provider, now) => Ok(None),
                 _ => Err(ANOTHER),
             }
         }

@@ -182,7 +182,6 @@ fn m42_an_id_token_of_the_same_user_and_sign_in_is_kept() {
     for change in [
         json!({}),
         json!({"nonce": null}),
-        json!({"auth_time": null}),
         // Of another type than before, and nothing hangs on it.
         json!({"ver": 1}),
         json!({"groups": "one"}),
@@ -198,6 +197,25 @@ fn m42_an_id_token_of_the_same_user_and_sign_in_is_kept() {
         assert_eq!(claims.unwrap().sub, "248289");
         assert_eq!(text(&tokens.id_token), Some(expected.as_str()));
     }
+}
+
+#[test]
+fn m42_when_the_user_signed_in_is_held_against_every_later_token() {
+    let first = text(&tokens().id_token).map(str::to_owned);
+    let silent = token(json!({"auth_time": null}));
+    let (_, outcome) = corp(move |_| Some(new_tokens(json!({"id_token": silent}))));
+    let after = refreshed(outcome).tokens;
+    assert_eq!(text(&after.id_token), first.as_deref(), "one that says less does not take its place");
+    let desk = Desk::new(json!({}), json!({}), |_| {
+        Some(new_tokens(json!({"id_token": token(json!({"auth_time": 1_800_000_000}))})))
+    });
+    let outcome = run(refresh(&desk.client(), &after, None, None));
+    assert!(matches!(outcome, Refresh::Foreign { .. }), "{outcome:?}");
+    // Where the sign-in said nothing, the first that does is the one.
+    let unsaid = TokenSet { id_token: Some(token(json!({"auth_time": null})).into()), ..tokens() };
+    let desk = Desk::new(json!({}), json!({}), |_| Some(new_tokens(json!({"id_token": token(json!({}))}))));
+    let noted = refreshed(run(refresh(&desk.client(), &unsaid, None, None))).tokens;
+    assert_eq!(text(&noted.id_token), first.as_deref());
 }
 
 #[test]
