@@ -26,13 +26,14 @@ pub enum Found<'a> {
     Several,
 }
 
-/// All cookies of a request as name and value.
+/// All cookies of a request as name and value. Whoever shares the site may set one that is no ASCII text: that one alone
+/// is passed over, not the line that it stands in.
 pub(crate) fn all(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
     headers
         .get_all(header::COOKIE)
         .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'))
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b';'))
+        .filter_map(|pair| str::from_utf8(pair).ok().filter(|pair| pair.is_ascii()))
         .filter_map(|pair| pair.trim().split_once('='))
 }
 
@@ -123,6 +124,17 @@ mod tests {
         assert_eq!(find(&headers(&["a=1; a=2"]), "a"), Found::Several);
         assert_eq!(find(&headers(&["a=1", "a=2"]), "a"), Found::Several);
         assert_eq!(find(&headers(&["xa=1"]), "a"), Found::None);
+    }
+
+    #[test]
+    fn another_applications_cookie_that_is_no_ascii_hides_none_of_ours() {
+        let headers = |line: &[u8]| HeaderMap::from_iter([(header::COOKIE, HeaderValue::from_bytes(line).unwrap())]);
+        for foreign in [&b"x=\xc3\xa9"[..], b"x=\xe9", b"\xff", b"a=\xc3\xa9", b"a\xc3\xa9=2"] {
+            for line in [[foreign, b"; a=1"].concat(), [b"a=1; ", foreign].concat()] {
+                assert_eq!(find(&headers(&line), "a"), Found::One("1"), "{line:?}");
+            }
+        }
+        assert_eq!(find(&headers(b"a=1; x=\xe9; a=2"), "a"), Found::Several);
     }
 
     #[test]

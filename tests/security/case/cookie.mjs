@@ -52,6 +52,14 @@ export const cases = [
           }
         }
       }
+      // What another application of the site set for all of it, as it may, is neither ours nor a reason to believe nobody.
+      for (const foreign of ['city=Z\xc3\xbcrich', 'city=Z\xfcrich']) {
+        for (const line of [`${foreign}; ${own.name}=${own.value}`, `${own.name}=${own.value}; ${foreign}`]) {
+          const csrf = Object.entries(bff.csrf).map(([name, value]) => `${name}: ${value}\r\n`).join('');
+          const { status } = await bff.sendBytes(`GET ${bff.profile.api.prefix}${bff.profile.api.own} HTTP/1.1\r\nHost: ${new URL(bff.origin).host}\r\nCookie: ${line}\r\n${csrf}Sec-Fetch-Site: same-origin\r\nConnection: close\r\n\r\n`);
+          assert.equal(status, 200, `beside another application's cookie: ${JSON.stringify(line.slice(0, 20))}`);
+        }
+      }
       assert.match(own.name, /^__Host-/, 'browsers take no such cookie with a Domain');
       const cookie = own.browser.cookies.get(own.name);
       assert.ok(cookie && cookie.attributes.has('secure') && cookie.attributes.has('httponly') && !cookie.attributes.has('domain'));

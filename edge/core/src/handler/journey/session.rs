@@ -72,6 +72,18 @@ fn s60_s62_s145_every_broken_cookie_is_the_same_401() {
     assert_eq!(browser.get("/stream").status, StatusCode::UNAUTHORIZED, "an unprefixed twin");
 }
 
+/// `city=Zürich; Domain=.example.com`: whoever has such a cookie keeps it, and would not be signed in anywhere until it ends.
+#[test]
+fn s60_another_applications_cookie_that_is_no_ascii_hides_neither_a_sign_in_nor_a_session() {
+    let browser = Browser::new(github);
+    browser.cookies.borrow_mut().push(("city".to_owned(), "Zürich".to_owned()));
+    browser.sign_in();
+    assert_eq!(browser.session()["authenticated"], true, "before ours");
+    browser.cookies.borrow_mut().reverse();
+    assert_eq!(browser.session()["authenticated"], true, "behind ours");
+    assert_eq!(browser.cookies.borrow().len(), 2);
+}
+
 #[test]
 fn s71_a_session_is_over_when_it_is_over() {
     let browser = Browser::new(github);
