@@ -46,7 +46,7 @@ pub(super) async fn allow_logout<P: Platform>(
     provider: &str,
     sender: Option<IpAddr>,
 ) -> Result<(), Error> {
-    let sender = sender.map(|address| address.to_string()).unwrap_or_default();
+    let sender = sender.map(network).unwrap_or_default();
     allow(context, LOGOUT_RATE, &format!("{provider}:{sender}")).await
 }
 

@@ -261,6 +261,22 @@ fn m79_a_session_that_could_not_be_ended_is_told_to_the_operator_only() {
 }
 
 #[test]
+fn s125_a_flood_of_front_channel_logouts_counts_by_customer_and_shuts_nobody_else_out() {
+    let browser = at_entra();
+    let from = |address: &str, sid: &str| {
+        browser.address.set(address.parse().unwrap());
+        assert_eq!(load(&browser, &format!("sid={sid}")).status, StatusCode::OK);
+    };
+    for number in 0..LOGOUT_RATE.limit {
+        from(&format!("2001:db8:1:2::{number:x}"), "at-entr");
+    }
+    from("2001:db8:1:2:ffff::", "at-entra");
+    assert!(is_signed_in(&browser), "nothing is asked for it any more");
+    from("2001:db8:1:3::1", "at-entra");
+    assert!(!is_signed_in(&browser));
+}
+
+#[test]
 fn s126_a_forged_front_channel_logout_has_no_effect_and_tells_nothing() {
     let browser = at_entra();
     let issuer = format!("https://login.microsoftonline.com/{TENANT}/v2.0");
