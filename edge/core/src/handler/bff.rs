@@ -37,7 +37,7 @@ pub(super) async fn proxy<P: Platform>(
         Refusal::Method { allow } => Error::MethodNotAllowed { allow },
     })?;
     // Before the body: whoever must sign in first need not wait for an upload to end.
-    let authorization = authorize(context, session, &service.credential, false).await?;
+    let mut authorization = authorize(context, session, &service.credential, false).await?;
     let Request { method, headers, body, client_address, .. } = request;
     let about = About {
         public_origin: &context.config.public_origin,
@@ -52,16 +52,20 @@ pub(super) async fn proxy<P: Platform>(
     // The body alone took it.
     let timeout = deadline.worthwhile(context.platform).ok_or(Error::TooSlow)?;
     let mut response = call.send(context, &authorization, timeout).await?;
-    if authorization.lacks_nonce(&response) {
-        response = call.send_again(context, &authorization).await?;
+    // Once more for a nonce and once more for a token that ended early, or was renewed by another request meanwhile: each
+    // once, whichever is wanted first.
+    let (mut may_prove, mut may_renew) = (true, true);
+    while response.status == StatusCode::UNAUTHORIZED {
         if authorization.lacks_nonce(&response) {
-            return Err(Unavailable::new("upstream", "wants another nonce each time").into());
+            if !std::mem::take(&mut may_prove) {
+                return Err(Unavailable::new("upstream", "wants another nonce each time").into());
+            }
+        } else if std::mem::take(&mut may_renew) {
+            authorization = authorize_anew(context, session, service, &authorization).await?;
+        } else {
+            break;
         }
-    }
-    if response.status == StatusCode::UNAUTHORIZED {
-        // The token may have ended early, or another request may have renewed it meanwhile: once more, and no more.
-        let renewed = authorize_anew(context, session, service, &authorization).await?;
-        response = call.send_again(context, &renewed).await?;
+        response = call.send_again(context, &authorization).await?;
     }
     pass_on(service, response)
 }

@@ -167,6 +167,48 @@ fn s137_a_bound_token_comes_with_a_proof_for_each_request_and_one_more_for_a_non
     }
 }
 
+/// An upstream may find out about the token first and about the nonce then, as after a renewal that took its time.
+#[test]
+fn m52_s100_a_nonce_that_is_wanted_of_a_renewed_token_is_given_once_and_signs_nobody_out() {
+    let provider = r#"[{"id":"corp","issuer":"https://id.corp.example","client_id":"corp-client","dpop":true}]"#;
+    let services = r#"[{"name":"api","url":"https://api.example","provider":"corp","allow":["GET /x"]}]"#;
+    for (answers, expected) in [
+        (&["token", "nonce", "ok"][..], StatusCode::OK),
+        (&["nonce", "token", "ok"], StatusCode::OK),
+        (&["token", "nonce", "nonce"], StatusCode::SERVICE_UNAVAILABLE),
+        (&["nonce", "token", "nonce"], StatusCode::SERVICE_UNAVAILABLE),
+        (&["token", "nonce", "token"], StatusCode::UNAUTHORIZED),
+    ] {
+        let corp = Corp::new();
+        *corp.metadata.borrow_mut() = json!({"dpop_signing_alg_values_supported": ["ES256"]});
+        let (at_provider, count) = (Rc::clone(&corp), Cell::new(0));
+        let settings = [("OIDC_PROVIDERS", provider), corp::SETTINGS[1], ("SERVICES", services)];
+        let browser = Browser::configured(&settings, move |sent| {
+            if !sent.url.starts_with(API) {
+                let (status, headers, body) = at_provider.answer(sent)?;
+                return Some((status, headers, body.replace("\"Bearer\"", "\"DPoP\"")));
+            }
+            let challenge = |error: &str| ("www-authenticate", format!("DPoP error=\"{error}\""));
+            let nonce = ("dpop-nonce", format!("n-{}", count.get()));
+            match answers[count.replace(count.get() + 1)] {
+                "token" => Some((401, vec![challenge("invalid_token")], String::new())),
+                "nonce" => Some((401, vec![challenge("use_dpop_nonce"), nonce], String::new())),
+                _ => answer(200, &json!({})),
+            }
+        });
+        browser.sign_in_at(&corp);
+        let response = browser.send(Method::GET, "/bff/api/x", &[("x-csrf", "1")], "");
+        assert_eq!(response.status, expected, "{answers:?}");
+        let proofs: Vec<Value> = browser.sent_to(API).iter().map(|sent| proof(sent).1).collect();
+        let wanted_at = answers.iter().position(|answer| *answer == "nonce").unwrap();
+        assert_eq!(proofs[wanted_at + 1]["nonce"], format!("n-{wanted_at}"), "{answers:?}");
+        let mut ids: Vec<_> = proofs.iter().map(|claims| claims["jti"].to_string()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), 3, "three times, and no proof is used twice: {answers:?}");
+    }
+}
+
 const ELSEWHERE: &str =
     r#"[{"id":"corp","name":"Corp","issuer":"https://id.other.example","client_id":"corp-client"}]"#;
 
