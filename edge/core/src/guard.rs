@@ -187,8 +187,8 @@ pub fn preflight<B>(config: &Config, row: Option<&Row>, headers: &HeaderMap) -> 
     response.set(header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PUT, PATCH, DELETE");
     response.set(
         header::ACCESS_CONTROL_ALLOW_HEADERS,
-        "content-type, idempotency-key, if-match, if-modified-since, if-none-match, last-event-id, range, traceparent, \
-         x-causeway-user, x-csrf",
+        "content-type, idempotency-key, if-match, if-modified-since, if-none-match, if-range, if-unmodified-since, \
+         last-event-id, range, traceparent, x-causeway-user, x-csrf",
     );
     response.set(header::ACCESS_CONTROL_MAX_AGE, "600");
     Ok(response)

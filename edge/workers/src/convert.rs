@@ -15,7 +15,7 @@ use js_sys::Uint8Array;
 use wasm_bindgen::{JsCast as _, JsValue};
 use web_sys::{AbortController, ReadableStream};
 use worker::{
-    AbortSignal, CacheMode, Delay, Headers, Request, RequestInit, RequestRedirect, Response, ResponseBody,
+    AbortSignal, CacheMode, Delay, Error, Headers, Request, RequestInit, RequestRedirect, Response, ResponseBody,
     ResponseBuilder, Result,
 };
 
@@ -221,12 +221,13 @@ fn header_map(headers: &Headers) -> HeaderMap {
     map
 }
 
+/// Bytes as the text that workerd reads and writes as UTF-8. Everything that came from there is that; what is not is refused
+/// with the whole message, because without one of its headers it could mean something else.
 fn headers(map: &HeaderMap) -> Result<Headers> {
     let headers = Headers::new();
     for (name, value) in map {
-        if let Ok(value) = value.to_str() {
-            headers.append(name.as_str(), value)?;
-        }
+        let value = std::str::from_utf8(value.as_bytes()).map_err(|_| Error::from(format!("{name} is no text")))?;
+        headers.append(name.as_str(), value)?;
     }
     Ok(headers)
 }

@@ -36,19 +36,19 @@ pub(super) async fn proxy<P: Platform>(
         Refusal::UnknownPath => Error::NotFound,
         Refusal::Method { allow } => Error::MethodNotAllowed { allow },
     })?;
-    // Before the body: whoever must sign in first need not wait for an upload to end.
-    let mut authorization = authorize(context, session, &service.credential, false).await?;
     let Request { method, headers, body, client_address, .. } = request;
     let about = About {
         public_origin: &context.config.public_origin,
         client_address: client_address.filter(|_| service.told_client_address),
         traceparent: context.trace.as_str(),
     };
+    let passed = header::request_headers(&headers, &about)?;
+    // Before the body: whoever must sign in first need not wait for an upload to end.
+    let mut authorization = authorize(context, session, &service.credential, false).await?;
     let limit_bytes = service.body_limit_bytes.min(context.row.body_limit_bytes);
     let deadline = Deadline::after(context.platform, service.timeout);
     let payload = Payload::take(context.platform, &method, &headers, body, limit_bytes, deadline).await?;
-    let headers = header::request_headers(&headers, &about);
-    let mut call = Call { service, method, url, headers, payload, deadline };
+    let mut call = Call { service, method, url, headers: passed, payload, deadline };
     // The body alone took it.
     let timeout = deadline.worthwhile(context.platform).ok_or(Error::TooSlow)?;
     let mut response = call.send(context, &authorization, timeout).await?;

@@ -8,14 +8,17 @@ use crate::{error::Error, oauth::identity::USER_AGENT, origin::Origin, web::TRAC
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-const REQUEST_HEADERS: [HeaderName; 7] = [
+const REQUEST_HEADERS: [HeaderName; 10] = [
     header::ACCEPT,
     header::ACCEPT_LANGUAGE,
     header::CONTENT_TYPE,
     header::IF_MATCH,
     header::IF_NONE_MATCH,
     header::IF_MODIFIED_SINCE,
+    header::IF_UNMODIFIED_SINCE,
+    header::IF_RANGE,
     header::RANGE,
+    HeaderName::from_static("idempotency-key"),
 ];
 
 const RESPONSE_HEADERS: [HeaderName; 8] = [
@@ -44,9 +47,22 @@ pub struct About<'a> {
 }
 
 /// The request headers that go upstream. What says where a request came from is ours alone (S94, M12, M26).
-#[must_use]
-pub fn request_headers(from: &HeaderMap, about: &About<'_>) -> HeaderMap {
+///
+/// # Errors
+/// [`Error::BadRequest`] if the request would mean something else without what is not passed on, or if not every runtime
+/// could pass it on as it is.
+pub fn request_headers(from: &HeaderMap, about: &About<'_>) -> Result<HeaderMap, Error> {
+    if is_packed(from) {
+        return Err(Error::BadRequest { reason: "a packed body (Content-Encoding) is not passed on" });
+    }
+    if from.contains_key(header::CONTENT_RANGE) {
+        return Err(Error::BadRequest { reason: "a part of a body (Content-Range) is not passed on" });
+    }
     let mut to = copy(from, &REQUEST_HEADERS);
+    // To workerd a header is UTF-8, to Spin bytes.
+    if !to.values().all(|value| value.as_bytes().is_ascii()) {
+        return Err(Error::BadRequest { reason: "headers that are passed on must be ASCII" });
+    }
     to.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
     // Nothing is ever unpacked here, so nothing can grow here (S105).
     to.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
@@ -56,7 +72,7 @@ pub fn request_headers(from: &HeaderMap, about: &About<'_>) -> HeaderMap {
     if let Some(address) = about.client_address {
         insert_client(&mut to, address, about.public_origin);
     }
-    to
+    Ok(to)
 }
 
 /// `Forwarded` (RFC 7239) and the older header that most read instead.
@@ -74,7 +90,7 @@ fn insert_client(to: &mut HeaderMap, address: IpAddr, public_origin: &Origin) {
     }
 }
 
-/// Whether an answer is packed, though that was asked not to be.
+/// Whether a body is packed, which an answer was asked not to be.
 #[must_use]
 pub fn is_packed(headers: &HeaderMap) -> bool {
     headers.get_all(header::CONTENT_ENCODING).iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
@@ -133,7 +149,14 @@ mod tests {
     fn sent(from: &HeaderMap, client_address: Option<&str>) -> HeaderMap {
         let public_origin = Origin::parse("https://edge.example").unwrap();
         let client_address = client_address.map(|text| text.parse().unwrap());
-        request_headers(from, &About { public_origin: &public_origin, client_address, traceparent: TRACE })
+        request_headers(from, &About { public_origin: &public_origin, client_address, traceparent: TRACE }).unwrap()
+    }
+
+    fn refused(name: &'static str, value: &[u8]) -> bool {
+        let from = HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::from_bytes(value).unwrap())]);
+        let public_origin = Origin::parse("https://edge.example").unwrap();
+        let about = About { public_origin: &public_origin, client_address: None, traceparent: TRACE };
+        matches!(request_headers(&from, &about), Err(Error::BadRequest { .. }))
     }
 
     fn with_all(names: &[&'static str]) -> HeaderMap {
@@ -208,7 +231,6 @@ mod tests {
             "upgrade",
             "http2-settings",
             "content-length",
-            "content-encoding",
             "expect",
             "origin",
             "referer",
@@ -243,10 +265,37 @@ mod tests {
 
     #[test]
     fn what_describes_the_request_itself_goes_along() {
-        let names =
-            ["accept", "accept-language", "content-type", "if-match", "if-none-match", "if-modified-since", "range"];
+        let names = [
+            "accept",
+            "accept-language",
+            "content-type",
+            "if-match",
+            "if-none-match",
+            "if-modified-since",
+            "if-unmodified-since",
+            "if-range",
+            "range",
+            "idempotency-key",
+        ];
         let to = sent(&with_all(&names), None);
         assert!(names.iter().all(|name| to.contains_key(*name)));
+    }
+
+    #[test]
+    fn what_would_mean_something_else_without_a_header_is_not_sent() {
+        for (name, value) in [
+            ("content-range", &b"bytes 0-99/200"[..]),
+            ("content-encoding", b"gzip"),
+            ("content-encoding", b"identity, br"),
+            ("content-encoding", b""),
+            ("if-match", b"\"\xc3\xa9\""),
+            ("idempotency-key", b"\xe9"),
+        ] {
+            assert!(refused(name, value), "{name} {value:?}");
+        }
+        for (name, value) in [("content-encoding", &b"Identity"[..]), ("x-city", b"Z\xc3\xbcrich")] {
+            assert!(!refused(name, value), "{name} {value:?}");
+        }
     }
 
     #[test]

@@ -137,6 +137,28 @@ fn s105_a_packed_answer_is_not_unpacked() {
     assert_eq!(sent.headers["accept-encoding"], "identity");
 }
 
+#[test]
+fn what_would_mean_something_else_upstream_is_refused_and_not_sent() {
+    let browser = Browser::configured(&[("GITHUB_ALLOW", "POST /take")], taking);
+    browser.sign_in();
+    for header in [
+        ("content-encoding", "gzip"),
+        ("content-range", "bytes 0-2/9"),
+        ("if-match", "\"é\""),
+        ("idempotency-key", "é"),
+    ] {
+        let response = upload(&browser, &[("content-length", "3"), header], "abc");
+        assert_eq!((response.status, code(&response).as_str()), (StatusCode::BAD_REQUEST, "bad-request"), "{header:?}");
+    }
+    assert!(browser.sent_to("https://api.github.com/take").is_empty());
+    let passed =
+        [("if-unmodified-since", "Tue, 24 Nov 2026 20:00:00 GMT"), ("if-range", "\"a\""), ("idempotency-key", "k")];
+    let identity = ("content-encoding", "identity");
+    assert_eq!(upload(&browser, &[&passed[..], &[identity]].concat(), "abc").status, StatusCode::OK);
+    let sent = browser.sent_to("https://api.github.com/take").pop().unwrap();
+    assert!(passed.iter().all(|(name, value)| sent.headers[*name] == *value));
+}
+
 const SERVICES: &str = r#"[
     {"name":"orders","url":"https://orders.example/v1","provider":"github","shares_token":true,"allow":["GET /x","POST /x"]},
     {"name":"mail","url":"https://mail.example","provider":"entra","shares_token":true,"allow":["GET /x"]}
