@@ -147,9 +147,7 @@ impl<S: Source> Reader<'_, S> {
                 let restriction = token.map(|token| token.check(provider)).transpose()?;
                 Credential::Provider { id, restriction }
             }
-            (None, Some(_)) if token.is_some() || shares_token => {
-                return Err("`token` and `shares_token` are for services of a `provider`");
-            }
+            (None, Some(_)) if token.is_some() => return Err("`token` is for services of a `provider`"),
             (None, Some(installation)) => Credential::Installation(installation.check()?),
             _ => return Err("must have either `provider` or `installation`"),
         };
@@ -169,8 +167,15 @@ impl<S: Source> Reader<'_, S> {
         };
         let base = self.service_url(&url, private_network)?;
         let gets_its_token = |other: &Service| other.credential == credential && other.base.origin() != base.origin();
-        if matches!(credential, Credential::Provider { .. }) && !shares_token && others.iter().any(gets_its_token) {
-            return Err("would get the token of a service elsewhere: it needs a `token` of its own, or `shares_token`");
+        if !shares_token && others.iter().any(gets_its_token) {
+            return Err(match credential {
+                Credential::Provider { .. } => {
+                    "would get the token of a service elsewhere: it needs a `token` of its own, or `shares_token`"
+                }
+                Credential::Installation(_) => {
+                    "would get the token of a service elsewhere: it needs an `installation` of its own, or `shares_token`"
+                }
+            });
         }
         Ok(Service { name, credential, base, rules, body_limit_bytes, timeout, told_client_address: true })
     }

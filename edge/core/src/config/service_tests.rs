@@ -119,6 +119,22 @@ fn m21_a_token_goes_to_services_of_one_origin_unless_somebody_says_so() {
     };
     assert!(load(&json!([one("a", "https://a.example"), one("b", "https://b.example")]).to_string(), false).is_err());
     assert!(load(&json!([one("a", "https://a.example"), one("b", "https://a.example/b")]).to_string(), false).is_ok());
+    // The same installation, permissions and repositories are the same token.
+    let of_app = |name: &str, url: &str, level: &str, shares: bool| {
+        let installation = json!({"id": 7, "permissions": {"contents": level}});
+        entry(
+            &json!({"name": name, "url": url, "provider": null, "shares_token": shares, "installation": installation}),
+        )
+    };
+    let first = of_app("a", "https://a.example", "read", false);
+    for (second, fine) in [
+        (of_app("b", "https://b.example", "read", false), false),
+        (of_app("b", "https://b.example", "read", true), true),
+        (of_app("b", "https://b.example", "write", false), true),
+        (of_app("b", "https://a.example/b", "read", false), true),
+    ] {
+        assert_eq!(load(&json!([first, second]).to_string(), false).is_ok(), fine, "{second}");
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::Context;
 use crate::{
     error::Error,
     flight::Waited,
-    oauth::github_app::{InstallationError, InstallationToken},
+    oauth::github_app::{App, InstallationError, InstallationToken},
     platform::{Platform, Unavailable, within},
     proxy::service::Installation,
     seal::{self, Binding, Purpose},
@@ -44,7 +44,7 @@ pub(super) async fn token<P: Platform>(
     let Context { platform, config, memory, .. } = context;
     // The configuration is not loaded without one where a service needs it.
     let app = config.github_app.as_ref().ok_or(Error::Misconfigured)?;
-    let key = key_of(&app.id, installation);
+    let key = key_of(app, installation);
     let memory = &memory.installations;
     let look = |now_ms| match memory.token(&key).filter(|token| serves(token, force, now_ms)) {
         Some(token) => Some(Ok(token)),
@@ -109,11 +109,12 @@ fn answer_of(error: InstallationError) -> Error {
     }
 }
 
-/// Where a token rests: what it may do is part of the name, so that no service finds another's.
-fn key_of(app: &str, installation: &Installation) -> String {
+/// Where a token rests: whose it is and what it may do are part of the name, so that no service finds another's, and none
+/// finds one that another GitHub minted.
+fn key_of(app: &App, installation: &Installation) -> String {
     let Installation { id, permissions, repositories } = installation;
     // As JSON no two of them are written alike.
-    let text = json!([app, id, permissions, repositories]).to_string();
+    let text = json!([app.api.origin().ascii_serialization(), app.id, id, permissions, repositories]).to_string();
     Sha256::digest(text).iter().fold("installation:".to_owned(), |mut key, byte| {
         // Writing into a `String` cannot fail.
         let _ = write!(key, "{byte:02x}");

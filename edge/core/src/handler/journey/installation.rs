@@ -165,6 +165,26 @@ fn s72_a_token_in_anothers_place_does_not_open() {
     );
 }
 
+#[test]
+fn m16_a_token_is_never_sent_on_by_an_edge_that_has_another_github_mint_them() {
+    const ELSEWHERE: &str = "https://ghe.example/api/v3/app/installations/7/access_tokens";
+    let browser = Browser::configured(&borrowed(&app_settings()), |sent| match sent.url.as_str() {
+        MINT => answer(201, &json!({"token": "ghs_here", "expires_at": "2027-01-15T09:00:00Z"})),
+        ELSEWHERE => answer(201, &json!({"token": "ghs_elsewhere", "expires_at": "2027-01-15T09:00:00Z"})),
+        API => answer(200, &json!({})),
+        _ => github(sent),
+    });
+    browser.sign_in();
+    browser.script(Method::GET, "/bff/docs/x", "");
+    let mut settings = app_settings();
+    settings.push(("GITHUB_API_URL", "https://ghe.example/api/v3".to_owned()));
+    let browser = browser.at_another_edge(&borrowed(&settings));
+    assert_eq!(browser.script(Method::GET, "/bff/docs/x", "").status, StatusCode::OK);
+    let sent = browser.sent_to(API);
+    let tokens: Vec<_> = sent.iter().map(|sent| &sent.headers["authorization"]).collect();
+    assert_eq!(tokens, ["Bearer ghs_here", "Bearer ghs_elsewhere"]);
+}
+
 /// Clocks of an edge, in minutes ahead of GitHub's.
 const CLOCKS: [i64; 6] = [-5, -4, 0, 1, 2, 5];
 
