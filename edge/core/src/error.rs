@@ -46,6 +46,9 @@ pub enum Error {
         /// For the log.
         reason: &'static str,
     },
+    /// The service is for users of other providers than the one that this session began with.
+    #[error("the service is not for users of the session's provider")]
+    NotForUser,
     /// The request is malformed.
     #[error("bad request: {reason}")]
     BadRequest {
@@ -140,7 +143,7 @@ impl Error {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Unauthenticated { .. } | Self::ProviderSignInNeeded { .. } => StatusCode::UNAUTHORIZED,
-            Self::Forbidden { .. } => StatusCode::FORBIDDEN,
+            Self::Forbidden { .. } | Self::NotForUser => StatusCode::FORBIDDEN,
             Self::BadRequest { .. } | Self::SignInRefused { .. } | Self::LogoutRefused { .. } => {
                 StatusCode::BAD_REQUEST
             }
@@ -167,6 +170,7 @@ impl Error {
             Self::Unauthenticated { .. } => "unauthenticated",
             Self::ProviderSignInNeeded { .. } => "provider-sign-in-needed",
             Self::Forbidden { .. } => "forbidden",
+            Self::NotForUser => "not-for-user",
             Self::BadRequest { .. } => "bad-request",
             Self::TooMany => "too-many-requests",
             Self::UserChanged => "user-changed",
@@ -214,6 +218,7 @@ impl Error {
             Self::Unauthenticated { .. } => "Sign in first.".to_owned(),
             Self::ProviderSignInNeeded { provider } => format!("Sign in with {provider} to use this service."),
             Self::Forbidden { .. } => "This request may not come from where it came from.".to_owned(),
+            Self::NotForUser => "This service is not for users of the provider you signed in with.".to_owned(),
             Self::BadRequest { reason } => format!("The request is malformed: {reason}."),
             Self::TooMany => "That was a lot at once. Please try again shortly.".to_owned(),
             Self::OwnAccount => "This is the account you are signed in with; sign out instead.".to_owned(),

@@ -35,6 +35,7 @@ struct Declared {
     #[serde(default)]
     shares_token: bool,
     installation: Option<DeclaredInstallation>,
+    users_of: Option<Vec<String>>,
     allow: Vec<String>,
     #[serde(default)]
     private_network: bool,
@@ -120,6 +121,7 @@ impl<S: Source> Reader<'_, S> {
             services.push(Service {
                 name: name.to_owned(),
                 credential: Credential::Provider { id: provider.id.clone(), restriction: None },
+                users_of: None,
                 base,
                 rules,
                 body_limit_bytes: DEFAULT_BODY_LIMIT_BYTES,
@@ -132,7 +134,8 @@ impl<S: Source> Reader<'_, S> {
 
     fn service(&self, declared: Declared, providers: &[Provider], others: &[Service]) -> Result<Service, &'static str> {
         let Declared { name, url, provider, token, shares_token, installation, allow, private_network, .. } = declared;
-        let (body_limit_kib, timeout_seconds) = (declared.body_limit_kib, declared.timeout_seconds);
+        let (users_of, body_limit_kib, timeout_seconds) =
+            (declared.users_of, declared.body_limit_kib, declared.timeout_seconds);
         if !is_service_name(&name) {
             return Err("`name` must be 1-32 lower-case letters, digits and `-`");
         }
@@ -151,6 +154,17 @@ impl<S: Source> Reader<'_, S> {
             (None, Some(installation)) => Credential::Installation(installation.check()?),
             _ => return Err("must have either `provider` or `installation`"),
         };
+        let is_known = |id: &String| providers.iter().any(|provider| provider.id == *id);
+        match &users_of {
+            Some(ids) if ids.is_empty() || !ids.iter().all(is_known) => {
+                return Err("`users_of` must be ids of configured providers, at least one");
+            }
+            // Nobody's own token limits what they may do there: which of all that sign in, somebody must have decided.
+            None if matches!(credential, Credential::Installation(_)) && providers.len() > 1 => {
+                return Err("must say with `users_of` which providers' users may call it with its `installation`");
+            }
+            _ => {}
+        }
         let rules: Option<Vec<Rule>> = allow.iter().map(|rule| Rule::parse(rule)).collect();
         let Some(rules) = rules.filter(|rules| !rules.is_empty()) else {
             return Err("`allow` must be rules such as \"GET /user\" and \"GET /repos/*\"");
@@ -177,7 +191,7 @@ impl<S: Source> Reader<'_, S> {
                 }
             });
         }
-        Ok(Service { name, credential, base, rules, body_limit_bytes, timeout, told_client_address: true })
+        Ok(Service { name, credential, users_of, base, rules, body_limit_bytes, timeout, told_client_address: true })
     }
 
     fn service_url(&self, text: &str, private_network: bool) -> Result<Url, &'static str> {

@@ -47,7 +47,7 @@ fn services_stand_beside_the_built_in_ones() {
     let services = load(
         &json!([
             entry(&json!({"body_limit_kib": 1024, "timeout_seconds": 5})),
-            entry(&json!({"name": "app", "provider": null, "shares_token": null, "installation": {"id": 7, "permissions": {"contents": "read"}}})),
+            entry(&json!({"name": "app", "provider": null, "shares_token": null, "users_of": ["github"], "installation": {"id": 7, "permissions": {"contents": "read"}}})),
         ])
         .to_string(),
         false,
@@ -83,7 +83,7 @@ fn a_service_may_want_tokens_for_itself() {
         assert!(!loads(&json!({"provider": provider, "token": token})), "{provider} {token}");
     }
     assert!(!loads(
-        &json!({"provider": null, "token": token, "installation": {"id": 7, "permissions": {"contents": "read"}}})
+        &json!({"provider": null, "users_of": ["github"], "token": token, "installation": {"id": 7, "permissions": {"contents": "read"}}})
     ));
     let many = |count: usize| {
         let one = |n| {
@@ -123,7 +123,7 @@ fn m21_a_token_goes_to_services_of_one_origin_unless_somebody_says_so() {
     let of_app = |name: &str, url: &str, level: &str, shares: bool| {
         let installation = json!({"id": 7, "permissions": {"contents": level}});
         entry(
-            &json!({"name": name, "url": url, "provider": null, "shares_token": shares, "installation": installation}),
+            &json!({"name": name, "url": url, "provider": null, "shares_token": shares, "users_of": ["github"], "installation": installation}),
         )
     };
     let first = of_app("a", "https://a.example", "read", false);
@@ -135,6 +135,37 @@ fn m21_a_token_goes_to_services_of_one_origin_unless_somebody_says_so() {
     ] {
         assert_eq!(load(&json!([first, second]).to_string(), false).is_ok(), fine, "{second}");
     }
+}
+
+/// Configurations with this service, with GitHub and Entra and with GitHub alone.
+fn with_both_and_with_one(changes: &Value) -> [bool; 2] {
+    let service = json!([entry(changes)]).to_string();
+    let one = || {
+        let mut table = settings();
+        table.retain(|key, _| !key.starts_with("ENTRA_") && !key.starts_with("GRAPH_"));
+        table.extend(app_settings());
+        table.insert("SERVICES".to_owned(), service.clone());
+        Config::load(&|key: &str| table.get(key).cloned(), Coordination::Objects).is_ok()
+    };
+    [load(&service, false).is_ok(), one()]
+}
+
+#[test]
+fn a_service_says_whose_users_it_serves_and_must_where_all_act_as_the_app() {
+    let installation = json!({"id": 7, "permissions": {"contents": "read"}});
+    let of_app = |users_of: Value| {
+        let changes =
+            json!({"provider": null, "shares_token": null, "installation": installation, "users_of": users_of});
+        with_both_and_with_one(&changes)
+    };
+    assert_eq!(of_app(json!(["github"])), [true, true]);
+    assert_eq!(of_app(json!(["entra", "github"])), [true, false]);
+    assert_eq!(of_app(Value::Null), [false, true], "with one provider there is nothing to choose");
+    for users_of in [json!([]), json!(["gitlab"]), json!(["github", "gitlab"]), json!("github"), json!({})] {
+        assert_eq!(of_app(users_of.clone()), [false, false], "{users_of}");
+        assert_eq!(with_both_and_with_one(&json!({"users_of": users_of})), [false, false], "{users_of}");
+    }
+    assert_eq!(with_both_and_with_one(&json!({"users_of": ["entra"]})), [true, false]);
 }
 
 #[test]
@@ -172,11 +203,11 @@ fn s135_what_is_not_documented_is_refused() {
         json!({"timeout_seconds": 0}),
         json!({"timeout_seconds": 301}),
         json!({"private_network": "yes"}),
-        json!({"provider": null, "installation": {"id": 0, "permissions": {"contents": "read"}}}),
-        json!({"provider": null, "installation": {"id": 7, "permissions": {}}}),
-        json!({"provider": null, "installation": {"id": 7, "permissions": {"contents": "everything"}}}),
-        json!({"provider": null, "installation": {"id": 7, "permissions": {"contents": "read"}, "repositories": ["a/b"]}}),
-        json!({"provider": null, "installation": {"id": 7, "permissions": {"contents": "read"}, "more": 1}}),
+        json!({"provider": null, "shares_token": null, "users_of": ["github"], "installation": {"id": 0, "permissions": {"contents": "read"}}}),
+        json!({"provider": null, "shares_token": null, "users_of": ["github"], "installation": {"id": 7, "permissions": {}}}),
+        json!({"provider": null, "shares_token": null, "users_of": ["github"], "installation": {"id": 7, "permissions": {"contents": "everything"}}}),
+        json!({"provider": null, "shares_token": null, "users_of": ["github"], "installation": {"id": 7, "permissions": {"contents": "read"}, "repositories": ["a/b"]}}),
+        json!({"provider": null, "shares_token": null, "users_of": ["github"], "installation": {"id": 7, "permissions": {"contents": "read"}, "more": 1}}),
     ] {
         assert!(!loads(&changes), "{changes}");
     }
@@ -189,8 +220,7 @@ fn s135_what_is_not_documented_is_refused() {
 #[test]
 fn a_permission_that_stands_twice_is_refused() {
     let permissions = |text: &str| {
-        let change =
-            json!({"provider": null, "shares_token": null, "installation": {"id": 7, "permissions": "PERMISSIONS"}});
+        let change = json!({"provider": null, "shares_token": null, "users_of": ["github"], "installation": {"id": 7, "permissions": "PERMISSIONS"}});
         load(&json!([entry(&change)]).to_string().replace("\"PERMISSIONS\"", text), false)
     };
     assert!(permissions(r#"{"contents":"read","issues":"write"}"#).is_ok());

@@ -264,7 +264,7 @@ fn a_github_app_is_complete_and_set_where_a_service_needs_it() {
     assert_eq!(keys_of(&[key]), ["GITHUB_APP_ID"]);
     assert_eq!(keys_of(&[id, ("GITHUB_APP_KEY", Some("secret"))]), ["GITHUB_APP_KEY"]);
     assert_eq!(keys_of(&[("GITHUB_APP_ID", Some("my app")), key]), ["GITHUB_APP_ID"]);
-    let service = r#"[{"name":"app","url":"https://api.github.com","allow":["GET /x"],"installation":{"id":7,"permissions":{"contents":"read"}}}]"#;
+    let service = r#"[{"name":"app","url":"https://api.github.com","allow":["GET /x"],"users_of":["github"],"installation":{"id":7,"permissions":{"contents":"read"}}}]"#;
     assert_eq!(keys_of(&[("SERVICES", Some(service))]), ["GITHUB_APP_ID"]);
     assert_eq!(keys_of(&[("SERVICES", Some(service)), id, key]), Vec::<&str>::new());
 }

@@ -13,13 +13,14 @@ use super::{
     payload::Payload,
 };
 use crate::{
+    config::Config,
     error::Error,
     platform::{Platform, ReadBody, Unavailable},
     proxy::{
         header::{self, About},
         service::{Credential, Refusal, Service},
     },
-    session::store::Session,
+    session::{record::SessionRecord, store::Session},
     web::{Body, Incoming, Outgoing, Request, Response},
 };
 
@@ -30,6 +31,9 @@ pub(super) async fn proxy<P: Platform>(
     session: &Session,
 ) -> Result<Response<P::Body>, Error> {
     let service = context.config.service(context.parameter(0)).ok_or(Error::NotFound)?;
+    if !serves(context.config, service, session) {
+        return Err(Error::NotForUser);
+    }
     let path = format!("/{}", context.parameter(1));
     let url = service.target(&request.method, &path, request.query.as_deref()).map_err(|refusal| match refusal {
         Refusal::BadPath => Error::BadRequest { reason: "the path is not allowed in this form" },
@@ -68,6 +72,14 @@ pub(super) async fn proxy<P: Platform>(
         response = call.send_again(context, &authorization).await?;
     }
     pass_on(service, response)
+}
+
+/// Whether a service is for the users of the provider that this session began with.
+fn serves(config: &Config, service: &Service, session: &Session) -> bool {
+    let SessionRecord { provider, connections, .. } = &session.record;
+    // Its id may have become another issuer's since: who signed in with the first one is none of its users (M16).
+    let is_its_issuers = || connections.get(provider).is_none_or(|it| config.provider_of(provider, it).is_some());
+    service.users_of.as_ref().is_none_or(|ids| ids.contains(provider) && is_its_issuers())
 }
 
 /// A request to an upstream, as often as it is sent.

@@ -22,6 +22,9 @@ pub struct Service {
     pub name: String,
     /// What it is called with, and nothing else ever (S101).
     pub credential: Credential,
+    /// The providers, by id, whose users it serves: those whose session began there, whatever they connected since. `None`:
+    /// everybody who is signed in.
+    pub users_of: Option<Vec<String>>,
     /// Where it is.
     pub base: Url,
     /// What may be asked of it.
@@ -114,6 +117,7 @@ mod tests {
         Service {
             name: "api".to_owned(),
             credential: Credential::Provider { id: "github".to_owned(), restriction: None },
+            users_of: None,
             base: Url::parse("https://api.example/v3").unwrap(),
             rules: Rule::parse_list("GET /user, PATCH /user, GET /repos/*").unwrap(),
             body_limit_bytes: 1024,

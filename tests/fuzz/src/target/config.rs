@@ -2,7 +2,10 @@
 //!
 //! Whatever they are, they load or close; what loads is safe; and no problem ever shows a secret.
 
-use causeway_core::config::{Config, Coordination, KEYS};
+use causeway_core::{
+    config::{Config, Coordination, KEYS},
+    proxy::service::Credential,
+};
 
 use super::lines;
 use crate::settings::Settings;
@@ -64,6 +67,10 @@ fn check(config: &Config, settings: &Settings) {
         assert!(config.services.iter().skip(at + 1).all(|other| other.name != service.name), "a name twice");
         assert!(safe(service.base.as_str()), "{}", service.base);
         assert!(!service.rules.is_empty() && service.base.username().is_empty());
+        let users_of = service.users_of.iter().flatten();
+        assert!(users_of.clone().all(|id| config.provider(id).is_some()), "users of nobody's");
+        let is_anybodys = service.users_of.is_none() && config.providers.len() > 1;
+        assert!(!is_anybodys || matches!(service.credential, Credential::Provider { .. }), "everybody acts as the app");
     }
     assert!(config.revocation_bound.as_secs() <= 300);
     let printed = format!("{config:?}");

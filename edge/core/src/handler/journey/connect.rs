@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{Browser, code, github, text};
 use crate::simulated::{
-    Sent,
+    Sent, app_settings,
     entra::{self, KEY},
 };
 
@@ -22,13 +22,22 @@ struct Both {
 
 impl Both {
     fn new() -> Self {
+        Self::configured(&[])
+    }
+
+    fn configured(more: &[(&str, &str)]) -> Self {
         let nonce = Rc::new(RefCell::new(String::new()));
         let (known, fetches) = (Rc::clone(&nonce), Rc::default());
-        let browser = Browser::new(move |sent: &Sent| {
+        let browser = Browser::configured(more, move |sent: &Sent| {
             let (status, headers, body) = entra::answer(sent, &known.borrow(), &fetches)
                 .or_else(|| github(sent))
                 .or_else(|| match sent.url.as_str() {
-                    "https://graph.microsoft.com/v1.0/me" => Some((200, Vec::new(), "{}".to_owned())),
+                    "https://graph.microsoft.com/v1.0/me" | "https://api.example/x" => {
+                        Some((200, Vec::new(), "{}".to_owned()))
+                    }
+                    "https://api.github.com/app/installations/7/access_tokens" => {
+                        Some((201, Vec::new(), r#"{"token":"ghs_1","expires_at":"2027-01-15T09:00:00Z"}"#.to_owned()))
+                    }
                     url if url.starts_with("https://api.github.com/applications/") => {
                         Some((204, Vec::new(), String::new()))
                     }
@@ -93,6 +102,50 @@ fn a_second_account_is_connected_and_each_upstream_gets_its_own_token() {
         let is_github = sent.headers["authorization"] == "Bearer gho_secret";
         assert_eq!(is_github, url.contains("github"), "S101: a token goes to its own provider's API");
     }
+}
+
+#[test]
+fn m21_a_service_serves_the_users_of_its_providers_whatever_others_connect() {
+    let app = app_settings();
+    let services = r#"[
+        {"name":"app","url":"https://api.example","users_of":["entra"],"allow":["GET /x"],
+         "installation":{"id":7,"permissions":{"contents":"read"}}},
+        {"name":"api","url":"https://api.example","users_of":["entra"],"allow":["GET /x"],
+         "provider":"github","shares_token":true}
+    ]"#;
+    let mut settings = vec![("SERVICES", services)];
+    settings.extend(app.iter().map(|(key, value)| (key.as_str(), value.as_str())));
+    for (first, second, expected) in [("github", "entra", 403), ("entra", "github", 200)] {
+        let both = Both::configured(&settings);
+        both.walk(&format!("/auth/{first}/login"));
+        both.walk(&format!("/auth/{second}/login?connect=1"));
+        assert_eq!(both.connections(), ["entra", "github"]);
+        both.browser.platform.sent.borrow_mut().clear();
+        for target in ["/bff/app/x", "/bff/api/x"] {
+            let response = both.browser.script(Method::GET, target, "");
+            assert_eq!(response.status.as_u16(), expected, "{target} {first}");
+            if expected == 403 {
+                assert_eq!(code(&response), "not-for-user");
+                assert!(both.browser.platform.sent.borrow().is_empty(), "nothing is minted or sent: {target}");
+            }
+        }
+    }
+}
+
+#[test]
+fn m16_who_signed_in_with_an_ids_former_issuer_is_none_of_its_users() {
+    let services = |id: &str| {
+        format!(
+            r#"[{{"name":"api","url":"https://api.example","provider":"github","shares_token":true,"users_of":["{id}"],"allow":["GET /x"]}}]"#
+        )
+    };
+    let both = Both::configured(&[("SERVICES", &services("entra"))]);
+    both.walk("/auth/entra/login");
+    both.walk("/auth/github/login?connect=1");
+    assert_eq!(both.browser.script(Method::GET, "/bff/api/x", "").status, StatusCode::OK);
+    let elsewhere = [("SERVICES", &*services("entra")), ("ENTRA_TENANT", "9b1d6b1e-0f5c-4f0a-8a5e-0d1c2b3a4f5e")];
+    let browser = both.browser.at_another_edge(&elsewhere);
+    assert_eq!(code(&browser.script(Method::GET, "/bff/api/x", "")), "not-for-user");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::{
 const MINT: &str = "https://api.github.com/app/installations/7/access_tokens";
 const API: &str = "https://api.example/x";
 const SERVICES: &str = r#"[{"name":"docs","url":"https://api.example","allow":["POST /x"],"timeout_seconds":4,
-    "installation":{"id":7,"permissions":{"contents":"read"}}}]"#;
+    "users_of":["github"],"installation":{"id":7,"permissions":{"contents":"read"}}}]"#;
 
 /// A call of an API that does not take the token at hand, but the next one.
 struct Call {

@@ -19,8 +19,8 @@ fn answer(status: u16, body: &Value) -> Option<Answer> {
 const MINT: &str = "https://api.github.com/app/installations/7/access_tokens";
 
 const SERVICES: &str = r#"[
-    {"name":"docs","url":"https://api.example","installation":{"id":7,"permissions":{"contents":"read"},"repositories":["docs"]},"allow":["GET /x"]},
-    {"name":"notes","url":"https://api.example","installation":{"id":7,"permissions":{"issues":"write"}},"allow":["GET /x"]}
+    {"name":"docs","url":"https://api.example","users_of":["github"],"installation":{"id":7,"permissions":{"contents":"read"},"repositories":["docs"]},"allow":["GET /x"]},
+    {"name":"notes","url":"https://api.example","users_of":["github"],"installation":{"id":7,"permissions":{"issues":"write"}},"allow":["GET /x"]}
 ]"#;
 
 fn app_settings() -> Vec<(&'static str, String)> {
