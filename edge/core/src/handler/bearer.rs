@@ -67,13 +67,14 @@ impl Authorization {
 pub(super) async fn authorize<P: Platform>(
     context: &Context<'_, P>,
     session: &Session,
-    credential: &Credential,
+    service: &Service,
     force: bool,
 ) -> Result<Authorization, Error> {
-    match credential {
+    match &service.credential {
         Credential::Provider { id, restriction } => bearer(context, session, id, restriction.as_ref(), force).await,
         Credential::Installation(installation) => {
-            Ok(Authorization { token: installation::token(context, installation, force).await?, key: None })
+            let token = installation::token(context, installation, service.timeout, force).await?;
+            Ok(Authorization { token, key: None })
         }
     }
 }

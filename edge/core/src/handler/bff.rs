@@ -48,7 +48,7 @@ pub(super) async fn proxy<P: Platform>(
     };
     let passed = header::request_headers(&headers, &about)?;
     // Before the body: whoever must sign in first need not wait for an upload to end.
-    let mut authorization = authorize(context, session, &service.credential, false).await?;
+    let mut authorization = authorize(context, session, service, false).await?;
     let limit_bytes = service.body_limit_bytes.min(context.row.body_limit_bytes);
     let deadline = Deadline::after(context.platform, service.timeout);
     let payload = Payload::take(context.platform, &method, &headers, body, limit_bytes, deadline).await?;

@@ -13,13 +13,14 @@ use crate::{
     error::Error,
     flight::Waited,
     oauth::github_app::{App, InstallationError, InstallationToken},
-    platform::{Platform, Unavailable, within},
+    platform::{Platform, Unavailable, millis, within},
     proxy::service::Installation,
     seal::{self, Binding, Purpose},
     telemetry::Event,
 };
 
-/// How long before its end a token is no longer used, in milliseconds: a call may take long, and clocks differ.
+/// How long before its end a token is no longer used if there is another, in milliseconds: a call may take long, and clocks
+/// differ.
 const RENEWED_BEFORE_MS: u64 = 5 * 60 * 1000;
 /// How long GitHub lets a token live, in milliseconds.
 const LIFE_MS: u64 = 60 * 60 * 1000;
@@ -31,7 +32,7 @@ const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long one request may have the turn: to look for a token, and to have one minted.
 const TURN: Duration = Duration::from_secs(25);
 
-/// A token for an installation. `force` asks for a new one: an upstream refused the last.
+/// A token for an installation, for a call that may take so long. `force` asks for a new one: an upstream refused the last.
 ///
 /// # Errors
 /// [`Error::Unavailable`] if GitHub does not answer, [`Error::Resting`] if it limits how often it is asked,
@@ -39,6 +40,7 @@ const TURN: Duration = Duration::from_secs(25);
 pub(super) async fn token<P: Platform>(
     context: &Context<'_, P>,
     installation: &Installation,
+    call: Duration,
     force: bool,
 ) -> Result<SecretString, Error> {
     let Context { platform, config, memory, .. } = context;
@@ -46,24 +48,39 @@ pub(super) async fn token<P: Platform>(
     let app = config.github_app.as_ref().ok_or(Error::Misconfigured)?;
     let key = key_of(app, installation);
     let memory = &memory.installations;
+    // An old one outlasts the call, as long as there is no new one to be had.
+    let old = |now_ms| memory.token(&key).filter(|token| !force && left_ms(token, now_ms) >= millis(call));
+    let old_or = |error: InstallationError, now_ms| match error {
+        InstallationError::Refused(_) => Err(error),
+        InstallationError::Limited(_) | InstallationError::Unavailable(_) => old(now_ms).ok_or(error),
+    };
     let look = |now_ms| match memory.token(&key).filter(|token| serves(token, force, now_ms)) {
         Some(token) => Some(Ok(token)),
-        None => memory.failure(&key, now_ms).map(Err),
+        None if memory.flights.is_under_way(&key, now_ms) => old(now_ms).map(Ok),
+        None => memory.failure(&key, now_ms).map(|error| old_or(error, now_ms)),
     };
     let _turn = match memory.flights.turn_or(*platform, "GitHub", &key, TURN, look).await? {
         Waited::Found(found) => return found.map(|it| it.token).map_err(answer_of),
         Waited::Turn(turn) => turn,
     };
-    if let Some(token) = kept(context, &key).await.filter(|token| serves(token, force, platform.now_ms())) {
-        memory.remember(&key, token.clone());
-        return Ok(token.token);
+    if let Some(token) = kept(context, &key).await {
+        let serves = serves(&token, force, platform.now_ms());
+        if serves || memory.token(&key).is_none() {
+            memory.remember(&key, token.clone());
+        }
+        if serves {
+            return Ok(token.token);
+        }
     }
     let Installation { id, permissions, repositories } = installation;
-    let minted = app.installation_token(*platform, *id, permissions, repositories).await.map_err(|error| {
-        report(*platform, &error);
-        memory.note(&key, platform.now_ms(), error.clone());
-        answer_of(error)
-    })?;
+    let minted = match app.installation_token(*platform, *id, permissions, repositories).await {
+        Ok(minted) => minted,
+        Err(error) => {
+            report(*platform, &error);
+            memory.note(&key, platform.now_ms(), error.clone());
+            return old_or(error, platform.now_ms()).map(|it| it.token).map_err(answer_of);
+        }
+    };
     memory.remember(&key, minted.clone());
     // A store that is down costs other isolates a token, not the call.
     if let Err(error) = keep(context, &key, &minted).await {
@@ -72,17 +89,22 @@ pub(super) async fn token<P: Platform>(
     Ok(minted.token)
 }
 
-/// Whether a token will do. As far as it goes, by the edge's own clock alone: GitHub's may be minutes away from it.
-fn serves(token: &InstallationToken, force: bool, now_ms: u64) -> bool {
+/// How long a token still lives, in milliseconds. As far as it goes, by the edge's own clock alone: GitHub's may be minutes
+/// away from it.
+fn left_ms(token: &InstallationToken, now_ms: u64) -> u64 {
     let ends_at_ms = match token.minted_at_ms {
         Some(minted_at_ms) => token.expires_at_ms.min(minted_at_ms.saturating_add(LIFE_MS)),
         None => token.expires_at_ms,
     };
-    let left_ms = ends_at_ms.saturating_sub(now_ms);
+    ends_at_ms.saturating_sub(now_ms)
+}
+
+/// Whether a token will do, so that no other is asked for.
+fn serves(token: &InstallationToken, force: bool, now_ms: u64) -> bool {
     // An upstream that refuses everything must not have one minted for each of its refusals (S117). The isolate that had
     // it minted may have another clock.
     let is_new = token.minted_at_ms.is_some_and(|minted_at_ms| now_ms.abs_diff(minted_at_ms) < PAUSE_MS);
-    left_ms > if is_new { 0 } else { RENEWED_BEFORE_MS } && (!force || is_new)
+    left_ms(token, now_ms) > if is_new { 0 } else { RENEWED_BEFORE_MS } && (!force || is_new)
 }
 
 fn report(platform: &impl Platform, error: &InstallationError) {
@@ -93,8 +115,10 @@ fn report(platform: &impl Platform, error: &InstallationError) {
         InstallationError::Limited(seconds) => {
             Event::warn("installation.limited").with("seconds", *seconds).write(platform);
         }
-        // The refusal of the request says it.
-        InstallationError::Unavailable(_) => {}
+        // Not every call is refused for it: an old token may serve it.
+        InstallationError::Unavailable(unavailable) => {
+            Event::warn("installation.unavailable").with("detail", unavailable).write(platform);
+        }
     }
 }
 

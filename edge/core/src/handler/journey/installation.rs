@@ -143,6 +143,43 @@ fn of_many_calls_that_need_a_token_one_has_it_minted() {
 }
 
 #[test]
+fn a_token_that_cannot_be_renewed_is_used_as_long_as_it_outlasts_a_call() {
+    for (status, retry_after) in [(503, vec![]), (429, vec![("retry-after", "40".to_owned())])] {
+        let fails = Rc::new(Cell::new(false));
+        let (is_down, refuses) = (Rc::clone(&fails), Rc::new(Cell::new(false)));
+        let refused = Rc::clone(&refuses);
+        let browser = Browser::configured(&borrowed(&app_settings()), move |sent| match sent.url.as_str() {
+            MINT if is_down.get() => Some((status, retry_after.clone(), String::new())),
+            MINT => answer(201, &json!({"token": "ghs_1", "expires_at": "2027-01-15T09:00:00Z"})),
+            API if refused.get() => answer(401, &json!({})),
+            API => answer(200, &json!({})),
+            _ => github(sent),
+        });
+        browser.sign_in();
+        let pass = |browser: &Browser, seconds: u64| {
+            browser.platform.now_ms.set(browser.platform.now_ms.get() + seconds * 1000);
+        };
+        let call = |browser: &Browser| browser.script(Method::GET, "/bff/docs/x", "").status;
+        assert_eq!(call(&browser), StatusCode::OK);
+        fails.set(true);
+        pass(&browser, 56 * 60);
+        // Another isolate has it from the store.
+        let browser = browser.at_another_edge(&borrowed(&app_settings()));
+        for _ in 0..5 {
+            assert_eq!(call(&browser), StatusCode::OK, "4 min are left: {status}");
+        }
+        assert_eq!(browser.sent_to(MINT).len(), 2, "GitHub is left alone all the same");
+        refuses.set(true);
+        assert_eq!(call(&browser), StatusCode::SERVICE_UNAVAILABLE, "nothing is left of one that the API refuses");
+        refuses.set(false);
+        pass(&browser, 3 * 60 + 31);
+        let before = browser.sent_to(API).len();
+        assert_eq!(call(&browser), StatusCode::SERVICE_UNAVAILABLE, "29 s are left, of a call that may take 30");
+        assert_eq!(browser.sent_to(API).len(), before);
+    }
+}
+
+#[test]
 fn s72_a_token_in_anothers_place_does_not_open() {
     let (browser, minted) = at_app(3600, None);
     browser.sign_in();
