@@ -20,10 +20,11 @@ use crate::{
     web::{Body, Outgoing},
 };
 
-/// How far GitHub's clock may be behind, in seconds.
-const BACKDATED_SECONDS: i64 = 60;
-/// Until when a JWT is good, in seconds from now: with the time it is backdated by, ten minutes, the most GitHub takes.
-const LIFETIME_SECONDS: i64 = 540;
+/// How far GitHub's clock may be behind, in seconds: it refuses what was made later than now, and what ends in more than ten
+/// minutes.
+const BACKDATED_SECONDS: i64 = 300;
+/// Until when a JWT is good, in seconds from now: how far GitHub's clock may be ahead.
+const LIFETIME_SECONDS: i64 = 300;
 const MAX_ANSWER_BYTES: usize = 256 * 1024;
 /// Longest token taken, in bytes. They are opaque, of about 520 characters since 2026.
 const MAX_TOKEN_BYTES: usize = 4096;

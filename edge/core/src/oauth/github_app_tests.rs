@@ -52,7 +52,7 @@ fn m70_a_token_is_asked_for_with_a_short_jwt_and_no_more_than_is_listed() {
     assert_eq!(body, json!({"permissions": {"contents": "read"}, "repositories": ["docs"]}));
     let (header, claims) = parts(sent[0].headers["authorization"].to_str().unwrap().strip_prefix("Bearer ").unwrap());
     assert_eq!(header, json!({"alg": "RS256", "typ": "JWT"}));
-    assert_eq!(claims, json!({"iss": "Iv1.app", "iat": NOW - 60, "exp": NOW + 540}));
+    assert_eq!(claims, json!({"iss": "Iv1.app", "iat": NOW - 300, "exp": NOW + 300}));
 }
 
 #[test]

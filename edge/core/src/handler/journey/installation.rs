@@ -8,7 +8,7 @@ use rsa::pkcs1::{EncodeRsaPrivateKey as _, LineEnding};
 use serde_json::{Value, json};
 
 use super::{Browser, JSON, code, github};
-use crate::simulated::{Answer, entra::KEY, run_all};
+use crate::simulated::{Answer, Sent, entra::KEY, openid::parts, run_all};
 
 const API: &str = "https://api.example/x";
 
@@ -222,8 +222,15 @@ fn m16_a_token_is_never_sent_on_by_an_edge_that_has_another_github_mint_them() {
     assert_eq!(tokens, ["Bearer ghs_here", "Bearer ghs_elsewhere"]);
 }
 
-/// Clocks of an edge, in minutes ahead of GitHub's.
-const CLOCKS: [i64; 6] = [-5, -4, 0, 1, 2, 5];
+/// Clocks of an edge that is believed, in minutes ahead of GitHub's.
+const CLOCKS: [i64; 6] = [-4, -1, 0, 1, 2, 5];
+
+/// Whether GitHub believes that an app asks, by its own clock (in seconds).
+fn is_believed(sent: &Sent, now: i64) -> bool {
+    let (_, claims) = parts(sent.headers["authorization"].to_str().unwrap().strip_prefix("Bearer ").unwrap());
+    let time = |name: &str| claims[name].as_i64().unwrap();
+    time("iat") <= now && (now + 1..=now + 600).contains(&time("exp"))
+}
 
 /// An edge whose clock is so many minutes ahead of GitHub's, before an API that refuses what it is told to; how often a
 /// token was minted; and what lets seconds pass.
@@ -234,6 +241,7 @@ fn at_clock(
     let (minted, github_now) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(1_800_000_000_i64)));
     let (count, clock) = (Rc::clone(&minted), Rc::clone(&github_now));
     let browser = Browser::configured(&borrowed(&app_settings()), move |sent| match sent.url.as_str() {
+        MINT if !is_believed(sent, clock.get()) => answer(401, &json!({})),
         MINT => {
             count.set(count.get() + 1);
             let end = chrono::DateTime::from_timestamp(clock.get() + 3600, 0).unwrap();
@@ -254,7 +262,7 @@ fn at_clock(
 }
 
 #[test]
-fn s117_an_api_that_refuses_everything_costs_a_token_a_minute_whatever_the_edges_clock() {
+fn s117_an_api_that_refuses_everything_costs_a_token_a_minute_by_a_clock_that_is_minutes_off() {
     for minutes in CLOCKS {
         let (browser, minted, pass) = at_clock(minutes, |_| true);
         let call = |browser: &Browser| code(&browser.script(Method::GET, "/bff/docs/x", ""));
@@ -275,7 +283,17 @@ fn s117_an_api_that_refuses_everything_costs_a_token_a_minute_whatever_the_edges
 }
 
 #[test]
-fn s117_a_token_that_was_withdrawn_is_replaced_at_once_whatever_the_edges_clock() {
+fn an_edge_whose_clock_is_further_off_than_github_takes_has_no_token_and_says_so() {
+    for minutes in [-6, 6] {
+        let (browser, minted, _) = at_clock(minutes, |_| false);
+        assert_eq!(code(&browser.script(Method::GET, "/bff/docs/x", "")), "bad-gateway", "{minutes} min");
+        assert_eq!((minted.get(), browser.sent_to(API).len()), (0, 0));
+        assert!(browser.platform.log.borrow().iter().any(|line| line.contains("installation.refused")));
+    }
+}
+
+#[test]
+fn s117_a_token_that_was_withdrawn_is_replaced_at_once_by_a_clock_that_is_minutes_off() {
     for minutes in CLOCKS {
         let (browser, minted, pass) = at_clock(minutes, |authorization| authorization == "Bearer ghs_1");
         browser.script(Method::GET, "/bff/docs/x", "");
@@ -286,7 +304,7 @@ fn s117_a_token_that_was_withdrawn_is_replaced_at_once_whatever_the_edges_clock(
 }
 
 #[test]
-fn s117_no_token_is_used_in_the_last_minutes_of_its_hour_whatever_the_edges_clock() {
+fn s117_no_token_is_used_in_the_last_minutes_of_its_hour_by_a_clock_that_is_minutes_off() {
     for minutes in CLOCKS {
         let (browser, minted, pass) = at_clock(minutes, |_| false);
         browser.script(Method::GET, "/bff/docs/x", "");
