@@ -38,7 +38,10 @@ fn place_of_name(name: &str) -> Place {
     let is_below = |suffix: &str| name.strip_suffix(suffix).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
     if is_below("localhost") {
         Place::Loopback
-    } else if is_below("metadata.google.internal") || name == "metadata" || name.starts_with("instance-data") {
+    } else if ["metadata.google.internal", "metadata.goog"].into_iter().any(is_below)
+        || name == "metadata"
+        || name.starts_with("instance-data")
+    {
         Place::Metadata
     } else if !name.contains('.') || PRIVATE_SUFFIXES.into_iter().any(is_below) {
         Place::Private

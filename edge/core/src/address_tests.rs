@@ -78,6 +78,9 @@ fn s104_metadata_services_and_link_local_addresses_are_known() {
         "100.100.100.200",
         "metadata.google.internal",
         "metadata.google.internal.",
+        "metadata.goog",
+        "METADATA.goog.",
+        "a.metadata.goog",
         "METADATA.google.internal",
         "metadata",
         "instance-data",
@@ -164,6 +167,7 @@ fn everything_else_is_public() {
         "internal.example",
         "metadata.example",
         "xinternal.example",
+        "xmetadata.goog",
     ] {
         assert_eq!(of(host), Place::Public, "{host}");
     }

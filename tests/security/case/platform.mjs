@@ -86,7 +86,7 @@ export const cases = [
       const refused = [
         ['https://10.0.0.1', false], ['https://172.16.0.1', false], ['https://192.168.1.1', false], ['https://[fd00::1]', false], ['https://[::ffff:10.0.0.1]', false], ['https://0x0a000001', false], ['https://100.64.0.1', false],
         // Not even where that is allowed.
-        ['https://169.254.169.254/latest', true], ['https://[fe80::1]', true], ['https://[::ffff:169.254.169.254]', true], ['https://metadata.google.internal', true], ['http://api.example', true],
+        ['https://169.254.169.254/latest', true], ['https://[fe80::1]', true], ['https://[::ffff:169.254.169.254]', true], ['https://metadata.google.internal', true], ['https://metadata.goog', true], ['http://api.example', true],
       ];
       await closed(bff, restart, services(refused), refused.map((_, index) => new RegExp(`^SERVICES entry ${own.length + index + 1}:`)));
       await closed(bff, restart, services([['https://10.0.0.1', false]]), [/^SERVICES entry /]);
