@@ -20,6 +20,7 @@ use crate::{
     oauth::{discovery::DiscoveryCache, installation_cache::InstallationCache},
     observed::Observed,
     platform::{Clock, Platform, Random, Unavailable},
+    readiness::Readiness,
     refresh::Refresher,
     route::{self, Auth, Csrf},
     session::{id::SessionHandle, store::Sessions},
@@ -45,6 +46,8 @@ pub struct Memory {
     pub installations: InstallationCache,
     /// Sessions the coordinator vouched for a moment ago.
     pub sessions: SessionCache,
+    /// Whether all that is needed was there a moment ago.
+    pub readiness: Readiness,
 }
 
 /// Sealed session records and when the coordinator last vouched for them. Without the browser's cookie they stay sealed.
@@ -106,6 +109,7 @@ impl Edge {
                 discovery: DiscoveryCache::new(Rc::clone(&config.session_keys)),
                 installations: InstallationCache::default(),
                 sessions: SessionCache::default(),
+                readiness: Readiness::default(),
             };
             (config, memory)
         };

@@ -9,6 +9,7 @@
 //! - [`oauth`]: providers, discovery, the code exchange, ID tokens
 //! - [`address`]: where on the network an address leads
 //! - [`flight`]: one fetch within an isolate for all who wait
+//! - [`readiness`]: whether the isolate could do its work a moment ago
 //! - [`session`]: the cookie, the sealed record, the coordinator's state machine
 //! - [`proxy`]: which upstream requests are allowed and what they carry
 //! - [`stream`]: drives one client's SSE stream from its hub
@@ -42,6 +43,7 @@ pub mod page;
 pub mod platform;
 pub mod proxy;
 pub mod rate;
+pub mod readiness;
 pub mod refresh;
 pub mod route;
 pub mod seal;

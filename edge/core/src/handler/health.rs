@@ -9,6 +9,7 @@ use serde_json::json;
 use super::{Context, bridge};
 use crate::{
     error::Error,
+    flight::Waited,
     guard::REQUEST_ID,
     platform::{Platform, Unavailable, within},
     session::coordinator::{Command, SessionMachine},
@@ -18,6 +19,8 @@ use crate::{
 /// How long a store may take to be ready.
 const STORE_TIMEOUT: Duration = Duration::from_secs(2);
 const BRIDGE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long one request may have the turn to ask.
+const TURN: Duration = Duration::from_secs(4);
 /// What is asked for at the stores. Never there: no session's handle is as short, no key without a colon.
 const NOTHING: &str = "readyz";
 
@@ -25,9 +28,26 @@ pub(super) fn healthz<B>() -> Response<B> {
     Response::json(StatusCode::OK, "application/json", &json!({"status": "ok"}))
 }
 
+/// Asks, or tells what was found out less than a second ago.
 pub(super) async fn readyz<P: Platform>(context: &Context<'_, P>) -> Result<Response<P::Body>, Error> {
+    let (platform, readiness) = (context.platform, &context.memory.readiness);
+    let look = |now_ms| readiness.verdict(now_ms);
+    let verdict = match readiness.flights.turn_or(platform, "readiness", "", TURN, look).await? {
+        Waited::Found(verdict) => verdict,
+        Waited::Turn(_turn) => {
+            let verdict = ask(context).await;
+            readiness.remember(platform.now_ms(), verdict.clone());
+            verdict
+        }
+    };
+    verdict?;
+    Ok(Response::json(StatusCode::OK, "application/json", &json!({"status": "ready"})))
+}
+
+/// Asks for all that a session needs.
+async fn ask<P: Platform>(context: &Context<'_, P>) -> Result<(), Unavailable> {
     let platform = context.platform;
-    // Reads, and nothing is written by them: whoever asks costs a look each.
+    // Reads, and nothing is written by them.
     let coordinator = platform.run::<SessionMachine>(NOTHING, Command::Peek);
     let (coordinator, kv, bridge) = join!(
         within(platform, STORE_TIMEOUT, "coordinator", coordinator),
@@ -41,10 +61,7 @@ pub(super) async fn readyz<P: Platform>(context: &Context<'_, P>) -> Result<Resp
         .into_iter()
         .flatten()
         .reduce(|first, next| Unavailable::new(first.part, format_args!("{}; {next}", first.detail)));
-    match missing {
-        Some(missing) => Err(missing.into()),
-        None => Ok(Response::json(StatusCode::OK, "application/json", &json!({"status": "ready"}))),
-    }
+    missing.map_or(Ok(()), Err)
 }
 
 /// What a part of ours is missing for, by the part's own name: a runtime may know it by another.

@@ -194,6 +194,8 @@ pub(crate) struct Simulated {
     /// Whoever sends the next requests does not wait for their answers.
     pub(crate) client_left: Cell<bool>,
     pub(crate) coordinator_down: Cell<bool>,
+    /// How many commands it was given.
+    pub(crate) commands: Cell<usize>,
     /// Commands that have this text in them are run, and nobody gets the answer.
     pub(crate) replies_lost: Cell<Option<&'static str>>,
     /// It never answers.
@@ -228,6 +230,7 @@ impl Simulated {
             revoke_at_send: Cell::new(false),
             client_left: Cell::new(false),
             coordinator_down: Cell::new(false),
+            commands: Cell::new(0),
             replies_lost: Cell::new(None),
             coordinator_silent: Cell::new(false),
             hub_knows_better: Cell::new(false),
@@ -349,6 +352,7 @@ impl HttpClient for Simulated {
 
 impl Machines for Simulated {
     async fn run<M: Machine>(&self, name: &str, command: M::Command) -> Result<M::Reply, Unavailable> {
+        self.commands.set(self.commands.get() + 1);
         down("coordinator", self.coordinator_down.get())?;
         if self.coordinator_silent.get() {
             pending::<()>().await;

@@ -1,5 +1,6 @@
 //! What every route has in common: configuration, unknown paths and methods, health.
 
+use futures_util::future::LocalBoxFuture;
 use http::{Method, StatusCode};
 
 use super::{Browser, code, github, text};
@@ -105,6 +106,28 @@ fn a_store_that_says_nothing_is_not_ready_after_two_seconds() {
         assert_eq!(response.status, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(edge.platform.now_ms.get() - began_ms, 2000);
         assert!(edge.platform.log.borrow().iter().any(|line| line.contains(reason)), "{reason}");
+    }
+}
+
+#[test]
+fn however_many_ask_whether_it_is_ready_the_parts_are_asked_once_a_second() {
+    for is_down in [false, true] {
+        let edge = Browser::new(github);
+        edge.platform.kv_down.set(is_down);
+        edge.platform.network_ms.set(400);
+        let expected = if is_down { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+        for round in 1..=3 {
+            let asked = (0..50).map(|_| -> LocalBoxFuture<'_, StatusCode> {
+                let request = edge.request(Method::GET, "/readyz", &[], "");
+                Box::pin(async { edge.edge.handle(&edge.platform, request).await.status })
+            });
+            assert_eq!(run_all(&edge.platform, asked.collect()), [expected; 50]);
+            assert_eq!(
+                (edge.sent_to("https://bridge.example/readyz").len(), edge.platform.commands.get()),
+                (round, round)
+            );
+            edge.platform.now_ms.set(edge.platform.now_ms.get() + 1000);
+        }
     }
 }
 
