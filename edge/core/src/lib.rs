@@ -38,6 +38,7 @@ pub mod handler;
 pub mod hub;
 pub mod machine;
 pub mod oauth;
+mod object;
 pub mod observed;
 pub mod page;
 pub mod platform;

@@ -135,7 +135,7 @@ export const cases = [
       const passed = bff.bridge.seen.length;
       const good = { type: 'message', data: {} };
       for (const [why, body, headers] of /** @type {[string, unknown, Record<string, string>][]} */ ([
-        ['oversize', { type: 'message', data: { text: 'x'.repeat(70 * 1024) } }, {}], ['no JSON', 'x', {}], ['a list', [], {}], ['null', 'null', {}], ['no data', { type: 'message' }, {}], ['a line break in the type', { type: 'a\r\nce_subject: evil', data: {} }, {}], ['a type of its own', { type: { a: 1 }, data: {} }, {}],
+        ['oversize', { type: 'message', data: { text: 'x'.repeat(70 * 1024) } }, {}], ['no JSON', 'x', {}], ['a list', [], {}], ['a list of what an event holds', ['message', { text: 'x' }], {}], ['null', 'null', {}], ['no data', { type: 'message' }, {}], ['a line break in the type', { type: 'a\r\nce_subject: evil', data: {} }, {}], ['a type of its own', { type: { a: 1 }, data: {} }, {}],
         ['a duplicate type', '{"type":"a","type":"b","data":{}}', {}], ['something after it', '{"type":"a","data":{}}{}', {}], ['NUL in the type', { type: 'a\u0000', data: {} }, {}], ['a key too long', good, { 'Idempotency-Key': 'x'.repeat(129) }], ['another media type', good, { 'Content-Type': 'text/plain' }],
       ])) {
         const answer = await post(body, headers);

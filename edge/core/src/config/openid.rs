@@ -13,6 +13,7 @@ use crate::{
         provider::{ClientAuth, Kind, Provider, RefreshPolicy},
         restriction::is_scope,
     },
+    object::Object,
     origin::Origin,
 };
 
@@ -80,10 +81,11 @@ fn yes() -> bool {
 
 impl<S: Source> Reader<'_, S> {
     pub(super) fn openid_providers(&mut self, public_origin: &Origin) -> Vec<Provider> {
-        let entries: Vec<Entry> = match serde_json::from_str(&self.optional(PROVIDERS).unwrap_or("[]".to_owned())) {
-            Ok(entries) => entries,
-            Err(error) => self.problem(PROVIDERS, problem_of(&error, "providers")).unwrap_or_default(),
-        };
+        let entries: Vec<Object<Entry>> =
+            match serde_json::from_str(&self.optional(PROVIDERS).unwrap_or("[]".to_owned())) {
+                Ok(entries) => entries,
+                Err(error) => self.problem(PROVIDERS, problem_of(&error, "providers")).unwrap_or_default(),
+            };
         let secrets = serde_json::from_str(&self.optional(SECRETS).unwrap_or("{}".to_owned()));
         let Ok(Unrepeated::<Value>(mut secrets)) = secrets else {
             self.problem::<()>(SECRETS, "must be a JSON object of a secret or private JWK by provider id, no id twice");
@@ -93,7 +95,7 @@ impl<S: Source> Reader<'_, S> {
             self.problem::<()>(PROVIDERS, format!("must not hold more than {MAX_PROVIDERS}"));
         }
         let mut providers: Vec<Provider> = Vec::new();
-        for entry in entries.into_iter().take(MAX_PROVIDERS) {
+        for Object(entry) in entries.into_iter().take(MAX_PROVIDERS) {
             if providers.iter().any(|provider| provider.id == entry.id) {
                 self.problem::<()>(PROVIDERS, "must not hold an id twice");
                 continue;

@@ -12,6 +12,7 @@ use crate::{
         provider::{Kind, Provider},
         restriction::{MAX_RESTRICTIONS, Restriction, is_resource, is_scope},
     },
+    object::Object,
     proxy::{
         path::AllowedPath,
         rule::Rule,
@@ -31,10 +32,10 @@ struct Declared {
     name: String,
     url: String,
     provider: Option<String>,
-    token: Option<DeclaredToken>,
+    token: Option<Object<DeclaredToken>>,
     #[serde(default)]
     shares_token: bool,
-    installation: Option<DeclaredInstallation>,
+    installation: Option<Object<DeclaredInstallation>>,
     users_of: Option<Vec<String>>,
     allow: Vec<String>,
     #[serde(default)]
@@ -65,14 +66,14 @@ impl<S: Source> Reader<'_, S> {
     pub(super) fn services(&mut self, providers: &[Provider]) -> Vec<Service> {
         let mut services = self.built_in_services(providers);
         let Some(text) = self.optional(KEY) else { return services };
-        let declared: Vec<Declared> = match serde_json::from_str(&text) {
+        let declared: Vec<Object<Declared>> = match serde_json::from_str(&text) {
             Ok(declared) => declared,
             Err(error) => {
                 self.problem::<()>(KEY, problem_of(&error, "services"));
                 return services;
             }
         };
-        for (index, declared) in declared.into_iter().enumerate() {
+        for (index, Object(declared)) in declared.into_iter().enumerate() {
             match self.service(declared, providers, &services) {
                 Ok(service) => services.push(service),
                 Err(problem) => drop(self.problem::<()>(KEY, format!("entry {}: {problem}", index + 1))),
@@ -147,11 +148,11 @@ impl<S: Source> Reader<'_, S> {
                 let Some(provider) = providers.iter().find(|provider| provider.id == id) else {
                     return Err("`provider` is not a configured provider");
                 };
-                let restriction = token.map(|token| token.check(provider)).transpose()?;
+                let restriction = token.map(|Object(token)| token.check(provider)).transpose()?;
                 Credential::Provider { id, restriction }
             }
             (None, Some(_)) if token.is_some() => return Err("`token` is for services of a `provider`"),
-            (None, Some(installation)) => Credential::Installation(installation.check()?),
+            (None, Some(Object(installation))) => Credential::Installation(installation.check()?),
             _ => return Err("must have either `provider` or `installation`"),
         };
         let is_known = |id: &String| providers.iter().any(|provider| provider.id == *id);

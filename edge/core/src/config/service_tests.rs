@@ -192,6 +192,8 @@ fn s135_what_is_not_documented_is_refused() {
         json!({"provider": null}),
         json!({"provider": "gitlab"}),
         json!({"installation": {"id": 7, "permissions": {"contents": "read"}}}),
+        json!({"provider": "entra", "shares_token": null, "token": [["x"], null]}),
+        json!({"provider": null, "shares_token": null, "users_of": ["github"], "installation": [7, {"contents": "read"}, []]}),
         json!({"allow": null}),
         json!({"allow": []}),
         json!({"allow": ["GET /x", "everything"]}),
@@ -211,7 +213,15 @@ fn s135_what_is_not_documented_is_refused() {
     ] {
         assert!(!loads(&changes), "{changes}");
     }
-    for text in ["{}", "[", "[[]]", "null", "\"x\"", "[{\"name\":\"a\",\"name\":\"b\"}]"] {
+    for text in [
+        r#"[["api","https://api.example","github",null,true,null,null,["GET /x"],false,null,null]]"#,
+        "{}",
+        "[",
+        "[[]]",
+        "null",
+        "\"x\"",
+        "[{\"name\":\"a\",\"name\":\"b\"}]",
+    ] {
         assert!(load(text, false).is_err(), "{text}");
     }
     assert!(load(&json!([entry(&json!({})), entry(&json!({}))]).to_string(), false).is_err(), "two of one name");

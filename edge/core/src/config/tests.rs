@@ -315,6 +315,9 @@ fn s135_openid_providers_are_read_strictly() {
     ] {
         assert!(openid(&with(more), secret).contains(&"OIDC_PROVIDERS"), "{more}");
     }
+    let listed =
+        r#"[["corp","Corp","https://id.corp.example","c","client_secret_basic",null,false,null,null,null,true,false]]"#;
+    assert_eq!(openid(listed, secret)[0], "OIDC_PROVIDERS");
     for (from, to) in [
         ("https://id", "http://id"),
         ("https://id.corp.example", "https://10.0.0.1"),

@@ -15,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 use super::{Context, bridge, rate, read_body, time::rfc3339};
 use crate::{
     error::Error,
+    object::Object,
     platform::{Platform, Rate, Unavailable},
     seal::length_prefixed,
     session::store::Session,
@@ -60,7 +61,7 @@ pub(super) async fn post<P: Platform>(
     rate::allow(context, EVENTS_RATE, &subject.to_string()).await?;
     let id = event_id(context.platform, &request, subject, &channel)?;
     let body = read_body(context.platform, context.row, request).await?;
-    let posted: Posted = serde_json::from_slice(&body)
+    let Object(posted): Object<Posted> = serde_json::from_slice(&body)
         .map_err(|_| Error::BadRequest { reason: "the body must be JSON with `type` and `data`" })?;
     if !is_name(&posted.kind) {
         return Err(Error::BadRequest { reason: "`type` must be 1-64 letters, digits, `.`, `_` or `-`" });

@@ -8,6 +8,7 @@ use super::{Context, event::is_json, read_body};
 use crate::{
     config::Embed,
     error::Error,
+    object::Object,
     platform::Platform,
     session::handoff::Recipient,
     web::{Request, Response},
@@ -40,7 +41,7 @@ pub(super) async fn redeem<P: Platform>(
     let before = sessions.id(&request.headers).ok().map(|id| id.handle());
     let body = Zeroizing::new(read_body(context.platform, context.row, request).await?);
     let malformed = Error::BadRequest { reason: "the body must be JSON with `code` and `verifier`" };
-    let Redemption { code, verifier } = serde_json::from_slice(&body).map_err(|_| malformed.clone())?;
+    let Object(Redemption { code, verifier }) = serde_json::from_slice(&body).map_err(|_| malformed.clone())?;
     let recipient = Recipient::by_verifier(origin, verifier).ok_or(malformed)?;
     let cookie = sessions.redeem(code, &recipient, before).await?;
     let mut response = Response::empty(StatusCode::NO_CONTENT);

@@ -82,7 +82,7 @@ fn s133_the_workers_platform_keeps_no_urls_in_its_logs() {
 }
 
 #[test]
-fn bad_events_are_refused_and_nothing_is_sent() {
+fn s139_bad_events_are_refused_and_nothing_is_sent() {
     let browser = Browser::new(github);
     browser.sign_in();
     let origin = ("origin", "https://edge.example");
@@ -92,6 +92,7 @@ fn bad_events_are_refused_and_nothing_is_sent() {
     for (target, headers, body, status) in [
         ("/events/chat", &[csrf, origin, json][..], "{", 400),
         ("/events/chat", &[csrf, origin, json], "[]", 400),
+        ("/events/chat", &[csrf, origin, json], r#"["message",{"text":"x"}]"#, 400),
         ("/events/chat", &[csrf, origin, json], r#"{"type":"a b","data":1}"#, 400),
         ("/events/chat", &[csrf, origin, json], r#"{"type":"message"}"#, 400),
         ("/events/chat", &[csrf, origin, ("content-type", "text/plain")], good, 415),

@@ -377,6 +377,7 @@ fn a_body_that_is_none_is_refused() {
         "",
         "{}",
         "[]",
+        &json!(["x", VERIFIER]).to_string(),
         "null",
         r#"{"code":"x"}"#,
         r#"{"code":1,"verifier":2}"#,
