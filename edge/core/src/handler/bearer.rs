@@ -90,7 +90,7 @@ pub(super) async fn authorize_anew<P: Platform>(
     service: &Service,
     refused: &Authorization,
 ) -> Result<Authorization, Error> {
-    let renewed = authorize(context, session, &service.credential, true).await;
+    let renewed = authorize(context, session, service, true).await;
     if let Err(Error::ProviderSignInNeeded { provider: id }) = &renewed
         && context.config.provider(id).is_some_and(|provider| provider.answers_at(&service.base))
     {
