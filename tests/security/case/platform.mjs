@@ -60,6 +60,8 @@ export const cases = [
       await closed(bff, restart, wrong, Object.keys(wrong).map((key) => new RegExp(`^${key} `)));
       await closed(bff, restart, { REVOCATION_BOUND_SECONDS: 'never' }, [/^REVOCATION_BOUND_SECONDS /]);
       await closed(bff, restart, { GRAPH_ALLOW: 'GET me, DROP /x' }, [/^GRAPH_ALLOW /]);
+      // Set, and yet nobody's: not the same as not set, or the check would be off without a word (GHSA-652x).
+      await closed(bff, restart, { ENTRA_GROUPS: ',' }, [/^ENTRA_GROUPS /]);
     }),
   },
   {

@@ -1,6 +1,7 @@
 //! Typed configuration. Wrong means closed: every problem is collected with its key, and nothing is served.
 
 mod github_app;
+mod given;
 mod openid;
 mod provider;
 mod reader;

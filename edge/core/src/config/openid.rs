@@ -5,7 +5,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
-use super::{Source, provider::redirect_uri, reader::Reader, service::problem_of, unrepeated::Unrepeated};
+use super::{
+    Source, given::given, provider::redirect_uri, reader::Reader, service::problem_of, unrepeated::Unrepeated,
+};
 use crate::{
     address::{Place, place},
     oauth::{
@@ -39,7 +41,9 @@ struct Entry {
     #[serde(default)]
     dpop: bool,
     audience: Option<String>,
+    #[serde(default, deserialize_with = "given")]
     max_age_seconds: Option<u64>,
+    #[serde(default, deserialize_with = "given")]
     prompt: Option<Prompt>,
     #[serde(default = "yes")]
     retry_lost_refresh: bool,

@@ -93,10 +93,11 @@ impl<S: Source> Reader<'_, S> {
         }
     }
 
+    /// None if the key is not set. One that is set and names nobody is a problem: taken for none, it would quietly let
+    /// everybody in (S134).
     fn guids(&mut self, key: &'static str) -> Option<Vec<String>> {
-        let text = self.optional(key).unwrap_or_default();
-        let guids: Vec<String> =
-            text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect();
+        let Some(text) = self.source.get(key).filter(|text| !text.is_empty()) else { return Some(Vec::new()) };
+        let guids: Vec<String> = text.split(',').map(|part| part.trim().to_owned()).collect();
         if guids.iter().all(|guid| is_guid(guid)) {
             Some(guids)
         } else {

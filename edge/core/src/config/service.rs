@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use url::Url;
 
-use super::{Source, reader::Reader, unrepeated::Unrepeated};
+use super::{Source, given::given, reader::Reader, unrepeated::Unrepeated};
 use crate::{
     address::{Place, place},
     oauth::{
@@ -32,10 +32,12 @@ struct Declared {
     name: String,
     url: String,
     provider: Option<String>,
+    #[serde(default, deserialize_with = "given")]
     token: Option<Object<DeclaredToken>>,
     #[serde(default)]
     shares_token: bool,
     installation: Option<Object<DeclaredInstallation>>,
+    #[serde(default, deserialize_with = "given")]
     users_of: Option<Vec<String>>,
     allow: Vec<String>,
     #[serde(default)]
@@ -58,8 +60,8 @@ struct DeclaredToken {
 struct DeclaredInstallation {
     id: u64,
     permissions: Unrepeated<String>,
-    #[serde(default)]
-    repositories: Vec<String>,
+    #[serde(default, deserialize_with = "given")]
+    repositories: Option<Vec<String>>,
 }
 
 impl<S: Source> Reader<'_, S> {
@@ -262,10 +264,11 @@ impl DeclaredInstallation {
                 && name.len() <= 100
                 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
         };
-        if !self.repositories.iter().all(is_repository) {
-            return Err("`installation.repositories` must be names of repositories, without their owner");
+        // GitHub takes an empty list for all that the app was given.
+        if !self.repositories.as_ref().is_none_or(|names| !names.is_empty() && names.iter().all(is_repository)) {
+            return Err("`installation.repositories` must be names of repositories, without their owner, at least one");
         }
-        Ok(Installation { id: self.id, permissions, repositories: self.repositories })
+        Ok(Installation { id: self.id, permissions, repositories: self.repositories.unwrap_or_default() })
     }
 }
 

@@ -228,6 +228,26 @@ fn s135_what_is_not_documented_is_refused() {
 }
 
 #[test]
+fn s134_a_restriction_that_is_given_and_empty_is_refused() {
+    let api = |field: &str| {
+        let text = r#"[{"name":"api","url":"https://api.example","provider":"entra","allow":["GET /x"],FIELD}]"#;
+        load(&text.replace("FIELD", field), false).is_ok()
+    };
+    assert!(api(r#""token":{"scopes":["api://x/read"]}"#));
+    for field in [r#""token":null"#, r#""token":{}"#, r#""token":{"scopes":[]}"#, r#""token":{"scopes":[""]}"#] {
+        assert!(!api(field), "{field}");
+    }
+    let app = |field: &str| {
+        let text = r#"[{"name":"app","url":"https://api.example","allow":["GET /x"],"installation":{"id":7,"permissions":{"contents":"read"}FIELD}}]"#;
+        load(&text.replace("FIELD", field), false).is_ok()
+    };
+    assert!(app("") && app(r#","repositories":["docs"]"#));
+    for field in [r#","repositories":[]"#, r#","repositories":null"#, r#","repositories":[""]"#] {
+        assert!(!app(field), "{field}");
+    }
+}
+
+#[test]
 fn a_permission_that_stands_twice_is_refused() {
     let permissions = |text: &str| {
         let change = json!({"provider": null, "shares_token": null, "users_of": ["github"], "installation": {"id": 7, "permissions": "PERMISSIONS"}});

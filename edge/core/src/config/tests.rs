@@ -1,3 +1,5 @@
+use serde_json::json;
+
 use super::{reader::LISTED, *};
 use crate::simulated::{app_settings, config_with, settings};
 
@@ -230,6 +232,30 @@ fn s146_a_provider_that_is_configured_by_half_closes_instead_of_being_left_out()
         r#"[{"id":"corp","issuer":"https://id.corp.example","client_id":""}]"#,
     ] {
         assert!(list(entry).contains(&"OIDC_PROVIDERS"), "{entry}");
+    }
+}
+
+/// A list that restricts, set and yet empty, is no list without restriction (GHSA-652x).
+#[test]
+fn s134_what_is_set_and_restricts_nothing_closes() {
+    const ID: &str = "5f3c1a52-8d3e-4b7a-9c11-2f6d0e4b7a90";
+    let halves = [format!("{ID},"), format!(",{ID}"), format!("{ID},,{ID}")];
+    for nothing in [",", " ", " , ", "\t", ",,"].into_iter().chain(halves.iter().map(String::as_str)) {
+        assert_eq!(keys_of(&[("ENTRA_GROUPS", Some(nothing))]), ["ENTRA_GROUPS"], "{nothing:?}");
+        for tenant in ["common", "5f3c1a52-8d3e-4b7a-9c11-2f6d0e4b7a90"] {
+            let set = [("ENTRA_TENANT", Some(tenant)), ("ENTRA_TENANTS", Some(nothing))];
+            assert_eq!(keys_of(&set), ["ENTRA_TENANTS"], "{nothing:?}");
+        }
+        for key in ["CHANNELS", "GITHUB_ALLOW", "GRAPH_ALLOW"].into_iter().filter(|_| nothing.contains(',')) {
+            assert_eq!(keys_of(&[(key, Some(nothing))]), [key], "{nothing:?}");
+        }
+    }
+    // What is empty is not set: Spin has no other way to say so.
+    assert_eq!(keys_of(&[("ENTRA_GROUPS", Some("")), ("ENTRA_TENANTS", Some(""))]), Vec::<&str>::new());
+    for more in ["max_age_seconds", "prompt", "scopes"] {
+        let entry = json!([{"id": "corp", "issuer": "https://id.corp.example", "client_id": "c", more: null}]);
+        let entry = if more == "scopes" { entry.to_string().replace("null", "[]") } else { entry.to_string() };
+        assert!(openid(&entry, r#"{"corp":"Wq7Rm2Zt9Kv4Xd1Bn8Ls3Yh6Gf5Jc0Pt"}"#).contains(&"OIDC_PROVIDERS"), "{more}");
     }
 }
 
