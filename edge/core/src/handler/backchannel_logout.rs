@@ -1,5 +1,11 @@
 //! `POST /auth/{provider}/backchannel-logout`: a provider ends sessions by a signed logout token (OpenID Connect
 //! Back-Channel Logout 1.0).
+//!
+//! What a known key signed is not counted: a provider that signs out all its users says a lot at once, and need not say it
+//! again. Of the others each costs a look at its signature, and as many as [`rate::LOGOUT_RATE`] lets may make the edge look
+//! for newer keys.
+
+use std::net::IpAddr;
 
 use causeway_protocol::hub::EndReason;
 use http::{StatusCode, header};
@@ -11,7 +17,7 @@ use crate::{
         discovery,
         logout_token::{self, Ends, LogoutToken},
         provider::Provider,
-        signing_key::{SigningKey, with_keys},
+        signing_key::{SigningKey, with_keys, with_keys_at_hand},
     },
     platform::Platform,
     session::{
@@ -33,9 +39,9 @@ pub(super) async fn receive<P: Platform>(
 ) -> Result<Response<P::Body>, Error> {
     let platform = context.platform;
     let provider = context.config.provider(context.parameter(0)).ok_or(Error::NotFound)?;
-    rate::allow_logout(context, &provider.id, request.client_address).await?;
+    let sender = request.client_address;
     let token = token_of::<P>(context, request).await?;
-    let token = validate(context, provider, &token).await?;
+    let token = validate(context, provider, &token, sender).await?;
     let once = OnceName::jti(&token.issuer, &token.jti);
     let sessions = context.sessions();
     let until_ms = platform.now_ms().saturating_add(CLAIM_MS);
@@ -87,6 +93,7 @@ async fn validate<P: Platform>(
     context: &Context<'_, P>,
     provider: &Provider,
     token: &str,
+    sender: Option<IpAddr>,
 ) -> Result<LogoutToken, Error> {
     let (platform, cache) = (context.platform, &context.memory.discovery);
     let endpoints = discovery::endpoints(platform, cache, provider).await?;
@@ -94,6 +101,10 @@ async fn validate<P: Platform>(
     let jwks = endpoints.jwks.as_ref().ok_or(Error::NotFound)?;
     let now_seconds = i64::try_from(platform.now_ms() / 1000).unwrap_or(i64::MAX);
     let check = |keys: &[SigningKey]| logout_token::validate(token, keys, provider, now_seconds);
-    let validated = with_keys(platform, cache, provider, jwks, check).await?;
+    let mut validated = with_keys_at_hand(platform, cache, provider, jwks, check).await?;
+    if validated.is_err() {
+        rate::allow_logout(context, &provider.id, sender).await?;
+        validated = with_keys(platform, cache, provider, jwks, check).await?;
+    }
     validated.map_err(|error| Error::LogoutRefused { reason: error.reason() })
 }

@@ -13,7 +13,7 @@ use crate::{
     web::Request,
 };
 
-/// What providers may say by themselves, each from one address. One that signs out all its users at once says a lot.
+/// What may be said in a provider's name that is not plainly the provider's, from one address.
 pub(crate) const LOGOUT_RATE: Rate = Rate { name: "LOGOUT_RATE", limit: 600, period_seconds: 60 };
 /// Steps of sign-ins of one address: beginning one may, and finishing one does, ask the provider in our name. Offices and
 /// whole providers share an address, and everybody takes two steps.
@@ -36,7 +36,7 @@ pub(super) async fn allow<P: Platform>(context: &Context<'_, P>, rate: Rate, key
     }
 }
 
-/// Counts a logout that a provider, or somebody in its name, asks for. Counted by sender: a flood of forgeries from
+/// Counts a logout that somebody asks for in a provider's name. Counted by sender: a flood of forgeries from
 /// elsewhere shuts no provider out (S125).
 ///
 /// # Errors

@@ -119,6 +119,21 @@ impl SignatureResult for LogoutTokenError {
     }
 }
 
+/// Checks a token with the keys at hand, and with no others: for whoever does not get to make the edge fetch any more.
+///
+/// # Errors
+/// [`Unavailable`] if there are none and none can be had.
+pub async fn with_keys_at_hand<T, E>(
+    platform: &impl Platform,
+    cache: &DiscoveryCache,
+    provider: &Provider,
+    url: &Url,
+    check: impl Fn(&[SigningKey]) -> Result<T, E>,
+) -> Result<Result<T, E>, Unavailable> {
+    let source = Source { platform, shared: cache.shared(), provider, url };
+    Ok(check(&cache.keys.documents.get(&source).await?.meaning))
+}
+
 /// Checks a token with the keys at hand and, if it was not signed by one of them, once more with newer ones, if there
 /// are (M43). What a good key signed never waits for anything but the first keys.
 ///

@@ -185,9 +185,41 @@ fn s125_a_flood_of_forgeries_fetches_keys_once_and_shuts_nobody_else_out() {
     }
     assert_eq!(from("203.0.113.9", &body), StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(browser.sent_to("https://id.corp.example/jwks").len(), before + 1);
+    // Nor is anything looked up for it any more, not even when newer keys might be asked for again.
+    browser.platform.now_ms.set(browser.platform.now_ms.get() + 120_000);
+    let asked = browser.platform.coordinators.borrow().clone();
+    assert_eq!(from("203.0.113.9", &body), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(browser.sent_to("https://id.corp.example/jwks").len(), before + 1);
+    assert_eq!(*browser.platform.coordinators.borrow(), asked);
+    browser.platform.now_ms.set(browser.platform.now_ms.get() - 120_000);
     assert!(is_signed_in(&browser));
     assert_eq!(from("198.51.100.1", &format!("logout_token={}", token(json!({})))), StatusCode::OK);
     assert!(!is_signed_in(&browser));
+}
+
+#[test]
+fn s125_a_provider_that_signs_out_all_its_users_is_heard_to_the_end() {
+    let (browser, corp) = signed_in();
+    let mut jars = vec![browser.swap(Vec::new())];
+    *corp.claims.borrow_mut() = json!({"sid": "last"});
+    browser.sign_in_at(&corp);
+    jars.push(browser.swap(Vec::new()));
+    let of = |sid: &str| token(json!({"sid": sid, "jti": sid}));
+    let more = (2..=LOGOUT_RATE.limit).map(|number| format!("of-another-{number}"));
+    for sid in std::iter::once("at-corp".to_owned()).chain(more) {
+        assert_eq!(send(&browser, &of(&sid)).status, StatusCode::OK, "{sid}");
+    }
+    // Nor does anybody keep it out who forges from its address.
+    let forged = logout_token(json!({}), json!({}), &OTHER);
+    for _ in 0..LOGOUT_RATE.limit {
+        assert_eq!(send(&browser, &forged).status, StatusCode::BAD_REQUEST);
+    }
+    assert_eq!(send(&browser, &forged).status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(send(&browser, &of("last")).status, StatusCode::OK);
+    for jar in jars {
+        browser.swap(jar);
+        assert!(!is_signed_in(&browser));
+    }
 }
 
 /// Another tenant whose users may sign in.
