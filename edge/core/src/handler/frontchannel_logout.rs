@@ -5,6 +5,10 @@
 //! random and known to the provider, the browser's user and us; who learns it can sign that user out and nothing else.
 //! Entra sends no `iss`, whoever's tenant the user is of: then the `sid` is looked for under every tenant that is allowed.
 //! The answer is the same whatever is known of it.
+//!
+//! A `sid` that can be of one issuer only costs one look, and nothing is written for one that nobody knows: that much
+//! anybody may ask, so that no flood keeps a provider's own words out. A look under every tenant costs up to a hundred, so
+//! those are counted.
 
 use causeway_protocol::hub::EndReason;
 use futures_util::stream::{self, StreamExt as _};
@@ -16,7 +20,7 @@ use crate::{
     oauth::provider::{Kind, Provider},
     platform::Platform,
     session::index::IndexName,
-    telemetry::{Event, Name},
+    telemetry::{self, Event, Name},
     web::{Request, Response},
 };
 
@@ -38,11 +42,17 @@ pub(super) async fn receive<P: Platform>(
     };
     let query = Query::parse(request.query.as_deref());
     let indexes = named(provider, &query);
-    if !indexes.is_empty()
-        && rate::allow_logout(context, &provider.id, request.client_address).await.is_ok()
-        && let Err(error) = end(context, provider, &indexes).await
-    {
+    let allowed = match indexes.len() {
+        0 | 1 => Ok(()),
+        _ => rate::allow_logout(context, &provider.id, request.client_address).await,
+    };
+    let ended = match allowed {
+        Ok(()) => end(context, provider, &indexes).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = ended {
         // The provider does not ask again, and whoever loads this learns nothing.
+        telemetry::reject(context.platform, &error, Some(&request.method));
         Event::error("logout.frontchannel-failed")
             .with("provider", Name(&provider.id))
             .with("detail", &error)

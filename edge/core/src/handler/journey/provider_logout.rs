@@ -309,6 +309,25 @@ fn s125_a_flood_of_front_channel_logouts_counts_by_customer_and_shuts_nobody_els
 }
 
 #[test]
+fn s125_a_front_channel_logout_over_the_rate_is_told_to_the_operator_and_works_where_its_issuer_is_named() {
+    let browser = at_entra();
+    for _ in 0..LOGOUT_RATE.limit {
+        load(&browser, "sid=at-entr");
+    }
+    browser.platform.log.borrow_mut().clear();
+    assert_eq!(load(&browser, "sid=at-entra").status, StatusCode::OK);
+    {
+        let log = browser.platform.log.borrow();
+        let has = |event: &str, field: &str| log.iter().any(|line| line.contains(event) && line.contains(field));
+        assert!(has(r#""event":"reject""#, r#""reason":"too-many-requests""#), "{log:?}");
+        assert!(has(r#""event":"logout.frontchannel-failed""#, r#""provider":"entra""#), "{log:?}");
+    }
+    assert!(is_signed_in(&browser));
+    load(&browser, &format!("iss=https://login.microsoftonline.com/{TENANT}/v2.0&sid=at-entra"));
+    assert!(!is_signed_in(&browser));
+}
+
+#[test]
 fn s126_a_forged_front_channel_logout_has_no_effect_and_tells_nothing() {
     let browser = at_entra();
     let issuer = format!("https://login.microsoftonline.com/{TENANT}/v2.0");
