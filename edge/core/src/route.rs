@@ -148,7 +148,7 @@ pub static TABLE: &[Row] = table![
     GET  "/auth/{provider}/logged-out"     Navigation    None     0               NoStore   None    LoggedOut;
     POST "/auth/{provider}/backchannel-logout" Token     None     (64 * KIB)      NoStore   None    BackchannelLogout;
     GET  "/auth/{provider}/frontchannel-logout" Token    None     0               NoStore   None    FrontchannelLogout;
-    POST "/auth/github/webhook"            Token         None     (1024 * KIB)    NoStore   None    GitHubWebhook;
+    POST "/auth/github/webhook"            Token         None     (64 * KIB)      NoStore   None    GitHubWebhook;
     ANY  "/bff/{service}/{*path}"          Header        Session  PROXY_LIMIT     NoStore   Hosts   Proxy;
     POST "/events/{channel}"               Header        Session  (64 * KIB)      NoStore   Hosts   Events;
     GET  "/stream"                         FetchMetadata Session  0               ByHandler Hosts   Stream;

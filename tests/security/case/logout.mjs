@@ -227,6 +227,10 @@ export const cases = [
       assert.equal(await bff.user(browser), user);
       assert.ok((await deliver(sign('{', secret), '{')).status < 500, 'signed nonsense');
       assert.equal((await deliver(sign(body, secret), body, 'push')).status, 204, 'another event');
+      assert.equal((await deliver(sign(body, 'wrong'), body, 'push')).status, 204, 'is nothing to be believed');
+      assert.equal((await deliver(undefined, body, 'push')).status, 401, 'unsigned');
+      const big = 'x'.repeat(65 * 1024);
+      assert.equal((await deliver(sign(big, secret), big)).status, 413);
       await bound();
       assert.equal(await bff.user(browser), user);
       assert.equal((await deliver(sign(body, secret))).status, 204);

@@ -4,8 +4,11 @@
 //! nothing, and the header is not covered by the signature anyway, so whoever repeats could change it. The worst a
 //! captured delivery does is to sign its user out again.
 //!
-//! What GitHub signed is not counted: an app hears of much more than this (`push`, `check_run`), all from a few addresses,
-//! and a delivery that is refused is not sent again by itself.
+//! An app hears of much more than this (`push`, `check_run`), up to 25 MiB each. Nothing is done for those, so there is
+//! nothing to prove, and no body is held for somebody who made a signature up.
+//!
+//! What GitHub signed is not counted: all comes from a few addresses, and a delivery that is refused is not sent again by
+//! itself.
 
 use std::net::IpAddr;
 
@@ -29,7 +32,7 @@ const SIGNATURE: HeaderName = HeaderName::from_static("x-hub-signature-256");
 const EVENT: HeaderName = HeaderName::from_static("x-github-event");
 const AUTHORIZATION_EVENT: &str = "github_app_authorization";
 
-/// Takes a delivery; 204 for every one that is GitHub's, whatever it is about.
+/// Takes a delivery; 204 if GitHub signed it, or if it is about something else.
 pub(super) async fn deliver<P: Platform>(
     context: &Context<'_, P>,
     request: Request<P::Body>,
@@ -42,21 +45,21 @@ pub(super) async fn deliver<P: Platform>(
     let Some(signature) = request.header(&SIGNATURE).and_then(HubSignature::parse) else {
         return Err(refused(context, &github.id, sender, "webhook signature missing or malformed").await);
     };
-    let is_ours = request.header(&EVENT) == Some(AUTHORIZATION_EVENT);
+    if request.header(&EVENT) != Some(AUTHORIZATION_EVENT) {
+        return Ok(Response::empty(StatusCode::NO_CONTENT));
+    }
     // Of anybody else there is no more than this body, in the time that a body has, and one hash of it.
     let body = read_body(context.platform, context.row, request).await?;
     if !signature.is_of(&body, secret) {
         return Err(refused(context, &github.id, sender, "webhook signature not believed").await);
     }
-    if is_ours {
-        let event: Authorization = serde_json::from_slice(&body)
-            .map_err(|_| Error::BadRequest { reason: "not an event of this kind as GitHub describes it" })?;
-        if let Some(account) = event.revoked_account() {
-            let index = IndexName::account(&github.issuer(), &account);
-            let now_ms = context.platform.now_ms();
-            let ended = context.sessions().end_all(&index, now_ms, EndReason::Revoked).await?;
-            Event::info("logout.webhook").with("ended", ended).write(context.platform);
-        }
+    let event: Authorization = serde_json::from_slice(&body)
+        .map_err(|_| Error::BadRequest { reason: "not an event of this kind as GitHub describes it" })?;
+    if let Some(account) = event.revoked_account() {
+        let index = IndexName::account(&github.issuer(), &account);
+        let now_ms = context.platform.now_ms();
+        let ended = context.sessions().end_all(&index, now_ms, EndReason::Revoked).await?;
+        Event::info("logout.webhook").with("ended", ended).write(context.platform);
     }
     Ok(Response::empty(StatusCode::NO_CONTENT))
 }

@@ -6,7 +6,11 @@ use http::{Method, StatusCode};
 use sha2::Sha256;
 
 use super::{Browser, code, github};
-use crate::{handler::rate::LOGOUT_RATE, web::Response};
+use crate::{
+    handler::rate::LOGOUT_RATE,
+    simulated::{Text, run},
+    web::Response,
+};
 
 const SECRET: &str = "9f2c41d0b7e85a3614c8d97be0f35a12";
 const REVOKED: &str = r#"{"action":"revoked","sender":{"id":7,"login":"ada"}}"#;
@@ -22,7 +26,7 @@ fn signature(secret: &str, body: &str) -> String {
     digest.iter().fold("sha256=".to_owned(), |text, byte| format!("{text}{byte:02x}"))
 }
 
-fn deliver(browser: &Browser, event: &str, signature: &str, body: &str) -> Response<crate::simulated::Text> {
+fn deliver(browser: &Browser, event: &str, signature: &str, body: &str) -> Response<Text> {
     let headers = [("x-hub-signature-256", signature), ("x-github-event", event), ("content-type", "application/json")];
     browser.send(Method::POST, "/auth/github/webhook", &headers, body)
 }
@@ -73,9 +77,28 @@ fn what_is_about_something_or_somebody_else_changes_nothing() {
 #[test]
 fn a_delivery_is_bounded() {
     let browser = browser();
-    let big = "x".repeat(1024 * 1024 + 1);
+    let big = "x".repeat(64 * 1024 + 1);
     let response = deliver(&browser, "github_app_authorization", &signature(SECRET, &big), &big);
     assert_eq!(response.status, StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+#[test]
+fn what_is_about_something_else_is_not_even_read() {
+    let browser = browser();
+    let forged = signature("another secret of the same length", REVOKED);
+    let big = "x".repeat(1024 * 1024);
+    for (event, signature, status) in [
+        ("push", forged.as_str(), StatusCode::NO_CONTENT),
+        ("ping", "sha256=00", StatusCode::UNAUTHORIZED),
+        ("push", "", StatusCode::UNAUTHORIZED),
+    ] {
+        let headers = [("x-hub-signature-256", signature), ("x-github-event", event)];
+        let mut request = browser.request(Method::POST, "/auth/github/webhook", &headers, &big);
+        request.body = std::mem::take(&mut request.body).after(&browser.platform, 60_000);
+        // Nothing waits for it.
+        assert_eq!(run(browser.edge.handle(&browser.platform, request)).status, status, "{event}");
+    }
+    assert_eq!(browser.session()["authenticated"], true);
 }
 
 #[test]
