@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn s151_of_two_creators_one_loses() {
         assert_eq!(claim(0), Ok(Reply::First));
-        assert_eq!(claim(1), Ok(Reply::Repeat));
+        assert_eq!(claim(1), Ok(Reply::Claimed));
     }
 
     #[test]

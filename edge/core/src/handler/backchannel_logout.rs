@@ -19,7 +19,7 @@ use crate::{
         provider::Provider,
         signing_key::{SigningKey, with_keys, with_keys_at_hand},
     },
-    platform::Platform,
+    platform::{Platform, Unavailable},
     session::{
         index::IndexName,
         once::{self, OnceName},
@@ -28,9 +28,9 @@ use crate::{
     web::{Request, Response},
 };
 
-/// How long the claim on a token's id holds, in milliseconds: longer than ending its sessions takes, so short that a
-/// provider whose request was broken off can send it again.
-const CLAIM_MS: u64 = 30 * 1000;
+/// How long the claim on a token's id holds, in seconds: longer than ending its sessions takes, so short that a provider
+/// whose request was broken off can send it again.
+const CLAIM_SECONDS: u32 = 30;
 
 /// Takes a logout token. 200 says that whatever it names has ended, also if that was nothing.
 pub(super) async fn receive<P: Platform>(
@@ -44,9 +44,15 @@ pub(super) async fn receive<P: Platform>(
     let token = validate(context, provider, &token, sender).await?;
     let once = OnceName::jti(&token.issuer, &token.jti);
     let sessions = context.sessions();
-    let until_ms = platform.now_ms().saturating_add(CLAIM_MS);
-    if sessions.ask_once(&once, once::Command::Claim { until_ms }).await? == once::Reply::Repeat {
-        return Err(Error::LogoutRefused { reason: "logout token used before" });
+    let until_ms = platform.now_ms().saturating_add(1000 * u64::from(CLAIM_SECONDS));
+    match sessions.ask_once(&once, once::Command::Claim { until_ms }).await? {
+        once::Reply::First => {}
+        once::Reply::Claimed => {
+            // Whoever claimed it may have been broken off: a refusal would be the last that the provider hears.
+            let unavailable = Unavailable::new("logout token", "is being used");
+            return Err(Error::Resting { unavailable, retry_after_seconds: CLAIM_SECONDS });
+        }
+        once::Reply::Repeat => return Err(Error::LogoutRefused { reason: "logout token used before" }),
     }
     let issued_at_ms = token.issued_at_seconds.saturating_mul(1000);
     let indexes = match &token.ends {

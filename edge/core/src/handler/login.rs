@@ -154,7 +154,7 @@ async fn finish<P: Platform>(
     let code = query.one("code").map_err(refused)?.ok_or(refused("code missing"))?;
     // The cookie that goes is the browser's to drop; that this happens once is for the coordinator to say (M23).
     let once = once::Command::Claim { until_ms: transaction.over_from_ms() };
-    if context.sessions().ask_once(&OnceName::state(state), once).await? == once::Reply::Repeat {
+    if context.sessions().ask_once(&OnceName::state(state), once).await? != once::Reply::First {
         return Err(refused(STATE_USED));
     }
     let client = client(context, provider, &endpoints);

@@ -1,8 +1,11 @@
 //! What may be used once: a logout token's `jti`, a sign-in's `state`.
 //!
-//! A use is claimed for a short while, so that of two at once only one goes on, and settled when what it was for is done.
-//! A use that failed is settled as none; one that was broken off lapses. So the same token can be sent again until it
-//! has worked, and no longer.
+//! A token's use is claimed for a short while, so that of two at once only one goes on, and settled when what it was for is
+//! done. A use that failed is settled as none; one that was broken off lapses. So the same token can be sent again until
+//! it has worked, and no longer; while nobody knows yet, whoever sends it is told to come back.
+//!
+//! A sign-in's use is claimed for as long as the sign-in can last and never settled: the provider takes its code once, so
+//! whatever came of it, there is nothing to try again.
 
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +45,9 @@ pub struct OnceMachine;
 pub struct Used {
     /// Until when it is remembered, in Unix milliseconds.
     pub until_ms: u64,
+    /// Whether that is only a claim.
+    #[serde(default)]
+    pub claimed: bool,
 }
 
 /// What can be asked.
@@ -67,7 +73,9 @@ pub enum Command {
 pub enum Reply {
     /// It had not been used.
     First,
-    /// It was used before, or is being used.
+    /// Somebody claimed it, and has not said what came of it.
+    Claimed,
+    /// It was used before.
     Repeat,
 }
 
@@ -78,13 +86,15 @@ impl Machine for OnceMachine {
     type Reply = Reply;
 
     fn apply(state: Option<&Used>, now_ms: u64, command: Command) -> (Option<Used>, Reply) {
-        let is_used = state.is_some_and(|used| now_ms < used.until_ms);
+        let found = match state.filter(|used| now_ms < used.until_ms) {
+            None => Reply::First,
+            Some(Used { claimed: true, .. }) => Reply::Claimed,
+            Some(_) => Reply::Repeat,
+        };
         match command {
-            Command::Claim { .. } if is_used => (None, Reply::Repeat),
-            Command::Claim { until_ms } => (Some(Used { until_ms }), Reply::First),
-            Command::Settle { until_ms } => {
-                (Some(Used { until_ms }), if is_used { Reply::Repeat } else { Reply::First })
-            }
+            Command::Claim { .. } if found != Reply::First => (None, found),
+            Command::Claim { until_ms } => (Some(Used { until_ms, claimed: true }), found),
+            Command::Settle { until_ms } => (Some(Used { until_ms, claimed: false }), found),
         }
     }
 
@@ -102,7 +112,7 @@ mod tests {
         let (used, reply) = OnceMachine::apply(None, 0, Command::Claim { until_ms: 20 });
         assert_eq!(reply, Reply::First);
         let claim = |used: Option<&Used>, now_ms| OnceMachine::apply(used, now_ms, Command::Claim { until_ms: 40 }).1;
-        assert_eq!(claim(used.as_ref(), 19), Reply::Repeat);
+        assert_eq!(claim(used.as_ref(), 19), Reply::Claimed);
         assert_eq!(claim(used.as_ref(), 20), Reply::First, "whoever claimed it broke off");
         let (failed, _) = OnceMachine::apply(used.as_ref(), 5, Command::Settle { until_ms: 0 });
         assert_eq!(claim(failed.as_ref(), 6), Reply::First);

@@ -208,6 +208,8 @@ pub(crate) struct Simulated {
     pub(crate) appended: RefCell<Vec<(Subject, Record)>>,
     pub(crate) failing_hubs: RefCell<Vec<Subject>>,
     pub(crate) failing_ends: Cell<bool>,
+    /// A hub that is told to end streams never answers.
+    pub(crate) silent_ends: Cell<bool>,
     pub(crate) ended: RefCell<Vec<(Subject, EndReason)>>,
     pub(crate) opened: RefCell<Vec<OpenStream>>,
     pub(crate) checkpoints: RefCell<BTreeMap<(String, i32), Checkpoint>>,
@@ -240,6 +242,7 @@ impl Simulated {
             appended: RefCell::default(),
             failing_hubs: RefCell::default(),
             failing_ends: Cell::new(false),
+            silent_ends: Cell::new(false),
             ended: RefCell::default(),
             opened: RefCell::default(),
             checkpoints: RefCell::default(),
@@ -394,6 +397,9 @@ impl StreamHub for Simulated {
         reason: EndReason,
     ) -> Result<(), Unavailable> {
         down("hub", self.failing_ends.get())?;
+        if self.silent_ends.get() {
+            pending::<()>().await;
+        }
         self.ended.borrow_mut().push((subject.clone(), reason));
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use causeway_protocol::hub::EndReason;
+use futures_util::FutureExt as _;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -146,6 +147,24 @@ fn a_logout_that_failed_can_be_sent_again() {
     browser.platform.failing_ends.set(false);
     assert_eq!(send(&browser, &token).status, StatusCode::OK);
     assert_eq!(browser.platform.ended.borrow().len(), 1, "the streams end now, though the session had ended");
+}
+
+#[test]
+fn s122_a_logout_that_was_broken_off_can_be_sent_again_and_is_not_refused_meanwhile() {
+    let (browser, _) = signed_in();
+    let token = token(json!({}));
+    browser.platform.silent_ends.set(true);
+    let (target, body) = ("/auth/corp/backchannel-logout", format!("logout_token={token}"));
+    let request = browser.request(Method::POST, target, &[("content-type", FORM)], &body);
+    assert!(browser.edge.handle(&browser.platform, request).now_or_never().is_none(), "cut off there");
+    browser.platform.silent_ends.set(false);
+    let response = send(&browser, &token);
+    assert_eq!((response.status, code(&response).as_str()), (StatusCode::SERVICE_UNAVAILABLE, "unavailable"));
+    assert_eq!(response.headers["retry-after"], "30");
+    browser.platform.now_ms.set(browser.platform.now_ms.get() + 30_000);
+    assert_eq!(send(&browser, &token).status, StatusCode::OK);
+    assert_eq!(browser.platform.ended.borrow().len(), 1, "its streams end, too");
+    assert_eq!(send(&browser, &token).status, StatusCode::BAD_REQUEST, "and now it was used");
 }
 
 #[test]
