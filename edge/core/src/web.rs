@@ -1,16 +1,20 @@
 //! Requests and responses without a runtime. A body that only passes through stays in the runtime's own type.
+//!
+//! All of them carry cookies, tokens or client secrets at times, so none says more of itself in a panic or a log than where
+//! it goes and how long it is, and a body in memory is wiped when it is done with.
 
-use std::{borrow::Cow, net::IpAddr, time::Duration};
+use std::{borrow::Cow, fmt, net::IpAddr, ops::Deref, time::Duration};
 
 use causeway_protocol::trace::TRACEPARENT_HEADER;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
+use zeroize::Zeroizing;
 
 /// Names what a request is part of (W3C Trace Context).
 pub const TRACEPARENT: HeaderName = HeaderName::from_static(TRACEPARENT_HEADER);
 
 /// A request as it reached the edge.
-#[derive(Debug)]
 pub struct Request<B> {
     /// The method.
     pub method: Method,
@@ -34,6 +38,13 @@ impl<B> Request<B> {
     }
 }
 
+impl<B> fmt::Debug for Request<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { method, headers, .. } = self;
+        f.debug_struct("Request").field("method", method).field("headers", &headers.len()).finish_non_exhaustive()
+    }
+}
+
 /// See [`Request::header`].
 #[must_use]
 pub fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
@@ -46,18 +57,70 @@ pub fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> 
 }
 
 /// The body of an answer or of a request to an upstream.
-#[derive(Debug)]
 pub enum Body<B> {
     /// None.
     Empty,
     /// Whole, in memory.
-    Bytes(Cow<'static, [u8]>),
+    Bytes(Bytes),
     /// A stream of the runtime's own, passed on untouched.
     Native(B),
 }
 
+impl<B> fmt::Debug for Body<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("Empty"),
+            Self::Bytes(bytes) => write!(f, "Bytes({})", bytes.len()),
+            Self::Native(_) => f.write_str("Native"),
+        }
+    }
+}
+
+/// A body in memory: part of this program, or wiped when it is dropped. Which of them holds a secret is nobody's to
+/// remember.
+pub struct Bytes(Held);
+
+enum Held {
+    Static(&'static [u8]),
+    Wiped(Zeroizing<Vec<u8>>),
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match &self.0 {
+            Held::Static(bytes) => bytes,
+            Held::Wiped(bytes) => bytes,
+        }
+    }
+}
+
+impl AsRef<[u8]> for Bytes {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl From<Vec<u8>> for Bytes {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(Held::Wiped(Zeroizing::new(bytes)))
+    }
+}
+
+impl From<String> for Bytes {
+    fn from(text: String) -> Self {
+        text.into_bytes().into()
+    }
+}
+
+impl From<&'static [u8]> for Bytes {
+    fn from(bytes: &'static [u8]) -> Self {
+        Self(Held::Static(bytes))
+    }
+}
+
 /// The edge's answer.
-#[derive(Debug)]
 pub struct Response<B> {
     /// The status.
     pub status: StatusCode,
@@ -65,6 +128,14 @@ pub struct Response<B> {
     pub headers: HeaderMap,
     /// The body.
     pub body: Body<B>,
+}
+
+impl<B> fmt::Debug for Response<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { status, headers, body } = self;
+        let mut shown = f.debug_struct("Response");
+        shown.field("status", status).field("headers", &headers.len()).field("body", body).finish()
+    }
 }
 
 impl<B> Response<B> {
@@ -76,7 +147,7 @@ impl<B> Response<B> {
 
     /// An answer with a body in memory.
     #[must_use]
-    pub fn bytes(status: StatusCode, content_type: &'static str, body: impl Into<Cow<'static, [u8]>>) -> Self {
+    pub fn bytes(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Self {
         let mut response = Self { status, headers: HeaderMap::new(), body: Body::Bytes(body.into()) };
         response.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         response
@@ -112,7 +183,6 @@ impl<B> Response<B> {
 }
 
 /// A request the edge sends.
-#[derive(Debug)]
 pub struct Outgoing<B> {
     /// What it goes to, by the name the log calls it; empty where the host says enough.
     pub service: Cow<'static, str>,
@@ -128,6 +198,15 @@ pub struct Outgoing<B> {
     pub timeout: Duration,
     /// How long the answer's body may be silent before it breaks off.
     pub idle: Duration,
+}
+
+impl<B> fmt::Debug for Outgoing<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { method, url, headers, body, .. } = self;
+        let mut shown = f.debug_struct("Outgoing");
+        shown.field("method", method).field("host", &url.host_str()).field("headers", &headers.len());
+        shown.field("body", body).finish_non_exhaustive()
+    }
 }
 
 /// Four keep-alives of an event stream; a program that sends something whole is never silent for as long.
@@ -163,10 +242,20 @@ impl<B> Outgoing<B> {
         }
         self
     }
+
+    /// Shows a token that nothing but itself proves (RFC 6750).
+    #[must_use]
+    pub fn with_bearer(mut self, token: &SecretString) -> Self {
+        let text = Zeroizing::new(format!("Bearer {}", token.expose_secret()));
+        if let Ok(mut value) = HeaderValue::from_str(&text) {
+            value.set_sensitive(true);
+            self.headers.insert(header::AUTHORIZATION, value);
+        }
+        self
+    }
 }
 
 /// An upstream's answer.
-#[derive(Debug)]
 pub struct Incoming<B> {
     /// The status.
     pub status: StatusCode,
@@ -174,4 +263,40 @@ pub struct Incoming<B> {
     pub headers: HeaderMap,
     /// The body, unread.
     pub body: B,
+}
+
+impl<B> fmt::Debug for Incoming<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { status, headers, .. } = self;
+        f.debug_struct("Incoming").field("status", status).field("headers", &headers.len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s133_no_request_and_no_answer_shows_what_it_carries() {
+        const SECRET: &str = "gho_16C7e42F292c6912E7710c838347Ae178B4a";
+        let headers = || HeaderMap::from_iter([(header::COOKIE, HeaderValue::from_static(SECRET))]);
+        let url = url::Url::parse(&format!("https://id.example/{SECRET}?code={SECRET}")).unwrap();
+        let mut outgoing = Outgoing::<String>::new(Method::POST, url, Duration::ZERO).with_bearer(&SECRET.into());
+        assert!(outgoing.headers[header::AUTHORIZATION].is_sensitive());
+        assert_eq!(outgoing.headers[header::AUTHORIZATION], format!("Bearer {SECRET}"));
+        outgoing.body = Body::Bytes(SECRET.to_owned().into());
+        let request = Request {
+            method: Method::GET,
+            path: format!("/{SECRET}"),
+            query: Some(SECRET.to_owned()),
+            headers: headers(),
+            client_address: None,
+            body: SECRET,
+        };
+        let response = Response { status: StatusCode::OK, headers: headers(), body: Body::Native(SECRET) };
+        let incoming = Incoming { status: StatusCode::OK, headers: headers(), body: SECRET };
+        let shown = format!("{outgoing:?} {request:?} {response:?} {incoming:?}");
+        assert!(!shown.contains(SECRET), "{shown}");
+        assert!(shown.contains("POST") && shown.contains("id.example") && shown.contains("Bytes(40)"), "{shown}");
+    }
 }

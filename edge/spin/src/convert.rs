@@ -79,7 +79,7 @@ pub(crate) fn response(response: web::Response<NativeBody>) -> Result<types::Res
         web::Body::Native(NativeBody::Upstream(upstream)) => {
             return pass_through(upstream, response.status, &response.headers);
         }
-        web::Body::Bytes(bytes) => Bytes::from(bytes.into_owned()),
+        web::Body::Bytes(bytes) => Bytes::from_owner(bytes),
         // Core never answers with a request's body.
         web::Body::Empty | web::Body::Native(NativeBody::Request(_) | NativeBody::Limited(..)) => Bytes::new(),
     };
@@ -114,7 +114,7 @@ pub(crate) fn outgoing(mut request: Outgoing<NativeBody>) -> Result<types::Reque
         web::Body::Empty => untouched(&request, None),
         web::Body::Bytes(bytes) => {
             request.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
-            copied(request, FullBody::new(Bytes::from(bytes.into_owned())))
+            copied(request, FullBody::new(Bytes::from_owner(bytes)))
         }
         web::Body::Native(NativeBody::Request(mut body)) => untouched(&request, body.take_unstarted()),
         web::Body::Native(NativeBody::Limited(body, limit)) => copied(request, StreamBody::new(counted(body, limit))),

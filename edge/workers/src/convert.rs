@@ -170,7 +170,7 @@ pub(crate) fn response(response: web::Response<NativeBody>) -> Result<Response> 
         ResponseBuilder::new().with_status(response.status.as_u16()).with_headers(headers(&response.headers)?);
     Ok(match response.body {
         web::Body::Empty => builder.empty(),
-        web::Body::Bytes(bytes) => builder.fixed(bytes.into_owned()),
+        web::Body::Bytes(bytes) => builder.fixed(bytes.to_vec()),
         web::Body::Native(body) => match body.into_stream() {
             Some(stream) => builder.stream(stream),
             None => builder.empty(),

@@ -116,7 +116,7 @@ impl HttpClient for Desk {
 
     async fn send(&self, request: Outgoing<Text>) -> Result<Incoming<Text>, Unavailable> {
         let body = match request.body {
-            Body::Bytes(bytes) => bytes.into_owned(),
+            Body::Bytes(bytes) => bytes.to_vec(),
             Body::Native(Text(bytes)) => bytes,
             Body::Empty => Vec::new(),
         };

@@ -124,7 +124,7 @@ impl App {
             .with(header::ACCEPT, "application/vnd.github+json")
             .with(header::CONTENT_TYPE, "application/json")
             .with(header::USER_AGENT, USER_AGENT)
-            .with(header::AUTHORIZATION, &format!("Bearer {}", self.jwt(platform)?.expose_secret()));
+            .with_bearer(&self.jwt(platform)?);
         request.body = Body::Bytes(body.into());
         let asked_at_ms = platform.now_ms();
         let response = within(platform, TIMEOUT, "GitHub", platform.send(request)).await?;

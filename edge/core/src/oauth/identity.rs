@@ -159,7 +159,7 @@ async fn github_user(
     let request = Outgoing::new(Method::GET, url, TIMEOUT)
         .with(header::ACCEPT, "application/vnd.github+json")
         .with(header::USER_AGENT, USER_AGENT)
-        .with(header::AUTHORIZATION, &format!("Bearer {}", tokens.access_token.expose_secret()));
+        .with_bearer(&tokens.access_token);
     let asked = async {
         let response = platform.send(request).await?;
         let body = match response.status {

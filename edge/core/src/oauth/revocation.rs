@@ -6,7 +6,7 @@ use std::time::Duration;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderValue, Method, StatusCode, header};
 use secrecy::ExposeSecret as _;
-use serde_json::json;
+use serde::Serialize;
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -25,6 +25,12 @@ use crate::{
 
 /// How long a provider is waited for, however often it is asked: nothing hangs on its answer, and somebody waits.
 pub const PATIENCE: Duration = Duration::from_secs(4);
+
+/// What GitHub's own way takes.
+#[derive(Serialize)]
+struct Revoked<'a> {
+    access_token: &'a str,
+}
 
 /// Revokes the tokens of one connection, as far as the provider can and within [`PATIENCE`]. Returns whether it
 /// confirmed.
@@ -80,8 +86,8 @@ async fn github<P: Platform>(client: &Client<'_, P>, api: &Url, tokens: &TokenSe
         .with(header::CONTENT_TYPE, "application/json")
         .with(header::USER_AGENT, USER_AGENT);
     request.headers.insert(header::AUTHORIZATION, basic);
-    request.body =
-        Body::Bytes(json!({"access_token": tokens.access_token.expose_secret()}).to_string().into_bytes().into());
+    let body = serde_json::to_vec(&Revoked { access_token: tokens.access_token.expose_secret() });
+    request.body = Body::Bytes(body.map_err(|e| failed(&e))?.into());
     let response = client.platform.send(request).await.map_err(|e| e.to_string())?;
     match response.status {
         status if status.is_success() => Ok(()),

@@ -323,7 +323,7 @@ impl HttpClient for Simulated {
     async fn send(&self, request: Outgoing<Text>) -> Result<Incoming<Text>, Unavailable> {
         let body = match request.body {
             Body::Empty => Vec::new(),
-            Body::Bytes(bytes) => bytes.into_owned(),
+            Body::Bytes(bytes) => bytes.to_vec(),
             Body::Native(text) => text.0,
         };
         let sent = Sent {

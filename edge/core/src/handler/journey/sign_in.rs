@@ -147,6 +147,17 @@ fn s17_many_sign_ins_started_leave_few_cookies_and_the_session_alone() {
 }
 
 #[test]
+fn s133_what_proves_us_or_the_user_to_others_is_marked_as_not_to_be_shown() {
+    let corp = Corp::new();
+    let browser = Browser::at_corp(&corp);
+    browser.sign_in_at(&corp);
+    browser.sign_in();
+    let sent = browser.platform.sent.borrow();
+    let proofs: Vec<_> = sent.iter().filter_map(|sent| sent.headers.get("authorization")).collect();
+    assert!(proofs.len() > 1 && proofs.iter().all(|proof| proof.is_sensitive()), "{proofs:?}");
+}
+
+#[test]
 fn s18_two_tabs_can_sign_in_at_once() {
     let browser = Browser::new(github);
     let (first, second) = (browser.start(), browser.start());

@@ -152,7 +152,7 @@ impl HttpClient for Outside {
         let timeout_ms = u64::try_from(request.timeout.as_millis()).unwrap();
         let body = match request.body {
             Body::Empty => Vec::new(),
-            Body::Bytes(bytes) => bytes.into_owned(),
+            Body::Bytes(bytes) => bytes.to_vec(),
             Body::Native(text) => text.0,
         };
         let body = String::from_utf8(body).unwrap();
