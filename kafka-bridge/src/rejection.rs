@@ -42,6 +42,9 @@ pub enum Rejection {
     /// As many streams are served as may be.
     #[error("too many streams: {0}")]
     StreamsFull(&'static str),
+    /// The user has as many streams as a user may.
+    #[error("too many streams of this user")]
+    UserStreamsFull,
     /// The edge believed in a session that was ended elsewhere.
     #[error("the session is over")]
     SessionEnded,
@@ -63,6 +66,7 @@ impl Rejection {
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::IdReused => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::UserStreamsFull => StatusCode::TOO_MANY_REQUESTS,
             Self::Busy | Self::Unavailable(_) | Self::StreamsFull(_) | Self::StreamUnavailable(_) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -84,7 +88,7 @@ impl Rejection {
             Self::Busy => "busy",
             Self::Unavailable(_) | Self::StreamUnavailable(_) => "unavailable",
             Self::SessionEnded => "session_ended",
-            Self::StreamsFull(_) => "too_many_streams",
+            Self::StreamsFull(_) | Self::UserStreamsFull => "too_many_streams",
         }
     }
 
@@ -103,6 +107,7 @@ impl Rejection {
             Self::Unavailable(_) => "The event could not be stored; try again shortly.",
             Self::SessionEnded => "The session is over.",
             Self::StreamsFull(_) => "Too many streams are open; try again shortly.",
+            Self::UserStreamsFull => "This user has too many streams open.",
             Self::StreamUnavailable(_) => "The stream could not be opened; try again shortly.",
         }
     }

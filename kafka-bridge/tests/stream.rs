@@ -405,14 +405,14 @@ async fn only_the_edge_opens_streams_and_not_too_many() {
         assert_eq!(problem(get(bad, &sign(bad)).await.unwrap()).await, (400, "malformed".to_owned()), "{bad}");
     }
 
-    let full = (503, "too_many_streams".to_owned());
+    let full = |status| (status, "too_many_streams".to_owned());
     let mut open = Vec::new();
     for _ in 0..2 {
         open.push(Sse::open(&bridge, &request(&user("a"), None)).await);
     }
-    assert_eq!(problem(Sse::ask(&bridge, &request(&user("a"), None)).await).await, full);
+    assert_eq!(problem(Sse::ask(&bridge, &request(&user("a"), None)).await).await, full(429));
     open.push(Sse::open(&bridge, &request(&user("b"), None)).await);
-    assert_eq!(problem(Sse::ask(&bridge, &request(&user("c"), None)).await).await, full);
+    assert_eq!(problem(Sse::ask(&bridge, &request(&user("c"), None)).await).await, full(503));
     // Who leaves makes room, without anything having to be written first.
     open.clear();
     until_async("there is room", async || metric(&bridge, "causeway_streams 0").await).await;

@@ -256,6 +256,8 @@ pub enum Opened<B> {
     Stream(Body<B>),
     /// The session ended; the hub heard of it before we did.
     SessionEnded,
+    /// The user has as many streams as a user may.
+    TooMany,
 }
 
 /// What opens a stream.

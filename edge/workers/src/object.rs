@@ -28,6 +28,8 @@ pub(crate) async fn call<T: DeserializeOwned>(
 
 /// The status by which an object says that what was asked for is over.
 pub(crate) const GONE: u16 = 410;
+/// The status by which an object says that there are as many as may be.
+pub(crate) const FULL: u16 = 429;
 
 /// Calls an operation with headers only, for an answer that is not JSON.
 pub(crate) async fn get(
@@ -47,7 +49,7 @@ async fn send(stub: &Stub, part: &'static str, operation: &str, init: &RequestIn
     let request = request.map_err(|e| Unavailable::new(part, e))?;
     let response = stub.fetch_with_request(request).await.map_err(|e| Unavailable::new(part, e))?;
     match response.status_code() {
-        200 | 101 | GONE => Ok(response),
+        200 | 101 | GONE | FULL => Ok(response),
         status => Err(Unavailable::new(part, format_args!("answered {status}"))),
     }
 }

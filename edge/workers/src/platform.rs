@@ -176,8 +176,10 @@ impl StreamHub for Workers {
             headers.set(user_hub::LAST_EVENT_ID_HEADER, id).map_err(failed)?;
         }
         let response = object::get(&stub, user_hub::PART, user_hub::OPEN, headers).await?;
-        if response.status_code() == object::GONE {
-            return Ok(Opened::SessionEnded);
+        match response.status_code() {
+            object::GONE => return Ok(Opened::SessionEnded),
+            object::FULL => return Ok(Opened::TooMany),
+            _ => {}
         }
         let socket = response.websocket().ok_or_else(|| Unavailable::new(user_hub::PART, "opened no socket"))?;
         let bytes = drive(self.clone(), hub_socket(socket, &self.departure), &request);

@@ -70,7 +70,7 @@ impl DurableObject for UserHub {
                 match hub::admit(&buffer, &session, self.state.get_websockets().len())? {
                     Ok(()) => {}
                     Err(Closed::SessionEnded) => return Response::error("session ended", object::GONE),
-                    Err(Closed::TooMany) => return Response::error("too many streams", 429),
+                    Err(Closed::TooMany) => return Response::error("too many streams", object::FULL),
                 }
                 let pair = WebSocketPair::new()?;
                 self.state.accept_websocket_with_tags(&pair.server, &[&session]);

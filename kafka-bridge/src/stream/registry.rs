@@ -56,7 +56,7 @@ impl Registry {
     /// Admits a stream.
     ///
     /// # Errors
-    /// [`Rejection::StreamsFull`]
+    /// [`Rejection::StreamsFull`] or [`Rejection::UserStreamsFull`]
     pub fn enter(self: &Arc<Self>, subject: &Subject, session: &str) -> Result<Ticket, Rejection> {
         let mut seats = self.seats();
         if self.draining.load(Ordering::Acquire) {
@@ -67,7 +67,7 @@ impl Registry {
         }
         let of_user = seats.entry(subject.clone()).or_default();
         if of_user.len() >= self.max_of_user {
-            return Err(Rejection::StreamsFull("of this user"));
+            return Err(Rejection::UserStreamsFull);
         }
         let seat = Arc::new(Seat {
             session: session.into(),
@@ -208,7 +208,7 @@ mod tests {
         let mut tickets: Vec<_> = ["a", "a", "b"].map(|id| registry.enter(&user(id), "s").unwrap()).into();
         assert_eq!(registry.enter(&user("c"), "s").unwrap_err(), Rejection::StreamsFull("of all users"));
         tickets.pop();
-        assert_eq!(registry.enter(&user("a"), "s").unwrap_err(), Rejection::StreamsFull("of this user"));
+        assert_eq!(registry.enter(&user("a"), "s").unwrap_err(), Rejection::UserStreamsFull);
         drop(tickets);
         assert_eq!(registry.open.get(), 0);
         assert!(registry.seats().is_empty());

@@ -47,9 +47,13 @@ pub(super) async fn open<P: Platform>(
     } else {
         at_bridge(context, open).await?
     };
-    let Opened::Stream(body) = opened else {
-        context.memory.sessions.forget(&session.handle);
-        return Err(Error::Unauthenticated { reason: "session ended meanwhile" });
+    let body = match opened {
+        Opened::Stream(body) => body,
+        Opened::SessionEnded => {
+            context.memory.sessions.forget(&session.handle);
+            return Err(Error::Unauthenticated { reason: "session ended meanwhile" });
+        }
+        Opened::TooMany => return Err(Error::TooMany),
     };
     let mut response = Response { status: StatusCode::OK, headers: http::HeaderMap::new(), body };
     for (name, value) in [
@@ -77,6 +81,7 @@ async fn at_bridge<P: Platform>(context: &Context<'_, P>, open: OpenStream) -> R
     match response.status {
         StatusCode::OK => Ok(Opened::Stream(Body::Native(response.body))),
         StatusCode::GONE => Ok(Opened::SessionEnded),
+        StatusCode::TOO_MANY_REQUESTS => Ok(Opened::TooMany),
         status => Err(Unavailable::new("bridge", format_args!("answered a stream with {status}")).into()),
     }
 }

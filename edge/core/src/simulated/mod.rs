@@ -201,6 +201,7 @@ pub(crate) struct Simulated {
     /// It never answers.
     pub(crate) coordinator_silent: Cell<bool>,
     pub(crate) hub_knows_better: Cell<bool>,
+    pub(crate) hub_full: Cell<bool>,
     /// States of machines as JSON, by `kind:name`.
     pub(crate) coordinators: RefCell<HashMap<String, String>>,
     pub(crate) upstream: Upstream,
@@ -236,6 +237,7 @@ impl Simulated {
             replies_lost: Cell::new(None),
             coordinator_silent: Cell::new(false),
             hub_knows_better: Cell::new(false),
+            hub_full: Cell::new(false),
             coordinators: RefCell::default(),
             upstream: Box::new(upstream),
             sent: RefCell::default(),
@@ -386,6 +388,9 @@ impl StreamHub for Simulated {
         self.opened.borrow_mut().push(request);
         if self.hub_knows_better.get() {
             return Ok(Opened::SessionEnded);
+        }
+        if self.hub_full.get() {
+            return Ok(Opened::TooMany);
         }
         Ok(Opened::Stream(Body::Empty))
     }

@@ -28,3 +28,15 @@ fn s130_a_hub_that_knows_better_closes_the_stream_of_an_ended_session() {
     browser.platform.hub_knows_better.set(true);
     assert_eq!(code(&browser.get("/stream")), "unauthenticated");
 }
+
+#[test]
+fn one_stream_too_many_is_the_users_own_doing_and_no_outage() {
+    let browser = Browser::new(github);
+    browser.sign_in();
+    browser.platform.hub_full.set(true);
+    let response = browser.get("/stream");
+    assert_eq!((response.status, code(&response).as_str()), (StatusCode::TOO_MANY_REQUESTS, "too-many-requests"));
+    assert!(response.headers.contains_key("retry-after"));
+    let log = browser.platform.log.borrow();
+    assert!(log.iter().any(|line| line.contains("too-many-requests") && line.contains(r#""level":"info""#)), "{log:?}");
+}
