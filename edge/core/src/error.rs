@@ -1,15 +1,13 @@
 //! Everything a request can fail with, and what the client sees of it: status, a stable code, one sentence. The log
 //! gets the detail. Failures of seals, cookies and sessions all look the same from outside.
 
-use std::borrow::Cow;
-
 use causeway_protocol::problem::{PROBLEM_JSON, Problem};
 use http::{StatusCode, header};
 
 use crate::{
     page::{Escaped, page},
     platform::{BodyError, Unavailable},
-    telemetry::kebab,
+    telemetry::Reason,
     web::Response,
 };
 
@@ -193,18 +191,16 @@ impl Error {
 
     /// What counts as the reason of this refusal, in the log.
     #[must_use]
-    pub fn log_reason(&self) -> Cow<'static, str> {
+    pub fn log_reason(&self) -> Reason {
         match self {
             Self::Unauthenticated { reason }
             | Self::Forbidden { reason }
             | Self::BadRequest { reason }
             | Self::SignInRefused { reason }
             | Self::LogoutRefused { reason }
-            | Self::BadGateway { reason } => kebab(reason).into(),
-            Self::Unavailable(unavailable) | Self::Resting { unavailable, .. } => {
-                format!("{}-unavailable", kebab(unavailable.part)).into()
-            }
-            other => other.code().into(),
+            | Self::BadGateway { reason } => Reason::new(reason),
+            Self::Unavailable(unavailable) | Self::Resting { unavailable, .. } => Reason::unavailable(unavailable.part),
+            other => Reason::new(other.code()),
         }
     }
 

@@ -130,6 +130,30 @@ impl Field for Name<'_> {
     }
 }
 
+/// What a refusal counts by: made of this source's own words, so nothing of others is in it that had to go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason(String);
+
+impl Reason {
+    /// A sentence as a code.
+    #[must_use]
+    pub fn new(sentence: &'static str) -> Self {
+        Self(kebab(sentence))
+    }
+
+    /// That a part does not answer.
+    #[must_use]
+    pub fn unavailable(part: &'static str) -> Self {
+        Self(format!("{}-unavailable", kebab(part)))
+    }
+}
+
+impl Field for Reason {
+    fn value(self) -> Value {
+        self.0.into()
+    }
+}
+
 /// Text that something outside answered. It is shortened, URLs lose all but scheme and host, and whatever looks like a
 /// token or a parameter's value is left out.
 #[derive(Debug, Clone, Copy)]
@@ -297,7 +321,7 @@ pub fn refresh(to: &(impl Clock + Log), provider: &str, renewal: Renewal) {
 pub fn reject(to: &(impl Clock + Log), error: &Error, method: Option<&Method>) {
     let level = if error.status().is_server_error() { Level::Error } else { Level::Info };
     Event::new(level, "reject")
-        .with("reason", Foreign(&error.log_reason()))
+        .with("reason", error.log_reason())
         .with("code", error.code())
         .with("status", error.status())
         .with("method", method)
@@ -307,7 +331,7 @@ pub fn reject(to: &(impl Clock + Log), error: &Error, method: Option<&Method>) {
 
 /// A sentence as a code: `Origin is not allowed` → `origin-is-not-allowed`.
 #[must_use]
-pub(crate) fn kebab(sentence: &str) -> String {
+fn kebab(sentence: &str) -> String {
     let words = sentence.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join("-").to_ascii_lowercase()
 }
