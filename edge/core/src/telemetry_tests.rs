@@ -150,6 +150,45 @@ fn every_reason_comes_out_as_itself() {
     }
 }
 
+#[test]
+fn every_outage_is_in_the_documentation_and_no_other() {
+    // Nobody is refused without them: what is not counted passes, and a client that is late has a status of its own.
+    const NO_REASON: [&str; 2] = ["rate limiter", "client"];
+    let source = ["src", "../workers/src", "../spin/src"].map(sources_below).concat();
+    let mut parts = texts_after(&source, &["Unavailable::new(", "const PART: &str ="]);
+    let waits = source.split("within(").skip(1).filter_map(|rest| rest.split(';').next());
+    parts.extend(waits.filter_map(|call| call.split('"').nth(1)).map(str::to_owned));
+    let mut found: Vec<String> = parts
+        .iter()
+        .filter(|part| !NO_REASON.contains(&part.as_str()))
+        .map(|part| kebab(part) + "-unavailable")
+        .collect();
+    let operations = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/operations.md");
+    let operations = std::fs::read_to_string(operations).unwrap();
+    let (_, outages) = operations.split_once("\n## Outages\n").unwrap();
+    let rows = outages.lines().take_while(|line| !line.starts_with("## ")).filter_map(|line| line.split('|').nth(1));
+    let mut named: Vec<String> = rows.flat_map(|row| row.split('`').skip(1).step_by(2)).map(str::to_owned).collect();
+    named.retain(|reason| reason != "reason");
+    for reasons in [&mut found, &mut named] {
+        reasons.sort();
+        reasons.dedup();
+    }
+    assert_eq!(found, named);
+}
+
+#[test]
+fn every_event_is_in_the_documentation() {
+    let events =
+        texts_after(&sources_below("src"), &["Event::info(", "Event::warn(", "Event::error(", "Event::new(level,"]);
+    assert!(events.len() > 15, "{events:?}");
+    let operations = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/operations.md");
+    let operations = std::fs::read_to_string(operations).unwrap();
+    let rows: Vec<&str> = operations.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next()).collect();
+    for event in events {
+        assert!(rows.iter().any(|row| row.contains(&format!("`{event}`"))), "{event}");
+    }
+}
+
 /// Who alerts on a reason that docs/operations.md names must not find that it was renamed in passing.
 #[test]
 fn every_reason_that_the_documentation_names_can_occur() {
