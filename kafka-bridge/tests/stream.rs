@@ -229,6 +229,23 @@ async fn until_async(what: &str, condition: impl AsyncFn() -> bool) {
 }
 
 #[tokio::test]
+async fn s130_a_stream_ends_with_its_session_and_says_so() {
+    let Some(redis) = RedisServer::start().await else { return };
+    let bridge = idle_bridge(&redis).await;
+    let begun = tokio::time::Instant::now();
+    let (brief, long) =
+        (StreamRequest { session_ends_in_ms: 300, ..request(&user("a"), None) }, request(&user("a"), None));
+    let mut ending = Sse::open(&bridge, &brief).await;
+    let mut other = Sse::open(&bridge, &long).await;
+    assert_eq!(ending.reason("end").await, "expired");
+    assert_eq!(ending.frame().await, None, "and nothing after it");
+    assert!(begun.elapsed() >= Duration::from_millis(300));
+    redis.buffer(Limits::default()).append(&user("a"), 0, &records(0..1), unix_millis()).await.unwrap();
+    assert_eq!(other.ids(1).await, ids(1, 0..1), "the user's other session goes on");
+    bridge.stop().await;
+}
+
+#[tokio::test]
 async fn an_end_that_nobody_heard_is_found_after_the_subscription_came_back_and_at_rotation() {
     let Some(redis) = RedisServer::start().await else { return };
     let feed = FeedPolicy { rotate_after: Duration::from_secs(2), ..FeedPolicy::default() };

@@ -1,5 +1,7 @@
 //! What a user hears: `GET /stream`.
 
+use std::time::Duration;
+
 use http::{Method, StatusCode};
 
 use super::{Browser, code, github};
@@ -39,4 +41,17 @@ fn one_stream_too_many_is_the_users_own_doing_and_no_outage() {
     assert!(response.headers.contains_key("retry-after"));
     let log = browser.platform.log.borrow();
     assert!(log.iter().any(|line| line.contains("too-many-requests") && line.contains(r#""level":"info""#)), "{log:?}");
+}
+
+#[test]
+fn s130_an_open_stream_is_told_when_its_session_ends() {
+    let browser = Browser::configured(&[("SESSION_HOURS", "1")], github);
+    browser.sign_in();
+    let pass = |seconds: u64| browser.platform.now_ms.set(browser.platform.now_ms.get() + seconds * 1000);
+    pass(3600 - 10);
+    assert_eq!(browser.get("/stream").status, StatusCode::OK);
+    assert_eq!(browser.platform.opened.borrow()[0].session_ends_in, Duration::from_secs(10));
+    pass(10);
+    assert_eq!(code(&browser.get("/stream")), "unauthenticated");
+    assert_eq!(browser.platform.opened.borrow().len(), 1);
 }
