@@ -90,3 +90,22 @@ impl SessionHandle {
         plain.then(|| Self(text.to_owned()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulated::SeededRandom;
+
+    /// Each of its 256 bits is drawn, and the handle tells none of them.
+    #[test]
+    fn m53_an_id_has_256_random_bits() {
+        let random = SeededRandom::new(53);
+        let ids: Vec<[u8; 32]> = (0..64).map(|_| *SessionId::draw(&random).unwrap().as_bytes()).collect();
+        for bit in 0..256 {
+            let ones = ids.iter().filter(|id| id[bit / 8] >> (bit % 8) & 1 == 1).count();
+            assert!((1..64).contains(&ones), "bit {bit} is always the same");
+        }
+        let handle = SessionId::from_bytes(&ids[0]).unwrap().handle();
+        assert_ne!(BASE64.decode(handle.as_str()).unwrap(), ids[0]);
+    }
+}
