@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
+import { sendBytes } from '../security/wire.mjs';
 import { kafka, stack, unique, user } from './stack.mjs';
 
 /** The records on chat.inbound with that text. @param {string} text */
@@ -37,16 +38,59 @@ test('a body cannot claim to be of somebody else', async () => {
   const answer = await agent.call('/events/chat', {
     method: 'POST',
     headers: { 'Content-Type': 'application/json', ce_subject: grace.id, 'ce-subject': grace.id },
-    body: JSON.stringify({ type: 'message', subject: grace.id, key: grace.id, id: 'chosen', data: { text, subject: grace.id } }),
+    body: JSON.stringify({ type: 'message', subject: grace.id, id: 'chosen', data: { text, subject: grace.id } }),
   });
-  if (answer.status === 202) {
-    const [record] = await said(text);
-    assert.equal(record?.key, ada.id);
-    assert.equal(record?.headers.ce_subject, ada.id);
-    assert.notEqual(record?.headers.ce_id, 'chosen');
-  } else {
-    assert.equal(answer.status, 400, answer.text);
-    assert.deepEqual(await said(text), []);
+  assert.equal(answer.status, 202, answer.text);
+  const [record] = await said(text);
+  assert.equal(record?.key, ada.id);
+  assert.equal(record?.headers.ce_subject, ada.id);
+  assert.notEqual(record?.headers.ce_id, 'chosen');
+  for (const spoof of [{ key: grace.id }, { partition: 0 }, { headers: { ce_subject: grace.id } }]) {
+    const refused = await agent.call('/events/chat', {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify({ type: 'message', data: { text: unique('spoof') }, ...spoof }),
+    });
+    assert.equal(refused.status, 400, `${JSON.stringify(spoof)}: ${refused.text}`);
+  }
+});
+
+test("S139: what a request's headers hold becomes no header of a record", async () => {
+  const { agent, user: ada } = await user('github', 'ada');
+  const trace = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
+  const evil = 'ce_subject: evil';
+  /** @type {[string, string | string[]][]} */
+  const attempts = [
+    ...['%0d%0a', '\\r\\n', ', ', '; ', '\t', '\u0085', '\u00ff'].flatMap((between) => [['Idempotency-Key', 'key'], ['traceparent', trace], ['tracestate', 'a=b']].map(([name = '', value = '']) => /** @type {[string, string]} */ ([name, `${value}${between}${evil}`]))),
+    ['Idempotency-Key', ['one', evil]], ['traceparent', [trace, evil]], ['traceparent', evil], ['tracestate', ['a=b', evil]], ['traceparent', trace.toUpperCase()], ['traceparent', `${trace}-evil`],
+  ];
+  const sent = await Promise.all(attempts.map(async ([name, value]) => {
+    const text = unique('in a header');
+    const answer = await agent.call('/events/chat', { method: 'POST', headers: { 'Content-Type': 'application/json', [name]: value }, body: JSON.stringify({ type: 'message', data: { text } }) });
+    return { text, why: `${name}: ${JSON.stringify(value)}`, status: answer.status };
+  }));
+  // What no library writes, by hand: a line within a line.
+  const byHand = unique('by hand');
+  const body = JSON.stringify({ type: 'message', data: { text: byHand } });
+  const head = Object.entries({ ...agent.pageHeaders, Host: new URL(stack.edgeOrigin).host, Cookie: agent.cookieHeader, 'Content-Type': 'application/json', 'Content-Length': String(Buffer.byteLength(body)), Connection: 'close' });
+  for (const name of ['Idempotency-Key', 'traceparent', 'tracestate']) {
+    for (const between of ['\r', '\n', '\r\n ', '\0']) {
+      const lines = [...head, [name, `x${between}${evil}`]].map(([each, value]) => `${each}: ${value}\r\n`);
+      await sendBytes(stack.edgeOrigin, `POST /events/chat HTTP/1.1\r\n${lines.join('')}\r\n${body}`);
+    }
+  }
+  const records = (await kafka.read('chat.inbound')).map((record) => ({ ...record, text: JSON.parse(record.value).text }));
+  for (const { text, why, status } of sent) {
+    assert.ok(status === 202 || (status >= 400 && status < 500), `${why}: ${status}`);
+    assert.equal(records.filter((record) => record.text === text).length, status === 202 ? 1 : 0, why);
+  }
+  const texts = new Set([byHand, ...sent.map(({ text }) => text)]);
+  for (const { key, text, headers: { traceparent, ...rest } } of records.filter((record) => texts.has(record.text))) {
+    const why = sent.find((each) => each.text === text)?.why ?? text;
+    assert.deepEqual([key, rest.ce_subject], [ada.id, ada.id], why);
+    assert.deepEqual(Object.keys(rest).sort(), ['ce_id', 'ce_source', 'ce_specversion', 'ce_subject', 'ce_time', 'ce_type', 'content-type'], why);
+    assert.match(traceparent ?? '', /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/, why);
+    assert.doesNotMatch(JSON.stringify(rest), /evil/, why);
   }
 });
 

@@ -122,7 +122,8 @@ export const cases = [
     async attack(bff) {
       const { browser, user } = await bff.signedIn(bff.apiRealm);
       bff.bridge.answer = () => ({ status: 202, headers: { 'content-type': 'application/json' }, body: '{}' });
-      const claims = { subject: 'evil:admin', tenant: 'evil', user: 'admin', key: 'evil:admin', partition: 3, topic: 'other', channel: 'other', id: 'known', source: 'evil', time: '1970-01-01T00:00:00Z', headers: { ce_subject: 'evil' }, ce_subject: 'evil' };
+      const claims = { subject: 'evil:admin', tenant: 'evil', user: 'admin', id: 'known', source: 'evil', time: '1970-01-01T00:00:00Z', specversion: '0.3' };
+      const spoofs = { key: 'evil:admin', partition: 3, offset: 0, topic: 'other', channel: 'other', headers: { ce_subject: 'evil' }, ce_subject: 'evil', ce_id: 'known', data_base64: 'ZXZpbA==', traceparent: 'evil' };
       const post = (/** @type {unknown} */ body, /** @type {Record<string, string | string[] | undefined>} */ headers = {}) =>
         browser.call(bff.path.event, { method: 'POST', headers: { 'Content-Type': 'application/json', ...headers }, body: typeof body === 'string' ? body : JSON.stringify(body) });
       const before = bff.bridge.seen.length;
@@ -131,14 +132,15 @@ export const cases = [
       assert.equal(sent.length, 1, 'it is passed on');
       const envelope = { ...JSON.parse(sent[0]?.body ?? '{}'), data: undefined };
       const said = JSON.stringify(envelope) + JSON.stringify(sent[0]?.rawHeaders);
-      assert.ok(!/evil|admin|1970|"known"|other/.test(said), said);
+      assert.ok(!/evil|admin|1970|"known"|0\.3/.test(said), said);
       const [tenant = '', id = ''] = user.split(':');
       assert.ok(said.includes(tenant) && said.includes(id), 'it is of the user who is signed in');
       const passed = bff.bridge.seen.length;
       const good = { type: 'message', data: {} };
       for (const [why, body, headers] of /** @type {[string, unknown, Record<string, string>][]} */ ([
-        ['oversize', { type: 'message', data: { text: 'x'.repeat(70 * 1024) } }, {}], ['no JSON', 'x', {}], ['a list', [], {}], ['a list of what an event holds', ['message', { text: 'x' }], {}], ['null', 'null', {}], ['no data', { type: 'message' }, {}], ['a line break in the type', { type: 'a\r\nce_subject: evil', data: {} }, {}], ['a type of its own', { type: { a: 1 }, data: {} }, {}],
-        ['a duplicate type', '{"type":"a","type":"b","data":{}}', {}], ['something after it', '{"type":"a","data":{}}{}', {}], ['NUL in the type', { type: 'a\u0000', data: {} }, {}], ['a key too long', good, { 'Idempotency-Key': 'x'.repeat(129) }], ['another media type', good, { 'Content-Type': 'text/plain' }],
+        ['oversize', { type: 'message', data: { text: 'x'.repeat(70 * 1024) } }, {}], ['no JSON', 'x', {}], ['a list', [], {}], ['null', 'null', {}], ['no data', { type: 'message' }, {}], ['a line break in the type', { type: 'a\r\nce_subject: evil', data: {} }, {}], ['a type of its own', { type: { a: 1 }, data: {} }, {}],
+        ...Object.entries(spoofs).map(([name, value]) => /** @type {[string, unknown, Record<string, string>]} */ ([`${name} in the body`, { ...good, [name]: value }, {}])),
+        ['a list of its members', ['message', {}], {}], ['a duplicate type', '{"type":"a","type":"b","data":{}}', {}], ['something after it', '{"type":"a","data":{}}{}', {}], ['NUL in the type', { type: 'a\u0000', data: {} }, {}], ['a key too long', good, { 'Idempotency-Key': 'x'.repeat(129) }], ['another media type', good, { 'Content-Type': 'text/plain' }],
       ])) {
         const answer = await post(body, headers);
         assert.ok(answer.status >= 400 && answer.status < 500, `${why}: ${answer.status}`);

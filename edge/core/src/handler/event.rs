@@ -1,6 +1,6 @@
 //! `POST /events/{channel}`: what the user says, stamped with who said it, into Kafka by way of the bridge.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use causeway_protocol::{
@@ -8,7 +8,7 @@ use causeway_protocol::{
     subject::Subject,
 };
 use http::{HeaderName, Method, StatusCode, header};
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{json, value::RawValue};
 use sha2::{Digest as _, Sha256};
 
@@ -31,12 +31,18 @@ pub(crate) const EVENTS_RATE: Rate = Rate { name: "EVENTS_RATE", limit: 300, per
 /// Longer than the bridge waits for Kafka, so that its answer, not our impatience, decides.
 const BRIDGE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// What a widget posts. Whatever else it claims (a subject, a tenant, an id) has no field to go to.
+/// What a widget may claim in vain: the edge stamps it itself.
+const STAMPED: [&str; 7] = ["id", "source", "specversion", "subject", "tenant", "time", "user"];
+
+/// What a widget posts.
 #[derive(Deserialize)]
 struct Posted {
     #[serde(rename = "type")]
     kind: String,
     data: Box<RawValue>,
+    /// Has nowhere to go, whatever it claims.
+    #[serde(flatten)]
+    rest: BTreeMap<String, IgnoredAny>,
 }
 
 /// Takes an event and answers 202 once Kafka has it.
@@ -63,6 +69,10 @@ pub(super) async fn post<P: Platform>(
     let body = read_body(context.platform, context.row, request).await?;
     let Object(posted): Object<Posted> = serde_json::from_slice(&body)
         .map_err(|_| Error::BadRequest { reason: "the body must be JSON with `type` and `data`" })?;
+    // A key, a partition or a channel that is quietly dropped would look as if it had been heeded.
+    if posted.rest.keys().any(|name| !STAMPED.contains(&name.as_str())) {
+        return Err(Error::BadRequest { reason: "the body has a member that the edge does not know" });
+    }
     if !is_name(&posted.kind) {
         return Err(Error::BadRequest { reason: "`type` must be 1-64 letters, digits, `.`, `_` or `-`" });
     }

@@ -17,7 +17,8 @@ use crate::{
 fn an_event_is_stamped_with_who_sent_it_and_nothing_it_claims() {
     let browser = Browser::new(github);
     browser.sign_in();
-    let body = r#"{"type":"message","data":{"text":"hi"},"subject":"evil:1","tenant":"evil","id":"x"}"#;
+    let body = r#"{"type":"message","data":{"text":"hi"},"subject":"evil:1","tenant":"evil","user":"evil","id":"evil",
+        "source":"evil","time":"evil","specversion":"evil"}"#;
     let response = browser.script(Method::POST, "/events/chat", body);
     assert_eq!(response.status, StatusCode::ACCEPTED);
     let sent = browser.sent_to("https://bridge.example/v1/events");
@@ -107,6 +108,25 @@ fn s139_bad_events_are_refused_and_nothing_is_sent() {
         let response = browser.send(Method::POST, target, headers, body);
         assert_eq!(response.status.as_u16(), status, "{target} {headers:?} {}", text(&response));
         code(&response);
+    }
+    assert!(browser.sent_to("https://bridge.example").is_empty());
+}
+
+#[test]
+fn s139_a_member_that_the_edge_does_not_know_is_refused_by_its_own_reason() {
+    let browser = Browser::new(github);
+    browser.sign_in();
+    for member in ["key", "partition", "topic", "channel", "headers", "ce_subject", "Subject", "data_base64", ""] {
+        let body = format!(r#"{{"type":"message","data":1,"{member}":"evil"}}"#);
+        let response = browser.script(Method::POST, "/events/chat", &body);
+        assert_eq!(response.status, StatusCode::BAD_REQUEST, "{member:?}");
+        assert!(text(&response).contains("a member that the edge does not know"), "{}", text(&response));
+    }
+    // Nor is what it does know taken twice, or by its place.
+    for body in
+        [r#"{"type":"a","type":"b","data":1}"#, r#"{"type":"a","data":1,"data":2}"#, r#"["message",{"text":"hi"}]"#]
+    {
+        assert_eq!(browser.script(Method::POST, "/events/chat", body).status, StatusCode::BAD_REQUEST, "{body}");
     }
     assert!(browser.sent_to("https://bridge.example").is_empty());
 }
