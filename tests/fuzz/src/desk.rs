@@ -249,6 +249,22 @@ impl Scene {
     /// The edge waits for something.
     #[must_use]
     pub fn get(&self, path: &str, query: Option<&str>, headers: &[(&'static str, &[u8])]) -> Response<Text> {
+        self.ask(Method::GET, path, query, headers, b"")
+    }
+
+    /// The same by another method and with a body.
+    ///
+    /// # Panics
+    /// The edge waits for something.
+    #[must_use]
+    pub fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        query: Option<&str>,
+        headers: &[(&'static str, &[u8])],
+        body: &[u8],
+    ) -> Response<Text> {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             if let Ok(value) = HeaderValue::from_bytes(value) {
@@ -256,23 +272,24 @@ impl Scene {
             }
         }
         let request = Request {
-            method: Method::GET,
+            method,
             path: path.to_owned(),
             query: query.map(str::to_owned),
             headers: map,
-            body: Text::default(),
+            body: Text(body.to_vec()),
             client_address: None,
         };
         now(self.edge.handle(&self.desk, request))
     }
 
     /// Runs a property on the scene of this thread, which forgets what the run before did to it.
-    pub fn with(run: impl FnOnce(&Self)) {
+    pub fn with<T>(run: impl FnOnce(&Self) -> T) -> T {
         thread_local! { static SCENE: Scene = Scene::new(); }
         SCENE.with(|scene| {
-            run(scene);
+            let came_of_it = run(scene);
             scene.desk.forget();
-        });
+            came_of_it
+        })
     }
 }
 
@@ -283,6 +300,12 @@ impl Default for Scene {
 }
 
 impl Desk {
+    /// Whether anything was written since the scene stood.
+    #[must_use]
+    pub fn has_changed(&self) -> bool {
+        self.changed.get()
+    }
+
     fn forget(&self) {
         self.sent.borrow_mut().clear();
         self.opened.borrow_mut().clear();

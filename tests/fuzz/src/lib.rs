@@ -20,11 +20,12 @@ pub mod target;
 
 use std::sync::OnceLock;
 
-/// A property, tried on one input.
-pub type Target = fn(&[u8]);
+/// A property, tried on one input. Returns whether the edge accepted it: a property of refusals alone would hold for an
+/// edge that refuses everything.
+pub type Target = fn(&[u8]) -> bool;
 
 /// All targets by name; the names are also those of the corpus's folders.
-pub const TARGETS: [(&str, Target); 10] = [
+pub const TARGETS: [(&str, Target); 12] = [
     ("callback", target::callback::run),
     ("claims", target::claims::run),
     ("config", target::config::run),
@@ -32,9 +33,11 @@ pub const TARGETS: [(&str, Target); 10] = [
     ("cursor", target::cursor::run),
     ("id_token", target::id_token::run),
     ("jwks", target::jwks::run),
+    ("logout_token", target::logout_token::run),
     ("path", target::path::run),
     ("return_to", target::return_to::run),
     ("seal", target::seal::run),
+    ("webhook", target::webhook::run),
 ];
 
 /// The target that `CAUSEWAY_FUZZ_TARGET` names.

@@ -2,7 +2,9 @@
 #![cfg_attr(fuzzing, no_main)]
 
 #[cfg(fuzzing)]
-libfuzzer_sys::fuzz_target!(|data: &[u8]| causeway_fuzz::chosen()(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let _ = causeway_fuzz::chosen()(data);
+});
 
 #[cfg(not(fuzzing))]
 fn main() -> std::process::ExitCode {

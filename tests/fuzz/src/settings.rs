@@ -18,6 +18,9 @@ pub const TENANT: &str = "5f3c1a52-8d3e-4b7a-9c11-2f6d0e4b7a90";
 /// The OAuth client id at Entra.
 pub const CLIENT: &str = "entra-client";
 
+/// What GitHub's deliveries are signed with.
+pub const WEBHOOK_SECRET: &str = "zQ9xK-webhook-secret~Rm2.Zt9_Kv4w8Lp-7Hc3Nd";
+
 /// A key that is the same in every run and that no pattern gives away.
 #[must_use]
 pub fn ring(id: &str) -> String {
@@ -42,6 +45,7 @@ impl Default for Settings {
             ("ENTRA_TENANT", TENANT),
             ("GITHUB_CLIENT_ID", "github-client"),
             ("GITHUB_CLIENT_SECRET", "zQ9xK5d0c8b3f9a6e27140b1c2d3e4f5a67b8"),
+            ("GITHUB_WEBHOOK_SECRET", WEBHOOK_SECRET),
             ("GITHUB_ALLOW", "GET /user, PATCH /user, GET /repos/*"),
             (
                 "SERVICES",

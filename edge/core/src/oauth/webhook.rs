@@ -1,8 +1,10 @@
 //! What GitHub tells an app unasked: that a user took back what they had allowed it (M71).
 
+use std::collections::BTreeMap;
+
 use hmac::{Hmac, Mac as _};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use sha2::Sha256;
 
 /// Length of an HMAC-SHA256 in bytes.
@@ -36,16 +38,20 @@ impl HubSignature {
     }
 }
 
-/// An event `github_app_authorization`.
+/// An event `github_app_authorization`. What has a rest is an object: a list would be read by its order.
 #[derive(Debug, Deserialize)]
 pub struct Authorization {
     action: String,
     sender: Sender,
+    #[serde(flatten)]
+    _rest: BTreeMap<String, IgnoredAny>,
 }
 
 #[derive(Debug, Deserialize)]
 struct Sender {
     id: u64,
+    #[serde(flatten)]
+    _rest: BTreeMap<String, IgnoredAny>,
 }
 
 impl Authorization {
@@ -69,6 +75,22 @@ mod tests {
         assert!(signature.is_of(b"Hello, World!", &secret));
         assert!(!signature.is_of(b"Hello, World?", &secret));
         assert!(!signature.is_of(b"Hello, World!", &SecretString::from("another")));
+    }
+
+    #[test]
+    fn an_event_is_an_object_whatever_else_is_in_it() {
+        let account = |text: &str| serde_json::from_str::<Authorization>(text).ok()?.revoked_account();
+        let event = r#"{"action":"revoked","sender":{"login":"ada","id":7,"plan":{"x":[1]}},"installation":null}"#;
+        assert_eq!(account(event).as_deref(), Some("7"));
+        for other in [
+            r#"{"action":"created","sender":{"id":7}}"#,
+            r#"["revoked",{"id":7}]"#,
+            r#"{"action":"revoked","sender":[7]}"#,
+            r#"{"action":"revoked","sender":{"id":7},"sender":{"id":8}}"#,
+            r#"{"action":"revoked","sender":{"id":"7"}}"#,
+        ] {
+            assert_eq!(account(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -8,10 +8,10 @@ use crate::desk::{SESSION_COOKIE, Scene, set_cookie};
 const ISSUER: &str = "https://github.com/login/oauth";
 
 /// Tries an input.
-pub fn run(data: &[u8]) {
-    let Ok(text) = str::from_utf8(data) else { return };
+pub fn run(data: &[u8]) -> bool {
+    let Ok(text) = str::from_utf8(data) else { return false };
     if text.contains('#') {
-        return;
+        return false;
     }
     Scene::with(|scene| {
         let query = text.replace('@', &scene.state);
@@ -35,7 +35,8 @@ pub fn run(data: &[u8]) {
         // A refusal says nothing of the inside and does not repeat the input.
         assert!(response.status.as_u16() < 500, "{query:?}");
         assert!(scene.desk.log.borrow().iter().all(|line| !line.contains(&scene.state)), "the state is in the log");
-    });
+        begun
+    })
 }
 
 /// `application/x-www-form-urlencoded`, as the WHATWG describes it.

@@ -14,6 +14,7 @@ use causeway_core::{
 use jwt_compact::{Algorithm, alg::Es256, jwk::JsonWebKey};
 use serde_json::{Value, json};
 
+use super::head_and_rest;
 use crate::settings::{CLIENT, NOW, SIGN_IN, Settings, TENANT};
 
 /// The key pair of RFC 7515, appendix A.3: known to everybody.
@@ -23,13 +24,16 @@ const PAIR: [&str; 3] = [
     "jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI",
 ];
 
+/// The configuration, the key that signs each input, and what the provider publishes of it.
+pub(super) type Setup = (Config, SigningHalf, Vec<SigningKey>);
+
 type SigningHalf = <Es256 as Algorithm>::SigningKey;
 
-const OTHER_ISSUER: &str = "https://id.corp.example";
+pub(super) const OTHER_ISSUER: &str = "https://id.corp.example";
 
-thread_local! { static SETUP: (Config, SigningHalf, Vec<SigningKey>) = setup(); }
+thread_local! { pub(super) static SETUP: Setup = setup(); }
 
-fn setup() -> (Config, SigningHalf, Vec<SigningKey>) {
+fn setup() -> Setup {
     let [x, y, d] = PAIR;
     let private: BTreeMap<&str, &str> = [("kty", "EC"), ("crv", "P-256"), ("x", x), ("y", y), ("d", d)].into();
     let private: JsonWebKey<'_> = serde_json::from_value(json!(private)).expect("a JWK");
@@ -43,19 +47,15 @@ fn setup() -> (Config, SigningHalf, Vec<SigningKey>) {
 }
 
 /// Tries an input.
-pub fn run(data: &[u8]) {
-    let at = data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len());
-    let (head, claims) = (&data[..at], data.get(at + 1..).unwrap_or_default());
+pub fn run(data: &[u8]) -> bool {
+    let (head, claims) = head_and_rest(data);
     SETUP.with(|(config, key, public)| {
-        let signed = format!("{}.{}", BASE64.encode(head), BASE64.encode(claims));
-        let signature: Cow<'_, [u8]> = {
-            use jwt_compact::AlgorithmSignature as _;
-            Cow::Owned(Es256.sign(key, signed.as_bytes()).as_bytes().into_owned())
-        };
-        let token = format!("{signed}.{}", BASE64.encode(signature));
+        let token = signed(key, head, claims);
+        let mut is_believed = false;
         for id in ["entra", "corp"] {
             let provider = config.provider(id).expect("configured");
             if let Ok(believed) = validate(&token, public, provider, SIGN_IN, NOW) {
+                is_believed = true;
                 let (head, claims): (Value, Value) =
                     (serde_json::from_slice(head).expect("JSON"), serde_json::from_slice(claims).expect("JSON"));
                 assert!(is_right(&head, &claims), "believed {head} {claims}");
@@ -69,7 +69,18 @@ pub fn run(data: &[u8]) {
                 }
             }
         }
-    });
+        is_believed
+    })
+}
+
+/// The token of such a header and such claims.
+pub(super) fn signed(key: &SigningHalf, head: &[u8], claims: &[u8]) -> String {
+    let signed = format!("{}.{}", BASE64.encode(head), BASE64.encode(claims));
+    let signature: Cow<'_, [u8]> = {
+        use jwt_compact::AlgorithmSignature as _;
+        Cow::Owned(Es256.sign(key, signed.as_bytes()).as_bytes().into_owned())
+    };
+    format!("{signed}.{}", BASE64.encode(signature))
 }
 
 fn is_right(head: &Value, claims: &Value) -> bool {

@@ -25,7 +25,7 @@ const SECRETS: [&str; 9] = [
 ];
 
 /// Tries an input.
-pub fn run(data: &[u8]) {
+pub fn run(data: &[u8]) -> bool {
     let mut settings = Settings::default();
     let mut marked_elsewhere = false;
     for line in lines(data).take(32).filter_map(|line| str::from_utf8(line).ok()) {
@@ -35,9 +35,13 @@ pub fn run(data: &[u8]) {
         marked_elsewhere |= !SECRETS.contains(&key) && shown.contains(MARK);
         settings.0.insert(key.to_owned(), value.to_owned());
     }
+    let mut loads = false;
     for coordination in [Coordination::Objects, Coordination::Redis] {
         match Config::load(&settings, coordination) {
-            Ok(config) => check(&config, &settings),
+            Ok(config) => {
+                check(&config, &settings);
+                loads = true;
+            }
             Err(problems) => {
                 assert!(!problems.is_empty());
                 let shown: Vec<String> = problems.iter().map(ToString::to_string).collect();
@@ -46,6 +50,7 @@ pub fn run(data: &[u8]) {
             }
         }
     }
+    loads
 }
 
 fn check(config: &Config, settings: &Settings) {

@@ -10,7 +10,7 @@ use super::lines;
 use crate::desk::{SESSION_COOKIE, Scene, text};
 
 /// Tries an input.
-pub fn run(data: &[u8]) {
+pub fn run(data: &[u8]) -> bool {
     Scene::with(|scene| {
         let lines: Vec<Vec<u8>> = lines(data)
             .take(8)
@@ -36,9 +36,11 @@ pub fn run(data: &[u8]) {
         let mut headers: Vec<(&'static str, &[u8])> = vec![("x-csrf", b"1"), ("origin", b"https://edge.example")];
         headers.extend(lines.iter().map(|line| ("cookie", line.as_slice())));
         let response = scene.get("/auth/session", None, &headers);
-        if text(&response).contains("\"authenticated\":true") {
+        let is_signed_in = text(&response).contains("\"authenticated\":true");
+        if is_signed_in {
             assert_eq!(named, [scene.session.as_str()], "{lines:?}");
         }
         assert!(scene.desk.log.borrow().iter().all(|line| !line.contains(&scene.session)), "the cookie is in the log");
-    });
+        is_signed_in
+    })
 }

@@ -7,11 +7,10 @@ use causeway_protocol::cursor::Cursor;
 use crate::desk::Scene;
 
 /// Tries an input.
-pub fn run(data: &[u8]) {
-    if let Ok(text) = str::from_utf8(data)
-        && let Ok(cursor) = text.parse::<Cursor>()
-    {
-        assert_eq!(cursor.to_string(), text);
+pub fn run(data: &[u8]) -> bool {
+    let cursor = str::from_utf8(data).ok().and_then(|text| text.parse::<Cursor>().ok());
+    if let Some(cursor) = cursor {
+        assert_eq!(cursor.to_string().as_bytes(), data);
         assert!(cursor.partition >= 0 && cursor.offset >= 0);
     }
     Scene::with(|scene| {
@@ -29,4 +28,5 @@ pub fn run(data: &[u8]) {
         assert_eq!(stream.subject.to_string(), "github:7");
         assert!(stream.last_event_id.as_ref().is_none_or(|id| id.len() <= 80), "{:?}", stream.last_event_id);
     });
+    cursor.is_some()
 }

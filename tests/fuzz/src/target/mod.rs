@@ -7,9 +7,17 @@ pub mod cookie;
 pub mod cursor;
 pub mod id_token;
 pub mod jwks;
+pub mod logout_token;
 pub mod path;
 pub mod return_to;
 pub mod seal;
+pub mod webhook;
+
+/// The first line of an input, and what comes after it.
+fn head_and_rest(data: &[u8]) -> (&[u8], &[u8]) {
+    let at = data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len());
+    (&data[..at], data.get(at + 1..).unwrap_or_default())
+}
 
 /// Parts of an input that are separated by line ends.
 fn lines(data: &[u8]) -> impl Iterator<Item = &[u8]> {

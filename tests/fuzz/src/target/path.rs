@@ -12,20 +12,19 @@ use crate::settings;
 thread_local! { static CONFIG: Config = settings::config(); }
 
 /// Tries an input.
-pub fn run(data: &[u8]) {
+pub fn run(data: &[u8]) -> bool {
     let mut lines = lines(data).map(str::from_utf8);
-    let (Some(Ok(method)), Some(Ok(path)), query) = (lines.next(), lines.next(), lines.next()) else { return };
-    let Ok(method) = Method::from_bytes(method.as_bytes()) else { return };
+    let (Some(Ok(method)), Some(Ok(path)), query) = (lines.next(), lines.next(), lines.next()) else { return false };
+    let Ok(method) = Method::from_bytes(method.as_bytes()) else { return false };
     let query = query.and_then(Result::ok);
     CONFIG.with(|config| {
-        for service in &config.services {
-            check(service, &method, path, query);
-        }
-    });
+        let goes = |service: &&Service| check(service, &method, path, query);
+        config.services.iter().filter(goes).count() > 0
+    })
 }
 
-fn check(service: &Service, method: &Method, path: &str, query: Option<&str>) {
-    let Ok(url) = service.target(method, path, query) else { return };
+fn check(service: &Service, method: &Method, path: &str, query: Option<&str>) -> bool {
+    let Ok(url) = service.target(method, path, query) else { return false };
     let base = &service.base;
     assert_eq!(url.origin(), base.origin(), "{path:?}");
     assert!(url.username().is_empty() && url.password().is_none() && url.fragment().is_none(), "{url}");
@@ -55,6 +54,7 @@ fn check(service: &Service, method: &Method, path: &str, query: Option<&str>) {
         assert!(text.split('/').skip(1).all(|part| !matches!(part.trim(), "" | "." | "..")), "{below:?} hides dots");
         seen = decode(&seen);
     }
+    true
 }
 
 fn decode(bytes: &[u8]) -> Vec<u8> {

@@ -10,8 +10,8 @@ const OWN: &str = "https://edge.example";
 const HOSTS: [&str; 3] = ["https://host.example", "http://localhost:8080", "https://xn--bcher-kva.example:8443"];
 
 /// Tries an input.
-pub fn run(data: &[u8]) {
-    let Ok(text) = str::from_utf8(data) else { return };
+pub fn run(data: &[u8]) -> bool {
+    let Ok(text) = str::from_utf8(data) else { return false };
     let own = Origin::parse(OWN).unwrap();
     let hosts = HOSTS.map(|host| Origin::parse(host).unwrap());
     let accepted = ReturnTo::parse(text, &own, &hosts);
@@ -28,4 +28,5 @@ pub fn run(data: &[u8]) {
     if origin == OWN && !location.starts_with(OWN) {
         assert!(location.starts_with('/') && !location[1..].starts_with(['/', '\\']), "{location:?}");
     }
+    location == text
 }
