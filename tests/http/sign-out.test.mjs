@@ -116,7 +116,7 @@ test('a user sees where they are signed in, and ends that from elsewhere', async
   assert.equal((await stranger.agent.session()).authenticated, true);
 });
 
-test('s132 whoever takes back what they allowed at GitHub is signed out everywhere', async () => {
+test('S132: whoever takes back what they allowed at GitHub is signed out everywhere', async () => {
   const { agent, user } = await signedIn(stack, 'github', 'dorothy');
   const stream = await (await Stream.open(agent)).opened();
   const body = JSON.stringify({ action: 'revoked', sender: { id: Number(user.id.split(':')[1]) } });

@@ -1,5 +1,6 @@
-// Cases that cannot be reproduced from outside: unit and simulation tests that carry the case's number in their name,
-// `s66_…` in Rust and `S141: …` in the widget's tests. They are run, and counted like all others.
+// Cases that other tests stand for, each with the case's number in its name: what cannot be reproduced from outside, by
+// unit and simulation tests, `s66_…` in Rust and `S141: …` in the widget's tests; and what needs the whole stack, by the
+// HTTP journeys, `S130: …`. They are run, and counted like all others.
 //
 // A test counts as passed only if its runner says so by its name: one that is ignored, skipped, lost with a crash or never
 // heard of is a failure.
@@ -22,12 +23,19 @@ const LIMIT_MS = 15 * 60_000;
 
 /** @returns {Result[]} */
 export function nativeResults() {
-  return [...PACKAGES.flatMap(rust), ...widget()];
+  return [...PACKAGES.flatMap(rust), ...javaScript('widget/test', 'widget')];
+}
+
+/** On the real stack of the runtime that `CAUSEWAY_TARGET` names. @returns {Result[]} */
+export function journeyResults() {
+  // One process, one stack, as scripts/test runs them.
+  return javaScript('tests/http', 'HTTP journey', ['--test-force-exit', '--test-isolation=none', '--test-concurrency=1', '--test-timeout=120000']);
 }
 
 /** @param {string} program @param {string[]} args */
 function ended(program, args) {
-  const env = { CAUSEWAY_SEEDS: SEEDS, ...process.env, CARGO_TERM_COLOR: 'never', NO_COLOR: '1', FORCE_COLOR: undefined };
+  // What is missing here is no excuse: a test that did without it would count as passed.
+  const env = { CAUSEWAY_SEEDS: SEEDS, ...process.env, CAUSEWAY_TEST_WITHOUT_REDIS: undefined, CARGO_TERM_COLOR: 'never', NO_COLOR: '1', FORCE_COLOR: undefined };
   const { status, signal, stdout, stderr, error } = spawnSync(program, args, { cwd: ROOT, env, encoding: 'utf8', maxBuffer: 256 * 1024 * 1024, timeout: LIMIT_MS });
   if (error) throw error;
   return { status: status ?? signal, stdout, stderr };
@@ -62,17 +70,17 @@ export function passedInRust(said) {
   return new Set(outcomes.map(({ name }) => name).filter((name) => outcomes.every((other) => other.name !== name || other.outcome === 'ok')));
 }
 
-/** @returns {Result[]} */
-function widget() {
-  const folder = join(ROOT, 'widget/test');
-  const files = readdirSync(folder).filter((name) => name.endsWith('.test.mjs')).map((name) => join(folder, name));
-  const names = files.flatMap((file) => widgetTests(readFileSync(file, 'utf8')));
-  const { status, stdout, stderr } = ended(process.execPath, ['--test', '--test-reporter=tap', String.raw`--test-name-pattern=/^S\d+/`, ...files]);
+/** @param {string} folder @param {string} where @param {string[]} [options] @returns {Result[]} */
+function javaScript(folder, where, options = []) {
+  const files = readdirSync(join(ROOT, folder)).filter((name) => name.endsWith('.test.mjs')).map((name) => join(ROOT, folder, name));
+  const numbered = files.map((file) => ({ file, names: widgetTests(readFileSync(file, 'utf8')) })).filter(({ names }) => names.length);
+  const names = numbered.flatMap(({ names }) => names);
+  const { status, stdout, stderr } = ended(process.execPath, ['--test', ...options, '--test-reporter=tap', String.raw`--test-name-pattern=/^S\d+/`, ...numbered.map(({ file }) => file)]);
   const passed = passedInTap(stdout);
   return names.flatMap((name) => {
     const detail = passed.has(name) ? {} : { detail: `${name} did not pass; the tests ended with ${status}\n${stdout.slice(-4_000)}${stderr.slice(-2_000)}` };
     const numbers = name.match(WIDGET_NUMBERS)?.[0].match(/\d+/g) ?? [];
-    return numbers.map((number) => /** @type {Result} */ ({ id: `S${number}`, title: name, where: 'widget', outcome: passed.has(name) ? 'passed' : 'failed', ...detail }));
+    return numbers.map((number) => /** @type {Result} */ ({ id: `S${number}`, title: name, where, outcome: passed.has(name) ? 'passed' : 'failed', ...detail }));
   });
 }
 

@@ -2,12 +2,13 @@
 // The security suite: attacks a BFF and prints, for every case there is, how it went.
 //
 //   node tests/security/run.mjs [S1 S2 …] [--section login] [--profile MODULE] [--base-url URL --provider-port N --upstream-port N]
-//                               [--json FILE] [--native] [--strict]
+//                               [--json FILE] [--native] [--journeys] [--strict]
 //
 //   --profile    a module like profile/causeway.mjs; or CAUSEWAY_SECURITY_PROFILE
 //   --base-url   a BFF that runs already and is configured for the stubs, which then need fixed ports
 //   --json       where the table goes for programs; tests/security/result-<runtime>.json without it
 //   --native     also run the Rust and widget tests that are named after a case, and count them
+//   --journeys   also run the HTTP journeys that are named after a case, on the whole stack of this runtime, and count them
 //   --strict     a case that no test claims, or that cannot be run, is a failure
 //
 // CAUSEWAY_TARGET chooses the runtime of the edge that the profile starts.
@@ -19,7 +20,7 @@ import { parseArgs } from 'node:util';
 import { Bff } from './bff.mjs';
 import { SECTIONS } from './section.mjs';
 import { leakResult } from './leak.mjs';
-import { nativeResults } from './native.mjs';
+import { journeyResults, nativeResults } from './native.mjs';
 import { ProviderStub } from './provider/stub.mjs';
 import { run } from './runner.mjs';
 import { isFailure, table } from './table.mjs';
@@ -29,7 +30,7 @@ const { values, positionals: chosen } = parseArgs({
   allowPositionals: true,
   options: {
     section: { type: 'string', multiple: true }, profile: { type: 'string' }, 'base-url': { type: 'string' }, 'provider-port': { type: 'string' },
-    'upstream-port': { type: 'string' }, json: { type: 'string' }, native: { type: 'boolean' }, strict: { type: 'boolean' },
+    'upstream-port': { type: 'string' }, json: { type: 'string' }, native: { type: 'boolean' }, journeys: { type: 'boolean' }, strict: { type: 'boolean' },
   },
 });
 
@@ -38,7 +39,7 @@ const module = values.profile ?? process.env.CAUSEWAY_SECURITY_PROFILE;
 const profile = await import(module ? resolve(module) : './profile/causeway.mjs');
 
 // First, because it is what fails most cheaply.
-const native = values.native ? nativeResults() : [];
+const native = [...(values.native ? nativeResults() : []), ...(values.journeys ? journeyResults() : [])];
 if (native.length) console.log(`native ${new Set(native.map(({ title }) => title)).size} tests stand for ${new Set(native.map(({ id }) => id)).size} cases`);
 
 const upstreamPort = Number(values['upstream-port'] ?? 0);
