@@ -63,8 +63,13 @@ export const cases = [
       const flow = await bff.begin(other);
       await bff.refused(other, async () => other.visit(changed(await flow.callback(), (query) => query.delete('code'))), { reason: 'no code' });
       assert.deepEqual([...other.cookies.keys()].filter(bff.profile.isOwnCookie), [], 'a refused sign-in leaves no cookie');
-
-      // Many times at once, while the provider takes its time: its own memory of the code has no part in this.
+    },
+  },
+  {
+    id: 'S151',
+    title: 'callback sent twenty times at once: of all who note its state where there was nothing yet, one redeems its code (S3)',
+    async attack(bff) {
+      // While the provider takes its time: its own memory of the code has no part in this.
       const { oidc } = bff.realms;
       const tab = bff.browser();
       const target = await (await bff.begin(tab)).callback();
