@@ -11,6 +11,7 @@ import { cases as platform } from './case/platform.mjs';
 import { cases as proxy } from './case/proxy.mjs';
 import { cases as redirect } from './case/redirect.mjs';
 import { cases as refresh } from './case/refresh.mjs';
+import { cases as refreshAtGitHub } from './case/refresh-github.mjs';
 import { cases as token } from './case/token.mjs';
 import { cases as upstream } from './case/upstream.mjs';
 
@@ -22,7 +23,7 @@ export const SECTIONS = Object.freeze({
   cookie,
   csrf,
   proxy: [...proxy, ...upstream],
-  refresh,
+  refresh: [...refresh, ...refreshAtGitHub],
   logout,
   bound,
   platform,

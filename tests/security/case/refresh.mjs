@@ -15,7 +15,7 @@ import { signOut } from './logout.mjs';
 const target = (bff) => bff.profile.api.prefix + bff.profile.api.own;
 
 /** The refresh tokens that a realm was sent, in order. @param {Realm} realm */
-const sent = (realm) => realm.asked('token').filter(({ form }) => form.get('grant_type') === 'refresh_token').map(({ form }) => form.get('refresh_token') ?? '');
+export const sent = (realm) => realm.asked('token').filter(({ form }) => form.get('grant_type') === 'refresh_token').map(({ form }) => form.get('refresh_token') ?? '');
 
 /** A browser whose access token is over. @param {Bff} bff */
 async function withExpiredToken(bff) {
@@ -42,10 +42,10 @@ async function manyWithExpiredTokens(bff, count) {
 }
 
 /** @param {string[]} tokens */
-const mostRepeated = (tokens) => Math.max(0, ...tokens.map((token) => tokens.filter((other) => other === token).length));
+export const mostRepeated = (tokens) => Math.max(0, ...tokens.map((token) => tokens.filter((other) => other === token).length));
 
 /** Waits until something is so. @param {() => boolean | Promise<boolean>} what */
-async function until(what, waitMs = 10_000) {
+export async function until(what, waitMs = 10_000) {
   for (const deadline = Date.now() + waitMs; Date.now() < deadline; await delay(25)) if (await what()) return true;
   return false;
 }

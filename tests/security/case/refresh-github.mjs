@@ -1,0 +1,154 @@
+// Section G once more, at GitHub: errors come as 200, and the use of a refresh token ends the access token before it.
+
+import assert from 'node:assert/strict';
+import { setTimeout as delay } from 'node:timers/promises';
+
+import { json } from '../provider/recorded.mjs';
+import { bearer } from '../provider/realm.mjs';
+import { signOut } from './logout.mjs';
+import { mostRepeated, sent, until } from './refresh.mjs';
+
+/** @typedef {import('../bff.mjs').Bff} Bff */
+
+/** Of a user, as GitHub numbers them. */
+let number = 0xa00000;
+
+/** @param {Bff} bff */
+const target = (bff) => bff.profile.otherApi.prefix + bff.profile.otherApi.own;
+
+/** A user of a GitHub App whose tokens expire, each another one: what ends a user's tokens ends nobody else's. @param {Bff} bff @param {number} tokenSeconds */
+async function signedIn(bff, tokenSeconds) {
+  const realm = bff.needs(bff.realms.github, 'GitHub');
+  realm.expires = true;
+  realm.accessTokenSeconds = tokenSeconds;
+  const id = `user-${(number++).toString(16)}`;
+  realm.user = { id, name: id, email: `${id}@causeway.example` };
+  const signed = { id, realm, ...await bff.signedIn(realm) };
+  realm.accessTokenSeconds = 28_800;
+  return signed;
+}
+
+/** Whose access token is over. @param {Bff} bff */
+async function withExpiredToken(bff) {
+  const signed = await signedIn(bff, 1);
+  await delay(1_100);
+  return { ...signed, before: sent(signed.realm).length };
+}
+
+/** @type {import('../case.mjs').Case[]} */
+export const cases = [
+  {
+    id: 'S106',
+    title: 'a hundred requests at once at GitHub: one refresh, and whoever was under way with the old token is served with the new one',
+    async attack(bff) {
+      const { browser, realm, before } = await withExpiredToken(bff);
+      const answers = await Promise.all(Array.from({ length: 100 }, () => browser.call(target(bff))));
+      assert.deepEqual(answers.map(({ status }) => status), answers.map(() => 200), bff.tail());
+      assert.equal(sent(realm).length - before, 1, 'refreshes');
+
+      const { browser: other } = await signedIn(bff, 28_800);
+      const old = [...realm.granted.keys()].at(-1) ?? '';
+      let isUnderWay = false;
+      /** @type {() => void} */
+      let release = () => {};
+      const held = new Promise((resolve) => (release = () => resolve(undefined)));
+      bff.otherUpstream.answer = async (request) => {
+        if (bearer(request) === old && !isUnderWay) {
+          isUnderWay = true;
+          await held;
+        }
+        return realm.whoami(request);
+      };
+      const late = other.copy().call(target(bff));
+      assert.ok(await until(() => isUnderWay));
+      realm.granted.delete(old);
+      const refreshes = sent(realm).length;
+      assert.equal((await other.call(target(bff))).status, 200, bff.tail());
+      assert.equal(sent(realm).length - refreshes, 1, 'the token that was ended early is renewed');
+      release();
+      assert.equal((await late).status, 200, bff.tail());
+      assert.equal(sent(realm).length - refreshes, 1, 'once');
+      assert.equal(realm.reused, 0);
+    },
+  },
+  {
+    id: 'S108',
+    title: "answer of a refresh lost at GitHub: asked for once more, then a clean sign-in, no loop",
+    async attack(bff) {
+      const { browser, user, realm, before } = await withExpiredToken(bff);
+      realm.lies = { tokenEndpoint: async (_request, honest) => ({ ...await honest(), lost: true }) };
+      const first = await browser.call(target(bff));
+      assert.ok(first.status === 401 || first.status === 503, String(first.status));
+      realm.lies = {};
+      assert.ok(await until(async () => (await browser.call(target(bff))).status === 401, 60_000), bff.tail());
+      const answer = await browser.call(target(bff));
+      assert.ok(bff.profile.signInNeeded(answer), `${answer.status} ${answer.text}`);
+      assert.equal(await bff.user(browser), user, 'a lost answer signs nobody out');
+      const tokens = sent(realm).slice(before);
+      assert.ok(mostRepeated(tokens) <= 2, `sent ${mostRepeated(tokens)} times`);
+      for (let count = 0; count < 10; count++) await browser.call(target(bff));
+      assert.equal(sent(realm).length - before, tokens.length, 'no loop');
+      realm.reused = 0;
+      assert.equal((await bff.signIn(browser, realm)).status, 303);
+      assert.equal((await browser.call(target(bff))).status, 200, 'a new sign-in mends it');
+    },
+  },
+  {
+    id: 'S113',
+    title: 'outages of GitHub end no session; bad_refresh_token does, though it comes as 200',
+    async attack(bff) {
+      /** @type {[string, import('../provider/recorded.mjs').Reply][]} */
+      const outages = [
+        ['500', { status: 500, body: 'x' }], ['503', { status: 503, headers: { 'retry-after': '1' }, body: '' }], ['429', { status: 429, headers: { 'retry-after': '1' }, body: '' }],
+        ['incorrect_client_credentials', json({ error: 'incorrect_client_credentials' })], ['temporarily_unavailable', json({ error: 'temporarily_unavailable' })],
+      ];
+      const people = [];
+      for (const [why, reply] of outages) people.push({ why, reply, ...await withExpiredToken(bff) });
+      const { realm } = people[0] ?? assert.fail('nobody');
+      const isOut = new Map(people.map(({ id, reply }) => [id, reply]));
+      realm.lies = { tokenEndpoint: (request, honest) => isOut.get(realm.refreshes.get(request.form.get('refresh_token') ?? '')?.user.id ?? '') ?? honest() };
+      await Promise.all(people.map(async ({ why, id, browser, user }) => {
+        const answer = await browser.call(target(bff));
+        assert.equal(answer.status, 503, `${why}: ${answer.text}`);
+        assert.ok(Number(answer.headers['retry-after']) > 0, `${why}: Retry-After`);
+        assert.equal(await bff.user(browser), user, `${why}: signed out`);
+        isOut.delete(id);
+        assert.ok(await until(async () => (await browser.call(target(bff))).status === 200, 40_000), `${why}: does not recover\n${bff.tail()}`);
+      }));
+      realm.lies = {};
+      const { browser, user, id } = await withExpiredToken(bff);
+      const spent = [...realm.refreshes.values()].find((refresh) => refresh.user.id === id) ?? assert.fail('no refresh token');
+      realm.deadFamilies.add(spent.family);
+      assert.ok(await bff.user(browser) === user);
+      assert.equal((await browser.call(target(bff))).status, 401, 'bad_refresh_token');
+      await delay(1_200);
+      assert.equal(await bff.user(browser), undefined, "the account's grant is over, and with it its session");
+    },
+  },
+  {
+    id: 'S114',
+    title: 'sign-out while a refresh at GitHub is under way: not revived, the new token is revoked',
+    async attack(bff) {
+      const { browser, realm } = await withExpiredToken(bff);
+      const thief = browser.copy();
+      let isUnderWay = false;
+      realm.lies = {
+        tokenEndpoint: async (_request, honest) => {
+          isUnderWay = true;
+          return { ...await honest(), afterMs: 1_500 };
+        },
+      };
+      const refreshing = browser.copy().call(target(bff));
+      assert.ok(await until(() => isUnderWay));
+      await signOut(bff, browser);
+      const { status } = await refreshing;
+      assert.ok(status >= 400, `the request under way: ${status}`);
+      await delay(1_200);
+      assert.equal(await bff.user(thief), undefined, 'revived');
+      assert.equal((await thief.call(target(bff))).status, 401);
+      const newest = [...realm.granted.keys()].at(-1) ?? '';
+      const revoked = () => bff.otherUpstream.seen.some(({ method, path, body }) => method === 'DELETE' && path === `/applications/${realm.clientId}/token` && JSON.parse(body).access_token === newest);
+      assert.ok(await until(revoked), `the token that came too late is not revoked\n${bff.tail()}`);
+    },
+  },
+];
