@@ -47,9 +47,9 @@ const provider = await ProviderStub.start(Number(values['provider-port'] ?? 0));
 const [upstream, otherUpstream, bridge] = await Promise.all([0, 1, 2].map((offset) => UpstreamStub.start(upstreamPort && upstreamPort + offset)));
 if (!upstream || !otherUpstream || !bridge) throw new Error('no stubs');
 const realms = profile.register(provider);
-otherUpstream.usual = (request) => (request.path === '/user' ? realms.github?.whoami(request) : undefined);
 
 const running = values['base-url'] ? undefined : await profile.start({ provider, upstream, otherUpstream, bridge });
+otherUpstream.usual = (request) => (request.path === '/user' ? realms.github?.whoami(request) : running?.app.answer(request));
 const runtime = running?.runtime ?? 'external';
 const bff = new Bff({ profile, origin: values['base-url'] ?? running?.origin ?? '', running, provider, realms, upstream, otherUpstream, bridge });
 

@@ -6,6 +6,7 @@ import { cases as csrf } from './case/csrf.mjs';
 import { cases as login } from './case/login.mjs';
 import { cases as loginSession } from './case/login-session.mjs';
 import { cases as claim } from './case/claim.mjs';
+import { cases as ownKey } from './case/own-key.mjs';
 import { cases as logout } from './case/logout.mjs';
 import { cases as platform } from './case/platform.mjs';
 import { cases as proxy } from './case/proxy.mjs';
@@ -23,7 +24,7 @@ export const SECTIONS = Object.freeze({
   cookie,
   csrf,
   proxy: [...proxy, ...upstream],
-  refresh: [...refresh, ...refreshAtGitHub],
+  refresh: [...refresh, ...refreshAtGitHub, ...ownKey],
   logout,
   bound,
   platform,

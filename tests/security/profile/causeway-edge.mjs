@@ -9,7 +9,8 @@ import { freePorts } from '../../../scripts/stack/port.mjs';
 import { Stack } from '../../../scripts/stack/stack.mjs';
 import { isTarget } from '../../../scripts/stack/target.mjs';
 
-import { api, boundApi, limitedApi, peculiar } from './causeway.mjs';
+import { api, appApi, boundApi, limitedApi, peculiar, restrictedApis } from './causeway.mjs';
+import { GitHubApp } from '../provider/github-app.mjs';
 
 /**
  * @typedef {object} Surroundings
@@ -32,6 +33,7 @@ import { api, boundApi, limitedApi, peculiar } from './causeway.mjs';
  * @property {string} sessionKeys the key ring that seals its cookies
  * @property {string} webhookSecret what signs GitHub's deliveries
  * @property {string[]} secrets that it was given so far
+ * @property {GitHubApp} app whose installations' tokens it asks for
  * @property {() => Promise<void>} stop
  */
 
@@ -49,6 +51,7 @@ export async function start({ provider, upstream, otherUpstream, bridge }) {
   const stack = new Stack({ target, state, ports, only: ['redis'] });
   const { entra, github } = /** @type {Record<string, import('../provider/realm.mjs').Realm & { tenant?: string }>} */ (Object.fromEntries(provider.realms));
   if (!entra || !github) throw new Error('the profile registers entra and github');
+  const app = new GitHubApp(provider);
   /** Of those there are now. @returns {Variables} */
   const openIdSettings = () => {
     const openId = [...provider.realms.values()].filter((realm) => realm.base.startsWith('/realm/'));
@@ -64,11 +67,16 @@ export async function start({ provider, upstream, otherUpstream, bridge }) {
     GITHUB_URL: provider.origin, GITHUB_API_URL: otherUpstream.origin, GITHUB_CLIENT_ID: github.clientId, GITHUB_CLIENT_SECRET: github.clientSecret,
     // Beside the service, so that Spin's list of hosts has it.
     GRAPH_URL: upstream.origin,
-    SERVICES: JSON.stringify([api, boundApi, limitedApi].map(({ prefix, provider: id, own }) => ({
+    GITHUB_APP_ID: app.id, GITHUB_APP_KEY: app.pem,
+    SERVICES: JSON.stringify([...[api, boundApi, limitedApi].map(({ prefix, provider: id, own }) => ({
       name: prefix.replace('/bff/', ''), url: upstream.origin, provider: id, private_network: true,
       ...(prefix === limitedApi.prefix && { body_limit_kib: limitedApi.bodyLimitKib, timeout_seconds: limitedApi.timeoutSeconds }),
       allow: [`GET ${own}`, ...['GET', 'POST', 'PUT', 'PATCH', 'DELETE'].map((method) => `${method} ${api.family}/*`)],
-    }))),
+    })), ...restrictedApis.map(({ prefix, provider: id, own, token }, index) => ({
+      name: prefix.replace('/bff/', ''), url: [upstream, otherUpstream][index % 2]?.origin, provider: id, token, private_network: true, allow: [`GET ${own}`],
+    })), {
+      name: appApi.prefix.replace('/bff/', ''), url: upstream.origin, installation: appApi.installation, private_network: true, allow: [`GET ${appApi.own}`],
+    }]),
     GITHUB_WEBHOOK_SECRET: WEBHOOK_SECRET,
     BRIDGE_URL: bridge.origin,
     REVOCATION_BOUND_SECONDS: '1',
@@ -107,6 +115,7 @@ export async function start({ provider, upstream, otherUpstream, bridge }) {
     sessionKeys: stack.secrets.sessionKeys,
     webhookSecret: WEBHOOK_SECRET,
     secrets: given,
+    app,
     stop: () => stack.stop(),
   };
 }

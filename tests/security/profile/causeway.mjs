@@ -45,6 +45,10 @@ export const signInNeeded = ({ status, text }) => status === 401 && JSON.parse(t
 export const boundApi = { prefix: '/bff/bound', provider: 'bound', own: '/v1.0/me' };
 /** The same API once more, with limits that a test can wait for. */
 export const limitedApi = { prefix: '/bff/limited', provider: 'corp', own: '/v1.0/me', bodyLimitKib: 256, timeoutSeconds: 2 };
+/** APIs that each get tokens restricted to them, bound to a key. */
+export const restrictedApis = ['ledger', 'mail'].map((name) => ({ prefix: `/bff/${name}`, provider: 'narrow', own: '/v1.0/me', token: { scopes: [`${name}.read`], resource: `https://${name}.example/` } }));
+/** An API that is called in the name of a GitHub App, whoever is signed in. */
+export const appApi = { prefix: '/bff/docs', own: '/v1.0/docs', installation: { id: 7, permissions: { contents: 'read' }, repositories: ['docs'] } };
 /** What an API may say about its own answer; all else that it says ends at the BFF. */
 export const passedHeaders = ['content-type', 'content-language', 'content-range', 'content-disposition', 'etag', 'last-modified', 'link', 'retry-after', 'x-ratelimit-remaining'];
 /** A second API, which gets another provider's tokens. */
@@ -93,7 +97,7 @@ export function register(provider) {
   const entra = provider.entra({ id: 'entra', tenant: '6d1c2f0a-3b4c-4d5e-8f60-718293a4b5c6', clientId: '0d6e3f1c-8b7a-4c5d-9e2f-4a1b6c8d7e90', clientSecret: 'entra-secret-of-the-security-suite-1' });
   const github = provider.github({ id: 'github', clientId: 'Iv1.security', clientSecret: 'github-secret-of-the-security-suite-1' });
   const oidc = (/** @type {string} */ id) => registerOpenId(provider, id);
-  return { oidc: oidc('corp'), entra, github, recent: oidc('recent'), bound: oidc('bound'), fresh: moreFresh(provider) };
+  return { oidc: oidc('corp'), entra, github, recent: oidc('recent'), bound: oidc('bound'), narrow: oidc('narrow'), fresh: moreFresh(provider) };
 }
 
 /** @param {import('../provider/stub.mjs').ProviderStub} provider @param {string} id */
@@ -110,6 +114,6 @@ export function moreFresh(provider) {
 }
 
 /** Settings of a provider beside what every one has. @type {Readonly<Record<string, Record<string, unknown>>>} */
-export const peculiar = { recent: { max_age_seconds: 60 }, bound: { dpop: true } };
+export const peculiar = { recent: { max_age_seconds: 60 }, bound: { dpop: true }, narrow: { dpop: true } };
 
 export const start = async (/** @type {import('./causeway-edge.mjs').Surroundings} */ surroundings) => (await import('./causeway-edge.mjs')).start(surroundings);

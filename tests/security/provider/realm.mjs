@@ -59,6 +59,8 @@ export class Realm {
   #signedInAt = new Map();
   /** @type {Map<string, User>} by access token */
   granted = new Map();
+  /** Whom an access token is for, where that was asked for. @type {Map<string, string>} */
+  audiences = new Map();
   /** @type {Set<string>} tokens it was asked to revoke */
   revoked = new Set();
   /** Its own session of whoever signs in, if it names one. @type {string | undefined} */
@@ -232,12 +234,14 @@ export class Realm {
     const refreshToken = this.home.secret(`rt_${randomBytes(32).toString('base64url')}`, 'refresh token');
     this.granted.set(accessToken, user);
     this.refreshes.set(refreshToken, { family, user, scope, nonce, used: false });
+    const audience = form.get('resource');
+    if (audience) this.audiences.set(accessToken, audience);
     const now = Math.floor(Date.now() / 1000);
     const signedInAt = this.#signedInAt.get(family) ?? now;
     this.#signedInAt.set(family, signedInAt);
     const idToken = await this.#idToken(user, isFirst ? nonce : null, signedInAt);
     const body = {
-      access_token: accessToken, token_type: 'Bearer', expires_in: this.accessTokenSeconds, scope, refresh_token: refreshToken,
+      access_token: accessToken, token_type: 'Bearer', expires_in: this.accessTokenSeconds, scope: form.get('scope') ?? scope, refresh_token: refreshToken,
       ...(idToken !== undefined && { id_token: idToken }),
     };
     const said = this.lies.tokens ? this.lies.tokens(body, /** @type {Recorded} */ (this.seen.at(-1))) : body;
