@@ -4,6 +4,7 @@
  * @typedef {object} Case
  * @property {string} id S and a number, as in the catalogue
  * @property {string} title
+ * @property {string} [runtime] the only one where the attack can be made; elsewhere the case rests on what else stands for it
  * @property {(bff: import('./bff.mjs').Bff, provider: import('./provider/stub.mjs').ProviderStub) => Promise<unknown>} attack throws if the attack worked
  */
 /** @typedef {'passed' | 'failed' | 'cannot run' | 'missing'} Outcome */

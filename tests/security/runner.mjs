@@ -14,7 +14,8 @@ const LIMITS = { attackMs: 120_000, endMs: 90_000 };
  * @param {(result: import('./case.mjs').Result, milliseconds: number) => void} report
  */
 export async function run(cases, where, bff, report, limits = LIMITS) {
-  for (const { id, title, attack } of cases) {
+  for (const { id, title, runtime, attack } of cases) {
+    if (runtime && bff.running && bff.running.runtime !== runtime) continue;
     const begun = Date.now();
     bff.provider.reset();
     for (const stub of [bff.upstream, bff.otherUpstream, bff.bridge]) stub.reset();

@@ -13,6 +13,7 @@ import { cases as proxy } from './case/proxy.mjs';
 import { cases as redirect } from './case/redirect.mjs';
 import { cases as refresh } from './case/refresh.mjs';
 import { cases as refreshAtGitHub } from './case/refresh-github.mjs';
+import { cases as store } from './case/store.mjs';
 import { cases as token } from './case/token.mjs';
 import { cases as upstream } from './case/upstream.mjs';
 
@@ -24,7 +25,7 @@ export const SECTIONS = Object.freeze({
   cookie,
   csrf,
   proxy: [...proxy, ...upstream],
-  refresh: [...refresh, ...refreshAtGitHub, ...ownKey],
+  refresh: [...refresh, ...refreshAtGitHub, ...ownKey, ...store],
   logout,
   bound,
   platform,

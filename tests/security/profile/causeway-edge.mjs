@@ -34,6 +34,7 @@ import { GitHubApp } from '../provider/github-app.mjs';
  * @property {string} webhookSecret what signs GitHub's deliveries
  * @property {string[]} secrets that it was given so far
  * @property {GitHubApp} app whose installations' tokens it asks for
+ * @property {((what: () => Promise<void>) => Promise<void>) | undefined} withoutCoordinator does something while what owns its sessions is down, where that can be taken down
  * @property {() => Promise<void>} stop
  */
 
@@ -116,6 +117,14 @@ export async function start({ provider, upstream, otherUpstream, bridge }) {
     webhookSecret: WEBHOOK_SECRET,
     secrets: given,
     app,
+    withoutCoordinator: target === 'spin' ? async (what) => {
+      await stack.parts.redis.kill();
+      try {
+        await what();
+      } finally {
+        await stack.parts.redis.start();
+      }
+    } : undefined,
     stop: () => stack.stop(),
   };
 }
