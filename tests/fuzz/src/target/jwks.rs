@@ -31,7 +31,9 @@ pub fn run(data: &[u8]) -> bool {
             let of_id: Vec<&Value> =
                 all["keys"].as_array().into_iter().flatten().filter(|key| key["kid"] == kid).collect();
             let is_own = |key: &&&Value| {
-                members.iter().all(|member| same(&key[*member], &own[*member]))
+                // Of another kind it is no key at all, whatever numbers it holds.
+                ["kty", "crv"].iter().all(|kind| own[*kind].is_null() || key[*kind] == own[*kind])
+                    && members.iter().all(|member| same(&key[*member], &own[*member]))
                     && (key["use"].is_null() || key["use"] == "sig")
                     && (key["alg"].is_null() || key["alg"] == alg)
             };
