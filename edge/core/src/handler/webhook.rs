@@ -5,7 +5,8 @@
 //! captured delivery does is to sign its user out again.
 //!
 //! An app hears of much more than this (`push`, `check_run`), up to 25 MiB each. Nothing is done for those, so there is
-//! nothing to prove, and no body is held for somebody who made a signature up.
+//! nothing to prove, and no body is held for somebody who made a signature up. A `ping` is believed like the word itself:
+//! it is how an operator sees that both sides have the same secret.
 //!
 //! What GitHub signed is not counted: all comes from a few addresses, and a delivery that is refused is not sent again by
 //! itself.
@@ -31,8 +32,9 @@ use crate::{
 const SIGNATURE: HeaderName = HeaderName::from_static("x-hub-signature-256");
 const EVENT: HeaderName = HeaderName::from_static("x-github-event");
 const AUTHORIZATION_EVENT: &str = "github_app_authorization";
+const PING_EVENT: &str = "ping";
 
-/// Takes a delivery; 204 if GitHub signed it, or if it is about something else.
+/// Takes a delivery; 204 if GitHub signed it, or if it is about something of no concern.
 pub(super) async fn deliver<P: Platform>(
     context: &Context<'_, P>,
     request: Request<P::Body>,
@@ -45,13 +47,18 @@ pub(super) async fn deliver<P: Platform>(
     let Some(signature) = request.header(&SIGNATURE).and_then(HubSignature::parse) else {
         return Err(refused(context, &github.id, sender, "webhook signature missing or malformed").await);
     };
-    if request.header(&EVENT) != Some(AUTHORIZATION_EVENT) {
-        return Ok(Response::empty(StatusCode::NO_CONTENT));
-    }
+    let is_ping = match request.header(&EVENT) {
+        Some(AUTHORIZATION_EVENT) => false,
+        Some(PING_EVENT) => true,
+        _ => return Ok(Response::empty(StatusCode::NO_CONTENT)),
+    };
     // Of anybody else there is no more than this body, in the time that a body has, and one hash of it.
     let body = read_body(context.platform, context.row, request).await?;
     if !signature.is_of(&body, secret) {
         return Err(refused(context, &github.id, sender, "webhook signature not believed").await);
+    }
+    if is_ping {
+        return Ok(Response::empty(StatusCode::NO_CONTENT));
     }
     let event: Authorization = serde_json::from_slice(&body)
         .map_err(|_| Error::BadRequest { reason: "not an event of this kind as GitHub describes it" })?;

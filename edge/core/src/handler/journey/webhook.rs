@@ -75,6 +75,15 @@ fn what_is_about_something_or_somebody_else_changes_nothing() {
 }
 
 #[test]
+fn a_ping_shows_whether_both_sides_have_the_same_secret() {
+    let browser = browser();
+    let body = r#"{"zen":"x"}"#;
+    let forged = signature("another secret of the same length", body);
+    assert_eq!(deliver(&browser, "ping", &forged, body).status, StatusCode::UNAUTHORIZED);
+    assert_eq!(deliver(&browser, "ping", &signature(SECRET, body), body).status, StatusCode::NO_CONTENT);
+}
+
+#[test]
 fn a_delivery_is_bounded() {
     let browser = browser();
     let big = "x".repeat(64 * 1024 + 1);
