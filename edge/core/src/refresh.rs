@@ -186,16 +186,20 @@ impl<P: Platform> Refresher<'_, P> {
             sessions.give_back_unused(writer).await?;
             return Err(Unavailable::new("identity provider", "held up before it was asked").into());
         }
-        let client = Client { platform: self.platform, cache: &self.memory.discovery, provider, endpoints: &endpoints };
+        let (platform, cache, endpoints) = (self.platform, &self.memory.discovery, &endpoints);
+        let client = Client { platform, cache, provider, endpoints, send_by_ms: None };
+        // `within` looks at the clock after the work: whoever is held up between two sendings would do the second first.
+        let send_by_ms = Some(platform.now_ms().saturating_add(millis(TIMEOUT)));
+        let sender = Client { send_by_ms, ..client };
         let dpop = connection.dpop_key.as_ref().and_then(DpopKey::from_jwk);
         let work = async {
-            let answer = refresh(&client, &connection.tokens, restriction, dpop.as_ref()).await;
+            let answer = refresh(&sender, &connection.tokens, restriction, dpop.as_ref()).await;
             match (restriction, answer) {
                 // Is all over, or only this not granted? It shows without the restriction. A refresh token that works once
                 // is risked for that only if it would be lost otherwise.
                 (Some(restriction), Refresh::Ended(reason)) => {
                     self.report(provider, Renewal::Denied(reason));
-                    Ok((refresh(&client, &connection.tokens, None, dpop.as_ref()).await, Some(restriction.key())))
+                    Ok((refresh(&sender, &connection.tokens, None, dpop.as_ref()).await, Some(restriction.key())))
                 }
                 (Some(restriction), answer @ Refresh::Denied(_)) => Ok((answer, Some(restriction.key()))),
                 (_, answer) => Ok((answer, None)),

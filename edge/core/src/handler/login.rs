@@ -262,7 +262,7 @@ pub(super) fn client<'a, P>(
     provider: &'a Provider,
     endpoints: &'a Endpoints,
 ) -> Client<'a, P> {
-    Client { platform: context.platform, cache: &context.memory.discovery, provider, endpoints }
+    Client { platform: context.platform, cache: &context.memory.discovery, provider, endpoints, send_by_ms: None }
 }
 
 pub(super) fn provider<'a, P>(context: &Context<'a, P>) -> Result<&'a Provider, Error> {

@@ -107,7 +107,7 @@ pub(super) async fn with_keys<T>(
     client: &Client<'_, impl Platform>,
     check: impl Fn(&[SigningKey]) -> Result<T, IdTokenError>,
 ) -> Result<Result<T, IdTokenError>, Unavailable> {
-    let Client { platform, cache, provider, endpoints } = *client;
+    let Client { platform, cache, provider, endpoints, .. } = *client;
     let jwks = endpoints.jwks.as_ref();
     let jwks = jwks.ok_or_else(|| Unavailable::new("identity provider", "has no signing keys"))?;
     signing_key::with_keys(platform, cache, provider, jwks, check).await

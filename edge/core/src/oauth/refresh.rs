@@ -163,6 +163,7 @@ fn of_error(error: &TokenError, is_restricted: bool) -> Refresh {
         ) => Refresh::Ended(code),
         TokenError::Refused(code) if is_restricted => Refresh::Denied(code),
         TokenError::Refused(detail) | TokenError::Unintelligible(detail) => answered(detail, &None, false),
+        TokenError::HeldUp => answered("held up before it was asked", &None, false),
         TokenError::Outage { detail, retry_after_seconds } => answered(detail, retry_after_seconds, false),
         TokenError::Breakdown { retry_after_seconds } => answered("server error", retry_after_seconds, true),
         TokenError::Unreadable(_) | TokenError::Lost(_) => Refresh::Lost,

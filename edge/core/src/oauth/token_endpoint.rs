@@ -58,6 +58,9 @@ pub enum TokenError {
     /// The provider said yes and then something that cannot be read: what was sent is used up.
     #[error("provider's answer cannot be read: {0}")]
     Unreadable(&'static str),
+    /// It was not sent: it was too late for that, see [`Client::send_by_ms`].
+    #[error("held up before it was sent")]
+    HeldUp,
     /// Nobody knows what the provider made of it.
     #[error(transparent)]
     Lost(#[from] Unavailable),
@@ -74,6 +77,9 @@ pub struct Client<'a, P> {
     pub provider: &'a Provider,
     /// Where its endpoints lie.
     pub endpoints: &'a Endpoints,
+    /// When nothing is sent any more, in Unix milliseconds: whoever was held up for too long might not be alone with what
+    /// may be sent by one only. Each sending is judged for itself.
+    pub send_by_ms: Option<u64>,
 }
 
 /// A form's fields.
@@ -152,6 +158,9 @@ impl<P: Platform> Client<'_, P> {
             request = request.with(super::dpop::HEADER, &proof);
         }
         request.body = Body::Bytes(body.finish().into());
+        if self.send_by_ms.is_some_and(|by_ms| self.platform.now_ms() > by_ms) {
+            return Err(TokenError::HeldUp);
+        }
         let response = self.platform.send(request).await?;
         self.cache.nonces.harvest(url, &response.headers);
         let (status, headers) = (response.status, response.headers);

@@ -191,6 +191,8 @@ pub(crate) struct Simulated {
     pub(crate) kv_stale: RefCell<Option<HashMap<String, Vec<u8>>>>,
     /// Every session is ended while the next request is under way.
     pub(crate) revoke_at_send: Cell<bool>,
+    /// The isolate stands still for a minute when the next answer from a URL that ends so is there.
+    pub(crate) stalls_at: Cell<Option<&'static str>>,
     /// Whoever sends the next requests does not wait for their answers.
     pub(crate) client_left: Cell<bool>,
     pub(crate) coordinator_down: Cell<bool>,
@@ -231,6 +233,7 @@ impl Simulated {
             kv_silent: Cell::new(false),
             kv_stale: RefCell::default(),
             revoke_at_send: Cell::new(false),
+            stalls_at: Cell::new(None),
             client_left: Cell::new(false),
             coordinator_down: Cell::new(false),
             commands: Cell::new(0),
@@ -340,6 +343,10 @@ impl HttpClient for Simulated {
         self.sleep(network.min(sent.timeout)).await;
         if network > sent.timeout {
             return Err(Unavailable::new("upstream", "no answer in time"));
+        }
+        if self.stalls_at.get().is_some_and(|end| sent.url.ends_with(end)) {
+            self.stalls_at.set(None);
+            self.now_ms.set(self.now_ms.get() + 60_000);
         }
         if self.revoke_at_send.take() {
             self.change_sessions(|state| (state.revoked, state.record) = (true, None));

@@ -129,6 +129,7 @@ impl Desk {
             cache: &self.cache,
             provider: self.config.provider(self.id).unwrap(),
             endpoints: &self.endpoints,
+            send_by_ms: None,
         }
     }
 

@@ -209,6 +209,40 @@ fn m52_s100_a_nonce_that_is_wanted_of_a_renewed_token_is_given_once_and_signs_no
     }
 }
 
+/// Whoever was held up for longer than the turn lasts is not alone with the refresh token any more.
+#[test]
+fn s107_after_a_stall_a_refresh_token_is_not_sent_a_second_time_for_a_nonce() {
+    let provider = r#"[{"id":"corp","issuer":"https://id.corp.example","client_id":"corp-client","dpop":true}]"#;
+    let services = r#"[{"name":"api","url":"https://api.example","provider":"corp","allow":["GET /x"]}]"#;
+    for stalls in [false, true] {
+        let corp = Corp::new();
+        *corp.metadata.borrow_mut() = json!({"dpop_signing_alg_values_supported": ["ES256"]});
+        let at_provider = Rc::clone(&corp);
+        let settings = [("OIDC_PROVIDERS", provider), corp::SETTINGS[1], ("SERVICES", services)];
+        let browser = Browser::configured(&settings, move |sent| {
+            if sent.url.starts_with(API) {
+                return answer(200, &json!({}));
+            }
+            if sent.body.contains("grant_type=refresh_token") && proof(sent).1["nonce"] != "n-1" {
+                let body = json!({"error": "use_dpop_nonce"}).to_string();
+                return Some((400, vec![("content-type", JSON.to_owned()), ("dpop-nonce", "n-1".to_owned())], body));
+            }
+            let (status, headers, body) = at_provider.answer(sent)?;
+            Some((status, headers, body.replace("\"Bearer\"", "\"DPoP\"")))
+        });
+        browser.sign_in_at(&corp);
+        browser.platform.now_ms.set(browser.platform.now_ms.get() + 3_600_000);
+        browser.platform.stalls_at.set(stalls.then_some("/token"));
+        let call = || browser.script(Method::GET, "/bff/api/x", "").status;
+        let sent = || browser.sent_to("https://id.corp.example/token").len() - 1;
+        if stalls {
+            assert_eq!((call(), sent()), (StatusCode::SERVICE_UNAVAILABLE, 1));
+            browser.platform.now_ms.set(browser.platform.now_ms.get() + 6000);
+        }
+        assert_eq!((call(), sent()), (StatusCode::OK, 2), "the provider refused it and used nothing up");
+    }
+}
+
 const ELSEWHERE: &str =
     r#"[{"id":"corp","name":"Corp","issuer":"https://id.other.example","client_id":"corp-client"}]"#;
 

@@ -235,3 +235,16 @@ fn an_outage_while_a_restricted_token_is_asked_for_signs_nobody_out() {
     later(&browser, 6_000);
     assert_eq!(bearer(&browser, "mail"), "1:mail.read:https://mail.corp.example");
 }
+
+#[test]
+fn s110_after_a_stall_a_refresh_token_is_not_sent_a_second_time_without_the_restriction() {
+    let (browser, provider) = signed_in();
+    *provider.denied.borrow_mut() = Some(("mail.read", "invalid_grant"));
+    browser.platform.stalls_at.set(Some("/token"));
+    let sent = || browser.sent_to(TOKEN).len() - 1;
+    assert_eq!((status(&browser, "mail"), sent()), (StatusCode::SERVICE_UNAVAILABLE, 1));
+    assert_eq!(browser.session()["authenticated"], true);
+    later(&browser, 6000);
+    assert_eq!((status(&browser, "mail"), sent()), (StatusCode::UNAUTHORIZED, 3), "asked anew, in a turn of its own");
+    assert_eq!((status(&browser, "plain"), sent()), (StatusCode::OK, 3));
+}
