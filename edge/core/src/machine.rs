@@ -169,7 +169,7 @@ mod tests {
         async fn set_if(&self, _key: &str, expected: &str, value: &str, _forget: u64) -> Result<bool, Unavailable> {
             if let Some(left) = self.rivals.get().checked_sub(1) {
                 self.rivals.set(left);
-                let (store, _) = step::<OnceMachine>(None, left as u64, Command::Claim { until_ms: 10 + left as u64 })?;
+                let (store, _) = step::<OnceMachine>(None, left as u64, Command::Claim { for_ms: 10 })?;
                 *self.value.borrow_mut() = store.unwrap().state;
             }
             let same = *self.value.borrow() == expected;
@@ -182,7 +182,7 @@ mod tests {
 
     fn claim(rivals: usize) -> Result<Reply, Unavailable> {
         let store = Contended { value: RefCell::default(), rivals: Cell::new(rivals) };
-        run(run_on::<OnceMachine>(&store, "x", Command::Claim { until_ms: 100 }))
+        run(run_on::<OnceMachine>(&store, "x", Command::Claim { for_ms: 95 }))
     }
 
     /// S151: an absent key is compared, too, so of two creators one loses.
@@ -194,10 +194,10 @@ mod tests {
 
     #[test]
     fn dispatching_text_is_the_same_as_calling() {
-        let (store, reply) = dispatch("once", None, 0, r#"{"claim":{"until_ms":9}}"#).unwrap();
+        let (store, reply) = dispatch("once", None, 0, r#"{"claim":{"for_ms":9}}"#).unwrap();
         assert_eq!((store.unwrap().forget_at_ms, reply.as_str()), (MIN_KEPT_MS, r#""first""#));
         assert!(dispatch("once", None, 0, "{}").is_err());
-        assert!(dispatch("once", Some("junk"), 0, r#"{"claim":{"until_ms":9}}"#).is_err());
+        assert!(dispatch("once", Some("junk"), 0, r#"{"claim":{"for_ms":9}}"#).is_err());
         assert!(dispatch("nope", None, 0, "{}").is_err());
     }
 }

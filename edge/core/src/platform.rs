@@ -134,6 +134,10 @@ pub enum BodyError {
     Broken(String),
 }
 
+/// How far the clocks of two isolates may be apart, in milliseconds: five minutes each (S117). What a machine must judge
+/// is sent to it as a duration and judged by its own clock; where isolates must compare, they allow for this.
+pub const MAX_SKEW_MS: u64 = 10 * 60 * 1000;
+
 /// Time.
 pub trait Clock {
     /// Milliseconds since the Unix epoch.

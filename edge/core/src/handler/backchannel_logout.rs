@@ -19,9 +19,9 @@ use crate::{
         provider::Provider,
         signing_key::{SigningKey, with_keys, with_keys_at_hand},
     },
-    platform::{Platform, Unavailable},
+    platform::{MAX_SKEW_MS, Platform, Unavailable},
     session::{
-        index::IndexName,
+        index::{IndexName, Moment},
         once::{self, OnceName},
     },
     telemetry::{Event, Name},
@@ -44,8 +44,8 @@ pub(super) async fn receive<P: Platform>(
     let token = validate(context, provider, &token, sender).await?;
     let once = OnceName::jti(&token.issuer, &token.jti);
     let sessions = context.sessions();
-    let until_ms = platform.now_ms().saturating_add(1000 * u64::from(CLAIM_SECONDS));
-    match sessions.ask_once(&once, once::Command::Claim { until_ms }).await? {
+    let for_ms = 1000 * u64::from(CLAIM_SECONDS);
+    match sessions.ask_once(&once, once::Command::Claim { for_ms }).await? {
         once::Reply::First => {}
         once::Reply::Claimed => {
             // Whoever claimed it may have been broken off: a refusal would be the last that the provider hears.
@@ -54,24 +54,26 @@ pub(super) async fn receive<P: Platform>(
         }
         once::Reply::Repeat => return Err(Error::LogoutRefused { reason: "logout token used before" }),
     }
-    let issued_at_ms = token.issued_at_seconds.saturating_mul(1000);
+    let issued_at = Moment::At(token.issued_at_seconds.saturating_mul(1000));
     let indexes = match &token.ends {
         Ends::Session { sid, sub } => {
             // The provider's session is over: no sign-in of it counts any more, whenever it was.
-            let of_session = (IndexName::provider_session(&token.issuer, sid), u64::MAX);
+            let of_session = (IndexName::provider_session(&token.issuer, sid), Moment::At(u64::MAX));
             let nameless = sub.as_ref().map(|sub| IndexName::account_without_session(&token.issuer, sub));
-            vec![Some(of_session), nameless.map(|index| (index, issued_at_ms))]
+            vec![Some(of_session), nameless.map(|index| (index, issued_at))]
         }
-        Ends::User(sub) => vec![Some((IndexName::account(&token.issuer, sub), issued_at_ms))],
+        Ends::User(sub) => vec![Some((IndexName::account(&token.issuer, sub), issued_at))],
     };
     let mut ended = Ok(0);
-    for (index, before_ms) in indexes.into_iter().flatten() {
-        let more = sessions.end_all(&index, before_ms, EndReason::Revoked).await;
+    for (index, before) in indexes.into_iter().flatten() {
+        let more = sessions.end_all(&index, before, EndReason::Revoked).await;
         // What failed is said, after the rest was tried.
         ended = ended.and_then(|count| more.map(|more| count + more));
     }
-    let until_ms = if ended.is_ok() { token.refused_from_ms() } else { 0 };
-    if let Err(error) = sessions.ask_once(&once, once::Command::Settle { until_ms }).await {
+    // Another isolate's clock may be behind, and believe it for longer.
+    let left_ms = token.refused_from_ms().saturating_sub(platform.now_ms()).saturating_add(MAX_SKEW_MS);
+    let for_ms = if ended.is_ok() { left_ms } else { 0 };
+    if let Err(error) = sessions.ask_once(&once, once::Command::Settle { for_ms }).await {
         // The claim lapses by itself. That the token then works again harms nobody: what it ends has ended.
         Event::warn("logout.unsettled").with("detail", &error).write(platform);
     }

@@ -153,7 +153,7 @@ async fn finish<P: Platform>(
     }
     let code = query.one("code").map_err(refused)?.ok_or(refused("code missing"))?;
     // The cookie that goes is the browser's to drop; that this happens once is for the coordinator to say (M23).
-    let once = once::Command::Claim { until_ms: transaction.over_from_ms() };
+    let once = once::Command::Claim { for_ms: transaction::FINISHABLE_MS };
     if context.sessions().ask_once(&OnceName::state(state), once).await? != once::Reply::First {
         return Err(refused(STATE_USED));
     }
@@ -178,10 +178,19 @@ async fn finish<P: Platform>(
             return Err(error);
         }
     };
-    let Identity { user, issuer, sub, sid, signed_in_at_ms } = identity;
+    let Identity { user, issuer, sub, sid, signed_in_at_ms, by_own_clock } = identity;
     let dpop_key = dpop.as_ref().map(DpopKey::to_jwk);
-    let connection =
-        Connection { user, issuer, sub, sid, signed_in_at_ms, tokens, restricted: BTreeMap::new(), dpop_key };
+    let connection = Connection {
+        user,
+        issuer,
+        sub,
+        sid,
+        signed_in_at_ms,
+        by_own_clock,
+        tokens,
+        restricted: BTreeMap::new(),
+        dpop_key,
+    };
     let tokens = connection.tokens.clone();
     let result = match &transaction.connects {
         Some(id) => {

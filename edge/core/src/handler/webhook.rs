@@ -24,7 +24,7 @@ use crate::{
         webhook::{Authorization, HubSignature},
     },
     platform::Platform,
-    session::index::IndexName,
+    session::index::{IndexName, Moment},
     telemetry::Event,
     web::{Request, Response},
 };
@@ -64,8 +64,7 @@ pub(super) async fn deliver<P: Platform>(
         .map_err(|_| Error::BadRequest { reason: "not an event of this kind as GitHub describes it" })?;
     if let Some(account) = event.revoked_account() {
         let index = IndexName::account(&github.issuer(), &account);
-        let now_ms = context.platform.now_ms();
-        let ended = context.sessions().end_all(&index, now_ms, EndReason::Revoked).await?;
+        let ended = context.sessions().end_all(&index, Moment::Ago(0), EndReason::Revoked).await?;
         Event::info("logout.webhook").with("ended", ended).write(context.platform);
     }
     Ok(Response::empty(StatusCode::NO_CONTENT))

@@ -45,6 +45,8 @@ pub struct Identity {
     pub sid: Option<String>,
     /// When the issuer said so, by its own clock, in Unix milliseconds.
     pub signed_in_at_ms: u64,
+    /// Whether that is by this isolate's clock instead: the issuer names no time.
+    pub by_own_clock: bool,
 }
 
 /// Tells who the tokens of a sign-in that began at `began_ms` belong to. Nothing is stored and no token used for anything else before this succeeds (M18).
@@ -99,6 +101,7 @@ pub async fn identify<P: Platform>(
         sub: claims.sub,
         sid: claims.sid.filter(|sid| is_name(sid)),
         signed_in_at_ms: u64::try_from(signed_in_at_seconds).unwrap_or_default().saturating_mul(1000),
+        by_own_clock: false,
     })
 }
 
@@ -190,6 +193,7 @@ async fn github_user(
         sub,
         sid: None,
         signed_in_at_ms: platform.now_ms(),
+        by_own_clock: true,
     })
 }
 

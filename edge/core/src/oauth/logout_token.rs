@@ -84,7 +84,7 @@ pub enum Ends {
 }
 
 impl LogoutToken {
-    /// From when on it is refused for its age, in Unix milliseconds: until then its id is to be remembered.
+    /// From when on it is refused for its age by a clock that is right, in Unix milliseconds.
     #[must_use]
     pub fn refused_from_ms(&self) -> u64 {
         let seconds = u64::try_from(MAX_AGE_SECONDS + SKEW_SECONDS).unwrap_or_default();

@@ -11,7 +11,7 @@ use super::provider::Provider;
 use crate::{
     config::Config,
     cookie::{self, Found, PREFIX, SameSite},
-    platform::{Platform, Random, Unavailable},
+    platform::{MAX_SKEW_MS, Platform, Random, Unavailable},
     seal::{self, Binding, Purpose},
     session::{
         handoff::Recipient,
@@ -21,6 +21,9 @@ use crate::{
 
 /// How long a user may take at the provider.
 const MAX_AGE_SECONDS: u64 = 600;
+/// For how long some isolate's clock may still let a callback finish a sign-in, in milliseconds. It began when another one
+/// said so, possibly in the first's future.
+pub const FINISHABLE_MS: u64 = MAX_AGE_SECONDS * 1000 + MAX_SKEW_MS;
 /// Most sign-ins under way in one browser; the oldest give way.
 const MAX_PARALLEL: usize = 4;
 /// How much of the state names the cookie.
@@ -113,12 +116,6 @@ impl Transaction {
             others.iter().take(surplus).map(|name| cookie::clear(name, SameSite::Lax)).collect();
         cookies.push(cookie::set(&name, &BASE64.encode(sealed), SameSite::Lax, MAX_AGE_SECONDS));
         Ok(cookies)
-    }
-
-    /// From when on no callback can finish it, in Unix milliseconds.
-    #[must_use]
-    pub fn over_from_ms(&self) -> u64 {
-        self.created_at_ms.saturating_add(MAX_AGE_SECONDS * 1000).saturating_add(1)
     }
 
     /// Finds the transaction that a callback's `state` belongs to.

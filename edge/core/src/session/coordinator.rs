@@ -115,8 +115,8 @@ pub enum Command {
         record: String,
         /// The indexes it is in already.
         indexes: Vec<IndexName>,
-        /// If it is to be handed to a page of another site: until when that page can take it, in Unix milliseconds.
-        redeem_by_ms: Option<u64>,
+        /// If it is to be handed to a page of another site: how long that page has to take it, in milliseconds.
+        redeem_in_ms: Option<u64>,
     },
     /// Take the session that was begun for a page of another site: once. Who takes it again ends it, since one of the two
     /// is not who it was meant for (RFC 6749 §4.1.2).
@@ -263,7 +263,7 @@ impl Machine for SessionMachine {
     fn apply(state: Option<&SessionState>, now_ms: u64, command: Command) -> (Option<SessionState>, Reply) {
         match (state, command) {
             (state, Command::Revoke) => revoke(state, now_ms),
-            (None, Command::Create { subject, expires_at_ms, idle_limit_ms, record, indexes, redeem_by_ms }) => {
+            (None, Command::Create { subject, expires_at_ms, idle_limit_ms, record, indexes, redeem_in_ms }) => {
                 let state = SessionState {
                     generation: 1,
                     subject: Some(subject),
@@ -272,7 +272,7 @@ impl Machine for SessionMachine {
                     used_at_ms: now_ms,
                     record: Some(record),
                     indexes,
-                    redeem_by_ms,
+                    redeem_by_ms: redeem_in_ms.map(|in_ms| now_ms.saturating_add(in_ms)),
                     ..SessionState::default()
                 };
                 (Some(state), Reply::Active { generation: 1, record: None })

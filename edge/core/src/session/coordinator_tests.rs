@@ -9,7 +9,7 @@ fn create() -> Command {
         idle_limit_ms: 200_000,
         record: "r".to_owned(),
         indexes: Vec::new(),
-        redeem_by_ms: None,
+        redeem_in_ms: None,
     }
 }
 
@@ -266,8 +266,8 @@ proptest! {
 fn s155_a_session_for_another_sites_page_is_nobodys_until_it_is_taken_once_and_in_time() {
     let begun = || {
         let Command::Create { subject, expires_at_ms, idle_limit_ms, record, indexes, .. } = create() else { panic!() };
-        let redeem_by_ms = Some(60_000);
-        let create = Command::Create { subject, expires_at_ms, idle_limit_ms, record, indexes, redeem_by_ms };
+        let redeem_in_ms = Some(60_000);
+        let create = Command::Create { subject, expires_at_ms, idle_limit_ms, record, indexes, redeem_in_ms };
         Session(SessionMachine::apply(None, 0, create).0.unwrap(), 1000)
     };
     let mut session = begun();

@@ -11,7 +11,7 @@ use futures_util::{
 use super::{
     coordinator::{Command, LastRecord, Reply},
     id::{SessionHandle, SessionId},
-    index::{self, Entry, IndexName},
+    index::{self, Entry, IndexName, Moment},
     record::SessionRecord,
     store::{STORE_TIMEOUT, Sessions, key},
 };
@@ -67,13 +67,13 @@ impl<P: Platform> Sessions<'_, P> {
         }
     }
 
-    /// Ends every session in an index, and every sign-in of it that began up to `before_ms` of the provider's clock and
-    /// is not yet complete. Tells how many there were.
+    /// Ends every session in an index, and every sign-in of it that the provider vouched for up to `before` and that is
+    /// not yet complete. Tells how many there were.
     ///
     /// # Errors
     /// Something did not answer: do it again, it is safe to.
-    pub async fn end_all(&self, name: &IndexName, before_ms: u64, reason: EndReason) -> Result<usize, Error> {
-        let index::Reply::Entries(entries) = self.ask_index(name, index::Command::End { before_ms }).await? else {
+    pub async fn end_all(&self, name: &IndexName, before: Moment, reason: EndReason) -> Result<usize, Error> {
+        let index::Reply::Entries(entries) = self.ask_index(name, index::Command::End { before }).await? else {
             return Err(Unavailable::new("session index", "answered something else").into());
         };
         self.end_entries(name, &entries, reason).await?;

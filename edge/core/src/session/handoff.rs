@@ -23,11 +23,11 @@ use super::{
 use crate::{
     error::Error,
     origin::Origin,
-    platform::Platform,
+    platform::{MAX_SKEW_MS, Platform},
     seal::{self, Binding, Purpose},
 };
 
-/// How long a page has to take its session, in milliseconds.
+/// How long a page has to take its session, in milliseconds, by the coordinator's clock.
 const CODE_LIFETIME_MS: u64 = 60 * 1000;
 /// Length of a challenge and of a verifier in text: 32 bytes in base64url.
 const TEXT_CHARS: usize = 43;
@@ -69,16 +69,17 @@ impl<P: Platform> Sessions<'_, P> {
         record: &SessionRecord,
         user_agent: &str,
     ) -> Result<String, Error> {
-        let redeem_by_ms = self.platform.now_ms().saturating_add(CODE_LIFETIME_MS);
+        // What is older than this by any clock is nobody's business; for the rest the coordinator is asked.
+        let ends_at_ms = self.platform.now_ms().saturating_add(CODE_LIFETIME_MS + MAX_SKEW_MS);
         let id = SessionId::draw(self.platform)?;
         let mut plain = Zeroizing::new(Vec::with_capacity(48));
-        plain.extend(redeem_by_ms.to_be_bytes());
+        plain.extend(ends_at_ms.to_be_bytes());
         plain.extend(record.expires_at_ms.to_be_bytes());
         plain.extend(id.as_bytes());
         let context = self.code_context(recipient);
         let binding = Binding { purpose: Purpose::HandoffCode, context: &context, secret: b"" };
         let code = BASE64.encode(seal::seal(&self.config.session_keys, self.platform, binding, &plain)?);
-        self.begin_session(&id, record, user_agent, Some(redeem_by_ms)).await?;
+        self.begin_session(&id, record, user_agent, Some(CODE_LIFETIME_MS)).await?;
         Ok(code)
     }
 
@@ -95,9 +96,9 @@ impl<P: Platform> Sessions<'_, P> {
         before: Option<SessionHandle>,
     ) -> Result<String, Error> {
         let refused = |reason| Error::SignInRefused { reason };
-        let (redeem_by_ms, expires_at_ms, id) =
+        let (ends_at_ms, expires_at_ms, id) =
             self.open_code(code, recipient).ok_or(refused("hand-off code does not open"))?;
-        if self.platform.now_ms() >= redeem_by_ms {
+        if self.platform.now_ms() >= ends_at_ms {
             return Err(refused("hand-off code expired"));
         }
         let handle = id.handle();
@@ -108,9 +109,9 @@ impl<P: Platform> Sessions<'_, P> {
         if let Reply::Active { .. } = self.coordinate(&handle, Command::Redeem).await? {
             return Ok(self.cookie_of(&id, 1, expires_at_ms)?);
         }
-        // The coordinator has ended it; its streams and what is kept of it go, too.
+        // The coordinator has ended it, or nobody can take it any more; its streams and what is kept of it go, too.
         self.end(&handle, EndReason::Revoked).await?;
-        Err(refused("hand-off code used before"))
+        Err(refused("hand-off code used before, or too late"))
     }
 
     fn open_code(&self, code: &str, recipient: &Recipient) -> Option<(u64, u64, SessionId)> {
@@ -118,9 +119,9 @@ impl<P: Platform> Sessions<'_, P> {
         let context = self.code_context(recipient);
         let binding = Binding { purpose: Purpose::HandoffCode, context: &context, secret: b"" };
         let plain = seal::open(&self.config.session_keys, binding, &blob).ok()?;
-        let (redeem_by_ms, rest) = plain.split_first_chunk()?;
+        let (ends_at_ms, rest) = plain.split_first_chunk()?;
         let (expires_at_ms, id) = rest.split_first_chunk()?;
-        Some((u64::from_be_bytes(*redeem_by_ms), u64::from_be_bytes(*expires_at_ms), SessionId::from_bytes(id)?))
+        Some((u64::from_be_bytes(*ends_at_ms), u64::from_be_bytes(*expires_at_ms), SessionId::from_bytes(id)?))
     }
 
     fn code_context<'a>(&'a self, recipient: &'a Recipient) -> [&'a [u8]; 3] {

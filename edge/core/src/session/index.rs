@@ -91,6 +91,25 @@ pub struct Index {
     end_remembered_until_ms: u64,
 }
 
+/// When a provider vouched for somebody, or took that back. An index is told in one of the two ways only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Moment {
+    /// By the provider's clock, in Unix milliseconds.
+    At(u64),
+    /// So many milliseconds ago: the provider names no time, and isolates' clocks differ.
+    Ago(u64),
+}
+
+impl Moment {
+    fn at_ms(self, now_ms: u64) -> u64 {
+        match self {
+            Self::At(at_ms) => at_ms,
+            Self::Ago(ago_ms) => now_ms.saturating_sub(ago_ms),
+        }
+    }
+}
+
 /// What can be asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -99,8 +118,8 @@ pub enum Command {
     Add {
         /// Which.
         entry: Entry,
-        /// When the provider said that the user is signed in, in Unix milliseconds.
-        signed_in_at_ms: u64,
+        /// When the provider said that the user is signed in.
+        signed_in: Moment,
     },
     /// Take a session out, after it ended or after its record stopped naming this index.
     Remove {
@@ -114,8 +133,8 @@ pub enum Command {
     /// Everything that is there ends, and what is still under way. The entries stay until each is removed, so it can be
     /// asked again.
     End {
-        /// Sign-ins up to this moment of the provider's clock are ended, in Unix milliseconds.
-        before_ms: u64,
+        /// Sign-ins up to this moment are ended.
+        before: Moment,
     },
 }
 
@@ -155,8 +174,8 @@ impl Machine for IndexMachine {
         let mut index = state.cloned().unwrap_or_default();
         index.entries.retain(|entry| now_ms < entry.expires_at_ms);
         match command {
-            Command::Add { signed_in_at_ms, .. }
-                if now_ms < index.end_remembered_until_ms && signed_in_at_ms <= index.ended_before_ms =>
+            Command::Add { signed_in, .. }
+                if now_ms < index.end_remembered_until_ms && signed_in.at_ms(now_ms) <= index.ended_before_ms =>
             {
                 (None, Reply::Ended)
             }
@@ -183,8 +202,8 @@ impl Machine for IndexMachine {
                 (state.is_some().then_some(index), Reply::Entries(entries))
             }
             Command::List => (None, Reply::Entries(index.entries)),
-            Command::End { before_ms } => {
-                index.ended_before_ms = index.ended_before_ms.max(before_ms);
+            Command::End { before } => {
+                index.ended_before_ms = index.ended_before_ms.max(before.at_ms(now_ms));
                 index.end_remembered_until_ms = now_ms.saturating_add(END_REMEMBERED_MS);
                 let ended = index.entries.clone();
                 (Some(index), Reply::Entries(ended))
@@ -208,22 +227,33 @@ mod tests {
     }
 
     fn add(state: Option<&Index>, now_ms: u64, n: u64) -> (Option<Index>, Reply) {
-        IndexMachine::apply(state, now_ms, Command::Add { entry: entry(n), signed_in_at_ms: n })
+        IndexMachine::apply(state, now_ms, Command::Add { entry: entry(n), signed_in: Moment::At(n) })
     }
 
     #[test]
     fn a_sign_in_that_was_ended_before_it_was_written_stays_out() {
-        let (index, _) = IndexMachine::apply(None, 10, Command::End { before_ms: 10 });
+        let (index, _) = IndexMachine::apply(None, 10, Command::End { before: Moment::At(10) });
         assert_eq!(add(index.as_ref(), 11, 10), (None, Reply::Ended));
         assert!(matches!(add(index.as_ref(), 11, 11).1, Reply::Added { .. }), "a later sign-in is another one");
     }
 
     #[test]
+    fn s117_a_sign_in_without_a_time_of_the_providers_is_placed_by_the_machines_clock() {
+        let (index, _) = IndexMachine::apply(None, 10, Command::End { before: Moment::Ago(0) });
+        let add = |signed_in| {
+            IndexMachine::apply(index.as_ref(), 15, Command::Add { entry: entry(1), signed_in: Moment::Ago(signed_in) })
+                .1
+        };
+        assert_eq!(add(5), Reply::Ended);
+        assert!(matches!(add(4), Reply::Added { .. }));
+    }
+
+    #[test]
     fn ending_names_what_there_is_until_each_is_gone() {
         let index = add(None, 1, 1).0;
-        let (index, reply) = IndexMachine::apply(index.as_ref(), 5, Command::End { before_ms: 5 });
+        let (index, reply) = IndexMachine::apply(index.as_ref(), 5, Command::End { before: Moment::At(5) });
         assert_eq!(reply, Reply::Entries(vec![entry(1)]));
-        let (index, reply) = IndexMachine::apply(index.as_ref(), 6, Command::End { before_ms: 6 });
+        let (index, reply) = IndexMachine::apply(index.as_ref(), 6, Command::End { before: Moment::At(6) });
         assert_eq!(reply, Reply::Entries(vec![entry(1)]), "whoever asks again, after a crash, is told again");
         let (index, _) =
             IndexMachine::apply(index.as_ref(), 7, Command::Remove { session: entry(1).session, generation: 1 });
@@ -253,7 +283,7 @@ mod tests {
     #[test]
     fn a_session_that_is_written_again_keeps_its_label() {
         let named = Entry { label: "Firefox on Linux".to_owned(), ..entry(1) };
-        let (index, _) = IndexMachine::apply(None, 1, Command::Add { entry: named.clone(), signed_in_at_ms: 1 });
+        let (index, _) = IndexMachine::apply(None, 1, Command::Add { entry: named.clone(), signed_in: Moment::At(1) });
         let index = add(index.as_ref(), 2, 1).0;
         assert_eq!(IndexMachine::apply(index.as_ref(), 3, Command::List).1, Reply::Entries(vec![named]));
     }
@@ -262,7 +292,8 @@ mod tests {
     fn who_disconnected_an_account_does_not_take_out_who_connected_it_again() {
         let again = Entry { generation: 4, ..entry(1) };
         let index = add(None, 1, 1).0;
-        let (index, _) = IndexMachine::apply(index.as_ref(), 2, Command::Add { entry: again, signed_in_at_ms: 2 });
+        let (index, _) =
+            IndexMachine::apply(index.as_ref(), 2, Command::Add { entry: again, signed_in: Moment::At(2) });
         let late = add(index.as_ref(), 3, 1).0;
         let remove = Command::Remove { session: entry(1).session, generation: 3 };
         let (index, reply) = IndexMachine::apply(late.as_ref(), 4, remove);

@@ -56,14 +56,14 @@ pub struct Used {
 pub enum Command {
     /// Use it.
     Claim {
-        /// Until when the claim holds, in Unix milliseconds.
-        until_ms: u64,
+        /// How long the claim holds, in milliseconds.
+        for_ms: u64,
     },
     /// Say what came of the use.
     Settle {
-        /// Until when it counts as used, in Unix milliseconds: until its use is refused for other reasons, or 0 if it
+        /// How long it still counts as used, in milliseconds: until every isolate refuses it for other reasons, or 0 if it
         /// was not used after all.
-        until_ms: u64,
+        for_ms: u64,
     },
 }
 
@@ -93,8 +93,8 @@ impl Machine for OnceMachine {
         };
         match command {
             Command::Claim { .. } if found != Reply::First => (None, found),
-            Command::Claim { until_ms } => (Some(Used { until_ms, claimed: true }), found),
-            Command::Settle { until_ms } => (Some(Used { until_ms, claimed: false }), found),
+            Command::Claim { for_ms } => (Some(Used { until_ms: now_ms.saturating_add(for_ms), claimed: true }), found),
+            Command::Settle { for_ms } => (Some(Used { until_ms: now_ms.saturating_add(for_ms), claimed: false }), found),
         }
     }
 
@@ -109,14 +109,14 @@ mod tests {
 
     #[test]
     fn a_use_is_claimed_by_one_and_can_be_tried_again_until_it_worked() {
-        let (used, reply) = OnceMachine::apply(None, 0, Command::Claim { until_ms: 20 });
+        let (used, reply) = OnceMachine::apply(None, 0, Command::Claim { for_ms: 20 });
         assert_eq!(reply, Reply::First);
-        let claim = |used: Option<&Used>, now_ms| OnceMachine::apply(used, now_ms, Command::Claim { until_ms: 40 }).1;
+        let claim = |used: Option<&Used>, now_ms| OnceMachine::apply(used, now_ms, Command::Claim { for_ms: 20 }).1;
         assert_eq!(claim(used.as_ref(), 19), Reply::Claimed);
         assert_eq!(claim(used.as_ref(), 20), Reply::First, "whoever claimed it broke off");
-        let (failed, _) = OnceMachine::apply(used.as_ref(), 5, Command::Settle { until_ms: 0 });
+        let (failed, _) = OnceMachine::apply(used.as_ref(), 5, Command::Settle { for_ms: 0 });
         assert_eq!(claim(failed.as_ref(), 6), Reply::First);
-        let (done, _) = OnceMachine::apply(used.as_ref(), 5, Command::Settle { until_ms: 100 });
+        let (done, _) = OnceMachine::apply(used.as_ref(), 5, Command::Settle { for_ms: 95 });
         assert_eq!(claim(done.as_ref(), 99), Reply::Repeat);
     }
 }

@@ -6,7 +6,7 @@ use causeway_protocol::subject::Subject;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::index::IndexName;
+use super::index::{IndexName, Moment};
 
 /// A signed-in user as a provider describes them. Only [`Subject`] identifies; the rest is for show.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +52,9 @@ pub struct Connection {
     pub sid: Option<String>,
     /// When the issuer said so, by its own clock, in Unix milliseconds.
     pub signed_in_at_ms: u64,
+    /// Whether that is by the clock of the isolate that heard it instead: the issuer names no time.
+    #[serde(default)]
+    pub by_own_clock: bool,
     /// Its tokens.
     pub tokens: TokenSet,
     /// Access tokens for some services only, by [`crate::oauth::restriction::Restriction::key`].
@@ -64,15 +67,19 @@ pub struct Connection {
 
 impl Connection {
     /// The indexes that a session with this connection must be in, so that its provider can end it; each with when the
-    /// provider vouched for the account.
+    /// provider vouched for the account. By the clock of the isolate that it is new to.
     #[must_use]
-    pub fn indexes(&self) -> Vec<(IndexName, u64)> {
+    pub fn indexes(&self, now_ms: u64) -> Vec<(IndexName, Moment)> {
         let account = IndexName::account(&self.issuer, &self.sub);
         let provider_session = match &self.sid {
             Some(sid) => IndexName::provider_session(&self.issuer, sid),
             None => IndexName::account_without_session(&self.issuer, &self.sub),
         };
-        [account, provider_session].into_iter().map(|name| (name, self.signed_in_at_ms)).collect()
+        let signed_in = match self.by_own_clock {
+            true => Moment::Ago(now_ms.saturating_sub(self.signed_in_at_ms)),
+            false => Moment::At(self.signed_in_at_ms),
+        };
+        [account, provider_session].into_iter().map(|name| (name, signed_in)).collect()
     }
 
     /// The access token restricted so, or the account's own.

@@ -14,10 +14,10 @@ use zeroize::Zeroizing;
 use super::{
     coordinator::{Command, Reply, SessionMachine},
     id::{SessionHandle, SessionId},
-    index::{self, Entry, IndexMachine, IndexName},
+    index::{self, Entry, IndexMachine, IndexName, Moment},
     label,
     once::{self, OnceMachine, OnceName},
-    record::{Connection, SessionRecord},
+    record::SessionRecord,
 };
 use crate::{
     config::Config,
@@ -92,18 +92,18 @@ impl<P: Platform> Sessions<'_, P> {
         Ok(cookie)
     }
 
-    /// Begins a session that lives from now on or, with `redeem_by_ms`, from when it is taken. Last of all, when what
+    /// Begins a session that lives from now on or, with `redeem_in_ms`, from when it is taken. Last of all, when what
     /// opens it is made: there is no session that nobody can have.
     pub(super) async fn begin_session(
         &self,
         id: &SessionId,
         record: &SessionRecord,
         user_agent: &str,
-        redeem_by_ms: Option<u64>,
+        redeem_in_ms: Option<u64>,
     ) -> Result<(), Error> {
         let handle = id.handle();
-        let mut indexes = vec![(IndexName::user(&record.user.subject.to_string()), u64::MAX)];
-        indexes.extend(record.connections.values().flat_map(Connection::indexes));
+        let mut indexes = vec![(IndexName::user(&record.user.subject.to_string()), Moment::At(u64::MAX))];
+        indexes.extend(record.connections.values().flat_map(|it| it.indexes(self.platform.now_ms())));
         let indexes = self.index(&handle, record, indexes, 1, label::of_user_agent(user_agent)).await?;
         let sealed = self.seal(id, 1, record)?;
         let create = Command::Create {
@@ -112,7 +112,7 @@ impl<P: Platform> Sessions<'_, P> {
             idle_limit_ms: millis(self.config.session_idle_limit),
             record: BASE64.encode(&sealed),
             indexes,
-            redeem_by_ms,
+            redeem_in_ms,
         };
         match self.coordinate(&handle, create).await? {
             Reply::Active { .. } => {}
@@ -130,7 +130,7 @@ impl<P: Platform> Sessions<'_, P> {
         &self,
         handle: &SessionHandle,
         record: &SessionRecord,
-        indexes: Vec<(IndexName, u64)>,
+        indexes: Vec<(IndexName, Moment)>,
         generation: u64,
         label: String,
     ) -> Result<Vec<IndexName>, Error> {
@@ -142,8 +142,8 @@ impl<P: Platform> Sessions<'_, P> {
             generation,
         };
         let of_user = IndexName::user(&record.user.subject.to_string());
-        for (name, signed_in_at_ms) in &indexes {
-            let add = index::Command::Add { entry: entry.clone(), signed_in_at_ms: *signed_in_at_ms };
+        for (name, signed_in) in &indexes {
+            let add = index::Command::Add { entry: entry.clone(), signed_in: *signed_in };
             match self.ask_index(name, add).await? {
                 index::Reply::Added { surplus } if *name == of_user => {
                     // What others began meanwhile is theirs to make room for.

@@ -9,7 +9,7 @@ use super::{
     coordinator::{Command, Doubt, Outcome, Reply},
     id::SessionHandle,
     index,
-    record::{Connection, SessionRecord},
+    record::SessionRecord,
     store::{Session, Sessions},
 };
 use crate::{
@@ -154,8 +154,9 @@ impl<P: Platform> Sessions<'_, P> {
         doubt: Doubt,
     ) -> Result<Option<Session>, Error> {
         let Session { id, handle, generation, record: before, .. } = &writer.session;
+        let now_ms = self.platform.now_ms();
         let names =
-            |record: &SessionRecord| record.connections.values().flat_map(Connection::indexes).collect::<Vec<_>>();
+            |record: &SessionRecord| record.connections.values().flat_map(|it| it.indexes(now_ms)).collect::<Vec<_>>();
         let (known, wanted) = (names(before), names(record));
         let added = wanted.iter().filter(|(name, _)| !known.iter().any(|(other, _)| other == name)).cloned().collect();
         let dropped = known.iter().filter(|(name, _)| !wanted.iter().any(|(other, _)| other == name));

@@ -139,10 +139,7 @@ impl From<Vec<u8>> for Text {
 impl Text {
     /// The same, whole in so many milliseconds only. Only [`run_all`] waits for it.
     pub(crate) fn after(self, platform: &Simulated, wait_ms: u64) -> Self {
-        Self(
-            self.0,
-            Some(Arrival { now_ms: Rc::clone(&platform.now_ms), at_ms: platform.now_ms().saturating_add(wait_ms) }),
-        )
+        Self(self.0, Some(Arrival { now_ms: Rc::clone(&platform.now_ms), at_ms: platform.now_ms.get() + wait_ms }))
     }
 }
 
@@ -179,6 +176,8 @@ pub(crate) struct Simulated {
     pub(crate) now_ms: Rc<Cell<u64>>,
     /// Addresses that end so begin an answer and never finish it.
     pub(crate) dripping: Cell<Option<&'static str>>,
+    /// By how much the isolate's clock is ahead of the machines'.
+    pub(crate) skew_ms: Cell<i64>,
     /// How long an answer from elsewhere takes. Only [`run_all`] waits for it.
     pub(crate) network_ms: Cell<u64>,
     pub(crate) random: SeededRandom,
@@ -225,6 +224,7 @@ impl Simulated {
         Self {
             now_ms: Rc::new(Cell::new(1_800_000_000_000)),
             dripping: Cell::new(None),
+            skew_ms: Cell::new(0),
             network_ms: Cell::new(0),
             random: SeededRandom::new(42),
             random_down: Cell::new(false),
@@ -276,11 +276,11 @@ fn down(part: &'static str, is_down: bool) -> Result<(), Unavailable> {
 
 impl Clock for Simulated {
     fn now_ms(&self) -> u64 {
-        self.now_ms.get()
+        self.now_ms.get().saturating_add_signed(self.skew_ms.get())
     }
 
     fn sleep(&self, wait: Duration) -> LocalBoxFuture<'static, ()> {
-        let (now_ms, until_ms) = (Rc::clone(&self.now_ms), self.now_ms() + millis(wait));
+        let (now_ms, until_ms) = (Rc::clone(&self.now_ms), self.now_ms.get() + millis(wait));
         // Whoever runs it asks again: nothing wakes it.
         Box::pin(poll_fn(move |_| if now_ms.get() < until_ms { Poll::Pending } else { Poll::Ready(()) }))
     }
@@ -373,7 +373,7 @@ impl Machines for Simulated {
             self.replies_lost.get().is_some_and(|text| serde_json::to_string(&command).unwrap().contains(text));
         let mut states = self.coordinators.borrow_mut();
         let key = format!("{}:{name}", M::KIND);
-        let (changed, reply) = machine::step::<M>(states.get(&key).map(String::as_str), self.now_ms(), command)?;
+        let (changed, reply) = machine::step::<M>(states.get(&key).map(String::as_str), self.now_ms.get(), command)?;
         if let Some(store) = changed {
             states.insert(key, store.state);
         }

@@ -1,6 +1,7 @@
 //! The journeys against simulated upstreams: what a user, an operator and an attacker would notice.
 //! One file a journey; here is the browser they all use.
 
+mod clock;
 mod connect;
 mod credential;
 mod cross_site;
@@ -206,6 +207,13 @@ impl Browser {
 
     fn sent_to(&self, url: &str) -> Vec<Sent> {
         self.platform.sent.borrow().iter().filter(|sent| sent.url.starts_with(url)).cloned().collect()
+    }
+
+    /// A sign-in that was refused, by the log for this reason.
+    fn assert_refused_for(&self, reason: &str, response: &Response<Text>) {
+        assert_eq!(response.status, StatusCode::BAD_REQUEST, "{}", text(response));
+        let log = self.platform.log.borrow();
+        assert!(log.back().is_some_and(|line| line.contains(reason)), "{log:?}");
     }
 
     /// What a refused sign-in leaves: no session, no write, a page that says nothing of the inside.

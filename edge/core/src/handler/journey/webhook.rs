@@ -12,8 +12,8 @@ use crate::{
     web::Response,
 };
 
-const SECRET: &str = "9f2c41d0b7e85a3614c8d97be0f35a12";
-const REVOKED: &str = r#"{"action":"revoked","sender":{"id":7,"login":"ada"}}"#;
+pub(super) const SECRET: &str = "9f2c41d0b7e85a3614c8d97be0f35a12";
+pub(super) const REVOKED: &str = r#"{"action":"revoked","sender":{"id":7,"login":"ada"}}"#;
 
 fn browser() -> Browser {
     let browser = Browser::configured(&[("GITHUB_WEBHOOK_SECRET", SECRET)], github);
@@ -21,12 +21,12 @@ fn browser() -> Browser {
     browser
 }
 
-fn signature(secret: &str, body: &str) -> String {
+pub(super) fn signature(secret: &str, body: &str) -> String {
     let digest = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap().chain_update(body).finalize().into_bytes();
     digest.iter().fold("sha256=".to_owned(), |text, byte| format!("{text}{byte:02x}"))
 }
 
-fn deliver(browser: &Browser, event: &str, signature: &str, body: &str) -> Response<Text> {
+pub(super) fn deliver(browser: &Browser, event: &str, signature: &str, body: &str) -> Response<Text> {
     let headers = [("x-hub-signature-256", signature), ("x-github-event", event), ("content-type", "application/json")];
     browser.send(Method::POST, "/auth/github/webhook", &headers, body)
 }

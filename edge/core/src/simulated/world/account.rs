@@ -10,7 +10,7 @@ use super::{
     browser::{Browser, body},
     upstream::ASKED_BY,
 };
-use crate::session::index::IndexName;
+use crate::session::index::{IndexName, Moment};
 
 /// Grants of accounts that were connected are numbered from here on: the browser's number times this, and one more each.
 const CONNECTED: u64 = 1_000;
@@ -85,7 +85,9 @@ impl World {
             let index = IndexName::account(authority::manner(CONNECTS).issuer, &browser.user.to_string());
             let ended = world
                 .isolate(0)
-                .with_sessions(async |sessions| sessions.end_all(&index, world.now_ms(), EndReason::Revoked).await)
+                .with_sessions(async |sessions| {
+                    sessions.end_all(&index, Moment::At(world.now_ms()), EndReason::Revoked).await
+                })
                 .await;
             if ended.is_err() || world.judge.dead_since_ms(&world, browser.number).is_none() {
                 world.judge.accuse(&world, || format!("session {} outlives an account it has", browser.number));

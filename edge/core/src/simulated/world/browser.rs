@@ -13,7 +13,11 @@ use serde_json::{Value, json};
 
 use super::{World, account::is_of, authority::Manner, upstream::ASKED_BY};
 use crate::{
-    session::{index::IndexName, record::SessionRecord, store::SESSION_COOKIE},
+    session::{
+        index::{IndexName, Moment},
+        record::SessionRecord,
+        store::SESSION_COOKIE,
+    },
     simulated::Text,
     web::{Body, Request, Response},
 };
@@ -191,7 +195,9 @@ impl World {
             let doomed = world.judge.doomed(&world, number);
             let ended = world
                 .isolate(isolate)
-                .with_sessions(async |sessions| sessions.end_all(&index, before_ms, EndReason::Revoked).await)
+                .with_sessions(async |sessions| {
+                    sessions.end_all(&index, Moment::At(before_ms), EndReason::Revoked).await
+                })
                 .await;
             if ended.is_ok() {
                 world.judge.saw_end_of_all(&world, &doomed);
