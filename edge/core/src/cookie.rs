@@ -56,9 +56,27 @@ pub(crate) fn bytes(headers: &HeaderMap) -> usize {
 /// The values of `Set-Cookie` that remove whatever of ours a request holds.
 pub(crate) fn clear_own(headers: &HeaderMap, embed: Embed) -> Vec<String> {
     let names: BTreeSet<&str> = all(headers).map(|(name, _)| name).filter(|name| is_own(name)).collect();
-    // A partitioned cookie is another one than its namesake without the word.
-    let same_site = |name| if name == SESSION_COOKIE { SameSite::of_session(embed) } else { SameSite::Lax };
-    names.into_iter().take(MAX_CLEARED).map(|name| clear(name, same_site(name))).collect()
+    let cleared = names.into_iter().flat_map(|name| match name {
+        SESSION_COOKIE => clear_session(embed).to_vec(),
+        name => vec![clear(name, SameSite::Lax)],
+    });
+    cleared.take(MAX_CLEARED).collect()
+}
+
+/// The values of `Set-Cookie` that remove the session cookie, and its namesake of before `EMBED` was changed: a partitioned
+/// cookie is another one than that without the word, and with both a browser is believed nothing.
+pub(crate) fn clear_session(embed: Embed) -> [String; 2] {
+    [clear_former_session(embed), clear(SESSION_COOKIE, SameSite::of_session(embed))]
+}
+
+/// That of the namesake only. To stand before a cookie that is set: to a browser that does not know the word, the two are
+/// the same.
+pub(crate) fn clear_former_session(embed: Embed) -> String {
+    let former = match embed {
+        Embed::SameSite => Embed::CrossSite,
+        Embed::CrossSite => Embed::SameSite,
+    };
+    clear(SESSION_COOKIE, SameSite::of_session(former))
 }
 
 /// Whether we may have set it: a name of the form that ours have.

@@ -163,7 +163,8 @@ export const cases = [
           assert.ok([0, 400, 413, 431].includes(answer.status), `${bytes} bytes of cookies: ${answer.status}`);
           if (answer.status !== 431 || !answer.headers['x-request-id']) continue;
           told++;
-          assert.deepEqual(setCookies(answer).map(parseCookie).map((cookie) => [cookie.name, cookie.isRemoval]), [[name, true]], `${bytes} bytes of cookies`);
+          const cleared = setCookies(answer).map(parseCookie);
+          assert.ok(cleared.length > 0 && cleared.every((cookie) => cookie.name === name && cookie.isRemoval), `${bytes} bytes of cookies`);
           assert.match(String(answer.headers['content-type']), ask === 'visit' ? /^text\/html/ : /^application\/problem\+json/);
         }
       }
@@ -215,7 +216,7 @@ export const afterwards = [
         assert.match(String(answer.headers['cache-control']), /no-store/, `${answer.target} (${answer.status}) may be cached`);
         for (const name of ['cdn-cache-control', 'surrogate-control', 'expires']) assert.equal(answer.headers[name], undefined, `${name} of ${answer.target}`);
         for (const cookie of cookies) {
-          assert.ok(/;\s*Secure/i.test(cookie) && /;\s*HttpOnly/i.test(cookie) && /;\s*SameSite=(?:Strict|Lax)/i.test(cookie) && !/;\s*Domain/i.test(cookie), cookie.replace(/=[^;]*/, '=…'));
+          assert.ok(/;\s*Secure/i.test(cookie) && /;\s*HttpOnly/i.test(cookie) && (/;\s*SameSite=(?:Strict|Lax)/i.test(cookie) || parseCookie(cookie).isRemoval) && !/;\s*Domain/i.test(cookie), cookie.replace(/=[^;]*/, '=…'));
           assert.ok(parseCookie(cookie).name.length + parseCookie(cookie).value.length <= 4096);
         }
         assert.match(String(answer.headers.vary), /cookie/i, answer.target);

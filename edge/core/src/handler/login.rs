@@ -195,7 +195,7 @@ async fn finish<P: Platform>(
     let result = match &transaction.connects {
         Some(id) => {
             let connected = connect::connect(context, id.clone(), provider, connection).await;
-            connected.map(|cookie| (Login::Connected, back(&transaction, &cookie)))
+            connected.map(|cookie| (Login::Connected, back(context.config, &transaction, &cookie)))
         }
         None => {
             let begun = begin(context, &transaction, provider, connection, headers).await;
@@ -242,15 +242,18 @@ async fn begin<P: Platform>(
     if let Some(recipient) = &transaction.recipient {
         let code = sessions.create_for(recipient, &record, user_agent).await?;
         // A fragment stays in the browser: no server on the way, no log and no referrer sees it.
-        return Ok(Response::see_other(&format!("{}#{FRAGMENT}={code}", transaction.return_to)));
+        let mut response = Response::see_other(&format!("{}#{FRAGMENT}={code}", transaction.return_to));
+        response.add(header::SET_COOKIE, &cookie::clear_former_session(context.config.embed));
+        return Ok(response);
     }
     let cookie = sessions.create(&record, user_agent).await?;
-    Ok(back(transaction, &cookie))
+    Ok(back(context.config, transaction, &cookie))
 }
 
 /// Back to where the user came from, with the session's cookie.
-fn back<B>(transaction: &Transaction, cookie: &str) -> Response<B> {
+fn back<B>(config: &Config, transaction: &Transaction, cookie: &str) -> Response<B> {
     let mut response = Response::see_other(&transaction.return_to);
+    response.add(header::SET_COOKIE, &cookie::clear_former_session(config.embed));
     response.add(header::SET_COOKIE, cookie);
     response
 }

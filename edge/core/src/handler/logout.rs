@@ -20,8 +20,8 @@ use crate::{
     origin::ReturnTo,
     platform::{Platform, Unavailable, within},
     session::{
+        id::SessionId,
         record::{Connection, SessionRecord},
-        store::SESSION_COOKIE,
     },
     telemetry::{self, Event, Name},
     web::{Request, Response},
@@ -33,34 +33,26 @@ const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 /// are told, as far as they listen. 200 with `end_session` says where a browser goes to end the provider's session, too.
 /// 503 says that the end is not confirmed, of the session or of its streams: asking again is safe, and finishes it.
 ///
+/// Of several sessions, each of which a cookie opens, all end; a way to a provider is offered for the first.
 /// Without a session it does the same nothing, so a second click is no error.
 pub(super) async fn logout<P: Platform>(
     context: &Context<'_, P>,
     request: &Request<P::Body>,
 ) -> Result<Response<P::Body>, Error> {
-    let sessions = context.sessions();
-    let (mut departure, mut waiting, mut ended) = (None, None, Ok(()));
-    match sessions.id(&request.headers) {
-        Ok(id) => {
-            // For when the end's answer is lost, and the record with it.
-            context.memory.sessions.forget(&id.handle());
-            let before = sessions.load_by_id(id.clone()).await;
-            let last;
-            (last, ended) = sessions.end_own(&id, EndReason::SignedOut).await;
-            // The tokens to give up are those that it ended with: another isolate may have stored them a moment ago (S114).
-            match last.or(before.ok().map(|session| session.record)) {
-                // Even if the end is not confirmed: the record may be gone by now, and its tokens with it, so that no
-                // later attempt finds them.
-                Some(record) => {
-                    let given_up = join_all(record.connections.iter().map(|connection| revoke(context, connection)));
-                    (_, departure) = join!(given_up, depart(context, &record));
-                }
-                // The second attempt at a session whose end was not confirmed the first time.
-                None => waiting = departing(context, &request.headers),
-            }
-        }
-        Err(Error::Unauthenticated { .. }) => {}
-        Err(error) => return Err(error),
+    let ids = context.sessions().ids(&request.headers);
+    let (records, ended): (Vec<_>, Vec<_>) = join_all(ids.iter().map(|id| end(context, id))).await.into_iter().unzip();
+    let ended = ended.into_iter().collect::<Result<(), Error>>();
+    let records: Vec<SessionRecord> = records.into_iter().flatten().collect();
+    // Even if the end is not confirmed: the records may be gone by now, and their tokens with them, so that no later attempt
+    // finds them.
+    let connections = records.iter().flat_map(|record| &record.connections);
+    let given_up = join_all(connections.map(|connection| revoke(context, connection)));
+    let (mut departure, mut waiting) = (None, None);
+    match records.first() {
+        Some(record) => (_, departure) = join!(given_up, depart(context, record)),
+        // The second attempt at a session whose end was not confirmed the first time.
+        None if !ids.is_empty() => waiting = departing(context, &request.headers),
+        None => {}
     }
     let mut response = match (&ended, departure.as_ref().map(|(provider, _)| provider).or(waiting.as_ref())) {
         // The cookie stays, so that the browser can ask again. Where the coordinator knows of the end it opens nothing.
@@ -75,7 +67,9 @@ pub(super) async fn logout<P: Platform>(
         (Ok(()), None) => Response::empty(StatusCode::NO_CONTENT),
     };
     if ended.is_ok() {
-        response.add(header::SET_COOKIE, &cookie::clear(SESSION_COOKIE, SameSite::of_session(context.config.embed)));
+        for cookie in cookie::clear_session(context.config.embed) {
+            response.add(header::SET_COOKIE, &cookie);
+        }
     }
     if let Some((_, cookie)) = departure {
         response.add(header::SET_COOKIE, &cookie);
@@ -83,6 +77,17 @@ pub(super) async fn logout<P: Platform>(
     // Cookies and storage it would clear for the whole site, host pages included.
     response.set(CLEAR_SITE_DATA, "\"cache\"");
     Ok(response)
+}
+
+/// Ends a session; returns what it had.
+async fn end<P: Platform>(context: &Context<'_, P>, id: &SessionId) -> (Option<SessionRecord>, Result<(), Error>) {
+    let sessions = context.sessions();
+    // For when the end's answer is lost, and the record with it.
+    context.memory.sessions.forget(&id.handle());
+    let before = sessions.load_by_id(id.clone()).await;
+    let (last, ended) = sessions.end_own(id, EndReason::SignedOut).await;
+    // The tokens to give up are those that it ended with: another isolate may have stored them a moment ago (S114).
+    (last.or(before.ok().map(|session| session.record)), ended)
 }
 
 /// Gives a connection's tokens up at its provider. The session is over whatever comes of it (S128).

@@ -241,18 +241,33 @@ impl<P: Platform> Sessions<'_, P> {
         self.cookie(headers).map(|shown| shown.id)
     }
 
+    /// The ids in all session cookies that open. There are several where `EMBED` was changed: none of them is believed
+    /// (S60), but whoever signs out is signed out of each.
+    pub fn ids(&self, headers: &HeaderMap) -> Vec<SessionId> {
+        let values = cookie::all(headers).filter(|(name, _)| *name == SESSION_COOKIE).map(|(_, value)| value);
+        let mut ids: Vec<SessionId> = Vec::new();
+        for Shown { id, .. } in values.filter_map(|value| self.open_cookie(value)) {
+            if ids.iter().all(|known| known.handle() != id.handle()) {
+                ids.push(id);
+            }
+        }
+        ids
+    }
+
     fn cookie(&self, headers: &HeaderMap) -> Result<Shown, Error> {
         let value = match cookie::find(headers, SESSION_COOKIE) {
             Found::One(value) => value,
             Found::None => return Err(Error::Unauthenticated { reason: "no session cookie" }),
             Found::Several => return Err(Error::Unauthenticated { reason: "several session cookies" }),
         };
-        let broken = Error::Unauthenticated { reason: "session cookie does not open" };
-        let blob = BASE64.decode(value).map_err(|_| broken.clone())?;
+        self.open_cookie(value).ok_or(Error::Unauthenticated { reason: "session cookie does not open" })
+    }
+
+    fn open_cookie(&self, value: &str) -> Option<Shown> {
+        let blob = BASE64.decode(value).ok()?;
         let context = self.cookie_context();
         let binding = Binding { purpose: Purpose::SessionCookie, context: &context, secret: b"" };
-        let plain = seal::open(&self.config.session_keys, binding, &blob).map_err(|_| broken.clone())?;
-        Shown::parse(&plain).ok_or(broken)
+        Shown::parse(&seal::open(&self.config.session_keys, binding, &blob).ok()?)
     }
 
     /// The session of a request.

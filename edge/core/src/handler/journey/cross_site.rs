@@ -331,8 +331,40 @@ fn s155_the_cookie_is_as_strict_as_the_pages_allow() {
         );
         let cleared = browser.script(Method::POST, "/auth/logout", "");
         // A browser removes a cookie only where it would have set it.
-        assert!(cleared.headers["set-cookie"].to_str().unwrap().ends_with(expected));
+        let mut cleared = cleared.headers.get_all("set-cookie").iter();
+        assert!(cleared.any(|cookie| cookie.to_str().unwrap().ends_with(expected)));
+        assert!(browser.cookies.borrow().iter().all(|(name, _)| name != "__Host-Http-session"));
     }
+}
+
+/// After `EMBED` was changed a browser may hold a cookie of either kind: neither is believed, and there is a way out.
+#[test]
+fn s60_two_sessions_of_one_browser_are_believed_neither_and_both_end() {
+    let both = || {
+        let browser = Browser::new(github);
+        browser.sign_in();
+        let strict = browser.cookies.take();
+        let browser = browser.at_another_edge(&[("EMBED", "cross-site")]);
+        browser.sign_in();
+        let partitioned = browser.cookies.borrow().clone();
+        browser.cookies.borrow_mut().extend(strict.clone());
+        (browser, strict, partitioned)
+    };
+    let (browser, strict, partitioned) = both();
+    assert_eq!(browser.session()["authenticated"], false);
+    let response = browser.script(Method::POST, "/auth/logout", "");
+    assert_eq!(response.status, StatusCode::NO_CONTENT);
+    assert_eq!(response.headers.get_all("set-cookie").iter().count(), 2);
+    assert!(browser.cookies.borrow().is_empty());
+    assert_eq!(browser.platform.ended.borrow().len(), 2, "and the streams of both");
+    for old in [strict, partitioned] {
+        browser.swap(old);
+        assert_eq!(browser.session()["authenticated"], false);
+    }
+    // Signing in again is a way out, too.
+    let (browser, ..) = both();
+    browser.sign_in();
+    assert_eq!(browser.session()["authenticated"], true);
 }
 
 #[test]

@@ -28,6 +28,7 @@ mod webhook;
 
 use std::{
     cell::{Cell, RefCell},
+    collections::HashSet,
     net::{IpAddr, Ipv4Addr},
     rc::Rc,
 };
@@ -66,6 +67,8 @@ struct Browser {
     edge: Edge,
     platform: Simulated,
     cookies: RefCell<Vec<(String, String)>>,
+    /// The values that were set as partitioned cookies: they are others than their namesakes.
+    partitioned: RefCell<HashSet<String>>,
     address: Cell<IpAddr>,
 }
 
@@ -80,7 +83,13 @@ impl Browser {
         table.extend(more.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
         let edge = Edge::new(&|key: &str| table.get(key).cloned(), Coordination::Objects);
         let address = Cell::new(Ipv4Addr::new(203, 0, 113, 7).into());
-        Self { edge, platform: Simulated::new(upstream), cookies: RefCell::default(), address }
+        Self {
+            edge,
+            platform: Simulated::new(upstream),
+            cookies: RefCell::default(),
+            partitioned: RefCell::default(),
+            address,
+        }
     }
 
     /// The same browser and stores, at an edge that is configured otherwise.
@@ -130,8 +139,13 @@ impl Browser {
             assert!(attributes.contains("Secure; HttpOnly"), "{cookie:?}");
             let (name, value) = pair.split_once('=').unwrap();
             let mut jar = self.cookies.borrow_mut();
-            jar.retain(|(known, _)| known != name);
+            let is_partitioned = attributes.contains("Partitioned");
+            let mut partitioned = self.partitioned.borrow_mut();
+            jar.retain(|(known, value)| known != name || partitioned.contains(value) != is_partitioned);
             if !value.is_empty() {
+                if is_partitioned {
+                    partitioned.insert(value.to_owned());
+                }
                 jar.push((name.to_owned(), value.to_owned()));
             }
         }
