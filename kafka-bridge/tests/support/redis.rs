@@ -122,7 +122,7 @@ impl Drop for RedisServer {
 fn spawn(address: SocketAddr, directory: &PathBuf) -> std::io::Result<Child> {
     Command::new("redis-server")
         .args(["--bind", "127.0.0.1", "--port", &address.port().to_string(), "--save", ""])
-        .args(["--appendonly", "yes", "--appendfsync", "everysec", "--maxclients", "500"])
+        .args(["--appendonly", "yes", "--appendfsync", "always", "--maxclients", "500"])
         .arg("--dir")
         .arg(directory)
         .stdout(Stdio::null())

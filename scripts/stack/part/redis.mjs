@@ -28,7 +28,7 @@ export function redisPart({ state, port, secrets }) {
     state,
     command: [
       'redis-server', '--bind', '127.0.0.1', '--port', String(port), '--dir', directory,
-      '--appendonly', 'yes', '--save', '', '--maxmemory-policy', 'noeviction', '--daemonize', 'no',
+      '--appendonly', 'yes', '--appendfsync', 'always', '--save', '', '--maxmemory-policy', 'noeviction', '--daemonize', 'no',
       '--user', ...user(secrets.redisPassword),
     ],
     ports: [port],
