@@ -26,13 +26,40 @@ use crate::{
 /// How often a change is made anew because its writer was too slow.
 const MAX_ATTEMPTS: usize = 3;
 
+/// Why a change of the session's record failed.
+#[derive(Debug)]
+pub(super) enum Unchanged {
+    /// Nothing was stored.
+    Surely(Error),
+    /// Nobody knows whether it was.
+    Perhaps(Error),
+}
+
+impl From<Error> for Unchanged {
+    fn from(error: Error) -> Self {
+        Self::Surely(error)
+    }
+}
+
+impl From<Unavailable> for Unchanged {
+    fn from(error: Unavailable) -> Self {
+        Self::Surely(error.into())
+    }
+}
+
+impl From<Unchanged> for Error {
+    fn from((Unchanged::Surely(error) | Unchanged::Perhaps(error)): Unchanged) -> Self {
+        error
+    }
+}
+
 /// Connects an account that has just signed in at its provider, and returns the session's cookie.
 pub(super) async fn connect<P: Platform>(
     context: &Context<'_, P>,
     id: SessionId,
     provider: &Provider,
     connection: Connection,
-) -> Result<String, Error> {
+) -> Result<String, Unchanged> {
     let session = context.sessions().load_by_id(id).await?;
     let (before, session) = change(context, session, |record| {
         // Anybody else with the session's own provider would be another user.
@@ -46,7 +73,7 @@ pub(super) async fn connect<P: Platform>(
     if let Some(before) = before.filter(|before| before.sub != connection.sub) {
         give_up(context, provider, &before).await;
     }
-    Ok(context.sessions().cookie_for(&session)?)
+    context.sessions().cookie_for(&session).map_err(|error| Unchanged::Perhaps(error.into()))
 }
 
 /// `POST /auth/{provider}/disconnect`: forgets an account and its tokens. Does nothing if there is none.
@@ -74,7 +101,7 @@ async fn change<P: Platform>(
     context: &Context<'_, P>,
     mut session: Session,
     mut change: impl FnMut(&mut SessionRecord) -> Result<Option<Connection>, Error>,
-) -> Result<(Option<Connection>, Session), Error> {
+) -> Result<(Option<Connection>, Session), Unchanged> {
     let sessions = context.sessions();
     for _ in 0..MAX_ATTEMPTS {
         let writer = sessions.begin_patiently(session.clone()).await?;
@@ -83,10 +110,14 @@ async fn change<P: Platform>(
             Ok(taken) => taken,
             Err(error) => {
                 sessions.give_back_unused(&writer).await?;
-                return Err(error);
+                return Err(error.into());
             }
         };
-        if let Some(changed) = sessions.store(&writer, &record).await? {
+        let stored = sessions.store(&writer, &record).await.map_err(|error| match error {
+            error @ Error::Unavailable(_) => Unchanged::Perhaps(error),
+            error => Unchanged::Surely(error),
+        });
+        if let Some(changed) = stored? {
             return Ok((taken, changed));
         }
         session = writer.session;

@@ -5,7 +5,13 @@ use std::collections::BTreeMap;
 use causeway_protocol::hub::EndReason;
 use http::{HeaderMap, header};
 
-use super::{Context, connect, doorstep::doorstep, query::Query, rate};
+use super::{
+    Context,
+    connect::{self, Unchanged},
+    doorstep::doorstep,
+    query::Query,
+    rate,
+};
 use crate::{
     config::{Config, Embed},
     cookie::{self, SameSite},
@@ -199,14 +205,14 @@ async fn finish<P: Platform>(
         }
         None => {
             let begun = begin(context, &transaction, provider, connection, headers).await;
-            begun.map(|response| (Login::Done, response))
+            begun.map(|response| (Login::Done, response)).map_err(Unchanged::Surely)
         }
     };
     let (outcome, response) = match result {
         Ok(done) => done,
-        // Nobody knows whether the session has them now: if so, it uses them.
-        Err(error @ Error::Unavailable(_)) if transaction.connects.is_some() => return Err(error),
-        Err(error) => {
+        // If the session has them now, it uses them.
+        Err(Unchanged::Perhaps(error)) => return Err(error),
+        Err(Unchanged::Surely(error)) => {
             // Nobody will ever use them.
             revoke(&client, &tokens, dpop.as_ref()).await;
             return Err(error);

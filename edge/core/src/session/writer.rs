@@ -6,7 +6,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use secrecy::ExposeSecret as _;
 
 use super::{
-    coordinator::{Command, Doubt, Outcome, Reply},
+    coordinator::{Command, Doubt, LEASE_MS, Outcome, Reply},
     id::SessionHandle,
     index,
     record::SessionRecord,
@@ -19,8 +19,8 @@ use crate::{
     telemetry::Event,
 };
 
-/// How often a writer asks for its turn.
-const MAX_TURNS: usize = 60;
+/// How long a writer waits for its turn: longer than one who was cut off keeps the others waiting.
+const PATIENCE: Duration = Duration::from_millis(LEASE_MS + 5000);
 
 /// What came of asking to be a session's writer.
 #[derive(Debug)]
@@ -123,11 +123,15 @@ impl<P: Platform> Sessions<'_, P> {
     /// # Errors
     /// As [`Sessions::begin`]; [`Error::Unavailable`] if others write for too long.
     pub async fn begin_patiently(&self, mut session: Session) -> Result<Writer, Error> {
-        for _ in 0..MAX_TURNS {
+        let began_ms = self.platform.now_ms();
+        loop {
+            let waited = Duration::from_millis(self.platform.now_ms().saturating_sub(began_ms));
             match self.begin(&session, Purpose::Other).await? {
                 Begun::Writer(writer) => return Ok(writer),
+                _ if waited > PATIENCE => break,
                 Begun::Newer(newer) => session = newer,
-                Begun::Busy { wait } | Begun::Later { wait } => self.platform.sleep(wait).await,
+                // Most are done soon; who is not has probably been cut off.
+                Begun::Busy { wait } | Begun::Later { wait } => self.platform.sleep(wait.max(waited / 10)).await,
                 Begun::RenewedLately => break,
             }
         }

@@ -9,9 +9,13 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::{Browser, code, github, text};
-use crate::simulated::{
-    Sent, app_settings,
-    entra::{self, KEY},
+use crate::{
+    session::coordinator::{LEASE_MS, Lease},
+    simulated::{
+        Sent, app_settings,
+        entra::{self, KEY},
+        run_all,
+    },
 };
 
 /// A deployment with GitHub and Entra.
@@ -267,4 +271,32 @@ fn s80_no_other_page_begins_connecting_an_account_not_even_a_sibling_of_the_site
         assert_eq!(response.status, StatusCode::FORBIDDEN, "{headers:?}");
     }
     assert_eq!(both.connections(), ["entra"]);
+}
+
+/// Somebody was cut off while renewing the session's token, and the turn is theirs for as long as a lease lasts.
+#[test]
+fn an_account_is_connected_once_a_turn_that_was_left_lying_is_over_and_given_up_if_it_never_is() {
+    for (ends, status) in [(true, StatusCode::SEE_OTHER), (false, StatusCode::SERVICE_UNAVAILABLE)] {
+        let both = Both::new();
+        both.walk("/auth/entra/login");
+        let platform = &both.browser.platform;
+        let begun =
+            both.browser.send(Method::GET, "/auth/github/login?connect=1", &[("sec-fetch-site", "same-origin")], "");
+        let url = url::Url::parse(begun.headers["location"].to_str().unwrap()).unwrap();
+        let state = url.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
+        let began_ms = platform.now_ms.get();
+        let until_ms = if ends { began_ms + LEASE_MS } else { u64::MAX };
+        platform.change_sessions(|state| {
+            let connection = Some("entra".to_owned());
+            state.lease = Some(Lease { until_ms, connection, is_refused: false, turn: 0 });
+        });
+        let request =
+            both.browser.request(Method::GET, &format!("/auth/github/callback?code=good&state={state}"), &[], "");
+        let response = run_all(platform, vec![Box::pin(both.browser.edge.handle(platform, request))]).remove(0);
+        assert_eq!(response.status, status, "{}", text(&response));
+        let waited_ms = platform.now_ms.get() - began_ms;
+        assert!((LEASE_MS..LEASE_MS + 12_000).contains(&waited_ms), "{waited_ms}");
+        let given_up = both.browser.sent_to("https://api.github.com/applications/");
+        assert_eq!(given_up.iter().filter(|sent| sent.body.contains("gho_secret")).count(), usize::from(!ends));
+    }
 }
