@@ -3,9 +3,9 @@
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use causeway_protocol::{hub::EndReason, subject::Subject};
 use futures_util::{
-    future::join_all,
+    future::{join_all, ready},
     join,
-    stream::{self, StreamExt as _},
+    stream::{self, StreamExt as _, TryStreamExt as _},
 };
 
 use super::{
@@ -13,18 +13,19 @@ use super::{
     id::{SessionHandle, SessionId},
     index::{self, Entry, IndexName, Moment},
     record::SessionRecord,
-    store::{STORE_TIMEOUT, Sessions, key},
+    store::{MAX_ROOM_MADE, STORE_TIMEOUT, Sessions, key},
 };
 use crate::{
     error::Error,
-    platform::{Platform, Unavailable, within},
+    platform::{MAX_SKEW_MS, Platform, Unavailable, within},
     telemetry::Event,
 };
 
 /// How many sessions are asked about or ended at once.
 const PARALLEL: usize = 6;
-/// How long a session may take to begin, in milliseconds, at the very most: it is in its indexes before that.
-const BEGINNING_MS: u64 = 10 * 60 * 1000;
+/// How long a session may take to begin, or to be taken by the page that it is for, in milliseconds, by clocks that may be
+/// wrong: it is in its indexes before that.
+const BEGINNING_MS: u64 = MAX_SKEW_MS + 90 * 1000;
 
 impl<P: Platform> Sessions<'_, P> {
     /// The sessions in an index that are alive. What is over is ended for good on the way, so that it is out of the way.
@@ -54,6 +55,28 @@ impl<P: Platform> Sessions<'_, P> {
             Event::warn("session.tidy").with("detail", &error).write(self.platform);
         }
         Ok(alive)
+    }
+
+    /// Takes some of what is over out of an index that is full. Sessions that nobody took, or that lie idle, are in it for
+    /// as long as they could have lived.
+    ///
+    /// # Errors
+    /// The coordinator did not answer.
+    pub(super) async fn make_room(&self, name: &IndexName) -> Result<(), Error> {
+        let now_ms = self.platform.now_ms();
+        let mut entries = self.list(name).await?;
+        entries.retain(|entry| now_ms.saturating_sub(entry.created_at_ms) > BEGINNING_MS);
+        let over: Vec<Entry> = stream::iter(entries)
+            .map(|entry| async move {
+                let looked = self.coordinate(&entry.session, Command::Peek).await?;
+                Ok::<_, Unavailable>((!matches!(looked, Reply::Active { .. })).then_some(entry))
+            })
+            .buffered(PARALLEL)
+            .try_filter_map(|over| ready(Ok(over)))
+            .take(MAX_ROOM_MADE)
+            .try_collect()
+            .await?;
+        self.end_entries(name, &over, EndReason::Expired).await
     }
 
     /// The sessions in an index, as far as the index knows.

@@ -32,8 +32,8 @@ use crate::{
 /// Name of the session cookie.
 pub const SESSION_COOKIE: &str = "__Host-Http-session";
 
-/// For how many sessions one that begins makes room, at most: itself and those whose makers died.
-const MAX_ROOM_MADE: usize = 10;
+/// For how many sessions one that begins makes room, at most: itself, and those whose makers died or that nobody took.
+pub(super) const MAX_ROOM_MADE: usize = 10;
 /// How long a store may take before it counts as down.
 pub(super) const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -144,7 +144,12 @@ impl<P: Platform> Sessions<'_, P> {
         let of_user = IndexName::user(&record.user.subject.to_string());
         for (name, signed_in) in &indexes {
             let add = index::Command::Add { entry: entry.clone(), signed_in: *signed_in };
-            match self.ask_index(name, add).await? {
+            let mut reply = self.ask_index(name, add.clone()).await?;
+            if reply == index::Reply::Full {
+                self.make_room(name).await?;
+                reply = self.ask_index(name, add).await?;
+            }
+            match reply {
                 index::Reply::Added { surplus } if *name == of_user => {
                     // What others began meanwhile is theirs to make room for.
                     for oldest in surplus.into_iter().take(MAX_ROOM_MADE) {

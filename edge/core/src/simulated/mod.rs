@@ -205,6 +205,8 @@ pub(crate) struct Simulated {
     pub(crate) hub_full: Cell<bool>,
     /// States of machines as JSON, by `kind:name`.
     pub(crate) coordinators: RefCell<HashMap<String, String>>,
+    /// When each of them is forgotten.
+    pub(crate) forgets: RefCell<HashMap<String, u64>>,
     pub(crate) upstream: Upstream,
     pub(crate) sent: RefCell<Vec<Sent>>,
     pub(crate) appended: RefCell<Vec<(Subject, Record)>>,
@@ -242,6 +244,7 @@ impl Simulated {
             hub_knows_better: Cell::new(false),
             hub_full: Cell::new(false),
             coordinators: RefCell::default(),
+            forgets: RefCell::default(),
             upstream: Box::new(upstream),
             sent: RefCell::default(),
             appended: RefCell::default(),
@@ -373,8 +376,12 @@ impl Machines for Simulated {
             self.replies_lost.get().is_some_and(|text| serde_json::to_string(&command).unwrap().contains(text));
         let mut states = self.coordinators.borrow_mut();
         let key = format!("{}:{name}", M::KIND);
+        if self.forgets.borrow().get(&key).is_some_and(|at_ms| *at_ms <= self.now_ms.get()) {
+            states.remove(&key);
+        }
         let (changed, reply) = machine::step::<M>(states.get(&key).map(String::as_str), self.now_ms.get(), command)?;
         if let Some(store) = changed {
+            self.forgets.borrow_mut().insert(key.clone(), store.forget_at_ms);
             states.insert(key, store.state);
         }
         down("coordinator", is_lost)?;

@@ -391,3 +391,17 @@ fn a_body_that_is_none_is_refused() {
     let response = window.browser.send(Method::POST, "/auth/handoff", &headers, "{}");
     assert_eq!(response.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
 }
+
+/// They stay in the index of their account, whose coordinator's word on each is gone by the time somebody asks.
+#[test]
+fn s155_sign_ins_that_no_page_takes_lock_nobody_out() {
+    let window = Window::new();
+    let pass = |ms: u64| window.browser.platform.now_ms.set(window.browser.platform.now_ms.get() + ms);
+    for _ in 0..300 {
+        window.code();
+        pass(20_000);
+    }
+    pass(12 * 60_000);
+    window.sign_in();
+    assert_eq!(window.session()["authenticated"], true);
+}
