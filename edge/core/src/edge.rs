@@ -116,8 +116,21 @@ impl Edge {
         Self { deployment: Config::load(source, coordination).map(with_memory) }
     }
 
-    /// Answers a request. Never fails: what goes wrong is an answer, too.
+    /// Answers a request, and does what is left to do then.
     pub async fn handle<P: Platform>(&self, platform: &P, request: Request<P::Body>) -> Response<P::Body> {
+        let mut answer = None;
+        self.serve(platform, request, |response| answer = Some(response)).await;
+        answer.unwrap_or_else(|| unanswerable(platform, "gave no answer"))
+    }
+
+    /// Answers a request by calling `respond`. Never fails: what goes wrong is an answer, too. What is left to do then, which
+    /// no client waits for, goes on: the runtime must let it come to its end.
+    pub async fn serve<P: Platform>(
+        &self,
+        platform: &P,
+        request: Request<P::Body>,
+        respond: impl FnOnce(Response<P::Body>),
+    ) {
         let (request_id, trace, names) = match name(platform, &request.headers) {
             Ok((request_id, trace)) => (request_id, trace, Ok(())),
             Err(error) => ("none".to_owned(), Traceparent::begin([0; NEW_TRACE_BYTES]), Err(Error::from(error))),
@@ -132,14 +145,17 @@ impl Edge {
             (Ok((config, memory)), Ok(())) => (config, memory),
             (Err(problems), _) => {
                 Event::error("config").with("problems", problems.iter().collect::<Vec<_>>()).write(platform);
-                return closed(platform, &Error::Misconfigured, Some(&method));
+                return respond(closed(platform, &Error::Misconfigured, Some(&method)));
             }
-            (Ok(_), Err(error)) => return closed(platform, &error, Some(&method)),
+            (Ok(_), Err(error)) => return respond(closed(platform, &error, Some(&method))),
         };
+        let afterwards = RefCell::new(None);
         let result = match guard::check_size(&headers).and(matched) {
             Ok((row, parameters)) => {
                 let (request_id, trace) = (request_id.as_str(), &trace);
-                answer(Context { platform, config, memory, request_id, trace, row, parameters }, request).await
+                let afterwards = &afterwards;
+                let context = Context { platform, config, memory, request_id, trace, row, parameters, afterwards };
+                answer(context, request).await
             }
             Err(error) => match wanted.filter(|_| error != Error::HeadersTooLarge) {
                 Some(wanted) => guard::preflight(config, wanted, &headers),
@@ -164,7 +180,12 @@ impl Edge {
             response
         });
         guard::finish(config, row, &headers, &request_id, &mut response);
-        response
+        respond(response);
+        if let Some(session) = afterwards.take() {
+            let provider = session.record.provider.clone();
+            // Whatever comes of it is in the log; if the provider ended the account's grant, the session has ended.
+            drop(Refresher { platform, config, memory }.connection(&session, &provider, None, false).await);
+        }
     }
 }
 

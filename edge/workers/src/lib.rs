@@ -49,10 +49,12 @@ async fn fetch(request: Request, env: Env, context: Context) -> Result<Response>
     // What is done halfway is done to its end, for half a minute at most, even if the client does not wait for it: a
     // refresh that was cut off would leave a token that was used and a session that waits for nobody.
     context.wait_until(async move {
-        let response = edge.handle(&platform, request).await;
-        // The client may be gone; then it is nobody's.
-        let _ = answer
-            .send(convert::response(response).or_else(|refusal| convert::response(unanswerable(&platform, refusal))));
+        let respond = |response| {
+            let response = convert::response(response);
+            // The client may be gone; then it is nobody's.
+            let _ = answer.send(response.or_else(|refusal| convert::response(unanswerable(&platform, refusal))));
+        };
+        edge.serve(&platform, request, respond).await;
     });
     answered.await.map_err(|_| Error::RustError("gave no answer".to_owned()))?
 }

@@ -28,7 +28,7 @@ mod time;
 mod webhook;
 
 use causeway_protocol::trace::Traceparent;
-use std::{pin::pin, time::Duration};
+use std::{cell::RefCell, pin::pin, time::Duration};
 
 use futures_util::future::{Either, select};
 use http::header;
@@ -60,6 +60,8 @@ pub struct Context<'a, P> {
     pub row: &'static Row,
     /// What the row's placeholders stand for.
     pub parameters: Parameters,
+    /// The session whose own account is looked after once its client has the answer.
+    pub afterwards: &'a RefCell<Option<Session>>,
 }
 
 impl<P> Context<'_, P> {

@@ -9,7 +9,7 @@ use super::{Context, bridge};
 use crate::{
     error::Error,
     platform::{OpenStream, Opened, Platform, Unavailable, millis, within},
-    session::store::Session,
+    session::{record::Connection, store::Session},
     web::{Body, Request, Response},
 };
 
@@ -55,6 +55,7 @@ pub(super) async fn open<P: Platform>(
         }
         Opened::TooMany => return Err(Error::TooMany),
     };
+    look_after(context, session);
     let mut response = Response { status: StatusCode::OK, headers: http::HeaderMap::new(), body };
     for (name, value) in [
         (header::CONTENT_TYPE, "text/event-stream; charset=utf-8"),
@@ -65,6 +66,17 @@ pub(super) async fn open<P: Platform>(
         response.headers.insert(name, HeaderValue::from_static(value));
     }
     Ok(response)
+}
+
+/// A session that only talks and listens calls no upstream, and would never learn that its account's grant is over (M10,
+/// M27). Streams begin anew every few minutes, so that is when the account's token is renewed if it is over: after the
+/// answer, which waits for no provider.
+fn look_after<P: Platform>(context: &Context<'_, P>, session: &Session) {
+    let own = session.record.connections.get(&session.record.provider);
+    let is_due = |it: &Connection| it.is_over(context.platform.now_ms()) && it.tokens.refresh_token.is_some();
+    if own.is_some_and(is_due) {
+        context.afterwards.replace(Some(session.clone()));
+    }
 }
 
 /// The bridge's stream, passed through untouched: nothing of it stays alive at the edge.

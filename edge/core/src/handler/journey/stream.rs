@@ -1,10 +1,14 @@
 //! What a user hears: `GET /stream`.
 
-use std::time::Duration;
+use std::{cell::Cell, rc::Rc, time::Duration};
 
 use http::{Method, StatusCode};
 
-use super::{Browser, code, github};
+use super::{Browser, JSON, code, github};
+use crate::simulated::{
+    corp::{self, Corp},
+    run_all,
+};
 
 #[test]
 fn s131_a_stream_is_the_sessions_users_whatever_the_id_says() {
@@ -54,4 +58,59 @@ fn s130_an_open_stream_is_told_when_its_session_ends() {
     pass(10);
     assert_eq!(code(&browser.get("/stream")), "unauthenticated");
     assert_eq!(browser.platform.opened.borrow().len(), 1);
+}
+
+const TOKEN: &str = "https://id.corp.example/token";
+
+/// A browser with tokens that are over, whose provider answers each refresh with an error, or with new tokens.
+fn over() -> (Browser, Rc<Cell<Option<&'static str>>>) {
+    let (corp, error) = (Corp::new(), Rc::new(Cell::new(None)));
+    let (provider, says) = (Rc::clone(&corp), Rc::clone(&error));
+    let browser = Browser::configured(&corp::SETTINGS, move |sent| {
+        let error = says.get().filter(|_| sent.body.contains("grant_type=refresh_token"));
+        let refused = error.map(|error| format!(r#"{{"error":"{error}"}}"#));
+        refused.map(|body| (400, vec![("content-type", JSON.to_owned())], body)).or_else(|| provider.answer(sent))
+    });
+    browser.sign_in_at(&corp);
+    assert_eq!(browser.get("/stream").status, StatusCode::OK);
+    assert_eq!(browser.sent_to(TOKEN).len(), 1, "a token that is good is not renewed");
+    browser.platform.now_ms.set(browser.platform.now_ms.get() + 3_600_000);
+    browser.session();
+    (browser, error)
+}
+
+#[test]
+fn m10_a_session_that_only_listens_learns_that_its_accounts_grant_is_over() {
+    let (browser, error) = over();
+    error.set(Some("temporarily_unavailable"));
+    for _ in 0..2 {
+        assert_eq!(browser.get("/stream").status, StatusCode::OK);
+        assert_eq!(browser.session()["authenticated"], true, "an outage ends nothing");
+    }
+    assert_eq!(browser.sent_to(TOKEN).len(), 2, "and the provider is left alone for a while");
+    browser.platform.now_ms.set(browser.platform.now_ms.get() + 6000);
+    error.set(Some("invalid_grant"));
+    assert_eq!(browser.get("/stream").status, StatusCode::OK, "which was open a moment ago");
+    assert_eq!(browser.platform.ended.borrow().len(), 1, "and ends with the session's others");
+    assert_eq!(browser.session()["authenticated"], false);
+    assert_eq!(browser.get("/stream").status, StatusCode::UNAUTHORIZED);
+    assert_eq!(browser.sent_to(TOKEN).len(), 3);
+}
+
+#[test]
+fn m27_a_stream_renews_its_accounts_token_once_in_its_life_and_waits_for_no_provider() {
+    let (browser, _) = over();
+    let platform = &browser.platform;
+    platform.network_ms.set(5000);
+    let (began_ms, answered_ms) = (platform.now_ms.get(), Cell::new(0));
+    let request = browser.request(Method::GET, "/stream", &[], "");
+    let serve = browser.edge.serve(platform, request, |response| {
+        assert_eq!(response.status, StatusCode::OK);
+        answered_ms.set(platform.now_ms.get());
+    });
+    run_all(platform, vec![Box::pin(serve)]);
+    assert!(answered_ms.get() - began_ms < 100 && platform.now_ms.get() - began_ms >= 5000);
+    platform.network_ms.set(0);
+    browser.get("/stream");
+    assert_eq!(browser.sent_to(TOKEN).len(), 2);
 }
