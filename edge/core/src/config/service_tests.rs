@@ -238,7 +238,7 @@ fn s134_a_restriction_that_is_given_and_empty_is_refused() {
         assert!(!api(field), "{field}");
     }
     let app = |field: &str| {
-        let text = r#"[{"name":"app","url":"https://api.example","allow":["GET /x"],"installation":{"id":7,"permissions":{"contents":"read"}FIELD}}]"#;
+        let text = r#"[{"name":"app","url":"https://api.example","users_of":["github"],"allow":["GET /x"],"installation":{"id":7,"permissions":{"contents":"read"}FIELD}}]"#;
         load(&text.replace("FIELD", field), false).is_ok()
     };
     assert!(app("") && app(r#","repositories":["docs"]"#));

@@ -94,7 +94,9 @@ impl Machine for OnceMachine {
         match command {
             Command::Claim { .. } if found != Reply::First => (None, found),
             Command::Claim { for_ms } => (Some(Used { until_ms: now_ms.saturating_add(for_ms), claimed: true }), found),
-            Command::Settle { for_ms } => (Some(Used { until_ms: now_ms.saturating_add(for_ms), claimed: false }), found),
+            Command::Settle { for_ms } => {
+                (Some(Used { until_ms: now_ms.saturating_add(for_ms), claimed: false }), found)
+            }
         }
     }
 

@@ -139,7 +139,10 @@ impl From<Vec<u8>> for Text {
 impl Text {
     /// The same, whole in so many milliseconds only. Only [`run_all`] waits for it.
     pub(crate) fn after(self, platform: &Simulated, wait_ms: u64) -> Self {
-        Self(self.0, Some(Arrival { now_ms: Rc::clone(&platform.now_ms), at_ms: platform.now_ms.get() + wait_ms }))
+        Self(
+            self.0,
+            Some(Arrival { now_ms: Rc::clone(&platform.now_ms), at_ms: platform.now_ms.get().saturating_add(wait_ms) }),
+        )
     }
 }
 

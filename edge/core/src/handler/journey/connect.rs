@@ -149,7 +149,7 @@ fn m16_who_signed_in_with_an_ids_former_issuer_is_none_of_its_users() {
     assert_eq!(both.browser.script(Method::GET, "/bff/api/x", "").status, StatusCode::OK);
     let elsewhere = [("SERVICES", &*services("entra")), ("ENTRA_TENANT", "9b1d6b1e-0f5c-4f0a-8a5e-0d1c2b3a4f5e")];
     let browser = both.browser.at_another_edge(&elsewhere);
-    assert_eq!(code(&browser.script(Method::GET, "/bff/api/x", "")), "not-for-user");
+    assert_eq!(code(&browser.script(Method::GET, "/bff/api/x", "")), "unauthenticated");
 }
 
 #[test]
