@@ -59,7 +59,9 @@ test('a native test counts as passed only if its runner says so', () => {
   assert.deepEqual([...passedInRust(said.join('\n'))], ['a::s1_x', 'a::s4_x']);
   assert.deepEqual(widgetTests("test('S1, S2: x', a); test.skip(\n  \"S3: it's\", b); test('plain S4', c)"), ['S1, S2: x', "S3: it's"]);
   const tap = ['    ok 1 - S1: x', '    not ok 2 - S2: x', 'ok 3 - S3: x # SKIP no browser', 'ok 4 - S4: x # time=1', 'ok 5 - S5: x', 'not ok 6 - S5: x', 'ok 7 - S6: x # TODO'];
-  assert.deepEqual([...passedInTap(tap.join('\n'))], ['S1: x', 'S4: x']);
+  const several = ['S8: of ${each ? "x" : "y"}', 'S9: of ${each}', 'S10: of ${none}'];
+  tap.push('ok 8 - S8: of x', 'ok 9 - S8: of y', 'ok 10 - S9: of x', 'not ok 11 - S9: of y');
+  assert.deepEqual([...passedInTap(tap.join('\n'), ['S1: x', 'S2: x', 'S3: x', 'S4: x', 'S5: x', 'S6: x', 'S7: x', ...several])], ['S1: x', 'S4: x', several[0]]);
 });
 
 test('an attack that runs out of time reaches nothing afterwards', async () => {

@@ -76,7 +76,7 @@ function javaScript(folder, where, options = []) {
   const numbered = files.map((file) => ({ file, names: widgetTests(readFileSync(file, 'utf8')) })).filter(({ names }) => names.length);
   const names = numbered.flatMap(({ names }) => names);
   const { status, stdout, stderr } = ended(process.execPath, ['--test', ...options, '--test-reporter=tap', String.raw`--test-name-pattern=/^S\d+/`, ...numbered.map(({ file }) => file)]);
-  const passed = passedInTap(stdout);
+  const passed = passedInTap(stdout, names);
   return names.flatMap((name) => {
     const detail = passed.has(name) ? {} : { detail: `${name} did not pass; the tests ended with ${status}\n${stdout.slice(-4_000)}${stderr.slice(-2_000)}` };
     const numbers = name.match(WIDGET_NUMBERS)?.[0].match(/\d+/g) ?? [];
@@ -89,8 +89,15 @@ export function widgetTests(source) {
   return [...source.matchAll(/\b(?:test|it)(?:\.\w+)?\(\s*(['"`])(S\d+.*?)\1/g)].map(([, , name = '']) => name);
 }
 
-/** Those that passed, and were not skipped. @param {string} said in the Test Anything Protocol */
-export function passedInTap(said) {
+/**
+ * Those that passed, and were not skipped; of one whose name says that there are several, all.
+ * @param {string} said in the Test Anything Protocol @param {readonly string[]} names as their source has them
+ */
+export function passedInTap(said, names) {
   const outcomes = [...said.matchAll(/^\s*(not )?ok \d+ - (.*)$/gm)].map(([, not, line = '']) => ({ isGood: !not && !/ # (?:SKIP|TODO)\b/i.test(line), name: line.replace(/ # .*$/, '') }));
-  return new Set(outcomes.map(({ name }) => name).filter((name) => outcomes.every((other) => other.name !== name || other.isGood)));
+  return new Set(names.filter((name) => {
+    const pattern = new RegExp(`^${name.split(/\$\{[^}]*\}/).map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`)).join('.+')}$`);
+    const own = outcomes.filter((outcome) => pattern.test(outcome.name));
+    return own.length > 0 && own.every(({ isGood }) => isGood);
+  }));
 }
