@@ -5,7 +5,7 @@ import { join } from 'node:path';
 
 import { chromium } from 'playwright-core';
 
-import { everyAnswer } from '../journey/agent.mjs';
+import { everyAnswer, recordAddress } from '../journey/record.mjs';
 
 // Without these Chromium calls home, many times a minute. `--no-sandbox` is what root needs.
 const ARGS = [
@@ -44,9 +44,35 @@ export class Witness {
   complaints = [];
   /** @type {Set<Promise<void>>} */
   #pending = new Set();
+  /** @type {WeakMap<import('playwright-core').Page, Promise<void>>} */
+  #watched = new WeakMap();
+
+  /** @param {string} edge origin whose answers the leak scan looks into */
+  constructor(edge) {
+    this.edge = edge;
+  }
+
+  /** Watches all pages there will be. Of one that a page opens by itself the very first answer may be missed. @param {import('playwright-core').BrowserContext} context */
+  watchAll(context) {
+    context.on('page', (page) => void this.watch(page).catch(() => {}));
+  }
+
+  /** A page that is watched from its first request on. @param {import('playwright-core').BrowserContext} context */
+  async open(context) {
+    const page = await context.newPage();
+    await this.watch(page);
+    return page;
+  }
 
   /** @param {import('playwright-core').Page} page */
-  async watch(page) {
+  watch(page) {
+    const watched = this.#watched.get(page) ?? this.#watch(page);
+    this.#watched.set(page, watched);
+    return watched;
+  }
+
+  /** @param {import('playwright-core').Page} page */
+  async #watch(page) {
     page.on('pageerror', (error) => this.complaints.push(String(error)));
     page.on('console', (message) => {
       if (message.type() === 'error' && !/Failed to load resource|net::ERR_/.test(message.text())) this.complaints.push(message.text());
@@ -71,11 +97,13 @@ export class Witness {
   /** @param {string} url @param {number} status @param {string} text */
   #see(url, status, text) {
     this.seen.push({ url, text: `${url}\n${text}` });
-    everyAnswer.push({ url, status, headers: {}, text });
+    // What providers and host pages say is theirs.
+    if (url === 'stream' || url.startsWith(`${this.edge}/`)) everyAnswer.push({ url, status, headers: {}, text });
   }
 
   /** @param {import('playwright-core').CDPSession} network @param {PausedResponse} response */
   async #keep(network, { requestId, request, responseStatusCode = 0, responseHeaders = [], responseErrorReason }) {
+    if (request.url.startsWith(`${this.edge}/`)) recordAddress(new URL(request.url));
     const has = (/** @type {string} */ name, /** @type {RegExp} */ form) => responseHeaders.some((header) => header.name.toLowerCase() === name && form.test(header.value));
     const hasBody = !responseErrorReason && !has('content-type', /^text\/event-stream/) && ![204, 301, 302, 303, 307, 308].includes(responseStatusCode);
     let body = '';

@@ -2,22 +2,25 @@
 
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { after, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 
 import { startEmbedded } from '../journey/embedded.mjs';
-import { launchWith, storageOf } from './browser.mjs';
+import { atEnd } from '../journey/end.mjs';
+import { Witness, launchWith, storageOf } from './browser.mjs';
 
 const { stack, pageOrigin } = await startEmbedded(['redis', 'emulators', 'edge', 'host']);
 /** @type {import('playwright-core').BrowserContext[]} */
 const browsers = [];
-after(() => Promise.all(browsers.map((browser) => browser.close())));
+atEnd(() => Promise.all(browsers.map((browser) => browser.close())));
 
 /** A new browser with these preferences, on the page. @param {string} name @param {object} preferences */
 async function open(name, preferences) {
   const browser = await launchWith(join(stack.state, `profile-${name}`), preferences);
   browsers.push(browser);
   browser.setDefaultTimeout(20_000);
-  const page = await browser.newPage();
+  const witness = new Witness(stack.edgeOrigin);
+  witness.watchAll(browser);
+  const page = await witness.open(browser);
   /** @type {string[]} */
   const complaints = [];
   /** @type {string[]} what was sent to the edge */
@@ -28,7 +31,7 @@ async function open(name, preferences) {
   });
   page.on('request', (request) => requests.push(`${request.method()} ${request.url()} ${request.headers().referer ?? ''}`));
   await page.goto(`${pageOrigin}/?order=7#part`);
-  return { browser, page, complaints, requests };
+  return { browser, witness, page, complaints, requests };
 }
 
 /** @param {import('playwright-core').Page} page @param {RegExp} who */
@@ -40,14 +43,14 @@ async function signIn(page, who) {
 }
 
 test('M58: a page that hides itself signs its user in all the same, and any other page asks first', async () => {
-  const { browser, page, requests } = await open('hidden', {});
+  const { browser, witness, page, requests } = await open('hidden', {});
   await page.evaluate(() => document.head.append(Object.assign(document.createElement('meta'), { name: 'referrer', content: 'no-referrer' })));
   await signIn(page, /Ada Lovelace/);
   await page.locator('chat-widget').getByText('Ada Lovelace').waitFor();
   const logins = requests.filter((request) => request.includes('/login?'));
   assert.deepEqual(logins.map((request) => request.split(' ')[2]), [`${pageOrigin}/`], 'once, and by its origin alone');
   // Of no site at all, and so of another one than the edge's: as a link in anybody's page.
-  const other = await browser.newPage();
+  const other = await witness.open(browser);
   await other.goto(`data:text/html,<script>location = '${stack.edgeOrigin}/auth/github/login?return_to=/'</script>`);
   await other.getByRole('heading', { name: 'Sign in with GitHub?' }).waitFor();
   assert.equal((await browser.cookies()).filter(({ name }) => name.startsWith('__Host-Http-')).length, 1, 'nothing has begun but the one session');
@@ -81,11 +84,11 @@ for (const [name, preferences] of /** @type {const} */ ([
     });
 
     test('the cookie is of that site only', async () => {
-      const { browser, page } = opened;
+      const { browser, witness, page } = opened;
       const { cookies } = await (await browser.newCDPSession(page)).send('Network.getAllCookies');
       const sessions = cookies.filter((cookie) => cookie.name === '__Host-Http-session');
       assert.deepEqual(sessions.map(({ partitionKey }) => partitionKey?.topLevelSite), [new URL(pageOrigin).protocol + '//127.0.0.1']);
-      const own = await browser.newPage();
+      const own = await witness.open(browser);
       await own.goto(`${stack.edgeOrigin}/`);
       await own.getByRole('link', { name: /GitHub/ }).waitFor();
       assert.equal((await asked(own)).authenticated, false, "the edge's own page is another place");

@@ -3,14 +3,15 @@
 import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { before, test } from 'node:test';
 
+import { atEnd } from '../journey/end.mjs';
 import { Kafka } from '../journey/kafka.mjs';
 import { leaks, secretValues } from '../journey/leak.mjs';
 import { startStack } from '../journey/stack.mjs';
 import { launch, storageOf, Witness } from './browser.mjs';
 
-const { stack, github, graph } = await startStack(['kafka', 'redis', 'emulators', 'edge', 'bridge', 'assistant', 'host']);
+const { stack, github, graph } = await startStack(['kafka', 'redis', 'emulators', 'edge', 'bridge', 'assistant', 'host'], {}, undefined, '', { answers: 40, lines: 40, values: 10 });
 const kafka = new Kafka(stack.brokers);
 const pictures = process.env.CAUSEWAY_PICTURES ?? join(stack.state, 'pictures');
 mkdirSync(pictures, { recursive: true });
@@ -19,19 +20,17 @@ mkdirSync(pictures, { recursive: true });
 let browser;
 /** @type {import('playwright-core').Page} */
 let page;
-const witness = new Witness();
+const witness = new Witness(stack.edgeOrigin);
 
 before(async () => {
   browser = await launch();
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
   context.setDefaultTimeout(20_000);
-  page = await context.newPage();
-  await witness.watch(page);
+  witness.watchAll(context);
+  page = await witness.open(context);
 });
 
-after(async () => {
-  await browser?.close();
-});
+atEnd(() => browser?.close());
 
 /** @param {string} name */
 const picture = (name) => page.screenshot({ path: join(pictures, `${name}.png`) });
@@ -111,7 +110,7 @@ test('a reload shows the same conversation', async () => {
 });
 
 test('a second tab shows the conversation too, and both hear what is new', async () => {
-  const tab = await page.context().newPage();
+  const tab = await witness.open(page.context());
   await tab.goto(`${stack.hostOrigin}/`);
   await tab.locator('chat-widget li.assistant').first().waitFor();
   await say('To both tabs');
@@ -126,8 +125,7 @@ test('nothing the page can see holds a token or a secret', async () => {
   assert.deepEqual(leaks(onHostPage, values), [], 'storage of the host page');
   assert.ok(!onHostPage.includes('__Host-Http-session'), 'no script reads the session cookie');
 
-  const ownPage = await page.context().newPage();
-  await witness.watch(ownPage);
+  const ownPage = await witness.open(page.context());
   await ownPage.goto(`${stack.edgeOrigin}/`);
   await ownPage.locator('chat-widget').waitFor();
   await ownPage.locator('chat-widget').getByText('Ada Lovelace').waitFor();

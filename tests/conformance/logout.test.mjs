@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { revocationBound } from '../journey/stack.mjs';
 import { Stream } from '../journey/stream.mjs';
 import { signIn, signedIn, walk } from './sign-in.mjs';
-import { callApi, provider, stack } from './stack.mjs';
+import { callApi, deliver, provider, stack } from './stack.mjs';
 
 test('signing out leads to the provider, ends its session, too, and comes back to where it began', async () => {
   const agent = await signedIn(stack, 'corp', 'barbara');
@@ -84,11 +84,6 @@ test('a logout token is not believed twice, nor from elsewhere', async () => {
   await revocationBound();
   assert.equal((await agent.session()).authenticated, false);
 });
-
-/** @param {string} id @param {string} token */
-function deliver(id, token) {
-  return fetch(`${stack.edgeOrigin}/auth/${id}/backchannel-logout`, { method: 'POST', body: new URLSearchParams({ logout_token: token }) });
-}
 
 /** Signs out at the provider, which then has a page of its own. @param {import('../journey/agent.mjs').Agent} agent */
 async function walkToEnd(agent) {

@@ -2,11 +2,14 @@
 
 /** @typedef {Record<string, any>} Payload */
 
+/** Kinds of which to know the id is to have the thing. */
+const SECRET_KINDS = new Set(['AuthorizationCode', 'AccessToken', 'RefreshToken']);
+
 export class Memory {
   /** @type {Map<string, { payload: Payload, expiresAtMs: number }>} */
   #records = new Map();
-  /** Every token there ever was, for the leak scan. @type {Set<string>} */
-  tokens = new Set();
+  /** Every code and token there ever was, for the leak scan. @type {Set<string>} */
+  secrets = new Set();
 
   /** What is kept of a kind and alive. @param {string} kind @returns {Payload[]} */
   all(kind) {
@@ -20,7 +23,7 @@ export class Memory {
     const find = async (is) => this.all(kind).find(is);
     return {
       upsert: async (/** @type {string} */ id, /** @type {Payload} */ payload, /** @type {number | undefined} */ seconds) => {
-        if (kind === 'AccessToken' || kind === 'RefreshToken') this.tokens.add(id);
+        if (SECRET_KINDS.has(kind)) this.secrets.add(id);
         this.#records.set(key(id), { payload, expiresAtMs: seconds === undefined ? Infinity : Date.now() + seconds * 1000 });
       },
       find: async (/** @type {string} */ id) => this.#get(key(id)),

@@ -127,7 +127,7 @@ export class ConformanceProvider {
 
   /** What it gave out or was sent that nobody else may see. */
   secrets() {
-    return [...this.memory.tokens, ...this.events.flatMap(({ params }) => [params.code_verifier, params.client_assertion, params.client_secret].filter((value) => typeof value === 'string'))];
+    return [...this.memory.secrets, ...this.events.flatMap(({ params }) => [params.code_verifier, params.client_assertion, params.client_secret].filter((value) => typeof value === 'string'))];
   }
 
   /** Waits for what happens to a client, once more than before. @param {string} name @param {string} client */

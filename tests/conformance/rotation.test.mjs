@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { Agent } from '../journey/agent.mjs';
 import { target } from '../journey/stack.mjs';
 import { authorizeAt, signedIn } from './sign-in.mjs';
-import { callApi, provider, stack } from './stack.mjs';
+import { callApi, deliver, provider, stack } from './stack.mjs';
 
 test('keys that change between the beginning of a sign-in and its end do not fail it, and those withdrawn are not believed', async () => {
   const before = await signedIn(stack, 'moving', 'alonzo');
@@ -36,6 +36,5 @@ test('a refresh after a change of keys brings an ID token of the new key, and is
 
 /** Ends all sessions of a user who has none. @param {string} id @param {Record<string, any>} key */
 async function endingOf(id, key) {
-  const body = new URLSearchParams({ logout_token: await provider.logoutToken(key, id, 'nobody') });
-  return fetch(`${stack.edgeOrigin}/auth/${id}/backchannel-logout`, { method: 'POST', body });
+  return deliver(id, await provider.logoutToken(key, id, 'nobody'));
 }

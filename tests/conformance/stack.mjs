@@ -1,8 +1,9 @@
 // The stack of the conformance run: the edge as a client of oidc-provider in each way it can be one.
 
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import { after } from 'node:test';
 
+import { ask } from '../journey/agent.mjs';
+import { atEnd } from '../journey/end.mjs';
 import { startStack, target } from '../journey/stack.mjs';
 import { ConformanceProvider } from './provider.mjs';
 import { RESOURCE_CLIENT, Resource } from './resource.mjs';
@@ -56,7 +57,7 @@ export const { stack } = await startStack(parts, {
   OIDC_PROVIDERS: JSON.stringify(ids.map((id) => ({ id, name: `Conformance ${id}`, issuer: provider.issuer, client_id: id, ...CLIENTS[id]?.edge }))),
   OIDC_CLIENT_SECRETS: JSON.stringify(Object.fromEntries(ids.map((id) => [id, CLIENTS[id]?.secret]))),
   SERVICES: JSON.stringify([...ids.map((id) => ({ name: `api-${id}`, url: resource.origin, provider: id, allow: ['GET /*'], private_network: true })), ...narrow]),
-}, () => [...provider.secrets(), resourceSecret, ...ids.flatMap((id) => secretsOf(CLIENTS[id]?.secret))]);
+}, () => [...provider.secrets(), resourceSecret, ...ids.flatMap((id) => secretsOf(CLIENTS[id]?.secret))], '', { answers: 150, lines: 150, values: 100 });
 
 provider.register([
   ...ids.map((id) => ({
@@ -72,13 +73,21 @@ provider.register([
   { client_id: RESOURCE_CLIENT, client_secret: resourceSecret, redirect_uris: [], response_types: [], grant_types: [] },
 ]);
 
-after(async () => {
+atEnd(async () => {
   await provider.close();
   resource.close();
 });
 
 /** Calls the API as the user. @param {import('../journey/agent.mjs').Agent} agent @param {string} id */
 export const callApi = (agent, id) => agent.call(`/bff/api-${id}/hello?to=${id}`);
+
+/** Brings the edge a logout token, as the provider does. @param {string} id @param {string} token */
+export const deliver = (id, token) =>
+  ask(`${stack.edgeOrigin}/auth/${id}/backchannel-logout`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
+    body: new URLSearchParams({ logout_token: token }).toString(),
+  });
 
 /** A client's secret. @param {string} id */
 export const secretOf = (id) => CLIENTS[id]?.secret;

@@ -2,14 +2,13 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { connect } from 'node:net';
 import { describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { DIFFERENCES } from '../journey/difference.mjs';
 import { target } from '../journey/stack.mjs';
-import { KIB, lines, raw, statusOf, upload } from './exchange.mjs';
-import { API_BODY_LIMIT_KIB, api, stack, user } from './stack.mjs';
+import { KIB, connection, lines, raw, statusOf, upload } from './exchange.mjs';
+import { API_BODY_LIMIT_KIB, api, user } from './stack.mjs';
 
 const { streamsUnsized } = DIFFERENCES[target];
 const MIB = 1024 * KIB;
@@ -218,8 +217,7 @@ async function whole(path) {
 
 /** A connection that is written and read in turns. @param {string} text */
 async function open(text) {
-  const { hostname, port } = new URL(stack.edgeOrigin);
-  const socket = connect(Number(port), hostname);
+  const socket = connection();
   let back = '';
   socket.setEncoding('latin1').on('data', (chunk) => (back += chunk));
   socket.on('error', () => {});

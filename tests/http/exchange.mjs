@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { request } from 'node:http';
 import { connect } from 'node:net';
 
+import { record, recordBytes } from '../journey/record.mjs';
 import { stack, user } from './stack.mjs';
 
 export const KIB = 1024;
@@ -20,7 +21,8 @@ export const types = { 'Content-Type': 'application/octet-stream' };
 /** A request of a signed-in page whose body is still being written. @param {string} path @param {Record<string, string>} headers */
 export async function upload(path, headers) {
   const { agent } = await user('github', 'ada');
-  const outgoing = request(new URL(path, stack.edgeOrigin), {
+  const url = new URL(path, stack.edgeOrigin);
+  const outgoing = request(url, {
     method: 'POST',
     agent: false,
     headers: { ...agent.pageHeaders, ...types, Cookie: agent.cookieHeader, ...headers },
@@ -29,7 +31,10 @@ export async function upload(path, headers) {
   outgoing.on('error', () => {});
   /** @type {Promise<import('node:http').IncomingMessage | undefined>} */
   const head = new Promise((resolve) => {
-    outgoing.on('response', resolve);
+    outgoing.on('response', (incoming) => {
+      record(incoming, url);
+      resolve(incoming);
+    });
     outgoing.on('close', () => resolve(undefined));
   });
   return { outgoing, head, answer: head.then(hear) };
@@ -45,10 +50,17 @@ async function hear(incoming) {
   return { status: incoming.statusCode ?? 0, headers: incoming.headers, text, whole: incoming.complete };
 }
 
-/** Sends bytes as they are and returns all that comes back. @param {string} text */
-export async function raw(text) {
+/** A connection to the edge, for what is no request. */
+export function connection() {
   const { hostname, port } = new URL(stack.edgeOrigin);
   const socket = connect(Number(port), hostname);
+  recordBytes(socket, stack.edgeOrigin);
+  return socket;
+}
+
+/** Sends bytes as they are and returns all that comes back. @param {string} text */
+export async function raw(text) {
+  const socket = connection();
   let back = '';
   socket.setEncoding('latin1').on('data', (chunk) => (back += chunk));
   socket.on('error', () => {});

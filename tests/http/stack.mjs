@@ -1,8 +1,7 @@
 // The stack of the HTTP journeys: no example backend, since the tests are the backend themselves; no host page.
 
-import { after } from 'node:test';
-
 import { Api } from '../journey/api.mjs';
+import { atEnd } from '../journey/end.mjs';
 import { startStack } from '../journey/stack.mjs';
 import { Kafka } from '../journey/kafka.mjs';
 import { signedIn } from '../journey/sign-in.mjs';
@@ -18,8 +17,8 @@ const services = [
   { ...behind, name: 'patient', body_limit_kib: 100 * 1024, timeout_seconds: 60 },
 ];
 
-export const { stack, github, graph, deliveries } = await startStack(['kafka', 'redis', 'emulators', 'edge', 'bridge'], { SERVICES: JSON.stringify(services) });
-after(() => api.close());
+export const { stack, github, graph, deliveries } = await startStack(['kafka', 'redis', 'emulators', 'edge', 'bridge'], { SERVICES: JSON.stringify(services) }, undefined, '', { answers: 300, lines: 300, values: 30 });
+atEnd(() => api.close());
 export const kafka = new Kafka(stack.brokers);
 
 /** @type {Map<string, ReturnType<typeof signedIn>>} */

@@ -4,6 +4,8 @@
 
 import { request } from 'node:http';
 
+import { record, recordAddress } from './record.mjs';
+
 /**
  * @typedef {object} Answer
  * @property {number} status
@@ -14,21 +16,34 @@ import { request } from 'node:http';
 /** @typedef {{ value: string, attributes: Map<string, string> }} Cookie */
 /** @typedef {{ method?: string, headers?: Record<string, string | string[] | undefined>, body?: string | Buffer }} Sent */
 
-/** Sends one request on a connection of its own; undefined headers are left out. @param {string | URL} url @param {Sent} sent */
-export function open(url, { method = 'GET', headers = {}, body } = {}) {
+/**
+ * Sends one request on a connection of its own; undefined headers are left out. What an edge answers is recorded.
+ * @param {string | URL} url @param {Sent} sent @param {string} [edge] its origin, if another than that of the address may be asked
+ */
+export function open(url, { method = 'GET', headers = {}, body } = {}, edge = new URL(url).origin) {
   const present = Object.fromEntries(Object.entries(headers).filter(([, value]) => value !== undefined));
   if (body !== undefined && !('Transfer-Encoding' in present)) present['Content-Length'] = String(Buffer.byteLength(body));
   return /** @type {Promise<import('node:http').IncomingMessage>} */ (
     new Promise((resolve, reject) => {
-      const outgoing = request(url, { method, headers: present, agent: false }, resolve);
+      const target = new URL(url);
+      const outgoing = request(target, { method, headers: present, agent: false }, (incoming) => {
+        if (target.origin === edge) record(incoming, target);
+        resolve(incoming);
+      });
+      if (target.origin === edge) recordAddress(target);
       outgoing.on('error', reject);
       outgoing.end(body);
     })
   );
 }
 
-/** Everything that any agent, stream or browser of this run was answered, for the leak scan at its end. @type {Answer[]} */
-export const everyAnswer = [];
+/** Asks an edge as somebody without a browser does: another server. @param {string | URL} url @param {Sent} [sent] @param {string} [edge] @returns {Promise<Answer>} */
+export async function ask(url, sent = {}, edge = undefined) {
+  const incoming = await open(url, sent, edge);
+  let text = '';
+  for await (const chunk of incoming.setEncoding('utf8')) text += chunk;
+  return { status: incoming.statusCode ?? 0, headers: incoming.headers, text, url: String(url) };
+}
 
 export class Agent {
   /** @type {Map<string, Cookie>} */
@@ -89,13 +104,9 @@ export class Agent {
 
   /** @param {URL} url @param {Sent} sent @returns {Promise<Answer>} */
   async #send(url, sent) {
-    const incoming = await open(url, sent);
-    let text = '';
-    for await (const chunk of incoming.setEncoding('utf8')) text += chunk;
-    this.#keep(incoming.headers['set-cookie'] ?? []);
-    const answer = { status: incoming.statusCode ?? 0, headers: incoming.headers, text, url: url.href };
+    const answer = await ask(url, sent, this.edge);
+    this.#keep(answer.headers['set-cookie'] ?? []);
     this.answers.push(answer);
-    everyAnswer.push(answer);
     return answer;
   }
 

@@ -1,5 +1,7 @@
 // What must never be seen by a page: tokens, by their form and by their value, and the edge's own secrets.
 
+import assert from 'node:assert/strict';
+
 import { ID_TOKEN_HINT, finder, forms } from '../security/leak.mjs';
 
 const TOKEN_FORMS = [
@@ -48,4 +50,21 @@ export function leaksOfRun(answers, texts, values) {
     const formed = TOKEN_FORMS.filter(({ form }) => form.test(text)).map(({ what }) => what);
     return [...search(text), ...formed].map((leak) => `${where.slice(0, 200)}: ${leak}`);
   });
+}
+
+/** How much there was to look at, or must have been at least. @typedef {{ answers: number, lines: number, values: number }} Amount */
+
+/**
+ * Ends a run: it fails if it gave anything away, and also if too little was looked at to tell.
+ * @param {{ answers: readonly import('./agent.mjs').Answer[], texts: Readonly<Record<string, string>>, values: readonly string[] }} run as {@link leaksOfRun} has it
+ * @param {Amount} least @returns {Amount}
+ */
+export function assertNoLeak({ answers, texts, values }, least) {
+  const lines = Object.values(texts).flatMap((text) => text.split('\n')).filter((line) => line.trim());
+  const seen = { answers: answers.length, lines: lines.length, values: new Set(values).size };
+  for (const what of /** @type {const} */ (['answers', 'lines', 'values'])) {
+    assert.ok(seen[what] >= least[what], `a scan of ${seen[what]} ${what} proves little: there must be ${least[what]}`);
+  }
+  assert.deepEqual(leaksOfRun(answers, texts, values), [], 'what was secret in this run is in an answer, a log or a metric');
+  return seen;
 }

@@ -4,7 +4,7 @@ import { EventEmitter, once } from 'node:events';
 
 import { createParser } from 'eventsource-parser';
 
-import { everyAnswer, open } from './agent.mjs';
+import { open } from './agent.mjs';
 
 const WAIT_MS = 15_000;
 
@@ -32,10 +32,7 @@ export class Stream {
         'Last-Event-ID': lastEventId,
       },
     });
-    const answer = { status: incoming.statusCode ?? 0, headers: incoming.headers, text: '', url: url.href };
-    everyAnswer.push(answer);
-    incoming.setEncoding('utf8').on('data', (chunk) => (answer.text += chunk));
-    return new Stream(incoming);
+    return new Stream(incoming.setEncoding('utf8'));
   }
 
   /** @param {import('node:http').IncomingMessage} incoming */

@@ -1,9 +1,17 @@
 // The scan for leaks is only worth something if it finds them.
 
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { connect } from 'node:net';
+import { join } from 'node:path';
 import { test } from 'node:test';
 
-import { leaks, leaksOfRun, readable, secretValues } from '../journey/leak.mjs';
+import { Agent, open } from '../journey/agent.mjs';
+import { assertNoLeak, leaks, leaksOfRun, readable, secretValues } from '../journey/leak.mjs';
+import { everyAnswer, everyCode, recordBytes } from '../journey/record.mjs';
 
 const random = 'q3Zk0vXc9WnB7tYh2LpE5sDf';
 
@@ -39,4 +47,50 @@ test('a whole run is searched for values and for forms, in answers, logs and met
   assert.deepEqual(leaksOfRun([cookie], { 'edge.log': 'nothing' }, []), [], 'a browser is given its cookies');
   assert.equal(leaksOfRun([cookie], { 'edge.log': `cookie=${random}` }, []).length, 1, 'an operator is not');
   assert.deepEqual(leaksOfRun([answer('', { location: `https://login.example/logout?id_token_hint=${token}&state=x` })], {}, []), [], "the provider's own logout is sent the hint");
+});
+
+test('a scan that finds something fails the run, as scripts/test runs it, and what is done after it is done', () => {
+  const script = readFileSync(join(import.meta.dirname, '../../scripts/test'), 'utf8').replaceAll('\\\n', ' ');
+  const [, flags = ''] = /node (--test [^"]*)"tests\/\$folder/.exec(script) ?? [];
+  assert.match(flags, /--test-force-exit/);
+  const run = (/** @type {Record<string, string>} */ leak) =>
+    spawnSync(process.execPath, [...flags.trim().split(/\s+/), join(import.meta.dirname, 'fixture/leaking.test.mjs')], { encoding: 'utf8', env: { ...process.env, NODE_TEST_CONTEXT: undefined, ...leak } });
+  const [leaking, clean] = [run({ LEAK: '1' }), run({})];
+  assert.equal(clean.status, 0, clean.stdout + clean.stderr);
+  assert.notEqual(leaking.status, 0, leaking.stdout + leaking.stderr);
+  assert.match(leaking.stderr, /edge\.log:1: the value q3Zk0v/);
+  assert.match(leaking.stdout, /what comes after the scan/);
+});
+
+test('a scan that saw too little is no scan', () => {
+  const answer = { status: 200, text: '', url: 'https://edge.example/x', headers: {} };
+  const run = { answers: [answer], texts: { 'edge.log': 'one\n\ntwo\n' }, values: [random, random] };
+  assert.deepEqual(assertNoLeak(run, { answers: 1, lines: 2, values: 1 }), { answers: 1, lines: 2, values: 1 });
+  for (const least of [{ answers: 2, lines: 0, values: 0 }, { answers: 0, lines: 3, values: 0 }, { answers: 0, lines: 0, values: 2 }]) {
+    assert.throws(() => assertNoLeak(run, least), /proves little/);
+  }
+});
+
+test('whoever asks an edge, its answer is recorded, and so are the codes that came with it; what others answer is not', async () => {
+  const server = createServer((incoming, outgoing) => outgoing.setHeader('X-Way', String(incoming.url)).end(`é ${incoming.url}`));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
+  const edge = `http://127.0.0.1:${port}`;
+  const agent = new Agent({ edgeOrigin: edge, hostOrigin: 'http://localhost:1' });
+  assert.equal((await agent.visit(`/auth/x/callback?code=${random}&state=x`)).text, `é /auth/x/callback?code=${random}&state=x`);
+  // Even if nobody reads it.
+  (await open(`${edge}/unread`)).once('close', () => {});
+  await agent.visit(`http://localhost:${port}/of-another?code=theirs`).catch(() => {});
+  const socket = connect(port, '127.0.0.1');
+  recordBytes(socket, edge);
+  socket.end('GET /by-hand HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
+  await once(socket, 'close');
+  server.closeAllConnections();
+  server.close();
+  const own = everyAnswer.filter(({ url }) => new URL(url).port === String(port));
+  assert.deepEqual(own.map(({ url }) => url.replace(edge, '')), [`/auth/x/callback?code=${random}&state=x`, '/unread', '/']);
+  for (const [index, way] of ['/auth/x/callback', '/unread', '/by-hand'].entries()) assert.match(own[index]?.text ?? '', new RegExp(way));
+  assert.match(own[0]?.text ?? '', /^é /);
+  assert.deepEqual([...everyCode], [random]);
 });
