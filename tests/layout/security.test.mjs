@@ -21,7 +21,7 @@ const SECRET = 'at_Zm9v+/YmFyLWJheg~q%"';
 test('the leak scan finds a secret in every form and at every offset', () => {
   const find = finder([{ what: 'another', forms: forms(SECRET.replaceAll('Z', 'Q')) }, { what: 'token', forms: forms(SECRET) }]);
   for (const hidden of [
-    SECRET, encodeURIComponent(SECRET), JSON.stringify({ token: SECRET }),
+    SECRET, encodeURIComponent(SECRET), Buffer.from(SECRET).toString('hex'), Buffer.from(SECRET).toString('hex').toUpperCase(), JSON.stringify({ token: SECRET }),
     ...['', 'x', 'xx', 'xxx', 'Bearer '].flatMap((before) => ['base64', 'base64url'].map((alphabet) => Buffer.from(`${before}${SECRET}"}`).toString(/** @type {BufferEncoding} */ (alphabet)))),
   ]) for (const text of [hidden, `before ${hidden} after`]) assert.deepEqual(find(text), ['token at_Zm9…'], text);
   for (const text of ['', SECRET.slice(0, -1), SECRET.slice(1)]) assert.deepEqual(find(text), []);

@@ -7,9 +7,10 @@ import { parseCookie, setCookies } from './browser.mjs';
 /** Of a cookie's value; a shorter one is sealed by nobody. */
 const SHORTEST_COOKIE = 32;
 
-/** What a secret can look like: as it is, escaped for a URL, and in base64 of either alphabet at each of three offsets. @param {string} secret */
+/** What a secret can look like: as it is, escaped for a URL, in hex, and in base64 of either alphabet at each of three offsets. @param {string} secret */
 export function forms(secret) {
-  const found = new Set([secret, encodeURIComponent(secret), JSON.stringify(secret).slice(1, -1)]);
+  const hex = Buffer.from(secret).toString('hex');
+  const found = new Set([secret, encodeURIComponent(secret), JSON.stringify(secret).slice(1, -1), hex, hex.toUpperCase()]);
   for (const offset of [0, 1, 2]) {
     const padded = Buffer.concat([Buffer.alloc(offset), Buffer.from(secret)]);
     // The first and last characters depend on what stands around the secret.
@@ -64,16 +65,26 @@ export function finder(secrets) {
 /** The one place of an answer where a token belongs: the hint in the redirect to the provider's own logout. */
 export const ID_TOKEN_HINT = /\bid_token_hint=[^&"\s]*/g;
 
-/** @param {Bff} bff @param {import('./provider/stub.mjs').ProviderStub} provider @returns {import('./case.mjs').Result} */
-export function leakResult(bff, provider) {
+/** What nobody outside of a BFF knows the value of: the keys that it binds tokens to. */
+const PRIVATE_KEY = /"d"\s*:\s*"[A-Za-z0-9_-]{43}"|-----BEGIN [A-Z ]*PRIVATE KEY/;
+
+/** What there is to look at in a run of every case, at the very least; and in one of a few. */
+const LEAST = { whole: { answers: 3_000, lines: 1_000, secrets: 1_500, cookies: 200 }, part: { answers: 1, lines: 1, secrets: 1, cookies: 0 } };
+
+/**
+ * @param {Bff} bff @param {import('./provider/stub.mjs').ProviderStub} provider @param {boolean} isWhole whether every case was run
+ * @returns {import('./case.mjs').Result}
+ */
+export function leakResult(bff, provider, isWhole) {
   const secrets = [
     ...[...provider.secrets].map(([value, what]) => ({ what, forms: forms(value) })),
     ...(bff.running?.secrets ?? []).map((value) => ({ what: 'key of the BFF', forms: forms(value) })),
   ];
   // A browser is given its cookies; nobody else is.
   const cookies = new Set(bff.traffic.flatMap(({ answer }) => setCookies(answer)).map(parseCookie).flatMap(({ name, value }) => (bff.profile.isOwnCookie(name) && value.length >= SHORTEST_COOKIE ? [value] : [])));
-  const find = finder(secrets);
-  const findInLog = finder([...secrets, ...[...cookies].map((value) => ({ what: 'cookie', forms: forms(value) }))]);
+  const withKeys = (/** @type {(text: string) => string[]} */ find) => (/** @type {string} */ text) => [...find(text), ...(PRIVATE_KEY.test(text) ? ['a private key'] : [])];
+  const find = withKeys(finder(secrets));
+  const findInLog = withKeys(finder([...secrets, ...[...cookies].map((value) => ({ what: 'cookie', forms: forms(value) }))]));
   const logouts = [...provider.realms.values()].flatMap((realm) => (realm.paths.logout ? [realm.url('logout')] : []));
   /** @type {string[]} */
   const leaks = [];
@@ -84,11 +95,21 @@ export function leakResult(bff, provider) {
     const said = `${JSON.stringify(headers)}\n${mayHold ? answer.text.replace(mayHold, '') : answer.text}`;
     for (const leak of find(said)) leaks.push(`${answer.target.slice(0, 120)} (${answer.status}): ${leak}`);
   }
+  // A token in an address is in every log on its way (M24).
+  for (const { path, query } of [bff.upstream, bff.otherUpstream, bff.bridge].flatMap(({ seen }) => seen).concat(provider.strays)) {
+    for (const leak of find(`${path}?${query}`)) leaks.push(`address of a request to an API, ${path.slice(0, 120)}: ${leak}`);
+  }
   const log = bff.running?.log() ?? '';
   for (const [number, line] of log.split('\n').entries()) {
     for (const leak of findInLog(line)) leaks.push(`log line ${number + 1}: ${leak}: ${line.slice(0, 160)}`);
   }
-  const title = `${bff.traffic.length} answers and ${log.split('\n').length} log lines searched for ${secrets.length} secrets, the log for ${cookies.size} cookies, too`;
+  const amount = { answers: bff.traffic.length, lines: log.split('\n').filter((line) => line.trim()).length, secrets: secrets.length, cookies: cookies.size };
+  const title = `${amount.answers} answers and ${amount.lines} log lines searched for ${amount.secrets} secrets, the log for ${amount.cookies} cookies, too`;
   console.log(`scan   S133  ${title}`);
-  return { id: 'S133', title, where: 'leak scan', outcome: leaks.length ? 'failed' : 'passed', ...(leaks.length && { detail: leaks.slice(0, 20).join('\n') }) };
+  const result = { id: 'S133', title, where: 'leak scan' };
+  if (leaks.length) return { ...result, outcome: 'failed', detail: leaks.slice(0, 20).join('\n') };
+  if (!bff.running) return { ...result, outcome: 'cannot run', detail: 'needs a BFF whose log can be read: the answers alone hold nothing' };
+  const least = LEAST[isWhole ? 'whole' : 'part'];
+  const scarce = Object.entries(amount).filter(([what, number]) => number < least[/** @type {keyof typeof least} */ (what)]);
+  return scarce.length ? { ...result, outcome: 'failed', detail: `too little to look at: ${scarce.map(([what, number]) => `${number} ${what}`)}` } : { ...result, outcome: 'passed' };
 }

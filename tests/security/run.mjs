@@ -34,6 +34,8 @@ const { values, positionals: chosen } = parseArgs({
   },
 });
 
+/** Whether every case is to be run. */
+const isWhole = !chosen.length && !values.section;
 const module = values.profile ?? process.env.CAUSEWAY_SECURITY_PROFILE;
 /** @type {import('./bff.mjs').Profile} */
 const profile = await import(module ? resolve(module) : './profile/causeway.mjs');
@@ -68,13 +70,12 @@ try {
     if (values.section && !values.section.includes(name)) continue;
     await run(cases.filter(({ id }) => !chosen.length || chosen.includes(id)), `HTTP, ${name}`, bff, report);
   }
-  report(leakResult(bff, provider));
+  report(leakResult(bff, provider, isWhole));
 } finally {
   await running?.stop();
   for (const stub of [provider, upstream, otherUpstream, bridge]) stub.close();
 }
 
-const isWhole = !chosen.length && !values.section;
 const rows = table(results, isWhole);
 console.log(`\n${profile.name} on ${runtime}: ${rows.text}`);
 writeFileSync(values.json ?? join(import.meta.dirname, `result-${runtime}.json`), `${JSON.stringify({ profile: profile.name, runtime, counts: rows.counts, cases: rows.rows }, undefined, 1)}\n`);
