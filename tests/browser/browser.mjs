@@ -52,7 +52,7 @@ export class Witness {
     this.edge = edge;
   }
 
-  /** Watches all pages there will be. Of one that a page opens by itself the very first answer may be missed. @param {import('playwright-core').BrowserContext} context */
+  /** Watches all pages there will be. Of one that a page opens by itself the first answers may be missed. @param {import('playwright-core').BrowserContext} context */
   watchAll(context) {
     context.on('page', (page) => void this.watch(page).catch(() => {}));
   }

@@ -119,7 +119,7 @@ for (const [name, preferences] of /** @type {const} */ ([
 test('S154: where no cookie of the edge is let through the widget says so, and nobody goes round in circles', async () => {
   // What a person sets for one site under another; partitioned cookies are no exception.
   const exceptions = { cookies: { [`${stack.edgeOrigin},${pageOrigin}`]: { setting: 2 } } };
-  const { browser, page, complaints, requests } = await open('blocked', { profile: { content_settings: { exceptions } } });
+  const { browser, witness, page, complaints, requests } = await open('blocked', { profile: { content_settings: { exceptions } } });
   await signIn(page, /Ada Lovelace/);
   await page.getByText('Your browser may be blocking cookies').waitFor();
   assert.equal(page.url(), `${pageOrigin}/?order=7#part`);
@@ -127,6 +127,7 @@ test('S154: where no cookie of the edge is let through the widget says so, and n
   assert.equal(await page.getByRole('link', { name: /Continue with/ }).count(), 0);
   assert.equal(requests.filter((request) => request.includes('/login?')).length, 1);
   const [own] = await Promise.all([browser.waitForEvent('page'), page.getByRole('link', { name: 'Open the chat in a window of its own' }).click()]);
+  await witness.watch(own);
   await own.waitForURL(`${stack.edgeOrigin}/`);
   await own.getByRole('link', { name: /GitHub/ }).click();
   await own.getByRole('button', { name: /Ada Lovelace/ }).click();

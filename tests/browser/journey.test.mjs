@@ -139,6 +139,18 @@ test('nothing the page can see holds a token or a secret', async () => {
   for (const { url, text } of seen) assert.deepEqual(leaks(text, values), [], url);
 });
 
+test("S60: another page of the same host can neither replace the session's cookie nor set one beside it", async () => {
+  const own = async () => (await page.context().cookies([stack.edgeOrigin, `${stack.edgeOrigin}/auth/session`])).filter(({ name }) => name.startsWith('__Host-')).map(({ name, value }) => [name, value]);
+  const before = await own();
+  assert.deepEqual(before.map(([name]) => name), ['__Host-Http-session']);
+  for (const attributes of ['Domain=localhost; Path=/; Secure', 'Domain=localhost; Path=/auth; Secure', 'Path=/auth; Secure', 'Path=/; Secure', 'Path=/']) {
+    await page.evaluate((cookie) => (document.cookie = cookie), `__Host-Http-session=evil; ${attributes}`);
+    assert.deepEqual(await own(), before, attributes);
+  }
+  await page.reload();
+  await page.locator('chat-widget').getByText('Ada Lovelace').waitFor();
+});
+
 test('the user signs out and is a visitor again', async () => {
   await page.getByRole('button', { name: 'Sign out' }).click();
   await page.getByRole('link', { name: /GitHub/ }).waitFor();
