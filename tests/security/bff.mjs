@@ -125,12 +125,12 @@ export class Bff {
    * The common outcome of a refused sign-in, called E: no session, no call of an API, no code redeemed where that is
    * forbidden, the fixed page, and a refusal in the log, of the reason that the case means.
    * @param {Browser} browser @param {() => Promise<Answer>} attack
-   * @param {{ realm?: Realm, redeems?: boolean, status?: number | number[], why?: string, reason?: string }} [expected] `redeems`: the code may have been sent to the provider; `reason`: the only one that proves anything, as the profile names it
+   * @param {{ realm?: Realm, redeems?: boolean, status?: number | number[], why?: string, reason?: string | string[] }} [expected] `redeems`: the code may have been sent to the provider; `reason`: the only ones that prove anything, as the profile names them
    */
   async refused(browser, attack, { realm = this.realms.oidc, redeems = false, status = 400, why = '', reason = undefined } = {}) {
     // The one API that is asked who somebody is belongs to the sign-in of its own provider.
     const calls = () => this.upstream.seen.length + this.otherUpstream.seen.filter(({ path }) => !redeems || path !== this.profile.otherApi.own).length;
-    const before = { user: await this.user(browser), calls: calls(), codes: realm.asked('token').length, log: this.#rejections().length };
+    const before = { user: await this.user(browser), calls: calls(), codes: realm.asked('token').length };
     const answer = await attack();
     const about = `${why || answer.target.slice(0, 200)} (answered ${answer.status})`;
     assert.ok([status].flat().includes(answer.status), `${about}: not ${status}\n${this.tail()}`);
@@ -139,7 +139,7 @@ export class Bff {
     assert.equal(calls(), before.calls, `${about}: an API was called`);
     if (!redeems) assert.equal(realm.asked('token').length, before.codes, `${about}: the code was redeemed`);
     if (status === 400) this.#assertFixedPage(answer, about);
-    await this.#assertRejection(before.log, about, reason);
+    await this.rejected(answer, about, reason);
     return answer;
   }
 
@@ -152,21 +152,33 @@ export class Bff {
     assert.equal(page, this.#page, `${about}: another page than other refusals`);
   }
 
-  /** @param {number} before @param {string} about @param {string} [reason] */
-  async #assertRejection(before, about, reason) {
+  /** The log counts the refusal of a request once, and for one of these reasons. @param {Answer} answer @param {string} about @param {string | string[]} [reason] */
+  async rejected(answer, about, reason) {
     if (!this.running) return;
-    const wanted = reason === undefined ? /^/ : this.needs(this.profile.reasons[reason], `reason ${reason}`);
+    const wanted = [reason ?? []].flat().map((name) => this.needs(this.profile.reasons[name], `reason ${name}`));
+    const request = this.profile.requestAnswered(answer);
+    assert.ok(request, `${about}: it is not the BFF that refuses`);
     /** @type {string[]} */
     let given = [];
-    for (const deadline = Date.now() + LOG_WAIT_MS; Date.now() < deadline; await delay(20)) {
-      given = this.#rejections().slice(before);
-      if (given.some((one) => wanted.test(one))) return;
+    for (const deadline = Date.now() + LOG_WAIT_MS; Date.now() < deadline && !given.length; await delay(20)) {
+      given = this.entries(this.running.logSinceStart()).filter((entry) => this.profile.requestOf(entry) === request).flatMap((entry) => this.profile.rejection(entry) ?? []);
     }
-    assert.fail(`${about}: no refusal in the log for ${reason ?? "any reason"}, but for ${JSON.stringify(given)}\n${this.tail()}`);
+    assert.equal(given.length, 1, `${about}: refusals in the log: ${JSON.stringify(given)}\n${this.tail()}`);
+    assert.ok(!wanted.length || wanted.some((one) => one.test(given[0] ?? '')), `${about}: refused for ${given[0]}, not for ${reason}`);
   }
 
-  #rejections() {
-    return this.entries().flatMap((entry) => this.profile.rejection(entry) ?? []);
+  /** How often the log counts a refusal for this reason. @param {string} reason */
+  rejections(reason) {
+    const wanted = this.needs(this.profile.reasons[reason], `reason ${reason}`);
+    return this.entries().flatMap((entry) => this.profile.rejection(entry) ?? []).filter((given) => wanted.test(given)).length;
+  }
+
+  /** Waits until the log counts more refusals for this reason than before. @param {string} reason @param {number} before @param {string} about */
+  async rejectedSince(reason, before, about) {
+    if (!this.running) return;
+    for (const deadline = Date.now() + LOG_WAIT_MS; this.rejections(reason) <= before; await delay(20)) {
+      assert.ok(Date.now() < deadline, `${about}: no refusal in the log for ${reason}\n${this.tail()}`);
+    }
   }
 
   /** The structured lines of its log. @returns {Record<string, unknown>[]} */

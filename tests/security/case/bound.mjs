@@ -98,6 +98,7 @@ export const cases = [
         realm.lies = { endpoint: () => reply };
         const answer = await bff.browser().visit(bff.path.login(realm.id, '/'));
         assert.ok(answer.status >= 400 && !answer.headers.location, `${why}: ${answer.status} ${answer.headers.location}`);
+        await bff.rejected(answer, why, 'outage');
       }
     },
   },

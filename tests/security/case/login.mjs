@@ -106,6 +106,17 @@ export const cases = [
         const flow = await bff.begin(browser);
         await bff.refused(browser, async () => browser.visit(await flow.callback()), { why: `iss=${iss}`, reason: 'issuer' });
       }
+      // An error is no more believed of another issuer than a code: it would end the sign-in that is under way.
+      for (const iss of ['https://evil.example', ...(github ? [github.issuer] : [])]) {
+        const browser = bff.browser();
+        oidc.lies.authorization = (parameters) => {
+          parameters.delete('code');
+          parameters.set('error', 'access_denied');
+          parameters.set('iss', iss);
+        };
+        const flow = await bff.begin(browser);
+        await bff.refused(browser, async () => browser.visit(await flow.callback()), { why: `an error, iss=${iss}`, reason: 'issuer' });
+      }
       if (!github) return;
       for (const iss of ['https://evil.example', oidc.issuer]) {
         const browser = bff.browser();
@@ -177,7 +188,7 @@ export const cases = [
         query.set('code', code ?? '');
         query.set('iss', honest.issuer);
       });
-      await bff.refused(other, () => other.visit(mixed), { realm: evil });
+      await bff.refused(other, () => other.visit(mixed), { realm: evil, reason: 'issuer' });
       assert.ok(!evil.asked('token').some(({ form }) => form.get('code') === code), "the honest provider's code reached the attacker");
     },
   },
@@ -186,22 +197,22 @@ export const cases = [
     title: "an attacker's code injected into the victim's callback",
     async attack(bff) {
       const { oidc } = bff.realms;
-      const inject = async (/** @type {string} */ why) => {
+      const inject = async (/** @type {string} */ why, /** @type {string} */ reason) => {
         oidc.user = MALLORY;
         const stolen = new URLSearchParams((await (await bff.begin(bff.browser())).callback()).split('?')[1]).get('code') ?? '';
         const victim = bff.browser();
         const flow = await bff.begin(victim);
         const target = changed(await flow.callback(), (query) => query.set('code', stolen));
-        await bff.refused(victim, () => victim.visit(target), { redeems: true, why });
+        await bff.refused(victim, () => victim.visit(target), { redeems: true, why, reason });
       };
-      await inject('PKCE stops it');
+      await inject('PKCE stops it', 'refused by provider');
       // A provider that ignores PKCE: the nonce stops it, before any token is used.
       oidc.lies.tokenEndpoint = async (request, honest) => {
         const code = oidc.codes.get(request.form.get('code') ?? '');
         if (code) code.challenge = (await import('node:crypto')).createHash('sha256').update(request.form.get('code_verifier') ?? '').digest('base64url');
         return honest();
       };
-      await inject('the nonce stops it');
+      await inject('the nonce stops it', 'nonce');
     },
   },
   {
@@ -232,12 +243,12 @@ export const cases = [
         error: 'access_denied<script>alert(1)</script>', error_description: '<img src=x onerror=alert(1)>"\'`{{7*7}}', error_uri: 'javascript:alert(1)',
         state: authorize.searchParams.get('state') ?? '',
       });
-      const answer = await bff.refused(browser, () => browser.visit(`${bff.path.callback(bff.realms.oidc.id)}?${query}`));
+      const answer = await bff.refused(browser, () => browser.visit(`${bff.path.callback(bff.realms.oidc.id)}?${query}`), { reason: 'error' });
       for (const part of ['alert', 'onerror', '49', 'access_denied', 'javascript:']) assert.ok(!answer.text.includes(part), part);
       assert.match(String(answer.headers['content-security-policy']), /default-src 'none'/);
       // Without a sign-in under way nobody believes even the error.
       const stranger = bff.browser();
-      await bff.refused(stranger, () => stranger.visit(`${bff.path.callback(bff.realms.oidc.id)}?${query}`));
+      await bff.refused(stranger, () => stranger.visit(`${bff.path.callback(bff.realms.oidc.id)}?${query}`), { reason: 'stranger' });
     },
   },
   {

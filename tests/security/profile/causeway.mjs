@@ -30,6 +30,9 @@ export const path = {
   backchannelLogout: (/** @type {string} */ provider) => `/auth/${provider}/backchannel-logout`,
   frontchannelLogout: (/** @type {string} */ provider) => `/auth/${provider}/frontchannel-logout`,
   webhook: '/auth/github/webhook',
+  handoff: '/auth/handoff',
+  ownSession: (/** @type {string} */ id) => `/auth/sessions/${id}`,
+  deliver: '/internal/deliver',
   endSession: (/** @type {string} */ provider) => `/auth/${provider}/end-session`,
   loggedOut: (/** @type {string} */ provider) => `/auth/${provider}/logged-out`,
 };
@@ -54,6 +57,9 @@ export const passedHeaders = ['content-type', 'content-language', 'content-range
 /** A second API, which gets another provider's tokens. */
 export const otherApi = { prefix: '/bff/github', provider: 'github', own: '/user' };
 
+/** What holds nothing of anybody and may be kept: the page, and what belongs to it. @param {Answer} answer */
+export const isPublic = ({ target, status, text }) => status === 200 && (target.startsWith('/assets/') || text.includes('src="/assets/page.js"'));
+
 /** Who is signed in, by the answer of `path.session`. @param {Answer} answer @returns {string | undefined} */
 export function user({ status, text }) {
   const said = status === 200 ? JSON.parse(text) : {};
@@ -65,12 +71,17 @@ export function rejection({ event, reason }) {
   return event === 'reject' ? String(reason) : undefined;
 }
 
+/** The request that a line of the log is about, if it names one, and that an answer is of. @param {Record<string, unknown>} entry */
+export const requestOf = (entry) => entry.request_id;
+/** @param {Answer} answer */
+export const requestAnswered = ({ headers }) => headers['x-request-id'];
+
 /**
  * What the log calls the reason of a refused sign-in, by what the cases call it: so that none counts as passed for a
  * refusal that had nothing to do with the attack. @type {Readonly<Record<string, RegExp>>}
  */
 export const reasons = {
-  'no state': /^state-(?:missing-or-repeated|malformed)$/, stranger: /^no-sign-in-of-this-state-/, 'of another': /^sign-in-cookie-does-not-open$/,
+  'no state': /^state-(?:missing-or-repeated|malformed)$/, stranger: /^no-sign-in-of-this-state-/, 'refused by provider': /^invalid-grant$/, 'unknown key of a logout': /^logout-token-of-an-unknown-key$/, 'of another': /^sign-in-cookie-does-not-open$/,
   spent: /^(?:state-used-before|no-sign-in-of-this-state-.*)$/, 'used before': /^state-used-before$/, 'no code': /^code-missing$/, error: /^provider-reported-an-error$/, repeated: /^(?:parameter-repeated|state-missing-or-repeated)$/,
   issuer: /^answer-of-another-issuer$/, 'no issuer': /^issuer-missing$/,
   signature: /^(?:no-id-token|id-token-(?:malformed|of-another-algorithm-or-type|signed-with-an-unknown-key|signature-does-not-verify))$/, 'unknown key': /^id-token-signed-with-an-unknown-key$/,
