@@ -110,7 +110,10 @@ function parse(text, target) {
   const [line = '', ...lines] = head.split('\r\n');
   const fields = lines.map((header) => [header.slice(0, header.indexOf(':')).toLowerCase(), header.slice(header.indexOf(':') + 1).trim()]);
   const cookies = fields.flatMap(([name, value = '']) => (name === 'set-cookie' ? [value] : []));
-  const headers = { ...Object.fromEntries(fields), ...(cookies.length && { 'set-cookie': cookies }) };
+  /** @type {Record<string, string>} */
+  const joined = {};
+  for (const [name = '', value = ''] of fields) joined[name] = name in joined ? `${joined[name]}, ${value}` : value;
+  const headers = { ...joined, ...(cookies.length && { 'set-cookie': cookies }) };
   const body = rest.join('\r\n\r\n');
   return { status: Number(line.match(/^HTTP\/1\.[01] (\d{3})/)?.[1] ?? 0), headers, text: body, bytes: Buffer.byteLength(body), target };
 }
