@@ -87,7 +87,9 @@ export const cases = [
       for (const target of [bff.path.event, bff.path.logout]) await refused(bff, browser, target, { method }, method, [405]);
     }
     for (const method of ['HEAD', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'TRACE', 'PROPFIND']) {
-      await refused(bff, browser, `${bff.profile.api.prefix}${bff.profile.api.own}`, { method }, `${method} of an API that allows GET`, [400, 403, 404, 405, 501]);
+      // Only a preflight is an OPTIONS to the BFF, and some servers hand on no method that is not common.
+      const statuses = { OPTIONS: [404, 405], TRACE: [405, 501], PROPFIND: [405, 501] }[method] ?? [405];
+      await refused(bff, browser, `${bff.profile.api.prefix}${bff.profile.api.own}`, { method }, `${method} of an API that allows GET`, statuses);
     }
     for (const override of [{ 'X-HTTP-Method-Override': 'POST' }, { 'X-HTTP-Method': 'DELETE' }, { 'X-Method-Override': 'PUT' }]) {
       const calls = bff.upstream.seen.length;
@@ -133,20 +135,31 @@ export const cases = [
     const upgrade = { Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-Version': '13', 'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==', 'X-CSRF': undefined, 'Sec-Fetch-Mode': 'websocket' };
     for (const target of [bff.path.stream, `${bff.profile.api.prefix}${bff.profile.api.own}`, bff.path.event]) {
       for (const site of ['cross-site', 'same-site', undefined]) {
-        const answer = await refused(bff, browser, target, { headers: { ...upgrade, Origin: EVIL, 'Sec-Fetch-Site': site } }, `WebSocket, ${site}`, [400, 403, 405, 426]);
+        const answer = await refused(bff, browser, target, { headers: { ...upgrade, Origin: EVIL, 'Sec-Fetch-Site': site } }, `WebSocket, ${site}`, target === bff.path.event ? [405] : [403]);
         assert.notEqual(answer.status, 101);
       }
     }
   }),
   asUser('S87', 'logout by an image, a link or a form of another site', async (bff, browser) => {
     const image = { ...crossSite, Origin: undefined, 'Sec-Fetch-Dest': 'image' };
-    await refused(bff, browser, bff.path.logout, { headers: image }, 'an image', [403, 405]);
-    await refused(bff, browser, bff.path.logout, { headers: { ...image, 'Sec-Fetch-Mode': 'navigate', 'Sec-Fetch-Dest': 'document' } }, 'a link', [403, 405]);
+    const asked = async (/** @type {Browser} */ user) => {
+      await refused(bff, user, bff.path.logout, { headers: image }, 'an image', [405]);
+      await refused(bff, user, bff.path.logout, { headers: { ...image, 'Sec-Fetch-Mode': 'navigate', 'Sec-Fetch-Dest': 'document' } }, 'a link', [405]);
+    };
+    await asked(browser);
     await refused(bff, browser, bff.path.logout, { method: 'POST', headers: crossSite }, 'a form');
     await refused(bff, browser, bff.path.logout, { method: 'POST', headers: { ...crossSite, Origin: undefined, 'Sec-Fetch-Site': undefined, 'Sec-Fetch-Mode': undefined } }, 'a form of an old browser');
     const github = bff.realms.github;
     const other = (await bff.signedIn(github)).browser;
     await refused(bff, other, bff.path.logout, { method: 'POST', headers: crossSite }, "a user of a provider without sessions of its own");
+    await asked(other);
+    // Nor by a provider's own logout that names no session, or by one of a provider that has none.
+    const entra = (await bff.signedIn(bff.realms.entra)).browser;
+    for (const [user, realm] of /** @type {const} */ ([[other, github], [entra, bff.realms.entra]])) {
+      for (const query of ['', '?sid=', `?iss=${encodeURIComponent(realm.issuer)}`]) await user.visit(bff.path.frontchannelLogout(realm.id) + query, { headers: image });
+      await user.visit(bff.path.endSession(realm.id), { headers: image });
+      assert.ok(await bff.user(user), `${realm.id}: signed out by an image`);
+    }
   }),
   {
     id: 'S88',
