@@ -157,8 +157,8 @@ export const cases = [
   },
   {
     id: 'S58',
-    title: 'same e-mail address, other person: another user',
-    async attack(bff) {
+    title: 'same e-mail address, other person: another user; so is the same id in another tenant',
+    async attack(bff, provider) {
       const users = new Set();
       for (const realm of [bff.realms.oidc, bff.realms.entra, bff.realms.recent]) {
         for (const id of [ADA.id, '33333333-aaaa-4bbb-8ccc-000000000003']) {
@@ -168,6 +168,26 @@ export const cases = [
       }
       assert.equal(users.size, 6, [...users].join(' '));
       assert.ok(![...users].some((user) => user.includes('@')), 'nobody is known by an address');
+      if (!bff.running) return;
+      // Of several tenants two may have the same id for two people.
+      const entra = bff.needs(bff.realms.entra, 'Entra');
+      const { clientId, clientSecret, tenant } = entra;
+      const all = provider.entra({ id: 'organizations', tenant: 'organizations', clientId, clientSecret });
+      const tenants = [tenant, '11111111-2222-4333-8444-555555555555'];
+      const issuerOf = (/** @type {string} */ tid) => `${provider.origin}/${tid}/v2.0`;
+      await bff.restarted({ ENTRA_TENANT: 'organizations', ENTRA_TENANTS: tenants.join(',') }, async () => {
+        const people = new Set();
+        for (const tid of tenants) {
+          all.lies = { metadata: (document) => ({ ...document, issuer: issuerOf('{tenantid}') }), claims: (claims) => ({ ...claims, tid, iss: issuerOf(tid) }) };
+          const browser = bff.browser();
+          const begun = await browser.visit(bff.path.login(entra.id, '/'));
+          const answer = await browser.visit(await bff.back(new URL(begun.headers.location ?? '')));
+          assert.ok(bff.givesSession(answer), `${tid}: ${answer.status}\n${bff.tail()}`);
+          people.add(await bff.user(browser));
+        }
+        assert.equal(people.size, 2, [...people].join(' '));
+      });
+      provider.realms.delete(all.id);
     },
   },
   {

@@ -47,6 +47,9 @@ async function open(bff, restart, variables) {
 const weak = (/** @type {number} */ bytes) => `weak:${Buffer.alloc(bytes, 'k').toString('base64url')}`;
 const strong = () => `strong:${randomBytes(32).toString('base64url')}`;
 
+/** What no header, no query and no name is meant to hold. */
+const junk = ['', ' ', '=', ';', ';;;===', '%', '%zz', '%00', '"', '\\', '{}', '[]', 'null', 'Bearer', 'Bearer ', 'Basic ====', '\u00ff\u00fe', 'a=b=c; =; =x; x', 'x'.repeat(7_000), '-1', '1e999', '../..', 'application/json; charset="', 'multipart/form-data', ';q=', 'bytes=0-18446744073709551616', 'gzip;q=nan'];
+
 /** @type {import('../case.mjs').Case[]} */
 export const cases = [
   {
@@ -99,7 +102,6 @@ export const cases = [
     title: 'malformed headers, cookies and escapes: refused, never an error of the server',
     async attack(bff) {
       const { browser } = await bff.signedIn(bff.apiRealm);
-      const junk = ['', ' ', '=', ';', ';;;===', '%', '%zz', '%00', '"', '\\', '{}', '[]', 'null', 'Bearer', 'Bearer ', 'Basic ====', '\u00ff\u00fe', 'a=b=c; =; =x; x', 'x'.repeat(7_000), '-1', '1e999', '../..', 'application/json; charset="', 'multipart/form-data', ';q=', 'bytes=0-18446744073709551616', 'gzip;q=nan'];
       const names = ['Authorization', 'Content-Type', 'Cookie', 'Origin', 'Accept', 'Sec-Fetch-Site', 'X-CSRF', 'Last-Event-ID', 'Idempotency-Key', 'traceparent', 'Range', 'If-None-Match', 'Accept-Encoding', 'Content-Encoding', 'User-Agent', 'Accept-Language'];
       const targets = [['GET', bff.path.session], ['POST', bff.path.event], ['GET', bff.profile.api.prefix + bff.profile.api.own], ['GET', bff.path.login(bff.realms.oidc.id, '/')], ['POST', bff.path.logout]];
       const attempts = targets.flatMap(([method = '', target = '']) => names.filter((name) => target !== bff.path.logout || name === 'Cookie').flatMap((name) => junk.map((value) => ({ method, target, name, value }))));
@@ -113,6 +115,34 @@ export const cases = [
           assert.ok(answer.status < 500, `${target} ${query}: ${answer.status}`);
         }
       }
+      assert.ok(await bff.user(browser));
+    },
+  },
+  {
+    id: 'S136',
+    title: 'the same at what only servers and pages of its own ask for, and in the place of a name',
+    async attack(bff) {
+      const { browser } = await bff.signedIn(bff.apiRealm);
+      const { oidc } = bff.realms;
+      const targets = [['POST', bff.path.handoff], ['POST', bff.path.disconnect('nobody')], ['DELETE', bff.path.ownSession('x')], ['POST', bff.path.webhook], ['POST', bff.path.backchannelLogout(oidc.id)], ['GET', bff.path.frontchannelLogout(oidc.id)], ['POST', bff.path.deliver]];
+      const names = ['Authorization', 'Content-Type', 'Cookie', 'Origin', 'Sec-Fetch-Site', 'X-CSRF', 'X-Hub-Signature-256', 'Causeway-Signature'];
+      const attempts = targets.flatMap(([method = '', target = '']) => names.flatMap((name) => junk.map((value) => ({ method, target, name, value }))));
+      await sideBySide(attempts, async ({ method, target, name, value }) => {
+        const answer = await browser.copy().call(target, { method, headers: { [name]: value }, ...(method === 'POST' && { body: '{' }) });
+        // Whoever frames it is told nothing, not even that.
+        const isSilent = method === 'GET' && answer.status === 200;
+        assert.ok(isSilent || (answer.status >= 400 && answer.status < 500), `${name}: ${JSON.stringify(value.slice(0, 40))} at ${target}: ${answer.status} ${answer.text.slice(0, 200)}`);
+      });
+      // In the place of a name: each is unknown or malformed, and nothing is done.
+      const escapes = ['%', '%z', '%zz', '%00', '%0d%0a', '%2f', '%2e%2e', '%c0%af', '%ff', '%ed%a0%80', '%u0041', '..%2f', '"', "'", '{}', '{id}', '*', '__proto__', 'x'.repeat(5_000)];
+      const named = [['GET', bff.path.login], ['GET', bff.path.callback], ['POST', bff.path.disconnect], ['DELETE', bff.path.ownSession], ['POST', bff.path.backchannelLogout], ['GET', bff.path.frontchannelLogout], ['GET', bff.path.endSession], ['GET', bff.path.loggedOut]];
+      const places = escapes.flatMap((escape) => /** @type {[string, (name: string) => string][]} */ (named).map(([method, place]) => ({ method, target: place(escape) })));
+      await sideBySide(places, async ({ method, target }) => {
+        for (const ask of /** @type {const} */ (['call', 'visit'])) {
+          const answer = await browser.copy()[ask](target, { method, ...(method === 'POST' && { body: '' }) });
+          assert.ok(answer.status >= 400 && answer.status < 500 || answer.status === 303 && answer.headers.location === bff.path.home, `${method} ${target.slice(0, 80)}: ${answer.status} ${answer.text.slice(0, 200)}`);
+        }
+      });
       assert.ok(await bff.user(browser));
     },
   },
@@ -154,14 +184,14 @@ export const cases = [
     async attack(bff) {
       if (!bff.running) throw new CannotRun('needs a BFF that the suite can restart');
       const realm = await bff.fresh();
-      for (const [why, lies] of /** @type {[string, import('../provider/realm.mjs').Lies][]} */ ([
-        ['no keys to be had', { keys: () => ({ status: 500, body: 'x' }) }],
-        ['a key set that answers with a page', { keys: () => ({ status: 200, headers: { 'content-type': 'text/html' }, body: '<html>' }) }],
-        ['no ID token', { idToken: () => undefined }],
+      for (const [why, lies, status, reason] of /** @type {[string, import('../provider/realm.mjs').Lies, number, string][]} */ ([
+        ['no keys to be had', { keys: () => ({ status: 500, body: 'x' }) }, 503, 'outage'],
+        ['a key set that answers with a page', { keys: () => ({ status: 200, headers: { 'content-type': 'text/html' }, body: '<html>' }) }, 503, 'outage'],
+        ['no ID token', { idToken: () => undefined }, 400, 'signature'],
       ])) {
         realm.lies = lies;
         const browser = bff.browser();
-        await bff.refused(browser, () => bff.signIn(browser, realm), { realm, redeems: true, status: [400, 502, 503], why });
+        await bff.refused(browser, () => bff.signIn(browser, realm), { realm, redeems: true, status, why, reason });
       }
       const providers = JSON.parse(bff.running.settings.OIDC_PROVIDERS ?? '[]');
       await bff.reconfigured(async (restart) => {
