@@ -76,7 +76,7 @@ export async function start({ provider, upstream, otherUpstream, bridge }) {
     })), ...restrictedApis.map(({ prefix, provider: id, own, token }, index) => ({
       name: prefix.replace('/bff/', ''), url: [upstream, otherUpstream][index % 2]?.origin, provider: id, token, private_network: true, allow: [`GET ${own}`],
     })), {
-      name: appApi.prefix.replace('/bff/', ''), url: upstream.origin, installation: appApi.installation, private_network: true, allow: [`GET ${appApi.own}`],
+      name: appApi.prefix.replace('/bff/', ''), url: upstream.origin, installation: appApi.installation, users_of: [api.provider], private_network: true, allow: [`GET ${appApi.own}`],
     }]),
     GITHUB_WEBHOOK_SECRET: WEBHOOK_SECRET,
     BRIDGE_URL: bridge.origin,
