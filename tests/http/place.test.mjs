@@ -39,7 +39,7 @@ test('a user has 32 places; whoever leaves frees one', async () => {
   }
   try {
     assert.equal(second.length, PLACES, `${second.length} places were free ${NOTICED_MS / 1000} s after all had left`);
-    assert.equal((await open()).status, 503, 'and not one more');
+    assert.equal((await open()).status, 429, 'and not one more');
   } finally {
     cut(second);
   }

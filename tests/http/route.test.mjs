@@ -19,7 +19,7 @@ for (const [method, pattern, path, status] of SURFACE) {
     const answer = await new Agent(stack).call(path, {
       method: method === 'ANY' ? 'GET' : method,
       // What the navigations and EventSource cannot send is not sent.
-      headers: method === 'GET' && pattern.startsWith('/auth/{') ? { Origin: undefined, 'X-CSRF': undefined, 'Sec-Fetch-Mode': 'navigate', 'Sec-Fetch-Dest': 'document' } : {},
+      headers: method === 'GET' && pattern.startsWith('/auth/{') ? { Origin: undefined, 'X-CSRF': undefined, Referer: `${stack.hostOrigin}/`, 'Sec-Fetch-Mode': 'navigate', 'Sec-Fetch-Dest': 'document' } : {},
     });
     assert.equal(answer.status, exists(pattern) ? status : 404, answer.text);
   });
