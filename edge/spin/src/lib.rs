@@ -17,13 +17,8 @@ use causeway_core::{
     config::{Coordination, Source as _},
     edge::{Edge, unanswerable},
 };
-use futures_channel::oneshot;
 use http::StatusCode;
-use spin_sdk::{
-    http::Request,
-    http_service,
-    wasip3::{http::types, spawn},
-};
+use spin_sdk::{http::Request, http_service, wasip3::http::types};
 
 use crate::variable::Variables;
 
@@ -42,18 +37,11 @@ thread_local! {
 #[http_service]
 async fn handle(request: Request) -> types::Response {
     let instance = instance().await;
-    let (answer, answered) = oneshot::channel();
-    // Goes on when there is an answer: the instance stays until nothing is left to do.
-    spawn(async move {
-        let platform = platform::Spin::new(&instance.variables);
-        let respond = |response| {
-            let response = convert::response(response);
-            let _ = answer.send(response.or_else(|refusal| convert::response(unanswerable(&platform, refusal))));
-        };
-        instance.edge.serve(&platform, convert::request(request), respond).await;
-    });
-    let answered = answered.await.ok().and_then(Result::ok);
-    answered.unwrap_or_else(|| convert::nothing(StatusCode::INTERNAL_SERVER_ERROR))
+    let platform = platform::Spin::new(&instance.variables);
+    let answer = instance.edge.handle(&platform, convert::request(request)).await;
+    convert::response(answer)
+        .or_else(|refusal| convert::response(unanswerable(&platform, refusal)))
+        .unwrap_or_else(|_| convert::nothing(StatusCode::INTERNAL_SERVER_ERROR))
 }
 
 async fn instance() -> Rc<Instance> {
