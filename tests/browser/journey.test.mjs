@@ -11,7 +11,7 @@ import { leaks, secretValues } from '../journey/leak.mjs';
 import { startStack } from '../journey/stack.mjs';
 import { launch, storageOf, Witness } from './browser.mjs';
 
-const { stack, github, graph } = await startStack(['kafka', 'redis', 'emulators', 'edge', 'bridge', 'assistant', 'host'], {}, undefined, '', { answers: 40, lines: 40, values: 10 });
+const { stack, github, graph } = await startStack(['kafka', 'redis', 'emulators', 'edge', 'bridge', 'assistant', 'host'], {}, undefined, '', { answers: 40, lines: 20, values: 10 });
 const kafka = new Kafka(stack.brokers);
 const pictures = process.env.CAUSEWAY_PICTURES ?? join(stack.state, 'pictures');
 mkdirSync(pictures, { recursive: true });
