@@ -5,8 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import { json } from '../provider/recorded.mjs';
 import { bearer } from '../provider/realm.mjs';
-import { signOut } from './logout.mjs';
-import { mostRepeated, sent, until } from './refresh.mjs';
+import { mostRepeated, sent, signsOutUnderWay, until } from './refresh.mjs';
 
 /** @typedef {import('../bff.mjs').Bff} Bff */
 
@@ -130,22 +129,7 @@ export const cases = [
     title: 'sign-out while a refresh at GitHub is under way: not revived, the new token is revoked',
     async attack(bff) {
       const { browser, realm } = await withExpiredToken(bff);
-      const thief = browser.copy();
-      let isUnderWay = false;
-      realm.lies = {
-        tokenEndpoint: async (_request, honest) => {
-          isUnderWay = true;
-          return { ...await honest(), afterMs: 1_500 };
-        },
-      };
-      const refreshing = browser.copy().call(target(bff));
-      assert.ok(await until(() => isUnderWay));
-      await signOut(bff, browser);
-      const { status } = await refreshing;
-      assert.ok(status >= 400, `the request under way: ${status}`);
-      await delay(1_200);
-      assert.equal(await bff.user(thief), undefined, 'revived');
-      assert.equal((await thief.call(target(bff))).status, 401);
+      await signsOutUnderWay(bff, { browser, realm }, target(bff));
       const newest = [...realm.granted.keys()].at(-1) ?? '';
       const revoked = () => bff.otherUpstream.seen.some(({ method, path, body }) => method === 'DELETE' && path === `/applications/${realm.clientId}/token` && JSON.parse(body).access_token === newest);
       assert.ok(await until(revoked), `the token that came too late is not revoked\n${bff.tail()}`);

@@ -50,6 +50,26 @@ export async function until(what, waitMs = 10_000) {
   return false;
 }
 
+/** Signs out while a refresh is under way: the session stays ended. @param {Bff} bff @param {{ browser: Browser, realm: Realm }} signed @param {string} api */
+export async function signsOutUnderWay(bff, { browser, realm }, api) {
+  const thief = browser.copy();
+  let isUnderWay = false;
+  realm.lies = {
+    tokenEndpoint: async (_request, honest) => {
+      isUnderWay = true;
+      return { ...await honest(), afterMs: 1_500 };
+    },
+  };
+  const refreshing = browser.copy().call(api);
+  assert.ok(await until(() => isUnderWay));
+  await signOut(bff, browser);
+  const { status } = await refreshing;
+  assert.ok(status >= 400, `the request under way: ${status}`);
+  await delay(1_200);
+  assert.equal(await bff.user(thief), undefined, 'revived');
+  assert.equal((await thief.call(api)).status, 401);
+}
+
 /** @type {import('../case.mjs').Case[]} */
 export const cases = [
   {
@@ -164,22 +184,7 @@ export const cases = [
     title: 'sign-out while a refresh is under way: not revived, the new token is revoked',
     async attack(bff) {
       const { browser, realm } = await withExpiredToken(bff);
-      const thief = browser.copy();
-      let isUnderWay = false;
-      realm.lies = {
-        tokenEndpoint: async (_request, honest) => {
-          isUnderWay = true;
-          return { ...await honest(), afterMs: 1_500 };
-        },
-      };
-      const refreshing = browser.copy().call(target(bff));
-      assert.ok(await until(() => isUnderWay));
-      await signOut(bff, browser);
-      const { status } = await refreshing;
-      assert.ok(status >= 400, `the request under way: ${status}`);
-      await delay(1_100);
-      assert.equal(await bff.user(thief), undefined, 'revived');
-      assert.equal((await thief.call(target(bff))).status, 401);
+      await signsOutUnderWay(bff, { browser, realm }, target(bff));
       const newest = [...realm.refreshes.keys()].at(-1) ?? '';
       assert.ok(await until(() => realm.revoked.has(newest)), `the token that came too late is not revoked\n${bff.tail()}`);
     },
