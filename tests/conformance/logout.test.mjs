@@ -46,7 +46,7 @@ test('signing out leads to the provider, ends its session, too, and comes back t
 });
 
 for (const [id, by] of /** @type {const} */ ([['corp', 'session'], ['keyed', 'user']])) {
-  test(`a provider that ends a user's session ends it here by back-channel logout (by ${by}), with its open stream`, async () => {
+  test(`S130: a provider that ends a user's session ends it here by back-channel logout (by ${by}), with its open stream`, async () => {
     const login = `radia-${id}`;
     const agent = await signedIn(stack, id, login);
     const stream = await (await Stream.open(agent)).opened();

@@ -67,3 +67,23 @@ test("S131: with a place in another user's stream only one's own records are hea
   }
   graces.cut();
 });
+
+test('S140: what is written for the same id in another tenant is not heard', async () => {
+  const { agent, user: ada } = await signedIn(stack, 'github', 'ada');
+  const [, tenant = '', id = ''] = /^([^:]+):(.+)$/.exec(ada.id) ?? [];
+  const stream = await (await Stream.open(agent)).opened();
+  /** @type {string[]} */
+  const foreign = [];
+  for (const key of [`entra:${id}`, `${tenant}2:${id}`, `${tenant.toUpperCase()}:${id}`, `${tenant}:${id}0`]) {
+    const [theirs, own] = [unique(`for ${key}`), unique('for Ada')];
+    foreign.push(theirs);
+    await kafka.write({ key, value: { text: theirs } });
+    // Written later, so that by the last of them there was time for all of the others.
+    await kafka.write({ key: ada.id, value: { text: own } });
+    await stream.hears(own);
+  }
+  const again = await (await Stream.open(agent)).opened();
+  await again.hears(stream.texts.at(-1) ?? '');
+  for (const { texts } of [stream, again]) assert.deepEqual(texts.filter((text) => foreign.includes(text)), []);
+  for (const each of [stream, again]) each.cut();
+});

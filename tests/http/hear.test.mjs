@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 
+import { everyAnswer } from '../journey/record.mjs';
 import { target } from '../journey/stack.mjs';
 import { ResumingStream, Stream } from '../journey/stream.mjs';
 import { deliveries, kafka, stack, unique, user } from './stack.mjs';
@@ -54,11 +55,12 @@ test('a page that opens later is given the history', async () => {
   second.cut();
 });
 
-test('a stream that was cut resumes where it was: nothing lost, nothing twice', async () => {
+test('S153: a stream that was cut resumes where it was: nothing lost, nothing twice, and nobody has to sign in again', async () => {
   const { agent, user: ada } = await user('github', 'ada');
   const before = unique('before the cut');
   const during = [unique('during 1'), unique('during 2'), unique('during 3')];
   const afterwards = unique('after');
+  const answersBefore = everyAnswer.length;
   const stream = await (await Stream.open(agent)).opened();
   await kafka.write({ key: ada.id, value: { text: before } });
   await stream.hears(before);
@@ -70,6 +72,7 @@ test('a stream that was cut resumes where it was: nothing lost, nothing twice', 
   await resumed.hears(afterwards);
   assert.deepEqual(resumed.texts, [...during, afterwards]);
   assert.deepEqual(resumed.frames.filter(({ event }) => event !== undefined), []);
+  assertNoSignIn(answersBefore);
   resumed.cut();
 });
 
@@ -131,12 +134,20 @@ test('what cannot be delivered is set aside, and what follows is heard', async (
   stream.cut();
 });
 
+/** Nobody was sent to a provider, nor told to go, by any answer from this one on. @param {number} from */
+function assertNoSignIn(from) {
+  const answers = everyAnswer.slice(from);
+  assert.ok(answers.filter(({ url, status }) => new URL(url).pathname === '/stream' && status === 200).length > 1, 'the stream was opened again');
+  assert.deepEqual(answers.filter(({ status, headers, url }) => status === 401 || headers.location !== undefined || /\/(?:authorize|login|callback)\b/.test(url)).map(({ status, url }) => `${status} ${url}`), []);
+}
+
 /**
  * Writes answers without a pause while something fails, and returns what a page that resumes has heard of them.
  * @param {number} count @param {() => Promise<void>} fail begins once the first answers are written
  */
 async function hearThrough(count, fail) {
   const { agent, user: ada } = await user('github', 'ada');
+  const answersBefore = everyAnswer.length;
   const follower = new ResumingStream(agent);
   const texts = Array.from({ length: count }, (_, index) => unique(`answer ${index}`));
   const writer = kafka.writer({ key: ada.id });
@@ -158,7 +169,7 @@ async function hearThrough(count, fail) {
     await writer.end();
     await follower.until('everything is heard', () => follower.texts.includes(texts.at(-1) ?? ''));
     assert.ok(writtenDuringFault > 40, `only ${writtenDuringFault} answers were written during the fault`);
-    return { heard: follower.texts.filter((text) => texts.includes(text)), texts, resumes: follower.resumes };
+    return { heard: follower.texts.filter((text) => texts.includes(text)), texts, resumes: follower.resumes, answersBefore };
   } finally {
     follower.stop();
     writer.kill();
@@ -187,10 +198,11 @@ test('deliveries whose acknowledgement is lost are repeated, and heard once', as
   assert.deepEqual(heard, texts);
 });
 
-test('an edge that is killed while answers are written loses none and doubles none', async () => {
-  const { heard, texts, resumes } = await hearThrough(500, () => stack.parts.edge.kill().then(() => stack.parts.edge.start()));
+test('S153: an edge that is killed while answers are written loses none and doubles none, and nobody has to sign in again', async () => {
+  const { heard, texts, resumes, answersBefore } = await hearThrough(500, () => stack.parts.edge.kill().then(() => stack.parts.edge.start()));
   assert.deepEqual(heard, texts);
   assert.ok(resumes > 0, 'the page had to resume');
+  assertNoSignIn(answersBefore);
 });
 
 test('a Redis that restarts while answers are written loses none and doubles none', { skip: target !== 'spin' && 'there is no Redis on this target' }, async () => {

@@ -47,7 +47,7 @@ test('a misconfigured edge serves nothing, and its log names every key but no va
 });
 
 if (target === 'workers') {
-  test('on Workers, a key that means nothing closes the edge and is named: it may be a mistyped limit', async () => {
+  test('S135: on Workers, a key that means nothing closes the edge and is named: it may be a mistyped limit', async () => {
     await assertClosed({ name: 'misconfigured-unknown', variables: { REVOCATION_BOUND: '0', SESSION_HOUR: '1' } });
   });
 }

@@ -8,6 +8,7 @@
  * @property {(bff: import('./bff.mjs').Bff, provider: import('./provider/stub.mjs').ProviderStub) => Promise<unknown>} attack throws if the attack worked
  */
 /** @typedef {'passed' | 'failed' | 'cannot run' | 'missing'} Outcome */
-/** @typedef {{ id: string, title: string, where: string, outcome: Outcome, detail?: string }} Result */
+/** What kind of test: an attack by HTTP, a test of a part by itself, a journey through the whole stack. @typedef {'http' | 'native' | 'journey'} Kind */
+/** @typedef {{ id: string, title: string, kind: Kind, where: string, outcome: Outcome, detail?: string }} Result */
 
 export {};

@@ -1,4 +1,5 @@
-// Every case there must be, whoever tests it. One that no test claims is missing, and a run says so.
+// Every case there must be, and which kinds of test must claim it. One that a kind is missing of is missing, and a run
+// says so; more may stand for it than must.
 
 /** @type {Readonly<Record<string, string>>} */
 export const CATALOGUE = Object.freeze({
@@ -135,3 +136,40 @@ export const CATALOGUE = Object.freeze({
   S154: 'widget where third-party cookies are blocked',
   S155: 'embedded mode',
 });
+
+/** @param {string} ids */
+const list = (ids) => new Set(ids.split(' '));
+
+/** What no request of one client brings about. */
+const WITHOUT_HTTP = list('S65 S66 S71 S72 S109 S111 S112 S117 S118 S130 S131 S140 S141 S142 S144 S153 S154 S155');
+/** What only the whole edge can show, or is tested by the unit tests of a neighbour: return addresses are one function's (S28). */
+const WITHOUT_NATIVE = list('S24 S29 S30 S31 S32 S33 S34 S35 S36 S67 S68 S98 S103 S136 S147 S149 S152');
+/** What the journeys through the real stack must show, too. */
+const JOURNEYS = list('S90 S91 S94 S96 S98 S99 S105 S109 S130 S131 S132 S133 S135 S139 S140 S153 S155');
+
+/** What a kind of test cannot show on a runtime, and why. @type {Readonly<Record<string, { kind: import('./case.mjs').Kind, runtime: string, why: string }>>} */
+const EXCEPTIONS = Object.freeze({
+  S119: { kind: 'http', runtime: 'workers', why: 'no HTTP case on Workers: Durable Objects cannot be taken down on one machine' },
+  S135: { kind: 'journey', runtime: 'spin', why: 'no journey on Spin, where a variable that nobody declared does not reach the edge' },
+});
+
+/** What a case that passes does not show. @type {Readonly<Record<string, string>>} */
+const LIMITS = Object.freeze({
+  S62: 'that no refusal takes longer than another is not measured',
+});
+
+/** @type {readonly import('./case.mjs').Kind[]} */
+const KINDS = ['http', 'native', 'journey'];
+
+/** Which kinds of test must claim a case. @param {string} id @param {string} runtime @returns {import('./case.mjs').Kind[]} */
+export function needed(id, runtime) {
+  const wanted = { http: !WITHOUT_HTTP.has(id), native: !WITHOUT_NATIVE.has(id), journey: JOURNEYS.has(id) };
+  const exception = EXCEPTIONS[id];
+  return KINDS.filter((kind) => wanted[kind] && (exception?.runtime !== runtime || exception.kind !== kind));
+}
+
+/** What must be known of a case to read its result. @param {string} id @param {string} runtime @returns {string | undefined} */
+export function note(id, runtime) {
+  const exception = EXCEPTIONS[id];
+  return exception?.runtime === runtime ? exception.why : LIMITS[id];
+}

@@ -7,8 +7,12 @@ import { parseCookie, setCookies } from './browser.mjs';
 /** Of a cookie's value; a shorter one is sealed by nobody. */
 const SHORTEST_COOKIE = 32;
 
-/** What a secret can look like: as it is, escaped for a URL, in hex, and in base64 of either alphabet at each of three offsets. @param {string} secret */
-export function forms(secret) {
+/** A JSON Web Token's header, which many have in common. */
+const JWT_HEADER = /^[\w-]+\.(?=[\w-]+\.)/;
+
+/** What a secret can look like: as it is, escaped for a URL, in hex, and in base64 of either alphabet at each of three offsets. @param {string} value */
+export function forms(value) {
+  const secret = value.startsWith('eyJ') ? value.replace(JWT_HEADER, '') : value;
   const hex = Buffer.from(secret).toString('hex');
   const found = new Set([secret, encodeURIComponent(secret), JSON.stringify(secret).slice(1, -1), hex, hex.toUpperCase()]);
   for (const offset of [0, 1, 2]) {
@@ -22,30 +26,55 @@ export function forms(secret) {
 
 /** @typedef {{ what: string, forms: readonly string[] }} Secret */
 
-/** How much of each form is looked for first; no secret is shorter. */
-const HEAD = 12;
-/** Of the rolling hash that tells where a head may begin. */
+/** So much of a form gives its secret away; of a shorter form it takes all. */
+const WINDOW = 24;
+/** What each form is cut into, and looked for first: whatever has a window of it in one piece has one of these. No secret is shorter. */
+const GRAM = WINDOW / 2;
+/** Where so many forms have the same piece it is of no secret; each is found by others. */
+const MOST_ALIKE = 8;
+/** Of the rolling hash that tells where a piece may end. */
 const FACTOR = 31;
-const FACTOR_OF_FIRST = Array.from({ length: HEAD }).reduce((/** @type {number} */ power) => Math.imul(power, FACTOR), 1);
+const FACTOR_OF_FIRST = Array.from({ length: GRAM }).reduce((/** @type {number} */ power) => Math.imul(power, FACTOR), 1);
 const HASHES = 1 << 22;
 
+/** @param {string} text @param {number} from */
+function hashOfGram(text, from) {
+  let hash = 0;
+  for (let at = from; at < from + GRAM; at++) hash = (Math.imul(hash, FACTOR) + text.charCodeAt(at)) | 0;
+  return hash;
+}
+
+/** How many characters around a place in one text are those around a place in another. @param {string} one @param {number} at @param {string} other @param {number} there */
+function common(one, at, other, there) {
+  let before = 0;
+  while (at - before > 0 && there - before > 0 && one.charCodeAt(at - before - 1) === other.charCodeAt(there - before - 1)) before++;
+  let after = 0;
+  while (at + after < one.length && there + after < other.length && one.charCodeAt(at + after) === other.charCodeAt(there + after)) after++;
+  return before + after;
+}
+
 /**
- * Makes what lists which secrets a text gives away. A run has thousands of secrets and megabytes of text, so each text is
- * gone through once for all of them.
+ * Makes what lists which secrets a text gives away, whole or in part. A run has thousands of secrets, of which there are
+ * millions of pieces, and megabytes of text, so each text is gone through once for all of them, and the pieces are numbers.
  * @param {readonly Secret[]} secrets @returns {(text: string) => string[]}
  */
 export function finder(secrets) {
-  /** @type {Map<string, { form: string, secret: Secret }[]>} */
-  const byHead = new Map();
-  const mayBegin = new Uint8Array(HASHES);
-  for (const secret of secrets) {
-    for (const form of secret.forms) {
-      if (form.length < HEAD) throw new Error(`${secret.what} is too short to be looked for`);
-      const head = form.slice(0, HEAD);
-      byHead.set(head, [...byHead.get(head) ?? [], { form, secret }]);
-      let hash = 0;
-      for (let at = 0; at < HEAD; at++) hash = (Math.imul(hash, FACTOR) + head.charCodeAt(at)) | 0;
-      mayBegin[hash & (HASHES - 1)] = 1;
+  const all = secrets.flatMap((secret) => secret.forms.map((form) => ({ form, secret })));
+  const count = all.reduce((sum, { form }) => sum + Math.floor(form.length / GRAM), 0);
+  // A piece's form, place in it and hash, and the piece before it of the same last bits.
+  const [owner, place, hashes, earlier] = [new Int32Array(count), new Int32Array(count), new Int32Array(count), new Int32Array(count)];
+  const latest = new Int32Array(HASHES).fill(-1);
+  let piece = 0;
+  for (const [index, { form, secret }] of all.entries()) {
+    if (form.length < GRAM) throw new Error(`${secret.what} is too short to be looked for`);
+    for (let from = 0; from + GRAM <= form.length; from += GRAM) {
+      const hash = hashOfGram(form, from);
+      const bits = hash & (HASHES - 1);
+      let alike = 0;
+      for (let other = latest[bits] ?? -1; other >= 0 && alike < MOST_ALIKE; other = earlier[other] ?? -1) if (hashes[other] === hash) alike++;
+      if (alike === MOST_ALIKE) continue;
+      [owner[piece], place[piece], hashes[piece], earlier[piece]] = [index, from, hash, latest[bits] ?? -1];
+      latest[bits] = piece++;
     }
   }
   return (text) => {
@@ -53,10 +82,13 @@ export function finder(secrets) {
     const given = new Set();
     let hash = 0;
     for (let end = 0; end < text.length; end++) {
-      const first = end - HEAD;
+      const first = end - GRAM;
       hash = (Math.imul(hash, FACTOR) + text.charCodeAt(end) - (first < 0 ? 0 : Math.imul(text.charCodeAt(first), FACTOR_OF_FIRST))) | 0;
-      if (first < -1 || !mayBegin[hash & (HASHES - 1)]) continue;
-      for (const { form, secret } of byHead.get(text.slice(first + 1, end + 1)) ?? []) if (text.startsWith(form, first + 1)) given.add(secret);
+      if (first < -1) continue;
+      for (let found = latest[hash & (HASHES - 1)] ?? -1; found >= 0; found = earlier[found] ?? -1) {
+        const one = hashes[found] === hash ? all[owner[found] ?? -1] : undefined;
+        if (one && !given.has(one.secret) && common(one.form, place[found] ?? 0, text, first + 1) >= Math.min(WINDOW, one.form.length)) given.add(one.secret);
+      }
     }
     return [...given].map(({ what, forms: [value = ''] }) => `${what} ${value.slice(0, 6)}…`);
   };
@@ -66,7 +98,7 @@ export function finder(secrets) {
 export const ID_TOKEN_HINT = /\bid_token_hint=[^&"\s]*/g;
 
 /** What nobody outside of a BFF knows the value of: the keys that it binds tokens to. */
-const PRIVATE_KEY = /"d"\s*:\s*"[A-Za-z0-9_-]{43}"|-----BEGIN [A-Z ]*PRIVATE KEY/;
+export const PRIVATE_KEY = /\\*"d\\*"\s*:\s*\\*"[\w-]{43}(?![\w-])|-----BEGIN [A-Z ]*PRIVATE KEY/;
 
 /** What there is to look at in a run of every case, at the very least; and in one of a few. */
 const LEAST = { whole: { answers: 3_000, lines: 1_000, secrets: 1_500, cookies: 200 }, part: { answers: 1, lines: 1, secrets: 1, cookies: 0 } };
@@ -96,8 +128,9 @@ export function leakResult(bff, provider, isWhole) {
     for (const leak of find(said)) leaks.push(`${answer.target.slice(0, 120)} (${answer.status}): ${leak}`);
   }
   // A token in an address is in every log on its way (M24).
-  for (const { path, query } of [bff.upstream, bff.otherUpstream, bff.bridge].flatMap(({ seen }) => seen).concat(provider.strays)) {
-    for (const leak of find(`${path}?${query}`)) leaks.push(`address of a request to an API, ${path.slice(0, 120)}: ${leak}`);
+  const asked = [...provider.realms.values()].flatMap(({ seen }) => seen.filter(({ endpoint }) => endpoint !== 'logout'));
+  for (const { path, query } of [bff.upstream, bff.otherUpstream, bff.bridge].flatMap(({ seen }) => seen).concat(provider.strays, asked)) {
+    for (const leak of find(`${path}?${query}`)) leaks.push(`address of a request, ${path.slice(0, 120)}: ${leak}`);
   }
   const log = bff.running?.log() ?? '';
   for (const [number, line] of log.split('\n').entries()) {
@@ -106,7 +139,7 @@ export function leakResult(bff, provider, isWhole) {
   const amount = { answers: bff.traffic.length, lines: log.split('\n').filter((line) => line.trim()).length, secrets: secrets.length, cookies: cookies.size };
   const title = `${amount.answers} answers and ${amount.lines} log lines searched for ${amount.secrets} secrets, the log for ${amount.cookies} cookies, too`;
   console.log(`scan   S133  ${title}`);
-  const result = { id: 'S133', title, where: 'leak scan' };
+  const result = /** @type {const} */ ({ id: 'S133', title, kind: 'http', where: 'leak scan' });
   if (leaks.length) return { ...result, outcome: 'failed', detail: leaks.slice(0, 20).join('\n') };
   if (!bff.running) return { ...result, outcome: 'cannot run', detail: 'needs a BFF whose log can be read: the answers alone hold nothing' };
   const least = LEAST[isWhole ? 'whole' : 'part'];

@@ -26,10 +26,12 @@ export function nativeResults() {
   return [...PACKAGES.flatMap(rust), ...javaScript('widget/test', 'widget')];
 }
 
-/** On the real stack of the runtime that `CAUSEWAY_TARGET` names. @returns {Result[]} */
+/** On the real stacks of the runtime that `CAUSEWAY_TARGET` names. @returns {Result[]} */
 export function journeyResults() {
+  const runtime = process.env.CAUSEWAY_TARGET || 'workers';
   // One process, one stack, as scripts/test runs them.
-  return javaScript('tests/http', 'HTTP journey', ['--test-force-exit', '--test-isolation=none', '--test-concurrency=1', '--test-timeout=120000']);
+  const options = ['--test-force-exit', '--test-isolation=none', '--test-concurrency=1', '--test-timeout=120000'];
+  return [javaScript('tests/http', 'HTTP journey', { options, runtime, isScanned: true }), javaScript('tests/conformance', 'conformance', { options, runtime, isScanned: true })].flat();
 }
 
 /** @param {string} program @param {string[]} args */
@@ -52,11 +54,12 @@ function rust(packageName) {
   // `--format=pretty` undoes what --quiet says to the tests.
   const ran = cargo('--exact', '--format=pretty', '--test-threads=4', ...names);
   const passed = passedInRust(ran.stdout);
+  const where = `Rust, ${packageName}`;
   return names.flatMap((name) => {
     const detail = passed.has(name) ? {} : { detail: `${name} in ${packageName} did not pass; cargo ended with ${ran.status}\n${ran.stdout.slice(-4_000)}${ran.stderr.slice(-2_000)}` };
     const numbers = name.match(RUST_NUMBERS)?.[1]?.match(/\d+/g) ?? [];
-    return numbers.map((number) => /** @type {Result} */ ({ id: `S${number}`, title: name, where: `Rust, ${packageName}`, outcome: passed.has(name) ? 'passed' : 'failed', ...detail }));
-  });
+    return numbers.map((number) => /** @type {Result} */ ({ id: `S${number}`, title: name, kind: 'native', where, outcome: passed.has(name) ? 'passed' : 'failed', ...detail }));
+  }).concat(afterLast(ran, where, 'native', names.every((name) => passed.has(name))));
 }
 
 /** The numbered ones of `cargo test -- --list`. @param {string} listed */
@@ -70,18 +73,44 @@ export function passedInRust(said) {
   return new Set(outcomes.map(({ name }) => name).filter((name) => outcomes.every((other) => other.name !== name || other.outcome === 'ok')));
 }
 
-/** @param {string} folder @param {string} where @param {string[]} [options] @returns {Result[]} */
-function javaScript(folder, where, options = []) {
+/**
+ * @param {string} folder @param {string} where
+ * @param {{ options?: string[], runtime?: string, isScanned?: boolean }} [how] `runtime`: what the tests run on, if there are several; `isScanned`: a leak scan comes after the last of them
+ * @returns {Result[]}
+ */
+function javaScript(folder, where, { options = [], runtime = '', isScanned = false } = {}) {
+  const kind = runtime ? 'journey' : 'native';
   const files = readdirSync(join(ROOT, folder)).filter((name) => name.endsWith('.test.mjs')).map((name) => join(ROOT, folder, name));
-  const numbered = files.map((file) => ({ file, names: widgetTests(readFileSync(file, 'utf8')) })).filter(({ names }) => names.length);
+  const numbered = files.map((file) => ({ file, names: widgetTests(readFileSync(file, 'utf8')).filter((name) => isThere(name, runtime)) })).filter(({ names }) => names.length);
   const names = numbered.flatMap(({ names }) => names);
-  const { status, stdout, stderr } = ended(process.execPath, ['--test', ...options, '--test-reporter=tap', String.raw`--test-name-pattern=/^S\d+/`, ...numbered.map(({ file }) => file)]);
+  const ran = ended(process.execPath, ['--test', ...options, '--test-reporter=tap', String.raw`--test-name-pattern=/^S\d+/`, ...numbered.map(({ file }) => file)]);
+  const { status, stdout, stderr } = ran;
   const passed = passedInTap(stdout, names);
   return names.flatMap((name) => {
     const detail = passed.has(name) ? {} : { detail: `${name} did not pass; the tests ended with ${status}\n${stdout.slice(-4_000)}${stderr.slice(-2_000)}` };
     const numbers = name.match(WIDGET_NUMBERS)?.[0].match(/\d+/g) ?? [];
-    return numbers.map((number) => /** @type {Result} */ ({ id: `S${number}`, title: name, where, outcome: passed.has(name) ? 'passed' : 'failed', ...detail }));
-  });
+    return numbers.map((number) => /** @type {Result} */ ({ id: `S${number}`, title: name, kind, where, outcome: passed.has(name) ? 'passed' : 'failed', ...detail }));
+  }).concat(afterLast(ran, where, kind, names.every((name) => passed.has(name)), isScanned));
+}
+
+/** Whether a test is there on a runtime: some say that they are on one alone. @param {string} name @param {string} runtime */
+export function isThere(name, runtime) {
+  const [, only] = /^(?:S\d+[,: ]+)+on (Workers|Spin), /.exec(name) ?? [];
+  return only === undefined || only.toLowerCase() === runtime;
+}
+
+/**
+ * What came after the last test, which no name tells: the leak scan, which fails a run whose every test has passed, or a crash.
+ * @param {{ status: number | string | null, stdout: string, stderr: string }} ran @param {string} where @param {Result['kind']} kind
+ * @param {boolean} areAllPassed whether every test that is counted passed @param {boolean} [isScanned] whether there must have been a scan
+ * @returns {Result[]}
+ */
+export function afterLast({ status, stdout, stderr }, where, kind, areAllPassed, isScanned = false) {
+  const result = { id: 'S133', title: isScanned ? 'the leak scan after the last test' : 'the end of the run', kind, where };
+  if (isScanned ? !/^# no leak of /m.test(stdout) || (areAllPassed && status !== 0) : areAllPassed && status !== 0) {
+    return [{ ...result, outcome: 'failed', detail: `the tests ended with ${status}\n${stdout.slice(-2_000)}${stderr.slice(-4_000)}` }];
+  }
+  return isScanned ? [{ ...result, outcome: 'passed' }] : [];
 }
 
 /** The numbered ones of a test file. @param {string} source */

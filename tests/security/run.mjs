@@ -9,7 +9,7 @@
 //   --json       where the table goes for programs; tests/security/result-<runtime>.json without it
 //   --native     also run the Rust and widget tests that are named after a case, and count them
 //   --journeys   also run the HTTP journeys that are named after a case, on the whole stack of this runtime, and count them
-//   --strict     a case that no test claims, or that cannot be run, is a failure
+//   --strict     a chosen case that no test claims, or that cannot be run, is a failure; without a choice all are chosen
 //
 // CAUSEWAY_TARGET chooses the runtime of the edge that the profile starts.
 
@@ -18,11 +18,12 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { Bff } from './bff.mjs';
+import { CATALOGUE } from './catalogue.mjs';
 import { SECTIONS } from './section.mjs';
 import { leakResult } from './leak.mjs';
 import { journeyResults, nativeResults } from './native.mjs';
 import { ProviderStub } from './provider/stub.mjs';
-import { run } from './runner.mjs';
+import { run, traps } from './runner.mjs';
 import { isFailure, table } from './table.mjs';
 import { UpstreamStub } from './upstream.mjs';
 
@@ -34,6 +35,13 @@ const { values, positionals: chosen } = parseArgs({
   },
 });
 
+const isOfSection = (/** @type {string} */ name) => !values.section || values.section.includes(name);
+const ofSections = Object.entries(SECTIONS).flatMap(([name, cases]) => (isOfSection(name) ? cases.map(({ id }) => id) : []));
+const unknown = [...chosen.filter((id) => !(id in CATALOGUE)), ...(values.section ?? []).filter((name) => !(name in SECTIONS))];
+if (unknown.length) {
+  console.error(`run: no case or section is called ${unknown.join(', ')}; sections are ${Object.keys(SECTIONS).join(', ')}`);
+  process.exit(2);
+}
 /** Whether every case is to be run. */
 const isWhole = !chosen.length && !values.section;
 const module = values.profile ?? process.env.CAUSEWAY_SECURITY_PROFILE;
@@ -67,16 +75,21 @@ function report(result, milliseconds = 0) {
 for (const result of native) report(result);
 try {
   for (const [name, cases] of Object.entries(SECTIONS)) {
-    if (values.section && !values.section.includes(name)) continue;
+    if (!isOfSection(name)) continue;
     await run(cases.filter(({ id }) => !chosen.length || chosen.includes(id)), `HTTP, ${name}`, bff, report);
   }
   report(leakResult(bff, provider, isWhole));
+  // Whenever its last line came.
+  const crashes = traps(bff);
+  if (crashes.length) report({ id: 'S136', title: 'a crash in the log of the BFF', kind: 'http', where: 'log', outcome: 'failed', detail: crashes.slice(0, 20).join('\n') });
 } finally {
   await running?.stop();
   for (const stub of [provider, upstream, otherUpstream, bridge]) stub.close();
 }
 
-const rows = table(results, isWhole);
+/** @type {import('./case.mjs').Kind[]} */
+const kinds = ['http', ...(values.native ? /** @type {const} */ (['native']) : []), ...(values.journeys ? /** @type {const} */ (['journey']) : [])];
+const rows = table(results, { runtime, kinds, ...(!isWhole && { chosen: chosen.length ? chosen : [...new Set(ofSections)] }) });
 console.log(`\n${profile.name} on ${runtime}: ${rows.text}`);
 writeFileSync(values.json ?? join(import.meta.dirname, `result-${runtime}.json`), `${JSON.stringify({ profile: profile.name, runtime, counts: rows.counts, cases: rows.rows }, undefined, 1)}\n`);
-process.exit(rows.rows.some((row) => isFailure(row, values.strict === true && isWhole)) ? 1 : 0);
+process.exit(rows.rows.some((row) => isFailure(row, values.strict === true)) ? 1 : 0);

@@ -8,6 +8,11 @@ import { underWay } from './wire.mjs';
 /** What an attack gets, and what it gets to end once it was told to: enough to set right a BFF that it changed. */
 const LIMITS = { attackMs: 120_000, endMs: 90_000 };
 
+/** How a crash of WebAssembly is told of, by Rust and by either host. */
+const TRAP = /panicked at|wasm trap|RuntimeError|unreachable executed/;
+
+/** @typedef {{ outcome: import('./case.mjs').Outcome, detail?: string }} Attempt */
+
 /**
  * @param {readonly import('./case.mjs').Case[]} cases @param {string} where
  * @param {import('./bff.mjs').Bff} bff
@@ -17,20 +22,29 @@ export async function run(cases, where, bff, report, limits = LIMITS) {
   for (const { id, title, runtime, attack } of cases) {
     if (runtime && bff.running && bff.running.runtime !== runtime) continue;
     const begun = Date.now();
+    const trapsBefore = traps(bff).length;
     bff.provider.reset();
     for (const stub of [bff.upstream, bff.otherUpstream, bff.bridge]) stub.reset();
     const { outcome, detail } = bff.isOvertaken
       ? { outcome: /** @type {const} */ ('cannot run'), detail: 'an earlier attack is still under way' }
-      : await attempt(bff, () => attack(bff, bff.provider), limits);
+      : withTraps(await attempt(bff, () => attack(bff, bff.provider), limits), traps(bff).slice(trapsBefore));
     bff.mayHold = undefined;
-    report({ id, title, where, outcome, ...(detail && { detail }) }, Date.now() - begun);
+    report({ id, title, kind: 'http', where, outcome, ...(detail && { detail }) }, Date.now() - begun);
   }
+}
+
+/** Lines of the BFF's log that tell of a crash: to whoever asked, it looks like any error of a server. @param {import('./bff.mjs').Bff} bff */
+export const traps = ({ running }) => (running?.log() ?? '').split('\n').filter((line) => TRAP.test(line));
+
+/** An attack that brought the BFF down has not passed, whatever it was answered. @param {Attempt} attempt @param {string[]} lines @returns {Attempt} */
+function withTraps({ outcome, detail }, lines) {
+  return lines.length ? { outcome: 'failed', detail: [...(detail ? [detail] : []), `the BFF crashed:`, ...lines.slice(0, 5)].join('\n') } : { outcome, ...(detail && { detail }) };
 }
 
 /**
  * An attack that takes too long loses its connections and may open none, so that nothing of it reaches the cases after it.
  * @param {import('./bff.mjs').Bff} bff @param {() => Promise<unknown>} attack @param {{ attackMs: number, endMs: number }} limits
- * @returns {Promise<{ outcome: import('./case.mjs').Outcome, detail?: string }>}
+ * @returns {Promise<Attempt>}
  */
 async function attempt(bff, attack, { attackMs, endMs }) {
   const stop = new AbortController();

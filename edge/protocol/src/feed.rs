@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_that_is_over_ends_its_stream_for_good() {
+    fn s130_a_session_that_is_over_ends_its_stream_for_good() {
         let (mut feed, _) = Feed::open(FeedPolicy::default(), 0, Duration::from_secs(10), 0.0);
         assert_eq!(feed.next_timer_ms(), 10_000);
         let step = feed.on_timer(10_000);
