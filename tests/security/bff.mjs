@@ -13,6 +13,8 @@ import { exchange, sendBytes } from './wire.mjs';
 /** @typedef {{ begun: Answer, authorize: URL, callback: () => Promise<string> }} Flow */
 
 const LOG_WAIT_MS = 3_000;
+/** Of the way that a request takes, and of timers that are early. */
+const BOUND_MARGIN_MS = 200;
 
 /** Thrown by a case that this run cannot run, with why. */
 export class CannotRun extends Error {}
@@ -72,7 +74,7 @@ export class Bff {
   /** Begins a sign-in and goes to the provider, but not back. @param {Browser} browser @param {Realm} [realm] @param {string} [returnTo] @returns {Promise<Flow>} */
   async begin(browser, realm = this.realms.oidc, returnTo = undefined) {
     const begun = await browser.visit(this.path.login(realm.id, returnTo));
-    assert.ok([302, 303].includes(begun.status), `login answers ${begun.status}: ${begun.text.slice(0, 300)}`);
+    this.assertRedirects(begun, `login answers ${begun.text.slice(0, 300)}`);
     const authorize = new URL(begun.headers.location ?? '');
     return { begun, authorize, callback: () => this.back(authorize) };
   }
@@ -87,14 +89,14 @@ export class Bff {
   /** The whole way. @param {Browser} browser @param {Realm} [realm] @param {string} [returnTo] */
   async signIn(browser, realm = this.realms.oidc, returnTo = undefined) {
     const flow = await this.begin(browser, realm, returnTo);
-    return browser.visit(await flow.callback());
+    return browser.arrive(await flow.callback());
   }
 
   /** A signed-in browser. @param {Realm} [realm] */
   async signedIn(realm = this.realms.oidc) {
     const browser = this.browser();
     const answer = await this.signIn(browser, realm);
-    assert.equal(answer.status, 303, `the callback answers ${answer.status}: ${answer.text.slice(0, 300)}\n${this.tail()}`);
+    this.assertRedirects(answer, `the callback answers ${answer.text.slice(0, 300)}\n${this.tail()}`);
     const user = await this.user(browser);
     assert.ok(user, 'signed in');
     return { browser, user };
@@ -103,12 +105,29 @@ export class Bff {
   /** Adds an account to the session of a browser. @param {Browser} browser @param {Realm} realm */
   async connect(browser, realm) {
     const begun = await browser.visit(this.path.connect(realm.id), { headers: { 'Sec-Fetch-Site': 'same-origin' } });
-    assert.equal(begun.status, 303, `connecting answers ${begun.status}: ${begun.text.slice(0, 300)}`);
-    const target = await this.back(new URL(begun.headers.location ?? ''));
-    // On the way back from another site a browser leaves out what is SameSite=Strict.
-    const sent = [...browser.cookies].filter(([, { attributes }]) => attributes.get('samesite') !== 'Strict').map(([name, { value }]) => `${name}=${value}`).join('; ');
-    const answer = await browser.visit(target, { headers: { 'Sec-Fetch-Site': 'cross-site', Cookie: sent } });
-    assert.equal(answer.status, 303, `the callback answers ${answer.status}: ${answer.text.slice(0, 300)}\n${this.tail()}`);
+    this.assertRedirects(begun, `connecting answers ${begun.text.slice(0, 300)}`);
+    const answer = await browser.arrive(await this.back(new URL(begun.headers.location ?? '')));
+    this.assertRedirects(answer, `the callback answers ${answer.text.slice(0, 300)}\n${this.tail()}`);
+  }
+
+  /** Whether an answer sends a browser on, by a status that the profile allows for it. @param {Pick<Answer, 'status'>} answer */
+  isRedirect({ status }) {
+    return this.profile.redirects.includes(status);
+  }
+
+  /** @param {Answer} answer @param {string} about */
+  assertRedirects(answer, about) {
+    assert.ok(this.isRedirect(answer), `${about}: ${answer.status}`);
+  }
+
+  /** What takes the header against CSRF off a request. @returns {Record<string, undefined>} */
+  get withoutCsrf() {
+    return Object.fromEntries(Object.keys(this.csrf).map((name) => [name, undefined]));
+  }
+
+  /** Waits until a session that has ended is believed nowhere any more. */
+  bound() {
+    return delay(this.profile.revocationBoundSeconds * 1_000 + BOUND_MARGIN_MS);
   }
 
   /** Who a browser is. @param {Browser} browser */
@@ -138,7 +157,7 @@ export class Bff {
     assert.equal(await this.user(browser), before.user, `${about}: changed who is signed in`);
     assert.equal(calls(), before.calls, `${about}: an API was called`);
     if (!redeems) assert.equal(realm.asked('token').length, before.codes, `${about}: the code was redeemed`);
-    if (status === 400) this.#assertFixedPage(answer, about);
+    if (answer.status === 400) this.#assertFixedPage(answer, about);
     await this.rejected(answer, about, reason);
     return answer;
   }
@@ -239,7 +258,7 @@ export class Bff {
 
   /** How many instances may serve at once, each with a memory of its own. */
   get instances() {
-    return this.running?.instances ?? 1;
+    return this.running?.instances ?? this.profile.instances;
   }
 
   /** The provider whose tokens the API behind the BFF takes. */

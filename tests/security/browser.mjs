@@ -29,6 +29,15 @@ export class Browser {
     return this.#send(target, { ...sent, headers: { ...navigation, ...headers } });
   }
 
+  /**
+   * The step of a navigation that another site began, as a provider does when it sends a browser back: whatever is
+   * SameSite=Strict stays at home. @param {string} target @param {Sent} [sent]
+   */
+  arrive(target, { headers = {}, ...sent } = {}) {
+    const lax = [...this.cookies].filter(([, { attributes }]) => attributes.get('samesite') !== 'Strict').map(([name, { value }]) => `${name}=${value}`);
+    return this.visit(target, { ...sent, headers: { 'Sec-Fetch-Site': 'cross-site', Cookie: lax.join('; ') || undefined, ...headers } });
+  }
+
   /** What a script of the BFF's own page sends: with the header against CSRF. @param {string} target @param {Sent} [sent] */
   call(target, { headers = {}, ...sent } = {}) {
     const unsafe = !['GET', 'HEAD'].includes(sent.method ?? 'GET');

@@ -7,7 +7,8 @@ import assert from 'node:assert/strict';
 /** @typedef {import('../wire.mjs').Sent} Sent */
 
 const EVIL = 'https://evil.example';
-const crossSite = { Origin: EVIL, 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Mode': 'no-cors', 'X-CSRF': undefined };
+/** @param {Bff} bff */
+const fromOtherSite = (bff) => ({ Origin: EVIL, 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Mode': 'no-cors', ...bff.withoutCsrf });
 
 /** What changes something, and what reads something that only the user may read. @param {Bff} bff */
 const targets = (bff) => [`${bff.profile.api.prefix}${bff.profile.api.family}/1`, bff.path.event, bff.path.logout];
@@ -29,22 +30,26 @@ const asUser = (id, title, attack) => ({ id, title, attack: async (bff) => attac
 /** @type {import('../case.mjs').Case[]} */
 export const cases = [
   asUser('S74', 'form post of another site', async (bff, browser) => {
+    const crossSite = fromOtherSite(bff);
     for (const target of targets(bff)) {
       for (const headers of [crossSite, { ...crossSite, 'Sec-Fetch-Mode': 'navigate', 'Sec-Fetch-Dest': 'document' }, { ...crossSite, 'Sec-Fetch-Site': undefined, 'Sec-Fetch-Mode': undefined }]) {
-        await refused(bff, browser, target, { method: 'POST', headers: { ...headers, 'Content-Type': 'application/x-www-form-urlencoded' }, body: 'type=message&data=x&X-CSRF=1' }, 'a form');
+        await refused(bff, browser, target, { method: 'POST', headers: { ...headers, 'Content-Type': 'application/x-www-form-urlencoded' }, body: `type=message&data=x&${new URLSearchParams(bff.csrf)}` }, 'a form');
       }
     }
   }),
   asUser('S75', 'multipart post of another site', async (bff, browser) => {
+    const crossSite = fromOtherSite(bff);
     const body = '--x\r\nContent-Disposition: form-data; name="{\\"type\\":\\"message\\",\\"data\\":{}}"\r\n\r\n1\r\n--x--\r\n';
     for (const target of targets(bff)) await refused(bff, browser, target, { method: 'POST', headers: { ...crossSite, 'Content-Type': 'multipart/form-data; boundary=x' }, body }, 'multipart');
   }),
   asUser('S76', 'JSON as text/plain', async (bff, browser) => {
+    const crossSite = fromOtherSite(bff);
     for (const target of targets(bff)) await refused(bff, browser, target, { method: 'POST', headers: { ...crossSite, 'Content-Type': 'text/plain;application/json' }, body: '{"type":"message","data":{"text":"x"}}' }, 'text/plain');
     // Even a page of our own must say what it sends.
     await refused(bff, browser, bff.path.event, { method: 'POST', headers: { 'Content-Type': 'text/plain' }, body: '{"type":"message","data":{}}' }, 'text/plain of our own', [400, 415]);
   }),
   asUser('S77', 'post without a body', async (bff, browser) => {
+    const crossSite = fromOtherSite(bff);
     for (const target of targets(bff)) {
       await refused(bff, browser, target, { method: 'POST', headers: crossSite }, 'an empty post');
       await refused(bff, browser, target, { method: 'POST', headers: { ...crossSite, Origin: undefined, 'Sec-Fetch-Site': undefined } }, 'an empty post that says nothing');
@@ -103,8 +108,8 @@ export const cases = [
     id: 'S84',
     title: 'preflight of a foreign origin: nothing is allowed, no origin is reflected with credentials',
     async attack(bff) {
-      const ask = { 'Access-Control-Request-Method': 'POST', 'Access-Control-Request-Headers': 'content-type,x-csrf', 'X-CSRF': undefined, 'Sec-Fetch-Mode': 'cors' };
-      const paths = [bff.path.session, bff.path.logout, bff.path.event, bff.path.stream, `${bff.profile.api.prefix}${bff.profile.api.own}`, bff.path.login('corp'), bff.path.callback('corp'), '/internal/deliver', '/nowhere', '/'];
+      const ask = { 'Access-Control-Request-Method': 'POST', 'Access-Control-Request-Headers': ['content-type', ...Object.keys(bff.csrf)].join().toLowerCase(), ...bff.withoutCsrf, 'Sec-Fetch-Mode': 'cors' };
+      const paths = [bff.path.session, bff.path.logout, bff.path.event, bff.path.stream, `${bff.profile.api.prefix}${bff.profile.api.own}`, bff.path.login(bff.realms.oidc.id), bff.path.callback(bff.realms.oidc.id), bff.path.deliver, '/nowhere', '/'];
       for (const path of paths) {
         for (const origin of [EVIL, 'null', `${bff.origin}.evil.example`, 'http://localhost', 'http://localhost:1', bff.running?.hostOrigin.replace('http', 'https'), `${bff.running?.hostOrigin}.evil.example`, '*', '']) {
           for (const method of ['OPTIONS', 'GET']) {
@@ -128,11 +133,11 @@ export const cases = [
       { Origin: EVIL, 'Sec-Fetch-Site': 'cross-site' }, { Origin: 'http://sibling.localhost', 'Sec-Fetch-Site': 'same-site' }, { 'Sec-Fetch-Site': 'same-site' }, { 'Sec-Fetch-Site': 'cross-site' },
       { Origin: EVIL, 'Sec-Fetch-Site': undefined }, { Origin: 'null', 'Sec-Fetch-Site': undefined },
     ]) {
-      await refused(bff, browser, bff.path.stream, { headers: { 'X-CSRF': undefined, Accept: 'text/event-stream', ...headers } }, JSON.stringify(headers));
+      await refused(bff, browser, bff.path.stream, { headers: { ...bff.withoutCsrf, Accept: 'text/event-stream', ...headers } }, JSON.stringify(headers));
     }
   }),
   asUser('S86', 'WebSocket of another site', async (bff, browser) => {
-    const upgrade = { Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-Version': '13', 'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==', 'X-CSRF': undefined, 'Sec-Fetch-Mode': 'websocket' };
+    const upgrade = { Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-Version': '13', 'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==', ...bff.withoutCsrf, 'Sec-Fetch-Mode': 'websocket' };
     for (const target of [bff.path.stream, `${bff.profile.api.prefix}${bff.profile.api.own}`, bff.path.event]) {
       for (const site of ['cross-site', 'same-site', undefined]) {
         const answer = await refused(bff, browser, target, { headers: { ...upgrade, Origin: EVIL, 'Sec-Fetch-Site': site } }, `WebSocket, ${site}`, target === bff.path.event ? [405] : [403]);
@@ -141,6 +146,7 @@ export const cases = [
     }
   }),
   asUser('S87', 'logout by an image, a link or a form of another site', async (bff, browser) => {
+    const crossSite = fromOtherSite(bff);
     const image = { ...crossSite, Origin: undefined, 'Sec-Fetch-Dest': 'image' };
     const asked = async (/** @type {Browser} */ user) => {
       await refused(bff, user, bff.path.logout, { headers: image }, 'an image', [405]);
@@ -166,20 +172,21 @@ export const cases = [
     title: 'no page lets itself be framed; sign-ins do not begin in a frame',
     async attack(bff) {
       const { browser } = await bff.signedIn();
-      const pages = [bff.path.home, bff.path.login('nobody'), bff.path.callback('corp'), '/nowhere', bff.path.session, bff.path.login('corp', '/')];
+      const pages = [bff.path.home, bff.path.login('nobody'), bff.path.callback(bff.realms.oidc.id), '/nowhere', bff.path.session, bff.path.login(bff.realms.oidc.id, '/')];
       for (const page of pages) {
         const answer = await browser.visit(page);
         assert.match(String(answer.headers['content-security-policy']), /frame-ancestors 'none'/, page);
       }
       for (const dest of ['iframe', 'frame', 'embed', 'object', 'fencedframe']) {
-        const answer = await browser.visit(bff.path.login('corp', '/'), { headers: { 'Sec-Fetch-Dest': dest, 'Sec-Fetch-Site': 'cross-site' } });
+        const answer = await browser.visit(bff.path.login(bff.realms.oidc.id, '/'), { headers: { 'Sec-Fetch-Dest': dest, 'Sec-Fetch-Site': 'cross-site' } });
         assert.ok(answer.status >= 400 && !answer.headers.location, `a sign-in in an ${dest}`);
       }
     },
   },
   asUser('S89', "widget's event from another site", async (bff, browser) => {
+    const crossSite = fromOtherSite(bff);
     const body = '{"type":"message","data":{"text":"x"}}';
-    for (const headers of [crossSite, { ...crossSite, 'X-CSRF': '1' }, { Origin: 'null', 'Sec-Fetch-Site': 'cross-site', 'X-CSRF': '1' }, { Origin: undefined, 'Sec-Fetch-Site': undefined, 'X-CSRF': '1' }]) {
+    for (const headers of [crossSite, { ...crossSite, ...bff.csrf }, { Origin: 'null', 'Sec-Fetch-Site': 'cross-site', ...bff.csrf }, { Origin: undefined, 'Sec-Fetch-Site': undefined, ...bff.csrf }]) {
       for (const type of ['application/json', 'text/plain', 'application/csp-report', undefined]) {
         await refused(bff, browser, bff.path.event, { method: 'POST', headers: { ...headers, 'Content-Type': type }, body }, JSON.stringify({ ...headers, type }), [403]);
       }

@@ -54,7 +54,7 @@ export const cases = [
       const callback = await (await bff.begin(browser)).callback();
       const before = browser.copy();
       const answer = await browser.visit(callback);
-      assert.equal(answer.status, 303);
+      bff.assertRedirects(answer, 'the callback');
       assert.deepEqual([...browser.cookies.keys()].filter(bff.profile.isOwnCookie), [bff.profile.sessionCookie], 'nothing of the sign-in is left');
       const thief = bff.browser();
       await bff.refused(thief, () => thief.visit(callback), { why: 'replayed without its cookie', reason: 'stranger' });

@@ -2,7 +2,6 @@
 
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
 
 import { signWithSecret, unsigned } from '../provider/key.mjs';
 import { MALLORY } from '../provider/realm.mjs';
@@ -11,12 +10,9 @@ import { MALLORY } from '../provider/realm.mjs';
 /** @typedef {import('../provider/realm.mjs').Realm} Realm */
 /** @typedef {import('../provider/key.mjs').Json} Json */
 
-/** Longer than an instance believes a session without asking. */
-const bound = () => delay(1_200);
-
 /** @param {Bff} bff @param {Realm} realm @param {string} token */
 const sendLogout = (bff, realm, token) =>
-  bff.browser().call(bff.path.backchannelLogout(realm.id), { method: 'POST', headers: { 'X-CSRF': undefined, Origin: undefined, 'Sec-Fetch-Site': undefined, 'Content-Type': 'application/x-www-form-urlencoded' }, body: new URLSearchParams({ logout_token: token }).toString() });
+  bff.browser().call(bff.path.backchannelLogout(realm.id), { method: 'POST', headers: { ...bff.withoutCsrf, Origin: undefined, 'Sec-Fetch-Site': undefined, 'Content-Type': 'application/x-www-form-urlencoded' }, body: new URLSearchParams({ logout_token: token }).toString() });
 
 /** A browser with a session of a provider that names its own. @param {Bff} bff @param {Realm} [realm] @param {string} [sid] */
 async function withSid(bff, realm = bff.realms.oidc, sid = `sid-${Math.random().toString(36).slice(2)}`) {
@@ -70,11 +66,11 @@ export const cases = [
       const twice = await realm.logoutToken({ sid });
       const both = await bff.browser().call(bff.path.backchannelLogout(realm.id), { method: 'POST', headers: { 'Content-Type': 'application/x-www-form-urlencoded' }, body: `logout_token=${twice}&logout_token=${twice}` });
       assert.equal(both.status, 400, 'two tokens');
-      await bound();
+      await bff.bound();
       assert.equal(await bff.user(browser), user, 'still signed in');
       const honest = await realm.logoutToken({ sid });
       assert.equal((await sendLogout(bff, realm, honest)).status, 200);
-      await bound();
+      await bff.bound();
       assert.equal(await bff.user(browser), undefined, 'the honest one ends it');
       assert.equal((await sendLogout(bff, realm, honest)).status, 400, 'once');
     },
@@ -90,9 +86,9 @@ export const cases = [
       bff.provider.reset();
       const { realm } = one;
       // Issued for the second after: a sign-in of this very second may have come later.
-      await bound();
+      await bff.bound();
       assert.equal((await sendLogout(bff, realm, await realm.logoutToken({ sub: realm.user.id }))).status, 200);
-      await bound();
+      await bff.bound();
       assert.equal(await bff.user(one.browser), undefined);
       assert.equal(await bff.user(two.browser), undefined);
       assert.equal(await bff.user(other.browser), other.user, 'the same name at another issuer');
@@ -117,7 +113,7 @@ export const cases = [
       await bff.rejectedSince('unknown key of a logout', refusals ?? 0, 'forged tokens');
       assert.ok(await bff.user(browser));
       assert.equal((await sendLogout(bff, realm, await realm.logoutToken({ sid }))).status, 200, 'the honest one beside them');
-      await bound();
+      await bff.bound();
       assert.equal(await bff.user(browser), undefined, 'signed out by it');
     },
   },
@@ -131,12 +127,12 @@ export const cases = [
       for (const query of /** @type {Record<string, string>[]} */ ([{}, { iss: realm.issuer }, { iss: realm.issuer, sid: 'guess' }, { iss: 'https://evil.example', sid }, { iss: `${realm.issuer}/`, sid }, { sid: '' }, { sid: `${sid}x` }, { iss: realm.issuer, sid: 'x'.repeat(5_000) }])) answers.push(await frame(query));
       const twice = await bff.browser().visit(`${bff.path.frontchannelLogout(realm.id)}?iss=${encodeURIComponent(realm.issuer)}&sid=${sid}&sid=x`);
       answers.push(twice);
-      await bound();
+      await bff.bound();
       assert.equal(await bff.user(browser), user, 'still signed in');
       const good = await frame({ iss: realm.issuer, sid });
-      await bound();
+      await bff.bound();
       assert.equal(await bff.user(browser), undefined, 'the right one ends it');
-      const look = (/** @type {import('../wire.mjs').Answer} */ { status, headers, text }) => JSON.stringify([status, text, Object.keys(headers).filter((name) => !['date', 'x-request-id', 'cf-ray'].includes(name)).sort()]);
+      const look = (/** @type {import('../wire.mjs').Answer} */ { status, headers, text }) => JSON.stringify([status, text, Object.keys(headers).filter((name) => !bff.profile.headersThatVary.includes(name)).sort()]);
       assert.equal(new Set([...answers, good].map(look)).size, 1, 'all answers look alike');
       assert.equal(good.status, 200);
     },
@@ -161,7 +157,7 @@ export const cases = [
       const other = await depart();
       for (const query of ['', '?state=', '?state=x', `?state=${state.slice(0, -1)}`, `?state=${other.state}`, `?state=${state}&state=${state}`, `?state=${state}&${bff.path.returnParameter}=//evil.example`.replace(state, 'x')]) {
         const answer = await browser.copy().visit(bff.path.loggedOut(realm.id) + query);
-        assert.equal(answer.status, 303, query);
+        bff.assertRedirects(answer, query);
         assert.equal(answer.headers.location, bff.path.home, query);
       }
       const thief = await bff.browser().visit(`${bff.path.loggedOut(realm.id)}?state=${state}`);
@@ -187,7 +183,7 @@ export const cases = [
         await signOut(bff, browser);
         assert.ok(Date.now() - begun < 15_000, `${Date.now() - begun} ms`);
         bff.apiRealm.lies = {};
-        await bound();
+        await bff.bound();
         assert.equal(await bff.user(thief), undefined);
       }
     },
@@ -203,7 +199,7 @@ export const cases = [
       await Promise.all(Array.from({ length: 40 }, () => thief.call(api)));
       await signOut(bff, browser);
       assert.equal(browser.cookies.has(bff.profile.sessionCookie), false, 'the cookie goes');
-      await bound();
+      await bff.bound();
       const calls = bff.upstream.seen.length;
       const answers = await Promise.all(Array.from({ length: 40 }, () => thief.call(api)));
       assert.deepEqual([...new Set(answers.map(({ status }) => status))], [401]);
@@ -222,11 +218,11 @@ export const cases = [
       const body = JSON.stringify({ action: 'revoked', sender: { id, login: 'ada' } });
       const sign = (/** @type {string} */ text, /** @type {string} */ key) => `sha256=${createHmac('sha256', key).update(text).digest('hex')}`;
       const deliver = (/** @type {string | undefined} */ signature, sent = body, event = 'github_app_authorization') =>
-        bff.browser().call(bff.path.webhook, { method: 'POST', headers: { 'X-CSRF': undefined, Origin: undefined, 'Sec-Fetch-Site': undefined, 'Content-Type': 'application/json', 'X-GitHub-Event': event, 'X-GitHub-Delivery': 'x', 'X-Hub-Signature-256': signature }, body: sent });
+        bff.browser().call(bff.path.webhook, { method: 'POST', headers: { ...bff.withoutCsrf, Origin: undefined, 'Sec-Fetch-Site': undefined, 'Content-Type': 'application/json', 'X-GitHub-Event': event, 'X-GitHub-Delivery': 'x', 'X-Hub-Signature-256': signature }, body: sent });
       for (const signature of [undefined, '', 'sha256=', 'sha256=00', `sha256=${'0'.repeat(64)}`, sign(body, 'wrong'), sign(`${body} `, secret), sign(body, ''), sign(body, secret).replace('sha256', 'sha1'), sign(body, secret).slice(0, -1), `${sign(body, secret)}0`, `${sign(body, 'wrong')}, ${sign(body, secret)}`, sign(body, secret).slice(7)]) {
         assert.equal((await deliver(signature)).status, 401, String(signature));
       }
-      await bound();
+      await bff.bound();
       assert.equal(await bff.user(browser), user);
       assert.ok((await deliver(sign('{', secret), '{')).status < 500, 'signed nonsense');
       assert.equal((await deliver(sign(body, secret), body, 'push')).status, 204, 'another event');
@@ -234,10 +230,10 @@ export const cases = [
       assert.equal((await deliver(undefined, body, 'push')).status, 401, 'unsigned');
       const big = 'x'.repeat(65 * 1024);
       assert.equal((await deliver(sign(big, secret), big)).status, 413);
-      await bound();
+      await bff.bound();
       assert.equal(await bff.user(browser), user);
       assert.equal((await deliver(sign(body, secret))).status, 204);
-      await bound();
+      await bff.bound();
       assert.equal(await bff.user(browser), undefined, 'the honest one ends it');
     },
   },

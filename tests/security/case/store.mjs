@@ -1,7 +1,6 @@
 // Section G: what owns the sessions is down.
 
 import assert from 'node:assert/strict';
-import { setTimeout as delay } from 'node:timers/promises';
 
 import { until } from './refresh.mjs';
 
@@ -20,8 +19,7 @@ export const cases = [
       const cookie = browser.cookieHeader;
       const tab = bff.browser();
       const callback = await (await bff.begin(tab, realm)).callback();
-      // Longer than an instance believes a session without asking.
-      await delay(1_200);
+      await bff.bound();
       const [calls, codes, asked] = [bff.upstream.seen.length, realm.asked('token').length, realm.asked('authorize').length];
       await withoutCoordinator(async () => {
         for (const [path, sent] of /** @type {[string, import('../wire.mjs').Sent][]} */ ([[bff.path.session, {}], [api, {}], [bff.path.stream, {}], [bff.path.event, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: '{"type":"message","data":{}}' }], [bff.path.logout, { method: 'POST' }]])) {

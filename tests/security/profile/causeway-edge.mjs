@@ -9,7 +9,7 @@ import { freePorts } from '../../../scripts/stack/port.mjs';
 import { Stack } from '../../../scripts/stack/stack.mjs';
 import { isTarget } from '../../../scripts/stack/target.mjs';
 
-import { api, appApi, boundApi, limitedApi, peculiar, restrictedApis } from './causeway.mjs';
+import { api, appApi, boundApi, instancesOn, limitedApi, peculiar, restrictedApis, revocationBoundSeconds } from './causeway.mjs';
 import { GitHubApp } from '../provider/github-app.mjs';
 
 /**
@@ -80,7 +80,7 @@ export async function start({ provider, upstream, otherUpstream, bridge }) {
     }]),
     GITHUB_WEBHOOK_SECRET: WEBHOOK_SECRET,
     BRIDGE_URL: bridge.origin,
-    REVOCATION_BOUND_SECONDS: '1',
+    REVOCATION_BOUND_SECONDS: String(revocationBoundSeconds),
   };
   const edge = (/** @type {Variables} */ variables, unready = false) =>
     edgePart({ target, state, ports, secrets: stack.secrets, variables: { ...settings, ...openIdSettings(), ...variables }, unready });
@@ -95,9 +95,7 @@ export async function start({ provider, upstream, otherUpstream, bridge }) {
   });
   return {
     runtime: target,
-    // The Spin host starts another one when sixteen requests are under way in each of those there are. How many there
-    // are is no matter: what one asks of a provider the others know. That there are several is.
-    instances: target === 'spin' ? 2 : 1,
+    instances: instancesOn(target),
     origin: stack.edgeOrigin,
     hostOrigin: stack.hostOrigin,
     log: () => readFileSync(stack.parts.edge.log, 'utf8'),

@@ -11,6 +11,50 @@ export const name = 'causeway';
 export const sessionCookie = '__Host-Http-session';
 export const isOwnCookie = (/** @type {string} */ cookie) => cookie.startsWith('__Host-Http-');
 
+/** What the BFF runs on, also where the suite did not start it. */
+const runtime = process.env.CAUSEWAY_TARGET || 'workers';
+
+/**
+ * How many serve at once, each with a memory of its own. The Spin host starts another one when sixteen requests are under
+ * way in each of those there are. How many there are is no matter: what one asks of a provider the others know. That there
+ * are several is. @param {string} runtime
+ */
+export const instancesOn = (runtime) => (runtime === 'spin' ? 2 : 1);
+export const instances = instancesOn(runtime);
+
+/**
+ * What stands before the BFF, and what it does by itself with a request that it does not hand on.
+ * - statuses: what it answers; 0 if it hangs up    - refuses: those of them by which it says that it cannot read a request
+ * - fails: whether a 500 is its own                - resolves: whether it reads an address as browsers do, so that without its dots it is another one
+ * - takesChunks: whether it takes the chunks' word for a body that has a length, too
+ */
+export const front = {
+  statuses: [0, 400, 404, 405, 408, 413, 414, 417, 431, 501, 505],
+  refuses: [0, 501, 505],
+  takesChunks: true,
+  ...(runtime === 'spin'
+    // The host has no route for a target without a path.
+    ? { resolves: false, fails: (/** @type {Answer} */ { target, text }) => /^(?:CONNECT |[A-Z]+ [^/ ]+ )/.test(target) && text === '' }
+    // So does workerd; and wrangler's proxy says that the connection to it broke in the middle of a body.
+    : { resolves: true, fails: (/** @type {Answer} */ { target, text }) => /^(?:CONNECT |[A-Z]+ \* )/.test(target) || text.startsWith('Error: Network connection lost.\n') }),
+};
+
+/** By what a browser is sent on. */
+export const redirects = [302, 303];
+/** Of what the BFF says of an error to a script. */
+export const errorType = /^application\/problem\+json/;
+/** An error without what differs each time. @param {Answer} answer */
+export const withoutItsRequest = ({ text }) => ({ ...JSON.parse(text), request_id: undefined, instance: undefined });
+/** Headers whose presence tells nothing. */
+export const headersThatVary = ['date', 'x-request-id', 'cf-ray'];
+
+/** How long a session that ended may go on to be believed, as it is configured here. */
+export const revocationBoundSeconds = 1;
+/** How far its clock and a provider's may be apart. */
+export const toleranceSeconds = 60;
+/** How often a refresh token is sent again if its answer was lost. */
+export const refreshRepeats = 1;
+
 /** What a script must send so that it is believed to be of an allowed page. */
 export const csrf = { 'X-CSRF': '1' };
 
