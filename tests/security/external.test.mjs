@@ -9,12 +9,17 @@ import { test } from 'node:test';
 
 import { leaks } from '../journey/leak.mjs';
 import * as profile from './profile/causeway.mjs';
+import { SECTIONS } from './section.mjs';
 import { ProviderStub } from './provider/stub.mjs';
 import { UpstreamStub } from './upstream.mjs';
 
-/** What becomes of them: from outside, and for want of the log or of a way to restart it. */
-const ASKED = { S1: 'passed', S3: 'passed', S9: 'passed', S38: 'passed', S60: 'passed', S74: 'passed', S94: 'passed', S101: 'passed', S121: 'passed', S64: 'cannot run', S133: 'cannot run', S134: 'cannot run' };
-const LIMIT_MS = 100_000;
+/** Every attack but some of many hundred return addresses, each of which is a sign-in: of those the classes with the most of them are left out. */
+const ASKED = [...new Set(Object.values(SECTIONS).flat().map(({ id }) => id))].filter((id) => !['S29', 'S30', 'S31', 'S32', 'S33'].includes(id));
+/** What the answers alone do not show, or what takes another configuration, a provider that is new or a part that is down: and nothing else may be missing. */
+const WANTS = /^(?:needs a BFF (?:that the suite can restart|whose log can be read)|needs a provider that nothing was asked of yet|the profile has no (?:running BFF|coordinator that can be taken down))/;
+/** For want of that, whatever else cannot. */
+const CANNOT = ['S64', 'S104', 'S132', 'S133', 'S134', 'S135', 'S146'];
+const LIMIT_MS = 200_000;
 
 test('a BFF that runs already is attacked by its address, and what cannot be tried so says why', async () => {
   // The stubs' ports are what that BFF is configured for; the suite's own take them over.
@@ -28,16 +33,22 @@ test('a BFF that runs already is attacked by its address, and what cannot be tri
   try {
     for (const stub of [provider, ...stubs]) stub.close();
     const ports = ['--provider-port', new URL(provider.origin).port, '--upstream-port', new URL(upstream.origin).port];
-    const run = (/** @type {string} */ baseUrl) =>
-      spawnSync(process.execPath, [join(import.meta.dirname, 'run.mjs'), '--base-url', baseUrl, ...ports, '--json', json, ...Object.keys(ASKED)], { encoding: 'utf8', timeout: LIMIT_MS });
-    const { status, stdout, stderr } = run(running.origin);
+    const run = (/** @type {string} */ baseUrl, /** @type {string[]} */ ids) =>
+      spawnSync(process.execPath, [join(import.meta.dirname, 'run.mjs'), '--base-url', baseUrl, ...ports, '--json', json, ...ids], { encoding: 'utf8', timeout: LIMIT_MS });
+    const { status, stdout, stderr } = run(running.origin, ASKED);
     assert.equal(status, 0, `${stdout}\n${stderr}`);
     const { runtime, cases } = JSON.parse(readFileSync(json, 'utf8'));
     assert.equal(runtime, 'external');
     /** @type {{ id: string, outcome: string, detail?: string }[]} */
     const rows = cases;
-    assert.deepEqual(Object.fromEntries(rows.filter(({ id }) => id in ASKED).map(({ id, outcome }) => [id, outcome])), ASKED, stdout);
-    for (const { id, outcome, detail } of rows) if (outcome === 'cannot run') assert.match(detail ?? '', /^(?:needs a|the profile has no) /, id);
+    assert.ok(rows.length >= ASKED.length && rows.length > 80, `${rows.length} cases`);
+    for (const { id, outcome, detail } of rows) {
+      if (outcome === 'cannot run') for (const why of (detail ?? '').split('\n')) assert.match(why, WANTS, id);
+      else assert.equal(outcome, 'passed', id);
+    }
+    const cannot = rows.flatMap(({ id, outcome }) => (outcome === 'cannot run' ? id : []));
+    assert.deepEqual(CANNOT.filter((id) => !cannot.includes(id)), [], 'they looked at what nobody can see from outside');
+    assert.ok(cannot.length < rows.length / 4, `${cannot.length} of ${rows.length} cannot be tried: ${cannot}`);
     assert.match(stdout, /^CANNOT RUN S134 /m);
     // Nobody here knows the tokens that were in use: they are looked for by their form.
     const log = running.log();
@@ -45,7 +56,7 @@ test('a BFF that runs already is attacked by its address, and what cannot be tri
     assert.deepEqual(leaks(log, [...running.secrets, ...provider.secrets.keys()]), [], 'in the log');
     assert.doesNotMatch(log, /\b[ar]t_[\w-]{43}/, 'a token of the stub is in the log');
     // And it is that address which is attacked.
-    const nobody = run(`http://localhost:${new URL(bridge.origin).port}`);
+    const nobody = run(`http://localhost:${new URL(bridge.origin).port}`, ['S1', 'S38']);
     assert.equal(nobody.status, 1, nobody.stdout);
   } finally {
     await running.stop();
