@@ -27,6 +27,7 @@
 //! - [`platform`]: what a runtime must provide
 
 pub mod address;
+pub mod client_address;
 pub mod config;
 pub mod cookie;
 pub mod edge;

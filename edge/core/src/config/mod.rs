@@ -12,6 +12,7 @@ mod unrepeated;
 use std::{fmt, rc::Rc, time::Duration};
 
 use causeway_protocol::signature::KeyRing;
+use http::HeaderName;
 use secrecy::SecretString;
 use url::Url;
 
@@ -33,6 +34,8 @@ pub struct Config {
     pub host_origins: Vec<Origin>,
     /// `EMBED`: on which sites the host pages are.
     pub embed: Embed,
+    /// `CLIENT_ADDRESS_HEADER`: the header in which whatever is in front of the edge says where a request comes from.
+    pub client_address_header: Option<HeaderName>,
     /// `SESSION_KEYS`: seals cookies and records.
     pub session_keys: Rc<KeyRing>,
     /// `BRIDGE_URL`.
@@ -94,9 +97,10 @@ pub enum Coordination {
 }
 
 /// Every key that is read, for runtimes that must ask for each by name.
-pub const KEYS: [&str; 34] = [
+pub const KEYS: [&str; 35] = [
     "PUBLIC_ORIGIN",
     "HOST_ORIGINS",
+    "CLIENT_ADDRESS_HEADER",
     "SESSION_KEYS",
     "REDIS_URL",
     "REDIS_ADDRESS",
@@ -206,6 +210,7 @@ impl<S: Source> Reader<'_, S> {
         let public_origin = self.origin("PUBLIC_ORIGIN");
         let host_origins = self.host_origins();
         let embed = self.embed(&host_origins);
+        let client_address_header = self.client_address_header();
         let session_keys = self.key_ring("SESSION_KEYS");
         let bridge_url = self.url("BRIDGE_URL", None);
         let bridge_keys = self.key_ring("BRIDGE_KEYS");
@@ -230,6 +235,7 @@ impl<S: Source> Reader<'_, S> {
             public_origin: public_origin?,
             host_origins,
             embed,
+            client_address_header,
             session_keys: Rc::new(session_keys?),
             bridge_url: bridge_url?,
             bridge_keys: bridge_keys?,

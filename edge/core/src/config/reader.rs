@@ -1,6 +1,7 @@
 //! Reading single values: what they must look like, and what is said when they do not.
 
 use causeway_protocol::{event::is_name, signature::KeyRing};
+use http::{HeaderName, header};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
@@ -154,6 +155,19 @@ impl<S: Source> Reader<'_, S> {
             }
             Some("cross-site") => Embed::CrossSite,
             Some(_) => self.problem("EMBED", "must be unset or `cross-site`").unwrap_or(Embed::SameSite),
+        }
+    }
+
+    /// A header that says nothing else: the edge believes whatever is in it.
+    pub(super) fn client_address_header(&mut self) -> Option<HeaderName> {
+        const KEY: &str = "CLIENT_ADDRESS_HEADER";
+        let text = self.optional(KEY)?;
+        match HeaderName::try_from(text.trim()) {
+            Ok(header::FORWARDED) => self.problem(KEY, "cannot be Forwarded, which says more than an address"),
+            Ok(header::HOST | header::COOKIE | header::AUTHORIZATION | header::ORIGIN | header::REFERER) | Err(_) => {
+                self.problem(KEY, "must be the name of a header that holds an address, such as X-Real-IP")
+            }
+            Ok(name) => Some(name),
         }
     }
 

@@ -74,6 +74,9 @@ fn every_missing_or_malformed_key_is_named() {
         ("REVOCATION_BOUND_SECONDS", Some("-1")),
         ("SESSION_HOURS", Some("0")),
         ("EMBED", Some("true")),
+        ("CLIENT_ADDRESS_HEADER", Some("X Real IP")),
+        ("CLIENT_ADDRESS_HEADER", Some("Forwarded")),
+        ("CLIENT_ADDRESS_HEADER", Some("cookie")),
         ("DEVELOPMENT", Some("true")),
     ] {
         assert!(keys_of(&[(key, value)]).contains(&key), "{key}={value:?}");

@@ -188,6 +188,24 @@ fn s94_a_declared_service_learns_the_client_from_the_edge_alone() {
     assert_eq!(sent.headers["authorization"], "Bearer gho_secret");
 }
 
+/// Behind a proxy the runtime sees only that: the header that it writes is believed, and none that clients write.
+#[test]
+fn s94_what_is_in_front_of_the_edge_says_whom_it_speaks_for_in_the_header_that_is_configured() {
+    let settings = [("SERVICES", SERVICES), ("CLIENT_ADDRESS_HEADER", "X-Real-IP")];
+    let browser = Browser::configured(&settings, orders);
+    browser.sign_in();
+    let forwarded = |headers: &[(&str, &str)]| {
+        let headers = [&[("x-csrf", "1"), ("origin", "https://edge.example")], headers].concat();
+        assert_eq!(browser.send(Method::GET, "/bff/orders/x", &headers, "").status, StatusCode::OK);
+        let sent = browser.sent_to("https://orders.example/v1/x").pop().unwrap();
+        assert!(!sent.headers.contains_key("x-real-ip"));
+        sent.headers.get("x-forwarded-for").map(|address| address.to_str().unwrap().to_owned())
+    };
+    let client = [("x-forwarded-for", "1.2.3.4"), ("x-real-ip", "198.51.100.9")];
+    assert_eq!(forwarded(&client).as_deref(), Some("198.51.100.9"));
+    assert_eq!(forwarded(&[("x-forwarded-for", "1.2.3.4")]), None, "not the proxy's own address either");
+}
+
 #[test]
 fn s101_one_providers_token_is_never_anothers() {
     let browser = Browser::configured(&[("SERVICES", SERVICES)], orders);
