@@ -164,7 +164,9 @@ impl<P: Platform> Refresher<'_, P> {
             sessions.give_back_unused(writer).await?;
             return Ok(None);
         };
-        if writer.sends_before > u32::from(provider.refresh.retries_lost_answer) {
+        // What may have been used up: a token that does not rotate never is (M78).
+        let sends_before = if provider.refresh.rotates { writer.sends_before } else { 0 };
+        if sends_before > u32::from(provider.refresh.retries_lost_answer) {
             self.report(provider, Renewal::Exhausted);
             return self.without_refresh_token(writer, provider_id).await;
         }
@@ -176,7 +178,7 @@ impl<P: Platform> Refresher<'_, P> {
             }
         };
         // The last time that it may be sent: not into an outage that goes on.
-        if writer.sends_before > 0
+        if sends_before > 0
             && let Err(error) = discovery::reach(self.platform, provider).await
         {
             sessions.give_back(writer, kept(PAUSE)).await?;
@@ -225,7 +227,10 @@ impl<P: Platform> Refresher<'_, P> {
             }
             // The account that makes the session its user's is over: so is the session (M10). Unless an earlier use may
             // have been one although nobody had its tokens, which looks the same.
-            Refresh::Ended(reason) if writer.session.record.provider == provider.id && !writer.is_doubtful => {
+            Refresh::Ended(reason)
+                if writer.session.record.provider == provider.id
+                    && !(provider.refresh.rotates && writer.is_doubtful) =>
+            {
                 self.report(provider, Renewal::Ended(reason));
                 sessions.end(&writer.session.handle, EndReason::Revoked).await?;
                 Err(Error::Unauthenticated { reason: "the provider ended the account's grant" })

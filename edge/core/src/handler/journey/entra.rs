@@ -1,6 +1,9 @@
 //! Signing in with Entra, by rules of its own.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -8,7 +11,7 @@ use serde_json::{Value, json};
 use super::Browser;
 use crate::{
     simulated::{
-        Text,
+        Answer, Sent, Text,
         entra::{self, KEY, NOW, merge},
     },
     web::Response,
@@ -16,9 +19,21 @@ use crate::{
 
 /// Signs in at an edge of these settings with an ID token that says this, too; returns what the callback answers.
 fn sign_in(settings: &[(&str, &str)], claims: Value) -> (Browser, Response<Text>) {
+    sign_in_where(settings, claims, |_| None)
+}
+
+/// The same where something else answers some of what is sent.
+fn sign_in_where(
+    settings: &[(&str, &str)],
+    claims: Value,
+    instead: impl Fn(&Sent) -> Option<Option<Answer>> + 'static,
+) -> (Browser, Response<Text>) {
     let nonce: Rc<RefCell<String>> = Rc::default();
     let (known, fetches) = (Rc::clone(&nonce), Rc::new(RefCell::new(1)));
     let browser = Browser::configured(settings, move |sent| {
+        if let Some(answer) = instead(sent) {
+            return answer;
+        }
         let (status, headers, body) = entra::answer(sent, &known.borrow(), &fetches)?;
         let mut body: Value = serde_json::from_str(&body).ok()?;
         if sent.url.contains("/organizations/") && sent.url.ends_with("/openid-configuration") {
@@ -45,6 +60,50 @@ fn m38_entra_says_an_earlier_time_than_it_issues_its_tokens_at() {
         let claims = json!({"iat": NOW - age, "nbf": NOW - age, "exp": NOW + 3600});
         let (browser, response) = sign_in(&[], claims);
         assert_eq!(response.status, status, "{age} {:?}", browser.platform.log.borrow());
+    }
+}
+
+/// Its refresh tokens work any number of times: what nobody heard the answer of is neither used up nor doubtful.
+#[test]
+fn m78_an_outage_uses_no_refresh_token_of_entra_up_and_leaves_no_doubt_of_its_word() {
+    for (outage, status) in [(None, 200), (Some("<html>"), 502), (Some("{}"), 400)] {
+        let is_out = Rc::new(Cell::new(false));
+        let (says, at_provider) = (Rc::new(Cell::new(None::<&str>)), Rc::clone(&is_out));
+        let word = Rc::clone(&says);
+        let settings = [("GRAPH_ALLOW", "GET /v1.0/me")];
+        let (browser, _) = sign_in_where(&settings, json!({}), move |sent| {
+            if sent.url.starts_with("https://graph.microsoft.com/") {
+                return Some(Some((200, Vec::new(), "{}".to_owned())));
+            }
+            if !sent.url.ends_with("/token") {
+                return None;
+            }
+            let refusal = word.get().map(|word| (400, Vec::new(), format!(r#"{{"error":"{word}"}}"#)));
+            match (at_provider.get(), refusal) {
+                (true, _) => Some(outage.map(|body| (status, Vec::new(), body.to_owned()))),
+                (false, Some(refusal)) => Some(Some(refusal)),
+                (false, None) => None,
+            }
+        });
+        let call = || browser.script(Method::GET, "/bff/graph/v1.0/me", "").status;
+        let wait = |ms| browser.platform.now_ms.set(browser.platform.now_ms.get() + ms);
+        assert_eq!(call(), StatusCode::OK);
+        wait(2 * 3_600_000);
+        is_out.set(true);
+        for _ in 0..4 {
+            assert_eq!(call(), StatusCode::SERVICE_UNAVAILABLE, "{status}");
+            wait(61_000);
+        }
+        is_out.set(false);
+        assert_eq!(call(), StatusCode::OK, "{status}");
+        wait(2 * 3_600_000);
+        is_out.set(true);
+        assert_eq!(call(), StatusCode::SERVICE_UNAVAILABLE);
+        wait(61_000);
+        is_out.set(false);
+        says.set(Some("invalid_grant"));
+        assert_eq!(call(), StatusCode::UNAUTHORIZED);
+        assert_eq!(browser.session()["authenticated"], false, "whom an administrator locks out is out");
     }
 }
 

@@ -71,7 +71,7 @@ pub(crate) static MANNERS: &[Manner] = &[
         old_token_dies: false,
         says_when: true,
         revokes: false,
-        sends: 2,
+        sends: usize::MAX, // nothing uses it up
     },
     // Strict (RFC 9700 §4.14): the grant dies when a refresh token comes twice, and so none is ever sent twice.
     Manner {
