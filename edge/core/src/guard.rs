@@ -118,13 +118,9 @@ pub fn check_visited(headers: &HeaderMap) -> Result<(), Error> {
 /// # Errors
 /// [`Error::Forbidden`].
 pub fn check_begun_here(config: &Config, headers: &HeaderMap) -> Result<(), Error> {
-    if single(headers, &SEC_FETCH_SITE) == Some("same-origin") {
-        return Ok(());
-    }
-    if is_referred(config, headers) {
-        return Ok(());
-    }
-    forbidden("another site began what acts on the session")
+    let is_own = single(headers, &SEC_FETCH_SITE) == Some("same-origin");
+    let is_of_host_page = !is_sent_on(headers) && is_referred(config, headers);
+    if is_own || is_of_host_page { Ok(()) } else { forbidden("another site began what acts on the session") }
 }
 
 /// Refuses a navigation that asks for a session for a page unless a page of that very origin began it: whoever chose the
@@ -151,9 +147,15 @@ fn is_referred(config: &Config, headers: &HeaderMap) -> bool {
     referrer(headers).is_some_and(|origin| config.allows_origin(&origin))
 }
 
+/// Whether another site has a part in a navigation: the `Referer` stays that of the page where it began, also when what the
+/// user clicked there led to a site that redirects here.
+fn is_sent_on(headers: &HeaderMap) -> bool {
+    headers.contains_key(&SEC_FETCH_SITE) && single(headers, &SEC_FETCH_SITE) != Some("same-site")
+}
+
 /// Whether another page began a navigation than the edge's own and the configured host pages: its user may have done nothing
-/// for it (M58). A sibling of the site is as foreign as any (M6). What they typed or bookmarked is theirs. `Sec-Fetch-User` decides nothing: whichever click there was may have been for
-/// something else.
+/// for it (M58). A sibling of the site is as foreign as any (M6). What they typed or bookmarked is theirs. `Sec-Fetch-User`
+/// decides nothing: whichever click there was may have been for something else.
 #[must_use]
 pub fn is_begun_elsewhere(config: &Config, headers: &HeaderMap) -> bool {
     // A browser that is not current says nothing of this; it is as free as ever.
@@ -162,7 +164,9 @@ pub fn is_begun_elsewhere(config: &Config, headers: &HeaderMap) -> bool {
     }
     let is_own = matches!(single(headers, &SEC_FETCH_SITE), Some("same-origin" | "none"));
     let is_named = single(headers, &header::ORIGIN).is_some_and(|origin| config.allows_origin(origin));
-    !is_own && !is_named && !is_referred(config, headers)
+    let is_of_host_page = is_named || is_referred(config, headers);
+    let is_near = config.embed == Embed::CrossSite || !is_sent_on(headers);
+    !is_own && !(is_of_host_page && is_near)
 }
 
 /// Whether a request asks which cross-origin requests are allowed.

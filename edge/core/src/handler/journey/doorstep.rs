@@ -92,14 +92,32 @@ fn m58_whom_no_other_site_sent_is_not_asked() {
         &[("sec-fetch-site", "same-origin")][..],
         &[("sec-fetch-site", "none"), ("sec-fetch-user", "?1")],
         &[],
-        // A host page, wherever it is.
+        // A host page.
         &[("sec-fetch-site", "same-site"), ("referer", "https://host.edge.example/")],
-        &[("sec-fetch-site", "cross-site"), ("referer", "https://host.edge.example/")],
-        &[("sec-fetch-site", "cross-site"), ("referer", "https://host.edge.example/page?x=y")],
-        &[("sec-fetch-site", "cross-site"), ("referer", "https://edge.example/")],
-        &[("sec-fetch-site", "cross-site"), ("origin", "https://host.edge.example")],
+        &[("sec-fetch-site", "same-site"), ("referer", "https://host.edge.example/page?x=y")],
+        &[("sec-fetch-site", "same-site"), ("referer", "https://edge.example/")],
+        &[("sec-fetch-site", "same-site"), ("origin", "https://host.edge.example")],
+        &[("referer", "https://host.edge.example/")],
     ] {
         assert!(!is_asked(&go(&browser, LOGIN, says)), "{says:?}");
+    }
+    // One on another site, where such are allowed.
+    let browser = Browser::configured(&[("EMBED", "cross-site")], github);
+    for says in [("referer", "https://host.edge.example/"), ("origin", "https://host.edge.example")] {
+        assert!(!is_asked(&go(&browser, LOGIN, &[("sec-fetch-site", "cross-site"), says])), "{says:?}");
+    }
+}
+
+/// A click on a host page that leads to another site, which redirects here: the browser names the host page all the same.
+#[test]
+fn m58_a_redirect_by_another_site_does_not_begin_a_session_in_the_host_pages_name() {
+    let browser = Browser::new(github);
+    browser.sign_in();
+    for page in ["https://host.edge.example/", "https://edge.example/"] {
+        let says = [("sec-fetch-site", "cross-site"), ("referer", page), ("sec-fetch-user", "?1")];
+        assert!(is_asked(&go(&browser, LOGIN, &says)), "{page}");
+        let connected = go(&browser, "/auth/github/login?connect=1", &says);
+        assert_eq!(connected.status, StatusCode::FORBIDDEN, "{page}");
     }
 }
 
@@ -135,6 +153,6 @@ fn m58_what_is_refused_from_elsewhere_is_not_asked_about() {
     assert_eq!(go(&browser, "/auth/github/login?connect=1", &[elsewhere]).status, StatusCode::FORBIDDEN);
     assert_eq!(go(&browser, LOGIN, &[elsewhere, ("sec-purpose", "prefetch")]).status, StatusCode::FORBIDDEN);
     assert_eq!(*browser.cookies.borrow(), before);
-    let here = [elsewhere, ("referer", "https://host.edge.example/")];
+    let here = [("sec-fetch-site", "same-site"), ("referer", "https://host.edge.example/")];
     assert_eq!(go(&browser, "/auth/github/login?connect=1", &here).status, StatusCode::SEE_OTHER);
 }
