@@ -1,7 +1,7 @@
 //! The entry: one [`Edge`] per isolate answers all requests. Table → guard → session → handler → headers.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{HashMap, VecDeque},
     fmt::Write as _,
     rc::Rc,
@@ -12,6 +12,7 @@ use causeway_protocol::trace::{NEW_TRACE_BYTES, Traceparent};
 use http::header;
 
 use crate::{
+    client_address::client_address,
     config::{Config, ConfigError, Coordination, Source},
     cookie,
     error::Error,
@@ -28,8 +29,9 @@ use crate::{
     web::{Request, Response, TRACEPARENT, single},
 };
 
-/// Most sessions an isolate remembers.
+/// Most sessions an isolate remembers, and most bytes of their records: an isolate has 128 MB for all it does.
 const MAX_CACHED_SESSIONS: usize = 1000;
+const MAX_CACHED_BYTES: usize = 8 << 20;
 
 /// The edge of one deployment, kept as long as its isolate lives.
 #[derive(Debug)]
@@ -56,6 +58,8 @@ pub struct SessionCache {
     entries: RefCell<HashMap<SessionHandle, Vouched>>,
     /// Handles by age of their entry, the oldest first.
     order: RefCell<VecDeque<SessionHandle>>,
+    /// Length of all records.
+    bytes: Cell<usize>,
 }
 
 #[derive(Debug)]
@@ -82,19 +86,26 @@ impl SessionCache {
         if entries.get(handle).is_some_and(|known| known.generation > generation) {
             return;
         }
-        if entries.insert(handle.clone(), Vouched { at_ms: now_ms, generation, sealed }).is_none() {
-            order.push_back(handle.clone());
-        }
-        while order.len() > MAX_CACHED_SESSIONS {
-            if let Some(oldest) = order.pop_front() {
-                entries.remove(&oldest);
+        let added = sealed.len();
+        let removed = match entries.insert(handle.clone(), Vouched { at_ms: now_ms, generation, sealed }) {
+            Some(known) => known.sealed.len(),
+            None => {
+                order.push_back(handle.clone());
+                0
             }
+        };
+        let mut bytes = self.bytes.get().saturating_add(added).saturating_sub(removed);
+        while order.len() > MAX_CACHED_SESSIONS || bytes > MAX_CACHED_BYTES {
+            let Some(oldest) = order.pop_front() else { break };
+            bytes = bytes.saturating_sub(entries.remove(&oldest).map_or(0, |entry| entry.sealed.len()));
         }
+        self.bytes.set(bytes);
     }
 
     /// Forgets a session that ended here.
     pub fn forget(&self, handle: &SessionHandle) {
-        if self.entries.borrow_mut().remove(handle).is_some() {
+        if let Some(entry) = self.entries.borrow_mut().remove(handle) {
+            self.bytes.set(self.bytes.get().saturating_sub(entry.sealed.len()));
             self.order.borrow_mut().retain(|known| known != handle);
         }
     }
@@ -149,6 +160,11 @@ impl Edge {
             }
             (Ok(_), Err(error)) => return respond(closed(platform, &error, Some(&method))),
         };
+        let client_address = match &config.client_address_header {
+            Some(header) => client_address(&headers, header),
+            None => request.client_address,
+        };
+        let request = Request { client_address, ..request };
         let afterwards = RefCell::new(None);
         let result = match guard::check_size(&headers).and(matched) {
             Ok((row, parameters)) => {
@@ -260,4 +276,28 @@ fn name(platform: &(impl Random + Clock), headers: &http::HeaderMap) -> Result<(
         }
     };
     Ok((id, trace))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::id::SessionId;
+
+    #[test]
+    fn an_isolate_remembers_no_more_sessions_than_it_has_room_for() {
+        let cache = SessionCache::default();
+        let handles: Vec<_> = (0..12).map(|n| SessionId::from_bytes(&[n; 32]).unwrap().handle()).collect();
+        let is_known = |n: usize| cache.fresh(&handles[n], 0, Duration::from_secs(1)).is_some();
+        for handle in &handles {
+            cache.put(handle, 0, 1, vec![0; MAX_CACHED_BYTES / 8]);
+        }
+        assert_eq!(std::array::from_fn::<_, 12, _>(is_known).iter().filter(|known| **known).count(), 8);
+        assert!(!is_known(3) && is_known(4) && is_known(11));
+        cache.put(&handles[11], 0, 2, vec![0; 1]);
+        cache.forget(&handles[10]);
+        for handle in &handles[..2] {
+            cache.put(handle, 0, 1, vec![0; MAX_CACHED_BYTES / 8 - 1]);
+        }
+        assert!(is_known(4) && is_known(11) && is_known(0) && is_known(1), "what is gone takes no room");
+    }
 }

@@ -17,8 +17,10 @@ impl Origin {
     pub fn parse(text: &str) -> Option<Self> {
         let url = Url::parse(text).ok()?;
         let origin = url.origin().ascii_serialization();
-        // `null` origins and anything with a path, query, user or upper-case spelling differ from their serialisation.
-        (matches!(url.scheme(), "http" | "https") && origin == text).then_some(Self(origin))
+        // `null` origins and anything with a path, query, user or upper-case spelling differ from their serialisation. What
+        // a URL's host may hold beside a name would be a pattern, or more, in a Content-Security-Policy.
+        let is_plain = url.host_str()?.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._[]:".contains(&byte));
+        (matches!(url.scheme(), "http" | "https") && is_plain && origin == text).then_some(Self(origin))
     }
 
     /// The serialisation.
@@ -56,7 +58,11 @@ impl ReturnTo {
         if !is_printable(text) {
             return None;
         }
-        hosts.iter().find_map(|host| Self::at_host(text, host)).or_else(|| Self::at_own(text, own))
+        // Our own pages have stricter rules, also where host pages are of the same origin.
+        let others = hosts.iter().filter(|host| *host != own);
+        let shorter = text.strip_prefix(own.as_str()).map(|rest| rest.split('#').next().unwrap_or_default());
+        let at_own = || Self::at_own(shorter.unwrap_or(text), own);
+        others.into_iter().find_map(|host| Self::at_host(text, host)).or_else(at_own)
     }
 
     /// An address on a configured host's origin, that origin, and nothing else; without fragment.
@@ -167,6 +173,28 @@ mod tests {
             assert_eq!(check(good), good);
         }
         assert_eq!(check("https://host.example"), "https://host.example/");
+        assert_eq!(check("https://edge.example/chat?q=1"), "/chat?q=1");
+    }
+
+    #[test]
+    fn an_origin_is_no_pattern_and_no_directive() {
+        for good in ["https://a-b.example", "https://xn--caf-dma.example:8443", "http://[::1]:8080", "http://127.0.0.1"]
+        {
+            assert!(Origin::parse(good).is_some(), "{good}");
+        }
+        for bad in
+            ["https://*.example", "https://*", "https://a;b.example", "https://a'b.example", "https://a,b.example"]
+        {
+            assert!(Origin::parse(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn host_pages_of_our_own_origin_are_held_to_our_own_rules() {
+        let own = Origin::parse("https://edge.example").unwrap();
+        let check = |text| ReturnTo::parse(text, &own, std::slice::from_ref(&own)).as_str().to_owned();
+        assert_eq!(check("https://edge.example/chat?q=1#//e"), "/chat?q=1");
+        assert_eq!(check("https://edge.example/auth/corp/login"), "/");
     }
 
     #[test]
@@ -218,6 +246,10 @@ mod tests {
             "/auth",
             "/auth/corp/login?connect=1",
             "https://edge.example.evil/",
+            "https://edge.example",
+            "https://edge.example//e",
+            "https://edge.example@e/",
+            "https://edge.example/auth/corp/login",
         ] {
             assert_eq!(check(bad), "/", "{bad:?}");
         }

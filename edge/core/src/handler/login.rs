@@ -153,16 +153,17 @@ async fn finish<P: Platform>(
     let transaction = Transaction::find(platform, context.config, provider, headers, state).map_err(refused)?;
     let endpoints = discovery::endpoints(platform, &context.memory.discovery, provider).await?;
     check_issuer(provider, &endpoints, query)?;
+    // The cookie that goes is the browser's to drop; that this happens once, whatever else comes of it, is for the
+    // coordinator to say (M23).
+    let once = once::Command::Claim { for_ms: transaction::FINISHABLE_MS };
+    if context.sessions().ask_once(&OnceName::state(state), once).await? != once::Reply::First {
+        return Err(refused(STATE_USED));
+    }
     // Only now may even an error be believed to come from this provider.
     if query.one("error").map_err(refused)?.is_some() {
         return Err(refused("provider reported an error"));
     }
     let code = query.one("code").map_err(refused)?.ok_or(refused("code missing"))?;
-    // The cookie that goes is the browser's to drop; that this happens once is for the coordinator to say (M23).
-    let once = once::Command::Claim { for_ms: transaction::FINISHABLE_MS };
-    if context.sessions().ask_once(&OnceName::state(state), once).await? != once::Reply::First {
-        return Err(refused(STATE_USED));
-    }
     let client = client(context, provider, &endpoints);
     let (tokens, dpop) = exchange::exchange(&client, &transaction, &code).await.map_err(|error| match error {
         ExchangeError::Refused(reason) => refused(reason),

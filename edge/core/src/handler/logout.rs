@@ -164,7 +164,7 @@ pub(super) async fn leave<P: Platform>(
             Err(error) => report(context, provider, &error),
         }
     }
-    response.add(header::SET_COOKIE, &cookie::clear(DEPARTURE_COOKIE, SameSite::Lax));
+    response.add(header::SET_COOKIE, &cookie::clear(DEPARTURE_COOKIE, SameSite::Strict));
     Ok(response)
 }
 

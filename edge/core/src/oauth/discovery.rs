@@ -90,6 +90,7 @@ struct Metadata {
     backchannel_logout_supported: bool,
     code_challenge_methods_supported: Option<Vec<String>>,
     token_endpoint_auth_methods_supported: Option<Vec<String>>,
+    id_token_signing_alg_values_supported: Option<Vec<String>>,
     dpop_signing_alg_values_supported: Option<Vec<String>>,
 }
 
@@ -173,6 +174,10 @@ fn checked(provider: &Provider, metadata: &Metadata, configured: &Url) -> Result
     }
     if lists(&metadata.token_endpoint_auth_methods_supported, provider.client_auth.method()) == Some(false) {
         return Err(contradiction("does not offer the configured client authentication"));
+    }
+    let signs_with = |algorithm| lists(&metadata.id_token_signing_alg_values_supported, algorithm) != Some(false);
+    if !signs_with("RS256") && !signs_with("ES256") {
+        return Err(contradiction("offers ID tokens signed with neither RS256 nor ES256"));
     }
     if provider.dpop && lists(&metadata.dpop_signing_alg_values_supported, "ES256") == Some(false) {
         return Err(contradiction("does not offer DPoP with ES256"));

@@ -78,6 +78,10 @@ fn s11_a_provider_without_pkce_s256_is_refused() {
 #[test]
 fn what_is_configured_must_be_offered() {
     assert!(corp(json!({"token_endpoint_auth_methods_supported": ["private_key_jwt"]})).is_err());
+    assert!(corp(json!({"id_token_signing_alg_values_supported": ["PS256", "EdDSA"]})).is_err());
+    for algorithm in ["RS256", "ES256"] {
+        assert!(corp(json!({"id_token_signing_alg_values_supported": ["PS256", algorithm]})).is_ok());
+    }
     assert!(corp(json!({"require_pushed_authorization_requests": true})).unwrap().pushed_authorization_required);
     let nowhere = json!({"require_pushed_authorization_requests": true, "pushed_authorization_request_endpoint": null});
     assert!(corp(nowhere).is_err());

@@ -79,7 +79,7 @@ impl Departure {
             departure.logout_hint = logout_hint(provider, connection);
             seal_cookie(platform, config, DEPARTURE_COOKIE, provider, &departure)?
         };
-        Ok(Some(cookie::set(DEPARTURE_COOKIE, &value, SameSite::Lax, DEPARTURE_SECONDS)))
+        Ok(Some(cookie::set(DEPARTURE_COOKIE, &value, SameSite::Strict, DEPARTURE_SECONDS)))
     }
 
     /// The one that a request carries, if it is of this provider and not over.

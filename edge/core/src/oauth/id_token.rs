@@ -182,7 +182,7 @@ pub fn validate_refreshed(
     now_seconds: i64,
 ) -> Result<IdClaims, IdTokenError> {
     let claims = verified(token, keys, provider, now_seconds)?;
-    if claims.continues(before, provider, now_seconds) { Ok(claims) } else { Err(IdTokenError::AnotherUser) }
+    if claims.continues(before, now_seconds) { Ok(claims) } else { Err(IdTokenError::AnotherUser) }
 }
 
 impl IdClaims {
@@ -201,8 +201,33 @@ impl IdClaims {
         Ok(Self { entra, ..self })
     }
 
+    /// Who speaks to whom about whom, signed by whoever: what the configuration allows, whoever the user is. Returns the
+    /// tenant, empty where there is none.
+    pub(super) fn check_party(&self, provider: &Provider) -> Result<&str, IdTokenError> {
+        if self.events.is_some() {
+            return Err(SignatureError::WrongKind.into());
+        }
+        if !self.aud.is_only(&provider.client_id) {
+            return Err(IdTokenError::WrongParty);
+        }
+        match &provider.kind {
+            Kind::Entra { tenants, groups, .. } => {
+                // The tenant's id first: a token's own issuer means nothing before it is tied to an allowed tenant (M72, M74).
+                let entra = self.entra.as_ref().ok_or(IdTokenError::Tenant)?;
+                let tenant = entra.tenant(tenants)?;
+                if self.iss != provider.issuer().replace(TENANT_PLACEHOLDER, tenant) {
+                    return Err(IdTokenError::WrongParty);
+                }
+                entra.check_groups(groups)?;
+                Ok(tenant)
+            }
+            Kind::OpenId { issuer, .. } if self.iss == *issuer => Ok(""),
+            Kind::OpenId { .. } | Kind::GitHub { .. } => Err(IdTokenError::WrongParty),
+        }
+    }
+
     /// Whether these are of the same user and sign-in as those before.
-    pub(super) fn continues(&self, before: &Self, provider: &Provider, now_seconds: i64) -> bool {
+    pub(super) fn continues(&self, before: &Self, now_seconds: i64) -> bool {
         let is_same_time = match (self.auth_time, before.auth_time) {
             (None, _) => true,
             (Some(at), Some(known)) => at == known,
@@ -211,7 +236,6 @@ impl IdClaims {
         };
         self.iss == before.iss
             && self.sub == before.sub
-            && self.aud.is_only(&provider.client_id)
             && self.azp == before.azp
             && is_same_time
             && (self.nonce.is_none() || self.nonce == before.nonce)
@@ -224,32 +248,9 @@ fn verified(token: &str, keys: &[SigningKey], provider: &Provider, now_seconds: 
     let Verified { claims, key_issuer } = jws::verify::<IdClaims>(token, keys, "JWT", false)?;
     let issued_at_seconds = check_time(&claims, now_seconds)?;
     let claims = IdClaims { issued_at_seconds, ..claims.custom }.completed(token, provider)?;
-    if claims.events.is_some() {
-        return Err(SignatureError::WrongKind.into());
-    }
-    if !claims.aud.is_only(&provider.client_id) {
+    let tenant = claims.check_party(provider)?;
+    if key_issuer.is_some_and(|of_key| of_key.replace(TENANT_PLACEHOLDER, tenant) != claims.iss) {
         return Err(IdTokenError::WrongParty);
-    }
-    let key_speaks_for_it = |tenant: &str| {
-        key_issuer.as_ref().is_none_or(|of_key| of_key.replace(TENANT_PLACEHOLDER, tenant) == claims.iss)
-    };
-    match &provider.kind {
-        Kind::Entra { tenants, groups, .. } => {
-            // The tenant's id first: a token's own issuer means nothing before it is tied to an allowed tenant (M72, M74).
-            let entra = claims.entra.as_ref().ok_or(IdTokenError::Tenant)?;
-            let tenant = entra.tenant(tenants)?;
-            let of_tenant = provider.issuer().replace(TENANT_PLACEHOLDER, tenant);
-            if claims.iss != of_tenant || !key_speaks_for_it(tenant) {
-                return Err(IdTokenError::WrongParty);
-            }
-            entra.check_groups(groups)?;
-        }
-        Kind::OpenId { issuer, .. } => {
-            if claims.iss != *issuer || !key_speaks_for_it("") {
-                return Err(IdTokenError::WrongParty);
-            }
-        }
-        Kind::GitHub { .. } => return Err(IdTokenError::WrongParty),
     }
     Ok(claims)
 }

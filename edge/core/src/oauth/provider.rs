@@ -151,7 +151,7 @@ impl RefreshPolicy {
     pub const GITHUB: Self =
         Self { rotates: true, old_token_dies: true, retries_lost_answer: true, errors_with_200: true };
 
-    /// Nothing is known of the provider, so the strictest is assumed; an operator knows whether it forgives a repeat.
+    /// Nothing is known of the provider but what its operator knows: whether it forgives a repeat.
     #[must_use]
     pub const fn openid(retries_lost_answer: bool) -> Self {
         Self { rotates: true, old_token_dies: false, retries_lost_answer, errors_with_200: false }

@@ -131,7 +131,7 @@ async fn check<P: Platform>(
         // clock of ours that is wrong (S117).
         Ok(Err(IdTokenError::Signature(SignatureError::UnknownKey) | IdTokenError::Time)) | Err(_) => {
             match IdClaims::of_own(token.expose_secret(), provider) {
-                Some(claims) if claims.continues(&before, provider, now) => Ok(None),
+                Some(claims) if claims.check_party(provider).is_ok() && claims.continues(&before, now) => Ok(None),
                 _ => Err(ANOTHER),
             }
         }

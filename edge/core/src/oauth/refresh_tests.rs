@@ -264,7 +264,14 @@ fn s42_new_tokens_survive_a_change_of_keys_that_is_not_seen_yet() {
     let Refreshed { tokens, claims } = refreshed(with_token(json!({"iat": 1_800_000_100})));
     assert!(claims.is_none() && tokens.access_token.expose_secret() == "new-access");
     assert_eq!(text(&tokens.id_token), Some(token(json!({})).as_str()), "what nobody verified is not kept");
-    assert!(matches!(with_token(json!({"sub": "other"})), Refresh::Foreign { .. }));
+    for change in [
+        json!({"sub": "other"}),
+        json!({"aud": "other"}),
+        json!({"iss": "https://other.example"}),
+        json!({"events": {}}),
+    ] {
+        assert!(matches!(with_token(change), Refresh::Foreign { .. }));
+    }
 }
 
 /// A token as if it was signed by a key of another id.
