@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { assertProblem } from '../journey/problem.mjs';
+import { Stream } from '../journey/stream.mjs';
 import { signedIn } from './sign-in.mjs';
 import { callApi, provider, secretOf, stack } from './stack.mjs';
 
@@ -82,6 +83,27 @@ test('S109: a client that leaves during a refresh does not take the new token wi
     assert.equal((await callApi(agent, id)).status, 200, id);
     assert.equal(refreshes(id), before + 1, id);
     assert.deepEqual(complaints(id), []);
+  }
+});
+
+test('a stream that opens once the token is over has it renewed, and is answered without waiting for the provider', async () => {
+  provider.accessTokenSeconds = SHORT_SECONDS;
+  const agents = await Promise.all(CLIENTS.map(async (id) => ({ id, agent: await signedIn(stack, id, `listener-${id}`) })));
+  provider.accessTokenSeconds = LONG_SECONDS;
+  await untilOver();
+  for (const { id, agent } of agents) {
+    const before = refreshes(id);
+    provider.mood = 'holds';
+    const stream = await (await Stream.open(agent)).opened();
+    assert.equal(stream.status, 200, id);
+    await provider.holding();
+    assert.equal(refreshes(id), before, id);
+    provider.release();
+    // Waits for the renewal that is under way.
+    assert.equal((await callApi(agent, id)).status, 200, id);
+    assert.equal(refreshes(id), before + 1, id);
+    assert.deepEqual(complaints(id), []);
+    stream.cut();
   }
 });
 

@@ -24,7 +24,10 @@ use crate::{
     readiness::Readiness,
     refresh::Refresher,
     route::{self, Auth, Csrf},
-    session::{id::SessionHandle, store::Sessions},
+    session::{
+        id::SessionHandle,
+        store::{Session, Sessions},
+    },
     telemetry::{self, Event},
     web::{Request, Response, TRACEPARENT, single},
 };
@@ -111,6 +114,15 @@ impl SessionCache {
     }
 }
 
+/// What is left to do after an answer: to renew the token of a listener's account.
+#[derive(Debug)]
+pub struct Left {
+    session: Session,
+    request_id: String,
+    trace: Traceparent,
+    route: &'static str,
+}
+
 impl Edge {
     /// Reads the configuration. A wrong one is not an error here: it closes every route instead.
     #[must_use]
@@ -129,19 +141,31 @@ impl Edge {
 
     /// Answers a request, and does what is left to do then.
     pub async fn handle<P: Platform>(&self, platform: &P, request: Request<P::Body>) -> Response<P::Body> {
-        let mut answer = None;
-        self.serve(platform, request, |response| answer = Some(response)).await;
-        answer.unwrap_or_else(|| unanswerable(platform, "gave no answer"))
+        let (response, left) = self.answer(platform, request).await;
+        if let Some(left) = left {
+            self.finish(platform, left).await;
+        }
+        response
     }
 
-    /// Answers a request by calling `respond`. Never fails: what goes wrong is an answer, too. What is left to do then, which
-    /// no client waits for, goes on: the runtime must let it come to its end.
-    pub async fn serve<P: Platform>(
+    /// Does what is left to do after an answer. Whatever comes of it is in the log.
+    pub async fn finish<P: Platform>(&self, platform: &P, left: Left) {
+        let Left { session, request_id, trace, route } = left;
+        let platform = &Observed { platform, request_id: &request_id, trace: &trace, route };
+        if let Ok((config, memory)) = &self.deployment {
+            let provider = session.record.provider.clone();
+            // If the provider ended the account's grant, the session ends.
+            drop(Refresher { platform, config, memory }.connection(&session, &provider, None, false).await);
+        }
+    }
+
+    /// Answers a request. Never fails: what goes wrong is an answer, too. What is left to do then, which no client waits
+    /// for, is for [`Edge::finish`]: the runtime must let it come to its end.
+    pub async fn answer<P: Platform>(
         &self,
         platform: &P,
         request: Request<P::Body>,
-        respond: impl FnOnce(Response<P::Body>),
-    ) {
+    ) -> (Response<P::Body>, Option<Left>) {
         let (request_id, trace, names) = match name(platform, &request.headers) {
             Ok((request_id, trace)) => (request_id, trace, Ok(())),
             Err(error) => ("none".to_owned(), Traceparent::begin([0; NEW_TRACE_BYTES]), Err(Error::from(error))),
@@ -156,9 +180,9 @@ impl Edge {
             (Ok((config, memory)), Ok(())) => (config, memory),
             (Err(problems), _) => {
                 Event::error("config").with("problems", problems.iter().collect::<Vec<_>>()).write(platform);
-                return respond(closed(platform, &Error::Misconfigured, Some(&method)));
+                return (closed(platform, &Error::Misconfigured, Some(&method)), None);
             }
-            (Ok(_), Err(error)) => return respond(closed(platform, &error, Some(&method))),
+            (Ok(_), Err(error)) => return (closed(platform, &error, Some(&method)), None),
         };
         let client_address = match &config.client_address_header {
             Some(header) => client_address(&headers, header),
@@ -196,12 +220,8 @@ impl Edge {
             response
         });
         guard::finish(config, row, &headers, &request_id, &mut response);
-        respond(response);
-        if let Some(session) = afterwards.take() {
-            let provider = session.record.provider.clone();
-            // Whatever comes of it is in the log; if the provider ended the account's grant, the session has ended.
-            drop(Refresher { platform, config, memory }.connection(&session, &provider, None, false).await);
-        }
+        let left = afterwards.take().map(|session| Left { session, request_id, trace, route });
+        (response, left)
     }
 }
 

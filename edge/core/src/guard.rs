@@ -166,7 +166,7 @@ pub fn is_begun_elsewhere(config: &Config, headers: &HeaderMap) -> bool {
     let is_named = single(headers, &header::ORIGIN).is_some_and(|origin| config.allows_origin(origin));
     let is_of_host_page = is_named || is_referred(config, headers);
     let is_near = config.embed == Embed::CrossSite || !is_sent_on(headers);
-    !is_own && !(is_of_host_page && is_near)
+    !(is_own || is_of_host_page && is_near)
 }
 
 /// Whether a request asks which cross-origin requests are allowed.

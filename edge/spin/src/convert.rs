@@ -1,13 +1,13 @@
 //! Requests, responses, headers and bodies between the SDK's types and core's.
 
-use std::{future::ready, net::SocketAddr, time::Duration};
+use std::{future::ready, net::SocketAddr, pin::pin, time::Duration};
 
 use bytes::Bytes;
 use causeway_core::{
     platform::{BodyError, ByteLimit, ReadBody},
     web::{self, Outgoing},
 };
-use futures_util::{Stream, StreamExt as _};
+use futures_util::{Stream, StreamExt as _, future::LocalBoxFuture};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, BodyStream, LengthLimitError, Limited, StreamBody};
@@ -15,7 +15,8 @@ use spin_sdk::{
     http::{FullBody, IntoResponse as _, Request},
     wasip3::{
         http::types,
-        http_compat::{IncomingRequestBody, RequestOptionsExtension, http_from_wasi_response, http_into_wasi_request},
+        http_compat::{BodyResult, BodyWriter, IncomingRequestBody, http_from_wasi_response},
+        wit_bindgen::{FutureReader, StreamReader},
         wit_future,
     },
 };
@@ -108,16 +109,18 @@ pub(crate) fn nothing(status: StatusCode) -> types::Response {
     response
 }
 
-/// Core's outgoing request as the runtime's.
-pub(crate) fn outgoing(mut request: Outgoing<NativeBody>) -> Result<types::Request, types::ErrorCode> {
+/// Core's outgoing request as the runtime's, and what writes its body, if it is the guest that does.
+pub(crate) fn outgoing(
+    mut request: Outgoing<NativeBody>,
+) -> Result<(types::Request, Option<Writing>), types::ErrorCode> {
     match std::mem::replace(&mut request.body, web::Body::Empty) {
-        web::Body::Empty => untouched(&request, None),
+        web::Body::Empty => Ok((untouched(&request, None)?, None)),
         web::Body::Bytes(bytes) => {
             request.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
-            copied(request, FullBody::new(Bytes::from_owner(bytes)))
+            written(&request, FullBody::new(Bytes::from_owner(bytes)))
         }
-        web::Body::Native(NativeBody::Request(mut body)) => untouched(&request, body.take_unstarted()),
-        web::Body::Native(NativeBody::Limited(body, limit)) => copied(request, StreamBody::new(counted(body, limit))),
+        web::Body::Native(NativeBody::Request(mut body)) => Ok((untouched(&request, body.take_unstarted())?, None)),
+        web::Body::Native(NativeBody::Limited(body, limit)) => written(&request, StreamBody::new(counted(body, limit))),
         web::Body::Native(NativeBody::Upstream(_)) => {
             Err(types::ErrorCode::InternalError(Some("an answer's body cannot be sent".to_owned())))
         }
@@ -137,19 +140,21 @@ fn counted(body: IncomingRequestBody, limit: ByteLimit) -> impl Stream<Item = Re
     })
 }
 
-/// A request whose body is copied by a task of the guest, which may outlive the answer's head.
-fn copied<B>(request: Outgoing<NativeBody>, body: B) -> Result<types::Request, types::ErrorCode>
+/// What writes a request's body. It may outlive the answer's head.
+pub(crate) type Writing = LocalBoxFuture<'static, ()>;
+
+/// A request whose body the guest writes.
+fn written<B>(request: &Outgoing<NativeBody>, body: B) -> Result<(types::Request, Option<Writing>), types::ErrorCode>
 where
     B: http_body::Body<Data = Bytes> + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let options = RequestOptionsExtension(options(&request));
-    let mut out = http::Request::new(body);
-    *out.uri_mut() = request.url.as_str().parse().map_err(|_| types::ErrorCode::HttpRequestUriInvalid)?;
-    *out.method_mut() = request.method;
-    *out.headers_mut() = request.headers;
-    out.extensions_mut().insert(options);
-    http_into_wasi_request(out)
+    let (writer, contents, trailers) = BodyWriter::new();
+    let writing = async move {
+        // Who reads no more says why by other means.
+        let _ = writer.send_http_body(&mut pin!(body)).await;
+    };
+    Ok((with_body(request, Some(contents), trailers)?, Some(Box::pin(writing))))
 }
 
 /// A request without a body, or with that of a client's: the host recognises its own stream and moves the bytes itself.
@@ -157,13 +162,21 @@ fn untouched(
     request: &Outgoing<NativeBody>,
     client: Option<types::Request>,
 ) -> Result<types::Request, types::ErrorCode> {
-    let invalid = |()| types::ErrorCode::HttpRequestUriInvalid;
-    let fields = fields(&request.headers).map_err(|e| types::ErrorCode::InternalError(Some(format!("{e:?}"))))?;
     let body = client.map(|client| {
         let (_result, result) = wit_future::new(|| Ok(()));
         types::Request::consume_body(client, result).0
     });
     let (_trailers, trailers) = wit_future::new(|| Ok(None));
+    with_body(request, body, trailers)
+}
+
+fn with_body(
+    request: &Outgoing<NativeBody>,
+    body: Option<StreamReader<u8>>,
+    trailers: FutureReader<BodyResult>,
+) -> Result<types::Request, types::ErrorCode> {
+    let invalid = |()| types::ErrorCode::HttpRequestUriInvalid;
+    let fields = fields(&request.headers).map_err(|e| types::ErrorCode::InternalError(Some(format!("{e:?}"))))?;
     let (out, _sent) = types::Request::new(fields, body, trailers, Some(options(request)));
     out.set_method(&request.method.clone().into()).map_err(|()| types::ErrorCode::HttpRequestMethodInvalid)?;
     let scheme = match request.url.scheme() {

@@ -18,7 +18,11 @@ use causeway_core::{
     edge::{Edge, unanswerable},
 };
 use http::StatusCode;
-use spin_sdk::{http::Request, http_service, wasip3::http::types};
+use spin_sdk::{
+    http::Request,
+    http_service,
+    wasip3::{http::types, spawn},
+};
 
 use crate::variable::Variables;
 
@@ -38,7 +42,12 @@ thread_local! {
 async fn handle(request: Request) -> types::Response {
     let instance = instance().await;
     let platform = platform::Spin::new(&instance.variables);
-    let answer = instance.edge.handle(&platform, convert::request(request)).await;
+    let (answer, left) = instance.edge.answer(&platform, convert::request(request)).await;
+    if let Some(left) = left {
+        // The instance stays until this is done, too.
+        let instance = Rc::clone(&instance);
+        spawn(async move { instance.edge.finish(&platform::Spin::new(&instance.variables), left).await });
+    }
     convert::response(answer)
         .or_else(|refusal| convert::response(unanswerable(&platform, refusal)))
         .unwrap_or_else(|_| convert::nothing(StatusCode::INTERNAL_SERVER_ERROR))

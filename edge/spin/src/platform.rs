@@ -30,7 +30,7 @@ use futures_util::future::{Either, LocalBoxFuture, select};
 use spin_sdk::{
     key_value::Store,
     redis::{RedisParameter, RedisResult},
-    wasip3::{http::client, random::random::get_random_bytes},
+    wasip3::{http::client, random::random::get_random_bytes, spawn},
 };
 
 use crate::{
@@ -128,8 +128,19 @@ impl HttpClient for Spin {
         let host = request.url.host_str().unwrap_or_default().to_owned();
         let failed = |detail: &dyn std::fmt::Debug| Unavailable::new("upstream", format_args!("{host}: {detail:?}"));
         let timeout = spin_sdk::time::sleep(request.timeout);
-        let request = convert::outgoing(request).map_err(|e| failed(&e))?;
-        match select(pin!(client::send(request)), pin!(timeout)).await {
+        let (request, writing) = convert::outgoing(request).map_err(|e| failed(&e))?;
+        let sending = async {
+            let Some(writing) = writing else { return client::send(request).await };
+            match select(pin!(client::send(request)), writing).await {
+                Either::Right(((), sending)) => sending.await,
+                // Answered before it was read to its end: that goes on without us.
+                Either::Left((answer, writing)) => {
+                    spawn(writing);
+                    answer
+                }
+            }
+        };
+        match select(pin!(sending), pin!(timeout)).await {
             Either::Left((response, _)) => response.map(convert::incoming).map_err(|e| failed(&e)),
             Either::Right(_) => Err(failed(&"no answer in time")),
         }

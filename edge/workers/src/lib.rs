@@ -49,12 +49,13 @@ async fn fetch(request: Request, env: Env, context: Context) -> Result<Response>
     // What is done halfway is done to its end, for half a minute at most, even if the client does not wait for it: a
     // refresh that was cut off would leave a token that was used and a session that waits for nobody.
     context.wait_until(async move {
-        let respond = |response| {
-            let response = convert::response(response);
-            // The client may be gone; then it is nobody's.
-            let _ = answer.send(response.or_else(|refusal| convert::response(unanswerable(&platform, refusal))));
-        };
-        edge.serve(&platform, request, respond).await;
+        let (response, left) = edge.answer(&platform, request).await;
+        let response = convert::response(response);
+        // The client may be gone; then it is nobody's.
+        let _ = answer.send(response.or_else(|refusal| convert::response(unanswerable(&platform, refusal))));
+        if let Some(left) = left {
+            edge.finish(&platform, left).await;
+        }
     });
     answered.await.map_err(|_| Error::RustError("gave no answer".to_owned()))?
 }

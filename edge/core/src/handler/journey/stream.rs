@@ -104,11 +104,13 @@ fn m27_a_stream_renews_its_accounts_token_once_in_its_life_and_waits_for_no_prov
     platform.network_ms.set(5000);
     let (began_ms, answered_ms) = (platform.now_ms.get(), Cell::new(0));
     let request = browser.request(Method::GET, "/stream", &[], "");
-    let serve = browser.edge.serve(platform, request, |response| {
+    let listen = async {
+        let (response, left) = browser.edge.answer(platform, request).await;
         assert_eq!(response.status, StatusCode::OK);
         answered_ms.set(platform.now_ms.get());
-    });
-    run_all(platform, vec![Box::pin(serve)]);
+        browser.edge.finish(platform, left.unwrap()).await;
+    };
+    run_all(platform, vec![Box::pin(listen)]);
     assert!(answered_ms.get() - began_ms < 100 && platform.now_ms.get() - began_ms >= 5000);
     platform.network_ms.set(0);
     browser.get("/stream");
