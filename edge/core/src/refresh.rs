@@ -232,8 +232,12 @@ impl<P: Platform> Refresher<'_, P> {
                     && !(provider.refresh.rotates && writer.is_doubtful) =>
             {
                 self.report(provider, Renewal::Ended(reason));
-                sessions.end(&writer.session.handle, EndReason::Revoked).await?;
-                Err(Error::Unauthenticated { reason: "the provider ended the account's grant" })
+                if sessions.end_as_writer(writer, EndReason::Revoked).await? {
+                    return Err(Error::Unauthenticated { reason: "the provider ended the account's grant" });
+                }
+                // Held up meanwhile: the account may be connected anew, and this was said of what it had before.
+                self.report(provider, Renewal::Superseded);
+                Err(Unavailable::new("session coordinator", "gave the turn to somebody else").into())
             }
             Refresh::Denied(reason) => {
                 self.report(provider, Renewal::Denied(reason));

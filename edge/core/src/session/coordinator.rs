@@ -147,6 +147,12 @@ pub enum Command {
     },
     /// End it.
     Revoke,
+    /// End it as its writer, at its provider's word: not if another began since, who may have stored tokens that the provider
+    /// honours.
+    End {
+        /// Of the lease.
+        fence: u64,
+    },
 }
 
 /// Whether a refresh token that was sent may have been used up, though it is still the one there is.
@@ -230,7 +236,7 @@ pub enum Reply {
     RenewedLately,
     /// The lease was over and another began: nothing was stored.
     Superseded,
-    /// The session was ended, is over, or never was. After [`Command::Revoke`] with the user whose streams end with it,
+    /// The session was ended, is over, or never was. After [`Command::Revoke`] or [`Command::End`] with the user whose streams end with it,
     /// also when the session had been ended before: telling them may have failed then.
     Gone {
         /// Whose it was, if it was.
@@ -263,6 +269,12 @@ impl Machine for SessionMachine {
     fn apply(state: Option<&SessionState>, now_ms: u64, command: Command) -> (Option<SessionState>, Reply) {
         match (state, command) {
             (state, Command::Revoke) => revoke(state, now_ms),
+            // Whoever asks again is told again whose streams end with it.
+            (Some(state), Command::End { fence })
+                if fence == state.fence && (state.lease.is_some() || state.revoked) =>
+            {
+                revoke(Some(state), now_ms)
+            }
             (None, Command::Create { subject, expires_at_ms, idle_limit_ms, record, indexes, redeem_in_ms }) => {
                 let state = SessionState {
                     generation: 1,
@@ -293,6 +305,7 @@ impl Machine for SessionMachine {
                 begin(state, now_ms, connection, is_refused, seen, turn)
             }
             (Some(state), Command::Finish { fence, outcome }) => finish(state, now_ms, fence, outcome),
+            (Some(_), Command::End { .. }) => (None, Reply::Superseded),
         }
     }
 

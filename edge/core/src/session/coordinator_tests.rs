@@ -207,6 +207,30 @@ fn s114_ending_the_session_ends_its_writer() {
 }
 
 #[test]
+fn s109_whoever_was_held_up_until_it_was_anothers_turn_ends_nothing() {
+    let mut session = Session::new();
+    session.refresh(0, 1);
+    let late = Command::Begin { connection: None, is_refused: false, seen: 1, turn: 99 };
+    assert_eq!(session.ask(LEASE_MS, late), leased(2, 0));
+    assert_eq!(session.ask(LEASE_MS + 1, Command::End { fence: 1 }), Reply::Superseded);
+    session.finish(LEASE_MS + 2, 2, stored("s"));
+    for fence in [1, 2] {
+        assert_eq!(
+            session.ask(LEASE_MS + 3, Command::End { fence }),
+            Reply::Superseded,
+            "a lease given back ends nothing"
+        );
+    }
+    assert_eq!(session.ask(LEASE_MS + 4, Command::Status), active(2));
+    session.refresh(LEASE_MS + 5, 2);
+    for _ in 0..2 {
+        let reply = session.ask(3 * LEASE_MS, Command::End { fence: 3 });
+        assert!(matches!(reply, Reply::Gone { subject: Some(_), .. }), "late, but nobody else began; and told again");
+    }
+    assert_eq!(session.ask(3 * LEASE_MS, Command::End { fence: 2 }), GONE);
+}
+
+#[test]
 fn other_writers_wait_for_a_refresh_too() {
     let mut session = Session::new();
     session.refresh(0, 1);
@@ -219,7 +243,7 @@ fn other_writers_wait_for_a_refresh_too() {
 proptest! {
     /// Whatever is asked after a revocation, in whatever order, the session stays dead.
     #[test]
-    fn a_revoked_session_never_lives_again(commands in proptest::collection::vec(0..6u8, 1..20), now in 0..2_000_000u64) {
+    fn a_revoked_session_never_lives_again(commands in proptest::collection::vec(0..7u8, 1..20), now in 0..2_000_000u64) {
         let mut session = Session::new();
         session.refresh(0, 1);
         session.ask(now, Command::Revoke);
@@ -230,6 +254,7 @@ proptest! {
                 2 => Command::Read,
                 3 => Command::Begin { connection: None, is_refused: false, seen: 0, turn: 7 },
                 4 => Command::Finish { fence: 1, outcome: stored("s") },
+                5 => Command::End { fence: 1 },
                 _ => Command::Revoke,
             });
             let gone = matches!(reply, Reply::Gone { .. });

@@ -1,4 +1,5 @@
-//! Ending sessions: one, or all of an index. Every way out leads through [`Sessions::end`].
+//! Ending sessions: one, or all of an index. Every way out leads through [`Sessions::end`] or, for who may be too late,
+//! [`Sessions::end_as_writer`].
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use causeway_protocol::{hub::EndReason, subject::Subject};
@@ -14,6 +15,7 @@ use super::{
     index::{self, Entry, IndexName, Moment},
     record::SessionRecord,
     store::{MAX_ROOM_MADE, STORE_TIMEOUT, Sessions, key},
+    writer::Writer,
 };
 use crate::{
     error::Error,
@@ -121,7 +123,7 @@ impl<P: Platform> Sessions<'_, P> {
         ended.into_iter().collect()
     }
 
-    /// Ends a session for good, and its open streams with it. The one way in which sessions end.
+    /// Ends a session for good, and its open streams with it.
     ///
     /// # Errors
     /// The coordinator or the hub did not answer: the session or a stream may still live, and the caller must say so.
@@ -137,6 +139,23 @@ impl<P: Platform> Sessions<'_, P> {
         let record = last
             .and_then(|LastRecord { generation, record }| self.unseal(id, generation, &BASE64.decode(record).ok()?));
         (record, ended)
+    }
+
+    /// The same at the word that a writer has of the provider, unless another became the writer since: whoever was held up
+    /// must not end what somebody connected anew meanwhile. Tells whether it ended.
+    ///
+    /// # Errors
+    /// As [`Sessions::end`].
+    pub async fn end_as_writer(&self, writer: &Writer, reason: EndReason) -> Result<bool, Error> {
+        let handle = &writer.session.handle;
+        self.cache.forget(handle);
+        match self.coordinate_surely(handle, Command::End { fence: writer.fence }).await? {
+            Reply::Gone { subject, indexes, .. } => {
+                self.end_streams(handle, subject, &indexes, reason).await.map(|()| true)
+            }
+            Reply::Superseded => Ok(false),
+            _ => Err(Unavailable::new("session coordinator", "kept a session that was ended").into()),
+        }
     }
 
     async fn end_and_take(&self, handle: &SessionHandle, reason: EndReason) -> (Option<LastRecord>, Result<(), Error>) {

@@ -60,7 +60,7 @@ pub enum Purpose<'a> {
 /// The right to write a session's record, for [`super::coordinator::LEASE_MS`].
 #[derive(Debug)]
 pub struct Writer {
-    fence: u64,
+    pub(super) fence: u64,
     /// The session as it is now: what is written must come from this.
     pub session: Session,
     /// How often the connection's refresh token was sent before without an answer that anybody has.
@@ -215,7 +215,11 @@ impl<P: Platform> Sessions<'_, P> {
     }
 
     /// Asks once more if no answer came. For commands that do nothing when they are repeated.
-    async fn coordinate_surely(&self, handle: &SessionHandle, command: Command) -> Result<Reply, Unavailable> {
+    pub(super) async fn coordinate_surely(
+        &self,
+        handle: &SessionHandle,
+        command: Command,
+    ) -> Result<Reply, Unavailable> {
         match self.coordinate(handle, command.clone()).await {
             Err(_) => self.coordinate(handle, command).await,
             answered => answered,

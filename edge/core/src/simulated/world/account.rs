@@ -1,4 +1,4 @@
-//! Accounts of another provider that browsers connect to their sessions, and disconnect.
+//! Accounts that browsers connect to their sessions, and disconnect: of another provider, or the same one anew.
 
 use std::rc::Rc;
 
@@ -8,6 +8,7 @@ use http::Method;
 use super::{
     World, authority,
     browser::{Browser, body},
+    judge::Errand,
     upstream::ASKED_BY,
 };
 use crate::session::index::{IndexName, Moment};
@@ -15,7 +16,7 @@ use crate::session::index::{IndexName, Moment};
 /// Grants of accounts that were connected are numbered from here on: the browser's number times this, and one more each.
 const CONNECTED: u64 = 1_000;
 /// The provider whose accounts are connected to sessions that others began.
-const CONNECTS: &str = "github";
+pub(super) const CONNECTS: &str = "github";
 
 /// Whether a grant is of a browser: its own, or of an account that it connected.
 pub(crate) fn is_of(grant: u64, browser: u64) -> bool {
@@ -23,45 +24,46 @@ pub(crate) fn is_of(grant: u64, browser: u64) -> bool {
 }
 
 impl World {
-    /// To GitHub and back.
-    pub(super) async fn walk(self: &Rc<Self>, isolate: usize, browser: &Browser, login: &str, grant: u64) {
+    /// To GitHub and back. Tells whether that gave the browser another cookie.
+    pub(super) async fn walk(self: &Rc<Self>, isolate: usize, browser: &Browser, login: &str, grant: u64) -> bool {
         let response = self.ask(isolate, browser.request(Method::GET, login)).await;
         browser.take_cookies(&response);
-        let Some(location) = response.headers.get("location") else { return };
+        let Some(location) = response.headers.get("location") else { return false };
         let url = url::Url::parse(location.to_str().unwrap()).unwrap();
         let state = url.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
         let code = format!("code-{}-{grant}", browser.user);
         let back = self.draw_isolate();
         let callback = browser.request(Method::GET, &format!("/auth/github/callback?code={code}&state={state}"));
         let response = self.ask(back, callback).await;
+        let before = browser.cookie();
         browser.take_cookies(&response);
+        browser.cookie() != before
     }
 
-    /// Connects an account of the same user, unless the session began with one of that provider.
+    /// Connects an account of the same user; one that the session began with, anew.
     pub(crate) fn connect(self: &Rc<Self>, isolate: usize, browser: &Rc<Browser>) {
-        if browser.manner.provider == CONNECTS {
-            return;
-        }
         self.count("accounts connected, or tried to");
         browser.connected.set(browser.connected.get() + 1);
         let grant = browser.number * CONNECTED + browser.connected.get();
         let (world, browser) = (Rc::clone(self), Rc::clone(browser));
-        self.act(isolate, browser.number, async move {
-            world.walk(isolate, &browser, "/auth/github/login?connect=1", grant).await;
+        self.act(isolate, browser.number, Errand::Use, async move {
+            if world.walk(isolate, &browser, "/auth/github/login?connect=1", grant).await {
+                browser.knows(true, world.now_ms());
+            }
         });
     }
 
     /// Disconnects that account.
     pub(crate) fn disconnect(self: &Rc<Self>, isolate: usize, browser: &Rc<Browser>) {
         if browser.manner.provider != CONNECTS {
-            self.request(isolate, browser, Method::POST, format!("/auth/{CONNECTS}/disconnect"));
+            self.request(isolate, browser, Errand::Disconnect, Method::POST, format!("/auth/{CONNECTS}/disconnect"));
         }
     }
 
     /// Calls the API of the account that is connected, or was.
     pub(crate) fn call_connected(self: &Rc<Self>, isolate: usize, browser: &Rc<Browser>) {
         let target = format!("{}?{ASKED_BY}{}", authority::manner(CONNECTS).call, browser.number);
-        self.request(isolate, browser, Method::GET, target);
+        self.request(isolate, browser, Errand::Use, Method::GET, target);
     }
 
     /// In fair weather, with nothing else under way: if the session says that it has the account, the provider that ends
@@ -71,7 +73,7 @@ impl World {
             return;
         }
         let (world, browser) = (Rc::clone(self), Rc::clone(browser));
-        self.act(0, browser.number, async move {
+        self.act(0, browser.number, Errand::EndAllOf(browser.user), async move {
             // What it remembers may be older than a disconnection.
             world.isolate(0).restart();
             let response = world.ask(0, browser.request(Method::GET, "/auth/session")).await;

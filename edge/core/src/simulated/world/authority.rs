@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::World;
+use super::{World, judge::SCOPE};
 use crate::simulated::{Answer, Sent, entra::TENANT};
 
 /// A kind of provider, and how it treats refresh tokens.
@@ -34,6 +34,35 @@ pub(crate) struct Manner {
     pub(crate) revokes: bool,
     /// How often a refresh token may be sent whose fate nobody knows.
     pub(crate) sends: usize,
+    /// A service that wants tokens which are good for nothing else.
+    pub(crate) mail: Option<Mail>,
+}
+
+/// A service that wants restricted tokens.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Mail {
+    /// A path of its API.
+    pub(crate) call: &'static str,
+    /// Where that leads.
+    pub(crate) api: &'static str,
+}
+
+/// Why a grant is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// The user took it back.
+    User,
+    /// Somebody revoked its tokens.
+    GivenUp,
+    /// A refresh token came twice.
+    Reuse,
+}
+
+impl Manner {
+    /// Whose token endpoint this is.
+    pub(crate) fn of_token_endpoint(url: &str) -> Option<&'static Self> {
+        MANNERS.iter().find(|manner| manner.token_url == url)
+    }
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -59,6 +88,7 @@ pub(crate) static MANNERS: &[Manner] = &[
         says_when: false,
         revokes: true,
         sends: 2,
+        mail: None,
     },
     Manner {
         provider: "entra",
@@ -72,6 +102,7 @@ pub(crate) static MANNERS: &[Manner] = &[
         says_when: true,
         revokes: false,
         sends: usize::MAX, // nothing uses it up
+        mail: Some(Mail { call: "/bff/entra-mail/me", api: "https://mail.entra.example/me?" }),
     },
     // Strict (RFC 9700 §4.14): the grant dies when a refresh token comes twice, and so none is ever sent twice.
     Manner {
@@ -86,6 +117,22 @@ pub(crate) static MANNERS: &[Manner] = &[
         says_when: true,
         revokes: true,
         sends: 1,
+        mail: Some(Mail { call: "/bff/strict-mail/me", api: "https://mail.strict.example/me?" }),
+    },
+    // As strict, though its operator was told that it takes a retry.
+    Manner {
+        provider: "hasty",
+        call: "/bff/hasty/me",
+        api: "https://api.hasty.example/me?",
+        issuer: "https://hasty.example",
+        token_url: "https://hasty.example/token",
+        rotates: true,
+        reuse: Reuse::Kills,
+        old_token_dies: false,
+        says_when: true,
+        revokes: true,
+        sends: 2,
+        mail: Some(Mail { call: "/bff/hasty-mail/me", api: "https://mail.hasty.example/me?" }),
     },
     // As strict, but with a minute's grace for whoever never had the answer.
     Manner {
@@ -100,6 +147,7 @@ pub(crate) static MANNERS: &[Manner] = &[
         says_when: true,
         revokes: true,
         sends: 2,
+        mail: Some(Mail { call: "/bff/patient-mail/me", api: "https://mail.patient.example/me?" }),
     },
 ];
 
@@ -114,7 +162,7 @@ const FORGIVEN_MS: u64 = 60_000;
 pub(crate) struct Grant {
     pub(crate) manner: &'static Manner,
     user: u64,
-    pub(crate) lives: bool,
+    pub(crate) ending: Option<Ending>,
     /// When each refresh token was used, and which one came of it.
     refresh_tokens: Vec<Option<(u64, usize)>>,
     /// When each access token ends.
@@ -154,6 +202,8 @@ struct Token<'a> {
     user: u64,
     grant: u64,
     index: usize,
+    /// What it is restricted to.
+    scope: Option<&'a str>,
 }
 
 impl<'a> Token<'a> {
@@ -167,7 +217,7 @@ impl<'a> Token<'a> {
         let provider = parts.next()?;
         let user = parts.next()?.strip_prefix('u')?.parse().ok()?;
         let grant = parts.next()?.strip_prefix('f')?.parse().ok()?;
-        Some(Self { kind, provider, user, grant, index: parts.next()?.parse().ok()? })
+        Some(Self { kind, provider, user, grant, index: parts.next()?.parse().ok()?, scope: parts.next() })
     }
 }
 
@@ -181,6 +231,11 @@ pub(crate) fn issuer_of(text: &str) -> Option<&str> {
     Token::parse(text).map(|token| token.provider)
 }
 
+/// What it is restricted to, if it is.
+pub(crate) fn scope_of(text: &str) -> Option<&str> {
+    Token::parse(text).and_then(|token| token.scope)
+}
+
 fn answer(status: u16, body: &Value) -> Answer {
     (status, vec![("content-type", "application/json".to_owned())], body.to_string())
 }
@@ -190,12 +245,36 @@ impl World {
     pub(crate) fn grant(&self, manner: &'static Manner, user: u64, number: u64) -> Value {
         self.authority.grants.borrow_mut().insert(
             number,
-            Grant { manner, user, lives: true, refresh_tokens: Vec::new(), access_tokens: Vec::new(), given_up: false },
+            Grant {
+                manner,
+                user,
+                ending: None,
+                refresh_tokens: Vec::new(),
+                access_tokens: Vec::new(),
+                given_up: false,
+            },
         );
-        self.issue(number, true)
+        self.issue(number, true, false)
     }
 
-    fn issue(&self, number: u64, with_refresh_token: bool) -> Value {
+    /// The refresh token that a grant begins with.
+    pub(crate) fn first_refresh_token(&self, number: u64) -> String {
+        let grants = self.authority.grants.borrow();
+        let Grant { manner, user, .. } = &grants[&number];
+        format!("rt.{}.u{user}.f{number}.0", manner.provider)
+    }
+
+    /// Why a grant is over, if it is.
+    pub(crate) fn ending(&self, number: u64) -> Option<Ending> {
+        self.authority.grants.borrow().get(&number).and_then(|grant| grant.ending)
+    }
+
+    /// Whether its provider still honours a grant.
+    pub(crate) fn honours(&self, number: u64) -> bool {
+        self.authority.grants.borrow().get(&number).is_some_and(|grant| grant.ending.is_none())
+    }
+
+    fn issue(&self, number: u64, with_refresh_token: bool, is_restricted: bool) -> Value {
         let now_ms = self.now_ms();
         let mut grants = self.authority.grants.borrow_mut();
         let grant = grants.get_mut(&number).unwrap();
@@ -206,8 +285,9 @@ impl World {
         grant.access_tokens.push(now_ms + life_ms);
         let text =
             |kind: &str, index: usize| format!("{kind}.{}.u{}.f{number}.{index}", grant.manner.provider, grant.user);
+        let suffix = if is_restricted { format!(".{SCOPE}") } else { String::new() };
         let mut body = json!({
-            "access_token": text("at", grant.access_tokens.len() - 1), "token_type": "bearer",
+            "access_token": text("at", grant.access_tokens.len() - 1) + &suffix, "token_type": "bearer",
             "expires_in": life_ms / 1000,
         });
         if with_refresh_token {
@@ -221,7 +301,7 @@ impl World {
     pub(crate) fn take_back(&self, number: u64) {
         self.count("grants taken back by the user");
         if let Some(grant) = self.authority.grants.borrow_mut().get_mut(&number) {
-            grant.lives = false;
+            grant.ending.get_or_insert(Ending::User);
         }
     }
 
@@ -235,6 +315,7 @@ impl World {
         };
         if let Some(token) = token.as_deref().and_then(Token::parse) {
             self.count("revocations asked of a provider");
+            self.judge.saw_revocation(self, token.grant);
             let mut grants = self.authority.grants.borrow_mut();
             let grant = grants.get_mut(&token.grant).unwrap();
             grant.given_up |= grant.ends_with(&token, self.now_ms());
@@ -247,13 +328,14 @@ impl World {
             Token::parse(text).filter(|token| token.kind == Kind::Access && token.provider == manner.provider)?;
         let grants = self.authority.grants.borrow();
         let grant = grants.get(&token.grant)?;
-        let good = grant.lives && grant.user == token.user && self.now_ms() < grant.access_tokens[token.index];
+        let good =
+            grant.ending.is_none() && grant.user == token.user && self.now_ms() < grant.access_tokens[token.index];
         good.then_some((token.user, token.grant))
     }
 
     /// What a provider answers; `None` if the request is not to one.
     pub(super) fn provider_answers(&self, sent: &Sent) -> Option<Answer> {
-        if let Some(manner) = MANNERS.iter().find(|manner| manner.token_url == sent.url) {
+        if let Some(manner) = Manner::of_token_endpoint(&sent.url) {
             return Some(self.token_endpoint(manner, &sent.body));
         }
         if sent.url.contains("/applications/") {
@@ -288,8 +370,10 @@ impl World {
         let mut grants = self.authority.grants.borrow_mut();
         let grant = grants.get_mut(&token.grant).unwrap();
         assert_eq!(grant.manner, manner, "a token was sent to another's provider");
-        let known = grant.lives && grant.ends_with(&token, self.now_ms());
-        grant.lives &= !known;
+        let known = grant.ending.is_none() && grant.ends_with(&token, self.now_ms());
+        if known {
+            grant.ending = Some(Ending::GivenUp);
+        }
         known
     }
 
@@ -318,13 +402,25 @@ impl World {
         let now_ms = self.now_ms();
         let mut grants = self.authority.grants.borrow_mut();
         let grant = grants.get_mut(&token.grant).unwrap();
-        if !grant.lives {
+        if grant.ending.is_some() {
             return dead();
         }
+        let is_restricted = form.get("scope").is_some_and(|scope| scope == SCOPE);
+        let denies = is_restricted && self.scheduler.chance(self.weather.get().restriction_denied);
+        // Some look at what is asked for before they look at the refresh token, some after.
+        let denial = denies.then(|| self.scheduler.draw(0..3));
+        match denial {
+            Some(0) => return answer(400, &json!({"error": "invalid_scope"})),
+            Some(1) => return answer(400, &json!({"error": "interaction_required"})),
+            _ => {}
+        }
         if !manner.rotates {
+            if denial.is_some() {
+                return answer(400, &json!({"error": "invalid_scope"}));
+            }
             drop(grants);
             let with_refresh_token = self.scheduler.chance(500);
-            return answer(200, &self.issue(token.grant, with_refresh_token));
+            return answer(200, &self.issue(token.grant, with_refresh_token, is_restricted));
         }
         if let Some((used_at_ms, next)) = grant.refresh_tokens[token.index] {
             self.count("reuses of a refresh token seen by a provider");
@@ -332,7 +428,8 @@ impl World {
             match manner.reuse {
                 Reuse::Forgiven if now_ms - used_at_ms < FORGIVEN_MS && grant.refresh_tokens[next].is_none() => {}
                 Reuse::Kills => {
-                    grant.lives = false;
+                    self.count("grants that a reuse ended");
+                    grant.ending = Some(Ending::Reuse);
                     return dead();
                 }
                 Reuse::Refused | Reuse::Forgiven => return dead(),
@@ -340,6 +437,10 @@ impl World {
         }
         grant.refresh_tokens[token.index] = Some((now_ms, grant.refresh_tokens.len()));
         drop(grants);
-        answer(200, &self.issue(token.grant, true))
+        let issued = self.issue(token.grant, true, is_restricted);
+        match denial {
+            Some(_) => answer(400, &json!({"error": "invalid_scope"})),
+            None => answer(200, &issued),
+        }
     }
 }

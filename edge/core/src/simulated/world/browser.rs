@@ -11,7 +11,13 @@ use causeway_protocol::hub::EndReason;
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::{World, account::is_of, authority::Manner, upstream::ASKED_BY};
+use super::{
+    World,
+    account::{CONNECTS, is_of},
+    authority::Manner,
+    judge::Errand,
+    upstream::ASKED_BY,
+};
 use crate::{
     session::{
         index::{IndexName, Moment},
@@ -37,42 +43,75 @@ pub(crate) enum Seen {
     Other(u16),
 }
 
+/// Where a user's own sessions are.
+const SESSIONS: &str = "/auth/sessions";
+
+/// A request, and how things were when it was made.
+struct Asked {
+    isolate: usize,
+    began_ms: u64,
+    /// Since when its session was dead.
+    dead_ms: Option<u64>,
+    cookie: Option<String>,
+    /// The user's sessions that lived, if it is about them.
+    others: Vec<(u64, String)>,
+    target: String,
+}
+
 /// A browser with a session, or on the way to one. Its number is that of its grant, too.
 pub(crate) struct Browser {
     pub(crate) number: u64,
     pub(crate) user: u64,
     pub(crate) manner: &'static Manner,
     jar: RefCell<BTreeMap<String, String>>,
-    /// The cookie of the session that signing in ends.
+    /// The session that signing in ends, and its cookie.
+    follows: Option<u64>,
     replaces: RefCell<Option<String>>,
     /// How many accounts it has connected, or tried to.
     pub(super) connected: Cell<u64>,
+    /// What it was told last of the account that it connects: with which cookie, when, and whether it has one.
+    known: RefCell<Option<(String, u64, bool)>>,
     /// How often it saw what.
     pub(crate) seen: RefCell<Vec<Seen>>,
 }
 
 impl Browser {
     pub(crate) fn new(number: u64, user: u64, manner: &'static Manner) -> Rc<Self> {
+        Self::following(None, number, user, manner)
+    }
+
+    fn following(follows: Option<u64>, number: u64, user: u64, manner: &'static Manner) -> Rc<Self> {
         Rc::new(Self {
             number,
             user,
             manner,
+            follows,
             jar: RefCell::default(),
             replaces: RefCell::default(),
             connected: Cell::default(),
+            known: RefCell::default(),
             seen: RefCell::default(),
         })
     }
 
     /// The same browser, about to sign in once more: it shows the session that it has, and what is judged is the next.
     pub(crate) fn again(&self, number: u64, user: u64, manner: &'static Manner) -> Rc<Self> {
-        let next = Self::new(number, user, manner);
-        *next.replaces.borrow_mut() = self.jar.borrow().get(SESSION_COOKIE).cloned();
+        let next = Self::following(Some(self.number), number, user, manner);
+        *next.replaces.borrow_mut() = self.cookie();
         next
     }
 
     pub(crate) fn has_session(&self) -> bool {
         self.jar.borrow().contains_key(SESSION_COOKIE)
+    }
+
+    pub(super) fn cookie(&self) -> Option<String> {
+        self.jar.borrow().get(SESSION_COOKIE).cloned()
+    }
+
+    /// It was just told, with another cookie, whether it has an account that it connects.
+    pub(super) fn knows(&self, has: bool, now_ms: u64) {
+        *self.known.borrow_mut() = self.cookie().map(|cookie| (cookie, now_ms, has));
     }
 
     pub(super) fn request(&self, method: Method, target: &str) -> Request<Text> {
@@ -117,9 +156,15 @@ pub(super) fn body(response: Response<Text>) -> Value {
 }
 
 impl World {
-    pub(super) fn act(self: &Rc<Self>, isolate: usize, number: u64, work: impl Future<Output = ()> + 'static) {
+    pub(super) fn act(
+        self: &Rc<Self>,
+        isolate: usize,
+        number: u64,
+        errand: Errand,
+        work: impl Future<Output = ()> + 'static,
+    ) {
         let task = self.scheduler.spawn(isolate, work);
-        self.judge.follows(task, number);
+        self.judge.follows(task, number, errand);
     }
 
     pub(super) async fn ask(self: &Rc<Self>, isolate: usize, request: Request<Text>) -> Response<Text> {
@@ -134,7 +179,8 @@ impl World {
         self.judge.expects(browser);
         let (world, browser) = (Rc::clone(self), Rc::clone(browser));
         let number = browser.number;
-        self.act(isolate, number, async move {
+        let errand = browser.follows.map_or(Errand::Use, Errand::End);
+        self.act(isolate, number, errand, async move {
             if browser.manner.provider != "github" {
                 return world.begin(isolate, &browser).await;
             }
@@ -172,17 +218,45 @@ impl World {
     /// Calls the API, through the edge.
     pub(crate) fn call(self: &Rc<Self>, isolate: usize, browser: &Rc<Browser>) {
         let target = format!("{}?{ASKED_BY}{}", browser.manner.call, browser.number);
-        self.request(isolate, browser, Method::GET, target);
+        self.request(isolate, browser, Errand::Use, Method::GET, target);
+    }
+
+    /// Calls the one that wants restricted tokens.
+    pub(crate) fn call_mail(self: &Rc<Self>, isolate: usize, browser: &Rc<Browser>) {
+        let Some(mail) = &browser.manner.mail else { return };
+        let target = format!("{}?{ASKED_BY}{}", mail.call, browser.number);
+        self.request(isolate, browser, Errand::Use, Method::GET, target);
+    }
+
+    /// Asks where the user is signed in.
+    pub(crate) fn list(self: &Rc<Self>, isolate: usize, browser: &Rc<Browser>) {
+        let errand = Errand::EndAllOf(browser.user);
+        self.request(isolate, browser, errand, Method::GET, SESSIONS.to_owned());
+    }
+
+    /// Ends all other sessions of the user.
+    pub(crate) fn end_others(self: &Rc<Self>, isolate: usize, browser: &Rc<Browser>) {
+        let errand = Errand::EndAllOf(browser.user);
+        self.request(isolate, browser, errand, Method::DELETE, SESSIONS.to_owned());
+    }
+
+    /// Ends any one session of the user, perhaps this.
+    pub(crate) fn end_one(self: &Rc<Self>, isolate: usize, browser: &Rc<Browser>) {
+        let of = self.judge.of_same_user(self, browser.number);
+        let index = usize::try_from(self.scheduler.draw(0..of.len().max(1) as u64)).unwrap();
+        let Some((number, handle)) = of.get(index) else { return };
+        self.request(isolate, browser, Errand::End(*number), Method::DELETE, format!("{SESSIONS}/{handle}"));
     }
 
     /// Asks who is signed in.
     pub(crate) fn look(self: &Rc<Self>, isolate: usize, browser: &Rc<Browser>) {
-        self.request(isolate, browser, Method::GET, "/auth/session".to_owned());
+        self.request(isolate, browser, Errand::Use, Method::GET, "/auth/session".to_owned());
     }
 
     /// Signs out.
     pub(crate) fn sign_out(self: &Rc<Self>, isolate: usize, browser: &Rc<Browser>) {
-        self.request(isolate, browser, Method::POST, "/auth/logout".to_owned());
+        let errand = Errand::End(browser.number);
+        self.request(isolate, browser, errand, Method::POST, "/auth/logout".to_owned());
     }
 
     /// Ends all sessions of the user at the provider's word.
@@ -190,7 +264,7 @@ impl World {
         let (world, number) = (Rc::clone(self), browser.number);
         let index = IndexName::account(browser.manner.issuer, &browser.user.to_string());
         self.count("users ended by their provider");
-        self.act(isolate, number, async move {
+        self.act(isolate, number, Errand::EndAllOf(browser.user), async move {
             let before_ms = world.now_ms();
             let doomed = world.judge.doomed(&world, number);
             let ended = world
@@ -205,49 +279,52 @@ impl World {
         });
     }
 
-    pub(super) fn request(self: &Rc<Self>, isolate: usize, browser: &Rc<Browser>, method: Method, target: String) {
+    pub(super) fn request(
+        self: &Rc<Self>,
+        isolate: usize,
+        browser: &Rc<Browser>,
+        errand: Errand,
+        method: Method,
+        target: String,
+    ) {
         let (world, browser) = (Rc::clone(self), Rc::clone(browser));
         let number = browser.number;
-        self.act(isolate, number, async move {
-            let (began_ms, dead_ms) = (world.now_ms(), world.judge.dead_since_ms(&world, number));
+        self.act(isolate, number, errand, async move {
             world.count("requests");
-            let response = world.ask(isolate, browser.request(method.clone(), &target)).await;
-            world.trace(|| format!("session {number} sees {} for {target}", response.status));
-            world.judge_answer(isolate, &browser, &target, began_ms, dead_ms, response);
+            let asked = Asked {
+                isolate,
+                began_ms: world.now_ms(),
+                dead_ms: world.judge.dead_since_ms(&world, number),
+                cookie: browser.cookie(),
+                others: if target.starts_with(SESSIONS) {
+                    world.judge.of_same_user(&world, number)
+                } else {
+                    Vec::new()
+                },
+                target,
+            };
+            let response = world.ask(isolate, browser.request(method, &asked.target)).await;
+            world.trace(|| format!("session {number} sees {} for {}", response.status, asked.target));
+            world.judge_answer(&browser, &asked, response);
         });
     }
 
-    fn judge_answer(
-        &self,
-        isolate: usize,
-        browser: &Browser,
-        target: &str,
-        began_ms: u64,
-        dead_ms: Option<u64>,
-        response: Response<Text>,
-    ) {
+    fn judge_answer(&self, browser: &Browser, asked: &Asked, response: Response<Text>) {
         let number = browser.number;
+        let Asked { began_ms, dead_ms, target, .. } = asked;
         let accuse = |what: String| self.judge.accuse(self, || format!("session {number}, {target}: {what}"));
         let stalled = self.scheduler.current().is_some_and(|task| self.judge.stalled.borrow().contains(&task));
         if self.now_ms() - began_ms > MAX_REQUEST_MS && !stalled {
             accuse(format!("took {} ms", self.now_ms() - began_ms));
         }
         let status = response.status;
-        if status == StatusCode::NO_CONTENT && target.ends_with("/disconnect") {
-            self.count("accounts disconnected");
-            return;
-        }
         if status == StatusCode::NO_CONTENT {
-            self.count("sign-outs");
-            if browser.has_session() && self.judge.dead_since_ms(self, number).is_none() {
-                accuse("signed out, and lives".to_owned());
-            }
-            return;
+            return self.judge_done(browser, asked, &response);
         }
         let is_call = target.starts_with("/bff/");
         let body = body(response);
         let seen = match status {
-            StatusCode::OK if !is_call && body["authenticated"] == false => Seen::Unauthenticated,
+            StatusCode::OK if target == "/auth/session" && body["authenticated"] == false => Seen::Unauthenticated,
             StatusCode::OK => Seen::Good,
             StatusCode::UNAUTHORIZED if body["code"] == "provider-sign-in-needed" => Seen::SignInNeeded,
             StatusCode::UNAUTHORIZED => Seen::Unauthenticated,
@@ -258,9 +335,16 @@ impl World {
         match seen {
             Seen::Good => {
                 self.count("served");
-                let bound_ms = u64::try_from(self.isolate(isolate).config().revocation_bound.as_millis()).unwrap();
-                if dead_ms.is_some_and(|dead_ms| began_ms >= dead_ms + bound_ms) {
-                    accuse(format!("served {} ms after its end", began_ms - dead_ms.unwrap_or_default()));
+                let config = self.isolate(asked.isolate).config();
+                let bound_ms = u64::try_from(config.revocation_bound.as_millis()).unwrap();
+                if let Some(dead_ms) = dead_ms.filter(|dead_ms| *dead_ms <= *began_ms) {
+                    self.count("served after the end, within the bound");
+                    if *began_ms >= dead_ms + bound_ms {
+                        accuse(format!("served {} ms after its end", began_ms - dead_ms));
+                    }
+                }
+                if target == SESSIONS {
+                    return self.judge_list(browser, asked, &body);
                 }
                 // What was cut on its way is nobody's.
                 let mine = match is_call {
@@ -274,26 +358,99 @@ impl World {
                 if !mine {
                     accuse(format!("was shown {body}"));
                 }
+                if !is_call {
+                    self.judge_look(browser, asked, &body);
+                }
             }
             Seen::SignInNeeded => {
                 self.count("told to sign in with the provider again");
-                let grants = self.authority.grants.borrow();
-                // An account that comes and goes may be away.
-                let is_own = target.starts_with(browser.manner.call);
-                let excused = !is_own || !grants[&number].lives || self.judge.held.borrow()[&number].troubled;
-                if !excused {
+                let is_mail = browser.manner.mail.as_ref().is_some_and(|mail| target.starts_with(mail.call));
+                let is_own = is_mail || target.starts_with(browser.manner.call);
+                let provider = if is_own { browser.manner.provider } else { CONNECTS };
+                if !self.judge.excuses(self, number, provider, is_mail, *began_ms) {
                     accuse("told to sign in with a provider that honours its token".to_owned());
                 }
             }
             Seen::Unauthenticated => {
                 self.count("told to sign in");
-                if self.lives_well(number) && dead_ms.is_none() && browser.has_session() {
-                    accuse("told to sign in though it lives".to_owned());
+                match dead_ms {
+                    Some(1..) if browser.has_session() => self.count("refused as ended"),
+                    None if self.lives_well(number) && browser.has_session() => {
+                        accuse("told to sign in though it lives".to_owned());
+                    }
+                    _ => {}
                 }
             }
             Seen::Unavailable => self.count("told to come back later"),
             Seen::Other(500) => accuse("internal error".to_owned()),
             Seen::Other(_) => self.count("other answers"),
+        }
+    }
+
+    /// What was to be done is done.
+    fn judge_done(&self, browser: &Browser, asked: &Asked, response: &Response<Text>) {
+        let number = browser.number;
+        let accuse = |what: String| self.judge.accuse(self, || format!("session {number}, {}: {what}", asked.target));
+        let lives = |number: u64| self.judge.dead_since_ms(self, number).is_none();
+        if asked.target.ends_with("/disconnect") {
+            self.count("accounts disconnected");
+            let before = browser.cookie();
+            browser.take_cookies(response);
+            if browser.cookie() != before {
+                browser.knows(false, self.now_ms());
+            }
+        } else if asked.target == SESSIONS {
+            self.count("other sessions ended");
+            for (other, _) in asked.others.iter().filter(|(other, _)| *other != number && lives(*other)) {
+                accuse(format!("session {other} outlives the end of all others"));
+            }
+        } else if let Some(handle) = asked.target.strip_prefix(SESSIONS) {
+            self.count("sessions ended by their name");
+            let ended = asked.others.iter().find(|(_, of)| of == handle.trim_start_matches('/'));
+            if ended.is_some_and(|(ended, _)| lives(*ended)) {
+                accuse("it lives".to_owned());
+            }
+        } else {
+            self.count("sign-outs");
+            if browser.has_session() && lives(number) {
+                accuse("signed out, and lives".to_owned());
+            }
+        }
+    }
+
+    /// A list of the user's sessions: all that live all the while, and nobody else's.
+    fn judge_list(&self, browser: &Browser, asked: &Asked, body: &Value) {
+        self.count("own sessions listed");
+        let accuse = |what: String| self.judge.accuse(self, || format!("session {}: {what}", browser.number));
+        let shown: Vec<&str> =
+            body["sessions"].as_array().into_iter().flatten().filter_map(|it| it["id"].as_str()).collect();
+        let now = self.judge.of_same_user(self, browser.number);
+        for (number, handle) in &asked.others {
+            if now.iter().any(|(still, _)| still == number) && !shown.contains(&handle.as_str()) {
+                accuse(format!("session {number} is not in the list of its user's"));
+            }
+        }
+        for handle in shown {
+            if !self.judge.is_of_same_user(browser.number, handle) {
+                accuse(format!("{handle} is in a list of another user's"));
+            }
+        }
+    }
+
+    /// What a session is shown of itself is not older than what its browser was told.
+    fn judge_look(&self, browser: &Browser, asked: &Asked, body: &Value) {
+        let known = browser.known.borrow();
+        let Some((cookie, at_ms, has)) = known.as_ref() else { return };
+        if asked.cookie.as_ref() != Some(cookie) || asked.began_ms < *at_ms {
+            return;
+        }
+        if self.judge.has_account_since(browser.number, CONNECTS, *at_ms) == Some(*has) {
+            self.count("looks at an account just connected or disconnected");
+            let shown =
+                body["connections"].as_array().is_some_and(|all| all.iter().any(|it| it["provider"] == CONNECTS));
+            if shown != *has {
+                self.judge.accuse(self, || format!("session {} is shown {body}, and knows better", browser.number));
+            }
         }
     }
 

@@ -100,7 +100,7 @@ struct Unanswered<'a> {
 impl Drop for Unanswered<'_> {
     fn drop(&mut self) {
         if !self.answered.get() {
-            self.world.judge.trouble(self.task);
+            self.world.judge.trouble(self.task, self.world.now_ms());
         }
     }
 }
@@ -139,9 +139,9 @@ impl KeyValueStore for Outside {
 impl Machines for Outside {
     async fn run<M: Machine>(&self, name: &str, command: M::Command) -> Result<M::Reply, Unavailable> {
         let watch = Unanswered { world: &self.world, task: self.world.scheduler.current(), answered: Cell::new(false) };
-        let reply = self.world.command::<M>(name, &command).await?;
+        let reply = self.world.command::<M>(name, command).await?;
         watch.answered.set(true);
-        Ok(serde_json::from_str(&reply).unwrap())
+        Ok(reply)
     }
 }
 

@@ -1,4 +1,7 @@
 //! What must hold, whatever happens. It sees every step of the world and knows what no isolate knows.
+//!
+//! What goes wrong excuses what comes of it, and no more: a crash excuses its own session, for the tokens that it had
+//! then, until there are new ones.
 
 use std::{
     cell::{Cell, RefCell},
@@ -9,8 +12,9 @@ use std::{
 use super::{
     World,
     account::is_of,
-    authority::{MANNERS, Manner, grant_of},
-    browser::Browser,
+    authority::{Ending, MANNERS, Manner, grant_of},
+    browser::{Browser, MAX_SKEW_MS},
+    ledger::{Account, Lease, Ledger},
     scheduler::{Promise, TaskId},
 };
 use crate::{
@@ -18,6 +22,9 @@ use crate::{
     session::coordinator::{Command, Outcome, Reply, SessionState},
     simulated::{Answer, Sent},
 };
+
+/// How long a provider's refusal to restrict a token is believed, by clocks that may be wrong.
+const DENIED_MS: u64 = 60_000 + MAX_SKEW_MS;
 
 /// What became of a refresh token that was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,10 +43,17 @@ enum Fate {
 
 struct Sending {
     task: Option<TaskId>,
+    at_ms: u64,
+    handle: String,
     fate: Cell<Fate>,
+    /// For a token that is good for one service only.
+    is_restricted: bool,
     /// What its sender waits for, who may not know yet that it is there.
     answer: Promise<Result<Answer, Unavailable>>,
-    brought_tokens: Cell<bool>,
+    /// The refresh token that came with new tokens, or goes on with them.
+    next: RefCell<Option<String>>,
+    /// Whether the provider said that its grant is over.
+    is_refused: Cell<bool>,
 }
 
 /// Watches one sending; whoever drops it unanswered will never have the answer.
@@ -55,28 +69,56 @@ pub(crate) struct Held {
     manner: &'static Manner,
     pub(crate) handle: Option<String>,
     pub(crate) ended_at_ms: Option<u64>,
-    /// A request of it crashed or was left without an answer at some time: something may rightly have been given up.
-    pub(crate) troubled: bool,
     /// Its provider ended it and was told that this is done.
     is_doomed: bool,
+}
+
+/// What a task may do to sessions beside using its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Errand {
+    /// Nothing.
+    Use,
+    /// End this one.
+    End(u64),
+    /// End any of this user's.
+    EndAllOf(u64),
+    /// Take an account out of its own.
+    Disconnect,
+}
+
+/// A state that the coordinator took on.
+pub(crate) struct Written<'a> {
+    pub(crate) handle: &'a str,
+    pub(crate) task: Option<TaskId>,
+    /// When the coordinator looked at what was there.
+    pub(crate) looked_at_ms: u64,
+    pub(crate) command: &'a Command,
+    pub(crate) before: Option<&'a SessionState>,
+    pub(crate) after: &'a SessionState,
 }
 
 #[derive(Default)]
 pub(crate) struct Judge {
     accusation: RefCell<Option<String>>,
     pub(crate) held: RefCell<BTreeMap<u64, Held>>,
+    /// By handle.
+    ledgers: RefCell<HashMap<String, Ledger>>,
     /// Whose session each task is about.
     tasks: RefCell<HashMap<TaskId, u64>>,
-    /// Tasks that crashed or were left without an answer.
-    troubled: RefCell<HashSet<TaskId>>,
+    errands: RefCell<HashMap<TaskId, Errand>>,
+    /// The grants that tasks exchanged a code for.
+    exchanged: RefCell<HashMap<TaskId, (&'static str, u64)>>,
+    /// Until when something last went wrong with a task: it crashed, was held up or left without an answer.
+    troubled: RefCell<HashMap<TaskId, u64>>,
     /// Tasks that did not get the processor for a while.
     pub(crate) stalled: RefCell<HashSet<TaskId>>,
     /// Tasks that may write.
     leased: RefCell<HashSet<TaskId>>,
     /// By refresh token.
     sendings: RefCell<HashMap<String, Vec<Rc<Sending>>>>,
-    /// Tasks that got new tokens for a session that was over when they came to store them, and the tokens' grant.
-    orphaned: RefCell<Vec<(TaskId, u64)>>,
+    /// Tasks that got new tokens for a session that was over when they came to store them, the tokens' grant, and since
+    /// when.
+    orphaned: RefCell<Vec<(TaskId, u64, u64)>>,
 }
 
 impl Judge {
@@ -94,32 +136,34 @@ impl Judge {
     /// A sign-in begins.
     pub(crate) fn expects(&self, browser: &Browser) {
         let Browser { number, user, manner, .. } = browser;
-        let held = Held { user: *user, manner, handle: None, ended_at_ms: None, troubled: false, is_doomed: false };
+        let held = Held { user: *user, manner, handle: None, ended_at_ms: None, is_doomed: false };
         self.held.borrow_mut().insert(*number, held);
     }
 
     /// A task is about a session.
-    pub(crate) fn follows(&self, task: TaskId, number: u64) {
+    pub(crate) fn follows(&self, task: TaskId, number: u64, errand: Errand) {
         self.tasks.borrow_mut().insert(task, number);
+        self.errands.borrow_mut().insert(task, errand);
     }
 
-    /// A task crashed, or something it asked for was never answered.
-    pub(crate) fn trouble(&self, task: Option<TaskId>) {
-        let Some(task) = task else { return };
-        self.troubled.borrow_mut().insert(task);
-        let number = self.tasks.borrow().get(&task).copied();
-        if let Some(number) = number
-            && let Some(held) = self.held.borrow_mut().get_mut(&number)
-        {
-            held.troubled = true;
+    /// Something goes wrong with a task, until then.
+    pub(crate) fn trouble(&self, task: Option<TaskId>, until_ms: u64) {
+        if let Some(task) = task {
+            let mut troubled = self.troubled.borrow_mut();
+            let known_ms = troubled.entry(task).or_default();
+            *known_ms = until_ms.max(*known_ms);
         }
+    }
+
+    fn was_troubled(&self, task: Option<TaskId>, since_ms: u64) -> bool {
+        task.is_some_and(|task| self.troubled.borrow().get(&task).is_some_and(|until_ms| since_ms <= *until_ms))
     }
 
     /// Whoever is at work is held up.
     pub(crate) fn hold_up_all(&self) {
         let tasks: Vec<TaskId> = self.tasks.borrow().keys().copied().collect();
         self.stalled.borrow_mut().extend(&tasks);
-        tasks.into_iter().for_each(|task| self.trouble(Some(task)));
+        tasks.into_iter().for_each(|task| self.trouble(Some(task), u64::MAX));
     }
 
     /// Whether a task was given the right to write and did not give it back.
@@ -127,7 +171,20 @@ impl Judge {
         self.leased.borrow().contains(&task)
     }
 
-    /// A request is about to be sent. What it carries must not be under way already, nor have been too often.
+    fn number(&self, task: Option<TaskId>) -> Option<u64> {
+        task.and_then(|task| self.tasks.borrow().get(&task).copied())
+    }
+
+    fn errand(&self, task: Option<TaskId>) -> Errand {
+        task.and_then(|task| self.errands.borrow().get(&task).copied()).unwrap_or(Errand::Use)
+    }
+
+    fn handle(&self, number: u64) -> Option<String> {
+        self.held.borrow().get(&number).and_then(|held| held.handle.clone())
+    }
+
+    /// A request is about to be sent. A refresh token that it carries must be the session's present one, sent by whoever
+    /// may write the session now; it must not be under way already, nor have been too often.
     pub(crate) fn sends(
         &self,
         world: &Rc<World>,
@@ -135,10 +192,18 @@ impl Judge {
         answer: &Promise<Result<Answer, Unavailable>>,
     ) -> Option<Watch> {
         let form: BTreeMap<_, _> = url::form_urlencoded::parse(sent.body.as_bytes()).collect();
+        let task = world.scheduler.current();
+        if let (Some(task), Some(code)) = (task, form.get("code"))
+            && let Some(manner) = Manner::of_token_endpoint(&sent.url)
+        {
+            let grant = code.rsplit('-').next().unwrap().parse().unwrap();
+            self.exchanged.borrow_mut().insert(task, (manner.provider, grant));
+        }
         let token =
             form.get("refresh_token").filter(|_| form.get("grant_type").is_some_and(|it| it == "refresh_token"))?;
-        let task = world.scheduler.current();
         let manner = grant_manner(token);
+        let handle = self.number(task).and_then(|number| self.handle(number)).unwrap_or_default();
+        self.check_sender(world, &handle, task, manner, token);
         let mut all = self.sendings.borrow_mut();
         let before = all.entry(token.to_string()).or_default();
         let fates = || before.iter().map(|sending| sending.fate.get());
@@ -149,30 +214,43 @@ impl Judge {
         if open >= manner.sends {
             self.accuse(world, || format!("{token} is sent {} times", open + 1));
         }
-        let calm = |sending: &Rc<Sending>| {
-            sending.fate.get() == Fate::Answered
-                && !sending.task.is_some_and(|task| self.troubled.borrow().contains(&task))
-        };
+        let calm = |it: &Rc<Sending>| it.fate.get() == Fate::Answered && !self.was_troubled(it.task, it.at_ms);
         if before.iter().any(calm) {
             self.accuse(world, || format!("{token} is sent again though it was answered and nothing went wrong"));
         }
         world.count(if open > 0 { "refresh tokens sent again" } else { "refresh tokens sent" });
         let sending = Rc::new(Sending {
             task,
+            at_ms: world.now_ms(),
+            handle,
             fate: Cell::new(Fate::Pending),
+            is_restricted: form.get("scope").is_some_and(|scope| scope == SCOPE),
             answer: answer.clone(),
-            brought_tokens: Cell::default(),
+            next: RefCell::default(),
+            is_refused: Cell::default(),
         });
         before.push(Rc::clone(&sending));
         Some(Watch { world: Rc::clone(world), token: token.to_string(), sending })
+    }
+
+    fn check_sender(&self, world: &World, handle: &str, task: Option<TaskId>, manner: &Manner, token: &str) {
+        let ledgers = self.ledgers.borrow();
+        let Some(ledger) = ledgers.get(handle) else {
+            return self.accuse(world, || format!("{token} is sent for no session"));
+        };
+        if ledger.accounts.get(manner.provider).is_none_or(|account| account.token != token) {
+            self.accuse(world, || format!("{token} is sent, which is not what the session has"));
+        }
+        if !ledger.lease.as_ref().is_some_and(|lease| lease.allows(task, manner.provider, world.now_ms())) {
+            self.accuse(world, || format!("{token} is sent by who may not, or no longer"));
+        }
     }
 
     /// A provider saw a refresh token that had been used.
     pub(crate) fn saw_reuse(&self, world: &World, token: &str) {
         let all = self.sendings.borrow();
         let excused = all.get(token).into_iter().flatten().any(|sending| {
-            matches!(sending.fate.get(), Fate::Lost | Fate::Doubtful)
-                || sending.task.is_some_and(|it| self.troubled.borrow().contains(&it))
+            matches!(sending.fate.get(), Fate::Lost | Fate::Doubtful) || self.was_troubled(sending.task, sending.at_ms)
         });
         if !excused {
             self.accuse(world, || format!("{token} is used again, and no answer was lost"));
@@ -186,62 +264,263 @@ impl Judge {
         }
     }
 
-    #[allow(clippy::too_many_arguments, reason = "it is what a command is")]
-    pub(crate) fn saw_command(
-        &self,
-        world: &World,
-        handle: &str,
-        task: Option<TaskId>,
-        command: &Command,
-        before: Option<&SessionState>,
-        after: Option<&SessionState>,
-        reply: &Reply,
-    ) {
-        let number = task.and_then(|task| self.tasks.borrow().get(&task).copied());
-        if let (Command::Create { .. }, Reply::Active { .. }, Some(number)) = (command, reply, number) {
-            world.count("sessions");
-            if self.held.borrow()[&number].is_doomed {
-                self.accuse(world, || format!("session {number} begins after its provider ended it"));
-            }
-            self.held.borrow_mut().get_mut(&number).unwrap().handle = Some(handle.to_owned());
+    /// Somebody wants a grant to be over.
+    pub(crate) fn saw_revocation(&self, world: &World, grant: u64) {
+        let task = world.scheduler.current();
+        let is_new = task.is_some_and(|it| self.exchanged.borrow().get(&it).is_some_and(|(_, new)| *new == grant));
+        // Whoever signs out gives tokens up even if the end is not confirmed.
+        if is_new || matches!(self.errand(task), Errand::End(_)) {
+            return;
         }
-        if let (Some(before), Some(after)) = (before, after) {
-            if before.revoked && !after.revoked {
-                self.accuse(world, || format!("session {handle} is revived"));
-            }
-            if after.generation < before.generation || after.fence < before.fence {
-                self.accuse(world, || format!("session {handle} goes back"));
-            }
-            if !before.revoked && after.revoked {
-                world.count("revocations");
-                let mut all = self.held.borrow_mut();
-                let held = all.values_mut().find(|held| held.handle.as_deref() == Some(handle));
-                held.unwrap().ended_at_ms = Some(world.now_ms());
+        let numbers: Vec<u64> = self.held.borrow().keys().copied().filter(|number| is_of(grant, *number)).collect();
+        for number in numbers.into_iter().filter(|number| self.dead_since_ms(world, *number).is_none()) {
+            let ledgers = self.ledgers.borrow();
+            let ledger = &ledgers[&self.handle(number).unwrap()];
+            if ledger.accounts.values().any(|account| account.grant == grant) {
+                self.accuse(world, || format!("grant {grant} is given up, and session {number} lives by it"));
             }
         }
-        if let Some(task) = task {
-            match (command, reply) {
-                (_, Reply::Leased { .. }) => drop(self.leased.borrow_mut().insert(task)),
-                (Command::Finish { .. }, _) => drop(self.leased.borrow_mut().remove(&task)),
-                _ => {}
+    }
+
+    /// The coordinator takes on another state of a session.
+    pub(crate) fn saw_write(&self, world: &World, written: &Written<'_>) {
+        let Written { handle, task, command, before, after, .. } = *written;
+        match (before, command) {
+            (None, Command::Create { .. }) => self.saw_begin(world, handle, task),
+            (None, Command::Revoke) => {}
+            (None, _) | (Some(_), Command::Create { .. }) => {
+                self.accuse(world, || format!("session {handle} begins by {command:?}"));
             }
+            (Some(before), _) => {
+                if before.revoked && !after.revoked {
+                    self.accuse(world, || format!("session {handle} is revived"));
+                }
+                if after.generation < before.generation || after.fence < before.fence {
+                    self.accuse(world, || format!("session {handle} goes back"));
+                }
+                let is_other = (before.generation, &before.record) != (after.generation, &after.record);
+                if is_other && !after.revoked && !matches!(command, Command::Finish { .. }) {
+                    self.accuse(world, || format!("session {handle} is written by {command:?}"));
+                }
+                if !before.revoked && after.revoked {
+                    self.saw_end(world, written, before);
+                }
+            }
+        }
+        if after.revoked && after.record.is_some() {
+            self.accuse(world, || format!("session {handle} is dead and has a record"));
+        }
+        match command {
+            Command::Begin { connection, .. } => self.saw_lease(world, written, connection.as_ref()),
+            Command::Finish { fence, outcome } => self.saw_finish(world, written, *fence, outcome),
+            _ => {}
+        }
+    }
+
+    fn saw_begin(&self, world: &World, handle: &str, task: Option<TaskId>) {
+        world.count("sessions");
+        let Some(number) = self.number(task) else { return };
+        let mut all = self.held.borrow_mut();
+        let held = all.get_mut(&number).unwrap();
+        if held.is_doomed {
+            self.accuse(world, || format!("session {number} begins after its provider ended it"));
+        }
+        held.handle = Some(handle.to_owned());
+        let account = Account::new(number, world.first_refresh_token(number));
+        let mut ledger = Ledger::default();
+        ledger.connected(held.manner.provider, account, world.now_ms());
+        self.ledgers.borrow_mut().insert(handle.to_owned(), ledger);
+    }
+
+    fn saw_lease(&self, world: &World, written: &Written<'_>, connection: Option<&String>) {
+        let Written { handle, task, looked_at_ms, after, .. } = *written;
+        world.count("leases");
+        let mut all = self.ledgers.borrow_mut();
+        let ledger = all.entry(handle.to_owned()).or_default();
+        if let Some(last) = &ledger.lease {
+            if after.fence <= last.fence {
+                self.accuse(world, || format!("session {handle}: the fence {} was given before", after.fence));
+            }
+            if last.is_open && !last.is_over(looked_at_ms) {
+                self.accuse(world, || format!("session {handle}: task {task:?} writes beside {:?}", last.task));
+            }
+            if last.is_open && !self.was_troubled(last.task, last.given_ms) {
+                self.accuse(world, || format!("session {handle}: task {:?} keeps its lease for nothing", last.task));
+            }
+            if last.is_open {
+                world.count("leases left lying");
+                if let Some(account) = last.connection.as_ref().and_then(|it| ledger.accounts.get_mut(it)) {
+                    account.doubt = Some("whoever might have sent it was never heard of again");
+                }
+            }
+        }
+        self.leased.borrow_mut().extend(task);
+        let (fence, connection) = (after.fence, connection.cloned());
+        ledger.lease = Some(Lease { task, fence, given_ms: looked_at_ms, connection, is_open: true });
+    }
+
+    fn saw_finish(&self, world: &World, written: &Written<'_>, fence: u64, outcome: &Outcome) {
+        let Written { handle, task, looked_at_ms, before, after, .. } = *written;
+        let mut all = self.ledgers.borrow_mut();
+        let ledger = all.entry(handle.to_owned()).or_default();
+        if !ledger.is_writer(task, fence) {
+            return self
+                .accuse(world, || format!("session {handle} is written by task {task:?}, whose turn it is not"));
+        }
+        if before.is_some_and(|before| natural_end_ms(before) <= looked_at_ms) {
+            self.accuse(world, || format!("session {handle} is written after its end"));
+        }
+        let Some(lease) = &mut ledger.lease else { return };
+        lease.is_open = false;
+        if lease.is_over(looked_at_ms) {
+            world.count("writers who were late, and nobody else had begun");
+        }
+        let (given_ms, connection) = (lease.given_ms, lease.connection.clone());
+        let Outcome::Stored { replaced, .. } = outcome else {
+            if before.is_some_and(|before| before.generation != after.generation) {
+                self.accuse(world, || format!("session {handle} has another generation for nothing"));
+            }
+            return;
+        };
+        world.count("records stored");
+        let now_ms = world.now_ms();
+        if let Some(provider) = connection {
+            match self.brought(task, given_ms, &provider) {
+                Some(token) => ledger.renewed(&provider, token, now_ms),
+                None if replaced.contains(&provider) => {
+                    let Some(account) = ledger.accounts.get_mut(&provider) else { return };
+                    if account.doubt.is_none() && world.honours(account.grant) {
+                        self.accuse(world, || format!("{} is given up for nothing", account.token));
+                    }
+                    world.count("refresh tokens given up");
+                    account.is_given_up = true;
+                }
+                None => {}
+            }
+            return;
+        }
+        let exchanged = task.and_then(|task| self.exchanged.borrow().get(&task).copied());
+        if let Some((provider, grant)) = exchanged {
+            ledger.connected(provider, Account::new(grant, world.first_refresh_token(grant)), now_ms);
+        }
+        for provider in replaced.iter().filter(|it| exchanged.is_none_or(|(of, _)| of != *it)) {
+            match self.errand(task) {
+                Errand::Disconnect => ledger.disconnected(provider, now_ms),
+                _ => self.accuse(world, || format!("session {handle}: tokens of {provider} change for nothing")),
+            }
+        }
+    }
+
+    /// The refresh token that came with new tokens of a provider, for whoever holds a lease since then.
+    fn brought(&self, task: Option<TaskId>, since_ms: u64, provider: &str) -> Option<String> {
+        let all = self.sendings.borrow();
+        let of = all.iter().filter(|(token, _)| grant_manner(token).provider == provider);
+        let mut of = of.flat_map(|(_, sendings)| sendings).filter(|it| it.task == task && since_ms <= it.at_ms);
+        of.find_map(|sending| sending.next.borrow().clone())
+    }
+
+    /// A session ends: by its own user, by one of its user's sessions, by its provider, or because its grant is over.
+    fn saw_end(&self, world: &World, written: &Written<'_>, before: &SessionState) {
+        let Written { handle, task, looked_at_ms, .. } = *written;
+        world.count("revocations");
+        let mut all = self.held.borrow_mut();
+        let (number, held) = all.iter_mut().find(|(_, held)| held.handle.as_deref() == Some(handle)).unwrap();
+        held.ended_at_ms = Some(world.now_ms());
+        let is_asked_for = match self.errand(task) {
+            Errand::End(session) => session == *number,
+            Errand::EndAllOf(user) => user == held.user,
+            Errand::Use | Errand::Disconnect => false,
+        };
+        if is_asked_for || natural_end_ms(before) <= looked_at_ms {
+            return;
+        }
+        let ledgers = self.ledgers.borrow();
+        let ledger = &ledgers[handle];
+        let own = held.manner.provider;
+        let lease = ledger.lease.as_ref().filter(|lease| lease.is_open && lease.task == task);
+        let account = ledger.accounts.get(own);
+        let was_told = lease.is_some_and(|lease| {
+            let all = self.sendings.borrow();
+            let of = account.and_then(|account| all.get(&account.token)).into_iter().flatten();
+            of.filter(|it| it.task == task && lease.given_ms <= it.at_ms).any(|it| it.is_refused.get())
+        });
+        let is_over = account.is_some_and(|it| matches!(world.ending(it.grant), Some(Ending::User | Ending::GivenUp)));
+        if !was_told || !is_over {
+            self.accuse(world, || format!("session {number} is ended for nothing"));
+        }
+        world.count("sessions ended with their grant");
+    }
+
+    /// A command is answered.
+    pub(crate) fn saw_reply(&self, world: &World, task: Option<TaskId>, command: &Command, reply: &Reply) {
+        if let (Some(task), Command::Finish { .. } | Command::End { .. }) = (task, command) {
+            self.leased.borrow_mut().remove(&task);
         }
         match (command, reply) {
             (Command::Finish { outcome: Outcome::Stored { .. }, .. }, Reply::Gone { .. }) => {
                 world.count("tokens of a session that ended meanwhile");
                 let all = self.sendings.borrow();
-                let has_tokens = |sending: &Rc<Sending>| sending.task == task && sending.brought_tokens.get();
+                let has_tokens = |sending: &Rc<Sending>| sending.task == task && sending.next.borrow().is_some();
                 let brought = all.iter().find(|(_, sendings)| sendings.iter().any(has_tokens));
-                self.orphaned.borrow_mut().extend(task.zip(brought.and_then(|(token, _)| grant_of(token))));
+                let orphan = task.zip(brought.and_then(|(token, _)| grant_of(token)));
+                self.orphaned.borrow_mut().extend(orphan.map(|(task, grant)| (task, grant, world.now_ms())));
             }
             (Command::Finish { .. }, Reply::Superseded) => world.count("late writers"),
-            (Command::Finish { outcome: Outcome::Stored { .. }, .. }, _) => world.count("records stored"),
+            (Command::End { .. }, Reply::Superseded) => world.count("late writers who would end the session"),
             (Command::Begin { .. }, Reply::Busy { .. }) => world.count("waits for another's refresh"),
             (Command::Begin { .. }, Reply::Later { .. }) => world.count("refreshes put off"),
             (Command::Begin { .. }, Reply::Active { .. }) => world.count("refreshes found done"),
-            (Command::Begin { .. }, Reply::Leased { .. }) => world.count("leases"),
             _ => {}
         }
+    }
+
+    /// Whether a session's user, who asked then, may be sent to a provider to sign in there again.
+    pub(crate) fn excuses(
+        &self,
+        world: &World,
+        number: u64,
+        provider: &str,
+        is_restricted: bool,
+        began_ms: u64,
+    ) -> bool {
+        let ledgers = self.ledgers.borrow();
+        let Some(ledger) = self.handle(number).and_then(|handle| ledgers.get(&handle)) else { return true };
+        let Some(account) = ledger.accounts.get(provider) else { return true };
+        let was_away = ledger.away_until_ms.get(provider).is_some_and(|until_ms| began_ms <= *until_ms);
+        let is_denied = account.denied_ms.is_some_and(|at_ms| world.now_ms() <= at_ms + DENIED_MS);
+        was_away || account.is_in_doubt() || !world.honours(account.grant) || (is_restricted && is_denied)
+    }
+
+    /// The grant of an account that a session has.
+    pub(crate) fn grant(&self, number: u64, provider: &str) -> Option<u64> {
+        let ledgers = self.ledgers.borrow();
+        let account = ledgers.get(&self.handle(number)?)?.accounts.get(provider)?;
+        Some(account.grant)
+    }
+
+    /// Whether a session has an account, if that has not changed since then.
+    pub(crate) fn has_account_since(&self, number: u64, provider: &str, since_ms: u64) -> Option<bool> {
+        let ledgers = self.ledgers.borrow();
+        let ledger = ledgers.get(&self.handle(number)?)?;
+        let is_settled = ledger.changed_ms.get(provider).is_none_or(|at_ms| *at_ms <= since_ms);
+        is_settled.then(|| ledger.accounts.contains_key(provider))
+    }
+
+    /// The sessions that live and are of the same user, with how they are named.
+    pub(crate) fn of_same_user(&self, world: &World, number: u64) -> Vec<(u64, String)> {
+        let all = self.held.borrow();
+        let of = &all[&number];
+        let same = all.iter().filter(|(_, held)| (held.user, held.manner) == (of.user, of.manner));
+        let known = same.filter_map(|(number, held)| Some((*number, held.handle.clone()?)));
+        known.filter(|(number, _)| self.dead_since_ms(world, *number).is_none()).collect()
+    }
+
+    /// Whether a handle is of a session of the same user.
+    pub(crate) fn is_of_same_user(&self, number: u64, handle: &str) -> bool {
+        let all = self.held.borrow();
+        let of = &all[&number];
+        let mut same = all.values().filter(|held| (held.user, held.manner) == (of.user, of.manner));
+        same.any(|held| held.handle.as_deref() == Some(handle))
     }
 
     /// Since when a session is dead, by the coordinator's word and clock; `None` while it lives.
@@ -250,9 +529,8 @@ impl Judge {
         let held = &all[&number];
         let Some(handle) = &held.handle else { return Some(0) };
         let sessions = world.coordinator.sessions.borrow();
-        let state = &sessions[handle];
-        let natural = state.expires_at_ms.min(state.used_at_ms + state.idle_limit_ms);
-        let dead_ms = held.ended_at_ms.map_or(natural, |ended_at_ms| ended_at_ms.min(natural));
+        let natural_ms = natural_end_ms(&sessions[handle]);
+        let dead_ms = held.ended_at_ms.map_or(natural_ms, |ended_at_ms| ended_at_ms.min(natural_ms));
         (dead_ms <= world.now_ms()).then_some(dead_ms)
     }
 
@@ -280,15 +558,31 @@ impl Judge {
 
     /// Checks what can be checked only when everything has come to rest.
     pub(crate) fn close(&self, world: &World) {
-        for (task, number) in self.orphaned.borrow().iter() {
+        for (task, number, since_ms) in self.orphaned.borrow().iter() {
             let grants = world.authority.grants.borrow();
             let grant = &grants[number];
-            let excused = self.troubled.borrow().contains(task);
+            let excused = self.was_troubled(Some(*task), *since_ms);
             if grant.manner.revokes && !grant.given_up && !excused {
                 self.accuse(world, || format!("new tokens of grant {number}, whose session had ended, stay good"));
             }
         }
     }
+
+    /// Nobody can tell any more whether a refresh token works, if it still is the one that the session has.
+    fn doubt(&self, handle: &str, token: &str, why: &'static str) {
+        let mut all = self.ledgers.borrow_mut();
+        let account = all.get_mut(handle).and_then(|ledger| ledger.accounts.get_mut(grant_manner(token).provider));
+        if let Some(account) = account.filter(|account| account.token == token) {
+            account.doubt = Some(why);
+        }
+    }
+}
+
+/// What a restricted token is restricted to.
+pub(crate) const SCOPE: &str = "mail";
+
+fn natural_end_ms(state: &SessionState) -> u64 {
+    state.expires_at_ms.min(state.used_at_ms + state.idle_limit_ms)
 }
 
 /// The kind of provider that a refresh token is of.
@@ -299,41 +593,76 @@ fn grant_manner(token: &str) -> &'static Manner {
 impl Watch {
     /// Its answer came, or it is certain that none will.
     pub(crate) fn got(&self, answer: &Result<Answer, Unavailable>) {
+        let Self { world, token, sending } = self;
         let Ok((status, headers, body)) = answer else { return };
         let is_timed = headers.iter().any(|(name, _)| *name == "retry-after");
         let body: Option<serde_json::Value> = serde_json::from_str(body).ok();
-        let has_tokens = body.as_ref().is_some_and(|body| body.get("access_token").is_some());
-        self.sending.brought_tokens.set(*status == 200 && has_tokens);
-        let is_strict = grant_manner(&self.token).sends == 1;
-        let fate = match (status, body) {
+        let error = body.as_ref().and_then(|body| body["error"].as_str()).unwrap_or_default().to_owned();
+        let tokens = body.as_ref().filter(|body| *status == 200 && body.get("access_token").is_some());
+        if let Some(tokens) = tokens {
+            let next = tokens["refresh_token"].as_str().unwrap_or(token);
+            *sending.next.borrow_mut() = Some(next.to_owned());
+            world.count(if sending.is_restricted { "restricted tokens" } else { "tokens renewed" });
+        }
+        sending.is_refused.set(matches!(error.as_str(), "invalid_grant" | "bad_refresh_token"));
+        let manner = grant_manner(token);
+        let is_strict = manner.sends == 1;
+        let fate = match (status, &body) {
             (503, _) if is_timed => Fate::Unused,
-            (502 | 503, _) if !is_strict => {
-                self.world.judge.trouble(self.sending.task);
-                Fate::Doubtful
-            }
+            (502 | 503, _) if !is_strict => Fate::Doubtful,
             (502..=504, _) | (200..300, None) => Fate::Lost,
             // Without a new one the old one goes on working, whatever became of it before.
             (200..300, Some(body)) if body.get("access_token").is_some() && body.get("refresh_token").is_none() => {
-                let all = self.world.judge.sendings.borrow();
-                all[&self.token].iter().for_each(|sending| sending.fate.set(Fate::Unused));
+                let all = world.judge.sendings.borrow();
+                all[token].iter().for_each(|sending| sending.fate.set(Fate::Unused));
                 Fate::Unused
             }
             (200..300, Some(_)) => Fate::Answered,
-            (400, Some(body)) if body["error"] == "invalid_grant" => Fate::Answered,
+            (400, _) if error == "invalid_scope" => {
+                world.judge.denied(world, sending, token);
+                match (manner.rotates, is_strict) {
+                    (false, _) => Fate::Unused,
+                    (true, true) => Fate::Lost,
+                    (true, false) => Fate::Doubtful,
+                }
+            }
+            // Whether all is over shows without the restriction only.
+            (400, _) if sending.is_restricted && matches!(error.as_str(), "invalid_grant" | "interaction_required") => {
+                world.judge.denied(world, sending, token);
+                Fate::Unused
+            }
+            (400, _) if error == "invalid_grant" => Fate::Answered,
             _ => Fate::Unused,
         };
-        if fate != Fate::Lost {
-            self.sending.fate.set(fate);
+        if matches!(fate, Fate::Lost | Fate::Doubtful) {
+            world.judge.doubt(&sending.handle, token, "the provider may have used it up");
+        }
+        if fate != Fate::Lost || error == "invalid_scope" {
+            sending.fate.set(fate);
+        }
+    }
+}
+
+impl Judge {
+    /// A provider would not restrict a token.
+    fn denied(&self, world: &World, sending: &Sending, token: &str) {
+        world.count("restricted tokens denied");
+        let mut all = self.ledgers.borrow_mut();
+        let account = all.get_mut(&sending.handle).and_then(|it| it.accounts.get_mut(grant_manner(token).provider));
+        if let Some(account) = account {
+            account.denied_ms = Some(world.now_ms());
         }
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        if self.sending.fate.get() == Fate::Pending {
-            self.sending.fate.set(Fate::Lost);
-            self.world.count("answers to a refresh that nobody got");
-            self.world.judge.trouble(self.sending.task);
+        let Self { world, token, sending } = self;
+        if sending.fate.get() == Fate::Pending {
+            sending.fate.set(Fate::Lost);
+            world.count("answers to a refresh that nobody got");
+            world.judge.trouble(sending.task, world.now_ms());
+            world.judge.doubt(&sending.handle, token, "its answer was lost");
         }
     }
 }

@@ -11,7 +11,7 @@
 //! - [`isolate`]: the platform that an edge sees
 //! - [`coordinator`], [`key_value`], [`authority`], [`upstream`]: what lies outside
 //! - [`browser`]: users who sign in, call, sign out; [`account`]: who connect and disconnect accounts
-//! - [`judge`]: what must hold, whatever happens
+//! - [`judge`]: what must hold, whatever happens; [`ledger`]: what it knows of a session by itself
 //! - [`season`]: one seed: a life of a deployment, in fair and foul weather
 //! - [`random_run`]: many seeds; [`scenario`]: single stories, by the number of their case
 
@@ -22,6 +22,7 @@ pub(crate) mod coordinator;
 pub(crate) mod isolate;
 pub(crate) mod judge;
 pub(crate) mod key_value;
+mod ledger;
 mod random_run;
 mod scenario;
 pub(crate) mod scheduler;
@@ -147,12 +148,12 @@ impl World {
             Turn::Crashes => {
                 self.count("crashes of a request");
                 self.trace(|| format!("task {task} crashes"));
-                self.judge.trouble(Some(task));
+                self.judge.trouble(Some(task), u64::MAX);
             }
             Turn::Stalls(wait) => {
                 self.count("stalls");
                 self.trace(|| format!("task {task} stalls for {wait:?}"));
-                self.judge.trouble(Some(task));
+                self.judge.trouble(Some(task), self.now_ms() + u64::try_from(wait.as_millis()).unwrap());
                 self.judge.stalled.borrow_mut().insert(task);
             }
         }
@@ -164,7 +165,7 @@ impl World {
         self.count("crashes of an isolate");
         self.trace(|| format!("isolate {number} crashes"));
         for task in self.scheduler.kill(number) {
-            self.judge.trouble(Some(task));
+            self.judge.trouble(Some(task), u64::MAX);
         }
         self.isolate(number).restart();
     }

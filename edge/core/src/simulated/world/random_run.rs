@@ -93,25 +93,41 @@ fn s107_whatever_happens_no_token_is_sent_twice_no_session_revived_and_nobody_ge
 }
 
 /// What must have happened at all, or the schedules prove nothing.
-const EXPECTED: [&str; 18] = [
+const EXPECTED: [&str; 34] = [
     "accounts connected at the end",
     "accounts disconnected",
     "answers 503 for what was done",
     "answers cut",
     "answers to a refresh that nobody got",
+    "commands that another came between",
     "crashes of a request",
+    "grants that a reuse ended",
     "key rings changed",
+    "late writers",
     "late writes",
+    "leases left lying",
+    "looks at an account just connected or disconnected",
+    "other sessions ended",
+    "own sessions listed",
     "providers busy",
     "refresh tokens sent again",
+    "refresh tokens given up",
     "refreshes found done",
+    "refused as ended",
     "replies lost",
+    "restricted tokens",
+    "restricted tokens denied",
     "reuses of a refresh token seen by a provider",
     "revocations at a provider",
+    "seeds with a store that compares and sets",
     "seeds without trouble",
+    "served after the end, within the bound",
+    "sessions ended by their name",
+    "sessions ended with their grant",
     "stale reads",
     "tokens of a session that ended meanwhile",
     "well at the end",
+    "writers who were late, and nobody else had begun",
 ];
 
 #[test]

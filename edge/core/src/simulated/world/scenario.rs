@@ -244,7 +244,7 @@ fn s114_signing_out_during_a_refresh_is_final_and_the_new_tokens_are_revoked() {
         }
         story.world.judge.close(&story.world);
         let grants = story.world.authority.grants.borrow();
-        assert_eq!(grants[&1].lives, !story.browser.manner.revokes);
+        assert_eq!(grants[&1].ending.is_none(), !story.browser.manner.revokes);
         assert_eq!(story.sent(), 1);
     });
 }
@@ -261,7 +261,7 @@ fn s114_signing_out_while_another_isolate_stores_gives_up_what_it_stored() {
             story.world.pass(60_000);
             let grants = story.world.authority.grants.borrow();
             let grant = &grants[&1];
-            assert_eq!(grant.lives, !grant.manner.revokes, "{} after {wait_ms} ms", grant.manner.provider);
+            assert_eq!(grant.ending.is_none(), !grant.manner.revokes, "{} after {wait_ms} ms", grant.manner.provider);
             assert_eq!(story.sent(), 1);
         });
     }

@@ -8,6 +8,8 @@ use super::{
     Tally, World,
     authority::MANNERS,
     browser::{Browser, Seen},
+    coordinator::Coordination,
+    judge::SCOPE,
     weather::Weather,
 };
 use crate::simulated::{key_ring_text, settings};
@@ -56,13 +58,34 @@ pub(crate) fn settings_with(bound_seconds: u64, hours: u64, idle_minutes: u64) -
         })
     };
     let service = |id: &str| json!({"name": id, "provider": id, "url": format!("https://api.{id}.example"), "allow": ["GET /me"]});
+    let mail = |id: &str| {
+        json!({
+            "name": format!("{id}-mail"), "provider": id, "url": format!("https://mail.{id}.example"),
+            "allow": ["GET /me"], "token": {"scopes": [SCOPE]},
+        })
+    };
     for (key, value) in [
-        ("OIDC_PROVIDERS", json!([provider("strict", false), provider("patient", true)])),
+        ("OIDC_PROVIDERS", json!([provider("strict", false), provider("patient", true), provider("hasty", true)])),
         (
             "OIDC_CLIENT_SECRETS",
-            json!({"strict": "Wq7Rm2Zt9Kv4Xd1Bn8Ls3Yh6Gf5Jc0Pt", "patient": "Jc0PtWq7Rm2Zt9Kv4Xd1Bn8Ls3Yh6Gf5"}),
+            json!({
+                "strict": "Wq7Rm2Zt9Kv4Xd1Bn8Ls3Yh6Gf5Jc0Pt",
+                "patient": "Jc0PtWq7Rm2Zt9Kv4Xd1Bn8Ls3Yh6Gf5",
+                "hasty": "Yh6Gf5Jc0PtWq7Rm2Zt9Kv4Xd1Bn8Ls3",
+            }),
         ),
-        ("SERVICES", json!([service("strict"), service("patient")])),
+        (
+            "SERVICES",
+            json!([
+                service("strict"),
+                service("patient"),
+                service("hasty"),
+                mail("strict"),
+                mail("patient"),
+                mail("hasty"),
+                mail("entra"),
+            ]),
+        ),
     ] {
         table.insert(key.to_owned(), value.to_string());
     }
@@ -75,6 +98,10 @@ impl Season {
         let pick = |of: &[u64]| of[usize::try_from(draw(0..of.len() as u64)).unwrap()];
         let settings = settings_with(pick(&[0, 10, 10, 60, 300]), pick(&[1, 12, 12]), pick(&[15, 30, 240, 240]));
         world.authority.token_life_ms.set(60_000 * pick(&[6, 15, 15, 60]));
+        if world.scheduler.chance(500) {
+            world.coordinator.coordination.set(Coordination::Store);
+            world.count("seeds with a store that compares and sets");
+        }
         let isolates = draw(3..5);
         for _ in 0..isolates {
             let skew_ms = if world.scheduler.chance(500) { 0 } else { draw(0..600_001).cast_signed() - 300_000 };
@@ -146,15 +173,19 @@ impl Season {
             let browser = if self.world.scheduler.chance(700) { Rc::clone(&busy) } else { self.browser() };
             let isolate = self.world.draw_isolate();
             match self.draw(100) {
-                0..70 => self.world.call(isolate, &browser),
-                70..76 => self.world.connect(isolate, &browser),
+                0..52 => self.world.call(isolate, &browser),
+                52..66 => self.world.call_mail(isolate, &browser),
+                66 => self.world.list(isolate, &browser),
+                67 => self.world.end_others(isolate, &browser),
+                68 => self.world.end_one(isolate, &browser),
+                69..76 => self.world.connect(isolate, &browser),
                 76..78 => self.world.disconnect(isolate, &browser),
                 78..84 => self.world.call_connected(isolate, &browser),
                 84..88 => self.world.look(isolate, &browser),
                 88..90 => self.world.sign_out(isolate, &browser),
                 90 => self.world.end_all(isolate, &browser),
                 91..94 => self.sign_in(),
-                94 => self.world.take_back(browser.number),
+                94 => self.take_back(&browser),
                 95 => self.world.kill_isolate(isolate),
                 96..98 => self.rotate(),
                 _ => self.world.pass(self.draw(3_000)),
@@ -164,6 +195,12 @@ impl Season {
                 self.world.pass(self.draw(60));
             }
         }
+    }
+
+    /// The user takes back what their account of today was granted.
+    fn take_back(&self, browser: &Browser) {
+        let grant = self.world.judge.grant(browser.number, browser.manner.provider);
+        self.world.take_back(grant.unwrap_or(browser.number));
     }
 
     /// Somebody comes back when a lease that was left lying is over.

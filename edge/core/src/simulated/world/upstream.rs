@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{
     World,
-    authority::{MANNERS, issuer_of},
+    authority::{MANNERS, Manner, issuer_of, scope_of},
     scheduler::Promise,
 };
 use crate::{
@@ -16,6 +16,10 @@ use crate::{
 
 /// Puts the number of the browser that asks into a call, which the API finds there again.
 pub(crate) const ASKED_BY: &str = "asked_by=";
+
+fn is_api_of(manner: &Manner, url: &str) -> bool {
+    url.starts_with(manner.api) || manner.mail.as_ref().is_some_and(|mail| url.starts_with(mail.api))
+}
 
 fn broken() -> Unavailable {
     Unavailable::new("network", "connection lost")
@@ -55,7 +59,7 @@ impl World {
 
     fn answer(&self, sent: &Sent) -> Answer {
         let (weather, scheduler) = (self.weather.get(), &self.scheduler);
-        let is_api = MANNERS.iter().any(|manner| sent.url.starts_with(manner.api));
+        let is_api = MANNERS.iter().any(|manner| is_api_of(manner, &sent.url));
         if !is_api && scheduler.chance(weather.provider_busy) {
             self.count("providers busy");
             let retry_after = ("retry-after", "7".to_owned());
@@ -96,7 +100,12 @@ impl World {
     fn api(&self, sent: &Sent) -> Answer {
         let bearer = sent.headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
         let token = bearer.strip_prefix("Bearer ").unwrap_or_default();
-        let of = MANNERS.iter().find(|manner| sent.url.starts_with(manner.api.trim_end_matches('?'))).unwrap();
+        let is_it = |manner: &&Manner| is_api_of(manner, &sent.url) || sent.url == manner.api.trim_end_matches('?');
+        let of = MANNERS.iter().find(is_it).unwrap();
+        let is_mail = of.mail.as_ref().is_some_and(|mail| sent.url.starts_with(mail.api));
+        if scope_of(token).is_some() != is_mail {
+            self.judge.accuse(self, || format!("{token:?} is sent to {}", sent.url));
+        }
         if issuer_of(token) != Some(of.provider) {
             self.judge.accuse(self, || format!("{token:?} is sent to the API of {}", of.provider));
         }

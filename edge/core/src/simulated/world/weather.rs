@@ -33,6 +33,8 @@ pub(crate) struct Weather {
     pub(crate) provider_busy: u64,
     /// A gateway cuts an answer off, garbles it, or says that there is none, whatever was done.
     pub(crate) answer_cut: u64,
+    /// A provider will not restrict a token.
+    pub(crate) restriction_denied: u64,
     /// The hub does not answer.
     pub(crate) hub_down: u64,
 }
@@ -55,6 +57,7 @@ impl Weather {
             network_slow: some(200),
             provider_busy: some(200),
             answer_cut: some(100),
+            restriction_denied: some(400),
             hub_down: some(200),
         }
     }

@@ -1,0 +1,102 @@
+//! What the judge knows of a session by itself: who was given the right to write it, and what became of the tokens of its
+//! accounts. Made of what is written and sent, of nothing that the edge says about it.
+
+use std::collections::BTreeMap;
+
+use super::scheduler::TaskId;
+use crate::session::coordinator::LEASE_MS;
+
+/// Nothing is sent later than this after a lease was given: ten seconds to get there, twenty for all that is sent.
+const SEND_WITHIN_MS: u64 = 30_000;
+
+/// The right to write, as it was given.
+pub(super) struct Lease {
+    pub(super) task: Option<TaskId>,
+    pub(super) fence: u64,
+    pub(super) given_ms: u64,
+    /// Whose refresh token its holder sends, if any.
+    pub(super) connection: Option<String>,
+    /// It was not given back.
+    pub(super) is_open: bool,
+}
+
+impl Lease {
+    pub(super) fn is_over(&self, now_ms: u64) -> bool {
+        self.given_ms + LEASE_MS <= now_ms
+    }
+
+    /// Whether its holder may send the refresh token of a provider now.
+    pub(super) fn allows(&self, task: Option<TaskId>, provider: &str, now_ms: u64) -> bool {
+        self.is_open
+            && self.task == task
+            && self.connection.as_deref() == Some(provider)
+            && now_ms <= self.given_ms + SEND_WITHIN_MS
+    }
+}
+
+/// An account of a session, with the tokens that were stored last.
+pub(super) struct Account {
+    pub(super) grant: u64,
+    /// Its refresh token.
+    pub(super) token: String,
+    /// Why nobody can tell whether that still works: something that happened to this very token.
+    pub(super) doubt: Option<&'static str>,
+    /// It was stored that nothing renews its tokens, for a reason.
+    pub(super) is_given_up: bool,
+    /// When its provider would not restrict a token.
+    pub(super) denied_ms: Option<u64>,
+}
+
+impl Account {
+    pub(super) fn new(grant: u64, token: String) -> Self {
+        Self { grant, token, doubt: None, is_given_up: false, denied_ms: None }
+    }
+
+    /// Whether whoever asks for its token may be sent to its provider.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.is_given_up || self.doubt.is_some()
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Ledger {
+    /// The last one that was given.
+    pub(super) lease: Option<Lease>,
+    /// By provider.
+    pub(super) accounts: BTreeMap<String, Account>,
+    /// Until when an account was away, or in doubt: whoever asked before that may be told so later.
+    pub(super) away_until_ms: BTreeMap<String, u64>,
+    /// When an account last came or went.
+    pub(super) changed_ms: BTreeMap<String, u64>,
+}
+
+impl Ledger {
+    /// Whether a task has the right to write under this fence, whatever the time: late is not too late if nobody else
+    /// began.
+    pub(super) fn is_writer(&self, task: Option<TaskId>, fence: u64) -> bool {
+        self.lease.as_ref().is_some_and(|it| it.is_open && it.task == task && it.fence == fence)
+    }
+
+    /// An account is there from now on, or has other tokens.
+    pub(super) fn connected(&mut self, provider: &str, account: Account, now_ms: u64) {
+        self.away_until_ms.insert(provider.to_owned(), now_ms);
+        self.changed_ms.insert(provider.to_owned(), now_ms);
+        self.accounts.insert(provider.to_owned(), account);
+    }
+
+    pub(super) fn disconnected(&mut self, provider: &str, now_ms: u64) {
+        self.changed_ms.insert(provider.to_owned(), now_ms);
+        self.accounts.remove(provider);
+    }
+
+    /// The tokens of an account are new ones, and what happened to those before no longer matters.
+    pub(super) fn renewed(&mut self, provider: &str, token: String, now_ms: u64) {
+        let Some(account) = self.accounts.get_mut(provider) else { return };
+        if account.is_in_doubt() {
+            self.away_until_ms.insert(provider.to_owned(), now_ms);
+        }
+        account.token = token;
+        account.doubt = None;
+        account.is_given_up = false;
+    }
+}
