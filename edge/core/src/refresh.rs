@@ -117,7 +117,8 @@ impl<P: Platform> Refresher<'_, P> {
             let good = Some(connection).filter(|_| !must_renew && lasts).cloned();
             // Reckoned from before the turn was asked for: the coordinator's lease began later, whatever held us up since.
             let asked_ms = self.platform.now_ms();
-            let purpose = Purpose::Refresh { connection: provider, is_refused: !self.is_over(access) };
+            let refused = (!self.is_over(access)).then(|| key.unwrap_or_default());
+            let purpose = Purpose::Refresh { connection: provider, refused };
             match self.sessions().begin(&session, purpose).await? {
                 Begun::Newer(newer) => {
                     let before = access.map(|it| it.token);

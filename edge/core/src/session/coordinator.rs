@@ -59,7 +59,7 @@ pub struct SessionState {
     pub lease: Option<Lease>,
     /// Refresh tokens that were sent and whose answer nobody has, by connection.
     pub sends: BTreeMap<String, Sends>,
-    /// When the refusal of a token that had not ended last cost a refresh, in Unix milliseconds, by connection.
+    /// When the refusal of a token that had not ended last cost a refresh, in Unix milliseconds, by token.
     #[serde(default)]
     pub refusals: BTreeMap<String, u64>,
 }
@@ -71,9 +71,9 @@ pub struct Lease {
     pub until_ms: u64,
     /// Whose refresh token its holder sends, if any.
     pub connection: Option<String>,
-    /// Whether for a token that was refused before its end.
+    /// The token that was refused before its end, if it is for one.
     #[serde(default)]
-    pub is_refused: bool,
+    pub refused: Option<String>,
     /// What its holder drew when it asked, by which it is known if it asks again.
     pub turn: u64,
 }
@@ -131,8 +131,9 @@ pub enum Command {
     Begin {
         /// To send this connection's refresh token; `None` to write something else.
         connection: Option<String>,
-        /// Whether because an upstream refused its token, which has not ended.
-        is_refused: bool,
+        /// The token of it that an upstream refused though it has not ended, if it is for one. Where clocks are wrong, all
+        /// that a connection has may be refused at the same time, and one refresh renews one of them.
+        refused: Option<String>,
         /// The generation that the asker knows: if there is a newer one, that is the answer.
         seen: u64,
         /// Drawn by the asker, the same if it asks again because the answer was lost.
@@ -301,8 +302,8 @@ impl Machine for SessionMachine {
                 let reply = Reply::Active { generation: state.generation, record: state.record.clone() };
                 (touched(state, now_ms), reply)
             }
-            (Some(state), Command::Begin { connection, is_refused, seen, turn }) => {
-                begin(state, now_ms, connection, is_refused, seen, turn)
+            (Some(state), Command::Begin { connection, refused, seen, turn }) => {
+                begin(state, now_ms, connection, refused, seen, turn)
             }
             (Some(state), Command::Finish { fence, outcome }) => finish(state, now_ms, fence, outcome),
             (Some(_), Command::End { .. }) => (None, Reply::Superseded),
@@ -354,7 +355,7 @@ fn begin(
     state: &SessionState,
     now_ms: u64,
     connection: Option<String>,
-    is_refused: bool,
+    refused: Option<String>,
     seen: u64,
     turn: u64,
 ) -> (Option<SessionState>, Reply) {
@@ -372,7 +373,7 @@ fn begin(
         let (fence, generation) = (state.fence, state.generation);
         return (None, Reply::Leased { fence, generation, record, sends_before, is_doubtful });
     }
-    let last_refusal_ms = connection.as_ref().filter(|_| is_refused).and_then(|it| state.refusals.get(it));
+    let last_refusal_ms = refused.as_ref().and_then(|token| state.refusals.get(token));
     if last_refusal_ms.is_some_and(|at_ms| now_ms.saturating_sub(*at_ms) < REFUSAL_PAUSE_MS) {
         return (None, Reply::RenewedLately);
     }
@@ -389,7 +390,7 @@ fn begin(
         sends.count = sends.count.saturating_add(1);
     }
     next.fence = next.fence.saturating_add(1);
-    next.lease = Some(Lease { until_ms: now_ms.saturating_add(LEASE_MS), connection, is_refused, turn });
+    next.lease = Some(Lease { until_ms: now_ms.saturating_add(LEASE_MS), connection, refused, turn });
     let reply = Reply::Leased { fence: next.fence, generation: next.generation, record, sends_before, is_doubtful };
     (Some(next), reply)
 }
@@ -408,8 +409,8 @@ fn finish(state: &SessionState, now_ms: u64, fence: u64, outcome: Outcome) -> (O
         Outcome::Stored { record, indexes, replaced, doubt } => {
             next.generation = next.generation.saturating_add(1);
             next.record = Some(record);
-            if lease.is_refused {
-                next.refusals.insert(connection.clone(), now_ms);
+            if let Some(token) = &lease.refused {
+                next.refusals.insert(token.clone(), now_ms);
             }
             match (doubt, next.sends.get_mut(&connection)) {
                 (Doubt::Possible, Some(sends)) => {

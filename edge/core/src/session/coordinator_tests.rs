@@ -31,7 +31,7 @@ impl Session {
         // Each asks for a turn of its own.
         self.1 += 1;
         let turn = self.1;
-        self.ask(now_ms, Command::Begin { connection: Some("github".to_owned()), is_refused: false, seen, turn })
+        self.ask(now_ms, Command::Begin { connection: Some("github".to_owned()), refused: None, seen, turn })
     }
 
     fn finish(&mut self, now_ms: u64, fence: u64, outcome: Outcome) -> Reply {
@@ -142,11 +142,11 @@ fn s113_a_breakdown_uses_nothing_up_and_is_remembered_until_the_token_is_another
 }
 
 #[test]
-fn s100_refusals_cost_one_refresh_a_minute_for_each_account() {
+fn s100_refusals_cost_one_refresh_a_minute_for_each_token() {
     let mut session = Session::new();
-    let refused = |connection: &str, seen, turn| Command::Begin {
-        connection: Some(connection.to_owned()),
-        is_refused: true,
+    let refused = |token: &str, seen, turn| Command::Begin {
+        connection: token.split(' ').next().map(str::to_owned),
+        refused: Some(token.to_owned()),
         seen,
         turn,
     };
@@ -159,7 +159,9 @@ fn s100_refusals_cost_one_refresh_a_minute_for_each_account() {
     session.finish(6, 3, Outcome::Kept { wait_ms: 0, is_doubtful: false });
     assert!(matches!(session.refresh(7, 2), Reply::Leased { .. }), "a token that has ended is renewed all the same");
     session.finish(8, 4, Outcome::Kept { wait_ms: 0, is_doubtful: false });
-    assert!(matches!(session.ask(3 + REFUSAL_PAUSE_MS, refused("github", 2, 5)), Reply::Leased { .. }));
+    assert!(matches!(session.ask(9, refused("github mail", 2, 5)), Reply::Leased { .. }), "another token of the account");
+    session.finish(10, 5, Outcome::Kept { wait_ms: 0, is_doubtful: false });
+    assert!(matches!(session.ask(3 + REFUSAL_PAUSE_MS, refused("github", 2, 6)), Reply::Leased { .. }));
 }
 
 #[test]
@@ -173,7 +175,7 @@ fn s108_a_lost_answer_is_counted() {
 #[test]
 fn whoever_lost_the_answer_asks_again_and_is_still_the_writer() {
     let mut session = Session::new();
-    let begin = || Command::Begin { connection: Some("github".to_owned()), is_refused: false, seen: 1, turn: 5 };
+    let begin = || Command::Begin { connection: Some("github".to_owned()), refused: None, seen: 1, turn: 5 };
     assert_eq!(session.ask(0, begin()), leased(1, 0));
     assert_eq!(session.ask(1, begin()), leased(1, 0), "the same turn, and one use counted");
     assert_eq!(session.refresh(2, 1), Reply::Busy { wait_ms: BUSY_MS }, "another one's turn is another turn");
@@ -186,7 +188,7 @@ fn a_replaced_refresh_token_starts_with_a_clean_slate() {
     let mut session = Session::new();
     session.refresh(0, 1);
     session.finish(1, 1, Outcome::Lost { wait_ms: 60_000 });
-    session.ask(2, Command::Begin { connection: None, is_refused: false, seen: 1, turn: 2 });
+    session.ask(2, Command::Begin { connection: None, refused: None, seen: 1, turn: 2 });
     let outcome = Outcome::Stored {
         record: "s".to_owned(),
         indexes: Vec::new(),
@@ -210,7 +212,7 @@ fn s114_ending_the_session_ends_its_writer() {
 fn s109_whoever_was_held_up_until_it_was_anothers_turn_ends_nothing() {
     let mut session = Session::new();
     session.refresh(0, 1);
-    let late = Command::Begin { connection: None, is_refused: false, seen: 1, turn: 99 };
+    let late = Command::Begin { connection: None, refused: None, seen: 1, turn: 99 };
     assert_eq!(session.ask(LEASE_MS, late), leased(2, 0));
     assert_eq!(session.ask(LEASE_MS + 1, Command::End { fence: 1 }), Reply::Superseded);
     session.finish(LEASE_MS + 2, 2, stored("s"));
@@ -234,7 +236,7 @@ fn s109_whoever_was_held_up_until_it_was_anothers_turn_ends_nothing() {
 fn other_writers_wait_for_a_refresh_too() {
     let mut session = Session::new();
     session.refresh(0, 1);
-    let other = Command::Begin { connection: None, is_refused: false, seen: 1, turn: 99 };
+    let other = Command::Begin { connection: None, refused: None, seen: 1, turn: 99 };
     assert_eq!(session.ask(1, other.clone()), Reply::Busy { wait_ms: BUSY_MS });
     session.finish(2, 1, Outcome::Kept { wait_ms: 0, is_doubtful: false });
     assert_eq!(session.ask(3, other), leased(2, 0));
@@ -252,7 +254,7 @@ proptest! {
                 0 => create(),
                 1 => Command::Status,
                 2 => Command::Read,
-                3 => Command::Begin { connection: None, is_refused: false, seen: 0, turn: 7 },
+                3 => Command::Begin { connection: None, refused: None, seen: 0, turn: 7 },
                 4 => Command::Finish { fence: 1, outcome: stored("s") },
                 5 => Command::End { fence: 1 },
                 _ => Command::Revoke,

@@ -50,8 +50,9 @@ pub enum Purpose<'a> {
     Refresh {
         /// Its provider.
         connection: &'a str,
-        /// Whether because an upstream refused its token, which has not ended.
-        is_refused: bool,
+        /// What the token is restricted to (nothing, if empty) that an upstream refused though it has not ended, if it is for
+        /// one.
+        refused: Option<&'a str>,
     },
     /// Anything else.
     Other,
@@ -79,12 +80,14 @@ impl<P: Platform> Sessions<'_, P> {
         let broken = Error::Unauthenticated { reason: "session record does not open" };
         let mut turn = [0; 8];
         self.platform.fill(&mut turn)?;
-        let (connection, is_refused) = match purpose {
-            Purpose::Refresh { connection, is_refused } => (Some(connection.to_owned()), is_refused),
-            Purpose::Other => (None, false),
+        let (connection, refused) = match purpose {
+            Purpose::Refresh { connection, refused } => {
+                (Some(connection.to_owned()), refused.map(|restriction| format!("{connection} {restriction}")))
+            }
+            Purpose::Other => (None, None),
         };
         let turn = u64::from_be_bytes(turn);
-        let begin = Command::Begin { connection, is_refused, seen: session.generation, turn };
+        let begin = Command::Begin { connection, refused, seen: session.generation, turn };
         let open = |generation: u64, record: &str| {
             let sealed = BASE64.decode(record).map_err(|_| broken.clone())?;
             let record = self.unseal(&session.id, generation, &sealed).ok_or_else(|| broken.clone())?;

@@ -288,7 +288,7 @@ fn an_account_is_connected_once_a_turn_that_was_left_lying_is_over_and_given_up_
         let until_ms = if ends { began_ms + LEASE_MS } else { u64::MAX };
         platform.change_sessions(|state| {
             let connection = Some("entra".to_owned());
-            state.lease = Some(Lease { until_ms, connection, is_refused: false, turn: 0 });
+            state.lease = Some(Lease { until_ms, connection, refused: None, turn: 0 });
         });
         let request =
             both.browser.request(Method::GET, &format!("/auth/github/callback?code=good&state={state}"), &[], "");

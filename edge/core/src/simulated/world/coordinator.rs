@@ -53,6 +53,7 @@ fn silent() -> Unavailable {
 
 /// A command on its way.
 struct Asked {
+    at_ms: u64,
     task: Option<TaskId>,
     kind: &'static str,
     name: String,
@@ -78,7 +79,7 @@ impl World {
         command: M::Command,
     ) -> Result<M::Reply, Unavailable> {
         let (task, text) = (self.scheduler.current(), serde_json::to_string(&command).unwrap());
-        let asked = Rc::new(Asked { task, kind: M::KIND, name: name.to_owned(), command: text });
+        let asked = Rc::new(Asked { at_ms: self.now_ms(), task, kind: M::KIND, name: name.to_owned(), command: text });
         if self.coordinator.coordination.get() == Coordination::Objects {
             let reply = self.round_trip(move |world| world.execute(&asked)).await?;
             return Ok(serde_json::from_str(&reply).unwrap());
@@ -147,6 +148,7 @@ impl World {
             let written = Written {
                 handle: &asked.name,
                 task: asked.task,
+                asked_at_ms: asked.at_ms,
                 looked_at_ms,
                 command: &command,
                 before: before.as_ref(),
@@ -159,7 +161,7 @@ impl World {
 
     fn replies(&self, asked: &Asked, reply: &str) {
         let Some(command) = asked.on_session() else {
-            let Asked { task, kind, name, command } = asked;
+            let Asked { task, kind, name, command, .. } = asked;
             return self.trace(|| format!("{kind} {}: {command} of task {task:?} → {reply}", &name[..6]));
         };
         let reply: Reply = serde_json::from_str(reply).unwrap();

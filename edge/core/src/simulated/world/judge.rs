@@ -90,6 +90,8 @@ pub(crate) enum Errand {
 pub(crate) struct Written<'a> {
     pub(crate) handle: &'a str,
     pub(crate) task: Option<TaskId>,
+    /// When the command set out; whoever sent it may have given up on it since.
+    pub(crate) asked_at_ms: u64,
     /// When the coordinator looked at what was there.
     pub(crate) looked_at_ms: u64,
     pub(crate) command: &'a Command,
@@ -333,7 +335,7 @@ impl Judge {
     }
 
     fn saw_lease(&self, world: &World, written: &Written<'_>, connection: Option<&String>) {
-        let Written { handle, task, looked_at_ms, after, .. } = *written;
+        let Written { handle, task, asked_at_ms, looked_at_ms, after, .. } = *written;
         world.count("leases");
         let mut all = self.ledgers.borrow_mut();
         let ledger = all.entry(handle.to_owned()).or_default();
@@ -344,7 +346,7 @@ impl Judge {
             if last.is_open && !last.is_over(looked_at_ms) {
                 self.accuse(world, || format!("session {handle}: task {task:?} writes beside {:?}", last.task));
             }
-            if last.is_open && !self.was_troubled(last.task, last.given_ms) {
+            if last.is_open && !self.was_troubled(last.task, last.asked_ms) {
                 self.accuse(world, || format!("session {handle}: task {:?} keeps its lease for nothing", last.task));
             }
             if last.is_open {
@@ -356,7 +358,8 @@ impl Judge {
         }
         self.leased.borrow_mut().extend(task);
         let (fence, connection) = (after.fence, connection.cloned());
-        ledger.lease = Some(Lease { task, fence, given_ms: looked_at_ms, connection, is_open: true });
+        let (asked_ms, given_ms) = (asked_at_ms, looked_at_ms);
+        ledger.lease = Some(Lease { task, fence, asked_ms, given_ms, connection, is_open: true });
     }
 
     fn saw_finish(&self, world: &World, written: &Written<'_>, fence: u64, outcome: &Outcome) {

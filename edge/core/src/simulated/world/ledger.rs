@@ -13,6 +13,8 @@ const SEND_WITHIN_MS: u64 = 30_000;
 pub(super) struct Lease {
     pub(super) task: Option<TaskId>,
     pub(super) fence: u64,
+    /// When it was asked for.
+    pub(super) asked_ms: u64,
     pub(super) given_ms: u64,
     /// Whose refresh token its holder sends, if any.
     pub(super) connection: Option<String>,
