@@ -159,7 +159,10 @@ fn s100_refusals_cost_one_refresh_a_minute_for_each_token() {
     session.finish(6, 3, Outcome::Kept { wait_ms: 0, is_doubtful: false });
     assert!(matches!(session.refresh(7, 2), Reply::Leased { .. }), "a token that has ended is renewed all the same");
     session.finish(8, 4, Outcome::Kept { wait_ms: 0, is_doubtful: false });
-    assert!(matches!(session.ask(9, refused("github mail", 2, 5)), Reply::Leased { .. }), "another token of the account");
+    assert!(
+        matches!(session.ask(9, refused("github mail", 2, 5)), Reply::Leased { .. }),
+        "another token of the account"
+    );
     session.finish(10, 5, Outcome::Kept { wait_ms: 0, is_doubtful: false });
     assert!(matches!(session.ask(3 + REFUSAL_PAUSE_MS, refused("github", 2, 6)), Reply::Leased { .. }));
 }

@@ -56,6 +56,8 @@ pub(crate) enum Ending {
     GivenUp,
     /// A refresh token came twice.
     Reuse,
+    /// It came once more from who had long given up on it, and perhaps after a repetition that did well.
+    LateReuse,
 }
 
 impl Manner {
@@ -334,9 +336,9 @@ impl World {
     }
 
     /// What a provider answers; `None` if the request is not to one.
-    pub(super) fn provider_answers(&self, sent: &Sent) -> Option<Answer> {
+    pub(super) fn provider_answers(&self, sent: &Sent, is_late: bool) -> Option<Answer> {
         if let Some(manner) = Manner::of_token_endpoint(&sent.url) {
-            return Some(self.token_endpoint(manner, &sent.body));
+            return Some(self.token_endpoint(manner, &sent.body, is_late));
         }
         if sent.url.contains("/applications/") {
             let body: Value = serde_json::from_str(&sent.body).unwrap();
@@ -377,7 +379,7 @@ impl World {
         known
     }
 
-    fn token_endpoint(&self, manner: &'static Manner, form: &str) -> Answer {
+    fn token_endpoint(&self, manner: &'static Manner, form: &str, is_late: bool) -> Answer {
         let form: BTreeMap<String, String> = url::form_urlencoded::parse(form.as_bytes()).into_owned().collect();
         if let Some(code) = form.get("code") {
             let mut numbers = code.split('-').skip(1).map(|number| number.parse().unwrap());
@@ -429,7 +431,7 @@ impl World {
                 Reuse::Forgiven if now_ms - used_at_ms < FORGIVEN_MS && grant.refresh_tokens[next].is_none() => {}
                 Reuse::Kills => {
                     self.count("grants that a reuse ended");
-                    grant.ending = Some(Ending::Reuse);
+                    grant.ending = Some(if is_late { Ending::LateReuse } else { Ending::Reuse });
                     return dead();
                 }
                 Reuse::Refused | Reuse::Forgiven => return dead(),

@@ -447,7 +447,7 @@ impl Judge {
             let of = account.and_then(|account| all.get(&account.token)).into_iter().flatten();
             of.filter(|it| it.task == task && lease.given_ms <= it.at_ms).any(|it| it.is_refused.get())
         });
-        let is_over = account.is_some_and(|it| matches!(world.ending(it.grant), Some(Ending::User | Ending::GivenUp)));
+        let is_over = account.is_some_and(|it| world.ending(it.grant).is_some_and(|ending| ending != Ending::Reuse));
         if !was_told || !is_over {
             self.accuse(world, || format!("session {number} is ended for nothing"));
         }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::{
     World,
-    authority::{MANNERS, Manner},
+    authority::{MANNERS, Manner, manner},
     browser::{Browser, Seen},
     season::settings_with,
     weather::Weather,
@@ -337,5 +337,81 @@ fn s129_a_session_ended_elsewhere_is_served_no_longer_than_the_bound() {
             let good = story.browser.seen.borrow()[before..].iter().filter(|seen| **seen == Seen::Good).count();
             assert!(good <= served && good + 2 >= served, "{good} looks of one a second within {served} s");
         }
+    }
+}
+
+/// What a provider said of an account ends nothing that came after: its owner has connected it anew meanwhile.
+#[test]
+fn s109_a_writer_who_is_too_late_does_not_end_a_session_whose_account_was_connected_anew() {
+    let story = Story::new(manner("github"), &[0, 0, 0], 10);
+    story.token_ends();
+    story.world.take_back(1);
+    story.call_until_refreshed(0);
+    story.world.scheduler.stall(0, 200_000);
+    story.world.judge.hold_up_all();
+    story.world.pass(LEASE_OVER_MS);
+    story.world.connect(1, &story.browser);
+    story.world.pass(10_000);
+    assert_eq!(story.call(1), Seen::Good);
+    story.world.pass(200_000);
+    assert_eq!(story.world.counted("late writers who would end the session"), 1);
+    for isolate in 0..3 {
+        assert_eq!(story.call(isolate), Seen::Good);
+        assert_eq!(story.look(isolate), Seen::Good);
+    }
+}
+
+#[test]
+fn s109_the_end_of_an_account_ends_its_session_though_its_writer_is_late_if_nobody_else_began() {
+    let story = Story::new(manner("github"), &[0, 0, 0], 10);
+    story.token_ends();
+    story.world.take_back(1);
+    story.call_until_refreshed(0);
+    story.world.scheduler.stall(0, 200_000);
+    story.world.judge.hold_up_all();
+    story.world.pass(250_000);
+    assert!(story.world.judge.dead_since_ms(&story.world, 1).is_some());
+    assert_eq!(story.call(1), Seen::Unauthenticated);
+}
+
+/// Where clocks are wrong, all tokens of an account may be refused at the same time.
+#[test]
+fn s117_a_slow_clock_costs_no_sign_in_for_a_second_token_of_the_account() {
+    for manner in MANNERS.iter().filter(|manner| manner.mail.is_some()) {
+        let story = Story::new(manner, &[-300_000, 0], 10);
+        story.world.call_mail(0, &story.browser);
+        story.world.pass(60_000);
+        assert_eq!(*story.browser.seen.borrow(), [Seen::Good]);
+        story.world.pass(HOUR_MS);
+        story.world.call(0, &story.browser);
+        story.world.pass(1_000);
+        story.world.call_mail(0, &story.browser);
+        story.world.pass(1_000);
+        assert_eq!(*story.browser.seen.borrow(), [Seen::Good; 3], "{}", manner.provider);
+        assert_eq!(story.sent(), 3, "each is renewed, for it was refused");
+    }
+}
+
+/// Two kinds of tokens of one account, each only where it belongs, and what is denied is not asked for at each call.
+#[test]
+fn s116_a_service_with_tokens_of_its_own_gets_no_others() {
+    for manner in MANNERS.iter().filter(|manner| manner.mail.is_some()) {
+        let story = Story::new(manner, &[0, 0, 0], 10);
+        for isolate in 0..3 {
+            story.world.call_mail(isolate, &story.browser);
+            assert_eq!(story.call(isolate), Seen::Good);
+        }
+        assert_eq!(story.sent(), 1);
+        story.token_ends();
+        story.weather(Weather { restriction_denied: 1000, ..Weather::default() });
+        story.world.call_mail(0, &story.browser);
+        story.world.pass(1_000);
+        let sent = story.sent();
+        for isolate in 0..3 {
+            story.world.call_mail(isolate, &story.browser);
+            story.world.pass(1_000);
+            assert_eq!(story.browser.seen.borrow().last(), Some(&Seen::SignInNeeded));
+        }
+        assert_eq!(story.sent(), sent);
     }
 }

@@ -43,7 +43,7 @@ impl World {
         let world = Rc::clone(self);
         scheduler.later(there_ms, move || {
             let (weather, scheduler) = (world.weather.get(), &world.scheduler);
-            let answer = world.answer(&sent);
+            let answer = world.answer(&sent, kept.is_settled());
             let back_ms = weather.network_ms(scheduler);
             if scheduler.chance(weather.answer_lost) {
                 world.count("answers lost");
@@ -57,7 +57,8 @@ impl World {
         });
     }
 
-    fn answer(&self, sent: &Sent) -> Answer {
+    /// `is_late`: nobody waits for it any more.
+    fn answer(&self, sent: &Sent, is_late: bool) -> Answer {
         let (weather, scheduler) = (self.weather.get(), &self.scheduler);
         let is_api = MANNERS.iter().any(|manner| is_api_of(manner, &sent.url));
         if !is_api && scheduler.chance(weather.provider_busy) {
@@ -76,7 +77,7 @@ impl World {
             self.count("answers cut");
             return unreachable;
         }
-        let answer = match self.provider_answers(sent) {
+        let answer = match self.provider_answers(sent, is_late) {
             Some(answer) => answer,
             None => self.api(sent),
         };
