@@ -12,7 +12,7 @@ use std::{
 use super::{
     World,
     account::is_of,
-    authority::{Ending, MANNERS, Manner, grant_of},
+    authority::{Ending, MANNERS, Manner, grant_of, issuer_of},
     browser::{Browser, MAX_SKEW_MS},
     ledger::{Account, Lease, Ledger},
     scheduler::{Promise, TaskId},
@@ -205,7 +205,8 @@ impl Judge {
             form.get("refresh_token").filter(|_| form.get("grant_type").is_some_and(|it| it == "refresh_token"))?;
         let manner = grant_manner(token);
         let handle = self.number(task).and_then(|number| self.handle(number)).unwrap_or_default();
-        self.check_sender(world, &handle, task, manner, token);
+        let is_restricted = form.get("scope").is_some_and(|scope| scope == SCOPE);
+        self.check_sender(world, &handle, task, manner, token, is_restricted);
         let mut all = self.sendings.borrow_mut();
         let before = all.entry(token.to_string()).or_default();
         let fates = || before.iter().map(|sending| sending.fate.get());
@@ -226,7 +227,7 @@ impl Judge {
             at_ms: world.now_ms(),
             handle,
             fate: Cell::new(Fate::Pending),
-            is_restricted: form.get("scope").is_some_and(|scope| scope == SCOPE),
+            is_restricted,
             answer: answer.clone(),
             next: RefCell::default(),
             is_refused: Cell::default(),
@@ -235,13 +236,28 @@ impl Judge {
         Some(Watch { world: Rc::clone(world), token: token.to_string(), sending })
     }
 
-    fn check_sender(&self, world: &World, handle: &str, task: Option<TaskId>, manner: &Manner, token: &str) {
+    fn check_sender(
+        &self,
+        world: &World,
+        handle: &str,
+        task: Option<TaskId>,
+        manner: &Manner,
+        token: &str,
+        is_restricted: bool,
+    ) {
         let ledgers = self.ledgers.borrow();
         let Some(ledger) = ledgers.get(handle) else {
             return self.accuse(world, || format!("{token} is sent for no session"));
         };
-        if ledger.accounts.get(manner.provider).is_none_or(|account| account.token != token) {
-            self.accuse(world, || format!("{token} is sent, which is not what the session has"));
+        let Some(account) = ledger.accounts.get(manner.provider).filter(|account| account.token == token) else {
+            return self.accuse(world, || format!("{token} is sent, which is not what the session has"));
+        };
+        // By a clock that is wrong it may be over so much sooner; and it is renewed a tenth of its life before that.
+        let life_ms = world.authority.token_life_ms.get();
+        let is_good_ms = (life_ms - life_ms / 10).saturating_sub(MAX_SKEW_MS);
+        let was_denied = account.denied_ms.is_some_and(|at_ms| world.now_ms() <= at_ms + DENIED_MS);
+        if account.has_since(is_restricted, world.now_ms() - is_good_ms) && !was_denied {
+            self.accuse(world, || format!("{token} is sent to renew what is good"));
         }
         if !ledger.lease.as_ref().is_some_and(|lease| lease.allows(task, manner.provider, world.now_ms())) {
             self.accuse(world, || format!("{token} is sent by who may not, or no longer"));
@@ -263,6 +279,16 @@ impl Judge {
     pub(crate) fn saw_call(&self, world: &World, number: u64, token: &str) {
         if !grant_of(token).is_some_and(|grant| is_of(grant, number)) {
             self.accuse(world, || format!("session {number} calls with {token:?}"));
+        }
+    }
+
+    /// An API would not take a token of a grant.
+    pub(crate) fn saw_refusal(&self, world: &World, number: u64, token: &str) {
+        let mut all = self.ledgers.borrow_mut();
+        let ledger = self.handle(number).and_then(|handle| all.get_mut(&handle));
+        let account = ledger.zip(issuer_of(token)).and_then(|(ledger, provider)| ledger.accounts.get_mut(provider));
+        if let Some(account) = account {
+            account.refused_ms = world.now_ms();
         }
     }
 
@@ -328,7 +354,7 @@ impl Judge {
             self.accuse(world, || format!("session {number} begins after its provider ended it"));
         }
         held.handle = Some(handle.to_owned());
-        let account = Account::new(number, world.first_refresh_token(number));
+        let account = Account::new(number, world.first_refresh_token(number), world.now_ms());
         let mut ledger = Ledger::default();
         ledger.connected(held.manner.provider, account, world.now_ms());
         self.ledgers.borrow_mut().insert(handle.to_owned(), ledger);
@@ -389,7 +415,7 @@ impl Judge {
         let now_ms = world.now_ms();
         if let Some(provider) = connection {
             match self.brought(task, given_ms, &provider) {
-                Some(token) => ledger.renewed(&provider, token, now_ms),
+                Some((token, is_restricted)) => ledger.renewed(&provider, token, is_restricted, now_ms),
                 None if replaced.contains(&provider) => {
                     let Some(account) = ledger.accounts.get_mut(&provider) else { return };
                     if account.doubt.is_none() && world.honours(account.grant) {
@@ -404,7 +430,7 @@ impl Judge {
         }
         let exchanged = task.and_then(|task| self.exchanged.borrow().get(&task).copied());
         if let Some((provider, grant)) = exchanged {
-            ledger.connected(provider, Account::new(grant, world.first_refresh_token(grant)), now_ms);
+            ledger.connected(provider, Account::new(grant, world.first_refresh_token(grant), now_ms), now_ms);
         }
         for provider in replaced.iter().filter(|it| exchanged.is_none_or(|(of, _)| of != *it)) {
             match self.errand(task) {
@@ -414,12 +440,13 @@ impl Judge {
         }
     }
 
-    /// The refresh token that came with new tokens of a provider, for whoever holds a lease since then.
-    fn brought(&self, task: Option<TaskId>, since_ms: u64, provider: &str) -> Option<String> {
+    /// The refresh token that came with new tokens of a provider, for whoever holds a lease since then, and whether those
+    /// are restricted.
+    fn brought(&self, task: Option<TaskId>, since_ms: u64, provider: &str) -> Option<(String, bool)> {
         let all = self.sendings.borrow();
         let of = all.iter().filter(|(token, _)| grant_manner(token).provider == provider);
         let mut of = of.flat_map(|(_, sendings)| sendings).filter(|it| it.task == task && since_ms <= it.at_ms);
-        of.find_map(|sending| sending.next.borrow().clone())
+        of.find_map(|sending| Some((sending.next.borrow().clone()?, sending.is_restricted)))
     }
 
     /// A session ends: by its own user, by one of its user's sessions, by its provider, or because its grant is over.

@@ -47,11 +47,22 @@ pub(super) struct Account {
     pub(super) is_given_up: bool,
     /// When its provider would not restrict a token.
     pub(super) denied_ms: Option<u64>,
+    /// When its access tokens were stored: its own, and the restricted one.
+    pub(super) stored_ms: [Option<u64>; 2],
+    /// When an upstream refused one of them.
+    pub(super) refused_ms: u64,
 }
 
 impl Account {
-    pub(super) fn new(grant: u64, token: String) -> Self {
-        Self { grant, token, doubt: None, is_given_up: false, denied_ms: None }
+    pub(super) fn new(grant: u64, token: String, now_ms: u64) -> Self {
+        let stored_ms = [Some(now_ms), None];
+        Self { grant, token, doubt: None, is_given_up: false, denied_ms: None, stored_ms, refused_ms: 0 }
+    }
+
+    /// Whether a token of a kind was stored and refused by nobody since then.
+    pub(super) fn has_since(&self, is_restricted: bool, since_ms: u64) -> bool {
+        let stored_ms = self.stored_ms[usize::from(is_restricted)];
+        stored_ms.is_some_and(|at_ms| since_ms < at_ms && self.refused_ms < at_ms)
     }
 
     /// Whether whoever asks for its token may be sent to its provider.
@@ -92,12 +103,13 @@ impl Ledger {
     }
 
     /// The tokens of an account are new ones, and what happened to those before no longer matters.
-    pub(super) fn renewed(&mut self, provider: &str, token: String, now_ms: u64) {
+    pub(super) fn renewed(&mut self, provider: &str, token: String, is_restricted: bool, now_ms: u64) {
         let Some(account) = self.accounts.get_mut(provider) else { return };
         if account.is_in_doubt() {
             self.away_until_ms.insert(provider.to_owned(), now_ms);
         }
         account.token = token;
+        account.stored_ms[usize::from(is_restricted)] = Some(now_ms);
         account.doubt = None;
         account.is_given_up = false;
     }

@@ -6,6 +6,7 @@ use super::{
     World,
     authority::{MANNERS, Manner, manner},
     browser::{Browser, Seen},
+    coordinator::Coordination,
     season::settings_with,
     weather::Weather,
 };
@@ -21,7 +22,12 @@ struct Story {
 
 impl Story {
     fn new(manner: &'static Manner, skews_ms: &[i64], bound_seconds: u64) -> Self {
+        Self::on(Coordination::Objects, manner, skews_ms, bound_seconds)
+    }
+
+    fn on(coordination: Coordination, manner: &'static Manner, skews_ms: &[i64], bound_seconds: u64) -> Self {
         let world = World::new(1, false);
+        world.coordinator.coordination.set(coordination);
         world.authority.token_life_ms.set(HOUR_MS);
         for skew_ms in skews_ms {
             world.add_isolate(*skew_ms, settings_with(bound_seconds, 12, 240));
@@ -33,10 +39,12 @@ impl Story {
         Self { world, browser }
     }
 
-    /// The story for each kind of provider, with three isolates whose clocks are right.
+    /// The story for each kind of provider and of coordinator, with three isolates whose clocks are right.
     fn each(tell: impl Fn(Self)) {
         for manner in MANNERS {
-            tell(Self::new(manner, &[0, 0, 0], 10));
+            for coordination in [Coordination::Objects, Coordination::Store] {
+                tell(Self::on(coordination, manner, &[0, 0, 0], 10));
+            }
         }
     }
 

@@ -119,7 +119,12 @@ impl World {
                 let body = json!({"id": user, "login": "ada", "name": "Ada", "grant": grant});
                 (200, json, body.to_string())
             }
-            None => (401, json, json!({"message": "Bad credentials"}).to_string()),
+            None => {
+                if let Some((_, asker)) = sent.url.split_once(ASKED_BY) {
+                    self.judge.saw_refusal(self, asker.parse().unwrap(), token);
+                }
+                (401, json, json!({"message": "Bad credentials"}).to_string())
+            }
         }
     }
 }

@@ -78,7 +78,7 @@ impl Weather {
 
     /// How long a step between edge and coordinator takes, in milliseconds.
     pub(crate) fn coordinator_ms(&self, scheduler: &Scheduler) -> u64 {
-        if scheduler.chance(self.coordinator_slow) { scheduler.draw(500..9_000) } else { scheduler.draw(0..20) }
+        if scheduler.chance(self.coordinator_slow) { scheduler.draw(500..9_000) } else { scheduler.draw(1..20) }
     }
 
     /// How long a step between edge and provider or upstream takes, in milliseconds.
