@@ -12,7 +12,7 @@ use std::{
 use super::{
     World,
     account::is_of,
-    authority::{Ending, MANNERS, Manner, grant_of, issuer_of},
+    authority::{Ending, MANNERS, Manner, grant_of, issuer_of, manner},
     browser::{Browser, MAX_SKEW_MS},
     ledger::{Account, Lease, Ledger},
     scheduler::{Promise, TaskId},
@@ -377,8 +377,10 @@ impl Judge {
             }
             if last.is_open {
                 world.count("leases left lying");
-                if let Some(account) = last.connection.as_ref().and_then(|it| ledger.accounts.get_mut(it)) {
-                    account.doubt = Some("whoever might have sent it was never heard of again");
+                if let Some(provider) = &last.connection
+                    && let Some(account) = ledger.accounts.get_mut(provider)
+                {
+                    account.doubt(manner(provider), "whoever might have sent it was never heard of again");
                 }
             }
         }
@@ -603,7 +605,7 @@ impl Judge {
         let mut all = self.ledgers.borrow_mut();
         let account = all.get_mut(handle).and_then(|ledger| ledger.accounts.get_mut(grant_manner(token).provider));
         if let Some(account) = account.filter(|account| account.token == token) {
-            account.doubt = Some(why);
+            account.doubt(grant_manner(token), why);
         }
     }
 }

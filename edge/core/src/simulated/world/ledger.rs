@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::scheduler::TaskId;
+use super::{authority::Manner, scheduler::TaskId};
 use crate::session::coordinator::LEASE_MS;
 
 /// Nothing is sent later than this after a lease was given: ten seconds to get there, twenty for all that is sent.
@@ -63,6 +63,13 @@ impl Account {
     pub(super) fn has_since(&self, is_restricted: bool, since_ms: u64) -> bool {
         let stored_ms = self.stored_ms[usize::from(is_restricted)];
         stored_ms.is_some_and(|at_ms| since_ms < at_ms && self.refused_ms < at_ms)
+    }
+
+    /// Nobody can tell any more whether its refresh token works. One that does not rotate does.
+    pub(super) fn doubt(&mut self, manner: &Manner, why: &'static str) {
+        if manner.rotates {
+            self.doubt = Some(why);
+        }
     }
 
     /// Whether whoever asks for its token may be sent to its provider.
