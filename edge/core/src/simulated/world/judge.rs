@@ -14,7 +14,7 @@ use super::{
     account::is_of,
     authority::{Ending, MANNERS, Manner, grant_of, issuer_of, manner},
     browser::{Browser, MAX_SKEW_MS},
-    ledger::{Account, Lease, Ledger},
+    ledger::{Account, Brought, Lease, Ledger},
     scheduler::{Promise, TaskId},
 };
 use crate::{
@@ -50,8 +50,8 @@ struct Sending {
     is_restricted: bool,
     /// What its sender waits for, who may not know yet that it is there.
     answer: Promise<Result<Answer, Unavailable>>,
-    /// The refresh token that came with new tokens, or goes on with them.
-    next: RefCell<Option<String>>,
+    /// The new tokens that came.
+    brought: RefCell<Option<Brought>>,
     /// Whether the provider said that its grant is over.
     is_refused: Cell<bool>,
 }
@@ -229,7 +229,7 @@ impl Judge {
             fate: Cell::new(Fate::Pending),
             is_restricted,
             answer: answer.clone(),
-            next: RefCell::default(),
+            brought: RefCell::default(),
             is_refused: Cell::default(),
         });
         before.push(Rc::clone(&sending));
@@ -279,6 +279,10 @@ impl Judge {
     pub(crate) fn saw_call(&self, world: &World, number: u64, token: &str) {
         if !grant_of(token).is_some_and(|grant| is_of(grant, number)) {
             self.accuse(world, || format!("session {number} calls with {token:?}"));
+        }
+        let handle = self.handle(number).unwrap_or_default();
+        if !self.ledgers.borrow().get(&handle).is_some_and(|ledger| ledger.access.contains(token)) {
+            self.accuse(world, || format!("session {number} calls with {token:?}, which it has not stored"));
         }
     }
 
@@ -417,7 +421,7 @@ impl Judge {
         let now_ms = world.now_ms();
         if let Some(provider) = connection {
             match self.brought(task, given_ms, &provider) {
-                Some((token, is_restricted)) => ledger.renewed(&provider, token, is_restricted, now_ms),
+                Some(brought) => ledger.renewed(&provider, brought, now_ms),
                 None if replaced.contains(&provider) => {
                     let Some(account) = ledger.accounts.get_mut(&provider) else { return };
                     if account.doubt.is_none() && world.honours(account.grant) {
@@ -442,13 +446,12 @@ impl Judge {
         }
     }
 
-    /// The refresh token that came with new tokens of a provider, for whoever holds a lease since then, and whether those
-    /// are restricted.
-    fn brought(&self, task: Option<TaskId>, since_ms: u64, provider: &str) -> Option<(String, bool)> {
+    /// The new tokens of a provider that came for whoever holds a lease since then.
+    fn brought(&self, task: Option<TaskId>, since_ms: u64, provider: &str) -> Option<Brought> {
         let all = self.sendings.borrow();
         let of = all.iter().filter(|(token, _)| grant_manner(token).provider == provider);
         let mut of = of.flat_map(|(_, sendings)| sendings).filter(|it| it.task == task && since_ms <= it.at_ms);
-        of.find_map(|sending| Some((sending.next.borrow().clone()?, sending.is_restricted)))
+        of.find_map(|sending| sending.brought.borrow().clone())
     }
 
     /// A session ends: by its own user, by one of its user's sessions, by its provider, or because its grant is over.
@@ -492,7 +495,7 @@ impl Judge {
             (Command::Finish { outcome: Outcome::Stored { .. }, .. }, Reply::Gone { .. }) => {
                 world.count("tokens of a session that ended meanwhile");
                 let all = self.sendings.borrow();
-                let has_tokens = |sending: &Rc<Sending>| sending.task == task && sending.next.borrow().is_some();
+                let has_tokens = |sending: &Rc<Sending>| sending.task == task && sending.brought.borrow().is_some();
                 let brought = all.iter().find(|(_, sendings)| sendings.iter().any(has_tokens));
                 let orphan = task.zip(brought.and_then(|(token, _)| grant_of(token)));
                 self.orphaned.borrow_mut().extend(orphan.map(|(task, grant)| (task, grant, world.now_ms())));
@@ -632,8 +635,9 @@ impl Watch {
         let error = body.as_ref().and_then(|body| body["error"].as_str()).unwrap_or_default().to_owned();
         let tokens = body.as_ref().filter(|body| *status == 200 && body.get("access_token").is_some());
         if let Some(tokens) = tokens {
-            let next = tokens["refresh_token"].as_str().unwrap_or(token);
-            *sending.next.borrow_mut() = Some(next.to_owned());
+            let access = tokens["access_token"].as_str().unwrap().to_owned();
+            let refresh = tokens["refresh_token"].as_str().unwrap_or(token).to_owned();
+            *sending.brought.borrow_mut() = Some(Brought { access, refresh, is_restricted: sending.is_restricted });
             world.count(if sending.is_restricted { "restricted tokens" } else { "tokens renewed" });
         }
         sending.is_refused.set(matches!(error.as_str(), "invalid_grant" | "bad_refresh_token"));

@@ -1,7 +1,7 @@
 //! What the judge knows of a session by itself: who was given the right to write it, and what became of the tokens of its
 //! accounts. Made of what is written and sent, of nothing that the edge says about it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{authority::Manner, scheduler::TaskId};
 use crate::session::coordinator::LEASE_MS;
@@ -78,12 +78,23 @@ impl Account {
     }
 }
 
+/// New tokens, as they came.
+#[derive(Debug, Clone)]
+pub(super) struct Brought {
+    pub(super) access: String,
+    /// A new one, or the one that goes on.
+    pub(super) refresh: String,
+    pub(super) is_restricted: bool,
+}
+
 #[derive(Default)]
 pub(super) struct Ledger {
     /// The last one that was given.
     pub(super) lease: Option<Lease>,
     /// By provider.
     pub(super) accounts: BTreeMap<String, Account>,
+    /// Every access token that was ever stored.
+    pub(super) access: BTreeSet<String>,
     /// Until when an account was away, or in doubt: whoever asked before that may be told so later.
     pub(super) away_until_ms: BTreeMap<String, u64>,
     /// When an account last came or went.
@@ -101,6 +112,8 @@ impl Ledger {
     pub(super) fn connected(&mut self, provider: &str, account: Account, now_ms: u64) {
         self.away_until_ms.insert(provider.to_owned(), now_ms);
         self.changed_ms.insert(provider.to_owned(), now_ms);
+        // The first of a grant have the same number.
+        self.access.insert(account.token.replacen("rt", "at", 1));
         self.accounts.insert(provider.to_owned(), account);
     }
 
@@ -110,12 +123,14 @@ impl Ledger {
     }
 
     /// The tokens of an account are new ones, and what happened to those before no longer matters.
-    pub(super) fn renewed(&mut self, provider: &str, token: String, is_restricted: bool, now_ms: u64) {
+    pub(super) fn renewed(&mut self, provider: &str, brought: Brought, now_ms: u64) {
         let Some(account) = self.accounts.get_mut(provider) else { return };
         if account.is_in_doubt() {
             self.away_until_ms.insert(provider.to_owned(), now_ms);
         }
-        account.token = token;
+        let Brought { access, refresh, is_restricted } = brought;
+        self.access.insert(access);
+        account.token = refresh;
         account.stored_ms[usize::from(is_restricted)] = Some(now_ms);
         account.doubt = None;
         account.is_given_up = false;
