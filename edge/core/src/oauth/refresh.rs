@@ -12,6 +12,7 @@ use super::{
     identity::{now_seconds, with_keys},
     jws::SignatureError,
     protocol::{self, Connection},
+    provider::RefreshPolicy,
     restriction::{self, Restriction},
     token_endpoint::{Client, TokenError},
 };
@@ -87,7 +88,7 @@ pub async fn refresh<P: Platform>(
         restriction.map_or(&before.scopes, |it| &it.scopes),
     ) {
         Ok(tokens) => tokens,
-        Err(error) => return of_error(&error, restriction.is_some()),
+        Err(error) => return of_error(&error, restriction.is_some(), client.provider.refresh),
     };
     // A provider that does not rotate leaves it out (S120).
     if tokens.refresh_token.is_none() {
@@ -147,7 +148,7 @@ async fn check<P: Platform>(
 
 /// Only a provider's word that the grant is over ends a connection; whatever else it says is an outage (S113), or about
 /// the restriction that was asked for.
-fn of_error(error: &TokenError, is_restricted: bool) -> Refresh {
+fn of_error(error: &TokenError, is_restricted: bool, policy: RefreshPolicy) -> Refresh {
     let answered = |detail, retry_after_seconds: &Option<u32>, is_doubtful| Refresh::Answered {
         retry_after_seconds: *retry_after_seconds,
         detail,
@@ -162,7 +163,13 @@ fn of_error(error: &TokenError, is_restricted: bool) -> Refresh {
             | "consent_required"),
         ) => Refresh::Ended(code),
         TokenError::Refused(code) if is_restricted => Refresh::Denied(code),
-        TokenError::Refused(detail) | TokenError::Unintelligible(detail) => answered(detail, &None, false),
+        // It may have been about the restriction, and after the refresh token was used up. Where a repeat costs the whole
+        // grant, even the unlikely counts.
+        TokenError::Unintelligible(_) if is_restricted && policy.rotates && !policy.retries_lost_answer => {
+            Refresh::Lost
+        }
+        TokenError::Unintelligible(detail) => answered(detail, &None, is_restricted && policy.rotates),
+        TokenError::Refused(detail) => answered(detail, &None, false),
         TokenError::HeldUp => answered("held up before it was asked", &None, false),
         TokenError::Outage { detail, retry_after_seconds } => answered(detail, retry_after_seconds, false),
         TokenError::Breakdown { retry_after_seconds } => answered("server error", retry_after_seconds, true),

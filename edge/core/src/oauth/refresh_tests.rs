@@ -311,3 +311,17 @@ fn s117_an_id_token_outside_our_time_is_put_aside() {
         assert_eq!(text(&tokens.id_token), Some(token(json!({})).as_str()));
     }
 }
+
+#[test]
+fn an_error_that_cannot_be_read_may_be_a_denial_after_the_refresh_token_was_used_up() {
+    let restriction = Restriction { scopes: vec!["mail".to_owned()], resource: None };
+    let ask = |retries: bool, restriction: Option<&Restriction>| {
+        let answer = |_: &Sent| Some(json_answer(400, r#"{"error": "invalid_sc"#));
+        let desk = Desk::new(json!({"retry_lost_refresh": retries}), json!({}), answer);
+        run(refresh(&desk.client(), &tokens(), restriction, None))
+    };
+    assert!(matches!(ask(false, Some(&restriction)), Refresh::Lost), "a repeat might cost the grant");
+    assert!(matches!(ask(true, Some(&restriction)), Refresh::Answered { is_doubtful: true, .. }));
+    assert!(matches!(ask(true, None), Refresh::Answered { is_doubtful: false, .. }));
+    assert!(matches!(ask(false, None), Refresh::Answered { is_doubtful: false, .. }));
+}

@@ -662,6 +662,14 @@ impl Watch {
                     (true, false) => Fate::Doubtful,
                 }
             }
+            // What cannot be read may have been that.
+            (400, None) if sending.is_restricted && manner.rotates => {
+                if is_strict {
+                    Fate::Lost
+                } else {
+                    Fate::Doubtful
+                }
+            }
             // Whether all is over shows without the restriction only.
             (400, _) if sending.is_restricted && matches!(error.as_str(), "invalid_grant" | "interaction_required") => {
                 world.judge.denied(world, sending, token);
