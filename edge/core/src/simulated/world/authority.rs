@@ -27,7 +27,7 @@ pub(crate) struct Manner {
     /// What happens at its second use.
     reuse: Reuse,
     /// Access tokens die at the next refresh.
-    old_token_dies: bool,
+    pub(crate) old_token_dies: bool,
     /// It says by its own clock when a user signed in.
     pub(crate) says_when: bool,
     /// Its tokens can be revoked.

@@ -523,7 +523,15 @@ impl Judge {
         let Some(account) = ledger.accounts.get(provider) else { return true };
         let was_away = ledger.away_until_ms.get(provider).is_some_and(|until_ms| began_ms <= *until_ms);
         let is_denied = account.denied_ms.is_some_and(|at_ms| world.now_ms() <= at_ms + DENIED_MS);
-        was_away || account.is_in_doubt() || !world.honours(account.grant) || (is_restricted && is_denied)
+        // Whoever lost a token under its feet is given another, once: where clocks differ by more than a token's life, that
+        // may be gone, too.
+        let renewals = account.renewals_ms.iter().filter(|at_ms| began_ms <= **at_ms).count();
+        let was_overtaken = manner(provider).old_token_dies && renewals > 1;
+        was_away
+            || was_overtaken
+            || account.is_in_doubt()
+            || !world.honours(account.grant)
+            || (is_restricted && is_denied)
     }
 
     /// The grant of an account that a session has.

@@ -49,6 +49,8 @@ pub(super) struct Account {
     pub(super) denied_ms: Option<u64>,
     /// When its access tokens were stored: its own, and the restricted one.
     pub(super) stored_ms: [Option<u64>; 2],
+    /// When they were renewed, each time.
+    pub(super) renewals_ms: Vec<u64>,
     /// When an upstream refused one of them.
     pub(super) refused_ms: u64,
 }
@@ -56,7 +58,16 @@ pub(super) struct Account {
 impl Account {
     pub(super) fn new(grant: u64, token: String, now_ms: u64) -> Self {
         let stored_ms = [Some(now_ms), None];
-        Self { grant, token, doubt: None, is_given_up: false, denied_ms: None, stored_ms, refused_ms: 0 }
+        Self {
+            grant,
+            token,
+            doubt: None,
+            is_given_up: false,
+            denied_ms: None,
+            stored_ms,
+            renewals_ms: Vec::new(),
+            refused_ms: 0,
+        }
     }
 
     /// Whether a token of a kind was stored and refused by nobody since then.
@@ -131,6 +142,7 @@ impl Ledger {
         let Brought { access, refresh, is_restricted } = brought;
         self.access.insert(access);
         account.token = refresh;
+        account.renewals_ms.push(now_ms);
         account.stored_ms[usize::from(is_restricted)] = Some(now_ms);
         account.doubt = None;
         account.is_given_up = false;
