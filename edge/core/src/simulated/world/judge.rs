@@ -672,11 +672,8 @@ impl Watch {
             }
             // What cannot be read may have been that.
             (400, None) if sending.is_restricted && manner.rotates => {
-                if is_strict {
-                    Fate::Lost
-                } else {
-                    Fate::Doubtful
-                }
+                world.count("denials that could not be read");
+                if is_strict { Fate::Lost } else { Fate::Doubtful }
             }
             // Whether all is over shows without the restriction only.
             (400, _) if sending.is_restricted && matches!(error.as_str(), "invalid_grant" | "interaction_required") => {

@@ -26,7 +26,17 @@ impl Story {
     }
 
     fn on(coordination: Coordination, manner: &'static Manner, skews_ms: &[i64], bound_seconds: u64) -> Self {
-        let world = World::new(1, false);
+        Self::of(1, coordination, manner, skews_ms, bound_seconds)
+    }
+
+    fn of(
+        seed: u64,
+        coordination: Coordination,
+        manner: &'static Manner,
+        skews_ms: &[i64],
+        bound_seconds: u64,
+    ) -> Self {
+        let world = World::new(seed, false);
         world.coordinator.coordination.set(coordination);
         world.authority.token_life_ms.set(HOUR_MS);
         for skew_ms in skews_ms {
@@ -421,5 +431,23 @@ fn s116_a_service_with_tokens_of_its_own_gets_no_others() {
             assert_eq!(story.browser.seen.borrow().last(), Some(&Seen::SignInNeeded));
         }
         assert_eq!(story.sent(), sent);
+    }
+}
+
+/// Some providers look at the restriction after they used the refresh token up, and what they say of it may be cut off.
+#[test]
+fn s113_a_denial_that_cannot_be_read_leaves_the_refresh_token_in_doubt() {
+    for manner in MANNERS.iter().filter(|manner| manner.mail.is_some() && manner.rotates) {
+        for seed in 0..60 {
+            let story = Story::of(seed, Coordination::Objects, manner, &[0, 0, 0], 10);
+            story.token_ends();
+            story.weather(Weather { restriction_denied: 1000, answer_cut: 300, ..Weather::default() });
+            story.world.call_mail(0, &story.browser);
+            story.world.pass(60_000);
+            story.fair();
+            let seen = [story.call(1), story.call(2)];
+            assert!(!seen.contains(&Seen::Unauthenticated), "{} with seed {seed}: {seen:?}", manner.provider);
+            assert_eq!(story.look(0), Seen::Good, "the session lives on");
+        }
     }
 }

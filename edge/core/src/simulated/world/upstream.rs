@@ -81,7 +81,9 @@ impl World {
             Some(answer) => answer,
             None => self.api(sent),
         };
-        let Some(cut) = cut else { return answer };
+        // An error is cut off more often than it comes about: few can be read in two ways.
+        let is_error_cut = answer.0 == 400 && scheduler.chance(3 * weather.answer_cut);
+        let Some(cut) = cut.or_else(|| is_error_cut.then_some(4)) else { return answer };
         self.count("answers cut");
         match cut {
             // A gateway that did not wait for what was done all the same.
