@@ -28,13 +28,13 @@ use crate::{
         provider::Provider,
         refresh::{Refresh, refresh},
         restriction::Restriction,
-        revocation::revoke,
+        revocation::{is_unknown, revoke},
         token_endpoint::Client,
     },
     platform::{Platform, Unavailable, millis, within},
     session::{
         coordinator::{Doubt, Outcome},
-        record::{Access, Connection, RestrictedToken},
+        record::{Access, Connection, RestrictedToken, TokenSet},
         store::{Session, Sessions},
         writer::{Begun, Purpose, Writer},
     },
@@ -329,7 +329,8 @@ impl<P: Platform> Refresher<'_, P> {
     }
 
     /// Stores that an access token which nothing renews is worth nothing any more, by its provider's own word: the account must
-    /// be connected again. Does nothing if another one has taken its place, or while somebody else writes.
+    /// be connected again. If it is the one that began the session and the provider says once more that it is over, the
+    /// session ends with it (M10). Does nothing if another one has taken its place, or while somebody else writes.
     ///
     /// # Errors
     /// The session is over, or the coordinator did not answer.
@@ -341,12 +342,22 @@ impl<P: Platform> Refresher<'_, P> {
         };
         let Begun::Writer(writer) = begun else { return Ok(()) };
         let tokens = writer.session.record.connections.get(provider_id).map(|connection| &connection.tokens);
-        if tokens.is_some_and(|it| it.refresh_token.is_none() && same(&it.access_token, token)) {
-            self.without_refresh_token(&writer, provider_id).await?;
-        } else {
-            sessions.give_back_unused(&writer).await?;
+        let Some(tokens) = tokens.filter(|it| it.refresh_token.is_none() && same(&it.access_token, token)) else {
+            return Ok(sessions.give_back_unused(&writer).await?);
+        };
+        if writer.session.record.provider == provider_id && self.is_unknown(provider_id, tokens).await {
+            sessions.end_as_writer(&writer, EndReason::Revoked).await?;
+            return Err(Error::Unauthenticated { reason: "the provider ended the account's grant" });
         }
-        Ok(())
+        self.without_refresh_token(&writer, provider_id).await.map(drop)
+    }
+
+    /// Whether its provider says that it knows a token no more.
+    async fn is_unknown(&self, provider_id: &str, tokens: &TokenSet) -> bool {
+        let (platform, cache) = (self.platform, &self.memory.discovery);
+        let Some(provider) = self.config.provider(provider_id) else { return false };
+        let Ok(endpoints) = &discovery::endpoints(platform, cache, provider).await else { return false };
+        is_unknown(&Client { platform, cache, provider, endpoints, send_by_ms: None }, tokens).await
     }
 
     /// Whether its token is good or something renews it, at the provider that issued it.
