@@ -345,9 +345,13 @@ impl<P: Platform> Refresher<'_, P> {
         let Some(tokens) = tokens.filter(|it| it.refresh_token.is_none() && same(&it.access_token, token)) else {
             return Ok(sessions.give_back_unused(&writer).await?);
         };
-        if writer.session.record.provider == provider_id && self.is_unknown(provider_id, tokens).await {
-            sessions.end_as_writer(&writer, EndReason::Revoked).await?;
-            return Err(Error::Unauthenticated { reason: "the provider ended the account's grant" });
+        // One that ends may be unknown because it was renewed, and the answer was lost: the grant lives.
+        let is_whole_grant = tokens.expires_at_ms.is_none() && writer.session.record.provider == provider_id;
+        if is_whole_grant && self.is_unknown(provider_id, tokens).await {
+            return match sessions.end_as_writer(&writer, EndReason::Revoked).await? {
+                true => Err(Error::Unauthenticated { reason: "the provider ended the account's grant" }),
+                false => Ok(()),
+            };
         }
         self.without_refresh_token(&writer, provider_id).await.map(drop)
     }
