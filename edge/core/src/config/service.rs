@@ -276,9 +276,9 @@ fn is_service_name(name: &str) -> bool {
     (1..=32).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
-/// What is wrong with the JSON: names of fields and a position, never a value.
+/// What is wrong with the JSON: names of fields and a position, never a value. One line, whatever a name holds.
 pub(super) fn problem_of(error: &serde_json::Error, of: &str) -> String {
-    let text = error.to_string();
+    let text = error.to_string().replace(char::is_control, "");
     if ["unknown field", "missing field", "duplicate field", "a name twice"].iter().any(|known| text.starts_with(known))
     {
         return format!("is not as documented: {text}");

@@ -270,6 +270,8 @@ fn a_problem_says_where_and_never_what() {
     assert!(!problem.contains("s3cret"), "{problem}");
     let problem = load(&json!([entry(&json!({"colour": "s3cret"}))]).to_string(), false).unwrap_err();
     assert!(problem.contains("`colour`") && !problem.contains("s3cret"), "{problem}");
+    let problem = load(&json!([entry(&json!({"two\nlines": 1}))]).to_string(), false).unwrap_err();
+    assert!(problem.contains("`twolines`"), "{problem}");
 }
 
 #[test]
