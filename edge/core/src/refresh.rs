@@ -28,13 +28,13 @@ use crate::{
         provider::Provider,
         refresh::{Refresh, refresh},
         restriction::Restriction,
-        revocation::{is_unknown, revoke},
+        revocation::revoke,
         token_endpoint::Client,
     },
     platform::{Platform, Unavailable, millis, within},
     session::{
         coordinator::{Doubt, Outcome},
-        record::{Access, Connection, RestrictedToken, TokenSet},
+        record::{Access, Connection, RestrictedToken},
         store::{Session, Sessions},
         writer::{Begun, Purpose, Writer},
     },
@@ -232,8 +232,8 @@ impl<P: Platform> Refresher<'_, P> {
                 if writer.session.record.provider == provider.id
                     && !(provider.refresh.rotates && writer.is_doubtful) =>
             {
-                self.report(provider, Renewal::Ended(reason));
                 if sessions.end_as_writer(writer, EndReason::Revoked).await? {
+                    self.report(provider, Renewal::Ended(reason));
                     return Err(Error::Unauthenticated { reason: "the provider ended the account's grant" });
                 }
                 // Held up meanwhile: the account may be connected anew, and this was said of what it had before.
@@ -329,8 +329,7 @@ impl<P: Platform> Refresher<'_, P> {
     }
 
     /// Stores that an access token which nothing renews is worth nothing any more, by its provider's own word: the account must
-    /// be connected again. If it is the one that began the session and the provider says once more that it is over, the
-    /// session ends with it (M10). Does nothing if another one has taken its place, or while somebody else writes.
+    /// be connected again. Does nothing if another one has taken its place, or while somebody else writes.
     ///
     /// # Errors
     /// The session is over, or the coordinator did not answer.
@@ -342,26 +341,12 @@ impl<P: Platform> Refresher<'_, P> {
         };
         let Begun::Writer(writer) = begun else { return Ok(()) };
         let tokens = writer.session.record.connections.get(provider_id).map(|connection| &connection.tokens);
-        let Some(tokens) = tokens.filter(|it| it.refresh_token.is_none() && same(&it.access_token, token)) else {
-            return Ok(sessions.give_back_unused(&writer).await?);
-        };
-        // One that ends may be unknown because it was renewed, and the answer was lost: the grant lives.
-        let is_whole_grant = tokens.expires_at_ms.is_none() && writer.session.record.provider == provider_id;
-        if is_whole_grant && self.is_unknown(provider_id, tokens).await {
-            return match sessions.end_as_writer(&writer, EndReason::Revoked).await? {
-                true => Err(Error::Unauthenticated { reason: "the provider ended the account's grant" }),
-                false => Ok(()),
-            };
+        if tokens.is_some_and(|it| it.refresh_token.is_none() && same(&it.access_token, token)) {
+            self.without_refresh_token(&writer, provider_id).await?;
+        } else {
+            sessions.give_back_unused(&writer).await?;
         }
-        self.without_refresh_token(&writer, provider_id).await.map(drop)
-    }
-
-    /// Whether its provider says that it knows a token no more.
-    async fn is_unknown(&self, provider_id: &str, tokens: &TokenSet) -> bool {
-        let (platform, cache) = (self.platform, &self.memory.discovery);
-        let Some(provider) = self.config.provider(provider_id) else { return false };
-        let Ok(endpoints) = &discovery::endpoints(platform, cache, provider).await else { return false };
-        is_unknown(&Client { platform, cache, provider, endpoints, send_by_ms: None }, tokens).await
+        Ok(())
     }
 
     /// Whether its token is good or something renews it, at the provider that issued it.

@@ -95,11 +95,7 @@ pub(super) async fn authorize_anew<P: Platform>(
         && context.config.provider(id).is_some_and(|provider| provider.answers_at(&service.base))
     {
         // What cannot be noted now the next refusal notes.
-        if let Err(error @ Error::Unauthenticated { .. }) =
-            context.refresher().note_dead(session, id, &refused.token).await
-        {
-            return Err(error);
-        }
+        let _ = context.refresher().note_dead(session, id, &refused.token).await;
     }
     renewed
 }

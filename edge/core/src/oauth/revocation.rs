@@ -28,7 +28,7 @@ pub const PATIENCE: Duration = Duration::from_secs(4);
 
 /// What GitHub's own way takes.
 #[derive(Serialize)]
-struct Asked<'a> {
+struct Revoked<'a> {
     access_token: &'a str,
 }
 
@@ -50,7 +50,7 @@ pub async fn revoke<P: Platform>(client: &Client<'_, P>, tokens: &TokenSet, dpop
 /// Whether it confirmed; no error where it offers no way.
 async fn ask<P: Platform>(client: &Client<'_, P>, tokens: &TokenSet, dpop: Option<&DpopKey>) -> Result<bool, String> {
     match (&client.provider.kind, &client.endpoints.revocation) {
-        (Kind::GitHub { api, .. }, _) => end_at_github(client, api, tokens).await.map(|()| true),
+        (Kind::GitHub { api, .. }, _) => github(client, api, tokens).await.map(|()| true),
         (_, Some(endpoint)) => {
             // The refresh token takes the access tokens made of it along (RFC 7009 §2.1).
             let (token, hint) = match &tokens.refresh_token {
@@ -64,36 +64,8 @@ async fn ask<P: Platform>(client: &Client<'_, P>, tokens: &TokenSet, dpop: Optio
     }
 }
 
-/// Whether the provider itself says that it knows an access token no more. What it answers a call with may have other reasons.
-pub async fn is_unknown<P: Platform>(client: &Client<'_, P>, tokens: &TokenSet) -> bool {
-    let Kind::GitHub { api, .. } = &client.provider.kind else { return false };
-    let asked = async { Ok(github(client, api, Method::POST, tokens).await) };
-    let answer = within(client.platform, PATIENCE, "identity provider", asked).await;
-    matches!(answer, Ok(Ok(StatusCode::NOT_FOUND)))
-}
-
 /// GitHub's own way. It ends one token; ending the grant would sign the user out wherever else they use the app.
-async fn end_at_github<P: Platform>(client: &Client<'_, P>, api: &Url, tokens: &TokenSet) -> Result<(), String> {
-    let failed = |detail: &dyn std::fmt::Display| Unavailable::new("GitHub", detail).to_string();
-    match github(client, api, Method::DELETE, tokens).await? {
-        status if status.is_success() => Ok(()),
-        // It knows no such token, and there is no other: that is what was wanted.
-        StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY if tokens.refresh_token.is_none() => Ok(()),
-        // An access token that is over is unknown to it, too, and it takes no refresh token instead: that one lives on.
-        StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY => {
-            Err(failed(&"knows the access token no more; the refresh token lives until it expires"))
-        }
-        status => Err(failed(&status)),
-    }
-}
-
-/// Asks GitHub about an access token as the application it was given to: `POST` checks it, `DELETE` ends it.
-async fn github<P: Platform>(
-    client: &Client<'_, P>,
-    api: &Url,
-    method: Method,
-    tokens: &TokenSet,
-) -> Result<StatusCode, String> {
+async fn github<P: Platform>(client: &Client<'_, P>, api: &Url, tokens: &TokenSet) -> Result<(), String> {
     let failed = |detail: &dyn std::fmt::Display| Unavailable::new("GitHub", detail).to_string();
     let client_id = &client.provider.client_id;
     let (ClientAuth::Post(secret) | ClientAuth::Basic(secret)) = &client.provider.client_auth else {
@@ -109,15 +81,24 @@ async fn github<P: Platform>(
     let basic = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(pair.as_bytes())));
     let mut basic = basic.map_err(|e| failed(&e))?;
     basic.set_sensitive(true);
-    let mut request = Outgoing::new(method, url, PATIENCE)
+    let mut request = Outgoing::new(Method::DELETE, url, PATIENCE)
         .with(header::ACCEPT, "application/vnd.github+json")
         .with(header::CONTENT_TYPE, "application/json")
         .with(header::USER_AGENT, USER_AGENT);
     request.headers.insert(header::AUTHORIZATION, basic);
-    let body = serde_json::to_vec(&Asked { access_token: tokens.access_token.expose_secret() });
+    let body = serde_json::to_vec(&Revoked { access_token: tokens.access_token.expose_secret() });
     request.body = Body::Bytes(body.map_err(|e| failed(&e))?.into());
     let response = client.platform.send(request).await.map_err(|e| e.to_string())?;
-    Ok(response.status)
+    match response.status {
+        status if status.is_success() => Ok(()),
+        // It knows no such token, and there is no other: that is what was wanted.
+        StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY if tokens.refresh_token.is_none() => Ok(()),
+        // An access token that is over is unknown to it, too, and it takes no refresh token instead: that one lives on.
+        StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY => {
+            Err(failed(&"knows the access token no more; the refresh token lives until it expires"))
+        }
+        status => Err(failed(&status)),
+    }
 }
 
 #[cfg(test)]

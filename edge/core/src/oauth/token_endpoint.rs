@@ -52,7 +52,7 @@ pub enum TokenError {
         /// When it wants to be asked again.
         retry_after_seconds: Option<u32>,
     },
-    /// Something that no token endpoint answers; it used nothing up.
+    /// Something that no token endpoint answers; it hardly used anything up.
     #[error("no token endpoint answers this: {0}")]
     Unintelligible(&'static str),
     /// The provider said yes and then something that cannot be read: what was sent is used up.

@@ -18,7 +18,6 @@ use crate::{
 };
 
 const TOKEN: &str = "https://github.com/login/oauth/access_token";
-const NEEDED: &str = "provider-sign-in-needed";
 const EIGHT_HOURS_MS: u64 = 8 * 60 * 60 * 1000;
 
 /// GitHub as it answers refreshes with `answer`, to a browser that is signed in with tokens that are over.
@@ -332,30 +331,6 @@ fn m67_a_token_that_github_itself_no_longer_knows_is_sent_once_and_no_more() {
     known.set(true);
     browser.sign_in();
     assert_eq!(call("/bff/github/user/repos"), "");
-}
-
-#[test]
-fn m10_a_token_that_its_application_does_not_find_either_ends_the_session_that_began_with_it() {
-    for (found, status, lives) in [(404, "unauthenticated", false), (200, NEEDED, true), (503, NEEDED, true)] {
-        let settings = [("GITHUB_ALLOW", "GET /user/repos")];
-        let browser = Browser::configured(&settings, move |sent: &Sent| match sent.url.as_str() {
-            "https://api.github.com/user/repos" => answer(401, "{}"),
-            url if url.starts_with("https://api.github.com/applications/") => {
-                assert_eq!(sent.method, Method::POST);
-                assert!(
-                    sent.body.contains("gho_secret")
-                        && sent.headers["authorization"].to_str().unwrap().starts_with("Basic ")
-                );
-                answer(found, "{}")
-            }
-            _ => github(sent),
-        });
-        browser.sign_in();
-        let response = browser.script(Method::GET, "/bff/github/user/repos", "");
-        assert_eq!((response.status, code(&response).as_str()), (StatusCode::UNAUTHORIZED, status), "{found}");
-        assert_eq!(browser.session()["authenticated"], lives, "{found}");
-        assert_eq!(browser.platform.ended.borrow().len(), usize::from(!lives), "and its streams");
-    }
 }
 
 #[test]

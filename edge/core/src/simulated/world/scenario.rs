@@ -451,25 +451,3 @@ fn s113_a_denial_that_cannot_be_read_leaves_the_refresh_token_in_doubt() {
         }
     }
 }
-
-/// GitHub knows an access token no more that it has renewed: whoever never had the answer is not signed out for that.
-#[test]
-fn s108_a_token_that_died_by_a_lost_renewal_ends_no_session() {
-    // Each seed comes back from the sign-in at another isolate.
-    for seed in 0..10 {
-        let story = Story::of(seed, Coordination::Objects, manner("github"), &[-300_000, 0, 0], 10);
-        // It has ended, by every clock but that of the first isolate.
-        story.world.pass(HOUR_MS);
-        story.world.call(0, &story.browser);
-        while story.sent() == 0 {
-            story.world.pass(1);
-        }
-        story.weather(Weather { answer_lost: 1000, ..Weather::default() });
-        story.world.pass(30_000);
-        story.fair();
-        assert_eq!(story.call(0), Seen::SignInNeeded);
-        for isolate in 0..3 {
-            assert_eq!(story.look(isolate), Seen::Good, "the session lives on");
-        }
-    }
-}
