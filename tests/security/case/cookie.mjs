@@ -219,7 +219,7 @@ export const afterwards = [
         for (const name of ['cdn-cache-control', 'surrogate-control', 'expires']) assert.equal(answer.headers[name], undefined, `${name} of ${about}`);
         for (const cookie of cookies) {
           const { name, value, attributes, isRemoval } = parseCookie(cookie);
-          const site = name === bff.profile.sessionCookie ? /^Strict$/ : /^(?:Strict|Lax)$/;
+          const site = bff.profile.returningCookies.test(name) ? /^(?:Strict|Lax)$/ : /^Strict$/;
           assert.ok(attributes.has('secure') && attributes.has('httponly') && attributes.get('path') === '/' && (isRemoval || site.test(attributes.get('samesite') ?? '')) && !attributes.has('domain'), cookie.replace(/=[^;]*/, '=…'));
           assert.ok(name.length + value.length <= 4096);
         }

@@ -9,6 +9,8 @@ export const name = 'causeway';
 
 /** What a signed-in browser holds, and how any cookie of the BFF is told from others'. */
 export const sessionCookie = '__Host-Http-session';
+/** What comes back from a provider, and must travel with that navigation. Every other cookie stays on the site. */
+export const returningCookies = /^__Host-Http-log(?:in-|ged-out$)/;
 export const isOwnCookie = (/** @type {string} */ cookie) => cookie.startsWith('__Host-Http-');
 
 /** What the BFF runs on, also where the suite did not start it. */
