@@ -1,9 +1,10 @@
 //! Requests, responses, headers and bodies between the SDK's types and core's.
 
-use std::{future::ready, net::SocketAddr, pin::pin, time::Duration};
+use std::{future::ready, pin::pin, time::Duration};
 
 use bytes::Bytes;
 use causeway_core::{
+    client_address::client_address,
     platform::{BodyError, ByteLimit, ReadBody},
     web::{self, Outgoing},
 };
@@ -62,8 +63,7 @@ const CLIENT_ADDRESS: HeaderName = HeaderName::from_static("spin-client-addr");
 pub(crate) fn request(request: Request) -> web::Request<NativeBody> {
     let (parts, body) = request.into_parts();
     // Spin appends its own to what the client sent: only the last is true.
-    let client = parts.headers.get_all(CLIENT_ADDRESS).iter().next_back().and_then(|value| value.to_str().ok());
-    let client_address = client.and_then(|text| text.parse().ok()).map(|address: SocketAddr| address.ip());
+    let client_address = client_address(&parts.headers, &CLIENT_ADDRESS);
     web::Request {
         method: parts.method,
         path: parts.uri.path().to_owned(),
