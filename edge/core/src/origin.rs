@@ -59,10 +59,10 @@ impl ReturnTo {
             return None;
         }
         // Our own pages have stricter rules, also where host pages are of the same origin.
-        let others = hosts.iter().filter(|host| *host != own);
+        let mut others = hosts.iter().filter(|host| *host != own);
         let shorter = text.strip_prefix(own.as_str()).map(|rest| rest.split('#').next().unwrap_or_default());
         let at_own = || Self::at_own(shorter.unwrap_or(text), own);
-        others.into_iter().find_map(|host| Self::at_host(text, host)).or_else(at_own)
+        others.find_map(|host| Self::at_host(text, host)).or_else(at_own)
     }
 
     /// An address on a configured host's origin, that origin, and nothing else; without fragment.

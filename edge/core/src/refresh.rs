@@ -165,8 +165,9 @@ impl<P: Platform> Refresher<'_, P> {
             sessions.give_back_unused(writer).await?;
             return Ok(None);
         };
-        // What may have been used up: a token that does not rotate never is (M78).
-        let sends_before = if provider.refresh.rotates { writer.sends_before } else { 0 };
+        // What may have been used up: a token that does not rotate never is, and leaves no doubt (M78).
+        let (sends_before, is_doubtful) =
+            if provider.refresh.rotates { (writer.sends_before, writer.is_doubtful) } else { (0, false) };
         if sends_before > u32::from(provider.refresh.retries_lost_answer) {
             self.report(provider, Renewal::Exhausted);
             return self.without_refresh_token(writer, provider_id).await;
@@ -228,10 +229,7 @@ impl<P: Platform> Refresher<'_, P> {
             }
             // The account that makes the session its user's is over: so is the session (M10). Unless an earlier use may
             // have been one although nobody had its tokens, which looks the same.
-            Refresh::Ended(reason)
-                if writer.session.record.provider == provider.id
-                    && !(provider.refresh.rotates && writer.is_doubtful) =>
-            {
+            Refresh::Ended(reason) if writer.session.record.provider == provider.id && !is_doubtful => {
                 if sessions.end_as_writer(writer, EndReason::Revoked).await? {
                     self.report(provider, Renewal::Ended(reason));
                     return Err(Error::Unauthenticated { reason: "the provider ended the account's grant" });

@@ -162,7 +162,7 @@ impl<S: Source> Reader<'_, S> {
     pub(super) fn client_address_header(&mut self) -> Option<HeaderName> {
         const KEY: &str = "CLIENT_ADDRESS_HEADER";
         let text = self.optional(KEY)?;
-        match HeaderName::try_from(text.trim()) {
+        match HeaderName::try_from(text) {
             Ok(header::FORWARDED) => self.problem(KEY, "cannot be Forwarded, which says more than an address"),
             Ok(header::HOST | header::COOKIE | header::AUTHORIZATION | header::ORIGIN | header::REFERER) | Err(_) => {
                 self.problem(KEY, "must be the name of a header that holds an address, such as X-Real-IP")

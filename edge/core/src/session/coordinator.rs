@@ -237,8 +237,8 @@ pub enum Reply {
     RenewedLately,
     /// The lease was over and another began: nothing was stored.
     Superseded,
-    /// The session was ended, is over, or never was. After [`Command::Revoke`] or [`Command::End`] with the user whose streams end with it,
-    /// also when the session had been ended before: telling them may have failed then.
+    /// The session was ended, is over, or never was. After [`Command::Revoke`] or [`Command::End`] with the user whose
+    /// streams end with it, also when the session had been ended before: telling them may have failed then.
     Gone {
         /// Whose it was, if it was.
         subject: Option<Subject>,
