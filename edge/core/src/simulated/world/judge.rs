@@ -12,10 +12,11 @@ use std::{
 use super::{
     World,
     account::is_of,
-    authority::{Ending, MANNERS, Manner, grant_of, issuer_of, manner},
+    authority::{Ending, Manner, grant_of, issuer_of, manner},
     browser::{Browser, MAX_SKEW_MS},
     ledger::{Account, Brought, Lease, Ledger},
     scheduler::{Promise, TaskId},
+    sending::{Fate, Sending, Watch, grant_manner},
 };
 use crate::{
     platform::Unavailable,
@@ -25,43 +26,6 @@ use crate::{
 
 /// How long a provider's refusal to restrict a token is believed, by clocks that may be wrong.
 const DENIED_MS: u64 = 60_000 + MAX_SKEW_MS;
-
-/// What became of a refresh token that was sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    /// Its answer may still come.
-    Pending,
-    /// The provider said that it did nothing.
-    Unused,
-    /// The provider broke down over it.
-    Doubtful,
-    /// Answered.
-    Answered,
-    /// No answer will come, or none that can be read.
-    Lost,
-}
-
-struct Sending {
-    task: Option<TaskId>,
-    at_ms: u64,
-    handle: String,
-    fate: Cell<Fate>,
-    /// For a token that is good for one service only.
-    is_restricted: bool,
-    /// What its sender waits for, who may not know yet that it is there.
-    answer: Promise<Result<Answer, Unavailable>>,
-    /// The new tokens that came.
-    brought: RefCell<Option<Brought>>,
-    /// Whether the provider said that its grant is over.
-    is_refused: Cell<bool>,
-}
-
-/// Watches one sending; whoever drops it unanswered will never have the answer.
-pub(crate) struct Watch {
-    world: Rc<World>,
-    token: String,
-    sending: Rc<Sending>,
-}
 
 /// What the judge knows of a sign-in and the session that came of it.
 pub(crate) struct Held {
@@ -117,7 +81,7 @@ pub(crate) struct Judge {
     /// Tasks that may write.
     leased: RefCell<HashSet<TaskId>>,
     /// By refresh token.
-    sendings: RefCell<HashMap<String, Vec<Rc<Sending>>>>,
+    pub(super) sendings: RefCell<HashMap<String, Vec<Rc<Sending>>>>,
     /// Tasks that got new tokens for a session that was over when they came to store them, the tokens' grant, and since
     /// when.
     orphaned: RefCell<Vec<(TaskId, u64, u64)>>,
@@ -288,11 +252,8 @@ impl Judge {
 
     /// An API would not take a token of a grant.
     pub(crate) fn saw_refusal(&self, world: &World, number: u64, token: &str) {
-        let mut all = self.ledgers.borrow_mut();
-        let ledger = self.handle(number).and_then(|handle| all.get_mut(&handle));
-        let account = ledger.zip(issuer_of(token)).and_then(|(ledger, provider)| ledger.accounts.get_mut(provider));
-        if let Some(account) = account {
-            account.refused_ms = world.now_ms();
+        if let (Some(handle), Some(provider)) = (self.handle(number), issuer_of(token)) {
+            self.change_account(&handle, provider, |account| account.refused_ms = world.now_ms());
         }
     }
 
@@ -612,11 +573,26 @@ impl Judge {
     }
 
     /// Nobody can tell any more whether a refresh token works, if it still is the one that the session has.
-    fn doubt(&self, handle: &str, token: &str, why: &'static str) {
+    pub(super) fn doubt(&self, handle: &str, token: &str, why: &'static str) {
+        let manner = grant_manner(token);
+        self.change_account(handle, manner.provider, |account| {
+            if account.token == token {
+                account.doubt(manner, why);
+            }
+        });
+    }
+
+    /// A provider would not restrict a token.
+    pub(super) fn denied(&self, world: &World, handle: &str, token: &str) {
+        world.count("restricted tokens denied");
+        self.change_account(handle, grant_manner(token).provider, |account| account.denied_ms = Some(world.now_ms()));
+    }
+
+    /// Notes something of an account, if the session still has it.
+    fn change_account(&self, handle: &str, provider: &str, change: impl FnOnce(&mut Account)) {
         let mut all = self.ledgers.borrow_mut();
-        let account = all.get_mut(handle).and_then(|ledger| ledger.accounts.get_mut(grant_manner(token).provider));
-        if let Some(account) = account.filter(|account| account.token == token) {
-            account.doubt(grant_manner(token), why);
+        if let Some(account) = all.get_mut(handle).and_then(|ledger| ledger.accounts.get_mut(provider)) {
+            change(account);
         }
     }
 }
@@ -626,92 +602,4 @@ pub(crate) const SCOPE: &str = "mail";
 
 fn natural_end_ms(state: &SessionState) -> u64 {
     state.expires_at_ms.min(state.used_at_ms + state.idle_limit_ms)
-}
-
-/// The kind of provider that a refresh token is of.
-fn grant_manner(token: &str) -> &'static Manner {
-    MANNERS.iter().find(|manner| token.starts_with(&format!("rt.{}.", manner.provider))).unwrap()
-}
-
-impl Watch {
-    /// Its answer came, or it is certain that none will.
-    pub(crate) fn got(&self, answer: &Result<Answer, Unavailable>) {
-        let Self { world, token, sending } = self;
-        let Ok((status, headers, body)) = answer else { return };
-        let is_timed = headers.iter().any(|(name, _)| *name == "retry-after");
-        let body: Option<serde_json::Value> = serde_json::from_str(body).ok();
-        let error = body.as_ref().and_then(|body| body["error"].as_str()).unwrap_or_default().to_owned();
-        let tokens = body.as_ref().filter(|body| *status == 200 && body.get("access_token").is_some());
-        if let Some(tokens) = tokens {
-            let access = tokens["access_token"].as_str().unwrap().to_owned();
-            let refresh = tokens["refresh_token"].as_str().unwrap_or(token).to_owned();
-            *sending.brought.borrow_mut() = Some(Brought { access, refresh, is_restricted: sending.is_restricted });
-            world.count(if sending.is_restricted { "restricted tokens" } else { "tokens renewed" });
-        }
-        sending.is_refused.set(matches!(error.as_str(), "invalid_grant" | "bad_refresh_token"));
-        let manner = grant_manner(token);
-        let is_strict = manner.sends == 1;
-        let fate = match (status, &body) {
-            (503, _) if is_timed => Fate::Unused,
-            (502 | 503, _) if !is_strict => Fate::Doubtful,
-            (502..=504, _) | (200..300, None) => Fate::Lost,
-            // Without a new one the old one goes on working, whatever became of it before.
-            (200..300, Some(body)) if body.get("access_token").is_some() && body.get("refresh_token").is_none() => {
-                let all = world.judge.sendings.borrow();
-                all[token].iter().for_each(|sending| sending.fate.set(Fate::Unused));
-                Fate::Unused
-            }
-            (200..300, Some(_)) => Fate::Answered,
-            (400, _) if error == "invalid_scope" => {
-                world.judge.denied(world, sending, token);
-                match (manner.rotates, is_strict) {
-                    (false, _) => Fate::Unused,
-                    (true, true) => Fate::Lost,
-                    (true, false) => Fate::Doubtful,
-                }
-            }
-            // What cannot be read may have been that.
-            (400, None) if sending.is_restricted && manner.rotates => {
-                world.count("denials that could not be read");
-                if is_strict { Fate::Lost } else { Fate::Doubtful }
-            }
-            // Whether all is over shows without the restriction only.
-            (400, _) if sending.is_restricted && matches!(error.as_str(), "invalid_grant" | "interaction_required") => {
-                world.judge.denied(world, sending, token);
-                Fate::Unused
-            }
-            (400, _) if error == "invalid_grant" => Fate::Answered,
-            _ => Fate::Unused,
-        };
-        if matches!(fate, Fate::Lost | Fate::Doubtful) {
-            world.judge.doubt(&sending.handle, token, "the provider may have used it up");
-        }
-        if fate != Fate::Lost || error == "invalid_scope" {
-            sending.fate.set(fate);
-        }
-    }
-}
-
-impl Judge {
-    /// A provider would not restrict a token.
-    fn denied(&self, world: &World, sending: &Sending, token: &str) {
-        world.count("restricted tokens denied");
-        let mut all = self.ledgers.borrow_mut();
-        let account = all.get_mut(&sending.handle).and_then(|it| it.accounts.get_mut(grant_manner(token).provider));
-        if let Some(account) = account {
-            account.denied_ms = Some(world.now_ms());
-        }
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        let Self { world, token, sending } = self;
-        if sending.fate.get() == Fate::Pending {
-            sending.fate.set(Fate::Lost);
-            world.count("answers to a refresh that nobody got");
-            world.judge.trouble(sending.task, world.now_ms());
-            world.judge.doubt(&sending.handle, token, "its answer was lost");
-        }
-    }
 }

@@ -11,7 +11,8 @@
 //! - [`isolate`]: the platform that an edge sees
 //! - [`coordinator`], [`key_value`], [`authority`], [`upstream`]: what lies outside
 //! - [`browser`]: users who sign in, call, sign out; [`account`]: who connect and disconnect accounts
-//! - [`judge`]: what must hold, whatever happens; [`ledger`]: what it knows of a session by itself
+//! - [`judge`]: what must hold, whatever happens; [`ledger`]: what it knows of a session by itself;
+//!   [`sending`]: of a refresh token that was sent
 //! - [`season`]: one seed: a life of a deployment, in fair and foul weather
 //! - [`random_run`]: many seeds; [`scenario`]: single stories, by the number of their case
 
@@ -27,6 +28,7 @@ mod random_run;
 mod scenario;
 pub(crate) mod scheduler;
 pub(crate) mod season;
+mod sending;
 pub(crate) mod upstream;
 pub(crate) mod weather;
 

@@ -90,6 +90,17 @@ impl Story {
         }
     }
 
+    /// The user took the account back, and the writer who was told so by the provider is held up.
+    fn of_a_late_refusal() -> Self {
+        let story = Self::new(manner("github"), &[0, 0, 0], 10);
+        story.token_ends();
+        story.world.take_back(1);
+        story.call_until_refreshed(0);
+        story.world.scheduler.stall(0, 200_000);
+        story.world.judge.hold_up_all();
+        story
+    }
+
     fn sent(&self) -> u64 {
         self.world.counted("refresh tokens sent") + self.world.counted("refresh tokens sent again")
     }
@@ -361,12 +372,7 @@ fn s129_a_session_ended_elsewhere_is_served_no_longer_than_the_bound() {
 /// What a provider said of an account ends nothing that came after: its owner has connected it anew meanwhile.
 #[test]
 fn s109_a_writer_who_is_too_late_does_not_end_a_session_whose_account_was_connected_anew() {
-    let story = Story::new(manner("github"), &[0, 0, 0], 10);
-    story.token_ends();
-    story.world.take_back(1);
-    story.call_until_refreshed(0);
-    story.world.scheduler.stall(0, 200_000);
-    story.world.judge.hold_up_all();
+    let story = Story::of_a_late_refusal();
     story.world.pass(LEASE_OVER_MS);
     story.world.connect(1, &story.browser);
     story.world.pass(10_000);
@@ -381,12 +387,7 @@ fn s109_a_writer_who_is_too_late_does_not_end_a_session_whose_account_was_connec
 
 #[test]
 fn s109_the_end_of_an_account_ends_its_session_though_its_writer_is_late_if_nobody_else_began() {
-    let story = Story::new(manner("github"), &[0, 0, 0], 10);
-    story.token_ends();
-    story.world.take_back(1);
-    story.call_until_refreshed(0);
-    story.world.scheduler.stall(0, 200_000);
-    story.world.judge.hold_up_all();
+    let story = Story::of_a_late_refusal();
     story.world.pass(250_000);
     assert!(story.world.judge.dead_since_ms(&story.world, 1).is_some());
     assert_eq!(story.call(1), Seen::Unauthenticated);
