@@ -44,7 +44,9 @@ export function hostServer(edge) {
     const file = FILES.get(pathname);
     response.setHeader('X-Content-Type-Options', 'nosniff');
     if (!file || (request.method !== 'GET' && request.method !== 'HEAD')) {
-      response.writeHead(file ? 405 : 404, { 'Content-Type': 'text/plain' }).end(file ? 'Method not allowed\n' : 'Not found\n');
+      response
+        .writeHead(file ? 405 : 404, { 'Content-Type': 'text/plain' })
+        .end(file ? 'Method not allowed\n' : 'Not found\n');
       return;
     }
     const content = await readFile(join(folder, file.name), 'utf8');

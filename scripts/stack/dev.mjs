@@ -46,8 +46,12 @@ for (const name of stack.only) {
 }
 
 try {
-  await stack.start((name, milliseconds) => process.stderr.write(`  ${name.padEnd(10)} ready after ${(milliseconds / 1000).toFixed(1)} s\n`));
-  process.stdout.write(`\n  open ${stack.hostOrigin}/    (logs in ${join(stack.state, 'log')}; Ctrl-C stops everything)\n\n`);
+  await stack.start((name, milliseconds) =>
+    process.stderr.write(`  ${name.padEnd(10)} ready after ${(milliseconds / 1000).toFixed(1)} s\n`),
+  );
+  process.stdout.write(
+    `\n  open ${stack.hostOrigin}/    (logs in ${join(stack.state, 'log')}; Ctrl-C stops everything)\n\n`,
+  );
 } catch (error) {
   if (!stopping) {
     process.stderr.write(`\n${error instanceof PartError ? error.message : /** @type {Error} */ (error).stack}\n`);
@@ -71,13 +75,17 @@ function readArguments() {
       const port = Number(text);
       return Number.isInteger(port) && port > 0 && port < 65_536 ? port : refuse(`--${name}-port ${text} is no port`);
     };
-    const ports = /** @type {Ports} */ (Object.fromEntries(names.map((name) => [name, given(name) ?? TARGETS[chosen].ports[name]])));
+    const ports = /** @type {Ports} */ (
+      Object.fromEntries(names.map((name) => [name, given(name) ?? TARGETS[chosen].ports[name]]))
+    );
     // The emulators are one process, which takes adjacent ports.
     if (given('github') === undefined) ports.github = (given('entra') ?? ports.entra) - 1;
     const entra = ports.github + 1;
-    if ((given('entra') ?? entra) !== entra) refuse(`--entra-port must be ${entra}, the one after GitHub's, or left out`);
+    if ((given('entra') ?? entra) !== entra)
+      refuse(`--entra-port must be ${entra}, the one after GitHub's, or left out`);
     ports.entra = entra;
-    const state = /** @type {string | undefined} */ (values.state) ?? join(CACHE, chosen === 'workers' ? 'dev' : `dev-${chosen}`);
+    const state =
+      /** @type {string | undefined} */ (values.state) ?? join(CACHE, chosen === 'workers' ? 'dev' : `dev-${chosen}`);
     return { target: chosen, state, ports, checkOnly: values.check === true };
   } catch (error) {
     return refuse(/** @type {Error} */ (error).message.split(/[\n.]/)[0] ?? '');

@@ -5,7 +5,8 @@ import { join, resolve } from 'node:path';
 
 export const ROOT = resolve(import.meta.dirname, '../..');
 
-export const CACHE = process.env.CAUSEWAY_CACHE ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'causeway');
+export const CACHE =
+  process.env.CAUSEWAY_CACHE ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'causeway');
 
 /** A native program of the workspace. CAUSEWAY_PROFILE chooses another cargo profile than `debug`. @param {string} name */
 export function cargoProgram(name) {

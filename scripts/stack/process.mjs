@@ -63,7 +63,9 @@ export class Part {
     const { command, env, cwd, ports = [], prepare, ready, afterReady, timeoutMs = 60_000 } = this.options;
     for (const port of ports) {
       if (!(await isFree(port))) {
-        throw new PartError(`${this.name}: port ${port} is taken by ${holder(port)}. Stop that, or choose another port.`);
+        throw new PartError(
+          `${this.name}: port ${port} is taken by ${holder(port)}. Stop that, or choose another port.`,
+        );
       }
     }
     mkdirSync(join(this.options.state, 'log'), { recursive: true });
@@ -73,14 +75,21 @@ export class Part {
     const argv = existsSync(SETPRIV) ? [SETPRIV, '--pdeathsig', 'TERM', '--', ...command] : command;
     const [program = '', ...args] = argv;
     // Its own group, so that the children of wrangler and of scripts end with it, and Ctrl-C reaches it through us only.
-    const child = spawn(program, args, { cwd, env: { ...process.env, ...env }, stdio: ['ignore', log, log], detached: true });
+    const child = spawn(program, args, {
+      cwd,
+      env: { ...process.env, ...env },
+      stdio: ['ignore', log, log],
+      detached: true,
+    });
     closeSync(log);
     this.#child = child;
     this.#expectedToEnd = false;
     groups.add(this);
     let ended = '';
     child.once('error', (error) => this.#ended((ended = `could not be started (${error.message})`)));
-    child.once('exit', (code, signal) => this.#ended((ended = signal ? `was ended by ${signal}` : `ended with code ${code}`)));
+    child.once('exit', (code, signal) =>
+      this.#ended((ended = signal ? `was ended by ${signal}` : `ended with code ${code}`)),
+    );
 
     const deadline = Date.now() + timeoutMs;
     let isReady = false;
@@ -131,7 +140,12 @@ export class Part {
   /** The last lines of its log. */
   tail() {
     try {
-      return this.output().trimEnd().split('\n').slice(-TAIL_LINES).map((line) => `    ${line}`).join('\n');
+      return this.output()
+        .trimEnd()
+        .split('\n')
+        .slice(-TAIL_LINES)
+        .map((line) => `    ${line}`)
+        .join('\n');
     } catch {
       return '    (no log)';
     }
@@ -150,7 +164,9 @@ export class Part {
 
   /** @param {string} how */
   #error(how) {
-    return new PartError(`${this.name} ${how}. The end of ${this.log}:\n${this.tail()}\n  What to do: ${this.options.hint}`);
+    return new PartError(
+      `${this.name} ${how}. The end of ${this.log}:\n${this.tail()}\n  What to do: ${this.options.hint}`,
+    );
   }
 
   /** @param {'SIGTERM' | 'SIGKILL'} signal */

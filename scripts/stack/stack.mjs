@@ -37,9 +37,22 @@ export class Stack {
    * @param {readonly import('./part/emulators.mjs').User[]} [options.users] who can sign in
    * @param {Record<string, string>} [options.bridgeVariables] on top of the stack's own
    */
-  constructor({ target, state, ports, only = TARGETS[target].parts, brokers = process.env.KAFKA_BROKERS, edgeVariables = {}, bridgeVariables = {}, quietEdge = false, users }) {
+  constructor({
+    target,
+    state,
+    ports,
+    only = TARGETS[target].parts,
+    brokers = process.env.KAFKA_BROKERS,
+    edgeVariables = {},
+    bridgeVariables = {},
+    quietEdge = false,
+    users,
+  }) {
     mkdirSync(state, { recursive: true, mode: 0o700 });
-    if (ports.entra !== ports.github + 1) throw new PartError(`The emulators take adjacent ports: Entra's must be ${ports.github + 1}, the one after GitHub's, not ${ports.entra}.`);
+    if (ports.entra !== ports.github + 1)
+      throw new PartError(
+        `The emulators take adjacent ports: Entra's must be ${ports.github + 1}, the one after GitHub's, not ${ports.entra}.`,
+      );
     this.target = target;
     this.state = state;
     this.ports = ports;
@@ -108,7 +121,9 @@ export class Stack {
   #lock() {
     const owner = existsSync(this.#lockFile) ? readFileSync(this.#lockFile, 'utf8') : '';
     if (owner && existsSync(`/proc/${owner}`) && owner !== String(process.pid)) {
-      throw new PartError(`The state directory ${this.state} is in use by process ${owner}. Stop that, or choose another directory.`);
+      throw new PartError(
+        `The state directory ${this.state} is in use by process ${owner}. Stop that, or choose another directory.`,
+      );
     }
     writeFileSync(this.#lockFile, String(process.pid));
     this.#locked = true;

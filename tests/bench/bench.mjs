@@ -49,7 +49,11 @@ async function measure(target) {
 
 const results = [await measure('workers'), await measure('spin')];
 
-const spin = execFileSync('bash', ['-c', '. scripts/env && { spin_is_installed && spin --version || echo "tests/spin-host"; }'], { encoding: 'utf8' }).trim();
+const spin = execFileSync(
+  'bash',
+  ['-c', '. scripts/env && { spin_is_installed && spin --version || echo "tests/spin-host"; }'],
+  { encoding: 'utf8' },
+).trim();
 const names = { workers: 'Workers (wrangler dev)', spin: `Spin (${spin})` };
 const column = (/** @type {(result: typeof results[number]) => string} */ cell) => results.map(cell).join(' | ');
 const rows = [
@@ -65,4 +69,6 @@ const rows = [
   `| bridge, before and with 1000 idle streams | ${column(({ memory }) => `${memory.bridge.before} → ${memory.bridge.after} MB`)} |`,
   `| both, per idle stream | ${column(({ memory }) => `${(memory.edge.after - memory.edge.before + memory.bridge.after - memory.bridge.before).toFixed(0)} kB`)} |`,
 ];
-process.stdout.write(`${rows.join('\n')}\n\n${cpus().length} cores, ${cpus()[0]?.model ?? 'unknown'}; ${new Date().toISOString().slice(0, 10)}\n`);
+process.stdout.write(
+  `${rows.join('\n')}\n\n${cpus().length} cores, ${cpus()[0]?.model ?? 'unknown'}; ${new Date().toISOString().slice(0, 10)}\n`,
+);

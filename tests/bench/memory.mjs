@@ -24,7 +24,9 @@ export async function memoryOfStreams(stack, agents) {
     streams.push(...some);
   }
   await delay(SETTLE_MS);
-  const alive = streams.filter(({ status, closed, comments }) => status === 200 && !closed && comments.length > 1).length;
+  const alive = streams.filter(
+    ({ status, closed, comments }) => status === 200 && !closed && comments.length > 1,
+  ).length;
   if (alive !== STREAMS) throw new Error(`${alive} of ${STREAMS} streams are alive`);
   const after = { edge: residentMb(parts.edge), bridge: residentMb(parts.bridge) };
   for (const stream of streams) stream.cut();

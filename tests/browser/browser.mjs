@@ -9,7 +9,13 @@ import { everyAnswer, recordAddress } from '../journey/record.mjs';
 
 // Without these Chromium calls home, many times a minute. `--no-sandbox` is what root needs.
 const ARGS = [
-  '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync',
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
 ];
 
 /**
@@ -75,7 +81,8 @@ export class Witness {
   async #watch(page) {
     page.on('pageerror', (error) => this.complaints.push(String(error)));
     page.on('console', (message) => {
-      if (message.type() === 'error' && !/Failed to load resource|net::ERR_/.test(message.text())) this.complaints.push(message.text());
+      if (message.type() === 'error' && !/Failed to load resource|net::ERR_/.test(message.text()))
+        this.complaints.push(message.text());
     });
     const network = await page.context().newCDPSession(page);
     // Each response waits until it has been read here, or a page that navigates on would take its body along.
@@ -86,7 +93,9 @@ export class Witness {
     await network.send('Fetch.enable', { patterns: [{ requestStage: 'Response' }] });
     await network.send('Network.enable');
     // The body of a stream never ends, so it is not read as one.
-    network.on('Network.eventSourceMessageReceived', ({ data, eventId }) => this.#see('stream', 0, `${eventId} ${data}`));
+    network.on('Network.eventSourceMessageReceived', ({ data, eventId }) =>
+      this.#see('stream', 0, `${eventId} ${data}`),
+    );
   }
 
   async all() {
@@ -104,19 +113,31 @@ export class Witness {
   /** @param {import('playwright-core').CDPSession} network @param {PausedResponse} response */
   async #keep(network, { requestId, request, responseStatusCode = 0, responseHeaders = [], responseErrorReason }) {
     if (request.url.startsWith(`${this.edge}/`)) recordAddress(new URL(request.url));
-    const has = (/** @type {string} */ name, /** @type {RegExp} */ form) => responseHeaders.some((header) => header.name.toLowerCase() === name && form.test(header.value));
-    const hasBody = !responseErrorReason && !has('content-type', /^text\/event-stream/) && ![204, 301, 302, 303, 307, 308].includes(responseStatusCode);
+    const has = (/** @type {string} */ name, /** @type {RegExp} */ form) =>
+      responseHeaders.some((header) => header.name.toLowerCase() === name && form.test(header.value));
+    const hasBody =
+      !responseErrorReason &&
+      !has('content-type', /^text\/event-stream/) &&
+      ![204, 301, 302, 303, 307, 308].includes(responseStatusCode);
     let body = '';
     if (hasBody) {
       try {
         const read = await network.send('Fetch.getResponseBody', { requestId });
         body = read.base64Encoded ? Buffer.from(read.body, 'base64').toString('latin1') : read.body;
       } catch (error) {
-        this.unreadable.push(`${request.method} ${request.url}: ${responseStatusCode}, ${/** @type {Error} */ (error).message}`);
+        this.unreadable.push(
+          `${request.method} ${request.url}: ${responseStatusCode}, ${/** @type {Error} */ (error).message}`,
+        );
       }
     }
-    const open = responseHeaders.filter(({ name, value }) => name.toLowerCase() !== 'set-cookie' || !/;\s*HttpOnly/i.test(value));
-    this.#see(request.url, responseStatusCode, [...open.map(({ name, value }) => `${name}: ${value}`), body].join('\n'));
+    const open = responseHeaders.filter(
+      ({ name, value }) => name.toLowerCase() !== 'set-cookie' || !/;\s*HttpOnly/i.test(value),
+    );
+    this.#see(
+      request.url,
+      responseStatusCode,
+      [...open.map(({ name, value }) => `${name}: ${value}`), body].join('\n'),
+    );
     // It fails for a page that has gone; the response is read already.
     await network.send('Fetch.continueRequest', { requestId }).catch(() => {});
   }
@@ -125,7 +146,12 @@ export class Witness {
 /** Everything a script of the page can get at: cookies, storage, databases, caches. @param {import('playwright-core').Page} page */
 export function storageOf(page) {
   return page.evaluate(async () => {
-    const found = [document.cookie, JSON.stringify({ ...localStorage }), JSON.stringify({ ...sessionStorage }), location.href];
+    const found = [
+      document.cookie,
+      JSON.stringify({ ...localStorage }),
+      JSON.stringify({ ...sessionStorage }),
+      location.href,
+    ];
     for (const { name = '' } of await indexedDB.databases()) {
       const database = await new Promise((resolve, reject) => {
         const request = indexedDB.open(name);

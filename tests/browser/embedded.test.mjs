@@ -29,7 +29,9 @@ async function open(name, preferences) {
   page.on('console', (message) => {
     if (/Content.Security.Policy|Trusted ?Type|violates/i.test(message.text())) complaints.push(message.text());
   });
-  page.on('request', (request) => requests.push(`${request.method()} ${request.url()} ${request.headers().referer ?? ''}`));
+  page.on('request', (request) =>
+    requests.push(`${request.method()} ${request.url()} ${request.headers().referer ?? ''}`),
+  );
   await page.goto(`${pageOrigin}/?order=7#part`);
   return { browser, witness, page, complaints, requests };
 }
@@ -44,16 +46,26 @@ async function signIn(page, who) {
 
 test('M58: a page that hides itself signs its user in all the same, and any other page asks first', async () => {
   const { browser, witness, page, requests } = await open('hidden', {});
-  await page.evaluate(() => document.head.append(Object.assign(document.createElement('meta'), { name: 'referrer', content: 'no-referrer' })));
+  await page.evaluate(() =>
+    document.head.append(Object.assign(document.createElement('meta'), { name: 'referrer', content: 'no-referrer' })),
+  );
   await signIn(page, /Ada Lovelace/);
   await page.locator('chat-widget').getByText('Ada Lovelace').waitFor();
   const logins = requests.filter((request) => request.includes('/login?'));
-  assert.deepEqual(logins.map((request) => request.split(' ')[2]), [`${pageOrigin}/`], 'once, and by its origin alone');
+  assert.deepEqual(
+    logins.map((request) => request.split(' ')[2]),
+    [`${pageOrigin}/`],
+    'once, and by its origin alone',
+  );
   // Of no site at all, and so of another one than the edge's: as a link in anybody's page.
   const other = await witness.open(browser);
   await other.goto(`data:text/html,<script>location = '${stack.edgeOrigin}/auth/github/login?return_to=/'</script>`);
   await other.getByRole('heading', { name: 'Sign in with GitHub?' }).waitFor();
-  assert.equal((await browser.cookies()).filter(({ name }) => name.startsWith('__Host-Http-')).length, 1, 'nothing has begun but the one session');
+  assert.equal(
+    (await browser.cookies()).filter(({ name }) => name.startsWith('__Host-Http-')).length,
+    1,
+    'nothing has begun but the one session',
+  );
   await other.getByRole('link', { name: 'Continue with GitHub' }).click();
   await other.getByRole('button', { name: /Grace Hopper/ }).click();
   await other.waitForURL(`${stack.edgeOrigin}/`);
@@ -61,7 +73,12 @@ test('M58: a page that hides itself signs its user in all the same, and any othe
 });
 
 /** @param {import('playwright-core').Page} page */
-const asked = (page) => page.evaluate(async (edge) => (await fetch(`${edge}/auth/session`, { credentials: 'include', headers: { 'X-CSRF': '1' } })).json(), stack.edgeOrigin);
+const asked = (page) =>
+  page.evaluate(
+    async (edge) =>
+      (await fetch(`${edge}/auth/session`, { credentials: 'include', headers: { 'X-CSRF': '1' } })).json(),
+    stack.edgeOrigin,
+  );
 
 for (const [name, preferences] of /** @type {const} */ ([
   ['as it comes', {}],
@@ -79,7 +96,13 @@ for (const [name, preferences] of /** @type {const} */ ([
       assert.equal(page.url(), `${pageOrigin}/?order=7#part`);
       assert.equal((await asked(page)).user.name, 'Ada Lovelace');
       assert.ok(requests.some((request) => request.startsWith(`POST ${stack.edgeOrigin}/auth/handoff`)));
-      assert.deepEqual(requests.filter((request) => request.includes('causeway=') && !request.startsWith(`GET ${pageOrigin}/?order=7#`)), [], 'the code is in no other request and no referrer');
+      assert.deepEqual(
+        requests.filter(
+          (request) => request.includes('causeway=') && !request.startsWith(`GET ${pageOrigin}/?order=7#`),
+        ),
+        [],
+        'the code is in no other request and no referrer',
+      );
       assert.ok(!(await storageOf(page)).includes('causeway'), 'and is not kept');
     });
 
@@ -87,7 +110,10 @@ for (const [name, preferences] of /** @type {const} */ ([
       const { browser, witness, page } = opened;
       const { cookies } = await (await browser.newCDPSession(page)).send('Network.getAllCookies');
       const sessions = cookies.filter((cookie) => cookie.name === '__Host-Http-session');
-      assert.deepEqual(sessions.map(({ partitionKey }) => partitionKey?.topLevelSite), [new URL(pageOrigin).protocol + '//127.0.0.1']);
+      assert.deepEqual(
+        sessions.map(({ partitionKey }) => partitionKey?.topLevelSite),
+        [new URL(pageOrigin).protocol + '//127.0.0.1'],
+      );
       const own = await witness.open(browser);
       await own.goto(`${stack.edgeOrigin}/`);
       await own.getByRole('link', { name: /GitHub/ }).waitFor();
@@ -119,14 +145,19 @@ for (const [name, preferences] of /** @type {const} */ ([
 test('S154: where no cookie of the edge is let through the widget says so, and nobody goes round in circles', async () => {
   // What a person sets for one site under another; partitioned cookies are no exception.
   const exceptions = { cookies: { [`${stack.edgeOrigin},${pageOrigin}`]: { setting: 2 } } };
-  const { browser, witness, page, complaints, requests } = await open('blocked', { profile: { content_settings: { exceptions } } });
+  const { browser, witness, page, complaints, requests } = await open('blocked', {
+    profile: { content_settings: { exceptions } },
+  });
   await signIn(page, /Ada Lovelace/);
   await page.getByText('Your browser may be blocking cookies').waitFor();
   assert.equal(page.url(), `${pageOrigin}/?order=7#part`);
   assert.equal(requests.filter((request) => request.includes('/auth/handoff')).length, 1, 'the code worked');
   assert.equal(await page.getByRole('link', { name: /Continue with/ }).count(), 0);
   assert.equal(requests.filter((request) => request.includes('/login?')).length, 1);
-  const [own] = await Promise.all([browser.waitForEvent('page'), page.getByRole('link', { name: 'Open the chat in a window of its own' }).click()]);
+  const [own] = await Promise.all([
+    browser.waitForEvent('page'),
+    page.getByRole('link', { name: 'Open the chat in a window of its own' }).click(),
+  ]);
   await witness.watch(own);
   await own.waitForURL(`${stack.edgeOrigin}/`);
   await own.getByRole('link', { name: /GitHub/ }).click();

@@ -11,7 +11,13 @@ import { leaks, secretValues } from '../journey/leak.mjs';
 import { startStack } from '../journey/stack.mjs';
 import { launch, storageOf, Witness } from './browser.mjs';
 
-const { stack, github, graph } = await startStack(['kafka', 'redis', 'emulators', 'edge', 'bridge', 'assistant', 'host'], {}, undefined, '', { answers: 40, lines: 20, values: 10 });
+const { stack, github, graph } = await startStack(
+  ['kafka', 'redis', 'emulators', 'edge', 'bridge', 'assistant', 'host'],
+  {},
+  undefined,
+  '',
+  { answers: 40, lines: 20, values: 10 },
+);
 const kafka = new Kafka(stack.brokers);
 const pictures = process.env.CAUSEWAY_PICTURES ?? join(stack.state, 'pictures');
 mkdirSync(pictures, { recursive: true });
@@ -83,9 +89,17 @@ test('what Kafka brings from elsewhere appears without a click, and markup in it
 });
 
 test('the connection drops; what was written meanwhile is there afterwards, once', async () => {
-  const user = await page.evaluate(async (edge) => (await (await fetch(`${edge}/auth/session`, { credentials: 'include', headers: { 'X-CSRF': '1' } })).json()).user, stack.edgeOrigin);
+  const user = await page.evaluate(
+    async (edge) =>
+      (await (await fetch(`${edge}/auth/session`, { credentials: 'include', headers: { 'X-CSRF': '1' } })).json()).user,
+    stack.edgeOrigin,
+  );
   await stack.parts.edge.kill();
-  await page.locator('chat-widget').getByText(/Reconnecting|offline/i).first().waitFor();
+  await page
+    .locator('chat-widget')
+    .getByText(/Reconnecting|offline/i)
+    .first()
+    .waitFor();
   await say('Said while the line was down');
   await kafka.write({ key: user.id, value: { text: 'Heard while the line was down' } });
   await stack.parts.edge.start();
@@ -105,7 +119,10 @@ test('a reload shows the same conversation', async () => {
   const before = await page.locator('chat-widget li .bubble').allTextContents();
   await page.reload();
   await messages('assistant', 'Heard while the line was down').waitFor();
-  await page.waitForFunction((count) => document.querySelector('chat-widget')?.shadowRoot?.querySelectorAll('li .bubble').length === count, before.length);
+  await page.waitForFunction(
+    (count) => document.querySelector('chat-widget')?.shadowRoot?.querySelectorAll('li .bubble').length === count,
+    before.length,
+  );
   assert.deepEqual(await page.locator('chat-widget li .bubble').allTextContents(), before);
 });
 
@@ -133,17 +150,35 @@ test('nothing the page can see holds a token or a secret', async () => {
   await ownPage.close();
 
   const seen = await witness.all();
-  assert.ok(seen.some(({ url }) => url === 'stream') && seen.some(({ url }) => url.endsWith('/events/chat')), 'there was something to see');
-  assert.ok(seen.some(({ url, text }) => url.includes('/auth/session') && text.includes('"Ada Lovelace"')), 'bodies were looked into');
+  assert.ok(
+    seen.some(({ url }) => url === 'stream') && seen.some(({ url }) => url.endsWith('/events/chat')),
+    'there was something to see',
+  );
+  assert.ok(
+    seen.some(({ url, text }) => url.includes('/auth/session') && text.includes('"Ada Lovelace"')),
+    'bodies were looked into',
+  );
   assert.deepEqual(witness.unreadable, [], 'bodies that nobody could look into');
   for (const { url, text } of seen) assert.deepEqual(leaks(text, values), [], url);
 });
 
 test("S60: another page of the same host can neither replace the session's cookie nor set one beside it", async () => {
-  const own = async () => (await page.context().cookies([stack.edgeOrigin, `${stack.edgeOrigin}/auth/session`])).filter(({ name }) => name.startsWith('__Host-')).map(({ name, value }) => [name, value]);
+  const own = async () =>
+    (await page.context().cookies([stack.edgeOrigin, `${stack.edgeOrigin}/auth/session`]))
+      .filter(({ name }) => name.startsWith('__Host-'))
+      .map(({ name, value }) => [name, value]);
   const before = await own();
-  assert.deepEqual(before.map(([name]) => name), ['__Host-Http-session']);
-  for (const attributes of ['Domain=localhost; Path=/; Secure', 'Domain=localhost; Path=/auth; Secure', 'Path=/auth; Secure', 'Path=/; Secure', 'Path=/']) {
+  assert.deepEqual(
+    before.map(([name]) => name),
+    ['__Host-Http-session'],
+  );
+  for (const attributes of [
+    'Domain=localhost; Path=/; Secure',
+    'Domain=localhost; Path=/auth; Secure',
+    'Path=/auth; Secure',
+    'Path=/; Secure',
+    'Path=/',
+  ]) {
     await page.evaluate((cookie) => (document.cookie = cookie), `__Host-Http-session=evil; ${attributes}`);
     assert.deepEqual(await own(), before, attributes);
   }

@@ -12,7 +12,11 @@ for (const id of ['corp', 'keyed', 'bound', 'cautious', 'offline', 'moving']) {
     const { authorize, callback, finished } = await signIn(agent, id, `ada-${id}`, '/?room=1');
 
     assert.equal(authorize.href.split('?')[0], `${provider.issuer}/auth`);
-    assert.deepEqual([...authorize.searchParams.keys()].sort(), ['client_id', 'request_uri'], 'nothing of the request in the browser');
+    assert.deepEqual(
+      [...authorize.searchParams.keys()].sort(),
+      ['client_id', 'request_uri'],
+      'nothing of the request in the browser',
+    );
     const pushed = provider.of('pushed_authorization_request.success', id).at(-1)?.params ?? {};
     assert.equal(pushed.response_type, 'code');
     assert.equal(pushed.code_challenge_method, 'S256');
@@ -26,14 +30,28 @@ for (const id of ['corp', 'keyed', 'bound', 'cautious', 'offline', 'moving']) {
     assert.equal(finished.headers.location, '/?room=1');
     const { authenticated, user, connections } = await agent.session();
     assert.equal(authenticated, true);
-    assert.deepEqual(user, { id: `${id}:ada-${id}`, name: `ada-${id} of Conformance`, email: `ada-${id}@conformance.example` });
+    assert.deepEqual(user, {
+      id: `${id}:ada-${id}`,
+      name: `ada-${id} of Conformance`,
+      email: `ada-${id}@conformance.example`,
+    });
     assert.deepEqual(connections, [{ provider: id }]);
-    assert.deepEqual(provider.of('grant.success', id).map(({ grantType }) => grantType), ['authorization_code']);
-    assert.deepEqual(provider.of('grant.error', id).filter(({ detail }) => !/nonce/i.test(detail ?? '')), []);
+    assert.deepEqual(
+      provider.of('grant.success', id).map(({ grantType }) => grantType),
+      ['authorization_code'],
+    );
+    assert.deepEqual(
+      provider.of('grant.error', id).filter(({ detail }) => !/nonce/i.test(detail ?? '')),
+      [],
+    );
 
     const api = await callApi(agent, id);
     assert.equal(api.status, 200, api.text);
-    assert.deepEqual(JSON.parse(api.text), { user: `ada-${id}`, client: id, scheme: id === 'bound' ? 'DPoP' : 'Bearer' });
+    assert.deepEqual(JSON.parse(api.text), {
+      user: `ada-${id}`,
+      client: id,
+      scheme: id === 'bound' ? 'DPoP' : 'Bearer',
+    });
   });
 }
 

@@ -19,7 +19,9 @@ test('signing out leads to the provider, ends its session, too, and comes back t
   assert.equal(left.status, 303);
   const asked = new URL(left.headers.location ?? '');
   assert.equal(asked.href.split('?')[0], `${provider.issuer}/session/end`);
-  const hint = JSON.parse(Buffer.from((asked.searchParams.get('id_token_hint') ?? '').split('.')[1] ?? '', 'base64url').toString());
+  const hint = JSON.parse(
+    Buffer.from((asked.searchParams.get('id_token_hint') ?? '').split('.')[1] ?? '', 'base64url').toString(),
+  );
   assert.equal(hint.sub, 'barbara');
   const state = asked.searchParams.get('state') ?? '';
   assert.ok(state.length >= 22);
@@ -45,7 +47,10 @@ test('signing out leads to the provider, ends its session, too, and comes back t
   assert.equal((await thief.session()).authenticated, false);
 });
 
-for (const [id, by] of /** @type {const} */ ([['corp', 'session'], ['keyed', 'user']])) {
+for (const [id, by] of /** @type {const} */ ([
+  ['corp', 'session'],
+  ['keyed', 'user'],
+])) {
   test(`S130: a provider that ends a user's session ends it here by back-channel logout (by ${by}), with its open stream`, async () => {
     const login = `radia-${id}`;
     const agent = await signedIn(stack, id, login);

@@ -22,9 +22,16 @@ export class Memory {
     /** @param {(payload: Payload) => boolean} is */
     const find = async (is) => this.all(kind).find(is);
     return {
-      upsert: async (/** @type {string} */ id, /** @type {Payload} */ payload, /** @type {number | undefined} */ seconds) => {
+      upsert: async (
+        /** @type {string} */ id,
+        /** @type {Payload} */ payload,
+        /** @type {number | undefined} */ seconds,
+      ) => {
         if (SECRET_KINDS.has(kind)) this.secrets.add(id);
-        this.#records.set(key(id), { payload, expiresAtMs: seconds === undefined ? Infinity : Date.now() + seconds * 1000 });
+        this.#records.set(key(id), {
+          payload,
+          expiresAtMs: seconds === undefined ? Infinity : Date.now() + seconds * 1000,
+        });
       },
       find: async (/** @type {string} */ id) => this.#get(key(id)),
       findByUid: (/** @type {string} */ uid) => find((payload) => payload.uid === uid),

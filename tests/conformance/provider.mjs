@@ -22,8 +22,17 @@ const LONG_SECONDS = 600;
 const PATIENCE_MS = 20_000;
 
 const EVENTS = [
-  'authorization.success', 'authorization.error', 'pushed_authorization_request.success', 'pushed_authorization_request.error',
-  'grant.success', 'grant.error', 'grant.revoked', 'backchannel.success', 'backchannel.error', 'end_session.success', 'server_error',
+  'authorization.success',
+  'authorization.error',
+  'pushed_authorization_request.success',
+  'pushed_authorization_request.error',
+  'grant.success',
+  'grant.error',
+  'grant.revoked',
+  'backchannel.success',
+  'backchannel.error',
+  'end_session.success',
+  'server_error',
 ];
 
 /** A signing key for each algorithm that a client may ask for. */
@@ -127,7 +136,14 @@ export class ConformanceProvider {
 
   /** What it gave out or was sent that nobody else may see. */
   secrets() {
-    return [...this.memory.secrets, ...this.events.flatMap(({ params }) => [params.code_verifier, params.client_assertion, params.client_secret].filter((value) => typeof value === 'string'))];
+    return [
+      ...this.memory.secrets,
+      ...this.events.flatMap(({ params }) =>
+        [params.code_verifier, params.client_assertion, params.client_secret].filter(
+          (value) => typeof value === 'string',
+        ),
+      ),
+    ];
   }
 
   /** Waits for what happens to a client, once more than before. @param {string} name @param {string} client */
@@ -143,7 +159,9 @@ export class ConformanceProvider {
 
   /** The refresh tokens of a user at a client, used ones included, in the order they were given out. @param {string} client @param {string} user */
   refreshTokens(client, user) {
-    return this.memory.all('RefreshToken').filter(({ clientId, accountId }) => clientId === client && accountId === user);
+    return this.memory
+      .all('RefreshToken')
+      .filter(({ clientId, accountId }) => clientId === client && accountId === user);
   }
 
   /** Ends a user's access tokens at a client before their time. @param {string} client @param {string} user */
@@ -164,8 +182,13 @@ export class ConformanceProvider {
   async logoutToken(key, client, user) {
     return new SignJWT({ events: { 'http://schemas.openid.net/event/backchannel-logout': {} } })
       .setProtectedHeader({ alg: key.alg, kid: key.kid, typ: 'logout+jwt' })
-      .setIssuer(this.issuer).setAudience(client).setSubject(user).setJti(randomBytes(16).toString('base64url'))
-      .setIssuedAt().setExpirationTime('2m').sign(await importJWK(key));
+      .setIssuer(this.issuer)
+      .setAudience(client)
+      .setSubject(user)
+      .setJti(randomBytes(16).toString('base64url'))
+      .setIssuedAt()
+      .setExpirationTime('2m')
+      .sign(await importJWK(key));
   }
 
   #restart() {
@@ -178,17 +201,29 @@ export class ConformanceProvider {
       scopes: ['openid', 'offline_access'],
       findAccount: (/** @type {unknown} */ _, /** @type {string} */ id) => ({
         accountId: id,
-        claims: () => ({ sub: id, name: `${id} of Conformance`, email: `${id}@conformance.example`, email_verified: true }),
+        claims: () => ({
+          sub: id,
+          name: `${id} of Conformance`,
+          email: `${id}@conformance.example`,
+          email_verified: true,
+        }),
       }),
       // It would reach no address of this machine, and nothing that takes longer than 2.5 s.
-      fetch: (/** @type {string} */ url, /** @type {any} */ options) => fetch(url, { ...options, dispatcher: undefined, signal: AbortSignal.timeout(PATIENCE_MS) }),
+      fetch: (/** @type {string} */ url, /** @type {any} */ options) =>
+        fetch(url, { ...options, dispatcher: undefined, signal: AbortSignal.timeout(PATIENCE_MS) }),
       pkce: { required: () => true },
       rotateRefreshToken: true,
       // Who did not ask for offline access has tokens for as long as the user's session here, and no longer.
-      issueRefreshToken: (/** @type {unknown} */ _, /** @type {any} */ client) => client.grantTypeAllowed('refresh_token'),
+      issueRefreshToken: (/** @type {unknown} */ _, /** @type {any} */ client) =>
+        client.grantTypeAllowed('refresh_token'),
       ttl: {
         AccessToken: () => this.accessTokenSeconds,
-        AuthorizationCode: 60, IdToken: LONG_SECONDS, RefreshToken: LONG_SECONDS, Grant: LONG_SECONDS, Session: LONG_SECONDS, Interaction: LONG_SECONDS,
+        AuthorizationCode: 60,
+        IdToken: LONG_SECONDS,
+        RefreshToken: LONG_SECONDS,
+        Grant: LONG_SECONDS,
+        Session: LONG_SECONDS,
+        Interaction: LONG_SECONDS,
       },
       features: {
         devInteractions: { enabled: true },
@@ -200,13 +235,18 @@ export class ConformanceProvider {
         resourceIndicators: {
           enabled: true,
           defaultResource: () => undefined,
-          getResourceServerInfo: (/** @type {unknown} */ _, /** @type {string} */ resource) => this.#resourceServer(resource),
+          getResourceServerInfo: (/** @type {unknown} */ _, /** @type {string} */ resource) =>
+            this.#resourceServer(resource),
           useGrantedResource: () => false,
         },
-        introspection: { enabled: true, allowedPolicy: (/** @type {unknown} */ _, /** @type {any} */ client) => client.clientId === 'resource' },
+        introspection: {
+          enabled: true,
+          allowedPolicy: (/** @type {unknown} */ _, /** @type {any} */ client) => client.clientId === 'resource',
+        },
       },
     });
-    for (const name of EVENTS) provider.on(name, (/** @type {any} */ ctx, /** @type {any[]} */ ...rest) => this.#note(name, ctx, rest));
+    for (const name of EVENTS)
+      provider.on(name, (/** @type {any} */ ctx, /** @type {any[]} */ ...rest) => this.#note(name, ctx, rest));
     this.#serve = provider.callback();
   }
 
@@ -222,7 +262,13 @@ export class ConformanceProvider {
     const error = rest.find((argument) => argument instanceof Error);
     const client = name.startsWith('backchannel.') ? rest.find((argument) => argument?.clientId) : ctx.oidc?.client;
     const params = { ...ctx.oidc?.params };
-    this.events.push({ name, client: client?.clientId, grantType: params.grant_type, params, detail: /** @type {any} */ (error)?.error_detail ?? error?.message });
+    this.events.push({
+      name,
+      client: client?.clientId,
+      grantType: params.grant_type,
+      params,
+      detail: /** @type {any} */ (error)?.error_detail ?? error?.message,
+    });
   }
 
   /** @param {import('node:http').IncomingMessage} incoming @param {import('node:http').ServerResponse} outgoing */

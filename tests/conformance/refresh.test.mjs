@@ -9,7 +9,8 @@ import { signedIn } from './sign-in.mjs';
 import { callApi, provider, secretOf, stack } from './stack.mjs';
 
 /** @param {string} client */
-const refreshes = (client) => provider.of('grant.success', client).filter(({ grantType }) => grantType === 'refresh_token').length;
+const refreshes = (client) =>
+  provider.of('grant.success', client).filter(({ grantType }) => grantType === 'refresh_token').length;
 
 /** What the provider holds against a client: reuse of a refresh token among it. @param {string} client */
 const complaints = (client) => provider.of('grant.error', client).filter(({ detail }) => !/nonce/i.test(detail ?? ''));
@@ -23,26 +24,45 @@ const untilOver = () => delay(SHORT_SECONDS * 1000);
 
 test('an access token that is over is renewed, and the refresh token rotates each time, for each kind of client', async () => {
   provider.accessTokenSeconds = SHORT_SECONDS;
-  const agents = await Promise.all(CLIENTS.map(async (id) => ({ id, agent: await signedIn(stack, id, `rita-${id}`), before: refreshes(id) })));
+  const agents = await Promise.all(
+    CLIENTS.map(async (id) => ({ id, agent: await signedIn(stack, id, `rita-${id}`), before: refreshes(id) })),
+  );
   await untilOver();
   const call = () => Promise.all(agents.map(async ({ id, agent }) => (await callApi(agent, id)).status));
   assert.deepEqual(await call(), [200, 200, 200]);
-  assert.deepEqual(agents.map(({ id, before }) => refreshes(id) - before), [1, 1, 1]);
+  assert.deepEqual(
+    agents.map(({ id, before }) => refreshes(id) - before),
+    [1, 1, 1],
+  );
   await untilOver();
   provider.accessTokenSeconds = LONG_SECONDS;
   assert.deepEqual(await call(), [200, 200, 200]);
   assert.deepEqual(await call(), [200, 200, 200]);
-  assert.deepEqual(agents.map(({ id, before }) => refreshes(id) - before), [2, 2, 2], 'twice in a row, and not for a token that is still good');
+  assert.deepEqual(
+    agents.map(({ id, before }) => refreshes(id) - before),
+    [2, 2, 2],
+    'twice in a row, and not for a token that is still good',
+  );
   for (const { id } of agents) {
     const tokens = provider.refreshTokens(id, `rita-${id}`);
-    assert.deepEqual(tokens.map(({ rotations = 0, consumed }) => [rotations, Boolean(consumed)]), [[0, true], [1, true], [2, false]], id);
+    assert.deepEqual(
+      tokens.map(({ rotations = 0, consumed }) => [rotations, Boolean(consumed)]),
+      [
+        [0, true],
+        [1, true],
+        [2, false],
+      ],
+      id,
+    );
     assert.deepEqual(complaints(id), []);
   }
 });
 
 test('20 calls at once with a token that is over cost one token request, for each kind of client', async () => {
   provider.accessTokenSeconds = SHORT_SECONDS;
-  const agents = await Promise.all(CLIENTS.map(async (id) => ({ id, agent: await signedIn(stack, id, `parallel-${id}`) })));
+  const agents = await Promise.all(
+    CLIENTS.map(async (id) => ({ id, agent: await signedIn(stack, id, `parallel-${id}`) })),
+  );
   provider.accessTokenSeconds = LONG_SECONDS;
   await untilOver();
   for (const { id, agent } of agents) await assertOneRefresh(id, agent);
@@ -60,7 +80,11 @@ test('20 calls at once with a token that the API no longer takes cost one token 
 async function assertOneRefresh(id, agent) {
   const [before, revoked] = [refreshes(id), provider.of('grant.revoked', id).length];
   const answers = await Promise.all(Array.from({ length: 20 }, () => callApi(agent, id)));
-  assert.deepEqual(answers.map(({ status }) => status), answers.map(() => 200), id);
+  assert.deepEqual(
+    answers.map(({ status }) => status),
+    answers.map(() => 200),
+    id,
+  );
   assert.equal(refreshes(id), before + 1, id);
   assert.deepEqual(complaints(id), []);
   assert.equal(provider.of('grant.revoked', id).length, revoked);
@@ -88,7 +112,9 @@ test('S109: a client that leaves during a refresh does not take the new token wi
 
 test('a stream that opens once the token is over has it renewed, and is answered without waiting for the provider', async () => {
   provider.accessTokenSeconds = SHORT_SECONDS;
-  const agents = await Promise.all(CLIENTS.map(async (id) => ({ id, agent: await signedIn(stack, id, `listener-${id}`) })));
+  const agents = await Promise.all(
+    CLIENTS.map(async (id) => ({ id, agent: await signedIn(stack, id, `listener-${id}`) })),
+  );
   provider.accessTokenSeconds = LONG_SECONDS;
   await untilOver();
   for (const { id, agent } of agents) {

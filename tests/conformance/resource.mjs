@@ -33,7 +33,8 @@ export class Resource {
     this.credentials = `Basic ${Buffer.from(`${RESOURCE_CLIENT}:${secret}`).toString('base64')}`;
     this.server = createServer((incoming, outgoing) => {
       void this.#answer(incoming).then(
-        ([status, body, headers]) => void outgoing.writeHead(status, { 'Content-Type': 'application/json', ...headers }).end(JSON.stringify(body)),
+        ([status, body, headers]) =>
+          void outgoing.writeHead(status, { 'Content-Type': 'application/json', ...headers }).end(JSON.stringify(body)),
         (error) => void outgoing.writeHead(500).end(String(error)),
       );
     });
@@ -58,7 +59,8 @@ export class Resource {
     const known = await asked.json();
     Object.assign(call, { audience: known.aud, scope: known.scope });
     const refusal = known.active ? await this.#misused(known, call, incoming) : 'invalid_token';
-    if (refusal) return [401, { error: refusal }, { 'WWW-Authenticate': `${known.cnf ? 'DPoP' : 'Bearer'} error="${refusal}"` }];
+    if (refusal)
+      return [401, { error: refusal }, { 'WWW-Authenticate': `${known.cnf ? 'DPoP' : 'Bearer'} error="${refusal}"` }];
     call.status = 200;
     return [200, { user: known.sub, client: known.client_id, scheme }, {}];
   }
@@ -69,14 +71,22 @@ export class Resource {
     if (!bound) return scheme.toLowerCase() === 'bearer' && proof === undefined ? undefined : 'invalid_token';
     if (scheme.toLowerCase() !== 'dpop' || proof === undefined) return 'invalid_token';
     try {
-      const { payload } = await jwtVerify(proof, EmbeddedJWK, { typ: 'dpop+jwt', maxTokenAge: '60 s', algorithms: ['ES256'] });
-      const thumbprint = await calculateJwkThumbprint(/** @type {import('jose').JWK} */ (decodeProtectedHeader(proof).jwk));
+      const { payload } = await jwtVerify(proof, EmbeddedJWK, {
+        typ: 'dpop+jwt',
+        maxTokenAge: '60 s',
+        algorithms: ['ES256'],
+      });
+      const thumbprint = await calculateJwkThumbprint(
+        /** @type {import('jose').JWK} */ (decodeProtectedHeader(proof).jwk),
+      );
       const target = new URL(incoming.url ?? '/', this.origin);
-      const right = thumbprint === bound
-        && payload.htm === incoming.method
-        && payload.htu === `${target.origin}${target.pathname}`
-        && payload.ath === createHash('sha256').update(token).digest('base64url')
-        && typeof payload.jti === 'string' && !this.#proofs.has(payload.jti);
+      const right =
+        thumbprint === bound &&
+        payload.htm === incoming.method &&
+        payload.htu === `${target.origin}${target.pathname}` &&
+        payload.ath === createHash('sha256').update(token).digest('base64url') &&
+        typeof payload.jti === 'string' &&
+        !this.#proofs.has(payload.jti);
       this.#proofs.add(String(payload.jti));
       return right ? undefined : 'invalid_dpop_proof';
     } catch {

@@ -28,7 +28,10 @@ test('M21: each service gets a token for itself, by refresh tokens that rotate, 
   assert.equal(tokens.size, 3, 'one a service, and kept');
   assert.equal((await callApi(agent, 'narrow')).status, 200);
   assert.equal(lastCall().token, own.token, "the account's own lives on");
-  assert.deepEqual(provider.refreshTokens('narrow', 'nora').map(({ consumed }) => Boolean(consumed)), [true, true, false]);
+  assert.deepEqual(
+    provider.refreshTokens('narrow', 'nora').map(({ consumed }) => Boolean(consumed)),
+    [true, true, false],
+  );
 });
 
 test('an API that the provider gives no token for does not cost the session', async () => {

@@ -14,7 +14,7 @@ test('keys that change between the beginning of a sign-in and its end do not fai
   const { callback } = await authorizeAt(agent, 'moving', 'haskell');
   const withdrawn = provider.keys.find(({ alg }) => alg === 'RS256') ?? {};
   const stillGood = await endingOf('moving', withdrawn);
-  assert.equal(stillGood.status, 200, 'it is the provider\'s before');
+  assert.equal(stillGood.status, 200, "it is the provider's before");
 
   provider.rotate();
   const finished = await agent.visit(callback);
@@ -27,8 +27,15 @@ test('keys that change between the beginning of a sign-in and its end do not fai
   const late = await endingOf('moving', withdrawn);
   if (target === 'workers' || late.status !== 200) {
     assert.equal(late.status, 400, late.text);
-    const told = () => readFileSync(stack.parts.edge.log, 'utf8').split('\n').some((line) => line.includes(`"${late.headers['x-request-id']}"`) && line.includes('"logout-token-of-an-unknown-key"'));
-    for (const deadline = Date.now() + 3_000; !told(); await delay(20)) assert.ok(Date.now() < deadline, 'refused for its key, and for nothing else');
+    const told = () =>
+      readFileSync(stack.parts.edge.log, 'utf8')
+        .split('\n')
+        .some(
+          (line) =>
+            line.includes(`"${late.headers['x-request-id']}"`) && line.includes('"logout-token-of-an-unknown-key"'),
+        );
+    for (const deadline = Date.now() + 3_000; !told(); await delay(20))
+      assert.ok(Date.now() < deadline, 'refused for its key, and for nothing else');
   }
   assert.equal((await agent.session()).authenticated, true);
 });

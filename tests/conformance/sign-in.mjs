@@ -53,7 +53,9 @@ export async function walk(agent, from, fields) {
     assert.equal(answer.status, 200, `${answer.url} answers ${answer.status}: ${answer.text.slice(0, 500)}`);
     const [, action = '', inner = ''] = /<form\b[^>]*\baction="([^"]+)"[^>]*>(.*?)<\/form>/s.exec(answer.text) ?? [];
     assert.ok(action, `no form on ${answer.url}`);
-    const hidden = [...inner.matchAll(/<input\b[^>]*\bname="([^"]+)"[^>]*\bvalue="([^"]*)"/g)].map(([, name = '', value = '']) => [name, value]);
+    const hidden = [...inner.matchAll(/<input\b[^>]*\bname="([^"]+)"[^>]*\bvalue="([^"]*)"/g)].map(
+      ([, name = '', value = '']) => [name, value],
+    );
     answer = await agent.visit(new URL(action, answer.url), {
       method: 'POST',
       headers: { 'Content-Type': 'application/x-www-form-urlencoded', Origin: new URL(answer.url).origin },

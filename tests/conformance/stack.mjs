@@ -10,7 +10,11 @@ import { RESOURCE_CLIENT, Resource } from './resource.mjs';
 
 const random = () => randomBytes(32).toString('base64url');
 const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-const [clientKey, publicKey] = [pair.privateKey, pair.publicKey].map((key) => ({ ...key.export({ format: 'jwk' }), kid: 'client-key', alg: 'ES256' }));
+const [clientKey, publicKey] = [pair.privateKey, pair.publicKey].map((key) => ({
+  ...key.export({ format: 'jwk' }),
+  kid: 'client-key',
+  alg: 'ES256',
+}));
 
 /**
  * Clients by the provider's id at the edge: how the edge is configured, and how the provider.
@@ -23,14 +27,23 @@ const CLIENTS = {
   keyed: {
     secret: clientKey,
     edge: { auth: 'private_key_jwt' },
-    provider: { token_endpoint_auth_method: 'private_key_jwt', token_endpoint_auth_signing_alg: 'ES256', jwks: { keys: [publicKey] }, id_token_signed_response_alg: 'ES256' },
+    provider: {
+      token_endpoint_auth_method: 'private_key_jwt',
+      token_endpoint_auth_signing_alg: 'ES256',
+      jwks: { keys: [publicKey] },
+      id_token_signed_response_alg: 'ES256',
+    },
   },
   /** With tokens that are bound to a key. */
   bound: { secret: random(), edge: { dpop: true }, provider: { dpop_bound_access_tokens: true } },
   /** For which no refresh token is sent again if an answer was lost. */
   cautious: { secret: random(), edge: { retry_lost_refresh: false }, provider: {} },
   /** With tokens that outlive the user's session at the provider, which only a consent at each sign-in gives. */
-  offline: { secret: random(), edge: { scopes: ['openid', 'profile', 'email', 'offline_access'], prompt: 'consent' }, provider: {} },
+  offline: {
+    secret: random(),
+    edge: { scopes: ['openid', 'profile', 'email', 'offline_access'], prompt: 'consent' },
+    provider: {},
+  },
   /** With services that get tokens for themselves. */
   narrow: { secret: random(), edge: {}, provider: {} },
   /** Whose keys change. */
@@ -42,10 +55,21 @@ const resourceSecret = random();
 export const resource = await Resource.start(provider.issuer, resourceSecret);
 
 /** APIs that want tokens for themselves, at one address: who shares it may have each other's. */
-export const NARROW = { orders: { resource: 'https://orders.example', scopes: ['orders:read'] }, mail: { resource: 'https://mail.example', scopes: ['mail:read'] } };
-const narrow = Object.entries(NARROW)
-  .map(([name, token]) => ({ name, url: resource.origin, provider: 'narrow', allow: ['GET /*'], private_network: true, token }));
-provider.resources = Object.fromEntries(Object.values(NARROW).map(({ resource: api, scopes }) => [api, scopes.join(' ')]));
+export const NARROW = {
+  orders: { resource: 'https://orders.example', scopes: ['orders:read'] },
+  mail: { resource: 'https://mail.example', scopes: ['mail:read'] },
+};
+const narrow = Object.entries(NARROW).map(([name, token]) => ({
+  name,
+  url: resource.origin,
+  provider: 'narrow',
+  allow: ['GET /*'],
+  private_network: true,
+  token,
+}));
+provider.resources = Object.fromEntries(
+  Object.values(NARROW).map(({ resource: api, scopes }) => [api, scopes.join(' ')]),
+);
 
 const ids = Object.keys(CLIENTS);
 /** A secret, or the private part of a key. @param {any} secret @returns {string[]} */
@@ -53,11 +77,34 @@ const secretsOf = (secret) => (typeof secret === 'string' ? [secret] : [secret?.
 // Spin's streams are the bridge's, which needs Kafka; on Workers the edge serves them alone.
 /** @type {import('../journey/stack.mjs').PartName[]} */
 const parts = target === 'spin' ? ['kafka', 'redis', 'edge', 'bridge'] : ['edge'];
-export const { stack } = await startStack(parts, {
-  OIDC_PROVIDERS: JSON.stringify(ids.map((id) => ({ id, name: `Conformance ${id}`, issuer: provider.issuer, client_id: id, ...CLIENTS[id]?.edge }))),
-  OIDC_CLIENT_SECRETS: JSON.stringify(Object.fromEntries(ids.map((id) => [id, CLIENTS[id]?.secret]))),
-  SERVICES: JSON.stringify([...ids.map((id) => ({ name: `api-${id}`, url: resource.origin, provider: id, allow: ['GET /*'], private_network: true })), ...narrow]),
-}, () => [...provider.secrets(), resourceSecret, ...ids.flatMap((id) => secretsOf(CLIENTS[id]?.secret))], '', { answers: 150, lines: 150, values: 100 });
+export const { stack } = await startStack(
+  parts,
+  {
+    OIDC_PROVIDERS: JSON.stringify(
+      ids.map((id) => ({
+        id,
+        name: `Conformance ${id}`,
+        issuer: provider.issuer,
+        client_id: id,
+        ...CLIENTS[id]?.edge,
+      })),
+    ),
+    OIDC_CLIENT_SECRETS: JSON.stringify(Object.fromEntries(ids.map((id) => [id, CLIENTS[id]?.secret]))),
+    SERVICES: JSON.stringify([
+      ...ids.map((id) => ({
+        name: `api-${id}`,
+        url: resource.origin,
+        provider: id,
+        allow: ['GET /*'],
+        private_network: true,
+      })),
+      ...narrow,
+    ]),
+  },
+  () => [...provider.secrets(), resourceSecret, ...ids.flatMap((id) => secretsOf(CLIENTS[id]?.secret))],
+  '',
+  { answers: 150, lines: 150, values: 100 },
+);
 
 provider.register([
   ...ids.map((id) => ({

@@ -19,7 +19,10 @@ const chunked = { 'Transfer-Encoding': 'chunked' };
 const UNDERWAY_BYTES = 32 * MIB;
 
 describe('an upload that does not come to its end', () => {
-  for (const [name, headers] of /** @type {const} */ ([['sized', sized], ['chunked', chunked]])) {
+  for (const [name, headers] of /** @type {const} */ ([
+    ['sized', sized],
+    ['chunked', chunked],
+  ])) {
     for (const kind of ['sink', 'early']) {
       test(`S105: is never whole at the API: ${name}, to an API that answers ${kind === 'early' ? 'before' : 'after'} it`, async () => {
         const path = `/base/${kind}/broken-${name}`;
@@ -55,7 +58,10 @@ describe('an upload that does not come to its end', () => {
     assert.notEqual((await answer)?.whole, true);
   });
 
-  for (const [name, headers] of /** @type {const} */ ([['sized', sized], ['chunked', chunked]])) {
+  for (const [name, headers] of /** @type {const} */ ([
+    ['sized', sized],
+    ['chunked', chunked],
+  ])) {
     test(`S105: falls silent: the API never has it whole, nor the client an answer: ${name}`, async () => {
       const { outgoing, head, answer } = await upload(`/bff/api/early/silent-${name}`, headers);
       outgoing.write('first');
@@ -74,7 +80,7 @@ describe('an upload that does not come to its end', () => {
 
 describe('a client that leaves', () => {
   // The local workerd and Spin notice at a write only that nobody reads. Cloudflare says so at once.
-  test('while the API has not answered costs it no more than the service\'s timeout', async () => {
+  test("while the API has not answered costs it no more than the service's timeout", async () => {
     const { outgoing } = await upload('/bff/api/never/left', { 'Content-Length': '0' });
     outgoing.end();
     const call = await api.until((call) => call.path === '/base/never/left');
@@ -107,9 +113,19 @@ describe('an answer that does not come to its end', () => {
 
 describe('answers without a body', () => {
   test('to HEAD, and of 204, 205 and 304, end where they end, and the connection serves the next request', async () => {
-    for (const [method, status] of /** @type {const} */ ([['HEAD', 405], ['GET', 204], ['POST', 204], ['GET', 205], ['GET', 304], ['GET', 200]])) {
+    for (const [method, status] of /** @type {const} */ ([
+      ['HEAD', 405],
+      ['GET', 204],
+      ['POST', 204],
+      ['GET', 205],
+      ['GET', 304],
+      ['GET', 200],
+    ])) {
       const length = method === 'POST' ? ['Content-Length: 0'] : [];
-      const first = (await lines(`${method} /bff/api/none?status=${status} HTTP/1.1`, length)).replace('Connection: close\r\n', '');
+      const first = (await lines(`${method} /bff/api/none?status=${status} HTTP/1.1`, length)).replace(
+        'Connection: close\r\n',
+        '',
+      );
       const back = await raw(first + (await lines('GET /healthz HTTP/1.1')));
       const statuses = [...back.matchAll(/HTTP\/1\.1 (\d{3})/g)].map(([, status]) => Number(status));
       assert.deepEqual(statuses, [status, 200], `${method} ${status}: ${back}`);
@@ -120,7 +136,9 @@ describe('answers without a body', () => {
 describe('ways to send a body', () => {
   test('Expect: 100-continue gets its 100 before the body is sent', async () => {
     const body = 'x'.repeat(100);
-    const socket = await open(await lines('POST /bff/api/expected HTTP/1.1', [`Content-Length: ${body.length}`, 'Expect: 100-continue']));
+    const socket = await open(
+      await lines('POST /bff/api/expected HTTP/1.1', [`Content-Length: ${body.length}`, 'Expect: 100-continue']),
+    );
     assert.match(await socket.until(/\r\n\r\n/), /^HTTP\/1\.1 100 /);
     socket.write(body);
     assert.match(await socket.end(), /HTTP\/1\.1 200 /);
@@ -128,20 +146,33 @@ describe('ways to send a body', () => {
   });
 
   // workerd alone does so.
-  const isBehindWrangler = target === 'workers' && 'the proxy of wrangler dev passes a refusal on only once it has the body';
+  const isBehindWrangler =
+    target === 'workers' && 'the proxy of wrangler dev passes a refusal on only once it has the body';
 
-  test('a body that says that it is too large is refused before it is sent, expected or not', { skip: isBehindWrangler }, async () => {
-    for (const more of [[], ['Expect: 100-continue']]) {
-      const socket = await open(await lines('POST /bff/api/unexpected HTTP/1.1', [`Content-Length: ${API_BODY_LIMIT_KIB * KIB + 1}`, ...more]));
-      const back = await socket.until(/HTTP\/1\.1 [2-5].*\r\n\r\n/s);
-      socket.destroy();
-      assert.match(back, /^(HTTP\/1\.1 100 .*?\r\n\r\n)?HTTP\/1\.1 413 /s);
-    }
-    assert.equal(api.to('/unexpected').length, 0);
-  });
+  test(
+    'a body that says that it is too large is refused before it is sent, expected or not',
+    { skip: isBehindWrangler },
+    async () => {
+      for (const more of [[], ['Expect: 100-continue']]) {
+        const socket = await open(
+          await lines('POST /bff/api/unexpected HTTP/1.1', [
+            `Content-Length: ${API_BODY_LIMIT_KIB * KIB + 1}`,
+            ...more,
+          ]),
+        );
+        const back = await socket.until(/HTTP\/1\.1 [2-5].*\r\n\r\n/s);
+        socket.destroy();
+        assert.match(back, /^(HTTP\/1\.1 100 .*?\r\n\r\n)?HTTP\/1\.1 413 /s);
+      }
+      assert.equal(api.to('/unexpected').length, 0);
+    },
+  );
 
   test('chunks with extensions and trailers: the body arrives, the trailers end at the edge', async () => {
-    const head = await lines('POST /bff/api/trailers HTTP/1.1', ['Transfer-Encoding: chunked', 'Trailer: X-Forwarded-User']);
+    const head = await lines('POST /bff/api/trailers HTTP/1.1', [
+      'Transfer-Encoding: chunked',
+      'Trailer: X-Forwarded-User',
+    ]);
     const back = await raw(`${head}5;a=b\r\nfirst\r\n4\r\nlast\r\n0\r\nX-Forwarded-User: root\r\n\r\n`);
     assert.equal(statusOf(back), 200, back);
     const [call] = api.to('/trailers');
@@ -152,13 +183,17 @@ describe('ways to send a body', () => {
 });
 
 describe('100 MiB', () => {
-  test('that do not say so are refused as soon as they are too many to be held', { skip: streamsUnsized && 'they are streamed here' }, async () => {
-    const { outgoing, answer } = await upload('/bff/patient/unsized', chunked);
-    outgoing.write(Buffer.alloc(MIB + 1));
-    assert.equal((await answer)?.status, 411);
-    assert.deepEqual(api.to('/unsized'), []);
-    outgoing.destroy();
-  });
+  test(
+    'that do not say so are refused as soon as they are too many to be held',
+    { skip: streamsUnsized && 'they are streamed here' },
+    async () => {
+      const { outgoing, answer } = await upload('/bff/patient/unsized', chunked);
+      outgoing.write(Buffer.alloc(MIB + 1));
+      assert.equal((await answer)?.status, 411);
+      assert.deepEqual(api.to('/unsized'), []);
+      outgoing.destroy();
+    },
+  );
 
   const kinds = Object.entries({ sized: { 'Content-Length': String(100 * MIB) }, ...(streamsUnsized && { chunked }) });
   for (const [name, headers] of kinds) {
@@ -198,7 +233,10 @@ describe('100 MiB', () => {
 test('a body that the edge itself reads and that comes too slowly is 408, and no part of its rest becomes a request', async () => {
   const { agent } = await user('github', 'ada');
   const smuggled = `GET /bff/api/smuggled HTTP/1.1\r\nHost: x\r\nCookie: ${agent.cookieHeader}\r\nX-CSRF: 1\r\n\r\n`;
-  const head = await lines('POST /events/chat HTTP/1.1', ['Content-Type: application/json', `Content-Length: ${3 + smuggled.length}`]);
+  const head = await lines('POST /events/chat HTTP/1.1', [
+    'Content-Type: application/json',
+    `Content-Length: ${3 + smuggled.length}`,
+  ]);
   const socket = await open(head.replace('Connection: close\r\n', '') + 'abc');
   assert.equal(statusOf(await socket.until(/\r\n\r\n/)), 408);
   socket.write(smuggled + (await lines('GET /healthz HTTP/1.1')));

@@ -21,7 +21,10 @@ const secrets = [];
 class Window extends Agent {
   /** @override @type {Agent['visit']} */
   visit(url, { headers = {}, ...sent } = {}) {
-    return super.visit(url, { ...sent, headers: { 'Sec-Fetch-Site': 'cross-site', Referer: `${pageOrigin}/`, ...headers } });
+    return super.visit(url, {
+      ...sent,
+      headers: { 'Sec-Fetch-Site': 'cross-site', Referer: `${pageOrigin}/`, ...headers },
+    });
   }
 }
 
@@ -34,7 +37,11 @@ class Page extends Agent {
 
   /** @param {string} code @param {string} verifier @param {Record<string, string | undefined>} [headers] */
   redeem(code, verifier, headers = {}) {
-    return this.call('/auth/handoff', { method: 'POST', headers: { 'Content-Type': 'application/json', ...headers }, body: JSON.stringify({ code, verifier }) });
+    return this.call('/auth/handoff', {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json', ...headers },
+      body: JSON.stringify({ code, verifier }),
+    });
   }
 }
 
@@ -47,7 +54,9 @@ const refused = (answer, status, code) => assert.equal(assertProblem(answer, sta
 async function begin(login) {
   const window = new Window({ edgeOrigin: stack.edgeOrigin, hostOrigin: pageOrigin });
   const verifier = randomBytes(32).toString('base64url');
-  const { callback } = await authorizeAt(window, 'github', login, `${pageOrigin}/chat?order=7`, { handoff: challengeOf(verifier) });
+  const { callback } = await authorizeAt(window, 'github', login, `${pageOrigin}/chat?order=7`, {
+    handoff: challengeOf(verifier),
+  });
   const finished = await window.visit(callback);
   assert.equal(finished.status, 303, finished.text.slice(0, 300));
   const [address, code = ''] = (finished.headers.location ?? '').split('#causeway=');
@@ -67,7 +76,9 @@ test('S155: a page of another site takes the session of its user, and ends it', 
   assert.equal(taken.headers['access-control-allow-origin'], pageOrigin);
   const cookie = agent.cookies.get('__Host-Http-session');
   assert.equal(cookie?.attributes.get('samesite'), 'None');
-  assert.ok(cookie?.attributes.has('partitioned') && cookie.attributes.has('secure') && cookie.attributes.has('httponly'));
+  assert.ok(
+    cookie?.attributes.has('partitioned') && cookie.attributes.has('secure') && cookie.attributes.has('httponly'),
+  );
   assert.equal((await agent.session()).user.name, 'Ada Lovelace');
   const { sessions } = JSON.parse((await agent.call('/auth/sessions')).text);
   assert.equal(sessions.length, 1);
@@ -102,7 +113,11 @@ test('S155: neither a wrong verifier nor another origin gets anything for it, or
   const agent = page();
   refused(await agent.redeem(code, randomBytes(32).toString('base64url')), 400, 'sign-in-refused');
   refused(await agent.redeem(code, verifier, { Origin: 'https://evil.example' }), 403, 'forbidden');
-  refused(await agent.redeem(code, verifier, { Origin: stack.edgeOrigin, 'Sec-Fetch-Site': 'same-origin' }), 403, 'forbidden');
+  refused(
+    await agent.redeem(code, verifier, { Origin: stack.edgeOrigin, 'Sec-Fetch-Site': 'same-origin' }),
+    403,
+    'forbidden',
+  );
   refused(await agent.redeem(code, verifier, { 'X-CSRF': undefined }), 403, 'forbidden');
   assert.equal(agent.cookies.size, 0);
   assert.equal((await agent.redeem(code, verifier)).status, 204);
@@ -110,7 +125,13 @@ test('S155: neither a wrong verifier nor another origin gets anything for it, or
 
 test('S155: a session is handed to configured pages only', async () => {
   const window = new Agent({ edgeOrigin: stack.edgeOrigin, hostOrigin: pageOrigin });
-  for (const address of ['/', `${stack.edgeOrigin}/`, 'https://evil.example/', `${pageOrigin}.evil.example/`, pageOrigin.replace('127.0.0.1', 'localhost')]) {
+  for (const address of [
+    '/',
+    `${stack.edgeOrigin}/`,
+    'https://evil.example/',
+    `${pageOrigin}.evil.example/`,
+    pageOrigin.replace('127.0.0.1', 'localhost'),
+  ]) {
     const query = new URLSearchParams({ return_to: address, handoff: challengeOf('v') });
     refused(await window.visit(`/auth/github/login?${query}`, { headers: { Accept: undefined } }), 400, 'bad-request');
   }
@@ -120,7 +141,14 @@ test('S155: a session is handed to configured pages only', async () => {
 test("S155: a link of anybody else's begins no hand-off", async () => {
   const window = new Agent({ edgeOrigin: stack.edgeOrigin, hostOrigin: pageOrigin });
   const query = new URLSearchParams({ return_to: `${pageOrigin}/`, handoff: challengeOf('v') });
-  for (const [site, referer] of [['cross-site', undefined], ['cross-site', 'https://evil.example/'], ['same-origin', `${stack.edgeOrigin}/`], ['same-origin', undefined], ['same-site', undefined], ['none', undefined]]) {
+  for (const [site, referer] of [
+    ['cross-site', undefined],
+    ['cross-site', 'https://evil.example/'],
+    ['same-origin', `${stack.edgeOrigin}/`],
+    ['same-origin', undefined],
+    ['same-site', undefined],
+    ['none', undefined],
+  ]) {
     const headers = { Accept: undefined, 'Sec-Fetch-Site': site, Referer: referer };
     refused(await window.visit(`/auth/github/login?${query}`, { headers }), 403, 'forbidden');
   }
@@ -131,7 +159,11 @@ test('S155: nothing of this is there unless it is configured', async () => {
   const agent = new Agent(sameSite);
   const query = new URLSearchParams({ return_to: `${sameSite.hostOrigin}/`, handoff: challengeOf('v') });
   refused(await agent.visit(`/auth/github/login?${query}`, { headers: { Accept: undefined } }), 400, 'bad-request');
-  const answer = await agent.call('/auth/handoff', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: '{}' });
+  const answer = await agent.call('/auth/handoff', {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: '{}',
+  });
   refused(answer, 404, 'not-found');
   assert.ok(!('handoff' in (await agent.session())));
 });

@@ -14,13 +14,19 @@ const AT_ONCE_MS = 3_000;
 
 test('S130: open streams end with their session, at once and with a last event, whoever ended it; no other stream does', async () => {
   const ways = /** @type {const} */ ([
-    ['signed_out', (/** @type {import('../journey/agent.mjs').Agent} */ agent) => agent.call('/auth/logout', { method: 'POST' })],
-    ['revoked', async (/** @type {import('../journey/agent.mjs').Agent} */ agent) => {
-      const { agent: elsewhere } = await signedIn(stack, 'github', 'dorothy');
-      const { sessions } = JSON.parse((await agent.call('/auth/sessions')).text);
-      const { id } = sessions.find((/** @type {{ current: boolean }} */ { current }) => current);
-      return elsewhere.call(`/auth/sessions/${id}`, { method: 'DELETE' });
-    }],
+    [
+      'signed_out',
+      (/** @type {import('../journey/agent.mjs').Agent} */ agent) => agent.call('/auth/logout', { method: 'POST' }),
+    ],
+    [
+      'revoked',
+      async (/** @type {import('../journey/agent.mjs').Agent} */ agent) => {
+        const { agent: elsewhere } = await signedIn(stack, 'github', 'dorothy');
+        const { sessions } = JSON.parse((await agent.call('/auth/sessions')).text);
+        const { id } = sessions.find((/** @type {{ current: boolean }} */ { current }) => current);
+        return elsewhere.call(`/auth/sessions/${id}`, { method: 'DELETE' });
+      },
+    ],
   ]);
   const other = await signedIn(stack, 'github', 'dorothy');
   const goesOn = await (await Stream.open(other.agent)).opened();
@@ -62,7 +68,11 @@ test("S131: with a place in another user's stream only one's own records are hea
     const his = unique('for Ada');
     await kafka.write({ key: ada.user.id, value: { text: his } });
     await thief.hears(his);
-    assert.deepEqual(thief.texts.filter((text) => hers.includes(text)), [], place);
+    assert.deepEqual(
+      thief.texts.filter((text) => hers.includes(text)),
+      [],
+      place,
+    );
     thief.cut();
   }
   graces.cut();
@@ -84,6 +94,10 @@ test('S140: what is written for the same id in another tenant is not heard', asy
   }
   const again = await (await Stream.open(agent)).opened();
   await again.hears(stream.texts.at(-1) ?? '');
-  for (const { texts } of [stream, again]) assert.deepEqual(texts.filter((text) => foreign.includes(text)), []);
+  for (const { texts } of [stream, again])
+    assert.deepEqual(
+      texts.filter((text) => foreign.includes(text)),
+      [],
+    );
   for (const each of [stream, again]) each.cut();
 });

@@ -77,6 +77,11 @@ export const statusOf = (back) => Number(back.match(/^HTTP\/1\.[01] (\d{3})/)?.[
 /** The lines of a request of a signed-in page, to be spoilt. @param {string} requestLine @param {string[]} more */
 export async function lines(requestLine, more = []) {
   const { agent } = await user('github', 'ada');
-  const own = Object.entries({ ...agent.pageHeaders, Cookie: agent.cookieHeader ?? '', Host: new URL(stack.edgeOrigin).host, Connection: 'close' });
+  const own = Object.entries({
+    ...agent.pageHeaders,
+    Cookie: agent.cookieHeader ?? '',
+    Host: new URL(stack.edgeOrigin).host,
+    Connection: 'close',
+  });
   return [requestLine, ...own.map(([name, value]) => `${name}: ${value}`), ...more, '', ''].join('\r\n');
 }

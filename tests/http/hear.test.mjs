@@ -9,7 +9,12 @@ import { deliveries, kafka, stack, unique, user } from './stack.mjs';
 
 /** @param {string} id @param {string} [type] */
 const cloudEvent = (id, type = 'message') => ({
-  ce_id: id, ce_type: type, ce_source: '/tests', ce_specversion: '1.0', ce_time: new Date().toISOString(), 'content-type': 'application/json',
+  ce_id: id,
+  ce_type: type,
+  ce_source: '/tests',
+  ce_specversion: '1.0',
+  ce_time: new Date().toISOString(),
+  'content-type': 'application/json',
 });
 
 test('what a backend writes to Kafka is heard on the stream, as it was written', async () => {
@@ -71,7 +76,10 @@ test('S153: a stream that was cut resumes where it was: nothing lost, nothing tw
   await kafka.write({ key: ada.id, value: { text: afterwards } });
   await resumed.hears(afterwards);
   assert.deepEqual(resumed.texts, [...during, afterwards]);
-  assert.deepEqual(resumed.frames.filter(({ event }) => event !== undefined), []);
+  assert.deepEqual(
+    resumed.frames.filter(({ event }) => event !== undefined),
+    [],
+  );
   assertNoSignIn(answersBefore);
   resumed.cut();
 });
@@ -80,7 +88,10 @@ test('a place that cannot be resumed is admitted, and the history follows', asyn
   const { agent, user: ada } = await user('github', 'ada');
   const text = unique('still there');
   await kafka.write({ key: ada.id, value: { text } });
-  for (const [id, reason] of /** @type {const} */ ([['nonsense', 'bad_cursor'], ['v1.999.0.12345678', 'out_of_buffer']])) {
+  for (const [id, reason] of /** @type {const} */ ([
+    ['nonsense', 'bad_cursor'],
+    ['v1.999.0.12345678', 'out_of_buffer'],
+  ])) {
     const stream = await Stream.open(agent, id);
     assert.equal(stream.status, 200, 'never an error');
     assert.deepEqual(await stream.named('reset'), { reason }, id);
@@ -137,8 +148,19 @@ test('what cannot be delivered is set aside, and what follows is heard', async (
 /** Nobody was sent to a provider, nor told to go, by any answer from this one on. @param {number} from */
 function assertNoSignIn(from) {
   const answers = everyAnswer.slice(from);
-  assert.ok(answers.filter(({ url, status }) => new URL(url).pathname === '/stream' && status === 200).length > 1, 'the stream was opened again');
-  assert.deepEqual(answers.filter(({ status, headers, url }) => status === 401 || headers.location !== undefined || /\/(?:authorize|login|callback)\b/.test(url)).map(({ status, url }) => `${status} ${url}`), []);
+  assert.ok(
+    answers.filter(({ url, status }) => new URL(url).pathname === '/stream' && status === 200).length > 1,
+    'the stream was opened again',
+  );
+  assert.deepEqual(
+    answers
+      .filter(
+        ({ status, headers, url }) =>
+          status === 401 || headers.location !== undefined || /\/(?:authorize|login|callback)\b/.test(url),
+      )
+      .map(({ status, url }) => `${status} ${url}`),
+    [],
+  );
 }
 
 /**
@@ -169,7 +191,12 @@ async function hearThrough(count, fail) {
     await writer.end();
     await follower.until('everything is heard', () => follower.texts.includes(texts.at(-1) ?? ''));
     assert.ok(writtenDuringFault > 40, `only ${writtenDuringFault} answers were written during the fault`);
-    return { heard: follower.texts.filter((text) => texts.includes(text)), texts, resumes: follower.resumes, answersBefore };
+    return {
+      heard: follower.texts.filter((text) => texts.includes(text)),
+      texts,
+      resumes: follower.resumes,
+      answersBefore,
+    };
   } finally {
     follower.stop();
     writer.kill();
@@ -199,18 +226,24 @@ test('deliveries whose acknowledgement is lost are repeated, and heard once', as
 });
 
 test('S153: an edge that is killed while answers are written loses none and doubles none, and nobody has to sign in again', async () => {
-  const { heard, texts, resumes, answersBefore } = await hearThrough(500, () => stack.parts.edge.kill().then(() => stack.parts.edge.start()));
+  const { heard, texts, resumes, answersBefore } = await hearThrough(500, () =>
+    stack.parts.edge.kill().then(() => stack.parts.edge.start()),
+  );
   assert.deepEqual(heard, texts);
   assert.ok(resumes > 0, 'the page had to resume');
   assertNoSignIn(answersBefore);
 });
 
-test('a Redis that restarts while answers are written loses none and doubles none', { skip: target !== 'spin' && 'there is no Redis on this target' }, async () => {
-  const { heard, texts } = await hearThrough(400, async () => {
-    for (let times = 0; times < 2; times++) {
-      await stack.parts.redis.kill();
-      await stack.parts.redis.start();
-    }
-  });
-  assert.deepEqual(heard, texts);
-});
+test(
+  'a Redis that restarts while answers are written loses none and doubles none',
+  { skip: target !== 'spin' && 'there is no Redis on this target' },
+  async () => {
+    const { heard, texts } = await hearThrough(400, async () => {
+      for (let times = 0; times < 2; times++) {
+        await stack.parts.redis.kill();
+        await stack.parts.redis.start();
+      }
+    });
+    assert.deepEqual(heard, texts);
+  },
+);

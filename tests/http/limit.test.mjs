@@ -7,7 +7,9 @@ import { ROOT } from '../../scripts/stack/place.mjs';
 import { assertProblem } from '../journey/problem.mjs';
 import { kafka, unique, user } from './stack.mjs';
 
-const LIMIT = Number(/^simple = \{ limit = (\d+), period = 60 \}$/m.exec(readFileSync(join(ROOT, 'wrangler.toml'), 'utf8'))?.[1]);
+const LIMIT = Number(
+  /^simple = \{ limit = (\d+), period = 60 \}$/m.exec(readFileSync(join(ROOT, 'wrangler.toml'), 'utf8'))?.[1],
+);
 const AT_ONCE = 50;
 
 test('who posts without end is asked to wait; nothing of it reaches Kafka, and nobody else waits', async () => {
@@ -15,7 +17,8 @@ test('who posts without end is asked to wait; nothing of it reaches Kafka, and n
   const { agent } = await user('github', 'hedy');
   const { agent: ada } = await user('github', 'ada');
   // It is counted before it is read, so what is no event is counted, too.
-  const spend = () => agent.call('/events/chat', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: '{' });
+  const spend = () =>
+    agent.call('/events/chat', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: '{' });
   let taken = 0;
   let text = unique('one too many');
   let refused = await agent.post('message', { text });
@@ -25,7 +28,10 @@ test('who posts without end is asked to wait; nothing of it reaches Kafka, and n
     while (taken < 3 * LIMIT && !statuses.includes(429)) {
       statuses = (await Promise.all(Array.from({ length: AT_ONCE }, spend))).map(({ status }) => status);
       taken += statuses.filter((status) => status === 400).length;
-      assert.ok(statuses.every((status) => [400, 429].includes(status)), statuses.join());
+      assert.ok(
+        statuses.every((status) => [400, 429].includes(status)),
+        statuses.join(),
+      );
     }
     text = unique('one too many');
     refused = await agent.post('message', { text });

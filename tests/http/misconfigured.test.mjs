@@ -21,7 +21,15 @@ const WEAK_KEY = Buffer.alloc(32, 7).toString('base64url');
 async function assertClosed({ name, variables, manifest, hidden = [] }) {
   const keys = Object.keys(variables);
   const ports = await freePorts();
-  const edge = edgePart({ target, state: join(stack.state, name), ports, secrets: stack.secrets, variables, manifest, unready: true });
+  const edge = edgePart({
+    target,
+    state: join(stack.state, name),
+    ports,
+    secrets: stack.secrets,
+    variables,
+    manifest,
+    unready: true,
+  });
   await edge.start();
   try {
     const agent = new Agent({ edgeOrigin: `http://localhost:${ports.edge}`, hostOrigin: stack.hostOrigin });
@@ -41,7 +49,12 @@ async function assertClosed({ name, variables, manifest, hidden = [] }) {
 test('a misconfigured edge serves nothing, and its log names every key but no value', async () => {
   await assertClosed({
     name: 'misconfigured',
-    variables: { SESSION_KEYS: `weak:${WEAK_KEY}`, BRIDGE_KEYS: undefined, ENTRA_AUTHORITY: 'http://login.example', PUBLIC_ORIGIN: '' },
+    variables: {
+      SESSION_KEYS: `weak:${WEAK_KEY}`,
+      BRIDGE_KEYS: undefined,
+      ENTRA_AUTHORITY: 'http://login.example',
+      PUBLIC_ORIGIN: '',
+    },
     hidden: [WEAK_KEY, 'login.example'],
   });
 });
@@ -67,7 +80,11 @@ if (target === 'spin') {
   });
 
   test('on Spin, a Redis address that is none closes the edge, and nothing of it is shown', async () => {
-    await assertClosed({ name: 'misconfigured-redis', variables: { REDIS_URL: 'http://user:hidden-password@redis.example' }, hidden: ['hidden-password'] });
+    await assertClosed({
+      name: 'misconfigured-redis',
+      variables: { REDIS_URL: 'http://user:hidden-password@redis.example' },
+      hidden: ['hidden-password'],
+    });
   });
 
   test('on Spin, a variable that cannot be read is not taken for one that is not set', async () => {

@@ -28,7 +28,8 @@ describe('bodies on their way to an API', () => {
   test('a body that does not say how long it is arrives, while it is still being sent where the runtime can break it off', async () => {
     const { outgoing, answer } = await upload('/bff/api/lengthless', { 'Transfer-Encoding': 'chunked' });
     outgoing.write('first');
-    if (DIFFERENCES[target].streamsUnsized) await api.until(({ path, length }) => path === '/base/lengthless' && length > 0);
+    if (DIFFERENCES[target].streamsUnsized)
+      await api.until(({ path, length }) => path === '/base/lengthless' && length > 0);
     outgoing.end('last');
     assert.equal((await answer)?.status, 200);
     const [call] = api.to('/lengthless');
@@ -38,10 +39,16 @@ describe('bodies on their way to an API', () => {
 
   test('a small body and none at all arrive, and say how long they are', async () => {
     const { agent } = await user('github', 'ada');
-    assert.equal((await agent.call('/bff/api/small', { method: 'POST', headers: types, body: 'x'.repeat(64 * KIB) })).status, 200);
+    assert.equal(
+      (await agent.call('/bff/api/small', { method: 'POST', headers: types, body: 'x'.repeat(64 * KIB) })).status,
+      200,
+    );
     assert.equal(api.to('/small')[0]?.length, 64 * KIB);
     assert.equal(api.to('/small')[0]?.headers['content-length'], String(64 * KIB));
-    assert.equal((await agent.call('/bff/api/empty', { method: 'POST', headers: { 'Content-Length': '0' } })).status, 200);
+    assert.equal(
+      (await agent.call('/bff/api/empty', { method: 'POST', headers: { 'Content-Length': '0' } })).status,
+      200,
+    );
     assert.equal((await agent.call('/bff/api/get')).status, 200);
     for (const { headers } of [...api.to('/empty'), ...api.to('/get')]) {
       assert.equal(headers['transfer-encoding'], undefined);
@@ -53,7 +60,16 @@ describe('bodies on their way to an API', () => {
     const { agent } = await user('github', 'ada');
     const body = Buffer.alloc(API_BODY_LIMIT_KIB * KIB);
     assert.equal((await agent.call('/bff/api/just', { method: 'POST', headers: types, body })).status, 200);
-    assert.equal((await agent.call('/bff/api/just', { method: 'POST', headers: { ...types, 'Transfer-Encoding': 'chunked' }, body })).status, 200);
+    assert.equal(
+      (
+        await agent.call('/bff/api/just', {
+          method: 'POST',
+          headers: { ...types, 'Transfer-Encoding': 'chunked' },
+          body,
+        })
+      ).status,
+      200,
+    );
     const more = Buffer.alloc(API_BODY_LIMIT_KIB * KIB + 1);
     const said = await upload('/bff/api/said', { 'Content-Length': String(more.length) });
     said.outgoing.end(more);
@@ -62,7 +78,10 @@ describe('bodies on their way to an API', () => {
     const unsaid = await upload('/bff/api/unsaid', { 'Transfer-Encoding': 'chunked' });
     unsaid.outgoing.end(more);
     assert.equal((await unsaid.answer)?.status, 413);
-    assert.ok(api.to('/unsaid').every(({ whole, length }) => !whole && length <= API_BODY_LIMIT_KIB * KIB), 'the upstream sees that it broke off');
+    assert.ok(
+      api.to('/unsaid').every(({ whole, length }) => !whole && length <= API_BODY_LIMIT_KIB * KIB),
+      'the upstream sees that it broke off',
+    );
   });
 
   test('S105: a body that does not arrive in time is not waited for', async () => {
@@ -98,12 +117,29 @@ describe('answers of an API', () => {
 
   test('S98, S99: redirects are not passed on, and nothing an API says touches the origin', async () => {
     const { agent } = await user('github', 'ada');
-    for (const [status, expected] of [[200, 200], [201, 201], [304, 304], [404, 404], [500, 500], [401, 401], [301, 502], [302, 502], [303, 502], [307, 502], [308, 502], [300, 502]]) {
+    for (const [status, expected] of [
+      [200, 200],
+      [201, 201],
+      [304, 304],
+      [404, 404],
+      [500, 500],
+      [401, 401],
+      [301, 502],
+      [302, 502],
+      [303, 502],
+      [307, 502],
+      [308, 502],
+      [300, 502],
+    ]) {
       const { headers, ...answer } = await agent.call(`/bff/api/hostile?status=${status}`);
       assert.equal(answer.status, expected, `upstream answers ${status}`);
       for (const name of Object.keys(HOSTILE).map((name) => name.toLowerCase())) {
         const value = String(headers[name] ?? '');
-        assert.ok(!/evil|hostile|max-age=[03]|\*|Basic|false/.test(value) && !['x-hostile', 'www-authenticate', 'location'].some((gone) => gone in headers), `${status} ${name}: ${value}`);
+        assert.ok(
+          !/evil|hostile|max-age=[03]|\*|Basic|false/.test(value) &&
+            !['x-hostile', 'www-authenticate', 'location'].some((gone) => gone in headers),
+          `${status} ${name}: ${value}`,
+        );
       }
       assert.equal(headers['access-control-allow-origin'], stack.hostOrigin);
       assert.match(headers['cache-control'] ?? '', /no-store/);
@@ -116,16 +152,30 @@ describe('what a client says of itself and of its way', () => {
   test('S94: is replaced by what the edge knows', async () => {
     const { agent } = await user('github', 'ada');
     const forged = {
-      'X-Forwarded-For': '6.6.6.6', Forwarded: 'for=6.6.6.6', 'X-Forwarded-Host': 'evil.example', 'X-Forwarded-User': 'root',
-      X_Forwarded_User: 'root', 'X-Original-URL': '/admin', 'X-Real-IP': '6.6.6.6', 'Proxy-Authorization': 'Basic eDp4',
-      Authorization: 'Bearer forged', DPoP: 'forged', 'X-HTTP-Method-Override': 'DELETE', 'Spin-Client-Addr': '6.6.6.6:1', Via: '1.1 evil',
-      TE: 'trailers', 'X-Forwarded-Proto': 'gopher', 'True-Client-IP': '6.6.6.6', Baggage: 'a=evil',
+      'X-Forwarded-For': '6.6.6.6',
+      Forwarded: 'for=6.6.6.6',
+      'X-Forwarded-Host': 'evil.example',
+      'X-Forwarded-User': 'root',
+      X_Forwarded_User: 'root',
+      'X-Original-URL': '/admin',
+      'X-Real-IP': '6.6.6.6',
+      'Proxy-Authorization': 'Basic eDp4',
+      Authorization: 'Bearer forged',
+      DPoP: 'forged',
+      'X-HTTP-Method-Override': 'DELETE',
+      'Spin-Client-Addr': '6.6.6.6:1',
+      Via: '1.1 evil',
+      TE: 'trailers',
+      'X-Forwarded-Proto': 'gopher',
+      'True-Client-IP': '6.6.6.6',
+      Baggage: 'a=evil',
       traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
     };
     assert.equal((await agent.call('/bff/api/headers', { headers: forged })).status, 200);
     const [call] = api.to('/headers');
     const sent = Object.entries(call?.headers ?? {});
-    for (const [name, value] of sent) assert.ok(!/6\.6\.6\.6|evil|root|forged|admin|eDp4|DELETE|gopher/.test(String(value)), `${name}: ${value}`);
+    for (const [name, value] of sent)
+      assert.ok(!/6\.6\.6\.6|evil|root|forged|admin|eDp4|DELETE|gopher/.test(String(value)), `${name}: ${value}`);
     assert.match(call?.headers.authorization ?? '', /^Bearer gho_/);
     assert.equal(call?.headers.traceparent, forged.traceparent);
     assert.equal(call?.headers.cookie, undefined);
@@ -139,8 +189,27 @@ describe('what a client says of itself and of its way', () => {
 describe('requests that are not what they seem', () => {
   test('S90: every spelling of another path goes nowhere', async () => {
     const spellings = [
-      '..', '%2e%2e', '%252e%252e', '.%2e', '..;', '..;a=b', '\\..\\', '%5c', '%2f', '%3b', '%00', '', '%c0%ae%c0%ae', '%ef%bc%8f', '.', '%u002e', '%zz', '%',
-      '%e2%80%a5', 'a%0d%0aX-Evil:1', '%7f',
+      '..',
+      '%2e%2e',
+      '%252e%252e',
+      '.%2e',
+      '..;',
+      '..;a=b',
+      '\\..\\',
+      '%5c',
+      '%2f',
+      '%3b',
+      '%00',
+      '',
+      '%c0%ae%c0%ae',
+      '%ef%bc%8f',
+      '.',
+      '%u002e',
+      '%zz',
+      '%',
+      '%e2%80%a5',
+      'a%0d%0aX-Evil:1',
+      '%7f',
     ];
     const before = api.calls.length;
     for (const spelling of spellings) {
@@ -149,8 +218,14 @@ describe('requests that are not what they seem', () => {
         const sent = api.calls.slice(before).map((call) => call.path);
         // A runtime may resolve dots by itself before anything else sees the path; then it is another request.
         const resolved = new URL(path, stack.edgeOrigin).pathname;
-        const asked = resolved.startsWith('/bff/api/') && /^[\w/]+[^/]$/.test(resolved) ? [resolved.replace('/bff/api', '/base')] : [];
-        assert.ok(sent.every((path) => asked.includes(path)), `${path} became ${sent}`);
+        const asked =
+          resolved.startsWith('/bff/api/') && /^[\w/]+[^/]$/.test(resolved)
+            ? [resolved.replace('/bff/api', '/base')]
+            : [];
+        assert.ok(
+          sent.every((path) => asked.includes(path)),
+          `${path} became ${sent}`,
+        );
         assert.ok([400, 404, 0].includes(status) || sent.length > 0, `${path}: ${status}`);
         api.calls.length = before;
       }
@@ -159,10 +234,21 @@ describe('requests that are not what they seem', () => {
 
   test('S91: no request line names another host', async () => {
     const before = api.calls.length;
-    for (const target of ['http://evil.example/bff/api/x91', '//evil.example/bff/api/x91', 'http://evil.example@localhost/bff/api/x91', '/bff/api/@evil.example/..//x91', '/bff/api:80/x91', '/bff//evil.example/x91', '/bff/http://evil.example/x91']) {
+    for (const target of [
+      'http://evil.example/bff/api/x91',
+      '//evil.example/bff/api/x91',
+      'http://evil.example@localhost/bff/api/x91',
+      '/bff/api/@evil.example/..//x91',
+      '/bff/api:80/x91',
+      '/bff//evil.example/x91',
+      '/bff/http://evil.example/x91',
+    ]) {
       const back = await raw(await lines(`GET ${target} HTTP/1.1`));
       const sent = api.calls.slice(before);
-      assert.ok(sent.every(({ headers, path }) => headers.host === new URL(api.origin).host && path === '/base/x91'), `${target}: ${JSON.stringify(sent)}`);
+      assert.ok(
+        sent.every(({ headers, path }) => headers.host === new URL(api.origin).host && path === '/base/x91'),
+        `${target}: ${JSON.stringify(sent)}`,
+      );
       assert.ok(sent.length > 0 || statusOf(back) === 0 || statusOf(back) >= 400, `${target}: ${back.slice(0, 40)}`);
       api.calls.length = before;
     }
@@ -191,9 +277,15 @@ describe('requests that are not what they seem', () => {
       const sent = api.calls.slice(before);
       // RFC 9112 §6.3 lets a server take the chunks' word, if it passes on no other: then there is one reading only.
       const isBoth = more.length === 2 && more.some((line) => line.endsWith('chunked'));
-      const isOneReading = isBoth && sent.every(({ path, length, headers }) => path === '/base/s96' && length === 0 && !(headers['content-length'] && headers['transfer-encoding']));
+      const isOneReading =
+        isBoth &&
+        sent.every(
+          ({ path, length, headers }) =>
+            path === '/base/s96' && length === 0 && !(headers['content-length'] && headers['transfer-encoding']),
+        );
       if (sent.some(({ path }) => path.includes('smuggled'))) wrong.push(`${more}: the body became a request`);
-      if (!isOneReading && (sent.length > 0 || ![400, 501, 0].includes(status))) wrong.push(`${more}: ${status}, upstream saw ${JSON.stringify(sent)}`);
+      if (!isOneReading && (sent.length > 0 || ![400, 501, 0].includes(status)))
+        wrong.push(`${more}: ${status}, upstream saw ${JSON.stringify(sent)}`);
       api.calls.length = before;
     }
     assert.deepEqual(wrong, []);

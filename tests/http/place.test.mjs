@@ -23,7 +23,10 @@ test('a user has 32 places; whoever leaves frees one', async () => {
   const { agent } = await signedIn(stack, 'entra', 'ada');
   const open = () => Stream.open(agent);
   const first = await Promise.all(Array.from({ length: PLACES }, open));
-  assert.deepEqual(first.map(({ status }) => status), first.map(() => 200));
+  assert.deepEqual(
+    first.map(({ status }) => status),
+    first.map(() => 200),
+  );
   const oneMore = await open();
   assert.equal(oneMore.status, 429);
   assert.match(oneMore.headers['retry-after'] ?? '', /^\d+$/);

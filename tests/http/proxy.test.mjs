@@ -5,7 +5,9 @@ import { github, graph, stack, user } from './stack.mjs';
 
 test('the page reads its user from GitHub without ever holding a token', async () => {
   const { agent } = await user('github', 'ada');
-  const answer = await agent.call('/bff/github/user', { headers: { Authorization: 'Bearer of-the-page', 'X-Forwarded-For': '1.2.3.4' } });
+  const answer = await agent.call('/bff/github/user', {
+    headers: { Authorization: 'Bearer of-the-page', 'X-Forwarded-For': '1.2.3.4' },
+  });
   assert.equal(answer.status, 200, answer.text);
   assert.equal(JSON.parse(answer.text).login, 'ada');
   assert.match(answer.headers['cache-control'] ?? '', /no-store/);
@@ -28,7 +30,10 @@ test("each user's calls carry that user's own token", async () => {
   const answers = await Promise.all(
     Array.from({ length: 10 }, (_, index) => (index % 2 ? ada : grace).agent.call('/bff/github/user')),
   );
-  assert.deepEqual(answers.map(({ text }) => JSON.parse(text).login), Array.from({ length: 10 }, (_, index) => (index % 2 ? 'ada' : 'grace')));
+  assert.deepEqual(
+    answers.map(({ text }) => JSON.parse(text).login),
+    Array.from({ length: 10 }, (_, index) => (index % 2 ? 'ada' : 'grace')),
+  );
 });
 
 test('what is not allowed of an API is not sent to it', async () => {

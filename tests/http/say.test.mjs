@@ -61,34 +61,69 @@ test("S139: what a request's headers hold becomes no header of a record", async 
   const evil = 'ce_subject: evil';
   /** @type {[string, string | string[]][]} */
   const attempts = [
-    ...['%0d%0a', '\\r\\n', ', ', '; ', '\t', '\u0085', '\u00ff'].flatMap((between) => [['Idempotency-Key', 'key'], ['traceparent', trace], ['tracestate', 'a=b']].map(([name = '', value = '']) => /** @type {[string, string]} */ ([name, `${value}${between}${evil}`]))),
-    ['Idempotency-Key', ['one', evil]], ['traceparent', [trace, evil]], ['traceparent', evil], ['tracestate', ['a=b', evil]], ['traceparent', trace.toUpperCase()], ['traceparent', `${trace}-evil`],
+    ...['%0d%0a', '\\r\\n', ', ', '; ', '\t', '\u0085', '\u00ff'].flatMap((between) =>
+      [
+        ['Idempotency-Key', 'key'],
+        ['traceparent', trace],
+        ['tracestate', 'a=b'],
+      ].map(([name = '', value = '']) => /** @type {[string, string]} */ ([name, `${value}${between}${evil}`])),
+    ),
+    ['Idempotency-Key', ['one', evil]],
+    ['traceparent', [trace, evil]],
+    ['traceparent', evil],
+    ['tracestate', ['a=b', evil]],
+    ['traceparent', trace.toUpperCase()],
+    ['traceparent', `${trace}-evil`],
   ];
-  const sent = await Promise.all(attempts.map(async ([name, value]) => {
-    const text = unique('in a header');
-    const answer = await agent.call('/events/chat', { method: 'POST', headers: { 'Content-Type': 'application/json', [name]: value }, body: JSON.stringify({ type: 'message', data: { text } }) });
-    return { text, why: `${name}: ${JSON.stringify(value)}`, status: answer.status };
-  }));
+  const sent = await Promise.all(
+    attempts.map(async ([name, value]) => {
+      const text = unique('in a header');
+      const answer = await agent.call('/events/chat', {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/json', [name]: value },
+        body: JSON.stringify({ type: 'message', data: { text } }),
+      });
+      return { text, why: `${name}: ${JSON.stringify(value)}`, status: answer.status };
+    }),
+  );
   // What no library writes, by hand: a line within a line.
   const byHand = unique('by hand');
   const body = JSON.stringify({ type: 'message', data: { text: byHand } });
-  const head = Object.entries({ ...agent.pageHeaders, Host: new URL(stack.edgeOrigin).host, Cookie: agent.cookieHeader, 'Content-Type': 'application/json', 'Content-Length': String(Buffer.byteLength(body)), Connection: 'close' });
+  const head = Object.entries({
+    ...agent.pageHeaders,
+    Host: new URL(stack.edgeOrigin).host,
+    Cookie: agent.cookieHeader,
+    'Content-Type': 'application/json',
+    'Content-Length': String(Buffer.byteLength(body)),
+    Connection: 'close',
+  });
   for (const name of ['Idempotency-Key', 'traceparent', 'tracestate']) {
     for (const between of ['\r', '\n', '\r\n ', '\0']) {
       const lines = [...head, [name, `x${between}${evil}`]].map(([each, value]) => `${each}: ${value}\r\n`);
       await sendBytes(stack.edgeOrigin, `POST /events/chat HTTP/1.1\r\n${lines.join('')}\r\n${body}`);
     }
   }
-  const records = (await kafka.read('chat.inbound')).map((record) => ({ ...record, text: JSON.parse(record.value).text }));
+  const records = (await kafka.read('chat.inbound')).map((record) => ({
+    ...record,
+    text: JSON.parse(record.value).text,
+  }));
   for (const { text, why, status } of sent) {
     assert.ok(status === 202 || (status >= 400 && status < 500), `${why}: ${status}`);
     assert.equal(records.filter((record) => record.text === text).length, status === 202 ? 1 : 0, why);
   }
   const texts = new Set([byHand, ...sent.map(({ text }) => text)]);
-  for (const { key, text, headers: { traceparent, ...rest } } of records.filter((record) => texts.has(record.text))) {
+  for (const {
+    key,
+    text,
+    headers: { traceparent, ...rest },
+  } of records.filter((record) => texts.has(record.text))) {
     const why = sent.find((each) => each.text === text)?.why ?? text;
     assert.deepEqual([key, rest.ce_subject], [ada.id, ada.id], why);
-    assert.deepEqual(Object.keys(rest).sort(), ['ce_id', 'ce_source', 'ce_specversion', 'ce_subject', 'ce_time', 'ce_type', 'content-type'], why);
+    assert.deepEqual(
+      Object.keys(rest).sort(),
+      ['ce_id', 'ce_source', 'ce_specversion', 'ce_subject', 'ce_time', 'ce_type', 'content-type'],
+      why,
+    );
     assert.match(traceparent ?? '', /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/, why);
     assert.doesNotMatch(JSON.stringify(rest), /evil/, why);
   }
@@ -98,9 +133,14 @@ test('a message sent twice with one Idempotency-Key is one message', async () =>
   const { agent } = await user('github', 'ada');
   const text = unique('only once');
   const key = unique('key');
-  const answers = await Promise.all(Array.from({ length: 5 }, () => agent.post('message', { text }, { 'Idempotency-Key': key })));
+  const answers = await Promise.all(
+    Array.from({ length: 5 }, () => agent.post('message', { text }, { 'Idempotency-Key': key })),
+  );
   answers.push(await agent.post('message', { text }, { 'Idempotency-Key': key }));
-  assert.deepEqual(answers.map(({ status }) => status), answers.map(() => 202));
+  assert.deepEqual(
+    answers.map(({ status }) => status),
+    answers.map(() => 202),
+  );
   assert.equal(new Set(answers.map(({ text: body }) => JSON.parse(body).id)).size, 1);
   assert.equal((await said(text)).length, 1);
 });
@@ -111,5 +151,8 @@ test("one user's messages stay in order, on one partition", async () => {
   for (const text of texts) assert.equal((await agent.post('message', { text })).status, 202);
   const records = (await kafka.read('chat.inbound')).filter(({ value }) => texts.includes(JSON.parse(value).text));
   assert.equal(new Set(records.map(({ partition }) => partition)).size, 1);
-  assert.deepEqual(records.map(({ value }) => JSON.parse(value).text), texts);
+  assert.deepEqual(
+    records.map(({ value }) => JSON.parse(value).text),
+    texts,
+  );
 });

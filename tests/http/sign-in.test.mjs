@@ -16,7 +16,10 @@ test('a visitor is told whom to sign in with', async () => {
   assert.equal(answer.status, 200);
   assert.deepEqual(JSON.parse(answer.text), {
     authenticated: false,
-    providers: [{ id: 'entra', name: 'Microsoft' }, { id: 'github', name: 'GitHub' }],
+    providers: [
+      { id: 'entra', name: 'Microsoft' },
+      { id: 'github', name: 'GitHub' },
+    ],
   });
   assert.match(answer.headers['cache-control'] ?? '', /no-store/);
   assert.equal(answer.headers['access-control-allow-origin'], stack.hostOrigin);
@@ -53,8 +56,14 @@ test('a visitor signs in with Microsoft and is known by tenant, id and name', as
 test('the browser keeps one opaque cookie that no script and no other site can use', async () => {
   const agent = new Agent(stack);
   await signIn(agent, 'github', 'ada');
-  assert.deepEqual([...agent.cookies.keys()].filter((name) => name.startsWith('__')), [SESSION_COOKIE], 'the sign-in leaves none of its own');
-  const { value, attributes } = /** @type {import('../journey/agent.mjs').Cookie} */ (agent.cookies.get(SESSION_COOKIE));
+  assert.deepEqual(
+    [...agent.cookies.keys()].filter((name) => name.startsWith('__')),
+    [SESSION_COOKIE],
+    'the sign-in leaves none of its own',
+  );
+  const { value, attributes } = /** @type {import('../journey/agent.mjs').Cookie} */ (
+    agent.cookies.get(SESSION_COOKIE)
+  );
   assert.ok(attributes.has('secure') && attributes.has('httponly') && !attributes.has('domain'));
   assert.equal(attributes.get('path'), '/');
   assert.equal(attributes.get('samesite'), 'Strict');
@@ -65,7 +74,9 @@ test('every cookie the edge sets is Secure and HttpOnly, those it deletes too', 
   const agent = new Agent(stack);
   await signIn(agent, 'entra', 'ada');
   await agent.call('/auth/logout', { method: 'POST' });
-  const set = agent.answers.filter(({ url }) => url.startsWith(stack.edgeOrigin)).flatMap(({ headers }) => headers['set-cookie'] ?? []);
+  const set = agent.answers
+    .filter(({ url }) => url.startsWith(stack.edgeOrigin))
+    .flatMap(({ headers }) => headers['set-cookie'] ?? []);
   assert.ok(set.length >= 3);
   for (const cookie of set) assert.match(cookie, /; *Secure.*; *HttpOnly|; *HttpOnly.*; *Secure/i);
 });
@@ -76,14 +87,21 @@ test('signing in returns to the host page it began on', async () => {
 });
 
 test('signing in never leads to a foreign site', async () => {
-  for (const returnTo of ['https://evil.example/', '//evil.example', '/\\evil.example', `${stack.hostOrigin}.evil.example/`, 'javascript:alert(1)']) {
+  for (const returnTo of [
+    'https://evil.example/',
+    '//evil.example',
+    '/\\evil.example',
+    `${stack.hostOrigin}.evil.example/`,
+    'javascript:alert(1)',
+  ]) {
     const { finished } = await signIn(new Agent(stack), 'github', 'ada', returnTo);
     assert.equal(finished.headers.location, '/', returnTo);
   }
 });
 
 /** Whether an answer hands out a session. @param {import('../journey/agent.mjs').Answer} answer */
-const signsIn = ({ headers }) => (headers['set-cookie'] ?? []).some((cookie) => cookie.startsWith(`${SESSION_COOKIE}=`) && !/max-age=0/i.test(cookie));
+const signsIn = ({ headers }) =>
+  (headers['set-cookie'] ?? []).some((cookie) => cookie.startsWith(`${SESSION_COOKIE}=`) && !/max-age=0/i.test(cookie));
 
 test('a callback that this browser did not begin signs nobody in', async () => {
   // The code is good and unused: only the binding to the attacker's browser can stop it.
@@ -101,7 +119,10 @@ test('a callback of another sign-in of the same browser signs nobody in', async 
   for (const change of ['github/callback?state=x', 'entra/callback?']) {
     const [path = '', query = ''] = change.split('?');
     const wrong = new URL(`/auth/${path}`, stack.edgeOrigin);
-    wrong.search = new URLSearchParams({ ...Object.fromEntries(callback.searchParams), ...Object.fromEntries(new URLSearchParams(query)) }).toString();
+    wrong.search = new URLSearchParams({
+      ...Object.fromEntries(callback.searchParams),
+      ...Object.fromEntries(new URLSearchParams(query)),
+    }).toString();
     const answer = await agent.copy().visit(wrong);
     assert.equal(answer.status, 400, wrong.href);
     assert.equal(signsIn(answer), false, wrong.href);

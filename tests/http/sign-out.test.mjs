@@ -36,10 +36,16 @@ test('with the cookie of a session that was just ended, no stream opens anywhere
   assert.ok(believed.every(({ authenticated }) => authenticated));
   assert.equal((await agent.call('/auth/logout', { method: 'POST' })).status, 204);
   const streams = await Promise.all(Array.from({ length: 24 }, () => Stream.open(thief)));
-  assert.deepEqual(streams.map(({ status }) => status), streams.map(() => 401));
+  assert.deepEqual(
+    streams.map(({ status }) => status),
+    streams.map(() => 401),
+  );
   await revocationBound();
   const refused = await Promise.all(Array.from({ length: 40 }, () => thief.call('/bff/github/user')));
-  assert.deepEqual(refused.map(({ status }) => status), refused.map(() => 401));
+  assert.deepEqual(
+    refused.map(({ status }) => status),
+    refused.map(() => 401),
+  );
 });
 
 test("signing out ends this session only: the user's other browser stays", async () => {
@@ -51,17 +57,27 @@ test("signing out ends this session only: the user's other browser stays", async
   assert.deepEqual(JSON.parse(answer.text), { end_session: '/auth/entra/end-session' });
   assert.equal((await there.agent.session()).authenticated, true);
   assert.equal(stream.closed, false);
-  assert.deepEqual(stream.frames.filter(({ event }) => event === 'end'), []);
+  assert.deepEqual(
+    stream.frames.filter(({ event }) => event === 'end'),
+    [],
+  );
   stream.cut();
 });
 
 test('another site cannot sign a user out', async () => {
   const { agent } = await signedIn(stack, 'github', 'katherine');
-  const image = await agent.visit('/auth/logout', { headers: { 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Mode': 'no-cors', 'Sec-Fetch-Dest': 'image' } });
+  const image = await agent.visit('/auth/logout', {
+    headers: { 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Mode': 'no-cors', 'Sec-Fetch-Dest': 'image' },
+  });
   assert.equal(image.status, 405);
   const form = await agent.call('/auth/logout', {
     method: 'POST',
-    headers: { 'X-CSRF': undefined, Origin: 'https://evil.example', 'Sec-Fetch-Site': 'cross-site', 'Content-Type': 'application/x-www-form-urlencoded' },
+    headers: {
+      'X-CSRF': undefined,
+      Origin: 'https://evil.example',
+      'Sec-Fetch-Site': 'cross-site',
+      'Content-Type': 'application/x-www-form-urlencoded',
+    },
   });
   assert.equal(form.status, 403);
   assert.equal((await agent.session()).authenticated, true);
@@ -110,7 +126,10 @@ test('a user sees where they are signed in, and ends that from elsewhere', async
 
   const again = await signedIn(stack, 'github', 'margaret');
   assert.equal((await here.agent.call('/auth/sessions', { method: 'DELETE' })).status, 204);
-  assert.deepEqual((await list()).map((/** @type {{ current: boolean }} */ { current }) => current), [true]);
+  assert.deepEqual(
+    (await list()).map((/** @type {{ current: boolean }} */ { current }) => current),
+    [true],
+  );
   await revocationBound();
   assert.equal((await again.agent.session()).authenticated, false);
   assert.equal((await stranger.agent.session()).authenticated, true);
@@ -124,7 +143,11 @@ test('S132: whoever takes back what they allowed at GitHub is signed out everywh
     new Agent(stack).call('/auth/github/webhook', {
       method: 'POST',
       headers: {
-        Origin: undefined, 'X-CSRF': undefined, 'Sec-Fetch-Site': undefined, 'Sec-Fetch-Mode': undefined, 'Sec-Fetch-Dest': undefined,
+        Origin: undefined,
+        'X-CSRF': undefined,
+        'Sec-Fetch-Site': undefined,
+        'Sec-Fetch-Mode': undefined,
+        'Sec-Fetch-Dest': undefined,
         'Content-Type': 'application/json',
         'X-GitHub-Event': 'github_app_authorization',
         'X-Hub-Signature-256': `sha256=${createHmac('sha256', secret).update(body).digest('hex')}`,
@@ -144,7 +167,9 @@ test('S132: whoever takes back what they allowed at GitHub is signed out everywh
 test('a provider that forges is told nothing, and ends nothing', async () => {
   const { agent } = await signedIn(stack, 'entra', 'katherine');
   const frame = { 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Mode': 'navigate', 'Sec-Fetch-Dest': 'iframe' };
-  const forged = await agent.visit('/auth/entra/frontchannel-logout?iss=https%3A%2F%2Fevil.example&sid=x', { headers: frame });
+  const forged = await agent.visit('/auth/entra/frontchannel-logout?iss=https%3A%2F%2Fevil.example&sid=x', {
+    headers: frame,
+  });
   assert.deepEqual([forged.status, forged.text], [200, '']);
   const token = await new Agent(stack).call('/auth/entra/backchannel-logout', {
     method: 'POST',

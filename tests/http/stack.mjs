@@ -17,7 +17,13 @@ const services = [
   { ...behind, name: 'patient', body_limit_kib: 100 * 1024, timeout_seconds: 60 },
 ];
 
-export const { stack, github, graph, deliveries } = await startStack(['kafka', 'redis', 'emulators', 'edge', 'bridge'], { SERVICES: JSON.stringify(services) }, undefined, '', { answers: 300, lines: 300, values: 30 });
+export const { stack, github, graph, deliveries } = await startStack(
+  ['kafka', 'redis', 'emulators', 'edge', 'bridge'],
+  { SERVICES: JSON.stringify(services) },
+  undefined,
+  '',
+  { answers: 300, lines: 300, values: 30 },
+);
 atEnd(() => api.close());
 export const kafka = new Kafka(stack.brokers);
 

@@ -22,7 +22,8 @@ import { record, recordAddress } from './record.mjs';
  */
 export function open(url, { method = 'GET', headers = {}, body } = {}, edge = new URL(url).origin) {
   const present = Object.fromEntries(Object.entries(headers).filter(([, value]) => value !== undefined));
-  if (body !== undefined && !('Transfer-Encoding' in present)) present['Content-Length'] = String(Buffer.byteLength(body));
+  if (body !== undefined && !('Transfer-Encoding' in present))
+    present['Content-Length'] = String(Buffer.byteLength(body));
   return /** @type {Promise<import('node:http').IncomingMessage>} */ (
     new Promise((resolve, reject) => {
       const target = new URL(url);
@@ -59,7 +60,13 @@ export class Agent {
 
   /** What a script of the host page would send. */
   get pageHeaders() {
-    return { Origin: this.host, 'Sec-Fetch-Site': 'same-site', 'Sec-Fetch-Mode': 'cors', 'Sec-Fetch-Dest': 'empty', 'X-CSRF': '1' };
+    return {
+      Origin: this.host,
+      'Sec-Fetch-Site': 'same-site',
+      'Sec-Fetch-Mode': 'cors',
+      'Sec-Fetch-Dest': 'empty',
+      'X-CSRF': '1',
+    };
   }
 
   /** @returns {string | undefined} */
@@ -69,15 +76,23 @@ export class Agent {
 
   /** Sends a request as the host page's script would; `headers` override, undefined removes. @param {string} path @param {Sent} [sent] */
   async call(path, { headers = {}, ...sent } = {}) {
-    return this.#send(new URL(path, this.edge), { ...sent, headers: { ...this.pageHeaders, Cookie: this.cookieHeader, ...headers } });
+    return this.#send(new URL(path, this.edge), {
+      ...sent,
+      headers: { ...this.pageHeaders, Cookie: this.cookieHeader, ...headers },
+    });
   }
 
   /** One step of a top-level navigation: no redirect is followed. @param {string | URL} url @param {Sent} [sent] */
   async visit(url, { headers = {}, ...sent } = {}) {
     const navigation = {
-      'Sec-Fetch-Site': 'same-site', 'Sec-Fetch-Mode': 'navigate', 'Sec-Fetch-Dest': 'document', 'Sec-Fetch-User': '?1',
+      'Sec-Fetch-Site': 'same-site',
+      'Sec-Fetch-Mode': 'navigate',
+      'Sec-Fetch-Dest': 'document',
+      'Sec-Fetch-User': '?1',
       // As the widget's links and browsers' own default send it.
-      Referer: `${this.host}/`, Accept: 'text/html', Cookie: this.cookieHeader,
+      Referer: `${this.host}/`,
+      Accept: 'text/html',
+      Cookie: this.cookieHeader,
     };
     return this.#send(new URL(url, this.edge), { ...sent, headers: { ...navigation, ...headers } });
   }
@@ -115,8 +130,12 @@ export class Agent {
     for (const line of lines) {
       const [pair = '', ...rest] = line.split(';').map((part) => part.trim());
       const name = pair.slice(0, pair.indexOf('='));
-      const attributes = new Map(rest.map((part) => [part.split('=')[0]?.toLowerCase() ?? '', part.split('=')[1] ?? '']));
-      const gone = Number(attributes.get('max-age') ?? 1) <= 0 || Date.parse(attributes.get('expires') ?? '9999-01-01') < Date.now();
+      const attributes = new Map(
+        rest.map((part) => [part.split('=')[0]?.toLowerCase() ?? '', part.split('=')[1] ?? '']),
+      );
+      const gone =
+        Number(attributes.get('max-age') ?? 1) <= 0 ||
+        Date.parse(attributes.get('expires') ?? '9999-01-01') < Date.now();
       if (gone) this.cookies.delete(name);
       else this.cookies.set(name, { value: pair.slice(pair.indexOf('=') + 1), attributes });
     }

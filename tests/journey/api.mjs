@@ -51,7 +51,17 @@ export class Api extends EventEmitter {
     this.server = createServer((incoming, outgoing) => {
       const { method = '', url = '', headers, rawHeaders } = incoming;
       /** @type {Call} */
-      const call = { method, path: url, headers, rawHeaders, length: 0, whole: false, broken: false, trailers: {}, sent: 0 };
+      const call = {
+        method,
+        path: url,
+        headers,
+        rawHeaders,
+        length: 0,
+        whole: false,
+        broken: false,
+        trailers: {},
+        sent: 0,
+      };
       this.calls.push(call);
       this.emit('news');
       incoming.on('error', () => {});

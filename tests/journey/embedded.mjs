@@ -6,6 +6,12 @@ import { startStack } from './stack.mjs';
 /** @param {readonly import('./stack.mjs').PartName[]} only @param {() => readonly string[]} [secretsInUse] */
 export async function startEmbedded(only, secretsInUse = () => []) {
   const origin = (/** @type {{ host: number }} */ { host }) => `http://127.0.0.1:${host}`;
-  const started = await startStack(only, (ports) => ({ EMBED: 'cross-site', HOST_ORIGINS: origin(ports) }), secretsInUse, 'embedded', { answers: 40, lines: 20, values: 10 });
+  const started = await startStack(
+    only,
+    (ports) => ({ EMBED: 'cross-site', HOST_ORIGINS: origin(ports) }),
+    secretsInUse,
+    'embedded',
+    { answers: 40, lines: 20, values: 10 },
+  );
   return { ...started, pageOrigin: origin(started.stack.ports) };
 }

@@ -31,12 +31,28 @@ export class Kafka {
 
   /** Everything a topic holds. @param {string} topic @returns {Promise<KafkaRecord[]>} */
   async read(topic) {
-    const args = ['-C', '-b', this.brokers, '-t', topic, '-o', 'beginning', '-e', '-q', '-J', '-X', 'fetch.wait.max.ms=50'];
+    const args = [
+      '-C',
+      '-b',
+      this.brokers,
+      '-t',
+      topic,
+      '-o',
+      'beginning',
+      '-e',
+      '-q',
+      '-J',
+      '-X',
+      'fetch.wait.max.ms=50',
+    ];
     const { stdout } = await run('kcat', args, { maxBuffer: 256 * 1024 * 1024 });
-    return stdout.split('\n').filter(Boolean).map((line) => {
-      const { key, headers = [], payload, partition, offset } = JSON.parse(line);
-      return { key, headers: pairs(headers), value: payload, partition, offset };
-    });
+    return stdout
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => {
+        const { key, headers = [], payload, partition, offset } = JSON.parse(line);
+        return { key, headers: pairs(headers), value: payload, partition, offset };
+      });
   }
 }
 
@@ -44,7 +60,9 @@ class Writer {
   /** @param {string} brokers @param {string} topic @param {string} key @param {Record<string, string>} headers */
   constructor(brokers, topic, key, headers) {
     const headerArgs = Object.entries(headers).flatMap(([name, value]) => ['-H', `${name}=${value}`]);
-    this.child = spawn('kcat', ['-P', '-b', brokers, '-t', topic, '-k', key, ...PRODUCER, ...headerArgs], { stdio: ['pipe', 'ignore', 'pipe'] });
+    this.child = spawn('kcat', ['-P', '-b', brokers, '-t', topic, '-k', key, ...PRODUCER, ...headerArgs], {
+      stdio: ['pipe', 'ignore', 'pipe'],
+    });
     this.failure = '';
     this.child.stderr.setEncoding('utf8').on('data', (text) => (this.failure += text));
   }

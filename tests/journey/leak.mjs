@@ -18,13 +18,17 @@ const TOKEN_FORMS = [
 export function leaks(text, values) {
   return [
     ...TOKEN_FORMS.filter(({ form }) => form.test(text)).map(({ what }) => what),
-    ...values.filter((value) => value.length >= 16 && text.includes(value)).map((value) => `the value ${value.slice(0, 6)}…`),
+    ...values
+      .filter((value) => value.length >= 16 && text.includes(value))
+      .map((value) => `the value ${value.slice(0, 6)}…`),
   ];
 }
 
 /** Every secret of a stack, key rings by their keys. @param {import('../../scripts/stack/secret.mjs').Secrets} secrets */
 export function secretValues(secrets) {
-  return Object.values(secrets).flatMap((value) => value.split(/[:,]/)).filter((part) => part.length >= 32);
+  return Object.values(secrets)
+    .flatMap((value) => value.split(/[:,]/))
+    .filter((part) => part.length >= 32);
 }
 
 /** An answer as a page could read it: all but the HttpOnly cookies. @param {import('./agent.mjs').Answer} answer */
@@ -41,11 +45,30 @@ export function readable({ headers, text, url }) {
  * @param {readonly import('./agent.mjs').Answer[]} answers @param {Readonly<Record<string, string>>} texts by where they are @param {readonly string[]} values
  */
 export function leaksOfRun(answers, texts, values) {
-  const cookies = answers.flatMap(({ headers }) => headers['set-cookie'] ?? []).filter((cookie) => /;\s*HttpOnly/i.test(cookie));
-  const among = (/** @type {readonly string[]} */ secrets) => finder([...new Set(secrets)].filter((value) => value.length >= 16).map((value) => ({ what: 'the value', forms: forms(value) })));
-  const [find, findForOperator] = [among(values), among([...values, ...cookies.map((cookie) => cookie.replace(/^[^=]*=|;.*$/gs, ''))])];
-  const lines = Object.entries(texts).flatMap(([name, text]) => text.split('\n').map((line, index) => ({ where: `${name}:${index + 1}`, text: line, search: findForOperator })));
-  const places = [...answers.map((answer) => ({ where: answer.url, text: readable({ ...answer, url: '' }).replace(ID_TOKEN_HINT, ''), search: find })), ...lines];
+  const cookies = answers
+    .flatMap(({ headers }) => headers['set-cookie'] ?? [])
+    .filter((cookie) => /;\s*HttpOnly/i.test(cookie));
+  const among = (/** @type {readonly string[]} */ secrets) =>
+    finder(
+      [...new Set(secrets)]
+        .filter((value) => value.length >= 16)
+        .map((value) => ({ what: 'the value', forms: forms(value) })),
+    );
+  const [find, findForOperator] = [
+    among(values),
+    among([...values, ...cookies.map((cookie) => cookie.replace(/^[^=]*=|;.*$/gs, ''))]),
+  ];
+  const lines = Object.entries(texts).flatMap(([name, text]) =>
+    text.split('\n').map((line, index) => ({ where: `${name}:${index + 1}`, text: line, search: findForOperator })),
+  );
+  const places = [
+    ...answers.map((answer) => ({
+      where: answer.url,
+      text: readable({ ...answer, url: '' }).replace(ID_TOKEN_HINT, ''),
+      search: find,
+    })),
+    ...lines,
+  ];
   return places.flatMap(({ where, text, search }) => {
     const formed = TOKEN_FORMS.filter(({ form }) => form.test(text)).map(({ what }) => what);
     return [...search(text), ...formed].map((leak) => `${where.slice(0, 200)}: ${leak}`);
@@ -60,11 +83,17 @@ export function leaksOfRun(answers, texts, values) {
  * @param {Amount} least @returns {Amount}
  */
 export function assertNoLeak({ answers, texts, values }, least) {
-  const lines = Object.values(texts).flatMap((text) => text.split('\n')).filter((line) => line.trim());
+  const lines = Object.values(texts)
+    .flatMap((text) => text.split('\n'))
+    .filter((line) => line.trim());
   const seen = { answers: answers.length, lines: lines.length, values: new Set(values).size };
   for (const what of /** @type {const} */ (['answers', 'lines', 'values'])) {
     assert.ok(seen[what] >= least[what], `a scan of ${seen[what]} ${what} proves little: there must be ${least[what]}`);
   }
-  assert.deepEqual(leaksOfRun(answers, texts, values), [], 'what was secret in this run is in an answer, a log or a metric');
+  assert.deepEqual(
+    leaksOfRun(answers, texts, values),
+    [],
+    'what was secret in this run is in an answer, a log or a metric',
+  );
   return seen;
 }

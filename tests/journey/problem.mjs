@@ -4,7 +4,10 @@ import assert from 'node:assert/strict';
 
 /** @param {import('./agent.mjs').Answer} answer @param {number | number[]} status */
 export function assertProblem(answer, status) {
-  assert.ok([status].flat().includes(answer.status), `${answer.url} answers ${answer.status}, not ${status}: ${answer.text}`);
+  assert.ok(
+    [status].flat().includes(answer.status),
+    `${answer.url} answers ${answer.status}, not ${status}: ${answer.text}`,
+  );
   assert.match(answer.headers['content-type'] ?? '', /^application\/problem\+json/);
   const problem = JSON.parse(answer.text);
   assert.deepEqual(Object.keys(problem).sort(), ['code', 'request_id', 'status', 'title', 'type']);

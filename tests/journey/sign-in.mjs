@@ -47,8 +47,15 @@ export async function signedIn(stack, provider, login) {
 /** The form of a user's button: where it posts, and what. @param {string} html @param {string} login */
 function formOf(html, login) {
   for (const [, action = '', inner = ''] of html.matchAll(/<form\b[^>]*\baction="([^"]*)"[^>]*>(.*?)<\/form>/gs)) {
-    const fields = [...inner.matchAll(/<input\b[^>]*\bname="([^"]*)"[^>]*\bvalue="([^"]*)"/g)].map(([, name = '', value = '']) => [name, unescape(value)]);
-    if (fields.some(([name, value]) => (name === 'login' && value === login) || (name === 'email' && value?.startsWith(`${login}@`)))) {
+    const fields = [...inner.matchAll(/<input\b[^>]*\bname="([^"]*)"[^>]*\bvalue="([^"]*)"/g)].map(
+      ([, name = '', value = '']) => [name, unescape(value)],
+    );
+    if (
+      fields.some(
+        ([name, value]) =>
+          (name === 'login' && value === login) || (name === 'email' && value?.startsWith(`${login}@`)),
+      )
+    ) {
       return { action: unescape(action), fields };
     }
   }
@@ -57,6 +64,13 @@ function formOf(html, login) {
 
 /** @param {string} text */
 function unescape(text) {
-  const entities = /** @type {Record<string, string>} */ ({ '&amp;': '&', '&lt;': '<', '&gt;': '>', '&quot;': '"', '&#39;': "'", '&#x27;': "'" });
+  const entities = /** @type {Record<string, string>} */ ({
+    '&amp;': '&',
+    '&lt;': '<',
+    '&gt;': '>',
+    '&quot;': '"',
+    '&#39;': "'",
+    '&#x27;': "'",
+  });
   return text.replace(/&(?:amp|lt|gt|quot|#39|#x27);/g, (entity) => entities[entity] ?? entity);
 }

@@ -53,12 +53,15 @@ export const externalBrokers = process.env.CAUSEWAY_TEST_EXTERNAL_KAFKA === '1' 
  * @param {import('./leak.mjs').Amount} [least] that there is for the leak scan after all tests of a folder
  */
 export async function startStack(only, edgeVariables = {}, secretsInUse = () => [], name = '', least = LEAST) {
-  const state = process.env.CAUSEWAY_TEST_STATE ? join(process.env.CAUSEWAY_TEST_STATE, name) : mkdtempSync(join(tmpdir(), 'causeway-test-'));
+  const state = process.env.CAUSEWAY_TEST_STATE
+    ? join(process.env.CAUSEWAY_TEST_STATE, name)
+    : mkdtempSync(join(tmpdir(), 'causeway-test-'));
   const ports = await freePorts();
   const github = await Upstream.start(`http://127.0.0.1:${ports.github}`);
   const graph = await Upstream.start(`http://127.0.0.1:${ports.entra}`);
   // Between the bridge and where it delivers.
-  const deliveries = target === 'spin' ? await Wire.start(ports.redis) : await Upstream.start(`http://127.0.0.1:${ports.edge}`);
+  const deliveries =
+    target === 'spin' ? await Wire.start(ports.redis) : await Upstream.start(`http://127.0.0.1:${ports.edge}`);
   const stack = new Stack({
     target,
     state,
@@ -71,10 +74,14 @@ export async function startStack(only, edgeVariables = {}, secretsInUse = () => 
       GRAPH_URL: graph.origin,
       ...(typeof edgeVariables === 'function' ? edgeVariables(ports) : edgeVariables),
     },
-    bridgeVariables: deliveries instanceof Wire ? { BRIDGE_REDIS_URL: redisUrl(deliveries.port, secrets(state)) } : { BRIDGE_EDGE_URL: deliveries.origin },
+    bridgeVariables:
+      deliveries instanceof Wire
+        ? { BRIDGE_REDIS_URL: redisUrl(deliveries.port, secrets(state)) }
+        : { BRIDGE_EDGE_URL: deliveries.origin },
   });
   console.log(`# stack on ${target} in ${state}${externalBrokers ? `, Kafka at ${externalBrokers}` : ''}`);
-  if (process.env.KAFKA_BROKERS && !externalBrokers) console.log('# KAFKA_BROKERS is left alone: CAUSEWAY_TEST_EXTERNAL_KAFKA=1 lets tests write there');
+  if (process.env.KAFKA_BROKERS && !externalBrokers)
+    console.log('# KAFKA_BROKERS is left alone: CAUSEWAY_TEST_EXTERNAL_KAFKA=1 lets tests write there');
   edges.push(stack.edgeOrigin);
   await stack.start((name, milliseconds) => console.log(`#   ${name} ready after ${milliseconds} ms`));
   atEnd(async () => {
@@ -86,13 +93,26 @@ export async function startStack(only, edgeVariables = {}, secretsInUse = () => 
       for (const between of [github, graph, deliveries]) between.close();
     }
     const logs = globSync(`${state}/**/log/{edge,bridge}*.log`);
-    const texts = { ...Object.fromEntries(logs.map((file) => [file, readFileSync(file, 'utf8')])), ...(metrics && { '/metrics': metrics }) };
-    const values = [...secretValues(stack.secrets), ...everyCode, ...github.tokens(), ...graph.tokens(), ...secretsInUse()];
+    const texts = {
+      ...Object.fromEntries(logs.map((file) => [file, readFileSync(file, 'utf8')])),
+      ...(metrics && { '/metrics': metrics }),
+    };
+    const values = [
+      ...secretValues(stack.secrets),
+      ...everyCode,
+      ...github.tokens(),
+      ...graph.tokens(),
+      ...secretsInUse(),
+    ];
     const isOf = (/** @type {string} */ edge, /** @type {string} */ url) => url.startsWith(`${edge}/`);
     // Those of edges that a test started beside it and of streams in a browser, which have no address, are looked into, too.
-    const answers = everyAnswer.filter(({ url }) => isOf(stack.edgeOrigin, url) || !edges.some((edge) => isOf(edge, url)));
+    const answers = everyAnswer.filter(
+      ({ url }) => isOf(stack.edgeOrigin, url) || !edges.some((edge) => isOf(edge, url)),
+    );
     const seen = assertNoLeak({ answers, texts, values }, isWhole ? least : LEAST);
-    console.log(`# no leak of ${seen.values} secrets in ${seen.answers} answers and ${seen.lines} lines of ${logs.length} logs${metrics && " and the bridge's metrics"}`);
+    console.log(
+      `# no leak of ${seen.values} secrets in ${seen.answers} answers and ${seen.lines} lines of ${logs.length} logs${metrics && " and the bridge's metrics"}`,
+    );
   });
   // What failed is only known now.
   process.on('exit', (code) => {

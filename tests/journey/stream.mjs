@@ -77,8 +77,13 @@ export class Stream {
       try {
         await once(this.#changed, 'change', { signal });
       } catch {
-        const tail = this.frames.slice(-5).map((frame) => JSON.stringify(frame)).join('\n  ');
-        throw new Error(`${what}: not within ${WAIT_MS / 1000} s; ${this.frames.length} frames, closed: ${this.closed}, the last:\n  ${tail}`);
+        const tail = this.frames
+          .slice(-5)
+          .map((frame) => JSON.stringify(frame))
+          .join('\n  ');
+        throw new Error(
+          `${what}: not within ${WAIT_MS / 1000} s; ${this.frames.length} frames, closed: ${this.closed}, the last:\n  ${tail}`,
+        );
       }
     }
   }
@@ -129,7 +134,10 @@ export class ResumingStream {
   async until(what, holds, milliseconds = 40_000) {
     const deadline = Date.now() + milliseconds;
     while (!holds()) {
-      if (Date.now() > deadline) throw new Error(`${what}: not within ${milliseconds / 1000} s; ${this.events.length} events after ${this.resumes} resumes`);
+      if (Date.now() > deadline)
+        throw new Error(
+          `${what}: not within ${milliseconds / 1000} s; ${this.events.length} events after ${this.resumes} resumes`,
+        );
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }

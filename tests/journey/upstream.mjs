@@ -27,17 +27,21 @@ export class Upstream {
     this.origin = '';
     this.server = createServer((incoming, outgoing) => {
       this.seen.push({ method: incoming.method ?? '', path: incoming.url ?? '', headers: incoming.headers });
-      const passed = request(new URL(incoming.url ?? '/', target), { method: incoming.method, headers: incoming.headers }, (answer) => {
-        if (this.toLose > 0) {
-          this.toLose--;
-          this.lost++;
-          // It has been read to its end before the connection breaks: whoever answered knows of nothing.
-          answer.resume().once('end', () => incoming.socket.destroy());
-          return;
-        }
-        outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
-        answer.pipe(outgoing);
-      });
+      const passed = request(
+        new URL(incoming.url ?? '/', target),
+        { method: incoming.method, headers: incoming.headers },
+        (answer) => {
+          if (this.toLose > 0) {
+            this.toLose--;
+            this.lost++;
+            // It has been read to its end before the connection breaks: whoever answered knows of nothing.
+            answer.resume().once('end', () => incoming.socket.destroy());
+            return;
+          }
+          outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
+          answer.pipe(outgoing);
+        },
+      );
       // As if nobody was between: a refused connection is a broken one.
       passed.on('error', () => incoming.socket.destroy());
       incoming.pipe(passed);

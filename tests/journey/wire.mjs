@@ -43,7 +43,10 @@ export class Wire {
         isDelivery = false;
         near.write(answered);
       });
-      for (const [socket, other] of /** @type {const} */ ([[near, far], [far, near]])) {
+      for (const [socket, other] of /** @type {const} */ ([
+        [near, far],
+        [far, near],
+      ])) {
         this.#open.add(socket);
         // As if nobody was between: what breaks on one side breaks on the other.
         socket.on('error', () => other.destroy());

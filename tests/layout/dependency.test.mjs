@@ -22,7 +22,19 @@ const ALLOWED = {
 const OUTSIDE = /^(examples|tests)\//;
 
 /** What would tie the platform-neutral crates to one runtime. */
-const RUNTIMES = ['worker', 'spin-sdk', 'tokio', 'reqwest', 'hyper', 'wasm-bindgen', 'js-sys', 'web-sys', 'rskafka', 'rdkafka', 'redis'];
+const RUNTIMES = [
+  'worker',
+  'spin-sdk',
+  'tokio',
+  'reqwest',
+  'hyper',
+  'wasm-bindgen',
+  'js-sys',
+  'web-sys',
+  'rskafka',
+  'rdkafka',
+  'redis',
+];
 
 /** @type {{ name: string, manifest_path: string, dependencies: { name: string, kind: string | null }[] }[]} */
 const crates = JSON.parse(
@@ -44,8 +56,13 @@ test('no crate of the workspace depends on a neighbour it must not know', () => 
 });
 
 test('every crate of the workspace has a place in the order', () => {
-  const placeless = crates.filter(({ name, manifest_path: path }) => !(name in ALLOWED) && !OUTSIDE.test(relative(ROOT, path)));
-  assert.deepEqual(placeless.map(({ name }) => name), []);
+  const placeless = crates.filter(
+    ({ name, manifest_path: path }) => !(name in ALLOWED) && !OUTSIDE.test(relative(ROOT, path)),
+  );
+  assert.deepEqual(
+    placeless.map(({ name }) => name),
+    [],
+  );
 });
 
 test('core and protocol name no runtime', () => {

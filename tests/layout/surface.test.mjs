@@ -8,6 +8,8 @@ import { SURFACE, rows } from '../http/surface.mjs';
 test("the probed surface is core's table", () => {
   assert.deepEqual(
     SURFACE.map(([method, pattern]) => `${method} ${pattern}`).sort(),
-    rows().map(({ method, pattern }) => `${method} ${pattern}`).sort(),
+    rows()
+      .map(({ method, pattern }) => `${method} ${pattern}`)
+      .sort(),
   );
 });

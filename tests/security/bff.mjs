@@ -137,7 +137,9 @@ export class Bff {
 
   /** Whether an answer gives the browser a session. @param {Answer} answer */
   givesSession(answer) {
-    return setCookies(answer).map(parseCookie).some(({ name, isRemoval }) => name === this.profile.sessionCookie && !isRemoval);
+    return setCookies(answer)
+      .map(parseCookie)
+      .some(({ name, isRemoval }) => name === this.profile.sessionCookie && !isRemoval);
   }
 
   /**
@@ -146,9 +148,15 @@ export class Bff {
    * @param {Browser} browser @param {() => Promise<Answer>} attack
    * @param {{ realm?: Realm, redeems?: boolean, status?: number | number[], why?: string, reason?: string | string[] }} [expected] `redeems`: the code may have been sent to the provider; `reason`: the only ones that prove anything, as the profile names them
    */
-  async refused(browser, attack, { realm = this.realms.oidc, redeems = false, status = 400, why = '', reason = undefined } = {}) {
+  async refused(
+    browser,
+    attack,
+    { realm = this.realms.oidc, redeems = false, status = 400, why = '', reason = undefined } = {},
+  ) {
     // The one API that is asked who somebody is belongs to the sign-in of its own provider.
-    const calls = () => this.upstream.seen.length + this.otherUpstream.seen.filter(({ path }) => !redeems || path !== this.profile.otherApi.own).length;
+    const calls = () =>
+      this.upstream.seen.length +
+      this.otherUpstream.seen.filter(({ path }) => !redeems || path !== this.profile.otherApi.own).length;
     const before = { user: await this.user(browser), calls: calls(), codes: realm.asked('token').length };
     const answer = await attack();
     const about = `${why || answer.target.slice(0, 200)} (answered ${answer.status})`;
@@ -180,16 +188,23 @@ export class Bff {
     /** @type {string[]} */
     let given = [];
     for (const deadline = Date.now() + LOG_WAIT_MS; Date.now() < deadline && !given.length; await delay(20)) {
-      given = this.entries(this.running.logSinceStart()).filter((entry) => this.profile.requestOf(entry) === request).flatMap((entry) => this.profile.rejection(entry) ?? []);
+      given = this.entries(this.running.logSinceStart())
+        .filter((entry) => this.profile.requestOf(entry) === request)
+        .flatMap((entry) => this.profile.rejection(entry) ?? []);
     }
     assert.equal(given.length, 1, `${about}: refusals in the log: ${JSON.stringify(given)}\n${this.tail()}`);
-    assert.ok(!wanted.length || wanted.some((one) => one.test(given[0] ?? '')), `${about}: refused for ${given[0]}, not for ${reason}`);
+    assert.ok(
+      !wanted.length || wanted.some((one) => one.test(given[0] ?? '')),
+      `${about}: refused for ${given[0]}, not for ${reason}`,
+    );
   }
 
   /** How often the log counts a refusal for this reason. @param {string} reason */
   rejections(reason) {
     const wanted = this.needs(this.profile.reasons[reason], `reason ${reason}`);
-    return this.entries().flatMap((entry) => this.profile.rejection(entry) ?? []).filter((given) => wanted.test(given)).length;
+    return this.entries()
+      .flatMap((entry) => this.profile.rejection(entry) ?? [])
+      .filter((given) => wanted.test(given)).length;
   }
 
   /** Waits until the log counts more refusals for this reason than before. @param {string} reason @param {number} before @param {string} about */

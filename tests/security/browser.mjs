@@ -23,8 +23,12 @@ export class Browser {
   /** One step of a top-level navigation to the BFF; no redirect is followed. @param {string} target @param {Sent} [sent] */
   visit(target, { headers = {}, ...sent } = {}) {
     const navigation = {
-      'Sec-Fetch-Site': 'none', 'Sec-Fetch-Mode': 'navigate', 'Sec-Fetch-Dest': 'document', 'Sec-Fetch-User': '?1',
-      Accept: 'text/html,application/xhtml+xml', Cookie: this.cookieHeader,
+      'Sec-Fetch-Site': 'none',
+      'Sec-Fetch-Mode': 'navigate',
+      'Sec-Fetch-Dest': 'document',
+      'Sec-Fetch-User': '?1',
+      Accept: 'text/html,application/xhtml+xml',
+      Cookie: this.cookieHeader,
     };
     return this.#send(target, { ...sent, headers: { ...navigation, ...headers } });
   }
@@ -34,16 +38,26 @@ export class Browser {
    * SameSite=Strict stays at home. @param {string} target @param {Sent} [sent]
    */
   arrive(target, { headers = {}, ...sent } = {}) {
-    const lax = [...this.cookies].filter(([, { attributes }]) => attributes.get('samesite') !== 'Strict').map(([name, { value }]) => `${name}=${value}`);
-    return this.visit(target, { ...sent, headers: { 'Sec-Fetch-Site': 'cross-site', Cookie: lax.join('; ') || undefined, ...headers } });
+    const lax = [...this.cookies]
+      .filter(([, { attributes }]) => attributes.get('samesite') !== 'Strict')
+      .map(([name, { value }]) => `${name}=${value}`);
+    return this.visit(target, {
+      ...sent,
+      headers: { 'Sec-Fetch-Site': 'cross-site', Cookie: lax.join('; ') || undefined, ...headers },
+    });
   }
 
   /** What a script of the BFF's own page sends: with the header against CSRF. @param {string} target @param {Sent} [sent] */
   call(target, { headers = {}, ...sent } = {}) {
     const unsafe = !['GET', 'HEAD'].includes(sent.method ?? 'GET');
     const script = {
-      'Sec-Fetch-Site': 'same-origin', 'Sec-Fetch-Mode': 'cors', 'Sec-Fetch-Dest': 'empty', Accept: '*/*',
-      ...(unsafe && { Origin: this.bff.origin }), ...this.bff.csrf, Cookie: this.cookieHeader,
+      'Sec-Fetch-Site': 'same-origin',
+      'Sec-Fetch-Mode': 'cors',
+      'Sec-Fetch-Dest': 'empty',
+      Accept: '*/*',
+      ...(unsafe && { Origin: this.bff.origin }),
+      ...this.bff.csrf,
+      Cookie: this.cookieHeader,
     };
     return this.#send(target, { ...sent, headers: { ...script, ...headers } });
   }
@@ -79,7 +93,10 @@ export function setCookies({ headers }) {
 /** @param {string} line the value of a Set-Cookie */
 export function parseCookie(line) {
   const [pair = '', ...rest] = line.split(';').map((part) => part.trim());
-  const attributes = new Map(rest.map((part) => [part.split('=')[0]?.toLowerCase() ?? '', part.slice(part.indexOf('=') + 1)]));
-  const isRemoval = Number(attributes.get('max-age') ?? 1) <= 0 || Date.parse(attributes.get('expires') ?? '9999-01-01') < Date.now();
+  const attributes = new Map(
+    rest.map((part) => [part.split('=')[0]?.toLowerCase() ?? '', part.slice(part.indexOf('=') + 1)]),
+  );
+  const isRemoval =
+    Number(attributes.get('max-age') ?? 1) <= 0 || Date.parse(attributes.get('expires') ?? '9999-01-01') < Date.now();
   return { name: pair.slice(0, pair.indexOf('=')), value: pair.slice(pair.indexOf('=') + 1), attributes, isRemoval };
 }

@@ -4,7 +4,7 @@
 /** @type {Readonly<Record<string, string>>} */
 export const CATALOGUE = Object.freeze({
   S1: 'callback without state and without a sign-in under way',
-  S2: "callback in a browser that did not begin the sign-in",
+  S2: 'callback in a browser that did not begin the sign-in',
   S3: 'callback replayed',
   S4: "one provider's sign-in finished at another's callback",
   S5: 'callback that names a wrong issuer',
@@ -46,7 +46,7 @@ export const CATALOGUE = Object.freeze({
   S48: 'times just inside and just outside the tolerance',
   S49: 'audience and authorized party',
   S50: 'issuer almost right',
-  S51: "Entra: tenants, versions and keys of others",
+  S51: 'Entra: tenants, versions and keys of others',
   S52: 'keys rotated between login and callback',
   S53: 'metadata that lies',
   S54: 'userinfo of somebody else',
@@ -88,7 +88,7 @@ export const CATALOGUE = Object.freeze({
   S98: 'API that redirects',
   S99: 'API that sets cookies and policies',
   S100: 'API that answers 401',
-  S101: "tokens go to their own API only",
+  S101: 'tokens go to their own API only',
   S103: 'API that echoes the token',
   S104: 'API at a private address',
   S105: 'bodies that are slow or too large',
@@ -149,8 +149,16 @@ const JOURNEYS = list('S90 S91 S94 S96 S98 S99 S105 S109 S130 S131 S132 S133 S13
 
 /** What a kind of test cannot show on a runtime, and why. @type {Readonly<Record<string, { kind: import('./case.mjs').Kind, runtime: string, why: string }>>} */
 const EXCEPTIONS = Object.freeze({
-  S119: { kind: 'http', runtime: 'workers', why: 'no HTTP case on Workers: Durable Objects cannot be taken down on one machine' },
-  S135: { kind: 'journey', runtime: 'spin', why: 'no journey on Spin, where a variable that nobody declared does not reach the edge' },
+  S119: {
+    kind: 'http',
+    runtime: 'workers',
+    why: 'no HTTP case on Workers: Durable Objects cannot be taken down on one machine',
+  },
+  S135: {
+    kind: 'journey',
+    runtime: 'spin',
+    why: 'no journey on Spin, where a variable that nobody declared does not reach the edge',
+  },
 });
 
 /** What a case that passes does not show. @type {Readonly<Record<string, string>>} */

@@ -15,9 +15,16 @@ import { UpstreamStub } from './upstream.mjs';
 
 /** Those that take the longest: return addresses by the hundred, each of which is a sign-in, a provider's outages, bodies that never end. */
 const LEFT_OUT = ['S28', 'S29', 'S30', 'S31', 'S32', 'S33', 'S34', 'S35', 'S105', 'S113'];
-const ASKED = [...new Set(Object.values(SECTIONS).flat().map(({ id }) => id))].filter((id) => !LEFT_OUT.includes(id));
+const ASKED = [
+  ...new Set(
+    Object.values(SECTIONS)
+      .flat()
+      .map(({ id }) => id),
+  ),
+].filter((id) => !LEFT_OUT.includes(id));
 /** What the answers alone do not show, or what takes another configuration, a provider that is new or a part that is down: and nothing else may be missing. */
-const WANTS = /^(?:needs a BFF (?:that the suite can restart|whose log can be read)|needs a provider that nothing was asked of yet|the profile has no (?:running BFF|coordinator that can be taken down))/;
+const WANTS =
+  /^(?:needs a BFF (?:that the suite can restart|whose log can be read)|needs a provider that nothing was asked of yet|the profile has no (?:running BFF|coordinator that can be taken down))/;
 /** For want of that, whatever else cannot. */
 const CANNOT = ['S64', 'S104', 'S132', 'S133', 'S134', 'S135', 'S146'];
 const LIMIT_MS = 200_000;
@@ -35,7 +42,11 @@ test('a BFF that runs already is attacked by its address, and what cannot be tri
     for (const stub of [provider, ...stubs]) stub.close();
     const ports = ['--provider-port', new URL(provider.origin).port, '--upstream-port', new URL(upstream.origin).port];
     const run = (/** @type {string} */ baseUrl, /** @type {string[]} */ ids) =>
-      spawnSync(process.execPath, [join(import.meta.dirname, 'run.mjs'), '--base-url', baseUrl, ...ports, '--json', json, ...ids], { encoding: 'utf8', timeout: LIMIT_MS });
+      spawnSync(
+        process.execPath,
+        [join(import.meta.dirname, 'run.mjs'), '--base-url', baseUrl, ...ports, '--json', json, ...ids],
+        { encoding: 'utf8', timeout: LIMIT_MS },
+      );
     const { status, stdout, stderr } = run(running.origin, ASKED);
     assert.equal(status, 0, `${stdout}\n${stderr}`);
     const { runtime, cases } = JSON.parse(readFileSync(json, 'utf8'));
@@ -48,7 +59,11 @@ test('a BFF that runs already is attacked by its address, and what cannot be tri
       else assert.equal(outcome, 'passed', id);
     }
     const cannot = rows.flatMap(({ id, outcome }) => (outcome === 'cannot run' ? id : []));
-    assert.deepEqual(CANNOT.filter((id) => !cannot.includes(id)), [], 'they looked at what nobody can see from outside');
+    assert.deepEqual(
+      CANNOT.filter((id) => !cannot.includes(id)),
+      [],
+      'they looked at what nobody can see from outside',
+    );
     assert.ok(cannot.length < rows.length / 4, `${cannot.length} of ${rows.length} cannot be tried: ${cannot}`);
     assert.match(stdout, /^CANNOT RUN S134 /m);
     // Nobody here knows the tokens that were in use: they are looked for by their form.

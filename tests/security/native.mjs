@@ -31,14 +31,30 @@ export function journeyResults() {
   const runtime = process.env.CAUSEWAY_TARGET || 'workers';
   // One process, one stack, as scripts/test runs them.
   const options = ['--test-force-exit', '--test-isolation=none', '--test-concurrency=1', '--test-timeout=120000'];
-  return [javaScript('tests/http', 'HTTP journey', { options, runtime, isScanned: true }), javaScript('tests/conformance', 'conformance', { options, runtime, isScanned: true })].flat();
+  return [
+    javaScript('tests/http', 'HTTP journey', { options, runtime, isScanned: true }),
+    javaScript('tests/conformance', 'conformance', { options, runtime, isScanned: true }),
+  ].flat();
 }
 
 /** @param {string} program @param {string[]} args */
 function ended(program, args) {
   // What is missing here is no excuse: a test that did without it would count as passed.
-  const env = { CAUSEWAY_SEEDS: SEEDS, ...process.env, CAUSEWAY_TEST_WITHOUT_REDIS: undefined, CARGO_TERM_COLOR: 'never', NO_COLOR: '1', FORCE_COLOR: undefined };
-  const { status, signal, stdout, stderr, error } = spawnSync(program, args, { cwd: ROOT, env, encoding: 'utf8', maxBuffer: 256 * 1024 * 1024, timeout: LIMIT_MS });
+  const env = {
+    CAUSEWAY_SEEDS: SEEDS,
+    ...process.env,
+    CAUSEWAY_TEST_WITHOUT_REDIS: undefined,
+    CARGO_TERM_COLOR: 'never',
+    NO_COLOR: '1',
+    FORCE_COLOR: undefined,
+  };
+  const { status, signal, stdout, stderr, error } = spawnSync(program, args, {
+    cwd: ROOT,
+    env,
+    encoding: 'utf8',
+    maxBuffer: 256 * 1024 * 1024,
+    timeout: LIMIT_MS,
+  });
   if (error) throw error;
   return { status: status ?? signal, stdout, stderr };
 }
@@ -46,20 +62,45 @@ function ended(program, args) {
 /** @param {string} packageName @returns {Result[]} */
 function rust(packageName) {
   // More than one thread, or a test's own output stands between its name and what became of it.
-  const cargo = (/** @type {string[]} */ ...args) => ended('cargo', ['test', '--quiet', '--locked', '--no-fail-fast', '-p', packageName, '--tests', '--', ...args]);
+  const cargo = (/** @type {string[]} */ ...args) =>
+    ended('cargo', ['test', '--quiet', '--locked', '--no-fail-fast', '-p', packageName, '--tests', '--', ...args]);
   const listed = cargo('--list');
-  if (listed.status !== 0) throw new Error(`cargo test -p ${packageName} -- --list ended with ${listed.status}:\n${listed.stderr}`);
+  if (listed.status !== 0)
+    throw new Error(`cargo test -p ${packageName} -- --list ended with ${listed.status}:\n${listed.stderr}`);
   const names = [...new Set(rustTests(listed.stdout))];
   if (!names.length) return [];
   // `--format=pretty` undoes what --quiet says to the tests.
   const ran = cargo('--exact', '--format=pretty', '--test-threads=4', ...names);
   const passed = passedInRust(ran.stdout);
   const where = `Rust, ${packageName}`;
-  return names.flatMap((name) => {
-    const detail = passed.has(name) ? {} : { detail: `${name} in ${packageName} did not pass; cargo ended with ${ran.status}\n${ran.stdout.slice(-4_000)}${ran.stderr.slice(-2_000)}` };
-    const numbers = name.match(RUST_NUMBERS)?.[1]?.match(/\d+/g) ?? [];
-    return numbers.map((number) => /** @type {Result} */ ({ id: `S${number}`, title: name, kind: 'native', where, outcome: passed.has(name) ? 'passed' : 'failed', ...detail }));
-  }).concat(afterLast(ran, where, 'native', names.every((name) => passed.has(name))));
+  return names
+    .flatMap((name) => {
+      const detail = passed.has(name)
+        ? {}
+        : {
+            detail: `${name} in ${packageName} did not pass; cargo ended with ${ran.status}\n${ran.stdout.slice(-4_000)}${ran.stderr.slice(-2_000)}`,
+          };
+      const numbers = name.match(RUST_NUMBERS)?.[1]?.match(/\d+/g) ?? [];
+      return numbers.map(
+        (number) =>
+          /** @type {Result} */ ({
+            id: `S${number}`,
+            title: name,
+            kind: 'native',
+            where,
+            outcome: passed.has(name) ? 'passed' : 'failed',
+            ...detail,
+          }),
+      );
+    })
+    .concat(
+      afterLast(
+        ran,
+        where,
+        'native',
+        names.every((name) => passed.has(name)),
+      ),
+    );
 }
 
 /** The numbered ones of `cargo test -- --list`. @param {string} listed */
@@ -69,8 +110,14 @@ export function rustTests(listed) {
 
 /** Those that passed in every program that has one of the name. @param {string} said */
 export function passedInRust(said) {
-  const outcomes = [...said.matchAll(/^test (\S+)(?: - should panic)? \.\.\. (.*)$/gm)].map(([, name = '', outcome = '']) => ({ name, outcome: outcome.trim() }));
-  return new Set(outcomes.map(({ name }) => name).filter((name) => outcomes.every((other) => other.name !== name || other.outcome === 'ok')));
+  const outcomes = [...said.matchAll(/^test (\S+)(?: - should panic)? \.\.\. (.*)$/gm)].map(
+    ([, name = '', outcome = '']) => ({ name, outcome: outcome.trim() }),
+  );
+  return new Set(
+    outcomes
+      .map(({ name }) => name)
+      .filter((name) => outcomes.every((other) => other.name !== name || other.outcome === 'ok')),
+  );
 }
 
 /**
@@ -80,17 +127,51 @@ export function passedInRust(said) {
  */
 function javaScript(folder, where, { options = [], runtime = '', isScanned = false } = {}) {
   const kind = runtime ? 'journey' : 'native';
-  const files = readdirSync(join(ROOT, folder)).filter((name) => name.endsWith('.test.mjs')).map((name) => join(ROOT, folder, name));
-  const numbered = files.map((file) => ({ file, names: widgetTests(readFileSync(file, 'utf8')).filter((name) => isThere(name, runtime)) })).filter(({ names }) => names.length);
+  const files = readdirSync(join(ROOT, folder))
+    .filter((name) => name.endsWith('.test.mjs'))
+    .map((name) => join(ROOT, folder, name));
+  const numbered = files
+    .map((file) => ({ file, names: widgetTests(readFileSync(file, 'utf8')).filter((name) => isThere(name, runtime)) }))
+    .filter(({ names }) => names.length);
   const names = numbered.flatMap(({ names }) => names);
-  const ran = ended(process.execPath, ['--test', ...options, '--test-reporter=tap', String.raw`--test-name-pattern=/^S\d+/`, ...numbered.map(({ file }) => file)]);
+  const ran = ended(process.execPath, [
+    '--test',
+    ...options,
+    '--test-reporter=tap',
+    String.raw`--test-name-pattern=/^S\d+/`,
+    ...numbered.map(({ file }) => file),
+  ]);
   const { status, stdout, stderr } = ran;
   const passed = passedInTap(stdout, names);
-  return names.flatMap((name) => {
-    const detail = passed.has(name) ? {} : { detail: `${name} did not pass; the tests ended with ${status}\n${stdout.slice(-4_000)}${stderr.slice(-2_000)}` };
-    const numbers = name.match(WIDGET_NUMBERS)?.[0].match(/\d+/g) ?? [];
-    return numbers.map((number) => /** @type {Result} */ ({ id: `S${number}`, title: name, kind, where, outcome: passed.has(name) ? 'passed' : 'failed', ...detail }));
-  }).concat(afterLast(ran, where, kind, names.every((name) => passed.has(name)), isScanned));
+  return names
+    .flatMap((name) => {
+      const detail = passed.has(name)
+        ? {}
+        : {
+            detail: `${name} did not pass; the tests ended with ${status}\n${stdout.slice(-4_000)}${stderr.slice(-2_000)}`,
+          };
+      const numbers = name.match(WIDGET_NUMBERS)?.[0].match(/\d+/g) ?? [];
+      return numbers.map(
+        (number) =>
+          /** @type {Result} */ ({
+            id: `S${number}`,
+            title: name,
+            kind,
+            where,
+            outcome: passed.has(name) ? 'passed' : 'failed',
+            ...detail,
+          }),
+      );
+    })
+    .concat(
+      afterLast(
+        ran,
+        where,
+        kind,
+        names.every((name) => passed.has(name)),
+        isScanned,
+      ),
+    );
 }
 
 /** Whether a test is there on a runtime: some say that they are on one alone. @param {string} name @param {string} runtime */
@@ -106,9 +187,20 @@ export function isThere(name, runtime) {
  * @returns {Result[]}
  */
 export function afterLast({ status, stdout, stderr }, where, kind, areAllPassed, isScanned = false) {
-  const result = { id: 'S133', title: isScanned ? 'the leak scan after the last test' : 'the end of the run', kind, where };
+  const result = {
+    id: 'S133',
+    title: isScanned ? 'the leak scan after the last test' : 'the end of the run',
+    kind,
+    where,
+  };
   if (isScanned ? !/^# no leak of /m.test(stdout) || (areAllPassed && status !== 0) : areAllPassed && status !== 0) {
-    return [{ ...result, outcome: 'failed', detail: `the tests ended with ${status}\n${stdout.slice(-2_000)}${stderr.slice(-4_000)}` }];
+    return [
+      {
+        ...result,
+        outcome: 'failed',
+        detail: `the tests ended with ${status}\n${stdout.slice(-2_000)}${stderr.slice(-4_000)}`,
+      },
+    ];
   }
   return isScanned ? [{ ...result, outcome: 'passed' }] : [];
 }
@@ -123,10 +215,20 @@ export function widgetTests(source) {
  * @param {string} said in the Test Anything Protocol @param {readonly string[]} names as their source has them
  */
 export function passedInTap(said, names) {
-  const outcomes = [...said.matchAll(/^\s*(not )?ok \d+ - (.*)$/gm)].map(([, not, line = '']) => ({ isGood: !not && !/ # (?:SKIP|TODO)\b/i.test(line), name: line.replace(/ # .*$/, '') }));
-  return new Set(names.filter((name) => {
-    const pattern = new RegExp(`^${name.split(/\$\{[^}]*\}/).map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`)).join('.+')}$`);
-    const own = outcomes.filter((outcome) => pattern.test(outcome.name));
-    return own.length > 0 && own.every(({ isGood }) => isGood);
+  const outcomes = [...said.matchAll(/^\s*(not )?ok \d+ - (.*)$/gm)].map(([, not, line = '']) => ({
+    isGood: !not && !/ # (?:SKIP|TODO)\b/i.test(line),
+    name: line.replace(/ # .*$/, ''),
   }));
+  return new Set(
+    names.filter((name) => {
+      const pattern = new RegExp(
+        `^${name
+          .split(/\$\{[^}]*\}/)
+          .map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`))
+          .join('.+')}$`,
+      );
+      const own = outcomes.filter((outcome) => pattern.test(outcome.name));
+      return own.length > 0 && own.every(({ isGood }) => isGood);
+    }),
+  );
 }

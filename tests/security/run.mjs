@@ -30,16 +30,30 @@ import { UpstreamStub } from './upstream.mjs';
 const { values, positionals: chosen } = parseArgs({
   allowPositionals: true,
   options: {
-    section: { type: 'string', multiple: true }, profile: { type: 'string' }, 'base-url': { type: 'string' }, 'provider-port': { type: 'string' },
-    'upstream-port': { type: 'string' }, json: { type: 'string' }, native: { type: 'boolean' }, journeys: { type: 'boolean' }, strict: { type: 'boolean' },
+    section: { type: 'string', multiple: true },
+    profile: { type: 'string' },
+    'base-url': { type: 'string' },
+    'provider-port': { type: 'string' },
+    'upstream-port': { type: 'string' },
+    json: { type: 'string' },
+    native: { type: 'boolean' },
+    journeys: { type: 'boolean' },
+    strict: { type: 'boolean' },
   },
 });
 
 const isOfSection = (/** @type {string} */ name) => !values.section || values.section.includes(name);
-const ofSections = Object.entries(SECTIONS).flatMap(([name, cases]) => (isOfSection(name) ? cases.map(({ id }) => id) : []));
-const unknown = [...chosen.filter((id) => !(id in CATALOGUE)), ...(values.section ?? []).filter((name) => !(name in SECTIONS))];
+const ofSections = Object.entries(SECTIONS).flatMap(([name, cases]) =>
+  isOfSection(name) ? cases.map(({ id }) => id) : [],
+);
+const unknown = [
+  ...chosen.filter((id) => !(id in CATALOGUE)),
+  ...(values.section ?? []).filter((name) => !(name in SECTIONS)),
+];
 if (unknown.length) {
-  console.error(`run: no case or section is called ${unknown.join(', ')}; sections are ${Object.keys(SECTIONS).join(', ')}`);
+  console.error(
+    `run: no case or section is called ${unknown.join(', ')}; sections are ${Object.keys(SECTIONS).join(', ')}`,
+  );
   process.exit(2);
 }
 /** Whether every case is to be run. */
@@ -50,25 +64,43 @@ const profile = await import(module ? resolve(module) : './profile/causeway.mjs'
 
 // First, because it is what fails most cheaply.
 const native = [...(values.native ? nativeResults() : []), ...(values.journeys ? journeyResults() : [])];
-if (native.length) console.log(`native ${new Set(native.map(({ title }) => title)).size} tests stand for ${new Set(native.map(({ id }) => id)).size} cases`);
+if (native.length)
+  console.log(
+    `native ${new Set(native.map(({ title }) => title)).size} tests stand for ${new Set(native.map(({ id }) => id)).size} cases`,
+  );
 
 const upstreamPort = Number(values['upstream-port'] ?? 0);
 const provider = await ProviderStub.start(Number(values['provider-port'] ?? 0));
-const [upstream, otherUpstream, bridge] = await Promise.all([0, 1, 2].map((offset) => UpstreamStub.start(upstreamPort && upstreamPort + offset)));
+const [upstream, otherUpstream, bridge] = await Promise.all(
+  [0, 1, 2].map((offset) => UpstreamStub.start(upstreamPort && upstreamPort + offset)),
+);
 if (!upstream || !otherUpstream || !bridge) throw new Error('no stubs');
 const realms = profile.register(provider);
 
 const running = values['base-url'] ? undefined : await profile.start({ provider, upstream, otherUpstream, bridge });
-otherUpstream.usual = (request) => (request.path === '/user' ? realms.github?.whoami(request) : running?.app.answer(request));
+otherUpstream.usual = (request) =>
+  request.path === '/user' ? realms.github?.whoami(request) : running?.app.answer(request);
 const runtime = running?.runtime ?? 'external';
-const bff = new Bff({ profile, origin: values['base-url'] ?? running?.origin ?? '', running, provider, realms, upstream, otherUpstream, bridge });
+const bff = new Bff({
+  profile,
+  origin: values['base-url'] ?? running?.origin ?? '',
+  running,
+  provider,
+  realms,
+  upstream,
+  otherUpstream,
+  bridge,
+});
 
 /** @type {import('./case.mjs').Result[]} */
 const results = [];
 /** @param {import('./case.mjs').Result} result @param {number} [milliseconds] */
 function report(result, milliseconds = 0) {
   results.push(result);
-  if (result.outcome !== 'passed' || milliseconds) console.log(`${result.outcome === 'passed' ? 'ok    ' : result.outcome.toUpperCase()} ${result.id.padEnd(5)} ${result.title} (${milliseconds} ms)`);
+  if (result.outcome !== 'passed' || milliseconds)
+    console.log(
+      `${result.outcome === 'passed' ? 'ok    ' : result.outcome.toUpperCase()} ${result.id.padEnd(5)} ${result.title} (${milliseconds} ms)`,
+    );
   if (result.detail) console.log(result.detail.replace(/^/gm, '       '));
 }
 
@@ -76,20 +108,44 @@ for (const result of native) report(result);
 try {
   for (const [name, cases] of Object.entries(SECTIONS)) {
     if (!isOfSection(name)) continue;
-    await run(cases.filter(({ id }) => !chosen.length || chosen.includes(id)), `HTTP, ${name}`, bff, report);
+    await run(
+      cases.filter(({ id }) => !chosen.length || chosen.includes(id)),
+      `HTTP, ${name}`,
+      bff,
+      report,
+    );
   }
   report(leakResult(bff, provider, isWhole));
   // Whenever its last line came.
   const crashes = traps(bff);
-  if (crashes.length) report({ id: 'S136', title: 'a crash in the log of the BFF', kind: 'http', where: 'log', outcome: 'failed', detail: crashes.slice(0, 20).join('\n') });
+  if (crashes.length)
+    report({
+      id: 'S136',
+      title: 'a crash in the log of the BFF',
+      kind: 'http',
+      where: 'log',
+      outcome: 'failed',
+      detail: crashes.slice(0, 20).join('\n'),
+    });
 } finally {
   await running?.stop();
   for (const stub of [provider, upstream, otherUpstream, bridge]) stub.close();
 }
 
 /** @type {import('./case.mjs').Kind[]} */
-const kinds = ['http', ...(values.native ? /** @type {const} */ (['native']) : []), ...(values.journeys ? /** @type {const} */ (['journey']) : [])];
-const rows = table(results, { runtime, kinds, ...(!isWhole && { chosen: chosen.length ? chosen : [...new Set(ofSections)] }) });
+const kinds = [
+  'http',
+  ...(values.native ? /** @type {const} */ (['native']) : []),
+  ...(values.journeys ? /** @type {const} */ (['journey']) : []),
+];
+const rows = table(results, {
+  runtime,
+  kinds,
+  ...(!isWhole && { chosen: chosen.length ? chosen : [...new Set(ofSections)] }),
+});
 console.log(`\n${profile.name} on ${runtime}: ${rows.text}`);
-writeFileSync(values.json ?? join(import.meta.dirname, `result-${runtime}.json`), `${JSON.stringify({ profile: profile.name, runtime, counts: rows.counts, cases: rows.rows }, undefined, 1)}\n`);
+writeFileSync(
+  values.json ?? join(import.meta.dirname, `result-${runtime}.json`),
+  `${JSON.stringify({ profile: profile.name, runtime, counts: rows.counts, cases: rows.rows }, undefined, 1)}\n`,
+);
 process.exit(rows.rows.some((row) => isFailure(row, values.strict === true)) ? 1 : 0);

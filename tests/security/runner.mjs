@@ -38,7 +38,9 @@ export const traps = ({ running }) => (running?.log() ?? '').split('\n').filter(
 
 /** An attack that brought the BFF down has not passed, whatever it was answered. @param {Attempt} attempt @param {string[]} lines @returns {Attempt} */
 function withTraps({ outcome, detail }, lines) {
-  return lines.length ? { outcome: 'failed', detail: [...(detail ? [detail] : []), `the BFF crashed:`, ...lines.slice(0, 5)].join('\n') } : { outcome, ...(detail && { detail }) };
+  return lines.length
+    ? { outcome: 'failed', detail: [...(detail ? [detail] : []), `the BFF crashed:`, ...lines.slice(0, 5)].join('\n') }
+    : { outcome, ...(detail && { detail }) };
 }
 
 /**
@@ -56,11 +58,21 @@ async function attempt(bff, attack, { attackMs, endMs }) {
     return { outcome: 'passed' };
   } catch (error) {
     if (error instanceof CannotRun) return { outcome: 'cannot run', detail: error.message };
-    if (!(error instanceof Late)) return { outcome: 'failed', detail: /** @type {Error} */ (error).stack ?? String(error) };
+    if (!(error instanceof Late))
+      return { outcome: 'failed', detail: /** @type {Error} */ (error).stack ?? String(error) };
     stop.abort(error);
-    const ended = await inTime(running.catch(() => {}), endMs).then(() => true, () => false);
+    const ended = await inTime(
+      running.catch(() => {}),
+      endMs,
+    ).then(
+      () => true,
+      () => false,
+    );
     bff.isOvertaken = !ended;
-    return { outcome: 'failed', detail: `took more than ${attackMs / 1000} s, and ${ended ? 'was stopped' : 'could not be stopped'}` };
+    return {
+      outcome: 'failed',
+      detail: `took more than ${attackMs / 1000} s, and ${ended ? 'was stopped' : 'could not be stopped'}`,
+    };
   }
 }
 

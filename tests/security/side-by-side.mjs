@@ -10,14 +10,16 @@ const AT_ONCE = 8;
 export async function sideBySide(all, attempt, atOnce = AT_ONCE) {
   const rest = all[Symbol.iterator]();
   let hasFailed = false;
-  await Promise.all(Array.from({ length: atOnce }, async () => {
-    for (let next = rest.next(); !next.done && !hasFailed; next = rest.next()) {
-      try {
-        await attempt(next.value);
-      } catch (error) {
-        hasFailed = true;
-        throw error;
+  await Promise.all(
+    Array.from({ length: atOnce }, async () => {
+      for (let next = rest.next(); !next.done && !hasFailed; next = rest.next()) {
+        try {
+          await attempt(next.value);
+        } catch (error) {
+          hasFailed = true;
+          throw error;
+        }
       }
-    }
-  }));
+    }),
+  );
 }

@@ -36,31 +36,59 @@ export function exchange(origin, target, { method = 'GET', headers = {}, body } 
   const { hostname, port, protocol } = new URL(origin);
   const request = protocol === 'https:' ? requestSecurely : requestOpenly;
   const present = Object.fromEntries(Object.entries(headers).filter(([, value]) => value !== undefined));
-  if (body !== undefined && !('Transfer-Encoding' in present)) present['Content-Length'] = String(Buffer.byteLength(body));
+  if (body !== undefined && !('Transfer-Encoding' in present))
+    present['Content-Length'] = String(Buffer.byteLength(body));
   const signal = underWay.getStore();
   return new Promise((resolve, reject) => {
     signal?.throwIfAborted();
-    const outgoing = request({ hostname, port, path: target, method, headers: present, agent: false, timeout: TIMEOUT_MS, maxHeaderSize: 256 * 1024, signal }, (incoming) => {
-      /** @type {Buffer[]} */
-      const chunks = [];
-      // A stream that is let in has no end to wait for. What it says meanwhile is for the leak scan.
-      if (incoming.headers['content-type']?.startsWith('text/event-stream')) {
-        const answer = { status: incoming.statusCode ?? 0, headers: incoming.headers, text: '', bytes: 0, target };
-        incoming.setEncoding('utf8').on('data', (text) => (answer.text += text)).on('error', () => {});
-        setTimeout(() => incoming.destroy(), STREAM_MS).unref();
-        return void resolve(answer);
-      }
-      incoming.on('data', (chunk) => chunks.push(chunk));
-      incoming.on('error', reject);
-      incoming.on('end', () => {
-        const body = Buffer.concat(chunks);
-        resolve({ status: incoming.statusCode ?? 0, headers: incoming.headers, text: body.toString(), bytes: body.length, target });
-      });
-    });
-    outgoing.on('timeout', () => outgoing.destroy(new Error(`no answer to ${method} ${target} within ${TIMEOUT_MS / 1000} s`)));
+    const outgoing = request(
+      {
+        hostname,
+        port,
+        path: target,
+        method,
+        headers: present,
+        agent: false,
+        timeout: TIMEOUT_MS,
+        maxHeaderSize: 256 * 1024,
+        signal,
+      },
+      (incoming) => {
+        /** @type {Buffer[]} */
+        const chunks = [];
+        // A stream that is let in has no end to wait for. What it says meanwhile is for the leak scan.
+        if (incoming.headers['content-type']?.startsWith('text/event-stream')) {
+          const answer = { status: incoming.statusCode ?? 0, headers: incoming.headers, text: '', bytes: 0, target };
+          incoming
+            .setEncoding('utf8')
+            .on('data', (text) => (answer.text += text))
+            .on('error', () => {});
+          setTimeout(() => incoming.destroy(), STREAM_MS).unref();
+          return void resolve(answer);
+        }
+        incoming.on('data', (chunk) => chunks.push(chunk));
+        incoming.on('error', reject);
+        incoming.on('end', () => {
+          const body = Buffer.concat(chunks);
+          resolve({
+            status: incoming.statusCode ?? 0,
+            headers: incoming.headers,
+            text: body.toString(),
+            bytes: body.length,
+            target,
+          });
+        });
+      },
+    );
+    outgoing.on('timeout', () =>
+      outgoing.destroy(new Error(`no answer to ${method} ${target} within ${TIMEOUT_MS / 1000} s`)),
+    );
     // Broken in the middle of a body that nobody wants to read: not an answer, but not a failure of the test either.
     outgoing.on('error', (/** @type {NodeJS.ErrnoException} */ error) =>
-      error.code === 'EPIPE' || error.code === 'ECONNRESET' ? resolve({ status: 0, headers: {}, text: '', bytes: 0, target }) : reject(error));
+      error.code === 'EPIPE' || error.code === 'ECONNRESET'
+        ? resolve({ status: 0, headers: {}, text: '', bytes: 0, target })
+        : reject(error),
+    );
     outgoing.end(body);
   });
 }
@@ -83,7 +111,9 @@ export function sendBytes(origin, bytes, silenceMs = 1_500) {
     socket.setTimeout(silenceMs, done);
     socket.on('data', (chunk) => chunks.push(chunk));
     socket.on('end', done);
-    socket.on('error', (/** @type {NodeJS.ErrnoException} */ error) => (error.code === 'ECONNREFUSED' ? reject(error) : done()));
+    socket.on('error', (/** @type {NodeJS.ErrnoException} */ error) =>
+      error.code === 'ECONNREFUSED' ? reject(error) : done(),
+    );
   });
 }
 
@@ -97,9 +127,10 @@ function connected(origin, bytes) {
   const { hostname, port, protocol } = new URL(origin);
   const signal = underWay.getStore();
   const send = () => void socket.write(bytes, 'latin1');
-  const socket = protocol === 'https:'
-    ? connectSecurely({ port: Number(port || 443), host: hostname, servername: hostname }, send)
-    : connectOpenly({ port: Number(port || 80), host: hostname }, send);
+  const socket =
+    protocol === 'https:'
+      ? connectSecurely({ port: Number(port || 443), host: hostname, servername: hostname }, send)
+      : connectOpenly({ port: Number(port || 80), host: hostname }, send);
   signal?.addEventListener('abort', () => socket.destroy(new Error('out of time')), { once: true });
   return socket;
 }
@@ -108,12 +139,21 @@ function connected(origin, bytes) {
 function parse(text, target) {
   const [head = '', ...rest] = text.split('\r\n\r\n');
   const [line = '', ...lines] = head.split('\r\n');
-  const fields = lines.map((header) => [header.slice(0, header.indexOf(':')).toLowerCase(), header.slice(header.indexOf(':') + 1).trim()]);
+  const fields = lines.map((header) => [
+    header.slice(0, header.indexOf(':')).toLowerCase(),
+    header.slice(header.indexOf(':') + 1).trim(),
+  ]);
   const cookies = fields.flatMap(([name, value = '']) => (name === 'set-cookie' ? [value] : []));
   /** @type {Record<string, string>} */
   const joined = {};
   for (const [name = '', value = ''] of fields) joined[name] = name in joined ? `${joined[name]}, ${value}` : value;
   const headers = { ...joined, ...(cookies.length && { 'set-cookie': cookies }) };
   const body = rest.join('\r\n\r\n');
-  return { status: Number(line.match(/^HTTP\/1\.[01] (\d{3})/)?.[1] ?? 0), headers, text: body, bytes: Buffer.byteLength(body), target };
+  return {
+    status: Number(line.match(/^HTTP\/1\.[01] (\d{3})/)?.[1] ?? 0),
+    headers,
+    text: body,
+    bytes: Buffer.byteLength(body),
+    target,
+  };
 }

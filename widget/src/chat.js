@@ -133,7 +133,9 @@ export class Chat {
       this.#view.composer.text = this.#drafts[user.id] ?? '';
       if (before) {
         const { switched, kept } = this.#options.strings;
-        this.#view.showNote(fill(this.#drafts[before.id] ? `${switched} ${kept}` : switched, { name: user.name, before: before.name }));
+        this.#view.showNote(
+          fill(this.#drafts[before.id] ? `${switched} ${kept}` : switched, { name: user.name, before: before.name }),
+        );
       }
     }
     this.#stream.connect();
@@ -156,7 +158,12 @@ export class Chat {
     if (note || this.#isBlocked) this.#isInVain = true;
     Object.assign(this.#drafts, note);
     this.#setStatus(status);
-    const text = status === 'ended' ? strings.endedText : this.#isInVain ? fill(strings.blockedText, { edge: new URL(edge).host }) : strings.signInText;
+    const text =
+      status === 'ended'
+        ? strings.endedText
+        : this.#isInVain
+          ? fill(strings.blockedText, { edge: new URL(edge).host })
+          : strings.signInText;
     this.#view.showDoor({
       title: status === 'ended' ? strings.endedTitle : strings.signInTitle,
       text: this.#providers.length > 0 ? text : strings.noProviders,

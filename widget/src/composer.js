@@ -18,9 +18,19 @@ export class Composer {
     this.#onSend = onSend;
     const { placeholder, send } = strings;
     this.#input = element('textarea', {
-      part: 'input', rows: '1', dir: 'auto', maxlength: String(MAX_CHARACTERS), enterkeyhint: 'send', placeholder, 'aria-label': placeholder,
+      part: 'input',
+      rows: '1',
+      dir: 'auto',
+      maxlength: String(MAX_CHARACTERS),
+      enterkeyhint: 'send',
+      placeholder,
+      'aria-label': placeholder,
     });
-    this.#button = element('button', { part: 'send', type: 'submit', 'aria-label': send, title: send }, icon('M12 19V5m-6 6 6-6 6 6'));
+    this.#button = element(
+      'button',
+      { part: 'send', type: 'submit', 'aria-label': send, title: send },
+      icon('M12 19V5m-6 6 6-6 6 6'),
+    );
     this.form = element('form', { part: 'composer' }, this.#input, this.#button);
     this.form.onsubmit = (event) => {
       event.preventDefault();

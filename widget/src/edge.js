@@ -63,7 +63,9 @@ export class Edge {
    */
   async session(signal) {
     // A new question takes the place of this one; what is taken is taken.
-    const isTaken = await take(this.origin, (body) => this.#fetch('/auth/handoff', { method: 'POST', headers: JSON_CSRF, body }));
+    const isTaken = await take(this.origin, (body) =>
+      this.#fetch('/auth/handoff', { method: 'POST', headers: JSON_CSRF, body }),
+    );
     const response = await this.#fetch('/auth/session', { headers: CSRF }, signal);
     if (!response.ok) return undefined;
     const info = await response.json();
@@ -80,7 +82,9 @@ export class Edge {
    * browser goes to sign out of the provider, too
    */
   async logout(page, signal) {
-    const response = await this.#fetch('/auth/logout', { method: 'POST', headers: CSRF }, signal).catch(() => undefined);
+    const response = await this.#fetch('/auth/logout', { method: 'POST', headers: CSRF }, signal).catch(
+      () => undefined,
+    );
     if (!response?.ok && response?.status !== 401) return undefined;
     const { end_session: path } = response.status === 200 ? await response.json().catch(() => ({})) : {};
     return path?.startsWith('/') ? { next: this.#andBack(path, page) } : {};
@@ -95,11 +99,15 @@ export class Edge {
    */
   async say(text, key, user, signal) {
     try {
-      const response = await this.#fetch(`/events/${encodeURIComponent(this.channel)}`, {
-        method: 'POST',
-        headers: { ...JSON_CSRF, 'Idempotency-Key': key, 'X-Causeway-User': user },
-        body: JSON.stringify({ type: 'message', data: { text } }),
-      }, signal);
+      const response = await this.#fetch(
+        `/events/${encodeURIComponent(this.channel)}`,
+        {
+          method: 'POST',
+          headers: { ...JSON_CSRF, 'Idempotency-Key': key, 'X-Causeway-User': user },
+          body: JSON.stringify({ type: 'message', data: { text } }),
+        },
+        signal,
+      );
       const { status } = response;
       if (status === 401 || status === 409) return { kind: 'denied' };
       if (status === 408 || status === 425 || status === 429 || status >= 500) {

@@ -38,7 +38,11 @@ export class Log {
     // The announcer speaks; a live log would read every piece of a streamed answer.
     const log = { part: 'log', role: 'log', 'aria-live': 'off', 'aria-label': strings.heading, tabindex: '0' };
     this.scroller = element('div', log, this.#empty, this.#list);
-    this.latest = element('button', { part: 'latest', type: 'button', hidden: '', 'aria-label': strings.latest }, icon('M12 5v14m-6-6 6 6 6-6'));
+    this.latest = element(
+      'button',
+      { part: 'latest', type: 'button', hidden: '', 'aria-label': strings.latest },
+      icon('M12 5v14m-6-6 6 6 6-6'),
+    );
     this.scroller.onscroll = () => this.#onScroll();
     // A growing composer takes its room from here.
     new ResizeObserver(() => this.#follows && this.toEnd()).observe(this.scroller);
@@ -110,13 +114,22 @@ export class Log {
     const opensDay = !before || new Date(before.time).toDateString() !== date.toDateString();
     const settled = message.state === 'done' || message.state === 'sent';
     const closesGroup = !settled || after?.role !== message.role || after.time - message.time > 120_000;
-    const shown = [message.state, opensDay, closesGroup, before?.role === message.role, message.time, message.problem, this.online].join();
+    const shown = [
+      message.state,
+      opensDay,
+      closesGroup,
+      before?.role === message.role,
+      message.time,
+      message.problem,
+      this.online,
+    ].join();
     if (shown === row.shown) return;
     row.shown = shown;
     row.item.dataset.state = message.state;
     row.item.classList.toggle('joined', !opensDay && before?.role === message.role);
     row.day.hidden = !opensDay;
-    if (opensDay) row.day.textContent = date.toLocaleDateString(this.#language, { weekday: 'long', day: 'numeric', month: 'long' });
+    if (opensDay)
+      row.day.textContent = date.toLocaleDateString(this.#language, { weekday: 'long', day: 'numeric', month: 'long' });
     row.meta.hidden = !closesGroup;
     row.meta.replaceChildren(...this.#meta(message, date));
   }
@@ -128,7 +141,11 @@ export class Log {
    */
   #meta({ key, state, problem }, date) {
     const strings = this.#strings;
-    const time = element('time', { datetime: date.toISOString() }, date.toLocaleTimeString(this.#language, { timeStyle: 'short' }));
+    const time = element(
+      'time',
+      { datetime: date.toISOString() },
+      date.toLocaleTimeString(this.#language, { timeStyle: 'short' }),
+    );
     if (state === 'sending') return [this.online ? strings.sending : strings.waiting];
     if (state === 'sent') return [time, ` · ${strings.sent}`];
     if (state === 'stalled') return [strings.stalled];

@@ -165,7 +165,10 @@ export class Stream {
     source.close();
     this.#startGrace();
     clearTimeout(this.#reopening);
-    this.#reopening = setTimeout(() => void this.#check(source, () => this.#open()), backoffMs(this.#attempt, Math.random));
+    this.#reopening = setTimeout(
+      () => void this.#check(source, () => this.#open()),
+      backoffMs(this.#attempt, Math.random),
+    );
     this.#attempt += 1;
   }
 

@@ -55,7 +55,12 @@ export class View {
         'header',
         { part: 'header' },
         element('span', { part: 'mark' }, icon(BUBBLE)),
-        element('div', { class: 'title' }, element('h2', { part: 'heading' }, strings.heading), element('p', {}, this.#status, this.#name)),
+        element(
+          'div',
+          { class: 'title' },
+          element('h2', { part: 'heading' }, strings.heading),
+          element('p', {}, this.#status, this.#name),
+        ),
         this.#signOut,
       ),
       this.#body,
@@ -105,10 +110,11 @@ export class View {
         // From a page that it cannot tell the edge asks first; and pages may keep their address to themselves.
         const link = element('a', { href: href(), part: 'sign-in-link', referrerpolicy: 'strict-origin' }, label);
         if (isElsewhere) link.target = '_blank';
-        else link.onclick = () => {
-          link.href = href();
-          this.#actions.signIn();
-        };
+        else
+          link.onclick = () => {
+            link.href = href();
+            this.#actions.signIn();
+          };
         return link;
       }),
     );

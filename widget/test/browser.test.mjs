@@ -48,7 +48,10 @@ before(async () => {
   await new Promise((resolve) => host.listen(0, '127.0.0.1', () => resolve(undefined)));
   const { port } = /** @type {import('node:net').AddressInfo} */ (host.address());
   hostOrigin = `http://localhost:${port}`;
-  browser = await chromium.launch({ executablePath: process.env.CHROMIUM_BIN ?? '/usr/bin/chromium', args: ARGS.split(' ') });
+  browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM_BIN ?? '/usr/bin/chromium',
+    args: ARGS.split(' '),
+  });
 });
 
 after(async () => {
@@ -99,7 +102,10 @@ async function user(name) {
 
 /** @param {string} text */
 async function note(text) {
-  await page.waitForFunction((want) => document.querySelector('chat-widget')?.shadowRoot?.querySelector('.note')?.textContent === want, text);
+  await page.waitForFunction(
+    (want) => document.querySelector('chat-widget')?.shadowRoot?.querySelector('.note')?.textContent === want,
+    text,
+  );
 }
 
 /** @returns {() => void} lets the edge say who is signed in */
@@ -142,9 +148,14 @@ async function until(condition, what) {
 describe('signing in', () => {
   test('offers each provider as a link that comes back to this very page', async () => {
     await open(`${hostOrigin}/?order=7#part`);
-    const hrefs = await page.getByRole('link', { name: /Continue with/ }).evaluateAll((links) => links.map((a) => a.getAttribute('href')));
+    const hrefs = await page
+      .getByRole('link', { name: /Continue with/ })
+      .evaluateAll((links) => links.map((a) => a.getAttribute('href')));
     const back = encodeURIComponent(`${hostOrigin}/?order=7#part`);
-    assert.deepEqual(hrefs, ['entra', 'github'].map((id) => `${edgeOrigin}/auth/${id}/login?return_to=${back}`));
+    assert.deepEqual(
+      hrefs,
+      ['entra', 'github'].map((id) => `${edgeOrigin}/auth/${id}/login?return_to=${back}`),
+    );
     assert.equal(edge.resumes.length, 0, 'no stream before sign-in');
     await page.getByRole('link', { name: 'Continue with GitHub' }).click();
     await status('Online');
@@ -234,14 +245,20 @@ describe('signing in on a page of another site than the edge', () => {
   });
 
   test('serves all widgets of the page by one code', async () => {
-    await page.route(`${hostOrigin}/host.js`, (route) => route.fulfill({
-      contentType: 'text/javascript',
-      body: `import { mount } from '${edgeOrigin}/assets/chat-widget.js';
+    await page.route(`${hostOrigin}/host.js`, (route) =>
+      route.fulfill({
+        contentType: 'text/javascript',
+        body: `import { mount } from '${edgeOrigin}/assets/chat-widget.js';
         for (const edge of ['${edgeOrigin}', '', '${edgeOrigin}']) mount(document.body, { edge });`,
-    }));
+      }),
+    );
     await open();
     await page.getByRole('link', { name: 'Continue with GitHub' }).first().click();
-    await page.waitForFunction(() => [...document.querySelectorAll('chat-widget')].filter((widget) => Reflect.get(widget, 'status') === 'online').length >= 3);
+    await page.waitForFunction(
+      () =>
+        [...document.querySelectorAll('chat-widget')].filter((widget) => Reflect.get(widget, 'status') === 'online')
+          .length >= 3,
+    );
     assert.deepEqual(edge.uses, [true]);
   });
 
@@ -251,7 +268,10 @@ describe('signing in on a page of another site than the edge', () => {
     await page.getByRole('link', { name: 'Continue with GitHub' }).click();
     await page.getByText('Your browser may be blocking cookies').waitFor();
     assert.equal(await page.getByRole('link', { name: /Continue with/ }).count(), 0);
-    const [window] = await Promise.all([context.waitForEvent('page'), page.getByRole('link', { name: 'Open the chat in a window of its own' }).click()]);
+    const [window] = await Promise.all([
+      context.waitForEvent('page'),
+      page.getByRole('link', { name: 'Open the chat in a window of its own' }).click(),
+    ]);
     await window.waitForURL(`${edgeOrigin}/`);
     assert.equal(await window.evaluate(() => opener), null);
     assert.equal(page.url(), `${hostOrigin}/`, 'this page stays');
@@ -270,7 +290,10 @@ describe('signing in on a page of another site than the edge', () => {
     assert.equal(page.url(), `${hostOrigin}/?order=7`);
     assert.deepEqual(edge.uses, [], 'somebody else began this one');
     await page.getByRole('link', { name: 'Continue with GitHub' }).waitFor();
-    await page.evaluate((origin) => sessionStorage.setItem('chat-widget-handoff', JSON.stringify(['another', origin, '']) ), edgeOrigin);
+    await page.evaluate(
+      (origin) => sessionStorage.setItem('chat-widget-handoff', JSON.stringify(['another', origin, ''])),
+      edgeOrigin,
+    );
     await page.goto('about:blank');
     await open(`${hostOrigin}/#causeway=stolen`);
     await page.getByRole('link', { name: 'Continue with GitHub' }).waitFor();
@@ -302,12 +325,19 @@ describe('somebody else signs in from another window', () => {
     edge.publish('message', { id: 'b', text: 'for Grace' });
     await bubble({ text: 'for Grace' });
     await user('Grace Hopper');
-    assert.equal(await page.evaluate(() => Reflect.get(globalThis, 'under')), 0, 'nothing of Ada stands under the name of Grace, even before a frame is drawn');
+    assert.equal(
+      await page.evaluate(() => Reflect.get(globalThis, 'under')),
+      0,
+      'nothing of Ada stands under the name of Grace, even before a frame is drawn',
+    );
     await note('You are now signed in as Grace Hopper.');
     assert.deepEqual(await texts(), ['for Grace']);
     await say('hello');
     await bubble({ role: 'user', state: 'done', text: 'hello' });
-    assert.deepEqual(edge.posts.map((post) => post.user), [GRACE.id]);
+    assert.deepEqual(
+      edge.posts.map((post) => post.user),
+      [GRACE.id],
+    );
     await note('');
   });
 
@@ -318,11 +348,19 @@ describe('somebody else signs in from another window', () => {
     await until(() => edge.posts.length === 1, 'a first try');
     await page.getByPlaceholder('Write a message').fill('half a thou');
     edge.replaceSession(GRACE);
-    await note('You are now signed in as Grace Hopper. What Ada Lovelace had not sent is kept until they sign in again.');
+    await note(
+      'You are now signed in as Grace Hopper. What Ada Lovelace had not sent is kept until they sign in again.',
+    );
     assert.equal(await page.getByPlaceholder('Write a message').inputValue(), '');
     await say('from Grace');
     await bubble({ role: 'user', state: 'done', text: 'from Grace' });
-    assert.deepEqual(edge.posts.map(({ user: id, text }) => [id, text]), [[ADA.id, 'from Ada'], [GRACE.id, 'from Grace']]);
+    assert.deepEqual(
+      edge.posts.map(({ user: id, text }) => [id, text]),
+      [
+        [ADA.id, 'from Ada'],
+        [GRACE.id, 'from Grace'],
+      ],
+    );
     edge.replaceSession(ADA);
     await user('Ada Lovelace');
     assert.equal(await page.getByPlaceholder('Write a message').inputValue(), 'from Ada\nhalf a thou');
@@ -359,14 +397,19 @@ describe('somebody else signs in from another window', () => {
     assert.deepEqual(await texts(), ['for Grace']);
   });
 
-  test('is noticed when a message is refused for being another\'s', async () => {
+  test("is noticed when a message is refused for being another's", async () => {
     await openSignedIn();
     edge.user = GRACE;
     edge.history = [];
     await say('from Ada');
-    await note('You are now signed in as Grace Hopper. What Ada Lovelace had not sent is kept until they sign in again.');
+    await note(
+      'You are now signed in as Grace Hopper. What Ada Lovelace had not sent is kept until they sign in again.',
+    );
     await status('Online');
-    assert.deepEqual(edge.posts.map(({ user: id, text }) => [id, text]), [[ADA.id, 'from Ada']]);
+    assert.deepEqual(
+      edge.posts.map(({ user: id, text }) => [id, text]),
+      [[ADA.id, 'from Ada']],
+    );
     assert.deepEqual(edge.history, [], 'nothing was taken');
   });
 
@@ -378,7 +421,9 @@ describe('somebody else signs in from another window', () => {
     await bubble({ role: 'user', state: 'sending', text: 'from Ada' });
     edge.user = GRACE;
     await context.setOffline(false);
-    await note('You are now signed in as Grace Hopper. What Ada Lovelace had not sent is kept until they sign in again.');
+    await note(
+      'You are now signed in as Grace Hopper. What Ada Lovelace had not sent is kept until they sign in again.',
+    );
     await status('Online');
     assert.deepEqual(edge.posts, []);
   });
@@ -435,7 +480,10 @@ describe('talking', () => {
     await page.keyboard.type('two');
     await page.keyboard.press('Enter');
     await bubble({ role: 'user', state: 'done', text: 'one' });
-    assert.deepEqual(edge.posts.map(({ text }) => text), ['one\ntwo']);
+    assert.deepEqual(
+      edge.posts.map(({ text }) => text),
+      ['one\ntwo'],
+    );
   });
 
   test('keeps trying under one key, in order, when the edge is busy or the connection breaks', async () => {
@@ -444,7 +492,10 @@ describe('talking', () => {
     await say('first');
     await say('second');
     await bubble({ role: 'user', state: 'done', text: 'second' });
-    assert.deepEqual(edge.posts.map(({ text }) => text), ['first', 'first', 'first', 'second']);
+    assert.deepEqual(
+      edge.posts.map(({ text }) => text),
+      ['first', 'first', 'first', 'second'],
+    );
     assert.equal(new Set(edge.posts.map(({ key }) => key)).size, 2);
     assert.deepEqual(await texts(), ['first', 'second']);
   });
@@ -502,11 +553,20 @@ describe('the connection', () => {
     await openSignedIn();
     await bubble({ text: 'one' });
     await page.evaluate(() => {
-      const forged = [{ id: 'x', type: 'message', data: { text: 'hacked' } }, { type: 'signed_out' }, { event: 'end', data: { reason: 'revoked' } }, { user: { id: 'evil:admin' } }, 'reset', null];
+      const forged = [
+        { id: 'x', type: 'message', data: { text: 'hacked' } },
+        { type: 'signed_out' },
+        { event: 'end', data: { reason: 'revoked' } },
+        { user: { id: 'evil:admin' } },
+        'reset',
+        null,
+      ];
       for (const data of [...forged, ...forged.map((value) => JSON.stringify(value))]) {
         window.postMessage(data, '*');
         for (const target of [window, document, ...document.querySelectorAll('chat-widget')]) {
-          target.dispatchEvent(new MessageEvent('message', { data, origin: 'https://evil.example', source: window, bubbles: true }));
+          target.dispatchEvent(
+            new MessageEvent('message', { data, origin: 'https://evil.example', source: window, bubbles: true }),
+          );
         }
       }
     });
@@ -568,7 +628,10 @@ describe('the connection', () => {
     await context.setOffline(false);
     await status('Online');
     await bubble({ role: 'user', state: 'done', text: 'written offline' });
-    assert.deepEqual(edge.posts.map(({ text }) => text), ['written offline']);
+    assert.deepEqual(
+      edge.posts.map(({ text }) => text),
+      ['written offline'],
+    );
   });
 
   test('opens anew after the machine slept', async () => {
@@ -616,7 +679,13 @@ describe('the page around it', () => {
       for (let i = 0; i < 100; i += 1) {
         const unmount = mount(div);
         // Every other one gets far enough to open its stream.
-        if (i % 2) await new Promise((resolve) => div.firstChild?.addEventListener('chat-status', (event) => /** @type {CustomEvent} */ (event).detail.status === 'online' && resolve(undefined)));
+        if (i % 2)
+          await new Promise((resolve) =>
+            div.firstChild?.addEventListener(
+              'chat-status',
+              (event) => /** @type {CustomEvent} */ (event).detail.status === 'online' && resolve(undefined),
+            ),
+          );
         unmount();
         unmount();
       }
@@ -651,8 +720,12 @@ describe('the page around it', () => {
     await open();
     await status('Online');
     const heard = await page.evaluate(async () => {
-      const widget = /** @type {HTMLElement & { strings: object, status: string }} */ (document.querySelector('chat-widget'));
-      const message = new Promise((resolve) => widget.addEventListener('chat-message', (event) => resolve(/** @type {CustomEvent} */ (event).detail)));
+      const widget = /** @type {HTMLElement & { strings: object, status: string }} */ (
+        document.querySelector('chat-widget')
+      );
+      const message = new Promise((resolve) =>
+        widget.addEventListener('chat-message', (event) => resolve(/** @type {CustomEvent} */ (event).detail)),
+      );
       widget.strings = { online: 'Verbunden' };
       return message;
     });

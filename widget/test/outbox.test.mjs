@@ -35,7 +35,14 @@ describe('outbox', () => {
     await next();
     await next();
     box.disconnect();
-    assert.deepEqual(log, ['send one a', 'send one a', 'send one a', 'accepted a id-a', 'send two b', 'accepted b id-b']);
+    assert.deepEqual(log, [
+      'send one a',
+      'send one a',
+      'send one a',
+      'accepted a id-a',
+      'send two b',
+      'accepted b id-b',
+    ]);
   });
 
   test('goes on after a refused message', async () => {
@@ -100,5 +107,6 @@ describe('outbox', () => {
 test('Retry-After is read as seconds, within bounds', () => {
   assert.equal(retryAfterMs('3'), 3_000);
   assert.equal(retryAfterMs('86400'), 120_000);
-  for (const none of ['0', '-1', 'soon', 'Thu, 01 Jan 2026 00:00:05 GMT', '', null]) assert.equal(retryAfterMs(none), undefined);
+  for (const none of ['0', '-1', 'soon', 'Thu, 01 Jan 2026 00:00:05 GMT', '', null])
+    assert.equal(retryAfterMs(none), undefined);
 });

@@ -73,7 +73,15 @@ export class StubEdge {
 
   reset() {
     this.drop();
-    Object.assign(this, { user: null, history: [], posts: [], failures: [], streamFailures: [], resumes: [], echoes: true });
+    Object.assign(this, {
+      user: null,
+      history: [],
+      posts: [],
+      failures: [],
+      streamFailures: [],
+      resumes: [],
+      echoes: true,
+    });
     Object.assign(this, { sessionGate: undefined, sessionFailures: [], endsAtProvider: false, departures: [] });
     Object.assign(this, { handsOver: false, isBlocked: false, codes: new Map(), uses: [] });
     this.#accepted.clear();
@@ -136,7 +144,13 @@ export class StubEdge {
       const failure = this.sessionFailures.shift();
       const { user } = this;
       if (failure) response.writeHead(failure).end();
-      else json(response, 200, { authenticated: user !== null, ...(user && { user, expires_in: 3600 }), providers: PROVIDERS, ...(this.handsOver && { handoff: true }) });
+      else
+        json(response, 200, {
+          authenticated: user !== null,
+          ...(user && { user, expires_in: 3600 }),
+          providers: PROVIDERS,
+          ...(this.handsOver && { handoff: true }),
+        });
     } else if (pathname === '/auth/logout') {
       this.user = null;
       if (this.endsAtProvider) json(response, 200, { end_session: '/auth/entra/end-session' });
@@ -160,7 +174,9 @@ export class StubEdge {
       let body = '';
       for await (const chunk of request) body += chunk;
       const { code, verifier } = JSON.parse(body);
-      const works = this.codes.get(code) === createHash('sha256').update(verifier).digest('base64url') && request.headers['x-csrf'] === '1';
+      const works =
+        this.codes.get(code) === createHash('sha256').update(verifier).digest('base64url') &&
+        request.headers['x-csrf'] === '1';
       this.codes.delete(code);
       this.uses.push(works);
       if (works && !this.isBlocked) this.user = ADA;
@@ -207,7 +223,8 @@ export class StubEdge {
     const user = String(request.headers['x-causeway-user']);
     this.posts.push({ key, text, user });
     const failure = this.user ? this.failures.shift() : { status: 401 };
-    if (this.user && user !== this.user.id) json(response, 409, { code: 'user-changed', title: 'Somebody else is signed in by now.' });
+    if (this.user && user !== this.user.id)
+      json(response, 409, { code: 'user-changed', title: 'Somebody else is signed in by now.' });
     else if (failure?.status === 0) response.destroy();
     else if (failure) json(response, failure.status, { title: failure.title }, failure.headers);
     else {
@@ -226,7 +243,9 @@ export class StubEdge {
   async #asset(path, response) {
     const page = this.pages.get(path);
     if (page) {
-      response.writeHead(200, { 'Content-Type': TYPES['.html'], 'Content-Security-Policy': page.policy }).end(page.html);
+      response
+        .writeHead(200, { 'Content-Type': TYPES['.html'], 'Content-Security-Policy': page.policy })
+        .end(page.html);
       return;
     }
     const content = await readFile(join(this.dist, path.replace('/assets/', ''))).catch(() => null);

@@ -15,13 +15,16 @@ export function bridgePart({ target, state, ports, secrets, brokers, variables =
       BRIDGE_KEYS: secrets.bridgeKeys,
       BRIDGE_CHANNELS: 'chat=chat.inbound',
       BRIDGE_OUTBOUND_TOPIC: 'chat.outbound',
-      ...(target === 'spin' ? { BRIDGE_REDIS_URL: redisUrl(ports.redis, secrets) } : { BRIDGE_EDGE_URL: `http://localhost:${ports.edge}` }),
+      ...(target === 'spin'
+        ? { BRIDGE_REDIS_URL: redisUrl(ports.redis, secrets) }
+        : { BRIDGE_EDGE_URL: `http://localhost:${ports.edge}` }),
       KAFKA_BROKERS: brokers,
       NO_COLOR: '1',
       ...variables,
     },
     ports: [ports.bridge],
-    ready: async () => (await fetch(`http://127.0.0.1:${ports.bridge}/readyz`, { signal: AbortSignal.timeout(2_000) })).ok,
+    ready: async () =>
+      (await fetch(`http://127.0.0.1:${ports.bridge}/readyz`, { signal: AbortSignal.timeout(2_000) })).ok,
     hint: 'build it with: cargo build -p kafka-bridge; is the broker reachable, and do the topics exist?',
   });
 }

@@ -14,16 +14,38 @@ import { redisUrl } from './redis.mjs';
 const COMPONENT = join(ROOT, 'target/spin/causeway.wasm');
 
 /** @param {import('./edge-settings.mjs').EdgeOptions} options */
-export function spinEdgePart({ state, ports, secrets, variables = {}, name = 'edge', manifest = (text) => text, unready = false }) {
+export function spinEdgePart({
+  state,
+  ports,
+  secrets,
+  variables = {},
+  name = 'edge',
+  manifest = (text) => text,
+  unready = false,
+}) {
   const home = join(state, name);
   /** @type {Record<string, string | undefined>} */
-  const values = { ...settings({ ports, secrets }), REDIS_URL: redisUrl(ports.redis, secrets), REDIS_ADDRESS: `redis://127.0.0.1:${ports.redis}`, ...variables };
-  const where = ['-f', join(home, 'spin.toml'), '--listen', `127.0.0.1:${ports.edge}`, '--state-dir', join(home, 'storage')];
+  const values = {
+    ...settings({ ports, secrets }),
+    REDIS_URL: redisUrl(ports.redis, secrets),
+    REDIS_ADDRESS: `redis://127.0.0.1:${ports.redis}`,
+    ...variables,
+  };
+  const where = [
+    '-f',
+    join(home, 'spin.toml'),
+    '--listen',
+    `127.0.0.1:${ports.edge}`,
+    '--state-dir',
+    join(home, 'storage'),
+  ];
   return new Part({
     name,
     state,
     cwd: state,
-    command: spinIsInstalled() ? ['spin', 'up', ...where] : [cargoProgram('causeway-spin-host'), ...where, '--cache-dir', join(CACHE, 'spin-host')],
+    command: spinIsInstalled()
+      ? ['spin', 'up', ...where]
+      : [cargoProgram('causeway-spin-host'), ...where, '--cache-dir', join(CACHE, 'spin-host')],
     env: {
       NO_COLOR: '1',
       DO_NOT_TRACK: '1',
@@ -42,7 +64,10 @@ export function spinEdgePart({ state, ports, secrets, variables = {}, name = 'ed
 
 /** scripts/env decides, for the builds as well. */
 function spinIsInstalled() {
-  const answer = execFileSync('bash', ['-c', '. scripts/env && { spin_is_installed && echo yes || echo no; }'], { cwd: ROOT, encoding: 'utf8' });
+  const answer = execFileSync('bash', ['-c', '. scripts/env && { spin_is_installed && echo yes || echo no; }'], {
+    cwd: ROOT,
+    encoding: 'utf8',
+  });
   return answer.trim() === 'yes';
 }
 
@@ -50,7 +75,9 @@ function spinIsInstalled() {
 function originsOf({ SERVICES, OIDC_PROVIDERS }) {
   try {
     const services = /** @type {{ url: string }[]} */ (JSON.parse(SERVICES ?? '[]')).map(({ url }) => url);
-    const issuers = /** @type {{ issuer: string }[]} */ (JSON.parse(OIDC_PROVIDERS ?? '[]')).map(({ issuer }) => issuer);
+    const issuers = /** @type {{ issuer: string }[]} */ (JSON.parse(OIDC_PROVIDERS ?? '[]')).map(
+      ({ issuer }) => issuer,
+    );
     return [...new Set([...services, ...issuers].map((url) => new URL(url).origin))];
   } catch {
     return [];
@@ -64,10 +91,13 @@ function reaching(hosts, text) {
 
 /** @param {string} home @param {(text: string) => string} manifest changes the deployed one */
 function prepare(home, manifest) {
-  if (!existsSync(COMPONENT)) throw new PartError('edge: the component is not built. What to do: run scripts/build-spin');
+  if (!existsSync(COMPONENT))
+    throw new PartError('edge: the component is not built. What to do: run scripts/build-spin');
   mkdirSync(join(home, 'storage'), { recursive: true });
   copyFileSync(COMPONENT, join(home, 'causeway.wasm'));
   const deployed = readFileSync(join(ROOT, 'spin.toml'), 'utf8');
-  const local = deployed.replace(/^source = .*$/m, 'source = "causeway.wasm"').replace(/^\[component\.causeway\.build\]\n(?:[^[\n].*\n)*/m, '');
+  const local = deployed
+    .replace(/^source = .*$/m, 'source = "causeway.wasm"')
+    .replace(/^\[component\.causeway\.build\]\n(?:[^[\n].*\n)*/m, '');
   writeFileSync(join(home, 'spin.toml'), manifest(local));
 }

@@ -12,18 +12,36 @@ import { settings } from './edge-settings.mjs';
 const BUILD = join(ROOT, 'edge/workers/build');
 
 /** @param {import('./edge-settings.mjs').EdgeOptions} options */
-export function workersEdgePart({ state, ports, secrets, variables = {}, name = 'edge', quiet = false, unready = false }) {
+export function workersEdgePart({
+  state,
+  ports,
+  secrets,
+  variables = {},
+  name = 'edge',
+  quiet = false,
+  unready = false,
+}) {
   const home = join(state, name);
   return new Part({
     name,
     state,
     cwd: home,
     command: [
-      npmProgram('wrangler'), 'dev',
-      '--config', join(home, 'wrangler.toml'),
-      '--env-file', join(home, 'variables.env'),
-      '--local', '--ip', '127.0.0.1', '--port', String(ports.edge), '--inspector-port', '0',
-      '--persist-to', join(home, 'storage'),
+      npmProgram('wrangler'),
+      'dev',
+      '--config',
+      join(home, 'wrangler.toml'),
+      '--env-file',
+      join(home, 'variables.env'),
+      '--local',
+      '--ip',
+      '127.0.0.1',
+      '--port',
+      String(ports.edge),
+      '--inspector-port',
+      '0',
+      '--persist-to',
+      join(home, 'storage'),
       '--show-interactive-dev-session=false',
       ...(quiet ? ['--log-level', 'warn'] : []),
     ],
@@ -65,9 +83,13 @@ function prepare(home, variables) {
   rmSync(join(home, 'worker'), { recursive: true, force: true });
   cpSync(BUILD, join(home, 'worker'), { recursive: true });
   const deployed = readFileSync(join(ROOT, 'wrangler.toml'), 'utf8');
-  const local = deployed.replace(/^main = .*$/m, 'main = "worker/index.js"').replace(/^\[build\]\n(?:[^[\n].*\n)*/m, '');
+  const local = deployed
+    .replace(/^main = .*$/m, 'main = "worker/index.js"')
+    .replace(/^\[build\]\n(?:[^[\n].*\n)*/m, '');
   writeFileSync(join(home, 'wrangler.toml'), local);
-  const lines = Object.entries(variables).filter(([, value]) => value !== undefined).map(([key, value]) => `${key}=${quoted(value ?? '')}\n`);
+  const lines = Object.entries(variables)
+    .filter(([, value]) => value !== undefined)
+    .map(([key, value]) => `${key}=${quoted(value ?? '')}\n`);
   writeFileSync(join(home, 'variables.env'), lines.join(''), { mode: 0o600 });
 }
 

@@ -36,7 +36,16 @@ export function emulatorsPart({ state, ports, edgeOrigin, secrets, users = USERS
     state,
     // Its working directory is ours, or it would look for configuration of its own.
     cwd: state,
-    command: [npmProgram('emulate'), 'start', '--service', 'github,microsoft', '--port', String(ports.github), '--seed', seed],
+    command: [
+      npmProgram('emulate'),
+      'start',
+      '--service',
+      'github,microsoft',
+      '--port',
+      String(ports.github),
+      '--seed',
+      seed,
+    ],
     env: { EMULATE_BASE_URL: undefined, PORTLESS_URL: undefined, EMULATE_PORT: undefined, PORT: undefined },
     ports: [ports.github, ports.entra],
     ready: async () => {

@@ -15,7 +15,8 @@ export function redisUrl(port, secrets) {
 
 /** The documented user's rules. @param {string} password */
 function user(password) {
-  const [, rules] = /^ {4}ACL SETUSER (causeway on >PASSWORD .*)$/m.exec(readFileSync(join(ROOT, 'docs/deploy-spin.md'), 'utf8')) ?? [];
+  const [, rules] =
+    /^ {4}ACL SETUSER (causeway on >PASSWORD .*)$/m.exec(readFileSync(join(ROOT, 'docs/deploy-spin.md'), 'utf8')) ?? [];
   if (!rules) throw new PartError('redis: docs/deploy-spin.md names no user.');
   return rules.replace('PASSWORD', password).split(' ');
 }
@@ -27,9 +28,25 @@ export function redisPart({ state, port, secrets }) {
     name: 'redis',
     state,
     command: [
-      'redis-server', '--bind', '127.0.0.1', '--port', String(port), '--dir', directory,
-      '--appendonly', 'yes', '--appendfsync', 'always', '--save', '', '--maxmemory-policy', 'noeviction', '--daemonize', 'no',
-      '--user', ...user(secrets.redisPassword),
+      'redis-server',
+      '--bind',
+      '127.0.0.1',
+      '--port',
+      String(port),
+      '--dir',
+      directory,
+      '--appendonly',
+      'yes',
+      '--appendfsync',
+      'always',
+      '--save',
+      '',
+      '--maxmemory-policy',
+      'noeviction',
+      '--daemonize',
+      'no',
+      '--user',
+      ...user(secrets.redisPassword),
     ],
     ports: [port],
     prepare: () => void mkdirSync(directory, { recursive: true }),

@@ -25,9 +25,13 @@ export const cases = [
       const proofs = () => realm.asked('token').map(({ headers }) => read(headers.dpop));
       realm.lies = { tokens: (body) => ({ ...body, token_type: 'DPoP' }) };
       let count = 0;
-      const wantsNonce = () => ({ ...json({ error: 'use_dpop_nonce' }, 400), headers: { 'content-type': 'application/json', 'dpop-nonce': `nonce-${++count}` } });
+      const wantsNonce = () => ({
+        ...json({ error: 'use_dpop_nonce' }, 400),
+        headers: { 'content-type': 'application/json', 'dpop-nonce': `nonce-${++count}` },
+      });
       // Once, as the specification has it.
-      realm.lies.tokenEndpoint = (request, honest) => (read(request.headers.dpop).nonce === undefined ? wantsNonce() : honest());
+      realm.lies.tokenEndpoint = (request, honest) =>
+        read(request.headers.dpop).nonce === undefined ? wantsNonce() : honest();
       const { browser } = await bff.signedIn(realm);
       const [first, second, ...more] = proofs();
       assert.ok(first && second && !more.length, `${proofs().length} requests`);
@@ -53,7 +57,10 @@ export const cases = [
       assert.equal(proof.htu, `${bff.upstream.origin}${own}`, 'without the query');
       assert.equal(proof.htm, 'GET');
       assert.ok(proof.ath, 'bound to the token');
-      bff.upstream.answer = () => ({ status: 401, headers: { 'www-authenticate': 'DPoP error="use_dpop_nonce"', 'dpop-nonce': `nonce-${++count}` } });
+      bff.upstream.answer = () => ({
+        status: 401,
+        headers: { 'www-authenticate': 'DPoP error="use_dpop_nonce"', 'dpop-nonce': `nonce-${++count}` },
+      });
       realm.lies.tokenEndpoint = undefined;
       const after = bff.upstream.seen.length;
       const refused = await browser.call(`${prefix}${own}`);
@@ -69,7 +76,13 @@ export const cases = [
     title: 'pushed authorization requests: a new one each time, nothing beside it in the address',
     async attack(bff) {
       const realm = await bff.fresh();
-      realm.lies = { metadata: (document) => ({ ...document, pushed_authorization_request_endpoint: realm.url('push'), require_pushed_authorization_requests: true }) };
+      realm.lies = {
+        metadata: (document) => ({
+          ...document,
+          pushed_authorization_request_endpoint: realm.url('push'),
+          require_pushed_authorization_requests: true,
+        }),
+      };
       const uris = new Set();
       for (let count = 0; count < 3; count++) {
         const { authorize } = await bff.begin(bff.browser(), realm, '/');
@@ -85,19 +98,29 @@ export const cases = [
       realm.pushed.delete(stale);
       const state = realm.asked('push').at(-1)?.form.get('state') ?? '';
       const over = new URLSearchParams({ error: 'invalid_request_uri', state });
-      await bff.refused(browser, () => browser.visit(`${bff.path.callback(realm.id)}?${over}`), { realm, reason: 'error' });
+      await bff.refused(browser, () => browser.visit(`${bff.path.callback(realm.id)}?${over}`), {
+        realm,
+        reason: 'error',
+      });
       const pushes = realm.asked('push').length;
       const again = await bff.begin(browser, realm);
       assert.notEqual(again.authorize.searchParams.get('request_uri'), stale);
       assert.equal(realm.asked('push').length, pushes + 1);
       assert.ok(bff.givesSession(await browser.visit(await again.callback())), 'the new one leads in');
       for (const [why, reply] of /** @type {[string, import('../provider/recorded.mjs').Reply][]} */ ([
-        ['an error', json({ error: 'invalid_request' }, 400)], ['a page', { status: 200, headers: { 'content-type': 'text/html' }, body: '<html>' }], ['a redirect', { status: 302, headers: { location: 'https://evil.example/' } }],
-        ['no URI', json({ expires_in: 60 }, 201)], ['an outage', { status: 500, body: 'x' }], ['a lost answer', { lost: true }],
+        ['an error', json({ error: 'invalid_request' }, 400)],
+        ['a page', { status: 200, headers: { 'content-type': 'text/html' }, body: '<html>' }],
+        ['a redirect', { status: 302, headers: { location: 'https://evil.example/' } }],
+        ['no URI', json({ expires_in: 60 }, 201)],
+        ['an outage', { status: 500, body: 'x' }],
+        ['a lost answer', { lost: true }],
       ])) {
         realm.lies = { endpoint: () => reply };
         const answer = await bff.browser().visit(bff.path.login(realm.id, '/'));
-        assert.ok(answer.status >= 400 && !answer.headers.location, `${why}: ${answer.status} ${answer.headers.location}`);
+        assert.ok(
+          answer.status >= 400 && !answer.headers.location,
+          `${why}: ${answer.status} ${answer.headers.location}`,
+        );
         await bff.rejected(answer, why, 'outage');
       }
     },

@@ -20,14 +20,25 @@ export const cases = [
     id: 'S47',
     title: 'times of wrong types; fractions are legal',
     async attack(bff) {
-      const untimely = (/** @type {Json} */ changes) => disbelieved(bff, but(changes), JSON.stringify(changes), undefined, 'time');
+      const untimely = (/** @type {Json} */ changes) =>
+        disbelieved(bff, but(changes), JSON.stringify(changes), undefined, 'time');
       for (const name of ['exp', 'iat', 'nbf']) {
-        for (const value of ['tomorrow', String(now() + 600), true, [now() + 600], {}, '', -1, -1e300, 1e300]) await untimely({ [name]: value });
+        for (const value of ['tomorrow', String(now() + 600), true, [now() + 600], {}, '', -1, -1e300, 1e300])
+          await untimely({ [name]: value });
       }
       for (const exp of [undefined, null, 0]) await untimely({ exp });
       for (const iat of [undefined, null, 0]) await untimely({ iat });
       // Beyond every time there is, in digits that no number of JavaScript has.
-      await disbelieved(bff, { idToken: ({ header, claims, key }) => key.sign(header, JSON.stringify(claims).replace(/"exp":\d+/, '"exp":9223372036854775808')) }, 'exp 2^63', undefined, 'time');
+      await disbelieved(
+        bff,
+        {
+          idToken: ({ header, claims, key }) =>
+            key.sign(header, JSON.stringify(claims).replace(/"exp":\d+/, '"exp":9223372036854775808')),
+        },
+        'exp 2^63',
+        undefined,
+        'time',
+      );
       await believed(bff, but({ exp: now() + 600.5, iat: now() - 0.5, nbf: now() - 0.25 }), 'fractions of a second');
     },
   },
@@ -38,10 +49,20 @@ export const cases = [
       const margin = 8;
       const { toleranceSeconds } = bff.profile;
       await believed(bff, but({ exp: now() - toleranceSeconds + margin }), 'expired within the tolerance');
-      await believed(bff, but({ nbf: now() + toleranceSeconds - margin, iat: now() + toleranceSeconds - margin }), 'of a clock that is ahead');
+      await believed(
+        bff,
+        but({ nbf: now() + toleranceSeconds - margin, iat: now() + toleranceSeconds - margin }),
+        'of a clock that is ahead',
+      );
       await disbelieved(bff, but({ exp: now() - toleranceSeconds - 1 }), 'expired', undefined, 'time');
       await disbelieved(bff, but({ nbf: now() + toleranceSeconds + margin }), 'not yet valid', undefined, 'time');
-      await disbelieved(bff, but({ iat: now() + toleranceSeconds + margin }), 'issued in the future', undefined, 'time');
+      await disbelieved(
+        bff,
+        but({ iat: now() + toleranceSeconds + margin }),
+        'issued in the future',
+        undefined,
+        'time',
+      );
       await disbelieved(bff, but({ iat: now() + 86_400 * 365 }), 'issued in the far future', undefined, 'time');
     },
   },
@@ -50,9 +71,25 @@ export const cases = [
     title: 'audience and authorized party',
     async attack(bff) {
       const { clientId } = bff.realms.oidc;
-      const others = [undefined, null, '', 'other', [], ['other'], [clientId, 'other'], ['other', clientId], [[clientId]], { 0: clientId }, clientId.toUpperCase(), `${clientId} `, `${clientId},other`, true];
+      const others = [
+        undefined,
+        null,
+        '',
+        'other',
+        [],
+        ['other'],
+        [clientId, 'other'],
+        ['other', clientId],
+        [[clientId]],
+        { 0: clientId },
+        clientId.toUpperCase(),
+        `${clientId} `,
+        `${clientId},other`,
+        true,
+      ];
       for (const aud of others) await disbelieved(bff, but({ aud }), `aud ${JSON.stringify(aud)}`, undefined, 'party');
-      for (const azp of ['other', '', clientId.toUpperCase(), [clientId], 1]) await disbelieved(bff, but({ azp }), `azp ${JSON.stringify(azp)}`, undefined, 'party');
+      for (const azp of ['other', '', clientId.toUpperCase(), [clientId], 1])
+        await disbelieved(bff, but({ azp }), `azp ${JSON.stringify(azp)}`, undefined, 'party');
       await believed(bff, but({ aud: [clientId], azp: clientId }), 'a list of this client alone');
     },
   },
@@ -61,7 +98,24 @@ export const cases = [
     title: 'issuer almost right',
     async attack(bff) {
       const { issuer } = bff.realms.oidc;
-      const others = [undefined, null, '', `${issuer}/`, issuer.toUpperCase(), issuer.replace('http:', 'https:'), issuer.replace('localhost', 'lоcalhost'), `${issuer} `, `${issuer}\u200b`, issuer.replace('localhost', 'LOCALHOST'), `${issuer}#`, `${issuer}?`, [issuer], issuer.replace('/realm/', '/realm/./'), issuer.replace('realm', '%72ealm'), bff.realms.recent.issuer];
+      const others = [
+        undefined,
+        null,
+        '',
+        `${issuer}/`,
+        issuer.toUpperCase(),
+        issuer.replace('http:', 'https:'),
+        issuer.replace('localhost', 'lоcalhost'),
+        `${issuer} `,
+        `${issuer}\u200b`,
+        issuer.replace('localhost', 'LOCALHOST'),
+        `${issuer}#`,
+        `${issuer}?`,
+        [issuer],
+        issuer.replace('/realm/', '/realm/./'),
+        issuer.replace('realm', '%72ealm'),
+        bff.realms.recent.issuer,
+      ];
       for (const iss of others) await disbelieved(bff, but({ iss }), `iss ${JSON.stringify(iss)}`, undefined, 'party');
       await believed(bff, but({ iss: issuer }), 'the issuer itself');
     },
@@ -74,8 +128,8 @@ export const cases = [
       const other = '11111111-2222-4333-8444-555555555555';
       const issuerOf = (/** @type {string} */ tenant) => `${provider.origin}/${tenant}/v2.0`;
       for (const [why, changes] of /** @type {[string, Json][]} */ ([
-        ["tid of another tenant than iss", { tid: other }],
-        ["iss of another tenant than tid", { iss: issuerOf(other) }],
+        ['tid of another tenant than iss', { tid: other }],
+        ['iss of another tenant than tid', { iss: issuerOf(other) }],
         ['another tenant altogether', { tid: other, iss: issuerOf(other) }],
         ['{tenantid} left as it is', { iss: issuerOf('{tenantid}') }],
         ['{tenantid} as tid', { tid: '{tenantid}', iss: issuerOf('{tenantid}') }],
@@ -83,19 +137,35 @@ export const cases = [
         ['tid in upper case', { tid: entra.tenant.toUpperCase() }],
         ['no tid', { tid: undefined }],
         ['the tenant of personal accounts', { tid: CONSUMERS_TENANT, iss: issuerOf(CONSUMERS_TENANT) }],
-        ['version 1', { ver: '1.0' }], ['no version', { ver: undefined }], ['a version that is a number', { ver: 2 }],
+        ['version 1', { ver: '1.0' }],
+        ['no version', { ver: undefined }],
+        ['a version that is a number', { ver: 2 }],
         ['the issuer of version 1', { iss: `https://sts.windows.net/${entra.tenant}/` }],
-        ['no oid', { oid: undefined }], ['an empty oid', { oid: '' }],
-      ])) await disbelieved(bff, but(changes), why, entra, 'tenant');
+        ['no oid', { oid: undefined }],
+        ['an empty oid', { oid: '' }],
+      ]))
+        await disbelieved(bff, but(changes), why, entra, 'tenant');
       await believed(bff, but({ tid: entra.tenant, iss: issuerOf(entra.tenant), ver: '2.0' }), 'its own tenant', entra);
       // The key set says for which issuer each key is good: one of personal accounts signs for no organisation.
       await bff.restarted({}, async () => {
-        entra.lies = { keys: (set) => ({ keys: set.keys.map((key) => ({ ...key, issuer: issuerOf(CONSUMERS_TENANT) })) }) };
+        entra.lies = {
+          keys: (set) => ({ keys: set.keys.map((key) => ({ ...key, issuer: issuerOf(CONSUMERS_TENANT) })) }),
+        };
         const browser = bff.browser();
-        await bff.refused(browser, () => bff.signIn(browser, entra), { realm: entra, redeems: true, why: 'a key of personal accounts', reason: 'tenant' });
+        await bff.refused(browser, () => bff.signIn(browser, entra), {
+          realm: entra,
+          redeems: true,
+          why: 'a key of personal accounts',
+          reason: 'tenant',
+        });
       });
       await bff.restarted({}, async () => {
-        await believed(bff, { keys: (set) => ({ keys: set.keys.map((key) => ({ ...key, issuer: issuerOf('{tenantid}') })) }) }, 'a key of all tenants', entra);
+        await believed(
+          bff,
+          { keys: (set) => ({ keys: set.keys.map((key) => ({ ...key, issuer: issuerOf('{tenantid}') })) }) },
+          'a key of all tenants',
+          entra,
+        );
       });
     },
   },
@@ -108,8 +178,24 @@ export const cases = [
         ['issuer with a slash', (document) => ({ ...document, issuer: `${document.issuer}/` })],
         ['no issuer', (document) => ({ ...document, issuer: undefined })],
         ...['authorization_endpoint', 'token_endpoint', 'jwks_uri'].flatMap((name) =>
-          ['http://evil.example/x', 'https://10.0.0.1/x', 'https://169.254.169.254/latest', 'https://[fd00::1]/x', 'https://[::ffff:192.168.0.1]/x', 'file:///etc/passwd', 'javascript:alert(1)', '', 'x'].map(
-            (url) => /** @type {[string, (document: Json) => unknown]} */ ([`${name} ${url}`, (document) => ({ ...document, [name]: url })]))),
+          [
+            'http://evil.example/x',
+            'https://10.0.0.1/x',
+            'https://169.254.169.254/latest',
+            'https://[fd00::1]/x',
+            'https://[::ffff:192.168.0.1]/x',
+            'file:///etc/passwd',
+            'javascript:alert(1)',
+            '',
+            'x',
+          ].map(
+            (url) =>
+              /** @type {[string, (document: Json) => unknown]} */ ([
+                `${name} ${url}`,
+                (document) => ({ ...document, [name]: url }),
+              ]),
+          ),
+        ),
         ['no JSON', () => ({ status: 200, headers: { 'content-type': 'text/html' }, body: '<html>' })],
         ['not found', () => ({ status: 404, body: '' })],
         ['a redirect', () => ({ status: 302, headers: { location: `${provider.origin}/stolen` } })],
@@ -123,7 +209,10 @@ export const cases = [
         assert.equal(answer.headers.location, undefined, why);
         assert.deepEqual(setCookies(answer), [], why);
       }
-      assert.deepEqual(provider.strays.filter(({ path }) => path === '/stolen'), []);
+      assert.deepEqual(
+        provider.strays.filter(({ path }) => path === '/stolen'),
+        [],
+      );
       const honest = await bff.fresh();
       assert.ok(bff.givesSession(await bff.signIn(bff.browser(), honest)), 'with the truth it does');
     },
@@ -133,11 +222,15 @@ export const cases = [
     title: 'userinfo of somebody else is not believed',
     async attack(bff) {
       const realm = await bff.fresh();
-      realm.lies = { person: (person) => ({ ...person, sub: 'somebody-else', email: 'admin@causeway.example' }), ...but({ name: undefined, email: undefined }) };
+      realm.lies = {
+        person: (person) => ({ ...person, sub: 'somebody-else', email: 'admin@causeway.example' }),
+        ...but({ name: undefined, email: undefined }),
+      };
       const browser = bff.browser();
       const answer = await bff.signIn(browser, realm);
       if (realm.asked('userinfo').length) assert.equal(bff.givesSession(answer), false);
-      else assert.ok((await bff.user(browser))?.endsWith(ADA.id), 'the ID token says who it is, and nobody else is asked');
+      else
+        assert.ok((await bff.user(browser))?.endsWith(ADA.id), 'the ID token says who it is, and nobody else is asked');
     },
   },
   {
@@ -145,13 +238,35 @@ export const cases = [
     title: 'tokens of other kinds in place of an ID token',
     async attack(bff) {
       for (const typ of ['at+jwt', 'application/at+jwt', 'logout+jwt', 'dpop+jwt', 'secevent+jwt', 'JOSE', '', 1]) {
-        await disbelieved(bff, { idToken: ({ header, claims, key }) => key.signAnyway({ ...header, typ }, claims) }, `typ ${typ}`);
+        await disbelieved(
+          bff,
+          { idToken: ({ header, claims, key }) => key.signAnyway({ ...header, typ }, claims) },
+          `typ ${typ}`,
+        );
       }
-      await disbelieved(bff, but({ events: { 'http://schemas.openid.net/event/backchannel-logout': {} } }), 'a logout token');
+      await disbelieved(
+        bff,
+        but({ events: { 'http://schemas.openid.net/event/backchannel-logout': {} } }),
+        'a logout token',
+      );
       await disbelieved(bff, but({ nonce: undefined, scope: 'openid' }), 'an access token', undefined, 'nonce');
-      await disbelieved(bff, { tokens: (body) => ({ ...body, id_token: body.access_token }) }, 'the access token itself');
-      await disbelieved(bff, { tokens: (body) => ({ ...body, id_token: [body.id_token] }) }, 'a list', undefined, 'no token response');
-      await believed(bff, { idToken: ({ header, claims, key }) => key.signAnyway({ ...header, typ: undefined }, claims) }, 'no type at all');
+      await disbelieved(
+        bff,
+        { tokens: (body) => ({ ...body, id_token: body.access_token }) },
+        'the access token itself',
+      );
+      await disbelieved(
+        bff,
+        { tokens: (body) => ({ ...body, id_token: [body.id_token] }) },
+        'a list',
+        undefined,
+        'no token response',
+      );
+      await believed(
+        bff,
+        { idToken: ({ header, claims, key }) => key.signAnyway({ ...header, typ: undefined }, claims) },
+        'no type at all',
+      );
       await believed(bff, {}, 'an ID token');
     },
   },
@@ -178,7 +293,10 @@ export const cases = [
       await bff.restarted({ ENTRA_TENANT: 'organizations', ENTRA_TENANTS: tenants.join(',') }, async () => {
         const people = new Set();
         for (const tid of tenants) {
-          all.lies = { metadata: (document) => ({ ...document, issuer: issuerOf('{tenantid}') }), claims: (claims) => ({ ...claims, tid, iss: issuerOf(tid) }) };
+          all.lies = {
+            metadata: (document) => ({ ...document, issuer: issuerOf('{tenantid}') }),
+            claims: (claims) => ({ ...claims, tid, iss: issuerOf(tid) }),
+          };
           const browser = bff.browser();
           const begun = await browser.visit(bff.path.login(entra.id, '/'));
           const answer = await browser.visit(await bff.back(new URL(begun.headers.location ?? '')));
@@ -195,12 +313,20 @@ export const cases = [
     title: 'e-mail addresses that trick an allow-list are only shown',
     async attack(bff) {
       const { user } = await bff.signedIn();
-      for (const email of ['ada@causeway.example@evil.example', 'ada@evil.example,@causeway.example', 'ada@cаuseway.example', '"ada@causeway.example"@evil.example', 'ada@causeway.example\u0000@evil.example', `${'a'.repeat(5000)}@x`]) {
+      for (const email of [
+        'ada@causeway.example@evil.example',
+        'ada@evil.example,@causeway.example',
+        'ada@cаuseway.example',
+        '"ada@causeway.example"@evil.example',
+        'ada@causeway.example\u0000@evil.example',
+        `${'a'.repeat(5000)}@x`,
+      ]) {
         bff.realms.oidc.user = { ...ADA, email };
         const browser = bff.browser();
         const answer = await bff.signIn(browser);
         assert.ok(bff.isRedirect(answer) || answer.status === 400, email);
-        if (bff.isRedirect(answer)) assert.equal(await bff.user(browser), user, 'an address makes nobody somebody else');
+        if (bff.isRedirect(answer))
+          assert.equal(await bff.user(browser), user, 'an address makes nobody somebody else');
       }
     },
   },

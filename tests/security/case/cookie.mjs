@@ -20,7 +20,11 @@ async function assertNobody(bff, cookie, why) {
     assert.equal(answer.status, 401, `${why} at ${door}: ${answer.status}`);
     bodies.add(JSON.stringify([bff.profile.withoutItsRequest(answer), answer.headers['content-type']]));
   }
-  assert.equal(bff.profile.user(await bff.browser().call(bff.path.session, { headers: { Cookie: cookie } })), undefined, why);
+  assert.equal(
+    bff.profile.user(await bff.browser().call(bff.path.session, { headers: { Cookie: cookie } })),
+    undefined,
+    why,
+  );
   assert.equal(bff.upstream.seen.length, calls, why);
   return bodies;
 }
@@ -28,7 +32,12 @@ async function assertNobody(bff, cookie, why) {
 /** @param {Bff} bff */
 async function session(bff) {
   const { browser, user } = await bff.signedIn(bff.apiRealm);
-  return { browser, user, name: bff.profile.sessionCookie, value: browser.cookies.get(bff.profile.sessionCookie)?.value ?? '' };
+  return {
+    browser,
+    user,
+    name: bff.profile.sessionCookie,
+    value: browser.cookies.get(bff.profile.sessionCookie)?.value ?? '',
+  };
 }
 
 /** @type {import('../case.mjs').Case[]} */
@@ -43,10 +52,19 @@ export const cases = [
         await assertNobody(bff, `${own.name}=${own.value}; ${own.name}=${second}`, `second ${second.slice(0, 8)}`);
         await assertNobody(bff, `${own.name}=${second}; ${own.name}=${own.value}`, `first ${second.slice(0, 8)}`);
         // Node's client would make one of them.
-        for (const pair of [[own.value, second], [second, own.value]]) {
+        for (const pair of [
+          [own.value, second],
+          [second, own.value],
+        ]) {
           for (const door of doors(bff)) {
-            const lines = [...pair.map((value) => `Cookie: ${own.name}=${value}`), ...Object.entries(bff.csrf).map(([name, value]) => `${name}: ${value}`), 'Sec-Fetch-Site: same-origin'];
-            const { status } = await bff.sendBytes(`GET ${door} HTTP/1.1\r\nHost: ${new URL(bff.origin).host}\r\n${lines.join('\r\n')}\r\nConnection: close\r\n\r\n`);
+            const lines = [
+              ...pair.map((value) => `Cookie: ${own.name}=${value}`),
+              ...Object.entries(bff.csrf).map(([name, value]) => `${name}: ${value}`),
+              'Sec-Fetch-Site: same-origin',
+            ];
+            const { status } = await bff.sendBytes(
+              `GET ${door} HTTP/1.1\r\nHost: ${new URL(bff.origin).host}\r\n${lines.join('\r\n')}\r\nConnection: close\r\n\r\n`,
+            );
             assert.equal(status, 401, `in two headers, ${second.slice(0, 8)}, at ${door}`);
           }
         }
@@ -54,14 +72,23 @@ export const cases = [
       // What another application of the site set for all of it, as it may, is neither ours nor a reason to believe nobody.
       for (const foreign of ['city=Z\xc3\xbcrich', 'city=Z\xfcrich']) {
         for (const line of [`${foreign}; ${own.name}=${own.value}`, `${own.name}=${own.value}; ${foreign}`]) {
-          const csrf = Object.entries(bff.csrf).map(([name, value]) => `${name}: ${value}\r\n`).join('');
-          const { status } = await bff.sendBytes(`GET ${bff.profile.api.prefix}${bff.profile.api.own} HTTP/1.1\r\nHost: ${new URL(bff.origin).host}\r\nCookie: ${line}\r\n${csrf}Sec-Fetch-Site: same-origin\r\nConnection: close\r\n\r\n`);
+          const csrf = Object.entries(bff.csrf)
+            .map(([name, value]) => `${name}: ${value}\r\n`)
+            .join('');
+          const { status } = await bff.sendBytes(
+            `GET ${bff.profile.api.prefix}${bff.profile.api.own} HTTP/1.1\r\nHost: ${new URL(bff.origin).host}\r\nCookie: ${line}\r\n${csrf}Sec-Fetch-Site: same-origin\r\nConnection: close\r\n\r\n`,
+          );
           assert.equal(status, 200, `beside another application's cookie: ${JSON.stringify(line.slice(0, 20))}`);
         }
       }
       assert.match(own.name, /^__Host-/, 'browsers take no such cookie with a Domain');
       const cookie = own.browser.cookies.get(own.name);
-      assert.ok(cookie && cookie.attributes.has('secure') && cookie.attributes.has('httponly') && !cookie.attributes.has('domain'));
+      assert.ok(
+        cookie &&
+          cookie.attributes.has('secure') &&
+          cookie.attributes.has('httponly') &&
+          !cookie.attributes.has('domain'),
+      );
       assert.equal(cookie.attributes.get('path'), '/');
       assert.equal(await bff.user(own.browser), own.user, 'alone it is believed');
     },
@@ -75,10 +102,19 @@ export const cases = [
       const bodies = new Set();
       for (let at = 0; at < value.length; at++) {
         const other = alphabet[(alphabet.indexOf(value[at] ?? 'A') + 1 + (at % 62)) % 64];
-        for (const body of await assertNobody(bff, `${name}=${value.slice(0, at)}${other}${value.slice(at + 1)}`, `byte ${at} changed`)) bodies.add(body);
+        for (const body of await assertNobody(
+          bff,
+          `${name}=${value.slice(0, at)}${other}${value.slice(at + 1)}`,
+          `byte ${at} changed`,
+        ))
+          bodies.add(body);
       }
-      for (let length = 0; length < value.length; length += 7) for (const body of await assertNobody(bff, `${name}=${value.slice(0, length)}`, `cut to ${length}`)) bodies.add(body);
-      for (const more of ['A', 'AA', '=', '==', '.', '%00', value, 'A'.repeat(3000)]) for (const body of await assertNobody(bff, `${name}=${value}${more}`, `longer by ${more.length}`)) bodies.add(body);
+      for (let length = 0; length < value.length; length += 7)
+        for (const body of await assertNobody(bff, `${name}=${value.slice(0, length)}`, `cut to ${length}`))
+          bodies.add(body);
+      for (const more of ['A', 'AA', '=', '==', '.', '%00', value, 'A'.repeat(3000)])
+        for (const body of await assertNobody(bff, `${name}=${value}${more}`, `longer by ${more.length}`))
+          bodies.add(body);
       assert.equal(bodies.size, 1, [...bodies].join('\n'));
       assert.equal(await bff.user(browser), user);
     },
@@ -96,13 +132,23 @@ export const cases = [
       const [other] = [...two.cookies].filter(([cookie]) => bff.profile.isOwnCookie(cookie));
       if (!transaction || !other) throw new Error('a sign-in leaves a cookie');
       await assertNobody(bff, `${name}=${transaction[1].value}`, "a sign-in's cookie as session");
-      const inPlace = async (/** @type {import('../bff.mjs').Flow} */ flow, /** @type {string} */ cookie, /** @type {string} */ why, /** @type {string} */ reason) => {
+      const inPlace = async (
+        /** @type {import('../bff.mjs').Flow} */ flow,
+        /** @type {string} */ cookie,
+        /** @type {string} */ why,
+        /** @type {string} */ reason,
+      ) => {
         const victim = bff.browser();
         const target = await flow.callback();
         await bff.refused(victim, () => victim.visit(target, { headers: { Cookie: cookie } }), { why, reason });
       };
       await inPlace(first, `${transaction[0]}=${value}`, "a session's cookie as sign-in", 'of another');
-      await inPlace(first, `${transaction[0]}=${other[1].value}`, "another sign-in's value under this one's name", 'of another');
+      await inPlace(
+        first,
+        `${transaction[0]}=${other[1].value}`,
+        "another sign-in's value under this one's name",
+        'of another',
+      );
       await inPlace(second, `${transaction[0]}=${transaction[1].value}`, "another sign-in's cookie", 'stranger');
       assert.ok(await bff.user(browser));
     },
@@ -133,8 +179,13 @@ export const cases = [
       const { name, value } = await session(bff);
       const half = Math.floor(value.length / 2);
       for (const cookie of [
-        `${name}-chunks=1000000000; ${name}.0=${value}`, `${name}.count=1000000000`, `${name}=chunks:1000000000`, `${name}=chunks-1000000000; ${name}C1=x`,
-        `${name}.0=${value.slice(0, half)}; ${name}.1=${value.slice(half)}`, `${name}_0=${value.slice(0, half)}; ${name}_1=${value.slice(half)}`, `${name}0=${value}`,
+        `${name}-chunks=1000000000; ${name}.0=${value}`,
+        `${name}.count=1000000000`,
+        `${name}=chunks:1000000000`,
+        `${name}=chunks-1000000000; ${name}C1=x`,
+        `${name}.0=${value.slice(0, half)}; ${name}.1=${value.slice(half)}`,
+        `${name}_0=${value.slice(0, half)}; ${name}_1=${value.slice(half)}`,
+        `${name}0=${value}`,
         Array.from({ length: 300 }, (_, index) => `${name}.${index}=x`).join('; '),
       ]) {
         const begun = Date.now();
@@ -148,9 +199,12 @@ export const cases = [
     title: 'more cookies than fit: an answer, not an outage; the session is still read or refused alike',
     async attack(bff) {
       const { user, name, value } = await session(bff);
-      const junk = (/** @type {number} */ bytes) => Array.from({ length: Math.ceil(bytes / 100) }, (_, index) => `junk${index}=${'x'.repeat(90)}`).join('; ');
+      const junk = (/** @type {number} */ bytes) =>
+        Array.from({ length: Math.ceil(bytes / 100) }, (_, index) => `junk${index}=${'x'.repeat(90)}`).join('; ');
       for (const bytes of [4_000, 9_000, 14_000]) {
-        const answer = await bff.browser().call(bff.path.session, { headers: { Cookie: `${junk(bytes)}; ${name}=${value}` } });
+        const answer = await bff
+          .browser()
+          .call(bff.path.session, { headers: { Cookie: `${junk(bytes)}; ${name}=${value}` } });
         assert.ok([200, 400, 413, 431].includes(answer.status), `${bytes} bytes of cookies: ${answer.status}`);
         if (answer.status === 200) assert.equal(bff.profile.user(answer), user, `${bytes} bytes of cookies`);
       }
@@ -158,12 +212,18 @@ export const cases = [
       let told = 0;
       for (const bytes of [40_000, 60_000, 120_000]) {
         for (const ask of /** @type {const} */ (['call', 'visit'])) {
-          const answer = await bff.browser()[ask](bff.path.session, { headers: { Cookie: `${name}=${value}; ${junk(bytes)}` } });
+          const browser = bff.browser();
+          const answer = await browser[ask](bff.path.session, {
+            headers: { Cookie: `${name}=${value}; ${junk(bytes)}` },
+          });
           assert.ok([0, 400, 413, 431].includes(answer.status), `${bytes} bytes of cookies: ${answer.status}`);
           if (answer.status !== 431 || bff.profile.requestAnswered(answer) === undefined) continue;
           told++;
           const cleared = setCookies(answer).map(parseCookie);
-          assert.ok(cleared.length > 0 && cleared.every((cookie) => cookie.name === name && cookie.isRemoval), `${bytes} bytes of cookies`);
+          assert.ok(
+            cleared.length > 0 && cleared.every((cookie) => cookie.name === name && cookie.isRemoval),
+            `${bytes} bytes of cookies`,
+          );
           assert.match(String(answer.headers['content-type']), ask === 'visit' ? /^text\/html/ : bff.profile.errorType);
         }
       }
@@ -180,7 +240,16 @@ export const cases = [
     async attack(bff) {
       const { user, name, value, browser } = await session(bff);
       const bare = name.replace(/^__Host-(?:Http-)?/, '');
-      for (const twin of [bare, `__Secure-${bare}`, `__Host-${bare}`, `__host-http-${bare}`, name.toLowerCase(), ` ${name}x`, `${name}[]`, `"${name}"`].filter((twin) => twin !== name)) {
+      for (const twin of [
+        bare,
+        `__Secure-${bare}`,
+        `__Host-${bare}`,
+        `__host-http-${bare}`,
+        name.toLowerCase(),
+        ` ${name}x`,
+        `${name}[]`,
+        `"${name}"`,
+      ].filter((twin) => twin !== name)) {
         await assertNobody(bff, `${twin}=${value}`, twin);
         const both = await bff.browser().call(bff.path.session, { headers: { Cookie: `${twin}=x; ${name}=${value}` } });
         assert.equal(bff.profile.user(both), user, `${twin} beside the real one`);
@@ -210,21 +279,37 @@ export const afterwards = [
         const cookies = setCookies(answer);
         if (!bff.profile.requestAnswered(answer)) {
           // What stands before the BFF refused it, or nobody answered: there is nothing of a session in that.
-          assert.ok(bff.profile.front.statuses.includes(answer.status) || (answer.status === 500 && bff.profile.front.fails(answer)), `${about} is not of the BFF`);
+          assert.ok(
+            bff.profile.front.statuses.includes(answer.status) ||
+              (answer.status === 500 && bff.profile.front.fails(answer)),
+            `${about} is not of the BFF`,
+          );
           assert.deepEqual(cookies, [], about);
           continue;
         }
         looked++;
-        if (!bff.profile.isPublic(answer) || cookies.length) assert.match(String(answer.headers['cache-control']), /(?:^|, )no-store(?:,|$)/, `${about} may be cached`);
-        for (const name of ['cdn-cache-control', 'surrogate-control', 'expires']) assert.equal(answer.headers[name], undefined, `${name} of ${about}`);
+        if (!bff.profile.isPublic(answer) || cookies.length)
+          assert.match(String(answer.headers['cache-control']), /(?:^|, )no-store(?:,|$)/, `${about} may be cached`);
+        for (const name of ['cdn-cache-control', 'surrogate-control', 'expires'])
+          assert.equal(answer.headers[name], undefined, `${name} of ${about}`);
         for (const cookie of cookies) {
           const { name, value, attributes, isRemoval } = parseCookie(cookie);
           const site = bff.profile.returningCookies.test(name) ? /^(?:Strict|Lax)$/ : /^Strict$/;
-          assert.ok(attributes.has('secure') && attributes.has('httponly') && attributes.get('path') === '/' && (isRemoval || site.test(attributes.get('samesite') ?? '')) && !attributes.has('domain'), cookie.replace(/=[^;]*/, '=…'));
+          assert.ok(
+            attributes.has('secure') &&
+              attributes.has('httponly') &&
+              attributes.get('path') === '/' &&
+              (isRemoval || site.test(attributes.get('samesite') ?? '')) &&
+              !attributes.has('domain'),
+            cookie.replace(/=[^;]*/, '=…'),
+          );
           assert.ok(name.length + value.length <= 4096);
         }
-        const vary = String(answer.headers.vary).toLowerCase().split(/\s*,\s*/);
-        for (const name of ['cookie', 'origin', 'sec-fetch-site']) assert.ok(vary.includes(name), `${about} varies by ${vary}`);
+        const vary = String(answer.headers.vary)
+          .toLowerCase()
+          .split(/\s*,\s*/);
+        for (const name of ['cookie', 'origin', 'sec-fetch-site'])
+          assert.ok(vary.includes(name), `${about} varies by ${vary}`);
         assert.equal(answer.headers['x-content-type-options'], 'nosniff', about);
         // No browser keeps it of an origin without TLS.
         assert.equal(answer.headers['strict-transport-security'] === undefined, isOpen, about);

@@ -8,7 +8,12 @@ import assert from 'node:assert/strict';
 
 const EVIL = 'https://evil.example';
 /** @param {Bff} bff */
-const fromOtherSite = (bff) => ({ Origin: EVIL, 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Mode': 'no-cors', ...bff.withoutCsrf });
+const fromOtherSite = (bff) => ({
+  Origin: EVIL,
+  'Sec-Fetch-Site': 'cross-site',
+  'Sec-Fetch-Mode': 'no-cors',
+  ...bff.withoutCsrf,
+});
 
 /** What changes something, and what reads something that only the user may read. @param {Bff} bff */
 const targets = (bff) => [`${bff.profile.api.prefix}${bff.profile.api.family}/1`, bff.path.event, bff.path.logout];
@@ -19,110 +24,290 @@ async function refused(bff, browser, target, sent, why, statuses = [403]) {
   const answer = await browser.call(target, sent);
   assert.ok(statuses.includes(answer.status), `${why} at ${target}: ${answer.status} ${answer.text.slice(0, 200)}`);
   assert.deepEqual([bff.upstream.seen.length, bff.bridge.seen.length], before, `${why} at ${target} was passed on`);
-  assert.ok(![EVIL, '*'].includes(String(answer.headers['access-control-allow-origin'])), `${why} at ${target} may be read`);
+  assert.ok(
+    ![EVIL, '*'].includes(String(answer.headers['access-control-allow-origin'])),
+    `${why} at ${target} may be read`,
+  );
   assert.ok(await bff.user(browser), `${why} at ${target}: signed out`);
   return answer;
 }
 
 /** @param {string} id @param {string} title @param {(bff: Bff, browser: Browser) => Promise<unknown>} attack @returns {import('../case.mjs').Case} */
-const asUser = (id, title, attack) => ({ id, title, attack: async (bff) => attack(bff, (await bff.signedIn(bff.apiRealm)).browser) });
+const asUser = (id, title, attack) => ({
+  id,
+  title,
+  attack: async (bff) => attack(bff, (await bff.signedIn(bff.apiRealm)).browser),
+});
 
 /** @type {import('../case.mjs').Case[]} */
 export const cases = [
   asUser('S74', 'form post of another site', async (bff, browser) => {
     const crossSite = fromOtherSite(bff);
     for (const target of targets(bff)) {
-      for (const headers of [crossSite, { ...crossSite, 'Sec-Fetch-Mode': 'navigate', 'Sec-Fetch-Dest': 'document' }, { ...crossSite, 'Sec-Fetch-Site': undefined, 'Sec-Fetch-Mode': undefined }]) {
-        await refused(bff, browser, target, { method: 'POST', headers: { ...headers, 'Content-Type': 'application/x-www-form-urlencoded' }, body: `type=message&data=x&${new URLSearchParams(bff.csrf)}` }, 'a form');
+      for (const headers of [
+        crossSite,
+        { ...crossSite, 'Sec-Fetch-Mode': 'navigate', 'Sec-Fetch-Dest': 'document' },
+        { ...crossSite, 'Sec-Fetch-Site': undefined, 'Sec-Fetch-Mode': undefined },
+      ]) {
+        await refused(
+          bff,
+          browser,
+          target,
+          {
+            method: 'POST',
+            headers: { ...headers, 'Content-Type': 'application/x-www-form-urlencoded' },
+            body: `type=message&data=x&${new URLSearchParams(bff.csrf)}`,
+          },
+          'a form',
+        );
       }
     }
   }),
   asUser('S75', 'multipart post of another site', async (bff, browser) => {
     const crossSite = fromOtherSite(bff);
-    const body = '--x\r\nContent-Disposition: form-data; name="{\\"type\\":\\"message\\",\\"data\\":{}}"\r\n\r\n1\r\n--x--\r\n';
-    for (const target of targets(bff)) await refused(bff, browser, target, { method: 'POST', headers: { ...crossSite, 'Content-Type': 'multipart/form-data; boundary=x' }, body }, 'multipart');
+    const body =
+      '--x\r\nContent-Disposition: form-data; name="{\\"type\\":\\"message\\",\\"data\\":{}}"\r\n\r\n1\r\n--x--\r\n';
+    for (const target of targets(bff))
+      await refused(
+        bff,
+        browser,
+        target,
+        { method: 'POST', headers: { ...crossSite, 'Content-Type': 'multipart/form-data; boundary=x' }, body },
+        'multipart',
+      );
   }),
   asUser('S76', 'JSON as text/plain', async (bff, browser) => {
     const crossSite = fromOtherSite(bff);
-    for (const target of targets(bff)) await refused(bff, browser, target, { method: 'POST', headers: { ...crossSite, 'Content-Type': 'text/plain;application/json' }, body: '{"type":"message","data":{"text":"x"}}' }, 'text/plain');
+    for (const target of targets(bff))
+      await refused(
+        bff,
+        browser,
+        target,
+        {
+          method: 'POST',
+          headers: { ...crossSite, 'Content-Type': 'text/plain;application/json' },
+          body: '{"type":"message","data":{"text":"x"}}',
+        },
+        'text/plain',
+      );
     // Even a page of our own must say what it sends.
-    await refused(bff, browser, bff.path.event, { method: 'POST', headers: { 'Content-Type': 'text/plain' }, body: '{"type":"message","data":{}}' }, 'text/plain of our own', [400, 415]);
+    await refused(
+      bff,
+      browser,
+      bff.path.event,
+      { method: 'POST', headers: { 'Content-Type': 'text/plain' }, body: '{"type":"message","data":{}}' },
+      'text/plain of our own',
+      [400, 415],
+    );
   }),
   asUser('S77', 'post without a body', async (bff, browser) => {
     const crossSite = fromOtherSite(bff);
     for (const target of targets(bff)) {
       await refused(bff, browser, target, { method: 'POST', headers: crossSite }, 'an empty post');
-      await refused(bff, browser, target, { method: 'POST', headers: { ...crossSite, Origin: undefined, 'Sec-Fetch-Site': undefined } }, 'an empty post that says nothing');
+      await refused(
+        bff,
+        browser,
+        target,
+        { method: 'POST', headers: { ...crossSite, Origin: undefined, 'Sec-Fetch-Site': undefined } },
+        'an empty post that says nothing',
+      );
     }
   }),
   asUser('S79', 'header against CSRF missing, wrong or twice', async (bff, browser) => {
     const [[name = '', right = ''] = []] = Object.entries(bff.csrf);
     for (const target of [...targets(bff), `${bff.profile.api.prefix}${bff.profile.api.own}`]) {
       const method = target.endsWith(bff.profile.api.own) ? 'GET' : 'POST';
-      for (const value of [undefined, '', '0', 'true', `${right} `.repeat(2).trim(), `${right}, ${right}`, [right, right], [right, '0'], ` `, `${right}\t${right}`]) {
-        await refused(bff, browser, target, { method, headers: { [name]: value, 'Content-Type': 'application/json' }, ...(method === 'POST' && { body: '{}' }) }, `${name}: ${JSON.stringify(value)}`);
+      for (const value of [
+        undefined,
+        '',
+        '0',
+        'true',
+        `${right} `.repeat(2).trim(),
+        `${right}, ${right}`,
+        [right, right],
+        [right, '0'],
+        ` `,
+        `${right}\t${right}`,
+      ]) {
+        await refused(
+          bff,
+          browser,
+          target,
+          {
+            method,
+            headers: { [name]: value, 'Content-Type': 'application/json' },
+            ...(method === 'POST' && { body: '{}' }),
+          },
+          `${name}: ${JSON.stringify(value)}`,
+        );
       }
-      for (const twin of [name.replaceAll('-', '_'), `X-${name}`, `${name}-Token`]) await refused(bff, browser, target, { method, headers: { [name]: undefined, [twin]: right } }, `${twin} instead`);
+      for (const twin of [name.replaceAll('-', '_'), `X-${name}`, `${name}-Token`])
+        await refused(
+          bff,
+          browser,
+          target,
+          { method, headers: { [name]: undefined, [twin]: right } },
+          `${twin} instead`,
+        );
     }
     const session = await browser.call(bff.path.session, { headers: { [name]: undefined } });
     assert.ok(session.status === 403 && !session.text.includes('user'), 'who is signed in is not told either');
   }),
   asUser('S80', 'Sec-Fetch-Site of others, and of siblings that are not on the list', async (bff, browser) => {
     for (const target of targets(bff)) {
-      for (const site of ['cross-site', 'same-site', 'none', 'SAME-ORIGIN', '', 'same-origin, cross-site', ['same-origin', 'cross-site']]) {
+      for (const site of [
+        'cross-site',
+        'same-site',
+        'none',
+        'SAME-ORIGIN',
+        '',
+        'same-origin, cross-site',
+        ['same-origin', 'cross-site'],
+      ]) {
         for (const origin of [undefined, EVIL, 'http://localhost:1', 'http://sibling.localhost']) {
-          await refused(bff, browser, target, { method: 'POST', headers: { Origin: origin, 'Sec-Fetch-Site': site, 'Content-Type': 'application/json' }, body: '{}' }, `Sec-Fetch-Site ${site}, Origin ${origin}`);
+          await refused(
+            bff,
+            browser,
+            target,
+            {
+              method: 'POST',
+              headers: { Origin: origin, 'Sec-Fetch-Site': site, 'Content-Type': 'application/json' },
+              body: '{}',
+            },
+            `Sec-Fetch-Site ${site}, Origin ${origin}`,
+          );
         }
       }
     }
     const host = bff.running?.hostOrigin;
     if (!host) return;
-    const answer = await browser.call(`${bff.profile.api.prefix}${bff.profile.api.own}`, { headers: { Origin: host, 'Sec-Fetch-Site': 'same-site' } });
+    const answer = await browser.call(`${bff.profile.api.prefix}${bff.profile.api.own}`, {
+      headers: { Origin: host, 'Sec-Fetch-Site': 'same-site' },
+    });
     assert.equal(answer.status, 200, 'a sibling on the list may');
   }),
   asUser('S81', 'foreign, null or absent Origin of a browser that says nothing else', async (bff, browser) => {
     for (const target of targets(bff)) {
-      for (const origin of [undefined, 'null', EVIL, '', `${bff.origin}.evil.example`, `${bff.origin}/`, bff.origin.toUpperCase(), `${bff.origin}, ${EVIL}`, [bff.origin, EVIL], 'http://localhost', `${bff.origin}0`]) {
-        await refused(bff, browser, target, { method: 'POST', headers: { Origin: origin, 'Sec-Fetch-Site': undefined, 'Sec-Fetch-Mode': undefined, 'Content-Type': 'application/json' }, body: '{}' }, `Origin ${JSON.stringify(origin)}`, [400, 403]);
+      for (const origin of [
+        undefined,
+        'null',
+        EVIL,
+        '',
+        `${bff.origin}.evil.example`,
+        `${bff.origin}/`,
+        bff.origin.toUpperCase(),
+        `${bff.origin}, ${EVIL}`,
+        [bff.origin, EVIL],
+        'http://localhost',
+        `${bff.origin}0`,
+      ]) {
+        await refused(
+          bff,
+          browser,
+          target,
+          {
+            method: 'POST',
+            headers: {
+              Origin: origin,
+              'Sec-Fetch-Site': undefined,
+              'Sec-Fetch-Mode': undefined,
+              'Content-Type': 'application/json',
+            },
+            body: '{}',
+          },
+          `Origin ${JSON.stringify(origin)}`,
+          [400, 403],
+        );
       }
     }
   }),
   asUser('S83', 'GET where only POST is allowed, and whatever else is not listed', async (bff, browser) => {
     for (const method of ['GET', 'HEAD', 'PUT', 'DELETE', 'PATCH']) {
-      for (const target of [bff.path.event, bff.path.logout]) await refused(bff, browser, target, { method }, method, [405]);
+      for (const target of [bff.path.event, bff.path.logout])
+        await refused(bff, browser, target, { method }, method, [405]);
     }
     for (const method of ['HEAD', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'TRACE', 'PROPFIND']) {
       // Only a preflight is an OPTIONS to the BFF, and some servers hand on no method that is not common.
       const statuses = { OPTIONS: [404, 405], TRACE: [405, 501], PROPFIND: [405, 501] }[method] ?? [405];
-      await refused(bff, browser, `${bff.profile.api.prefix}${bff.profile.api.own}`, { method }, `${method} of an API that allows GET`, statuses);
+      await refused(
+        bff,
+        browser,
+        `${bff.profile.api.prefix}${bff.profile.api.own}`,
+        { method },
+        `${method} of an API that allows GET`,
+        statuses,
+      );
     }
-    for (const override of [{ 'X-HTTP-Method-Override': 'POST' }, { 'X-HTTP-Method': 'DELETE' }, { 'X-Method-Override': 'PUT' }]) {
+    for (const override of [
+      { 'X-HTTP-Method-Override': 'POST' },
+      { 'X-HTTP-Method': 'DELETE' },
+      { 'X-Method-Override': 'PUT' },
+    ]) {
       const calls = bff.upstream.seen.length;
       await browser.call(`${bff.profile.api.prefix}${bff.profile.api.own}?_method=DELETE`, { headers: override });
       const sent = bff.upstream.seen.slice(calls);
       assert.equal(sent.length, 1, Object.keys(override)[0]);
-      assert.ok(sent.every(({ method, headers }) => method === 'GET' && !Object.keys(headers).some((name) => name.includes('method'))), Object.keys(override)[0]);
+      assert.ok(
+        sent.every(
+          ({ method, headers }) => method === 'GET' && !Object.keys(headers).some((name) => name.includes('method')),
+        ),
+        Object.keys(override)[0],
+      );
     }
   }),
   {
     id: 'S84',
     title: 'preflight of a foreign origin: nothing is allowed, no origin is reflected with credentials',
     async attack(bff) {
-      const ask = { 'Access-Control-Request-Method': 'POST', 'Access-Control-Request-Headers': ['content-type', ...Object.keys(bff.csrf)].join().toLowerCase(), ...bff.withoutCsrf, 'Sec-Fetch-Mode': 'cors' };
-      const paths = [bff.path.session, bff.path.logout, bff.path.event, bff.path.stream, `${bff.profile.api.prefix}${bff.profile.api.own}`, bff.path.login(bff.realms.oidc.id), bff.path.callback(bff.realms.oidc.id), bff.path.deliver, '/nowhere', '/'];
+      const ask = {
+        'Access-Control-Request-Method': 'POST',
+        'Access-Control-Request-Headers': ['content-type', ...Object.keys(bff.csrf)].join().toLowerCase(),
+        ...bff.withoutCsrf,
+        'Sec-Fetch-Mode': 'cors',
+      };
+      const paths = [
+        bff.path.session,
+        bff.path.logout,
+        bff.path.event,
+        bff.path.stream,
+        `${bff.profile.api.prefix}${bff.profile.api.own}`,
+        bff.path.login(bff.realms.oidc.id),
+        bff.path.callback(bff.realms.oidc.id),
+        bff.path.deliver,
+        '/nowhere',
+        '/',
+      ];
       for (const path of paths) {
-        for (const origin of [EVIL, 'null', `${bff.origin}.evil.example`, 'http://localhost', 'http://localhost:1', bff.running?.hostOrigin.replace('http', 'https'), `${bff.running?.hostOrigin}.evil.example`, '*', '']) {
+        for (const origin of [
+          EVIL,
+          'null',
+          `${bff.origin}.evil.example`,
+          'http://localhost',
+          'http://localhost:1',
+          bff.running?.hostOrigin.replace('http', 'https'),
+          `${bff.running?.hostOrigin}.evil.example`,
+          '*',
+          '',
+        ]) {
           for (const method of ['OPTIONS', 'GET']) {
-            const answer = await bff.browser().call(path, { method, headers: { ...ask, Origin: origin, 'Sec-Fetch-Site': 'cross-site' } });
+            const answer = await bff
+              .browser()
+              .call(path, { method, headers: { ...ask, Origin: origin, 'Sec-Fetch-Site': 'cross-site' } });
             assert.equal(answer.headers['access-control-allow-origin'], undefined, `${method} ${path} for ${origin}`);
-            assert.equal(answer.headers['access-control-allow-credentials'], undefined, `${method} ${path} for ${origin}`);
+            assert.equal(
+              answer.headers['access-control-allow-credentials'],
+              undefined,
+              `${method} ${path} for ${origin}`,
+            );
             assert.match(String(answer.headers.vary), /origin/i, `${method} ${path}: a cache must tell origins apart`);
           }
         }
       }
       const host = bff.running?.hostOrigin;
       if (!host) return;
-      const own = await bff.browser().call(bff.path.event, { method: 'OPTIONS', headers: { ...ask, Origin: host, 'Sec-Fetch-Site': 'same-site' } });
+      const own = await bff
+        .browser()
+        .call(bff.path.event, { method: 'OPTIONS', headers: { ...ask, Origin: host, 'Sec-Fetch-Site': 'same-site' } });
       assert.equal(own.headers['access-control-allow-origin'], host);
       assert.ok(!String(own.headers['access-control-allow-headers']).includes('*'));
       assert.match(String(own.headers.vary), /origin/i);
@@ -130,17 +315,41 @@ export const cases = [
   },
   asUser('S85', 'EventSource of another site or of a sibling', async (bff, browser) => {
     for (const headers of [
-      { Origin: EVIL, 'Sec-Fetch-Site': 'cross-site' }, { Origin: 'http://sibling.localhost', 'Sec-Fetch-Site': 'same-site' }, { 'Sec-Fetch-Site': 'same-site' }, { 'Sec-Fetch-Site': 'cross-site' },
-      { Origin: EVIL, 'Sec-Fetch-Site': undefined }, { Origin: 'null', 'Sec-Fetch-Site': undefined },
+      { Origin: EVIL, 'Sec-Fetch-Site': 'cross-site' },
+      { Origin: 'http://sibling.localhost', 'Sec-Fetch-Site': 'same-site' },
+      { 'Sec-Fetch-Site': 'same-site' },
+      { 'Sec-Fetch-Site': 'cross-site' },
+      { Origin: EVIL, 'Sec-Fetch-Site': undefined },
+      { Origin: 'null', 'Sec-Fetch-Site': undefined },
     ]) {
-      await refused(bff, browser, bff.path.stream, { headers: { ...bff.withoutCsrf, Accept: 'text/event-stream', ...headers } }, JSON.stringify(headers));
+      await refused(
+        bff,
+        browser,
+        bff.path.stream,
+        { headers: { ...bff.withoutCsrf, Accept: 'text/event-stream', ...headers } },
+        JSON.stringify(headers),
+      );
     }
   }),
   asUser('S86', 'WebSocket of another site', async (bff, browser) => {
-    const upgrade = { Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-Version': '13', 'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==', ...bff.withoutCsrf, 'Sec-Fetch-Mode': 'websocket' };
+    const upgrade = {
+      Connection: 'Upgrade',
+      Upgrade: 'websocket',
+      'Sec-WebSocket-Version': '13',
+      'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==',
+      ...bff.withoutCsrf,
+      'Sec-Fetch-Mode': 'websocket',
+    };
     for (const target of [bff.path.stream, `${bff.profile.api.prefix}${bff.profile.api.own}`, bff.path.event]) {
       for (const site of ['cross-site', 'same-site', undefined]) {
-        const answer = await refused(bff, browser, target, { headers: { ...upgrade, Origin: EVIL, 'Sec-Fetch-Site': site } }, `WebSocket, ${site}`, target === bff.path.event ? [405] : [403]);
+        const answer = await refused(
+          bff,
+          browser,
+          target,
+          { headers: { ...upgrade, Origin: EVIL, 'Sec-Fetch-Site': site } },
+          `WebSocket, ${site}`,
+          target === bff.path.event ? [405] : [403],
+        );
         assert.notEqual(answer.status, 101);
       }
     }
@@ -150,19 +359,45 @@ export const cases = [
     const image = { ...crossSite, Origin: undefined, 'Sec-Fetch-Dest': 'image' };
     const asked = async (/** @type {Browser} */ user) => {
       await refused(bff, user, bff.path.logout, { headers: image }, 'an image', [405]);
-      await refused(bff, user, bff.path.logout, { headers: { ...image, 'Sec-Fetch-Mode': 'navigate', 'Sec-Fetch-Dest': 'document' } }, 'a link', [405]);
+      await refused(
+        bff,
+        user,
+        bff.path.logout,
+        { headers: { ...image, 'Sec-Fetch-Mode': 'navigate', 'Sec-Fetch-Dest': 'document' } },
+        'a link',
+        [405],
+      );
     };
     await asked(browser);
     await refused(bff, browser, bff.path.logout, { method: 'POST', headers: crossSite }, 'a form');
-    await refused(bff, browser, bff.path.logout, { method: 'POST', headers: { ...crossSite, Origin: undefined, 'Sec-Fetch-Site': undefined, 'Sec-Fetch-Mode': undefined } }, 'a form of an old browser');
+    await refused(
+      bff,
+      browser,
+      bff.path.logout,
+      {
+        method: 'POST',
+        headers: { ...crossSite, Origin: undefined, 'Sec-Fetch-Site': undefined, 'Sec-Fetch-Mode': undefined },
+      },
+      'a form of an old browser',
+    );
     const github = bff.realms.github;
     const other = (await bff.signedIn(github)).browser;
-    await refused(bff, other, bff.path.logout, { method: 'POST', headers: crossSite }, "a user of a provider without sessions of its own");
+    await refused(
+      bff,
+      other,
+      bff.path.logout,
+      { method: 'POST', headers: crossSite },
+      'a user of a provider without sessions of its own',
+    );
     await asked(other);
     // Nor by a provider's own logout that names no session, or by one of a provider that has none.
     const entra = (await bff.signedIn(bff.realms.entra)).browser;
-    for (const [user, realm] of /** @type {const} */ ([[other, github], [entra, bff.realms.entra]])) {
-      for (const query of ['', '?sid=', `?iss=${encodeURIComponent(realm.issuer)}`]) await user.visit(bff.path.frontchannelLogout(realm.id) + query, { headers: image });
+    for (const [user, realm] of /** @type {const} */ ([
+      [other, github],
+      [entra, bff.realms.entra],
+    ])) {
+      for (const query of ['', '?sid=', `?iss=${encodeURIComponent(realm.issuer)}`])
+        await user.visit(bff.path.frontchannelLogout(realm.id) + query, { headers: image });
       await user.visit(bff.path.endSession(realm.id), { headers: image });
       assert.ok(await bff.user(user), `${realm.id}: signed out by an image`);
     }
@@ -172,13 +407,22 @@ export const cases = [
     title: 'no page lets itself be framed; sign-ins do not begin in a frame',
     async attack(bff) {
       const { browser } = await bff.signedIn();
-      const pages = [bff.path.home, bff.path.login('nobody'), bff.path.callback(bff.realms.oidc.id), '/nowhere', bff.path.session, bff.path.login(bff.realms.oidc.id, '/')];
+      const pages = [
+        bff.path.home,
+        bff.path.login('nobody'),
+        bff.path.callback(bff.realms.oidc.id),
+        '/nowhere',
+        bff.path.session,
+        bff.path.login(bff.realms.oidc.id, '/'),
+      ];
       for (const page of pages) {
         const answer = await browser.visit(page);
         assert.match(String(answer.headers['content-security-policy']), /frame-ancestors 'none'/, page);
       }
       for (const dest of ['iframe', 'frame', 'embed', 'object', 'fencedframe']) {
-        const answer = await browser.visit(bff.path.login(bff.realms.oidc.id, '/'), { headers: { 'Sec-Fetch-Dest': dest, 'Sec-Fetch-Site': 'cross-site' } });
+        const answer = await browser.visit(bff.path.login(bff.realms.oidc.id, '/'), {
+          headers: { 'Sec-Fetch-Dest': dest, 'Sec-Fetch-Site': 'cross-site' },
+        });
         assert.ok(answer.status >= 400 && !answer.headers.location, `a sign-in in an ${dest}`);
       }
     },
@@ -186,12 +430,34 @@ export const cases = [
   asUser('S89', "widget's event from another site", async (bff, browser) => {
     const crossSite = fromOtherSite(bff);
     const body = '{"type":"message","data":{"text":"x"}}';
-    for (const headers of [crossSite, { ...crossSite, ...bff.csrf }, { Origin: 'null', 'Sec-Fetch-Site': 'cross-site', ...bff.csrf }, { Origin: undefined, 'Sec-Fetch-Site': undefined, ...bff.csrf }]) {
+    for (const headers of [
+      crossSite,
+      { ...crossSite, ...bff.csrf },
+      { Origin: 'null', 'Sec-Fetch-Site': 'cross-site', ...bff.csrf },
+      { Origin: undefined, 'Sec-Fetch-Site': undefined, ...bff.csrf },
+    ]) {
       for (const type of ['application/json', 'text/plain', 'application/csp-report', undefined]) {
-        await refused(bff, browser, bff.path.event, { method: 'POST', headers: { ...headers, 'Content-Type': type }, body }, JSON.stringify({ ...headers, type }), [403]);
+        await refused(
+          bff,
+          browser,
+          bff.path.event,
+          { method: 'POST', headers: { ...headers, 'Content-Type': type }, body },
+          JSON.stringify({ ...headers, type }),
+          [403],
+        );
       }
     }
-    const beacon = await refused(bff, browser, bff.path.event, { method: 'POST', headers: { ...crossSite, 'Content-Type': 'application/x-www-form-urlencoded' }, body: new URLSearchParams({ [body]: '' }).toString() }, 'a beacon');
+    const beacon = await refused(
+      bff,
+      browser,
+      bff.path.event,
+      {
+        method: 'POST',
+        headers: { ...crossSite, 'Content-Type': 'application/x-www-form-urlencoded' },
+        body: new URLSearchParams({ [body]: '' }).toString(),
+      },
+      'a beacon',
+    );
     assert.ok(beacon.status === 403);
   }),
 ];

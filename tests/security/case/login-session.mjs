@@ -17,20 +17,35 @@ export const cases = [
       const { browser, user } = await bff.signedIn();
       const session = browser.cookies.get(bff.profile.sessionCookie)?.value;
       for (let count = 0; count < 100; count++) {
-        const image = await browser.visit(bff.path.login(bff.realms.oidc.id, '/'), { headers: { 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Mode': 'no-cors', 'Sec-Fetch-Dest': 'image', 'Sec-Fetch-User': undefined } });
+        const image = await browser.visit(bff.path.login(bff.realms.oidc.id, '/'), {
+          headers: {
+            'Sec-Fetch-Site': 'cross-site',
+            'Sec-Fetch-Mode': 'no-cors',
+            'Sec-Fetch-Dest': 'image',
+            'Sec-Fetch-User': undefined,
+          },
+        });
         assert.notEqual(image.status, 431);
       }
       // An older browser says nothing of where the request comes from.
       let begun = 0;
       for (let count = 0; count < 100; count++) {
-        const bare = { 'Sec-Fetch-Site': undefined, 'Sec-Fetch-Mode': undefined, 'Sec-Fetch-Dest': undefined, 'Sec-Fetch-User': undefined };
+        const bare = {
+          'Sec-Fetch-Site': undefined,
+          'Sec-Fetch-Mode': undefined,
+          'Sec-Fetch-Dest': undefined,
+          'Sec-Fetch-User': undefined,
+        };
         const answer = await browser.visit(bff.path.login(bff.realms.oidc.id, '/'), { headers: bare });
         assert.ok(bff.isRedirect(answer) || answer.status === 429, String(answer.status));
         if (bff.isRedirect(answer)) begun++;
       }
       // Otherwise there was nothing to bound.
       assert.ok(begun > 10, `${begun} sign-ins have begun`);
-      assert.ok((browser.cookieHeader ?? '').length < MOST_COOKIE_BYTES, `${browser.cookieHeader?.length} bytes of cookies`);
+      assert.ok(
+        (browser.cookieHeader ?? '').length < MOST_COOKIE_BYTES,
+        `${browser.cookieHeader?.length} bytes of cookies`,
+      );
       assert.ok([...browser.cookies.keys()].length <= 10, `${browser.cookies.size} cookies`);
       assert.equal(browser.cookies.get(bff.profile.sessionCookie)?.value, session);
       assert.equal(await bff.user(browser), user);
@@ -38,17 +53,31 @@ export const cases = [
       // The provider asks nothing of a user it knows: by a navigation alone a visitor of any page would be signed in.
       const visitor = bff.browser();
       const asked = bff.realms.oidc.asked('authorize').length;
-      for (const more of [{ Referer: 'https://evil.example/' }, { 'Sec-Fetch-User': undefined }, { Origin: 'null' }, { 'Sec-Fetch-Site': 'same-site', Referer: 'http://sibling.localhost/' }]) {
-        const answer = await visitor.visit(bff.path.login(bff.realms.oidc.id, '/'), { headers: { 'Sec-Fetch-Site': 'cross-site', ...more } });
+      for (const more of [
+        { Referer: 'https://evil.example/' },
+        { 'Sec-Fetch-User': undefined },
+        { Origin: 'null' },
+        { 'Sec-Fetch-Site': 'same-site', Referer: 'http://sibling.localhost/' },
+      ]) {
+        const answer = await visitor.visit(bff.path.login(bff.realms.oidc.id, '/'), {
+          headers: { 'Sec-Fetch-Site': 'cross-site', ...more },
+        });
         assert.equal(answer.headers.location, undefined, `${JSON.stringify(more)}: goes to the provider`);
         assert.deepEqual([...visitor.cookies.keys()], [], 'nothing has begun');
         assert.doesNotMatch(answer.text, /<script|<meta[^>]*refresh|<form/i, 'and nothing but a click begins it');
       }
-      const page = await visitor.visit(bff.path.login(bff.realms.oidc.id, '/'), { headers: { 'Sec-Fetch-Site': 'cross-site' } });
+      const page = await visitor.visit(bff.path.login(bff.realms.oidc.id, '/'), {
+        headers: { 'Sec-Fetch-Site': 'cross-site' },
+      });
       const [, href = ''] = /<a href="([^"]+)"/.exec(page.text) ?? [];
-      const clicked = await visitor.visit(href.replaceAll('&amp;', '&'), { headers: { 'Sec-Fetch-Site': 'same-origin' } });
+      const clicked = await visitor.visit(href.replaceAll('&amp;', '&'), {
+        headers: { 'Sec-Fetch-Site': 'same-origin' },
+      });
       assert.equal(bff.realms.oidc.asked('authorize').length, asked);
-      bff.assertRedirects(await visitor.arrive(await bff.back(new URL(clicked.headers.location ?? ''))), 'the callback');
+      bff.assertRedirects(
+        await visitor.arrive(await bff.back(new URL(clicked.headers.location ?? ''))),
+        'the callback',
+      );
       assert.ok(await bff.user(visitor), 'who wants to is signed in');
     },
   },
@@ -57,7 +86,10 @@ export const cases = [
     title: 'two tabs that sign in at once both arrive',
     async attack(bff) {
       const browser = bff.browser();
-      const flows = [await bff.begin(browser, bff.realms.oidc, '/?tab=1'), await bff.begin(browser, bff.realms.oidc, '/?tab=2')];
+      const flows = [
+        await bff.begin(browser, bff.realms.oidc, '/?tab=1'),
+        await bff.begin(browser, bff.realms.oidc, '/?tab=2'),
+      ];
       const callbacks = await Promise.all(flows.map((flow) => flow.callback()));
       for (const index of [1, 0]) {
         const answer = await browser.visit(callbacks[index] ?? '');
@@ -96,7 +128,10 @@ export const cases = [
       const victim = attacker.browser.copy();
       bff.realms.oidc.user = ADA;
       bff.assertRedirects(await bff.signIn(victim), 'the callback');
-      assert.notEqual(victim.cookies.get(bff.profile.sessionCookie)?.value, attacker.browser.cookies.get(bff.profile.sessionCookie)?.value);
+      assert.notEqual(
+        victim.cookies.get(bff.profile.sessionCookie)?.value,
+        attacker.browser.cookies.get(bff.profile.sessionCookie)?.value,
+      );
       await bff.bound();
       assert.equal(await bff.user(attacker.browser), undefined, "the attacker's id is dead");
       assert.notEqual(await bff.user(victim), attacker.user);
@@ -128,8 +163,14 @@ export const cases = [
       const expected = `${bff.origin}${bff.path.callback(bff.realms.oidc.id)}`;
       let begun = 0;
       for (const headers of [
-        { Host: 'evil.example' }, { 'X-Forwarded-Host': 'evil.example' }, { 'X-Forwarded-Proto': 'https', 'X-Forwarded-Port': '444' }, { Forwarded: 'host=evil.example;proto=https' },
-        { 'X-Original-URL': 'https://evil.example/' }, { 'X-Host': 'evil.example' }, { 'X-Forwarded-Server': 'evil.example' }, { 'X-Rewrite-URL': '/evil' },
+        { Host: 'evil.example' },
+        { 'X-Forwarded-Host': 'evil.example' },
+        { 'X-Forwarded-Proto': 'https', 'X-Forwarded-Port': '444' },
+        { Forwarded: 'host=evil.example;proto=https' },
+        { 'X-Original-URL': 'https://evil.example/' },
+        { 'X-Host': 'evil.example' },
+        { 'X-Forwarded-Server': 'evil.example' },
+        { 'X-Rewrite-URL': '/evil' },
       ]) {
         const answer = await bff.browser().visit(bff.path.login(bff.realms.oidc.id, '/'), { headers });
         if (!bff.isRedirect(answer)) {
@@ -152,10 +193,14 @@ export const cases = [
       const fromProvider = { 'Sec-Fetch-Site': 'cross-site' };
       const answer = await browser.arrive(await flow.callback());
       bff.assertRedirects(answer, 'the callback');
-      const cookie = setCookies(answer).map(parseCookie).find(({ name }) => name === bff.profile.sessionCookie);
+      const cookie = setCookies(answer)
+        .map(parseCookie)
+        .find(({ name }) => name === bff.profile.sessionCookie);
       const isStrict = cookie?.attributes.get('samesite') === 'Strict';
       // The chain of redirects began at the provider: a Strict cookie is not sent with its last step.
-      const landing = await browser.visit(answer.headers.location ?? '', { headers: { ...fromProvider, ...(isStrict && { Cookie: undefined }) } });
+      const landing = await browser.visit(answer.headers.location ?? '', {
+        headers: { ...fromProvider, ...(isStrict && { Cookie: undefined }) },
+      });
       assert.equal(landing.status, 200, 'the page is there without the cookie, and sends nobody back to the provider');
       assert.ok(await bff.user(browser), "the page's script is of this site, and is signed in");
     },

@@ -23,7 +23,15 @@ export const cases = [
     title: 'callback without state and without a sign-in under way',
     async attack(bff) {
       const callback = bff.path.callback(bff.realms.oidc.id);
-      for (const query of ['', '?', '?code=x', '?code=x&state=', '?state=', '?state=undefined&code=x', '?state=null&code=x']) {
+      for (const query of [
+        '',
+        '?',
+        '?code=x',
+        '?code=x&state=',
+        '?state=',
+        '?state=undefined&code=x',
+        '?state=null&code=x',
+      ]) {
         await bff.refused(bff.browser(), () => bff.browser().visit(callback + query), { reason: 'no state' });
       }
     },
@@ -38,7 +46,10 @@ export const cases = [
       await bff.refused(victim, () => victim.visit(callback), { why: 'victim without a sign-in', reason: 'stranger' });
       const busy = bff.browser();
       await bff.begin(busy);
-      await bff.refused(busy, () => busy.visit(callback), { why: 'victim with another sign-in under way', reason: 'stranger' });
+      await bff.refused(busy, () => busy.visit(callback), {
+        why: 'victim with another sign-in under way',
+        reason: 'stranger',
+      });
       provider.reset();
       const { browser, user } = await bff.signedIn();
       const answer = await browser.visit(callback);
@@ -55,29 +66,49 @@ export const cases = [
       const before = browser.copy();
       const answer = await browser.visit(callback);
       bff.assertRedirects(answer, 'the callback');
-      assert.deepEqual([...browser.cookies.keys()].filter(bff.profile.isOwnCookie), [bff.profile.sessionCookie], 'nothing of the sign-in is left');
+      assert.deepEqual(
+        [...browser.cookies.keys()].filter(bff.profile.isOwnCookie),
+        [bff.profile.sessionCookie],
+        'nothing of the sign-in is left',
+      );
       const thief = bff.browser();
       await bff.refused(thief, () => thief.visit(callback), { why: 'replayed without its cookie', reason: 'stranger' });
-      await bff.refused(before, () => before.copy().visit(callback), { why: 'replayed with its cookie', reason: 'used before' });
+      await bff.refused(before, () => before.copy().visit(callback), {
+        why: 'replayed with its cookie',
+        reason: 'used before',
+      });
       const other = bff.browser();
       const flow = await bff.begin(other);
-      await bff.refused(other, async () => other.visit(changed(await flow.callback(), (query) => query.delete('code'))), { reason: 'no code' });
-      assert.deepEqual([...other.cookies.keys()].filter(bff.profile.isOwnCookie), [], 'a refused sign-in leaves no cookie');
+      await bff.refused(
+        other,
+        async () => other.visit(changed(await flow.callback(), (query) => query.delete('code'))),
+        { reason: 'no code' },
+      );
+      assert.deepEqual(
+        [...other.cookies.keys()].filter(bff.profile.isOwnCookie),
+        [],
+        'a refused sign-in leaves no cookie',
+      );
     },
   },
   {
     id: 'S151',
-    title: 'callback sent twenty times at once: of all who note its state where there was nothing yet, one redeems its code (S3)',
+    title:
+      'callback sent twenty times at once: of all who note its state where there was nothing yet, one redeems its code (S3)',
     async attack(bff) {
       // While the provider takes its time: its own memory of the code has no part in this.
       const { oidc } = bff.realms;
       const tab = bff.browser();
       const target = await (await bff.begin(tab)).callback();
       const codes = oidc.asked('token').length;
-      oidc.lies.tokenEndpoint = async (_request, honest) => ({ ...await honest(), afterMs: 300 });
+      oidc.lies.tokenEndpoint = async (_request, honest) => ({ ...(await honest()), afterMs: 300 });
       const answers = await Promise.all(Array.from({ length: 20 }, () => tab.copy().visit(target)));
       assert.equal(oidc.asked('token').length - codes, 1, 'requests with the code');
-      assert.equal(answers.filter((each) => bff.givesSession(each)).length, 1, `${answers.map(({ status }) => status)}`);
+      assert.equal(
+        answers.filter((each) => bff.givesSession(each)).length,
+        1,
+        `${answers.map(({ status }) => status)}`,
+      );
     },
   },
   {
@@ -86,7 +117,10 @@ export const cases = [
     async attack(bff) {
       const github = bff.needs(bff.realms.github, 'second provider');
       const { oidc } = bff.realms;
-      for (const [begun, finished] of /** @type {const} */ ([[github, oidc], [oidc, github]])) {
+      for (const [begun, finished] of /** @type {const} */ ([
+        [github, oidc],
+        [oidc, github],
+      ])) {
         const browser = bff.browser();
         const callback = await (await bff.begin(browser, begun)).callback();
         const moved = callback.replace(bff.path.callback(begun.id), bff.path.callback(finished.id));
@@ -99,12 +133,23 @@ export const cases = [
     title: 'callback that names a wrong issuer',
     async attack(bff) {
       const { oidc, github } = bff.realms;
-      const others = ['https://evil.example', `${oidc.issuer}/`, oidc.issuer.toUpperCase(), oidc.issuer.replace('http:', 'https:'), '', ' ', ...(github ? [github.issuer] : [])];
+      const others = [
+        'https://evil.example',
+        `${oidc.issuer}/`,
+        oidc.issuer.toUpperCase(),
+        oidc.issuer.replace('http:', 'https:'),
+        '',
+        ' ',
+        ...(github ? [github.issuer] : []),
+      ];
       for (const iss of others) {
         const browser = bff.browser();
         oidc.lies.authorization = (parameters) => parameters.set('iss', iss);
         const flow = await bff.begin(browser);
-        await bff.refused(browser, async () => browser.visit(await flow.callback()), { why: `iss=${iss}`, reason: 'issuer' });
+        await bff.refused(browser, async () => browser.visit(await flow.callback()), {
+          why: `iss=${iss}`,
+          reason: 'issuer',
+        });
       }
       // An error is no more believed of another issuer than a code: it would end the sign-in that is under way.
       for (const iss of ['https://evil.example', ...(github ? [github.issuer] : [])]) {
@@ -115,18 +160,32 @@ export const cases = [
           parameters.set('iss', iss);
         };
         const flow = await bff.begin(browser);
-        await bff.refused(browser, async () => browser.visit(await flow.callback()), { why: `an error, iss=${iss}`, reason: 'issuer' });
+        await bff.refused(browser, async () => browser.visit(await flow.callback()), {
+          why: `an error, iss=${iss}`,
+          reason: 'issuer',
+        });
       }
       if (!github) return;
       for (const iss of ['https://evil.example', oidc.issuer]) {
         const browser = bff.browser();
         github.lies.authorization = (parameters) => parameters.set('iss', iss);
         const flow = await bff.begin(browser, github);
-        await bff.refused(browser, async () => browser.visit(await flow.callback()), { realm: github, why: `GitHub, iss=${iss}`, reason: 'issuer' });
+        await bff.refused(browser, async () => browser.visit(await flow.callback()), {
+          realm: github,
+          why: `GitHub, iss=${iss}`,
+          reason: 'issuer',
+        });
       }
-      for (const [realm, iss] of /** @type {const} */ ([[oidc, oidc.issuer], [github, github.issuer], [github, undefined]])) {
+      for (const [realm, iss] of /** @type {const} */ ([
+        [oidc, oidc.issuer],
+        [github, github.issuer],
+        [github, undefined],
+      ])) {
         realm.lies.authorization = (parameters) => void (iss && parameters.set('iss', iss));
-        assert.ok(bff.givesSession(await bff.signIn(bff.browser(), realm)), `${realm.id} with the right issuer or none`);
+        assert.ok(
+          bff.givesSession(await bff.signIn(bff.browser(), realm)),
+          `${realm.id} with the right issuer or none`,
+        );
       }
     },
   },
@@ -157,7 +216,10 @@ export const cases = [
             query.set(name, first);
             query.append(name, second === 'same' ? first : 'other');
           });
-          await bff.refused(browser, () => browser.visit(target), { why: `${name} twice, the ${second}`, reason: 'repeated' });
+          await bff.refused(browser, () => browser.visit(target), {
+            why: `${name} twice, the ${second}`,
+            reason: 'repeated',
+          });
         }
       }
     },
@@ -189,7 +251,10 @@ export const cases = [
         query.set('iss', honest.issuer);
       });
       await bff.refused(other, () => other.visit(mixed), { realm: evil, reason: 'issuer' });
-      assert.ok(!evil.asked('token').some(({ form }) => form.get('code') === code), "the honest provider's code reached the attacker");
+      assert.ok(
+        !evil.asked('token').some(({ form }) => form.get('code') === code),
+        "the honest provider's code reached the attacker",
+      );
     },
   },
   {
@@ -199,7 +264,8 @@ export const cases = [
       const { oidc } = bff.realms;
       const inject = async (/** @type {string} */ why, /** @type {string} */ reason) => {
         oidc.user = MALLORY;
-        const stolen = new URLSearchParams((await (await bff.begin(bff.browser())).callback()).split('?')[1]).get('code') ?? '';
+        const stolen =
+          new URLSearchParams((await (await bff.begin(bff.browser())).callback()).split('?')[1]).get('code') ?? '';
         const victim = bff.browser();
         const flow = await bff.begin(victim);
         const target = changed(await flow.callback(), (query) => query.set('code', stolen));
@@ -209,7 +275,11 @@ export const cases = [
       // A provider that ignores PKCE: the nonce stops it, before any token is used.
       oidc.lies.tokenEndpoint = async (request, honest) => {
         const code = oidc.codes.get(request.form.get('code') ?? '');
-        if (code) code.challenge = (await import('node:crypto')).createHash('sha256').update(request.form.get('code_verifier') ?? '').digest('base64url');
+        if (code)
+          code.challenge = (await import('node:crypto'))
+            .createHash('sha256')
+            .update(request.form.get('code_verifier') ?? '')
+            .digest('base64url');
         return honest();
       };
       await inject('the nonce stops it', 'nonce');
@@ -240,15 +310,24 @@ export const cases = [
       const browser = bff.browser();
       const { authorize } = await bff.begin(browser);
       const query = new URLSearchParams({
-        error: 'access_denied<script>alert(1)</script>', error_description: '<img src=x onerror=alert(1)>"\'`{{98765*43210}}', error_uri: 'javascript:alert(1)',
+        error: 'access_denied<script>alert(1)</script>',
+        error_description: '<img src=x onerror=alert(1)>"\'`{{98765*43210}}',
+        error_uri: 'javascript:alert(1)',
         state: authorize.searchParams.get('state') ?? '',
       });
-      const answer = await bff.refused(browser, () => browser.visit(`${bff.path.callback(bff.realms.oidc.id)}?${query}`), { reason: 'error' });
-      for (const part of ['alert', 'onerror', '4267635650', 'access_denied', 'javascript:']) assert.ok(!answer.text.includes(part), part);
+      const answer = await bff.refused(
+        browser,
+        () => browser.visit(`${bff.path.callback(bff.realms.oidc.id)}?${query}`),
+        { reason: 'error' },
+      );
+      for (const part of ['alert', 'onerror', '4267635650', 'access_denied', 'javascript:'])
+        assert.ok(!answer.text.includes(part), part);
       assert.match(String(answer.headers['content-security-policy']), /default-src 'none'/);
       // Without a sign-in under way nobody believes even the error.
       const stranger = bff.browser();
-      await bff.refused(stranger, () => stranger.visit(`${bff.path.callback(bff.realms.oidc.id)}?${query}`), { reason: 'stranger' });
+      await bff.refused(stranger, () => stranger.visit(`${bff.path.callback(bff.realms.oidc.id)}?${query}`), {
+        reason: 'stranger',
+      });
     },
   },
   {
@@ -260,7 +339,11 @@ export const cases = [
       for (const nonce of [undefined, null, '', 'wrong', other, 1, [], true]) {
         oidc.lies.claims = (claims) => ({ ...claims, nonce });
         const browser = bff.browser();
-        await bff.refused(browser, () => bff.signIn(browser), { redeems: true, why: `nonce ${JSON.stringify(nonce)}`, reason: 'nonce' });
+        await bff.refused(browser, () => bff.signIn(browser), {
+          redeems: true,
+          why: `nonce ${JSON.stringify(nonce)}`,
+          reason: 'nonce',
+        });
       }
     },
   },
@@ -270,16 +353,35 @@ export const cases = [
     async attack(bff) {
       const { oidc } = bff.realms;
       const honest = (await bff.begin(bff.browser())).authorize;
-      const injected = { scope: 'openid admin', redirect_uri: 'https://evil.example/', response_mode: 'form_post', response_type: 'token', prompt: 'none', client_id: 'evil', acr_values: 'x', login_hint: 'x', nonce: 'known', state: 'known', code_challenge: 'known', resource: 'https://evil.example', max_age: '0', request: 'x', request_uri: 'https://evil.example', domain_hint: 'evil' };
+      const injected = {
+        scope: 'openid admin',
+        redirect_uri: 'https://evil.example/',
+        response_mode: 'form_post',
+        response_type: 'token',
+        prompt: 'none',
+        client_id: 'evil',
+        acr_values: 'x',
+        login_hint: 'x',
+        nonce: 'known',
+        state: 'known',
+        code_challenge: 'known',
+        resource: 'https://evil.example',
+        max_age: '0',
+        request: 'x',
+        request_uri: 'https://evil.example',
+        domain_hint: 'evil',
+      };
       for (const separator of ['?', '&']) {
         const query = new URLSearchParams(injected).toString();
-        const target = separator === '?' ? `${bff.path.login(oidc.id)}?${query}` : bff.path.login(oidc.id, `/?${query}`);
+        const target =
+          separator === '?' ? `${bff.path.login(oidc.id)}?${query}` : bff.path.login(oidc.id, `/?${query}`);
         const authorize = new URL((await bff.browser().visit(target)).headers.location ?? '');
         assert.deepEqual([...authorize.searchParams.keys()].sort(), [...honest.searchParams.keys()].sort());
         for (const name of ['scope', 'redirect_uri', 'response_type', 'client_id', 'code_challenge_method']) {
           assert.deepEqual(authorize.searchParams.getAll(name), honest.searchParams.getAll(name), name);
         }
-        for (const name of ['state', 'nonce', 'code_challenge']) assert.notEqual(authorize.searchParams.get(name), 'known', name);
+        for (const name of ['state', 'nonce', 'code_challenge'])
+          assert.notEqual(authorize.searchParams.get(name), 'known', name);
       }
     },
   },
@@ -294,7 +396,12 @@ export const cases = [
       for (const authTime of [undefined, null, now - 60 - 120, now + 600, 'now', true, 0]) {
         recent.lies.claims = (claims) => ({ ...claims, auth_time: authTime });
         const browser = bff.browser();
-        await bff.refused(browser, () => bff.signIn(browser, recent), { realm: recent, redeems: true, why: `auth_time ${authTime}`, reason: 'age' });
+        await bff.refused(browser, () => bff.signIn(browser, recent), {
+          realm: recent,
+          redeems: true,
+          why: `auth_time ${authTime}`,
+          reason: 'age',
+        });
       }
       recent.reset();
       assert.ok(bff.givesSession(await bff.signIn(bff.browser(), recent)));
@@ -308,7 +415,11 @@ export const cases = [
       for (const status of [301, 302, 303, 307, 308]) {
         oidc.lies.tokenEndpoint = () => ({ status, headers: { location: `${provider.origin}/stolen` } });
         const browser = bff.browser();
-        await bff.refused(browser, () => bff.signIn(browser), { redeems: true, why: `token endpoint answers ${status}`, status: [400, 503] });
+        await bff.refused(browser, () => bff.signIn(browser), {
+          redeems: true,
+          why: `token endpoint answers ${status}`,
+          status: [400, 503],
+        });
       }
       assert.ok(!provider.strays.some(({ path }) => path === '/stolen'), 'the redirect was followed');
     },
@@ -320,21 +431,43 @@ export const cases = [
       const { oidc } = bff.realms;
       /** @typedef {import('../provider/recorded.mjs').Reply} Reply */
       const said = (/** @type {Reply} */ { body }) => JSON.parse(String(body));
-      const but = (/** @type {(said: any) => unknown} */ change) => (/** @type {Reply} */ reply) => ({ ...reply, body: JSON.stringify(change(said(reply))) });
-      const text = (/** @type {(text: string) => string} */ change) => (/** @type {Reply} */ reply) => ({ ...reply, body: change(String(reply.body)) });
+      const but = (/** @type {(said: any) => unknown} */ change) => (/** @type {Reply} */ reply) => ({
+        ...reply,
+        body: JSON.stringify(change(said(reply))),
+      });
+      const text = (/** @type {(text: string) => string} */ change) => (/** @type {Reply} */ reply) => ({
+        ...reply,
+        body: change(String(reply.body)),
+      });
       /** Each is the honest answer but for one thing. @type {[string, (reply: Reply) => Reply, string][]} */
       const replies = [
-        ['HTML', (reply) => ({ ...reply, headers: { 'content-type': 'text/html' }, body: '<h1>sign in</h1>' }), 'not JSON'],
+        [
+          'HTML',
+          (reply) => ({ ...reply, headers: { 'content-type': 'text/html' }, body: '<h1>sign in</h1>' }),
+          'not JSON',
+        ],
         ['another content type', (reply) => ({ ...reply, headers: { 'content-type': 'text/html' } }), 'not JSON'],
         ['no content type', (reply) => ({ ...reply, headers: {} }), 'not JSON'],
         ['an oversize body', but((body) => ({ ...body, padding: 'x'.repeat(3 * 1024 * 1024) })), 'too long'],
-        ['nothing', text(() => ''), 'no token response'], ['a list', but((body) => [body]), 'no token response'], ['a string', but((body) => JSON.stringify(body)), 'no token response'], ['null', but(() => null), 'no token response'],
-        ['broken JSON', text((body) => body.slice(0, -1)), 'no token response'], ['something after it', text((body) => `${body}{}`), 'no token response'],
-        ['no token', but((body) => ({ ...body, access_token: undefined })), 'no token response'], ['an empty token', but((body) => ({ ...body, access_token: '' })), 'no header value'], ['a number', but((body) => ({ ...body, access_token: 1 })), 'no token response'],
-        ['no type', but((body) => ({ ...body, token_type: undefined })), 'type of token'], ['another type', but((body) => ({ ...body, token_type: 'mac' })), 'type of token'], ['a type that is a number', but((body) => ({ ...body, token_type: 2 })), 'type of token'],
+        ['nothing', text(() => ''), 'no token response'],
+        ['a list', but((body) => [body]), 'no token response'],
+        ['a string', but((body) => JSON.stringify(body)), 'no token response'],
+        ['null', but(() => null), 'no token response'],
+        ['broken JSON', text((body) => body.slice(0, -1)), 'no token response'],
+        ['something after it', text((body) => `${body}{}`), 'no token response'],
+        ['no token', but((body) => ({ ...body, access_token: undefined })), 'no token response'],
+        ['an empty token', but((body) => ({ ...body, access_token: '' })), 'no header value'],
+        ['a number', but((body) => ({ ...body, access_token: 1 })), 'no token response'],
+        ['no type', but((body) => ({ ...body, token_type: undefined })), 'type of token'],
+        ['another type', but((body) => ({ ...body, token_type: 'mac' })), 'type of token'],
+        ['a type that is a number', but((body) => ({ ...body, token_type: 2 })), 'type of token'],
         ['an error as 200', (reply) => ({ ...reply, ...json({ error: 'invalid_grant' }) }), 'no token response'],
         ['NUL in a token', but((body) => ({ ...body, access_token: `${body.access_token}\u0000` })), 'no header value'],
-        ['a line break in a token', but((body) => ({ ...body, access_token: `${body.access_token}\r\nX-Evil: 1` })), 'no header value'],
+        [
+          'a line break in a token',
+          but((body) => ({ ...body, access_token: `${body.access_token}\r\nX-Evil: 1` })),
+          'no header value',
+        ],
         ['an outage', (reply) => ({ ...reply, status: 500 }), 'outage'],
         ['a lost answer', (reply) => ({ ...reply, lost: true }), 'outage'],
       ];
@@ -343,7 +476,12 @@ export const cases = [
       for (const [why, change, reason] of replies) {
         oidc.lies.tokenEndpoint = async (_request, honest) => change(await honest());
         const browser = bff.browser();
-        await bff.refused(browser, () => bff.signIn(browser), { redeems: true, why, reason, status: reason === 'outage' ? [502, 503] : 400 });
+        await bff.refused(browser, () => bff.signIn(browser), {
+          redeems: true,
+          why,
+          reason,
+          status: reason === 'outage' ? [502, 503] : 400,
+        });
       }
     },
   },

@@ -12,7 +12,16 @@ import { MALLORY } from '../provider/realm.mjs';
 
 /** @param {Bff} bff @param {Realm} realm @param {string} token */
 const sendLogout = (bff, realm, token) =>
-  bff.browser().call(bff.path.backchannelLogout(realm.id), { method: 'POST', headers: { ...bff.withoutCsrf, Origin: undefined, 'Sec-Fetch-Site': undefined, 'Content-Type': 'application/x-www-form-urlencoded' }, body: new URLSearchParams({ logout_token: token }).toString() });
+  bff.browser().call(bff.path.backchannelLogout(realm.id), {
+    method: 'POST',
+    headers: {
+      ...bff.withoutCsrf,
+      Origin: undefined,
+      'Sec-Fetch-Site': undefined,
+      'Content-Type': 'application/x-www-form-urlencoded',
+    },
+    body: new URLSearchParams({ logout_token: token }).toString(),
+  });
 
 /** A browser with a session of a provider that names its own. @param {Bff} bff @param {Realm} [realm] @param {string} [sid] */
 async function withSid(bff, realm = bff.realms.oidc, sid = `sid-${Math.random().toString(36).slice(2)}`) {
@@ -39,19 +48,49 @@ export const cases = [
       const { browser, user, sid, realm } = await withSid(bff);
       const now = Math.floor(Date.now() / 1000);
       const event = 'http://schemas.openid.net/event/backchannel-logout';
-      const claims = { iss: realm.issuer, aud: realm.clientId, iat: now, exp: now + 120, jti: 'x1', sid, events: { [event]: {} } };
+      const claims = {
+        iss: realm.issuer,
+        aud: realm.clientId,
+        iat: now,
+        exp: now + 120,
+        jti: 'x1',
+        sid,
+        events: { [event]: {} },
+      };
       const header = { alg: 'RS256', kid: realm.honestKey.kid, typ: 'logout+jwt' };
       /** @type {[string, string | Promise<string>][]} */
       const forged = [
-        ['nothing', ''], ['no JWT', 'x'], ['alg none', `${unsigned({ ...header, alg: 'none' }, claims)}.`], ['HS256 with the public key', signWithSecret({ ...header, alg: 'HS256' }, claims, realm.honestKey.pem)], ['HS256 with the client secret', signWithSecret({ ...header, alg: 'HS256' }, claims, realm.clientSecret)],
-        ['no signature', `${unsigned(header, claims)}.`], ['another key under its name', provider.otherKey.signAnyway(header, claims)], ['an unknown key', provider.otherKey.sign({ kid: 'unknown' }, claims)],
-        ...(/** @type {[string, Json][]} */ ([
-          ['another issuer', { sid, iss: 'https://evil.example' }], ['no issuer', { sid, iss: undefined }], ['another audience', { sid, aud: 'other' }], ['one audience too many', { sid, aud: [realm.clientId, 'other'] }], ['no audience', { sid, aud: undefined }],
-          ['no events', { sid, events: undefined }], ['another event', { sid, events: { 'http://evil.example': {} } }], ['events as a list', { sid, events: [event] }], ['an event that is a text', { sid, events: event }], ['a nonce', { sid, nonce: 'x' }],
-          ['neither sub nor sid', {}], ['an empty sid', { sid: '' }], ['a sid that is a list', { sid: [sid] }], ['expired', { sid, exp: now - 300 }], ['issued long ago', { sid, iat: now - 3600, exp: now + 3600 }], ['issued in the future', { sid, iat: now + 3600, exp: now + 3700 }],
-          ['no iat', { sid, iat: undefined }], ['no jti', { sid, jti: undefined }], ['an empty jti', { sid, jti: '' }],
-        ])).map(([why, changes]) => /** @type {[string, Promise<string>]} */ ([why, realm.logoutToken(changes)])),
-        ['type of an access token', realm.logoutToken({ sid }, { typ: 'at+jwt' })], ['a critical extension', realm.logoutToken({ sid }, { crit: ['x'], x: 1 })],
+        ['nothing', ''],
+        ['no JWT', 'x'],
+        ['alg none', `${unsigned({ ...header, alg: 'none' }, claims)}.`],
+        ['HS256 with the public key', signWithSecret({ ...header, alg: 'HS256' }, claims, realm.honestKey.pem)],
+        ['HS256 with the client secret', signWithSecret({ ...header, alg: 'HS256' }, claims, realm.clientSecret)],
+        ['no signature', `${unsigned(header, claims)}.`],
+        ['another key under its name', provider.otherKey.signAnyway(header, claims)],
+        ['an unknown key', provider.otherKey.sign({ kid: 'unknown' }, claims)],
+        .../** @type {[string, Json][]} */ ([
+          ['another issuer', { sid, iss: 'https://evil.example' }],
+          ['no issuer', { sid, iss: undefined }],
+          ['another audience', { sid, aud: 'other' }],
+          ['one audience too many', { sid, aud: [realm.clientId, 'other'] }],
+          ['no audience', { sid, aud: undefined }],
+          ['no events', { sid, events: undefined }],
+          ['another event', { sid, events: { 'http://evil.example': {} } }],
+          ['events as a list', { sid, events: [event] }],
+          ['an event that is a text', { sid, events: event }],
+          ['a nonce', { sid, nonce: 'x' }],
+          ['neither sub nor sid', {}],
+          ['an empty sid', { sid: '' }],
+          ['a sid that is a list', { sid: [sid] }],
+          ['expired', { sid, exp: now - 300 }],
+          ['issued long ago', { sid, iat: now - 3600, exp: now + 3600 }],
+          ['issued in the future', { sid, iat: now + 3600, exp: now + 3700 }],
+          ['no iat', { sid, iat: undefined }],
+          ['no jti', { sid, jti: undefined }],
+          ['an empty jti', { sid, jti: '' }],
+        ]).map(([why, changes]) => /** @type {[string, Promise<string>]} */ ([why, realm.logoutToken(changes)])),
+        ['type of an access token', realm.logoutToken({ sid }, { typ: 'at+jwt' })],
+        ['a critical extension', realm.logoutToken({ sid }, { crit: ['x'], x: 1 })],
         ['an ID token', realm.honestKey.sign({ ...header, typ: 'JWT' }, { ...realm.claims(realm.user, null), sid })],
       ];
       for (const [why, token] of forged) {
@@ -64,7 +103,11 @@ export const cases = [
         assert.equal(answer.status, 405);
       }
       const twice = await realm.logoutToken({ sid });
-      const both = await bff.browser().call(bff.path.backchannelLogout(realm.id), { method: 'POST', headers: { 'Content-Type': 'application/x-www-form-urlencoded' }, body: `logout_token=${twice}&logout_token=${twice}` });
+      const both = await bff.browser().call(bff.path.backchannelLogout(realm.id), {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
+        body: `logout_token=${twice}&logout_token=${twice}`,
+      });
       assert.equal(both.status, 400, 'two tokens');
       await bff.bound();
       assert.equal(await bff.user(browser), user, 'still signed in');
@@ -104,15 +147,32 @@ export const cases = [
       const { browser, sid } = await withSid(bff, realm);
       const fetches = realm.asked('keys').length;
       const refusals = bff.running && bff.rejections('unknown key of a logout');
-      const tokens = await Promise.all(Array.from({ length: 120 }, (_, index) => provider.otherKey.sign({ kid: `unknown-${index}`, typ: 'logout+jwt' }, { iss: realm.issuer, sid, jti: String(index) })));
+      const tokens = await Promise.all(
+        Array.from({ length: 120 }, (_, index) =>
+          provider.otherKey.sign(
+            { kid: `unknown-${index}`, typ: 'logout+jwt' },
+            { iss: realm.issuer, sid, jti: String(index) },
+          ),
+        ),
+      );
       const answers = await Promise.all(tokens.map((token) => sendLogout(bff, realm, token)));
-      assert.ok(answers.every(({ status }) => [400, 429].includes(status)), [...new Set(answers.map(({ status }) => status))].join());
+      assert.ok(
+        answers.every(({ status }) => [400, 429].includes(status)),
+        [...new Set(answers.map(({ status }) => status))].join(),
+      );
       const fetched = realm.asked('keys').length - fetches;
       assert.equal(fetched, 1, 'fetches of keys');
-      assert.ok(answers.some(({ status }) => status === 400), 'none was looked at');
+      assert.ok(
+        answers.some(({ status }) => status === 400),
+        'none was looked at',
+      );
       await bff.rejectedSince('unknown key of a logout', refusals ?? 0, 'forged tokens');
       assert.ok(await bff.user(browser));
-      assert.equal((await sendLogout(bff, realm, await realm.logoutToken({ sid }))).status, 200, 'the honest one beside them');
+      assert.equal(
+        (await sendLogout(bff, realm, await realm.logoutToken({ sid }))).status,
+        200,
+        'the honest one beside them',
+      );
       await bff.bound();
       assert.equal(await bff.user(browser), undefined, 'signed out by it');
     },
@@ -122,17 +182,39 @@ export const cases = [
     title: 'forged front-channel logout: no effect, and no telling whether there was anything',
     async attack(bff) {
       const { browser, user, sid, realm } = await withSid(bff, bff.realms.entra);
-      const frame = (/** @type {Record<string, string>} */ query) => bff.browser().visit(`${bff.path.frontchannelLogout(realm.id)}?${new URLSearchParams(query)}`, { headers: { 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Dest': 'iframe' } });
+      const frame = (/** @type {Record<string, string>} */ query) =>
+        bff.browser().visit(`${bff.path.frontchannelLogout(realm.id)}?${new URLSearchParams(query)}`, {
+          headers: { 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Dest': 'iframe' },
+        });
       const answers = [];
-      for (const query of /** @type {Record<string, string>[]} */ ([{}, { iss: realm.issuer }, { iss: realm.issuer, sid: 'guess' }, { iss: 'https://evil.example', sid }, { iss: `${realm.issuer}/`, sid }, { sid: '' }, { sid: `${sid}x` }, { iss: realm.issuer, sid: 'x'.repeat(5_000) }])) answers.push(await frame(query));
-      const twice = await bff.browser().visit(`${bff.path.frontchannelLogout(realm.id)}?iss=${encodeURIComponent(realm.issuer)}&sid=${sid}&sid=x`);
+      for (const query of /** @type {Record<string, string>[]} */ ([
+        {},
+        { iss: realm.issuer },
+        { iss: realm.issuer, sid: 'guess' },
+        { iss: 'https://evil.example', sid },
+        { iss: `${realm.issuer}/`, sid },
+        { sid: '' },
+        { sid: `${sid}x` },
+        { iss: realm.issuer, sid: 'x'.repeat(5_000) },
+      ]))
+        answers.push(await frame(query));
+      const twice = await bff
+        .browser()
+        .visit(`${bff.path.frontchannelLogout(realm.id)}?iss=${encodeURIComponent(realm.issuer)}&sid=${sid}&sid=x`);
       answers.push(twice);
       await bff.bound();
       assert.equal(await bff.user(browser), user, 'still signed in');
       const good = await frame({ iss: realm.issuer, sid });
       await bff.bound();
       assert.equal(await bff.user(browser), undefined, 'the right one ends it');
-      const look = (/** @type {import('../wire.mjs').Answer} */ { status, headers, text }) => JSON.stringify([status, text, Object.keys(headers).filter((name) => !bff.profile.headersThatVary.includes(name)).sort()]);
+      const look = (/** @type {import('../wire.mjs').Answer} */ { status, headers, text }) =>
+        JSON.stringify([
+          status,
+          text,
+          Object.keys(headers)
+            .filter((name) => !bff.profile.headersThatVary.includes(name))
+            .sort(),
+        ]);
       assert.equal(new Set([...answers, good].map(look)).size, 1, 'all answers look alike');
       assert.equal(good.status, 200);
     },
@@ -145,7 +227,9 @@ export const cases = [
       const depart = async () => {
         const { browser } = await bff.signedIn(realm);
         await signOut(bff, browser);
-        const left = await browser.visit(`${bff.path.endSession(realm.id)}?${bff.path.returnParameter}=${encodeURIComponent('/chat')}`);
+        const left = await browser.visit(
+          `${bff.path.endSession(realm.id)}?${bff.path.returnParameter}=${encodeURIComponent('/chat')}`,
+        );
         const out = new URL(left.headers.location ?? '');
         assert.equal(`${out.origin}${out.pathname}`, realm.url('logout'));
         assert.equal(out.searchParams.get('post_logout_redirect_uri'), `${bff.origin}${bff.path.loggedOut(realm.id)}`);
@@ -155,7 +239,15 @@ export const cases = [
       const { browser, state } = await depart();
       assert.ok(state.length >= 22, 'a state nobody can guess');
       const other = await depart();
-      for (const query of ['', '?state=', '?state=x', `?state=${state.slice(0, -1)}`, `?state=${other.state}`, `?state=${state}&state=${state}`, `?state=${state}&${bff.path.returnParameter}=//evil.example`.replace(state, 'x')]) {
+      for (const query of [
+        '',
+        '?state=',
+        '?state=x',
+        `?state=${state.slice(0, -1)}`,
+        `?state=${other.state}`,
+        `?state=${state}&state=${state}`,
+        `?state=${state}&${bff.path.returnParameter}=//evil.example`.replace(state, 'x'),
+      ]) {
         const answer = await browser.copy().visit(bff.path.loggedOut(realm.id) + query);
         bff.assertRedirects(answer, query);
         assert.equal(answer.headers.location, bff.path.home, query);
@@ -164,7 +256,11 @@ export const cases = [
       assert.equal(thief.headers.location, bff.path.home, "another browser's state");
       const back = await browser.visit(`${bff.path.loggedOut(realm.id)}?state=${state}`);
       assert.equal(back.headers.location, '/chat');
-      assert.equal((await browser.visit(`${bff.path.loggedOut(realm.id)}?state=${state}`)).headers.location, bff.path.home, 'once');
+      assert.equal(
+        (await browser.visit(`${bff.path.loggedOut(realm.id)}?state=${state}`)).headers.location,
+        bff.path.home,
+        'once',
+      );
       // Nobody who has not just signed out is sent to the provider.
       const { browser: signed, user } = await bff.signedIn(realm);
       assert.equal((await signed.visit(bff.path.endSession(realm.id))).headers.location, bff.path.home);
@@ -175,7 +271,11 @@ export const cases = [
     id: 'S128',
     title: 'provider that does not revoke: the user is signed out all the same',
     async attack(bff) {
-      for (const endpoint of [() => ({ status: 500, body: 'x' }), () => ({ lost: true }), () => ({ status: 200, afterMs: 30_000 })]) {
+      for (const endpoint of [
+        () => ({ status: 500, body: 'x' }),
+        () => ({ lost: true }),
+        () => ({ status: 200, afterMs: 30_000 }),
+      ]) {
         const { browser } = await bff.signedIn(bff.apiRealm);
         const thief = browser.copy();
         bff.apiRealm.lies = { endpoint };
@@ -216,10 +316,37 @@ export const cases = [
       const { browser, user } = await bff.signedIn(github);
       const id = Number(user.split(':')[1]);
       const body = JSON.stringify({ action: 'revoked', sender: { id, login: 'ada' } });
-      const sign = (/** @type {string} */ text, /** @type {string} */ key) => `sha256=${createHmac('sha256', key).update(text).digest('hex')}`;
+      const sign = (/** @type {string} */ text, /** @type {string} */ key) =>
+        `sha256=${createHmac('sha256', key).update(text).digest('hex')}`;
       const deliver = (/** @type {string | undefined} */ signature, sent = body, event = 'github_app_authorization') =>
-        bff.browser().call(bff.path.webhook, { method: 'POST', headers: { ...bff.withoutCsrf, Origin: undefined, 'Sec-Fetch-Site': undefined, 'Content-Type': 'application/json', 'X-GitHub-Event': event, 'X-GitHub-Delivery': 'x', 'X-Hub-Signature-256': signature }, body: sent });
-      for (const signature of [undefined, '', 'sha256=', 'sha256=00', `sha256=${'0'.repeat(64)}`, sign(body, 'wrong'), sign(`${body} `, secret), sign(body, ''), sign(body, secret).replace('sha256', 'sha1'), sign(body, secret).slice(0, -1), `${sign(body, secret)}0`, `${sign(body, 'wrong')}, ${sign(body, secret)}`, sign(body, secret).slice(7)]) {
+        bff.browser().call(bff.path.webhook, {
+          method: 'POST',
+          headers: {
+            ...bff.withoutCsrf,
+            Origin: undefined,
+            'Sec-Fetch-Site': undefined,
+            'Content-Type': 'application/json',
+            'X-GitHub-Event': event,
+            'X-GitHub-Delivery': 'x',
+            'X-Hub-Signature-256': signature,
+          },
+          body: sent,
+        });
+      for (const signature of [
+        undefined,
+        '',
+        'sha256=',
+        'sha256=00',
+        `sha256=${'0'.repeat(64)}`,
+        sign(body, 'wrong'),
+        sign(`${body} `, secret),
+        sign(body, ''),
+        sign(body, secret).replace('sha256', 'sha1'),
+        sign(body, secret).slice(0, -1),
+        `${sign(body, secret)}0`,
+        `${sign(body, 'wrong')}, ${sign(body, secret)}`,
+        sign(body, secret).slice(7),
+      ]) {
         assert.equal((await deliver(signature)).status, 401, String(signature));
       }
       await bff.bound();

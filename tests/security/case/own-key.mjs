@@ -16,24 +16,37 @@ function thumbprint({ headers }) {
 export const cases = [
   {
     id: 'S116',
-    title: "two users call two APIs at once: each session has a key of its own, each API a token of its own, and nobody another's",
+    title:
+      "two users call two APIs at once: each session has a key of its own, each API a token of its own, and nobody another's",
     async attack(bff) {
-      const { realms: { narrow: realm }, profile: { restrictedApis } } = bff;
+      const {
+        realms: { narrow: realm },
+        profile: { restrictedApis },
+      } = bff;
       realm.lies = { tokens: (body) => ({ ...body, token_type: 'DPoP' }) };
       const people = [];
       for (const user of [ADA, MALLORY]) {
         realm.user = user;
-        people.push({ id: user.id, ...await bff.signedIn(realm) });
+        people.push({ id: user.id, ...(await bff.signedIn(realm)) });
       }
       const stubs = [bff.upstream, bff.otherUpstream];
       const begun = stubs.map(({ seen }) => seen.length);
-      const calls = people.flatMap(({ id, browser }) => restrictedApis.flatMap(({ prefix, own }) => Array.from({ length: 5 }, () => browser.copy().call(`${prefix}${own}?of=${id}`))));
+      const calls = people.flatMap(({ id, browser }) =>
+        restrictedApis.flatMap(({ prefix, own }) =>
+          Array.from({ length: 5 }, () => browser.copy().call(`${prefix}${own}?of=${id}`)),
+        ),
+      );
       for (const { status, text } of await Promise.all(calls)) assert.equal(status, 200, `${text}\n${bff.tail()}`);
       /** @type {Map<string, Set<string>>} */
       const keys = new Map();
       /** @type {Set<string>} */
       const tokens = new Set();
-      for (const [index, { token: { resource } }] of restrictedApis.entries()) {
+      for (const [
+        index,
+        {
+          token: { resource },
+        },
+      ] of restrictedApis.entries()) {
         const seen = stubs[index]?.seen.slice(begun[index]) ?? [];
         assert.equal(seen.length, people.length * 5);
         for (const request of seen) {
@@ -47,7 +60,9 @@ export const cases = [
       }
       assert.equal(tokens.size, people.length * restrictedApis.length, 'one a user and API, and kept');
       for (const { form, ...request } of realm.asked('token')) {
-        const id = (realm.codes.get(form.get('code') ?? '') ?? realm.refreshes.get(form.get('refresh_token') ?? ''))?.user.id ?? '';
+        const id =
+          (realm.codes.get(form.get('code') ?? '') ?? realm.refreshes.get(form.get('refresh_token') ?? ''))?.user.id ??
+          '';
         keys.set(id, (keys.get(id) ?? new Set()).add(await thumbprint({ form, ...request })));
       }
       assert.deepEqual([...keys.keys()].sort(), people.map(({ id }) => id).sort());
@@ -58,7 +73,8 @@ export const cases = [
   },
   {
     id: 'S116',
-    title: "token of a GitHub App's installation: asked for once, by a JWT that GitHub would take, with what the service lists; it goes to that API alone",
+    title:
+      "token of a GitHub App's installation: asked for once, by a JWT that GitHub would take, with what the service lists; it goes to that API alone",
     async attack(bff) {
       const { app } = bff.needs(bff.running, 'running BFF');
       const { prefix, own, installation } = bff.profile.appApi;
@@ -75,14 +91,22 @@ export const cases = [
       assert.deepEqual(app.refused, []);
       const [{ token, ...asked } = assert.fail('nothing was asked for'), ...more] = app.minted;
       assert.ok(more.length < bff.instances, `asked for ${app.minted.length} times`);
-      assert.deepEqual(asked, { installation: installation.id, permissions: installation.permissions, repositories: installation.repositories });
+      assert.deepEqual(asked, {
+        installation: installation.id,
+        permissions: installation.permissions,
+        repositories: installation.repositories,
+      });
       const tokens = new Set([token, ...more.map((each) => each.token)]);
       const calls = bff.upstream.seen.slice(begun);
       assert.equal(calls.length, 4);
       for (const request of calls) assert.ok(tokens.has(bearer(request)), "the app's token");
       await browser.call(bff.profile.api.prefix + bff.profile.api.own);
-      assert.ok(!tokens.has(bearer(bff.upstream.seen.at(-1) ?? assert.fail('no call'))), 'to another service goes another token');
-      for (const { path, headers } of bff.otherUpstream.seen) assert.ok(!tokens.has(headers.authorization?.split(' ')[1] ?? ''), path);
+      assert.ok(
+        !tokens.has(bearer(bff.upstream.seen.at(-1) ?? assert.fail('no call'))),
+        'to another service goes another token',
+      );
+      for (const { path, headers } of bff.otherUpstream.seen)
+        assert.ok(!tokens.has(headers.authorization?.split(' ')[1] ?? ''), path);
     },
   },
 ];

@@ -10,7 +10,16 @@ import { sideBySide } from '../side-by-side.mjs';
 /** @typedef {Record<string, string | undefined>} Variables */
 
 /** What is asked of a BFF that should serve nothing, or everything. @param {Bff} bff */
-const doors = (bff) => [bff.path.home, bff.path.session, bff.path.login(bff.realms.oidc.id, '/'), bff.path.callback(bff.realms.oidc.id), bff.profile.api.prefix + bff.profile.api.own, bff.path.stream, '/readyz', '/assets/chat-widget.js'];
+const doors = (bff) => [
+  bff.path.home,
+  bff.path.session,
+  bff.path.login(bff.realms.oidc.id, '/'),
+  bff.path.callback(bff.realms.oidc.id),
+  bff.profile.api.prefix + bff.profile.api.own,
+  bff.path.stream,
+  '/readyz',
+  '/assets/chat-widget.js',
+];
 
 /** @typedef {import('../profile/causeway-edge.mjs').Running['restart']} Restart */
 
@@ -28,8 +37,13 @@ async function closed(bff, restart, variables, complaints) {
   }
   const log = bff.running?.logSinceStart() ?? '';
   const said = bff.entries(log).flatMap((entry) => bff.profile.complaints(entry));
-  for (const complaint of complaints) assert.ok(said.some((text) => complaint.test(text)), `${complaint} is not in the log, which has\n${[...new Set(said)].join('\n')}`);
-  for (const value of Object.values(variables)) if (value && value.length > 20) assert.ok(!log.includes(value.slice(5)), 'a value is in the log');
+  for (const complaint of complaints)
+    assert.ok(
+      said.some((text) => complaint.test(text)),
+      `${complaint} is not in the log, which has\n${[...new Set(said)].join('\n')}`,
+    );
+  for (const value of Object.values(variables))
+    if (value && value.length > 20) assert.ok(!log.includes(value.slice(5)), 'a value is in the log');
 }
 
 /** The same settings without what is wrong with them are served. @param {Bff} bff @param {Restart} restart @param {Variables} variables */
@@ -41,77 +55,212 @@ async function open(bff, restart, variables) {
     const { status } = await browser.call(path);
     assert.ok(status < 500, `${Object.keys(variables)}: ${path} answers ${status}`);
   }
-  assert.deepEqual(bff.entries(bff.running?.logSinceStart()).flatMap((entry) => bff.profile.complaints(entry)), []);
+  assert.deepEqual(
+    bff.entries(bff.running?.logSinceStart()).flatMap((entry) => bff.profile.complaints(entry)),
+    [],
+  );
 }
 
 const weak = (/** @type {number} */ bytes) => `weak:${Buffer.alloc(bytes, 'k').toString('base64url')}`;
 const strong = () => `strong:${randomBytes(32).toString('base64url')}`;
 
 /** What no header, no query and no name is meant to hold. */
-const junk = ['', ' ', '=', ';', ';;;===', '%', '%zz', '%00', '"', '\\', '{}', '[]', 'null', 'Bearer', 'Bearer ', 'Basic ====', '\u00ff\u00fe', 'a=b=c; =; =x; x', 'x'.repeat(7_000), '-1', '1e999', '../..', 'application/json; charset="', 'multipart/form-data', ';q=', 'bytes=0-18446744073709551616', 'gzip;q=nan'];
+const junk = [
+  '',
+  ' ',
+  '=',
+  ';',
+  ';;;===',
+  '%',
+  '%zz',
+  '%00',
+  '"',
+  '\\',
+  '{}',
+  '[]',
+  'null',
+  'Bearer',
+  'Bearer ',
+  'Basic ====',
+  '\u00ff\u00fe',
+  'a=b=c; =; =x; x',
+  'x'.repeat(7_000),
+  '-1',
+  '1e999',
+  '../..',
+  'application/json; charset="',
+  'multipart/form-data',
+  ';q=',
+  'bytes=0-18446744073709551616',
+  'gzip;q=nan',
+];
 
 /** @type {import('../case.mjs').Case[]} */
 export const cases = [
   {
     id: 'S134',
     title: 'wrong configuration closes every route',
-    attack: (bff) => bff.reconfigured(async (restart) => {
-      const providers = bff.running?.settings.OIDC_PROVIDERS;
-      await open(bff, restart, { ENTRA_TENANT: '11111111-2222-4333-8444-555555555555', GRAPH_ALLOW: 'GET /me, GET /x', REVOCATION_BOUND_SECONDS: '2', OIDC_PROVIDERS: providers });
-      // All are named, and one is enough.
-      const wrong = { ENTRA_TENANT: 'not-a-tenant', REVOCATION_BOUND_SECONDS: 'never', OIDC_PROVIDERS: '{"broken' };
-      await closed(bff, restart, wrong, Object.keys(wrong).map((key) => new RegExp(`^${key} `)));
-      await closed(bff, restart, { REVOCATION_BOUND_SECONDS: 'never' }, [/^REVOCATION_BOUND_SECONDS /]);
-      await closed(bff, restart, { GRAPH_ALLOW: 'GET me, DROP /x' }, [/^GRAPH_ALLOW /]);
-      // Set, and yet nobody's: not the same as not set, or the check would be off without a word (GHSA-652x).
-      await closed(bff, restart, { ENTRA_GROUPS: ',' }, [/^ENTRA_GROUPS /]);
-    }),
+    attack: (bff) =>
+      bff.reconfigured(async (restart) => {
+        const providers = bff.running?.settings.OIDC_PROVIDERS;
+        await open(bff, restart, {
+          ENTRA_TENANT: '11111111-2222-4333-8444-555555555555',
+          GRAPH_ALLOW: 'GET /me, GET /x',
+          REVOCATION_BOUND_SECONDS: '2',
+          OIDC_PROVIDERS: providers,
+        });
+        // All are named, and one is enough.
+        const wrong = { ENTRA_TENANT: 'not-a-tenant', REVOCATION_BOUND_SECONDS: 'never', OIDC_PROVIDERS: '{"broken' };
+        await closed(
+          bff,
+          restart,
+          wrong,
+          Object.keys(wrong).map((key) => new RegExp(`^${key} `)),
+        );
+        await closed(bff, restart, { REVOCATION_BOUND_SECONDS: 'never' }, [/^REVOCATION_BOUND_SECONDS /]);
+        await closed(bff, restart, { GRAPH_ALLOW: 'GET me, DROP /x' }, [/^GRAPH_ALLOW /]);
+        // Set, and yet nobody's: not the same as not set, or the check would be off without a word (GHSA-652x).
+        await closed(bff, restart, { ENTRA_GROUPS: ',' }, [/^ENTRA_GROUPS /]);
+      }),
   },
   {
     id: 'S135',
     title: 'unknown fields, weak secrets and plain HTTP refuse the start',
-    attack: (bff) => bff.reconfigured(async (restart) => {
-      const providers = JSON.parse(bff.running?.settings.OIDC_PROVIDERS ?? '[]');
-      const changed = (/** @type {object} */ changes) => JSON.stringify(providers.map((/** @type {object} */ provider, /** @type {number} */ index) => ({ ...provider, ...(index === 1 && changes) })));
-      await open(bff, restart, { SESSION_KEYS: strong(), OIDC_PROVIDERS: changed({ issuer: 'https://login.example', scopes: ['openid'] }) });
-      await closed(bff, restart, { SESSION_KEYS: weak(16), OIDC_PROVIDERS: changed({ pkce: false }) }, [/^SESSION_KEYS /, /^OIDC_PROVIDERS .*pkce/]);
-      await closed(bff, restart, { OIDC_PROVIDERS: changed({ issuer: 'http://login.example' }) }, [/^OIDC_PROVIDERS /]);
-      await closed(bff, restart, { SESSION_KEYS: weak(32) }, [/^SESSION_KEYS /]);
-      await closed(bff, restart, { DEVELOPMENT: undefined }, [/^PUBLIC_ORIGIN /]);
-    }),
+    attack: (bff) =>
+      bff.reconfigured(async (restart) => {
+        const providers = JSON.parse(bff.running?.settings.OIDC_PROVIDERS ?? '[]');
+        const changed = (/** @type {object} */ changes) =>
+          JSON.stringify(
+            providers.map((/** @type {object} */ provider, /** @type {number} */ index) => ({
+              ...provider,
+              ...(index === 1 && changes),
+            })),
+          );
+        await open(bff, restart, {
+          SESSION_KEYS: strong(),
+          OIDC_PROVIDERS: changed({ issuer: 'https://login.example', scopes: ['openid'] }),
+        });
+        await closed(bff, restart, { SESSION_KEYS: weak(16), OIDC_PROVIDERS: changed({ pkce: false }) }, [
+          /^SESSION_KEYS /,
+          /^OIDC_PROVIDERS .*pkce/,
+        ]);
+        await closed(bff, restart, { OIDC_PROVIDERS: changed({ issuer: 'http://login.example' }) }, [
+          /^OIDC_PROVIDERS /,
+        ]);
+        await closed(bff, restart, { SESSION_KEYS: weak(32) }, [/^SESSION_KEYS /]);
+        await closed(bff, restart, { DEVELOPMENT: undefined }, [/^PUBLIC_ORIGIN /]);
+      }),
   },
   {
     id: 'S104',
     title: 'API at a private or metadata address',
-    attack: (bff) => bff.reconfigured(async (restart) => {
-      const own = JSON.parse(bff.running?.settings.SERVICES ?? '[]');
-      const services = (/** @type {[string, boolean][]} */ entries) => ({ SERVICES: JSON.stringify([...own, ...entries.map(([url, isPrivate], index) => ({ name: `inner-${index}`, url, provider: bff.apiRealm.id, shares_token: true, allow: ['GET /x'], private_network: isPrivate }))]) });
-      await open(bff, restart, services([['https://10.0.0.1', true], ['https://[fd00::1]', true], ['https://api.example', false]]));
-      /** @type {[string, boolean][]} */
-      const refused = [
-        ['https://10.0.0.1', false], ['https://172.16.0.1', false], ['https://192.168.1.1', false], ['https://[fd00::1]', false], ['https://[::ffff:10.0.0.1]', false], ['https://0x0a000001', false], ['https://100.64.0.1', false],
-        // Not even where that is allowed.
-        ['https://169.254.169.254/latest', true], ['https://[fe80::1]', true], ['https://[::ffff:169.254.169.254]', true], ['https://metadata.google.internal', true], ['https://metadata.goog', true], ['http://api.example', true],
-      ];
-      await closed(bff, restart, services(refused), refused.map((_, index) => new RegExp(`^SERVICES entry ${own.length + index + 1}:`)));
-      await closed(bff, restart, services([['https://10.0.0.1', false]]), [/^SERVICES entry /]);
-    }),
+    attack: (bff) =>
+      bff.reconfigured(async (restart) => {
+        const own = JSON.parse(bff.running?.settings.SERVICES ?? '[]');
+        const services = (/** @type {[string, boolean][]} */ entries) => ({
+          SERVICES: JSON.stringify([
+            ...own,
+            ...entries.map(([url, isPrivate], index) => ({
+              name: `inner-${index}`,
+              url,
+              provider: bff.apiRealm.id,
+              shares_token: true,
+              allow: ['GET /x'],
+              private_network: isPrivate,
+            })),
+          ]),
+        });
+        await open(
+          bff,
+          restart,
+          services([
+            ['https://10.0.0.1', true],
+            ['https://[fd00::1]', true],
+            ['https://api.example', false],
+          ]),
+        );
+        /** @type {[string, boolean][]} */
+        const refused = [
+          ['https://10.0.0.1', false],
+          ['https://172.16.0.1', false],
+          ['https://192.168.1.1', false],
+          ['https://[fd00::1]', false],
+          ['https://[::ffff:10.0.0.1]', false],
+          ['https://0x0a000001', false],
+          ['https://100.64.0.1', false],
+          // Not even where that is allowed.
+          ['https://169.254.169.254/latest', true],
+          ['https://[fe80::1]', true],
+          ['https://[::ffff:169.254.169.254]', true],
+          ['https://metadata.google.internal', true],
+          ['https://metadata.goog', true],
+          ['http://api.example', true],
+        ];
+        await closed(
+          bff,
+          restart,
+          services(refused),
+          refused.map((_, index) => new RegExp(`^SERVICES entry ${own.length + index + 1}:`)),
+        );
+        await closed(bff, restart, services([['https://10.0.0.1', false]]), [/^SERVICES entry /]);
+      }),
   },
   {
     id: 'S136',
     title: 'malformed headers, cookies and escapes: refused, never an error of the server',
     async attack(bff) {
       const { browser } = await bff.signedIn(bff.apiRealm);
-      const names = ['Authorization', 'Content-Type', 'Cookie', 'Origin', 'Accept', 'Sec-Fetch-Site', ...Object.keys(bff.csrf), 'Last-Event-ID', 'Idempotency-Key', 'traceparent', 'Range', 'If-None-Match', 'Accept-Encoding', 'Content-Encoding', 'User-Agent', 'Accept-Language'];
-      const targets = [['GET', bff.path.session], ['POST', bff.path.event], ['GET', bff.profile.api.prefix + bff.profile.api.own], ['GET', bff.path.login(bff.realms.oidc.id, '/')], ['POST', bff.path.logout]];
-      const attempts = targets.flatMap(([method = '', target = '']) => names.filter((name) => target !== bff.path.logout || name === 'Cookie').flatMap((name) => junk.map((value) => ({ method, target, name, value }))));
+      const names = [
+        'Authorization',
+        'Content-Type',
+        'Cookie',
+        'Origin',
+        'Accept',
+        'Sec-Fetch-Site',
+        ...Object.keys(bff.csrf),
+        'Last-Event-ID',
+        'Idempotency-Key',
+        'traceparent',
+        'Range',
+        'If-None-Match',
+        'Accept-Encoding',
+        'Content-Encoding',
+        'User-Agent',
+        'Accept-Language',
+      ];
+      const targets = [
+        ['GET', bff.path.session],
+        ['POST', bff.path.event],
+        ['GET', bff.profile.api.prefix + bff.profile.api.own],
+        ['GET', bff.path.login(bff.realms.oidc.id, '/')],
+        ['POST', bff.path.logout],
+      ];
+      const attempts = targets.flatMap(([method = '', target = '']) =>
+        names
+          .filter((name) => target !== bff.path.logout || name === 'Cookie')
+          .flatMap((name) => junk.map((value) => ({ method, target, name, value }))),
+      );
       await sideBySide(attempts, async ({ method, target, name, value }) => {
-        const answer = await (target === bff.path.logout ? bff.browser() : browser.copy()).call(target, { method, headers: { [name]: value }, ...(method === 'POST' && { body: '{' }) });
-        assert.ok(answer.status > 0 && answer.status < 500, `${name}: ${JSON.stringify(value.slice(0, 40))} at ${target}: ${answer.status} ${answer.text.slice(0, 200)}`);
+        const answer = await (target === bff.path.logout ? bff.browser() : browser.copy()).call(target, {
+          method,
+          headers: { [name]: value },
+          ...(method === 'POST' && { body: '{' }),
+        });
+        assert.ok(
+          answer.status > 0 && answer.status < 500,
+          `${name}: ${JSON.stringify(value.slice(0, 40))} at ${target}: ${answer.status} ${answer.text.slice(0, 200)}`,
+        );
       });
       for (const query of junk) {
-        for (const target of [bff.path.callback(bff.realms.oidc.id), bff.path.login(bff.realms.oidc.id).split('?')[0]]) {
-          const answer = await browser.copy().visit(`${target}?state=${encodeURIComponent(query)}&code=${query.replace(/[^!-~]/g, '')}&return_to=${query.replace(/[^!-~]/g, '')}`);
+        for (const target of [
+          bff.path.callback(bff.realms.oidc.id),
+          bff.path.login(bff.realms.oidc.id).split('?')[0],
+        ]) {
+          const answer = await browser
+            .copy()
+            .visit(
+              `${target}?state=${encodeURIComponent(query)}&code=${query.replace(/[^!-~]/g, '')}&return_to=${query.replace(/[^!-~]/g, '')}`,
+            );
           assert.ok(answer.status < 500, `${target} ${query}: ${answer.status}`);
         }
       }
@@ -124,23 +273,85 @@ export const cases = [
     async attack(bff) {
       const { browser } = await bff.signedIn(bff.apiRealm);
       const { oidc } = bff.realms;
-      const targets = [['POST', bff.path.handoff], ['POST', bff.path.disconnect('nobody')], ['DELETE', bff.path.ownSession('x')], ['POST', bff.path.webhook], ['POST', bff.path.backchannelLogout(oidc.id)], ['GET', bff.path.frontchannelLogout(oidc.id)], ['POST', bff.path.deliver]];
-      const names = ['Authorization', 'Content-Type', 'Cookie', 'Origin', 'Sec-Fetch-Site', ...Object.keys(bff.csrf), 'X-Hub-Signature-256', 'Causeway-Signature'];
-      const attempts = targets.flatMap(([method = '', target = '']) => names.flatMap((name) => junk.map((value) => ({ method, target, name, value }))));
+      const targets = [
+        ['POST', bff.path.handoff],
+        ['POST', bff.path.disconnect('nobody')],
+        ['DELETE', bff.path.ownSession('x')],
+        ['POST', bff.path.webhook],
+        ['POST', bff.path.backchannelLogout(oidc.id)],
+        ['GET', bff.path.frontchannelLogout(oidc.id)],
+        ['POST', bff.path.deliver],
+      ];
+      const names = [
+        'Authorization',
+        'Content-Type',
+        'Cookie',
+        'Origin',
+        'Sec-Fetch-Site',
+        ...Object.keys(bff.csrf),
+        'X-Hub-Signature-256',
+        'Causeway-Signature',
+      ];
+      const attempts = targets.flatMap(([method = '', target = '']) =>
+        names.flatMap((name) => junk.map((value) => ({ method, target, name, value }))),
+      );
       await sideBySide(attempts, async ({ method, target, name, value }) => {
-        const answer = await browser.copy().call(target, { method, headers: { [name]: value }, ...(method === 'POST' && { body: '{' }) });
+        const answer = await browser
+          .copy()
+          .call(target, { method, headers: { [name]: value }, ...(method === 'POST' && { body: '{' }) });
         // Whoever frames it is told nothing, not even that.
         const isSilent = method === 'GET' && answer.status === 200;
-        assert.ok(isSilent || (answer.status >= 400 && answer.status < 500), `${name}: ${JSON.stringify(value.slice(0, 40))} at ${target}: ${answer.status} ${answer.text.slice(0, 200)}`);
+        assert.ok(
+          isSilent || (answer.status >= 400 && answer.status < 500),
+          `${name}: ${JSON.stringify(value.slice(0, 40))} at ${target}: ${answer.status} ${answer.text.slice(0, 200)}`,
+        );
       });
       // In the place of a name: each is unknown or malformed, and nothing is done.
-      const escapes = ['%', '%z', '%zz', '%00', '%0d%0a', '%2f', '%2e%2e', '%c0%af', '%ff', '%ed%a0%80', '%u0041', '..%2f', '"', "'", '{}', '{id}', '*', '__proto__', 'x'.repeat(5_000)];
-      const named = [['GET', bff.path.login], ['GET', bff.path.callback], ['POST', bff.path.disconnect], ['DELETE', bff.path.ownSession], ['POST', bff.path.backchannelLogout], ['GET', bff.path.frontchannelLogout], ['GET', bff.path.endSession], ['GET', bff.path.loggedOut]];
-      const places = escapes.flatMap((escape) => /** @type {[string, (name: string) => string][]} */ (named).map(([method, place]) => ({ method, target: place(escape) })));
+      const escapes = [
+        '%',
+        '%z',
+        '%zz',
+        '%00',
+        '%0d%0a',
+        '%2f',
+        '%2e%2e',
+        '%c0%af',
+        '%ff',
+        '%ed%a0%80',
+        '%u0041',
+        '..%2f',
+        '"',
+        "'",
+        '{}',
+        '{id}',
+        '*',
+        '__proto__',
+        'x'.repeat(5_000),
+      ];
+      const named = [
+        ['GET', bff.path.login],
+        ['GET', bff.path.callback],
+        ['POST', bff.path.disconnect],
+        ['DELETE', bff.path.ownSession],
+        ['POST', bff.path.backchannelLogout],
+        ['GET', bff.path.frontchannelLogout],
+        ['GET', bff.path.endSession],
+        ['GET', bff.path.loggedOut],
+      ];
+      const places = escapes.flatMap((escape) =>
+        /** @type {[string, (name: string) => string][]} */ (named).map(([method, place]) => ({
+          method,
+          target: place(escape),
+        })),
+      );
       await sideBySide(places, async ({ method, target }) => {
         for (const ask of /** @type {const} */ (['call', 'visit'])) {
           const answer = await browser.copy()[ask](target, { method, ...(method === 'POST' && { body: '' }) });
-          assert.ok(answer.status >= 400 && answer.status < 500 || bff.isRedirect(answer) && answer.headers.location === bff.path.home, `${method} ${target.slice(0, 80)}: ${answer.status} ${answer.text.slice(0, 200)}`);
+          assert.ok(
+            (answer.status >= 400 && answer.status < 500) ||
+              (bff.isRedirect(answer) && answer.headers.location === bff.path.home),
+            `${method} ${target.slice(0, 80)}: ${answer.status} ${answer.text.slice(0, 200)}`,
+          );
         }
       });
       assert.ok(await bff.user(browser));
@@ -152,12 +363,41 @@ export const cases = [
     async attack(bff) {
       const { browser, user } = await bff.signedIn(bff.apiRealm);
       bff.bridge.answer = () => ({ status: 202, headers: { 'content-type': 'application/json' }, body: '{}' });
-      const claims = { subject: 'evil:admin', tenant: 'evil', user: 'admin', id: 'known', source: 'evil', time: '1970-01-01T00:00:00Z', specversion: '0.3' };
-      const spoofs = { key: 'evil:admin', partition: 3, offset: 0, topic: 'other', channel: 'other', headers: { ce_subject: 'evil' }, ce_subject: 'evil', ce_id: 'known', data_base64: 'ZXZpbA==', traceparent: 'evil' };
-      const post = (/** @type {unknown} */ body, /** @type {Record<string, string | string[] | undefined>} */ headers = {}) =>
-        browser.call(bff.path.event, { method: 'POST', headers: { 'Content-Type': 'application/json', ...headers }, body: typeof body === 'string' ? body : JSON.stringify(body) });
+      const claims = {
+        subject: 'evil:admin',
+        tenant: 'evil',
+        user: 'admin',
+        id: 'known',
+        source: 'evil',
+        time: '1970-01-01T00:00:00Z',
+        specversion: '0.3',
+      };
+      const spoofs = {
+        key: 'evil:admin',
+        partition: 3,
+        offset: 0,
+        topic: 'other',
+        channel: 'other',
+        headers: { ce_subject: 'evil' },
+        ce_subject: 'evil',
+        ce_id: 'known',
+        data_base64: 'ZXZpbA==',
+        traceparent: 'evil',
+      };
+      const post = (
+        /** @type {unknown} */ body,
+        /** @type {Record<string, string | string[] | undefined>} */ headers = {},
+      ) =>
+        browser.call(bff.path.event, {
+          method: 'POST',
+          headers: { 'Content-Type': 'application/json', ...headers },
+          body: typeof body === 'string' ? body : JSON.stringify(body),
+        });
       const before = bff.bridge.seen.length;
-      await post({ type: 'message', data: { text: 'x' }, ...claims }, { 'ce-subject': 'evil:admin', 'X-Subject': 'evil', 'X-Causeway-Subject': 'evil', 'kafka-key': 'evil' });
+      await post(
+        { type: 'message', data: { text: 'x' }, ...claims },
+        { 'ce-subject': 'evil:admin', 'X-Subject': 'evil', 'X-Causeway-Subject': 'evil', 'kafka-key': 'evil' },
+      );
       const sent = bff.bridge.seen.slice(before).filter(({ path }) => path.startsWith('/v1/events'));
       assert.equal(sent.length, 1, 'it is passed on');
       const envelope = { ...JSON.parse(sent[0]?.body ?? '{}'), data: undefined };
@@ -168,9 +408,27 @@ export const cases = [
       const passed = bff.bridge.seen.length;
       const good = { type: 'message', data: {} };
       for (const [why, body, headers] of /** @type {[string, unknown, Record<string, string>][]} */ ([
-        ['oversize', { type: 'message', data: { text: 'x'.repeat(70 * 1024) } }, {}], ['no JSON', 'x', {}], ['a list', [], {}], ['null', 'null', {}], ['no data', { type: 'message' }, {}], ['a line break in the type', { type: 'a\r\nce_subject: evil', data: {} }, {}], ['a type of its own', { type: { a: 1 }, data: {} }, {}],
-        ...Object.entries(spoofs).map(([name, value]) => /** @type {[string, unknown, Record<string, string>]} */ ([`${name} in the body`, { ...good, [name]: value }, {}])),
-        ['a list of its members', ['message', {}], {}], ['a duplicate type', '{"type":"a","type":"b","data":{}}', {}], ['something after it', '{"type":"a","data":{}}{}', {}], ['NUL in the type', { type: 'a\u0000', data: {} }, {}], ['a key too long', good, { 'Idempotency-Key': 'x'.repeat(129) }], ['another media type', good, { 'Content-Type': 'text/plain' }],
+        ['oversize', { type: 'message', data: { text: 'x'.repeat(70 * 1024) } }, {}],
+        ['no JSON', 'x', {}],
+        ['a list', [], {}],
+        ['null', 'null', {}],
+        ['no data', { type: 'message' }, {}],
+        ['a line break in the type', { type: 'a\r\nce_subject: evil', data: {} }, {}],
+        ['a type of its own', { type: { a: 1 }, data: {} }, {}],
+        ...Object.entries(spoofs).map(
+          ([name, value]) =>
+            /** @type {[string, unknown, Record<string, string>]} */ ([
+              `${name} in the body`,
+              { ...good, [name]: value },
+              {},
+            ]),
+        ),
+        ['a list of its members', ['message', {}], {}],
+        ['a duplicate type', '{"type":"a","type":"b","data":{}}', {}],
+        ['something after it', '{"type":"a","data":{}}{}', {}],
+        ['NUL in the type', { type: 'a\u0000', data: {} }, {}],
+        ['a key too long', good, { 'Idempotency-Key': 'x'.repeat(129) }],
+        ['another media type', good, { 'Content-Type': 'text/plain' }],
       ])) {
         const answer = await post(body, headers);
         assert.ok(answer.status >= 400 && answer.status < 500, `${why}: ${answer.status}`);
@@ -184,9 +442,19 @@ export const cases = [
     async attack(bff) {
       if (!bff.running) throw new CannotRun('needs a BFF that the suite can restart');
       const realm = await bff.fresh();
-      for (const [why, lies, status, reason] of /** @type {[string, import('../provider/realm.mjs').Lies, number, string][]} */ ([
+      for (const [
+        why,
+        lies,
+        status,
+        reason,
+      ] of /** @type {[string, import('../provider/realm.mjs').Lies, number, string][]} */ ([
         ['no keys to be had', { keys: () => ({ status: 500, body: 'x' }) }, 503, 'outage'],
-        ['a key set that answers with a page', { keys: () => ({ status: 200, headers: { 'content-type': 'text/html' }, body: '<html>' }) }, 503, 'outage'],
+        [
+          'a key set that answers with a page',
+          { keys: () => ({ status: 200, headers: { 'content-type': 'text/html' }, body: '<html>' }) },
+          503,
+          'outage',
+        ],
         ['no ID token', { idToken: () => undefined }, 400, 'signature'],
       ])) {
         realm.lies = lies;
@@ -196,9 +464,17 @@ export const cases = [
       const providers = JSON.parse(bff.running.settings.OIDC_PROVIDERS ?? '[]');
       await bff.reconfigured(async (restart) => {
         for (const missing of ['issuer', 'client_id']) {
-          await closed(bff, restart, { OIDC_PROVIDERS: JSON.stringify([{ ...providers[0], [missing]: undefined }, ...providers.slice(1)]) }, [new RegExp(`^OIDC_PROVIDERS .*${missing}`)]);
+          await closed(
+            bff,
+            restart,
+            { OIDC_PROVIDERS: JSON.stringify([{ ...providers[0], [missing]: undefined }, ...providers.slice(1)]) },
+            [new RegExp(`^OIDC_PROVIDERS .*${missing}`)],
+          );
         }
-        await closed(bff, restart, { OIDC_CLIENT_SECRETS: '{}', SESSION_KEYS: undefined }, [/^OIDC_CLIENT_SECRETS /, /^SESSION_KEYS /]);
+        await closed(bff, restart, { OIDC_CLIENT_SECRETS: '{}', SESSION_KEYS: undefined }, [
+          /^OIDC_CLIENT_SECRETS /,
+          /^SESSION_KEYS /,
+        ]);
         await closed(bff, restart, { OIDC_CLIENT_SECRETS: '{}' }, [/^OIDC_CLIENT_SECRETS /]);
       });
     },

@@ -10,19 +10,34 @@ import { sendBytes } from '../wire.mjs';
 /** @typedef {import('../browser.mjs').Browser} Browser */
 
 /** @param {string} id @param {string} title @param {(bff: Bff, browser: Browser) => Promise<unknown>} attack @returns {import('../case.mjs').Case} */
-const asUser = (id, title, attack) => ({ id, title, attack: async (bff) => attack(bff, (await bff.signedIn(bff.apiRealm)).browser) });
+const asUser = (id, title, attack) => ({
+  id,
+  title,
+  attack: async (bff) => attack(bff, (await bff.signedIn(bff.apiRealm)).browser),
+});
 
 /** A request by hand, with the session of a browser. @param {Bff} bff @param {Browser} browser @param {string} line @param {string[]} more @param {string} [body] */
 function raw(bff, browser, line, more = [], body = '') {
   const csrf = Object.entries(bff.csrf).map(([name, value]) => `${name}: ${value}`);
-  const head = [line, `Host: ${new URL(bff.origin).host}`, `Cookie: ${browser.cookieHeader}`, 'Sec-Fetch-Site: same-origin', `Origin: ${bff.origin}`, ...csrf, 'Connection: close', ...more];
+  const head = [
+    line,
+    `Host: ${new URL(bff.origin).host}`,
+    `Cookie: ${browser.cookieHeader}`,
+    'Sec-Fetch-Site: same-origin',
+    `Origin: ${bff.origin}`,
+    ...csrf,
+    'Connection: close',
+    ...more,
+  ];
   return bff.sendBytes(`${head.join('\r\n')}\r\n\r\n${body}`);
 }
 
 /** What stands before a BFF may not read a request at all, and say so as it likes; not so the BFF. @param {Bff} bff @param {import('../wire.mjs').Answer} answer */
 const isFrontsOwn = (bff, answer) => {
   const { refuses, fails } = bff.profile.front;
-  const isOfBff = bff.profile.requestAnswered(answer) !== undefined || bff.profile.errorType.test(String(answer.headers['content-type']));
+  const isOfBff =
+    bff.profile.requestAnswered(answer) !== undefined ||
+    bff.profile.errorType.test(String(answer.headers['content-type']));
   return !isOfBff && (refuses.includes(answer.status) || (answer.status === 500 && fails(answer)));
 };
 
@@ -37,25 +52,85 @@ async function sent(bff, what) {
 export const cases = [
   asUser('S90', 'paths that mean another path: refused, nothing sent', async (bff, browser) => {
     const { prefix, family, secret, own } = bff.profile.api;
-    const dots = ['..', '%2e%2e', '%2E%2E', '%252e%252e', '.%2e', '%2e.', '..;', '..;a=b', '..%00', '..%3b', '%c0%ae%c0%ae', '%e0%80%ae%e0%80%ae', '%u002e%u002e', '..%20', '..%09', '.', '%2e', '...', ''];
+    const dots = [
+      '..',
+      '%2e%2e',
+      '%2E%2E',
+      '%252e%252e',
+      '.%2e',
+      '%2e.',
+      '..;',
+      '..;a=b',
+      '..%00',
+      '..%3b',
+      '%c0%ae%c0%ae',
+      '%e0%80%ae%e0%80%ae',
+      '%u002e%u002e',
+      '..%20',
+      '..%09',
+      '.',
+      '%2e',
+      '...',
+      '',
+    ];
     const slashes = ['/', '%2f', '%2F', '%252f', '\\', '%5c', '%255c', '%c0%af', '%c1%9c', '//'];
-    const below = dots.flatMap((dot) => slashes.map((slash) => `${family}/x/${dot}${slash}${dot}${slash}${secret.slice(1)}`).concat(slashes.map((slash) => `${family}${slash}${dot}${slash}..${secret}`)));
-    const others = [`${family}/%00`, `${family}/a%00b`, `${family}/%0d%0aX-Evil:1`, `${family}/a%3bb`, `${family}/a;b`, `${family}//a`, `${family}/`, `${family}/%`, `${family}/%zz`, `${family}/%f`, `${family}/%ff`, `${family}/%23`, `${family}/%3f`, `${family}/%25`, `/${own}`, `${own}/`, `${own}/x`, `${own}%20`, `${own}%2f`, secret, `/${secret}`];
+    const below = dots.flatMap((dot) =>
+      slashes
+        .map((slash) => `${family}/x/${dot}${slash}${dot}${slash}${secret.slice(1)}`)
+        .concat(slashes.map((slash) => `${family}${slash}${dot}${slash}..${secret}`)),
+    );
+    const others = [
+      `${family}/%00`,
+      `${family}/a%00b`,
+      `${family}/%0d%0aX-Evil:1`,
+      `${family}/a%3bb`,
+      `${family}/a;b`,
+      `${family}//a`,
+      `${family}/`,
+      `${family}/%`,
+      `${family}/%zz`,
+      `${family}/%f`,
+      `${family}/%ff`,
+      `${family}/%23`,
+      `${family}/%3f`,
+      `${family}/%25`,
+      `/${own}`,
+      `${own}/`,
+      `${own}/x`,
+      `${own}%20`,
+      `${own}%2f`,
+      secret,
+      `/${secret}`,
+    ];
     const { resolves } = bff.profile.front;
     // They mean nothing else, and no rule has them.
     const plain = new Set([`${own}/x`, `${own}%20`, secret]);
     for (const path of [...below, ...others]) {
       const requests = await sent(bff, async () => {
-        const answer = path.includes('\\') ? await raw(bff, browser, `GET ${prefix}${path} HTTP/1.1`) : await browser.call(`${prefix}${path}`);
+        const answer = path.includes('\\')
+          ? await raw(bff, browser, `GET ${prefix}${path} HTTP/1.1`)
+          : await browser.call(`${prefix}${path}`);
         const isElsewhere = resolves && new URL(bff.origin + prefix + path).pathname !== prefix + path;
         const statuses = isElsewhere ? [200, 400, 404] : plain.has(path) ? [404] : [400];
-        assert.ok(statuses.includes(answer.status) || (path.includes('\\') && isFrontsOwn(bff, answer)), `${path}: ${answer.status}`);
+        assert.ok(
+          statuses.includes(answer.status) || (path.includes('\\') && isFrontsOwn(bff, answer)),
+          `${path}: ${answer.status}`,
+        );
         assert.ok(answer.status !== 0 || path.includes('\\'), `${path}: no answer`);
       });
       for (const request of requests) {
         const read = new URL(bff.origin + prefix + path).pathname;
-        assert.ok(resolves && read !== prefix + path && read === prefix + request.path, `${path} was sent as ${request.path}`);
-        assert.ok(request.path === own || (request.path.startsWith(`${family}/`) && /^[A-Za-z0-9/._~-]+$/.test(request.path) && !/\/\.{1,2}(?:\/|$)|\/\//.test(request.path)), `${path} was sent as ${request.path}`);
+        assert.ok(
+          resolves && read !== prefix + path && read === prefix + request.path,
+          `${path} was sent as ${request.path}`,
+        );
+        assert.ok(
+          request.path === own ||
+            (request.path.startsWith(`${family}/`) &&
+              /^[A-Za-z0-9/._~-]+$/.test(request.path) &&
+              !/\/\.{1,2}(?:\/|$)|\/\//.test(request.path)),
+          `${path} was sent as ${request.path}`,
+        );
       }
     }
     assert.equal((await browser.call(`${prefix}${family}/a/caf%C3%A9`)).status, 200, 'a plain path is passed on');
@@ -71,15 +146,54 @@ export const cases = [
     await once(foreign, 'listening');
     const { port } = /** @type {import('node:net').AddressInfo} */ (foreign.address());
     try {
-      assert.equal((await sendBytes(`http://127.0.0.1:${port}`, 'GET / HTTP/1.1\r\n\r\n')).text, 'foreign', 'whoever asks it is heard');
+      assert.equal(
+        (await sendBytes(`http://127.0.0.1:${port}`, 'GET / HTTP/1.1\r\n\r\n')).text,
+        'foreign',
+        'whoever asks it is heard',
+      );
       heard = 0;
       for (const evil of [`127.0.0.1:${port}`, `localhost:${port}`]) {
         const targets = [
-          `http://${evil}${prefix}${own}`, `https://${evil}${prefix}${own}`, `http://${evil}/`, `HTTP://${evil}/`, `http:${evil}${own}`, `http:/${evil}${own}`, `http://user@${evil}${prefix}${own}`, `ws://${evil}/`, `file://${evil}/`,
-          `//${evil}${prefix}${own}`, `///${evil}${own}`, `/\\${evil}${own}`, `\\\\${evil}${own}`, `/@${evil}${own}`, `@${evil}${prefix}${own}`, evil, `${evil}${own}`,
-          `${prefix}@${evil}${own}`, `${prefix}/@${evil}${own}`, `${prefix}:80@${evil}${own}`, `${prefix}%40${evil}${own}`, `${prefix}.${evil}${own}`, `${prefix}:${port}${own}`, `${prefix}%3a${port}${own}`, `${prefix}/:${port}${own}`,
-          `${prefix}//${evil}${own}`, `${prefix}///${evil}${own}`, `${prefix}/\\${evil}${own}`, `${prefix}/\\\\${evil}${own}`, `${prefix}/%2f${evil}${own}`, `${prefix}/http://${evil}${own}`, `${prefix}/http:%2f%2f${evil}${own}`, `${prefix}/http:${evil}${own}`, `${prefix}${family}//${evil}/x`,
-          `/bff/http:%2f%2f${evil}${own}`, `/bff/${evil}${own}`, `/bff/..${own}`, `/bff//${evil}${own}`, `/bff/@${evil}${own}`, '*',
+          `http://${evil}${prefix}${own}`,
+          `https://${evil}${prefix}${own}`,
+          `http://${evil}/`,
+          `HTTP://${evil}/`,
+          `http:${evil}${own}`,
+          `http:/${evil}${own}`,
+          `http://user@${evil}${prefix}${own}`,
+          `ws://${evil}/`,
+          `file://${evil}/`,
+          `//${evil}${prefix}${own}`,
+          `///${evil}${own}`,
+          `/\\${evil}${own}`,
+          `\\\\${evil}${own}`,
+          `/@${evil}${own}`,
+          `@${evil}${prefix}${own}`,
+          evil,
+          `${evil}${own}`,
+          `${prefix}@${evil}${own}`,
+          `${prefix}/@${evil}${own}`,
+          `${prefix}:80@${evil}${own}`,
+          `${prefix}%40${evil}${own}`,
+          `${prefix}.${evil}${own}`,
+          `${prefix}:${port}${own}`,
+          `${prefix}%3a${port}${own}`,
+          `${prefix}/:${port}${own}`,
+          `${prefix}//${evil}${own}`,
+          `${prefix}///${evil}${own}`,
+          `${prefix}/\\${evil}${own}`,
+          `${prefix}/\\\\${evil}${own}`,
+          `${prefix}/%2f${evil}${own}`,
+          `${prefix}/http://${evil}${own}`,
+          `${prefix}/http:%2f%2f${evil}${own}`,
+          `${prefix}/http:${evil}${own}`,
+          `${prefix}${family}//${evil}/x`,
+          `/bff/http:%2f%2f${evil}${own}`,
+          `/bff/${evil}${own}`,
+          `/bff/..${own}`,
+          `/bff//${evil}${own}`,
+          `/bff/@${evil}${own}`,
+          '*',
         ];
         for (const target of targets) {
           // A server must read an absolute form (RFC 9112 §3.2.2), as if its path had come alone; it does not lead anywhere.
@@ -88,19 +202,42 @@ export const cases = [
           const own = alone === undefined ? undefined : await raw(bff, browser, `GET ${alone} HTTP/1.1`);
           const requests = await sent(bff, async () => {
             const answer = await raw(bff, browser, `GET ${target} HTTP/1.1`);
-            assert.ok(answer.status === own?.status || (answer.status >= 400 && answer.status < 500) || isFrontsOwn(bff, answer), `${target}: ${answer.status} ${answer.text.slice(0, 200)}`);
+            assert.ok(
+              answer.status === own?.status ||
+                (answer.status >= 400 && answer.status < 500) ||
+                isFrontsOwn(bff, answer),
+              `${target}: ${answer.status} ${answer.text.slice(0, 200)}`,
+            );
           });
           const places = requests.map(({ headers, path }) => `http://${headers.host}${prefix}${path}`);
-          assert.deepEqual(places.filter((place) => place !== `${bff.upstream.origin}${alone}`), [], target);
+          assert.deepEqual(
+            places.filter((place) => place !== `${bff.upstream.origin}${alone}`),
+            [],
+            target,
+          );
         }
         const connect = await raw(bff, browser, `CONNECT ${evil} HTTP/1.1`);
-        assert.ok((connect.status >= 400 && connect.status < 500) || isFrontsOwn(bff, connect), `CONNECT ${connect.status}`);
+        assert.ok(
+          (connect.status >= 400 && connect.status < 500) || isFrontsOwn(bff, connect),
+          `CONNECT ${connect.status}`,
+        );
         // What is a plain path, or only said beside it, goes to the one host there is.
         const passed = await sent(bff, async () => {
-          for (const path of [`${family}/@${evil}`, `${family}/x:${port}`, own]) await browser.call(`${prefix}${path}?host=${evil}&url=http://${evil}/`, { headers: { 'X-Forwarded-Host': evil, 'X-Host': evil, Forwarded: `host=${evil}`, 'X-Original-URL': `http://${evil}/` } });
+          for (const path of [`${family}/@${evil}`, `${family}/x:${port}`, own])
+            await browser.call(`${prefix}${path}?host=${evil}&url=http://${evil}/`, {
+              headers: {
+                'X-Forwarded-Host': evil,
+                'X-Host': evil,
+                Forwarded: `host=${evil}`,
+                'X-Original-URL': `http://${evil}/`,
+              },
+            });
           await browser.call(`${prefix}${own}`, { headers: { Host: evil } });
         });
-        assert.ok(passed.some(({ path }) => path === own), 'the honest path is passed on');
+        assert.ok(
+          passed.some(({ path }) => path === own),
+          'the honest path is passed on',
+        );
         for (const { headers, path } of passed) assert.equal(headers.host, new URL(bff.upstream.origin).host, path);
       }
       assert.equal(heard, 0, 'the foreign host was asked');
@@ -110,9 +247,20 @@ export const cases = [
   }),
   asUser('S92', 'query and fragment do not choose the route', async (bff, browser) => {
     const { prefix, own, family, secret } = bff.profile.api;
-    for (const target of [`${prefix}${secret}?${own}`, `${prefix}${secret}?x=${prefix}${own}`, `${prefix}${secret}?/../..${own}`, `${prefix}${secret}#${own}`, `${prefix}${secret}%23${own}`, `${prefix}${secret}%3f${family}/x`, `/nowhere?path=${prefix}${own}`, `${bff.path.home}?${prefix}${own}`]) {
+    for (const target of [
+      `${prefix}${secret}?${own}`,
+      `${prefix}${secret}?x=${prefix}${own}`,
+      `${prefix}${secret}?/../..${own}`,
+      `${prefix}${secret}#${own}`,
+      `${prefix}${secret}%23${own}`,
+      `${prefix}${secret}%3f${family}/x`,
+      `/nowhere?path=${prefix}${own}`,
+      `${bff.path.home}?${prefix}${own}`,
+    ]) {
       const requests = await sent(bff, async () => {
-        const answer = target.includes('#') ? await raw(bff, browser, `GET ${target} HTTP/1.1`) : await browser.call(target);
+        const answer = target.includes('#')
+          ? await raw(bff, browser, `GET ${target} HTTP/1.1`)
+          : await browser.call(target);
         assert.ok([0, 200, 400, 403, 404].includes(answer.status), `${target}: ${answer.status}`);
       });
       assert.deepEqual(requests, [], target);
@@ -123,7 +271,20 @@ export const cases = [
   }),
   asUser('S93', 'prefixes and case of paths are exact', async (bff, browser) => {
     const { prefix, own, family } = bff.profile.api;
-    for (const path of [`${prefix}x${own}`, `${prefix.toUpperCase()}${own}`, `/BFF${prefix.slice(4)}${own}`, `${prefix}${own.toUpperCase()}`, `${prefix}${own}x`, `${prefix}${family}`, `${prefix}${family}x/1`, `${prefix}${family.slice(0, -1)}/1`, `${prefix}`, `${prefix}/`, `/bff${own}`, `${prefix}%67raph`]) {
+    for (const path of [
+      `${prefix}x${own}`,
+      `${prefix.toUpperCase()}${own}`,
+      `/BFF${prefix.slice(4)}${own}`,
+      `${prefix}${own.toUpperCase()}`,
+      `${prefix}${own}x`,
+      `${prefix}${family}`,
+      `${prefix}${family}x/1`,
+      `${prefix}${family.slice(0, -1)}/1`,
+      `${prefix}`,
+      `${prefix}/`,
+      `/bff${own}`,
+      `${prefix}%67raph`,
+    ]) {
       const requests = await sent(bff, async () => {
         const answer = await browser.call(path);
         assert.ok([400, 404].includes(answer.status), `${path}: ${answer.status}`);
@@ -134,24 +295,89 @@ export const cases = [
   asUser('S94', "client's identity and forwarding headers are dropped or rebuilt", async (bff, browser) => {
     const { prefix, own } = bff.profile.api;
     const forged = {
-      Authorization: 'Bearer of-the-client', DPoP: 'eyJ', 'Proxy-Authorization': 'Basic eA==', 'Proxy-Connection': 'keep-alive', Forwarded: 'for=6.6.6.6;host=evil.example', 'X-Forwarded-For': '6.6.6.6', 'X-Forwarded-Host': 'evil.example',
-      'X-Forwarded-Proto': 'https', 'X-Forwarded-User': 'admin', X_Forwarded_User: 'admin', 'X-Forwarded-Email': 'admin@x', 'X-Forwarded-Uri': '/admin', 'X-Forwarded-Prefix': '/admin', 'X-Original-URL': '/admin', 'X-Rewrite-URL': '/admin', 'X-Real-IP': '6.6.6.6',
-      'X-Client-IP': '6.6.6.6', 'True-Client-IP': '6.6.6.6', 'X-User': 'admin', 'X-Remote-User': 'admin', Remote_User: 'admin', 'X-MS-CLIENT-PRINCIPAL': 'admin', 'X-Auth-Request-User': 'admin', 'X-Access-Token': 'x', Via: '1.1 evil', 'Keep-Alive': 'x', TE: 'trailers',
-      'X-Internal-Secret': 'x', 'Spin-Client-Addr': '6.6.6.6', 'Spin-Full-Url': 'http://evil.example/', 'X-HTTP-Method-Override': 'DELETE', Referer: 'https://page.example/secret', 'Sec-Fetch-Site': 'same-origin', Expect: undefined,
+      Authorization: 'Bearer of-the-client',
+      DPoP: 'eyJ',
+      'Proxy-Authorization': 'Basic eA==',
+      'Proxy-Connection': 'keep-alive',
+      Forwarded: 'for=6.6.6.6;host=evil.example',
+      'X-Forwarded-For': '6.6.6.6',
+      'X-Forwarded-Host': 'evil.example',
+      'X-Forwarded-Proto': 'https',
+      'X-Forwarded-User': 'admin',
+      X_Forwarded_User: 'admin',
+      'X-Forwarded-Email': 'admin@x',
+      'X-Forwarded-Uri': '/admin',
+      'X-Forwarded-Prefix': '/admin',
+      'X-Original-URL': '/admin',
+      'X-Rewrite-URL': '/admin',
+      'X-Real-IP': '6.6.6.6',
+      'X-Client-IP': '6.6.6.6',
+      'True-Client-IP': '6.6.6.6',
+      'X-User': 'admin',
+      'X-Remote-User': 'admin',
+      Remote_User: 'admin',
+      'X-MS-CLIENT-PRINCIPAL': 'admin',
+      'X-Auth-Request-User': 'admin',
+      'X-Access-Token': 'x',
+      Via: '1.1 evil',
+      'Keep-Alive': 'x',
+      TE: 'trailers',
+      'X-Internal-Secret': 'x',
+      'Spin-Client-Addr': '6.6.6.6',
+      'Spin-Full-Url': 'http://evil.example/',
+      'X-HTTP-Method-Override': 'DELETE',
+      Referer: 'https://page.example/secret',
+      'Sec-Fetch-Site': 'same-origin',
+      Expect: undefined,
     };
     const [request] = await sent(bff, () => browser.call(`${prefix}${own}`, { headers: forged }));
     assert.ok(request, 'it is passed on');
     const said = JSON.stringify(request.rawHeaders);
-    for (const value of ['of-the-client', '6.6.6.6', 'evil', 'admin', 'eyJ"', 'page.example', 'Basic eA==', bff.profile.sessionCookie]) assert.ok(!said.includes(value), `${value} in ${said}`);
-    for (const name of ['cookie', 'dpop', ...Object.keys(bff.csrf).map((name) => name.toLowerCase()), 'origin', 'referer', 'sec-fetch-site', 'via', 'te', 'x-http-method-override']) assert.equal(request.headers[name], undefined, name);
-    assert.equal(bff.apiRealm.granted.has(request.headers.authorization?.replace('Bearer ', '') ?? ''), true, "the user's own token");
+    for (const value of [
+      'of-the-client',
+      '6.6.6.6',
+      'evil',
+      'admin',
+      'eyJ"',
+      'page.example',
+      'Basic eA==',
+      bff.profile.sessionCookie,
+    ])
+      assert.ok(!said.includes(value), `${value} in ${said}`);
+    for (const name of [
+      'cookie',
+      'dpop',
+      ...Object.keys(bff.csrf).map((name) => name.toLowerCase()),
+      'origin',
+      'referer',
+      'sec-fetch-site',
+      'via',
+      'te',
+      'x-http-method-override',
+    ])
+      assert.equal(request.headers[name], undefined, name);
+    assert.equal(
+      bff.apiRealm.granted.has(request.headers.authorization?.replace('Bearer ', '') ?? ''),
+      true,
+      "the user's own token",
+    );
     assert.equal(request.rawHeaders.filter((name) => name.toLowerCase() === 'authorization').length, 1);
     // `Connection` may not make the BFF drop what it adds itself.
     let status = 0;
-    const hops = await sent(bff, async () => void ({ status } = await raw(bff, browser, `GET ${prefix}${own} HTTP/1.1`, [`Connection: ${['authorization', 'close', ...Object.keys(bff.csrf)].join(', ')}`])));
+    const hops = await sent(
+      bff,
+      async () =>
+        void ({ status } = await raw(bff, browser, `GET ${prefix}${own} HTTP/1.1`, [
+          `Connection: ${['authorization', 'close', ...Object.keys(bff.csrf)].join(', ')}`,
+        ])),
+    );
     // It is refused, or the API is called as ever.
-    assert.ok(hops.length ? status === 200 : status >= 400 && status < 500, `Connection: authorization: ${status}, ${hops.length} calls`);
-    for (const { headers } of hops) assert.ok(headers.authorization?.startsWith('Bearer '), 'Connection: authorization');
+    assert.ok(
+      hops.length ? status === 200 : status >= 400 && status < 500,
+      `Connection: authorization: ${status}, ${hops.length} calls`,
+    );
+    for (const { headers } of hops)
+      assert.ok(headers.authorization?.startsWith('Bearer '), 'Connection: authorization');
   }),
   asUser('S96', 'malformed framing of a request', async (bff, browser) => {
     const { prefix, family } = bff.profile.api;
@@ -159,40 +385,91 @@ export const cases = [
     const smuggled = `0\r\n\r\nGET ${prefix}${family}/smuggled HTTP/1.1\r\nHost: x\r\n\r\n`;
     /** @type {[string, string[], string][]} */
     const attacks = [
-      ['length and chunks', ['Content-Length: 5', 'Transfer-Encoding: chunked'], smuggled], ['chunks and length', ['Transfer-Encoding: chunked', 'Content-Length: 5'], smuggled],
-      ['two lengths', ['Content-Length: 5', 'Content-Length: 6'], '0123456'], ['a list of lengths', ['Content-Length: 5, 6'], '0123456'], ['a negative length', ['Content-Length: -1'], 'x'], ['a length with a sign', ['Content-Length: +5'], '01234'],
-      ['a length in hex', ['Content-Length: 0x5'], '01234'], ['chunked, misspelt', ['Transfer-Encoding: xchunked'], smuggled], ['chunked twice', ['Transfer-Encoding: chunked', 'Transfer-Encoding: identity'], smuggled], ['chunked after a tab', ['Transfer-Encoding:\tchunked', 'Content-Length: 5'], smuggled],
-      ['a space before the colon', ['Content-Length : 5'], '01234'], ['a folded header', ['X-A: 1\r\n Transfer-Encoding: chunked'], ''], ['a bare CR', ['X-A: 1\rX-B: 2'], ''], ['NUL', ['X-A: a\u0000b'], ''], ['no colon', ['X-A'], ''], ['an empty name', [': x'], ''], ['a bad chunk', ['Transfer-Encoding: chunked'], 'zz\r\nx\r\n0\r\n\r\n'],
+      ['length and chunks', ['Content-Length: 5', 'Transfer-Encoding: chunked'], smuggled],
+      ['chunks and length', ['Transfer-Encoding: chunked', 'Content-Length: 5'], smuggled],
+      ['two lengths', ['Content-Length: 5', 'Content-Length: 6'], '0123456'],
+      ['a list of lengths', ['Content-Length: 5, 6'], '0123456'],
+      ['a negative length', ['Content-Length: -1'], 'x'],
+      ['a length with a sign', ['Content-Length: +5'], '01234'],
+      ['a length in hex', ['Content-Length: 0x5'], '01234'],
+      ['chunked, misspelt', ['Transfer-Encoding: xchunked'], smuggled],
+      ['chunked twice', ['Transfer-Encoding: chunked', 'Transfer-Encoding: identity'], smuggled],
+      ['chunked after a tab', ['Transfer-Encoding:\tchunked', 'Content-Length: 5'], smuggled],
+      ['a space before the colon', ['Content-Length : 5'], '01234'],
+      ['a folded header', ['X-A: 1\r\n Transfer-Encoding: chunked'], ''],
+      ['a bare CR', ['X-A: 1\rX-B: 2'], ''],
+      ['NUL', ['X-A: a\u0000b'], ''],
+      ['no colon', ['X-A'], ''],
+      ['an empty name', [': x'], ''],
+      ['a bad chunk', ['Transfer-Encoding: chunked'], 'zz\r\nx\r\n0\r\n\r\n'],
     ];
     /** Of these the chunks count (RFC 9112, 6.3), of which there are none, or it is refused. */
     const chunked = new Set(['length and chunks', 'chunks and length', 'chunked after a tab']);
     for (const [why, headers, body] of attacks) {
       const requests = await sent(bff, async () => {
-        const answer = await raw(bff, browser, `POST ${target} HTTP/1.1`, ['Content-Type: text/plain', ...headers], body);
+        const answer = await raw(
+          bff,
+          browser,
+          `POST ${target} HTTP/1.1`,
+          ['Content-Type: text/plain', ...headers],
+          body,
+        );
         // A front that cannot read it may say so as it likes. What gets to the BFF is refused for what it is.
         const isRead = bff.profile.front.takesChunks && chunked.has(why) && answer.status === 200;
-        assert.ok(answer.status === 400 || isFrontsOwn(bff, answer) || isRead, `${why}: ${answer.status} ${answer.text.slice(0, 200)}`);
+        assert.ok(
+          answer.status === 400 || isFrontsOwn(bff, answer) || isRead,
+          `${why}: ${answer.status} ${answer.text.slice(0, 200)}`,
+        );
       });
-      if (chunked.has(why)) assert.deepEqual(requests.map(({ body: passed }) => passed), requests.map(() => ''), `${why}: read by its length`);
-      assert.ok(!requests.some(({ path }) => path.includes('smuggled')), `${why}: a second request was read from the body of the first`);
+      if (chunked.has(why))
+        assert.deepEqual(
+          requests.map(({ body: passed }) => passed),
+          requests.map(() => ''),
+          `${why}: read by its length`,
+        );
+      assert.ok(
+        !requests.some(({ path }) => path.includes('smuggled')),
+        `${why}: a second request was read from the body of the first`,
+      );
       for (const { rawHeaders } of requests) {
-        const framing = rawHeaders.filter((name, index) => index % 2 === 0 && /^(?:content-length|transfer-encoding)$/i.test(name));
+        const framing = rawHeaders.filter(
+          (name, index) => index % 2 === 0 && /^(?:content-length|transfer-encoding)$/i.test(name),
+        );
         assert.ok(framing.length <= 1, `${why}: passed on with ${framing}`);
       }
     }
-    for (const line of ['GET  / HTTP/1.1', 'GET / HTTP/9.9', 'GET /\u0000 HTTP/1.1', 'GET / HTTP/1.1 x', 'G\u0000T / HTTP/1.1', ' GET / HTTP/1.1', `GET /${'a'.repeat(70_000)} HTTP/1.1`]) {
+    for (const line of [
+      'GET  / HTTP/1.1',
+      'GET / HTTP/9.9',
+      'GET /\u0000 HTTP/1.1',
+      'GET / HTTP/1.1 x',
+      'G\u0000T / HTTP/1.1',
+      ' GET / HTTP/1.1',
+      `GET /${'a'.repeat(70_000)} HTTP/1.1`,
+    ]) {
       const answer = await raw(bff, browser, line);
-      assert.ok((answer.status >= 400 && answer.status < 500) || isFrontsOwn(bff, answer), `${line.slice(0, 40)}: ${answer.status}`);
+      assert.ok(
+        (answer.status >= 400 && answer.status < 500) || isFrontsOwn(bff, answer),
+        `${line.slice(0, 40)}: ${answer.status}`,
+      );
     }
     assert.ok(await bff.user(browser), 'it still serves');
   }),
   {
     id: 'S101',
-    title: "two accounts in one session: tokens go to their own API only, and end with their account",
+    title: 'two accounts in one session: tokens go to their own API only, and end with their account',
     async attack(bff) {
       const { api, otherApi } = bff.profile;
-      const apis = [{ ...api, stub: bff.upstream, realm: bff.apiRealm }, { ...otherApi, stub: bff.otherUpstream, realm: bff.needs(bff.provider.realms.get(otherApi.provider), 'second provider') }];
-      const ask = (/** @type {Browser} */ browser, /** @type {{ prefix: string, own: string }} */ { prefix, own }) => browser.call(prefix + own);
+      const apis = [
+        { ...api, stub: bff.upstream, realm: bff.apiRealm },
+        {
+          ...otherApi,
+          stub: bff.otherUpstream,
+          realm: bff.needs(bff.provider.realms.get(otherApi.provider), 'second provider'),
+        },
+      ];
+      const ask = (/** @type {Browser} */ browser, /** @type {{ prefix: string, own: string }} */ { prefix, own }) =>
+        browser.call(prefix + own);
       for (const [first, second] of [apis, apis.toReversed()]) {
         if (!first || !second) throw new Error('two APIs');
         const { browser, user } = await bff.signedIn(first.realm);
@@ -205,12 +482,19 @@ export const cases = [
         assert.equal(await bff.user(browser), user, 'still the same user');
         const before = apis.map(({ stub }) => stub.seen.length);
         // Of both at once, so that nothing that is kept between two requests is the other one's.
-        const answers = await Promise.all(Array.from({ length: 40 }, (_, index) => ask(browser, index % 2 ? first : second)));
+        const answers = await Promise.all(
+          Array.from({ length: 40 }, (_, index) => ask(browser, index % 2 ? first : second)),
+        );
         assert.deepEqual([...new Set(answers.map(({ status }) => status))], [200]);
         for (const [index, { stub, realm, prefix }] of apis.entries()) {
           const tokens = stub.tokens().slice(before[index]);
           assert.equal(tokens.length, 20, prefix);
-          for (const token of tokens) assert.equal(realm.granted.get(token)?.id, realm.user.id, `a token at ${prefix} that is not its provider's`);
+          for (const token of tokens)
+            assert.equal(
+              realm.granted.get(token)?.id,
+              realm.user.id,
+              `a token at ${prefix} that is not its provider's`,
+            );
         }
 
         assert.equal((await browser.call(bff.path.disconnect(second.realm.id), { method: 'POST' })).status, 204);
@@ -236,14 +520,24 @@ export const cases = [
       const stolen = [...bff.apiRealm.granted.keys()].at(-1);
       for (const authorization of [`Bearer ${stolen}`, 'Bearer x', 'Basic eDp4', 'DPoP x', ['Bearer a', 'Bearer b']]) {
         const requests = await sent(bff, async () => {
-          const foreign = await browser.call(target, { headers: { Authorization: authorization, ...bff.withoutCsrf, Origin: 'https://evil.example', 'Sec-Fetch-Site': 'cross-site' } });
+          const foreign = await browser.call(target, {
+            headers: {
+              Authorization: authorization,
+              ...bff.withoutCsrf,
+              Origin: 'https://evil.example',
+              'Sec-Fetch-Site': 'cross-site',
+            },
+          });
           assert.equal(foreign.status, 403, `${authorization} from another site`);
           const bare = await bff.browser().call(target, { headers: { Authorization: authorization } });
           assert.equal(bare.status, 401, `${authorization} without a cookie`);
         });
         assert.deepEqual(requests, [], String(authorization));
         const [passed] = await sent(bff, () => browser.call(target, { headers: { Authorization: authorization } }));
-        assert.ok(passed && bff.apiRealm.granted.has(passed.headers.authorization?.replace('Bearer ', '') ?? ''), `${authorization} in place of the user's token`);
+        assert.ok(
+          passed && bff.apiRealm.granted.has(passed.headers.authorization?.replace('Bearer ', '') ?? ''),
+          `${authorization} in place of the user's token`,
+        );
       }
     },
   },

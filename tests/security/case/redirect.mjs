@@ -43,7 +43,11 @@ async function returned(bff, query, more = '') {
   bff.realms.oidc.user = { ...ADA, id: randomUUID() };
   const answer = await browser.arrive((await bff.back(new URL(begun.headers.location ?? ''))) + more);
   bff.assertRedirects(answer, `callback after ${query}${more}`);
-  assert.deepEqual(Object.keys(answer.headers).filter((name) => /evil|x-evil/.test(name)), [], query);
+  assert.deepEqual(
+    Object.keys(answer.headers).filter((name) => /evil|x-evil/.test(name)),
+    [],
+    query,
+  );
   assert.equal([answer.headers['set-cookie']].flat().filter((cookie) => cookie?.startsWith('evil')).length, 0, query);
   assert.ok(await bff.user(browser), `nobody is signed in by ${query}`);
   return { browser, location: answer.headers.location ?? '' };
@@ -72,10 +76,18 @@ function classOf(id, title) {
         const { browser, location } = await returned(bff, encoded, `&${encoded}`);
         assertStays(bff, location, about);
         assert.ok(location === bff.path.home || isHarmless(bff, entry), `${about} is not home but ${location}`);
-        if (index % ALONE_EACH === 0) assert.equal((await returned(bff, '', `&${encoded}`)).location, bff.path.home, `${about} at the callback alone`);
+        if (index % ALONE_EACH === 0)
+          assert.equal(
+            (await returned(bff, '', `&${encoded}`)).location,
+            bff.path.home,
+            `${about} at the callback alone`,
+          );
         const refused = bff.browser();
         const { authorize } = await bff.begin(refused);
-        for (const target of [`${bff.path.callback(bff.realms.oidc.id)}?${encoded}&error=x&state=${authorize.searchParams.get('state')}`, `${bff.path.login('nobody')}?${encoded}`]) {
+        for (const target of [
+          `${bff.path.callback(bff.realms.oidc.id)}?${encoded}&error=x&state=${authorize.searchParams.get('state')}`,
+          `${bff.path.login('nobody')}?${encoded}`,
+        ]) {
           const answer = await refused.visit(target);
           assert.ok(answer.status >= 400, `${target} answers ${answer.status}`);
           assert.equal(answer.headers.location, undefined, target);
@@ -84,22 +96,50 @@ function classOf(id, title) {
         const left = await bff.browser().visit(`${bff.path.endSession(bff.realms.oidc.id)}?${encoded}`);
         const place = left.headers.location ?? '';
         assertStays(bff, place, about);
-        assert.ok(place === bff.path.home || isHarmless(bff, entry), `${about} is not home but ${place} after signing out`);
-        const out = await bff.browser().call(`${bff.path.logout}?${encoded}&post_logout_redirect_uri=${encodeURIComponent(entry.toWellFormed())}`, { method: 'POST' });
+        assert.ok(
+          place === bff.path.home || isHarmless(bff, entry),
+          `${about} is not home but ${place} after signing out`,
+        );
+        const out = await bff
+          .browser()
+          .call(`${bff.path.logout}?${encoded}&post_logout_redirect_uri=${encodeURIComponent(entry.toWellFormed())}`, {
+            method: 'POST',
+          });
         if (out.headers.location !== undefined) assertStays(bff, out.headers.location, about);
         assert.ok(!out.text.includes('evil'), about);
         // The same of somebody who is signed in: by a callback again, by signing out, and back from the provider's logout.
-        const again = await browser.visit(`${bff.path.callback(bff.realms.oidc.id)}?state=${STATE_OF_NOBODY}&code=x&${encoded}`);
+        const again = await browser.visit(
+          `${bff.path.callback(bff.realms.oidc.id)}?state=${STATE_OF_NOBODY}&code=x&${encoded}`,
+        );
         bff.assertRedirects(again, about);
         assert.equal(again.headers.location, bff.path.home, about);
         const gone = await browser.call(`${bff.path.logout}?${encoded}`, { method: 'POST' });
-        assert.ok([200, 204].includes(gone.status) && gone.headers.location === undefined && !gone.text.includes('evil'), `${about}: logout answers ${gone.status}`);
-        const away = new URL((await browser.visit(`${bff.path.endSession(bff.realms.oidc.id)}?${encoded}`)).headers.location ?? '', bff.origin);
-        assert.equal(away.origin + away.pathname, bff.realms.oidc.url('logout'), `${about}: not to the provider, to sign out there`);
-        assert.equal(away.searchParams.get('post_logout_redirect_uri'), `${bff.origin}${bff.path.loggedOut(bff.realms.oidc.id)}`, about);
-        const home = await browser.visit(`${bff.path.loggedOut(bff.realms.oidc.id)}?state=${away.searchParams.get('state')}&${encoded}`);
+        assert.ok(
+          [200, 204].includes(gone.status) && gone.headers.location === undefined && !gone.text.includes('evil'),
+          `${about}: logout answers ${gone.status}`,
+        );
+        const away = new URL(
+          (await browser.visit(`${bff.path.endSession(bff.realms.oidc.id)}?${encoded}`)).headers.location ?? '',
+          bff.origin,
+        );
+        assert.equal(
+          away.origin + away.pathname,
+          bff.realms.oidc.url('logout'),
+          `${about}: not to the provider, to sign out there`,
+        );
+        assert.equal(
+          away.searchParams.get('post_logout_redirect_uri'),
+          `${bff.origin}${bff.path.loggedOut(bff.realms.oidc.id)}`,
+          about,
+        );
+        const home = await browser.visit(
+          `${bff.path.loggedOut(bff.realms.oidc.id)}?state=${away.searchParams.get('state')}&${encoded}`,
+        );
         assertStays(bff, home.headers.location ?? '', about);
-        assert.ok(home.headers.location === bff.path.home || isHarmless(bff, entry), `${about} is not home but ${home.headers.location} back from the provider's logout`);
+        assert.ok(
+          home.headers.location === bff.path.home || isHarmless(bff, entry),
+          `${about} is not home but ${home.headers.location} back from the provider's logout`,
+        );
       });
     },
   };
@@ -135,12 +175,26 @@ export const cases = [
       const all = Object.values(entries(bff)).flat();
       assert.ok(new Set(all).size >= 500, `${new Set(all).size} entries`);
       const parameter = bff.path.returnParameter;
-      for (const [first, second] of [['/a', '//evil.example'], ['//evil.example', '/a'], ['/a', '/b'], ['/a', '/a']]) {
-        const location = await returnedTo(bff, `${parameter}=${encodeURIComponent(first ?? '')}&${parameter}=${encodeURIComponent(second ?? '')}`);
+      for (const [first, second] of [
+        ['/a', '//evil.example'],
+        ['//evil.example', '/a'],
+        ['/a', '/b'],
+        ['/a', '/a'],
+      ]) {
+        const location = await returnedTo(
+          bff,
+          `${parameter}=${encodeURIComponent(first ?? '')}&${parameter}=${encodeURIComponent(second ?? '')}`,
+        );
         assert.equal(location, bff.path.home, `${first} and ${second}`);
       }
       const host = bff.running?.hostOrigin;
-      for (const good of ['/', '/chat', '/chat/?q=1&r=%2F', '/caf%C3%A9', ...(host ? [`${host}/`, `${host}/page?x=//y#z`] : [])]) {
+      for (const good of [
+        '/',
+        '/chat',
+        '/chat/?q=1&r=%2F',
+        '/caf%C3%A9',
+        ...(host ? [`${host}/`, `${host}/page?x=//y#z`] : []),
+      ]) {
         assert.equal(await returnedTo(bff, `${parameter}=${encodeURIComponent(good)}`), good);
       }
     },

@@ -22,7 +22,7 @@ async function signedIn(bff, tokenSeconds) {
   realm.accessTokenSeconds = tokenSeconds;
   const id = `user-${(number++).toString(16)}`;
   realm.user = { id, name: id, email: `${id}@causeway.example` };
-  const signed = { id, realm, ...await bff.signedIn(realm) };
+  const signed = { id, realm, ...(await bff.signedIn(realm)) };
   realm.accessTokenSeconds = 28_800;
   return signed;
 }
@@ -38,11 +38,16 @@ async function withExpiredToken(bff) {
 export const cases = [
   {
     id: 'S106',
-    title: 'a hundred requests at once at GitHub: one refresh, and whoever was under way with the old token is served with the new one',
+    title:
+      'a hundred requests at once at GitHub: one refresh, and whoever was under way with the old token is served with the new one',
     async attack(bff) {
       const { browser, realm, before } = await withExpiredToken(bff);
       const answers = await Promise.all(Array.from({ length: 100 }, () => browser.call(target(bff))));
-      assert.deepEqual(answers.map(({ status }) => status), answers.map(() => 200), bff.tail());
+      assert.deepEqual(
+        answers.map(({ status }) => status),
+        answers.map(() => 200),
+        bff.tail(),
+      );
       assert.equal(sent(realm).length - before, 1, 'refreshes');
 
       const { browser: other } = await signedIn(bff, 28_800);
@@ -72,10 +77,10 @@ export const cases = [
   },
   {
     id: 'S108',
-    title: "answer of a refresh lost at GitHub: asked for once more, then a clean sign-in, no loop",
+    title: 'answer of a refresh lost at GitHub: asked for once more, then a clean sign-in, no loop',
     async attack(bff) {
       const { browser, user, realm, before } = await withExpiredToken(bff);
-      realm.lies = { tokenEndpoint: async (_request, honest) => ({ ...await honest(), lost: true }) };
+      realm.lies = { tokenEndpoint: async (_request, honest) => ({ ...(await honest()), lost: true }) };
       const first = await browser.call(target(bff));
       assert.ok(first.status === 401 || first.status === 503, String(first.status));
       realm.lies = {};
@@ -84,7 +89,11 @@ export const cases = [
       assert.ok(bff.profile.signInNeeded(answer), `${answer.status} ${answer.text}`);
       assert.equal(await bff.user(browser), user, 'a lost answer signs nobody out');
       const tokens = sent(realm).slice(before);
-      assert.deepEqual([mostRepeated(tokens), tokens.length], [1 + bff.profile.refreshRepeats, 1 + bff.profile.refreshRepeats], 'how often it was sent');
+      assert.deepEqual(
+        [mostRepeated(tokens), tokens.length],
+        [1 + bff.profile.refreshRepeats, 1 + bff.profile.refreshRepeats],
+        'how often it was sent',
+      );
       for (let count = 0; count < 10; count++) await browser.call(target(bff));
       assert.equal(sent(realm).length - before, tokens.length, 'no loop');
       realm.reused = 0;
@@ -98,27 +107,39 @@ export const cases = [
     async attack(bff) {
       /** @type {[string, import('../provider/recorded.mjs').Reply][]} */
       const outages = [
-        ['500', { status: 500, body: 'x' }], ['503', { status: 503, headers: { 'retry-after': '1' }, body: '' }], ['429', { status: 429, headers: { 'retry-after': '1' }, body: '' }],
-        ['incorrect_client_credentials', json({ error: 'incorrect_client_credentials' })], ['temporarily_unavailable', json({ error: 'temporarily_unavailable' })],
+        ['500', { status: 500, body: 'x' }],
+        ['503', { status: 503, headers: { 'retry-after': '1' }, body: '' }],
+        ['429', { status: 429, headers: { 'retry-after': '1' }, body: '' }],
+        ['incorrect_client_credentials', json({ error: 'incorrect_client_credentials' })],
+        ['temporarily_unavailable', json({ error: 'temporarily_unavailable' })],
       ];
       const people = [];
-      for (const [why, reply] of outages) people.push({ why, reply, ...await withExpiredToken(bff) });
+      for (const [why, reply] of outages) people.push({ why, reply, ...(await withExpiredToken(bff)) });
       const { realm } = people[0] ?? assert.fail('nobody');
       const isOut = new Map(people.map(({ id, reply }) => [id, reply]));
-      realm.lies = { tokenEndpoint: (request, honest) => isOut.get(realm.refreshes.get(request.form.get('refresh_token') ?? '')?.user.id ?? '') ?? honest() };
-      await Promise.all(people.map(async ({ why, id, browser, user }) => {
-        const answer = await browser.call(target(bff));
-        assert.equal(answer.status, 503, `${why}: ${answer.text}`);
-        assert.ok(Number(answer.headers['retry-after']) > 0, `${why}: Retry-After`);
-        assert.equal(await bff.user(browser), user, `${why}: signed out`);
-        isOut.delete(id);
-        assert.ok(await until(async () => (await browser.call(target(bff))).status === 200, 40_000), `${why}: does not recover\n${bff.tail()}`);
-      }));
+      realm.lies = {
+        tokenEndpoint: (request, honest) =>
+          isOut.get(realm.refreshes.get(request.form.get('refresh_token') ?? '')?.user.id ?? '') ?? honest(),
+      };
+      await Promise.all(
+        people.map(async ({ why, id, browser, user }) => {
+          const answer = await browser.call(target(bff));
+          assert.equal(answer.status, 503, `${why}: ${answer.text}`);
+          assert.ok(Number(answer.headers['retry-after']) > 0, `${why}: Retry-After`);
+          assert.equal(await bff.user(browser), user, `${why}: signed out`);
+          isOut.delete(id);
+          assert.ok(
+            await until(async () => (await browser.call(target(bff))).status === 200, 40_000),
+            `${why}: does not recover\n${bff.tail()}`,
+          );
+        }),
+      );
       realm.lies = {};
       const { browser, user, id } = await withExpiredToken(bff);
-      const spent = [...realm.refreshes.values()].find((refresh) => refresh.user.id === id) ?? assert.fail('no refresh token');
+      const spent =
+        [...realm.refreshes.values()].find((refresh) => refresh.user.id === id) ?? assert.fail('no refresh token');
       realm.deadFamilies.add(spent.family);
-      assert.ok(await bff.user(browser) === user);
+      assert.ok((await bff.user(browser)) === user);
       assert.equal((await browser.call(target(bff))).status, 401, 'bad_refresh_token');
       await bff.bound();
       assert.equal(await bff.user(browser), undefined, "the account's grant is over, and with it its session");
@@ -131,7 +152,13 @@ export const cases = [
       const { browser, realm } = await withExpiredToken(bff);
       await signsOutUnderWay(bff, { browser, realm }, target(bff));
       const newest = [...realm.granted.keys()].at(-1) ?? '';
-      const revoked = () => bff.otherUpstream.seen.some(({ method, path, body }) => method === 'DELETE' && path === `/applications/${realm.clientId}/token` && JSON.parse(body).access_token === newest);
+      const revoked = () =>
+        bff.otherUpstream.seen.some(
+          ({ method, path, body }) =>
+            method === 'DELETE' &&
+            path === `/applications/${realm.clientId}/token` &&
+            JSON.parse(body).access_token === newest,
+        );
       assert.ok(await until(revoked), `the token that came too late is not revoked\n${bff.tail()}`);
     },
   },

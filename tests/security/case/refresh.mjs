@@ -15,7 +15,11 @@ import { signOut } from './logout.mjs';
 const target = (bff) => bff.profile.api.prefix + bff.profile.api.own;
 
 /** The refresh tokens that a realm was sent, in order. @param {Realm} realm */
-export const sent = (realm) => realm.asked('token').filter(({ form }) => form.get('grant_type') === 'refresh_token').map(({ form }) => form.get('refresh_token') ?? '');
+export const sent = (realm) =>
+  realm
+    .asked('token')
+    .filter(({ form }) => form.get('grant_type') === 'refresh_token')
+    .map(({ form }) => form.get('refresh_token') ?? '');
 
 /** A browser whose access token is over. @param {Bff} bff */
 async function withExpiredToken(bff) {
@@ -34,7 +38,7 @@ async function manyWithExpiredTokens(bff, count) {
   const people = [];
   for (let index = 0; index < count; index++) {
     realm.user = { id: `of-many-${index}`, name: `User ${index}`, email: `${index}@causeway.example` };
-    people.push({ id: realm.user.id, ...await bff.signedIn(realm) });
+    people.push({ id: realm.user.id, ...(await bff.signedIn(realm)) });
   }
   realm.accessTokenSeconds = 3600;
   await delay(1_100);
@@ -42,7 +46,8 @@ async function manyWithExpiredTokens(bff, count) {
 }
 
 /** @param {string[]} tokens */
-export const mostRepeated = (tokens) => Math.max(0, ...tokens.map((token) => tokens.filter((other) => other === token).length));
+export const mostRepeated = (tokens) =>
+  Math.max(0, ...tokens.map((token) => tokens.filter((other) => other === token).length));
 
 /** Waits until something is so. @param {() => boolean | Promise<boolean>} what */
 export async function until(what, waitMs = 10_000) {
@@ -57,7 +62,7 @@ export async function signsOutUnderWay(bff, { browser, realm }, api) {
   realm.lies = {
     tokenEndpoint: async (_request, honest) => {
       isUnderWay = true;
-      return { ...await honest(), afterMs: 1_500 };
+      return { ...(await honest()), afterMs: 1_500 };
     },
   };
   const refreshing = browser.copy().call(api);
@@ -78,7 +83,11 @@ export const cases = [
     async attack(bff) {
       const { browser, realm, before } = await withExpiredToken(bff);
       const answers = await Promise.all(Array.from({ length: 100 }, () => browser.call(target(bff))));
-      assert.deepEqual(answers.map(({ status }) => status), answers.map(() => 200), bff.tail());
+      assert.deepEqual(
+        answers.map(({ status }) => status),
+        answers.map(() => 200),
+        bff.tail(),
+      );
       assert.equal(sent(realm).length - before, 1, 'refreshes');
       assert.equal(realm.reused, 0);
     },
@@ -88,14 +97,18 @@ export const cases = [
     title: 'rotation with reuse detection: no refresh token is sent twice in random schedules',
     async attack(bff) {
       const realm = bff.apiRealm;
-      realm.lies = { tokenEndpoint: async (_request, honest) => ({ ...await honest(), afterMs: Math.random() * 120 }) };
+      realm.lies = {
+        tokenEndpoint: async (_request, honest) => ({ ...(await honest()), afterMs: Math.random() * 120 }),
+      };
       const sessions = await Promise.all(Array.from({ length: 4 }, () => withExpiredToken(bff)));
       for (let round = 0; round < 6; round++) {
         realm.accessTokenSeconds = 1;
-        const calls = sessions.flatMap(({ browser }) => Array.from({ length: 8 }, async () => {
-          await delay(Math.random() * 150);
-          return browser.call(target(bff));
-        }));
+        const calls = sessions.flatMap(({ browser }) =>
+          Array.from({ length: 8 }, async () => {
+            await delay(Math.random() * 150);
+            return browser.call(target(bff));
+          }),
+        );
         for (const { status } of await Promise.all(calls)) assert.equal(status, 200);
         await delay(1_100);
       }
@@ -112,7 +125,10 @@ export const cases = [
         const before = sent(realm).length;
         realm.accessTokenSeconds = 1;
         const answers = await Promise.all(Array.from({ length: 40 }, () => browser.call(target(bff))));
-        assert.ok(answers.every(({ status }) => status === 200), `round ${round}: ${answers.map(({ status }) => status)}`);
+        assert.ok(
+          answers.every(({ status }) => status === 200),
+          `round ${round}: ${answers.map(({ status }) => status)}`,
+        );
         await delay(1_100);
         const count = sent(realm).length - before;
         // The last of them may come after the new token is over, too.
@@ -127,7 +143,7 @@ export const cases = [
     title: 'answer of a refresh lost: asked for once more, then a clean sign-in, no loop',
     async attack(bff) {
       const { browser, realm, before } = await withExpiredToken(bff);
-      realm.lies = { tokenEndpoint: async (_request, honest) => ({ ...await honest(), lost: true }) };
+      realm.lies = { tokenEndpoint: async (_request, honest) => ({ ...(await honest()), lost: true }) };
       const first = await browser.call(target(bff));
       assert.ok(first.status === 401 || first.status === 503, String(first.status));
       // The provider has rotated and answers again: it takes the repeated token for a stolen one.
@@ -136,7 +152,11 @@ export const cases = [
       const answer = await browser.call(target(bff));
       assert.ok(bff.profile.signInNeeded(answer), `${answer.status} ${answer.text}`);
       const tokens = sent(realm).slice(before);
-      assert.deepEqual([mostRepeated(tokens), tokens.length], [1 + bff.profile.refreshRepeats, 1 + bff.profile.refreshRepeats], 'how often it was sent');
+      assert.deepEqual(
+        [mostRepeated(tokens), tokens.length],
+        [1 + bff.profile.refreshRepeats, 1 + bff.profile.refreshRepeats],
+        'how often it was sent',
+      );
       for (let count = 0; count < 10; count++) await browser.call(target(bff));
       assert.equal(sent(realm).length - before, tokens.length, 'no loop');
       realm.reused = 0;
@@ -150,30 +170,43 @@ export const cases = [
     async attack(bff) {
       /** @type {[string, import('../provider/recorded.mjs').Reply][]} */
       const outages = [
-        ['500', { status: 500, body: 'x' }], ['502 with a page', { status: 502, headers: { 'content-type': 'text/html' }, body: '<html>' }], ['429', { status: 429, headers: { 'retry-after': '1' }, body: '' }], ['temporarily_unavailable', json({ error: 'temporarily_unavailable' }, 400)],
-        ['server_error', json({ error: 'server_error' }, 400)], ['invalid_client', json({ error: 'invalid_client' }, 401)], ['a page as 200', { status: 200, headers: { 'content-type': 'text/html' }, body: '<html>' }], ['503', { status: 503, headers: { 'retry-after': '1' }, body: '' }],
+        ['500', { status: 500, body: 'x' }],
+        ['502 with a page', { status: 502, headers: { 'content-type': 'text/html' }, body: '<html>' }],
+        ['429', { status: 429, headers: { 'retry-after': '1' }, body: '' }],
+        ['temporarily_unavailable', json({ error: 'temporarily_unavailable' }, 400)],
+        ['server_error', json({ error: 'server_error' }, 400)],
+        ['invalid_client', json({ error: 'invalid_client' }, 401)],
+        ['a page as 200', { status: 200, headers: { 'content-type': 'text/html' }, body: '<html>' }],
+        ['503', { status: 503, headers: { 'retry-after': '1' }, body: '' }],
         ['no answer', { status: 503, afterMs: 60_000 }],
       ];
       const realm = bff.apiRealm;
       const people = await manyWithExpiredTokens(bff, outages.length);
       const isOut = new Set(people.map(({ id }) => id));
-      realm.lies = { tokenEndpoint: (request, honest) => {
-        const id = realm.refreshes.get(request.form.get('refresh_token') ?? '')?.user.id ?? '';
-        const reply = outages[people.findIndex((person) => person.id === id)]?.[1];
-        return isOut.has(id) && reply ? reply : honest();
-      } };
-      await Promise.all(people.map(async ({ id, browser, user }, index) => {
-        const why = outages[index]?.[0];
-        const answer = await browser.call(target(bff));
-        assert.ok([502, 503].includes(answer.status), `${why}: ${answer.status} ${answer.text}`);
-        assert.ok(Number(answer.headers['retry-after']) > 0, `${why}: Retry-After`);
-        assert.equal(await bff.user(browser), user, `${why}: signed out`);
-        isOut.delete(id);
-        // An answer that could not be read may have been a rotation; then the provider itself ends it.
-        const recovered = await until(async () => [200, 401].includes((await browser.call(target(bff))).status), 40_000);
-        assert.ok(recovered, `${why}: does not recover`);
-        if (why !== 'a page as 200') assert.equal((await browser.call(target(bff))).status, 200, why);
-      }));
+      realm.lies = {
+        tokenEndpoint: (request, honest) => {
+          const id = realm.refreshes.get(request.form.get('refresh_token') ?? '')?.user.id ?? '';
+          const reply = outages[people.findIndex((person) => person.id === id)]?.[1];
+          return isOut.has(id) && reply ? reply : honest();
+        },
+      };
+      await Promise.all(
+        people.map(async ({ id, browser, user }, index) => {
+          const why = outages[index]?.[0];
+          const answer = await browser.call(target(bff));
+          assert.ok([502, 503].includes(answer.status), `${why}: ${answer.status} ${answer.text}`);
+          assert.ok(Number(answer.headers['retry-after']) > 0, `${why}: Retry-After`);
+          assert.equal(await bff.user(browser), user, `${why}: signed out`);
+          isOut.delete(id);
+          // An answer that could not be read may have been a rotation; then the provider itself ends it.
+          const recovered = await until(
+            async () => [200, 401].includes((await browser.call(target(bff))).status),
+            40_000,
+          );
+          assert.ok(recovered, `${why}: does not recover`);
+          if (why !== 'a page as 200') assert.equal((await browser.call(target(bff))).status, 200, why);
+        }),
+      );
       realm.lies = {};
       const { browser, user } = await withExpiredToken(bff);
       const elsewhere = browser.copy();
@@ -181,7 +214,11 @@ export const cases = [
       realm.lies = { tokenEndpoint: () => json({ error: 'invalid_grant' }, 400) };
       assert.equal((await browser.call(target(bff))).status, 401, 'invalid_grant');
       await bff.bound();
-      assert.equal(await bff.user(elsewhere), undefined, "the account's grant is over, and with it the session that it began");
+      assert.equal(
+        await bff.user(elsewhere),
+        undefined,
+        "the account's grant is over, and with it the session that it began",
+      );
     },
   },
   {
@@ -191,7 +228,10 @@ export const cases = [
       const { browser, realm } = await withExpiredToken(bff);
       await signsOutUnderWay(bff, { browser, realm }, target(bff));
       const newest = [...realm.refreshes.keys()].at(-1) ?? '';
-      assert.ok(await until(() => realm.revoked.has(newest)), `the token that came too late is not revoked\n${bff.tail()}`);
+      assert.ok(
+        await until(() => realm.revoked.has(newest)),
+        `the token that came too late is not revoked\n${bff.tail()}`,
+      );
     },
   },
   {
@@ -200,11 +240,13 @@ export const cases = [
     async attack(bff) {
       const realm = bff.apiRealm;
       realm.accessTokenSeconds = 1;
-      const people = await Promise.all(Array.from({ length: 12 }, async (_, index) => {
-        const browser = bff.browser();
-        const flow = await bff.begin(browser, realm);
-        return { browser, flow, index };
-      }));
+      const people = await Promise.all(
+        Array.from({ length: 12 }, async (_, index) => {
+          const browser = bff.browser();
+          const flow = await bff.begin(browser, realm);
+          return { browser, flow, index };
+        }),
+      );
       for (const { browser, flow, index } of people) {
         realm.user = { id: `user-${index}`, name: `User ${index}`, email: `${index}@causeway.example` };
         bff.assertRedirects(await browser.arrive(await flow.callback()), 'the callback');
@@ -212,10 +254,17 @@ export const cases = [
       realm.accessTokenSeconds = 3600;
       await delay(1_100);
       const begun = bff.upstream.seen.length;
-      await Promise.all(Array.from({ length: 5 }, () => people.map(({ browser, index }) => browser.call(`${bff.profile.api.prefix}${bff.profile.api.family}/of-${index}`))).flat());
+      await Promise.all(
+        Array.from({ length: 5 }, () =>
+          people.map(({ browser, index }) =>
+            browser.call(`${bff.profile.api.prefix}${bff.profile.api.family}/of-${index}`),
+          ),
+        ).flat(),
+      );
       const calls = bff.upstream.seen.slice(begun);
       assert.equal(calls.length, 60);
-      for (const { path, headers } of calls) assert.equal(realm.granted.get(headers.authorization?.slice(7) ?? '')?.id, `user-${path.split('-')[1]}`, path);
+      for (const { path, headers } of calls)
+        assert.equal(realm.granted.get(headers.authorization?.slice(7) ?? '')?.id, `user-${path.split('-')[1]}`, path);
     },
   },
   {
@@ -223,12 +272,17 @@ export const cases = [
     title: 'refresh without a new refresh token keeps the old one; fewer scopes are taken',
     async attack(bff) {
       const { browser, realm, before } = await withExpiredToken(bff);
-      const forgiving = { tokenEndpoint: async (/** @type {import('../provider/recorded.mjs').Recorded} */ request, /** @type {() => Promise<import('../provider/recorded.mjs').Reply>} */ honest) => {
-        const reply = await honest();
-        const refresh = realm.refreshes.get(request.form.get('refresh_token') ?? '');
-        if (refresh) refresh.used = false;
-        return reply;
-      } };
+      const forgiving = {
+        tokenEndpoint: async (
+          /** @type {import('../provider/recorded.mjs').Recorded} */ request,
+          /** @type {() => Promise<import('../provider/recorded.mjs').Reply>} */ honest,
+        ) => {
+          const reply = await honest();
+          const refresh = realm.refreshes.get(request.form.get('refresh_token') ?? '');
+          if (refresh) refresh.used = false;
+          return reply;
+        },
+      };
       realm.accessTokenSeconds = 1;
       realm.lies = { ...forgiving, tokens: (body) => ({ ...body, refresh_token: undefined, scope: 'openid' }) };
       assert.equal((await browser.call(target(bff))).status, 200);
@@ -244,21 +298,35 @@ export const cases = [
     title: 'refreshed ID token of somebody else, or of another issuer or client: the session ends',
     async attack(bff) {
       /** @type {[string, Record<string, unknown>][]} */
-      const lies = [['nothing', {}], ['sub', { sub: MALLORY.id }], ['iss', { iss: 'https://evil.example' }], ['aud', { aud: 'other' }], ['nonce', { nonce: 'another' }], ['auth_time', { auth_time: 1 }]];
+      const lies = [
+        ['nothing', {}],
+        ['sub', { sub: MALLORY.id }],
+        ['iss', { iss: 'https://evil.example' }],
+        ['aud', { aud: 'other' }],
+        ['nonce', { nonce: 'another' }],
+        ['auth_time', { auth_time: 1 }],
+      ];
       const realm = bff.apiRealm;
       const people = await manyWithExpiredTokens(bff, lies.length);
       const calls = bff.upstream.seen.length;
-      realm.lies = { claims: (claims) => ({ ...claims, ...lies[people.findIndex(({ id }) => id === claims.sub)]?.[1] }) };
+      realm.lies = {
+        claims: (claims) => ({ ...claims, ...lies[people.findIndex(({ id }) => id === claims.sub)]?.[1] }),
+      };
       const answers = await Promise.all(people.map(({ browser }) => browser.call(target(bff))));
       realm.lies = {};
-      assert.deepEqual(answers.map(({ status }) => status < 400), lies.map(([why]) => why === 'nothing'), `who is served: ${answers.map(({ status }) => status)}`);
+      assert.deepEqual(
+        answers.map(({ status }) => status < 400),
+        lies.map(([why]) => why === 'nothing'),
+        `who is served: ${answers.map(({ status }) => status)}`,
+      );
       assert.equal(bff.upstream.seen.length - calls, 1, "the API was called with the other's token");
       await delay(1_100);
       for (const [index, { browser, user }] of people.entries()) {
         const why = lies[index]?.[0] ?? '';
         assert.equal((await browser.call(target(bff))).status, why === 'nothing' ? 200 : 401, `${why}: lives on`);
         if (why === 'nothing') assert.equal(await bff.user(browser), user);
-        if (['sub', 'iss', 'aud'].includes(why)) assert.equal(await bff.user(browser), undefined, `${why}: the session lives on`);
+        if (['sub', 'iss', 'aud'].includes(why))
+          assert.equal(await bff.user(browser), undefined, `${why}: the session lives on`);
       }
     },
   },
@@ -271,7 +339,10 @@ export const cases = [
       const post = `${bff.profile.api.prefix}${bff.profile.api.family}/1`;
       let before = sent(realm).length;
       // It takes no token but the newest: what comes of a token that ended early.
-      bff.upstream.answer = ({ headers, body }) => (headers.authorization?.endsWith([...realm.granted.keys()].at(-1) ?? '') && sent(realm).length > before ? json({ body }) : { status: 401, headers: { 'www-authenticate': 'Bearer error="invalid_token"' } });
+      bff.upstream.answer = ({ headers, body }) =>
+        headers.authorization?.endsWith([...realm.granted.keys()].at(-1) ?? '') && sent(realm).length > before
+          ? json({ body })
+          : { status: 401, headers: { 'www-authenticate': 'Bearer error="invalid_token"' } };
       let begun = bff.upstream.seen.length;
       const mended = await browser.call(target(bff));
       assert.equal(mended.status, 200, mended.text);
@@ -280,7 +351,11 @@ export const cases = [
       before = sent(realm).length;
       // Somebody else's: a BFF may believe an API's refusals only so often.
       const { browser: another } = await bff.signedIn(realm);
-      const withBody = await another.call(post, { method: 'POST', headers: { 'Content-Type': 'text/plain' }, body: 'once more' });
+      const withBody = await another.call(post, {
+        method: 'POST',
+        headers: { 'Content-Type': 'text/plain' },
+        body: 'once more',
+      });
       assert.equal(withBody.status, 200, withBody.text);
       assert.equal(JSON.parse(withBody.text).body, 'once more', 'the body, too');
       // One that never accepts anything is not asked for ever.

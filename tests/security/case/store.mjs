@@ -8,7 +8,8 @@ import { until } from './refresh.mjs';
 export const cases = [
   {
     id: 'S119',
-    title: 'coordinator down: 503 for everybody, no redirect and no sign-in; when it is back everybody is signed in as before',
+    title:
+      'coordinator down: 503 for everybody, no redirect and no sign-in; when it is back everybody is signed in as before',
     // Durable Objects cannot be taken down on one machine; what is decided there is decided by the same code.
     runtime: 'spin',
     async attack(bff) {
@@ -20,9 +21,22 @@ export const cases = [
       const tab = bff.browser();
       const callback = await (await bff.begin(tab, realm)).callback();
       await bff.bound();
-      const [calls, codes, asked] = [bff.upstream.seen.length, realm.asked('token').length, realm.asked('authorize').length];
+      const [calls, codes, asked] = [
+        bff.upstream.seen.length,
+        realm.asked('token').length,
+        realm.asked('authorize').length,
+      ];
       await withoutCoordinator(async () => {
-        for (const [path, sent] of /** @type {[string, import('../wire.mjs').Sent][]} */ ([[bff.path.session, {}], [api, {}], [bff.path.stream, {}], [bff.path.event, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: '{"type":"message","data":{}}' }], [bff.path.logout, { method: 'POST' }]])) {
+        for (const [path, sent] of /** @type {[string, import('../wire.mjs').Sent][]} */ ([
+          [bff.path.session, {}],
+          [api, {}],
+          [bff.path.stream, {}],
+          [
+            bff.path.event,
+            { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: '{"type":"message","data":{}}' },
+          ],
+          [bff.path.logout, { method: 'POST' }],
+        ])) {
           const answer = await browser.copy().call(path, sent);
           assert.equal(answer.status, 503, `${path}: ${answer.text}`);
           assert.ok(Number(answer.headers['retry-after']) > 0, `${path}: Retry-After`);

@@ -11,15 +11,23 @@ import { halfOpen } from '../wire.mjs';
 
 /** @param {string} id @param {string} title @param {(bff: Bff, browser: Browser, target: string) => Promise<unknown>} attack @returns {import('../case.mjs').Case} */
 const asUser = (id, title, attack) => ({
-  id, title,
-  attack: async (bff) => attack(bff, (await bff.signedIn(bff.apiRealm)).browser, `${bff.profile.api.prefix}${bff.profile.api.family}/1`),
+  id,
+  title,
+  attack: async (bff) =>
+    attack(bff, (await bff.signedIn(bff.apiRealm)).browser, `${bff.profile.api.prefix}${bff.profile.api.family}/1`),
 });
 
 /** @type {import('../case.mjs').Case[]} */
 export const cases = [
   asUser('S98', 'API that redirects: not followed, and the browser is not sent away', async (bff, browser, target) => {
     for (const status of [301, 302, 303, 307, 308]) {
-      for (const location of [`${bff.otherUpstream.origin}/stolen`, `${bff.upstream.origin}/stolen`, '/stolen', '//evil.example', 'javascript:alert(1)']) {
+      for (const location of [
+        `${bff.otherUpstream.origin}/stolen`,
+        `${bff.upstream.origin}/stolen`,
+        '/stolen',
+        '//evil.example',
+        'javascript:alert(1)',
+      ]) {
         bff.upstream.answer = () => ({ status, headers: { location } });
         const answer = await browser.call(target);
         assert.equal(answer.headers.location, undefined, `${status} to ${location}`);
@@ -29,124 +37,309 @@ export const cases = [
     const seen = [...bff.upstream.seen, ...bff.otherUpstream.seen].filter(({ path }) => path.includes('stolen'));
     assert.deepEqual(seen, []);
   }),
-  asUser('S99', 'API that sets cookies and policies: nothing but what describes its answer arrives', async (bff, browser, target) => {
-    const evil = {
-      'set-cookie': [`${bff.profile.sessionCookie}=evil; Path=/; Secure; HttpOnly`, 'evil=b', '__Host-Http-login-x=evil; Path=/; Secure', `${bff.profile.sessionCookie}=evil; Path=/; Max-Age=0; Secure; HttpOnly`], 'set-cookie2': 'evil=1',
-      ...Object.fromEntries([
-        'www-authenticate', 'proxy-authenticate', 'authentication-info', 'authorization', 'dpop-nonce', 'clear-site-data', 'access-control-allow-origin', 'access-control-allow-credentials', 'access-control-expose-headers', 'access-control-allow-headers', 'access-control-allow-methods', 'access-control-max-age',
-        'strict-transport-security', 'public-key-pins', 'expect-ct', 'content-security-policy', 'content-security-policy-report-only', 'x-frame-options', 'x-content-type-options', 'x-xss-protection', 'referrer-policy', 'permissions-policy', 'feature-policy', 'cross-origin-resource-policy', 'cross-origin-opener-policy',
-        'cross-origin-embedder-policy', 'origin-agent-cluster', 'timing-allow-origin', 'service-worker-allowed', 'sourcemap', 'x-sourcemap', 'refresh', 'location', 'content-location', 'alt-svc', 'nel', 'report-to', 'reporting-endpoints', 'cache-control', 'cdn-cache-control', 'surrogate-control', 'expires', 'pragma', 'vary', 'age',
-        'server', 'via', 'x-powered-by', 'x-request-id', 'x-accel-redirect', 'x-sendfile', 'accept-ch', 'critical-ch', 'speculation-rules', 'no-vary-search', 'supports-loading-mode', 'observe-browsing-topics', 'set-login', 'attribution-reporting-register-source', 'server-timing', 'x-dns-prefetch-control', 'x-of-nobody', 'trailer',
-      ].map((name) => [name, 'evil'])),
-      // Paging is an API's own business; what a page is to fetch is not.
-      link: '<https://evil.example/x>; rel=preload; as=script, </next>; rel="next"',
-    };
-    const passed = new Set(bff.profile.passedHeaders);
-    for (const status of [200, 206, 404, 500]) {
-      bff.upstream.answer = () => ({ status, headers: { 'content-type': 'text/html', ...evil }, body: '<script>alert(1)</script>' });
+  asUser(
+    'S99',
+    'API that sets cookies and policies: nothing but what describes its answer arrives',
+    async (bff, browser, target) => {
+      const evil = {
+        'set-cookie': [
+          `${bff.profile.sessionCookie}=evil; Path=/; Secure; HttpOnly`,
+          'evil=b',
+          '__Host-Http-login-x=evil; Path=/; Secure',
+          `${bff.profile.sessionCookie}=evil; Path=/; Max-Age=0; Secure; HttpOnly`,
+        ],
+        'set-cookie2': 'evil=1',
+        ...Object.fromEntries(
+          [
+            'www-authenticate',
+            'proxy-authenticate',
+            'authentication-info',
+            'authorization',
+            'dpop-nonce',
+            'clear-site-data',
+            'access-control-allow-origin',
+            'access-control-allow-credentials',
+            'access-control-expose-headers',
+            'access-control-allow-headers',
+            'access-control-allow-methods',
+            'access-control-max-age',
+            'strict-transport-security',
+            'public-key-pins',
+            'expect-ct',
+            'content-security-policy',
+            'content-security-policy-report-only',
+            'x-frame-options',
+            'x-content-type-options',
+            'x-xss-protection',
+            'referrer-policy',
+            'permissions-policy',
+            'feature-policy',
+            'cross-origin-resource-policy',
+            'cross-origin-opener-policy',
+            'cross-origin-embedder-policy',
+            'origin-agent-cluster',
+            'timing-allow-origin',
+            'service-worker-allowed',
+            'sourcemap',
+            'x-sourcemap',
+            'refresh',
+            'location',
+            'content-location',
+            'alt-svc',
+            'nel',
+            'report-to',
+            'reporting-endpoints',
+            'cache-control',
+            'cdn-cache-control',
+            'surrogate-control',
+            'expires',
+            'pragma',
+            'vary',
+            'age',
+            'server',
+            'via',
+            'x-powered-by',
+            'x-request-id',
+            'x-accel-redirect',
+            'x-sendfile',
+            'accept-ch',
+            'critical-ch',
+            'speculation-rules',
+            'no-vary-search',
+            'supports-loading-mode',
+            'observe-browsing-topics',
+            'set-login',
+            'attribution-reporting-register-source',
+            'server-timing',
+            'x-dns-prefetch-control',
+            'x-of-nobody',
+            'trailer',
+          ].map((name) => [name, 'evil']),
+        ),
+        // Paging is an API's own business; what a page is to fetch is not.
+        link: '<https://evil.example/x>; rel=preload; as=script, </next>; rel="next"',
+      };
+      const passed = new Set(bff.profile.passedHeaders);
+      for (const status of [200, 206, 404, 500]) {
+        bff.upstream.answer = () => ({
+          status,
+          headers: { 'content-type': 'text/html', ...evil },
+          body: '<script>alert(1)</script>',
+        });
+        const answer = await browser.call(target);
+        assert.equal(answer.status, status);
+        assert.deepEqual(setCookies(answer), []);
+        assert.ok(!JSON.stringify(answer.headers).includes('evil'), JSON.stringify(answer.headers));
+        // What the BFF itself says of an answer of its own, and nothing more.
+        const own = new Set(Object.keys((await browser.call(bff.path.session)).headers));
+        assert.deepEqual(
+          Object.keys(answer.headers).filter(
+            (name) => !passed.has(name) && !own.has(name) && name !== 'transfer-encoding' && name !== 'content-length',
+          ),
+          [],
+        );
+        assert.match(String(answer.headers['cache-control']), /no-store/);
+        assert.match(
+          String(answer.headers['content-security-policy']),
+          /default-src 'none'/,
+          'markup of an API does nothing',
+        );
+        assert.equal(answer.headers['x-content-type-options'], 'nosniff');
+      }
+      bff.upstream.answer = () => ({
+        status: 200,
+        headers: {
+          'content-type': 'application/json',
+          etag: '"1"',
+          link: '</items?page=2>; rel="next", </items?page=9>; rel="last"',
+        },
+        body: '{}',
+      });
+      const { headers } = await browser.call(target);
+      assert.deepEqual(
+        [headers['content-type'], headers.etag, headers.link],
+        ['application/json', '"1"', '</items?page=2>; rel="next", </items?page=9>; rel="last"'],
+        'what describes it arrives',
+      );
+      assert.ok(await bff.user(browser));
+    },
+  ),
+  asUser(
+    'S103',
+    'API that echoes the token: the one place where a page can read it, and it says so',
+    async (bff, browser, target) => {
+      // What an API puts into a body is the API's; the BFF does not read bodies. Its headers, log and errors hold nothing.
+      bff.upstream.answer = ({ headers }) => ({
+        status: 200,
+        headers: { 'content-type': 'application/json', 'x-echo': headers.authorization ?? '', etag: '"x"' },
+        body: JSON.stringify(headers),
+      });
+      bff.mayHold = /"authorization":"[^"]*"/g;
       const answer = await browser.call(target);
-      assert.equal(answer.status, status);
-      assert.deepEqual(setCookies(answer), []);
-      assert.ok(!JSON.stringify(answer.headers).includes('evil'), JSON.stringify(answer.headers));
-      // What the BFF itself says of an answer of its own, and nothing more.
-      const own = new Set(Object.keys((await browser.call(bff.path.session)).headers));
-      assert.deepEqual(Object.keys(answer.headers).filter((name) => !passed.has(name) && !own.has(name) && name !== 'transfer-encoding' && name !== 'content-length'), []);
-      assert.match(String(answer.headers['cache-control']), /no-store/);
-      assert.match(String(answer.headers['content-security-policy']), /default-src 'none'/, 'markup of an API does nothing');
-      assert.equal(answer.headers['x-content-type-options'], 'nosniff');
-    }
-    bff.upstream.answer = () => ({ status: 200, headers: { 'content-type': 'application/json', etag: '"1"', link: '</items?page=2>; rel="next", </items?page=9>; rel="last"' }, body: '{}' });
-    const { headers } = await browser.call(target);
-    assert.deepEqual([headers['content-type'], headers.etag, headers.link], ['application/json', '"1"', '</items?page=2>; rel="next", </items?page=9>; rel="last"'], 'what describes it arrives');
-    assert.ok(await bff.user(browser));
-  }),
-  asUser('S103', 'API that echoes the token: the one place where a page can read it, and it says so', async (bff, browser, target) => {
-    // What an API puts into a body is the API's; the BFF does not read bodies. Its headers, log and errors hold nothing.
-    bff.upstream.answer = ({ headers }) => ({ status: 200, headers: { 'content-type': 'application/json', 'x-echo': headers.authorization ?? '', etag: '"x"' }, body: JSON.stringify(headers) });
-    bff.mayHold = /"authorization":"[^"]*"/g;
-    const answer = await browser.call(target);
-    bff.mayHold = undefined;
-    const token = bff.upstream.tokens().at(-1) ?? '';
-    assert.ok(token.length > 16);
-    assert.ok(!JSON.stringify(answer.headers).includes(token), 'not in a header');
-    bff.upstream.answer = ({ headers }) => ({ status: 401, headers: { 'content-type': 'application/json' }, body: JSON.stringify(headers) });
-    const refused = await browser.call(target);
-    assert.ok(!refused.text.includes(token) && !refused.text.includes(bff.upstream.tokens().at(-1) ?? '-'), "an answer of the BFF's own holds none");
-  }),
-  asUser('S105', 'bodies that are slow, too large or packed: bounded, and nothing cut off looks whole', async (bff, browser) => {
-    const { prefix, own, bodyLimitKib, timeoutSeconds } = bff.needs(bff.profile.limitedApi, 'API with limits that a test can wait for');
-    const target = `${prefix}${bff.profile.api.family}/1`;
-    const limit = bodyLimitKib * 1024;
-    const type = { 'Content-Type': 'application/octet-stream' };
-    const post = (/** @type {import('../wire.mjs').Sent} */ sent) => browser.call(target, { method: 'POST', ...sent, headers: { ...type, ...sent.headers } });
-    /** What the API was sent whole meanwhile. @param {() => Promise<unknown>} what */
-    const arrived = async (what) => {
-      const before = bff.upstream.seen.length;
-      await what();
-      return bff.upstream.seen.slice(before).map(({ bytes }) => bytes);
-    };
-    const chunked = { 'Transfer-Encoding': 'chunked' };
-    for (const headers of [{}, chunked]) {
-      assert.deepEqual(await arrived(async () => assert.equal((await post({ body: Buffer.alloc(limit, 'x'), headers })).status, 200)), [limit], 'as much as is allowed');
-      for (const bytes of [limit + 1, 4 * limit]) {
-        // A server that has said no may close before it has read everything.
-        assert.deepEqual(await arrived(async () => assert.ok([0, 413].includes((await post({ body: Buffer.alloc(bytes, 'x'), headers })).status))), [], `${bytes} bytes ${Object.keys(headers)}`);
+      bff.mayHold = undefined;
+      const token = bff.upstream.tokens().at(-1) ?? '';
+      assert.ok(token.length > 16);
+      assert.ok(!JSON.stringify(answer.headers).includes(token), 'not in a header');
+      bff.upstream.answer = ({ headers }) => ({
+        status: 401,
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(headers),
+      });
+      const refused = await browser.call(target);
+      assert.ok(
+        !refused.text.includes(token) && !refused.text.includes(bff.upstream.tokens().at(-1) ?? '-'),
+        "an answer of the BFF's own holds none",
+      );
+    },
+  ),
+  asUser(
+    'S105',
+    'bodies that are slow, too large or packed: bounded, and nothing cut off looks whole',
+    async (bff, browser) => {
+      const { prefix, own, bodyLimitKib, timeoutSeconds } = bff.needs(
+        bff.profile.limitedApi,
+        'API with limits that a test can wait for',
+      );
+      const target = `${prefix}${bff.profile.api.family}/1`;
+      const limit = bodyLimitKib * 1024;
+      const type = { 'Content-Type': 'application/octet-stream' };
+      const post = (/** @type {import('../wire.mjs').Sent} */ sent) =>
+        browser.call(target, { method: 'POST', ...sent, headers: { ...type, ...sent.headers } });
+      /** What the API was sent whole meanwhile. @param {() => Promise<unknown>} what */
+      const arrived = async (what) => {
+        const before = bff.upstream.seen.length;
+        await what();
+        return bff.upstream.seen.slice(before).map(({ bytes }) => bytes);
+      };
+      const chunked = { 'Transfer-Encoding': 'chunked' };
+      for (const headers of [{}, chunked]) {
+        assert.deepEqual(
+          await arrived(async () =>
+            assert.equal((await post({ body: Buffer.alloc(limit, 'x'), headers })).status, 200),
+          ),
+          [limit],
+          'as much as is allowed',
+        );
+        for (const bytes of [limit + 1, 4 * limit]) {
+          // A server that has said no may close before it has read everything.
+          assert.deepEqual(
+            await arrived(async () =>
+              assert.ok([0, 413].includes((await post({ body: Buffer.alloc(bytes, 'x'), headers })).status)),
+            ),
+            [],
+            `${bytes} bytes ${Object.keys(headers)}`,
+          );
+        }
       }
-    }
-    const byHand = (/** @type {string[]} */ more, body = '') => {
-      const lines = { Host: new URL(bff.origin).host, Cookie: browser.cookieHeader, 'Sec-Fetch-Site': 'same-origin', Origin: bff.origin, ...bff.csrf, ...type, Connection: 'close' };
-      return bff.sendBytes(`POST ${target} HTTP/1.1\r\n${[...Object.entries(lines).map(([name, value]) => `${name}: ${value}`), ...more].join('\r\n')}\r\n\r\n${body}`, timeoutSeconds * 1_000 + 5_000);
-    };
-    // Some servers hand nothing on before they have a body, and hang up instead.
-    assert.deepEqual(await arrived(async () => assert.ok([0, 413].includes((await byHand([`Content-Length: ${limit + 1}`])).status), 'too large by its own word')), []);
-
-    // Bodies that never end, side by side.
-    assert.deepEqual(await arrived(() => Promise.all([[['Content-Length: 10'], 'abc'], [[`Content-Length: ${limit}`], 'abc'], [['Transfer-Encoding: chunked'], '3\r\nabc\r\n']].map(async ([more, body]) => {
-      const { status } = await byHand(/** @type {string[]} */ (more), String(body));
-      assert.ok([408, 503].includes(status), `a body that stops after three bytes, ${more}: ${status}`);
-    }))), [], 'half a body looks whole');
-    // Heads that never end keep nobody from being served.
-    const heads = Array.from({ length: 60 }, () => halfOpen(bff.origin, `POST ${target} HTTP/1.1\r\nHost: ${new URL(bff.origin).host}\r\nX-Slow: `));
-    const begun = Date.now();
-    assert.equal((await browser.call(`${prefix}${own}`)).status, 200);
-    assert.ok(Date.now() - begun < 5_000, `${Date.now() - begun} ms beside slow heads`);
-    for (const socket of heads) socket.destroy();
-
-    // An API that says nothing, or stops in the middle: an end would look like all there is.
-    const bound = async (/** @type {() => Promise<unknown>} */ what, /** @type {string} */ why) => {
-      const from = Date.now();
-      await what();
-      assert.ok(Date.now() - from < timeoutSeconds * 1_000 + 8_000, `${why}: ${Date.now() - from} ms`);
-    };
-    bff.upstream.answer = () => undefined;
-    await bound(async () => assert.ok([502, 503, 504].includes((await browser.call(target)).status)), 'no answer');
-    for (const [why, headers] of /** @type {[string, Record<string, string>][]} */ ([['in chunks', {}], ['of a known length', { 'Content-Length': '100' }]])) {
-      for (const end of [undefined, 'broken']) {
-        bff.upstream.answer = (_, outgoing) => {
-          outgoing.writeHead(200, { 'Content-Type': 'text/plain', ...headers }).write('first', () => void (end && outgoing.destroy()));
-          return undefined;
+      const byHand = (/** @type {string[]} */ more, body = '') => {
+        const lines = {
+          Host: new URL(bff.origin).host,
+          Cookie: browser.cookieHeader,
+          'Sec-Fetch-Site': 'same-origin',
+          Origin: bff.origin,
+          ...bff.csrf,
+          ...type,
+          Connection: 'close',
         };
-        await bound(async () => {
-          const answer = await browser.call(target).catch(() => undefined);
-          assert.ok(!answer || answer.status === 0 || answer.status >= 500, `half an answer ${why}, ${end ?? 'stalled'}, looks whole: ${answer?.status} ${answer?.text}`);
-        }, `an answer ${why}, ${end ?? 'stalled'}`);
-      }
-    }
-    bff.upstream.answer = undefined;
+        return bff.sendBytes(
+          `POST ${target} HTTP/1.1\r\n${[...Object.entries(lines).map(([name, value]) => `${name}: ${value}`), ...more].join('\r\n')}\r\n\r\n${body}`,
+          timeoutSeconds * 1_000 + 5_000,
+        );
+      };
+      // Some servers hand nothing on before they have a body, and hang up instead.
+      assert.deepEqual(
+        await arrived(async () =>
+          assert.ok(
+            [0, 413].includes((await byHand([`Content-Length: ${limit + 1}`])).status),
+            'too large by its own word',
+          ),
+        ),
+        [],
+      );
 
-    // Small when packed: it stays packed or is refused, but is never unpacked here.
-    const bomb = gzipSync(Buffer.alloc(64 * 1024 * 1024));
-    const before = bff.upstream.seen.length;
-    const { status } = await post({ body: bomb, headers: { 'Content-Encoding': 'gzip' } });
-    assert.ok([0, 200, 400, 415].includes(status), `a packed body: ${status}`);
-    const packedCalls = bff.upstream.seen.slice(before);
-    assert.ok(packedCalls.length === (status === 200 ? 1 : 0), 'refused or sent');
-    // Without that word the API would read something else.
-    assert.ok(packedCalls.every(({ bytes, headers }) => bytes === bomb.length && headers['content-encoding'] === 'gzip'), 'what is sent is packed and says so');
-    bff.upstream.answer = () => ({ status: 200, headers: { 'content-type': 'text/plain', 'content-encoding': 'gzip' }, body: bomb });
-    const packed = await browser.call(target, { headers: { 'Accept-Encoding': 'gzip' } });
-    assert.ok(packed.status === 502 || (packed.headers['content-encoding'] === 'gzip' && packed.bytes === bomb.length), `${packed.status}: an answer of ${bomb.length} bytes arrives as ${packed.bytes}`);
-    bff.upstream.answer = undefined;
-    assert.equal((await post({ body: 'small' })).status, 200);
-  }),
+      // Bodies that never end, side by side.
+      assert.deepEqual(
+        await arrived(() =>
+          Promise.all(
+            [
+              [['Content-Length: 10'], 'abc'],
+              [[`Content-Length: ${limit}`], 'abc'],
+              [['Transfer-Encoding: chunked'], '3\r\nabc\r\n'],
+            ].map(async ([more, body]) => {
+              const { status } = await byHand(/** @type {string[]} */ (more), String(body));
+              assert.ok([408, 503].includes(status), `a body that stops after three bytes, ${more}: ${status}`);
+            }),
+          ),
+        ),
+        [],
+        'half a body looks whole',
+      );
+      // Heads that never end keep nobody from being served.
+      const heads = Array.from({ length: 60 }, () =>
+        halfOpen(bff.origin, `POST ${target} HTTP/1.1\r\nHost: ${new URL(bff.origin).host}\r\nX-Slow: `),
+      );
+      const begun = Date.now();
+      assert.equal((await browser.call(`${prefix}${own}`)).status, 200);
+      assert.ok(Date.now() - begun < 5_000, `${Date.now() - begun} ms beside slow heads`);
+      for (const socket of heads) socket.destroy();
+
+      // An API that says nothing, or stops in the middle: an end would look like all there is.
+      const bound = async (/** @type {() => Promise<unknown>} */ what, /** @type {string} */ why) => {
+        const from = Date.now();
+        await what();
+        assert.ok(Date.now() - from < timeoutSeconds * 1_000 + 8_000, `${why}: ${Date.now() - from} ms`);
+      };
+      bff.upstream.answer = () => undefined;
+      await bound(async () => assert.ok([502, 503, 504].includes((await browser.call(target)).status)), 'no answer');
+      for (const [why, headers] of /** @type {[string, Record<string, string>][]} */ ([
+        ['in chunks', {}],
+        ['of a known length', { 'Content-Length': '100' }],
+      ])) {
+        for (const end of [undefined, 'broken']) {
+          bff.upstream.answer = (_, outgoing) => {
+            outgoing
+              .writeHead(200, { 'Content-Type': 'text/plain', ...headers })
+              .write('first', () => void (end && outgoing.destroy()));
+            return undefined;
+          };
+          await bound(
+            async () => {
+              const answer = await browser.call(target).catch(() => undefined);
+              assert.ok(
+                !answer || answer.status === 0 || answer.status >= 500,
+                `half an answer ${why}, ${end ?? 'stalled'}, looks whole: ${answer?.status} ${answer?.text}`,
+              );
+            },
+            `an answer ${why}, ${end ?? 'stalled'}`,
+          );
+        }
+      }
+      bff.upstream.answer = undefined;
+
+      // Small when packed: it stays packed or is refused, but is never unpacked here.
+      const bomb = gzipSync(Buffer.alloc(64 * 1024 * 1024));
+      const before = bff.upstream.seen.length;
+      const { status } = await post({ body: bomb, headers: { 'Content-Encoding': 'gzip' } });
+      assert.ok([0, 200, 400, 415].includes(status), `a packed body: ${status}`);
+      const packedCalls = bff.upstream.seen.slice(before);
+      assert.ok(packedCalls.length === (status === 200 ? 1 : 0), 'refused or sent');
+      // Without that word the API would read something else.
+      assert.ok(
+        packedCalls.every(({ bytes, headers }) => bytes === bomb.length && headers['content-encoding'] === 'gzip'),
+        'what is sent is packed and says so',
+      );
+      bff.upstream.answer = () => ({
+        status: 200,
+        headers: { 'content-type': 'text/plain', 'content-encoding': 'gzip' },
+        body: bomb,
+      });
+      const packed = await browser.call(target, { headers: { 'Accept-Encoding': 'gzip' } });
+      assert.ok(
+        packed.status === 502 || (packed.headers['content-encoding'] === 'gzip' && packed.bytes === bomb.length),
+        `${packed.status}: an answer of ${bomb.length} bytes arrives as ${packed.bytes}`,
+      );
+      bff.upstream.answer = undefined;
+      assert.equal((await post({ body: 'small' })).status, 200);
+    },
+  ),
 ];

@@ -9,7 +9,16 @@ import { freePorts } from '../../../scripts/stack/port.mjs';
 import { Stack } from '../../../scripts/stack/stack.mjs';
 import { isTarget } from '../../../scripts/stack/target.mjs';
 
-import { api, appApi, boundApi, instancesOn, limitedApi, peculiar, restrictedApis, revocationBoundSeconds } from './causeway.mjs';
+import {
+  api,
+  appApi,
+  boundApi,
+  instancesOn,
+  limitedApi,
+  peculiar,
+  restrictedApis,
+  revocationBoundSeconds,
+} from './causeway.mjs';
 import { GitHubApp } from '../provider/github-app.mjs';
 
 /**
@@ -39,7 +48,13 @@ import { GitHubApp } from '../provider/github-app.mjs';
  */
 
 /** Where the key-value store rests, on workerd and on Spin, in its own host's form and in the stand-in's. */
-const KEY_VALUE_STORES = ['v3/kv', 'sqlite_key_value.db', 'sqlite_key_value.db-shm', 'sqlite_key_value.db-wal', 'key-value.redb'];
+const KEY_VALUE_STORES = [
+  'v3/kv',
+  'sqlite_key_value.db',
+  'sqlite_key_value.db-shm',
+  'sqlite_key_value.db-wal',
+  'key-value.redb',
+];
 /** What signs GitHub's deliveries. */
 const WEBHOOK_SECRET = 'webhook-secret-of-the-security-suite-0123456789';
 
@@ -50,43 +65,95 @@ export async function start({ provider, upstream, otherUpstream, bridge }) {
   const state = process.env.CAUSEWAY_TEST_STATE ?? mkdtempSync(join(tmpdir(), 'causeway-security-'));
   const ports = await freePorts();
   const stack = new Stack({ target, state, ports, only: ['redis'] });
-  const { entra, github } = /** @type {Record<string, import('../provider/realm.mjs').Realm & { tenant?: string }>} */ (Object.fromEntries(provider.realms));
+  const { entra, github } = /** @type {Record<string, import('../provider/realm.mjs').Realm & { tenant?: string }>} */ (
+    Object.fromEntries(provider.realms)
+  );
   if (!entra || !github) throw new Error('the profile registers entra and github');
   const app = new GitHubApp(provider);
   /** Of those there are now. @returns {Variables} */
   const openIdSettings = () => {
     const openId = [...provider.realms.values()].filter((realm) => realm.base.startsWith('/realm/'));
     return {
-      OIDC_PROVIDERS: JSON.stringify(openId.map(({ id, issuer, clientId }) => ({ id, issuer, client_id: clientId, scopes: ['openid', 'profile', 'offline_access'], ...peculiar[id] }))),
+      OIDC_PROVIDERS: JSON.stringify(
+        openId.map(({ id, issuer, clientId }) => ({
+          id,
+          issuer,
+          client_id: clientId,
+          scopes: ['openid', 'profile', 'offline_access'],
+          ...peculiar[id],
+        })),
+      ),
       OIDC_CLIENT_SECRETS: JSON.stringify(Object.fromEntries(openId.map(({ id, clientSecret }) => [id, clientSecret]))),
     };
   };
   /** @type {Variables} */
   const settings = {
     ...openIdSettings(),
-    ENTRA_AUTHORITY: provider.origin, ENTRA_TENANT: entra.tenant, ENTRA_CLIENT_ID: entra.clientId, ENTRA_CLIENT_SECRET: entra.clientSecret,
-    GITHUB_URL: provider.origin, GITHUB_API_URL: otherUpstream.origin, GITHUB_CLIENT_ID: github.clientId, GITHUB_CLIENT_SECRET: github.clientSecret,
+    ENTRA_AUTHORITY: provider.origin,
+    ENTRA_TENANT: entra.tenant,
+    ENTRA_CLIENT_ID: entra.clientId,
+    ENTRA_CLIENT_SECRET: entra.clientSecret,
+    GITHUB_URL: provider.origin,
+    GITHUB_API_URL: otherUpstream.origin,
+    GITHUB_CLIENT_ID: github.clientId,
+    GITHUB_CLIENT_SECRET: github.clientSecret,
     // Beside the service, so that Spin's list of hosts has it.
     GRAPH_URL: upstream.origin,
-    GITHUB_APP_ID: app.id, GITHUB_APP_KEY: app.pem,
-    SERVICES: JSON.stringify([...[api, boundApi, limitedApi].map(({ prefix, provider: id, own }) => ({
-      name: prefix.replace('/bff/', ''), url: upstream.origin, provider: id, private_network: true,
-      ...(prefix === limitedApi.prefix && { body_limit_kib: limitedApi.bodyLimitKib, timeout_seconds: limitedApi.timeoutSeconds }),
-      allow: [`GET ${own}`, ...['GET', 'POST', 'PUT', 'PATCH', 'DELETE'].map((method) => `${method} ${api.family}/*`)],
-    })), ...restrictedApis.map(({ prefix, provider: id, own, token }, index) => ({
-      name: prefix.replace('/bff/', ''), url: [upstream, otherUpstream][index % 2]?.origin, provider: id, token, private_network: true, allow: [`GET ${own}`],
-    })), {
-      name: appApi.prefix.replace('/bff/', ''), url: upstream.origin, installation: appApi.installation, users_of: [api.provider], private_network: true, allow: [`GET ${appApi.own}`],
-    }]),
+    GITHUB_APP_ID: app.id,
+    GITHUB_APP_KEY: app.pem,
+    SERVICES: JSON.stringify([
+      ...[api, boundApi, limitedApi].map(({ prefix, provider: id, own }) => ({
+        name: prefix.replace('/bff/', ''),
+        url: upstream.origin,
+        provider: id,
+        private_network: true,
+        ...(prefix === limitedApi.prefix && {
+          body_limit_kib: limitedApi.bodyLimitKib,
+          timeout_seconds: limitedApi.timeoutSeconds,
+        }),
+        allow: [
+          `GET ${own}`,
+          ...['GET', 'POST', 'PUT', 'PATCH', 'DELETE'].map((method) => `${method} ${api.family}/*`),
+        ],
+      })),
+      ...restrictedApis.map(({ prefix, provider: id, own, token }, index) => ({
+        name: prefix.replace('/bff/', ''),
+        url: [upstream, otherUpstream][index % 2]?.origin,
+        provider: id,
+        token,
+        private_network: true,
+        allow: [`GET ${own}`],
+      })),
+      {
+        name: appApi.prefix.replace('/bff/', ''),
+        url: upstream.origin,
+        installation: appApi.installation,
+        users_of: [api.provider],
+        private_network: true,
+        allow: [`GET ${appApi.own}`],
+      },
+    ]),
     GITHUB_WEBHOOK_SECRET: WEBHOOK_SECRET,
     BRIDGE_URL: bridge.origin,
     REVOCATION_BOUND_SECONDS: String(revocationBoundSeconds),
   };
   const edge = (/** @type {Variables} */ variables, unready = false) =>
-    edgePart({ target, state, ports, secrets: stack.secrets, variables: { ...settings, ...openIdSettings(), ...variables }, unready });
+    edgePart({
+      target,
+      state,
+      ports,
+      secrets: stack.secrets,
+      variables: { ...settings, ...openIdSettings(), ...variables },
+      unready,
+    });
   /** @param {string} text */
   const parts = (text) => text.split(/[:,]/).filter((part) => part.length >= 32);
-  const given = [stack.secrets.sessionKeys, stack.secrets.bridgeKeys, stack.secrets.redisPassword, WEBHOOK_SECRET].flatMap(parts);
+  const given = [
+    stack.secrets.sessionKeys,
+    stack.secrets.bridgeKeys,
+    stack.secrets.redisPassword,
+    WEBHOOK_SECRET,
+  ].flatMap(parts);
   await stack.start();
   stack.parts.edge = edge({});
   await stack.parts.edge.start();
@@ -103,7 +170,8 @@ export async function start({ provider, upstream, otherUpstream, bridge }) {
     restart: async (variables = {}, unready = false) => {
       await stack.parts.edge.stop();
       // Sessions are the coordinator's; this store holds copies only, of them and of what providers publish.
-      for (const store of KEY_VALUE_STORES) rmSync(join(state, 'edge/storage', store), { recursive: true, force: true });
+      for (const store of KEY_VALUE_STORES)
+        rmSync(join(state, 'edge/storage', store), { recursive: true, force: true });
       given.push(...parts(variables.SESSION_KEYS ?? '').filter((part) => !given.includes(part)));
       stack.parts.edge = edge(variables, unready);
       await stack.parts.edge.start();
@@ -115,14 +183,17 @@ export async function start({ provider, upstream, otherUpstream, bridge }) {
     webhookSecret: WEBHOOK_SECRET,
     secrets: given,
     app,
-    withoutCoordinator: target === 'spin' ? async (what) => {
-      await stack.parts.redis.kill();
-      try {
-        await what();
-      } finally {
-        await stack.parts.redis.start();
-      }
-    } : undefined,
+    withoutCoordinator:
+      target === 'spin'
+        ? async (what) => {
+            await stack.parts.redis.kill();
+            try {
+              await what();
+            } finally {
+              await stack.parts.redis.start();
+            }
+          }
+        : undefined,
     stop: () => stack.stop(),
   };
 }

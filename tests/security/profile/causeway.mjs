@@ -35,10 +35,17 @@ export const front = {
   refuses: [0, 501, 505],
   takesChunks: true,
   ...(runtime === 'spin'
-    // The host has no route for a target without a path.
-    ? { resolves: false, fails: (/** @type {Answer} */ { target, text }) => /^(?:CONNECT |[A-Z]+ [^/ ]+ )/.test(target) && text === '' }
-    // So does workerd; and wrangler's proxy says that the connection to it broke in the middle of a body.
-    : { resolves: true, fails: (/** @type {Answer} */ { target, text }) => /^(?:CONNECT |[A-Z]+ \* )/.test(target) || text.startsWith('Error: Network connection lost.\n') }),
+    ? // The host has no route for a target without a path.
+      {
+        resolves: false,
+        fails: (/** @type {Answer} */ { target, text }) => /^(?:CONNECT |[A-Z]+ [^/ ]+ )/.test(target) && text === '',
+      }
+    : // So does workerd; and wrangler's proxy says that the connection to it broke in the middle of a body.
+      {
+        resolves: true,
+        fails: (/** @type {Answer} */ { target, text }) =>
+          /^(?:CONNECT |[A-Z]+ \* )/.test(target) || text.startsWith('Error: Network connection lost.\n'),
+      }),
 };
 
 /** By what a browser is sent on. */
@@ -87,24 +94,56 @@ export const path = {
  * An API behind the BFF, as the stub of that API sees it: below `prefix`, `GET own` is allowed, and everything below
  * `GET/POST family`; `secret` exists there, but no rule allows it.
  */
-export const api = { prefix: '/bff/corp', provider: 'corp', own: '/v1.0/me', family: '/files', secret: '/admin/secret' };
+export const api = {
+  prefix: '/bff/corp',
+  provider: 'corp',
+  own: '/v1.0/me',
+  family: '/files',
+  secret: '/admin/secret',
+};
 /** Whether an answer asks for another sign-in with the API's provider, while the session lives on. @param {Answer} answer */
 export const signInNeeded = ({ status, text }) => status === 401 && JSON.parse(text).code === 'provider-sign-in-needed';
 /** The same API for users of a provider that binds its tokens to a key. */
 export const boundApi = { prefix: '/bff/bound', provider: 'bound', own: '/v1.0/me' };
 /** The same API once more, with limits that a test can wait for. */
-export const limitedApi = { prefix: '/bff/limited', provider: 'corp', own: '/v1.0/me', bodyLimitKib: 256, timeoutSeconds: 2 };
+export const limitedApi = {
+  prefix: '/bff/limited',
+  provider: 'corp',
+  own: '/v1.0/me',
+  bodyLimitKib: 256,
+  timeoutSeconds: 2,
+};
 /** APIs that each get tokens restricted to them, bound to a key. */
-export const restrictedApis = ['ledger', 'mail'].map((name) => ({ prefix: `/bff/${name}`, provider: 'narrow', own: '/v1.0/me', token: { scopes: [`${name}.read`], resource: `https://${name}.example/` } }));
+export const restrictedApis = ['ledger', 'mail'].map((name) => ({
+  prefix: `/bff/${name}`,
+  provider: 'narrow',
+  own: '/v1.0/me',
+  token: { scopes: [`${name}.read`], resource: `https://${name}.example/` },
+}));
 /** An API that is called in the name of a GitHub App, whoever is signed in. */
-export const appApi = { prefix: '/bff/docs', own: '/v1.0/docs', installation: { id: 7, permissions: { contents: 'read' }, repositories: ['docs'] } };
+export const appApi = {
+  prefix: '/bff/docs',
+  own: '/v1.0/docs',
+  installation: { id: 7, permissions: { contents: 'read' }, repositories: ['docs'] },
+};
 /** What an API may say about its own answer; all else that it says ends at the BFF. */
-export const passedHeaders = ['content-type', 'content-language', 'content-range', 'content-disposition', 'etag', 'last-modified', 'link', 'retry-after', 'x-ratelimit-remaining'];
+export const passedHeaders = [
+  'content-type',
+  'content-language',
+  'content-range',
+  'content-disposition',
+  'etag',
+  'last-modified',
+  'link',
+  'retry-after',
+  'x-ratelimit-remaining',
+];
 /** A second API, which gets another provider's tokens. */
 export const otherApi = { prefix: '/bff/github', provider: 'github', own: '/user' };
 
 /** What holds nothing of anybody and may be kept: the page, and what belongs to it. @param {Answer} answer */
-export const isPublic = ({ target, status, text }) => status === 200 && (target.startsWith('/assets/') || text.includes('src="/assets/page.js"'));
+export const isPublic = ({ target, status, text }) =>
+  status === 200 && (target.startsWith('/assets/') || text.includes('src="/assets/page.js"'));
 
 /** Who is signed in, by the answer of `path.session`. @param {Answer} answer @returns {string | undefined} */
 export function user({ status, text }) {
@@ -127,13 +166,32 @@ export const requestAnswered = ({ headers }) => headers['x-request-id'];
  * refusal that had nothing to do with the attack. @type {Readonly<Record<string, RegExp>>}
  */
 export const reasons = {
-  'no state': /^state-(?:missing-or-repeated|malformed)$/, stranger: /^no-sign-in-of-this-state-/, 'refused by provider': /^invalid-grant$/, 'unknown key of a logout': /^logout-token-of-an-unknown-key$/, 'of another': /^sign-in-cookie-does-not-open$/,
-  spent: /^(?:state-used-before|no-sign-in-of-this-state-.*)$/, 'used before': /^state-used-before$/, 'no code': /^code-missing$/, error: /^provider-reported-an-error$/, repeated: /^(?:parameter-repeated|state-missing-or-repeated)$/,
-  issuer: /^answer-of-another-issuer$/, 'no issuer': /^issuer-missing$/,
-  signature: /^(?:no-id-token|id-token-(?:malformed|of-another-algorithm-or-type|signed-with-an-unknown-key|signature-does-not-verify))$/, 'unknown key': /^id-token-signed-with-an-unknown-key$/,
-  nonce: /^id-token-(?:nonce-does-not-match|malformed)$/, age: /^id-token-(?:of-a-user-who-signed-in-too-long-ago|malformed)$/, time: /^id-token-(?:outside-its-time|from-before-the-sign-in-began|malformed)$/,
-  party: /^id-token-(?:of-another-issuer-or-audience|malformed)$/, tenant: /^id-token-(?:of-another-tenant-or-version|of-another-issuer-or-audience|without-an-identity|malformed)$/,
-  'no token response': /^not-a-token-response$/, 'not JSON': /^not-json$/, 'too long': /^too-long-or-broken-off$/, 'type of token': /^(?:token-of-another-type-than-asked-for|not-a-token-response)$/, 'no header value': /^token-that-no-header-can-hold$/, outage: /^identity-provider-unavailable$|^[a-z-]+-unavailable$/,
+  'no state': /^state-(?:missing-or-repeated|malformed)$/,
+  stranger: /^no-sign-in-of-this-state-/,
+  'refused by provider': /^invalid-grant$/,
+  'unknown key of a logout': /^logout-token-of-an-unknown-key$/,
+  'of another': /^sign-in-cookie-does-not-open$/,
+  spent: /^(?:state-used-before|no-sign-in-of-this-state-.*)$/,
+  'used before': /^state-used-before$/,
+  'no code': /^code-missing$/,
+  error: /^provider-reported-an-error$/,
+  repeated: /^(?:parameter-repeated|state-missing-or-repeated)$/,
+  issuer: /^answer-of-another-issuer$/,
+  'no issuer': /^issuer-missing$/,
+  signature:
+    /^(?:no-id-token|id-token-(?:malformed|of-another-algorithm-or-type|signed-with-an-unknown-key|signature-does-not-verify))$/,
+  'unknown key': /^id-token-signed-with-an-unknown-key$/,
+  nonce: /^id-token-(?:nonce-does-not-match|malformed)$/,
+  age: /^id-token-(?:of-a-user-who-signed-in-too-long-ago|malformed)$/,
+  time: /^id-token-(?:outside-its-time|from-before-the-sign-in-began|malformed)$/,
+  party: /^id-token-(?:of-another-issuer-or-audience|malformed)$/,
+  tenant: /^id-token-(?:of-another-tenant-or-version|of-another-issuer-or-audience|without-an-identity|malformed)$/,
+  'no token response': /^not-a-token-response$/,
+  'not JSON': /^not-json$/,
+  'too long': /^too-long-or-broken-off$/,
+  'type of token': /^(?:token-of-another-type-than-asked-for|not-a-token-response)$/,
+  'no header value': /^token-that-no-header-can-hold$/,
+  outage: /^identity-provider-unavailable$|^[a-z-]+-unavailable$/,
 };
 
 /** What a line of the log says is wrong with the configuration, each with its key first. @param {Record<string, unknown>} entry @returns {string[]} */
@@ -151,14 +209,37 @@ const FRESH = 12;
 
 /** Registers with the stub what the BFF is configured for. @param {import('../provider/stub.mjs').ProviderStub} provider */
 export function register(provider) {
-  const entra = provider.entra({ id: 'entra', tenant: '6d1c2f0a-3b4c-4d5e-8f60-718293a4b5c6', clientId: '0d6e3f1c-8b7a-4c5d-9e2f-4a1b6c8d7e90', clientSecret: 'entra-secret-of-the-security-suite-1' });
-  const github = provider.github({ id: 'github', clientId: 'Iv1.security', clientSecret: 'github-secret-of-the-security-suite-1' });
+  const entra = provider.entra({
+    id: 'entra',
+    tenant: '6d1c2f0a-3b4c-4d5e-8f60-718293a4b5c6',
+    clientId: '0d6e3f1c-8b7a-4c5d-9e2f-4a1b6c8d7e90',
+    clientSecret: 'entra-secret-of-the-security-suite-1',
+  });
+  const github = provider.github({
+    id: 'github',
+    clientId: 'Iv1.security',
+    clientSecret: 'github-secret-of-the-security-suite-1',
+  });
   const oidc = (/** @type {string} */ id) => registerOpenId(provider, id);
-  return { oidc: oidc('corp'), entra, github, recent: oidc('recent'), bound: oidc('bound'), narrow: oidc('narrow'), fresh: moreFresh(provider) };
+  return {
+    oidc: oidc('corp'),
+    entra,
+    github,
+    recent: oidc('recent'),
+    bound: oidc('bound'),
+    narrow: oidc('narrow'),
+    fresh: moreFresh(provider),
+  };
 }
 
 /** @param {import('../provider/stub.mjs').ProviderStub} provider @param {string} id */
-const registerOpenId = (provider, id) => provider.oidc({ id, base: `/realm/${id}`, clientId: `client-of-${id}`, clientSecret: `secret-of-${id}-in-the-security-suite` });
+const registerOpenId = (provider, id) =>
+  provider.oidc({
+    id,
+    base: `/realm/${id}`,
+    clientId: `client-of-${id}`,
+    clientSecret: `secret-of-${id}-in-the-security-suite`,
+  });
 
 let generation = 0;
 
@@ -173,4 +254,5 @@ export function moreFresh(provider) {
 /** Settings of a provider beside what every one has. @type {Readonly<Record<string, Record<string, unknown>>>} */
 export const peculiar = { recent: { max_age_seconds: 60 }, bound: { dpop: true }, narrow: { dpop: true } };
 
-export const start = async (/** @type {import('./causeway-edge.mjs').Surroundings} */ surroundings) => (await import('./causeway-edge.mjs')).start(surroundings);
+export const start = async (/** @type {import('./causeway-edge.mjs').Surroundings} */ surroundings) =>
+  (await import('./causeway-edge.mjs')).start(surroundings);

@@ -39,7 +39,10 @@ export class GitHubApp {
     }
     const { permissions, repositories } = JSON.parse(body);
     // As long as GitHub's are since 2026, and with their dots.
-    const token = this.home.secret(`ghs_${[96, 192, 96].map((bytes) => randomBytes(bytes).toString('base64url')).join('.')}`, 'installation token');
+    const token = this.home.secret(
+      `ghs_${[96, 192, 96].map((bytes) => randomBytes(bytes).toString('base64url')).join('.')}`,
+      'installation token',
+    );
     this.minted.push({ token, installation, permissions, repositories });
     return json({ token, expires_at: new Date(Date.now() + LIFE_MS).toISOString(), permissions }, 201);
   }
@@ -48,7 +51,8 @@ export class GitHubApp {
   #flaw(jwt) {
     this.home.secret(jwt, 'JWT of the GitHub App');
     const [head = '', claims = '', signature = ''] = jwt.split('.');
-    if (!verify('RSA-SHA256', Buffer.from(`${head}.${claims}`), this.publicKey, Buffer.from(signature, 'base64url'))) return 'signature';
+    if (!verify('RSA-SHA256', Buffer.from(`${head}.${claims}`), this.publicKey, Buffer.from(signature, 'base64url')))
+      return 'signature';
     const read = (/** @type {string} */ part) => JSON.parse(Buffer.from(part, 'base64url').toString());
     const { iss, iat, exp } = read(claims);
     const now = Date.now() / 1000;

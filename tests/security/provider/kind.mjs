@@ -27,8 +27,13 @@ export class EntraRealm extends Realm {
 
   get paths() {
     return {
-      metadata: '/v2.0/.well-known/openid-configuration', authorize: '/oauth2/v2.0/authorize', token: '/oauth2/v2.0/token',
-      keys: '/discovery/v2.0/keys', userinfo: '/oidc/userinfo', revoke: '/oauth2/v2.0/revoke', logout: '/oauth2/v2.0/logout',
+      metadata: '/v2.0/.well-known/openid-configuration',
+      authorize: '/oauth2/v2.0/authorize',
+      token: '/oauth2/v2.0/token',
+      keys: '/discovery/v2.0/keys',
+      userinfo: '/oidc/userinfo',
+      revoke: '/oauth2/v2.0/revoke',
+      logout: '/oauth2/v2.0/logout',
     };
   }
 
@@ -44,7 +49,16 @@ export class EntraRealm extends Realm {
   /** Its times of issue are those of five minutes ago. @param {User} user @param {string | null} nonce @returns {Json} */
   claims(user, nonce) {
     const issued = Math.floor(Date.now() / 1000) - 300;
-    return { ...super.claims(user, nonce), iat: issued, nbf: issued, sub: `pairwise-${user.id}`, tid: this.tenant, oid: user.id, ver: '2.0', preferred_username: user.email };
+    return {
+      ...super.claims(user, nonce),
+      iat: issued,
+      nbf: issued,
+      sub: `pairwise-${user.id}`,
+      tid: this.tenant,
+      oid: user.id,
+      ver: '2.0',
+      preferred_username: user.email,
+    };
   }
 }
 
@@ -73,14 +87,21 @@ export class GitHubRealm extends Realm {
   /** @param {User} user @param {string} scope @param {string | null} nonce @param {string} family @param {URLSearchParams} form @returns {Promise<Reply>} */
   async grant(user, scope, nonce, family, form) {
     // A refresh kills the access token that came before.
-    if (form.get('grant_type') === 'refresh_token') for (const [token, owner] of this.granted) if (owner === user) this.granted.delete(token);
+    if (form.get('grant_type') === 'refresh_token')
+      for (const [token, owner] of this.granted) if (owner === user) this.granted.delete(token);
     const accessToken = this.home.secret(this.accessToken(), 'access token');
     this.granted.set(accessToken, user);
     const body = { access_token: accessToken, token_type: 'bearer', scope: 'read:user' };
-    if (!this.expires) return json(this.lies.tokens ? this.lies.tokens(body, /** @type {Recorded} */ (this.seen.at(-1))) : body);
+    if (!this.expires)
+      return json(this.lies.tokens ? this.lies.tokens(body, /** @type {Recorded} */ (this.seen.at(-1))) : body);
     const refreshToken = this.home.secret(`ghr_${randomBytes(32).toString('base64url')}`, 'refresh token');
     this.refreshes.set(refreshToken, { family, user, scope, nonce, used: false });
-    const whole = { ...body, expires_in: this.accessTokenSeconds, refresh_token: refreshToken, refresh_token_expires_in: 15_811_200 };
+    const whole = {
+      ...body,
+      expires_in: this.accessTokenSeconds,
+      refresh_token: refreshToken,
+      refresh_token_expires_in: 15_811_200,
+    };
     return json(this.lies.tokens ? this.lies.tokens(whole, /** @type {Recorded} */ (this.seen.at(-1))) : whole);
   }
 
@@ -88,7 +109,10 @@ export class GitHubRealm extends Realm {
   refusal(error) {
     const own = { invalid_grant: 'bad_verification_code', invalid_client: 'incorrect_client_credentials' };
     const isRefresh = this.seen.at(-1)?.form.get('grant_type') === 'refresh_token';
-    const said = error === 'invalid_grant' && isRefresh ? 'bad_refresh_token' : own[/** @type {keyof typeof own} */ (error)] ?? error;
+    const said =
+      error === 'invalid_grant' && isRefresh
+        ? 'bad_refresh_token'
+        : (own[/** @type {keyof typeof own} */ (error)] ?? error);
     return json({ error: said, error_description: 'refused by the provider' });
   }
 
@@ -96,7 +120,12 @@ export class GitHubRealm extends Realm {
   whoami(request) {
     const user = this.granted.get(bearer(request));
     if (!user) return json({ message: 'Bad credentials' }, 401);
-    const person = { id: Number.parseInt(user.id.slice(-6), 16), login: user.name.split(' ')[0]?.toLowerCase(), name: user.name, email: user.email };
+    const person = {
+      id: Number.parseInt(user.id.slice(-6), 16),
+      login: user.name.split(' ')[0]?.toLowerCase(),
+      name: user.name,
+      email: user.email,
+    };
     return json(this.lies.person ? this.lies.person(person) : person);
   }
 }

@@ -30,9 +30,17 @@ import { json } from './recorded.mjs';
 /** @typedef {{ family: string, user: User, scope: string, nonce: string | null, used: boolean }} Refresh */
 
 /** @type {User} */
-export const ADA = Object.freeze({ id: '11111111-aaaa-4bbb-8ccc-000000000001', name: 'Ada Lovelace', email: 'ada@causeway.example' });
+export const ADA = Object.freeze({
+  id: '11111111-aaaa-4bbb-8ccc-000000000001',
+  name: 'Ada Lovelace',
+  email: 'ada@causeway.example',
+});
 /** @type {User} */
-export const MALLORY = Object.freeze({ id: '22222222-aaaa-4bbb-8ccc-000000000002', name: 'Mallory', email: 'mallory@evil.example' });
+export const MALLORY = Object.freeze({
+  id: '22222222-aaaa-4bbb-8ccc-000000000002',
+  name: 'Mallory',
+  email: 'mallory@evil.example',
+});
 
 /** What a realm needs of the stub that serves it: its address, and a list of what must never leak. @typedef {{ origin: string, secret: (value: string, what: string) => string }} Home */
 /** @typedef {{ id: string, base: string, clientId: string, clientSecret: string, key: SigningKey }} Registration */
@@ -87,7 +95,16 @@ export class Realm {
 
   /** Where each endpoint is, below `base`. @returns {Record<string, string>} */
   get paths() {
-    return { metadata: '/.well-known/openid-configuration', authorize: '/authorize', token: '/token', keys: '/keys', userinfo: '/userinfo', revoke: '/revoke', logout: '/logout', push: '/push' };
+    return {
+      metadata: '/.well-known/openid-configuration',
+      authorize: '/authorize',
+      token: '/token',
+      keys: '/keys',
+      userinfo: '/userinfo',
+      revoke: '/revoke',
+      logout: '/logout',
+      push: '/push',
+    };
   }
 
   /** @param {string} name */
@@ -112,7 +129,15 @@ export class Realm {
   /** A signed logout token, honest but for the changes. @param {Json} changes @param {Json} [header] @param {SigningKey} [key] */
   async logoutToken(changes, header = {}, key = this.honestKey) {
     const now = Math.floor(Date.now() / 1000);
-    const claims = { iss: this.issuer, aud: this.clientId, iat: now, exp: now + 120, jti: randomBytes(16).toString('hex'), events: { 'http://schemas.openid.net/event/backchannel-logout': {} }, ...changes };
+    const claims = {
+      iss: this.issuer,
+      aud: this.clientId,
+      iat: now,
+      exp: now + 120,
+      jti: randomBytes(16).toString('hex'),
+      events: { 'http://schemas.openid.net/event/backchannel-logout': {} },
+      ...changes,
+    };
     return key.signAnyway({ alg: key.alg, kid: key.kid, typ: 'logout+jwt', ...header }, claims);
   }
 
@@ -127,16 +152,26 @@ export class Realm {
     }
     if (this.lies.endpoint) return this.lies.endpoint(request);
     switch (endpoint) {
-      case 'metadata': return lie(this.lies.metadata, this.metadata());
-      case 'keys': return lie(this.lies.keys, { keys: this.keys.map(({ jwk }) => jwk) });
-      case 'authorize': return this.#authorize(this.#request(request.query));
-      case 'push': return this.#push(request.form);
-      case 'userinfo': return lie(this.lies.person, this.person(this.granted.get(bearer(request)) ?? ADA));
+      case 'metadata':
+        return lie(this.lies.metadata, this.metadata());
+      case 'keys':
+        return lie(this.lies.keys, { keys: this.keys.map(({ jwk }) => jwk) });
+      case 'authorize':
+        return this.#authorize(this.#request(request.query));
+      case 'push':
+        return this.#push(request.form);
+      case 'userinfo':
+        return lie(this.lies.person, this.person(this.granted.get(bearer(request)) ?? ADA));
       case 'revoke': {
         this.revoked.add(request.form.get('token') ?? '');
         return { status: 200 };
       }
-      default: return { status: 200, headers: { 'content-type': 'text/html' }, body: '<!doctype html><title>provider</title>' };
+      default:
+        return {
+          status: 200,
+          headers: { 'content-type': 'text/html' },
+          body: '<!doctype html><title>provider</title>',
+        };
     }
   }
 
@@ -144,10 +179,17 @@ export class Realm {
   metadata() {
     return {
       issuer: this.issuer,
-      authorization_endpoint: this.url('authorize'), token_endpoint: this.url('token'), jwks_uri: this.url('keys'),
-      userinfo_endpoint: this.url('userinfo'), revocation_endpoint: this.url('revoke'), end_session_endpoint: this.url('logout'),
-      response_types_supported: ['code'], subject_types_supported: ['public'], id_token_signing_alg_values_supported: ['RS256'],
-      code_challenge_methods_supported: ['S256'], token_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post'],
+      authorization_endpoint: this.url('authorize'),
+      token_endpoint: this.url('token'),
+      jwks_uri: this.url('keys'),
+      userinfo_endpoint: this.url('userinfo'),
+      revocation_endpoint: this.url('revoke'),
+      end_session_endpoint: this.url('logout'),
+      response_types_supported: ['code'],
+      subject_types_supported: ['public'],
+      id_token_signing_alg_values_supported: ['RS256'],
+      code_challenge_methods_supported: ['S256'],
+      token_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post'],
     };
   }
 
@@ -159,7 +201,17 @@ export class Realm {
   /** @param {User} user @param {string | null} nonce @returns {Json} */
   claims(user, nonce) {
     const now = Math.floor(Date.now() / 1000);
-    return { iss: this.issuer, aud: this.clientId, iat: now, nbf: now, exp: now + 3600, auth_time: now, ...(this.sid && { sid: this.sid }), ...(nonce !== null && { nonce }), ...this.person(user) };
+    return {
+      iss: this.issuer,
+      aud: this.clientId,
+      iat: now,
+      nbf: now,
+      exp: now + 3600,
+      auth_time: now,
+      ...(this.sid && { sid: this.sid }),
+      ...(nonce !== null && { nonce }),
+      ...this.person(user),
+    };
   }
 
   /** What was pushed, if this is about a pushed request. @param {URLSearchParams} asked */
@@ -181,8 +233,12 @@ export class Realm {
   #authorize(asked) {
     const code = this.home.secret(randomBytes(24).toString('base64url'), 'authorization code');
     this.codes.set(code, {
-      redirectUri: asked.get('redirect_uri') ?? '', challenge: asked.get('code_challenge'), nonce: asked.get('nonce'),
-      scope: asked.get('scope') ?? '', user: this.user, used: false,
+      redirectUri: asked.get('redirect_uri') ?? '',
+      challenge: asked.get('code_challenge'),
+      nonce: asked.get('nonce'),
+      scope: asked.get('scope') ?? '',
+      user: this.user,
+      used: false,
     });
     const parameters = new URLSearchParams({ code, state: asked.get('state') ?? '' });
     this.lies.authorization?.(parameters);
@@ -196,9 +252,12 @@ export class Realm {
       : [form.get('client_id'), form.get('client_secret')];
     if (id !== this.clientId || secret !== this.clientSecret) return this.refusal('invalid_client', 401);
     switch (form.get('grant_type')) {
-      case 'authorization_code': return this.#redeem(form);
-      case 'refresh_token': return this.#refresh(form);
-      default: return this.refusal('unsupported_grant_type');
+      case 'authorization_code':
+        return this.#redeem(form);
+      case 'refresh_token':
+        return this.#refresh(form);
+      default:
+        return this.refusal('unsupported_grant_type');
     }
   }
 
@@ -207,7 +266,12 @@ export class Realm {
     const code = this.codes.get(form.get('code') ?? '');
     const verifier = form.get('code_verifier') ?? '';
     const proof = createHash('sha256').update(verifier).digest('base64url');
-    if (!code || code.used || code.redirectUri !== form.get('redirect_uri') || (code.challenge ?? '') !== (verifier ? proof : '')) {
+    if (
+      !code ||
+      code.used ||
+      code.redirectUri !== form.get('redirect_uri') ||
+      (code.challenge ?? '') !== (verifier ? proof : '')
+    ) {
       return this.refusal('invalid_grant');
     }
     code.used = true;
@@ -241,7 +305,11 @@ export class Realm {
     this.#signedInAt.set(family, signedInAt);
     const idToken = await this.#idToken(user, isFirst ? nonce : null, signedInAt);
     const body = {
-      access_token: accessToken, token_type: 'Bearer', expires_in: this.accessTokenSeconds, scope: form.get('scope') ?? scope, refresh_token: refreshToken,
+      access_token: accessToken,
+      token_type: 'Bearer',
+      expires_in: this.accessTokenSeconds,
+      scope: form.get('scope') ?? scope,
+      refresh_token: refreshToken,
       ...(idToken !== undefined && { id_token: idToken }),
     };
     const said = this.lies.tokens ? this.lies.tokens(body, /** @type {Recorded} */ (this.seen.at(-1))) : body;
@@ -284,4 +352,7 @@ function lie(change, honest) {
 }
 
 /** @param {unknown} said @returns {said is Reply} */
-const isReply = (said) => typeof said === 'object' && said !== null && ('afterMs' in said || 'lost' in said || ('status' in said && ('body' in said || 'headers' in said)));
+const isReply = (said) =>
+  typeof said === 'object' &&
+  said !== null &&
+  ('afterMs' in said || 'lost' in said || ('status' in said && ('body' in said || 'headers' in said)));

@@ -28,8 +28,15 @@ export async function read(incoming) {
   const [path = '/', query = ''] = (incoming.url ?? '/').split(/\?(.*)/s);
   const isForm = incoming.headers['content-type']?.startsWith('application/x-www-form-urlencoded');
   return {
-    method: incoming.method ?? '', path, query: new URLSearchParams(query), headers: incoming.headers, rawHeaders: incoming.rawHeaders,
-    body, bytes, form: new URLSearchParams(isForm ? body : ''), at: Date.now(),
+    method: incoming.method ?? '',
+    path,
+    query: new URLSearchParams(query),
+    headers: incoming.headers,
+    rawHeaders: incoming.rawHeaders,
+    body,
+    bytes,
+    form: new URLSearchParams(isForm ? body : ''),
+    at: Date.now(),
   };
 }
 
