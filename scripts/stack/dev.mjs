@@ -4,7 +4,7 @@
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
-import { CACHE } from './place.mjs';
+import { CACHE } from './path.mjs';
 import { PartError } from './process.mjs';
 import { Stack } from './stack.mjs';
 import { isTarget, TARGETS } from './target.mjs';

@@ -1,14 +1,14 @@
 #!/usr/bin/env node
-// The security suite: attacks a BFF and prints, for every case there is, how it went.
+// The security suite: attacks a BFF and prints the result of every case of the catalogue.
 //
 //   node tests/security/run.mjs [S1 S2 …] [--section login] [--profile MODULE] [--base-url URL --provider-port N --upstream-port N]
-//                               [--json FILE] [--native] [--journeys] [--strict]
+//                               [--json FILE] [--results FOLDER] [--strict]
 //
 //   --profile    a module like profile/causeway.mjs; or CAUSEWAY_SECURITY_PROFILE
 //   --base-url   a BFF that runs already and is configured for the stubs, which then need fixed ports
 //   --json       where the table goes for programs; tests/security/result-<runtime>.json without it
-//   --native     also run the Rust and widget tests that are named after a case, and count them
-//   --journeys   also run the HTTP journeys that are named after a case, on the whole stack of this runtime, and count them
+//   --results    count the tests of other suites that are named after a case, too: scripts/test has run them and recorded
+//                their results in this folder, see suite.mjs
 //   --strict     a chosen case that no test claims, or that cannot be run, is a failure; without a choice all are chosen
 //
 // CAUSEWAY_TARGET chooses the runtime of the edge that the profile starts.
@@ -21,9 +21,9 @@ import { Bff } from './bff.mjs';
 import { CATALOGUE } from './catalogue.mjs';
 import { SECTIONS } from './section.mjs';
 import { leakResult } from './leak.mjs';
-import { journeyResults, nativeResults } from './native.mjs';
 import { ProviderStub } from './provider/stub.mjs';
 import { run, traps } from './runner.mjs';
+import { suiteResults } from './suite.mjs';
 import { isFailure, table } from './table.mjs';
 import { UpstreamStub } from './upstream.mjs';
 
@@ -36,8 +36,7 @@ const { values, positionals: chosen } = parseArgs({
     'provider-port': { type: 'string' },
     'upstream-port': { type: 'string' },
     json: { type: 'string' },
-    native: { type: 'boolean' },
-    journeys: { type: 'boolean' },
+    results: { type: 'string' },
     strict: { type: 'boolean' },
   },
 });
@@ -58,15 +57,18 @@ if (unknown.length) {
 }
 /** Whether every case is to be run. */
 const isWhole = !chosen.length && !values.section;
+/** The cases this run is about; all without it. */
+const selection = isWhole ? undefined : chosen.length ? chosen : [...new Set(ofSections)];
 const module = values.profile ?? process.env.CAUSEWAY_SECURITY_PROFILE;
 /** @type {import('./bff.mjs').Profile} */
 const profile = await import(module ? resolve(module) : './profile/causeway.mjs');
 
-// First, because it is what fails most cheaply.
-const native = [...(values.native ? nativeResults() : []), ...(values.journeys ? journeyResults() : [])];
-if (native.length)
+const recorded = values.results
+  ? suiteResults(values.results, process.env.CAUSEWAY_TARGET || 'workers', selection)
+  : [];
+if (values.results)
   console.log(
-    `native ${new Set(native.map(({ title }) => title)).size} tests stand for ${new Set(native.map(({ id }) => id)).size} cases`,
+    `suites ${new Set(recorded.map(({ title }) => title)).size} tests of other suites claim ${new Set(recorded.map(({ id }) => id)).size} cases`,
   );
 
 const upstreamPort = Number(values['upstream-port'] ?? 0);
@@ -104,7 +106,7 @@ function report(result, milliseconds = 0) {
   if (result.detail) console.log(result.detail.replace(/^/gm, '       '));
 }
 
-for (const result of native) report(result);
+for (const result of recorded) report(result);
 try {
   for (const [name, cases] of Object.entries(SECTIONS)) {
     if (!isOfSection(name)) continue;
@@ -116,7 +118,7 @@ try {
     );
   }
   report(leakResult(bff, provider, isWhole));
-  // Whenever its last line came.
+  // A crash may be logged after its case has ended.
   const crashes = traps(bff);
   if (crashes.length)
     report({
@@ -133,16 +135,8 @@ try {
 }
 
 /** @type {import('./case.mjs').Kind[]} */
-const kinds = [
-  'http',
-  ...(values.native ? /** @type {const} */ (['native']) : []),
-  ...(values.journeys ? /** @type {const} */ (['journey']) : []),
-];
-const rows = table(results, {
-  runtime,
-  kinds,
-  ...(!isWhole && { chosen: chosen.length ? chosen : [...new Set(ofSections)] }),
-});
+const kinds = values.results ? ['http', 'native', 'journey'] : ['http'];
+const rows = table(results, { runtime, kinds, ...(selection && { chosen: selection }) });
 console.log(`\n${profile.name} on ${runtime}: ${rows.text}`);
 writeFileSync(
   values.json ?? join(import.meta.dirname, `result-${runtime}.json`),

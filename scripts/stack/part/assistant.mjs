@@ -1,6 +1,6 @@
 // The example backend: answers what it reads on chat.inbound.
 
-import { cargoProgram } from '../place.mjs';
+import { cargoProgram } from '../path.mjs';
 import { Part } from '../process.mjs';
 
 /** @param {{ state: string, brokers: string }} options */

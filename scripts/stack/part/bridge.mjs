@@ -1,6 +1,6 @@
 // The kafka-bridge, as cargo built it.
 
-import { cargoProgram } from '../place.mjs';
+import { cargoProgram } from '../path.mjs';
 import { Part } from '../process.mjs';
 import { redisUrl } from './redis.mjs';
 

@@ -6,7 +6,7 @@ import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 
-import { CACHE, ROOT, cargoProgram } from '../place.mjs';
+import { CACHE, ROOT, cargoProgram } from '../path.mjs';
 import { Part, PartError } from '../process.mjs';
 import { settings } from './edge-settings.mjs';
 import { redisUrl } from './redis.mjs';

@@ -5,7 +5,7 @@
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { ROOT, npmProgram } from '../place.mjs';
+import { ROOT, npmProgram } from '../path.mjs';
 import { Part, PartError } from '../process.mjs';
 import { settings } from './edge-settings.mjs';
 

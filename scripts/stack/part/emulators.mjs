@@ -3,7 +3,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { npmProgram } from '../place.mjs';
+import { npmProgram } from '../path.mjs';
 import { Part } from '../process.mjs';
 
 /** The emulator's own default: the account that it adds by itself (Test User) must be able to sign in, too. */

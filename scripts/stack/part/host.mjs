@@ -2,7 +2,7 @@
 
 import { join } from 'node:path';
 
-import { ROOT } from '../place.mjs';
+import { ROOT } from '../path.mjs';
 import { Part } from '../process.mjs';
 
 /** @param {{ state: string, ports: import('../target.mjs').Ports }} options */

@@ -5,7 +5,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
-import { CACHE, ROOT, cargoProgram } from '../place.mjs';
+import { CACHE, ROOT, cargoProgram } from '../path.mjs';
 import { Part } from '../process.mjs';
 
 const run = promisify(execFile);

@@ -5,7 +5,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 
-import { ROOT } from '../place.mjs';
+import { ROOT } from '../path.mjs';
 import { Part, PartError } from '../process.mjs';
 
 /** Where edge and bridge find it, or whatever stands before it. @param {number} port @param {import('../secret.mjs').Secrets} secrets */
