@@ -10,7 +10,7 @@ import { freePorts } from '../../scripts/stack/port.mjs';
 import { Stack } from '../../scripts/stack/stack.mjs';
 import { load, warmUp } from './load.mjs';
 import { memoryOfStreams } from './memory.mjs';
-import { signedIn } from '../journey/sign-in.mjs';
+import { signedIn } from '../support/sign-in.mjs';
 
 /** @typedef {import('../../scripts/stack/target.mjs').Target} Target */
 
@@ -31,15 +31,15 @@ async function measure(target) {
   try {
     // Before the load, whose garbage would be in the figures.
     say(`${target}: streams`);
-    const agents = [];
-    for (const login of logins) agents.push((await signedIn(stack, 'github', login)).agent);
-    const memory = await memoryOfStreams(stack, agents);
+    const browsers = [];
+    for (const login of logins) browsers.push((await signedIn(stack, 'github', login)).browser);
+    const memory = await memoryOfStreams(stack, browsers);
     say(`${target}: load`);
-    const { agent } = await signedIn(stack, 'github', 'ada');
+    const { browser } = await signedIn(stack, 'github', 'ada');
     /** @type {[string, Record<string, string>]} */
     const healthz = [`${stack.edgeOrigin}/healthz`, {}];
     /** @type {[string, Record<string, string>]} */
-    const whoAmI = [`${stack.edgeOrigin}/auth/session`, { ...agent.pageHeaders, Cookie: agent.cookieHeader ?? '' }];
+    const whoAmI = [`${stack.edgeOrigin}/auth/session`, { ...browser.scriptHeaders(), Cookie: browser.cookieHeader ?? '' }];
     for (const request of [healthz, whoAmI]) await warmUp(...request);
     return { target, floor: await load(...healthz), session: await load(...whoAmI), memory };
   } finally {

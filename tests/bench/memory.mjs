@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { Stream } from '../journey/stream.mjs';
+import { Stream } from '../support/stream.mjs';
 
 const STREAMS = 1000;
 /** Long enough for every stream's first keep-alive: what only that allocates is counted, too. */
@@ -11,15 +11,15 @@ const SETTLE_MS = 20_000;
 
 /**
  * @param {import('../../scripts/stack/stack.mjs').Stack} stack
- * @param {import('../journey/agent.mjs').Agent[]} agents whose streams they are, in turn
+ * @param {import('../support/edge-browser.mjs').EdgeBrowser[]} browsers whose streams they are, in turn
  */
-export async function memoryOfStreams(stack, agents) {
+export async function memoryOfStreams(stack, browsers) {
   const parts = { edge: stack.parts.edge, bridge: stack.parts.bridge };
   const before = { edge: residentMb(parts.edge), bridge: residentMb(parts.bridge) };
   /** @type {Stream[]} */
   const streams = [];
-  for (let opened = 0; opened < STREAMS; opened += agents.length) {
-    const some = await Promise.all(agents.slice(0, STREAMS - opened).map((agent) => Stream.open(agent)));
+  for (let opened = 0; opened < STREAMS; opened += browsers.length) {
+    const some = await Promise.all(browsers.slice(0, STREAMS - opened).map((browser) => Stream.open(browser)));
     await Promise.all(some.map((stream) => stream.opened()));
     streams.push(...some);
   }

@@ -4,14 +4,14 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 
-import { startEmbedded } from '../journey/embedded.mjs';
-import { atEnd } from '../journey/end.mjs';
-import { Witness, launchWith, storageOf } from './browser.mjs';
+import { startEmbedded } from '../support/embedded.mjs';
+import { afterAll } from '../support/after-all.mjs';
+import { Witness, launchWith, storageOf } from './chromium.mjs';
 
 const { stack, pageOrigin } = await startEmbedded(['redis', 'emulators', 'edge', 'host']);
 /** @type {import('playwright-core').BrowserContext[]} */
 const browsers = [];
-atEnd(() => Promise.all(browsers.map((browser) => browser.close())));
+afterAll(() => Promise.all(browsers.map((browser) => browser.close())));
 
 /** A new browser with these preferences, on the page. @param {string} name @param {object} preferences */
 async function open(name, preferences) {

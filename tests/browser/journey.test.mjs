@@ -5,11 +5,11 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
 
-import { atEnd } from '../journey/end.mjs';
-import { Kafka } from '../journey/kafka.mjs';
-import { leaks, secretValues } from '../journey/leak.mjs';
-import { startStack } from '../journey/stack.mjs';
-import { launch, storageOf, Witness } from './browser.mjs';
+import { afterAll } from '../support/after-all.mjs';
+import { Kafka } from '../support/kafka.mjs';
+import { leaks, secretValues } from '../support/leak.mjs';
+import { startStack } from '../support/stack.mjs';
+import { launch, storageOf, Witness } from './chromium.mjs';
 
 const { stack, github, graph } = await startStack(
   ['kafka', 'redis', 'emulators', 'edge', 'bridge', 'assistant', 'host'],
@@ -36,7 +36,7 @@ before(async () => {
   page = await witness.open(context);
 });
 
-atEnd(() => browser?.close());
+afterAll(() => browser?.close());
 
 /** @param {string} name */
 const picture = (name) => page.screenshot({ path: join(pictures, `${name}.png`) });

@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { Agent } from '../journey/agent.mjs';
-import { assertProblem } from '../journey/problem.mjs';
+import { EdgeBrowser } from '../support/edge-browser.mjs';
+import { assertProblem } from '../support/problem.mjs';
 import { authorizeAt, signIn } from './sign-in.mjs';
 import { callApi, provider, stack } from './stack.mjs';
 
 for (const id of ['corp', 'keyed', 'bound', 'cautious', 'offline', 'moving']) {
   test(`the edge discovers the provider, pushes its request and signs a user in as client \`${id}\``, async () => {
-    const agent = new Agent(stack);
-    const { authorize, callback, finished } = await signIn(agent, id, `ada-${id}`, '/?room=1');
+    const browser = new EdgeBrowser(stack);
+    const { authorize, callback, finished } = await signIn(browser, id, `ada-${id}`, '/?room=1');
 
     assert.equal(authorize.href.split('?')[0], `${provider.issuer}/auth`);
     assert.deepEqual(
@@ -28,7 +28,7 @@ for (const id of ['corp', 'keyed', 'bound', 'cautious', 'offline', 'moving']) {
 
     assert.equal(finished.status, 303, finished.text);
     assert.equal(finished.headers.location, '/?room=1');
-    const { authenticated, user, connections } = await agent.session();
+    const { authenticated, user, connections } = await browser.session();
     assert.equal(authenticated, true);
     assert.deepEqual(user, {
       id: `${id}:ada-${id}`,
@@ -45,7 +45,7 @@ for (const id of ['corp', 'keyed', 'bound', 'cautious', 'offline', 'moving']) {
       [],
     );
 
-    const api = await callApi(agent, id);
+    const api = await callApi(browser, id);
     assert.equal(api.status, 200, api.text);
     assert.deepEqual(JSON.parse(api.text), {
       user: `ada-${id}`,
@@ -57,35 +57,35 @@ for (const id of ['corp', 'keyed', 'bound', 'cautious', 'offline', 'moving']) {
 
 test('an answer that does not name its issuer, or another one, signs nobody in', async () => {
   for (const issuer of [undefined, 'https://evil.example', `${provider.issuer}/`]) {
-    const agent = new Agent(stack);
-    const { callback } = await authorizeAt(agent, 'corp', 'grace');
+    const browser = new EdgeBrowser(stack);
+    const { callback } = await authorizeAt(browser, 'corp', 'grace');
     if (issuer) callback.searchParams.set('iss', issuer);
     else callback.searchParams.delete('iss');
-    const answer = await agent.visit(callback);
+    const answer = await browser.visit(callback);
     assert.equal(answer.status, 400, String(issuer));
-    assert.equal((await agent.session()).authenticated, false, String(issuer));
+    assert.equal((await browser.session()).authenticated, false, String(issuer));
   }
 });
 
 test('a user who declines at the provider is not signed in, and may try again', async () => {
-  const agent = new Agent(stack);
-  const { callback } = await authorizeAt(agent, 'corp', 'linus');
+  const browser = new EdgeBrowser(stack);
+  const { callback } = await authorizeAt(browser, 'corp', 'linus');
   callback.searchParams.delete('code');
   callback.searchParams.set('error', 'access_denied');
-  assert.equal((await agent.visit(callback)).status, 400);
-  assertProblem(await callApi(agent, 'corp'), 401);
-  assert.equal((await signIn(agent, 'corp', 'linus')).finished.status, 303);
+  assert.equal((await browser.visit(callback)).status, 400);
+  assertProblem(await callApi(browser, 'corp'), 401);
+  assert.equal((await signIn(browser, 'corp', 'linus')).finished.status, 303);
 });
 
 test('a callback that comes again is not taken to the provider, where a code that comes twice costs the grant', async () => {
-  const agent = new Agent(stack);
-  const { callback, finished } = await signIn(agent, 'corp', 'edsger');
+  const browser = new EdgeBrowser(stack);
+  const { callback, finished } = await signIn(browser, 'corp', 'edsger');
   assert.equal(finished.status, 303);
   const tokenRequests = provider.asked('/token');
-  const again = await agent.copy().visit(callback);
+  const again = await browser.copy().visit(callback);
   assert.equal(again.headers.location, '/', 'who is signed in is led to the page');
-  const stranger = new Agent(stack);
+  const stranger = new EdgeBrowser(stack);
   assert.equal((await stranger.visit(callback)).status, 400);
   assert.equal(provider.asked('/token'), tokenRequests, 'the provider is not even asked');
-  assert.equal((await callApi(agent, 'corp')).status, 200);
+  assert.equal((await callApi(browser, 'corp')).status, 200);
 });

@@ -1,21 +1,21 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { revocationBound } from '../journey/stack.mjs';
-import { Stream } from '../journey/stream.mjs';
+import { revocationBound } from '../support/stack.mjs';
+import { Stream } from '../support/stream.mjs';
 import { signIn, signedIn, walk } from './sign-in.mjs';
 import { callApi, deliver, provider, stack } from './stack.mjs';
 
 test('signing out leads to the provider, ends its session, too, and comes back to where it began', async () => {
-  const agent = await signedIn(stack, 'corp', 'barbara');
-  const thief = agent.copy();
-  const begun = await agent.call('/auth/logout', { method: 'POST' });
+  const browser = await signedIn(stack, 'corp', 'barbara');
+  const thief = browser.copy();
+  const begun = await browser.call('/auth/logout', { method: 'POST' });
   assert.equal(begun.status, 200, begun.text);
   const address = JSON.parse(begun.text).end_session;
-  assert.equal((await agent.session()).authenticated, false, 'the session here is over already');
+  assert.equal((await browser.session()).authenticated, false, 'the session here is over already');
   assert.deepEqual(provider.refreshTokens('corp', 'barbara'), [], 'the tokens were given up');
 
-  const left = await agent.visit(`${address}?return_to=${encodeURIComponent(`${stack.hostOrigin}/chat?room=1`)}`);
+  const left = await browser.visit(`${address}?return_to=${encodeURIComponent(`${stack.hostOrigin}/chat?room=1`)}`);
   assert.equal(left.status, 303);
   const asked = new URL(left.headers.location ?? '');
   assert.equal(asked.href.split('?')[0], `${provider.issuer}/session/end`);
@@ -28,21 +28,21 @@ test('signing out leads to the provider, ends its session, too, and comes back t
 
   const told = provider.of('backchannel.success', 'corp').length;
   const ended = provider.events.filter(({ name }) => name === 'end_session.success').length;
-  const back = await walk(agent, asked, { logout: 'yes' });
+  const back = await walk(browser, asked, { logout: 'yes' });
   assert.equal(provider.events.filter(({ name }) => name === 'end_session.success').length, ended + 1);
   assert.equal(back.href, `${stack.edgeOrigin}/auth/corp/logged-out?state=${state}`);
-  const returned = await agent.visit(back);
+  const returned = await browser.visit(back);
   assert.equal(returned.status, 303);
   assert.equal(returned.headers.location, `${stack.hostOrigin}/chat?room=1`);
-  assert.equal((await agent.visit(back)).headers.location, '/', 'the way back is there once');
+  assert.equal((await browser.visit(back)).headers.location, '/', 'the way back is there once');
 
   // The provider tells every client of its session, this one as well, which has nothing left to end.
   assert.equal(provider.of('backchannel.success', 'corp').length, told + 1);
   assert.deepEqual(provider.of('backchannel.error', 'corp'), []);
   // Nobody is signed in there any more: it asks who it is.
-  const { finished } = await signIn(agent, 'corp', 'somebody-else');
+  const { finished } = await signIn(browser, 'corp', 'somebody-else');
   assert.equal(finished.status, 303);
-  assert.equal((await agent.session()).user.id, 'corp:somebody-else');
+  assert.equal((await browser.session()).user.id, 'corp:somebody-else');
   await revocationBound();
   assert.equal((await thief.session()).authenticated, false);
 });
@@ -53,53 +53,53 @@ for (const [id, by] of /** @type {const} */ ([
 ])) {
   test(`S130: a provider that ends a user's session ends it here by back-channel logout (by ${by}), with its open stream`, async () => {
     const login = `radia-${id}`;
-    const agent = await signedIn(stack, id, login);
-    const stream = await (await Stream.open(agent)).opened();
+    const browser = await signedIn(stack, id, login);
+    const stream = await (await Stream.open(browser)).opened();
     assert.equal(stream.status, 200);
     const elsewhere = await signedIn(stack, id, login);
     const bystander = await signedIn(stack, id, `bystander-${id}`);
 
     // At the provider itself, without a word to the edge.
     const told = provider.of('backchannel.success', id).length;
-    const page = await walkToEnd(agent);
+    const page = await walkToEnd(browser);
     assert.match(page, /sign-?out/i);
     assert.equal(provider.of('backchannel.success', id).length, told + 1);
     assert.deepEqual(provider.of('backchannel.error', id), []);
 
     assert.deepEqual(await stream.named('end'), { reason: 'revoked' });
     await stream.until('the stream closes', () => stream.closed);
-    assert.equal((await Stream.open(agent)).status, 401);
+    assert.equal((await Stream.open(browser)).status, 401);
     await revocationBound();
-    assert.equal((await agent.session()).authenticated, false);
-    assert.equal((await callApi(agent, id)).status, 401);
+    assert.equal((await browser.session()).authenticated, false);
+    assert.equal((await callApi(browser, id)).status, 401);
     assert.equal((await elsewhere.session()).authenticated, by === 'session', `what is named is the ${by}`);
     assert.equal((await bystander.session()).authenticated, true);
   });
 }
 
 test('a logout token is not believed twice, nor from elsewhere', async () => {
-  const agent = await signedIn(stack, 'keyed', 'margaret');
+  const browser = await signedIn(stack, 'keyed', 'margaret');
   const key = provider.keys.find(({ alg }) => alg === 'ES256') ?? {};
   const foreign = await provider.logoutToken(key, 'corp', 'margaret');
   assert.equal((await deliver('keyed', foreign)).status, 400, "another client's");
-  assert.equal((await agent.session()).authenticated, true);
+  assert.equal((await browser.session()).authenticated, true);
   const token = await provider.logoutToken(key, 'keyed', 'margaret');
   assert.equal((await deliver('keyed', token)).status, 200);
   assert.equal((await deliver('keyed', token)).status, 400, 'again');
   await revocationBound();
-  assert.equal((await agent.session()).authenticated, false);
+  assert.equal((await browser.session()).authenticated, false);
 });
 
-/** Signs out at the provider, which then has a page of its own. @param {import('../journey/agent.mjs').Agent} agent */
-async function walkToEnd(agent) {
-  const question = await agent.visit(`${provider.issuer}/session/end`);
+/** Signs out at the provider, which then has a page of its own. @param {import('../support/edge-browser.mjs').EdgeBrowser} browser */
+async function walkToEnd(browser) {
+  const question = await browser.visit(new URL(`${provider.issuer}/session/end`));
   const [, action = ''] = /<form\b[^>]*\baction="([^"]+)"/.exec(question.text) ?? [];
   const [, xsrf = ''] = /name="xsrf" value="([^"]+)"/.exec(question.text) ?? [];
-  const confirmed = await agent.visit(action, {
+  const confirmed = await browser.visit(new URL(action), {
     method: 'POST',
     headers: { 'Content-Type': 'application/x-www-form-urlencoded', Origin: provider.issuer },
     body: new URLSearchParams({ xsrf, logout: 'yes' }).toString(),
   });
   assert.equal(confirmed.status, 303, confirmed.text);
-  return (await agent.visit(confirmed.headers.location ?? '')).text;
+  return (await browser.visit(new URL(confirmed.headers.location ?? ''))).text;
 }

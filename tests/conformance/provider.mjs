@@ -11,7 +11,7 @@ import { SignJWT, importJWK } from 'jose';
 // @ts-expect-error The package brings no types.
 import { Provider, errors } from 'oidc-provider';
 
-import { Memory } from './memory.mjs';
+import { Memory } from './provider-store.mjs';
 
 /** @typedef {{ name: string, client: string | undefined, grantType: string | undefined, params: Record<string, any>, detail: string | undefined }} ProviderEvent */
 /** @typedef {'answers' | 'fails' | 'loses answers' | 'holds'} Mood */

@@ -3,8 +3,8 @@ import { request } from 'node:http';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { assertProblem } from '../journey/problem.mjs';
-import { Stream } from '../journey/stream.mjs';
+import { assertProblem } from '../support/problem.mjs';
+import { Stream } from '../support/stream.mjs';
 import { signedIn } from './sign-in.mjs';
 import { callApi, provider, secretOf, stack } from './stack.mjs';
 
@@ -24,14 +24,14 @@ const untilOver = () => delay(SHORT_SECONDS * 1000);
 
 test('an access token that is over is renewed, and the refresh token rotates each time, for each kind of client', async () => {
   provider.accessTokenSeconds = SHORT_SECONDS;
-  const agents = await Promise.all(
-    CLIENTS.map(async (id) => ({ id, agent: await signedIn(stack, id, `rita-${id}`), before: refreshes(id) })),
+  const browsers = await Promise.all(
+    CLIENTS.map(async (id) => ({ id, browser: await signedIn(stack, id, `rita-${id}`), before: refreshes(id) })),
   );
   await untilOver();
-  const call = () => Promise.all(agents.map(async ({ id, agent }) => (await callApi(agent, id)).status));
+  const call = () => Promise.all(browsers.map(async ({ id, browser }) => (await callApi(browser, id)).status));
   assert.deepEqual(await call(), [200, 200, 200]);
   assert.deepEqual(
-    agents.map(({ id, before }) => refreshes(id) - before),
+    browsers.map(({ id, before }) => refreshes(id) - before),
     [1, 1, 1],
   );
   await untilOver();
@@ -39,11 +39,11 @@ test('an access token that is over is renewed, and the refresh token rotates eac
   assert.deepEqual(await call(), [200, 200, 200]);
   assert.deepEqual(await call(), [200, 200, 200]);
   assert.deepEqual(
-    agents.map(({ id, before }) => refreshes(id) - before),
+    browsers.map(({ id, before }) => refreshes(id) - before),
     [2, 2, 2],
     'twice in a row, and not for a token that is still good',
   );
-  for (const { id } of agents) {
+  for (const { id } of browsers) {
     const tokens = provider.refreshTokens(id, `rita-${id}`);
     assert.deepEqual(
       tokens.map(({ rotations = 0, consumed }) => [rotations, Boolean(consumed)]),
@@ -60,26 +60,26 @@ test('an access token that is over is renewed, and the refresh token rotates eac
 
 test('20 calls at once with a token that is over cost one token request, for each kind of client', async () => {
   provider.accessTokenSeconds = SHORT_SECONDS;
-  const agents = await Promise.all(
-    CLIENTS.map(async (id) => ({ id, agent: await signedIn(stack, id, `parallel-${id}`) })),
+  const browsers = await Promise.all(
+    CLIENTS.map(async (id) => ({ id, browser: await signedIn(stack, id, `parallel-${id}`) })),
   );
   provider.accessTokenSeconds = LONG_SECONDS;
   await untilOver();
-  for (const { id, agent } of agents) await assertOneRefresh(id, agent);
+  for (const { id, browser } of browsers) await assertOneRefresh(id, browser);
 });
 
 test('20 calls at once with a token that the API no longer takes cost one token request, for each kind of client', async () => {
   for (const id of CLIENTS) {
-    const agent = await signedIn(stack, id, `early-${id}`);
+    const browser = await signedIn(stack, id, `early-${id}`);
     await provider.endAccessTokens(id, `early-${id}`);
-    await assertOneRefresh(id, agent);
+    await assertOneRefresh(id, browser);
   }
 });
 
-/** @param {string} id @param {import('../journey/agent.mjs').Agent} agent */
-async function assertOneRefresh(id, agent) {
+/** @param {string} id @param {import('../support/edge-browser.mjs').EdgeBrowser} browser */
+async function assertOneRefresh(id, browser) {
   const [before, revoked] = [refreshes(id), provider.of('grant.revoked', id).length];
-  const answers = await Promise.all(Array.from({ length: 20 }, () => callApi(agent, id)));
+  const answers = await Promise.all(Array.from({ length: 20 }, () => callApi(browser, id)));
   assert.deepEqual(
     answers.map(({ status }) => status),
     answers.map(() => 200),
@@ -92,19 +92,19 @@ async function assertOneRefresh(id, agent) {
 
 test('S109: a client that leaves during a refresh does not take the new token with it', async () => {
   for (const id of CLIENTS) {
-    const agent = await signedIn(stack, id, `gone-${id}`);
+    const browser = await signedIn(stack, id, `gone-${id}`);
     await provider.endAccessTokens(id, `gone-${id}`);
     const before = refreshes(id);
     provider.mood = 'holds';
-    const left = leaving(agent, id);
+    const left = leaving(browser, id);
     await provider.holding();
     left.destroy();
-    const next = callApi(agent, id);
+    const next = callApi(browser, id);
     // By then the edge could have noticed.
     await delay(1_000);
     provider.release();
     assert.equal((await next).status, 200, id);
-    assert.equal((await callApi(agent, id)).status, 200, id);
+    assert.equal((await callApi(browser, id)).status, 200, id);
     assert.equal(refreshes(id), before + 1, id);
     assert.deepEqual(complaints(id), []);
   }
@@ -112,30 +112,30 @@ test('S109: a client that leaves during a refresh does not take the new token wi
 
 test('a stream that opens once the token is over has it renewed, and is answered without waiting for the provider', async () => {
   provider.accessTokenSeconds = SHORT_SECONDS;
-  const agents = await Promise.all(
-    CLIENTS.map(async (id) => ({ id, agent: await signedIn(stack, id, `listener-${id}`) })),
+  const browsers = await Promise.all(
+    CLIENTS.map(async (id) => ({ id, browser: await signedIn(stack, id, `listener-${id}`) })),
   );
   provider.accessTokenSeconds = LONG_SECONDS;
   await untilOver();
-  for (const { id, agent } of agents) {
+  for (const { id, browser } of browsers) {
     const before = refreshes(id);
     provider.mood = 'holds';
-    const stream = await (await Stream.open(agent)).opened();
+    const stream = await (await Stream.open(browser)).opened();
     assert.equal(stream.status, 200, id);
     await provider.holding();
     assert.equal(refreshes(id), before, id);
     provider.release();
     // Waits for the renewal that is under way.
-    assert.equal((await callApi(agent, id)).status, 200, id);
+    assert.equal((await callApi(browser, id)).status, 200, id);
     assert.equal(refreshes(id), before + 1, id);
     assert.deepEqual(complaints(id), []);
     stream.cut();
   }
 });
 
-/** A call that its client does not wait for. @param {import('../journey/agent.mjs').Agent} agent @param {string} id */
-function leaving(agent, id) {
-  const headers = { ...agent.pageHeaders, Cookie: agent.cookieHeader };
+/** A call that its client does not wait for. @param {import('../support/edge-browser.mjs').EdgeBrowser} browser @param {string} id */
+function leaving(browser, id) {
+  const headers = { ...browser.scriptHeaders(), Cookie: browser.cookieHeader };
   const outgoing = request(new URL(`/bff/api-${id}/hello`, stack.edgeOrigin), { agent: false, headers });
   outgoing.on('error', () => {});
   outgoing.end();
@@ -143,18 +143,18 @@ function leaving(agent, id) {
 }
 
 test('a refresh token that somebody else has used costs the grant, and with it the session that was begun with it', async () => {
-  const agent = await signedIn(stack, 'corp', 'stolen');
+  const browser = await signedIn(stack, 'corp', 'stolen');
   const [stolen] = provider.refreshTokens('corp', 'stolen');
   assert.ok(stolen);
   assert.equal(await replay(stolen.jti), 200, 'the thief was first');
   await provider.endAccessTokens('corp', 'stolen');
   const revoked = provider.of('grant.revoked', 'corp').length;
-  assertProblem(await callApi(agent, 'corp'), 401);
+  assertProblem(await callApi(browser, 'corp'), 401);
   assert.equal(provider.of('grant.revoked', 'corp').length, revoked + 1, 'the provider watches for this');
   const tokenRequests = provider.asked('/token');
-  assertProblem(await callApi(agent, 'corp'), 401);
+  assertProblem(await callApi(browser, 'corp'), 401);
   assert.equal(provider.asked('/token'), tokenRequests, 'a refresh token that is worth nothing is not sent again');
-  assert.equal((await agent.session()).authenticated, false);
+  assert.equal((await browser.session()).authenticated, false);
 });
 
 test('with offline access the API goes on after the user has left the provider; without it a new sign-in is needed', async () => {

@@ -2,11 +2,11 @@
 
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 
-import { ask } from '../journey/agent.mjs';
-import { atEnd } from '../journey/end.mjs';
-import { startStack, target } from '../journey/stack.mjs';
+import { afterAll } from '../support/after-all.mjs';
+import { exchangeRecorded } from '../support/record.mjs';
+import { startStack, target } from '../support/stack.mjs';
 import { ConformanceProvider } from './provider.mjs';
-import { RESOURCE_CLIENT, Resource } from './resource.mjs';
+import { RESOURCE_CLIENT, Resource } from './resource-server.mjs';
 
 const random = () => randomBytes(32).toString('base64url');
 const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' });
@@ -75,7 +75,7 @@ const ids = Object.keys(CLIENTS);
 /** A secret, or the private part of a key. @param {any} secret @returns {string[]} */
 const secretsOf = (secret) => (typeof secret === 'string' ? [secret] : [secret?.d ?? '']);
 // Spin's streams are the bridge's, which needs Kafka; on Workers the edge serves them alone.
-/** @type {import('../journey/stack.mjs').PartName[]} */
+/** @type {import('../support/stack.mjs').PartName[]} */
 const parts = target === 'spin' ? ['kafka', 'redis', 'edge', 'bridge'] : ['edge'];
 export const { stack } = await startStack(
   parts,
@@ -120,17 +120,17 @@ provider.register([
   { client_id: RESOURCE_CLIENT, client_secret: resourceSecret, redirect_uris: [], response_types: [], grant_types: [] },
 ]);
 
-atEnd(async () => {
+afterAll(async () => {
   await provider.close();
   resource.close();
 });
 
-/** Calls the API as the user. @param {import('../journey/agent.mjs').Agent} agent @param {string} id */
-export const callApi = (agent, id) => agent.call(`/bff/api-${id}/hello?to=${id}`);
+/** Calls the API as the user. @param {import('../support/edge-browser.mjs').EdgeBrowser} browser @param {string} id */
+export const callApi = (browser, id) => browser.call(`/bff/api-${id}/hello?to=${id}`);
 
 /** Brings the edge a logout token, as the provider does. @param {string} id @param {string} token */
 export const deliver = (id, token) =>
-  ask(`${stack.edgeOrigin}/auth/${id}/backchannel-logout`, {
+  exchangeRecorded(stack.edgeOrigin, `/auth/${id}/backchannel-logout`, {
     method: 'POST',
     headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
     body: new URLSearchParams({ logout_token: token }).toString(),

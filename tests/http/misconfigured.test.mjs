@@ -5,18 +5,18 @@ import { test } from 'node:test';
 
 import { edgePart } from '../../scripts/stack/part/edge.mjs';
 import { freePorts } from '../../scripts/stack/port.mjs';
-import { Agent } from '../journey/agent.mjs';
-import { assertProblem } from '../journey/problem.mjs';
-import { target } from '../journey/stack.mjs';
+import { EdgeBrowser } from '../support/edge-browser.mjs';
+import { assertProblem } from '../support/problem.mjs';
+import { target } from '../support/stack.mjs';
 import { stack } from './stack.mjs';
-import { SURFACE } from './surface.mjs';
+import { ROUTE_PROBES } from './route-probe.mjs';
 
 const WEAK_KEY = Buffer.alloc(32, 7).toString('base64url');
 
 /**
- * Starts an edge with these variables instead of the stack's, and asks it for everything there is.
+ * Starts an edge with these variables instead of the stack's, and requests every route.
  * @param {{ name: string, variables: Record<string, string | undefined>, manifest?: (text: string) => string, hidden?: string[] }} wrong
- * each variable is a wrong one; `hidden` are texts that no log shows
+ * each variable is wrong; `hidden` are texts that the log must not contain
  */
 async function assertClosed({ name, variables, manifest, hidden = [] }) {
   const keys = Object.keys(variables);
@@ -32,21 +32,21 @@ async function assertClosed({ name, variables, manifest, hidden = [] }) {
   });
   await edge.start();
   try {
-    const agent = new Agent({ edgeOrigin: `http://localhost:${ports.edge}`, hostOrigin: stack.hostOrigin });
-    for (const [method, , path] of [...SURFACE, /** @type {const} */ (['GET', '', '/nowhere'])]) {
-      const answer = await agent.call(path, { method: method === 'ANY' ? 'GET' : method });
+    const browser = new EdgeBrowser({ edgeOrigin: `http://localhost:${ports.edge}`, hostOrigin: stack.hostOrigin });
+    for (const [method, , path] of [...ROUTE_PROBES, /** @type {const} */ (['GET', '', '/nowhere'])]) {
+      const answer = await browser.call(path, { method: method === 'ANY' ? 'GET' : method });
       assert.equal(assertProblem(answer, 503).code, 'misconfigured', path);
-      for (const key of keys) assert.ok(!answer.text.includes(key), 'visitors learn nothing of the inside');
+      for (const key of keys) assert.ok(!answer.text.includes(key), 'visitors learn nothing of the configuration');
     }
     const log = readFileSync(edge.log, 'utf8');
     for (const key of keys) assert.match(log, new RegExp(`"${key} `), `${key} is named`);
-    for (const text of hidden) assert.ok(!log.includes(text), 'no value is shown');
+    for (const text of hidden) assert.ok(!log.includes(text), 'no value is logged');
   } finally {
     await edge.stop();
   }
 }
 
-test('a misconfigured edge serves nothing, and its log names every key but no value', async () => {
+test('a misconfigured edge serves nothing, and its log names every wrong key but no value', async () => {
   await assertClosed({
     name: 'misconfigured',
     variables: {
@@ -60,13 +60,13 @@ test('a misconfigured edge serves nothing, and its log names every key but no va
 });
 
 if (target === 'workers') {
-  test('S135: on Workers, a key that means nothing closes the edge and is named: it may be a mistyped limit', async () => {
+  test('S135: on Workers, an unknown key closes the edge and is named: it may be a mistyped limit', async () => {
     await assertClosed({ name: 'misconfigured-unknown', variables: { REVOCATION_BOUND: '0', SESSION_HOUR: '1' } });
   });
 }
 
 if (target === 'spin') {
-  test("on Spin, what would void the list of hosts closes the edge, of a provider's that is not used, too", async () => {
+  test('on Spin, an address that would void the list of allowed hosts closes the edge, even of an unused provider', async () => {
     await assertClosed({
       name: 'misconfigured-hosts',
       variables: {
@@ -75,11 +75,11 @@ if (target === 'spin') {
         GRAPH_URL: 'no-url-at-all',
         REDIS_ADDRESS: 'redis://elsewhere.example:6379',
       },
-      // Spin itself shows them: what is in the list is no secret.
+      // Spin itself prints the list of allowed hosts, which is not secret.
     });
   });
 
-  test('on Spin, a Redis address that is none closes the edge, and nothing of it is shown', async () => {
+  test('on Spin, an invalid Redis address closes the edge and is not logged', async () => {
     await assertClosed({
       name: 'misconfigured-redis',
       variables: { REDIS_URL: 'http://user:hidden-password@redis.example' },
@@ -87,11 +87,11 @@ if (target === 'spin') {
     });
   });
 
-  test('on Spin, a variable that cannot be read is not taken for one that is not set', async () => {
+  test('on Spin, an unreadable variable does not count as unset', async () => {
     await assertClosed({
       name: 'misconfigured-unreadable',
       variables: { SESSION_HOURS: undefined },
-      // What a provider of variables that is down amounts to.
+      // The effect of a variables provider that is down.
       manifest: (text) => text.replace(/^session_hours = \{ default = "" \}$/m, 'session_hours = { required = true }'),
     });
   });

@@ -1,29 +1,29 @@
-// Bad times: what the edge needs does not answer.
+// Outages: a dependency of the edge does not answer.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { DIFFERENCES } from '../journey/difference.mjs';
-import { assertProblem } from '../journey/problem.mjs';
-import { externalBrokers, target } from '../journey/stack.mjs';
-import { Stream } from '../journey/stream.mjs';
+import { RUNTIME_DIFFERENCES } from '../support/runtime-difference.mjs';
+import { assertProblem } from '../support/problem.mjs';
+import { externalBrokers, target } from '../support/stack.mjs';
+import { Stream } from '../support/stream.mjs';
 import { kafka, stack, unique, user } from './stack.mjs';
 
-test('while the bridge is down the user is told to try again, and nobody is signed out', async () => {
-  const { agent } = await user('github', 'ada');
-  const stream = await (await Stream.open(agent)).opened();
+test('while the bridge is down, events are answered 503 with Retry-After, and no user is signed out', async () => {
+  const { browser } = await user('github', 'ada');
+  const stream = await (await Stream.open(browser)).opened();
   await stack.parts.bridge.kill();
   try {
-    const text = unique('to a dead bridge');
-    const answer = await agent.post('message', { text });
+    const text = unique('to a killed bridge');
+    const answer = await browser.postEvent('message', { text });
     assertProblem(answer, 503);
     assert.ok(
       !(await kafka.read('chat.inbound')).some(({ value }) => value.includes(text)),
-      'nothing of it is in Kafka',
+      'the event is not in Kafka',
     );
     assert.match(answer.headers['retry-after'] ?? '', /^\d+$/);
-    assert.equal((await agent.session()).authenticated, true);
-    if (DIFFERENCES[target].streamsOutliveTheBridge) assert.equal(stream.closed, false);
+    assert.equal((await browser.session()).authenticated, true);
+    if (RUNTIME_DIFFERENCES[target].streamsOutliveTheBridge) assert.equal(stream.closed, false);
     else await stream.until('the stream ends with the bridge', () => stream.closed);
   } finally {
     await stack.parts.bridge.start();
@@ -32,15 +32,15 @@ test('while the bridge is down the user is told to try again, and nobody is sign
 });
 
 test(
-  'while Kafka is silent the user is told to try again',
-  { skip: externalBrokers && 'this Kafka is not ours to stop' },
+  'while Kafka does not answer, events are answered 503 with Retry-After',
+  { skip: externalBrokers && 'an external Kafka must not be stopped' },
   async () => {
-    const { agent } = await user('github', 'ada');
-    // Stopped, not killed: connections stay open and nothing answers, the worst way to fail.
+    const { browser } = await user('github', 'ada');
+    // Stopped, not killed: connections stay open and get no answer, the worst failure.
     stack.parts.kafka.signal('SIGSTOP');
     try {
       const begun = Date.now();
-      const answer = await agent.post('message', { text: unique('to a silent broker') });
+      const answer = await browser.postEvent('message', { text: unique('to a stopped broker') });
       assertProblem(answer, 503);
       assert.match(answer.headers['retry-after'] ?? '', /^\d+$/);
       assert.ok(Date.now() - begun < 16_000, `answered after ${Date.now() - begun} ms`);

@@ -9,9 +9,9 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
-import { Agent, open } from '../journey/agent.mjs';
-import { assertNoLeak, leaks, leaksOfRun, readable, secretValues } from '../journey/leak.mjs';
-import { everyAnswer, everyCode, recordBytes } from '../journey/record.mjs';
+import { EdgeBrowser } from '../support/edge-browser.mjs';
+import { assertNoLeak, leaks, leaksOfRun, readable, secretValues } from '../support/leak.mjs';
+import { everyAnswer, everyCode, recordBytes, sendRecorded } from '../support/record.mjs';
 
 const random = 'q3Zk0vXc9WnB7tYh2LpE5sDf';
 
@@ -119,14 +119,14 @@ test('whoever asks an edge, its answer is recorded, and so are the codes that ca
   await once(server, 'listening');
   const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
   const edge = `http://127.0.0.1:${port}`;
-  const agent = new Agent({ edgeOrigin: edge, hostOrigin: 'http://localhost:1' });
+  const browser = new EdgeBrowser({ edgeOrigin: edge, hostOrigin: 'http://localhost:1' });
   assert.equal(
-    (await agent.visit(`/auth/x/callback?code=${random}&state=x`)).text,
+    (await browser.visit(`/auth/x/callback?code=${random}&state=x`)).text,
     `é /auth/x/callback?code=${random}&state=x`,
   );
   // Even if nobody reads it.
-  (await open(`${edge}/unread`)).once('close', () => {});
-  await agent.visit(`http://localhost:${port}/of-another?code=theirs`).catch(() => {});
+  (await sendRecorded(edge, '/unread')).once('close', () => {});
+  await browser.visit(new URL(`http://localhost:${port}/of-another?code=theirs`)).catch(() => {});
   const socket = connect(port, '127.0.0.1');
   recordBytes(socket, edge);
   socket.end('GET /by-hand HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');

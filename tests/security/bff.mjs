@@ -3,11 +3,11 @@
 import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { Browser, parseCookie, setCookies } from './browser.mjs';
-import { exchange, sendBytes } from './wire.mjs';
+import { Browser, parseSetCookie, setCookies } from '../support/browser.mjs';
+import { exchange, sendBytes } from '../support/exchange.mjs';
 
-/** @typedef {import('./wire.mjs').Answer} Answer */
-/** @typedef {import('./wire.mjs').Sent} Sent */
+/** @typedef {import('../support/exchange.mjs').Answer} Answer */
+/** @typedef {import('../support/exchange.mjs').Sent} Sent */
 /** @typedef {import('./provider/realm.mjs').Realm} Realm */
 /** @typedef {typeof import('./profile/causeway.mjs')} Profile */
 /** @typedef {{ begun: Answer, authorize: URL, callback: () => Promise<string> }} Flow */
@@ -61,7 +61,15 @@ export class Bff {
   }
 
   browser() {
-    return new Browser(this);
+    return new Browser({
+      origin: this.origin,
+      csrf: this.csrf,
+      exchange: async (origin, target, sent) => {
+        const answer = await exchange(origin, target, sent);
+        this.record(answer, sent);
+        return answer;
+      },
+    });
   }
 
   /** Sends bytes that need not be HTTP. @param {string} bytes each character one byte @param {number} [silenceMs] */
@@ -138,7 +146,7 @@ export class Bff {
   /** Whether an answer gives the browser a session. @param {Answer} answer */
   givesSession(answer) {
     return setCookies(answer)
-      .map(parseCookie)
+      .map(parseSetCookie)
       .some(({ name, isRemoval }) => name === this.profile.sessionCookie && !isRemoval);
   }
 

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
-import { leaks } from '../journey/leak.mjs';
+import { leaks } from '../support/leak.mjs';
 import * as profile from './profile/causeway.mjs';
 import { SECTIONS } from './section.mjs';
 import { ProviderStub } from './provider/stub.mjs';

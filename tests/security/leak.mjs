@@ -1,6 +1,6 @@
 // The leak scan: no value that was secret in a run may be in anything a browser got or an operator can read.
 
-import { parseCookie, setCookies } from './browser.mjs';
+import { parseSetCookie, setCookies } from '../support/browser.mjs';
 
 /** @typedef {import('./bff.mjs').Bff} Bff */
 
@@ -154,7 +154,7 @@ export function leakResult(bff, provider, isWhole) {
   const cookies = new Set(
     bff.traffic
       .flatMap(({ answer }) => setCookies(answer))
-      .map(parseCookie)
+      .map(parseSetCookie)
       .flatMap(({ name, value }) => (bff.profile.isOwnCookie(name) && value.length >= SHORTEST_COOKIE ? [value] : [])),
   );
   const withKeys = (/** @type {(text: string) => string[]} */ find) => (/** @type {string} */ text) => [

@@ -1,12 +1,12 @@
 // The HTTP cases by section, in the order in which they run.
 
-import { cases as bound } from './case/bound.mjs';
-import { afterwards, cases as cookie } from './case/cookie.mjs';
+import { cases as dpop } from './case/dpop.mjs';
+import { cases as cookie, wholeRunCases } from './case/cookie.mjs';
 import { cases as csrf } from './case/csrf.mjs';
 import { cases as login } from './case/login.mjs';
 import { cases as loginSession } from './case/login-session.mjs';
 import { cases as claim } from './case/claim.mjs';
-import { cases as ownKey } from './case/own-key.mjs';
+import { cases as tokenOwnership } from './case/token-ownership.mjs';
 import { cases as logout } from './case/logout.mjs';
 import { cases as platform } from './case/platform.mjs';
 import { cases as proxy } from './case/proxy.mjs';
@@ -25,9 +25,9 @@ export const SECTIONS = Object.freeze({
   cookie,
   csrf,
   proxy: [...proxy, ...upstream],
-  refresh: [...refresh, ...refreshAtGitHub, ...ownKey, ...store],
+  refresh: [...refresh, ...refreshAtGitHub, ...tokenOwnership, ...store],
   logout,
-  bound,
+  dpop,
   platform,
-  afterwards,
+  'whole run': wholeRunCases,
 });

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 
-import { setCookies } from '../browser.mjs';
+import { setCookies } from '../../support/browser.mjs';
 import { CONSUMERS_TENANT } from '../provider/kind.mjs';
 import { ADA } from '../provider/realm.mjs';
 import { believed, disbelieved } from './token.mjs';

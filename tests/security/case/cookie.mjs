@@ -3,10 +3,10 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 
-import { parseCookie, setCookies } from '../browser.mjs';
+import { parseSetCookie, setCookies } from '../../support/browser.mjs';
 
 /** @typedef {import('../bff.mjs').Bff} Bff */
-/** @typedef {import('../browser.mjs').Browser} Browser */
+/** @typedef {import('../../support/browser.mjs').Browser} Browser */
 
 /** Every way to use a session; each must refuse alike. @param {Bff} bff */
 const doors = (bff) => [bff.profile.api.prefix + bff.profile.api.own, bff.path.stream];
@@ -219,7 +219,7 @@ export const cases = [
           assert.ok([0, 400, 413, 431].includes(answer.status), `${bytes} bytes of cookies: ${answer.status}`);
           if (answer.status !== 431 || bff.profile.requestAnswered(answer) === undefined) continue;
           told++;
-          const cleared = setCookies(answer).map(parseCookie);
+          const cleared = setCookies(answer).map(parseSetCookie);
           assert.ok(
             cleared.length > 0 && cleared.every((cookie) => cookie.name === name && cookie.isRemoval),
             `${bytes} bytes of cookies`,
@@ -260,7 +260,7 @@ export const cases = [
 ];
 
 /** What is looked for in everything that was answered in a run, and so comes last. @type {import('../case.mjs').Case[]} */
-export const afterwards = [
+export const wholeRunCases = [
   {
     id: 'S68',
     title: 'no answer with a cookie or of a session may be cached; every cookie is Secure and HttpOnly',
@@ -293,7 +293,7 @@ export const afterwards = [
         for (const name of ['cdn-cache-control', 'surrogate-control', 'expires'])
           assert.equal(answer.headers[name], undefined, `${name} of ${about}`);
         for (const cookie of cookies) {
-          const { name, value, attributes, isRemoval } = parseCookie(cookie);
+          const { name, value, attributes, isRemoval } = parseSetCookie(cookie);
           const site = bff.profile.returningCookies.test(name) ? /^(?:Strict|Lax)$/ : /^Strict$/;
           assert.ok(
             attributes.has('secure') &&

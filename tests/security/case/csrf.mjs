@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 
 /** @typedef {import('../bff.mjs').Bff} Bff */
-/** @typedef {import('../browser.mjs').Browser} Browser */
-/** @typedef {import('../wire.mjs').Sent} Sent */
+/** @typedef {import('../../support/browser.mjs').Browser} Browser */
+/** @typedef {import('../../support/exchange.mjs').Sent} Sent */
 
 const EVIL = 'https://evil.example';
 /** @param {Bff} bff */

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 
-import { parseCookie, setCookies } from '../browser.mjs';
+import { parseSetCookie, setCookies } from '../../support/browser.mjs';
 import { ADA, MALLORY } from '../provider/realm.mjs';
 
 /** Browsers keep about this much for one site; servers refuse more. */
@@ -194,7 +194,7 @@ export const cases = [
       const answer = await browser.arrive(await flow.callback());
       bff.assertRedirects(answer, 'the callback');
       const cookie = setCookies(answer)
-        .map(parseCookie)
+        .map(parseSetCookie)
         .find(({ name }) => name === bff.profile.sessionCookie);
       const isStrict = cookie?.attributes.get('samesite') === 'Strict';
       // The chain of redirects began at the provider: a Strict cookie is not sent with its last step.

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 
-import { setCookies } from '../browser.mjs';
+import { setCookies } from '../../support/browser.mjs';
 import { json } from '../provider/recorded.mjs';
 import { MALLORY } from '../provider/realm.mjs';
 

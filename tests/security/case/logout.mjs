@@ -31,7 +31,7 @@ async function withSid(bff, realm = bff.realms.oidc, sid = `sid-${Math.random().
   return { ...signed, sid, realm };
 }
 
-/** Signs out; a second click is no error. @param {Bff} bff @param {import('../browser.mjs').Browser} browser */
+/** Signs out; a second click is no error. @param {Bff} bff @param {import('../../support/browser.mjs').Browser} browser */
 export async function signOut(bff, browser) {
   const answer = await browser.call(bff.path.logout, { method: 'POST' });
   assert.ok([200, 204].includes(answer.status), `logout answers ${answer.status}`);
@@ -207,7 +207,7 @@ export const cases = [
       const good = await frame({ iss: realm.issuer, sid });
       await bff.bound();
       assert.equal(await bff.user(browser), undefined, 'the right one ends it');
-      const look = (/** @type {import('../wire.mjs').Answer} */ { status, headers, text }) =>
+      const look = (/** @type {import('../../support/exchange.mjs').Answer} */ { status, headers, text }) =>
         JSON.stringify([
           status,
           text,

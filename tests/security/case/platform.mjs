@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 
 import { CannotRun } from '../bff.mjs';
-import { sideBySide } from '../side-by-side.mjs';
+import { concurrently } from '../concurrently.mjs';
 
 /** @typedef {import('../bff.mjs').Bff} Bff */
 /** @typedef {Record<string, string | undefined>} Variables */
@@ -225,7 +225,7 @@ export const cases = [
         'If-None-Match',
         'Accept-Encoding',
         'Content-Encoding',
-        'User-Agent',
+        'User-EdgeBrowser',
         'Accept-Language',
       ];
       const targets = [
@@ -240,7 +240,7 @@ export const cases = [
           .filter((name) => target !== bff.path.logout || name === 'Cookie')
           .flatMap((name) => junk.map((value) => ({ method, target, name, value }))),
       );
-      await sideBySide(attempts, async ({ method, target, name, value }) => {
+      await concurrently(attempts, async ({ method, target, name, value }) => {
         const answer = await (target === bff.path.logout ? bff.browser() : browser.copy()).call(target, {
           method,
           headers: { [name]: value },
@@ -295,7 +295,7 @@ export const cases = [
       const attempts = targets.flatMap(([method = '', target = '']) =>
         names.flatMap((name) => junk.map((value) => ({ method, target, name, value }))),
       );
-      await sideBySide(attempts, async ({ method, target, name, value }) => {
+      await concurrently(attempts, async ({ method, target, name, value }) => {
         const answer = await browser
           .copy()
           .call(target, { method, headers: { [name]: value }, ...(method === 'POST' && { body: '{' }) });
@@ -344,7 +344,7 @@ export const cases = [
           target: place(escape),
         })),
       );
-      await sideBySide(places, async ({ method, target }) => {
+      await concurrently(places, async ({ method, target }) => {
         for (const ask of /** @type {const} */ (['call', 'visit'])) {
           const answer = await browser.copy()[ask](target, { method, ...(method === 'POST' && { body: '' }) });
           assert.ok(

@@ -4,10 +4,10 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 
-import { sendBytes } from '../wire.mjs';
+import { sendBytes } from '../../support/exchange.mjs';
 
 /** @typedef {import('../bff.mjs').Bff} Bff */
-/** @typedef {import('../browser.mjs').Browser} Browser */
+/** @typedef {import('../../support/browser.mjs').Browser} Browser */
 
 /** @param {string} id @param {string} title @param {(bff: Bff, browser: Browser) => Promise<unknown>} attack @returns {import('../case.mjs').Case} */
 const asUser = (id, title, attack) => ({
@@ -32,7 +32,7 @@ function raw(bff, browser, line, more = [], body = '') {
   return bff.sendBytes(`${head.join('\r\n')}\r\n\r\n${body}`);
 }
 
-/** What stands before a BFF may not read a request at all, and say so as it likes; not so the BFF. @param {Bff} bff @param {import('../wire.mjs').Answer} answer */
+/** What stands before a BFF may not read a request at all, and say so as it likes; not so the BFF. @param {Bff} bff @param {import('../../support/exchange.mjs').Answer} answer */
 const isFrontsOwn = (bff, answer) => {
   const { refuses, fails } = bff.profile.front;
   const isOfBff =

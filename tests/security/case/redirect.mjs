@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 
 import { ADA } from '../provider/realm.mjs';
-import { sideBySide } from '../side-by-side.mjs';
+import { concurrently } from '../concurrently.mjs';
 import { corpus } from './redirect-corpus.mjs';
 
 /** @typedef {import('../bff.mjs').Bff} Bff */
@@ -69,7 +69,7 @@ function classOf(id, title) {
     title,
     async attack(bff) {
       const parameter = bff.path.returnParameter;
-      await sideBySide([...new Set(entries(bff)[id])].entries(), async ([index, entry]) => {
+      await concurrently([...new Set(entries(bff)[id])].entries(), async ([index, entry]) => {
         const about = `${parameter}=${JSON.stringify(entry)}`;
         const encoded = `${parameter}=${encodeURIComponent(entry.toWellFormed())}`;
         // Said at the callback it changes nothing, whatever the sign-in has begun with.

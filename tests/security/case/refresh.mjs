@@ -8,7 +8,7 @@ import { MALLORY } from '../provider/realm.mjs';
 import { signOut } from './logout.mjs';
 
 /** @typedef {import('../bff.mjs').Bff} Bff */
-/** @typedef {import('../browser.mjs').Browser} Browser */
+/** @typedef {import('../../support/browser.mjs').Browser} Browser */
 /** @typedef {import('../provider/realm.mjs').Realm} Realm */
 
 /** @param {Bff} bff */

@@ -27,7 +27,7 @@ export const cases = [
         realm.asked('authorize').length,
       ];
       await withoutCoordinator(async () => {
-        for (const [path, sent] of /** @type {[string, import('../wire.mjs').Sent][]} */ ([
+        for (const [path, sent] of /** @type {[string, import('../../support/exchange.mjs').Sent][]} */ ([
           [bff.path.session, {}],
           [api, {}],
           [bff.path.stream, {}],

@@ -3,11 +3,11 @@
 import assert from 'node:assert/strict';
 import { gzipSync } from 'node:zlib';
 
-import { setCookies } from '../browser.mjs';
-import { halfOpen } from '../wire.mjs';
+import { setCookies } from '../../support/browser.mjs';
+import { halfOpen } from '../../support/exchange.mjs';
 
 /** @typedef {import('../bff.mjs').Bff} Bff */
-/** @typedef {import('../browser.mjs').Browser} Browser */
+/** @typedef {import('../../support/browser.mjs').Browser} Browser */
 
 /** @param {string} id @param {string} title @param {(bff: Bff, browser: Browser, target: string) => Promise<unknown>} attack @returns {import('../case.mjs').Case} */
 const asUser = (id, title, attack) => ({
@@ -77,7 +77,7 @@ export const cases = [
             'cross-origin-resource-policy',
             'cross-origin-opener-policy',
             'cross-origin-embedder-policy',
-            'origin-agent-cluster',
+            'origin-browser-cluster',
             'timing-allow-origin',
             'service-worker-allowed',
             'sourcemap',
@@ -203,7 +203,7 @@ export const cases = [
       const target = `${prefix}${bff.profile.api.family}/1`;
       const limit = bodyLimitKib * 1024;
       const type = { 'Content-Type': 'application/octet-stream' };
-      const post = (/** @type {import('../wire.mjs').Sent} */ sent) =>
+      const post = (/** @type {import('../../support/exchange.mjs').Sent} */ sent) =>
         browser.call(target, { method: 'POST', ...sent, headers: { ...type, ...sent.headers } });
       /** What the API was sent whole meanwhile. @param {() => Promise<unknown>} what */
       const arrived = async (what) => {

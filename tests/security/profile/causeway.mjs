@@ -3,7 +3,7 @@
 // `CAUSEWAY_SECURITY_PROFILE` or `--profile` names the module. With `--base-url` the BFF runs already and `start` is not
 // called; cases that need its log or another configuration then say that they were not run.
 
-/** @typedef {import('../wire.mjs').Answer} Answer */
+/** @typedef {import('../../support/exchange.mjs').Answer} Answer */
 
 export const name = 'causeway';
 

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { everyAnswer } from '../journey/record.mjs';
-import { target } from '../journey/stack.mjs';
-import { ResumingStream, Stream } from '../journey/stream.mjs';
+import { everyAnswer } from '../support/record.mjs';
+import { target } from '../support/stack.mjs';
+import { ResumingStream, Stream } from '../support/stream.mjs';
 import { deliveries, kafka, stack, unique, user } from './stack.mjs';
 
 /** @param {string} id @param {string} [type] */
@@ -17,9 +17,9 @@ const cloudEvent = (id, type = 'message') => ({
   'content-type': 'application/json',
 });
 
-test('what a backend writes to Kafka is heard on the stream, as it was written', async () => {
-  const { agent, user: ada } = await user('github', 'ada');
-  const stream = await (await Stream.open(agent)).opened();
+test('a record that a backend writes to Kafka arrives on the stream unchanged', async () => {
+  const { browser, user: ada } = await user('github', 'ada');
+  const stream = await (await Stream.open(browser)).opened();
   assert.equal(stream.status, 200);
   assert.match(stream.headers['content-type'] ?? '', /^text\/event-stream/);
   assert.match(stream.headers['cache-control'] ?? '', /no-store/);
@@ -27,7 +27,7 @@ test('what a backend writes to Kafka is heard on the stream, as it was written',
   const text = unique('hello, page');
   const id = unique('answer');
   await kafka.write({ key: ada.id, value: { id, role: 'assistant', text, n: 1 }, headers: cloudEvent(id, 'delta') });
-  await stream.hears(text);
+  await stream.receives(text);
   const index = stream.texts.indexOf(text);
   const event = stream.events[index];
   assert.equal(event?.id, id);
@@ -37,45 +37,45 @@ test('what a backend writes to Kafka is heard on the stream, as it was written',
   stream.cut();
 });
 
-test('plain JSON without CloudEvent headers is heard as a message', async () => {
-  const { agent, user: ada } = await user('github', 'ada');
-  const stream = await Stream.open(agent);
+test('plain JSON without CloudEvent headers arrives as a message', async () => {
+  const { browser, user: ada } = await user('github', 'ada');
+  const stream = await Stream.open(browser);
   const text = unique('plain');
   await kafka.write({ key: ada.id, value: { text } });
-  await stream.hears(text);
+  await stream.receives(text);
   assert.equal(stream.events.find((event) => event.data.text === text)?.type, 'message');
   stream.cut();
 });
 
-test('a page that opens later is given the history', async () => {
-  const { agent, user: ada } = await user('github', 'ada');
+test('a stream that opens later begins with the history', async () => {
+  const { browser, user: ada } = await user('github', 'ada');
   const text = unique('earlier');
   await kafka.write({ key: ada.id, value: { text } });
-  const first = await Stream.open(agent);
-  await first.hears(text);
+  const first = await Stream.open(browser);
+  await first.receives(text);
   first.cut();
-  const second = await Stream.open(agent);
-  await second.hears(text);
-  assert.equal(second.texts.filter((heard) => heard === text).length, 1);
+  const second = await Stream.open(browser);
+  await second.receives(text);
+  assert.equal(second.texts.filter((received) => received === text).length, 1);
   second.cut();
 });
 
-test('S153: a stream that was cut resumes where it was: nothing lost, nothing twice, and nobody has to sign in again', async () => {
-  const { agent, user: ada } = await user('github', 'ada');
+test('S153: a stream that was cut resumes where it was: nothing is lost or repeated, and no user must sign in again', async () => {
+  const { browser, user: ada } = await user('github', 'ada');
   const before = unique('before the cut');
   const during = [unique('during 1'), unique('during 2'), unique('during 3')];
-  const afterwards = unique('after');
+  const afterResume = unique('after');
   const answersBefore = everyAnswer.length;
-  const stream = await (await Stream.open(agent)).opened();
+  const stream = await (await Stream.open(browser)).opened();
   await kafka.write({ key: ada.id, value: { text: before } });
-  await stream.hears(before);
+  await stream.receives(before);
   stream.cut();
   for (const text of during) await kafka.write({ key: ada.id, value: { text } });
-  const resumed = await Stream.open(agent, stream.lastId);
-  await resumed.hears(/** @type {string} */ (during.at(-1)));
-  await kafka.write({ key: ada.id, value: { text: afterwards } });
-  await resumed.hears(afterwards);
-  assert.deepEqual(resumed.texts, [...during, afterwards]);
+  const resumed = await Stream.open(browser, stream.lastId);
+  await resumed.receives(/** @type {string} */ (during.at(-1)));
+  await kafka.write({ key: ada.id, value: { text: afterResume } });
+  await resumed.receives(afterResume);
+  assert.deepEqual(resumed.texts, [...during, afterResume]);
   assert.deepEqual(
     resumed.frames.filter(({ event }) => event !== undefined),
     [],
@@ -84,68 +84,68 @@ test('S153: a stream that was cut resumes where it was: nothing lost, nothing tw
   resumed.cut();
 });
 
-test('a place that cannot be resumed is admitted, and the history follows', async () => {
-  const { agent, user: ada } = await user('github', 'ada');
+test('a cursor that cannot be resumed brings a reset event, and the history follows', async () => {
+  const { browser, user: ada } = await user('github', 'ada');
   const text = unique('still there');
   await kafka.write({ key: ada.id, value: { text } });
   for (const [id, reason] of /** @type {const} */ ([
     ['nonsense', 'bad_cursor'],
     ['v1.999.0.12345678', 'out_of_buffer'],
   ])) {
-    const stream = await Stream.open(agent, id);
+    const stream = await Stream.open(browser, id);
     assert.equal(stream.status, 200, 'never an error');
     assert.deepEqual(await stream.named('reset'), { reason }, id);
-    await stream.hears(text);
+    await stream.receives(text);
     stream.cut();
   }
 });
 
-test("no user hears what is another's", async () => {
+test("no user receives another user's records", async () => {
   const [ada, grace] = await Promise.all([user('github', 'ada'), user('entra', 'grace')]);
   const [hersAlone, his] = [unique("for Grace's eyes"), unique('for Ada')];
-  const adas = await (await Stream.open(ada.agent)).opened();
-  const graces = await (await Stream.open(grace.agent)).opened();
+  const adas = await (await Stream.open(ada.browser)).opened();
+  const graces = await (await Stream.open(grace.browser)).opened();
   await kafka.write({ key: grace.user.id, value: { text: hersAlone } });
-  await graces.hears(hersAlone);
+  await graces.receives(hersAlone);
   await kafka.write({ key: ada.user.id, value: { text: his } });
-  await adas.hears(his);
+  await adas.receives(his);
   assert.ok(!adas.texts.includes(hersAlone));
   assert.ok(!graces.texts.includes(his));
-  // Nor with the other's place in hand: the id never chooses the user.
-  const thief = await Stream.open(ada.agent, graces.lastId);
+  // Nor with the other user's cursor: Last-Event-ID never chooses the user.
+  const thief = await Stream.open(ada.browser, graces.lastId);
   await thief.until('an answer', () => thief.frames.length > 0);
   assert.ok(!thief.texts.includes(hersAlone));
   for (const stream of [adas, graces, thief]) stream.cut();
 });
 
-test('two tabs of one user hear the same', async () => {
-  const { agent, user: ada } = await user('github', 'ada');
-  const tabs = await Promise.all([Stream.open(agent), Stream.open(agent)]);
+test('two tabs of one user receive the same records', async () => {
+  const { browser, user: ada } = await user('github', 'ada');
+  const tabs = await Promise.all([Stream.open(browser), Stream.open(browser)]);
   const text = unique('to every tab');
   await kafka.write({ key: ada.id, value: { text } });
-  await Promise.all(tabs.map((tab) => tab.hears(text)));
+  await Promise.all(tabs.map((tab) => tab.receives(text)));
   for (const tab of tabs) tab.cut();
 });
 
-test('what cannot be delivered is set aside, and what follows is heard', async () => {
-  const { agent, user: ada } = await user('github', 'ada');
-  const stream = await (await Stream.open(agent)).opened();
-  const text = unique('after the poison');
+test('a poison record is dead-lettered, and the records after it are delivered', async () => {
+  const { browser, user: ada } = await user('github', 'ada');
+  const stream = await (await Stream.open(browser)).opened();
+  const text = unique('after the poison record');
   await kafka.write({ key: ada.id, value: { text: 'x'.repeat(300 * 1024) } });
   await kafka.write({ key: 'no subject at all', value: { text: 'to nobody' } });
   await kafka.write({ key: ada.id, value: { text } });
-  await stream.hears(text);
+  await stream.receives(text);
   const deadline = Date.now() + 10_000;
-  let dead = await kafka.read('chat.outbound.dlq');
-  while (dead.length < 2 && Date.now() < deadline) {
+  let deadLetters = await kafka.read('chat.outbound.dlq');
+  while (deadLetters.length < 2 && Date.now() < deadline) {
     await delay(200);
-    dead = await kafka.read('chat.outbound.dlq');
+    deadLetters = await kafka.read('chat.outbound.dlq');
   }
-  assert.ok(dead.length >= 2, `${dead.length} dead letters`);
+  assert.ok(deadLetters.length >= 2, `${deadLetters.length} dead letters`);
   stream.cut();
 });
 
-/** Nobody was sent to a provider, nor told to go, by any answer from this one on. @param {number} from */
+/** No answer from this index on asked for a sign-in or led to a provider. @param {number} from */
 function assertNoSignIn(from) {
   const answers = everyAnswer.slice(from);
   assert.ok(
@@ -164,35 +164,35 @@ function assertNoSignIn(from) {
 }
 
 /**
- * Writes answers without a pause while something fails, and returns what a page that resumes has heard of them.
- * @param {number} count @param {() => Promise<void>} fail begins once the first answers are written
+ * Writes answers continuously during a fault, and returns which of them a page that resumes has received.
+ * @param {number} count @param {() => Promise<void>} fail causes the fault, once the first answers have arrived
  */
-async function hearThrough(count, fail) {
-  const { agent, user: ada } = await user('github', 'ada');
+async function receiveDuring(count, fail) {
+  const { browser, user: ada } = await user('github', 'ada');
   const answersBefore = everyAnswer.length;
-  const follower = new ResumingStream(agent);
+  const follower = new ResumingStream(browser);
   const texts = Array.from({ length: count }, (_, index) => unique(`answer ${index}`));
   const writer = kafka.writer({ key: ada.id });
   try {
-    let isOver = false;
+    let hasEnded = false;
     let writtenDuringFault = 0;
     const fault = follower
-      .until('the first answers are heard', () => follower.texts.includes(texts[20] ?? ''))
+      .until('the first answers arrive', () => follower.texts.includes(texts[20] ?? ''))
       .then(fail)
-      .finally(() => (isOver = true));
-    // It is awaited once all is written; until then a failure is nobody's.
+      .finally(() => (hasEnded = true));
+    // Awaited once everything is written. Until then a rejection would be unhandled.
     fault.catch(() => {});
     for (const text of texts) {
       writer.write({ text });
-      if (!isOver) writtenDuringFault++;
+      if (!hasEnded) writtenDuringFault++;
       await delay(5);
     }
     await fault;
     await writer.end();
-    await follower.until('everything is heard', () => follower.texts.includes(texts.at(-1) ?? ''));
+    await follower.until('everything arrives', () => follower.texts.includes(texts.at(-1) ?? ''));
     assert.ok(writtenDuringFault > 40, `only ${writtenDuringFault} answers were written during the fault`);
     return {
-      heard: follower.texts.filter((text) => texts.includes(text)),
+      received: follower.texts.filter((text) => texts.includes(text)),
       texts,
       resumes: follower.resumes,
       answersBefore,
@@ -203,47 +203,47 @@ async function hearThrough(count, fail) {
   }
 }
 
-test('a bridge that is killed while answers are written loses none and doubles none', async () => {
-  const { heard, texts } = await hearThrough(400, async () => {
+test('a bridge that is killed while answers are written loses and repeats none', async () => {
+  const { received, texts } = await receiveDuring(400, async () => {
     for (let times = 0; times < 3; times++) {
       await stack.parts.bridge.kill();
       await stack.parts.bridge.start();
     }
   });
-  assert.deepEqual(heard, texts);
+  assert.deepEqual(received, texts);
 });
 
-test('deliveries whose acknowledgement is lost are repeated, and heard once', async () => {
-  const lostBefore = deliveries.lost;
-  const { heard, texts } = await hearThrough(400, async () => {
+test('deliveries whose acknowledgement is lost are repeated, and arrive once', async () => {
+  const lostBefore = deliveries.droppedAnswers;
+  const { received, texts } = await receiveDuring(400, async () => {
     for (let times = 0; times < 3; times++) {
-      deliveries.toLose = 1;
-      while (deliveries.toLose > 0) await delay(10);
+      deliveries.answersToDrop = 1;
+      while (deliveries.answersToDrop > 0) await delay(10);
     }
   });
-  assert.equal(deliveries.lost - lostBefore, 3);
-  assert.deepEqual(heard, texts);
+  assert.equal(deliveries.droppedAnswers - lostBefore, 3);
+  assert.deepEqual(received, texts);
 });
 
-test('S153: an edge that is killed while answers are written loses none and doubles none, and nobody has to sign in again', async () => {
-  const { heard, texts, resumes, answersBefore } = await hearThrough(500, () =>
+test('S153: an edge that is killed while answers are written loses and repeats none, and no user must sign in again', async () => {
+  const { received, texts, resumes, answersBefore } = await receiveDuring(500, () =>
     stack.parts.edge.kill().then(() => stack.parts.edge.start()),
   );
-  assert.deepEqual(heard, texts);
+  assert.deepEqual(received, texts);
   assert.ok(resumes > 0, 'the page had to resume');
   assertNoSignIn(answersBefore);
 });
 
 test(
-  'a Redis that restarts while answers are written loses none and doubles none',
+  'a Redis that restarts while answers are written loses and repeats none',
   { skip: target !== 'spin' && 'there is no Redis on this target' },
   async () => {
-    const { heard, texts } = await hearThrough(400, async () => {
+    const { received, texts } = await receiveDuring(400, async () => {
       for (let times = 0; times < 2; times++) {
         await stack.parts.redis.kill();
         await stack.parts.redis.start();
       }
     });
-    assert.deepEqual(heard, texts);
+    assert.deepEqual(received, texts);
   },
 );

@@ -1,10 +1,10 @@
-// A client of GET /stream: keeps every frame, and waits for those a test expects.
+// A client of GET /stream that keeps every frame and waits for those a test expects.
 
 import { EventEmitter, once } from 'node:events';
 
 import { createParser } from 'eventsource-parser';
 
-import { open } from './agent.mjs';
+import { sendRecorded } from './record.mjs';
 
 const WAIT_MS = 15_000;
 
@@ -19,16 +19,15 @@ export class Stream {
   lastId = '';
   #changed = new EventEmitter();
 
-  /** @param {import('./agent.mjs').Agent} agent @param {string} [lastEventId] */
-  static async open(agent, lastEventId) {
-    const url = new URL('/stream', agent.edge);
-    const incoming = await open(url, {
+  /** @param {import('./edge-browser.mjs').EdgeBrowser} browser @param {string} [lastEventId] */
+  static async open(browser, lastEventId) {
+    const incoming = await sendRecorded(browser.origin, '/stream', {
       headers: {
-        ...agent.pageHeaders,
+        ...browser.scriptHeaders(),
         // EventSource can send no header of its own.
         'X-CSRF': undefined,
         Accept: 'text/event-stream',
-        Cookie: agent.cookieHeader,
+        Cookie: browser.cookieHeader,
         'Last-Event-ID': lastEventId,
       },
     });
@@ -56,16 +55,16 @@ export class Stream {
       this.closed = true;
       this.#changed.emit('change');
     };
-    // A killed edge shows as an error, a rotation as an end; both are an end here.
+    // A killed edge causes an error, a rotated stream an end. Both close the stream here.
     incoming.on('error', closed).on('close', closed).on('end', closed);
   }
 
-  /** The CloudEvents so far. @returns {{ id: string, type: string, time: string, data: any }[]} */
+  /** The CloudEvents received so far. @returns {{ id: string, type: string, time: string, data: any }[]} */
   get events() {
     return this.frames.filter((frame) => frame.event === undefined).map((frame) => JSON.parse(frame.data));
   }
 
-  /** The texts so far. @returns {string[]} */
+  /** The texts received so far. @returns {string[]} */
   get texts() {
     return this.events.map((event) => event.data.text);
   }
@@ -89,13 +88,13 @@ export class Stream {
   }
 
   /** @param {string} text */
-  async hears(text) {
+  async receives(text) {
     await this.until(`the stream carries "${text}"`, () => this.texts.includes(text));
   }
 
-  /** The first named frame of that kind. @param {string} event */
+  /** Waits for the first frame with this event name. @param {string} event */
   async named(event) {
-    await this.until(`the stream says "${event}"`, () => this.frames.some((frame) => frame.event === event));
+    await this.until(`the stream sends "${event}"`, () => this.frames.some((frame) => frame.event === event));
     const frame = this.frames.find((candidate) => candidate.event === event);
     return JSON.parse(frame?.data ?? 'null');
   }
@@ -111,7 +110,7 @@ export class Stream {
   }
 }
 
-/** Follows a stream like EventSource: whenever it ends, resumes from the last id. */
+/** Follows a stream as EventSource does: whenever it ends, it resumes from the last id. */
 export class ResumingStream {
   /** @type {{ id: string, type: string, time: string, data: any }[]} */
   events = [];
@@ -120,9 +119,9 @@ export class ResumingStream {
   /** @type {Stream | undefined} */
   #stream;
 
-  /** @param {import('./agent.mjs').Agent} agent */
-  constructor(agent) {
-    this.agent = agent;
+  /** @param {import('./edge-browser.mjs').EdgeBrowser} browser */
+  constructor(browser) {
+    this.browser = browser;
     this.done = this.#follow();
   }
 
@@ -151,7 +150,7 @@ export class ResumingStream {
     let lastId = '';
     while (!this.#stopped) {
       try {
-        const stream = await Stream.open(this.agent, lastId || undefined);
+        const stream = await Stream.open(this.browser, lastId || undefined);
         this.#stream = stream;
         let taken = 0;
         while (!stream.closed || taken < stream.events.length) {
@@ -161,7 +160,7 @@ export class ResumingStream {
         }
         lastId = stream.lastId || lastId;
       } catch {
-        // The edge is down for the moment.
+        // The edge is down.
       }
       if (this.#stopped) return;
       this.resumes++;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 
 import { chromium } from 'playwright-core';
 
-import { everyAnswer, recordAddress } from '../journey/record.mjs';
+import { everyAnswer, recordAddress } from '../support/record.mjs';
 
 // Without these Chromium calls home, many times a minute. `--no-sandbox` is what root needs.
 const ARGS = [

@@ -1,59 +1,59 @@
-// Bad input: each refusal is a problem document, and nothing of it reaches Kafka.
+// Bad input: each rejection is a problem document, and nothing of it reaches Kafka.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
-import { Agent } from '../journey/agent.mjs';
-import { assertProblem } from '../journey/problem.mjs';
-import { externalBrokers } from '../journey/stack.mjs';
+import { EdgeBrowser } from '../support/edge-browser.mjs';
+import { assertProblem } from '../support/problem.mjs';
+import { externalBrokers } from '../support/stack.mjs';
 import { kafka, stack, user } from './stack.mjs';
 
-const message = JSON.stringify({ type: 'message', data: { text: 'refuse me' } });
+const message = JSON.stringify({ type: 'message', data: { text: 'reject me' } });
 const json = { 'Content-Type': 'application/json' };
 
-// A suite, and not the file: all files are one process, where a hook outside of a suite is everybody's.
-describe('what is refused', () => {
+// A suite: all files run in one process, where a hook outside of a suite would apply to all of them.
+describe('a rejected request', () => {
   let recordsBefore = 0;
   before(async () => {
     recordsBefore = (await kafka.read('chat.inbound')).length;
   });
   after(async () => {
-    // Somebody else may have written to a Kafka of theirs.
+    // Others may write to an external Kafka.
     if (!externalBrokers)
-      assert.equal((await kafka.read('chat.inbound')).length, recordsBefore, 'something that was refused is in Kafka');
+      assert.equal((await kafka.read('chat.inbound')).length, recordsBefore, 'a rejected event is in Kafka');
   });
 
-  test('an unknown path is not found', async () => {
-    const { agent } = await user('github', 'ada');
+  test('to an unknown path is answered 404', async () => {
+    const { browser } = await user('github', 'ada');
     for (const path of ['/nowhere', '/events', '/auth/session/', '/stream/x', '/%2e%2e/etc/passwd'])
-      assertProblem(await agent.call(path), 404);
+      assertProblem(await browser.call(new URL(path, stack.edgeOrigin).pathname), 404);
   });
 
-  test('a wrong method is told the right ones', async () => {
-    const { agent } = await user('github', 'ada');
+  test('with a wrong method is answered 405 with the allowed methods', async () => {
+    const { browser } = await user('github', 'ada');
     for (const [path, wrong, right] of /** @type {const} */ ([
       ['/events/chat', 'PUT', 'POST'],
       ['/auth/logout', 'PUT', 'POST'],
       ['/stream', 'POST', 'GET'],
       ['/auth/session', 'DELETE', 'GET'],
     ])) {
-      const answer = await agent.call(path, { method: wrong });
+      const answer = await browser.call(path, { method: wrong });
       assertProblem(answer, 405);
       assert.match(answer.headers.allow ?? '', new RegExp(`\\b${right}\\b`), path);
     }
   });
 
-  test('without a session nothing is said, heard or called', async () => {
-    const visitor = new Agent(stack);
+  test('without a session posts no event, opens no stream and calls no API', async () => {
+    const visitor = new EdgeBrowser(stack);
     assertProblem(await visitor.call('/events/chat', { method: 'POST', headers: json, body: message }), 401);
     assertProblem(await visitor.call('/bff/github/user'), 401);
     assertProblem(await visitor.call('/stream', { headers: { 'X-CSRF': undefined } }), 401);
   });
 
-  test('every broken session cookie is refused in the same words', async () => {
-    const { agent } = await user('github', 'ada');
-    const [name, { value }] = /** @type {[string, import('../journey/agent.mjs').Cookie]} */ (
-      [...agent.cookies].find(([cookie]) => cookie === '__Host-Http-session')
+  test('with a damaged session cookie gets the same answer for every damage', async () => {
+    const { browser } = await user('github', 'ada');
+    const [name, { value }] = /** @type {[string, import('../support/browser.mjs').SetCookie]} */ (
+      [...browser.cookies].find(([cookie]) => cookie === '__Host-Http-session')
     );
     const flipped = (/** @type {number} */ at) =>
       value.slice(0, at) + (value[at] === 'A' ? 'B' : 'A') + value.slice(at + 1);
@@ -73,21 +73,21 @@ describe('what is refused', () => {
     const bodies = new Set();
     for (const bad of broken) {
       const problem = assertProblem(
-        await agent.call('/bff/github/user', { headers: { Cookie: `${name}=${bad}` } }),
+        await browser.call('/bff/github/user', { headers: { Cookie: `${name}=${bad}` } }),
         401,
       );
       bodies.add(`${problem.code} ${problem.title}`);
     }
-    assertProblem(await agent.call('/bff/github/user', { headers: { Cookie: `${name}=${value}; ${name}=x` } }), 401);
+    assertProblem(await browser.call('/bff/github/user', { headers: { Cookie: `${name}=${value}; ${name}=x` } }), 401);
     assertProblem(
-      await agent.call('/bff/github/user', { headers: { Cookie: `session=${value}; __Host-session=${value}` } }),
+      await browser.call('/bff/github/user', { headers: { Cookie: `session=${value}; __Host-session=${value}` } }),
       401,
     );
     assert.equal(bodies.size, 1);
   });
 
-  test('another site cannot speak in the name of a signed-in user', async () => {
-    const { agent } = await user('github', 'ada');
+  test('of another site cannot post events as a signed-in user', async () => {
+    const { browser } = await user('github', 'ada');
     for (const headers of [
       { 'X-CSRF': undefined },
       { 'X-CSRF': '0' },
@@ -99,47 +99,51 @@ describe('what is refused', () => {
       { Origin: undefined, 'Sec-Fetch-Site': undefined },
     ]) {
       assertProblem(
-        await agent.call('/events/chat', { method: 'POST', body: message, headers: { ...json, ...headers } }),
+        await browser.call('/events/chat', { method: 'POST', body: message, headers: { ...json, ...headers } }),
         403,
       );
     }
-    const stream = await agent.call('/stream', {
+    const stream = await browser.call('/stream', {
       headers: { 'X-CSRF': undefined, Origin: 'https://evil.example', 'Sec-Fetch-Site': 'cross-site' },
     });
     assertProblem(stream, 403);
   });
 
-  test('a page that is not on the list may not even ask', async () => {
-    const agent = new Agent(stack);
-    const ask = {
+  test('of a page that is not on the list gets no preflight answer', async () => {
+    const browser = new EdgeBrowser(stack);
+    const preflight = {
       'Access-Control-Request-Method': 'POST',
       'Access-Control-Request-Headers': 'content-type,x-csrf',
       'X-CSRF': undefined,
     };
-    const foreign = await agent.call('/events/chat', {
+    const other = await browser.call('/events/chat', {
       method: 'OPTIONS',
-      headers: { ...ask, Origin: 'https://evil.example', 'Sec-Fetch-Site': 'cross-site' },
+      headers: { ...preflight, Origin: 'https://evil.example', 'Sec-Fetch-Site': 'cross-site' },
     });
-    assert.equal(foreign.headers['access-control-allow-origin'], undefined);
-    const own = await agent.call('/events/chat', { method: 'OPTIONS', headers: ask });
+    assert.equal(other.headers['access-control-allow-origin'], undefined);
+    const own = await browser.call('/events/chat', { method: 'OPTIONS', headers: preflight });
     assert.equal(own.headers['access-control-allow-origin'], stack.hostOrigin);
     assert.match(own.headers['access-control-allow-headers'] ?? '', /x-csrf/i);
   });
 
-  test('a body that is too large is refused, whether or not it says how large it is', async () => {
-    const { agent } = await user('github', 'ada');
+  test('with too large a body is answered 413, with and without a declared length', async () => {
+    const { browser } = await user('github', 'ada');
     const body = JSON.stringify({ type: 'message', data: { text: 'x'.repeat(64 * 1024) } });
-    assertProblem(await agent.call('/events/chat', { method: 'POST', headers: json, body }), 413);
+    assertProblem(await browser.call('/events/chat', { method: 'POST', headers: json, body }), 413);
     assertProblem(
-      await agent.call('/events/chat', { method: 'POST', headers: { ...json, 'Transfer-Encoding': 'chunked' }, body }),
+      await browser.call('/events/chat', {
+        method: 'POST',
+        headers: { ...json, 'Transfer-Encoding': 'chunked' },
+        body,
+      }),
       413,
     );
   });
 
-  test('what is no event is refused', async () => {
-    const { agent } = await user('github', 'ada');
+  test('whose body is not an event is answered 400 or 415', async () => {
+    const { browser } = await user('github', 'ada');
     const post = (/** @type {string} */ body, /** @type {Record<string, string | undefined>} */ headers = json) =>
-      agent.call('/events/chat', { method: 'POST', headers, body });
+      browser.call('/events/chat', { method: 'POST', headers, body });
     for (const body of [
       '',
       '{',
@@ -169,10 +173,10 @@ describe('what is refused', () => {
     }
   });
 
-  test('an unknown channel is not found', async () => {
-    const { agent } = await user('github', 'ada');
+  test('to an unknown channel is answered 404', async () => {
+    const { browser } = await user('github', 'ada');
     for (const path of ['/events/nowhere', '/events/chat.inbound', '/events/Chat']) {
-      assertProblem(await agent.call(path, { method: 'POST', headers: json, body: message }), 404);
+      assertProblem(await browser.call(path, { method: 'POST', headers: json, body: message }), 404);
     }
   });
 });

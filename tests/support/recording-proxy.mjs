@@ -1,25 +1,25 @@
-// Stands between two parts, passes everything on, remembers what was asked, and on demand loses answers.
+// An HTTP proxy between two parts of a stack. It records the requests and, on demand, drops answers.
 
 import { createServer, request } from 'node:http';
 import { once } from 'node:events';
 
-/** @typedef {{ method: string, path: string, headers: import('node:http').IncomingHttpHeaders }} Seen */
+/** @typedef {{ method: string, path: string, headers: import('node:http').IncomingHttpHeaders }} RecordedRequest */
 
-export class Upstream {
-  /** @type {Seen[]} */
+export class RecordingProxy {
+  /** @type {RecordedRequest[]} */
   seen = [];
-  /** How many of the next answers do not arrive, though what was asked for is done. */
-  toLose = 0;
-  lost = 0;
+  /** How many of the next answers are dropped after the request was carried out. */
+  answersToDrop = 0;
+  droppedAnswers = 0;
 
   /** @param {string} target origin of the part behind */
   static async start(target) {
-    const upstream = new Upstream(target);
-    upstream.server.listen(0, '127.0.0.1');
-    await once(upstream.server, 'listening');
-    const { port } = /** @type {import('node:net').AddressInfo} */ (upstream.server.address());
-    upstream.origin = `http://localhost:${port}`;
-    return upstream;
+    const proxy = new RecordingProxy(target);
+    proxy.server.listen(0, '127.0.0.1');
+    await once(proxy.server, 'listening');
+    const { port } = /** @type {import('node:net').AddressInfo} */ (proxy.server.address());
+    proxy.origin = `http://localhost:${port}`;
+    return proxy;
   }
 
   /** @param {string} target */
@@ -31,10 +31,10 @@ export class Upstream {
         new URL(incoming.url ?? '/', target),
         { method: incoming.method, headers: incoming.headers },
         (answer) => {
-          if (this.toLose > 0) {
-            this.toLose--;
-            this.lost++;
-            // It has been read to its end before the connection breaks: whoever answered knows of nothing.
+          if (this.answersToDrop > 0) {
+            this.answersToDrop--;
+            this.droppedAnswers++;
+            // The answer is read to its end before the connection breaks, so that its sender notices nothing.
             answer.resume().once('end', () => incoming.socket.destroy());
             return;
           }
@@ -42,13 +42,13 @@ export class Upstream {
           answer.pipe(outgoing);
         },
       );
-      // As if nobody was between: a refused connection is a broken one.
+      // As without a proxy: a refused connection breaks the caller's.
       passed.on('error', () => incoming.socket.destroy());
       incoming.pipe(passed);
     });
   }
 
-  /** Every bearer token the edge has attached so far. */
+  /** Every bearer token that the edge has attached so far. */
   tokens() {
     return this.seen.flatMap(({ headers }) => headers.authorization?.match(/^(?:Bearer|token) (.+)$/i)?.[1] ?? []);
   }

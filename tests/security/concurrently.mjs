@@ -7,7 +7,7 @@ const AT_ONCE = 8;
  * @template T
  * @param {Iterable<T>} all @param {(one: T) => Promise<unknown>} attempt
  */
-export async function sideBySide(all, attempt, atOnce = AT_ONCE) {
+export async function concurrently(all, attempt, atOnce = AT_ONCE) {
   const rest = all[Symbol.iterator]();
   let hasFailed = false;
   await Promise.all(

@@ -1,25 +1,25 @@
-// Signs an agent in by following the identity provider's own pages.
+// Signs a browser in by following the identity provider's own pages.
 
 import assert from 'node:assert/strict';
 
-import { Agent } from './agent.mjs';
+import { EdgeBrowser } from './edge-browser.mjs';
 
 /** @typedef {'github' | 'entra'} Provider */
 
 /**
- * Goes as far as the provider sends the browser back, and stops there: nobody has asked the edge's callback yet.
- * @param {Agent} agent
+ * Signs in at the provider, up to its redirect to the edge's callback, which is not requested yet.
+ * @param {EdgeBrowser} browser
  * @param {Provider} provider
  * @param {string} login of one of the emulators' users
  * @param {string} [returnTo]
- * @param {Record<string, string>} [more] what else the login is asked with
+ * @param {Record<string, string>} [more] query parameters of the login
  */
-export async function authorizeAt(agent, provider, login, returnTo = '/', more = {}) {
-  const begun = await agent.visit(`/auth/${provider}/login?${new URLSearchParams({ return_to: returnTo, ...more })}`);
+export async function authorizeAt(browser, provider, login, returnTo = '/', more = {}) {
+  const begun = await browser.visit(`/auth/${provider}/login?${new URLSearchParams({ return_to: returnTo, ...more })}`);
   assert.ok([302, 303].includes(begun.status), `login answers ${begun.status}: ${begun.text.slice(0, 300)}`);
   const authorize = new URL(begun.headers.location ?? '');
-  const { action, fields } = formOf((await agent.visit(authorize)).text, login);
-  const chosen = await agent.visit(new URL(action, authorize), {
+  const { action, fields } = formOf((await browser.visit(authorize)).text, login);
+  const chosen = await browser.visit(new URL(action, authorize), {
     method: 'POST',
     headers: { 'Content-Type': 'application/x-www-form-urlencoded', Origin: authorize.origin },
     body: new URLSearchParams(fields).toString(),
@@ -28,23 +28,23 @@ export async function authorizeAt(agent, provider, login, returnTo = '/', more =
   return { authorize, callback: new URL(chosen.headers.location ?? '') };
 }
 
-/** The whole way. @param {Agent} agent @param {Provider} provider @param {string} login @param {string} [returnTo] */
-export async function signIn(agent, provider, login, returnTo) {
-  const { authorize, callback } = await authorizeAt(agent, provider, login, returnTo);
-  return { authorize, callback, finished: await agent.visit(callback) };
+/** Signs in and requests the callback. @param {EdgeBrowser} browser @param {Provider} provider @param {string} login @param {string} [returnTo] */
+export async function signIn(browser, provider, login, returnTo) {
+  const { authorize, callback } = await authorizeAt(browser, provider, login, returnTo);
+  return { authorize, callback, finished: await browser.visit(callback) };
 }
 
-/** A signed-in agent. @param {{ edgeOrigin: string, hostOrigin: string }} stack @param {Provider} provider @param {string} login */
+/** Returns a signed-in browser and its user. @param {{ edgeOrigin: string, hostOrigin: string }} stack @param {Provider} provider @param {string} login */
 export async function signedIn(stack, provider, login) {
-  const agent = new Agent(stack);
-  const { finished } = await signIn(agent, provider, login);
+  const browser = new EdgeBrowser(stack);
+  const { finished } = await signIn(browser, provider, login);
   assert.equal(finished.status, 303, `the callback answers ${finished.status}: ${finished.text.slice(0, 300)}`);
-  const { authenticated, user } = await agent.session();
+  const { authenticated, user } = await browser.session();
   assert.equal(authenticated, true, `${login} is signed in`);
-  return { agent, user };
+  return { browser, user };
 }
 
-/** The form of a user's button: where it posts, and what. @param {string} html @param {string} login */
+/** The form behind a user's button: its action and its fields. @param {string} html @param {string} login */
 function formOf(html, login) {
   for (const [, action = '', inner = ''] of html.matchAll(/<form\b[^>]*\baction="([^"]*)"[^>]*>(.*?)<\/form>/gs)) {
     const fields = [...inner.matchAll(/<input\b[^>]*\bname="([^"]*)"[^>]*\bvalue="([^"]*)"/g)].map(

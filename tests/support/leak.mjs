@@ -1,4 +1,4 @@
-// What must never be seen by a page: tokens, by their form and by their value, and the edge's own secrets.
+// The leak scan: no page and no operator may see a token, found by its form or value, or one of the edge's own secrets.
 
 import assert from 'node:assert/strict';
 
@@ -12,7 +12,7 @@ const TOKEN_FORMS = [
 ];
 
 /**
- * Lists what a text gives away. @param {string} text @param {string[]} values secrets and tokens in use
+ * Lists the secrets in a text. @param {string} text @param {string[]} values secrets and tokens in use
  * @returns {string[]}
  */
 export function leaks(text, values) {
@@ -24,14 +24,14 @@ export function leaks(text, values) {
   ];
 }
 
-/** Every secret of a stack, key rings by their keys. @param {import('../../scripts/stack/secret.mjs').Secrets} secrets */
+/** Every secret of a stack; of a key ring, each key. @param {import('../../scripts/stack/secret.mjs').Secrets} secrets */
 export function secretValues(secrets) {
   return Object.values(secrets)
     .flatMap((value) => value.split(/[:,]/))
     .filter((part) => part.length >= 32);
 }
 
-/** An answer as a page could read it: all but the HttpOnly cookies. @param {import('./agent.mjs').Answer} answer */
+/** What a page could read of an answer: all but the HttpOnly cookies. @param {import('./record.mjs').RecordedAnswer} answer */
 export function readable({ headers, text, url }) {
   const { 'set-cookie': cookies = [], ...others } = headers;
   const open = cookies.filter((cookie) => !/;\s*HttpOnly/i.test(cookie));
@@ -39,10 +39,10 @@ export function readable({ headers, text, url }) {
 }
 
 /**
- * What a whole run gave away: answers of the edge, and what an operator reads (logs, metrics). They are searched for every
- * value that was in use, as it is, escaped for a URL and in base64, and for anything that has the form of a token; what an
- * operator reads for the values of HttpOnly cookies as well.
- * @param {readonly import('./agent.mjs').Answer[]} answers @param {Readonly<Record<string, string>>} texts by where they are @param {readonly string[]} values
+ * Lists the secrets in the answers of the edge and in what an operator reads (logs, metrics). Both are searched for every
+ * value that was in use, as it is, escaped for a URL and in base64, and for anything that has the form of a token. What an
+ * operator reads is searched for the values of HttpOnly cookies as well.
+ * @param {readonly import('./record.mjs').RecordedAnswer[]} answers @param {Readonly<Record<string, string>>} texts by file or path @param {readonly string[]} values
  */
 export function leaksOfRun(answers, texts, values) {
   const cookies = answers
@@ -75,11 +75,11 @@ export function leaksOfRun(answers, texts, values) {
   });
 }
 
-/** How much there was to look at, or must have been at least. @typedef {{ answers: number, lines: number, values: number }} Amount */
+/** How much was searched, or how much must have been. @typedef {{ answers: number, lines: number, values: number }} Amount */
 
 /**
- * Ends a run: it fails if it gave anything away, and also if too little was looked at to tell.
- * @param {{ answers: readonly import('./agent.mjs').Answer[], texts: Readonly<Record<string, string>>, values: readonly string[] }} run as {@link leaksOfRun} has it
+ * Fails a run that leaked a secret, and also one in which too little was searched to prove anything.
+ * @param {{ answers: readonly import('./record.mjs').RecordedAnswer[], texts: Readonly<Record<string, string>>, values: readonly string[] }} run as {@link leaksOfRun} has it
  * @param {Amount} least @returns {Amount}
  */
 export function assertNoLeak({ answers, texts, values }, least) {
@@ -88,12 +88,8 @@ export function assertNoLeak({ answers, texts, values }, least) {
     .filter((line) => line.trim());
   const seen = { answers: answers.length, lines: lines.length, values: new Set(values).size };
   for (const what of /** @type {const} */ (['answers', 'lines', 'values'])) {
-    assert.ok(seen[what] >= least[what], `a scan of ${seen[what]} ${what} proves little: there must be ${least[what]}`);
+    assert.ok(seen[what] >= least[what], `a scan of ${seen[what]} ${what} proves little: ${least[what]} are required`);
   }
-  assert.deepEqual(
-    leaksOfRun(answers, texts, values),
-    [],
-    'what was secret in this run is in an answer, a log or a metric',
-  );
+  assert.deepEqual(leaksOfRun(answers, texts, values), [], 'a secret of this run is in an answer, a log or a metric');
   return seen;
 }

@@ -12,56 +12,58 @@ import { freePorts } from '../../scripts/stack/port.mjs';
 import { secrets } from '../../scripts/stack/secret.mjs';
 import { Stack } from '../../scripts/stack/stack.mjs';
 import { isTarget } from '../../scripts/stack/target.mjs';
-import { atEnd } from './end.mjs';
+import { afterAll } from './after-all.mjs';
 import { assertNoLeak, secretValues } from './leak.mjs';
 import { everyAnswer, everyCode } from './record.mjs';
-import { Upstream } from './upstream.mjs';
-import { Wire } from './wire.mjs';
+import { RecordingProxy } from './recording-proxy.mjs';
+import { RedisProxy } from './redis-proxy.mjs';
 
 /** @typedef {import('../../scripts/stack/stack.mjs').PartName} PartName */
 
-/** Of any run: something was answered and logged, and the stack has secrets of its own. @type {import('./leak.mjs').Amount} */
+/** What even the smallest run must search: some answers and log lines, and the stack's own secrets. @type {import('./leak.mjs').Amount} */
 const LEAST = { answers: 1, lines: 1, values: 6 };
-/** Whether all files of a folder are run, and not some that somebody looks into. */
+/** Whether this run has all files of a folder, and not a chosen few. */
 const isWhole = process.env.CAUSEWAY_TEST_WHOLE === '1';
 
-/** Of all stacks of this run. @type {string[]} */
+/** The edges of all stacks in this run. @type {string[]} */
 const edges = [];
 
-/** What the edge of this run is on. */
+/** The runtime of the edge in this run. */
 export const target = targetOfRun();
 
-/** How long an instance of the edge that has just believed a session may go on doing so after it ended elsewhere. */
+/** How long an instance of the edge may accept a cached session that has ended elsewhere. */
 const REVOCATION_BOUND_SECONDS = 2;
 
-/** Waits as long as that takes: from then on the session is dead everywhere. */
+/** Waits until an ended session is rejected everywhere. */
 export const revocationBound = () => delay(REVOCATION_BOUND_SECONDS * 1000);
 
 /**
- * A Kafka of somebody's, with whatever is in it: only where that was said for tests, too, and not only for `scripts/dev`.
- * Tests that hurt Kafka, or count what is in it, are left out then.
+ * A Kafka that is not the tests' own, with records of others in it. KAFKA_BROKERS alone is for `scripts/dev`; tests write
+ * there only if CAUSEWAY_TEST_EXTERNAL_KAFKA allows it. Tests that stop Kafka or count its records are then skipped.
  */
 export const externalBrokers = process.env.CAUSEWAY_TEST_EXTERNAL_KAFKA === '1' ? process.env.KAFKA_BROKERS : undefined;
 
 /**
- * Starts a stack on free ports and stops it after the last test. Its state is removed unless a test failed. Of parts that
- * the target does not have, none is started.
+ * Starts a stack on free ports and stops it after the last test. Its state is removed unless a test failed. Parts that the
+ * target does not have are not started.
  * @param {readonly PartName[]} only
  * @param {Record<string, string> | ((ports: import('../../scripts/stack/target.mjs').Ports) => Record<string, string>)} [edgeVariables] on top of the stack's own
  * @param {() => readonly string[]} [secretsInUse] beside the stack's own and the tokens of the emulators
  * @param {string} [name] of its state, where a run has several stacks
- * @param {import('./leak.mjs').Amount} [least] that there is for the leak scan after all tests of a folder
+ * @param {import('./leak.mjs').Amount} [least] what the leak scan must have searched after all tests of a folder
  */
 export async function startStack(only, edgeVariables = {}, secretsInUse = () => [], name = '', least = LEAST) {
   const state = process.env.CAUSEWAY_TEST_STATE
     ? join(process.env.CAUSEWAY_TEST_STATE, name)
     : mkdtempSync(join(tmpdir(), 'causeway-test-'));
   const ports = await freePorts();
-  const github = await Upstream.start(`http://127.0.0.1:${ports.github}`);
-  const graph = await Upstream.start(`http://127.0.0.1:${ports.entra}`);
-  // Between the bridge and where it delivers.
+  const github = await RecordingProxy.start(`http://127.0.0.1:${ports.github}`);
+  const graph = await RecordingProxy.start(`http://127.0.0.1:${ports.entra}`);
+  // A proxy between the bridge and what it delivers to.
   const deliveries =
-    target === 'spin' ? await Wire.start(ports.redis) : await Upstream.start(`http://127.0.0.1:${ports.edge}`);
+    target === 'spin'
+      ? await RedisProxy.start(ports.redis)
+      : await RecordingProxy.start(`http://127.0.0.1:${ports.edge}`);
   const stack = new Stack({
     target,
     state,
@@ -75,7 +77,7 @@ export async function startStack(only, edgeVariables = {}, secretsInUse = () => 
       ...(typeof edgeVariables === 'function' ? edgeVariables(ports) : edgeVariables),
     },
     bridgeVariables:
-      deliveries instanceof Wire
+      deliveries instanceof RedisProxy
         ? { BRIDGE_REDIS_URL: redisUrl(deliveries.port, secrets(state)) }
         : { BRIDGE_EDGE_URL: deliveries.origin },
   });
@@ -84,7 +86,7 @@ export async function startStack(only, edgeVariables = {}, secretsInUse = () => 
     console.log('# KAFKA_BROKERS is left alone: CAUSEWAY_TEST_EXTERNAL_KAFKA=1 lets tests write there');
   edges.push(stack.edgeOrigin);
   await stack.start((name, milliseconds) => console.log(`#   ${name} ready after ${milliseconds} ms`));
-  atEnd(async () => {
+  afterAll(async () => {
     let metrics = '';
     try {
       if (stack.parts.bridge.running) metrics = await (await fetch(`http://127.0.0.1:${ports.bridge}/metrics`)).text();
@@ -105,7 +107,7 @@ export async function startStack(only, edgeVariables = {}, secretsInUse = () => 
       ...secretsInUse(),
     ];
     const isOf = (/** @type {string} */ edge, /** @type {string} */ url) => url.startsWith(`${edge}/`);
-    // Those of edges that a test started beside it and of streams in a browser, which have no address, are looked into, too.
+    // Includes the answers of edges that a test started, and browsers' streams, which have no URL.
     const answers = everyAnswer.filter(
       ({ url }) => isOf(stack.edgeOrigin, url) || !edges.some((edge) => isOf(edge, url)),
     );
@@ -114,7 +116,7 @@ export async function startStack(only, edgeVariables = {}, secretsInUse = () => 
       `# no leak of ${seen.values} secrets in ${seen.answers} answers and ${seen.lines} lines of ${logs.length} logs${metrics && " and the bridge's metrics"}`,
     );
   });
-  // What failed is only known now.
+  // Only at the exit is it known whether a test failed.
   process.on('exit', (code) => {
     if (code === 0 && !process.env.CAUSEWAY_TEST_STATE) rmSync(state, { recursive: true, force: true });
   });
@@ -123,6 +125,6 @@ export async function startStack(only, edgeVariables = {}, secretsInUse = () => 
 
 function targetOfRun() {
   const name = process.env.CAUSEWAY_TARGET || 'workers';
-  if (!isTarget(name)) throw new Error(`CAUSEWAY_TARGET=${name} is no target`);
+  if (!isTarget(name)) throw new Error(`CAUSEWAY_TARGET=${name} is not a target`);
   return name;
 }

@@ -1,56 +1,56 @@
-// Requests of a signed-in page that are written piece by piece, or byte by byte.
+// Requests of a signed-in page, written piece by piece or byte by byte.
 
 import { once } from 'node:events';
 import { request } from 'node:http';
 import { connect } from 'node:net';
 
-import { record, recordBytes } from '../journey/record.mjs';
+import { recordAnswer, recordBytes } from '../support/record.mjs';
 import { stack, user } from './stack.mjs';
 
 export const KIB = 1024;
 export const types = { 'Content-Type': 'application/octet-stream' };
 
 /**
- * @typedef {object} Heard
+ * @typedef {object} Received
  * @property {number} status
  * @property {import('node:http').IncomingHttpHeaders} headers
  * @property {string} text
- * @property {boolean} whole whether the answer came to its end, and did not break off
+ * @property {boolean} complete false if the answer was aborted
  */
 
 /** A request of a signed-in page whose body is still being written. @param {string} path @param {Record<string, string>} headers */
 export async function upload(path, headers) {
-  const { agent } = await user('github', 'ada');
+  const { browser } = await user('github', 'ada');
   const url = new URL(path, stack.edgeOrigin);
   const outgoing = request(url, {
     method: 'POST',
     agent: false,
-    headers: { ...agent.pageHeaders, ...types, Cookie: agent.cookieHeader, ...headers },
+    headers: { ...browser.scriptHeaders(), ...types, Cookie: browser.cookieHeader, ...headers },
   });
-  // An edge that has heard enough may hang up on the rest.
+  // The edge may close the connection before it has read everything.
   outgoing.on('error', () => {});
   /** @type {Promise<import('node:http').IncomingMessage | undefined>} */
   const head = new Promise((resolve) => {
     outgoing.on('response', (incoming) => {
-      record(incoming, url);
+      recordAnswer(incoming, url);
       resolve(incoming);
     });
     outgoing.on('close', () => resolve(undefined));
   });
-  return { outgoing, head, answer: head.then(hear) };
+  return { outgoing, head, answer: head.then(receive) };
 }
 
-/** Reads an answer for as long as it goes on. @param {import('node:http').IncomingMessage | undefined} incoming @returns {Promise<Heard | undefined>} */
-async function hear(incoming) {
+/** Reads an answer to its end, or to where it is aborted. @param {import('node:http').IncomingMessage | undefined} incoming @returns {Promise<Received | undefined>} */
+async function receive(incoming) {
   if (!incoming) return undefined;
   let text = '';
   incoming.setEncoding('utf8').on('data', (chunk) => (text += chunk));
   incoming.on('error', () => {});
   if (!incoming.closed) await once(incoming, 'close').catch(() => {});
-  return { status: incoming.statusCode ?? 0, headers: incoming.headers, text, whole: incoming.complete };
+  return { status: incoming.statusCode ?? 0, headers: incoming.headers, text, complete: incoming.complete };
 }
 
-/** A connection to the edge, for what is no request. */
+/** A connection to the edge, for bytes that need not be a request. */
 export function connection() {
   const { hostname, port } = new URL(stack.edgeOrigin);
   const socket = connect(Number(port), hostname);
@@ -58,7 +58,7 @@ export function connection() {
   return socket;
 }
 
-/** Sends bytes as they are and returns all that comes back. @param {string} text */
+/** Sends bytes as they are and returns everything received. @param {string} text */
 export async function raw(text) {
   const socket = connection();
   let back = '';
@@ -74,12 +74,12 @@ export async function raw(text) {
 /** @param {string} back */
 export const statusOf = (back) => Number(back.match(/^HTTP\/1\.[01] (\d{3})/)?.[1] ?? 0);
 
-/** The lines of a request of a signed-in page, to be spoilt. @param {string} requestLine @param {string[]} more */
-export async function lines(requestLine, more = []) {
-  const { agent } = await user('github', 'ada');
+/** The text of a signed-in page's request, which tests malform. @param {string} requestLine @param {string[]} more */
+export async function requestText(requestLine, more = []) {
+  const { browser } = await user('github', 'ada');
   const own = Object.entries({
-    ...agent.pageHeaders,
-    Cookie: agent.cookieHeader ?? '',
+    ...browser.scriptHeaders(),
+    Cookie: browser.cookieHeader ?? '',
     Host: new URL(stack.edgeOrigin).host,
     Connection: 'close',
   });

@@ -1,14 +1,14 @@
-// What the edge answers: core's own table, as its source has it, and for each row a request that finds it.
+// The routes of the edge: core's table, read from its source, and for each row a request that reaches it.
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { ROOT } from '../../scripts/stack/place.mjs';
-import { DIFFERENCES } from '../journey/difference.mjs';
-import { target } from '../journey/stack.mjs';
+import { ROOT } from '../../scripts/stack/path.mjs';
+import { RUNTIME_DIFFERENCES } from '../support/runtime-difference.mjs';
+import { target } from '../support/stack.mjs';
 
-/** Method and pattern as core's table has them, a path that finds the row, and what a visitor is answered. */
-export const SURFACE = /** @type {const} */ ([
+/** Method and pattern as in core's table, a path that reaches the row, and the status for a visitor without a session. */
+export const ROUTE_PROBES = /** @type {const} */ ([
   ['GET', '/auth/{provider}/login', '/auth/github/login', 303],
   ['GET', '/auth/{provider}/callback', '/auth/github/callback', 400],
   ['GET', '/auth/session', '/auth/session', 200],
@@ -35,16 +35,16 @@ export const SURFACE = /** @type {const} */ ([
 
 /** @typedef {{ method: string, pattern: string, cors: string }} Row */
 
-/** Core's table. @returns {Row[]} */
+/** Reads core's table. @returns {Row[]} */
 export function rows() {
   const source = readFileSync(join(ROOT, 'edge/core/src/route.rs'), 'utf8');
   const row = /^ {4}(?<method>[A-Z]+) +"(?<pattern>[^"]+)" +\w+ +\w+ +(?:\([^)]*\)|\w+) +\w+ +(?<cors>\w+) +\w+;$/gm;
   return [...source.matchAll(row)].map(({ groups }) => /** @type {Row} */ ({ ...groups }));
 }
 
-const OWN = Object.values(DIFFERENCES).flatMap(({ routesOfItsOwn }) => routesOfItsOwn);
+const RUNTIME_SPECIFIC = Object.values(RUNTIME_DIFFERENCES).flatMap(({ ownRoutes }) => ownRoutes);
 
 /** Whether the runtime of this run has the route. @param {string} pattern */
 export function exists(pattern) {
-  return !OWN.includes(pattern) || DIFFERENCES[target].routesOfItsOwn.includes(pattern);
+  return !RUNTIME_SPECIFIC.includes(pattern) || RUNTIME_DIFFERENCES[target].ownRoutes.includes(pattern);
 }

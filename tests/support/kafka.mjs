@@ -1,4 +1,4 @@
-// Kafka as an independent client sees it: kcat, which shares no code with the product.
+// Kafka through kcat, a client that shares no code with the product.
 
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-// As Java's client places keys, and as the product promises to.
+// The partitioner of Java's client, which the product promises to match.
 const PRODUCER = ['-X', 'partitioner=murmur2_random', '-X', 'acks=all', '-X', 'linger.ms=0'];
 
 /** @typedef {{ key: string, headers: Record<string, string>, value: string, partition: number, offset: number }} KafkaRecord */
@@ -24,12 +24,12 @@ export class Kafka {
     await writer.end();
   }
 
-  /** A producer that stays open, for records of one key. @param {{ topic?: string, key: string, headers?: Record<string, string> }} where */
+  /** A producer that stays open and writes records of one key. @param {{ topic?: string, key: string, headers?: Record<string, string> }} where */
   writer({ topic = 'chat.outbound', key, headers = {} }) {
     return new Writer(this.brokers, topic, key, headers);
   }
 
-  /** Everything a topic holds. @param {string} topic @returns {Promise<KafkaRecord[]>} */
+  /** Reads all records of a topic. @param {string} topic @returns {Promise<KafkaRecord[]>} */
   async read(topic) {
     const args = [
       '-C',
@@ -76,7 +76,7 @@ class Writer {
     this.child.kill('SIGKILL');
   }
 
-  /** Returns once Kafka has acknowledged everything. */
+  /** Returns once Kafka has acknowledged every record. */
   async end() {
     this.child.stdin.end();
     const [code] = await once(this.child, 'close');

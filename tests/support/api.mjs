@@ -1,4 +1,4 @@
-// An API behind the edge that does what its caller asks of it: takes bodies, says strange things, falls silent.
+// An API behind the edge. The path of a request says how the API behaves: it takes bodies, sends hostile headers, stalls.
 
 import { createServer } from 'node:http';
 import { EventEmitter, once } from 'node:events';
@@ -10,14 +10,14 @@ import { EventEmitter, once } from 'node:events';
  * @property {import('node:http').IncomingHttpHeaders} headers
  * @property {string[]} rawHeaders
  * @property {number} length bytes of the body that have arrived
- * @property {boolean} whole whether that was all
- * @property {boolean} broken whether the caller broke off, be it its body or the answer's
+ * @property {boolean} complete whether the whole body has arrived
+ * @property {boolean} aborted whether the caller disconnected during the request's body or the answer's
  * @property {NodeJS.Dict<string>} trailers
- * @property {number} sent bytes of the answer's body that are on their way
+ * @property {number} sent bytes of the answer's body that have been written
  */
 
-/** What no upstream may tell a browser about the edge's origin. */
-export const HOSTILE = {
+/** Headers with which an upstream would affect the edge's origin in the browser. */
+export const HOSTILE_HEADERS = {
   'Set-Cookie': ['__Host-Http-session=evil; Path=/; Secure; HttpOnly', 'a=b'],
   'WWW-Authenticate': 'Basic realm="x"',
   'Clear-Site-Data': '"*"',
@@ -57,45 +57,45 @@ export class Api extends EventEmitter {
         headers,
         rawHeaders,
         length: 0,
-        whole: false,
-        broken: false,
+        complete: false,
+        aborted: false,
         trailers: {},
         sent: 0,
       };
       this.calls.push(call);
-      this.emit('news');
+      this.emit('change');
       incoming.on('error', () => {});
       incoming.on('data', (chunk) => {
         call.length += chunk.length;
-        this.emit('news');
+        this.emit('change');
       });
       incoming.on('end', () => {
-        call.whole = true;
+        call.complete = true;
         call.trailers = incoming.trailers;
-        this.emit('news');
+        this.emit('change');
         answer(call, outgoing);
       });
       outgoing.on('close', () => {
-        call.broken = !incoming.complete || !outgoing.writableFinished;
-        this.emit('news');
+        call.aborted = !incoming.complete || !outgoing.writableFinished;
+        this.emit('change');
       });
       begin(call, incoming, outgoing);
     });
-    // Requests that are meant to be cut off.
+    // Tests cut requests off.
     this.server.on('clientError', (_, socket) => socket.destroy());
   }
 
-  /** Waits until a call has come this far. @param {(call: Call) => boolean} isFar */
-  async until(isFar) {
+  /** Waits for a call that the predicate holds for. @param {(call: Call) => boolean} isWanted */
+  async waitFor(isWanted) {
     for (;;) {
-      const call = this.calls.find(isFar);
+      const call = this.calls.find(isWanted);
       if (call) return call;
-      await once(this, 'news');
+      await once(this, 'change');
     }
   }
 
-  /** The calls whose path ends like this. @param {string} end */
-  to(end) {
+  /** The calls whose path has this end. @param {string} end */
+  callsTo(end) {
     return this.calls.filter(({ path }) => path.endsWith(end));
   }
 
@@ -105,16 +105,16 @@ export class Api extends EventEmitter {
   }
 }
 
-/** What it does before it has heard all. @param {Call} call @param {import('node:http').IncomingMessage} incoming @param {import('node:http').ServerResponse} outgoing */
+/** Answers, or slows down, before the whole body has arrived. @param {Call} call @param {import('node:http').IncomingMessage} incoming @param {import('node:http').ServerResponse} outgoing */
 function begin(call, incoming, outgoing) {
   switch (kind(call)) {
     case 'early':
       outgoing.writeHead(200, { 'Content-Type': 'text/plain' });
       outgoing.write('first');
       return;
-    case 'reluctant':
+    case 'slow-reader':
       incoming.on('data', (chunk) => {
-        // Every quarter of a mebibyte.
+        // Pauses after every quarter of a mebibyte.
         if ((call.length - chunk.length) >> 18 === call.length >> 18) return;
         incoming.pause();
         setTimeout(() => incoming.resume(), 5);
@@ -126,8 +126,8 @@ function begin(call, incoming, outgoing) {
 /** @param {Call} call */
 const kind = ({ path }) => new URL(path, 'http://api').pathname.split('/').at(2);
 
-/** Writes no faster than it is read. @param {Call} call @param {import('node:http').ServerResponse} outgoing @param {number} length */
-async function pour(call, outgoing, length) {
+/** Writes a large body no faster than the caller reads it. @param {Call} call @param {import('node:http').ServerResponse} outgoing @param {number} length */
+async function writeBulk(call, outgoing, length) {
   const chunk = Buffer.alloc(64 * 1024);
   const closed = once(outgoing, 'close');
   for (; call.sent < length && !outgoing.destroyed; call.sent += chunk.length) {
@@ -144,9 +144,9 @@ function answer(call, outgoing) {
     case 'early':
       outgoing.end('last');
       return;
-    case 'pour':
+    case 'bulk':
       outgoing.writeHead(200, { 'Content-Type': 'application/octet-stream' });
-      void pour(call, outgoing, Number(url.searchParams.get('bytes')));
+      void writeBulk(call, outgoing, Number(url.searchParams.get('bytes')));
       return;
     case 'never':
       return;
@@ -165,16 +165,16 @@ function answer(call, outgoing) {
       outgoing.write('first');
       return;
     case 'hostile':
-      outgoing.writeHead(status, HOSTILE);
+      outgoing.writeHead(status, HOSTILE_HEADERS);
       outgoing.end(status === 304 ? undefined : 'hostile');
       return;
-    case 'packed':
+    case 'gzip':
       outgoing.writeHead(200, { 'Content-Encoding': 'gzip', 'Content-Type': 'text/plain' });
       outgoing.end(Buffer.from('H4sIAAAAAAAAA0tMTAQA8oWqPwMAAAA=', 'base64'));
       return;
     default:
       outgoing.writeHead(status, { 'Content-Type': 'application/json', ETag: '"1"' });
-      // Not its headers: the token in them is no business of the page's (S103).
+      // The request's headers are not repeated: they hold the token, which the page must not see (S103).
       outgoing.end(JSON.stringify({ path: call.path, length: call.length }));
   }
 }

@@ -1,27 +1,27 @@
-// Stands between the bridge and Redis, passes bytes on, and on demand loses what Redis says of a delivery.
+// A TCP proxy between the bridge and Redis. On demand it drops Redis's reply to a delivery.
 
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 
-/** A CloudEvent, as it is appended to a user's buffer; nothing else the bridge asks of Redis holds one. */
+/** Part of a CloudEvent. Of the bridge's requests to Redis only a delivery, which appends to a user's buffer, holds one. */
 const DELIVERY = Buffer.from('"data":');
 
-export class Wire {
-  /** How many of the next deliveries are done without the bridge learning of it. */
-  toLose = 0;
-  lost = 0;
+export class RedisProxy {
+  /** How many replies to the next deliveries are dropped after Redis has carried them out. */
+  answersToDrop = 0;
+  droppedAnswers = 0;
   port = 0;
   /** @type {Set<import('node:net').Socket>} */
   #open = new Set();
 
   /** @param {number} port of Redis */
   static async start(port) {
-    const wire = new Wire(port);
-    wire.server.listen(0, '127.0.0.1');
-    await once(wire.server, 'listening');
-    const address = /** @type {import('node:net').AddressInfo} */ (wire.server.address());
-    wire.port = address.port;
-    return wire;
+    const proxy = new RedisProxy(port);
+    proxy.server.listen(0, '127.0.0.1');
+    await once(proxy.server, 'listening');
+    const address = /** @type {import('node:net').AddressInfo} */ (proxy.server.address());
+    proxy.port = address.port;
+    return proxy;
   }
 
   /** @param {number} port */
@@ -34,9 +34,9 @@ export class Wire {
         far.write(asked);
       });
       far.on('data', (answered) => {
-        if (isDelivery && this.toLose > 0) {
-          this.toLose--;
-          this.lost++;
+        if (isDelivery && this.answersToDrop > 0) {
+          this.answersToDrop--;
+          this.droppedAnswers++;
           near.destroy();
           return;
         }
@@ -48,7 +48,7 @@ export class Wire {
         [far, near],
       ])) {
         this.#open.add(socket);
-        // As if nobody was between: what breaks on one side breaks on the other.
+        // As without a proxy: what breaks on one side breaks on the other.
         socket.on('error', () => other.destroy());
         socket.on('close', () => {
           this.#open.delete(socket);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { assertProblem } from '../journey/problem.mjs';
+import { assertProblem } from '../support/problem.mjs';
 import { signedIn } from './sign-in.mjs';
 import { NARROW, callApi, provider, resource, stack } from './stack.mjs';
 
@@ -12,21 +12,21 @@ const lastCall = () => {
 };
 
 test('M21: each service gets a token for itself, by refresh tokens that rotate, and keeps it', async () => {
-  const agent = await signedIn(stack, 'narrow', 'nora');
-  assert.equal((await callApi(agent, 'narrow')).status, 200);
+  const browser = await signedIn(stack, 'narrow', 'nora');
+  assert.equal((await callApi(browser, 'narrow')).status, 200);
   const own = lastCall();
   assert.equal(own.audience, undefined, "the account's own token is for no API");
   /** @type {Set<string | undefined>} */
   const tokens = new Set([own.token]);
   for (const [service, { resource: audience, scopes }] of Object.entries(NARROW)) {
     for (const call of [1, 2]) {
-      assert.equal((await agent.call(`/bff/${service}/x`)).status, 200, `${service}, call ${call}`);
+      assert.equal((await browser.call(`/bff/${service}/x`)).status, 200, `${service}, call ${call}`);
       tokens.add(lastCall().token);
       assert.deepEqual({ ...lastCall(), token: '' }, { token: '', status: 200, audience, scope: scopes.join(' ') });
     }
   }
   assert.equal(tokens.size, 3, 'one a service, and kept');
-  assert.equal((await callApi(agent, 'narrow')).status, 200);
+  assert.equal((await callApi(browser, 'narrow')).status, 200);
   assert.equal(lastCall().token, own.token, "the account's own lives on");
   assert.deepEqual(
     provider.refreshTokens('narrow', 'nora').map(({ consumed }) => Boolean(consumed)),
@@ -35,18 +35,18 @@ test('M21: each service gets a token for itself, by refresh tokens that rotate, 
 });
 
 test('an API that the provider gives no token for does not cost the session', async () => {
-  const agent = await signedIn(stack, 'narrow', 'nils');
+  const browser = await signedIn(stack, 'narrow', 'nils');
   const { [NARROW.mail.resource]: scope = '', ...others } = provider.resources;
   provider.resources = others;
   const calls = resource.calls.length;
   const signInNeeded = async (/** @type {string} */ path) => {
-    assert.equal(assertProblem(await agent.call(path), 401).code, 'provider-sign-in-needed');
+    assert.equal(assertProblem(await browser.call(path), 401).code, 'provider-sign-in-needed');
   };
   for (const path of ['/bff/mail/x', '/bff/mail/y']) await signInNeeded(path);
   assert.equal(resource.calls.length, calls, 'it is called with nothing else');
-  assert.equal((await callApi(agent, 'narrow')).status, 200);
+  assert.equal((await callApi(browser, 'narrow')).status, 200);
   // This provider looks at the API after it has used up the refresh token.
   await signInNeeded('/bff/orders/x');
-  assert.equal((await agent.session()).authenticated, true);
+  assert.equal((await browser.session()).authenticated, true);
   provider.resources = { ...others, [NARROW.mail.resource]: scope };
 });

@@ -1,23 +1,23 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { sendBytes } from '../security/wire.mjs';
+import { sendBytes } from '../support/exchange.mjs';
 import { kafka, stack, unique, user } from './stack.mjs';
 
-/** The records on chat.inbound with that text. @param {string} text */
-async function said(text) {
+/** The records on chat.inbound with this text. @param {string} text */
+async function inboundRecords(text) {
   return (await kafka.read('chat.inbound')).filter(({ value }) => JSON.parse(value).text === text);
 }
 
-test('what a user says is a CloudEvent in Kafka, under the name of the session', async () => {
-  const { agent, user: ada } = await user('github', 'ada');
+test("a posted event is a CloudEvent in Kafka, with the session's user as its subject", async () => {
+  const { browser, user: ada } = await user('github', 'ada');
   const text = unique('hello, Kafka');
   const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
-  const answer = await agent.post('message', { text }, { traceparent });
+  const answer = await browser.postEvent('message', { text }, { traceparent });
   assert.equal(answer.status, 202, answer.text);
   const { id } = JSON.parse(answer.text);
 
-  const [record, ...more] = await said(text);
+  const [record, ...more] = await inboundRecords(text);
   assert.deepEqual(more, []);
   assert.ok(record);
   assert.equal(record.key, ada.id);
@@ -28,35 +28,35 @@ test('what a user says is a CloudEvent in Kafka, under the name of the session',
   assert.equal(record.headers.ce_specversion, '1.0');
   assert.equal(record.headers['content-type'], 'application/json');
   assert.ok(Math.abs(Date.now() - Date.parse(record.headers.ce_time ?? '')) < 60_000, record.headers.ce_time);
-  assert.equal(record.headers.traceparent?.split('-')[1], traceparent.split('-')[1], 'the trace goes on');
+  assert.equal(record.headers.traceparent?.split('-')[1], traceparent.split('-')[1], 'the trace is continued');
 });
 
-test('a body cannot claim to be of somebody else', async () => {
-  const { agent, user: ada } = await user('github', 'ada');
+test('a body cannot name another user as its subject', async () => {
+  const { browser, user: ada } = await user('github', 'ada');
   const { user: grace } = await user('github', 'grace');
   const text = unique('I am Grace');
-  const answer = await agent.call('/events/chat', {
+  const answer = await browser.call('/events/chat', {
     method: 'POST',
     headers: { 'Content-Type': 'application/json', ce_subject: grace.id, 'ce-subject': grace.id },
     body: JSON.stringify({ type: 'message', subject: grace.id, id: 'chosen', data: { text, subject: grace.id } }),
   });
   assert.equal(answer.status, 202, answer.text);
-  const [record] = await said(text);
+  const [record] = await inboundRecords(text);
   assert.equal(record?.key, ada.id);
   assert.equal(record?.headers.ce_subject, ada.id);
   assert.notEqual(record?.headers.ce_id, 'chosen');
   for (const spoof of [{ key: grace.id }, { partition: 0 }, { headers: { ce_subject: grace.id } }]) {
-    const refused = await agent.call('/events/chat', {
+    const rejected = await browser.call('/events/chat', {
       method: 'POST',
       headers: { 'Content-Type': 'application/json' },
       body: JSON.stringify({ type: 'message', data: { text: unique('spoof') }, ...spoof }),
     });
-    assert.equal(refused.status, 400, `${JSON.stringify(spoof)}: ${refused.text}`);
+    assert.equal(rejected.status, 400, `${JSON.stringify(spoof)}: ${rejected.text}`);
   }
 });
 
-test("S139: what a request's headers hold becomes no header of a record", async () => {
-  const { agent, user: ada } = await user('github', 'ada');
+test('S139: no header of a request becomes a header of a record, but traceparent', async () => {
+  const { browser, user: ada } = await user('github', 'ada');
   const trace = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
   const evil = 'ce_subject: evil';
   /** @type {[string, string | string[]][]} */
@@ -78,7 +78,7 @@ test("S139: what a request's headers hold becomes no header of a record", async 
   const sent = await Promise.all(
     attempts.map(async ([name, value]) => {
       const text = unique('in a header');
-      const answer = await agent.call('/events/chat', {
+      const answer = await browser.call('/events/chat', {
         method: 'POST',
         headers: { 'Content-Type': 'application/json', [name]: value },
         body: JSON.stringify({ type: 'message', data: { text } }),
@@ -86,13 +86,13 @@ test("S139: what a request's headers hold becomes no header of a record", async 
       return { text, why: `${name}: ${JSON.stringify(value)}`, status: answer.status };
     }),
   );
-  // What no library writes, by hand: a line within a line.
+  // A line break within a header, which no library writes.
   const byHand = unique('by hand');
   const body = JSON.stringify({ type: 'message', data: { text: byHand } });
   const head = Object.entries({
-    ...agent.pageHeaders,
+    ...browser.scriptHeaders(),
     Host: new URL(stack.edgeOrigin).host,
-    Cookie: agent.cookieHeader,
+    Cookie: browser.cookieHeader,
     'Content-Type': 'application/json',
     'Content-Length': String(Buffer.byteLength(body)),
     Connection: 'close',
@@ -129,26 +129,26 @@ test("S139: what a request's headers hold becomes no header of a record", async 
   }
 });
 
-test('a message sent twice with one Idempotency-Key is one message', async () => {
-  const { agent } = await user('github', 'ada');
+test('a message that is sent repeatedly with one Idempotency-Key is written once', async () => {
+  const { browser } = await user('github', 'ada');
   const text = unique('only once');
   const key = unique('key');
   const answers = await Promise.all(
-    Array.from({ length: 5 }, () => agent.post('message', { text }, { 'Idempotency-Key': key })),
+    Array.from({ length: 5 }, () => browser.postEvent('message', { text }, { 'Idempotency-Key': key })),
   );
-  answers.push(await agent.post('message', { text }, { 'Idempotency-Key': key }));
+  answers.push(await browser.postEvent('message', { text }, { 'Idempotency-Key': key }));
   assert.deepEqual(
     answers.map(({ status }) => status),
     answers.map(() => 202),
   );
   assert.equal(new Set(answers.map(({ text: body }) => JSON.parse(body).id)).size, 1);
-  assert.equal((await said(text)).length, 1);
+  assert.equal((await inboundRecords(text)).length, 1);
 });
 
 test("one user's messages stay in order, on one partition", async () => {
-  const { agent } = await user('entra', 'grace');
+  const { browser } = await user('entra', 'grace');
   const texts = Array.from({ length: 10 }, (_, index) => unique(`step ${index}`));
-  for (const text of texts) assert.equal((await agent.post('message', { text })).status, 202);
+  for (const text of texts) assert.equal((await browser.postEvent('message', { text })).status, 202);
   const records = (await kafka.read('chat.inbound')).filter(({ value }) => texts.includes(JSON.parse(value).text));
   assert.equal(new Set(records.map(({ partition }) => partition)).size, 1);
   assert.deepEqual(

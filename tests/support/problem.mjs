@@ -1,8 +1,8 @@
-// What every refusal looks like: a problem document of RFC 9457 that nobody keeps.
+// The form of every rejection: a problem document (RFC 9457) that no cache stores.
 
 import assert from 'node:assert/strict';
 
-/** @param {import('./agent.mjs').Answer} answer @param {number | number[]} status */
+/** @param {import('./exchange.mjs').Answer} answer @param {number | number[]} status */
 export function assertProblem(answer, status) {
   assert.ok(
     [status].flat().includes(answer.status),

@@ -3,24 +3,24 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { Agent } from '../journey/agent.mjs';
-import { target } from '../journey/stack.mjs';
+import { EdgeBrowser } from '../support/edge-browser.mjs';
+import { target } from '../support/stack.mjs';
 import { authorizeAt, signedIn } from './sign-in.mjs';
 import { callApi, deliver, provider, stack } from './stack.mjs';
 
 test('keys that change between the beginning of a sign-in and its end do not fail it, and those withdrawn are not believed', async () => {
   const before = await signedIn(stack, 'moving', 'alonzo');
-  const agent = new Agent(stack);
-  const { callback } = await authorizeAt(agent, 'moving', 'haskell');
+  const browser = new EdgeBrowser(stack);
+  const { callback } = await authorizeAt(browser, 'moving', 'haskell');
   const withdrawn = provider.keys.find(({ alg }) => alg === 'RS256') ?? {};
   const stillGood = await endingOf('moving', withdrawn);
   assert.equal(stillGood.status, 200, "it is the provider's before");
 
   provider.rotate();
-  const finished = await agent.visit(callback);
+  const finished = await browser.visit(callback);
   assert.equal(finished.status, 303, finished.text);
-  assert.equal((await agent.session()).user.id, 'moving:haskell');
-  assert.equal((await callApi(agent, 'moving')).status, 200);
+  assert.equal((await browser.session()).user.id, 'moving:haskell');
+  assert.equal((await callApi(browser, 'moving')).status, 200);
   assert.equal((await callApi(before, 'moving')).status, 200, 'who was signed in stays so');
 
   // On Spin another instance may answer, which believes the keys it has for an hour; S52's unit tests say how long.
@@ -37,15 +37,15 @@ test('keys that change between the beginning of a sign-in and its end do not fai
     for (const deadline = Date.now() + 3_000; !told(); await delay(20))
       assert.ok(Date.now() < deadline, 'refused for its key, and for nothing else');
   }
-  assert.equal((await agent.session()).authenticated, true);
+  assert.equal((await browser.session()).authenticated, true);
 });
 
 test('a refresh after a change of keys brings an ID token of the new key, and is believed', async () => {
-  const agent = await signedIn(stack, 'bound', 'moses');
+  const browser = await signedIn(stack, 'bound', 'moses');
   provider.rotate();
   await provider.endAccessTokens('bound', 'moses');
-  assert.equal((await callApi(agent, 'bound')).status, 200);
-  assert.equal((await agent.session()).authenticated, true);
+  assert.equal((await callApi(browser, 'bound')).status, 200);
+  assert.equal((await browser.session()).authenticated, true);
 });
 
 /** Ends all sessions of a user who has none. @param {string} id @param {Record<string, any>} key */
