@@ -1,9 +1,9 @@
-//! Waiting between tries: exponential, jittered, capped, without end.
+//! Waits between retries: exponential, jittered and capped. The number of retries is not limited.
 
 use std::time::Duration;
 
-/// How long to wait before each next try. Half of each wait is random, so that many who failed together don't return
-/// together.
+/// Computes the wait before each retry. Half of it is random, so that clients that failed together do not all return at
+/// once.
 #[derive(Clone, Debug)]
 pub struct Backoff {
     first: Duration,
@@ -12,26 +12,26 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Starts at about `first` and doubles up to `cap`.
+    /// The first wait is about `first`. Later ones double up to `cap`.
     #[must_use]
     pub fn new(first: Duration, cap: Duration) -> Self {
         Self { first, cap, tries: 0 }
     }
 
-    /// The wait before the next try.
+    /// The wait before the next retry.
     pub fn next_wait(&mut self) -> Duration {
         let full = self.first.saturating_mul(1 << self.tries.min(20)).min(self.cap);
         self.tries = self.tries.saturating_add(1);
         full.mul_f64(0.5 + 0.5 * fastrand::f64())
     }
 
-    /// How often it failed in a row.
+    /// Number of failures in a row.
     #[must_use]
     pub fn tries(&self) -> u32 {
         self.tries
     }
 
-    /// The last try succeeded.
+    /// Starts again at the first wait, after a success.
     pub fn reset(&mut self) {
         self.tries = 0;
     }
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_grow_to_the_cap_and_start_again_after_success() {
+    fn waits_grow_to_the_cap_and_reset_after_success() {
         let mut backoff = Backoff::default();
         let waits: Vec<_> = (0..40).map(|_| backoff.next_wait()).collect();
         assert!(waits[0] <= Duration::from_millis(100));

@@ -1,5 +1,5 @@
-//! Where records go that can't be decoded or delivered: `<topic>.dlq`, with the reason and where they were, so that
-//! their partition moves on.
+//! Writes records that can't be decoded or delivered to the dead-letter topic `<topic>.dlq`, with the reason and their
+//! coordinates. Their partition then moves on.
 
 use std::sync::Arc;
 
@@ -13,31 +13,31 @@ use crate::{
     topics::{TopicError, Topics},
 };
 
-/// A record that is passed over.
+/// A record that is not delivered.
 #[derive(Clone, Debug)]
 pub struct DeadLetter {
-    /// The topic it is in.
+    /// The topic it was read from.
     pub topic: String,
-    /// The partition it is in.
+    /// The partition it was read from.
     pub partition: i32,
-    /// Its offset, or the first of several that can't be told apart.
+    /// Its offset, or the first offset if it is several that can't be read separately.
     pub first_offset: i64,
-    /// The last of them.
+    /// The last of these offsets.
     pub last_offset: i64,
-    /// One word: why.
+    /// The reason, in one word.
     pub reason: &'static str,
-    /// What else is known of it.
+    /// Further detail.
     pub detail: Option<String>,
-    /// The record as far as it is known.
+    /// The record, as far as it is known.
     pub record: NewRecord,
 }
 
-/// The bridge was told to stop before the letter was written.
+/// The bridge was stopped before the dead letter was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("stopped before the dead letter was written")]
 pub struct Stopped;
 
-/// Writes dead letters.
+/// Writes dead letters to Kafka.
 pub struct DeadLetters {
     kafka: Arc<dyn KafkaIo>,
     topics: Arc<Topics>,
@@ -45,21 +45,21 @@ pub struct DeadLetters {
 }
 
 impl DeadLetters {
-    /// Creates dead-letter topics as they are needed.
+    /// Dead-letter topics are created when they are first needed.
     #[must_use]
     pub fn new(kafka: Arc<dyn KafkaIo>, topics: Arc<Topics>, metrics: Arc<Metrics>) -> Self {
         Self { kafka, topics, metrics }
     }
 
-    /// Returns once the letter rests in Kafka, however long Kafka is away.
+    /// Writes a dead letter and returns once Kafka has acknowledged it. Retries for as long as Kafka is unreachable.
     ///
-    /// If Kafka refuses it for good, the log alone has it: the record itself still is where it was, and a partition
-    /// must not stop for it.
+    /// If Kafka rejects it for good, only the log has it. The record itself is still in its topic, and its partition must
+    /// not stop for it.
     ///
     /// # Errors
-    /// [`Stopped`] if `stop` came first; the record is then met again after the restart.
-    pub async fn send(&self, letter: &DeadLetter, stop: &CancellationToken) -> Result<(), Stopped> {
-        let DeadLetter { topic, partition, first_offset, last_offset, reason, .. } = letter;
+    /// [`Stopped`] if `stop` was cancelled first. The record is read again after the restart.
+    pub async fn send(&self, dead_letter: &DeadLetter, stop: &CancellationToken) -> Result<(), Stopped> {
+        let DeadLetter { topic, partition, first_offset, last_offset, reason, .. } = dead_letter;
         tracing::warn!(
             topic,
             partition,
@@ -70,7 +70,7 @@ impl DeadLetters {
         );
         self.metrics.dead_letters.with_label_values(&[topic.as_str(), reason]).inc();
         let mut backoff = Backoff::default();
-        let mut record = to_record(letter);
+        let mut record = to_record(dead_letter);
         loop {
             match self.write(topic, record.clone()).await {
                 Ok(()) => return Ok(()),
@@ -100,21 +100,21 @@ impl DeadLetters {
         let partition = partitioner::partition(record.key.as_deref().unwrap_or_default(), count);
         let written = self.kafka.produce(&topic, partition, vec![record]).await;
         if matches!(written, Err(KafkaError::UnknownTopic(_))) {
-            self.topics.forget(&topic);
+            self.topics.invalidate(&topic);
         }
         written.map(drop).map_err(TopicError::Kafka)
     }
 }
 
-fn to_record(letter: &DeadLetter) -> NewRecord {
-    let mut record = letter.record.clone();
+fn to_record(dead_letter: &DeadLetter) -> NewRecord {
+    let mut record = dead_letter.record.clone();
     let notes = [
-        ("dlq_reason", Some(letter.reason.to_owned())),
-        ("dlq_detail", letter.detail.clone()),
-        ("dlq_topic", Some(letter.topic.clone())),
-        ("dlq_partition", Some(letter.partition.to_string())),
-        ("dlq_offset", Some(letter.first_offset.to_string())),
-        ("dlq_last_offset", Some(letter.last_offset.to_string())),
+        ("dlq_reason", Some(dead_letter.reason.to_owned())),
+        ("dlq_detail", dead_letter.detail.clone()),
+        ("dlq_topic", Some(dead_letter.topic.clone())),
+        ("dlq_partition", Some(dead_letter.partition.to_string())),
+        ("dlq_offset", Some(dead_letter.first_offset.to_string())),
+        ("dlq_last_offset", Some(dead_letter.last_offset.to_string())),
     ];
     let notes = notes.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into_bytes())));
     record.headers.extend(notes);

@@ -1,4 +1,4 @@
-//! What `/readyz` answers from: the last word of each neighbour.
+//! The last known state of each dependency, from which `/readyz` is answered.
 
 use std::{
     collections::BTreeSet,
@@ -7,34 +7,34 @@ use std::{
 
 use serde::Serialize;
 
-/// The bridge's neighbours.
+/// A service that the bridge depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Neighbour {
+pub enum Dependency {
     /// The brokers.
     Kafka,
-    /// The edge, where it keeps the buffers.
+    /// The edge, if the users' buffers are there.
     Edge,
-    /// Redis, where it does.
+    /// Redis, if the users' buffers are there.
     Redis,
 }
 
-/// How a neighbour was when it was last asked.
+/// How a dependency did at the last call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// Not asked yet.
+    /// Not called yet.
     #[default]
     Unknown,
     /// It answered.
     Ok,
-    /// It did not, or not usefully.
+    /// It did not answer, or its answer was unusable.
     Failing,
 }
 
-/// The neighbours' states.
+/// The body of `/readyz`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// The brokers, and that all inbound topics are there.
+    /// Whether the brokers answer and all inbound topics exist.
     pub kafka: State,
     /// The edge, if it is used.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -42,78 +42,80 @@ pub struct Report {
     /// Redis, if it is used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redis: Option<State>,
-    /// What somebody must look at.
+    /// A fault that needs an operator.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault: Option<&'static str>,
 }
 
-/// The edge refuses records, but not the bridge.
-const REFUSING: &str =
+/// The edge rejects records although it accepts the bridge itself.
+const REJECTING: &str =
     "the edge refuses one record after another: edge and bridge are probably of different versions; delivery waits";
 
 impl Report {
-    /// Ready means able to take events, and to serve streams where the bridge does. The edge's state is told but does
-    /// not decide: a bridge taken out of service for it could not take events either.
+    /// Whether the bridge can take events, and serve streams if the buffers are in Redis.
+    ///
+    /// The edge's state is reported but does not count. A bridge taken out of service because of the edge could not
+    /// take events either.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.kafka == State::Ok && self.redis.is_none_or(|redis| redis == State::Ok)
     }
 }
 
-/// Kept by those who talk to the neighbours.
+/// Collects the states. The parts that call a dependency report here.
 #[derive(Debug)]
-pub struct Health(Mutex<Known>);
+pub struct Health(Mutex<Inner>);
 
 #[derive(Debug)]
-struct Known {
+struct Inner {
     report: Report,
-    /// Partitions whose records the edge refuses.
-    refusing: BTreeSet<i32>,
+    /// Partitions whose records the edge rejects.
+    rejecting: BTreeSet<i32>,
 }
 
 impl Health {
-    /// Knows nothing yet but which neighbour keeps the buffers.
+    /// Starts with every state unknown. `buffer_store` is the dependency that keeps the users' buffers.
     #[must_use]
-    pub fn new(keeper: Neighbour) -> Self {
-        let used = |neighbour| (keeper == neighbour).then_some(State::Unknown);
-        let (edge, redis) = (used(Neighbour::Edge), used(Neighbour::Redis));
+    pub fn new(buffer_store: Dependency) -> Self {
+        let used = |dependency| (buffer_store == dependency).then_some(State::Unknown);
+        let (edge, redis) = (used(Dependency::Edge), used(Dependency::Redis));
         let report = Report { edge, redis, ..Report::default() };
-        Self(Mutex::new(Known { report, refusing: BTreeSet::new() }))
+        Self(Mutex::new(Inner { report, rejecting: BTreeSet::new() }))
     }
 
-    /// Notes how a neighbour did, and logs when that changed.
-    pub fn set(&self, neighbour: Neighbour, ok: bool) {
+    /// Records how a call to a dependency went. Logs a change.
+    pub fn set(&self, dependency: Dependency, ok: bool) {
         let now = if ok { State::Ok } else { State::Failing };
-        let report = &mut self.known().report;
-        let state = match neighbour {
-            Neighbour::Kafka => &mut report.kafka,
-            Neighbour::Edge => report.edge.get_or_insert_default(),
-            Neighbour::Redis => report.redis.get_or_insert_default(),
+        let report = &mut self.inner().report;
+        let state = match dependency {
+            Dependency::Kafka => &mut report.kafka,
+            Dependency::Edge => report.edge.get_or_insert_default(),
+            Dependency::Redis => report.redis.get_or_insert_default(),
         };
         if *state != now {
-            tracing::info!(?neighbour, before = ?*state, ?now, "a neighbour's state changed");
+            tracing::info!(neighbour = ?dependency, before = ?*state, ?now, "a neighbour's state changed");
             *state = now;
         }
     }
 
-    /// All as they are.
+    /// The current states.
     #[must_use]
     pub fn report(&self) -> Report {
-        self.known().report
+        self.inner().report
     }
 
-    /// Notes whether the edge refuses a partition's records one after another.
-    pub fn set_refusing(&self, partition: i32, refusing: bool) {
-        let mut known = self.known();
-        if refusing {
-            known.refusing.insert(partition);
+    /// Records whether the edge rejects one record of a partition after another.
+    pub fn set_rejecting(&self, partition: i32, rejecting: bool) {
+        let mut inner = self.inner();
+        if rejecting {
+            inner.rejecting.insert(partition);
         } else {
-            known.refusing.remove(&partition);
+            inner.rejecting.remove(&partition);
         }
-        known.report.fault = (!known.refusing.is_empty()).then_some(REFUSING);
+        inner.report.fault = (!inner.rejecting.is_empty()).then_some(REJECTING);
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

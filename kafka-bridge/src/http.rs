@@ -1,10 +1,6 @@
-//! The routes: signed ones for the edge, and those for whoever looks after the bridge.
+//! The routes: signed ones for the edge, and `/healthz`, `/readyz` and `/metrics` for operators.
 
-use std::{
-    convert::Infallible,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -25,33 +21,34 @@ use http_body_util::LengthLimitError;
 use tokio::sync::Semaphore;
 
 use crate::{
+    clock::unix_seconds,
     health::Health,
     inbound::Inbound,
     metrics::Metrics,
     rejection::Rejection,
-    stream::{Live, Streams},
+    stream::{LiveStream, Streams},
 };
 
-/// Largest body: the widget's data and what the edge puts around it.
+/// Largest body: the widget's data and the envelope that the edge adds.
 const MAX_BODY_BYTES: usize = MAX_EVENT_BYTES + 8 * 1024;
 
-/// Most requests at a time; each may hold a body.
+/// Most requests at a time. Each may hold a body in memory.
 const MAX_REQUESTS: usize = 1024;
 
-/// How long a body may take to arrive.
+/// Longest time for a body to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What the handlers need.
+/// What the handlers use.
 pub struct Context {
     /// Takes events.
     pub inbound: Arc<Inbound>,
-    /// Verifies that the edge speaks.
+    /// Verifies the edge's signatures.
     pub keys: Arc<KeyRing>,
-    /// For `/readyz`.
+    /// Answers `/readyz`.
     pub health: Arc<Health>,
-    /// Counts answers.
+    /// Counts responses.
     pub metrics: Arc<Metrics>,
-    /// Serves streams, where the buffers are in Redis.
+    /// Serves streams, if the users' buffers are in Redis.
     pub streams: Option<Arc<Streams>>,
 }
 
@@ -60,7 +57,7 @@ struct Shared {
     requests: Semaphore,
 }
 
-/// What the edge reaches: its own routes, and whether the bridge is ready, which the edge's `/readyz` asks too.
+/// The routes for the edge. They include `/readyz`, which the edge's own `/readyz` calls.
 pub fn router(context: Context) -> Router {
     let shared = Arc::new(Shared { context, requests: Semaphore::new(MAX_REQUESTS) });
     Router::new()
@@ -72,11 +69,11 @@ pub fn router(context: Context) -> Router {
         .with_state(shared)
 }
 
-/// What only operators reach: the figures tell how much is going on.
-pub fn admin_router(health_of: Arc<Health>, metrics_of: Arc<Metrics>) -> Router {
+/// The routes for operators. Metrics are not for the public: they show how much is going on.
+pub fn admin_router(health_state: Arc<Health>, metrics_state: Arc<Metrics>) -> Router {
     Router::new()
-        .route("/metrics", get(metrics).with_state(metrics_of))
-        .merge(health(health_of))
+        .route("/metrics", get(metrics).with_state(metrics_state))
+        .merge(health(health_state))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
 }
@@ -106,39 +103,41 @@ async fn events(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Re
     response
 }
 
-/// Believes the head before it holds anything for the request: strangers can't keep the edge out.
+/// Verifies the signed head before it allocates anything for the request, so that unsigned requests cannot exhaust the
+/// permits the edge needs.
 async fn accept(shared: &Shared, request: Request<Body>) -> Result<Accepted, Rejection> {
     let (head, body) = request.into_parts();
     let digest = verify_head(&shared.context.keys, &head)?;
-    let _turn = shared.requests.try_acquire().map_err(|_| Rejection::Busy)?;
+    let _permit = shared.requests.try_acquire().map_err(|_| Rejection::Busy)?;
     let body = read(body).await?;
-    digest.check(&body).map_err(unsigned)?;
+    digest.check(&body).map_err(unauthorized)?;
     let event: InboundEvent = serde_json::from_slice(&body).map_err(|error| Rejection::Malformed(error.to_string()))?;
     Arc::clone(&shared.context.inbound).accept(event).await
 }
 
-/// The stream ends with the connection: a client that leaves drops the body and with it all that is held for it.
+/// The stream lives as long as the connection: when the client disconnects, hyper drops the body, and the body holds all
+/// of the stream's state.
 async fn stream(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Response {
     let request_id = request_id(request.headers());
     let response = match open(&shared.context, &request.into_parts().0).await {
-        Ok(live) => {
+        Ok(stream) => {
             let headers = [
                 (header::CONTENT_TYPE, "text/event-stream; charset=utf-8"),
-                // Proxies that buffer or compress turn a stream into silence.
+                // A proxy that buffers or compresses would hold events back.
                 (header::CACHE_CONTROL, "no-store, no-transform"),
                 (HeaderName::from_static("x-accel-buffering"), "no"),
             ];
-            (headers, Body::from_stream(live.into_chunks().map(Ok::<_, Infallible>))).into_response()
+            (headers, Body::from_stream(stream.into_chunks().map(Ok::<_, Infallible>))).into_response()
         }
         Err(rejection) => rejection.into_response(&request_id),
     };
-    shared.context.metrics.streams_asked.with_label_values(&[response.status().as_str()]).inc();
+    shared.context.metrics.stream_requests.with_label_values(&[response.status().as_str()]).inc();
     response
 }
 
-async fn open(context: &Context, head: &Parts) -> Result<Live, Rejection> {
+async fn open(context: &Context, head: &Parts) -> Result<LiveStream, Rejection> {
     let streams = context.streams.as_ref().ok_or(Rejection::NotFound)?;
-    verify_head(&context.keys, head)?.check(&[]).map_err(unsigned)?;
+    verify_head(&context.keys, head)?.check(&[]).map_err(unauthorized)?;
     let request = StreamRequest::from_query(head.uri.query().unwrap_or_default())
         .map_err(|error| Rejection::Malformed(error.to_string()))?;
     streams.open(request).await
@@ -147,10 +146,11 @@ async fn open(context: &Context, head: &Parts) -> Result<Live, Rejection> {
 fn verify_head(keys: &KeyRing, head: &Parts) -> Result<BodyDigest, Rejection> {
     let signature = head.headers.get(SIGNATURE_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
-    keys.verify_head(signature, Direction::EdgeToBridge, head.method.as_str(), target, unix_seconds()).map_err(unsigned)
+    keys.verify_head(signature, Direction::EdgeToBridge, head.method.as_str(), target, unix_seconds())
+        .map_err(unauthorized)
 }
 
-fn unsigned(error: SignatureError) -> Rejection {
+fn unauthorized(error: SignatureError) -> Rejection {
     Rejection::Unauthorized(error.to_string())
 }
 
@@ -173,16 +173,10 @@ async fn metrics(State(metrics): State<Arc<Metrics>>) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics.render()).into_response()
 }
 
-/// The edge's own id for the request, so that both logs agree, or a new one.
+/// The edge's request id, so that both logs agree, or a new one.
 fn request_id(headers: &HeaderMap) -> String {
     let given = headers.get("x-request-id").and_then(|value| value.to_str().ok());
     given
         .filter(|id| (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'))
         .map_or_else(|| format!("{:032x}", fastrand::u128(..)), str::to_owned)
-}
-
-/// The clock both signers agree on.
-#[must_use]
-pub fn unix_seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

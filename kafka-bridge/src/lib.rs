@@ -1,31 +1,31 @@
-//! Causeway's native side, between the edge and Kafka.
+//! Causeway's native service between the edge and Kafka.
 //!
-//! Inbound, an event comes over HTTPS and is answered once Kafka has it; outbound, records are fetched, delivered to
-//! the users' buffers, and only then passed over by the checkpoint, which rests beside them: at the edge where the edge
-//! can keep them, or in Redis, from where the bridge then serves the streams itself.
-//! The bridge itself keeps nothing that a restart could lose.
+//! - [`config`]: reads the environment once into typed settings.
+//! - [`server`]: builds all parts, serves until shutdown, then drains.
+//! - [`listen`]: accepts connections and limits how long a client may take.
+//! - [`http`]: the routes.
+//! - [`rejection`]: the problem documents that requests are rejected with.
+//! - [`inbound`]: writes each `POST /v1/events` to Kafka as one record and waits for the acknowledgement.
+//! - [`outbound`]: delivers Kafka records to the users' buffers, at the edge or in Redis.
+//! - [`redis_store`]: the users' buffers and the checkpoints in Redis.
+//! - [`stream`]: serves `GET /v1/stream` as Server-Sent Events from the buffers in Redis.
+//! - [`dead_letter`]: writes records that can't be decoded or delivered to a dead-letter topic.
+//! - [`topics`]: knows which topics exist and how many partitions each has.
+//! - [`kafka`]: the trait in front of a Kafka client, and its implementation on rskafka.
+//! - [`partitioner`]: chooses partitions as Kafka's Java client does.
+//! - [`health`]: the state of each dependency, for `/readyz`.
+//! - [`metrics`]: the metrics behind `/metrics`.
+//! - [`backoff`]: waits between retries.
+//! - [`clock`]: Unix time.
 //!
-//! From the outside in:
-//!
-//! - [`config`]: the environment, read once into types
-//! - [`server`]: builds everything, serves until told to stop, drains
-//! - [`listen`]: connections and their time limits
-//! - [`http`]: the routes, and [`rejection`]: what they answer when they refuse
-//! - [`inbound`]: `POST /v1/events` → one record in Kafka, acknowledged
-//! - [`outbound`]: Kafka → `/internal/deliver` of the edge, or Redis
-//! - [`hop`]: the users' buffers in Redis
-//! - [`stream`]: `GET /v1/stream`, Server-Sent Events from there
-//! - [`dead_letter`]: where records go that can't be decoded or delivered
-//! - [`topics`]: which topics there are, and how many partitions each has
-//! - [`kafka`]: the small trait behind which a Kafka client sits, and rskafka behind it
-//! - [`partitioner`]: the Java client's choice of partition
-//! - [`backoff`], [`health`], [`metrics`]: retries, readiness, figures
+//! The bridge keeps nothing that a restart could lose. An event is answered once Kafka has stored it. The checkpoint is
+//! stored beside the users' buffers and moves only after the records before it are stored there.
 
 pub mod backoff;
+pub mod clock;
 pub mod config;
 pub mod dead_letter;
 pub mod health;
-pub mod hop;
 pub mod http;
 pub mod inbound;
 pub mod kafka;
@@ -33,6 +33,7 @@ pub mod listen;
 pub mod metrics;
 pub mod outbound;
 pub mod partitioner;
+pub mod redis_store;
 pub mod rejection;
 pub mod server;
 pub mod stream;

@@ -1,7 +1,7 @@
-//! Accepts connections and serves a router on them, each bounded in the time it may take to ask for something and to take
-//! what it is sent.
+//! Accepts connections and serves a router on them. Limits how long a client may take to send a request and to read the
+//! response.
 //!
-//! What `axum::serve` does, with hyper's clock: without one, a connection that never finishes its headers stays for ever.
+//! `axum::serve` has no such limit: a connection that never finishes its headers would stay open for ever.
 
 use std::time::Duration;
 
@@ -15,46 +15,46 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 
-/// Longest a request's headers may take, and a connection may idle between requests; shorter than a drain.
-pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest time for a request's headers, and for a connection to idle between requests. Shorter than the drain.
+pub const HEADERS_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Longest a client may take nothing of what is being written to it; the edge's own hub is as patient with a stream.
+/// Longest time in which a client may read nothing of what is written to it. The edge's hub closes a stream as late.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Most bytes held for a connection between a body and its client (a chunk may exceed it alone). A slow reader of a
-/// stream holds this much and its place.
+/// Most bytes buffered between a response body and its client; a single chunk may exceed it. A slow reader of a stream
+/// costs this much memory and its read position.
 const MAX_BUFFER_BYTES: usize = 64 * 1024;
 
-/// How long a client may take.
+/// Time limits for clients.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
-    /// See [`HEADER_TIMEOUT`].
+pub struct ClientTimeouts {
+    /// See [`HEADERS_TIMEOUT`].
     pub headers: Duration,
     /// See [`WRITE_TIMEOUT`].
     pub writes: Duration,
 }
 
-impl Default for Patience {
+impl Default for ClientTimeouts {
     fn default() -> Self {
-        Self { headers: HEADER_TIMEOUT, writes: WRITE_TIMEOUT }
+        Self { headers: HEADERS_TIMEOUT, writes: WRITE_TIMEOUT }
     }
 }
 
-/// How long to wait when no connection can be accepted; usually there are too many already.
+/// Pause after a connection could not be accepted, usually because too many are open.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
-/// Serves until stopped, then lets what was asked be answered, and returns.
-pub async fn serve(listener: TcpListener, router: Router, patience: Patience, stop: CancellationToken) {
+/// Serves until stopped, then finishes the requests in progress and returns.
+pub async fn serve(listener: TcpListener, router: Router, client_timeouts: ClientTimeouts, stop: CancellationToken) {
     let connections = GracefulShutdown::new();
     let mut builder = hyper::server::conn::http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(patience.headers).max_buf_size(MAX_BUFFER_BYTES);
+    builder.timer(TokioTimer::new()).header_read_timeout(client_timeouts.headers).max_buf_size(MAX_BUFFER_BYTES);
     while let Some(accepted) = stop.run_until_cancelled(accept(&listener)).await {
         let service = TowerToHyperService::new(router.clone());
         let mut accepted = TimeoutStream::new(accepted);
-        accepted.set_write_timeout(Some(patience.writes));
+        accepted.set_write_timeout(Some(client_timeouts.writes));
         let connection = connections.watch(builder.serve_connection(TokioIo::new(Box::pin(accepted)), service));
         tokio::spawn(async move {
-            // A client's way to go is no matter for the log.
+            // How a client disconnects is not worth a log line.
             let _ = connection.await;
         });
     }
@@ -66,7 +66,7 @@ async fn accept(listener: &TcpListener) -> TcpStream {
     loop {
         match listener.accept().await {
             Ok((connection, _)) => {
-                // Small answers and events go at once.
+                // Small responses and events must not wait for Nagle's algorithm.
                 let _ = connection.set_nodelay(true);
                 return connection;
             }

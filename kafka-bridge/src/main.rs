@@ -1,10 +1,10 @@
-//! Settings → typed configuration → build → serve → drain.
+//! Reads the settings, builds the bridge, serves, drains.
 
 use std::{process::ExitCode, sync::Arc};
 
 use anyhow::Context as _;
 use kafka_bridge::{
-    config::{Config, Hop},
+    config::{BufferStore, Config},
     kafka::{RskafkaIo, RskafkaOptions},
     server::{self, Listeners, Tuning},
 };
@@ -16,7 +16,7 @@ use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    // rskafka tells of every connection and retry; what matters of it appears in the bridge's own lines.
+    // rskafka logs every connection and retry. The bridge logs what matters of that itself.
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,rskafka=off"));
     tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).with_writer(std::io::stderr).init();
     match run().await {
@@ -30,7 +30,7 @@ async fn main() -> ExitCode {
 
 async fn run() -> anyhow::Result<()> {
     let config = Config::from_env()?;
-    if let Hop::Edge(url) = &config.hop
+    if let BufferStore::Edge(url) = &config.buffer_store
         && url.scheme() == "http"
     {
         tracing::info!("BRIDGE_EDGE_URL is not https: deliveries are signed but travel in the clear");
@@ -49,7 +49,7 @@ async fn run() -> anyhow::Result<()> {
         }
     };
     let kafka = Arc::new(RskafkaIo::new(RskafkaOptions::new(config.kafka.clone()))?);
-    tracing::info!(listen = %edge.local_addr()?, admin = ?config.admin_listen, ?config.hop, ?config.channels, outbound = config.outbound_topic, "the bridge begins");
+    tracing::info!(listen = %edge.local_addr()?, admin = ?config.admin_listen, "config.hop" = ?config.buffer_store, ?config.channels, outbound = config.outbound_topic, "the bridge begins");
     server::run(config, kafka, Listeners { edge, admin }, Tuning::default(), shutdown).await?;
     Ok(())
 }

@@ -1,48 +1,48 @@
-//! The figures behind `/metrics`, in Prometheus' text format. Labels are topics, partitions and fixed words: nothing
-//! that grows with users.
+//! The metrics behind `/metrics`, in Prometheus' text format. Labels are topics, partitions and fixed words, so the
+//! number of series does not grow with the number of users.
 
 use prometheus::{
     Encoder as _, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder, core::Collector,
 };
 
-/// All figures of one bridge.
+/// All metrics of a bridge.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    /// Answers to `POST /v1/events`, by status.
+    /// Responses to `POST /v1/events`, by status.
     pub events: IntCounterVec,
     /// Seconds from an event's arrival to Kafka's acknowledgement.
     pub ack_seconds: Histogram,
     /// Records delivered, by topic.
     pub delivered: IntCounterVec,
-    /// Deliveries that failed, by reason.
+    /// Failed deliveries, by reason.
     pub delivery_failures: IntCounterVec,
     /// Records fetched and not yet delivered, by topic and partition.
     pub backlog: IntGaugeVec,
-    /// Records Kafka has that are not checkpointed, by topic and partition.
+    /// Records in Kafka beyond the checkpoint, by topic and partition.
     pub lag: IntGaugeVec,
-    /// 1 while delivery waits because the edge refuses one record after another, by topic and partition.
-    pub refusing: IntGaugeVec,
+    /// 1 while delivery waits because the edge rejects one record after another, by topic and partition.
+    pub rejecting: IntGaugeVec,
     /// Dead letters, by topic and reason.
     pub dead_letters: IntCounterVec,
-    /// Offsets that retention removed before they were delivered, by topic and partition.
+    /// Offsets that retention removed before delivery, by topic and partition.
     pub lost_to_retention: IntCounterVec,
-    /// Streams being served.
+    /// Open streams.
     pub streams: IntGauge,
-    /// Streams that were asked for, by outcome.
-    pub streams_asked: IntCounterVec,
-    /// Losses admitted to streams, by reason.
+    /// Responses to `GET /v1/stream`, by status.
+    pub stream_requests: IntCounterVec,
+    /// Resets sent to streams, by reason.
     pub stream_resets: IntCounterVec,
-    /// How often the subscription broke.
+    /// How often the Redis subscription broke.
     pub subscription_breaks: IntCounter,
 }
 
 impl Metrics {
-    /// Registers every figure.
+    /// Registers all metrics.
     ///
     /// # Errors
-    /// If two figures have the same name.
+    /// If two metrics have the same name.
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         let by = |name: &str, help: &str, labels: &[&str]| {
@@ -72,7 +72,7 @@ impl Metrics {
             )?,
             backlog: gauge("causeway_backlog_records", "Records fetched and not yet delivered.")?,
             lag: gauge("causeway_lag_records", "Records in Kafka beyond the checkpoint.")?,
-            refusing: gauge(
+            rejecting: gauge(
                 "causeway_edge_refuses_records",
                 "1 while delivery waits because the edge refuses one record after another.",
             )?,
@@ -84,7 +84,7 @@ impl Metrics {
             )?,
             streams: IntGauge::new("causeway_streams", "Streams being served.")
                 .and_then(|figure| register(&registry, figure))?,
-            streams_asked: by("causeway_streams_asked_total", "Answers to GET /v1/stream.", &["status"])?,
+            stream_requests: by("causeway_streams_asked_total", "Answers to GET /v1/stream.", &["status"])?,
             stream_resets: by("causeway_stream_resets_total", "Losses admitted to streams.", &["reason"])?,
             subscription_breaks: IntCounter::new(
                 "causeway_subscription_breaks_total",
@@ -95,7 +95,7 @@ impl Metrics {
         })
     }
 
-    /// The text Prometheus scrapes.
+    /// The text that Prometheus scrapes.
     #[must_use]
     pub fn render(&self) -> String {
         let mut text = Vec::new();

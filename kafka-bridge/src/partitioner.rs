@@ -1,7 +1,7 @@
-//! The partition of a key, as the Java client chooses it, so that other producers of the same topic agree and a user's
-//! events stay in order.
+//! Chooses the partition of a key as Kafka's Java client does. Other producers of the same topic then agree, and a
+//! user's events stay in order.
 
-/// The partition of `key` in a topic of `partitions` partitions (at least one).
+/// The partition of `key` in a topic with `partitions` partitions, at least one.
 #[must_use]
 pub fn partition(key: &[u8], partitions: i32) -> i32 {
     let positive = murmur2(key) & 0x7fff_ffff;
@@ -12,7 +12,7 @@ pub fn partition(key: &[u8], partitions: i32) -> i32 {
 fn murmur2(data: &[u8]) -> u32 {
     const SEED: u32 = 0x9747_b28c;
     const M: u32 = 0x5bd1_e995;
-    // Lengths wrap as Java's `int` would; keys are far shorter.
+    // Lengths wrap as Java's `int` would. Keys are far shorter.
     #[allow(clippy::cast_possible_truncation)]
     let mut hash = SEED ^ data.len() as u32;
     let (words, rest) = data.as_chunks::<4>();
@@ -34,9 +34,9 @@ fn murmur2(data: &[u8]) -> u32 {
 mod tests {
     use super::*;
 
-    /// The figures the Java client's own test suite holds its hash to.
+    /// Values from the Java client's own test suite.
     #[test]
-    fn hashes_equal_the_java_clients() {
+    fn hashes_match_the_java_client() {
         for (text, hash) in [
             ("21", -973_932_308_i32),
             ("foobar", -790_332_482),
@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn every_partition_is_in_range_and_used() {
+    fn partitions_are_in_range_and_all_used() {
         let mut seen = [false; 7];
         for n in 0..1000 {
             seen[usize::try_from(partition(format!("t:{n}").as_bytes(), 7)).unwrap()] = true;

@@ -1,4 +1,4 @@
-//! What the HTTP side answers when it refuses: one status and one word per reason, in a problem document.
+//! Why the HTTP side rejects a request. Each reason has one status and one code, sent as a problem document.
 
 use axum::{
     http::{HeaderValue, StatusCode, header},
@@ -6,47 +6,47 @@ use axum::{
 };
 use causeway_protocol::problem::{PROBLEM_JSON, Problem};
 
-/// Why a request is not served.
+/// Why a request is rejected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
-    /// The request does not say what it should.
+    /// The request can't be parsed, or a field has an illegal value.
     #[error("the request is malformed: {0}")]
     Malformed(String),
-    /// The signature is missing, wrong or old.
+    /// The signature is missing, invalid or stale.
     #[error("the signature does not hold: {0}")]
     Unauthorized(String),
-    /// There is no such channel.
+    /// The channel does not exist.
     #[error("there is no such channel")]
     UnknownChannel,
-    /// There is no such path.
+    /// The path does not exist.
     #[error("there is no such path")]
     NotFound,
-    /// The path has other methods.
+    /// The path exists, but not for this method.
     #[error("the path does not take this method")]
     MethodNotAllowed,
     /// The body took too long to arrive.
     #[error("the body took too long to arrive")]
     TooSlow,
-    /// The body, or the record made of it, is larger than allowed.
+    /// The body, or the record made from it, is too large.
     #[error("the event is too large")]
     TooLarge,
     /// The id was used for another event.
     #[error("the id was used for another event")]
     IdReused,
-    /// Too much is waiting already.
+    /// Too many events or bytes are queued.
     #[error("too many events are waiting")]
     Busy,
-    /// Kafka did not take the event, or did not say so in time.
+    /// Kafka did not acknowledge the event in time, or rejected it.
     #[error("kafka did not take the event: {0}")]
     Unavailable(String),
-    /// As many streams are served as may be.
+    /// The bridge serves as many streams as it may.
     #[error("too many streams: {0}")]
     StreamsFull(&'static str),
     /// The user has as many streams as a user may.
     #[error("too many streams of this user")]
     UserStreamsFull,
-    /// The edge believed in a session that was ended elsewhere.
-    #[error("the session is over")]
+    /// The session was ended elsewhere, and the edge did not know yet.
+    #[error("the session has ended")]
     SessionEnded,
     /// The user's buffer can't be read.
     #[error("the stream can't be opened: {0}")]
@@ -73,7 +73,7 @@ impl Rejection {
         }
     }
 
-    /// One stable word for programs.
+    /// A stable code for programs.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -92,7 +92,7 @@ impl Rejection {
         }
     }
 
-    /// One sentence for people, without the inside of the bridge.
+    /// A sentence for people. It reveals nothing about the inside of the bridge.
     fn title(&self) -> &'static str {
         match self {
             Self::Malformed(_) => "The request is malformed.",
@@ -112,7 +112,7 @@ impl Rejection {
         }
     }
 
-    /// The answer; what is known beyond it goes to the log under the same request id.
+    /// The response. Details go to the log only, under the same request id.
     #[must_use]
     pub fn into_response(self, request_id: &str) -> Response {
         let status = self.status();
@@ -121,7 +121,7 @@ impl Rejection {
         let body = serde_json::to_string(&problem).unwrap_or_default();
         let mut response = (status, [(header::CONTENT_TYPE, PROBLEM_JSON)], body).into_response();
         if status == StatusCode::SERVICE_UNAVAILABLE {
-            // Spread over a few seconds, or all would come back in the same one.
+            // Random, so that rejected clients do not all return in the same second.
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(fastrand::u16(1..=3)));
         }
         response

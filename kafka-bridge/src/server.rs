@@ -1,5 +1,5 @@
-//! Builds everything, serves until told to stop, drains. The caller owns the listeners and the signal, so a test binds
-//! port 0 and stops when it likes.
+//! Builds all parts, serves until shutdown, then drains. The caller owns the listeners and the shutdown signal, so a
+//! test can bind port 0 and stop the bridge when it likes.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -8,39 +8,40 @@ use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    config::{Config, Hop},
+    clock::{Clock, unix_seconds},
+    config::{BufferStore, Config},
     dead_letter::DeadLetters,
-    health::{Health, Neighbour},
-    hop::{Buffer, Limits, Redis, RedisAccessError, RedisSink, Subscription},
-    http::{Context, admin_router, router, unix_seconds},
+    health::{Dependency, Health},
+    http::{Context, admin_router, router},
     inbound::{Inbound, InboundLimits},
     kafka::KafkaIo,
-    listen::{self, Patience},
+    listen::{self, ClientTimeouts},
     metrics::Metrics,
-    outbound::{Clock, EdgeClient, Outbound, Sink},
+    outbound::{EdgeClient, Outbound, Sink},
+    redis_store::{BufferLimits, Redis, RedisSink, RedisUrlError, Subscription, UserBuffers},
     stream::{Registry, Streams},
-    topics::{REFRESH, Topics},
+    topics::{REFRESH_INTERVAL, Topics},
 };
 
-/// Longest the drain may take; what an orchestrator usually allows before it kills is 30 s.
+/// Longest drain. Orchestrators usually kill 30 s after the signal.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// What tests set otherwise than operators need to.
+/// Settings that only tests change.
 #[derive(Clone, Copy, Debug)]
 pub struct Tuning {
-    /// Bounds of the inbound side.
+    /// Limits of the inbound side.
     pub inbound: InboundLimits,
-    /// How often topics are looked at for new partitions.
+    /// How often topics are checked for new partitions.
     pub refresh: Duration,
-    /// How long a client may take.
-    pub patience: Patience,
-    /// When things happen in a stream's life.
+    /// How long a client may take to send a request and to read a response.
+    pub client_timeouts: ClientTimeouts,
+    /// Timing of a stream: keep-alive, rotation, retry.
     pub feed: FeedPolicy,
-    /// What is kept in Redis.
-    pub buffer: Limits,
+    /// Limits of the users' buffers in Redis.
+    pub buffer: BufferLimits,
     /// Most streams of one user.
     pub user_streams: usize,
-    /// Where epochs are taken from, if not from the system's clock.
+    /// The source of epochs, if not the system's clock.
     pub clock: Option<Clock>,
 }
 
@@ -48,35 +49,35 @@ impl Default for Tuning {
     fn default() -> Self {
         Self {
             inbound: InboundLimits::default(),
-            refresh: REFRESH,
-            patience: Patience::default(),
+            refresh: REFRESH_INTERVAL,
+            client_timeouts: ClientTimeouts::default(),
             feed: FeedPolicy::default(),
-            buffer: Limits::default(),
-            // Tabs share a stream, so these are a user's devices, and connections whose end nobody told yet.
+            buffer: BufferLimits::default(),
+            // A user's tabs share one stream. So these are a user's devices, and connections not yet known to be gone.
             user_streams: 32,
             clock: None,
         }
     }
 }
 
-/// Where HTTP is served.
+/// The sockets that HTTP is served on.
 #[derive(Debug)]
 pub struct Listeners {
-    /// For the edge.
+    /// Reached by the edge.
     pub edge: TcpListener,
-    /// For operators, if they have their own.
+    /// Reached by operators only; without it, metrics are not served.
     pub admin: Option<TcpListener>,
 }
 
 /// Why a bridge can't be built or served.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// Two figures have the same name.
+    /// Two metrics have the same name.
     #[error("metrics can't be registered: {0}")]
     Metrics(#[from] prometheus::Error),
-    /// The address of Redis can't be used.
+    /// The URL of Redis can't be used.
     #[error("BRIDGE_REDIS_URL {0}")]
-    Redis(#[from] RedisAccessError),
+    Redis(#[from] RedisUrlError),
     /// The trust store can't be read.
     #[error("the client for the edge can't be built: {0}")]
     EdgeClient(#[from] reqwest::Error),
@@ -85,11 +86,11 @@ pub enum ServeError {
     Drain(Duration),
 }
 
-/// Serves until `shutdown` completes, then takes no more, answers what it took, ends delivery after the request in
-/// flight, and returns.
+/// Serves until `shutdown` completes. Then takes no more requests, answers those in progress, finishes the delivery
+/// request in flight, and returns.
 ///
 /// # Errors
-/// [`ServeError`] if it can't begin, or does not end in time.
+/// [`ServeError`] if it can't start or does not end in time.
 pub async fn run(
     config: Config,
     kafka: Arc<dyn KafkaIo>,
@@ -99,20 +100,20 @@ pub async fn run(
 ) -> Result<(), ServeError> {
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
-    let keeper = if matches!(config.hop, Hop::Edge(_)) { Neighbour::Edge } else { Neighbour::Redis };
-    let health = Arc::new(Health::new(keeper));
+    let store = if matches!(config.buffer_store, BufferStore::Edge(_)) { Dependency::Edge } else { Dependency::Redis };
+    let health = Arc::new(Health::new(store));
     let metrics = Arc::new(Metrics::new()?);
     let keys = Arc::new(config.keys);
     let topics = Arc::new(Topics::new(Arc::clone(&kafka), config.topic_partitions));
-    let (sink, streams): (Arc<dyn Sink>, _) = match &config.hop {
-        Hop::Edge(url) => (Arc::new(EdgeClient::new(url, Arc::clone(&keys), Arc::clone(&health))?), None),
-        Hop::Redis(access) => {
-            let redis = Arc::new(Redis::new(access)?);
-            let buffer = Arc::new(Buffer::new(Arc::clone(&redis), tuning.buffer));
+    let (sink, streams): (Arc<dyn Sink>, _) = match &config.buffer_store {
+        BufferStore::Edge(url) => (Arc::new(EdgeClient::new(url, Arc::clone(&keys), Arc::clone(&health))?), None),
+        BufferStore::Redis(url) => {
+            let redis = Arc::new(Redis::new(url)?);
+            let buffers = Arc::new(UserBuffers::new(Arc::clone(&redis), tuning.buffer));
             let registry = Arc::new(Registry::new(config.max_streams, tuning.user_streams, metrics.streams.clone()));
             let (health, metrics) = (Arc::clone(&health), Arc::clone(&metrics));
-            let sink = Arc::new(RedisSink::new(Arc::clone(&redis), Arc::clone(&buffer)));
-            let streams = Streams::new(buffer, Arc::clone(&registry), tuning.feed, Arc::clone(&metrics));
+            let sink = Arc::new(RedisSink::new(Arc::clone(&redis), Arc::clone(&buffers)));
+            let streams = Streams::new(buffers, Arc::clone(&registry), tuning.feed, Arc::clone(&metrics));
             let drained = Arc::clone(&registry);
             let stopped = stop.clone();
             tasks.spawn(async move {
@@ -143,10 +144,10 @@ pub async fn run(
 
     if let Some(admin) = listeners.admin {
         let router = admin_router(Arc::clone(&health), Arc::clone(&metrics));
-        tasks.spawn(listen::serve(admin, router, tuning.patience, stop.clone()));
+        tasks.spawn(listen::serve(admin, router, tuning.client_timeouts, stop.clone()));
     }
     let context = Context { inbound: Arc::new(inbound), keys, health, metrics, streams };
-    tasks.spawn(listen::serve(listeners.edge, router(context), tuning.patience, stop.clone()));
+    tasks.spawn(listen::serve(listeners.edge, router(context), tuning.client_timeouts, stop.clone()));
 
     shutdown.await;
     tracing::info!("draining");

@@ -1,5 +1,5 @@
-//! Which topics there are and how many partitions each has: asked again from time to time, because topics are created,
-//! removed and grown while a bridge runs.
+//! Which topics exist and how many partitions each has. Refreshed regularly, because topics are created, removed and
+//! grown while a bridge runs.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,57 +15,57 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     backoff::Backoff,
-    health::{Health, Neighbour},
+    health::{Dependency, Health},
     kafka::{KafkaError, KafkaIo},
 };
 
-/// How often metadata is looked at anew while all is well.
-pub const REFRESH: Duration = Duration::from_secs(20);
+/// How often metadata is refreshed while Kafka answers.
+pub const REFRESH_INTERVAL: Duration = Duration::from_secs(20);
 
-/// How often a topic just created is looked for.
-const CREATED_TRIES: u32 = 20;
+/// How many times a newly created topic is looked up before it counts as missing.
+const CREATED_CHECKS: u32 = 20;
 
-/// How long to wait between.
-const CREATED_WAIT: Duration = Duration::from_millis(100);
+/// Wait between these lookups.
+const CREATED_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The topics the bridge uses.
 pub struct Topics {
     kafka: Arc<dyn KafkaIo>,
-    /// Partitions of a topic it creates; 0 creates none.
+    /// Partitions of a topic that the bridge creates; 0 creates none.
     create_partitions: i32,
     counts: Mutex<BTreeMap<String, i32>>,
-    /// Topics that were there once: who removes one while the bridge runs means it.
-    seen: Mutex<BTreeSet<String>>,
-    /// Whether Kafka did not answer when last asked.
-    away: AtomicBool,
-    /// Somebody had trouble with Kafka and wants [`Topics::watch`] to look.
-    look: Notify,
+    /// Topics that existed once. One that is removed while the bridge runs was removed on purpose and is not created again.
+    ever_seen: Mutex<BTreeSet<String>>,
+    /// Whether the last metadata request failed.
+    unreachable: AtomicBool,
+    /// Notified when a call to Kafka failed: [`Topics::watch`] then checks at once.
+    check_requested: Notify,
 }
 
 /// Why a topic can't be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TopicError {
-    /// It is not there, and the bridge may not create it.
+    /// It does not exist, and the bridge may not create it.
     #[error("topic {0} does not exist and BRIDGE_TOPIC_PARTITIONS is 0, so it is not created")]
     Missing(String),
-    /// It was there and is not any longer; another may be about to create it anew.
+    /// It existed and was removed. Whoever removed it may be about to create it again.
     #[error("topic {0} was removed; it is created by whoever removed it, or when the bridge starts again")]
     Removed(String),
-    /// It is not there and creating it failed.
+    /// It does not exist, and creating it failed.
     #[error("topic {topic} does not exist and can't be created: {error}")]
     NotCreated {
-        /// Its name.
+        /// The topic.
         topic: String,
-        /// What Kafka said.
+        /// Kafka's error.
         error: KafkaError,
     },
-    /// Kafka can't be asked.
+    /// Kafka's metadata can't be read.
     #[error(transparent)]
     Kafka(#[from] KafkaError),
 }
 
 impl TopicError {
-    /// Whether the same may succeed later without anyone's doing.
+    /// Whether a retry may succeed without an operator.
     #[must_use]
     pub fn is_retriable(&self) -> bool {
         match self {
@@ -76,28 +76,28 @@ impl TopicError {
 }
 
 impl Topics {
-    /// Knows no topic yet.
+    /// Starts without any known topic.
     #[must_use]
     pub fn new(kafka: Arc<dyn KafkaIo>, create_partitions: i32) -> Self {
         Self {
             kafka,
             create_partitions,
             counts: Mutex::default(),
-            seen: Mutex::default(),
-            away: AtomicBool::new(false),
-            look: Notify::new(),
+            ever_seen: Mutex::default(),
+            unreachable: AtomicBool::new(false),
+            check_requested: Notify::new(),
         }
     }
 
-    /// How many partitions a topic has as far as known; asks Kafka for a topic not yet known.
+    /// The number of a topic's partitions. Loads it from Kafka if the topic is not known yet.
     ///
     /// # Errors
-    /// [`TopicError`] if the topic is missing and can't be created, or Kafka can't be asked.
+    /// [`TopicError`] if the topic is missing and can't be created, or Kafka can't be reached.
     pub async fn partitions(&self, topic: &str) -> Result<i32, TopicError> {
         self.partitions_or_create(topic, self.create_partitions).await
     }
 
-    /// As [`Topics::partitions`], with another number of partitions for a topic that must be created.
+    /// Like [`Topics::partitions`], but creates a missing topic with `create_partitions`.
     ///
     /// # Errors
     /// As [`Topics::partitions`].
@@ -105,46 +105,46 @@ impl Topics {
         let known = self.counts.lock().unwrap_or_else(PoisonError::into_inner).get(topic).copied();
         match known {
             Some(count) => Ok(count),
-            None => self.ask(topic, create_partitions).await,
+            None => self.load(topic, create_partitions).await,
         }
     }
 
-    /// Asks Kafka again, and creates the topic if it is missing.
+    /// Loads the number of partitions again, and creates the topic if it is missing.
     ///
     /// # Errors
     /// As [`Topics::partitions`].
     pub async fn refresh(&self, topic: &str) -> Result<i32, TopicError> {
-        self.ask(topic, self.create_partitions).await
+        self.load(topic, self.create_partitions).await
     }
 
-    /// Whether Kafka is known not to answer, so that there is no use in waiting for it.
+    /// Whether Kafka did not answer at the last check. Waiting for it is then useless.
     #[must_use]
-    pub fn kafka_is_away(&self) -> bool {
-        self.away.load(Ordering::Relaxed)
+    pub fn is_kafka_unreachable(&self) -> bool {
+        self.unreachable.load(Ordering::Relaxed)
     }
 
-    /// A call to Kafka failed: [`Topics::watch`] looks at once.
-    pub fn look_now(&self) {
-        self.look.notify_one();
+    /// Makes [`Topics::watch`] check at once, after a call to Kafka failed.
+    pub fn check_now(&self) {
+        self.check_requested.notify_one();
     }
 
-    /// Kafka said that a topic is not what it was; the next question about it goes to Kafka.
-    pub fn forget(&self, topic: &str) {
+    /// Drops what is known of a topic, after Kafka reported that it changed. The next lookup asks Kafka.
+    pub fn invalidate(&self, topic: &str) {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner).remove(topic);
     }
 
-    async fn ask(&self, topic: &str, create_partitions: i32) -> Result<i32, TopicError> {
+    async fn load(&self, topic: &str, create_partitions: i32) -> Result<i32, TopicError> {
         let count = match self.kafka.partitions(topic).await? {
             Some(count) => count,
             None => self.create(topic, create_partitions).await?,
         };
         self.counts.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.to_owned(), count);
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.to_owned());
+        self.ever_seen.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.to_owned());
         Ok(count)
     }
 
     async fn create(&self, topic: &str, partitions: i32) -> Result<i32, TopicError> {
-        if self.seen.lock().unwrap_or_else(PoisonError::into_inner).contains(topic) {
+        if self.ever_seen.lock().unwrap_or_else(PoisonError::into_inner).contains(topic) {
             return Err(TopicError::Removed(topic.to_owned()));
         }
         if self.create_partitions == 0 {
@@ -152,22 +152,22 @@ impl Topics {
         }
         let failed = |error| TopicError::NotCreated { topic: topic.to_owned(), error };
         self.kafka.create_topic(topic, partitions).await.map_err(failed)?;
-        // Another may have created it first, with another count; and brokers learn of it one after the other.
-        for _ in 0..CREATED_TRIES {
+        // Another instance may have created it first, with another number. Brokers learn of a new topic one after another.
+        for _ in 0..CREATED_CHECKS {
             if let Some(count) = self.kafka.partitions(topic).await? {
                 tracing::info!(topic, partitions = count, "topic created");
                 return Ok(count);
             }
-            tokio::time::sleep(CREATED_WAIT).await;
+            tokio::time::sleep(CREATED_CHECK_INTERVAL).await;
         }
         Err(failed(KafkaError::UnknownTopic(topic.to_owned())))
     }
 
-    /// Keeps the counts of these topics and Kafka's health up to date until stopped.
+    /// Keeps these topics' partition counts and Kafka's health up to date until stopped.
     pub async fn watch(&self, topics: Vec<String>, health: Arc<Health>, stop: CancellationToken) {
         let mut backoff = Backoff::default();
         loop {
-            let mut wait = REFRESH;
+            let mut wait = REFRESH_INTERVAL;
             let mut failure = None;
             for topic in &topics {
                 if let Err(error) = self.refresh(topic).await {
@@ -180,12 +180,13 @@ impl Topics {
             if failure.is_none() {
                 backoff.reset();
             }
-            let away = matches!(failure, Some(TopicError::Kafka(KafkaError::Timeout(_) | KafkaError::Unavailable(_))));
-            self.away.store(away, Ordering::Relaxed);
-            health.set(Neighbour::Kafka, failure.is_none());
+            let unreachable =
+                matches!(failure, Some(TopicError::Kafka(KafkaError::Timeout(_) | KafkaError::Unavailable(_))));
+            self.unreachable.store(unreachable, Ordering::Relaxed);
+            health.set(Dependency::Kafka, failure.is_none());
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = self.look.notified() => {}
+                () = self.check_requested.notified() => {}
                 () = tokio::time::sleep(wait) => {}
             }
         }

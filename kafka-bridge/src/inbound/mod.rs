@@ -1,11 +1,17 @@
-//! `POST /v1/events` → one record in Kafka, answered once Kafka acknowledged it with `acks=all`.
+//! Writes each `POST /v1/events` to Kafka as one record, and answers once Kafka has acknowledged it with `acks=all`.
 //!
-//! Equal ids of a user get the same answer without another write for ten minutes, and repeats that arrive meanwhile
-//! wait for the first one's outcome. An equal id with another content is refused: to answer it as a repeat would lose it. After a failure the id is forgotten, and so the next try writes again: Kafka may
-//! have stored the first nevertheless, which nobody can tell, so consumers dedupe on `ce_id`. Once answered 202, an
-//! event is never only in memory.
+//! - [`record`]: turns an event into a Kafka record.
+//! - [`partition_producer`]: writes the events of one partition in batches.
+//!
+//! For ten minutes, a repeated id of a user gets the first response and no second write. A repeat that arrives while the
+//! first is in progress waits for its outcome. A repeated id with other content is rejected: to answer it as a repeat
+//! would lose it.
+//!
+//! After a failure the id is forgotten, so that a retry writes again. Kafka may have stored the first attempt
+//! nevertheless, which cannot be known here, so consumers deduplicate on `ce_id`. Once answered 202, an event is never
+//! only in memory.
 
-mod lane;
+mod partition_producer;
 mod record;
 
 use std::{
@@ -21,7 +27,7 @@ use tokio::{
     time::Instant,
 };
 
-use self::lane::{Job, Lane};
+use self::partition_producer::{PartitionProducer, QueuedEvent};
 use crate::{
     kafka::{KafkaError, KafkaIo},
     metrics::Metrics,
@@ -30,25 +36,25 @@ use crate::{
     topics::Topics,
 };
 
-/// What bounds the inbound side.
+/// Limits of the inbound side.
 #[derive(Clone, Copy, Debug)]
 pub struct InboundLimits {
-    /// Events that wait for one partition.
+    /// Events queued for one partition.
     pub queue_events: usize,
-    /// Bytes that wait for all partitions together.
+    /// Bytes queued for all partitions together.
     pub queue_bytes: usize,
-    /// Events of one batch.
+    /// Events in one batch.
     pub batch_events: usize,
-    /// Bytes of one batch; well under a broker's usual limit of 1 MiB, because that counts the envelope too.
+    /// Bytes in one batch. Well below a broker's usual limit of 1 MiB, which includes the envelope.
     pub batch_bytes: usize,
-    /// How long a batch waits for company.
+    /// How long a batch waits for more events.
     pub linger: Duration,
-    /// Longest wait for an acknowledgement, queueing included.
+    /// Longest wait for an acknowledgement, including the time in the queue.
     pub deadline: Duration,
-    /// How long an answer is remembered.
-    pub remember: Duration,
-    /// How many answers are remembered.
-    pub remember_events: u64,
+    /// How long a response is cached.
+    pub response_ttl: Duration,
+    /// Most cached responses.
+    pub max_cached_responses: u64,
 }
 
 impl Default for InboundLimits {
@@ -60,29 +66,29 @@ impl Default for InboundLimits {
             batch_bytes: 512 * 1024,
             linger: Duration::from_millis(2),
             deadline: Duration::from_secs(9),
-            remember: Duration::from_secs(600),
-            remember_events: 100_000,
+            response_ttl: Duration::from_secs(600),
+            max_cached_responses: 100_000,
         }
     }
 }
 
-/// What is remembered of an event.
+/// The outcome of an event's id.
 #[derive(Clone)]
-struct Answer {
+struct CachedResponse {
     accepted: Accepted,
     fingerprint: [u8; 32],
 }
 
-/// Takes events and answers when they rest in Kafka.
+/// Takes events and answers when they are stored in Kafka.
 pub struct Inbound {
     kafka: Arc<dyn KafkaIo>,
     topics: Arc<Topics>,
     metrics: Arc<Metrics>,
     limits: InboundLimits,
     topic_of_channel: HashMap<String, String>,
-    lanes: Mutex<HashMap<(String, i32), mpsc::Sender<Job>>>,
-    bytes: Arc<Semaphore>,
-    answers: Cache<String, Answer>,
+    producers: Mutex<HashMap<(String, i32), mpsc::Sender<QueuedEvent>>>,
+    queue_bytes: Arc<Semaphore>,
+    responses: Cache<String, CachedResponse>,
 }
 
 impl Inbound {
@@ -101,30 +107,32 @@ impl Inbound {
             metrics,
             limits,
             topic_of_channel: channels.into_iter().collect(),
-            lanes: Mutex::default(),
-            bytes: Arc::new(Semaphore::new(limits.queue_bytes.min(Semaphore::MAX_PERMITS))),
-            answers: Cache::builder()
-                .max_capacity(limits.remember_events)
-                .time_to_live(limits.remember)
-                // The default would rather keep what was asked for often, and refuse the newest: the likeliest repeat.
+            producers: Mutex::default(),
+            queue_bytes: Arc::new(Semaphore::new(limits.queue_bytes.min(Semaphore::MAX_PERMITS))),
+            responses: Cache::builder()
+                .max_capacity(limits.max_cached_responses)
+                .time_to_live(limits.response_ttl)
+                // The default policy keeps frequent keys and rejects new ones. But the newest event is the likeliest to be
+                // repeated.
                 .eviction_policy(EvictionPolicy::lru())
                 .build(),
         }
     }
 
-    /// Writes an event, or finds that it was written, and says where it rests.
+    /// Writes an event, or finds that it was written, and returns its coordinates.
     ///
     /// # Errors
-    /// [`Rejection`] as the client is to see it.
+    /// [`Rejection`], as it is sent to the client.
     pub async fn accept(self: Arc<Self>, event: InboundEvent) -> Result<Accepted, Rejection> {
         let topic = self.topic_of_channel.get(&event.channel).ok_or(Rejection::UnknownChannel)?.clone();
         record::check(&event).map_err(|problem| Rejection::Malformed(problem.to_owned()))?;
         let identity = format!("{} {} {}", event.channel, event.subject, event.id);
         let fingerprint = record::fingerprint(&event);
-        // In a task of its own: a client that hangs up must not leave the outcome unknown to those who wait with it.
+        // In a task of its own, so that a client that disconnects does not cancel the write for waiting repeats.
         let answer = tokio::spawn(async move {
-            let write = async { self.write(topic, event).await.map(|accepted| Answer { accepted, fingerprint }) };
-            self.answers.try_get_with(identity, write).await
+            let write =
+                async { self.write(topic, event).await.map(|accepted| CachedResponse { accepted, fingerprint }) };
+            self.responses.try_get_with(identity, write).await
         });
         match answer.await {
             Ok(Ok(answer)) if answer.fingerprint == fingerprint => Ok(answer.accepted),
@@ -136,7 +144,7 @@ impl Inbound {
 
     async fn write(&self, topic: String, event: InboundEvent) -> Result<Accepted, Rejection> {
         let arrived = Instant::now();
-        if self.topics.kafka_is_away() {
+        if self.topics.is_kafka_unreachable() {
             return Err(Rejection::Unavailable("it did not answer when last asked".to_owned()));
         }
         let id = event.id.clone();
@@ -146,11 +154,13 @@ impl Inbound {
         let record = record::from_event(key, event);
 
         let size = u32::try_from(record.size()).map_err(|_| Rejection::TooLarge)?;
-        let room = Arc::clone(&self.bytes).try_acquire_many_owned(size).map_err(|_| Rejection::Busy)?;
+        let room = Arc::clone(&self.queue_bytes).try_acquire_many_owned(size).map_err(|_| Rejection::Busy)?;
         let (done, outcome) = oneshot::channel();
-        self.lane(&topic, partition).try_send(Job { record, done, _room: room }).map_err(|_| Rejection::Busy)?;
+        self.producer(&topic, partition)
+            .try_send(QueuedEvent { record, done, _byte_permit: room })
+            .map_err(|_| Rejection::Busy)?;
 
-        // Dropping `outcome` at the deadline withdraws the job if it is not on its way yet.
+        // Dropping `outcome` at the deadline withdraws the event if its batch has not been sent yet.
         let outcome = tokio::time::timeout_at(arrived + self.limits.deadline, outcome)
             .await
             .map_err(|_| Rejection::Unavailable("no acknowledgement in time".to_owned()))?
@@ -158,11 +168,11 @@ impl Inbound {
         let offset = outcome.map_err(|error| match error {
             KafkaError::TooLarge => Rejection::TooLarge,
             KafkaError::UnknownTopic(topic) => {
-                self.topics.forget(&topic);
+                self.topics.invalidate(&topic);
                 Rejection::Unavailable(format!("topic {topic} does not exist"))
             }
             other => {
-                self.topics.look_now();
+                self.topics.check_now();
                 Rejection::Unavailable(other.to_string())
             }
         })?;
@@ -170,15 +180,15 @@ impl Inbound {
         Ok(Accepted { id, partition, offset })
     }
 
-    fn lane(&self, topic: &str, partition: i32) -> mpsc::Sender<Job> {
-        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        let lane = lanes.entry((topic.to_owned(), partition)).or_insert_with(|| {
-            let (jobs, queue) = mpsc::channel(self.limits.queue_events);
-            let lane = Lane::new(Arc::clone(&self.kafka), topic.to_owned(), partition, self.limits);
-            // It ends when its last sender, in `lanes`, is dropped.
-            tokio::spawn(lane.run(queue));
-            jobs
+    fn producer(&self, topic: &str, partition: i32) -> mpsc::Sender<QueuedEvent> {
+        let mut producers = self.producers.lock().unwrap_or_else(PoisonError::into_inner);
+        let producer = producers.entry((topic.to_owned(), partition)).or_insert_with(|| {
+            let (sender, queue) = mpsc::channel(self.limits.queue_events);
+            let producer = PartitionProducer::new(Arc::clone(&self.kafka), topic.to_owned(), partition, self.limits);
+            // The task ends when its last sender, in `producers`, is dropped.
+            tokio::spawn(producer.run(queue));
+            sender
         });
-        lane.clone()
+        producer.clone()
     }
 }

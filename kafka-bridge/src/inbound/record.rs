@@ -1,4 +1,5 @@
-//! An event as a Kafka record: a CloudEvent 1.0 in binary mode, each attribute a header, the value the data as it came.
+//! Turns an event into a Kafka record: a CloudEvent 1.0 in binary mode. Each attribute is a header; the value is the data,
+//! byte for byte.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +18,7 @@ const MAX_ID_BYTES: usize = 256;
 /// Longest source, in bytes.
 const MAX_SOURCE_BYTES: usize = 2048;
 
-/// Whether an event's attributes may become headers.
+/// Checks that an event's attributes may become headers.
 pub(super) fn check(event: &InboundEvent) -> Result<(), &'static str> {
     let printable = |text: &str, limit: usize| {
         (1..=limit).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic() || b == b' ')
@@ -40,18 +41,18 @@ pub(super) fn check(event: &InboundEvent) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// What two events of one id must have in common to be the same event. Time and trace differ between a request and its
-/// repeat.
+/// Identifies the content of an event. Two events with one id must agree in it to be the same event. Time and trace are
+/// left out: they differ between a request and its repeat.
 pub(super) fn fingerprint(event: &InboundEvent) -> [u8; 32] {
     let mut digest = Sha256::new();
-    // A type holds no separator.
+    // A type contains no line break, so the separator is unambiguous.
     digest.update(event.kind.as_bytes());
     digest.update(b"\n");
     digest.update(event.data.get().as_bytes());
     digest.finalize().into()
 }
 
-/// The record of a checked event. `key` is its subject's text.
+/// The record of a checked event. `key` is the subject in text form.
 pub(super) fn from_event(key: String, event: InboundEvent) -> NewRecord {
     let attributes = [
         ("ce_specversion", Some("1.0".to_owned())),

@@ -1,6 +1,6 @@
-//! How a call to Kafka fails.
+//! The errors of a Kafka client.
 
-/// Why Kafka did not do what it was asked.
+/// Why a call to Kafka failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KafkaError {
     /// No answer in time. A write may have happened nevertheless.
@@ -9,20 +9,20 @@ pub enum KafkaError {
     /// No broker can be reached, or the cluster can't serve now.
     #[error("kafka is unavailable: {0}")]
     Unavailable(String),
-    /// The topic or partition is not there.
+    /// The topic or partition does not exist.
     #[error("topic {0} or its partition does not exist")]
     UnknownTopic(String),
-    /// The offset is outside of what the partition holds.
+    /// The partition does not hold the offset.
     #[error("the offset is out of the partition's range")]
     OffsetOutOfRange,
-    /// A record is larger than the broker takes.
-    #[error("a record is larger than the broker takes")]
+    /// A record is larger than the broker accepts.
+    #[error("a record is larger than the broker accepts")]
     TooLarge,
-    /// Kafka answered, and no repetition will change the answer.
-    #[error("kafka refused: {0}")]
-    Refused(String),
-    /// What Kafka answered can't be decoded.
-    #[error("can't decode what kafka answered: {0}")]
+    /// Kafka rejects the request. A retry would not help.
+    #[error("kafka rejects the request: {0}")]
+    Rejected(String),
+    /// Kafka's response can't be decoded.
+    #[error("kafka's response can't be decoded: {0}")]
     Undecodable(String),
 }
 

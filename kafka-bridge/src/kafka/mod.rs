@@ -1,43 +1,50 @@
-//! What the bridge needs of a Kafka client, and no more, so that tests run on memory and another client can take
-//! rskafka's place.
+//! The trait for a Kafka client, with only what the bridge needs. Tests implement it in memory, and another client can
+//! replace rskafka.
 //!
-//! Implementations bound every call in time themselves: a caller never waits for ever.
+//! - [`settings`]: how to connect.
+//! - [`error`]: the errors of a client.
+//! - [`rskafka_io`]: the implementation on rskafka.
+//! - [`rskafka_error`]: translates rskafka's errors.
+//! - [`skip_undecodable`]: reads past batches that rskafka can't decode.
+//!
+//! Implementations limit the time of every call, so that a caller never waits for ever.
 
-mod access;
 mod error;
+mod rskafka_error;
 mod rskafka_io;
-mod skip;
+mod settings;
+mod skip_undecodable;
 
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 
 pub use self::{
-    access::{KafkaAccess, Sasl, SaslMechanism},
     error::KafkaError,
     rskafka_io::{RskafkaIo, RskafkaOptions},
+    settings::{KafkaSettings, Sasl, SaslMechanism},
 };
 
-/// A Kafka client as the bridge sees it.
+/// A Kafka client.
 #[async_trait]
 pub trait KafkaIo: Send + Sync + 'static {
-    /// How many partitions a topic has; `None` if there is no such topic.
+    /// The number of a topic's partitions, or `None` if the topic does not exist.
     async fn partitions(&self, topic: &str) -> Result<Option<i32>, KafkaError>;
 
-    /// Creates a topic with the broker's default replication. It is no error if it is there already.
+    /// Creates a topic with the broker's default replication. Succeeds if it exists already.
     async fn create_topic(&self, topic: &str, partitions: i32) -> Result<(), KafkaError>;
 
     /// Writes records with `acks=all` and returns the offset of the first.
     async fn produce(&self, topic: &str, partition: i32, records: Vec<NewRecord>) -> Result<i64, KafkaError>;
 
-    /// Reads from an offset on, waiting a moment if there is nothing yet.
+    /// Reads from an offset. Waits for a moment if there is nothing yet.
     async fn fetch(&self, topic: &str, partition: i32, offset: i64) -> Result<Fetched, KafkaError>;
 
     /// The range of offsets that can be read now.
     async fn watermarks(&self, topic: &str, partition: i32) -> Result<Watermarks, KafkaError>;
 }
 
-/// A record to be written.
+/// A record to write.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NewRecord {
     /// The record key.
@@ -49,7 +56,7 @@ pub struct NewRecord {
 }
 
 impl NewRecord {
-    /// Its size before compression, roughly.
+    /// Its approximate size before compression.
     #[must_use]
     pub fn size(&self) -> usize {
         let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
@@ -57,38 +64,38 @@ impl NewRecord {
     }
 }
 
-/// A record as it was read.
+/// A record that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FetchedRecord {
-    /// Where it rests.
+    /// Its offset.
     pub offset: i64,
     /// When it was written, in milliseconds of Unix time.
     pub timestamp_ms: i64,
-    /// The record itself. Of headers with the same name, the last.
+    /// The record itself. Of headers with the same name, it has the last.
     pub record: NewRecord,
 }
 
-/// What one fetch brought.
+/// The result of one fetch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fetched {
     /// In offset order.
     pub items: Vec<FetchedItem>,
-    /// Where to fetch next.
+    /// The offset to fetch next.
     pub next_offset: i64,
 }
 
-/// One step along a partition.
+/// A record, or a range of offsets without readable records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FetchedItem {
     /// A record.
     Record(FetchedRecord),
-    /// Offsets the client can't decode: they hold transaction markers, null headers, or a damaged batch.
+    /// Offsets that the client can't decode: transaction markers, null header values, or a damaged batch.
     Undecodable {
-        /// The first of them.
+        /// The first offset.
         first: i64,
-        /// The last of them.
+        /// The last offset.
         last: i64,
-        /// What the client said.
+        /// The client's error.
         reason: String,
     },
 }
@@ -96,8 +103,8 @@ pub enum FetchedItem {
 /// The range of readable offsets, `earliest..latest`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Watermarks {
-    /// The oldest record retention has left.
+    /// The offset of the oldest record that retention has left.
     pub earliest: i64,
-    /// The offset the next record will get (the last stable offset where there are transactions).
+    /// The offset of the next record, or the last stable offset if there are transactions.
     pub latest: i64,
 }

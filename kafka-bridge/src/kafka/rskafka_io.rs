@@ -1,13 +1,15 @@
 //! [`KafkaIo`] on rskafka 0.6.
 //!
-//! What rskafka leaves to its user, and what is done about it here:
-//! - no request has a time limit: each call gets one;
-//! - its back-off grows to 500 s: capped at one second;
-//! - a produce on a `PartitionClient` waits behind a long-poll fetch on the same one: reads and writes have their own;
-//! - its cached metadata can name a dead leader, or brokers that are all gone, for ever: after a time-out or a lost
-//!   connection the whole client is built anew from the bootstrap addresses;
-//! - transaction markers and null header values fail to decode, and the whole fetch with them: see [`super::skip`];
-//! - records of aborted transactions are not filtered out: transactional topics need another client.
+//! rskafka leaves these traps to its user:
+//!
+//! - Requests have no time limit. Each call gets one here.
+//! - Its back-off grows to 500 s. It is capped at one second here.
+//! - A produce waits behind a long-poll fetch on the same `PartitionClient`. Reads and writes use separate ones.
+//! - Its cached metadata can name a dead leader, or brokers that no longer exist, for ever. After a time-out or a lost
+//!   connection, the whole client is rebuilt from the bootstrap addresses.
+//! - Transaction markers and null header values fail to decode, and the whole fetch with them. See
+//!   [`super::skip_undecodable`].
+//! - Records of aborted transactions are not filtered out. Transactional topics need another client.
 
 use std::{
     collections::HashMap,
@@ -22,7 +24,7 @@ use rskafka::{
     BackoffConfig,
     client::{
         Client, ClientBuilder, Credentials, SaslConfig,
-        error::{Error as ClientError, ProtocolError, RequestError},
+        error::Error as ClientError,
         partition::{Compression, OffsetAt, PartitionClient, UnknownTopicHandling},
     },
     record::Record,
@@ -30,30 +32,33 @@ use rskafka::{
 use rustls_platform_verifier::BuilderVerifierExt as _;
 use secrecy::ExposeSecret as _;
 
-use super::{Fetched, KafkaAccess, KafkaError, KafkaIo, NewRecord, Sasl, SaslMechanism, Watermarks, skip};
+use super::{
+    Fetched, KafkaError, KafkaIo, KafkaSettings, NewRecord, Sasl, SaslMechanism, Watermarks, rskafka_error::translate,
+    skip_undecodable,
+};
 
-/// A rebuilt client is given this long before it is suspected in turn.
+/// A new client is kept at least this long, even if calls fail.
 const MIN_CLIENT_AGE: Duration = Duration::from_secs(3);
 
 /// How to reach Kafka.
 #[derive(Clone, Debug)]
 pub struct RskafkaOptions {
-    /// Where, and as whom.
-    pub access: KafkaAccess,
+    /// Where Kafka is, and the credentials.
+    pub settings: KafkaSettings,
     /// Limit of any single call.
     pub timeout: Duration,
-    /// How long a fetch waits at the broker for a first record.
+    /// How long the broker may wait for a first record.
     pub max_wait: Duration,
-    /// Most bytes one fetch asks for, before decompression.
+    /// Most bytes that one fetch asks for, before decompression.
     pub max_fetch_bytes: i32,
 }
 
 impl RskafkaOptions {
-    /// Sensible limits.
+    /// The default limits.
     #[must_use]
-    pub fn new(access: KafkaAccess) -> Self {
+    pub fn new(settings: KafkaSettings) -> Self {
         Self {
-            access,
+            settings,
             timeout: Duration::from_secs(8),
             max_wait: Duration::from_millis(500),
             max_fetch_bytes: 1024 * 1024,
@@ -61,35 +66,35 @@ impl RskafkaOptions {
     }
 }
 
-/// See the module's text.
+/// Kafka through rskafka.
 pub struct RskafkaIo {
     options: RskafkaOptions,
     tls: Option<Arc<rustls::ClientConfig>>,
     current: Mutex<Option<Arc<Connection>>>,
-    /// One connects; the others wait for that one's connection rather than open their own.
+    /// Held while connecting, so that concurrent calls share one new connection.
     connecting: tokio::sync::Mutex<()>,
 }
 
-/// A client and what was opened through it; thrown away as one.
+/// A client and the partition clients opened through it. They are discarded together.
 struct Connection {
     client: Client,
     since: Instant,
-    partitions: Mutex<HashMap<(Use, String, i32), Arc<PartitionClient>>>,
+    partitions: Mutex<HashMap<(ClientUse, String, i32), Arc<PartitionClient>>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Use {
+enum ClientUse {
     Write,
     Read,
 }
 
 impl RskafkaIo {
-    /// Connects on first use, so that it can start before Kafka does.
+    /// Connects on first use, so that the bridge can start before Kafka.
     ///
     /// # Errors
-    /// If TLS is asked for and the platform's trust store can't be read.
+    /// If TLS is configured and the platform's trust store can't be read.
     pub fn new(options: RskafkaOptions) -> Result<Self, rustls::Error> {
-        let tls = if options.access.tls { Some(Arc::new(tls_config()?)) } else { None };
+        let tls = if options.settings.tls { Some(Arc::new(tls_config()?)) } else { None };
         Ok(Self { options, tls, current: Mutex::new(None), connecting: tokio::sync::Mutex::new(()) })
     }
 
@@ -101,18 +106,18 @@ impl RskafkaIo {
         if let Some(connection) = self.current() {
             return Ok(connection);
         }
-        let _turn = self.connecting.lock().await;
+        let _guard = self.connecting.lock().await;
         if let Some(connection) = self.current() {
             return Ok(connection);
         }
-        let access = &self.options.access;
-        let mut builder = ClientBuilder::new(access.brokers.clone())
+        let settings = &self.options.settings;
+        let mut builder = ClientBuilder::new(settings.brokers.clone())
             .client_id("causeway-kafka-bridge")
             .backoff_config(self.backoff());
         if let Some(tls) = &self.tls {
             builder = builder.tls_config(Arc::clone(tls));
         }
-        if let Some(sasl) = &access.sasl {
+        if let Some(sasl) = &settings.sasl {
             builder = builder.sasl_config(sasl_config(sasl));
         }
         let client = builder.build().await?;
@@ -121,8 +126,8 @@ impl RskafkaIo {
         Ok(connection)
     }
 
-    /// The deadline makes rskafka give up with its reason before our limit cuts it off without one. It counts the waits
-    /// alone, and attempts take time too: hence well below the limit.
+    /// With the deadline, rskafka gives up and reports its reason before our own limit cuts the call off without one. The
+    /// deadline counts only the waits, and attempts take time, too. So it is well below the limit.
     fn backoff(&self) -> BackoffConfig {
         BackoffConfig {
             init_backoff: Duration::from_millis(50),
@@ -135,7 +140,7 @@ impl RskafkaIo {
     async fn partition(
         &self,
         connection: &Connection,
-        usage: Use,
+        usage: ClientUse,
         topic: &str,
         partition: i32,
     ) -> Result<Arc<PartitionClient>, ClientError> {
@@ -149,7 +154,7 @@ impl RskafkaIo {
         Ok(Arc::clone(open.entry(key).or_insert(client)))
     }
 
-    /// Runs a call under the limit, and drops the client when the call's failure makes it suspect.
+    /// Runs a call under the limit. Discards the client if the failure may be due to its cached metadata.
     async fn call<T>(
         &self,
         topic: &str,
@@ -160,12 +165,12 @@ impl RskafkaIo {
             Err(_) => Err(KafkaError::Timeout(self.options.timeout.as_millis())),
         };
         if let Err(KafkaError::Timeout(_) | KafkaError::Unavailable(_) | KafkaError::UnknownTopic(_)) = &result {
-            self.suspect();
+            self.discard_client();
         }
         result
     }
 
-    fn suspect(&self) {
+    fn discard_client(&self) {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if current.as_ref().is_some_and(|connection| connection.since.elapsed() >= MIN_CLIENT_AGE) {
             tracing::warn!("kafka client dropped after a failure, building a new one from the bootstrap addresses");
@@ -185,11 +190,11 @@ impl KafkaIo for RskafkaIo {
     async fn create_topic(&self, topic: &str, partitions: i32) -> Result<(), KafkaError> {
         let limit_ms = i32::try_from(self.options.timeout.as_millis() / 2).unwrap_or(i32::MAX);
         let created = self.call(topic, async {
-            // -1: the broker's own default replication.
+            // -1: the broker's default replication.
             self.connection().await?.client.controller_client()?.create_topic(topic, partitions, -1, limit_ms).await
         });
         match created.await {
-            Err(KafkaError::Refused(reason)) if reason.starts_with("TopicAlreadyExists") => Ok(()),
+            Err(KafkaError::Rejected(reason)) if reason.starts_with("TopicAlreadyExists") => Ok(()),
             other => other,
         }
     }
@@ -202,7 +207,7 @@ impl KafkaIo for RskafkaIo {
             .collect();
         let offsets = self.call(topic, async {
             let connection = self.connection().await?;
-            let client = self.partition(&connection, Use::Write, topic, partition).await?;
+            let client = self.partition(&connection, ClientUse::Write, topic, partition).await?;
             client.produce(records, Compression::NoCompression).await
         });
         offsets.await?.first().copied().ok_or_else(|| KafkaError::Undecodable("no offset".to_owned()))
@@ -211,16 +216,16 @@ impl KafkaIo for RskafkaIo {
     async fn fetch(&self, topic: &str, partition: i32, offset: i64) -> Result<Fetched, KafkaError> {
         let client = self.call(topic, async {
             let connection = self.connection().await?;
-            self.partition(&connection, Use::Read, topic, partition).await
+            self.partition(&connection, ClientUse::Read, topic, partition).await
         });
         let source = Source { io: self, client: client.await? };
-        skip::fetch(&source, offset).await
+        skip_undecodable::fetch(&source, offset).await
     }
 
     async fn watermarks(&self, topic: &str, partition: i32) -> Result<Watermarks, KafkaError> {
         let offsets = self.call(topic, async {
             let connection = self.connection().await?;
-            let client = self.partition(&connection, Use::Read, topic, partition).await?;
+            let client = self.partition(&connection, ClientUse::Read, topic, partition).await?;
             let earliest = client.get_offset(OffsetAt::Earliest).await?;
             Ok(Watermarks { earliest, latest: client.get_offset(OffsetAt::Latest).await? })
         });
@@ -228,7 +233,7 @@ impl KafkaIo for RskafkaIo {
     }
 }
 
-/// Trusts what the platform trusts (on Linux `SSL_CERT_FILE` names another store).
+/// Trusts what the platform trusts. On Linux, `SSL_CERT_FILE` names another store.
 fn tls_config() -> Result<rustls::ClientConfig, rustls::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
@@ -244,19 +249,23 @@ fn sasl_config(sasl: &Sasl) -> SaslConfig {
     }
 }
 
-/// One partition as [`skip`] reads it.
+/// A partition, as [`skip_undecodable`] reads it.
 struct Source<'a> {
     io: &'a RskafkaIo,
     client: Arc<PartitionClient>,
 }
 
 #[async_trait]
-impl skip::BatchSource for Source<'_> {
-    async fn read(&self, offset: i64, amount: skip::Amount) -> Result<skip::Batches, KafkaError> {
+impl skip_undecodable::BatchSource for Source<'_> {
+    async fn read(
+        &self,
+        offset: i64,
+        amount: skip_undecodable::Amount,
+    ) -> Result<skip_undecodable::Batches, KafkaError> {
         let (max_bytes, wait) = match amount {
-            skip::Amount::Many => (self.io.options.max_fetch_bytes, self.io.options.max_wait),
-            // A broker always sends the first batch whole, however little was asked for.
-            skip::Amount::OneBatch => (1, Duration::ZERO),
+            skip_undecodable::Amount::Many => (self.io.options.max_fetch_bytes, self.io.options.max_wait),
+            // A broker always sends the first batch whole, whatever the limit.
+            skip_undecodable::Amount::OneBatch => (1, Duration::ZERO),
         };
         let wait_ms = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
         let fetched = self.client.fetch_records(offset, 1..max_bytes.saturating_add(1), wait_ms);
@@ -269,44 +278,10 @@ impl skip::BatchSource for Source<'_> {
                 record: NewRecord { key: found.record.key, value: found.record.value, headers: found.record.headers },
             })
             .collect();
-        Ok(skip::Batches { records, high_watermark })
+        Ok(skip_undecodable::Batches { records, high_watermark })
     }
 
     async fn readable_until(&self) -> Result<i64, KafkaError> {
         self.io.call(self.client.topic(), self.client.get_offset(OffsetAt::Latest)).await
-    }
-}
-
-fn translate(topic: &str, error: ClientError) -> KafkaError {
-    match error {
-        ClientError::ServerError { protocol_error, error_message, .. } => match protocol_error {
-            ProtocolError::UnknownTopicOrPartition => KafkaError::UnknownTopic(topic.to_owned()),
-            ProtocolError::OffsetOutOfRange => KafkaError::OffsetOutOfRange,
-            ProtocolError::MessageTooLarge | ProtocolError::RecordListTooLarge => KafkaError::TooLarge,
-            // A batch damaged at rest; the fetch fails on the broker's side already.
-            ProtocolError::CorruptMessage => KafkaError::Undecodable(format!("{protocol_error:?}")),
-            ProtocolError::LeaderNotAvailable
-            | ProtocolError::NotLeaderOrFollower
-            | ProtocolError::NotController
-            | ProtocolError::BrokerNotAvailable
-            | ProtocolError::ReplicaNotAvailable
-            | ProtocolError::RequestTimedOut
-            | ProtocolError::NetworkException
-            | ProtocolError::NotEnoughReplicas
-            | ProtocolError::NotEnoughReplicasAfterAppend
-            | ProtocolError::KafkaStorageError
-            | ProtocolError::FencedLeaderEpoch
-            | ProtocolError::UnknownLeaderEpoch
-            | ProtocolError::OffsetNotAvailable
-            | ProtocolError::PreferredLeaderNotAvailable
-            | ProtocolError::EligibleLeadersNotAvailable
-            | ProtocolError::ThrottlingQuotaExceeded => KafkaError::Unavailable(format!("{protocol_error:?}")),
-            other => KafkaError::Refused(format!("{other:?} {}", error_message.unwrap_or_default())),
-        },
-        ClientError::Request(
-            RequestError::ReadError(_) | RequestError::ReadVersionedError(_) | RequestError::TooMuchData { .. },
-        ) => KafkaError::Undecodable(error.to_string()),
-        ClientError::Request(RequestError::NoVersionMatch { .. }) => KafkaError::Refused(error.to_string()),
-        other => KafkaError::Unavailable(other.to_string()),
     }
 }

@@ -1,7 +1,8 @@
-//! Records fetched and not yet delivered, by user: what the next request carries, and how far the checkpoint may move.
+//! Holds the fetched records that are not delivered yet, by user. Decides what the next request carries and how far the
+//! checkpoint may move.
 //!
-//! A user whose hub fails waits alone, with growing pauses, while others' later records go on; only the checkpoint
-//! stays behind that user's first record. No I/O, and `now` is passed in.
+//! A user whose hub fails waits alone, with growing pauses. Later records of other users go on; only the checkpoint stays
+//! before that user's first record. No I/O, and `now` is passed in.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -14,13 +15,13 @@ use causeway_protocol::{
 };
 use tokio::time::Instant;
 
-use super::{budget::Account, decode::Addressed};
+use super::{decode::AddressedRecord, memory_budget::Reservation};
 use crate::backoff::Backoff;
 
-/// What one request carries at most.
+/// Limits of one request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RequestLimits {
-    /// Users; each costs the edge a call to a hub.
+    /// Users. Each costs the edge a call to a hub.
     pub(super) users: usize,
     /// Records.
     pub(super) records: usize,
@@ -34,26 +35,26 @@ impl Default for RequestLimits {
     }
 }
 
-/// Fetching pauses beyond this many records.
+/// Fetching pauses at this many records.
 const MAX_RECORDS: usize = 10_000;
 
-/// The next request.
+/// The content of the next request.
 #[derive(Debug, Default)]
 pub(super) struct Request {
     /// Records by user, in offset order.
     pub(super) deliveries: Vec<Delivery>,
-    /// The offset before which everything is delivered once these are.
+    /// Once these are delivered, everything before this offset is.
     pub(super) advance_to: i64,
-    /// How many records that are.
+    /// The number of records.
     pub(super) records: usize,
 }
 
-/// See the module's text.
+/// The records of one partition that wait for delivery.
 #[derive(Debug)]
 pub(super) struct Backlog {
     users: BTreeMap<Subject, Queue>,
     records: usize,
-    account: Account,
+    reservation: Reservation,
 }
 
 #[derive(Debug, Default)]
@@ -74,51 +75,51 @@ impl Queue {
 }
 
 impl Backlog {
-    /// Holds nothing yet; what it will hold is on this account.
-    pub(super) fn new(account: Account) -> Self {
-        Self { users: BTreeMap::new(), records: 0, account }
+    /// Starts empty. Its records count towards `reservation`.
+    pub(super) fn new(reservation: Reservation) -> Self {
+        Self { users: BTreeMap::new(), records: 0, reservation }
     }
 
-    /// Adds a record; offsets only grow.
-    pub(super) fn push(&mut self, addressed: Addressed) {
+    /// Adds a record. Offsets must increase.
+    pub(super) fn push(&mut self, addressed: AddressedRecord) {
         self.records += 1;
-        self.account.take(addressed.size);
+        self.reservation.add(addressed.size);
         let queue = self.users.entry(addressed.subject).or_default();
         queue.waiting.push_back((addressed.record, addressed.size));
     }
 
-    /// Takes a user's first record out.
-    pub(super) fn take_first(&mut self, subject: &Subject) -> Option<Addressed> {
+    /// Removes and returns a user's first record.
+    pub(super) fn take_first(&mut self, subject: &Subject) -> Option<AddressedRecord> {
         let queue = self.users.get_mut(subject)?;
         let (record, size) = queue.waiting.pop_front()?;
         if queue.waiting.is_empty() {
             self.users.remove(subject);
         }
         self.records -= 1;
-        self.account.give_back(size);
-        Some(Addressed { subject: subject.clone(), record, size })
+        self.reservation.release(size);
+        Some(AddressedRecord { subject: subject.clone(), record, size })
     }
 
-    /// Puts what was taken out back before the user's other records.
-    pub(super) fn put_back(&mut self, Addressed { subject, record, size }: Addressed) {
+    /// Returns a removed record to the front of the user's queue.
+    pub(super) fn put_back(&mut self, AddressedRecord { subject, record, size }: AddressedRecord) {
         self.records += 1;
-        self.account.take(size);
+        self.reservation.add(size);
         self.users.entry(subject).or_default().waiting.push_front((record, size));
     }
 
-    /// How many records wait.
+    /// The number of records.
     #[must_use]
     pub(super) fn len(&self) -> usize {
         self.records
     }
 
-    /// Whether more must not be fetched for now.
+    /// Whether fetching must pause.
     #[must_use]
     pub(super) fn is_full(&self) -> bool {
-        self.records >= MAX_RECORDS || self.account.is_spent()
+        self.records >= MAX_RECORDS || self.reservation.is_exhausted()
     }
 
-    /// What can be sent now. `next_fetch` is the offset up to which everything was pushed.
+    /// What can be sent now. `next_fetch` is the offset before which everything was pushed.
     #[must_use]
     pub(super) fn request(&self, now: Instant, next_fetch: i64, limits: RequestLimits) -> Request {
         let mut oldest_first: Vec<_> = self.users.iter().collect();
@@ -129,7 +130,7 @@ impl Backlog {
             let mut records = Vec::new();
             if queue.is_due(now) && request.deliveries.len() < limits.users {
                 for (record, size) in &queue.waiting {
-                    // The first goes in whatever its size: a record alone always fits.
+                    // The first record is sent whatever its size: alone, it always fits.
                     let first = request.records == 0 && records.is_empty();
                     if !first && (request.records + records.len() >= limits.records || bytes + size > limits.bytes) {
                         break;
@@ -149,7 +150,7 @@ impl Backlog {
         request
     }
 
-    /// Removes what was sent, except of those who failed; they wait.
+    /// Removes the records that were sent. Those of failed users stay and wait.
     pub(super) fn settle(&mut self, now: Instant, sent: &[Delivery], failed: &[Subject]) {
         for delivery in sent {
             let Some(queue) = self.users.get_mut(&delivery.subject) else { continue };
@@ -162,7 +163,7 @@ impl Backlog {
             }
             for (_, size) in queue.waiting.drain(..delivery.records.len().min(queue.waiting.len())) {
                 self.records -= 1;
-                self.account.give_back(size);
+                self.reservation.release(size);
             }
             queue.backoff = None;
             queue.not_before = None;
@@ -172,13 +173,13 @@ impl Backlog {
         }
     }
 
-    /// Removes what lies before an offset: another instance delivered it.
-    pub(super) fn forget_before(&mut self, offset: i64) {
+    /// Removes records before an offset, which another instance delivered.
+    pub(super) fn drop_before(&mut self, offset: i64) {
         for queue in self.users.values_mut() {
             while queue.first_offset().is_some_and(|first| first < offset) {
                 let Some((_, size)) = queue.waiting.pop_front() else { break };
                 self.records -= 1;
-                self.account.give_back(size);
+                self.reservation.release(size);
             }
         }
         self.users.retain(|_, queue| !queue.waiting.is_empty());
@@ -196,9 +197,9 @@ mod tests {
     use causeway_protocol::{cursor::Cursor, event::StreamEvent};
     use serde_json::value::RawValue;
 
-    use super::{super::budget::Budget, *};
+    use super::{super::memory_budget::MemoryBudget, *};
 
-    fn addressed(user: &str, offset: i64) -> Addressed {
+    fn addressed(user: &str, offset: i64) -> AddressedRecord {
         let event = StreamEvent {
             id: offset.to_string(),
             kind: "message".to_owned(),
@@ -207,11 +208,11 @@ mod tests {
             data: RawValue::from_string("1".to_owned()).unwrap(),
         };
         let record = Record { cursor: Cursor { epoch: 0, partition: 0, offset }, event };
-        Addressed { subject: Subject::new("t", user).unwrap(), record, size: 10 }
+        AddressedRecord { subject: Subject::new("t", user).unwrap(), record, size: 10 }
     }
 
     fn backlog(records: &[(&str, i64)]) -> Backlog {
-        let mut backlog = Backlog::new(Budget::new(1).open());
+        let mut backlog = Backlog::new(MemoryBudget::new(1).reserve());
         records.iter().for_each(|(user, offset)| backlog.push(addressed(user, *offset)));
         backlog
     }
@@ -222,7 +223,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn records_go_by_user_and_the_checkpoint_follows() {
+    async fn records_are_grouped_by_user_and_the_checkpoint_follows() {
         let mut backlog = backlog(&[("a", 0), ("b", 1), ("a", 2)]);
         let request = backlog.request(Instant::now(), 3, RequestLimits::default());
         assert_eq!(offsets(&request), [("a".to_owned(), vec![0, 2]), ("b".to_owned(), vec![1])]);
@@ -251,7 +252,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_does_not_fit_holds_the_checkpoint_and_goes_next() {
+    async fn records_beyond_the_limits_hold_back_the_checkpoint_and_are_sent_next() {
         let limits = RequestLimits { users: 1, records: 10, bytes: 25 };
         let mut backlog = backlog(&[("a", 0), ("a", 1), ("b", 2), ("a", 3)]);
         let request = backlog.request(Instant::now(), 4, limits);
@@ -262,9 +263,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_another_delivered_is_forgotten() {
+    async fn records_that_another_instance_delivered_are_dropped() {
         let mut backlog = backlog(&[("a", 0), ("b", 1), ("a", 2)]);
-        backlog.forget_before(2);
+        backlog.drop_before(2);
         assert_eq!(backlog.len(), 1);
         assert_eq!(offsets(&backlog.request(Instant::now(), 3, RequestLimits::default())), [("a".to_owned(), vec![2])]);
     }

@@ -1,5 +1,5 @@
-//! A Kafka record as a stream's event: a CloudEvent in binary mode, or plain JSON from a backend that knows no
-//! CloudEvents. Whatever is neither is poison.
+//! Decodes a Kafka record into a stream's event: a CloudEvent in binary mode, or plain JSON from a backend that does not
+//! use CloudEvents. Anything else is a poison record.
 
 use causeway_protocol::{
     cursor::Cursor,
@@ -19,36 +19,36 @@ const MAX_ATTRIBUTE_BYTES: usize = 256;
 /// Type of an event without `ce_type`.
 const DEFAULT_KIND: &str = "message";
 
-/// Type of a record without a value: Kafka's own sign for a deletion.
+/// Type of a record without a value, which is Kafka's convention for a deletion.
 const DELETE_KIND: &str = "delete";
 
-/// A record that can be delivered.
+/// A record with the user it is for.
 #[derive(Clone, Debug)]
-pub(super) struct Addressed {
-    /// To whom.
+pub(super) struct AddressedRecord {
+    /// The user.
     pub(super) subject: Subject,
-    /// What.
+    /// The record, as it is delivered.
     pub(super) record: Record,
-    /// Its size within a request, roughly, in bytes.
+    /// Its approximate size within a request, in bytes.
     pub(super) size: usize,
 }
 
-/// Why a record can't be delivered.
+/// Why a poison record can't be delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Poison {
-    /// There is no record key.
-    #[error("there is no key, so nobody is addressed")]
+pub(super) enum DecodeError {
+    /// The record has no key.
+    #[error("the record has no key")]
     NoKey,
-    /// The record key is no `tenant:user`.
-    #[error("the key is no tenant:user")]
+    /// The key is not of the form `tenant:user`.
+    #[error("the key is not of the form tenant:user")]
     BadKey,
     /// An attribute can't be used.
-    #[error("an attribute is empty, too long or no text")]
+    #[error("an attribute is empty, too long or not UTF-8")]
     BadAttribute,
-    /// The value is no UTF-8.
+    /// The value is not UTF-8.
     #[error("the value is no UTF-8")]
     NotUtf8,
-    /// The value is no JSON.
+    /// The value is not JSON.
     #[error("the value is no JSON")]
     NotJson,
     /// The event is larger than a stream carries.
@@ -56,8 +56,8 @@ pub(super) enum Poison {
     TooLarge,
 }
 
-impl Poison {
-    /// The dead letter's word for it.
+impl DecodeError {
+    /// The dead letter's reason.
     pub(super) fn reason(self) -> &'static str {
         match self {
             Self::NoKey => "no_key",
@@ -73,31 +73,33 @@ impl Poison {
 /// Decodes one record of a partition.
 ///
 /// # Errors
-/// [`Poison`] if it can't be delivered to anyone.
-pub(super) fn decode(fetched: &FetchedRecord, epoch: u32, partition: i32) -> Result<Addressed, Poison> {
+/// [`DecodeError`] if the record can't be delivered.
+pub(super) fn decode(fetched: &FetchedRecord, epoch: u32, partition: i32) -> Result<AddressedRecord, DecodeError> {
     let record = &fetched.record;
-    let key = std::str::from_utf8(record.key.as_deref().ok_or(Poison::NoKey)?).map_err(|_| Poison::BadKey)?;
-    let subject = Subject::parse(key).map_err(|_| Poison::BadKey)?;
-    let text =
-        |name: &str| record.headers.get(name).map(|value| std::str::from_utf8(value).map_err(|_| Poison::BadAttribute));
+    let key = std::str::from_utf8(record.key.as_deref().ok_or(DecodeError::NoKey)?).map_err(|_| DecodeError::BadKey)?;
+    let subject = Subject::parse(key).map_err(|_| DecodeError::BadKey)?;
+    let text = |name: &str| {
+        record.headers.get(name).map(|value| std::str::from_utf8(value).map_err(|_| DecodeError::BadAttribute))
+    };
     let attribute = |name: &str| match text(name).transpose()? {
-        Some(value) if value.is_empty() || value.len() > MAX_ATTRIBUTE_BYTES => Err(Poison::BadAttribute),
+        Some(value) if value.is_empty() || value.len() > MAX_ATTRIBUTE_BYTES => Err(DecodeError::BadAttribute),
         other => Ok(other),
     };
 
     let id = attribute("ce_id")?.map_or_else(|| format!("{partition}-{}", fetched.offset), str::to_owned);
     let (kind, json) = match record.value.as_deref() {
-        Some(value) => {
-            (attribute("ce_type")?.unwrap_or(DEFAULT_KIND), std::str::from_utf8(value).map_err(|_| Poison::NotUtf8)?)
-        }
+        Some(value) => (
+            attribute("ce_type")?.unwrap_or(DEFAULT_KIND),
+            std::str::from_utf8(value).map_err(|_| DecodeError::NotUtf8)?,
+        ),
         None => (DELETE_KIND, "null"),
     };
-    // Parsing costs in proportion to the size; what is too large anyway need not be parsed.
+    // Parsing time grows with the size, so the limit is checked first.
     if json.len() > MAX_RECORD_BYTES {
-        return Err(Poison::TooLarge);
+        return Err(DecodeError::TooLarge);
     }
-    let data: Box<RawValue> = serde_json::from_str(json).map_err(|_| Poison::NotJson)?;
-    // A bad time or trace says nothing about the message, so it is left out rather than the message.
+    let data: Box<RawValue> = serde_json::from_str(json).map_err(|_| DecodeError::NotJson)?;
+    // A malformed time or trace does not make the message unusable: only the attribute is left out.
     let time = attribute("ce_time").ok().flatten().filter(|time| DateTime::parse_from_rfc3339(time).is_ok());
     let time = time.map_or_else(|| rfc3339(fetched.timestamp_ms), str::to_owned);
     let traceparent = attribute("traceparent").ok().flatten().filter(|text| is_traceparent(text)).map(str::to_owned);
@@ -106,9 +108,9 @@ pub(super) fn decode(fetched: &FetchedRecord, epoch: u32, partition: i32) -> Res
     let event = StreamEvent { id, kind: kind.to_owned(), time, traceparent, data };
     let size = serde_json::to_string(&event).map_or(usize::MAX, |json| json.len());
     if size > MAX_RECORD_BYTES {
-        return Err(Poison::TooLarge);
+        return Err(DecodeError::TooLarge);
     }
-    Ok(Addressed { subject, record: Record { cursor, event }, size: size + 64 })
+    Ok(AddressedRecord { subject, record: Record { cursor, event }, size: size + 64 })
 }
 
 fn rfc3339(timestamp_ms: i64) -> String {
@@ -131,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cloud_event_keeps_its_attributes_and_its_bytes() {
+    fn a_cloud_event_keeps_its_attributes_and_bytes() {
         let trace = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".as_slice();
         let headers = [
             ("ce_id", b"e1".as_slice()),
@@ -148,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_json_is_a_message_of_the_records_time() {
+    fn plain_json_is_a_message_with_the_records_time() {
         assert_eq!(
             event_json(&record(Some(b"github:1"), Some(br#"{"text":"hi"}"#), &[("ce_time", b"yesterday")])),
             r#"{"id":"3-7","type":"message","time":"2023-11-14T22:13:20.123Z","data":{"text":"hi"}}"#
@@ -162,20 +164,20 @@ mod tests {
     }
 
     #[test]
-    fn poison_is_told_apart() {
+    fn each_kind_of_poison_record_has_its_reason() {
         let long = vec![b'"'; MAX_RECORD_BYTES + 1];
         let limit = format!("\"{}\"", "x".repeat(MAX_RECORD_BYTES - 2));
         for (key, value, headers, reason) in [
-            (None, b"{}".as_slice(), vec![], Poison::NoKey),
-            (Some(b"nokey".as_slice()), b"{}", vec![], Poison::BadKey),
-            (Some(b"a:\xff"), b"{}", vec![], Poison::BadKey),
-            (Some(b"a:b"), b"{\"text\":\"\xff\"}", vec![], Poison::NotUtf8),
-            (Some(b"a:b"), b"{} {}", vec![], Poison::NotJson),
-            (Some(b"a:b"), b"", vec![], Poison::NotJson),
-            (Some(b"a:b"), &long, vec![], Poison::TooLarge),
-            (Some(b"a:b"), limit.as_bytes(), vec![], Poison::TooLarge),
-            (Some(b"a:b"), b"{}", vec![("ce_id", b"".as_slice())], Poison::BadAttribute),
-            (Some(b"a:b"), b"{}", vec![("ce_type", b"\xff")], Poison::BadAttribute),
+            (None, b"{}".as_slice(), vec![], DecodeError::NoKey),
+            (Some(b"nokey".as_slice()), b"{}", vec![], DecodeError::BadKey),
+            (Some(b"a:\xff"), b"{}", vec![], DecodeError::BadKey),
+            (Some(b"a:b"), b"{\"text\":\"\xff\"}", vec![], DecodeError::NotUtf8),
+            (Some(b"a:b"), b"{} {}", vec![], DecodeError::NotJson),
+            (Some(b"a:b"), b"", vec![], DecodeError::NotJson),
+            (Some(b"a:b"), &long, vec![], DecodeError::TooLarge),
+            (Some(b"a:b"), limit.as_bytes(), vec![], DecodeError::TooLarge),
+            (Some(b"a:b"), b"{}", vec![("ce_id", b"".as_slice())], DecodeError::BadAttribute),
+            (Some(b"a:b"), b"{}", vec![("ce_type", b"\xff")], DecodeError::BadAttribute),
         ] {
             assert_eq!(decode(&record(key, Some(value), &headers), 0, 0).unwrap_err(), reason);
         }

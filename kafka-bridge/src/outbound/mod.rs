@@ -1,17 +1,20 @@
-//! Kafka → the users' buffers, at the edge or in Redis.
+//! Delivers Kafka records to the users' buffers, at the edge or in Redis.
 //!
-//! - [`plan`]: where each partition begins, and in which epoch
-//! - [`worker`]: one partition: fetch → [`decode`] → [`backlog`] → [`sink`], then the checkpoint
-//! - [`budget`]: what all backlogs may hold together
-//! - [`edge`]: the sink that is the edge; the one that is Redis is [`crate::hop`]
+//! - [`plan`]: decides at which offset and in which epoch each partition starts.
+//! - [`worker`]: delivers one partition.
+//! - [`decode`]: decodes a Kafka record into a stream's event.
+//! - [`backlog`]: holds the fetched records of a partition until they are delivered.
+//! - [`memory_budget`]: limits the memory of all backlogs together.
+//! - [`sink`]: the trait for the edge and Redis; Redis' implementation is [`crate::redis_store::RedisSink`].
+//! - [`edge_client`]: the sink that delivers to the edge.
 //!
-//! Ownership is static, `partition % replicas == replica`. Two instances on one partition deliver twice what the edge
-//! stores once.
+//! Ownership is static: an instance delivers the partitions with `partition % replicas == replica`. If two instances
+//! deliver one partition, the sink still stores each record once.
 
 mod backlog;
-mod budget;
 mod decode;
-mod edge;
+mod edge_client;
+mod memory_budget;
 mod plan;
 mod sink;
 mod worker;
@@ -23,18 +26,19 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::{task::JoinSet, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use self::{
-    budget::Budget,
-    plan::{Known, Start, plan},
-    worker::{Ended, Shared, Worker, report_lost},
-};
 pub use self::{
-    edge::{EdgeClient, EdgeError},
+    edge_client::{EdgeClient, EdgeError},
     sink::{Sink, SinkError},
+};
+use self::{
+    memory_budget::MemoryBudget,
+    plan::{PartitionState, Start, plan},
+    worker::{Shared, Worker, WorkerExit, report_lost},
 };
 use crate::{
     backoff::Backoff,
-    config::Share,
+    clock::Clock,
+    config::PartitionShare,
     dead_letter::DeadLetters,
     health::Health,
     kafka::{KafkaError, KafkaIo},
@@ -42,8 +46,8 @@ use crate::{
     topics::{TopicError, Topics},
 };
 
-/// How many partitions are asked about at a time.
-const CONCURRENT_QUESTIONS: usize = 8;
+/// How many partitions are looked up at a time.
+const CONCURRENT_LOOKUPS: usize = 8;
 
 /// Why the partitions can't be planned.
 #[derive(Debug, thiserror::Error)]
@@ -55,23 +59,20 @@ enum PlanError {
     #[error(transparent)]
     Sink(#[from] SinkError),
     #[error("another instance began partition {0} in a later epoch")]
-    Overtaken(i32),
+    LaterEpoch(i32),
 }
 
-/// Delivers the partitions of one topic that are this instance's.
+/// Delivers this instance's partitions of one topic.
 pub struct Outbound {
     shared: Arc<Shared>,
     topics: Arc<Topics>,
-    share: Share,
+    share: PartitionShare,
     refresh: Duration,
     clock: Clock,
 }
 
-/// Unix time in seconds.
-pub type Clock = fn() -> u64;
-
 impl Outbound {
-    /// Prepares delivery of `topic`; looks for new partitions every `refresh`. Epochs are taken from `clock`.
+    /// Prepares the delivery of `topic`. Checks for new partitions every `refresh`, and takes epochs from `clock`.
     #[must_use]
     pub fn new(
         kafka: Arc<dyn KafkaIo>,
@@ -79,7 +80,7 @@ impl Outbound {
         topics: Arc<Topics>,
         dead_letters: Arc<DeadLetters>,
         (metrics, health): (Arc<Metrics>, Arc<Health>),
-        (topic, share, refresh, clock): (String, Share, Duration, Clock),
+        (topic, share, refresh, clock): (String, PartitionShare, Duration, Clock),
     ) -> Self {
         Self {
             shared: Arc::new(Shared { kafka, sink, dead_letters, metrics, health, topic }),
@@ -90,14 +91,14 @@ impl Outbound {
         }
     }
 
-    /// Delivers until stopped, whatever fails meanwhile.
+    /// Delivers until stopped. Retries after any failure.
     pub async fn run(self, stop: CancellationToken) {
         let mut backoff = Backoff::default();
         while !stop.is_cancelled() {
             match self.prepare().await {
-                Ok((known, starts)) => {
+                Ok((states, starts)) => {
                     backoff.reset();
-                    self.work(&known, &starts, &stop).await;
+                    self.work(&states, &starts, &stop).await;
                 }
                 Err(error) => {
                     let wait = backoff.next_wait();
@@ -111,39 +112,39 @@ impl Outbound {
         }
     }
 
-    /// Asks sink and Kafka about every partition, not only the own ones: whether the topic was recreated shows in any.
-    async fn prepare(&self) -> Result<(Vec<Known>, Vec<Start>), PlanError> {
+    /// Looks up every partition, not only this instance's: any of them may show that the topic was recreated.
+    async fn prepare(&self) -> Result<(Vec<PartitionState>, Vec<Start>), PlanError> {
         let count = self.topics.refresh(&self.shared.topic).await?;
-        let mut known: Vec<Known> = stream::iter(0..count)
-            .map(|partition| self.ask(partition))
-            .buffered(CONCURRENT_QUESTIONS)
+        let mut states: Vec<PartitionState> = stream::iter(0..count)
+            .map(|partition| self.load_state(partition))
+            .buffered(CONCURRENT_LOOKUPS)
             .try_collect()
             .await?;
-        let starts = plan(&known, u32::try_from((self.clock)()).unwrap_or(u32::MAX));
-        for ((partition, start), known) in (0..count).zip(&starts).zip(&mut known) {
-            if self.share.owns(partition) && known.checkpoint.is_none_or(|at| at.epoch != start.epoch) {
-                self.begin_epoch(partition, *start, count, known).await?;
+        let starts = plan(&states, u32::try_from((self.clock)()).unwrap_or(u32::MAX));
+        for ((partition, start), state) in (0..count).zip(&starts).zip(&mut states) {
+            if self.share.owns(partition) && state.checkpoint.is_none_or(|at| at.epoch != start.epoch) {
+                self.begin_epoch(partition, *start, count, state).await?;
             }
         }
-        Ok((known, starts))
+        Ok((states, starts))
     }
 
-    /// Lets a new epoch rest beside the buffers at once: an instance that plans later then finds it, whatever keeps this
-    /// one from delivering meanwhile.
+    /// Stores a new epoch beside the buffers at once. An instance that plans later then finds it, even if this one has
+    /// not delivered anything yet.
     async fn begin_epoch(
         &self,
         partition: i32,
         Start { epoch, offset, recreated, .. }: Start,
         partitions: i32,
-        known: &mut Known,
+        state: &mut PartitionState,
     ) -> Result<(), PlanError> {
         let topic = &self.shared.topic;
-        let before = known.checkpoint;
+        let before = state.checkpoint;
         let advance_to = Some(Checkpoint { epoch, next_offset: offset, partitions });
-        let question = DeliverRequest { advance_to, ..self.question(partition) };
-        known.checkpoint = self.shared.sink.deliver(&question).await?.checkpoint;
-        if known.checkpoint.is_some_and(|rests| rests.epoch > epoch) {
-            return Err(PlanError::Overtaken(partition));
+        let request = DeliverRequest { advance_to, ..self.checkpoint_request(partition) };
+        state.checkpoint = self.shared.sink.deliver(&request).await?.checkpoint;
+        if state.checkpoint.is_some_and(|stored| stored.epoch > epoch) {
+            return Err(PlanError::LaterEpoch(partition));
         }
         if recreated {
             tracing::warn!(
@@ -160,29 +161,30 @@ impl Outbound {
         Ok(())
     }
 
-    fn question(&self, partition: i32) -> DeliverRequest {
+    /// A request that only reads the checkpoint.
+    fn checkpoint_request(&self, partition: i32) -> DeliverRequest {
         DeliverRequest { topic: self.shared.topic.clone(), partition, deliveries: Vec::new(), advance_to: None }
     }
 
-    async fn ask(&self, partition: i32) -> Result<Known, PlanError> {
-        let checkpoint = self.shared.sink.deliver(&self.question(partition)).await?.checkpoint;
+    async fn load_state(&self, partition: i32) -> Result<PartitionState, PlanError> {
+        let checkpoint = self.shared.sink.deliver(&self.checkpoint_request(partition)).await?.checkpoint;
         let watermarks = self.shared.kafka.watermarks(&self.shared.topic, partition).await?;
-        Ok(Known { checkpoint, watermarks })
+        Ok(PartitionState { checkpoint, watermarks })
     }
 
-    /// Runs the own partitions until stopped or until they must be planned anew.
-    async fn work(&self, known: &[Known], starts: &[Start], stop: &CancellationToken) {
+    /// Runs this instance's partitions until stopped, or until they must be planned again.
+    async fn work(&self, states: &[PartitionState], starts: &[Start], stop: &CancellationToken) {
         let count = i32::try_from(starts.len()).unwrap_or(i32::MAX);
         let workers_stop = stop.child_token();
         let mut workers = JoinSet::new();
         let own = (0..count).filter(|partition| self.share.owns(*partition)).count();
-        let budget = Budget::new(own);
-        for ((partition, start), known) in (0..count).zip(starts).zip(known) {
+        let budget = MemoryBudget::new(own);
+        for ((partition, start), state) in (0..count).zip(starts).zip(states) {
             if self.share.owns(partition) {
-                self.announce(partition, *start);
+                self.report_start(partition, *start);
                 let shared = Arc::clone(&self.shared);
                 let worker =
-                    Worker::new(shared, (partition, count), *start, known.checkpoint, &budget, workers_stop.clone());
+                    Worker::new(shared, (partition, count), *start, state.checkpoint, &budget, workers_stop.clone());
                 workers.spawn(worker.run());
             }
         }
@@ -191,16 +193,16 @@ impl Outbound {
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
-                Some(ended) = workers.join_next() => match ended {
-                    Ok(Ended::Stopped) => {}
-                    Ok(Ended::Replan) => break,
+                Some(exit) = workers.join_next() => match exit {
+                    Ok(WorkerExit::Stopped) => {}
+                    Ok(WorkerExit::Replan) => break,
                     Err(error) => {
                         tracing::error!(%error, "a partition's worker failed");
                         break;
                     }
                 },
                 _ = tick.tick() => match self.topics.refresh(&self.shared.topic).await {
-                    _ if self.shared.sink.has_forgotten().await => {
+                    _ if self.shared.sink.has_lost_checkpoint().await => {
                         tracing::error!(topic = self.shared.topic, "the checkpoints are gone: reading from the beginning");
                         break;
                     }
@@ -213,12 +215,12 @@ impl Outbound {
                 },
             }
         }
-        // A worker that is amid a delivery finishes it first.
+        // A worker in the middle of a delivery finishes it first.
         workers_stop.cancel();
         while workers.join_next().await.is_some() {}
     }
 
-    fn announce(&self, partition: i32, start: Start) {
+    fn report_start(&self, partition: i32, start: Start) {
         let Start { epoch, offset, .. } = start;
         tracing::info!(topic = self.shared.topic, partition, epoch, offset, "delivering");
         report_lost(&self.shared, partition, offset - start.lost, offset);

@@ -1,35 +1,35 @@
-//! Where delivered records rest, and the checkpoint beside them: the edge, or Redis.
+//! The trait for the place that stores delivered records and, beside them, the checkpoint: the edge or Redis.
 
 use async_trait::async_trait;
 use causeway_protocol::deliver::{DeliverRequest, DeliverResponse};
 
-/// Takes records of one partition, makes them durable, and only then moves the checkpoint.
+/// Stores the records of one partition durably, and only then moves the checkpoint.
 ///
-/// Implementations bound every call in time themselves. Every call is idempotent and may be repeated.
+/// Implementations limit the time of every call. Every call is idempotent and may be repeated.
 #[async_trait]
 pub trait Sink: Send + Sync + 'static {
-    /// Delivers, or only asks for the checkpoint.
+    /// Delivers records. A request without records or checkpoint only reads the checkpoint.
     async fn deliver(&self, request: &DeliverRequest) -> Result<DeliverResponse, SinkError>;
 
-    /// Whether a checkpoint it told of is no longer there: all partitions must then be planned anew.
-    async fn has_forgotten(&self) -> bool {
+    /// Whether a checkpoint that it reported before is gone. All partitions must then be planned again.
+    async fn has_lost_checkpoint(&self) -> bool {
         false
     }
 }
 
-/// Why a sink did not do what it was asked.
+/// Why a call to a sink failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SinkError {
-    /// It finds fault with this request itself.
+    /// The sink rejects this request because of its content.
     #[error("the request is refused with status {0}")]
-    Refused(u16),
-    /// It lost the checkpoint, and so probably the buffers too.
+    Rejected(u16),
+    /// The checkpoint is gone, and probably the buffers, too.
     #[error("the checkpoint is gone")]
-    Forgotten,
-    /// It did not take the request, and may take the same one later.
+    CheckpointLost,
+    /// The sink failed. The same request may succeed later.
     #[error("{what}")]
     Failed {
-        /// One word for the figures.
+        /// The value of the metric's label.
         label: &'static str,
         /// What happened.
         what: String,
@@ -37,12 +37,12 @@ pub enum SinkError {
 }
 
 impl SinkError {
-    /// One word for the figures.
+    /// The value of the metric's label.
     #[must_use]
     pub fn label(&self) -> &'static str {
         match self {
-            Self::Refused(_) => "refused",
-            Self::Forgotten => "forgotten",
+            Self::Rejected(_) => "refused",
+            Self::CheckpointLost => "forgotten",
             Self::Failed { label, .. } => label,
         }
     }

@@ -1,12 +1,12 @@
-//! `GET /v1/stream`: what a user hears, as Server-Sent Events, read from the user's buffer in Redis.
+//! Serves `GET /v1/stream`: a user's records as Server-Sent Events, read from the user's buffer in Redis.
 //!
-//! - [`registry`]: who listens to whom; wakes and ends streams, and counts them
-//! - [`live`]: one client's stream
+//! - [`registry`]: the open streams of the process; wakes and ends them, and limits their number.
+//! - [`live_stream`]: one client's stream.
 //!
-//! A stream is pulled: the client's connection asks for the next chunk when it has room, and only then is anything
-//! read. A client that is slow, or gone without a word, holds its place in a buffer that is stored anyway.
+//! A stream is pulled. Records are read only when the client's connection has room for the next chunk. So a slow or dead
+//! client costs nothing but its read position: its records are in a buffer that is stored anyway.
 
-pub mod live;
+pub mod live_stream;
 pub mod registry;
 
 use std::{sync::Arc, time::Duration};
@@ -17,47 +17,43 @@ use causeway_protocol::{
 };
 use tokio::sync::Semaphore;
 
-pub use self::{live::Live, registry::Registry};
-use crate::{
-    hop::{Buffer, sink::unix_millis},
-    metrics::Metrics,
-    rejection::Rejection,
-};
+pub use self::{live_stream::LiveStream, registry::Registry};
+use crate::{clock::unix_millis, metrics::Metrics, redis_store::UserBuffers, rejection::Rejection};
 
-/// Reads at a time: bounds what is held between Redis and the clients when everybody is woken at once.
+/// Reads at a time. Limits the memory between Redis and the clients when all streams are woken at once.
 const CONCURRENT_READS: usize = 256;
 
 /// Opens streams.
 pub struct Streams {
-    shared: Arc<live::Shared>,
+    shared: Arc<live_stream::Shared>,
     registry: Arc<Registry>,
     policy: FeedPolicy,
 }
 
 impl Streams {
-    /// Reads from these buffers.
+    /// Opens streams that read from these buffers.
     #[must_use]
-    pub fn new(buffer: Arc<Buffer>, registry: Arc<Registry>, policy: FeedPolicy, metrics: Arc<Metrics>) -> Self {
-        let shared = live::Shared { buffer, reads: Semaphore::new(CONCURRENT_READS), metrics };
+    pub fn new(buffers: Arc<UserBuffers>, registry: Arc<Registry>, policy: FeedPolicy, metrics: Arc<Metrics>) -> Self {
+        let shared = live_stream::Shared { buffers, reads: Semaphore::new(CONCURRENT_READS), metrics };
         Self { shared: Arc::new(shared), registry, policy }
     }
 
-    /// Opens one: finds the client's place before anything is answered, so that an outage is an honest status.
+    /// Opens a stream. The client's position is looked up before the response begins, so that an outage gets a status.
     ///
     /// # Errors
-    /// [`Rejection`] if there are too many, the session is over, or Redis does not answer.
-    pub async fn open(&self, request: StreamRequest) -> Result<Live, Rejection> {
-        let unavailable = |error: crate::hop::RedisError| Rejection::StreamUnavailable(error.to_string());
-        // Listening begins before the place is found, and so nothing falls between.
-        let ticket = self.registry.enter(&request.subject, &request.session)?;
-        if self.shared.buffer.ended(&request.session).await.map_err(unavailable)?.is_some() {
+    /// [`Rejection`] if there are too many streams, the session has ended, or Redis does not answer.
+    pub async fn open(&self, request: StreamRequest) -> Result<LiveStream, Rejection> {
+        let unavailable = |error: crate::redis_store::RedisError| Rejection::StreamUnavailable(error.to_string());
+        // Registered before the position is looked up, so that no wake is missed in between.
+        let registration = self.registry.register(&request.subject, &request.session)?;
+        if self.shared.buffers.end_reason(&request.session).await.map_err(unavailable)?.is_some() {
             return Err(Rejection::SessionEnded);
         }
-        let opened = self.shared.buffer.open(&request.subject, request.last_event_id.as_deref(), unix_millis());
-        let (place, reset) = opened.await.map_err(unavailable)?;
+        let opened = self.shared.buffers.open(&request.subject, request.last_event_id.as_deref(), unix_millis());
+        let (position, reset) = opened.await.map_err(unavailable)?;
         let ends_in = Duration::from_millis(request.session_ends_in_ms);
         let jitter = if request.jitter.is_finite() { request.jitter } else { 0.5 };
         let (feed, first) = Feed::open(self.policy, 0, ends_in, jitter);
-        Ok(Live::new(Arc::clone(&self.shared), ticket, feed, first, (place, reset)))
+        Ok(LiveStream::new(Arc::clone(&self.shared), registration, feed, first, (position, reset)))
     }
 }

@@ -1,4 +1,4 @@
-//! Who listens to whom. One entry per stream, gone with the stream.
+//! The open streams of the process, by user. Each stream is registered for as long as it lives.
 
 use std::{
     collections::HashMap,
@@ -14,176 +14,176 @@ use tokio::sync::Notify;
 
 use crate::rejection::Rejection;
 
-/// All streams of the process.
+/// All open streams of the process.
 #[derive(Debug)]
 pub struct Registry {
-    seats: Mutex<HashMap<Subject, Vec<Arc<Seat>>>>,
+    subscribers: Mutex<HashMap<Subject, Vec<Arc<Subscriber>>>>,
     max: usize,
-    max_of_user: usize,
-    /// How many there are.
+    max_per_user: usize,
+    /// The number of open streams.
     open: IntGauge,
     draining: AtomicBool,
 }
 
-/// One stream, as those see it who wake it.
+/// The receiving side of one stream's notifications.
 #[derive(Debug)]
-pub struct Seat {
+pub struct Subscriber {
     session: Box<str>,
-    /// Something below changed, or the buffer has more.
+    /// Notified when a field below changed or the buffer has more records.
     changed: Notify,
     ended: OnceLock<EndReason>,
-    /// The subscription was interrupted: an end may have been missed.
-    doubtful: AtomicBool,
-    /// The process stops.
+    /// The Redis subscription was interrupted, so the message that ends the session may have been missed.
+    needs_session_check: AtomicBool,
+    /// The process is stopping.
     draining: AtomicBool,
 }
 
-/// A stream's entry; dropping it removes it.
+/// A stream's entry in the registry. Removed when dropped.
 #[derive(Debug)]
-pub struct Ticket {
+pub struct Registration {
     registry: Arc<Registry>,
     subject: Subject,
-    seat: Arc<Seat>,
+    subscriber: Arc<Subscriber>,
 }
 
 impl Registry {
-    /// Admits at most `max` streams, and `max_of_user` of any one user.
+    /// Allows at most `max` streams, and `max_per_user` of one user.
     #[must_use]
-    pub fn new(max: usize, max_of_user: usize, open: IntGauge) -> Self {
-        Self { seats: Mutex::default(), max, max_of_user, open, draining: AtomicBool::new(false) }
+    pub fn new(max: usize, max_per_user: usize, open: IntGauge) -> Self {
+        Self { subscribers: Mutex::default(), max, max_per_user, open, draining: AtomicBool::new(false) }
     }
 
-    /// Admits a stream.
+    /// Registers a stream.
     ///
     /// # Errors
     /// [`Rejection::StreamsFull`] or [`Rejection::UserStreamsFull`]
-    pub fn enter(self: &Arc<Self>, subject: &Subject, session: &str) -> Result<Ticket, Rejection> {
-        let mut seats = self.seats();
+    pub fn register(self: &Arc<Self>, subject: &Subject, session: &str) -> Result<Registration, Rejection> {
+        let mut subscribers = self.subscribers();
         if self.draining.load(Ordering::Acquire) {
             return Err(Rejection::StreamsFull("the bridge stops"));
         }
         if usize::try_from(self.open.get()).unwrap_or_default() >= self.max {
             return Err(Rejection::StreamsFull("of all users"));
         }
-        let of_user = seats.entry(subject.clone()).or_default();
-        if of_user.len() >= self.max_of_user {
+        let of_user = subscribers.entry(subject.clone()).or_default();
+        if of_user.len() >= self.max_per_user {
             return Err(Rejection::UserStreamsFull);
         }
-        let seat = Arc::new(Seat {
+        let subscriber = Arc::new(Subscriber {
             session: session.into(),
             changed: Notify::new(),
             ended: OnceLock::new(),
-            doubtful: AtomicBool::new(false),
+            needs_session_check: AtomicBool::new(false),
             draining: AtomicBool::new(false),
         });
-        of_user.push(Arc::clone(&seat));
+        of_user.push(Arc::clone(&subscriber));
         self.open.inc();
-        Ok(Ticket { registry: Arc::clone(self), subject: subject.clone(), seat })
+        Ok(Registration { registry: Arc::clone(self), subject: subject.clone(), subscriber })
     }
 
-    /// A user's buffer has more.
+    /// Wakes a user's streams, because the buffer has more records.
     pub fn wake(&self, subject: &Subject) {
-        for seat in self.seats().get(subject).into_iter().flatten() {
-            seat.changed.notify_one();
+        for subscriber in self.subscribers().get(subject).into_iter().flatten() {
+            subscriber.changed.notify_one();
         }
     }
 
-    /// A session is over.
+    /// Ends the streams of a session.
     pub fn end(&self, end: &EndStreams) {
-        for seat in self.seats().get(&end.subject).into_iter().flatten() {
-            if *seat.session == *end.session {
-                seat.end(end.reason);
+        for subscriber in self.subscribers().get(&end.subject).into_iter().flatten() {
+            if *subscriber.session == *end.session {
+                subscriber.end(end.reason);
             }
         }
     }
 
-    /// Messages may have been missed: everybody looks for themselves.
+    /// Wakes all streams after messages may have been missed. Each then checks its buffer and its session.
     pub fn wake_all(&self) {
-        for seat in self.seats().values().flatten() {
-            seat.set_doubtful(true);
-            seat.changed.notify_one();
+        for subscriber in self.subscribers().values().flatten() {
+            subscriber.set_needs_session_check(true);
+            subscriber.changed.notify_one();
         }
     }
 
-    /// Ends all streams, so that the process can; their clients resume elsewhere.
+    /// Ends all streams, so that the process can stop. Their clients resume at another instance.
     pub fn drain(&self) {
-        let seats = self.seats();
+        let subscribers = self.subscribers();
         self.draining.store(true, Ordering::Release);
-        for seat in seats.values().flatten() {
-            seat.draining.store(true, Ordering::Release);
-            seat.changed.notify_one();
+        for subscriber in subscribers.values().flatten() {
+            subscriber.draining.store(true, Ordering::Release);
+            subscriber.changed.notify_one();
         }
     }
 
-    fn seats(&self) -> MutexGuard<'_, HashMap<Subject, Vec<Arc<Seat>>>> {
-        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    fn subscribers(&self) -> MutexGuard<'_, HashMap<Subject, Vec<Arc<Subscriber>>>> {
+        self.subscribers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Seat {
-    /// The stream's session is over.
+impl Subscriber {
+    /// Ends the stream with its session.
     pub fn end(&self, reason: EndReason) {
-        // The first reason holds.
+        // The first reason counts.
         let _ = self.ended.set(reason);
         self.changed.notify_one();
     }
 
-    /// The session whose stream it is.
+    /// The session that opened the stream.
     #[must_use]
     pub fn session(&self) -> &str {
         &self.session
     }
 
-    /// Waits for any change since it was last waited for.
+    /// Waits for a notification since the last call.
     pub async fn changed(&self) {
         self.changed.notified().await;
     }
 
-    /// Why the session is over, if it is.
+    /// Why the session ended, if it has.
     #[must_use]
     pub fn ended(&self) -> Option<EndReason> {
         self.ended.get().copied()
     }
 
-    /// Whether the process stops.
+    /// Whether the process is stopping.
     #[must_use]
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
     }
 
-    /// Whether an end may have been missed.
+    /// Whether the stream must check if its session has ended.
     #[must_use]
-    pub fn is_doubtful(&self) -> bool {
-        self.doubtful.load(Ordering::Acquire)
+    pub fn needs_session_check(&self) -> bool {
+        self.needs_session_check.load(Ordering::Acquire)
     }
 
-    /// Says whether an end may have been missed.
-    pub fn set_doubtful(&self, doubtful: bool) {
-        self.doubtful.store(doubtful, Ordering::Release);
+    /// Sets whether the stream must check if its session has ended.
+    pub fn set_needs_session_check(&self, needs_session_check: bool) {
+        self.needs_session_check.store(needs_session_check, Ordering::Release);
     }
 }
 
-impl Ticket {
-    /// Whose stream it is.
+impl Registration {
+    /// The user whose stream it is.
     #[must_use]
     pub fn subject(&self) -> &Subject {
         &self.subject
     }
 
-    /// What wakes the stream.
+    /// What wakes and ends the stream.
     #[must_use]
-    pub fn seat(&self) -> &Seat {
-        &self.seat
+    pub fn subscriber(&self) -> &Subscriber {
+        &self.subscriber
     }
 }
 
-impl Drop for Ticket {
+impl Drop for Registration {
     fn drop(&mut self) {
-        let mut seats = self.registry.seats();
-        if let Some(of_user) = seats.get_mut(&self.subject) {
-            of_user.retain(|seat| !Arc::ptr_eq(seat, &self.seat));
+        let mut subscribers = self.registry.subscribers();
+        if let Some(of_user) = subscribers.get_mut(&self.subject) {
+            of_user.retain(|subscriber| !Arc::ptr_eq(subscriber, &self.subscriber));
             if of_user.is_empty() {
-                seats.remove(&self.subject);
+                subscribers.remove(&self.subject);
             }
         }
         self.registry.open.dec();
@@ -194,8 +194,8 @@ impl Drop for Ticket {
 mod tests {
     use super::*;
 
-    fn registry(max: usize, max_of_user: usize) -> Arc<Registry> {
-        Arc::new(Registry::new(max, max_of_user, IntGauge::new("streams", "streams").unwrap()))
+    fn registry(max: usize, max_per_user: usize) -> Arc<Registry> {
+        Arc::new(Registry::new(max, max_per_user, IntGauge::new("streams", "streams").unwrap()))
     }
 
     fn user(id: &str) -> Subject {
@@ -203,29 +203,29 @@ mod tests {
     }
 
     #[test]
-    fn streams_are_bounded_and_leave_nothing_behind() {
+    fn streams_are_limited_and_unregister_themselves() {
         let registry = registry(3, 2);
-        let mut tickets: Vec<_> = ["a", "a", "b"].map(|id| registry.enter(&user(id), "s").unwrap()).into();
-        assert_eq!(registry.enter(&user("c"), "s").unwrap_err(), Rejection::StreamsFull("of all users"));
-        tickets.pop();
-        assert_eq!(registry.enter(&user("a"), "s").unwrap_err(), Rejection::UserStreamsFull);
-        drop(tickets);
+        let mut registrations: Vec<_> = ["a", "a", "b"].map(|id| registry.register(&user(id), "s").unwrap()).into();
+        assert_eq!(registry.register(&user("c"), "s").unwrap_err(), Rejection::StreamsFull("of all users"));
+        registrations.pop();
+        assert_eq!(registry.register(&user("a"), "s").unwrap_err(), Rejection::UserStreamsFull);
+        drop(registrations);
         assert_eq!(registry.open.get(), 0);
-        assert!(registry.seats().is_empty());
+        assert!(registry.subscribers().is_empty());
     }
 
     #[tokio::test]
-    async fn only_the_users_streams_wake_and_only_the_sessions_end() {
+    async fn wakes_are_per_user_and_ends_per_session() {
         let registry = registry(9, 9);
-        let [first, second] = ["s1", "s2"].map(|session| registry.enter(&user("a"), session).unwrap());
-        let other = registry.enter(&user("b"), "s1").unwrap();
+        let [first, second] = ["s1", "s2"].map(|session| registry.register(&user("a"), session).unwrap());
+        let other = registry.register(&user("b"), "s1").unwrap();
         registry.end(&EndStreams { subject: user("a"), session: "s1".to_owned(), reason: EndReason::Revoked });
-        first.seat().changed().await;
-        assert_eq!(first.seat().ended(), Some(EndReason::Revoked));
-        assert_eq!((second.seat().ended(), other.seat().ended()), (None, None));
+        first.subscriber().changed().await;
+        assert_eq!(first.subscriber().ended(), Some(EndReason::Revoked));
+        assert_eq!((second.subscriber().ended(), other.subscriber().ended()), (None, None));
         registry.wake(&user("a"));
-        second.seat().changed().await;
-        let woken = tokio::time::timeout(std::time::Duration::ZERO, other.seat().changed()).await;
+        second.subscriber().changed().await;
+        let woken = tokio::time::timeout(std::time::Duration::ZERO, other.subscriber().changed()).await;
         assert!(woken.is_err(), "another user sleeps on");
     }
 }

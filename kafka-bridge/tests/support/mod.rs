@@ -1,16 +1,16 @@
-//! What the bridge's tests stand on: Kafka in memory, an edge of a few lines, a real Redis, and the real server on a port
-//! of its own.
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part of it")]
+//! What the bridge's tests share: Kafka in memory, a small edge, a real Redis, an SSE client, and the real server on a
+//! port of its own.
+#![allow(dead_code, unreachable_pub, reason = "each test file uses only a part of it")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test's support fails by panicking"
+    reason = "test support fails by panicking"
 )]
 
 pub mod edge;
-pub mod memory;
+pub mod memory_kafka;
 pub mod redis;
 pub mod sse;
 
@@ -22,8 +22,8 @@ use causeway_protocol::{
     signature::{Direction, KeyRing, SIGNATURE_HEADER, Signed},
 };
 use kafka_bridge::{
+    clock::unix_seconds,
     config::Config,
-    http::unix_seconds,
     kafka::KafkaIo,
     server::{self, Listeners, ServeError, Tuning},
 };
@@ -35,8 +35,8 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// Nothing in these tests takes long; whatever does has failed.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+/// Nothing in these tests takes this long.
+pub const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 pub fn keys() -> String {
     "k1:T_pPKwcoHOzsAiQ8zdcPHWJZS1upN1LZPOgp3Jem85E".to_owned()
@@ -49,7 +49,7 @@ pub struct Bridge {
     pub http: reqwest::Client,
     stop: Option<oneshot::Sender<()>>,
     running: Option<JoinHandle<Result<(), ServeError>>>,
-    /// Its own, so that all of its tasks die with it.
+    /// Its own, so that dropping it ends all of the bridge's tasks.
     runtime: Option<Runtime>,
 }
 
@@ -58,7 +58,7 @@ impl Bridge {
         Self::start_with(kafka, edge, &[], Tuning::default()).await
     }
 
-    /// Epochs begin at 0 unless the tuning says otherwise.
+    /// Epochs begin at 0, unless the tuning has another clock.
     pub async fn start_with(kafka: Arc<dyn KafkaIo>, edge: &str, vars: &[(&str, &str)], tuning: Tuning) -> Self {
         let tuning = Tuning { clock: tuning.clock.or(Some(|| 0)), ..tuning };
         let keys = keys();
@@ -71,7 +71,7 @@ impl Bridge {
         let address = listeners.edge.local_addr().unwrap();
         let admin = listeners.admin.as_ref().unwrap().local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
-        // Fails only where another test installed it already.
+        // Fails only if another test installed it already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let running = runtime.spawn(server::run(config, kafka, listeners, tuning, async move {
@@ -87,7 +87,7 @@ impl Bridge {
         }
     }
 
-    /// With its buffers in Redis.
+    /// Starts a bridge with its buffers in Redis.
     pub async fn on_redis(
         kafka: Arc<dyn KafkaIo>,
         redis: &redis::RedisServer,
@@ -100,12 +100,12 @@ impl Bridge {
         Self::start_with(kafka, "", &all, tuning).await
     }
 
-    /// The figures are for operators, everything else is for the edge.
+    /// Metrics are served to operators, everything else to the edge.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", if path == "/metrics" { self.admin } else { self.address })
     }
 
-    /// Sends bytes as the edge would.
+    /// Posts a body, signed as the edge would.
     pub fn post(&self, body: Vec<u8>) -> JoinHandle<Answer> {
         let ring = KeyRing::parse(&keys()).unwrap();
         let signed = Signed { direction: Direction::EdgeToBridge, method: "POST", target: EVENTS_PATH, body: &body };
@@ -118,26 +118,26 @@ impl Bridge {
         tokio::spawn(async move { Answer::read(request.send().await.unwrap()).await })
     }
 
-    pub fn say(&self, id: &str, text: &str) -> JoinHandle<Answer> {
+    pub fn post_text(&self, id: &str, text: &str) -> JoinHandle<Answer> {
         self.post(event(id, text).to_string().into_bytes())
     }
 
-    /// As SIGTERM would.
-    pub fn tell_to_stop(&mut self) {
+    /// Stops the bridge as SIGTERM does.
+    pub fn signal_stop(&mut self) {
         drop(self.stop.take());
     }
 
-    /// Waits until it ended by itself.
+    /// Waits until the bridge has ended.
     pub async fn ended(mut self) -> Result<(), ServeError> {
-        tokio::time::timeout(PATIENCE, self.running.take().unwrap()).await.unwrap().unwrap()
+        tokio::time::timeout(TEST_TIMEOUT, self.running.take().unwrap()).await.unwrap().unwrap()
     }
 
     pub async fn stop(mut self) {
-        self.tell_to_stop();
+        self.signal_stop();
         self.ended().await.unwrap();
     }
 
-    /// As SIGKILL would: nothing is finished.
+    /// Ends the bridge as SIGKILL does: nothing is finished.
     pub fn kill(self) {}
 }
 
@@ -154,7 +154,7 @@ pub fn event(id: &str, text: &str) -> Value {
     })
 }
 
-/// What came back.
+/// The response to `POST /v1/events`.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -179,7 +179,7 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap()
     }
 
-    /// Asserts that it is a problem document and returns its code.
+    /// Asserts that the response is a problem document and returns its code.
     pub fn problem(&self) -> String {
         assert_eq!(self.content_type, PROBLEM_JSON, "{self:?}");
         let problem: Problem = serde_json::from_str(&self.body).unwrap();
@@ -190,12 +190,12 @@ impl Answer {
     }
 }
 
-/// Waits for a condition that some task will bring about.
+/// Waits for a condition that a task will bring about.
 pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let waited = tokio::time::timeout(PATIENCE, async {
+    let waited = tokio::time::timeout(TEST_TIMEOUT, async {
         while !condition() {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     });
-    waited.await.unwrap_or_else(|_| panic!("in vain: {what}"));
+    waited.await.unwrap_or_else(|_| panic!("timed out waiting until {what}"));
 }

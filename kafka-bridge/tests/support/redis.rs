@@ -1,4 +1,4 @@
-//! A real Redis on a port of its own, with its data in a directory of its own.
+//! A real Redis with its own port and data directory.
 
 use std::{
     io::Write as _,
@@ -16,16 +16,16 @@ use causeway_protocol::{
     hub::{HubMessage, ResetReason},
     subject::Subject,
 };
-use kafka_bridge::hop::{Buffer, Limits, Redis, RedisAccess};
+use kafka_bridge::redis_store::{BufferLimits, Redis, RedisUrl, UserBuffers};
 use redis::{FromRedisValue, aio::MultiplexedConnection};
 use serde_json::value::RawValue;
 
-use super::PATIENCE;
+use super::TEST_TIMEOUT;
 
-/// `1` lets the tests that need a redis-server pass where there is none.
+/// If it is `1`, tests that need a redis-server pass where there is none.
 const WITHOUT: &str = "CAUSEWAY_TEST_WITHOUT_REDIS";
 
-/// See the module's text.
+/// A running redis-server.
 pub struct RedisServer {
     child: Child,
     address: SocketAddr,
@@ -33,9 +33,9 @@ pub struct RedisServer {
 }
 
 impl RedisServer {
-    /// `None`, with a word why, where there is no redis-server and [`WITHOUT`] allows that.
+    /// Returns `None`, and prints the reason, if there is no redis-server and [`WITHOUT`] allows that.
     pub async fn start() -> Option<Self> {
-        // Released at once, and not given to another soon: the system hands out ports in turn.
+        // The port is released at once. The system hands out ports in turn, so nothing else gets it soon.
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let directory = std::env::temp_dir().join(format!("causeway-redis-{}-{}", std::process::id(), address.port()));
         std::fs::create_dir_all(&directory).unwrap();
@@ -45,13 +45,13 @@ impl RedisServer {
                 let reason = format!("redis-server can't be started ({error})");
                 assert!(std::env::var(WITHOUT).is_ok_and(|value| value == "1"), "{reason}; {WITHOUT}=1 does without");
                 let test = std::thread::current().name().unwrap_or_default().to_owned();
-                // The macros' output is kept for tests that fail; this one is about to pass.
+                // Captured output is shown for failed tests only, and this one is about to pass.
                 let _ = writeln!(std::io::stderr(), "\nskipped: {test}: {reason}");
                 return None;
             }
         };
         let server = Self { child, address, directory };
-        server.is_up().await;
+        server.wait_until_up().await;
         Some(server)
     }
 
@@ -59,7 +59,7 @@ impl RedisServer {
         format!("redis://{}/", self.address)
     }
 
-    /// What a bridge needs to be told to use it.
+    /// The variables of a bridge that uses it.
     pub fn vars(&self) -> [(&'static str, String); 2] {
         [("BRIDGE_EDGE_URL", String::new()), ("BRIDGE_REDIS_URL", self.url())]
     }
@@ -74,28 +74,28 @@ impl RedisServer {
         command.query_async(&mut self.connect().await).await.unwrap()
     }
 
-    /// As SIGKILL does it.
+    /// Ends Redis as SIGKILL does.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    pub async fn start_again(&mut self, with_data: bool) {
+    pub async fn restart(&mut self, with_data: bool) {
         if !with_data {
             std::fs::remove_dir_all(&self.directory).unwrap();
             std::fs::create_dir_all(&self.directory).unwrap();
         }
         self.child = spawn(self.address, &self.directory).unwrap();
-        self.is_up().await;
+        self.wait_until_up().await;
     }
 
-    /// The users' buffers in it, as the bridge sees them.
-    pub fn buffer(&self, limits: Limits) -> Arc<Buffer> {
-        let redis = Redis::new(&RedisAccess::parse(&self.url()).unwrap()).unwrap();
-        Arc::new(Buffer::new(Arc::new(redis), limits))
+    /// The users' buffers in it.
+    pub fn buffer(&self, limits: BufferLimits) -> Arc<UserBuffers> {
+        let redis = Redis::new(&RedisUrl::parse(&self.url()).unwrap()).unwrap();
+        Arc::new(UserBuffers::new(Arc::new(redis), limits))
     }
 
-    async fn is_up(&self) {
+    async fn wait_until_up(&self) {
         let up = async {
             let client = redis::Client::open(self.url()).unwrap();
             loop {
@@ -107,7 +107,7 @@ impl RedisServer {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, up).await.unwrap();
+        tokio::time::timeout(TEST_TIMEOUT, up).await.unwrap();
     }
 }
 
@@ -149,23 +149,23 @@ pub fn records(offsets: std::ops::Range<i64>) -> Vec<Record> {
     offsets.map(|offset| record(1, 0, offset)).collect()
 }
 
-/// What a client that comes with this id is told first, and then hears, by its SSE ids.
-pub async fn hears(
-    buffer: &Buffer,
+/// What a client with this `Last-Event-ID` receives: the reset, if any, and the SSE ids of the records.
+pub async fn receive_all(
+    buffer: &UserBuffers,
     subject: &Subject,
     last_event_id: Option<&str>,
     now_ms: u64,
 ) -> (Option<ResetReason>, Vec<String>) {
-    let (mut place, reset) = buffer.open(subject, last_event_id, now_ms).await.unwrap();
-    let mut heard = Vec::new();
+    let (mut position, reset) = buffer.open(subject, last_event_id, now_ms).await.unwrap();
+    let mut received = Vec::new();
     loop {
-        let page = buffer.page(subject, &mut place).await.unwrap();
-        heard.extend(page.messages.into_iter().map(|message| match message {
+        let page = buffer.page(subject, &mut position).await.unwrap();
+        received.extend(page.messages.into_iter().map(|message| match message {
             HubMessage::Record { cursor, .. } => cursor.to_string(),
             other => panic!("{other:?}"),
         }));
         if !page.more {
-            return (reset, heard);
+            return (reset, received);
         }
     }
 }

@@ -1,13 +1,13 @@
-//! A client of `GET /v1/stream`, as the edge and the browser behind it are.
+//! A client of `GET /v1/stream`, like the edge with a browser behind it.
 
 use causeway_protocol::{
     signature::{Direction, KeyRing, SIGNATURE_HEADER, Signed},
     stream::StreamRequest,
     subject::Subject,
 };
-use kafka_bridge::http::unix_seconds;
+use kafka_bridge::clock::unix_seconds;
 
-use super::{Bridge, PATIENCE, keys};
+use super::{Bridge, TEST_TIMEOUT, keys};
 
 /// One frame of a stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,10 +19,10 @@ pub struct Frame {
     pub retry: bool,
 }
 
-/// See the module's text.
+/// An open stream.
 pub struct Sse {
     pub response: reqwest::Response,
-    rest: Vec<u8>,
+    buffered: Vec<u8>,
 }
 
 pub fn request(subject: &Subject, last_event_id: Option<&str>) -> StreamRequest {
@@ -41,30 +41,30 @@ pub fn sign(target: &str) -> String {
 }
 
 impl Sse {
-    pub async fn ask(bridge: &Bridge, request: &StreamRequest) -> reqwest::Response {
+    pub async fn request(bridge: &Bridge, request: &StreamRequest) -> reqwest::Response {
         let target = request.target();
         let signature = sign(&target);
         bridge.http.get(bridge.url(&target)).header(SIGNATURE_HEADER, signature).send().await.unwrap()
     }
 
     pub async fn open(bridge: &Bridge, request: &StreamRequest) -> Self {
-        let response = Self::ask(bridge, request).await;
+        let response = Self::request(bridge, request).await;
         assert_eq!(response.status(), 200);
-        Self { response, rest: Vec::new() }
+        Self { response, buffered: Vec::new() }
     }
 
-    /// The next frame, or `None` at the stream's end.
+    /// The next frame, or `None` at the end of the stream.
     pub async fn frame(&mut self) -> Option<Frame> {
-        tokio::time::timeout(PATIENCE, self.read()).await.expect("no frame in time")
+        tokio::time::timeout(TEST_TIMEOUT, self.read()).await.expect("no frame in time")
     }
 
     async fn read(&mut self) -> Option<Frame> {
         loop {
-            if let Some(end) = self.rest.windows(2).position(|pair| pair == b"\n\n") {
-                let frame = self.rest.drain(..end + 2).collect();
+            if let Some(end) = self.buffered.windows(2).position(|pair| pair == b"\n\n") {
+                let frame = self.buffered.drain(..end + 2).collect();
                 return Some(parse(&String::from_utf8(frame).unwrap()));
             }
-            self.rest.extend_from_slice(&self.response.chunk().await.unwrap()?);
+            self.buffered.extend_from_slice(&self.response.chunk().await.unwrap()?);
         }
     }
 
@@ -78,21 +78,21 @@ impl Sse {
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, event).await.expect("no event in time")
+        tokio::time::timeout(TEST_TIMEOUT, event).await.expect("no event in time")
     }
 
-    /// The SSE ids of the next events; anything but a record fails.
+    /// The SSE ids of the next events. Fails on anything but a record.
     pub async fn ids(&mut self, count: usize) -> Vec<String> {
         let mut ids = Vec::new();
         while ids.len() < count {
-            let frame = self.event().await.expect("the stream goes on");
+            let frame = self.event().await.expect("the stream ended");
             assert_eq!(frame.event, None, "{frame:?}");
             ids.push(frame.id.unwrap());
         }
         ids
     }
 
-    /// The reason of the next event, which is of this type.
+    /// The reason in the next event, which must be of this type.
     pub async fn reason(&mut self, event: &str) -> String {
         let frame = self.event().await.unwrap();
         assert_eq!(frame.event.as_deref(), Some(event), "{frame:?}");

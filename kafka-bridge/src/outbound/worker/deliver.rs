@@ -1,4 +1,4 @@
-//! From the backlog to the sink, and the checkpoint after it.
+//! Sends records from the backlog to the sink, and moves the checkpoint after them.
 
 use causeway_protocol::{
     deliver::{Checkpoint, DeliverRequest, Delivery, Record},
@@ -6,111 +6,115 @@ use causeway_protocol::{
 };
 use tokio::time::Instant;
 
-use super::{Ended, Trouble, Worker, suspects::Suspect};
+use super::{RoundError, Worker, WorkerExit, rejected_records::RejectedRecord};
 use crate::{
     kafka::NewRecord,
     outbound::{
         backlog::{Request, RequestLimits},
-        decode::Addressed,
+        decode::AddressedRecord,
         sink::SinkError,
     },
 };
 
 impl Worker {
-    /// Sends what is due; whether there may be more to send at once.
-    pub(super) async fn deliver(&mut self) -> Result<bool, Trouble> {
+    /// Sends what is due. Returns whether there may be more to send at once.
+    pub(super) async fn deliver(&mut self) -> Result<bool, RoundError> {
         let now = Instant::now();
-        let due = self.suspects.take_due(now);
-        self.try_again(due);
-        if self.suspects.are_too_many() {
-            return Err(Trouble::Waiting(self.suspects.try_again_at().unwrap_or(now)));
+        let due = self.rejected.take_due(now);
+        self.retry(due);
+        if self.rejected.are_too_many() {
+            return Err(RoundError::Waiting(self.rejected.retry_at().unwrap_or(now)));
         }
-        let limits = if self.alone > 0 {
+        let limits = if self.single_sends > 0 {
             RequestLimits { users: 1, records: 1, ..RequestLimits::default() }
         } else {
             RequestLimits::default()
         };
-        let request = self.backlog.request(now, self.next_fetch, limits);
-        let held = [Some(request.advance_to), self.letters.first_unwritten(), self.suspects.first_offset()];
-        let next_offset = held.into_iter().flatten().min().unwrap_or(request.advance_to);
+        let request = self.backlog.request(now, self.next_fetch_offset, limits);
+        let limits =
+            [Some(request.advance_to), self.dead_letters.first_unwritten_offset(), self.rejected.first_offset()];
+        let next_offset = limits.into_iter().flatten().min().unwrap_or(request.advance_to);
         let advance_to = Checkpoint { epoch: self.epoch, next_offset, partitions: self.partitions };
-        if request.deliveries.is_empty() && self.stored.is_some_and(|stored| stored >= advance_to) {
+        if request.deliveries.is_empty() && self.stored_checkpoint.is_some_and(|stored| stored >= advance_to) {
             return Ok(false);
         }
         let Request { deliveries, records, .. } = request;
-        let post = self.request(deliveries, Some(advance_to));
-        let answer = match self.shared.sink.deliver(&post).await {
-            Ok(answer) => answer,
-            Err(SinkError::Refused(status)) if records > 0 => return self.refused(status, post, records).await,
-            Err(SinkError::Forgotten) => {
-                tracing::error!(partition = self.partition, "the checkpoint is gone: reading from the beginning");
-                return Err(Trouble::Ended(Ended::Replan));
+        let delivery_request = self.request(deliveries, Some(advance_to));
+        let response = match self.shared.sink.deliver(&delivery_request).await {
+            Ok(response) => response,
+            Err(SinkError::Rejected(status)) if records > 0 => {
+                return self.on_rejected(status, delivery_request, records).await;
             }
-            Err(error) => return Err(Trouble::Sink(error)),
+            Err(SinkError::CheckpointLost) => {
+                tracing::error!(partition = self.partition, "the checkpoint is gone: reading from the beginning");
+                return Err(RoundError::Exit(WorkerExit::Replan));
+            }
+            Err(error) => return Err(RoundError::Sink(error)),
         };
-        self.alone = self.alone.saturating_sub(records);
-        self.backlog.settle(Instant::now(), &post.deliveries, &answer.failed);
-        self.show_backlog(self.backlog.len());
-        let failed: usize = post
+        self.single_sends = self.single_sends.saturating_sub(records);
+        self.backlog.settle(Instant::now(), &delivery_request.deliveries, &response.failed);
+        self.set_backlog_metric(self.backlog.len());
+        let failed: usize = delivery_request
             .deliveries
             .iter()
-            .filter(|delivery| answer.failed.contains(&delivery.subject))
+            .filter(|delivery| response.failed.contains(&delivery.subject))
             .map(|delivery| delivery.records.len())
             .sum();
         self.shared.metrics.delivered.with_label_values(&[&self.shared.topic]).inc_by((records - failed) as u64);
         if records > failed {
-            self.judge_suspects(&post.deliveries);
+            self.settle_rejected(&delivery_request.deliveries);
         }
-        if !answer.failed.is_empty() {
+        if !response.failed.is_empty() {
             tracing::warn!(
                 partition = self.partition,
-                users = answer.failed.len(),
+                users = response.failed.len(),
                 records = failed,
                 "some hubs failed, only theirs are delivered again"
             );
             self.shared.metrics.delivery_failures.with_label_values(&["hub"]).inc();
             return Ok(true);
         }
-        self.stored_is(advance_to, answer.checkpoint)?;
+        self.on_stored_checkpoint(advance_to, response.checkpoint)?;
         Ok(true)
     }
 
-    fn stored_is(&mut self, asked: Checkpoint, rests: Option<Checkpoint>) -> Result<(), Trouble> {
-        self.stored = rests;
-        match rests {
-            Some(rests) if rests.epoch > self.epoch => {
+    fn on_stored_checkpoint(&mut self, requested: Checkpoint, stored: Option<Checkpoint>) -> Result<(), RoundError> {
+        self.stored_checkpoint = stored;
+        match stored {
+            Some(stored) if stored.epoch > self.epoch => {
                 tracing::warn!(
                     partition = self.partition,
                     ours = self.epoch,
-                    theirs = rests.epoch,
+                    theirs = stored.epoch,
                     "another instance is in a later epoch"
                 );
-                Err(Trouble::Ended(Ended::Replan))
+                Err(RoundError::Exit(WorkerExit::Replan))
             }
-            Some(rests) if rests >= asked => {
-                if rests.next_offset > self.next_fetch {
+            Some(stored) if stored >= requested => {
+                if stored.next_offset > self.next_fetch_offset {
                     tracing::info!(
                         partition = self.partition,
-                        from = self.next_fetch,
-                        to = rests.next_offset,
+                        from = self.next_fetch_offset,
+                        to = stored.next_offset,
                         "another instance delivered further"
                     );
-                    self.next_fetch = rests.next_offset;
+                    self.next_fetch_offset = stored.next_offset;
                 }
-                self.backlog.forget_before(rests.next_offset);
-                self.suspects.forget_before(rests.next_offset);
+                self.backlog.drop_before(stored.next_offset);
+                self.rejected.drop_before(stored.next_offset);
                 Ok(())
             }
-            _ => Err(Trouble::Sink(SinkError::Failed {
+            _ => Err(RoundError::Sink(SinkError::Failed {
                 label: "bad_answer",
                 what: "the checkpoint did not move".to_owned(),
             })),
         }
     }
 
-    /// The sink finds fault with a request: its records go one by one, and the one that is refused alone is suspect,
-    /// provided that the sink still takes a request without records. Otherwise the fault is not in the record.
-    async fn refused(&mut self, status: u16, request: DeliverRequest, records: usize) -> Result<bool, Trouble> {
+    /// The sink rejected a request because of its content. Its records are then sent one by one. A record that is
+    /// rejected alone becomes a [`RejectedRecord`], provided that the sink still accepts a request without records.
+    /// Otherwise the fault is not in the record.
+    async fn on_rejected(&mut self, status: u16, request: DeliverRequest, records: usize) -> Result<bool, RoundError> {
         if records > 1 {
             tracing::warn!(
                 partition = self.partition,
@@ -118,18 +122,18 @@ impl Worker {
                 records,
                 "the edge refuses a request, sending its records one by one"
             );
-            self.alone = self.alone.max(records);
+            self.single_sends = self.single_sends.max(records);
             return Ok(true);
         }
-        self.shared.sink.deliver(&self.request(Vec::new(), None)).await.map_err(Trouble::Sink)?;
-        self.alone = self.alone.saturating_sub(records);
+        self.shared.sink.deliver(&self.request(Vec::new(), None)).await.map_err(RoundError::Sink)?;
+        self.single_sends = self.single_sends.saturating_sub(records);
         for delivery in &request.deliveries {
             if let Some(addressed) = self.backlog.take_first(&delivery.subject) {
-                let dead = self.suspects.add(Instant::now(), Suspect { addressed, status });
-                self.bury_suspects(dead);
+                let dead = self.rejected.add(Instant::now(), RejectedRecord { addressed, status });
+                self.dead_letter_rejected(dead);
             }
         }
-        if self.suspects.are_too_many() {
+        if self.rejected.are_too_many() {
             tracing::error!(
                 topic = self.shared.topic,
                 partition = self.partition,
@@ -137,29 +141,29 @@ impl Worker {
                 "the edge refuses one record after another: edge and bridge are probably of different versions. \
                  Nothing is put aside, delivery waits"
             );
-            self.show_refusing(true);
+            self.report_rejecting(true);
         }
         Ok(true)
     }
 
-    /// The sink took records, so the fault is in those it refused before, unless it is another sink by now.
-    fn judge_suspects(&mut self, taken: &[Delivery]) {
-        let (dead, again) = self.suspects.others_taken(taken);
-        self.bury_suspects(dead);
-        self.try_again(again);
-        self.show_refusing(false);
+    /// The sink accepted records, so the ones it rejected before are at fault, unless the sink has been replaced since.
+    fn settle_rejected(&mut self, accepted: &[Delivery]) {
+        let (dead, retries) = self.rejected.on_accepted(accepted);
+        self.dead_letter_rejected(dead);
+        self.retry(retries);
+        self.report_rejecting(false);
     }
 
-    fn try_again(&mut self, suspects: Vec<Addressed>) {
-        self.alone = self.alone.max(suspects.len());
-        suspects.into_iter().rev().for_each(|addressed| self.backlog.put_back(addressed));
+    fn retry(&mut self, records: Vec<AddressedRecord>) {
+        self.single_sends = self.single_sends.max(records.len());
+        records.into_iter().rev().for_each(|addressed| self.backlog.put_back(addressed));
     }
 
-    fn bury_suspects(&mut self, dead: impl IntoIterator<Item = Suspect>) {
-        for Suspect { addressed, status } in dead {
-            let at = addressed.record.cursor.offset;
-            let why = ("refused_by_edge", Some(format!("status {status}")));
-            self.bury((at, at), why, as_written(&addressed.subject, &addressed.record));
+    fn dead_letter_rejected(&mut self, dead: impl IntoIterator<Item = RejectedRecord>) {
+        for RejectedRecord { addressed, status } in dead {
+            let offset = addressed.record.cursor.offset;
+            let reason = ("refused_by_edge", Some(format!("status {status}")));
+            self.dead_letter((offset, offset), reason, original_record(&addressed.subject, &addressed.record));
         }
     }
 
@@ -168,8 +172,8 @@ impl Worker {
     }
 }
 
-/// The record of a decoded event, as far as decoding kept it.
-fn as_written(subject: &Subject, record: &Record) -> NewRecord {
+/// The Kafka record of a decoded event, as far as decoding kept it.
+fn original_record(subject: &Subject, record: &Record) -> NewRecord {
     let event = &record.event;
     let attributes = [("ce_id", &event.id), ("ce_type", &event.kind), ("ce_time", &event.time)];
     NewRecord {

@@ -1,12 +1,17 @@
-//! One partition: [`fetch`], decode, [`deliver`] or bury with the [`letters`] (see [`suspects`] for when), and only then move the checkpoint.
+//! Delivers one partition, in rounds: fetch records, deliver them, move the checkpoint.
 //!
-//! The checkpoint rests beside the records and moves in the same request as the records before it. So a bridge that dies
-//! anywhere here leaves nothing behind but work that is done again, with the same cursors, which the sink ignores.
+//! - [`fetch`]: reads and decodes records from Kafka into the backlog.
+//! - [`deliver`]: sends records from the backlog to the sink.
+//! - [`rejected_records`]: decides what becomes of records that the sink rejects.
+//! - [`dead_letter_queue`]: writes dead letters in the background.
+//!
+//! The checkpoint is stored beside the records and moves in the same request as the records before it. If the bridge
+//! dies at any point, work is repeated with the same cursors, and the sink skips it.
 
+mod dead_letter_queue;
 mod deliver;
 mod fetch;
-mod letters;
-mod suspects;
+mod rejected_records;
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,10 +19,10 @@ use causeway_protocol::deliver::Checkpoint;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use self::{letters::Letters, suspects::Suspects};
+use self::{dead_letter_queue::DeadLetterQueue, rejected_records::RejectedRecords};
 use super::{
     backlog::Backlog,
-    budget::Budget,
+    memory_budget::MemoryBudget,
     plan::Start,
     sink::{Sink, SinkError},
 };
@@ -29,13 +34,13 @@ use crate::{
     metrics::Metrics,
 };
 
-/// How often the figures of a quiet partition are brought up to date.
-const FIGURES_EVERY: Duration = Duration::from_secs(5);
+/// How often the lag of a quiet partition is updated.
+const LAG_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How often a full backlog looks for room.
-const ROOM_EVERY: Duration = Duration::from_millis(500);
+/// How often a full backlog checks for room.
+const ROOM_CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
-/// What all partitions share.
+/// What the workers of all partitions share.
 pub(super) struct Shared {
     pub(super) kafka: Arc<dyn KafkaIo>,
     pub(super) sink: Arc<dyn Sink>,
@@ -47,28 +52,28 @@ pub(super) struct Shared {
 
 /// Why a worker ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ended {
-    /// It was told to.
+pub(super) enum WorkerExit {
+    /// It was stopped.
     Stopped,
-    /// The topic is not what it was: all partitions must be planned anew.
+    /// The topic changed: all partitions must be planned again.
     Replan,
 }
 
-/// See the module's text.
+/// Delivers one partition.
 pub(super) struct Worker {
     shared: Arc<Shared>,
     partition: i32,
     partitions: i32,
     epoch: u32,
-    /// Everything before it is delivered, dead, or in the backlog or among the letters.
-    next_fetch: i64,
-    /// What rests at the sink, as far as known.
-    stored: Option<Checkpoint>,
+    /// Every record before it is delivered, dead-lettered, in the backlog or in the dead-letter queue.
+    next_fetch_offset: i64,
+    /// The checkpoint that the sink last reported.
+    stored_checkpoint: Option<Checkpoint>,
     backlog: Backlog,
-    letters: Letters,
-    suspects: Suspects,
-    /// Records still to be sent one by one, to find the one the sink refuses.
-    alone: usize,
+    dead_letters: DeadLetterQueue,
+    rejected: RejectedRecords,
+    /// How many of the next records are sent one by one, to find the one that the sink rejects.
+    single_sends: usize,
     stop: CancellationToken,
 }
 
@@ -77,51 +82,51 @@ impl Worker {
         shared: Arc<Shared>,
         (partition, partitions): (i32, i32),
         start: Start,
-        stored: Option<Checkpoint>,
-        budget: &Arc<Budget>,
+        stored_checkpoint: Option<Checkpoint>,
+        budget: &Arc<MemoryBudget>,
         stop: CancellationToken,
     ) -> Self {
-        let letters = Letters::new(Arc::clone(&shared.dead_letters), budget.open(), stop.clone());
+        let dead_letters = DeadLetterQueue::new(Arc::clone(&shared.dead_letters), budget.reserve(), stop.clone());
         Self {
             shared,
             partition,
             partitions,
             epoch: start.epoch,
-            next_fetch: start.offset,
-            stored,
-            backlog: Backlog::new(budget.open()),
-            letters,
-            suspects: Suspects::new(),
-            alone: 0,
+            next_fetch_offset: start.offset,
+            stored_checkpoint,
+            backlog: Backlog::new(budget.reserve()),
+            dead_letters,
+            rejected: RejectedRecords::new(),
+            single_sends: 0,
             stop,
         }
     }
 
-    pub(super) async fn run(mut self) -> Ended {
+    pub(super) async fn run(mut self) -> WorkerExit {
         let mut sink_backoff = Backoff::default();
         let mut kafka_backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(3));
-        let mut figures_at = Instant::now();
-        let ended = loop {
+        let mut lag_due_at = Instant::now();
+        let exit = loop {
             if self.stop.is_cancelled() {
-                break Ended::Stopped;
+                break WorkerExit::Stopped;
             }
-            let wait = match self.round(&mut figures_at).await {
+            let wait = match self.round(&mut lag_due_at).await {
                 Ok(()) => {
                     sink_backoff.reset();
                     kafka_backoff.reset();
                     continue;
                 }
-                Err(Trouble::Ended(ended)) => break ended,
-                Err(Trouble::Waiting(until)) => until.saturating_duration_since(Instant::now()),
-                Err(Trouble::Sink(error)) => {
+                Err(RoundError::Exit(exit)) => break exit,
+                Err(RoundError::Waiting(until)) => until.saturating_duration_since(Instant::now()),
+                Err(RoundError::Sink(error)) => {
                     self.shared.metrics.delivery_failures.with_label_values(&[error.label()]).inc();
                     let wait = sink_backoff.next_wait();
                     tracing::warn!(partition = self.partition, waiting = self.backlog.len(), failures = sink_backoff.tries(), ?wait, %error, "not delivered, trying again");
                     wait
                 }
-                Err(Trouble::Kafka(error)) => {
+                Err(RoundError::Kafka(error)) => {
                     let wait = kafka_backoff.next_wait();
-                    tracing::warn!(partition = self.partition, next_offset = self.next_fetch, failures = kafka_backoff.tries(), ?wait, %error, "not fetched, trying again");
+                    tracing::warn!(partition = self.partition, next_offset = self.next_fetch_offset, failures = kafka_backoff.tries(), ?wait, %error, "not fetched, trying again");
                     wait
                 }
             };
@@ -130,58 +135,58 @@ impl Worker {
                 () = tokio::time::sleep(wait) => {}
             }
         };
-        self.show_backlog(0);
-        self.show_refusing(false);
-        ended
+        self.set_backlog_metric(0);
+        self.report_rejecting(false);
+        exit
     }
 
-    async fn round(&mut self, figures_at: &mut Instant) -> Result<(), Trouble> {
+    async fn round(&mut self, lag_due_at: &mut Instant) -> Result<(), RoundError> {
         while self.deliver().await? {}
-        if *figures_at <= Instant::now() {
-            *figures_at = Instant::now() + FIGURES_EVERY;
-            self.show_lag().await?;
+        if *lag_due_at <= Instant::now() {
+            *lag_due_at = Instant::now() + LAG_INTERVAL;
+            self.update_lag_metric().await?;
         }
-        if self.backlog.is_full() || self.letters.is_full() {
-            // What others hold may be given back, or a letter written, before one of the own users is due.
-            let soon = Instant::now() + ROOM_EVERY;
-            return Err(Trouble::Waiting(self.backlog.next_due().map_or(soon, |due| due.min(soon))));
+        if self.backlog.is_full() || self.dead_letters.is_full() {
+            // Other partitions may release memory, or a dead letter may be written, before one of our users is due.
+            let soon = Instant::now() + ROOM_CHECK_INTERVAL;
+            return Err(RoundError::Waiting(self.backlog.next_due().map_or(soon, |due| due.min(soon))));
         }
         self.fetch().await
     }
 
-    /// Sends a dead letter on its way.
-    fn bury(
+    /// Queues a dead letter.
+    fn dead_letter(
         &mut self,
         (first_offset, last_offset): (i64, i64),
         (reason, detail): (&'static str, Option<String>),
         record: NewRecord,
     ) {
         let (topic, partition) = (self.shared.topic.clone(), self.partition);
-        self.letters.send(DeadLetter { topic, partition, first_offset, last_offset, reason, detail, record });
+        self.dead_letters.send(DeadLetter { topic, partition, first_offset, last_offset, reason, detail, record });
     }
 
-    fn show_backlog(&self, records: usize) {
+    fn set_backlog_metric(&self, records: usize) {
         let labels = [self.shared.topic.as_str(), &self.partition.to_string()];
         self.shared.metrics.backlog.with_label_values(&labels).set(i64::try_from(records).unwrap_or(i64::MAX));
     }
 
-    fn show_refusing(&self, refusing: bool) {
+    fn report_rejecting(&self, rejecting: bool) {
         let labels = [self.shared.topic.as_str(), &self.partition.to_string()];
-        self.shared.metrics.refusing.with_label_values(&labels).set(refusing.into());
-        self.shared.health.set_refusing(self.partition, refusing);
+        self.shared.metrics.rejecting.with_label_values(&labels).set(rejecting.into());
+        self.shared.health.set_rejecting(self.partition, rejecting);
     }
 
-    async fn show_lag(&self) -> Result<(), Trouble> {
+    async fn update_lag_metric(&self) -> Result<(), RoundError> {
         let watermarks =
-            self.shared.kafka.watermarks(&self.shared.topic, self.partition).await.map_err(Trouble::Kafka)?;
-        let done = self.stored.map_or(watermarks.earliest, |stored| stored.next_offset);
+            self.shared.kafka.watermarks(&self.shared.topic, self.partition).await.map_err(RoundError::Kafka)?;
+        let done = self.stored_checkpoint.map_or(watermarks.earliest, |stored| stored.next_offset);
         let labels = [self.shared.topic.as_str(), &self.partition.to_string()];
         self.shared.metrics.lag.with_label_values(&labels).set((watermarks.latest - done).max(0));
         Ok(())
     }
 }
 
-/// Says plainly that retention was faster than delivery.
+/// Reports records that retention removed before they were delivered.
 pub(super) fn report_lost(shared: &Shared, partition: i32, from: i64, to: i64) {
     if to > from {
         tracing::error!(
@@ -197,11 +202,11 @@ pub(super) fn report_lost(shared: &Shared, partition: i32, from: i64, to: i64) {
     }
 }
 
-/// Why a round did not go through.
-enum Trouble {
+/// Why a round did not complete.
+enum RoundError {
     Sink(SinkError),
     Kafka(KafkaError),
-    /// There is no use in trying before.
+    /// Nothing can be done before this time.
     Waiting(Instant),
-    Ended(Ended),
+    Exit(WorkerExit),
 }
