@@ -1,17 +1,17 @@
 //! A stand-in Kafka broker for machines without Java, on 127.0.0.1 only: librdkafka's mock cluster.
 //!
 //! `causeway-embedded-broker [--port PORT] [TOPIC:PARTITIONS …]` prints one line, `bootstrap 127.0.0.1:PORT`, once it
-//! serves, and ends on SIGTERM or SIGINT.
+//! accepts connections, and ends on SIGTERM or SIGINT.
 //!
-//! The mock cluster chooses its own port; `--port` opens another in front of it. A client bootstraps through that one
-//! and is then told the cluster's own, which on one machine it can reach as well.
+//! The mock cluster chooses its own port. `--port` opens a second one that forwards to it: clients bootstrap there, and
+//! then learn and use the cluster's own port.
 //!
-//! What it can't do, and a real broker can:
-//! - keep anything: records live in memory, a few MiB of them per partition, and end with the process;
-//! - create topics over the protocol: name them as arguments (a producer that asks for one not named gets it, with 4
-//!   partitions);
-//! - deletion, retention by time, compaction, quotas, access control, TLS, SASL, more than one broker;
-//! - decide a transaction: what is aborted stays readable.
+//! Unlike a real broker:
+//! - records are kept in memory, a few MiB per partition, and are lost when the process ends;
+//! - topics cannot be created over the protocol. They are named as arguments; a producer that asks for another one gets it,
+//!   with 4 partitions;
+//! - there is no deletion, retention by time, compaction, quota, access control, TLS or SASL, and only one broker;
+//! - aborted transactions stay readable.
 
 use std::{net::SocketAddr, process::ExitCode};
 
@@ -23,7 +23,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-/// What the command line asks for.
+/// The command line's arguments.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Arguments {
     port: Option<u16>,
@@ -69,7 +69,7 @@ async fn forward(listener: TcpListener, inner: SocketAddr) -> anyhow::Result<()>
     loop {
         let (mut outside, _) = listener.accept().await?;
         tokio::spawn(async move {
-            // A connection that breaks is the client's to notice.
+            // The client notices a broken connection by itself.
             if let Ok(mut inside) = TcpStream::connect(inner).await {
                 let _ = copy_bidirectional(&mut outside, &mut inside).await;
             }
@@ -96,7 +96,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> anyhow::Result<Arguments> {
     Ok(arguments)
 }
 
-// The line on standard output is the program's interface: scripts wait for it.
+// Scripts wait for this line on standard output.
 #[allow(clippy::print_stdout)]
 fn announce(address: SocketAddr) {
     println!("bootstrap {address}");
@@ -111,14 +111,14 @@ mod tests {
     }
 
     #[test]
-    fn port_and_topics_are_read() {
+    fn reads_port_and_topics() {
         let arguments = parse(words("--port 9092 chat.inbound:4 chat.outbound:1")).unwrap();
         let topics = vec![("chat.inbound".to_owned(), 4), ("chat.outbound".to_owned(), 1)];
         assert_eq!(arguments, Arguments { port: Some(9092), topics });
     }
 
     #[test]
-    fn mistakes_are_refused() {
+    fn rejects_invalid_arguments() {
         for bad in ["--port", "--port x", "chat.inbound", "a:0", ":4", "--help"] {
             assert!(parse(words(bad)).is_err(), "{bad}");
         }

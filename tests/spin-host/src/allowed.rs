@@ -1,7 +1,7 @@
-//! `allowed_outbound_hosts`: which scheme, host and port a guest may reach.
+//! `allowed_outbound_hosts`: the schemes, hosts and ports that a guest may connect to.
 //!
-//! As in Spin 4.1: an entry whose variables leave it empty is skipped; one that cannot be read refuses everything; and
-//! one that cannot be read with the variables' defaults does not even load.
+//! As in Spin 4.1, an entry whose variables make it empty is skipped. If an entry is invalid, every host is refused. If
+//! it is invalid with the variables' defaults, the application does not load.
 
 use http::Uri;
 
@@ -16,7 +16,7 @@ pub(crate) enum AllowedError {
     Path(String),
     #[error("{0:?} has a wildcard elsewhere than as the whole host or its first label")]
     Wildcard(String),
-    #[error("{0:?} has no port, and its scheme no default one")]
+    #[error("{0:?} has no port, and its scheme has no default port")]
     NoPort(String),
     #[error("{0:?} has a port that is neither a number nor a range")]
     Port(String),
@@ -35,24 +35,24 @@ enum Host {
 #[derive(Debug)]
 enum Port {
     Any,
-    /// From the first up to, not including, the second.
+    /// From the first, up to but not including the second.
     Range(u32, u32),
 }
 
 #[derive(Debug)]
 struct Entry {
-    /// None is any.
+    /// `None` allows any.
     scheme: Option<String>,
     host: Host,
     port: Port,
 }
 
-/// The hosts that a component may reach.
+/// The hosts that a component may connect to.
 #[derive(Debug)]
 pub(crate) struct AllowedHosts(Vec<Entry>);
 
 impl AllowedHosts {
-    /// Resolves and reads the entries.
+    /// Resolves and parses the entries.
     pub(crate) fn new(templates: &[String], variables: &Variables) -> Result<Self, AllowedError> {
         templates
             .iter()
@@ -61,7 +61,7 @@ impl AllowedHosts {
             .map(Self)
     }
 
-    /// Reads the entries that the variables' defaults are enough for, as Spin does when it loads the manifest.
+    /// Checks the entries that can be resolved with the variables' defaults, as Spin does when it loads the manifest.
     pub(crate) fn validate(templates: &[String], defaults: &Variables) -> Result<(), AllowedError> {
         templates.iter().try_for_each(|template| match resolve(template, defaults) {
             Ok(_) | Err(AllowedError::Variable(VariableError::Missing(..))) => Ok(()),
@@ -69,12 +69,12 @@ impl AllowedHosts {
         })
     }
 
-    /// What remains when an entry cannot be read.
+    /// Allows nothing; used if an entry is invalid.
     pub(crate) fn none() -> Self {
         Self(Vec::new())
     }
 
-    /// Whether `uri` may be reached; its scheme is `scheme` if it names none.
+    /// Whether a connection to `uri` is allowed. A URI without a scheme has the scheme `scheme`.
     pub(crate) fn allows(&self, uri: &Uri, scheme: &str) -> bool {
         let scheme = uri.scheme_str().unwrap_or(scheme);
         let (Some(host), Some(port)) = (uri.host(), uri.port_u16().or_else(|| default_port(scheme))) else {
@@ -84,7 +84,7 @@ impl AllowedHosts {
     }
 }
 
-/// None for an entry that is empty because its variables are; one that is written empty is an error.
+/// Returns `None` for an entry that is empty because its variables are. An entry that is written empty is an error.
 fn resolve(template: &str, variables: &Variables) -> Result<Option<Entry>, AllowedError> {
     let resolved = variables.resolve(template)?;
     let is_skipped = resolved != template && matches!(resolved.as_str(), "" | "http://" | "https://");
@@ -98,7 +98,7 @@ impl Entry {
         if rest.contains('/') {
             return Err(AllowedError::Path(entry.to_owned()));
         }
-        // A bracketed IPv6 address has colons of its own.
+        // A bracketed IPv6 address contains colons.
         let (host, port) = match rest.rsplit_once(':') {
             Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
             _ => (rest, None),
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn scheme_host_and_port_all_count() {
+    fn scheme_host_and_port_must_match() {
         assert!(allows("https://api.github.com", "https://api.github.com/user"));
         assert!(allows("https://api.github.com/", "https://api.github.com:443/user"));
         assert!(!allows("https://api.github.com", "http://api.github.com/user"));
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn wildcards_and_ranges() {
+    fn wildcards_and_port_ranges_match() {
         assert!(allows("*://*:*", "redis://anywhere:1"));
         assert!(allows("https://*.example.com", "https://a.b.example.com"));
         assert!(!allows("https://*.example.com", "https://example.com"));
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_whose_variable_is_empty_is_skipped_and_the_others_stand() {
+    fn entry_with_empty_variable_is_skipped() {
         let templates = ["{{ host }}", "https://{{ host }}", "https://b.example"].map(str::to_owned);
         let allowed = AllowedHosts::new(&templates, &with_host("", None)).unwrap();
         assert!(allowed.allows(&"https://b.example/".parse().unwrap(), "https"));
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_defaults_make_unreadable_does_not_load() {
+    fn entry_that_defaults_make_invalid_does_not_load() {
         let templates = ["https://{{ host }}".to_owned()];
         let validate = |default| AllowedHosts::validate(&templates, &with_host(default, None));
         assert!(validate("").is_ok() && validate("a.example").is_ok());
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_needs_a_scheme_and_a_port() {
+    fn entry_needs_scheme_and_port() {
         let variables = Variables::new(&BTreeMap::new(), |_| None).unwrap();
         for entry in [
             "",

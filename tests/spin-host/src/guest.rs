@@ -1,4 +1,4 @@
-//! What a guest is given: the application, its own resource table, WASI, and the linker that offers all of it.
+//! A guest's state (the application, its resource table, WASI) and the linker that offers it the interfaces.
 
 use std::{collections::BTreeSet, path::Path, sync::Arc};
 
@@ -25,19 +25,19 @@ use crate::{
 pub(crate) struct App {
     /// The component's variables.
     pub(crate) variables: ComponentVariables,
-    /// The hosts it may reach.
+    /// The hosts it may connect to.
     pub(crate) allowed: AllowedHosts,
     /// Labels of the key-value stores it may open.
     pub(crate) stores: BTreeSet<String>,
     /// All key-value stores.
     pub(crate) key_values: KeyValues,
-    /// For outbound HTTP.
+    /// The client for outbound HTTP.
     pub(crate) client: OutboundClient,
     /// The guest's environment.
     pub(crate) environment: Vec<(String, String)>,
 }
 
-/// What one instance has of its own.
+/// The state of one instance.
 pub(crate) struct GuestState {
     app: Arc<App>,
     table: ResourceTable,
@@ -49,7 +49,7 @@ pub(crate) struct GuestState {
 impl GuestState {
     fn new(app: Arc<App>) -> Self {
         let mut wasi = WasiCtx::builder();
-        // No folder and no socket: the only ways out are the interfaces below.
+        // No folders and no sockets: a guest reaches the outside through the interfaces below only.
         wasi.inherit_stdout().inherit_stderr().envs(&app.environment);
         Self {
             table: ResourceTable::new(),
@@ -80,7 +80,7 @@ impl HasData for Spin {
     type Data<'a> = SpinView<'a>;
 }
 
-/// The part of an instance that Spin's interfaces work on.
+/// The part of an instance's state that Spin's interfaces use.
 pub(crate) struct SpinView<'a> {
     /// The application.
     pub(crate) app: &'a App,
@@ -96,8 +96,8 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    /// Compiles the manifest's component, or finds it compiled in `cache_dir`; fails if it imports what this host does
-    /// not offer.
+    /// Compiles the manifest's component, or loads it from `cache_dir`. Fails if it imports an interface that this host
+    /// does not offer.
     pub(crate) fn new(manifest: &Manifest, app: App, cache_dir: Option<&Path>) -> wasmtime::Result<Self> {
         let mut config = Config::new();
         config.wasm_component_model_async(true);
@@ -110,7 +110,7 @@ impl Guest {
         let component = Component::from_file(&engine, &manifest.source)?;
 
         let mut linker = Linker::new(&engine);
-        // The Rust standard library of wasm32-wasip2 speaks WASI 0.2, the SDK 0.3.
+        // The Rust standard library of wasm32-wasip2 uses WASI 0.2, the SDK uses 0.3.
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
         wasmtime_wasi::p3::add_to_linker(&mut linker)?;
         wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
@@ -122,7 +122,7 @@ impl Guest {
         Ok(Self { app: Arc::new(app), engine, service })
     }
 
-    /// A new instance with a store of its own.
+    /// Creates an instance with a store of its own.
     pub(crate) async fn instantiate(&self) -> wasmtime::Result<(Store<GuestState>, Service)> {
         let mut store = Store::new(&self.engine, GuestState::new(Arc::clone(&self.app)));
         let service = self.service.instantiate_async(&mut store).await?;

@@ -1,6 +1,6 @@
-//! `spin:key-value`: the stores, all in one file of the state folder.
+//! `spin:key-value`: all stores, in one file of the state folder.
 //!
-//! Values have no lifetime and no compare-and-set, as in Spin; what expires has to say so in the value.
+//! As in Spin, values do not expire and there is no compare-and-set. A guest that needs an expiry stores it in the value.
 
 use std::{path::Path, sync::Arc};
 
@@ -25,7 +25,7 @@ pub struct Label(Arc<str>);
 pub(crate) struct KeyValues(Arc<Database>);
 
 impl KeyValues {
-    /// Opens the database in `folder`, which is made if it is absent.
+    /// Opens the database in `folder`, and creates the folder if it is absent.
     pub(crate) fn open(folder: &Path) -> anyhow::Result<Self> {
         std::fs::create_dir_all(folder)?;
         let database = Database::create(folder.join("key-value.redb"))?;
@@ -35,7 +35,7 @@ impl KeyValues {
         Ok(Self(Arc::new(database)))
     }
 
-    /// The database waits for the disk; no guest waits with it.
+    /// Runs `work` on a blocking thread: the database waits for the disk, and other guests must not.
     async fn run<R: Send + 'static>(
         &self,
         work: impl FnOnce(&Database) -> Result<R, redb::Error> + Send + 'static,
@@ -55,7 +55,7 @@ impl KeyValues {
         .await
     }
 
-    /// None deletes.
+    /// Writes the value; `None` deletes the key.
     async fn write(&self, Label(label): Label, key: String, value: Option<Vec<u8>>) -> Result<(), Error> {
         self.run(move |database| {
             let transaction = database.begin_write()?;
@@ -89,7 +89,7 @@ impl KeyValues {
     }
 }
 
-/// What a call needs from the store, taken so that nothing is borrowed while it waits.
+/// Clones what a call needs of the store, so that nothing is borrowed while it waits.
 fn opened<T: Send>(accessor: &Accessor<T, Spin>, store: &Resource<Label>) -> wasmtime::Result<(KeyValues, Label)> {
     accessor.with(|mut access| {
         let view = access.get();

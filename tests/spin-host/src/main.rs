@@ -1,16 +1,16 @@
 //! Runs a built Spin component where the Spin CLI cannot be installed. **For tests and local trials only.**
 //!
-//! It reads `spin.toml` and offers what a component of `spin-sdk` 7 imports: `wasi:http` 0.3 in and out,
-//! `spin:variables`, `spin:key-value` and `spin:redis`. Where Spin's behaviour shows from outside (instances shared
-//! by requests, an empty 500 for a failure, flattened Redis replies, refused hosts) it behaves the same way. It has
-//! no TLS, no limits of memory or time, no telemetry and no second component; what serves users is Spin itself.
+//! It reads `spin.toml` and offers what a component built with `spin-sdk` 7 imports: `wasi:http` 0.3 in and out,
+//! `spin:variables`, `spin:key-value` and `spin:redis`. Behaviour of Spin that is visible from outside is the same:
+//! requests share instances, a failure is an empty 500, Redis replies are flattened, hosts are refused. It has no
+//! TLS, no limits of memory or time, no telemetry and no second component. Users are served by Spin itself.
 //!
-//! - [`manifest`]: what `spin.toml` says.
-//! - [`variable`], [`allowed`], [`route`]: its variables, the hosts it grants, its routes.
-//! - [`guest`]: the compiled component and what an instance is given.
-//! - [`key_value`], [`redis`], [`outbound`]: the interfaces by which a guest reaches out.
+//! - [`manifest`]: reads `spin.toml`.
+//! - [`variable`], [`allowed`], [`route`]: the manifest's variables, allowed hosts and routes.
+//! - [`guest`]: the compiled component and the state of an instance.
+//! - [`key_value`], [`redis`], [`outbound`]: the interfaces a guest calls.
 //! - [`worker`]: how requests share instances.
-//! - [`server`]: the HTTP side.
+//! - [`server`]: accepts HTTP requests.
 
 mod allowed;
 mod bindings;
@@ -42,9 +42,9 @@ use crate::{
     worker::{Reuse, Workers},
 };
 
-/// Runs a built Spin component, for tests and local trials only: what serves users is Spin itself.
+/// Runs a built Spin component, for tests and local trials only. Users are served by Spin itself.
 ///
-/// Values of variables come from the environment, as SPIN_VARIABLE_<NAME>. Prints `ready http://…` when it serves.
+/// Variables are read from the environment, as SPIN_VARIABLE_<NAME>. Prints `ready http://…` once it accepts requests.
 #[derive(Debug, Parser)]
 struct Arguments {
     /// The application's manifest.
@@ -56,13 +56,13 @@ struct Arguments {
     /// The folder of the key-value store; by default .spin beside the manifest.
     #[arg(long)]
     state_dir: Option<PathBuf>,
-    /// The folder that keeps compiled components, an absolute path: the next start is a second instead of many.
+    /// The folder for compiled components, an absolute path. With it, the next start takes one second instead of many.
     #[arg(long)]
     cache_dir: Option<PathBuf>,
     /// Requests that an instance serves before it is replaced.
     #[arg(long, default_value_t = 128)]
     max_instance_reuse_count: usize,
-    /// Requests that an instance serves at a time.
+    /// Requests that an instance serves concurrently.
     #[arg(long, default_value_t = 16)]
     max_instance_concurrent_reuse_count: usize,
     /// Milliseconds after which an idle instance is dropped.
@@ -73,7 +73,7 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    eprintln!("spin-host: for tests and local trials only; it stands in for the Spin CLI and is not it");
+    eprintln!("spin-host: for tests and local trials only, in place of the Spin CLI");
 
     let manifest = Manifest::read(&arguments.from)?;
     let state_dir = arguments.state_dir.unwrap_or_else(|| arguments.from.with_file_name(".spin"));
@@ -125,7 +125,7 @@ fn application(manifest: &Manifest, state_dir: &std::path::Path) -> anyhow::Resu
     })
 }
 
-/// Until the process is asked to end; streams are cut off, as Spin cuts them off.
+/// Returns when the process is asked to end. Open streams are then cut, as Spin cuts them.
 async fn stopped() -> anyhow::Result<()> {
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     tokio::select! {

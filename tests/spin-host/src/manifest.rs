@@ -1,7 +1,7 @@
-//! `spin.toml`, manifest version 2: what of it this host heeds.
+//! Reads `spin.toml`, manifest version 2.
 //!
-//! One component, its HTTP triggers, its variables and its grants. What the host would have to do and cannot
-//! (files, SQLite databases, a second component) is refused by name rather than ignored.
+//! One component, its HTTP triggers, variables and permissions. Features that this host does not support (files, SQLite
+//! databases, a second component) are errors that name the feature, so that none is silently ignored.
 
 use std::{
     collections::BTreeMap,
@@ -41,7 +41,7 @@ struct Document {
 /// An application variable.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub(crate) struct Variable {
-    /// The value when the environment has none; a variable without one is required.
+    /// The value if the environment has none. A variable without a default is required.
     pub(crate) default: Option<String>,
 }
 
@@ -62,13 +62,13 @@ struct Trigger {
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Component {
     source: PathBuf,
-    /// Variables as templates over the application's.
+    /// The component's variables, as templates over the application's.
     #[serde(default)]
     pub(crate) variables: BTreeMap<String, String>,
-    /// Hosts that may be reached, as templates.
+    /// The hosts it may connect to, as templates.
     #[serde(default)]
     pub(crate) allowed_outbound_hosts: Vec<String>,
-    /// Labels of the stores that may be opened.
+    /// Labels of the key-value stores it may open.
     #[serde(default)]
     pub(crate) key_value_stores: Vec<String>,
     /// The guest's environment.
@@ -91,11 +91,11 @@ pub(crate) struct Manifest {
     pub(crate) variables: BTreeMap<String, Variable>,
 }
 
-/// Fields of a component that change nothing at run time.
+/// Fields of a component that have no effect at run time.
 const HARMLESS_FIELDS: [&str; 3] = ["build", "description", "tool"];
 
 impl Manifest {
-    /// Reads the manifest at `path`; its relative paths are relative to its folder.
+    /// Reads the manifest at `path`. Paths in it are relative to its folder.
     pub(crate) fn read(path: &Path) -> Result<Self, ManifestError> {
         let text =
             std::fs::read_to_string(path).map_err(|source| ManifestError::Read { path: path.to_owned(), source })?;
@@ -149,7 +149,7 @@ mod tests {
     "#;
 
     #[test]
-    fn reads_what_the_host_heeds() {
+    fn reads_supported_fields() {
         let manifest = Manifest::parse(EDGE, Path::new("/app")).unwrap();
         assert_eq!(manifest.source, Path::new("/app/edge.wasm"));
         assert_eq!(manifest.routes, ["/..."]);
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn names_what_it_cannot_do() {
+    fn names_unsupported_features() {
         let files = EDGE.replace("key_value_stores = [\"default\"]", "files = [\"assets/*\"]");
         let error = Manifest::parse(&files, Path::new("")).unwrap_err();
         assert!(error.to_string().contains("`files`"), "{error}");

@@ -1,6 +1,6 @@
-//! Outbound HTTP: what `wasi:http/client` sends, through one client with pooled connections.
+//! Outbound HTTP: sends the requests of `wasi:http/client` through one client with pooled connections.
 //!
-//! No redirect is followed. Nothing leaves for a host that the manifest does not allow.
+//! Redirects are not followed. Requests to hosts that the manifest does not allow are refused.
 
 use std::{
     pin::Pin,
@@ -25,18 +25,18 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use crate::guest::App;
 
-/// What Spin waits for each phase when the guest sets no limit of its own.
+/// Spin's time limit for each phase where the guest sets none.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
 
 tokio::task_local! {
-    /// The guest's limit for the connection that the current request may have to open.
+    /// The guest's time limit for opening a connection, for the current request.
     static CONNECT_TIMEOUT: Duration;
 }
 
 /// The client that all guests share.
 pub(crate) type OutboundClient = Client<TimedConnector, WasiBody>;
 
-/// Makes the client, with the system's certificate authorities.
+/// Creates the client, with the system's certificate authorities.
 pub(crate) fn client() -> anyhow::Result<OutboundClient> {
     let mut http = HttpConnector::new();
     http.enforce_http(false);
@@ -93,7 +93,7 @@ impl WasiHttpHooks for Outbound {
                 return Err(Error::HttpRequestDenied);
             }
             let response = send(&app.client, request, options.unwrap_or_default()).await?;
-            // The pool drives the connection; there is nothing more to wait for.
+            // The pool drives the connection, so nothing is left to wait for.
             Ok((response, Box::new(async { Ok(()) }) as Transmission))
         })
     }
@@ -107,15 +107,15 @@ async fn send(
     let connect = options.connect_timeout.unwrap_or(DEFAULT_TIMEOUT);
     let first_byte = options.first_byte_timeout.unwrap_or(DEFAULT_TIMEOUT);
     let between_bytes = options.between_bytes_timeout.unwrap_or(DEFAULT_TIMEOUT);
-    let answering = CONNECT_TIMEOUT.scope(connect, client.request(request));
-    let response = tokio::time::timeout(connect.saturating_add(first_byte), answering)
+    let responding = CONNECT_TIMEOUT.scope(connect, client.request(request));
+    let response = tokio::time::timeout(connect.saturating_add(first_byte), responding)
         .await
         .map_err(|_| Error::ConnectionReadTimeout)?
         .map_err(error)?;
     Ok(response.map(|body| TimedBody { body, limit: between_bytes, waiting: None }.boxed_unsync()))
 }
 
-/// The error code that the guest sees.
+/// The error code for the guest.
 fn error(error: legacy::Error) -> Error {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
     while let Some(current) = cause {
@@ -132,7 +132,7 @@ fn error(error: legacy::Error) -> Error {
     if error.is_connect() { Error::DestinationUnavailable } else { Error::ConnectionTerminated }
 }
 
-/// A response body that fails when its server falls silent for longer than the guest allows.
+/// A response body that fails if its server sends nothing for longer than the guest's limit.
 struct TimedBody {
     body: Incoming,
     limit: Duration,

@@ -1,5 +1,5 @@
-//! `spin:redis`: a connection per `open`, on which all calls are pipelined; so a blocking command holds up every
-//! other call on its connection.
+//! `spin:redis`: each `open` opens a connection. Calls on a connection are pipelined, so a blocking command delays every
+//! other call on it.
 
 use http::Uri;
 use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisError, Value, aio::MultiplexedConnection};
@@ -26,12 +26,12 @@ impl From<RedisError> for Error {
 
 async fn connect(address: &str) -> Result<Connection, Error> {
     let client = Client::open(address).map_err(|_| Error::InvalidAddress)?;
-    // Spin sets no limit to a reply's time; the library's own would end every blocking command.
+    // Spin sets no time limit for a reply. The library's default would end every blocking command.
     let config = AsyncConnectionConfig::new().set_response_timeout(None);
     Ok(Connection(client.get_multiplexed_async_connection_with_config(&config).await?))
 }
 
-/// Appends a reply's values in their order; how deep each of them was is lost, as it is in Spin.
+/// Appends a reply's values in their order. Their nesting is lost, as it is in Spin.
 fn flatten(value: Value, into: &mut Vec<RedisResult>) -> Result<(), Error> {
     let flat = match value {
         Value::Nil => RedisResult::Nil,
@@ -46,16 +46,16 @@ fn flatten(value: Value, into: &mut Vec<RedisResult>) -> Result<(), Error> {
             return values.into_iter().try_for_each(|value| flatten(value, into));
         }
         Value::ServerError(error) => return Err(Error::Other(error.to_string())),
-        other => return Err(Error::Other(format!("no result type for a reply like {other:?}"))),
+        other => return Err(Error::Other(format!("no result type for the reply {other:?}"))),
     };
     into.push(flat);
     Ok(())
 }
 
-/// What every call answers: the outer failure is the host's own and traps, the inner one is the guest's to handle.
+/// The result of every call. An outer error is the host's and traps; an inner error is returned to the guest.
 type Answer<R> = wasmtime::Result<Result<R, Error>>;
 
-/// Runs a command on a copy of the connection, so that nothing is borrowed while a reply is awaited.
+/// Runs a command on a clone of the connection, so that nothing is borrowed while it waits for the reply.
 async fn run<T: Send, R: FromRedisValue>(
     accessor: &Accessor<T, Spin>,
     connection: &Resource<Connection>,

@@ -1,4 +1,4 @@
-//! The HTTP side: accepts connections and hands requests to the guest as Spin's HTTP trigger does.
+//! Accepts HTTP connections and passes requests to the guest as Spin's HTTP trigger does.
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 
@@ -14,14 +14,14 @@ use wasmtime_wasi_http::{Error, WasiBody, handler::ProxyHandler};
 
 use crate::{route::Routes, worker::Workers};
 
-/// Paths that Spin keeps to itself.
+/// Paths that Spin answers itself.
 const RESERVED: &str = "/.well-known/spin/";
 
 /// A served application.
 pub(crate) struct Server {
     /// The component's routes.
     pub(crate) routes: Routes,
-    /// Its instances.
+    /// The component's instances.
     pub(crate) handler: ProxyHandler<Workers>,
 }
 
@@ -33,7 +33,7 @@ impl Server {
                 Ok((stream, client)) => {
                     tokio::spawn(Arc::clone(&self).connection(stream, client));
                 }
-                // Out of file descriptors, most likely: wait for some to be closed.
+                // Most likely there are no file descriptors left. Wait until some are closed.
                 Err(error) => {
                     eprintln!("spin-host: cannot accept a connection: {error}");
                     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
@@ -43,13 +43,13 @@ impl Server {
     }
 
     async fn connection(self: Arc<Self>, stream: TcpStream, client: SocketAddr) {
-        // An event is a small write that its reader waits for.
+        // Events are small writes, and their readers wait for them.
         let _ = stream.set_nodelay(true);
         let service = service_fn(move |request| {
             let server = Arc::clone(&self);
             async move { Ok::<_, Infallible>(server.respond(request, client).await) }
         });
-        // A client that breaks off is no news.
+        // A client may disconnect at any time.
         let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
     }
 
@@ -86,9 +86,9 @@ fn empty(status: StatusCode) -> Response<WasiBody> {
     response
 }
 
-/// Makes the URI absolute and adds the headers by which Spin tells a component how it was reached.
+/// Makes the URI absolute and adds Spin's headers about the request's origin and route.
 ///
-/// They are appended: a client's own header of such a name stays, before Spin's.
+/// They are appended. If the client sent a header of the same name, its value remains and comes first.
 fn prepare(
     request: &mut Request<WasiBody>,
     route: [(&'static str, String); 4],

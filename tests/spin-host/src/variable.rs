@@ -1,5 +1,5 @@
-//! Variables: the application's, from the environment or the manifest's defaults, and the component's, which are
-//! templates over them.
+//! Variables. The application's come from the environment or from the manifest's defaults. The component's are templates
+//! over those.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ const PREFIX: &str = "SPIN_VARIABLE_";
 pub(crate) struct Variables(BTreeMap<String, Option<String>>);
 
 impl Variables {
-    /// Values come from `environment` (the process environment in earnest), then from the manifest.
+    /// Values come from `environment` (the process environment, except in tests), then from the manifest.
     pub(crate) fn new(
         declared: &BTreeMap<String, Variable>,
         environment: impl Fn(&str) -> Option<String>,
@@ -71,12 +71,12 @@ impl Variables {
     }
 }
 
-/// A component's variables, resolved once: the environment of a running process does not change.
+/// A component's variables. They are resolved once, since the environment of a running process does not change.
 #[derive(Debug)]
 pub(crate) struct ComponentVariables(BTreeMap<String, Result<String, VariableError>>);
 
 impl ComponentVariables {
-    /// Fails for what is wrong whatever the values are; a value that is missing fails when the guest asks for it.
+    /// Fails for mistakes that do not depend on values. A missing value is an error only when the guest reads it.
     pub(crate) fn new(templates: &BTreeMap<String, String>, variables: &Variables) -> Result<Self, VariableError> {
         templates
             .iter()
@@ -91,7 +91,7 @@ impl ComponentVariables {
             .map(Self)
     }
 
-    /// The variables that have no value, for the log at the start.
+    /// The variables without a value, for the log at the start.
     pub(crate) fn missing(&self) -> impl Iterator<Item = &VariableError> {
         self.0.values().filter_map(|resolved| resolved.as_ref().err())
     }
@@ -106,8 +106,8 @@ impl ComponentVariables {
     }
 }
 
-/// Lower-case words of letters and digits joined by single underscores, so that a name survives being an
-/// environment variable.
+/// Names are lower-case words of letters and digits joined by single underscores, so that each has one environment
+/// variable.
 fn validate(name: &str) -> Result<(), VariableError> {
     let allowed = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
     let starts = name.starts_with(|first: char| first.is_ascii_lowercase());
@@ -141,18 +141,18 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_wins_then_the_default() {
+    fn environment_takes_precedence_over_default() {
         assert_eq!(variables().resolve("{{ origin }}/{{log_level}}!").unwrap(), "https://edge.example/info!");
     }
 
     #[test]
-    fn a_missing_value_names_the_environment_variable() {
+    fn error_for_missing_value_names_environment_variable() {
         let error = variables().resolve("{{ bridge }}").unwrap_err();
         assert!(error.to_string().contains("SPIN_VARIABLE_BRIDGE"), "{error}");
     }
 
     #[test]
-    fn templates_are_checked_at_the_start() {
+    fn templates_are_checked_at_start() {
         for template in ["{{ unknown }}", "{{ origin"] {
             let templates = BTreeMap::from([("a".to_owned(), template.to_owned())]);
             assert!(ComponentVariables::new(&templates, &variables()).is_err(), "{template}");
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_component_sees_its_own_variables_only() {
+    fn component_reads_its_own_variables_only() {
         let templates = BTreeMap::from([
             ("url".to_owned(), "{{ origin }}".to_owned()),
             ("b".to_owned(), "{{ bridge }}".to_owned()),

@@ -1,6 +1,6 @@
-//! How requests share instances: Spin's own scheme, by the same library.
+//! How requests share instances: the same scheme and the same library as in Spin.
 //!
-//! An instance takes several requests at a time and a number of them in all, and is dropped after an idle second.
+//! An instance serves several requests concurrently and a limited number in total. It is dropped after an idle second.
 //! A trap ends it, and with it every body that it was still writing.
 
 use std::{
@@ -19,22 +19,22 @@ use wasmtime_wasi_http::{
 
 use crate::guest::{Guest, GuestState};
 
-/// When an instance is reused and when it goes.
+/// How long an instance is reused.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reuse {
-    /// Requests that an instance serves in all.
+    /// Requests that an instance serves in total.
     pub(crate) total: usize,
-    /// Requests that it serves at a time.
+    /// Requests that it serves concurrently.
     pub(crate) concurrent: usize,
-    /// How long it may idle.
+    /// How long it may be idle.
     pub(crate) idle: Duration,
 }
 
-/// Makes the instances.
+/// Creates instances.
 pub(crate) struct Workers {
     /// The component.
     pub(crate) guest: Arc<Guest>,
-    /// How its instances are reused.
+    /// How instances are reused.
     pub(crate) reuse: Reuse,
 }
 
@@ -75,19 +75,19 @@ impl WorkerState for Reuse {
         (): (),
         _task: GuestTaskId,
     ) -> Pin<Box<dyn Future<Output = ()> + 'static + Send + Sync>> {
-        // Spin's default: a request may take as long as it likes.
+        // Spin's default: no time limit for a request.
         Box::pin(std::future::pending())
     }
 
     fn drop(&self, store: Store<GuestState>, result: Result<(), wasmtime::Error>) {
         if let Err(error) = result {
-            eprintln!("spin-host: an instance failed, and every request on it with it: {error:?}");
+            eprintln!("spin-host: an instance failed, with every request on it: {error:?}");
         }
         drop(store);
     }
 }
 
-/// Ends an instance that has had nothing to do for long enough.
+/// Ends an instance that has been idle for the limit.
 pub(crate) struct IdleTimer {
     limit: Duration,
     sleep: Pin<Box<Sleep>>,

@@ -1,4 +1,4 @@
-//! Starts the processes that a test needs, each on a port and in a folder of its own; they end with the test.
+//! Starts the processes that a test needs, each on its own port and in its own folder. They end with the test.
 
 use std::{
     path::{Path, PathBuf},
@@ -20,14 +20,14 @@ use tokio::{
     sync::mpsc,
 };
 
-/// No test waits for anything longer than this.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The time limit for anything that a test waits for.
+const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 pub(crate) type Body = BoxBody<Bytes, std::convert::Infallible>;
 
-/// Waits for `work`, but not forever.
+/// Waits for `work`, within the time limit.
 pub(crate) async fn soon<T>(work: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, work).await.expect("took too long")
+    tokio::time::timeout(TIME_LIMIT, work).await.expect("took too long")
 }
 
 /// The built component.
@@ -46,7 +46,7 @@ fn fixture() -> &'static Path {
     })
 }
 
-/// An empty folder, gone when it is dropped.
+/// An empty folder, removed on drop.
 pub(crate) fn folder() -> TempDir {
     tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
 }
@@ -60,12 +60,12 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// A host with the fixture, allowed to reach `allowed`.
+    /// Starts a host with the fixture, which may connect to `allowed`.
     pub(crate) async fn start(allowed: &[&str], arguments: &[&str]) -> Self {
         Self::start_in(&Arc::new(folder()), allowed, arguments).await
     }
 
-    /// The same, with a given folder for the manifest and the state.
+    /// Does the same with a given folder for the manifest and the state.
     pub(crate) async fn start_in(folder: &Arc<TempDir>, allowed: &[&str], arguments: &[&str]) -> Self {
         let manifest = format!(
             r#"
@@ -111,7 +111,7 @@ impl Host {
         }
     }
 
-    /// Kills the host and waits for its end: only then is its hold on the state folder gone.
+    /// Kills the host and waits until it has ended, and with that released the state folder.
     pub(crate) async fn kill(mut self) {
         soon(self.process.kill()).await.unwrap();
     }
@@ -130,7 +130,7 @@ impl Host {
         soon(self.client.request(request)).await.unwrap()
     }
 
-    /// Status and whole body.
+    /// Requests `path` and returns the status and the whole body.
     pub(crate) async fn text(&self, path: &str) -> (u16, String) {
         let response = self.get(path).await;
         let status = response.status().as_u16();
@@ -139,12 +139,12 @@ impl Host {
     }
 }
 
-/// The next piece of a body; None at its clean end.
+/// The next piece of a body; `None` at its regular end.
 pub(crate) async fn piece(response: &mut Response<Incoming>) -> Option<Bytes> {
     soon(response.body_mut().frame()).await.map(|frame| frame.unwrap().into_data().unwrap())
 }
 
-/// A server that answers by path: `/ok`, `/moved`, `/silent`, and `/stream`, whose pieces the test sends.
+/// A server with the paths `/ok`, `/moved`, `/silent`, and `/stream`, whose pieces the test sends.
 pub(crate) struct Upstream {
     pub(crate) origin: String,
     pub(crate) pieces: mpsc::Sender<&'static str>,
@@ -165,7 +165,7 @@ impl Upstream {
     }
 }
 
-/// One connection at a time, one request on it.
+/// Serves one request on the connection. Connections are served one after another.
 async fn answer(mut stream: TcpStream, pieces: &mut mpsc::Receiver<&'static str>) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -177,7 +177,7 @@ async fn answer(mut stream: TcpStream, pieces: &mut mpsc::Receiver<&'static str>
         "/ok" => "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
         "/moved" => "HTTP/1.1 302 Found\r\nlocation: /ok\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
         "/silent" => {
-            // Until the other side gives up.
+            // Until the client gives up.
             let _ = stream.read_u8().await;
             return;
         }
@@ -197,15 +197,16 @@ async fn answer(mut stream: TcpStream, pieces: &mut mpsc::Receiver<&'static str>
     let _ = stream.write_all(b"0\r\n\r\n").await;
 }
 
-/// A Redis server of the test's own; None, with the reason on stderr, where there is none installed.
+/// A Redis server for one test.
 pub(crate) struct Redis {
     _process: Child,
     pub(crate) address: String,
 }
 
 impl Redis {
+    /// Starts it. Returns `None`, with the reason on stderr, if no Redis is installed.
     pub(crate) async fn start() -> Option<Self> {
-        // Free at this moment, and nobody else is likely to take it within the next.
+        // Free now, and unlikely to be taken before Redis listens.
         let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
         let spawned = Command::new("redis-server")
             .args(["--bind", "127.0.0.1", "--save", "", "--port", &port.to_string()])

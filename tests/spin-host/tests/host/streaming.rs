@@ -1,4 +1,4 @@
-//! Bodies arrive piece by piece, in both directions, and pass through without the guest.
+//! Bodies arrive piece by piece in both directions, and are passed through without the guest.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use crate::harness::{Host, Upstream, piece, soon};
 
 #[tokio::test]
-async fn a_request_is_read_while_it_is_sent() {
+async fn request_is_read_while_it_is_sent() {
     let host = Host::start(&[], &[]).await;
     let (pieces, receiver) = mpsc::channel::<&'static str>(1);
     let frames = futures::stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver)))
@@ -26,14 +26,14 @@ async fn a_request_is_read_while_it_is_sent() {
 }
 
 #[tokio::test]
-async fn the_guest_learns_of_a_departure_when_it_writes() {
+async fn guest_notices_client_disconnect_when_it_writes() {
     let host = Host::start(&[], &[]).await;
     let mut response = host.get("/ticks").await;
     piece(&mut response).await.unwrap();
-    assert_eq!(host.text("/kept?departed").await.1, "");
+    assert_eq!(host.text("/get?disconnected").await.1, "");
     drop(response);
     soon(async {
-        while host.text("/kept?departed").await.1 != "yes" {
+        while host.text("/get?disconnected").await.1 != "yes" {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     })
@@ -41,14 +41,14 @@ async fn the_guest_learns_of_a_departure_when_it_writes() {
 }
 
 #[tokio::test]
-async fn a_body_passed_through_outlives_its_instance() {
+async fn passed_through_body_outlives_its_instance() {
     let upstream = Upstream::start().await;
     let host = Host::start(&[&upstream.origin], &["--idle-instance-timeout-ms", "10"]).await;
     let mut response = host.get(&format!("/proxy?{}/stream", upstream.origin)).await;
     assert_eq!(response.headers()["x-own"], "upstream");
     assert_eq!(response.headers()["x-through"], "fixture");
     let instance = host.text("/together?1").await.1;
-    // Gone when another one answers.
+    // The instance has ended once another one answers.
     soon(async {
         while host.text("/together?1").await.1 == instance {
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -62,7 +62,7 @@ async fn a_body_passed_through_outlives_its_instance() {
 }
 
 #[tokio::test]
-async fn the_upstream_of_a_body_passed_through_is_let_go_with_its_client() {
+async fn upstream_connection_closes_with_client_of_passed_through_body() {
     let upstream = Upstream::start().await;
     let host = Host::start(&[&upstream.origin], &[]).await;
     let fetch = format!("/fetch?{}/ok", upstream.origin);
@@ -71,7 +71,7 @@ async fn the_upstream_of_a_body_passed_through_is_let_go_with_its_client() {
     drop(response);
     soon(async {
         while host.text(&fetch).await.1 != "200" {
-            // It notices at a write.
+            // The host notices the disconnect when it writes.
             let _ = upstream.pieces.try_send("anyone?");
         }
     })

@@ -1,4 +1,4 @@
-//! Requests share instances, and a failure is an empty 500; a panic also ends what its instance was still writing.
+//! Requests share instances. A failure is an empty 500; a panic also ends the bodies that its instance was writing.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use futures::future::join_all;
 use crate::harness::{Host, Upstream, piece, soon};
 
 #[tokio::test]
-async fn requests_share_an_instance_up_to_the_limit() {
+async fn requests_share_instance_up_to_limit() {
     let host = Host::start(&[], &["--max-instance-concurrent-reuse-count", "4"]).await;
     let answers = join_all((0..24).map(|_| host.text("/together?150"))).await;
 
@@ -24,7 +24,7 @@ async fn requests_share_an_instance_up_to_the_limit() {
 }
 
 #[tokio::test]
-async fn a_failure_is_an_empty_500_and_the_next_request_is_served() {
+async fn failure_is_empty_500_and_next_request_is_served() {
     let host = Host::start(&[], &[]).await;
     for path in ["/error", "/panic"] {
         assert_eq!(host.text(path).await, (500, String::new()), "{path}");
@@ -33,7 +33,7 @@ async fn a_failure_is_an_empty_500_and_the_next_request_is_served() {
 }
 
 #[tokio::test]
-async fn a_panic_ends_the_bodies_of_its_instance_but_not_those_passed_through() {
+async fn panic_ends_bodies_of_its_instance_but_not_passed_through_ones() {
     let upstream = Upstream::start().await;
     let host = Host::start(&[&upstream.origin], &[]).await;
     let mut written = host.get("/ticks").await;
@@ -42,7 +42,7 @@ async fn a_panic_ends_the_bodies_of_its_instance_but_not_those_passed_through() 
 
     assert_eq!(host.text("/panic").await.0, 500);
 
-    // To the client it looks like any other end: no error, just no more of it.
+    // The client sees a regular end of the body, without an error.
     soon(async { while piece(&mut written).await.is_some() {} }).await;
     upstream.pieces.send("still here").await.unwrap();
     assert_eq!(piece(&mut passed).await.unwrap(), "still here");
