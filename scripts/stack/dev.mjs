@@ -1,5 +1,5 @@
-// What scripts/dev runs once everything is built: the stack on its ports, until Ctrl-C or until a part dies. With
-// --check it only looks at its arguments, and prints the runtime they choose.
+// Runs the stack for scripts/dev, once everything is built, until Ctrl-C or until a part ends. With --check it only checks
+// its arguments and prints the runtime they choose.
 
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -69,19 +69,21 @@ function readArguments() {
     const [chosen = 'workers', ...more] = positionals;
     if (!isTarget(chosen) || more.length) return refuse(`unknown argument '${isTarget(chosen) ? more[0] : chosen}'`);
     /** @param {keyof Ports} name */
-    const given = (name) => {
+    const chosenPort = (name) => {
       const text = values[`${name}-port`];
       if (text === undefined) return undefined;
       const port = Number(text);
-      return Number.isInteger(port) && port > 0 && port < 65_536 ? port : refuse(`--${name}-port ${text} is no port`);
+      return Number.isInteger(port) && port > 0 && port < 65_536
+        ? port
+        : refuse(`--${name}-port ${text} is not a port`);
     };
     const ports = /** @type {Ports} */ (
-      Object.fromEntries(names.map((name) => [name, given(name) ?? TARGETS[chosen].ports[name]]))
+      Object.fromEntries(names.map((name) => [name, chosenPort(name) ?? TARGETS[chosen].ports[name]]))
     );
-    // The emulators are one process, which takes adjacent ports.
-    if (given('github') === undefined) ports.github = (given('entra') ?? ports.entra) - 1;
+    // The emulators are one process, and it takes adjacent ports.
+    if (chosenPort('github') === undefined) ports.github = (chosenPort('entra') ?? ports.entra) - 1;
     const entra = ports.github + 1;
-    if ((given('entra') ?? entra) !== entra)
+    if ((chosenPort('entra') ?? entra) !== entra)
       refuse(`--entra-port must be ${entra}, the one after GitHub's, or left out`);
     ports.entra = entra;
     const state =

@@ -1,4 +1,4 @@
-// Ports: free ones for tests, and who holds one that is taken.
+// Finds free ports for tests, and the program that holds a port.
 
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -8,7 +8,7 @@ import { TARGETS } from './target.mjs';
 /** @typedef {import('./target.mjs').Ports} Ports */
 
 const NAMES = /** @type {(keyof Ports)[]} */ (Object.keys(TARGETS.spin.ports));
-// Below Linux's ephemeral range, so that no outgoing connection takes one between the look and the start.
+// Below Linux's ephemeral range: no outgoing connection takes one between the check and the start.
 const TEST_PORTS_FROM = 20_000;
 const TEST_PORTS_TO = 31_000;
 
@@ -32,7 +32,7 @@ export function isFree(port) {
   });
 }
 
-/** Says who listens on a port, as far as this user may know. @param {number} port @returns {string} */
+/** Describes the program that listens on a port, as far as this user may see. @param {number} port @returns {string} */
 export function holder(port) {
   const inode = listeningInode(port);
   if (!inode) return 'another program';
@@ -44,7 +44,7 @@ export function holder(port) {
       if (holds)
         return `process ${pid} (${readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim().slice(0, 100)})`;
     } catch {
-      // The process ended meanwhile, or is another user's.
+      // The process has ended, or belongs to another user.
     }
   }
   return "another user's program";
@@ -60,7 +60,7 @@ function listeningInode(port) {
         if (state === LISTEN && Number.parseInt(local?.split(':').pop() ?? '', 16) === port) return inode;
       }
     } catch {
-      // No such table: not Linux, or no IPv6.
+      // No such file: not Linux, or no IPv6.
     }
   }
   return undefined;

@@ -1,4 +1,5 @@
-// One part of the stack: a program in its own process group, with a log file, a readiness check and a certain end.
+// One part of the stack: a program in its own process group, with a log file and a readiness check. It ends with this
+// process.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -11,25 +12,25 @@ import { holder, isFree } from './port.mjs';
 const POLL_MS = 100;
 const STOP_MS = 10_000;
 const TAIL_LINES = 20;
-/** Ends the child when we are killed without a chance to do it ourselves. */
+/** Ends the child if this process is killed. Linux only. */
 const SETPRIV = '/usr/bin/setpriv';
 
 /**
  * @typedef {object} PartOptions
- * @property {string} name as people know it; also names the log file
+ * @property {string} name in messages, and of the log file
  * @property {string} state directory of logs
  * @property {string[]} command
  * @property {string} hint what to do when it does not start
- * @property {Record<string, string | undefined>} [env] on top of this process's; undefined removes
+ * @property {Record<string, string | undefined>} [env] added to this process's environment; undefined removes a variable
  * @property {string} [cwd]
  * @property {number[]} [ports] that must be free before it starts
  * @property {() => void} [prepare] runs before each start
- * @property {() => Promise<boolean>} [ready] asked again and again until it says yes
- * @property {() => Promise<void>} [afterReady] runs once it is ready, before others may use it
- * @property {number} [timeoutMs] to become ready
+ * @property {() => Promise<boolean>} [ready] called until it returns true
+ * @property {() => Promise<void>} [afterReady] runs once it is ready, before other parts may use it
+ * @property {number} [timeoutMs] time limit for becoming ready
  */
 
-/** A part did not start, or ended on its own. Its message is meant for people. */
+/** A part did not start, or ended by itself. The message is for users. */
 export class PartError extends Error {}
 
 export class Part {
@@ -44,7 +45,7 @@ export class Part {
     this.options = options;
     this.name = options.name;
     this.log = join(options.state, 'log', `${options.name}.log`);
-    /** @type {(error: PartError) => void} called when it ends on its own after it was ready */
+    /** @type {(error: PartError) => void} called if it ends by itself after it was ready */
     this.onDeath = () => {};
   }
 
@@ -52,7 +53,7 @@ export class Part {
     return this.#child !== undefined;
   }
 
-  /** Of its group, which is its first process. @returns {number | undefined} */
+  /** The process id of its first process, which is also its group's id. @returns {number | undefined} */
   get pid() {
     return this.#child?.pid;
   }
@@ -74,7 +75,7 @@ export class Part {
     this.#logFrom = fstatSync(log).size;
     const argv = existsSync(SETPRIV) ? [SETPRIV, '--pdeathsig', 'TERM', '--', ...command] : command;
     const [program = '', ...args] = argv;
-    // Its own group, so that the children of wrangler and of scripts end with it, and Ctrl-C reaches it through us only.
+    // Its own group: signals reach the children of wrangler and of scripts, too, and Ctrl-C reaches it through stop() only.
     const child = spawn(program, args, {
       cwd,
       env: { ...process.env, ...env },
@@ -106,12 +107,12 @@ export class Part {
     this.#announceDeath = true;
   }
 
-  /** Asks it to end, and makes it after a while. @returns {Promise<void>} */
+  /** Asks it to end, and kills it after a while. @returns {Promise<void>} */
   async stop() {
     await this.#end('SIGTERM');
   }
 
-  /** Ends it the hard way, as a crash would. @returns {Promise<void>} */
+  /** Kills it, like a crash. @returns {Promise<void>} */
   async kill() {
     await this.#end('SIGKILL');
   }
@@ -132,7 +133,7 @@ export class Part {
     }
   }
 
-  /** What it has logged since it was started last. */
+  /** Its log since its last start. */
   output() {
     return readFileSync(this.log).subarray(this.#logFrom).toString();
   }
@@ -154,7 +155,7 @@ export class Part {
   /** @param {string} how */
   #ended(how) {
     const announce = this.#announceDeath && !this.#expectedToEnd;
-    // Children it left behind, if it did not end them itself.
+    // Ends children that it did not end itself.
     this.signal('SIGKILL');
     this.#child = undefined;
     this.#announceDeath = false;
@@ -176,12 +177,12 @@ export class Part {
     this.#expectedToEnd = true;
     const exit = once(child, 'exit');
     this.signal(signal);
-    // One that was stopped would keep the signal until it is continued.
+    // A process stopped by SIGSTOP gets the signal only when it is continued.
     this.signal('SIGCONT');
     const late = setTimeout(() => this.signal('SIGKILL'), STOP_MS);
     await exit;
     clearTimeout(late);
-    // Its children were killed with it, but the kernel may still be taking their sockets down.
+    // Its children are killed as well, but the kernel may still be closing their sockets.
     const deadline = Date.now() + STOP_MS;
     for (const port of this.options.ports ?? []) {
       while (!(await isFree(port)) && Date.now() < deadline) await delay(POLL_MS / 4);
@@ -189,10 +190,10 @@ export class Part {
   }
 }
 
-/** @type {Set<Part>} every part that runs */
+/** @type {Set<Part>} all running parts */
 const groups = new Set();
 
-// Whatever ends this process, a crash included, nothing of it stays behind.
+// However this process ends, a crash included, no part remains.
 process.on('exit', () => {
   for (const part of groups) part.signal('SIGKILL');
 });

@@ -1,4 +1,4 @@
-// The secrets of one local stack: made once per state directory, readable by its owner only.
+// The secrets of one local stack: created once per state directory, readable by the owner only.
 
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -11,7 +11,7 @@ export function secrets(state) {
   const file = join(state, 'secrets.json');
   mkdirSync(state, { recursive: true, mode: 0o700 });
   const random = () => randomBytes(32).toString('base64url');
-  const made = {
+  const fresh = {
     sessionKeys: keyRing(),
     bridgeKeys: keyRing(),
     githubClientSecret: random(),
@@ -19,13 +19,13 @@ export function secrets(state) {
     entraClientSecret: random(),
     redisPassword: random(),
   };
-  // A directory of an older version has fewer.
-  const all = { ...made, ...(existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : {}) };
+  // A directory from an older version lacks some.
+  const all = { ...fresh, ...(existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : {}) };
   writeFileSync(file, JSON.stringify(all, undefined, 2), { mode: 0o600 });
   return all;
 }
 
-/** A key ring of one key, in the form the edge and the bridge read: `id:<32 bytes base64url>`. */
+/** A key ring of one key, as the edge and the bridge read it: `id:<32 bytes base64url>`. */
 function keyRing() {
   return `local:${randomBytes(32).toString('base64url')}`;
 }

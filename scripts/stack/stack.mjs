@@ -1,8 +1,8 @@
-// The whole product on one machine, or any subset of its parts: started in the order they need each other, watched,
-// and stopped together.
+// The whole product on one machine, or a subset of its parts. Starts them in the order of their dependencies, watches them
+// and stops them together.
 //
-// - target: what a stack of each runtime has - port: free ports, and who holds a taken one
-// - secret: made once per state directory    - place: where programs are
+// - target: the parts of a stack of each runtime - port: free ports, and who holds a taken one
+// - secret: created once per state directory    - path: of programs
 // - part/*: one file a part                  - process: one part, its log, readiness and end
 
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -28,14 +28,14 @@ export class Stack {
   /**
    * @param {object} options
    * @param {import('./target.mjs').Target} options.target
-   * @param {string} options.state directory of everything the stack keeps
+   * @param {string} options.state directory of all the stack's files
    * @param {import('./target.mjs').Ports} options.ports
    * @param {readonly PartName[]} [options.only] the parts to start
-   * @param {string | undefined} [options.brokers] of a Kafka that runs already
-   * @param {Record<string, string | undefined>} [options.edgeVariables] on top of the stack's own; undefined removes
-   * @param {boolean} [options.quietEdge] it does not log each request
+   * @param {string | undefined} [options.brokers] of a Kafka that is already running
+   * @param {Record<string, string | undefined>} [options.edgeVariables] added to the stack's own; undefined removes one
+   * @param {boolean} [options.quietEdge] the edge does not log each request
    * @param {readonly import('./part/emulators.mjs').User[]} [options.users] who can sign in
-   * @param {Record<string, string>} [options.bridgeVariables] on top of the stack's own
+   * @param {Record<string, string>} [options.bridgeVariables] added to the stack's own
    */
   constructor({
     target,
@@ -76,7 +76,7 @@ export class Stack {
   }
 
   /**
-   * Starts what was asked for; side by side where nothing forbids it. If one fails, all stop.
+   * Starts the parts, in parallel where their dependencies allow it. If one fails, all stop.
    * @param {(name: PartName, milliseconds: number) => void} [onReady]
    */
   async start(onReady = () => {}) {
@@ -97,13 +97,13 @@ export class Stack {
       await Promise.all(started.values());
     } catch (error) {
       await this.stop();
-      // One that was waiting for another may have begun just then.
+      // A part that waited for another may just have started.
       await Promise.allSettled(started.values());
       throw error;
     }
   }
 
-  /** Stops everything, consumers before what they consume. */
+  /** Stops all parts; Kafka and Redis last, as the others use them. */
   async stop() {
     this.#stopped = true;
     const { kafka, redis, ...others } = this.parts;
@@ -117,15 +117,26 @@ export class Stack {
     return join(this.state, 'owner.pid');
   }
 
-  /** Two stacks on one state directory would write into each other's databases. */
+  /** Claims the state directory: two stacks on one would write into each other's databases. */
   #lock() {
     const owner = existsSync(this.#lockFile) ? readFileSync(this.#lockFile, 'utf8') : '';
-    if (owner && existsSync(`/proc/${owner}`) && owner !== String(process.pid)) {
+    if (owner && owner !== String(process.pid) && isRunning(Number(owner))) {
       throw new PartError(
         `The state directory ${this.state} is in use by process ${owner}. Stop that, or choose another directory.`,
       );
     }
     writeFileSync(this.#lockFile, String(process.pid));
     this.#locked = true;
+  }
+}
+
+/** @param {number} pid */
+function isRunning(pid) {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // A process of another user exists as well.
+    return /** @type {NodeJS.ErrnoException} */ (error).code === 'EPERM';
   }
 }

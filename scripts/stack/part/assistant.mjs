@@ -1,4 +1,4 @@
-// The example backend: answers what it reads on chat.inbound.
+// The example backend: answers the events on chat.inbound.
 
 import { cargoProgram } from '../path.mjs';
 import { Part } from '../process.mjs';
@@ -10,7 +10,7 @@ export function assistantPart({ state, brokers }) {
     state,
     command: [cargoProgram('causeway-example-assistant')],
     env: { KAFKA_BROKERS: brokers, NO_COLOR: '1' },
-    // What is said before it listens it does not answer.
+    // It does not answer events from before it listens.
     ready: async () => part.output().includes('"message":"ready"'),
     hint: 'build it with: cargo build -p causeway-example-assistant; is the broker reachable?',
   });

@@ -1,4 +1,4 @@
-// The settings of a local stack's edge, whatever it runs on.
+// The settings of a local stack's edge, on either runtime.
 
 import { ENTRA_CLIENT_ID, ENTRA_TENANT, GITHUB_CLIENT_ID } from './emulators.mjs';
 
@@ -7,14 +7,14 @@ import { ENTRA_CLIENT_ID, ENTRA_TENANT, GITHUB_CLIENT_ID } from './emulators.mjs
  * @property {string} state
  * @property {import('../target.mjs').Ports} ports
  * @property {import('../secret.mjs').Secrets} secrets
- * @property {Record<string, string | undefined>} [variables] on top of the stack's own; undefined removes; by their names in docs/configuration.md
+ * @property {Record<string, string | undefined>} [variables] added to the stack's own; undefined removes one; named as in docs/configuration.md
  * @property {string} [name]
- * @property {boolean} [quiet] it does not log each request
- * @property {(text: string) => string} [manifest] changes the deployed manifest; on Spin only
- * @property {boolean} [unready] it is meant to be misconfigured: any answer is enough
+ * @property {boolean} [quiet] the edge does not log each request
+ * @property {(text: string) => string} [manifest] changes the deployed manifest; Spin only
+ * @property {boolean} [unready] the edge is misconfigured on purpose: any answer makes it ready
  */
 
-/** What every edge of a local stack is told. @param {{ ports: import('../target.mjs').Ports, secrets: import('../secret.mjs').Secrets }} stack */
+/** The settings that every edge of a local stack has. @param {{ ports: import('../target.mjs').Ports, secrets: import('../secret.mjs').Secrets }} stack */
 export function settings({ ports, secrets }) {
   return {
     PUBLIC_ORIGIN: `http://localhost:${ports.edge}`,

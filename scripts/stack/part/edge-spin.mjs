@@ -1,6 +1,6 @@
-// The edge on Spin: `spin up` where the Spin CLI is installed, or the stand-in of tests/spin-host.
+// The edge on Spin: `spin up` where the Spin CLI is installed, otherwise its stand-in, tests/spin-host.
 //
-// It serves a copy of the built component, so that a build made meanwhile changes nothing under a running test.
+// It serves a copy of the built component, so that a new build does not change a running test.
 
 import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { execFileSync } from 'node:child_process';
@@ -52,7 +52,7 @@ export function spinEdgePart({
       ...Object.fromEntries(Object.entries(values).map(([key, value]) => [`SPIN_VARIABLE_${key}`, value])),
     },
     ports: [ports.edge],
-    prepare: () => prepare(home, (text) => manifest(reaching(originsOf(values), text))),
+    prepare: () => prepare(home, (text) => manifest(withHosts(originsOf(values), text))),
     ready: async () => {
       const answer = await fetch(`http://127.0.0.1:${ports.edge}/healthz`, { signal: AbortSignal.timeout(2_000) });
       await answer.body?.cancel();
@@ -62,7 +62,7 @@ export function spinEdgePart({
   });
 }
 
-/** scripts/env decides, for the builds as well. */
+/** As scripts/env decides for builds. */
 function spinIsInstalled() {
   const answer = execFileSync('bash', ['-c', '. scripts/env && { spin_is_installed && echo yes || echo no; }'], {
     cwd: ROOT,
@@ -71,7 +71,7 @@ function spinIsInstalled() {
   return answer.trim() === 'yes';
 }
 
-/** Where services and providers are. @param {Record<string, string | undefined>} values */
+/** The origins of services and providers. @param {Record<string, string | undefined>} values */
 function originsOf({ SERVICES, OIDC_PROVIDERS }) {
   try {
     const services = /** @type {{ url: string }[]} */ (JSON.parse(SERVICES ?? '[]')).map(({ url }) => url);
@@ -84,8 +84,8 @@ function originsOf({ SERVICES, OIDC_PROVIDERS }) {
   }
 }
 
-/** Adds hosts to the manifest, as an operator would. @param {string[]} hosts @param {string} text */
-function reaching(hosts, text) {
+/** Adds hosts to the manifest's allowed_outbound_hosts, as an operator would. @param {string[]} hosts @param {string} text */
+function withHosts(hosts, text) {
   return text.replace(/^allowed_outbound_hosts = \[\n/m, `$&${hosts.map((host) => `    "${host}",\n`).join('')}`);
 }
 

@@ -1,6 +1,6 @@
 // The edge on workerd, through wrangler in local mode.
 //
-// It serves a copy of the built Worker, so that a build made meanwhile does not restart it in the middle of a test.
+// It serves a copy of the built Worker, so that a new build does not restart it during a test.
 
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -49,7 +49,7 @@ export function workersEdgePart({
       CI: '1',
       NO_COLOR: '1',
       FORCE_COLOR: undefined,
-      // Nothing leaves the machine, and nothing of another checkout's or the user's wrangler is seen.
+      // Sends nothing elsewhere, and ignores the configuration of other checkouts and of the user.
       WRANGLER_SEND_METRICS: 'false',
       WRANGLER_SEND_ERROR_REPORTS: 'false',
       WRANGLER_HIDE_BANNER: 'true',
@@ -60,7 +60,7 @@ export function workersEdgePart({
       X_LOCAL_EXPLORER: 'false',
       X_LOCAL_OBSERVABILITY: 'false',
       XDG_CONFIG_HOME: join(home, 'config'),
-      // What a killed wrangler leaves behind goes with the state.
+      // Files of a killed wrangler are removed with the state.
       TMPDIR: join(home, 'tmp'),
     },
     ports: [ports.edge],
@@ -93,5 +93,5 @@ function prepare(home, variables) {
   writeFileSync(join(home, 'variables.env'), lines.join(''), { mode: 0o600 });
 }
 
-/** JSON holds double quotes, and nothing that is configured holds single ones. @param {string} value */
+/** JSON contains double quotes. No value contains single quotes. @param {string} value */
 const quoted = (value) => (value.includes('"') ? `'${value}'` : `"${value}"`);

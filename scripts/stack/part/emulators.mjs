@@ -6,14 +6,14 @@ import { join } from 'node:path';
 import { npmProgram } from '../path.mjs';
 import { Part } from '../process.mjs';
 
-/** The emulator's own default: the account that it adds by itself (Test User) must be able to sign in, too. */
+/** The emulator's default tenant, so that the account it adds by itself (Test User) can sign in, too. */
 export const ENTRA_TENANT = '9188040d-6c67-4c5b-b112-36a304b66dad';
 export const GITHUB_CLIENT_ID = 'Iv1.causewaylocal';
 export const ENTRA_CLIENT_ID = '0d6e3f1c-8b7a-4c5d-9e2f-4a1b6c8d7e90';
 
 /** @typedef {{ login: string, name: string, email: string }} User */
 
-/** Who can sign in, at both providers. @type {readonly User[]} */
+/** The users of both providers. @type {readonly User[]} */
 export const USERS = Object.freeze([
   { login: 'ada', name: 'Ada Lovelace', email: 'ada@causeway.example' },
   { login: 'grace', name: 'Grace Hopper', email: 'grace@causeway.example' },
@@ -34,7 +34,7 @@ export function emulatorsPart({ state, ports, edgeOrigin, secrets, users = USERS
   return new Part({
     name: 'emulators',
     state,
-    // Its working directory is ours, or it would look for configuration of its own.
+    // In another working directory it might find a configuration file.
     cwd: state,
     command: [
       npmProgram('emulate'),

@@ -1,4 +1,4 @@
-// Kafka: the broker that scripts/kafka runs or, on a machine without Java, the embedded stand-in.
+// Kafka: the broker that scripts/kafka runs, or the embedded broker on a machine without Java.
 
 import { execFile } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
@@ -10,14 +10,14 @@ import { Part } from '../process.mjs';
 
 const run = promisify(execFile);
 
-/** A value that scripts/env pins. @param {string} name @returns {string} */
+/** A value from scripts/env. @param {string} name @returns {string} */
 function pinned(name) {
   const line = readFileSync(join(ROOT, 'scripts/env'), 'utf8').match(new RegExp(`^${name}=(?:'([^']*)'|(\\S+))`, 'm'));
   if (!line) throw new Error(`scripts/env does not set ${name}`);
   return line[1] ?? line[2] ?? '';
 }
 
-/** Whether scripts/setup could fetch Kafka's jars. */
+/** Whether scripts/setup has fetched Kafka's jars. */
 export function kafkaIsInstalled() {
   return existsSync(join(CACHE, `kafka-${pinned('kafka_version')}`, 'libs/.complete'));
 }
@@ -37,7 +37,7 @@ export function kafkaPart({ state, port }) {
   });
 }
 
-/** @param {{ state: string, port: number }} options It keeps its records in memory only. */
+/** @param {{ state: string, port: number }} options It keeps records in memory only. */
 export function embeddedKafkaPart({ state, port }) {
   const part = new Part({
     name: 'kafka',

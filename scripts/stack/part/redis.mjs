@@ -1,5 +1,5 @@
-// Redis: Debian's server, in a directory of its own, which keeps what it was told when it is restarted. Edge and bridge are
-// let in as the user that docs/deploy-spin.md tells operators to make, so what that user may do is enough.
+// Redis: Debian's server in a directory of its own, which keeps its data across restarts. Edge and bridge log in as the user
+// that docs/deploy-spin.md tells operators to create, so tests show that its permissions suffice.
 
 import { mkdirSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
@@ -8,16 +8,16 @@ import { join } from 'node:path';
 import { ROOT } from '../path.mjs';
 import { Part, PartError } from '../process.mjs';
 
-/** Where edge and bridge find it, or whatever stands before it. @param {number} port @param {import('../secret.mjs').Secrets} secrets */
+/** The URL for edge and bridge, of Redis itself or of a proxy before it. @param {number} port @param {import('../secret.mjs').Secrets} secrets */
 export function redisUrl(port, secrets) {
   return `redis://causeway:${secrets.redisPassword}@127.0.0.1:${port}`;
 }
 
-/** The documented user's rules. @param {string} password */
+/** The rules of the documented user. @param {string} password */
 function user(password) {
   const [, rules] =
     /^ {4}ACL SETUSER (causeway on >PASSWORD .*)$/m.exec(readFileSync(join(ROOT, 'docs/deploy-spin.md'), 'utf8')) ?? [];
-  if (!rules) throw new PartError('redis: docs/deploy-spin.md names no user.');
+  if (!rules) throw new PartError('redis: docs/deploy-spin.md does not say how to create the user.');
   return rules.replace('PASSWORD', password).split(' ');
 }
 
@@ -55,7 +55,7 @@ export function redisPart({ state, port, secrets }) {
   });
 }
 
-/** Whether it has loaded its data: until then every command is an error. @param {number} port @returns {Promise<boolean>} */
+/** Whether it has loaded its data. Until then it answers every command with an error. @param {number} port @returns {Promise<boolean>} */
 function answersPing(port) {
   return new Promise((resolve) => {
     const socket = connect(port, '127.0.0.1', () => socket.write('PING\r\n'));
