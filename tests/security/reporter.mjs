@@ -13,7 +13,7 @@ delete process.env.CAUSEWAY_TEST_OUTCOMES;
 
 /** @typedef {{ name: string, isGood: boolean }} TestOutcome `isGood`: it ran and passed */
 
-/** @param {AsyncIterable<import('node:test').TestEvent>} events */
+/** @param {AsyncIterable<any>} events */
 export default async function* reporter(events) {
   yield* Readable.from(noting(events)).compose(new Spec());
 }
