@@ -20,6 +20,6 @@ export default [
   },
   { files: ['**/*.mjs', '*.js'], languageOptions: { globals: globals.node } },
   { files: ['widget/**/*.js', 'examples/**/*.js'], languageOptions: { globals: globals.browser } },
-  // Functions handed to a page run in the page.
+  // Functions passed to `page.evaluate` run in the browser.
   { files: ['widget/test/**', 'tests/**'], languageOptions: { globals: { ...globals.node, ...globals.browser } } },
 ];

@@ -1,5 +1,5 @@
-// Builds widget/dist: the module, the classic script, the edge's own page, and a manifest of them all.
-// Fails when a bundle outgrows its budget.
+// Builds widget/dist: the module, the classic script, the edge's own page, and a manifest of these files.
+// Fails if a bundle exceeds its size budget.
 
 import { createHash } from 'node:crypto';
 import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -10,7 +10,7 @@ import { gzipSync } from 'node:zlib';
 import * as esbuild from 'esbuild';
 
 const MAX_GZIP_BYTES = 10_240;
-const here = dirname(fileURLToPath(import.meta.url));
+const folder = dirname(fileURLToPath(import.meta.url));
 
 /** @type {esbuild.Plugin} */
 const cssAsText = {
@@ -28,7 +28,7 @@ const BUNDLES = [
   { name: 'chat-widget.js', entry: 'src/module.js', options: { format: 'esm' } },
   { name: 'chat-widget.iife.js', entry: 'src/script.js', options: { format: 'iife' } },
 ];
-const PAGE = ['index.html', 'page.css', 'page.js'];
+const PAGE_FILES = ['index.html', 'page.css', 'page.js'];
 
 /** @param {string} dist */
 export async function build(dist) {
@@ -37,21 +37,23 @@ export async function build(dist) {
   for (const { name, entry, options } of BUNDLES) {
     await esbuild.build({
       ...options,
-      entryPoints: [join(here, entry)],
+      entryPoints: [join(folder, entry)],
       outfile: join(dist, name),
       bundle: true,
       minify: true,
       target: ['chrome123', 'firefox126', 'safari17.5'],
       charset: 'utf8',
       legalComments: 'none',
-      // Of the widget's own; the browser's and the language's keep their names.
-      mangleProps: /^(on|is|show)[A-Z]/,
+      // Shortens property names of the widget's own. Those of the browser and the language are reserved.
+      mangleProps: /^(on|is|show|store)[A-Z]/,
       reserveProps: /^(onLine|isComposing|isSafeInteger)$/,
       plugins: [cssAsText],
     });
   }
-  for (const name of PAGE) await copyFile(join(here, name), join(dist, name));
-  const files = await Promise.all([...BUNDLES.map(({ name }) => name), ...PAGE].map((name) => describe(dist, name)));
+  for (const name of PAGE_FILES) await copyFile(join(folder, name), join(dist, name));
+  const files = await Promise.all(
+    [...BUNDLES.map(({ name }) => name), ...PAGE_FILES].map((name) => describe(dist, name)),
+  );
   await writeFile(join(dist, 'manifest.json'), `${JSON.stringify({ files }, null, 2)}\n`);
   return files;
 }
@@ -74,14 +76,14 @@ async function describe(dist, name) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  let isOver = false;
-  for (const { name, hashed, bytes, gzip } of await build(join(here, 'dist'))) {
+  let isTooLarge = false;
+  for (const { name, hashed, bytes, gzip } of await build(join(folder, 'dist'))) {
     const isBundle = BUNDLES.some((bundle) => bundle.name === name);
-    isOver ||= isBundle && gzip > MAX_GZIP_BYTES;
+    isTooLarge ||= isBundle && gzip > MAX_GZIP_BYTES;
     console.log(`${name}  ${bytes} B, ${gzip} B gzip${isBundle ? ` of ${MAX_GZIP_BYTES}` : ''}  ${hashed}`);
   }
-  if (isOver) {
-    console.error(`over the budget of ${MAX_GZIP_BYTES} bytes gzip`);
+  if (isTooLarge) {
+    console.error(`a bundle exceeds the budget of ${MAX_GZIP_BYTES} bytes gzip`);
     process.exitCode = 1;
   }
 }

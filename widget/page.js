@@ -1,4 +1,4 @@
-// The edge's own page: the widget, as a page of any other origin would mount it.
+// The edge's own page. It mounts the widget as any other page would.
 import { mount } from '/assets/chat-widget.js';
 
 const main = document.querySelector('#chat');

@@ -1,4 +1,4 @@
-// All a page does to embed the widget: load the module from the edge, mount it into a div.
+// All that a page needs to embed the widget: load the module from the edge and mount it into a div.
 const chat = document.querySelector('#chat');
 
 if (chat instanceof HTMLElement) {

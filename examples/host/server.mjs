@@ -1,5 +1,5 @@
-// Serves the demo host page: somebody else's site, on an origin of its own, under a content security policy as strict
-// as a site can have. The page lets the edge in, and nothing else.
+// Serves the demo host page: a third-party site on its own origin. Its content security policy is as strict as one
+// can be, and allows the edge only.
 
 import { createServer } from 'node:http';
 import { readFile } from 'node:fs/promises';
@@ -24,7 +24,7 @@ const folder = dirname(fileURLToPath(import.meta.url));
  */
 export function hostServer(edge) {
   const { origin, protocol } = new URL(edge);
-  // An origin has no character that means anything in HTML or in a policy, so it needs no escaping in either.
+  // An origin has no character with a meaning in HTML or in a policy, so it needs no escaping.
   if (!/^https?:$/.test(protocol)) throw new TypeError(`--edge must be an http(s) origin, not ${edge}`);
   const policy = [
     "default-src 'none'",

@@ -1,14 +1,14 @@
-// Speaks to screen readers: one polite sentence for what happened lately, never one per piece of an answer, never a
-// whole history.
+// Announces changes to screen readers: one polite sentence for all recent changes. Reading out each piece of a streamed
+// answer, or a whole history, would be unbearable.
 
 import { element } from './dom.js';
 import { fill } from './strings.js';
 
-const GATHER_MS = 600;
-const MAX_SPOKEN = 2;
+const COLLECT_MS = 600;
+const MAX_READ_OUT = 2;
 
 export class Announcer {
-  region = element('div', { class: 'quiet', role: 'status' });
+  region = element('div', { class: 'sr-only', role: 'status' });
   #template;
   #notice = '';
   /** @type {string[]} */
@@ -16,24 +16,24 @@ export class Announcer {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
 
-  /** @param {string} template for more messages than are read out */
+  /** @param {string} template used when there are too many messages to read out */
   constructor(template) {
     this.#template = template;
   }
 
   /**
-   * What was true a moment ago and no longer is, is not worth hearing: a later notice replaces an earlier one.
+   * Announces a state. A later notice replaces an earlier one, which is no longer true.
    * @param {string} text
    */
   notice(text) {
     this.#notice = text;
-    this.#soon();
+    this.#schedule();
   }
 
   /** @param {string} text */
   message(text) {
     this.#messages.push(text);
-    this.#soon();
+    this.#schedule();
   }
 
   disconnect() {
@@ -43,14 +43,14 @@ export class Announcer {
     this.#notice = '';
   }
 
-  #soon() {
-    this.#timer ??= setTimeout(() => this.#speak(), GATHER_MS);
+  #schedule() {
+    this.#timer ??= setTimeout(() => this.#announce(), COLLECT_MS);
   }
 
-  #speak() {
+  #announce() {
     const { length } = this.#messages;
-    const heard = length > MAX_SPOKEN ? [fill(this.#template, { count: String(length) })] : this.#messages;
-    this.region.textContent = [this.#notice, ...heard].filter(Boolean).join('. ');
+    const messages = length > MAX_READ_OUT ? [fill(this.#template, { count: String(length) })] : this.#messages;
+    this.region.textContent = [this.#notice, ...messages].filter(Boolean).join('. ');
     this.disconnect();
   }
 }

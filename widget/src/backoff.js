@@ -1,14 +1,14 @@
-// How long to wait before another try: exponential, with full jitter, so that clients cut off together do not
-// come back together.
+// Wait times between retries: exponential back-off with full jitter, so that clients that were cut off together do not
+// reconnect together.
 
 const FLOOR_MS = 250;
 const BASE_MS = 1_000;
-// Longer would be kinder to an edge that is down, and unkind to people once it is back.
+// A longer wait would spare an edge that is down, but keep users waiting once it is back.
 const CAP_MS = 8_000;
 const MAX_RETRY_AFTER_MS = 120_000;
 
 /**
- * @param {number} attempt tries that failed so far, from 0
+ * @param {number} attempt number of failed attempts so far, from 0
  * @param {() => number} random uniform in [0, 1)
  * @returns {number} milliseconds
  */
@@ -17,8 +17,8 @@ export function backoffMs(attempt, random) {
 }
 
 /**
- * @param {string | null} header seconds; where it is a date, our own back-off will do
- * @returns {number | undefined}
+ * @param {string | null} header value of Retry-After
+ * @returns {number | undefined} undefined unless the header is in seconds; for a date, `backoffMs` is good enough
  */
 export function retryAfterMs(header) {
   const ms = Number(header) * 1_000;

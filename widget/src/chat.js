@@ -1,13 +1,13 @@
-// One connected widget: joins session, stream, outbox, conversation and view, and decides what each change means for
-// the others.
+// One connected widget. Wires up session, stream, outbox, conversation and view, and decides what a change in one means
+// for the others.
 
 import { Conversation } from './conversation.js';
 import { Edge } from './edge.js';
-import { leaveNote, takeNote } from './note.js';
 import { Outbox } from './outbox.js';
 import { Session } from './session.js';
 import { Stream } from './stream.js';
 import { fill } from './strings.js';
+import { storeInTab, takeFromTab } from './tab-storage.js';
 import { View } from './view.js';
 
 /**
@@ -21,12 +21,12 @@ import { View } from './view.js';
  * @property {(status: Status) => void} onStatus
  * @property {(message: { id: string, role: string, text: string }) => void} onMessage
  *
- * @typedef {Record<string, string>} Drafts what each user had not sent, by their id
+ * @typedef {Record<string, string>} Drafts unsent text of each user, by user id
  */
 
-// A backend that died mid-answer never says so.
+// A backend that crashes mid-answer sends no notice, so silence is the only sign.
 const STALL_MS = 60_000;
-const NOTE_KEY = 'chat-widget-sign-in';
+const DRAFTS_KEY = 'chat-widget-sign-in';
 
 export class Chat {
   #options;
@@ -37,18 +37,18 @@ export class Chat {
   #stream;
   #outbox;
   /** @type {AbortController | undefined} */
-  #running;
+  #controller;
   /** @type {import('./edge.js').User | undefined} */
   #user;
   /** @type {import('./edge.js').Provider[]} */
   #providers = [];
   /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #stall;
+  #stallTimer;
   /** @type {Status | ''} */
   #status = '';
   /** @type {Drafts} */
   #drafts = {};
-  #isInVain = false;
+  #hasSignInFailed = false;
   #isBlocked = false;
 
   /**
@@ -63,8 +63,8 @@ export class Chat {
       retry: (key) => this.#retry(key),
       signOut: () => void this.#signOut(),
       signIn: () => {
-        leaveNote(NOTE_KEY, this.#drafts);
-        edge.leave();
+        storeInTab(DRAFTS_KEY, this.#drafts);
+        edge.storeVerifier();
       },
     });
     this.#session = new Session(
@@ -78,11 +78,11 @@ export class Chat {
       onSnapshot: () => this.#conversation.snapshot(),
       onRecord: (cursor, event) => this.#onRecord(cursor, event),
       onReset: () => this.#change(() => this.#conversation.gap(Date.now())),
-      onEnd: (reason) => reason === 'signed_out' && this.#leave('signed-out'),
+      onEnd: (reason) => reason === 'signed_out' && this.#showSignedOut('signed-out'),
       check: () => this.#session.check(),
     });
     this.#outbox = new Outbox({
-      send: (text, key, signal) => this.#say(text, key, signal),
+      send: (text, key, signal) => this.#post(text, key, signal),
       onAccepted: (key, id) => this.#change(() => this.#conversation.accepted(key, id)),
       onRejected: (key, title) => this.#change(() => this.#conversation.failed(key, title)),
       onDenied: () => void this.#session.check(),
@@ -90,9 +90,9 @@ export class Chat {
   }
 
   connect() {
-    this.#running = new AbortController();
-    const { signal } = this.#running;
-    // Someone may have signed in, or out, or as somebody else, in another window.
+    this.#controller = new AbortController();
+    const { signal } = this.#controller;
+    // The user may have signed in, signed out or switched accounts in another window.
     const recheck = () => !document.hidden && void this.#session.check();
     document.addEventListener('visibilitychange', recheck, { signal });
     addEventListener('online', recheck, { signal });
@@ -103,11 +103,11 @@ export class Chat {
   }
 
   disconnect() {
-    this.#running?.abort();
+    this.#controller?.abort();
     this.#session.disconnect();
     this.#stream.disconnect();
     this.#outbox.disconnect();
-    clearTimeout(this.#stall);
+    clearTimeout(this.#stallTimer);
     this.#view.disconnect();
   }
 
@@ -120,21 +120,24 @@ export class Chat {
     this.#providers = providers;
     this.#isBlocked = isBlocked;
     if (!authenticated || !user) {
-      // One who was here and is no longer did not sign out on this page.
-      this.#leave(this.#user || this.#status === 'ended' ? 'ended' : 'signed-out');
+      // A user who was signed in until now did not sign out on this page.
+      this.#showSignedOut(this.#user || this.#status === 'ended' ? 'ended' : 'signed-out');
       return;
     }
-    const before = this.#user;
-    if (user.id !== before?.id) {
-      this.#forget();
+    const previous = this.#user;
+    if (user.id !== previous?.id) {
+      this.#clearUser();
       this.#user = user;
       this.#view.showChat(user.name);
-      Object.assign(this.#drafts, takeNote(NOTE_KEY));
+      Object.assign(this.#drafts, takeFromTab(DRAFTS_KEY));
       this.#view.composer.text = this.#drafts[user.id] ?? '';
-      if (before) {
+      if (previous) {
         const { switched, kept } = this.#options.strings;
         this.#view.showNote(
-          fill(this.#drafts[before.id] ? `${switched} ${kept}` : switched, { name: user.name, before: before.name }),
+          fill(this.#drafts[previous.id] ? `${switched} ${kept}` : switched, {
+            name: user.name,
+            before: previous.name,
+          }),
         );
       }
     }
@@ -143,43 +146,43 @@ export class Chat {
   }
 
   /**
-   * Nobody is signed in, any more or yet.
+   * Shows the sign-in panel in place of the chat.
    * @param {'signed-out' | 'ended'} status
    */
-  #leave(status) {
+  #showSignedOut(status) {
     const { strings, edge } = this.#options;
-    const left = this.#user;
-    this.#forget();
-    // Whoever signs out leaves nothing behind.
-    if (left && status !== 'ended') delete this.#drafts[left.id];
+    const previous = this.#user;
+    this.#clearUser();
+    // Signing out deletes the user's draft.
+    if (previous && status !== 'ended') delete this.#drafts[previous.id];
     /** @type {Drafts | null} */
-    const note = takeNote(NOTE_KEY);
-    // Came back from the provider and still not signed in: say so, or people go round in circles.
-    if (note || this.#isBlocked) this.#isInVain = true;
-    Object.assign(this.#drafts, note);
+    const stored = takeFromTab(DRAFTS_KEY);
+    // Back from the provider, but not signed in: say so, or users would try in circles.
+    if (stored || this.#isBlocked) this.#hasSignInFailed = true;
+    Object.assign(this.#drafts, stored);
     this.#setStatus(status);
     const text =
       status === 'ended'
         ? strings.endedText
-        : this.#isInVain
+        : this.#hasSignInFailed
           ? fill(strings.blockedText, { edge: new URL(edge).host })
           : strings.signInText;
-    this.#view.showDoor({
+    this.#view.showSignIn({
       title: status === 'ended' ? strings.endedTitle : strings.signInTitle,
       text: this.#providers.length > 0 ? text : strings.noProviders,
       links: this.#isBlocked
-        ? [{ href: () => `${edge}/`, text: strings.ownWindow, isElsewhere: true }]
+        ? [{ href: () => `${edge}/`, text: strings.ownWindow, isNewWindow: true }]
         : this.#providers.map(({ id, name }) => ({
-            // The page may have moved on since the link was made.
+            // Evaluated on click: the page's address may have changed since the link was made.
             href: () => this.#edge.loginUrl(id, location),
             text: fill(strings.signIn, { provider: name }),
           })),
     });
   }
 
-  /** Lets go of all that belongs to a person, and keeps for them what they had not sent. */
-  #forget() {
-    clearTimeout(this.#stall);
+  /** Removes everything of the current user from view and memory, except their unsent text. */
+  #clearUser() {
+    clearTimeout(this.#stallTimer);
     this.#stream.disconnect();
     this.#outbox.disconnect();
     this.#outbox.clear();
@@ -193,14 +196,14 @@ export class Chat {
   }
 
   async #signOut() {
-    const signal = this.#running?.signal;
+    const signal = this.#controller?.signal;
     if (!signal) return;
-    const gone = await this.#edge.logout(location, signal);
+    const result = await this.#edge.logout(location, signal);
     if (signal.aborted) return;
-    if (!gone) return this.#view.showStatus(this.#status, this.#options.strings.signOutFailed);
-    this.#leave('signed-out');
-    // No provider shows itself in a frame.
-    if (gone.next && top === window) location.assign(gone.next);
+    if (!result) return this.#view.showStatus(this.#status, this.#options.strings.signOutFailed);
+    this.#showSignedOut('signed-out');
+    // Providers do not allow themselves to be framed.
+    if (result.next && top === window) location.assign(result.next);
   }
 
   /** @param {string} text */
@@ -212,7 +215,7 @@ export class Chat {
     }
     this.#view.showNote('');
     this.#change(() => this.#conversation.post(key, text, Date.now()));
-    this.#view.log.toEnd();
+    this.#view.showLatest();
     return true;
   }
 
@@ -227,11 +230,12 @@ export class Chat {
    * @param {AbortSignal} signal
    * @returns {Promise<import('./edge.js').Outcome>}
    */
-  async #say(text, key, signal) {
-    // While the connection was gone somebody else may have signed in; then this is aborted.
+  async #post(text, key, signal) {
+    // Another user may have signed in while the stream was down. The check then disconnects the outbox, which aborts
+    // `signal`.
     const user = this.#user;
     const isKnown = this.#status === 'online' || (await this.#session.check());
-    return isKnown && user ? this.#edge.say(text, key, user.id, signal) : { kind: 'retry' };
+    return isKnown && user ? this.#edge.send(text, key, user.id, signal) : { kind: 'retry' };
   }
 
   /**
@@ -246,13 +250,13 @@ export class Chat {
       if (role === 'assistant') this.#view.announcer.message(`${this.#options.strings.assistant}: ${text}`);
       this.#options.onMessage({ id: String(id), role, text });
     });
-    clearTimeout(this.#stall);
-    this.#stall = setTimeout(() => this.#change(() => this.#conversation.stall()), STALL_MS);
+    clearTimeout(this.#stallTimer);
+    this.#stallTimer = setTimeout(() => this.#change(() => this.#conversation.stall()), STALL_MS);
   }
 
   /** @param {import('./stream.js').StreamState} state */
   #onStreamState(state) {
-    if (state === 'online' && this.#status !== state) this.#outbox.wake();
+    if (state === 'online' && this.#status !== state) this.#outbox.retryNow();
     this.#setStatus(state);
   }
 

@@ -1,8 +1,8 @@
-// Where one writes: Enter sends, Shift+Enter breaks the line.
+// The input field: Enter sends, Shift+Enter breaks the line.
 
 import { element, icon } from './dom.js';
 
-// JSON may need six bytes for a character; this many always fit the edge's 64 KiB.
+// JSON may take six bytes for a character. Even then this many fit the edge's limit of 64 KiB.
 const MAX_CHARACTERS = 8_000;
 
 export class Composer {
@@ -12,7 +12,7 @@ export class Composer {
 
   /**
    * @param {import('./strings.js').Strings} strings
-   * @param {(text: string) => boolean} onSend false keeps the text
+   * @param {(text: string) => boolean} onSend returns false to keep the text in the field
    */
   constructor(strings, onSend) {
     this.#onSend = onSend;
@@ -37,7 +37,7 @@ export class Composer {
       this.#send();
     };
     this.#input.onkeydown = (event) => {
-      // While an input method composes, Enter picks a candidate (229 is how Safari says so).
+      // While an input method is composing, Enter picks a candidate. Safari reports that as key code 229.
       if (event.key !== 'Enter' || event.shiftKey || event.isComposing || event.keyCode === 229) return;
       event.preventDefault();
       this.#send();

@@ -1,17 +1,19 @@
-// What was said, in order: a pure store, fed by the stream and by the person typing. No DOM, no network, no clock.
+// The messages of a conversation, in order: a pure store without DOM, network or clock. Records of the stream and
+// messages that the user sends go in.
 //
-// Order is the stream's. What this page sent but the server has not taken yet stands behind it, and moves to its
-// place in the stream once its echo arrives. A record seen before changes nothing, so a replayed history is harmless.
+// The stream defines the order. Messages of this page that the server has not accepted yet come last; each moves to its
+// place in the stream when its echo arrives. A record that was seen before changes nothing, so replayed history is
+// harmless.
 
 /**
  * @typedef {'sending' | 'sent' | 'failed' | 'streaming' | 'stalled' | 'done'} MessageState
- *   sending: not accepted yet; sent: accepted (202), not yet heard back; failed: refused, can be retried;
- *   streaming: pieces arrive; stalled: pieces stopped arriving; done: complete and in the stream's order.
+ *   sending: not accepted yet; sent: accepted (202), echo not received yet; failed: rejected, can be retried;
+ *   streaming: deltas arrive; stalled: deltas stopped arriving; done: complete and in the stream's order.
  *
  * @typedef {object} Message
- * @property {string} key stable for the page's life, whatever happens to `id`
- * @property {string | null} id the server's id, once known
- * @property {'user' | 'assistant' | 'gap'} role a `gap` marks where messages may be missing
+ * @property {string} key never changes while the page is open, unlike `id`
+ * @property {string | null} id assigned by the server; null until known
+ * @property {'user' | 'assistant' | 'gap'} role `gap`: messages may be missing here
  * @property {string} text
  * @property {MessageState} state
  * @property {number} time milliseconds since 1970
@@ -19,7 +21,7 @@
  */
 
 const MAX_MESSAGES = 500;
-// Four times what a snapshot holds, so the overlap between two snapshots is always recognised.
+// Four times the size of a snapshot, so the overlap between two snapshots is always recognised.
 const MAX_SEEN = 2_000;
 
 export class Conversation {
@@ -27,8 +29,8 @@ export class Conversation {
   #messages = [];
   /** @type {Map<string, Message>} */
   #byId = new Map();
-  /** What sequence number an unfinished message goes on with. @type {Map<Message, number>} */
-  #pieces = new Map();
+  /** Next sequence number of each unfinished message. @type {Map<Message, number>} */
+  #nextSeqs = new Map();
   /** @type {Set<string>} */
   #seen = new Set();
   #awaitsOverlap = false;
@@ -40,21 +42,21 @@ export class Conversation {
   }
 
   /**
-   * Forgets everything: another user, or none.
+   * Removes everything, since the user has changed or signed out.
    * @returns {string[]} the texts that were not sent
    */
   clear() {
     const unsent = this.#messages.filter(isUnconfirmed).map(({ text }) => text);
     this.#messages = [];
     this.#byId.clear();
-    this.#pieces.clear();
+    this.#nextSeqs.clear();
     this.#seen.clear();
     this.#awaitsOverlap = false;
     return unsent;
   }
 
   /**
-   * Shows an own message before the server has it.
+   * Adds a message of the user before the server has it.
    * @param {string} key
    * @param {string} text
    * @param {number} now
@@ -64,19 +66,19 @@ export class Conversation {
   }
 
   /**
-   * The server took an own message and named it.
+   * Records that the server accepted a message of the user and assigned its id.
    * @param {string} key
    * @param {string} id
    */
   accepted(key, id) {
-    const message = this.#own(key);
+    const message = this.#byKey(key);
     if (!message || message.id === id) return;
     if (message.id !== null) {
-      // An equal text from another tab was taken for this one's echo; this one is still to come.
+      // The echo of an equal text from another tab was mistaken for this message's. Its own echo is still to come.
       if (this.#byId.has(id)) return;
-      const twin = /** @type {Message} */ ({ ...message, key: `${key}:${id}`, id, state: 'sent' });
-      this.#byId.set(id, twin);
-      this.#place(twin);
+      const own = /** @type {Message} */ ({ ...message, key: `${key}:${id}`, id, state: 'sent' });
+      this.#byId.set(id, own);
+      this.#insert(own);
     } else if (this.#byId.has(id)) {
       this.#remove(message);
     } else {
@@ -91,46 +93,46 @@ export class Conversation {
    * @param {string} [problem]
    */
   failed(key, problem) {
-    const message = this.#own(key);
+    const message = this.#byKey(key);
     if (message?.state !== 'sending') return;
     message.state = 'failed';
     message.problem = problem;
   }
 
   /**
-   * A failed message gives way to a new one with its text: the server may hold its key against it.
+   * Replaces a failed message by a new one with the same text. The server may reject the old idempotency key.
    * @param {string} key
-   * @param {(text: string) => boolean} send false keeps it
+   * @param {(text: string) => boolean} send returns false to keep the failed message
    */
   resend(key, send) {
-    const message = this.#own(key);
+    const message = this.#byKey(key);
     if (message?.state === 'failed' && send(message.text)) this.#remove(message);
   }
 
-  /** A new stream begins with a snapshot instead of where the last one stopped: it should overlap what is known. */
+  /** A new stream starts with a snapshot, not where the last one stopped. Without an overlap there is a gap. */
   snapshot() {
     this.#awaitsOverlap = this.#seen.size > 0;
   }
 
   /**
-   * What comes next need not follow what came before.
+   * Marks that messages may be missing before the next record.
    * @param {number} now
    */
   gap(now) {
     this.#awaitsOverlap = false;
-    const before = this.#messages.findLast((m) => !isUnconfirmed(m));
-    if (before?.role === 'gap') return;
+    const last = this.#messages.findLast((m) => !isUnconfirmed(m));
+    if (last?.role === 'gap') return;
     this.#gaps += 1;
-    this.#place({ key: `gap-${this.#gaps}`, id: null, role: 'gap', text: '', state: 'done', time: now });
+    this.#insert({ key: `gap-${this.#gaps}`, id: null, role: 'gap', text: '', state: 'done', time: now });
   }
 
-  /** No piece has come for long: whoever was writing has stopped. A later piece goes on. */
+  /** Marks unfinished messages as interrupted, after a long time without a delta. A later delta resumes them. */
   stall() {
-    for (const message of this.#pieces.keys()) message.state = 'stalled';
+    for (const message of this.#nextSeqs.keys()) message.state = 'stalled';
   }
 
   /**
-   * Takes one record of the stream.
+   * Applies one record of the stream.
    * @param {string} cursor the SSE id; empty if the server set none
    * @param {unknown} event the CloudEvent
    * @param {number} now
@@ -146,14 +148,14 @@ export class Conversation {
       this.#seen.add(cursor);
       if (this.#seen.size > MAX_SEEN) this.#seen.delete(/** @type {string} */ (this.#seen.values().next().value));
     }
-    // Anything may stand in a record; what is no object has none of these.
+    // A record may hold anything. For a value that is not an object, all of these are undefined.
     const { id: eventId, type, time, data } = Object(event);
-    const { id: named, text, seq, role } = Object(data);
-    const id = isId(named) ? named : eventId;
+    const { id: messageId, text, seq, role } = Object(data);
+    const id = isId(messageId) ? messageId : eventId;
     if (!isId(id) || typeof text !== 'string') return undefined;
-    const at = Date.parse(time) || now;
-    if (type === 'message') return this.#whole(id, role === 'user' ? 'user' : 'assistant', text, at);
-    if (type === 'delta' && Number.isSafeInteger(seq) && seq >= 0) this.#piece(id, seq, text, at);
+    const timeMs = Date.parse(time) || now;
+    if (type === 'message') return this.#addMessage(id, role === 'user' ? 'user' : 'assistant', text, timeMs);
+    if (type === 'delta' && Number.isSafeInteger(seq) && seq >= 0) this.#addDelta(id, seq, text, timeMs);
     return undefined;
   }
 
@@ -163,24 +165,24 @@ export class Conversation {
    * @param {string} text
    * @param {number} time
    */
-  #whole(id, role, text, time) {
+  #addMessage(id, role, text, time) {
     let message = this.#byId.get(id);
     if (!message && role === 'user') {
-      // The echo may overtake the answer to the POST that would name it.
+      // The echo may overtake the response to the POST, which carries the id.
       message = this.#messages.find((m) => m.state === 'sending' && m.text === text);
     }
     if (!message) {
       message = { key: id, id, role, text, state: 'done', time };
       this.#byId.set(id, message);
-      this.#place(message);
+      this.#insert(message);
       return message;
     }
-    const wasOpen = message.state !== 'done';
-    const wasOwn = wasOpen && !this.#pieces.has(message);
-    this.#pieces.delete(message);
+    const wasIncomplete = message.state !== 'done';
+    const wasOwn = wasIncomplete && !this.#nextSeqs.has(message);
+    this.#nextSeqs.delete(message);
     this.#byId.set(id, Object.assign(message, { id, role, text, time, state: 'done' }));
-    if (wasOwn) this.#place(message);
-    return wasOpen ? message : undefined;
+    if (wasOwn) this.#insert(message);
+    return wasIncomplete ? message : undefined;
   }
 
   /**
@@ -189,30 +191,30 @@ export class Conversation {
    * @param {string} text
    * @param {number} time
    */
-  #piece(id, seq, text, time) {
+  #addDelta(id, seq, text, time) {
     let message = this.#byId.get(id);
     if (!message) {
       message = { key: id, id, role: 'assistant', text: '', state: 'streaming', time };
       this.#byId.set(id, message);
-      this.#pieces.set(message, 0);
-      this.#place(message);
+      this.#nextSeqs.set(message, 0);
+      this.#insert(message);
     }
-    const next = this.#pieces.get(message);
-    // Complete already, or a piece written twice.
+    const next = this.#nextSeqs.get(message);
+    // The message is complete already, or the delta is a repeat.
     if (next === undefined || seq < next) return;
     message.state = 'streaming';
     message.text += seq > next ? `…${text}` : text;
-    this.#pieces.set(message, seq + 1);
+    this.#nextSeqs.set(message, seq + 1);
   }
 
   /**
-   * Puts a message behind all that is in the stream and before what is not in it yet.
+   * Inserts a message after all that are in the stream and before those that are not in it yet.
    * @param {Message} message
    */
-  #place(message) {
+  #insert(message) {
     const rest = this.#messages.filter((m) => m !== message);
-    const at = rest.findIndex(isUnconfirmed);
-    rest.splice(at < 0 ? rest.length : at, 0, message);
+    const index = rest.findIndex(isUnconfirmed);
+    rest.splice(index < 0 ? rest.length : index, 0, message);
     this.#messages = rest;
     const oldest = rest[0];
     if (rest.length > MAX_MESSAGES && oldest && !isUnconfirmed(oldest)) this.#remove(oldest);
@@ -221,12 +223,12 @@ export class Conversation {
   /** @param {Message} message */
   #remove(message) {
     this.#messages = this.#messages.filter((m) => m !== message);
-    this.#pieces.delete(message);
+    this.#nextSeqs.delete(message);
     if (message.id !== null) this.#byId.delete(message.id);
   }
 
   /** @param {string} key */
-  #own(key) {
+  #byKey(key) {
     return this.#messages.find((m) => m.key === key);
   }
 }

@@ -1,5 +1,5 @@
-// Builds elements. Text becomes text nodes, never markup, so nothing a message holds can become an element. What a
-// page can style as a part has a class of that name here.
+// Builds elements. Text becomes text nodes, never markup, so no content of a message can become an element. Each part
+// that a page can style also gets a class of the same name.
 
 /**
  * @template {keyof HTMLElementTagNameMap} T
@@ -19,7 +19,7 @@ export function element(tag, attributes, ...children) {
 }
 
 /**
- * A line icon on a 24 × 24 grid; decoration only.
+ * A line icon on a 24 × 24 grid, hidden from screen readers.
  * @param {string} path
  */
 export function icon(path) {

@@ -1,4 +1,4 @@
-// The custom element and `mount`: the two ways a page puts the widget into itself.
+// The custom element and `mount`, the two ways to embed the widget in a page.
 
 import { Chat } from './chat.js';
 import { STRINGS } from './strings.js';
@@ -14,18 +14,18 @@ let moduleUrl;
  * A live, signed-in chat with a Kafka-backed service, through a Causeway edge.
  *
  * Attributes
- *   edge       origin of the edge; default: where this module was loaded from
- *   channel    name of the channel messages are posted to; default `chat`
+ *   edge       origin of the edge; default: the origin this module was loaded from
+ *   channel    channel that messages are posted to; default `chat`
  *   heading    title of the widget; default `strings.heading`
  *   lang       language of times and days; default: the document's
  *
  * Properties
- *   strings    any of the texts in strings.js, to translate or reword them
+ *   strings    replacements for any of the texts in strings.js
  *   status     read-only: connecting | online | reconnecting | offline | signed-out | ended
  *
  * Events (bubble, cross shadow boundaries)
  *   chat-status    detail: { status }
- *   chat-message   detail: { id, role, text }; a whole message arrived, history included
+ *   chat-message   detail: { id, role, text }; a complete message arrived, history included
  *
  * States: `:state(connecting)`, `:state(online)` and so on, one at a time
  *
@@ -37,11 +37,11 @@ let moduleUrl;
  *   --chat-surface, --chat-raised       background; assistant's bubbles and fields
  *   --chat-text, --chat-muted           text; secondary text
  *   --chat-border, --chat-radius, --chat-font, --chat-shadow
- *   --chat-height                       default: the parent's height where it has one, else --chat-min-height
+ *   --chat-height                       default: the parent's height if it has one, else --chat-min-height
  *   --chat-min-height                   default 30rem
  * Colours follow `color-scheme`: set `chat-widget { color-scheme: light }` on a page that is never dark.
  *
- * Slots: none. The widget shows what the stream says, nothing of the page's.
+ * Slots: none. The widget shows the stream's content only, none of the page's.
  */
 export class ChatWidget extends HTMLElement {
   static observedAttributes = ['edge', 'channel', 'heading', 'lang'];
@@ -100,16 +100,16 @@ export class ChatWidget extends HTMLElement {
     this.#chat = undefined;
   }
 
-  /** With this, `moveBefore` moves a running chat instead of ending it and starting another. */
+  /** Its presence lets `moveBefore` move a running chat. Without it, the chat would end and a new one start. */
   connectedMoveCallback() {}
 
   /**
    * @param {string} _name
-   * @param {string | null} before
-   * @param {string | null} after
+   * @param {string | null} oldValue
+   * @param {string | null} newValue
    */
-  attributeChangedCallback(_name, before, after) {
-    if (before !== after) this.#restart();
+  attributeChangedCallback(_name, oldValue, newValue) {
+    if (oldValue !== newValue) this.#restart();
   }
 
   #restart() {
@@ -120,7 +120,7 @@ export class ChatWidget extends HTMLElement {
 
   /** @param {string} status */
   #onStatus(status) {
-    // Older browsers have no custom states; the event and the property say the same.
+    // Older browsers have no custom states. The event and the property carry the same information.
     this.#internals.states?.delete(this.#status);
     this.#internals.states?.add(status);
     this.#status = status;
@@ -138,7 +138,7 @@ export class ChatWidget extends HTMLElement {
 
 /**
  * @param {string | null} edge
- * @throws {TypeError} if there is no http(s) origin to talk to
+ * @throws {TypeError} if that is no http(s) URL
  */
 function edgeOrigin(edge) {
   const url = new URL(edge || moduleUrl || '', document.baseURI);
@@ -147,20 +147,20 @@ function edgeOrigin(edge) {
 }
 
 /**
- * @param {string | undefined} url where this module came from; its origin is the default edge
+ * @param {string | undefined} url of this module; its origin is the default edge
  */
 export function define(url) {
   moduleUrl = url;
-  // The module may be on the page twice, under its stable and its hashed name.
+  // A page may load the module twice, under its stable and its hashed name.
   if (!customElements.get(TAG)) customElements.define(TAG, ChatWidget);
 }
 
 /**
- * Puts the widget into an element of the page.
+ * Adds the widget to an element of the page.
  *
- * @param {Element} parent usually a `div`; keeps whatever else it holds
+ * @param {Element} parent usually a `div`; its other children stay
  * @param {{ edge?: string, channel?: string, heading?: string, lang?: string, strings?: Partial<typeof STRINGS> }} [options]
- * @returns {() => void} takes it out again and ends its connections; harmless when repeated
+ * @returns {() => void} removes the widget and ends its connections; safe to call again
  */
 export function mount(parent, { strings = {}, ...attributes } = {}) {
   const widget = /** @type {ChatWidget} */ (document.createElement(TAG));

@@ -1,51 +1,56 @@
-// Into a page of another site than the edge's. What the edge sets while the whole window is on it, browsers keep apart
-// from what requests of that page carry. So the page takes its session itself: with a code that came in its address and
-// a verifier that stayed here (as in PKCE), once.
+// Session hand-off to a page of another site than the edge's. Browsers keep the cookies that the edge sets during a
+// top-level navigation apart from those that requests of an embedding page carry. So the page gets its session by a
+// request of its own: it posts a code that came in its address together with a verifier that stayed in the tab, as in
+// PKCE. A code can be used once.
 
-import { leaveNote, takeNote } from './note.js';
+import { storeInTab, takeFromTab } from './tab-storage.js';
 
-/** @typedef {{ challenge: string, keep: () => void }} Handoff keep: for the way back, when the person leaves */
+/** @typedef {{ challenge: string, storeVerifier: () => void }} Handoff */
 
 const KEY = 'chat-widget-handoff';
 
 const [, code] = /^#causeway=(.+)/.exec(location.hash) ?? [];
-/** @type {string[]} verifier, edge and the page's own fragment, from before */
-let kept = (code && takeNote(KEY)) || [];
-// Whether the code works or not, it is neither to be bookmarked nor to be shown.
-if (code) history.replaceState(null, '', location.pathname + location.search + (kept[2] ?? ''));
+/** @type {string[]} verifier, edge and the page's own fragment, as stored before the sign-in */
+let stored = (code && takeFromTab(KEY)) || [];
+// Whether or not the code works, it must be neither bookmarked nor shown.
+if (code) history.replaceState(null, '', location.pathname + location.search + (stored[2] ?? ''));
 
-/** @type {Promise<boolean> | undefined} one for all widgets of the page */
-let taking;
+/** @type {Promise<boolean> | undefined} shared by all widgets of the page */
+let redemption;
 
 /**
- * Takes the session that the page came back with from the provider.
+ * Exchanges the code in the page's address for a session.
  * @param {string} edge
  * @param {(body: string) => Promise<Response>} post
- * @returns {Promise<boolean> | undefined} whether one was taken, of which nothing was seen yet
+ * @returns {Promise<boolean> | undefined} whether that worked; undefined without a code for this edge, or once a request
+ *   has carried the session cookie
  */
-export function take(edge, post) {
-  const [verifier, origin] = kept;
+export function redeemCode(edge, post) {
+  const [verifier, origin] = stored;
   if (origin !== edge) return undefined;
-  // Not tried again: a code that is sent twice ends its session.
-  return (taking ??= post(JSON.stringify({ code, verifier })).then(
+  // Never retried: sending a code twice ends its session.
+  return (redemption ??= post(JSON.stringify({ code, verifier })).then(
     ({ ok }) => ok,
     () => false,
   ));
 }
 
-/** The session is there: cookies are let through. */
-export function seen() {
-  kept = [];
+/** The session cookie has reached the edge, so the browser does not block it. */
+export function confirmCookie() {
+  stored = [];
 }
 
 /**
  * @param {string} edge
  * @returns {Promise<Handoff>}
  */
-export async function begin(edge) {
+export async function createHandoff(edge) {
   const verifier = base64url(crypto.getRandomValues(new Uint8Array(32)));
   const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(verifier));
-  return { challenge: base64url(new Uint8Array(digest)), keep: () => leaveNote(KEY, [verifier, edge, location.hash]) };
+  return {
+    challenge: base64url(new Uint8Array(digest)),
+    storeVerifier: () => storeInTab(KEY, [verifier, edge, location.hash]),
+  };
 }
 
 /** @param {Uint8Array} bytes */

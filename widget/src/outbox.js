@@ -1,5 +1,5 @@
-// What is still to be said: a bounded queue, one message in flight, in order, each under one idempotency key however
-// often it is tried. It lives in memory; a persistent one has the same face.
+// Messages that wait to be sent: a bounded queue in memory. One message is in flight at a time, in order, and all
+// attempts at a message carry the same idempotency key.
 
 import { backoffMs } from './backoff.js';
 
@@ -14,7 +14,7 @@ import { backoffMs } from './backoff.js';
  * @property {() => number} [random]
  */
 
-export const MAX_WAITING = 50;
+export const MAX_ENTRIES = 50;
 
 export class Outbox {
   #options;
@@ -22,11 +22,11 @@ export class Outbox {
   /** @type {Entry[]} */
   #entries = [];
   /** @type {AbortController | undefined} */
-  #running;
-  #busy = false;
+  #controller;
+  #isDraining = false;
   /** @type {(() => void) | undefined} */
-  #wake;
-  #isAsked = false;
+  #endWait;
+  #isServerDelay = false;
 
   /** @param {OutboxOptions} options */
   constructor(options) {
@@ -35,48 +35,48 @@ export class Outbox {
   }
 
   connect() {
-    this.#running ??= new AbortController();
+    this.#controller ??= new AbortController();
     void this.#drain();
   }
 
   disconnect() {
-    this.#running?.abort();
-    this.#running = undefined;
-    this.#wake?.();
+    this.#controller?.abort();
+    this.#controller = undefined;
+    this.#endWait?.();
   }
 
   clear() {
     this.#entries = [];
-    this.#wake?.();
+    this.#endWait?.();
   }
 
   /**
    * @param {Entry} entry
-   * @returns {boolean} false when too much waits already
+   * @returns {boolean} false if the outbox is full
    */
   add(entry) {
-    if (this.#entries.length >= MAX_WAITING) return false;
+    if (this.#entries.length >= MAX_ENTRIES) return false;
     this.#entries.push(entry);
     void this.#drain();
     return true;
   }
 
-  /** The connection is back: do not sit out a wait, unless the server asked for it. */
-  wake() {
-    if (!this.#isAsked) this.#wake?.();
+  /** Ends the current wait, because the connection is back. A delay that the server asked for is kept. */
+  retryNow() {
+    if (!this.#isServerDelay) this.#endWait?.();
   }
 
   async #drain() {
-    const running = this.#running;
-    if (this.#busy || !running) return;
-    this.#busy = true;
-    const { signal } = running;
+    const controller = this.#controller;
+    if (this.#isDraining || !controller) return;
+    this.#isDraining = true;
+    const { signal } = controller;
     for (let attempt = 0, entry; !signal.aborted && (entry = this.#entries[0]);) {
       const outcome = await this.#options.send(entry.text, entry.key, signal);
-      // Cleared or cut off meanwhile: the answer belongs to nobody any more.
+      // Cleared or disconnected during the request: its outcome no longer matters.
       if (signal.aborted || this.#entries[0] !== entry) continue;
       if (outcome.kind === 'retry' || outcome.kind === 'denied') {
-        // Whoever hears of it empties the outbox, if it is true.
+        // The owner checks the session, and clears the outbox if the user has changed.
         if (outcome.kind === 'denied') this.#options.onDenied();
         const afterMs = outcome.kind === 'retry' ? outcome.afterMs : undefined;
         await this.#wait(afterMs ?? backoffMs(attempt, this.#random), afterMs !== undefined);
@@ -88,24 +88,24 @@ export class Outbox {
       if (outcome.kind === 'accepted') this.#options.onAccepted(entry.key, outcome.id);
       else this.#options.onRejected(entry.key, outcome.title);
     }
-    this.#busy = false;
-    // Reconnected while the old run was ending.
-    if (this.#running && this.#running !== running) void this.#drain();
+    this.#isDraining = false;
+    // Reconnected while this run was ending.
+    if (this.#controller && this.#controller !== controller) void this.#drain();
   }
 
   /**
-   * @param {number} ms
-   * @param {boolean} isAsked by the server
+   * @param {number} delayMs
+   * @param {boolean} isServerDelay
    */
-  async #wait(ms, isAsked) {
-    this.#isAsked = isAsked;
+  async #wait(delayMs, isServerDelay) {
+    this.#isServerDelay = isServerDelay;
     await new Promise((resolve) => {
-      const timer = setTimeout(() => resolve(undefined), ms);
-      this.#wake = () => {
+      const timer = setTimeout(() => resolve(undefined), delayMs);
+      this.#endWait = () => {
         clearTimeout(timer);
         resolve(undefined);
       };
     });
-    this.#wake = undefined;
+    this.#endWait = undefined;
   }
 }

@@ -1,58 +1,58 @@
-// Who is signed in, as the edge says it. Asked at the start until there is an answer, and again whenever something
-// suggests a change.
+// Who is signed in, according to the edge. The first check is repeated until the edge responds; later checks are made
+// whenever the user may have changed.
 
 import { backoffMs } from './backoff.js';
 
 /** @typedef {import('./edge.js').SessionInfo} SessionInfo */
 
 export class Session {
-  #ask;
-  #onAnswer;
+  #fetch;
+  #onInfo;
   #onUnreachable;
   /** @type {AbortController | undefined} */
-  #question;
+  #controller;
   /** @type {Promise<SessionInfo | undefined> | undefined} */
-  #answer;
+  #latest;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   #attempt = 0;
   #isKnown = false;
 
   /**
-   * @param {(signal: AbortSignal) => Promise<SessionInfo | undefined>} ask
-   * @param {(info: SessionInfo) => void} onAnswer
+   * @param {(signal: AbortSignal) => Promise<SessionInfo | undefined>} fetch
+   * @param {(info: SessionInfo) => void} onInfo
    * @param {() => void} onUnreachable
    */
-  constructor(ask, onAnswer, onUnreachable) {
-    this.#ask = ask;
-    this.#onAnswer = onAnswer;
+  constructor(fetch, onInfo, onUnreachable) {
+    this.#fetch = fetch;
+    this.#onInfo = onInfo;
     this.#onUnreachable = onUnreachable;
   }
 
   disconnect() {
     clearTimeout(this.#timer);
-    this.#question?.abort();
-    this.#answer = undefined;
+    this.#controller?.abort();
+    this.#latest = undefined;
   }
 
   /**
-   * Asks the edge. An answer that was under way may be from before the change that made somebody ask again, so the
-   * new question takes the place of the old, and whoever waits for that hears the new answer.
-   * @returns {Promise<SessionInfo | undefined>} undefined when there is no answer for now
+   * Asks the edge who is signed in. A pending request may predate the change that prompted this one, so the new request
+   * replaces it, and callers that wait for the old request get the new result.
+   * @returns {Promise<SessionInfo | undefined>} undefined if the edge did not respond
    */
   check() {
     this.disconnect();
-    this.#question = new AbortController();
-    return (this.#answer = this.#once(this.#question.signal));
+    this.#controller = new AbortController();
+    return (this.#latest = this.#request(this.#controller.signal));
   }
 
   /** @param {AbortSignal} signal */
-  async #once(signal) {
-    const info = await this.#ask(signal).catch(() => undefined);
-    if (signal.aborted) return this.#answer;
+  async #request(signal) {
+    const info = await this.#fetch(signal).catch(() => undefined);
+    if (signal.aborted) return this.#latest;
     if (info) {
       this.#isKnown = true;
-      this.#onAnswer(info);
+      this.#onInfo(info);
     } else if (!this.#isKnown) {
       this.#timer = setTimeout(() => void this.check(), backoffMs(this.#attempt, Math.random));
       this.#attempt += 1;

@@ -1,12 +1,13 @@
-// The server-sent events of one user: opens the EventSource, keeps it open, says how it fares.
+// The server-sent events of one user: opens the EventSource, keeps it open and reports its state.
 //
-// EventSource resumes by itself with its last id. When it gives up (any answer but 200), or fails again and again,
-// it is replaced after a jittered wait; a new one begins with a snapshot, so nothing is missed and repeats must be
-// harmless. Keep-alive comments are invisible to a page, so a connection that died in its sleep looks alive:
-// whatever suggests sleep or another network opens a new one.
+// EventSource resumes by itself with its last id. When it gives up (on any status but 200) or keeps failing, it is
+// replaced after a jittered wait. A new one starts with a snapshot, so nothing is missed, but records repeat.
 //
-// The session cookie decides whose stream it is, and another window may have changed it: what a stream says after it
-// was interrupted is held back until it is known who is signed in.
+// Keep-alive comments are invisible to a page, so a connection that was lost while the machine slept looks open. Any sign
+// of sleep or of a change of network therefore opens a new one.
+//
+// The session cookie decides whose stream it is, and another window may have replaced it. After an interruption, records
+// are buffered until it is known who is signed in.
 
 import { backoffMs } from './backoff.js';
 
@@ -16,21 +17,21 @@ import { backoffMs } from './backoff.js';
  * @typedef {object} StreamOptions
  * @property {string} url
  * @property {(state: StreamState) => void} onState
- * @property {() => void} onSnapshot a new stream begins with its snapshot
+ * @property {() => void} onSnapshot a new stream starts, with a snapshot
  * @property {(cursor: string, event: unknown) => void} onRecord
- * @property {() => void} onReset history before what follows is incomplete
- * @property {(reason: unknown) => void} onEnd the session it was opened in is over
- * @property {() => Promise<unknown>} check asks who is signed in, and disconnects this stream if that is nobody or
- *   somebody else; falsy when there is no answer for now
+ * @property {() => void} onReset records may be missing before the next one
+ * @property {(reason: unknown) => void} onEnd the session of the stream has ended
+ * @property {() => Promise<unknown>} check asks the edge who is signed in, and disconnects this stream if the user has
+ *   changed or signed out; falsy if the edge did not respond
  */
 
-// Planned rotation resumes within this; nobody needs to hear of it.
+// A planned rotation resumes within this time and is not reported.
 const GRACE_MS = 3_000;
-// EventSource retries at a fixed pace for ever; after so many failures in a row our back-off takes over.
+// EventSource retries for ever at a fixed interval. After this many failures in a row, our back-off takes over.
 const MAX_FAILURES = 3;
-const TICK_MS = 15_000;
-// Browsers slow the timers of hidden pages to one a minute; a longer silence means the machine slept.
-const SLEPT_MS = 80_000;
+const SLEEP_CHECK_MS = 15_000;
+// Browsers slow the timers of hidden pages down to one a minute. A longer pause means that the machine slept.
+const MIN_SLEEP_MS = 80_000;
 const STALE_MS = 45_000;
 
 export class Stream {
@@ -38,18 +39,18 @@ export class Stream {
   /** @type {EventSource | undefined} */
   #source;
   /** @type {AbortController | undefined} */
-  #running;
+  #controller;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #reopening;
+  #reopenTimer;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #grace;
-  /** Whether the session was asked for just now. */
-  #isFresh = false;
-  /** What came while the session is asked for. @type {(() => void)[] | undefined} */
-  #held;
+  #graceTimer;
+  /** Whether the session was checked just before this connection was opened. */
+  #isUserKnown = false;
+  /** Records that arrived while the session is being checked. @type {(() => void)[] | undefined} */
+  #buffer;
   #failures = 0;
   #attempt = 0;
-  #activeAt = 0;
+  #lastActiveMs = 0;
 
   /** @param {StreamOptions} options */
   constructor(options) {
@@ -57,12 +58,12 @@ export class Stream {
   }
 
   connect() {
-    if (this.#running) return;
-    this.#isFresh = true;
-    this.#running = new AbortController();
-    const { signal } = this.#running;
-    const ticker = this.#watchSleep();
-    signal.addEventListener('abort', () => clearInterval(ticker));
+    if (this.#controller) return;
+    this.#isUserKnown = true;
+    this.#controller = new AbortController();
+    const { signal } = this.#controller;
+    const sleepTimer = this.#watchSleep();
+    signal.addEventListener('abort', () => clearInterval(sleepTimer));
     addEventListener('online', () => this.#open(), { signal });
     addEventListener('offline', () => this.#options.onState('offline'), { signal });
     // An open connection keeps a page out of the back/forward cache.
@@ -74,8 +75,8 @@ export class Stream {
   }
 
   disconnect() {
-    this.#running?.abort();
-    this.#running = undefined;
+    this.#controller?.abort();
+    this.#controller = undefined;
     this.#failures = this.#attempt = 0;
     this.#close();
     this.#endGrace();
@@ -86,66 +87,66 @@ export class Stream {
   }
 
   #close() {
-    clearTimeout(this.#reopening);
+    clearTimeout(this.#reopenTimer);
     this.#source?.close();
     this.#source = undefined;
   }
 
   #open() {
     this.#close();
-    this.#held = undefined;
+    this.#buffer = undefined;
     this.#options.onSnapshot();
     const source = new EventSource(this.#options.url, { withCredentials: true });
     this.#source = source;
     source.onopen = () => {
-      this.#activeAt = Date.now();
-      if (this.#isFresh) this.#accept();
-      else this.#verify(source);
-      this.#isFresh = false;
+      this.#lastActiveMs = Date.now();
+      if (this.#isUserKnown) this.#goOnline();
+      else this.#checkUser(source);
+      this.#isUserKnown = false;
     };
     source.onmessage = ({ lastEventId, data }) => {
-      this.#activeAt = Date.now();
-      this.#show(() => this.#options.onRecord(lastEventId, parse(data)));
+      this.#lastActiveMs = Date.now();
+      this.#deliver(() => this.#options.onRecord(lastEventId, parse(data)));
     };
     source.addEventListener('reset', () => {
-      this.#verify(source);
-      this.#show(this.#options.onReset);
+      this.#checkUser(source);
+      this.#deliver(this.#options.onReset);
     });
     source.addEventListener('end', ({ data }) => {
       source.close();
       this.#options.onEnd(parse(data)?.reason);
-      // The same user may have signed in anew.
-      void this.#check(source, () => this.#giveUp(source));
+      // The same user may have signed in again.
+      void this.#check(source, () => this.#reopenLater(source));
     });
     source.onerror = () => {
-      this.#isFresh = false;
+      this.#isUserKnown = false;
       this.#failures += 1;
       this.#startGrace();
-      if (source.readyState === EventSource.CLOSED || this.#failures >= MAX_FAILURES) this.#giveUp(source);
+      if (source.readyState === EventSource.CLOSED || this.#failures >= MAX_FAILURES) this.#reopenLater(source);
     };
   }
 
-  /** @param {() => void} show */
-  #show(show) {
-    if (this.#held) this.#held.push(show);
-    else show();
+  /** @param {() => void} callback */
+  #deliver(callback) {
+    if (this.#buffer) this.#buffer.push(callback);
+    else callback();
   }
 
   /** @param {EventSource} source */
-  #verify(source) {
-    this.#held ??= [];
-    void this.#check(source, () => this.#accept());
+  #checkUser(source) {
+    this.#buffer ??= [];
+    void this.#check(source, () => this.#goOnline());
   }
 
-  #accept() {
-    // Broken again meanwhile: its next opening asks again.
+  #goOnline() {
+    // Interrupted again: its next opening checks again.
     if (!this.#isOpen) return;
-    const held = this.#held ?? [];
-    this.#held = undefined;
+    const buffer = this.#buffer ?? [];
+    this.#buffer = undefined;
     this.#failures = this.#attempt = 0;
     this.#endGrace();
     this.#options.onState('online');
-    for (const show of held) show();
+    for (const callback of buffer) callback();
   }
 
   /**
@@ -153,19 +154,19 @@ export class Stream {
    * @param {() => void} next
    */
   async #check(source, next) {
-    const isKnown = await this.#options.check();
-    // Signed out, unmounted, or replaced while asking.
+    const isAnswered = await this.#options.check();
+    // Signed out, unmounted or replaced during the check.
     if (source !== this.#source) return;
-    if (isKnown) next();
-    else this.#giveUp(source);
+    if (isAnswered) next();
+    else this.#reopenLater(source);
   }
 
   /** @param {EventSource} source */
-  #giveUp(source) {
+  #reopenLater(source) {
     source.close();
     this.#startGrace();
-    clearTimeout(this.#reopening);
-    this.#reopening = setTimeout(
+    clearTimeout(this.#reopenTimer);
+    this.#reopenTimer = setTimeout(
       () => void this.#check(source, () => this.#open()),
       backoffMs(this.#attempt, Math.random),
     );
@@ -173,21 +174,24 @@ export class Stream {
   }
 
   #startGrace() {
-    this.#grace ??= setTimeout(() => this.#options.onState(navigator.onLine ? 'reconnecting' : 'offline'), GRACE_MS);
+    this.#graceTimer ??= setTimeout(
+      () => this.#options.onState(navigator.onLine ? 'reconnecting' : 'offline'),
+      GRACE_MS,
+    );
   }
 
   #endGrace() {
-    clearTimeout(this.#grace);
-    this.#grace = undefined;
+    clearTimeout(this.#graceTimer);
+    this.#graceTimer = undefined;
   }
 
   #watchSleep() {
     let last = Date.now();
     return setInterval(() => {
       const now = Date.now();
-      if (now - last > SLEPT_MS && now - this.#activeAt > STALE_MS) this.#open();
+      if (now - last > MIN_SLEEP_MS && now - this.#lastActiveMs > STALE_MS) this.#open();
       last = now;
-    }, TICK_MS);
+    }, SLEEP_CHECK_MS);
   }
 }
 

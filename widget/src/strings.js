@@ -1,4 +1,4 @@
-// What the widget says. A page overrides any of it through `strings`; `{…}` is filled in.
+// All texts of the widget. A page replaces any of them through `strings`. `{…}` are placeholders.
 
 export const STRINGS = {
   heading: 'Chat',

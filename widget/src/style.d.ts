@@ -1,4 +1,4 @@
-// The build turns the style sheet into text.
+// The build turns style sheets into strings.
 declare module '*.css' {
   const text: string;
   export default text;

@@ -1,20 +1,20 @@
-// The widget's face: header, message list, composer, sign-in panel. Holds no decision of its own; it shows what it is
-// told and reports what a person does.
+// The visible widget: header, message list, composer, sign-in panel. Makes no decisions: it renders what it is given and
+// reports what the user does.
 
 import { Announcer } from './announcer.js';
 import { Composer } from './composer.js';
 import { element, icon } from './dom.js';
-import { Log } from './log.js';
+import { MessageList } from './message-list.js';
 
 /**
  * @typedef {object} Actions
  * @property {(text: string) => boolean} send
  * @property {(key: string) => void} retry
  * @property {() => void} signOut
- * @property {() => void} signIn the person leaves for the identity provider
+ * @property {() => void} signIn the user is about to go to the identity provider
  *
- * @typedef {{ title: string, text: string, links: { href: () => string, text: string, isElsewhere?: boolean }[] }} Door
- *   isElsewhere: opens in a window of its own, and this one stays
+ * @typedef {{ title: string, text: string, links: { href: () => string, text: string, isNewWindow?: boolean }[] }} SignIn
+ *   isNewWindow: the link opens a new window, and this one stays
  */
 
 const BUBBLE = 'M5 5h14a2 2 0 0 1 2 2v8a2 2 0 0 1-2 2h-7l-5 4v-4H5a2 2 0 0 1-2-2V7a2 2 0 0 1 2-2z';
@@ -28,8 +28,9 @@ export class View {
   #note = element('p', { part: 'note', role: 'status' });
   #panel = element('div', { part: 'sign-in', tabindex: '-1' });
   #body;
+  #messageList;
   #frame = 0;
-  #door = '';
+  #signInShown = '';
   /** @type {readonly import('./conversation.js').Message[]} */
   #messages = [];
 
@@ -42,12 +43,12 @@ export class View {
   constructor(root, strings, language, actions) {
     this.#actions = actions;
     this.#root = root;
-    this.log = new Log(strings, language, actions.retry);
+    this.#messageList = new MessageList(strings, language, actions.retry);
     this.composer = new Composer(strings, actions.send);
     this.announcer = new Announcer(strings.newMessages);
     this.#signOut = element('button', { type: 'button', part: 'sign-out' }, strings.signOut);
     this.#signOut.onclick = () => actions.signOut();
-    this.#body = element('div', { class: 'body' }, this.log.scroller, this.log.latest);
+    this.#body = element('div', { class: 'body' }, this.#messageList.scroller, this.#messageList.latest);
     this.shell = element(
       'section',
       { part: 'shell', 'aria-label': strings.heading },
@@ -82,34 +83,36 @@ export class View {
     this.shell.remove();
   }
 
-  /** Nobody knows yet who is there. */
+  /** Until it is known who is signed in. */
   showNothing() {
     this.#arrange(false, false);
   }
 
-  /** @param {string} name of who is signed in */
+  /** @param {string} name of the user */
   showChat(name) {
-    this.#door = '';
-    // No frame is drawn while the window is hidden: what another left must not stand under this name until then.
-    this.log.update([]);
+    this.#signInShown = '';
+    // Emptied at once: while the window is hidden no frame is drawn, and the previous user's messages would stay under this
+    // name.
+    this.#messageList.update([]);
     this.#name.textContent = this.#name.title = name;
     this.#arrange(true, false);
   }
 
-  /** @param {Door} door */
-  showDoor({ title, text, links }) {
-    const door = JSON.stringify([title, text, links]);
-    if (door === this.#door) return;
-    this.#door = door;
+  /** @param {SignIn} signIn */
+  showSignIn({ title, text, links }) {
+    const shown = JSON.stringify([title, text, links]);
+    if (shown === this.#signInShown) return;
+    this.#signInShown = shown;
     const hadFocus = this.#root.activeElement !== null;
     this.#panel.replaceChildren(
       element('span', { part: 'mark' }, icon(BUBBLE)),
       element('h3', {}, title),
       element('p', {}, text),
-      ...links.map(({ href, text: label, isElsewhere }) => {
-        // From a page that it cannot tell the edge asks first; and pages may keep their address to themselves.
+      ...links.map(({ href, text: label, isNewWindow }) => {
+        // The edge asks for confirmation if it does not know the page a sign-in comes from, and the page's own policy may
+        // withhold its origin.
         const link = element('a', { href: href(), part: 'sign-in-link', referrerpolicy: 'strict-origin' }, label);
-        if (isElsewhere) link.target = '_blank';
+        if (isNewWindow) link.target = '_blank';
         else
           link.onclick = () => {
             link.href = href();
@@ -119,13 +122,17 @@ export class View {
       }),
     );
     this.#arrange(false, true);
-    // What had the focus is gone; without this the keyboard would start over at the top of the page.
+    // The focused element is gone. Keyboard users would otherwise start again at the top of the page.
     if (hadFocus) this.#panel.focus();
   }
 
-  /** @param {string} text what the person at the keyboard should know before writing on; empty for nothing */
+  /** @param {string} text shown above the input field; empty to remove the note */
   showNote(text) {
     this.#note.textContent = text;
+  }
+
+  showLatest() {
+    this.#messageList.scrollToEnd();
   }
 
   /**
@@ -137,29 +144,29 @@ export class View {
     this.#status.className = `status ${state}`;
     this.#status.textContent = text;
     this.announcer.notice(text);
-    this.log.online = state === 'online';
+    this.#messageList.online = state === 'online';
     this.showMessages(this.#messages);
   }
 
   /**
-   * At most once a frame, however many records arrive.
+   * Renders at most once per frame, however many records arrive.
    * @param {readonly import('./conversation.js').Message[]} messages
    */
   showMessages(messages) {
     this.#messages = messages;
     this.#frame ||= requestAnimationFrame(() => {
       this.#frame = 0;
-      this.log.update(this.#messages);
+      this.#messageList.update(this.#messages);
     });
   }
 
   /**
-   * @param {boolean} chat
-   * @param {boolean} door
+   * @param {boolean} isChat
+   * @param {boolean} isSignIn
    */
-  #arrange(chat, door) {
-    this.#body.hidden = this.composer.form.hidden = this.#name.hidden = this.#signOut.hidden = !chat;
-    this.#panel.hidden = !door;
+  #arrange(isChat, isSignIn) {
+    this.#body.hidden = this.composer.form.hidden = this.#name.hidden = this.#signOut.hidden = !isChat;
+    this.#panel.hidden = !isSignIn;
     this.showNote('');
   }
 }

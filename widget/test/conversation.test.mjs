@@ -13,11 +13,11 @@ let conversation;
  * @param {unknown} data
  * @param {string} [cursor]
  */
-function hear(type, data, cursor = `v1.1.0.${(offset += 1)}`) {
+function receive(type, data, cursor = `v1.1.0.${(offset += 1)}`) {
   return conversation.record(cursor, { id: `e${offset}`, type, time: TIME, data }, 0);
 }
 
-function said() {
+function transcript() {
   return conversation.messages.map(({ role, text, state }) => `${role} ${state}: ${text}`);
 }
 
@@ -25,156 +25,156 @@ beforeEach(() => {
   conversation = new Conversation();
 });
 
-describe('an answer in pieces', () => {
-  test('grows by its deltas and is completed by its message', () => {
-    hear('delta', { id: 'a', seq: 0, text: 'Hel' });
-    hear('delta', { id: 'a', seq: 1, text: 'lo' });
-    assert.deepEqual(said(), ['assistant streaming: Hello']);
-    assert.equal(hear('message', { id: 'a', role: 'assistant', text: 'Hello!' })?.text, 'Hello!');
-    assert.deepEqual(said(), ['assistant done: Hello!']);
+describe('a streamed answer', () => {
+  test('grows with each delta and is completed by the message', () => {
+    receive('delta', { id: 'a', seq: 0, text: 'Hel' });
+    receive('delta', { id: 'a', seq: 1, text: 'lo' });
+    assert.deepEqual(transcript(), ['assistant streaming: Hello']);
+    assert.equal(receive('message', { id: 'a', role: 'assistant', text: 'Hello!' })?.text, 'Hello!');
+    assert.deepEqual(transcript(), ['assistant done: Hello!']);
   });
 
-  test('takes each piece once, and shows where one is missing', () => {
-    for (const seq of [0, 0, 1, 0, 3, 1, 4]) hear('delta', { id: 'a', seq, text: String(seq) });
-    assert.deepEqual(said(), ['assistant streaming: 01…34']);
+  test('applies each delta once, and marks missing ones', () => {
+    for (const seq of [0, 0, 1, 0, 3, 1, 4]) receive('delta', { id: 'a', seq, text: String(seq) });
+    assert.deepEqual(transcript(), ['assistant streaming: 01…34']);
   });
 
-  test('shows that its beginning is missing', () => {
-    hear('delta', { id: 'a', seq: 4, text: 'end' });
-    assert.deepEqual(said(), ['assistant streaming: …end']);
+  test('marks a missing beginning', () => {
+    receive('delta', { id: 'a', seq: 4, text: 'end' });
+    assert.deepEqual(transcript(), ['assistant streaming: …end']);
   });
 
-  test('is not reopened by a late piece', () => {
-    hear('message', { id: 'a', text: 'whole' });
-    hear('delta', { id: 'a', seq: 0, text: 'wh' });
-    assert.deepEqual(said(), ['assistant done: whole']);
+  test('ignores a delta that arrives after the message', () => {
+    receive('message', { id: 'a', text: 'whole' });
+    receive('delta', { id: 'a', seq: 0, text: 'wh' });
+    assert.deepEqual(transcript(), ['assistant done: whole']);
   });
 
-  test('goes on after it stalled', () => {
-    hear('delta', { id: 'a', seq: 0, text: 'x' });
+  test('resumes after it stalled', () => {
+    receive('delta', { id: 'a', seq: 0, text: 'x' });
     conversation.stall();
-    assert.deepEqual(said(), ['assistant stalled: x']);
-    hear('delta', { id: 'a', seq: 1, text: 'y' });
-    assert.deepEqual(said(), ['assistant streaming: xy']);
+    assert.deepEqual(transcript(), ['assistant stalled: x']);
+    receive('delta', { id: 'a', seq: 1, text: 'y' });
+    assert.deepEqual(transcript(), ['assistant streaming: xy']);
   });
 });
 
-describe('an own message', () => {
-  test('is shown once: at once, when accepted, and when its echo comes', () => {
+describe('a message of the user', () => {
+  test('is one entry from sending through acceptance to its echo', () => {
     conversation.post('k', 'hi', 1);
-    assert.deepEqual(said(), ['user sending: hi']);
+    assert.deepEqual(transcript(), ['user sending: hi']);
     conversation.accepted('k', 'in-1');
-    assert.deepEqual(said(), ['user sent: hi']);
-    hear('message', { id: 'in-1', role: 'user', text: 'hi' });
-    assert.deepEqual(said(), ['user done: hi']);
+    assert.deepEqual(transcript(), ['user sent: hi']);
+    receive('message', { id: 'in-1', role: 'user', text: 'hi' });
+    assert.deepEqual(transcript(), ['user done: hi']);
     assert.equal(conversation.messages[0]?.key, 'k');
   });
 
-  test('is shown once when its echo overtakes the acceptance', () => {
+  test('is one entry if its echo arrives before the acceptance', () => {
     conversation.post('k', 'hi', 1);
-    hear('message', { id: 'in-1', role: 'user', text: 'hi' });
+    receive('message', { id: 'in-1', role: 'user', text: 'hi' });
     conversation.accepted('k', 'in-1');
-    assert.deepEqual(said(), ['user done: hi']);
+    assert.deepEqual(transcript(), ['user done: hi']);
   });
 
-  test('is not swallowed by an equal text from another tab', () => {
+  test('is not lost if another tab sends the same text', () => {
     conversation.post('k', 'hi', 1);
-    hear('message', { id: 'other', role: 'user', text: 'hi' });
+    receive('message', { id: 'other', role: 'user', text: 'hi' });
     conversation.accepted('k', 'mine');
-    hear('message', { id: 'mine', role: 'user', text: 'hi' });
-    assert.deepEqual(said(), ['user done: hi', 'user done: hi']);
+    receive('message', { id: 'mine', role: 'user', text: 'hi' });
+    assert.deepEqual(transcript(), ['user done: hi', 'user done: hi']);
   });
 
-  test('waits behind what the stream brings until it is in the stream itself', () => {
+  test('moves to its place in the stream when its echo arrives', () => {
     conversation.post('k1', 'one', 1);
     conversation.post('k2', 'two', 1);
     conversation.accepted('k1', 'in-1');
     conversation.accepted('k2', 'in-2');
-    hear('message', { id: 'in-1', role: 'user', text: 'one' });
-    hear('message', { id: 'a', text: 'answer to one' });
-    hear('message', { id: 'in-2', role: 'user', text: 'two' });
-    assert.deepEqual(said(), ['user done: one', 'assistant done: answer to one', 'user done: two']);
+    receive('message', { id: 'in-1', role: 'user', text: 'one' });
+    receive('message', { id: 'a', text: 'answer to one' });
+    receive('message', { id: 'in-2', role: 'user', text: 'two' });
+    assert.deepEqual(transcript(), ['user done: one', 'assistant done: answer to one', 'user done: two']);
   });
 
-  test('precedes its answer even where no backend echoes it', () => {
+  test('precedes its answer even if the backend does not echo it', () => {
     conversation.post('k', 'hi', 1);
     conversation.accepted('k', 'in-1');
-    hear('message', { text: 'hello' });
-    assert.deepEqual(said(), ['user sent: hi', 'assistant done: hello']);
+    receive('message', { text: 'hello' });
+    assert.deepEqual(transcript(), ['user sent: hi', 'assistant done: hello']);
   });
 
-  test('can fail and be sent again', () => {
+  test('can be sent again after it failed', () => {
     conversation.post('k', 'hi', 1);
     conversation.failed('k', 'Forbidden');
-    assert.deepEqual(said(), ['user failed: hi']);
+    assert.deepEqual(transcript(), ['user failed: hi']);
     assert.equal(conversation.messages[0]?.problem, 'Forbidden');
     conversation.resend('k', () => false);
-    assert.deepEqual(said(), ['user failed: hi'], 'kept as long as it cannot be sent');
+    assert.deepEqual(transcript(), ['user failed: hi'], 'stays failed if it cannot be sent');
     conversation.resend('k', (text) => {
       conversation.post('l', text, 2);
       return true;
     });
-    assert.deepEqual(said(), ['user sending: hi']);
-    conversation.resend('l', () => assert.fail('it has not failed'));
+    assert.deepEqual(transcript(), ['user sending: hi']);
+    conversation.resend('l', () => assert.fail('only failed messages are sent again'));
   });
 
-  test('is given back if it was not sent', () => {
+  test('is returned by clear() if it was not sent', () => {
     for (const key of ['sent', 'sending', 'failed']) conversation.post(key, key, 1);
     conversation.accepted('sent', 'in-1');
     conversation.failed('failed');
     assert.deepEqual(conversation.clear(), ['sending', 'failed']);
-    assert.deepEqual(said(), []);
+    assert.deepEqual(transcript(), []);
   });
 });
 
 describe('the stream', () => {
-  test('may repeat itself without doubling anything', () => {
+  test('may repeat records without duplicating messages', () => {
     const records = /** @type {const} */ ([
       ['delta', { id: 'a', seq: 0, text: 'x' }, 'v1.1.0.1'],
       ['message', { id: 'a', text: 'x' }, 'v1.1.0.2'],
       ['message', { id: 'b', text: 'y' }, 'v1.1.0.3'],
     ]);
-    for (const [type, data, cursor] of [...records, ...records]) hear(type, data, cursor);
-    assert.deepEqual(said(), ['assistant done: x', 'assistant done: y']);
+    for (const [type, data, cursor] of [...records, ...records]) receive(type, data, cursor);
+    assert.deepEqual(transcript(), ['assistant done: x', 'assistant done: y']);
   });
 
-  test('shows a gap once when history before it is incomplete', () => {
-    hear('message', { id: 'a', text: 'x' });
+  test('shows one gap if history is incomplete', () => {
+    receive('message', { id: 'a', text: 'x' });
     conversation.gap(1);
     conversation.gap(1);
-    hear('message', { id: 'b', text: 'y' });
-    assert.deepEqual(said(), ['assistant done: x', 'gap done: ', 'assistant done: y']);
+    receive('message', { id: 'b', text: 'y' });
+    assert.deepEqual(transcript(), ['assistant done: x', 'gap done: ', 'assistant done: y']);
   });
 
-  test('shows a gap when a new snapshot does not reach back to what is known', () => {
-    hear('message', { id: 'a', text: 'x' }, 'v1.1.0.1');
+  test('shows a gap if a new snapshot does not overlap known records', () => {
+    receive('message', { id: 'a', text: 'x' }, 'v1.1.0.1');
     conversation.snapshot();
-    hear('message', { id: 'a', text: 'x' }, 'v1.1.0.1');
-    hear('message', { id: 'b', text: 'y' }, 'v1.1.0.5');
+    receive('message', { id: 'a', text: 'x' }, 'v1.1.0.1');
+    receive('message', { id: 'b', text: 'y' }, 'v1.1.0.5');
     conversation.snapshot();
-    hear('message', { id: 'c', text: 'z' }, 'v1.1.0.900');
-    assert.deepEqual(said(), ['assistant done: x', 'assistant done: y', 'gap done: ', 'assistant done: z']);
+    receive('message', { id: 'c', text: 'z' }, 'v1.1.0.900');
+    assert.deepEqual(transcript(), ['assistant done: x', 'assistant done: y', 'gap done: ', 'assistant done: z']);
   });
 
-  test('may hold anything', () => {
+  test('may contain malformed records', () => {
     for (const data of [null, 1, 'text', [], {}, { text: 1 }, { id: 7, text: null }, { id: '', seq: 0 }]) {
-      hear('message', data);
-      hear('delta', data);
+      receive('message', data);
+      receive('delta', data);
     }
-    for (const seq of [-1, 0.5, '0', NaN, 2 ** 60]) hear('delta', { id: 'a', seq, text: 'x' });
+    for (const seq of [-1, 0.5, '0', NaN, 2 ** 60]) receive('delta', { id: 'a', seq, text: 'x' });
     for (const event of [undefined, null, 'x', [], { type: 'message' }]) conversation.record('', event, 0);
-    hear('form', { id: 'f', text: 'unknown type' });
-    assert.deepEqual(said(), []);
+    receive('form', { id: 'f', text: 'unknown type' });
+    assert.deepEqual(transcript(), []);
   });
 
-  test('gives a message without id or role the id of its event, and to the assistant', () => {
-    hear('message', { text: 'plain' });
-    assert.deepEqual(said(), ['assistant done: plain']);
+  test('defaults the id of a message to that of its event, and its role to assistant', () => {
+    receive('message', { text: 'plain' });
+    assert.deepEqual(transcript(), ['assistant done: plain']);
     assert.equal(conversation.messages[0]?.id, `e${offset}`);
   });
 
-  test('fills no more than its bound', () => {
-    for (let i = 0; i < 1_200; i += 1) hear('message', { id: `m${i}`, text: String(i) });
+  test('keeps at most 500 messages', () => {
+    for (let i = 0; i < 1_200; i += 1) receive('message', { id: `m${i}`, text: String(i) });
     assert.equal(conversation.messages.length, 500);
     assert.equal(conversation.messages.at(-1)?.text, '1199');
   });

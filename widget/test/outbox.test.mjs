@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, mock, test } from 'node:test';
 
-import { retryAfterMs } from '../src/backoff.js';
-import { MAX_WAITING, Outbox } from '../src/outbox.js';
+import { MAX_ENTRIES, Outbox } from '../src/outbox.js';
 
 /** @typedef {import('../src/edge.js').Outcome} Outcome */
 
-/** @param {Outcome[]} outcomes answers in order; then accepted */
+/** @param {Outcome[]} outcomes outcomes of the first attempts; later ones are accepted */
 function outbox(outcomes) {
   /** @type {string[]} */
   const log = [];
@@ -27,7 +26,7 @@ function outbox(outcomes) {
 }
 
 describe('outbox', () => {
-  test('keeps order and key through retries, one message in flight', async () => {
+  test('sends one message at a time, and keeps order and key through retries', async () => {
     const { box, log, next } = outbox([{ kind: 'retry', afterMs: 1 }, { kind: 'retry' }]);
     box.add({ key: 'a', text: 'one' });
     box.add({ key: 'b', text: 'two' });
@@ -45,7 +44,7 @@ describe('outbox', () => {
     ]);
   });
 
-  test('goes on after a refused message', async () => {
+  test('continues after a rejected message', async () => {
     const { box, log, next } = outbox([{ kind: 'rejected', title: 'Too large' }]);
     box.add({ key: 'a', text: 'one' });
     box.add({ key: 'b', text: 'two' });
@@ -55,27 +54,27 @@ describe('outbox', () => {
     assert.deepEqual(log, ['send one a', 'rejected a Too large', 'send two b', 'accepted b id-b']);
   });
 
-  test('does not sit out a wait once woken', async () => {
+  test('retryNow ends a back-off', async () => {
     mock.timers.enable({ apis: ['setTimeout'] });
     const { box, log, next } = outbox([{ kind: 'retry' }]);
     box.add({ key: 'a', text: 'one' });
     box.connect();
     await new Promise((resolve) => setImmediate(resolve));
     const accepted = next();
-    box.wake();
+    box.retryNow();
     await accepted;
     mock.timers.reset();
     assert.deepEqual(log, ['send one a', 'send one a', 'accepted a id-a']);
   });
 
-  test('sits out the wait the server asked for, woken or not', async () => {
+  test('retryNow does not shorten a delay that the server asked for', async () => {
     mock.timers.enable({ apis: ['setTimeout'] });
     const { box, log, next } = outbox([{ kind: 'retry', afterMs: 5_000 }]);
     box.add({ key: 'a', text: 'one' });
     box.connect();
     await new Promise((resolve) => setImmediate(resolve));
     const accepted = next();
-    box.wake();
+    box.retryNow();
     await new Promise((resolve) => setImmediate(resolve));
     assert.deepEqual(log, ['send one a']);
     mock.timers.tick(5_000);
@@ -84,7 +83,7 @@ describe('outbox', () => {
     assert.deepEqual(log, ['send one a', 'send one a', 'accepted a id-a']);
   });
 
-  test('says so when denied, and sends nothing more once emptied', async () => {
+  test('reports a denied message, and sends nothing once cleared', async () => {
     const { box, log, next } = outbox([{ kind: 'denied' }]);
     box.add({ key: 'a', text: 'one' });
     box.add({ key: 'b', text: 'two' });
@@ -97,16 +96,9 @@ describe('outbox', () => {
     assert.deepEqual(log, ['send one a', 'denied']);
   });
 
-  test('is bounded', () => {
+  test('has a maximum size', () => {
     const { box } = outbox([]);
-    for (let i = 0; i < MAX_WAITING; i += 1) assert.equal(box.add({ key: `${i}`, text: 'x' }), true);
-    assert.equal(box.add({ key: 'over', text: 'x' }), false);
+    for (let i = 0; i < MAX_ENTRIES; i += 1) assert.equal(box.add({ key: `${i}`, text: 'x' }), true);
+    assert.equal(box.add({ key: 'excess', text: 'x' }), false);
   });
-});
-
-test('Retry-After is read as seconds, within bounds', () => {
-  assert.equal(retryAfterMs('3'), 3_000);
-  assert.equal(retryAfterMs('86400'), 120_000);
-  for (const none of ['0', '-1', 'soon', 'Thu, 01 Jan 2026 00:00:05 GMT', '', null])
-    assert.equal(retryAfterMs(none), undefined);
 });

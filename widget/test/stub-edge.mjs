@@ -1,66 +1,80 @@
-// A stand-in for the edge, for the widget's own tests only: the HTTP surface the widget uses, held in memory, with
-// switches to make it fail. What the real edge does is tested against the real edge.
+// In-memory stub of the edge for the widget's own tests: the HTTP routes that the widget uses, with switches that make
+// them fail. Tests of the real edge's behaviour run against the real edge.
 
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 import { readFile } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 
+export const ADA = { id: 'github:1', name: 'Ada Lovelace' };
+export const GRACE = { id: 'github:2', name: 'Grace Hopper' };
+
 const TYPES = { '.js': 'text/javascript', '.css': 'text/css', '.html': 'text/html; charset=utf-8' };
-const ADA = { id: 'github:1', name: 'Ada Lovelace' };
 const PROVIDERS = [
   { id: 'entra', name: 'Microsoft' },
   { id: 'github', name: 'GitHub' },
 ];
+const PAGE_POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "connect-src 'self'",
+  "img-src 'self' data:",
+  "require-trusted-types-for 'script'",
+].join('; ');
 
+/** @typedef {import('node:http').IncomingMessage} Request */
 /** @typedef {import('node:http').ServerResponse} Response */
 /** @typedef {{ id: string, name: string }} User */
 
 export class StubEdge {
-  /** Whose session the browser's cookie is. @type {User | null} */
+  /** User of the session that the browser's cookie belongs to. @type {User | null} */
   user = null;
-  /** Answers to questions for the session wait for this. @type {Promise<void> | undefined} */
+  /** Session requests wait for this. @type {Promise<void> | undefined} */
   sessionGate;
-  /** Answers given to the next questions for the session instead of 200. @type {number[]} */
+  /** Statuses of the next session responses, instead of 200. @type {number[]} */
   sessionFailures = [];
   /** @type {{ id: string, frame: string }[]} */
   history = [];
   /** @type {Set<Response>} */
   streams = new Set();
-  /** @type {{ key: string, text: string, user: string }[]} `user` is who took it for theirs: the header */
+  /** `user` is the value of X-Causeway-User. @type {{ key: string, text: string, user: string }[]} */
   posts = [];
-  /** Answers given to the next POSTs instead of 202. @type {{ status: number, headers?: Record<string, string>, title?: string }[]} */
-  failures = [];
-  /** Answers given to the next streams instead of 200. @type {number[]} */
+  /**
+   * Responses to the next POSTs, instead of 202. Status 0 closes the connection.
+   * @type {{ status: number, headers?: Record<string, string>, title?: string }[]}
+   */
+  postFailures = [];
+  /** Statuses of the next streams, instead of 200. @type {number[]} */
   streamFailures = [];
   /** Last-Event-ID of each stream request, in order. @type {(string | undefined)[]} */
-  resumes = [];
-  echoes = true;
-  /** Whether the provider's session can be ended, too. */
+  lastEventIds = [];
+  /** Whether sign-out continues at the provider. */
   endsAtProvider = false;
-  /** Where browsers that were there went on to. @type {(string | null)[]} */
-  departures = [];
-  /** Whether a sign-in is handed to the page, by a code. */
-  handsOver = false;
-  /** Whether the browser keeps no cookie of the edge under the page. */
-  isBlocked = false;
-  /** Challenges of codes that were not used. @type {Map<string, string>} */
+  /** `return_to` of each browser that was sent to the provider to sign out. @type {(string | null)[]} */
+  logoutRedirects = [];
+  /** Whether sessions are handed to the page by a code. */
+  hasHandoff = false;
+  /** Whether the browser blocks the edge's cookies under the page. */
+  isCookieBlocked = false;
+  /** Challenges by unused code. @type {Map<string, string>} */
   codes = new Map();
-  /** Uses of a code, and whether they worked. @type {boolean[]} */
-  uses = [];
-  /** Pages of another site, by path. @type {Map<string, { policy: string, html: string }>} */
+  /** Whether each attempt to redeem a code succeeded. @type {boolean[]} */
+  redemptions = [];
+  /** Further pages on the edge's origin, by path. @type {Map<string, { policy: string, html: string }>} */
   pages = new Map();
+  #dist = '';
   #offset = 0;
+  /** Ids of accepted messages, by idempotency key. @type {Map<string, string>} */
   #accepted = new Map();
-  #server = createServer((request, response) => void this.#answer(request, response));
+  #server = createServer((request, response) => void this.#handle(request, response));
 
-  /** @param {string} dist folder of the built widget */
-  constructor(dist) {
-    this.dist = dist;
-  }
-
-  /** @returns {Promise<string>} its origin */
-  async listen() {
+  /**
+   * @param {string} dist folder of the built widget
+   * @returns {Promise<string>} its origin
+   */
+  async listen(dist) {
+    this.#dist = dist;
     await new Promise((resolve) => this.#server.listen(0, '127.0.0.1', () => resolve(undefined)));
     const { port } = /** @type {import('node:net').AddressInfo} */ (this.#server.address());
     return `http://localhost:${port}`;
@@ -72,18 +86,23 @@ export class StubEdge {
   }
 
   reset() {
-    this.drop();
+    this.cutStreams();
     Object.assign(this, {
       user: null,
+      sessionGate: undefined,
+      sessionFailures: [],
       history: [],
       posts: [],
-      failures: [],
+      postFailures: [],
       streamFailures: [],
-      resumes: [],
-      echoes: true,
+      lastEventIds: [],
+      endsAtProvider: false,
+      logoutRedirects: [],
+      hasHandoff: false,
+      isCookieBlocked: false,
+      codes: new Map(),
+      redemptions: [],
     });
-    Object.assign(this, { sessionGate: undefined, sessionFailures: [], endsAtProvider: false, departures: [] });
-    Object.assign(this, { handsOver: false, isBlocked: false, codes: new Map(), uses: [] });
     this.#accepted.clear();
   }
 
@@ -107,7 +126,17 @@ export class StubEdge {
   }
 
   /**
-   * Somebody signs in from another window of the browser: their session takes the place of the one before.
+   * Delays session responses.
+   * @returns {() => void} ends the delay
+   */
+  holdSession() {
+    let release = () => {};
+    this.sessionGate = new Promise((resolve) => (release = resolve));
+    return release;
+  }
+
+  /**
+   * Replaces the session, as when a user signs in from another window of the browser.
    * @param {User} user
    */
   replaceSession(user) {
@@ -118,86 +147,102 @@ export class StubEdge {
     this.streams.clear();
   }
 
-  /** Cuts every stream without a word. */
-  drop() {
+  /** Closes the connection of every stream without an `end` event. */
+  cutStreams() {
     for (const stream of this.streams) stream.destroy();
   }
 
   /**
-   * @param {import('node:http').IncomingMessage} request
+   * @param {Request} request
    * @param {Response} response
    */
-  async #answer(request, response) {
+  async #handle(request, response) {
     const { pathname, searchParams } = new URL(request.url ?? '/', 'http://stub');
-    const { origin } = request.headers;
-    if (origin) {
-      response.setHeader('Access-Control-Allow-Origin', origin);
-      response.setHeader('Access-Control-Allow-Credentials', 'true');
-      response.setHeader('Access-Control-Expose-Headers', 'Retry-After');
-    }
-    if (request.method === 'OPTIONS') {
-      response.setHeader('Access-Control-Allow-Headers', 'X-CSRF, Content-Type, Idempotency-Key, X-Causeway-User');
-      response.setHeader('Access-Control-Allow-Methods', 'GET, POST');
-      response.writeHead(204).end();
-    } else if (pathname === '/auth/session') {
-      await this.sessionGate;
-      const failure = this.sessionFailures.shift();
-      const { user } = this;
-      if (failure) response.writeHead(failure).end();
-      else
-        json(response, 200, {
-          authenticated: user !== null,
-          ...(user && { user, expires_in: 3600 }),
-          providers: PROVIDERS,
-          ...(this.handsOver && { handoff: true }),
-        });
-    } else if (pathname === '/auth/logout') {
-      this.user = null;
-      if (this.endsAtProvider) json(response, 200, { end_session: '/auth/entra/end-session' });
-      else response.writeHead(204).end();
-      this.write('event: end\ndata: {"reason":"signed_out"}\n\n');
-    } else if (pathname === '/auth/entra/end-session') {
-      this.departures.push(searchParams.get('return_to'));
-      response.writeHead(303, { Location: searchParams.get('return_to') ?? '/' }).end();
-    } else if (/^\/auth\/\w+\/login$/.test(pathname)) {
-      const challenge = searchParams.get('handoff');
-      const back = searchParams.get('return_to') ?? '/';
-      if (challenge) {
-        const code = `code-${this.uses.length}-${this.codes.size}`;
-        this.codes.set(code, challenge);
-        response.writeHead(303, { Location: `${back.split('#')[0]}#causeway=${code}` }).end();
-        return;
-      }
-      this.user = ADA;
-      response.writeHead(303, { Location: back }).end();
-    } else if (pathname === '/auth/handoff') {
-      let body = '';
-      for await (const chunk of request) body += chunk;
-      const { code, verifier } = JSON.parse(body);
-      const works =
-        this.codes.get(code) === createHash('sha256').update(verifier).digest('base64url') &&
-        request.headers['x-csrf'] === '1';
-      this.codes.delete(code);
-      this.uses.push(works);
-      if (works && !this.isBlocked) this.user = ADA;
-      if (works) response.writeHead(204).end();
-      else json(response, 400, { code: 'sign-in-refused' });
-    } else if (pathname === '/stream') {
-      this.#stream(request, response);
-    } else if (pathname === '/events/chat') {
-      await this.#event(request, response);
-    } else {
-      await this.#asset(pathname === '/' ? '/assets/index.html' : pathname, response);
-    }
+    allowOrigin(request, response);
+    if (request.method === 'OPTIONS') return preflight(response);
+    if (pathname === '/auth/session') return this.#session(response);
+    if (pathname === '/auth/logout') return this.#logout(response);
+    if (pathname === '/auth/entra/end-session') return this.#endSession(searchParams, response);
+    if (/^\/auth\/\w+\/login$/.test(pathname)) return this.#login(searchParams, response);
+    if (pathname === '/auth/handoff') return this.#redeem(request, response);
+    if (pathname === '/stream') return this.#stream(request, response);
+    if (pathname === '/events/chat') return this.#event(request, response);
+    return this.#asset(pathname === '/' ? '/assets/index.html' : pathname, response);
+  }
+
+  /** @param {Response} response */
+  async #session(response) {
+    await this.sessionGate;
+    const failure = this.sessionFailures.shift();
+    const { user } = this;
+    if (failure) response.writeHead(failure).end();
+    else
+      json(response, 200, {
+        authenticated: user !== null,
+        ...(user && { user, expires_in: 3600 }),
+        providers: PROVIDERS,
+        ...(this.hasHandoff && { handoff: true }),
+      });
+  }
+
+  /** @param {Response} response */
+  #logout(response) {
+    this.user = null;
+    if (this.endsAtProvider) json(response, 200, { end_session: '/auth/entra/end-session' });
+    else response.writeHead(204).end();
+    this.write('event: end\ndata: {"reason":"signed_out"}\n\n');
   }
 
   /**
-   * @param {import('node:http').IncomingMessage} request
+   * @param {URLSearchParams} query
+   * @param {Response} response
+   */
+  #endSession(query, response) {
+    const returnTo = query.get('return_to');
+    this.logoutRedirects.push(returnTo);
+    redirect(response, returnTo ?? '/');
+  }
+
+  /**
+   * @param {URLSearchParams} query
+   * @param {Response} response
+   */
+  #login(query, response) {
+    const challenge = query.get('handoff');
+    const returnTo = query.get('return_to') ?? '/';
+    if (challenge) {
+      const code = `code-${this.redemptions.length}-${this.codes.size}`;
+      this.codes.set(code, challenge);
+      return redirect(response, `${returnTo.split('#')[0]}#causeway=${code}`);
+    }
+    this.user = ADA;
+    return redirect(response, returnTo);
+  }
+
+  /**
+   * @param {Request} request
+   * @param {Response} response
+   */
+  async #redeem(request, response) {
+    const { code, verifier } = JSON.parse(await text(request));
+    const isValid =
+      this.codes.get(code) === createHash('sha256').update(verifier).digest('base64url') &&
+      request.headers['x-csrf'] === '1';
+    this.codes.delete(code);
+    this.redemptions.push(isValid);
+    if (isValid && !this.isCookieBlocked) this.user = ADA;
+    if (isValid) response.writeHead(204).end();
+    else json(response, 400, { code: 'sign-in-refused' });
+  }
+
+  /**
+   * @param {Request} request
    * @param {Response} response
    */
   #stream(request, response) {
-    const last = request.headers['last-event-id'];
-    this.resumes.push(typeof last === 'string' ? last : undefined);
+    const header = request.headers['last-event-id'];
+    const lastEventId = typeof header === 'string' ? header : undefined;
+    this.lastEventIds.push(lastEventId);
     const failure = this.user ? this.streamFailures.shift() : 401;
     if (failure) {
       response.writeHead(failure).end();
@@ -205,35 +250,40 @@ export class StubEdge {
     }
     response.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' });
     response.write('retry: 50\n: open\n\n');
-    const from = this.history.findIndex(({ id }) => id === last) + 1;
-    for (const { frame } of this.history.slice(from)) response.write(frame);
+    const start = this.history.findIndex(({ id }) => id === lastEventId) + 1;
+    for (const { frame } of this.history.slice(start)) response.write(frame);
     this.streams.add(response);
     response.on('close', () => this.streams.delete(response));
   }
 
   /**
-   * @param {import('node:http').IncomingMessage} request
+   * @param {Request} request
    * @param {Response} response
    */
   async #event(request, response) {
-    let body = '';
-    for await (const chunk of request) body += chunk;
     const key = String(request.headers['idempotency-key']);
-    const { text } = JSON.parse(body).data;
     const user = String(request.headers['x-causeway-user']);
-    this.posts.push({ key, text, user });
-    const failure = this.user ? this.failures.shift() : { status: 401 };
+    const { data } = JSON.parse(await text(request));
+    this.posts.push({ key, text: data.text, user });
+    const failure = this.user ? this.postFailures.shift() : { status: 401 };
     if (this.user && user !== this.user.id)
       json(response, 409, { code: 'user-changed', title: 'Somebody else is signed in by now.' });
     else if (failure?.status === 0) response.destroy();
     else if (failure) json(response, failure.status, { title: failure.title }, failure.headers);
-    else {
-      const isNew = !this.#accepted.has(key);
-      const id = this.#accepted.get(key) ?? `in-${this.#accepted.size}`;
-      this.#accepted.set(key, id);
-      json(response, 202, { id });
-      if (isNew && this.echoes) this.publish('message', { id, role: 'user', text });
-    }
+    else this.#accept(key, data.text, response);
+  }
+
+  /**
+   * @param {string} key
+   * @param {string} message
+   * @param {Response} response
+   */
+  #accept(key, message, response) {
+    const isNew = !this.#accepted.has(key);
+    const id = this.#accepted.get(key) ?? `in-${this.#accepted.size}`;
+    this.#accepted.set(key, id);
+    json(response, 202, { id });
+    if (isNew) this.publish('message', { id, role: 'user', text: message });
   }
 
   /**
@@ -248,19 +298,40 @@ export class StubEdge {
         .end(page.html);
       return;
     }
-    const content = await readFile(join(this.dist, path.replace('/assets/', ''))).catch(() => null);
+    const content = await readFile(join(this.#dist, path.replace('/assets/', ''))).catch(() => null);
     if (!content) {
       response.writeHead(404).end();
       return;
     }
     const type = /** @type {Record<string, string>} */ (TYPES)[extname(path)] ?? 'application/octet-stream';
-    response.writeHead(200, {
-      'Content-Type': type,
-      'Content-Security-Policy':
-        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; require-trusted-types-for 'script'",
-    });
-    response.end(content);
+    response.writeHead(200, { 'Content-Type': type, 'Content-Security-Policy': PAGE_POLICY }).end(content);
   }
+}
+
+/**
+ * @param {Request} request
+ * @param {Response} response
+ */
+function allowOrigin({ headers: { origin } }, response) {
+  if (!origin) return;
+  response.setHeader('Access-Control-Allow-Origin', origin);
+  response.setHeader('Access-Control-Allow-Credentials', 'true');
+  response.setHeader('Access-Control-Expose-Headers', 'Retry-After');
+}
+
+/** @param {Response} response */
+function preflight(response) {
+  response.setHeader('Access-Control-Allow-Headers', 'X-CSRF, Content-Type, Idempotency-Key, X-Causeway-User');
+  response.setHeader('Access-Control-Allow-Methods', 'GET, POST');
+  response.writeHead(204).end();
+}
+
+/**
+ * @param {Response} response
+ * @param {string} location
+ */
+function redirect(response, location) {
+  response.writeHead(303, { Location: location }).end();
 }
 
 /**
@@ -272,4 +343,14 @@ export class StubEdge {
 function json(response, status, body, headers) {
   response.writeHead(status, { 'Content-Type': 'application/json', ...headers });
   response.end(JSON.stringify(body));
+}
+
+/**
+ * @param {Request} request
+ * @returns {Promise<string>} its body
+ */
+async function text(request) {
+  let body = '';
+  for await (const chunk of request) body += chunk;
+  return body;
 }

@@ -1,14 +1,17 @@
-// The message list: keeps the DOM equal to the conversation with as few changes as possible, and the view at the
-// newest message unless the reader has scrolled away.
+// The message list. Updates the DOM to match the conversation with as few changes as possible, and stays scrolled to the
+// newest message unless the user has scrolled away.
 
 import { element, icon } from './dom.js';
 
 /** @typedef {import('./conversation.js').Message} Message */
-/** @typedef {{ item: HTMLLIElement, day: HTMLElement, text: Text, meta: HTMLElement, shown: string }} Row */
+/**
+ * @typedef {{ item: HTMLLIElement, day: HTMLElement, text: Text, meta: HTMLElement, rendered: string }} Row
+ *   rendered: what the row was last rendered from, except its text
+ */
 
 const NEAR_END_PX = 80;
 
-export class Log {
+export class MessageList {
   #strings;
   #onRetry;
   #language;
@@ -16,8 +19,8 @@ export class Log {
   #empty;
   /** @type {Map<string, Row>} */
   #rows = new Map();
-  #follows = true;
-  /** Whether what is not sent yet is on its way or has to wait. */
+  #isAtEnd = true;
+  /** Whether unsent messages are being sent, or wait for a connection. */
   online = false;
 
   /**
@@ -35,7 +38,7 @@ export class Log {
       element('strong', {}, strings.emptyTitle),
       element('span', {}, strings.emptyText),
     );
-    // The announcer speaks; a live log would read every piece of a streamed answer.
+    // Announcer does the announcing: as a live region, the log would read out every piece of a streamed answer.
     const log = { part: 'log', role: 'log', 'aria-live': 'off', 'aria-label': strings.heading, tabindex: '0' };
     this.scroller = element('div', log, this.#empty, this.#list);
     this.latest = element(
@@ -44,33 +47,33 @@ export class Log {
       icon('M12 5v14m-6-6 6 6 6-6'),
     );
     this.scroller.onscroll = () => this.#onScroll();
-    // A growing composer takes its room from here.
-    new ResizeObserver(() => this.#follows && this.toEnd()).observe(this.scroller);
-    this.latest.onclick = () => this.toEnd();
+    // A growing composer shrinks the list.
+    new ResizeObserver(() => this.#isAtEnd && this.scrollToEnd()).observe(this.scroller);
+    this.latest.onclick = () => this.scrollToEnd();
   }
 
-  toEnd() {
-    this.#follows = true;
+  scrollToEnd() {
+    this.#isAtEnd = true;
     this.scroller.scrollTop = this.scroller.scrollHeight;
   }
 
   /** @param {readonly Message[]} messages */
   update(messages) {
-    const gone = new Set(this.#rows.keys());
+    const removed = new Set(this.#rows.keys());
     this.#empty.hidden = messages.length > 0;
-    let place = this.#list.firstChild;
+    let next = this.#list.firstChild;
     messages.forEach((message, i) => {
-      gone.delete(message.key);
+      removed.delete(message.key);
       const row = this.#row(message);
-      this.#show(row, message, messages[i - 1], messages[i + 1]);
-      if (row.item === place) place = place.nextSibling;
-      else this.#list.insertBefore(row.item, place);
+      this.#render(row, message, messages[i - 1], messages[i + 1]);
+      if (row.item === next) next = next.nextSibling;
+      else this.#list.insertBefore(row.item, next);
     });
-    for (const key of gone) {
+    for (const key of removed) {
       this.#rows.get(key)?.item.remove();
       this.#rows.delete(key);
     }
-    if (this.#follows) this.toEnd();
+    if (this.#isAtEnd) this.scrollToEnd();
   }
 
   /** @param {Message} message */
@@ -80,7 +83,7 @@ export class Log {
       const text = document.createTextNode('');
       const day = element('div', { class: 'day' });
       const meta = element('div', { part: 'meta' });
-      const who = message.role === 'user' ? this.#strings.you : this.#strings.assistant;
+      const author = message.role === 'user' ? this.#strings.you : this.#strings.assistant;
       const item =
         message.role === 'gap'
           ? element('li', { part: 'gap' }, element('span', {}, this.#strings.gap))
@@ -88,11 +91,11 @@ export class Log {
               'li',
               { part: `message ${message.role}` },
               day,
-              element('span', { class: 'quiet' }, `${who}: `),
+              element('span', { class: 'sr-only' }, `${author}: `),
               element('div', { part: 'bubble', dir: 'auto' }, text),
               meta,
             );
-      row = { item, day, text, meta, shown: '' };
+      row = { item, day, text, meta, rendered: '' };
       this.#rows.set(message.key, row);
     }
     return row;
@@ -104,33 +107,33 @@ export class Log {
    * @param {Message | undefined} before
    * @param {Message | undefined} after
    */
-  #show(row, message, before, after) {
+  #render(row, message, before, after) {
     const old = row.text.data;
-    // A growing answer only appends, so a selection in it survives.
+    // A growing text is appended to, so the user's selection in it survives.
     if (message.text.startsWith(old)) row.text.appendData(message.text.slice(old.length));
     else row.text.data = message.text;
 
     const date = new Date(message.time);
-    const opensDay = !before || new Date(before.time).toDateString() !== date.toDateString();
-    const settled = message.state === 'done' || message.state === 'sent';
-    const closesGroup = !settled || after?.role !== message.role || after.time - message.time > 120_000;
-    const shown = [
+    const startsDay = !before || new Date(before.time).toDateString() !== date.toDateString();
+    const isSettled = message.state === 'done' || message.state === 'sent';
+    const endsGroup = !isSettled || after?.role !== message.role || after.time - message.time > 120_000;
+    const rendered = [
       message.state,
-      opensDay,
-      closesGroup,
+      startsDay,
+      endsGroup,
       before?.role === message.role,
       message.time,
       message.problem,
       this.online,
     ].join();
-    if (shown === row.shown) return;
-    row.shown = shown;
+    if (rendered === row.rendered) return;
+    row.rendered = rendered;
     row.item.dataset.state = message.state;
-    row.item.classList.toggle('joined', !opensDay && before?.role === message.role);
-    row.day.hidden = !opensDay;
-    if (opensDay)
+    row.item.classList.toggle('joined', !startsDay && before?.role === message.role);
+    row.day.hidden = !startsDay;
+    if (startsDay)
       row.day.textContent = date.toLocaleDateString(this.#language, { weekday: 'long', day: 'numeric', month: 'long' });
-    row.meta.hidden = !closesGroup;
+    row.meta.hidden = !endsGroup;
     row.meta.replaceChildren(...this.#meta(message, date));
   }
 
@@ -158,7 +161,7 @@ export class Log {
 
   #onScroll() {
     const { scrollTop, scrollHeight, clientHeight } = this.scroller;
-    this.#follows = scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
-    this.latest.hidden = this.#follows;
+    this.#isAtEnd = scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
+    this.latest.hidden = this.#isAtEnd;
   }
 }

@@ -1,0 +1,127 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+
+import { until, useWidgetPage } from './widget-page.mjs';
+
+const widget = useWidgetPage();
+const { edge } = widget;
+
+describe('the stream', () => {
+  test('S141: messages from other frames have no effect', async () => {
+    edge.publish('message', { id: 'a', text: 'one' });
+    await widget.openSignedIn();
+    await widget.waitForMessage({ text: 'one' });
+    await widget.page.evaluate(() => {
+      const forged = [
+        { id: 'x', type: 'message', data: { text: 'hacked' } },
+        { type: 'signed_out' },
+        { event: 'end', data: { reason: 'revoked' } },
+        { user: { id: 'evil:admin' } },
+        'reset',
+        null,
+      ];
+      for (const data of [...forged, ...forged.map((value) => JSON.stringify(value))]) {
+        window.postMessage(data, '*');
+        for (const target of [window, document, ...document.querySelectorAll('chat-widget')]) {
+          target.dispatchEvent(
+            new MessageEvent('message', { data, origin: 'https://evil.example', source: window, bubbles: true }),
+          );
+        }
+      }
+    });
+    edge.publish('message', { id: 'b', text: 'two' });
+    await widget.waitForMessage({ text: 'two' });
+    assert.deepEqual(await widget.messageTexts(), ['one', 'two']);
+    assert.equal(edge.streams.size, 1);
+  });
+
+  test('S153: resumes after the last record, without duplicates', async () => {
+    edge.publish('message', { id: 'a', text: 'one' });
+    await widget.openSignedIn();
+    const last = edge.publish('message', { id: 'b', text: 'two' });
+    await widget.waitForMessage({ text: 'two' });
+    edge.cutStreams();
+    edge.publish('message', { id: 'c', text: 'three' });
+    await widget.waitForMessage({ text: 'three' });
+    assert.equal(edge.lastEventIds.at(-1), last.id);
+    assert.deepEqual(await widget.messageTexts(), ['one', 'two', 'three']);
+  });
+
+  test('a rejected stream is reopened from a snapshot, without duplicates', async () => {
+    edge.publish('message', { id: 'a', text: 'one' });
+    await widget.openSignedIn();
+    await widget.waitForMessage({ text: 'one' });
+    edge.streamFailures = [503];
+    edge.cutStreams();
+    edge.publish('message', { id: 'b', text: 'two' });
+    await widget.waitForMessage({ text: 'two' });
+    assert.equal(edge.lastEventIds.at(-1), undefined);
+    assert.deepEqual(await widget.messageTexts(), ['one', 'two']);
+  });
+
+  test('records of an interrupted stream are shown once the session is confirmed', async () => {
+    edge.publish('message', { id: 'a', text: 'one' });
+    await widget.openSignedIn();
+    await widget.waitForMessage({ text: 'one' });
+    edge.sessionFailures = [503, 503];
+    edge.cutStreams();
+    edge.publish('message', { id: 'b', text: 'two' });
+    await widget.waitForMessage({ text: 'two' });
+    assert.deepEqual(edge.sessionFailures, []);
+    assert.deepEqual(await widget.messageTexts(), ['one', 'two']);
+  });
+
+  test('a rejected stream reveals that the session has ended', async () => {
+    await widget.openSignedIn();
+    edge.user = null;
+    edge.cutStreams();
+    await widget.page.getByText('Your session has ended').waitFor();
+  });
+
+  test('offline is shown, and text written offline is sent later', async () => {
+    await widget.openSignedIn();
+    await widget.context.setOffline(true);
+    await widget.waitForStatus('You are offline');
+    await widget.send('written offline');
+    await widget.waitForMessage({ role: 'user', state: 'sending', text: 'Waiting to be sent' });
+    await widget.context.setOffline(false);
+    await widget.waitForStatus('Online');
+    await widget.waitForMessage({ role: 'user', state: 'done', text: 'written offline' });
+    assert.deepEqual(
+      edge.posts.map(({ text }) => text),
+      ['written offline'],
+    );
+  });
+
+  test('is reopened after the machine slept', async () => {
+    await widget.page.clock.install();
+    edge.publish('message', { id: 'a', text: 'one' });
+    await widget.openSignedIn();
+    await widget.page.clock.fastForward('30:00');
+    await until(() => edge.lastEventIds.length === 2 && edge.streams.size === 1, 'a new stream is open');
+    edge.publish('message', { id: 'b', text: 'two' });
+    await widget.waitForMessage({ text: 'two' });
+    assert.deepEqual(await widget.messageTexts(), ['one', 'two']);
+  });
+
+  test('an interrupted answer is marked, and resumes with the next delta', async () => {
+    await widget.page.clock.install();
+    await widget.openSignedIn();
+    edge.publish('delta', { id: 'a', seq: 0, text: 'half an ans' });
+    await widget.waitForMessage({ state: 'streaming', text: 'half an ans' });
+    await widget.page.clock.fastForward('01:05');
+    await widget.waitForMessage({ state: 'stalled', text: 'The answer was interrupted' });
+    edge.publish('delta', { id: 'a', seq: 1, text: 'wer' });
+    await widget.waitForMessage({ state: 'streaming', text: 'half an answer' });
+  });
+
+  test('a reset event shows a gap', async () => {
+    edge.publish('message', { id: 'a', text: 'one' });
+    await widget.openSignedIn();
+    await widget.waitForMessage({ text: 'one' });
+    edge.write('id\nevent: reset\ndata: {"reason":"out_of_buffer"}\n\n');
+    edge.publish('message', { id: 'b', text: 'two' });
+    await widget.page.getByText('Older messages may be missing').waitFor();
+    await widget.waitForMessage({ text: 'two' });
+  });
+});
