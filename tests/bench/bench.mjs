@@ -1,4 +1,4 @@
-// What scripts/bench measures, once everything is built.
+// Measures the stacks that scripts/bench has built.
 
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -17,7 +17,7 @@ import { signedIn } from '../support/sign-in.mjs';
 const STREAM_USERS = 40;
 
 /** @param {string} text */
-const say = (text) => void process.stderr.write(`bench: ${text}\n`);
+const log = (text) => void process.stderr.write(`bench: ${text}\n`);
 
 /** @param {Target} target */
 async function measure(target) {
@@ -27,19 +27,22 @@ async function measure(target) {
   const only = /** @type {const} */ (['kafka', 'redis', 'emulators', 'edge', 'bridge']);
   const stack = new Stack({ target, state, ports: await freePorts(), only, brokers: '', users, quietEdge: true });
   process.once('exit', () => rmSync(state, { recursive: true, force: true }));
-  await stack.start((name) => say(`${target}: ${name} is ready`));
+  await stack.start((name) => log(`${target}: ${name} is ready`));
   try {
-    // Before the load, whose garbage would be in the figures.
-    say(`${target}: streams`);
+    // Before the load, whose garbage would count as memory of the streams.
+    log(`${target}: streams`);
     const browsers = [];
     for (const login of logins) browsers.push((await signedIn(stack, 'github', login)).browser);
     const memory = await memoryOfStreams(stack, browsers);
-    say(`${target}: load`);
+    log(`${target}: load`);
     const { browser } = await signedIn(stack, 'github', 'ada');
     /** @type {[string, Record<string, string>]} */
     const healthz = [`${stack.edgeOrigin}/healthz`, {}];
     /** @type {[string, Record<string, string>]} */
-    const whoAmI = [`${stack.edgeOrigin}/auth/session`, { ...browser.scriptHeaders(), Cookie: browser.cookieHeader ?? '' }];
+    const whoAmI = [
+      `${stack.edgeOrigin}/auth/session`,
+      { ...browser.scriptHeaders(), Cookie: browser.cookieHeader ?? '' },
+    ];
     for (const request of [healthz, whoAmI]) await warmUp(...request);
     return { target, floor: await load(...healthz), session: await load(...whoAmI), memory };
   } finally {

@@ -1,4 +1,4 @@
-// Requests without a pause, by wrk.
+// Load by wrk, which sends requests without a pause.
 
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
@@ -10,7 +10,7 @@ const SECONDS = 10;
 const WARM_UP_SECONDS = 5;
 const MILLISECONDS = Object.freeze({ us: 0.001, ms: 1, s: 1000, m: 60_000 });
 
-/** Before anything is measured: compilers and caches settle. @param {string} url @param {Record<string, string>} headers */
+/** Runs before anything is measured, until compilers and caches have settled. @param {string} url @param {Record<string, string>} headers */
 export async function warmUp(url, headers) {
   await wrk(url, headers, WARM_UP_SECONDS);
 }
@@ -23,7 +23,7 @@ export async function load(url, headers) {
   const perSecond = Number(report.match(/^Requests\/sec: +([\d.]+)$/m)?.[1]);
   const [, p99 = '', unit = ''] = report.match(/^ +99% +([\d.]+)(us|ms|s|m)$/m) ?? [];
   const p99Ms = Number(p99) * (MILLISECONDS[/** @type {keyof typeof MILLISECONDS} */ (unit)] ?? Number.NaN);
-  if (!(perSecond > 0 && p99Ms > 0)) throw new Error(`wrk reports something else:\n${report}`);
+  if (!(perSecond > 0 && p99Ms > 0)) throw new Error(`the report of wrk has no such figures:\n${report}`);
   return { perSecond, p99Ms };
 }
 

@@ -1,4 +1,4 @@
-// What idle streams cost the processes that serve them.
+// The memory that idle streams need in the processes that serve them.
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -6,12 +6,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Stream } from '../support/stream.mjs';
 
 const STREAMS = 1000;
-/** Long enough for every stream's first keep-alive: what only that allocates is counted, too. */
+/** Long enough for every stream's first keep-alive, so that its allocations count, too. */
 const SETTLE_MS = 20_000;
 
 /**
  * @param {import('../../scripts/stack/stack.mjs').Stack} stack
- * @param {import('../support/edge-browser.mjs').EdgeBrowser[]} browsers whose streams they are, in turn
+ * @param {import('../support/edge-browser.mjs').EdgeBrowser[]} browsers that open the streams, in turn
  */
 export async function memoryOfStreams(stack, browsers) {
   const parts = { edge: stack.parts.edge, bridge: stack.parts.bridge };
@@ -36,7 +36,7 @@ export async function memoryOfStreams(stack, browsers) {
   };
 }
 
-/** Resident memory of a part's processes, without wrangler, which serves nothing. @param {import('../../scripts/stack/process.mjs').Part} part */
+/** Resident memory of a part's processes without wrangler, which serves no requests. @param {import('../../scripts/stack/process.mjs').Part} part */
 function residentMb(part) {
   let kilobytes = 0;
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
@@ -48,7 +48,7 @@ function residentMb(part) {
       if (/^Name:\s+(node|npm|sh|esbuild|MainThread)/m.test(status)) continue;
       kilobytes += Number(status.match(/^VmRSS:\s+(\d+) kB$/m)?.[1] ?? 0);
     } catch {
-      // It ended meanwhile.
+      // The process has ended.
     }
   }
   if (!kilobytes) throw new Error(`${part.name} has no process`);

@@ -1,4 +1,4 @@
-// Debian's Chromium, and a page that remembers everything that reached it.
+// Debian's Chromium, and a recorder of everything that the network brings to it.
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -7,7 +7,7 @@ import { chromium } from 'playwright-core';
 
 import { everyAnswer, recordAddress } from '../support/record.mjs';
 
-// Without these Chromium calls home, many times a minute. `--no-sandbox` is what root needs.
+// Without these Chromium sends requests of its own, many times a minute. `--no-sandbox` is needed by root.
 const ARGS = [
   '--no-sandbox',
   '--disable-gpu',
@@ -33,37 +33,37 @@ export function launch() {
   return chromium.launch({ executablePath, args: ARGS });
 }
 
-/** A browser whose owner has set it up: a profile of its own with these preferences. @param {string} profile folder @param {object} preferences */
-export function launchWith(profile, preferences) {
+/** Starts a browser with a profile of its own and these preferences. @param {string} profile folder @param {object} preferences */
+export function launchWithProfile(profile, preferences) {
   mkdirSync(join(profile, 'Default'), { recursive: true });
   writeFileSync(join(profile, 'Default/Preferences'), JSON.stringify(preferences));
   return chromium.launchPersistentContext(profile, { executablePath, args: ARGS });
 }
 
-/** What the network brought to a browser, by address: headers but the HttpOnly cookies, bodies, stream messages. */
-export class Witness {
+/** Records what the network brings to a browser, by URL: headers without HttpOnly cookies, bodies, stream messages. */
+export class NetworkRecorder {
   /** @type {{ url: string, text: string }[]} */
   seen = [];
-  /** @type {string[]} bodies that could not be read: nobody knows what was in them */
+  /** @type {string[]} bodies that could not be read, and so were not searched */
   unreadable = [];
   /** @type {string[]} errors of scripts and violations of the content security policy */
-  complaints = [];
+  errors = [];
   /** @type {Set<Promise<void>>} */
   #pending = new Set();
   /** @type {WeakMap<import('playwright-core').Page, Promise<void>>} */
   #watched = new WeakMap();
 
-  /** @param {string} edge origin whose answers the leak scan looks into */
+  /** @param {string} edge origin whose answers the leak scan searches */
   constructor(edge) {
     this.edge = edge;
   }
 
-  /** Watches all pages there will be. Of one that a page opens by itself the first answers may be missed. @param {import('playwright-core').BrowserContext} context */
+  /** Watches all later pages. The first answers of a page that another page opens may be missed. @param {import('playwright-core').BrowserContext} context */
   watchAll(context) {
     context.on('page', (page) => void this.watch(page).catch(() => {}));
   }
 
-  /** A page that is watched from its first request on. @param {import('playwright-core').BrowserContext} context */
+  /** Opens a page that is watched from its first request on. @param {import('playwright-core').BrowserContext} context */
   async open(context) {
     const page = await context.newPage();
     await this.watch(page);
@@ -79,22 +79,22 @@ export class Witness {
 
   /** @param {import('playwright-core').Page} page */
   async #watch(page) {
-    page.on('pageerror', (error) => this.complaints.push(String(error)));
+    page.on('pageerror', (error) => this.errors.push(String(error)));
     page.on('console', (message) => {
       if (message.type() === 'error' && !/Failed to load resource|net::ERR_/.test(message.text()))
-        this.complaints.push(message.text());
+        this.errors.push(message.text());
     });
     const network = await page.context().newCDPSession(page);
-    // Each response waits until it has been read here, or a page that navigates on would take its body along.
+    // Each response waits until it has been read here. Otherwise a navigation would discard its body.
     network.on('Fetch.requestPaused', (response) => {
       const reading = this.#keep(network, response).finally(() => this.#pending.delete(reading));
       this.#pending.add(reading);
     });
     await network.send('Fetch.enable', { patterns: [{ requestStage: 'Response' }] });
     await network.send('Network.enable');
-    // The body of a stream never ends, so it is not read as one.
+    // The body of a stream never ends, so its messages are recorded instead.
     network.on('Network.eventSourceMessageReceived', ({ data, eventId }) =>
-      this.#see('stream', 0, `${eventId} ${data}`),
+      this.#record('stream', 0, `${eventId} ${data}`),
     );
   }
 
@@ -104,9 +104,9 @@ export class Witness {
   }
 
   /** @param {string} url @param {number} status @param {string} text */
-  #see(url, status, text) {
+  #record(url, status, text) {
     this.seen.push({ url, text: `${url}\n${text}` });
-    // What providers and host pages say is theirs.
+    // Answers of providers and host pages are not part of the scan.
     if (url === 'stream' || url.startsWith(`${this.edge}/`)) everyAnswer.push({ url, status, headers: {}, text });
   }
 
@@ -133,17 +133,17 @@ export class Witness {
     const open = responseHeaders.filter(
       ({ name, value }) => name.toLowerCase() !== 'set-cookie' || !/;\s*HttpOnly/i.test(value),
     );
-    this.#see(
+    this.#record(
       request.url,
       responseStatusCode,
       [...open.map(({ name, value }) => `${name}: ${value}`), body].join('\n'),
     );
-    // It fails for a page that has gone; the response is read already.
+    // This fails for a closed page, whose response has been read.
     await network.send('Fetch.continueRequest', { requestId }).catch(() => {});
   }
 }
 
-/** Everything a script of the page can get at: cookies, storage, databases, caches. @param {import('playwright-core').Page} page */
+/** Everything that a script of the page can read: cookies, storage, databases, caches. @param {import('playwright-core').Page} page */
 export function storageOf(page) {
   return page.evaluate(async () => {
     const found = [

@@ -1,4 +1,4 @@
-// The widget on a page of another site than the edge, where browsers keep cookies apart or let none through.
+// The widget on a page of another site than the edge, where browsers partition cookies or block them.
 
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
@@ -6,34 +6,34 @@ import { describe, test } from 'node:test';
 
 import { startEmbedded } from '../support/embedded.mjs';
 import { afterAll } from '../support/after-all.mjs';
-import { Witness, launchWith, storageOf } from './chromium.mjs';
+import { NetworkRecorder, launchWithProfile, storageOf } from './chromium.mjs';
 
 const { stack, pageOrigin } = await startEmbedded(['redis', 'emulators', 'edge', 'host']);
 /** @type {import('playwright-core').BrowserContext[]} */
 const browsers = [];
 afterAll(() => Promise.all(browsers.map((browser) => browser.close())));
 
-/** A new browser with these preferences, on the page. @param {string} name @param {object} preferences */
+/** Opens the page in a new browser with these preferences. @param {string} name @param {object} preferences */
 async function open(name, preferences) {
-  const browser = await launchWith(join(stack.state, `profile-${name}`), preferences);
+  const browser = await launchWithProfile(join(stack.state, `profile-${name}`), preferences);
   browsers.push(browser);
   browser.setDefaultTimeout(20_000);
-  const witness = new Witness(stack.edgeOrigin);
-  witness.watchAll(browser);
-  const page = await witness.open(browser);
+  const recorder = new NetworkRecorder(stack.edgeOrigin);
+  recorder.watchAll(browser);
+  const page = await recorder.open(browser);
   /** @type {string[]} */
-  const complaints = [];
-  /** @type {string[]} what was sent to the edge */
+  const errors = [];
+  /** @type {string[]} method, URL and referrer of each request */
   const requests = [];
-  page.on('pageerror', (error) => complaints.push(String(error)));
+  page.on('pageerror', (error) => errors.push(String(error)));
   page.on('console', (message) => {
-    if (/Content.Security.Policy|Trusted ?Type|violates/i.test(message.text())) complaints.push(message.text());
+    if (/Content.Security.Policy|Trusted ?Type|violates/i.test(message.text())) errors.push(message.text());
   });
   page.on('request', (request) =>
     requests.push(`${request.method()} ${request.url()} ${request.headers().referer ?? ''}`),
   );
   await page.goto(`${pageOrigin}/?order=7#part`);
-  return { browser, witness, page, complaints, requests };
+  return { browser, recorder, page, errors, requests };
 }
 
 /** @param {import('playwright-core').Page} page @param {RegExp} who */
@@ -44,8 +44,8 @@ async function signIn(page, who) {
   await page.waitForURL((url) => url.origin === pageOrigin);
 }
 
-test('M58: a page that hides itself signs its user in all the same, and any other page asks first', async () => {
-  const { browser, witness, page, requests } = await open('hidden', {});
+test('M58: a page that sends no referrer signs its user in, and a link on any other page asks for confirmation', async () => {
+  const { browser, recorder, page, requests } = await open('hidden', {});
   await page.evaluate(() =>
     document.head.append(Object.assign(document.createElement('meta'), { name: 'referrer', content: 'no-referrer' })),
   );
@@ -55,16 +55,16 @@ test('M58: a page that hides itself signs its user in all the same, and any othe
   assert.deepEqual(
     logins.map((request) => request.split(' ')[2]),
     [`${pageOrigin}/`],
-    'once, and by its origin alone',
+    'one login, with the origin alone as referrer',
   );
-  // Of no site at all, and so of another one than the edge's: as a link in anybody's page.
-  const other = await witness.open(browser);
+  // A data: page has an opaque origin, so it is another site than the edge's, as any page with a link is.
+  const other = await recorder.open(browser);
   await other.goto(`data:text/html,<script>location = '${stack.edgeOrigin}/auth/github/login?return_to=/'</script>`);
   await other.getByRole('heading', { name: 'Sign in with GitHub?' }).waitFor();
   assert.equal(
     (await browser.cookies()).filter(({ name }) => name.startsWith('__Host-Http-')).length,
     1,
-    'nothing has begun but the one session',
+    'no sign-in has begun',
   );
   await other.getByRole('link', { name: 'Continue with GitHub' }).click();
   await other.getByRole('button', { name: /Grace Hopper/ }).click();
@@ -81,14 +81,14 @@ const asked = (page) =>
   );
 
 for (const [name, preferences] of /** @type {const} */ ([
-  ['as it comes', {}],
+  ['with default settings', {}],
   ['that blocks third-party cookies', { profile: { cookie_controls_mode: 1, block_third_party_cookies: true } }],
 ])) {
   describe(`S155: in a browser ${name}`, () => {
     /** @type {Awaited<ReturnType<typeof open>>} */
     let opened;
 
-    test('the user signs in, and is on the same page of another site again', async () => {
+    test('the user signs in and returns to the same page of the other site', async () => {
       opened = await open(name.replaceAll(' ', '-'), preferences);
       const { page, requests } = opened;
       await signIn(page, /Ada Lovelace/);
@@ -101,23 +101,23 @@ for (const [name, preferences] of /** @type {const} */ ([
           (request) => request.includes('causeway=') && !request.startsWith(`GET ${pageOrigin}/?order=7#`),
         ),
         [],
-        'the code is in no other request and no referrer',
+        'the code is in no other request or referrer',
       );
-      assert.ok(!(await storageOf(page)).includes('causeway'), 'and is not kept');
+      assert.ok(!(await storageOf(page)).includes('causeway'), 'the code is not stored');
     });
 
-    test('the cookie is of that site only', async () => {
-      const { browser, witness, page } = opened;
+    test('the cookie is partitioned by that site', async () => {
+      const { browser, recorder, page } = opened;
       const { cookies } = await (await browser.newCDPSession(page)).send('Network.getAllCookies');
       const sessions = cookies.filter((cookie) => cookie.name === '__Host-Http-session');
       assert.deepEqual(
         sessions.map(({ partitionKey }) => partitionKey?.topLevelSite),
         [new URL(pageOrigin).protocol + '//127.0.0.1'],
       );
-      const own = await witness.open(browser);
+      const own = await recorder.open(browser);
       await own.goto(`${stack.edgeOrigin}/`);
       await own.getByRole('link', { name: /GitHub/ }).waitFor();
-      assert.equal((await asked(own)).authenticated, false, "the edge's own page is another place");
+      assert.equal((await asked(own)).authenticated, false, "the edge's own page has another partition");
       await own.close();
     });
 
@@ -128,8 +128,8 @@ for (const [name, preferences] of /** @type {const} */ ([
       assert.equal(requests.filter((request) => request.includes('/auth/handoff')).length, 1);
     });
 
-    test('the user signs out, and in again as somebody else', async () => {
-      const { page, complaints } = opened;
+    test('the user signs out and in again as another user', async () => {
+      const { page, errors } = opened;
       await page.getByRole('button', { name: 'Sign out' }).click();
       await page.getByRole('link', { name: /GitHub/ }).waitFor();
       assert.equal((await asked(page)).authenticated, false);
@@ -137,32 +137,32 @@ for (const [name, preferences] of /** @type {const} */ ([
       await page.getByRole('link', { name: /GitHub/ }).waitFor();
       await signIn(page, /Grace Hopper/);
       await page.locator('chat-widget').getByText('Grace Hopper').waitFor();
-      assert.deepEqual(complaints, []);
+      assert.deepEqual(errors, []);
     });
   });
 }
 
-test('S154: where no cookie of the edge is let through the widget says so, and nobody goes round in circles', async () => {
-  // What a person sets for one site under another; partitioned cookies are no exception.
+test('S154: where all cookies of the edge are blocked the widget says so, and no sign-in loop begins', async () => {
+  // A user's setting for one site embedded in another. It blocks partitioned cookies, too.
   const exceptions = { cookies: { [`${stack.edgeOrigin},${pageOrigin}`]: { setting: 2 } } };
-  const { browser, witness, page, complaints, requests } = await open('blocked', {
+  const { browser, recorder, page, errors, requests } = await open('blocked', {
     profile: { content_settings: { exceptions } },
   });
   await signIn(page, /Ada Lovelace/);
   await page.getByText('Your browser may be blocking cookies').waitFor();
   assert.equal(page.url(), `${pageOrigin}/?order=7#part`);
-  assert.equal(requests.filter((request) => request.includes('/auth/handoff')).length, 1, 'the code worked');
+  assert.equal(requests.filter((request) => request.includes('/auth/handoff')).length, 1, 'the code was redeemed once');
   assert.equal(await page.getByRole('link', { name: /Continue with/ }).count(), 0);
   assert.equal(requests.filter((request) => request.includes('/login?')).length, 1);
   const [own] = await Promise.all([
     browser.waitForEvent('page'),
     page.getByRole('link', { name: 'Open the chat in a window of its own' }).click(),
   ]);
-  await witness.watch(own);
+  await recorder.watch(own);
   await own.waitForURL(`${stack.edgeOrigin}/`);
   await own.getByRole('link', { name: /GitHub/ }).click();
   await own.getByRole('button', { name: /Ada Lovelace/ }).click();
   await own.waitForURL(`${stack.edgeOrigin}/`);
   await own.locator('chat-widget').getByText('Ada Lovelace').waitFor();
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(errors, []);
 });

@@ -1,4 +1,4 @@
-// The product as a person meets it: on somebody else's page, by clicking.
+// The product as a user sees it: on a host page, by clicking.
 
 import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
@@ -9,7 +9,7 @@ import { afterAll } from '../support/after-all.mjs';
 import { Kafka } from '../support/kafka.mjs';
 import { leaks, secretValues } from '../support/leak.mjs';
 import { startStack } from '../support/stack.mjs';
-import { launch, storageOf, Witness } from './chromium.mjs';
+import { NetworkRecorder, launch, storageOf } from './chromium.mjs';
 
 const { stack, github, graph } = await startStack(
   ['kafka', 'redis', 'emulators', 'edge', 'bridge', 'assistant', 'host'],
@@ -26,25 +26,25 @@ mkdirSync(pictures, { recursive: true });
 let browser;
 /** @type {import('playwright-core').Page} */
 let page;
-const witness = new Witness(stack.edgeOrigin);
+const recorder = new NetworkRecorder(stack.edgeOrigin);
 
 before(async () => {
   browser = await launch();
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
   context.setDefaultTimeout(20_000);
-  witness.watchAll(context);
-  page = await witness.open(context);
+  recorder.watchAll(context);
+  page = await recorder.open(context);
 });
 
 afterAll(() => browser?.close());
 
 /** @param {string} name */
-const picture = (name) => page.screenshot({ path: join(pictures, `${name}.png`) });
+const screenshot = (name) => page.screenshot({ path: join(pictures, `${name}.png`) });
 /** @param {'user' | 'assistant'} role @param {string | RegExp} [text] */
 const messages = (role, text) => page.locator(`chat-widget li.${role}`).filter(text ? { hasText: text } : {});
 
 /** @param {string} text */
-async function say(text) {
+async function sendMessage(text) {
   await page.getByPlaceholder('Write a message').fill(text);
   await page.keyboard.press('Enter');
 }
@@ -53,13 +53,13 @@ test('a visitor finds the widget on the page, and both ways to sign in', async (
   await page.goto(`${stack.hostOrigin}/`);
   await page.getByRole('link', { name: /GitHub/ }).waitFor();
   await page.getByRole('link', { name: /Microsoft/ }).waitFor();
-  await picture('1-visitor');
+  await screenshot('1-visitor');
 });
 
 test('the visitor signs in at GitHub and comes back to the same page', async () => {
   await page.getByRole('link', { name: /GitHub/ }).click();
   await page.waitForURL((url) => url.port === String(stack.ports.github));
-  await picture('2-provider');
+  await screenshot('2-provider');
   await page.getByRole('button', { name: /Ada Lovelace/ }).click();
   await page.waitForURL(`${stack.hostOrigin}/`);
   await page.locator('chat-widget').getByText('Ada Lovelace').waitFor();
@@ -67,17 +67,17 @@ test('the visitor signs in at GitHub and comes back to the same page', async () 
 });
 
 test('the user sends a message, sees it once, and the answer streams in', async () => {
-  await say('Where is shipment LF-20797?');
+  await sendMessage('Where is shipment LF-20797?');
   await messages('user', 'Where is shipment LF-20797?').waitFor();
   await messages('assistant').first().waitFor();
   await page.locator('chat-widget li.assistant[data-state="done"]').first().waitFor();
   assert.equal(await messages('user', 'Where is shipment LF-20797?').count(), 1);
   assert.equal(await messages('assistant').count(), 1);
   assert.notEqual((await messages('assistant').locator('.bubble').textContent())?.trim(), '');
-  await picture('3-answered');
+  await screenshot('3-answered');
 });
 
-test('what Kafka brings from elsewhere appears without a click, and markup in it stays text', async () => {
+test('a record from another backend appears without a click, and its markup stays text', async () => {
   const { user } = await page.evaluate(async (edge) => {
     const answer = await fetch(`${edge}/auth/session`, { credentials: 'include', headers: { 'X-CSRF': '1' } });
     return answer.json();
@@ -88,7 +88,7 @@ test('what Kafka brings from elsewhere appears without a click, and markup in it
   assert.equal(await page.locator('chat-widget li img').count(), 0);
 });
 
-test('the connection drops; what was written meanwhile is there afterwards, once', async () => {
+test('messages of both sides during an outage of the edge appear after it, once', async () => {
   const user = await page.evaluate(
     async (edge) =>
       (await (await fetch(`${edge}/auth/session`, { credentials: 'include', headers: { 'X-CSRF': '1' } })).json()).user,
@@ -100,25 +100,25 @@ test('the connection drops; what was written meanwhile is there afterwards, once
     .getByText(/Reconnecting|offline/i)
     .first()
     .waitFor();
-  await say('Said while the line was down');
-  await kafka.write({ key: user.id, value: { text: 'Heard while the line was down' } });
+  await sendMessage('Sent while the edge was down');
+  await kafka.write({ key: user.id, value: { text: 'Written while the edge was down' } });
   await stack.parts.edge.start();
-  await messages('assistant', 'Heard while the line was down').waitFor();
-  await messages('user', 'Said while the line was down').waitFor();
+  await messages('assistant', 'Written while the edge was down').waitFor();
+  await messages('user', 'Sent while the edge was down').waitFor();
   await page.locator('chat-widget').locator('[part~="status"]', { hasText: 'Online' }).waitFor();
   // The answer to it proves that the waiting message was sent.
   await page.locator('chat-widget li.assistant[data-state="done"]').nth(3).waitFor();
-  assert.equal(await messages('assistant', 'Heard while the line was down').count(), 1);
-  assert.equal(await messages('user', 'Said while the line was down').count(), 1);
-  const sent = (await kafka.read('chat.inbound')).filter(({ value }) => value.includes('Said while the line was down'));
+  assert.equal(await messages('assistant', 'Written while the edge was down').count(), 1);
+  assert.equal(await messages('user', 'Sent while the edge was down').count(), 1);
+  const sent = (await kafka.read('chat.inbound')).filter(({ value }) => value.includes('Sent while the edge was down'));
   assert.equal(sent.length, 1);
-  await picture('4-reconnected');
+  await screenshot('4-reconnected');
 });
 
 test('a reload shows the same conversation', async () => {
   const before = await page.locator('chat-widget li .bubble').allTextContents();
   await page.reload();
-  await messages('assistant', 'Heard while the line was down').waitFor();
+  await messages('assistant', 'Written while the edge was down').waitFor();
   await page.waitForFunction(
     (count) => document.querySelector('chat-widget')?.shadowRoot?.querySelectorAll('li .bubble').length === count,
     before.length,
@@ -126,39 +126,39 @@ test('a reload shows the same conversation', async () => {
   assert.deepEqual(await page.locator('chat-widget li .bubble').allTextContents(), before);
 });
 
-test('a second tab shows the conversation too, and both hear what is new', async () => {
-  const tab = await witness.open(page.context());
+test('a second tab shows the conversation, too, and both show new messages', async () => {
+  const tab = await recorder.open(page.context());
   await tab.goto(`${stack.hostOrigin}/`);
   await tab.locator('chat-widget li.assistant').first().waitFor();
-  await say('To both tabs');
+  await sendMessage('To both tabs');
   await messages('user', 'To both tabs').waitFor();
   await tab.locator('chat-widget li.user').filter({ hasText: 'To both tabs' }).waitFor();
   await tab.close();
 });
 
-test('nothing the page can see holds a token or a secret', async () => {
+test('nothing that the page can read holds a token or a secret', async () => {
   const values = [...secretValues(stack.secrets), ...github.tokens(), ...graph.tokens()];
   const onHostPage = await storageOf(page);
   assert.deepEqual(leaks(onHostPage, values), [], 'storage of the host page');
   assert.ok(!onHostPage.includes('__Host-Http-session'), 'no script reads the session cookie');
 
-  const ownPage = await witness.open(page.context());
+  const ownPage = await recorder.open(page.context());
   await ownPage.goto(`${stack.edgeOrigin}/`);
   await ownPage.locator('chat-widget').waitFor();
   await ownPage.locator('chat-widget').getByText('Ada Lovelace').waitFor();
   assert.deepEqual(leaks(await storageOf(ownPage), values), [], "storage of the edge's own page");
   await ownPage.close();
 
-  const seen = await witness.all();
+  const seen = await recorder.all();
   assert.ok(
     seen.some(({ url }) => url === 'stream') && seen.some(({ url }) => url.endsWith('/events/chat')),
-    'there was something to see',
+    'streams and posts were recorded',
   );
   assert.ok(
     seen.some(({ url, text }) => url.includes('/auth/session') && text.includes('"Ada Lovelace"')),
-    'bodies were looked into',
+    'bodies were recorded',
   );
-  assert.deepEqual(witness.unreadable, [], 'bodies that nobody could look into');
+  assert.deepEqual(recorder.unreadable, [], 'bodies that nobody could look into');
   for (const { url, text } of seen) assert.deepEqual(leaks(text, values), [], url);
 });
 
@@ -191,9 +191,9 @@ test('the user signs out and is a visitor again', async () => {
   await page.getByRole('link', { name: /GitHub/ }).waitFor();
   await page.reload();
   await page.getByRole('link', { name: /GitHub/ }).waitFor();
-  await picture('5-signed-out');
+  await screenshot('5-signed-out');
 });
 
-test('no script failed and no policy was violated on the way', () => {
-  assert.deepEqual(witness.complaints, []);
+test('no script failed and no content security policy was violated', () => {
+  assert.deepEqual(recorder.errors, []);
 });

@@ -15,9 +15,9 @@ for (const id of ['corp', 'keyed', 'bound', 'cautious', 'offline', 'moving']) {
     assert.deepEqual(
       [...authorize.searchParams.keys()].sort(),
       ['client_id', 'request_uri'],
-      'nothing of the request in the browser',
+      'the browser carries no parameter of the pushed request',
     );
-    const pushed = provider.of('pushed_authorization_request.success', id).at(-1)?.params ?? {};
+    const pushed = provider.eventsOf('pushed_authorization_request.success', id).at(-1)?.params ?? {};
     assert.equal(pushed.response_type, 'code');
     assert.equal(pushed.code_challenge_method, 'S256');
     assert.match(pushed.code_challenge, /^[\w-]{43}$/);
@@ -37,11 +37,11 @@ for (const id of ['corp', 'keyed', 'bound', 'cautious', 'offline', 'moving']) {
     });
     assert.deepEqual(connections, [{ provider: id }]);
     assert.deepEqual(
-      provider.of('grant.success', id).map(({ grantType }) => grantType),
+      provider.eventsOf('grant.success', id).map(({ grantType }) => grantType),
       ['authorization_code'],
     );
     assert.deepEqual(
-      provider.of('grant.error', id).filter(({ detail }) => !/nonce/i.test(detail ?? '')),
+      provider.eventsOf('grant.error', id).filter(({ detail }) => !/nonce/i.test(detail ?? '')),
       [],
     );
 
@@ -55,7 +55,7 @@ for (const id of ['corp', 'keyed', 'bound', 'cautious', 'offline', 'moving']) {
   });
 }
 
-test('an answer that does not name its issuer, or another one, signs nobody in', async () => {
+test('a callback without an issuer, or with another one, is rejected', async () => {
   for (const issuer of [undefined, 'https://evil.example', `${provider.issuer}/`]) {
     const browser = new EdgeBrowser(stack);
     const { callback } = await authorizeAt(browser, 'corp', 'grace');
@@ -77,15 +77,15 @@ test('a user who declines at the provider is not signed in, and may try again', 
   assert.equal((await signIn(browser, 'corp', 'linus')).finished.status, 303);
 });
 
-test('a callback that comes again is not taken to the provider, where a code that comes twice costs the grant', async () => {
+test('a replayed callback does not reach the provider, where a reused code would revoke the grant', async () => {
   const browser = new EdgeBrowser(stack);
   const { callback, finished } = await signIn(browser, 'corp', 'edsger');
   assert.equal(finished.status, 303);
-  const tokenRequests = provider.asked('/token');
+  const tokenRequests = provider.requestCount('/token');
   const again = await browser.copy().visit(callback);
-  assert.equal(again.headers.location, '/', 'who is signed in is led to the page');
+  assert.equal(again.headers.location, '/', 'a signed-in user is redirected to the page');
   const stranger = new EdgeBrowser(stack);
   assert.equal((await stranger.visit(callback)).status, 400);
-  assert.equal(provider.asked('/token'), tokenRequests, 'the provider is not even asked');
+  assert.equal(provider.requestCount('/token'), tokenRequests, 'no code is redeemed again');
   assert.equal((await callApi(browser, 'corp')).status, 200);
 });

@@ -6,8 +6,8 @@ import { assertProblem } from '../support/problem.mjs';
 import { signedIn } from './sign-in.mjs';
 import { callApi, provider, stack } from './stack.mjs';
 
-/** Signs in with an access token that is over when this returns. @param {string} id @param {string} login */
-async function signedInLongAgo(id, login) {
+/** Signs in with an access token that has expired when this returns. @param {string} id @param {string} login */
+async function signedInWithExpiredToken(id, login) {
   provider.accessTokenSeconds = 2;
   const browser = await signedIn(stack, id, login);
   provider.accessTokenSeconds = 600;
@@ -15,8 +15,8 @@ async function signedInLongAgo(id, login) {
   return browser;
 }
 
-/** Asks as a client does that was told to come back. @param {import('../support/edge-browser.mjs').EdgeBrowser} browser @param {string} id */
-async function untilItWorks(browser, id) {
+/** Calls the API as a client that follows Retry-After. @param {import('../support/edge-browser.mjs').EdgeBrowser} browser @param {string} id */
+async function callWithRetries(browser, id) {
   const deadline = Date.now() + 20_000;
   for (;;) {
     const answer = await callApi(browser, id);
@@ -26,14 +26,17 @@ async function untilItWorks(browser, id) {
   }
 }
 
-test('a provider that fails or is gone costs nobody the session or the connection: 503 for as long as it takes', async () => {
-  const [failed, refused] = [await signedInLongAgo('corp', 'niklaus'), await signedInLongAgo('corp', 'adele')];
-  const revoked = provider.of('grant.revoked', 'corp').length;
-  provider.mood = 'fails';
+test('while the provider fails or is down, calls are answered 503, and no session or linked account is lost', async () => {
+  const [failed, refused] = [
+    await signedInWithExpiredToken('corp', 'niklaus'),
+    await signedInWithExpiredToken('corp', 'adele'),
+  ];
+  const revoked = provider.eventsOf('grant.revoked', 'corp').length;
+  provider.behavior = 'fails';
   assert.equal(assertProblem(await callApi(failed, 'corp'), 503).code, 'unavailable');
-  provider.mood = 'answers';
+  provider.behavior = 'answers';
   await provider.close();
-  // Longer than the pause after which the provider is asked again.
+  // Longer than the pause before the edge's next attempt.
   const until = Date.now() + 13_000;
   while (Date.now() < until) {
     for (const browser of [failed, refused]) assertProblem(await callApi(browser, 'corp'), 503);
@@ -42,21 +45,21 @@ test('a provider that fails or is gone costs nobody the session or the connectio
   for (const browser of [failed, refused]) assert.equal((await browser.session()).authenticated, true);
   await provider.open();
   for (const browser of [failed, refused]) {
-    const answer = await untilItWorks(browser, 'corp');
+    const answer = await callWithRetries(browser, 'corp');
     assert.equal(answer.status, 200, answer.text);
   }
-  assert.equal(provider.of('grant.revoked', 'corp').length, revoked);
+  assert.equal(provider.eventsOf('grant.revoked', 'corp').length, revoked);
 });
 
-test('an answer that is lost leaves a used refresh token: where that costs the grant it is not sent again', async () => {
-  const browser = await signedInLongAgo('cautious', 'joan');
-  provider.mood = 'loses answers';
+test('after a lost answer the refresh token is not sent again if the provider would revoke the grant', async () => {
+  const browser = await signedInWithExpiredToken('cautious', 'joan');
+  provider.behavior = 'drops answers';
   assertProblem(await callApi(browser, 'cautious'), 503);
-  provider.mood = 'answers';
-  const tokenRequests = provider.asked('/token');
-  const answer = await untilItWorks(browser, 'cautious');
+  provider.behavior = 'answers';
+  const tokenRequests = provider.requestCount('/token');
+  const answer = await callWithRetries(browser, 'cautious');
   assert.equal(assertProblem(answer, 401).code, 'provider-sign-in-needed');
-  assert.equal(provider.asked('/token'), tokenRequests);
-  assert.deepEqual(provider.of('grant.revoked', 'cautious'), [], 'nobody reused anything');
+  assert.equal(provider.requestCount('/token'), tokenRequests);
+  assert.deepEqual(provider.eventsOf('grant.revoked', 'cautious'), [], 'no refresh token was reused');
   assert.equal((await browser.session()).authenticated, true);
 });

@@ -1,22 +1,22 @@
-// What the provider keeps, outlasting its restarts: grants, sessions, codes and tokens, by kind and id.
+// The provider's storage, which outlives its restarts: grants, sessions, codes and tokens, by kind and id.
 
 /** @typedef {Record<string, any>} Payload */
 
-/** Kinds of which to know the id is to have the thing. */
+/** Kinds whose id is itself the secret. */
 const SECRET_KINDS = new Set(['AuthorizationCode', 'AccessToken', 'RefreshToken']);
 
-export class Memory {
+export class ProviderStore {
   /** @type {Map<string, { payload: Payload, expiresAtMs: number }>} */
   #records = new Map();
-  /** Every code and token there ever was, for the leak scan. @type {Set<string>} */
+  /** Every code and token of the run, for the leak scan. @type {Set<string>} */
   secrets = new Set();
 
-  /** What is kept of a kind and alive. @param {string} kind @returns {Payload[]} */
+  /** The unexpired records of a kind. @param {string} kind @returns {Payload[]} */
   all(kind) {
     return [...this.#records].filter(([key]) => key.startsWith(`${kind}:`)).flatMap(([key]) => this.#get(key) ?? []);
   }
 
-  /** The provider's view of one kind. @param {string} kind */
+  /** The storage adapter of one kind, as oidc-provider wants it. @param {string} kind */
   adapter(kind) {
     const key = (/** @type {string} */ id) => `${kind}:${id}`;
     /** @param {(payload: Payload) => boolean} is */

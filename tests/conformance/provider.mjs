@@ -1,6 +1,6 @@
-// A certified OpenID provider, npm's oidc-provider, as strict as it can be made: pushed requests and PKCE required,
-// refresh tokens rotate at every use and a used one that comes again costs the whole grant, DPoP with nonces. It runs in
-// the tests' process, which see what it is asked, what it thinks of that, and can have it fail.
+// A certified OpenID provider, npm's oidc-provider, in its strictest configuration: pushed requests and PKCE are required,
+// refresh tokens rotate at every use, a reused one revokes the whole grant, and DPoP needs nonces. It runs in the tests'
+// process, which see its requests and events and can make it fail.
 
 import assert from 'node:assert/strict';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
@@ -11,15 +11,15 @@ import { SignJWT, importJWK } from 'jose';
 // @ts-expect-error The package brings no types.
 import { Provider, errors } from 'oidc-provider';
 
-import { Memory } from './provider-store.mjs';
+import { ProviderStore } from './provider-store.mjs';
 
 /** @typedef {{ name: string, client: string | undefined, grantType: string | undefined, params: Record<string, any>, detail: string | undefined }} ProviderEvent */
-/** @typedef {'answers' | 'fails' | 'loses answers' | 'holds'} Mood */
+/** @typedef {'answers' | 'fails' | 'drops answers' | 'holds requests'} Behavior */
 
 /** Longer than a test runs. */
 const LONG_SECONDS = 600;
 
-const PATIENCE_MS = 20_000;
+const TIMEOUT_MS = 20_000;
 
 const EVENTS = [
   'authorization.success',
@@ -35,7 +35,7 @@ const EVENTS = [
   'server_error',
 ];
 
-/** A signing key for each algorithm that a client may ask for. */
+/** A signing key for each algorithm that a client may choose. */
 function signingKeys() {
   const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' });
   const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'jwk' });
@@ -47,19 +47,19 @@ function signingKeys() {
 }
 
 export class ConformanceProvider {
-  /** @type {{ method: string, path: string }[]} what it was asked */
+  /** @type {{ method: string, path: string }[]} the requests so far */
   seen = [];
   /** @type {ProviderEvent[]} */
   events = [];
-  /** @type {Mood} how it answers its token endpoint, or everything if it fails */
-  mood = 'answers';
+  /** How the token endpoint behaves; 'fails' applies to all endpoints. @type {Behavior} */
+  behavior = 'answers';
   /** Token requests that wait for {@link release}. @type {(() => void)[]} */
   #held = [];
-  /** How long the access tokens of the next answers live, in seconds. */
+  /** Lifetime of the access tokens that are issued from now on. */
   accessTokenSeconds = LONG_SECONDS;
-  /** Scopes of the APIs that tokens can be for, by resource. @type {Record<string, string>} */
+  /** The scopes of each API that tokens can be restricted to, by resource. @type {Record<string, string>} */
   resources = {};
-  memory = new Memory();
+  store = new ProviderStore();
   keys = signingKeys();
   issuer = '';
   /** @type {(incoming: import('node:http').IncomingMessage, outgoing: import('node:http').ServerResponse) => void} */
@@ -69,7 +69,7 @@ export class ConformanceProvider {
   #port = 0;
   #nonceSecret = randomBytes(32);
 
-  /** Takes a port; nothing is served before the clients are known. */
+  /** Listens on a free port, and answers 503 until the clients are registered. */
   static async start() {
     const provider = new ConformanceProvider();
     await provider.open();
@@ -87,7 +87,7 @@ export class ConformanceProvider {
     this.#port = /** @type {import('node:net').AddressInfo} */ (this.server.address()).port;
   }
 
-  /** From now on connections are refused. */
+  /** Stops listening: connections are refused from now on. */
   async close() {
     const closed = once(this.server, 'close');
     this.server.close();
@@ -101,43 +101,43 @@ export class ConformanceProvider {
     this.#restart();
   }
 
-  /** Waits for a token request that is then left waiting. */
-  async holding() {
-    const deadline = Date.now() + PATIENCE_MS;
+  /** Waits until a token request is held. */
+  async untilHeld() {
+    const deadline = Date.now() + TIMEOUT_MS;
     while (this.#held.length === 0) {
-      assert.ok(Date.now() < deadline, 'a token request comes: not within 20 s');
+      assert.ok(Date.now() < deadline, 'no token request arrived within 20 s');
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
   }
 
-  /** Goes on with what was held. */
+  /** Answers the held requests. */
   release() {
-    this.mood = 'answers';
-    for (const goOn of this.#held.splice(0)) goOn();
+    this.behavior = 'answers';
+    for (const answer of this.#held.splice(0)) answer();
   }
 
-  /** Signs with new keys from now on, and withdraws the old ones, which are returned. */
-  rotate() {
+  /** Replaces the signing keys by new ones, and returns the old ones. */
+  rotateKeys() {
     const old = this.keys;
     this.keys = signingKeys();
     this.#restart();
     return old;
   }
 
-  /** How often it was asked this. @param {string} path */
-  asked(path) {
+  /** How often a path was requested. @param {string} path */
+  requestCount(path) {
     return this.seen.filter((request) => request.path === path).length;
   }
 
-  /** What happened to a client. @param {string} name @param {string} client */
-  of(name, client) {
+  /** The events of this name and client. @param {string} name @param {string} client */
+  eventsOf(name, client) {
     return this.events.filter((event) => event.name === name && event.client === client);
   }
 
-  /** What it gave out or was sent that nobody else may see. */
+  /** The secrets that it issued or received. */
   secrets() {
     return [
-      ...this.memory.secrets,
+      ...this.store.secrets,
       ...this.events.flatMap(({ params }) =>
         [params.code_verifier, params.client_assertion, params.client_secret].filter(
           (value) => typeof value === 'string',
@@ -146,39 +146,39 @@ export class ConformanceProvider {
     ];
   }
 
-  /** Waits for what happens to a client, once more than before. @param {string} name @param {string} client */
-  async next(name, client) {
-    const before = this.of(name, client).length;
-    const deadline = Date.now() + PATIENCE_MS;
-    while (this.of(name, client).length === before) {
-      assert.ok(Date.now() < deadline, `the provider says ${name} of ${client}: not within 20 s`);
+  /** Waits for the next event of this name and client. @param {string} name @param {string} client */
+  async nextEvent(name, client) {
+    const before = this.eventsOf(name, client).length;
+    const deadline = Date.now() + TIMEOUT_MS;
+    while (this.eventsOf(name, client).length === before) {
+      assert.ok(Date.now() < deadline, `no ${name} of ${client} within 20 s`);
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
-    return /** @type {ProviderEvent} */ (this.of(name, client).at(-1));
+    return /** @type {ProviderEvent} */ (this.eventsOf(name, client).at(-1));
   }
 
-  /** The refresh tokens of a user at a client, used ones included, in the order they were given out. @param {string} client @param {string} user */
+  /** A user's refresh tokens at a client, used ones included, in the order of issue. @param {string} client @param {string} user */
   refreshTokens(client, user) {
-    return this.memory
+    return this.store
       .all('RefreshToken')
       .filter(({ clientId, accountId }) => clientId === client && accountId === user);
   }
 
-  /** Ends a user's access tokens at a client before their time. @param {string} client @param {string} user */
+  /** Invalidates a user's access tokens at a client before they expire. @param {string} client @param {string} user */
   async endAccessTokens(client, user) {
-    const adapter = this.memory.adapter('AccessToken');
-    for (const { jti, clientId, accountId } of this.memory.all('AccessToken')) {
+    const adapter = this.store.adapter('AccessToken');
+    for (const { jti, clientId, accountId } of this.store.all('AccessToken')) {
       if (clientId === client && accountId === user) await adapter.destroy(jti);
     }
   }
 
-  /** Lets a user's sessions run out, which tells nobody. @param {string} user */
+  /** Ends a user's sessions without a logout, as if they had expired. @param {string} user */
   async endSessions(user) {
-    const adapter = this.memory.adapter('Session');
-    for (const { jti, accountId } of this.memory.all('Session')) if (accountId === user) await adapter.destroy(jti);
+    const adapter = this.store.adapter('Session');
+    for (const { jti, accountId } of this.store.all('Session')) if (accountId === user) await adapter.destroy(jti);
   }
 
-  /** A logout token as the provider would make it. @param {Record<string, any>} key @param {string} client @param {string} user */
+  /** A logout token as the provider would issue it. @param {Record<string, any>} key @param {string} client @param {string} user */
   async logoutToken(key, client, user) {
     return new SignJWT({ events: { 'http://schemas.openid.net/event/backchannel-logout': {} } })
       .setProtectedHeader({ alg: key.alg, kid: key.kid, typ: 'logout+jwt' })
@@ -193,7 +193,7 @@ export class ConformanceProvider {
 
   #restart() {
     const provider = new Provider(this.issuer, {
-      adapter: (/** @type {string} */ kind) => this.memory.adapter(kind),
+      adapter: (/** @type {string} */ kind) => this.store.adapter(kind),
       clients: this.#clients,
       jwks: { keys: this.keys },
       cookies: { keys: [this.#nonceSecret.toString('hex')] },
@@ -208,12 +208,12 @@ export class ConformanceProvider {
           email_verified: true,
         }),
       }),
-      // It would reach no address of this machine, and nothing that takes longer than 2.5 s.
+      // The provider's own `fetch` reaches no loopback address and gives up after 2.5 s.
       fetch: (/** @type {string} */ url, /** @type {any} */ options) =>
-        fetch(url, { ...options, dispatcher: undefined, signal: AbortSignal.timeout(PATIENCE_MS) }),
+        fetch(url, { ...options, dispatcher: undefined, signal: AbortSignal.timeout(TIMEOUT_MS) }),
       pkce: { required: () => true },
       rotateRefreshToken: true,
-      // Who did not ask for offline access has tokens for as long as the user's session here, and no longer.
+      // Without offline access, tokens live only as long as the user's session at the provider.
       issueRefreshToken: (/** @type {unknown} */ _, /** @type {any} */ client) =>
         client.grantTypeAllowed('refresh_token'),
       ttl: {
@@ -250,7 +250,7 @@ export class ConformanceProvider {
     this.#serve = provider.callback();
   }
 
-  /** An API that tokens can be for (RFC 8707). @param {string} resource */
+  /** An API that tokens can be restricted to (RFC 8707). @param {string} resource */
   #resourceServer(resource) {
     const scope = this.resources[resource];
     if (scope === undefined) throw new errors.InvalidTarget();
@@ -275,10 +275,11 @@ export class ConformanceProvider {
   #answer(incoming, outgoing) {
     const path = new URL(incoming.url ?? '/', this.issuer).pathname;
     this.seen.push({ method: incoming.method ?? '', path });
-    if (this.mood === 'fails') return void outgoing.writeHead(503).end();
-    if (this.mood === 'holds' && path === '/token') return void this.#held.push(() => this.#serve(incoming, outgoing));
-    if (this.mood === 'loses answers' && path === '/token') {
-      // All is done by then; only whoever asked never learns of it.
+    if (this.behavior === 'fails') return void outgoing.writeHead(503).end();
+    if (this.behavior === 'holds requests' && path === '/token')
+      return void this.#held.push(() => this.#serve(incoming, outgoing));
+    if (this.behavior === 'drops answers' && path === '/token') {
+      // The request is carried out, but the client never gets the answer.
       outgoing.end = () => outgoing.destroy();
     }
     this.#serve(incoming, outgoing);

@@ -10,38 +10,39 @@ import { callApi, provider, secretOf, stack } from './stack.mjs';
 
 /** @param {string} client */
 const refreshes = (client) =>
-  provider.of('grant.success', client).filter(({ grantType }) => grantType === 'refresh_token').length;
+  provider.eventsOf('grant.success', client).filter(({ grantType }) => grantType === 'refresh_token').length;
 
-/** What the provider holds against a client: reuse of a refresh token among it. @param {string} client */
-const complaints = (client) => provider.of('grant.error', client).filter(({ detail }) => !/nonce/i.test(detail ?? ''));
+/** The provider's errors of a client, such as the reuse of a refresh token. @param {string} client */
+const grantErrors = (client) =>
+  provider.eventsOf('grant.error', client).filter(({ detail }) => !/nonce/i.test(detail ?? ''));
 
 const CLIENTS = ['corp', 'keyed', 'bound'];
 const SHORT_SECONDS = 4;
 const LONG_SECONDS = 600;
 
-/** Waits until every short-lived token of this moment is over. */
-const untilOver = () => delay(SHORT_SECONDS * 1000);
+/** Waits until every short-lived token that exists now has expired. */
+const untilExpired = () => delay(SHORT_SECONDS * 1000);
 
-test('an access token that is over is renewed, and the refresh token rotates each time, for each kind of client', async () => {
+test('an expired access token is refreshed, and the refresh token rotates each time, for each kind of client', async () => {
   provider.accessTokenSeconds = SHORT_SECONDS;
   const browsers = await Promise.all(
     CLIENTS.map(async (id) => ({ id, browser: await signedIn(stack, id, `rita-${id}`), before: refreshes(id) })),
   );
-  await untilOver();
+  await untilExpired();
   const call = () => Promise.all(browsers.map(async ({ id, browser }) => (await callApi(browser, id)).status));
   assert.deepEqual(await call(), [200, 200, 200]);
   assert.deepEqual(
     browsers.map(({ id, before }) => refreshes(id) - before),
     [1, 1, 1],
   );
-  await untilOver();
+  await untilExpired();
   provider.accessTokenSeconds = LONG_SECONDS;
   assert.deepEqual(await call(), [200, 200, 200]);
   assert.deepEqual(await call(), [200, 200, 200]);
   assert.deepEqual(
     browsers.map(({ id, before }) => refreshes(id) - before),
     [2, 2, 2],
-    'twice in a row, and not for a token that is still good',
+    'one refresh for each expired token, and none for a valid one',
   );
   for (const { id } of browsers) {
     const tokens = provider.refreshTokens(id, `rita-${id}`);
@@ -54,21 +55,21 @@ test('an access token that is over is renewed, and the refresh token rotates eac
       ],
       id,
     );
-    assert.deepEqual(complaints(id), []);
+    assert.deepEqual(grantErrors(id), []);
   }
 });
 
-test('20 calls at once with a token that is over cost one token request, for each kind of client', async () => {
+test('20 concurrent calls with an expired token cause one token request, for each kind of client', async () => {
   provider.accessTokenSeconds = SHORT_SECONDS;
   const browsers = await Promise.all(
     CLIENTS.map(async (id) => ({ id, browser: await signedIn(stack, id, `parallel-${id}`) })),
   );
   provider.accessTokenSeconds = LONG_SECONDS;
-  await untilOver();
+  await untilExpired();
   for (const { id, browser } of browsers) await assertOneRefresh(id, browser);
 });
 
-test('20 calls at once with a token that the API no longer takes cost one token request, for each kind of client', async () => {
+test('20 concurrent calls with a token that the API rejects cause one token request, for each kind of client', async () => {
   for (const id of CLIENTS) {
     const browser = await signedIn(stack, id, `early-${id}`);
     await provider.endAccessTokens(id, `early-${id}`);
@@ -78,7 +79,7 @@ test('20 calls at once with a token that the API no longer takes cost one token 
 
 /** @param {string} id @param {import('../support/edge-browser.mjs').EdgeBrowser} browser */
 async function assertOneRefresh(id, browser) {
-  const [before, revoked] = [refreshes(id), provider.of('grant.revoked', id).length];
+  const [before, revoked] = [refreshes(id), provider.eventsOf('grant.revoked', id).length];
   const answers = await Promise.all(Array.from({ length: 20 }, () => callApi(browser, id)));
   assert.deepEqual(
     answers.map(({ status }) => status),
@@ -86,55 +87,55 @@ async function assertOneRefresh(id, browser) {
     id,
   );
   assert.equal(refreshes(id), before + 1, id);
-  assert.deepEqual(complaints(id), []);
-  assert.equal(provider.of('grant.revoked', id).length, revoked);
+  assert.deepEqual(grantErrors(id), []);
+  assert.equal(provider.eventsOf('grant.revoked', id).length, revoked);
 }
 
-test('S109: a client that leaves during a refresh does not take the new token with it', async () => {
+test('S109: a client that disconnects during a refresh does not lose the new token', async () => {
   for (const id of CLIENTS) {
     const browser = await signedIn(stack, id, `gone-${id}`);
     await provider.endAccessTokens(id, `gone-${id}`);
     const before = refreshes(id);
-    provider.mood = 'holds';
-    const left = leaving(browser, id);
-    await provider.holding();
-    left.destroy();
+    provider.behavior = 'holds requests';
+    const outgoing = unawaitedCall(browser, id);
+    await provider.untilHeld();
+    outgoing.destroy();
     const next = callApi(browser, id);
-    // By then the edge could have noticed.
+    // Time for the edge to notice the disconnect.
     await delay(1_000);
     provider.release();
     assert.equal((await next).status, 200, id);
     assert.equal((await callApi(browser, id)).status, 200, id);
     assert.equal(refreshes(id), before + 1, id);
-    assert.deepEqual(complaints(id), []);
+    assert.deepEqual(grantErrors(id), []);
   }
 });
 
-test('a stream that opens once the token is over has it renewed, and is answered without waiting for the provider', async () => {
+test('opening a stream refreshes an expired token without waiting for the provider', async () => {
   provider.accessTokenSeconds = SHORT_SECONDS;
   const browsers = await Promise.all(
     CLIENTS.map(async (id) => ({ id, browser: await signedIn(stack, id, `listener-${id}`) })),
   );
   provider.accessTokenSeconds = LONG_SECONDS;
-  await untilOver();
+  await untilExpired();
   for (const { id, browser } of browsers) {
     const before = refreshes(id);
-    provider.mood = 'holds';
+    provider.behavior = 'holds requests';
     const stream = await (await Stream.open(browser)).opened();
     assert.equal(stream.status, 200, id);
-    await provider.holding();
+    await provider.untilHeld();
     assert.equal(refreshes(id), before, id);
     provider.release();
-    // Waits for the renewal that is under way.
+    // Waits for the refresh in progress.
     assert.equal((await callApi(browser, id)).status, 200, id);
     assert.equal(refreshes(id), before + 1, id);
-    assert.deepEqual(complaints(id), []);
+    assert.deepEqual(grantErrors(id), []);
     stream.cut();
   }
 });
 
-/** A call that its client does not wait for. @param {import('../support/edge-browser.mjs').EdgeBrowser} browser @param {string} id */
-function leaving(browser, id) {
+/** A call whose answer is not read, and which the test can abort. @param {import('../support/edge-browser.mjs').EdgeBrowser} browser @param {string} id */
+function unawaitedCall(browser, id) {
   const headers = { ...browser.scriptHeaders(), Cookie: browser.cookieHeader };
   const outgoing = request(new URL(`/bff/api-${id}/hello`, stack.edgeOrigin), { agent: false, headers });
   outgoing.on('error', () => {});
@@ -142,22 +143,22 @@ function leaving(browser, id) {
   return outgoing;
 }
 
-test('a refresh token that somebody else has used costs the grant, and with it the session that was begun with it', async () => {
+test('the reuse of a stolen refresh token revokes the grant and ends the session that began with it', async () => {
   const browser = await signedIn(stack, 'corp', 'stolen');
   const [stolen] = provider.refreshTokens('corp', 'stolen');
   assert.ok(stolen);
-  assert.equal(await replay(stolen.jti), 200, 'the thief was first');
+  assert.equal(await replay(stolen.jti), 200, 'the thief uses it first');
   await provider.endAccessTokens('corp', 'stolen');
-  const revoked = provider.of('grant.revoked', 'corp').length;
+  const revoked = provider.eventsOf('grant.revoked', 'corp').length;
   assertProblem(await callApi(browser, 'corp'), 401);
-  assert.equal(provider.of('grant.revoked', 'corp').length, revoked + 1, 'the provider watches for this');
-  const tokenRequests = provider.asked('/token');
+  assert.equal(provider.eventsOf('grant.revoked', 'corp').length, revoked + 1, 'the provider detects the reuse');
+  const tokenRequests = provider.requestCount('/token');
   assertProblem(await callApi(browser, 'corp'), 401);
-  assert.equal(provider.asked('/token'), tokenRequests, 'a refresh token that is worth nothing is not sent again');
+  assert.equal(provider.requestCount('/token'), tokenRequests, 'an invalid refresh token is not sent again');
   assert.equal((await browser.session()).authenticated, false);
 });
 
-test('with offline access the API goes on after the user has left the provider; without it a new sign-in is needed', async () => {
+test("with offline access calls work after the user's session at the provider has ended; without it they need a sign-in", async () => {
   const [online, offline] = [await signedIn(stack, 'moving', 'tony'), await signedIn(stack, 'offline', 'tony')];
   for (const id of ['moving', 'offline']) await provider.endAccessTokens(id, 'tony');
   await provider.endSessions('tony');

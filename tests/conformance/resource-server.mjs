@@ -1,5 +1,5 @@
-// An API that takes the provider's access tokens: asks the provider about each, and wants a proof with those that are
-// bound to a key (RFC 9449 §7), once and never again.
+// An API that accepts the provider's access tokens. It introspects each token, and requires a DPoP proof for those that
+// are bound to a key (RFC 9449 §7); each proof is accepted once.
 
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
@@ -11,7 +11,7 @@ import { EmbeddedJWK, calculateJwkThumbprint, decodeProtectedHeader, jwtVerify }
 
 export const RESOURCE_CLIENT = 'resource';
 
-export class Resource {
+export class ResourceServer {
   /** @type {Call[]} */
   calls = [];
   origin = '';
@@ -20,7 +20,7 @@ export class Resource {
 
   /** @param {string} issuer @param {string} secret of {@link RESOURCE_CLIENT} there */
   static async start(issuer, secret) {
-    const resource = new Resource(issuer, secret);
+    const resource = new ResourceServer(issuer, secret);
     resource.server.listen(0, '127.0.0.1');
     await once(resource.server, 'listening');
     resource.origin = `http://localhost:${/** @type {import('node:net').AddressInfo} */ (resource.server.address()).port}`;
@@ -58,15 +58,14 @@ export class Resource {
     });
     const known = await asked.json();
     Object.assign(call, { audience: known.aud, scope: known.scope });
-    const refusal = known.active ? await this.#misused(known, call, incoming) : 'invalid_token';
-    if (refusal)
-      return [401, { error: refusal }, { 'WWW-Authenticate': `${known.cnf ? 'DPoP' : 'Bearer'} error="${refusal}"` }];
+    const error = known.active ? await this.#misuse(known, call, incoming) : 'invalid_token';
+    if (error) return [401, { error }, { 'WWW-Authenticate': `${known.cnf ? 'DPoP' : 'Bearer'} error="${error}"` }];
     call.status = 200;
     return [200, { user: known.sub, client: known.client_id, scheme }, {}];
   }
 
-  /** Why a good token is not taken in this request. @param {any} known @param {Call} call @param {import('node:http').IncomingMessage} incoming */
-  async #misused(known, { token, scheme, proof }, incoming) {
+  /** Why an active token is rejected in this request. @param {any} known @param {Call} call @param {import('node:http').IncomingMessage} incoming */
+  async #misuse(known, { token, scheme, proof }, incoming) {
     const bound = known.cnf?.jkt;
     if (!bound) return scheme.toLowerCase() === 'bearer' && proof === undefined ? undefined : 'invalid_token';
     if (scheme.toLowerCase() !== 'dpop' || proof === undefined) return 'invalid_token';
@@ -80,7 +79,7 @@ export class Resource {
         /** @type {import('jose').JWK} */ (decodeProtectedHeader(proof).jwk),
       );
       const target = new URL(incoming.url ?? '/', this.origin);
-      const right =
+      const isValid =
         thumbprint === bound &&
         payload.htm === incoming.method &&
         payload.htu === `${target.origin}${target.pathname}` &&
@@ -88,7 +87,7 @@ export class Resource {
         typeof payload.jti === 'string' &&
         !this.#proofs.has(payload.jti);
       this.#proofs.add(String(payload.jti));
-      return right ? undefined : 'invalid_dpop_proof';
+      return isValid ? undefined : 'invalid_dpop_proof';
     } catch {
       return 'invalid_dpop_proof';
     }

@@ -1,4 +1,4 @@
-// Follows the provider's own pages as a browser does.
+// Signs a browser in by following the provider's own pages.
 
 import assert from 'node:assert/strict';
 
@@ -7,7 +7,7 @@ import { EdgeBrowser } from '../support/edge-browser.mjs';
 const MAX_STEPS = 12;
 
 /**
- * Signs in and consents at the provider, as far as it sends the browser back: nobody has asked the edge's callback yet.
+ * Signs in and consents at the provider, up to its redirect to the edge's callback, which is not requested yet.
  * @param {EdgeBrowser} browser
  * @param {string} id the provider's, at the edge
  * @param {string} login
@@ -17,16 +17,16 @@ export async function authorizeAt(browser, id, login, returnTo = '/') {
   const begun = await browser.visit(`/auth/${id}/login?return_to=${encodeURIComponent(returnTo)}`);
   assert.equal(begun.status, 303, `login answers ${begun.status}: ${begun.text.slice(0, 300)}`);
   const authorize = new URL(begun.headers.location ?? '');
-  return { authorize, callback: await walk(browser, authorize, { login, password: 'any' }) };
+  return { authorize, callback: await followToEdge(browser, authorize, { login, password: 'any' }) };
 }
 
-/** The whole way. @param {EdgeBrowser} browser @param {string} id @param {string} login @param {string} [returnTo] */
+/** Signs in and requests the callback. @param {EdgeBrowser} browser @param {string} id @param {string} login @param {string} [returnTo] */
 export async function signIn(browser, id, login, returnTo) {
   const { authorize, callback } = await authorizeAt(browser, id, login, returnTo);
   return { authorize, callback, finished: await browser.visit(callback) };
 }
 
-/** A signed-in browser. @param {{ edgeOrigin: string, hostOrigin: string }} stack @param {string} id @param {string} login */
+/** Returns a signed-in browser. @param {{ edgeOrigin: string, hostOrigin: string }} stack @param {string} id @param {string} login */
 export async function signedIn(stack, id, login) {
   const browser = new EdgeBrowser(stack);
   const { finished } = await signIn(browser, id, login);
@@ -39,9 +39,9 @@ export async function signedIn(stack, id, login) {
  * Follows redirects and submits forms until the browser is sent to the edge.
  * @param {EdgeBrowser} browser
  * @param {URL} from
- * @param {Record<string, string>} fields what a form is filled with, beside what it holds already
+ * @param {Record<string, string>} fields the values to enter; hidden fields keep theirs
  */
-export async function walk(browser, from, fields) {
+export async function followToEdge(browser, from, fields) {
   let answer = await browser.visit(from);
   for (let step = 0; step < MAX_STEPS; step++) {
     if (answer.status === 303 || answer.status === 302) {
@@ -62,5 +62,5 @@ export async function walk(browser, from, fields) {
       body: new URLSearchParams({ ...fields, ...Object.fromEntries(hidden) }).toString(),
     });
   }
-  throw new Error(`the provider leads nowhere after ${MAX_STEPS} steps, at last to ${answer.url}`);
+  throw new Error(`the provider has not led to the edge after ${MAX_STEPS} steps; the last is ${answer.url}`);
 }

@@ -1,4 +1,4 @@
-// The stack of the conformance run: the edge as a client of oidc-provider in each way it can be one.
+// The stack of the conformance run: the edge as each kind of client of oidc-provider.
 
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 
@@ -6,7 +6,7 @@ import { afterAll } from '../support/after-all.mjs';
 import { exchangeRecorded } from '../support/record.mjs';
 import { startStack, target } from '../support/stack.mjs';
 import { ConformanceProvider } from './provider.mjs';
-import { RESOURCE_CLIENT, Resource } from './resource-server.mjs';
+import { RESOURCE_CLIENT, ResourceServer } from './resource-server.mjs';
 
 const random = () => randomBytes(32).toString('base64url');
 const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' });
@@ -17,13 +17,13 @@ const [clientKey, publicKey] = [pair.privateKey, pair.publicKey].map((key) => ({
 }));
 
 /**
- * Clients by the provider's id at the edge: how the edge is configured, and how the provider.
+ * The clients, by the provider's id at the edge, with their settings at the edge and at the provider.
  * @type {Record<string, { secret: unknown, edge: object, provider: object }>}
  */
 const CLIENTS = {
-  /** By secret; back-channel logout by session id. */
+  /** Authenticates by secret; back-channel logout by session id. */
   corp: { secret: random(), edge: {}, provider: { backchannel_logout_session_required: true } },
-  /** By signed assertion; ID tokens by ES256; back-channel logout by user. */
+  /** Authenticates by signed assertion; ID tokens signed by ES256; back-channel logout by user. */
   keyed: {
     secret: clientKey,
     edge: { auth: 'private_key_jwt' },
@@ -34,27 +34,27 @@ const CLIENTS = {
       id_token_signed_response_alg: 'ES256',
     },
   },
-  /** With tokens that are bound to a key. */
+  /** Its tokens are bound to a key. */
   bound: { secret: random(), edge: { dpop: true }, provider: { dpop_bound_access_tokens: true } },
-  /** For which no refresh token is sent again if an answer was lost. */
+  /** Sends no refresh token again after a lost answer. */
   cautious: { secret: random(), edge: { retry_lost_refresh: false }, provider: {} },
-  /** With tokens that outlive the user's session at the provider, which only a consent at each sign-in gives. */
+  /** Its tokens outlive the user's session at the provider, which requires consent at each sign-in. */
   offline: {
     secret: random(),
     edge: { scopes: ['openid', 'profile', 'email', 'offline_access'], prompt: 'consent' },
     provider: {},
   },
-  /** With services that get tokens for themselves. */
+  /** Its services get tokens restricted to them. */
   narrow: { secret: random(), edge: {}, provider: {} },
-  /** Whose keys change. */
+  /** For the tests in which the provider's keys rotate. */
   moving: { secret: random(), edge: {}, provider: {} },
 };
 
 export const provider = await ConformanceProvider.start();
 const resourceSecret = random();
-export const resource = await Resource.start(provider.issuer, resourceSecret);
+export const resource = await ResourceServer.start(provider.issuer, resourceSecret);
 
-/** APIs that want tokens for themselves, at one address: who shares it may have each other's. */
+/** APIs that get tokens restricted to them, at one address, where each could see the other's tokens anyway. */
 export const NARROW = {
   orders: { resource: 'https://orders.example', scopes: ['orders:read'] },
   mail: { resource: 'https://mail.example', scopes: ['mail:read'] },
@@ -74,7 +74,7 @@ provider.resources = Object.fromEntries(
 const ids = Object.keys(CLIENTS);
 /** A secret, or the private part of a key. @param {any} secret @returns {string[]} */
 const secretsOf = (secret) => (typeof secret === 'string' ? [secret] : [secret?.d ?? '']);
-// Spin's streams are the bridge's, which needs Kafka; on Workers the edge serves them alone.
+// On Spin the bridge serves the streams, and needs Kafka; on Workers the edge serves them alone.
 /** @type {import('../support/stack.mjs').PartName[]} */
 const parts = target === 'spin' ? ['kafka', 'redis', 'edge', 'bridge'] : ['edge'];
 export const { stack } = await startStack(
@@ -128,8 +128,8 @@ afterAll(async () => {
 /** Calls the API as the user. @param {import('../support/edge-browser.mjs').EdgeBrowser} browser @param {string} id */
 export const callApi = (browser, id) => browser.call(`/bff/api-${id}/hello?to=${id}`);
 
-/** Brings the edge a logout token, as the provider does. @param {string} id @param {string} token */
-export const deliver = (id, token) =>
+/** Sends the edge a logout token, as the provider does. @param {string} id @param {string} token */
+export const sendLogoutToken = (id, token) =>
   exchangeRecorded(stack.edgeOrigin, `/auth/${id}/backchannel-logout`, {
     method: 'POST',
     headers: { 'Content-Type': 'application/x-www-form-urlencoded' },

@@ -1,4 +1,4 @@
-// The scan for leaks is only worth something if it finds them.
+// Tests of the leak scan itself: it must find leaks.
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -74,7 +74,7 @@ test('a whole run is searched for values and for forms, in answers, logs and met
   );
   const cookie = answer('', { 'set-cookie': [`__Host-Http-session=${random}; Path=/; HttpOnly`] });
   assert.deepEqual(leaksOfRun([cookie], { 'edge.log': 'nothing' }, []), [], 'a browser is given its cookies');
-  assert.equal(leaksOfRun([cookie], { 'edge.log': `cookie=${random}` }, []).length, 1, 'an operator is not');
+  assert.equal(leaksOfRun([cookie], { 'edge.log': `cookie=${random}` }, []).length, 1, 'an operator must not see them');
   assert.deepEqual(
     leaksOfRun([answer('', { location: `https://login.example/logout?id_token_hint=${token}&state=x` })], {}, []),
     [],
@@ -82,7 +82,7 @@ test('a whole run is searched for values and for forms, in answers, logs and met
   );
 });
 
-test('a scan that finds something fails the run, as scripts/test runs it, and what is done after it is done', () => {
+test('a leak fails a run of scripts/test, and later hooks still run', () => {
   const script = readFileSync(join(import.meta.dirname, '../../scripts/test'), 'utf8').replaceAll('\\\n', ' ');
   const [, flags = ''] = /node (--test [^"]*)"tests\/\$folder/.exec(script) ?? [];
   assert.match(flags, /--test-force-exit/);
@@ -95,10 +95,10 @@ test('a scan that finds something fails the run, as scripts/test runs it, and wh
   assert.equal(clean.status, 0, clean.stdout + clean.stderr);
   assert.notEqual(leaking.status, 0, leaking.stdout + leaking.stderr);
   assert.match(leaking.stderr, /edge\.log:1: the value q3Zk0v/);
-  assert.match(leaking.stdout, /what comes after the scan/);
+  assert.match(leaking.stdout, /the hook after the scan/);
 });
 
-test('a scan that saw too little is no scan', () => {
+test('a scan that searched too little fails', () => {
   const answer = { status: 200, text: '', url: 'https://edge.example/x', headers: {} };
   const run = { answers: [answer], texts: { 'edge.log': 'one\n\ntwo\n' }, values: [random, random] };
   assert.deepEqual(assertNoLeak(run, { answers: 1, lines: 2, values: 1 }), { answers: 1, lines: 2, values: 1 });
@@ -111,7 +111,7 @@ test('a scan that saw too little is no scan', () => {
   }
 });
 
-test('whoever asks an edge, its answer is recorded, and so are the codes that came with it; what others answer is not', async () => {
+test('answers of an edge and codes in callbacks are recorded for every client, and answers of other servers are not', async () => {
   const server = createServer((incoming, outgoing) =>
     outgoing.setHeader('X-Way', String(incoming.url)).end(`é ${incoming.url}`),
   );
@@ -124,7 +124,7 @@ test('whoever asks an edge, its answer is recorded, and so are the codes that ca
     (await browser.visit(`/auth/x/callback?code=${random}&state=x`)).text,
     `é /auth/x/callback?code=${random}&state=x`,
   );
-  // Even if nobody reads it.
+  // Recorded even if it is not read.
   (await sendRecorded(edge, '/unread')).once('close', () => {});
   await browser.visit(new URL(`http://localhost:${port}/of-another?code=theirs`)).catch(() => {});
   const socket = connect(port, '127.0.0.1');

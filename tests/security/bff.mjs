@@ -1,4 +1,4 @@
-// The BFF under attack, as a case sees it: sign in at it, call through it, and look at what came of an attack.
+// The BFF under attack, for the cases: sign in, call APIs through it, and check the outcome of an attack.
 
 import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -13,22 +13,22 @@ import { exchange, sendBytes } from '../support/exchange.mjs';
 /** @typedef {{ begun: Answer, authorize: URL, callback: () => Promise<string> }} Flow */
 
 const LOG_WAIT_MS = 3_000;
-/** Of the way that a request takes, and of timers that are early. */
+/** For the time that a request takes, and for early timers. */
 const BOUND_MARGIN_MS = 200;
 
-/** Thrown by a case that this run cannot run, with why. */
+/** Thrown by a case that cannot run here, with the reason. */
 export class CannotRun extends Error {}
 
 export class Bff {
-  /** Everything it answered in this run, for the leak scan. @type {{ answer: Answer, sent: Sent, mayHold: RegExp | undefined }[]} */
+  /** Its answers in this run, for the leak scan. @type {{ answer: Answer, sent: Sent, mayHold: RegExp | undefined }[]} */
   traffic = [];
-  /** Set while a case receives what may hold a token: where in the body it may. @type {RegExp | undefined} */
+  /** While an answer may hold a token: the place in its body. @type {RegExp | undefined} */
   mayHold = undefined;
-  /** An attack that nothing could stop: what is seen of the BFF from now on may be its doing. */
+  /** Whether an attack could not be stopped, and so may affect every later case. */
   isOvertaken = false;
   #page = '';
   /** @type {Realm[]} */
-  #fresh = [];
+  #unused = [];
 
   /**
    * @param {object} parts
@@ -47,7 +47,7 @@ export class Bff {
     this.running = running;
     this.provider = provider;
     this.realms = realms;
-    this.#fresh = [...realms.fresh];
+    this.#unused = [...realms.unused];
     this.upstream = upstream;
     this.otherUpstream = otherUpstream;
     this.bridge = bridge;
@@ -79,46 +79,46 @@ export class Bff {
     return answer;
   }
 
-  /** Begins a sign-in and goes to the provider, but not back. @param {Browser} browser @param {Realm} [realm] @param {string} [returnTo] @returns {Promise<Flow>} */
+  /** Begins a sign-in; its callback is not requested yet. @param {Browser} browser @param {Realm} [realm] @param {string} [returnTo] @returns {Promise<Flow>} */
   async begin(browser, realm = this.realms.oidc, returnTo = undefined) {
     const begun = await browser.visit(this.path.login(realm.id, returnTo));
     this.assertRedirects(begun, `login answers ${begun.text.slice(0, 300)}`);
     const authorize = new URL(begun.headers.location ?? '');
-    return { begun, authorize, callback: () => this.back(authorize) };
+    return { begun, authorize, callback: () => this.callbackOf(authorize) };
   }
 
-  /** Lets the provider answer: the target of the callback that a browser would go to. @param {URL} authorize */
-  async back(authorize) {
+  /** Requests the provider's authorization endpoint, and returns the target of the callback. @param {URL} authorize */
+  async callbackOf(authorize) {
     const answer = await exchange(authorize.origin, authorize.pathname + authorize.search);
     assert.equal(answer.status, 302, `the provider answers ${answer.status}`);
     return (answer.headers.location ?? '').replace(this.origin, '');
   }
 
-  /** The whole way. @param {Browser} browser @param {Realm} [realm] @param {string} [returnTo] */
+  /** Signs in, callback included. @param {Browser} browser @param {Realm} [realm] @param {string} [returnTo] */
   async signIn(browser, realm = this.realms.oidc, returnTo = undefined) {
     const flow = await this.begin(browser, realm, returnTo);
     return browser.arrive(await flow.callback());
   }
 
-  /** A signed-in browser. @param {Realm} [realm] */
+  /** Returns a signed-in browser and its user. @param {Realm} [realm] */
   async signedIn(realm = this.realms.oidc) {
     const browser = this.browser();
     const answer = await this.signIn(browser, realm);
-    this.assertRedirects(answer, `the callback answers ${answer.text.slice(0, 300)}\n${this.tail()}`);
+    this.assertRedirects(answer, `the callback answers ${answer.text.slice(0, 300)}\n${this.logTail()}`);
     const user = await this.user(browser);
     assert.ok(user, 'signed in');
     return { browser, user };
   }
 
-  /** Adds an account to the session of a browser. @param {Browser} browser @param {Realm} realm */
+  /** Links an account to the session of a browser. @param {Browser} browser @param {Realm} realm */
   async connect(browser, realm) {
     const begun = await browser.visit(this.path.connect(realm.id), { headers: { 'Sec-Fetch-Site': 'same-origin' } });
     this.assertRedirects(begun, `connecting answers ${begun.text.slice(0, 300)}`);
-    const answer = await browser.arrive(await this.back(new URL(begun.headers.location ?? '')));
-    this.assertRedirects(answer, `the callback answers ${answer.text.slice(0, 300)}\n${this.tail()}`);
+    const answer = await browser.arrive(await this.callbackOf(new URL(begun.headers.location ?? '')));
+    this.assertRedirects(answer, `the callback answers ${answer.text.slice(0, 300)}\n${this.logTail()}`);
   }
 
-  /** Whether an answer sends a browser on, by a status that the profile allows for it. @param {Pick<Answer, 'status'>} answer */
+  /** Whether an answer redirects, by a status that the profile allows. @param {Pick<Answer, 'status'>} answer */
   isRedirect({ status }) {
     return this.profile.redirects.includes(status);
   }
@@ -128,22 +128,22 @@ export class Bff {
     assert.ok(this.isRedirect(answer), `${about}: ${answer.status}`);
   }
 
-  /** What takes the header against CSRF off a request. @returns {Record<string, undefined>} */
+  /** Overrides that remove the CSRF headers from a request. @returns {Record<string, undefined>} */
   get withoutCsrf() {
     return Object.fromEntries(Object.keys(this.csrf).map((name) => [name, undefined]));
   }
 
-  /** Waits until a session that has ended is believed nowhere any more. */
-  bound() {
+  /** Waits until an ended session is rejected everywhere. */
+  revocationBound() {
     return delay(this.profile.revocationBoundSeconds * 1_000 + BOUND_MARGIN_MS);
   }
 
-  /** Who a browser is. @param {Browser} browser */
+  /** The user who is signed in. @param {Browser} browser */
   async user(browser) {
     return this.profile.user(await browser.call(this.path.session));
   }
 
-  /** Whether an answer gives the browser a session. @param {Answer} answer */
+  /** Whether an answer sets a session cookie. @param {Answer} answer */
   givesSession(answer) {
     return setCookies(answer)
       .map(parseSetCookie)
@@ -151,48 +151,48 @@ export class Bff {
   }
 
   /**
-   * The common outcome of a refused sign-in, called E: no session, no call of an API, no code redeemed where that is
-   * forbidden, the fixed page, and a refusal in the log, of the reason that the case means.
+   * Asserts the common outcome of a rejected sign-in: no session, no call of an API, no code redeemed where that is
+   * forbidden, the fixed page, and a rejection in the log, for the reason that the case means.
    * @param {Browser} browser @param {() => Promise<Answer>} attack
-   * @param {{ realm?: Realm, redeems?: boolean, status?: number | number[], why?: string, reason?: string | string[] }} [expected] `redeems`: the code may have been sent to the provider; `reason`: the only ones that prove anything, as the profile names them
+   * @param {{ realm?: Realm, redeems?: boolean, status?: number | number[], why?: string, reason?: string | string[] }} [expected] `redeems`: the code may have been sent to the provider; `reason`: the accepted reasons, by the profile's names
    */
-  async refused(
+  async assertSignInRejected(
     browser,
     attack,
     { realm = this.realms.oidc, redeems = false, status = 400, why = '', reason = undefined } = {},
   ) {
-    // The one API that is asked who somebody is belongs to the sign-in of its own provider.
+    // A call of the other provider's API for the user's profile is part of that provider's sign-in.
     const calls = () =>
       this.upstream.seen.length +
       this.otherUpstream.seen.filter(({ path }) => !redeems || path !== this.profile.otherApi.own).length;
-    const before = { user: await this.user(browser), calls: calls(), codes: realm.asked('token').length };
+    const before = { user: await this.user(browser), calls: calls(), codes: realm.requestsTo('token').length };
     const answer = await attack();
     const about = `${why || answer.target.slice(0, 200)} (answered ${answer.status})`;
-    assert.ok([status].flat().includes(answer.status), `${about}: not ${status}\n${this.tail()}`);
+    assert.ok([status].flat().includes(answer.status), `${about}: not ${status}\n${this.logTail()}`);
     assert.equal(this.givesSession(answer), false, `${about}: a session cookie`);
-    assert.equal(await this.user(browser), before.user, `${about}: changed who is signed in`);
+    assert.equal(await this.user(browser), before.user, `${about}: another user is signed in`);
     assert.equal(calls(), before.calls, `${about}: an API was called`);
-    if (!redeems) assert.equal(realm.asked('token').length, before.codes, `${about}: the code was redeemed`);
+    if (!redeems) assert.equal(realm.requestsTo('token').length, before.codes, `${about}: the code was redeemed`);
     if (answer.status === 400) this.#assertFixedPage(answer, about);
-    await this.rejected(answer, about, reason);
+    await this.assertRejectionLogged(answer, about, reason);
     return answer;
   }
 
-  /** One page for all reasons: an attacker learns nothing from it, and nothing of the request is in it. @param {Answer} answer @param {string} about */
+  /** The page is the same for all reasons, and repeats nothing of the request. @param {Answer} answer @param {string} about */
   #assertFixedPage({ headers, text }, about) {
     assert.match(headers['content-type'] ?? '', /^text\/html/, about);
     assert.match(headers['cache-control'] ?? '', /no-store/, about);
     const page = this.profile.fixedPage(text);
     this.#page ||= page;
-    assert.equal(page, this.#page, `${about}: another page than other refusals`);
+    assert.equal(page, this.#page, `${about}: the page differs from other rejections`);
   }
 
-  /** The log counts the refusal of a request once, and for one of these reasons. @param {Answer} answer @param {string} about @param {string | string[]} [reason] */
-  async rejected(answer, about, reason) {
+  /** Asserts that the log has one rejection of the request, for one of these reasons. @param {Answer} answer @param {string} about @param {string | string[]} [reason] */
+  async assertRejectionLogged(answer, about, reason) {
     if (!this.running) return;
     const wanted = [reason ?? []].flat().map((name) => this.needs(this.profile.reasons[name], `reason ${name}`));
     const request = this.profile.requestAnswered(answer);
-    assert.ok(request, `${about}: it is not the BFF that refuses`);
+    assert.ok(request, `${about}: the answer is not the BFF's`);
     /** @type {string[]} */
     let given = [];
     for (const deadline = Date.now() + LOG_WAIT_MS; Date.now() < deadline && !given.length; await delay(20)) {
@@ -200,30 +200,30 @@ export class Bff {
         .filter((entry) => this.profile.requestOf(entry) === request)
         .flatMap((entry) => this.profile.rejection(entry) ?? []);
     }
-    assert.equal(given.length, 1, `${about}: refusals in the log: ${JSON.stringify(given)}\n${this.tail()}`);
+    assert.equal(given.length, 1, `${about}: rejections in the log: ${JSON.stringify(given)}\n${this.logTail()}`);
     assert.ok(
       !wanted.length || wanted.some((one) => one.test(given[0] ?? '')),
-      `${about}: refused for ${given[0]}, not for ${reason}`,
+      `${about}: rejected for ${given[0]}, not for ${reason}`,
     );
   }
 
-  /** How often the log counts a refusal for this reason. @param {string} reason */
-  rejections(reason) {
+  /** The number of rejections for this reason in the log. @param {string} reason */
+  rejectionCount(reason) {
     const wanted = this.needs(this.profile.reasons[reason], `reason ${reason}`);
     return this.entries()
       .flatMap((entry) => this.profile.rejection(entry) ?? [])
       .filter((given) => wanted.test(given)).length;
   }
 
-  /** Waits until the log counts more refusals for this reason than before. @param {string} reason @param {number} before @param {string} about */
-  async rejectedSince(reason, before, about) {
+  /** Waits until the log has more rejections for this reason than before. @param {string} reason @param {number} before @param {string} about */
+  async waitForRejection(reason, before, about) {
     if (!this.running) return;
-    for (const deadline = Date.now() + LOG_WAIT_MS; this.rejections(reason) <= before; await delay(20)) {
-      assert.ok(Date.now() < deadline, `${about}: no refusal in the log for ${reason}\n${this.tail()}`);
+    for (const deadline = Date.now() + LOG_WAIT_MS; this.rejectionCount(reason) <= before; await delay(20)) {
+      assert.ok(Date.now() < deadline, `${about}: no rejection in the log for ${reason}\n${this.logTail()}`);
     }
   }
 
-  /** The structured lines of its log. @returns {Record<string, unknown>[]} */
+  /** The structured entries of its log. @returns {Record<string, unknown>[]} */
   entries(log = this.running?.log() ?? '') {
     return log.split('\n').flatMap((line) => {
       const from = line.indexOf('{"');
@@ -235,12 +235,13 @@ export class Bff {
     });
   }
 
-  tail() {
+  /** The end of its log, for failure messages. */
+  logTail() {
     return (this.running?.log() ?? '').trimEnd().split('\n').slice(-4).join('\n');
   }
 
   /**
-   * Does something while the BFF runs with other settings or with nothing in its memory, and sets it right afterwards.
+   * Runs a function while the BFF has other settings or an empty memory, and then restores it.
    * @param {import('./profile/causeway-edge.mjs').Variables} variables @param {() => Promise<unknown>} what
    */
   async restarted(variables, what) {
@@ -251,7 +252,7 @@ export class Bff {
   }
 
   /**
-   * The same with several settings one after the other.
+   * The same for several settings in turn.
    * @param {(restart: import('./profile/causeway-edge.mjs').Running['restart']) => Promise<unknown>} what
    */
   async reconfigured(what) {
@@ -260,31 +261,31 @@ export class Bff {
     try {
       await what(running.restart);
     } finally {
-      // Nothing of a lie is remembered.
+      // Nothing of an override remains cached.
       this.provider.reset();
-      this.#fresh = this.profile.moreFresh(this.provider);
+      this.#unused = this.profile.registerUnusedRealms(this.provider);
       await running.restart();
     }
   }
 
-  /** A provider of which the BFF remembers nothing: its metadata and keys are fetched when a case first uses it. */
-  async fresh() {
-    if (!this.#fresh.length) {
-      if (!this.running) throw new CannotRun('needs a provider that nothing was asked of yet');
-      this.#fresh = this.profile.moreFresh(this.provider);
+  /** A provider of which the BFF has cached nothing: its metadata and keys are fetched at the first use. */
+  async unusedRealm() {
+    if (!this.#unused.length) {
+      if (!this.running) throw new CannotRun('needs a provider that no case has used');
+      this.#unused = this.profile.registerUnusedRealms(this.provider);
       await this.running.restart();
     }
-    const realm = /** @type {Realm} */ (this.#fresh.shift());
+    const realm = /** @type {Realm} */ (this.#unused.shift());
     realm.reset();
     return realm;
   }
 
-  /** How many instances may serve at once, each with a memory of its own. */
+  /** How many instances may serve at once, each with its own memory. */
   get instances() {
     return this.running?.instances ?? this.profile.instances;
   }
 
-  /** The provider whose tokens the API behind the BFF takes. */
+  /** The provider whose tokens the API accepts. */
   get apiRealm() {
     return this.needs(this.provider.realms.get(this.profile.api.provider), 'provider of the API');
   }

@@ -1,17 +1,17 @@
-// Many attempts that know nothing of each other.
+// Many independent attempts, a few at a time.
 
-const AT_ONCE = 8;
+const CONCURRENCY = 8;
 
 /**
- * Makes them a few at a time; the first that fails ends it.
+ * Runs the attempts a few at a time, until one fails.
  * @template T
  * @param {Iterable<T>} all @param {(one: T) => Promise<unknown>} attempt
  */
-export async function concurrently(all, attempt, atOnce = AT_ONCE) {
+export async function concurrently(all, attempt, concurrency = CONCURRENCY) {
   const rest = all[Symbol.iterator]();
   let hasFailed = false;
   await Promise.all(
-    Array.from({ length: atOnce }, async () => {
+    Array.from({ length: concurrency }, async () => {
       for (let next = rest.next(); !next.done && !hasFailed; next = rest.next()) {
         try {
           await attempt(next.value);

@@ -1,16 +1,16 @@
-// The leak scan: no value that was secret in a run may be in anything a browser got or an operator can read.
+// The leak scan: no secret of a run may be in anything that a browser received or an operator can read.
 
 import { parseSetCookie, setCookies } from '../support/browser.mjs';
 
 /** @typedef {import('./bff.mjs').Bff} Bff */
 
-/** Of a cookie's value; a shorter one is sealed by nobody. */
+/** Of a cookie's value. A sealed value is longer. */
 const SHORTEST_COOKIE = 32;
 
-/** A JSON Web Token's header, which many have in common. */
+/** A JSON Web Token's header, which many tokens share. */
 const JWT_HEADER = /^[\w-]+\.(?=[\w-]+\.)/;
 
-/** What a secret can look like: as it is, escaped for a URL, in hex, and in base64 of either alphabet at each of three offsets. @param {string} value */
+/** The forms of a secret: as it is, escaped for a URL or JSON, in hex, and in base64 of either alphabet at each of three offsets. @param {string} value */
 export function forms(value) {
   const secret = value.startsWith('eyJ') ? value.replace(JWT_HEADER, '') : value;
   const hex = Buffer.from(secret).toString('hex');
@@ -23,7 +23,7 @@ export function forms(value) {
   ]);
   for (const offset of [0, 1, 2]) {
     const padded = Buffer.concat([Buffer.alloc(offset), Buffer.from(secret)]);
-    // The first and last characters depend on what stands around the secret.
+    // The first and last characters depend on the bytes around the secret.
     const cut = (/** @type {string} */ text) =>
       text.slice(offset ? offset + 1 : 0, Math.floor((padded.length * 8) / 6));
     found.add(cut(padded.toString('base64'))).add(cut(padded.toString('base64url')));
@@ -33,13 +33,13 @@ export function forms(value) {
 
 /** @typedef {{ what: string, forms: readonly string[] }} Secret */
 
-/** So much of a form gives its secret away; of a shorter form it takes all. */
+/** This many characters of a form count as a leak; of a shorter form, all. */
 const WINDOW = 24;
-/** What each form is cut into, and looked for first: whatever has a window of it in one piece has one of these. No secret is shorter. */
+/** Each form is cut into pieces of this length, which are searched first. Any window of a form holds a whole piece. No secret is shorter. */
 const GRAM = WINDOW / 2;
-/** Where so many forms have the same piece it is of no secret; each is found by others. */
-const MOST_ALIKE = 8;
-/** Of the rolling hash that tells where a piece may end. */
+/** A piece that so many forms share is not characteristic of a secret; their other pieces are. */
+const MAX_ALIKE = 8;
+/** The base of the rolling hash, which shows where a piece may end. */
 const FACTOR = 31;
 const FACTOR_OF_FIRST = Array.from({ length: GRAM }).reduce(
   (/** @type {number} */ power) => Math.imul(power, FACTOR),
@@ -54,7 +54,7 @@ function hashOfGram(text, from) {
   return hash;
 }
 
-/** How many characters around a place in one text are those around a place in another. @param {string} one @param {number} at @param {string} other @param {number} there */
+/** How many characters around a position in one text equal those around a position in another. @param {string} one @param {number} at @param {string} other @param {number} there */
 function common(one, at, other, there) {
   let before = 0;
   while (
@@ -74,14 +74,14 @@ function common(one, at, other, there) {
 }
 
 /**
- * Makes what lists which secrets a text gives away, whole or in part. A run has thousands of secrets, of which there are
- * millions of pieces, and megabytes of text, so each text is gone through once for all of them, and the pieces are numbers.
+ * Returns a function that lists the secrets in a text, whole or in part. A run has thousands of secrets with millions of
+ * pieces, and megabytes of text. So each text is read once for all secrets, and the pieces are kept as numbers.
  * @param {readonly Secret[]} secrets @returns {(text: string) => string[]}
  */
 export function finder(secrets) {
   const all = secrets.flatMap((secret) => secret.forms.map((form) => ({ form, secret })));
   const count = all.reduce((sum, { form }) => sum + Math.floor(form.length / GRAM), 0);
-  // A piece's form, place in it and hash, and the piece before it of the same last bits.
+  // Of each piece: its form, its position there, its hash, and the previous piece whose hash has the same last bits.
   const [owner, place, hashes, earlier] = [
     new Int32Array(count),
     new Int32Array(count),
@@ -91,14 +91,14 @@ export function finder(secrets) {
   const latest = new Int32Array(HASHES).fill(-1);
   let piece = 0;
   for (const [index, { form, secret }] of all.entries()) {
-    if (form.length < GRAM) throw new Error(`${secret.what} is too short to be looked for`);
+    if (form.length < GRAM) throw new Error(`${secret.what} is too short to search for`);
     for (let from = 0; from + GRAM <= form.length; from += GRAM) {
       const hash = hashOfGram(form, from);
       const bits = hash & (HASHES - 1);
       let alike = 0;
-      for (let other = latest[bits] ?? -1; other >= 0 && alike < MOST_ALIKE; other = earlier[other] ?? -1)
+      for (let other = latest[bits] ?? -1; other >= 0 && alike < MAX_ALIKE; other = earlier[other] ?? -1)
         if (hashes[other] === hash) alike++;
-      if (alike === MOST_ALIKE) continue;
+      if (alike === MAX_ALIKE) continue;
       [owner[piece], place[piece], hashes[piece], earlier[piece]] = [index, from, hash, latest[bits] ?? -1];
       latest[bits] = piece++;
     }
@@ -129,13 +129,13 @@ export function finder(secrets) {
   };
 }
 
-/** The one place of an answer where a token belongs: the hint in the redirect to the provider's own logout. */
+/** The only place of an answer where a token belongs: the hint in the redirect to the provider's logout. */
 export const ID_TOKEN_HINT = /\bid_token_hint=[^&"\s]*/g;
 
-/** What nobody outside of a BFF knows the value of: the keys that it binds tokens to. */
+/** The keys that a BFF binds tokens to. Their values are known to the BFF only, so they are searched by form. */
 export const PRIVATE_KEY = /\\*"d\\*"\s*:\s*\\*"[\w-]{43}(?![\w-])|-----BEGIN [A-Z ]*PRIVATE KEY/;
 
-/** What there is to look at in a run of every case, at the very least; and in one of a few. */
+/** What a scan must have searched at least, in a run of all cases and in a run of a few. */
 const LEAST = {
   whole: { answers: 3_000, lines: 1_000, secrets: 1_500, cookies: 200 },
   part: { answers: 1, lines: 1, secrets: 1, cookies: 0 },
@@ -150,7 +150,7 @@ export function leakResult(bff, provider, isWhole) {
     ...[...provider.secrets].map(([value, what]) => ({ what, forms: forms(value) })),
     ...(bff.running?.secrets ?? []).map((value) => ({ what: 'key of the BFF', forms: forms(value) })),
   ];
-  // A browser is given its cookies; nobody else is.
+  // A browser receives its cookies, an operator must not see them.
   const cookies = new Set(
     bff.traffic
       .flatMap(({ answer }) => setCookies(answer))
@@ -172,10 +172,10 @@ export function leakResult(bff, provider, isWhole) {
     const { location } = answer.headers;
     const isHint = logouts.some((logout) => location?.startsWith(`${logout}?`));
     const headers = { ...answer.headers, ...(isHint && { location: location?.replace(ID_TOKEN_HINT, '') }) };
-    const said = `${JSON.stringify(headers)}\n${mayHold ? answer.text.replace(mayHold, '') : answer.text}`;
-    for (const leak of find(said)) leaks.push(`${answer.target.slice(0, 120)} (${answer.status}): ${leak}`);
+    const received = `${JSON.stringify(headers)}\n${mayHold ? answer.text.replace(mayHold, '') : answer.text}`;
+    for (const leak of find(received)) leaks.push(`${answer.target.slice(0, 120)} (${answer.status}): ${leak}`);
   }
-  // A token in an address is in every log on its way (M24).
+  // A token in a URL would be in every log on its way (M24).
   const asked = [...provider.realms.values()].flatMap(({ seen }) =>
     seen.filter(({ endpoint }) => endpoint !== 'logout'),
   );
@@ -202,7 +202,7 @@ export function leakResult(bff, provider, isWhole) {
     return {
       ...result,
       outcome: 'cannot run',
-      detail: 'needs a BFF whose log can be read: the answers alone hold nothing',
+      detail: 'needs a BFF whose log can be read: the answers alone prove too little',
     };
   const least = LEAST[isWhole ? 'whole' : 'part'];
   const scarce = Object.entries(amount).filter(
@@ -212,7 +212,7 @@ export function leakResult(bff, provider, isWhole) {
     ? {
         ...result,
         outcome: 'failed',
-        detail: `too little to look at: ${scarce.map(([what, number]) => `${number} ${what}`)}`,
+        detail: `too little was searched: ${scarce.map(([what, number]) => `${number} ${what}`)}`,
       }
     : { ...result, outcome: 'passed' };
 }

@@ -1,4 +1,4 @@
-// An upstream API that remembers what it was sent and answers what a case wants.
+// An upstream API that records its requests and answers as a case tells it to.
 
 import { once } from 'node:events';
 import { createServer } from 'node:http';
@@ -12,9 +12,9 @@ import { json, read } from './provider/recorded.mjs';
 export class UpstreamStub {
   /** @type {Recorded[]} */
   seen = [];
-  /** @type {((request: Recorded, outgoing: import('node:http').ServerResponse) => Reply | undefined | Promise<Reply | undefined>) | undefined} undefined answered by itself */
+  /** @type {((request: Recorded, outgoing: import('node:http').ServerResponse) => Reply | undefined | Promise<Reply | undefined>) | undefined} a case's own answer; without a reply, it writes to `outgoing` itself */
   answer = undefined;
-  /** @type {((request: Recorded) => Reply | undefined) | undefined} what it answers if no case wants anything else */
+  /** @type {((request: Recorded) => Reply | undefined) | undefined} the answer if no case sets its own */
   usual = undefined;
   origin = '';
 

@@ -1,11 +1,11 @@
-// Section C: what is believed of an ID token's claims, and who somebody is.
+// Section C: the claims of ID tokens, and the identity of users.
 
 import assert from 'node:assert/strict';
 
 import { setCookies } from '../../support/browser.mjs';
 import { CONSUMERS_TENANT } from '../provider/kind.mjs';
 import { ADA } from '../provider/realm.mjs';
-import { believed, disbelieved } from './token.mjs';
+import { assertTokenAccepted, assertTokenRejected } from './token.mjs';
 
 /** @typedef {import('../provider/key.mjs').Json} Json */
 
@@ -18,18 +18,18 @@ const but = (changes) => ({ claims: (/** @type {Json} */ claims) => ({ ...claims
 export const cases = [
   {
     id: 'S47',
-    title: 'times of wrong types; fractions are legal',
+    title: 'token times of wrong types; fractions are legal',
     async attack(bff) {
-      const untimely = (/** @type {Json} */ changes) =>
-        disbelieved(bff, but(changes), JSON.stringify(changes), undefined, 'time');
+      const rejectsTimes = (/** @type {Json} */ changes) =>
+        assertTokenRejected(bff, but(changes), JSON.stringify(changes), undefined, 'token times');
       for (const name of ['exp', 'iat', 'nbf']) {
         for (const value of ['tomorrow', String(now() + 600), true, [now() + 600], {}, '', -1, -1e300, 1e300])
-          await untimely({ [name]: value });
+          await rejectsTimes({ [name]: value });
       }
-      for (const exp of [undefined, null, 0]) await untimely({ exp });
-      for (const iat of [undefined, null, 0]) await untimely({ iat });
-      // Beyond every time there is, in digits that no number of JavaScript has.
-      await disbelieved(
+      for (const exp of [undefined, null, 0]) await rejectsTimes({ exp });
+      for (const iat of [undefined, null, 0]) await rejectsTimes({ iat });
+      // Beyond the range of 64-bit times, and of JavaScript's exact integers.
+      await assertTokenRejected(
         bff,
         {
           idToken: ({ header, claims, key }) =>
@@ -37,33 +37,49 @@ export const cases = [
         },
         'exp 2^63',
         undefined,
-        'time',
+        'token times',
       );
-      await believed(bff, but({ exp: now() + 600.5, iat: now() - 0.5, nbf: now() - 0.25 }), 'fractions of a second');
+      await assertTokenAccepted(
+        bff,
+        but({ exp: now() + 600.5, iat: now() - 0.5, nbf: now() - 0.25 }),
+        'fractions of a second',
+      );
     },
   },
   {
     id: 'S48',
-    title: 'times just inside and just outside the tolerance',
+    title: 'token times just inside and just outside the tolerance',
     async attack(bff) {
       const margin = 8;
       const { toleranceSeconds } = bff.profile;
-      await believed(bff, but({ exp: now() - toleranceSeconds + margin }), 'expired within the tolerance');
-      await believed(
+      await assertTokenAccepted(bff, but({ exp: now() - toleranceSeconds + margin }), 'expired within the tolerance');
+      await assertTokenAccepted(
         bff,
         but({ nbf: now() + toleranceSeconds - margin, iat: now() + toleranceSeconds - margin }),
-        'of a clock that is ahead',
+        'by a clock that is ahead',
       );
-      await disbelieved(bff, but({ exp: now() - toleranceSeconds - 1 }), 'expired', undefined, 'time');
-      await disbelieved(bff, but({ nbf: now() + toleranceSeconds + margin }), 'not yet valid', undefined, 'time');
-      await disbelieved(
+      await assertTokenRejected(bff, but({ exp: now() - toleranceSeconds - 1 }), 'expired', undefined, 'token times');
+      await assertTokenRejected(
+        bff,
+        but({ nbf: now() + toleranceSeconds + margin }),
+        'not yet valid',
+        undefined,
+        'token times',
+      );
+      await assertTokenRejected(
         bff,
         but({ iat: now() + toleranceSeconds + margin }),
         'issued in the future',
         undefined,
-        'time',
+        'token times',
       );
-      await disbelieved(bff, but({ iat: now() + 86_400 * 365 }), 'issued in the far future', undefined, 'time');
+      await assertTokenRejected(
+        bff,
+        but({ iat: now() + 86_400 * 365 }),
+        'issued in the far future',
+        undefined,
+        'token times',
+      );
     },
   },
   {
@@ -87,15 +103,16 @@ export const cases = [
         `${clientId},other`,
         true,
       ];
-      for (const aud of others) await disbelieved(bff, but({ aud }), `aud ${JSON.stringify(aud)}`, undefined, 'party');
+      for (const aud of others)
+        await assertTokenRejected(bff, but({ aud }), `aud ${JSON.stringify(aud)}`, undefined, 'issuer or audience');
       for (const azp of ['other', '', clientId.toUpperCase(), [clientId], 1])
-        await disbelieved(bff, but({ azp }), `azp ${JSON.stringify(azp)}`, undefined, 'party');
-      await believed(bff, but({ aud: [clientId], azp: clientId }), 'a list of this client alone');
+        await assertTokenRejected(bff, but({ azp }), `azp ${JSON.stringify(azp)}`, undefined, 'issuer or audience');
+      await assertTokenAccepted(bff, but({ aud: [clientId], azp: clientId }), 'a list with this client alone');
     },
   },
   {
     id: 'S50',
-    title: 'issuer almost right',
+    title: 'issuer that is almost right',
     async attack(bff) {
       const { issuer } = bff.realms.oidc;
       const others = [
@@ -116,13 +133,14 @@ export const cases = [
         issuer.replace('realm', '%72ealm'),
         bff.realms.recent.issuer,
       ];
-      for (const iss of others) await disbelieved(bff, but({ iss }), `iss ${JSON.stringify(iss)}`, undefined, 'party');
-      await believed(bff, but({ iss: issuer }), 'the issuer itself');
+      for (const iss of others)
+        await assertTokenRejected(bff, but({ iss }), `iss ${JSON.stringify(iss)}`, undefined, 'issuer or audience');
+      await assertTokenAccepted(bff, but({ iss: issuer }), 'the issuer itself');
     },
   },
   {
     id: 'S51',
-    title: 'Entra: tenants, versions and keys of others',
+    title: 'Entra: other tenants, versions and keys',
     async attack(bff, provider) {
       const entra = bff.needs(bff.realms.entra, 'Entra');
       const other = '11111111-2222-4333-8444-555555555555';
@@ -130,8 +148,8 @@ export const cases = [
       for (const [why, changes] of /** @type {[string, Json][]} */ ([
         ['tid of another tenant than iss', { tid: other }],
         ['iss of another tenant than tid', { iss: issuerOf(other) }],
-        ['another tenant altogether', { tid: other, iss: issuerOf(other) }],
-        ['{tenantid} left as it is', { iss: issuerOf('{tenantid}') }],
+        ['another tenant in both', { tid: other, iss: issuerOf(other) }],
+        ['{tenantid} not replaced', { iss: issuerOf('{tenantid}') }],
         ['{tenantid} as tid', { tid: '{tenantid}', iss: issuerOf('{tenantid}') }],
         ['tid that is no GUID', { tid: 'common', iss: issuerOf('common') }],
         ['tid in upper case', { tid: entra.tenant.toUpperCase() }],
@@ -144,15 +162,20 @@ export const cases = [
         ['no oid', { oid: undefined }],
         ['an empty oid', { oid: '' }],
       ]))
-        await disbelieved(bff, but(changes), why, entra, 'tenant');
-      await believed(bff, but({ tid: entra.tenant, iss: issuerOf(entra.tenant), ver: '2.0' }), 'its own tenant', entra);
-      // The key set says for which issuer each key is good: one of personal accounts signs for no organisation.
+        await assertTokenRejected(bff, but(changes), why, entra, 'tenant');
+      await assertTokenAccepted(
+        bff,
+        but({ tid: entra.tenant, iss: issuerOf(entra.tenant), ver: '2.0' }),
+        'its own tenant',
+        entra,
+      );
+      // Each key in Entra's key set names its issuer: a key of personal accounts does not sign for an organisation.
       await bff.restarted({}, async () => {
-        entra.lies = {
+        entra.overrides = {
           keys: (set) => ({ keys: set.keys.map((key) => ({ ...key, issuer: issuerOf(CONSUMERS_TENANT) })) }),
         };
         const browser = bff.browser();
-        await bff.refused(browser, () => bff.signIn(browser, entra), {
+        await bff.assertSignInRejected(browser, () => bff.signIn(browser, entra), {
           realm: entra,
           redeems: true,
           why: 'a key of personal accounts',
@@ -160,7 +183,7 @@ export const cases = [
         });
       });
       await bff.restarted({}, async () => {
-        await believed(
+        await assertTokenAccepted(
           bff,
           { keys: (set) => ({ keys: set.keys.map((key) => ({ ...key, issuer: issuerOf('{tenantid}') })) }) },
           'a key of all tenants',
@@ -171,9 +194,9 @@ export const cases = [
   },
   {
     id: 'S53',
-    title: 'metadata that lies: the sign-in does not begin',
+    title: 'forged provider metadata: the sign-in does not begin',
     async attack(bff, provider) {
-      const lies = /** @type {[string, (document: Json) => unknown][]} */ ([
+      const overrides = /** @type {[string, (document: Json) => unknown][]} */ ([
         ['another issuer', (document) => ({ ...document, issuer: 'https://evil.example' })],
         ['issuer with a slash', (document) => ({ ...document, issuer: `${document.issuer}/` })],
         ['no issuer', (document) => ({ ...document, issuer: undefined })],
@@ -201,9 +224,9 @@ export const cases = [
         ['a redirect', () => ({ status: 302, headers: { location: `${provider.origin}/stolen` } })],
         ['an oversize document', (document) => ({ ...document, padding: 'x'.repeat(2 * 1024 * 1024) })],
       ]);
-      for (const [why, metadata] of lies) {
-        const realm = await bff.fresh();
-        realm.lies = { metadata };
+      for (const [why, metadata] of overrides) {
+        const realm = await bff.unusedRealm();
+        realm.overrides = { metadata };
         const answer = await bff.browser().visit(bff.path.login(realm.id, '/'));
         assert.ok(answer.status >= 400, `${why}: ${answer.status} ${answer.headers.location}`);
         assert.equal(answer.headers.location, undefined, why);
@@ -213,24 +236,23 @@ export const cases = [
         provider.strays.filter(({ path }) => path === '/stolen'),
         [],
       );
-      const honest = await bff.fresh();
-      assert.ok(bff.givesSession(await bff.signIn(bff.browser(), honest)), 'with the truth it does');
+      const honest = await bff.unusedRealm();
+      assert.ok(bff.givesSession(await bff.signIn(bff.browser(), honest)), 'with genuine metadata it begins');
     },
   },
   {
     id: 'S54',
-    title: 'userinfo of somebody else is not believed',
+    title: 'userinfo of another user is ignored',
     async attack(bff) {
-      const realm = await bff.fresh();
-      realm.lies = {
+      const realm = await bff.unusedRealm();
+      realm.overrides = {
         person: (person) => ({ ...person, sub: 'somebody-else', email: 'admin@causeway.example' }),
         ...but({ name: undefined, email: undefined }),
       };
       const browser = bff.browser();
       const answer = await bff.signIn(browser, realm);
-      if (realm.asked('userinfo').length) assert.equal(bff.givesSession(answer), false);
-      else
-        assert.ok((await bff.user(browser))?.endsWith(ADA.id), 'the ID token says who it is, and nobody else is asked');
+      if (realm.requestsTo('userinfo').length) assert.equal(bff.givesSession(answer), false);
+      else assert.ok((await bff.user(browser))?.endsWith(ADA.id), 'the ID token alone names the user');
     },
   },
   {
@@ -238,41 +260,41 @@ export const cases = [
     title: 'tokens of other kinds in place of an ID token',
     async attack(bff) {
       for (const typ of ['at+jwt', 'application/at+jwt', 'logout+jwt', 'dpop+jwt', 'secevent+jwt', 'JOSE', '', 1]) {
-        await disbelieved(
+        await assertTokenRejected(
           bff,
           { idToken: ({ header, claims, key }) => key.signAnyway({ ...header, typ }, claims) },
           `typ ${typ}`,
         );
       }
-      await disbelieved(
+      await assertTokenRejected(
         bff,
         but({ events: { 'http://schemas.openid.net/event/backchannel-logout': {} } }),
         'a logout token',
       );
-      await disbelieved(bff, but({ nonce: undefined, scope: 'openid' }), 'an access token', undefined, 'nonce');
-      await disbelieved(
+      await assertTokenRejected(bff, but({ nonce: undefined, scope: 'openid' }), 'an access token', undefined, 'nonce');
+      await assertTokenRejected(
         bff,
         { tokens: (body) => ({ ...body, id_token: body.access_token }) },
         'the access token itself',
       );
-      await disbelieved(
+      await assertTokenRejected(
         bff,
         { tokens: (body) => ({ ...body, id_token: [body.id_token] }) },
         'a list',
         undefined,
         'no token response',
       );
-      await believed(
+      await assertTokenAccepted(
         bff,
         { idToken: ({ header, claims, key }) => key.signAnyway({ ...header, typ: undefined }, claims) },
         'no type at all',
       );
-      await believed(bff, {}, 'an ID token');
+      await assertTokenAccepted(bff, {}, 'an ID token');
     },
   },
   {
     id: 'S58',
-    title: 'same e-mail address, other person: another user; so is the same id in another tenant',
+    title: 'same e-mail address with another id, or same id in another tenant: another user',
     async attack(bff, provider) {
       const users = new Set();
       for (const realm of [bff.realms.oidc, bff.realms.entra, bff.realms.recent]) {
@@ -282,9 +304,9 @@ export const cases = [
         }
       }
       assert.equal(users.size, 6, [...users].join(' '));
-      assert.ok(![...users].some((user) => user.includes('@')), 'nobody is known by an address');
+      assert.ok(![...users].some((user) => user.includes('@')), 'no user id is an e-mail address');
       if (!bff.running) return;
-      // Of several tenants two may have the same id for two people.
+      // Two tenants may use the same id for two users.
       const entra = bff.needs(bff.realms.entra, 'Entra');
       const { clientId, clientSecret, tenant } = entra;
       const all = provider.entra({ id: 'organizations', tenant: 'organizations', clientId, clientSecret });
@@ -293,14 +315,14 @@ export const cases = [
       await bff.restarted({ ENTRA_TENANT: 'organizations', ENTRA_TENANTS: tenants.join(',') }, async () => {
         const people = new Set();
         for (const tid of tenants) {
-          all.lies = {
+          all.overrides = {
             metadata: (document) => ({ ...document, issuer: issuerOf('{tenantid}') }),
             claims: (claims) => ({ ...claims, tid, iss: issuerOf(tid) }),
           };
           const browser = bff.browser();
           const begun = await browser.visit(bff.path.login(entra.id, '/'));
-          const answer = await browser.visit(await bff.back(new URL(begun.headers.location ?? '')));
-          assert.ok(bff.givesSession(answer), `${tid}: ${answer.status}\n${bff.tail()}`);
+          const answer = await browser.visit(await bff.callbackOf(new URL(begun.headers.location ?? '')));
+          assert.ok(bff.givesSession(answer), `${tid}: ${answer.status}\n${bff.logTail()}`);
           people.add(await bff.user(browser));
         }
         assert.equal(people.size, 2, [...people].join(' '));
@@ -310,7 +332,7 @@ export const cases = [
   },
   {
     id: 'S59',
-    title: 'e-mail addresses that trick an allow-list are only shown',
+    title: 'e-mail addresses that would pass an allow-list do not identify the user',
     async attack(bff) {
       const { user } = await bff.signedIn();
       for (const email of [
@@ -325,8 +347,7 @@ export const cases = [
         const browser = bff.browser();
         const answer = await bff.signIn(browser);
         assert.ok(bff.isRedirect(answer) || answer.status === 400, email);
-        if (bff.isRedirect(answer))
-          assert.equal(await bff.user(browser), user, 'an address makes nobody somebody else');
+        if (bff.isRedirect(answer)) assert.equal(await bff.user(browser), user, 'the address does not change the user');
       }
     },
   },

@@ -1,4 +1,4 @@
-// Section D: cookies and what is sealed in them.
+// Section D: cookies and their sealed contents.
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
@@ -8,16 +8,16 @@ import { parseSetCookie, setCookies } from '../../support/browser.mjs';
 /** @typedef {import('../bff.mjs').Bff} Bff */
 /** @typedef {import('../../support/browser.mjs').Browser} Browser */
 
-/** Every way to use a session; each must refuse alike. @param {Bff} bff */
-const doors = (bff) => [bff.profile.api.prefix + bff.profile.api.own, bff.path.stream];
+/** Every way to use a session; all must reject alike. @param {Bff} bff */
+const sessionTargets = (bff) => [bff.profile.api.prefix + bff.profile.api.own, bff.path.stream];
 
-/** With this Cookie header nobody is signed in, and no door says why. @param {Bff} bff @param {string | string[] | undefined} cookie @param {string} why */
-async function assertNobody(bff, cookie, why) {
+/** Asserts that this Cookie header is no session, and that every rejection is the same. @param {Bff} bff @param {string | string[] | undefined} cookie @param {string} why */
+async function assertNoSession(bff, cookie, why) {
   const calls = bff.upstream.seen.length;
   const bodies = new Set();
-  for (const door of doors(bff)) {
-    const answer = await bff.browser().call(door, { headers: { Cookie: cookie } });
-    assert.equal(answer.status, 401, `${why} at ${door}: ${answer.status}`);
+  for (const target of sessionTargets(bff)) {
+    const answer = await bff.browser().call(target, { headers: { Cookie: cookie } });
+    assert.equal(answer.status, 401, `${why} at ${target}: ${answer.status}`);
     bodies.add(JSON.stringify([bff.profile.withoutItsRequest(answer), answer.headers['content-type']]));
   }
   assert.equal(
@@ -44,34 +44,34 @@ async function session(bff) {
 export const cases = [
   {
     id: 'S60',
-    title: 'second cookie of the same name: neither is believed; the prefix keeps siblings out',
+    title: 'second cookie of the same name: neither is accepted; the prefix blocks cookies of sibling hosts',
     async attack(bff) {
       const own = await session(bff);
       const other = await session(bff);
       for (const second of [own.value, other.value, 'x', '', `"${own.value}"`]) {
-        await assertNobody(bff, `${own.name}=${own.value}; ${own.name}=${second}`, `second ${second.slice(0, 8)}`);
-        await assertNobody(bff, `${own.name}=${second}; ${own.name}=${own.value}`, `first ${second.slice(0, 8)}`);
-        // Node's client would make one of them.
+        await assertNoSession(bff, `${own.name}=${own.value}; ${own.name}=${second}`, `second ${second.slice(0, 8)}`);
+        await assertNoSession(bff, `${own.name}=${second}; ${own.name}=${own.value}`, `first ${second.slice(0, 8)}`);
+        // Node's client would join the two headers.
         for (const pair of [
           [own.value, second],
           [second, own.value],
         ]) {
-          for (const door of doors(bff)) {
+          for (const target of sessionTargets(bff)) {
             const lines = [
               ...pair.map((value) => `Cookie: ${own.name}=${value}`),
               ...Object.entries(bff.csrf).map(([name, value]) => `${name}: ${value}`),
               'Sec-Fetch-Site: same-origin',
             ];
             const { status } = await bff.sendBytes(
-              `GET ${door} HTTP/1.1\r\nHost: ${new URL(bff.origin).host}\r\n${lines.join('\r\n')}\r\nConnection: close\r\n\r\n`,
+              `GET ${target} HTTP/1.1\r\nHost: ${new URL(bff.origin).host}\r\n${lines.join('\r\n')}\r\nConnection: close\r\n\r\n`,
             );
-            assert.equal(status, 401, `in two headers, ${second.slice(0, 8)}, at ${door}`);
+            assert.equal(status, 401, `in two headers, ${second.slice(0, 8)}, at ${target}`);
           }
         }
       }
-      // What another application of the site set for all of it, as it may, is neither ours nor a reason to believe nobody.
-      for (const foreign of ['city=Z\xc3\xbcrich', 'city=Z\xfcrich']) {
-        for (const line of [`${foreign}; ${own.name}=${own.value}`, `${own.name}=${own.value}; ${foreign}`]) {
+      // Another application of the site may set such a cookie for all hosts. It must not invalidate the session.
+      for (const sibling of ['city=Z\xc3\xbcrich', 'city=Z\xfcrich']) {
+        for (const line of [`${sibling}; ${own.name}=${own.value}`, `${own.name}=${own.value}; ${sibling}`]) {
           const csrf = Object.entries(bff.csrf)
             .map(([name, value]) => `${name}: ${value}\r\n`)
             .join('');
@@ -81,7 +81,7 @@ export const cases = [
           assert.equal(status, 200, `beside another application's cookie: ${JSON.stringify(line.slice(0, 20))}`);
         }
       }
-      assert.match(own.name, /^__Host-/, 'browsers take no such cookie with a Domain');
+      assert.match(own.name, /^__Host-/, 'browsers reject such a cookie with a Domain');
       const cookie = own.browser.cookies.get(own.name);
       assert.ok(
         cookie &&
@@ -90,7 +90,7 @@ export const cases = [
           !cookie.attributes.has('domain'),
       );
       assert.equal(cookie.attributes.get('path'), '/');
-      assert.equal(await bff.user(own.browser), own.user, 'alone it is believed');
+      assert.equal(await bff.user(own.browser), own.user, 'alone it is accepted');
     },
   },
   {
@@ -102,7 +102,7 @@ export const cases = [
       const bodies = new Set();
       for (let at = 0; at < value.length; at++) {
         const other = alphabet[(alphabet.indexOf(value[at] ?? 'A') + 1 + (at % 62)) % 64];
-        for (const body of await assertNobody(
+        for (const body of await assertNoSession(
           bff,
           `${name}=${value.slice(0, at)}${other}${value.slice(at + 1)}`,
           `byte ${at} changed`,
@@ -110,10 +110,10 @@ export const cases = [
           bodies.add(body);
       }
       for (let length = 0; length < value.length; length += 7)
-        for (const body of await assertNobody(bff, `${name}=${value.slice(0, length)}`, `cut to ${length}`))
+        for (const body of await assertNoSession(bff, `${name}=${value.slice(0, length)}`, `cut to ${length}`))
           bodies.add(body);
       for (const more of ['A', 'AA', '=', '==', '.', '%00', value, 'A'.repeat(3000)])
-        for (const body of await assertNobody(bff, `${name}=${value}${more}`, `longer by ${more.length}`))
+        for (const body of await assertNoSession(bff, `${name}=${value}${more}`, `longer by ${more.length}`))
           bodies.add(body);
       assert.equal(bodies.size, 1, [...bodies].join('\n'));
       assert.equal(await bff.user(browser), user);
@@ -121,7 +121,7 @@ export const cases = [
   },
   {
     id: 'S63',
-    title: "sealed value in the place of another: sign-in as session, one sign-in's in another's place",
+    title: "sealed value in place of another: a sign-in's as session, one sign-in's as another's",
     async attack(bff) {
       const { browser, name, value } = await session(bff);
       const one = bff.browser();
@@ -130,9 +130,9 @@ export const cases = [
       const second = await bff.begin(two);
       const [transaction] = [...one.cookies].filter(([cookie]) => bff.profile.isOwnCookie(cookie));
       const [other] = [...two.cookies].filter(([cookie]) => bff.profile.isOwnCookie(cookie));
-      if (!transaction || !other) throw new Error('a sign-in leaves a cookie');
-      await assertNobody(bff, `${name}=${transaction[1].value}`, "a sign-in's cookie as session");
-      const inPlace = async (
+      if (!transaction || !other) throw new Error('a sign-in sets no cookie');
+      await assertNoSession(bff, `${name}=${transaction[1].value}`, "a sign-in's cookie as session");
+      const assertSwapRejected = async (
         /** @type {import('../bff.mjs').Flow} */ flow,
         /** @type {string} */ cookie,
         /** @type {string} */ why,
@@ -140,22 +140,35 @@ export const cases = [
       ) => {
         const victim = bff.browser();
         const target = await flow.callback();
-        await bff.refused(victim, () => victim.visit(target, { headers: { Cookie: cookie } }), { why, reason });
+        await bff.assertSignInRejected(victim, () => victim.visit(target, { headers: { Cookie: cookie } }), {
+          why,
+          reason,
+        });
       };
-      await inPlace(first, `${transaction[0]}=${value}`, "a session's cookie as sign-in", 'of another');
-      await inPlace(
+      await assertSwapRejected(
+        first,
+        `${transaction[0]}=${value}`,
+        "a session's cookie as sign-in",
+        'cookie of another sign-in',
+      );
+      await assertSwapRejected(
         first,
         `${transaction[0]}=${other[1].value}`,
         "another sign-in's value under this one's name",
-        'of another',
+        'cookie of another sign-in',
       );
-      await inPlace(second, `${transaction[0]}=${transaction[1].value}`, "another sign-in's cookie", 'stranger');
+      await assertSwapRejected(
+        second,
+        `${transaction[0]}=${transaction[1].value}`,
+        "another sign-in's cookie",
+        'unknown sign-in',
+      );
       assert.ok(await bff.user(browser));
     },
   },
   {
     id: 'S64',
-    title: 'key rotation: what the old key sealed lives on while it is listed, and dies with it',
+    title: 'key rotation: values sealed by the old key are valid while that key is listed',
     async attack(bff) {
       const ring = bff.needs(bff.running, 'running BFF').sessionKeys;
       const next = `next:${randomBytes(32).toString('base64url')}`;
@@ -168,13 +181,13 @@ export const cases = [
         assert.notEqual(keyOf(sealed), keyOf(value), 'the new key seals');
       });
       await bff.restarted({ SESSION_KEYS: next }, async () => {
-        await assertNobody(bff, `${name}=${value}`, 'sealed by a key that is retired');
+        await assertNoSession(bff, `${name}=${value}`, 'sealed by a removed key');
       });
     },
   },
   {
     id: 'S67',
-    title: 'cookie that claims to come in many parts: nothing is put together',
+    title: 'cookie that claims to come in many parts: parts are not joined',
     async attack(bff) {
       const { name, value } = await session(bff);
       const half = Math.floor(value.length / 2);
@@ -189,14 +202,14 @@ export const cases = [
         Array.from({ length: 300 }, (_, index) => `${name}.${index}=x`).join('; '),
       ]) {
         const begun = Date.now();
-        await assertNobody(bff, cookie, cookie.slice(0, 60));
+        await assertNoSession(bff, cookie, cookie.slice(0, 60));
         assert.ok(Date.now() - begun < 5_000, `${Date.now() - begun} ms for ${cookie.slice(0, 60)}`);
       }
     },
   },
   {
     id: 'S70',
-    title: 'more cookies than fit: an answer, not an outage; the session is still read or refused alike',
+    title: 'too many cookies: an answer, not an outage; the session is still read or rejected',
     async attack(bff) {
       const { user, name, value } = await session(bff);
       const junk = (/** @type {number} */ bytes) =>
@@ -208,27 +221,30 @@ export const cases = [
         assert.ok([200, 400, 413, 431].includes(answer.status), `${bytes} bytes of cookies: ${answer.status}`);
         if (answer.status === 200) assert.equal(bff.profile.user(answer), user, `${bytes} bytes of cookies`);
       }
-      // Beyond what it reads it says so, and clears its own; whatever stands before it may have said no already.
-      let told = 0;
+      // Beyond its limit the BFF answers 431 and clears its own cookies, if the server in front forwards the request.
+      let ownAnswers = 0;
       for (const bytes of [40_000, 60_000, 120_000]) {
-        for (const ask of /** @type {const} */ (['call', 'visit'])) {
+        for (const method of /** @type {const} */ (['call', 'visit'])) {
           const browser = bff.browser();
-          const answer = await browser[ask](bff.path.session, {
+          const answer = await browser[method](bff.path.session, {
             headers: { Cookie: `${name}=${value}; ${junk(bytes)}` },
           });
           assert.ok([0, 400, 413, 431].includes(answer.status), `${bytes} bytes of cookies: ${answer.status}`);
           if (answer.status !== 431 || bff.profile.requestAnswered(answer) === undefined) continue;
-          told++;
+          ownAnswers++;
           const cleared = setCookies(answer).map(parseSetCookie);
           assert.ok(
             cleared.length > 0 && cleared.every((cookie) => cookie.name === name && cookie.isRemoval),
             `${bytes} bytes of cookies`,
           );
-          assert.match(String(answer.headers['content-type']), ask === 'visit' ? /^text\/html/ : bff.profile.errorType);
+          assert.match(
+            String(answer.headers['content-type']),
+            method === 'visit' ? /^text\/html/ : bff.profile.errorType,
+          );
         }
       }
-      assert.ok(told > 0, 'the BFF itself was asked');
-      // Many sign-ins of its own never add up to that.
+      assert.ok(ownAnswers > 0, 'the BFF itself has answered');
+      // The cookies of many sign-ins stay below that limit.
       const browser = bff.browser();
       for (let count = 0; count < 12; count++) await bff.begin(browser);
       assert.ok((browser.cookieHeader ?? '').length < 4_096, `${browser.cookieHeader?.length} bytes`);
@@ -250,7 +266,7 @@ export const cases = [
         `${name}[]`,
         `"${name}"`,
       ].filter((twin) => twin !== name)) {
-        await assertNobody(bff, `${twin}=${value}`, twin);
+        await assertNoSession(bff, `${twin}=${value}`, twin);
         const both = await bff.browser().call(bff.path.session, { headers: { Cookie: `${twin}=x; ${name}=${value}` } });
         assert.equal(bff.profile.user(both), user, `${twin} beside the real one`);
       }
@@ -259,7 +275,7 @@ export const cases = [
   },
 ];
 
-/** What is looked for in everything that was answered in a run, and so comes last. @type {import('../case.mjs').Case[]} */
+/** Cases that check every answer of a run, and so run last. @type {import('../case.mjs').Case[]} */
 export const wholeRunCases = [
   {
     id: 'S68',
@@ -271,23 +287,23 @@ export const wholeRunCases = [
       await browser.call(bff.path.session);
       await browser.call('/nowhere');
       await browser.call(bff.path.logout, { method: 'POST' });
-      let looked = 0;
+      let checked = 0;
       const isOpen = bff.origin.startsWith('http:');
-      // Everything that was answered in this run.
+      // Every answer of this run.
       for (const { answer } of bff.traffic) {
         const about = `${answer.target.slice(0, 120)} (${answer.status})`;
         const cookies = setCookies(answer);
         if (!bff.profile.requestAnswered(answer)) {
-          // What stands before the BFF refused it, or nobody answered: there is nothing of a session in that.
+          // The server in front has answered, or the connection broke: no session is involved.
           assert.ok(
-            bff.profile.front.statuses.includes(answer.status) ||
-              (answer.status === 500 && bff.profile.front.fails(answer)),
-            `${about} is not of the BFF`,
+            bff.profile.frontServer.statuses.includes(answer.status) ||
+              (answer.status === 500 && bff.profile.frontServer.isOwnError(answer)),
+            `${about} is not an answer of the BFF`,
           );
           assert.deepEqual(cookies, [], about);
           continue;
         }
-        looked++;
+        checked++;
         if (!bff.profile.isPublic(answer) || cookies.length)
           assert.match(String(answer.headers['cache-control']), /(?:^|, )no-store(?:,|$)/, `${about} may be cached`);
         for (const name of ['cdn-cache-control', 'surrogate-control', 'expires'])
@@ -311,10 +327,10 @@ export const wholeRunCases = [
         for (const name of ['cookie', 'origin', 'sec-fetch-site'])
           assert.ok(vary.includes(name), `${about} varies by ${vary}`);
         assert.equal(answer.headers['x-content-type-options'], 'nosniff', about);
-        // No browser keeps it of an origin without TLS.
+        // Browsers ignore it for an origin without TLS.
         assert.equal(answer.headers['strict-transport-security'] === undefined, isOpen, about);
       }
-      assert.ok(looked >= 8, `${looked} answers to look at`);
+      assert.ok(checked >= 8, `${checked} answers checked`);
     },
   },
 ];

@@ -1,4 +1,4 @@
-// Section E: requests that another site makes in the name of a user who is signed in. None is passed on.
+// Section E: requests of another site in the browser of a signed-in user. None is forwarded.
 
 import assert from 'node:assert/strict';
 
@@ -15,15 +15,15 @@ const fromOtherSite = (bff) => ({
   ...bff.withoutCsrf,
 });
 
-/** What changes something, and what reads something that only the user may read. @param {Bff} bff */
+/** Targets that change state or read user data. @param {Bff} bff */
 const targets = (bff) => [`${bff.profile.api.prefix}${bff.profile.api.family}/1`, bff.path.event, bff.path.logout];
 
-/** Refused, nothing sent anywhere, and the user still signed in. @param {Bff} bff @param {Browser} browser @param {string} target @param {Sent} sent @param {string} why @param {number[]} statuses */
-async function refused(bff, browser, target, sent, why, statuses = [403]) {
+/** Asserts that a request is rejected and not forwarded, and that the user stays signed in. @param {Bff} bff @param {Browser} browser @param {string} target @param {Sent} sent @param {string} why @param {number[]} statuses */
+async function assertForbidden(bff, browser, target, sent, why, statuses = [403]) {
   const before = [bff.upstream.seen.length, bff.bridge.seen.length];
   const answer = await browser.call(target, sent);
   assert.ok(statuses.includes(answer.status), `${why} at ${target}: ${answer.status} ${answer.text.slice(0, 200)}`);
-  assert.deepEqual([bff.upstream.seen.length, bff.bridge.seen.length], before, `${why} at ${target} was passed on`);
+  assert.deepEqual([bff.upstream.seen.length, bff.bridge.seen.length], before, `${why} at ${target} was forwarded`);
   assert.ok(
     ![EVIL, '*'].includes(String(answer.headers['access-control-allow-origin'])),
     `${why} at ${target} may be read`,
@@ -49,7 +49,7 @@ export const cases = [
         { ...crossSite, 'Sec-Fetch-Mode': 'navigate', 'Sec-Fetch-Dest': 'document' },
         { ...crossSite, 'Sec-Fetch-Site': undefined, 'Sec-Fetch-Mode': undefined },
       ]) {
-        await refused(
+        await assertForbidden(
           bff,
           browser,
           target,
@@ -68,7 +68,7 @@ export const cases = [
     const body =
       '--x\r\nContent-Disposition: form-data; name="{\\"type\\":\\"message\\",\\"data\\":{}}"\r\n\r\n1\r\n--x--\r\n';
     for (const target of targets(bff))
-      await refused(
+      await assertForbidden(
         bff,
         browser,
         target,
@@ -79,7 +79,7 @@ export const cases = [
   asUser('S76', 'JSON as text/plain', async (bff, browser) => {
     const crossSite = fromOtherSite(bff);
     for (const target of targets(bff))
-      await refused(
+      await assertForbidden(
         bff,
         browser,
         target,
@@ -90,30 +90,30 @@ export const cases = [
         },
         'text/plain',
       );
-    // Even a page of our own must say what it sends.
-    await refused(
+    // Even the BFF's own page must declare the media type.
+    await assertForbidden(
       bff,
       browser,
       bff.path.event,
       { method: 'POST', headers: { 'Content-Type': 'text/plain' }, body: '{"type":"message","data":{}}' },
-      'text/plain of our own',
+      'text/plain of its own page',
       [400, 415],
     );
   }),
   asUser('S77', 'post without a body', async (bff, browser) => {
     const crossSite = fromOtherSite(bff);
     for (const target of targets(bff)) {
-      await refused(bff, browser, target, { method: 'POST', headers: crossSite }, 'an empty post');
-      await refused(
+      await assertForbidden(bff, browser, target, { method: 'POST', headers: crossSite }, 'an empty post');
+      await assertForbidden(
         bff,
         browser,
         target,
         { method: 'POST', headers: { ...crossSite, Origin: undefined, 'Sec-Fetch-Site': undefined } },
-        'an empty post that says nothing',
+        'an empty post without Origin and Sec-Fetch-Site',
       );
     }
   }),
-  asUser('S79', 'header against CSRF missing, wrong or twice', async (bff, browser) => {
+  asUser('S79', 'CSRF header missing, wrong or twice', async (bff, browser) => {
     const [[name = '', right = ''] = []] = Object.entries(bff.csrf);
     for (const target of [...targets(bff), `${bff.profile.api.prefix}${bff.profile.api.own}`]) {
       const method = target.endsWith(bff.profile.api.own) ? 'GET' : 'POST';
@@ -129,7 +129,7 @@ export const cases = [
         ` `,
         `${right}\t${right}`,
       ]) {
-        await refused(
+        await assertForbidden(
           bff,
           browser,
           target,
@@ -142,7 +142,7 @@ export const cases = [
         );
       }
       for (const twin of [name.replaceAll('-', '_'), `X-${name}`, `${name}-Token`])
-        await refused(
+        await assertForbidden(
           bff,
           browser,
           target,
@@ -151,42 +151,46 @@ export const cases = [
         );
     }
     const session = await browser.call(bff.path.session, { headers: { [name]: undefined } });
-    assert.ok(session.status === 403 && !session.text.includes('user'), 'who is signed in is not told either');
+    assert.ok(session.status === 403 && !session.text.includes('user'), 'the user is not disclosed either');
   }),
-  asUser('S80', 'Sec-Fetch-Site of others, and of siblings that are not on the list', async (bff, browser) => {
-    for (const target of targets(bff)) {
-      for (const site of [
-        'cross-site',
-        'same-site',
-        'none',
-        'SAME-ORIGIN',
-        '',
-        'same-origin, cross-site',
-        ['same-origin', 'cross-site'],
-      ]) {
-        for (const origin of [undefined, EVIL, 'http://localhost:1', 'http://sibling.localhost']) {
-          await refused(
-            bff,
-            browser,
-            target,
-            {
-              method: 'POST',
-              headers: { Origin: origin, 'Sec-Fetch-Site': site, 'Content-Type': 'application/json' },
-              body: '{}',
-            },
-            `Sec-Fetch-Site ${site}, Origin ${origin}`,
-          );
+  asUser(
+    'S80',
+    'Sec-Fetch-Site of other sites, and of same-site origins that are not on the list',
+    async (bff, browser) => {
+      for (const target of targets(bff)) {
+        for (const site of [
+          'cross-site',
+          'same-site',
+          'none',
+          'SAME-ORIGIN',
+          '',
+          'same-origin, cross-site',
+          ['same-origin', 'cross-site'],
+        ]) {
+          for (const origin of [undefined, EVIL, 'http://localhost:1', 'http://sibling.localhost']) {
+            await assertForbidden(
+              bff,
+              browser,
+              target,
+              {
+                method: 'POST',
+                headers: { Origin: origin, 'Sec-Fetch-Site': site, 'Content-Type': 'application/json' },
+                body: '{}',
+              },
+              `Sec-Fetch-Site ${site}, Origin ${origin}`,
+            );
+          }
         }
       }
-    }
-    const host = bff.running?.hostOrigin;
-    if (!host) return;
-    const answer = await browser.call(`${bff.profile.api.prefix}${bff.profile.api.own}`, {
-      headers: { Origin: host, 'Sec-Fetch-Site': 'same-site' },
-    });
-    assert.equal(answer.status, 200, 'a sibling on the list may');
-  }),
-  asUser('S81', 'foreign, null or absent Origin of a browser that says nothing else', async (bff, browser) => {
+      const host = bff.running?.hostOrigin;
+      if (!host) return;
+      const answer = await browser.call(`${bff.profile.api.prefix}${bff.profile.api.own}`, {
+        headers: { Origin: host, 'Sec-Fetch-Site': 'same-site' },
+      });
+      assert.equal(answer.status, 200, 'a same-site origin on the list is allowed');
+    },
+  ),
+  asUser('S81', 'other, null or absent Origin of a browser without Sec-Fetch headers', async (bff, browser) => {
     for (const target of targets(bff)) {
       for (const origin of [
         undefined,
@@ -201,7 +205,7 @@ export const cases = [
         'http://localhost',
         `${bff.origin}0`,
       ]) {
-        await refused(
+        await assertForbidden(
           bff,
           browser,
           target,
@@ -221,15 +225,15 @@ export const cases = [
       }
     }
   }),
-  asUser('S83', 'GET where only POST is allowed, and whatever else is not listed', async (bff, browser) => {
+  asUser('S83', 'GET where only POST is allowed, and other methods that no rule lists', async (bff, browser) => {
     for (const method of ['GET', 'HEAD', 'PUT', 'DELETE', 'PATCH']) {
       for (const target of [bff.path.event, bff.path.logout])
-        await refused(bff, browser, target, { method }, method, [405]);
+        await assertForbidden(bff, browser, target, { method }, method, [405]);
     }
     for (const method of ['HEAD', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'TRACE', 'PROPFIND']) {
-      // Only a preflight is an OPTIONS to the BFF, and some servers hand on no method that is not common.
+      // The BFF answers OPTIONS to preflights only, and some servers do not forward uncommon methods.
       const statuses = { OPTIONS: [404, 405], TRACE: [405, 501], PROPFIND: [405, 501] }[method] ?? [405];
-      await refused(
+      await assertForbidden(
         bff,
         browser,
         `${bff.profile.api.prefix}${bff.profile.api.own}`,
@@ -257,9 +261,9 @@ export const cases = [
   }),
   {
     id: 'S84',
-    title: 'preflight of a foreign origin: nothing is allowed, no origin is reflected with credentials',
+    title: 'preflight of another origin: nothing is allowed, no origin is reflected with credentials',
     async attack(bff) {
-      const ask = {
+      const preflight = {
         'Access-Control-Request-Method': 'POST',
         'Access-Control-Request-Headers': ['content-type', ...Object.keys(bff.csrf)].join().toLowerCase(),
         ...bff.withoutCsrf,
@@ -292,14 +296,14 @@ export const cases = [
           for (const method of ['OPTIONS', 'GET']) {
             const answer = await bff
               .browser()
-              .call(path, { method, headers: { ...ask, Origin: origin, 'Sec-Fetch-Site': 'cross-site' } });
+              .call(path, { method, headers: { ...preflight, Origin: origin, 'Sec-Fetch-Site': 'cross-site' } });
             assert.equal(answer.headers['access-control-allow-origin'], undefined, `${method} ${path} for ${origin}`);
             assert.equal(
               answer.headers['access-control-allow-credentials'],
               undefined,
               `${method} ${path} for ${origin}`,
             );
-            assert.match(String(answer.headers.vary), /origin/i, `${method} ${path}: a cache must tell origins apart`);
+            assert.match(String(answer.headers.vary), /origin/i, `${method} ${path}: a cache must distinguish origins`);
           }
         }
       }
@@ -307,13 +311,16 @@ export const cases = [
       if (!host) return;
       const own = await bff
         .browser()
-        .call(bff.path.event, { method: 'OPTIONS', headers: { ...ask, Origin: host, 'Sec-Fetch-Site': 'same-site' } });
+        .call(bff.path.event, {
+          method: 'OPTIONS',
+          headers: { ...preflight, Origin: host, 'Sec-Fetch-Site': 'same-site' },
+        });
       assert.equal(own.headers['access-control-allow-origin'], host);
       assert.ok(!String(own.headers['access-control-allow-headers']).includes('*'));
       assert.match(String(own.headers.vary), /origin/i);
     },
   },
-  asUser('S85', 'EventSource of another site or of a sibling', async (bff, browser) => {
+  asUser('S85', 'EventSource of another site or of another origin of the same site', async (bff, browser) => {
     for (const headers of [
       { Origin: EVIL, 'Sec-Fetch-Site': 'cross-site' },
       { Origin: 'http://sibling.localhost', 'Sec-Fetch-Site': 'same-site' },
@@ -322,7 +329,7 @@ export const cases = [
       { Origin: EVIL, 'Sec-Fetch-Site': undefined },
       { Origin: 'null', 'Sec-Fetch-Site': undefined },
     ]) {
-      await refused(
+      await assertForbidden(
         bff,
         browser,
         bff.path.stream,
@@ -342,7 +349,7 @@ export const cases = [
     };
     for (const target of [bff.path.stream, `${bff.profile.api.prefix}${bff.profile.api.own}`, bff.path.event]) {
       for (const site of ['cross-site', 'same-site', undefined]) {
-        const answer = await refused(
+        const answer = await assertForbidden(
           bff,
           browser,
           target,
@@ -357,9 +364,9 @@ export const cases = [
   asUser('S87', 'logout by an image, a link or a form of another site', async (bff, browser) => {
     const crossSite = fromOtherSite(bff);
     const image = { ...crossSite, Origin: undefined, 'Sec-Fetch-Dest': 'image' };
-    const asked = async (/** @type {Browser} */ user) => {
-      await refused(bff, user, bff.path.logout, { headers: image }, 'an image', [405]);
-      await refused(
+    const assertNoLogout = async (/** @type {Browser} */ user) => {
+      await assertForbidden(bff, user, bff.path.logout, { headers: image }, 'an image', [405]);
+      await assertForbidden(
         bff,
         user,
         bff.path.logout,
@@ -368,9 +375,9 @@ export const cases = [
         [405],
       );
     };
-    await asked(browser);
-    await refused(bff, browser, bff.path.logout, { method: 'POST', headers: crossSite }, 'a form');
-    await refused(
+    await assertNoLogout(browser);
+    await assertForbidden(bff, browser, bff.path.logout, { method: 'POST', headers: crossSite }, 'a form');
+    await assertForbidden(
       bff,
       browser,
       bff.path.logout,
@@ -382,15 +389,15 @@ export const cases = [
     );
     const github = bff.realms.github;
     const other = (await bff.signedIn(github)).browser;
-    await refused(
+    await assertForbidden(
       bff,
       other,
       bff.path.logout,
       { method: 'POST', headers: crossSite },
-      'a user of a provider without sessions of its own',
+      'a user of a provider without a logout endpoint',
     );
-    await asked(other);
-    // Nor by a provider's own logout that names no session, or by one of a provider that has none.
+    await assertNoLogout(other);
+    // Nor by a front-channel logout that names no session, or for a provider that has none.
     const entra = (await bff.signedIn(bff.realms.entra)).browser;
     for (const [user, realm] of /** @type {const} */ ([
       [other, github],
@@ -404,7 +411,7 @@ export const cases = [
   }),
   {
     id: 'S88',
-    title: 'no page lets itself be framed; sign-ins do not begin in a frame',
+    title: 'no page can be framed; sign-ins do not begin in a frame',
     async attack(bff) {
       const { browser } = await bff.signedIn();
       const pages = [
@@ -437,7 +444,7 @@ export const cases = [
       { Origin: undefined, 'Sec-Fetch-Site': undefined, ...bff.csrf },
     ]) {
       for (const type of ['application/json', 'text/plain', 'application/csp-report', undefined]) {
-        await refused(
+        await assertForbidden(
           bff,
           browser,
           bff.path.event,
@@ -447,7 +454,7 @@ export const cases = [
         );
       }
     }
-    const beacon = await refused(
+    const beacon = await assertForbidden(
       bff,
       browser,
       bff.path.event,

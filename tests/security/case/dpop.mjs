@@ -19,18 +19,18 @@ function read(proof) {
 export const cases = [
   {
     id: 'S137',
-    title: 'DPoP: a nonce is taken once, proofs are of one request each, no loop',
+    title: 'DPoP: a nonce is accepted, each request has its own proof, no loop',
     async attack(bff) {
       const realm = bff.realms.bound;
-      const proofs = () => realm.asked('token').map(({ headers }) => read(headers.dpop));
-      realm.lies = { tokens: (body) => ({ ...body, token_type: 'DPoP' }) };
+      const proofs = () => realm.requestsTo('token').map(({ headers }) => read(headers.dpop));
+      realm.overrides = { tokens: (body) => ({ ...body, token_type: 'DPoP' }) };
       let count = 0;
       const wantsNonce = () => ({
         ...json({ error: 'use_dpop_nonce' }, 400),
         headers: { 'content-type': 'application/json', 'dpop-nonce': `nonce-${++count}` },
       });
-      // Once, as the specification has it.
-      realm.lies.tokenEndpoint = (request, honest) =>
+      // The server asks for a nonce once, as RFC 9449 specifies.
+      realm.overrides.tokenEndpoint = (request, honest) =>
         read(request.headers.dpop).nonce === undefined ? wantsNonce() : honest();
       const { browser } = await bff.signedIn(realm);
       const [first, second, ...more] = proofs();
@@ -41,13 +41,20 @@ export const cases = [
         assert.equal(proof.htm, 'POST');
         assert.equal(proof.htu, realm.url('token'));
       }
-      // Without end: it gives up.
-      const before = realm.asked('token').length;
-      realm.lies.tokenEndpoint = wantsNonce;
+      // The server asks for nonces without end: the BFF gives up.
+      const before = realm.requestsTo('token').length;
+      realm.overrides.tokenEndpoint = wantsNonce;
       const other = bff.browser();
-      await bff.refused(other, () => bff.signIn(other, realm), { realm, redeems: true, status: [400, 502, 503] });
-      assert.ok(realm.asked('token').length - before <= 2, `${realm.asked('token').length - before} requests`);
-      // At the API.
+      await bff.assertSignInRejected(other, () => bff.signIn(other, realm), {
+        realm,
+        redeems: true,
+        status: [400, 502, 503],
+      });
+      assert.ok(
+        realm.requestsTo('token').length - before <= 2,
+        `${realm.requestsTo('token').length - before} requests`,
+      );
+      // The same at the API.
       const { prefix, own } = bff.profile.boundApi;
       const begun = bff.upstream.seen.length;
       assert.equal((await browser.call(`${prefix}${own}?a=1`)).status, 200);
@@ -61,22 +68,22 @@ export const cases = [
         status: 401,
         headers: { 'www-authenticate': 'DPoP error="use_dpop_nonce"', 'dpop-nonce': `nonce-${++count}` },
       });
-      realm.lies.tokenEndpoint = undefined;
+      realm.overrides.tokenEndpoint = undefined;
       const after = bff.upstream.seen.length;
-      const refused = await browser.call(`${prefix}${own}`);
-      assert.ok(refused.status >= 400 && !refused.headers['dpop-nonce'] && !refused.headers['www-authenticate']);
+      const rejected = await browser.call(`${prefix}${own}`);
+      assert.ok(rejected.status >= 400 && !rejected.headers['dpop-nonce'] && !rejected.headers['www-authenticate']);
       const tries = bff.upstream.seen.slice(after);
       assert.ok(tries.length <= 4, `${tries.length} requests`);
       const all = [...proofs(), proof, ...tries.map(({ headers }) => read(headers.dpop))];
-      assert.equal(new Set(all.map(({ jti }) => jti)).size, all.length, 'no proof twice');
+      assert.equal(new Set(all.map(({ jti }) => jti)).size, all.length, 'no proof is reused');
     },
   },
   {
     id: 'S138',
-    title: 'pushed authorization requests: a new one each time, nothing beside it in the address',
+    title: 'pushed authorization requests: a new one for each sign-in, and no other parameter in the URL',
     async attack(bff) {
-      const realm = await bff.fresh();
-      realm.lies = {
+      const realm = await bff.unusedRealm();
+      realm.overrides = {
         metadata: (document) => ({
           ...document,
           pushed_authorization_request_endpoint: realm.url('push'),
@@ -90,23 +97,23 @@ export const cases = [
         uris.add(authorize.searchParams.get('request_uri'));
       }
       assert.equal(uris.size, 3);
-      assert.equal(realm.asked('push').length, 3);
+      assert.equal(realm.requestsTo('push').length, 3);
       assert.ok(bff.givesSession(await bff.signIn(bff.browser(), realm)));
-      // One that was used or is over at the provider: it says so, and the next sign-in pushes anew.
+      // A used or expired request URI: the provider reports an error, and the next sign-in pushes a new request.
       const browser = bff.browser();
       const stale = (await bff.begin(browser, realm)).authorize.searchParams.get('request_uri') ?? '';
       realm.pushed.delete(stale);
-      const state = realm.asked('push').at(-1)?.form.get('state') ?? '';
-      const over = new URLSearchParams({ error: 'invalid_request_uri', state });
-      await bff.refused(browser, () => browser.visit(`${bff.path.callback(realm.id)}?${over}`), {
+      const state = realm.requestsTo('push').at(-1)?.form.get('state') ?? '';
+      const expired = new URLSearchParams({ error: 'invalid_request_uri', state });
+      await bff.assertSignInRejected(browser, () => browser.visit(`${bff.path.callback(realm.id)}?${expired}`), {
         realm,
         reason: 'error',
       });
-      const pushes = realm.asked('push').length;
+      const pushes = realm.requestsTo('push').length;
       const again = await bff.begin(browser, realm);
       assert.notEqual(again.authorize.searchParams.get('request_uri'), stale);
-      assert.equal(realm.asked('push').length, pushes + 1);
-      assert.ok(bff.givesSession(await browser.visit(await again.callback())), 'the new one leads in');
+      assert.equal(realm.requestsTo('push').length, pushes + 1);
+      assert.ok(bff.givesSession(await browser.visit(await again.callback())), 'the new request succeeds');
       for (const [why, reply] of /** @type {[string, import('../provider/recorded.mjs').Reply][]} */ ([
         ['an error', json({ error: 'invalid_request' }, 400)],
         ['a page', { status: 200, headers: { 'content-type': 'text/html' }, body: '<html>' }],
@@ -115,13 +122,13 @@ export const cases = [
         ['an outage', { status: 500, body: 'x' }],
         ['a lost answer', { lost: true }],
       ])) {
-        realm.lies = { endpoint: () => reply };
+        realm.overrides = { endpoint: () => reply };
         const answer = await bff.browser().visit(bff.path.login(realm.id, '/'));
         assert.ok(
           answer.status >= 400 && !answer.headers.location,
           `${why}: ${answer.status} ${answer.headers.location}`,
         );
-        await bff.rejected(answer, why, 'outage');
+        await bff.assertRejectionLogged(answer, why, 'outage');
       }
     },
   },

@@ -1,18 +1,18 @@
-// Section A, what becomes of the browser and its session: parallel and forced sign-ins, fixation, the way back.
+// Section A, the browser and its session: parallel and forced sign-ins, session fixation, the return to the page.
 
 import assert from 'node:assert/strict';
 
 import { parseSetCookie, setCookies } from '../../support/browser.mjs';
 import { ADA, MALLORY } from '../provider/realm.mjs';
 
-/** Browsers keep about this much for one site; servers refuse more. */
-const MOST_COOKIE_BYTES = 8 * 1024;
+/** Browsers keep about this much for one site; servers reject more. */
+const MAX_COOKIE_BYTES = 8 * 1024;
 
 /** @type {import('../case.mjs').Case[]} */
 export const cases = [
   {
     id: 'S17',
-    title: 'sign-ins forced a hundred times by another site; none begins without its user',
+    title: 'sign-ins forced a hundred times by another site; none begins without a click of the user',
     async attack(bff) {
       const { browser, user } = await bff.signedIn();
       const session = browser.cookies.get(bff.profile.sessionCookie)?.value;
@@ -27,7 +27,7 @@ export const cases = [
         });
         assert.notEqual(image.status, 431);
       }
-      // An older browser says nothing of where the request comes from.
+      // An older browser sends no Sec-Fetch headers.
       let begun = 0;
       for (let count = 0; count < 100; count++) {
         const bare = {
@@ -40,19 +40,19 @@ export const cases = [
         assert.ok(bff.isRedirect(answer) || answer.status === 429, String(answer.status));
         if (bff.isRedirect(answer)) begun++;
       }
-      // Otherwise there was nothing to bound.
+      // Otherwise the bound on cookies was not tested.
       assert.ok(begun > 10, `${begun} sign-ins have begun`);
       assert.ok(
-        (browser.cookieHeader ?? '').length < MOST_COOKIE_BYTES,
+        (browser.cookieHeader ?? '').length < MAX_COOKIE_BYTES,
         `${browser.cookieHeader?.length} bytes of cookies`,
       );
       assert.ok([...browser.cookies.keys()].length <= 10, `${browser.cookies.size} cookies`);
       assert.equal(browser.cookies.get(bff.profile.sessionCookie)?.value, session);
       assert.equal(await bff.user(browser), user);
 
-      // The provider asks nothing of a user it knows: by a navigation alone a visitor of any page would be signed in.
+      // A provider does not ask a user whom it knows, so a navigation alone could sign a visitor of any page in.
       const visitor = bff.browser();
-      const asked = bff.realms.oidc.asked('authorize').length;
+      const asked = bff.realms.oidc.requestsTo('authorize').length;
       for (const more of [
         { Referer: 'https://evil.example/' },
         { 'Sec-Fetch-User': undefined },
@@ -62,9 +62,9 @@ export const cases = [
         const answer = await visitor.visit(bff.path.login(bff.realms.oidc.id, '/'), {
           headers: { 'Sec-Fetch-Site': 'cross-site', ...more },
         });
-        assert.equal(answer.headers.location, undefined, `${JSON.stringify(more)}: goes to the provider`);
-        assert.deepEqual([...visitor.cookies.keys()], [], 'nothing has begun');
-        assert.doesNotMatch(answer.text, /<script|<meta[^>]*refresh|<form/i, 'and nothing but a click begins it');
+        assert.equal(answer.headers.location, undefined, `${JSON.stringify(more)}: redirects to the provider`);
+        assert.deepEqual([...visitor.cookies.keys()], [], 'no sign-in has begun');
+        assert.doesNotMatch(answer.text, /<script|<meta[^>]*refresh|<form/i, 'only a click begins it');
       }
       const page = await visitor.visit(bff.path.login(bff.realms.oidc.id, '/'), {
         headers: { 'Sec-Fetch-Site': 'cross-site' },
@@ -73,17 +73,17 @@ export const cases = [
       const clicked = await visitor.visit(href.replaceAll('&amp;', '&'), {
         headers: { 'Sec-Fetch-Site': 'same-origin' },
       });
-      assert.equal(bff.realms.oidc.asked('authorize').length, asked);
+      assert.equal(bff.realms.oidc.requestsTo('authorize').length, asked);
       bff.assertRedirects(
-        await visitor.arrive(await bff.back(new URL(clicked.headers.location ?? ''))),
+        await visitor.arrive(await bff.callbackOf(new URL(clicked.headers.location ?? ''))),
         'the callback',
       );
-      assert.ok(await bff.user(visitor), 'who wants to is signed in');
+      assert.ok(await bff.user(visitor), 'a user who confirms is signed in');
     },
   },
   {
     id: 'S18',
-    title: 'two tabs that sign in at once both arrive',
+    title: 'concurrent sign-ins in two tabs both succeed',
     async attack(bff) {
       const browser = bff.browser();
       const flows = [
@@ -106,21 +106,21 @@ export const cases = [
       const browser = bff.browser();
       const callback = await (await bff.begin(browser)).callback();
       bff.assertRedirects(await browser.arrive(callback), 'the callback');
-      const redeemed = bff.realms.oidc.asked('token').length;
+      const redeemed = bff.realms.oidc.requestsTo('token').length;
       const user = await bff.user(browser);
       for (const headers of [{}, { 'Sec-Purpose': 'prefetch' }]) {
         const again = await browser.visit(callback, { headers });
-        bff.assertRedirects(again, 'a user who is signed in sees an error page');
+        bff.assertRedirects(again, 'a signed-in user sees an error page');
         assert.equal(again.headers.location, bff.path.home);
         assert.equal(bff.givesSession(again), false);
       }
-      assert.equal(bff.realms.oidc.asked('token').length, redeemed, 'the code is not redeemed again');
+      assert.equal(bff.realms.oidc.requestsTo('token').length, redeemed, 'the code is not redeemed again');
       assert.equal(await bff.user(browser), user);
     },
   },
   {
     id: 'S21',
-    title: 'session fixed before the sign-in: the id changes, the old one dies',
+    title: 'session fixation: a sign-in changes the session id, and the old one ends',
     async attack(bff) {
       bff.realms.oidc.user = MALLORY;
       const attacker = await bff.signedIn();
@@ -132,15 +132,15 @@ export const cases = [
         victim.cookies.get(bff.profile.sessionCookie)?.value,
         attacker.browser.cookies.get(bff.profile.sessionCookie)?.value,
       );
-      await bff.bound();
-      assert.equal(await bff.user(attacker.browser), undefined, "the attacker's id is dead");
+      await bff.revocationBound();
+      assert.equal(await bff.user(attacker.browser), undefined, "the attacker's session has ended");
       assert.notEqual(await bff.user(victim), attacker.user);
       assert.ok(await bff.user(victim));
     },
   },
   {
     id: 'S22',
-    title: 'sign-in as somebody else ends the old session; nothing is merged',
+    title: 'sign-in as another user ends the old session; nothing is merged',
     async attack(bff) {
       const realm = bff.apiRealm;
       const { browser, user } = await bff.signedIn(realm);
@@ -148,7 +148,7 @@ export const cases = [
       realm.user = MALLORY;
       await bff.signIn(browser, realm);
       assert.notEqual(await bff.user(browser), user);
-      await bff.bound();
+      await bff.revocationBound();
       assert.equal(await bff.user(old), undefined);
       const calls = bff.upstream.seen.length;
       assert.equal((await browser.call(bff.profile.api.prefix + bff.profile.api.own)).status, 200);
@@ -158,7 +158,7 @@ export const cases = [
   },
   {
     id: 'S23',
-    title: 'Host and forwarding headers that lie do not move the redirect URI',
+    title: 'forged Host and forwarding headers do not change the redirect URI',
     async attack(bff) {
       const expected = `${bff.origin}${bff.path.callback(bff.realms.oidc.id)}`;
       let begun = 0;
@@ -197,12 +197,12 @@ export const cases = [
         .map(parseSetCookie)
         .find(({ name }) => name === bff.profile.sessionCookie);
       const isStrict = cookie?.attributes.get('samesite') === 'Strict';
-      // The chain of redirects began at the provider: a Strict cookie is not sent with its last step.
+      // The chain of redirects began at the provider, so a Strict cookie is not sent with its last step.
       const landing = await browser.visit(answer.headers.location ?? '', {
         headers: { ...fromProvider, ...(isStrict && { Cookie: undefined }) },
       });
-      assert.equal(landing.status, 200, 'the page is there without the cookie, and sends nobody back to the provider');
-      assert.ok(await bff.user(browser), "the page's script is of this site, and is signed in");
+      assert.equal(landing.status, 200, 'the page is served without the cookie, and does not redirect to the provider');
+      assert.ok(await bff.user(browser), "the page's script sends the cookie, and is signed in");
     },
   },
 ];

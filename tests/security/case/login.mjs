@@ -20,7 +20,7 @@ function changed(target, change) {
 export const cases = [
   {
     id: 'S1',
-    title: 'callback without state and without a sign-in under way',
+    title: 'callback without state and without a sign-in in progress',
     async attack(bff) {
       const callback = bff.path.callback(bff.realms.oidc.id);
       for (const query of [
@@ -32,7 +32,9 @@ export const cases = [
         '?state=undefined&code=x',
         '?state=null&code=x',
       ]) {
-        await bff.refused(bff.browser(), () => bff.browser().visit(callback + query), { reason: 'no state' });
+        await bff.assertSignInRejected(bff.browser(), () => bff.browser().visit(callback + query), {
+          reason: 'no state',
+        });
       }
     },
   },
@@ -43,23 +45,26 @@ export const cases = [
       bff.realms.oidc.user = MALLORY;
       const callback = await (await bff.begin(bff.browser())).callback();
       const victim = bff.browser();
-      await bff.refused(victim, () => victim.visit(callback), { why: 'victim without a sign-in', reason: 'stranger' });
+      await bff.assertSignInRejected(victim, () => victim.visit(callback), {
+        why: 'victim without a sign-in',
+        reason: 'unknown sign-in',
+      });
       const busy = bff.browser();
       await bff.begin(busy);
-      await bff.refused(busy, () => busy.visit(callback), {
-        why: 'victim with another sign-in under way',
-        reason: 'stranger',
+      await bff.assertSignInRejected(busy, () => busy.visit(callback), {
+        why: 'victim with another sign-in in progress',
+        reason: 'unknown sign-in',
       });
       provider.reset();
       const { browser, user } = await bff.signedIn();
       const answer = await browser.visit(callback);
       assert.equal(bff.givesSession(answer), false);
-      assert.equal(await bff.user(browser), user, 'a victim who is signed in stays who they are');
+      assert.equal(await bff.user(browser), user, 'a signed-in victim keeps their session');
     },
   },
   {
     id: 'S3',
-    title: 'callback replayed after success, and the sign-in is spent by a failure, too',
+    title: 'callback replayed after success; a failure uses up the sign-in, too',
     async attack(bff) {
       const browser = bff.browser();
       const callback = await (await bff.begin(browser)).callback();
@@ -69,17 +74,20 @@ export const cases = [
       assert.deepEqual(
         [...browser.cookies.keys()].filter(bff.profile.isOwnCookie),
         [bff.profile.sessionCookie],
-        'nothing of the sign-in is left',
+        "the sign-in's cookie is removed",
       );
       const thief = bff.browser();
-      await bff.refused(thief, () => thief.visit(callback), { why: 'replayed without its cookie', reason: 'stranger' });
-      await bff.refused(before, () => before.copy().visit(callback), {
+      await bff.assertSignInRejected(thief, () => thief.visit(callback), {
+        why: 'replayed without its cookie',
+        reason: 'unknown sign-in',
+      });
+      await bff.assertSignInRejected(before, () => before.copy().visit(callback), {
         why: 'replayed with its cookie',
-        reason: 'used before',
+        reason: 'state used before',
       });
       const other = bff.browser();
       const flow = await bff.begin(other);
-      await bff.refused(
+      await bff.assertSignInRejected(
         other,
         async () => other.visit(changed(await flow.callback(), (query) => query.delete('code'))),
         { reason: 'no code' },
@@ -87,23 +95,22 @@ export const cases = [
       assert.deepEqual(
         [...other.cookies.keys()].filter(bff.profile.isOwnCookie),
         [],
-        'a refused sign-in leaves no cookie',
+        'a rejected sign-in leaves no cookie',
       );
     },
   },
   {
     id: 'S151',
-    title:
-      'callback sent twenty times at once: of all who note its state where there was nothing yet, one redeems its code (S3)',
+    title: 'callback sent twenty times concurrently: of the first writers of its state one redeems the code (S3)',
     async attack(bff) {
-      // While the provider takes its time: its own memory of the code has no part in this.
+      // The provider answers slowly, so that its own check of the code does not decide this.
       const { oidc } = bff.realms;
       const tab = bff.browser();
       const target = await (await bff.begin(tab)).callback();
-      const codes = oidc.asked('token').length;
-      oidc.lies.tokenEndpoint = async (_request, honest) => ({ ...(await honest()), afterMs: 300 });
+      const codes = oidc.requestsTo('token').length;
+      oidc.overrides.tokenEndpoint = async (_request, honest) => ({ ...(await honest()), afterMs: 300 });
       const answers = await Promise.all(Array.from({ length: 20 }, () => tab.copy().visit(target)));
-      assert.equal(oidc.asked('token').length - codes, 1, 'requests with the code');
+      assert.equal(oidc.requestsTo('token').length - codes, 1, 'requests with the code');
       assert.equal(
         answers.filter((each) => bff.givesSession(each)).length,
         1,
@@ -124,7 +131,10 @@ export const cases = [
         const browser = bff.browser();
         const callback = await (await bff.begin(browser, begun)).callback();
         const moved = callback.replace(bff.path.callback(begun.id), bff.path.callback(finished.id));
-        await bff.refused(browser, () => browser.visit(moved), { realm: finished, reason: 'of another' });
+        await bff.assertSignInRejected(browser, () => browser.visit(moved), {
+          realm: finished,
+          reason: 'cookie of another sign-in',
+        });
       }
     },
   },
@@ -144,23 +154,23 @@ export const cases = [
       ];
       for (const iss of others) {
         const browser = bff.browser();
-        oidc.lies.authorization = (parameters) => parameters.set('iss', iss);
+        oidc.overrides.authorization = (parameters) => parameters.set('iss', iss);
         const flow = await bff.begin(browser);
-        await bff.refused(browser, async () => browser.visit(await flow.callback()), {
+        await bff.assertSignInRejected(browser, async () => browser.visit(await flow.callback()), {
           why: `iss=${iss}`,
           reason: 'issuer',
         });
       }
-      // An error is no more believed of another issuer than a code: it would end the sign-in that is under way.
+      // An error of another issuer must be rejected as well: it would end the sign-in in progress.
       for (const iss of ['https://evil.example', ...(github ? [github.issuer] : [])]) {
         const browser = bff.browser();
-        oidc.lies.authorization = (parameters) => {
+        oidc.overrides.authorization = (parameters) => {
           parameters.delete('code');
           parameters.set('error', 'access_denied');
           parameters.set('iss', iss);
         };
         const flow = await bff.begin(browser);
-        await bff.refused(browser, async () => browser.visit(await flow.callback()), {
+        await bff.assertSignInRejected(browser, async () => browser.visit(await flow.callback()), {
           why: `an error, iss=${iss}`,
           reason: 'issuer',
         });
@@ -168,9 +178,9 @@ export const cases = [
       if (!github) return;
       for (const iss of ['https://evil.example', oidc.issuer]) {
         const browser = bff.browser();
-        github.lies.authorization = (parameters) => parameters.set('iss', iss);
+        github.overrides.authorization = (parameters) => parameters.set('iss', iss);
         const flow = await bff.begin(browser, github);
-        await bff.refused(browser, async () => browser.visit(await flow.callback()), {
+        await bff.assertSignInRejected(browser, async () => browser.visit(await flow.callback()), {
           realm: github,
           why: `GitHub, iss=${iss}`,
           reason: 'issuer',
@@ -181,7 +191,7 @@ export const cases = [
         [github, github.issuer],
         [github, undefined],
       ])) {
-        realm.lies.authorization = (parameters) => void (iss && parameters.set('iss', iss));
+        realm.overrides.authorization = (parameters) => void (iss && parameters.set('iss', iss));
         assert.ok(
           bff.givesSession(await bff.signIn(bff.browser(), realm)),
           `${realm.id} with the right issuer or none`,
@@ -193,12 +203,15 @@ export const cases = [
     id: 'S6',
     title: 'callback that names no issuer though the provider always does',
     async attack(bff) {
-      const realm = await bff.fresh();
-      realm.lies.metadata = (document) => ({ ...document, authorization_response_iss_parameter_supported: true });
+      const realm = await bff.unusedRealm();
+      realm.overrides.metadata = (document) => ({ ...document, authorization_response_iss_parameter_supported: true });
       const browser = bff.browser();
       const flow = await bff.begin(browser, realm);
-      await bff.refused(browser, async () => browser.visit(await flow.callback()), { realm, reason: 'no issuer' });
-      realm.lies.authorization = (parameters) => parameters.set('iss', realm.issuer);
+      await bff.assertSignInRejected(browser, async () => browser.visit(await flow.callback()), {
+        realm,
+        reason: 'no issuer',
+      });
+      realm.overrides.authorization = (parameters) => parameters.set('iss', realm.issuer);
       assert.ok(bff.givesSession(await bff.signIn(bff.browser(), realm)), 'with it the sign-in succeeds');
     },
   },
@@ -216,9 +229,9 @@ export const cases = [
             query.set(name, first);
             query.append(name, second === 'same' ? first : 'other');
           });
-          await bff.refused(browser, () => browser.visit(target), {
+          await bff.assertSignInRejected(browser, () => browser.visit(target), {
             why: `${name} twice, the ${second}`,
-            reason: 'repeated',
+            reason: 'repeated parameter',
           });
         }
       }
@@ -231,15 +244,15 @@ export const cases = [
       const evil = bff.needs(bff.realms.github, 'second provider');
       const honest = bff.realms.oidc;
       const browser = bff.browser();
-      // The attacker's provider sends the victim on to the honest one, in the name of the same client.
+      // The attacker's provider redirects the victim to the honest one, with the client's id there.
       const { authorize } = await bff.begin(browser, evil);
       const onward = new URL(honest.url('authorize'));
       onward.search = authorize.search;
       onward.searchParams.set('client_id', honest.clientId);
-      const callback = await bff.back(onward);
+      const callback = await bff.callbackOf(onward);
       const code = new URLSearchParams(callback.split('?')[1]).get('code');
       for (const iss of [undefined, honest.issuer]) {
-        // As RFC 9207 has it, the honest provider names itself; without that, only the provider's own callback helps.
+        // By RFC 9207 the honest provider names its issuer. Without that, the callback path of each provider protects.
         const target = changed(callback, (query) => void (iss && query.set('iss', iss)));
         const answer = await browser.visit(target.replace(bff.path.callback(evil.id), bff.path.callback(honest.id)));
         assert.equal(bff.givesSession(answer), false);
@@ -250,9 +263,9 @@ export const cases = [
         query.set('code', code ?? '');
         query.set('iss', honest.issuer);
       });
-      await bff.refused(other, () => other.visit(mixed), { realm: evil, reason: 'issuer' });
+      await bff.assertSignInRejected(other, () => other.visit(mixed), { realm: evil, reason: 'issuer' });
       assert.ok(
-        !evil.asked('token').some(({ form }) => form.get('code') === code),
+        !evil.requestsTo('token').some(({ form }) => form.get('code') === code),
         "the honest provider's code reached the attacker",
       );
     },
@@ -269,11 +282,11 @@ export const cases = [
         const victim = bff.browser();
         const flow = await bff.begin(victim);
         const target = changed(await flow.callback(), (query) => query.set('code', stolen));
-        await bff.refused(victim, () => victim.visit(target), { redeems: true, why, reason });
+        await bff.assertSignInRejected(victim, () => victim.visit(target), { redeems: true, why, reason });
       };
       await inject('PKCE stops it', 'refused by provider');
       // A provider that ignores PKCE: the nonce stops it, before any token is used.
-      oidc.lies.tokenEndpoint = async (request, honest) => {
+      oidc.overrides.tokenEndpoint = async (request, honest) => {
         const code = oidc.codes.get(request.form.get('code') ?? '');
         if (code)
           code.challenge = (await import('node:crypto'))
@@ -290,8 +303,8 @@ export const cases = [
     title: 'provider whose metadata would downgrade PKCE: the sign-in does not start',
     async attack(bff) {
       for (const methods of [['plain'], []]) {
-        const realm = await bff.fresh();
-        realm.lies.metadata = (document) => ({ ...document, code_challenge_methods_supported: methods });
+        const realm = await bff.unusedRealm();
+        realm.overrides.metadata = (document) => ({ ...document, code_challenge_methods_supported: methods });
         const answer = await bff.browser().visit(bff.path.login(realm.id, '/'));
         assert.ok(answer.status >= 400, `starts with ${JSON.stringify(methods)}: ${answer.status}`);
         assert.equal(answer.headers.location, undefined);
@@ -315,7 +328,7 @@ export const cases = [
         error_uri: 'javascript:alert(1)',
         state: authorize.searchParams.get('state') ?? '',
       });
-      const answer = await bff.refused(
+      const answer = await bff.assertSignInRejected(
         browser,
         () => browser.visit(`${bff.path.callback(bff.realms.oidc.id)}?${query}`),
         { reason: 'error' },
@@ -323,11 +336,15 @@ export const cases = [
       for (const part of ['alert', 'onerror', '4267635650', 'access_denied', 'javascript:'])
         assert.ok(!answer.text.includes(part), part);
       assert.match(String(answer.headers['content-security-policy']), /default-src 'none'/);
-      // Without a sign-in under way nobody believes even the error.
+      // Without a sign-in in progress the error is rejected, too.
       const stranger = bff.browser();
-      await bff.refused(stranger, () => stranger.visit(`${bff.path.callback(bff.realms.oidc.id)}?${query}`), {
-        reason: 'stranger',
-      });
+      await bff.assertSignInRejected(
+        stranger,
+        () => stranger.visit(`${bff.path.callback(bff.realms.oidc.id)}?${query}`),
+        {
+          reason: 'unknown sign-in',
+        },
+      );
     },
   },
   {
@@ -337,9 +354,9 @@ export const cases = [
       const { oidc } = bff.realms;
       const other = (await bff.begin(bff.browser())).authorize.searchParams.get('nonce');
       for (const nonce of [undefined, null, '', 'wrong', other, 1, [], true]) {
-        oidc.lies.claims = (claims) => ({ ...claims, nonce });
+        oidc.overrides.claims = (claims) => ({ ...claims, nonce });
         const browser = bff.browser();
-        await bff.refused(browser, () => bff.signIn(browser), {
+        await bff.assertSignInRejected(browser, () => bff.signIn(browser), {
           redeems: true,
           why: `nonce ${JSON.stringify(nonce)}`,
           reason: 'nonce',
@@ -387,20 +404,20 @@ export const cases = [
   },
   {
     id: 'S16',
-    title: 'authentication older than asked for, or of unknown age',
+    title: 'authentication older than requested, or of unknown age',
     async attack(bff) {
       const { recent } = bff.realms;
       const { authorize } = await bff.begin(bff.browser(), recent);
       assert.equal(authorize.searchParams.get('max_age'), '60');
       const now = Math.floor(Date.now() / 1000);
       for (const authTime of [undefined, null, now - 60 - 120, now + 600, 'now', true, 0]) {
-        recent.lies.claims = (claims) => ({ ...claims, auth_time: authTime });
+        recent.overrides.claims = (claims) => ({ ...claims, auth_time: authTime });
         const browser = bff.browser();
-        await bff.refused(browser, () => bff.signIn(browser, recent), {
+        await bff.assertSignInRejected(browser, () => bff.signIn(browser, recent), {
           realm: recent,
           redeems: true,
           why: `auth_time ${authTime}`,
-          reason: 'age',
+          reason: 'age of authentication',
         });
       }
       recent.reset();
@@ -413,9 +430,9 @@ export const cases = [
     async attack(bff, provider) {
       const { oidc } = bff.realms;
       for (const status of [301, 302, 303, 307, 308]) {
-        oidc.lies.tokenEndpoint = () => ({ status, headers: { location: `${provider.origin}/stolen` } });
+        oidc.overrides.tokenEndpoint = () => ({ status, headers: { location: `${provider.origin}/stolen` } });
         const browser = bff.browser();
-        await bff.refused(browser, () => bff.signIn(browser), {
+        await bff.assertSignInRejected(browser, () => bff.signIn(browser), {
           redeems: true,
           why: `token endpoint answers ${status}`,
           status: [400, 503],
@@ -426,20 +443,20 @@ export const cases = [
   },
   {
     id: 'S26',
-    title: 'token endpoint that answers what is no token response',
+    title: 'token endpoint with an invalid token response',
     async attack(bff) {
       const { oidc } = bff.realms;
       /** @typedef {import('../provider/recorded.mjs').Reply} Reply */
-      const said = (/** @type {Reply} */ { body }) => JSON.parse(String(body));
-      const but = (/** @type {(said: any) => unknown} */ change) => (/** @type {Reply} */ reply) => ({
+      const bodyOf = (/** @type {Reply} */ { body }) => JSON.parse(String(body));
+      const but = (/** @type {(body: any) => unknown} */ change) => (/** @type {Reply} */ reply) => ({
         ...reply,
-        body: JSON.stringify(change(said(reply))),
+        body: JSON.stringify(change(bodyOf(reply))),
       });
       const text = (/** @type {(text: string) => string} */ change) => (/** @type {Reply} */ reply) => ({
         ...reply,
         body: change(String(reply.body)),
       });
-      /** Each is the honest answer but for one thing. @type {[string, (reply: Reply) => Reply, string][]} */
+      /** Each changes the genuine answer in one way. @type {[string, (reply: Reply) => Reply, string][]} */
       const replies = [
         [
           'HTML',
@@ -456,27 +473,31 @@ export const cases = [
         ['broken JSON', text((body) => body.slice(0, -1)), 'no token response'],
         ['something after it', text((body) => `${body}{}`), 'no token response'],
         ['no token', but((body) => ({ ...body, access_token: undefined })), 'no token response'],
-        ['an empty token', but((body) => ({ ...body, access_token: '' })), 'no header value'],
+        ['an empty token', but((body) => ({ ...body, access_token: '' })), 'token unfit for a header'],
         ['a number', but((body) => ({ ...body, access_token: 1 })), 'no token response'],
-        ['no type', but((body) => ({ ...body, token_type: undefined })), 'type of token'],
-        ['another type', but((body) => ({ ...body, token_type: 'mac' })), 'type of token'],
-        ['a type that is a number', but((body) => ({ ...body, token_type: 2 })), 'type of token'],
+        ['no type', but((body) => ({ ...body, token_type: undefined })), 'token type'],
+        ['another type', but((body) => ({ ...body, token_type: 'mac' })), 'token type'],
+        ['a type that is a number', but((body) => ({ ...body, token_type: 2 })), 'token type'],
         ['an error as 200', (reply) => ({ ...reply, ...json({ error: 'invalid_grant' }) }), 'no token response'],
-        ['NUL in a token', but((body) => ({ ...body, access_token: `${body.access_token}\u0000` })), 'no header value'],
+        [
+          'NUL in a token',
+          but((body) => ({ ...body, access_token: `${body.access_token}\u0000` })),
+          'token unfit for a header',
+        ],
         [
           'a line break in a token',
           but((body) => ({ ...body, access_token: `${body.access_token}\r\nX-Evil: 1` })),
-          'no header value',
+          'token unfit for a header',
         ],
         ['an outage', (reply) => ({ ...reply, status: 500 }), 'outage'],
         ['a lost answer', (reply) => ({ ...reply, lost: true }), 'outage'],
       ];
-      oidc.lies.tokenEndpoint = (_request, honest) => honest();
-      assert.ok(bff.givesSession(await bff.signIn(bff.browser())), 'as it is, it is believed');
+      oidc.overrides.tokenEndpoint = (_request, honest) => honest();
+      assert.ok(bff.givesSession(await bff.signIn(bff.browser())), 'the genuine answer is accepted');
       for (const [why, change, reason] of replies) {
-        oidc.lies.tokenEndpoint = async (_request, honest) => change(await honest());
+        oidc.overrides.tokenEndpoint = async (_request, honest) => change(await honest());
         const browser = bff.browser();
-        await bff.refused(browser, () => bff.signIn(browser), {
+        await bff.assertSignInRejected(browser, () => bff.signIn(browser), {
           redeems: true,
           why,
           reason,

@@ -1,4 +1,4 @@
-// Section H: signing out, by the user and by the provider.
+// Section H: logout by the user and by the provider.
 
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
@@ -23,7 +23,7 @@ const sendLogout = (bff, realm, token) =>
     body: new URLSearchParams({ logout_token: token }).toString(),
   });
 
-/** A browser with a session of a provider that names its own. @param {Bff} bff @param {Realm} [realm] @param {string} [sid] */
+/** A browser with a session whose ID token has a `sid`. @param {Bff} bff @param {Realm} [realm] @param {string} [sid] */
 async function withSid(bff, realm = bff.realms.oidc, sid = `sid-${Math.random().toString(36).slice(2)}`) {
   realm.sid = sid;
   const signed = await bff.signedIn(realm);
@@ -31,7 +31,7 @@ async function withSid(bff, realm = bff.realms.oidc, sid = `sid-${Math.random().
   return { ...signed, sid, realm };
 }
 
-/** Signs out; a second click is no error. @param {Bff} bff @param {import('../../support/browser.mjs').Browser} browser */
+/** Signs out. A repeated sign-out succeeds, too. @param {Bff} bff @param {import('../../support/browser.mjs').Browser} browser */
 export async function signOut(bff, browser) {
   const answer = await browser.call(bff.path.logout, { method: 'POST' });
   assert.ok([200, 204].includes(answer.status), `logout answers ${answer.status}`);
@@ -43,7 +43,7 @@ export async function signOut(bff, browser) {
 export const cases = [
   {
     id: 'S121',
-    title: 'forged logout tokens end nothing; an honest one does, once',
+    title: 'forged logout tokens end no session; a genuine one does, once',
     async attack(bff, provider) {
       const { browser, user, sid, realm } = await withSid(bff);
       const now = Math.floor(Date.now() / 1000);
@@ -109,18 +109,18 @@ export const cases = [
         body: `logout_token=${twice}&logout_token=${twice}`,
       });
       assert.equal(both.status, 400, 'two tokens');
-      await bff.bound();
+      await bff.revocationBound();
       assert.equal(await bff.user(browser), user, 'still signed in');
       const honest = await realm.logoutToken({ sid });
       assert.equal((await sendLogout(bff, realm, honest)).status, 200);
-      await bff.bound();
-      assert.equal(await bff.user(browser), undefined, 'the honest one ends it');
-      assert.equal((await sendLogout(bff, realm, honest)).status, 400, 'once');
+      await bff.revocationBound();
+      assert.equal(await bff.user(browser), undefined, 'the genuine one ends the session');
+      assert.equal((await sendLogout(bff, realm, honest)).status, 400, 'accepted once');
     },
   },
   {
     id: 'S123',
-    title: "logout token for a whole user: all their sessions, nobody else's",
+    title: 'logout token for a whole user: ends all sessions of that user, and no others',
     async attack(bff) {
       const [one, two] = [await withSid(bff), await withSid(bff)];
       const other = await withSid(bff, bff.realms.recent);
@@ -128,25 +128,25 @@ export const cases = [
       const stranger = await bff.signedIn();
       bff.provider.reset();
       const { realm } = one;
-      // Issued for the second after: a sign-in of this very second may have come later.
-      await bff.bound();
+      // The token is issued a second later: it does not end a sign-in of its own second, which may be newer.
+      await bff.revocationBound();
       assert.equal((await sendLogout(bff, realm, await realm.logoutToken({ sub: realm.user.id }))).status, 200);
-      await bff.bound();
+      await bff.revocationBound();
       assert.equal(await bff.user(one.browser), undefined);
       assert.equal(await bff.user(two.browser), undefined);
-      assert.equal(await bff.user(other.browser), other.user, 'the same name at another issuer');
+      assert.equal(await bff.user(other.browser), other.user, 'the same user id at another issuer');
       assert.equal(await bff.user(stranger.browser), stranger.user, 'another user of the issuer');
-      assert.ok((await bff.signedIn()).user, 'they may sign in again');
+      assert.ok((await bff.signedIn()).user, 'the user can sign in again');
     },
   },
   {
     id: 'S125',
-    title: 'flood of forged logout tokens: few fetches of keys, honest ones still work',
+    title: 'flood of forged logout tokens: one fetch of keys, genuine ones still work',
     async attack(bff, provider) {
-      const realm = await bff.fresh();
+      const realm = await bff.unusedRealm();
       const { browser, sid } = await withSid(bff, realm);
-      const fetches = realm.asked('keys').length;
-      const refusals = bff.running && bff.rejections('unknown key of a logout');
+      const fetches = realm.requestsTo('keys').length;
+      const refusals = bff.running && bff.rejectionCount('unknown key of a logout');
       const tokens = await Promise.all(
         Array.from({ length: 120 }, (_, index) =>
           provider.otherKey.sign(
@@ -160,26 +160,26 @@ export const cases = [
         answers.every(({ status }) => [400, 429].includes(status)),
         [...new Set(answers.map(({ status }) => status))].join(),
       );
-      const fetched = realm.asked('keys').length - fetches;
+      const fetched = realm.requestsTo('keys').length - fetches;
       assert.equal(fetched, 1, 'fetches of keys');
       assert.ok(
         answers.some(({ status }) => status === 400),
-        'none was looked at',
+        'no token was checked',
       );
-      await bff.rejectedSince('unknown key of a logout', refusals ?? 0, 'forged tokens');
+      await bff.waitForRejection('unknown key of a logout', refusals ?? 0, 'forged tokens');
       assert.ok(await bff.user(browser));
       assert.equal(
         (await sendLogout(bff, realm, await realm.logoutToken({ sid }))).status,
         200,
-        'the honest one beside them',
+        'a genuine token beside them',
       );
-      await bff.bound();
-      assert.equal(await bff.user(browser), undefined, 'signed out by it');
+      await bff.revocationBound();
+      assert.equal(await bff.user(browser), undefined, 'it ends the session');
     },
   },
   {
     id: 'S126',
-    title: 'forged front-channel logout: no effect, and no telling whether there was anything',
+    title: 'forged front-channel logout: no effect, and the answer does not show whether a session exists',
     async attack(bff) {
       const { browser, user, sid, realm } = await withSid(bff, bff.realms.entra);
       const frame = (/** @type {Record<string, string>} */ query) =>
@@ -202,11 +202,11 @@ export const cases = [
         .browser()
         .visit(`${bff.path.frontchannelLogout(realm.id)}?iss=${encodeURIComponent(realm.issuer)}&sid=${sid}&sid=x`);
       answers.push(twice);
-      await bff.bound();
+      await bff.revocationBound();
       assert.equal(await bff.user(browser), user, 'still signed in');
       const good = await frame({ iss: realm.issuer, sid });
-      await bff.bound();
-      assert.equal(await bff.user(browser), undefined, 'the right one ends it');
+      await bff.revocationBound();
+      assert.equal(await bff.user(browser), undefined, 'a genuine one ends the session');
       const look = (/** @type {import('../../support/exchange.mjs').Answer} */ { status, headers, text }) =>
         JSON.stringify([
           status,
@@ -221,10 +221,10 @@ export const cases = [
   },
   {
     id: 'S127',
-    title: 'after logout at the provider: only the right state leads anywhere but home',
+    title: 'return from logout at the provider: only the right state leads elsewhere than home',
     async attack(bff) {
       const realm = bff.realms.oidc;
-      const depart = async () => {
+      const signOutAtProvider = async () => {
         const { browser } = await bff.signedIn(realm);
         await signOut(bff, browser);
         const left = await browser.visit(
@@ -236,9 +236,9 @@ export const cases = [
         assert.ok(out.searchParams.get('id_token_hint') || out.searchParams.get('client_id'));
         return { browser, state: out.searchParams.get('state') ?? '' };
       };
-      const { browser, state } = await depart();
-      assert.ok(state.length >= 22, 'a state nobody can guess');
-      const other = await depart();
+      const { browser, state } = await signOutAtProvider();
+      assert.ok(state.length >= 22, 'the state cannot be guessed');
+      const other = await signOutAtProvider();
       for (const query of [
         '',
         '?state=',
@@ -259,9 +259,9 @@ export const cases = [
       assert.equal(
         (await browser.visit(`${bff.path.loggedOut(realm.id)}?state=${state}`)).headers.location,
         bff.path.home,
-        'once',
+        'the state is accepted once',
       );
-      // Nobody who has not just signed out is sent to the provider.
+      // A user who has not just signed out is not redirected to the provider.
       const { browser: signed, user } = await bff.signedIn(realm);
       assert.equal((await signed.visit(bff.path.endSession(realm.id))).headers.location, bff.path.home);
       assert.equal(await bff.user(signed), user);
@@ -269,7 +269,7 @@ export const cases = [
   },
   {
     id: 'S128',
-    title: 'provider that does not revoke: the user is signed out all the same',
+    title: 'provider that does not revoke tokens: the user is signed out nevertheless',
     async attack(bff) {
       for (const endpoint of [
         () => ({ status: 500, body: 'x' }),
@@ -278,12 +278,12 @@ export const cases = [
       ]) {
         const { browser } = await bff.signedIn(bff.apiRealm);
         const thief = browser.copy();
-        bff.apiRealm.lies = { endpoint };
+        bff.apiRealm.overrides = { endpoint };
         const begun = Date.now();
         await signOut(bff, browser);
         assert.ok(Date.now() - begun < 15_000, `${Date.now() - begun} ms`);
-        bff.apiRealm.lies = {};
-        await bff.bound();
+        bff.apiRealm.overrides = {};
+        await bff.revocationBound();
         assert.equal(await bff.user(thief), undefined);
       }
     },
@@ -295,11 +295,11 @@ export const cases = [
       const { browser } = await bff.signedIn(bff.apiRealm);
       const thief = browser.copy();
       const api = bff.profile.api.prefix + bff.profile.api.own;
-      // At once, so that every instance there is has just believed it.
+      // Concurrent calls, so that every instance has cached the session.
       await Promise.all(Array.from({ length: 40 }, () => thief.call(api)));
       await signOut(bff, browser);
-      assert.equal(browser.cookies.has(bff.profile.sessionCookie), false, 'the cookie goes');
-      await bff.bound();
+      assert.equal(browser.cookies.has(bff.profile.sessionCookie), false, 'the cookie is removed');
+      await bff.revocationBound();
       const calls = bff.upstream.seen.length;
       const answers = await Promise.all(Array.from({ length: 40 }, () => thief.call(api)));
       assert.deepEqual([...new Set(answers.map(({ status }) => status))], [401]);
@@ -309,7 +309,7 @@ export const cases = [
   },
   {
     id: 'S132',
-    title: "GitHub's revocation webhook: believed only with its signature",
+    title: "GitHub's revocation webhook: accepted only with its signature",
     async attack(bff) {
       const secret = bff.needs(bff.running, 'running BFF').webhookSecret;
       const github = bff.needs(bff.realms.github, 'GitHub');
@@ -349,19 +349,23 @@ export const cases = [
       ]) {
         assert.equal((await deliver(signature)).status, 401, String(signature));
       }
-      await bff.bound();
+      await bff.revocationBound();
       assert.equal(await bff.user(browser), user);
-      assert.ok((await deliver(sign('{', secret), '{')).status < 500, 'signed nonsense');
+      assert.ok((await deliver(sign('{', secret), '{')).status < 500, 'signed but malformed');
       assert.equal((await deliver(sign(body, secret), body, 'push')).status, 204, 'another event');
-      assert.equal((await deliver(sign(body, 'wrong'), body, 'push')).status, 204, 'is nothing to be believed');
+      assert.equal(
+        (await deliver(sign(body, 'wrong'), body, 'push')).status,
+        204,
+        'another event with a wrong signature',
+      );
       assert.equal((await deliver(undefined, body, 'push')).status, 401, 'unsigned');
       const big = 'x'.repeat(65 * 1024);
       assert.equal((await deliver(sign(big, secret), big)).status, 413);
-      await bff.bound();
+      await bff.revocationBound();
       assert.equal(await bff.user(browser), user);
       assert.equal((await deliver(sign(body, secret))).status, 204);
-      await bff.bound();
-      assert.equal(await bff.user(browser), undefined, 'the honest one ends it');
+      await bff.revocationBound();
+      assert.equal(await bff.user(browser), undefined, 'the genuine one ends the session');
     },
   },
 ];

@@ -1,4 +1,4 @@
-// Section F: what a user's browser makes the BFF ask of an API.
+// Section F: requests of a user's browser through the BFF to an API.
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -16,7 +16,7 @@ const asUser = (id, title, attack) => ({
   attack: async (bff) => attack(bff, (await bff.signedIn(bff.apiRealm)).browser),
 });
 
-/** A request by hand, with the session of a browser. @param {Bff} bff @param {Browser} browser @param {string} line @param {string[]} more @param {string} [body] */
+/** Sends a request line as it is, with the session of a browser. @param {Bff} bff @param {Browser} browser @param {string} line @param {string[]} more @param {string} [body] */
 function raw(bff, browser, line, more = [], body = '') {
   const csrf = Object.entries(bff.csrf).map(([name, value]) => `${name}: ${value}`);
   const head = [
@@ -32,25 +32,25 @@ function raw(bff, browser, line, more = [], body = '') {
   return bff.sendBytes(`${head.join('\r\n')}\r\n\r\n${body}`);
 }
 
-/** What stands before a BFF may not read a request at all, and say so as it likes; not so the BFF. @param {Bff} bff @param {import('../../support/exchange.mjs').Answer} answer */
-const isFrontsOwn = (bff, answer) => {
-  const { refuses, fails } = bff.profile.front;
+/** Whether the server in front rejected a request that it could not parse. The BFF's own answers are not excused. @param {Bff} bff @param {import('../../support/exchange.mjs').Answer} answer */
+const isOfFrontServer = (bff, answer) => {
+  const { rejects, isOwnError } = bff.profile.frontServer;
   const isOfBff =
     bff.profile.requestAnswered(answer) !== undefined ||
     bff.profile.errorType.test(String(answer.headers['content-type']));
-  return !isOfBff && (refuses.includes(answer.status) || (answer.status === 500 && fails(answer)));
+  return !isOfBff && (rejects.includes(answer.status) || (answer.status === 500 && isOwnError(answer)));
 };
 
-/** What the API was sent meanwhile. @param {Bff} bff @param {() => Promise<unknown>} what */
-async function sent(bff, what) {
+/** The requests that reach the API while a function runs. @param {Bff} bff @param {() => Promise<unknown>} run */
+async function requestsDuring(bff, run) {
   const before = bff.upstream.seen.length;
-  await what();
+  await run();
   return bff.upstream.seen.slice(before);
 }
 
 /** @type {import('../case.mjs').Case[]} */
 export const cases = [
-  asUser('S90', 'paths that mean another path: refused, nothing sent', async (bff, browser) => {
+  asUser('S90', 'spellings of another path: rejected, nothing is forwarded', async (bff, browser) => {
     const { prefix, family, secret, own } = bff.profile.api;
     const dots = [
       '..',
@@ -102,18 +102,18 @@ export const cases = [
       secret,
       `/${secret}`,
     ];
-    const { resolves } = bff.profile.front;
-    // They mean nothing else, and no rule has them.
+    const { resolvesDots } = bff.profile.frontServer;
+    // Unambiguous paths that no rule allows.
     const plain = new Set([`${own}/x`, `${own}%20`, secret]);
     for (const path of [...below, ...others]) {
-      const requests = await sent(bff, async () => {
+      const requests = await requestsDuring(bff, async () => {
         const answer = path.includes('\\')
           ? await raw(bff, browser, `GET ${prefix}${path} HTTP/1.1`)
           : await browser.call(`${prefix}${path}`);
-        const isElsewhere = resolves && new URL(bff.origin + prefix + path).pathname !== prefix + path;
+        const isElsewhere = resolvesDots && new URL(bff.origin + prefix + path).pathname !== prefix + path;
         const statuses = isElsewhere ? [200, 400, 404] : plain.has(path) ? [404] : [400];
         assert.ok(
-          statuses.includes(answer.status) || (path.includes('\\') && isFrontsOwn(bff, answer)),
+          statuses.includes(answer.status) || (path.includes('\\') && isOfFrontServer(bff, answer)),
           `${path}: ${answer.status}`,
         );
         assert.ok(answer.status !== 0 || path.includes('\\'), `${path}: no answer`);
@@ -121,7 +121,7 @@ export const cases = [
       for (const request of requests) {
         const read = new URL(bff.origin + prefix + path).pathname;
         assert.ok(
-          resolves && read !== prefix + path && read === prefix + request.path,
+          resolvesDots && read !== prefix + path && read === prefix + request.path,
           `${path} was sent as ${request.path}`,
         );
         assert.ok(
@@ -133,118 +133,124 @@ export const cases = [
         );
       }
     }
-    assert.equal((await browser.call(`${prefix}${family}/a/caf%C3%A9`)).status, 200, 'a plain path is passed on');
+    assert.equal((await browser.call(`${prefix}${family}/a/caf%C3%A9`)).status, 200, 'a plain path is forwarded');
   }),
-  asUser('S91', 'targets that mean another host: refused, and that host hears nothing', async (bff, browser) => {
-    const { prefix, own, family } = bff.profile.api;
-    let heard = 0;
-    const foreign = createServer((socket) => {
-      heard++;
-      socket.on('error', () => {}).end('HTTP/1.1 200 OK\r\nContent-Length: 7\r\nConnection: close\r\n\r\nforeign');
-    });
-    foreign.listen(0, '127.0.0.1');
-    await once(foreign, 'listening');
-    const { port } = /** @type {import('node:net').AddressInfo} */ (foreign.address());
-    try {
-      assert.equal(
-        (await sendBytes(`http://127.0.0.1:${port}`, 'GET / HTTP/1.1\r\n\r\n')).text,
-        'foreign',
-        'whoever asks it is heard',
-      );
-      heard = 0;
-      for (const evil of [`127.0.0.1:${port}`, `localhost:${port}`]) {
-        const targets = [
-          `http://${evil}${prefix}${own}`,
-          `https://${evil}${prefix}${own}`,
-          `http://${evil}/`,
-          `HTTP://${evil}/`,
-          `http:${evil}${own}`,
-          `http:/${evil}${own}`,
-          `http://user@${evil}${prefix}${own}`,
-          `ws://${evil}/`,
-          `file://${evil}/`,
-          `//${evil}${prefix}${own}`,
-          `///${evil}${own}`,
-          `/\\${evil}${own}`,
-          `\\\\${evil}${own}`,
-          `/@${evil}${own}`,
-          `@${evil}${prefix}${own}`,
-          evil,
-          `${evil}${own}`,
-          `${prefix}@${evil}${own}`,
-          `${prefix}/@${evil}${own}`,
-          `${prefix}:80@${evil}${own}`,
-          `${prefix}%40${evil}${own}`,
-          `${prefix}.${evil}${own}`,
-          `${prefix}:${port}${own}`,
-          `${prefix}%3a${port}${own}`,
-          `${prefix}/:${port}${own}`,
-          `${prefix}//${evil}${own}`,
-          `${prefix}///${evil}${own}`,
-          `${prefix}/\\${evil}${own}`,
-          `${prefix}/\\\\${evil}${own}`,
-          `${prefix}/%2f${evil}${own}`,
-          `${prefix}/http://${evil}${own}`,
-          `${prefix}/http:%2f%2f${evil}${own}`,
-          `${prefix}/http:${evil}${own}`,
-          `${prefix}${family}//${evil}/x`,
-          `/bff/http:%2f%2f${evil}${own}`,
-          `/bff/${evil}${own}`,
-          `/bff/..${own}`,
-          `/bff//${evil}${own}`,
-          `/bff/@${evil}${own}`,
-          '*',
-        ];
-        for (const target of targets) {
-          // A server must read an absolute form (RFC 9112 §3.2.2), as if its path had come alone; it does not lead anywhere.
-          // Some fronts take for such a form, of the path `/`, whatever does not begin with one.
-          const [, alone = target.startsWith('/') ? undefined : '/'] = target.match(/^[a-z]+:\/\/[^/]+(\/.*)$/i) ?? [];
-          const own = alone === undefined ? undefined : await raw(bff, browser, `GET ${alone} HTTP/1.1`);
-          const requests = await sent(bff, async () => {
-            const answer = await raw(bff, browser, `GET ${target} HTTP/1.1`);
-            assert.ok(
-              answer.status === own?.status ||
-                (answer.status >= 400 && answer.status < 500) ||
-                isFrontsOwn(bff, answer),
-              `${target}: ${answer.status} ${answer.text.slice(0, 200)}`,
-            );
-          });
-          const places = requests.map(({ headers, path }) => `http://${headers.host}${prefix}${path}`);
-          assert.deepEqual(
-            places.filter((place) => place !== `${bff.upstream.origin}${alone}`),
-            [],
-            target,
-          );
-        }
-        const connect = await raw(bff, browser, `CONNECT ${evil} HTTP/1.1`);
-        assert.ok(
-          (connect.status >= 400 && connect.status < 500) || isFrontsOwn(bff, connect),
-          `CONNECT ${connect.status}`,
+  asUser(
+    'S91',
+    'request targets that name another host: rejected, and nothing is sent to that host',
+    async (bff, browser) => {
+      const { prefix, own, family } = bff.profile.api;
+      let connections = 0;
+      const otherHost = createServer((socket) => {
+        connections++;
+        socket.on('error', () => {}).end('HTTP/1.1 200 OK\r\nContent-Length: 7\r\nConnection: close\r\n\r\nreached');
+      });
+      otherHost.listen(0, '127.0.0.1');
+      await once(otherHost, 'listening');
+      const { port } = /** @type {import('node:net').AddressInfo} */ (otherHost.address());
+      try {
+        assert.equal(
+          (await sendBytes(`http://127.0.0.1:${port}`, 'GET / HTTP/1.1\r\n\r\n')).text,
+          'reached',
+          'the other host is up',
         );
-        // What is a plain path, or only said beside it, goes to the one host there is.
-        const passed = await sent(bff, async () => {
-          for (const path of [`${family}/@${evil}`, `${family}/x:${port}`, own])
-            await browser.call(`${prefix}${path}?host=${evil}&url=http://${evil}/`, {
-              headers: {
-                'X-Forwarded-Host': evil,
-                'X-Host': evil,
-                Forwarded: `host=${evil}`,
-                'X-Original-URL': `http://${evil}/`,
-              },
+        connections = 0;
+        for (const evil of [`127.0.0.1:${port}`, `localhost:${port}`]) {
+          const targets = [
+            `http://${evil}${prefix}${own}`,
+            `https://${evil}${prefix}${own}`,
+            `http://${evil}/`,
+            `HTTP://${evil}/`,
+            `http:${evil}${own}`,
+            `http:/${evil}${own}`,
+            `http://user@${evil}${prefix}${own}`,
+            `ws://${evil}/`,
+            `file://${evil}/`,
+            `//${evil}${prefix}${own}`,
+            `///${evil}${own}`,
+            `/\\${evil}${own}`,
+            `\\\\${evil}${own}`,
+            `/@${evil}${own}`,
+            `@${evil}${prefix}${own}`,
+            evil,
+            `${evil}${own}`,
+            `${prefix}@${evil}${own}`,
+            `${prefix}/@${evil}${own}`,
+            `${prefix}:80@${evil}${own}`,
+            `${prefix}%40${evil}${own}`,
+            `${prefix}.${evil}${own}`,
+            `${prefix}:${port}${own}`,
+            `${prefix}%3a${port}${own}`,
+            `${prefix}/:${port}${own}`,
+            `${prefix}//${evil}${own}`,
+            `${prefix}///${evil}${own}`,
+            `${prefix}/\\${evil}${own}`,
+            `${prefix}/\\\\${evil}${own}`,
+            `${prefix}/%2f${evil}${own}`,
+            `${prefix}/http://${evil}${own}`,
+            `${prefix}/http:%2f%2f${evil}${own}`,
+            `${prefix}/http:${evil}${own}`,
+            `${prefix}${family}//${evil}/x`,
+            `/bff/http:%2f%2f${evil}${own}`,
+            `/bff/${evil}${own}`,
+            `/bff/..${own}`,
+            `/bff//${evil}${own}`,
+            `/bff/@${evil}${own}`,
+            '*',
+          ];
+          for (const target of targets) {
+            // A server must accept the absolute form (RFC 9112 §3.2.2), and treat it as its path alone. Some front servers take
+            // any target without a leading slash for the absolute form of `/`.
+            const [, alone = target.startsWith('/') ? undefined : '/'] =
+              target.match(/^[a-z]+:\/\/[^/]+(\/.*)$/i) ?? [];
+            const own = alone === undefined ? undefined : await raw(bff, browser, `GET ${alone} HTTP/1.1`);
+            const requests = await requestsDuring(bff, async () => {
+              const answer = await raw(bff, browser, `GET ${target} HTTP/1.1`);
+              assert.ok(
+                answer.status === own?.status ||
+                  (answer.status >= 400 && answer.status < 500) ||
+                  isOfFrontServer(bff, answer),
+                `${target}: ${answer.status} ${answer.text.slice(0, 200)}`,
+              );
             });
-          await browser.call(`${prefix}${own}`, { headers: { Host: evil } });
-        });
-        assert.ok(
-          passed.some(({ path }) => path === own),
-          'the honest path is passed on',
-        );
-        for (const { headers, path } of passed) assert.equal(headers.host, new URL(bff.upstream.origin).host, path);
+            const destinations = requests.map(({ headers, path }) => `http://${headers.host}${prefix}${path}`);
+            assert.deepEqual(
+              destinations.filter((destination) => destination !== `${bff.upstream.origin}${alone}`),
+              [],
+              target,
+            );
+          }
+          const connect = await raw(bff, browser, `CONNECT ${evil} HTTP/1.1`);
+          assert.ok(
+            (connect.status >= 400 && connect.status < 500) || isOfFrontServer(bff, connect),
+            `CONNECT ${connect.status}`,
+          );
+          // Plain paths are forwarded to the configured host, whatever headers and query name.
+          const forwarded = await requestsDuring(bff, async () => {
+            for (const path of [`${family}/@${evil}`, `${family}/x:${port}`, own])
+              await browser.call(`${prefix}${path}?host=${evil}&url=http://${evil}/`, {
+                headers: {
+                  'X-Forwarded-Host': evil,
+                  'X-Host': evil,
+                  Forwarded: `host=${evil}`,
+                  'X-Original-URL': `http://${evil}/`,
+                },
+              });
+            await browser.call(`${prefix}${own}`, { headers: { Host: evil } });
+          });
+          assert.ok(
+            forwarded.some(({ path }) => path === own),
+            'a plain path is forwarded',
+          );
+          for (const { headers, path } of forwarded)
+            assert.equal(headers.host, new URL(bff.upstream.origin).host, path);
+        }
+        assert.equal(connections, 0, 'the other host got a request');
+      } finally {
+        otherHost.close();
       }
-      assert.equal(heard, 0, 'the foreign host was asked');
-    } finally {
-      foreign.close();
-    }
-  }),
+    },
+  ),
   asUser('S92', 'query and fragment do not choose the route', async (bff, browser) => {
     const { prefix, own, family, secret } = bff.profile.api;
     for (const target of [
@@ -257,7 +263,7 @@ export const cases = [
       `/nowhere?path=${prefix}${own}`,
       `${bff.path.home}?${prefix}${own}`,
     ]) {
-      const requests = await sent(bff, async () => {
+      const requests = await requestsDuring(bff, async () => {
         const answer = target.includes('#')
           ? await raw(bff, browser, `GET ${target} HTTP/1.1`)
           : await browser.call(target);
@@ -265,9 +271,9 @@ export const cases = [
       });
       assert.deepEqual(requests, [], target);
     }
-    const [request] = await sent(bff, () => browser.call(`${prefix}${own}?next=${secret}&a=%2e%2e%2f`));
+    const [request] = await requestsDuring(bff, () => browser.call(`${prefix}${own}?next=${secret}&a=%2e%2e%2f`));
     assert.equal(request?.path, own);
-    assert.equal(request?.query.get('next'), secret, 'a query is passed on as it is');
+    assert.equal(request?.query.get('next'), secret, 'the query is forwarded unchanged');
   }),
   asUser('S93', 'prefixes and case of paths are exact', async (bff, browser) => {
     const { prefix, own, family } = bff.profile.api;
@@ -285,7 +291,7 @@ export const cases = [
       `/bff${own}`,
       `${prefix}%67raph`,
     ]) {
-      const requests = await sent(bff, async () => {
+      const requests = await requestsDuring(bff, async () => {
         const answer = await browser.call(path);
         assert.ok([400, 404].includes(answer.status), `${path}: ${answer.status}`);
       });
@@ -330,9 +336,9 @@ export const cases = [
       'Sec-Fetch-Site': 'same-origin',
       Expect: undefined,
     };
-    const [request] = await sent(bff, () => browser.call(`${prefix}${own}`, { headers: forged }));
-    assert.ok(request, 'it is passed on');
-    const said = JSON.stringify(request.rawHeaders);
+    const [request] = await requestsDuring(bff, () => browser.call(`${prefix}${own}`, { headers: forged }));
+    assert.ok(request, 'the request is forwarded');
+    const forwarded = JSON.stringify(request.rawHeaders);
     for (const value of [
       'of-the-client',
       '6.6.6.6',
@@ -343,7 +349,7 @@ export const cases = [
       'Basic eA==',
       bff.profile.sessionCookie,
     ])
-      assert.ok(!said.includes(value), `${value} in ${said}`);
+      assert.ok(!forwarded.includes(value), `${value} in ${forwarded}`);
     for (const name of [
       'cookie',
       'dpop',
@@ -362,16 +368,16 @@ export const cases = [
       "the user's own token",
     );
     assert.equal(request.rawHeaders.filter((name) => name.toLowerCase() === 'authorization').length, 1);
-    // `Connection` may not make the BFF drop what it adds itself.
+    // A `Connection` header must not make the BFF drop the headers that it adds.
     let status = 0;
-    const hops = await sent(
+    const hops = await requestsDuring(
       bff,
       async () =>
         void ({ status } = await raw(bff, browser, `GET ${prefix}${own} HTTP/1.1`, [
           `Connection: ${['authorization', 'close', ...Object.keys(bff.csrf)].join(', ')}`,
         ])),
     );
-    // It is refused, or the API is called as ever.
+    // The request is rejected, or the API is called as usual.
     assert.ok(
       hops.length ? status === 200 : status >= 400 && status < 500,
       `Connection: authorization: ${status}, ${hops.length} calls`,
@@ -403,10 +409,10 @@ export const cases = [
       ['an empty name', [': x'], ''],
       ['a bad chunk', ['Transfer-Encoding: chunked'], 'zz\r\nx\r\n0\r\n\r\n'],
     ];
-    /** Of these the chunks count (RFC 9112, 6.3), of which there are none, or it is refused. */
+    /** Here the chunks count (RFC 9112 §6.3), and the body is empty; or the request is rejected. */
     const chunked = new Set(['length and chunks', 'chunks and length', 'chunked after a tab']);
     for (const [why, headers, body] of attacks) {
-      const requests = await sent(bff, async () => {
+      const requests = await requestsDuring(bff, async () => {
         const answer = await raw(
           bff,
           browser,
@@ -414,16 +420,16 @@ export const cases = [
           ['Content-Type: text/plain', ...headers],
           body,
         );
-        // A front that cannot read it may say so as it likes. What gets to the BFF is refused for what it is.
-        const isRead = bff.profile.front.takesChunks && chunked.has(why) && answer.status === 200;
+        // The server in front may reject what it cannot parse. The BFF itself must answer 400.
+        const isRead = bff.profile.frontServer.prefersChunks && chunked.has(why) && answer.status === 200;
         assert.ok(
-          answer.status === 400 || isFrontsOwn(bff, answer) || isRead,
+          answer.status === 400 || isOfFrontServer(bff, answer) || isRead,
           `${why}: ${answer.status} ${answer.text.slice(0, 200)}`,
         );
       });
       if (chunked.has(why))
         assert.deepEqual(
-          requests.map(({ body: passed }) => passed),
+          requests.map(({ body: forwarded }) => forwarded),
           requests.map(() => ''),
           `${why}: read by its length`,
         );
@@ -435,7 +441,7 @@ export const cases = [
         const framing = rawHeaders.filter(
           (name, index) => index % 2 === 0 && /^(?:content-length|transfer-encoding)$/i.test(name),
         );
-        assert.ok(framing.length <= 1, `${why}: passed on with ${framing}`);
+        assert.ok(framing.length <= 1, `${why}: forwarded with ${framing}`);
       }
     }
     for (const line of [
@@ -449,11 +455,11 @@ export const cases = [
     ]) {
       const answer = await raw(bff, browser, line);
       assert.ok(
-        (answer.status >= 400 && answer.status < 500) || isFrontsOwn(bff, answer),
+        (answer.status >= 400 && answer.status < 500) || isOfFrontServer(bff, answer),
         `${line.slice(0, 40)}: ${answer.status}`,
       );
     }
-    assert.ok(await bff.user(browser), 'it still serves');
+    assert.ok(await bff.user(browser), 'the BFF still serves');
   }),
   {
     id: 'S101',
@@ -468,22 +474,24 @@ export const cases = [
           realm: bff.needs(bff.provider.realms.get(otherApi.provider), 'second provider'),
         },
       ];
-      const ask = (/** @type {Browser} */ browser, /** @type {{ prefix: string, own: string }} */ { prefix, own }) =>
-        browser.call(prefix + own);
+      const callApi = (
+        /** @type {Browser} */ browser,
+        /** @type {{ prefix: string, own: string }} */ { prefix, own },
+      ) => browser.call(prefix + own);
       for (const [first, second] of [apis, apis.toReversed()]) {
         if (!first || !second) throw new Error('two APIs');
         const { browser, user } = await bff.signedIn(first.realm);
         const others = async () => second.stub.seen.length;
         const begun = await others();
-        assert.equal((await ask(browser, second)).status, 401, `${second.prefix} without an account there`);
+        assert.equal((await callApi(browser, second)).status, 401, `${second.prefix} without an account there`);
         assert.equal(await others(), begun, 'nothing is sent without the right token');
 
         await bff.connect(browser, second.realm);
         assert.equal(await bff.user(browser), user, 'still the same user');
         const before = apis.map(({ stub }) => stub.seen.length);
-        // Of both at once, so that nothing that is kept between two requests is the other one's.
+        // Concurrent calls to both, so that state kept between requests would be mixed up.
         const answers = await Promise.all(
-          Array.from({ length: 40 }, (_, index) => ask(browser, index % 2 ? first : second)),
+          Array.from({ length: 40 }, (_, index) => callApi(browser, index % 2 ? first : second)),
         );
         assert.deepEqual([...new Set(answers.map(({ status }) => status))], [200]);
         for (const [index, { stub, realm, prefix }] of apis.entries()) {
@@ -500,13 +508,13 @@ export const cases = [
         assert.equal((await browser.call(bff.path.disconnect(second.realm.id), { method: 'POST' })).status, 204);
         const after = await others();
         for (let count = 0; count < 3; count++) {
-          const refused = await ask(browser, second);
-          assert.equal(refused.status, 401);
-          assert.match(String(refused.headers['content-type']), bff.profile.errorType);
-          assert.ok(bff.profile.signInNeeded(refused), refused.text);
-          assert.equal((await ask(browser, first)).status, 200, 'the other account stays');
+          const rejected = await callApi(browser, second);
+          assert.equal(rejected.status, 401);
+          assert.match(String(rejected.headers['content-type']), bff.profile.errorType);
+          assert.ok(bff.profile.signInNeeded(rejected), rejected.text);
+          assert.equal((await callApi(browser, first)).status, 200, 'the other account stays');
         }
-        assert.equal(await others(), after, 'its API hears nothing more');
+        assert.equal(await others(), after, 'its API gets no more requests');
         assert.equal(await bff.user(browser), user);
       }
     },
@@ -519,8 +527,8 @@ export const cases = [
       const target = `${bff.profile.api.prefix}${bff.profile.api.own}`;
       const stolen = [...bff.apiRealm.granted.keys()].at(-1);
       for (const authorization of [`Bearer ${stolen}`, 'Bearer x', 'Basic eDp4', 'DPoP x', ['Bearer a', 'Bearer b']]) {
-        const requests = await sent(bff, async () => {
-          const foreign = await browser.call(target, {
+        const requests = await requestsDuring(bff, async () => {
+          const otherSite = await browser.call(target, {
             headers: {
               Authorization: authorization,
               ...bff.withoutCsrf,
@@ -528,14 +536,16 @@ export const cases = [
               'Sec-Fetch-Site': 'cross-site',
             },
           });
-          assert.equal(foreign.status, 403, `${authorization} from another site`);
+          assert.equal(otherSite.status, 403, `${authorization} from another site`);
           const bare = await bff.browser().call(target, { headers: { Authorization: authorization } });
           assert.equal(bare.status, 401, `${authorization} without a cookie`);
         });
         assert.deepEqual(requests, [], String(authorization));
-        const [passed] = await sent(bff, () => browser.call(target, { headers: { Authorization: authorization } }));
+        const [forwarded] = await requestsDuring(bff, () =>
+          browser.call(target, { headers: { Authorization: authorization } }),
+        );
         assert.ok(
-          passed && bff.apiRealm.granted.has(passed.headers.authorization?.replace('Bearer ', '') ?? ''),
+          forwarded && bff.apiRealm.granted.has(forwarded.headers.authorization?.replace('Bearer ', '') ?? ''),
           `${authorization} in place of the user's token`,
         );
       }

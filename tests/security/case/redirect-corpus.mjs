@@ -1,4 +1,4 @@
-// Return addresses that lead elsewhere, if anything on the way believes them: generated class by class.
+// Return addresses that would lead to another site, generated class by class.
 
 const EVIL = ['evil.example', 'evil.example/x', '//evil.example'];
 const BLANKS = [
@@ -17,13 +17,13 @@ const BLANKS = [
 ];
 const SLASHES = ['/', '\\', '%2f', '%5c', '%2F', '%5C'];
 
-/** @param {string[]} texts percent-encoded where no text can hold them */
+/** Decodes controls and spaces. @param {string[]} texts */
 const decoded = (texts) =>
   texts.map((text) =>
     text.replace(/%(?:0[09abcd]|20|7f)/g, (escape) => String.fromCharCode(Number.parseInt(escape.slice(1), 16))),
   );
 
-/** Every way to put separators before a host. @param {string[]} separators @param {number} length @returns {string[]} */
+/** All sequences of separators of this length. @param {string[]} separators @param {number} length @returns {string[]} */
 const runs = (separators, length) =>
   length === 0 ? [''] : separators.flatMap((first) => runs(separators, length - 1).map((rest) => first + rest));
 

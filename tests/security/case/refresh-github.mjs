@@ -1,21 +1,21 @@
-// Section G once more, at GitHub: errors come as 200, and the use of a refresh token ends the access token before it.
+// Section G at GitHub: errors come as 200, and the use of a refresh token ends the earlier access token.
 
 import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { json } from '../provider/recorded.mjs';
 import { bearer } from '../provider/realm.mjs';
-import { mostRepeated, sent, signsOutUnderWay, until } from './refresh.mjs';
+import { maxRepeats, receivedRefreshTokens, assertSignOutDuringRefresh, eventually } from './refresh.mjs';
 
 /** @typedef {import('../bff.mjs').Bff} Bff */
 
-/** Of a user, as GitHub numbers them. */
+/** The next user's id at GitHub. */
 let number = 0xa00000;
 
 /** @param {Bff} bff */
 const target = (bff) => bff.profile.otherApi.prefix + bff.profile.otherApi.own;
 
-/** A user of a GitHub App whose tokens expire, each another one: what ends a user's tokens ends nobody else's. @param {Bff} bff @param {number} tokenSeconds */
+/** A user of a GitHub App whose tokens expire. Each call signs in another user, so that ended tokens affect one test only. @param {Bff} bff @param {number} tokenSeconds */
 async function signedIn(bff, tokenSeconds) {
   const realm = bff.needs(bff.realms.github, 'GitHub');
   realm.expires = true;
@@ -27,11 +27,11 @@ async function signedIn(bff, tokenSeconds) {
   return signed;
 }
 
-/** Whose access token is over. @param {Bff} bff */
+/** A browser whose access token has expired. @param {Bff} bff */
 async function withExpiredToken(bff) {
   const signed = await signedIn(bff, 1);
   await delay(1_100);
-  return { ...signed, before: sent(signed.realm).length };
+  return { ...signed, before: receivedRefreshTokens(signed.realm).length };
 }
 
 /** @type {import('../case.mjs').Case[]} */
@@ -39,66 +39,66 @@ export const cases = [
   {
     id: 'S106',
     title:
-      'a hundred requests at once at GitHub: one refresh, and whoever was under way with the old token is served with the new one',
+      'a hundred concurrent requests at GitHub: one refresh, and a call that was sent with the old token is retried with the new one',
     async attack(bff) {
       const { browser, realm, before } = await withExpiredToken(bff);
       const answers = await Promise.all(Array.from({ length: 100 }, () => browser.call(target(bff))));
       assert.deepEqual(
         answers.map(({ status }) => status),
         answers.map(() => 200),
-        bff.tail(),
+        bff.logTail(),
       );
-      assert.equal(sent(realm).length - before, 1, 'refreshes');
+      assert.equal(receivedRefreshTokens(realm).length - before, 1, 'refreshes');
 
       const { browser: other } = await signedIn(bff, 28_800);
       const old = [...realm.granted.keys()].at(-1) ?? '';
-      let isUnderWay = false;
+      let hasBegun = false;
       /** @type {() => void} */
       let release = () => {};
       const held = new Promise((resolve) => (release = () => resolve(undefined)));
       bff.otherUpstream.answer = async (request) => {
-        if (bearer(request) === old && !isUnderWay) {
-          isUnderWay = true;
+        if (bearer(request) === old && !hasBegun) {
+          hasBegun = true;
           await held;
         }
         return realm.whoami(request);
       };
       const late = other.copy().call(target(bff));
-      assert.ok(await until(() => isUnderWay));
+      assert.ok(await eventually(() => hasBegun));
       realm.granted.delete(old);
-      const refreshes = sent(realm).length;
-      assert.equal((await other.call(target(bff))).status, 200, bff.tail());
-      assert.equal(sent(realm).length - refreshes, 1, 'the token that was ended early is renewed');
+      const refreshes = receivedRefreshTokens(realm).length;
+      assert.equal((await other.call(target(bff))).status, 200, bff.logTail());
+      assert.equal(receivedRefreshTokens(realm).length - refreshes, 1, 'the token that ended early is refreshed');
       release();
-      assert.equal((await late).status, 200, bff.tail());
-      assert.equal(sent(realm).length - refreshes, 1, 'once');
+      assert.equal((await late).status, 200, bff.logTail());
+      assert.equal(receivedRefreshTokens(realm).length - refreshes, 1, 'one refresh');
       assert.equal(realm.reused, 0);
     },
   },
   {
     id: 'S108',
-    title: 'answer of a refresh lost at GitHub: asked for once more, then a clean sign-in, no loop',
+    title: 'answer of a refresh lost at GitHub: one retry, then a sign-in is needed, no loop',
     async attack(bff) {
       const { browser, user, realm, before } = await withExpiredToken(bff);
-      realm.lies = { tokenEndpoint: async (_request, honest) => ({ ...(await honest()), lost: true }) };
+      realm.overrides = { tokenEndpoint: async (_request, honest) => ({ ...(await honest()), lost: true }) };
       const first = await browser.call(target(bff));
       assert.ok(first.status === 401 || first.status === 503, String(first.status));
-      realm.lies = {};
-      assert.ok(await until(async () => (await browser.call(target(bff))).status === 401, 60_000), bff.tail());
+      realm.overrides = {};
+      assert.ok(await eventually(async () => (await browser.call(target(bff))).status === 401, 60_000), bff.logTail());
       const answer = await browser.call(target(bff));
       assert.ok(bff.profile.signInNeeded(answer), `${answer.status} ${answer.text}`);
-      assert.equal(await bff.user(browser), user, 'a lost answer signs nobody out');
-      const tokens = sent(realm).slice(before);
+      assert.equal(await bff.user(browser), user, 'a lost answer ends no session');
+      const tokens = receivedRefreshTokens(realm).slice(before);
       assert.deepEqual(
-        [mostRepeated(tokens), tokens.length],
+        [maxRepeats(tokens), tokens.length],
         [1 + bff.profile.refreshRepeats, 1 + bff.profile.refreshRepeats],
         'how often it was sent',
       );
       for (let count = 0; count < 10; count++) await browser.call(target(bff));
-      assert.equal(sent(realm).length - before, tokens.length, 'no loop');
+      assert.equal(receivedRefreshTokens(realm).length - before, tokens.length, 'no loop');
       realm.reused = 0;
       bff.assertRedirects(await bff.signIn(browser, realm), 'the callback');
-      assert.equal((await browser.call(target(bff))).status, 200, 'a new sign-in mends it');
+      assert.equal((await browser.call(target(bff))).status, 200, 'after a new sign-in calls work');
     },
   },
   {
@@ -115,9 +115,9 @@ export const cases = [
       ];
       const people = [];
       for (const [why, reply] of outages) people.push({ why, reply, ...(await withExpiredToken(bff)) });
-      const { realm } = people[0] ?? assert.fail('nobody');
+      const { realm } = people[0] ?? assert.fail('no user');
       const isOut = new Map(people.map(({ id, reply }) => [id, reply]));
-      realm.lies = {
+      realm.overrides = {
         tokenEndpoint: (request, honest) =>
           isOut.get(realm.refreshes.get(request.form.get('refresh_token') ?? '')?.user.id ?? '') ?? honest(),
       };
@@ -129,28 +129,28 @@ export const cases = [
           assert.equal(await bff.user(browser), user, `${why}: signed out`);
           isOut.delete(id);
           assert.ok(
-            await until(async () => (await browser.call(target(bff))).status === 200, 40_000),
-            `${why}: does not recover\n${bff.tail()}`,
+            await eventually(async () => (await browser.call(target(bff))).status === 200, 40_000),
+            `${why}: does not recover\n${bff.logTail()}`,
           );
         }),
       );
-      realm.lies = {};
+      realm.overrides = {};
       const { browser, user, id } = await withExpiredToken(bff);
       const spent =
         [...realm.refreshes.values()].find((refresh) => refresh.user.id === id) ?? assert.fail('no refresh token');
-      realm.deadFamilies.add(spent.family);
+      realm.endedFamilies.add(spent.family);
       assert.ok((await bff.user(browser)) === user);
       assert.equal((await browser.call(target(bff))).status, 401, 'bad_refresh_token');
-      await bff.bound();
-      assert.equal(await bff.user(browser), undefined, "the account's grant is over, and with it its session");
+      await bff.revocationBound();
+      assert.equal(await bff.user(browser), undefined, "the account's grant has ended, and with it its session");
     },
   },
   {
     id: 'S114',
-    title: 'sign-out while a refresh at GitHub is under way: not revived, the new token is revoked',
+    title: 'sign-out during a refresh at GitHub: the session is not revived, and the new token is revoked',
     async attack(bff) {
       const { browser, realm } = await withExpiredToken(bff);
-      await signsOutUnderWay(bff, { browser, realm }, target(bff));
+      await assertSignOutDuringRefresh(bff, { browser, realm }, target(bff));
       const newest = [...realm.granted.keys()].at(-1) ?? '';
       const revoked = () =>
         bff.otherUpstream.seen.some(
@@ -159,7 +159,7 @@ export const cases = [
             path === `/applications/${realm.clientId}/token` &&
             JSON.parse(body).access_token === newest,
         );
-      assert.ok(await until(revoked), `the token that came too late is not revoked\n${bff.tail()}`);
+      assert.ok(await eventually(revoked), `the new token is not revoked\n${bff.logTail()}`);
     },
   },
 ];

@@ -1,4 +1,4 @@
-// Section G: tokens are renewed once, whatever comes between.
+// Section G: tokens are refreshed once, whatever happens meanwhile.
 
 import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -14,24 +14,24 @@ import { signOut } from './logout.mjs';
 /** @param {Bff} bff */
 const target = (bff) => bff.profile.api.prefix + bff.profile.api.own;
 
-/** The refresh tokens that a realm was sent, in order. @param {Realm} realm */
-export const sent = (realm) =>
+/** The refresh tokens that a realm has received, in order. @param {Realm} realm */
+export const receivedRefreshTokens = (realm) =>
   realm
-    .asked('token')
+    .requestsTo('token')
     .filter(({ form }) => form.get('grant_type') === 'refresh_token')
     .map(({ form }) => form.get('refresh_token') ?? '');
 
-/** A browser whose access token is over. @param {Bff} bff */
+/** A browser whose access token has expired. @param {Bff} bff */
 async function withExpiredToken(bff) {
   const realm = bff.apiRealm;
   realm.accessTokenSeconds = 1;
   const { browser, user } = await bff.signedIn(realm);
   realm.accessTokenSeconds = 3600;
   await delay(1_100);
-  return { browser, user, realm, before: sent(realm).length };
+  return { browser, user, realm, before: receivedRefreshTokens(realm).length };
 }
 
-/** The same for a user of their own each, so that the provider can treat each in another way. @param {Bff} bff @param {number} count */
+/** The same for several users, so that the provider can answer each differently. @param {Bff} bff @param {number} count */
 async function manyWithExpiredTokens(bff, count) {
   const realm = bff.apiRealm;
   realm.accessTokenSeconds = 1;
@@ -46,32 +46,32 @@ async function manyWithExpiredTokens(bff, count) {
 }
 
 /** @param {string[]} tokens */
-export const mostRepeated = (tokens) =>
+export const maxRepeats = (tokens) =>
   Math.max(0, ...tokens.map((token) => tokens.filter((other) => other === token).length));
 
-/** Waits until something is so. @param {() => boolean | Promise<boolean>} what */
-export async function until(what, waitMs = 10_000) {
-  for (const deadline = Date.now() + waitMs; Date.now() < deadline; await delay(25)) if (await what()) return true;
+/** Waits until a condition holds, and returns whether it does. @param {() => boolean | Promise<boolean>} holds */
+export async function eventually(holds, waitMs = 10_000) {
+  for (const deadline = Date.now() + waitMs; Date.now() < deadline; await delay(25)) if (await holds()) return true;
   return false;
 }
 
-/** Signs out while a refresh is under way: the session stays ended. @param {Bff} bff @param {{ browser: Browser, realm: Realm }} signed @param {string} api */
-export async function signsOutUnderWay(bff, { browser, realm }, api) {
+/** Asserts that a sign-out during a refresh ends the session for good. @param {Bff} bff @param {{ browser: Browser, realm: Realm }} signed @param {string} api */
+export async function assertSignOutDuringRefresh(bff, { browser, realm }, api) {
   const thief = browser.copy();
-  let isUnderWay = false;
-  realm.lies = {
+  let hasBegun = false;
+  realm.overrides = {
     tokenEndpoint: async (_request, honest) => {
-      isUnderWay = true;
+      hasBegun = true;
       return { ...(await honest()), afterMs: 1_500 };
     },
   };
   const refreshing = browser.copy().call(api);
-  assert.ok(await until(() => isUnderWay));
+  assert.ok(await eventually(() => hasBegun));
   await signOut(bff, browser);
   const { status } = await refreshing;
-  assert.ok(status >= 400, `the request under way: ${status}`);
-  await bff.bound();
-  assert.equal(await bff.user(thief), undefined, 'revived');
+  assert.ok(status >= 400, `the call during the sign-out: ${status}`);
+  await bff.revocationBound();
+  assert.equal(await bff.user(thief), undefined, 'the session is revived');
   assert.equal((await thief.call(api)).status, 401);
 }
 
@@ -79,16 +79,16 @@ export async function signsOutUnderWay(bff, { browser, realm }, api) {
 export const cases = [
   {
     id: 'S106',
-    title: 'a hundred requests at once with an expired token: one refresh, all served',
+    title: 'a hundred concurrent requests with an expired token: one refresh, all served',
     async attack(bff) {
       const { browser, realm, before } = await withExpiredToken(bff);
       const answers = await Promise.all(Array.from({ length: 100 }, () => browser.call(target(bff))));
       assert.deepEqual(
         answers.map(({ status }) => status),
         answers.map(() => 200),
-        bff.tail(),
+        bff.logTail(),
       );
-      assert.equal(sent(realm).length - before, 1, 'refreshes');
+      assert.equal(receivedRefreshTokens(realm).length - before, 1, 'refreshes');
       assert.equal(realm.reused, 0);
     },
   },
@@ -97,7 +97,7 @@ export const cases = [
     title: 'rotation with reuse detection: no refresh token is sent twice in random schedules',
     async attack(bff) {
       const realm = bff.apiRealm;
-      realm.lies = {
+      realm.overrides = {
         tokenEndpoint: async (_request, honest) => ({ ...(await honest()), afterMs: Math.random() * 120 }),
       };
       const sessions = await Promise.all(Array.from({ length: 4 }, () => withExpiredToken(bff)));
@@ -112,8 +112,8 @@ export const cases = [
         for (const { status } of await Promise.all(calls)) assert.equal(status, 200);
         await delay(1_100);
       }
-      assert.equal(realm.reused, 0, 'a spent refresh token was sent');
-      assert.equal(mostRepeated(sent(realm)), 1);
+      assert.equal(realm.reused, 0, 'a used refresh token was sent');
+      assert.equal(maxRepeats(receivedRefreshTokens(realm)), 1);
     },
   },
   {
@@ -122,7 +122,7 @@ export const cases = [
     async attack(bff) {
       const { browser, realm } = await withExpiredToken(bff);
       for (let round = 0; round < 5; round++) {
-        const before = sent(realm).length;
+        const before = receivedRefreshTokens(realm).length;
         realm.accessTokenSeconds = 1;
         const answers = await Promise.all(Array.from({ length: 40 }, () => browser.call(target(bff))));
         assert.ok(
@@ -130,43 +130,50 @@ export const cases = [
           `round ${round}: ${answers.map(({ status }) => status)}`,
         );
         await delay(1_100);
-        const count = sent(realm).length - before;
-        // The last of them may come after the new token is over, too.
+        const count = receivedRefreshTokens(realm).length - before;
+        // The last of them may arrive after the new token has expired.
         assert.ok(count >= 1 && count <= 3, `round ${round}: ${count} refreshes`);
-        assert.equal(mostRepeated(sent(realm).slice(before)), 1, `round ${round}: a refresh token twice`);
+        assert.equal(
+          maxRepeats(receivedRefreshTokens(realm).slice(before)),
+          1,
+          `round ${round}: a refresh token twice`,
+        );
       }
       assert.equal(realm.reused, 0);
     },
   },
   {
     id: 'S108',
-    title: 'answer of a refresh lost: asked for once more, then a clean sign-in, no loop',
+    title: 'answer of a refresh lost: one retry, then a sign-in is needed, no loop',
     async attack(bff) {
       const { browser, realm, before } = await withExpiredToken(bff);
-      realm.lies = { tokenEndpoint: async (_request, honest) => ({ ...(await honest()), lost: true }) };
+      realm.overrides = { tokenEndpoint: async (_request, honest) => ({ ...(await honest()), lost: true }) };
       const first = await browser.call(target(bff));
       assert.ok(first.status === 401 || first.status === 503, String(first.status));
-      // The provider has rotated and answers again: it takes the repeated token for a stolen one.
-      realm.lies = {};
-      assert.ok(await until(async () => (await browser.call(target(bff))).status === 401, 60_000), 'it is never over');
+      // The provider has rotated the token and answers again: it takes the repeated token for a stolen one.
+      realm.overrides = {};
+      assert.ok(
+        await eventually(async () => (await browser.call(target(bff))).status === 401, 60_000),
+        'the retries do not end',
+      );
       const answer = await browser.call(target(bff));
       assert.ok(bff.profile.signInNeeded(answer), `${answer.status} ${answer.text}`);
-      const tokens = sent(realm).slice(before);
+      const tokens = receivedRefreshTokens(realm).slice(before);
       assert.deepEqual(
-        [mostRepeated(tokens), tokens.length],
+        [maxRepeats(tokens), tokens.length],
         [1 + bff.profile.refreshRepeats, 1 + bff.profile.refreshRepeats],
         'how often it was sent',
       );
       for (let count = 0; count < 10; count++) await browser.call(target(bff));
-      assert.equal(sent(realm).length - before, tokens.length, 'no loop');
+      assert.equal(receivedRefreshTokens(realm).length - before, tokens.length, 'no loop');
       realm.reused = 0;
       bff.assertRedirects(await bff.signIn(browser, realm), 'the callback');
-      assert.equal((await browser.call(target(bff))).status, 200, 'a new sign-in mends it');
+      assert.equal((await browser.call(target(bff))).status, 200, 'after a new sign-in calls work');
     },
   },
   {
     id: 'S113',
-    title: 'outages of the provider end no session; its word that the grant is over does',
+    title: 'outages of the provider end no session; invalid_grant does',
     async attack(bff) {
       /** @type {[string, import('../provider/recorded.mjs').Reply][]} */
       const outages = [
@@ -183,7 +190,7 @@ export const cases = [
       const realm = bff.apiRealm;
       const people = await manyWithExpiredTokens(bff, outages.length);
       const isOut = new Set(people.map(({ id }) => id));
-      realm.lies = {
+      realm.overrides = {
         tokenEndpoint: (request, honest) => {
           const id = realm.refreshes.get(request.form.get('refresh_token') ?? '')?.user.id ?? '';
           const reply = outages[people.findIndex((person) => person.id === id)]?.[1];
@@ -198,8 +205,8 @@ export const cases = [
           assert.ok(Number(answer.headers['retry-after']) > 0, `${why}: Retry-After`);
           assert.equal(await bff.user(browser), user, `${why}: signed out`);
           isOut.delete(id);
-          // An answer that could not be read may have been a rotation; then the provider itself ends it.
-          const recovered = await until(
+          // An unreadable answer may have rotated the token; then the provider itself ends the grant.
+          const recovered = await eventually(
             async () => [200, 401].includes((await browser.call(target(bff))).status),
             40_000,
           );
@@ -207,36 +214,33 @@ export const cases = [
           if (why !== 'a page as 200') assert.equal((await browser.call(target(bff))).status, 200, why);
         }),
       );
-      realm.lies = {};
+      realm.overrides = {};
       const { browser, user } = await withExpiredToken(bff);
       const elsewhere = browser.copy();
       assert.equal(await bff.user(elsewhere), user);
-      realm.lies = { tokenEndpoint: () => json({ error: 'invalid_grant' }, 400) };
+      realm.overrides = { tokenEndpoint: () => json({ error: 'invalid_grant' }, 400) };
       assert.equal((await browser.call(target(bff))).status, 401, 'invalid_grant');
-      await bff.bound();
+      await bff.revocationBound();
       assert.equal(
         await bff.user(elsewhere),
         undefined,
-        "the account's grant is over, and with it the session that it began",
+        "the account's grant has ended, and with it the session that began with it",
       );
     },
   },
   {
     id: 'S114',
-    title: 'sign-out while a refresh is under way: not revived, the new token is revoked',
+    title: 'sign-out during a refresh: the session is not revived, and the new token is revoked',
     async attack(bff) {
       const { browser, realm } = await withExpiredToken(bff);
-      await signsOutUnderWay(bff, { browser, realm }, target(bff));
+      await assertSignOutDuringRefresh(bff, { browser, realm }, target(bff));
       const newest = [...realm.refreshes.keys()].at(-1) ?? '';
-      assert.ok(
-        await until(() => realm.revoked.has(newest)),
-        `the token that came too late is not revoked\n${bff.tail()}`,
-      );
+      assert.ok(await eventually(() => realm.revoked.has(newest)), `the new token is not revoked\n${bff.logTail()}`);
     },
   },
   {
     id: 'S116',
-    title: "many users refresh and call at once: nobody's call carries another's token",
+    title: "many users refresh and call concurrently: no call carries another user's token",
     async attack(bff) {
       const realm = bff.apiRealm;
       realm.accessTokenSeconds = 1;
@@ -269,7 +273,7 @@ export const cases = [
   },
   {
     id: 'S120',
-    title: 'refresh without a new refresh token keeps the old one; fewer scopes are taken',
+    title: 'refresh without a new refresh token keeps the old one; fewer scopes are accepted',
     async attack(bff) {
       const { browser, realm, before } = await withExpiredToken(bff);
       const forgiving = {
@@ -284,21 +288,21 @@ export const cases = [
         },
       };
       realm.accessTokenSeconds = 1;
-      realm.lies = { ...forgiving, tokens: (body) => ({ ...body, refresh_token: undefined, scope: 'openid' }) };
+      realm.overrides = { ...forgiving, tokens: (body) => ({ ...body, refresh_token: undefined, scope: 'openid' }) };
       assert.equal((await browser.call(target(bff))).status, 200);
       await delay(1_100);
       assert.equal((await browser.call(target(bff))).status, 200);
-      const tokens = sent(realm).slice(before);
+      const tokens = receivedRefreshTokens(realm).slice(before);
       assert.equal(tokens.length, 2);
       assert.equal(tokens[0], tokens[1], 'the old one is kept');
     },
   },
   {
     id: 'S55',
-    title: 'refreshed ID token of somebody else, or of another issuer or client: the session ends',
+    title: 'refreshed ID token of another user, issuer or client: the session ends',
     async attack(bff) {
       /** @type {[string, Record<string, unknown>][]} */
-      const lies = [
+      const overrides = [
         ['nothing', {}],
         ['sub', { sub: MALLORY.id }],
         ['iss', { iss: 'https://evil.example' }],
@@ -307,49 +311,54 @@ export const cases = [
         ['auth_time', { auth_time: 1 }],
       ];
       const realm = bff.apiRealm;
-      const people = await manyWithExpiredTokens(bff, lies.length);
+      const people = await manyWithExpiredTokens(bff, overrides.length);
       const calls = bff.upstream.seen.length;
-      realm.lies = {
-        claims: (claims) => ({ ...claims, ...lies[people.findIndex(({ id }) => id === claims.sub)]?.[1] }),
+      realm.overrides = {
+        claims: (claims) => ({ ...claims, ...overrides[people.findIndex(({ id }) => id === claims.sub)]?.[1] }),
       };
       const answers = await Promise.all(people.map(({ browser }) => browser.call(target(bff))));
-      realm.lies = {};
+      realm.overrides = {};
       assert.deepEqual(
         answers.map(({ status }) => status < 400),
-        lies.map(([why]) => why === 'nothing'),
-        `who is served: ${answers.map(({ status }) => status)}`,
+        overrides.map(([why]) => why === 'nothing'),
+        `calls are answered: ${answers.map(({ status }) => status)}`,
       );
-      assert.equal(bff.upstream.seen.length - calls, 1, "the API was called with the other's token");
+      assert.equal(bff.upstream.seen.length - calls, 1, "the API was called with another user's token");
       await delay(1_100);
       for (const [index, { browser, user }] of people.entries()) {
-        const why = lies[index]?.[0] ?? '';
-        assert.equal((await browser.call(target(bff))).status, why === 'nothing' ? 200 : 401, `${why}: lives on`);
+        const why = overrides[index]?.[0] ?? '';
+        assert.equal(
+          (await browser.call(target(bff))).status,
+          why === 'nothing' ? 200 : 401,
+          `${why}: the account is still linked`,
+        );
         if (why === 'nothing') assert.equal(await bff.user(browser), user);
         if (['sub', 'iss', 'aud'].includes(why))
-          assert.equal(await bff.user(browser), undefined, `${why}: the session lives on`);
+          assert.equal(await bff.user(browser), undefined, `${why}: the session goes on`);
       }
     },
   },
   {
     id: 'S100',
-    title: 'API that answers 401: one refresh, one more try, then 401 and no redirect',
+    title: 'API that answers 401: one refresh, one retry, then 401 and no redirect',
     async attack(bff) {
       const realm = bff.apiRealm;
       const { browser, user } = await bff.signedIn(realm);
       const post = `${bff.profile.api.prefix}${bff.profile.api.family}/1`;
-      let before = sent(realm).length;
-      // It takes no token but the newest: what comes of a token that ended early.
+      let before = receivedRefreshTokens(realm).length;
+      // The API accepts only the newest token, as if earlier ones had ended early.
       bff.upstream.answer = ({ headers, body }) =>
-        headers.authorization?.endsWith([...realm.granted.keys()].at(-1) ?? '') && sent(realm).length > before
+        headers.authorization?.endsWith([...realm.granted.keys()].at(-1) ?? '') &&
+        receivedRefreshTokens(realm).length > before
           ? json({ body })
           : { status: 401, headers: { 'www-authenticate': 'Bearer error="invalid_token"' } };
       let begun = bff.upstream.seen.length;
-      const mended = await browser.call(target(bff));
-      assert.equal(mended.status, 200, mended.text);
-      assert.equal(sent(realm).length - before, 1);
+      const retried = await browser.call(target(bff));
+      assert.equal(retried.status, 200, retried.text);
+      assert.equal(receivedRefreshTokens(realm).length - before, 1);
       assert.equal(bff.upstream.seen.length - begun, 2);
-      before = sent(realm).length;
-      // Somebody else's: a BFF may believe an API's refusals only so often.
+      before = receivedRefreshTokens(realm).length;
+      // Another user: a BFF may limit how often it refreshes after an API's 401.
       const { browser: another } = await bff.signedIn(realm);
       const withBody = await another.call(post, {
         method: 'POST',
@@ -358,16 +367,16 @@ export const cases = [
       });
       assert.equal(withBody.status, 200, withBody.text);
       assert.equal(JSON.parse(withBody.text).body, 'once more', 'the body, too');
-      // One that never accepts anything is not asked for ever.
+      // An API that accepts no token is not retried without end.
       bff.upstream.answer = () => ({ status: 401 });
       begun = bff.upstream.seen.length;
-      before = sent(realm).length;
-      const refused = await browser.call(target(bff));
-      assert.ok(bff.profile.signInNeeded(refused), `${refused.status} ${refused.text}`);
-      assert.equal(refused.headers.location, undefined);
-      assert.equal(refused.headers['www-authenticate'], undefined);
-      assert.ok(bff.upstream.seen.length - begun <= 2 && sent(realm).length - before <= 1);
-      assert.equal(await bff.user(browser), user, 'an API signs nobody out');
+      before = receivedRefreshTokens(realm).length;
+      const rejected = await browser.call(target(bff));
+      assert.ok(bff.profile.signInNeeded(rejected), `${rejected.status} ${rejected.text}`);
+      assert.equal(rejected.headers.location, undefined);
+      assert.equal(rejected.headers['www-authenticate'], undefined);
+      assert.ok(bff.upstream.seen.length - begun <= 2 && receivedRefreshTokens(realm).length - before <= 1);
+      assert.equal(await bff.user(browser), user, 'a 401 of an API ends no session');
     },
   },
 ];

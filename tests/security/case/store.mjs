@@ -1,16 +1,15 @@
-// Section G: what owns the sessions is down.
+// Section G: the coordinator, which owns the sessions, is down.
 
 import assert from 'node:assert/strict';
 
-import { until } from './refresh.mjs';
+import { eventually } from './refresh.mjs';
 
 /** @type {import('../case.mjs').Case[]} */
 export const cases = [
   {
     id: 'S119',
-    title:
-      'coordinator down: 503 for everybody, no redirect and no sign-in; when it is back everybody is signed in as before',
-    // Durable Objects cannot be taken down on one machine; what is decided there is decided by the same code.
+    title: 'coordinator down: 503 for all users, no redirect and no sign-in; afterwards all sessions go on',
+    // Durable Objects cannot be stopped on one machine. They run the same code.
     runtime: 'spin',
     async attack(bff) {
       const withoutCoordinator = bff.needs(bff.running?.withoutCoordinator, 'coordinator that can be taken down');
@@ -20,11 +19,11 @@ export const cases = [
       const cookie = browser.cookieHeader;
       const tab = bff.browser();
       const callback = await (await bff.begin(tab, realm)).callback();
-      await bff.bound();
+      await bff.revocationBound();
       const [calls, codes, asked] = [
         bff.upstream.seen.length,
-        realm.asked('token').length,
-        realm.asked('authorize').length,
+        realm.requestsTo('token').length,
+        realm.requestsTo('authorize').length,
       ];
       await withoutCoordinator(async () => {
         for (const [path, sent] of /** @type {[string, import('../../support/exchange.mjs').Sent][]} */ ([
@@ -48,12 +47,12 @@ export const cases = [
         assert.ok(!bff.givesSession(finished));
       });
       assert.equal(bff.upstream.seen.length, calls, 'an API was called');
-      assert.equal(realm.asked('token').length, codes, 'the code was redeemed');
-      assert.ok(await until(async () => (await browser.call(api)).status === 200, 30_000), bff.tail());
+      assert.equal(realm.requestsTo('token').length, codes, 'the code was redeemed');
+      assert.ok(await eventually(async () => (await browser.call(api)).status === 200, 30_000), bff.logTail());
       assert.equal(await bff.user(browser), user);
       assert.equal(browser.cookieHeader, cookie);
-      assert.equal(realm.asked('authorize').length, asked, 'nobody had to sign in again');
-      assert.ok((await bff.signedIn(realm)).user, 'others sign in again');
+      assert.equal(realm.requestsTo('authorize').length, asked, 'no user had to sign in again');
+      assert.ok((await bff.signedIn(realm)).user, 'other users can sign in');
     },
   },
 ];

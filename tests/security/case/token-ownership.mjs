@@ -1,4 +1,4 @@
-// Section G: whose token it is, where a session has several and where the API's own app has one for all.
+// Section G: which token is sent, where a session has several tokens and where an installation's token serves all users.
 
 import assert from 'node:assert/strict';
 
@@ -16,14 +16,13 @@ function thumbprint({ headers }) {
 export const cases = [
   {
     id: 'S116',
-    title:
-      "two users call two APIs at once: each session has a key of its own, each API a token of its own, and nobody another's",
+    title: 'two users call two APIs concurrently: each session has its own key, and each user and API its own token',
     async attack(bff) {
       const {
         realms: { narrow: realm },
         profile: { restrictedApis },
       } = bff;
-      realm.lies = { tokens: (body) => ({ ...body, token_type: 'DPoP' }) };
+      realm.overrides = { tokens: (body) => ({ ...body, token_type: 'DPoP' }) };
       const people = [];
       for (const user of [ADA, MALLORY]) {
         realm.user = user;
@@ -36,7 +35,7 @@ export const cases = [
           Array.from({ length: 5 }, () => browser.copy().call(`${prefix}${own}?of=${id}`)),
         ),
       );
-      for (const { status, text } of await Promise.all(calls)) assert.equal(status, 200, `${text}\n${bff.tail()}`);
+      for (const { status, text } of await Promise.all(calls)) assert.equal(status, 200, `${text}\n${bff.logTail()}`);
       /** @type {Map<string, Set<string>>} */
       const keys = new Map();
       /** @type {Set<string>} */
@@ -58,8 +57,8 @@ export const cases = [
           tokens.add(token);
         }
       }
-      assert.equal(tokens.size, people.length * restrictedApis.length, 'one a user and API, and kept');
-      for (const { form, ...request } of realm.asked('token')) {
+      assert.equal(tokens.size, people.length * restrictedApis.length, 'one for each user and API, and reused');
+      for (const { form, ...request } of realm.requestsTo('token')) {
         const id =
           (realm.codes.get(form.get('code') ?? '') ?? realm.refreshes.get(form.get('refresh_token') ?? ''))?.user.id ??
           '';
@@ -74,23 +73,23 @@ export const cases = [
   {
     id: 'S116',
     title:
-      "token of a GitHub App's installation: asked for once, by a JWT that GitHub would take, with what the service lists; it goes to that API alone",
+      "token of a GitHub App's installation: requested once, with a valid JWT and the service's permissions; sent to that API alone",
     async attack(bff) {
       const { app } = bff.needs(bff.running, 'running BFF');
       const { prefix, own, installation } = bff.profile.appApi;
       const { browser } = await bff.signedIn(bff.apiRealm);
       const begun = bff.upstream.seen.length;
       assert.equal((await bff.browser().call(prefix + own)).status, 401);
-      assert.equal(app.minted.length, 0, 'nobody is signed in, and nothing asked for');
+      assert.equal(app.minted.length, 0, 'without a session no token is requested');
       for (let count = 0; count < 3; count++) {
         const answer = await browser.call(prefix + own);
-        assert.equal(answer.status, 200, `${answer.text} ${app.refused}\n${bff.tail()}`);
+        assert.equal(answer.status, 200, `${answer.text} ${app.rejected}\n${bff.logTail()}`);
       }
       const { browser: other } = await bff.signedIn(bff.apiRealm);
       assert.equal((await other.call(prefix + own)).status, 200);
-      assert.deepEqual(app.refused, []);
-      const [{ token, ...asked } = assert.fail('nothing was asked for'), ...more] = app.minted;
-      assert.ok(more.length < bff.instances, `asked for ${app.minted.length} times`);
+      assert.deepEqual(app.rejected, []);
+      const [{ token, ...asked } = assert.fail('no token was requested'), ...more] = app.minted;
+      assert.ok(more.length < bff.instances, `requested ${app.minted.length} times`);
       assert.deepEqual(asked, {
         installation: installation.id,
         permissions: installation.permissions,
@@ -103,7 +102,7 @@ export const cases = [
       await browser.call(bff.profile.api.prefix + bff.profile.api.own);
       assert.ok(
         !tokens.has(bearer(bff.upstream.seen.at(-1) ?? assert.fail('no call'))),
-        'to another service goes another token',
+        'another service gets another token',
       );
       for (const { path, headers } of bff.otherUpstream.seen)
         assert.ok(!tokens.has(headers.authorization?.split(' ')[1] ?? ''), path);

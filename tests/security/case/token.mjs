@@ -1,4 +1,4 @@
-// Section C: what is believed of an ID token's signature and key.
+// Section C: the signatures and keys of ID tokens.
 
 import assert from 'node:assert/strict';
 
@@ -6,22 +6,22 @@ import { signWithSecret, unsigned } from '../provider/key.mjs';
 
 /** @typedef {import('../bff.mjs').Bff} Bff */
 /** @typedef {import('../provider/realm.mjs').Realm} Realm */
-/** @typedef {import('../provider/realm.mjs').Lies} Lies */
+/** @typedef {import('../provider/realm.mjs').Overrides} Overrides */
 
-/** A sign-in with these lies is refused for this reason, after the code was redeemed. @param {Bff} bff @param {Lies} lies @param {string} why @param {Realm} [realm] @param {string | string[]} [reason] */
-export async function disbelieved(bff, lies, why, realm = bff.realms.oidc, reason = 'signature') {
-  realm.lies = lies;
+/** Asserts that a sign-in with these overrides is rejected for this reason, after the code was redeemed. @param {Bff} bff @param {Overrides} overrides @param {string} why @param {Realm} [realm] @param {string | string[]} [reason] */
+export async function assertTokenRejected(bff, overrides, why, realm = bff.realms.oidc, reason = 'signature') {
+  realm.overrides = overrides;
   const browser = bff.browser();
-  await bff.refused(browser, () => bff.signIn(browser, realm), { realm, redeems: true, why, reason });
-  realm.lies = {};
+  await bff.assertSignInRejected(browser, () => bff.signIn(browser, realm), { realm, redeems: true, why, reason });
+  realm.overrides = {};
 }
 
-/** A sign-in with these lies succeeds. @param {Bff} bff @param {Lies} lies @param {string} why @param {Realm} [realm] */
-export async function believed(bff, lies, why, realm = bff.realms.oidc) {
-  realm.lies = lies;
+/** Asserts that a sign-in with these overrides succeeds. @param {Bff} bff @param {Overrides} overrides @param {string} why @param {Realm} [realm] */
+export async function assertTokenAccepted(bff, overrides, why, realm = bff.realms.oidc) {
+  realm.overrides = overrides;
   const answer = await bff.signIn(bff.browser(), realm);
-  assert.ok(bff.givesSession(answer), `${why}: ${answer.status}\n${bff.tail()}`);
-  realm.lies = {};
+  assert.ok(bff.givesSession(answer), `${why}: ${answer.status}\n${bff.logTail()}`);
+  realm.overrides = {};
 }
 
 /** @type {import('../case.mjs').Case[]} */
@@ -46,7 +46,7 @@ export const cases = [
         'RS256\u0000',
       ]) {
         for (const signature of ['', 'AA', 'honest']) {
-          await disbelieved(
+          await assertTokenRejected(
             bff,
             {
               idToken: async ({ header, claims, key }) =>
@@ -58,18 +58,18 @@ export const cases = [
           );
         }
       }
-      await disbelieved(bff, { idToken: ({ header, claims }) => unsigned(header, claims) }, 'no third part');
-      await disbelieved(
+      await assertTokenRejected(bff, { idToken: ({ header, claims }) => unsigned(header, claims) }, 'no third part');
+      await assertTokenRejected(
         bff,
         { idToken: ({ header, claims }) => `${unsigned(header, claims)}.` },
         'RS256 without a signature',
       );
-      await disbelieved(
+      await assertTokenRejected(
         bff,
         { idToken: async ({ header, claims, key }) => `${await key.sign(header, claims)}x` },
         'signature too long',
       );
-      await disbelieved(
+      await assertTokenRejected(
         bff,
         {
           idToken: async ({ header, claims, key }) => {
@@ -79,8 +79,8 @@ export const cases = [
         },
         'claims changed after signing',
       );
-      await disbelieved(bff, { idToken: () => undefined }, 'no ID token at all');
-      await believed(
+      await assertTokenRejected(bff, { idToken: () => undefined }, 'no ID token at all');
+      await assertTokenAccepted(
         bff,
         { idToken: ({ header, claims, key }) => key.signAnyway(header, claims) },
         'the same with its signature',
@@ -92,28 +92,28 @@ export const cases = [
     title: 'ID token signed with the public key as a secret',
     async attack(bff) {
       for (const alg of ['HS256', 'HS384', 'HS512', 'RS256']) {
-        await disbelieved(
+        await assertTokenRejected(
           bff,
           { idToken: ({ header, claims, key }) => signWithSecret({ ...header, alg }, claims, key.pem) },
           `${alg} with the PEM`,
         );
         const der = (/** @type {string} */ pem) => Buffer.from(pem.replace(/-----[A-Z ]+-----|\s/g, ''), 'base64');
-        await disbelieved(
+        await assertTokenRejected(
           bff,
           { idToken: ({ header, claims, key }) => signWithSecret({ ...header, alg }, claims, key.pem.trim()) },
           `${alg} with the trimmed PEM`,
         );
-        await disbelieved(
+        await assertTokenRejected(
           bff,
           { idToken: ({ header, claims, key }) => signWithSecret({ ...header, alg }, claims, der(key.pem)) },
           `${alg} with the DER`,
         );
-        await disbelieved(
+        await assertTokenRejected(
           bff,
           { idToken: ({ header, claims, key }) => signWithSecret({ ...header, alg }, claims, JSON.stringify(key.jwk)) },
           `${alg} with the JWK`,
         );
-        await disbelieved(
+        await assertTokenRejected(
           bff,
           {
             idToken: ({ header, claims, key }) =>
@@ -122,7 +122,7 @@ export const cases = [
           `${alg} with the modulus`,
         );
       }
-      await believed(
+      await assertTokenAccepted(
         bff,
         { idToken: ({ header, claims, key }) => key.signAnyway(header, claims) },
         'the same with its own signature',
@@ -133,22 +133,22 @@ export const cases = [
     id: 'S39',
     title: 'ID token signed with an empty secret, keys without an algorithm',
     async attack(bff) {
-      const realm = await bff.fresh();
+      const realm = await bff.unusedRealm();
       const keys = (/** @type {{ keys: import('../provider/key.mjs').Json[] }} */ set) => ({
         keys: set.keys.map((key) => ({ ...key, alg: undefined, use: undefined })),
       });
       for (const secret of ['', '\u0000']) {
-        await disbelieved(
+        await assertTokenRejected(
           bff,
           { keys, idToken: ({ header, claims }) => signWithSecret({ ...header, alg: 'HS256' }, claims, secret) },
           `HS256 with ${JSON.stringify(secret)}`,
           realm,
         );
       }
-      await believed(bff, { keys }, 'an honest token, of a key that names no algorithm', realm);
-      const octets = await bff.fresh();
+      await assertTokenAccepted(bff, { keys }, 'a genuine token, by a key that names no algorithm', realm);
+      const octets = await bff.unusedRealm();
       const secretKey = (/** @type {unknown} */ k) => () => ({ keys: [{ kty: 'oct', kid: 'honest-1', k }] });
-      await disbelieved(
+      await assertTokenRejected(
         bff,
         {
           keys: secretKey(''),
@@ -163,9 +163,9 @@ export const cases = [
     id: 'S41',
     title: 'key id that looks like a path or a query',
     async attack(bff, provider) {
-      const realm = await bff.fresh();
-      await believed(bff, {}, 'at first', realm);
-      const fetches = realm.asked('keys').length;
+      const realm = await bff.unusedRealm();
+      await assertTokenAccepted(bff, {}, 'at first', realm);
+      const fetches = realm.requestsTo('keys').length;
       for (const kid of [
         '../../../etc/passwd',
         "' OR '1'='1",
@@ -181,73 +181,73 @@ export const cases = [
         '__proto__',
         'constructor',
       ]) {
-        await disbelieved(bff, { header: (header) => ({ ...header, kid }) }, `kid ${kid.slice(0, 40)}`, realm);
+        await assertTokenRejected(bff, { header: (header) => ({ ...header, kid }) }, `kid ${kid.slice(0, 40)}`, realm);
       }
       for (const kid of [1, true, ['honest-1'], { a: 1 }]) {
-        await disbelieved(
+        await assertTokenRejected(
           bff,
           { idToken: ({ header, claims, key }) => key.signAnyway({ ...header, kid }, claims) },
           `kid ${JSON.stringify(kid)}`,
           realm,
         );
       }
-      // None of them, whichever way that is said: the only key there is.
-      await believed(
+      // A null kid is no kid: the only key is used.
+      await assertTokenAccepted(
         bff,
         { idToken: ({ header, claims, key }) => key.signAnyway({ ...header, kid: null }, claims) },
         'kid null',
         realm,
       );
-      await disbelieved(
+      await assertTokenRejected(
         bff,
         { idToken: ({ header, claims }) => provider.otherKey.signAnyway({ ...header, kid: null }, claims) },
         'kid null, by another key',
         realm,
       );
       assert.ok(
-        realm.asked('keys').length - fetches <= bff.instances,
-        'a lookup that misses asks for the keys once more at most',
+        realm.requestsTo('keys').length - fetches <= bff.instances,
+        'an unknown kid causes at most one more fetch of keys',
       );
       assert.deepEqual(
         provider.strays.filter(({ path }) => path.includes('stolen')),
         [],
       );
-      await believed(bff, {}, 'afterwards', realm);
+      await assertTokenAccepted(bff, {}, 'afterwards', realm);
     },
   },
   {
     id: 'S42',
-    title: 'flood of unknown key ids: one fetch of keys, nobody locked out',
+    title: 'flood of unknown key ids: one fetch of keys, genuine tokens are still accepted',
     async attack(bff, provider) {
-      const realm = await bff.fresh();
-      await believed(bff, {}, 'before', realm);
-      const fetches = realm.asked('keys').length;
-      const refusals = bff.running && bff.rejections('unknown key');
-      realm.lies = {
+      const realm = await bff.unusedRealm();
+      await assertTokenAccepted(bff, {}, 'before', realm);
+      const fetches = realm.requestsTo('keys').length;
+      const refusals = bff.running && bff.rejectionCount('unknown key');
+      realm.overrides = {
         idToken: ({ header, claims }) => provider.otherKey.sign({ ...header, kid: `unknown-${Math.random()}` }, claims),
       };
       const answers = await Promise.all(Array.from({ length: 150 }, () => bff.signIn(bff.browser(), realm)));
       assert.ok(answers.every((answer) => answer.status >= 400 && !bff.givesSession(answer)));
-      const fetched = realm.asked('keys').length - fetches;
+      const fetched = realm.requestsTo('keys').length - fetches;
       assert.equal(fetched, 1, 'fetches of keys for 150 forged tokens');
-      await bff.rejectedSince('unknown key', refusals ?? 0, 'forged tokens');
-      await believed(bff, {}, 'good keys are not locked out', realm);
+      await bff.waitForRejection('unknown key', refusals ?? 0, 'forged tokens');
+      await assertTokenAccepted(bff, {}, 'genuine tokens are still accepted', realm);
     },
   },
   {
     id: 'S43',
-    title: 'ID token that brings its own key: not believed, nothing fetched',
+    title: 'ID token that brings its own key: rejected, nothing is fetched',
     async attack(bff, provider) {
       const evil = provider.otherKey;
-      const place = `${provider.origin}/stolen`;
+      const url = `${provider.origin}/stolen`;
       for (const extra of [
         { jwk: evil.jwk },
-        { jku: place },
-        { x5u: place },
+        { jku: url },
+        { x5u: url },
         { x5c: [Buffer.from('evil').toString('base64')] },
-        { jwk: evil.jwk, jku: place, x5u: place, kid: evil.kid },
+        { jwk: evil.jwk, jku: url, x5u: url, kid: evil.kid },
       ]) {
-        await disbelieved(
+        await assertTokenRejected(
           bff,
           { idToken: ({ header, claims }) => evil.signAnyway({ ...header, ...extra }, claims) },
           `header ${Object.keys(extra)}`,
@@ -257,25 +257,25 @@ export const cases = [
         provider.strays.filter(({ path }) => path === '/stolen'),
         [],
       );
-      await believed(
+      await assertTokenAccepted(
         bff,
         {
           idToken: ({ header, claims, key }) =>
-            key.signAnyway({ ...header, jku: place, x5u: place, jwk: evil.jwk }, claims),
+            key.signAnyway({ ...header, jku: url, x5u: url, jwk: evil.jwk }, claims),
         },
-        'signed by the known key, whatever it brings',
+        'signed by the known key, whatever key it brings',
       );
       assert.deepEqual(
         provider.strays.filter(({ path }) => path === '/stolen'),
         [],
       );
-      // `crit` names extensions that must be understood; none is.
-      await disbelieved(
+      // `crit` names extensions that the receiver must understand. The BFF understands none.
+      await assertTokenRejected(
         bff,
         { idToken: ({ header, claims, key }) => key.signAnyway({ ...header, crit: ['evil'], evil: true }, claims) },
         'a critical extension',
       );
-      await disbelieved(
+      await assertTokenRejected(
         bff,
         { idToken: ({ header, claims, key }) => key.signAnyway({ ...header, crit: ['b64'], b64: false }, claims) },
         'an unencoded payload',
@@ -284,17 +284,23 @@ export const cases = [
   },
   {
     id: 'S45',
-    title: 'ID token without a key id: the only key will do, of several none is guessed wrongly',
+    title: 'ID token without a key id: a single key is used, of several keys none is guessed',
     async attack(bff, provider) {
       const withoutKid = (/** @type {import('../provider/key.mjs').Json} */ header) => ({ ...header, kid: undefined });
-      const only = await bff.fresh();
-      await believed(bff, { header: withoutKid }, 'one key', only);
-      const several = await bff.fresh();
+      const only = await bff.unusedRealm();
+      await assertTokenAccepted(bff, { header: withoutKid }, 'one key', only);
+      const several = await bff.unusedRealm();
       several.keys = [provider.key, provider.otherKey];
-      await believed(bff, {}, 'several keys, and the token names one', several);
-      await disbelieved(bff, { header: withoutKid }, 'several keys, and the token names none', several, 'unknown key');
-      // Neither way may a key of another provider do.
-      await disbelieved(
+      await assertTokenAccepted(bff, {}, 'several keys, and the token names one', several);
+      await assertTokenRejected(
+        bff,
+        { header: withoutKid },
+        'several keys, and the token names none',
+        several,
+        'unknown key',
+      );
+      // A key of another provider is never used.
+      await assertTokenRejected(
         bff,
         { idToken: ({ header, claims }) => provider.otherKey.sign(withoutKid(header), claims) },
         "a key that is not the provider's",
@@ -304,30 +310,30 @@ export const cases = [
   },
   {
     id: 'S52',
-    title: 'keys rotated between login and callback: believed after one fetch; the old key is not',
+    title: 'keys rotated between login and callback: the new key is accepted after one fetch; the old one is rejected',
     async attack(bff, provider) {
-      const realm = await bff.fresh();
-      await believed(bff, {}, 'the first key', realm);
+      const realm = await bff.unusedRealm();
+      await assertTokenAccepted(bff, {}, 'the first key', realm);
       const browser = bff.browser();
       const flow = await bff.begin(browser, realm);
-      const fetches = realm.asked('keys').length;
+      const fetches = realm.requestsTo('keys').length;
       realm.keys = [provider.otherKey];
       const answer = await browser.visit(await flow.callback());
       assert.ok(bff.givesSession(answer), `after the rotation: ${answer.status}`);
-      assert.equal(realm.asked('keys').length, fetches + 1);
+      assert.equal(realm.requestsTo('keys').length, fetches + 1);
       const [old] = [provider.key];
       const late = bff.browser();
       const lateFlow = await bff.begin(late, realm);
-      realm.lies = { idToken: ({ header, claims }) => old.sign({ ...header, kid: old.kid }, claims) };
+      realm.overrides = { idToken: ({ header, claims }) => old.sign({ ...header, kid: old.kid }, claims) };
       if (bff.instances > 1) {
-        // Another instance may believe the old key, for as long as a unit test of this number says; none may refuse it
-        // for anything else.
+        // Another instance may accept the old key, for as long as a unit test of this number checks. An instance that
+        // rejects it must do so for its key.
         const answer = await late.visit(await lateFlow.callback());
-        if (!bff.isRedirect(answer)) await bff.rejected(answer, 'signed with the old key', 'unknown key');
+        if (!bff.isRedirect(answer)) await bff.assertRejectionLogged(answer, 'signed with the old key', 'unknown key');
         assert.equal(bff.isRedirect(answer), (await bff.user(late)) !== undefined);
         return;
       }
-      await bff.refused(late, async () => late.visit(await lateFlow.callback()), {
+      await bff.assertSignInRejected(late, async () => late.visit(await lateFlow.callback()), {
         realm,
         redeems: true,
         why: 'signed with the old key',
@@ -337,7 +343,7 @@ export const cases = [
   },
   {
     id: 'S149',
-    title: 'unknown or invalid keys are refusals, not traps',
+    title: 'unknown or invalid keys are rejected, and cause no trap',
     async attack(bff) {
       const jwk = bff.realms.oidc.honestKey.jwk;
       for (const bad of [
@@ -358,19 +364,19 @@ export const cases = [
         { keys: [{ ...jwk, alg: 'RS512' }] },
         { keys: [jwk, jwk] },
       ]) {
-        const realm = await bff.fresh();
-        realm.lies = { keys: () => bad };
+        const realm = await bff.unusedRealm();
+        realm.overrides = { keys: () => bad };
         const browser = bff.browser();
-        await bff.refused(browser, () => bff.signIn(browser, realm), {
+        await bff.assertSignInRejected(browser, () => bff.signIn(browser, realm), {
           realm,
           redeems: true,
           status: [400, 502, 503],
           why: `key set ${JSON.stringify(bad).slice(0, 80)}`,
           reason: ['signature', 'outage'],
         });
-        realm.lies = {};
+        realm.overrides = {};
       }
-      await believed(bff, {}, 'others sign in all the same');
+      await assertTokenAccepted(bff, {}, 'other providers still work');
     },
   },
 ];

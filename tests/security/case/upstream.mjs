@@ -1,4 +1,4 @@
-// Section F: what an API answers, and what of that reaches the browser.
+// Section F: answers of an API, and what of them reaches the browser.
 
 import assert from 'node:assert/strict';
 import { gzipSync } from 'node:zlib';
@@ -19,7 +19,7 @@ const asUser = (id, title, attack) => ({
 
 /** @type {import('../case.mjs').Case[]} */
 export const cases = [
-  asUser('S98', 'API that redirects: not followed, and the browser is not sent away', async (bff, browser, target) => {
+  asUser('S98', 'API that redirects: neither the BFF nor the browser follows', async (bff, browser, target) => {
     for (const status of [301, 302, 303, 307, 308]) {
       for (const location of [
         `${bff.otherUpstream.origin}/stolen`,
@@ -39,7 +39,7 @@ export const cases = [
   }),
   asUser(
     'S99',
-    'API that sets cookies and policies: nothing but what describes its answer arrives',
+    'API that sets cookies and policies: only headers that describe its answer are forwarded',
     async (bff, browser, target) => {
       const evil = {
         'set-cookie': [
@@ -77,7 +77,7 @@ export const cases = [
             'cross-origin-resource-policy',
             'cross-origin-opener-policy',
             'cross-origin-embedder-policy',
-            'origin-browser-cluster',
+            'origin-agent-cluster',
             'timing-allow-origin',
             'service-worker-allowed',
             'sourcemap',
@@ -116,10 +116,10 @@ export const cases = [
             'trailer',
           ].map((name) => [name, 'evil']),
         ),
-        // Paging is an API's own business; what a page is to fetch is not.
+        // Paging links are forwarded; links that make a page fetch something are not.
         link: '<https://evil.example/x>; rel=preload; as=script, </next>; rel="next"',
       };
-      const passed = new Set(bff.profile.passedHeaders);
+      const forwarded = new Set(bff.profile.forwardedHeaders);
       for (const status of [200, 206, 404, 500]) {
         bff.upstream.answer = () => ({
           status,
@@ -130,11 +130,12 @@ export const cases = [
         assert.equal(answer.status, status);
         assert.deepEqual(setCookies(answer), []);
         assert.ok(!JSON.stringify(answer.headers).includes('evil'), JSON.stringify(answer.headers));
-        // What the BFF itself says of an answer of its own, and nothing more.
+        // The headers of the BFF's own answers, and no others.
         const own = new Set(Object.keys((await browser.call(bff.path.session)).headers));
         assert.deepEqual(
           Object.keys(answer.headers).filter(
-            (name) => !passed.has(name) && !own.has(name) && name !== 'transfer-encoding' && name !== 'content-length',
+            (name) =>
+              !forwarded.has(name) && !own.has(name) && name !== 'transfer-encoding' && name !== 'content-length',
           ),
           [],
         );
@@ -142,7 +143,7 @@ export const cases = [
         assert.match(
           String(answer.headers['content-security-policy']),
           /default-src 'none'/,
-          'markup of an API does nothing',
+          'markup of an API is not active',
         );
         assert.equal(answer.headers['x-content-type-options'], 'nosniff');
       }
@@ -159,16 +160,16 @@ export const cases = [
       assert.deepEqual(
         [headers['content-type'], headers.etag, headers.link],
         ['application/json', '"1"', '</items?page=2>; rel="next", </items?page=9>; rel="last"'],
-        'what describes it arrives',
+        'headers that describe the answer are forwarded',
       );
       assert.ok(await bff.user(browser));
     },
   ),
   asUser(
     'S103',
-    'API that echoes the token: the one place where a page can read it, and it says so',
+    'API that echoes the token in its body: the only place where a page can read it',
     async (bff, browser, target) => {
-      // What an API puts into a body is the API's; the BFF does not read bodies. Its headers, log and errors hold nothing.
+      // The BFF does not read bodies, which belong to the API. Its headers, log and errors hold no token.
       bff.upstream.answer = ({ headers }) => ({
         status: 200,
         headers: { 'content-type': 'application/json', 'x-echo': headers.authorization ?? '', etag: '"x"' },
@@ -185,16 +186,16 @@ export const cases = [
         headers: { 'content-type': 'application/json' },
         body: JSON.stringify(headers),
       });
-      const refused = await browser.call(target);
+      const rejected = await browser.call(target);
       assert.ok(
-        !refused.text.includes(token) && !refused.text.includes(bff.upstream.tokens().at(-1) ?? '-'),
-        "an answer of the BFF's own holds none",
+        !rejected.text.includes(token) && !rejected.text.includes(bff.upstream.tokens().at(-1) ?? '-'),
+        "the BFF's own answer holds no token",
       );
     },
   ),
   asUser(
     'S105',
-    'bodies that are slow, too large or packed: bounded, and nothing cut off looks whole',
+    'bodies that are slow, too large or compressed: bounded, and no truncated body looks complete',
     async (bff, browser) => {
       const { prefix, own, bodyLimitKib, timeoutSeconds } = bff.needs(
         bff.profile.limitedApi,
@@ -205,10 +206,10 @@ export const cases = [
       const type = { 'Content-Type': 'application/octet-stream' };
       const post = (/** @type {import('../../support/exchange.mjs').Sent} */ sent) =>
         browser.call(target, { method: 'POST', ...sent, headers: { ...type, ...sent.headers } });
-      /** What the API was sent whole meanwhile. @param {() => Promise<unknown>} what */
-      const arrived = async (what) => {
+      /** The sizes of the bodies that reach the API completely while a function runs. @param {() => Promise<unknown>} run */
+      const arrived = async (run) => {
         const before = bff.upstream.seen.length;
-        await what();
+        await run();
         return bff.upstream.seen.slice(before).map(({ bytes }) => bytes);
       };
       const chunked = { 'Transfer-Encoding': 'chunked' };
@@ -218,10 +219,10 @@ export const cases = [
             assert.equal((await post({ body: Buffer.alloc(limit, 'x'), headers })).status, 200),
           ),
           [limit],
-          'as much as is allowed',
+          'a body of the allowed size',
         );
         for (const bytes of [limit + 1, 4 * limit]) {
-          // A server that has said no may close before it has read everything.
+          // A server that has rejected a request may close the connection before it has read everything.
           assert.deepEqual(
             await arrived(async () =>
               assert.ok([0, 413].includes((await post({ body: Buffer.alloc(bytes, 'x'), headers })).status)),
@@ -246,18 +247,18 @@ export const cases = [
           timeoutSeconds * 1_000 + 5_000,
         );
       };
-      // Some servers hand nothing on before they have a body, and hang up instead.
+      // Some servers forward nothing before they have the body, and close the connection.
       assert.deepEqual(
         await arrived(async () =>
           assert.ok(
             [0, 413].includes((await byHand([`Content-Length: ${limit + 1}`])).status),
-            'too large by its own word',
+            'a declared length beyond the limit',
           ),
         ),
         [],
       );
 
-      // Bodies that never end, side by side.
+      // Concurrent bodies that never end.
       assert.deepEqual(
         await arrived(() =>
           Promise.all(
@@ -272,9 +273,9 @@ export const cases = [
           ),
         ),
         [],
-        'half a body looks whole',
+        'a truncated body looks complete',
       );
-      // Heads that never end keep nobody from being served.
+      // Request headers that never end do not block other requests.
       const heads = Array.from({ length: 60 }, () =>
         halfOpen(bff.origin, `POST ${target} HTTP/1.1\r\nHost: ${new URL(bff.origin).host}\r\nX-Slow: `),
       );
@@ -283,7 +284,7 @@ export const cases = [
       assert.ok(Date.now() - begun < 5_000, `${Date.now() - begun} ms beside slow heads`);
       for (const socket of heads) socket.destroy();
 
-      // An API that says nothing, or stops in the middle: an end would look like all there is.
+      // An API that never answers, or stalls in its body. The answer must not look complete.
       const bound = async (/** @type {() => Promise<unknown>} */ what, /** @type {string} */ why) => {
         const from = Date.now();
         await what();
@@ -307,7 +308,7 @@ export const cases = [
               const answer = await browser.call(target).catch(() => undefined);
               assert.ok(
                 !answer || answer.status === 0 || answer.status >= 500,
-                `half an answer ${why}, ${end ?? 'stalled'}, looks whole: ${answer?.status} ${answer?.text}`,
+                `half an answer ${why}, ${end ?? 'stalled'}, looks complete: ${answer?.status} ${answer?.text}`,
               );
             },
             `an answer ${why}, ${end ?? 'stalled'}`,
@@ -316,27 +317,28 @@ export const cases = [
       }
       bff.upstream.answer = undefined;
 
-      // Small when packed: it stays packed or is refused, but is never unpacked here.
+      // A small compressed body is forwarded as it is, or rejected, but never decompressed.
       const bomb = gzipSync(Buffer.alloc(64 * 1024 * 1024));
       const before = bff.upstream.seen.length;
       const { status } = await post({ body: bomb, headers: { 'Content-Encoding': 'gzip' } });
-      assert.ok([0, 200, 400, 415].includes(status), `a packed body: ${status}`);
-      const packedCalls = bff.upstream.seen.slice(before);
-      assert.ok(packedCalls.length === (status === 200 ? 1 : 0), 'refused or sent');
-      // Without that word the API would read something else.
+      assert.ok([0, 200, 400, 415].includes(status), `a compressed body: ${status}`);
+      const compressedCalls = bff.upstream.seen.slice(before);
+      assert.ok(compressedCalls.length === (status === 200 ? 1 : 0), 'rejected or forwarded');
+      // Without its Content-Encoding the API would misread the body.
       assert.ok(
-        packedCalls.every(({ bytes, headers }) => bytes === bomb.length && headers['content-encoding'] === 'gzip'),
-        'what is sent is packed and says so',
+        compressedCalls.every(({ bytes, headers }) => bytes === bomb.length && headers['content-encoding'] === 'gzip'),
+        'the body is forwarded compressed, with its encoding',
       );
       bff.upstream.answer = () => ({
         status: 200,
         headers: { 'content-type': 'text/plain', 'content-encoding': 'gzip' },
         body: bomb,
       });
-      const packed = await browser.call(target, { headers: { 'Accept-Encoding': 'gzip' } });
+      const compressed = await browser.call(target, { headers: { 'Accept-Encoding': 'gzip' } });
       assert.ok(
-        packed.status === 502 || (packed.headers['content-encoding'] === 'gzip' && packed.bytes === bomb.length),
-        `${packed.status}: an answer of ${bomb.length} bytes arrives as ${packed.bytes}`,
+        compressed.status === 502 ||
+          (compressed.headers['content-encoding'] === 'gzip' && compressed.bytes === bomb.length),
+        `${compressed.status}: an answer of ${bomb.length} bytes arrives as ${compressed.bytes}`,
       );
       bff.upstream.answer = undefined;
       assert.equal((await post({ body: 'small' })).status, 200);

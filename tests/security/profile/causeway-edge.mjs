@@ -1,4 +1,4 @@
-// Starts the edge that is attacked: the real one, on workerd or on Spin, with the stubs around it.
+// Starts the edge under attack on workerd or Spin, configured for the stubs.
 
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -15,7 +15,7 @@ import {
   boundApi,
   instancesOn,
   limitedApi,
-  peculiar,
+  extraSettings,
   restrictedApis,
   revocationBoundSeconds,
 } from './causeway.mjs';
@@ -30,24 +30,24 @@ import { GitHubApp } from '../provider/github-app.mjs';
  */
 /** @typedef {Record<string, string | undefined>} Variables */
 /**
- * @typedef {object} Running what a case can do with a BFF that the suite started itself
+ * @typedef {object} Running a BFF that the suite has started itself
  * @property {string} runtime
- * @property {number} instances most that serve at once, each with a memory of its own
+ * @property {number} instances the most that serve at once, each with its own memory
  * @property {string} origin
- * @property {string} hostOrigin of another origin whose pages may talk to it
- * @property {() => string} log everything it has logged so far
- * @property {() => string} logSinceStart what it has logged since it was started last: nothing of earlier settings
- * @property {(variables?: Variables, unready?: boolean) => Promise<void>} restart forgets what it keeps in memory and in its fast store; with changed settings until the next time
+ * @property {string} hostOrigin another origin, whose pages may send requests to it
+ * @property {() => string} log everything that it has logged so far
+ * @property {() => string} logSinceStart what it has logged since its last start, with the current settings
+ * @property {(variables?: Variables, unready?: boolean) => Promise<void>} restart clears its memory and its key-value store; changed settings apply until the next restart
  * @property {Variables} settings
  * @property {string} sessionKeys the key ring that seals its cookies
  * @property {string} webhookSecret what signs GitHub's deliveries
- * @property {string[]} secrets that it was given so far
- * @property {GitHubApp} app whose installations' tokens it asks for
- * @property {((what: () => Promise<void>) => Promise<void>) | undefined} withoutCoordinator does something while what owns its sessions is down, where that can be taken down
+ * @property {string[]} secrets that it has been given so far
+ * @property {GitHubApp} app for whose installations it requests tokens
+ * @property {((what: () => Promise<void>) => Promise<void>) | undefined} withoutCoordinator runs a function while the owner of its sessions is down, where that can be stopped
  * @property {() => Promise<void>} stop
  */
 
-/** Where the key-value store rests, on workerd and on Spin, in its own host's form and in the stand-in's. */
+/** The files of the key-value store: on workerd, on Spin, and on tests/spin-host. */
 const KEY_VALUE_STORES = [
   'v3/kv',
   'sqlite_key_value.db',
@@ -55,13 +55,13 @@ const KEY_VALUE_STORES = [
   'sqlite_key_value.db-wal',
   'key-value.redb',
 ];
-/** What signs GitHub's deliveries. */
+/** The key that signs GitHub's deliveries. */
 const WEBHOOK_SECRET = 'webhook-secret-of-the-security-suite-0123456789';
 
 /** @param {Surroundings} surroundings @returns {Promise<Running>} */
 export async function start({ provider, upstream, otherUpstream, bridge }) {
   const target = process.env.CAUSEWAY_TARGET || 'workers';
-  if (!isTarget(target)) throw new Error(`CAUSEWAY_TARGET=${target} is no target`);
+  if (!isTarget(target)) throw new Error(`CAUSEWAY_TARGET=${target} is not a target`);
   const state = process.env.CAUSEWAY_TEST_STATE ?? mkdtempSync(join(tmpdir(), 'causeway-security-'));
   const ports = await freePorts();
   const stack = new Stack({ target, state, ports, only: ['redis'] });
@@ -70,7 +70,7 @@ export async function start({ provider, upstream, otherUpstream, bridge }) {
   );
   if (!entra || !github) throw new Error('the profile registers entra and github');
   const app = new GitHubApp(provider);
-  /** Of those there are now. @returns {Variables} */
+  /** Of the current realms. @returns {Variables} */
   const openIdSettings = () => {
     const openId = [...provider.realms.values()].filter((realm) => realm.base.startsWith('/realm/'));
     return {
@@ -80,7 +80,7 @@ export async function start({ provider, upstream, otherUpstream, bridge }) {
           issuer,
           client_id: clientId,
           scopes: ['openid', 'profile', 'offline_access'],
-          ...peculiar[id],
+          ...extraSettings[id],
         })),
       ),
       OIDC_CLIENT_SECRETS: JSON.stringify(Object.fromEntries(openId.map(({ id, clientSecret }) => [id, clientSecret]))),
@@ -97,7 +97,7 @@ export async function start({ provider, upstream, otherUpstream, bridge }) {
     GITHUB_API_URL: otherUpstream.origin,
     GITHUB_CLIENT_ID: github.clientId,
     GITHUB_CLIENT_SECRET: github.clientSecret,
-    // Beside the service, so that Spin's list of hosts has it.
+    // Needed beside the service, for Spin's list of allowed hosts.
     GRAPH_URL: upstream.origin,
     GITHUB_APP_ID: app.id,
     GITHUB_APP_KEY: app.pem,
@@ -169,7 +169,7 @@ export async function start({ provider, upstream, otherUpstream, bridge }) {
     logSinceStart: () => stack.parts.edge.output(),
     restart: async (variables = {}, unready = false) => {
       await stack.parts.edge.stop();
-      // Sessions are the coordinator's; this store holds copies only, of them and of what providers publish.
+      // The coordinator owns the sessions. This store holds only copies of them and of the providers' metadata and keys.
       for (const store of KEY_VALUE_STORES)
         rmSync(join(state, 'edge/storage', store), { recursive: true, force: true });
       given.push(...parts(variables.SESSION_KEYS ?? '').filter((part) => !given.includes(part)));

@@ -1,4 +1,4 @@
-// A GitHub App as GitHub sees it: who holds its key is given tokens for its installations, and nobody else.
+// GitHub's side of a GitHub App: it issues tokens for the app's installations to the holder of the app's key.
 
 import { createPublicKey, generateKeyPairSync, randomBytes, verify } from 'node:crypto';
 
@@ -8,15 +8,15 @@ import { json } from './recorded.mjs';
 /** @typedef {import('./recorded.mjs').Reply} Reply */
 
 const LIFE_MS = 3_600_000;
-/** The longest that GitHub lets a JWT of an app be good for, in seconds. */
+/** The longest lifetime that GitHub allows for an app's JWT. */
 const MAX_JWT_SECONDS = 600;
 
 export class GitHubApp {
   id = 'Iv1.app-of-the-security-suite';
-  /** Tokens it was given, and for what. @type {{ token: string, installation: number, permissions: unknown, repositories: unknown }[]} */
+  /** The issued tokens, and what they are for. @type {{ token: string, installation: number, permissions: unknown, repositories: unknown }[]} */
   minted = [];
-  /** Why it was refused one. @type {string[]} */
-  refused = [];
+  /** The reasons of rejected requests. @type {string[]} */
+  rejected = [];
 
   /** @param {{ secret: (value: string, what: string) => string }} home */
   constructor(home) {
@@ -24,21 +24,21 @@ export class GitHubApp {
     const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
     this.pem = privateKey.export({ type: 'pkcs1', format: 'pem' }).toString();
     this.publicKey = createPublicKey(privateKey);
-    // In whatever form it is repeated, a line of it will be there; the last one is short.
+    // A leak of the key in any form would hold a line of it. The last line is short.
     for (const line of this.pem.split('\n')) if (line.length === 64) home.secret(line, 'key of the GitHub App');
   }
 
-  /** What GitHub answers, if it is about an installation. @param {Recorded} request @returns {Reply | undefined} */
+  /** GitHub's answer, if the request is for an installation's token. @param {Recorded} request @returns {Reply | undefined} */
   answer({ method, path, headers, body }) {
     const installation = Number(path.match(/^\/app\/installations\/(\d+)\/access_tokens$/)?.[1] ?? 0);
     if (!installation) return undefined;
     const flaw = method === 'POST' ? this.#flaw(headers.authorization?.replace(/^Bearer /, '') ?? '') : 'method';
     if (flaw) {
-      this.refused.push(flaw);
+      this.rejected.push(flaw);
       return json({ message: flaw }, 401);
     }
     const { permissions, repositories } = JSON.parse(body);
-    // As long as GitHub's are since 2026, and with their dots.
+    // GitHub's tokens have this length and dots since 2026.
     const token = this.home.secret(
       `ghs_${[96, 192, 96].map((bytes) => randomBytes(bytes).toString('base64url')).join('.')}`,
       'installation token',
@@ -47,7 +47,7 @@ export class GitHubApp {
     return json({ token, expires_at: new Date(Date.now() + LIFE_MS).toISOString(), permissions }, 201);
   }
 
-  /** What is wrong with a JWT, by this clock. @param {string} jwt */
+  /** The flaw of a JWT, by this clock, or an empty text. @param {string} jwt */
   #flaw(jwt) {
     this.home.secret(jwt, 'JWT of the GitHub App');
     const [head = '', claims = '', signature = ''] = jwt.split('.');

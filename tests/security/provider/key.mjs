@@ -12,9 +12,9 @@ export class SigningKey {
     this.kid = kid;
     this.alg = alg;
     this.privateKey = privateKey;
-    /** The public half, as the key set shows it. */
+    /** The public key, as published in the key set. */
     this.jwk = jwk;
-    /** The public half in the form that libraries which mix up key and secret would take for a secret. */
+    /** The public key in the form that libraries which confuse keys and secrets would use as a secret. */
     this.pem = pem;
   }
 
@@ -25,13 +25,13 @@ export class SigningKey {
     return new SigningKey({ kid, alg, privateKey, jwk, pem: await exportSPKI(publicKey) });
   }
 
-  /** An honest JWS. @param {Json} header @param {Json | string} claims a string is signed as it is */
+  /** A valid JWS. @param {Json} header @param {Json | string} claims a string is signed as it is */
   sign(header, claims) {
     const bytes = Buffer.from(typeof claims === 'string' ? claims : JSON.stringify(claims));
     return new CompactSign(bytes).setProtectedHeader({ alg: this.alg, ...header }).sign(this.privateKey);
   }
 
-  /** A valid RS256 signature under a header that may say anything. @param {Json} header @param {Json} claims */
+  /** A valid RS256 signature under any header. @param {Json} header @param {Json} claims */
   async signAnyway(header, claims) {
     const { KeyObject } = await import('node:crypto');
     const input = unsigned(header, claims);
@@ -39,7 +39,7 @@ export class SigningKey {
   }
 }
 
-/** A JWS of a shared secret: what alg confusion makes of a public key. @param {Json} header @param {Json} claims @param {string | Buffer} secret */
+/** A JWS by a shared secret, as algorithm confusion makes of a public key. @param {Json} header @param {Json} claims @param {string | Buffer} secret */
 export function signWithSecret(header, claims, secret) {
   const input = unsigned(header, claims);
   return `${input}.${createHmac('sha256', secret).update(input).digest('base64url')}`;

@@ -1,4 +1,4 @@
-// What is peculiar to Entra ID and to GitHub.
+// The peculiarities of Entra ID and GitHub.
 
 import { randomBytes } from 'node:crypto';
 
@@ -37,7 +37,7 @@ export class EntraRealm extends Realm {
     };
   }
 
-  /** It says nothing of PKCE, and issuers of all tenants are one template. @returns {Json} */
+  /** Entra's metadata names neither PKCE methods nor a revocation endpoint. @returns {Json} */
   metadata() {
     /** @type {Json} */
     const document = { ...super.metadata(), frontchannel_logout_supported: true };
@@ -46,7 +46,7 @@ export class EntraRealm extends Realm {
     return document;
   }
 
-  /** Its times of issue are those of five minutes ago. @param {User} user @param {string | null} nonce @returns {Json} */
+  /** Entra sets `iat` and `nbf` to five minutes ago. @param {User} user @param {string | null} nonce @returns {Json} */
   claims(user, nonce) {
     const issued = Math.floor(Date.now() / 1000) - 300;
     return {
@@ -86,37 +86,41 @@ export class GitHubRealm extends Realm {
 
   /** @param {User} user @param {string} scope @param {string | null} nonce @param {string} family @param {URLSearchParams} form @returns {Promise<Reply>} */
   async grant(user, scope, nonce, family, form) {
-    // A refresh kills the access token that came before.
+    // A refresh ends the user's earlier access token.
     if (form.get('grant_type') === 'refresh_token')
       for (const [token, owner] of this.granted) if (owner === user) this.granted.delete(token);
     const accessToken = this.home.secret(this.accessToken(), 'access token');
     this.granted.set(accessToken, user);
     const body = { access_token: accessToken, token_type: 'bearer', scope: 'read:user' };
     if (!this.expires)
-      return json(this.lies.tokens ? this.lies.tokens(body, /** @type {Recorded} */ (this.seen.at(-1))) : body);
+      return json(
+        this.overrides.tokens ? this.overrides.tokens(body, /** @type {Recorded} */ (this.seen.at(-1))) : body,
+      );
     const refreshToken = this.home.secret(`ghr_${randomBytes(32).toString('base64url')}`, 'refresh token');
     this.refreshes.set(refreshToken, { family, user, scope, nonce, used: false });
-    const whole = {
+    const expiring = {
       ...body,
       expires_in: this.accessTokenSeconds,
       refresh_token: refreshToken,
       refresh_token_expires_in: 15_811_200,
     };
-    return json(this.lies.tokens ? this.lies.tokens(whole, /** @type {Recorded} */ (this.seen.at(-1))) : whole);
+    return json(
+      this.overrides.tokens ? this.overrides.tokens(expiring, /** @type {Recorded} */ (this.seen.at(-1))) : expiring,
+    );
   }
 
   /** @param {string} error @returns {Reply} */
-  refusal(error) {
+  errorReply(error) {
     const own = { invalid_grant: 'bad_verification_code', invalid_client: 'incorrect_client_credentials' };
     const isRefresh = this.seen.at(-1)?.form.get('grant_type') === 'refresh_token';
-    const said =
+    const code =
       error === 'invalid_grant' && isRefresh
         ? 'bad_refresh_token'
         : (own[/** @type {keyof typeof own} */ (error)] ?? error);
-    return json({ error: said, error_description: 'refused by the provider' });
+    return json({ error: code, error_description: 'rejected by the provider' });
   }
 
-  /** The API's word on whose token this is. @param {Recorded} request @returns {Reply} */
+  /** The API's answer for the user of a token. @param {Recorded} request @returns {Reply} */
   whoami(request) {
     const user = this.granted.get(bearer(request));
     if (!user) return json({ message: 'Bad credentials' }, 401);
@@ -126,6 +130,6 @@ export class GitHubRealm extends Realm {
       name: user.name,
       email: user.email,
     };
-    return json(this.lies.person ? this.lies.person(person) : person);
+    return json(this.overrides.person ? this.overrides.person(person) : person);
   }
 }

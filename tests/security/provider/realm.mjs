@@ -1,7 +1,7 @@
-// One identity provider of the stub: it does everything right until a case tells it to lie.
+// One identity provider of the stub. It follows the standards until a case overrides what it sends.
 //
-// Each lie is a function that gets the honest thing and returns what is sent instead, so a case can change any claim,
-// header, key, parameter, status or byte without the realm knowing of that case.
+// Each override is a function that gets the honest value and returns what is sent instead. So a case can change any claim,
+// header, key, parameter, status or byte.
 
 import { createHash, randomBytes } from 'node:crypto';
 
@@ -13,17 +13,17 @@ import { json } from './recorded.mjs';
 /** @typedef {import('./recorded.mjs').Reply} Reply */
 
 /**
- * @typedef {object} Lies
+ * @typedef {object} Overrides
  * @property {(document: Json) => unknown} [metadata]
  * @property {(set: { keys: Json[] }) => unknown} [keys]
- * @property {(parameters: URLSearchParams) => void} [authorization] changes what goes back to the redirect URI
+ * @property {(parameters: URLSearchParams) => void} [authorization] changes the parameters of the callback
  * @property {(claims: Json) => Json} [claims]
  * @property {(header: Json) => Json} [header]
  * @property {(honest: { header: Json, claims: Json, key: SigningKey }) => string | undefined | Promise<string | undefined>} [idToken] the whole token; undefined leaves it out
- * @property {(body: Json, request: Recorded) => unknown} [tokens] the body of a token response that grants
- * @property {(request: Recorded, honest: () => Promise<Reply>) => Reply | Promise<Reply>} [tokenEndpoint] instead of anything the token endpoint does
- * @property {(request: Recorded) => Reply} [endpoint] instead of any other endpoint
- * @property {(person: Json) => unknown} [person] what the userinfo endpoint says
+ * @property {(body: Json, request: Recorded) => unknown} [tokens] the body of a successful token response
+ * @property {(request: Recorded, honest: () => Promise<Reply>) => Reply | Promise<Reply>} [tokenEndpoint] replaces the token endpoint
+ * @property {(request: Recorded) => Reply} [endpoint] replaces every other endpoint
+ * @property {(person: Json) => unknown} [person] the body of the userinfo endpoint
  */
 /** @typedef {{ id: string, name: string, email: string }} User */
 /** @typedef {{ redirectUri: string, challenge: string | null, nonce: string | null, scope: string, user: User, used: boolean }} Code */
@@ -42,19 +42,19 @@ export const MALLORY = Object.freeze({
   email: 'mallory@evil.example',
 });
 
-/** What a realm needs of the stub that serves it: its address, and a list of what must never leak. @typedef {{ origin: string, secret: (value: string, what: string) => string }} Home */
+/** The stub that serves a realm: its address, and the list of secrets that must not leak. @typedef {{ origin: string, secret: (value: string, what: string) => string }} Home */
 /** @typedef {{ id: string, base: string, clientId: string, clientSecret: string, key: SigningKey }} Registration */
 
 export class Realm {
-  /** @type {Lies} */
-  lies = {};
-  /** Who signs in at it next. @type {User} */
+  /** @type {Overrides} */
+  overrides = {};
+  /** The user of the next sign-in. @type {User} */
   user = ADA;
   /** @type {SigningKey[]} the first signs */
   keys;
   /** @type {(Recorded & { endpoint: string })[]} */
   seen = [];
-  /** How often a refresh token came a second time: a real provider would have ended the family. */
+  /** How often a used refresh token was sent again, which ends its family. */
   reused = 0;
   accessTokenSeconds = 3600;
   /** @type {Map<string, Code>} */
@@ -62,16 +62,16 @@ export class Realm {
   /** @type {Map<string, Refresh>} */
   refreshes = new Map();
   /** @type {Set<string>} */
-  deadFamilies = new Set();
+  endedFamilies = new Set();
   /** When the sign-in of a family was, in Unix seconds. @type {Map<string, number>} */
   #signedInAt = new Map();
   /** @type {Map<string, User>} by access token */
   granted = new Map();
-  /** Whom an access token is for, where that was asked for. @type {Map<string, string>} */
+  /** The requested audience of each access token that has one. @type {Map<string, string>} */
   audiences = new Map();
   /** @type {Set<string>} tokens it was asked to revoke */
   revoked = new Set();
-  /** Its own session of whoever signs in, if it names one. @type {string | undefined} */
+  /** The `sid` of the next sign-in, if the provider names one. @type {string | undefined} */
   sid = undefined;
   /** @type {Map<string, URLSearchParams>} pushed authorization requests by their URI, each for one use */
   pushed = new Map();
@@ -79,9 +79,9 @@ export class Realm {
   /** @param {Home} home @param {Registration} registration */
   constructor(home, { id, base, clientId, clientSecret, key }) {
     this.home = home;
-    /** As the BFF calls it in its paths. */
+    /** Its name in the BFF's paths. */
     this.id = id;
-    /** Path that all its endpoints begin with. */
+    /** The path prefix of all its endpoints. */
     this.base = base;
     this.clientId = clientId;
     this.clientSecret = home.secret(clientSecret, 'client secret');
@@ -93,7 +93,7 @@ export class Realm {
     return `${this.home.origin}${this.base}`;
   }
 
-  /** Where each endpoint is, below `base`. @returns {Record<string, string>} */
+  /** The path of each endpoint, below `base`. @returns {Record<string, string>} */
   get paths() {
     return {
       metadata: '/.well-known/openid-configuration',
@@ -112,21 +112,21 @@ export class Realm {
     return `${this.home.origin}${this.base}${this.paths[name]}`;
   }
 
-  /** What was asked of one endpoint so far. @param {string} endpoint */
-  asked(endpoint) {
+  /** The requests to one endpoint so far. @param {string} endpoint */
+  requestsTo(endpoint) {
     return this.seen.filter((request) => request.endpoint === endpoint);
   }
 
   /** Back to honesty; what it was asked and what it issued stays. */
   reset() {
-    this.lies = {};
+    this.overrides = {};
     this.user = ADA;
     this.keys = [this.honestKey];
     this.accessTokenSeconds = 3600;
     this.sid = undefined;
   }
 
-  /** A signed logout token, honest but for the changes. @param {Json} changes @param {Json} [header] @param {SigningKey} [key] */
+  /** A signed logout token, valid but for the changes. @param {Json} changes @param {Json} [header] @param {SigningKey} [key] */
   async logoutToken(changes, header = {}, key = this.honestKey) {
     const now = Math.floor(Date.now() / 1000);
     const claims = {
@@ -144,24 +144,24 @@ export class Realm {
   /** @param {string} endpoint @param {Recorded} request @returns {Promise<Reply>} */
   async answer(endpoint, request) {
     this.seen.push({ ...request, endpoint });
-    // Whatever is done with it.
+    // A secret, whatever the answer.
     this.home.secret(request.form.get('code_verifier') ?? '', 'code_verifier');
     if (endpoint === 'token') {
       const honest = () => this.#token(request);
-      return this.lies.tokenEndpoint ? this.lies.tokenEndpoint(request, honest) : honest();
+      return this.overrides.tokenEndpoint ? this.overrides.tokenEndpoint(request, honest) : honest();
     }
-    if (this.lies.endpoint) return this.lies.endpoint(request);
+    if (this.overrides.endpoint) return this.overrides.endpoint(request);
     switch (endpoint) {
       case 'metadata':
-        return lie(this.lies.metadata, this.metadata());
+        return override(this.overrides.metadata, this.metadata());
       case 'keys':
-        return lie(this.lies.keys, { keys: this.keys.map(({ jwk }) => jwk) });
+        return override(this.overrides.keys, { keys: this.keys.map(({ jwk }) => jwk) });
       case 'authorize':
         return this.#authorize(this.#request(request.query));
       case 'push':
         return this.#push(request.form);
       case 'userinfo':
-        return lie(this.lies.person, this.person(this.granted.get(bearer(request)) ?? ADA));
+        return override(this.overrides.person, this.person(this.granted.get(bearer(request)) ?? ADA));
       case 'revoke': {
         this.revoked.add(request.form.get('token') ?? '');
         return { status: 200 };
@@ -214,7 +214,7 @@ export class Realm {
     };
   }
 
-  /** What was pushed, if this is about a pushed request. @param {URLSearchParams} asked */
+  /** The parameters of an authorization request, pushed or not. @param {URLSearchParams} asked */
   #request(asked) {
     const uri = asked.get('request_uri') ?? '';
     const pushed = this.pushed.get(uri);
@@ -241,7 +241,7 @@ export class Realm {
       used: false,
     });
     const parameters = new URLSearchParams({ code, state: asked.get('state') ?? '' });
-    this.lies.authorization?.(parameters);
+    this.overrides.authorization?.(parameters);
     return { status: 302, headers: { location: `${asked.get('redirect_uri')}?${parameters}` } };
   }
 
@@ -250,14 +250,14 @@ export class Realm {
     const [id, secret] = headers.authorization?.startsWith('Basic ')
       ? Buffer.from(headers.authorization.slice(6), 'base64').toString().split(':').map(decodeURIComponent)
       : [form.get('client_id'), form.get('client_secret')];
-    if (id !== this.clientId || secret !== this.clientSecret) return this.refusal('invalid_client', 401);
+    if (id !== this.clientId || secret !== this.clientSecret) return this.errorReply('invalid_client', 401);
     switch (form.get('grant_type')) {
       case 'authorization_code':
         return this.#redeem(form);
       case 'refresh_token':
         return this.#refresh(form);
       default:
-        return this.refusal('unsupported_grant_type');
+        return this.errorReply('unsupported_grant_type');
     }
   }
 
@@ -272,7 +272,7 @@ export class Realm {
       code.redirectUri !== form.get('redirect_uri') ||
       (code.challenge ?? '') !== (verifier ? proof : '')
     ) {
-      return this.refusal('invalid_grant');
+      return this.errorReply('invalid_grant');
     }
     code.used = true;
     return this.grant(code.user, code.scope, code.nonce, randomBytes(8).toString('hex'), form);
@@ -281,11 +281,11 @@ export class Realm {
   /** @param {URLSearchParams} form */
   async #refresh(form) {
     const refresh = this.refreshes.get(form.get('refresh_token') ?? '');
-    if (!refresh || this.deadFamilies.has(refresh.family)) return this.refusal('invalid_grant');
+    if (!refresh || this.endedFamilies.has(refresh.family)) return this.errorReply('invalid_grant');
     if (refresh.used) {
       this.reused++;
-      this.deadFamilies.add(refresh.family);
-      return this.refusal('invalid_grant');
+      this.endedFamilies.add(refresh.family);
+      return this.errorReply('invalid_grant');
     }
     refresh.used = true;
     return this.grant(refresh.user, refresh.scope, refresh.nonce, refresh.family, form);
@@ -312,28 +312,30 @@ export class Realm {
       refresh_token: refreshToken,
       ...(idToken !== undefined && { id_token: idToken }),
     };
-    const said = this.lies.tokens ? this.lies.tokens(body, /** @type {Recorded} */ (this.seen.at(-1))) : body;
-    return { ...json(said), headers: { 'content-type': 'application/json', 'cache-control': 'no-store' } };
+    const sent = this.overrides.tokens ? this.overrides.tokens(body, /** @type {Recorded} */ (this.seen.at(-1))) : body;
+    return { ...json(sent), headers: { 'content-type': 'application/json', 'cache-control': 'no-store' } };
   }
 
   accessToken() {
     return `at_${randomBytes(32).toString('base64url')}`;
   }
 
-  /** @param {User} user @param {string | null} nonce @param {number} signedInAt in Unix seconds: a refresh is no new sign-in */
+  /** @param {User} user @param {string | null} nonce @param {number} signedInAt in Unix seconds; a refresh does not change it */
   async #idToken(user, nonce, signedInAt) {
     const key = this.keys[0] ?? this.honestKey;
-    const honestly = { ...this.claims(user, nonce), auth_time: signedInAt };
-    const claims = this.lies.claims ? this.lies.claims(honestly) : honestly;
+    const honestClaims = { ...this.claims(user, nonce), auth_time: signedInAt };
+    const claims = this.overrides.claims ? this.overrides.claims(honestClaims) : honestClaims;
     const honest = { alg: key.alg, kid: key.kid, typ: 'JWT' };
-    const header = this.lies.header ? this.lies.header(honest) : honest;
-    const token = this.lies.idToken ? await this.lies.idToken({ header, claims, key }) : await key.sign(header, claims);
+    const header = this.overrides.header ? this.overrides.header(honest) : honest;
+    const token = this.overrides.idToken
+      ? await this.overrides.idToken({ header, claims, key })
+      : await key.sign(header, claims);
     return token === undefined ? undefined : this.home.secret(token, 'ID token');
   }
 
   /** @param {string} error @param {number} [status] @returns {Reply} */
-  refusal(error, status = 400) {
-    return json({ error, error_description: 'refused by the provider' }, status);
+  errorReply(error, status = 400) {
+    return json({ error, error_description: 'rejected by the provider' }, status);
   }
 }
 
@@ -346,13 +348,13 @@ export function bearer({ headers }) {
  * @template T
  * @param {((honest: T) => unknown) | undefined} change @param {T} honest @returns {Reply}
  */
-function lie(change, honest) {
-  const said = change ? change(honest) : honest;
-  return isReply(said) ? said : json(said);
+function override(change, honest) {
+  const sent = change ? change(honest) : honest;
+  return isReply(sent) ? sent : json(sent);
 }
 
-/** @param {unknown} said @returns {said is Reply} */
-const isReply = (said) =>
-  typeof said === 'object' &&
-  said !== null &&
-  ('afterMs' in said || 'lost' in said || ('status' in said && ('body' in said || 'headers' in said)));
+/** @param {unknown} sent @returns {sent is Reply} */
+const isReply = (sent) =>
+  typeof sent === 'object' &&
+  sent !== null &&
+  ('afterMs' in sent || 'lost' in sent || ('status' in sent && ('body' in sent || 'headers' in sent)));

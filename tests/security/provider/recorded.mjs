@@ -1,4 +1,4 @@
-// What a stub was asked: read whole, within a bound.
+// The requests to a stub and its replies.
 
 /**
  * @typedef {object} Recorded
@@ -8,7 +8,7 @@
  * @property {import('node:http').IncomingHttpHeaders} headers
  * @property {string[]} rawHeaders
  * @property {string} body
- * @property {number} bytes of the body, as they came
+ * @property {number} bytes of the body, as received
  * @property {URLSearchParams} form the body, if it is a form
  * @property {number} at in Unix milliseconds
  */
@@ -46,7 +46,7 @@ export async function read(incoming) {
  * @property {Record<string, string | string[]>} [headers]
  * @property {string | Buffer} [body]
  * @property {number} [afterMs]
- * @property {boolean} [lost] the connection breaks instead: whoever asked never learns that it was done
+ * @property {boolean} [lost] the connection breaks instead, after the request was carried out
  */
 
 /** @param {unknown} value @param {number} [status] @returns {Reply} */

@@ -1,8 +1,8 @@
-// An identity provider for tests, and only for tests: it signs anybody in without asking, and lies when it is told to.
-// One server stands for Entra ID, for GitHub and for any number of OpenID Connect issuers.
+// An identity provider for tests only: it signs users in without a password, and misbehaves as a case tells it to. One
+// server is Entra ID, GitHub and any number of OpenID Connect issuers.
 //
-// - realm: one provider, honest, and what it can be told to do wrong   - kind: what Entra ID and GitHub do differently
-// - key: signing keys and forged signatures                            - recorded: what was asked, what is answered
+// - realm: one provider and its overrides      - kind: the peculiarities of Entra ID and GitHub
+// - key: signing keys and forged signatures    - recorded: requests and replies
 
 import { once } from 'node:events';
 import { createServer } from 'node:http';
@@ -13,16 +13,16 @@ import { EntraRealm, GitHubRealm } from './kind.mjs';
 import { Realm } from './realm.mjs';
 import { read } from './recorded.mjs';
 
-/** Shorter ones are found everywhere by chance. */
+/** Shorter values occur by chance. */
 const SHORTEST_SECRET = 16;
 
 export class ProviderStub {
   origin = '';
   /** @type {Map<string, Realm>} by id */
   realms = new Map();
-  /** Everything that was in use and must never be seen by a browser or in a log: value → what it is. @type {Map<string, string>} */
+  /** Every secret in use, which no browser and no log may hold: value → what it is. @type {Map<string, string>} */
   secrets = new Map();
-  /** What was asked of no realm at all: where an attacker would be glad of a request. @type {import('./recorded.mjs').Recorded[]} */
+  /** Requests to no realm's endpoint, as an attacker would try to cause. @type {import('./recorded.mjs').Recorded[]} */
   strays = [];
 
   /** @param {number} [port] */
@@ -39,7 +39,7 @@ export class ProviderStub {
   /** @param {SigningKey} key @param {SigningKey} otherKey */
   constructor(key, otherKey) {
     this.key = key;
-    /** One that no key set shows unless a case puts it there. */
+    /** A key that is in no key set unless a case puts it there. */
     this.otherKey = otherKey;
   }
 
@@ -72,13 +72,13 @@ export class ProviderStub {
     return this.#add(new GitHubRealm(this, { key: this.key, base: '', ...registration }));
   }
 
-  /** Notes what must not leak. @param {string} value @param {string} what */
+  /** Records a secret for the leak scan. @param {string} value @param {string} what */
   secret(value, what) {
     if (value.length >= SHORTEST_SECRET) this.secrets.set(value, what);
     return value;
   }
 
-  /** Every realm is honest again. */
+  /** Removes the overrides of all realms. */
   reset() {
     for (const realm of this.realms.values()) realm.reset();
   }
