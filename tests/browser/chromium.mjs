@@ -143,6 +143,15 @@ export class NetworkRecorder {
   }
 }
 
+/** What the edge answers a script of the page at /auth/session. @param {import('playwright-core').Page} page @param {string} edge */
+export function sessionOf(page, edge) {
+  return page.evaluate(
+    async (edge) =>
+      (await fetch(`${edge}/auth/session`, { credentials: 'include', headers: { 'X-CSRF': '1' } })).json(),
+    edge,
+  );
+}
+
 /** Everything that a script of the page can read: cookies, storage, databases, caches. @param {import('playwright-core').Page} page */
 export function storageOf(page) {
   return page.evaluate(async () => {

@@ -6,7 +6,7 @@ import { describe, test } from 'node:test';
 
 import { startEmbedded } from '../support/embedded.mjs';
 import { afterAll } from '../support/after-all.mjs';
-import { NetworkRecorder, launchWithProfile, storageOf } from './chromium.mjs';
+import { NetworkRecorder, launchWithProfile, sessionOf, storageOf } from './chromium.mjs';
 
 const { stack, pageOrigin } = await startEmbedded(['redis', 'emulators', 'edge', 'host']);
 /** @type {import('playwright-core').BrowserContext[]} */
@@ -72,14 +72,6 @@ test('M58: a page that sends no referrer signs its user in, and a link on any ot
   await other.locator('chat-widget').getByText('Grace Hopper').waitFor();
 });
 
-/** @param {import('playwright-core').Page} page */
-const asked = (page) =>
-  page.evaluate(
-    async (edge) =>
-      (await fetch(`${edge}/auth/session`, { credentials: 'include', headers: { 'X-CSRF': '1' } })).json(),
-    stack.edgeOrigin,
-  );
-
 for (const [name, preferences] of /** @type {const} */ ([
   ['with default settings', {}],
   ['that blocks third-party cookies', { profile: { cookie_controls_mode: 1, block_third_party_cookies: true } }],
@@ -94,7 +86,7 @@ for (const [name, preferences] of /** @type {const} */ ([
       await signIn(page, /Ada Lovelace/);
       await page.locator('chat-widget').getByText('Ada Lovelace').waitFor();
       assert.equal(page.url(), `${pageOrigin}/?order=7#part`);
-      assert.equal((await asked(page)).user.name, 'Ada Lovelace');
+      assert.equal((await sessionOf(page, stack.edgeOrigin)).user.name, 'Ada Lovelace');
       assert.ok(requests.some((request) => request.startsWith(`POST ${stack.edgeOrigin}/auth/handoff`)));
       assert.deepEqual(
         requests.filter(
@@ -117,7 +109,11 @@ for (const [name, preferences] of /** @type {const} */ ([
       const own = await recorder.open(browser);
       await own.goto(`${stack.edgeOrigin}/`);
       await own.getByRole('link', { name: /GitHub/ }).waitFor();
-      assert.equal((await asked(own)).authenticated, false, "the edge's own page has another partition");
+      assert.equal(
+        (await sessionOf(own, stack.edgeOrigin)).authenticated,
+        false,
+        "the edge's own page has another partition",
+      );
       await own.close();
     });
 
@@ -132,7 +128,7 @@ for (const [name, preferences] of /** @type {const} */ ([
       const { page, errors } = opened;
       await page.getByRole('button', { name: 'Sign out' }).click();
       await page.getByRole('link', { name: /GitHub/ }).waitFor();
-      assert.equal((await asked(page)).authenticated, false);
+      assert.equal((await sessionOf(page, stack.edgeOrigin)).authenticated, false);
       await page.reload();
       await page.getByRole('link', { name: /GitHub/ }).waitFor();
       await signIn(page, /Grace Hopper/);

@@ -9,7 +9,7 @@ import { afterAll } from '../support/after-all.mjs';
 import { Kafka } from '../support/kafka.mjs';
 import { leaks, secretValues } from '../support/leak.mjs';
 import { startStack } from '../support/stack.mjs';
-import { NetworkRecorder, launch, storageOf } from './chromium.mjs';
+import { NetworkRecorder, launch, sessionOf, storageOf } from './chromium.mjs';
 
 const { stack, github, graph } = await startStack(
   ['kafka', 'redis', 'emulators', 'edge', 'bridge', 'assistant', 'host'],
@@ -78,10 +78,7 @@ test('the user sends a message, sees it once, and the answer streams in', async 
 });
 
 test('a record from another backend appears without a click, and its markup stays text', async () => {
-  const { user } = await page.evaluate(async (edge) => {
-    const answer = await fetch(`${edge}/auth/session`, { credentials: 'include', headers: { 'X-CSRF': '1' } });
-    return answer.json();
-  }, stack.edgeOrigin);
+  const { user } = await sessionOf(page, stack.edgeOrigin);
   const text = 'Your container <img src=x onerror="document.title=1"> is cleared.';
   await kafka.write({ key: user.id, value: { text } });
   await messages('assistant', text).waitFor();
@@ -89,11 +86,7 @@ test('a record from another backend appears without a click, and its markup stay
 });
 
 test('messages of both sides during an outage of the edge appear after it, once', async () => {
-  const user = await page.evaluate(
-    async (edge) =>
-      (await (await fetch(`${edge}/auth/session`, { credentials: 'include', headers: { 'X-CSRF': '1' } })).json()).user,
-    stack.edgeOrigin,
-  );
+  const { user } = await sessionOf(page, stack.edgeOrigin);
   await stack.parts.edge.kill();
   await page
     .locator('chat-widget')
@@ -158,7 +151,7 @@ test('nothing that the page can read holds a token or a secret', async () => {
     seen.some(({ url, text }) => url.includes('/auth/session') && text.includes('"Ada Lovelace"')),
     'bodies were recorded',
   );
-  assert.deepEqual(recorder.unreadable, [], 'bodies that nobody could look into');
+  assert.deepEqual(recorder.unreadable, [], 'every body could be read');
   for (const { url, text } of seen) assert.deepEqual(leaks(text, values), [], url);
 });
 

@@ -11,6 +11,7 @@ import { SignJWT, importJWK } from 'jose';
 // @ts-expect-error The package brings no types.
 import { Provider, errors } from 'oidc-provider';
 
+import { listen } from '../support/listen.mjs';
 import { ProviderStore } from './provider-store.mjs';
 
 /** @typedef {{ name: string, client: string | undefined, grantType: string | undefined, params: Record<string, any>, detail: string | undefined }} ProviderEvent */
@@ -82,9 +83,7 @@ export class ConformanceProvider {
   }
 
   async open() {
-    this.server.listen(this.#port, '127.0.0.1');
-    await once(this.server, 'listening');
-    this.#port = /** @type {import('node:net').AddressInfo} */ (this.server.address()).port;
+    this.#port = await listen(this.server, this.#port);
   }
 
   /** Stops listening: connections are refused from now on. */

@@ -2,10 +2,11 @@
 // are bound to a key (RFC 9449 §7); each proof is accepted once.
 
 import { createHash } from 'node:crypto';
-import { once } from 'node:events';
 import { createServer } from 'node:http';
 
 import { EmbeddedJWK, calculateJwkThumbprint, decodeProtectedHeader, jwtVerify } from 'jose';
+
+import { listen } from '../support/listen.mjs';
 
 /** @typedef {{ token: string, scheme: string, proof: string | undefined, status: number, audience: unknown, scope: unknown }} Call */
 
@@ -21,9 +22,7 @@ export class ResourceServer {
   /** @param {string} issuer @param {string} secret of {@link RESOURCE_CLIENT} there */
   static async start(issuer, secret) {
     const resource = new ResourceServer(issuer, secret);
-    resource.server.listen(0, '127.0.0.1');
-    await once(resource.server, 'listening');
-    resource.origin = `http://localhost:${/** @type {import('node:net').AddressInfo} */ (resource.server.address()).port}`;
+    resource.origin = `http://localhost:${await listen(resource.server)}`;
     return resource;
   }
 

@@ -5,7 +5,7 @@ import { assertProblem } from '../support/problem.mjs';
 import { signedIn } from './sign-in.mjs';
 import { NARROW, callApi, provider, resource, stack } from './stack.mjs';
 
-/** The token of the API's last call, and what the provider says of it. */
+/** The token of the API's last call, with its audience and scope by introspection. */
 const lastCall = () => {
   const { token, status, audience, scope } = resource.calls.at(-1) ?? {};
   return { token, status, audience, scope };

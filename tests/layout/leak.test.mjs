@@ -11,6 +11,7 @@ import { test } from 'node:test';
 
 import { EdgeBrowser } from '../support/edge-browser.mjs';
 import { assertNoLeak, leaks, leaksOfRun, readable, secretValues } from '../support/leak.mjs';
+import { listen } from '../support/listen.mjs';
 import { everyAnswer, everyCode, recordBytes, sendRecorded } from '../support/record.mjs';
 
 const random = 'q3Zk0vXc9WnB7tYh2LpE5sDf';
@@ -115,9 +116,7 @@ test('answers of an edge and codes in callbacks are recorded for every client, a
   const server = createServer((incoming, outgoing) =>
     outgoing.setHeader('X-Way', String(incoming.url)).end(`é ${incoming.url}`),
   );
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
+  const port = await listen(server);
   const edge = `http://127.0.0.1:${port}`;
   const browser = new EdgeBrowser({ edgeOrigin: edge, hostOrigin: 'http://localhost:1' });
   assert.equal(

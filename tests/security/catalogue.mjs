@@ -117,7 +117,7 @@ export const CATALOGUE = Object.freeze({
   S132: "GitHub's revocation webhook",
   S133: 'no secret in any answer, log line or metric',
   S134: 'wrong configuration closes everything',
-  S135: 'unknown keys, weak secrets and plain HTTP refuse the start',
+  S135: 'unknown keys, weak secrets and plain HTTP close every route',
   S136: 'malformed headers, cookies and escapes',
   S137: 'DPoP nonces and proofs',
   S138: 'pushed authorization requests that expire',

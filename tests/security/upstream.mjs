@@ -1,9 +1,9 @@
 // An upstream API that records its requests and answers as a case tells it to.
 
-import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 
+import { listen } from '../support/listen.mjs';
 import { json, read } from './provider/recorded.mjs';
 
 /** @typedef {import('./provider/recorded.mjs').Recorded} Recorded */
@@ -21,10 +21,7 @@ export class UpstreamStub {
   /** @param {number} [port] */
   static async start(port = 0) {
     const stub = new UpstreamStub();
-    stub.server.listen(port, '127.0.0.1');
-    await once(stub.server, 'listening');
-    const address = /** @type {import('node:net').AddressInfo} */ (stub.server.address());
-    stub.origin = `http://localhost:${address.port}`;
+    stub.origin = `http://localhost:${await listen(stub.server, port)}`;
     return stub;
   }
 

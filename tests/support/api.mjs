@@ -3,6 +3,8 @@
 import { createServer } from 'node:http';
 import { EventEmitter, once } from 'node:events';
 
+import { listen } from './listen.mjs';
+
 /**
  * @typedef {object} Call
  * @property {string} method
@@ -39,10 +41,7 @@ export class Api extends EventEmitter {
 
   static async start() {
     const api = new Api();
-    api.server.listen(0, '127.0.0.1');
-    await once(api.server, 'listening');
-    const { port } = /** @type {import('node:net').AddressInfo} */ (api.server.address());
-    api.origin = `http://localhost:${port}`;
+    api.origin = `http://localhost:${await listen(api.server)}`;
     return api;
   }
 

@@ -1,7 +1,8 @@
 // An HTTP proxy between two parts of a stack. It records the requests and, on demand, drops answers.
 
 import { createServer, request } from 'node:http';
-import { once } from 'node:events';
+
+import { listen } from './listen.mjs';
 
 /** @typedef {{ method: string, path: string, headers: import('node:http').IncomingHttpHeaders }} RecordedRequest */
 
@@ -15,10 +16,7 @@ export class RecordingProxy {
   /** @param {string} target origin of the part behind */
   static async start(target) {
     const proxy = new RecordingProxy(target);
-    proxy.server.listen(0, '127.0.0.1');
-    await once(proxy.server, 'listening');
-    const { port } = /** @type {import('node:net').AddressInfo} */ (proxy.server.address());
-    proxy.origin = `http://localhost:${port}`;
+    proxy.origin = `http://localhost:${await listen(proxy.server)}`;
     return proxy;
   }
 

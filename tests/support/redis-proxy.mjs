@@ -1,7 +1,8 @@
 // A TCP proxy between the bridge and Redis. On demand it drops Redis's reply to a delivery.
 
-import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
+
+import { listen } from './listen.mjs';
 
 /** Part of a CloudEvent. Of the bridge's requests to Redis only a delivery, which appends to a user's buffer, holds one. */
 const DELIVERY = Buffer.from('"data":');
@@ -17,10 +18,7 @@ export class RedisProxy {
   /** @param {number} port of Redis */
   static async start(port) {
     const proxy = new RedisProxy(port);
-    proxy.server.listen(0, '127.0.0.1');
-    await once(proxy.server, 'listening');
-    const address = /** @type {import('node:net').AddressInfo} */ (proxy.server.address());
-    proxy.port = address.port;
+    proxy.port = await listen(proxy.server);
     return proxy;
   }
 

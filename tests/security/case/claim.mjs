@@ -246,7 +246,7 @@ export const cases = [
     async attack(bff) {
       const realm = await bff.unusedRealm();
       realm.overrides = {
-        person: (person) => ({ ...person, sub: 'somebody-else', email: 'admin@causeway.example' }),
+        person: (person) => ({ ...person, sub: 'another-user', email: 'admin@causeway.example' }),
         ...but({ name: undefined, email: undefined }),
       };
       const browser = bff.browser();

@@ -309,12 +309,10 @@ export const cases = [
       }
       const host = bff.running?.hostOrigin;
       if (!host) return;
-      const own = await bff
-        .browser()
-        .call(bff.path.event, {
-          method: 'OPTIONS',
-          headers: { ...preflight, Origin: host, 'Sec-Fetch-Site': 'same-site' },
-        });
+      const own = await bff.browser().call(bff.path.event, {
+        method: 'OPTIONS',
+        headers: { ...preflight, Origin: host, 'Sec-Fetch-Site': 'same-site' },
+      });
       assert.equal(own.headers['access-control-allow-origin'], host);
       assert.ok(!String(own.headers['access-control-allow-headers']).includes('*'));
       assert.match(String(own.headers.vary), /origin/i);

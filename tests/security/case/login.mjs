@@ -284,7 +284,7 @@ export const cases = [
         const target = changed(await flow.callback(), (query) => query.set('code', stolen));
         await bff.assertSignInRejected(victim, () => victim.visit(target), { redeems: true, why, reason });
       };
-      await inject('PKCE stops it', 'refused by provider');
+      await inject('PKCE stops it', 'rejected by provider');
       // A provider that ignores PKCE: the nonce stops it, before any token is used.
       oidc.overrides.tokenEndpoint = async (request, honest) => {
         const code = oidc.codes.get(request.form.get('code') ?? '');

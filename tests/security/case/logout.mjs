@@ -146,7 +146,7 @@ export const cases = [
       const realm = await bff.unusedRealm();
       const { browser, sid } = await withSid(bff, realm);
       const fetches = realm.requestsTo('keys').length;
-      const refusals = bff.running && bff.rejectionCount('unknown key of a logout');
+      const rejections = bff.running && bff.rejectionCount('unknown key of a logout');
       const tokens = await Promise.all(
         Array.from({ length: 120 }, (_, index) =>
           provider.otherKey.sign(
@@ -166,7 +166,7 @@ export const cases = [
         answers.some(({ status }) => status === 400),
         'no token was checked',
       );
-      await bff.waitForRejection('unknown key of a logout', refusals ?? 0, 'forged tokens');
+      await bff.waitForRejection('unknown key of a logout', rejections ?? 0, 'forged tokens');
       assert.ok(await bff.user(browser));
       assert.equal(
         (await sendLogout(bff, realm, await realm.logoutToken({ sid }))).status,

@@ -1,10 +1,10 @@
 // Section F: requests of a user's browser through the BFF to an API.
 
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { createServer } from 'node:net';
 
 import { sendBytes } from '../../support/exchange.mjs';
+import { listen } from '../../support/listen.mjs';
 
 /** @typedef {import('../bff.mjs').Bff} Bff */
 /** @typedef {import('../../support/browser.mjs').Browser} Browser */
@@ -145,9 +145,7 @@ export const cases = [
         connections++;
         socket.on('error', () => {}).end('HTTP/1.1 200 OK\r\nContent-Length: 7\r\nConnection: close\r\n\r\nreached');
       });
-      otherHost.listen(0, '127.0.0.1');
-      await once(otherHost, 'listening');
-      const { port } = /** @type {import('node:net').AddressInfo} */ (otherHost.address());
+      const port = await listen(otherHost);
       try {
         assert.equal(
           (await sendBytes(`http://127.0.0.1:${port}`, 'GET / HTTP/1.1\r\n\r\n')).text,

@@ -74,7 +74,7 @@ export const cases = [
         {
           idToken: async ({ header, claims, key }) => {
             const [head, , signature] = (await key.sign(header, claims)).split('.');
-            return `${head}.${unsigned(header, { ...claims, sub: 'somebody-else' }).split('.')[1]}.${signature}`;
+            return `${head}.${unsigned(header, { ...claims, sub: 'another-user' }).split('.')[1]}.${signature}`;
           },
         },
         'claims changed after signing',
@@ -222,7 +222,7 @@ export const cases = [
       const realm = await bff.unusedRealm();
       await assertTokenAccepted(bff, {}, 'before', realm);
       const fetches = realm.requestsTo('keys').length;
-      const refusals = bff.running && bff.rejectionCount('unknown key');
+      const rejections = bff.running && bff.rejectionCount('unknown key');
       realm.overrides = {
         idToken: ({ header, claims }) => provider.otherKey.sign({ ...header, kid: `unknown-${Math.random()}` }, claims),
       };
@@ -230,7 +230,7 @@ export const cases = [
       assert.ok(answers.every((answer) => answer.status >= 400 && !bff.givesSession(answer)));
       const fetched = realm.requestsTo('keys').length - fetches;
       assert.equal(fetched, 1, 'fetches of keys for 150 forged tokens');
-      await bff.waitForRejection('unknown key', refusals ?? 0, 'forged tokens');
+      await bff.waitForRejection('unknown key', rejections ?? 0, 'forged tokens');
       await assertTokenAccepted(bff, {}, 'genuine tokens are still accepted', realm);
     },
   },

@@ -112,7 +112,7 @@ export const cases = [
             'attribution-reporting-register-source',
             'server-timing',
             'x-dns-prefetch-control',
-            'x-of-nobody',
+            'x-unknown',
             'trailer',
           ].map((name) => [name, 'evil']),
         ),

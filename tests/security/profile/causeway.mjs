@@ -169,7 +169,7 @@ export const requestAnswered = ({ headers }) => headers['x-request-id'];
 export const reasons = {
   'no state': /^state-(?:missing-or-repeated|malformed)$/,
   'unknown sign-in': /^no-sign-in-of-this-state-/,
-  'refused by provider': /^invalid-grant$/,
+  'rejected by provider': /^invalid-grant$/,
   'unknown key of a logout': /^logout-token-of-an-unknown-key$/,
   'cookie of another sign-in': /^sign-in-cookie-does-not-open$/,
   'state or sign-in used before': /^(?:state-used-before|no-sign-in-of-this-state-.*)$/,

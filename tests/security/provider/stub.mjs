@@ -4,10 +4,10 @@
 // - realm: one provider and its overrides      - kind: the peculiarities of Entra ID and GitHub
 // - key: signing keys and forged signatures    - recorded: requests and replies
 
-import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 
+import { listen } from '../../support/listen.mjs';
 import { SigningKey } from './key.mjs';
 import { EntraRealm, GitHubRealm } from './kind.mjs';
 import { Realm } from './realm.mjs';
@@ -29,10 +29,7 @@ export class ProviderStub {
   static async start(port = 0) {
     const [key, other] = await Promise.all([SigningKey.make('honest-1'), SigningKey.make('other-1')]);
     const stub = new ProviderStub(key, other);
-    stub.server.listen(port, '127.0.0.1');
-    await once(stub.server, 'listening');
-    const address = /** @type {import('node:net').AddressInfo} */ (stub.server.address());
-    stub.origin = `http://localhost:${address.port}`;
+    stub.origin = `http://localhost:${await listen(stub.server, port)}`;
     return stub;
   }
 
