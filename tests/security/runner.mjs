@@ -1,14 +1,14 @@
-// Runs cases one after the other: each finds an honest provider and leaves one behind.
+// Runs cases one after the other. Each starts with an honest provider, whatever the one before made of it.
 
 import { setMaxListeners } from 'node:events';
 
 import { CannotRun } from './bff.mjs';
 import { underWay } from './wire.mjs';
 
-/** What an attack gets, and what it gets to end once it was told to: enough to set right a BFF that it changed. */
+/** Time limits of an attack, and of its clean-up once it was told to stop: enough to restore a BFF that it changed. */
 const LIMITS = { attackMs: 120_000, endMs: 90_000 };
 
-/** How a crash of WebAssembly is told of, by Rust and by either host. */
+/** How a crash of WebAssembly is logged by Rust and by the two hosts. */
 const TRAP = /panicked at|wasm trap|RuntimeError|unreachable executed/;
 
 /** @typedef {{ outcome: import('./case.mjs').Outcome, detail?: string }} Attempt */
@@ -33,10 +33,10 @@ export async function run(cases, where, bff, report, limits = LIMITS) {
   }
 }
 
-/** Lines of the BFF's log that tell of a crash: to whoever asked, it looks like any error of a server. @param {import('./bff.mjs').Bff} bff */
+/** Lines of the BFF's log that report a crash. To a client, a crash looks like any server error. @param {import('./bff.mjs').Bff} bff */
 export const traps = ({ running }) => (running?.log() ?? '').split('\n').filter((line) => TRAP.test(line));
 
-/** An attack that brought the BFF down has not passed, whatever it was answered. @param {Attempt} attempt @param {string[]} lines @returns {Attempt} */
+/** An attack that crashed the BFF has failed, whatever the answer was. @param {Attempt} attempt @param {string[]} lines @returns {Attempt} */
 function withTraps({ outcome, detail }, lines) {
   return lines.length
     ? { outcome: 'failed', detail: [...(detail ? [detail] : []), `the BFF crashed:`, ...lines.slice(0, 5)].join('\n') }
@@ -44,13 +44,14 @@ function withTraps({ outcome, detail }, lines) {
 }
 
 /**
- * An attack that takes too long loses its connections and may open none, so that nothing of it reaches the cases after it.
+ * Runs an attack. One that takes too long loses its connections and may open no more, so that it cannot disturb the cases
+ * after it.
  * @param {import('./bff.mjs').Bff} bff @param {() => Promise<unknown>} attack @param {{ attackMs: number, endMs: number }} limits
  * @returns {Promise<Attempt>}
  */
 async function attempt(bff, attack, { attackMs, endMs }) {
   const stop = new AbortController();
-  // One for every request under way.
+  // Each open request adds a listener.
   setMaxListeners(0, stop.signal);
   const running = underWay.run(stop.signal, async () => attack());
   try {

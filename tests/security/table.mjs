@@ -5,9 +5,9 @@ import { CATALOGUE, needed, note } from './catalogue.mjs';
 /** @typedef {import('./case.mjs').Result} Result */
 /** @typedef {import('./case.mjs').Kind} Kind */
 /** @typedef {import('./case.mjs').Outcome} Outcome */
-/** @typedef {Omit<Result, 'kind'> & { note?: string, isBeyond?: true }} Row `isBeyond`: no case of the catalogue, whose numbers may have tests all the same */
+/** @typedef {Omit<Result, 'kind'> & { note?: string, isBeyond?: true }} Row `isBeyond`: a number that is not in the catalogue but has tests */
 
-/** The worst first. @type {readonly Outcome[]} */
+/** Worst first. @type {readonly Outcome[]} */
 const ORDER = ['failed', 'cannot run', 'missing', 'passed'];
 
 /** @param {Pick<Row, 'outcome'>} row @param {boolean} isStrict */
@@ -17,10 +17,10 @@ export function isFailure({ outcome }, isStrict) {
 
 /**
  * @param {readonly Result[]} results
- * @param {object} run what it was to be
+ * @param {object} run what was to be run
  * @param {string} run.runtime
- * @param {readonly Kind[]} run.kinds of tests that were run
- * @param {readonly string[]} [run.chosen] the cases that it was about; all of the catalogue without it
+ * @param {readonly Kind[]} run.kinds the kinds of tests that were run
+ * @param {readonly string[]} [run.chosen] the cases that were chosen; the whole catalogue without it
  */
 export function table(results, { runtime, kinds, chosen = Object.keys(CATALOGUE) }) {
   const ids = [...new Set([...chosen, ...results.map(({ id }) => id)])].sort(
@@ -49,7 +49,7 @@ export function table(results, { runtime, kinds, chosen = Object.keys(CATALOGUE)
   return { rows, counts, text: `${summary}\n${lines.join('\n')}\n` };
 }
 
-/** @param {string} id @param {Result[]} results @param {readonly Kind[]} needed kinds that must be among them @param {string} runtime @returns {Row} */
+/** @param {string} id @param {Result[]} results @param {readonly Kind[]} needed the kinds of test that must claim it @param {string} runtime @returns {Row} */
 function row(id, results, needed, runtime) {
   const title = CATALOGUE[id] ?? results[0]?.title ?? '';
   const lacking = needed.filter((kind) => !results.some((result) => result.kind === kind));
@@ -58,7 +58,7 @@ function row(id, results, needed, runtime) {
     ORDER.find(
       (candidate) => (candidate === 'missing' && isMissing) || results.some((result) => result.outcome === candidate),
     ) ?? 'missing';
-  const said = note(id, runtime);
+  const remark = note(id, runtime);
   const detail =
     outcome === 'missing'
       ? lacking.map((kind) => `no ${kind} test claims it`).join('\n')
@@ -72,7 +72,7 @@ function row(id, results, needed, runtime) {
     where: [...new Set(results.map((result) => result.where))].join('; ') || '-',
     outcome,
     ...(detail && { detail }),
-    ...(said && { note: said }),
+    ...(remark && { note: remark }),
     ...(!(id in CATALOGUE) && { isBeyond: true }),
   };
 }
