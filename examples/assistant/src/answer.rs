@@ -1,43 +1,43 @@
-//! What the assistant says: the same to the same, but for the clock, which is passed in.
+//! What the assistant answers. Equal input gives an equal answer; the time is part of the input.
 
 use chrono::{DateTime, Utc};
 
-/// What is known of the message beside its text.
-pub(crate) struct About<'a> {
-    /// Who wrote it, as the record key says.
+/// What is known of a message besides its text.
+pub(crate) struct MessageContext<'a> {
+    /// Who wrote it: the record key.
     pub(crate) subject: &'a str,
-    /// Where it rests.
+    /// The topic it is in.
     pub(crate) topic: &'a str,
-    /// Where it rests.
+    /// Its partition.
     pub(crate) partition: i32,
-    /// Where it rests.
+    /// Its offset.
     pub(crate) offset: i64,
-    /// Its trace, if it has one.
+    /// Its trace id, if it has one.
     pub(crate) trace: Option<&'a str>,
-    /// The time now.
+    /// The current time.
     pub(crate) now: DateTime<Utc>,
 }
 
 /// Answers a message.
-pub(crate) fn answer(text: &str, about: &About<'_>) -> String {
+pub(crate) fn answer(text: &str, context: &MessageContext<'_>) -> String {
     let words: Vec<String> =
         text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase).collect();
-    let says = |any: &[&str]| words.iter().any(|word| any.contains(&word.as_str()));
+    let contains = |any: &[&str]| words.iter().any(|word| any.contains(&word.as_str()));
     if words.is_empty() {
         "I got your message, but found no words in it. Say \"help\" to see what I can do.".to_owned()
-    } else if says(&["help", "hilfe", "?"]) {
+    } else if contains(&["help", "hilfe", "?"]) {
         HELP.to_owned()
-    } else if says(&["time", "clock", "date", "today"]) {
-        format!("It is {} (UTC).", about.now.format("%H:%M on %A, %-d %B %Y"))
-    } else if says(&["how", "where", "explain", "causeway", "kafka"]) {
-        journey(about)
-    } else if says(&["thanks", "thank", "thx"]) {
+    } else if contains(&["time", "clock", "date", "today"]) {
+        format!("It is {} (UTC).", context.now.format("%H:%M on %A, %-d %B %Y"))
+    } else if contains(&["how", "where", "explain", "causeway", "kafka"]) {
+        explain_path(context)
+    } else if contains(&["thanks", "thank", "thx"]) {
         "You are welcome!".to_owned()
-    } else if says(&["bye", "goodbye"]) {
+    } else if contains(&["bye", "goodbye"]) {
         "Goodbye! What we said stays here for a day, on every device you sign in with.".to_owned()
-    } else if says(&["count", "long"]) {
-        numbers()
-    } else if words.len() <= 4 && says(&["hi", "hello", "hey", "hallo", "morning", "moin"]) {
+    } else if contains(&["count", "long"]) {
+        count_to_ten()
+    } else if words.len() <= 4 && contains(&["hi", "hello", "hey", "hallo", "morning", "moin"]) {
         "Hello! I am Causeway's example assistant. Tell me something, or say \"help\".".to_owned()
     } else {
         let count = words.len();
@@ -56,9 +56,9 @@ const HELP: &str = "I know a few things:\n\
     - \"count\": a longer answer, to watch it arrive piece by piece\n\
     Anything else I repeat to you. There is no model behind me: I am an example to start from.";
 
-fn journey(about: &About<'_>) -> String {
-    let About { subject, topic, partition, offset, .. } = about;
-    let trace = about.trace.map(|trace| format!(" Its trace is {trace}.")).unwrap_or_default();
+fn explain_path(context: &MessageContext<'_>) -> String {
+    let MessageContext { subject, topic, partition, offset, .. } = context;
+    let trace = context.trace.map(|trace| format!(" Its trace is {trace}.")).unwrap_or_default();
     format!(
         "Your message went to the edge, which knew you by a sealed cookie and wrote your name on it; from there, signed, \
          to the bridge, and into Kafka as record {offset} of partition {partition} in {topic}, under the key \
@@ -67,7 +67,7 @@ fn journey(about: &About<'_>) -> String {
     )
 }
 
-fn numbers() -> String {
+fn count_to_ten() -> String {
     let lines = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"];
     format!("Here I go: {}. Every piece was a record of its own.", lines.join(", "))
 }
@@ -81,7 +81,7 @@ fn excerpt(text: &str) -> String {
     format!("{}…", text.chars().take(MAX_CHARS).collect::<String>())
 }
 
-/// Cuts an answer where a listener would hear it arrive: after every few words.
+/// Splits an answer after every few words, as a streamed answer arrives.
 pub(crate) fn pieces(text: &str) -> Vec<&str> {
     const WORDS: usize = 3;
     let mut pieces = Vec::new();
@@ -105,30 +105,33 @@ pub(crate) fn pieces(text: &str) -> Vec<&str> {
 mod tests {
     use super::*;
 
-    fn say(text: &str) -> String {
+    fn answer_to(text: &str) -> String {
         let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
         let trace = Some("4bf92f3577b34da6a3ce929d0e0e4736");
-        answer(text, &About { subject: "github:1", topic: "chat.inbound", partition: 2, offset: 9, trace, now })
+        answer(
+            text,
+            &MessageContext { subject: "github:1", topic: "chat.inbound", partition: 2, offset: 9, trace, now },
+        )
     }
 
     #[test]
-    fn it_answers_what_it_was_asked() {
-        assert!(say("Hello!").starts_with("Hello!"));
-        assert!(say("HELP").contains("\"time\""));
-        assert_eq!(say("what time is it?"), "It is 08:00 on Friday, 15 January 2027 (UTC).");
-        assert!(say("how?").contains("record 9 of partition 2 in chat.inbound, under the key github:1"));
-        assert!(say("the <b>cat</b>").starts_with("You said \"the <b>cat</b>\": 4 words"));
-        assert!(say("  ").contains("no words"));
-        assert_eq!(say("same"), say("same"));
+    fn each_topic_has_its_answer() {
+        assert!(answer_to("Hello!").starts_with("Hello!"));
+        assert!(answer_to("HELP").contains("\"time\""));
+        assert_eq!(answer_to("what time is it?"), "It is 08:00 on Friday, 15 January 2027 (UTC).");
+        assert!(answer_to("how?").contains("record 9 of partition 2 in chat.inbound, under the key github:1"));
+        assert!(answer_to("the <b>cat</b>").starts_with("You said \"the <b>cat</b>\": 4 words"));
+        assert!(answer_to("  ").contains("no words"));
+        assert_eq!(answer_to("same"), answer_to("same"));
     }
 
     #[test]
-    fn pieces_make_up_the_answer() {
-        for text in [say("help"), say("count"), "ä ö  ü\nß x y z".to_owned(), String::new()] {
+    fn pieces_concatenate_to_the_answer() {
+        for text in [answer_to("help"), answer_to("count"), "ä ö  ü\nß x y z".to_owned(), String::new()] {
             let pieces = pieces(&text);
             assert_eq!(pieces.concat(), text);
             assert!(pieces.iter().all(|piece| !piece.is_empty()));
         }
-        assert!(pieces(&say("help")).len() > 5);
+        assert!(pieces(&answer_to("help")).len() > 5);
     }
 }

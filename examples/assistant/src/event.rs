@@ -1,4 +1,4 @@
-//! Records in and out: CloudEvents in binary mode, the attributes as `ce_` headers.
+//! Reads and builds records: CloudEvents in binary mode, with the attributes as `ce_` headers.
 
 use std::collections::BTreeMap;
 
@@ -6,19 +6,19 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use rskafka::record::{Record, RecordAndOffset};
 use serde::{Deserialize, Serialize};
 
-/// `ce_source` of what this program writes.
+/// The `ce_source` of this program's records.
 const SOURCE: &str = "/causeway/example-assistant";
 
-/// What a person said.
+/// A message from a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Said {
-    /// `ce_id`, or the record's place where there is none.
+pub(crate) struct UserMessage {
+    /// `ce_id`, or the record's coordinates if it has none.
     pub(crate) id: String,
-    /// The record key, who said it; answers carry it back.
+    /// Who wrote it: the record key. Answers carry the same key.
     pub(crate) subject: String,
-    /// The words.
+    /// Its text.
     pub(crate) text: String,
-    /// The trace, passed on with every answer.
+    /// The trace, which every answer carries on.
     pub(crate) traceparent: Option<String>,
     /// The record's partition.
     pub(crate) partition: i32,
@@ -31,8 +31,8 @@ struct Body {
     text: String,
 }
 
-impl Said {
-    /// Reads a message; `None` for records of another type or form, which are somebody else's business.
+impl UserMessage {
+    /// Reads a message. Returns `None` for a record of another type or form, which is not for this program.
     pub(crate) fn read(found: &RecordAndOffset, partition: i32) -> Option<Self> {
         let RecordAndOffset { record, offset } = found;
         let header = |name: &str| record.headers.get(name).and_then(|value| String::from_utf8(value.clone()).ok());
@@ -56,32 +56,32 @@ impl Said {
     }
 }
 
-/// A whole message.
+/// A whole message, as the program writes it.
 #[derive(Serialize)]
 pub(crate) struct Message<'a> {
-    /// Equal in all deltas and in the message that ends them.
+    /// Equal in all deltas and in the message that completes them.
     pub(crate) id: &'a str,
     /// `user` or `assistant`.
     pub(crate) role: &'a str,
-    /// All of it.
+    /// The whole text.
     pub(crate) text: &'a str,
 }
 
-/// A piece of a message that is still being said.
+/// A piece of a message that is not complete yet.
 #[derive(Serialize)]
 pub(crate) struct Delta<'a> {
     /// The message's id.
     pub(crate) id: &'a str,
-    /// From 0, without gaps.
+    /// Counts from 0 without gaps.
     pub(crate) seq: usize,
-    /// Appended to what came before.
+    /// The text to append to the pieces before.
     pub(crate) text: &'a str,
 }
 
-/// A record for the person who said something. `id` is its `ce_id`, made from the inbound one, so that an answer given
-/// twice is recognised as one.
+/// Builds a record for the user who wrote `message`. `id` is its `ce_id`. It is derived from the inbound id, so that an
+/// answer that is written twice is recognized as one.
 pub(crate) fn record(
-    said: &Said,
+    message: &UserMessage,
     id: &str,
     kind: &str,
     data: &impl Serialize,
@@ -92,16 +92,16 @@ pub(crate) fn record(
         ("ce_id", Some(id.to_owned())),
         ("ce_type", Some(kind.to_owned())),
         ("ce_source", Some(SOURCE.to_owned())),
-        ("ce_subject", Some(said.subject.clone())),
+        ("ce_subject", Some(message.subject.clone())),
         ("ce_time", Some(now.to_rfc3339_opts(SecondsFormat::Millis, true))),
         ("content-type", Some("application/json".to_owned())),
-        ("traceparent", said.traceparent.clone()),
+        ("traceparent", message.traceparent.clone()),
     ];
     let headers: BTreeMap<_, _> = attributes
         .into_iter()
         .filter_map(|(name, value)| value.map(|value| (name.to_owned(), value.into_bytes())))
         .collect();
-    let key = Some(said.subject.clone().into_bytes());
+    let key = Some(message.subject.clone().into_bytes());
     Ok(Record { key, value: Some(serde_json::to_vec(data)?), headers, timestamp: now })
 }
 
@@ -122,18 +122,18 @@ mod tests {
 
     #[test]
     fn only_messages_are_answered() {
-        assert_eq!(Said::read(&found(Some("message"), r#"{"text":"hi"}"#), 1).unwrap().text, "hi");
-        assert_eq!(Said::read(&found(None, r#"{"text":"hi"}"#), 1).unwrap().id, "1-5");
-        assert_eq!(Said::read(&found(Some("form"), r#"{"text":"hi"}"#), 1), None);
-        assert_eq!(Said::read(&found(None, "hi"), 1), None);
+        assert_eq!(UserMessage::read(&found(Some("message"), r#"{"text":"hi"}"#), 1).unwrap().text, "hi");
+        assert_eq!(UserMessage::read(&found(None, r#"{"text":"hi"}"#), 1).unwrap().id, "1-5");
+        assert_eq!(UserMessage::read(&found(Some("form"), r#"{"text":"hi"}"#), 1), None);
+        assert_eq!(UserMessage::read(&found(None, "hi"), 1), None);
     }
 
     #[test]
-    fn answers_are_addressed_and_traced_like_the_question() {
-        let mut said = Said::read(&found(None, r#"{"text":"hi"}"#), 1).unwrap();
-        said.traceparent = Some("00-aa-bb-01".to_owned());
+    fn an_answer_has_the_key_and_trace_of_its_message() {
+        let mut message = UserMessage::read(&found(None, r#"{"text":"hi"}"#), 1).unwrap();
+        message.traceparent = Some("00-aa-bb-01".to_owned());
         let delta = Delta { id: "m", seq: 0, text: "H" };
-        let record = record(&said, "m.0", "delta", &delta, DateTime::default()).unwrap();
+        let record = record(&message, "m.0", "delta", &delta, DateTime::default()).unwrap();
         assert_eq!(record.key.as_deref(), Some(b"github:1".as_slice()));
         assert_eq!(record.headers.get("traceparent").map(Vec::as_slice), Some(b"00-aa-bb-01".as_slice()));
         assert_eq!(record.value.as_deref(), Some(br#"{"id":"m","seq":0,"text":"H"}"#.as_slice()));

@@ -1,29 +1,30 @@
-//! An example backend: reads what people say on one topic, answers on another, and shows what a backend of Causeway
-//! has to do and what not. There is no model behind it.
+//! An example backend. It reads users' messages from one topic, answers on another, and shows what a backend of Causeway
+//! has to do. There is no model behind it.
 //!
-//! - [`answer`]: what it says
-//! - [`event`]: records in and out, as CloudEvents
-//! - [`listener`]: one reader a partition, from where the topic ends when the program starts
-//! - [`seen`]: which events were answered already
+//! - [`assistant`]: reads the inbound topic and writes the answers.
+//! - [`answer`]: what the assistant answers.
+//! - [`event`]: reads and builds records, as CloudEvents.
+//! - [`recent_ids`]: recognizes events that were answered already.
+//! - [`kafka`]: the Kafka calls.
 //!
-//! Its place in the topic is kept in memory only: after a restart it answers what is said from then on. A backend that
-//! must not miss a message commits offsets, by a consumer group or in its own store.
+//! Its offsets are kept in memory only. After a restart, it answers messages written from then on. A backend that must
+//! not miss a message commits its offsets, through a consumer group or in its own store.
 //!
 //! Environment: `KAFKA_BROKERS` (default `127.0.0.1:9092`), `ASSISTANT_INBOUND_TOPIC` (`chat.inbound`),
 //! `ASSISTANT_OUTBOUND_TOPIC` (`chat.outbound`).
 
 mod answer;
+mod assistant;
 mod event;
 mod kafka;
-mod listener;
-mod seen;
+mod recent_ids;
 
 use std::{process::ExitCode, sync::Arc};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use crate::{kafka::Kafka, listener::Assistant};
+use crate::{assistant::Assistant, kafka::Kafka};
 
 #[tokio::main]
 async fn main() -> ExitCode {

@@ -1,22 +1,22 @@
-//! Which events were answered already. Kafka may hold one twice (a producer that could not know whether its first try
-//! arrived writes again), with the same `ce_id`.
+//! Recognizes events that were answered already. Kafka may hold an event twice, with the same `ce_id`: a producer that
+//! does not know whether its first attempt arrived writes again.
 
 use std::collections::{HashSet, VecDeque};
 
-/// The last so many ids.
-pub(crate) struct Seen {
+/// The most recent ids, up to a limit.
+pub(crate) struct RecentIds {
     limit: usize,
     ids: HashSet<String>,
     order: VecDeque<String>,
 }
 
-impl Seen {
+impl RecentIds {
     /// Remembers the last `limit` ids.
     pub(crate) fn new(limit: usize) -> Self {
         Self { limit, ids: HashSet::new(), order: VecDeque::new() }
     }
 
-    /// Whether the id is new; from now on it is not.
+    /// Whether the id is new. It is remembered from now on.
     pub(crate) fn is_new(&mut self, id: &str) -> bool {
         if !self.ids.insert(id.to_owned()) {
             return false;
@@ -36,12 +36,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn repeats_are_known_until_they_are_too_old() {
-        let mut seen = Seen::new(2);
-        assert!(seen.is_new("a") && seen.is_new("b"));
-        assert!(!seen.is_new("a"));
-        assert!(seen.is_new("c"));
-        assert!(seen.is_new("a"));
-        assert!(!seen.is_new("c"));
+    fn repeats_are_recognized_until_they_are_evicted() {
+        let mut recent = RecentIds::new(2);
+        assert!(recent.is_new("a") && recent.is_new("b"));
+        assert!(!recent.is_new("a"));
+        assert!(recent.is_new("c"));
+        assert!(recent.is_new("a"));
+        assert!(!recent.is_new("c"));
     }
 }

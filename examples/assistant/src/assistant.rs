@@ -1,5 +1,5 @@
-//! One reader a partition of the inbound topic, from its end at the start on; every message is answered at once and in
-//! pieces, and messages of one partition one after the other.
+//! Reads each partition of the inbound topic from where it ends at the start, and answers every message at once and in
+//! pieces.
 
 use std::{
     sync::{
@@ -14,22 +14,22 @@ use rskafka::{client::partition::OffsetAt, record::Record};
 use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::{
-    answer::{About, answer, pieces},
-    event::{Delta, Message, Said, record},
+    answer::{MessageContext, answer, pieces},
+    event::{Delta, Message, UserMessage, record},
     kafka::Kafka,
-    seen::Seen,
+    recent_ids::RecentIds,
 };
 
 /// How many ids are remembered.
-const SEEN: usize = 10_000;
+const RECENT_IDS: usize = 10_000;
 
-/// Most answers being given at a time.
-const ANSWERS: usize = 64;
+/// Most answers in progress at a time.
+const CONCURRENT_ANSWERS: usize = 64;
 
-/// Wait between tries while Kafka is away.
+/// Wait between retries.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// How often the number of partitions is looked at.
+/// How often the number of partitions is checked.
 const REFRESH: Duration = Duration::from_secs(20);
 
 /// The assistant.
@@ -37,28 +37,28 @@ pub(crate) struct Assistant {
     kafka: Arc<Kafka>,
     inbound: String,
     outbound: String,
-    seen: Mutex<Seen>,
-    answering: Arc<Semaphore>,
+    recent_ids: Mutex<RecentIds>,
+    answer_permits: Arc<Semaphore>,
     outbound_partitions: AtomicI32,
 }
 
 impl Assistant {
-    /// Listens on `inbound`, answers on `outbound`.
+    /// Reads from `inbound` and answers on `outbound`.
     pub(crate) fn new(kafka: Arc<Kafka>, inbound: String, outbound: String) -> Arc<Self> {
         Arc::new(Self {
             kafka,
             inbound,
             outbound,
-            seen: Mutex::new(Seen::new(SEEN)),
-            answering: Arc::new(Semaphore::new(ANSWERS)),
+            recent_ids: Mutex::new(RecentIds::new(RECENT_IDS)),
+            answer_permits: Arc::new(Semaphore::new(CONCURRENT_ANSWERS)),
             outbound_partitions: AtomicI32::new(1),
         })
     }
 
-    /// Listens for ever.
+    /// Runs until the program is stopped.
     pub(crate) async fn run(self: Arc<Self>) -> anyhow::Result<()> {
         let starts = loop {
-            match self.starts().await {
+            match self.start_offsets().await {
                 Ok(starts) => break starts,
                 Err(error) => tracing::warn!(error = format!("{error:#}"), "not ready, trying again"),
             }
@@ -67,7 +67,7 @@ impl Assistant {
         let mut count = i32::try_from(starts.len())?;
         let mut readers = JoinSet::new();
         for (partition, start) in (0..).zip(starts.iter().copied()) {
-            readers.spawn(Arc::clone(&self).listen(partition, start));
+            readers.spawn(Arc::clone(&self).read_partition(partition, start));
         }
         tracing::info!(inbound = self.inbound, outbound = self.outbound, offsets = ?starts, "ready");
         loop {
@@ -75,8 +75,9 @@ impl Assistant {
             match self.kafka.partitions(&self.inbound).await {
                 Ok(now) if now > count => {
                     tracing::info!(before = count, now, "the inbound topic has more partitions");
-                    // What is in a new partition was said after the program began.
-                    (count..now).for_each(|partition| drop(readers.spawn(Arc::clone(&self).listen(partition, 0))));
+                    // All records of a new partition were written after the program started.
+                    (count..now)
+                        .for_each(|partition| drop(readers.spawn(Arc::clone(&self).read_partition(partition, 0))));
                     count = now;
                 }
                 Ok(_) => {}
@@ -85,7 +86,7 @@ impl Assistant {
         }
     }
 
-    async fn starts(&self) -> anyhow::Result<Vec<i64>> {
+    async fn start_offsets(&self) -> anyhow::Result<Vec<i64>> {
         self.outbound_partitions.store(self.kafka.partitions(&self.outbound).await?, Ordering::Relaxed);
         let mut starts = Vec::new();
         for partition in 0..self.kafka.partitions(&self.inbound).await? {
@@ -94,14 +95,14 @@ impl Assistant {
         Ok(starts)
     }
 
-    async fn listen(self: Arc<Self>, partition: i32, mut next: i64) {
+    async fn read_partition(self: Arc<Self>, partition: i32, mut next: i64) {
         loop {
             match self.kafka.fetch(&self.inbound, partition, next).await {
                 Ok(Some(records)) => {
                     for found in records {
                         next = found.offset + 1;
-                        if let Some(said) = Said::read(&found, partition) {
-                            self.hear(said).await;
+                        if let Some(message) = UserMessage::read(&found, partition) {
+                            self.spawn_answer(message).await;
                         }
                     }
                     continue;
@@ -127,64 +128,64 @@ impl Assistant {
         }
     }
 
-    /// Answers apart from the reader, so that one person's long answer does not keep others waiting.
-    async fn hear(self: &Arc<Self>, said: Said) {
-        // The id is the sender's; another sender's equal one is another event.
-        let identity = format!("{} {}", said.subject, said.id);
-        if !self.seen.lock().unwrap_or_else(PoisonError::into_inner).is_new(&identity) {
-            tracing::info!(id = said.id, "answered already");
+    /// Answers in a task of its own, so that a long answer does not keep other users waiting.
+    async fn spawn_answer(self: &Arc<Self>, message: UserMessage) {
+        // The sender chooses the id. An equal id of another sender is another event.
+        let identity = format!("{} {}", message.subject, message.id);
+        if !self.recent_ids.lock().unwrap_or_else(PoisonError::into_inner).is_new(&identity) {
+            tracing::info!(id = message.id, "answered already");
             return;
         }
-        let Ok(turn) = Arc::clone(&self.answering).acquire_owned().await else { return };
+        let Ok(permit) = Arc::clone(&self.answer_permits).acquire_owned().await else { return };
         let assistant = Arc::clone(self);
         tokio::spawn(async move {
-            let _turn = turn;
-            if let Err(error) = assistant.reply(&said).await {
-                tracing::error!(id = said.id, error = format!("{error:#}"), "not answered");
+            let _permit = permit;
+            if let Err(error) = assistant.reply(&message).await {
+                tracing::error!(id = message.id, error = format!("{error:#}"), "not answered");
             }
         });
     }
 
-    async fn reply(&self, said: &Said) -> anyhow::Result<()> {
-        // What the person said comes first, under its own id: other tabs and devices learn of it so.
-        let echo = Message { id: &said.id, role: "user", text: &said.text };
-        self.send(said, record(said, &format!("{}.echo", said.id), "message", &echo, Utc::now())?).await?;
+    async fn reply(&self, message: &UserMessage) -> anyhow::Result<()> {
+        // The user's own message comes first, so that the user's other tabs and devices show it.
+        let echo = Message { id: &message.id, role: "user", text: &message.text };
+        self.send(message, record(message, &format!("{}.echo", message.id), "message", &echo, Utc::now())?).await?;
 
-        let about = About {
-            subject: &said.subject,
+        let context = MessageContext {
+            subject: &message.subject,
             topic: &self.inbound,
-            partition: said.partition,
-            offset: said.offset,
-            trace: said.trace(),
+            partition: message.partition,
+            offset: message.offset,
+            trace: message.trace(),
             now: Utc::now(),
         };
-        let text = answer(&said.text, &about);
-        let id = format!("{}.answer", said.id);
+        let text = answer(&message.text, &context);
+        let id = format!("{}.answer", message.id);
         for (seq, piece) in pieces(&text).into_iter().enumerate() {
             tokio::time::sleep(pause(seq)).await;
             let delta = Delta { id: &id, seq, text: piece };
-            self.send(said, record(said, &format!("{id}.{seq}"), "delta", &delta, Utc::now())?).await?;
+            self.send(message, record(message, &format!("{id}.{seq}"), "delta", &delta, Utc::now())?).await?;
         }
-        // The whole ends the pieces, so who comes late needs only this.
+        // The whole message completes the pieces. A client that joins later needs only this record.
         let whole = Message { id: &id, role: "assistant", text: &text };
-        self.send(said, record(said, &id, "message", &whole, Utc::now())?).await?;
+        self.send(message, record(message, &id, "message", &whole, Utc::now())?).await?;
         tracing::info!(
-            id = said.id,
-            subject = said.subject,
-            partition = said.partition,
-            offset = said.offset,
+            id = message.id,
+            subject = message.subject,
+            partition = message.partition,
+            offset = message.offset,
             "answered"
         );
         Ok(())
     }
 
-    /// Writes to the partition with the number of the one it was said in, so that all of a person's records are in one
-    /// and keep their order, without a hash of the key here. Tries again if need be; a repeat has the same `ce_id`.
-    async fn send(&self, said: &Said, record: Record) -> anyhow::Result<()> {
+    /// Writes to the partition with the number of the inbound one. So all of a user's records are in one partition and in
+    /// order, without hashing the key here. Retries if need be; a repeat has the same `ce_id`.
+    async fn send(&self, message: &UserMessage, record: Record) -> anyhow::Result<()> {
         const TRIES: u32 = 30;
         let mut tries = 0;
         loop {
-            let partition = said.partition % self.outbound_partitions.load(Ordering::Relaxed).max(1);
+            let partition = message.partition % self.outbound_partitions.load(Ordering::Relaxed).max(1);
             match self.kafka.produce(&self.outbound, partition, vec![record.clone()]).await {
                 Ok(()) => return Ok(()),
                 Err(error) if tries >= TRIES => return Err(error),
@@ -196,7 +197,7 @@ impl Assistant {
     }
 }
 
-/// 60 to 120 ms, as somebody would type who types very fast; the same each time.
+/// From 60 to 120 ms, like a very fast typist. The same for each `seq`.
 fn pause(seq: usize) -> Duration {
     Duration::from_millis(60 + (seq as u64 * 23) % 61)
 }

@@ -1,0 +1,167 @@
+//! Poison records, and records that the edge rejects.
+
+use super::*;
+
+fn header(record: &NewRecord, name: &str) -> String {
+    String::from_utf8(record.headers.get(name).cloned().unwrap_or_default()).unwrap()
+}
+
+#[tokio::test]
+async fn poison_records_are_dead_lettered_with_their_coordinates() {
+    let (kafka, edge) = (kafka(1), Edge::start().await);
+    let record = |key: Option<&[u8]>, value: &[u8]| NewRecord {
+        key: key.map(<[u8]>::to_vec),
+        value: Some(value.to_vec()),
+        ..NewRecord::default()
+    };
+    kafka.append(TOPIC, 0, record(None, b"{}"));
+    kafka.append(TOPIC, 0, record(Some(b"everyone"), b"{}"));
+    kafka.append(TOPIC, 0, record(Some(b"github:1"), b"hello"));
+    kafka.append(TOPIC, 0, record(Some(b"github:1"), b"\"\xff\""));
+    kafka.append(TOPIC, 0, record(Some(b"github:1"), &vec![b'1'; MAX_RECORD_BYTES]));
+    kafka.append_undecodable(TOPIC, 0, 3, "Unknown control batch record version: 8192");
+    kafka.append(TOPIC, 0, NewRecord { key: Some(b"github:1".to_vec()), ..NewRecord::default() });
+    kafka.append_text(TOPIC, 0, "github:1", "after");
+    let bridge = start(kafka.clone(), &edge.url).await;
+    until_edge(&edge, "the checkpoint has passed all", |state| state.next_offset(0) == Some(10)).await;
+
+    assert_eq!(edge.state().delivered("github:1"), ["v1.7.0.8", "v1.7.0.9"]);
+    assert_eq!(edge.state().records[&("github:1".to_owned(), "v1.7.0.8".to_owned())], "null");
+    let dead_letters = kafka.records("chat.outbound.dlq");
+    let coordinates: Vec<_> = dead_letters
+        .iter()
+        .map(|dead_letter| {
+            let of = |name| header(dead_letter, name);
+            (
+                of("dlq_reason"),
+                format!("{}/{}/{}-{}", of("dlq_topic"), of("dlq_partition"), of("dlq_offset"), of("dlq_last_offset")),
+            )
+        })
+        .collect();
+    let expected = [
+        ("no_key", "chat.outbound/0/0-0"),
+        ("key_not_a_subject", "chat.outbound/0/1-1"),
+        ("value_not_json", "chat.outbound/0/2-2"),
+        ("value_not_utf8", "chat.outbound/0/3-3"),
+        ("too_large", "chat.outbound/0/4-4"),
+        ("transaction_marker", "chat.outbound/0/5-7"),
+    ];
+    assert_eq!(coordinates, expected.map(|(reason, offsets)| (reason.to_owned(), offsets.to_owned())));
+    assert_eq!(dead_letters[2].value.as_deref(), Some(b"hello".as_slice()), "the dead letter holds the record");
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn an_unwritten_dead_letter_holds_back_only_the_checkpoint() {
+    let (kafka, edge) = (kafka(1), Edge::start().await);
+    kafka.hold();
+    kafka.append_text(TOPIC, 0, "everyone", "poison");
+    kafka.append_text(TOPIC, 0, "github:1", "a");
+    let bridge = start(kafka.clone(), &edge.url).await;
+    until_edge(&edge, "the record behind it is delivered", |state| state.delivered("github:1").len() == 1).await;
+    kafka.append_text(TOPIC, 0, "github:1", "b");
+    until_edge(&edge, "a later record is delivered", |state| state.delivered("github:1").len() == 2).await;
+    assert_eq!(edge.state().next_offset(0), Some(0));
+    kafka.release();
+    until_edge(&edge, "the checkpoint has caught up", |state| state.next_offset(0) == Some(3)).await;
+    assert_eq!(kafka.records("chat.outbound.dlq").len(), 1);
+    assert_eq!(edge.state().delivered("github:1"), ["v1.7.0.1", "v1.7.0.2"], "delivered once");
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_record_that_the_edge_rejects_is_isolated_and_dead_lettered() {
+    let (kafka, edge) = (kafka(1), Edge::start().await);
+    edge.state().rejected_text = Some("poison".to_owned());
+    for text in ["a", "poison", "c"] {
+        kafka.append_text(TOPIC, 0, "github:1", text);
+    }
+    let bridge = start(kafka.clone(), &edge.url).await;
+    until_edge(&edge, "the checkpoint has passed all", |state| state.next_offset(0) == Some(3)).await;
+    assert_eq!(edge.state().delivered("github:1"), ["v1.7.0.0", "v1.7.0.2"]);
+    let [dead_letter] = kafka.records("chat.outbound.dlq").try_into().unwrap();
+    assert_eq!(
+        (header(&dead_letter, "dlq_reason"), header(&dead_letter, "dlq_offset")),
+        ("refused_by_edge".into(), "1".into())
+    );
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn an_edge_that_rejects_everything_loses_no_record() {
+    let (kafka, edge) = (kafka(1), Edge::start().await);
+    kafka.append_text(TOPIC, 0, "github:1", "a");
+    let bridge = start(kafka.clone(), &edge.url).await;
+    until_edge(&edge, "the first is delivered", |state| state.next_offset(0) == Some(1)).await;
+    edge.state().rejected_text = Some("chat.outbound".to_owned());
+    let before = edge.state().requests;
+    kafka.append_text(TOPIC, 0, "github:1", "b");
+    until_edge(&edge, "it has retried", |state| state.requests > before + 4).await;
+    edge.state().rejected_text = None;
+    until_edge(&edge, "the second is delivered", |state| state.next_offset(0) == Some(2)).await;
+    assert!(kafka.records("chat.outbound.dlq").is_empty());
+    assert_eq!(edge.state().delivered("github:1"), ["v1.7.0.0", "v1.7.0.1"]);
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn an_edge_that_rejects_every_record_is_reported_and_nothing_is_dead_lettered() {
+    let (kafka, edge) = (kafka(1), Edge::start().await);
+    // All requests that carry records, like an edge that does not know their form.
+    edge.state().rejected_text = Some("\"records\"".to_owned());
+    for n in 0..6 {
+        kafka.append_text(TOPIC, 0, &format!("github:{n}"), "a");
+    }
+    let bridge = start(kafka.clone(), &edge.url).await;
+    let get_text = async |path: &str| bridge.http.get(bridge.url(path)).send().await.unwrap().text().await.unwrap();
+    let becomes = async |is_fault: bool| {
+        while get_text("/readyz").await.contains("different versions") != is_fault {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(support::TEST_TIMEOUT, becomes(true)).await.unwrap();
+    let figure =
+        |value: u8| format!("causeway_edge_refuses_records{{partition=\"0\",topic=\"chat.outbound\"}} {value}");
+    assert!(get_text("/metrics").await.contains(&figure(1)));
+    let before = edge.state().requests;
+    until_edge(&edge, "it has retried with more", |state| state.requests > before + 10).await;
+
+    edge.state().rejected_text = None;
+    until_edge(&edge, "all are delivered", |state| state.next_offset(0) == Some(6)).await;
+    tokio::time::timeout(support::TEST_TIMEOUT, becomes(false)).await.unwrap();
+    assert!(get_text("/metrics").await.contains(&figure(0)));
+    assert!(kafka.records("chat.outbound.dlq").is_empty());
+    assert_eq!(edge.state().deliveries.len(), 6, "each once");
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_rejected_record_is_retried_once_after_others_are_accepted() {
+    let (kafka, edge) = (kafka(1), Edge::start().await);
+    edge.state().rejected_text = Some("poison".to_owned());
+    kafka.append_text(TOPIC, 0, "github:1", "poison");
+    kafka.append_text(TOPIC, 0, "github:1", "after");
+    kafka.append_text(TOPIC, 0, "github:2", "other");
+    let bridge = start(kafka.clone(), &edge.url).await;
+    until_edge(&edge, "the checkpoint has passed all", |state| state.next_offset(0) == Some(3)).await;
+    assert_eq!(edge.state().delivered("github:1"), ["v1.7.0.1"]);
+    assert_eq!(edge.state().delivered("github:2"), ["v1.7.0.2"]);
+    assert_eq!(kafka.records("chat.outbound.dlq").len(), 1);
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_run_of_rejected_records_is_dead_lettered_once_a_later_one_is_accepted() {
+    let (kafka, edge) = (kafka(1), Edge::start().await);
+    edge.state().rejected_text = Some("poison".to_owned());
+    for text in ["poison"; 4].into_iter().chain(["fine"]) {
+        kafka.append_text(TOPIC, 0, "github:1", text);
+    }
+    let bridge = start(kafka.clone(), &edge.url).await;
+    until_edge(&edge, "the checkpoint has passed all", |state| state.next_offset(0) == Some(5)).await;
+    assert_eq!(edge.state().delivered("github:1"), ["v1.7.0.4"]);
+    let offsets: Vec<_> =
+        kafka.records("chat.outbound.dlq").iter().map(|dead_letter| header(dead_letter, "dlq_offset")).collect();
+    assert_eq!(offsets, ["0", "1", "2", "3"]);
+    bridge.stop().await;
+}
