@@ -55,7 +55,7 @@ export class Browser {
   /** What a script of the open page sends beside its cookies. @param {string} [method] @returns {Record<string, string>} */
   scriptHeaders(method = 'GET') {
     const { page = this.origin, csrf } = this.settings;
-    // Browsers name the origin of a request that is not a safe one of the same origin.
+    // Browsers omit Origin only from GET and HEAD requests of the same origin.
     const hasOrigin = page !== this.origin || !['GET', 'HEAD'].includes(method);
     return {
       ...(hasOrigin && { Origin: page }),

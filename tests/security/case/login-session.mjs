@@ -40,7 +40,7 @@ export const cases = [
         assert.ok(bff.isRedirect(answer) || answer.status === 429, String(answer.status));
         if (bff.isRedirect(answer)) begun++;
       }
-      // Otherwise the bound on cookies was not tested.
+      // Without several sign-ins the bound on cookies would not be tested.
       assert.ok(begun > 10, `${begun} sign-ins have begun`);
       assert.ok(
         (browser.cookieHeader ?? '').length < MAX_COOKIE_BYTES,

@@ -18,7 +18,7 @@ const runtime = process.env.CAUSEWAY_TARGET || 'workers';
 
 /**
  * How many instances serve at once, each with its own memory. The Spin host starts another one when each has sixteen
- * requests in progress. Cases depend only on whether there are several: instances share what one asked a provider.
+ * requests in progress. Cases depend only on whether there are several: instances share what one fetched from a provider.
  * @param {string} runtime
  */
 export const instancesOn = (runtime) => (runtime === 'spin' ? 2 : 1);

@@ -1,4 +1,4 @@
-// Signing keys of the provider stub, honest and otherwise.
+// Signing keys of the provider stub, and forged signatures.
 
 import { createHmac, sign as signBytes } from 'node:crypto';
 

@@ -117,7 +117,7 @@ export class Realm {
     return this.seen.filter((request) => request.endpoint === endpoint);
   }
 
-  /** Back to honesty; what it was asked and what it issued stays. */
+  /** Removes the settings of a case. The recorded requests and the issued tokens stay. */
   reset() {
     this.overrides = {};
     this.user = ADA;
