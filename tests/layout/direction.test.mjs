@@ -1,75 +1,94 @@
-// Dependencies point inwards. An arrow that is not listed here is a mistake, or a decision to be made here first.
+// Imports run downwards: between crates, between the rooms of core, and between its files. An arrow that this file does
+// not allow is a mistake, or a decision to be made here first.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { relative, resolve } from 'node:path';
 import { test } from 'node:test';
 
+import { importsByModule, leaves } from './rust-import.mjs';
+
 const ROOT = resolve(import.meta.dirname, '../..');
 
-/** @type {Record<string, string[]>} each crate of the workspace, and those of its neighbours it may name */
-const ALLOWED = {
+/** @type {Record<string, string[]>} each crate of the product, and the crates of the workspace that it may name */
+const CRATES = {
   'causeway-protocol': [],
   'causeway-core': ['causeway-protocol'],
-  // Core's platform traits speak in the wire contract's types, so an adapter names those too.
+  // Core's platform traits use types of the wire contract, so an adapter names those too.
   'causeway-workers': ['causeway-core', 'causeway-protocol'],
   'causeway-spin': ['causeway-core', 'causeway-protocol'],
   'kafka-bridge': ['causeway-protocol'],
   'causeway-fuzz': ['causeway-core', 'causeway-protocol'],
 };
-
-/** What is beside the product stands outside of it: an example shows what anybody could write, a test tool drives it. */
+/** Examples and test tools stand outside the product. */
 const OUTSIDE = /^(examples|tests)\//;
-
-/** What would tie the platform-neutral crates to one runtime. */
-const RUNTIMES = [
-  'worker',
-  'spin-sdk',
-  'tokio',
-  'reqwest',
-  'hyper',
-  'wasm-bindgen',
-  'js-sys',
-  'web-sys',
-  'rskafka',
-  'rdkafka',
-  'redis',
+/** What would tie a platform-neutral crate to one runtime. */
+const RUNTIMES = 'worker spin-sdk tokio reqwest hyper wasm-bindgen js-sys web-sys rskafka rdkafka redis'.split(' ');
+/** The floors of edge/core/src, from the ground up. Rooms of one floor do not name each other. */
+const FLOORS = [
+  ['http', 'token_set'],
+  ['runtime'],
+  ['error', 'seal', 'stream'],
+  ['session', 'oauth'],
+  ['coordinator', 'memory', 'proxy'],
+  ['route', 'config'],
+  ['guard', 'sign_in', 'testing'],
+  ['handler'],
+  ['edge'],
 ];
 
 /** @type {{ name: string, manifest_path: string, dependencies: { name: string, kind: string | null }[] }[]} */
 const crates = JSON.parse(
   execFileSync('cargo', ['metadata', '--format-version', '1', '--no-deps', '--offline'], {
     cwd: ROOT,
-    maxBuffer: 64 * 1024 * 1024,
     encoding: 'utf8',
   }),
 ).packages;
 
-test('no crate of the workspace depends on a neighbour it must not know', () => {
+test('a crate depends on no crate of the workspace that it must not know', () => {
   const names = new Set(crates.map((crate) => crate.name));
+  for (const { name, manifest_path: path } of crates)
+    assert.ok(name in CRATES || OUTSIDE.test(relative(ROOT, path)), `${name} is not listed in CRATES`);
   const wrong = crates.flatMap(({ name, dependencies }) =>
     dependencies
-      .filter((dependency) => names.has(dependency.name) && !(ALLOWED[name] ?? []).includes(dependency.name))
-      .map((dependency) => `${name} -> ${dependency.name}`),
+      .filter((it) => names.has(it.name) && it.name !== name && !(CRATES[name] ?? []).includes(it.name))
+      .concat(
+        /core|protocol/.test(name) ? dependencies.filter((it) => it.kind !== 'dev' && RUNTIMES.includes(it.name)) : [],
+      )
+      .map((dependency) => `${name} must not depend on ${dependency.name}`),
   );
   assert.deepEqual(wrong, []);
 });
 
-test('every crate of the workspace has a place in the order', () => {
-  const placeless = crates.filter(
-    ({ name, manifest_path: path }) => !(name in ALLOWED) && !OUTSIDE.test(relative(ROOT, path)),
+const imports = importsByModule(resolve(ROOT, 'edge/core/src'));
+
+test("core's imports run down its floors", () => {
+  const room = (/** @type {string} */ name) => name.split('::')[0] ?? '';
+  const floor = (/** @type {string} */ name) => FLOORS.findIndex((rooms) => rooms.includes(room(name)));
+  for (const name of imports.keys()) assert.ok(name === 'lib' || floor(name) >= 0, `${name} is on no floor`);
+  const wrong = [...imports].flatMap(([from, targets]) =>
+    [...targets].flatMap((target) => {
+      if (room(from) === room(target) || floor(from) > floor(target)) return [];
+      const why = floor(from) === floor(target) ? 'is a room of the same floor' : 'is above it';
+      return [`${from} must not import ${target}: ${room(target)} ${why}`];
+    }),
   );
-  assert.deepEqual(
-    placeless.map(({ name }) => name),
-    [],
-  );
+  assert.deepEqual(wrong, []);
 });
 
-test('core and protocol name no runtime', () => {
-  const wrong = crates
-    .filter((crate) => ['causeway-core', 'causeway-protocol'].includes(crate.name))
-    .flatMap(({ name, dependencies }) =>
-      dependencies.filter((d) => d.kind !== 'dev' && RUNTIMES.includes(d.name)).map((d) => `${name} -> ${d.name}`),
-    );
-  assert.deepEqual(wrong, []);
+test("core's files do not import each other in a circle", () => {
+  /** @type {string[]} */ const circles = [];
+  const visit = (/** @type {string} */ name, /** @type {string[]} */ way) => {
+    if (way.includes(name)) circles.push([...way.slice(way.indexOf(name)), name].join(' -> '));
+    else if (!done.has(name)) for (const target of imports.get(name) ?? []) visit(target, [...way, name]);
+    done.add(name);
+  };
+  const done = new Set();
+  for (const name of imports.keys()) visit(name, []);
+  assert.deepEqual(circles, []);
+});
+
+test('use trees are read to their leaves', () => {
+  assert.deepEqual(leaves('crate::{a::{self, B}, c::D as E}'), ['crate::a::self', 'crate::a::B', 'crate::c::D as E']);
+  assert.ok(imports.get('edge')?.has('handler::dispatch') && imports.get('oauth::cache')?.has('oauth::discovery'));
 });

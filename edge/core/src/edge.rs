@@ -1,117 +1,35 @@
 //! The entry: one [`Edge`] per isolate answers all requests. Table → guard → session → handler → headers.
 
-use std::{
-    cell::{Cell, RefCell},
-    collections::{HashMap, VecDeque},
-    fmt::Write as _,
-    rc::Rc,
-    time::Duration,
-};
+use std::{cell::RefCell, fmt::Write as _, rc::Rc};
 
 use causeway_protocol::trace::{NEW_TRACE_BYTES, Traceparent};
 use http::header;
 
 use crate::{
-    client_address::client_address,
     config::{Config, ConfigError, Coordination, Source},
-    cookie,
-    error::Error,
+    error::{self, Error},
     guard,
-    handler::{self, Context},
-    oauth::{discovery::DiscoveryCache, installation_cache::InstallationCache},
-    observed::Observed,
-    platform::{Clock, Platform, Random, Unavailable},
-    readiness::Readiness,
-    refresh::Refresher,
-    route::{self, Auth, Csrf},
-    session::{
-        id::SessionHandle,
-        store::{Session, Sessions},
+    handler::{context::Context, dispatch},
+    http::{
+        client_address::client_address,
+        cookie,
+        web::{Request, Response, TRACEPARENT, single},
     },
-    telemetry::{self, Event},
-    web::{Request, Response, TRACEPARENT, single},
+    memory::Memory,
+    oauth::{cache::DiscoveryCache, installation_cache::InstallationCache},
+    route::{self, Auth, Csrf},
+    runtime::{
+        clock::Clock, platform::Platform, random::Random, readiness::Readiness, telemetry::Event, traced::Observed,
+        unavailable::Unavailable,
+    },
+    session::{cache::SessionCache, store::Session},
+    sign_in::refresh::Refresher,
 };
-
-/// Most sessions an isolate remembers, and most bytes of their records: an isolate has 128 MB for all it does.
-const MAX_CACHED_SESSIONS: usize = 1000;
-const MAX_CACHED_BYTES: usize = 8 << 20;
 
 /// The edge of one deployment, kept as long as its isolate lives.
 #[derive(Debug)]
 pub struct Edge {
     deployment: Result<(Config, Memory), Vec<ConfigError>>,
-}
-
-/// What an isolate remembers. All of it can be forgotten at any time.
-#[derive(Debug)]
-pub struct Memory {
-    /// Providers' metadata and keys.
-    pub discovery: DiscoveryCache,
-    /// Tokens of a GitHub App's installations.
-    pub installations: InstallationCache,
-    /// Sessions the coordinator vouched for a moment ago.
-    pub sessions: SessionCache,
-    /// Whether all that is needed was there a moment ago.
-    pub readiness: Readiness,
-}
-
-/// Sealed session records and when the coordinator last vouched for them. Without the browser's cookie they stay sealed.
-#[derive(Debug, Default)]
-pub struct SessionCache {
-    entries: RefCell<HashMap<SessionHandle, Vouched>>,
-    /// Handles by age of their entry, the oldest first.
-    order: RefCell<VecDeque<SessionHandle>>,
-    /// Length of all records.
-    bytes: Cell<usize>,
-}
-
-#[derive(Debug)]
-struct Vouched {
-    at_ms: u64,
-    generation: u64,
-    sealed: Vec<u8>,
-}
-
-impl SessionCache {
-    /// A record the coordinator vouched for less than `bound` ago, and its generation.
-    #[must_use]
-    pub fn fresh(&self, handle: &SessionHandle, now_ms: u64, bound: Duration) -> Option<(u64, Vec<u8>)> {
-        let entries = self.entries.borrow();
-        let entry = entries.get(handle)?;
-        (u128::from(now_ms.checked_sub(entry.at_ms)?) < bound.as_millis())
-            .then(|| (entry.generation, entry.sealed.clone()))
-    }
-
-    /// Remembers a record just vouched for.
-    pub fn put(&self, handle: &SessionHandle, now_ms: u64, generation: u64, sealed: Vec<u8>) {
-        let (mut entries, mut order) = (self.entries.borrow_mut(), self.order.borrow_mut());
-        // An answer that was long under way must not hide what was written meanwhile.
-        if entries.get(handle).is_some_and(|known| known.generation > generation) {
-            return;
-        }
-        let added = sealed.len();
-        let removed = match entries.insert(handle.clone(), Vouched { at_ms: now_ms, generation, sealed }) {
-            Some(known) => known.sealed.len(),
-            None => {
-                order.push_back(handle.clone());
-                0
-            }
-        };
-        let mut bytes = self.bytes.get().saturating_add(added).saturating_sub(removed);
-        while order.len() > MAX_CACHED_SESSIONS || bytes > MAX_CACHED_BYTES {
-            let Some(oldest) = order.pop_front() else { break };
-            bytes = bytes.saturating_sub(entries.remove(&oldest).map_or(0, |entry| entry.sealed.len()));
-        }
-        self.bytes.set(bytes);
-    }
-
-    /// Forgets a session that ended here.
-    pub fn forget(&self, handle: &SessionHandle) {
-        if let Some(entry) = self.entries.borrow_mut().remove(handle) {
-            self.bytes.set(self.bytes.get().saturating_sub(entry.sealed.len()));
-            self.order.borrow_mut().retain(|known| known != handle);
-        }
-    }
 }
 
 /// What is left to do after an answer: to renew the token of a listener's account.
@@ -129,7 +47,7 @@ impl Edge {
     pub fn new(source: &impl Source, coordination: Coordination) -> Self {
         let with_memory = |config: Config| {
             let memory = Memory {
-                discovery: DiscoveryCache::new(Rc::clone(&config.session_keys)),
+                discovery: DiscoveryCache::new(Rc::clone(&config.sessions.keys)),
                 installations: InstallationCache::default(),
                 sessions: SessionCache::default(),
                 readiness: Readiness::default(),
@@ -203,7 +121,7 @@ impl Edge {
             },
         };
         let mut response = result.unwrap_or_else(|error| {
-            telemetry::reject(platform, &error, Some(&method));
+            error::reject(platform, &error, Some(&method));
             let is_too_large = error == Error::HeadersTooLarge;
             let has_page = is_too_large || row.is_some_and(|row| row.csrf == Csrf::Navigation);
             let mut response = if has_page && guard::accepts_html(&headers) {
@@ -213,7 +131,7 @@ impl Edge {
             };
             if is_too_large {
                 // Or whoever is at this limit stays there.
-                for cookie in cookie::clear_own(&headers, config.embed) {
+                for cookie in cookie::clear_own(&headers, config.sessions.embed) {
                     response.add(header::SET_COOKIE, &cookie);
                 }
             }
@@ -236,22 +154,7 @@ async fn answer<P: Platform>(context: Context<'_, P>, request: Request<P::Body>)
             Err(error) => return Err(error),
         },
     };
-    handler::run(context, request, session).await
-}
-
-impl<'a, P: Platform> Context<'a, P> {
-    /// The sessions of this deployment.
-    #[must_use]
-    pub fn sessions(&self) -> Sessions<'a, P> {
-        Sessions { platform: self.platform, config: self.config, cache: &self.memory.sessions }
-    }
-
-    /// What renews their tokens.
-    #[must_use]
-    pub fn refresher(&self) -> Refresher<'a, P> {
-        let Self { platform, config, memory, .. } = self;
-        Refresher { platform, config, memory }
-    }
+    dispatch::run(context, request, session).await
 }
 
 /// What a runtime answers when it cannot turn the answer of [`Edge::handle`] into one of its own: a problem document in
@@ -265,7 +168,7 @@ pub fn unanswerable<P: Platform>(platform: &P, detail: impl ToString) -> Respons
 
 /// Answers without a configuration, or without what nothing is safe without.
 fn closed<P: Platform>(platform: &Observed<'_, P>, error: &Error, method: Option<&http::Method>) -> Response<P::Body> {
-    telemetry::reject(platform, error, method);
+    error::reject(platform, error, method);
     let mut response = error.response(platform.request_id);
     guard::finish_closed(platform.request_id, &mut response);
     response
@@ -296,28 +199,4 @@ fn name(platform: &(impl Random + Clock), headers: &http::HeaderMap) -> Result<(
         }
     };
     Ok((id, trace))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::session::id::SessionId;
-
-    #[test]
-    fn an_isolate_remembers_no_more_sessions_than_it_has_room_for() {
-        let cache = SessionCache::default();
-        let handles: Vec<_> = (0..12).map(|n| SessionId::from_bytes(&[n; 32]).unwrap().handle()).collect();
-        let is_known = |n: usize| cache.fresh(&handles[n], 0, Duration::from_secs(1)).is_some();
-        for handle in &handles {
-            cache.put(handle, 0, 1, vec![0; MAX_CACHED_BYTES / 8]);
-        }
-        assert_eq!(std::array::from_fn::<_, 12, _>(is_known).iter().filter(|known| **known).count(), 8);
-        assert!(!is_known(3) && is_known(4) && is_known(11));
-        cache.put(&handles[11], 0, 2, vec![0; 1]);
-        cache.forget(&handles[10]);
-        for handle in &handles[..2] {
-            cache.put(handle, 0, 1, vec![0; MAX_CACHED_BYTES / 8 - 1]);
-        }
-        assert!(is_known(4) && is_known(11) && is_known(0) && is_known(1), "what is gone takes no room");
-    }
 }

@@ -2,13 +2,21 @@
 //! gets the detail. Failures of seals, cookies and sessions all look the same from outside.
 
 use causeway_protocol::problem::{PROBLEM_JSON, Problem};
-use http::{StatusCode, header};
+use http::{Method, StatusCode, header};
+use serde_json::Value;
 
 use crate::{
-    page::{Escaped, page},
-    platform::{BodyError, Unavailable},
-    telemetry::Reason,
-    web::Response,
+    http::{
+        body::BodyError,
+        page::{Escaped, page},
+        web::Response,
+    },
+    runtime::{
+        clock::Clock,
+        redact::without_secrets,
+        telemetry::{Event, Field, Level, Log, Reason},
+        unavailable::Unavailable,
+    },
 };
 
 /// Why a request is refused or failed.
@@ -287,5 +295,23 @@ impl Error {
         if let Some(seconds) = self.retry_after_seconds() {
             response.set(header::RETRY_AFTER, &seconds.to_string());
         }
+    }
+}
+
+/// Reports a refusal. Rejects are counted by these lines: the edge has no registry of its own.
+pub fn reject(to: &(impl Clock + Log), error: &Error, method: Option<&Method>) {
+    let level = if error.status().is_server_error() { Level::Error } else { Level::Info };
+    Event::new(level, "reject")
+        .with("reason", error.log_reason())
+        .with("code", error.code())
+        .with("status", error.status())
+        .with("method", method)
+        .with("detail", error)
+        .write(to);
+}
+
+impl Field for &Error {
+    fn value(self) -> Value {
+        without_secrets(&self.to_string()).into()
     }
 }

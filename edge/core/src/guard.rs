@@ -4,12 +4,14 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use url::Url;
 
 use crate::{
-    config::{Config, Embed},
-    cookie::{self, MAX_COOKIE_BYTES},
+    config::Config,
     error::Error,
-    origin::Origin,
+    http::{
+        cookie::{self, Embed, MAX_COOKIE_BYTES},
+        origin::Origin,
+        web::{Response, single},
+    },
     route::{Cache, Cors, Csrf, Row},
-    web::{Response, single},
 };
 
 /// The header a script must send; one that no form and no link can (M7).
@@ -79,7 +81,7 @@ fn check_origin(config: &Config, headers: &HeaderMap, must_say: bool) -> Result<
         return forbidden("Origin is not allowed");
     }
     // Where the cookie comes along from everywhere, a request that does not say where it comes from comes from nowhere.
-    let must_say = must_say || config.embed == Embed::CrossSite;
+    let must_say = must_say || config.sessions.embed == Embed::CrossSite;
     if !headers.contains_key(&SEC_FETCH_SITE) {
         // Not a current browser. It must name its origin before it may change anything.
         return if must_say && !has_origin { forbidden("neither Origin nor Sec-Fetch-Site") } else { Ok(()) };
@@ -88,7 +90,7 @@ fn check_origin(config: &Config, headers: &HeaderMap, must_say: bool) -> Result<
         Some("same-origin") => Ok(()),
         // Another origin of the same site is as foreign as any, unless it is a configured host page (S80).
         Some("same-site") if has_origin => Ok(()),
-        Some("cross-site") if has_origin && config.embed == Embed::CrossSite => Ok(()),
+        Some("cross-site") if has_origin && config.sessions.embed == Embed::CrossSite => Ok(()),
         _ => forbidden("Sec-Fetch-Site is not allowed"),
     }
 }
@@ -165,7 +167,7 @@ pub fn is_begun_elsewhere(config: &Config, headers: &HeaderMap) -> bool {
     let is_own = matches!(single(headers, &SEC_FETCH_SITE), Some("same-origin" | "none"));
     let is_named = single(headers, &header::ORIGIN).is_some_and(|origin| config.allows_origin(origin));
     let is_of_host_page = is_named || is_referred(config, headers);
-    let is_near = config.embed == Embed::CrossSite || !is_sent_on(headers);
+    let is_near = config.sessions.embed == Embed::CrossSite || !is_sent_on(headers);
     !(is_own || is_of_host_page && is_near)
 }
 
@@ -262,5 +264,4 @@ pub fn finish_closed<B>(request_id: &str, response: &mut Response<B>) {
 }
 
 #[cfg(test)]
-#[path = "guard_tests.rs"]
 mod tests;

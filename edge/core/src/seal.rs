@@ -13,7 +13,7 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::platform::{Random, Unavailable};
+use crate::runtime::{random::Random, unavailable::Unavailable};
 
 const VERSION: u8 = 1;
 const NONCE_BYTES: usize = 24;
@@ -155,7 +155,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::simulated::{SeededRandom, key_ring};
+    use crate::testing::{random::SeededRandom, settings::key_ring};
 
     const COOKIE: Binding<'static> = Binding { purpose: Purpose::SessionCookie, context: &[b"name"], secret: b"" };
 

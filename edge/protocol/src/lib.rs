@@ -1,6 +1,7 @@
 //! The wire contract between the edge and the kafka-bridge, used by both sides so that neither can drift.
 //!
 //! - [`subject`]: whose event it is, and the Kafka record key that says so
+//! - [`session`]: the public name of a session
 //! - [`event`]: events as the edge posts them to the bridge and as a stream delivers them
 //! - [`deliver`]: what the bridge posts to `/internal/deliver`, and the checkpoint that rests there
 //! - [`cursor`]: the SSE id `v1.<epoch>.<partition>.<offset>`, a client's place in its stream
@@ -17,6 +18,7 @@ pub mod event;
 pub mod feed;
 pub mod hub;
 pub mod problem;
+pub mod session;
 pub mod signature;
 pub mod stream;
 pub mod subject;

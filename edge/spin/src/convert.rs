@@ -3,9 +3,9 @@
 use std::{future::ready, pin::pin, time::Duration};
 
 use bytes::Bytes;
-use causeway_core::{
+use causeway_core::http::{
+    body::{BodyError, ByteLimit, ReadBody},
     client_address::client_address,
-    platform::{BodyError, ByteLimit, ReadBody},
     web::{self, Outgoing},
 };
 use futures_util::{Stream, StreamExt as _, future::LocalBoxFuture};

@@ -1,6 +1,6 @@
 //! Causeway on Spin: bindings and conversions, no decisions.
 //!
-//! - [`platform`]: the traits of `causeway_core::platform` on a component's imports
+//! - [`platform`]: the traits of `causeway_core::runtime::platform` on a component's imports
 //! - [`convert`]: requests, responses, headers and bodies between the SDK's types and core's
 //! - [`redis`]: one connection an instance, every command with a deadline
 //! - [`variable`]: the component's variables, read once an instance

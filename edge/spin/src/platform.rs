@@ -1,4 +1,4 @@
-//! The traits of `causeway_core::platform` on a component's imports.
+//! The traits of `causeway_core::runtime::platform` on a component's imports.
 
 use std::{
     future::pending,
@@ -8,21 +8,26 @@ use std::{
 
 use causeway_core::{
     config::Source as _,
-    expiry::{self, Kept},
-    hub::END_REMEMBERED,
-    machine::{self, CompareAndSet, Machine},
-    platform::{
-        CheckpointStore, Clock, Departure, HttpClient, KeyValueStore, Log, Machines, OpenStream, Opened, Random, Rate,
-        RateLimiter, StreamHub, Unavailable,
+    http::web::{Incoming, Outgoing},
+    runtime::{
+        clock::Clock,
+        expiry::{self, Kept},
+        machine::{self, CompareAndSet, Machine},
+        platform::{
+            CheckpointStore, Departure, HttpClient, KeyValueStore, Machines, OpenStream, Opened, Rate, RateLimiter,
+            StreamHub,
+        },
+        random::Random,
+        rate::Window,
+        telemetry::{Line, Log},
+        unavailable::Unavailable,
     },
-    rate::Window,
-    session::id::SessionHandle,
-    telemetry::Line,
-    web::{Incoming, Outgoing},
+    stream::hub::END_REMEMBERED,
 };
 use causeway_protocol::{
     deliver::{Checkpoint, Record},
     hub::EndReason,
+    session::SessionHandle,
     stream::{END_CHANNEL, EndStreams, ended_key},
     subject::Subject,
 };

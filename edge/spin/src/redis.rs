@@ -3,7 +3,7 @@
 
 use std::{cell::RefCell, pin::pin, rc::Rc, time::Duration};
 
-use causeway_core::platform::Unavailable;
+use causeway_core::runtime::unavailable::Unavailable;
 use futures_util::future::{Either, select};
 use spin_sdk::redis::{Connection, RedisParameter, RedisResult};
 

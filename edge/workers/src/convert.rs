@@ -2,8 +2,8 @@
 
 use std::{pin::pin, time::Duration};
 
-use causeway_core::{
-    platform::{BodyError, ByteLimit, ReadBody},
+use causeway_core::http::{
+    body::{BodyError, ByteLimit, ReadBody},
     web::{self, Outgoing},
 };
 use futures_util::{

@@ -1,6 +1,6 @@
-//! A Durable Object per machine of `causeway_core::machine`: stores the state that core decides on.
+//! A Durable Object per machine of `causeway_core::runtime::machine`: stores the state that core decides on.
 
-use causeway_core::machine::dispatch;
+use causeway_core::coordinator::dispatch;
 use worker::{Date, DurableObject, Env, Request, Response, Result, ScheduledTime, State, durable_object};
 
 use crate::object;

@@ -1,6 +1,6 @@
 //! Causeway on Cloudflare Workers: bindings and conversions, no decisions.
 //!
-//! - [`platform`]: the traits of `causeway_core::platform` on a Worker's bindings
+//! - [`platform`]: the traits of `causeway_core::runtime::platform` on a Worker's bindings
 //! - [`convert`]: requests, responses, headers and bodies between the runtime's types and core's
 //! - [`object`]: calling a Durable Object
 //! - [`coordinator`], [`user_hub`], [`checkpoints`]: the Durable Objects

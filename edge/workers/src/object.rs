@@ -1,6 +1,6 @@
 //! Calling a Durable Object: JSON in, JSON out, the operation in the path.
 
-use causeway_core::platform::Unavailable;
+use causeway_core::runtime::unavailable::Unavailable;
 use serde::{Serialize, de::DeserializeOwned};
 use wasm_bindgen::JsValue;
 use worker::{Env, Headers, Method, Request, RequestInit, Response, Stub};

@@ -1,23 +1,28 @@
-//! The traits of `causeway_core::platform` on a Worker's bindings.
+//! The traits of `causeway_core::runtime::platform` on a Worker's bindings.
 
 use std::{pin::pin, time::Duration};
 
 use causeway_core::{
     config::{KEYS, Source},
-    expiry::workers_kv_seconds,
-    machine::Machine,
-    platform::{
-        CheckpointStore, Clock, Departure, HttpClient, KeyValueStore, Log, Machines, OpenStream, Opened, Random, Rate,
-        RateLimiter, StreamHub, Unavailable,
+    http::web::{Body, Incoming, Outgoing},
+    runtime::{
+        clock::Clock,
+        expiry::workers_kv_seconds,
+        machine::Machine,
+        platform::{
+            CheckpointStore, Departure, HttpClient, KeyValueStore, Machines, OpenStream, Opened, Rate, RateLimiter,
+            StreamHub,
+        },
+        random::Random,
+        telemetry::{Line, Log},
+        unavailable::Unavailable,
     },
-    session::id::SessionHandle,
-    stream::{HubSocket, drive},
-    telemetry::Line,
-    web::{Body, Incoming, Outgoing},
+    stream::driver::{HubSocket, drive},
 };
 use causeway_protocol::{
     deliver::{Checkpoint, Record},
     hub::EndReason,
+    session::SessionHandle,
     subject::Subject,
 };
 use futures_channel::oneshot;
@@ -31,8 +36,8 @@ use web_sys::AbortSignal;
 use worker::{Date, Delay, Env, Fetch, Headers, WebSocket, WebsocketEvent, kv::KvStore};
 
 use crate::{
-    checkpoints, convert,
-    convert::{AbortOnDrop, NativeBody},
+    checkpoints,
+    convert::{self, AbortOnDrop, NativeBody},
     coordinator, object, user_hub,
 };
 

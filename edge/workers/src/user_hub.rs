@@ -1,11 +1,8 @@
 //! A Durable Object per user: SQLite under the buffer and hibernating WebSockets under the streams of
-//! `causeway_core::hub`.
+//! `causeway_core::stream::hub`.
 
-use causeway_core::{
-    hub::{self, Buffer, Closed, Outlet, Place, Stored, Watermark},
-    session::id::SessionHandle,
-};
-use causeway_protocol::{cursor::Cursor, deliver::Record, hub::EndReason};
+use causeway_core::stream::hub::{self, Buffer, Closed, Outlet, Place, Stored, Watermark};
+use causeway_protocol::{cursor::Cursor, deliver::Record, hub::EndReason, session::SessionHandle};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use worker::{
     Date, DurableObject, Env, Error, Request, Response, Result, ScheduledTime, SqlStorage, SqlStorageValue, State,

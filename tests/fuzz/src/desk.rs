@@ -10,18 +10,26 @@ use std::{
 use causeway_core::{
     config::Coordination,
     edge::Edge,
-    machine::{self, Machine},
-    platform::{
-        BodyError, ByteLimit, CheckpointStore, Clock, Departure, HttpClient, KeyValueStore, Log, Machines, OpenStream,
-        Opened, Random, Rate, RateLimiter, ReadBody, StreamHub, Unavailable,
+    http::{
+        body::{BodyError, ByteLimit, ReadBody},
+        web::{Body, Incoming, Outgoing, Request, Response},
     },
-    session::id::SessionHandle,
-    telemetry::Line,
-    web::{Body, Incoming, Outgoing, Request, Response},
+    runtime::{
+        clock::Clock,
+        machine::{self, Machine},
+        platform::{
+            CheckpointStore, Departure, HttpClient, KeyValueStore, Machines, OpenStream, Opened, Rate, RateLimiter,
+            StreamHub,
+        },
+        random::Random,
+        telemetry::{Line, Log},
+        unavailable::Unavailable,
+    },
 };
 use causeway_protocol::{
     deliver::{Checkpoint, Record},
     hub::EndReason,
+    session::SessionHandle,
     subject::Subject,
 };
 use futures_util::{FutureExt as _, future::LocalBoxFuture};

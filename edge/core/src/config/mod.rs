@@ -1,28 +1,27 @@
 //! Typed configuration. Wrong means closed: every problem is collected with its key, and nothing is served.
 
 mod github_app;
-mod given;
 mod openid;
 mod provider;
 mod reader;
 mod secret;
 mod service;
-mod unrepeated;
+mod source;
 
-use std::{fmt, rc::Rc, time::Duration};
+use std::{rc::Rc, time::Duration};
 
 use causeway_protocol::signature::KeyRing;
 use http::HeaderName;
 use secrecy::SecretString;
 use url::Url;
 
-pub(crate) use self::provider::is_guid;
 use self::reader::Reader;
+pub use self::source::{ConfigError, Coordination, KEYS, Source};
 use crate::{
+    http::origin::Origin,
     oauth::{github_app::App, provider::Provider},
-    origin::Origin,
     proxy::service::Service,
-    session::record::Connection,
+    session::settings::SessionSettings,
 };
 
 /// Everything an operator decides.
@@ -32,12 +31,10 @@ pub struct Config {
     pub public_origin: Origin,
     /// `HOST_ORIGINS`: origins of pages that may embed the widget.
     pub host_origins: Vec<Origin>,
-    /// `EMBED`: on which sites the host pages are.
-    pub embed: Embed,
     /// `CLIENT_ADDRESS_HEADER`: the header in which whatever is in front of the edge says where a request comes from.
     pub client_address_header: Option<HeaderName>,
-    /// `SESSION_KEYS`: seals cookies and records.
-    pub session_keys: Rc<KeyRing>,
+    /// Keys, cookie and lifetimes of sessions.
+    pub sessions: SessionSettings,
     /// `BRIDGE_URL`.
     pub bridge_url: Url,
     /// `BRIDGE_KEYS`: signs requests between edge and bridge.
@@ -50,109 +47,8 @@ pub struct Config {
     pub services: Vec<Service>,
     /// `GITHUB_APP_ID` and `GITHUB_APP_KEY`: who mints tokens of installations. Set if any service needs one.
     pub github_app: Option<App>,
-    /// `REVOCATION_BOUND_SECONDS`: how long a revoked session can still act, at most. 0 asks every time.
-    pub revocation_bound: Duration,
-    /// `SESSION_HOURS`: how long a session lives, whatever happens.
-    pub session_lifetime: Duration,
-    /// `SESSION_IDLE_MINUTES`: how long a session may lie unused.
-    pub session_idle_limit: Duration,
     /// `GITHUB_WEBHOOK_SECRET`: signs what GitHub tells unasked.
     pub github_webhook_secret: Option<SecretString>,
-}
-
-/// What is wrong with one key. Never holds the value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigError {
-    /// The key.
-    pub key: &'static str,
-    /// What is wrong with it.
-    pub problem: String,
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.key {
-            reader::UNKNOWN => f.write_str(&self.problem),
-            key => write!(f, "{key} {}", self.problem),
-        }
-    }
-}
-
-/// On which sites the pages are that embed the widget.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Embed {
-    /// On the edge's own: the session cookie never travels from another one.
-    SameSite,
-    /// On others, too: what kept their requests out must be done by headers alone (S155).
-    CrossSite,
-}
-
-/// What coordinates sessions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Coordination {
-    /// Objects of the runtime, which need no address.
-    Objects,
-    /// Redis, at `REDIS_URL`. The adapter reads it; it is checked here.
-    Redis,
-}
-
-/// Every key that is read, for runtimes that must ask for each by name.
-pub const KEYS: [&str; 35] = [
-    "PUBLIC_ORIGIN",
-    "HOST_ORIGINS",
-    "CLIENT_ADDRESS_HEADER",
-    "SESSION_KEYS",
-    "REDIS_URL",
-    "REDIS_ADDRESS",
-    "BRIDGE_URL",
-    "BRIDGE_KEYS",
-    "CHANNELS",
-    "ENTRA_CLIENT_ID",
-    "ENTRA_CLIENT_SECRET",
-    "ENTRA_CLIENT_KEY",
-    "ENTRA_TENANT",
-    "ENTRA_TENANTS",
-    "ENTRA_GROUPS",
-    "ENTRA_AUTHORITY",
-    "GRAPH_URL",
-    "GRAPH_ALLOW",
-    "GITHUB_CLIENT_ID",
-    "GITHUB_CLIENT_SECRET",
-    "GITHUB_URL",
-    "GITHUB_API_URL",
-    "GITHUB_SCOPES",
-    "GITHUB_ALLOW",
-    "GITHUB_WEBHOOK_SECRET",
-    "GITHUB_APP_ID",
-    "GITHUB_APP_KEY",
-    "OIDC_PROVIDERS",
-    "OIDC_CLIENT_SECRETS",
-    "SERVICES",
-    "REVOCATION_BOUND_SECONDS",
-    "SESSION_HOURS",
-    "SESSION_IDLE_MINUTES",
-    "EMBED",
-    "DEVELOPMENT",
-];
-
-/// Where values come from: a Worker's variables and secrets, a Spin component's variables, a test's table.
-pub trait Source {
-    /// The value of a key, if it is set.
-    fn get(&self, key: &str) -> Option<String>;
-    /// Names of all texts that are set, also of those that nobody asks for; empty where a runtime cannot tell.
-    fn names(&self) -> Vec<String> {
-        Vec::new()
-    }
-    /// Keys whose values could not be had: not the same as not set, or an outage would quietly fall back to defaults.
-    fn unreadable(&self) -> Vec<&'static str> {
-        Vec::new()
-    }
-}
-
-impl<F: Fn(&str) -> Option<String>> Source for F {
-    fn get(&self, key: &str) -> Option<String> {
-        self(key)
-    }
 }
 
 impl Config {
@@ -194,8 +90,8 @@ impl Config {
     /// The provider of an account, if the one of that id still is the one that vouched for it. After a change of its issuer,
     /// or of the tenants that are let in, the account's tokens are nothing that it should see (M16).
     #[must_use]
-    pub fn provider_of(&self, id: &str, connection: &Connection) -> Option<&Provider> {
-        self.provider(id).filter(|provider| provider.is_issuer(&connection.issuer))
+    pub fn provider_of(&self, id: &str, issuer: &str) -> Option<&Provider> {
+        self.provider(id).filter(|provider| provider.is_issuer(issuer))
     }
 
     /// A service by its name.
@@ -228,24 +124,30 @@ impl<S: Source> Reader<'_, S> {
         self.restrictions(&mut providers, &services);
         let github_app = self.github_app(&services);
         let revocation_bound = Duration::from_secs(self.number("REVOCATION_BOUND_SECONDS", 10, 0..=300));
-        let session_lifetime = Duration::from_secs(3600 * self.number("SESSION_HOURS", 12, 1..=720));
-        let session_idle_limit = Duration::from_secs(60 * self.number("SESSION_IDLE_MINUTES", 240, 15..=43_200));
+        let lifetime = Duration::from_secs(3600 * self.number("SESSION_HOURS", 12, 1..=720));
+        let idle_limit = Duration::from_secs(60 * self.number("SESSION_IDLE_MINUTES", 240, 15..=43_200));
         let github_webhook_secret = self.secret("GITHUB_WEBHOOK_SECRET");
-        Some(Config {
-            public_origin: public_origin?,
-            host_origins,
+        let public_origin = public_origin?;
+        let sessions = SessionSettings {
+            keys: Rc::new(session_keys?),
+            public_origin: public_origin.clone(),
             embed,
+            issuers: providers.iter().map(|provider| (provider.id.clone(), provider.issuers())).collect(),
+            revocation_bound,
+            lifetime,
+            idle_limit,
+        };
+        Some(Config {
+            public_origin,
+            host_origins,
             client_address_header,
-            session_keys: Rc::new(session_keys?),
+            sessions,
             bridge_url: bridge_url?,
             bridge_keys: bridge_keys?,
             channels,
             providers,
             services,
             github_app,
-            revocation_bound,
-            session_lifetime,
-            session_idle_limit,
             github_webhook_secret,
         })
     }

@@ -5,18 +5,18 @@ use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
-use super::{
-    Source, given::given, provider::redirect_uri, reader::Reader, service::problem_of, unrepeated::Unrepeated,
-};
+use super::{Source, provider::redirect_uri, reader::Reader, service::problem_of};
 use crate::{
-    address::{Place, place},
+    http::{
+        address::{Place, place},
+        json::{StrictObject, UniqueMap, non_null},
+        origin::Origin,
+    },
     oauth::{
         client_key::ClientKey,
         provider::{ClientAuth, Kind, Provider, RefreshPolicy},
         restriction::is_scope,
     },
-    object::Object,
-    origin::Origin,
 };
 
 const PROVIDERS: &str = "OIDC_PROVIDERS";
@@ -41,9 +41,9 @@ struct Entry {
     #[serde(default)]
     dpop: bool,
     audience: Option<String>,
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "non_null")]
     max_age_seconds: Option<u64>,
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "non_null")]
     prompt: Option<Prompt>,
     #[serde(default = "yes")]
     retry_lost_refresh: bool,
@@ -85,13 +85,13 @@ fn yes() -> bool {
 
 impl<S: Source> Reader<'_, S> {
     pub(super) fn openid_providers(&mut self, public_origin: &Origin) -> Vec<Provider> {
-        let entries: Vec<Object<Entry>> =
+        let entries: Vec<StrictObject<Entry>> =
             match serde_json::from_str(&self.optional(PROVIDERS).unwrap_or("[]".to_owned())) {
                 Ok(entries) => entries,
                 Err(error) => self.problem(PROVIDERS, problem_of(&error, "providers")).unwrap_or_default(),
             };
         let secrets = serde_json::from_str(&self.optional(SECRETS).unwrap_or("{}".to_owned()));
-        let Ok(Unrepeated::<Value>(mut secrets)) = secrets else {
+        let Ok(UniqueMap::<Value>(mut secrets)) = secrets else {
             self.problem::<()>(SECRETS, "must be a JSON object of a secret or private JWK by provider id, no id twice");
             return Vec::new();
         };
@@ -99,7 +99,7 @@ impl<S: Source> Reader<'_, S> {
             self.problem::<()>(PROVIDERS, format!("must not hold more than {MAX_PROVIDERS}"));
         }
         let mut providers: Vec<Provider> = Vec::new();
-        for Object(entry) in entries.into_iter().take(MAX_PROVIDERS) {
+        for StrictObject(entry) in entries.into_iter().take(MAX_PROVIDERS) {
             if providers.iter().any(|provider| provider.id == entry.id) {
                 self.problem::<()>(PROVIDERS, "must not hold an id twice");
                 continue;

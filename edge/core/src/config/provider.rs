@@ -2,12 +2,13 @@
 
 use super::{Source, reader::Reader};
 use crate::{
+    http::origin::Origin,
     oauth::{
         client_key::ClientKey,
+        entra::is_guid,
         provider::{ClientAuth, Kind, Provider, RefreshPolicy, Tenants},
         restriction::is_scope,
     },
-    origin::Origin,
 };
 
 /// Most tenants that one deployment believes: a front-channel logout that names none asks about each.
@@ -142,14 +143,4 @@ impl<S: Source> Reader<'_, S> {
 
 pub(super) fn redirect_uri(public_origin: &Origin, id: &str) -> String {
     format!("{public_origin}/auth/{id}/callback")
-}
-
-/// Whether a text is a GUID in the lower-case form that Entra writes.
-#[must_use]
-pub(crate) fn is_guid(text: &str) -> bool {
-    text.len() == 36
-        && text.bytes().enumerate().all(|(n, b)| match n {
-            8 | 13 | 18 | 23 => b == b'-',
-            _ => b.is_ascii_digit() || (b'a'..=b'f').contains(&b),
-        })
 }

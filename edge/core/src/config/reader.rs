@@ -5,21 +5,21 @@ use http::{HeaderName, header};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
-use super::{ConfigError, Coordination, Embed, KEYS, Source, secret::weakness};
-use crate::{
+use super::{
+    secret::weakness,
+    source::{ConfigError, Coordination, KEYS, Source, UNKNOWN},
+};
+use crate::http::{
     address::{Place, place},
+    cookie::Embed,
     origin::Origin,
 };
 
 /// URLs that are also entries of the list of hosts which Spin lets a component reach, as `spin.toml` has it.
 pub(super) const LISTED: [&str; 5] = ["BRIDGE_URL", "ENTRA_AUTHORITY", "GRAPH_URL", "GITHUB_URL", "GITHUB_API_URL"];
 
-/// Stands for a key that is none; the problem names it.
-pub(super) const UNKNOWN: &str = "";
 /// Longest name shown of what is not ours.
 const MAX_SHOWN_CHARS: usize = 64;
-/// Text that a runtime puts beside what operators set. None does today: wrangler's own bindings are no text.
-const NOT_OURS: [&str; 0] = [];
 /// What means something only together with the first. (URLs are not among them: on Spin they are a list of hosts, too.)
 const BELONGS_TO: [(&str, &[&str]); 2] = [
     (
@@ -201,8 +201,7 @@ impl<S: Source> Reader<'_, S> {
     /// What is set though nobody reads it: a mistyped key would otherwise quietly leave a limit or a check at its default.
     pub(super) fn unknown_keys(&mut self) {
         for name in self.source.names() {
-            let is_ours = KEYS.contains(&name.as_str());
-            if !is_ours && !NOT_OURS.contains(&name.as_str()) {
+            if !KEYS.contains(&name.as_str()) {
                 let shown: String = name.chars().filter(char::is_ascii_graphic).take(MAX_SHOWN_CHARS).collect();
                 self.problem::<()>(UNKNOWN, format!("{shown} is no key of the configuration"));
             }

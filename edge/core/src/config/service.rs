@@ -5,14 +5,16 @@ use std::time::Duration;
 use serde::Deserialize;
 use url::Url;
 
-use super::{Source, given::given, reader::Reader, unrepeated::Unrepeated};
+use super::{Source, reader::Reader};
 use crate::{
-    address::{Place, place},
+    http::{
+        address::{Place, place},
+        json::{StrictObject, UniqueMap, non_null},
+    },
     oauth::{
         provider::{Kind, Provider},
         restriction::{MAX_RESTRICTIONS, Restriction, is_resource, is_scope},
     },
-    object::Object,
     proxy::{
         path::AllowedPath,
         rule::Rule,
@@ -32,12 +34,12 @@ struct Declared {
     name: String,
     url: String,
     provider: Option<String>,
-    #[serde(default, deserialize_with = "given")]
-    token: Option<Object<DeclaredToken>>,
+    #[serde(default, deserialize_with = "non_null")]
+    token: Option<StrictObject<DeclaredToken>>,
     #[serde(default)]
     shares_token: bool,
-    installation: Option<Object<DeclaredInstallation>>,
-    #[serde(default, deserialize_with = "given")]
+    installation: Option<StrictObject<DeclaredInstallation>>,
+    #[serde(default, deserialize_with = "non_null")]
     users_of: Option<Vec<String>>,
     allow: Vec<String>,
     #[serde(default)]
@@ -59,8 +61,8 @@ struct DeclaredToken {
 #[serde(deny_unknown_fields)]
 struct DeclaredInstallation {
     id: u64,
-    permissions: Unrepeated<String>,
-    #[serde(default, deserialize_with = "given")]
+    permissions: UniqueMap<String>,
+    #[serde(default, deserialize_with = "non_null")]
     repositories: Option<Vec<String>>,
 }
 
@@ -68,14 +70,14 @@ impl<S: Source> Reader<'_, S> {
     pub(super) fn services(&mut self, providers: &[Provider]) -> Vec<Service> {
         let mut services = self.built_in_services(providers);
         let Some(text) = self.optional(KEY) else { return services };
-        let declared: Vec<Object<Declared>> = match serde_json::from_str(&text) {
+        let declared: Vec<StrictObject<Declared>> = match serde_json::from_str(&text) {
             Ok(declared) => declared,
             Err(error) => {
                 self.problem::<()>(KEY, problem_of(&error, "services"));
                 return services;
             }
         };
-        for (index, Object(declared)) in declared.into_iter().enumerate() {
+        for (index, StrictObject(declared)) in declared.into_iter().enumerate() {
             match self.service(declared, providers, &services) {
                 Ok(service) => services.push(service),
                 Err(problem) => drop(self.problem::<()>(KEY, format!("entry {}: {problem}", index + 1))),
@@ -150,11 +152,11 @@ impl<S: Source> Reader<'_, S> {
                 let Some(provider) = providers.iter().find(|provider| provider.id == id) else {
                     return Err("`provider` is not a configured provider");
                 };
-                let restriction = token.map(|Object(token)| token.check(provider)).transpose()?;
+                let restriction = token.map(|StrictObject(token)| token.check(provider)).transpose()?;
                 Credential::Provider { id, restriction }
             }
             (None, Some(_)) if token.is_some() => return Err("`token` is for services of a `provider`"),
-            (None, Some(Object(installation))) => Credential::Installation(installation.check()?),
+            (None, Some(StrictObject(installation))) => Credential::Installation(installation.check()?),
             _ => return Err("must have either `provider` or `installation`"),
         };
         let is_known = |id: &String| providers.iter().any(|provider| provider.id == *id);
@@ -255,7 +257,7 @@ impl DeclaredInstallation {
             return Err("`installation.id` must be the installation's number");
         }
         // Without any GitHub would grant all that the app has.
-        let Unrepeated(permissions) = self.permissions;
+        let UniqueMap(permissions) = self.permissions;
         if permissions.is_empty() || !permissions.iter().all(is_permission) {
             return Err("`installation.permissions` must be such as {\"contents\":\"read\"}, at least one");
         }
@@ -287,5 +289,4 @@ pub(super) fn problem_of(error: &serde_json::Error, of: &str) -> String {
 }
 
 #[cfg(test)]
-#[path = "service_tests.rs"]
 mod tests;

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::{reader::LISTED, *};
-use crate::simulated::{app_settings, config_with, settings};
+use crate::testing::settings::{app_settings, config_with, settings};
 
 /// A source that knows what it holds.
 struct Table(std::collections::BTreeMap<String, String>);

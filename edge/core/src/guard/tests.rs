@@ -2,7 +2,7 @@ use super::*;
 use crate::{
     config::Coordination,
     route::{TABLE, find_any_method},
-    simulated::settings,
+    testing::settings::settings,
 };
 
 fn config() -> Config {

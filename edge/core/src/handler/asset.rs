@@ -3,10 +3,9 @@
 use http::{StatusCode, header};
 
 use crate::{
-    config::{Config, Embed},
+    config::Config,
     error::Error,
-    origin::Origin,
-    web::Response,
+    http::{cookie::Embed, origin::Origin, web::Response},
 };
 
 /// One embedded file.
@@ -43,7 +42,7 @@ pub(super) fn page<B>(config: &Config) -> Result<Response<B>, Error> {
     let mut response = Response::bytes(StatusCode::OK, page.content_type, page.bytes);
     response.set(header::CACHE_CONTROL, "no-cache");
     // A page in a frame is a page whose clicks may be somebody else's: only those who were let in by name (S88, S155).
-    let ancestors = match config.embed {
+    let ancestors = match config.sessions.embed {
         Embed::SameSite => "'none'".to_owned(),
         Embed::CrossSite => config.host_origins.iter().map(Origin::as_str).collect::<Vec<_>>().join(" "),
     };

@@ -10,22 +10,29 @@ use std::net::IpAddr;
 use causeway_protocol::hub::EndReason;
 use http::{StatusCode, header};
 
-use super::{Context, rate, read_body};
+use super::{
+    context::{Context, read_body},
+    rate,
+};
 use crate::{
     error::Error,
+    http::web::{Request, Response},
     oauth::{
-        discovery,
+        cache::{self, with_keys, with_keys_at_hand},
         logout_token::{self, Ends, LogoutToken},
         provider::Provider,
-        signing_key::{SigningKey, with_keys, with_keys_at_hand},
+        signing_key::SigningKey,
     },
-    platform::{MAX_SKEW_MS, Platform, Unavailable},
+    runtime::{
+        clock::MAX_SKEW_MS,
+        platform::Platform,
+        telemetry::{Event, Name},
+        unavailable::Unavailable,
+    },
     session::{
         index::{IndexName, Moment},
-        once::{self, OnceName},
+        replay_guard::{self, OnceName},
     },
-    telemetry::{Event, Name},
-    web::{Request, Response},
 };
 
 /// How long the claim on a token's id holds, in seconds: longer than ending its sessions takes, so short that a provider
@@ -45,14 +52,14 @@ pub(super) async fn receive<P: Platform>(
     let once = OnceName::jti(&token.issuer, &token.jti);
     let sessions = context.sessions();
     let for_ms = 1000 * u64::from(CLAIM_SECONDS);
-    match sessions.ask_once(&once, once::Command::Claim { for_ms }).await? {
-        once::Reply::First => {}
-        once::Reply::Claimed => {
+    match sessions.ask_once(&once, replay_guard::Command::Claim { for_ms }).await? {
+        replay_guard::Reply::First => {}
+        replay_guard::Reply::Claimed => {
             // Whoever claimed it may have been broken off: a refusal would be the last that the provider hears.
             let unavailable = Unavailable::new("logout token", "is being used");
             return Err(Error::Resting { unavailable, retry_after_seconds: CLAIM_SECONDS });
         }
-        once::Reply::Repeat => return Err(Error::LogoutRefused { reason: "logout token used before" }),
+        replay_guard::Reply::Repeat => return Err(Error::LogoutRefused { reason: "logout token used before" }),
     }
     let issued_at = Moment::At(token.issued_at_seconds.saturating_mul(1000));
     let indexes = match &token.ends {
@@ -73,7 +80,7 @@ pub(super) async fn receive<P: Platform>(
     // Another isolate's clock may be behind, and believe it for longer.
     let left_ms = token.refused_from_ms().saturating_sub(platform.now_ms()).saturating_add(MAX_SKEW_MS);
     let for_ms = if ended.is_ok() { left_ms } else { 0 };
-    if let Err(error) = sessions.ask_once(&once, once::Command::Settle { for_ms }).await {
+    if let Err(error) = sessions.ask_once(&once, replay_guard::Command::Settle { for_ms }).await {
         // The claim lapses by itself. That the token then works again harms nobody: what it ends has ended.
         Event::warn("logout.unsettled").with("detail", &error).write(platform);
     }
@@ -104,7 +111,7 @@ async fn validate<P: Platform>(
     sender: Option<IpAddr>,
 ) -> Result<LogoutToken, Error> {
     let (platform, cache) = (context.platform, &context.memory.discovery);
-    let endpoints = discovery::endpoints(platform, cache, provider).await?;
+    let endpoints = cache::endpoints(platform, cache, provider).await?;
     // A provider without signing keys says nothing this way.
     let jwks = endpoints.jwks.as_ref().ok_or(Error::NotFound)?;
     let now_seconds = i64::try_from(platform.now_ms() / 1000).unwrap_or(i64::MAX);

@@ -2,17 +2,17 @@
 
 use secrecy::SecretString;
 
-use super::{Context, installation};
+use super::{context::Context, installation};
 use crate::{
     error::Error,
+    http::web::{Incoming, Outgoing},
     oauth::{
         dpop::{self, DpopKey},
         restriction::Restriction,
     },
-    platform::{Platform, Unavailable},
     proxy::service::{Credential, Service},
+    runtime::{platform::Platform, unavailable::Unavailable},
     session::store::Session,
-    web::{Incoming, Outgoing},
 };
 
 /// What authorises requests to an upstream. It cannot be printed.

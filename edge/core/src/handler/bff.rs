@@ -7,21 +7,24 @@ use http::StatusCode;
 use url::Url;
 
 use super::{
-    Context,
     bearer::{Authorization, authorize, authorize_anew},
+    context::Context,
     deadline::Deadline,
     payload::Payload,
 };
 use crate::{
     config::Config,
     error::Error,
-    platform::{Platform, ReadBody, Unavailable},
+    http::{
+        body::ReadBody,
+        web::{Body, Incoming, Outgoing, Request, Response},
+    },
     proxy::{
         header::{self, About},
         service::{Credential, Refusal, Service},
     },
+    runtime::{platform::Platform, unavailable::Unavailable},
     session::{record::SessionRecord, store::Session},
-    web::{Body, Incoming, Outgoing, Request, Response},
 };
 
 /// Passes a request on.
@@ -78,7 +81,8 @@ pub(super) async fn proxy<P: Platform>(
 fn serves(config: &Config, service: &Service, session: &Session) -> bool {
     let SessionRecord { provider, connections, .. } = &session.record;
     // Its id may have become another issuer's since: who signed in with the first one is none of its users (M16).
-    let is_its_issuers = || connections.get(provider).is_none_or(|it| config.provider_of(provider, it).is_some());
+    let is_its_issuers =
+        || connections.get(provider).is_none_or(|it| config.provider_of(provider, &it.issuer).is_some());
     service.users_of.as_ref().is_none_or(|ids| ids.contains(provider) && is_its_issuers())
 }
 

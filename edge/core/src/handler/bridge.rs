@@ -6,12 +6,11 @@ use causeway_protocol::signature::{Direction, SIGNATURE_HEADER, Signed};
 use http::{HeaderName, Method, header};
 use url::Url;
 
-use super::Context;
+use super::context::Context;
 use crate::{
     guard::REQUEST_ID,
-    oauth::provider::without_slash,
-    platform::{Platform, Unavailable},
-    web::{Body, Outgoing},
+    http::web::{Body, Outgoing, without_slash},
+    runtime::{platform::Platform, unavailable::Unavailable},
 };
 
 /// The URL of a path (and query) of the bridge.

@@ -4,23 +4,27 @@
 
 use http::{StatusCode, header};
 
-use super::{Context, login};
+use super::context::{Context, client, provider};
 use crate::{
     error::Error,
+    http::web::Response,
     oauth::{
-        discovery,
+        cache,
         dpop::DpopKey,
         provider::Provider,
         revocation::{PATIENCE, revoke},
     },
-    platform::{Platform, Unavailable, within},
+    runtime::{
+        clock::within,
+        platform::Platform,
+        telemetry::{Event, Name},
+        unavailable::Unavailable,
+    },
     session::{
         id::SessionId,
         record::{Connection, SessionRecord},
         store::Session,
     },
-    telemetry::{Event, Name},
-    web::Response,
 };
 
 /// How often a change is made anew because its writer was too slow.
@@ -81,7 +85,7 @@ pub(super) async fn disconnect<P: Platform>(
     context: &Context<'_, P>,
     session: Session,
 ) -> Result<Response<P::Body>, Error> {
-    let provider = login::provider(context)?;
+    let provider = provider(context)?;
     if session.record.provider == provider.id {
         return Err(Error::OwnAccount);
     }
@@ -132,9 +136,9 @@ pub(super) async fn give_up<P: Platform>(context: &Context<'_, P>, provider: &Pr
         return;
     }
     let work = async {
-        let endpoints = discovery::endpoints(context.platform, &context.memory.discovery, provider).await?;
+        let endpoints = cache::endpoints(context.platform, &context.memory.discovery, provider).await?;
         let dpop = connection.dpop_key.as_ref().and_then(DpopKey::from_jwk);
-        revoke(&login::client(context, provider, &endpoints), &connection.tokens, dpop.as_ref()).await;
+        revoke(&client(context, provider, &endpoints), &connection.tokens, dpop.as_ref()).await;
         Ok(())
     };
     if let Err(error) = within(context.platform, PATIENCE, "identity provider", work).await {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::platform::{Clock, millis};
+use crate::runtime::clock::{Clock, millis};
 
 /// The least that is worth beginning with: who is sent something carries it out, whether or not anybody still waits.
 const MIN_LEFT: Duration = Duration::from_secs(1);
@@ -35,7 +35,7 @@ impl Deadline {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simulated::Simulated;
+    use crate::testing::platform::InMemoryPlatform;
 
     #[test]
     fn nothing_is_begun_with_too_little_left() {
@@ -47,7 +47,7 @@ mod tests {
             (1000, 501, None),
             (1000, 9000, None),
         ] {
-            let clock = Simulated::new(|_| None);
+            let clock = InMemoryPlatform::new(|_| None);
             let deadline = Deadline::after(&clock, Duration::from_millis(limit_ms));
             clock.now_ms.set(clock.now_ms() + passes_ms);
             assert_eq!(deadline.worthwhile(&clock), left_ms.map(Duration::from_millis), "{limit_ms} {passes_ms}");

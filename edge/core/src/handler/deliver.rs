@@ -9,12 +9,11 @@ use causeway_protocol::{
 use futures_util::{StreamExt as _, stream};
 use http::{HeaderName, StatusCode};
 
-use super::{Context, read_body};
+use super::context::{Context, read_body};
 use crate::{
     error::Error,
-    platform::{Platform, within},
-    telemetry::Event,
-    web::{Request, Response},
+    http::web::{Request, Response},
+    runtime::{clock::within, platform::Platform, telemetry::Event},
 };
 
 /// How long one hub may take; all of a delivery's hubs together must stay below the bridge's own patience.

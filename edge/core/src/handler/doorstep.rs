@@ -6,10 +6,12 @@ use http::StatusCode;
 use url::form_urlencoded::Serializer;
 
 use crate::{
+    http::{
+        origin::ReturnTo,
+        page::{Escaped, page},
+        web::Response,
+    },
     oauth::provider::Provider,
-    origin::ReturnTo,
-    page::{Escaped, page},
-    web::Response,
 };
 
 /// Says who is about to be signed in with, and has a link to it. Nothing has begun: no transaction, no cookie. Of the

@@ -12,22 +12,27 @@ use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{json, value::RawValue};
 use sha2::{Digest as _, Sha256};
 
-use super::{Context, bridge, rate, read_body, time::rfc3339};
+use super::{
+    bridge,
+    context::{Context, read_body},
+    rate,
+    time::rfc3339,
+};
 use crate::{
     error::Error,
-    object::Object,
-    platform::{Platform, Rate, Unavailable},
+    http::{
+        json::StrictObject,
+        web::{Request, Response},
+    },
+    runtime::{platform::Platform, unavailable::Unavailable},
     seal::length_prefixed,
     session::store::Session,
-    web::{Request, Response},
 };
 
 /// The user whom the page shows, by `user.id` of `/auth/session`; optional.
 const EXPECTED_USER: HeaderName = HeaderName::from_static("x-causeway-user");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const MAX_IDEMPOTENCY_KEY_BYTES: usize = 128;
-/// What a user may post. Nobody types five messages a second for a minute.
-pub(crate) const EVENTS_RATE: Rate = Rate { name: "EVENTS_RATE", limit: 300, period_seconds: 60 };
 /// Longer than the bridge waits for Kafka, so that its answer, not our impatience, decides.
 const BRIDGE_TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -64,10 +69,10 @@ pub(super) async fn post<P: Platform>(
         return Err(Error::UserChanged);
     }
     // One user cannot drown the others' events.
-    rate::allow(context, EVENTS_RATE, &subject.to_string()).await?;
+    rate::allow(context, rate::EVENTS_RATE, &subject.to_string()).await?;
     let id = event_id(context.platform, &request, subject, &channel)?;
     let body = read_body(context.platform, context.row, request).await?;
-    let Object(posted): Object<Posted> = serde_json::from_slice(&body)
+    let StrictObject(posted): StrictObject<Posted> = serde_json::from_slice(&body)
         .map_err(|_| Error::BadRequest { reason: "the body must be JSON with `type` and `data`" })?;
     // A key, a partition or a channel that is quietly dropped would look as if it had been heeded.
     if posted.rest.keys().any(|name| !STAMPED.contains(&name.as_str())) {

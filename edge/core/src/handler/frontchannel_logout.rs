@@ -14,14 +14,16 @@ use causeway_protocol::hub::EndReason;
 use futures_util::stream::{self, StreamExt as _};
 use http::{StatusCode, header};
 
-use super::{Context, query::Query, rate};
+use super::{context::Context, query::Query, rate};
 use crate::{
-    error::Error,
+    error::{self, Error},
+    http::web::{Request, Response},
     oauth::provider::{Kind, Provider},
-    platform::Platform,
+    runtime::{
+        platform::Platform,
+        telemetry::{Event, Name},
+    },
     session::index::IndexName,
-    telemetry::{self, Event, Name},
-    web::{Request, Response},
 };
 
 /// Longest `sid` looked at, in bytes.
@@ -52,7 +54,7 @@ pub(super) async fn receive<P: Platform>(
     };
     if let Err(error) = ended {
         // The provider does not ask again, and whoever loads this learns nothing.
-        telemetry::reject(context.platform, &error, Some(&request.method));
+        error::reject(context.platform, &error, Some(&request.method));
         Event::error("logout.frontchannel-failed")
             .with("provider", Name(&provider.id))
             .with("detail", &error)

@@ -4,14 +4,19 @@ use http::{StatusCode, header};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::{Context, event::is_json, read_body};
+use super::{
+    context::{Context, read_body},
+    event::is_json,
+};
 use crate::{
-    config::Embed,
     error::Error,
-    object::Object,
-    platform::Platform,
+    http::{
+        cookie::Embed,
+        json::StrictObject,
+        web::{Request, Response},
+    },
+    runtime::platform::Platform,
     session::handoff::Recipient,
-    web::{Request, Response},
 };
 
 /// What the page sends: the code that came in its address, and the verifier that it kept.
@@ -28,7 +33,7 @@ pub(super) async fn redeem<P: Platform>(
     context: &Context<'_, P>,
     request: Request<P::Body>,
 ) -> Result<Response<P::Body>, Error> {
-    if context.config.embed != Embed::CrossSite {
+    if context.config.sessions.embed != Embed::CrossSite {
         return Err(Error::NotFound);
     }
     let says = request.header(&header::ORIGIN).unwrap_or_default();
@@ -41,7 +46,7 @@ pub(super) async fn redeem<P: Platform>(
     let before = sessions.id(&request.headers).ok().map(|id| id.handle());
     let body = Zeroizing::new(read_body(context.platform, context.row, request).await?);
     let malformed = Error::BadRequest { reason: "the body must be JSON with `code` and `verifier`" };
-    let Object(Redemption { code, verifier }) = serde_json::from_slice(&body).map_err(|_| malformed.clone())?;
+    let StrictObject(Redemption { code, verifier }) = serde_json::from_slice(&body).map_err(|_| malformed.clone())?;
     let recipient = Recipient::by_verifier(origin, verifier).ok_or(malformed)?;
     let cookie = sessions.redeem(code, &recipient, before).await?;
     let mut response = Response::empty(StatusCode::NO_CONTENT);

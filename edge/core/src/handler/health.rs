@@ -6,14 +6,13 @@ use futures_util::join;
 use http::{Method, StatusCode};
 use serde_json::json;
 
-use super::{Context, bridge};
+use super::{bridge, context::Context};
 use crate::{
     error::Error,
-    flight::Waited,
     guard::REQUEST_ID,
-    platform::{Platform, Unavailable, within},
-    session::coordinator::{Command, SessionMachine},
-    web::{Outgoing, Response},
+    http::web::{Outgoing, Response},
+    runtime::{clock::within, platform::Platform, single_flight::Waited, unavailable::Unavailable},
+    session::state::{Command, SessionMachine},
 };
 
 /// How long a store may take to be ready.

@@ -8,15 +8,19 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use super::Context;
+use super::context::Context;
 use crate::{
     error::Error,
-    flight::Waited,
     oauth::github_app::{App, InstallationError, InstallationToken},
-    platform::{Platform, Unavailable, millis, within},
     proxy::service::Installation,
+    runtime::{
+        clock::{millis, within},
+        platform::Platform,
+        single_flight::Waited,
+        telemetry::Event,
+        unavailable::Unavailable,
+    },
     seal::{self, Binding, Purpose},
-    telemetry::Event,
 };
 
 /// How long before its end a token is no longer used if there is another, in milliseconds: a call may take long, and clocks
@@ -149,14 +153,14 @@ fn key_of(app: &App, installation: &Installation) -> String {
 async fn kept<P: Platform>(context: &Context<'_, P>, key: &str) -> Option<InstallationToken> {
     let Context { platform, config, .. } = context;
     let sealed = within(*platform, STORE_TIMEOUT, "kv", platform.get(key)).await.ok()??;
-    let plain = seal::open(&config.session_keys, binding(&[key.as_bytes()]), &sealed).ok()?;
+    let plain = seal::open(&config.sessions.keys, binding(&[key.as_bytes()]), &sealed).ok()?;
     from_bytes(&plain)
 }
 
 async fn keep<P: Platform>(context: &Context<'_, P>, key: &str, token: &InstallationToken) -> Result<(), Unavailable> {
     let Context { platform, config, .. } = context;
     let plain = to_bytes(token);
-    let sealed = seal::seal(&config.session_keys, *platform, binding(&[key.as_bytes()]), &plain)?;
+    let sealed = seal::seal(&config.sessions.keys, *platform, binding(&[key.as_bytes()]), &plain)?;
     let ttl = Duration::from_millis(token.expires_at_ms.saturating_sub(platform.now_ms()));
     within(*platform, STORE_TIMEOUT, "kv", platform.put(key, &sealed, ttl)).await
 }

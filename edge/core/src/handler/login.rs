@@ -6,36 +6,41 @@ use causeway_protocol::hub::EndReason;
 use http::{HeaderMap, header};
 
 use super::{
-    Context,
     connect::{self, Unchanged},
+    context::{Context, client, provider},
     doorstep::doorstep,
     query::Query,
     rate,
 };
 use crate::{
-    config::{Config, Embed},
-    cookie::{self, SameSite},
-    error::Error,
+    config::Config,
+    error::{self, Error},
     guard,
+    http::{
+        cookie::{self, Embed, SameSite},
+        origin::ReturnTo,
+        web::{Request, Response, single},
+    },
     oauth::{
-        discovery::{self, Endpoints},
+        cache,
+        discovery::Endpoints,
         dpop::DpopKey,
         exchange::{self, ExchangeError},
         identity::{self, Identity},
         provider::Provider,
         revocation::revoke,
-        token_endpoint::Client,
-        transaction::{self, Transaction},
     },
-    origin::ReturnTo,
-    platform::{Platform, millis},
+    runtime::{
+        clock::millis,
+        platform::Platform,
+        telemetry::{self, Event, Login, Name},
+    },
     session::{
         handoff::Recipient,
-        once::{self, OnceName},
         record::{Connection, SessionRecord},
+        replay_guard::{self, OnceName},
     },
-    telemetry::{self, Event, Login, Name},
-    web::{Request, Response, single},
+    sign_in::transaction::{self, Transaction},
 };
 
 /// Names the code of a hand-off in the fragment of the page's address.
@@ -68,7 +73,7 @@ pub(super) async fn login<P: Platform>(
         false => {}
     }
     rate::allow_sign_in(context, request).await?;
-    let endpoints = discovery::endpoints(context.platform, &context.memory.discovery, provider).await?;
+    let endpoints = cache::endpoints(context.platform, &context.memory.discovery, provider).await?;
     let (replaces, connects) = match is_connect {
         // Whoever is not signed in learns it here and not after a walk to the provider.
         true => (None, Some(context.sessions().load(&request.headers).await?.id)),
@@ -77,9 +82,9 @@ pub(super) async fn login<P: Platform>(
         false => (context.sessions().id(&request.headers).ok().map(|id| id.handle()), None),
     };
     let transaction = Transaction::begin(context.platform, return_to.as_str(), replaces, connects, recipient)?;
-    let url = exchange::authorization_url(&client(context, provider, &endpoints), &transaction).await?;
+    let url = exchange::authorization_url(&client(context, provider, &endpoints), &transaction.secrets).await?;
     let mut response = Response::see_other(url.as_str());
-    for cookie in transaction.cookies(context.platform, context.config, provider, &request.headers)? {
+    for cookie in transaction.cookies(context.platform, &context.config.sessions.keys, provider, &request.headers)? {
         response.add(http::header::SET_COOKIE, &cookie);
     }
     Ok(response)
@@ -94,7 +99,7 @@ fn destination(config: &Config, query: &Query, headers: &HeaderMap) -> Result<(R
         let parse = |text: String| ReturnTo::parse(&text, &config.public_origin, &config.host_origins);
         return Ok((return_to.map_or_else(ReturnTo::home, parse), None));
     };
-    if config.embed != Embed::CrossSite {
+    if config.sessions.embed != Embed::CrossSite {
         return Err(bad("sessions are not handed to pages of other sites here"));
     }
     let page = return_to.and_then(|text| ReturnTo::at_host_page(&text, &config.host_origins));
@@ -122,7 +127,7 @@ pub(super) async fn callback<P: Platform>(
         Err(error) => {
             let outcome = if error.status().is_server_error() { Login::Failed } else { Login::Refused };
             telemetry::login(context.platform, &provider.id, outcome);
-            telemetry::reject(context.platform, &error, Some(&request.method));
+            error::reject(context.platform, &error, Some(&request.method));
             // A callback that was reached again, by the back button or by a prefetch: the user is where they wanted to
             // be, and an error page would only make them begin anew (S19).
             let is_over = matches!(error, Error::SignInRefused { reason: STATE_USED })
@@ -150,13 +155,14 @@ async fn finish<P: Platform>(
     let refused = |reason| Error::SignInRefused { reason };
     let platform = context.platform;
     let state = state.ok_or(refused("state missing or repeated"))?;
-    let transaction = Transaction::find(platform, context.config, provider, headers, state).map_err(refused)?;
-    let endpoints = discovery::endpoints(platform, &context.memory.discovery, provider).await?;
+    let transaction =
+        Transaction::find(platform, &context.config.sessions.keys, provider, headers, state).map_err(refused)?;
+    let endpoints = cache::endpoints(platform, &context.memory.discovery, provider).await?;
     check_issuer(provider, &endpoints, query)?;
     // The cookie that goes is the browser's to drop; that this happens once, whatever else comes of it, is for the
     // coordinator to say (M23).
-    let once = once::Command::Claim { for_ms: transaction::FINISHABLE_MS };
-    if context.sessions().ask_once(&OnceName::state(state), once).await? != once::Reply::First {
+    let once = replay_guard::Command::Claim { for_ms: transaction::FINISHABLE_MS };
+    if context.sessions().ask_once(&OnceName::state(state), once).await? != replay_guard::Reply::First {
         return Err(refused(STATE_USED));
     }
     // Only now may even an error be believed to come from this provider.
@@ -165,15 +171,16 @@ async fn finish<P: Platform>(
     }
     let code = query.one("code").map_err(refused)?.ok_or(refused("code missing"))?;
     let client = client(context, provider, &endpoints);
-    let (tokens, dpop) = exchange::exchange(&client, &transaction, &code).await.map_err(|error| match error {
-        ExchangeError::Refused(reason) => refused(reason),
-        ExchangeError::Unavailable(unavailable) => unavailable.into(),
-    })?;
+    let (tokens, dpop) =
+        exchange::exchange(&client, &transaction.secrets, &code).await.map_err(|error| match error {
+            ExchangeError::Refused(reason) => refused(reason),
+            ExchangeError::Unavailable(unavailable) => unavailable.into(),
+        })?;
     let identity = match identity::identify(
         &client,
         &tokens,
         dpop.as_ref(),
-        &transaction.nonce,
+        &transaction.secrets.nonce,
         transaction.created_at_ms,
     )
     .await
@@ -232,7 +239,7 @@ async fn begin<P: Platform>(
     headers: &HeaderMap,
 ) -> Result<Response<P::Body>, Error> {
     let now_ms = context.platform.now_ms();
-    let lifetime_ms = millis(context.config.session_lifetime);
+    let lifetime_ms = millis(context.config.sessions.lifetime);
     let record = SessionRecord {
         user: connection.user.clone(),
         provider: provider.id.clone(),
@@ -250,7 +257,7 @@ async fn begin<P: Platform>(
         let code = sessions.create_for(recipient, &record, user_agent).await?;
         // A fragment stays in the browser: no server on the way, no log and no referrer sees it.
         let mut response = Response::see_other(&format!("{}#{FRAGMENT}={code}", transaction.return_to));
-        response.add(header::SET_COOKIE, &cookie::clear_former_session(context.config.embed));
+        response.add(header::SET_COOKIE, &cookie::clear_former_session(context.config.sessions.embed));
         return Ok(response);
     }
     let cookie = sessions.create(&record, user_agent).await?;
@@ -260,7 +267,7 @@ async fn begin<P: Platform>(
 /// Back to where the user came from, with the session's cookie.
 fn back<B>(config: &Config, transaction: &Transaction, cookie: &str) -> Response<B> {
     let mut response = Response::see_other(&transaction.return_to);
-    response.add(header::SET_COOKIE, &cookie::clear_former_session(config.embed));
+    response.add(header::SET_COOKIE, &cookie::clear_former_session(config.sessions.embed));
     response.add(header::SET_COOKIE, cookie);
     response
 }
@@ -274,16 +281,4 @@ fn check_issuer(provider: &Provider, endpoints: &Endpoints, query: &Query) -> Re
         None if endpoints.names_itself => Err(refused("issuer missing")),
         None => Ok(()),
     }
-}
-
-pub(super) fn client<'a, P>(
-    context: &Context<'a, P>,
-    provider: &'a Provider,
-    endpoints: &'a Endpoints,
-) -> Client<'a, P> {
-    Client { platform: context.platform, cache: &context.memory.discovery, provider, endpoints, send_by_ms: None }
-}
-
-pub(super) fn provider<'a, P>(context: &Context<'a, P>) -> Result<&'a Provider, Error> {
-    context.config.provider(context.parameter(0)).ok_or(Error::NotFound)
 }

@@ -1,30 +1,31 @@
 //! `POST /auth/logout`, and the way to the provider and back that ends its session, too. See
-//! [`crate::oauth::end_session`].
+//! [`crate::sign_in::end_session`].
 
 use causeway_protocol::hub::EndReason;
 use futures_util::{future::join_all, join};
 use http::{HeaderMap, HeaderName, StatusCode, header};
 use serde_json::json;
 
-use super::{Context, connect::give_up, query::Query};
+use super::{connect::give_up, context::Context, query::Query};
 use crate::{
-    config::Embed,
-    cookie::{self, SameSite},
-    error::Error,
-    oauth::{
-        discovery,
-        end_session::{DEPARTURE_COOKIE, Departure, RETURN_COOKIE, Return},
-        provider::Provider,
-        revocation::PATIENCE,
+    error::{self, Error},
+    http::{
+        cookie::{self, Embed, SameSite},
+        origin::ReturnTo,
+        web::{Request, Response},
     },
-    origin::ReturnTo,
-    platform::{Platform, Unavailable, within},
+    oauth::{cache, provider::Provider, revocation::PATIENCE},
+    runtime::{
+        clock::within,
+        platform::Platform,
+        telemetry::{Event, Name},
+        unavailable::Unavailable,
+    },
     session::{
         id::SessionId,
         record::{Connection, SessionRecord},
     },
-    telemetry::{self, Event, Name},
-    web::{Request, Response},
+    sign_in::end_session::{DEPARTURE_COOKIE, Departure, RETURN_COOKIE, Return},
 };
 
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
@@ -57,7 +58,7 @@ pub(super) async fn logout<P: Platform>(
     let mut response = match (&ended, departure.as_ref().map(|(provider, _)| provider).or(waiting.as_ref())) {
         // The cookie stays, so that the browser can ask again. Where the coordinator knows of the end it opens nothing.
         (Err(error), _) => {
-            telemetry::reject(context.platform, error, Some(&request.method));
+            error::reject(context.platform, error, Some(&request.method));
             error.response(context.request_id)
         }
         (Ok(()), Some(provider)) => {
@@ -67,7 +68,7 @@ pub(super) async fn logout<P: Platform>(
         (Ok(()), None) => Response::empty(StatusCode::NO_CONTENT),
     };
     if ended.is_ok() {
-        for cookie in cookie::clear_session(context.config.embed) {
+        for cookie in cookie::clear_session(context.config.sessions.embed) {
             response.add(header::SET_COOKIE, &cookie);
         }
     }
@@ -101,23 +102,24 @@ async fn revoke<P: Platform>(context: &Context<'_, P>, (id, connection): (&Strin
 fn departing<P: Platform>(context: &Context<'_, P>, headers: &HeaderMap) -> Option<String> {
     let Context { platform, config, .. } = *context;
     let mut providers = config.providers.iter();
-    let provider = providers.find(|provider| Departure::find(platform, config, provider, headers).is_some());
+    let provider =
+        providers.find(|provider| Departure::find(platform, &config.sessions.keys, provider, headers).is_some());
     provider.map(|provider| provider.id.clone())
 }
 
 /// The provider whose session can be ended, too, and the cookie that waits for the browser to go there.
 async fn depart<P: Platform>(context: &Context<'_, P>, record: &SessionRecord) -> Option<(String, String)> {
     // A page of another site has the cookie kept apart from where the navigation would look for it.
-    if context.config.embed == Embed::CrossSite {
+    if context.config.sessions.embed == Embed::CrossSite {
         return None;
     }
     let (platform, cache) = (context.platform, &context.memory.discovery);
     let provider = context.config.provider(&record.provider)?;
-    let endpoints = discovery::endpoints(platform, cache, provider);
+    let endpoints = cache::endpoints(platform, cache, provider);
     let cookie = async {
         let endpoints = within(platform, PATIENCE, "identity provider", endpoints).await?;
         let can = endpoints.end_session.is_some();
-        if can { Departure::cookie(platform, context.config, provider, record) } else { Ok(None) }
+        if can { Departure::cookie(platform, &context.config.sessions.keys, provider, record) } else { Ok(None) }
     };
     match cookie.await {
         Ok(cookie) => Some((provider.id.clone(), cookie?)),
@@ -147,10 +149,10 @@ pub(super) async fn leave<P: Platform>(
         Ok(Some(text)) => ReturnTo::parse(&text, &config.public_origin, &config.host_origins),
         Ok(None) | Err(_) => ReturnTo::home(),
     };
-    let departure = Departure::find(platform, config, provider, &request.headers);
+    let departure = Departure::find(platform, &config.sessions.keys, provider, &request.headers);
     let mut response = Response::see_other(return_to.as_str());
     if let Some(departure) = departure {
-        let endpoints = discovery::endpoints(platform, &context.memory.discovery, provider);
+        let endpoints = cache::endpoints(platform, &context.memory.discovery, provider);
         match within(platform, PATIENCE, "identity provider", endpoints).await {
             Ok(endpoints) => {
                 if let Some(endpoint) = &endpoints.end_session {
@@ -158,7 +160,7 @@ pub(super) async fn leave<P: Platform>(
                     let back_to = format!("{}/auth/{}/logged-out", config.public_origin, provider.id);
                     let url = departure.url(provider, endpoint, &back_to, &back.state);
                     response = Response::see_other(secrecy::ExposeSecret::expose_secret(&url));
-                    response.add(header::SET_COOKIE, &back.cookie(platform, config, provider)?);
+                    response.add(header::SET_COOKIE, &back.cookie(platform, &config.sessions.keys, provider)?);
                 }
             }
             Err(error) => report(context, provider, &error),
@@ -175,7 +177,7 @@ pub(super) fn come_back<P: Platform>(
 ) -> Result<Response<P::Body>, Error> {
     let provider = context.config.provider(context.parameter(0)).ok_or(Error::NotFound)?;
     let state = Query::parse(request.query.as_deref()).one("state").ok().flatten().unwrap_or_default();
-    let address = Return::address(context.platform, context.config, provider, &request.headers, &state);
+    let address = Return::address(context.platform, &context.config.sessions.keys, provider, &request.headers, &state);
     let mut response = Response::see_other(address.as_deref().unwrap_or(ReturnTo::home().as_str()));
     response.add(header::SET_COOKIE, &cookie::clear(RETURN_COOKIE, SameSite::Lax));
     Ok(response)

@@ -4,15 +4,15 @@ use causeway_protocol::hub::EndReason;
 use http::StatusCode;
 use serde_json::json;
 
-use super::{Context, logout, time::rfc3339};
+use super::{context::Context, logout, time::rfc3339};
 use crate::{
     error::Error,
-    platform::Platform,
+    http::web::{Request, Response},
+    runtime::platform::Platform,
     session::{
         index::{Entry, IndexName},
         store::Session,
     },
-    web::{Request, Response},
 };
 
 fn own(session: &Session) -> IndexName {

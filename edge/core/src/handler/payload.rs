@@ -9,9 +9,15 @@ use http::{HeaderMap, HeaderValue, Method, header};
 use super::deadline::Deadline;
 use crate::{
     error::Error,
-    platform::{BodyError, ByteLimit, Clock, ReadBody, Unavailable, within},
+    http::{
+        body::{BodyError, ByteLimit, ReadBody},
+        web::Body,
+    },
     proxy::header::declared_length,
-    web::Body,
+    runtime::{
+        clock::{Clock, within},
+        unavailable::Unavailable,
+    },
 };
 
 /// A body that says that it is no longer than this rests in memory.
@@ -128,8 +134,11 @@ mod tests {
 
     use super::*;
     use crate::{
-        platform::BodyError,
-        simulated::{Simulated, Text, run},
+        http::body::BodyError,
+        testing::{
+            platform::{InMemoryPlatform, Text},
+            run::run,
+        },
     };
 
     /// A body of a runtime that cannot break one off.
@@ -149,7 +158,7 @@ mod tests {
     #[test]
     fn m67_a_request_without_a_body_that_does_not_say_so_can_be_sent_again() {
         for (method, length) in [(Method::DELETE, 0), (Method::PATCH, 0), (Method::DELETE, 5)] {
-            let clock = Simulated::new(|_| None);
+            let clock = InMemoryPlatform::new(|_| None);
             let (headers, deadline) = (HeaderMap::new(), Deadline::after(&clock, Duration::from_secs(1)));
             let body = Text::from(vec![0; length]);
             let mut payload = run(Payload::take(&clock, &method, &headers, body, 9, deadline)).unwrap();
@@ -170,7 +179,7 @@ mod tests {
             (MIB + 1, MIB, Err(Error::TooLarge)),
             (1000, 999, Err(Error::TooLarge)),
         ] {
-            let clock = Simulated::new(|_| None);
+            let clock = InMemoryPlatform::new(|_| None);
             let (headers, deadline) = (HeaderMap::new(), Deadline::after(&clock, Duration::from_secs(1)));
             let taken = run(Payload::take(&clock, &Method::POST, &headers, Unbreakable(length), limit, deadline));
             let is_whole = taken.map(|mut payload| {

@@ -5,19 +5,24 @@ use std::{
     time::Duration,
 };
 
-use super::Context;
+use super::context::Context;
 use crate::{
     error::Error,
-    platform::{Platform, Rate, within},
-    telemetry::Event,
-    web::Request,
+    http::web::Request,
+    runtime::{
+        clock::within,
+        platform::{Platform, Rate},
+        telemetry::Event,
+    },
 };
 
+/// What a user may post. Nobody types five messages a second for a minute.
+pub const EVENTS_RATE: Rate = Rate { name: "EVENTS_RATE", limit: 300, period_seconds: 60 };
 /// What may be said in a provider's name that is not plainly the provider's, from one address.
-pub(crate) const LOGOUT_RATE: Rate = Rate { name: "LOGOUT_RATE", limit: 600, period_seconds: 60 };
+pub const LOGOUT_RATE: Rate = Rate { name: "LOGOUT_RATE", limit: 600, period_seconds: 60 };
 /// Steps of sign-ins of one address: beginning one may, and finishing one does, ask the provider in our name. Offices and
 /// whole providers share an address, and everybody takes two steps.
-pub(crate) const LOGIN_RATE: Rate = Rate { name: "LOGIN_RATE", limit: 6000, period_seconds: 60 };
+pub const LOGIN_RATE: Rate = Rate { name: "LOGIN_RATE", limit: 6000, period_seconds: 60 };
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Counts one more of `key`.

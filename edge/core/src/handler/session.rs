@@ -3,15 +3,18 @@
 use http::{StatusCode, header};
 use serde_json::{Value, json};
 
-use super::Context;
+use super::context::Context;
 use crate::{
-    config::{Config, Embed},
-    platform::Platform,
+    config::Config,
+    http::{
+        cookie::Embed,
+        web::{Request, Response},
+    },
+    runtime::platform::Platform,
     session::{
         record::{Connection, SessionRecord},
         store::Session,
     },
-    web::{Request, Response},
 };
 
 /// `GET /auth/session`: who is signed in, and how one could. Never a token.
@@ -36,7 +39,7 @@ pub(super) async fn describe<P: Platform>(
             "providers": providers,
         }),
     };
-    if context.config.embed == Embed::CrossSite
+    if context.config.sessions.embed == Embed::CrossSite
         && let Some(body) = body.as_object_mut()
     {
         // A page of another site must ask for its sign-in to be handed to it.
@@ -54,7 +57,7 @@ pub(super) async fn describe<P: Platform>(
 /// The accounts the session acts for; `sign_in_needed` where one must be connected again.
 fn connections(config: &Config, record: &SessionRecord, now_ms: u64) -> Vec<Value> {
     let describe = |(provider, connection): (&String, &Connection)| {
-        if connection.is_spent(now_ms) || config.provider_of(provider, connection).is_none() {
+        if connection.is_spent(now_ms) || config.provider_of(provider, &connection.issuer).is_none() {
             return json!({"provider": provider, "sign_in_needed": true});
         }
         json!({"provider": provider})

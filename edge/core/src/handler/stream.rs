@@ -5,12 +5,16 @@ use std::time::Duration;
 use causeway_protocol::stream::StreamRequest;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 
-use super::{Context, bridge};
+use super::{bridge, context::Context};
 use crate::{
     error::Error,
-    platform::{OpenStream, Opened, Platform, Unavailable, millis, within},
+    http::web::{Body, Request, Response},
+    runtime::{
+        clock::{millis, within},
+        platform::{OpenStream, Opened, Platform},
+        unavailable::Unavailable,
+    },
     session::{record::Connection, store::Session},
-    web::{Body, Request, Response},
 };
 
 /// How long the bridge may take to begin a stream.

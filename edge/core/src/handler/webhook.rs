@@ -16,17 +16,19 @@ use std::net::IpAddr;
 use causeway_protocol::hub::EndReason;
 use http::{HeaderName, StatusCode};
 
-use super::{Context, rate, read_body};
+use super::{
+    context::{Context, read_body},
+    rate,
+};
 use crate::{
     error::Error,
+    http::web::{Request, Response},
     oauth::{
         provider::Kind,
         webhook::{Authorization, HubSignature},
     },
-    platform::Platform,
+    runtime::{platform::Platform, telemetry::Event},
     session::index::{IndexName, Moment},
-    telemetry::Event,
-    web::{Request, Response},
 };
 
 const SIGNATURE: HeaderName = HeaderName::from_static("x-hub-signature-256");

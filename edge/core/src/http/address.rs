@@ -127,5 +127,4 @@ fn hidden_v4(address: Ipv6Addr) -> Vec<Ipv4Addr> {
 }
 
 #[cfg(test)]
-#[path = "address_tests.rs"]
 mod tests;

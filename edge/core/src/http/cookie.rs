@@ -4,8 +4,6 @@ use std::collections::BTreeSet;
 
 use http::{HeaderMap, header};
 
-use crate::{config::Embed, session::store::SESSION_COOKIE};
-
 /// Most bytes of cookies read. Ours together stay far below it: what exceeds it was put there by others of the site.
 pub const MAX_COOKIE_BYTES: usize = 32 * 1024;
 /// Most cookies that one answer clears; whoever has more has the rest cleared by the next ones.
@@ -14,6 +12,18 @@ const MAX_CLEARED: usize = 16;
 /// Begins the name of each of our cookies: browsers that know it accept such a cookie only from an HTTP response, with
 /// `Secure`, `Path=/` and without `Domain`; older ones see the `__Host-` in it and enforce all but the first.
 pub(crate) const PREFIX: &str = "__Host-Http-";
+
+/// Name of the session cookie.
+pub const SESSION_COOKIE: &str = "__Host-Http-session";
+
+/// On which sites the pages are that embed the widget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Embed {
+    /// On the edge's own: the session cookie never travels from another one.
+    SameSite,
+    /// On others, too: what kept their requests out must be done by headers alone (S155).
+    CrossSite,
+}
 
 /// What a request holds under a name.
 #[derive(Debug, PartialEq, Eq)]

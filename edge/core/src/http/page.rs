@@ -4,7 +4,7 @@ use std::fmt;
 
 use http::{StatusCode, header};
 
-use crate::web::Response;
+use super::web::Response;
 
 /// Only the style sheet, and nothing that a form or a frame could do.
 const POLICY: &str =

@@ -9,10 +9,14 @@ use causeway_protocol::trace::TRACEPARENT_HEADER;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
+use url::Url;
 use zeroize::Zeroizing;
 
 /// Names what a request is part of (W3C Trace Context).
 pub const TRACEPARENT: HeaderName = HeaderName::from_static(TRACEPARENT_HEADER);
+
+/// GitHub refuses requests without one.
+pub const USER_AGENT: &str = concat!("causeway/", env!("CARGO_PKG_VERSION"));
 
 /// A request as it reached the edge.
 pub struct Request<B> {
@@ -270,6 +274,12 @@ impl<B> fmt::Debug for Incoming<B> {
         let Self { status, headers, .. } = self;
         f.debug_struct("Incoming").field("status", status).field("headers", &headers.len()).finish_non_exhaustive()
     }
+}
+
+/// A configured base URL as a prefix to which paths are appended.
+#[must_use]
+pub fn without_slash(url: &Url) -> &str {
+    url.as_str().trim_end_matches('/')
 }
 
 #[cfg(test)]

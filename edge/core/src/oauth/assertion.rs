@@ -8,11 +8,9 @@ use serde::Serialize;
 use super::{
     client_key::ClientKey,
     discovery::Endpoints,
-    identity::now_seconds,
     provider::{Kind, Provider},
-    transaction::random_text,
 };
-use crate::platform::{Platform, Unavailable};
+use crate::runtime::{clock::now_seconds, platform::Platform, random::random_text, unavailable::Unavailable};
 
 /// `client_assertion_type`
 pub(super) const TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";

@@ -140,5 +140,4 @@ impl fmt::Debug for ClientKey {
 }
 
 #[cfg(test)]
-#[path = "client_key_tests.rs"]
 mod tests;

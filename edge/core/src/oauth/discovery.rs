@@ -1,24 +1,22 @@
 //! Where a provider's endpoints lie, from its metadata (OpenID Connect Discovery, RFC 8414), believed with bounded
 //! staleness. Metadata that contradicts the configuration or is less safe than it closes the sign-in.
 
-use std::{rc::Rc, time::Duration};
+use std::time::Duration;
 
-use causeway_protocol::signature::KeyRing;
 use http::Method;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::{
-    document::{Document, Documents, PART, Source},
-    dpop::Nonces,
-    provider::{Kind, Provider, TENANT_PLACEHOLDER, Tenants, without_slash},
-    shared::Shared,
-    signing_key::KeyCache,
+    document::{Document, PART},
+    provider::{Kind, Provider, TENANT_PLACEHOLDER, Tenants},
 };
 use crate::{
-    address::{Place, place},
-    platform::{Platform, Unavailable},
-    web::Outgoing,
+    http::{
+        address::{Place, place},
+        web::{Outgoing, without_slash},
+    },
+    runtime::{platform::Platform, unavailable::Unavailable},
 };
 
 /// How long metadata is believed without asking again.
@@ -50,30 +48,8 @@ pub struct Endpoints {
     pub backchannel_logout: bool,
 }
 
-/// What this isolate knows of providers, and what seals the part that it shares with others.
-#[derive(Debug)]
-pub struct DiscoveryCache {
-    ring: Rc<KeyRing>,
-    metadata: Documents<Metadata>,
-    pub(super) keys: KeyCache,
-    /// Nonces that providers and their APIs want in proofs (RFC 9449).
-    pub nonces: Nonces,
-}
-
-impl DiscoveryCache {
-    /// Knows nothing yet.
-    #[must_use]
-    pub fn new(ring: Rc<KeyRing>) -> Self {
-        Self { ring, metadata: Documents::default(), keys: KeyCache::default(), nonces: Nonces::default() }
-    }
-
-    pub(super) fn shared(&self) -> Shared<'_> {
-        Shared(&self.ring)
-    }
-}
-
 #[derive(Serialize, Deserialize)]
-struct Metadata {
+pub(super) struct Metadata {
     issuer: String,
     authorization_endpoint: String,
     token_endpoint: String,
@@ -111,23 +87,6 @@ impl Document for Metadata {
     }
 }
 
-/// A provider's endpoints.
-///
-/// # Errors
-/// [`Unavailable`] if the metadata cannot be had or contradicts the configuration: the sign-in does not start.
-pub async fn endpoints(
-    platform: &impl Platform,
-    cache: &DiscoveryCache,
-    provider: &Provider,
-) -> Result<Endpoints, Unavailable> {
-    if let Kind::GitHub { site, .. } = &provider.kind {
-        return github(site);
-    }
-    let url = metadata_url(provider).ok_or_else(|| Unavailable::new(PART, "has no metadata"))??;
-    let source = Source { platform, shared: cache.shared(), provider, url: &url };
-    Ok(cache.metadata.get(&source).await?.meaning.as_ref().clone())
-}
-
 /// Whether the provider answers at all, asked for something that may be asked any number of times. GitHub has nothing of
 /// the kind and passes.
 ///
@@ -142,7 +101,7 @@ pub async fn reach(platform: &impl Platform, provider: &Provider) -> Result<(), 
     }
 }
 
-fn metadata_url(provider: &Provider) -> Option<Result<Url, Unavailable>> {
+pub(super) fn metadata_url(provider: &Provider) -> Option<Result<Url, Unavailable>> {
     let (address, configured) = match &provider.kind {
         Kind::GitHub { .. } => return None,
         Kind::Entra { tenants, authority, .. } => {
@@ -202,7 +161,7 @@ fn checked(provider: &Provider, metadata: &Metadata, configured: &Url) -> Result
     })
 }
 
-fn github(site: &Url) -> Result<Endpoints, Unavailable> {
+pub(super) fn github(site: &Url) -> Result<Endpoints, Unavailable> {
     let at = |path: &str| parse(&format!("{}{path}", without_slash(site)), site);
     Ok(Endpoints {
         authorization: at("/login/oauth/authorize")?,
@@ -233,5 +192,4 @@ fn parse(text: &str, configured: &Url) -> Result<Url, Unavailable> {
 }
 
 #[cfg(test)]
-#[path = "discovery_tests.rs"]
 mod tests;

@@ -13,10 +13,14 @@ use sha2::{Digest as _, Sha256};
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::{identity::now_seconds, transaction::random_text};
 use crate::{
-    platform::{Platform, Random, Unavailable},
-    web::single,
+    http::web::single,
+    runtime::{
+        clock::now_seconds,
+        platform::Platform,
+        random::{Random, random_text},
+        unavailable::Unavailable,
+    },
 };
 
 /// Where a proof goes.
@@ -194,5 +198,4 @@ pub fn wants_nonce(status: StatusCode, headers: &HeaderMap) -> bool {
 }
 
 #[cfg(test)]
-#[path = "dpop_tests.rs"]
 mod tests;

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, de::IgnoredAny};
 
-use super::{id_token::IdTokenError, provider::Tenants};
-use crate::config::is_guid;
+use super::provider::Tenants;
 
 /// What is read of an ID token of Entra beyond what every provider's says.
 #[derive(Debug, Clone, Deserialize)]
@@ -25,21 +24,31 @@ pub struct EntraClaims {
 
 impl EntraClaims {
     /// The tenant, if its users may sign in (M74) and the token is of the v2.0 endpoint.
-    pub(super) fn tenant(&self, tenants: &Tenants) -> Result<&str, IdTokenError> {
+    pub(super) fn tenant(&self, tenants: &Tenants) -> Option<&str> {
         let tenant = self.tid.as_deref().filter(|tid| is_guid(tid) && tenants.allows(tid));
-        tenant.filter(|_| self.ver.as_deref() == Some("2.0")).ok_or(IdTokenError::Tenant)
+        tenant.filter(|_| self.ver.as_deref() == Some("2.0"))
     }
 
     /// A user of more groups than fit is described by a pointer instead of a list: that is no proof of any (M77).
-    pub(super) fn check_groups(&self, required: &[String]) -> Result<(), IdTokenError> {
+    pub(super) fn is_in_a_group(&self, required: &[String]) -> bool {
         let overage =
             self.hasgroups == Some(true) || self.claim_names.as_ref().is_some_and(|names| names.contains_key("groups"));
         let is_member = self.groups.iter().flatten().any(|group| required.contains(group));
-        if required.is_empty() || (is_member && !overage) { Ok(()) } else { Err(IdTokenError::Group) }
+        required.is_empty() || (is_member && !overage)
     }
 
     /// Whom they are about.
     pub(super) fn identity(&self) -> (Option<&str>, Option<&str>) {
         (self.tid.as_deref(), self.oid.as_deref())
     }
+}
+
+/// Whether a text is a GUID in the lower-case form that Entra writes.
+#[must_use]
+pub(crate) fn is_guid(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(|(n, b)| match n {
+            8 | 13 | 18 | 23 => b == b'-',
+            _ => b.is_ascii_digit() || (b'a'..=b'f').contains(&b),
+        })
 }

@@ -1,22 +1,52 @@
 //! The authorization request and the code exchange.
 
 use oauth2::{AuthorizationCode, CsrfToken, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use url::Url;
+use zeroize::Zeroize as _;
 
 use super::{
     discovery::Endpoints,
     dpop::DpopKey,
     protocol::{self, Connection, Protocol},
     provider::{ClientAuth, Kind, Provider},
-    restriction,
     token_endpoint::{Client, Form, TokenError},
-    transaction::Transaction,
 };
 use crate::{
-    platform::{Platform, Unavailable},
-    session::record::TokenSet,
+    runtime::{
+        platform::Platform,
+        random::{Random, random_text},
+        unavailable::Unavailable,
+    },
+    token_set::TokenSet,
 };
+
+/// The random values of one authorization request, which bind its answer to the browser that began it.
+#[derive(Serialize, Deserialize)]
+pub struct AuthorizationSecrets {
+    /// Binds the callback to this browser.
+    pub state: String,
+    /// Binds the ID token to this sign-in.
+    pub nonce: String,
+    /// Binds the code to this sign-in (PKCE, RFC 7636).
+    pub code_verifier: String,
+}
+
+impl AuthorizationSecrets {
+    /// Draws new ones.
+    ///
+    /// # Errors
+    /// [`Unavailable`] without randomness.
+    pub fn draw(random: &impl Random) -> Result<Self, Unavailable> {
+        Ok(Self { state: random_text(random)?, nonce: random_text(random)?, code_verifier: random_text(random)? })
+    }
+}
+
+impl Drop for AuthorizationSecrets {
+    fn drop(&mut self) {
+        self.code_verifier.zeroize();
+    }
+}
 
 /// Longest `request_uri` taken, in bytes.
 const MAX_REQUEST_URI_BYTES: usize = 1024;
@@ -45,21 +75,21 @@ struct Pushed {
 /// [`Unavailable`] if the request cannot be pushed.
 pub async fn authorization_url<P: Platform>(
     client: &Client<'_, P>,
-    transaction: &Transaction,
+    secrets: &AuthorizationSecrets,
 ) -> Result<Url, Unavailable> {
     let Client { provider, endpoints, .. } = client;
     let protocol = redirecting(provider, endpoints)?;
-    let verifier = PkceCodeVerifier::new(transaction.code_verifier.clone());
+    let verifier = PkceCodeVerifier::new(secrets.code_verifier.clone());
     let max_age = provider.max_age_seconds.map(|seconds| seconds.to_string());
     let mut request = protocol
-        .authorize_url(|| CsrfToken::new(transaction.state.clone()))
-        .add_scopes(restriction::consented(provider).into_iter().map(|scope| Scope::new(scope.to_owned())))
+        .authorize_url(|| CsrfToken::new(secrets.state.clone()))
+        .add_scopes(provider.consented_scopes().into_iter().map(|scope| Scope::new(scope.to_owned())))
         .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier));
-    let nonce = endpoints.jwks.is_some().then_some(("nonce", transaction.nonce.as_str()));
+    let nonce = endpoints.jwks.is_some().then_some(("nonce", secrets.nonce.as_str()));
     let max_age = max_age.as_deref().map(|seconds| ("max_age", seconds));
     let audience = provider.audience.as_deref().map(|audience| ("audience", audience));
     let prompt = provider.prompt.map(|prompt| ("prompt", prompt));
-    let resources = restriction::resources(provider).into_iter().map(|resource| ("resource", resource));
+    let resources = provider.resources().into_iter().map(|resource| ("resource", resource));
     for (name, value) in [nonce, max_age, prompt, audience].into_iter().flatten().chain(resources) {
         request = request.add_extra_param(name, value);
     }
@@ -104,7 +134,7 @@ async fn push<P: Platform>(client: &Client<'_, P>, endpoint: &Url, form: Form<'_
 /// [`ExchangeError`] tells a refused code from a provider that is down.
 pub async fn exchange<P: Platform>(
     client: &Client<'_, P>,
-    transaction: &Transaction,
+    secrets: &AuthorizationSecrets,
     code: &str,
 ) -> Result<(TokenSet, Option<DpopKey>), ExchangeError> {
     let provider = client.provider;
@@ -112,11 +142,11 @@ pub async fn exchange<P: Platform>(
     let protocol = redirecting(provider, client.endpoints)?;
     let mut request = protocol
         .exchange_code(AuthorizationCode::new(code.to_owned()))
-        .set_pkce_verifier(PkceCodeVerifier::new(transaction.code_verifier.clone()));
+        .set_pkce_verifier(PkceCodeVerifier::new(secrets.code_verifier.clone()));
     // Entra wants the scopes here to be of one resource; for others this is no parameter of the request.
-    let scopes = restriction::scopes(provider, None).join(" ");
+    let scopes = provider.scopes_of(None).join(" ");
     let scopes = Some(scopes.as_str()).filter(|it| !it.is_empty() && matches!(provider.kind, Kind::Entra { .. }));
-    let resource = restriction::resource(provider, None);
+    let resource = provider.resource_of(None);
     for (name, value) in [("scope", scopes), ("resource", resource)] {
         if let Some(value) = value {
             request = request.add_extra_param(name, value);
@@ -138,5 +168,4 @@ pub async fn exchange<P: Platform>(
 }
 
 #[cfg(test)]
-#[path = "exchange_tests.rs"]
 mod tests;

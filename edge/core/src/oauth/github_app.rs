@@ -8,16 +8,17 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{
-    assertion::with_times,
-    client_key::ClientKey,
-    github_rate::rests_for_seconds,
-    identity::{USER_AGENT, now_seconds},
-    provider::without_slash,
-};
+use super::{assertion::with_times, client_key::ClientKey, github_rate::rests_for_seconds};
 use crate::{
-    platform::{Platform, ReadBody as _, Unavailable, within},
-    web::{Body, Outgoing},
+    http::{
+        body::ReadBody as _,
+        web::{Body, Outgoing, USER_AGENT, without_slash},
+    },
+    runtime::{
+        clock::{now_seconds, within},
+        platform::Platform,
+        unavailable::Unavailable,
+    },
 };
 
 /// How far GitHub's clock may be behind, in seconds: it refuses what was made later than now, and what ends in more than ten
@@ -158,5 +159,4 @@ impl App {
 }
 
 #[cfg(test)]
-#[path = "github_app_tests.rs"]
 mod tests;

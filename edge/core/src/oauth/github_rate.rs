@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, StatusCode, header};
 
-use crate::web::single;
+use crate::http::web::single;
 
 const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");

@@ -8,7 +8,7 @@ use subtle::ConstantTimeEq as _;
 use super::{
     claim,
     entra::EntraClaims,
-    jws::{self, SignatureError, Verified},
+    jws::{self, SignatureError, SignatureResult, Verified},
     provider::{Kind, Provider, TENANT_PLACEHOLDER},
     signing_key::SigningKey,
 };
@@ -214,11 +214,13 @@ impl IdClaims {
             Kind::Entra { tenants, groups, .. } => {
                 // The tenant's id first: a token's own issuer means nothing before it is tied to an allowed tenant (M72, M74).
                 let entra = self.entra.as_ref().ok_or(IdTokenError::Tenant)?;
-                let tenant = entra.tenant(tenants)?;
+                let tenant = entra.tenant(tenants).ok_or(IdTokenError::Tenant)?;
                 if self.iss != provider.issuer().replace(TENANT_PLACEHOLDER, tenant) {
                     return Err(IdTokenError::WrongParty);
                 }
-                entra.check_groups(groups)?;
+                if !entra.is_in_a_group(groups) {
+                    return Err(IdTokenError::Group);
+                }
                 Ok(tenant)
             }
             Kind::OpenId { issuer, .. } if self.iss == *issuer => Ok(""),
@@ -271,6 +273,11 @@ fn check_time<T>(claims: &Claims<T>, now: i64) -> Result<i64, IdTokenError> {
     Ok(issued)
 }
 
+impl SignatureResult for IdTokenError {
+    fn signature_error(&self) -> Option<SignatureError> {
+        if let Self::Signature(error) = self { Some(*error) } else { None }
+    }
+}
+
 #[cfg(test)]
-#[path = "id_token_tests.rs"]
 mod tests;

@@ -11,27 +11,32 @@ use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use super::{
+    cache,
     dpop::DpopKey,
     github_rate::rests_for_seconds,
     id_token::{self, IdClaims, IdTokenError, SignIn},
     logout_token::is_name,
-    provider::{Kind, Provider, without_slash},
-    signing_key::{self, SigningKey},
+    provider::{Kind, Provider},
+    signing_key::SigningKey,
     token_endpoint::Client,
     userinfo,
 };
 use crate::{
     error::Error,
-    platform::{Platform, ReadBody as _, Unavailable, within},
-    session::record::{TokenSet, User},
-    web::Outgoing,
+    http::{
+        body::ReadBody as _,
+        web::{Outgoing, USER_AGENT, without_slash},
+    },
+    runtime::{
+        clock::{now_seconds, within},
+        platform::Platform,
+        unavailable::Unavailable,
+    },
+    token_set::{TokenSet, User},
 };
 
 const MAX_USER_BYTES: usize = 256 * 1024;
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// GitHub refuses requests without one.
-pub const USER_AGENT: &str = concat!("causeway/", env!("CARGO_PKG_VERSION"));
-
 /// Who signed in, and as whom the provider knows them.
 #[derive(Debug, Clone)]
 pub struct Identity {
@@ -113,11 +118,7 @@ pub(super) async fn with_keys<T>(
     let Client { platform, cache, provider, endpoints, .. } = *client;
     let jwks = endpoints.jwks.as_ref();
     let jwks = jwks.ok_or_else(|| Unavailable::new("identity provider", "has no signing keys"))?;
-    signing_key::with_keys(platform, cache, provider, jwks, check).await
-}
-
-pub(super) fn now_seconds(platform: &impl Platform) -> i64 {
-    i64::try_from(platform.now_ms() / 1000).unwrap_or(i64::MAX)
+    cache::with_keys(platform, cache, provider, jwks, check).await
 }
 
 /// The immutable identity that claims speak of: never an e-mail address or a name (M76, S58).
@@ -198,5 +199,4 @@ async fn github_user(
 }
 
 #[cfg(test)]
-#[path = "identity_tests.rs"]
 mod tests;

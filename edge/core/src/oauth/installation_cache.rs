@@ -3,7 +3,7 @@
 use std::{cell::RefCell, collections::HashMap};
 
 use super::github_app::{InstallationError, InstallationToken};
-use crate::flight::Flights;
+use crate::runtime::single_flight::Flights;
 
 /// How long a refusal is remembered, in milliseconds; it is an operator's to put right.
 const REFUSED_MS: u64 = 5 * 1000;

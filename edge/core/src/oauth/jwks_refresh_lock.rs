@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::machine::Machine;
+use crate::runtime::machine::Machine;
 
 /// How long after one claim there is no other, in milliseconds.
 pub const COOL_DOWN_MS: u64 = 60 * 1000;

@@ -33,6 +33,12 @@ pub enum SignatureError {
     Wrong,
 }
 
+/// Whether newer keys might change what was found of a token.
+pub trait SignatureResult {
+    /// What is wrong with the signature, if that is what is wrong.
+    fn signature_error(&self) -> Option<SignatureError>;
+}
+
 /// What a verified token holds.
 #[derive(Debug)]
 pub(super) struct Verified<T> {

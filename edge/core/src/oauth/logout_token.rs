@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::{
     id_token::{Audience, SKEW_SECONDS},
-    jws::{self, SignatureError, Verified},
+    jws::{self, SignatureError, SignatureResult, Verified},
     provider::{Provider, TENANT_PLACEHOLDER},
     signing_key::SigningKey,
 };
@@ -168,6 +168,11 @@ fn is_issuer_of_key(of_key: &str, issuer: &str) -> bool {
     }
 }
 
+impl SignatureResult for LogoutTokenError {
+    fn signature_error(&self) -> Option<SignatureError> {
+        if let Self::Signature(error) = self { Some(*error) } else { None }
+    }
+}
+
 #[cfg(test)]
-#[path = "logout_token_tests.rs"]
 mod tests;

@@ -3,10 +3,11 @@
 //!
 //! - [`provider`]: providers as data
 //! - [`client_key`]: a private key of the edge itself
+//! - [`cache`]: what an isolate knows of providers
 //! - [`discovery`]: where a provider's endpoints lie
-//! - [`signing_key`]: the keys a provider signs with; [`refetch`]: asking for them out of turn
-//! - `document`: how both are fetched and kept in memory; `shared`: where isolates share them
-//! - [`transaction`]: the state of one sign-in under way, in a sealed cookie
+//! - [`signing_key`]: the keys a provider signs with; [`jwks_refresh_lock`]: one early refresh at a time
+//! - `document`: what both have in common; `document_cache`: how they are fetched and kept in memory; `shared`: where
+//!   isolates share them
 //! - [`token_endpoint`]: requests the edge makes of a provider as its client
 //! - [`protocol`]: where `oauth2` builds those requests and reads their answers
 //! - [`assertion`]: how a client with a private key proves who it is
@@ -22,16 +23,16 @@
 //! - [`installation_cache`]: what an isolate remembers of them; [`github_rate`]: when GitHub has had enough
 //! - [`identity`]: who signed in
 //! - [`userinfo`]: more of a user than the ID token says
-//! - [`end_session`]: ending the provider's own session, too
 //! - [`webhook`]: what GitHub tells unasked
 
 mod assertion;
+pub mod cache;
 mod claim;
 pub mod client_key;
 pub mod discovery;
 mod document;
+mod document_cache;
 pub mod dpop;
-pub mod end_session;
 pub mod entra;
 pub mod exchange;
 pub mod github_app;
@@ -39,17 +40,16 @@ pub mod github_rate;
 pub mod id_token;
 pub mod identity;
 pub mod installation_cache;
+pub mod jwks_refresh_lock;
 pub mod jws;
 pub mod logout_token;
 mod protocol;
 pub mod provider;
-pub mod refetch;
 pub mod refresh;
 pub mod restriction;
 pub mod revocation;
 mod shared;
 pub mod signing_key;
 pub mod token_endpoint;
-pub mod transaction;
 pub mod userinfo;
 pub mod webhook;

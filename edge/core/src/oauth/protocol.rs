@@ -22,8 +22,8 @@ use super::{
     token_endpoint::{Client, TokenError},
 };
 use crate::{
-    platform::{Platform, millis},
-    session::record::TokenSet,
+    runtime::{clock::millis, platform::Platform},
+    token_set::TokenSet,
 };
 
 /// `oauth2`'s client of a provider.
@@ -175,5 +175,4 @@ impl<'c, P: Platform> AsyncHttpClient<'c> for Connection<'_, P> {
 }
 
 #[cfg(test)]
-#[path = "protocol_tests.rs"]
 mod tests;

@@ -5,7 +5,11 @@ use std::fmt;
 use secrecy::SecretString;
 use url::Url;
 
-use super::{client_key::ClientKey, restriction::Restriction};
+use super::{
+    client_key::ClientKey,
+    restriction::{Restriction, is_resource},
+};
+use crate::http::web::without_slash;
 
 /// One configured identity provider.
 #[derive(Debug)]
@@ -218,8 +222,53 @@ fn entra_issuer(authority: &Url, tenant: &str) -> String {
     format!("{}/{tenant}/v2.0", without_slash(authority))
 }
 
-/// A configured base URL as a prefix to which paths are appended.
-#[must_use]
-pub fn without_slash(url: &Url) -> &str {
-    url.as_str().trim_end_matches('/')
+impl Provider {
+    /// The scopes that a user is asked for at the sign-in: those of the provider's own token and of all restricted ones.
+    #[must_use]
+    pub fn consented_scopes(&self) -> Vec<&str> {
+        let restricted = self.restrictions.iter().flat_map(|restriction| &restriction.scopes);
+        distinct(self.scopes.iter().chain(restricted).map(String::as_str))
+    }
+
+    /// The scopes to name when asking for a token. Without any the provider grants all that were consented to
+    /// (RFC 6749 §6), which is right where nothing is restricted.
+    #[must_use]
+    pub fn scopes_of<'a>(&'a self, restriction: Option<&'a Restriction>) -> &'a [String] {
+        match restriction {
+            Some(restriction) => &restriction.scopes,
+            None if self.restrictions.is_empty() => &[],
+            None => &self.scopes,
+        }
+    }
+
+    /// The resource to name when asking for a token.
+    #[must_use]
+    pub fn resource_of<'a>(&'a self, restriction: Option<&'a Restriction>) -> Option<&'a str> {
+        match restriction {
+            Some(restriction) => restriction.resource.as_deref(),
+            None => self.own_resource(),
+        }
+    }
+
+    /// All resources that tokens will be asked for.
+    #[must_use]
+    pub fn resources(&self) -> Vec<&str> {
+        let restricted = self.restrictions.iter().filter_map(|restriction| restriction.resource.as_deref());
+        distinct(self.own_resource().into_iter().chain(restricted))
+    }
+
+    /// The audience, if it is a URI: other audiences have no `resource`.
+    fn own_resource(&self) -> Option<&str> {
+        self.audience.as_deref().filter(|audience| is_resource(audience))
+    }
+}
+
+fn distinct<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut distinct = Vec::new();
+    for text in texts {
+        if !distinct.contains(&text) {
+            distinct.push(text);
+        }
+    }
+    distinct
 }

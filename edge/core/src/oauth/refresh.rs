@@ -9,17 +9,20 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::{
     dpop::DpopKey,
     id_token::{self, IdClaims, IdTokenError},
-    identity::{now_seconds, with_keys},
+    identity::with_keys,
     jws::SignatureError,
     protocol::{self, Connection},
     provider::RefreshPolicy,
-    restriction::{self, Restriction},
+    restriction::Restriction,
     token_endpoint::{Client, TokenError},
 };
 use crate::{
-    platform::{Platform, within},
-    session::record::TokenSet,
-    telemetry::{Event, Name},
+    runtime::{
+        clock::{now_seconds, within},
+        platform::Platform,
+        telemetry::{Event, Name},
+    },
+    token_set::TokenSet,
 };
 
 /// How long the keys for a new ID token may take: the new tokens wait for it, and the caller's patience has an end.
@@ -74,10 +77,10 @@ pub async fn refresh<P: Platform>(
     let Some(refresh_token) = &before.refresh_token else { return Refresh::Ended("no refresh token") };
     let protocol = protocol::of(client.provider, client.endpoints);
     let refresh_token = RefreshToken::new(refresh_token.expose_secret().to_owned());
-    let scopes = restriction::scopes(client.provider, restriction);
+    let scopes = client.provider.scopes_of(restriction);
     let mut request =
         protocol.exchange_refresh_token(&refresh_token).add_scopes(scopes.iter().cloned().map(Scope::new));
-    if let Some(resource) = restriction::resource(client.provider, restriction) {
+    if let Some(resource) = client.provider.resource_of(restriction) {
         request = request.add_extra_param("resource", resource);
     }
     let answered = request.request_async(&Connection { client, dpop }).await;
@@ -178,5 +181,4 @@ fn of_error(error: &TokenError, is_restricted: bool, policy: RefreshPolicy) -> R
 }
 
 #[cfg(test)]
-#[path = "refresh_tests.rs"]
 mod tests;

@@ -4,8 +4,6 @@
 
 use std::iter;
 
-use super::provider::Provider;
-
 /// Most restrictions that a provider may be asked for: each session keeps a token for each.
 pub const MAX_RESTRICTIONS: usize = 8;
 
@@ -29,47 +27,6 @@ impl Restriction {
     }
 }
 
-/// The scopes that a user is asked for at the sign-in: those of the provider's own token and of all restricted ones.
-pub(super) fn consented(provider: &Provider) -> Vec<&str> {
-    let mut scopes: Vec<&str> = Vec::new();
-    let restricted = provider.restrictions.iter().flat_map(|it| &it.scopes);
-    for scope in provider.scopes.iter().chain(restricted) {
-        if !scopes.contains(&scope.as_str()) {
-            scopes.push(scope);
-        }
-    }
-    scopes
-}
-
-/// The scopes to name when asking for a token. Without any the provider grants all that were consented to (RFC 6749 §6),
-/// which is right where nothing is restricted.
-pub(super) fn scopes<'a>(provider: &'a Provider, restriction: Option<&'a Restriction>) -> &'a [String] {
-    match restriction {
-        Some(restriction) => &restriction.scopes,
-        None if provider.restrictions.is_empty() => &[],
-        None => &provider.scopes,
-    }
-}
-
-/// The resource to name when asking for a token.
-pub(super) fn resource<'a>(provider: &'a Provider, restriction: Option<&'a Restriction>) -> Option<&'a str> {
-    match restriction {
-        Some(restriction) => restriction.resource.as_deref(),
-        None => own_resource(provider),
-    }
-}
-
-/// All resources that tokens will be asked for.
-pub(super) fn resources(provider: &Provider) -> Vec<&str> {
-    let mut resources: Vec<&str> = own_resource(provider).into_iter().collect();
-    for resource in provider.restrictions.iter().filter_map(|it| it.resource.as_deref()) {
-        if !resources.contains(&resource) {
-            resources.push(resource);
-        }
-    }
-    resources
-}
-
 /// Whether RFC 8707 §2 takes it for a resource: an absolute URI without a fragment.
 #[must_use]
 pub fn is_resource(text: &str) -> bool {
@@ -80,9 +37,4 @@ pub fn is_resource(text: &str) -> bool {
 #[must_use]
 pub fn is_scope(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b'\\'))
-}
-
-/// Other audiences than URIs have no `resource`.
-fn own_resource(provider: &Provider) -> Option<&str> {
-    provider.audience.as_deref().filter(|audience| is_resource(audience))
 }

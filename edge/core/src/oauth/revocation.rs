@@ -12,15 +12,18 @@ use zeroize::Zeroizing;
 
 use super::{
     dpop::DpopKey,
-    identity::USER_AGENT,
     provider::{ClientAuth, Kind},
     token_endpoint::Client,
 };
 use crate::{
-    platform::{Platform, Unavailable, within},
-    session::record::TokenSet,
-    telemetry::{Event, Foreign, Name},
-    web::{Body, Outgoing},
+    http::web::{Body, Outgoing, USER_AGENT},
+    runtime::{
+        clock::within,
+        platform::Platform,
+        telemetry::{Event, Foreign, Name},
+        unavailable::Unavailable,
+    },
+    token_set::TokenSet,
 };
 
 /// How long a provider is waited for, however often it is asked: nothing hangs on its answer, and somebody waits.
@@ -102,5 +105,4 @@ async fn github<P: Platform>(client: &Client<'_, P>, api: &Url, tokens: &TokenSe
 }
 
 #[cfg(test)]
-#[path = "revocation_tests.rs"]
 mod tests;

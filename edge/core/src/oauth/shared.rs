@@ -10,9 +10,13 @@ use sha2::{Digest as _, Sha256};
 
 use super::document::{Document, Known, Source, life};
 use crate::{
-    platform::{Platform, Unavailable, within},
+    runtime::{
+        clock::within,
+        platform::Platform,
+        telemetry::{Event, Name},
+        unavailable::Unavailable,
+    },
     seal::{self, Binding, Purpose, length_prefixed},
-    telemetry::{Event, Name},
 };
 
 /// How long the store may take; the provider is as near.

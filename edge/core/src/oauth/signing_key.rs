@@ -9,18 +9,17 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::{
-    discovery::DiscoveryCache,
-    document::{Document, Documents, Known, PART, RETRY_SOON_MS, Source, TURN, is_recent},
-    id_token::IdTokenError,
-    jws::SignatureError,
-    logout_token::LogoutTokenError,
+    document::{Document, Known, PART, RETRY_SOON_MS, Source, TURN, is_recent},
+    document_cache::Documents,
+    jwks_refresh_lock::{COOL_DOWN_MS, Command, FAILED_MS, LEASE_MS, Outcome, RefetchMachine, Reply},
     provider::Provider,
-    refetch::{COOL_DOWN_MS, Command, FAILED_MS, LEASE_MS, Outcome, RefetchMachine, Reply},
-    shared::name,
+    shared::{Shared, name},
 };
-use crate::{
-    flight::{Turn, Waited},
-    platform::{Platform, Unavailable, within},
+use crate::runtime::{
+    clock::within,
+    platform::Platform,
+    single_flight::{Turn, Waited},
+    unavailable::Unavailable,
 };
 
 /// Most keys looked at in a set, and the longest of them: RSA keys of 4096 bits have 700 bytes.
@@ -85,7 +84,7 @@ impl Document for KeySet {
 /// What an isolate knows of keys, by provider.
 #[derive(Debug, Default)]
 pub(super) struct KeyCache {
-    documents: Documents<KeySet>,
+    pub(super) documents: Documents<KeySet>,
     asked: RefCell<HashMap<String, Asked>>,
 }
 
@@ -101,69 +100,9 @@ struct Asked {
 /// Other keys than those at hand; `None` if nobody may fetch any now.
 type Newer = Result<Option<Rc<Vec<SigningKey>>>, Unavailable>;
 
-/// Whether newer keys might change what was found of a token.
-pub trait SignatureResult {
-    /// What is wrong with the signature, if that is what is wrong.
-    fn signature_error(&self) -> Option<SignatureError>;
-}
-
-impl SignatureResult for IdTokenError {
-    fn signature_error(&self) -> Option<SignatureError> {
-        if let Self::Signature(error) = self { Some(*error) } else { None }
-    }
-}
-
-impl SignatureResult for LogoutTokenError {
-    fn signature_error(&self) -> Option<SignatureError> {
-        if let Self::Signature(error) = self { Some(*error) } else { None }
-    }
-}
-
-/// Checks a token with the keys at hand, and with no others: for whoever does not get to make the edge fetch any more.
-///
-/// # Errors
-/// [`Unavailable`] if there are none and none can be had.
-pub async fn with_keys_at_hand<T, E>(
-    platform: &impl Platform,
-    cache: &DiscoveryCache,
-    provider: &Provider,
-    url: &Url,
-    check: impl Fn(&[SigningKey]) -> Result<T, E>,
-) -> Result<Result<T, E>, Unavailable> {
-    let source = Source { platform, shared: cache.shared(), provider, url };
-    Ok(check(&cache.keys.documents.get(&source).await?.meaning))
-}
-
-/// Checks a token with the keys at hand and, if it was not signed by one of them, once more with newer ones, if there
-/// are (M43). What a good key signed never waits for anything but the first keys.
-///
-/// # Errors
-/// [`Unavailable`] if the keys cannot be had.
-pub async fn with_keys<T, E: SignatureResult>(
-    platform: &impl Platform,
-    cache: &DiscoveryCache,
-    provider: &Provider,
-    url: &Url,
-    check: impl Fn(&[SigningKey]) -> Result<T, E>,
-) -> Result<Result<T, E>, Unavailable> {
-    let source = Source { platform, shared: cache.shared(), provider, url };
-    let known = cache.keys.documents.get(&source).await?;
-    let error = match check(&known.meaning) {
-        Ok(checked) => return Ok(Ok(checked)),
-        Err(error) => error,
-    };
-    let newer = match error.signature_error() {
-        Some(SignatureError::UnknownKey) => cache.keys.newer(&source, &known).await?,
-        // A provider that puts a new key into an old one's place; of one that cannot be asked nothing is known.
-        Some(SignatureError::Wrong) => cache.keys.newer(&source, &known).await.unwrap_or_default(),
-        _ => None,
-    };
-    Ok(newer.map_or(Err(error), |newer| check(&newer)))
-}
-
 impl KeyCache {
     /// Keys fetched out of turn, here or elsewhere.
-    async fn newer<P: Platform>(&self, source: &Source<'_, P>, at_hand: &Known<KeySet>) -> Newer {
+    pub(super) async fn newer<P: Platform>(&self, source: &Source<'_, P>, at_hand: &Known<KeySet>) -> Newer {
         within(source.platform, PATIENCE, PART, self.ask_or_fetch(source, at_hand)).await
     }
 
@@ -195,7 +134,8 @@ impl KeyCache {
             let error = Unavailable::new(PART, "could not be asked for newer keys a moment ago");
             return self.note(source, wait_ms.min(FAILED_MS), Err(error));
         };
-        let theirs = BASE64.decode(sealed).ok().and_then(|sealed| source.shared.open::<KeySet, P>(source, &sealed));
+        let theirs =
+            BASE64.decode(sealed).ok().and_then(|sealed| Shared(source.ring).open::<KeySet, P>(source, &sealed));
         let theirs = theirs.filter(|theirs| theirs.is_younger_than(KeySet::USABLE_MS, platform.now_ms()));
         // Ours may be the newer ones, or their clock behind ours: then both are looked at.
         if let Some(theirs) = theirs.as_ref().filter(|theirs| theirs.fetched_at_ms > at_hand.fetched_at_ms) {
@@ -213,7 +153,8 @@ impl KeyCache {
         turn: Turn<'_>,
     ) -> Newer {
         let fetched = self.documents.refetch(source, turn).await;
-        let fetched = fetched.map(|(known, keys)| (source.shared.seal(source, known.fetched_at_ms, &keys), known));
+        let fetched =
+            fetched.map(|(known, keys)| (Shared(source.ring).seal(source, known.fetched_at_ms, &keys), known));
         let (outcome, span_ms) = match &fetched {
             Ok((Some(sealed), _)) => (Outcome::Fetched(BASE64.encode(sealed)), COOL_DOWN_MS),
             _ => (Outcome::Failed, FAILED_MS),
@@ -226,7 +167,7 @@ impl KeyCache {
         // Unsettled, the claim lapses: somebody fetches once more.
         drop(ask(source, machine, Command::Settle { at_ms: claimed_at_ms, outcome }).await);
         if let Ok((Some(sealed), known)) = fetched {
-            source.shared.write::<KeySet, P>(source, known.fetched_at_ms, &sealed).await;
+            Shared(source.ring).write::<KeySet, P>(source, known.fetched_at_ms, &sealed).await;
         }
         found
     }
@@ -246,5 +187,4 @@ async fn ask<P: Platform>(source: &Source<'_, P>, machine: &str, command: Comman
 }
 
 #[cfg(test)]
-#[path = "signing_key_tests.rs"]
 mod tests;

@@ -14,13 +14,17 @@ use zeroize::Zeroizing;
 
 use super::{
     assertion,
-    discovery::{DiscoveryCache, Endpoints},
+    cache::DiscoveryCache,
+    discovery::Endpoints,
     dpop::DpopKey,
     provider::{ClientAuth, Provider},
 };
 use crate::{
-    platform::{Platform, ReadBody as _, Unavailable, within},
-    web::{Body, Outgoing, single},
+    http::{
+        body::ReadBody as _,
+        web::{Body, Outgoing, single},
+    },
+    runtime::{clock::within, platform::Platform, unavailable::Unavailable},
 };
 
 /// Largest answer taken, in bytes.

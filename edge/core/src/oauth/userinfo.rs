@@ -14,9 +14,13 @@ use super::{
 };
 use crate::{
     error::Error,
-    platform::{Platform, ReadBody as _, Unavailable, within},
-    telemetry::{Event, Name},
-    web::Outgoing,
+    http::{body::ReadBody as _, web::Outgoing},
+    runtime::{
+        clock::within,
+        platform::Platform,
+        telemetry::{Event, Name},
+        unavailable::Unavailable,
+    },
 };
 
 const MAX_BYTES: usize = 64 * 1024;

@@ -4,7 +4,13 @@ use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use crate::{error::Error, oauth::identity::USER_AGENT, origin::Origin, web::TRACEPARENT};
+use crate::{
+    error::Error,
+    http::{
+        origin::Origin,
+        web::{TRACEPARENT, USER_AGENT},
+    },
+};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 

@@ -56,5 +56,4 @@ fn hex_digit(byte: u8) -> Option<u8> {
 }
 
 #[cfg(test)]
-#[path = "path_tests.rs"]
 mod tests;

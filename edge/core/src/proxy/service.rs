@@ -6,7 +6,7 @@ use http::Method;
 use url::Url;
 
 use super::{path::AllowedPath, rule::Rule};
-use crate::oauth::{provider::without_slash, restriction::Restriction};
+use crate::{http::web::without_slash, oauth::restriction::Restriction};
 
 /// Largest request body a service may be configured to take: what Workers take themselves.
 pub const MAX_BODY_LIMIT_BYTES: usize = 100 * 1024 * 1024;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::platform::millis;
+use super::clock::millis;
 
 /// What was found in such a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,18 +9,14 @@ use std::future::Future;
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{
-    oauth::refetch::RefetchMachine,
-    platform::Unavailable,
-    session::{coordinator::SessionMachine, index::IndexMachine, once::OnceMachine},
-};
+use super::unavailable::Unavailable;
 
 /// Its name in errors.
-const PART: &str = "coordinator";
+pub(crate) const PART: &str = "coordinator";
 /// How often a command is decided anew when another one came between.
 const MAX_ATTEMPTS: usize = 16;
 /// How long a state is kept at least, in milliseconds.
-const MIN_KEPT_MS: u64 = 1000;
+pub(crate) const MIN_KEPT_MS: u64 = 1000;
 
 /// A kind of state machine.
 pub trait Machine {
@@ -73,35 +69,6 @@ pub fn step<M: Machine>(
     Ok((store, reply))
 }
 
-/// [`step`] for a runtime that has kind, command and reply as text only.
-///
-/// # Errors
-/// No such kind, or text that is not what it must be.
-pub fn dispatch(
-    kind: &str,
-    stored: Option<&str>,
-    now_ms: u64,
-    command: &str,
-) -> Result<(Option<Store>, String), Unavailable> {
-    match kind {
-        SessionMachine::KIND => dispatch_to::<SessionMachine>(stored, now_ms, command),
-        IndexMachine::KIND => dispatch_to::<IndexMachine>(stored, now_ms, command),
-        RefetchMachine::KIND => dispatch_to::<RefetchMachine>(stored, now_ms, command),
-        OnceMachine::KIND => dispatch_to::<OnceMachine>(stored, now_ms, command),
-        _ => Err(Unavailable::new(PART, "no such kind")),
-    }
-}
-
-fn dispatch_to<M: Machine>(
-    stored: Option<&str>,
-    now_ms: u64,
-    command: &str,
-) -> Result<(Option<Store>, String), Unavailable> {
-    let broken = |error: serde_json::Error| Unavailable::new(PART, error);
-    let (store, reply) = step::<M>(stored, now_ms, serde_json::from_str(command).map_err(broken)?)?;
-    Ok((store, serde_json::to_string(&reply).map_err(broken)?))
-}
-
 /// A store that sets a value only if it is still what was read.
 pub trait CompareAndSet {
     /// The value of a key, empty if there is none, and the store's own time in Unix milliseconds: leases must not
@@ -143,61 +110,4 @@ pub async fn run_on<M: Machine>(
         }
     }
     Err(Unavailable::new(PART, "too much at once"))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::cell::{Cell, RefCell};
-
-    use super::*;
-    use crate::{
-        session::once::{Command, Reply},
-        simulated::run,
-    };
-
-    /// A value in memory; others write to it a number of times just before we do.
-    struct Contended {
-        value: RefCell<String>,
-        rivals: Cell<usize>,
-    }
-
-    impl CompareAndSet for Contended {
-        async fn read(&self, _key: &str) -> Result<(String, u64), Unavailable> {
-            Ok((self.value.borrow().clone(), 5))
-        }
-
-        async fn set_if(&self, _key: &str, expected: &str, value: &str, _forget: u64) -> Result<bool, Unavailable> {
-            if let Some(left) = self.rivals.get().checked_sub(1) {
-                self.rivals.set(left);
-                let (store, _) = step::<OnceMachine>(None, left as u64, Command::Claim { for_ms: 10 })?;
-                *self.value.borrow_mut() = store.unwrap().state;
-            }
-            let same = *self.value.borrow() == expected;
-            if same {
-                *self.value.borrow_mut() = value.to_owned();
-            }
-            Ok(same)
-        }
-    }
-
-    fn claim(rivals: usize) -> Result<Reply, Unavailable> {
-        let store = Contended { value: RefCell::default(), rivals: Cell::new(rivals) };
-        run(run_on::<OnceMachine>(&store, "x", Command::Claim { for_ms: 95 }))
-    }
-
-    /// S151: an absent key is compared, too, so of two creators one loses.
-    #[test]
-    fn s151_of_two_creators_one_loses() {
-        assert_eq!(claim(0), Ok(Reply::First));
-        assert_eq!(claim(1), Ok(Reply::Claimed));
-    }
-
-    #[test]
-    fn dispatching_text_is_the_same_as_calling() {
-        let (store, reply) = dispatch("once", None, 0, r#"{"claim":{"for_ms":9}}"#).unwrap();
-        assert_eq!((store.unwrap().forget_at_ms, reply.as_str()), (MIN_KEPT_MS, r#""first""#));
-        assert!(dispatch("once", None, 0, "{}").is_err());
-        assert!(dispatch("once", Some("junk"), 0, r#"{"claim":{"for_ms":9}}"#).is_err());
-        assert!(dispatch("nope", None, 0, "{}").is_err());
-    }
 }

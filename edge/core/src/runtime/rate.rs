@@ -1,7 +1,7 @@
 //! How often is too often, for runtimes that count in a store of their own: which counter, how long it is kept, and what
 //! its value means. A runtime only counts.
 
-use crate::platform::Rate;
+use super::platform::Rate;
 
 /// The period of a rate that a moment falls in, for one user.
 #[derive(Debug, Clone, PartialEq, Eq)]

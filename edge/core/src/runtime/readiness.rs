@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use crate::{flight::Flights, platform::Unavailable};
+use super::{single_flight::Flights, unavailable::Unavailable};
 
 /// How long what was found out is told to others, in milliseconds.
 const TOLD_MS: u64 = 1000;

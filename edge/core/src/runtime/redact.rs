@@ -1,12 +1,12 @@
 //! What is left of a text that something outside said, before it may be seen in the log.
 
 /// Longest text of others in a line, in characters.
-pub(super) const MAX_DETAIL_CHARS: usize = 300;
+pub(crate) const MAX_DETAIL_CHARS: usize = 300;
 /// From this length on, a run of characters as tokens have them is left out, unless it is plainly a word.
 const MIN_TOKEN_CHARS: usize = 16;
 
 /// The text, shortened; URLs keep scheme and host, parameters their name, and what looks like a token goes.
-pub(super) fn without_secrets(text: &str) -> String {
+pub(crate) fn without_secrets(text: &str) -> String {
     let words: Vec<String> =
         text.chars().take(MAX_DETAIL_CHARS).collect::<String>().split_whitespace().map(word).collect();
     words.join(" ")

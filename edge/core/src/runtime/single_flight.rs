@@ -10,7 +10,10 @@ use std::{
     time::Duration,
 };
 
-use crate::platform::{Clock, Unavailable, millis};
+use super::{
+    clock::{Clock, millis},
+    unavailable::Unavailable,
+};
 
 /// How long is waited before the first look and at most before each of the next.
 const FIRST_LOOK: Duration = Duration::from_millis(10);
@@ -112,7 +115,7 @@ impl Drop for Turn<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simulated::{Simulated, run_all};
+    use crate::testing::{platform::InMemoryPlatform, run::run_all};
 
     const LIMIT: Duration = Duration::from_millis(500);
 
@@ -132,7 +135,7 @@ mod tests {
 
     #[test]
     fn who_waits_for_a_request_that_stopped_for_ever_gets_the_turn() {
-        let (flights, platform) = (Flights::default(), Simulated::new(|_| None));
+        let (flights, platform) = (Flights::default(), InMemoryPlatform::new(|_| None));
         let begun = platform.now_ms();
         let _stopped = flights.take("x", begun, LIMIT).unwrap();
         let wait = flights.turn_or(&platform, "x", "x", LIMIT, |_| None::<()>);

@@ -4,22 +4,14 @@
 //! map or secret is one, so whatever goes into the log was either written in this source (`&'static str`), is a number,
 //! or is of a type that knows how to show itself. docs/operations.md says what lines there are.
 
-mod redact;
-
 use std::{fmt, net::IpAddr};
 
-use causeway_protocol::subject::Subject;
+use causeway_protocol::{session::SessionHandle, subject::Subject};
 use chrono::{DateTime, SecondsFormat};
 use http::{Method, StatusCode};
 use serde_json::{Map, Value};
 
-use self::redact::without_secrets;
-use crate::{
-    config::ConfigError,
-    error::Error,
-    platform::{Clock, Log, Unavailable},
-    session::id::SessionHandle,
-};
+use super::{clock::Clock, redact::without_secrets, unavailable::Unavailable};
 
 /// Longest name an operator gave something.
 const MAX_NAME_CHARS: usize = 32;
@@ -100,19 +92,7 @@ impl Field for &SessionHandle {
     }
 }
 
-impl Field for &ConfigError {
-    fn value(self) -> Value {
-        self.to_string().into()
-    }
-}
-
 impl Field for &Unavailable {
-    fn value(self) -> Value {
-        without_secrets(&self.to_string()).into()
-    }
-}
-
-impl Field for &Error {
     fn value(self) -> Value {
         without_secrets(&self.to_string()).into()
     }
@@ -184,6 +164,12 @@ impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&serde_json::to_string(&self.0).unwrap_or_default())
     }
+}
+
+/// The log: one JSON line an event.
+pub trait Log {
+    /// Writes a line. It holds only what is safe to print.
+    fn log(&self, line: &Line);
 }
 
 /// A line in the making.
@@ -317,18 +303,6 @@ pub fn refresh(to: &(impl Clock + Log), provider: &str, renewal: Renewal) {
     event.with("detail", renewal.detail()).write(to);
 }
 
-/// Reports a refusal. Rejects are counted by these lines: the edge has no registry of its own.
-pub fn reject(to: &(impl Clock + Log), error: &Error, method: Option<&Method>) {
-    let level = if error.status().is_server_error() { Level::Error } else { Level::Info };
-    Event::new(level, "reject")
-        .with("reason", error.log_reason())
-        .with("code", error.code())
-        .with("status", error.status())
-        .with("method", method)
-        .with("detail", error)
-        .write(to);
-}
-
 /// A sentence as a code: `Origin is not allowed` → `origin-is-not-allowed`.
 #[must_use]
 fn kebab(sentence: &str) -> String {
@@ -337,5 +311,4 @@ fn kebab(sentence: &str) -> String {
 }
 
 #[cfg(test)]
-#[path = "telemetry_tests.rs"]
 mod tests;

@@ -8,21 +8,24 @@ use std::{future::Future, time::Duration};
 use causeway_protocol::{
     deliver::{Checkpoint, Record},
     hub::EndReason,
+    session::SessionHandle,
     subject::Subject,
     trace::Traceparent,
 };
 use futures_util::future::LocalBoxFuture;
 
-use crate::{
+use super::{
+    clock::Clock,
     machine::Machine,
     platform::{
-        CheckpointStore, Clock, Departure, HttpClient, KeyValueStore, Log, Machines, OpenStream, Opened, Platform,
-        Random, Rate, RateLimiter, StreamHub, Unavailable,
+        CheckpointStore, Departure, HttpClient, KeyValueStore, Machines, OpenStream, Opened, Platform, Rate,
+        RateLimiter, StreamHub,
     },
-    session::id::SessionHandle,
-    telemetry::{Event, Level, Line, Name},
-    web::{Incoming, Outgoing, TRACEPARENT},
+    random::Random,
+    telemetry::{Event, Level, Line, Log, Name},
+    unavailable::Unavailable,
 };
+use crate::http::web::{Incoming, Outgoing, TRACEPARENT};
 
 /// The runtime, observed.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 //! [`Sessions::end_as_writer`].
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
-use causeway_protocol::{hub::EndReason, subject::Subject};
+use causeway_protocol::{hub::EndReason, session::SessionHandle, subject::Subject};
 use futures_util::{
     future::{join_all, ready},
     join,
@@ -10,21 +10,26 @@ use futures_util::{
 };
 
 use super::{
-    coordinator::{Command, LastRecord, Reply},
-    id::{SessionHandle, SessionId},
+    id::SessionId,
     index::{self, Entry, IndexName, Moment},
     record::SessionRecord,
-    store::{MAX_ROOM_MADE, STORE_TIMEOUT, Sessions, key},
-    writer::Writer,
+    state::{Command, LastRecord, Reply},
+    store::{STORE_TIMEOUT, Sessions, key},
 };
 use crate::{
     error::Error,
-    platform::{MAX_SKEW_MS, Platform, Unavailable, within},
-    telemetry::Event,
+    runtime::{
+        clock::{MAX_SKEW_MS, within},
+        platform::Platform,
+        telemetry::Event,
+        unavailable::Unavailable,
+    },
 };
 
 /// How many sessions are asked about or ended at once.
 const PARALLEL: usize = 6;
+/// For how many sessions one that begins makes room, at most: itself, and those whose makers died or that nobody took.
+pub(super) const MAX_ROOM_MADE: usize = 10;
 /// How long a session may take to begin, or to be taken by the page that it is for, in milliseconds, by clocks that may be
 /// wrong: it is in its indexes before that.
 const BEGINNING_MS: u64 = MAX_SKEW_MS + 90 * 1000;
@@ -141,23 +146,6 @@ impl<P: Platform> Sessions<'_, P> {
         (record, ended)
     }
 
-    /// The same at the word that a writer has of the provider, unless another became the writer since: whoever was held up
-    /// must not end what somebody connected anew meanwhile. Tells whether it ended.
-    ///
-    /// # Errors
-    /// As [`Sessions::end`].
-    pub async fn end_as_writer(&self, writer: &Writer, reason: EndReason) -> Result<bool, Error> {
-        let handle = &writer.session.handle;
-        self.cache.forget(handle);
-        match self.coordinate_surely(handle, Command::End { fence: writer.fence }).await? {
-            Reply::Gone { subject, indexes, .. } => {
-                self.end_streams(handle, subject, &indexes, reason).await.map(|()| true)
-            }
-            Reply::Superseded => Ok(false),
-            _ => Err(Unavailable::new("session coordinator", "kept a session that was ended").into()),
-        }
-    }
-
     async fn end_and_take(&self, handle: &SessionHandle, reason: EndReason) -> (Option<LastRecord>, Result<(), Error>) {
         self.cache.forget(handle);
         match self.coordinate(handle, Command::Revoke).await {
@@ -169,7 +157,7 @@ impl<P: Platform> Sessions<'_, P> {
         }
     }
 
-    async fn end_streams(
+    pub(super) async fn end_streams(
         &self,
         handle: &SessionHandle,
         subject: Option<Subject>,

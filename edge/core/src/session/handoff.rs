@@ -9,21 +9,21 @@
 //! is the coordinator's to decide, once; a second time ends the session.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
-use causeway_protocol::hub::EndReason;
+use causeway_protocol::{hub::EndReason, session::SessionHandle};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::{
-    coordinator::{Command, Reply},
-    id::{SessionHandle, SessionId},
+    id::SessionId,
     record::SessionRecord,
+    state::{Command, Reply},
     store::Sessions,
 };
 use crate::{
     error::Error,
-    origin::Origin,
-    platform::{MAX_SKEW_MS, Platform},
+    http::origin::Origin,
+    runtime::{clock::MAX_SKEW_MS, platform::Platform},
     seal::{self, Binding, Purpose},
 };
 
@@ -78,7 +78,7 @@ impl<P: Platform> Sessions<'_, P> {
         plain.extend(id.as_bytes());
         let context = self.code_context(recipient);
         let binding = Binding { purpose: Purpose::HandoffCode, context: &context, secret: b"" };
-        let code = BASE64.encode(seal::seal(&self.config.session_keys, self.platform, binding, &plain)?);
+        let code = BASE64.encode(seal::seal(&self.settings.keys, self.platform, binding, &plain)?);
         self.begin_session(&id, record, user_agent, Some(CODE_LIFETIME_MS)).await?;
         Ok(code)
     }
@@ -118,13 +118,13 @@ impl<P: Platform> Sessions<'_, P> {
         let blob = BASE64.decode(code).ok()?;
         let context = self.code_context(recipient);
         let binding = Binding { purpose: Purpose::HandoffCode, context: &context, secret: b"" };
-        let plain = seal::open(&self.config.session_keys, binding, &blob).ok()?;
+        let plain = seal::open(&self.settings.keys, binding, &blob).ok()?;
         let (ends_at_ms, rest) = plain.split_first_chunk()?;
         let (expires_at_ms, id) = rest.split_first_chunk()?;
         Some((u64::from_be_bytes(*ends_at_ms), u64::from_be_bytes(*expires_at_ms), SessionId::from_bytes(id)?))
     }
 
     fn code_context<'a>(&'a self, recipient: &'a Recipient) -> [&'a [u8]; 3] {
-        [self.config.public_origin.as_str().as_bytes(), recipient.origin.as_bytes(), recipient.challenge.as_bytes()]
+        [self.settings.public_origin.as_str().as_bytes(), recipient.origin.as_bytes(), recipient.challenge.as_bytes()]
     }
 }

@@ -6,11 +6,12 @@
 use std::fmt;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use causeway_protocol::session::SessionHandle;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use crate::platform::{Random, Unavailable};
+use crate::runtime::{random::Random, unavailable::Unavailable};
 
 /// Length of an id, in bytes.
 const ID_BYTES: usize = 32;
@@ -46,7 +47,7 @@ impl SessionId {
     #[must_use]
     pub fn handle(&self) -> SessionHandle {
         let digest = Sha256::new().chain_update(b"causeway-session-handle-v1").chain_update(self.as_bytes()).finalize();
-        SessionHandle(BASE64.encode(digest))
+        SessionHandle::from_digest(&digest.into())
     }
 }
 
@@ -71,30 +72,10 @@ impl fmt::Debug for SessionId {
     }
 }
 
-/// Names a session to stores, hubs and logs; worthless to an attacker.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(transparent)]
-pub struct SessionHandle(String);
-
-impl SessionHandle {
-    /// Its text: 43 characters of base64url.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Reads a handle that this program wrote (a socket's tag, a sealed cookie).
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let plain = text.len() == 43 && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-        plain.then(|| Self(text.to_owned()))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simulated::SeededRandom;
+    use crate::testing::random::SeededRandom;
 
     /// Each of its 256 bits is drawn, and the handle tells none of them.
     #[test]

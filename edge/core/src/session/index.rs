@@ -4,11 +4,11 @@
 //! An ended index remembers when it was ended: a sign-in that was under way then, and would be written later, is refused.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use causeway_protocol::session::SessionHandle;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::id::SessionHandle;
-use crate::{machine::Machine, seal::length_prefixed};
+use crate::{runtime::machine::Machine, seal::length_prefixed};
 
 /// Most sessions of a user; the oldest give way.
 pub const MAX_SESSIONS: usize = 50;

@@ -10,7 +10,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::index::digest;
-use crate::machine::Machine;
+use crate::runtime::machine::Machine;
 
 /// Names what may be used once.
 #[derive(Debug, Clone, PartialEq, Eq)]

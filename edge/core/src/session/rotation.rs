@@ -4,15 +4,14 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use http::HeaderMap;
 
 use super::{
-    store::{SESSION_COOKIE, Session, Sessions},
+    store::{Session, Sessions},
     writer::{Begun, Purpose},
 };
 use crate::{
-    cookie::{self, Found},
     error::Error,
-    platform::Platform,
+    http::cookie::{self, Found, SESSION_COOKIE},
+    runtime::{platform::Platform, telemetry::Event},
     seal,
-    telemetry::Event,
 };
 
 impl<P: Platform> Sessions<'_, P> {
@@ -35,6 +34,6 @@ impl<P: Platform> Sessions<'_, P> {
 
     fn is_cookie_current(&self, headers: &HeaderMap) -> bool {
         let Found::One(value) = cookie::find(headers, SESSION_COOKIE) else { return true };
-        BASE64.decode(value).is_ok_and(|blob| seal::is_current(&self.config.session_keys, &blob))
+        BASE64.decode(value).is_ok_and(|blob| seal::is_current(&self.settings.keys, &blob))
     }
 }

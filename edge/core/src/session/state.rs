@@ -10,13 +10,13 @@ use causeway_protocol::subject::Subject;
 use serde::{Deserialize, Serialize};
 
 use super::index::IndexName;
-use crate::machine::Machine;
+use crate::runtime::machine::Machine;
 
 /// A dead session is remembered this much longer than it could have lived, so that a late write cannot revive it.
 const TOMBSTONE_MARGIN_MS: u64 = 10 * 60 * 1000;
 /// How long a session that was ended before it began is remembered.
 const UNBORN_MS: u64 = 60 * 60 * 1000;
-/// How long a writer has, in milliseconds. Longer than a refresh may take, see [`crate::refresh`].
+/// How long a writer has, in milliseconds. Longer than a refresh may take, see [`crate::sign_in::refresh`].
 pub const LEASE_MS: u64 = 40 * 1000;
 /// How soon to ask again whether the writer is done, in milliseconds.
 const BUSY_MS: u64 = 150;
@@ -447,5 +447,4 @@ fn finish(state: &SessionState, now_ms: u64, fence: u64, outcome: Outcome) -> (O
 }
 
 #[cfg(test)]
-#[path = "coordinator_tests.rs"]
 mod tests;

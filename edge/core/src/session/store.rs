@@ -6,34 +6,27 @@
 use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
-use causeway_protocol::hub::EndReason;
+use causeway_protocol::session::SessionHandle;
 use futures_util::join;
 use http::HeaderMap;
 use zeroize::Zeroizing;
 
 use super::{
-    coordinator::{Command, Reply, SessionMachine},
-    id::{SessionHandle, SessionId},
-    index::{self, Entry, IndexMachine, IndexName, Moment},
-    label,
-    once::{self, OnceMachine, OnceName},
+    cache::SessionCache,
+    id::SessionId,
+    index::{self, IndexMachine, IndexName},
     record::SessionRecord,
+    replay_guard::{self, OnceMachine, OnceName},
+    settings::SessionSettings,
+    state::{Command, Reply, SessionMachine},
 };
 use crate::{
-    config::Config,
-    cookie::{self, Found, SameSite},
-    edge::SessionCache,
     error::Error,
-    platform::{Platform, Unavailable, millis, within},
+    http::cookie::{self, Found, SESSION_COOKIE, SameSite},
+    runtime::{clock::within, platform::Platform, telemetry::Event, unavailable::Unavailable},
     seal::{self, Binding, Purpose},
-    telemetry::Event,
 };
 
-/// Name of the session cookie.
-pub const SESSION_COOKIE: &str = "__Host-Http-session";
-
-/// For how many sessions one that begins makes room, at most: itself, and those whose makers died or that nobody took.
-pub(super) const MAX_ROOM_MADE: usize = 10;
 /// How long a store may take before it counts as down.
 pub(super) const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -75,114 +68,25 @@ pub struct Sessions<'a, P> {
     /// Where they rest.
     pub platform: &'a P,
     /// Keys and bounds.
-    pub config: &'a Config,
+    pub settings: &'a SessionSettings,
     /// What this isolate knows already.
     pub cache: &'a SessionCache,
 }
 
 impl<P: Platform> Sessions<'_, P> {
-    /// Begins a session and returns the `Set-Cookie` value that gives it to the browser, which calls itself `user_agent`.
-    ///
-    /// # Errors
-    /// A store did not answer, or the provider ended the sign-in meanwhile: no session has begun.
-    pub async fn create(&self, record: &SessionRecord, user_agent: &str) -> Result<String, Error> {
-        let id = SessionId::draw(self.platform)?;
-        let cookie = self.cookie_of(&id, 1, record.expires_at_ms)?;
-        self.begin_session(&id, record, user_agent, None).await?;
-        Ok(cookie)
-    }
-
-    /// Begins a session that lives from now on or, with `redeem_in_ms`, from when it is taken. Last of all, when what
-    /// opens it is made: there is no session that nobody can have.
-    pub(super) async fn begin_session(
-        &self,
-        id: &SessionId,
-        record: &SessionRecord,
-        user_agent: &str,
-        redeem_in_ms: Option<u64>,
-    ) -> Result<(), Error> {
-        let handle = id.handle();
-        let mut indexes = vec![(IndexName::user(&record.user.subject.to_string()), Moment::At(u64::MAX))];
-        indexes.extend(record.connections.values().flat_map(|it| it.indexes(self.platform.now_ms())));
-        let indexes = self.index(&handle, record, indexes, 1, label::of_user_agent(user_agent)).await?;
-        let sealed = self.seal(id, 1, record)?;
-        let create = Command::Create {
-            subject: record.user.subject.clone(),
-            expires_at_ms: record.expires_at_ms,
-            idle_limit_ms: millis(self.config.session_idle_limit),
-            record: BASE64.encode(&sealed),
-            indexes,
-            redeem_in_ms,
-        };
-        match self.coordinate(&handle, create).await? {
-            Reply::Active { .. } => {}
-            // It was ended between being indexed and beginning.
-            _ => return Err(Error::SignInRefused { reason: "sign-in ended by the provider meanwhile" }),
-        }
-        self.keep_copy(&handle, 1, &sealed, record).await;
-        Ok(())
-    }
-
-    /// Writes the session into indexes, each with when its provider vouched for the user: before the session begins or
-    /// knows the account, so that whoever ends it there cannot miss it. `generation` is that of the record that will name
-    /// them.
-    pub(super) async fn index(
-        &self,
-        handle: &SessionHandle,
-        record: &SessionRecord,
-        indexes: Vec<(IndexName, Moment)>,
-        generation: u64,
-        label: String,
-    ) -> Result<Vec<IndexName>, Error> {
-        let entry = Entry {
-            session: handle.clone(),
-            created_at_ms: record.created_at_ms,
-            expires_at_ms: record.expires_at_ms,
-            label,
-            generation,
-        };
-        let of_user = IndexName::user(&record.user.subject.to_string());
-        for (name, signed_in) in &indexes {
-            let add = index::Command::Add { entry: entry.clone(), signed_in: *signed_in };
-            let mut reply = self.ask_index(name, add.clone()).await?;
-            if reply == index::Reply::Full {
-                self.make_room(name).await?;
-                reply = self.ask_index(name, add).await?;
-            }
-            match reply {
-                index::Reply::Added { surplus } if *name == of_user => {
-                    // What others began meanwhile is theirs to make room for.
-                    for oldest in surplus.into_iter().take(MAX_ROOM_MADE) {
-                        self.end(&oldest, EndReason::Revoked).await?;
-                        self.ask_index(name, index::Command::remove(&oldest)).await?;
-                    }
-                }
-                index::Reply::Added { .. } => {}
-                index::Reply::Ended => {
-                    return Err(Error::SignInRefused { reason: "sign-in ended by the provider meanwhile" });
-                }
-                index::Reply::Full => return Err(Error::SignInRefused { reason: "too many sessions of this account" }),
-                index::Reply::Entries(_) => {
-                    return Err(Unavailable::new("session index", "answered something else").into());
-                }
-            }
-        }
-        Ok(indexes.into_iter().map(|(name, _)| name).collect())
-    }
-
     pub(super) fn seal(&self, id: &SessionId, generation: u64, record: &SessionRecord) -> Result<Vec<u8>, Error> {
         let plain = Zeroizing::new(serde_json::to_vec(record).map_err(|e| Unavailable::new("session record", e))?);
         let (handle, generation) = (id.handle(), generation.to_be_bytes());
         let context = [handle.as_str().as_bytes(), &generation];
         let binding = Binding { purpose: Purpose::SessionRecord, context: &context, secret: id.as_bytes() };
-        Ok(seal::seal(&self.config.session_keys, self.platform, binding, &plain)?)
+        Ok(seal::seal(&self.settings.keys, self.platform, binding, &plain)?)
     }
 
     pub(super) fn unseal(&self, id: &SessionId, generation: u64, sealed: &[u8]) -> Option<SessionRecord> {
         let (handle, generation) = (id.handle(), generation.to_be_bytes());
         let context = [handle.as_str().as_bytes(), &generation];
         let binding = Binding { purpose: Purpose::SessionRecord, context: &context, secret: id.as_bytes() };
-        let plain = seal::open(&self.config.session_keys, binding, sealed).ok()?;
+        let plain = seal::open(&self.settings.keys, binding, sealed).ok()?;
         serde_json::from_slice(&plain).ok()
     }
 
@@ -218,14 +122,14 @@ impl<P: Platform> Sessions<'_, P> {
         plain.extend_from_slice(id.as_bytes());
         let context = self.cookie_context();
         let binding = Binding { purpose: Purpose::SessionCookie, context: &context, secret: b"" };
-        let sealed = seal::seal(&self.config.session_keys, self.platform, binding, &plain)?;
+        let sealed = seal::seal(&self.settings.keys, self.platform, binding, &plain)?;
         let lives_ms = expires_at_ms.saturating_sub(self.platform.now_ms());
-        let same_site = SameSite::of_session(self.config.embed);
+        let same_site = SameSite::of_session(self.settings.embed);
         Ok(cookie::set(SESSION_COOKIE, &BASE64.encode(sealed), same_site, lives_ms / 1000))
     }
 
     fn cookie_context(&self) -> [&[u8]; 2] {
-        [SESSION_COOKIE.as_bytes(), self.config.public_origin.as_str().as_bytes()]
+        [SESSION_COOKIE.as_bytes(), self.settings.public_origin.as_str().as_bytes()]
     }
 
     /// What a request's cookie says, if it has not ended by its own word.
@@ -272,7 +176,7 @@ impl<P: Platform> Sessions<'_, P> {
         let blob = BASE64.decode(value).ok()?;
         let context = self.cookie_context();
         let binding = Binding { purpose: Purpose::SessionCookie, context: &context, secret: b"" };
-        Shown::parse(&seal::open(&self.config.session_keys, binding, &blob).ok()?)
+        Shown::parse(&seal::open(&self.settings.keys, binding, &blob).ok()?)
     }
 
     /// The session of a request.
@@ -297,7 +201,7 @@ impl<P: Platform> Sessions<'_, P> {
     async fn load_since(&self, id: SessionId, generation: u64) -> Result<Session, Error> {
         let handle = id.handle();
         let now_ms = self.platform.now_ms();
-        let known = self.cache.fresh(&handle, now_ms, self.config.revocation_bound);
+        let known = self.cache.fresh(&handle, now_ms, self.settings.revocation_bound);
         let (generation, sealed) = match known.filter(|(known, _)| *known >= generation) {
             Some(known) => known,
             None => {
@@ -321,10 +225,10 @@ impl<P: Platform> Sessions<'_, P> {
         }
         // Whoever vouched for the user may be believed no more: a provider or a tenant was taken out (M74).
         let own = record.connections.get(&record.provider);
-        if own.is_none_or(|own| self.config.provider_of(&record.provider, own).is_none()) {
+        if own.is_none_or(|own| !self.settings.trusts(&record.provider, &own.issuer)) {
             return Err(Error::Unauthenticated { reason: "session of a provider or tenant that is not configured" });
         }
-        let is_current = seal::is_current(&self.config.session_keys, &sealed);
+        let is_current = seal::is_current(&self.settings.keys, &sealed);
         Ok(Session { id, handle, generation, record, is_current })
     }
 
@@ -361,7 +265,11 @@ impl<P: Platform> Sessions<'_, P> {
     ///
     /// # Errors
     /// The coordinator did not answer.
-    pub async fn ask_once(&self, name: &OnceName, command: once::Command) -> Result<once::Reply, Unavailable> {
+    pub async fn ask_once(
+        &self,
+        name: &OnceName,
+        command: replay_guard::Command,
+    ) -> Result<replay_guard::Reply, Unavailable> {
         let work = self.platform.run::<OnceMachine>(name.as_str(), command);
         within(self.platform, STORE_TIMEOUT, "once-only tokens", work).await
     }

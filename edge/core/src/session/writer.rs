@@ -3,20 +3,19 @@
 use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use causeway_protocol::{hub::EndReason, session::SessionHandle};
 use secrecy::ExposeSecret as _;
 
 use super::{
-    coordinator::{Command, Doubt, LEASE_MS, Outcome, Reply},
-    id::SessionHandle,
     index,
     record::SessionRecord,
+    state::{Command, Doubt, LEASE_MS, Outcome, Reply},
     store::{Session, Sessions},
 };
 use crate::{
     error::Error,
-    platform::{Platform, Unavailable},
+    runtime::{platform::Platform, telemetry::Event, unavailable::Unavailable},
     seal,
-    telemetry::Event,
 };
 
 /// How long a writer waits for its turn: longer than one who was cut off keeps the others waiting.
@@ -92,7 +91,7 @@ impl<P: Platform> Sessions<'_, P> {
             let sealed = BASE64.decode(record).map_err(|_| broken.clone())?;
             let record = self.unseal(&session.id, generation, &sealed).ok_or_else(|| broken.clone())?;
             let (id, handle) = (session.id.clone(), session.handle.clone());
-            let is_current = seal::is_current(&self.config.session_keys, &sealed);
+            let is_current = seal::is_current(&self.settings.keys, &sealed);
             let newer = Session { id, handle, generation, record, is_current };
             Ok::<_, Error>((newer, sealed))
         };
@@ -215,6 +214,23 @@ impl<P: Platform> Sessions<'_, P> {
     /// The coordinator did not answer; the lease then ends by itself.
     pub async fn give_back(&self, writer: &Writer, outcome: Outcome) -> Result<(), Unavailable> {
         self.coordinate_surely(&writer.session.handle, Command::Finish { fence: writer.fence, outcome }).await.map(drop)
+    }
+
+    /// The same at the word that a writer has of the provider, unless another became the writer since: whoever was held up
+    /// must not end what somebody connected anew meanwhile. Tells whether it ended.
+    ///
+    /// # Errors
+    /// As [`Sessions::end`].
+    pub async fn end_as_writer(&self, writer: &Writer, reason: EndReason) -> Result<bool, Error> {
+        let handle = &writer.session.handle;
+        self.cache.forget(handle);
+        match self.coordinate_surely(handle, Command::End { fence: writer.fence }).await? {
+            Reply::Gone { subject, indexes, .. } => {
+                self.end_streams(handle, subject, &indexes, reason).await.map(|()| true)
+            }
+            Reply::Superseded => Ok(false),
+            _ => Err(Unavailable::new("session coordinator", "kept a session that was ended").into()),
+        }
     }
 
     /// Asks once more if no answer came. For commands that do nothing when they are repeated.

@@ -3,6 +3,7 @@
 //! and where the user goes then. Nothing of it is anywhere else.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use causeway_protocol::signature::KeyRing;
 use http::HeaderMap;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -10,14 +11,10 @@ use subtle::ConstantTimeEq as _;
 use url::Url;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::{
-    provider::{Kind, Provider},
-    transaction::random_text,
-};
 use crate::{
-    config::Config,
-    cookie::{self, Found, SameSite},
-    platform::{Platform, Unavailable},
+    http::cookie::{self, Found, SameSite},
+    oauth::provider::{Kind, Provider},
+    runtime::{platform::Platform, random::random_text, unavailable::Unavailable},
     seal::{self, Binding, Purpose},
     session::record::{Connection, SessionRecord},
 };
@@ -59,7 +56,7 @@ impl Departure {
     /// [`Unavailable`] without randomness.
     pub fn cookie(
         platform: &impl Platform,
-        config: &Config,
+        keys: &KeyRing,
         provider: &Provider,
         record: &SessionRecord,
     ) -> Result<Option<String>, Unavailable> {
@@ -71,21 +68,21 @@ impl Departure {
             logout_hint: None,
             created_at_ms: platform.now_ms(),
         };
-        let sealed = seal_cookie(platform, config, DEPARTURE_COOKIE, provider, &departure)?;
+        let sealed = seal_cookie(platform, keys, DEPARTURE_COOKIE, provider, &departure)?;
         let value = if DEPARTURE_COOKIE.len() + sealed.len() <= MAX_COOKIE_BYTES && departure.id_token.is_some() {
             sealed
         } else {
             departure.id_token.zeroize();
             departure.logout_hint = logout_hint(provider, connection);
-            seal_cookie(platform, config, DEPARTURE_COOKIE, provider, &departure)?
+            seal_cookie(platform, keys, DEPARTURE_COOKIE, provider, &departure)?
         };
         Ok(Some(cookie::set(DEPARTURE_COOKIE, &value, SameSite::Strict, DEPARTURE_SECONDS)))
     }
 
     /// The one that a request carries, if it is of this provider and not over.
     #[must_use]
-    pub fn find(platform: &impl Platform, config: &Config, provider: &Provider, headers: &HeaderMap) -> Option<Self> {
-        let departure: Self = open_cookie(config, DEPARTURE_COOKIE, provider, headers)?;
+    pub fn find(platform: &impl Platform, keys: &KeyRing, provider: &Provider, headers: &HeaderMap) -> Option<Self> {
+        let departure: Self = open_cookie(keys, DEPARTURE_COOKIE, provider, headers)?;
         let age_ms = platform.now_ms().saturating_sub(departure.created_at_ms);
         (departure.provider == provider.id && age_ms < DEPARTURE_SECONDS * 1000).then_some(departure)
     }
@@ -139,13 +136,8 @@ impl Return {
     ///
     /// # Errors
     /// [`Unavailable`] without randomness.
-    pub fn cookie(
-        &self,
-        platform: &impl Platform,
-        config: &Config,
-        provider: &Provider,
-    ) -> Result<String, Unavailable> {
-        let value = seal_cookie(platform, config, RETURN_COOKIE, provider, self)?;
+    pub fn cookie(&self, platform: &impl Platform, keys: &KeyRing, provider: &Provider) -> Result<String, Unavailable> {
+        let value = seal_cookie(platform, keys, RETURN_COOKIE, provider, self)?;
         Ok(cookie::set(RETURN_COOKIE, &value, SameSite::Lax, RETURN_SECONDS))
     }
 
@@ -153,12 +145,12 @@ impl Return {
     #[must_use]
     pub fn address(
         platform: &impl Platform,
-        config: &Config,
+        keys: &KeyRing,
         provider: &Provider,
         headers: &HeaderMap,
         state: &str,
     ) -> Option<String> {
-        let back: Self = open_cookie(config, RETURN_COOKIE, provider, headers)?;
+        let back: Self = open_cookie(keys, RETURN_COOKIE, provider, headers)?;
         let is_over = platform.now_ms().saturating_sub(back.created_at_ms) >= RETURN_SECONDS * 1000;
         let matches = bool::from(back.state.as_bytes().ct_eq(state.as_bytes()));
         (matches && !is_over).then_some(back.return_to)
@@ -172,7 +164,7 @@ fn context<'a>(name: &'a str, provider: &'a Provider, issuer: &'a str) -> [&'a [
 
 fn seal_cookie(
     platform: &impl Platform,
-    config: &Config,
+    keys: &KeyRing,
     name: &str,
     provider: &Provider,
     value: &impl Serialize,
@@ -181,20 +173,15 @@ fn seal_cookie(
     let issuer = provider.issuer();
     let context = context(name, provider, &issuer);
     let binding = Binding { purpose: Purpose::LogoutCookie, context: &context, secret: b"" };
-    Ok(BASE64.encode(seal::seal(&config.session_keys, platform, binding, &plain)?))
+    Ok(BASE64.encode(seal::seal(keys, platform, binding, &plain)?))
 }
 
-fn open_cookie<T: DeserializeOwned>(
-    config: &Config,
-    name: &str,
-    provider: &Provider,
-    headers: &HeaderMap,
-) -> Option<T> {
+fn open_cookie<T: DeserializeOwned>(keys: &KeyRing, name: &str, provider: &Provider, headers: &HeaderMap) -> Option<T> {
     let Found::One(value) = cookie::find(headers, name) else { return None };
     let blob = BASE64.decode(value).ok()?;
     let issuer = provider.issuer();
     let context = context(name, provider, &issuer);
     let binding = Binding { purpose: Purpose::LogoutCookie, context: &context, secret: b"" };
-    let plain = seal::open(&config.session_keys, binding, &blob).ok()?;
+    let plain = seal::open(keys, binding, &blob).ok()?;
     serde_json::from_slice(&plain).ok()
 }

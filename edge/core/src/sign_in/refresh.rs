@@ -20,10 +20,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{
     config::Config,
-    edge::Memory,
     error::Error,
+    memory::Memory,
     oauth::{
-        discovery,
+        cache, discovery,
         dpop::DpopKey,
         provider::Provider,
         refresh::{Refresh, refresh},
@@ -31,14 +31,18 @@ use crate::{
         revocation::revoke,
         token_endpoint::Client,
     },
-    platform::{Platform, Unavailable, millis, within},
+    runtime::{
+        clock::{millis, within},
+        platform::Platform,
+        telemetry::{self, Renewal},
+        unavailable::Unavailable,
+    },
     session::{
-        coordinator::{Doubt, Outcome},
         record::{Access, Connection, RestrictedToken},
+        state::{Doubt, Outcome},
         store::{Session, Sessions},
         writer::{Begun, Purpose, Writer},
     },
-    telemetry::{self, Renewal},
 };
 
 /// A token is renewed this much before it ends: it must still be good when it arrives.
@@ -50,7 +54,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_secs(5);
 const MAX_PAUSE: Duration = Duration::from_secs(300);
 /// How long a refresh may take as a whole. With [`STALL_MS`] well below a lease,
-/// [`crate::session::coordinator::LEASE_MS`].
+/// [`crate::session::state::LEASE_MS`].
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// Longer than anything between asking for the turn and sending should take; whoever was held up for longer than this
 /// might no longer be the writer.
@@ -160,7 +164,7 @@ impl<P: Platform> Refresher<'_, P> {
         let kept = |wait: Duration| Outcome::Kept { wait_ms: millis(wait), is_doubtful: false };
         let connection = writer.session.record.connections.get(provider_id);
         let (Some(provider), Some(connection)) =
-            (connection.and_then(|it| self.config.provider_of(provider_id, it)), connection)
+            (connection.and_then(|it| self.config.provider_of(provider_id, &it.issuer)), connection)
         else {
             sessions.give_back_unused(writer).await?;
             return Ok(None);
@@ -172,7 +176,7 @@ impl<P: Platform> Refresher<'_, P> {
             self.report(provider, Renewal::Exhausted);
             return self.without_refresh_token(writer, provider_id).await;
         }
-        let endpoints = match discovery::endpoints(self.platform, &self.memory.discovery, provider).await {
+        let endpoints = match cache::endpoints(self.platform, &self.memory.discovery, provider).await {
             Ok(endpoints) => endpoints,
             Err(error) => {
                 sessions.give_back(writer, kept(PAUSE)).await?;
@@ -351,7 +355,7 @@ impl<P: Platform> Refresher<'_, P> {
     fn is_usable(&self, provider: &str, connection: &Connection, key: Option<&str>, must_renew: bool) -> bool {
         let is_spent = self.is_over(connection.access(key)) && connection.tokens.refresh_token.is_none();
         let is_denied = key.is_some_and(|key| connection.is_denied(key, self.platform.now_ms()));
-        self.config.provider_of(provider, connection).is_some() && (must_renew || !is_spent) && !is_denied
+        self.config.provider_of(provider, &connection.issuer).is_some() && (must_renew || !is_spent) && !is_denied
     }
 
     /// Whether a token is over, or about to be; or was never asked for.
@@ -365,7 +369,7 @@ impl<P: Platform> Refresher<'_, P> {
     }
 
     fn sessions(&self) -> Sessions<'_, P> {
-        Sessions { platform: self.platform, config: self.config, cache: &self.memory.sessions }
+        Sessions { platform: self.platform, settings: &self.config.sessions, cache: &self.memory.sessions }
     }
 
     fn report(&self, provider: &Provider, outcome: Renewal) {

@@ -2,21 +2,18 @@
 //! write. One cookie per sign-in, so two tabs can sign in at once; a bounded number of them, so nobody can fill the jar.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use causeway_protocol::{session::SessionHandle, signature::KeyRing};
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroizing;
 
-use super::provider::Provider;
 use crate::{
-    config::Config,
-    cookie::{self, Found, PREFIX, SameSite},
-    platform::{MAX_SKEW_MS, Platform, Random, Unavailable},
+    http::cookie::{self, Found, PREFIX, SameSite},
+    oauth::{exchange::AuthorizationSecrets, provider::Provider},
+    runtime::{clock::MAX_SKEW_MS, platform::Platform, unavailable::Unavailable},
     seal::{self, Binding, Purpose},
-    session::{
-        handoff::Recipient,
-        id::{SessionHandle, SessionId},
-    },
+    session::{handoff::Recipient, id::SessionId},
 };
 
 /// How long a user may take at the provider.
@@ -34,12 +31,9 @@ const STATE_CHARS: usize = 43;
 /// What the callback must compare against.
 #[derive(Serialize, Deserialize)]
 pub struct Transaction {
-    /// Binds the callback to this browser.
-    pub state: String,
-    /// Binds the ID token to this sign-in.
-    pub nonce: String,
-    /// Binds the code to this sign-in (PKCE).
-    pub code_verifier: String,
+    /// What binds the provider's answer to this browser and this sign-in.
+    #[serde(flatten)]
+    pub secrets: AuthorizationSecrets,
     /// Where the user goes afterwards, already checked.
     pub return_to: String,
     /// When it began, in Unix milliseconds.
@@ -51,19 +45,6 @@ pub struct Transaction {
     pub connects: Option<SessionId>,
     /// The page of another site that the session is handed to, instead of setting its cookie here.
     pub recipient: Option<Recipient>,
-}
-
-impl Drop for Transaction {
-    fn drop(&mut self) {
-        self.code_verifier.zeroize();
-    }
-}
-
-/// 32 random bytes as 43 characters: a state, a nonce or a code verifier.
-pub(super) fn random_text(random: &impl Random) -> Result<String, Unavailable> {
-    let mut bytes = Zeroizing::new([0; 32]);
-    random.fill(bytes.as_mut())?;
-    Ok(BASE64.encode(bytes.as_ref()))
 }
 
 impl Transaction {
@@ -79,9 +60,7 @@ impl Transaction {
         recipient: Option<Recipient>,
     ) -> Result<Self, Unavailable> {
         Ok(Self {
-            state: random_text(platform)?,
-            nonce: random_text(platform)?,
-            code_verifier: random_text(platform)?,
+            secrets: AuthorizationSecrets::draw(platform)?,
             return_to: return_to.to_owned(),
             created_at_ms: platform.now_ms(),
             replaces,
@@ -97,16 +76,16 @@ impl Transaction {
     pub fn cookies(
         &self,
         platform: &impl Platform,
-        config: &Config,
+        keys: &KeyRing,
         provider: &Provider,
         request: &HeaderMap,
     ) -> Result<Vec<String>, Unavailable> {
-        let name = cookie_name(&self.state).unwrap_or_default();
+        let name = cookie_name(&self.secrets.state).unwrap_or_default();
         let plain = Zeroizing::new(serde_json::to_vec(self).map_err(|e| Unavailable::new("sign-in", e))?);
         let issuer = provider.issuer();
         let context = context(&name, provider, &issuer);
         let binding = Binding { purpose: Purpose::LoginCookie, context: &context, secret: b"" };
-        let sealed = seal::seal(&config.session_keys, platform, binding, &plain)?;
+        let sealed = seal::seal(keys, platform, binding, &plain)?;
         // Browsers send older cookies first (RFC 6265 §5.4), so what comes first is what gives way.
         let mut others: Vec<&str> =
             cookie::all(request).map(|(name, _)| name).filter(|name| is_cookie_name(name)).collect();
@@ -124,7 +103,7 @@ impl Transaction {
     /// Why it is not believed, for the log.
     pub fn find(
         platform: &impl Platform,
-        config: &Config,
+        keys: &KeyRing,
         provider: &Provider,
         request: &HeaderMap,
         state: &str,
@@ -139,9 +118,9 @@ impl Transaction {
         let issuer = provider.issuer();
         let context = context(&name, provider, &issuer);
         let binding = Binding { purpose: Purpose::LoginCookie, context: &context, secret: b"" };
-        let plain = seal::open(&config.session_keys, binding, &blob).map_err(|_| "sign-in cookie does not open")?;
+        let plain = seal::open(keys, binding, &blob).map_err(|_| "sign-in cookie does not open")?;
         let transaction: Self = serde_json::from_slice(&plain).map_err(|_| "sign-in cookie does not open")?;
-        if !bool::from(transaction.state.as_bytes().ct_eq(state.as_bytes())) {
+        if !bool::from(transaction.secrets.state.as_bytes().ct_eq(state.as_bytes())) {
             return Err("state does not match");
         }
         if platform.now_ms().saturating_sub(transaction.created_at_ms) > MAX_AGE_SECONDS * 1000 {

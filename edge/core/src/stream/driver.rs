@@ -14,7 +14,7 @@ use futures_util::{
     stream::{LocalBoxStream, Stream, StreamExt as _, unfold},
 };
 
-use crate::platform::{Clock, OpenStream};
+use crate::runtime::{clock::Clock, platform::OpenStream};
 
 /// A connection to a user's hub. Its drop closes it.
 pub struct HubSocket {
@@ -89,5 +89,4 @@ impl<C: Clock> Driver<C> {
 }
 
 #[cfg(test)]
-#[path = "stream_tests.rs"]
 mod tests;

@@ -14,7 +14,7 @@ use causeway_protocol::{
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::platform::millis;
+use crate::runtime::clock::millis;
 
 /// Most records kept.
 pub const MAX_RECORDS: i64 = 500;
@@ -314,5 +314,4 @@ fn send(outlet: &impl Outlet, message: &HubMessage) {
 }
 
 #[cfg(test)]
-#[path = "hub_tests.rs"]
 mod tests;

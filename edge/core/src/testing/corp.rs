@@ -6,34 +6,34 @@ use rsa::RsaPrivateKey;
 use serde_json::{Value, json};
 
 use super::{
-    Answer, Sent,
     entra::{KEY, NOW, jwk, token_with},
     openid,
+    platform::{Answer, Sent},
 };
 
 /// Settings that add it to a deployment.
-pub(crate) const SETTINGS: [(&str, &str); 2] = [
+pub const SETTINGS: [(&str, &str); 2] = [
     ("OIDC_PROVIDERS", r#"[{"id":"corp","name":"Corp","issuer":"https://id.corp.example","client_id":"corp-client"}]"#),
     ("OIDC_CLIENT_SECRETS", r#"{"corp":"corp secret+value/Bq3Tz8Wd6Yk1Ns5P"}"#),
 ];
 
 /// What differs from one sign-in to the next.
 #[derive(Default)]
-pub(crate) struct Corp {
+pub struct Corp {
     /// The nonce that the next ID token has.
-    pub(crate) nonce: RefCell<String>,
+    pub nonce: RefCell<String>,
     /// Claims of the next ID token beside the usual ones.
-    pub(crate) claims: RefCell<Value>,
+    pub claims: RefCell<Value>,
     /// What userinfo says that differs from the usual.
-    pub(crate) userinfo: RefCell<Value>,
+    pub userinfo: RefCell<Value>,
     /// Metadata that differs from the usual.
-    pub(crate) metadata: RefCell<Value>,
+    pub metadata: RefCell<Value>,
     /// What is down: ends of URLs.
-    pub(crate) down: RefCell<Vec<&'static str>>,
+    pub down: RefCell<Vec<&'static str>>,
 }
 
 impl Corp {
-    pub(crate) fn new() -> Rc<Self> {
+    pub fn new() -> Rc<Self> {
         let corp = Self::default();
         *corp.claims.borrow_mut() = json!({});
         *corp.metadata.borrow_mut() = json!({});
@@ -41,7 +41,7 @@ impl Corp {
     }
 
     /// What it answers.
-    pub(crate) fn answer(&self, sent: &Sent) -> Option<Answer> {
+    pub fn answer(&self, sent: &Sent) -> Option<Answer> {
         let path = sent.url.strip_prefix("https://id.corp.example")?;
         if self.down.borrow().iter().any(|end| path.ends_with(end)) {
             return None;
@@ -69,7 +69,7 @@ impl Corp {
     }
 
     /// The next ID token; until the nonce or the claims change, also the last.
-    pub(crate) fn id_token(&self) -> String {
+    pub fn id_token(&self) -> String {
         let mut claims = json!({
             "iss": "https://id.corp.example", "aud": "corp-client", "sub": "s", "sid": "at-corp",
             "nonce": *self.nonce.borrow(), "iat": NOW, "nbf": null, "oid": null, "tid": null, "ver": null,
@@ -80,7 +80,7 @@ impl Corp {
 }
 
 /// A logout token, changed as told; null leaves a claim out.
-pub(crate) fn logout_token(header: Value, change: Value, key: &RsaPrivateKey) -> String {
+pub fn logout_token(header: Value, change: Value, key: &RsaPrivateKey) -> String {
     let mut claims = json!({
         "iss": "https://id.corp.example", "aud": "corp-client", "sub": "s", "jti": "j", "exp": NOW + 120,
         "events": {"http://schemas.openid.net/event/backchannel-logout": {}},

@@ -13,19 +13,19 @@ use rsa::{
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use super::{Answer, Sent};
+use super::platform::{Answer, Sent};
 
-pub(crate) const TENANT: &str = "5f3c1a52-8d3e-4b7a-9c11-2f6d0e4b7a90";
-pub(crate) const NOW: i64 = 1_800_000_000;
+pub const TENANT: &str = "5f3c1a52-8d3e-4b7a-9c11-2f6d0e4b7a90";
+pub const NOW: i64 = 1_800_000_000;
 /// How much earlier it says that a token was issued, in seconds.
 const BACKDATED: i64 = 300;
 
-pub(crate) static KEY: LazyLock<RsaPrivateKey> =
+pub static KEY: LazyLock<RsaPrivateKey> =
     LazyLock::new(|| RsaPrivateKey::new(&mut StdRng::seed_from_u64(1), 2048).unwrap());
-pub(crate) static OTHER: LazyLock<RsaPrivateKey> =
+pub static OTHER: LazyLock<RsaPrivateKey> =
     LazyLock::new(|| RsaPrivateKey::new(&mut StdRng::seed_from_u64(2), 2048).unwrap());
 
-pub(crate) fn jwk(key: &RsaPrivateKey, extra: Value) -> Value {
+pub fn jwk(key: &RsaPrivateKey, extra: Value) -> Value {
     let mut jwk = json!({
         "kty": "RSA", "kid": "k1", "use": "sig", "alg": "RS256",
         "n": BASE64.encode(key.n().to_bytes_be()), "e": BASE64.encode(key.e().to_bytes_be()),
@@ -35,7 +35,7 @@ pub(crate) fn jwk(key: &RsaPrivateKey, extra: Value) -> Value {
 }
 
 /// An RSA key with its private part as a JWK, changed as told.
-pub(crate) fn private_jwk(key: &RsaPrivateKey, change: Value) -> String {
+pub fn private_jwk(key: &RsaPrivateKey, change: Value) -> String {
     let text = |number: &rsa::BigUint| BASE64.encode(number.to_bytes_be());
     let mut jwk = json!({
         "kty": "RSA", "kid": "own", "alg": "RS256", "use": "sig", "n": text(key.n()), "e": text(key.e()), "d": text(key.d()),
@@ -46,7 +46,7 @@ pub(crate) fn private_jwk(key: &RsaPrivateKey, change: Value) -> String {
 }
 
 /// Sets what has a value and removes what is null.
-pub(crate) fn merge(to: &mut Value, change: Value) {
+pub fn merge(to: &mut Value, change: Value) {
     let to = to.as_object_mut().unwrap();
     for (name, value) in change.as_object().unwrap() {
         if value.is_null() {
@@ -57,7 +57,7 @@ pub(crate) fn merge(to: &mut Value, change: Value) {
     }
 }
 
-pub(crate) fn token_with(header: Value, change: Value, key: &RsaPrivateKey) -> String {
+pub fn token_with(header: Value, change: Value, key: &RsaPrivateKey) -> String {
     let mut head = json!({"alg": "RS256", "typ": "JWT", "kid": "k1"});
     merge(&mut head, header);
     let mut claims = json!({
@@ -71,7 +71,7 @@ pub(crate) fn token_with(header: Value, change: Value, key: &RsaPrivateKey) -> S
 }
 
 /// Answers like Entra. The key set shows an outdated key the first time (`fetches` 0), as if keys rotated just then.
-pub(crate) fn answer(sent: &Sent, nonce: &str, fetches: &Rc<RefCell<u32>>) -> Option<Answer> {
+pub fn answer(sent: &Sent, nonce: &str, fetches: &Rc<RefCell<u32>>) -> Option<Answer> {
     let base = "https://login.microsoftonline.com";
     let body = if sent.url.ends_with("/.well-known/openid-configuration") {
         json!({

@@ -7,21 +7,23 @@ use jwt_compact::{Algorithm, alg::Es256, jwk::JsonWebKey};
 use serde_json::{Value, json};
 
 use super::{
-    Answer, Sent, Simulated, config_with,
     entra::{NOW, merge},
-    run,
+    platform::{Answer, InMemoryPlatform, Sent},
+    run::run,
+    settings::config_with,
 };
 use crate::{
     config::Config,
     oauth::{
-        discovery::{self, DiscoveryCache, Endpoints},
+        cache::{self, DiscoveryCache},
+        discovery::Endpoints,
         token_endpoint::Client,
     },
-    session::record::TokenSet,
+    token_set::TokenSet,
 };
 
 /// A configuration with the provider `corp` beside the usual ones, changed as told.
-pub(crate) fn config(change: Value) -> Config {
+pub fn config(change: Value) -> Config {
     let mut entry =
         json!({"id": "corp", "name": "Corp", "issuer": "https://id.corp.example", "client_id": "corp-client"});
     merge(&mut entry, change);
@@ -32,7 +34,7 @@ pub(crate) fn config(change: Value) -> Config {
 }
 
 /// Its metadata, changed as told.
-pub(crate) fn metadata(change: Value) -> Value {
+pub fn metadata(change: Value) -> Value {
     let mut metadata = json!({
         "issuer": "https://id.corp.example",
         "authorization_endpoint": "https://id.corp.example/auth",
@@ -52,7 +54,7 @@ pub(crate) fn metadata(change: Value) -> Value {
 }
 
 /// A sub, a nonce and a time that [`token`] says unless told otherwise.
-pub(crate) fn claims(change: Value) -> Value {
+pub fn claims(change: Value) -> Value {
     let mut claims = json!({
         "iss": "https://id.corp.example", "aud": "corp-client", "sub": "248289", "nonce": "n", "iat": NOW, "exp": NOW + 3600,
         "auth_time": NOW - 10, "name": "Ada",
@@ -68,7 +70,7 @@ fn signing(seed: u8) -> Signing {
 }
 
 /// The public key [`signed`] signs with, as it is published.
-pub(crate) fn key(seed: u8, extra: Value) -> Value {
+pub fn key(seed: u8, extra: Value) -> Value {
     let signing = signing(seed);
     let mut jwk = serde_json::to_value(JsonWebKey::from(&signing).to_verifying_key()).unwrap();
     merge(&mut jwk, json!({"kid": "e1", "use": "sig", "alg": "ES256"}));
@@ -77,7 +79,7 @@ pub(crate) fn key(seed: u8, extra: Value) -> Value {
 }
 
 /// Any claims, signed with ES256.
-pub(crate) fn signed(header: Value, claims: &Value, seed: u8) -> String {
+pub fn signed(header: Value, claims: &Value, seed: u8) -> String {
     let mut head = json!({"alg": "ES256", "typ": "JWT", "kid": "e1"});
     merge(&mut head, header);
     let message = format!("{}.{}", BASE64.encode(head.to_string()), BASE64.encode(claims.to_string()));
@@ -86,14 +88,14 @@ pub(crate) fn signed(header: Value, claims: &Value, seed: u8) -> String {
 }
 
 /// Its ID token, changed as told.
-pub(crate) fn token(change: Value) -> String {
+pub fn token(change: Value) -> String {
     signed(json!({}), &claims(change), 7)
 }
 
 /// What is needed to talk to one provider, with its upstream as a function.
-pub(crate) struct Desk {
-    pub(crate) platform: Simulated,
-    pub(crate) cache: DiscoveryCache,
+pub struct Desk {
+    pub platform: InMemoryPlatform,
+    pub cache: DiscoveryCache,
     config: Config,
     id: &'static str,
     endpoints: Endpoints,
@@ -101,29 +103,29 @@ pub(crate) struct Desk {
 
 impl Desk {
     /// At `corp`.
-    pub(crate) fn new(entry: Value, document: Value, upstream: impl Fn(&Sent) -> Option<Answer> + 'static) -> Self {
+    pub fn new(entry: Value, document: Value, upstream: impl Fn(&Sent) -> Option<Answer> + 'static) -> Self {
         Self::of("corp", config(entry), document, upstream)
     }
 
-    pub(crate) fn of(
+    pub fn of(
         id: &'static str,
         config: Config,
         document: Value,
         upstream: impl Fn(&Sent) -> Option<Answer> + 'static,
     ) -> Self {
         let document = metadata(document).to_string();
-        let platform = Simulated::new(move |sent| match sent.url.as_str() {
+        let platform = InMemoryPlatform::new(move |sent| match sent.url.as_str() {
             url if url.ends_with("/.well-known/openid-configuration") => Some(json_answer(200, document.clone())),
             "https://id.corp.example/jwks" => Some(json_answer(200, json!({"keys": [key(7, json!({}))]}).to_string())),
             _ => upstream(sent),
         });
-        let cache = DiscoveryCache::new(Rc::clone(&config.session_keys));
-        let endpoints = run(discovery::endpoints(&platform, &cache, config.provider(id).unwrap())).unwrap();
+        let cache = DiscoveryCache::new(Rc::clone(&config.sessions.keys));
+        let endpoints = run(cache::endpoints(&platform, &cache, config.provider(id).unwrap())).unwrap();
         platform.sent.borrow_mut().clear();
         Self { platform, cache, config, id, endpoints }
     }
 
-    pub(crate) fn client(&self) -> Client<'_, Simulated> {
+    pub fn client(&self) -> Client<'_, InMemoryPlatform> {
         Client {
             platform: &self.platform,
             cache: &self.cache,
@@ -134,29 +136,29 @@ impl Desk {
     }
 
     /// What was sent, without requests for keys.
-    pub(crate) fn sent(&self) -> Vec<Sent> {
+    pub fn sent(&self) -> Vec<Sent> {
         self.platform.sent.borrow().iter().filter(|sent| !sent.url.ends_with("/jwks")).cloned().collect()
     }
 }
 
 /// An answer in JSON.
-pub(crate) fn json_answer(status: u16, body: impl ToString) -> Answer {
+pub fn json_answer(status: u16, body: impl ToString) -> Answer {
     (status, vec![("content-type", "application/json".to_owned())], body.to_string())
 }
 
 /// The fields of a form.
-pub(crate) fn form(sent: &Sent) -> BTreeMap<String, String> {
+pub fn form(sent: &Sent) -> BTreeMap<String, String> {
     url::form_urlencoded::parse(sent.body.as_bytes()).into_owned().collect()
 }
 
 /// A JWT's header and claims, unverified.
-pub(crate) fn parts(token: &str) -> (Value, Value) {
+pub fn parts(token: &str) -> (Value, Value) {
     let part = |n| serde_json::from_slice(&BASE64.decode(token.split('.').nth(n).unwrap()).unwrap()).unwrap();
     (part(0), part(1))
 }
 
 /// Tokens as a sign-in at `corp` leaves them.
-pub(crate) fn tokens() -> TokenSet {
+pub fn tokens() -> TokenSet {
     TokenSet {
         obtained_at_ms: 0,
         access_token: "old-access".into(),

@@ -4,10 +4,10 @@ use std::future::Future;
 
 use futures_util::future::LocalBoxFuture;
 
-use super::Simulated;
+use super::platform::InMemoryPlatform;
 
 /// Runs futures side by side, and lets time pass while all of them wait.
-pub(crate) fn run_all<T>(platform: &Simulated, futures: Vec<LocalBoxFuture<'_, T>>) -> Vec<T> {
+pub fn run_all<T>(platform: &InMemoryPlatform, futures: Vec<LocalBoxFuture<'_, T>>) -> Vec<T> {
     const LONGEST_MS: u64 = 10 * 60 * 1000;
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     let mut running: Vec<_> = futures.into_iter().map(futures_util::future::maybe_done).map(Box::pin).collect();
@@ -24,6 +24,6 @@ pub(crate) fn run_all<T>(platform: &Simulated, futures: Vec<LocalBoxFuture<'_, T
 }
 
 /// Runs a future that never really waits.
-pub(crate) fn run<F: Future>(future: F) -> F::Output {
+pub fn run<F: Future>(future: F) -> F::Output {
     futures_util::FutureExt::now_or_never(future).expect("nothing simulated waits")
 }

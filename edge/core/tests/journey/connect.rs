@@ -5,18 +5,19 @@ use std::{
     rc::Rc,
 };
 
+use causeway_core::{
+    session::state::{LEASE_MS, Lease},
+    testing::{
+        entra::{self, KEY},
+        platform::Sent,
+        run::run_all,
+        settings::app_settings,
+    },
+};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::{Browser, code, github, text};
-use crate::{
-    session::coordinator::{LEASE_MS, Lease},
-    simulated::{
-        Sent, app_settings,
-        entra::{self, KEY},
-        run_all,
-    },
-};
 
 /// A deployment with GitHub and Entra.
 struct Both {

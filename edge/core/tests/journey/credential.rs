@@ -4,14 +4,14 @@
 use std::{cell::Cell, rc::Rc};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use causeway_core::testing::{
+    corp::{self, Corp},
+    platform::{Answer, Sent},
+};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::{Browser, JSON, code, github};
-use crate::simulated::{
-    Answer, Sent,
-    corp::{self, Corp},
-};
 
 const API: &str = "https://api.example/x";
 const TOKEN: &str = "https://github.com/login/oauth/access_token";

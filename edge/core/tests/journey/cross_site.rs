@@ -1,14 +1,14 @@
 //! Requests that another site makes in a signed-in user's name: each is refused on every row that looks at the cookie,
 //! embedding by other sites allowed or not, and nothing leaves for an upstream.
 
+use causeway_core::{
+    http::web::Response,
+    route::{Auth, Csrf, Handler, Row, TABLE},
+    testing::platform::{Answer, Sent},
+};
 use http::{Method, StatusCode};
 
 use super::{Browser, JSON, code, github};
-use crate::{
-    route::{Auth, Csrf, Handler, Row, TABLE},
-    simulated::{Answer, Sent},
-    web::Response,
-};
 
 const SERVICES: &str = r#"[{"name":"api","url":"https://api.example","provider":"github","shares_token":true,"allow":["GET /x","POST /x"]}]"#;
 const EVIL: (&str, &str) = ("origin", "https://evil.example");

@@ -2,13 +2,13 @@
 
 use std::cell::Cell;
 
+use causeway_core::{
+    http::web::{Request, Response},
+    testing::{platform::Text, run::run_all, settings::app_settings},
+};
 use http::{Method, StatusCode};
 
 use super::{Browser, code, github};
-use crate::{
-    simulated::{Text, app_settings, run_all},
-    web::{Request, Response},
-};
 
 const MINT: &str = "https://api.github.com/app/installations/7/access_tokens";
 const API: &str = "https://api.example/x";

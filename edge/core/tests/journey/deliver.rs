@@ -1,5 +1,9 @@
 //! What the bridge delivers: `POST /internal/deliver`.
 
+use causeway_core::{
+    http::web::Response,
+    testing::{platform::Text, settings::key_ring},
+};
 use causeway_protocol::{
     deliver::{Checkpoint, DeliverResponse},
     signature::{Direction, SIGNATURE_HEADER, Signed},
@@ -8,10 +12,6 @@ use http::Method;
 use serde_json::json;
 
 use super::{Browser, code, github, text};
-use crate::{
-    simulated::{Text, key_ring},
-    web::Response,
-};
 
 fn delivery(subject: &str, advance_to: Option<Checkpoint>) -> String {
     let event = json!({"id": "e", "type": "message", "time": "2026-01-01T00:00:00Z", "data": {"text": "hi"}});

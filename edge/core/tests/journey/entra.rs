@@ -5,17 +5,17 @@ use std::{
     rc::Rc,
 };
 
+use causeway_core::{
+    http::web::Response,
+    testing::{
+        entra::{self, KEY, NOW, merge},
+        platform::{Answer, Sent, Text},
+    },
+};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::Browser;
-use crate::{
-    simulated::{
-        Answer, Sent, Text,
-        entra::{self, KEY, NOW, merge},
-    },
-    web::Response,
-};
 
 /// Signs in at an edge of these settings with an ID token that says this, too; returns what the callback answers.
 fn sign_in(settings: &[(&str, &str)], claims: Value) -> (Browser, Response<Text>) {

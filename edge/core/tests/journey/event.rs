@@ -1,17 +1,14 @@
 //! What a user says: `POST /events/{channel}`.
 
+use causeway_core::{
+    handler::rate::{EVENTS_RATE, LOGIN_RATE, LOGOUT_RATE},
+    testing::settings::settings,
+};
 use causeway_protocol::signature::{Direction, KeyRing, SIGNATURE_HEADER, Signed};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::{Browser, JSON, code, github, text};
-use crate::{
-    handler::{
-        event::EVENTS_RATE,
-        rate::{LOGIN_RATE, LOGOUT_RATE},
-    },
-    simulated::settings,
-};
 
 #[test]
 fn an_event_is_stamped_with_who_sent_it_and_nothing_it_claims() {
@@ -67,7 +64,7 @@ fn who_posts_without_end_is_asked_to_wait() {
 
 #[test]
 fn the_workers_bindings_count_what_core_says() {
-    let wrangler = include_str!("../../../../../wrangler.toml");
+    let wrangler = include_str!("../../../../wrangler.toml");
     for rate in [EVENTS_RATE, LOGIN_RATE, LOGOUT_RATE] {
         let (_, binding) = wrangler.split_once(&format!("name = \"{}\"", rate.name)).unwrap();
         let simple = binding.lines().find(|line| line.starts_with("simple")).unwrap();
@@ -77,7 +74,7 @@ fn the_workers_bindings_count_what_core_says() {
 
 #[test]
 fn s133_the_workers_platform_keeps_no_urls_in_its_logs() {
-    let wrangler = include_str!("../../../../../wrangler.toml");
+    let wrangler = include_str!("../../../../wrangler.toml");
     let (_, logs) = wrangler.split_once("[observability.logs]\n").unwrap();
     assert!(logs.starts_with("invocation_logs = false\n"));
 }

@@ -4,16 +4,16 @@
 use std::cell::RefCell;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use causeway_core::{
+    http::web::Response,
+    testing::platform::{Answer, Sent, Text},
+};
 use causeway_protocol::hub::EndReason;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::{Browser, JSON, code, github, text};
-use crate::{
-    simulated::{Answer, Sent, Text},
-    web::Response,
-};
 
 const PAGE: &str = "https://pages.example/chat?order=7";
 const ORIGIN: &str = "https://pages.example";

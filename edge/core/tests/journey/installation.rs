@@ -2,13 +2,18 @@
 
 use std::{cell::Cell, rc::Rc};
 
+use causeway_core::testing::{
+    entra::KEY,
+    openid::parts,
+    platform::{Answer, Sent},
+    run::run_all,
+};
 use futures_util::future::LocalBoxFuture;
 use http::{Method, StatusCode};
 use rsa::pkcs1::{EncodeRsaPrivateKey as _, LineEnding};
 use serde_json::{Value, json};
 
 use super::{Browser, JSON, code, github};
-use crate::simulated::{Answer, Sent, entra::KEY, openid::parts, run_all};
 
 const API: &str = "https://api.example/x";
 

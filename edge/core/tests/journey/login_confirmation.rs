@@ -1,15 +1,15 @@
 //! A sign-in that another site began: its user is asked first (M58, ASVS 7.6.2).
 
+use causeway_core::{
+    http::web::Response,
+    testing::{
+        corp::{self, Corp},
+        platform::Text,
+    },
+};
 use http::{Method, StatusCode};
 
 use super::{Browser, github, text};
-use crate::{
-    simulated::{
-        Text,
-        corp::{self, Corp},
-    },
-    web::Response,
-};
 
 const LOGIN: &str = "/auth/github/login?return_to=/chat?a=1%26b=2";
 

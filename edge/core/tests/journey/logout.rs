@@ -2,17 +2,17 @@
 
 use std::{collections::HashMap, rc::Rc};
 
+use causeway_core::{
+    http::web::Response,
+    testing::{
+        corp::{self, Corp},
+        platform::Text,
+    },
+};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::{Browser, github, text};
-use crate::{
-    simulated::{
-        Text,
-        corp::{self, Corp},
-    },
-    web::Response,
-};
 
 const DEPARTURE: &str = "__Host-Http-logout";
 const BACK: &str = "https://host.edge.example/page";

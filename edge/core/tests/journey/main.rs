@@ -1,17 +1,25 @@
 //! The journeys against simulated upstreams: what a user, an operator and an attacker would notice.
 //! One file a journey; here is the browser they all use.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "test code: a failed expectation is a failed test"
+)]
+
 mod clock;
 mod connect;
 mod credential;
 mod cross_site;
 mod deadline;
 mod deliver;
-mod doorstep;
 mod entra;
 mod event;
 mod handoff;
 mod installation;
+mod login_confirmation;
 mod logout;
 mod own_sessions;
 mod provider_logout;
@@ -33,19 +41,19 @@ use std::{
     rc::Rc,
 };
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use serde_json::Value;
-
-use crate::{
+use causeway_core::{
     config::Coordination,
     edge::Edge,
-    simulated::{
-        Answer, Sent, Simulated, Text,
+    http::web::{Body, Request, Response},
+    testing::{
         corp::{self, Corp},
-        run, settings,
+        platform::{Answer, InMemoryPlatform, Sent, Text},
+        run::run,
+        settings::settings,
     },
-    web::{Body, Request, Response},
 };
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use serde_json::Value;
 
 const JSON: &str = "application/json";
 
@@ -65,7 +73,7 @@ fn github(sent: &Sent) -> Option<Answer> {
 
 struct Browser {
     edge: Edge,
-    platform: Simulated,
+    platform: InMemoryPlatform,
     cookies: RefCell<Vec<(String, String)>>,
     /// The values that were set as partitioned cookies: they are others than their namesakes.
     partitioned: RefCell<HashSet<String>>,
@@ -85,7 +93,7 @@ impl Browser {
         let address = Cell::new(Ipv4Addr::new(203, 0, 113, 7).into());
         Self {
             edge,
-            platform: Simulated::new(upstream),
+            platform: InMemoryPlatform::new(upstream),
             cookies: RefCell::default(),
             partitioned: RefCell::default(),
             address,

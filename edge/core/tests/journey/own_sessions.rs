@@ -1,11 +1,11 @@
 //! What a user sees of their own sessions, and ends: `/auth/sessions`.
 
+use causeway_core::testing::corp::Corp;
 use causeway_protocol::{hub::EndReason, subject::Subject};
 use http::{Method, StatusCode};
 use serde_json::Value;
 
 use super::{Browser, code, github, text};
-use crate::simulated::corp::Corp;
 
 /// A user who is signed in at two places; the second place's cookies are in the browser, the first's are returned.
 fn two_places() -> (Browser, Vec<(String, String)>) {
@@ -87,7 +87,7 @@ fn nobody_ends_or_sees_a_session_of_another_user() {
     browser.sign_in();
     let victim = listed(&browser)[0]["id"].clone();
     // The same deployment, the same stores, another user.
-    let platform = crate::simulated::Simulated {
+    let platform = causeway_core::testing::platform::InMemoryPlatform {
         coordinators: std::cell::RefCell::new(browser.platform.coordinators.borrow().clone()),
         ..other.platform
     };

@@ -2,21 +2,21 @@
 
 use std::rc::Rc;
 
+use causeway_core::{
+    handler::rate::LOGOUT_RATE,
+    http::web::Response,
+    testing::{
+        corp::{Corp, logout_token},
+        entra::{self, KEY, NOW, OTHER, TENANT},
+        platform::Text,
+    },
+};
 use causeway_protocol::hub::EndReason;
 use futures_util::FutureExt as _;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::{Browser, code, github};
-use crate::{
-    handler::rate::LOGOUT_RATE,
-    simulated::{
-        Text,
-        corp::{Corp, logout_token},
-        entra::{self, KEY, NOW, OTHER, TENANT},
-    },
-    web::Response,
-};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 

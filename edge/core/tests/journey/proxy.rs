@@ -1,12 +1,12 @@
 //! API calls through `/bff/{service}/…`.
 
+use causeway_core::{
+    http::web::Response,
+    testing::platform::{Answer, Sent, Text},
+};
 use http::{Method, StatusCode};
 
 use super::{Browser, code, github, text};
-use crate::{
-    simulated::{Answer, Sent, Text},
-    web::Response,
-};
 
 #[test]
 fn an_api_call_carries_the_token_and_not_the_cookie() {

@@ -2,20 +2,20 @@
 
 use std::{cell::Cell, rc::Rc};
 
+use causeway_core::{
+    runtime::platform::Machines as _,
+    session::state::{Command, SessionMachine},
+    testing::{
+        corp::{self, Corp},
+        entra::NOW,
+        platform::{Answer, Sent},
+        run::{run, run_all},
+    },
+};
 use http::{Method, StatusCode};
 use serde_json::json;
 
 use super::{Browser, JSON, code, github, text};
-use crate::{
-    platform::Machines as _,
-    session::coordinator::{Command, SessionMachine},
-    simulated::{
-        Answer, Sent,
-        corp::{self, Corp},
-        entra::NOW,
-        run, run_all,
-    },
-};
 
 const TOKEN: &str = "https://github.com/login/oauth/access_token";
 const EIGHT_HOURS_MS: u64 = 8 * 60 * 60 * 1000;

@@ -5,15 +5,15 @@ use std::{
     rc::Rc,
 };
 
+use causeway_core::testing::{
+    corp::{self, Corp},
+    openid::form,
+    platform::{Answer, Sent},
+};
 use http::{Method, StatusCode};
 use serde_json::json;
 
 use super::{Browser, JSON, code};
-use crate::simulated::{
-    Answer, Sent,
-    corp::{self, Corp},
-    openid::form,
-};
 
 const TOKEN: &str = "https://id.corp.example/token";
 const SERVICES: &str = r#"[

@@ -1,16 +1,15 @@
 //! What a session is worth: cookies that are broken, stores that lag, revocation, expiry.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use causeway_core::{
+    http::cookie::{MAX_COOKIE_BYTES, SESSION_COOKIE},
+    seal::{self, Binding, Purpose},
+    testing::settings::{key_ring, key_ring_text},
+};
 use http::{Method, StatusCode};
 use serde_json::Value;
 
 use super::{Browser, github, text};
-use crate::{
-    cookie::MAX_COOKIE_BYTES,
-    seal::{self, Binding, Purpose},
-    session::store::SESSION_COOKIE,
-    simulated::{key_ring, key_ring_text},
-};
 
 #[test]
 fn s133_no_log_line_and_no_store_holds_a_token() {

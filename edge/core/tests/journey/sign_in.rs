@@ -2,11 +2,11 @@
 
 use std::{cell::RefCell, rc::Rc};
 
+use causeway_core::testing::{corp::Corp, run::run_all};
 use http::{Method, StatusCode};
 use serde_json::json;
 
 use super::{Browser, code, github, text};
-use crate::simulated::{corp::Corp, run_all};
 
 #[test]
 fn signs_in_says_who_and_signs_out() {
@@ -198,7 +198,7 @@ fn s52_signs_in_with_entra_by_a_validated_id_token_even_when_the_keys_rotated() 
     let nonce = Rc::clone(&issued);
     let rotated = Rc::new(RefCell::new(0));
     let browser = Browser::new(move |sent| {
-        crate::simulated::entra::answer(sent, &nonce.borrow().clone().unwrap_or_default(), &rotated)
+        causeway_core::testing::entra::answer(sent, &nonce.borrow().clone().unwrap_or_default(), &rotated)
     });
     let response = browser.get("/auth/entra/login");
     let url = url::Url::parse(response.headers["location"].to_str().unwrap()).unwrap();
@@ -210,7 +210,7 @@ fn s52_signs_in_with_entra_by_a_validated_id_token_even_when_the_keys_rotated() 
     *issued.borrow_mut() = Some("of-another-sign-in".to_owned());
     let again = Browser::new({
         let rotated = Rc::new(RefCell::new(1));
-        move |sent| crate::simulated::entra::answer(sent, "of-another-sign-in", &rotated)
+        move |sent| causeway_core::testing::entra::answer(sent, "of-another-sign-in", &rotated)
     });
     let response = again.get("/auth/entra/login");
     let url = url::Url::parse(response.headers["location"].to_str().unwrap()).unwrap();
@@ -283,7 +283,7 @@ fn s3_m23_a_code_is_not_redeemed_while_nobody_can_tell_whether_it_was() {
 fn s17_nobody_makes_the_edge_ask_a_provider_without_end() {
     let browser = Browser::new(github);
     let callback = format!("/auth/github/callback?code=good&state={}", browser.start());
-    let limit = crate::handler::rate::LOGIN_RATE.limit;
+    let limit = causeway_core::handler::rate::LOGIN_RATE.limit;
     for _ in 1..limit {
         browser.start();
     }

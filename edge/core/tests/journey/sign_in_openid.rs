@@ -1,15 +1,15 @@
 //! Signing in with a provider found by discovery: what it may say wrong, and who may pretend to be it.
 
+use causeway_core::testing::{
+    corp::{self, Corp, SETTINGS},
+    entra::KEY,
+    openid::{form, parts},
+    platform::Sent,
+};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::{Browser, text};
-use crate::simulated::{
-    Sent,
-    corp::{self, Corp, SETTINGS},
-    entra::KEY,
-    openid::{form, parts},
-};
 
 const TOKEN_ENDPOINT: &str = "https://id.corp.example/token";
 

@@ -2,13 +2,13 @@
 
 use std::{cell::Cell, rc::Rc, time::Duration};
 
+use causeway_core::testing::{
+    corp::{self, Corp},
+    run::run_all,
+};
 use http::{Method, StatusCode};
 
 use super::{Browser, JSON, code, github};
-use crate::simulated::{
-    corp::{self, Corp},
-    run_all,
-};
 
 #[test]
 fn s131_a_stream_is_the_sessions_users_whatever_the_id_says() {

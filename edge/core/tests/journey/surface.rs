@@ -1,15 +1,15 @@
 //! What every route has in common: configuration, unknown paths and methods, health.
 
+use causeway_core::{
+    config::Coordination,
+    edge::{Edge, unanswerable},
+    route,
+    testing::{run::run_all, settings::settings},
+};
 use futures_util::future::LocalBoxFuture;
 use http::{Method, StatusCode};
 
 use super::{Browser, code, github, text};
-use crate::{
-    config::Coordination,
-    edge::{Edge, unanswerable},
-    route,
-    simulated::{run_all, settings},
-};
 
 /// An address that a row of the table answers.
 fn address(row: &route::Row) -> String {

@@ -1,16 +1,16 @@
 //! What GitHub tells unasked: `POST /auth/github/webhook`.
 
+use causeway_core::{
+    handler::rate::LOGOUT_RATE,
+    http::web::Response,
+    testing::{platform::Text, run::run},
+};
 use causeway_protocol::{hub::EndReason, subject::Subject};
 use hmac::{Hmac, Mac as _};
 use http::{Method, StatusCode};
 use sha2::Sha256;
 
 use super::{Browser, code, github};
-use crate::{
-    handler::rate::LOGOUT_RATE,
-    simulated::{Text, run},
-    web::Response,
-};
 
 pub(super) const SECRET: &str = "9f2c41d0b7e85a3614c8d97be0f35a12";
 pub(super) const REVOKED: &str = r#"{"action":"revoked","sender":{"id":7,"login":"ada"}}"#;

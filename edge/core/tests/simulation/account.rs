@@ -2,16 +2,16 @@
 
 use std::rc::Rc;
 
+use causeway_core::session::index::{IndexName, Moment};
 use causeway_protocol::hub::EndReason;
 use http::Method;
 
 use super::{
     World, authority,
     browser::{Browser, body},
-    judge::Errand,
+    invariant::Errand,
     upstream::ASKED_BY,
 };
-use crate::session::index::{IndexName, Moment};
 
 /// Grants of accounts that were connected are numbered from here on: the browser's number times this, and one more each.
 const CONNECTED: u64 = 1_000;

@@ -6,10 +6,13 @@ use std::{
     collections::BTreeMap,
 };
 
+use causeway_core::testing::{
+    entra::TENANT,
+    platform::{Answer, Sent},
+};
 use serde_json::{Value, json};
 
-use super::{World, judge::SCOPE};
-use crate::simulated::{Answer, Sent, entra::TENANT};
+use super::{World, invariant::SCOPE};
 
 /// A kind of provider, and how it treats refresh tokens.
 #[derive(Debug, PartialEq, Eq)]

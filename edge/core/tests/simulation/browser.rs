@@ -7,6 +7,17 @@ use std::{
     rc::Rc,
 };
 
+use causeway_core::{
+    http::{
+        cookie::SESSION_COOKIE,
+        web::{Body, Request, Response},
+    },
+    session::{
+        index::{IndexName, Moment},
+        record::SessionRecord,
+    },
+    testing::platform::Text,
+};
 use causeway_protocol::hub::EndReason;
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Value, json};
@@ -15,17 +26,8 @@ use super::{
     World,
     account::{CONNECTS, is_of},
     authority::Manner,
-    judge::Errand,
+    invariant::Errand,
     upstream::ASKED_BY,
-};
-use crate::{
-    session::{
-        index::{IndexName, Moment},
-        record::SessionRecord,
-        store::SESSION_COOKIE,
-    },
-    simulated::Text,
-    web::{Body, Request, Response},
 };
 
 /// Most that clocks can be apart.
@@ -198,7 +200,7 @@ impl World {
         tokens["expires_at_ms"] = (isolate_now_ms + self.authority.token_life_ms.get()).into();
         tokens["scopes"] = json!([]);
         let who = json!({"subject": format!("{}:{user}", manner.provider), "name": "Ada", "email": null});
-        let lifetime_ms = u64::try_from(isolate.config().session_lifetime.as_millis()).unwrap();
+        let lifetime_ms = u64::try_from(isolate.config().sessions.lifetime.as_millis()).unwrap();
         let record: SessionRecord = serde_json::from_value(json!({
             "user": who, "provider": manner.provider,
             "created_at_ms": isolate_now_ms, "expires_at_ms": isolate_now_ms + lifetime_ms,
@@ -336,7 +338,7 @@ impl World {
             Seen::Good => {
                 self.count("served");
                 let config = self.isolate(asked.isolate).config();
-                let bound_ms = u64::try_from(config.revocation_bound.as_millis()).unwrap();
+                let bound_ms = u64::try_from(config.sessions.revocation_bound.as_millis()).unwrap();
                 if let Some(dead_ms) = dead_ms.filter(|dead_ms| *dead_ms <= *began_ms) {
                     self.count("served after the end, within the bound");
                     if *began_ms >= dead_ms + bound_ms {

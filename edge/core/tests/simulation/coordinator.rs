@@ -10,15 +10,19 @@ use std::{
     rc::Rc,
 };
 
+use causeway_core::{
+    coordinator::dispatch,
+    runtime::{
+        machine::{self, CompareAndSet, Machine, Store},
+        unavailable::Unavailable,
+    },
+    session::state::{Command, Reply, SessionMachine, SessionState},
+};
+
 use super::{
     World,
-    judge::Written,
+    invariant::Written,
     scheduler::{Promised, TaskId, promise},
-};
-use crate::{
-    machine::{self, CompareAndSet, Machine, Store},
-    platform::Unavailable,
-    session::coordinator::{Command, Reply, SessionMachine, SessionState},
 };
 
 /// What a command runs on.
@@ -128,7 +132,7 @@ impl World {
     fn execute(&self, asked: &Asked) -> Result<String, Unavailable> {
         let (key, now_ms) = (asked.key(), self.now_ms());
         let stored = self.coordinator.stored(&key, now_ms);
-        let (store, reply) = machine::dispatch(asked.kind, stored.as_deref(), now_ms, &asked.command)?;
+        let (store, reply) = dispatch(asked.kind, stored.as_deref(), now_ms, &asked.command)?;
         if let Some(Store { state, forget_at_ms }) = store {
             self.set(asked, now_ms, stored.as_deref(), state, forget_at_ms);
         }

@@ -9,19 +9,20 @@ use std::{
     rc::Rc,
 };
 
+use causeway_core::{
+    runtime::unavailable::Unavailable,
+    session::state::{Command, Outcome, Reply, SessionState},
+    testing::platform::{Answer, Sent},
+};
+
 use super::{
     World,
     account::is_of,
     authority::{Ending, Manner, grant_of, issuer_of, manner},
     browser::{Browser, MAX_SKEW_MS},
-    ledger::{Account, Brought, Lease, Ledger},
     scheduler::{Promise, TaskId},
-    sending::{Fate, Sending, Watch, grant_manner},
-};
-use crate::{
-    platform::Unavailable,
-    session::coordinator::{Command, Outcome, Reply, SessionState},
-    simulated::{Answer, Sent},
+    sent_token::{Fate, Sending, Watch, grant_manner},
+    session_model::{Account, Brought, Lease, Ledger},
 };
 
 /// How long a provider's refusal to restrict a token is believed, by clocks that may be wrong.

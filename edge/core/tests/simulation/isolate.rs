@@ -8,9 +8,28 @@ use std::{
     time::Duration,
 };
 
+use causeway_core::{
+    config::{Config, Coordination},
+    edge::Edge,
+    http::web::{Body, Incoming, Outgoing},
+    runtime::{
+        clock::Clock,
+        machine::Machine,
+        platform::{
+            CheckpointStore, Departure, HttpClient, KeyValueStore, Machines, OpenStream, Opened, Rate, RateLimiter,
+            StreamHub,
+        },
+        random::Random,
+        telemetry::{Line, Log},
+        unavailable::Unavailable,
+    },
+    session::{cache::SessionCache, store::Sessions},
+    testing::platform::{Sent, Text},
+};
 use causeway_protocol::{
     deliver::{Checkpoint, Record},
     hub::EndReason,
+    session::SessionHandle,
     subject::Subject,
 };
 use futures_util::future::LocalBoxFuture;
@@ -19,19 +38,6 @@ use http::StatusCode;
 use super::{
     World,
     scheduler::{TaskId, promise},
-};
-use crate::{
-    config::{Config, Coordination},
-    edge::{Edge, SessionCache},
-    machine::Machine,
-    platform::{
-        CheckpointStore, Clock, Departure, HttpClient, KeyValueStore, Log, Machines, OpenStream, Opened, Random, Rate,
-        RateLimiter, StreamHub, Unavailable,
-    },
-    session::{id::SessionHandle, store::Sessions},
-    simulated::{Sent, Text},
-    telemetry::Line,
-    web::{Body, Incoming, Outgoing},
 };
 
 pub(crate) struct Isolate {
@@ -70,7 +76,7 @@ impl Isolate {
     /// What a handler does with sessions, done by hand, by a region that remembers nothing.
     pub(crate) async fn with_sessions<T>(&self, work: impl AsyncFnOnce(Sessions<'_, Outside>) -> T) -> T {
         let (config, cache) = (self.config(), SessionCache::default());
-        work(Sessions { platform: &self.outside, config: &config, cache: &cache }).await
+        work(Sessions { platform: &self.outside, settings: &config.sessions, cache: &cache }).await
     }
 }
 

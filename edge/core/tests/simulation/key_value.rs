@@ -2,8 +2,9 @@
 
 use std::{cell::RefCell, collections::HashMap, rc::Rc};
 
+use causeway_core::runtime::unavailable::Unavailable;
+
 use super::{World, scheduler::promise};
-use crate::platform::Unavailable;
 
 type Value = Option<Vec<u8>>;
 

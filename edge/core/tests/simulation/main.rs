@@ -1,36 +1,44 @@
 //! A whole deployment in one thread, and everything that can go wrong with it, drawn from a seed.
 //!
-//! Several isolates, each an [`Edge`](crate::edge::Edge) with its own cache and its own wrong clock, share a coordinator
+//! Several isolates, each an [`Edge`](causeway_core::edge::Edge) with its own cache and its own wrong clock, share a coordinator
 //! that is right but does not always answer, a key-value store that is stale and reorders, an authorization server whose
 //! refresh tokens work once, and an upstream API that believes a token or does not. Time moves only when nothing else
 //! can. Each call of the platform is a place where another task may go on, where the caller may vanish, where the answer
 //! may be lost, late or wrong.
 //!
 //! - [`scheduler`]: tasks, events, virtual time
-//! - [`weather`]: what goes wrong, and how often
+//! - [`faults`]: what goes wrong, and how often
 //! - [`isolate`]: the platform that an edge sees
 //! - [`coordinator`], [`key_value`], [`authority`], [`upstream`]: what lies outside
 //! - [`browser`]: users who sign in, call, sign out; [`account`]: who connect and disconnect accounts
-//! - [`judge`]: what must hold, whatever happens; [`ledger`]: what it knows of a session by itself;
-//!   [`sending`]: of a refresh token that was sent
-//! - [`season`]: one seed: a life of a deployment, in fair and foul weather
+//! - [`invariant`]: what must hold, whatever happens; [`session_model`]: what it knows of a session by itself;
+//!   [`sent_token`]: of a refresh token that was sent
+//! - [`workload`]: one seed: a life of a deployment, in fair and foul weather
 //! - [`random_run`]: many seeds; [`scenario`]: single stories, by the number of their case
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "test code: a failed expectation is a failed test"
+)]
 
 pub(crate) mod account;
 pub(crate) mod authority;
 pub(crate) mod browser;
 pub(crate) mod coordinator;
+pub(crate) mod faults;
+pub(crate) mod invariant;
 pub(crate) mod isolate;
-pub(crate) mod judge;
 pub(crate) mod key_value;
-mod ledger;
 mod random_run;
 mod scenario;
 pub(crate) mod scheduler;
-pub(crate) mod season;
-mod sending;
+mod sent_token;
+mod session_model;
 pub(crate) mod upstream;
-pub(crate) mod weather;
+pub(crate) mod workload;
 
 use std::{
     cell::{Cell, RefCell},
@@ -41,11 +49,11 @@ use std::{
 use self::{
     authority::Authority,
     coordinator::Coordinator,
+    faults::Weather,
+    invariant::Judge,
     isolate::{Isolate, Outside},
-    judge::Judge,
     key_value::KeyValue,
     scheduler::{Scheduler, TaskId, Turn},
-    weather::Weather,
 };
 
 /// How often what happened.

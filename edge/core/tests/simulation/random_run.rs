@@ -10,7 +10,7 @@ use std::{
     time::Instant,
 };
 
-use super::{Tally, season};
+use super::{Tally, workload};
 
 const SEEDS: u64 = 300;
 /// With so many, everything that can happen has happened.
@@ -24,7 +24,7 @@ fn number(variable: &str) -> Option<u64> {
 
 /// What is wrong with a seed, if anything is.
 fn try_seed(seed: u64, traced: bool) -> (Option<String>, Tally, Vec<String>) {
-    match catch_unwind(AssertUnwindSafe(|| season::live(seed, traced))) {
+    match catch_unwind(AssertUnwindSafe(|| workload::live(seed, traced))) {
         Ok(report) => (report.accusation, report.tally, report.trace),
         Err(_) => (Some("panicked".to_owned()), Tally::new(), Vec::new()),
     }

@@ -7,8 +7,8 @@ use super::{
     authority::{MANNERS, Manner, manner},
     browser::{Browser, Seen},
     coordinator::Coordination,
-    season::settings_with,
-    weather::Weather,
+    faults::Weather,
+    workload::settings_with,
 };
 
 const HOUR_MS: u64 = 60 * 60 * 1000;

@@ -5,13 +5,14 @@ use std::{
     rc::Rc,
 };
 
+use causeway_core::{runtime::unavailable::Unavailable, testing::platform::Answer};
+
 use super::{
     World,
     authority::{MANNERS, Manner},
-    ledger::Brought,
     scheduler::{Promise, TaskId},
+    session_model::Brought,
 };
-use crate::{platform::Unavailable, simulated::Answer};
 
 /// What became of a refresh token that was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

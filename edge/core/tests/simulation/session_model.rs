@@ -3,8 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use causeway_core::session::state::LEASE_MS;
+
 use super::{authority::Manner, scheduler::TaskId};
-use crate::session::coordinator::LEASE_MS;
 
 /// Nothing is sent later than this after a lease was given: ten seconds to get there, twenty for all that is sent.
 const SEND_WITHIN_MS: u64 = 30_000;

@@ -2,16 +2,16 @@
 
 use std::rc::Rc;
 
+use causeway_core::{
+    runtime::unavailable::Unavailable,
+    testing::platform::{Answer, Sent},
+};
 use serde_json::json;
 
 use super::{
     World,
     authority::{MANNERS, Manner, issuer_of, scope_of},
     scheduler::Promise,
-};
-use crate::{
-    platform::Unavailable,
-    simulated::{Answer, Sent},
 };
 
 /// Puts the number of the browser that asks into a call, which the API finds there again.

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, rc::Rc};
 
+use causeway_core::testing::settings::{key_ring_text, settings};
 use serde_json::json;
 
 use super::{
@@ -9,10 +10,9 @@ use super::{
     authority::MANNERS,
     browser::{Browser, Seen},
     coordinator::Coordination,
-    judge::SCOPE,
-    weather::Weather,
+    faults::Weather,
+    invariant::SCOPE,
 };
-use crate::simulated::{key_ring_text, settings};
 
 /// Rings that follow each other: a new key is known everywhere before the first isolate seals with it.
 const RINGS: [&str; 3] = ["s", "s,t", "t,s"];

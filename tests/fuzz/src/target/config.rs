@@ -77,7 +77,7 @@ fn check(config: &Config, settings: &Settings) {
         let is_anybodys = service.users_of.is_none() && config.providers.len() > 1;
         assert!(!is_anybodys || matches!(service.credential, Credential::Provider { .. }), "everybody acts as the app");
     }
-    assert!(config.revocation_bound.as_secs() <= 300);
+    assert!(config.sessions.revocation_bound.as_secs() <= 300);
     let printed = format!("{config:?}");
     assert!(!printed.contains("zQ9xK-entra-secret"), "a secret prints itself");
 }

@@ -3,7 +3,7 @@
 //! A request counts as signed in only if exactly one cookie of the session's name is there and it is the genuine one;
 //! of two with one name, none is ever chosen. A cookie that is no ASCII text is nobody's, and hides no other.
 
-use causeway_core::cookie::{Found, find};
+use causeway_core::http::cookie::{Found, find};
 use http::{HeaderMap, HeaderValue, header};
 
 use super::lines;

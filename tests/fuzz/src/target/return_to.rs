@@ -3,7 +3,7 @@
 //! Whatever comes in, a browser on our origin that follows what comes out stays on our origin or on a listed host
 //! page's, shows no user name in the address, and gets one header of one line.
 
-use causeway_core::origin::{Origin, ReturnTo};
+use causeway_core::http::origin::{Origin, ReturnTo};
 use url::Url;
 
 const OWN: &str = "https://edge.example";

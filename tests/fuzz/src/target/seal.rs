@@ -3,7 +3,7 @@
 //! It opens only where it was sealed for, and only if not a bit of it was changed.
 
 use causeway_core::{
-    platform::{Random, Unavailable},
+    runtime::{random::Random, unavailable::Unavailable},
     seal::{Binding, Purpose, open, seal},
 };
 use causeway_protocol::signature::KeyRing;

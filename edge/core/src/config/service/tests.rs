@@ -1,10 +1,10 @@
 use serde_json::{Value, json};
 
+use super::super::{Config, Coordination};
 use crate::{
-    config::{Config, Coordination},
     oauth::restriction::{MAX_RESTRICTIONS, Restriction},
     proxy::service::{Credential, Service},
-    simulated::{app_settings, settings},
+    testing::settings::{app_settings, settings},
 };
 
 fn load(services: &str, development: bool) -> Result<Vec<Service>, String> {

@@ -4,7 +4,7 @@ use rand::{SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::simulated::entra::{KEY, private_jwk as rsa_jwk};
+use crate::testing::entra::{KEY, private_jwk as rsa_jwk};
 
 #[test]
 fn m20_an_rsa_key_signs_what_its_public_part_verifies() {

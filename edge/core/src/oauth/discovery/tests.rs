@@ -1,14 +1,19 @@
+use std::rc::Rc;
+
 use serde_json::{Value, json};
 
-use super::*;
+use super::{
+    super::cache::{DiscoveryCache, endpoints},
+    *,
+};
 use crate::{
     config::Config,
-    simulated::{Simulated, config_with, openid, run},
+    testing::{openid, platform::InMemoryPlatform, run::run, settings::config_with},
 };
 
 fn discover(config: &Config, id: &str, document: Value) -> Result<Endpoints, Unavailable> {
-    let platform = Simulated::new(move |_| Some((200, vec![], document.to_string())));
-    let cache = DiscoveryCache::new(Rc::clone(&config.session_keys));
+    let platform = InMemoryPlatform::new(move |_| Some((200, vec![], document.to_string())));
+    let cache = DiscoveryCache::new(Rc::clone(&config.sessions.keys));
     run(endpoints(&platform, &cache, config.provider(id).unwrap()))
 }
 

@@ -6,18 +6,25 @@ use std::{
 use futures_util::future::LocalBoxFuture;
 use serde_json::{Value, json};
 
+use super::super::{
+    cache::{DiscoveryCache, endpoints},
+    discovery::Endpoints,
+};
 use crate::{
     config::Config,
-    oauth::discovery::{DiscoveryCache, Endpoints, endpoints},
-    platform::Unavailable,
-    simulated::{Simulated, openid, run, run_all},
+    runtime::unavailable::Unavailable,
+    testing::{
+        openid,
+        platform::InMemoryPlatform,
+        run::{run, run_all},
+    },
 };
 
 const HOUR_MS: u64 = 60 * 60 * 1000;
 
 /// A provider that says what it is told to say, or nothing.
 struct Corp {
-    platform: Simulated,
+    platform: InMemoryPlatform,
     config: Config,
     says: Rc<RefCell<Option<Value>>>,
 }
@@ -27,12 +34,12 @@ impl Corp {
         let says = Rc::new(RefCell::new(Some(openid::metadata(json!({})))));
         let said = Rc::clone(&says);
         let platform =
-            Simulated::new(move |_| said.borrow().as_ref().map(|document| (200, vec![], document.to_string())));
+            InMemoryPlatform::new(move |_| said.borrow().as_ref().map(|document| (200, vec![], document.to_string())));
         Self { platform, config: openid::config(json!({})), says }
     }
 
     fn isolate(&self) -> DiscoveryCache {
-        DiscoveryCache::new(Rc::clone(&self.config.session_keys))
+        DiscoveryCache::new(Rc::clone(&self.config.sessions.keys))
     }
 
     fn ask(&self, isolate: &DiscoveryCache) -> Result<Endpoints, Unavailable> {

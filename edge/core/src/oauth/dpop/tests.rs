@@ -4,14 +4,16 @@ use http::HeaderValue;
 use jwt_compact::UntrustedToken;
 use serde_json::{Value, json};
 
-use super::*;
-use crate::{
-    oauth::refresh::{Refresh, refresh},
-    simulated::{
-        SeededRandom, Simulated, config_with,
-        openid::{Desk, form, json_answer, parts, tokens},
-        run,
-    },
+use super::{
+    super::refresh::{Refresh, refresh},
+    *,
+};
+use crate::testing::{
+    openid::{Desk, form, json_answer, parts, tokens},
+    platform::InMemoryPlatform,
+    random::SeededRandom,
+    run::run,
+    settings::config_with,
 };
 
 fn url(text: &str) -> Url {
@@ -36,7 +38,7 @@ fn verifies(proof: &str) -> bool {
 
 #[test]
 fn m52_a_proof_is_for_one_request_and_shows_the_public_key_only() {
-    let (platform, nonces) = (Simulated::new(|_| None), Nonces::default());
+    let (platform, nonces) = (InMemoryPlatform::new(|_| None), Nonces::default());
     let at = url("https://API.example:443/a/../b?q=1#f");
     let token: SecretString = "access".into();
     let prove = || key().proof(&platform, &nonces, &Method::GET, &at, Some(&token)).unwrap();
@@ -108,7 +110,7 @@ fn only_a_challenge_with_a_nonce_is_worth_another_request() {
 
 #[test]
 fn a_token_goes_to_an_api_with_its_proof_or_as_a_bearer() {
-    let (platform, nonces) = (Simulated::new(|_| None), Nonces::default());
+    let (platform, nonces) = (InMemoryPlatform::new(|_| None), Nonces::default());
     let (at, token) = (url("https://api.example/x"), SecretString::from("t"));
     let with = |key: Option<&DpopKey>| authorize(&platform, &nonces, &Method::GET, &at, &token, key).unwrap();
     assert_eq!(with(None)["authorization"], "Bearer t");

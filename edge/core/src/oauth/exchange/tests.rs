@@ -5,15 +5,16 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::*;
-use crate::simulated::{
-    Answer, Sent, config_with,
+use crate::testing::{
     entra::{KEY, private_jwk},
     openid::{Desk, form, json_answer, parts},
-    run,
+    platform::{Answer, Sent},
+    run::run,
+    settings::config_with,
 };
 
-fn transaction(desk: &Desk) -> Transaction {
-    Transaction::begin(&desk.platform, "/", None, None, None).unwrap()
+fn secrets(desk: &Desk) -> AuthorizationSecrets {
+    AuthorizationSecrets::draw(&desk.platform).unwrap()
 }
 
 fn nobody(_: &Sent) -> Option<Answer> {
@@ -30,16 +31,16 @@ const NO_PUSH: &str = "pushed_authorization_request_endpoint";
 fn m2_an_authorization_request_is_for_a_code_with_pkce_and_nothing_else() {
     let entry = json!({"max_age_seconds": 600, "audience": "https://api.corp.example"});
     let desk = Desk::new(entry, json!({NO_PUSH: null}), nobody);
-    let transaction = transaction(&desk);
-    let url = run(authorization_url(&desk.client(), &transaction)).unwrap();
-    let challenge = BASE64.encode(Sha256::digest(&transaction.code_verifier));
+    let secrets = secrets(&desk);
+    let url = run(authorization_url(&desk.client(), &secrets)).unwrap();
+    let challenge = BASE64.encode(Sha256::digest(&secrets.code_verifier));
     let expected = [
         ("response_type", "code"),
         ("client_id", "corp-client"),
         ("redirect_uri", "https://edge.example/auth/corp/callback"),
         ("scope", "openid profile email"),
-        ("state", &transaction.state),
-        ("nonce", &transaction.nonce),
+        ("state", &secrets.state),
+        ("nonce", &secrets.nonce),
         ("code_challenge", &challenge),
         ("code_challenge_method", "S256"),
         ("max_age", "600"),
@@ -48,14 +49,14 @@ fn m2_an_authorization_request_is_for_a_code_with_pkce_and_nothing_else() {
     ];
     assert_eq!(query(&url), expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
     assert!(url.as_str().starts_with("https://id.corp.example/auth?"));
-    assert!(!url.as_str().contains(&transaction.code_verifier));
+    assert!(!url.as_str().contains(&secrets.code_verifier));
 }
 
 #[test]
 fn a_provider_that_grants_offline_access_by_consent_only_is_asked_for_consent() {
     let entry = json!({"scopes": ["openid", "offline_access"], "prompt": "consent"});
     let desk = Desk::new(entry, json!({NO_PUSH: null}), nobody);
-    let url = run(authorization_url(&desk.client(), &transaction(&desk))).unwrap();
+    let url = run(authorization_url(&desk.client(), &secrets(&desk))).unwrap();
     assert_eq!(query(&url)["prompt"], "consent");
     assert_eq!(query(&url)["scope"], "openid offline_access");
 }
@@ -63,7 +64,7 @@ fn a_provider_that_grants_offline_access_by_consent_only_is_asked_for_consent() 
 #[test]
 fn github_gets_no_nonce_for_it_has_no_id_token() {
     let desk = Desk::of("github", config_with(json!({})), json!({}), nobody);
-    let url = run(authorization_url(&desk.client(), &transaction(&desk))).unwrap();
+    let url = run(authorization_url(&desk.client(), &secrets(&desk))).unwrap();
     assert!(!query(&url).contains_key("nonce"));
     assert_eq!(query(&url)["code_challenge_method"], "S256");
 }
@@ -77,8 +78,8 @@ fn s138_m51_each_sign_in_pushes_its_request_and_the_browser_carries_a_reference_
             Some(json_answer(201, json!({"request_uri": format!("urn:r:{}", count.get()), "expires_in": 60})))
         });
         for n in 1..=2 {
-            let transaction = transaction(&desk);
-            let url = run(authorization_url(&desk.client(), &transaction)).unwrap();
+            let secrets = secrets(&desk);
+            let url = run(authorization_url(&desk.client(), &secrets)).unwrap();
             assert_eq!(
                 query(&url),
                 [("client_id", "corp-client"), ("request_uri", &format!("urn:r:{n}"))]
@@ -88,7 +89,7 @@ fn s138_m51_each_sign_in_pushes_its_request_and_the_browser_carries_a_reference_
             let sent = desk.sent();
             let pushed = sent.last().unwrap();
             assert_eq!(pushed.url, "https://id.corp.example/request");
-            assert_eq!(form(pushed)["state"], transaction.state);
+            assert_eq!(form(pushed)["state"], secrets.state);
             assert_eq!(form(pushed)["code_challenge_method"], "S256");
             assert_eq!(pushed.body.matches("client_id=").count(), 1, "{auth}");
             assert_eq!(form(pushed)["client_id"], "corp-client");
@@ -107,14 +108,14 @@ fn what_the_endpoints_own_address_says_is_kept_and_not_pushed() {
         let desk = Desk::new(json!({}), document, |_| {
             Some(json_answer(201, json!({"request_uri": "urn:r", "expires_in": 60})))
         });
-        let transaction = transaction(&desk);
-        let url = run(authorization_url(&desk.client(), &transaction)).unwrap();
+        let secrets = secrets(&desk);
+        let url = run(authorization_url(&desk.client(), &secrets)).unwrap();
         assert!(url.as_str().starts_with(&format!("{endpoint}&")), "{url}");
         if pushes {
             let sent = desk.sent();
             let pushed = form(sent.last().unwrap());
             assert!(!pushed.contains_key("tenant"));
-            assert_eq!(pushed["state"], transaction.state);
+            assert_eq!(pushed["state"], secrets.state);
             assert_eq!(sent.last().unwrap().body.matches("state=").count(), 1);
         }
     }
@@ -131,7 +132,7 @@ fn a_request_that_cannot_be_pushed_does_not_go_by_the_browser() {
         Some((503, vec![], String::new())),
     ] {
         let desk = Desk::new(json!({}), json!({}), move |_| answer.clone());
-        assert!(run(authorization_url(&desk.client(), &transaction(&desk))).is_err());
+        assert!(run(authorization_url(&desk.client(), &secrets(&desk))).is_err());
     }
 }
 
@@ -141,7 +142,7 @@ fn exchanged(
     answer: Answer,
 ) -> (Desk, Result<(TokenSet, Option<DpopKey>), ExchangeError>) {
     let desk = Desk::new(entry, document, move |_| Some(answer.clone()));
-    let result = run(exchange(&desk.client(), &transaction(&desk), "c0de"));
+    let result = run(exchange(&desk.client(), &secrets(&desk), "c0de"));
     (desk, result)
 }
 
@@ -178,7 +179,7 @@ fn m20_a_client_with_a_key_signs_a_fresh_assertion_for_each_request() {
     let offers = json!({"token_endpoint_auth_methods_supported": ["private_key_jwt"]});
     let desk = Desk::of("corp", config, offers, |_| Some(good()));
     for _ in 0..2 {
-        run(exchange(&desk.client(), &transaction(&desk), "c0de")).unwrap();
+        run(exchange(&desk.client(), &secrets(&desk), "c0de")).unwrap();
     }
     let assertions: Vec<(Value, Value)> =
         desk.sent().iter().map(|sent| parts(&form(sent)["client_assertion"])).collect();
@@ -203,7 +204,7 @@ fn entra_finds_the_clients_key_by_its_certificate() {
     let issuer = config.provider("entra").unwrap().issuer();
     let document = json!({"issuer": issuer, "token_endpoint_auth_methods_supported": ["private_key_jwt"]});
     let desk = Desk::of("entra", config, document, |_| Some(good()));
-    run(exchange(&desk.client(), &transaction(&desk), "c0de")).unwrap();
+    run(exchange(&desk.client(), &secrets(&desk), "c0de")).unwrap();
     let (header, claims) = parts(&form(&desk.sent()[0])["client_assertion"]);
     assert_eq!((&header["x5t#S256"], &header["alg"]), (&json!(BASE64.encode([9; 32])), &json!("PS256")));
     assert_eq!(claims["aud"], "https://id.corp.example/token");

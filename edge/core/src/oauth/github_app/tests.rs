@@ -1,15 +1,15 @@
-use rsa::{pkcs1::EncodeRsaPrivateKey as _, pkcs8::EncodePrivateKey as _, pkcs8::LineEnding};
+use rsa::{
+    pkcs1::EncodeRsaPrivateKey as _,
+    pkcs8::{EncodePrivateKey as _, LineEnding},
+};
 use serde_json::{Value, json};
 
-use super::*;
-use crate::{
-    oauth::client_key::ClientKeyError,
-    simulated::{
-        Simulated,
-        entra::{KEY, NOW, merge},
-        openid::{json_answer, parts},
-        run,
-    },
+use super::{super::client_key::ClientKeyError, *};
+use crate::testing::{
+    entra::{KEY, NOW, merge},
+    openid::{json_answer, parts},
+    platform::InMemoryPlatform,
+    run::run,
 };
 
 fn app() -> App {
@@ -31,8 +31,8 @@ fn contents() -> BTreeMap<String, String> {
     [("contents".to_owned(), "read".to_owned())].into()
 }
 
-fn ask(status: u16, answer: Value) -> (Simulated, Result<InstallationToken, InstallationError>) {
-    let platform = Simulated::new(move |_| Some(json_answer(status, &answer)));
+fn ask(status: u16, answer: Value) -> (InMemoryPlatform, Result<InstallationToken, InstallationError>) {
+    let platform = InMemoryPlatform::new(move |_| Some(json_answer(status, &answer)));
     let result = run(app().installation_token(&platform, 7, &contents(), &["docs".to_owned()]));
     (platform, result)
 }
@@ -61,7 +61,7 @@ fn the_jwt_verifies_with_the_apps_public_key() {
         pkcs1v15::{Signature, VerifyingKey},
         signature::Verifier as _,
     };
-    let jwt = app().jwt(&Simulated::new(|_| None)).unwrap();
+    let jwt = app().jwt(&InMemoryPlatform::new(|_| None)).unwrap();
     let (message, signature) = jwt.expose_secret().rsplit_once('.').unwrap();
     let signature = base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, signature).unwrap();
     let key = VerifyingKey::<sha2::Sha256>::new(KEY.to_public_key());
@@ -99,7 +99,7 @@ fn a_token_for_more_than_was_asked_for_or_of_no_use_is_not_taken() {
         assert!(matches!(error, InstallationError::Unavailable(_)), "{change}");
         assert!(!error.to_string().contains("ghs_"));
     }
-    let platform = Simulated::new(|_| None);
+    let platform = InMemoryPlatform::new(|_| None);
     assert!(run(app().installation_token(&platform, 7, &BTreeMap::new(), &[])).is_err());
     assert!(platform.sent.borrow().is_empty(), "no permissions named would mean all of them");
 }

@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     config::{Config, Coordination},
-    simulated::{
-        config_with,
+    testing::{
         entra::{KEY, NOW, OTHER, TENANT, jwk, token_with},
-        openid, settings,
+        openid,
+        settings::{config_with, settings},
     },
 };
 
@@ -221,7 +221,7 @@ fn public_ec(extra: Value) -> Option<SigningKey> {
 fn hmac_token(alg: &str, secret: &[u8], kid: Value) -> String {
     use hmac::{Hmac, Mac as _};
     let mut head = json!({"alg": alg, "typ": "JWT"});
-    crate::simulated::entra::merge(&mut head, json!({"kid": kid}));
+    crate::testing::entra::merge(&mut head, json!({"kid": kid}));
     let claims = openid::claims(json!({}));
     let message = format!("{}.{}", BASE64.encode(head.to_string()), BASE64.encode(claims.to_string()));
     let mut mac = Hmac::<sha2::Sha256>::new_from_slice(secret).unwrap();
@@ -399,7 +399,7 @@ const PERSONAL: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
 fn of_tenant(tenant: &str, change: Value, key_issuer: Value) -> Result<IdClaims, IdTokenError> {
     let config = config_with(json!({"ENTRA_TENANT": "common", "ENTRA_TENANTS": format!("{TENANT},{OTHER_TENANT}")}));
     let mut all = json!({"tid": tenant, "iss": format!("https://login.microsoftonline.com/{tenant}/v2.0")});
-    crate::simulated::entra::merge(&mut all, change);
+    crate::testing::entra::merge(&mut all, change);
     let token = token_with(json!({}), all, &KEY);
     validate(&token, &[public(&KEY, json!({"issuer": key_issuer}))], config.provider("entra").unwrap(), BEGUN_NOW, NOW)
 }

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::simulated::{
+use crate::testing::{
     corp::logout_token as token,
     entra::{KEY, NOW, OTHER, jwk, token_with},
     openid,

@@ -1,12 +1,12 @@
 use serde_json::json;
 
-use super::*;
-use crate::{
-    oauth::refresh::{Refresh, refresh},
-    simulated::{
-        openid::{Desk, tokens as before},
-        run,
-    },
+use super::{
+    super::refresh::{Refresh, refresh},
+    *,
+};
+use crate::testing::{
+    openid::{Desk, tokens as before},
+    run::run,
 };
 
 const ANSWER: &str = r#"{"access_token":"s3cret-a","token_type":"Bearer","expires_in":"60","refresh_token":"s3cret-r","id_token":"s3cret-i","scope":"a,b c"}"#;

@@ -3,16 +3,17 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::simulated::{
-    Answer, Sent, config_with,
+use crate::testing::{
     openid::{Desk, form, json_answer, token, tokens},
-    run,
+    platform::{Answer, Sent},
+    run::run,
+    settings::config_with,
 };
 
 fn new_tokens(change: Value) -> Answer {
     let mut body =
         json!({"access_token": "new-access", "token_type": "bearer", "expires_in": 60, "refresh_token": "new-refresh"});
-    crate::simulated::entra::merge(&mut body, change);
+    crate::testing::entra::merge(&mut body, change);
     json_answer(200, body)
 }
 
@@ -235,7 +236,7 @@ fn s55_an_id_token_of_anybody_else_is_foreign_and_its_tokens_come_back_to_be_rev
         assert_eq!(text(&tokens.refresh_token), Some("new-refresh"), "what was given to us by mistake is known");
         assert!(desk.sent().iter().all(|sent| !sent.url.ends_with("/revoke")), "the session's end comes first");
     }
-    let forged = crate::simulated::openid::signed(json!({}), &crate::simulated::openid::claims(json!({})), 8);
+    let forged = crate::testing::openid::signed(json!({}), &crate::testing::openid::claims(json!({})), 8);
     let (_, outcome) = corp(move |_| Some(new_tokens(json!({"id_token": forged}))));
     assert!(matches!(outcome, Refresh::Foreign { .. }));
 }

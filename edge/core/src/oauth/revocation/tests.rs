@@ -1,13 +1,13 @@
 use serde_json::json;
 
 use super::*;
-use crate::simulated::{
-    config_with,
+use crate::testing::{
     openid::{Desk, form, tokens},
-    run,
+    run::run,
+    settings::config_with,
 };
 
-fn answer(status: u16) -> impl Fn(&crate::simulated::Sent) -> Option<crate::simulated::Answer> {
+fn answer(status: u16) -> impl Fn(&crate::testing::platform::Sent) -> Option<crate::testing::platform::Answer> {
     move |_| Some((status, vec![], String::new()))
 }
 
@@ -74,6 +74,6 @@ fn s128_nobody_waits_longer_for_a_provider_that_is_slow() {
     let began_ms = desk.platform.now_ms.get();
     let client = desk.client();
     let tokens = tokens();
-    let confirmed = crate::simulated::run_all(&desk.platform, vec![Box::pin(revoke(&client, &tokens, None))]);
+    let confirmed = crate::testing::run::run_all(&desk.platform, vec![Box::pin(revoke(&client, &tokens, None))]);
     assert_eq!((confirmed, desk.platform.now_ms.get() - began_ms), (vec![false], 4000));
 }

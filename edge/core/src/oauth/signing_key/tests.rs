@@ -6,17 +6,28 @@ use std::{
 use futures_util::future::LocalBoxFuture;
 use serde_json::json;
 
-use super::*;
+use super::{
+    super::{
+        cache::{DiscoveryCache, with_keys},
+        id_token::IdTokenError,
+        jws::SignatureError,
+    },
+    *,
+};
 use crate::{
     config::Config,
-    simulated::{Simulated, openid, run, run_all},
+    testing::{
+        openid,
+        platform::InMemoryPlatform,
+        run::{run, run_all},
+    },
 };
 
 const JWKS: &str = "https://id.corp.example/jwks";
 
 /// A provider that signs with some keys, by number, and a token of key `n` that is checked at isolates.
 struct Corp {
-    platform: Simulated,
+    platform: InMemoryPlatform,
     config: Config,
     signs_with: Rc<RefCell<Vec<u8>>>,
     is_down: Rc<Cell<bool>>,
@@ -26,7 +37,7 @@ impl Corp {
     fn new() -> Self {
         let (signs_with, is_down) = (Rc::new(RefCell::new(vec![1])), Rc::new(Cell::new(false)));
         let (keys, down) = (Rc::clone(&signs_with), Rc::clone(&is_down));
-        let platform = Simulated::new(move |_| {
+        let platform = InMemoryPlatform::new(move |_| {
             let keys: Vec<_> = keys.borrow().iter().map(|n| openid::key(*n, json!({"kid": n.to_string()}))).collect();
             (!down.get()).then(|| (200, vec![], json!({"keys": keys}).to_string()))
         });
@@ -34,7 +45,7 @@ impl Corp {
     }
 
     fn isolate(&self) -> DiscoveryCache {
-        DiscoveryCache::new(Rc::clone(&self.config.session_keys))
+        DiscoveryCache::new(Rc::clone(&self.config.sessions.keys))
     }
 
     /// An isolate that has the keys of now.
@@ -217,13 +228,13 @@ fn s52_a_key_that_was_withdrawn_is_believed_for_no_more_than_an_hour() {
 
 #[test]
 fn what_is_shared_of_keys_is_small_and_sealed() {
-    let platform = Simulated::new(|_| {
+    let platform = InMemoryPlatform::new(|_| {
         let key = openid::key(1, json!({"x5c": ["A".repeat(20_000)], "x5t": "y"}));
         let huge = openid::key(1, json!({"kid": "h".repeat(5_000)}));
         Some((200, vec![], json!({"keys": [key, huge, 1, null, {"kty": "none"}]}).to_string()))
     });
     let config = openid::config(json!({}));
-    let isolate = DiscoveryCache::new(Rc::clone(&config.session_keys));
+    let isolate = DiscoveryCache::new(Rc::clone(&config.sessions.keys));
     let (provider, url) = (config.provider("corp").unwrap(), Url::parse(JWKS).unwrap());
     let count = |keys: &[SigningKey]| Ok::<_, IdTokenError>(keys.len());
     assert_eq!(run(with_keys(&platform, &isolate, provider, &url, count)), Ok(Ok(1)));

@@ -2,10 +2,12 @@ use http::{HeaderMap, HeaderValue};
 use secrecy::SecretString;
 use serde_json::json;
 
-use super::*;
+use super::{super::redact, *};
 use crate::{
-    session::{id::SessionId, record::TokenSet},
-    simulated::Simulated,
+    error::{Error, reject},
+    session::id::SessionId,
+    testing::platform::InMemoryPlatform,
+    token_set::TokenSet,
 };
 
 /// Does not compile if the type is a [`Field`]: then both implementations of `name` fit, and which is meant is unclear.
@@ -22,7 +24,7 @@ macro_rules! assert_cannot_be_logged {
 }
 
 fn line(event: Event) -> Value {
-    let platform = Simulated::new(|_| None);
+    let platform = InMemoryPlatform::new(|_| None);
     event.write(&platform);
     serde_json::from_str(&platform.log.borrow()[0]).unwrap()
 }
@@ -87,7 +89,7 @@ fn a_name_is_a_name_or_not_shown() {
 
 #[test]
 fn a_refusal_is_one_line_with_its_reason_as_a_code() {
-    let platform = Simulated::new(|_| None);
+    let platform = InMemoryPlatform::new(|_| None);
     for (error, reason, level) in [
         (
             Error::Forbidden { reason: "X-CSRF header missing, repeated or wrong" },

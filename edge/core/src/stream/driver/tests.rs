@@ -1,10 +1,9 @@
 use std::{cell::RefCell, rc::Rc, time::Duration};
 
-use causeway_protocol::subject::Subject;
+use causeway_protocol::{session::SessionHandle, subject::Subject};
 use futures_util::{FutureExt as _, future::LocalBoxFuture, stream};
 
 use super::*;
-use crate::session::id::SessionHandle;
 
 /// A clock whose sleeps end at once, having moved the time.
 #[derive(Clone, Default)]

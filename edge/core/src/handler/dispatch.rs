@@ -1,0 +1,58 @@
+//! Chooses the handler of a route.
+
+use super::{
+    asset, backchannel_logout, bff, connect, context::Context, deliver, event, frontchannel_logout, handoff, health,
+    login, logout, own_sessions, session, stream, webhook,
+};
+use crate::{
+    error::Error,
+    http::web::{Request, Response},
+    route::Handler,
+    runtime::platform::Platform,
+    session::store::Session,
+};
+
+/// Runs the handler of a row.
+///
+/// # Errors
+/// [`Error`], turned into an answer by the caller.
+pub(crate) async fn run<P: Platform>(
+    context: Context<'_, P>,
+    request: Request<P::Body>,
+    session: Option<Session>,
+) -> Result<Response<P::Body>, Error> {
+    match (context.row.handler, session) {
+        (Handler::Login, _) => login::login(&context, &request).await,
+        (Handler::Callback, _) => login::callback(&context, &request).await,
+        (Handler::Disconnect, Some(session)) => connect::disconnect(&context, session).await,
+        (Handler::Session, session) => Ok(session::describe(&context, &request, session.as_ref()).await),
+        (Handler::Handoff, _) => handoff::redeem(&context, request).await,
+        (Handler::Logout, _) => logout::logout(&context, &request).await,
+        (Handler::Proxy, Some(session)) => bff::proxy(&context, request, &session).await,
+        (Handler::Events, Some(session)) => event::post(&context, request, &session).await,
+        (Handler::Stream, Some(session)) => stream::open(&context, &request, &session).await,
+        (Handler::OwnSessions, Some(session)) => own_sessions::list(&context, &session).await,
+        (Handler::EndOwnSession, Some(session)) => own_sessions::end_one(&context, &request, &session).await,
+        (Handler::EndOtherSessions, Some(session)) => own_sessions::end_others(&context, &session).await,
+        (
+            Handler::Disconnect
+            | Handler::Proxy
+            | Handler::Events
+            | Handler::Stream
+            | Handler::OwnSessions
+            | Handler::EndOwnSession
+            | Handler::EndOtherSessions,
+            None,
+        ) => Err(Error::Unauthenticated { reason: "no session" }),
+        (Handler::EndSession, _) => logout::leave(&context, &request).await,
+        (Handler::LoggedOut, _) => logout::come_back(&context, &request),
+        (Handler::BackchannelLogout, _) => backchannel_logout::receive(&context, request).await,
+        (Handler::FrontchannelLogout, _) => frontchannel_logout::receive(&context, &request).await,
+        (Handler::GitHubWebhook, _) => webhook::deliver(&context, request).await,
+        (Handler::Deliver, _) => deliver::deliver(&context, request).await,
+        (Handler::Asset, _) => asset::asset(context.parameter(0)),
+        (Handler::Page, _) => asset::page(context.config),
+        (Handler::Healthz, _) => Ok(health::healthz()),
+        (Handler::Readyz, _) => health::readyz(&context).await,
+    }
+}

@@ -1,0 +1,18 @@
+//! HTTP without a runtime.
+//!
+//! - [`web`]: requests and responses
+//! - [`body`]: bodies that are read once and within a limit
+//! - [`cookie`]: reading the edge's cookies out of a request, and writing them
+//! - [`origin`]: origins, and the addresses that a user may be sent back to
+//! - [`address`]: which networks an address belongs to; [`client_address`]: the address of a request's client
+//! - [`page`]: the HTML pages that the edge writes itself
+//! - `json`: JSON read more strictly than serde's derived readers do
+
+pub mod address;
+pub mod body;
+pub mod client_address;
+pub mod cookie;
+pub(crate) mod json;
+pub mod origin;
+pub mod page;
+pub mod web;

@@ -1,0 +1,109 @@
+//! Beginning a session: it enters its indexes first, then its record is stored.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use causeway_protocol::{hub::EndReason, session::SessionHandle};
+
+use super::{
+    ending::MAX_ROOM_MADE,
+    id::SessionId,
+    index::{self, Entry, IndexName, Moment},
+    label,
+    record::SessionRecord,
+    state::{Command, Reply},
+    store::Sessions,
+};
+use crate::{
+    error::Error,
+    runtime::{clock::millis, platform::Platform, unavailable::Unavailable},
+};
+
+impl<P: Platform> Sessions<'_, P> {
+    /// Begins a session and returns the `Set-Cookie` value that gives it to the browser, which calls itself `user_agent`.
+    ///
+    /// # Errors
+    /// A store did not answer, or the provider ended the sign-in meanwhile: no session has begun.
+    pub async fn create(&self, record: &SessionRecord, user_agent: &str) -> Result<String, Error> {
+        let id = SessionId::draw(self.platform)?;
+        let cookie = self.cookie_of(&id, 1, record.expires_at_ms)?;
+        self.begin_session(&id, record, user_agent, None).await?;
+        Ok(cookie)
+    }
+
+    /// Begins a session that lives from now on or, with `redeem_in_ms`, from when it is taken. Last of all, when what
+    /// opens it is made: there is no session that nobody can have.
+    pub(super) async fn begin_session(
+        &self,
+        id: &SessionId,
+        record: &SessionRecord,
+        user_agent: &str,
+        redeem_in_ms: Option<u64>,
+    ) -> Result<(), Error> {
+        let handle = id.handle();
+        let mut indexes = vec![(IndexName::user(&record.user.subject.to_string()), Moment::At(u64::MAX))];
+        indexes.extend(record.connections.values().flat_map(|it| it.indexes(self.platform.now_ms())));
+        let indexes = self.index(&handle, record, indexes, 1, label::of_user_agent(user_agent)).await?;
+        let sealed = self.seal(id, 1, record)?;
+        let create = Command::Create {
+            subject: record.user.subject.clone(),
+            expires_at_ms: record.expires_at_ms,
+            idle_limit_ms: millis(self.settings.idle_limit),
+            record: BASE64.encode(&sealed),
+            indexes,
+            redeem_in_ms,
+        };
+        match self.coordinate(&handle, create).await? {
+            Reply::Active { .. } => {}
+            // It was ended between being indexed and beginning.
+            _ => return Err(Error::SignInRefused { reason: "sign-in ended by the provider meanwhile" }),
+        }
+        self.keep_copy(&handle, 1, &sealed, record).await;
+        Ok(())
+    }
+
+    /// Writes the session into indexes, each with when its provider vouched for the user: before the session begins or
+    /// knows the account, so that whoever ends it there cannot miss it. `generation` is that of the record that will name
+    /// them.
+    pub(super) async fn index(
+        &self,
+        handle: &SessionHandle,
+        record: &SessionRecord,
+        indexes: Vec<(IndexName, Moment)>,
+        generation: u64,
+        label: String,
+    ) -> Result<Vec<IndexName>, Error> {
+        let entry = Entry {
+            session: handle.clone(),
+            created_at_ms: record.created_at_ms,
+            expires_at_ms: record.expires_at_ms,
+            label,
+            generation,
+        };
+        let of_user = IndexName::user(&record.user.subject.to_string());
+        for (name, signed_in) in &indexes {
+            let add = index::Command::Add { entry: entry.clone(), signed_in: *signed_in };
+            let mut reply = self.ask_index(name, add.clone()).await?;
+            if reply == index::Reply::Full {
+                self.make_room(name).await?;
+                reply = self.ask_index(name, add).await?;
+            }
+            match reply {
+                index::Reply::Added { surplus } if *name == of_user => {
+                    // What others began meanwhile is theirs to make room for.
+                    for oldest in surplus.into_iter().take(MAX_ROOM_MADE) {
+                        self.end(&oldest, EndReason::Revoked).await?;
+                        self.ask_index(name, index::Command::remove(&oldest)).await?;
+                    }
+                }
+                index::Reply::Added { .. } => {}
+                index::Reply::Ended => {
+                    return Err(Error::SignInRefused { reason: "sign-in ended by the provider meanwhile" });
+                }
+                index::Reply::Full => return Err(Error::SignInRefused { reason: "too many sessions of this account" }),
+                index::Reply::Entries(_) => {
+                    return Err(Unavailable::new("session index", "answered something else").into());
+                }
+            }
+        }
+        Ok(indexes.into_iter().map(|(name, _)| name).collect())
+    }
+}

@@ -1,0 +1,9 @@
+//! Where OAuth and sessions meet.
+//!
+//! - [`transaction`]: a sign-in in progress, in a sealed cookie
+//! - [`refresh`]: a session's tokens, refreshed once for all who wait
+//! - [`end_session`]: ending the provider's own session at sign-out
+
+pub mod end_session;
+pub mod refresh;
+pub mod transaction;
