@@ -10,7 +10,6 @@ use rsa::{pkcs1::EncodeRsaPrivateKey as _, pkcs8::LineEnding};
 use super::entra;
 use crate::{
     config::{Config, Coordination},
-    runtime::platform::KeyValueStore,
 };
 
 fn secret(id: &str) -> String {
