@@ -1,12 +1,12 @@
 //! Which state machine a command is for: the runtimes hand kind, state and command over as text.
 
 use crate::{
-    oauth::jwks_refresh_lock::RefetchMachine,
+    oauth::jwks_refresh_lock::JwksRefreshLockMachine,
     runtime::{
         machine::{Machine, PART, Store, step},
         unavailable::Unavailable,
     },
-    session::{index::IndexMachine, replay_guard::OnceMachine, state::SessionMachine},
+    session::{index::IndexMachine, replay_guard::ReplayGuardMachine, state::SessionMachine},
 };
 
 /// [`step`] for a runtime that has kind, command and reply as text only.
@@ -22,8 +22,8 @@ pub fn dispatch(
     match kind {
         SessionMachine::KIND => dispatch_to::<SessionMachine>(stored, now_ms, command),
         IndexMachine::KIND => dispatch_to::<IndexMachine>(stored, now_ms, command),
-        RefetchMachine::KIND => dispatch_to::<RefetchMachine>(stored, now_ms, command),
-        OnceMachine::KIND => dispatch_to::<OnceMachine>(stored, now_ms, command),
+        JwksRefreshLockMachine::KIND => dispatch_to::<JwksRefreshLockMachine>(stored, now_ms, command),
+        ReplayGuardMachine::KIND => dispatch_to::<ReplayGuardMachine>(stored, now_ms, command),
         _ => Err(Unavailable::new(PART, "no such kind")),
     }
 }
@@ -63,7 +63,7 @@ mod tests {
         async fn set_if(&self, _key: &str, expected: &str, value: &str, _forget: u64) -> Result<bool, Unavailable> {
             if let Some(left) = self.rivals.get().checked_sub(1) {
                 self.rivals.set(left);
-                let (store, _) = step::<OnceMachine>(None, left as u64, Command::Claim { for_ms: 10 })?;
+                let (store, _) = step::<ReplayGuardMachine>(None, left as u64, Command::Claim { for_ms: 10 })?;
                 *self.value.borrow_mut() = store.unwrap().state;
             }
             let same = *self.value.borrow() == expected;
@@ -76,7 +76,7 @@ mod tests {
 
     fn claim(rivals: usize) -> Result<Reply, Unavailable> {
         let store = Contended { value: RefCell::default(), rivals: Cell::new(rivals) };
-        run(run_on::<OnceMachine>(&store, "x", Command::Claim { for_ms: 95 }))
+        run(run_on::<ReplayGuardMachine>(&store, "x", Command::Claim { for_ms: 95 }))
     }
 
     /// S151: an absent key is compared, too, so of two creators one loses.

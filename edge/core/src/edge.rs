@@ -19,7 +19,7 @@ use crate::{
     oauth::{cache::DiscoveryCache, installation_cache::InstallationCache},
     route::{self, Auth, Csrf},
     runtime::{
-        clock::Clock, platform::Platform, random::Random, readiness::Readiness, telemetry::Event, traced::Observed,
+        clock::Clock, platform::Platform, random::Random, readiness::Readiness, telemetry::Event, traced::Traced,
         unavailable::Unavailable,
     },
     session::{cache::SessionCache, store::Session},
@@ -34,7 +34,7 @@ pub struct Edge {
 
 /// What is left to do after an answer: to renew the token of a listener's account.
 #[derive(Debug)]
-pub struct Left {
+pub struct DeferredRefresh {
     session: Session,
     request_id: String,
     trace: Traceparent,
@@ -67,13 +67,13 @@ impl Edge {
     }
 
     /// Does what is left to do after an answer. Whatever comes of it is in the log.
-    pub async fn finish<P: Platform>(&self, platform: &P, left: Left) {
-        let Left { session, request_id, trace, route } = left;
-        let platform = &Observed { platform, request_id: &request_id, trace: &trace, route };
+    pub async fn finish<P: Platform>(&self, platform: &P, left: DeferredRefresh) {
+        let DeferredRefresh { session, request_id, trace, route } = left;
+        let platform = &Traced { platform, request_id: &request_id, trace: &trace, route };
         if let Ok((config, memory)) = &self.deployment {
             let provider = session.record.provider.clone();
             // If the provider ended the account's grant, the session ends.
-            drop(Refresher { platform, config, memory }.connection(&session, &provider, None, false).await);
+            drop(Refresher { platform, config, memory }.account(&session, &provider, None, false).await);
         }
     }
 
@@ -83,7 +83,7 @@ impl Edge {
         &self,
         platform: &P,
         request: Request<P::Body>,
-    ) -> (Response<P::Body>, Option<Left>) {
+    ) -> (Response<P::Body>, Option<DeferredRefresh>) {
         let (request_id, trace, names) = match name(platform, &request.headers) {
             Ok((request_id, trace)) => (request_id, trace, Ok(())),
             Err(error) => ("none".to_owned(), Traceparent::begin([0; NEW_TRACE_BYTES]), Err(Error::from(error))),
@@ -93,7 +93,7 @@ impl Edge {
         let matched = route::find(&method, &request.path, P::AT_EDGE);
         let row = matched.as_ref().ok().map(|(row, _)| *row);
         let route = row.map_or("-", |row| row.pattern);
-        let platform = &Observed { platform, request_id: &request_id, trace: &trace, route };
+        let platform = &Traced { platform, request_id: &request_id, trace: &trace, route };
         let (config, memory) = match (&self.deployment, names) {
             (Ok((config, memory)), Ok(())) => (config, memory),
             (Err(problems), _) => {
@@ -107,12 +107,13 @@ impl Edge {
             None => request.client_address,
         };
         let request = Request { client_address, ..request };
-        let afterwards = RefCell::new(None);
+        let deferred_refresh = RefCell::new(None);
         let result = match guard::check_size(&headers).and(matched) {
             Ok((row, parameters)) => {
                 let (request_id, trace) = (request_id.as_str(), &trace);
-                let afterwards = &afterwards;
-                let context = Context { platform, config, memory, request_id, trace, row, parameters, afterwards };
+                let deferred_refresh = &deferred_refresh;
+                let context =
+                    Context { platform, config, memory, request_id, trace, row, parameters, deferred_refresh };
                 answer(context, request).await
             }
             Err(error) => match wanted.filter(|_| error != Error::HeadersTooLarge) {
@@ -138,7 +139,7 @@ impl Edge {
             response
         });
         guard::finish(config, row, &headers, &request_id, &mut response);
-        let left = afterwards.take().map(|session| Left { session, request_id, trace, route });
+        let left = deferred_refresh.take().map(|session| DeferredRefresh { session, request_id, trace, route });
         (response, left)
     }
 }
@@ -162,12 +163,12 @@ async fn answer<P: Platform>(context: Context<'_, P>, request: Request<P::Body>)
 pub fn unanswerable<P: Platform>(platform: &P, detail: impl ToString) -> Response<P::Body> {
     let nameless = || ("none".to_owned(), Traceparent::begin([0; NEW_TRACE_BYTES]));
     let (request_id, trace) = name(platform, &http::HeaderMap::new()).unwrap_or_else(|_| nameless());
-    let platform = Observed { platform, request_id: &request_id, trace: &trace, route: "-" };
+    let platform = Traced { platform, request_id: &request_id, trace: &trace, route: "-" };
     closed(&platform, &Error::Unanswerable { detail: detail.to_string() }, None)
 }
 
 /// Answers without a configuration, or without what nothing is safe without.
-fn closed<P: Platform>(platform: &Observed<'_, P>, error: &Error, method: Option<&http::Method>) -> Response<P::Body> {
+fn closed<P: Platform>(platform: &Traced<'_, P>, error: &Error, method: Option<&http::Method>) -> Response<P::Body> {
     error::reject(platform, error, method);
     let mut response = error.response(platform.request_id);
     guard::finish_closed(platform.request_id, &mut response);

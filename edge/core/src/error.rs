@@ -111,7 +111,7 @@ pub enum Error {
     Unavailable(#[from] Unavailable),
     /// The same, and it said for how long.
     #[error("{unavailable}, for {retry_after_seconds} s")]
-    Resting {
+    UpstreamRateLimited {
         /// What does not answer.
         unavailable: Unavailable,
         /// When to ask again, in seconds.
@@ -145,7 +145,9 @@ impl Error {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::Misconfigured | Self::Unavailable(_) | Self::Resting { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Misconfigured | Self::Unavailable(_) | Self::UpstreamRateLimited { .. } => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Unauthenticated { .. } | Self::ProviderSignInNeeded { .. } => StatusCode::UNAUTHORIZED,
@@ -191,7 +193,7 @@ impl Error {
             Self::UnsupportedMediaType => "unsupported-media-type",
             Self::SignInRefused { .. } => "sign-in-refused",
             Self::LogoutRefused { .. } => "logout-refused",
-            Self::Unavailable(_) | Self::Resting { .. } => "unavailable",
+            Self::Unavailable(_) | Self::UpstreamRateLimited { .. } => "unavailable",
             Self::BadGateway { .. } => "bad-gateway",
             Self::Unanswerable { .. } => "internal",
         }
@@ -207,7 +209,9 @@ impl Error {
             | Self::SignInRefused { reason }
             | Self::LogoutRefused { reason }
             | Self::BadGateway { reason } => Reason::new(reason),
-            Self::Unavailable(unavailable) | Self::Resting { unavailable, .. } => Reason::unavailable(unavailable.part),
+            Self::Unavailable(unavailable) | Self::UpstreamRateLimited { unavailable, .. } => {
+                Reason::unavailable(unavailable.part)
+            }
             other => Reason::new(other.code()),
         }
     }
@@ -240,7 +244,7 @@ impl Error {
             Self::UnsupportedMediaType => "The request's body must be application/json.".to_owned(),
             Self::LogoutRefused { .. } => "The logout token is not believed.".to_owned(),
             Self::SignInRefused { .. } => "The sign-in could not be completed. Please try again.".to_owned(),
-            Self::Unavailable(_) | Self::Resting { .. } => {
+            Self::Unavailable(_) | Self::UpstreamRateLimited { .. } => {
                 "The service cannot do this right now. Please try again shortly.".to_owned()
             }
             Self::BadGateway { .. } => {
@@ -255,7 +259,7 @@ impl Error {
     pub fn retry_after_seconds(&self) -> Option<u32> {
         match self {
             Self::Unavailable(_) => Some(2),
-            Self::Resting { retry_after_seconds, .. } => Some(*retry_after_seconds),
+            Self::UpstreamRateLimited { retry_after_seconds, .. } => Some(*retry_after_seconds),
             Self::TooMany => Some(5),
             Self::Misconfigured => Some(60),
             _ => None,

@@ -14,8 +14,8 @@ use causeway_core::{
         expiry::{self, Kept},
         machine::{self, CompareAndSet, Machine},
         platform::{
-            CheckpointStore, Departure, HttpClient, KeyValueStore, Machines, OpenStream, Opened, Rate, RateLimiter,
-            StreamHub,
+            CheckpointStore, ClientDisconnect, HttpClient, KeyValueStore, Machines, OpenStream, Opened, Rate,
+            RateLimiter, StreamHub,
         },
         random::Random,
         rate::Window,
@@ -82,8 +82,8 @@ impl Clock for Spin {
 
 /// The host says so only to whoever writes an answer. Until then a call goes on to its timeout; the guest outlives the
 /// client.
-impl Departure for Spin {
-    fn departed(&self) -> LocalBoxFuture<'static, ()> {
+impl ClientDisconnect for Spin {
+    fn client_disconnected(&self) -> LocalBoxFuture<'static, ()> {
         Box::pin(pending())
     }
 }

@@ -22,7 +22,7 @@ pub(crate) async fn execute(
     command: &str,
     parameters: Vec<RedisParameter>,
 ) -> Result<Vec<RedisResult>, Unavailable> {
-    let mut doubt = Doubt(None);
+    let mut doubt = Consumption(None);
     let result = within(async {
         let connection = connection(url).await?;
         doubt.0 = Some(Rc::clone(&connection));
@@ -40,9 +40,9 @@ pub(crate) async fn execute(
 }
 
 /// A connection in use: unless it proved itself, it is forgotten, also when the caller gave up waiting.
-struct Doubt(Option<Rc<Connection>>);
+struct Consumption(Option<Rc<Connection>>);
 
-impl Drop for Doubt {
+impl Drop for Consumption {
     fn drop(&mut self) {
         let Some(doubted) = self.0.take() else { return };
         let is_current = CONNECTION.with_borrow(|current| current.as_ref().is_some_and(|it| Rc::ptr_eq(it, &doubted)));

@@ -10,8 +10,8 @@ use causeway_core::{
         expiry::workers_kv_seconds,
         machine::Machine,
         platform::{
-            CheckpointStore, Departure, HttpClient, KeyValueStore, Machines, OpenStream, Opened, Rate, RateLimiter,
-            StreamHub,
+            CheckpointStore, ClientDisconnect, HttpClient, KeyValueStore, Machines, OpenStream, Opened, Rate,
+            RateLimiter, StreamHub,
         },
         random::Random,
         telemetry::{Line, Log},
@@ -100,8 +100,8 @@ impl Clock for Workers {
     }
 }
 
-impl Departure for Workers {
-    fn departed(&self) -> LocalBoxFuture<'static, ()> {
+impl ClientDisconnect for Workers {
+    fn client_disconnected(&self) -> LocalBoxFuture<'static, ()> {
         let signal = self.departure.clone();
         Box::pin(async move {
             if signal.aborted() {

@@ -8,7 +8,7 @@ use url::Url;
 use super::{Source, provider::redirect_uri, reader::Reader, service::problem_of};
 use crate::{
     http::{
-        address::{Place, place},
+        address::{NetworkScope, network_scope},
         json::{StrictObject, UniqueMap, non_null},
         origin::Origin,
     },
@@ -192,10 +192,10 @@ impl<S: Source> Reader<'_, S> {
         let url = Url::parse(issuer).ok()?;
         let plain =
             url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
-        let public = match place(&url) {
-            Place::Public => true,
-            Place::Loopback => self.http_allowed,
-            Place::Private | Place::Metadata => false,
+        let public = match network_scope(&url) {
+            NetworkScope::Public => true,
+            NetworkScope::Loopback => self.http_allowed,
+            NetworkScope::Private | NetworkScope::Metadata => false,
         };
         (plain && public && self.scheme_is_safe(&url)).then_some(url)
     }

@@ -10,7 +10,7 @@ use super::{
     source::{ConfigError, Coordination, KEYS, Source, UNKNOWN},
 };
 use crate::http::{
-    address::{Place, place},
+    address::{NetworkScope, network_scope},
     cookie::Embed,
     origin::Origin,
 };
@@ -86,7 +86,7 @@ impl<S: Source> Reader<'_, S> {
             return self.problem(key, "must be https:// (http:// only for loopback with DEVELOPMENT=loopback)");
         }
         // A bridge, an Enterprise Server or a directory may well be on a private network; nothing of anybody's is there.
-        if place(&url) == Place::Metadata {
+        if network_scope(&url) == NetworkScope::Metadata {
             return self.problem(key, "must not be a link-local or metadata address");
         }
         Some(url)
@@ -100,7 +100,7 @@ impl<S: Source> Reader<'_, S> {
                 None => {}
                 Some(Err(_)) => drop(self.problem::<()>(key, "is not a URL")),
                 Some(Ok(url)) if url.path() != "/" => drop(self.problem::<()>(key, "must have no path here")),
-                Some(Ok(url)) if place(&url) == Place::Metadata => {
+                Some(Ok(url)) if network_scope(&url) == NetworkScope::Metadata => {
                     self.problem::<()>(key, "must not be a link-local or metadata address");
                 }
                 Some(Ok(_)) => {}

@@ -8,7 +8,7 @@ use url::Url;
 use super::{Source, reader::Reader};
 use crate::{
     http::{
-        address::{Place, place},
+        address::{NetworkScope, network_scope},
         json::{StrictObject, UniqueMap, non_null},
     },
     oauth::{
@@ -211,14 +211,14 @@ impl<S: Source> Reader<'_, S> {
         if !self.scheme_is_safe(&url) {
             return Err("`url` must be https:// (http:// only for loopback with DEVELOPMENT=loopback)");
         }
-        match place(&url) {
-            Place::Public => Ok(url),
-            Place::Loopback if private_network || self.http_allowed => Ok(url),
-            Place::Private if private_network => Ok(url),
-            Place::Loopback | Place::Private => {
+        match network_scope(&url) {
+            NetworkScope::Public => Ok(url),
+            NetworkScope::Loopback if private_network || self.http_allowed => Ok(url),
+            NetworkScope::Private if private_network => Ok(url),
+            NetworkScope::Loopback | NetworkScope::Private => {
                 Err("`url` leads to a private network: `private_network` must be true if that is meant")
             }
-            Place::Metadata => Err("`url` must not be a link-local or metadata address"),
+            NetworkScope::Metadata => Err("`url` must not be a link-local or metadata address"),
         }
     }
 }

@@ -30,8 +30,8 @@ use crate::{
         unavailable::Unavailable,
     },
     session::{
-        index::{IndexName, Moment},
-        replay_guard::{self, OnceName},
+        index::{IndexName, IssuedAt},
+        replay_guard::{self, ReplayGuardName},
     },
 };
 
@@ -49,23 +49,23 @@ pub(super) async fn receive<P: Platform>(
     let sender = request.client_address;
     let token = token_of::<P>(context, request).await?;
     let token = validate(context, provider, &token, sender).await?;
-    let once = OnceName::jti(&token.issuer, &token.jti);
+    let once = ReplayGuardName::jti(&token.issuer, &token.jti);
     let sessions = context.sessions();
     let for_ms = 1000 * u64::from(CLAIM_SECONDS);
-    match sessions.ask_once(&once, replay_guard::Command::Claim { for_ms }).await? {
+    match sessions.ask_replay_guard(&once, replay_guard::Command::Claim { for_ms }).await? {
         replay_guard::Reply::First => {}
         replay_guard::Reply::Claimed => {
             // Whoever claimed it may have been broken off: a refusal would be the last that the provider hears.
             let unavailable = Unavailable::new("logout token", "is being used");
-            return Err(Error::Resting { unavailable, retry_after_seconds: CLAIM_SECONDS });
+            return Err(Error::UpstreamRateLimited { unavailable, retry_after_seconds: CLAIM_SECONDS });
         }
         replay_guard::Reply::Repeat => return Err(Error::LogoutRefused { reason: "logout token used before" }),
     }
-    let issued_at = Moment::At(token.issued_at_seconds.saturating_mul(1000));
+    let issued_at = IssuedAt::At(token.issued_at_seconds.saturating_mul(1000));
     let indexes = match &token.ends {
         Ends::Session { sid, sub } => {
             // The provider's session is over: no sign-in of it counts any more, whenever it was.
-            let of_session = (IndexName::provider_session(&token.issuer, sid), Moment::At(u64::MAX));
+            let of_session = (IndexName::provider_session(&token.issuer, sid), IssuedAt::At(u64::MAX));
             let nameless = sub.as_ref().map(|sub| IndexName::account_without_session(&token.issuer, sub));
             vec![Some(of_session), nameless.map(|index| (index, issued_at))]
         }
@@ -80,7 +80,7 @@ pub(super) async fn receive<P: Platform>(
     // Another isolate's clock may be behind, and believe it for longer.
     let left_ms = token.refused_from_ms().saturating_sub(platform.now_ms()).saturating_add(MAX_SKEW_MS);
     let for_ms = if ended.is_ok() { left_ms } else { 0 };
-    if let Err(error) = sessions.ask_once(&once, replay_guard::Command::Settle { for_ms }).await {
+    if let Err(error) = sessions.ask_replay_guard(&once, replay_guard::Command::Settle { for_ms }).await {
         // The claim lapses by itself. That the token then works again harms nobody: what it ends has ended.
         Event::warn("logout.unsettled").with("detail", &error).write(platform);
     }

@@ -112,12 +112,12 @@ async fn bearer<P: Platform>(
     force: bool,
 ) -> Result<Authorization, Error> {
     let unusable = || Error::ProviderSignInNeeded { provider: provider_id.to_owned() };
-    let connection = context.refresher().connection(session, provider_id, restriction, force).await?;
+    let account = context.refresher().account(session, provider_id, restriction, force).await?;
     // A bound token without its key is of no use, and nobody's bearer token.
-    let key = match &connection.dpop_key {
+    let key = match &account.dpop_key {
         None => None,
         Some(jwk) => Some(DpopKey::from_jwk(jwk).ok_or_else(unusable)?),
     };
-    let access = connection.access(restriction.map(Restriction::key).as_deref()).ok_or_else(unusable)?;
+    let access = account.access(restriction.map(Restriction::key).as_deref()).ok_or_else(unusable)?;
     Ok(Authorization { token: access.token.clone(), key })
 }

@@ -20,7 +20,7 @@ use crate::{
         web::{Body, Incoming, Outgoing, Request, Response},
     },
     proxy::{
-        header::{self, About},
+        header::{self, ForwardingContext},
         service::{Credential, Refusal, Service},
     },
     runtime::{platform::Platform, unavailable::Unavailable},
@@ -44,7 +44,7 @@ pub(super) async fn proxy<P: Platform>(
         Refusal::Method { allow } => Error::MethodNotAllowed { allow },
     })?;
     let Request { method, headers, body, client_address, .. } = request;
-    let about = About {
+    let about = ForwardingContext {
         public_origin: &context.config.public_origin,
         client_address: client_address.filter(|_| service.told_client_address),
         traceparent: context.trace.as_str(),
@@ -79,10 +79,9 @@ pub(super) async fn proxy<P: Platform>(
 
 /// Whether a service is for the users of the provider that this session began with.
 fn serves(config: &Config, service: &Service, session: &Session) -> bool {
-    let SessionRecord { provider, connections, .. } = &session.record;
+    let SessionRecord { provider, accounts, .. } = &session.record;
     // Its id may have become another issuer's since: who signed in with the first one is none of its users (M16).
-    let is_its_issuers =
-        || connections.get(provider).is_none_or(|it| config.provider_of(provider, &it.issuer).is_some());
+    let is_its_issuers = || accounts.get(provider).is_none_or(|it| config.provider_of(provider, &it.issuer).is_some());
     service.users_of.as_ref().is_none_or(|ids| ids.contains(provider) && is_its_issuers())
 }
 
@@ -112,7 +111,7 @@ impl<B: ReadBody> Call<'_, B> {
         // First whether it was: whatever came of it, what the upstream got was not what the client meant.
         let (failed, sent) = (pin!(self.payload.failed()), pin!(context.platform.send(outgoing)));
         // Nothing but the call ends with the client: what renews a token, or ends a session, goes on without one.
-        match select(context.platform.departed(), select(failed, sent)).await {
+        match select(context.platform.client_disconnected(), select(failed, sent)).await {
             Either::Left(_) => Err(Error::ClientLeft),
             Either::Right((Either::Left((error, _)), _)) => Err(error.into()),
             Either::Right((Either::Right((result, _)), _)) => {

@@ -12,7 +12,7 @@ use crate::{
         cache,
         dpop::DpopKey,
         provider::Provider,
-        revocation::{PATIENCE, revoke},
+        revocation::{MAX_WAIT, revoke},
     },
     runtime::{
         clock::within,
@@ -22,7 +22,7 @@ use crate::{
     },
     session::{
         id::SessionId,
-        record::{Connection, SessionRecord},
+        record::{LinkedAccount, SessionRecord},
         store::Session,
     },
 };
@@ -32,27 +32,27 @@ const MAX_ATTEMPTS: usize = 3;
 
 /// Why a change of the session's record failed.
 #[derive(Debug)]
-pub(super) enum Unchanged {
+pub(super) enum ChangeError {
     /// Nothing was stored.
     Surely(Error),
     /// Nobody knows whether it was.
     Perhaps(Error),
 }
 
-impl From<Error> for Unchanged {
+impl From<Error> for ChangeError {
     fn from(error: Error) -> Self {
         Self::Surely(error)
     }
 }
 
-impl From<Unavailable> for Unchanged {
+impl From<Unavailable> for ChangeError {
     fn from(error: Unavailable) -> Self {
         Self::Surely(error.into())
     }
 }
 
-impl From<Unchanged> for Error {
-    fn from((Unchanged::Surely(error) | Unchanged::Perhaps(error)): Unchanged) -> Self {
+impl From<ChangeError> for Error {
+    fn from((ChangeError::Surely(error) | ChangeError::Perhaps(error)): ChangeError) -> Self {
         error
     }
 }
@@ -62,22 +62,22 @@ pub(super) async fn connect<P: Platform>(
     context: &Context<'_, P>,
     id: SessionId,
     provider: &Provider,
-    connection: Connection,
-) -> Result<String, Unchanged> {
+    account: LinkedAccount,
+) -> Result<String, ChangeError> {
     let session = context.sessions().load_by_id(id).await?;
     let (before, session) = change(context, session, |record| {
         // Anybody else with the session's own provider would be another user.
-        if record.provider == provider.id && record.user.subject != connection.user.subject {
+        if record.provider == provider.id && record.user.subject != account.user.subject {
             return Err(Error::OtherAccount);
         }
-        Ok(record.connections.insert(provider.id.clone(), connection.clone()))
+        Ok(record.accounts.insert(provider.id.clone(), account.clone()))
     })
     .await?;
     // An account that was connected before and is another one now.
-    if let Some(before) = before.filter(|before| before.sub != connection.sub) {
+    if let Some(before) = before.filter(|before| before.sub != account.sub) {
         give_up(context, provider, &before).await;
     }
-    context.sessions().cookie_for(&session).map_err(|error| Unchanged::Perhaps(error.into()))
+    context.sessions().cookie_for(&session).map_err(|error| ChangeError::Perhaps(error.into()))
 }
 
 /// `POST /auth/{provider}/disconnect`: forgets an account and its tokens. Does nothing if there is none.
@@ -90,8 +90,8 @@ pub(super) async fn disconnect<P: Platform>(
         return Err(Error::OwnAccount);
     }
     let mut response = Response::empty(StatusCode::NO_CONTENT);
-    if session.record.connections.contains_key(&provider.id) {
-        let (before, session) = change(context, session, |record| Ok(record.connections.remove(&provider.id))).await?;
+    if session.record.accounts.contains_key(&provider.id) {
+        let (before, session) = change(context, session, |record| Ok(record.accounts.remove(&provider.id))).await?;
         response.add(header::SET_COOKIE, &context.sessions().cookie_for(&session)?);
         if let Some(before) = before {
             give_up(context, provider, &before).await;
@@ -104,8 +104,8 @@ pub(super) async fn disconnect<P: Platform>(
 async fn change<P: Platform>(
     context: &Context<'_, P>,
     mut session: Session,
-    mut change: impl FnMut(&mut SessionRecord) -> Result<Option<Connection>, Error>,
-) -> Result<(Option<Connection>, Session), Unchanged> {
+    mut change: impl FnMut(&mut SessionRecord) -> Result<Option<LinkedAccount>, Error>,
+) -> Result<(Option<LinkedAccount>, Session), ChangeError> {
     let sessions = context.sessions();
     for _ in 0..MAX_ATTEMPTS {
         let writer = sessions.begin_patiently(session.clone()).await?;
@@ -118,8 +118,8 @@ async fn change<P: Platform>(
             }
         };
         let stored = sessions.store(&writer, &record).await.map_err(|error| match error {
-            error @ Error::Unavailable(_) => Unchanged::Perhaps(error),
-            error => Unchanged::Surely(error),
+            error @ Error::Unavailable(_) => ChangeError::Perhaps(error),
+            error => ChangeError::Surely(error),
         });
         if let Some(changed) = stored? {
             return Ok((taken, changed));
@@ -130,18 +130,18 @@ async fn change<P: Platform>(
 }
 
 /// Tells the provider that the tokens of an account are not needed any more, if it is the one that issued them. Whatever
-/// comes of it, the account is forgotten here, and the user waits no longer than [`PATIENCE`] (S128).
-pub(super) async fn give_up<P: Platform>(context: &Context<'_, P>, provider: &Provider, connection: &Connection) {
-    if !provider.is_issuer(&connection.issuer) {
+/// comes of it, the account is forgotten here, and the user waits no longer than [`MAX_WAIT`] (S128).
+pub(super) async fn give_up<P: Platform>(context: &Context<'_, P>, provider: &Provider, account: &LinkedAccount) {
+    if !provider.is_issuer(&account.issuer) {
         return;
     }
     let work = async {
         let endpoints = cache::endpoints(context.platform, &context.memory.discovery, provider).await?;
-        let dpop = connection.dpop_key.as_ref().and_then(DpopKey::from_jwk);
-        revoke(&client(context, provider, &endpoints), &connection.tokens, dpop.as_ref()).await;
+        let dpop = account.dpop_key.as_ref().and_then(DpopKey::from_jwk);
+        revoke(&client(context, provider, &endpoints), &account.tokens, dpop.as_ref()).await;
         Ok(())
     };
-    if let Err(error) = within(context.platform, PATIENCE, "identity provider", work).await {
+    if let Err(error) = within(context.platform, MAX_WAIT, "identity provider", work).await {
         Event::warn("revocation.failed")
             .with("provider", Name(&provider.id))
             .with("detail", &error)

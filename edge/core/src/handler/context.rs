@@ -36,7 +36,7 @@ pub struct Context<'a, P> {
     /// What the row's placeholders stand for.
     pub parameters: Parameters,
     /// The session whose own account is looked after once its client has the answer.
-    pub afterwards: &'a RefCell<Option<Session>>,
+    pub deferred_refresh: &'a RefCell<Option<Session>>,
 }
 
 impl<P> Context<'_, P> {

@@ -18,7 +18,7 @@ use crate::{
 
 /// How long one hub may take; all of a delivery's hubs together must stay below the bridge's own patience.
 const HUB_TIMEOUT: Duration = Duration::from_secs(5);
-/// How many hubs are written to at once; workerd allows six connections to wait for headers.
+/// How many hubs are written to at once; workerd allows six accounts to wait for headers.
 const PARALLEL_HUBS: usize = 6;
 
 /// Takes a delivery. The checkpoint moves only after everything before it is durable.

@@ -11,7 +11,7 @@ use crate::{
     error::Error,
     guard::REQUEST_ID,
     http::web::{Outgoing, Response},
-    runtime::{clock::within, platform::Platform, single_flight::Waited, unavailable::Unavailable},
+    runtime::{clock::within, platform::Platform, single_flight::Joined, unavailable::Unavailable},
     session::state::{Command, SessionMachine},
 };
 
@@ -19,7 +19,7 @@ use crate::{
 const STORE_TIMEOUT: Duration = Duration::from_secs(2);
 const BRIDGE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long one request may have the turn to ask.
-const TURN: Duration = Duration::from_secs(4);
+const LEADER_LIMIT: Duration = Duration::from_secs(4);
 /// What is asked for at the stores. Never there: no session's handle is as short, no key without a colon.
 const NOTHING: &str = "readyz";
 
@@ -31,9 +31,9 @@ pub(super) fn healthz<B>() -> Response<B> {
 pub(super) async fn readyz<P: Platform>(context: &Context<'_, P>) -> Result<Response<P::Body>, Error> {
     let (platform, readiness) = (context.platform, &context.memory.readiness);
     let look = |now_ms| readiness.verdict(now_ms);
-    let verdict = match readiness.flights.turn_or(platform, "readiness", "", TURN, look).await? {
-        Waited::Found(verdict) => verdict,
-        Waited::Turn(_turn) => {
+    let verdict = match readiness.single_flight.join(platform, "readiness", "", LEADER_LIMIT, look).await? {
+        Joined::Follower(verdict) => verdict,
+        Joined::Leader(_leader) => {
             let verdict = ask(context).await;
             readiness.remember(platform.now_ms(), verdict.clone());
             verdict

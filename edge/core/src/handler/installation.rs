@@ -16,7 +16,7 @@ use crate::{
     runtime::{
         clock::{millis, within},
         platform::Platform,
-        single_flight::Waited,
+        single_flight::Joined,
         telemetry::Event,
         unavailable::Unavailable,
     },
@@ -33,13 +33,13 @@ const PAUSE_MS: u64 = 60 * 1000;
 /// How long the store may take before a token is minted instead.
 const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long one request may have the turn: to look for a token, and to have one minted.
-const TURN: Duration = Duration::from_secs(25);
+/// How long one request may have the leader: to look for a token, and to have one minted.
+const LEADER_LIMIT: Duration = Duration::from_secs(25);
 
 /// A token for an installation, for a call that may take so long. `force` asks for a new one: an upstream refused the last.
 ///
 /// # Errors
-/// [`Error::Unavailable`] if GitHub does not answer, [`Error::Resting`] if it limits how often it is asked,
+/// [`Error::Unavailable`] if GitHub does not answer, [`Error::UpstreamRateLimited`] if it limits how often it is asked,
 /// [`Error::BadGateway`] if it refuses: that is for an operator.
 pub(super) async fn token<P: Platform>(
     context: &Context<'_, P>,
@@ -60,12 +60,12 @@ pub(super) async fn token<P: Platform>(
     };
     let look = |now_ms| match memory.token(&key).filter(|token| serves(token, force, now_ms)) {
         Some(token) => Some(Ok(token)),
-        None if memory.flights.is_under_way(&key, now_ms) => old(now_ms).map(Ok),
+        None if memory.single_flight.is_under_way(&key, now_ms) => old(now_ms).map(Ok),
         None => memory.failure(&key, now_ms).map(|error| old_or(error, now_ms)),
     };
-    let _turn = match memory.flights.turn_or(*platform, "GitHub", &key, TURN, look).await? {
-        Waited::Found(found) => return found.map(|it| it.token).map_err(answer_of),
-        Waited::Turn(turn) => turn,
+    let _leader = match memory.single_flight.join(*platform, "GitHub", &key, LEADER_LIMIT, look).await? {
+        Joined::Follower(found) => return found.map(|it| it.token).map_err(answer_of),
+        Joined::Leader(leader) => leader,
     };
     if let Some(token) = kept(context, &key).await {
         let serves = serves(&token, force, platform.now_ms());
@@ -129,7 +129,7 @@ fn report(platform: &impl Platform, error: &InstallationError) {
 fn answer_of(error: InstallationError) -> Error {
     match error {
         InstallationError::Refused(_) => Error::BadGateway { reason: "GitHub refuses a token for the installation" },
-        InstallationError::Limited(retry_after_seconds) => Error::Resting {
+        InstallationError::Limited(retry_after_seconds) => Error::UpstreamRateLimited {
             unavailable: Unavailable::new("GitHub", "limits how often it is asked for tokens"),
             retry_after_seconds,
         },

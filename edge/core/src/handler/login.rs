@@ -6,9 +6,9 @@ use causeway_protocol::hub::EndReason;
 use http::{HeaderMap, header};
 
 use super::{
-    connect::{self, Unchanged},
+    connect::{self, ChangeError},
     context::{Context, client, provider},
-    doorstep::doorstep,
+    login_confirmation::login_confirmation,
     query::Query,
     rate,
 };
@@ -37,8 +37,8 @@ use crate::{
     },
     session::{
         handoff::Recipient,
-        record::{Connection, SessionRecord},
-        replay_guard::{self, OnceName},
+        record::{LinkedAccount, SessionRecord},
+        replay_guard::{self, ReplayGuardName},
     },
     sign_in::transaction::{self, Transaction},
 };
@@ -68,7 +68,7 @@ pub(super) async fn login<P: Platform>(
         true => guard::check_begun_here(context.config, &request.headers)?,
         false if guard::is_begun_elsewhere(context.config, &request.headers) => {
             Event::info("login.asked").with("provider", Name(&provider.id)).write(context.platform);
-            return Ok(doorstep(provider, &return_to));
+            return Ok(login_confirmation(provider, &return_to));
         }
         false => {}
     }
@@ -90,7 +90,7 @@ pub(super) async fn login<P: Platform>(
     Ok(response)
 }
 
-/// Where the user goes afterwards, and the page that the session is handed to if there is one. Whoever asks for that
+/// Where the user goes deferred_refresh, and the page that the session is handed to if there is one. Whoever asks for that
 /// learns at once that it cannot be: a session that is begun for a page and never reaches it helps nobody.
 fn destination(config: &Config, query: &Query, headers: &HeaderMap) -> Result<(ReturnTo, Option<Recipient>), Error> {
     let bad = |reason| Error::BadRequest { reason };
@@ -130,9 +130,9 @@ pub(super) async fn callback<P: Platform>(
             error::reject(context.platform, &error, Some(&request.method));
             // A callback that was reached again, by the back button or by a prefetch: the user is where they wanted to
             // be, and an error page would only make them begin anew (S19).
-            let is_over = matches!(error, Error::SignInRefused { reason: STATE_USED })
+            let is_expired = matches!(error, Error::SignInRefused { reason: STATE_USED })
                 || state.as_deref().is_some_and(|state| !transaction::is_under_way(&request.headers, state));
-            if is_over && context.sessions().load(&request.headers).await.is_ok() {
+            if is_expired && context.sessions().load(&request.headers).await.is_ok() {
                 Response::see_other(ReturnTo::home().as_str())
             } else {
                 error.page(context.request_id)
@@ -162,7 +162,7 @@ async fn finish<P: Platform>(
     // The cookie that goes is the browser's to drop; that this happens once, whatever else comes of it, is for the
     // coordinator to say (M23).
     let once = replay_guard::Command::Claim { for_ms: transaction::FINISHABLE_MS };
-    if context.sessions().ask_once(&OnceName::state(state), once).await? != replay_guard::Reply::First {
+    if context.sessions().ask_replay_guard(&ReplayGuardName::state(state), once).await? != replay_guard::Reply::First {
         return Err(refused(STATE_USED));
     }
     // Only now may even an error be believed to come from this provider.
@@ -194,7 +194,7 @@ async fn finish<P: Platform>(
     };
     let Identity { user, issuer, sub, sid, signed_in_at_ms, by_own_clock } = identity;
     let dpop_key = dpop.as_ref().map(DpopKey::to_jwk);
-    let connection = Connection {
+    let account = LinkedAccount {
         user,
         issuer,
         sub,
@@ -205,22 +205,22 @@ async fn finish<P: Platform>(
         restricted: BTreeMap::new(),
         dpop_key,
     };
-    let tokens = connection.tokens.clone();
+    let tokens = account.tokens.clone();
     let result = match &transaction.connects {
         Some(id) => {
-            let connected = connect::connect(context, id.clone(), provider, connection).await;
+            let connected = connect::connect(context, id.clone(), provider, account).await;
             connected.map(|cookie| (Login::Connected, back(context.config, &transaction, &cookie)))
         }
         None => {
-            let begun = begin(context, &transaction, provider, connection, headers).await;
-            begun.map(|response| (Login::Done, response)).map_err(Unchanged::Surely)
+            let begun = begin(context, &transaction, provider, account, headers).await;
+            begun.map(|response| (Login::Done, response)).map_err(ChangeError::Surely)
         }
     };
     let (outcome, response) = match result {
         Ok(done) => done,
         // If the session has them now, it uses them.
-        Err(Unchanged::Perhaps(error)) => return Err(error),
-        Err(Unchanged::Surely(error)) => {
+        Err(ChangeError::Perhaps(error)) => return Err(error),
+        Err(ChangeError::Surely(error)) => {
             // Nobody will ever use them.
             revoke(&client, &tokens, dpop.as_ref()).await;
             return Err(error);
@@ -235,17 +235,17 @@ async fn begin<P: Platform>(
     context: &Context<'_, P>,
     transaction: &Transaction,
     provider: &Provider,
-    connection: Connection,
+    account: LinkedAccount,
     headers: &HeaderMap,
 ) -> Result<Response<P::Body>, Error> {
     let now_ms = context.platform.now_ms();
     let lifetime_ms = millis(context.config.sessions.lifetime);
     let record = SessionRecord {
-        user: connection.user.clone(),
+        user: account.user.clone(),
         provider: provider.id.clone(),
         created_at_ms: now_ms,
         expires_at_ms: now_ms.saturating_add(lifetime_ms),
-        connections: [(provider.id.clone(), connection)].into(),
+        accounts: [(provider.id.clone(), account)].into(),
     };
     let sessions = context.sessions();
     // The old session ends first: failing between the two leaves the user signed out, not signed in twice.

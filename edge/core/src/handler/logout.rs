@@ -14,7 +14,7 @@ use crate::{
         origin::ReturnTo,
         web::{Request, Response},
     },
-    oauth::{cache, provider::Provider, revocation::PATIENCE},
+    oauth::{cache, provider::Provider, revocation::MAX_WAIT},
     runtime::{
         clock::within,
         platform::Platform,
@@ -23,9 +23,9 @@ use crate::{
     },
     session::{
         id::SessionId,
-        record::{Connection, SessionRecord},
+        record::{LinkedAccount, SessionRecord},
     },
-    sign_in::end_session::{DEPARTURE_COOKIE, Departure, RETURN_COOKIE, Return},
+    sign_in::end_session::{LOGOUT_REDIRECT_COOKIE, LogoutRedirect, RETURN_COOKIE, Return},
 };
 
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
@@ -46,16 +46,16 @@ pub(super) async fn logout<P: Platform>(
     let records: Vec<SessionRecord> = records.into_iter().flatten().collect();
     // Even if the end is not confirmed: the records may be gone by now, and their tokens with them, so that no later attempt
     // finds them.
-    let connections = records.iter().flat_map(|record| &record.connections);
-    let given_up = join_all(connections.map(|connection| revoke(context, connection)));
-    let (mut departure, mut waiting) = (None, None);
+    let accounts = records.iter().flat_map(|record| &record.accounts);
+    let given_up = join_all(accounts.map(|account| revoke(context, account)));
+    let (mut logout_redirect, mut waiting) = (None, None);
     match records.first() {
-        Some(record) => (_, departure) = join!(given_up, depart(context, record)),
+        Some(record) => (_, logout_redirect) = join!(given_up, depart(context, record)),
         // The second attempt at a session whose end was not confirmed the first time.
         None if !ids.is_empty() => waiting = departing(context, &request.headers),
         None => {}
     }
-    let mut response = match (&ended, departure.as_ref().map(|(provider, _)| provider).or(waiting.as_ref())) {
+    let mut response = match (&ended, logout_redirect.as_ref().map(|(provider, _)| provider).or(waiting.as_ref())) {
         // The cookie stays, so that the browser can ask again. Where the coordinator knows of the end it opens nothing.
         (Err(error), _) => {
             error::reject(context.platform, error, Some(&request.method));
@@ -72,7 +72,7 @@ pub(super) async fn logout<P: Platform>(
             response.add(header::SET_COOKIE, &cookie);
         }
     }
-    if let Some((_, cookie)) = departure {
+    if let Some((_, cookie)) = logout_redirect {
         response.add(header::SET_COOKIE, &cookie);
     }
     // Cookies and storage it would clear for the whole site, host pages included.
@@ -91,10 +91,10 @@ async fn end<P: Platform>(context: &Context<'_, P>, id: &SessionId) -> (Option<S
     (last.or(before.ok().map(|session| session.record)), ended)
 }
 
-/// Gives a connection's tokens up at its provider. The session is over whatever comes of it (S128).
-async fn revoke<P: Platform>(context: &Context<'_, P>, (id, connection): (&String, &Connection)) {
+/// Gives an account's tokens up at its provider. The session is over whatever comes of it (S128).
+async fn revoke<P: Platform>(context: &Context<'_, P>, (id, account): (&String, &LinkedAccount)) {
     if let Some(provider) = context.config.provider(id) {
-        give_up(context, provider, connection).await;
+        give_up(context, provider, account).await;
     }
 }
 
@@ -103,7 +103,7 @@ fn departing<P: Platform>(context: &Context<'_, P>, headers: &HeaderMap) -> Opti
     let Context { platform, config, .. } = *context;
     let mut providers = config.providers.iter();
     let provider =
-        providers.find(|provider| Departure::find(platform, &config.sessions.keys, provider, headers).is_some());
+        providers.find(|provider| LogoutRedirect::find(platform, &config.sessions.keys, provider, headers).is_some());
     provider.map(|provider| provider.id.clone())
 }
 
@@ -117,9 +117,9 @@ async fn depart<P: Platform>(context: &Context<'_, P>, record: &SessionRecord) -
     let provider = context.config.provider(&record.provider)?;
     let endpoints = cache::endpoints(platform, cache, provider);
     let cookie = async {
-        let endpoints = within(platform, PATIENCE, "identity provider", endpoints).await?;
+        let endpoints = within(platform, MAX_WAIT, "identity provider", endpoints).await?;
         let can = endpoints.end_session.is_some();
-        if can { Departure::cookie(platform, &context.config.sessions.keys, provider, record) } else { Ok(None) }
+        if can { LogoutRedirect::cookie(platform, &context.config.sessions.keys, provider, record) } else { Ok(None) }
     };
     match cookie.await {
         Ok(cookie) => Some((provider.id.clone(), cookie?)),
@@ -149,16 +149,16 @@ pub(super) async fn leave<P: Platform>(
         Ok(Some(text)) => ReturnTo::parse(&text, &config.public_origin, &config.host_origins),
         Ok(None) | Err(_) => ReturnTo::home(),
     };
-    let departure = Departure::find(platform, &config.sessions.keys, provider, &request.headers);
+    let logout_redirect = LogoutRedirect::find(platform, &config.sessions.keys, provider, &request.headers);
     let mut response = Response::see_other(return_to.as_str());
-    if let Some(departure) = departure {
+    if let Some(logout_redirect) = logout_redirect {
         let endpoints = cache::endpoints(platform, &context.memory.discovery, provider);
-        match within(platform, PATIENCE, "identity provider", endpoints).await {
+        match within(platform, MAX_WAIT, "identity provider", endpoints).await {
             Ok(endpoints) => {
                 if let Some(endpoint) = &endpoints.end_session {
                     let back = Return::begin(platform, return_to.as_str())?;
                     let back_to = format!("{}/auth/{}/logged-out", config.public_origin, provider.id);
-                    let url = departure.url(provider, endpoint, &back_to, &back.state);
+                    let url = logout_redirect.url(provider, endpoint, &back_to, &back.state);
                     response = Response::see_other(secrecy::ExposeSecret::expose_secret(&url));
                     response.add(header::SET_COOKIE, &back.cookie(platform, &config.sessions.keys, provider)?);
                 }
@@ -166,7 +166,7 @@ pub(super) async fn leave<P: Platform>(
             Err(error) => report(context, provider, &error),
         }
     }
-    response.add(header::SET_COOKIE, &cookie::clear(DEPARTURE_COOKIE, SameSite::Strict));
+    response.add(header::SET_COOKIE, &cookie::clear(LOGOUT_REDIRECT_COOKIE, SameSite::Strict));
     Ok(response)
 }
 

@@ -60,7 +60,7 @@ impl<B: ReadBody> Payload<B> {
             Some(length) if length <= REPLAYABLE_BYTES => {
                 hold(clock, body, limit_bytes, deadline).await.map(Self::Replayable)
             }
-            // Untouched: the connection it comes from ends it where it said that it would end.
+            // Untouched: the account it comes from ends it where it said that it would end.
             Some(length) => Ok(Self::Once { body: Some(body), length: Some(length), limit }),
             // What such a request of a browser usually is: without a body, which nothing says (RFC 9110, 9.3.5). It must
             // not be taken for one that can be sent only once.

@@ -12,7 +12,7 @@ use crate::{
     },
     runtime::platform::Platform,
     session::{
-        record::{Connection, SessionRecord},
+        record::{LinkedAccount, SessionRecord},
         store::Session,
     },
 };
@@ -34,7 +34,7 @@ pub(super) async fn describe<P: Platform>(
                 "name": record.user.name,
                 "email": record.user.email,
             },
-            "connections": connections(context.config, record, context.platform.now_ms()),
+            "connections": accounts(context.config, record, context.platform.now_ms()),
             "expires_in": record.expires_at_ms.saturating_sub(context.platform.now_ms()) / 1000,
             "providers": providers,
         }),
@@ -55,12 +55,12 @@ pub(super) async fn describe<P: Platform>(
 }
 
 /// The accounts the session acts for; `sign_in_needed` where one must be connected again.
-fn connections(config: &Config, record: &SessionRecord, now_ms: u64) -> Vec<Value> {
-    let describe = |(provider, connection): (&String, &Connection)| {
-        if connection.is_spent(now_ms) || config.provider_of(provider, &connection.issuer).is_none() {
+fn accounts(config: &Config, record: &SessionRecord, now_ms: u64) -> Vec<Value> {
+    let describe = |(provider, account): (&String, &LinkedAccount)| {
+        if account.is_spent(now_ms) || config.provider_of(provider, &account.issuer).is_none() {
             return json!({"provider": provider, "sign_in_needed": true});
         }
         json!({"provider": provider})
     };
-    record.connections.iter().map(describe).collect()
+    record.accounts.iter().map(describe).collect()
 }

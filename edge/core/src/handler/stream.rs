@@ -14,7 +14,7 @@ use crate::{
         platform::{OpenStream, Opened, Platform},
         unavailable::Unavailable,
     },
-    session::{record::Connection, store::Session},
+    session::{record::LinkedAccount, store::Session},
 };
 
 /// How long the bridge may take to begin a stream.
@@ -76,10 +76,10 @@ pub(super) async fn open<P: Platform>(
 /// M27). Streams begin anew every few minutes, so that is when the account's token is renewed if it is over: after the
 /// answer, which waits for no provider.
 fn look_after<P: Platform>(context: &Context<'_, P>, session: &Session) {
-    let own = session.record.connections.get(&session.record.provider);
-    let is_due = |it: &Connection| it.is_over(context.platform.now_ms()) && it.tokens.refresh_token.is_some();
+    let own = session.record.accounts.get(&session.record.provider);
+    let is_due = |it: &LinkedAccount| it.is_expired(context.platform.now_ms()) && it.tokens.refresh_token.is_some();
     if own.is_some_and(is_due) {
-        context.afterwards.replace(Some(session.clone()));
+        context.deferred_refresh.replace(Some(session.clone()));
     }
 }
 

@@ -28,7 +28,7 @@ use crate::{
         webhook::{Authorization, HubSignature},
     },
     runtime::{platform::Platform, telemetry::Event},
-    session::index::{IndexName, Moment},
+    session::index::{IndexName, IssuedAt},
 };
 
 const SIGNATURE: HeaderName = HeaderName::from_static("x-hub-signature-256");
@@ -66,7 +66,7 @@ pub(super) async fn deliver<P: Platform>(
         .map_err(|_| Error::BadRequest { reason: "not an event of this kind as GitHub describes it" })?;
     if let Some(account) = event.revoked_account() {
         let index = IndexName::account(&github.issuer(), &account);
-        let ended = context.sessions().end_all(&index, Moment::Ago(0), EndReason::Revoked).await?;
+        let ended = context.sessions().end_all(&index, IssuedAt::Ago(0), EndReason::Revoked).await?;
         Event::info("logout.webhook").with("ended", ended).write(context.platform);
     }
     Ok(Response::empty(StatusCode::NO_CONTENT))

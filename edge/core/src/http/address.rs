@@ -7,7 +7,7 @@ use url::{Host, Url};
 
 /// What an address says about where it leads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum NetworkScope {
     /// Anywhere on the Internet.
     Public,
     /// This very machine.
@@ -24,64 +24,68 @@ const PRIVATE_SUFFIXES: [&str; 10] =
 
 /// Where a URL leads.
 #[must_use]
-pub fn place(url: &Url) -> Place {
+pub fn network_scope(url: &Url) -> NetworkScope {
     match url.host() {
         // The parser has made one address of every spelling of it: decimal, octal, hexadecimal, with parts left out.
         Some(Host::Ipv4(address)) => place_v4(address),
         Some(Host::Ipv6(address)) => place_v6(address),
         Some(Host::Domain(name)) => place_of_name(&name.trim_end_matches('.').to_ascii_lowercase()),
-        None => Place::Private,
+        None => NetworkScope::Private,
     }
 }
 
-fn place_of_name(name: &str) -> Place {
+fn place_of_name(name: &str) -> NetworkScope {
     let is_below = |suffix: &str| name.strip_suffix(suffix).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
     if is_below("localhost") {
-        Place::Loopback
+        NetworkScope::Loopback
     } else if ["metadata.google.internal", "metadata.goog"].into_iter().any(is_below)
         || name == "metadata"
         || name.starts_with("instance-data")
     {
-        Place::Metadata
+        NetworkScope::Metadata
     } else if !name.contains('.') || PRIVATE_SUFFIXES.into_iter().any(is_below) {
-        Place::Private
+        NetworkScope::Private
     } else {
-        Place::Public
+        NetworkScope::Public
     }
 }
 
-fn place_v4(address: Ipv4Addr) -> Place {
+fn place_v4(address: Ipv4Addr) -> NetworkScope {
     match address.octets() {
-        [127, ..] => Place::Loopback,
+        [127, ..] => NetworkScope::Loopback,
         // The others are Azure's, Alibaba's and Oracle's, outside of the link-local range.
-        [169, 254, ..] | [168, 63, 129, 16] | [100, 100, 100, 200] | [192, 0, 0, 192] => Place::Metadata,
-        [0 | 10, ..] | [192, 168, ..] | [100, 64..=127, ..] | [172, 16..=31, ..] | [198, 18 | 19, ..] => Place::Private,
+        [169, 254, ..] | [168, 63, 129, 16] | [100, 100, 100, 200] | [192, 0, 0, 192] => NetworkScope::Metadata,
+        [0 | 10, ..] | [192, 168, ..] | [100, 64..=127, ..] | [172, 16..=31, ..] | [198, 18 | 19, ..] => {
+            NetworkScope::Private
+        }
         // Protocol assignments, documentation, the relay of 6to4, multicast, reserved, broadcast.
         [192, 0, 0 | 2, _] | [192, 88, 99, _] | [198, 51, 100, _] | [203, 0, 113, _] | [224..=255, ..] => {
-            Place::Private
+            NetworkScope::Private
         }
-        _ => Place::Public,
+        _ => NetworkScope::Public,
     }
 }
 
-fn place_v6(address: Ipv6Addr) -> Place {
+fn place_v6(address: Ipv6Addr) -> NetworkScope {
     if address.is_loopback() {
-        return Place::Loopback;
+        return NetworkScope::Loopback;
     }
     if let Some(mapped) = address.to_ipv4_mapped() {
         return place_v4(mapped);
     }
-    if is_metadata_v6(address) || hidden_v4(address).into_iter().any(|hidden| place_v4(hidden) == Place::Metadata) {
-        return Place::Metadata;
+    if is_metadata_v6(address)
+        || hidden_v4(address).into_iter().any(|hidden| place_v4(hidden) == NetworkScope::Metadata)
+    {
+        return NetworkScope::Metadata;
     }
     match address.segments() {
         // ISATAP's interface identifier (RFC 5214): a tunnel to an IPv4 address of the network's own.
-        [.., 0 | 0x200, 0x5efe, _, _] => Place::Private,
+        [.., 0 | 0x200, 0x5efe, _, _] => NetworkScope::Private,
         // 6to4, Teredo and other tunnels, documentation.
-        [0x2002, ..] | [0x2001, 0..=0x1ff | 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => Place::Private,
-        [0x2000..=0x3fff, ..] => Place::Public,
+        [0x2002, ..] | [0x2001, 0..=0x1ff | 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => NetworkScope::Private,
+        [0x2000..=0x3fff, ..] => NetworkScope::Public,
         // Everything else is not handed out: translated IPv4, unique local, multicast, discard.
-        _ => Place::Private,
+        _ => NetworkScope::Private,
     }
 }
 

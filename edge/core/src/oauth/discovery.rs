@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     http::{
-        address::{Place, place},
+        address::{NetworkScope, network_scope},
         web::{Outgoing, without_slash},
     },
     runtime::{platform::Platform, unavailable::Unavailable},
@@ -184,7 +184,7 @@ fn parse(text: &str, configured: &Url) -> Result<Url, Unavailable> {
     let url = Url::parse(text).map_err(|_| unsafe_endpoint())?;
     let as_configured = url.scheme() == configured.scheme() && url.host() == configured.host();
     let plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
-    if plain && (as_configured || (url.scheme() == "https" && place(&url) == Place::Public)) {
+    if plain && (as_configured || (url.scheme() == "https" && network_scope(&url) == NetworkScope::Public)) {
         Ok(url)
     } else {
         Err(unsafe_endpoint())

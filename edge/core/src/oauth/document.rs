@@ -23,7 +23,7 @@ const SKEW_MS: u64 = 3 * 60 * 1000;
 pub(super) const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 /// How long one request may have the turn: to look for a copy, and to fetch.
-pub(super) const TURN: Duration = Duration::from_secs(12);
+pub(super) const LEADER_LIMIT: Duration = Duration::from_secs(12);
 
 /// A kind of document, as it is stored: no more of it than is used.
 pub(super) trait Document: Serialize + DeserializeOwned + 'static {

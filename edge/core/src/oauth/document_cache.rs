@@ -8,7 +8,8 @@ use url::Url;
 
 use super::{
     document::{
-        Document, Known, MAX_DOCUMENT_BYTES, PART, RETRY_AFTER_MS, RETRY_SOON_MS, Source, TIMEOUT, TURN, is_recent,
+        Document, Known, LEADER_LIMIT, MAX_DOCUMENT_BYTES, PART, RETRY_AFTER_MS, RETRY_SOON_MS, Source, TIMEOUT,
+        is_recent,
     },
     shared::Shared,
 };
@@ -17,7 +18,7 @@ use crate::{
     runtime::{
         clock::within,
         platform::Platform,
-        single_flight::{Flights, Turn, Waited},
+        single_flight::{Joined, Leader, SingleFlight},
         telemetry::{Event, Name},
         unavailable::Unavailable,
     },
@@ -26,7 +27,7 @@ use crate::{
 /// What an isolate knows of one kind of documents, by provider.
 pub(super) struct Documents<D: Document> {
     entries: RefCell<HashMap<String, Entry<D>>>,
-    pub(super) flights: Flights,
+    pub(super) single_flight: SingleFlight,
 }
 
 struct Entry<D: Document> {
@@ -45,7 +46,7 @@ enum Failure {
 
 impl<D: Document> Default for Documents<D> {
     fn default() -> Self {
-        Self { entries: RefCell::default(), flights: Flights::default() }
+        Self { entries: RefCell::default(), single_flight: SingleFlight::default() }
     }
 }
 
@@ -63,9 +64,9 @@ impl<D: Document> Documents<D> {
     pub(super) async fn get<P: Platform>(&self, source: &Source<'_, P>) -> Result<Known<D>, Unavailable> {
         let Source { platform, provider, .. } = source;
         let look = |now_ms| self.look(source, now_ms);
-        let turn = match self.flights.turn_or(*platform, PART, &provider.id, TURN, look).await? {
-            Waited::Found(found) => return found,
-            Waited::Turn(turn) => turn,
+        let leader = match self.single_flight.join(*platform, PART, &provider.id, LEADER_LIMIT, look).await? {
+            Joined::Follower(found) => return found,
+            Joined::Leader(leader) => leader,
         };
         let now_ms = platform.now_ms();
         if let Some(copy) = Shared(source.ring).read::<D, P>(source).await
@@ -76,7 +77,7 @@ impl<D: Document> Documents<D> {
         }
         match self.known(source, now_ms) {
             Some(known) if known.is_younger_than(D::FRESH_MS, now_ms) => Ok(known),
-            usable => match self.fetch(source, turn).await {
+            usable => match self.fetch(source, leader).await {
                 Ok((known, document)) => {
                     if let Some(sealed) = Shared(source.ring).seal(source, known.fetched_at_ms, &document) {
                         Shared(source.ring).write::<D, P>(source, known.fetched_at_ms, &sealed).await;
@@ -99,9 +100,9 @@ impl<D: Document> Documents<D> {
     pub(super) async fn refetch<P: Platform>(
         &self,
         source: &Source<'_, P>,
-        turn: Turn<'_>,
+        leader: Leader<'_>,
     ) -> Result<(Known<D>, D), Unavailable> {
-        self.fetch(source, turn).await.map_err(|failure| match failure {
+        self.fetch(source, leader).await.map_err(|failure| match failure {
             Failure::Missing(error) | Failure::Refused(error) => error,
         })
     }
@@ -118,7 +119,7 @@ impl<D: Document> Documents<D> {
             Some(known) => {
                 let rests = failed.is_some_and(|(at_ms, _)| is_recent(*at_ms, RETRY_AFTER_MS, now_ms));
                 // What is still usable is not waited for.
-                (rests || self.flights.is_under_way(&source.provider.id, now_ms)).then_some(Ok(known))
+                (rests || self.single_flight.is_under_way(&source.provider.id, now_ms)).then_some(Ok(known))
             }
             None => failed.filter(|(at_ms, _)| is_recent(*at_ms, RETRY_SOON_MS, now_ms)).map(|(_, e)| Err(e.clone())),
         }
@@ -138,7 +139,7 @@ impl<D: Document> Documents<D> {
     }
 
     /// With the turn ends the waiting of the others, who then find in memory what came of it.
-    async fn fetch<P: Platform>(&self, source: &Source<'_, P>, _turn: Turn<'_>) -> Result<(Known<D>, D), Failure> {
+    async fn fetch<P: Platform>(&self, source: &Source<'_, P>, _leader: Leader<'_>) -> Result<(Known<D>, D), Failure> {
         let Source { platform, provider, url, .. } = source;
         let fetched_at_ms = platform.now_ms();
         let document = fetch::<D>(*platform, url).await.map_err(Failure::Missing);

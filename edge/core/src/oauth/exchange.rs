@@ -8,7 +8,7 @@ use zeroize::Zeroize as _;
 use super::{
     discovery::Endpoints,
     dpop::DpopKey,
-    protocol::{self, Connection, Protocol},
+    protocol::{self, Protocol, TokenHttpClient},
     provider::{ClientAuth, Kind, Provider},
     token_endpoint::{Client, Form, TokenError},
 };
@@ -152,7 +152,7 @@ pub async fn exchange<P: Platform>(
             request = request.add_extra_param(name, value);
         }
     }
-    let answered = request.request_async(&Connection { client, dpop: dpop.as_ref() }).await;
+    let answered = request.request_async(&TokenHttpClient { client, dpop: dpop.as_ref() }).await;
     let tokens = protocol::tokens(client.platform, answered, dpop.is_some(), &provider.scopes);
     let tokens = tokens.map_err(|error| match error {
         TokenError::Refused(code) => ExchangeError::Refused(code),

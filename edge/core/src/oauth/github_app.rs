@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{assertion::with_times, client_key::ClientKey, github_rate::rests_for_seconds};
+use super::{assertion::with_times, client_key::ClientKey, github_rate::rate_limited_for_seconds};
 use crate::{
     http::{
         body::ReadBody as _,
@@ -132,7 +132,7 @@ impl App {
         match response.status {
             StatusCode::CREATED => {}
             status if status.is_client_error() => {
-                let rests = rests_for_seconds(status, &response.headers, platform.now_ms());
+                let rests = rate_limited_for_seconds(status, &response.headers, platform.now_ms());
                 return Err(rests.map_or(InstallationError::Refused(status), InstallationError::Limited));
             }
             status => return Err(odd(&format_args!("installation token answered {status}")).into()),

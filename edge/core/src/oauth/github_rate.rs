@@ -12,7 +12,7 @@ const MAX_SECONDS: u64 = 300;
 
 /// For how many seconds GitHub wants to be left alone, if that is what an answer says.
 #[must_use]
-pub fn rests_for_seconds(status: StatusCode, headers: &HeaderMap, now_ms: u64) -> Option<u32> {
+pub fn rate_limited_for_seconds(status: StatusCode, headers: &HeaderMap, now_ms: u64) -> Option<u32> {
     let number = |name: &HeaderName| single(headers, name).and_then(|text| text.trim().parse::<u64>().ok());
     let retry_after = number(&header::RETRY_AFTER);
     let is_used_up = number(&REMAINING) == Some(0);
@@ -35,7 +35,7 @@ mod tests {
 
     fn rests(status: u16, headers: &[(&str, &str)]) -> Option<u32> {
         let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
-        rests_for_seconds(StatusCode::from_u16(status).unwrap(), &headers, NOW_MS)
+        rate_limited_for_seconds(StatusCode::from_u16(status).unwrap(), &headers, NOW_MS)
     }
 
     #[test]

@@ -145,7 +145,7 @@ pub fn validate(
         return Err(IdTokenError::WrongParty);
     }
     if let Some(max_age) = provider.max_age_seconds {
-        // As old as the provider was allowed to take it for when it was asked: what the user did there afterwards, a second
+        // As old as the provider was allowed to take it for when it was asked: what the user did there deferred_refresh, a second
         // factor or a consent, may take its time.
         let oldest = seconds(sign_in.began_ms).saturating_sub(i64::try_from(max_age).unwrap_or(i64::MAX));
         let recent = claims.auth_time.is_some_and(|at| {

@@ -13,7 +13,7 @@ use url::Url;
 use super::{
     cache,
     dpop::DpopKey,
-    github_rate::rests_for_seconds,
+    github_rate::rate_limited_for_seconds,
     id_token::{self, IdClaims, IdTokenError, SignIn},
     logout_token::is_name,
     provider::{Kind, Provider},
@@ -173,8 +173,11 @@ async fn github_user(
         Ok((response.status, response.headers, body))
     };
     let (status, headers, body) = within(platform, TIMEOUT, "GitHub", asked).await?;
-    if let Some(retry_after_seconds) = rests_for_seconds(status, &headers, platform.now_ms()) {
-        return Err(Error::Resting { unavailable: outage(&"limits the rate of requests"), retry_after_seconds });
+    if let Some(retry_after_seconds) = rate_limited_for_seconds(status, &headers, platform.now_ms()) {
+        return Err(Error::UpstreamRateLimited {
+            unavailable: outage(&"limits the rate of requests"),
+            retry_after_seconds,
+        });
     }
     match status {
         StatusCode::OK => {}

@@ -3,7 +3,7 @@
 use std::{cell::RefCell, collections::HashMap};
 
 use super::github_app::{InstallationError, InstallationToken};
-use crate::runtime::single_flight::Flights;
+use crate::runtime::single_flight::SingleFlight;
 
 /// How long a refusal is remembered, in milliseconds; it is an operator's to put right.
 const REFUSED_MS: u64 = 5 * 1000;
@@ -15,7 +15,7 @@ const UNAVAILABLE_MS: u64 = 2 * 1000;
 pub struct InstallationCache {
     entries: RefCell<HashMap<String, Entry>>,
     /// Those that are being asked for.
-    pub flights: Flights,
+    pub single_flight: SingleFlight,
 }
 
 #[derive(Debug, Default)]

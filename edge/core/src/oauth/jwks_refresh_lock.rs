@@ -18,7 +18,7 @@ pub const LEASE_MS: u64 = 12 * 1000;
 
 /// The machine of one key set.
 #[derive(Debug)]
-pub struct RefetchMachine;
+pub struct JwksRefreshLockMachine;
 
 /// What is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,7 +76,7 @@ pub enum Reply {
     Settled,
 }
 
-impl Machine for RefetchMachine {
+impl Machine for JwksRefreshLockMachine {
     const KIND: &'static str = "refetch";
     type State = Claimed;
     type Command = Command;
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     fn step(state: &mut Option<Claimed>, now_ms: u64, command: Command) -> Reply {
-        let (changed, reply) = RefetchMachine::apply(state.as_ref(), now_ms, command);
+        let (changed, reply) = JwksRefreshLockMachine::apply(state.as_ref(), now_ms, command);
         *state = changed.or(state.take());
         reply
     }

@@ -148,12 +148,12 @@ pub(super) fn tokens(
 }
 
 /// Sends what `oauth2` builds for the token endpoint, as the client and with the proof of a key.
-pub(super) struct Connection<'a, P> {
+pub(super) struct TokenHttpClient<'a, P> {
     pub(super) client: &'a Client<'a, P>,
     pub(super) dpop: Option<&'a DpopKey>,
 }
 
-impl<'c, P: Platform> AsyncHttpClient<'c> for Connection<'_, P> {
+impl<'c, P: Platform> AsyncHttpClient<'c> for TokenHttpClient<'_, P> {
     type Error = TokenError;
     type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, TokenError>> + 'c>>;
 

@@ -11,7 +11,7 @@ use super::{
     id_token::{self, IdClaims, IdTokenError},
     identity::with_keys,
     jws::SignatureError,
-    protocol::{self, Connection},
+    protocol::{self, TokenHttpClient},
     provider::RefreshPolicy,
     restriction::Restriction,
     token_endpoint::{Client, TokenError},
@@ -39,7 +39,7 @@ pub enum Refresh {
     /// what is asked for after it. The reason is for the log.
     Denied(&'static str),
     /// The answer speaks of another user or comes from somebody else: the session itself cannot be trusted (S55).
-    Foreign {
+    SubjectMismatch {
         /// For the log.
         reason: &'static str,
         /// What came: nobody gets it. To be revoked once the session is over, which must not wait for that.
@@ -52,7 +52,7 @@ pub enum Refresh {
         /// For the log.
         detail: &'static str,
         /// Whether the provider broke down, and may have used it up all the same.
-        is_doubtful: bool,
+        possibly_consumed: bool,
     },
     /// No answer, or none that can be read: the refresh token may be used up.
     Lost,
@@ -83,7 +83,7 @@ pub async fn refresh<P: Platform>(
     if let Some(resource) = client.provider.resource_of(restriction) {
         request = request.add_extra_param("resource", resource);
     }
-    let answered = request.request_async(&Connection { client, dpop }).await;
+    let answered = request.request_async(&TokenHttpClient { client, dpop }).await;
     let mut tokens = match protocol::tokens(
         client.platform,
         answered,
@@ -102,7 +102,7 @@ pub async fn refresh<P: Platform>(
         Some(token) => match check(client, token, before.id_token.as_ref()).await {
             Ok(claims) => claims,
             // Somebody else's tokens, perhaps.
-            Err(reason) => return Refresh::Foreign { reason, tokens: Box::new(tokens) },
+            Err(reason) => return Refresh::SubjectMismatch { reason, tokens: Box::new(tokens) },
         },
     };
     // One that no longer says when the user signed in does not take the place of one that does: later ones are held to it.
@@ -152,10 +152,10 @@ async fn check<P: Platform>(
 /// Only a provider's word that the grant is over ends a connection; whatever else it says is an outage (S113), or about
 /// the restriction that was asked for.
 fn of_error(error: &TokenError, is_restricted: bool, policy: RefreshPolicy) -> Refresh {
-    let answered = |detail, retry_after_seconds: &Option<u32>, is_doubtful| Refresh::Answered {
+    let answered = |detail, retry_after_seconds: &Option<u32>, possibly_consumed| Refresh::Answered {
         retry_after_seconds: *retry_after_seconds,
         detail,
-        is_doubtful,
+        possibly_consumed,
     };
     match error {
         TokenError::Refused(

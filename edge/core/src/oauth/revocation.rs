@@ -20,14 +20,14 @@ use crate::{
     runtime::{
         clock::within,
         platform::Platform,
-        telemetry::{Event, Foreign, Name},
+        telemetry::{Event, Name, Redacted},
         unavailable::Unavailable,
     },
     token_set::TokenSet,
 };
 
 /// How long a provider is waited for, however often it is asked: nothing hangs on its answer, and somebody waits.
-pub const PATIENCE: Duration = Duration::from_secs(4);
+pub const MAX_WAIT: Duration = Duration::from_secs(4);
 
 /// What GitHub's own way takes.
 #[derive(Serialize)]
@@ -35,16 +35,16 @@ struct Revoked<'a> {
     access_token: &'a str,
 }
 
-/// Revokes the tokens of one connection, as far as the provider can and within [`PATIENCE`]. Returns whether it
+/// Revokes the tokens of one connection, as far as the provider can and within [`MAX_WAIT`]. Returns whether it
 /// confirmed.
 pub async fn revoke<P: Platform>(client: &Client<'_, P>, tokens: &TokenSet, dpop: Option<&DpopKey>) -> bool {
     let asked = async { Ok(ask(client, tokens, dpop).await) };
-    let result = within(client.platform, PATIENCE, "identity provider", asked).await;
+    let result = within(client.platform, MAX_WAIT, "identity provider", asked).await;
     let result = result.unwrap_or_else(|timeout| Err(timeout.to_string()));
     if let Err(detail) = &result {
         Event::warn("revocation.failed")
             .with("provider", Name(&client.provider.id))
-            .with("detail", Foreign(detail))
+            .with("detail", Redacted(detail))
             .write(client.platform);
     }
     result.is_ok_and(|confirmed| confirmed)
@@ -84,7 +84,7 @@ async fn github<P: Platform>(client: &Client<'_, P>, api: &Url, tokens: &TokenSe
     let basic = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(pair.as_bytes())));
     let mut basic = basic.map_err(|e| failed(&e))?;
     basic.set_sensitive(true);
-    let mut request = Outgoing::new(Method::DELETE, url, PATIENCE)
+    let mut request = Outgoing::new(Method::DELETE, url, MAX_WAIT)
         .with(header::ACCEPT, "application/vnd.github+json")
         .with(header::CONTENT_TYPE, "application/json")
         .with(header::USER_AGENT, USER_AGENT);

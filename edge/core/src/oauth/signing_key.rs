@@ -9,16 +9,16 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::{
-    document::{Document, Known, PART, RETRY_SOON_MS, Source, TURN, is_recent},
+    document::{Document, Known, LEADER_LIMIT, PART, RETRY_SOON_MS, Source, is_recent},
     document_cache::Documents,
-    jwks_refresh_lock::{COOL_DOWN_MS, Command, FAILED_MS, LEASE_MS, Outcome, RefetchMachine, Reply},
+    jwks_refresh_lock::{COOL_DOWN_MS, Command, FAILED_MS, JwksRefreshLockMachine, LEASE_MS, Outcome, Reply},
     provider::Provider,
     shared::{Shared, name},
 };
 use crate::runtime::{
     clock::within,
     platform::Platform,
-    single_flight::{Turn, Waited},
+    single_flight::{Joined, Leader},
     unavailable::Unavailable,
 };
 
@@ -28,7 +28,7 @@ const MAX_KEY_BYTES: usize = 2048;
 /// What is kept of a key. Certificates, which nobody looks at, would make up most of it.
 const FIELDS: [&str; 10] = ["kty", "kid", "use", "alg", "issuer", "n", "e", "crv", "x", "y"];
 /// How long a token waits for newer keys: for one who was cut off, and for the next one.
-const PATIENCE: Duration = Duration::from_millis(2 * LEASE_MS);
+const MAX_WAIT: Duration = Duration::from_millis(2 * LEASE_MS);
 /// How often somebody else's fetch is asked about, and how long the coordinator may take to answer.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 const COORDINATOR_TIMEOUT: Duration = Duration::from_secs(2);
@@ -88,7 +88,7 @@ pub(super) struct KeyCache {
     asked: RefCell<HashMap<String, Asked>>,
 }
 
-/// That keys were asked for out of turn, and need not be again for some time.
+/// That keys were asked for out of leader, and need not be again for some time.
 #[derive(Debug, Clone)]
 struct Asked {
     url: Url,
@@ -101,9 +101,9 @@ struct Asked {
 type Newer = Result<Option<Rc<Vec<SigningKey>>>, Unavailable>;
 
 impl KeyCache {
-    /// Keys fetched out of turn, here or elsewhere.
+    /// Keys fetched out of leader, here or elsewhere.
     pub(super) async fn newer<P: Platform>(&self, source: &Source<'_, P>, at_hand: &Known<KeySet>) -> Newer {
-        within(source.platform, PATIENCE, PART, self.ask_or_fetch(source, at_hand)).await
+        within(source.platform, MAX_WAIT, PART, self.ask_or_fetch(source, at_hand)).await
     }
 
     async fn ask_or_fetch<P: Platform>(&self, source: &Source<'_, P>, at_hand: &Known<KeySet>) -> Newer {
@@ -116,14 +116,14 @@ impl KeyCache {
             let asked = self.asked.borrow().get(&provider.id).filter(|asked| asked.url == *source.url).cloned()?;
             is_recent(asked.at_ms, asked.span_ms, now_ms).then_some(asked.found)
         };
-        let turn = match self.documents.flights.turn_or(*platform, PART, &provider.id, TURN, look).await? {
-            Waited::Found(found) => return found,
-            Waited::Turn(turn) => turn,
+        let leader = match self.documents.single_flight.join(*platform, PART, &provider.id, LEADER_LIMIT, look).await? {
+            Joined::Follower(found) => return found,
+            Joined::Leader(leader) => leader,
         };
         let machine = name::<KeySet, P>("", source);
         let (outcome, wait_ms) = loop {
             match ask(source, &machine, Command::Claim).await {
-                Ok(Reply::Yours { at_ms }) => return self.fetch(source, &machine, at_ms, turn).await,
+                Ok(Reply::Yours { at_ms }) => return self.fetch(source, &machine, at_ms, leader).await,
                 Ok(Reply::Theirs { outcome: Some(outcome), wait_ms }) => break (outcome, wait_ms),
                 // Whoever fetches answers, or is cut off at last and the claim somebody else's.
                 Ok(_) => platform.sleep(LOOK_AGAIN).await,
@@ -150,9 +150,9 @@ impl KeyCache {
         source: &Source<'_, P>,
         machine: &str,
         claimed_at_ms: u64,
-        turn: Turn<'_>,
+        leader: Leader<'_>,
     ) -> Newer {
-        let fetched = self.documents.refetch(source, turn).await;
+        let fetched = self.documents.refetch(source, leader).await;
         let fetched =
             fetched.map(|(known, keys)| (Shared(source.ring).seal(source, known.fetched_at_ms, &keys), known));
         let (outcome, span_ms) = match &fetched {
@@ -182,7 +182,7 @@ impl KeyCache {
 }
 
 async fn ask<P: Platform>(source: &Source<'_, P>, machine: &str, command: Command) -> Result<Reply, Unavailable> {
-    let work = source.platform.run::<RefetchMachine>(machine, command);
+    let work = source.platform.run::<JwksRefreshLockMachine>(machine, command);
     within(source.platform, COORDINATOR_TIMEOUT, "coordinator", work).await
 }
 

@@ -43,7 +43,7 @@ const PAGING: [&str; 4] = [r#"rel="next""#, r#"rel="prev""#, r#"rel="first""#, r
 
 /// What the edge itself says to an upstream about a request.
 #[derive(Debug)]
-pub struct About<'a> {
+pub struct ForwardingContext<'a> {
     /// Where the client reached us: configured, never the request's `Host`.
     pub public_origin: &'a Origin,
     /// The client, for an upstream that is told.
@@ -57,7 +57,7 @@ pub struct About<'a> {
 /// # Errors
 /// [`Error::BadRequest`] if the request would mean something else without what is not passed on, or if not every runtime
 /// could pass it on as it is.
-pub fn request_headers(from: &HeaderMap, about: &About<'_>) -> Result<HeaderMap, Error> {
+pub fn request_headers(from: &HeaderMap, about: &ForwardingContext<'_>) -> Result<HeaderMap, Error> {
     if is_packed(from) {
         return Err(Error::BadRequest { reason: "a packed body (Content-Encoding) is not passed on" });
     }
@@ -155,13 +155,14 @@ mod tests {
     fn sent(from: &HeaderMap, client_address: Option<&str>) -> HeaderMap {
         let public_origin = Origin::parse("https://edge.example").unwrap();
         let client_address = client_address.map(|text| text.parse().unwrap());
-        request_headers(from, &About { public_origin: &public_origin, client_address, traceparent: TRACE }).unwrap()
+        request_headers(from, &ForwardingContext { public_origin: &public_origin, client_address, traceparent: TRACE })
+            .unwrap()
     }
 
     fn refused(name: &'static str, value: &[u8]) -> bool {
         let from = HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::from_bytes(value).unwrap())]);
         let public_origin = Origin::parse("https://edge.example").unwrap();
-        let about = About { public_origin: &public_origin, client_address: None, traceparent: TRACE };
+        let about = ForwardingContext { public_origin: &public_origin, client_address: None, traceparent: TRACE };
         matches!(request_headers(&from, &about), Err(Error::BadRequest { .. }))
     }
 

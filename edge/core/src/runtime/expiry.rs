@@ -11,7 +11,7 @@ pub enum Kept<'a> {
     /// The value.
     Value(&'a [u8]),
     /// Nothing any more, or nothing that was written here: to be deleted.
-    Over,
+    Expired,
 }
 
 /// The shortest life of a value in Workers KV, in seconds: it refuses to store one that is to end sooner.
@@ -36,7 +36,7 @@ pub fn encode(value: &[u8], now_ms: u64, ttl: Duration) -> Vec<u8> {
 pub fn decode(stored: &[u8], now_ms: u64) -> Kept<'_> {
     match stored.split_first_chunk() {
         Some((ends_at_ms, value)) if now_ms < u64::from_be_bytes(*ends_at_ms) => Kept::Value(value),
-        _ => Kept::Over,
+        _ => Kept::Expired,
     }
 }
 
@@ -49,8 +49,8 @@ mod tests {
         let stored = encode(b"value", 1_000, Duration::from_millis(500));
         assert_eq!(decode(&stored, 1_000), Kept::Value(b"value"));
         assert_eq!(decode(&stored, 1_499), Kept::Value(b"value"));
-        assert_eq!(decode(&stored, 1_500), Kept::Over);
-        assert_eq!(decode(&stored, u64::MAX), Kept::Over);
+        assert_eq!(decode(&stored, 1_500), Kept::Expired);
+        assert_eq!(decode(&stored, u64::MAX), Kept::Expired);
     }
 
     #[test]
@@ -69,7 +69,7 @@ mod tests {
     #[test]
     fn what_was_not_written_here_is_over() {
         for foreign in [&b""[..], b"short", b"1234567"] {
-            assert_eq!(decode(foreign, 0), Kept::Over, "{foreign:?}");
+            assert_eq!(decode(foreign, 0), Kept::Expired, "{foreign:?}");
         }
     }
 

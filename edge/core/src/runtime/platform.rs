@@ -19,9 +19,9 @@ use crate::http::{
 };
 
 /// The client of the request at hand.
-pub trait Departure {
+pub trait ClientDisconnect {
     /// Completes when the client has left without waiting for the answer. On a runtime that does not say so, never.
-    fn departed(&self) -> LocalBoxFuture<'static, ()>;
+    fn client_disconnected(&self) -> LocalBoxFuture<'static, ()>;
 }
 
 /// The edge key-value store. May be stale for a minute and more; never the truth.
@@ -156,13 +156,22 @@ pub trait RateLimiter {
 
 /// A runtime: all of the above.
 pub trait Platform:
-    Clock + Departure + Random + KeyValueStore + HttpClient + Machines + StreamHub + CheckpointStore + RateLimiter + Log
+    Clock
+    + ClientDisconnect
+    + Random
+    + KeyValueStore
+    + HttpClient
+    + Machines
+    + StreamHub
+    + CheckpointStore
+    + RateLimiter
+    + Log
 {
 }
 
 impl<T> Platform for T where
     T: Clock
-        + Departure
+        + ClientDisconnect
         + Random
         + KeyValueStore
         + HttpClient

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use super::{single_flight::Flights, unavailable::Unavailable};
+use super::{single_flight::SingleFlight, unavailable::Unavailable};
 
 /// How long what was found out is told to others, in milliseconds.
 const TOLD_MS: u64 = 1000;
@@ -12,7 +12,7 @@ const TOLD_MS: u64 = 1000;
 pub struct Readiness {
     last: RefCell<Option<(u64, Result<(), Unavailable>)>>,
     /// Whoever is finding out.
-    pub flights: Flights,
+    pub single_flight: SingleFlight,
 }
 
 impl Readiness {

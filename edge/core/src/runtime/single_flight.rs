@@ -21,13 +21,13 @@ const MAX_LOOK: Duration = Duration::from_millis(200);
 
 /// What is being fetched.
 #[derive(Debug, Default)]
-pub struct Flights {
-    under_way: RefCell<HashMap<String, Flight>>,
+pub struct SingleFlight {
+    under_way: RefCell<HashMap<String, InFlight>>,
     last: Cell<u64>,
 }
 
 #[derive(Debug)]
-struct Flight {
+struct InFlight {
     number: u64,
     began_ms: u64,
     until_ms: u64,
@@ -35,22 +35,22 @@ struct Flight {
 
 /// The right to fetch something. Dropped, it is the next one's.
 #[derive(Debug)]
-pub struct Turn<'a> {
-    flights: &'a Flights,
+pub struct Leader<'a> {
+    single_flight: &'a SingleFlight,
     name: String,
     number: u64,
 }
 
 /// What waiting came to.
 #[derive(Debug)]
-pub enum Waited<'a, T> {
+pub enum Joined<'a, T> {
     /// It is there.
-    Found(T),
+    Follower(T),
     /// It is not, and it is ours to fetch.
-    Turn(Turn<'a>),
+    Leader(Leader<'a>),
 }
 
-impl Flights {
+impl SingleFlight {
     /// Whether somebody fetches it.
     #[must_use]
     pub fn is_under_way(&self, name: &str, now_ms: u64) -> bool {
@@ -58,16 +58,16 @@ impl Flights {
         self.under_way.borrow().get(name).is_some_and(|it| (it.began_ms..it.until_ms).contains(&now_ms))
     }
 
-    /// Takes the turn, for no longer than `limit`, unless somebody has it.
-    pub fn take(&self, name: &str, now_ms: u64, limit: Duration) -> Option<Turn<'_>> {
+    /// Takes the leader, for no longer than `limit`, unless somebody has it.
+    pub fn try_lead(&self, name: &str, now_ms: u64, limit: Duration) -> Option<Leader<'_>> {
         if self.is_under_way(name, now_ms) {
             return None;
         }
         let number = self.last.get().wrapping_add(1);
         self.last.set(number);
-        let flight = Flight { number, began_ms: now_ms, until_ms: now_ms.saturating_add(millis(limit)) };
+        let flight = InFlight { number, began_ms: now_ms, until_ms: now_ms.saturating_add(millis(limit)) };
         self.under_way.borrow_mut().insert(name.to_owned(), flight);
-        Some(Turn { flights: self, name: name.to_owned(), number })
+        Some(Leader { single_flight: self, name: name.to_owned(), number })
     }
 
     /// Waits until `look` finds it or the turn to fetch it is ours. Nobody has the turn for longer than `limit`, and
@@ -75,23 +75,23 @@ impl Flights {
     ///
     /// # Errors
     /// [`Unavailable`] if others had the turn all that time.
-    pub async fn turn_or<T>(
+    pub async fn join<T>(
         &self,
         clock: &impl Clock,
         part: &'static str,
         name: &str,
         limit: Duration,
         look: impl Fn(u64) -> Option<T>,
-    ) -> Result<Waited<'_, T>, Unavailable> {
+    ) -> Result<Joined<'_, T>, Unavailable> {
         let began_ms = clock.now_ms();
         let mut wait = FIRST_LOOK;
         loop {
             let now_ms = clock.now_ms();
             if let Some(found) = look(now_ms) {
-                return Ok(Waited::Found(found));
+                return Ok(Joined::Follower(found));
             }
-            if let Some(turn) = self.take(name, now_ms, limit) {
-                return Ok(Waited::Turn(turn));
+            if let Some(leader) = self.try_lead(name, now_ms, limit) {
+                return Ok(Joined::Leader(leader));
             }
             if now_ms.saturating_sub(began_ms) > 2 * millis(limit) {
                 return Err(Unavailable::new(part, "is being asked for too long"));
@@ -102,9 +102,9 @@ impl Flights {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Leader<'_> {
     fn drop(&mut self) {
-        let mut under_way = self.flights.under_way.borrow_mut();
+        let mut under_way = self.single_flight.under_way.borrow_mut();
         // It may have been over, and somebody else's by now.
         if under_way.get(&self.name).is_some_and(|flight| flight.number == self.number) {
             under_way.remove(&self.name);
@@ -121,26 +121,26 @@ mod tests {
 
     #[test]
     fn a_turn_is_one_requests_until_it_is_dropped_or_over() {
-        let flights = Flights::default();
-        let first = flights.take("x", 0, LIMIT).unwrap();
-        assert!(flights.take("x", 499, LIMIT).is_none() && flights.take("y", 0, LIMIT).is_some());
-        let second = flights.take("x", 500, LIMIT).unwrap();
+        let single_flight = SingleFlight::default();
+        let first = single_flight.try_lead("x", 0, LIMIT).unwrap();
+        assert!(single_flight.try_lead("x", 499, LIMIT).is_none() && single_flight.try_lead("y", 0, LIMIT).is_some());
+        let second = single_flight.try_lead("x", 500, LIMIT).unwrap();
         drop(first);
-        assert!(flights.is_under_way("x", 501), "the late one's end is not the second's");
+        assert!(single_flight.is_under_way("x", 501), "the late one's end is not the second's");
         drop(second);
-        assert!(!flights.is_under_way("x", 501));
-        let _third = flights.take("x", 1_000_000, LIMIT).unwrap();
-        assert!(!flights.is_under_way("x", 999_999), "a clock that was set back blocks nobody");
+        assert!(!single_flight.is_under_way("x", 501));
+        let _third = single_flight.try_lead("x", 1_000_000, LIMIT).unwrap();
+        assert!(!single_flight.is_under_way("x", 999_999), "a clock that was set back blocks nobody");
     }
 
     #[test]
     fn who_waits_for_a_request_that_stopped_for_ever_gets_the_turn() {
-        let (flights, platform) = (Flights::default(), InMemoryPlatform::new(|_| None));
+        let (single_flight, platform) = (SingleFlight::default(), InMemoryPlatform::new(|_| None));
         let begun = platform.now_ms();
-        let _stopped = flights.take("x", begun, LIMIT).unwrap();
-        let wait = flights.turn_or(&platform, "x", "x", LIMIT, |_| None::<()>);
+        let _stopped = single_flight.try_lead("x", begun, LIMIT).unwrap();
+        let wait = single_flight.join(&platform, "x", "x", LIMIT, |_| None::<()>);
         let waited = run_all(&platform, vec![Box::pin(wait)]).remove(0);
-        assert!(matches!(waited, Ok(Waited::Turn(_))));
+        assert!(matches!(waited, Ok(Joined::Leader(_))));
         assert!((500..1000).contains(&(platform.now_ms() - begun)));
     }
 }

@@ -137,9 +137,9 @@ impl Field for Reason {
 /// Text that something outside answered. It is shortened, URLs lose all but scheme and host, and whatever looks like a
 /// token or a parameter's value is left out.
 #[derive(Debug, Clone, Copy)]
-pub struct Foreign<'a>(pub &'a str);
+pub struct Redacted<'a>(pub &'a str);
 
-impl Field for Foreign<'_> {
+impl Field for Redacted<'_> {
     fn value(self) -> Value {
         without_secrets(self.0).into()
     }
@@ -249,12 +249,12 @@ impl Field for Login {
 pub enum Renewal {
     /// New tokens are stored.
     Done,
-    /// The provider says that the grant is over: the connection ends.
+    /// The provider says that the grant is over: the account ends.
     Ended(&'static str),
     /// The provider gives no token restricted as a service wants it.
     Denied(&'static str),
     /// The answer speaks of somebody else: the session ends.
-    Foreign(&'static str),
+    SubjectMismatch(&'static str),
     /// The provider answered, but not now.
     NotNow(&'static str),
     /// The answer was lost; what the provider did is unknown.
@@ -273,7 +273,7 @@ impl Renewal {
             Self::Done => "done",
             Self::Ended(_) => "ended",
             Self::Denied(_) => "denied",
-            Self::Foreign(_) => "foreign",
+            Self::SubjectMismatch(_) => "foreign",
             Self::NotNow(_) => "not-now",
             Self::Lost => "lost",
             Self::Exhausted => "exhausted",
@@ -284,7 +284,9 @@ impl Renewal {
 
     fn detail(self) -> Option<&'static str> {
         match self {
-            Self::Ended(detail) | Self::Denied(detail) | Self::Foreign(detail) | Self::NotNow(detail) => Some(detail),
+            Self::Ended(detail) | Self::Denied(detail) | Self::SubjectMismatch(detail) | Self::NotNow(detail) => {
+                Some(detail)
+            }
             _ => None,
         }
     }

@@ -18,7 +18,7 @@ use super::{
     clock::Clock,
     machine::Machine,
     platform::{
-        CheckpointStore, Departure, HttpClient, KeyValueStore, Machines, OpenStream, Opened, Platform, Rate,
+        CheckpointStore, ClientDisconnect, HttpClient, KeyValueStore, Machines, OpenStream, Opened, Platform, Rate,
         RateLimiter, StreamHub,
     },
     random::Random,
@@ -29,7 +29,7 @@ use crate::http::web::{Incoming, Outgoing, TRACEPARENT};
 
 /// The runtime, observed.
 #[derive(Debug)]
-pub struct Observed<'a, P> {
+pub struct Traced<'a, P> {
     /// The runtime.
     pub platform: &'a P,
     /// Names the request.
@@ -40,7 +40,7 @@ pub struct Observed<'a, P> {
     pub route: &'static str,
 }
 
-impl<P: Clock> Clock for Observed<'_, P> {
+impl<P: Clock> Clock for Traced<'_, P> {
     fn now_ms(&self) -> u64 {
         self.platform.now_ms()
     }
@@ -50,20 +50,20 @@ impl<P: Clock> Clock for Observed<'_, P> {
     }
 }
 
-impl<P: Departure> Departure for Observed<'_, P> {
-    fn departed(&self) -> LocalBoxFuture<'static, ()> {
-        self.platform.departed()
+impl<P: ClientDisconnect> ClientDisconnect for Traced<'_, P> {
+    fn client_disconnected(&self) -> LocalBoxFuture<'static, ()> {
+        self.platform.client_disconnected()
     }
 }
 
-impl<P: Log> Log for Observed<'_, P> {
+impl<P: Log> Log for Traced<'_, P> {
     fn log(&self, line: &Line) {
         let common = [("route", self.route), ("request_id", self.request_id), ("trace_id", self.trace.trace_id())];
         self.platform.log(&line.clone().within(&common));
     }
 }
 
-impl<P: Platform> HttpClient for Observed<'_, P> {
+impl<P: Platform> HttpClient for Traced<'_, P> {
     type Body = P::Body;
 
     async fn send(&self, mut request: Outgoing<P::Body>) -> Result<Incoming<P::Body>, Unavailable> {
@@ -91,13 +91,13 @@ impl<P: Platform> HttpClient for Observed<'_, P> {
     }
 }
 
-impl<P: Random> Random for Observed<'_, P> {
+impl<P: Random> Random for Traced<'_, P> {
     fn fill(&self, buffer: &mut [u8]) -> Result<(), Unavailable> {
         self.platform.fill(buffer)
     }
 }
 
-impl<P: KeyValueStore> KeyValueStore for Observed<'_, P> {
+impl<P: KeyValueStore> KeyValueStore for Traced<'_, P> {
     fn get(&self, key: &str) -> impl Future<Output = Result<Option<Vec<u8>>, Unavailable>> {
         self.platform.get(key)
     }
@@ -111,13 +111,13 @@ impl<P: KeyValueStore> KeyValueStore for Observed<'_, P> {
     }
 }
 
-impl<P: Machines> Machines for Observed<'_, P> {
+impl<P: Machines> Machines for Traced<'_, P> {
     fn run<M: Machine>(&self, name: &str, command: M::Command) -> impl Future<Output = Result<M::Reply, Unavailable>> {
         self.platform.run::<M>(name, command)
     }
 }
 
-impl<P: Platform> StreamHub for Observed<'_, P> {
+impl<P: Platform> StreamHub for Traced<'_, P> {
     const AT_EDGE: bool = P::AT_EDGE;
 
     fn append(&self, subject: &Subject, records: &[Record]) -> impl Future<Output = Result<(), Unavailable>> {
@@ -138,7 +138,7 @@ impl<P: Platform> StreamHub for Observed<'_, P> {
     }
 }
 
-impl<P: CheckpointStore> CheckpointStore for Observed<'_, P> {
+impl<P: CheckpointStore> CheckpointStore for Traced<'_, P> {
     fn checkpoint(
         &self,
         topic: &str,
@@ -149,7 +149,7 @@ impl<P: CheckpointStore> CheckpointStore for Observed<'_, P> {
     }
 }
 
-impl<P: RateLimiter> RateLimiter for Observed<'_, P> {
+impl<P: RateLimiter> RateLimiter for Traced<'_, P> {
     fn allow(&self, rate: Rate, key: &str) -> impl Future<Output = Result<bool, Unavailable>> {
         self.platform.allow(rate, key)
     }

@@ -16,7 +16,7 @@ const MAX_CACHED_BYTES: usize = 8 << 20;
 /// Sealed session records and when the coordinator last vouched for them. Without the browser's cookie they stay sealed.
 #[derive(Debug, Default)]
 pub struct SessionCache {
-    entries: RefCell<HashMap<SessionHandle, Vouched>>,
+    entries: RefCell<HashMap<SessionHandle, CachedRecord>>,
     /// Handles by age of their entry, the oldest first.
     order: RefCell<VecDeque<SessionHandle>>,
     /// Length of all records.
@@ -24,7 +24,7 @@ pub struct SessionCache {
 }
 
 #[derive(Debug)]
-struct Vouched {
+struct CachedRecord {
     at_ms: u64,
     generation: u64,
     sealed: Vec<u8>,
@@ -48,7 +48,7 @@ impl SessionCache {
             return;
         }
         let added = sealed.len();
-        let removed = match entries.insert(handle.clone(), Vouched { at_ms: now_ms, generation, sealed }) {
+        let removed = match entries.insert(handle.clone(), CachedRecord { at_ms: now_ms, generation, sealed }) {
             Some(known) => known.sealed.len(),
             None => {
                 order.push_back(handle.clone());

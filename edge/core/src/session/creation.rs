@@ -6,7 +6,7 @@ use causeway_protocol::{hub::EndReason, session::SessionHandle};
 use super::{
     ending::MAX_ROOM_MADE,
     id::SessionId,
-    index::{self, Entry, IndexName, Moment},
+    index::{self, Entry, IndexName, IssuedAt},
     label,
     record::SessionRecord,
     state::{Command, Reply},
@@ -39,8 +39,8 @@ impl<P: Platform> Sessions<'_, P> {
         redeem_in_ms: Option<u64>,
     ) -> Result<(), Error> {
         let handle = id.handle();
-        let mut indexes = vec![(IndexName::user(&record.user.subject.to_string()), Moment::At(u64::MAX))];
-        indexes.extend(record.connections.values().flat_map(|it| it.indexes(self.platform.now_ms())));
+        let mut indexes = vec![(IndexName::user(&record.user.subject.to_string()), IssuedAt::At(u64::MAX))];
+        indexes.extend(record.accounts.values().flat_map(|it| it.indexes(self.platform.now_ms())));
         let indexes = self.index(&handle, record, indexes, 1, label::of_user_agent(user_agent)).await?;
         let sealed = self.seal(id, 1, record)?;
         let create = Command::Create {
@@ -67,7 +67,7 @@ impl<P: Platform> Sessions<'_, P> {
         &self,
         handle: &SessionHandle,
         record: &SessionRecord,
-        indexes: Vec<(IndexName, Moment)>,
+        indexes: Vec<(IndexName, IssuedAt)>,
         generation: u64,
         label: String,
     ) -> Result<Vec<IndexName>, Error> {

@@ -11,7 +11,7 @@ use futures_util::{
 
 use super::{
     id::SessionId,
-    index::{self, Entry, IndexName, Moment},
+    index::{self, Entry, IndexName, IssuedAt},
     record::SessionRecord,
     state::{Command, LastRecord, Reply},
     store::{STORE_TIMEOUT, Sessions, key},
@@ -102,7 +102,7 @@ impl<P: Platform> Sessions<'_, P> {
     ///
     /// # Errors
     /// Something did not answer: do it again, it is safe to.
-    pub async fn end_all(&self, name: &IndexName, before: Moment, reason: EndReason) -> Result<usize, Error> {
+    pub async fn end_all(&self, name: &IndexName, before: IssuedAt, reason: EndReason) -> Result<usize, Error> {
         let index::Reply::Entries(entries) = self.ask_index(name, index::Command::End { before }).await? else {
             return Err(Unavailable::new("session index", "answered something else").into());
         };

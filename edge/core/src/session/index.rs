@@ -94,14 +94,14 @@ pub struct Index {
 /// When a provider vouched for somebody, or took that back. An index is told in one of the two ways only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Moment {
+pub enum IssuedAt {
     /// By the provider's clock, in Unix milliseconds.
     At(u64),
     /// So many milliseconds ago: the provider names no time, and isolates' clocks differ.
     Ago(u64),
 }
 
-impl Moment {
+impl IssuedAt {
     fn at_ms(self, now_ms: u64) -> u64 {
         match self {
             Self::At(at_ms) => at_ms,
@@ -119,7 +119,7 @@ pub enum Command {
         /// Which.
         entry: Entry,
         /// When the provider said that the user is signed in.
-        signed_in: Moment,
+        signed_in: IssuedAt,
     },
     /// Take a session out, after it ended or after its record stopped naming this index.
     Remove {
@@ -134,7 +134,7 @@ pub enum Command {
     /// asked again.
     End {
         /// Sign-ins up to this moment are ended.
-        before: Moment,
+        before: IssuedAt,
     },
 }
 
@@ -227,22 +227,26 @@ mod tests {
     }
 
     fn add(state: Option<&Index>, now_ms: u64, n: u64) -> (Option<Index>, Reply) {
-        IndexMachine::apply(state, now_ms, Command::Add { entry: entry(n), signed_in: Moment::At(n) })
+        IndexMachine::apply(state, now_ms, Command::Add { entry: entry(n), signed_in: IssuedAt::At(n) })
     }
 
     #[test]
     fn a_sign_in_that_was_ended_before_it_was_written_stays_out() {
-        let (index, _) = IndexMachine::apply(None, 10, Command::End { before: Moment::At(10) });
+        let (index, _) = IndexMachine::apply(None, 10, Command::End { before: IssuedAt::At(10) });
         assert_eq!(add(index.as_ref(), 11, 10), (None, Reply::Ended));
         assert!(matches!(add(index.as_ref(), 11, 11).1, Reply::Added { .. }), "a later sign-in is another one");
     }
 
     #[test]
     fn s117_a_sign_in_without_a_time_of_the_providers_is_placed_by_the_machines_clock() {
-        let (index, _) = IndexMachine::apply(None, 10, Command::End { before: Moment::Ago(0) });
+        let (index, _) = IndexMachine::apply(None, 10, Command::End { before: IssuedAt::Ago(0) });
         let add = |signed_in| {
-            IndexMachine::apply(index.as_ref(), 15, Command::Add { entry: entry(1), signed_in: Moment::Ago(signed_in) })
-                .1
+            IndexMachine::apply(
+                index.as_ref(),
+                15,
+                Command::Add { entry: entry(1), signed_in: IssuedAt::Ago(signed_in) },
+            )
+            .1
         };
         assert_eq!(add(5), Reply::Ended);
         assert!(matches!(add(4), Reply::Added { .. }));
@@ -251,9 +255,9 @@ mod tests {
     #[test]
     fn ending_names_what_there_is_until_each_is_gone() {
         let index = add(None, 1, 1).0;
-        let (index, reply) = IndexMachine::apply(index.as_ref(), 5, Command::End { before: Moment::At(5) });
+        let (index, reply) = IndexMachine::apply(index.as_ref(), 5, Command::End { before: IssuedAt::At(5) });
         assert_eq!(reply, Reply::Entries(vec![entry(1)]));
-        let (index, reply) = IndexMachine::apply(index.as_ref(), 6, Command::End { before: Moment::At(6) });
+        let (index, reply) = IndexMachine::apply(index.as_ref(), 6, Command::End { before: IssuedAt::At(6) });
         assert_eq!(reply, Reply::Entries(vec![entry(1)]), "whoever asks again, after a crash, is told again");
         let (index, _) =
             IndexMachine::apply(index.as_ref(), 7, Command::Remove { session: entry(1).session, generation: 1 });
@@ -283,7 +287,8 @@ mod tests {
     #[test]
     fn a_session_that_is_written_again_keeps_its_label() {
         let named = Entry { label: "Firefox on Linux".to_owned(), ..entry(1) };
-        let (index, _) = IndexMachine::apply(None, 1, Command::Add { entry: named.clone(), signed_in: Moment::At(1) });
+        let (index, _) =
+            IndexMachine::apply(None, 1, Command::Add { entry: named.clone(), signed_in: IssuedAt::At(1) });
         let index = add(index.as_ref(), 2, 1).0;
         assert_eq!(IndexMachine::apply(index.as_ref(), 3, Command::List).1, Reply::Entries(vec![named]));
     }
@@ -293,7 +298,7 @@ mod tests {
         let again = Entry { generation: 4, ..entry(1) };
         let index = add(None, 1, 1).0;
         let (index, _) =
-            IndexMachine::apply(index.as_ref(), 2, Command::Add { entry: again, signed_in: Moment::At(2) });
+            IndexMachine::apply(index.as_ref(), 2, Command::Add { entry: again, signed_in: IssuedAt::At(2) });
         let late = add(index.as_ref(), 3, 1).0;
         let remove = Command::Remove { session: entry(1).session, generation: 3 };
         let (index, reply) = IndexMachine::apply(late.as_ref(), 4, remove);

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use super::index::{IndexName, Moment};
+use super::index::{IndexName, IssuedAt};
 use crate::token_set::{TokenSet, User, exposed_option};
 
 /// An account of a provider that a session acts for.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Connection {
+pub struct LinkedAccount {
     /// The account, as the provider describes it.
     pub user: User,
     /// The issuer that vouched for it.
@@ -34,19 +34,19 @@ pub struct Connection {
     pub dpop_key: Option<SecretString>,
 }
 
-impl Connection {
-    /// The indexes that a session with this connection must be in, so that its provider can end it; each with when the
+impl LinkedAccount {
+    /// The indexes that a session with this account must be in, so that its provider can end it; each with when the
     /// provider vouched for the account. By the clock of the isolate that it is new to.
     #[must_use]
-    pub fn indexes(&self, now_ms: u64) -> Vec<(IndexName, Moment)> {
+    pub fn indexes(&self, now_ms: u64) -> Vec<(IndexName, IssuedAt)> {
         let account = IndexName::account(&self.issuer, &self.sub);
         let provider_session = match &self.sid {
             Some(sid) => IndexName::provider_session(&self.issuer, sid),
             None => IndexName::account_without_session(&self.issuer, &self.sub),
         };
         let signed_in = match self.by_own_clock {
-            true => Moment::Ago(now_ms.saturating_sub(self.signed_in_at_ms)),
-            false => Moment::At(self.signed_in_at_ms),
+            true => IssuedAt::Ago(now_ms.saturating_sub(self.signed_in_at_ms)),
+            false => IssuedAt::At(self.signed_in_at_ms),
         };
         [account, provider_session].into_iter().map(|name| (name, signed_in)).collect()
     }
@@ -90,12 +90,12 @@ impl Connection {
     /// Whether the account must be connected again: its token is over, and nothing renews it.
     #[must_use]
     pub fn is_spent(&self, now_ms: u64) -> bool {
-        self.is_over(now_ms) && self.tokens.refresh_token.is_none()
+        self.is_expired(now_ms) && self.tokens.refresh_token.is_none()
     }
 
     /// Whether its access token has ended.
     #[must_use]
-    pub fn is_over(&self, now_ms: u64) -> bool {
+    pub fn is_expired(&self, now_ms: u64) -> bool {
         self.tokens.expires_at_ms.is_some_and(|expires_at_ms| expires_at_ms <= now_ms)
     }
 }
@@ -143,5 +143,5 @@ pub struct SessionRecord {
     /// When the session ends whatever happens, in Unix milliseconds.
     pub expires_at_ms: u64,
     /// The accounts it acts for, by provider.
-    pub connections: BTreeMap<String, Connection>,
+    pub accounts: BTreeMap<String, LinkedAccount>,
 }

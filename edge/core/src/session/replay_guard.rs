@@ -14,9 +14,9 @@ use crate::runtime::machine::Machine;
 
 /// Names what may be used once.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OnceName(String);
+pub struct ReplayGuardName(String);
 
-impl OnceName {
+impl ReplayGuardName {
     /// A token, by the id that its issuer gave it.
     #[must_use]
     pub fn jti(issuer: &str, jti: &str) -> Self {
@@ -38,7 +38,7 @@ impl OnceName {
 
 /// The machine: remembers that something was used for as long as it could be used again.
 #[derive(Debug)]
-pub struct OnceMachine;
+pub struct ReplayGuardMachine;
 
 /// What is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,7 +79,7 @@ pub enum Reply {
     Repeat,
 }
 
-impl Machine for OnceMachine {
+impl Machine for ReplayGuardMachine {
     const KIND: &'static str = "once";
     type State = Used;
     type Command = Command;
@@ -111,14 +111,15 @@ mod tests {
 
     #[test]
     fn a_use_is_claimed_by_one_and_can_be_tried_again_until_it_worked() {
-        let (used, reply) = OnceMachine::apply(None, 0, Command::Claim { for_ms: 20 });
+        let (used, reply) = ReplayGuardMachine::apply(None, 0, Command::Claim { for_ms: 20 });
         assert_eq!(reply, Reply::First);
-        let claim = |used: Option<&Used>, now_ms| OnceMachine::apply(used, now_ms, Command::Claim { for_ms: 20 }).1;
+        let claim =
+            |used: Option<&Used>, now_ms| ReplayGuardMachine::apply(used, now_ms, Command::Claim { for_ms: 20 }).1;
         assert_eq!(claim(used.as_ref(), 19), Reply::Claimed);
         assert_eq!(claim(used.as_ref(), 20), Reply::First, "whoever claimed it broke off");
-        let (failed, _) = OnceMachine::apply(used.as_ref(), 5, Command::Settle { for_ms: 0 });
+        let (failed, _) = ReplayGuardMachine::apply(used.as_ref(), 5, Command::Settle { for_ms: 0 });
         assert_eq!(claim(failed.as_ref(), 6), Reply::First);
-        let (done, _) = OnceMachine::apply(used.as_ref(), 5, Command::Settle { for_ms: 95 });
+        let (done, _) = ReplayGuardMachine::apply(used.as_ref(), 5, Command::Settle { for_ms: 95 });
         assert_eq!(claim(done.as_ref(), 99), Reply::Repeat);
     }
 }

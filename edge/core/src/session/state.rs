@@ -57,7 +57,7 @@ pub struct SessionState {
     pub fence: u64,
     /// Who may write.
     pub lease: Option<Lease>,
-    /// Refresh tokens that were sent and whose answer nobody has, by connection.
+    /// Refresh tokens that were sent and whose answer nobody has, by account.
     pub sends: BTreeMap<String, Sends>,
     /// When the refusal of a token that had not ended last cost a refresh, in Unix milliseconds, by token.
     #[serde(default)]
@@ -70,7 +70,7 @@ pub struct Lease {
     /// Ends in Unix milliseconds.
     pub until_ms: u64,
     /// Whose refresh token its holder sends, if any.
-    pub connection: Option<String>,
+    pub account: Option<String>,
     /// The token that was refused before its end, if it is for one.
     #[serde(default)]
     pub refused: Option<String>,
@@ -78,7 +78,7 @@ pub struct Lease {
     pub turn: u64,
 }
 
-/// What became of a connection's present refresh token.
+/// What became of an account's present refresh token.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sends {
     /// How often it was sent and may have been used up.
@@ -87,7 +87,7 @@ pub struct Sends {
     pub not_before_ms: u64,
     /// Whether the provider broke down over it at some time, and may have used it up all the same.
     #[serde(default)]
-    pub is_doubtful: bool,
+    pub possibly_consumed: bool,
 }
 
 impl SessionState {
@@ -129,10 +129,10 @@ pub enum Command {
     Peek,
     /// Become the writer.
     Begin {
-        /// To send this connection's refresh token; `None` to write something else.
-        connection: Option<String>,
+        /// To send this account's refresh token; `None` to write something else.
+        account: Option<String>,
         /// The token of it that an upstream refused though it has not ended, if it is for one. Where clocks are wrong, all
-        /// that a connection has may be refused at the same time, and one refresh renews one of them.
+        /// that an account has may be refused at the same time, and one refresh renews one of them.
         refused: Option<String>,
         /// The generation that the asker knows: if there is a newer one, that is the answer.
         seen: u64,
@@ -159,7 +159,7 @@ pub enum Command {
 /// Whether a refresh token that was sent may have been used up, though it is still the one there is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Doubt {
+pub enum Consumption {
     /// It was not: the provider does not rotate, or it was not sent.
     #[default]
     None,
@@ -183,14 +183,14 @@ pub enum Outcome {
         replaced: Vec<String>,
         /// What is to be thought of the lease's refresh token if it is still the same one.
         #[serde(default)]
-        doubt: Doubt,
+        consumption: Consumption,
     },
     /// Nothing was used up, as far as the provider says.
     Kept {
         /// How long not to try again, in milliseconds.
         wait_ms: u64,
         /// Whether it broke down over it: what it says later of this refresh token may be the consequence.
-        is_doubtful: bool,
+        possibly_consumed: bool,
     },
     /// The refresh token was sent and no answer came: it may be used up.
     Lost {
@@ -218,17 +218,17 @@ pub enum Reply {
         generation: u64,
         /// The record that the new one must come from.
         record: String,
-        /// How often the connection's refresh token was sent before, without an answer that anybody has.
+        /// How often the account's refresh token was sent before, without an answer that anybody has.
         sends_before: u32,
         /// Whether it may have been used up by an earlier use.
-        is_doubtful: bool,
+        possibly_consumed: bool,
     },
     /// Somebody else writes.
     Busy {
         /// When to ask again, in milliseconds.
         wait_ms: u64,
     },
-    /// The connection's provider is not to be asked now.
+    /// The account's provider is not to be asked now.
     Later {
         /// When it is, in milliseconds.
         wait_ms: u64,
@@ -302,8 +302,8 @@ impl Machine for SessionMachine {
                 let reply = Reply::Active { generation: state.generation, record: state.record.clone() };
                 (touched(state, now_ms), reply)
             }
-            (Some(state), Command::Begin { connection, refused, seen, turn }) => {
-                begin(state, now_ms, connection, refused, seen, turn)
+            (Some(state), Command::Begin { account, refused, seen, turn }) => {
+                begin(state, now_ms, account, refused, seen, turn)
             }
             (Some(state), Command::Finish { fence, outcome }) => finish(state, now_ms, fence, outcome),
             (Some(_), Command::End { .. }) => (None, Reply::Superseded),
@@ -354,7 +354,7 @@ fn touched(state: &SessionState, now_ms: u64) -> Option<SessionState> {
 fn begin(
     state: &SessionState,
     now_ms: u64,
-    connection: Option<String>,
+    account: Option<String>,
     refused: Option<String>,
     seen: u64,
     turn: u64,
@@ -364,34 +364,35 @@ fn begin(
     }
     let Some(record) = state.record.clone() else { return (None, GONE) };
     if let Some(lease) = state.lease.as_ref().filter(|lease| now_ms < lease.until_ms) {
-        if lease.turn != turn || lease.connection != connection {
+        if lease.turn != turn || lease.account != account {
             return (None, Reply::Busy { wait_ms: BUSY_MS });
         }
-        let sends = connection.as_ref().and_then(|connection| state.sends.get(connection));
+        let sends = account.as_ref().and_then(|account| state.sends.get(account));
         let sends_before = sends.map_or(0, |sends| sends.count.saturating_sub(1));
-        let is_doubtful = sends_before > 0 || sends.is_some_and(|sends| sends.is_doubtful);
+        let possibly_consumed = sends_before > 0 || sends.is_some_and(|sends| sends.possibly_consumed);
         let (fence, generation) = (state.fence, state.generation);
-        return (None, Reply::Leased { fence, generation, record, sends_before, is_doubtful });
+        return (None, Reply::Leased { fence, generation, record, sends_before, possibly_consumed });
     }
     let last_refusal_ms = refused.as_ref().and_then(|token| state.refusals.get(token));
     if last_refusal_ms.is_some_and(|at_ms| now_ms.saturating_sub(*at_ms) < REFUSAL_PAUSE_MS) {
         return (None, Reply::RenewedLately);
     }
     let mut next = state.clone();
-    let (mut sends_before, mut is_doubtful) = (0, false);
-    if let Some(connection) = &connection {
-        let sends = next.sends.entry(connection.clone()).or_default();
+    let (mut sends_before, mut possibly_consumed) = (0, false);
+    if let Some(account) = &account {
+        let sends = next.sends.entry(account.clone()).or_default();
         if let Some(wait_ms) = sends.not_before_ms.checked_sub(now_ms).filter(|wait_ms| *wait_ms > 0) {
             return (None, Reply::Later { wait_ms });
         }
         sends_before = sends.count;
-        is_doubtful = sends_before > 0 || sends.is_doubtful;
+        possibly_consumed = sends_before > 0 || sends.possibly_consumed;
         // Counted before it is sent: a crash must not look as if nothing had happened.
         sends.count = sends.count.saturating_add(1);
     }
     next.fence = next.fence.saturating_add(1);
-    next.lease = Some(Lease { until_ms: now_ms.saturating_add(LEASE_MS), connection, refused, turn });
-    let reply = Reply::Leased { fence: next.fence, generation: next.generation, record, sends_before, is_doubtful };
+    next.lease = Some(Lease { until_ms: now_ms.saturating_add(LEASE_MS), account, refused, turn });
+    let reply =
+        Reply::Leased { fence: next.fence, generation: next.generation, record, sends_before, possibly_consumed };
     (Some(next), reply)
 }
 
@@ -404,24 +405,24 @@ fn finish(state: &SessionState, now_ms: u64, fence: u64, outcome: Outcome) -> (O
     };
     // Late but not superseded is not too late: nobody else began.
     let mut next = SessionState { lease: None, used_at_ms: now_ms, ..state.clone() };
-    let connection = lease.connection.clone().unwrap_or_default();
+    let account = lease.account.clone().unwrap_or_default();
     match outcome {
-        Outcome::Stored { record, indexes, replaced, doubt } => {
+        Outcome::Stored { record, indexes, replaced, consumption } => {
             next.generation = next.generation.saturating_add(1);
             next.record = Some(record);
             if let Some(token) = &lease.refused {
                 next.refusals.insert(token.clone(), now_ms);
             }
-            match (doubt, next.sends.get_mut(&connection)) {
-                (Doubt::Possible, Some(sends)) => {
+            match (consumption, next.sends.get_mut(&account)) {
+                (Consumption::Possible, Some(sends)) => {
                     sends.count = sends.count.saturating_sub(1);
-                    sends.is_doubtful = true;
+                    sends.possibly_consumed = true;
                 }
-                (Doubt::Counted, _) | (_, None) => {}
-                (Doubt::None, Some(_)) => drop(next.sends.remove(&connection)),
+                (Consumption::Counted, _) | (_, None) => {}
+                (Consumption::None, Some(_)) => drop(next.sends.remove(&account)),
             }
-            for connection in &replaced {
-                next.sends.remove(connection);
+            for account in &replaced {
+                next.sends.remove(account);
             }
             for index in indexes {
                 if !next.indexes.contains(&index) {
@@ -429,15 +430,15 @@ fn finish(state: &SessionState, now_ms: u64, fence: u64, outcome: Outcome) -> (O
                 }
             }
         }
-        Outcome::Kept { wait_ms, is_doubtful } => {
-            if let Some(sends) = next.sends.get_mut(&connection) {
+        Outcome::Kept { wait_ms, possibly_consumed } => {
+            if let Some(sends) = next.sends.get_mut(&account) {
                 sends.count = sends.count.saturating_sub(1);
-                sends.is_doubtful |= is_doubtful;
+                sends.possibly_consumed |= possibly_consumed;
                 sends.not_before_ms = now_ms.saturating_add(wait_ms);
             }
         }
         Outcome::Lost { wait_ms } => {
-            if let Some(sends) = next.sends.get_mut(&connection) {
+            if let Some(sends) = next.sends.get_mut(&account) {
                 sends.not_before_ms = now_ms.saturating_add(wait_ms);
             }
         }

@@ -16,7 +16,7 @@ use super::{
     id::SessionId,
     index::{self, IndexMachine, IndexName},
     record::SessionRecord,
-    replay_guard::{self, OnceMachine, OnceName},
+    replay_guard::{self, ReplayGuardMachine, ReplayGuardName},
     settings::SessionSettings,
     state::{Command, Reply, SessionMachine},
 };
@@ -46,14 +46,14 @@ pub struct Session {
 }
 
 /// What a session cookie says.
-struct Shown {
+struct CookieContents {
     ends_at_ms: u64,
     /// Which version of the record its browser has seen.
     generation: u64,
     id: SessionId,
 }
 
-impl Shown {
+impl CookieContents {
     fn parse(plain: &[u8]) -> Option<Self> {
         let (ends_at_ms, rest) = plain.split_first_chunk()?;
         let (generation, id) = rest.split_first_chunk()?;
@@ -133,7 +133,7 @@ impl<P: Platform> Sessions<'_, P> {
     }
 
     /// What a request's cookie says, if it has not ended by its own word.
-    fn living(&self, headers: &HeaderMap) -> Result<Shown, Error> {
+    fn living(&self, headers: &HeaderMap) -> Result<CookieContents, Error> {
         let shown = self.cookie(headers)?;
         if self.platform.now_ms() >= shown.ends_at_ms {
             return Err(Error::Unauthenticated { reason: "session cookie expired" });
@@ -155,7 +155,7 @@ impl<P: Platform> Sessions<'_, P> {
     pub fn ids(&self, headers: &HeaderMap) -> Vec<SessionId> {
         let values = cookie::all(headers).filter(|(name, _)| *name == SESSION_COOKIE).map(|(_, value)| value);
         let mut ids: Vec<SessionId> = Vec::new();
-        for Shown { id, .. } in values.filter_map(|value| self.open_cookie(value)) {
+        for CookieContents { id, .. } in values.filter_map(|value| self.open_cookie(value)) {
             if ids.iter().all(|known| known.handle() != id.handle()) {
                 ids.push(id);
             }
@@ -163,7 +163,7 @@ impl<P: Platform> Sessions<'_, P> {
         ids
     }
 
-    fn cookie(&self, headers: &HeaderMap) -> Result<Shown, Error> {
+    fn cookie(&self, headers: &HeaderMap) -> Result<CookieContents, Error> {
         let value = match cookie::find(headers, SESSION_COOKIE) {
             Found::One(value) => value,
             Found::None => return Err(Error::Unauthenticated { reason: "no session cookie" }),
@@ -172,11 +172,11 @@ impl<P: Platform> Sessions<'_, P> {
         self.open_cookie(value).ok_or(Error::Unauthenticated { reason: "session cookie does not open" })
     }
 
-    fn open_cookie(&self, value: &str) -> Option<Shown> {
+    fn open_cookie(&self, value: &str) -> Option<CookieContents> {
         let blob = BASE64.decode(value).ok()?;
         let context = self.cookie_context();
         let binding = Binding { purpose: Purpose::SessionCookie, context: &context, secret: b"" };
-        Shown::parse(&seal::open(&self.settings.keys, binding, &blob).ok()?)
+        CookieContents::parse(&seal::open(&self.settings.keys, binding, &blob).ok()?)
     }
 
     /// The session of a request.
@@ -184,7 +184,7 @@ impl<P: Platform> Sessions<'_, P> {
     /// # Errors
     /// [`Error::Unauthenticated`] if there is none that is believed, [`Error::Unavailable`] if nobody can tell.
     pub async fn load(&self, headers: &HeaderMap) -> Result<Session, Error> {
-        let Shown { id, generation, .. } = self.living(headers)?;
+        let CookieContents { id, generation, .. } = self.living(headers)?;
         self.load_since(id, generation).await
     }
 
@@ -224,7 +224,7 @@ impl<P: Platform> Sessions<'_, P> {
             return Err(Error::Unauthenticated { reason: "session expired" });
         }
         // Whoever vouched for the user may be believed no more: a provider or a tenant was taken out (M74).
-        let own = record.connections.get(&record.provider);
+        let own = record.accounts.get(&record.provider);
         if own.is_none_or(|own| !self.settings.trusts(&record.provider, &own.issuer)) {
             return Err(Error::Unauthenticated { reason: "session of a provider or tenant that is not configured" });
         }
@@ -265,12 +265,12 @@ impl<P: Platform> Sessions<'_, P> {
     ///
     /// # Errors
     /// The coordinator did not answer.
-    pub async fn ask_once(
+    pub async fn ask_replay_guard(
         &self,
-        name: &OnceName,
+        name: &ReplayGuardName,
         command: replay_guard::Command,
     ) -> Result<replay_guard::Reply, Unavailable> {
-        let work = self.platform.run::<OnceMachine>(name.as_str(), command);
+        let work = self.platform.run::<ReplayGuardMachine>(name.as_str(), command);
         within(self.platform, STORE_TIMEOUT, "once-only tokens", work).await
     }
 

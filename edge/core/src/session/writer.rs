@@ -9,7 +9,7 @@ use secrecy::ExposeSecret as _;
 use super::{
     index,
     record::SessionRecord,
-    state::{Command, Doubt, LEASE_MS, Outcome, Reply},
+    state::{Command, Consumption, LEASE_MS, Outcome, Reply},
     store::{Session, Sessions},
 };
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How long a writer waits for its turn: longer than one who was cut off keeps the others waiting.
-const PATIENCE: Duration = Duration::from_millis(LEASE_MS + 5000);
+const MAX_WAIT: Duration = Duration::from_millis(LEASE_MS + 5000);
 
 /// What came of asking to be a session's writer.
 #[derive(Debug)]
@@ -38,17 +38,17 @@ pub enum Begun {
         /// How long.
         wait: Duration,
     },
-    /// An upstream's refusal of this connection's token has cost a refresh a moment ago.
+    /// An upstream's refusal of this account's token has cost a refresh a moment ago.
     RenewedLately,
 }
 
 /// What somebody wants to write.
 #[derive(Debug, Clone, Copy)]
 pub enum Purpose<'a> {
-    /// New tokens of this connection for old.
+    /// New tokens of this account for old.
     Refresh {
         /// Its provider.
-        connection: &'a str,
+        account: &'a str,
         /// What the token is restricted to (nothing, if empty) that an upstream refused though it has not ended, if it is for
         /// one.
         refused: Option<&'a str>,
@@ -63,10 +63,10 @@ pub struct Writer {
     pub(super) fence: u64,
     /// The session as it is now: what is written must come from this.
     pub session: Session,
-    /// How often the connection's refresh token was sent before without an answer that anybody has.
+    /// How often the account's refresh token was sent before without an answer that anybody has.
     pub sends_before: u32,
     /// Whether an earlier use may have used it up.
-    pub is_doubtful: bool,
+    pub possibly_consumed: bool,
 }
 
 impl<P: Platform> Sessions<'_, P> {
@@ -79,14 +79,14 @@ impl<P: Platform> Sessions<'_, P> {
         let broken = Error::Unauthenticated { reason: "session record does not open" };
         let mut turn = [0; 8];
         self.platform.fill(&mut turn)?;
-        let (connection, refused) = match purpose {
-            Purpose::Refresh { connection, refused } => {
-                (Some(connection.to_owned()), refused.map(|restriction| format!("{connection} {restriction}")))
+        let (account, refused) = match purpose {
+            Purpose::Refresh { account, refused } => {
+                (Some(account.to_owned()), refused.map(|restriction| format!("{account} {restriction}")))
             }
             Purpose::Other => (None, None),
         };
         let turn = u64::from_be_bytes(turn);
-        let begin = Command::Begin { connection, refused, seen: session.generation, turn };
+        let begin = Command::Begin { account, refused, seen: session.generation, turn };
         let open = |generation: u64, record: &str| {
             let sealed = BASE64.decode(record).map_err(|_| broken.clone())?;
             let record = self.unseal(&session.id, generation, &sealed).ok_or_else(|| broken.clone())?;
@@ -103,9 +103,9 @@ impl<P: Platform> Sessions<'_, P> {
                 self.cache.put(&session.handle, asked_ms, generation, sealed);
                 Ok(Begun::Newer(newer))
             }
-            Reply::Leased { fence, generation, record, sends_before, is_doubtful } => {
+            Reply::Leased { fence, generation, record, sends_before, possibly_consumed } => {
                 let (session, _) = open(generation, &record)?;
-                Ok(Begun::Writer(Writer { fence, session, sends_before, is_doubtful }))
+                Ok(Begun::Writer(Writer { fence, session, sends_before, possibly_consumed }))
             }
             Reply::Busy { wait_ms } => Ok(Begun::Busy { wait: Duration::from_millis(wait_ms) }),
             Reply::Later { wait_ms } => Ok(Begun::Later { wait: Duration::from_millis(wait_ms) }),
@@ -130,7 +130,7 @@ impl<P: Platform> Sessions<'_, P> {
             let waited = Duration::from_millis(self.platform.now_ms().saturating_sub(began_ms));
             match self.begin(&session, Purpose::Other).await? {
                 Begun::Writer(writer) => return Ok(writer),
-                _ if waited > PATIENCE => break,
+                _ if waited > MAX_WAIT => break,
                 Begun::Newer(newer) => session = newer,
                 // Most are done soon; who is not has probably been cut off.
                 Begun::Busy { wait } | Begun::Later { wait } => self.platform.sleep(wait.max(waited / 10)).await,
@@ -146,23 +146,23 @@ impl<P: Platform> Sessions<'_, P> {
     /// [`Error::Unauthenticated`] if the session ended meanwhile, [`Error::Unavailable`] if nobody can tell whether it
     /// was stored.
     pub async fn store(&self, writer: &Writer, record: &SessionRecord) -> Result<Option<Session>, Error> {
-        self.store_in_doubt(writer, record, Doubt::None).await
+        self.store_with_consumption(writer, record, Consumption::None).await
     }
 
     /// The same where the refresh token that was sent stays in the record.
     ///
     /// # Errors
     /// As [`Sessions::store`].
-    pub async fn store_in_doubt(
+    pub async fn store_with_consumption(
         &self,
         writer: &Writer,
         record: &SessionRecord,
-        doubt: Doubt,
+        consumption: Consumption,
     ) -> Result<Option<Session>, Error> {
         let Session { id, handle, generation, record: before, .. } = &writer.session;
         let now_ms = self.platform.now_ms();
         let names =
-            |record: &SessionRecord| record.connections.values().flat_map(|it| it.indexes(now_ms)).collect::<Vec<_>>();
+            |record: &SessionRecord| record.accounts.values().flat_map(|it| it.indexes(now_ms)).collect::<Vec<_>>();
         let (known, wanted) = (names(before), names(record));
         let added = wanted.iter().filter(|(name, _)| !known.iter().any(|(other, _)| other == name)).cloned().collect();
         let dropped = known.iter().filter(|(name, _)| !wanted.iter().any(|(other, _)| other == name));
@@ -176,7 +176,7 @@ impl<P: Platform> Sessions<'_, P> {
         };
         let sealed = self.seal(id, generation, record)?;
         let replaced = replaced(before, record);
-        let outcome = Outcome::Stored { record: BASE64.encode(&sealed), indexes, replaced, doubt };
+        let outcome = Outcome::Stored { record: BASE64.encode(&sealed), indexes, replaced, consumption };
         let asked_ms = self.platform.now_ms();
         match self.coordinate_surely(handle, Command::Finish { fence: writer.fence, outcome }).await? {
             Reply::Active { .. } => {
@@ -205,7 +205,7 @@ impl<P: Platform> Sessions<'_, P> {
     /// # Errors
     /// As [`Sessions::give_back`].
     pub async fn give_back_unused(&self, writer: &Writer) -> Result<(), Unavailable> {
-        self.give_back(writer, Outcome::Kept { wait_ms: 0, is_doubtful: false }).await
+        self.give_back(writer, Outcome::Kept { wait_ms: 0, possibly_consumed: false }).await
     }
 
     /// Gives the lease back without a new record.
@@ -246,12 +246,12 @@ impl<P: Platform> Sessions<'_, P> {
     }
 }
 
-/// The connections whose refresh token changed from one record to the next.
+/// The accounts whose refresh token changed from one record to the next.
 fn replaced(before: &SessionRecord, after: &SessionRecord) -> Vec<String> {
     let token = |record: &SessionRecord, provider: &String| {
-        let token = record.connections.get(provider)?.tokens.refresh_token.as_ref()?;
+        let token = record.accounts.get(provider)?.tokens.refresh_token.as_ref()?;
         Some(token.expose_secret().to_owned())
     };
-    let changed = before.connections.keys().filter(|provider| token(before, provider) != token(after, provider));
+    let changed = before.accounts.keys().filter(|provider| token(before, provider) != token(after, provider));
     changed.cloned().collect()
 }

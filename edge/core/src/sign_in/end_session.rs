@@ -16,15 +16,15 @@ use crate::{
     oauth::provider::{Kind, Provider},
     runtime::{platform::Platform, random::random_text, unavailable::Unavailable},
     seal::{self, Binding, Purpose},
-    session::record::{Connection, SessionRecord},
+    session::record::{LinkedAccount, SessionRecord},
 };
 
 /// Waits for the way to the provider.
-pub const DEPARTURE_COOKIE: &str = "__Host-Http-logout";
+pub const LOGOUT_REDIRECT_COOKIE: &str = "__Host-Http-logout";
 /// Waits for the way back.
 pub const RETURN_COOKIE: &str = "__Host-Http-logged-out";
 /// How long the browser may take to set out: a script does it at once.
-const DEPARTURE_SECONDS: u64 = 60;
+const LOGOUT_REDIRECT_SECONDS: u64 = 60;
 /// How long the user may take at the provider.
 const RETURN_SECONDS: u64 = 600;
 /// Largest name and value of a cookie that every browser keeps together, in bytes (RFC 6265bis §5.6).
@@ -32,7 +32,7 @@ const MAX_COOKIE_BYTES: usize = 4096;
 
 /// What the provider is told of who wants out.
 #[derive(Serialize, Deserialize)]
-pub struct Departure {
+pub struct LogoutRedirect {
     provider: String,
     /// The ID token; `None` if it does not fit into a cookie.
     id_token: Option<String>,
@@ -41,7 +41,7 @@ pub struct Departure {
     created_at_ms: u64,
 }
 
-impl Drop for Departure {
+impl Drop for LogoutRedirect {
     fn drop(&mut self) {
         if let Some(token) = &mut self.id_token {
             token.zeroize();
@@ -49,7 +49,7 @@ impl Drop for Departure {
     }
 }
 
-impl Departure {
+impl LogoutRedirect {
     /// The `Set-Cookie` value for a session that has ended. `None` if it had no sign-in with this provider.
     ///
     /// # Errors
@@ -60,31 +60,32 @@ impl Departure {
         provider: &Provider,
         record: &SessionRecord,
     ) -> Result<Option<String>, Unavailable> {
-        let connection = record.connections.get(&provider.id).filter(|it| provider.is_issuer(&it.issuer));
-        let Some(connection) = connection else { return Ok(None) };
-        let mut departure = Self {
+        let account = record.accounts.get(&provider.id).filter(|it| provider.is_issuer(&it.issuer));
+        let Some(account) = account else { return Ok(None) };
+        let mut logout_redirect = Self {
             provider: provider.id.clone(),
-            id_token: connection.tokens.id_token.as_ref().map(|token| token.expose_secret().to_owned()),
+            id_token: account.tokens.id_token.as_ref().map(|token| token.expose_secret().to_owned()),
             logout_hint: None,
             created_at_ms: platform.now_ms(),
         };
-        let sealed = seal_cookie(platform, keys, DEPARTURE_COOKIE, provider, &departure)?;
-        let value = if DEPARTURE_COOKIE.len() + sealed.len() <= MAX_COOKIE_BYTES && departure.id_token.is_some() {
-            sealed
-        } else {
-            departure.id_token.zeroize();
-            departure.logout_hint = logout_hint(provider, connection);
-            seal_cookie(platform, keys, DEPARTURE_COOKIE, provider, &departure)?
-        };
-        Ok(Some(cookie::set(DEPARTURE_COOKIE, &value, SameSite::Strict, DEPARTURE_SECONDS)))
+        let sealed = seal_cookie(platform, keys, LOGOUT_REDIRECT_COOKIE, provider, &logout_redirect)?;
+        let value =
+            if LOGOUT_REDIRECT_COOKIE.len() + sealed.len() <= MAX_COOKIE_BYTES && logout_redirect.id_token.is_some() {
+                sealed
+            } else {
+                logout_redirect.id_token.zeroize();
+                logout_redirect.logout_hint = logout_hint(provider, account);
+                seal_cookie(platform, keys, LOGOUT_REDIRECT_COOKIE, provider, &logout_redirect)?
+            };
+        Ok(Some(cookie::set(LOGOUT_REDIRECT_COOKIE, &value, SameSite::Strict, LOGOUT_REDIRECT_SECONDS)))
     }
 
     /// The one that a request carries, if it is of this provider and not over.
     #[must_use]
     pub fn find(platform: &impl Platform, keys: &KeyRing, provider: &Provider, headers: &HeaderMap) -> Option<Self> {
-        let departure: Self = open_cookie(keys, DEPARTURE_COOKIE, provider, headers)?;
-        let age_ms = platform.now_ms().saturating_sub(departure.created_at_ms);
-        (departure.provider == provider.id && age_ms < DEPARTURE_SECONDS * 1000).then_some(departure)
+        let logout_redirect: Self = open_cookie(keys, LOGOUT_REDIRECT_COOKIE, provider, headers)?;
+        let age_ms = platform.now_ms().saturating_sub(logout_redirect.created_at_ms);
+        (logout_redirect.provider == provider.id && age_ms < LOGOUT_REDIRECT_SECONDS * 1000).then_some(logout_redirect)
     }
 
     /// Where the browser goes to end the provider's session (§2).
@@ -107,9 +108,9 @@ impl Departure {
 }
 
 /// Entra takes a claim of its own here and none of what we know; it then asks which account is meant.
-fn logout_hint(provider: &Provider, connection: &Connection) -> Option<String> {
+fn logout_hint(provider: &Provider, account: &LinkedAccount) -> Option<String> {
     match provider.kind {
-        Kind::OpenId { .. } => connection.user.email.clone(),
+        Kind::OpenId { .. } => account.user.email.clone(),
         Kind::Entra { .. } | Kind::GitHub { .. } => None,
     }
 }
@@ -151,9 +152,9 @@ impl Return {
         state: &str,
     ) -> Option<String> {
         let back: Self = open_cookie(keys, RETURN_COOKIE, provider, headers)?;
-        let is_over = platform.now_ms().saturating_sub(back.created_at_ms) >= RETURN_SECONDS * 1000;
+        let is_expired = platform.now_ms().saturating_sub(back.created_at_ms) >= RETURN_SECONDS * 1000;
         let matches = bool::from(back.state.as_bytes().ct_eq(state.as_bytes()));
-        (matches && !is_over).then_some(back.return_to)
+        (matches && !is_expired).then_some(back.return_to)
     }
 }
 

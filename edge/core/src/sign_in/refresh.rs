@@ -38,8 +38,8 @@ use crate::{
         unavailable::Unavailable,
     },
     session::{
-        record::{Access, Connection, RestrictedToken},
-        state::{Doubt, Outcome},
+        record::{Access, LinkedAccount, RestrictedToken},
+        state::{Consumption, Outcome},
         store::{Session, Sessions},
         writer::{Begun, Purpose, Writer},
     },
@@ -49,7 +49,7 @@ use crate::{
 const MARGIN_MS: u64 = 30 * 1000;
 /// How long to wait for somebody else's refresh, before the client is asked to wait instead. A coordinator that takes
 /// its time to say that it is not our turn counts, too.
-const PATIENCE: Duration = Duration::from_secs(15);
+const MAX_WAIT: Duration = Duration::from_secs(15);
 /// How long a provider that failed is left alone, at least and at most.
 const PAUSE: Duration = Duration::from_secs(5);
 const MAX_PAUSE: Duration = Duration::from_secs(300);
@@ -74,19 +74,19 @@ pub struct Refresher<'a, P> {
 }
 
 impl<P: Platform> Refresher<'_, P> {
-    /// The session's connection with a provider, with an access token, restricted so, that has not ended. `refused` says
+    /// The session's account with a provider, with an access token, restricted so, that has not ended. `refused` says
     /// that an upstream would not take the one in `session`: then there is a newer one, or it is renewed.
     ///
     /// # Errors
     /// [`Error::ProviderSignInNeeded`] if the user must connect the account again, [`Error::Unavailable`] if the
     /// provider does not answer now, [`Error::Unauthenticated`] if the session ended meanwhile.
-    pub async fn connection(
+    pub async fn account(
         &self,
         session: &Session,
         provider: &str,
         restriction: Option<&Restriction>,
         refused: bool,
-    ) -> Result<Connection, Error> {
+    ) -> Result<LinkedAccount, Error> {
         let key = restriction.map(Restriction::key);
         let key = key.as_deref();
         let mut session = Cow::Borrowed(session);
@@ -96,8 +96,8 @@ impl<P: Platform> Refresher<'_, P> {
         loop {
             let waited = Duration::from_millis(self.platform.now_ms().saturating_sub(began_ms));
             let needed = || Error::ProviderSignInNeeded { provider: provider.to_owned() };
-            let Some(connection) =
-                session.record.connections.get(provider).filter(|it| self.is_usable(provider, it, key, must_renew))
+            let Some(account) =
+                session.record.accounts.get(provider).filter(|it| self.is_usable(provider, it, key, must_renew))
             else {
                 // The account may have been connected, a moment ago and somewhere else.
                 if !is_from_memory {
@@ -108,30 +108,30 @@ impl<P: Platform> Refresher<'_, P> {
                 session = Cow::Owned(self.sessions().load_by_id(session.id.clone()).await?);
                 continue;
             };
-            let access = connection.access(key);
-            if !must_renew && !self.is_over(access) {
-                return Ok(connection.clone());
+            let access = account.access(key);
+            if !must_renew && !self.is_expired(access) {
+                return Ok(account.clone());
             }
-            if connection.tokens.refresh_token.is_none() {
+            if account.tokens.refresh_token.is_none() {
                 return Err(needed());
             }
             // It was to be renewed in time, and there still is some: an outage of the provider is none of the user's yet.
             let lasts =
                 access.is_some_and(|it| it.expires_at_ms.is_none_or(|ends_ms| self.platform.now_ms() < ends_ms));
-            let good = Some(connection).filter(|_| !must_renew && lasts).cloned();
+            let good = Some(account).filter(|_| !must_renew && lasts).cloned();
             // Reckoned from before the turn was asked for: the coordinator's lease began later, whatever held us up since.
             let asked_ms = self.platform.now_ms();
-            let refused = (!self.is_over(access)).then(|| key.unwrap_or_default());
-            let purpose = Purpose::Refresh { connection: provider, refused };
+            let refused = (!self.is_expired(access)).then(|| key.unwrap_or_default());
+            let purpose = Purpose::Refresh { account: provider, refused };
             match self.sessions().begin(&session, purpose).await? {
                 Begun::Newer(newer) => {
                     let before = access.map(|it| it.token);
-                    let after = newer.record.connections.get(provider).and_then(|it| it.access(key)).map(|it| it.token);
+                    let after = newer.record.accounts.get(provider).and_then(|it| it.access(key)).map(|it| it.token);
                     // What is newer may be another account's tokens; these are as refused as before.
                     must_renew = must_renew && before.zip(after).is_some_and(|(before, after)| same(before, after));
                     session = Cow::Owned(newer);
                 }
-                Begun::Busy { wait } if waited < PATIENCE => {
+                Begun::Busy { wait } if waited < MAX_WAIT => {
                     self.platform.sleep(wait).await;
                 }
                 Begun::Busy { .. } => {
@@ -159,19 +159,19 @@ impl<P: Platform> Refresher<'_, P> {
         provider_id: &str,
         restriction: Option<&Restriction>,
         asked_ms: u64,
-    ) -> Result<Option<Connection>, Error> {
+    ) -> Result<Option<LinkedAccount>, Error> {
         let sessions = self.sessions();
-        let kept = |wait: Duration| Outcome::Kept { wait_ms: millis(wait), is_doubtful: false };
-        let connection = writer.session.record.connections.get(provider_id);
-        let (Some(provider), Some(connection)) =
-            (connection.and_then(|it| self.config.provider_of(provider_id, &it.issuer)), connection)
+        let kept = |wait: Duration| Outcome::Kept { wait_ms: millis(wait), possibly_consumed: false };
+        let account = writer.session.record.accounts.get(provider_id);
+        let (Some(provider), Some(account)) =
+            (account.and_then(|it| self.config.provider_of(provider_id, &it.issuer)), account)
         else {
             sessions.give_back_unused(writer).await?;
             return Ok(None);
         };
         // What may have been used up: a token that does not rotate never is, and leaves no doubt (M78).
-        let (sends_before, is_doubtful) =
-            if provider.refresh.rotates { (writer.sends_before, writer.is_doubtful) } else { (0, false) };
+        let (sends_before, possibly_consumed) =
+            if provider.refresh.rotates { (writer.sends_before, writer.possibly_consumed) } else { (0, false) };
         if sends_before > u32::from(provider.refresh.retries_lost_answer) {
             self.report(provider, Renewal::Exhausted);
             return self.without_refresh_token(writer, provider_id).await;
@@ -199,15 +199,15 @@ impl<P: Platform> Refresher<'_, P> {
         // `within` looks at the clock after the work: whoever is held up between two sendings would do the second first.
         let send_by_ms = Some(platform.now_ms().saturating_add(millis(TIMEOUT)));
         let sender = Client { send_by_ms, ..client };
-        let dpop = connection.dpop_key.as_ref().and_then(DpopKey::from_jwk);
+        let dpop = account.dpop_key.as_ref().and_then(DpopKey::from_jwk);
         let work = async {
-            let answer = refresh(&sender, &connection.tokens, restriction, dpop.as_ref()).await;
+            let answer = refresh(&sender, &account.tokens, restriction, dpop.as_ref()).await;
             match (restriction, answer) {
                 // Is all over, or only this not granted? It shows without the restriction. A refresh token that works once
                 // is risked for that only if it would be lost otherwise.
                 (Some(restriction), Refresh::Ended(reason)) => {
                     self.report(provider, Renewal::Denied(reason));
-                    Ok((refresh(&sender, &connection.tokens, None, dpop.as_ref()).await, Some(restriction.key())))
+                    Ok((refresh(&sender, &account.tokens, None, dpop.as_ref()).await, Some(restriction.key())))
                 }
                 (Some(restriction), answer @ Refresh::Denied(_)) => Ok((answer, Some(restriction.key()))),
                 (_, answer) => Ok((answer, None)),
@@ -217,7 +217,7 @@ impl<P: Platform> Refresher<'_, P> {
         let (answer, denied) = worked.unwrap_or((Refresh::Lost, None));
         match answer {
             Refresh::Refreshed(fresh) => {
-                let mut renewed = connection.clone();
+                let mut renewed = account.clone();
                 // What no service asks for any more goes.
                 renewed.restricted.retain(|key, _| provider.restrictions.iter().any(|it| it.key() == *key));
                 match (restriction, &denied) {
@@ -233,7 +233,7 @@ impl<P: Platform> Refresher<'_, P> {
             }
             // The account that makes the session its user's is over: so is the session (M10). Unless an earlier use may
             // have been one although nobody had its tokens, which looks the same.
-            Refresh::Ended(reason) if writer.session.record.provider == provider.id && !is_doubtful => {
+            Refresh::Ended(reason) if writer.session.record.provider == provider.id && !possibly_consumed => {
                 if sessions.end_as_writer(writer, EndReason::Revoked).await? {
                     self.report(provider, Renewal::Ended(reason));
                     return Err(Error::Unauthenticated { reason: "the provider ended the account's grant" });
@@ -245,33 +245,33 @@ impl<P: Platform> Refresher<'_, P> {
             Refresh::Denied(reason) => {
                 self.report(provider, Renewal::Denied(reason));
                 let mut record = writer.session.record.clone();
-                if let (Some(connection), Some(key)) = (record.connections.get_mut(provider_id), denied) {
-                    connection.restricted.insert(key, self.denial());
+                if let (Some(account), Some(key)) = (record.accounts.get_mut(provider_id), denied) {
+                    account.restricted.insert(key, self.denial());
                 }
-                let doubt = match (provider.refresh.rotates, provider.refresh.retries_lost_answer) {
-                    (false, _) => Doubt::None,
-                    (true, true) => Doubt::Possible,
-                    (true, false) => Doubt::Counted,
+                let consumption = match (provider.refresh.rotates, provider.refresh.retries_lost_answer) {
+                    (false, _) => Consumption::None,
+                    (true, true) => Consumption::Possible,
+                    (true, false) => Consumption::Counted,
                 };
-                sessions.store_in_doubt(writer, &record, doubt).await?;
+                sessions.store_with_consumption(writer, &record, consumption).await?;
                 Ok(None)
             }
             Refresh::Ended(reason) => {
                 self.report(provider, Renewal::Ended(reason));
                 self.without_refresh_token(writer, provider_id).await
             }
-            Refresh::Foreign { reason, tokens } => {
-                self.report(provider, Renewal::Foreign(reason));
+            Refresh::SubjectMismatch { reason, tokens } => {
+                self.report(provider, Renewal::SubjectMismatch(reason));
                 let ended = sessions.end(&writer.session.handle, EndReason::Revoked).await;
                 revoke(&client, &tokens, dpop.as_ref()).await;
                 ended?;
                 Err(Error::Unauthenticated { reason: "session ended for a refresh that cannot be trusted" })
             }
-            Refresh::Answered { retry_after_seconds, detail, is_doubtful } => {
+            Refresh::Answered { retry_after_seconds, detail, possibly_consumed } => {
                 self.report(provider, Renewal::NotNow(detail));
                 let wait = retry_after_seconds.map_or(PAUSE, |seconds| Duration::from_secs(seconds.into()));
                 let wait_ms = millis(wait.clamp(PAUSE, MAX_PAUSE));
-                sessions.give_back(writer, Outcome::Kept { wait_ms, is_doubtful }).await?;
+                sessions.give_back(writer, Outcome::Kept { wait_ms, possibly_consumed }).await?;
                 Err(Unavailable::new("identity provider", detail).into())
             }
             Refresh::Lost => {
@@ -288,10 +288,10 @@ impl<P: Platform> Refresher<'_, P> {
         writer: &Writer,
         client: &Client<'_, P>,
         dpop: Option<&DpopKey>,
-        renewed: Connection,
-    ) -> Result<Connection, Error> {
+        renewed: LinkedAccount,
+    ) -> Result<LinkedAccount, Error> {
         let mut record = writer.session.record.clone();
-        record.connections.insert(client.provider.id.clone(), renewed.clone());
+        record.accounts.insert(client.provider.id.clone(), renewed.clone());
         match self.sessions().store(writer, &record).await {
             Ok(Some(_)) => {
                 self.report(client.provider, Renewal::Done);
@@ -319,12 +319,12 @@ impl<P: Platform> Refresher<'_, P> {
     }
 
     /// Stores the record without a refresh token that is worth nothing any more, so that nobody sends it again.
-    async fn without_refresh_token(&self, writer: &Writer, provider_id: &str) -> Result<Option<Connection>, Error> {
+    async fn without_refresh_token(&self, writer: &Writer, provider_id: &str) -> Result<Option<LinkedAccount>, Error> {
         let mut record = writer.session.record.clone();
-        if let Some(connection) = record.connections.get_mut(provider_id) {
-            connection.tokens.refresh_token = None;
-            connection.tokens.expires_at_ms = Some(0);
-            connection.restricted.clear();
+        if let Some(account) = record.accounts.get_mut(provider_id) {
+            account.tokens.refresh_token = None;
+            account.tokens.expires_at_ms = Some(0);
+            account.restricted.clear();
         }
         self.sessions().store(writer, &record).await?;
         Ok(None)
@@ -342,7 +342,7 @@ impl<P: Platform> Refresher<'_, P> {
             begun => begun,
         };
         let Begun::Writer(writer) = begun else { return Ok(()) };
-        let tokens = writer.session.record.connections.get(provider_id).map(|connection| &connection.tokens);
+        let tokens = writer.session.record.accounts.get(provider_id).map(|account| &account.tokens);
         if tokens.is_some_and(|it| it.refresh_token.is_none() && same(&it.access_token, token)) {
             self.without_refresh_token(&writer, provider_id).await?;
         } else {
@@ -352,14 +352,14 @@ impl<P: Platform> Refresher<'_, P> {
     }
 
     /// Whether its token is good or something renews it, at the provider that issued it.
-    fn is_usable(&self, provider: &str, connection: &Connection, key: Option<&str>, must_renew: bool) -> bool {
-        let is_spent = self.is_over(connection.access(key)) && connection.tokens.refresh_token.is_none();
-        let is_denied = key.is_some_and(|key| connection.is_denied(key, self.platform.now_ms()));
-        self.config.provider_of(provider, &connection.issuer).is_some() && (must_renew || !is_spent) && !is_denied
+    fn is_usable(&self, provider: &str, account: &LinkedAccount, key: Option<&str>, must_renew: bool) -> bool {
+        let is_spent = self.is_expired(account.access(key)) && account.tokens.refresh_token.is_none();
+        let is_denied = key.is_some_and(|key| account.is_denied(key, self.platform.now_ms()));
+        self.config.provider_of(provider, &account.issuer).is_some() && (must_renew || !is_spent) && !is_denied
     }
 
     /// Whether a token is over, or about to be; or was never asked for.
-    fn is_over(&self, access: Option<Access<'_>>) -> bool {
+    fn is_expired(&self, access: Option<Access<'_>>) -> bool {
         let Some(Access { obtained_at_ms, expires_at_ms, .. }) = access else { return true };
         expires_at_ms.is_some_and(|expires_at_ms| {
             // A tenth of its life at most, or a short-lived token would be renewed at each request.

@@ -34,7 +34,7 @@ pub struct Transaction {
     /// What binds the provider's answer to this browser and this sign-in.
     #[serde(flatten)]
     pub secrets: AuthorizationSecrets,
-    /// Where the user goes afterwards, already checked.
+    /// Where the user goes deferred_refresh, already checked.
     pub return_to: String,
     /// When it began, in Unix milliseconds.
     pub created_at_ms: u64,

@@ -2,7 +2,7 @@
 //! what is kept, skipped, sent and withheld is decided here.
 //!
 //! Records are numbered as they arrive (`seq`), which gives a user one order over all partitions. Each stream has a
-//! [`Place`]: what it was sent and what it acknowledged. [`pump`] sends what fits between the two, whenever either moves.
+//! [`NetworkScope`]: what it was sent and what it acknowledged. [`pump`] sends what fits between the two, whenever either moves.
 
 use std::time::Duration;
 
@@ -109,7 +109,7 @@ pub trait Buffer {
 
 /// Where a stream stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
+pub struct NetworkScope {
     /// The last record sent.
     pub sent: i64,
     /// The last record acknowledged.
@@ -122,9 +122,9 @@ pub struct Place {
 /// A stream's socket, as the hub sees it. Its place must survive the hub's hibernation.
 pub trait Outlet {
     /// Where it stands.
-    fn place(&self) -> Place;
+    fn network_scope(&self) -> NetworkScope;
     /// Remembers where it stands.
-    fn set_place(&self, place: Place);
+    fn set_place(&self, place: NetworkScope);
     /// Sends a [`HubMessage`]; a socket that is gone is the runtime's to notice.
     fn send(&self, text: &str);
     /// Closes it; its client resumes when it reads again.
@@ -210,7 +210,7 @@ pub fn open<B: Buffer>(
         }
         None => oldest(buffer)?,
     };
-    outlet.set_place(Place { sent: seq, acknowledged: seq, full_since_ms: None });
+    outlet.set_place(NetworkScope { sent: seq, acknowledged: seq, full_since_ms: None });
     pump(buffer, outlet, now_ms)
 }
 
@@ -242,9 +242,9 @@ fn oldest<B: Buffer>(buffer: &B) -> Result<i64, B::Error> {
 pub fn acknowledge<B: Buffer>(buffer: &B, outlet: &impl Outlet, text: &str, now_ms: u64) -> Result<(), B::Error> {
     // What is no acknowledgement is not answered: only our own streams hold these sockets.
     let Ok(Ack { taken }) = serde_json::from_str(text) else { return Ok(()) };
-    let place = outlet.place();
+    let place = outlet.network_scope();
     if taken > place.acknowledged && taken <= place.sent {
-        outlet.set_place(Place { acknowledged: taken, full_since_ms: None, ..place });
+        outlet.set_place(NetworkScope { acknowledged: taken, full_since_ms: None, ..place });
     }
     pump(buffer, outlet, now_ms)
 }
@@ -255,7 +255,7 @@ pub fn acknowledge<B: Buffer>(buffer: &B, outlet: &impl Outlet, text: &str, now_
 /// The storage failed.
 pub fn pump<B: Buffer>(buffer: &B, outlet: &impl Outlet, now_ms: u64) -> Result<(), B::Error> {
     loop {
-        let mut place = outlet.place();
+        let mut place = outlet.network_scope();
         let mut bytes = buffer.bytes_between(place.acknowledged, place.sent)?;
         let page = buffer.after(place.sent, PAGE_RECORDS)?;
         if page.is_empty() {
@@ -264,7 +264,7 @@ pub fn pump<B: Buffer>(buffer: &B, outlet: &impl Outlet, now_ms: u64) -> Result<
         for stored in page {
             if place.sent - place.acknowledged >= WINDOW_RECORDS || bytes >= WINDOW_BYTES {
                 match place.full_since_ms {
-                    None => outlet.set_place(Place { full_since_ms: Some(now_ms), ..place }),
+                    None => outlet.set_place(NetworkScope { full_since_ms: Some(now_ms), ..place }),
                     Some(since_ms) if now_ms.saturating_sub(since_ms) > MAX_STALL_MS => outlet.close(),
                     Some(_) => {}
                 }

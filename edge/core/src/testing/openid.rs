@@ -93,7 +93,7 @@ pub fn token(change: Value) -> String {
 }
 
 /// What is needed to talk to one provider, with its upstream as a function.
-pub struct Desk {
+pub struct ProviderFixture {
     pub platform: InMemoryPlatform,
     pub cache: DiscoveryCache,
     config: Config,
@@ -101,7 +101,7 @@ pub struct Desk {
     endpoints: Endpoints,
 }
 
-impl Desk {
+impl ProviderFixture {
     /// At `corp`.
     pub fn new(entry: Value, document: Value, upstream: impl Fn(&Sent) -> Option<Answer> + 'static) -> Self {
         Self::of("corp", config(entry), document, upstream)

@@ -28,8 +28,8 @@ use crate::{
         clock::{Clock, millis},
         machine::{self, Machine},
         platform::{
-            CheckpointStore, Departure, HttpClient, KeyValueStore, Machines, OpenStream, Opened, Rate, RateLimiter,
-            StreamHub,
+            CheckpointStore, ClientDisconnect, HttpClient, KeyValueStore, Machines, OpenStream, Opened, Rate,
+            RateLimiter, StreamHub,
         },
         random::Random,
         telemetry::{Line, Log},
@@ -211,8 +211,8 @@ impl Clock for InMemoryPlatform {
     }
 }
 
-impl Departure for InMemoryPlatform {
-    fn departed(&self) -> LocalBoxFuture<'static, ()> {
+impl ClientDisconnect for InMemoryPlatform {
+    fn client_disconnected(&self) -> LocalBoxFuture<'static, ()> {
         if self.client_left.get() { Box::pin(std::future::ready(())) } else { Box::pin(pending()) }
     }
 }

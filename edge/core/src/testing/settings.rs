@@ -8,9 +8,7 @@ use rand::{RngCore as _, SeedableRng as _, rngs::StdRng};
 use rsa::{pkcs1::EncodeRsaPrivateKey as _, pkcs8::LineEnding};
 
 use super::entra;
-use crate::{
-    config::{Config, Coordination},
-};
+use crate::config::{Config, Coordination};
 
 fn secret(id: &str) -> String {
     let mut bytes = [0; 32];

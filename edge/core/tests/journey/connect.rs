@@ -82,10 +82,10 @@ impl Both {
         (response.status, text(&response))
     }
 
-    fn connections(&self) -> Vec<String> {
+    fn accounts(&self) -> Vec<String> {
         let session = self.browser.session();
         let list = session["connections"].as_array().unwrap();
-        list.iter().map(|connection| connection["provider"].as_str().unwrap().to_owned()).collect()
+        list.iter().map(|account| account["provider"].as_str().unwrap().to_owned()).collect()
     }
 }
 
@@ -96,7 +96,7 @@ fn a_second_account_is_connected_and_each_upstream_gets_its_own_token() {
     let user = both.browser.session()["user"].clone();
     assert_eq!(both.browser.script(Method::GET, "/bff/graph/v1.0/me", "").status, StatusCode::UNAUTHORIZED);
     assert_eq!(both.walk("/auth/entra/login?connect=1").0, StatusCode::SEE_OTHER);
-    assert_eq!(both.connections(), ["entra", "github"]);
+    assert_eq!(both.accounts(), ["entra", "github"]);
     assert_eq!(both.browser.session()["user"], user, "it is still the same user's session");
     for (target, url) in [
         ("/bff/graph/v1.0/me", "https://graph.microsoft.com/v1.0/me"),
@@ -124,7 +124,7 @@ fn m21_a_service_serves_the_users_of_its_providers_whatever_others_connect() {
         let both = Both::configured(&settings);
         both.walk(&format!("/auth/{first}/login"));
         both.walk(&format!("/auth/{second}/login?connect=1"));
-        assert_eq!(both.connections(), ["entra", "github"]);
+        assert_eq!(both.accounts(), ["entra", "github"]);
         both.browser.platform.sent.borrow_mut().clear();
         for target in ["/bff/app/x", "/bff/api/x"] {
             let response = both.browser.script(Method::GET, target, "");
@@ -158,9 +158,9 @@ fn an_account_that_was_just_connected_is_there_at_every_isolate() {
     let mut both = Both::new();
     both.walk("/auth/github/login");
     let first = both.browser.goes_to(None);
-    assert_eq!(both.connections(), ["github"]);
+    assert_eq!(both.accounts(), ["github"]);
     let second = both.browser.goes_to(None);
-    assert_eq!(both.connections(), ["github"]);
+    assert_eq!(both.accounts(), ["github"]);
     let third = both.browser.goes_to(Some(first));
     let before = both.browser.cookies.borrow().clone();
     both.walk("/auth/entra/login?connect=1");
@@ -170,9 +170,9 @@ fn an_account_that_was_just_connected_is_there_at_every_isolate() {
     assert_eq!(seen.status, StatusCode::OK, "a request that was under way with the cookie from before");
     both.browser.cookies.replace(after);
     both.browser.goes_to(Some(third));
-    assert_eq!(both.connections(), ["entra", "github"], "a page that the browser comes back to");
+    assert_eq!(both.accounts(), ["entra", "github"], "a page that the browser comes back to");
     both.browser.script(Method::POST, "/auth/entra/disconnect", "");
-    assert_eq!(both.connections(), ["github"]);
+    assert_eq!(both.accounts(), ["github"]);
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn a_connected_account_is_disconnected_and_its_token_is_given_up() {
     both.walk("/auth/github/login?connect=1");
     let response = both.browser.script(Method::POST, "/auth/github/disconnect", "");
     assert_eq!(response.status, StatusCode::NO_CONTENT);
-    assert_eq!(both.connections(), ["entra"]);
+    assert_eq!(both.accounts(), ["entra"]);
     assert_eq!(both.browser.script(Method::GET, "/bff/github/user", "").status, StatusCode::UNAUTHORIZED);
     let revocation = both.browser.sent_to("https://api.github.com/applications/").pop().unwrap();
     assert!(revocation.body.contains("gho_secret"));
@@ -228,7 +228,7 @@ fn an_account_of_which_nobody_knows_whether_it_was_connected_keeps_its_tokens() 
     both.browser.platform.replies_lost.set(None);
     both.browser.goes_to(None);
     assert!(both.browser.sent_to("https://api.github.com/applications/").is_empty());
-    assert_eq!(both.connections(), ["entra", "github"], "it was, and works");
+    assert_eq!(both.accounts(), ["entra", "github"], "it was, and works");
     assert_eq!(both.browser.script(Method::GET, "/bff/github/user", "").status, StatusCode::OK);
 }
 
@@ -237,7 +237,7 @@ fn the_same_account_connects_again() {
     let both = Both::new();
     both.walk("/auth/github/login");
     assert_eq!(both.walk("/auth/github/login?connect=1").0, StatusCode::SEE_OTHER);
-    assert_eq!(both.connections(), ["github"]);
+    assert_eq!(both.accounts(), ["github"]);
 }
 
 #[test]
@@ -271,7 +271,7 @@ fn s80_no_other_page_begins_connecting_an_account_not_even_a_sibling_of_the_site
         let response = both.browser.send(Method::GET, "/auth/github/login?connect=1", headers, "");
         assert_eq!(response.status, StatusCode::FORBIDDEN, "{headers:?}");
     }
-    assert_eq!(both.connections(), ["entra"]);
+    assert_eq!(both.accounts(), ["entra"]);
 }
 
 /// Somebody was cut off while renewing the session's token, and the turn is theirs for as long as a lease lasts.
@@ -288,8 +288,8 @@ fn an_account_is_connected_once_a_turn_that_was_left_lying_is_over_and_given_up_
         let began_ms = platform.now_ms.get();
         let until_ms = if ends { began_ms + LEASE_MS } else { u64::MAX };
         platform.change_sessions(|state| {
-            let connection = Some("entra".to_owned());
-            state.lease = Some(Lease { until_ms, connection, refused: None, turn: 0 });
+            let account = Some("entra".to_owned());
+            state.lease = Some(Lease { until_ms, account, refused: None, turn: 0 });
         });
         let request =
             both.browser.request(Method::GET, &format!("/auth/github/callback?code=good&state={state}"), &[], "");

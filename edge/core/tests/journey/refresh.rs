@@ -266,7 +266,7 @@ fn s109_a_crash_before_storing_is_a_lost_answer() {
     for key in browser.platform.coordinators.borrow().keys() {
         handle = handle.or_else(|| key.strip_prefix("session:").map(str::to_owned));
     }
-    let begin = Command::Begin { connection: Some("github".to_owned()), refused: None, seen: 1, turn: 1 };
+    let begin = Command::Begin { account: Some("github".to_owned()), refused: None, seen: 1, turn: 1 };
     run(browser.platform.run::<SessionMachine>(&handle.unwrap(), begin)).unwrap();
     wait(&browser, 60_000);
     assert_eq!(call(&browser).0, StatusCode::OK);

@@ -34,7 +34,7 @@ struct Narrow {
     /// Whether the refresh token is used up before that is said.
     uses_up: Cell<bool>,
     /// Whether the grant is over.
-    is_over: Cell<bool>,
+    is_expired: Cell<bool>,
     /// Whether it has an outage.
     is_down: Cell<bool>,
     /// What the mail service answers 401 to.
@@ -57,11 +57,11 @@ impl Narrow {
         let form = form(sent);
         let scope = form["scope"].clone();
         let error = |error| Some(answer(400, &json!({"error": error})));
-        if self.is_over.get() {
+        if self.is_expired.get() {
             return error("invalid_grant");
         }
         if let Some((_, word)) = self.denied.borrow().filter(|(denied, _)| scope == *denied) {
-            self.is_over.set(self.uses_up.get());
+            self.is_expired.set(self.uses_up.get());
             return error(word);
         }
         let now = self.refreshes.get();
@@ -90,7 +90,7 @@ fn signed_in() -> (Browser, Rc<Narrow>) {
         refreshes: Cell::default(),
         denied: RefCell::default(),
         uses_up: Cell::default(),
-        is_over: Cell::default(),
+        is_expired: Cell::default(),
         is_down: Cell::default(),
         refused: RefCell::default(),
     });
@@ -220,7 +220,7 @@ fn a_refresh_token_that_must_not_come_twice_does_not_after_a_refusal() {
 #[test]
 fn a_grant_that_is_over_ends_the_session_whichever_service_finds_out() {
     let (browser, provider) = signed_in();
-    provider.is_over.set(true);
+    provider.is_expired.set(true);
     assert_eq!(status(&browser, "mail"), StatusCode::UNAUTHORIZED);
     assert_eq!(browser.session()["authenticated"], false);
 }

@@ -2,14 +2,14 @@
 
 use std::rc::Rc;
 
-use causeway_core::session::index::{IndexName, Moment};
+use causeway_core::session::index::{IndexName, IssuedAt};
 use causeway_protocol::hub::EndReason;
 use http::Method;
 
 use super::{
     World, authority,
     browser::{Browser, body},
-    invariant::Errand,
+    invariant::Intent,
     upstream::ASKED_BY,
 };
 
@@ -46,7 +46,7 @@ impl World {
         browser.connected.set(browser.connected.get() + 1);
         let grant = browser.number * CONNECTED + browser.connected.get();
         let (world, browser) = (Rc::clone(self), Rc::clone(browser));
-        self.act(isolate, browser.number, Errand::Use, async move {
+        self.act(isolate, browser.number, Intent::Use, async move {
             if world.walk(isolate, &browser, "/auth/github/login?connect=1", grant).await {
                 browser.knows(true, world.now_ms());
             }
@@ -55,25 +55,25 @@ impl World {
 
     /// Disconnects that account.
     pub(crate) fn disconnect(self: &Rc<Self>, isolate: usize, browser: &Rc<Browser>) {
-        if browser.manner.provider != CONNECTS {
-            self.request(isolate, browser, Errand::Disconnect, Method::POST, format!("/auth/{CONNECTS}/disconnect"));
+        if browser.profile.provider != CONNECTS {
+            self.request(isolate, browser, Intent::Disconnect, Method::POST, format!("/auth/{CONNECTS}/disconnect"));
         }
     }
 
     /// Calls the API of the account that is connected, or was.
     pub(crate) fn call_connected(self: &Rc<Self>, isolate: usize, browser: &Rc<Browser>) {
-        let target = format!("{}?{ASKED_BY}{}", authority::manner(CONNECTS).call, browser.number);
-        self.request(isolate, browser, Errand::Use, Method::GET, target);
+        let target = format!("{}?{ASKED_BY}{}", authority::profile(CONNECTS).call, browser.number);
+        self.request(isolate, browser, Intent::Use, Method::GET, target);
     }
 
-    /// In fair weather, with nothing else under way: if the session says that it has the account, the provider that ends
+    /// In fair faults, with nothing else under way: if the session says that it has the account, the provider that ends
     /// the account ends the session.
     pub(crate) fn end_connected(self: &Rc<Self>, browser: &Rc<Browser>) {
-        if browser.manner.provider == CONNECTS {
+        if browser.profile.provider == CONNECTS {
             return;
         }
         let (world, browser) = (Rc::clone(self), Rc::clone(browser));
-        self.act(0, browser.number, Errand::EndAllOf(browser.user), async move {
+        self.act(0, browser.number, Intent::EndAllOf(browser.user), async move {
             // What it remembers may be older than a disconnection.
             world.isolate(0).restart();
             let response = world.ask(0, browser.request(Method::GET, "/auth/session")).await;
@@ -84,15 +84,17 @@ impl World {
                 return;
             }
             world.count("accounts connected at the end");
-            let index = IndexName::account(authority::manner(CONNECTS).issuer, &browser.user.to_string());
+            let index = IndexName::account(authority::profile(CONNECTS).issuer, &browser.user.to_string());
             let ended = world
                 .isolate(0)
                 .with_sessions(async |sessions| {
-                    sessions.end_all(&index, Moment::At(world.now_ms()), EndReason::Revoked).await
+                    sessions.end_all(&index, IssuedAt::At(world.now_ms()), EndReason::Revoked).await
                 })
                 .await;
-            if ended.is_err() || world.judge.dead_since_ms(&world, browser.number).is_none() {
-                world.judge.accuse(&world, || format!("session {} outlives an account it has", browser.number));
+            if ended.is_err() || world.checker.dead_since_ms(&world, browser.number).is_none() {
+                world
+                    .checker
+                    .report_violation(&world, || format!("session {} outlives an account it has", browser.number));
             }
         });
     }

@@ -16,7 +16,7 @@ use super::{World, invariant::SCOPE};
 
 /// A kind of provider, and how it treats refresh tokens.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Manner {
+pub(crate) struct ProviderProfile {
     /// As configured.
     pub(crate) provider: &'static str,
     /// A path of an API that takes its tokens.
@@ -63,10 +63,10 @@ pub(crate) enum Ending {
     LateReuse,
 }
 
-impl Manner {
+impl ProviderProfile {
     /// Whose token endpoint this is.
     pub(crate) fn of_token_endpoint(url: &str) -> Option<&'static Self> {
-        MANNERS.iter().find(|manner| manner.token_url == url)
+        PROVIDER_PROFILES.iter().find(|profile| profile.token_url == url)
     }
 }
 
@@ -80,8 +80,8 @@ enum Reuse {
     Forgiven,
 }
 
-pub(crate) static MANNERS: &[Manner] = &[
-    Manner {
+pub(crate) static PROVIDER_PROFILES: &[ProviderProfile] = &[
+    ProviderProfile {
         provider: "github",
         call: "/bff/github/user",
         api: "https://api.github.com/user?",
@@ -95,7 +95,7 @@ pub(crate) static MANNERS: &[Manner] = &[
         sends: 2,
         mail: None,
     },
-    Manner {
+    ProviderProfile {
         provider: "entra",
         call: "/bff/graph/v1.0/me",
         api: "https://graph.microsoft.com/v1.0/me?",
@@ -110,7 +110,7 @@ pub(crate) static MANNERS: &[Manner] = &[
         mail: Some(Mail { call: "/bff/entra-mail/me", api: "https://mail.entra.example/me?" }),
     },
     // Strict (RFC 9700 §4.14): the grant dies when a refresh token comes twice, and so none is ever sent twice.
-    Manner {
+    ProviderProfile {
         provider: "strict",
         call: "/bff/strict/me",
         api: "https://api.strict.example/me?",
@@ -125,7 +125,7 @@ pub(crate) static MANNERS: &[Manner] = &[
         mail: Some(Mail { call: "/bff/strict-mail/me", api: "https://mail.strict.example/me?" }),
     },
     // As strict, though its operator was told that it takes a retry.
-    Manner {
+    ProviderProfile {
         provider: "hasty",
         call: "/bff/hasty/me",
         api: "https://api.hasty.example/me?",
@@ -140,7 +140,7 @@ pub(crate) static MANNERS: &[Manner] = &[
         mail: Some(Mail { call: "/bff/hasty-mail/me", api: "https://mail.hasty.example/me?" }),
     },
     // As strict, but with a minute's grace for whoever never had the answer.
-    Manner {
+    ProviderProfile {
         provider: "patient",
         call: "/bff/patient/me",
         api: "https://api.patient.example/me?",
@@ -157,15 +157,15 @@ pub(crate) static MANNERS: &[Manner] = &[
 ];
 
 /// The kind of a provider.
-pub(crate) fn manner(provider: &str) -> &'static Manner {
-    MANNERS.iter().find(|manner| manner.provider == provider).unwrap()
+pub(crate) fn profile(provider: &str) -> &'static ProviderProfile {
+    PROVIDER_PROFILES.iter().find(|profile| profile.provider == provider).unwrap()
 }
 
 const FORGIVEN_MS: u64 = 60_000;
 
 #[derive(Debug)]
 pub(crate) struct Grant {
-    pub(crate) manner: &'static Manner,
+    pub(crate) profile: &'static ProviderProfile,
     user: u64,
     pub(crate) ending: Option<Ending>,
     /// When each refresh token was used, and which one came of it.
@@ -247,11 +247,11 @@ fn answer(status: u16, body: &Value) -> Answer {
 
 impl World {
     /// The token response of a new grant.
-    pub(crate) fn grant(&self, manner: &'static Manner, user: u64, number: u64) -> Value {
+    pub(crate) fn grant(&self, profile: &'static ProviderProfile, user: u64, number: u64) -> Value {
         self.authority.grants.borrow_mut().insert(
             number,
             Grant {
-                manner,
+                profile,
                 user,
                 ending: None,
                 refresh_tokens: Vec::new(),
@@ -265,8 +265,8 @@ impl World {
     /// The refresh token that a grant begins with.
     pub(crate) fn first_refresh_token(&self, number: u64) -> String {
         let grants = self.authority.grants.borrow();
-        let Grant { manner, user, .. } = &grants[&number];
-        format!("rt.{}.u{user}.f{number}.0", manner.provider)
+        let Grant { profile, user, .. } = &grants[&number];
+        format!("rt.{}.u{user}.f{number}.0", profile.provider)
     }
 
     /// Why a grant is over, if it is.
@@ -283,13 +283,13 @@ impl World {
         let now_ms = self.now_ms();
         let mut grants = self.authority.grants.borrow_mut();
         let grant = grants.get_mut(&number).unwrap();
-        if grant.manner.old_token_dies {
+        if grant.profile.old_token_dies {
             grant.access_tokens.iter_mut().for_each(|ends_at_ms| *ends_at_ms = 0);
         }
         let life_ms = self.authority.token_life_ms.get();
         grant.access_tokens.push(now_ms + life_ms);
         let text =
-            |kind: &str, index: usize| format!("{kind}.{}.u{}.f{number}.{index}", grant.manner.provider, grant.user);
+            |kind: &str, index: usize| format!("{kind}.{}.u{}.f{number}.{index}", grant.profile.provider, grant.user);
         let suffix = if is_restricted { format!(".{SCOPE}") } else { String::new() };
         let mut body = json!({
             "access_token": text("at", grant.access_tokens.len() - 1) + &suffix, "token_type": "bearer",
@@ -320,7 +320,7 @@ impl World {
         };
         if let Some(token) = token.as_deref().and_then(Token::parse) {
             self.count("revocations asked of a provider");
-            self.judge.saw_revocation(self, token.grant);
+            self.checker.saw_revocation(self, token.grant);
             let mut grants = self.authority.grants.borrow_mut();
             let grant = grants.get_mut(&token.grant).unwrap();
             grant.given_up |= grant.ends_with(&token, self.now_ms());
@@ -328,9 +328,9 @@ impl World {
     }
 
     /// Whose API call an access token allows at a provider's API, if it is good: the user and the grant.
-    pub(crate) fn introspect(&self, manner: &Manner, text: &str) -> Option<(u64, u64)> {
+    pub(crate) fn introspect(&self, profile: &ProviderProfile, text: &str) -> Option<(u64, u64)> {
         let token =
-            Token::parse(text).filter(|token| token.kind == Kind::Access && token.provider == manner.provider)?;
+            Token::parse(text).filter(|token| token.kind == Kind::Access && token.provider == profile.provider)?;
         let grants = self.authority.grants.borrow();
         let grant = grants.get(&token.grant)?;
         let good =
@@ -340,41 +340,43 @@ impl World {
 
     /// What a provider answers; `None` if the request is not to one.
     pub(super) fn provider_answers(&self, sent: &Sent, is_late: bool) -> Option<Answer> {
-        if let Some(manner) = Manner::of_token_endpoint(&sent.url) {
-            return Some(self.token_endpoint(manner, &sent.body, is_late));
+        if let Some(profile) = ProviderProfile::of_token_endpoint(&sent.url) {
+            return Some(self.token_endpoint(profile, &sent.body, is_late));
         }
         if sent.url.contains("/applications/") {
             let body: Value = serde_json::from_str(&sent.body).unwrap();
-            let known = self.revoke(&MANNERS[0], body["access_token"].as_str().unwrap());
+            let known = self.revoke(&PROVIDER_PROFILES[0], body["access_token"].as_str().unwrap());
             return Some((if known { 204 } else { 404 }, Vec::new(), String::new()));
         }
-        if let Some(manner) = MANNERS.iter().find(|manner| sent.url == format!("{}/revoke", manner.issuer)) {
+        if let Some(profile) = PROVIDER_PROFILES.iter().find(|profile| sent.url == format!("{}/revoke", profile.issuer))
+        {
             let form: BTreeMap<_, _> = url::form_urlencoded::parse(sent.body.as_bytes()).collect();
-            self.revoke(manner, &form["token"]);
+            self.revoke(profile, &form["token"]);
             return Some((200, Vec::new(), String::new()));
         }
         let base = sent.url.strip_suffix("/.well-known/openid-configuration")?;
-        let manner = MANNERS.iter().find(|manner| manner.issuer == base).unwrap();
+        let profile = PROVIDER_PROFILES.iter().find(|profile| profile.issuer == base).unwrap();
         // Entra's documents stand under the issuer; its endpoints do not.
-        let base = if manner.revokes { base.to_owned() } else { format!("https://login.microsoftonline.com/{TENANT}") };
+        let base =
+            if profile.revokes { base.to_owned() } else { format!("https://login.microsoftonline.com/{TENANT}") };
         let mut metadata = json!({
-            "issuer": manner.issuer, "authorization_endpoint": format!("{base}/authorize"),
-            "token_endpoint": manner.token_url, "jwks_uri": format!("{base}/keys"),
+            "issuer": profile.issuer, "authorization_endpoint": format!("{base}/authorize"),
+            "token_endpoint": profile.token_url, "jwks_uri": format!("{base}/keys"),
             "code_challenge_methods_supported": ["S256"],
         });
-        if manner.revokes {
+        if profile.revokes {
             metadata["revocation_endpoint"] = format!("{base}/revoke").into();
         }
         Some(answer(200, &metadata))
     }
 
     /// Whether it knew the token.
-    fn revoke(&self, manner: &'static Manner, text: &str) -> bool {
+    fn revoke(&self, profile: &'static ProviderProfile, text: &str) -> bool {
         self.count("revocations at a provider");
         let token = Token::parse(text).unwrap();
         let mut grants = self.authority.grants.borrow_mut();
         let grant = grants.get_mut(&token.grant).unwrap();
-        assert_eq!(grant.manner, manner, "a token was sent to another's provider");
+        assert_eq!(grant.profile, profile, "a token was sent to another's provider");
         let known = grant.ending.is_none() && grant.ends_with(&token, self.now_ms());
         if known {
             grant.ending = Some(Ending::GivenUp);
@@ -382,7 +384,7 @@ impl World {
         known
     }
 
-    fn token_endpoint(&self, manner: &'static Manner, form: &str, is_late: bool) -> Answer {
+    fn token_endpoint(&self, profile: &'static ProviderProfile, form: &str, is_late: bool) -> Answer {
         let form: BTreeMap<String, String> = url::form_urlencoded::parse(form.as_bytes()).into_owned().collect();
         if let Some(code) = form.get("code") {
             let mut numbers = code.split('-').skip(1).map(|number| number.parse().unwrap());
@@ -391,16 +393,16 @@ impl World {
             if self.authority.grants.borrow().contains_key(&number) {
                 return answer(200, &json!({"error": "bad_verification_code"}));
             }
-            return answer(200, &self.grant(manner, user, number));
+            return answer(200, &self.grant(profile, user, number));
         }
         let text = &form["refresh_token"];
         self.count("refreshes at a provider");
-        if issuer_of(text) != Some(manner.provider) {
-            self.judge.accuse(self, || format!("{text} is sent to {}", manner.provider));
+        if issuer_of(text) != Some(profile.provider) {
+            self.checker.report_violation(self, || format!("{text} is sent to {}", profile.provider));
         }
         let dead = || {
             let (status, error) =
-                if manner.provider == "github" { (200, "bad_refresh_token") } else { (400, "invalid_grant") };
+                if profile.provider == "github" { (200, "bad_refresh_token") } else { (400, "invalid_grant") };
             answer(status, &json!({"error": error}))
         };
         let Some(token) = Token::parse(text).filter(|token| token.kind == Kind::Refresh) else { return dead() };
@@ -411,7 +413,7 @@ impl World {
             return dead();
         }
         let is_restricted = form.get("scope").is_some_and(|scope| scope == SCOPE);
-        let denies = is_restricted && self.scheduler.chance(self.weather.get().restriction_denied);
+        let denies = is_restricted && self.scheduler.chance(self.faults.get().restriction_denied);
         // Some look at what is asked for before they look at the refresh token, some after.
         let denial = denies.then(|| self.scheduler.draw(0..3));
         match denial {
@@ -419,7 +421,7 @@ impl World {
             Some(1) => return answer(400, &json!({"error": "interaction_required"})),
             _ => {}
         }
-        if !manner.rotates {
+        if !profile.rotates {
             if denial.is_some() {
                 return answer(400, &json!({"error": "invalid_scope"}));
             }
@@ -429,8 +431,8 @@ impl World {
         }
         if let Some((used_at_ms, next)) = grant.refresh_tokens[token.index] {
             self.count("reuses of a refresh token seen by a provider");
-            self.judge.saw_reuse(self, text);
-            match manner.reuse {
+            self.checker.saw_reuse(self, text);
+            match profile.reuse {
                 Reuse::Forgiven if now_ms - used_at_ms < FORGIVEN_MS && grant.refresh_tokens[next].is_none() => {}
                 Reuse::Kills => {
                     self.count("grants that a reuse ended");

@@ -13,7 +13,7 @@ use causeway_core::{
         web::{Body, Request, Response},
     },
     session::{
-        index::{IndexName, Moment},
+        index::{IndexName, IssuedAt},
         record::SessionRecord,
     },
     testing::platform::Text,
@@ -25,8 +25,8 @@ use serde_json::{Value, json};
 use super::{
     World,
     account::{CONNECTS, is_of},
-    authority::Manner,
-    invariant::Errand,
+    authority::ProviderProfile,
+    invariant::Intent,
     upstream::ASKED_BY,
 };
 
@@ -64,7 +64,7 @@ struct Asked {
 pub(crate) struct Browser {
     pub(crate) number: u64,
     pub(crate) user: u64,
-    pub(crate) manner: &'static Manner,
+    pub(crate) profile: &'static ProviderProfile,
     jar: RefCell<BTreeMap<String, String>>,
     /// The session that signing in ends, and its cookie.
     follows: Option<u64>,
@@ -78,15 +78,15 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
-    pub(crate) fn new(number: u64, user: u64, manner: &'static Manner) -> Rc<Self> {
-        Self::following(None, number, user, manner)
+    pub(crate) fn new(number: u64, user: u64, profile: &'static ProviderProfile) -> Rc<Self> {
+        Self::following(None, number, user, profile)
     }
 
-    fn following(follows: Option<u64>, number: u64, user: u64, manner: &'static Manner) -> Rc<Self> {
+    fn following(follows: Option<u64>, number: u64, user: u64, profile: &'static ProviderProfile) -> Rc<Self> {
         Rc::new(Self {
             number,
             user,
-            manner,
+            profile,
             follows,
             jar: RefCell::default(),
             replaces: RefCell::default(),
@@ -97,8 +97,8 @@ impl Browser {
     }
 
     /// The same browser, about to sign in once more: it shows the session that it has, and what is judged is the next.
-    pub(crate) fn again(&self, number: u64, user: u64, manner: &'static Manner) -> Rc<Self> {
-        let next = Self::following(Some(self.number), number, user, manner);
+    pub(crate) fn again(&self, number: u64, user: u64, profile: &'static ProviderProfile) -> Rc<Self> {
+        let next = Self::following(Some(self.number), number, user, profile);
         *next.replaces.borrow_mut() = self.cookie();
         next
     }
@@ -162,11 +162,11 @@ impl World {
         self: &Rc<Self>,
         isolate: usize,
         number: u64,
-        errand: Errand,
+        intent: Intent,
         work: impl Future<Output = ()> + 'static,
     ) {
         let task = self.scheduler.spawn(isolate, work);
-        self.judge.follows(task, number, errand);
+        self.checker.follows(task, number, intent);
     }
 
     pub(super) async fn ask(self: &Rc<Self>, isolate: usize, request: Request<Text>) -> Response<Text> {
@@ -178,12 +178,12 @@ impl World {
 
     /// Signs in: with GitHub the way a browser does, with others from where their identity is known.
     pub(crate) fn sign_in(self: &Rc<Self>, isolate: usize, browser: &Rc<Browser>) {
-        self.judge.expects(browser);
+        self.checker.expects(browser);
         let (world, browser) = (Rc::clone(self), Rc::clone(browser));
         let number = browser.number;
-        let errand = browser.follows.map_or(Errand::Use, Errand::End);
-        self.act(isolate, number, errand, async move {
-            if browser.manner.provider != "github" {
+        let intent = browser.follows.map_or(Intent::Use, Intent::End);
+        self.act(isolate, number, intent, async move {
+            if browser.profile.provider != "github" {
                 return world.begin(isolate, &browser).await;
             }
             world.walk(isolate, &browser, "/auth/github/login", number).await;
@@ -191,21 +191,21 @@ impl World {
     }
 
     async fn begin(self: &Rc<Self>, isolate: usize, browser: &Browser) {
-        let (number, user, manner) = (browser.number, browser.user, browser.manner);
+        let (number, user, profile) = (browser.number, browser.user, browser.profile);
         let isolate = self.isolate(isolate);
         let now_ms = self.now_ms();
-        let mut tokens = self.grant(manner, user, number);
+        let mut tokens = self.grant(profile, user, number);
         let isolate_now_ms = now_ms.saturating_add_signed(isolate.outside.skew_ms);
         tokens["obtained_at_ms"] = isolate_now_ms.into();
         tokens["expires_at_ms"] = (isolate_now_ms + self.authority.token_life_ms.get()).into();
         tokens["scopes"] = json!([]);
-        let who = json!({"subject": format!("{}:{user}", manner.provider), "name": "Ada", "email": null});
+        let who = json!({"subject": format!("{}:{user}", profile.provider), "name": "Ada", "email": null});
         let lifetime_ms = u64::try_from(isolate.config().sessions.lifetime.as_millis()).unwrap();
         let record: SessionRecord = serde_json::from_value(json!({
-            "user": who, "provider": manner.provider,
+            "user": who, "provider": profile.provider,
             "created_at_ms": isolate_now_ms, "expires_at_ms": isolate_now_ms + lifetime_ms,
-            "connections": {manner.provider: {
-                "user": who, "issuer": manner.issuer, "sub": user.to_string(), "sid": null, "signed_in_at_ms": now_ms, "tokens": tokens,
+            "connections": {profile.provider: {
+                "user": who, "issuer": profile.issuer, "sub": user.to_string(), "sid": null, "signed_in_at_ms": now_ms, "tokens": tokens,
             }},
         }))
         .unwrap();
@@ -219,64 +219,64 @@ impl World {
 
     /// Calls the API, through the edge.
     pub(crate) fn call(self: &Rc<Self>, isolate: usize, browser: &Rc<Browser>) {
-        let target = format!("{}?{ASKED_BY}{}", browser.manner.call, browser.number);
-        self.request(isolate, browser, Errand::Use, Method::GET, target);
+        let target = format!("{}?{ASKED_BY}{}", browser.profile.call, browser.number);
+        self.request(isolate, browser, Intent::Use, Method::GET, target);
     }
 
     /// Calls the one that wants restricted tokens.
     pub(crate) fn call_mail(self: &Rc<Self>, isolate: usize, browser: &Rc<Browser>) {
-        let Some(mail) = &browser.manner.mail else { return };
+        let Some(mail) = &browser.profile.mail else { return };
         let target = format!("{}?{ASKED_BY}{}", mail.call, browser.number);
-        self.request(isolate, browser, Errand::Use, Method::GET, target);
+        self.request(isolate, browser, Intent::Use, Method::GET, target);
     }
 
     /// Asks where the user is signed in.
     pub(crate) fn list(self: &Rc<Self>, isolate: usize, browser: &Rc<Browser>) {
-        let errand = Errand::EndAllOf(browser.user);
-        self.request(isolate, browser, errand, Method::GET, SESSIONS.to_owned());
+        let intent = Intent::EndAllOf(browser.user);
+        self.request(isolate, browser, intent, Method::GET, SESSIONS.to_owned());
     }
 
     /// Ends all other sessions of the user.
     pub(crate) fn end_others(self: &Rc<Self>, isolate: usize, browser: &Rc<Browser>) {
-        let errand = Errand::EndAllOf(browser.user);
-        self.request(isolate, browser, errand, Method::DELETE, SESSIONS.to_owned());
+        let intent = Intent::EndAllOf(browser.user);
+        self.request(isolate, browser, intent, Method::DELETE, SESSIONS.to_owned());
     }
 
     /// Ends any one session of the user, perhaps this.
     pub(crate) fn end_one(self: &Rc<Self>, isolate: usize, browser: &Rc<Browser>) {
-        let of = self.judge.of_same_user(self, browser.number);
+        let of = self.checker.of_same_user(self, browser.number);
         let index = usize::try_from(self.scheduler.draw(0..of.len().max(1) as u64)).unwrap();
         let Some((number, handle)) = of.get(index) else { return };
-        self.request(isolate, browser, Errand::End(*number), Method::DELETE, format!("{SESSIONS}/{handle}"));
+        self.request(isolate, browser, Intent::End(*number), Method::DELETE, format!("{SESSIONS}/{handle}"));
     }
 
     /// Asks who is signed in.
     pub(crate) fn look(self: &Rc<Self>, isolate: usize, browser: &Rc<Browser>) {
-        self.request(isolate, browser, Errand::Use, Method::GET, "/auth/session".to_owned());
+        self.request(isolate, browser, Intent::Use, Method::GET, "/auth/session".to_owned());
     }
 
     /// Signs out.
     pub(crate) fn sign_out(self: &Rc<Self>, isolate: usize, browser: &Rc<Browser>) {
-        let errand = Errand::End(browser.number);
-        self.request(isolate, browser, errand, Method::POST, "/auth/logout".to_owned());
+        let intent = Intent::End(browser.number);
+        self.request(isolate, browser, intent, Method::POST, "/auth/logout".to_owned());
     }
 
     /// Ends all sessions of the user at the provider's word.
     pub(crate) fn end_all(self: &Rc<Self>, isolate: usize, browser: &Rc<Browser>) {
         let (world, number) = (Rc::clone(self), browser.number);
-        let index = IndexName::account(browser.manner.issuer, &browser.user.to_string());
+        let index = IndexName::account(browser.profile.issuer, &browser.user.to_string());
         self.count("users ended by their provider");
-        self.act(isolate, number, Errand::EndAllOf(browser.user), async move {
+        self.act(isolate, number, Intent::EndAllOf(browser.user), async move {
             let before_ms = world.now_ms();
-            let doomed = world.judge.doomed(&world, number);
+            let doomed = world.checker.doomed(&world, number);
             let ended = world
                 .isolate(isolate)
                 .with_sessions(async |sessions| {
-                    sessions.end_all(&index, Moment::At(before_ms), EndReason::Revoked).await
+                    sessions.end_all(&index, IssuedAt::At(before_ms), EndReason::Revoked).await
                 })
                 .await;
             if ended.is_ok() {
-                world.judge.saw_end_of_all(&world, &doomed);
+                world.checker.saw_end_of_all(&world, &doomed);
             }
         });
     }
@@ -285,21 +285,21 @@ impl World {
         self: &Rc<Self>,
         isolate: usize,
         browser: &Rc<Browser>,
-        errand: Errand,
+        intent: Intent,
         method: Method,
         target: String,
     ) {
         let (world, browser) = (Rc::clone(self), Rc::clone(browser));
         let number = browser.number;
-        self.act(isolate, number, errand, async move {
+        self.act(isolate, number, intent, async move {
             world.count("requests");
             let asked = Asked {
                 isolate,
                 began_ms: world.now_ms(),
-                dead_ms: world.judge.dead_since_ms(&world, number),
+                dead_ms: world.checker.dead_since_ms(&world, number),
                 cookie: browser.cookie(),
                 others: if target.starts_with(SESSIONS) {
-                    world.judge.of_same_user(&world, number)
+                    world.checker.of_same_user(&world, number)
                 } else {
                     Vec::new()
                 },
@@ -307,21 +307,22 @@ impl World {
             };
             let response = world.ask(isolate, browser.request(method, &asked.target)).await;
             world.trace(|| format!("session {number} sees {} for {}", response.status, asked.target));
-            world.judge_answer(&browser, &asked, response);
+            world.check_answer(&browser, &asked, response);
         });
     }
 
-    fn judge_answer(&self, browser: &Browser, asked: &Asked, response: Response<Text>) {
+    fn check_answer(&self, browser: &Browser, asked: &Asked, response: Response<Text>) {
         let number = browser.number;
         let Asked { began_ms, dead_ms, target, .. } = asked;
-        let accuse = |what: String| self.judge.accuse(self, || format!("session {number}, {target}: {what}"));
-        let stalled = self.scheduler.current().is_some_and(|task| self.judge.stalled.borrow().contains(&task));
+        let report_violation =
+            |what: String| self.checker.report_violation(self, || format!("session {number}, {target}: {what}"));
+        let stalled = self.scheduler.current().is_some_and(|task| self.checker.stalled.borrow().contains(&task));
         if self.now_ms() - began_ms > MAX_REQUEST_MS && !stalled {
-            accuse(format!("took {} ms", self.now_ms() - began_ms));
+            report_violation(format!("took {} ms", self.now_ms() - began_ms));
         }
         let status = response.status;
         if status == StatusCode::NO_CONTENT {
-            return self.judge_done(browser, asked, &response);
+            return self.check_done(browser, asked, &response);
         }
         let is_call = target.starts_with("/bff/");
         let body = body(response);
@@ -342,11 +343,11 @@ impl World {
                 if let Some(dead_ms) = dead_ms.filter(|dead_ms| *dead_ms <= *began_ms) {
                     self.count("served after the end, within the bound");
                     if *began_ms >= dead_ms + bound_ms {
-                        accuse(format!("served {} ms after its end", began_ms - dead_ms));
+                        report_violation(format!("served {} ms after its end", began_ms - dead_ms));
                     }
                 }
                 if target == SESSIONS {
-                    return self.judge_list(browser, asked, &body);
+                    return self.check_list(browser, asked, &body);
                 }
                 // What was cut on its way is nobody's.
                 let mine = match is_call {
@@ -355,22 +356,22 @@ impl World {
                             || (body["id"] == browser.user
                                 && body["grant"].as_u64().is_some_and(|it| is_of(it, number)))
                     }
-                    false => body["user"]["id"] == format!("{}:{}", browser.manner.provider, browser.user),
+                    false => body["user"]["id"] == format!("{}:{}", browser.profile.provider, browser.user),
                 };
                 if !mine {
-                    accuse(format!("was shown {body}"));
+                    report_violation(format!("was shown {body}"));
                 }
                 if !is_call {
-                    self.judge_look(browser, asked, &body);
+                    self.check_look(browser, asked, &body);
                 }
             }
             Seen::SignInNeeded => {
                 self.count("told to sign in with the provider again");
-                let is_mail = browser.manner.mail.as_ref().is_some_and(|mail| target.starts_with(mail.call));
-                let is_own = is_mail || target.starts_with(browser.manner.call);
-                let provider = if is_own { browser.manner.provider } else { CONNECTS };
-                if !self.judge.excuses(self, number, provider, is_mail, *began_ms) {
-                    accuse("told to sign in with a provider that honours its token".to_owned());
+                let is_mail = browser.profile.mail.as_ref().is_some_and(|mail| target.starts_with(mail.call));
+                let is_own = is_mail || target.starts_with(browser.profile.call);
+                let provider = if is_own { browser.profile.provider } else { CONNECTS };
+                if !self.checker.excuses(self, number, provider, is_mail, *began_ms) {
+                    report_violation("told to sign in with a provider that honours its token".to_owned());
                 }
             }
             Seen::Unauthenticated => {
@@ -378,22 +379,24 @@ impl World {
                 match dead_ms {
                     Some(1..) if browser.has_session() => self.count("refused as ended"),
                     None if self.lives_well(number) && browser.has_session() => {
-                        accuse("told to sign in though it lives".to_owned());
+                        report_violation("told to sign in though it lives".to_owned());
                     }
                     _ => {}
                 }
             }
             Seen::Unavailable => self.count("told to come back later"),
-            Seen::Other(500) => accuse("internal error".to_owned()),
+            Seen::Other(500) => report_violation("internal error".to_owned()),
             Seen::Other(_) => self.count("other answers"),
         }
     }
 
     /// What was to be done is done.
-    fn judge_done(&self, browser: &Browser, asked: &Asked, response: &Response<Text>) {
+    fn check_done(&self, browser: &Browser, asked: &Asked, response: &Response<Text>) {
         let number = browser.number;
-        let accuse = |what: String| self.judge.accuse(self, || format!("session {number}, {}: {what}", asked.target));
-        let lives = |number: u64| self.judge.dead_since_ms(self, number).is_none();
+        let report_violation = |what: String| {
+            self.checker.report_violation(self, || format!("session {number}, {}: {what}", asked.target))
+        };
+        let lives = |number: u64| self.checker.dead_since_ms(self, number).is_none();
         if asked.target.ends_with("/disconnect") {
             self.count("accounts disconnected");
             let before = browser.cookie();
@@ -404,65 +407,67 @@ impl World {
         } else if asked.target == SESSIONS {
             self.count("other sessions ended");
             for (other, _) in asked.others.iter().filter(|(other, _)| *other != number && lives(*other)) {
-                accuse(format!("session {other} outlives the end of all others"));
+                report_violation(format!("session {other} outlives the end of all others"));
             }
         } else if let Some(handle) = asked.target.strip_prefix(SESSIONS) {
             self.count("sessions ended by their name");
             let ended = asked.others.iter().find(|(_, of)| of == handle.trim_start_matches('/'));
             if ended.is_some_and(|(ended, _)| lives(*ended)) {
-                accuse("it lives".to_owned());
+                report_violation("it lives".to_owned());
             }
         } else {
             self.count("sign-outs");
             if browser.has_session() && lives(number) {
-                accuse("signed out, and lives".to_owned());
+                report_violation("signed out, and lives".to_owned());
             }
         }
     }
 
     /// A list of the user's sessions: all that live all the while, and nobody else's.
-    fn judge_list(&self, browser: &Browser, asked: &Asked, body: &Value) {
+    fn check_list(&self, browser: &Browser, asked: &Asked, body: &Value) {
         self.count("own sessions listed");
-        let accuse = |what: String| self.judge.accuse(self, || format!("session {}: {what}", browser.number));
+        let report_violation =
+            |what: String| self.checker.report_violation(self, || format!("session {}: {what}", browser.number));
         let shown: Vec<&str> =
             body["sessions"].as_array().into_iter().flatten().filter_map(|it| it["id"].as_str()).collect();
-        let now = self.judge.of_same_user(self, browser.number);
+        let now = self.checker.of_same_user(self, browser.number);
         for (number, handle) in &asked.others {
             if now.iter().any(|(still, _)| still == number) && !shown.contains(&handle.as_str()) {
-                accuse(format!("session {number} is not in the list of its user's"));
+                report_violation(format!("session {number} is not in the list of its user's"));
             }
         }
         for handle in shown {
-            if !self.judge.is_of_same_user(browser.number, handle) {
-                accuse(format!("{handle} is in a list of another user's"));
+            if !self.checker.is_of_same_user(browser.number, handle) {
+                report_violation(format!("{handle} is in a list of another user's"));
             }
         }
     }
 
     /// What a session is shown of itself is not older than what its browser was told.
-    fn judge_look(&self, browser: &Browser, asked: &Asked, body: &Value) {
+    fn check_look(&self, browser: &Browser, asked: &Asked, body: &Value) {
         let known = browser.known.borrow();
         let Some((cookie, at_ms, has)) = known.as_ref() else { return };
         if asked.cookie.as_ref() != Some(cookie) || asked.began_ms < *at_ms {
             return;
         }
-        if self.judge.has_account_since(browser.number, CONNECTS, *at_ms) == Some(*has) {
+        if self.checker.has_account_since(browser.number, CONNECTS, *at_ms) == Some(*has) {
             self.count("looks at an account just connected or disconnected");
             let shown =
                 body["connections"].as_array().is_some_and(|all| all.iter().any(|it| it["provider"] == CONNECTS));
             if shown != *has {
-                self.judge.accuse(self, || format!("session {} is shown {body}, and knows better", browser.number));
+                self.checker
+                    .report_violation(self, || format!("session {} is shown {body}, and knows better", browser.number));
             }
         }
     }
 
     /// Whether a session lives, and not so near its end that a wrong clock might think otherwise.
     pub(crate) fn lives_well(&self, number: u64) -> bool {
-        if self.judge.dead_since_ms(self, number).is_some() {
+        if self.checker.dead_since_ms(self, number).is_some() {
             return false;
         }
-        let held = self.judge.held.borrow();
-        let handle = held[&number].handle.clone().unwrap();
+        let expected_session = self.checker.expected_session.borrow();
+        let handle = expected_session[&number].handle.clone().unwrap();
         let expires_at_ms = self.coordinator.sessions.borrow()[&handle].expires_at_ms;
         self.now_ms() + 2 * MAX_SKEW_MS < expires_at_ms
     }

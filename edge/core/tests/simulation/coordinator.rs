@@ -38,7 +38,7 @@ pub(crate) enum Coordination {
 #[derive(Default)]
 pub(crate) struct Coordinator {
     pub(crate) coordination: Cell<Coordination>,
-    /// Sessions by handle; the judge looks into these.
+    /// Sessions by handle; the checker looks into these.
     pub(crate) sessions: RefCell<HashMap<String, SessionState>>,
     /// All machines as JSON, by `causeway:kind:name`, and when each may be forgotten.
     states: RefCell<HashMap<String, (String, u64)>>,
@@ -99,10 +99,10 @@ impl World {
         self: &Rc<Self>,
         work: impl FnOnce(&Self) -> Result<T, Unavailable> + 'static,
     ) -> Promised<Result<T, Unavailable>> {
-        let (weather, scheduler) = (self.weather.get(), &self.scheduler);
+        let (faults, scheduler) = (self.faults.get(), &self.scheduler);
         let (kept, promised) = promise();
-        let there_ms = weather.coordinator_ms(scheduler);
-        if scheduler.chance(weather.command_lost) {
+        let there_ms = faults.coordinator_ms(scheduler);
+        if scheduler.chance(faults.command_lost) {
             self.count("commands lost");
             if scheduler.chance(500) {
                 scheduler.later(there_ms, move || kept.keep(Err(silent())));
@@ -112,9 +112,9 @@ impl World {
         let world = Rc::clone(self);
         scheduler.later(there_ms, move || {
             let reply = work(&world);
-            let (weather, scheduler) = (world.weather.get(), &world.scheduler);
-            let back_ms = weather.coordinator_ms(scheduler);
-            let reply = if scheduler.chance(weather.reply_lost) {
+            let (faults, scheduler) = (world.faults.get(), &world.scheduler);
+            let back_ms = faults.coordinator_ms(scheduler);
+            let reply = if scheduler.chance(faults.reply_lost) {
                 world.count("replies lost");
                 if scheduler.chance(500) {
                     return;
@@ -158,7 +158,7 @@ impl World {
                 before: before.as_ref(),
                 after: &after,
             };
-            self.judge.saw_write(self, &written);
+            self.checker.saw_write(self, &written);
         }
         self.coordinator.states.borrow_mut().insert(asked.key(), (after, forget_at_ms));
     }
@@ -173,7 +173,7 @@ impl World {
             let Asked { task, name, .. } = asked;
             format!("session {}: {} of task {task:?} → {}", &name[..6], short(&command), short(&reply))
         });
-        self.judge.saw_reply(self, asked.task, &command, &reply);
+        self.checker.saw_reply(self, asked.task, &command, &reply);
     }
 }
 
@@ -199,7 +199,9 @@ impl CompareAndSet for Visit<'_> {
 
     async fn set_if(&self, key: &str, expected: &str, value: &str, forget_at_ms: u64) -> Result<bool, Unavailable> {
         let Some(looked_at_ms) = self.looked_at_ms.take() else {
-            self.world.judge.accuse(self.world, || format!("{key} is set again without a look at what came between"));
+            self.world
+                .checker
+                .report_violation(self.world, || format!("{key} is set again without a look at what came between"));
             return Ok(false);
         };
         let (asked, expected, value) = (Rc::clone(&self.asked), expected.to_owned(), value.to_owned());

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::scheduler::{Scheduler, Turn};
 
-/// Chances in a thousand. All zero is fair weather.
+/// Chances in a thousand. All zero is fair faults.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Weather {
+pub(crate) struct Faults {
     /// A request ends in the middle of anything.
     pub(crate) crash: u64,
     /// An isolate gets no processor for up to a minute and a half.
@@ -39,7 +39,7 @@ pub(crate) struct Weather {
     pub(crate) hub_down: u64,
 }
 
-impl Weather {
+impl Faults {
     /// Each kind of trouble is there or not, and more or less of it.
     pub(crate) fn draw(scheduler: &Scheduler) -> Self {
         let some = |max: u64| if scheduler.chance(500) { scheduler.draw(1..max + 1) } else { 0 };

@@ -16,8 +16,8 @@ use causeway_core::{
         clock::Clock,
         machine::Machine,
         platform::{
-            CheckpointStore, Departure, HttpClient, KeyValueStore, Machines, OpenStream, Opened, Rate, RateLimiter,
-            StreamHub,
+            CheckpointStore, ClientDisconnect, HttpClient, KeyValueStore, Machines, OpenStream, Opened, Rate,
+            RateLimiter, StreamHub,
         },
         random::Random,
         telemetry::{Line, Log},
@@ -106,7 +106,7 @@ struct Unanswered<'a> {
 impl Drop for Unanswered<'_> {
     fn drop(&mut self) {
         if !self.answered.get() {
-            self.world.judge.trouble(self.task, self.world.now_ms());
+            self.world.checker.trouble(self.task, self.world.now_ms());
         }
     }
 }
@@ -173,7 +173,7 @@ impl HttpClient for Outside {
             let world = &self.world;
             let (kept, promised) = promise();
             let unanswered = Err(Unavailable::new("network", "no answer"));
-            let watch = world.judge.sends(world, &sent, &kept);
+            let watch = world.checker.sends(world, &sent, &kept);
             let too_late = kept.clone();
             world.scheduler.later(timeout_ms, move || too_late.keep(unanswered));
             world.carry(sent, kept);
@@ -203,13 +203,13 @@ impl StreamHub for Outside {
     async fn end_session(&self, _: &Subject, _: &SessionHandle, _: EndReason) -> Result<(), Unavailable> {
         let scheduler = &self.world.scheduler;
         scheduler.sleep(Duration::from_millis(scheduler.draw(0..30))).await;
-        let fails = scheduler.chance(self.world.weather.get().hub_down);
+        let fails = scheduler.chance(self.world.faults.get().hub_down);
         if fails { Err(Unavailable::new("hub", "simulated outage")) } else { Ok(()) }
     }
 }
 
-impl Departure for Outside {
-    fn departed(&self) -> LocalBoxFuture<'static, ()> {
+impl ClientDisconnect for Outside {
+    fn client_disconnected(&self) -> LocalBoxFuture<'static, ()> {
         Box::pin(std::future::pending())
     }
 }

@@ -20,11 +20,11 @@ fn down() -> Unavailable {
 
 impl World {
     pub(crate) async fn read(self: &Rc<Self>, key: &str) -> Result<Value, Unavailable> {
-        let (weather, scheduler) = (self.weather.get(), Rc::clone(&self.scheduler));
+        let (faults, scheduler) = (self.faults.get(), Rc::clone(&self.scheduler));
         let (kept, promised) = promise();
         let (world, key) = (Rc::clone(self), key.to_owned());
         // A store that is down says so, or nothing at all.
-        let fails = scheduler.chance(weather.store_down);
+        let fails = scheduler.chance(faults.store_down);
         let wait_ms = if fails && scheduler.chance(300) { 60_000 } else { scheduler.draw(0..30) };
         scheduler.later(wait_ms, move || kept.keep(if fails { Err(down()) } else { Ok(world.look_up(&key)) }));
         promised.await
@@ -33,7 +33,7 @@ impl World {
     fn look_up(&self, key: &str) -> Value {
         let values = self.key_value.values.borrow();
         let values = values.get(key)?;
-        if self.scheduler.chance(self.weather.get().stale) {
+        if self.scheduler.chance(self.faults.get().stale) {
             self.count("stale reads");
             // Index 0 stands for the time before there was any.
             let index = self.scheduler.draw(0..values.len() as u64);
@@ -43,12 +43,12 @@ impl World {
     }
 
     pub(crate) async fn write(self: &Rc<Self>, key: &str, value: Value) -> Result<(), Unavailable> {
-        let (weather, scheduler) = (self.weather.get(), Rc::clone(&self.scheduler));
-        let fails = scheduler.chance(weather.store_down);
+        let (faults, scheduler) = (self.faults.get(), Rc::clone(&self.scheduler));
+        let fails = scheduler.chance(faults.store_down);
         let wait_ms = scheduler.draw(0..30);
         // What failed may have been written all the same.
         if !fails || scheduler.chance(500) {
-            let lands_in_ms = if scheduler.chance(weather.write_late) {
+            let lands_in_ms = if scheduler.chance(faults.write_late) {
                 self.count("late writes");
                 scheduler.draw(100..90_000)
             } else {

@@ -13,7 +13,7 @@
 //! - [`browser`]: users who sign in, call, sign out; [`account`]: who connect and disconnect accounts
 //! - [`invariant`]: what must hold, whatever happens; [`session_model`]: what it knows of a session by itself;
 //!   [`sent_token`]: of a refresh token that was sent
-//! - [`workload`]: one seed: a life of a deployment, in fair and foul weather
+//! - [`workload`]: one seed: a life of a deployment, in fair and foul faults
 //! - [`random_run`]: many seeds; [`scenario`]: single stories, by the number of their case
 
 #![allow(
@@ -49,8 +49,8 @@ use std::{
 use self::{
     authority::Authority,
     coordinator::Coordinator,
-    faults::Weather,
-    invariant::Judge,
+    faults::Faults,
+    invariant::InvariantChecker,
     isolate::{Isolate, Outside},
     key_value::KeyValue,
     scheduler::{Scheduler, TaskId, Turn},
@@ -62,26 +62,26 @@ pub(crate) type Tally = BTreeMap<&'static str, u64>;
 /// What all isolates share.
 pub(crate) struct World {
     pub(crate) scheduler: Rc<Scheduler>,
-    pub(crate) weather: Cell<Weather>,
+    pub(crate) faults: Cell<Faults>,
     pub(crate) coordinator: Coordinator,
     pub(crate) key_value: KeyValue,
     pub(crate) authority: Authority,
-    pub(crate) judge: Judge,
+    pub(crate) checker: InvariantChecker,
     pub(crate) isolates: RefCell<Vec<Rc<Isolate>>>,
     tally: RefCell<Tally>,
     trace: Option<RefCell<Vec<String>>>,
 }
 
 impl World {
-    /// A world in fair weather, without isolates. `traced` keeps a record of every step.
+    /// A world in fair faults, without isolates. `traced` keeps a record of every step.
     pub(crate) fn new(seed: u64, traced: bool) -> Rc<Self> {
         Rc::new(Self {
             scheduler: Rc::new(Scheduler::new(seed)),
-            weather: Cell::default(),
+            faults: Cell::default(),
             coordinator: Coordinator::default(),
             key_value: KeyValue::default(),
             authority: Authority::default(),
-            judge: Judge::default(),
+            checker: InvariantChecker::default(),
             isolates: RefCell::default(),
             tally: RefCell::default(),
             trace: traced.then(RefCell::default),
@@ -146,25 +146,25 @@ impl World {
         let (world, began_ms) = (Rc::clone(self), self.now_ms());
         self.scheduler.run(u64::MAX, &move |task| world.turn(task));
         if self.scheduler.unfinished() > 0 {
-            self.judge.accuse(self, || "a request never ends".to_owned());
+            self.checker.report_violation(self, || "a request never ends".to_owned());
         }
         self.now_ms() - began_ms
     }
 
     fn turn(&self, task: TaskId) -> Turn {
-        let turn = self.weather.get().turn(&self.scheduler, self.judge.has_lease(task));
+        let turn = self.faults.get().turn(&self.scheduler, self.checker.has_lease(task));
         match turn {
             Turn::Runs => {}
             Turn::Crashes => {
                 self.count("crashes of a request");
                 self.trace(|| format!("task {task} crashes"));
-                self.judge.trouble(Some(task), u64::MAX);
+                self.checker.trouble(Some(task), u64::MAX);
             }
             Turn::Stalls(wait) => {
                 self.count("stalls");
                 self.trace(|| format!("task {task} stalls for {wait:?}"));
-                self.judge.trouble(Some(task), self.now_ms() + u64::try_from(wait.as_millis()).unwrap());
-                self.judge.stalled.borrow_mut().insert(task);
+                self.checker.trouble(Some(task), self.now_ms() + u64::try_from(wait.as_millis()).unwrap());
+                self.checker.stalled.borrow_mut().insert(task);
             }
         }
         turn
@@ -175,7 +175,7 @@ impl World {
         self.count("crashes of an isolate");
         self.trace(|| format!("isolate {number} crashes"));
         for task in self.scheduler.kill(number) {
-            self.judge.trouble(Some(task), u64::MAX);
+            self.checker.trouble(Some(task), u64::MAX);
         }
         self.isolate(number).restart();
     }

@@ -25,7 +25,7 @@ fn number(variable: &str) -> Option<u64> {
 /// What is wrong with a seed, if anything is.
 fn try_seed(seed: u64, traced: bool) -> (Option<String>, Tally, Vec<String>) {
     match catch_unwind(AssertUnwindSafe(|| workload::live(seed, traced))) {
-        Ok(report) => (report.accusation, report.tally, report.trace),
+        Ok(report) => (report.violation, report.tally, report.trace),
         Err(_) => (Some("panicked".to_owned()), Tally::new(), Vec::new()),
     }
 }
@@ -39,9 +39,9 @@ fn say(text: &str) {
 #[test]
 fn s107_whatever_happens_no_token_is_sent_twice_no_session_revived_and_nobody_gets_anothers() {
     if let Some(seed) = number("CAUSEWAY_SEED") {
-        let (accusation, _, trace) = try_seed(seed, true);
+        let (violation, _, trace) = try_seed(seed, true);
         say(&trace.join("\n"));
-        assert_eq!(accusation, None, "seed {seed}");
+        assert_eq!(violation, None, "seed {seed}");
         return;
     }
     let seeds = number("CAUSEWAY_SEEDS").unwrap_or(SEEDS);
@@ -53,8 +53,8 @@ fn s107_whatever_happens_no_token_is_sent_twice_no_session_revived_and_nobody_ge
             if seed >= seeds || failed.load(Ordering::Relaxed) < seed {
                 return sum;
             }
-            let (accusation, tally, _) = try_seed(seed, false);
-            if accusation.is_some() {
+            let (violation, tally, _) = try_seed(seed, false);
+            if violation.is_some() {
                 failed.fetch_min(seed, Ordering::Relaxed);
             }
             for (what, count) in tally {
@@ -69,12 +69,12 @@ fn s107_whatever_happens_no_token_is_sent_twice_no_session_revived_and_nobody_ge
     });
     let failed = failed.into_inner();
     if failed < u64::MAX {
-        let (accusation, _, trace) = try_seed(failed, true);
+        let (violation, _, trace) = try_seed(failed, true);
         let last = trace.iter().skip(trace.len().saturating_sub(LAST_STEPS)).cloned().collect::<Vec<_>>();
         panic!(
             "{}\nseed {failed}: {}\nagain, with every step: CAUSEWAY_SEED={failed} cargo test -p causeway-core s107",
             last.join("\n"),
-            accusation.unwrap_or_else(|| "does not fail the same way twice".to_owned()),
+            violation.unwrap_or_else(|| "does not fail the same way twice".to_owned()),
         );
     }
     let mut sum = Tally::new();

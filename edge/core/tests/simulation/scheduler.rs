@@ -288,7 +288,7 @@ pub(crate) fn promise<T>() -> (Promise<T>, Promised<T>) {
 }
 
 impl<T> Promise<T> {
-    /// Brings it. Nothing happens if it was brought before or nobody waits.
+    /// Brings it. Nothing happens if it was issued_tokens before or nobody waits.
     pub(crate) fn keep(&self, value: T) {
         let mut slot = self.0.borrow_mut();
         if slot.value.is_none() && slot.awaited {
@@ -299,7 +299,7 @@ impl<T> Promise<T> {
         }
     }
 
-    /// Whether it was brought, or nobody waits for it any more.
+    /// Whether it was issued_tokens, or nobody waits for it any more.
     pub(crate) fn is_settled(&self) -> bool {
         let slot = self.0.borrow();
         slot.value.is_some() || !slot.awaited

@@ -1,11 +1,11 @@
-//! What the judge knows of a session by itself: who was given the right to write it, and what became of the tokens of its
+//! What the checker knows of a session by itself: who was given the right to write it, and what became of the tokens of its
 //! accounts. Made of what is written and sent, of nothing that the edge says about it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use causeway_core::session::state::LEASE_MS;
 
-use super::{authority::Manner, scheduler::TaskId};
+use super::{authority::ProviderProfile, scheduler::TaskId};
 
 /// Nothing is sent later than this after a lease was given: ten seconds to get there, twenty for all that is sent.
 const SEND_WITHIN_MS: u64 = 30_000;
@@ -18,13 +18,13 @@ pub(super) struct Lease {
     pub(super) asked_ms: u64,
     pub(super) given_ms: u64,
     /// Whose refresh token its holder sends, if any.
-    pub(super) connection: Option<String>,
+    pub(super) account: Option<String>,
     /// It was not given back.
     pub(super) is_open: bool,
 }
 
 impl Lease {
-    pub(super) fn is_over(&self, now_ms: u64) -> bool {
+    pub(super) fn is_expired(&self, now_ms: u64) -> bool {
         self.given_ms + LEASE_MS <= now_ms
     }
 
@@ -32,7 +32,7 @@ impl Lease {
     pub(super) fn allows(&self, task: Option<TaskId>, provider: &str, now_ms: u64) -> bool {
         self.is_open
             && self.task == task
-            && self.connection.as_deref() == Some(provider)
+            && self.account.as_deref() == Some(provider)
             && now_ms <= self.given_ms + SEND_WITHIN_MS
     }
 }
@@ -43,7 +43,7 @@ pub(super) struct Account {
     /// Its refresh token.
     pub(super) token: String,
     /// Why nobody can tell whether that still works: something that happened to this very token.
-    pub(super) doubt: Option<&'static str>,
+    pub(super) consumption: Option<&'static str>,
     /// It was stored that nothing renews its tokens, for a reason.
     pub(super) is_given_up: bool,
     /// When its provider would not restrict a token.
@@ -62,7 +62,7 @@ impl Account {
         Self {
             grant,
             token,
-            doubt: None,
+            consumption: None,
             is_given_up: false,
             denied_ms: None,
             stored_ms,
@@ -78,21 +78,21 @@ impl Account {
     }
 
     /// Nobody can tell any more whether its refresh token works. One that does not rotate does.
-    pub(super) fn doubt(&mut self, manner: &Manner, why: &'static str) {
-        if manner.rotates {
-            self.doubt = Some(why);
+    pub(super) fn note_possible_consumption(&mut self, profile: &ProviderProfile, why: &'static str) {
+        if profile.rotates {
+            self.consumption = Some(why);
         }
     }
 
     /// Whether whoever asks for its token may be sent to its provider.
-    pub(super) fn is_in_doubt(&self) -> bool {
-        self.is_given_up || self.doubt.is_some()
+    pub(super) fn is_possibly_consumed(&self) -> bool {
+        self.is_given_up || self.consumption.is_some()
     }
 }
 
 /// New tokens, as they came.
 #[derive(Debug, Clone)]
-pub(super) struct Brought {
+pub(super) struct IssuedTokens {
     pub(super) access: String,
     /// A new one, or the one that goes on.
     pub(super) refresh: String,
@@ -100,20 +100,20 @@ pub(super) struct Brought {
 }
 
 #[derive(Default)]
-pub(super) struct Ledger {
+pub(super) struct SessionModel {
     /// The last one that was given.
     pub(super) lease: Option<Lease>,
     /// By provider.
     pub(super) accounts: BTreeMap<String, Account>,
     /// Every access token that was ever stored.
     pub(super) access: BTreeSet<String>,
-    /// Until when an account was away, or in doubt: whoever asked before that may be told so later.
+    /// Until when an account was away, or in consumption: whoever asked before that may be told so later.
     pub(super) away_until_ms: BTreeMap<String, u64>,
     /// When an account last came or went.
     pub(super) changed_ms: BTreeMap<String, u64>,
 }
 
-impl Ledger {
+impl SessionModel {
     /// Whether a task has the right to write under this fence, whatever the time: late is not too late if nobody else
     /// began.
     pub(super) fn is_writer(&self, task: Option<TaskId>, fence: u64) -> bool {
@@ -135,17 +135,17 @@ impl Ledger {
     }
 
     /// The tokens of an account are new ones, and what happened to those before no longer matters.
-    pub(super) fn renewed(&mut self, provider: &str, brought: Brought, now_ms: u64) {
+    pub(super) fn renewed(&mut self, provider: &str, issued_tokens: IssuedTokens, now_ms: u64) {
         let Some(account) = self.accounts.get_mut(provider) else { return };
-        if account.is_in_doubt() {
+        if account.is_possibly_consumed() {
             self.away_until_ms.insert(provider.to_owned(), now_ms);
         }
-        let Brought { access, refresh, is_restricted } = brought;
+        let IssuedTokens { access, refresh, is_restricted } = issued_tokens;
         self.access.insert(access);
         account.token = refresh;
         account.renewals_ms.push(now_ms);
         account.stored_ms[usize::from(is_restricted)] = Some(now_ms);
-        account.doubt = None;
+        account.consumption = None;
         account.is_given_up = false;
     }
 }

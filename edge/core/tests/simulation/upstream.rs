@@ -10,15 +10,15 @@ use serde_json::json;
 
 use super::{
     World,
-    authority::{MANNERS, Manner, issuer_of, scope_of},
+    authority::{PROVIDER_PROFILES, ProviderProfile, issuer_of, scope_of},
     scheduler::Promise,
 };
 
 /// Puts the number of the browser that asks into a call, which the API finds there again.
 pub(crate) const ASKED_BY: &str = "asked_by=";
 
-fn is_api_of(manner: &Manner, url: &str) -> bool {
-    url.starts_with(manner.api) || manner.mail.as_ref().is_some_and(|mail| url.starts_with(mail.api))
+fn is_api_of(profile: &ProviderProfile, url: &str) -> bool {
+    url.starts_with(profile.api) || profile.mail.as_ref().is_some_and(|mail| url.starts_with(mail.api))
 }
 
 fn broken() -> Unavailable {
@@ -26,13 +26,13 @@ fn broken() -> Unavailable {
 }
 
 impl World {
-    /// Brings a request to where it goes and the answer back, if the weather allows it.
+    /// Brings a request to where it goes and the answer back, if the faults allows it.
     pub(super) fn carry(self: &Rc<Self>, sent: Sent, kept: Promise<Result<Answer, Unavailable>>) {
-        let (weather, scheduler) = (self.weather.get(), &self.scheduler);
+        let (faults, scheduler) = (self.faults.get(), &self.scheduler);
         self.trace(|| format!("sends {} {}", sent.url, sent.body));
         self.saw_revocation(&sent);
-        let there_ms = weather.network_ms(scheduler);
-        if scheduler.chance(weather.request_lost) {
+        let there_ms = faults.network_ms(scheduler);
+        if scheduler.chance(faults.request_lost) {
             self.count("requests lost");
             // Whoever sent it cannot tell this from an answer that was lost.
             if scheduler.chance(500) {
@@ -42,10 +42,10 @@ impl World {
         }
         let world = Rc::clone(self);
         scheduler.later(there_ms, move || {
-            let (weather, scheduler) = (world.weather.get(), &world.scheduler);
+            let (faults, scheduler) = (world.faults.get(), &world.scheduler);
             let answer = world.answer(&sent, kept.is_settled());
-            let back_ms = weather.network_ms(scheduler);
-            if scheduler.chance(weather.answer_lost) {
+            let back_ms = faults.network_ms(scheduler);
+            if scheduler.chance(faults.answer_lost) {
                 world.count("answers lost");
                 if scheduler.chance(500) {
                     scheduler.later(back_ms, move || kept.keep(Err(broken())));
@@ -59,9 +59,9 @@ impl World {
 
     /// `is_late`: nobody waits for it any more.
     fn answer(&self, sent: &Sent, is_late: bool) -> Answer {
-        let (weather, scheduler) = (self.weather.get(), &self.scheduler);
-        let is_api = MANNERS.iter().any(|manner| is_api_of(manner, &sent.url));
-        if !is_api && scheduler.chance(weather.provider_busy) {
+        let (faults, scheduler) = (self.faults.get(), &self.scheduler);
+        let is_api = PROVIDER_PROFILES.iter().any(|profile| is_api_of(profile, &sent.url));
+        if !is_api && scheduler.chance(faults.provider_busy) {
             self.count("providers busy");
             let retry_after = ("retry-after", "7".to_owned());
             return match scheduler.draw(0..4) {
@@ -70,7 +70,7 @@ impl World {
                 _ => (503, vec![retry_after], "busy".to_owned()),
             };
         }
-        let cut = scheduler.chance(weather.answer_cut).then(|| scheduler.draw(0..6));
+        let cut = scheduler.chance(faults.answer_cut).then(|| scheduler.draw(0..6));
         let unreachable = (503, Vec::new(), "upstream connect error or disconnect/reset before headers".to_owned());
         // A proxy says the same whether or not the provider behind it did its work.
         if cut == Some(5) {
@@ -82,7 +82,7 @@ impl World {
             None => self.api(sent),
         };
         // An error is cut off more often than it comes about: few can be read in two ways.
-        let is_error_cut = answer.0 == 400 && scheduler.chance(3 * weather.answer_cut);
+        let is_error_cut = answer.0 == 400 && scheduler.chance(3 * faults.answer_cut);
         let Some(cut) = cut.or_else(|| is_error_cut.then_some(4)) else { return answer };
         self.count("answers cut");
         match cut {
@@ -103,17 +103,18 @@ impl World {
     fn api(&self, sent: &Sent) -> Answer {
         let bearer = sent.headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
         let token = bearer.strip_prefix("Bearer ").unwrap_or_default();
-        let is_it = |manner: &&Manner| is_api_of(manner, &sent.url) || sent.url == manner.api.trim_end_matches('?');
-        let of = MANNERS.iter().find(is_it).unwrap();
+        let is_it =
+            |profile: &&ProviderProfile| is_api_of(profile, &sent.url) || sent.url == profile.api.trim_end_matches('?');
+        let of = PROVIDER_PROFILES.iter().find(is_it).unwrap();
         let is_mail = of.mail.as_ref().is_some_and(|mail| sent.url.starts_with(mail.api));
         if scope_of(token).is_some() != is_mail {
-            self.judge.accuse(self, || format!("{token:?} is sent to {}", sent.url));
+            self.checker.report_violation(self, || format!("{token:?} is sent to {}", sent.url));
         }
         if issuer_of(token) != Some(of.provider) {
-            self.judge.accuse(self, || format!("{token:?} is sent to the API of {}", of.provider));
+            self.checker.report_violation(self, || format!("{token:?} is sent to the API of {}", of.provider));
         }
         if let Some((_, asker)) = sent.url.split_once(ASKED_BY) {
-            self.judge.saw_call(self, asker.parse().unwrap(), token);
+            self.checker.saw_call(self, asker.parse().unwrap(), token);
         }
         let json = vec![("content-type", "application/json".to_owned())];
         match self.introspect(of, token) {
@@ -123,7 +124,7 @@ impl World {
             }
             None => {
                 if let Some((_, asker)) = sent.url.split_once(ASKED_BY) {
-                    self.judge.saw_refusal(self, asker.parse().unwrap(), token);
+                    self.checker.saw_refusal(self, asker.parse().unwrap(), token);
                 }
                 (401, json, json!({"message": "Bad credentials"}).to_string())
             }

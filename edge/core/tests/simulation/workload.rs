@@ -1,4 +1,4 @@
-//! One seed: a deployment lives through some hours, and then the weather clears.
+//! One seed: a deployment lives through some hours, and then the faults clears.
 
 use std::{collections::BTreeMap, rc::Rc};
 
@@ -7,10 +7,10 @@ use serde_json::json;
 
 use super::{
     Tally, World,
-    authority::MANNERS,
+    authority::PROVIDER_PROFILES,
     browser::{Browser, Seen},
     coordinator::Coordination,
-    faults::Weather,
+    faults::Faults,
     invariant::SCOPE,
 };
 
@@ -19,12 +19,12 @@ const RINGS: [&str; 3] = ["s", "s,t", "t,s"];
 
 /// What became of a seed.
 pub(crate) struct Report {
-    pub(crate) accusation: Option<String>,
+    pub(crate) violation: Option<String>,
     pub(crate) tally: Tally,
     pub(crate) trace: Vec<String>,
 }
 
-struct Season {
+struct Workload {
     world: Rc<World>,
     browsers: Vec<Rc<Browser>>,
     /// Where in [`RINGS`] each isolate is.
@@ -35,12 +35,12 @@ struct Season {
 /// Lives through a seed.
 pub(crate) fn live(seed: u64, traced: bool) -> Report {
     let world = World::new(seed, traced);
-    let mut season = Season::new(world);
-    season.pass();
-    season.clear_up();
-    let world = &season.world;
-    world.judge.close(world);
-    let report = Report { accusation: world.judge.accusation(), tally: world.tally(), trace: world.traced() };
+    let mut workload = Workload::new(world);
+    workload.pass();
+    workload.clear_up();
+    let world = &workload.world;
+    world.checker.close(world);
+    let report = Report { violation: world.checker.violation(), tally: world.tally(), trace: world.traced() };
     world.end();
     report
 }
@@ -92,7 +92,7 @@ pub(crate) fn settings_with(bound_seconds: u64, hours: u64, idle_minutes: u64) -
     table
 }
 
-impl Season {
+impl Workload {
     fn new(world: Rc<World>) -> Self {
         let draw = |range| world.scheduler.draw(range);
         let pick = |of: &[u64]| of[usize::try_from(draw(0..of.len() as u64)).unwrap()];
@@ -108,7 +108,7 @@ impl Season {
             world.add_isolate(skew_ms, settings.clone());
         }
         if !world.scheduler.chance(100) {
-            world.weather.set(Weather::draw(&world.scheduler));
+            world.faults.set(Faults::draw(&world.scheduler));
         } else {
             world.count("seeds without trouble");
         }
@@ -142,7 +142,7 @@ impl Season {
 
     /// Mostly one whose session lives: what the dead are told is soon known.
     fn browser(&self) -> Rc<Browser> {
-        let lives = |browser: &&Rc<Browser>| self.world.judge.dead_since_ms(&self.world, browser.number).is_none();
+        let lives = |browser: &&Rc<Browser>| self.world.checker.dead_since_ms(&self.world, browser.number).is_none();
         let mut of: Vec<_> = self.browsers.iter().filter(lives).collect();
         if of.is_empty() || self.world.scheduler.chance(100) {
             of = self.browsers.iter().collect();
@@ -152,11 +152,11 @@ impl Season {
 
     fn sign_in(&mut self) {
         self.sign_ins += 1;
-        let manner = &MANNERS[usize::try_from(self.draw(MANNERS.len() as u64)).unwrap()];
+        let profile = &PROVIDER_PROFILES[usize::try_from(self.draw(PROVIDER_PROFILES.len() as u64)).unwrap()];
         let (number, user) = (self.sign_ins, 1 + self.draw(3));
         let browser = match self.browsers.last() {
-            Some(before) if self.world.scheduler.chance(200) => before.again(number, user, manner),
-            _ => Browser::new(number, user, manner),
+            Some(before) if self.world.scheduler.chance(200) => before.again(number, user, profile),
+            _ => Browser::new(number, user, profile),
         };
         self.world.sign_in(self.world.draw_isolate(), &browser);
         self.browsers.push(browser);
@@ -164,7 +164,7 @@ impl Season {
 
     /// Some of what users, providers and operators do, close together.
     fn act(&mut self) {
-        if self.browsers.iter().all(|browser| self.world.judge.dead_since_ms(&self.world, browser.number).is_some()) {
+        if self.browsers.iter().all(|browser| self.world.checker.dead_since_ms(&self.world, browser.number).is_some()) {
             self.sign_in();
             self.world.pass(5_000);
         }
@@ -199,7 +199,7 @@ impl Season {
 
     /// The user takes back what their account of today was granted.
     fn take_back(&self, browser: &Browser) {
-        let grant = self.world.judge.grant(browser.number, browser.manner.provider);
+        let grant = self.world.checker.grant(browser.number, browser.profile.provider);
         self.world.take_back(grant.unwrap_or(browser.number));
     }
 
@@ -224,9 +224,9 @@ impl Season {
         self.world.isolate(isolate).reconfigure("SESSION_KEYS", key_ring_text(ring));
     }
 
-    /// The weather clears: whoever still has a session and a provider that honours its token is served again, soon.
+    /// The faults clears: whoever still has a session and a provider that honours its token is served again, soon.
     fn clear_up(&self) {
-        self.world.weather.set(Weather::default());
+        self.world.faults.set(Faults::default());
         self.world.settle();
         for browser in self.browsers.iter().filter(|browser| browser.has_session()) {
             if !self.world.lives_well(browser.number) {
@@ -243,8 +243,8 @@ impl Season {
             }
             let lives = self.world.lives_well(browser.number);
             if lives && !matches!(last, Seen::Good | Seen::SignInNeeded) {
-                self.world.judge.accuse(&self.world, || {
-                    format!("session {} lives, the weather is fair, and it still sees {last:?}", browser.number)
+                self.world.checker.report_violation(&self.world, || {
+                    format!("session {} lives, the faults is fair, and it still sees {last:?}", browser.number)
                 });
             }
             self.world.count(if last == Seen::Good { "well at the end" } else { "to be connected again at the end" });

@@ -3,7 +3,7 @@
 //! A session begins only if exactly one `state` is that one, exactly one `code` is a good one, `iss` is absent or the
 //! provider's, and no `error` is there; otherwise nothing is sent anywhere.
 
-use crate::desk::{SESSION_COOKIE, Scene, set_cookie};
+use crate::platform::{Fixture, SESSION_COOKIE, set_cookie};
 
 const ISSUER: &str = "https://github.com/login/oauth";
 
@@ -13,28 +13,31 @@ pub fn run(data: &[u8]) -> bool {
     if text.contains('#') {
         return false;
     }
-    Scene::with(|scene| {
-        let query = text.replace('@', &scene.state);
-        let cookie = [("cookie", scene.login_cookie.as_bytes())];
-        let response = scene.get("/auth/github/callback", Some(&query), &cookie);
+    Fixture::with(|fixture| {
+        let query = text.replace('@', &fixture.state);
+        let cookie = [("cookie", fixture.login_cookie.as_bytes())];
+        let response = fixture.get("/auth/github/callback", Some(&query), &cookie);
         // Independently of the edge's own parser: by hand.
         let values = |wanted: &str| -> Vec<String> {
             let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
             pairs.filter(|(name, _)| decode(name) == wanted).map(|(_, value)| decode(value)).collect()
         };
-        let of_state = values("state") == [scene.state.as_str()];
+        let of_state = values("state") == [fixture.state.as_str()];
         let issuer = values("iss");
         let may_send = of_state && values("error").is_empty() && (issuer.is_empty() || issuer == [ISSUER]);
         let may_begin = may_send && values("code") == ["good"];
         let begun = set_cookie(&response, SESSION_COOKIE).is_some();
         assert!(!begun || may_begin, "a session began with {query:?}");
-        assert!(may_send || scene.desk.sent.borrow().is_empty(), "a code went out with {query:?}");
+        assert!(may_send || fixture.platform.sent.borrow().is_empty(), "a code went out with {query:?}");
         if query.len() < 4096 && may_begin && values("").is_empty() {
-            assert!(begun, "a good callback was refused: {query:?} {:?}", scene.desk.log.borrow());
+            assert!(begun, "a good callback was refused: {query:?} {:?}", fixture.platform.log.borrow());
         }
         // A refusal says nothing of the inside and does not repeat the input.
         assert!(response.status.as_u16() < 500, "{query:?}");
-        assert!(scene.desk.log.borrow().iter().all(|line| !line.contains(&scene.state)), "the state is in the log");
+        assert!(
+            fixture.platform.log.borrow().iter().all(|line| !line.contains(&fixture.state)),
+            "the state is in the log"
+        );
         begun
     })
 }

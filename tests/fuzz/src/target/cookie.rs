@@ -7,16 +7,16 @@ use causeway_core::http::cookie::{Found, find};
 use http::{HeaderMap, HeaderValue, header};
 
 use super::lines;
-use crate::desk::{SESSION_COOKIE, Scene, text};
+use crate::platform::{Fixture, SESSION_COOKIE, text};
 
 /// Tries an input.
 pub fn run(data: &[u8]) -> bool {
-    Scene::with(|scene| {
+    Fixture::with(|fixture| {
         let lines: Vec<Vec<u8>> = lines(data)
             .take(8)
             .map(|line| {
                 let parts: Vec<&[u8]> = line.split(|byte| *byte == b'@').take(16).collect();
-                parts.join(scene.session.as_bytes())
+                parts.join(fixture.session.as_bytes())
             })
             .collect();
         let mut map = HeaderMap::new();
@@ -35,12 +35,15 @@ pub fn run(data: &[u8]) -> bool {
         }
         let mut headers: Vec<(&'static str, &[u8])> = vec![("x-csrf", b"1"), ("origin", b"https://edge.example")];
         headers.extend(lines.iter().map(|line| ("cookie", line.as_slice())));
-        let response = scene.get("/auth/session", None, &headers);
+        let response = fixture.get("/auth/session", None, &headers);
         let is_signed_in = text(&response).contains("\"authenticated\":true");
         if is_signed_in {
-            assert_eq!(named, [scene.session.as_str()], "{lines:?}");
+            assert_eq!(named, [fixture.session.as_str()], "{lines:?}");
         }
-        assert!(scene.desk.log.borrow().iter().all(|line| !line.contains(&scene.session)), "the cookie is in the log");
+        assert!(
+            fixture.platform.log.borrow().iter().all(|line| !line.contains(&fixture.session)),
+            "the cookie is in the log"
+        );
         is_signed_in
     })
 }

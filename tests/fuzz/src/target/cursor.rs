@@ -4,7 +4,7 @@
 
 use causeway_protocol::cursor::Cursor;
 
-use crate::desk::Scene;
+use crate::platform::Fixture;
 
 /// Tries an input.
 pub fn run(data: &[u8]) -> bool {
@@ -13,17 +13,17 @@ pub fn run(data: &[u8]) -> bool {
         assert_eq!(cursor.to_string().as_bytes(), data);
         assert!(cursor.partition >= 0 && cursor.offset >= 0);
     }
-    Scene::with(|scene| {
-        let cookie = format!("__Host-Http-session={}", scene.session);
+    Fixture::with(|fixture| {
+        let cookie = format!("__Host-Http-session={}", fixture.session);
         let headers: [(&'static str, &[u8]); 4] = [
             ("cookie", cookie.as_bytes()),
             ("origin", b"https://edge.example"),
             ("sec-fetch-site", b"same-origin"),
             ("last-event-id", data),
         ];
-        let response = scene.get("/stream", None, &headers);
+        let response = fixture.get("/stream", None, &headers);
         assert_eq!(response.status.as_u16(), 200);
-        let opened = scene.desk.opened.borrow();
+        let opened = fixture.platform.opened.borrow();
         let [stream] = opened.as_slice() else { panic!("{opened:?}") };
         assert_eq!(stream.subject.to_string(), "github:7");
         assert!(stream.last_event_id.as_ref().is_none_or(|id| id.len() <= 80), "{:?}", stream.last_event_id);

@@ -11,7 +11,7 @@ use sha2::Sha256;
 
 use super::head_and_rest;
 use crate::{
-    desk::{Scene, text},
+    platform::{Fixture, text},
     settings::WEBHOOK_SECRET,
 };
 
@@ -23,21 +23,21 @@ pub fn run(data: &[u8]) -> bool {
     let genuine = digest.iter().fold("sha256=".to_owned(), |text, byte| format!("{text}{byte:02x}"));
     let parts: Vec<&[u8]> = signature.split(|byte| *byte == b'@').take(4).collect();
     let signature = parts.join(genuine.as_bytes());
-    Scene::with(|scene| {
+    Fixture::with(|fixture| {
         let headers: [(&'static str, &[u8]); 3] = [
             ("content-type", b"application/json"),
             ("x-github-event", b"github_app_authorization"),
             ("x-hub-signature-256", &signature),
         ];
-        let response = scene.ask(Method::POST, "/auth/github/webhook", None, &headers, body);
+        let response = fixture.ask(Method::POST, "/auth/github/webhook", None, &headers, body);
         let status = response.status.as_u16();
         let is_signed = signature.trim_ascii().eq_ignore_ascii_case(genuine.as_bytes());
         assert!(status < 500, "{status}");
-        assert!(is_signed || (status >= 400 && !scene.desk.has_changed()), "believed: {signature:?}");
-        let cookie = format!("__Host-Http-session={}", scene.session);
+        assert!(is_signed || (status >= 400 && !fixture.platform.has_changed()), "believed: {signature:?}");
+        let cookie = format!("__Host-Http-session={}", fixture.session);
         let page: [(&'static str, &[u8]); 3] =
             [("x-csrf", b"1"), ("origin", b"https://edge.example"), ("cookie", cookie.as_bytes())];
-        let has_ended = !text(&scene.get("/auth/session", None, &page)).contains("\"authenticated\":true");
+        let has_ended = !text(&fixture.get("/auth/session", None, &page)).contains("\"authenticated\":true");
         let said: Value = serde_json::from_slice(body).unwrap_or_default();
         assert!(
             !has_ended || (is_signed && said["action"] == "revoked" && said["sender"]["id"] == 7),

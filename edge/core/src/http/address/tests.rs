@@ -2,8 +2,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn of(host: &str) -> Place {
-    place(&Url::parse(&format!("https://{host}/x")).unwrap())
+fn of(host: &str) -> NetworkScope {
+    network_scope(&Url::parse(&format!("https://{host}/x")).unwrap())
 }
 
 #[test]
@@ -32,7 +32,7 @@ fn s104_every_spelling_of_this_machine_is_this_machine() {
         "a.localhost",
         "a.b.localhost.",
     ] {
-        assert_eq!(of(host), Place::Loopback, "{host}");
+        assert_eq!(of(host), NetworkScope::Loopback, "{host}");
     }
 }
 
@@ -86,7 +86,7 @@ fn s104_metadata_services_and_link_local_addresses_are_known() {
         "instance-data",
         "instance-data.ec2.internal",
     ] {
-        assert_eq!(of(host), Place::Metadata, "{host}");
+        assert_eq!(of(host), NetworkScope::Metadata, "{host}");
     }
 }
 
@@ -146,7 +146,7 @@ fn s104_private_networks_are_known() {
         "nas.home.arpa",
         "git.corp",
     ] {
-        assert_eq!(of(host), Place::Private, "{host}");
+        assert_eq!(of(host), NetworkScope::Private, "{host}");
     }
 }
 
@@ -169,7 +169,7 @@ fn everything_else_is_public() {
         "xinternal.example",
         "xmetadata.goog",
     ] {
-        assert_eq!(of(host), Place::Public, "{host}");
+        assert_eq!(of(host), NetworkScope::Public, "{host}");
     }
 }
 
@@ -195,7 +195,7 @@ fn hiding(hidden: Ipv4Addr, prefix: u64) -> [u128; 12] {
     ]
 }
 
-fn of_v6(bits: u128) -> Place {
+fn of_v6(bits: u128) -> NetworkScope {
     of(&format!("[{}]", Ipv6Addr::from_bits(bits)))
 }
 
@@ -216,7 +216,7 @@ proptest! {
             Ipv4Addr::new(192, 0, 0, 192),
         ];
         for bits in hiding(metadata[which], prefix) {
-            prop_assert_eq!(of_v6(bits), Place::Metadata, "{}", Ipv6Addr::from_bits(bits));
+            prop_assert_eq!(of_v6(bits), NetworkScope::Metadata, "{}", Ipv6Addr::from_bits(bits));
         }
     }
 
@@ -228,13 +228,13 @@ proptest! {
             if at == 2 {
                 prop_assert_eq!(of_v6(bits), place_v4(hidden));
             } else {
-                prop_assert_ne!(of_v6(bits), Place::Public, "{}", Ipv6Addr::from_bits(bits));
+                prop_assert_ne!(of_v6(bits), NetworkScope::Public, "{}", Ipv6Addr::from_bits(bits));
             }
         }
     }
 
     #[test]
     fn s104_amazons_own_addresses_are_metadata(rest in any::<u128>()) {
-        prop_assert_eq!(of_v6(0xfd00_0ec2 << 96 | rest >> 32), Place::Metadata);
+        prop_assert_eq!(of_v6(0xfd00_0ec2 << 96 | rest >> 32), NetworkScope::Metadata);
     }
 }

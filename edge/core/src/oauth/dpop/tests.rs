@@ -9,7 +9,7 @@ use super::{
     *,
 };
 use crate::testing::{
-    openid::{Desk, form, json_answer, parts, tokens},
+    openid::{ProviderFixture, form, json_answer, parts, tokens},
     platform::InMemoryPlatform,
     random::SeededRandom,
     run::run,
@@ -126,7 +126,7 @@ fn bound() -> serde_json::Value {
 #[test]
 fn s137_a_token_endpoint_that_wants_a_nonce_gets_it_once() {
     let asked = Cell::new(0);
-    let desk = Desk::new(json!({"dpop": true}), json!({}), move |_| {
+    let fixture = ProviderFixture::new(json!({"dpop": true}), json!({}), move |_| {
         asked.set(asked.get() + 1);
         let nonce = ("dpop-nonce", format!("n{}", asked.get()));
         let (status, mut headers, body) = match asked.get() {
@@ -136,9 +136,9 @@ fn s137_a_token_endpoint_that_wants_a_nonce_gets_it_once() {
         headers.push(nonce);
         Some((status, headers, body))
     });
-    let go = || run(refresh(&desk.client(), &tokens(), None, Some(&key())));
+    let go = || run(refresh(&fixture.client(), &tokens(), None, Some(&key())));
     assert!(matches!(go(), Refresh::Refreshed(_)));
-    let proofs: Vec<_> = desk.sent().iter().map(|sent| parts(sent.headers["dpop"].to_str().unwrap()).1).collect();
+    let proofs: Vec<_> = fixture.sent().iter().map(|sent| parts(sent.headers["dpop"].to_str().unwrap()).1).collect();
     assert_eq!(proofs.len(), 2);
     assert_eq!((proofs[0].get("nonce"), proofs[1]["nonce"].as_str()), (None, Some("n1")));
     assert_ne!(proofs[0]["jti"], proofs[1]["jti"]);
@@ -147,9 +147,9 @@ fn s137_a_token_endpoint_that_wants_a_nonce_gets_it_once() {
         (Some("POST"), Some("https://id.corp.example/token"))
     );
     assert!(matches!(go(), Refresh::Refreshed(_)));
-    assert_eq!(desk.sent().len(), 3, "the nonce of the last answer is used without being asked for");
+    assert_eq!(fixture.sent().len(), 3, "the nonce of the last answer is used without being asked for");
 
-    let endless = Desk::new(json!({"dpop": true}), json!({}), |_| {
+    let endless = ProviderFixture::new(json!({"dpop": true}), json!({}), |_| {
         let (status, mut headers, body) = json_answer(400, json!({"error": "use_dpop_nonce"}));
         headers.push(("dpop-nonce", "n".to_owned()));
         Some((status, headers, body))
@@ -161,17 +161,20 @@ fn s137_a_token_endpoint_that_wants_a_nonce_gets_it_once() {
 #[test]
 fn a_token_that_is_not_bound_as_asked_is_not_taken() {
     let answer = |body: Value| move |_: &_| Some(json_answer(200, body.clone()));
-    let desk =
-        Desk::new(json!({"dpop": true}), json!({}), answer(json!({"access_token": "a", "token_type": "Bearer"})));
-    assert!(matches!(run(refresh(&desk.client(), &tokens(), None, Some(&key()))), Refresh::Lost));
-    let desk = Desk::new(json!({}), json!({}), answer(bound()));
-    assert!(matches!(run(refresh(&desk.client(), &tokens(), None, None)), Refresh::Lost));
-    let desk = Desk::of(
+    let fixture = ProviderFixture::new(
+        json!({"dpop": true}),
+        json!({}),
+        answer(json!({"access_token": "a", "token_type": "Bearer"})),
+    );
+    assert!(matches!(run(refresh(&fixture.client(), &tokens(), None, Some(&key()))), Refresh::Lost));
+    let fixture = ProviderFixture::new(json!({}), json!({}), answer(bound()));
+    assert!(matches!(run(refresh(&fixture.client(), &tokens(), None, None)), Refresh::Lost));
+    let fixture = ProviderFixture::of(
         "github",
         config_with(json!({})),
         json!({}),
         answer(json!({"access_token": "a", "token_type": "bearer"})),
     );
-    assert!(matches!(run(refresh(&desk.client(), &tokens(), None, None)), Refresh::Refreshed(_)));
-    assert_eq!(form(&desk.sent()[0])["grant_type"], "refresh_token");
+    assert!(matches!(run(refresh(&fixture.client(), &tokens(), None, None)), Refresh::Refreshed(_)));
+    assert_eq!(form(&fixture.sent()[0])["grant_type"], "refresh_token");
 }

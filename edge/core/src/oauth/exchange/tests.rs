@@ -7,14 +7,14 @@ use sha2::{Digest as _, Sha256};
 use super::*;
 use crate::testing::{
     entra::{KEY, private_jwk},
-    openid::{Desk, form, json_answer, parts},
+    openid::{ProviderFixture, form, json_answer, parts},
     platform::{Answer, Sent},
     run::run,
     settings::config_with,
 };
 
-fn secrets(desk: &Desk) -> AuthorizationSecrets {
-    AuthorizationSecrets::draw(&desk.platform).unwrap()
+fn secrets(fixture: &ProviderFixture) -> AuthorizationSecrets {
+    AuthorizationSecrets::draw(&fixture.platform).unwrap()
 }
 
 fn nobody(_: &Sent) -> Option<Answer> {
@@ -30,9 +30,9 @@ const NO_PUSH: &str = "pushed_authorization_request_endpoint";
 #[test]
 fn m2_an_authorization_request_is_for_a_code_with_pkce_and_nothing_else() {
     let entry = json!({"max_age_seconds": 600, "audience": "https://api.corp.example"});
-    let desk = Desk::new(entry, json!({NO_PUSH: null}), nobody);
-    let secrets = secrets(&desk);
-    let url = run(authorization_url(&desk.client(), &secrets)).unwrap();
+    let fixture = ProviderFixture::new(entry, json!({NO_PUSH: null}), nobody);
+    let secrets = secrets(&fixture);
+    let url = run(authorization_url(&fixture.client(), &secrets)).unwrap();
     let challenge = BASE64.encode(Sha256::digest(&secrets.code_verifier));
     let expected = [
         ("response_type", "code"),
@@ -55,16 +55,16 @@ fn m2_an_authorization_request_is_for_a_code_with_pkce_and_nothing_else() {
 #[test]
 fn a_provider_that_grants_offline_access_by_consent_only_is_asked_for_consent() {
     let entry = json!({"scopes": ["openid", "offline_access"], "prompt": "consent"});
-    let desk = Desk::new(entry, json!({NO_PUSH: null}), nobody);
-    let url = run(authorization_url(&desk.client(), &secrets(&desk))).unwrap();
+    let fixture = ProviderFixture::new(entry, json!({NO_PUSH: null}), nobody);
+    let url = run(authorization_url(&fixture.client(), &secrets(&fixture))).unwrap();
     assert_eq!(query(&url)["prompt"], "consent");
     assert_eq!(query(&url)["scope"], "openid offline_access");
 }
 
 #[test]
 fn github_gets_no_nonce_for_it_has_no_id_token() {
-    let desk = Desk::of("github", config_with(json!({})), json!({}), nobody);
-    let url = run(authorization_url(&desk.client(), &secrets(&desk))).unwrap();
+    let fixture = ProviderFixture::of("github", config_with(json!({})), json!({}), nobody);
+    let url = run(authorization_url(&fixture.client(), &secrets(&fixture))).unwrap();
     assert!(!query(&url).contains_key("nonce"));
     assert_eq!(query(&url)["code_challenge_method"], "S256");
 }
@@ -73,20 +73,20 @@ fn github_gets_no_nonce_for_it_has_no_id_token() {
 fn s138_m51_each_sign_in_pushes_its_request_and_the_browser_carries_a_reference_only() {
     for auth in ["client_secret_basic", "client_secret_post"] {
         let count = Cell::new(0);
-        let desk = Desk::new(json!({"auth": auth}), json!({}), move |_| {
+        let fixture = ProviderFixture::new(json!({"auth": auth}), json!({}), move |_| {
             count.set(count.get() + 1);
             Some(json_answer(201, json!({"request_uri": format!("urn:r:{}", count.get()), "expires_in": 60})))
         });
         for n in 1..=2 {
-            let secrets = secrets(&desk);
-            let url = run(authorization_url(&desk.client(), &secrets)).unwrap();
+            let secrets = secrets(&fixture);
+            let url = run(authorization_url(&fixture.client(), &secrets)).unwrap();
             assert_eq!(
                 query(&url),
                 [("client_id", "corp-client"), ("request_uri", &format!("urn:r:{n}"))]
                     .map(|(a, b)| (a.to_owned(), b.to_owned()))
                     .into()
             );
-            let sent = desk.sent();
+            let sent = fixture.sent();
             let pushed = sent.last().unwrap();
             assert_eq!(pushed.url, "https://id.corp.example/request");
             assert_eq!(form(pushed)["state"], secrets.state);
@@ -105,14 +105,14 @@ fn what_the_endpoints_own_address_says_is_kept_and_not_pushed() {
         if !pushes {
             document[NO_PUSH] = Value::Null;
         }
-        let desk = Desk::new(json!({}), document, |_| {
+        let fixture = ProviderFixture::new(json!({}), document, |_| {
             Some(json_answer(201, json!({"request_uri": "urn:r", "expires_in": 60})))
         });
-        let secrets = secrets(&desk);
-        let url = run(authorization_url(&desk.client(), &secrets)).unwrap();
+        let secrets = secrets(&fixture);
+        let url = run(authorization_url(&fixture.client(), &secrets)).unwrap();
         assert!(url.as_str().starts_with(&format!("{endpoint}&")), "{url}");
         if pushes {
-            let sent = desk.sent();
+            let sent = fixture.sent();
             let pushed = form(sent.last().unwrap());
             assert!(!pushed.contains_key("tenant"));
             assert_eq!(pushed["state"], secrets.state);
@@ -131,8 +131,8 @@ fn a_request_that_cannot_be_pushed_does_not_go_by_the_browser() {
         Some(json_answer(201, json!({"request_uri": "urn:r", "expires_in": 0}))),
         Some((503, vec![], String::new())),
     ] {
-        let desk = Desk::new(json!({}), json!({}), move |_| answer.clone());
-        assert!(run(authorization_url(&desk.client(), &secrets(&desk))).is_err());
+        let fixture = ProviderFixture::new(json!({}), json!({}), move |_| answer.clone());
+        assert!(run(authorization_url(&fixture.client(), &secrets(&fixture))).is_err());
     }
 }
 
@@ -140,10 +140,10 @@ fn exchanged(
     entry: Value,
     document: Value,
     answer: Answer,
-) -> (Desk, Result<(TokenSet, Option<DpopKey>), ExchangeError>) {
-    let desk = Desk::new(entry, document, move |_| Some(answer.clone()));
-    let result = run(exchange(&desk.client(), &secrets(&desk), "c0de"));
-    (desk, result)
+) -> (ProviderFixture, Result<(TokenSet, Option<DpopKey>), ExchangeError>) {
+    let fixture = ProviderFixture::new(entry, document, move |_| Some(answer.clone()));
+    let result = run(exchange(&fixture.client(), &secrets(&fixture), "c0de"));
+    (fixture, result)
 }
 
 fn good() -> Answer {
@@ -152,9 +152,9 @@ fn good() -> Answer {
 
 #[test]
 fn m19_the_code_goes_with_the_verifier_and_the_clients_authentication() {
-    let (desk, result) = exchanged(json!({}), json!({}), good());
+    let (fixture, result) = exchanged(json!({}), json!({}), good());
     assert!(result.unwrap().1.is_none());
-    let sent = desk.sent();
+    let sent = fixture.sent();
     let fields = form(&sent[0]);
     assert_eq!((fields["grant_type"].as_str(), fields["code"].as_str()), ("authorization_code", "c0de"));
     assert_eq!(fields["redirect_uri"], "https://edge.example/auth/corp/callback");
@@ -163,9 +163,9 @@ fn m19_the_code_goes_with_the_verifier_and_the_clients_authentication() {
     // RFC 6749 §2.3.1: encoded as a form would be before it is joined.
     let basic = base64::engine::general_purpose::STANDARD.encode("corp-client:corp+secret%2Bvalue%2FBq3Tz8Wd6Yk1Ns5P");
     assert_eq!(sent[0].headers["authorization"], format!("Basic {basic}"));
-    let (desk, _) = exchanged(json!({"auth": "client_secret_post"}), json!({}), good());
-    assert_eq!(form(&desk.sent()[0])["client_secret"], "corp secret+value/Bq3Tz8Wd6Yk1Ns5P");
-    assert!(!desk.sent()[0].headers.contains_key("authorization"));
+    let (fixture, _) = exchanged(json!({"auth": "client_secret_post"}), json!({}), good());
+    assert_eq!(form(&fixture.sent()[0])["client_secret"], "corp secret+value/Bq3Tz8Wd6Yk1Ns5P");
+    assert!(!fixture.sent()[0].headers.contains_key("authorization"));
 }
 
 const EC_KEY: &str = r#"{"kty":"EC","crv":"P-256","kid":"own","alg":"ES256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0","d":"jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI"}"#;
@@ -177,12 +177,12 @@ fn m20_a_client_with_a_key_signs_a_fresh_assertion_for_each_request() {
         "OIDC_CLIENT_SECRETS": format!(r#"{{"corp":{EC_KEY}}}"#),
     }));
     let offers = json!({"token_endpoint_auth_methods_supported": ["private_key_jwt"]});
-    let desk = Desk::of("corp", config, offers, |_| Some(good()));
+    let fixture = ProviderFixture::of("corp", config, offers, |_| Some(good()));
     for _ in 0..2 {
-        run(exchange(&desk.client(), &secrets(&desk), "c0de")).unwrap();
+        run(exchange(&fixture.client(), &secrets(&fixture), "c0de")).unwrap();
     }
     let assertions: Vec<(Value, Value)> =
-        desk.sent().iter().map(|sent| parts(&form(sent)["client_assertion"])).collect();
+        fixture.sent().iter().map(|sent| parts(&form(sent)["client_assertion"])).collect();
     let (header, claims) = &assertions[0];
     assert_eq!(
         (header["alg"].as_str(), header["kid"].as_str(), header["typ"].as_str()),
@@ -192,9 +192,9 @@ fn m20_a_client_with_a_key_signs_a_fresh_assertion_for_each_request() {
     assert_eq!(claims["aud"], "https://id.corp.example", "for the issuer and nobody else");
     assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 60);
     assert_ne!(claims["jti"], assertions[1].1["jti"]);
-    let fields = form(&desk.sent()[0]);
+    let fields = form(&fixture.sent()[0]);
     assert_eq!(fields["client_assertion_type"], "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
-    assert!(!fields.contains_key("client_secret") && !desk.sent()[0].headers.contains_key("authorization"));
+    assert!(!fields.contains_key("client_secret") && !fixture.sent()[0].headers.contains_key("authorization"));
 }
 
 #[test]
@@ -203,9 +203,9 @@ fn entra_finds_the_clients_key_by_its_certificate() {
     let config = config_with(json!({"ENTRA_CLIENT_SECRET": null, "ENTRA_CLIENT_KEY": with_certificate}));
     let issuer = config.provider("entra").unwrap().issuer();
     let document = json!({"issuer": issuer, "token_endpoint_auth_methods_supported": ["private_key_jwt"]});
-    let desk = Desk::of("entra", config, document, |_| Some(good()));
-    run(exchange(&desk.client(), &secrets(&desk), "c0de")).unwrap();
-    let (header, claims) = parts(&form(&desk.sent()[0])["client_assertion"]);
+    let fixture = ProviderFixture::of("entra", config, document, |_| Some(good()));
+    run(exchange(&fixture.client(), &secrets(&fixture), "c0de")).unwrap();
+    let (header, claims) = parts(&form(&fixture.sent()[0])["client_assertion"]);
     assert_eq!((&header["x5t#S256"], &header["alg"]), (&json!(BASE64.encode([9; 32])), &json!("PS256")));
     assert_eq!(claims["aud"], "https://id.corp.example/token");
 }
@@ -215,9 +215,9 @@ fn s25_s26_what_is_no_token_response_is_refused_and_an_outage_is_none() {
     let html = |status| (status, vec![("content-type", "text/html".to_owned())], "<html>".to_owned());
     let long = json_answer(200, json!({"access_token": "x".repeat(70_000), "token_type": "bearer"}));
     for answer in [html(200), html(302), html(307), html(404), long, json_answer(200, "{}"), json_answer(200, "[]")] {
-        let (desk, result) = exchanged(json!({}), json!({}), answer.clone());
+        let (fixture, result) = exchanged(json!({}), json!({}), answer.clone());
         assert!(matches!(result, Err(ExchangeError::Refused(_))), "{}", answer.0);
-        assert_eq!(desk.sent().len(), 1, "nothing is followed and no code sent twice");
+        assert_eq!(fixture.sent().len(), 1, "nothing is followed and no code sent twice");
     }
     for answer in [html(500), html(503), html(429), html(504), json_answer(401, json!({"error": "invalid_client"}))] {
         let (_, result) = exchanged(json!({}), json!({}), answer.clone());
@@ -237,9 +237,9 @@ fn s12_what_a_provider_writes_reaches_neither_log_nor_page() {
 #[test]
 fn tokens_are_bound_to_a_key_of_their_own_where_configured() {
     let bound = json_answer(200, json!({"access_token": "a", "token_type": "DPoP"}));
-    let (desk, result) = exchanged(json!({"dpop": true}), json!({}), bound.clone());
+    let (fixture, result) = exchanged(json!({"dpop": true}), json!({}), bound.clone());
     let key = result.unwrap().1.unwrap();
-    let (header, _) = parts(desk.sent()[0].headers["dpop"].to_str().unwrap());
+    let (header, _) = parts(fixture.sent()[0].headers["dpop"].to_str().unwrap());
     let jwk: Value = serde_json::from_str(secrecy::ExposeSecret::expose_secret(&key.to_jwk())).unwrap();
     assert_eq!(header["jwk"]["x"], jwk["x"]);
     let (_, result) = exchanged(json!({"dpop": true}), json!({}), good());

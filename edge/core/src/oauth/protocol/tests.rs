@@ -5,7 +5,7 @@ use super::{
     *,
 };
 use crate::testing::{
-    openid::{Desk, tokens as before},
+    openid::{ProviderFixture, tokens as before},
     run::run,
 };
 
@@ -22,11 +22,11 @@ fn an_answer_shows_no_secret_printed_or_serialized() {
 fn s108_an_answer_followed_by_something_else_is_none() {
     for (more, is_lost) in [("\n", false), ("{}", true), (",", true)] {
         let headers = vec![("content-type", "application/json".to_owned())];
-        let desk = Desk::new(json!({}), json!({}), move |sent| {
+        let fixture = ProviderFixture::new(json!({}), json!({}), move |sent| {
             (sent.url.ends_with("/token"))
                 .then(|| (200, headers.clone(), ANSWER.replace(r#""id_token":"s3cret-i","#, "") + more))
         });
-        let outcome = run(refresh(&desk.client(), &before(), None, None));
+        let outcome = run(refresh(&fixture.client(), &before(), None, None));
         assert_eq!(matches!(outcome, Refresh::Lost), is_lost, "{more} {outcome:?}");
     }
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::testing::{
-    openid::{Desk, form, json_answer, token, tokens},
+    openid::{ProviderFixture, form, json_answer, token, tokens},
     platform::{Answer, Sent},
     run::run,
     settings::config_with,
@@ -17,16 +17,16 @@ fn new_tokens(change: Value) -> Answer {
     json_answer(200, body)
 }
 
-fn corp(answer: impl Fn(&Sent) -> Option<Answer> + 'static) -> (Desk, Refresh) {
-    let desk = Desk::new(json!({}), json!({}), answer);
-    let outcome = run(refresh(&desk.client(), &tokens(), None, None));
-    (desk, outcome)
+fn corp(answer: impl Fn(&Sent) -> Option<Answer> + 'static) -> (ProviderFixture, Refresh) {
+    let fixture = ProviderFixture::new(json!({}), json!({}), answer);
+    let outcome = run(refresh(&fixture.client(), &tokens(), None, None));
+    (fixture, outcome)
 }
 
-fn github(answer: impl Fn(&Sent) -> Option<Answer> + 'static) -> (Desk, Refresh) {
-    let desk = Desk::of("github", config_with(json!({})), json!({}), answer);
-    let outcome = run(refresh(&desk.client(), &tokens(), None, None));
-    (desk, outcome)
+fn github(answer: impl Fn(&Sent) -> Option<Answer> + 'static) -> (ProviderFixture, Refresh) {
+    let fixture = ProviderFixture::of("github", config_with(json!({})), json!({}), answer);
+    let outcome = run(refresh(&fixture.client(), &tokens(), None, None));
+    (fixture, outcome)
 }
 
 fn refreshed(outcome: Refresh) -> Refreshed {
@@ -42,13 +42,13 @@ fn text(secret: &Option<SecretString>) -> Option<&str> {
 
 #[test]
 fn new_tokens_replace_the_old_ones() {
-    let (desk, outcome) = corp(|_| Some(new_tokens(json!({}))));
+    let (fixture, outcome) = corp(|_| Some(new_tokens(json!({}))));
     let Refreshed { tokens, claims } = refreshed(outcome);
     assert_eq!(tokens.access_token.expose_secret(), "new-access");
     assert_eq!(text(&tokens.refresh_token), Some("new-refresh"));
-    assert_eq!(tokens.expires_at_ms, Some(desk.platform.now_ms.get() + 60_000));
+    assert_eq!(tokens.expires_at_ms, Some(fixture.platform.now_ms.get() + 60_000));
     assert!(claims.is_none() && tokens.id_token.is_some(), "the hint for a logout stays");
-    let sent = desk.sent();
+    let sent = fixture.sent();
     assert_eq!((sent.len(), sent[0].url.as_str()), (1, "https://id.corp.example/token"));
     assert_eq!(form(&sent[0])["refresh_token"], "old-refresh");
     assert!(!form(&sent[0]).contains_key("scope"));
@@ -59,9 +59,9 @@ fn a_lifetime_may_be_written_as_text_and_one_that_is_none_is_not_known() {
     for (says, lifetime_ms) in
         [(json!("60"), Some(60_000)), (json!(0), Some(0)), (json!("soon"), None), (json!(-1), None)]
     {
-        let (desk, outcome) = corp(move |_| Some(new_tokens(json!({"expires_in": says}))));
+        let (fixture, outcome) = corp(move |_| Some(new_tokens(json!({"expires_in": says}))));
         let expires_at_ms = refreshed(outcome).tokens.expires_at_ms;
-        assert_eq!(expires_at_ms, lifetime_ms.map(|life_ms: u64| desk.platform.now_ms.get() + life_ms));
+        assert_eq!(expires_at_ms, lifetime_ms.map(|life_ms: u64| fixture.platform.now_ms.get() + life_ms));
     }
 }
 
@@ -91,9 +91,9 @@ fn s113_only_the_providers_word_that_the_grant_is_over_ends_it() {
         (500, "invalid_grant"),
         (503, "server_error"),
     ] {
-        let (desk, outcome) = corp(move |_| Some(json_answer(status, json!({"error": code}))));
+        let (fixture, outcome) = corp(move |_| Some(json_answer(status, json!({"error": code}))));
         assert!(matches!(outcome, Refresh::Answered { .. }), "{status} {code} {outcome:?}");
-        assert_eq!(desk.sent().len(), 1);
+        assert_eq!(fixture.sent().len(), 1);
     }
     for status in [301, 307, 403, 404, 429, 500, 502, 503] {
         let (_, outcome) =
@@ -156,8 +156,9 @@ fn s108_who_revokes_everything_at_a_repeat_is_not_asked_again_after_a_breakdown(
         (json!({"retry_lost_refresh": false}), 503, true),
         (json!({"retry_lost_refresh": false}), 429, false),
     ] {
-        let desk = Desk::new(entry.clone(), json!({}), move |_| Some((status, Vec::new(), String::new())));
-        let outcome = run(refresh(&desk.client(), &tokens(), None, None));
+        let fixture =
+            ProviderFixture::new(entry.clone(), json!({}), move |_| Some((status, Vec::new(), String::new())));
+        let outcome = run(refresh(&fixture.client(), &tokens(), None, None));
         assert_eq!(matches!(outcome, Refresh::Lost), is_lost, "{entry} {status}: {outcome:?}");
     }
 }
@@ -165,16 +166,20 @@ fn s108_who_revokes_everything_at_a_repeat_is_not_asked_again_after_a_breakdown(
 /// A proxy answers 503 for a connection that broke down after the provider had done its work, too.
 #[test]
 fn s113_a_503_is_an_outage_without_doubt_only_if_it_says_until_when() {
-    for (says, doubt) in [(Some("7"), false), (Some("Wed, 21 Oct 2026 07:28:00 GMT"), false), (None, true)] {
+    for (says, consumption) in [(Some("7"), false), (Some("Wed, 21 Oct 2026 07:28:00 GMT"), false), (None, true)] {
         let headers: Vec<_> = says.map(|says| ("retry-after", says.to_owned())).into_iter().collect();
         let answer = move |_: &Sent| Some((503, headers.clone(), String::new()));
         let (_, outcome) = corp(answer.clone());
         assert!(
-            matches!(outcome, Refresh::Answered { is_doubtful, .. } if is_doubtful == doubt),
+            matches!(outcome, Refresh::Answered { possibly_consumed, .. } if possibly_consumed == consumption),
             "{says:?} {outcome:?}"
         );
-        let desk = Desk::new(json!({"retry_lost_refresh": false}), json!({}), answer);
-        assert_eq!(matches!(run(refresh(&desk.client(), &tokens(), None, None)), Refresh::Lost), doubt, "{says:?}");
+        let fixture = ProviderFixture::new(json!({"retry_lost_refresh": false}), json!({}), answer);
+        assert_eq!(
+            matches!(run(refresh(&fixture.client(), &tokens(), None, None)), Refresh::Lost),
+            consumption,
+            "{says:?}"
+        );
     }
 }
 
@@ -207,15 +212,16 @@ fn m42_when_the_user_signed_in_is_held_against_every_later_token() {
     let (_, outcome) = corp(move |_| Some(new_tokens(json!({"id_token": silent}))));
     let after = refreshed(outcome).tokens;
     assert_eq!(text(&after.id_token), first.as_deref(), "one that says less does not take its place");
-    let desk = Desk::new(json!({}), json!({}), |_| {
+    let fixture = ProviderFixture::new(json!({}), json!({}), |_| {
         Some(new_tokens(json!({"id_token": token(json!({"auth_time": 1_800_000_000}))})))
     });
-    let outcome = run(refresh(&desk.client(), &after, None, None));
-    assert!(matches!(outcome, Refresh::Foreign { .. }), "{outcome:?}");
+    let outcome = run(refresh(&fixture.client(), &after, None, None));
+    assert!(matches!(outcome, Refresh::SubjectMismatch { .. }), "{outcome:?}");
     // Where the sign-in said nothing, the first that does is the one.
     let unsaid = TokenSet { id_token: Some(token(json!({"auth_time": null})).into()), ..tokens() };
-    let desk = Desk::new(json!({}), json!({}), |_| Some(new_tokens(json!({"id_token": token(json!({}))}))));
-    let noted = refreshed(run(refresh(&desk.client(), &unsaid, None, None))).tokens;
+    let fixture =
+        ProviderFixture::new(json!({}), json!({}), |_| Some(new_tokens(json!({"id_token": token(json!({}))}))));
+    let noted = refreshed(run(refresh(&fixture.client(), &unsaid, None, None))).tokens;
     assert_eq!(text(&noted.id_token), first.as_deref());
 }
 
@@ -231,29 +237,30 @@ fn s55_an_id_token_of_anybody_else_is_foreign_and_its_tokens_come_back_to_be_rev
         json!({"auth_time": 1}),
     ] {
         let id_token = token(change.clone());
-        let (desk, outcome) = corp(move |_| Some(new_tokens(json!({"id_token": id_token}))));
-        let Refresh::Foreign { tokens, .. } = outcome else { panic!("{change} {outcome:?}") };
+        let (fixture, outcome) = corp(move |_| Some(new_tokens(json!({"id_token": id_token}))));
+        let Refresh::SubjectMismatch { tokens, .. } = outcome else { panic!("{change} {outcome:?}") };
         assert_eq!(text(&tokens.refresh_token), Some("new-refresh"), "what was given to us by mistake is known");
-        assert!(desk.sent().iter().all(|sent| !sent.url.ends_with("/revoke")), "the session's end comes first");
+        assert!(fixture.sent().iter().all(|sent| !sent.url.ends_with("/revoke")), "the session's end comes first");
     }
     let forged = crate::testing::openid::signed(json!({}), &crate::testing::openid::claims(json!({})), 8);
     let (_, outcome) = corp(move |_| Some(new_tokens(json!({"id_token": forged}))));
-    assert!(matches!(outcome, Refresh::Foreign { .. }));
+    assert!(matches!(outcome, Refresh::SubjectMismatch { .. }));
 }
 
 #[test]
 fn new_tokens_survive_an_outage_of_the_signing_keys() {
     let with_token = |change: Value| {
         let id_token = token(change);
-        let desk = Desk::new(json!({}), json!({"jwks_uri": "https://id.corp.example/other-keys"}), move |sent| {
-            sent.url.ends_with("/token").then(|| new_tokens(json!({"id_token": id_token})))
-        });
-        run(refresh(&desk.client(), &tokens(), None, None))
+        let fixture =
+            ProviderFixture::new(json!({}), json!({"jwks_uri": "https://id.corp.example/other-keys"}), move |sent| {
+                sent.url.ends_with("/token").then(|| new_tokens(json!({"id_token": id_token})))
+            });
+        run(refresh(&fixture.client(), &tokens(), None, None))
     };
     let Refreshed { tokens, claims } = refreshed(with_token(json!({"iat": 1_800_000_100})));
     assert!(claims.is_none() && tokens.access_token.expose_secret() == "new-access");
     assert_eq!(text(&tokens.id_token), Some(token(json!({})).as_str()), "what nobody verified is not kept");
-    assert!(matches!(with_token(json!({"sub": "other"})), Refresh::Foreign { .. }));
+    assert!(matches!(with_token(json!({"sub": "other"})), Refresh::SubjectMismatch { .. }));
 }
 
 #[test]
@@ -271,7 +278,7 @@ fn s42_new_tokens_survive_a_change_of_keys_that_is_not_seen_yet() {
         json!({"iss": "https://other.example"}),
         json!({"events": {}}),
     ] {
-        assert!(matches!(with_token(change), Refresh::Foreign { .. }));
+        assert!(matches!(with_token(change), Refresh::SubjectMismatch { .. }));
     }
 }
 
@@ -285,17 +292,17 @@ fn renamed_key(token: &str) -> String {
 
 #[test]
 fn without_a_refresh_token_nothing_is_sent() {
-    let desk = Desk::new(json!({}), json!({}), |_| None);
+    let fixture = ProviderFixture::new(json!({}), json!({}), |_| None);
     let before = TokenSet { refresh_token: None, ..tokens() };
-    assert!(matches!(run(refresh(&desk.client(), &before, None, None)), Refresh::Ended(_)));
-    assert!(desk.sent().is_empty());
+    assert!(matches!(run(refresh(&fixture.client(), &before, None, None)), Refresh::Ended(_)));
+    assert!(fixture.sent().is_empty());
 }
 
 #[test]
 fn m67_github_is_sent_its_form_by_post() {
-    let (desk, outcome) = github(|_| Some(new_tokens(json!({"scope": "read:user,repo", "id_token": null}))));
+    let (fixture, outcome) = github(|_| Some(new_tokens(json!({"scope": "read:user,repo", "id_token": null}))));
     assert_eq!(refreshed(outcome).tokens.scopes, ["read:user", "repo"]);
-    let sent = desk.sent();
+    let sent = fixture.sent();
     assert_eq!((&sent[0].method, sent[0].url.as_str()), (&Method::POST, "https://github.com/login/oauth/access_token"));
     assert_eq!(sent[0].headers["accept"], "application/json");
     assert_eq!(form(&sent[0])["client_secret"], "github-secret-value-5d0c8b3f9a6e2714");
@@ -318,11 +325,11 @@ fn an_error_that_cannot_be_read_may_be_a_denial_after_the_refresh_token_was_used
     let restriction = Restriction { scopes: vec!["mail".to_owned()], resource: None };
     let ask = |retries: bool, restriction: Option<&Restriction>| {
         let answer = |_: &Sent| Some(json_answer(400, r#"{"error": "invalid_sc"#));
-        let desk = Desk::new(json!({"retry_lost_refresh": retries}), json!({}), answer);
-        run(refresh(&desk.client(), &tokens(), restriction, None))
+        let fixture = ProviderFixture::new(json!({"retry_lost_refresh": retries}), json!({}), answer);
+        run(refresh(&fixture.client(), &tokens(), restriction, None))
     };
     assert!(matches!(ask(false, Some(&restriction)), Refresh::Lost), "a repeat might cost the grant");
-    assert!(matches!(ask(true, Some(&restriction)), Refresh::Answered { is_doubtful: true, .. }));
-    assert!(matches!(ask(true, None), Refresh::Answered { is_doubtful: false, .. }));
-    assert!(matches!(ask(false, None), Refresh::Answered { is_doubtful: false, .. }));
+    assert!(matches!(ask(true, Some(&restriction)), Refresh::Answered { possibly_consumed: true, .. }));
+    assert!(matches!(ask(true, None), Refresh::Answered { possibly_consumed: false, .. }));
+    assert!(matches!(ask(false, None), Refresh::Answered { possibly_consumed: false, .. }));
 }

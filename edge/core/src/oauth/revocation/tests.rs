@@ -2,7 +2,7 @@ use serde_json::json;
 
 use super::*;
 use crate::testing::{
-    openid::{Desk, form, tokens},
+    openid::{ProviderFixture, form, tokens},
     run::run,
     settings::config_with,
 };
@@ -13,9 +13,9 @@ fn answer(status: u16) -> impl Fn(&crate::testing::platform::Sent) -> Option<cra
 
 #[test]
 fn the_refresh_token_is_revoked_as_the_client() {
-    let desk = Desk::new(json!({}), json!({}), answer(200));
-    assert!(run(revoke(&desk.client(), &tokens(), None)));
-    let sent = desk.sent();
+    let fixture = ProviderFixture::new(json!({}), json!({}), answer(200));
+    assert!(run(revoke(&fixture.client(), &tokens(), None)));
+    let sent = fixture.sent();
     assert_eq!(sent[0].url, "https://id.corp.example/revoke");
     assert_eq!(
         (form(&sent[0])["token"].as_str(), form(&sent[0])["token_type_hint"].as_str()),
@@ -23,30 +23,30 @@ fn the_refresh_token_is_revoked_as_the_client() {
     );
     assert!(sent[0].headers.contains_key("authorization"));
     let without = TokenSet { refresh_token: None, ..tokens() };
-    assert!(run(revoke(&desk.client(), &without, None)));
-    assert_eq!(form(&desk.sent()[1])["token"], "old-access");
+    assert!(run(revoke(&fixture.client(), &without, None)));
+    assert_eq!(form(&fixture.sent()[1])["token"], "old-access");
 }
 
 #[test]
 fn s128_a_provider_that_does_not_answer_is_logged_and_no_more() {
     for upstream in [answer(503), answer(404)] {
-        let desk = Desk::new(json!({}), json!({}), upstream);
-        assert!(!run(revoke(&desk.client(), &tokens(), None)));
-        let log = desk.platform.log.borrow().iter().cloned().collect::<String>();
+        let fixture = ProviderFixture::new(json!({}), json!({}), upstream);
+        assert!(!run(revoke(&fixture.client(), &tokens(), None)));
+        let log = fixture.platform.log.borrow().iter().cloned().collect::<String>();
         assert!(log.contains("revocation.failed") && !log.contains("old-refresh"));
     }
-    let desk = Desk::new(json!({}), json!({"revocation_endpoint": null}), answer(200));
-    assert!(!run(revoke(&desk.client(), &tokens(), None)));
-    assert!(desk.sent().is_empty());
+    let fixture = ProviderFixture::new(json!({}), json!({"revocation_endpoint": null}), answer(200));
+    assert!(!run(revoke(&fixture.client(), &tokens(), None)));
+    assert!(fixture.sent().is_empty());
 }
 
 #[test]
 fn github_is_told_in_its_own_way() {
     for (status, confirmed) in [(204, true), (404, true), (422, true), (401, false)] {
-        let desk = Desk::of("github", config_with(json!({})), json!({}), answer(status));
+        let fixture = ProviderFixture::of("github", config_with(json!({})), json!({}), answer(status));
         let only_access = TokenSet { refresh_token: None, ..tokens() };
-        assert_eq!(run(revoke(&desk.client(), &only_access, None)), confirmed, "{status}");
-        let sent = desk.sent();
+        assert_eq!(run(revoke(&fixture.client(), &only_access, None)), confirmed, "{status}");
+        let sent = fixture.sent();
         assert_eq!(sent[0].method, Method::DELETE);
         assert_eq!(sent[0].url, "https://api.github.com/applications/github-client/token");
         assert_eq!(sent[0].body, r#"{"access_token":"old-access"}"#);
@@ -60,20 +60,20 @@ fn github_is_told_in_its_own_way() {
 #[test]
 fn s128_github_that_knows_the_access_token_no_more_has_not_ended_the_refresh_token() {
     for status in [404, 422] {
-        let desk = Desk::of("github", config_with(json!({})), json!({}), answer(status));
-        assert!(!run(revoke(&desk.client(), &tokens(), None)), "{status}");
-        let log = desk.platform.log.borrow().iter().cloned().collect::<String>();
+        let fixture = ProviderFixture::of("github", config_with(json!({})), json!({}), answer(status));
+        assert!(!run(revoke(&fixture.client(), &tokens(), None)), "{status}");
+        let log = fixture.platform.log.borrow().iter().cloned().collect::<String>();
         assert!(log.contains("revocation.failed") && !log.contains("old-"), "{log}");
     }
 }
 
 #[test]
 fn s128_nobody_waits_longer_for_a_provider_that_is_slow() {
-    let desk = Desk::new(json!({}), json!({}), answer(200));
-    desk.platform.network_ms.set(20_000);
-    let began_ms = desk.platform.now_ms.get();
-    let client = desk.client();
+    let fixture = ProviderFixture::new(json!({}), json!({}), answer(200));
+    fixture.platform.network_ms.set(20_000);
+    let began_ms = fixture.platform.now_ms.get();
+    let client = fixture.client();
     let tokens = tokens();
-    let confirmed = crate::testing::run::run_all(&desk.platform, vec![Box::pin(revoke(&client, &tokens, None))]);
-    assert_eq!((confirmed, desk.platform.now_ms.get() - began_ms), (vec![false], 4000));
+    let confirmed = crate::testing::run::run_all(&fixture.platform, vec![Box::pin(revoke(&client, &tokens, None))]);
+    assert_eq!((confirmed, fixture.platform.now_ms.get() - began_ms), (vec![false], 4000));
 }

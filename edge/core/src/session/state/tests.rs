@@ -31,7 +31,7 @@ impl Session {
         // Each asks for a turn of its own.
         self.1 += 1;
         let turn = self.1;
-        self.ask(now_ms, Command::Begin { connection: Some("github".to_owned()), refused: None, seen, turn })
+        self.ask(now_ms, Command::Begin { account: Some("github".to_owned()), refused: None, seen, turn })
     }
 
     fn finish(&mut self, now_ms: u64, fence: u64, outcome: Outcome) -> Reply {
@@ -40,12 +40,17 @@ impl Session {
 }
 
 fn stored(record: &str) -> Outcome {
-    Outcome::Stored { record: record.to_owned(), indexes: Vec::new(), replaced: Vec::new(), doubt: Doubt::None }
+    Outcome::Stored {
+        record: record.to_owned(),
+        indexes: Vec::new(),
+        replaced: Vec::new(),
+        consumption: Consumption::None,
+    }
 }
 
 fn leased(fence: u64, sends_before: u32) -> Reply {
-    let is_doubtful = sends_before > 0;
-    Reply::Leased { fence, generation: 1, record: "r".to_owned(), sends_before, is_doubtful }
+    let possibly_consumed = sends_before > 0;
+    Reply::Leased { fence, generation: 1, record: "r".to_owned(), sends_before, possibly_consumed }
 }
 
 fn active(generation: u64) -> Reply {
@@ -123,7 +128,7 @@ fn a_late_writer_whom_nobody_superseded_may_still_store() {
 fn s113_an_outage_uses_nothing_up_and_is_not_hammered() {
     let mut session = Session::new();
     session.refresh(0, 1);
-    assert_eq!(session.finish(10, 1, Outcome::Kept { wait_ms: 5000, is_doubtful: false }), active(1));
+    assert_eq!(session.finish(10, 1, Outcome::Kept { wait_ms: 5000, possibly_consumed: false }), active(1));
     assert_eq!(session.refresh(11, 1), Reply::Later { wait_ms: 4999 });
     assert_eq!(session.refresh(5010, 1), leased(2, 0));
 }
@@ -131,39 +136,39 @@ fn s113_an_outage_uses_nothing_up_and_is_not_hammered() {
 #[test]
 fn s113_a_breakdown_uses_nothing_up_and_is_remembered_until_the_token_is_another() {
     let mut session = Session::new();
-    let doubtful = |reply| matches!(reply, Reply::Leased { sends_before: 0, is_doubtful: true, .. });
+    let doubtful = |reply| matches!(reply, Reply::Leased { sends_before: 0, possibly_consumed: true, .. });
     session.refresh(0, 1);
-    session.finish(1, 1, Outcome::Kept { wait_ms: 0, is_doubtful: true });
+    session.finish(1, 1, Outcome::Kept { wait_ms: 0, possibly_consumed: true });
     assert!(doubtful(session.refresh(2, 1)));
-    session.finish(3, 2, Outcome::Kept { wait_ms: 0, is_doubtful: false });
+    session.finish(3, 2, Outcome::Kept { wait_ms: 0, possibly_consumed: false });
     assert!(doubtful(session.refresh(4, 1)), "a calm answer takes nothing back");
     session.finish(5, 3, stored("s"));
-    assert!(matches!(session.refresh(6, 2), Reply::Leased { is_doubtful: false, .. }));
+    assert!(matches!(session.refresh(6, 2), Reply::Leased { possibly_consumed: false, .. }));
 }
 
 #[test]
 fn s100_refusals_cost_one_refresh_a_minute_for_each_token() {
     let mut session = Session::new();
     let refused = |token: &str, seen, turn| Command::Begin {
-        connection: token.split(' ').next().map(str::to_owned),
+        account: token.split(' ').next().map(str::to_owned),
         refused: Some(token.to_owned()),
         seen,
         turn,
     };
     assert_eq!(session.ask(0, refused("github", 1, 1)), leased(1, 0));
-    session.finish(1, 1, Outcome::Kept { wait_ms: 0, is_doubtful: false });
+    session.finish(1, 1, Outcome::Kept { wait_ms: 0, possibly_consumed: false });
     assert_eq!(session.ask(2, refused("github", 1, 2)), leased(2, 0), "an outage is not held against the next");
     session.finish(3, 2, stored("s"));
     assert_eq!(session.ask(4, refused("github", 2, 3)), Reply::RenewedLately);
     assert!(matches!(session.ask(5, refused("corp", 2, 4)), Reply::Leased { .. }));
-    session.finish(6, 3, Outcome::Kept { wait_ms: 0, is_doubtful: false });
+    session.finish(6, 3, Outcome::Kept { wait_ms: 0, possibly_consumed: false });
     assert!(matches!(session.refresh(7, 2), Reply::Leased { .. }), "a token that has ended is renewed all the same");
-    session.finish(8, 4, Outcome::Kept { wait_ms: 0, is_doubtful: false });
+    session.finish(8, 4, Outcome::Kept { wait_ms: 0, possibly_consumed: false });
     assert!(
         matches!(session.ask(9, refused("github mail", 2, 5)), Reply::Leased { .. }),
         "another token of the account"
     );
-    session.finish(10, 5, Outcome::Kept { wait_ms: 0, is_doubtful: false });
+    session.finish(10, 5, Outcome::Kept { wait_ms: 0, possibly_consumed: false });
     assert!(matches!(session.ask(3 + REFUSAL_PAUSE_MS, refused("github", 2, 6)), Reply::Leased { .. }));
 }
 
@@ -178,7 +183,7 @@ fn s108_a_lost_answer_is_counted() {
 #[test]
 fn whoever_lost_the_answer_asks_again_and_is_still_the_writer() {
     let mut session = Session::new();
-    let begin = || Command::Begin { connection: Some("github".to_owned()), refused: None, seen: 1, turn: 5 };
+    let begin = || Command::Begin { account: Some("github".to_owned()), refused: None, seen: 1, turn: 5 };
     assert_eq!(session.ask(0, begin()), leased(1, 0));
     assert_eq!(session.ask(1, begin()), leased(1, 0), "the same turn, and one use counted");
     assert_eq!(session.refresh(2, 1), Reply::Busy { wait_ms: BUSY_MS }, "another one's turn is another turn");
@@ -191,12 +196,12 @@ fn a_replaced_refresh_token_starts_with_a_clean_slate() {
     let mut session = Session::new();
     session.refresh(0, 1);
     session.finish(1, 1, Outcome::Lost { wait_ms: 60_000 });
-    session.ask(2, Command::Begin { connection: None, refused: None, seen: 1, turn: 2 });
+    session.ask(2, Command::Begin { account: None, refused: None, seen: 1, turn: 2 });
     let outcome = Outcome::Stored {
         record: "s".to_owned(),
         indexes: Vec::new(),
         replaced: vec!["github".to_owned()],
-        doubt: Doubt::None,
+        consumption: Consumption::None,
     };
     assert_eq!(session.finish(3, 2, outcome), active(2));
     assert!(matches!(session.refresh(4, 2), Reply::Leased { sends_before: 0, .. }));
@@ -215,7 +220,7 @@ fn s114_ending_the_session_ends_its_writer() {
 fn s109_whoever_was_held_up_until_it_was_anothers_turn_ends_nothing() {
     let mut session = Session::new();
     session.refresh(0, 1);
-    let late = Command::Begin { connection: None, refused: None, seen: 1, turn: 99 };
+    let late = Command::Begin { account: None, refused: None, seen: 1, turn: 99 };
     assert_eq!(session.ask(LEASE_MS, late), leased(2, 0));
     assert_eq!(session.ask(LEASE_MS + 1, Command::End { fence: 1 }), Reply::Superseded);
     session.finish(LEASE_MS + 2, 2, stored("s"));
@@ -239,9 +244,9 @@ fn s109_whoever_was_held_up_until_it_was_anothers_turn_ends_nothing() {
 fn other_writers_wait_for_a_refresh_too() {
     let mut session = Session::new();
     session.refresh(0, 1);
-    let other = Command::Begin { connection: None, refused: None, seen: 1, turn: 99 };
+    let other = Command::Begin { account: None, refused: None, seen: 1, turn: 99 };
     assert_eq!(session.ask(1, other.clone()), Reply::Busy { wait_ms: BUSY_MS });
-    session.finish(2, 1, Outcome::Kept { wait_ms: 0, is_doubtful: false });
+    session.finish(2, 1, Outcome::Kept { wait_ms: 0, possibly_consumed: false });
     assert_eq!(session.ask(3, other), leased(2, 0));
 }
 
@@ -257,7 +262,7 @@ proptest! {
                 0 => create(),
                 1 => Command::Status,
                 2 => Command::Read,
-                3 => Command::Begin { connection: None, refused: None, seen: 0, turn: 7 },
+                3 => Command::Begin { account: None, refused: None, seen: 0, turn: 7 },
                 4 => Command::Finish { fence: 1, outcome: stored("s") },
                 5 => Command::End { fence: 1 },
                 _ => Command::Revoke,

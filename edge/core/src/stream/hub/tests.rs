@@ -72,7 +72,7 @@ impl Buffer for Memory {
 }
 
 struct Client {
-    place: Cell<Place>,
+    place: Cell<NetworkScope>,
     got: RefCell<Vec<HubMessage>>,
     closed: Cell<bool>,
 }
@@ -80,7 +80,7 @@ struct Client {
 impl Client {
     fn new() -> Self {
         Self {
-            place: Cell::new(Place { sent: 0, acknowledged: 0, full_since_ms: None }),
+            place: Cell::new(NetworkScope { sent: 0, acknowledged: 0, full_since_ms: None }),
             got: RefCell::default(),
             closed: Cell::new(false),
         }
@@ -110,11 +110,11 @@ impl Client {
 }
 
 impl Outlet for &Client {
-    fn place(&self) -> Place {
+    fn network_scope(&self) -> NetworkScope {
         self.place.get()
     }
 
-    fn set_place(&self, place: Place) {
+    fn set_place(&self, place: NetworkScope) {
         self.place.set(place);
     }
 

@@ -18,8 +18,8 @@ use causeway_core::{
         clock::Clock,
         machine::{self, Machine},
         platform::{
-            CheckpointStore, Departure, HttpClient, KeyValueStore, Machines, OpenStream, Opened, Rate, RateLimiter,
-            StreamHub,
+            CheckpointStore, ClientDisconnect, HttpClient, KeyValueStore, Machines, OpenStream, Opened, Rate,
+            RateLimiter, StreamHub,
         },
         random::Random,
         telemetry::{Line, Log},
@@ -60,10 +60,10 @@ struct Stored {
 
 /// What a run leaves behind.
 #[derive(Debug, Default)]
-pub struct Desk {
+pub struct InMemoryPlatform {
     drawn: Cell<u64>,
     stored: RefCell<Stored>,
-    /// What was stored when the scene stood.
+    /// What was stored when the fixture stood.
     first: RefCell<Stored>,
     changed: Cell<bool>,
     /// Requests that went out.
@@ -74,7 +74,7 @@ pub struct Desk {
     pub log: RefCell<Vec<String>>,
 }
 
-impl Clock for Desk {
+impl Clock for InMemoryPlatform {
     fn now_ms(&self) -> u64 {
         u64::try_from(NOW).unwrap_or_default() * 1000
     }
@@ -84,13 +84,13 @@ impl Clock for Desk {
     }
 }
 
-impl Departure for Desk {
-    fn departed(&self) -> LocalBoxFuture<'static, ()> {
+impl ClientDisconnect for InMemoryPlatform {
+    fn client_disconnected(&self) -> LocalBoxFuture<'static, ()> {
         Box::pin(std::future::pending())
     }
 }
 
-impl Random for Desk {
+impl Random for InMemoryPlatform {
     fn fill(&self, buffer: &mut [u8]) -> Result<(), Unavailable> {
         for chunk in buffer.chunks_mut(32) {
             self.drawn.set(self.drawn.get() + 1);
@@ -101,7 +101,7 @@ impl Random for Desk {
     }
 }
 
-impl KeyValueStore for Desk {
+impl KeyValueStore for InMemoryPlatform {
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Unavailable> {
         Ok(self.stored.borrow().values.get(key).cloned())
     }
@@ -119,7 +119,7 @@ impl KeyValueStore for Desk {
     }
 }
 
-impl HttpClient for Desk {
+impl HttpClient for InMemoryPlatform {
     type Body = Text;
 
     async fn send(&self, request: Outgoing<Text>) -> Result<Incoming<Text>, Unavailable> {
@@ -144,7 +144,7 @@ impl HttpClient for Desk {
     }
 }
 
-impl Machines for Desk {
+impl Machines for InMemoryPlatform {
     async fn run<M: Machine>(&self, name: &str, command: M::Command) -> Result<M::Reply, Unavailable> {
         let states = &mut self.stored.borrow_mut().machines;
         let key = format!("{}:{name}", M::KIND);
@@ -157,7 +157,7 @@ impl Machines for Desk {
     }
 }
 
-impl StreamHub for Desk {
+impl StreamHub for InMemoryPlatform {
     const AT_EDGE: bool = true;
 
     async fn append(&self, _subject: &Subject, _records: &[Record]) -> Result<(), Unavailable> {
@@ -179,7 +179,7 @@ impl StreamHub for Desk {
     }
 }
 
-impl CheckpointStore for Desk {
+impl CheckpointStore for InMemoryPlatform {
     async fn checkpoint(
         &self,
         _topic: &str,
@@ -190,13 +190,13 @@ impl CheckpointStore for Desk {
     }
 }
 
-impl RateLimiter for Desk {
+impl RateLimiter for InMemoryPlatform {
     async fn allow(&self, _rate: Rate, _key: &str) -> Result<bool, Unavailable> {
         Ok(true)
     }
 }
 
-impl Log for Desk {
+impl Log for InMemoryPlatform {
     fn log(&self, line: &Line) {
         self.log.borrow_mut().push(line.to_string());
     }
@@ -204,11 +204,11 @@ impl Log for Desk {
 
 /// An edge with one user, Ada, signed in.
 #[derive(Debug)]
-pub struct Scene {
+pub struct Fixture {
     /// The edge.
     pub edge: Edge,
     /// Its platform.
-    pub desk: Desk,
+    pub platform: InMemoryPlatform,
     /// Ada's session cookie.
     pub session: String,
     /// A sign-in under way: its state …
@@ -217,7 +217,7 @@ pub struct Scene {
     pub login_cookie: String,
 }
 
-impl Scene {
+impl Fixture {
     /// Signs Ada in, and begins another sign-in.
     ///
     /// # Panics
@@ -225,22 +225,23 @@ impl Scene {
     #[must_use]
     pub fn new() -> Self {
         let edge = Edge::new(&Settings::default(), Coordination::Objects);
-        let mut scene = Self {
+        let mut fixture = Self {
             edge,
-            desk: Desk::default(),
+            platform: InMemoryPlatform::default(),
             session: String::new(),
             state: String::new(),
             login_cookie: String::new(),
         };
-        scene.begin();
-        let query = format!("code=good&state={}", scene.state);
-        let response = scene.get("/auth/github/callback", Some(&query), &[("cookie", scene.login_cookie.as_bytes())]);
+        fixture.begin();
+        let query = format!("code=good&state={}", fixture.state);
+        let response =
+            fixture.get("/auth/github/callback", Some(&query), &[("cookie", fixture.login_cookie.as_bytes())]);
         let cookie = set_cookie(&response, SESSION_COOKIE).expect("signed in");
-        scene.session = cookie;
-        scene.begin();
-        scene.desk.first.borrow_mut().clone_from(&scene.desk.stored.borrow());
-        scene.desk.forget();
-        scene
+        fixture.session = cookie;
+        fixture.begin();
+        fixture.platform.first.borrow_mut().clone_from(&fixture.platform.stored.borrow());
+        fixture.platform.forget();
+        fixture
     }
 
     fn begin(&mut self) {
@@ -287,28 +288,28 @@ impl Scene {
             body: Text(body.to_vec()),
             client_address: None,
         };
-        now(self.edge.handle(&self.desk, request))
+        now(self.edge.handle(&self.platform, request))
     }
 
-    /// Runs a property on the scene of this thread, which forgets what the run before did to it.
+    /// Runs a property on the fixture of this thread, which forgets what the run before did to it.
     pub fn with<T>(run: impl FnOnce(&Self) -> T) -> T {
-        thread_local! { static SCENE: Scene = Scene::new(); }
-        SCENE.with(|scene| {
-            let came_of_it = run(scene);
-            scene.desk.forget();
+        thread_local! { static FIXTURE: Fixture = Fixture::new(); }
+        FIXTURE.with(|fixture| {
+            let came_of_it = run(fixture);
+            fixture.platform.forget();
             came_of_it
         })
     }
 }
 
-impl Default for Scene {
+impl Default for Fixture {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Desk {
-    /// Whether anything was written since the scene stood.
+impl InMemoryPlatform {
+    /// Whether anything was written since the fixture stood.
     #[must_use]
     pub fn has_changed(&self) -> bool {
         self.changed.get()

@@ -15,8 +15,8 @@ use crate::{
 };
 
 /// Says who is about to be signed in with, and has a link to it. Nothing has begun: no transaction, no cookie. Of the
-/// address it keeps where the user goes afterwards, and nothing else that another site wrote.
-pub(super) fn doorstep<B>(provider: &Provider, return_to: &ReturnTo) -> Response<B> {
+/// address it keeps where the user goes deferred_refresh, and nothing else that another site wrote.
+pub(super) fn login_confirmation<B>(provider: &Provider, return_to: &ReturnTo) -> Response<B> {
     let kept = Serializer::new(String::new()).append_pair("return_to", return_to.as_str()).finish();
     let address = format!("/auth/{}/login?{kept}", provider.id);
     let (name, address) = (Escaped(&provider.name), Escaped(&address));
