@@ -1,5 +1,5 @@
-// Serves the demo host page: a third-party site on its own origin. Its content security policy is as strict as one
-// can be, and allows the edge only.
+// Serves the demo host page, on another origin than the edge. Its content security policy is as strict as one can be:
+// besides the page's own files, it allows the edge only.
 
 import { createServer } from 'node:http';
 import { readFile } from 'node:fs/promises';

@@ -157,7 +157,7 @@ export class Chat {
     if (previous && status !== 'ended') delete this.#drafts[previous.id];
     /** @type {Drafts | null} */
     const stored = takeFromTab(DRAFTS_KEY);
-    // Back from the provider, but not signed in: say so, or users would try in circles.
+    // Back from the provider, but not signed in. Unless told, the user would try again and again.
     if (stored || this.#isBlocked) this.#hasSignInFailed = true;
     Object.assign(this.#drafts, stored);
     this.#setStatus(status);

@@ -4,10 +4,10 @@ import { describe, test } from 'node:test';
 import { ADA } from './stub-edge.mjs';
 import { until, useWidgetPage } from './widget-page.mjs';
 
-const widget = useWidgetPage();
-const { edge } = widget;
-
 describe('embedding', () => {
+  const widget = useWidgetPage();
+  const { edge } = widget;
+
   test('a hundred mounts and unmounts leave neither elements nor streams', { timeout: 60_000 }, async () => {
     edge.user = ADA;
     await widget.open();

@@ -3,10 +3,10 @@ import { beforeEach, describe, test } from 'node:test';
 
 import { useWidgetPage } from './widget-page.mjs';
 
-const widget = useWidgetPage();
-const { edge } = widget;
-
 describe('sign-in on a page of another site', () => {
+  const widget = useWidgetPage();
+  const { edge } = widget;
+
   beforeEach(() => {
     edge.hasHandoff = true;
   });
@@ -41,7 +41,7 @@ describe('sign-in on a page of another site', () => {
     await widget.page.getByRole('link', { name: 'Continue with GitHub' }).first().click();
     await widget.page.waitForFunction(
       () =>
-        [...document.querySelectorAll('chat-widget')].filter((widget) => Reflect.get(widget, 'status') === 'online')
+        [...document.querySelectorAll('chat-widget')].filter((element) => Reflect.get(element, 'status') === 'online')
           .length >= 3,
     );
     assert.deepEqual(edge.redemptions, [true]);
@@ -88,7 +88,7 @@ describe('sign-in on a page of another site', () => {
     await widget.waitForStatus('Online');
   });
 
-  test("does not use a code on the edge's own page", async () => {
+  test("does not ask for a code on the edge's own page", async () => {
     await widget.open(`${widget.edgeOrigin}/`);
     const href = await widget.page.getByRole('link', { name: 'Continue with GitHub' }).getAttribute('href');
     assert.equal(href, `${widget.edgeOrigin}/auth/github/login?return_to=%2F`);

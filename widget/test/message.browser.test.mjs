@@ -3,9 +3,6 @@ import { describe, test } from 'node:test';
 
 import { useWidgetPage } from './widget-page.mjs';
 
-const widget = useWidgetPage();
-const { edge } = widget;
-
 const HOSTILE = [
   '<img src=x onerror="globalThis.hacked=1">',
   '<script>globalThis.hacked=1</script>',
@@ -14,6 +11,9 @@ const HOSTILE = [
 ];
 
 describe('messages', () => {
+  const widget = useWidgetPage();
+  const { edge } = widget;
+
   test('a sent message is shown at once, then its answer as it is streamed', async () => {
     await widget.openSignedIn();
     await widget.send('How late is LF-20771?');

@@ -4,10 +4,10 @@ import { describe, test } from 'node:test';
 import { GRACE } from './stub-edge.mjs';
 import { until, useWidgetPage } from './widget-page.mjs';
 
-const widget = useWidgetPage();
-const { edge } = widget;
-
 describe('sign-in', () => {
+  const widget = useWidgetPage();
+  const { edge } = widget;
+
   test('offers a link for each provider, which returns to the current page', async () => {
     await widget.open(`${widget.hostOrigin}/?order=7#part`);
     const hrefs = await widget.page

@@ -3,10 +3,10 @@ import { describe, test } from 'node:test';
 
 import { until, useWidgetPage } from './widget-page.mjs';
 
-const widget = useWidgetPage();
-const { edge } = widget;
-
 describe('the stream', () => {
+  const widget = useWidgetPage();
+  const { edge } = widget;
+
   test('S141: messages from other frames have no effect', async () => {
     edge.publish('message', { id: 'a', text: 'one' });
     await widget.openSignedIn();

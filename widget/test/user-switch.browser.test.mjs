@@ -4,10 +4,10 @@ import { describe, test } from 'node:test';
 import { ADA, GRACE } from './stub-edge.mjs';
 import { until, useWidgetPage } from './widget-page.mjs';
 
-const widget = useWidgetPage();
-const { edge } = widget;
-
 describe('another user signs in from another window', () => {
+  const widget = useWidgetPage();
+  const { edge } = widget;
+
   test('their name never appears above messages of the previous user', async () => {
     edge.publish('message', { id: 'a', text: 'for Ada' });
     await widget.openSignedIn();

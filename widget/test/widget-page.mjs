@@ -7,8 +7,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach } from 'node:test';
 
-import { chromium } from 'playwright-core';
-
 import { hostServer } from '../../examples/host/server.mjs';
 import { build } from '../build.mjs';
 import { ADA, StubEdge } from './stub-edge.mjs';
@@ -24,7 +22,11 @@ const CHROMIUM_ARGS = [
 ];
 const TIMEOUT_MS = 10_000;
 
-/** @returns {WidgetPage} a page object for the tests of a file, with a new browser context for each test */
+/**
+ * To be called in a `describe`. Hooks outside of a suite run even if a name pattern selects no test. `after` then
+ * does not wait for `before`, and Chromium would keep running.
+ * @returns {WidgetPage} a page object for the tests of the suite, with a new browser context for each test
+ */
 export function useWidgetPage() {
   const widget = new WidgetPage();
   before(() => widget.start());
@@ -68,6 +70,8 @@ class WidgetPage {
     await new Promise((resolve) => host.listen(0, '127.0.0.1', () => resolve(undefined)));
     const { port } = /** @type {import('node:net').AddressInfo} */ (host.address());
     this.hostOrigin = `http://localhost:${port}`;
+    // Not imported at the top: files of which a name pattern selects no test need not load it, which takes a second.
+    const { chromium } = await import('playwright-core');
     this.#browser = await chromium.launch({
       executablePath: process.env.CHROMIUM_BIN ?? '/usr/bin/chromium',
       args: CHROMIUM_ARGS,
