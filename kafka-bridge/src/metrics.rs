@@ -46,11 +46,11 @@ impl Metrics {
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         let by = |name: &str, help: &str, labels: &[&str]| {
-            IntCounterVec::new(Opts::new(name, help), labels).and_then(|figure| register(&registry, figure))
+            IntCounterVec::new(Opts::new(name, help), labels).and_then(|metric| register(&registry, metric))
         };
         let gauge = |name: &str, help: &str| {
             IntGaugeVec::new(Opts::new(name, help), &["topic", "partition"])
-                .and_then(|figure| register(&registry, figure))
+                .and_then(|metric| register(&registry, metric))
         };
         let ack_buckets = vec![0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
         Ok(Self {
@@ -59,7 +59,7 @@ impl Metrics {
                 HistogramOpts::new("causeway_event_ack_seconds", "From an event's arrival to Kafka's acknowledgement.")
                     .buckets(ack_buckets),
             )
-            .and_then(|figure| register(&registry, figure))?,
+            .and_then(|metric| register(&registry, metric))?,
             delivered: by(
                 "causeway_records_delivered_total",
                 "Records made durable in their users' buffers.",
@@ -83,14 +83,14 @@ impl Metrics {
                 &["topic", "partition"],
             )?,
             streams: IntGauge::new("causeway_streams", "Streams being served.")
-                .and_then(|figure| register(&registry, figure))?,
+                .and_then(|metric| register(&registry, metric))?,
             stream_requests: by("causeway_streams_asked_total", "Answers to GET /v1/stream.", &["status"])?,
             stream_resets: by("causeway_stream_resets_total", "Losses admitted to streams.", &["reason"])?,
             subscription_breaks: IntCounter::new(
                 "causeway_subscription_breaks_total",
                 "How often the connection that wakes streams broke.",
             )
-            .and_then(|figure| register(&registry, figure))?,
+            .and_then(|metric| register(&registry, metric))?,
             registry,
         })
     }
@@ -106,7 +106,7 @@ impl Metrics {
     }
 }
 
-fn register<T: Collector + Clone + 'static>(registry: &Registry, figure: T) -> Result<T, prometheus::Error> {
-    registry.register(Box::new(figure.clone()))?;
-    Ok(figure)
+fn register<T: Collector + Clone + 'static>(registry: &Registry, metric: T) -> Result<T, prometheus::Error> {
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
 }

@@ -119,12 +119,12 @@ impl Backlog {
         self.records >= MAX_RECORDS || self.reservation.is_exhausted()
     }
 
-    /// What can be sent now. `next_fetch` is the offset before which everything was pushed.
+    /// What can be sent now. `next_fetch_offset` is the offset before which everything was pushed.
     #[must_use]
-    pub(super) fn request(&self, now: Instant, next_fetch: i64, limits: RequestLimits) -> Request {
+    pub(super) fn request(&self, now: Instant, next_fetch_offset: i64, limits: RequestLimits) -> Request {
         let mut oldest_first: Vec<_> = self.users.iter().collect();
         oldest_first.sort_by_key(|(_, queue)| queue.first_offset());
-        let mut request = Request { advance_to: next_fetch, ..Request::default() };
+        let mut request = Request { advance_to: next_fetch_offset, ..Request::default() };
         let mut bytes = 0;
         for (subject, queue) in oldest_first {
             let mut records = Vec::new();

@@ -46,10 +46,10 @@ pub(super) enum DecodeError {
     #[error("an attribute is empty, too long or not UTF-8")]
     BadAttribute,
     /// The value is not UTF-8.
-    #[error("the value is no UTF-8")]
+    #[error("the value is not UTF-8")]
     NotUtf8,
     /// The value is not JSON.
-    #[error("the value is no JSON")]
+    #[error("the value is not JSON")]
     NotJson,
     /// The event is larger than a stream carries.
     #[error("the event is larger than a stream carries")]

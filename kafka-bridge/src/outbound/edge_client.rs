@@ -40,10 +40,10 @@ pub enum EdgeError {
     #[error("the edge can't be reached: {0}")]
     Unreachable(String),
     /// The edge rejects the signature.
-    #[error("the edge refuses the bridge's signature (status {0}): BRIDGE_KEYS or the clocks differ")]
+    #[error("the edge rejects the bridge's signature (status {0}): BRIDGE_KEYS or the clocks differ")]
     Unauthorized(u16),
     /// The edge rejects this request because of its content.
-    #[error("the edge refuses the request with status {0}")]
+    #[error("the edge rejects the request with status {0}")]
     Rejected(u16),
     /// The edge answered with an unexpected status.
     #[error("the edge answered with status {0}")]

@@ -21,7 +21,7 @@ pub trait Sink: Send + Sync + 'static {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SinkError {
     /// The sink rejects this request because of its content.
-    #[error("the request is refused with status {0}")]
+    #[error("the request is rejected with status {0}")]
     Rejected(u16),
     /// The checkpoint is gone, and probably the buffers, too.
     #[error("the checkpoint is gone")]

@@ -120,16 +120,16 @@ async fn an_edge_that_rejects_every_record_is_reported_and_nothing_is_dead_lette
         }
     };
     tokio::time::timeout(support::TEST_TIMEOUT, becomes(true)).await.unwrap();
-    let figure =
+    let metric =
         |value: u8| format!("causeway_edge_refuses_records{{partition=\"0\",topic=\"chat.outbound\"}} {value}");
-    assert!(get_text("/metrics").await.contains(&figure(1)));
+    assert!(get_text("/metrics").await.contains(&metric(1)));
     let before = edge.state().requests;
     until_edge(&edge, "it has retried with more", |state| state.requests > before + 10).await;
 
     edge.state().rejected_text = None;
     until_edge(&edge, "all are delivered", |state| state.next_offset(0) == Some(6)).await;
     tokio::time::timeout(support::TEST_TIMEOUT, becomes(false)).await.unwrap();
-    assert!(get_text("/metrics").await.contains(&figure(0)));
+    assert!(get_text("/metrics").await.contains(&metric(0)));
     assert!(kafka.records("chat.outbound.dlq").is_empty());
     assert_eq!(edge.state().deliveries.len(), 6, "each once");
     bridge.stop().await;

@@ -40,9 +40,9 @@ async fn streams_survive_a_redis_restart_with_data() {
     redis.kill();
     kafka.append_text(TOPIC, 0, "t:a", "meanwhile");
     until_ready_is(&bridge, 503).await;
-    let refused = Sse::request(&bridge, &request(&user("a"), None)).await;
-    assert_eq!(refused.status(), 503);
-    assert!(refused.headers().contains_key("retry-after"));
+    let rejected = Sse::request(&bridge, &request(&user("a"), None)).await;
+    assert_eq!(rejected.status(), 503);
+    assert!(rejected.headers().contains_key("retry-after"));
     redis.restart(true).await;
     assert_eq!(positions(&sse.ids(1).await), in_first_partition(1..2));
     kafka.append_text(TOPIC, 0, "t:a", "after");

@@ -33,12 +33,12 @@ async fn a_record_flows_from_kafka_to_the_client() {
     let mut sse = Sse::open(&bridge, &request(&user("a"), Some(&second[0]))).await;
     assert_eq!(positions(&sse.ids(1).await), ["1.2"]);
     assert!(until_ready_is(&bridge, 200).await.contains(r#""redis":"ok""#));
-    let rests = async || {
+    let is_moved = async || {
         let text: String = redis.command(&["GET", "causeway:checkpoint:chat.outbound:1"]).await;
         let checkpoint: Checkpoint = serde_json::from_str(&text).unwrap();
         (checkpoint.next_offset, checkpoint.partitions) == (3, 2)
     };
-    until_async("the checkpoint has moved", rests).await;
+    until_async("the checkpoint has moved", is_moved).await;
     bridge.stop().await;
 }
 
@@ -80,7 +80,7 @@ async fn s131_s140_a_cursor_of_another_users_stream_reveals_none_of_its_records(
     for position in ["v1.1.0.5", "v1.1.0.15", "v1.1.0.19", "v1.1.0.0"] {
         let mut sse = Sse::open(&bridge, &request(&mine, Some(position))).await;
         buffer.append(&theirs, 0, &records(30..31), unix_millis()).await.unwrap();
-        // The user's own stream has no such position, whoever else's has.
+        // The user's own stream has no such position, even if another user's has.
         assert_eq!(sse.reason("reset").await, "out_of_buffer", "from {position}");
         assert_eq!(sse.ids(3).await, ids(1, 20..23), "from {position}");
     }
