@@ -1,20 +1,20 @@
-//! A client's place in its stream: the SSE id `v1.<epoch>.<partition>.<offset>`.
+//! A client's position in its stream: the SSE id `v1.<epoch>.<partition>.<offset>`.
 //!
-//! It never chooses the user; the session does. So a forged one can at worst ask for a wrong place in the
-//! forger's own stream, which answers with `reset`.
+//! The session chooses the user, never the cursor. A forged cursor can at worst name a wrong position in the forger's own
+//! stream, which answers with `reset`.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Longest text worth parsing: `v1.` and three numbers of at most 20 digits.
+/// The longest text that is parsed: `v1.` and three numbers of at most 20 digits.
 const MAX_TEXT_BYTES: usize = 80;
 
-/// The coordinates of one Kafka record within the outbound topic.
+/// The coordinates of a Kafka record within the outbound topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Cursor {
-    /// Unix time in seconds at which this incarnation of the topic was first seen. Offsets of different epochs do not
-    /// compare; a later epoch comes after every offset of an earlier one.
+    /// Unix time in seconds at which this incarnation of the topic was first seen. Offsets of different epochs are not
+    /// comparable; a later epoch comes after every offset of an earlier one.
     pub epoch: u32,
     /// The Kafka partition.
     pub partition: i32,
@@ -22,7 +22,7 @@ pub struct Cursor {
     pub offset: i64,
 }
 
-/// The text is no cursor of a version this build knows.
+/// The text is not a cursor of a known version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a stream cursor of the form v1.epoch.partition.offset")]
 pub struct CursorError;
@@ -50,7 +50,8 @@ impl FromStr for Cursor {
     }
 }
 
-/// Digits only, no leading zero: `FromStr` for integers would take both and a sign, giving one place many spellings.
+/// Parses digits without a leading zero. `FromStr` for integers also accepts a sign and leading zeros, so one cursor would
+/// have several spellings.
 fn number<T: FromStr>(text: &str) -> Result<T, CursorError> {
     let has_leading_zero = text.len() > 1 && text.starts_with('0');
     if text.is_empty() || has_leading_zero || !text.bytes().all(|b| b.is_ascii_digit()) {
@@ -82,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_texts_are_refused() {
+    fn hostile_texts_are_rejected() {
         let huge = "9".repeat(10_000);
         for bad in [
             "",

@@ -1,8 +1,8 @@
-//! What the bridge posts to the edge's `/internal/deliver`: records grouped by user, and the checkpoint that rests
-//! beside them.
+//! What the bridge posts to the edge's `/internal/deliver`: records grouped by user, and the checkpoint that is stored
+//! with them.
 //!
-//! The append is idempotent on (epoch, partition, offset), so redelivery after a crash costs work, never correctness.
-//! Fields that a side does not know are ignored: edge and bridge are deployed one after the other.
+//! The append is idempotent on (epoch, partition, offset), so a redelivery after a crash costs work, never correctness.
+//! Each side ignores unknown fields, because edge and bridge are deployed one after the other.
 //!
 //! The checkpoint moves only after every delivery of the same request is durable, and never backwards.
 
@@ -13,22 +13,22 @@ use crate::{cursor::Cursor, event::StreamEvent, subject::Subject};
 /// Path of the edge's delivery endpoint.
 pub const DELIVER_PATH: &str = "/internal/deliver";
 
-/// Largest delivery request, in bytes; the bridge splits batches to fit.
+/// The largest delivery request, in bytes. The bridge splits batches to fit.
 pub const MAX_DELIVER_BYTES: usize = 4 * 1024 * 1024;
 
-/// Largest single record a stream carries, in bytes of its JSON; a larger one is a dead letter.
+/// The largest record that a stream carries, in bytes of its JSON. A larger one becomes a dead letter.
 pub const MAX_RECORD_BYTES: usize = 256 * 1024;
 
-/// One delivery: records of one partition, in offset order, and where to go on afterwards.
+/// Records of one partition, in offset order, and the checkpoint that follows them.
 ///
-/// With no deliveries and no `advance_to` it only asks where to go on.
+/// Without deliveries and `advance_to` it only reads the checkpoint.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DeliverRequest {
     /// The outbound topic.
     pub topic: String,
-    /// The partition all records are of.
+    /// The partition of all records.
     pub partition: i32,
-    /// Records by user. A user appears at most once.
+    /// The records by user. A user appears at most once.
     pub deliveries: Vec<Delivery>,
     /// The checkpoint to store once every delivery is durable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -38,7 +38,7 @@ pub struct DeliverRequest {
 /// One user's records.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Delivery {
-    /// The record key.
+    /// The user, from the record key.
     pub subject: Subject,
     /// In offset order.
     pub records: Vec<Record>,
@@ -47,25 +47,26 @@ pub struct Delivery {
 /// One Kafka record on its way to a user's stream.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Record {
-    /// Its place, and later its SSE id.
+    /// Its coordinates, which become its SSE id.
     pub cursor: Cursor,
-    /// What the widget gets.
+    /// The event that the widget receives.
     pub event: StreamEvent,
 }
 
-/// Where a partition's reader goes on after a restart. Ordered by epoch first: a recreated topic begins again at 0.
+/// Where a partition's reader continues after a restart. Ordered by epoch first, because a recreated topic starts at
+/// offset 0 again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Checkpoint {
     /// See [`Cursor::epoch`].
     pub epoch: u32,
     /// The next offset to fetch.
     pub next_offset: i64,
-    /// How many partitions the topic had; another count means the topic was repartitioned.
+    /// How many partitions the topic had. A different count means that the topic was repartitioned.
     pub partitions: i32,
 }
 
 impl Checkpoint {
-    /// Where a checkpoint rests after it was asked to move: never backwards.
+    /// The checkpoint after a request to move it. It never moves backwards.
     #[must_use]
     pub fn advance(current: Option<Self>, advance_to: Option<Self>) -> Option<Self> {
         current.max(advance_to)
@@ -75,9 +76,9 @@ impl Checkpoint {
 /// The edge's answer to a delivery.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeliverResponse {
-    /// The checkpoint as it now rests, if any. Not moved when `failed` is not empty.
+    /// The stored checkpoint, if any. It is not moved if `failed` is not empty.
     pub checkpoint: Option<Checkpoint>,
-    /// Users whose append failed for now; deliver them again, the others need not be.
+    /// The users whose append failed for now. Only their records must be delivered again.
     pub failed: Vec<Subject>,
 }
 

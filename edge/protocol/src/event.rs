@@ -1,4 +1,4 @@
-//! Events: as the edge posts them to the bridge (`POST /v1/events`) and as a stream delivers them.
+//! Events as the edge posts them to the bridge (`POST /v1/events`) and as a stream delivers them.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -8,45 +8,46 @@ use crate::subject::Subject;
 /// Path of the bridge's inbound endpoint.
 pub const EVENTS_PATH: &str = "/v1/events";
 
-/// Largest body the edge takes from a widget, in bytes; the bridge allows for the envelope on top.
+/// The largest body that the edge accepts from a widget, in bytes. The bridge also allows for the envelope.
 pub const MAX_EVENT_BYTES: usize = 64 * 1024;
 
-/// What the edge posts to the bridge. The bridge writes it to the channel's inbound topic as a CloudEvent 1.0 in
+/// An event that the edge posts to the bridge. The bridge writes it to the channel's inbound topic as a CloudEvent 1.0 in
 /// binary mode: each attribute a `ce_` header, the value the bytes of `data`, the key the subject.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct InboundEvent {
-    /// Channel name as in `POST /events/{channel}`; the bridge's configuration maps it to a topic.
+    /// The channel of `POST /events/{channel}`. The bridge's configuration maps it to a topic.
     pub channel: String,
-    /// `ce_id`. Equal ids mean the same event: the bridge answers a repeat without writing again, consumers dedupe on it.
+    /// `ce_id`. Equal ids mean the same event: the bridge answers a repeat without writing again, and consumers
+    /// deduplicate by it.
     pub id: String,
     /// `ce_type`, chosen by the widget (for example `message`).
     #[serde(rename = "type")]
     pub kind: String,
-    /// `ce_source`: the edge's public origin.
+    /// `ce_source`, the edge's public origin.
     pub source: String,
     /// `ce_subject` and record key, from the session.
     pub subject: Subject,
-    /// `ce_time`, RFC 3339, the edge's clock.
+    /// `ce_time` in RFC 3339, by the edge's clock.
     pub time: String,
-    /// `traceparent` header (W3C Trace Context), carried end to end.
+    /// The `traceparent` header (W3C Trace Context), carried end to end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
     /// The record's value, byte for byte as the widget sent it.
     pub data: Box<RawValue>,
 }
 
-/// The bridge's answer once Kafka acknowledged with `acks=all`.
+/// The bridge's answer after Kafka has acknowledged with `acks=all`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accepted {
     /// The event's `ce_id`.
     pub id: String,
-    /// Partition it rests in.
+    /// The partition it was written to.
     pub partition: i32,
-    /// Offset it rests at.
+    /// Its offset.
     pub offset: i64,
 }
 
-/// A CloudEvent as a stream's `data:` line shows it to the widget.
+/// A CloudEvent as a stream's `data:` line carries it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StreamEvent {
     /// `ce_id`, or `partition-offset` where the producer set none.
@@ -54,9 +55,9 @@ pub struct StreamEvent {
     /// `ce_type`, or `message` where the producer set none.
     #[serde(rename = "type")]
     pub kind: String,
-    /// `ce_time`, or the record's timestamp; RFC 3339.
+    /// `ce_time`, or the record's timestamp, in RFC 3339.
     pub time: String,
-    /// `traceparent` header of the record.
+    /// The record's `traceparent` header.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
     /// The record's value as JSON.
@@ -82,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn names_hold_no_separator() {
+    fn names_contain_no_separator() {
         assert!(is_name("chat.v2_a-b"));
         for bad in ["", "a b", "a/b", "ä", "a\n", &"x".repeat(65)] {
             assert!(!is_name(bad), "{bad:?}");

@@ -1,18 +1,20 @@
-//! The rules of one SSE stream, without I/O: what is written first, when a keep-alive is due, when the stream rotates,
-//! what ends it. Whoever serves streams (the Worker, the bridge) drives one [`Feed`] per client.
+//! The rules of one SSE stream, without I/O: what is written first, when a keep-alive is due, when the stream rotates and
+//! what ends it. The Worker and the bridge drive one [`Feed`] per client.
 
 use std::time::Duration;
 
 use crate::hub::{ACK_EVERY_BYTES, ACK_EVERY_RECORDS, Ack, EndReason, HubMessage};
 
-/// When things happen in a stream's life.
+/// The timing of a stream.
 #[derive(Clone, Copy, Debug)]
 pub struct FeedPolicy {
-    /// A comment is written after this much silence, so that middleboxes keep the connection and a departed client is noticed.
+    /// A comment is written after this much silence. It makes middleboxes keep the connection, and its failure reveals a
+    /// client that has disconnected.
     pub keep_alive: Duration,
-    /// A stream lives this long, give or take a fifth, and then asks the client to resume: deploys and balancers get their turn.
+    /// A stream ends after this time, give or take a fifth, and the client resumes. So connections move to new deployments
+    /// and are balanced again.
     pub rotate_after: Duration,
-    /// What the client is told to wait before it resumes, at least.
+    /// The minimum `retry:`, the time that the client waits before it resumes.
     pub retry: Duration,
 }
 
@@ -26,18 +28,18 @@ impl Default for FeedPolicy {
     }
 }
 
-/// What the driver does next.
+/// What the driver must do next.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Step {
     /// Bytes for the client; may be empty.
     pub bytes: String,
-    /// To be sent to the hub once the client took the bytes.
+    /// To be sent to the hub after the client has taken the bytes.
     pub ack: Option<Ack>,
-    /// Whether the stream is over after these bytes.
+    /// Whether the stream ends after these bytes.
     pub end: bool,
 }
 
-/// One client's stream. Times are milliseconds of any monotonic clock.
+/// The stream of one client. Times are milliseconds of any monotonic clock.
 #[derive(Debug)]
 pub struct Feed {
     policy: FeedPolicy,
@@ -49,9 +51,9 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// Opens a stream: the first bytes are due at once, so that the client knows it is connected.
+    /// Opens a stream. The first bytes are due at once, so that the client knows that it is connected.
     ///
-    /// `jitter` is uniform in 0..=1; it spreads rotations and reconnects of clients that came together.
+    /// `jitter` is uniform in 0..=1. It spreads the rotations and reconnects of clients that connected at the same time.
     #[must_use]
     pub fn open(policy: FeedPolicy, now_ms: u64, session_ends_in: Duration, jitter: f64) -> (Self, Step) {
         let life = policy.rotate_after.mul_f64(0.8 + 0.4 * jitter.clamp(0.0, 1.0));
@@ -67,13 +69,13 @@ impl Feed {
         (feed, Step { bytes: format!("retry: {retry_ms}\n: open\n\n"), ..Step::default() })
     }
 
-    /// When [`Feed::on_timer`] is due.
+    /// The time at which [`Feed::on_timer`] is due.
     #[must_use]
     pub fn next_timer_ms(&self) -> u64 {
         self.keep_alive_at_ms.min(self.rotate_at_ms).min(self.ends_at_ms)
     }
 
-    /// The hub sent something.
+    /// Handles a message of the hub.
     pub fn on_message(&mut self, now_ms: u64, message: &HubMessage) -> Step {
         self.keep_alive_at_ms = after(now_ms, self.policy.keep_alive);
         match message {
@@ -88,13 +90,14 @@ impl Feed {
                 });
                 Step { bytes: format!("id: {cursor}\ndata: {}\n\n", one_line(event.get())), ack, end: false }
             }
-            // The empty id makes the client forget its place: it would otherwise ask for it, and be reset, again and again.
+            // The empty id makes the client forget its position. It would otherwise resume from it, and be reset, again and
+            // again.
             HubMessage::Reset { reason } => Step { bytes: named("id\nevent: reset", reason), ..Step::default() },
             HubMessage::End { reason } => Step { bytes: named("event: end", reason), end: true, ..Step::default() },
         }
     }
 
-    /// The time of [`Feed::next_timer_ms`] has come.
+    /// Handles the time of [`Feed::next_timer_ms`].
     pub fn on_timer(&mut self, now_ms: u64) -> Step {
         if now_ms >= self.ends_at_ms {
             return self.on_message(now_ms, &HubMessage::End { reason: EndReason::Expired });
@@ -119,7 +122,8 @@ fn named(head: &str, reason: &impl serde::Serialize) -> String {
     format!("{head}\ndata: {{\"reason\":{reason}}}\n\n")
 }
 
-/// JSON may be pretty-printed; in JSON a line break outside a string is white space, and inside one cannot stand.
+/// Removes line breaks, which would break the SSE frame. In JSON, a line break is white space outside strings and not
+/// allowed within them.
 fn one_line(json: &str) -> String {
     json.replace(['\r', '\n'], " ")
 }
@@ -145,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn first_bytes_come_before_any_event() {
+    fn first_bytes_are_due_before_any_event() {
         let (_, step) = Feed::open(FeedPolicy::default(), 0, HOUR, 0.5);
         assert_eq!(step.bytes, "retry: 1000\n: open\n\n");
     }
@@ -158,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_is_filled_and_a_record_postpones_it() {
+    fn keep_alive_fills_silence_and_is_postponed_by_a_record() {
         let (mut feed, _) = Feed::open(FeedPolicy::default(), 0, HOUR, 0.0);
         assert_eq!(feed.next_timer_ms(), 15_000);
         feed.on_message(10_000, &record(1, "{}"));
@@ -167,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn rotation_is_spread_by_a_fifth() {
+    fn rotation_varies_by_a_fifth() {
         let end = |jitter, session| Feed::open(FeedPolicy::default(), 0, session, jitter).0.rotate_at_ms;
         assert_eq!(end(0.0, HOUR), 480_000);
         assert_eq!(end(1.0, HOUR), 720_000);
@@ -176,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn s130_a_session_that_is_over_ends_its_stream_for_good() {
+    fn s130_an_expired_session_ends_its_stream_for_good() {
         let (mut feed, _) = Feed::open(FeedPolicy::default(), 0, Duration::from_secs(10), 0.0);
         assert_eq!(feed.next_timer_ms(), 10_000);
         let step = feed.on_timer(10_000);
@@ -184,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn acknowledges_in_steps_of_what_was_taken() {
+    fn acknowledges_every_32_records() {
         let (mut feed, _) = Feed::open(FeedPolicy::default(), 0, HOUR, 0.0);
         let acks: Vec<_> = (1..=64).filter_map(|n| feed.on_message(0, &record(n, "{}")).ack).collect();
         assert_eq!(acks.iter().map(|ack| ack.taken).collect::<Vec<_>>(), [32, 64]);

@@ -1,27 +1,28 @@
 //! Messages between a user's hub (the Durable Object that buffers the user's records) and a stream reading from it.
 //!
-//! The stream acknowledges what its client has taken; the hub keeps at most a window of records unacknowledged. So a
-//! slow client holds nothing but its own place, in a buffer that is stored anyway.
+//! The stream acknowledges what its client has taken. The hub sends at most a window of records ahead of that. So a slow
+//! client costs only its own position in a buffer that is stored anyway.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::cursor::Cursor;
 
-/// Most records a hub sends to one stream beyond what that stream acknowledged.
+/// The maximum number of records that a hub sends to a stream beyond the last acknowledgement.
 pub const WINDOW_RECORDS: i64 = 128;
 
-/// Most bytes a hub sends to one stream beyond what that stream acknowledged (one record may exceed it alone).
+/// The maximum number of bytes that a hub sends to a stream beyond the last acknowledgement. A single record may exceed
+/// it.
 pub const WINDOW_BYTES: usize = 512 * 1024;
 
-/// How many records a stream takes before it acknowledges.
+/// The number of records after which a stream acknowledges.
 pub const ACK_EVERY_RECORDS: i64 = 32;
 
-/// How many bytes a stream takes before it acknowledges, whatever their number; well under [`WINDOW_BYTES`], or a few
-/// large records would fill the window and wait for an acknowledgement that never comes.
+/// The number of bytes after which a stream acknowledges, even before [`ACK_EVERY_RECORDS`]. It is well under
+/// [`WINDOW_BYTES`]. Otherwise a few large records would fill the window and wait for an acknowledgement that never comes.
 pub const ACK_EVERY_BYTES: usize = 128 * 1024;
 
-/// Hub to stream.
+/// A message from the hub to the stream.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HubMessage {
@@ -34,32 +35,32 @@ pub enum HubMessage {
         /// The [`crate::event::StreamEvent`] as JSON.
         event: Box<RawValue>,
     },
-    /// What lies before the next record can no longer be told apart from nothing: the client must not assume it has all.
+    /// Records before the next one may be missing. The client must not assume that it has received everything.
     Reset {
         /// Why.
         reason: ResetReason,
     },
-    /// The stream is over and must not be resumed with this session.
+    /// The stream has ended and must not be resumed with this session.
     End {
         /// Why.
         reason: EndReason,
     },
 }
 
-/// Stream to hub: the client has taken everything up to and including this record.
+/// A message from the stream to the hub: the client has taken everything up to and including this record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ack {
-    /// The number of the last record taken. A number still means something when the record itself left the buffer.
+    /// The number of the last record taken. It stays valid after the record itself has left the buffer.
     pub taken: i64,
 }
 
-/// Why a hub cannot go on exactly where a client left.
+/// Why a hub cannot continue exactly at a client's position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ResetReason {
     /// The client's id is malformed or of an unknown version.
     BadCursor,
-    /// The record after the client's id is no longer, or was never, in the buffer.
+    /// The record after the client's id has left the buffer or was never in it.
     OutOfBuffer,
     /// The client took records so slowly that unsent ones left the buffer.
     TooSlow,
@@ -71,7 +72,7 @@ pub enum ResetReason {
 pub enum EndReason {
     /// The user signed out.
     SignedOut,
-    /// The session was ended from elsewhere.
+    /// The session was revoked from elsewhere.
     Revoked,
     /// The session reached its end.
     Expired,

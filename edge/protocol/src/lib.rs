@@ -1,17 +1,21 @@
 //! The wire contract between the edge and the kafka-bridge, used by both sides so that neither can drift.
 //!
-//! - [`subject`]: whose event it is, and the Kafka record key that says so
-//! - [`session`]: the public name of a session
+//! - [`subject`]: the user whom an event belongs to, and the Kafka record key
+//! - [`session`]: the handle by which stores, hubs and logs know a session
 //! - [`event`]: events as the edge posts them to the bridge and as a stream delivers them
-//! - [`deliver`]: what the bridge posts to `/internal/deliver`, and the checkpoint that rests there
-//! - [`cursor`]: the SSE id `v1.<epoch>.<partition>.<offset>`, a client's place in its stream
+//! - [`deliver`]: what the bridge posts to `/internal/deliver`, and the checkpoint stored with it
+//! - [`cursor`]: the SSE id `v1.<epoch>.<partition>.<offset>`, a client's position in its stream
+//! - [`buffer`]: the limits of a user's buffer
 //! - [`hub`]: messages between a user's hub and the stream that reads from it
 //! - [`feed`]: the rules of one SSE stream (keep-alive, rotation, end) without any I/O
-//! - [`signature`]: how each side proves to the other that a request is its own
-//! - [`stream`]: how the edge asks the bridge for a stream, and tells it that one is over, on Spin
+//! - [`signature`]: how each side authenticates its requests to the other
+//! - [`stream`]: on Spin, how the edge opens a stream at the bridge and ends it
 //! - [`problem`]: the error document of RFC 9457
-//! - [`trace`]: the `traceparent` that names a request on both sides
+//! - [`trace`]: the `traceparent` that identifies a request on both sides
+//! - [`base64url`]: the form of ids, states and challenges
 
+pub mod base64url;
+pub mod buffer;
 pub mod cursor;
 pub mod deliver;
 pub mod event;

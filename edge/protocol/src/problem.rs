@@ -1,28 +1,28 @@
-//! The error document of RFC 9457, `application/problem+json`, as edge and bridge answer it.
+//! The error document of RFC 9457, `application/problem+json`, as edge and bridge send it.
 
 use serde::{Deserialize, Serialize};
 
-/// Its media type.
+/// The media type of a problem document.
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
-/// A problem as the client sees it: enough to act on, nothing about the inside.
+/// A problem as the client sees it. It says enough to act on and nothing about internals.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
-    /// A URN naming the kind of problem, `urn:causeway:problem:{code}`.
+    /// The URN of the kind of problem, `urn:causeway:problem:{code}`.
     #[serde(rename = "type")]
     pub kind: String,
     /// The HTTP status.
     pub status: u16,
-    /// One sentence for people.
+    /// A sentence for people.
     pub title: String,
-    /// One word for programs; stable.
+    /// A stable word for programs.
     pub code: String,
-    /// What to quote to the operator; the log has the same.
+    /// The id to quote to the operator. The log contains it as well.
     pub request_id: String,
 }
 
 impl Problem {
-    /// Builds the document of a code.
+    /// The document of a code.
     #[must_use]
     pub fn new(status: u16, code: &str, title: &str, request_id: &str) -> Self {
         Self {

@@ -1,9 +1,10 @@
-//! How edge and bridge prove to each other that a request is their own: HMAC-SHA256 over direction, method, target,
-//! time and body digest, under a key ring shared by both. The digest travels in the header, so a request is believed or
-//! refused before a byte of its body is read, and the body is checked against it afterwards.
+//! How edge and bridge authenticate their requests to each other.
 //!
-//! A captured request can be repeated within [`MAX_AGE_SECONDS`]; every signed operation is idempotent (events by
-//! `ce_id`, deliveries by offset), so a repeat changes nothing.
+//! Both share a key ring. A signature is an HMAC-SHA256 over direction, method, target, time and body digest. The digest is
+//! in the header, so a request is accepted or rejected before its body is read. The body is checked against it afterwards.
+//!
+//! A captured request can be repeated within [`MAX_AGE_SECONDS`]. Every signed operation is idempotent (events by `ce_id`,
+//! deliveries by offset), so a repeat changes nothing.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use hmac::{Hmac, Mac};
@@ -11,19 +12,19 @@ use secrecy::{ExposeSecret as _, SecretBox};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-/// Name of the header that carries the signature.
+/// The name of the header that carries the signature.
 pub const SIGNATURE_HEADER: &str = "causeway-signature";
 
-/// How far a request's time may lie from the verifier's clock, in seconds, either way.
+/// The maximum difference between a request's time and the verifier's clock, in seconds, either way.
 pub const MAX_AGE_SECONDS: u64 = 60;
 
-/// Length of a key, in bytes.
+/// The length of a key, in bytes.
 pub const KEY_BYTES: usize = 32;
 
-/// Longest header worth reading.
+/// The longest header that is read.
 const MAX_HEADER_BYTES: usize = 256;
 
-/// Who speaks. A request signed for one direction is worthless in the other.
+/// Which side sends. A request signed for one direction is rejected in the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// The edge calls the bridge.
@@ -41,7 +42,7 @@ impl Direction {
     }
 }
 
-/// The keys both sides hold: the first signs, all verify, so keys rotate without a gap.
+/// The keys that both sides hold. The first signs and all verify, so keys rotate without a gap.
 #[derive(Debug)]
 pub struct KeyRing {
     keys: Vec<Key>,
@@ -53,10 +54,10 @@ struct Key {
     secret: SecretBox<[u8; KEY_BYTES]>,
 }
 
-/// Why a key ring's text is refused. Never holds any of the text.
+/// Why a key ring's text is rejected. It never contains any of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyRingError {
-    /// There is no key at all.
+    /// There is no key.
     #[error("is empty")]
     Empty,
     /// An entry is not `id:secret`.
@@ -68,7 +69,7 @@ pub enum KeyRingError {
     /// A secret is not 32 bytes in unpadded base64url.
     #[error("has a secret that is not 32 random bytes in unpadded base64url")]
     Secret,
-    /// One secret under two ids: rotating from one to the other would change nothing.
+    /// Two ids have the same secret, so rotating from one to the other would change nothing.
     #[error("has the same secret under two ids")]
     Repeated,
     /// A secret is too regular to be random.
@@ -76,16 +77,16 @@ pub enum KeyRingError {
     Weak,
 }
 
-/// Why a request is not believed. All look the same from outside.
+/// Why a request is rejected. From outside, all reasons look the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
     /// The header is missing or malformed.
     #[error("signature missing or malformed")]
     Malformed,
-    /// No such key in the ring.
+    /// The ring has no such key.
     #[error("signed with an unknown key")]
     UnknownKey,
-    /// The signed time is too far away.
+    /// The signed time is too far from the verifier's.
     #[error("signed too long ago or too far ahead")]
     Stale,
     /// The MAC differs.
@@ -93,29 +94,29 @@ pub enum SignatureError {
     Mismatch,
 }
 
-/// The body that a believed header promised.
+/// The digest of the body, from a verified header.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use = "the body is not believed until it is checked"]
+#[must_use = "the body is not authentic until it is checked"]
 pub struct BodyDigest([u8; 32]);
 
 impl BodyDigest {
     /// Checks the body.
     ///
     /// # Errors
-    /// [`SignatureError::Mismatch`] for any other body.
+    /// [`SignatureError::Mismatch`] if the body differs.
     pub fn check(&self, body: &[u8]) -> Result<(), SignatureError> {
         if self.0 == digest(body) { Ok(()) } else { Err(SignatureError::Mismatch) }
     }
 }
 
-/// What is signed of a request.
+/// The parts of a request that are signed.
 #[derive(Clone, Copy, Debug)]
 pub struct Signed<'a> {
-    /// Who speaks.
+    /// Which side sends it.
     pub direction: Direction,
     /// Upper-case HTTP method.
     pub method: &'a str,
-    /// Path and query as on the request line.
+    /// The path and query as on the request line.
     pub target: &'a str,
     /// The whole body.
     pub body: &'a [u8],
@@ -125,7 +126,7 @@ impl KeyRing {
     /// Reads `id:secret[,id:secret…]`, the active key first.
     ///
     /// # Errors
-    /// [`KeyRingError`] says what is wrong without showing any of the text.
+    /// [`KeyRingError`] says what is wrong. It contains nothing of the text.
     pub fn parse(text: &str) -> Result<Self, KeyRingError> {
         let mut keys: Vec<Key> = Vec::new();
         for entry in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
@@ -149,12 +150,12 @@ impl KeyRing {
         Ok(Self { keys })
     }
 
-    /// Whether another ring holds one of this one's secrets.
+    /// Whether both rings contain the same secret.
     #[must_use]
     pub fn shares_a_secret_with(&self, other: &Self) -> bool {
-        let holds =
-            |key: &Key| other.keys.iter().any(|their| their.secret.expose_secret() == key.secret.expose_secret());
-        self.keys.iter().any(holds)
+        let is_shared =
+            |key: &Key| other.keys.iter().any(|other| other.secret.expose_secret() == key.secret.expose_secret());
+        self.keys.iter().any(is_shared)
     }
 
     /// The key that signs and seals.
@@ -180,10 +181,10 @@ impl KeyRing {
         format!("v1,{id},{now_seconds},{},{}", BASE64.encode(digest), mac.unwrap_or_default())
     }
 
-    /// Checks the value of [`SIGNATURE_HEADER`] of a request whose body is still unread.
+    /// Checks the value of [`SIGNATURE_HEADER`] before the request's body is read.
     ///
     /// # Errors
-    /// [`SignatureError`] for the log; answer all of them alike.
+    /// [`SignatureError`], for the log. All of them must be answered in the same way.
     pub fn verify_head(
         &self,
         header: &str,
@@ -196,28 +197,28 @@ impl KeyRing {
             return Err(SignatureError::Malformed);
         }
         let mut parts = header.split(',');
-        let (Some("v1"), Some(id), Some(time), Some(digest), Some(given), None) =
+        let (Some("v1"), Some(id), Some(time), Some(digest), Some(signature), None) =
             (parts.next(), parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
         else {
             return Err(SignatureError::Malformed);
         };
         let time: u64 = time.parse().map_err(|_| SignatureError::Malformed)?;
         let digest: [u8; 32] = decode(digest)?.try_into().map_err(|_| SignatureError::Malformed)?;
-        let given = decode(given)?;
+        let signature = decode(signature)?;
         let secret = self.find(id).ok_or(SignatureError::UnknownKey)?;
         if time.abs_diff(now_seconds) > MAX_AGE_SECONDS {
             return Err(SignatureError::Stale);
         }
         let head = Head { direction, method, target };
         let mac = mac(secret, id, head, time, &digest).ok_or(SignatureError::Mismatch)?;
-        mac.verify_slice(&given).map_err(|_| SignatureError::Mismatch)?;
+        mac.verify_slice(&signature).map_err(|_| SignatureError::Mismatch)?;
         Ok(BodyDigest(digest))
     }
 
     /// Checks the value of [`SIGNATURE_HEADER`] of a whole request.
     ///
     /// # Errors
-    /// [`SignatureError`] for the log; answer all of them alike.
+    /// [`SignatureError`], for the log. All of them must be answered in the same way.
     pub fn verify(&self, header: &str, request: Signed<'_>, now_seconds: u64) -> Result<(), SignatureError> {
         self.verify_head(header, request.direction, request.method, request.target, now_seconds)?.check(request.body)
     }
@@ -231,7 +232,7 @@ fn decode(text: &str) -> Result<Vec<u8>, SignatureError> {
     BASE64.decode(text).map_err(|_| SignatureError::Malformed)
 }
 
-/// What is signed of a request beside time and body.
+/// The signed parts of a request other than time and body.
 #[derive(Clone, Copy)]
 struct Head<'a> {
     direction: Direction,
@@ -248,7 +249,7 @@ fn parse_secret(text: &str) -> Result<SecretBox<[u8; KEY_BYTES]>, KeyRingError> 
     Ok(SecretBox::new(Box::new(bytes)))
 }
 
-/// Whether bytes are too regular to be random. Each rule refuses less than one random key in 10^9.
+/// Whether bytes are too regular to be random. Each rule rejects less than one random key in 10^9.
 fn is_regular(bytes: &[u8; KEY_BYTES]) -> bool {
     let mut seen = [false; 256];
     let mut steps = [0_u8; 256];
@@ -262,19 +263,19 @@ fn is_regular(bytes: &[u8; KEY_BYTES]) -> bool {
     }
     // 32 random bytes hold about 30 distinct values.
     let repeats = seen.iter().filter(|seen| **seen).count() < 16;
-    // Counting up or down, by whatever step.
+    // Bytes that count up or down, by any step.
     let counts = steps.iter().any(|times| *times > 8);
-    // A shorter key, written several times.
+    // A shorter key that is repeated.
     let recurs = (1..=KEY_BYTES / 2).any(|period| {
         let later = bytes.iter().skip(period);
         later.zip(bytes).filter(|(a, b)| a == b).count() > 8
     });
-    // Something typed, or the digits of a number: 32 characters hold far less than 256 bits.
+    // Typed text, or the digits of a number: 32 such characters contain far less than 256 bits.
     let is_text = bytes.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ');
     repeats || counts || recurs || is_text
 }
 
-/// Every part is length-prefixed, so no two requests share an input.
+/// Every part is length-prefixed, so different requests have different inputs.
 fn mac(secret: &[u8; KEY_BYTES], id: &str, head: Head<'_>, time: u64, digest: &[u8; 32]) -> Option<Hmac<Sha256>> {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret).ok()?;
     let parts: [&[u8]; 7] = [
@@ -315,13 +316,13 @@ mod tests {
     }
 
     #[test]
-    fn a_signed_request_verifies_also_after_rotation() {
+    fn a_signature_verifies_after_key_rotation() {
         let header = ring(&[("a", 1)]).sign(post("/v1/events", b"{}"), NOW);
         assert_eq!(ring(&[("b", 9), ("a", 1)]).verify(&header, post("/v1/events", b"{}"), NOW + 60), Ok(()));
     }
 
     #[test]
-    fn nothing_signed_can_be_changed() {
+    fn a_changed_request_does_not_verify() {
         let ring = ring(&[("a", 1)]);
         let header = ring.sign(post("/v1/events", b"{}"), NOW);
         let other_direction = Signed { direction: Direction::BridgeToEdge, ..post("/v1/events", b"{}") };
@@ -334,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_is_believed_before_its_body_and_the_body_only_if_it_is_the_one() {
+    fn a_head_verifies_before_its_body_and_the_body_against_the_digest() {
         let ring = ring(&[("a", 1)]);
         let header = ring.sign(post("/v1/events", b"{}"), NOW);
         let digest = ring.verify_head(&header, Direction::EdgeToBridge, "POST", "/v1/events", NOW).unwrap();
@@ -347,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn old_and_future_requests_and_unknown_keys_are_refused() {
+    fn old_and_future_requests_and_unknown_keys_are_rejected() {
         let signer = ring(&[("a", 1)]);
         let request = post("/", b"");
         let header = signer.sign(request, NOW);
@@ -357,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn weak_and_malformed_rings_are_refused_without_showing_them() {
+    fn weak_and_malformed_rings_are_rejected_without_printing_them() {
         let zero = BASE64.encode([0; 32]);
         for (text, error) in [
             (String::new(), KeyRingError::Empty),
@@ -374,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn s135_a_key_that_follows_a_pattern_is_refused() {
+    fn s135_a_key_that_follows_a_pattern_is_rejected() {
         let patterns: [[u8; 32]; 8] = [
             [0x41; 32],
             std::array::from_fn(|n| n as u8),
@@ -392,21 +393,21 @@ mod tests {
     }
 
     #[test]
-    fn two_rings_know_whether_they_share_a_secret() {
+    fn rings_detect_a_shared_secret() {
         assert!(ring(&[("a", 1), ("b", 2)]).shares_a_secret_with(&ring(&[("c", 2)])));
         assert!(!ring(&[("a", 1)]).shares_a_secret_with(&ring(&[("a", 2)])));
     }
 
     proptest! {
         #[test]
-        fn no_random_key_is_taken_for_a_pattern(bytes: [u8; 32]) {
-            // Shrinking leads to patterns, which are refused rightly: hashing them first keeps this about random ones.
+        fn no_random_key_is_rejected_as_a_pattern(bytes: [u8; 32]) {
+            // Shrinking produces patterns, which are rightly rejected. Hashing makes random bytes of them.
             let text = format!("a:{}", BASE64.encode(Sha256::digest(bytes)));
             prop_assert!(KeyRing::parse(&text).is_ok());
         }
 
         #[test]
-        fn no_header_makes_the_verifier_panic_or_believe(header in ".{0,300}") {
+        fn no_header_makes_the_verifier_panic_or_accept(header in ".{0,300}") {
             prop_assert!(ring(&[("a", 1)]).verify(&header, post("/", b""), NOW).is_err());
         }
     }

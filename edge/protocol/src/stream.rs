@@ -1,51 +1,53 @@
-//! How the edge asks the bridge for a user's stream on Spin: `GET /v1/stream?open=…`, signed like every request. The
-//! signature covers the query, so nothing in it can be changed on the way.
+//! How the edge opens a user's stream at the bridge on Spin, and ends it.
+//!
+//! It sends `GET /v1/stream?open=…`, signed like every request. The signature covers the query, so it cannot be changed in
+//! transit.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use serde::{Deserialize, Serialize};
 
-use crate::subject::Subject;
+use crate::{hub::EndReason, session::SessionHandle, subject::Subject};
 
 /// Path of the bridge's stream endpoint.
 pub const STREAM_PATH: &str = "/v1/stream";
 
-/// Redis channel on which the edge tells the bridges that a session's streams are over; the message is [`EndStreams`]
-/// as JSON.
+/// The Redis channel on which the edge tells the bridges to end a session's streams. The message is [`EndStreams`] as
+/// JSON.
 pub const END_CHANNEL: &str = "causeway:end";
 
-/// Redis key under which the edge also leaves the reason ([`crate::hub::EndReason::as_str`]), for a bridge that missed
-/// the message.
+/// The Redis key under which the edge also stores the reason ([`EndReason::as_str`]), for a bridge that missed the
+/// message.
 #[must_use]
-pub fn ended_key(session: &str) -> String {
-    format!("causeway:ended:{session}")
+pub fn ended_key(session: &SessionHandle) -> String {
+    format!("causeway:ended:{}", session.as_str())
 }
 
-/// Longest `open` parameter worth reading, in bytes.
+/// The longest `open` parameter that is read, in bytes.
 const MAX_OPEN_BYTES: usize = 2048;
 
-/// What a stream is opened with. The edge decided all of it; the client chose only `last_event_id`.
+/// A request for a stream. The edge decides all of it except `last_event_id`, which comes from the client.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StreamRequest {
-    /// Whose stream.
+    /// The user of the stream.
     pub subject: Subject,
-    /// Handle of the session that reads; its end ends the stream.
-    pub session: String,
+    /// The session that reads. Its end ends the stream.
+    pub session: SessionHandle,
     /// The client's `Last-Event-ID`, unchecked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_event_id: Option<String>,
     /// When the session ends at the latest, in milliseconds from now.
     pub session_ends_in_ms: u64,
-    /// Uniform in 0..=1, spreads rotations and reconnects.
+    /// Uniform in 0..=1. It spreads rotations and reconnects.
     pub jitter: f64,
 }
 
-/// The `open` parameter is missing or not one the edge would send.
+/// The `open` parameter is missing or is not one that the edge sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a stream request")]
 pub struct StreamRequestError;
 
 impl StreamRequest {
-    /// Path and query that ask for it.
+    /// The path and query of the request.
     #[must_use]
     pub fn target(&self) -> String {
         format!("{STREAM_PATH}?open={}", BASE64.encode(serde_json::to_vec(self).unwrap_or_default()))
@@ -54,7 +56,7 @@ impl StreamRequest {
     /// Reads the query of a [`StreamRequest::target`].
     ///
     /// # Errors
-    /// [`StreamRequestError`] for whatever `target` did not write.
+    /// [`StreamRequestError`] for anything that `target` does not write.
     pub fn from_query(query: &str) -> Result<Self, StreamRequestError> {
         let open = query.strip_prefix("open=").filter(|open| open.len() <= MAX_OPEN_BYTES).ok_or(StreamRequestError)?;
         let json = BASE64.decode(open).map_err(|_| StreamRequestError)?;
@@ -62,15 +64,15 @@ impl StreamRequest {
     }
 }
 
-/// Says that the streams of a session are over.
+/// Tells the bridges to end the streams of a session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndStreams {
-    /// Whose.
+    /// The user of the session.
     pub subject: Subject,
-    /// Handle of the session that ended.
-    pub session: String,
-    /// Why.
-    pub reason: crate::hub::EndReason,
+    /// The session that ended.
+    pub session: SessionHandle,
+    /// Why it ended.
+    pub reason: EndReason,
 }
 
 #[cfg(test)]
@@ -78,10 +80,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_survives_its_url() {
+    fn a_request_round_trips_through_its_url() {
         let request = StreamRequest {
             subject: Subject::new("t", "u").unwrap(),
-            session: "s".repeat(43),
+            session: SessionHandle::from_digest(&[1; 32]),
             last_event_id: Some("\"&?#\u{1}".to_owned()),
             session_ends_in_ms: u64::MAX,
             jitter: 0.25,
@@ -92,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_refused() {
+    fn anything_else_is_rejected() {
         for bad in ["", "open=", "open=%%%", "x=1", &format!("open={}", "A".repeat(5000))] {
             assert_eq!(StreamRequest::from_query(bad), Err(StreamRequestError), "{bad}");
         }

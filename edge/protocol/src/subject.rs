@@ -1,10 +1,10 @@
-//! Whose event it is: a user within a tenant, stamped by the edge from the session and never taken from a body.
+//! The user whom an event belongs to. The edge takes it from the session, never from a body.
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Longest tenant or user part, in bytes. Entra's `tid` and `oid` are 36; GitHub's ids are at most 20.
+/// The longest tenant or user part, in bytes. Entra's `tid` and `oid` have 36, GitHub's ids at most 20.
 const MAX_PART_BYTES: usize = 128;
 
 /// A user within a tenant. Its text form `tenant:user` is the Kafka record key in both directions.
@@ -16,13 +16,13 @@ pub struct Subject {
     user: String,
 }
 
-/// Why a text is no subject.
+/// Why a text is not a subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SubjectError {
     /// There is no `:` between tenant and user.
     #[error("a subject is written tenant:user")]
     NoSeparator,
-    /// A part is empty, too long, or holds a character other than `A-Z a-z 0-9 . _ - ~`.
+    /// A part is empty, too long, or contains a character other than `A-Z a-z 0-9 . _ - ~`.
     #[error("a subject's part is empty, longer than 128 bytes, or holds an illegal character")]
     IllegalPart,
 }
@@ -31,7 +31,7 @@ impl Subject {
     /// Builds a subject from its parts.
     ///
     /// # Errors
-    /// [`SubjectError::IllegalPart`] if a part is empty, too long or holds an illegal character.
+    /// [`SubjectError::IllegalPart`] if a part is empty, too long or contains an illegal character.
     pub fn new(tenant: &str, user: &str) -> Result<Self, SubjectError> {
         if !is_part(tenant) || !is_part(user) {
             return Err(SubjectError::IllegalPart);
@@ -48,13 +48,13 @@ impl Subject {
         Self::new(tenant, user)
     }
 
-    /// The tenant: an Entra tenant id, or the provider's name where a provider has no tenants.
+    /// The tenant: an Entra tenant id, or the name of a provider without tenants.
     #[must_use]
     pub fn tenant(&self) -> &str {
         &self.tenant
     }
 
-    /// The user within the tenant, by the provider's immutable id.
+    /// The user within the tenant: the provider's immutable id.
     #[must_use]
     pub fn user(&self) -> &str {
         &self.user
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn header_and_key_injection_is_refused() {
+    fn header_and_key_injection_is_rejected() {
         for bad in ["", ":", "a:", ":b", "a:b\r\nx", "a:b c", "a:ü", "nokey"] {
             assert!(Subject::parse(bad).is_err(), "{bad:?}");
         }

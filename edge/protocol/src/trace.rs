@@ -1,13 +1,13 @@
-//! W3C Trace Context: the `traceparent` that names a request wherever it goes.
+//! W3C Trace Context: the `traceparent` that identifies a request in every component.
 //!
-//! Neither side records spans of its own, so a caller's value goes on unchanged: its parent stays one that exists.
+//! Neither side records spans, so both forward a caller's value unchanged. Its parent id keeps naming a span that exists.
 
 use std::fmt::{self, Write as _};
 
-/// Name of the header, and of the attribute of an event in Kafka.
+/// The name of the header, and of the attribute of an event in Kafka.
 pub const TRACEPARENT_HEADER: &str = "traceparent";
 
-/// Bytes of randomness that a new trace takes: its id and that of its first span.
+/// The random bytes of a new trace: its id and that of its first span.
 pub const NEW_TRACE_BYTES: usize = 24;
 
 /// A well-formed `traceparent`.
@@ -15,16 +15,16 @@ pub const NEW_TRACE_BYTES: usize = 24;
 pub struct Traceparent(String);
 
 impl Traceparent {
-    /// Takes a caller's value if it is well-formed.
+    /// Accepts a caller's value if it is well-formed.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         is_traceparent(text).then(|| Self(text.to_owned()))
     }
 
-    /// Begins a trace. It is not marked as sampled: nothing was recorded of it so far.
+    /// Starts a trace. It is not marked as sampled, because nothing has recorded it.
     #[must_use]
     pub fn begin(mut random: [u8; NEW_TRACE_BYTES]) -> Self {
-        // All zeros is no id: the lowest bit of each is set, which costs one bit of many.
+        // An id of all zeros is invalid. Setting the lowest bit of each id avoids it and costs one random bit.
         for at in [15, NEW_TRACE_BYTES - 1] {
             if let Some(byte) = random.get_mut(at) {
                 *byte |= 1;
@@ -49,7 +49,7 @@ impl Traceparent {
         &self.0
     }
 
-    /// The trace's id: 32 lower-case hex digits.
+    /// The trace's id, 32 lower-case hexadecimal digits.
     #[must_use]
     pub fn trace_id(&self) -> &str {
         self.0.split('-').nth(1).unwrap_or_default()
@@ -62,7 +62,7 @@ impl fmt::Display for Traceparent {
     }
 }
 
-/// Whether a text is a `traceparent` of version 00, or of a later version that begins alike.
+/// Whether a text is a `traceparent` of version 00, or of a later version that starts in the same way.
 #[must_use]
 pub fn is_traceparent(text: &str) -> bool {
     let mut parts = text.splitn(5, '-');
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_well_formed_contexts_pass() {
+    fn only_well_formed_contexts_are_accepted() {
         let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         let trace = Traceparent::parse(good).unwrap();
         assert_eq!((trace.as_str(), trace.trace_id()), (good, "4bf92f3577b34da6a3ce929d0e0e4736"));
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_trace_is_well_formed_whatever_was_drawn() {
+    fn a_new_trace_is_well_formed_for_any_random_bytes() {
         for random in [[0; NEW_TRACE_BYTES], [0xff; NEW_TRACE_BYTES], [0x5a; NEW_TRACE_BYTES]] {
             assert!(is_traceparent(Traceparent::begin(random).as_str()));
         }

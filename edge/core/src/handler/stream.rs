@@ -87,7 +87,7 @@ fn look_after<P: Platform>(context: &Context<'_, P>, session: &Session) {
 async fn at_bridge<P: Platform>(context: &Context<'_, P>, open: OpenStream) -> Result<Opened<P::Body>, Error> {
     let request = StreamRequest {
         subject: open.subject,
-        session: open.session.as_str().to_owned(),
+        session: open.session,
         last_event_id: open.last_event_id,
         session_ends_in_ms: millis(open.session_ends_in),
         jitter: open.jitter,
