@@ -1,6 +1,6 @@
 //! The entry: one [`Edge`] per isolate answers all requests. Table → guard → session → handler → headers.
 
-use std::{cell::RefCell, fmt::Write as _, rc::Rc};
+use std::{cell::RefCell, rc::Rc};
 
 use causeway_protocol::trace::{NEW_TRACE_BYTES, Traceparent};
 use http::header;
@@ -185,11 +185,7 @@ fn name(platform: &(impl Random + Clock), headers: &http::HeaderMap) -> Result<(
     }
     let mut id = [0; 8];
     platform.fill(&mut id)?;
-    let id = id.iter().fold(String::with_capacity(16), |mut text, byte| {
-        // Writing into a `String` cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    });
+    let id = hex::encode(id);
     let given = single(headers, &TRACEPARENT).and_then(Traceparent::parse);
     let trace = match given {
         Some(trace) => trace,

@@ -12,6 +12,8 @@ use rsa::{pkcs1::DecodeRsaPrivateKey as _, pkcs8::DecodePrivateKey as _};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::ps256;
+
 /// Why a text is no key. Says nothing of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ClientKeyError {
@@ -110,7 +112,7 @@ impl ClientKey {
         self.certificate.is_some()
     }
 
-    /// Signs claims as a JWT; `None` if they do not serialise.
+    /// Signs claims as a JWT; `None` if they do not serialize or the key cannot sign.
     #[must_use]
     pub fn sign<T: Serialize>(&self, claims: &Claims<T>) -> Option<String> {
         let mut header = Header::empty().with_token_type("JWT");
@@ -118,7 +120,7 @@ impl ClientKey {
         header.certificate_thumbprint = self.certificate.map(Into::into);
         match &self.key {
             Private::Rs256(key) => StrongAlg(Rsa::rs256()).token(&header, claims, key).ok(),
-            Private::Ps256(key) => StrongAlg(Rsa::ps256()).token(&header, claims, key).ok(),
+            Private::Ps256(key) => ps256::sign(&header, claims, (**key).as_ref()),
             Private::Es256(key) => Es256.token(&header, claims, key).ok(),
         }
     }

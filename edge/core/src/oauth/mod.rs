@@ -45,6 +45,7 @@ pub mod jws;
 pub mod logout_token;
 mod protocol;
 pub mod provider;
+mod ps256;
 pub mod refresh;
 pub mod restriction;
 pub mod revocation;

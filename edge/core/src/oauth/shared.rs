@@ -3,7 +3,7 @@
 //!
 //! The seal says whose document it is and where it was fetched: what was configured otherwise reads nothing of it.
 
-use std::{fmt::Write as _, rc::Rc, time::Duration};
+use std::{rc::Rc, time::Duration};
 
 use causeway_protocol::signature::KeyRing;
 use sha2::{Digest as _, Sha256};
@@ -89,11 +89,7 @@ impl Shared<'_> {
 /// What is of one document, for stores.
 pub(super) fn name<D: Document, P>(prefix: &str, source: &Source<'_, P>) -> String {
     let digest = Sha256::digest(length_prefixed(&context::<D, P>(source)));
-    digest.iter().fold(prefix.to_owned(), |mut name, byte| {
-        // Writing into a `String` cannot fail.
-        let _ = write!(name, "{byte:02x}");
-        name
-    })
+    format!("{prefix}{}", hex::encode(digest))
 }
 
 fn context<'a, D: Document, P>(source: &Source<'a, P>) -> [&'a [u8]; 3] {

@@ -18,14 +18,8 @@ impl HubSignature {
     /// Reads `sha256=` and 64 hexadecimal digits.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let hex = text.strip_prefix("sha256=")?;
-        if hex.len() != 2 * DIGEST_BYTES || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return None;
-        }
         let mut digest = [0; DIGEST_BYTES];
-        for (n, byte) in digest.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(hex.get(2 * n..2 * n + 2)?, 16).ok()?;
-        }
+        hex::decode_to_slice(text.strip_prefix("sha256=")?, &mut digest).ok()?;
         Some(Self(digest))
     }
 

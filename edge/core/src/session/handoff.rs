@@ -9,7 +9,11 @@
 //! is the coordinator's to decide, once; a second time ends the session.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
-use causeway_protocol::{hub::EndReason, session::SessionHandle};
+use causeway_protocol::{
+    base64url::{CHARS_OF_32_BYTES, is_base64url},
+    hub::EndReason,
+    session::SessionHandle,
+};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
@@ -29,8 +33,6 @@ use crate::{
 
 /// How long a page has to take its session, in milliseconds, by the coordinator's clock.
 const CODE_LIFETIME_MS: u64 = 60 * 1000;
-/// Length of a challenge and of a verifier in text: 32 bytes in base64url.
-const TEXT_CHARS: usize = 43;
 
 /// The page that a session is for: of this origin, and with the verifier of this challenge.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,19 +45,15 @@ impl Recipient {
     /// As it is known when a sign-in begins. `None` if the challenge has not the form of one (S256 in base64url).
     #[must_use]
     pub fn new(origin: &Origin, challenge: &str) -> Option<Self> {
-        is_text(challenge).then(|| Self { origin: origin.as_str().to_owned(), challenge: challenge.to_owned() })
+        is_base64url(challenge, CHARS_OF_32_BYTES).then(|| Self { origin: origin.as_str().to_owned(), challenge: challenge.to_owned() })
     }
 
     /// As it shows itself when it takes its session. `None` if the verifier has not the form of one.
     #[must_use]
     pub fn by_verifier(origin: &Origin, verifier: &str) -> Option<Self> {
-        let challenge = is_text(verifier).then(|| BASE64.encode(Sha256::digest(verifier)))?;
+        let challenge = is_base64url(verifier, CHARS_OF_32_BYTES).then(|| BASE64.encode(Sha256::digest(verifier)))?;
         Some(Self { origin: origin.as_str().to_owned(), challenge })
     }
-}
-
-fn is_text(text: &str) -> bool {
-    text.len() == TEXT_CHARS && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }
 
 impl<P: Platform> Sessions<'_, P> {

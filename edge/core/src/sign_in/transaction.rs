@@ -2,7 +2,11 @@
 //! write. One cookie per sign-in, so two tabs can sign in at once; a bounded number of them, so nobody can fill the jar.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
-use causeway_protocol::{session::SessionHandle, signature::KeyRing};
+use causeway_protocol::{
+    base64url::{CHARS_OF_32_BYTES, is_base64url},
+    session::SessionHandle,
+    signature::KeyRing,
+};
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
@@ -25,8 +29,6 @@ pub const FINISHABLE_MS: u64 = MAX_AGE_SECONDS * 1000 + MAX_SKEW_MS;
 const MAX_PARALLEL: usize = 4;
 /// How much of the state names the cookie.
 const NAME_CHARS: usize = 16;
-/// Length of a state in text: 32 bytes in base64url.
-const STATE_CHARS: usize = 43;
 
 /// What the callback must compare against.
 #[derive(Serialize, Deserialize)]
@@ -146,9 +148,7 @@ pub fn is_under_way(request: &HeaderMap, state: &str) -> bool {
 /// The name of the cookie that a state belongs to; `None` if the text is no state of ours.
 #[must_use]
 pub fn cookie_name(state: &str) -> Option<String> {
-    let ours =
-        state.len() == STATE_CHARS && state.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-    ours.then(|| format!("{PREFIX}login-{}", state.get(..NAME_CHARS).unwrap_or_default()))
+    is_base64url(state, CHARS_OF_32_BYTES).then(|| format!("{PREFIX}login-{}", state.get(..NAME_CHARS).unwrap_or_default()))
 }
 
 fn is_cookie_name(name: &str) -> bool {
