@@ -1,7 +1,7 @@
 //! Fuzz targets: everything an attacker writes, and what must hold whatever it is.
 //!
 //! - [`target`]: one file a target; each takes bytes and fails when its property does not hold
-//! - [`platform`]: the platform under the targets that ask the whole edge
+//! - [`fixture`]: a whole edge, for the targets that send it requests
 //! - [`settings`]: the configuration all of them use
 //!
 //! `scripts/fuzz` runs them under libFuzzer, guided by coverage; `cargo test -p causeway-fuzz` replays the corpus.
@@ -14,7 +14,7 @@
     reason = "a target says what is wrong by failing"
 )]
 
-pub mod platform;
+pub mod fixture;
 pub mod settings;
 pub mod target;
 

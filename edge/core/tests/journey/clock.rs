@@ -18,7 +18,7 @@ fn pass(browser: &Browser, ms: u64) {
 }
 
 #[test]
-fn s117_a_page_has_its_minute_whatever_the_isolates_clocks_say() {
+fn s117_handoff_code_lives_a_minute_despite_clock_skew() {
     for begun in SKEWS_MS {
         for taken in SKEWS_MS {
             let window = Window::new();
@@ -39,7 +39,7 @@ fn s117_a_page_has_its_minute_whatever_the_isolates_clocks_say() {
 }
 
 #[test]
-fn s117_a_state_is_used_once_for_as_long_as_any_clock_lets_its_sign_in_finish() {
+fn s117_state_is_single_use_while_any_clock_accepts_it() {
     let browser = Browser::new(github);
     browser.platform.skew_ms.set(300_000);
     let state = browser.start();
@@ -59,7 +59,7 @@ fn s117_a_state_is_used_once_for_as_long_as_any_clock_lets_its_sign_in_finish() 
 }
 
 #[test]
-fn s117_who_took_an_authorization_back_can_give_it_again() {
+fn s117_user_can_authorize_again_after_revoking() {
     for heard in SKEWS_MS {
         for begun in SKEWS_MS {
             let browser = Browser::configured(&[("GITHUB_WEBHOOK_SECRET", SECRET)], github);

@@ -90,7 +90,7 @@ impl Both {
 }
 
 #[test]
-fn a_second_account_is_connected_and_each_upstream_gets_its_own_token() {
+fn each_upstream_gets_the_token_of_its_own_account() {
     let both = Both::new();
     assert_eq!(both.walk("/auth/github/login").0, StatusCode::SEE_OTHER);
     let user = both.browser.session()["user"].clone();
@@ -110,7 +110,7 @@ fn a_second_account_is_connected_and_each_upstream_gets_its_own_token() {
 }
 
 #[test]
-fn m21_a_service_serves_the_users_of_its_providers_whatever_others_connect() {
+fn m21_service_is_limited_to_users_of_its_providers() {
     let app = app_settings();
     let services = r#"[
         {"name":"app","url":"https://api.example","users_of":["entra"],"allow":["GET /x"],
@@ -138,7 +138,7 @@ fn m21_a_service_serves_the_users_of_its_providers_whatever_others_connect() {
 }
 
 #[test]
-fn m16_who_signed_in_with_an_ids_former_issuer_is_none_of_its_users() {
+fn m16_user_of_a_replaced_issuer_is_rejected() {
     let services = |id: &str| {
         format!(
             r#"[{{"name":"api","url":"https://api.example","provider":"github","shares_token":true,"users_of":["{id}"],"allow":["GET /x"]}}]"#
@@ -154,7 +154,7 @@ fn m16_who_signed_in_with_an_ids_former_issuer_is_none_of_its_users() {
 }
 
 #[test]
-fn an_account_that_was_just_connected_is_there_at_every_isolate() {
+fn linked_account_is_visible_at_every_isolate_at_once() {
     let mut both = Both::new();
     both.walk("/auth/github/login");
     let first = both.browser.goes_to(None);
@@ -176,7 +176,7 @@ fn an_account_that_was_just_connected_is_there_at_every_isolate() {
 }
 
 #[test]
-fn a_connected_account_is_disconnected_and_its_token_is_given_up() {
+fn disconnecting_an_account_revokes_its_token() {
     let both = Both::new();
     both.walk("/auth/entra/login");
     both.walk("/auth/github/login?connect=1");
@@ -193,7 +193,7 @@ fn a_connected_account_is_disconnected_and_its_token_is_given_up() {
 }
 
 #[test]
-fn connecting_needs_a_session_that_lives() {
+fn linking_an_account_requires_a_live_session() {
     let both = Both::new();
     assert_eq!(both.walk("/auth/entra/login?connect=1").0, StatusCode::UNAUTHORIZED);
     both.walk("/auth/github/login");
@@ -209,7 +209,7 @@ fn connecting_needs_a_session_that_lives() {
 }
 
 #[test]
-fn a_session_that_ends_while_an_account_is_being_connected_stays_ended() {
+fn session_ended_during_account_linking_stays_ended() {
     let both = Both::new();
     both.walk("/auth/entra/login");
     both.browser.platform.revoke_at_send.set(true);
@@ -220,7 +220,7 @@ fn a_session_that_ends_while_an_account_is_being_connected_stays_ended() {
 }
 
 #[test]
-fn an_account_of_which_nobody_knows_whether_it_was_connected_keeps_its_tokens() {
+fn tokens_are_kept_when_the_linking_outcome_is_unknown() {
     let mut both = Both::new();
     both.walk("/auth/entra/login");
     both.browser.platform.replies_lost.set(Some("\"stored\""));
@@ -233,7 +233,7 @@ fn an_account_of_which_nobody_knows_whether_it_was_connected_keeps_its_tokens() 
 }
 
 #[test]
-fn the_same_account_connects_again() {
+fn same_account_can_be_linked_again() {
     let both = Both::new();
     both.walk("/auth/github/login");
     assert_eq!(both.walk("/auth/github/login?connect=1").0, StatusCode::SEE_OTHER);
@@ -241,7 +241,7 @@ fn the_same_account_connects_again() {
 }
 
 #[test]
-fn the_sessions_own_provider_takes_nobody_else_in() {
+fn another_account_of_the_sessions_own_provider_is_rejected() {
     let user = Rc::new(Cell::new(7));
     let who = Rc::clone(&user);
     let browser = Browser::new(move |sent: &Sent| match sent.url.as_str() {
@@ -258,7 +258,7 @@ fn the_sessions_own_provider_takes_nobody_else_in() {
 }
 
 #[test]
-fn s80_no_other_page_begins_connecting_an_account_not_even_a_sibling_of_the_site() {
+fn s80_other_pages_and_sibling_sites_cannot_start_account_linking() {
     let both = Both::new();
     both.walk("/auth/entra/login");
     for headers in [
@@ -276,7 +276,7 @@ fn s80_no_other_page_begins_connecting_an_account_not_even_a_sibling_of_the_site
 
 /// Somebody was cut off while renewing the session's token, and the turn is theirs for as long as a lease lasts.
 #[test]
-fn an_account_is_connected_once_a_turn_that_was_left_lying_is_over_and_given_up_if_it_never_is() {
+fn linking_waits_for_an_abandoned_lease_and_gives_up_if_it_never_ends() {
     for (ends, status) in [(true, StatusCode::SEE_OTHER), (false, StatusCode::SERVICE_UNAVAILABLE)] {
         let both = Both::new();
         both.walk("/auth/entra/login");

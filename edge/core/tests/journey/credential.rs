@@ -31,7 +31,7 @@ fn upload(browser: &Browser, headers: &[(&str, &str)], body: &str) -> StatusCode
 }
 
 #[test]
-fn s100_a_body_is_sent_once_more_only_if_all_of_it_is_still_there() {
+fn s100_body_is_resent_only_if_fully_buffered() {
     let services =
         r#"[{"name":"api","url":"https://api.example","provider":"github","shares_token":true,"allow":["POST /x"]}]"#;
     let refreshes = Rc::new(Cell::new(0));
@@ -60,7 +60,7 @@ fn s100_a_body_is_sent_once_more_only_if_all_of_it_is_still_there() {
 }
 
 #[test]
-fn s100_a_streamed_body_is_never_sent_twice() {
+fn s100_streamed_body_is_never_resent() {
     let services =
         r#"[{"name":"api","url":"https://api.example","provider":"github","shares_token":true,"allow":["POST /x"]}]"#;
     let browser = Browser::configured(&[("SERVICES", services)], move |sent| match sent.url.as_str() {
@@ -83,7 +83,7 @@ fn s100_a_streamed_body_is_never_sent_twice() {
 }
 
 #[test]
-fn s100_an_upstream_that_is_never_content_does_not_wear_out_refresh_tokens() {
+fn s100_upstream_that_always_answers_401_does_not_exhaust_refresh_tokens() {
     let refreshes = Rc::new(Cell::new(0));
     let count = Rc::clone(&refreshes);
     let browser = Browser::configured(&[("GITHUB_ALLOW", "GET /never")], move |sent| match sent.url.as_str() {
@@ -117,7 +117,7 @@ fn proof(sent: &Sent) -> (Value, Value) {
 }
 
 #[test]
-fn s137_a_bound_token_comes_with_a_proof_for_each_request_and_one_more_for_a_nonce() {
+fn s137_dpop_token_carries_a_new_proof_per_request_and_nonce() {
     let provider = r#"[{"id":"corp","issuer":"https://id.corp.example","client_id":"corp-client","dpop":true}]"#;
     let services = r#"[{"name":"api","url":"https://api.example","provider":"corp","allow":["GET /x","POST /x"]}]"#;
     for grants in [true, false] {
@@ -169,7 +169,7 @@ fn s137_a_bound_token_comes_with_a_proof_for_each_request_and_one_more_for_a_non
 
 /// An upstream may find out about the token first and about the nonce then, as after a renewal that took its time.
 #[test]
-fn m52_s100_a_nonce_that_is_wanted_of_a_renewed_token_is_given_once_and_signs_nobody_out() {
+fn m52_s100_nonce_demanded_for_a_refreshed_token_is_sent_once_and_keeps_the_session() {
     let provider = r#"[{"id":"corp","issuer":"https://id.corp.example","client_id":"corp-client","dpop":true}]"#;
     let services = r#"[{"name":"api","url":"https://api.example","provider":"corp","allow":["GET /x"]}]"#;
     for (answers, expected) in [
@@ -211,7 +211,7 @@ fn m52_s100_a_nonce_that_is_wanted_of_a_renewed_token_is_given_once_and_signs_no
 
 /// Whoever was held up for longer than the turn lasts is not alone with the refresh token any more.
 #[test]
-fn s107_after_a_stall_a_refresh_token_is_not_sent_a_second_time_for_a_nonce() {
+fn s107_stalled_refresh_does_not_resend_the_token_for_a_nonce() {
     let provider = r#"[{"id":"corp","issuer":"https://id.corp.example","client_id":"corp-client","dpop":true}]"#;
     let services = r#"[{"name":"api","url":"https://api.example","provider":"corp","allow":["GET /x"]}]"#;
     for stalls in [false, true] {
@@ -248,7 +248,7 @@ const ELSEWHERE: &str =
 
 /// An operator who points a provider's id at another issuer must not send it what the first one issued.
 #[test]
-fn m16_tokens_go_to_nobody_but_the_issuer_they_came_from() {
+fn m16_tokens_are_sent_only_to_their_issuer() {
     let corp = Corp::new();
     let upstream = Rc::clone(&corp);
     let services = r#"[{"name":"api","url":"https://api.corp.example","provider":"corp","allow":["GET /x"]}]"#;
@@ -268,7 +268,7 @@ fn m16_tokens_go_to_nobody_but_the_issuer_they_came_from() {
 
 /// Nor is a user theirs whom it vouched for.
 #[test]
-fn m16_a_session_is_over_once_its_providers_id_stands_for_another_issuer() {
+fn m16_session_ends_when_its_provider_id_names_another_issuer() {
     let corp = Corp::new();
     let browser = Browser::at_corp(&corp);
     browser.sign_in_at(&corp);

@@ -88,7 +88,7 @@ fn form(content_type: &'static str) -> [(&'static str, &'static str); 5] {
 }
 
 #[test]
-fn every_row_that_uses_the_cookie_has_a_policy_that_looks_at_the_request() {
+fn every_route_that_uses_the_cookie_has_a_csrf_policy() {
     for (row, ..) in rows() {
         assert!(matches!(row.csrf, Csrf::Header | Csrf::FetchMetadata), "{}", row.pattern);
         // Without the header only what changes nothing, for which scripts have no way to send one.
@@ -97,30 +97,30 @@ fn every_row_that_uses_the_cookie_has_a_policy_that_looks_at_the_request() {
 }
 
 #[test]
-fn s74_a_form_of_another_site() {
+fn s74_form_post_from_another_site_is_rejected() {
     refused(any, &form("application/x-www-form-urlencoded"), "type=message");
 }
 
 #[test]
-fn s75_a_multipart_form_of_another_site() {
+fn s75_multipart_form_from_another_site_is_rejected() {
     refused(any, &form("multipart/form-data; boundary=x"), "--x--");
 }
 
 #[test]
-fn s76_json_dressed_as_text() {
+fn s76_json_sent_as_text_plain_is_rejected() {
     refused(any, &form("text/plain"), r#"{"type":"message","data":{}}"#);
     // The same from a page that is on the list: it lacks what only a script can send.
     refused(by_header, &[HOST, ("content-type", "text/plain"), ("sec-fetch-site", "same-site")], "{}");
 }
 
 #[test]
-fn s77_a_request_without_a_body() {
+fn s77_bodyless_request_from_another_site_is_rejected() {
     refused(any, &[EVIL, ("content-length", "0"), ("sec-fetch-site", "cross-site")], "");
     refused(by_header, &[HOST, ("content-length", "0")], "");
 }
 
 #[test]
-fn s79_the_header_missing_wrong_or_twice() {
+fn s79_missing_wrong_or_repeated_csrf_header_is_rejected() {
     for header in [
         &[][..],
         &[("x-csrf", "")],
@@ -137,7 +137,7 @@ fn s79_the_header_missing_wrong_or_twice() {
 }
 
 #[test]
-fn s80_another_site_or_a_sibling_even_with_the_header() {
+fn s80_other_and_sibling_sites_are_rejected_despite_the_csrf_header() {
     for (origin, site) in [
         (Some("https://evil.example"), "cross-site"),
         (Some("https://evil.edge.example"), "same-site"),
@@ -159,7 +159,7 @@ fn s80_another_site_or_a_sibling_even_with_the_header() {
 }
 
 #[test]
-fn s81_a_browser_that_does_not_say_where_from() {
+fn s81_request_without_origin_metadata_needs_the_csrf_header() {
     refused(any, &[CSRF, EVIL], "{}");
     refused(any, &[CSRF, ("origin", "null")], "{}");
     refused(any, &[CSRF, ("origin", "")], "{}");
@@ -169,7 +169,7 @@ fn s81_a_browser_that_does_not_say_where_from() {
 }
 
 #[test]
-fn s83_a_safe_method_never_does_what_an_unsafe_one_may() {
+fn s83_safe_methods_have_no_side_effects() {
     let [browser, _] = users();
     for method in [Method::GET, Method::HEAD] {
         for target in ["/auth/logout", "/events/chat", "/auth/sessions/x"] {
@@ -189,7 +189,7 @@ fn s83_a_safe_method_never_does_what_an_unsafe_one_may() {
 }
 
 #[test]
-fn s84_a_preflight_names_no_foreign_origin() {
+fn s84_preflight_allows_configured_origins_only() {
     for browser in users() {
         for (row, method, target) in rows() {
             for origin in ["https://evil.example", "https://evil.edge.example", "null", "", "*"] {
@@ -215,7 +215,7 @@ fn s84_a_preflight_names_no_foreign_origin() {
 }
 
 #[test]
-fn s85_an_event_source_of_another_site_or_a_sibling() {
+fn s85_event_source_from_another_or_sibling_site_is_rejected() {
     let stream = |row: &Row| row.handler == Handler::Stream;
     for headers in [
         &[EVIL, ("sec-fetch-site", "cross-site")][..],
@@ -230,7 +230,7 @@ fn s85_an_event_source_of_another_site_or_a_sibling() {
 }
 
 #[test]
-fn s86_a_web_socket() {
+fn s86_websocket_upgrade_is_rejected() {
     for origin in [EVIL, HOST, ("origin", "https://edge.example")] {
         let headers = [
             origin,
@@ -247,7 +247,7 @@ fn s86_a_web_socket() {
 }
 
 #[test]
-fn s87_an_image_or_a_link_signs_nobody_out() {
+fn s87_image_or_link_does_not_sign_out() {
     for browser in users() {
         for headers in [
             &[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "image")][..],
@@ -262,7 +262,7 @@ fn s87_an_image_or_a_link_signs_nobody_out() {
 }
 
 #[test]
-fn s88_no_page_of_ours_stands_in_a_frame_of_just_anybodys() {
+fn s88_pages_are_framed_by_configured_origins_only() {
     let ancestors = |browser: &Browser, target: &str| {
         let response = browser.send(Method::GET, target, &[("accept", "text/html")], "");
         let policy = response.headers["content-security-policy"].to_str().unwrap().to_owned();
@@ -283,7 +283,7 @@ fn s88_no_page_of_ours_stands_in_a_frame_of_just_anybodys() {
 }
 
 #[test]
-fn s89_a_message_of_another_site() {
+fn s89_event_post_from_another_site_is_rejected() {
     let events = |row: &Row| row.handler == Handler::Events;
     refused(
         events,
@@ -294,7 +294,7 @@ fn s89_a_message_of_another_site() {
 }
 
 #[test]
-fn s155_other_sites_are_let_in_by_name_only_where_that_is_configured() {
+fn s155_cross_site_requests_need_a_configured_origin() {
     let from_other_site = [HOST, CSRF, ("sec-fetch-site", "cross-site"), ("content-type", JSON)];
     let [same_site, cross_site] = users();
     assert_eq!(same_site.send(Method::GET, "/auth/session", &from_other_site, "").status, StatusCode::FORBIDDEN);
@@ -314,7 +314,7 @@ fn s155_other_sites_are_let_in_by_name_only_where_that_is_configured() {
 }
 
 #[test]
-fn s155_the_cookie_is_as_strict_as_the_pages_allow() {
+fn s155_cookie_is_strict_unless_embedded_cross_site() {
     for (more, expected) in [(None, "SameSite=Strict"), (Some(("EMBED", "cross-site")), "SameSite=None; Partitioned")] {
         let more: Vec<_> = more.into_iter().collect();
         let browser = Browser::configured(&more, github);
@@ -339,7 +339,7 @@ fn s155_the_cookie_is_as_strict_as_the_pages_allow() {
 
 /// After `EMBED` was changed a browser may hold a cookie of either kind: neither is believed, and there is a way out.
 #[test]
-fn s60_two_sessions_of_one_browser_are_believed_neither_and_both_end() {
+fn s60_two_session_cookies_are_both_rejected_and_both_end_at_sign_out() {
     let both = || {
         let browser = Browser::new(github);
         browser.sign_in();
@@ -368,7 +368,7 @@ fn s60_two_sessions_of_one_browser_are_believed_neither_and_both_end() {
 }
 
 #[test]
-fn s155_another_site_connects_no_account_to_the_users_session() {
+fn s155_another_site_cannot_link_an_account() {
     let [_, cross_site] = users();
     let navigation = |site| [("sec-fetch-site", site), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
     let connect = "/auth/github/login?connect=1";

@@ -57,7 +57,7 @@ fn call(body_ms: u64, network_ms: u64) -> Call {
 }
 
 #[test]
-fn s105_the_body_and_every_attempt_share_one_timeout() {
+fn s105_body_and_attempts_share_one_timeout() {
     for (body_ms, network_ms, timeouts_ms) in
         [(0, 0, [4000, 4000]), (0, 900, [4000, 2200]), (1500, 700, [2500, 1100]), (2999, 0, [1001, 1001])]
     {
@@ -68,7 +68,7 @@ fn s105_the_body_and_every_attempt_share_one_timeout() {
 }
 
 #[test]
-fn s105_nothing_is_sent_again_when_the_time_is_over() {
+fn s105_request_is_not_resent_after_the_timeout() {
     // The second time little was left once the token had been renewed, the third time nothing.
     for (body_ms, network_ms, sent, took_ms) in [(0, 4500, 1, 4000), (1500, 900, 1, 3300), (0, 2500, 1, 5000)] {
         let call = call(body_ms, network_ms);
@@ -78,7 +78,7 @@ fn s105_nothing_is_sent_again_when_the_time_is_over() {
 }
 
 #[test]
-fn s105_a_body_that_leaves_no_time_for_an_answer_goes_nowhere() {
+fn s105_body_that_uses_up_the_timeout_is_not_sent() {
     for (body_ms, took_ms) in [(3001, 3001), (3999, 3999), (60_000, 4000)] {
         let call = call(body_ms, 0);
         assert_eq!((code(&call.response).as_str(), call.took_ms), ("too-slow", took_ms), "{body_ms}");

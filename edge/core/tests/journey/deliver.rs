@@ -32,7 +32,7 @@ fn deliver(browser: &Browser, body: &str, ring: &str) -> Response<Text> {
 }
 
 #[test]
-fn a_delivery_moves_the_checkpoint_only_when_everything_rests() {
+fn checkpoint_advances_only_when_every_record_is_stored() {
     let browser = Browser::new(github);
     let at = |next_offset| Some(Checkpoint { epoch: 1, next_offset, partitions: 4 });
     let answer = |response: &Response<Text>| -> DeliverResponse { serde_json::from_str(&text(response)).unwrap() };
@@ -44,7 +44,7 @@ fn a_delivery_moves_the_checkpoint_only_when_everything_rests() {
 }
 
 #[test]
-fn a_delivery_that_the_bridge_did_not_sign_is_refused() {
+fn delivery_not_signed_by_the_bridge_is_rejected() {
     let browser = Browser::new(github);
     let body = delivery("github:7", None);
     assert_eq!(code(&deliver(&browser, &body, "s")), "unauthenticated");

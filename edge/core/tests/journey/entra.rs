@@ -55,7 +55,7 @@ fn sign_in_where(
 
 /// The real one's `iat` and `nbf` are five minutes old when it answers.
 #[test]
-fn m38_entra_says_an_earlier_time_than_it_issues_its_tokens_at() {
+fn m38_entra_token_backdated_by_five_minutes_is_accepted() {
     for (age, status) in [(300, StatusCode::SEE_OTHER), (360, StatusCode::SEE_OTHER), (361, StatusCode::BAD_REQUEST)] {
         let claims = json!({"iat": NOW - age, "nbf": NOW - age, "exp": NOW + 3600});
         let (browser, response) = sign_in(&[], claims);
@@ -65,7 +65,7 @@ fn m38_entra_says_an_earlier_time_than_it_issues_its_tokens_at() {
 
 /// Its refresh tokens work any number of times: what nobody heard the answer of is neither used up nor doubtful.
 #[test]
-fn m78_an_outage_uses_no_refresh_token_of_entra_up_and_leaves_no_doubt_of_its_word() {
+fn m78_outage_neither_consumes_nor_taints_an_entra_refresh_token() {
     for (outage, status) in [(None, 200), (Some("<html>"), 502), (Some("{}"), 400)] {
         let is_out = Rc::new(Cell::new(false));
         let (says, at_provider) = (Rc::new(Cell::new(None::<&str>)), Rc::clone(&is_out));
@@ -108,7 +108,7 @@ fn m78_an_outage_uses_no_refresh_token_of_entra_up_and_leaves_no_doubt_of_its_wo
 }
 
 #[test]
-fn m74_a_tenant_or_a_provider_that_is_taken_out_takes_its_users_sessions_along() {
+fn m74_removing_a_tenant_or_provider_ends_its_users_sessions() {
     const OTHER: &str = "9b1d6b1e-0f5c-4f0a-8a5e-0d1c2b3a4f5e";
     let tenants = |allowed: &'static str| [("ENTRA_TENANT", "organizations"), ("ENTRA_TENANTS", allowed)];
     let without_entra =

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{Browser, JSON, code, github, text};
 
 #[test]
-fn an_event_is_stamped_with_who_sent_it_and_nothing_it_claims() {
+fn event_is_stamped_with_the_sessions_user_not_with_claimed_fields() {
     let browser = Browser::new(github);
     browser.sign_in();
     let body = r#"{"type":"message","data":{"text":"hi"},"subject":"evil:1","tenant":"evil","user":"evil","id":"evil",
@@ -38,7 +38,7 @@ fn an_event_is_stamped_with_who_sent_it_and_nothing_it_claims() {
 }
 
 #[test]
-fn a_repeated_idempotency_key_is_the_same_event_and_only_for_the_same_user() {
+fn repeated_idempotency_key_names_the_same_event_for_the_same_user_only() {
     let browser = Browser::new(github);
     browser.sign_in();
     let post = |key: &str| {
@@ -52,7 +52,7 @@ fn a_repeated_idempotency_key_is_the_same_event_and_only_for_the_same_user() {
 }
 
 #[test]
-fn who_posts_without_end_is_asked_to_wait() {
+fn posting_beyond_the_rate_is_limited() {
     let browser = Browser::new(github);
     browser.sign_in();
     let post = || browser.script(Method::POST, "/events/chat", r#"{"type":"message","data":1}"#);
@@ -63,7 +63,7 @@ fn who_posts_without_end_is_asked_to_wait() {
 }
 
 #[test]
-fn the_workers_bindings_count_what_core_says() {
+fn workers_rate_limit_bindings_match_core() {
     let wrangler = include_str!("../../../../wrangler.toml");
     for rate in [EVENTS_RATE, LOGIN_RATE, LOGOUT_RATE] {
         let (_, binding) = wrangler.split_once(&format!("name = \"{}\"", rate.name)).unwrap();
@@ -73,14 +73,14 @@ fn the_workers_bindings_count_what_core_says() {
 }
 
 #[test]
-fn s133_the_workers_platform_keeps_no_urls_in_its_logs() {
+fn s133_workers_platform_logs_hold_no_urls() {
     let wrangler = include_str!("../../../../wrangler.toml");
     let (_, logs) = wrangler.split_once("[observability.logs]\n").unwrap();
     assert!(logs.starts_with("invocation_logs = false\n"));
 }
 
 #[test]
-fn s139_bad_events_are_refused_and_nothing_is_sent() {
+fn s139_malformed_events_are_rejected_and_not_forwarded() {
     let browser = Browser::new(github);
     browser.sign_in();
     let origin = ("origin", "https://edge.example");
@@ -110,7 +110,7 @@ fn s139_bad_events_are_refused_and_nothing_is_sent() {
 }
 
 #[test]
-fn s139_a_member_that_the_edge_does_not_know_is_refused_by_its_own_reason() {
+fn s139_unknown_member_is_rejected_with_its_own_reason() {
     let browser = Browser::new(github);
     browser.sign_in();
     for member in ["key", "partition", "topic", "channel", "headers", "ce_subject", "Subject", "data_base64", ""] {
@@ -129,7 +129,7 @@ fn s139_a_member_that_the_edge_does_not_know_is_refused_by_its_own_reason() {
 }
 
 #[test]
-fn an_event_the_bridge_did_not_take_is_an_outage_to_be_tried_again() {
+fn event_not_accepted_by_the_bridge_is_a_retryable_outage() {
     for down in [
         None,
         Some((503, vec![], String::new())),
@@ -146,7 +146,7 @@ fn an_event_the_bridge_did_not_take_is_an_outage_to_be_tried_again() {
 }
 
 #[test]
-fn a_page_that_shows_somebody_else_does_not_speak_for_the_user() {
+fn page_that_shows_another_user_cannot_post() {
     let browser = Browser::new(github);
     browser.sign_in();
     let post = |user: &str| {

@@ -107,7 +107,7 @@ pub(super) fn refused(response: &Response<Text>) {
 }
 
 #[test]
-fn s155_a_page_of_another_site_signs_in_and_out() {
+fn s155_page_of_another_site_signs_in_and_out() {
     let window = Window::new();
     assert_eq!(window.session()["handoff"], true);
     let response = window.walk("good");
@@ -135,7 +135,7 @@ fn s155_a_page_of_another_site_signs_in_and_out() {
 }
 
 #[test]
-fn s155_a_code_works_once_and_a_second_use_ends_the_session() {
+fn s155_second_use_of_a_handoff_code_ends_the_session() {
     let window = Window::new();
     let code = window.code();
     assert_eq!(window.redeem(&code).status, StatusCode::NO_CONTENT);
@@ -149,7 +149,7 @@ fn s155_a_code_works_once_and_a_second_use_ends_the_session() {
 }
 
 #[test]
-fn s155_a_code_without_its_verifier_is_worth_nothing_and_is_not_used_up() {
+fn s155_wrong_verifier_is_rejected_and_does_not_consume_the_code() {
     let window = Window::new();
     let code = window.code();
     let wrong = VERIFIER.replace("ver", "rev");
@@ -166,7 +166,7 @@ fn s155_a_code_without_its_verifier_is_worth_nothing_and_is_not_used_up() {
 }
 
 #[test]
-fn s155_a_code_is_of_use_to_the_origin_that_asked_for_it_only() {
+fn s155_handoff_code_is_bound_to_the_requesting_origin() {
     let window = Window::new();
     let code = window.code();
     refused(&window.redeem_as(&code, VERIFIER, OTHER));
@@ -194,7 +194,7 @@ fn s155_a_code_is_of_use_to_the_origin_that_asked_for_it_only() {
 }
 
 #[test]
-fn s155_a_code_lives_a_minute_and_a_session_that_nobody_took_is_over() {
+fn s155_handoff_code_expires_after_a_minute_with_its_session() {
     let window = Window::new();
     let now_ms = &window.browser.platform.now_ms;
     let code = window.code();
@@ -210,7 +210,7 @@ fn s155_a_code_lives_a_minute_and_a_session_that_nobody_took_is_over() {
 }
 
 #[test]
-fn s155_a_session_is_handed_to_configured_pages_only() {
+fn s155_handoff_is_limited_to_configured_pages() {
     let window = Window::new();
     let challenge = challenge(VERIFIER);
     for return_to in [
@@ -256,7 +256,7 @@ fn s155_a_session_is_handed_to_configured_pages_only() {
 
 /// Or somebody's link would choose the challenge, and a redirector of the page's site would show them the code.
 #[test]
-fn s155_only_a_page_of_the_recipients_own_origin_begins_a_hand_off() {
+fn s155_only_the_recipient_origin_starts_a_handoff() {
     let window = Window::new();
     let query = [("return_to", PAGE), ("handoff", &challenge(VERIFIER))];
     for says in [
@@ -286,7 +286,7 @@ fn s155_only_a_page_of_the_recipients_own_origin_begins_a_hand_off() {
 }
 
 #[test]
-fn s155_nothing_is_handed_over_where_that_is_not_configured() {
+fn s155_handoff_is_rejected_unless_configured() {
     let browser = Browser::new(github);
     let login = format!("/auth/github/login?return_to=https://host.edge.example/&handoff={}", challenge(VERIFIER));
     assert_eq!(code(&browser.get(&login)), "bad-request");
@@ -298,7 +298,7 @@ fn s155_nothing_is_handed_over_where_that_is_not_configured() {
 }
 
 #[test]
-fn s155_a_coordinator_that_is_down_gives_nothing_out_and_uses_nothing_up() {
+fn s155_coordinator_outage_neither_redeems_nor_consumes_the_code() {
     let window = Window::new();
     let code = window.code();
     window.browser.platform.coordinator_down.set(true);
@@ -310,7 +310,7 @@ fn s155_a_coordinator_that_is_down_gives_nothing_out_and_uses_nothing_up() {
 }
 
 #[test]
-fn s22_the_session_that_the_page_had_ends_and_the_windows_own_does_not() {
+fn s22_handoff_ends_the_pages_old_session_and_keeps_the_windows() {
     let window = Window::new();
     window.browser.sign_in();
     window.sign_in();
@@ -333,7 +333,7 @@ fn s22_the_session_that_the_page_had_ends_and_the_windows_own_does_not() {
 }
 
 #[test]
-fn s63_a_code_is_no_cookie_and_a_cookie_no_code() {
+fn s63_handoff_code_and_cookie_are_not_interchangeable() {
     let window = Window::new();
     let code = window.code();
     window.partition.replace(vec![("__Host-Http-session".to_owned(), code.clone())]);
@@ -352,7 +352,7 @@ fn s63_a_code_is_no_cookie_and_a_cookie_no_code() {
 }
 
 #[test]
-fn a_refused_sign_in_ends_as_any_other_does() {
+fn rejected_handoff_sign_in_ends_like_any_other() {
     let window = Window::new();
     let response = window.walk("bad");
     assert_eq!(response.status, StatusCode::BAD_REQUEST);
@@ -362,7 +362,7 @@ fn a_refused_sign_in_ends_as_any_other_does() {
 }
 
 #[test]
-fn a_sign_out_by_the_provider_reaches_a_session_that_was_not_taken_yet() {
+fn provider_logout_reaches_a_session_not_yet_redeemed() {
     let window = Window::new();
     let code = window.code();
     window.browser.platform.change_sessions(|state| state.revoked = true);
@@ -370,7 +370,7 @@ fn a_sign_out_by_the_provider_reaches_a_session_that_was_not_taken_yet() {
 }
 
 #[test]
-fn a_body_that_is_none_is_refused() {
+fn malformed_redemption_body_is_rejected() {
     let window = Window::new();
     for body in [
         "",
@@ -394,7 +394,7 @@ fn a_body_that_is_none_is_refused() {
 
 /// They stay in the index of their account, whose coordinator's word on each is gone by the time somebody asks.
 #[test]
-fn s155_sign_ins_that_no_page_takes_lock_nobody_out() {
+fn s155_unredeemed_sign_ins_lock_nobody_out() {
     let window = Window::new();
     let pass = |ms: u64| window.browser.platform.now_ms.set(window.browser.platform.now_ms.get() + ms);
     for _ in 0..300 {

@@ -60,7 +60,7 @@ fn at_app(lives_seconds: i64, instead: Option<Answer>) -> (Browser, Rc<Cell<u32>
 }
 
 #[test]
-fn a_service_of_an_app_is_called_with_the_apps_token_which_rests_sealed() {
+fn app_service_is_called_with_the_app_token_which_is_stored_sealed() {
     let (browser, minted) = at_app(3600, None);
     assert_eq!(browser.script(Method::GET, "/bff/docs/x", "").status, StatusCode::UNAUTHORIZED);
     assert_eq!(minted.get(), 0, "nothing is minted for somebody without a session");
@@ -88,7 +88,7 @@ fn a_service_of_an_app_is_called_with_the_apps_token_which_rests_sealed() {
 }
 
 #[test]
-fn a_store_that_is_down_costs_a_token_and_not_the_call() {
+fn store_outage_costs_a_token_not_the_call() {
     let (browser, minted) = at_app(3600, None);
     browser.sign_in();
     browser.platform.kv_down.set(true);
@@ -97,7 +97,7 @@ fn a_store_that_is_down_costs_a_token_and_not_the_call() {
 }
 
 #[test]
-fn a_token_that_github_refuses_is_nothing_a_user_could_help() {
+fn token_rejected_by_github_is_an_outage_not_a_user_error() {
     let (browser, _) = at_app(3600, answer(404, &json!({})));
     browser.sign_in();
     let call = || browser.script(Method::GET, "/bff/docs/x", "");
@@ -112,7 +112,7 @@ fn a_token_that_github_refuses_is_nothing_a_user_could_help() {
 }
 
 #[test]
-fn a_rate_limit_of_githubs_is_an_outage_that_says_for_how_long() {
+fn github_rate_limit_is_an_outage_with_retry_after() {
     for status in [403, 429] {
         let limited = (status, vec![("retry-after", "40".to_owned())], "{}".to_owned());
         let (browser, _) = at_app(3600, Some(limited));
@@ -128,7 +128,7 @@ fn a_rate_limit_of_githubs_is_an_outage_that_says_for_how_long() {
 }
 
 #[test]
-fn of_many_calls_that_need_a_token_one_has_it_minted() {
+fn concurrent_calls_mint_one_token() {
     let (browser, minted) = at_app(3600, None);
     browser.sign_in();
     browser.platform.network_ms.set(400);
@@ -148,7 +148,7 @@ fn of_many_calls_that_need_a_token_one_has_it_minted() {
 }
 
 #[test]
-fn a_token_that_cannot_be_renewed_is_used_as_long_as_it_outlasts_a_call() {
+fn token_that_cannot_be_replaced_is_used_while_it_outlives_a_call() {
     for (status, retry_after) in [(503, vec![]), (429, vec![("retry-after", "40".to_owned())])] {
         let fails = Rc::new(Cell::new(false));
         let (is_down, refuses) = (Rc::clone(&fails), Rc::new(Cell::new(false)));
@@ -185,7 +185,7 @@ fn a_token_that_cannot_be_renewed_is_used_as_long_as_it_outlasts_a_call() {
 }
 
 #[test]
-fn s72_a_token_in_anothers_place_does_not_open() {
+fn s72_token_stored_under_another_key_does_not_open() {
     let (browser, minted) = at_app(3600, None);
     browser.sign_in();
     for service in ["docs", "notes"] {
@@ -208,7 +208,7 @@ fn s72_a_token_in_anothers_place_does_not_open() {
 }
 
 #[test]
-fn m16_a_token_is_never_sent_on_by_an_edge_that_has_another_github_mint_them() {
+fn m16_token_minted_by_another_github_is_never_sent() {
     const ELSEWHERE: &str = "https://ghe.example/api/v3/app/installations/7/access_tokens";
     let browser = Browser::configured(&borrowed(&app_settings()), |sent| match sent.url.as_str() {
         MINT => answer(201, &json!({"token": "ghs_here", "expires_at": "2027-01-15T09:00:00Z"})),
@@ -267,7 +267,7 @@ fn at_clock(
 }
 
 #[test]
-fn s117_an_api_that_refuses_everything_costs_a_token_a_minute_by_a_clock_that_is_minutes_off() {
+fn s117_api_that_always_answers_401_costs_one_token_a_minute_despite_clock_skew() {
     for minutes in CLOCKS {
         let (browser, minted, pass) = at_clock(minutes, |_| true);
         let call = |browser: &Browser| code(&browser.script(Method::GET, "/bff/docs/x", ""));
@@ -288,7 +288,7 @@ fn s117_an_api_that_refuses_everything_costs_a_token_a_minute_by_a_clock_that_is
 }
 
 #[test]
-fn an_edge_whose_clock_is_further_off_than_github_takes_has_no_token_and_says_so() {
+fn clock_skew_beyond_githubs_limit_is_reported() {
     for minutes in [-6, 6] {
         let (browser, minted, _) = at_clock(minutes, |_| false);
         assert_eq!(code(&browser.script(Method::GET, "/bff/docs/x", "")), "bad-gateway", "{minutes} min");
@@ -298,7 +298,7 @@ fn an_edge_whose_clock_is_further_off_than_github_takes_has_no_token_and_says_so
 }
 
 #[test]
-fn s117_a_token_that_was_withdrawn_is_replaced_at_once_by_a_clock_that_is_minutes_off() {
+fn s117_withdrawn_token_is_replaced_at_once_despite_clock_skew() {
     for minutes in CLOCKS {
         let (browser, minted, pass) = at_clock(minutes, |authorization| authorization == "Bearer ghs_1");
         browser.script(Method::GET, "/bff/docs/x", "");
@@ -309,7 +309,7 @@ fn s117_a_token_that_was_withdrawn_is_replaced_at_once_by_a_clock_that_is_minute
 }
 
 #[test]
-fn s117_no_token_is_used_in_the_last_minutes_of_its_hour_by_a_clock_that_is_minutes_off() {
+fn s117_token_is_not_used_in_its_last_minutes_despite_clock_skew() {
     for minutes in CLOCKS {
         let (browser, minted, pass) = at_clock(minutes, |_| false);
         browser.script(Method::GET, "/bff/docs/x", "");

@@ -34,7 +34,7 @@ fn is_asked(response: &Response<Text>) -> bool {
 }
 
 #[test]
-fn m58_another_site_cannot_begin_a_session_without_its_user() {
+fn m58_another_site_cannot_sign_a_user_in_without_confirmation() {
     let browser = Browser::new(github);
     for says in [
         // A script's, a link's (whose click was for whatever the page said it was for) and a hidden referrer's navigation.
@@ -68,7 +68,7 @@ fn m58_another_site_cannot_begin_a_session_without_its_user() {
 }
 
 #[test]
-fn m58_the_click_on_the_edges_own_page_begins_the_session_that_was_asked_for() {
+fn m58_confirming_on_the_edges_page_starts_the_requested_sign_in() {
     let browser = Browser::new(github);
     let asked = go(&browser, LOGIN, &[("sec-fetch-site", "cross-site")]);
     let begun = go(&browser, &link(&asked), &[("sec-fetch-site", "same-origin"), ("sec-fetch-user", "?1")]);
@@ -85,7 +85,7 @@ fn m58_the_click_on_the_edges_own_page_begins_the_session_that_was_asked_for() {
 }
 
 #[test]
-fn m58_whom_no_other_site_sent_is_not_asked() {
+fn m58_sign_in_not_started_by_another_site_needs_no_confirmation() {
     let browser = Browser::new(github);
     for says in [
         // The edge's own page, an address that was typed or bookmarked, an older browser.
@@ -110,7 +110,7 @@ fn m58_whom_no_other_site_sent_is_not_asked() {
 
 /// A click on a host page that leads to another site, which redirects here: the browser names the host page all the same.
 #[test]
-fn m58_a_redirect_by_another_site_does_not_begin_a_session_in_the_host_pages_name() {
+fn m58_redirect_by_another_site_does_not_pass_for_the_host_page() {
     let browser = Browser::new(github);
     browser.sign_in();
     for page in ["https://host.edge.example/", "https://edge.example/"] {
@@ -122,7 +122,7 @@ fn m58_a_redirect_by_another_site_does_not_begin_a_session_in_the_host_pages_nam
 }
 
 #[test]
-fn nothing_that_another_site_wrote_becomes_markup_or_another_address() {
+fn confirmation_page_escapes_what_another_site_wrote() {
     let corp = Corp::new();
     let [(key, entry), secrets] = corp::SETTINGS;
     let named = entry.replace(r#""name":"Corp""#, r#""name":"Corp \"<b>&'</b>""#);
@@ -145,7 +145,7 @@ fn nothing_that_another_site_wrote_becomes_markup_or_another_address() {
 }
 
 #[test]
-fn m58_what_is_refused_from_elsewhere_is_not_asked_about() {
+fn m58_rejected_requests_get_no_confirmation_page() {
     let browser = Browser::new(github);
     browser.sign_in();
     let before = browser.cookies.borrow().clone();

@@ -46,7 +46,7 @@ fn holds(browser: &Browser, name: &str) -> bool {
 }
 
 #[test]
-fn m50_signing_out_goes_by_way_of_the_provider_and_back() {
+fn m50_sign_out_redirects_through_the_provider_and_back() {
     let (browser, corp) = signed_in();
     let (address, query) = leave(&browser);
     assert_eq!(address, "https://id.corp.example/session/end");
@@ -61,7 +61,7 @@ fn m50_signing_out_goes_by_way_of_the_provider_and_back() {
 }
 
 #[test]
-fn s127_without_the_right_state_the_way_back_leads_home() {
+fn s127_wrong_logout_state_leads_home() {
     let (browser, _) = signed_in();
     let (_, query) = leave(&browser);
     let jar = browser.cookies.borrow().clone();
@@ -92,7 +92,7 @@ fn s127_without_the_right_state_the_way_back_leads_home() {
 }
 
 #[test]
-fn s28_the_way_out_leads_to_no_address_but_our_own_and_the_hosts() {
+fn s28_sign_out_returns_to_own_and_host_addresses_only() {
     let (browser, _) = signed_in();
     for bad in ["https://evil.example/", "//evil.example", "/%5cevil.example", "javascript:alert(1)"] {
         let response = browser.get(&format!("/auth/corp/end-session?return_to={bad}"));
@@ -103,7 +103,7 @@ fn s28_the_way_out_leads_to_no_address_but_our_own_and_the_hosts() {
 }
 
 #[test]
-fn s87_no_link_and_no_image_signs_anybody_out() {
+fn s87_link_or_image_does_not_sign_out() {
     let (browser, _) = signed_in();
     let image = [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "image")];
     assert_eq!(browser.send(Method::GET, "/auth/logout", &image, "").status, StatusCode::METHOD_NOT_ALLOWED);
@@ -115,7 +115,7 @@ fn s87_no_link_and_no_image_signs_anybody_out() {
 }
 
 #[test]
-fn s133_the_id_token_is_in_the_way_to_the_provider_and_nowhere_else() {
+fn s133_id_token_appears_only_in_the_redirect_to_the_provider() {
     let (browser, corp) = signed_in();
     let response = sign_out(&browser);
     let id_token = corp.id_token();
@@ -136,7 +136,7 @@ fn s133_the_id_token_is_in_the_way_to_the_provider_and_nowhere_else() {
 }
 
 #[test]
-fn an_id_token_that_fits_into_no_cookie_is_stood_in_for() {
+fn id_token_too_large_for_a_cookie_is_replaced_by_a_logout_hint() {
     let corp = Corp::new();
     let browser = Browser::at_corp(&corp);
     *corp.claims.borrow_mut() = json!({"email": "ada@corp.example", "groups": vec!["a-group-of-some-name"; 200]});
@@ -147,7 +147,7 @@ fn an_id_token_that_fits_into_no_cookie_is_stood_in_for() {
 }
 
 #[test]
-fn s128_tokens_are_given_up_and_a_provider_that_is_down_keeps_nobody_signed_in() {
+fn s128_sign_out_revokes_tokens_and_survives_a_provider_outage() {
     let (browser, _) = signed_in();
     sign_out(&browser);
     let sent = browser.sent_to("https://id.corp.example/revoke");
@@ -164,7 +164,7 @@ fn s128_tokens_are_given_up_and_a_provider_that_is_down_keeps_nobody_signed_in()
 }
 
 #[test]
-fn a_provider_whose_session_cannot_be_ended_or_that_is_down_is_left_out() {
+fn sign_out_skips_a_provider_without_end_session_or_in_outage() {
     let browser = Browser::new(github);
     browser.sign_in();
     let response = sign_out(&browser);
@@ -185,7 +185,7 @@ fn a_provider_whose_session_cannot_be_ended_or_that_is_down_is_left_out() {
 }
 
 #[test]
-fn a_session_that_cannot_be_ended_is_said_to_live_on() {
+fn failed_sign_out_is_reported_as_failed() {
     let (browser, _) = signed_in();
     browser.platform.coordinator_down.set(true);
     assert_eq!(sign_out(&browser).status, StatusCode::SERVICE_UNAVAILABLE);
@@ -197,7 +197,7 @@ fn a_session_that_cannot_be_ended_is_said_to_live_on() {
 }
 
 #[test]
-fn s155_pages_of_other_sites_sign_out_here_only() {
+fn s155_cross_site_sign_out_stays_local() {
     let corp = Corp::new();
     let settings: Vec<_> = corp::SETTINGS.into_iter().chain([("EMBED", "cross-site")]).collect();
     let upstream = Rc::clone(&corp);
@@ -209,7 +209,7 @@ fn s155_pages_of_other_sites_sign_out_here_only() {
 }
 
 #[test]
-fn s128_signing_out_gives_the_tokens_up_even_if_the_hub_does_not_answer() {
+fn s128_sign_out_revokes_tokens_during_a_hub_outage() {
     let (browser, _) = signed_in();
     browser.platform.failing_ends.set(true);
     let response = sign_out(&browser);
@@ -227,7 +227,7 @@ fn s128_signing_out_gives_the_tokens_up_even_if_the_hub_does_not_answer() {
 }
 
 #[test]
-fn s114_signing_out_gives_the_tokens_up_even_if_the_coordinators_answer_is_lost() {
+fn s114_sign_out_revokes_tokens_when_the_coordinators_reply_is_lost() {
     let (browser, _) = signed_in();
     browser.platform.replies_lost.set(Some("revoke"));
     assert_eq!(sign_out(&browser).status, StatusCode::SERVICE_UNAVAILABLE);
@@ -238,7 +238,7 @@ fn s114_signing_out_gives_the_tokens_up_even_if_the_coordinators_answer_is_lost(
 }
 
 #[test]
-fn s114_signing_out_of_a_session_that_lay_idle_gives_its_tokens_up() {
+fn s114_sign_out_of_an_idle_session_revokes_its_tokens() {
     let (browser, _) = signed_in();
     browser.platform.now_ms.set(browser.platform.now_ms.get() + 5 * 3_600_000);
     assert_eq!(browser.session()["authenticated"], false);

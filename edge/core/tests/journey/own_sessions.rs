@@ -29,7 +29,7 @@ fn end(browser: &Browser, id: &Value) -> StatusCode {
 }
 
 #[test]
-fn a_user_sees_where_they_are_signed_in() {
+fn user_lists_own_sessions() {
     let (browser, _) = two_places();
     let sessions = listed(&browser);
     assert_eq!(sessions.len(), 2);
@@ -42,7 +42,7 @@ fn a_user_sees_where_they_are_signed_in() {
 }
 
 #[test]
-fn a_session_can_be_ended_from_elsewhere_and_its_streams_with_it() {
+fn ending_a_session_elsewhere_ends_its_streams() {
     let (browser, first) = two_places();
     let other = listed(&browser)[1]["id"].clone();
     assert_eq!(end(&browser, &other), StatusCode::NO_CONTENT);
@@ -55,7 +55,7 @@ fn a_session_can_be_ended_from_elsewhere_and_its_streams_with_it() {
 }
 
 #[test]
-fn ending_the_current_one_by_its_id_is_signing_out() {
+fn ending_the_current_session_by_id_is_a_sign_out() {
     let (browser, first) = two_places();
     let current = listed(&browser)[0]["id"].clone();
     assert_eq!(end(&browser, &current), StatusCode::NO_CONTENT);
@@ -66,7 +66,7 @@ fn ending_the_current_one_by_its_id_is_signing_out() {
 }
 
 #[test]
-fn all_others_can_be_ended_at_once() {
+fn all_other_sessions_can_be_ended_at_once() {
     let (browser, first) = two_places();
     assert_eq!(browser.script(Method::DELETE, "/auth/sessions", "").status, StatusCode::NO_CONTENT);
     assert_eq!(browser.session()["authenticated"], true, "the one that asks goes on");
@@ -76,7 +76,7 @@ fn all_others_can_be_ended_at_once() {
 }
 
 #[test]
-fn nobody_ends_or_sees_a_session_of_another_user() {
+fn sessions_of_another_user_are_neither_listed_nor_ended() {
     let other = Browser::new(|sent| match sent.url.as_str() {
         "https://api.github.com/user" => {
             Some((200, vec![("content-type", super::JSON.to_owned())], r#"{"id":8,"login":"eve","name":"Eve"}"#.into()))
@@ -101,7 +101,7 @@ fn nobody_ends_or_sees_a_session_of_another_user() {
 }
 
 #[test]
-fn a_session_that_lay_idle_is_not_listed_and_looking_keeps_none_alive() {
+fn idle_session_is_not_listed_and_listing_does_not_extend_it() {
     let (browser, _) = two_places();
     let idle_ms = 240 * 60 * 1000;
     for _ in 0..4 {
@@ -115,7 +115,7 @@ fn a_session_that_lay_idle_is_not_listed_and_looking_keeps_none_alive() {
 }
 
 #[test]
-fn s74_other_sites_neither_list_nor_end() {
+fn s74_other_sites_can_neither_list_nor_end_sessions() {
     let (browser, _) = two_places();
     for (method, headers) in [
         (Method::GET, &[][..]),
@@ -131,7 +131,7 @@ fn s74_other_sites_neither_list_nor_end() {
 }
 
 #[test]
-fn m64_ending_the_current_one_by_its_id_gives_its_tokens_up_and_clears_the_cache() {
+fn m64_ending_the_current_session_by_id_revokes_tokens_and_clears_site_data() {
     let corp = Corp::new();
     let browser = Browser::at_corp(&corp);
     browser.sign_in_at(&corp);

@@ -41,7 +41,7 @@ fn is_signed_in(browser: &Browser) -> bool {
 }
 
 #[test]
-fn s123_a_logout_token_of_a_user_ends_all_their_sessions_and_streams() {
+fn s123_logout_token_for_a_user_ends_all_sessions_and_streams() {
     let (browser, corp) = signed_in();
     let first = browser.swap(Vec::new());
     *corp.claims.borrow_mut() = json!({"sid": "another"});
@@ -57,7 +57,7 @@ fn s123_a_logout_token_of_a_user_ends_all_their_sessions_and_streams() {
 }
 
 #[test]
-fn s123_the_same_name_at_another_issuer_is_somebody_else() {
+fn s123_same_sub_at_another_issuer_is_another_user() {
     let (browser, corp) = signed_in();
     let at_corp = browser.swap(Vec::new());
     // GitHub's account 7 and the provider's user "7".
@@ -70,7 +70,7 @@ fn s123_the_same_name_at_another_issuer_is_somebody_else() {
 }
 
 #[test]
-fn a_logout_token_of_a_session_ends_that_one_only() {
+fn logout_token_for_a_session_ends_only_that_session() {
     let (browser, corp) = signed_in();
     let first = browser.swap(Vec::new());
     *corp.claims.borrow_mut() = json!({"sid": "another"});
@@ -82,7 +82,7 @@ fn a_logout_token_of_a_session_ends_that_one_only() {
 }
 
 #[test]
-fn s121_a_session_survives_every_token_that_is_not_believed() {
+fn s121_invalid_logout_tokens_end_no_session() {
     let (browser, _) = signed_in();
     let claims = json!({"iss": "https://id.corp.example", "aud": "corp-client", "iat": NOW});
     let id_token = entra::token_with(json!({}), claims, &KEY);
@@ -124,7 +124,7 @@ fn s121_a_session_survives_every_token_that_is_not_believed() {
 }
 
 #[test]
-fn s122_a_logout_token_works_once() {
+fn s122_logout_token_is_single_use() {
     let (browser, corp) = signed_in();
     let once = token(json!({}));
     assert_eq!(send(&browser, &once).status, StatusCode::OK);
@@ -139,7 +139,7 @@ fn s122_a_logout_token_works_once() {
 }
 
 #[test]
-fn a_logout_that_failed_can_be_sent_again() {
+fn failed_logout_can_be_retried() {
     let (browser, _) = signed_in();
     let token = token(json!({}));
     browser.platform.failing_ends.set(true);
@@ -150,7 +150,7 @@ fn a_logout_that_failed_can_be_sent_again() {
 }
 
 #[test]
-fn s122_a_logout_that_was_broken_off_can_be_sent_again_and_is_not_refused_meanwhile() {
+fn s122_interrupted_logout_can_be_retried() {
     let (browser, _) = signed_in();
     let token = token(json!({}));
     browser.platform.silent_ends.set(true);
@@ -168,7 +168,7 @@ fn s122_a_logout_that_was_broken_off_can_be_sent_again_and_is_not_refused_meanwh
 }
 
 #[test]
-fn s122_a_sign_in_under_way_is_ended_before_it_is_complete() {
+fn s122_logout_ends_a_sign_in_in_progress() {
     for change in [json!({}), json!({"sid": "at-corp"})] {
         let corp = Corp::new();
         let browser = Browser::at_corp(&corp);
@@ -189,7 +189,7 @@ fn s122_a_sign_in_under_way_is_ended_before_it_is_complete() {
 }
 
 #[test]
-fn s125_a_flood_of_forgeries_fetches_keys_once_and_shuts_nobody_else_out() {
+fn s125_flood_of_forged_tokens_fetches_keys_once_and_blocks_no_other_provider() {
     let (browser, _) = signed_in();
     let before = browser.sent_to("https://id.corp.example/jwks").len();
     let forged = logout_token(json!({"kid": "unknown"}), json!({}), &OTHER);
@@ -217,7 +217,7 @@ fn s125_a_flood_of_forgeries_fetches_keys_once_and_shuts_nobody_else_out() {
 }
 
 #[test]
-fn s125_a_provider_that_signs_out_all_its_users_is_heard_to_the_end() {
+fn s125_provider_can_log_all_its_users_out() {
     let (browser, corp) = signed_in();
     let mut jars = vec![browser.swap(Vec::new())];
     *corp.claims.borrow_mut() = json!({"sid": "last"});
@@ -279,7 +279,7 @@ fn load(browser: &Browser, query: &str) -> Response<Text> {
 }
 
 #[test]
-fn m79_entra_ends_a_session_from_a_frame_without_cookies() {
+fn m79_entra_front_channel_logout_works_without_cookies() {
     let browser = at_entra();
     let response = load(&browser, &format!("iss=https://login.microsoftonline.com/{TENANT}/v2.0&sid=at-entra"));
     assert_eq!(response.status, StatusCode::OK);
@@ -290,7 +290,7 @@ fn m79_entra_ends_a_session_from_a_frame_without_cookies() {
 }
 
 #[test]
-fn m79_entra_need_not_say_which_tenant_the_session_was_of() {
+fn m79_entra_front_channel_logout_works_without_a_tenant() {
     let browser = at_entra();
     let stored = browser.platform.coordinators.borrow().len();
     assert_eq!(load(&browser, "sid=at-entra").status, StatusCode::OK);
@@ -302,7 +302,7 @@ fn m79_entra_need_not_say_which_tenant_the_session_was_of() {
 }
 
 #[test]
-fn m79_a_session_that_could_not_be_ended_is_told_to_the_operator_only() {
+fn m79_failed_front_channel_logout_is_logged_only() {
     let browser = at_entra();
     browser.platform.coordinator_down.set(true);
     assert_eq!(load(&browser, "sid=at-entra").status, StatusCode::OK);
@@ -312,7 +312,7 @@ fn m79_a_session_that_could_not_be_ended_is_told_to_the_operator_only() {
 }
 
 #[test]
-fn s125_a_flood_of_front_channel_logouts_counts_by_customer_and_shuts_nobody_else_out() {
+fn s125_front_channel_logouts_are_limited_per_client_network() {
     let browser = at_entra();
     let from = |address: &str, sid: &str| {
         browser.address.set(address.parse().unwrap());
@@ -328,7 +328,7 @@ fn s125_a_flood_of_front_channel_logouts_counts_by_customer_and_shuts_nobody_els
 }
 
 #[test]
-fn s125_a_front_channel_logout_over_the_rate_is_told_to_the_operator_and_works_where_its_issuer_is_named() {
+fn s125_front_channel_logout_over_the_rate_is_logged_and_works_with_an_issuer() {
     let browser = at_entra();
     for _ in 0..LOGOUT_RATE.limit {
         load(&browser, "sid=at-entr");
@@ -347,7 +347,7 @@ fn s125_a_front_channel_logout_over_the_rate_is_told_to_the_operator_and_works_w
 }
 
 #[test]
-fn s126_a_forged_front_channel_logout_has_no_effect_and_tells_nothing() {
+fn s126_forged_front_channel_logout_has_no_effect_and_reveals_nothing() {
     let browser = at_entra();
     let issuer = format!("https://login.microsoftonline.com/{TENANT}/v2.0");
     let stored = browser.platform.coordinators.borrow().len();
@@ -383,14 +383,14 @@ fn s126_a_forged_front_channel_logout_has_no_effect_and_tells_nothing() {
 }
 
 #[test]
-fn a_provider_of_one_issuer_may_leave_it_out() {
+fn front_channel_logout_needs_no_issuer_at_a_single_issuer_provider() {
     let (browser, _) = signed_in();
     assert_eq!(browser.get("/auth/corp/frontchannel-logout?sid=at-corp").status, StatusCode::OK);
     assert!(!is_signed_in(&browser));
 }
 
 #[test]
-fn m48_a_session_whose_sign_in_named_none_of_the_providers_ends_with_any_of_its_user() {
+fn m48_session_without_a_sid_ends_with_any_logout_of_its_user() {
     let corp = Corp::new();
     *corp.claims.borrow_mut() = json!({"sid": null});
     let browser = Browser::at_corp(&corp);

@@ -9,7 +9,7 @@ use http::{Method, StatusCode};
 use super::{Browser, code, github, text};
 
 #[test]
-fn an_api_call_carries_the_token_and_not_the_cookie() {
+fn api_call_carries_the_token_not_the_cookie() {
     let browser = Browser::new(github);
     browser.sign_in();
     let headers = [
@@ -28,7 +28,7 @@ fn an_api_call_carries_the_token_and_not_the_cookie() {
 }
 
 #[test]
-fn api_calls_outside_the_rules_go_nowhere() {
+fn api_calls_outside_the_rules_are_not_sent() {
     let browser = Browser::new(github);
     browser.sign_in();
     let before = browser.platform.sent.borrow().len();
@@ -47,7 +47,7 @@ fn api_calls_outside_the_rules_go_nowhere() {
 }
 
 #[test]
-fn an_upstream_cannot_reach_the_browser_through_us() {
+fn upstream_response_headers_do_not_reach_the_browser() {
     for (status, expected) in [(401, 401), (302, 502), (304, 304), (500, 500)] {
         let browser =
             Browser::new(move |sent| match (sent.url.as_str(), sent.headers.contains_key("accept-language")) {
@@ -86,7 +86,7 @@ fn upload(browser: &Browser, headers: &[(&str, &str)], body: &str) -> Response<T
 }
 
 #[test]
-fn s105_bodies_go_on_within_the_limit_whether_they_say_how_long_they_are_or_not() {
+fn s105_bodies_within_the_limit_pass_with_and_without_content_length() {
     let browser = Browser::configured(&[("GITHUB_ALLOW", "POST /take")], taking);
     browser.sign_in();
     for (length, declared, status) in [
@@ -111,7 +111,7 @@ fn s105_bodies_go_on_within_the_limit_whether_they_say_how_long_they_are_or_not(
 }
 
 #[test]
-fn s96_a_body_of_contradictory_length_goes_nowhere() {
+fn s96_body_with_contradictory_length_is_not_sent() {
     let browser = Browser::configured(&[("GITHUB_ALLOW", "POST /take")], taking);
     browser.sign_in();
     for headers in [
@@ -125,7 +125,7 @@ fn s96_a_body_of_contradictory_length_goes_nowhere() {
 }
 
 #[test]
-fn s105_a_packed_answer_is_not_unpacked() {
+fn s105_compressed_response_is_passed_through() {
     let browser = Browser::configured(&[("GITHUB_ALLOW", "POST /take")], |sent| match sent.url.as_str() {
         "https://api.github.com/take" => Some((200, vec![("content-encoding", "gzip".to_owned())], "bomb".to_owned())),
         _ => github(sent),
@@ -138,7 +138,7 @@ fn s105_a_packed_answer_is_not_unpacked() {
 }
 
 #[test]
-fn what_would_mean_something_else_upstream_is_refused_and_not_sent() {
+fn ambiguous_paths_are_rejected_and_not_sent() {
     let browser = Browser::configured(&[("GITHUB_ALLOW", "POST /take")], taking);
     browser.sign_in();
     for header in [
@@ -169,7 +169,7 @@ fn orders(sent: &Sent) -> Option<Answer> {
 }
 
 #[test]
-fn s94_a_declared_service_learns_the_client_from_the_edge_alone() {
+fn s94_forwarding_headers_are_set_by_the_edge_alone() {
     let browser = Browser::configured(&[("SERVICES", SERVICES)], orders);
     browser.sign_in();
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -190,7 +190,7 @@ fn s94_a_declared_service_learns_the_client_from_the_edge_alone() {
 
 /// Behind a proxy the runtime sees only that: the header that it writes is believed, and none that clients write.
 #[test]
-fn s94_what_is_in_front_of_the_edge_says_whom_it_speaks_for_in_the_header_that_is_configured() {
+fn s94_client_address_is_read_from_the_configured_header() {
     let settings = [("SERVICES", SERVICES), ("CLIENT_ADDRESS_HEADER", "X-Real-IP")];
     let browser = Browser::configured(&settings, orders);
     browser.sign_in();
@@ -207,7 +207,7 @@ fn s94_what_is_in_front_of_the_edge_says_whom_it_speaks_for_in_the_header_that_i
 }
 
 #[test]
-fn s101_one_providers_token_is_never_anothers() {
+fn s101_token_of_one_provider_is_never_sent_to_another() {
     let browser = Browser::configured(&[("SERVICES", SERVICES)], orders);
     browser.sign_in();
     assert_eq!(code(&browser.script(Method::GET, "/bff/mail/x", "")), "provider-sign-in-needed");

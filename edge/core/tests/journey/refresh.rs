@@ -70,7 +70,7 @@ fn last_bearer(browser: &Browser) -> String {
 }
 
 #[test]
-fn s109_a_client_that_leaves_costs_its_call_and_not_the_refresh_before_it() {
+fn s109_client_disconnect_cancels_the_call_not_the_refresh() {
     let (browser, refreshes) = over(|_| tokens("ghu_1", "ghr_1"));
     let calls = || browser.sent_to("https://api.github.com/user").len();
     let before = calls();
@@ -83,7 +83,7 @@ fn s109_a_client_that_leaves_costs_its_call_and_not_the_refresh_before_it() {
 }
 
 #[test]
-fn a_token_that_is_over_is_renewed_and_nobody_notices() {
+fn expired_token_is_refreshed_transparently() {
     let (browser, refreshes) = over(|_| tokens("ghu_1", "ghr_1"));
     assert_eq!(call(&browser).0, StatusCode::OK);
     assert_eq!(last_bearer(&browser), "Bearer ghu_1");
@@ -93,7 +93,7 @@ fn a_token_that_is_over_is_renewed_and_nobody_notices() {
 }
 
 #[test]
-fn s120_without_a_new_refresh_token_the_old_one_is_kept() {
+fn s120_old_refresh_token_is_kept_when_none_is_returned() {
     let short = r#"{"access_token":"ghu_1","token_type":"bearer","expires_in":7200}"#;
     let (browser, _) = over(move |n| if n == 1 { answer(200, short) } else { tokens("ghu_2", "ghr_2") });
     assert_eq!(call(&browser).0, StatusCode::OK);
@@ -104,7 +104,7 @@ fn s120_without_a_new_refresh_token_the_old_one_is_kept() {
 }
 
 #[test]
-fn s113_an_outage_of_the_provider_signs_nobody_out() {
+fn s113_provider_outage_signs_nobody_out() {
     for outage in [
         || answer(503, "{}"),
         || answer(429, "{}"),
@@ -125,7 +125,7 @@ fn s113_an_outage_of_the_provider_signs_nobody_out() {
 }
 
 #[test]
-fn s113_a_token_that_is_still_good_is_used_while_the_provider_cannot_renew_it() {
+fn s113_valid_token_is_used_during_a_provider_outage() {
     let (browser, refreshes) = over(|_| answer(503, "{}"));
     browser.platform.now_ms.set(browser.platform.now_ms.get() - 20_000);
     for _ in 0..2 {
@@ -138,7 +138,7 @@ fn s113_a_token_that_is_still_good_is_used_while_the_provider_cannot_renew_it() 
 }
 
 #[test]
-fn s113_what_a_provider_says_after_it_broke_down_ends_the_account_and_not_the_session() {
+fn s113_invalid_grant_after_a_server_error_ends_the_account_not_the_session() {
     for (breaks_down, lives) in [(true, true), (false, false)] {
         let (browser, _) = over(move |n| match n {
             1 if breaks_down => answer(502, "<html>"),
@@ -154,7 +154,7 @@ fn s113_what_a_provider_says_after_it_broke_down_ends_the_account_and_not_the_se
 }
 
 #[test]
-fn s113_an_outage_that_goes_on_uses_nothing_up() {
+fn s113_long_outage_consumes_no_refresh_token() {
     let corp = Corp::new();
     let at_provider = Rc::clone(&corp);
     let services = r#"[{"name":"api","url":"https://api.example","provider":"corp","allow":["GET /x"]}]"#;
@@ -176,7 +176,7 @@ fn s113_an_outage_that_goes_on_uses_nothing_up() {
 }
 
 #[test]
-fn m10_the_end_of_the_sessions_own_account_ends_the_session() {
+fn m10_revoked_grant_of_the_sessions_own_account_ends_the_session() {
     for refusal in [r#"{"error":"bad_refresh_token"}"#, r#"{"error":"invalid_grant"}"#] {
         let (browser, refreshes) = over(move |_| answer(200, refusal));
         assert_eq!(call(&browser), (StatusCode::UNAUTHORIZED, "unauthenticated".to_owned()));
@@ -188,7 +188,7 @@ fn m10_the_end_of_the_sessions_own_account_ends_the_session() {
 
 /// After a lost answer a refusal may mean that the lost answer held new tokens: the user connects again, still signed in.
 #[test]
-fn s108_a_refusal_after_a_lost_answer_ends_the_connection_and_not_the_session() {
+fn s108_invalid_grant_after_a_lost_answer_ends_the_account_not_the_session() {
     let (browser, refreshes) = over(|n| if n == 1 { None } else { answer(200, r#"{"error":"bad_refresh_token"}"#) });
     assert_eq!(call(&browser).0, StatusCode::SERVICE_UNAVAILABLE);
     wait(&browser, 6000);
@@ -200,7 +200,7 @@ fn s108_a_refusal_after_a_lost_answer_ends_the_connection_and_not_the_session() 
 }
 
 #[test]
-fn s108_a_lost_answer_is_asked_for_once_more_and_then_no_more() {
+fn s108_lost_answer_is_retried_once() {
     let (browser, refreshes) = over(|_| None);
     assert_eq!(call(&browser).0, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(call(&browser).0, StatusCode::SERVICE_UNAVAILABLE);
@@ -216,7 +216,7 @@ fn s108_a_lost_answer_is_asked_for_once_more_and_then_no_more() {
 }
 
 #[test]
-fn s108_a_lost_answer_to_a_provider_that_forgives_costs_nothing() {
+fn s108_lost_answer_costs_nothing_at_a_provider_with_a_grace_period() {
     let (browser, _) = over(|n| if n == 1 { None } else { tokens("ghu_1", "ghr_1") });
     assert_eq!(call(&browser).0, StatusCode::SERVICE_UNAVAILABLE);
     wait(&browser, 6000);
@@ -224,7 +224,7 @@ fn s108_a_lost_answer_to_a_provider_that_forgives_costs_nothing() {
 }
 
 #[test]
-fn s108_an_answer_that_never_ends_is_a_lost_one() {
+fn s108_answer_that_never_ends_counts_as_lost() {
     let (browser, refreshes) = over(|_| tokens("ghu_1", "ghr_1"));
     browser.platform.dripping.set(Some("/login/oauth/access_token"));
     let request = browser.request(Method::GET, "/bff/github/user", &[("x-csrf", "1")], "");
@@ -237,7 +237,7 @@ fn s108_an_answer_that_never_ends_is_a_lost_one() {
 }
 
 #[test]
-fn s114_tokens_of_a_session_that_ended_meanwhile_are_revoked() {
+fn s114_tokens_refreshed_for_an_ended_session_are_revoked() {
     let (browser, _) = over(|_| tokens("ghu_1", "ghr_1"));
     browser.platform.revoke_at_send.set(true);
     assert_eq!(call(&browser).0, StatusCode::UNAUTHORIZED);
@@ -247,7 +247,7 @@ fn s114_tokens_of_a_session_that_ended_meanwhile_are_revoked() {
 }
 
 #[test]
-fn s111_a_stale_copy_never_lends_its_refresh_token() {
+fn s111_refresh_token_of_a_stale_copy_is_never_sent() {
     let (browser, refreshes) = over(|n| tokens(&format!("ghu_{n}"), &format!("ghr_{n}")));
     let stale = browser.platform.kv.borrow().clone();
     call(&browser);
@@ -260,13 +260,13 @@ fn s111_a_stale_copy_never_lends_its_refresh_token() {
 
 /// The coordinator counts a use before it happens: a writer that vanished is remembered.
 #[test]
-fn s109_a_crash_before_storing_is_a_lost_answer() {
+fn s109_crash_before_storing_counts_as_a_lost_answer() {
     let (browser, refreshes) = over(|_| tokens("ghu_1", "ghr_1"));
     let mut handle = None;
     for key in browser.platform.coordinators.borrow().keys() {
         handle = handle.or_else(|| key.strip_prefix("session:").map(str::to_owned));
     }
-    let begin = Command::Begin { account: Some("github".to_owned()), refused: None, seen: 1, turn: 1 };
+    let begin = Command::AcquireLease { account: Some("github".to_owned()), refused: None, known_generation: 1, attempt_id: 1 };
     run(browser.platform.run::<SessionMachine>(&handle.unwrap(), begin)).unwrap();
     wait(&browser, 60_000);
     assert_eq!(call(&browser).0, StatusCode::OK);
@@ -274,7 +274,7 @@ fn s109_a_crash_before_storing_is_a_lost_answer() {
 }
 
 #[test]
-fn s100_a_token_that_the_upstream_refuses_is_renewed_once_and_the_request_sent_once_more() {
+fn s100_token_rejected_by_the_upstream_is_refreshed_and_the_request_retried_once() {
     for (taken, status) in [("Bearer ghu_1", StatusCode::OK), ("Bearer none", StatusCode::UNAUTHORIZED)] {
         let refreshes = Rc::new(Cell::new(0));
         let count = Rc::clone(&refreshes);
@@ -299,7 +299,7 @@ fn s100_a_token_that_the_upstream_refuses_is_renewed_once_and_the_request_sent_o
 
 /// An OAuth app's token does not end; that its user took the authorization back shows nowhere else.
 #[test]
-fn m67_a_token_that_github_itself_no_longer_knows_is_sent_once_and_no_more() {
+fn m67_token_unknown_to_github_is_sent_once() {
     let services =
         r#"[{"name":"api","url":"https://api.example","provider":"github","shares_token":true,"allow":["GET /x"]}]"#;
     let known = Rc::new(Cell::new(true));
@@ -334,7 +334,7 @@ fn m67_a_token_that_github_itself_no_longer_knows_is_sent_once_and_no_more() {
 }
 
 #[test]
-fn s55_a_claim_that_changes_its_type_and_decides_nothing_ends_no_session() {
+fn s55_irrelevant_claim_of_another_type_ends_no_session() {
     let corp = Corp::new();
     *corp.claims.borrow_mut() = json!({"ver": 1, "groups": ["one", "two"], "auth_time": NOW});
     let browser = Browser::configured(
@@ -368,7 +368,7 @@ fn s55_a_claim_that_changes_its_type_and_decides_nothing_ends_no_session() {
 }
 
 #[test]
-fn s55_a_slow_revocation_of_foreign_tokens_keeps_no_session_alive() {
+fn s55_slow_revocation_of_mismatched_tokens_does_not_delay_the_end_of_the_session() {
     let corp = Corp::new();
     let browser = Browser::configured(
         &[

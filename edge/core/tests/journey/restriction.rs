@@ -116,7 +116,7 @@ fn later(browser: &Browser, ms: u64) {
 }
 
 #[test]
-fn m21_each_service_gets_a_token_for_itself_and_nothing_else() {
+fn m21_each_service_gets_a_token_for_itself_only() {
     let (mut browser, provider) = signed_in();
     assert_eq!(bearer(&browser, "plain"), "corp-access");
     assert_eq!(bearer(&browser, "mail"), "1:mail.read:https://mail.corp.example");
@@ -138,7 +138,7 @@ fn m21_each_service_gets_a_token_for_itself_and_nothing_else() {
 }
 
 #[test]
-fn m21_the_user_is_asked_for_all_at_once() {
+fn m21_user_consents_to_all_scopes_at_once() {
     let (browser, _) = signed_in();
     let response = browser.get("/auth/corp/login");
     let url = url::Url::parse(response.headers["location"].to_str().unwrap()).unwrap();
@@ -148,7 +148,7 @@ fn m21_the_user_is_asked_for_all_at_once() {
 }
 
 #[test]
-fn a_token_that_one_service_refuses_is_renewed_for_that_service() {
+fn token_rejected_by_one_service_is_refreshed_for_that_service() {
     let (browser, provider) = signed_in();
     assert_eq!(bearer(&browser, "mail"), "1:mail.read:https://mail.corp.example");
     *provider.refused.borrow_mut() = Some("Bearer 1:mail.read:https://mail.corp.example");
@@ -167,7 +167,7 @@ fn assert_denied(browser: &Browser, service: &str) {
 }
 
 #[test]
-fn a_service_that_the_provider_gives_no_token_for_costs_neither_the_session_nor_the_others() {
+fn denied_restriction_affects_its_service_only() {
     for (word, own) in [("invalid_grant", "1:openid+profile+email:"), ("invalid_target", "corp-access")] {
         let (browser, provider) = signed_in();
         *provider.denied.borrow_mut() = Some(("mail.read", word));
@@ -187,7 +187,7 @@ fn a_service_that_the_provider_gives_no_token_for_costs_neither_the_session_nor_
 
 /// As oidc-provider does it.
 #[test]
-fn a_refusal_that_uses_the_refresh_token_up_costs_the_account_and_not_the_session() {
+fn denial_that_consumes_the_refresh_token_costs_the_account_not_the_session() {
     let (browser, provider) = signed_in();
     *provider.denied.borrow_mut() = Some(("mail.read", "invalid_target"));
     provider.uses_up.set(true);
@@ -198,7 +198,7 @@ fn a_refusal_that_uses_the_refresh_token_up_costs_the_account_and_not_the_sessio
 }
 
 #[test]
-fn a_refresh_token_that_must_not_come_twice_does_not_after_a_refusal() {
+fn single_use_refresh_token_is_not_resent_after_a_denial() {
     let corp = Corp::new();
     let upstream = Rc::clone(&corp);
     let strict = corp::SETTINGS[0].1.replace("\"client_id\"", "\"retry_lost_refresh\":false,\"client_id\"");
@@ -218,7 +218,7 @@ fn a_refresh_token_that_must_not_come_twice_does_not_after_a_refusal() {
 }
 
 #[test]
-fn a_grant_that_is_over_ends_the_session_whichever_service_finds_out() {
+fn revoked_grant_ends_the_session_whichever_service_finds_out() {
     let (browser, provider) = signed_in();
     provider.is_expired.set(true);
     assert_eq!(status(&browser, "mail"), StatusCode::UNAUTHORIZED);
@@ -226,7 +226,7 @@ fn a_grant_that_is_over_ends_the_session_whichever_service_finds_out() {
 }
 
 #[test]
-fn an_outage_while_a_restricted_token_is_asked_for_signs_nobody_out() {
+fn outage_while_requesting_a_restricted_token_signs_nobody_out() {
     let (browser, provider) = signed_in();
     provider.is_down.set(true);
     assert_eq!(status(&browser, "mail"), StatusCode::SERVICE_UNAVAILABLE);
@@ -237,7 +237,7 @@ fn an_outage_while_a_restricted_token_is_asked_for_signs_nobody_out() {
 }
 
 #[test]
-fn s110_after_a_stall_a_refresh_token_is_not_sent_a_second_time_without_the_restriction() {
+fn s110_stalled_refresh_does_not_resend_the_token_without_the_restriction() {
     let (browser, provider) = signed_in();
     *provider.denied.borrow_mut() = Some(("mail.read", "invalid_grant"));
     browser.platform.stalls_at.set(Some("/token"));

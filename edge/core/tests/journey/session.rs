@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::{Browser, github, text};
 
 #[test]
-fn s133_no_log_line_and_no_store_holds_a_token() {
+fn s133_no_log_line_or_store_holds_a_token() {
     let browser = Browser::new(github);
     browser.sign_in();
     browser.session();
@@ -50,7 +50,7 @@ fn byte_lists(value: &Value) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn s60_s62_s145_every_broken_cookie_is_the_same_401() {
+fn s60_s62_s145_every_invalid_cookie_gets_the_same_401() {
     let browser = Browser::new(github);
     browser.sign_in();
     let (name, good) = browser.cookies.borrow()[0].clone();
@@ -73,7 +73,7 @@ fn s60_s62_s145_every_broken_cookie_is_the_same_401() {
 
 /// `city=Zürich; Domain=.example.com`: whoever has such a cookie keeps it, and would not be signed in anywhere until it ends.
 #[test]
-fn s60_another_applications_cookie_that_is_no_ascii_hides_neither_a_sign_in_nor_a_session() {
+fn s60_non_ascii_cookie_of_another_application_hides_neither_sign_in_nor_session() {
     let browser = Browser::new(github);
     browser.cookies.borrow_mut().push(("city".to_owned(), "Zürich".to_owned()));
     browser.sign_in();
@@ -84,7 +84,7 @@ fn s60_another_applications_cookie_that_is_no_ascii_hides_neither_a_sign_in_nor_
 }
 
 #[test]
-fn s71_a_session_is_over_when_it_is_over() {
+fn s71_session_expires_at_its_end() {
     let browser = Browser::new(github);
     browser.sign_in();
     let expires_in = browser.session()["expires_in"].as_u64().unwrap();
@@ -93,7 +93,7 @@ fn s71_a_session_is_over_when_it_is_over() {
 }
 
 #[test]
-fn s112_s119_a_store_that_lags_or_fails_signs_nobody_out() {
+fn s112_s119_stale_or_failing_store_signs_nobody_out() {
     let browser = Browser::new(github);
     browser.sign_in();
     browser.platform.kv.borrow_mut().clear();
@@ -108,7 +108,7 @@ fn s112_s119_a_store_that_lags_or_fails_signs_nobody_out() {
 }
 
 #[test]
-fn s129_a_session_revoked_elsewhere_acts_no_longer_than_the_bound() {
+fn s129_session_revoked_elsewhere_stops_within_the_bound() {
     let browser = Browser::new(github);
     browser.sign_in();
     assert_eq!(browser.session()["authenticated"], true);
@@ -121,7 +121,7 @@ fn s129_a_session_revoked_elsewhere_acts_no_longer_than_the_bound() {
 }
 
 #[test]
-fn s63_s72_a_record_moved_to_another_session_opens_for_nobody() {
+fn s63_s72_record_moved_to_another_session_does_not_open() {
     let (first, second) = (Browser::new(github), Browser::new(github));
     first.sign_in();
     second.platform.random.skip();
@@ -139,7 +139,7 @@ fn s63_s72_a_record_moved_to_another_session_opens_for_nobody() {
 }
 
 #[test]
-fn s64_an_older_key_opens_until_it_is_retired_and_what_it_sealed_is_sealed_anew() {
+fn s64_old_key_opens_until_retired_and_its_data_is_resealed() {
     let old = Browser::configured(&[("SESSION_KEYS", &key_ring_text("a"))], github);
     old.sign_in();
     let rotated = old.at_another_edge(&[("SESSION_KEYS", &key_ring_text("b,a"))]);
@@ -157,7 +157,7 @@ fn s64_an_older_key_opens_until_it_is_retired_and_what_it_sealed_is_sealed_anew(
 
 /// The cookie's own end is inside the seal: even a store that forgot to forget does not make it live longer.
 #[test]
-fn s65_a_cookie_without_its_end_or_after_it_is_no_cookie() {
+fn s65_truncated_or_expired_cookie_is_rejected() {
     let browser = Browser::new(github);
     browser.sign_in();
     let (name, good) = browser.cookies.borrow()[0].clone();
@@ -180,7 +180,7 @@ fn s65_a_cookie_without_its_end_or_after_it_is_no_cookie() {
 }
 
 #[test]
-fn s117_an_isolate_whose_clock_is_minutes_off_signs_nobody_out_and_lengthens_nothing() {
+fn s117_clock_skew_neither_signs_out_nor_extends_a_session() {
     let minutes_ms = 5 * 60 * 1000;
     let browser = Browser::new(github);
     browser.sign_in();
@@ -199,7 +199,7 @@ fn s117_an_isolate_whose_clock_is_minutes_off_signs_nobody_out_and_lengthens_not
 }
 
 #[test]
-fn s70_more_cookies_than_are_read_are_answered_with_a_way_out() {
+fn s70_oversized_cookies_are_cleared_with_an_explanation() {
     let browser = Browser::new(github);
     browser.sign_in();
     let signed_in = browser.cookies.borrow().clone();

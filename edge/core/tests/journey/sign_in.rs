@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{Browser, code, github, text};
 
 #[test]
-fn signs_in_says_who_and_signs_out() {
+fn user_signs_in_and_out() {
     let browser = Browser::new(github);
     assert_eq!(browser.session()["authenticated"], false);
     browser.sign_in();
@@ -26,7 +26,7 @@ fn signs_in_says_who_and_signs_out() {
 }
 
 #[test]
-fn s1_s7_a_callback_nobody_asked_for_is_refused() {
+fn s1_s7_unsolicited_callback_is_rejected() {
     let browser = Browser::new(github);
     let refused = |target: &str| browser.assert_refused(&browser.get(target));
     refused("/auth/github/callback");
@@ -38,7 +38,7 @@ fn s1_s7_a_callback_nobody_asked_for_is_refused() {
 }
 
 #[test]
-fn s2_s3_s4_a_state_works_in_its_own_browser_once_and_for_its_own_provider() {
+fn s2_s3_s4_state_is_bound_to_browser_and_provider_and_single_use() {
     let (browser, other) = (Browser::new(github), Browser::new(github));
     let state = browser.start();
     other.assert_refused(&other.get(&format!("/auth/github/callback?code=good&state={state}")));
@@ -47,7 +47,7 @@ fn s2_s3_s4_a_state_works_in_its_own_browser_once_and_for_its_own_provider() {
 }
 
 #[test]
-fn s5_s7_m68_an_answer_of_another_issuer_is_refused_before_the_code_goes_anywhere() {
+fn s5_s7_m68_callback_of_another_issuer_is_rejected_before_the_code_is_sent() {
     for bad in
         ["iss=https://evil.example", "iss=https://github.com/login/oauth/", "iss=https://github.com/login/oauth&iss=x"]
     {
@@ -64,7 +64,7 @@ fn s5_s7_m68_an_answer_of_another_issuer_is_refused_before_the_code_goes_anywher
 }
 
 #[test]
-fn s12_m65_a_provider_that_says_no_with_status_200_is_understood() {
+fn s12_m65_error_with_status_200_is_recognized() {
     let browser = Browser::new(github);
     let state = browser.start();
     browser.assert_refused(&browser.get(&format!("/auth/github/callback?code=stolen&state={state}")));
@@ -76,7 +76,7 @@ fn s12_m65_a_provider_that_says_no_with_status_200_is_understood() {
 }
 
 #[test]
-fn s25_s26_a_token_endpoint_that_redirects_or_babbles_is_not_followed() {
+fn s25_s26_token_endpoint_redirects_and_malformed_answers_are_rejected() {
     for (status, body) in [(307, ""), (302, ""), (200, "<html>"), (200, "{}"), (404, "x")] {
         let browser = Browser::new(move |sent| match sent.url.contains("access_token") {
             true => Some((status, vec![("location", "https://evil.example/".to_owned())], body.to_owned())),
@@ -89,7 +89,7 @@ fn s25_s26_a_token_endpoint_that_redirects_or_babbles_is_not_followed() {
 }
 
 #[test]
-fn a_provider_that_is_down_is_an_outage_and_no_refusal() {
+fn provider_outage_is_reported_as_an_outage() {
     let browser = Browser::new(|sent| if sent.url.contains("access_token") { None } else { github(sent) });
     let state = browser.start();
     let response = browser.get(&format!("/auth/github/callback?code=good&state={state}"));
@@ -106,7 +106,7 @@ fn visit(browser: &Browser, target: &str) -> (StatusCode, u64) {
 }
 
 #[test]
-fn a_provider_that_never_finishes_its_answer_holds_nobody_for_long() {
+fn unfinished_provider_answer_times_out() {
     for (end, took_ms) in [("/login/oauth/access_token", 15_000), ("/user", 10_000)] {
         let browser = Browser::new(github);
         let callback = format!("/auth/github/callback?code=good&state={}", browser.start());
@@ -136,7 +136,7 @@ fn s21_s22_signing_in_again_ends_the_old_session() {
 }
 
 #[test]
-fn s17_many_sign_ins_started_leave_few_cookies_and_the_session_alone() {
+fn s17_parallel_sign_ins_leave_a_bounded_number_of_cookies() {
     let browser = Browser::new(github);
     browser.sign_in();
     for _ in 0..100 {
@@ -147,7 +147,7 @@ fn s17_many_sign_ins_started_leave_few_cookies_and_the_session_alone() {
 }
 
 #[test]
-fn s133_what_proves_us_or_the_user_to_others_is_marked_as_not_to_be_shown() {
+fn s133_credentials_are_marked_as_sensitive_headers() {
     let corp = Corp::new();
     let browser = Browser::at_corp(&corp);
     browser.sign_in_at(&corp);
@@ -168,7 +168,7 @@ fn s18_two_tabs_can_sign_in_at_once() {
 }
 
 #[test]
-fn the_return_address_is_never_somebody_elses() {
+fn return_address_is_limited_to_own_and_host_origins() {
     let browser = Browser::new(github);
     for bad in ["https://evil.example/", "//evil.example", "/%5cevil.example", "javascript:alert(1)"] {
         let response = browser.get(&format!("/auth/github/login?return_to={bad}"));
@@ -180,7 +180,7 @@ fn the_return_address_is_never_somebody_elses() {
 }
 
 #[test]
-fn s15_s23_a_caller_cannot_add_to_the_authorization_request() {
+fn s15_s23_caller_cannot_extend_the_authorization_request() {
     let browser = Browser::new(github);
     let headers = [("host", "evil.example"), ("x-forwarded-host", "evil.example")];
     let target = "/auth/github/login?scope=repo&redirect_uri=https://evil.example&prompt=none&response_mode=fragment";
@@ -193,7 +193,7 @@ fn s15_s23_a_caller_cannot_add_to_the_authorization_request() {
 }
 
 #[test]
-fn s52_signs_in_with_entra_by_a_validated_id_token_even_when_the_keys_rotated() {
+fn s52_entra_sign_in_survives_key_rotation() {
     let issued: Rc<RefCell<Option<String>>> = Rc::default();
     let nonce = Rc::clone(&issued);
     let rotated = Rc::new(RefCell::new(0));
@@ -219,7 +219,7 @@ fn s52_signs_in_with_entra_by_a_validated_id_token_even_when_the_keys_rotated() 
 }
 
 #[test]
-fn s19_a_callback_reached_again_leads_who_is_signed_in_to_the_application() {
+fn s19_repeated_callback_redirects_a_signed_in_user_to_the_application() {
     let browser = Browser::new(github);
     let state = browser.start();
     let callback = format!("/auth/github/callback?code=good&state={state}");
@@ -234,7 +234,7 @@ fn s19_a_callback_reached_again_leads_who_is_signed_in_to_the_application() {
 }
 
 #[test]
-fn a_rate_limit_at_github_is_an_outage_and_no_refusal_of_its_token() {
+fn github_rate_limit_at_sign_in_is_an_outage() {
     let browser = Browser::new(|sent| match sent.url.as_str() {
         "https://api.github.com/user" => {
             let headers = [("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1800000030")];
@@ -250,7 +250,7 @@ fn a_rate_limit_at_github_is_an_outage_and_no_refusal_of_its_token() {
 }
 
 #[test]
-fn s3_m23_a_callback_that_is_sent_twice_redeems_its_code_once() {
+fn s3_m23_concurrent_callbacks_redeem_the_code_once() {
     let browser = Browser::new(github);
     let callback = format!("/auth/github/callback?code=good&state={}", browser.start());
     let jar = browser.cookies.borrow().clone();
@@ -270,7 +270,7 @@ fn s3_m23_a_callback_that_is_sent_twice_redeems_its_code_once() {
 }
 
 #[test]
-fn s3_m23_a_code_is_not_redeemed_while_nobody_can_tell_whether_it_was() {
+fn s3_m23_code_is_not_redeemed_during_a_coordinator_outage() {
     let browser = Browser::new(github);
     let state = browser.start();
     browser.platform.coordinator_down.set(true);
@@ -280,7 +280,7 @@ fn s3_m23_a_code_is_not_redeemed_while_nobody_can_tell_whether_it_was() {
 }
 
 #[test]
-fn s17_nobody_makes_the_edge_ask_a_provider_without_end() {
+fn s17_sign_in_steps_are_rate_limited() {
     let browser = Browser::new(github);
     let callback = format!("/auth/github/callback?code=good&state={}", browser.start());
     let limit = causeway_core::handler::rate::LOGIN_RATE.limit;

@@ -31,7 +31,7 @@ fn paths(sent: &[Sent]) -> Vec<String> {
 }
 
 #[test]
-fn signs_in_with_a_provider_nobody_wrote_code_for() {
+fn user_signs_in_with_a_generic_openid_provider() {
     let corp = Corp::new();
     let browser = Browser::at_corp(&corp);
     let listed = browser.session()["providers"].clone();
@@ -44,7 +44,7 @@ fn signs_in_with_a_provider_nobody_wrote_code_for() {
 }
 
 #[test]
-fn s6_m31_an_answer_without_the_promised_issuer_is_refused() {
+fn s6_m31_callback_without_the_promised_issuer_is_rejected() {
     let corp = Corp::new();
     let browser = Browser::at_corp(&corp);
     let callback = browser.start_at(&corp);
@@ -58,7 +58,7 @@ fn s6_m31_an_answer_without_the_promised_issuer_is_refused() {
 }
 
 #[test]
-fn s5_s7_s9_a_code_of_another_server_is_sent_nowhere() {
+fn s5_s7_s9_code_of_another_server_is_not_sent() {
     for iss in ["https://github.com/login/oauth", "https://id.corp.example/", "https://ID.corp.example", ""] {
         let corp = Corp::new();
         let browser = Browser::at_corp(&corp);
@@ -77,7 +77,7 @@ fn s5_s7_s9_a_code_of_another_server_is_sent_nowhere() {
 }
 
 #[test]
-fn s4_a_sign_in_of_one_provider_cannot_finish_at_another() {
+fn s4_sign_in_of_one_provider_cannot_finish_at_another() {
     let corp = Corp::new();
     let browser = Browser::at_corp(&corp);
     let callback = browser.start_at(&corp);
@@ -90,7 +90,7 @@ fn s4_a_sign_in_of_one_provider_cannot_finish_at_another() {
 }
 
 #[test]
-fn s3_a_state_is_spent_by_a_sign_in_that_fails() {
+fn s3_failed_sign_in_consumes_its_state() {
     let corp = Corp::new();
     let browser = Browser::at_corp(&corp);
     let callback = browser.start_at(&corp);
@@ -101,7 +101,7 @@ fn s3_a_state_is_spent_by_a_sign_in_that_fails() {
 }
 
 #[test]
-fn s10_s14_m18_a_code_of_another_sign_in_is_noticed_before_its_tokens_are_used() {
+fn s10_s14_m18_injected_code_is_detected_before_its_tokens_are_used() {
     let corp = Corp::new();
     let browser = Browser::at_corp(&corp);
     let callback = browser.start_at(&corp);
@@ -115,7 +115,7 @@ fn s10_s14_m18_a_code_of_another_sign_in_is_noticed_before_its_tokens_are_used()
 }
 
 #[test]
-fn m17_every_sign_in_has_secrets_of_its_own() {
+fn m17_every_sign_in_draws_new_secrets() {
     let corp = Corp::new();
     let browser = Browser::at_corp(&corp);
     let seen: Vec<Vec<String>> = (0..3)
@@ -132,7 +132,7 @@ fn m17_every_sign_in_has_secrets_of_its_own() {
 }
 
 #[test]
-fn s49_s50_s56_what_the_id_token_says_wrong_signs_nobody_in() {
+fn s49_s50_s56_invalid_id_token_claims_sign_nobody_in() {
     for change in [
         json!({"nonce": null}),
         json!({"iss": "https://id.corp.example/"}),
@@ -151,7 +151,7 @@ fn s49_s50_s56_what_the_id_token_says_wrong_signs_nobody_in() {
 }
 
 #[test]
-fn s54_m41_userinfo_about_somebody_else_signs_nobody_in() {
+fn s54_m41_userinfo_of_another_subject_signs_nobody_in() {
     for (sub, status) in [("other", StatusCode::BAD_REQUEST), ("s", StatusCode::SEE_OTHER)] {
         let corp = Corp::new();
         *corp.claims.borrow_mut() = json!({"name": null});
@@ -168,7 +168,7 @@ fn s54_m41_userinfo_about_somebody_else_signs_nobody_in() {
 }
 
 #[test]
-fn nobody_is_kept_out_for_want_of_a_name() {
+fn user_without_a_name_can_sign_in() {
     let corp = Corp::new();
     *corp.claims.borrow_mut() = json!({"name": null});
     corp.down.borrow_mut().push("/me");
@@ -178,7 +178,7 @@ fn nobody_is_kept_out_for_want_of_a_name() {
 }
 
 #[test]
-fn s58_s59_no_address_decides_who_a_user_is() {
+fn s58_s59_email_address_does_not_identify_a_user() {
     let user = |sub: &str| {
         let (browser, response) = with_claims(json!({"sub": sub, "email": "ceo@corp.example", "email_verified": true}));
         assert_eq!(response.status(), StatusCode::SEE_OTHER);
@@ -193,7 +193,7 @@ fn s58_s59_no_address_decides_who_a_user_is() {
 }
 
 #[test]
-fn s11_s53_a_provider_whose_metadata_is_not_safe_is_not_begun_with() {
+fn s11_s53_unsafe_metadata_stops_the_sign_in() {
     for change in [
         json!({"issuer": "https://evil.example"}),
         json!({"token_endpoint": "http://id.corp.example/token"}),
@@ -212,7 +212,7 @@ fn s11_s53_a_provider_whose_metadata_is_not_safe_is_not_begun_with() {
 }
 
 #[test]
-fn s12_what_a_provider_says_of_an_error_is_on_no_page_and_in_no_log() {
+fn s12_provider_error_text_is_neither_shown_nor_logged() {
     let corp = Corp::new();
     let browser = Browser::at_corp(&corp);
     let callback = browser.start_at(&corp);
@@ -230,7 +230,7 @@ fn s12_what_a_provider_says_of_an_error_is_on_no_page_and_in_no_log() {
 }
 
 #[test]
-fn tokens_bound_to_a_key_are_used_with_its_proof_from_the_first_request_on() {
+fn dpop_proof_is_sent_from_the_first_request() {
     let corp = Corp::new();
     *corp.claims.borrow_mut() = json!({"name": null});
     let entry =
@@ -255,14 +255,14 @@ fn tokens_bound_to_a_key_are_used_with_its_proof_from_the_first_request_on() {
 }
 
 #[test]
-fn m27_tokens_of_a_sign_in_that_is_refused_are_given_back() {
+fn m27_tokens_of_a_rejected_sign_in_are_revoked() {
     let (browser, _) = with_claims(json!({"nonce": "another"}));
     let sent = browser.sent_to("https://id.corp.example/revoke");
     assert_eq!((sent.len(), form(&sent[0])["token"].as_str()), (1, "corp-refresh"));
 }
 
 #[test]
-fn m38_an_id_token_from_before_the_sign_in_began_is_refused() {
+fn m38_id_token_issued_before_the_sign_in_is_rejected() {
     let now = 1_800_000_000;
     assert_eq!(with_claims(json!({"iat": now - 61})).1.status(), StatusCode::BAD_REQUEST);
     assert_eq!(
@@ -274,7 +274,7 @@ fn m38_an_id_token_from_before_the_sign_in_began_is_refused() {
 
 /// Of a session that it names so, a provider can tell nobody anything.
 #[test]
-fn s123_a_provider_that_names_no_usable_session_can_end_it_by_its_user() {
+fn s123_provider_without_a_usable_sid_can_log_out_by_user() {
     for sid in [String::new(), "x".repeat(256)] {
         let (browser, response) = with_claims(json!({"sid": sid}));
         assert_eq!(response.status(), StatusCode::SEE_OTHER);
@@ -288,7 +288,7 @@ fn s123_a_provider_that_names_no_usable_session_can_end_it_by_its_user() {
 }
 
 #[test]
-fn a_claim_of_another_type_that_decides_nothing_keeps_nobody_out() {
+fn irrelevant_claim_of_another_type_is_ignored() {
     for change in [
         json!({"ver": 1}),
         json!({"groups": "one"}),
@@ -304,7 +304,7 @@ fn a_claim_of_another_type_that_decides_nothing_keeps_nobody_out() {
 }
 
 #[test]
-fn what_userinfo_says_in_another_type_is_not_shown() {
+fn userinfo_value_of_another_type_is_not_shown() {
     let corp = Corp::new();
     *corp.claims.borrow_mut() = json!({"name": ["Ada"], "email": ["ada@corp.example"]});
     *corp.userinfo.borrow_mut() =
@@ -315,7 +315,7 @@ fn what_userinfo_says_in_another_type_is_not_shown() {
 }
 
 #[test]
-fn s16_m40_a_user_may_take_time_after_the_password() {
+fn s16_m40_auth_time_before_the_sign_in_is_accepted_within_the_limit() {
     let entry = r#"[{"id":"corp","issuer":"https://id.corp.example","client_id":"corp-client","max_age_seconds":0}]"#;
     let now: i64 = 1_800_000_000;
     for (auth_time, status) in

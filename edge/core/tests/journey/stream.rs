@@ -11,7 +11,7 @@ use http::{Method, StatusCode};
 use super::{Browser, JSON, code, github};
 
 #[test]
-fn s131_a_stream_is_the_sessions_users_whatever_the_id_says() {
+fn s131_stream_belongs_to_the_sessions_user_whatever_the_cursor_says() {
     let browser = Browser::new(github);
     assert_eq!(browser.get("/stream").status, StatusCode::UNAUTHORIZED);
     browser.sign_in();
@@ -27,7 +27,7 @@ fn s131_a_stream_is_the_sessions_users_whatever_the_id_says() {
 }
 
 #[test]
-fn s130_a_hub_that_knows_better_closes_the_stream_of_an_ended_session() {
+fn s130_hub_closes_the_stream_of_a_session_it_knows_ended() {
     let browser = Browser::new(github);
     browser.sign_in();
     browser.session();
@@ -36,7 +36,7 @@ fn s130_a_hub_that_knows_better_closes_the_stream_of_an_ended_session() {
 }
 
 #[test]
-fn one_stream_too_many_is_the_users_own_doing_and_no_outage() {
+fn too_many_streams_are_answered_with_429() {
     let browser = Browser::new(github);
     browser.sign_in();
     browser.platform.hub_full.set(true);
@@ -48,7 +48,7 @@ fn one_stream_too_many_is_the_users_own_doing_and_no_outage() {
 }
 
 #[test]
-fn s130_an_open_stream_is_told_when_its_session_ends() {
+fn s130_open_stream_is_closed_when_its_session_ends() {
     let browser = Browser::configured(&[("SESSION_HOURS", "1")], github);
     browser.sign_in();
     let pass = |seconds: u64| browser.platform.now_ms.set(browser.platform.now_ms.get() + seconds * 1000);
@@ -80,7 +80,7 @@ fn over() -> (Browser, Rc<Cell<Option<&'static str>>>) {
 }
 
 #[test]
-fn m10_a_session_that_only_listens_learns_that_its_accounts_grant_is_over() {
+fn m10_listening_session_ends_when_its_grant_is_revoked() {
     let (browser, error) = over();
     error.set(Some("temporarily_unavailable"));
     for _ in 0..2 {
@@ -98,7 +98,7 @@ fn m10_a_session_that_only_listens_learns_that_its_accounts_grant_is_over() {
 }
 
 #[test]
-fn m27_a_stream_renews_its_accounts_token_once_in_its_life_and_waits_for_no_provider() {
+fn m27_stream_refreshes_its_token_once_without_waiting_for_the_provider() {
     let (browser, _) = over();
     let platform = &browser.platform;
     platform.network_ms.set(5000);

@@ -18,7 +18,7 @@ fn address(row: &route::Row) -> String {
 }
 
 #[test]
-fn s134_a_wrong_configuration_closes_every_route_and_the_log_names_the_key() {
+fn s134_invalid_configuration_closes_every_route_and_logs_the_key() {
     let mut table = settings();
     table.remove("SESSION_KEYS");
     let edge = Edge::new(&|key: &str| table.get(key).cloned(), Coordination::Objects);
@@ -38,7 +38,7 @@ fn s134_a_wrong_configuration_closes_every_route_and_the_log_names_the_key() {
 }
 
 #[test]
-fn s144_without_randomness_or_time_nothing_is_served() {
+fn s144_nothing_is_served_without_randomness_or_time() {
     let browser = Browser::new(github);
     browser.sign_in();
     browser.platform.random_down.set(true);
@@ -55,7 +55,7 @@ fn s144_without_randomness_or_time_nothing_is_served() {
 }
 
 #[test]
-fn unknown_paths_and_methods_are_told_apart() {
+fn unknown_path_is_404_and_unknown_method_405() {
     let browser = Browser::new(github);
     assert_eq!(code(&browser.get("/nope")), "not-found");
     let response = browser.send(Method::DELETE, "/stream", &[], "");
@@ -64,7 +64,7 @@ fn unknown_paths_and_methods_are_told_apart() {
 }
 
 #[test]
-fn readiness_follows_all_that_a_session_needs_and_the_log_says_what_is_missing() {
+fn readiness_checks_every_dependency_and_logs_the_missing_one() {
     let up = Browser::new(github);
     assert_eq!(up.get("/readyz").status, StatusCode::OK);
     assert!(up.platform.kv.borrow().is_empty() && up.platform.coordinators.borrow().is_empty(), "it only looks");
@@ -95,7 +95,7 @@ fn readiness_follows_all_that_a_session_needs_and_the_log_says_what_is_missing()
 }
 
 #[test]
-fn a_store_that_says_nothing_is_not_ready_after_two_seconds() {
+fn silent_store_fails_readiness_after_two_seconds() {
     for (coordinator, reason) in [(true, "coordinator-unavailable"), (false, "kv-unavailable")] {
         let edge = Browser::new(github);
         edge.platform.coordinator_silent.set(coordinator);
@@ -110,7 +110,7 @@ fn a_store_that_says_nothing_is_not_ready_after_two_seconds() {
 }
 
 #[test]
-fn however_many_ask_whether_it_is_ready_the_parts_are_asked_once_a_second() {
+fn readiness_asks_each_dependency_once_a_second() {
     for is_down in [false, true] {
         let edge = Browser::new(github);
         edge.platform.kv_down.set(is_down);
@@ -132,7 +132,7 @@ fn however_many_ask_whether_it_is_ready_the_parts_are_asked_once_a_second() {
 }
 
 #[test]
-fn an_answer_that_the_runtime_refuses_becomes_a_problem_document_and_the_log_says_why() {
+fn response_rejected_by_the_runtime_becomes_a_problem_document() {
     let browser = Browser::new(github);
     let answer = unanswerable(&browser.platform, "header 3 is no header");
     assert_eq!((code(&answer).as_str(), answer.status), ("internal", StatusCode::INTERNAL_SERVER_ERROR));

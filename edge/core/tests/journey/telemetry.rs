@@ -14,7 +14,7 @@ fn lines(browser: &Browser, event: &str) -> Vec<Value> {
 }
 
 #[test]
-fn a_refusal_is_counted_by_its_reason_and_can_be_found_by_the_id_the_client_got() {
+fn rejection_is_logged_with_its_reason_and_the_clients_request_id() {
     let browser = Browser::new(github);
     let response = browser.send(Method::POST, "/auth/logout", &[("origin", "https://evil.example")], "");
     let [line] = lines(&browser, "reject").try_into().unwrap();
@@ -26,7 +26,7 @@ fn a_refusal_is_counted_by_its_reason_and_can_be_found_by_the_id_the_client_got(
 }
 
 #[test]
-fn a_sign_in_leaves_its_outcome_and_a_refused_one_its_reason() {
+fn sign_in_outcome_is_logged_with_the_reason_of_a_rejection() {
     let browser = Browser::new(github);
     browser.sign_in();
     let [done] = lines(&browser, "login").try_into().unwrap();
@@ -40,7 +40,7 @@ fn a_sign_in_leaves_its_outcome_and_a_refused_one_its_reason() {
 }
 
 #[test]
-fn every_call_to_an_upstream_leaves_its_status_and_duration_and_carries_the_trace() {
+fn upstream_calls_are_logged_and_carry_the_trace() {
     let browser = Browser::new(github);
     browser.sign_in();
     browser.platform.log.borrow_mut().clear();
@@ -55,7 +55,7 @@ fn every_call_to_an_upstream_leaves_its_status_and_duration_and_carries_the_trac
 }
 
 #[test]
-fn a_trace_that_is_malformed_or_repeated_is_begun_anew() {
+fn malformed_or_repeated_traceparent_is_replaced() {
     let browser = Browser::new(github);
     for headers in [&[("traceparent", "00-x")][..], &[("traceparent", TRACE), ("traceparent", TRACE)], &[]] {
         browser.platform.log.borrow_mut().clear();

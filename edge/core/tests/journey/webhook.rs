@@ -32,7 +32,7 @@ pub(super) fn deliver(browser: &Browser, event: &str, signature: &str, body: &st
 }
 
 #[test]
-fn s132_a_revocation_that_github_signed_ends_the_users_sessions_and_streams() {
+fn s132_signed_github_revocation_ends_the_users_sessions_and_streams() {
     let browser = browser();
     let good = signature(SECRET, REVOKED);
     for _ in 0..2 {
@@ -44,7 +44,7 @@ fn s132_a_revocation_that_github_signed_ends_the_users_sessions_and_streams() {
 }
 
 #[test]
-fn s132_what_github_did_not_sign_is_refused() {
+fn s132_unsigned_webhook_is_rejected() {
     let browser = browser();
     let other = signature("another secret of the same length", REVOKED);
     let of_other_body = signature(SECRET, &REVOKED.replace('7', "8"));
@@ -56,7 +56,7 @@ fn s132_what_github_did_not_sign_is_refused() {
 }
 
 #[test]
-fn what_is_about_something_or_somebody_else_changes_nothing() {
+fn webhook_about_another_event_or_user_changes_nothing() {
     let browser = browser();
     for (event, body) in [
         ("ping", r#"{"zen":"x"}"#),
@@ -75,7 +75,7 @@ fn what_is_about_something_or_somebody_else_changes_nothing() {
 }
 
 #[test]
-fn a_ping_shows_whether_both_sides_have_the_same_secret() {
+fn ping_verifies_the_shared_secret() {
     let browser = browser();
     let body = r#"{"zen":"x"}"#;
     let forged = signature("another secret of the same length", body);
@@ -84,7 +84,7 @@ fn a_ping_shows_whether_both_sides_have_the_same_secret() {
 }
 
 #[test]
-fn a_delivery_is_bounded() {
+fn webhook_body_is_bounded() {
     let browser = browser();
     let big = "x".repeat(64 * 1024 + 1);
     let response = deliver(&browser, "github_app_authorization", &signature(SECRET, &big), &big);
@@ -92,7 +92,7 @@ fn a_delivery_is_bounded() {
 }
 
 #[test]
-fn what_is_about_something_else_is_not_even_read() {
+fn unrelated_webhook_is_not_read() {
     let browser = browser();
     let forged = signature("another secret of the same length", REVOKED);
     let big = "x".repeat(1024 * 1024);
@@ -111,7 +111,7 @@ fn what_is_about_something_else_is_not_even_read() {
 }
 
 #[test]
-fn an_outage_is_told_so_that_it_is_delivered_again() {
+fn webhook_during_an_outage_answers_503_for_redelivery() {
     let browser = browser();
     browser.platform.coordinator_down.set(true);
     let good = signature(SECRET, REVOKED);
@@ -123,14 +123,14 @@ fn an_outage_is_told_so_that_it_is_delivered_again() {
 }
 
 #[test]
-fn without_a_secret_there_is_no_webhook() {
+fn webhook_route_needs_a_secret() {
     let browser = Browser::new(github);
     let response = deliver(&browser, "github_app_authorization", &signature(SECRET, REVOKED), REVOKED);
     assert_eq!(code(&response), "not-found");
 }
 
 #[test]
-fn s125_a_flood_of_forgeries_is_cut_off() {
+fn s125_flood_of_forged_webhooks_is_rate_limited() {
     let browser = browser();
     let forged = signature("another secret of the same length", REVOKED);
     let limit = LOGOUT_RATE.limit;
@@ -148,7 +148,7 @@ fn s125_a_flood_of_forgeries_is_cut_off() {
 }
 
 #[test]
-fn m71_a_revocation_is_not_lost_among_what_else_github_tells() {
+fn m71_revocation_is_processed_amid_other_webhooks() {
     let browser = browser();
     let push = r#"{"ref":"refs/heads/main","sender":{"id":7}}"#;
     let of_push = signature(SECRET, push);

@@ -3,7 +3,7 @@
 //! A session begins only if exactly one `state` is that one, exactly one `code` is a good one, `iss` is absent or the
 //! provider's, and no `error` is there; otherwise nothing is sent anywhere.
 
-use crate::platform::{Fixture, SESSION_COOKIE, set_cookie};
+use crate::fixture::{Fixture, SESSION_COOKIE, set_cookie};
 
 const ISSUER: &str = "https://github.com/login/oauth";
 

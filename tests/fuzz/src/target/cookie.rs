@@ -7,7 +7,7 @@ use causeway_core::http::cookie::{Found, find};
 use http::{HeaderMap, HeaderValue, header};
 
 use super::lines;
-use crate::platform::{Fixture, SESSION_COOKIE, text};
+use crate::fixture::{Fixture, SESSION_COOKIE, text};
 
 /// Tries an input.
 pub fn run(data: &[u8]) -> bool {

@@ -4,7 +4,7 @@
 
 use causeway_protocol::cursor::Cursor;
 
-use crate::platform::Fixture;
+use crate::fixture::Fixture;
 
 /// Tries an input.
 pub fn run(data: &[u8]) -> bool {

@@ -11,7 +11,7 @@ use sha2::Sha256;
 
 use super::head_and_rest;
 use crate::{
-    platform::{Fixture, text},
+    fixture::{Fixture, text},
     settings::WEBHOOK_SECRET,
 };
 
@@ -29,11 +29,11 @@ pub fn run(data: &[u8]) -> bool {
             ("x-github-event", b"github_app_authorization"),
             ("x-hub-signature-256", &signature),
         ];
-        let response = fixture.ask(Method::POST, "/auth/github/webhook", None, &headers, body);
+        let response = fixture.send(Method::POST, "/auth/github/webhook", None, &headers, body);
         let status = response.status.as_u16();
         let is_signed = signature.trim_ascii().eq_ignore_ascii_case(genuine.as_bytes());
         assert!(status < 500, "{status}");
-        assert!(is_signed || (status >= 400 && !fixture.platform.has_changed()), "believed: {signature:?}");
+        assert!(is_signed || (status >= 400 && !fixture.has_changed()), "believed: {signature:?}");
         let cookie = format!("__Host-Http-session={}", fixture.session);
         let page: [(&'static str, &[u8]); 3] =
             [("x-csrf", b"1"), ("origin", b"https://edge.example"), ("cookie", cookie.as_bytes())];
