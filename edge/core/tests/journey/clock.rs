@@ -1,4 +1,4 @@
-//! Isolates whose clocks are wrong, by five minutes either way (S117): the coordinator's decides.
+//! Isolates whose clocks are up to five minutes wrong (S117). The coordinator's clock decides.
 
 use http::StatusCode;
 
@@ -52,7 +52,7 @@ fn s117_state_is_single_use_while_any_clock_accepts_it() {
         browser.swap(cookies.clone());
         browser.assert_refused_for("state-used-before", &browser.get(&callback));
     }
-    // And then no clock does.
+    // After that no clock accepts it.
     pass(&browser, 2 * MINUTE_MS);
     browser.swap(cookies);
     browser.assert_refused_for("sign-in-took-too-long", &browser.get(&callback));

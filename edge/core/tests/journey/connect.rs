@@ -58,7 +58,7 @@ impl Both {
         Self { browser, nonce }
     }
 
-    /// Walks to the provider and back; returns the callback's answer.
+    /// Goes through the provider; returns the response to the callback.
     fn walk(&self, login: &str) -> (StatusCode, String) {
         let response = self.browser.send(Method::GET, login, &[("sec-fetch-site", "same-origin")], "");
         if response.status != StatusCode::SEE_OTHER {
@@ -69,7 +69,7 @@ impl Both {
             |name: &str| url.query_pairs().find(|(found, _)| found == name).map(|(_, value)| value.into_owned());
         *self.nonce.borrow_mut() = parameter("nonce").unwrap_or_default();
         let provider = login.split('/').nth(2).unwrap();
-        // The provider's site begins this request, so the browser keeps its Strict cookies to itself.
+        // The provider's site starts this request, so the browser sends no Strict cookie.
         let strict: Vec<_> =
             self.browser.cookies.borrow().iter().filter(|(name, _)| name.ends_with("session")).cloned().collect();
         self.browser.cookies.borrow_mut().retain(|(name, _)| !name.ends_with("session"));
@@ -187,7 +187,7 @@ fn disconnecting_an_account_revokes_its_token() {
     let revocation = both.browser.sent_to("https://api.github.com/applications/").pop().unwrap();
     assert!(revocation.body.contains("gho_secret"));
     let again = both.browser.script(Method::POST, "/auth/github/disconnect", "");
-    assert_eq!(again.status, StatusCode::NO_CONTENT, "a second click is no error");
+    assert_eq!(again.status, StatusCode::NO_CONTENT, "a repeated click is not an error");
     let own = both.browser.script(Method::POST, "/auth/entra/disconnect", "");
     assert_eq!(code(&own), "own-account");
 }
@@ -216,7 +216,7 @@ fn session_ended_during_account_linking_stays_ended() {
     let (status, _) = both.walk("/auth/github/login?connect=1");
     assert_eq!(status, StatusCode::UNAUTHORIZED);
     assert_eq!(both.browser.session()["authenticated"], false);
-    assert!(!both.browser.sent_to("https://api.github.com/applications/").is_empty(), "its tokens are given up");
+    assert!(!both.browser.sent_to("https://api.github.com/applications/").is_empty(), "its tokens are revoked");
 }
 
 #[test]
@@ -228,7 +228,7 @@ fn tokens_are_kept_when_the_linking_outcome_is_unknown() {
     both.browser.platform.replies_lost.set(None);
     both.browser.goes_to(None);
     assert!(both.browser.sent_to("https://api.github.com/applications/").is_empty());
-    assert_eq!(both.accounts(), ["entra", "github"], "it was, and works");
+    assert_eq!(both.accounts(), ["entra", "github"], "it was stored, and works");
     assert_eq!(both.browser.script(Method::GET, "/bff/github/user", "").status, StatusCode::OK);
 }
 
@@ -274,7 +274,7 @@ fn s80_other_pages_and_sibling_sites_cannot_start_account_linking() {
     assert_eq!(both.accounts(), ["entra"]);
 }
 
-/// Somebody was cut off while renewing the session's token, and the turn is theirs for as long as a lease lasts.
+/// A request was cut off while it refreshed the session's token, so its lease lasts until it expires.
 #[test]
 fn linking_waits_for_an_abandoned_lease_and_gives_up_if_it_never_ends() {
     for (ends, status) in [(true, StatusCode::SEE_OTHER), (false, StatusCode::SERVICE_UNAVAILABLE)] {
@@ -289,7 +289,7 @@ fn linking_waits_for_an_abandoned_lease_and_gives_up_if_it_never_ends() {
         let until_ms = if ends { began_ms + LEASE_MS } else { u64::MAX };
         platform.change_sessions(|state| {
             let account = Some("entra".to_owned());
-            state.lease = Some(Lease { until_ms, account, refused: None, turn: 0 });
+            state.lease = Some(Lease { until_ms, account, refused: None, attempt_id: 0 });
         });
         let request =
             both.browser.request(Method::GET, &format!("/auth/github/callback?code=good&state={state}"), &[], "");

@@ -1,5 +1,4 @@
-//! What upstreams are called with when a user's bearer token is not all there is to it: bodies that cannot be sent
-//! twice, tokens bound to a key.
+//! Calls to upstreams that need more than a bearer token: bodies that cannot be sent twice, tokens bound to a key.
 
 use std::{cell::Cell, rc::Rc};
 
@@ -79,7 +78,7 @@ fn s100_streamed_body_is_never_resent() {
     browser.sign_in();
     assert_eq!(upload(&browser, &[], "streamed"), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(browser.sent_to(API).len(), 1);
-    assert_eq!(upload(&browser, &[], "streamed"), StatusCode::OK, "the token was renewed meanwhile");
+    assert_eq!(upload(&browser, &[], "streamed"), StatusCode::OK, "the token was refreshed in between");
 }
 
 #[test]
@@ -107,7 +106,7 @@ fn s100_upstream_that_always_answers_401_does_not_exhaust_refresh_tokens() {
     assert_eq!(refreshes.get(), 1);
 }
 
-/// Header and claims of a proof.
+/// The header and the claims of a DPoP proof.
 fn proof(sent: &Sent) -> (Value, Value) {
     let text = sent.headers["dpop"].to_str().unwrap();
     let mut parts = text
@@ -155,19 +154,19 @@ fn s137_dpop_token_carries_a_new_proof_per_request_and_nonce() {
         let mut ids: Vec<_> = sent.iter().map(|sent| proof(sent).1["jti"].as_str().unwrap().to_owned()).collect();
         ids.sort_unstable();
         ids.dedup();
-        assert_eq!(ids.len(), sent.len(), "no proof is used twice");
+        assert_eq!(ids.len(), sent.len(), "no proof is reused");
         if grants {
             assert_eq!((response.status, sent.len()), (StatusCode::OK, 2));
             assert_eq!(call().status, StatusCode::OK);
-            assert_eq!(browser.sent_to(API).len(), 3, "the last nonce is remembered, whatever answer brought it");
+            assert_eq!(browser.sent_to(API).len(), 3, "the latest nonce is kept, whichever response carried it");
         } else {
-            assert_eq!(response.status, StatusCode::SERVICE_UNAVAILABLE, "nothing is wrong with the token");
+            assert_eq!(response.status, StatusCode::SERVICE_UNAVAILABLE, "the token is valid");
             assert_eq!(sent.len(), 2, "an upstream that is never content is not asked for ever");
         }
     }
 }
 
-/// An upstream may find out about the token first and about the nonce then, as after a renewal that took its time.
+/// An upstream may reject the token first and demand a nonce for the new one, as after a slow refresh.
 #[test]
 fn m52_s100_nonce_demanded_for_a_refreshed_token_is_sent_once_and_keeps_the_session() {
     let provider = r#"[{"id":"corp","issuer":"https://id.corp.example","client_id":"corp-client","dpop":true}]"#;
@@ -209,7 +208,7 @@ fn m52_s100_nonce_demanded_for_a_refreshed_token_is_sent_once_and_keeps_the_sess
     }
 }
 
-/// Whoever was held up for longer than the turn lasts is not alone with the refresh token any more.
+/// A request stalled beyond its lease no longer has the refresh token to itself.
 #[test]
 fn s107_stalled_refresh_does_not_resend_the_token_for_a_nonce() {
     let provider = r#"[{"id":"corp","issuer":"https://id.corp.example","client_id":"corp-client","dpop":true}]"#;
@@ -239,14 +238,14 @@ fn s107_stalled_refresh_does_not_resend_the_token_for_a_nonce() {
             assert_eq!((call(), sent()), (StatusCode::SERVICE_UNAVAILABLE, 1));
             browser.platform.now_ms.set(browser.platform.now_ms.get() + 6000);
         }
-        assert_eq!((call(), sent()), (StatusCode::OK, 2), "the provider refused it and used nothing up");
+        assert_eq!((call(), sent()), (StatusCode::OK, 2), "the provider rejected it without consuming it");
     }
 }
 
 const ELSEWHERE: &str =
     r#"[{"id":"corp","name":"Corp","issuer":"https://id.other.example","client_id":"corp-client"}]"#;
 
-/// An operator who points a provider's id at another issuer must not send it what the first one issued.
+/// When an operator points a provider's id at another issuer, tokens of the first issuer must not reach it.
 #[test]
 fn m16_tokens_are_sent_only_to_their_issuer() {
     let corp = Corp::new();
@@ -266,7 +265,7 @@ fn m16_tokens_are_sent_only_to_their_issuer() {
     assert!(!browser.platform.sent.borrow().iter().any(|sent| sent.body.contains("corp-refresh")));
 }
 
-/// Nor is a user theirs whom it vouched for.
+/// Its users are not users of the new issuer either.
 #[test]
 fn m16_session_ends_when_its_provider_id_names_another_issuer() {
     let corp = Corp::new();

@@ -1,5 +1,5 @@
-//! Requests that another site makes in a signed-in user's name: each is refused on every row that looks at the cookie,
-//! embedding by other sites allowed or not, and nothing leaves for an upstream.
+//! Requests that another site makes in a signed-in user's name. Every route that reads the cookie rejects them, whether
+//! or not cross-site embedding is on, and nothing is sent upstream.
 
 use causeway_core::{
     http::web::Response,
@@ -19,7 +19,7 @@ fn upstream(sent: &Sent) -> Option<Answer> {
     if sent.url.starts_with("https://api.example/") { Some((200, Vec::new(), String::new())) } else { github(sent) }
 }
 
-/// A signed-in user at an edge of either kind.
+/// A signed-in user at a same-site edge, and one at a cross-site edge.
 fn users() -> [Browser; 2] {
     let same_site = Browser::configured(&[("SERVICES", SERVICES)], upstream);
     let cross_site = Browser::configured(&[("SERVICES", SERVICES), ("EMBED", "cross-site")], upstream);
@@ -29,7 +29,7 @@ fn users() -> [Browser; 2] {
     [same_site, cross_site]
 }
 
-/// Every row that acts in the name of the cookie.
+/// Every route that acts in the name of the cookie.
 fn rows() -> impl Iterator<Item = (&'static Row, Method, String)> {
     TABLE.iter().filter(|row| uses_cookie(row)).map(|row| {
         let target = row
@@ -47,7 +47,7 @@ fn uses_cookie(row: &Row) -> bool {
     row.auth != Auth::None || matches!(row.handler, Handler::Logout | Handler::Handoff)
 }
 
-/// The attack reaches nothing, whichever row it is aimed at.
+/// Asserts that the attack has no effect, whichever route it targets.
 fn refused(rows: impl Fn(&Row) -> bool, headers: &[(&str, &str)], body: &str) {
     for browser in users() {
         let before = browser.platform.sent.borrow().len();
@@ -62,7 +62,7 @@ fn refused(rows: impl Fn(&Row) -> bool, headers: &[(&str, &str)], body: &str) {
     }
 }
 
-/// Whether the attacker's script could read the answer.
+/// Whether the attacker's script could read the response.
 fn readable<B>(response: &Response<B>, headers: &[(&str, &str)]) -> bool {
     let allowed = response.headers.get("access-control-allow-origin").map(|value| value.to_str().unwrap());
     headers.iter().any(|(name, value)| *name == "origin" && value.contains("evil") && allowed == Some(value))
@@ -91,7 +91,7 @@ fn form(content_type: &'static str) -> [(&'static str, &'static str); 5] {
 fn every_route_that_uses_the_cookie_has_a_csrf_policy() {
     for (row, ..) in rows() {
         assert!(matches!(row.csrf, Csrf::Header | Csrf::FetchMetadata), "{}", row.pattern);
-        // Without the header only what changes nothing, for which scripts have no way to send one.
+        // Only requests that change nothing may lack the header: navigations and EventSource cannot send one.
         assert!(row.csrf == Csrf::Header || row.method == Some(Method::GET), "{}", row.pattern);
     }
 }
@@ -109,7 +109,7 @@ fn s75_multipart_form_from_another_site_is_rejected() {
 #[test]
 fn s76_json_sent_as_text_plain_is_rejected() {
     refused(any, &form("text/plain"), r#"{"type":"message","data":{}}"#);
-    // The same from a page that is on the list: it lacks what only a script can send.
+    // The same from a listed page: it lacks the header that only a script can send.
     refused(by_header, &[HOST, ("content-type", "text/plain"), ("sec-fetch-site", "same-site")], "{}");
 }
 
@@ -301,12 +301,12 @@ fn s155_cross_site_requests_need_a_configured_origin() {
     assert_eq!(cross_site.send(Method::GET, "/auth/session", &from_other_site, "").status, StatusCode::OK);
     assert_eq!(cross_site.send(Method::POST, "/bff/api/x", &from_other_site, "").status, StatusCode::OK);
     assert_eq!(cross_site.send(Method::GET, "/stream", &from_other_site[..1], "").status, StatusCode::OK);
-    // What comes from nowhere: enough for a read where the cookie stays at home, not where it comes along.
+    // A request without an origin may read where the cookie is same-site, but not where it travels cross-site.
     for (target, headers) in [("/stream", &[][..]), ("/auth/session", &[CSRF])] {
         assert_eq!(same_site.send(Method::GET, target, headers, "").status, StatusCode::OK, "{target}");
         assert_eq!(cross_site.send(Method::GET, target, headers, "").status, StatusCode::FORBIDDEN, "{target}");
     }
-    // The browser's own word that it is our page.
+    // The browser itself says that the page is the edge's own.
     assert_eq!(
         cross_site.send(Method::GET, "/stream", &[("sec-fetch-site", "same-origin")], "").status,
         StatusCode::OK
@@ -330,14 +330,14 @@ fn s155_cookie_is_strict_unless_embedded_cross_site() {
             "{cookies:?}"
         );
         let cleared = browser.script(Method::POST, "/auth/logout", "");
-        // A browser removes a cookie only where it would have set it.
+        // A browser removes a cookie only with the attributes that it was set with.
         let mut cleared = cleared.headers.get_all("set-cookie").iter();
         assert!(cleared.any(|cookie| cookie.to_str().unwrap().ends_with(expected)));
         assert!(browser.cookies.borrow().iter().all(|(name, _)| name != "__Host-Http-session"));
     }
 }
 
-/// After `EMBED` was changed a browser may hold a cookie of either kind: neither is believed, and there is a way out.
+/// After a change of `EMBED` a browser may hold a cookie of each kind. Both are rejected, and signing out clears both.
 #[test]
 fn s60_two_session_cookies_are_both_rejected_and_both_end_at_sign_out() {
     let both = || {
@@ -361,7 +361,7 @@ fn s60_two_session_cookies_are_both_rejected_and_both_end_at_sign_out() {
         browser.swap(old);
         assert_eq!(browser.session()["authenticated"], false);
     }
-    // Signing in again is a way out, too.
+    // Signing in again clears them, too.
     let (browser, ..) = both();
     browser.sign_in();
     assert_eq!(browser.session()["authenticated"], true);

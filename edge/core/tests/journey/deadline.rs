@@ -1,4 +1,4 @@
-//! A service's timeout is one for a call, however often the call is sent.
+//! A service's timeout covers a whole call, however often the request is sent.
 
 use std::cell::Cell;
 
@@ -15,15 +15,15 @@ const API: &str = "https://api.example/x";
 const SERVICES: &str = r#"[{"name":"docs","url":"https://api.example","allow":["POST /x"],"timeout_seconds":4,
     "users_of":["github"],"installation":{"id":7,"permissions":{"contents":"read"}}}]"#;
 
-/// A call of an API that does not take the token at hand, but the next one.
+/// A call to an API that rejects the current token and accepts the next one.
 struct Call {
     response: Response<Text>,
     took_ms: u64,
-    /// How long was to be waited for each answer of the API, in milliseconds.
+    /// The timeout of each request to the API, in milliseconds.
     timeouts_ms: Vec<u128>,
 }
 
-/// Calls it with a body that takes so long to arrive, over a network that takes so long for each answer.
+/// Calls it with a body that takes this long to arrive, over a network that takes this long for each response.
 fn call(body_ms: u64, network_ms: u64) -> Call {
     let app = app_settings();
     let mut settings = vec![("SERVICES", SERVICES)];
@@ -41,7 +41,7 @@ fn call(body_ms: u64, network_ms: u64) -> Call {
     });
     browser.sign_in();
     browser.script(Method::POST, "/bff/docs/x", "");
-    // Until a refusal is believed to be about the token.
+    // Until a rejection counts as being about the token.
     browser.platform.now_ms.set(browser.platform.now_ms.get() + 90_000);
     browser.platform.sent.borrow_mut().clear();
     browser.platform.network_ms.set(network_ms);
@@ -69,7 +69,7 @@ fn s105_body_and_attempts_share_one_timeout() {
 
 #[test]
 fn s105_request_is_not_resent_after_the_timeout() {
-    // The second time little was left once the token had been renewed, the third time nothing.
+    // The second call had little time left after the refresh, the third none.
     for (body_ms, network_ms, sent, took_ms) in [(0, 4500, 1, 4000), (1500, 900, 1, 3300), (0, 2500, 1, 5000)] {
         let call = call(body_ms, network_ms);
         assert_eq!(code(&call.response), "unavailable", "{body_ms} {network_ms}");

@@ -1,4 +1,4 @@
-//! What the bridge delivers: `POST /internal/deliver`.
+//! Deliveries by the bridge: `POST /internal/deliver`.
 
 use causeway_core::{
     http::web::Response,

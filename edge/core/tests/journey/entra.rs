@@ -1,4 +1,4 @@
-//! Signing in with Entra, by rules of its own.
+//! Signing in with Entra, which has rules of its own.
 
 use std::{
     cell::{Cell, RefCell},
@@ -17,12 +17,12 @@ use serde_json::{Value, json};
 
 use super::Browser;
 
-/// Signs in at an edge of these settings with an ID token that says this, too; returns what the callback answers.
+/// Signs in at an edge with these settings and these extra claims in the ID token; returns the callback's response.
 fn sign_in(settings: &[(&str, &str)], claims: Value) -> (Browser, Response<Text>) {
     sign_in_where(settings, claims, |_| None)
 }
 
-/// The same where something else answers some of what is sent.
+/// The same, with some requests answered by `upstream`.
 fn sign_in_where(
     settings: &[(&str, &str)],
     claims: Value,
@@ -53,7 +53,7 @@ fn sign_in_where(
     (browser, response)
 }
 
-/// The real one's `iat` and `nbf` are five minutes old when it answers.
+/// Entra's `iat` and `nbf` are five minutes old when it answers.
 #[test]
 fn m38_entra_token_backdated_by_five_minutes_is_accepted() {
     for (age, status) in [(300, StatusCode::SEE_OTHER), (360, StatusCode::SEE_OTHER), (361, StatusCode::BAD_REQUEST)] {
@@ -63,7 +63,7 @@ fn m38_entra_token_backdated_by_five_minutes_is_accepted() {
     }
 }
 
-/// Its refresh tokens work any number of times: what nobody heard the answer of is neither used up nor doubtful.
+/// Entra's refresh tokens work any number of times, so a lost answer neither consumes one nor casts doubt on it.
 #[test]
 fn m78_outage_neither_consumes_nor_taints_an_entra_refresh_token() {
     for (outage, status) in [(None, 200), (Some("<html>"), 502), (Some("{}"), 400)] {
@@ -103,7 +103,7 @@ fn m78_outage_neither_consumes_nor_taints_an_entra_refresh_token() {
         is_out.set(false);
         says.set(Some("invalid_grant"));
         assert_eq!(call(), StatusCode::UNAUTHORIZED);
-        assert_eq!(browser.session()["authenticated"], false, "whom an administrator locks out is out");
+        assert_eq!(browser.session()["authenticated"], false, "a user locked out by an administrator is signed out");
     }
 }
 
@@ -130,9 +130,9 @@ fn m74_removing_a_tenant_or_provider_ends_its_users_sessions() {
         ] {
             assert_eq!(browser.script(method, target, body).status, StatusCode::UNAUTHORIZED, "{target}");
         }
-        assert_eq!(browser.platform.sent.borrow().len(), before, "nobody is told anything in its name");
+        assert_eq!(browser.platform.sent.borrow().len(), before, "no session is affected");
         assert_eq!(browser.script(Method::POST, "/auth/logout", "").status, StatusCode::NO_CONTENT);
-        assert_eq!(browser.platform.ended.borrow().len(), 1, "who signs out is still signed out");
+        assert_eq!(browser.platform.ended.borrow().len(), 1, "the user is signed out all the same");
         let browser = browser.at_another_edge(&tenants(both));
         assert_eq!(browser.session()["authenticated"], false);
     }

@@ -1,4 +1,4 @@
-//! What a user says: `POST /events/{channel}`.
+//! Posting an event: `POST /events/{channel}`.
 
 use causeway_core::{
     handler::rate::{EVENTS_RATE, LOGIN_RATE, LOGOUT_RATE},
@@ -119,7 +119,7 @@ fn s139_unknown_member_is_rejected_with_its_own_reason() {
         assert_eq!(response.status, StatusCode::BAD_REQUEST, "{member:?}");
         assert!(text(&response).contains("a member that the edge does not know"), "{}", text(&response));
     }
-    // Nor is what it does know taken twice, or by its place.
+    // A known member is neither accepted twice nor by position.
     for body in
         [r#"{"type":"a","type":"b","data":1}"#, r#"{"type":"a","data":1,"data":2}"#, r#"["message",{"text":"hi"}]"#]
     {

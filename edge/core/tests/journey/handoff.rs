@@ -1,5 +1,5 @@
-//! A page of another site signs its user in: the session is begun in the window's own partition of the browser and taken
-//! in the page's, by a code that works once, there, and for who asked for it.
+//! A page of another site signs its user in. The session begins in the window's cookie partition and is redeemed in the
+//! page's, with a single-use code bound to that page.
 
 use std::cell::RefCell;
 
@@ -28,7 +28,7 @@ fn challenge(verifier: &str) -> String {
     BASE64.encode(Sha256::digest(verifier))
 }
 
-/// A browser that keeps cookies of the edge's own window apart from those of the page that embeds the widget.
+/// A browser that partitions cookies: the edge's own window apart from the page that embeds the widget.
 pub(super) struct Window {
     pub(super) browser: Browser,
     partition: RefCell<Vec<(String, String)>>,
@@ -43,7 +43,7 @@ impl Window {
         Self { browser: Browser::configured(&SETTINGS, upstream), partition: RefCell::default() }
     }
 
-    /// Does something with the cookies of the page's partition.
+    /// Runs `work` with the cookies of the page's partition.
     fn in_page<T>(&self, work: impl FnOnce(&Browser) -> T) -> T {
         let own = self.browser.swap(self.partition.take());
         let result = work(&self.browser);
@@ -62,7 +62,7 @@ impl Window {
     }
 
     fn login(&self, query: &[(&str, &str)]) -> Response<Text> {
-        // As the browser sends it, by whose default the page's path stays with the page.
+        // As browsers send it: their default referrer policy omits the page's path.
         self.login_from(&[("sec-fetch-site", "cross-site"), ("referer", "https://pages.example/")], query)
     }
 
@@ -71,7 +71,7 @@ impl Window {
         self.browser.send(Method::GET, &format!("/auth/github/login?{query}"), says, "")
     }
 
-    /// Goes to the provider and back; returns what the callback answers.
+    /// Goes through the provider; returns the callback's response.
     fn walk(&self, code: &str) -> Response<Text> {
         let begun = self.login(&[("return_to", PAGE), ("handoff", &challenge(VERIFIER))]);
         assert_eq!(begun.status, StatusCode::SEE_OTHER, "{}", text(&begun));
@@ -80,7 +80,7 @@ impl Window {
         self.browser.get(&format!("/auth/github/callback?code={code}&state={state}"))
     }
 
-    /// Signs in as far as the page's address with the code.
+    /// Signs in up to the redirect to the page with the code.
     pub(super) fn code(&self) -> String {
         let response = self.walk("good");
         let address = response.headers["location"].to_str().unwrap().to_owned();
@@ -114,7 +114,7 @@ fn s155_page_of_another_site_signs_in_and_out() {
     assert_eq!(response.status, StatusCode::SEE_OTHER);
     assert_eq!(response.headers["referrer-policy"], "no-referrer");
     assert_eq!(response.headers["cache-control"], "no-store");
-    assert!(window.browser.cookies.borrow().is_empty(), "the window itself is given no session");
+    assert!(window.browser.cookies.borrow().is_empty(), "the window itself gets no session");
     let code = response.headers["location"].to_str().unwrap().split_once("#causeway=").unwrap().1.to_owned();
     let taken = window.redeem(&code);
     assert_eq!(taken.status, StatusCode::NO_CONTENT, "{}", text(&taken));
@@ -129,7 +129,7 @@ fn s155_page_of_another_site_signs_in_and_out() {
     assert_eq!(out.status, StatusCode::NO_CONTENT);
     assert!(window.partition.borrow().is_empty());
     assert_eq!(window.session()["authenticated"], false);
-    // Neither what the page knew nor what its address held is in the log.
+    // The log holds neither the verifier nor the code.
     let log = window.browser.platform.log.borrow().iter().cloned().collect::<String>();
     assert!(!log.contains(&code) && !log.contains(VERIFIER) && !log.contains(&challenge(VERIFIER)));
 }
@@ -141,7 +141,7 @@ fn s155_second_use_of_a_handoff_code_ends_the_session() {
     assert_eq!(window.redeem(&code).status, StatusCode::NO_CONTENT);
     let users = window.partition.replace(Vec::new());
     refused(&window.redeem(&code));
-    assert!(window.partition.borrow().is_empty(), "whoever came second has nothing");
+    assert!(window.partition.borrow().is_empty(), "the second caller gets nothing");
     window.partition.replace(users);
     assert_eq!(window.session()["authenticated"], false, "and who came first no longer");
     assert_eq!(window.browser.platform.ended.borrow()[0].1, EndReason::Revoked);
@@ -159,7 +159,7 @@ fn s155_wrong_verifier_is_rejected_and_does_not_consume_the_code() {
     {
         assert_eq!(window.redeem_as(&code, verifier, ORIGIN).status, StatusCode::BAD_REQUEST, "{verifier:?}");
     }
-    // The challenge, which was in an address, is no verifier either.
+    // The challenge, which appeared in an address, does not pass for the verifier.
     refused(&window.redeem_as(&code, &challenge(VERIFIER), ORIGIN));
     assert!(window.partition.borrow().is_empty());
     assert_eq!(window.redeem(&code).status, StatusCode::NO_CONTENT);
@@ -203,7 +203,7 @@ fn s155_handoff_code_expires_after_a_minute_with_its_session() {
 
     let late = window.code();
     let listed = window.fetch(Method::GET, "/auth/sessions", ORIGIN, "");
-    assert_eq!(text(&listed).matches("\"id\"").count(), 1, "one that nobody has is nobody's");
+    assert_eq!(text(&listed).matches("\"id\"").count(), 1, "an unknown session is not found");
     now_ms.set(now_ms.get() + 60_000);
     refused(&window.redeem(&late));
     assert_eq!(window.browser.platform.coordinators.borrow().values().filter(|it| it.contains("Ada")).count(), 0);
@@ -249,12 +249,12 @@ fn s155_handoff_is_limited_to_configured_pages() {
         assert_eq!((response.status, code(&response).as_str()), (StatusCode::BAD_REQUEST, "bad-request"), "{query:?}");
     }
     assert!(window.browser.cookies.borrow().is_empty() && window.browser.platform.sent.borrow().is_empty());
-    // A fragment of the page's own gives way to the code.
+    // The code replaces the page's own fragment.
     let begun = window.login(&[("return_to", &format!("{PAGE}#part")), ("handoff", &challenge)]);
     assert_eq!(begun.status, StatusCode::SEE_OTHER);
 }
 
-/// Or somebody's link would choose the challenge, and a redirector of the page's site would show them the code.
+/// Otherwise a stranger's link could choose the challenge, and an open redirect of the page's site could leak the code.
 #[test]
 fn s155_only_the_recipient_origin_starts_a_handoff() {
     let window = Window::new();
@@ -267,9 +267,9 @@ fn s155_only_the_recipient_origin_starts_a_handoff() {
         &[("sec-fetch-site", "cross-site"), ("referer", "http://pages.example/")],
         &[("sec-fetch-site", "cross-site"), ("referer", "https://pages.example:444/")],
         &[("sec-fetch-site", "cross-site"), ("referer", PAGE), ("referer", PAGE)],
-        // What an Origin says is not asked: no navigation of the widget's has one.
+        // `Origin` is not consulted: the widget's navigations carry none.
         &[("sec-fetch-site", "cross-site"), ("origin", ORIGIN)],
-        // Another page of the list, the edge's own, a sibling of the site, an address that was typed, an older browser.
+        // Another listed page, the edge's own, a sibling site, a typed address, an older browser.
         &[("sec-fetch-site", "cross-site"), ("referer", "https://others.example/")],
         &[("sec-fetch-site", "same-origin"), ("referer", "https://edge.example/")],
         &[("sec-fetch-site", "same-origin")],
@@ -281,7 +281,7 @@ fn s155_only_the_recipient_origin_starts_a_handoff() {
         assert_eq!((response.status, code(&response).as_str()), (StatusCode::FORBIDDEN, "forbidden"), "{says:?}");
     }
     assert!(window.browser.cookies.borrow().is_empty() && window.browser.platform.sent.borrow().is_empty());
-    // The page's whole address will do, and is enough in a browser that says nothing else.
+    // The page's whole address as Referer is enough in a browser that sends nothing else.
     assert_eq!(window.login_from(&[("referer", PAGE)], &query).status, StatusCode::SEE_OTHER);
 }
 
@@ -324,7 +324,7 @@ fn s22_handoff_ends_the_pages_old_session_and_keeps_the_windows() {
     assert_eq!(window.browser.session()["authenticated"], true);
     assert_eq!(window.browser.platform.ended.borrow().len(), 1);
 
-    // One that cannot be ended leaves the page as it was.
+    // If it cannot be ended, the page keeps its old session.
     let code = window.code();
     window.browser.platform.failing_ends.set(true);
     assert_eq!(window.redeem(&code).status, StatusCode::SERVICE_UNAVAILABLE);
@@ -358,7 +358,7 @@ fn rejected_handoff_sign_in_ends_like_any_other() {
     assert_eq!(response.status, StatusCode::BAD_REQUEST);
     assert!(!response.headers.contains_key("location") && text(&response).contains("sign-in-refused"));
     let kept = window.browser.platform.coordinators.borrow();
-    assert!(kept.keys().all(|key| key.starts_with("once:")), "no session, only a state that was used");
+    assert!(kept.keys().all(|key| key.starts_with("once:")), "no session, only a used state");
 }
 
 #[test]
@@ -392,7 +392,7 @@ fn malformed_redemption_body_is_rejected() {
     assert_eq!(response.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
 }
 
-/// They stay in the index of their account, whose coordinator's word on each is gone by the time somebody asks.
+/// They stay in their account's index after the coordinator has forgotten them.
 #[test]
 fn s155_unredeemed_sign_ins_lock_nobody_out() {
     let window = Window::new();

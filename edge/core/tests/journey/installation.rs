@@ -1,4 +1,4 @@
-//! Services of a GitHub App's installations: one token for all users, minted as rarely as can be.
+//! Services called with a GitHub App's installation token: one token for all users, minted as rarely as possible.
 
 use std::{cell::Cell, rc::Rc};
 
@@ -37,7 +37,8 @@ fn borrowed<'a>(settings: &'a [(&'a str, String)]) -> Vec<(&'a str, &'a str)> {
     settings.iter().map(|(key, value)| (*key, value.as_str())).collect()
 }
 
-/// A browser at an edge with services of an installation; how often a token was minted. Or what GitHub answers instead.
+/// A browser at an edge with installation services, and the number of tokens minted. `refusal`: what GitHub answers
+/// instead of a token.
 fn at_app(lives_seconds: i64, instead: Option<Answer>) -> (Browser, Rc<Cell<u32>>) {
     let minted = Rc::new(Cell::new(0));
     let count = Rc::clone(&minted);
@@ -63,7 +64,7 @@ fn at_app(lives_seconds: i64, instead: Option<Answer>) -> (Browser, Rc<Cell<u32>
 fn app_service_is_called_with_the_app_token_which_is_stored_sealed() {
     let (browser, minted) = at_app(3600, None);
     assert_eq!(browser.script(Method::GET, "/bff/docs/x", "").status, StatusCode::UNAUTHORIZED);
-    assert_eq!(minted.get(), 0, "nothing is minted for somebody without a session");
+    assert_eq!(minted.get(), 0, "no token is minted without a session");
     browser.sign_in();
     for _ in 0..3 {
         assert_eq!(browser.script(Method::GET, "/bff/docs/x", "").status, StatusCode::OK);
@@ -72,11 +73,11 @@ fn app_service_is_called_with_the_app_token_which_is_stored_sealed() {
     assert!(browser.sent_to(API).iter().all(|sent| sent.headers["authorization"] == "Bearer ghs_1"));
     let stored: Vec<u8> = browser.platform.kv.borrow().values().flatten().copied().collect();
     assert!(!stored.windows(5).any(|bytes| bytes == b"ghs_1"));
-    // Other permissions are another token.
+    // Other permissions need another token.
     assert_eq!(browser.script(Method::GET, "/bff/notes/x", "").status, StatusCode::OK);
     assert_eq!(minted.get(), 2);
     assert_eq!(browser.sent_to(API).last().unwrap().headers["authorization"], "Bearer ghs_2");
-    // Five minutes before its end it is not used any more. A new one that is refused is replaced after a minute.
+    // It is not used in its last five minutes. A new token that is rejected is replaced after a minute.
     let pass = |seconds: u64| browser.platform.now_ms.set(browser.platform.now_ms.get() + seconds * 1000);
     pass(3600 - 299);
     assert_eq!(code(&browser.script(Method::GET, "/bff/docs/x", "")), "bad-gateway");
@@ -105,7 +106,7 @@ fn token_rejected_by_github_is_an_outage_not_a_user_error() {
         assert_eq!(code(&call()), "bad-gateway");
     }
     assert!(browser.session()["authenticated"] == true && browser.sent_to(API).is_empty());
-    assert_eq!(browser.sent_to(MINT).len(), 1, "nor is it asked for by every request");
+    assert_eq!(browser.sent_to(MINT).len(), 1, "nor does every request ask for it");
     browser.platform.now_ms.set(browser.platform.now_ms.get() + 5_000);
     call();
     assert_eq!(browser.sent_to(MINT).len(), 2);
@@ -144,7 +145,7 @@ fn concurrent_calls_mint_one_token() {
     let other = browser.at_another_edge(&borrowed(&app_settings()));
     other.platform.network_ms.set(0);
     assert_eq!(other.script(Method::GET, "/bff/docs/x", "").status, StatusCode::OK);
-    assert_eq!(minted.get(), 1, "other isolates have it from the store");
+    assert_eq!(minted.get(), 1, "other isolates read it from the store");
 }
 
 #[test]
@@ -168,7 +169,7 @@ fn token_that_cannot_be_replaced_is_used_while_it_outlives_a_call() {
         assert_eq!(call(&browser), StatusCode::OK);
         fails.set(true);
         pass(&browser, 56 * 60);
-        // Another isolate has it from the store.
+        // Another isolate reads it from the store.
         let browser = browser.at_another_edge(&borrowed(&app_settings()));
         for _ in 0..5 {
             assert_eq!(call(&browser), StatusCode::OK, "4 min are left: {status}");
@@ -227,18 +228,18 @@ fn m16_token_minted_by_another_github_is_never_sent() {
     assert_eq!(tokens, ["Bearer ghs_here", "Bearer ghs_elsewhere"]);
 }
 
-/// Clocks of an edge that is believed, in minutes ahead of GitHub's.
+/// Clock skews that GitHub accepts, in minutes ahead of its own clock.
 const CLOCKS: [i64; 6] = [-4, -1, 0, 1, 2, 5];
 
-/// Whether GitHub believes that an app asks, by its own clock (in seconds).
+/// Whether GitHub accepts the app's JWT, by its own clock (in seconds).
 fn is_believed(sent: &Sent, now: i64) -> bool {
     let (_, claims) = parts(sent.headers["authorization"].to_str().unwrap().strip_prefix("Bearer ").unwrap());
     let time = |name: &str| claims[name].as_i64().unwrap();
     time("iat") <= now && (now + 1..=now + 600).contains(&time("exp"))
 }
 
-/// An edge whose clock is so many minutes ahead of GitHub's, before an API that refuses what it is told to; how often a
-/// token was minted; and what lets seconds pass.
+/// An edge whose clock is this many minutes ahead of GitHub's, calling an API that rejects chosen tokens; the number of
+/// tokens minted; and a function that advances time by seconds.
 fn at_clock(
     minutes: i64,
     refuses: impl Fn(&str) -> bool + 'static,
@@ -280,7 +281,7 @@ fn s117_api_that_always_answers_401_costs_one_token_a_minute_despite_clock_skew(
             assert_eq!(call(&browser), "bad-gateway");
         }
         assert_eq!(minted.get(), 2, "{minutes} min");
-        // An isolate that has it from the store knows as well as the one that had it minted.
+        // An isolate that read it from the store knows its age as well as the one that minted it.
         let other = browser.at_another_edge(&borrowed(&app_settings()));
         call(&other);
         assert_eq!(minted.get(), 2, "{minutes} min");

@@ -1,4 +1,4 @@
-//! A sign-in that another site began: its user is asked first (M58, ASVS 7.6.2).
+//! A sign-in started by another site: the user must confirm it first (M58, ASVS 7.6.2).
 
 use causeway_core::{
     http::web::Response,
@@ -13,13 +13,13 @@ use super::{Browser, github, text};
 
 const LOGIN: &str = "/auth/github/login?return_to=/chat?a=1%26b=2";
 
-/// Goes there by a navigation of which the browser says this.
+/// Navigates there with these headers of the browser's.
 fn go(browser: &Browser, target: &str, says: &[(&str, &str)]) -> Response<Text> {
     let navigation = [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document"), ("accept", "text/html")];
     browser.send(Method::GET, target, &[&navigation, says].concat(), "")
 }
 
-/// The address that the page's only link leads to.
+/// The target of the page's only link.
 fn link(response: &Response<Text>) -> String {
     let html = text(response);
     let links: Vec<_> = html.match_indices("<a href=\"").collect();
@@ -37,7 +37,7 @@ fn is_asked(response: &Response<Text>) -> bool {
 fn m58_another_site_cannot_sign_a_user_in_without_confirmation() {
     let browser = Browser::new(github);
     for says in [
-        // A script's, a link's (whose click was for whatever the page said it was for) and a hidden referrer's navigation.
+        // Navigations by a script, by a link whose purpose the other page chose, and without a referrer.
         &[("sec-fetch-site", "cross-site"), ("referer", "https://evil.example/")][..],
         &[("sec-fetch-site", "cross-site"), ("referer", "https://evil.example/"), ("sec-fetch-user", "?1")],
         &[("sec-fetch-site", "cross-site")],
@@ -46,7 +46,7 @@ fn m58_another_site_cannot_sign_a_user_in_without_confirmation() {
         &[("sec-fetch-site", "cross-site"), ("referer", "https://evil.example/"), ("referer", "https://edge.example/")],
         &[("sec-fetch-site", "cross-site"), ("origin", "https://evil.example")],
         &[("sec-fetch-site", "cross-site"), ("origin", "null")],
-        // A sibling of the site that is on no list, and a listed one that hides.
+        // An unlisted sibling site, and a listed one that sends no referrer.
         &[("sec-fetch-site", "same-site"), ("referer", "https://taken.edge.example/"), ("sec-fetch-user", "?1")],
         &[("sec-fetch-site", "same-site")],
         &[("sec-fetch-site", "none"), ("sec-fetch-site", "none")],
@@ -56,7 +56,7 @@ fn m58_another_site_cannot_sign_a_user_in_without_confirmation() {
         assert!(is_asked(&response), "{says:?}");
         assert_eq!(link(&response), "/auth/github/login?return_to=%2Fchat%3Fa%3D1%26b%3D2");
         assert!(text(&response).contains("Sign in with GitHub?"));
-        assert!(!response.headers.contains_key("set-cookie"), "nothing has begun");
+        assert!(!response.headers.contains_key("set-cookie"), "no session has begun");
         assert_eq!(response.headers["cache-control"], "no-store");
         assert_eq!(
             response.headers["content-security-policy"],
@@ -88,7 +88,7 @@ fn m58_confirming_on_the_edges_page_starts_the_requested_sign_in() {
 fn m58_sign_in_not_started_by_another_site_needs_no_confirmation() {
     let browser = Browser::new(github);
     for says in [
-        // The edge's own page, an address that was typed or bookmarked, an older browser.
+        // The edge's own page, a typed or bookmarked address, an older browser.
         &[("sec-fetch-site", "same-origin")][..],
         &[("sec-fetch-site", "none"), ("sec-fetch-user", "?1")],
         &[],
@@ -101,14 +101,14 @@ fn m58_sign_in_not_started_by_another_site_needs_no_confirmation() {
     ] {
         assert!(!is_asked(&go(&browser, LOGIN, says)), "{says:?}");
     }
-    // One on another site, where such are allowed.
+    // A host page on another site, where those are allowed.
     let browser = Browser::configured(&[("EMBED", "cross-site")], github);
     for says in [("referer", "https://host.edge.example/"), ("origin", "https://host.edge.example")] {
         assert!(!is_asked(&go(&browser, LOGIN, &[("sec-fetch-site", "cross-site"), says])), "{says:?}");
     }
 }
 
-/// A click on a host page that leads to another site, which redirects here: the browser names the host page all the same.
+/// A click on a host page leads to another site that redirects here. The browser still names the host page.
 #[test]
 fn m58_redirect_by_another_site_does_not_pass_for_the_host_page() {
     let browser = Browser::new(github);

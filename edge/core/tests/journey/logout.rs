@@ -28,7 +28,7 @@ fn sign_out(browser: &Browser) -> Response<Text> {
     browser.script(Method::POST, "/auth/logout", "")
 }
 
-/// Follows the way to the provider; returns the query that it gets, and the address without it.
+/// Follows the redirect to the provider; returns its query, and the address without it.
 fn leave(browser: &Browser) -> (String, HashMap<String, String>) {
     let response = sign_out(browser);
     assert_eq!(response.status, StatusCode::OK, "{}", text(&response));
@@ -53,10 +53,10 @@ fn m50_sign_out_redirects_through_the_provider_and_back() {
     assert_eq!(query["id_token_hint"], corp.id_token());
     assert_eq!(query["client_id"], "corp-client");
     assert_eq!(query["post_logout_redirect_uri"], "https://edge.example/auth/corp/logged-out");
-    assert!(!holds(&browser, DEPARTURE), "the way is gone once");
+    assert!(!holds(&browser, DEPARTURE), "the redirect happens once");
     let response = browser.get(&format!("/auth/corp/logged-out?state={}", query["state"]));
     assert_eq!((response.status, &response.headers["location"]), (StatusCode::SEE_OTHER, &BACK.parse().unwrap()));
-    assert!(browser.cookies.borrow().is_empty(), "nothing is left");
+    assert!(browser.cookies.borrow().is_empty(), "nothing remains");
     assert_eq!(browser.session()["authenticated"], false);
 }
 
@@ -99,7 +99,7 @@ fn s28_sign_out_returns_to_own_and_host_addresses_only() {
         assert_eq!(response.headers["location"], "/", "{bad}");
     }
     let response = browser.get(&format!("/auth/corp/end-session?return_to={BACK}"));
-    assert_eq!(response.headers["location"], BACK, "who has not just signed out passes through");
+    assert_eq!(response.headers["location"], BACK, "without a preceding sign-out the request passes through");
 }
 
 #[test]
@@ -125,11 +125,11 @@ fn s133_id_token_appears_only_in_the_redirect_to_the_provider() {
     assert!(name == DEPARTURE && name.len() + value.len() <= 4096);
     browser.get("/auth/corp/end-session");
     assert!(!browser.platform.log.borrow().iter().any(|line| line.contains(&id_token)));
-    // A cookie of one provider opens at no other.
+    // One provider's cookie does not open at another.
     browser.swap(vec![(name.clone(), value.clone())]);
     assert_eq!(browser.get("/auth/entra/end-session").headers["location"], "/");
     browser.swap(vec![(name.clone(), value.clone()), (name.clone(), value.clone())]);
-    assert_eq!(browser.get("/auth/corp/end-session").headers["location"], "/", "a tossed twin");
+    assert_eq!(browser.get("/auth/corp/end-session").headers["location"], "/", "a second cookie of the same name");
     browser.swap(vec![(name, value)]);
     browser.platform.now_ms.set(browser.platform.now_ms.get() + 60_000);
     assert_eq!(browser.get("/auth/corp/end-session").headers["location"], "/", "too late");
@@ -180,7 +180,7 @@ fn sign_out_skips_a_provider_without_end_session_or_in_outage() {
     let (browser, corp) = signed_in();
     corp.down.borrow_mut().extend(["openid-configuration", "/revoke"]);
     browser.platform.now_ms.set(browser.platform.now_ms.get() + 3 * 3_600_000);
-    assert_eq!(sign_out(&browser).status, StatusCode::OK, "metadata of a while ago will do");
+    assert_eq!(sign_out(&browser).status, StatusCode::OK, "older metadata suffices");
     assert_eq!(browser.session()["authenticated"], false);
 }
 
@@ -189,11 +189,11 @@ fn failed_sign_out_is_reported_as_failed() {
     let (browser, _) = signed_in();
     browser.platform.coordinator_down.set(true);
     assert_eq!(sign_out(&browser).status, StatusCode::SERVICE_UNAVAILABLE);
-    assert!(browser.sent_to("https://id.corp.example/revoke").is_empty(), "its tokens stay, too");
+    assert!(browser.sent_to("https://id.corp.example/revoke").is_empty(), "its tokens are kept");
     browser.platform.coordinator_down.set(false);
     assert_eq!(browser.session()["authenticated"], true);
     assert_eq!(sign_out(&browser).status, StatusCode::OK);
-    assert_eq!(sign_out(&browser).status, StatusCode::NO_CONTENT, "a second click is no error");
+    assert_eq!(sign_out(&browser).status, StatusCode::NO_CONTENT, "a repeated click is not an error");
 }
 
 #[test]
@@ -205,7 +205,7 @@ fn s155_cross_site_sign_out_stays_local() {
     browser.sign_in_at(&corp);
     let response = sign_out(&browser);
     assert_eq!(response.status, StatusCode::NO_CONTENT);
-    assert!(browser.cookies.borrow().is_empty(), "no cookie that the navigation would not find");
+    assert!(browser.cookies.borrow().is_empty(), "no cookie that the navigation would miss");
 }
 
 #[test]
@@ -215,13 +215,13 @@ fn s128_sign_out_revokes_tokens_during_a_hub_outage() {
     let response = sign_out(&browser);
     assert_eq!(response.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(browser.sent_to("https://id.corp.example/revoke").len(), 1);
-    assert_eq!(browser.session()["authenticated"], false, "the session is over, only its streams may not be");
+    assert_eq!(browser.session()["authenticated"], false, "the session has ended, its streams may not have");
     browser.platform.failing_ends.set(false);
-    // Asking again finishes it, and still leads to the provider.
+    // A second attempt completes it and still redirects to the provider.
     let (address, query) = leave(&browser);
     assert_eq!(address, "https://id.corp.example/session/end");
     assert!(query.contains_key("id_token_hint"));
-    assert_eq!(browser.platform.ended.borrow().len(), 1, "the hub was told");
+    assert_eq!(browser.platform.ended.borrow().len(), 1, "the hub was notified");
     assert_eq!(browser.sent_to("https://id.corp.example/revoke").len(), 1);
     assert_eq!(sign_out(&browser).status, StatusCode::NO_CONTENT);
 }
@@ -231,10 +231,10 @@ fn s114_sign_out_revokes_tokens_when_the_coordinators_reply_is_lost() {
     let (browser, _) = signed_in();
     browser.platform.replies_lost.set(Some("revoke"));
     assert_eq!(sign_out(&browser).status, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(browser.sent_to("https://id.corp.example/revoke").len(), 1, "those that it had a moment ago");
+    assert_eq!(browser.sent_to("https://id.corp.example/revoke").len(), 1, "the tokens that it had just before");
     browser.platform.replies_lost.set(None);
     assert_eq!(leave(&browser).0, "https://id.corp.example/session/end");
-    assert_eq!(browser.platform.ended.borrow().len(), 1, "the hub was told");
+    assert_eq!(browser.platform.ended.borrow().len(), 1, "the hub was notified");
 }
 
 #[test]

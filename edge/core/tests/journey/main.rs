@@ -1,5 +1,5 @@
-//! The journeys against simulated upstreams: what a user, an operator and an attacker would notice.
-//! One file a journey; here is the browser they all use.
+//! Journeys against simulated upstreams: what a user, an operator and an attacker would notice. One file a journey; this
+//! file holds the browser that they share.
 
 #![allow(
     clippy::unwrap_used,
@@ -75,7 +75,7 @@ struct Browser {
     edge: Edge,
     platform: InMemoryPlatform,
     cookies: RefCell<Vec<(String, String)>>,
-    /// The values that were set as partitioned cookies: they are others than their namesakes.
+    /// Values of partitioned cookies, which are kept apart from unpartitioned cookies of the same name.
     partitioned: RefCell<HashSet<String>>,
     address: Cell<IpAddr>,
 }
@@ -85,7 +85,7 @@ impl Browser {
         Self::configured(&[], upstream)
     }
 
-    /// At an edge that is configured in this way, too.
+    /// The same at an edge with these settings in addition.
     fn configured(more: &[(&str, &str)], upstream: impl Fn(&Sent) -> Option<Answer> + 'static) -> Self {
         let mut table = settings();
         table.extend(more.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
@@ -100,7 +100,7 @@ impl Browser {
         }
     }
 
-    /// The same browser and stores, at an edge that is configured otherwise.
+    /// The same browser and stores, at an edge with other settings.
     fn at_another_edge(self, more: &[(&str, &str)]) -> Self {
         let mut table = settings();
         table.extend(more.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
@@ -108,8 +108,7 @@ impl Browser {
         Self { edge, ..self }
     }
 
-    /// Goes to another isolate of the same deployment, which knows nothing yet or what it has seen before; returns the one
-    /// it was at.
+    /// Moves to another isolate of the deployment, a fresh one without `isolate`; returns the previous one.
     fn goes_to(&mut self, isolate: Option<Edge>) -> Edge {
         let table = settings();
         let fresh = || Edge::new(&|key: &str| table.get(key).cloned(), Coordination::Objects);
@@ -160,7 +159,7 @@ impl Browser {
         response
     }
 
-    /// Another browser's cookies in this one's place; returns this one's.
+    /// Replaces the cookies; returns the previous ones.
     fn swap(&self, cookies: Vec<(String, String)>) -> Vec<(String, String)> {
         self.cookies.replace(cookies)
     }
@@ -190,13 +189,13 @@ impl Browser {
         assert_eq!(response.headers["location"], "https://host.edge.example/page");
     }
 
-    /// A browser of a deployment that has the provider `corp`, too.
+    /// A browser at a deployment that also has the provider `corp`.
     fn at_corp(corp: &Rc<Corp>) -> Self {
         let corp = Rc::clone(corp);
         Self::configured(&corp::SETTINGS, move |sent| corp.answer(sent).or_else(|| github(sent)))
     }
 
-    /// Starts a sign-in there and returns the callback's address.
+    /// Starts a sign-in at `corp`; returns the address of the callback.
     fn start_at(&self, corp: &Corp) -> String {
         self.begin_at(corp, "/auth/corp/login")
     }
@@ -215,7 +214,7 @@ impl Browser {
         assert_eq!(response.status, StatusCode::SEE_OTHER, "{:?}", self.platform.log.borrow());
     }
 
-    /// Connects the account there to the session that there is.
+    /// Links an account at `corp` to the current session.
     fn connect_at(&self, corp: &Corp) {
         let response = self.get(&self.begin_at(corp, "/auth/corp/login?connect=1"));
         assert_eq!(response.status, StatusCode::SEE_OTHER, "{:?}", self.platform.log.borrow());
@@ -231,20 +230,20 @@ impl Browser {
         self.platform.sent.borrow().iter().filter(|sent| sent.url.starts_with(url)).cloned().collect()
     }
 
-    /// A sign-in that was refused, by the log for this reason.
+    /// Asserts that a sign-in was rejected and logged with this reason.
     fn assert_refused_for(&self, reason: &str, response: &Response<Text>) {
         assert_eq!(response.status, StatusCode::BAD_REQUEST, "{}", text(response));
         let log = self.platform.log.borrow();
         assert!(log.back().is_some_and(|line| line.contains(reason)), "{log:?}");
     }
 
-    /// What a refused sign-in leaves: no session, no write, a page that says nothing of the inside.
+    /// Asserts what a rejected sign-in leaves: no session, no write, a page that reveals no internals.
     fn assert_refused(&self, response: &Response<Text>) {
         assert_eq!(response.status, StatusCode::BAD_REQUEST, "{}", text(response));
         assert!(!self.cookies.borrow().iter().any(|(name, _)| name == "__Host-Http-session"));
-        // What providers publish is kept for all.
+        // Provider documents are shared by all isolates.
         assert!(self.platform.kv.borrow().keys().all(|key| key.starts_with("provider:")));
-        // And that a state was used, for no longer than it could be.
+        // The replay guard remembers that the state was used.
         let known = ["refetch:", "once:"];
         assert!(self.platform.coordinators.borrow().keys().all(|key| known.iter().any(|kind| key.starts_with(kind))));
     }

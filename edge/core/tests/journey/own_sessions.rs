@@ -1,4 +1,4 @@
-//! What a user sees of their own sessions, and ends: `/auth/sessions`.
+//! A user lists and ends their own sessions: `/auth/sessions`.
 
 use causeway_core::testing::corp::Corp;
 use causeway_protocol::{hub::EndReason, subject::Subject};
@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::{Browser, code, github, text};
 
-/// A user who is signed in at two places; the second place's cookies are in the browser, the first's are returned.
-fn two_places() -> (Browser, Vec<(String, String)>) {
+/// A user signed in on two devices. The browser holds the second device's cookies; the first's are returned.
+fn on_two_devices() -> (Browser, Vec<(String, String)>) {
     let browser = Browser::new(github);
     browser.sign_in();
     browser.platform.now_ms.set(browser.platform.now_ms.get() + 1000);
@@ -30,11 +30,11 @@ fn end(browser: &Browser, id: &Value) -> StatusCode {
 
 #[test]
 fn user_lists_own_sessions() {
-    let (browser, _) = two_places();
+    let (browser, _) = on_two_devices();
     let sessions = listed(&browser);
     assert_eq!(sessions.len(), 2);
     let current: Vec<_> = sessions.iter().map(|session| session["current"].as_bool().unwrap()).collect();
-    assert_eq!(current, [true, false], "the newest first");
+    assert_eq!(current, [true, false], "newest first");
     assert_eq!(sessions[0]["created_at"], "2027-01-15T08:00:01.000Z");
     assert_eq!(sessions[0]["expires_at"], "2027-01-15T20:00:01.000Z");
     assert_eq!(sessions[0]["label"], "A browser");
@@ -43,12 +43,12 @@ fn user_lists_own_sessions() {
 
 #[test]
 fn ending_a_session_elsewhere_ends_its_streams() {
-    let (browser, first) = two_places();
+    let (browser, first) = on_two_devices();
     let other = listed(&browser)[1]["id"].clone();
     assert_eq!(end(&browser, &other), StatusCode::NO_CONTENT);
     assert_eq!(*browser.platform.ended.borrow(), [(Subject::new("github", "7").unwrap(), EndReason::Revoked)]);
     assert_eq!(listed(&browser).len(), 1);
-    assert_eq!(end(&browser, &other), StatusCode::NOT_FOUND, "there it is no more");
+    assert_eq!(end(&browser, &other), StatusCode::NOT_FOUND, "it is gone there");
     assert_eq!(browser.session()["authenticated"], true);
     browser.swap(first);
     assert_eq!(browser.session()["authenticated"], false);
@@ -56,10 +56,10 @@ fn ending_a_session_elsewhere_ends_its_streams() {
 
 #[test]
 fn ending_the_current_session_by_id_is_a_sign_out() {
-    let (browser, first) = two_places();
+    let (browser, first) = on_two_devices();
     let current = listed(&browser)[0]["id"].clone();
     assert_eq!(end(&browser, &current), StatusCode::NO_CONTENT);
-    assert!(browser.cookies.borrow().is_empty(), "the cookie goes");
+    assert!(browser.cookies.borrow().is_empty(), "the cookie is cleared");
     assert_eq!(browser.platform.ended.borrow()[0].1, EndReason::SignedOut);
     browser.swap(first);
     assert_eq!(browser.session()["authenticated"], true);
@@ -67,9 +67,9 @@ fn ending_the_current_session_by_id_is_a_sign_out() {
 
 #[test]
 fn all_other_sessions_can_be_ended_at_once() {
-    let (browser, first) = two_places();
+    let (browser, first) = on_two_devices();
     assert_eq!(browser.script(Method::DELETE, "/auth/sessions", "").status, StatusCode::NO_CONTENT);
-    assert_eq!(browser.session()["authenticated"], true, "the one that asks goes on");
+    assert_eq!(browser.session()["authenticated"], true, "the current session continues");
     assert_eq!(listed(&browser).len(), 1);
     browser.swap(first);
     assert_eq!(browser.session()["authenticated"], false);
@@ -102,21 +102,21 @@ fn sessions_of_another_user_are_neither_listed_nor_ended() {
 
 #[test]
 fn idle_session_is_not_listed_and_listing_does_not_extend_it() {
-    let (browser, _) = two_places();
+    let (browser, _) = on_two_devices();
     let idle_ms = 240 * 60 * 1000;
     for _ in 0..4 {
         browser.platform.now_ms.set(browser.platform.now_ms.get() + idle_ms / 4);
         listed(&browser);
     }
-    assert_eq!(listed(&browser).len(), 1, "the one that is used");
-    assert_eq!(browser.platform.ended.borrow().len(), 1, "what is over is ended for good");
+    assert_eq!(listed(&browser).len(), 1, "the cookie in use");
+    assert_eq!(browser.platform.ended.borrow().len(), 1, "expired sessions are ended for good");
     browser.platform.change_sessions(|state| state.idle_limit_ms = u64::MAX);
     assert_eq!(listed(&browser).len(), 1);
 }
 
 #[test]
 fn s74_other_sites_can_neither_list_nor_end_sessions() {
-    let (browser, _) = two_places();
+    let (browser, _) = on_two_devices();
     for (method, headers) in [
         (Method::GET, &[][..]),
         (Method::DELETE, &[("origin", "https://edge.example")]),
@@ -138,7 +138,7 @@ fn m64_ending_the_current_session_by_id_revokes_tokens_and_clears_site_data() {
     let id = listed(&browser)[0]["id"].as_str().unwrap().to_owned();
     let response = browser.script(Method::DELETE, &format!("/auth/sessions/{id}"), "");
     assert_eq!(response.status, StatusCode::OK);
-    assert!(text(&response).contains("/auth/corp/end-session"), "the provider's session can end, too");
+    assert!(text(&response).contains("/auth/corp/end-session"), "the provider's session can be ended, too");
     assert_eq!(response.headers["clear-site-data"], "\"cache\"");
     assert_eq!(browser.sent_to("https://id.corp.example/revoke").len(), 1);
     assert_eq!(browser.session()["authenticated"], false);

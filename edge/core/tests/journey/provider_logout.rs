@@ -1,4 +1,4 @@
-//! What a provider ends by itself: back-channel and front-channel logout.
+//! Logout by the provider: back-channel and front-channel.
 
 use std::rc::Rc;
 
@@ -146,7 +146,7 @@ fn failed_logout_can_be_retried() {
     assert_eq!(send(&browser, &token).status, StatusCode::SERVICE_UNAVAILABLE);
     browser.platform.failing_ends.set(false);
     assert_eq!(send(&browser, &token).status, StatusCode::OK);
-    assert_eq!(browser.platform.ended.borrow().len(), 1, "the streams end now, though the session had ended");
+    assert_eq!(browser.platform.ended.borrow().len(), 1, "the streams end now, although the session had ended before");
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn s122_interrupted_logout_can_be_retried() {
     assert_eq!(response.headers["retry-after"], "30");
     browser.platform.now_ms.set(browser.platform.now_ms.get() + 30_000);
     assert_eq!(send(&browser, &token).status, StatusCode::OK);
-    assert_eq!(browser.platform.ended.borrow().len(), 1, "its streams end, too");
+    assert_eq!(browser.platform.ended.borrow().len(), 1, "its streams end as well");
     assert_eq!(send(&browser, &token).status, StatusCode::BAD_REQUEST, "and now it was used");
 }
 
@@ -177,7 +177,7 @@ fn s122_logout_ends_a_sign_in_in_progress() {
         assert_eq!(browser.get(&callback).status, StatusCode::BAD_REQUEST);
         assert!(!is_signed_in(&browser));
     }
-    // A user who signs in after that is another matter, but not with the session that is over.
+    // The user can sign in afterwards, but not with the provider session that ended.
     for (sid, works) in [("another", true), ("at-corp", false)] {
         let corp = Corp::new();
         let browser = Browser::at_corp(&corp);
@@ -204,7 +204,7 @@ fn s125_flood_of_forged_tokens_fetches_keys_once_and_blocks_no_other_provider() 
     }
     assert_eq!(from("203.0.113.9", &body), StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(browser.sent_to("https://id.corp.example/jwks").len(), before + 1);
-    // Nor is anything looked up for it any more, not even when newer keys might be asked for again.
+    // No keys are fetched for it either, even once the cool-down has passed.
     browser.platform.now_ms.set(browser.platform.now_ms.get() + 120_000);
     let asked = browser.platform.coordinators.borrow().clone();
     assert_eq!(from("203.0.113.9", &body), StatusCode::TOO_MANY_REQUESTS);
@@ -228,7 +228,7 @@ fn s125_provider_can_log_all_its_users_out() {
     for sid in std::iter::once("at-corp".to_owned()).chain(more) {
         assert_eq!(send(&browser, &of(&sid)).status, StatusCode::OK, "{sid}");
     }
-    // Nor does anybody keep it out who forges from its address.
+    // Forgeries from the provider's own address do not block it either.
     let forged = logout_token(json!({}), json!({}), &OTHER);
     for _ in 0..LOGOUT_RATE.limit {
         assert_eq!(send(&browser, &forged).status, StatusCode::BAD_REQUEST);
@@ -244,7 +244,7 @@ fn s125_provider_can_log_all_its_users_out() {
 /// Another tenant whose users may sign in.
 const OTHER_TENANT: &str = "9b1d6b1e-0f5c-4f0a-8a5e-0d1c2b3a4f5e";
 
-/// A deployment for several tenants of Entra, into which a user with a provider's session `at-entra` is signed in.
+/// A multi-tenant Entra deployment, with a user signed in whose provider session is `at-entra`.
 fn at_entra() -> Browser {
     let nonce: Rc<std::cell::RefCell<String>> = Rc::default();
     let (known, fetches) = (Rc::clone(&nonce), Rc::new(std::cell::RefCell::new(1)));
@@ -286,7 +286,7 @@ fn m79_entra_front_channel_logout_works_without_cookies() {
     let policy = response.headers["content-security-policy"].to_str().unwrap();
     assert_eq!(policy, "default-src 'none'; frame-ancestors https://login.microsoftonline.com");
     assert!(!is_signed_in(&browser));
-    assert_eq!(browser.platform.ended.borrow().len(), 1, "its streams end, too");
+    assert_eq!(browser.platform.ended.borrow().len(), 1, "its streams end as well");
 }
 
 #[test]
@@ -295,8 +295,8 @@ fn m79_entra_front_channel_logout_works_without_a_tenant() {
     let stored = browser.platform.coordinators.borrow().len();
     assert_eq!(load(&browser, "sid=at-entra").status, StatusCode::OK);
     assert!(!is_signed_in(&browser));
-    assert_eq!(browser.platform.ended.borrow().len(), 1, "its streams end, too");
-    assert!(browser.platform.coordinators.borrow().len() <= stored, "of the other tenant nothing is written");
+    assert_eq!(browser.platform.ended.borrow().len(), 1, "its streams end as well");
+    assert!(browser.platform.coordinators.borrow().len() <= stored, "nothing is stored for the other tenant");
     let log = browser.platform.log.borrow();
     assert!(log.iter().any(|line| line.contains("logout.frontchannel") && line.contains(r#""ended":1"#)), "{log:?}");
 }
@@ -322,7 +322,7 @@ fn s125_front_channel_logouts_are_limited_per_client_network() {
         from(&format!("2001:db8:1:2::{number:x}"), "at-entr");
     }
     from("2001:db8:1:2:ffff::", "at-entra");
-    assert!(is_signed_in(&browser), "nothing is asked for it any more");
+    assert!(is_signed_in(&browser), "no request is made for it any more");
     from("2001:db8:1:3::1", "at-entra");
     assert!(!is_signed_in(&browser));
 }
@@ -378,7 +378,7 @@ fn s126_forged_front_channel_logout_has_no_effect_and_reveals_nothing() {
         assert_eq!(super::text(&forged), super::text(&good));
     }
     assert!(is_signed_in(&browser));
-    assert_eq!(browser.platform.coordinators.borrow().len(), stored, "nobody can make it store anything");
+    assert_eq!(browser.platform.coordinators.borrow().len(), stored, "unauthenticated requests store nothing");
     assert_eq!(browser.get("/auth/github/frontchannel-logout?sid=x").status, StatusCode::NOT_FOUND);
 }
 

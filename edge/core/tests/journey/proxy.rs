@@ -71,7 +71,7 @@ fn upstream_response_headers_do_not_reach_the_browser() {
     }
 }
 
-/// An API that takes what it is sent.
+/// An API that accepts everything.
 fn taking(sent: &Sent) -> Option<Answer> {
     match sent.url.as_str() {
         "https://api.github.com/take" => Some((200, Vec::new(), String::new())),
@@ -188,7 +188,7 @@ fn s94_forwarding_headers_are_set_by_the_edge_alone() {
     assert_eq!(sent.headers["authorization"], "Bearer gho_secret");
 }
 
-/// Behind a proxy the runtime sees only that: the header that it writes is believed, and none that clients write.
+/// Behind a proxy the runtime sees the proxy's address. The proxy's header is trusted, headers by clients are not.
 #[test]
 fn s94_client_address_is_read_from_the_configured_header() {
     let settings = [("SERVICES", SERVICES), ("CLIENT_ADDRESS_HEADER", "X-Real-IP")];
@@ -203,7 +203,7 @@ fn s94_client_address_is_read_from_the_configured_header() {
     };
     let client = [("x-forwarded-for", "1.2.3.4"), ("x-real-ip", "198.51.100.9")];
     assert_eq!(forwarded(&client).as_deref(), Some("198.51.100.9"));
-    assert_eq!(forwarded(&[("x-forwarded-for", "1.2.3.4")]), None, "not the proxy's own address either");
+    assert_eq!(forwarded(&[("x-forwarded-for", "1.2.3.4")]), None, "nor the proxy's own address");
 }
 
 #[test]

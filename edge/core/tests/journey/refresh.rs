@@ -1,4 +1,4 @@
-//! Tokens that end while the user works.
+//! Access tokens that expire while the user works.
 
 use std::{cell::Cell, rc::Rc};
 
@@ -20,8 +20,8 @@ use super::{Browser, JSON, code, github, text};
 const TOKEN: &str = "https://github.com/login/oauth/access_token";
 const EIGHT_HOURS_MS: u64 = 8 * 60 * 60 * 1000;
 
-/// GitHub as it answers refreshes with `answer`, to a browser that is signed in with tokens that are over.
-fn over(answer: impl Fn(u32) -> Option<Answer> + 'static) -> (Browser, Rc<Cell<u32>>) {
+/// A browser signed in with expired GitHub tokens; GitHub answers refreshes with `answer`.
+fn with_expired_tokens(answer: impl Fn(u32) -> Option<Answer> + 'static) -> (Browser, Rc<Cell<u32>>) {
     let count = Rc::new(Cell::new(0));
     let refreshes = Rc::clone(&count);
     let browser = Browser::new(move |sent: &Sent| {
@@ -41,7 +41,7 @@ fn over(answer: impl Fn(u32) -> Option<Answer> + 'static) -> (Browser, Rc<Cell<u
 }
 
 fn wait(browser: &Browser, ms: u64) {
-    // Not so long that the session lies idle.
+    // Short enough that the session does not become idle.
     for _ in 0..(ms / 3_600_000) {
         browser.platform.now_ms.set(browser.platform.now_ms.get() + 3_600_000);
         browser.session();
@@ -99,7 +99,7 @@ fn s120_old_refresh_token_is_kept_when_none_is_returned() {
     assert_eq!(call(&browser).0, StatusCode::OK);
     wait(&browser, 3 * 3_600_000);
     assert_eq!(call(&browser).0, StatusCode::OK);
-    assert!(browser.sent_to(TOKEN).pop().unwrap().body.contains("ghr_0"), "asked with it again");
+    assert!(browser.sent_to(TOKEN).pop().unwrap().body.contains("ghr_0"), "sent with it again");
     assert_eq!(last_bearer(&browser), "Bearer ghu_2");
 }
 
@@ -120,7 +120,7 @@ fn s113_provider_outage_signs_nobody_out() {
         assert_eq!(browser.session()["authenticated"], true);
         wait(&browser, 6000);
         assert_eq!(call(&browser).0, StatusCode::OK);
-        assert!(browser.sent_to(TOKEN).pop().unwrap().body.contains("ghr_0"), "nothing was used up");
+        assert!(browser.sent_to(TOKEN).pop().unwrap().body.contains("ghr_0"), "nothing was consumed");
     }
 }
 
@@ -132,7 +132,7 @@ fn s113_valid_token_is_used_during_a_provider_outage() {
         assert_eq!(call(&browser).0, StatusCode::OK);
         assert_eq!(last_bearer(&browser), "Bearer ghu_0");
     }
-    assert_eq!(refreshes.get(), 1, "and the provider is left alone for a while");
+    assert_eq!(refreshes.get(), 1, "the provider is not asked again for a while");
     wait(&browser, 21_000);
     assert_eq!(call(&browser).0, StatusCode::SERVICE_UNAVAILABLE);
 }
@@ -170,7 +170,7 @@ fn s113_long_outage_consumes_no_refresh_token() {
         assert_eq!(browser.script(Method::GET, "/bff/api/x", "").status, StatusCode::SERVICE_UNAVAILABLE);
         wait(&browser, 6000);
     }
-    assert_eq!(browser.sent_to("https://id.corp.example/token").len(), 2, "the sign-in, and one refresh that was lost");
+    assert_eq!(browser.sent_to("https://id.corp.example/token").len(), 2, "the sign-in and one lost refresh");
     corp.down.borrow_mut().clear();
     assert_eq!(browser.script(Method::GET, "/bff/api/x", "").status, StatusCode::OK);
 }
@@ -186,7 +186,8 @@ fn m10_revoked_grant_of_the_sessions_own_account_ends_the_session() {
     }
 }
 
-/// After a lost answer a refusal may mean that the lost answer held new tokens: the user connects again, still signed in.
+/// After a lost answer, `invalid_grant` may mean that the lost answer held new tokens. The user links the account again
+/// and stays signed in.
 #[test]
 fn s108_invalid_grant_after_a_lost_answer_ends_the_account_not_the_session() {
     let (browser, refreshes) = over(|n| if n == 1 { None } else { answer(200, r#"{"error":"bad_refresh_token"}"#) });
@@ -195,7 +196,7 @@ fn s108_invalid_grant_after_a_lost_answer_ends_the_account_not_the_session() {
     for _ in 0..3 {
         assert_eq!(call(&browser), (StatusCode::UNAUTHORIZED, "provider-sign-in-needed".to_owned()));
     }
-    assert_eq!(refreshes.get(), 2, "it is not asked again and again");
+    assert_eq!(refreshes.get(), 2, "it is not asked repeatedly");
     assert_eq!(browser.session()["authenticated"], true);
 }
 
@@ -258,7 +259,7 @@ fn s111_refresh_token_of_a_stale_copy_is_never_sent() {
     assert_eq!(refreshes.get(), 1);
 }
 
-/// The coordinator counts a use before it happens: a writer that vanished is remembered.
+/// The coordinator counts a use before the token is sent, so a writer that vanished is known.
 #[test]
 fn s109_crash_before_storing_counts_as_a_lost_answer() {
     let (browser, refreshes) = over(|_| tokens("ghu_1", "ghr_1"));
@@ -266,7 +267,8 @@ fn s109_crash_before_storing_counts_as_a_lost_answer() {
     for key in browser.platform.coordinators.borrow().keys() {
         handle = handle.or_else(|| key.strip_prefix("session:").map(str::to_owned));
     }
-    let begin = Command::AcquireLease { account: Some("github".to_owned()), refused: None, known_generation: 1, attempt_id: 1 };
+    let begin =
+        Command::AcquireLease { account: Some("github".to_owned()), refused: None, known_generation: 1, attempt_id: 1 };
     run(browser.platform.run::<SessionMachine>(&handle.unwrap(), begin)).unwrap();
     wait(&browser, 60_000);
     assert_eq!(call(&browser).0, StatusCode::OK);
@@ -297,7 +299,7 @@ fn s100_token_rejected_by_the_upstream_is_refreshed_and_the_request_retried_once
     }
 }
 
-/// An OAuth app's token does not end; that its user took the authorization back shows nowhere else.
+/// An OAuth app's token does not expire. Only its rejection shows that the user revoked the authorization.
 #[test]
 fn m67_token_unknown_to_github_is_sent_once() {
     let services =
@@ -384,7 +386,7 @@ fn s55_slow_revocation_of_mismatched_tokens_does_not_delay_the_end_of_the_sessio
     browser.sign_in_at(&corp);
     wait(&browser, 3_600_000);
     *corp.claims.borrow_mut() = json!({"sub": "other"});
-    // Token answer and revocation together take longer than a refresh may.
+    // Token response and revocation together take longer than a refresh may.
     browser.platform.network_ms.set(12_000);
     let headers = [("x-csrf", "1"), ("origin", "https://edge.example")];
     let request = browser.request(Method::GET, "/bff/api/x", &headers, "");

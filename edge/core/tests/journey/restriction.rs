@@ -1,4 +1,4 @@
-//! Services whose tokens are good for nothing else (RFC 9700 §2.3, RFC 8707).
+//! Services with access tokens restricted to them (RFC 9700 §2.3, RFC 8707).
 
 use std::{
     cell::{Cell, RefCell},
@@ -25,19 +25,19 @@ const SERVICES: &str = r#"[
 
 const SETTINGS: [(&str, &str); 3] = [corp::SETTINGS[0], corp::SETTINGS[1], ("SERVICES", SERVICES)];
 
-/// A provider whose access tokens name what they are for; refresh tokens work once.
+/// A provider whose access tokens name their audience, and whose refresh tokens are single-use.
 struct Narrow {
     corp: Rc<Corp>,
     refreshes: Cell<u32>,
-    /// Whom no token is given, and with which word.
+    /// Which restriction is denied, and with which error code.
     denied: RefCell<Option<(&'static str, &'static str)>>,
-    /// Whether the refresh token is used up before that is said.
+    /// Whether the denial consumes the refresh token.
     uses_up: Cell<bool>,
-    /// Whether the grant is over.
+    /// Whether the grant is revoked.
     is_expired: Cell<bool>,
-    /// Whether it has an outage.
+    /// Whether the provider is down.
     is_down: Cell<bool>,
-    /// What the mail service answers 401 to.
+    /// The token that the mail service answers with 401.
     refused: RefCell<Option<&'static str>>,
 }
 
@@ -104,7 +104,7 @@ fn status(browser: &Browser, service: &str) -> StatusCode {
     browser.script(Method::GET, &format!("/bff/{service}/x"), "").status
 }
 
-/// What the service is called with.
+/// The tokens that the service was called with.
 fn bearer(browser: &Browser, service: &str) -> String {
     assert_eq!(status(browser, service), StatusCode::OK, "{:?}", browser.platform.log.borrow());
     let sent = browser.sent_to(&format!("https://{service}.corp.example/x")).pop().unwrap();
@@ -121,7 +121,7 @@ fn m21_each_service_gets_a_token_for_itself_only() {
     assert_eq!(bearer(&browser, "plain"), "corp-access");
     assert_eq!(bearer(&browser, "mail"), "1:mail.read:https://mail.corp.example");
     assert_eq!(bearer(&browser, "files"), "2:files.read:");
-    // Each is kept beside the others, wherever it is asked for.
+    // Each token is stored beside the others, at whichever isolate it was requested.
     for _ in 0..2 {
         assert_eq!(bearer(&browser, "mail"), "1:mail.read:https://mail.corp.example");
         assert_eq!(bearer(&browser, "files"), "2:files.read:");
@@ -129,7 +129,7 @@ fn m21_each_service_gets_a_token_for_itself_only() {
         browser = browser.at_another_edge(&SETTINGS);
     }
     assert_eq!(provider.refreshes.get(), 2);
-    // And each is renewed by itself; the account's own never gets what was consented to for the others.
+    // Each is refreshed separately. The account's own token never gains the scopes of the others.
     later(&browser, 3_600_000);
     assert_eq!(bearer(&browser, "plain"), "3:openid+profile+email:");
     assert_eq!(bearer(&browser, "files"), "4:files.read:");
@@ -176,7 +176,7 @@ fn denied_restriction_affects_its_service_only() {
         }
         assert_eq!(asked_for_mail(&browser), 1, "it is not asked again at once");
         assert_eq!(browser.session()["authenticated"], true);
-        // What tells that the grant is not over is a refresh; other words leave nothing to find out.
+        // A refresh shows that the grant still lives; other error codes need no such check.
         assert_eq!(bearer(&browser, "plain"), own);
         assert!(bearer(&browser, "files").ends_with(":files.read:"));
         *provider.denied.borrow_mut() = None;
@@ -185,14 +185,14 @@ fn denied_restriction_affects_its_service_only() {
     }
 }
 
-/// As oidc-provider does it.
+/// oidc-provider behaves like this.
 #[test]
 fn denial_that_consumes_the_refresh_token_costs_the_account_not_the_session() {
     let (browser, provider) = signed_in();
     *provider.denied.borrow_mut() = Some(("mail.read", "invalid_target"));
     provider.uses_up.set(true);
     assert_denied(&browser, "mail");
-    assert_eq!(bearer(&browser, "plain"), "corp-access", "as long as it lasts");
+    assert_eq!(bearer(&browser, "plain"), "corp-access", "while it is valid");
     assert_denied(&browser, "files");
     assert_eq!(browser.session()["authenticated"], true);
 }
@@ -245,6 +245,6 @@ fn s110_stalled_refresh_does_not_resend_the_token_without_the_restriction() {
     assert_eq!((status(&browser, "mail"), sent()), (StatusCode::SERVICE_UNAVAILABLE, 1));
     assert_eq!(browser.session()["authenticated"], true);
     later(&browser, 6000);
-    assert_eq!((status(&browser, "mail"), sent()), (StatusCode::UNAUTHORIZED, 3), "asked anew, in a turn of its own");
+    assert_eq!((status(&browser, "mail"), sent()), (StatusCode::UNAUTHORIZED, 3), "refreshed again under a new lease");
     assert_eq!((status(&browser, "plain"), sent()), (StatusCode::OK, 3));
 }

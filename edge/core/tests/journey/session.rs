@@ -1,4 +1,4 @@
-//! What a session is worth: cookies that are broken, stores that lag, revocation, expiry.
+//! Sessions under invalid cookies, stale stores, revocation and expiry.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use causeway_core::{
@@ -24,7 +24,7 @@ fn s133_no_log_line_or_store_holds_a_token() {
     let copies = browser.platform.kv.borrow().values().cloned().collect::<Vec<_>>();
     let states = browser.platform.coordinators.borrow().values().cloned().collect::<Vec<_>>();
     assert!(!copies.is_empty() && states.iter().any(|state| state.len() > 500), "a record is kept in both");
-    // Bytes are text in a coordinator's state.
+    // The coordinator's state holds bytes as text.
     let words =
         states.iter().flat_map(|state| state.split(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_'));
     let decoded = words.filter_map(|word| BASE64.decode(word).ok());
@@ -33,11 +33,11 @@ fn s133_no_log_line_or_store_holds_a_token() {
     let stored =
         copies.into_iter().chain(states.iter().map(|state| state.clone().into_bytes())).chain(decoded).chain(listed);
     for place in stored {
-        assert!(!place.windows(10).any(|window| window == b"gho_secret"), "tokens rest sealed");
+        assert!(!place.windows(10).any(|window| window == b"gho_secret"), "tokens are stored sealed");
     }
 }
 
-/// Every list of bytes in a JSON value.
+/// Every byte string in a JSON value.
 fn byte_lists(value: &Value) -> Vec<Vec<u8>> {
     match value {
         Value::Array(list) => {
@@ -66,20 +66,20 @@ fn s60_s62_s145_every_invalid_cookie_gets_the_same_401() {
         });
     assert!(answers.iter().all(|answer| *answer == answers[0]));
     *browser.cookies.borrow_mut() = vec![(name.clone(), good.clone()), (name, good.clone())];
-    assert_eq!(browser.get("/stream").status, StatusCode::UNAUTHORIZED, "a tossed twin");
+    assert_eq!(browser.get("/stream").status, StatusCode::UNAUTHORIZED, "a second cookie of the same name");
     *browser.cookies.borrow_mut() = vec![("session".to_owned(), good)];
     assert_eq!(browser.get("/stream").status, StatusCode::UNAUTHORIZED, "an unprefixed twin");
 }
 
-/// `city=Zürich; Domain=.example.com`: whoever has such a cookie keeps it, and would not be signed in anywhere until it ends.
+/// `city=Zürich; Domain=.example.com`: a browser keeps such a cookie, and its user could not sign in until it expires.
 #[test]
 fn s60_non_ascii_cookie_of_another_application_hides_neither_sign_in_nor_session() {
     let browser = Browser::new(github);
     browser.cookies.borrow_mut().push(("city".to_owned(), "Zürich".to_owned()));
     browser.sign_in();
-    assert_eq!(browser.session()["authenticated"], true, "before ours");
+    assert_eq!(browser.session()["authenticated"], true, "before the edge's own");
     browser.cookies.borrow_mut().reverse();
-    assert_eq!(browser.session()["authenticated"], true, "behind ours");
+    assert_eq!(browser.session()["authenticated"], true, "after the edge's own");
     assert_eq!(browser.cookies.borrow().len(), 2);
 }
 
@@ -100,11 +100,11 @@ fn s112_s119_stale_or_failing_store_signs_nobody_out() {
     assert_eq!(browser.session()["authenticated"], true, "a record that has not arrived yet");
     browser.platform.kv_down.set(true);
     browser.platform.now_ms.set(browser.platform.now_ms.get() + 60_000);
-    assert_eq!(browser.session()["authenticated"], true, "no key-value store at all");
+    assert_eq!(browser.session()["authenticated"], true, "without a key-value store");
     browser.platform.coordinator_down.set(true);
     browser.platform.now_ms.set(browser.platform.now_ms.get() + 60_000);
     let response = browser.script(Method::GET, "/auth/session", "");
-    assert_eq!(response.status, StatusCode::SERVICE_UNAVAILABLE, "nobody can tell, so nobody is signed in or out");
+    assert_eq!(response.status, StatusCode::SERVICE_UNAVAILABLE, "the outcome is unknown, so nothing changes");
 }
 
 #[test]
@@ -150,12 +150,12 @@ fn s64_old_key_opens_until_retired_and_its_data_is_resealed() {
     assert_eq!(rotated.session()["authenticated"], true);
     assert_eq!(*rotated.cookies.borrow(), after, "once");
     let retired = rotated.at_another_edge(&[("SESSION_KEYS", &key_ring_text("b"))]);
-    assert_eq!(retired.session()["authenticated"], true, "nothing needs the old key any more");
+    assert_eq!(retired.session()["authenticated"], true, "nothing is sealed under the old key");
     *retired.cookies.borrow_mut() = before;
     assert_eq!(retired.session()["authenticated"], false, "and it opens nothing any more");
 }
 
-/// The cookie's own end is inside the seal: even a store that forgot to forget does not make it live longer.
+/// The cookie's expiry is inside the seal, so a store that keeps data too long does not extend it.
 #[test]
 fn s65_truncated_or_expired_cookie_is_rejected() {
     let browser = Browser::new(github);
@@ -173,10 +173,10 @@ fn s65_truncated_or_expired_cookie_is_rejected() {
         browser.session()["authenticated"] == true
     };
     assert!(answer(&plain), "as it was");
-    assert!(!answer(id), "without an end");
+    assert!(!answer(id), "without an expiry");
     assert!(!answer(&[&(browser.platform.now_ms.get() - 1).to_be_bytes(), id].concat()), "after its end");
-    assert!(!answer(&[plain.as_slice(), b"x"].concat()), "with something behind it");
-    assert!(!answer(b""), "with nothing in it");
+    assert!(!answer(&[plain.as_slice(), b"x"].concat()), "with trailing bytes");
+    assert!(!answer(b""), "empty");
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn s117_clock_skew_neither_signs_out_nor_extends_a_session() {
         state.revoked = true;
         state.record = None;
     });
-    // What was remembered at a time that has not come yet is not believed until then.
+    // A record cached in the clock's future is not used.
     browser.platform.now_ms.set(signed_in_at_ms - minutes_ms);
     assert_eq!(browser.session()["authenticated"], false);
 }
@@ -210,7 +210,7 @@ fn s70_oversized_cookies_are_cleared_with_an_explanation() {
         browser.platform.log.borrow_mut().clear();
         let mut cookies = signed_in.clone();
         cookies.extend([junk(MAX_COOKIE_BYTES), ("__Host-Http-login-x".to_owned(), String::new())]);
-        // Names that no cookie of ours has are no business of ours.
+        // Cookies of other applications are left alone.
         cookies
             .extend(["__Host-Http-", "__Host-Http-a\"b", "__Host-other"].map(|name| (name.to_owned(), String::new())));
         *browser.cookies.borrow_mut() = cookies;
@@ -229,13 +229,13 @@ fn s70_oversized_cookies_are_cleared_with_an_explanation() {
         assert_eq!(cleared, ["__Host-Http-login-x", SESSION_COOKIE, SESSION_COOKIE], "and its namesake");
         assert!(browser.platform.log.borrow().iter().any(|line| line.contains("\"reason\":\"headers-too-large\"")));
     }
-    // However many somebody puts there, an answer stays small.
+    // The number of cleared cookies per response is bounded.
     let many = (0..3_000).map(|at| (format!("__Host-Http-login-{at}"), "x".to_owned()));
     *browser.cookies.borrow_mut() = many.collect();
     let response = browser.get("/auth/github/login");
     assert_eq!(response.status, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
     assert!(response.headers.get_all("set-cookie").iter().count() <= 16);
-    // Other headers count, too.
+    // Other headers count towards the limit, too.
     *browser.cookies.borrow_mut() = signed_in;
     let response = browser.send(Method::GET, "/auth/session", &[("x-csrf", "1"), ("x-long", &"x".repeat(70_000))], "");
     assert_eq!(response.status, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);

@@ -1,4 +1,4 @@
-//! Signing in: what a user and an attacker of the callback would notice.
+//! Signing in, as a user and as an attacker of the callback would notice it.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -15,13 +15,13 @@ fn user_signs_in_and_out() {
     browser.sign_in();
     let session = browser.session();
     assert_eq!(session["user"], json!({"id": "github:7", "name": "Ada", "email": null}));
-    assert_eq!(browser.cookies.borrow().len(), 1, "the sign-in's own cookie is gone");
+    assert_eq!(browser.cookies.borrow().len(), 1, "the sign-in's cookie is cleared");
     let old = browser.cookies.borrow().clone();
     assert_eq!(browser.script(Method::POST, "/auth/logout", "").status, StatusCode::NO_CONTENT);
-    assert_eq!(browser.platform.ended.borrow().len(), 1, "open streams end, too");
+    assert_eq!(browser.platform.ended.borrow().len(), 1, "open streams end as well");
     assert_eq!(browser.session()["authenticated"], false);
     *browser.cookies.borrow_mut() = old;
-    assert_eq!(browser.session()["authenticated"], false, "the old cookie opens nothing");
+    assert_eq!(browser.session()["authenticated"], false, "the old cookie does not open");
     assert_eq!(code(&browser.script(Method::POST, "/events/chat", "{}")), "unauthenticated");
 }
 
@@ -34,7 +34,7 @@ fn s1_s7_unsolicited_callback_is_rejected() {
     refused(&format!("/auth/github/callback?code=good&state={}", "a".repeat(43)));
     let state = browser.start();
     refused(&format!("/auth/github/callback?code=good&state={state}&state={state}"));
-    assert!(browser.sent_to("https://github.com").is_empty(), "no code was sent anywhere");
+    assert!(browser.sent_to("https://github.com").is_empty(), "no code was sent");
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn provider_outage_is_reported_as_an_outage() {
     assert!(response.headers.contains_key("retry-after"));
 }
 
-/// Goes there while time passes; returns the answer's status and how long it took, in milliseconds.
+/// Sends a request while time passes; returns the status and the duration in milliseconds.
 fn visit(browser: &Browser, target: &str) -> (StatusCode, u64) {
     let began_ms = browser.platform.now_ms.get();
     let request = browser.request(Method::GET, target, &[], "");
@@ -113,7 +113,7 @@ fn unfinished_provider_answer_times_out() {
         browser.platform.dripping.set(Some(end));
         assert_eq!(visit(&browser, &callback), (StatusCode::SERVICE_UNAVAILABLE, took_ms), "{end}");
     }
-    // For want of a name nobody is kept out, and not for long either.
+    // The user's name is optional: the sign-in succeeds without it, after a short wait.
     let corp = Corp::new();
     *corp.claims.borrow_mut() = json!({"name": null});
     let browser = Browser::at_corp(&corp);
@@ -128,7 +128,7 @@ fn s21_s22_signing_in_again_ends_the_old_session() {
     browser.sign_in();
     let old = browser.cookies.borrow().clone();
     browser.sign_in();
-    assert_ne!(*browser.cookies.borrow(), old, "the session's id rotated");
+    assert_ne!(*browser.cookies.borrow(), old, "the session id is replaced");
     let ended: Vec<_> = browser.platform.ended.borrow().iter().map(|(_, reason)| *reason).collect();
     assert_eq!(ended, [causeway_protocol::hub::EndReason::Revoked], "its streams end with it");
     *browser.cookies.borrow_mut() = old;
@@ -230,7 +230,7 @@ fn s19_repeated_callback_redirects_a_signed_in_user_to_the_application() {
     assert_eq!(browser.sent_to("https://github.com").len(), redeemed, "no code is redeemed twice");
     assert_eq!(browser.session()["authenticated"], true);
     browser.cookies.borrow_mut().clear();
-    assert_eq!(browser.get(&callback).status, StatusCode::BAD_REQUEST, "who is not signed in is told");
+    assert_eq!(browser.get(&callback).status, StatusCode::BAD_REQUEST, "an anonymous user gets 401");
 }
 
 #[test]
@@ -257,12 +257,12 @@ fn s3_m23_concurrent_callbacks_redeem_the_code_once() {
     assert_eq!(browser.get(&callback).status, StatusCode::SEE_OTHER);
     let token = "https://github.com/login/oauth/access_token";
     assert_eq!(browser.sent_to(token).len(), 1);
-    // Whoever kept the cookie that the browser was told to drop.
+    // A client that kept the cookie despite being told to drop it.
     let signed_in = browser.swap(jar.clone());
     let response = browser.get(&callback);
     assert_eq!(response.status, StatusCode::BAD_REQUEST);
-    assert_eq!(browser.sent_to(token).len(), 1, "the code went nowhere");
-    // The same by a browser that is signed in meanwhile (S19).
+    assert_eq!(browser.sent_to(token).len(), 1, "the code was not sent");
+    // The same by a browser that has signed in since (S19).
     browser.swap(signed_in.into_iter().chain(jar).collect());
     let response = browser.get(&callback);
     assert_eq!((response.status, response.headers["location"].as_bytes()), (StatusCode::SEE_OTHER, &b"/"[..]));
@@ -295,7 +295,7 @@ fn s17_sign_in_steps_are_rate_limited() {
         assert!(response.headers.contains_key("retry-after"));
     }
     assert!(browser.sent_to("https://github.com").is_empty());
-    assert_eq!(*browser.cookies.borrow(), jar, "the sign-in under way can still be finished");
+    assert_eq!(*browser.cookies.borrow(), jar, "the sign-in in progress can still be finished");
     browser.address.set([203, 0, 113, 8].into());
     browser.start();
 }

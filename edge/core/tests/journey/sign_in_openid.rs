@@ -1,4 +1,4 @@
-//! Signing in with a provider found by discovery: what it may say wrong, and who may pretend to be it.
+//! Signing in with a provider found by discovery, with wrong answers and with impostors.
 
 use causeway_core::testing::{
     corp::{self, Corp, SETTINGS},
@@ -13,7 +13,7 @@ use super::{Browser, text};
 
 const TOKEN_ENDPOINT: &str = "https://id.corp.example/token";
 
-/// A sign-in at a provider whose ID token says something else.
+/// A sign-in at a provider whose ID token has these claims changed.
 fn with_claims(change: Value) -> (Browser, http::Response<()>) {
     let corp = Corp::new();
     *corp.claims.borrow_mut() = change;
@@ -54,7 +54,7 @@ fn s6_m31_callback_without_the_promised_issuer_is_rejected() {
     let silent = Browser::at_corp(&corp);
     let callback = silent.start_at(&corp);
     let (without, _) = callback.split_once("&iss=").unwrap();
-    assert_eq!(silent.get(without).status, StatusCode::SEE_OTHER, "who promised nothing may be silent");
+    assert_eq!(silent.get(without).status, StatusCode::SEE_OTHER, "a provider that promised no `iss` may omit it");
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn s3_failed_sign_in_consumes_its_state() {
     let browser = Browser::at_corp(&corp);
     let callback = browser.start_at(&corp);
     browser.assert_refused(&browser.get(&callback.replace("code=", "error=access_denied&x=")));
-    assert!(browser.cookies.borrow().is_empty(), "its cookie is gone");
+    assert!(browser.cookies.borrow().is_empty(), "its cookie is cleared");
     browser.assert_refused(&browser.get(&callback));
     assert!(browser.sent_to(TOKEN_ENDPOINT).is_empty());
 }
@@ -105,12 +105,12 @@ fn s10_s14_m18_injected_code_is_detected_before_its_tokens_are_used() {
     let corp = Corp::new();
     let browser = Browser::at_corp(&corp);
     let callback = browser.start_at(&corp);
-    // The server does not check the code's verifier, and the code is an attacker's: the nonce is, too.
+    // The server ignores the code_verifier and the code is an attacker's, so the nonce is the attacker's, too.
     *corp.nonce.borrow_mut() = "of-the-attackers-sign-in".to_owned();
     browser.platform.sent.borrow_mut().clear();
     browser.assert_refused(&browser.get(&callback));
     let sent = browser.platform.sent.borrow().clone();
-    assert_eq!(paths(&sent), ["/token", "/jwks", "/revoke"], "nothing was asked with the token, it was given back");
+    assert_eq!(paths(&sent), ["/token", "/jwks", "/revoke"], "the token was revoked unused");
     assert_eq!(form(&sent[0])["code_verifier"].len(), 43, "S10: a server that checks it refuses by itself");
 }
 
@@ -187,7 +187,7 @@ fn s58_s59_email_address_does_not_identify_a_user() {
     let (one, other) = (user("1"), user("2"));
     assert_eq!(one["email"], other["email"]);
     assert_ne!(one["id"], other["id"]);
-    // There is no list of domains to slip through: what looks like one gives nothing.
+    // No rule depends on a domain, so a look-alike domain gains nothing.
     let (browser, _) = with_claims(json!({"sub": "3", "email": "evil@evil.example@corp.example"}));
     assert_eq!(browser.session()["user"]["id"], "corp:3");
 }
@@ -207,7 +207,7 @@ fn s11_s53_unsafe_metadata_stops_the_sign_in() {
         let response = browser.get("/auth/corp/login");
         assert_eq!(response.status, StatusCode::SERVICE_UNAVAILABLE, "{change}");
         assert!(browser.cookies.borrow().is_empty());
-        assert_eq!(browser.platform.sent.borrow().len(), 1, "only the metadata was asked for");
+        assert_eq!(browser.platform.sent.borrow().len(), 1, "only the metadata was fetched");
     }
 }
 
@@ -272,7 +272,7 @@ fn m38_id_token_issued_before_the_sign_in_is_rejected() {
     );
 }
 
-/// Of a session that it names so, a provider can tell nobody anything.
+/// A provider cannot refer to a session that it names like this.
 #[test]
 fn s123_provider_without_a_usable_sid_can_log_out_by_user() {
     for sid in [String::new(), "x".repeat(256)] {
@@ -326,7 +326,7 @@ fn s16_m40_auth_time_before_the_sign_in_is_accepted_within_the_limit() {
         let settings = [("OIDC_PROVIDERS", entry), SETTINGS[1]];
         let browser = Browser::configured(&settings, move |sent| at.answer(sent));
         let callback = browser.start_at(&corp);
-        // Five minutes of a second factor.
+        // A second factor took five minutes.
         browser.platform.now_ms.set(browser.platform.now_ms.get() + 300_000);
         *corp.claims.borrow_mut() = json!({"auth_time": auth_time, "iat": now + 300});
         let response = browser.get(&callback);

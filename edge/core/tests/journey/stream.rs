@@ -1,4 +1,4 @@
-//! What a user hears: `GET /stream`.
+//! A user's stream: `GET /stream`.
 
 use std::{cell::Cell, rc::Rc, time::Duration};
 
@@ -62,8 +62,8 @@ fn s130_open_stream_is_closed_when_its_session_ends() {
 
 const TOKEN: &str = "https://id.corp.example/token";
 
-/// A browser with tokens that are over, whose provider answers each refresh with an error, or with new tokens.
-fn over() -> (Browser, Rc<Cell<Option<&'static str>>>) {
+/// A browser with expired tokens, whose provider answers each refresh with this error, or with new tokens.
+fn with_expired_tokens() -> (Browser, Rc<Cell<Option<&'static str>>>) {
     let (corp, error) = (Corp::new(), Rc::new(Cell::new(None)));
     let (provider, says) = (Rc::clone(&corp), Rc::clone(&error));
     let browser = Browser::configured(&corp::SETTINGS, move |sent| {
@@ -81,16 +81,16 @@ fn over() -> (Browser, Rc<Cell<Option<&'static str>>>) {
 
 #[test]
 fn m10_listening_session_ends_when_its_grant_is_revoked() {
-    let (browser, error) = over();
+    let (browser, error) = with_expired_tokens();
     error.set(Some("temporarily_unavailable"));
     for _ in 0..2 {
         assert_eq!(browser.get("/stream").status, StatusCode::OK);
         assert_eq!(browser.session()["authenticated"], true, "an outage ends nothing");
     }
-    assert_eq!(browser.sent_to(TOKEN).len(), 2, "and the provider is left alone for a while");
+    assert_eq!(browser.sent_to(TOKEN).len(), 2, "the provider is not asked again for a while");
     browser.platform.now_ms.set(browser.platform.now_ms.get() + 6000);
     error.set(Some("invalid_grant"));
-    assert_eq!(browser.get("/stream").status, StatusCode::OK, "which was open a moment ago");
+    assert_eq!(browser.get("/stream").status, StatusCode::OK, "it was open before");
     assert_eq!(browser.platform.ended.borrow().len(), 1, "and ends with the session's others");
     assert_eq!(browser.session()["authenticated"], false);
     assert_eq!(browser.get("/stream").status, StatusCode::UNAUTHORIZED);
@@ -99,7 +99,7 @@ fn m10_listening_session_ends_when_its_grant_is_revoked() {
 
 #[test]
 fn m27_stream_refreshes_its_token_once_without_waiting_for_the_provider() {
-    let (browser, _) = over();
+    let (browser, _) = with_expired_tokens();
     let platform = &browser.platform;
     platform.network_ms.set(5000);
     let (began_ms, answered_ms) = (platform.now_ms.get(), Cell::new(0));

@@ -11,7 +11,7 @@ use http::{Method, StatusCode};
 
 use super::{Browser, code, github, text};
 
-/// An address that a row of the table answers.
+/// A path that a row of the route table answers.
 fn address(row: &route::Row) -> String {
     let segments = row.pattern.split('/').map(|segment| if segment.starts_with('{') { "github" } else { segment });
     segments.collect::<Vec<_>>().join("/")
@@ -30,7 +30,7 @@ fn s134_invalid_configuration_closes_every_route_and_logs_the_key() {
         let headers = [("x-csrf", "1"), ("origin", "https://edge.example"), ("access-control-request-method", "GET")];
         let response = browser.send(method, &target, &headers, "");
         assert_eq!(code(&response), "misconfigured", "{target}");
-        assert!(!text(&response).contains("SESSION_KEYS"), "visitors learn nothing of the inside");
+        assert!(!text(&response).contains("SESSION_KEYS"), "the page reveals no internals");
         let log = browser.platform.log.borrow();
         assert!(log.iter().any(|line| line.contains("SESSION_KEYS is not set")), "{target}: {log:?}");
     }
@@ -67,7 +67,7 @@ fn unknown_path_is_404_and_unknown_method_405() {
 fn readiness_checks_every_dependency_and_logs_the_missing_one() {
     let up = Browser::new(github);
     assert_eq!(up.get("/readyz").status, StatusCode::OK);
-    assert!(up.platform.kv.borrow().is_empty() && up.platform.coordinators.borrow().is_empty(), "it only looks");
+    assert!(up.platform.kv.borrow().is_empty() && up.platform.coordinators.borrow().is_empty(), "it only reads");
     for (coordinator, kv, bridge, reason) in [
         (true, false, false, "coordinator-unavailable"),
         (false, true, false, "kv-unavailable"),
@@ -90,7 +90,7 @@ fn readiness_checks_every_dependency_and_logs_the_missing_one() {
         drop(log);
         edge.platform.sent.borrow_mut().clear();
         assert_eq!(edge.get("/healthz").status, StatusCode::OK);
-        assert!(edge.platform.sent.borrow().is_empty(), "it asks nobody");
+        assert!(edge.platform.sent.borrow().is_empty(), "it sends no request");
     }
 }
 
@@ -137,7 +137,7 @@ fn response_rejected_by_the_runtime_becomes_a_problem_document() {
     let answer = unanswerable(&browser.platform, "header 3 is no header");
     assert_eq!((code(&answer).as_str(), answer.status), ("internal", StatusCode::INTERNAL_SERVER_ERROR));
     assert_eq!(answer.headers["cache-control"], "no-store");
-    assert!(answer.headers.values().all(|value| value.to_str().is_ok()), "there is nothing left to refuse");
+    assert!(answer.headers.values().all(|value| value.to_str().is_ok()), "there is nothing left to reject");
     assert!(!text(&answer).contains("header 3"));
     let log = browser.platform.log.borrow();
     let request_id = answer.headers["x-request-id"].to_str().unwrap();

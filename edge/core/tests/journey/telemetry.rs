@@ -1,4 +1,4 @@
-//! What an operator reads in the log, and the trace that goes through.
+//! What an operator reads in the log, and the trace that requests carry.
 
 use http::Method;
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! What GitHub tells unasked: `POST /auth/github/webhook`.
+//! GitHub's webhook: `POST /auth/github/webhook`.
 
 use causeway_core::{
     handler::rate::LOGOUT_RATE,
@@ -104,7 +104,7 @@ fn unrelated_webhook_is_not_read() {
         let headers = [("x-hub-signature-256", signature), ("x-github-event", event)];
         let mut request = browser.request(Method::POST, "/auth/github/webhook", &headers, &big);
         request.body = std::mem::take(&mut request.body).after(&browser.platform, 60_000);
-        // Nothing waits for it.
+        // The body is never awaited.
         assert_eq!(run(browser.edge.handle(&browser.platform, request)).status, status, "{event}");
     }
     assert_eq!(browser.session()["authenticated"], true);
@@ -135,7 +135,7 @@ fn s125_flood_of_forged_webhooks_is_rate_limited() {
     let forged = signature("another secret of the same length", REVOKED);
     let limit = LOGOUT_RATE.limit;
     for count in 0..limit {
-        // Whether the signature is none or of somebody else.
+        // Whether the signature is missing or made with another secret.
         let bad = if count % 2 == 0 { "sha256=00" } else { forged.as_str() };
         let response = deliver(&browser, "github_app_authorization", bad, REVOKED);
         assert_eq!(response.status, StatusCode::UNAUTHORIZED);
@@ -155,7 +155,7 @@ fn m71_revocation_is_processed_amid_other_webhooks() {
     for _ in 0..=LOGOUT_RATE.limit {
         assert_eq!(deliver(&browser, "push", &of_push, push).status, StatusCode::NO_CONTENT);
     }
-    // Nor does anybody keep GitHub's word out who shares its address.
+    // Forgeries from GitHub's own address do not block its webhooks either.
     for _ in 0..=LOGOUT_RATE.limit {
         deliver(&browser, "push", "sha256=00", push);
     }
