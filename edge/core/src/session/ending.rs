@@ -1,5 +1,5 @@
 //! Ending sessions: one, or all of an index. Every way out leads through [`Sessions::end`] or, for who may be too late,
-//! [`Sessions::end_as_writer`].
+//! [`Sessions::end_with_lease`].
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use causeway_protocol::{hub::EndReason, session::SessionHandle, subject::Subject};

@@ -5,7 +5,7 @@ use http::HeaderMap;
 
 use super::{
     store::{Session, Sessions},
-    writer::{Begun, Purpose},
+    writer::{LeaseReply, WritePurpose},
 };
 use crate::{
     error::Error,
@@ -20,7 +20,7 @@ impl<P: Platform> Sessions<'_, P> {
     pub async fn renew_seals(&self, headers: &HeaderMap, session: &Session) -> Option<String> {
         let renewed = async {
             if !session.is_current
-                && let Begun::Writer(writer) = self.begin(session, Purpose::Other).await?
+                && let LeaseReply::Granted(writer) = self.begin(session, WritePurpose::Other).await?
             {
                 self.store(&writer, &writer.session.record).await?;
             }

@@ -1,6 +1,6 @@
 //! The machine of one session: whether it lives, its sealed record, and who may write it.
 //!
-//! Writing is exclusive, by a lease with a fence: a refresh token is sent by one isolate at a time, and a writer whose
+//! Writing is exclusive, by a lease with a fencing token: a refresh token is sent by one isolate at a time, and a writer whose
 //! lease is over can no longer store anything. Each use of a refresh token is counted here *before* it is sent, so that a
 //! crash between sending and storing is known to whoever comes next. Leases are judged by the coordinator's own clock.
 
@@ -54,11 +54,11 @@ pub struct SessionState {
     /// The indexes it is in.
     pub indexes: Vec<IndexName>,
     /// Counts the leases.
-    pub fence: u64,
+    pub fencing_token: u64,
     /// Who may write.
     pub lease: Option<Lease>,
     /// Refresh tokens that were sent and whose answer nobody has, by account.
-    pub sends: BTreeMap<String, Sends>,
+    pub token_uses: BTreeMap<String, TokenUse>,
     /// When the refusal of a token that had not ended last cost a refresh, in Unix milliseconds, by token.
     #[serde(default)]
     pub refusals: BTreeMap<String, u64>,
@@ -75,12 +75,12 @@ pub struct Lease {
     #[serde(default)]
     pub refused: Option<String>,
     /// What its holder drew when it asked, by which it is known if it asks again.
-    pub turn: u64,
+    pub attempt_id: u64,
 }
 
 /// What became of an account's present refresh token.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sends {
+pub struct TokenUse {
     /// How often it was sent and may have been used up.
     pub count: u32,
     /// Not to be sent before, in Unix milliseconds: the provider asked for it, or failed.
@@ -128,21 +128,21 @@ pub enum Command {
     /// Is it alive? Somebody else asks: no use of it.
     Peek,
     /// Become the writer.
-    Begin {
+    AcquireLease {
         /// To send this account's refresh token; `None` to write something else.
         account: Option<String>,
         /// The token of it that an upstream refused though it has not ended, if it is for one. Where clocks are wrong, all
         /// that an account has may be refused at the same time, and one refresh renews one of them.
         refused: Option<String>,
         /// The generation that the asker knows: if there is a newer one, that is the answer.
-        seen: u64,
+        known_generation: u64,
         /// Drawn by the asker, the same if it asks again because the answer was lost.
-        turn: u64,
+        attempt_id: u64,
     },
     /// Be done writing.
-    Finish {
+    ReleaseLease {
         /// Of the lease.
-        fence: u64,
+        fencing_token: u64,
         /// What came of it.
         outcome: Outcome,
     },
@@ -150,9 +150,9 @@ pub enum Command {
     Revoke,
     /// End it as its writer, at its provider's word: not if another began since, who may have stored tokens that the provider
     /// honours.
-    End {
+    EndWithLease {
         /// Of the lease.
-        fence: u64,
+        fencing_token: u64,
     },
 }
 
@@ -186,14 +186,14 @@ pub enum Outcome {
         consumption: Consumption,
     },
     /// Nothing was used up, as far as the provider says.
-    Kept {
+    NotConsumed {
         /// How long not to try again, in milliseconds.
         wait_ms: u64,
         /// Whether it broke down over it: what it says later of this refresh token may be the consequence.
         possibly_consumed: bool,
     },
     /// The refresh token was sent and no answer came: it may be used up.
-    Lost {
+    Unanswered {
         /// How long not to try again, in milliseconds.
         wait_ms: u64,
     },
@@ -213,13 +213,13 @@ pub enum Reply {
     /// The asker is the writer now.
     Leased {
         /// To be given back with what comes of it.
-        fence: u64,
+        fencing_token: u64,
         /// Current generation of the record.
         generation: u64,
         /// The record that the new one must come from.
         record: String,
         /// How often the account's refresh token was sent before, without an answer that anybody has.
-        sends_before: u32,
+        unanswered_sends: u32,
         /// Whether it may have been used up by an earlier use.
         possibly_consumed: bool,
     },
@@ -229,15 +229,15 @@ pub enum Reply {
         wait_ms: u64,
     },
     /// The account's provider is not to be asked now.
-    Later {
+    RetryLater {
         /// When it is, in milliseconds.
         wait_ms: u64,
     },
     /// A refusal has cost a refresh a moment ago: this one is about something else than the token.
-    RenewedLately,
+    RefreshedRecently,
     /// The lease was over and another began: nothing was stored.
     Superseded,
-    /// The session was ended, is over, or never was. After [`Command::Revoke`] or [`Command::End`] with the user whose
+    /// The session was ended, is over, or never was. After [`Command::Revoke`] or [`Command::EndWithLease`] with the user whose
     /// streams end with it, also when the session had been ended before: telling them may have failed then.
     Gone {
         /// Whose it was, if it was.
@@ -271,8 +271,8 @@ impl Machine for SessionMachine {
         match (state, command) {
             (state, Command::Revoke) => revoke(state, now_ms),
             // Whoever asks again is told again whose streams end with it.
-            (Some(state), Command::End { fence })
-                if fence == state.fence && (state.lease.is_some() || state.revoked) =>
+            (Some(state), Command::EndWithLease { fencing_token })
+                if fencing_token == state.fencing_token && (state.lease.is_some() || state.revoked) =>
             {
                 revoke(Some(state), now_ms)
             }
@@ -302,11 +302,11 @@ impl Machine for SessionMachine {
                 let reply = Reply::Active { generation: state.generation, record: state.record.clone() };
                 (touched(state, now_ms), reply)
             }
-            (Some(state), Command::Begin { account, refused, seen, turn }) => {
-                begin(state, now_ms, account, refused, seen, turn)
+            (Some(state), Command::AcquireLease { account, refused, known_generation, attempt_id }) => {
+                begin(state, now_ms, account, refused, known_generation, attempt_id)
             }
-            (Some(state), Command::Finish { fence, outcome }) => finish(state, now_ms, fence, outcome),
-            (Some(_), Command::End { .. }) => (None, Reply::Superseded),
+            (Some(state), Command::ReleaseLease { fencing_token, outcome }) => finish(state, now_ms, fencing_token, outcome),
+            (Some(_), Command::EndWithLease { .. }) => (None, Reply::Superseded),
         }
     }
 
@@ -356,50 +356,50 @@ fn begin(
     now_ms: u64,
     account: Option<String>,
     refused: Option<String>,
-    seen: u64,
-    turn: u64,
+    known_generation: u64,
+    attempt_id: u64,
 ) -> (Option<SessionState>, Reply) {
-    if state.generation > seen {
+    if state.generation > known_generation {
         return (None, Reply::Active { generation: state.generation, record: state.record.clone() });
     }
     let Some(record) = state.record.clone() else { return (None, GONE) };
     if let Some(lease) = state.lease.as_ref().filter(|lease| now_ms < lease.until_ms) {
-        if lease.turn != turn || lease.account != account {
+        if lease.attempt_id != attempt_id || lease.account != account {
             return (None, Reply::Busy { wait_ms: BUSY_MS });
         }
-        let sends = account.as_ref().and_then(|account| state.sends.get(account));
-        let sends_before = sends.map_or(0, |sends| sends.count.saturating_sub(1));
-        let possibly_consumed = sends_before > 0 || sends.is_some_and(|sends| sends.possibly_consumed);
-        let (fence, generation) = (state.fence, state.generation);
-        return (None, Reply::Leased { fence, generation, record, sends_before, possibly_consumed });
+        let sends = account.as_ref().and_then(|account| state.token_uses.get(account));
+        let unanswered_sends = sends.map_or(0, |sends| sends.count.saturating_sub(1));
+        let possibly_consumed = unanswered_sends > 0 || sends.is_some_and(|sends| sends.possibly_consumed);
+        let (fencing_token, generation) = (state.fencing_token, state.generation);
+        return (None, Reply::Leased { fencing_token, generation, record, unanswered_sends, possibly_consumed });
     }
     let last_refusal_ms = refused.as_ref().and_then(|token| state.refusals.get(token));
     if last_refusal_ms.is_some_and(|at_ms| now_ms.saturating_sub(*at_ms) < REFUSAL_PAUSE_MS) {
-        return (None, Reply::RenewedLately);
+        return (None, Reply::RefreshedRecently);
     }
     let mut next = state.clone();
-    let (mut sends_before, mut possibly_consumed) = (0, false);
+    let (mut unanswered_sends, mut possibly_consumed) = (0, false);
     if let Some(account) = &account {
-        let sends = next.sends.entry(account.clone()).or_default();
+        let sends = next.token_uses.entry(account.clone()).or_default();
         if let Some(wait_ms) = sends.not_before_ms.checked_sub(now_ms).filter(|wait_ms| *wait_ms > 0) {
-            return (None, Reply::Later { wait_ms });
+            return (None, Reply::RetryLater { wait_ms });
         }
-        sends_before = sends.count;
-        possibly_consumed = sends_before > 0 || sends.possibly_consumed;
+        unanswered_sends = sends.count;
+        possibly_consumed = unanswered_sends > 0 || sends.possibly_consumed;
         // Counted before it is sent: a crash must not look as if nothing had happened.
         sends.count = sends.count.saturating_add(1);
     }
-    next.fence = next.fence.saturating_add(1);
-    next.lease = Some(Lease { until_ms: now_ms.saturating_add(LEASE_MS), account, refused, turn });
+    next.fencing_token = next.fencing_token.saturating_add(1);
+    next.lease = Some(Lease { until_ms: now_ms.saturating_add(LEASE_MS), account, refused, attempt_id });
     let reply =
-        Reply::Leased { fence: next.fence, generation: next.generation, record, sends_before, possibly_consumed };
+        Reply::Leased { fencing_token: next.fencing_token, generation: next.generation, record, unanswered_sends, possibly_consumed };
     (Some(next), reply)
 }
 
-fn finish(state: &SessionState, now_ms: u64, fence: u64, outcome: Outcome) -> (Option<SessionState>, Reply) {
-    let (Some(lease), true) = (&state.lease, fence == state.fence) else {
+fn finish(state: &SessionState, now_ms: u64, fencing_token: u64, outcome: Outcome) -> (Option<SessionState>, Reply) {
+    let (Some(lease), true) = (&state.lease, fencing_token == state.fencing_token) else {
         // The last lease, given back before: that answer was lost.
-        let is_done = fence == state.fence && fence > 0;
+        let is_done = fencing_token == state.fencing_token && fencing_token > 0;
         let again = Reply::Active { generation: state.generation, record: None };
         return (None, if is_done { again } else { Reply::Superseded });
     };
@@ -413,16 +413,16 @@ fn finish(state: &SessionState, now_ms: u64, fence: u64, outcome: Outcome) -> (O
             if let Some(token) = &lease.refused {
                 next.refusals.insert(token.clone(), now_ms);
             }
-            match (consumption, next.sends.get_mut(&account)) {
+            match (consumption, next.token_uses.get_mut(&account)) {
                 (Consumption::Possible, Some(sends)) => {
                     sends.count = sends.count.saturating_sub(1);
                     sends.possibly_consumed = true;
                 }
                 (Consumption::Counted, _) | (_, None) => {}
-                (Consumption::None, Some(_)) => drop(next.sends.remove(&account)),
+                (Consumption::None, Some(_)) => drop(next.token_uses.remove(&account)),
             }
             for account in &replaced {
-                next.sends.remove(account);
+                next.token_uses.remove(account);
             }
             for index in indexes {
                 if !next.indexes.contains(&index) {
@@ -430,15 +430,15 @@ fn finish(state: &SessionState, now_ms: u64, fence: u64, outcome: Outcome) -> (O
                 }
             }
         }
-        Outcome::Kept { wait_ms, possibly_consumed } => {
-            if let Some(sends) = next.sends.get_mut(&account) {
+        Outcome::NotConsumed { wait_ms, possibly_consumed } => {
+            if let Some(sends) = next.token_uses.get_mut(&account) {
                 sends.count = sends.count.saturating_sub(1);
                 sends.possibly_consumed |= possibly_consumed;
                 sends.not_before_ms = now_ms.saturating_add(wait_ms);
             }
         }
-        Outcome::Lost { wait_ms } => {
-            if let Some(sends) = next.sends.get_mut(&account) {
+        Outcome::Unanswered { wait_ms } => {
+            if let Some(sends) = next.token_uses.get_mut(&account) {
                 sends.not_before_ms = now_ms.saturating_add(wait_ms);
             }
         }

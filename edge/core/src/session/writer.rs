@@ -23,28 +23,28 @@ const MAX_WAIT: Duration = Duration::from_millis(LEASE_MS + 5000);
 
 /// What came of asking to be a session's writer.
 #[derive(Debug)]
-pub enum Begun {
+pub enum LeaseReply {
     /// There is a newer record.
     Newer(Session),
     /// Granted.
-    Writer(Writer),
+    Granted(WriteLease),
     /// Somebody else writes; ask again after `wait`.
     Busy {
         /// How long.
         wait: Duration,
     },
     /// The provider is not to be asked before `wait` is over.
-    Later {
+    RetryLater {
         /// How long.
         wait: Duration,
     },
     /// An upstream's refusal of this account's token has cost a refresh a moment ago.
-    RenewedLately,
+    RefreshedRecently,
 }
 
 /// What somebody wants to write.
 #[derive(Debug, Clone, Copy)]
-pub enum Purpose<'a> {
+pub enum WritePurpose<'a> {
     /// New tokens of this account for old.
     Refresh {
         /// Its provider.
@@ -59,12 +59,12 @@ pub enum Purpose<'a> {
 
 /// The right to write a session's record, for [`super::coordinator::LEASE_MS`].
 #[derive(Debug)]
-pub struct Writer {
-    pub(super) fence: u64,
+pub struct WriteLease {
+    pub(super) fencing_token: u64,
     /// The session as it is now: what is written must come from this.
     pub session: Session,
     /// How often the account's refresh token was sent before without an answer that anybody has.
-    pub sends_before: u32,
+    pub unanswered_sends: u32,
     /// Whether an earlier use may have used it up.
     pub possibly_consumed: bool,
 }
@@ -74,19 +74,19 @@ impl<P: Platform> Sessions<'_, P> {
     ///
     /// # Errors
     /// [`Error::Unauthenticated`] if the session is over, [`Error::Unavailable`] if the coordinator did not answer.
-    pub async fn begin(&self, session: &Session, purpose: Purpose<'_>) -> Result<Begun, Error> {
+    pub async fn begin(&self, session: &Session, purpose: WritePurpose<'_>) -> Result<LeaseReply, Error> {
         let gone = Error::Unauthenticated { reason: "session ended meanwhile" };
         let broken = Error::Unauthenticated { reason: "session record does not open" };
-        let mut turn = [0; 8];
-        self.platform.fill(&mut turn)?;
+        let mut attempt_id = [0; 8];
+        self.platform.fill(&mut attempt_id)?;
         let (account, refused) = match purpose {
-            Purpose::Refresh { account, refused } => {
+            WritePurpose::Refresh { account, refused } => {
                 (Some(account.to_owned()), refused.map(|restriction| format!("{account} {restriction}")))
             }
-            Purpose::Other => (None, None),
+            WritePurpose::Other => (None, None),
         };
-        let turn = u64::from_be_bytes(turn);
-        let begin = Command::Begin { account, refused, seen: session.generation, turn };
+        let attempt_id = u64::from_be_bytes(attempt_id);
+        let begin = Command::AcquireLease { account, refused, known_generation: session.generation, attempt_id };
         let open = |generation: u64, record: &str| {
             let sealed = BASE64.decode(record).map_err(|_| broken.clone())?;
             let record = self.unseal(&session.id, generation, &sealed).ok_or_else(|| broken.clone())?;
@@ -97,19 +97,19 @@ impl<P: Platform> Sessions<'_, P> {
         };
         // The coordinator vouches for what it answers from when it was asked, at the latest.
         let asked_ms = self.platform.now_ms();
-        match self.coordinate_surely(&session.handle, begin).await? {
+        match self.coordinate_with_retry(&session.handle, begin).await? {
             Reply::Active { generation, record: Some(record) } => {
                 let (newer, sealed) = open(generation, &record)?;
                 self.cache.put(&session.handle, asked_ms, generation, sealed);
-                Ok(Begun::Newer(newer))
+                Ok(LeaseReply::Newer(newer))
             }
-            Reply::Leased { fence, generation, record, sends_before, possibly_consumed } => {
+            Reply::Leased { fencing_token, generation, record, unanswered_sends, possibly_consumed } => {
                 let (session, _) = open(generation, &record)?;
-                Ok(Begun::Writer(Writer { fence, session, sends_before, possibly_consumed }))
+                Ok(LeaseReply::Granted(WriteLease { fencing_token, session, unanswered_sends, possibly_consumed }))
             }
-            Reply::Busy { wait_ms } => Ok(Begun::Busy { wait: Duration::from_millis(wait_ms) }),
-            Reply::Later { wait_ms } => Ok(Begun::Later { wait: Duration::from_millis(wait_ms) }),
-            Reply::RenewedLately => Ok(Begun::RenewedLately),
+            Reply::Busy { wait_ms } => Ok(LeaseReply::Busy { wait: Duration::from_millis(wait_ms) }),
+            Reply::RetryLater { wait_ms } => Ok(LeaseReply::RetryLater { wait: Duration::from_millis(wait_ms) }),
+            Reply::RefreshedRecently => Ok(LeaseReply::RefreshedRecently),
             Reply::Gone { .. } => {
                 self.cache.forget(&session.handle);
                 Err(gone)
@@ -124,17 +124,17 @@ impl<P: Platform> Sessions<'_, P> {
     ///
     /// # Errors
     /// As [`Sessions::begin`]; [`Error::Unavailable`] if others write for too long.
-    pub async fn begin_patiently(&self, mut session: Session) -> Result<Writer, Error> {
+    pub async fn wait_for_lease(&self, mut session: Session) -> Result<WriteLease, Error> {
         let began_ms = self.platform.now_ms();
         loop {
             let waited = Duration::from_millis(self.platform.now_ms().saturating_sub(began_ms));
-            match self.begin(&session, Purpose::Other).await? {
-                Begun::Writer(writer) => return Ok(writer),
+            match self.begin(&session, WritePurpose::Other).await? {
+                LeaseReply::Granted(writer) => return Ok(writer),
                 _ if waited > MAX_WAIT => break,
-                Begun::Newer(newer) => session = newer,
+                LeaseReply::Newer(newer) => session = newer,
                 // Most are done soon; who is not has probably been cut off.
-                Begun::Busy { wait } | Begun::Later { wait } => self.platform.sleep(wait.max(waited / 10)).await,
-                Begun::RenewedLately => break,
+                LeaseReply::Busy { wait } | LeaseReply::RetryLater { wait } => self.platform.sleep(wait.max(waited / 10)).await,
+                LeaseReply::RefreshedRecently => break,
             }
         }
         Err(Unavailable::new("session coordinator", "others write for too long").into())
@@ -145,7 +145,7 @@ impl<P: Platform> Sessions<'_, P> {
     /// # Errors
     /// [`Error::Unauthenticated`] if the session ended meanwhile, [`Error::Unavailable`] if nobody can tell whether it
     /// was stored.
-    pub async fn store(&self, writer: &Writer, record: &SessionRecord) -> Result<Option<Session>, Error> {
+    pub async fn store(&self, writer: &WriteLease, record: &SessionRecord) -> Result<Option<Session>, Error> {
         self.store_with_consumption(writer, record, Consumption::None).await
     }
 
@@ -155,7 +155,7 @@ impl<P: Platform> Sessions<'_, P> {
     /// As [`Sessions::store`].
     pub async fn store_with_consumption(
         &self,
-        writer: &Writer,
+        writer: &WriteLease,
         record: &SessionRecord,
         consumption: Consumption,
     ) -> Result<Option<Session>, Error> {
@@ -170,7 +170,7 @@ impl<P: Platform> Sessions<'_, P> {
         let indexes = match self.index(handle, record, added, generation, String::new()).await {
             Ok(indexes) => indexes,
             Err(error) => {
-                self.give_back_unused(writer).await?;
+                self.release_unused(writer).await?;
                 return Err(error);
             }
         };
@@ -178,7 +178,7 @@ impl<P: Platform> Sessions<'_, P> {
         let replaced = replaced(before, record);
         let outcome = Outcome::Stored { record: BASE64.encode(&sealed), indexes, replaced, consumption };
         let asked_ms = self.platform.now_ms();
-        match self.coordinate_surely(handle, Command::Finish { fence: writer.fence, outcome }).await? {
+        match self.coordinate_with_retry(handle, Command::ReleaseLease { fencing_token: writer.fencing_token, outcome }).await? {
             Reply::Active { .. } => {
                 self.cache.put(handle, asked_ms, generation, sealed.clone());
                 self.keep_copy(handle, generation, &sealed, record).await;
@@ -203,17 +203,17 @@ impl<P: Platform> Sessions<'_, P> {
     /// Gives the lease back without a new record, and without having sent anything.
     ///
     /// # Errors
-    /// As [`Sessions::give_back`].
-    pub async fn give_back_unused(&self, writer: &Writer) -> Result<(), Unavailable> {
-        self.give_back(writer, Outcome::Kept { wait_ms: 0, possibly_consumed: false }).await
+    /// As [`Sessions::release`].
+    pub async fn release_unused(&self, writer: &WriteLease) -> Result<(), Unavailable> {
+        self.release(writer, Outcome::NotConsumed { wait_ms: 0, possibly_consumed: false }).await
     }
 
     /// Gives the lease back without a new record.
     ///
     /// # Errors
     /// The coordinator did not answer; the lease then ends by itself.
-    pub async fn give_back(&self, writer: &Writer, outcome: Outcome) -> Result<(), Unavailable> {
-        self.coordinate_surely(&writer.session.handle, Command::Finish { fence: writer.fence, outcome }).await.map(drop)
+    pub async fn release(&self, writer: &WriteLease, outcome: Outcome) -> Result<(), Unavailable> {
+        self.coordinate_with_retry(&writer.session.handle, Command::ReleaseLease { fencing_token: writer.fencing_token, outcome }).await.map(drop)
     }
 
     /// The same at the word that a writer has of the provider, unless another became the writer since: whoever was held up
@@ -221,10 +221,10 @@ impl<P: Platform> Sessions<'_, P> {
     ///
     /// # Errors
     /// As [`Sessions::end`].
-    pub async fn end_as_writer(&self, writer: &Writer, reason: EndReason) -> Result<bool, Error> {
+    pub async fn end_with_lease(&self, writer: &WriteLease, reason: EndReason) -> Result<bool, Error> {
         let handle = &writer.session.handle;
         self.cache.forget(handle);
-        match self.coordinate_surely(handle, Command::End { fence: writer.fence }).await? {
+        match self.coordinate_with_retry(handle, Command::EndWithLease { fencing_token: writer.fencing_token }).await? {
             Reply::Gone { subject, indexes, .. } => {
                 self.end_streams(handle, subject, &indexes, reason).await.map(|()| true)
             }
@@ -234,7 +234,7 @@ impl<P: Platform> Sessions<'_, P> {
     }
 
     /// Asks once more if no answer came. For commands that do nothing when they are repeated.
-    pub(super) async fn coordinate_surely(
+    pub(super) async fn coordinate_with_retry(
         &self,
         handle: &SessionHandle,
         command: Command,

@@ -41,7 +41,7 @@ use crate::{
         record::{Access, LinkedAccount, RestrictedToken},
         state::{Consumption, Outcome},
         store::{Session, Sessions},
-        writer::{Begun, Purpose, Writer},
+        writer::{LeaseReply, WriteLease, WritePurpose},
     },
 };
 
@@ -122,27 +122,27 @@ impl<P: Platform> Refresher<'_, P> {
             // Reckoned from before the turn was asked for: the coordinator's lease began later, whatever held us up since.
             let asked_ms = self.platform.now_ms();
             let refused = (!self.is_expired(access)).then(|| key.unwrap_or_default());
-            let purpose = Purpose::Refresh { account: provider, refused };
+            let purpose = WritePurpose::Refresh { account: provider, refused };
             match self.sessions().begin(&session, purpose).await? {
-                Begun::Newer(newer) => {
+                LeaseReply::Newer(newer) => {
                     let before = access.map(|it| it.token);
                     let after = newer.record.accounts.get(provider).and_then(|it| it.access(key)).map(|it| it.token);
                     // What is newer may be another account's tokens; these are as refused as before.
                     must_renew = must_renew && before.zip(after).is_some_and(|(before, after)| same(before, after));
                     session = Cow::Owned(newer);
                 }
-                Begun::Busy { wait } if waited < MAX_WAIT => {
+                LeaseReply::Busy { wait } if waited < MAX_WAIT => {
                     self.platform.sleep(wait).await;
                 }
-                Begun::Busy { .. } => {
+                LeaseReply::Busy { .. } => {
                     return good.ok_or_else(|| Unavailable::new("identity provider", "renews for too long").into());
                 }
-                Begun::Later { wait } => {
+                LeaseReply::RetryLater { wait } => {
                     let rests = || Unavailable::new("identity provider", format_args!("rests for {wait:?}")).into();
                     return good.ok_or_else(rests);
                 }
-                Begun::RenewedLately => return Err(needed()),
-                Begun::Writer(writer) => {
+                LeaseReply::RefreshedRecently => return Err(needed()),
+                LeaseReply::Granted(writer) => {
                     return match (self.renew(&writer, provider, restriction, asked_ms).await, good) {
                         (Err(Error::Unavailable(_)), Some(good)) => Ok(good),
                         (renewed, _) => renewed?.ok_or_else(needed),
@@ -155,43 +155,43 @@ impl<P: Platform> Refresher<'_, P> {
     /// Renews as the session's writer. `None`: the provider no longer honours the refresh token, or not for this.
     async fn renew(
         &self,
-        writer: &Writer,
+        writer: &WriteLease,
         provider_id: &str,
         restriction: Option<&Restriction>,
         asked_ms: u64,
     ) -> Result<Option<LinkedAccount>, Error> {
         let sessions = self.sessions();
-        let kept = |wait: Duration| Outcome::Kept { wait_ms: millis(wait), possibly_consumed: false };
+        let kept = |wait: Duration| Outcome::NotConsumed { wait_ms: millis(wait), possibly_consumed: false };
         let account = writer.session.record.accounts.get(provider_id);
         let (Some(provider), Some(account)) =
             (account.and_then(|it| self.config.provider_of(provider_id, &it.issuer)), account)
         else {
-            sessions.give_back_unused(writer).await?;
+            sessions.release_unused(writer).await?;
             return Ok(None);
         };
         // What may have been used up: a token that does not rotate never is, and leaves no doubt (M78).
-        let (sends_before, possibly_consumed) =
-            if provider.refresh.rotates { (writer.sends_before, writer.possibly_consumed) } else { (0, false) };
-        if sends_before > u32::from(provider.refresh.retries_lost_answer) {
+        let (unanswered_sends, possibly_consumed) =
+            if provider.refresh.rotates { (writer.unanswered_sends, writer.possibly_consumed) } else { (0, false) };
+        if unanswered_sends > u32::from(provider.refresh.retries_lost_answer) {
             self.report(provider, Renewal::Exhausted);
             return self.without_refresh_token(writer, provider_id).await;
         }
         let endpoints = match cache::endpoints(self.platform, &self.memory.discovery, provider).await {
             Ok(endpoints) => endpoints,
             Err(error) => {
-                sessions.give_back(writer, kept(PAUSE)).await?;
+                sessions.release(writer, kept(PAUSE)).await?;
                 return Err(error.into());
             }
         };
         // The last time that it may be sent: not into an outage that goes on.
-        if sends_before > 0
+        if unanswered_sends > 0
             && let Err(error) = discovery::reach(self.platform, provider).await
         {
-            sessions.give_back(writer, kept(PAUSE)).await?;
+            sessions.release(writer, kept(PAUSE)).await?;
             return Err(error.into());
         }
         if self.platform.now_ms().saturating_sub(asked_ms) > STALL_MS {
-            sessions.give_back_unused(writer).await?;
+            sessions.release_unused(writer).await?;
             return Err(Unavailable::new("identity provider", "held up before it was asked").into());
         }
         let (platform, cache, endpoints) = (self.platform, &self.memory.discovery, &endpoints);
@@ -234,7 +234,7 @@ impl<P: Platform> Refresher<'_, P> {
             // The account that makes the session its user's is over: so is the session (M10). Unless an earlier use may
             // have been one although nobody had its tokens, which looks the same.
             Refresh::Ended(reason) if writer.session.record.provider == provider.id && !possibly_consumed => {
-                if sessions.end_as_writer(writer, EndReason::Revoked).await? {
+                if sessions.end_with_lease(writer, EndReason::Revoked).await? {
                     self.report(provider, Renewal::Ended(reason));
                     return Err(Error::Unauthenticated { reason: "the provider ended the account's grant" });
                 }
@@ -271,12 +271,12 @@ impl<P: Platform> Refresher<'_, P> {
                 self.report(provider, Renewal::NotNow(detail));
                 let wait = retry_after_seconds.map_or(PAUSE, |seconds| Duration::from_secs(seconds.into()));
                 let wait_ms = millis(wait.clamp(PAUSE, MAX_PAUSE));
-                sessions.give_back(writer, Outcome::Kept { wait_ms, possibly_consumed }).await?;
+                sessions.release(writer, Outcome::NotConsumed { wait_ms, possibly_consumed }).await?;
                 Err(Unavailable::new("identity provider", detail).into())
             }
             Refresh::Lost => {
                 self.report(provider, Renewal::Lost);
-                sessions.give_back(writer, Outcome::Lost { wait_ms: millis(PAUSE) }).await?;
+                sessions.release(writer, Outcome::Unanswered { wait_ms: millis(PAUSE) }).await?;
                 Err(Unavailable::new("identity provider", "gave no answer that could be read").into())
             }
         }
@@ -285,7 +285,7 @@ impl<P: Platform> Refresher<'_, P> {
     /// Stores new tokens before anybody uses them; what cannot be stored is revoked.
     async fn store(
         &self,
-        writer: &Writer,
+        writer: &WriteLease,
         client: &Client<'_, P>,
         dpop: Option<&DpopKey>,
         renewed: LinkedAccount,
@@ -319,7 +319,7 @@ impl<P: Platform> Refresher<'_, P> {
     }
 
     /// Stores the record without a refresh token that is worth nothing any more, so that nobody sends it again.
-    async fn without_refresh_token(&self, writer: &Writer, provider_id: &str) -> Result<Option<LinkedAccount>, Error> {
+    async fn without_refresh_token(&self, writer: &WriteLease, provider_id: &str) -> Result<Option<LinkedAccount>, Error> {
         let mut record = writer.session.record.clone();
         if let Some(account) = record.accounts.get_mut(provider_id) {
             account.tokens.refresh_token = None;
@@ -337,16 +337,16 @@ impl<P: Platform> Refresher<'_, P> {
     /// The session is over, or the coordinator did not answer.
     pub async fn note_dead(&self, session: &Session, provider_id: &str, token: &SecretString) -> Result<(), Error> {
         let sessions = self.sessions();
-        let begun = match sessions.begin(session, Purpose::Other).await? {
-            Begun::Newer(newer) => sessions.begin(&newer, Purpose::Other).await?,
+        let begun = match sessions.begin(session, WritePurpose::Other).await? {
+            LeaseReply::Newer(newer) => sessions.begin(&newer, WritePurpose::Other).await?,
             begun => begun,
         };
-        let Begun::Writer(writer) = begun else { return Ok(()) };
+        let LeaseReply::Granted(writer) = begun else { return Ok(()) };
         let tokens = writer.session.record.accounts.get(provider_id).map(|account| &account.tokens);
         if tokens.is_some_and(|it| it.refresh_token.is_none() && same(&it.access_token, token)) {
             self.without_refresh_token(&writer, provider_id).await?;
         } else {
-            sessions.give_back_unused(&writer).await?;
+            sessions.release_unused(&writer).await?;
         }
         Ok(())
     }

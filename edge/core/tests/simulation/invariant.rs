@@ -298,11 +298,11 @@ impl InvariantChecker {
                 if before.revoked && !after.revoked {
                     self.report_violation(world, || format!("session {handle} is revived"));
                 }
-                if after.generation < before.generation || after.fence < before.fence {
+                if after.generation < before.generation || after.fencing_token < before.fencing_token {
                     self.report_violation(world, || format!("session {handle} goes back"));
                 }
                 let is_other = (before.generation, &before.record) != (after.generation, &after.record);
-                if is_other && !after.revoked && !matches!(command, Command::Finish { .. }) {
+                if is_other && !after.revoked && !matches!(command, Command::ReleaseLease { .. }) {
                     self.report_violation(world, || format!("session {handle} is written by {command:?}"));
                 }
                 if !before.revoked && after.revoked {
@@ -314,8 +314,10 @@ impl InvariantChecker {
             self.report_violation(world, || format!("session {handle} is dead and has a record"));
         }
         match command {
-            Command::Begin { account, .. } => self.saw_lease(world, written, account.as_ref()),
-            Command::Finish { fence, outcome } => self.saw_finish(world, written, *fence, outcome),
+            Command::AcquireLease { account, .. } => self.saw_lease(world, written, account.as_ref()),
+            Command::ReleaseLease { fencing_token, outcome } => {
+                self.saw_finish(world, written, *fencing_token, outcome)
+            }
             _ => {}
         }
     }
@@ -341,9 +343,9 @@ impl InvariantChecker {
         let mut all = self.session_models.borrow_mut();
         let session_model = all.entry(handle.to_owned()).or_default();
         if let Some(last) = &session_model.lease {
-            if after.fence <= last.fence {
+            if after.fencing_token <= last.fencing_token {
                 self.report_violation(world, || {
-                    format!("session {handle}: the fence {} was given before", after.fence)
+                    format!("session {handle}: the fencing_token {} was given before", after.fencing_token)
                 });
             }
             if last.is_open && !last.is_expired(looked_at_ms) {
@@ -369,16 +371,16 @@ impl InvariantChecker {
             }
         }
         self.leased.borrow_mut().extend(task);
-        let (fence, account) = (after.fence, account.cloned());
+        let (fencing_token, account) = (after.fencing_token, account.cloned());
         let (asked_ms, given_ms) = (asked_at_ms, looked_at_ms);
-        session_model.lease = Some(Lease { task, fence, asked_ms, given_ms, account, is_open: true });
+        session_model.lease = Some(Lease { task, fencing_token, asked_ms, given_ms, account, is_open: true });
     }
 
-    fn saw_finish(&self, world: &World, written: &Written<'_>, fence: u64, outcome: &Outcome) {
+    fn saw_finish(&self, world: &World, written: &Written<'_>, fencing_token: u64, outcome: &Outcome) {
         let Written { handle, task, looked_at_ms, before, after, .. } = *written;
         let mut all = self.session_models.borrow_mut();
         let session_model = all.entry(handle.to_owned()).or_default();
-        if !session_model.is_writer(task, fence) {
+        if !session_model.is_writer(task, fencing_token) {
             return self.report_violation(world, || {
                 format!("session {handle} is written by task {task:?}, whose turn it is not")
             });
@@ -471,11 +473,11 @@ impl InvariantChecker {
 
     /// A command is answered.
     pub(crate) fn saw_reply(&self, world: &World, task: Option<TaskId>, command: &Command, reply: &Reply) {
-        if let (Some(task), Command::Finish { .. } | Command::End { .. }) = (task, command) {
+        if let (Some(task), Command::ReleaseLease { .. } | Command::EndWithLease { .. }) = (task, command) {
             self.leased.borrow_mut().remove(&task);
         }
         match (command, reply) {
-            (Command::Finish { outcome: Outcome::Stored { .. }, .. }, Reply::Gone { .. }) => {
+            (Command::ReleaseLease { outcome: Outcome::Stored { .. }, .. }, Reply::Gone { .. }) => {
                 world.count("tokens of a session that ended meanwhile");
                 let all = self.sent_tokens.borrow();
                 let has_tokens =
@@ -484,11 +486,11 @@ impl InvariantChecker {
                 let orphan = task.zip(issued_tokens.and_then(|(token, _)| grant_of(token)));
                 self.orphaned.borrow_mut().extend(orphan.map(|(task, grant)| (task, grant, world.now_ms())));
             }
-            (Command::Finish { .. }, Reply::Superseded) => world.count("late writers"),
-            (Command::End { .. }, Reply::Superseded) => world.count("late writers who would end the session"),
-            (Command::Begin { .. }, Reply::Busy { .. }) => world.count("waits for another's refresh"),
-            (Command::Begin { .. }, Reply::Later { .. }) => world.count("refreshes put off"),
-            (Command::Begin { .. }, Reply::Active { .. }) => world.count("refreshes found done"),
+            (Command::ReleaseLease { .. }, Reply::Superseded) => world.count("late writers"),
+            (Command::EndWithLease { .. }, Reply::Superseded) => world.count("late writers who would end the session"),
+            (Command::AcquireLease { .. }, Reply::Busy { .. }) => world.count("waits for another's refresh"),
+            (Command::AcquireLease { .. }, Reply::RetryLater { .. }) => world.count("refreshes put off"),
+            (Command::AcquireLease { .. }, Reply::Active { .. }) => world.count("refreshes found done"),
             _ => {}
         }
     }

@@ -13,7 +13,7 @@ const SEND_WITHIN_MS: u64 = 30_000;
 /// The right to write, as it was given.
 pub(super) struct Lease {
     pub(super) task: Option<TaskId>,
-    pub(super) fence: u64,
+    pub(super) fencing_token: u64,
     /// When it was asked for.
     pub(super) asked_ms: u64,
     pub(super) given_ms: u64,
@@ -114,10 +114,10 @@ pub(super) struct SessionModel {
 }
 
 impl SessionModel {
-    /// Whether a task has the right to write under this fence, whatever the time: late is not too late if nobody else
+    /// Whether a task has the right to write under this fencing_token, whatever the time: late is not too late if nobody else
     /// began.
-    pub(super) fn is_writer(&self, task: Option<TaskId>, fence: u64) -> bool {
-        self.lease.as_ref().is_some_and(|it| it.is_open && it.task == task && it.fence == fence)
+    pub(super) fn is_writer(&self, task: Option<TaskId>, fencing_token: u64) -> bool {
+        self.lease.as_ref().is_some_and(|it| it.is_open && it.task == task && it.fencing_token == fencing_token)
     }
 
     /// An account is there from now on, or has other tokens.

@@ -27,15 +27,15 @@ impl Session {
         reply
     }
 
-    fn refresh(&mut self, now_ms: u64, seen: u64) -> Reply {
-        // Each asks for a turn of its own.
+    fn refresh(&mut self, now_ms: u64, known_generation: u64) -> Reply {
+        // Each asks for a attempt_id of its own.
         self.1 += 1;
-        let turn = self.1;
-        self.ask(now_ms, Command::Begin { account: Some("github".to_owned()), refused: None, seen, turn })
+        let attempt_id = self.1;
+        self.ask(now_ms, Command::AcquireLease { account: Some("github".to_owned()), refused: None, known_generation, attempt_id })
     }
 
-    fn finish(&mut self, now_ms: u64, fence: u64, outcome: Outcome) -> Reply {
-        self.ask(now_ms, Command::Finish { fence, outcome })
+    fn finish(&mut self, now_ms: u64, fencing_token: u64, outcome: Outcome) -> Reply {
+        self.ask(now_ms, Command::ReleaseLease { fencing_token, outcome })
     }
 }
 
@@ -48,9 +48,9 @@ fn stored(record: &str) -> Outcome {
     }
 }
 
-fn leased(fence: u64, sends_before: u32) -> Reply {
-    let possibly_consumed = sends_before > 0;
-    Reply::Leased { fence, generation: 1, record: "r".to_owned(), sends_before, possibly_consumed }
+fn leased(fencing_token: u64, unanswered_sends: u32) -> Reply {
+    let possibly_consumed = unanswered_sends > 0;
+    Reply::Leased { fencing_token, generation: 1, record: "r".to_owned(), unanswered_sends, possibly_consumed }
 }
 
 fn active(generation: u64) -> Reply {
@@ -103,7 +103,7 @@ fn s106_one_writes_while_the_others_wait_and_get_what_it_wrote() {
     assert_eq!(session.refresh(1, 1), Reply::Busy { wait_ms: BUSY_MS });
     assert_eq!(session.finish(2, 1, stored("s")), active(2));
     assert_eq!(session.refresh(3, 1), Reply::Active { generation: 2, record: Some("s".to_owned()) });
-    assert!(matches!(session.refresh(4, 2), Reply::Leased { sends_before: 0, .. }), "a new token, a new count");
+    assert!(matches!(session.refresh(4, 2), Reply::Leased { unanswered_sends: 0, .. }), "a new token, a new count");
 }
 
 #[test]
@@ -128,19 +128,19 @@ fn a_late_writer_whom_nobody_superseded_may_still_store() {
 fn s113_an_outage_uses_nothing_up_and_is_not_hammered() {
     let mut session = Session::new();
     session.refresh(0, 1);
-    assert_eq!(session.finish(10, 1, Outcome::Kept { wait_ms: 5000, possibly_consumed: false }), active(1));
-    assert_eq!(session.refresh(11, 1), Reply::Later { wait_ms: 4999 });
+    assert_eq!(session.finish(10, 1, Outcome::NotConsumed { wait_ms: 5000, possibly_consumed: false }), active(1));
+    assert_eq!(session.refresh(11, 1), Reply::RetryLater { wait_ms: 4999 });
     assert_eq!(session.refresh(5010, 1), leased(2, 0));
 }
 
 #[test]
 fn s113_a_breakdown_uses_nothing_up_and_is_remembered_until_the_token_is_another() {
     let mut session = Session::new();
-    let doubtful = |reply| matches!(reply, Reply::Leased { sends_before: 0, possibly_consumed: true, .. });
+    let doubtful = |reply| matches!(reply, Reply::Leased { unanswered_sends: 0, possibly_consumed: true, .. });
     session.refresh(0, 1);
-    session.finish(1, 1, Outcome::Kept { wait_ms: 0, possibly_consumed: true });
+    session.finish(1, 1, Outcome::NotConsumed { wait_ms: 0, possibly_consumed: true });
     assert!(doubtful(session.refresh(2, 1)));
-    session.finish(3, 2, Outcome::Kept { wait_ms: 0, possibly_consumed: false });
+    session.finish(3, 2, Outcome::NotConsumed { wait_ms: 0, possibly_consumed: false });
     assert!(doubtful(session.refresh(4, 1)), "a calm answer takes nothing back");
     session.finish(5, 3, stored("s"));
     assert!(matches!(session.refresh(6, 2), Reply::Leased { possibly_consumed: false, .. }));
@@ -149,26 +149,26 @@ fn s113_a_breakdown_uses_nothing_up_and_is_remembered_until_the_token_is_another
 #[test]
 fn s100_refusals_cost_one_refresh_a_minute_for_each_token() {
     let mut session = Session::new();
-    let refused = |token: &str, seen, turn| Command::Begin {
+    let refused = |token: &str, known_generation, attempt_id| Command::AcquireLease {
         account: token.split(' ').next().map(str::to_owned),
         refused: Some(token.to_owned()),
-        seen,
-        turn,
+        known_generation,
+        attempt_id,
     };
     assert_eq!(session.ask(0, refused("github", 1, 1)), leased(1, 0));
-    session.finish(1, 1, Outcome::Kept { wait_ms: 0, possibly_consumed: false });
+    session.finish(1, 1, Outcome::NotConsumed { wait_ms: 0, possibly_consumed: false });
     assert_eq!(session.ask(2, refused("github", 1, 2)), leased(2, 0), "an outage is not held against the next");
     session.finish(3, 2, stored("s"));
-    assert_eq!(session.ask(4, refused("github", 2, 3)), Reply::RenewedLately);
+    assert_eq!(session.ask(4, refused("github", 2, 3)), Reply::RefreshedRecently);
     assert!(matches!(session.ask(5, refused("corp", 2, 4)), Reply::Leased { .. }));
-    session.finish(6, 3, Outcome::Kept { wait_ms: 0, possibly_consumed: false });
+    session.finish(6, 3, Outcome::NotConsumed { wait_ms: 0, possibly_consumed: false });
     assert!(matches!(session.refresh(7, 2), Reply::Leased { .. }), "a token that has ended is renewed all the same");
-    session.finish(8, 4, Outcome::Kept { wait_ms: 0, possibly_consumed: false });
+    session.finish(8, 4, Outcome::NotConsumed { wait_ms: 0, possibly_consumed: false });
     assert!(
         matches!(session.ask(9, refused("github mail", 2, 5)), Reply::Leased { .. }),
         "another token of the account"
     );
-    session.finish(10, 5, Outcome::Kept { wait_ms: 0, possibly_consumed: false });
+    session.finish(10, 5, Outcome::NotConsumed { wait_ms: 0, possibly_consumed: false });
     assert!(matches!(session.ask(3 + REFUSAL_PAUSE_MS, refused("github", 2, 6)), Reply::Leased { .. }));
 }
 
@@ -176,18 +176,18 @@ fn s100_refusals_cost_one_refresh_a_minute_for_each_token() {
 fn s108_a_lost_answer_is_counted() {
     let mut session = Session::new();
     session.refresh(0, 1);
-    assert_eq!(session.finish(10, 1, Outcome::Lost { wait_ms: 1000 }), active(1));
+    assert_eq!(session.finish(10, 1, Outcome::Unanswered { wait_ms: 1000 }), active(1));
     assert_eq!(session.refresh(1010, 1), leased(2, 1));
 }
 
 #[test]
 fn whoever_lost_the_answer_asks_again_and_is_still_the_writer() {
     let mut session = Session::new();
-    let begin = || Command::Begin { account: Some("github".to_owned()), refused: None, seen: 1, turn: 5 };
+    let begin = || Command::AcquireLease { account: Some("github".to_owned()), refused: None, known_generation: 1, attempt_id: 5 };
     assert_eq!(session.ask(0, begin()), leased(1, 0));
-    assert_eq!(session.ask(1, begin()), leased(1, 0), "the same turn, and one use counted");
-    assert_eq!(session.refresh(2, 1), Reply::Busy { wait_ms: BUSY_MS }, "another one's turn is another turn");
-    session.finish(3, 1, Outcome::Lost { wait_ms: 0 });
+    assert_eq!(session.ask(1, begin()), leased(1, 0), "the same attempt_id, and one use counted");
+    assert_eq!(session.refresh(2, 1), Reply::Busy { wait_ms: BUSY_MS }, "another one's attempt_id is another attempt_id");
+    session.finish(3, 1, Outcome::Unanswered { wait_ms: 0 });
     assert_eq!(session.refresh(4, 1), leased(2, 1));
 }
 
@@ -195,8 +195,8 @@ fn whoever_lost_the_answer_asks_again_and_is_still_the_writer() {
 fn a_replaced_refresh_token_starts_with_a_clean_slate() {
     let mut session = Session::new();
     session.refresh(0, 1);
-    session.finish(1, 1, Outcome::Lost { wait_ms: 60_000 });
-    session.ask(2, Command::Begin { account: None, refused: None, seen: 1, turn: 2 });
+    session.finish(1, 1, Outcome::Unanswered { wait_ms: 60_000 });
+    session.ask(2, Command::AcquireLease { account: None, refused: None, known_generation: 1, attempt_id: 2 });
     let outcome = Outcome::Stored {
         record: "s".to_owned(),
         indexes: Vec::new(),
@@ -204,7 +204,7 @@ fn a_replaced_refresh_token_starts_with_a_clean_slate() {
         consumption: Consumption::None,
     };
     assert_eq!(session.finish(3, 2, outcome), active(2));
-    assert!(matches!(session.refresh(4, 2), Reply::Leased { sends_before: 0, .. }));
+    assert!(matches!(session.refresh(4, 2), Reply::Leased { unanswered_sends: 0, .. }));
 }
 
 #[test]
@@ -220,13 +220,13 @@ fn s114_ending_the_session_ends_its_writer() {
 fn s109_whoever_was_held_up_until_it_was_anothers_turn_ends_nothing() {
     let mut session = Session::new();
     session.refresh(0, 1);
-    let late = Command::Begin { account: None, refused: None, seen: 1, turn: 99 };
+    let late = Command::AcquireLease { account: None, refused: None, known_generation: 1, attempt_id: 99 };
     assert_eq!(session.ask(LEASE_MS, late), leased(2, 0));
-    assert_eq!(session.ask(LEASE_MS + 1, Command::End { fence: 1 }), Reply::Superseded);
+    assert_eq!(session.ask(LEASE_MS + 1, Command::EndWithLease { fencing_token: 1 }), Reply::Superseded);
     session.finish(LEASE_MS + 2, 2, stored("s"));
-    for fence in [1, 2] {
+    for fencing_token in [1, 2] {
         assert_eq!(
-            session.ask(LEASE_MS + 3, Command::End { fence }),
+            session.ask(LEASE_MS + 3, Command::EndWithLease { fencing_token }),
             Reply::Superseded,
             "a lease given back ends nothing"
         );
@@ -234,19 +234,19 @@ fn s109_whoever_was_held_up_until_it_was_anothers_turn_ends_nothing() {
     assert_eq!(session.ask(LEASE_MS + 4, Command::Status), active(2));
     session.refresh(LEASE_MS + 5, 2);
     for _ in 0..2 {
-        let reply = session.ask(3 * LEASE_MS, Command::End { fence: 3 });
+        let reply = session.ask(3 * LEASE_MS, Command::EndWithLease { fencing_token: 3 });
         assert!(matches!(reply, Reply::Gone { subject: Some(_), .. }), "late, but nobody else began; and told again");
     }
-    assert_eq!(session.ask(3 * LEASE_MS, Command::End { fence: 2 }), GONE);
+    assert_eq!(session.ask(3 * LEASE_MS, Command::EndWithLease { fencing_token: 2 }), GONE);
 }
 
 #[test]
 fn other_writers_wait_for_a_refresh_too() {
     let mut session = Session::new();
     session.refresh(0, 1);
-    let other = Command::Begin { account: None, refused: None, seen: 1, turn: 99 };
+    let other = Command::AcquireLease { account: None, refused: None, known_generation: 1, attempt_id: 99 };
     assert_eq!(session.ask(1, other.clone()), Reply::Busy { wait_ms: BUSY_MS });
-    session.finish(2, 1, Outcome::Kept { wait_ms: 0, possibly_consumed: false });
+    session.finish(2, 1, Outcome::NotConsumed { wait_ms: 0, possibly_consumed: false });
     assert_eq!(session.ask(3, other), leased(2, 0));
 }
 
@@ -262,9 +262,9 @@ proptest! {
                 0 => create(),
                 1 => Command::Status,
                 2 => Command::Read,
-                3 => Command::Begin { account: None, refused: None, seen: 0, turn: 7 },
-                4 => Command::Finish { fence: 1, outcome: stored("s") },
-                5 => Command::End { fence: 1 },
+                3 => Command::AcquireLease { account: None, refused: None, known_generation: 0, attempt_id: 7 },
+                4 => Command::ReleaseLease { fencing_token: 1, outcome: stored("s") },
+                5 => Command::EndWithLease { fencing_token: 1 },
                 _ => Command::Revoke,
             });
             let gone = matches!(reply, Reply::Gone { .. });
@@ -282,15 +282,15 @@ proptest! {
             now += wait;
             session.ask(now, Command::Status);
             match step {
-                0 | 1 => if let Reply::Leased { fence, .. } = session.refresh(now, session.0.generation) {
+                0 | 1 => if let Reply::Leased { fencing_token, .. } = session.refresh(now, session.0.generation) {
                     prop_assert!(held.is_none_or(|(_, until)| now >= until));
-                    held = Some((fence, now + LEASE_MS));
+                    held = Some((fencing_token, now + LEASE_MS));
                 },
-                2 => if let Some((fence, _)) = held.take() {
-                    session.finish(now, fence, stored("s"));
+                2 => if let Some((fencing_token, _)) = held.take() {
+                    session.finish(now, fencing_token, stored("s"));
                 },
-                _ => if let Some((fence, _)) = held.take() {
-                    session.finish(now, fence, Outcome::Lost { wait_ms: 0 });
+                _ => if let Some((fencing_token, _)) = held.take() {
+                    session.finish(now, fencing_token, Outcome::Unanswered { wait_ms: 0 });
                 },
             }
         }
