@@ -1,9 +1,9 @@
 //! Drives one client's SSE stream: hub messages and timers in, SSE bytes out, acknowledgements back.
 //!
-//! The stream is pulled: nothing is taken from the hub before the client took what came before, and the hub sends no
-//! more than a window ahead. Dropping the stream drops the socket.
+//! The client pulls. The driver takes the next hub message only after the client has taken the previous bytes, and the hub
+//! sends at most a window ahead. Dropping the stream drops the socket.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use causeway_protocol::{
     feed::{Feed, FeedPolicy, Step},
@@ -16,9 +16,9 @@ use futures_util::{
 
 use crate::runtime::{clock::Clock, platform::OpenStream};
 
-/// A connection to a user's hub. Its drop closes it.
+/// A connection to a user's hub. Dropping it closes it.
 pub struct HubSocket {
-    /// [`HubMessage`]s as JSON; ends when the hub closed it.
+    /// [`HubMessage`]s as JSON. Ends when the hub closes the connection.
     pub messages: LocalBoxStream<'static, String>,
     /// Sends a [`causeway_protocol::hub::Ack`] as JSON.
     pub acknowledge: Box<dyn Fn(String)>,
@@ -34,6 +34,7 @@ struct Driver<C> {
     clock: C,
     socket: HubSocket,
     feed: Feed,
+    /// What the next pull returns and acknowledges.
     due: Step,
     ended: bool,
 }
@@ -58,7 +59,7 @@ impl<C: Clock> Driver<C> {
             let step = std::mem::take(&mut self.due);
             if !step.bytes.is_empty() {
                 self.ended = step.end;
-                // Kept for the next pull: only then has the client taken these bytes.
+                // Sent at the next pull: only then has the client taken these bytes.
                 self.due.ack = step.ack;
                 return Some(step.bytes);
             }
@@ -70,16 +71,16 @@ impl<C: Clock> Driver<C> {
             if self.ended {
                 return None;
             }
-            self.due = self.wait().await?;
+            self.due = self.next_step().await?;
         }
     }
 
-    async fn wait(&mut self) -> Option<Step> {
+    async fn next_step(&mut self) -> Option<Step> {
         let wait_ms = self.feed.next_timer_ms().saturating_sub(self.clock.now_ms());
-        let timer = self.clock.sleep(std::time::Duration::from_millis(wait_ms));
+        let timer = self.clock.sleep(Duration::from_millis(wait_ms));
         match select(self.socket.messages.next(), timer).await {
             Either::Left((message, _)) => {
-                // A hub that closed, or speaks another version, ends the stream; the client resumes where it was.
+                // A hub that closes or speaks another version ends the stream. The client resumes from its cursor.
                 let message: HubMessage = serde_json::from_str(&message?).ok()?;
                 Some(self.feed.on_message(self.clock.now_ms(), &message))
             }

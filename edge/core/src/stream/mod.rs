@@ -1,7 +1,7 @@
 //! A user's stream.
 //!
-//! - [`hub`]: the buffer of a user's records and who reads it
-//! - [`driver`]: drives one client's SSE stream from its hub
+//! - [`hub`]: the buffer of a user's records and the streams that read it
+//! - [`driver`]: one client's SSE stream, fed by the hub
 
 pub mod driver;
 pub mod hub;

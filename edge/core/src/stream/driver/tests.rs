@@ -5,11 +5,11 @@ use futures_util::{FutureExt as _, future::LocalBoxFuture, stream};
 
 use super::*;
 
-/// A clock whose sleeps end at once, having moved the time.
+/// A clock whose sleeps end at once and advance the time.
 #[derive(Clone, Default)]
-struct Jumping(Rc<RefCell<u64>>);
+struct JumpingClock(Rc<RefCell<u64>>);
 
-impl Clock for Jumping {
+impl Clock for JumpingClock {
     fn now_ms(&self) -> u64 {
         *self.0.borrow()
     }
@@ -33,8 +33,8 @@ fn request() -> OpenStream {
 fn socket(messages: Vec<String>, stays_open: bool) -> (HubSocket, Rc<RefCell<Vec<String>>>) {
     let acks = Rc::new(RefCell::new(Vec::new()));
     let sink = Rc::clone(&acks);
-    let given = stream::iter(messages);
-    let messages = if stays_open { given.chain(stream::pending()).boxed_local() } else { given.boxed_local() };
+    let messages = stream::iter(messages);
+    let messages = if stays_open { messages.chain(stream::pending()).boxed_local() } else { messages.boxed_local() };
     (HubSocket { messages, acknowledge: Box::new(move |ack| sink.borrow_mut().push(ack)) }, acks)
 }
 
@@ -43,13 +43,13 @@ fn record(offset: i64) -> String {
 }
 
 fn collect(socket: HubSocket) -> Vec<String> {
-    let stream = drive(Jumping::default(), socket, &request());
+    let stream = drive(JumpingClock::default(), socket, &request());
     let chunks = stream.collect::<Vec<_>>().now_or_never().expect("the clock jumps, so the stream ends");
     chunks.into_iter().map(|chunk| String::from_utf8(chunk).unwrap()).collect()
 }
 
 #[test]
-fn opens_speaks_keeps_alive_and_rotates() {
+fn opens_sends_records_keeps_alive_and_rotates() {
     let (socket, _) = socket(vec![record(1)], true);
     let chunks = collect(socket);
     assert_eq!(chunks[0], "retry: 500\n: open\n\n");
@@ -59,23 +59,23 @@ fn opens_speaks_keeps_alive_and_rotates() {
 }
 
 #[test]
-fn ends_when_the_hub_says_so_and_when_it_goes() {
-    let (said, _) = socket(vec![r#"{"end":{"reason":"revoked"}}"#.to_owned(), record(1)], true);
-    assert_eq!(collect(said).last().unwrap(), "event: end\ndata: {\"reason\":\"revoked\"}\n\n");
-    let (gone, _) = socket(vec![record(1)], false);
-    assert_eq!(collect(gone).len(), 2);
-    let (strange, _) = socket(vec!["{\"future\":1}".to_owned()], true);
-    assert_eq!(collect(strange).len(), 1);
+fn ends_with_the_session_and_when_the_hub_closes() {
+    let (ended, _) = socket(vec![r#"{"end":{"reason":"revoked"}}"#.to_owned(), record(1)], true);
+    assert_eq!(collect(ended).last().unwrap(), "event: end\ndata: {\"reason\":\"revoked\"}\n\n");
+    let (closed, _) = socket(vec![record(1)], false);
+    assert_eq!(collect(closed).len(), 2);
+    let (unknown, _) = socket(vec!["{\"future\":1}".to_owned()], true);
+    assert_eq!(collect(unknown).len(), 1);
 }
 
 #[test]
-fn acknowledges_only_what_the_client_took() {
+fn acknowledges_only_records_that_the_client_took() {
     let (socket, acks) = socket((1..=32).map(record).collect(), true);
-    let mut stream = Box::pin(drive(Jumping::default(), socket, &request()));
+    let mut stream = Box::pin(drive(JumpingClock::default(), socket, &request()));
     for _ in 0..33 {
         stream.next().now_or_never().unwrap().unwrap();
     }
-    assert!(acks.borrow().is_empty(), "the last record is on its way, not taken");
+    assert!(acks.borrow().is_empty(), "the client has not taken the last record yet");
     stream.next().now_or_never().unwrap().unwrap();
     assert_eq!(*acks.borrow(), [r#"{"taken":32}"#]);
 }
