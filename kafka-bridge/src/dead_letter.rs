@@ -53,8 +53,8 @@ impl DeadLetters {
 
     /// Writes a dead letter and returns once Kafka has acknowledged it. Retries for as long as Kafka is unreachable.
     ///
-    /// If Kafka rejects it for good, only the log has it. The record itself is still in its topic, and its partition must
-    /// not stop for it.
+    /// If Kafka rejects it for good, only the log has it. The record itself is still in its topic, and its partition
+    /// must not stop for it.
     ///
     /// # Errors
     /// [`Stopped`] if `stop` was cancelled first. The record is read again after the restart.

@@ -115,8 +115,8 @@ async fn accept(shared: &Shared, request: Request<Body>) -> Result<Accepted, Rej
     Arc::clone(&shared.context.inbound).accept(event).await
 }
 
-/// The stream lives as long as the connection: when the client disconnects, hyper drops the body, and the body holds all
-/// of the stream's state.
+/// The stream lives as long as the connection: when the client disconnects, hyper drops the body, and the body holds
+/// all of the stream's state.
 async fn stream(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Response {
     let request_id = request_id(request.headers());
     let response = match open(&shared.context, &request.into_parts().0).await {

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use axum::Router;
+use causeway_protocol::buffer::MAX_STALL;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
@@ -19,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 pub const HEADERS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Longest time in which a client may read nothing of what is written to it. The edge's hub closes a stream as late.
-pub const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+pub const WRITE_TIMEOUT: Duration = MAX_STALL;
 
 /// Most bytes buffered between a response body and its client; a single chunk may exceed it. A slow reader of a stream
 /// costs this much memory and its read position.

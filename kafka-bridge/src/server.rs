@@ -3,7 +3,7 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use causeway_protocol::feed::FeedPolicy;
+use causeway_protocol::{buffer::MAX_USER_STREAMS, feed::FeedPolicy};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -53,8 +53,7 @@ impl Default for Tuning {
             client_timeouts: ClientTimeouts::default(),
             feed: FeedPolicy::default(),
             buffer: BufferLimits::default(),
-            // A user's tabs share one stream. So these are a user's devices, and connections not yet known to be gone.
-            user_streams: 32,
+            user_streams: MAX_USER_STREAMS,
             clock: None,
         }
     }

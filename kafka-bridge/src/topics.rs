@@ -34,7 +34,8 @@ pub struct Topics {
     /// Partitions of a topic that the bridge creates; 0 creates none.
     create_partitions: i32,
     counts: Mutex<BTreeMap<String, i32>>,
-    /// Topics that existed once. One that is removed while the bridge runs was removed on purpose and is not created again.
+    /// Topics that existed once. One that is removed while the bridge runs was removed on purpose and is not created
+    /// again.
     ever_seen: Mutex<BTreeSet<String>>,
     /// Whether the last metadata request failed.
     unreachable: AtomicBool,
@@ -152,7 +153,8 @@ impl Topics {
         }
         let failed = |error| TopicError::NotCreated { topic: topic.to_owned(), error };
         self.kafka.create_topic(topic, partitions).await.map_err(failed)?;
-        // Another instance may have created it first, with another number. Brokers learn of a new topic one after another.
+        // Another instance may have created it first, with another number. Brokers learn of a new topic one after
+        // another.
         for _ in 0..CREATED_CHECKS {
             if let Some(count) = self.kafka.partitions(topic).await? {
                 tracing::info!(topic, partitions = count, "topic created");

@@ -179,8 +179,8 @@ impl Assistant {
         Ok(())
     }
 
-    /// Writes to the partition with the number of the inbound one. So all of a user's records are in one partition and in
-    /// order, without hashing the key here. Retries if need be; a repeat has the same `ce_id`.
+    /// Writes to the partition with the number of the inbound one. So all of a user's records are in one partition and
+    /// in order, without hashing the key here. Retries if need be; a repeat has the same `ce_id`.
     async fn send(&self, message: &UserMessage, record: Record) -> anyhow::Result<()> {
         const TRIES: u32 = 30;
         let mut tries = 0;

@@ -1,5 +1,5 @@
-//! The few Kafka calls that the example needs, on rskafka. Each call has a time limit, because rskafka has none. After a
-//! failure the client is rebuilt: its cached metadata may name brokers that no longer exist.
+//! The few Kafka calls that the example needs, on rskafka. Each call has a time limit, because rskafka has none. After
+//! a failure the client is rebuilt: its cached metadata may name brokers that no longer exist.
 
 use std::{
     collections::HashMap,

@@ -1,5 +1,5 @@
-//! An example backend. It reads users' messages from one topic, answers on another, and shows what a backend of Causeway
-//! has to do. There is no model behind it.
+//! An example backend. It reads users' messages from one topic, answers on another, and shows what a backend of
+//! Causeway has to do. There is no model behind it.
 //!
 //! - [`assistant`]: reads the inbound topic and writes the answers.
 //! - [`answer`]: what the assistant answers.

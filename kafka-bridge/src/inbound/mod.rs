@@ -3,9 +3,9 @@
 //! - [`record`]: turns an event into a Kafka record.
 //! - [`partition_producer`]: writes the events of one partition in batches.
 //!
-//! For ten minutes, a repeated id of a user gets the first response and no second write. A repeat that arrives while the
-//! first is in progress waits for its outcome. A repeated id with other content is rejected: to answer it as a repeat
-//! would lose it.
+//! For ten minutes, a repeated id of a user gets the first response and no second write. A repeat that arrives while
+//! the first is in progress waits for its outcome. A repeated id with other content is rejected: to answer it as a
+//! repeat would lose it.
 //!
 //! After a failure the id is forgotten, so that a retry writes again. Kafka may have stored the first attempt
 //! nevertheless, which cannot be known here, so consumers deduplicate on `ce_id`. Once answered 202, an event is never
@@ -112,8 +112,8 @@ impl Inbound {
             responses: Cache::builder()
                 .max_capacity(limits.max_cached_responses)
                 .time_to_live(limits.response_ttl)
-                // The default policy keeps frequent keys and rejects new ones. But the newest event is the likeliest to be
-                // repeated.
+                // The default policy keeps frequent keys and rejects new ones. But the newest event is the likeliest to
+                // be repeated.
                 .eviction_policy(EvictionPolicy::lru())
                 .build(),
         }

@@ -1,5 +1,5 @@
-//! Turns an event into a Kafka record: a CloudEvent 1.0 in binary mode. Each attribute is a header; the value is the data,
-//! byte for byte.
+//! Turns an event into a Kafka record: a CloudEvent 1.0 in binary mode. Each attribute is a header; the value is the
+//! data, byte for byte.
 
 use std::collections::BTreeMap;
 

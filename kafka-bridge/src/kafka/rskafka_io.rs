@@ -126,8 +126,8 @@ impl RskafkaIo {
         Ok(connection)
     }
 
-    /// With the deadline, rskafka gives up and reports its reason before our own limit cuts the call off without one. The
-    /// deadline counts only the waits, and attempts take time, too. So it is well below the limit.
+    /// With the deadline, rskafka gives up and reports its reason before our own limit cuts the call off without one.
+    /// The deadline counts only the waits, and attempts take time, too. So it is well below the limit.
     fn backoff(&self) -> BackoffConfig {
         BackoffConfig {
             init_backoff: Duration::from_millis(50),

@@ -46,8 +46,8 @@ pub(super) async fn fetch(source: &impl BatchSource, offset: i64) -> Result<Fetc
     match source.read(offset, Amount::Many).await {
         Ok(batches) if !batches.records.is_empty() => Ok(found(offset, batches.records, None)),
         Ok(batches) if batches.high_watermark <= offset => Ok(Fetched { items: Vec::new(), next_offset: offset }),
-        // Nothing was returned although there is more: an open transaction, a record written just now, or a batch without
-        // records.
+        // Nothing was returned although there is more: an open transaction, a record written just now, or a batch
+        // without records.
         Ok(_) if source.readable_until().await? <= offset => Ok(Fetched { items: Vec::new(), next_offset: offset }),
         Ok(_) => step(source, offset).await,
         Err(KafkaError::Undecodable(reason)) => {

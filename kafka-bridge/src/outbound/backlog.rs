@@ -1,8 +1,8 @@
 //! Holds the fetched records that are not delivered yet, by user. Decides what the next request carries and how far the
 //! checkpoint may move.
 //!
-//! A user whose hub fails waits alone, with growing pauses. Later records of other users go on; only the checkpoint stays
-//! before that user's first record. No I/O, and `now` is passed in.
+//! A user whose hub fails waits alone, with growing pauses. Later records of other users go on; only the checkpoint
+//! stays before that user's first record. No I/O, and `now` is passed in.
 
 use std::{
     collections::{BTreeMap, VecDeque},

@@ -1,5 +1,5 @@
-//! Decodes a Kafka record into a stream's event: a CloudEvent in binary mode, or plain JSON from a backend that does not
-//! use CloudEvents. Anything else is a poison record.
+//! Decodes a Kafka record into a stream's event: a CloudEvent in binary mode, or plain JSON from a backend that does
+//! not use CloudEvents. Anything else is a poison record.
 
 use causeway_protocol::{
     cursor::Cursor,

@@ -1,5 +1,5 @@
-//! Limits the memory that all partitions hold together, as backlogs and dead letters. Many partitions with waiting users
-//! then need no more memory than a few.
+//! Limits the memory that all partitions hold together, as backlogs and dead letters. Many partitions with waiting
+//! users then need no more memory than a few.
 //!
 //! Half of the budget is shared: any partition may use it. The other half is divided equally, so that a partition can
 //! always go on within its part, whatever the others hold.
@@ -53,7 +53,8 @@ pub(super) struct Reservation {
 }
 
 impl Reservation {
-    /// Whether fetching must pause. Checked before a fetch, whose size is not known yet: one fetch may exceed the limit.
+    /// Whether fetching must pause. Checked before a fetch, whose size is not known yet: one fetch may exceed the
+    /// limit.
     #[must_use]
     pub(super) fn is_exhausted(&self) -> bool {
         let others_leave_room = self.budget.held_bytes.load(Ordering::Relaxed) < self.budget.shared_bytes;

@@ -1,14 +1,14 @@
-//! Decides at which offset and in which epoch each partition starts, from the stored checkpoints, Kafka's watermarks and
-//! the time. No I/O.
+//! Decides at which offset and in which epoch each partition starts, from the stored checkpoints, Kafka's watermarks
+//! and the time. No I/O.
 //!
-//! An epoch is the Unix time in seconds at which an incarnation of the topic was first seen. Buffers accept a partition's
-//! records only in increasing order of (epoch, offset). So a topic with another name, on another cluster, or with lost
-//! checkpoints must start above every earlier epoch.
+//! An epoch is the Unix time in seconds at which an incarnation of the topic was first seen. Buffers accept a
+//! partition's records only in increasing order of (epoch, offset). So a topic with another name, on another cluster,
+//! or with lost checkpoints must start above every earlier epoch.
 //!
 //! A new epoch begins when offsets change their meaning, because the topic was recreated: a partition has fewer records
-//! than were delivered, or the topic has fewer partitions. A topic with more partitions keeps its epoch. Its offsets are
-//! still valid, and records that were delivered beyond a held-back checkpoint are recognized when they are delivered
-//! again.
+//! than were delivered, or the topic has fewer partitions. A topic with more partitions keeps its epoch. Its offsets
+//! are still valid, and records that were delivered beyond a held-back checkpoint are recognized when they are
+//! delivered again.
 //!
 //! Several instances may see an incarnation first at the same time, each by its own clock. That is harmless: epochs are
 //! compared within a partition only, and epochs close to each other count as one incarnation.

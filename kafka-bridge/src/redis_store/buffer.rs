@@ -13,9 +13,11 @@ use std::{
 };
 
 use causeway_protocol::{
+    buffer::{MAX_AGE, MAX_RECORDS, PAGE_RECORDS},
     cursor::Cursor,
     deliver::Record,
     hub::{EndReason, HubMessage, ResetReason},
+    session::SessionHandle,
     stream::ended_key,
     subject::Subject,
 };
@@ -52,10 +54,10 @@ pub struct BufferLimits {
 impl Default for BufferLimits {
     fn default() -> Self {
         Self {
-            records: 500,
-            age: Duration::from_hours(24),
+            records: MAX_RECORDS,
+            age: MAX_AGE,
             idle: Duration::from_hours(7 * 24),
-            page_records: 32,
+            page_records: PAGE_RECORDS,
             page_bytes: 64 * 1024,
         }
     }
@@ -191,7 +193,7 @@ impl UserBuffers {
     ///
     /// # Errors
     /// [`RedisError`]
-    pub async fn end_reason(&self, session: &str) -> Result<Option<EndReason>, RedisError> {
+    pub async fn end_reason(&self, session: &SessionHandle) -> Result<Option<EndReason>, RedisError> {
         let reason: Option<String> = self.redis.command(redis::cmd("GET").arg(ended_key(session))).await?;
         let named = |reason: String| serde_json::from_value(serde_json::Value::String(reason));
         reason.map(named).transpose().map_err(|_| RedisError::BadValue("why a session ended"))

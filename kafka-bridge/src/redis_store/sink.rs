@@ -1,5 +1,5 @@
-//! The sink that delivers to Redis. It appends each user's records with one script, and moves the checkpoint after all of
-//! them.
+//! The sink that delivers to Redis. It appends each user's records with one script, and moves the checkpoint after all
+//! of them.
 
 use std::{
     collections::HashMap,
@@ -100,8 +100,8 @@ impl Sink for RedisSink {
             self.set_last_seen(request, current.1);
             return Ok(DeliverResponse { checkpoint: current.1, failed: Vec::new() });
         }
-        // Checked before anything is appended: after a loss, the buffers would otherwise reject the earlier records when
-        // they are delivered again.
+        // Checked before anything is appended: after a loss, the buffers would otherwise reject the earlier records
+        // when they are delivered again.
         if current.1 < self.last_seen(request) {
             return Err(SinkError::CheckpointLost);
         }

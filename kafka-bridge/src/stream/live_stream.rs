@@ -75,7 +75,8 @@ impl LiveStream {
         futures_util::stream::unfold(self, |mut stream| async move { stream.next().await.map(|chunk| (chunk, stream)) })
     }
 
-    /// The next bytes for the client, or `None` at the end of the stream. May be cancelled and called again without loss.
+    /// The next bytes for the client, or `None` at the end of the stream. May be cancelled and called again without
+    /// loss.
     async fn next(&mut self) -> Option<Bytes> {
         if !self.first_bytes.is_empty() {
             return Some(Bytes::from(std::mem::take(&mut self.first_bytes)));

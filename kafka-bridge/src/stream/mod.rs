@@ -3,8 +3,8 @@
 //! - [`registry`]: the open streams of the process; wakes and ends them, and limits their number.
 //! - [`live_stream`]: one client's stream.
 //!
-//! A stream is pulled. Records are read only when the client's connection has room for the next chunk. So a slow or dead
-//! client costs nothing but its read position: its records are in a buffer that is stored anyway.
+//! A stream is pulled. Records are read only when the client's connection has room for the next chunk. So a slow or
+//! dead client costs nothing but its read position: its records are in a buffer that is stored anyway.
 
 pub mod live_stream;
 pub mod registry;

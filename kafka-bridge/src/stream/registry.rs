@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use causeway_protocol::{hub::EndReason, stream::EndStreams, subject::Subject};
+use causeway_protocol::{hub::EndReason, session::SessionHandle, stream::EndStreams, subject::Subject};
 use prometheus::IntGauge;
 use tokio::sync::Notify;
 
@@ -28,7 +28,7 @@ pub struct Registry {
 /// The receiving side of one stream's notifications.
 #[derive(Debug)]
 pub struct Subscriber {
-    session: Box<str>,
+    session: SessionHandle,
     /// Notified when a field below changed or the buffer has more records.
     changed: Notify,
     ended: OnceLock<EndReason>,
@@ -57,7 +57,7 @@ impl Registry {
     ///
     /// # Errors
     /// [`Rejection::StreamsFull`] or [`Rejection::UserStreamsFull`]
-    pub fn register(self: &Arc<Self>, subject: &Subject, session: &str) -> Result<Registration, Rejection> {
+    pub fn register(self: &Arc<Self>, subject: &Subject, session: &SessionHandle) -> Result<Registration, Rejection> {
         let mut subscribers = self.subscribers();
         if self.draining.load(Ordering::Acquire) {
             return Err(Rejection::StreamsFull("the bridge stops"));
@@ -70,7 +70,7 @@ impl Registry {
             return Err(Rejection::UserStreamsFull);
         }
         let subscriber = Arc::new(Subscriber {
-            session: session.into(),
+            session: session.clone(),
             changed: Notify::new(),
             ended: OnceLock::new(),
             needs_session_check: AtomicBool::new(false),
@@ -91,7 +91,7 @@ impl Registry {
     /// Ends the streams of a session.
     pub fn end(&self, end: &EndStreams) {
         for subscriber in self.subscribers().get(&end.subject).into_iter().flatten() {
-            if *subscriber.session == *end.session {
+            if subscriber.session == end.session {
                 subscriber.end(end.reason);
             }
         }
@@ -130,7 +130,7 @@ impl Subscriber {
 
     /// The session that opened the stream.
     #[must_use]
-    pub fn session(&self) -> &str {
+    pub fn session(&self) -> &SessionHandle {
         &self.session
     }
 
@@ -202,13 +202,18 @@ mod tests {
         Subject::new("t", id).unwrap()
     }
 
+    fn session(n: u8) -> SessionHandle {
+        SessionHandle::from_digest(&[n; 32])
+    }
+
     #[test]
     fn streams_are_limited_and_unregister_themselves() {
         let registry = registry(3, 2);
-        let mut registrations: Vec<_> = ["a", "a", "b"].map(|id| registry.register(&user(id), "s").unwrap()).into();
-        assert_eq!(registry.register(&user("c"), "s").unwrap_err(), Rejection::StreamsFull("of all users"));
+        let mut registrations: Vec<_> =
+            ["a", "a", "b"].map(|id| registry.register(&user(id), &session(1)).unwrap()).into();
+        assert_eq!(registry.register(&user("c"), &session(1)).unwrap_err(), Rejection::StreamsFull("of all users"));
         registrations.pop();
-        assert_eq!(registry.register(&user("a"), "s").unwrap_err(), Rejection::UserStreamsFull);
+        assert_eq!(registry.register(&user("a"), &session(1)).unwrap_err(), Rejection::UserStreamsFull);
         drop(registrations);
         assert_eq!(registry.open.get(), 0);
         assert!(registry.subscribers().is_empty());
@@ -217,9 +222,9 @@ mod tests {
     #[tokio::test]
     async fn wakes_are_per_user_and_ends_per_session() {
         let registry = registry(9, 9);
-        let [first, second] = ["s1", "s2"].map(|session| registry.register(&user("a"), session).unwrap());
-        let other = registry.register(&user("b"), "s1").unwrap();
-        registry.end(&EndStreams { subject: user("a"), session: "s1".to_owned(), reason: EndReason::Revoked });
+        let [first, second] = [1, 2].map(|n| registry.register(&user("a"), &session(n)).unwrap());
+        let other = registry.register(&user("b"), &session(1)).unwrap();
+        registry.end(&EndStreams { subject: user("a"), session: session(1), reason: EndReason::Revoked });
         first.subscriber().changed().await;
         assert_eq!(first.subscriber().ended(), Some(EndReason::Revoked));
         assert_eq!((second.subscriber().ended(), other.subscriber().ended()), (None, None));

@@ -38,7 +38,7 @@ use support::{
     Bridge, TEST_TIMEOUT,
     memory_kafka::MemoryKafka,
     redis::{RedisServer, record, record_of, records, user},
-    sse::{Sse, request, sign},
+    sse::{Sse, request, session, sign},
 };
 
 const TOPIC: &str = "chat.outbound";

@@ -6,14 +6,14 @@ use super::*;
 async fn s130_an_ended_session_ends_its_streams_and_no_others() {
     let Some(redis) = RedisServer::start().await else { return };
     let bridge = idle_bridge(&redis).await;
-    let of = |session: &str| StreamRequest { session: session.to_owned(), ..request(&user("a"), None) };
+    let of = |name: &str| StreamRequest { session: session(name), ..request(&user("a"), None) };
     let [mut first, mut second, mut other] = [
         Sse::open(&bridge, &of("one")).await,
         Sse::open(&bridge, &of("one")).await,
         Sse::open(&bridge, &of("other")).await,
     ];
     until_ready_is(&bridge, 200).await;
-    let end = EndStreams { subject: user("a"), session: "one".to_owned(), reason: EndReason::SignedOut };
+    let end = EndStreams { subject: user("a"), session: session("one"), reason: EndReason::SignedOut };
     redis.command::<()>(&["PUBLISH", END_CHANNEL, &serde_json::to_string(&end).unwrap()]).await;
     for sse in [&mut first, &mut second] {
         assert_eq!(sse.reason("end").await, "signed_out");
@@ -26,7 +26,7 @@ async fn s130_an_ended_session_ends_its_streams_and_no_others() {
     assert_eq!(other.ids(1).await, ids(1, 0..1));
 
     // Ended before the stream is opened.
-    redis.command::<()>(&["SET", &ended_key("late"), "revoked"]).await;
+    redis.command::<()>(&["SET", &ended_key(&session("late")), "revoked"]).await;
     assert_eq!(Sse::request(&bridge, &of("late")).await.status(), 410);
     drop(other);
     until_async("all streams are closed", async || metric(&bridge, "causeway_streams 0").await).await;
@@ -55,16 +55,16 @@ async fn a_missed_session_end_is_found_after_reconnecting_and_at_rotation() {
     let Some(redis) = RedisServer::start().await else { return };
     let feed = FeedPolicy { rotate_after: Duration::from_secs(2), ..FeedPolicy::default() };
     let bridge = Bridge::on_redis(kafka(1), &redis, &[], Tuning { feed, ..Tuning::default() }).await;
-    let of = |session: &str| StreamRequest { session: session.to_owned(), ..request(&user("a"), None) };
+    let of = |name: &str| StreamRequest { session: session(name), ..request(&user("a"), None) };
     until_ready_is(&bridge, 200).await;
     let mut first = Sse::open(&bridge, &of("one")).await;
-    redis.command::<()>(&["SET", &ended_key("one"), "expired"]).await;
+    redis.command::<()>(&["SET", &ended_key(&session("one")), "expired"]).await;
     redis.command::<u64>(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
     assert_eq!(first.reason("end").await, "expired");
 
     let mut second = Sse::open(&bridge, &of("two")).await;
     let mut third = Sse::open(&bridge, &of("three")).await;
-    redis.command::<()>(&["SET", &ended_key("two"), "revoked"]).await;
+    redis.command::<()>(&["SET", &ended_key(&session("two")), "revoked"]).await;
     assert_eq!(second.reason("end").await, "revoked");
     let mut last = None;
     while let Some(frame) = third.frame().await {

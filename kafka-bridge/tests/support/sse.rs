@@ -1,11 +1,14 @@
 //! A client of `GET /v1/stream`, like the edge with a browser behind it.
 
 use causeway_protocol::{
+    session::SessionHandle,
     signature::{Direction, KeyRing, SIGNATURE_HEADER, Signed},
     stream::StreamRequest,
     subject::Subject,
 };
 use kafka_bridge::clock::unix_seconds;
+
+use sha2::{Digest as _, Sha256};
 
 use super::{Bridge, TEST_TIMEOUT, keys};
 
@@ -28,11 +31,16 @@ pub struct Sse {
 pub fn request(subject: &Subject, last_event_id: Option<&str>) -> StreamRequest {
     StreamRequest {
         subject: subject.clone(),
-        session: "session".to_owned(),
+        session: session("session"),
         last_event_id: last_event_id.map(str::to_owned),
         session_ends_in_ms: 3_600_000,
         jitter: 0.5,
     }
+}
+
+/// The handle of a session, by a name that the test chooses.
+pub fn session(name: &str) -> SessionHandle {
+    SessionHandle::from_digest(&Sha256::digest(name).into())
 }
 
 pub fn sign(target: &str) -> String {

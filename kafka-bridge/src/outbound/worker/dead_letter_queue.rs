@@ -14,8 +14,8 @@ use crate::{
 /// Fetching pauses at this many unwritten dead letters.
 const MAX_UNWRITTEN: usize = 1000;
 
-/// The dead letters of one partition that are not written yet. When dropped, it stops writing: the remaining records are
-/// read again from the checkpoint.
+/// The dead letters of one partition that are not written yet. When dropped, it stops writing: the remaining records
+/// are read again from the checkpoint.
 pub(super) struct DeadLetterQueue {
     /// First offset and size of each, in the order of writing.
     unwritten: VecDeque<(i64, usize)>,

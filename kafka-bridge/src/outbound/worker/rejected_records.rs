@@ -7,7 +7,8 @@
 //! - No record is dead-lettered before the sink has accepted another.
 //! - After three rejections in a row, delivery waits and then retries all of them. Each time it tries one record more,
 //!   so that it gets past a long run of poison records in the end.
-//! - Once the sink accepts a record, those it rejected before are retried one last time. The sink may have been replaced.
+//! - Once the sink accepts a record, those it rejected before are retried one last time. The sink may have been
+//!   replaced.
 //! - A record is never sent again after a later record of its user was accepted: the user's buffer would skip it as a
 //!   repeat.
 
