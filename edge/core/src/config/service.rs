@@ -131,7 +131,7 @@ impl<S: Source> Reader<'_, S> {
                 rules,
                 body_limit_bytes: DEFAULT_BODY_LIMIT_BYTES,
                 timeout: DEFAULT_TIMEOUT,
-                told_client_address: false,
+                gets_client_address: false,
             });
         }
         services
@@ -196,7 +196,7 @@ impl<S: Source> Reader<'_, S> {
                 }
             });
         }
-        Ok(Service { name, credential, users_of, base, rules, body_limit_bytes, timeout, told_client_address: true })
+        Ok(Service { name, credential, users_of, base, rules, body_limit_bytes, timeout, gets_client_address: true })
     }
 
     fn service_url(&self, text: &str, private_network: bool) -> Result<Url, &'static str> {

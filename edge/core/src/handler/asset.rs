@@ -1,4 +1,5 @@
-//! The widget's bundle and the edge's own page, embedded at build time: the same bytes and headers on every runtime.
+//! The widget's files and the edge's own page. They are embedded at build time, so every runtime serves the same bytes and
+//! headers.
 
 use http::{StatusCode, header};
 
@@ -14,7 +15,7 @@ struct Asset {
     name: &'static str,
     /// Its media type.
     content_type: &'static str,
-    /// Whether the name holds the content's hash, so that it can be kept for a year.
+    /// Whether its name contains a hash of the content, so that it can be cached for a year.
     immutable: bool,
     /// Its content.
     bytes: &'static [u8],
@@ -23,11 +24,11 @@ struct Asset {
 include!(concat!(env!("OUT_DIR"), "/assets.rs"));
 
 const PAGE: &str = "index.html";
-/// Only what the page itself is made of, and nothing inline.
+/// Allows only what the page consists of, and nothing inline.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
     base-uri 'none'; form-action 'self'; require-trusted-types-for 'script'; frame-ancestors ";
 
-/// `GET /assets/{name}`
+/// `GET /assets/{name}`: an embedded file.
 pub(super) fn asset<B>(name: &str) -> Result<Response<B>, Error> {
     let asset = ASSETS.iter().find(|asset| asset.name == name && name != PAGE).ok_or(Error::NotFound)?;
     let cache_control = if asset.immutable { "public, max-age=31536000, immutable" } else { "public, max-age=300" };
@@ -36,12 +37,12 @@ pub(super) fn asset<B>(name: &str) -> Result<Response<B>, Error> {
     Ok(response)
 }
 
-/// `GET /`
+/// `GET /`: the edge's own page.
 pub(super) fn page<B>(config: &Config) -> Result<Response<B>, Error> {
     let page = ASSETS.iter().find(|asset| asset.name == PAGE).ok_or(Error::NotFound)?;
     let mut response = Response::bytes(StatusCode::OK, page.content_type, page.bytes);
     response.set(header::CACHE_CONTROL, "no-cache");
-    // A page in a frame is a page whose clicks may be somebody else's: only those who were let in by name (S88, S155).
+    // A page that frames this one could hijack its clicks, so only configured host pages may (S88, S155).
     let ancestors = match config.sessions.embed {
         Embed::SameSite => "'none'".to_owned(),
         Embed::CrossSite => config.host_origins.iter().map(Origin::as_str).collect::<Vec<_>>().join(" "),

@@ -1,9 +1,9 @@
 //! `POST /auth/{provider}/backchannel-logout`: a provider ends sessions by a signed logout token (OpenID Connect
 //! Back-Channel Logout 1.0).
 //!
-//! What a known key signed is not counted: a provider that signs out all its users says a lot at once, and need not say it
-//! again. Of the others each costs a look at its signature, and as many as [`rate::LOGOUT_RATE`] lets may make the edge look
-//! for newer keys.
+//! Tokens signed by a known key are not counted: a provider that signs out all its users sends many at once, and need not
+//! send them again. Any other token costs one signature check, and may make the edge fetch newer keys. Those are counted
+//! against [`rate::LOGOUT_RATE`].
 
 use std::net::IpAddr;
 
@@ -11,7 +11,8 @@ use causeway_protocol::hub::EndReason;
 use http::{StatusCode, header};
 
 use super::{
-    context::{Context, read_body},
+    context::{Context, provider, read_body},
+    query::Query,
     rate,
 };
 use crate::{
@@ -24,7 +25,7 @@ use crate::{
         signing_key::SigningKey,
     },
     runtime::{
-        clock::MAX_SKEW_MS,
+        clock::{MAX_SKEW_MS, now_seconds},
         platform::Platform,
         telemetry::{Event, Name},
         unavailable::Unavailable,
@@ -35,73 +36,40 @@ use crate::{
     },
 };
 
-/// How long the claim on a token's id holds, in seconds: longer than ending its sessions takes, so short that a provider
-/// whose request was broken off can send it again.
+/// How long a token's id stays claimed, in seconds. Longer than it takes to end the token's sessions, and short enough that
+/// a provider can retry a request that was cut off.
 const CLAIM_SECONDS: u32 = 30;
 
-/// Takes a logout token. 200 says that whatever it names has ended, also if that was nothing.
+/// Receives a logout token. 200 confirms that the sessions it names have ended, or that there were none.
 pub(super) async fn receive<P: Platform>(
     context: &Context<'_, P>,
     request: Request<P::Body>,
 ) -> Result<Response<P::Body>, Error> {
-    let platform = context.platform;
-    let provider = context.config.provider(context.parameter(0)).ok_or(Error::NotFound)?;
+    let provider = provider(context)?;
     let sender = request.client_address;
-    let token = token_of::<P>(context, request).await?;
+    let token = read_token::<P>(context, request).await?;
     let token = validate(context, provider, &token, sender).await?;
-    let once = ReplayGuardName::jti(&token.issuer, &token.jti);
-    let sessions = context.sessions();
-    let for_ms = 1000 * u64::from(CLAIM_SECONDS);
-    match sessions.ask_replay_guard(&once, replay_guard::Command::Claim { for_ms }).await? {
-        replay_guard::Reply::First => {}
-        replay_guard::Reply::Claimed => {
-            // Whoever claimed it may have been broken off: a refusal would be the last that the provider hears.
-            let unavailable = Unavailable::new("logout token", "is being used");
-            return Err(Error::UpstreamRateLimited { unavailable, retry_after_seconds: CLAIM_SECONDS });
-        }
-        replay_guard::Reply::Repeat => return Err(Error::LogoutRefused { reason: "logout token used before" }),
-    }
-    let issued_at = IssuedAt::At(token.issued_at_seconds.saturating_mul(1000));
-    let indexes = match &token.ends {
-        Ends::Session { sid, sub } => {
-            // The provider's session is over: no sign-in of it counts any more, whenever it was.
-            let of_session = (IndexName::provider_session(&token.issuer, sid), IssuedAt::At(u64::MAX));
-            let nameless = sub.as_ref().map(|sub| IndexName::account_without_session(&token.issuer, sub));
-            vec![Some(of_session), nameless.map(|index| (index, issued_at))]
-        }
-        Ends::User(sub) => vec![Some((IndexName::account(&token.issuer, sub), issued_at))],
-    };
-    let mut ended = Ok(0);
-    for (index, before) in indexes.into_iter().flatten() {
-        let more = sessions.end_all(&index, before, EndReason::Revoked).await;
-        // What failed is said, after the rest was tried.
-        ended = ended.and_then(|count| more.map(|more| count + more));
-    }
-    // Another isolate's clock may be behind, and believe it for longer.
-    let left_ms = token.refused_from_ms().saturating_sub(platform.now_ms()).saturating_add(MAX_SKEW_MS);
-    let for_ms = if ended.is_ok() { left_ms } else { 0 };
-    if let Err(error) = sessions.ask_replay_guard(&once, replay_guard::Command::Settle { for_ms }).await {
-        // The claim lapses by itself. That the token then works again harms nobody: what it ends has ended.
-        Event::warn("logout.unsettled").with("detail", &error).write(platform);
-    }
-    let ended = ended?;
-    Event::info("logout.backchannel").with("provider", Name(&provider.id)).with("ended", ended).write(platform);
+    let guard = ReplayGuardName::jti(&token.issuer, &token.jti);
+    claim(context, &guard).await?;
+    let ended = end_sessions(context, &token).await;
+    settle(context, &guard, &token, ended.is_ok()).await;
+    Event::info("logout.backchannel")
+        .with("provider", Name(&provider.id))
+        .with("ended", ended?)
+        .write(context.platform);
     Ok(Response::empty(StatusCode::OK))
 }
 
-/// The token in the form that the specification asks for.
-async fn token_of<P: Platform>(context: &Context<'_, P>, request: Request<P::Body>) -> Result<String, Error> {
+/// Reads the token from the form that the specification prescribes.
+async fn read_token<P: Platform>(context: &Context<'_, P>, request: Request<P::Body>) -> Result<String, Error> {
     let content_type = request.header(&header::CONTENT_TYPE).unwrap_or_default();
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
         return Err(Error::BadRequest { reason: "the body must be application/x-www-form-urlencoded" });
     }
     let body = read_body(context.platform, context.row, request).await?;
-    let mut tokens = url::form_urlencoded::parse(&body).filter(|(name, _)| name == "logout_token");
-    match (tokens.next(), tokens.next()) {
-        (Some((_, token)), None) => Ok(token.into_owned()),
-        _ => Err(Error::BadRequest { reason: "the body must have one logout_token" }),
-    }
+    let token = Query::of_form(&body).one("logout_token").ok().flatten();
+    token.ok_or(Error::BadRequest { reason: "the body must have one logout_token" })
 }
 
 async fn validate<P: Platform>(
@@ -112,14 +80,60 @@ async fn validate<P: Platform>(
 ) -> Result<LogoutToken, Error> {
     let (platform, cache) = (context.platform, &context.memory.discovery);
     let endpoints = cache::endpoints(platform, cache, provider).await?;
-    // A provider without signing keys says nothing this way.
+    // A provider without signing keys has no back-channel logout.
     let jwks = endpoints.jwks.as_ref().ok_or(Error::NotFound)?;
-    let now_seconds = i64::try_from(platform.now_ms() / 1000).unwrap_or(i64::MAX);
-    let check = |keys: &[SigningKey]| logout_token::validate(token, keys, provider, now_seconds);
+    let check = |keys: &[SigningKey]| logout_token::validate(token, keys, provider, now_seconds(platform));
     let mut validated = with_keys_at_hand(platform, cache, provider, jwks, check).await?;
     if validated.is_err() {
         rate::allow_logout(context, &provider.id, sender).await?;
         validated = with_keys(platform, cache, provider, jwks, check).await?;
     }
     validated.map_err(|error| Error::LogoutRefused { reason: error.reason() })
+}
+
+/// Claims a token's id, so that of concurrent requests with the same token one goes on.
+async fn claim<P: Platform>(context: &Context<'_, P>, guard: &ReplayGuardName) -> Result<(), Error> {
+    let claim = replay_guard::Command::Claim { for_ms: 1000 * u64::from(CLAIM_SECONDS) };
+    match context.sessions().ask_replay_guard(guard, claim).await? {
+        replay_guard::Reply::First => Ok(()),
+        // The request that claimed it may have been cut off, so this one is not refused for good: a provider would not try
+        // again.
+        replay_guard::Reply::Claimed => {
+            let unavailable = Unavailable::new("logout token", "is being used");
+            Err(Error::UpstreamRateLimited { unavailable, retry_after_seconds: CLAIM_SECONDS })
+        }
+        replay_guard::Reply::Repeat => Err(Error::LogoutRefused { reason: "logout token used before" }),
+    }
+}
+
+/// Ends what a token names, and returns how many sessions that were.
+async fn end_sessions<P: Platform>(context: &Context<'_, P>, token: &LogoutToken) -> Result<usize, Error> {
+    let issued_at = IssuedAt::At(token.issued_at_seconds.saturating_mul(1000));
+    let indexes = match &token.ends {
+        Ends::Session { sid, sub } => {
+            // The provider's session has ended, so all its sign-ins end, whenever they were.
+            let of_session = (IndexName::provider_session(&token.issuer, sid), IssuedAt::At(u64::MAX));
+            let without_sid = sub.as_ref().map(|sub| IndexName::account_without_session(&token.issuer, sub));
+            vec![Some(of_session), without_sid.map(|index| (index, issued_at))]
+        }
+        Ends::User(sub) => vec![Some((IndexName::account(&token.issuer, sub), issued_at))],
+    };
+    let mut ended = Ok(0);
+    for (index, before) in indexes.into_iter().flatten() {
+        let more = context.sessions().end_all(&index, before, EndReason::Revoked).await;
+        // A failure is returned after the other index was tried.
+        ended = ended.and_then(|count| more.map(|more| count + more));
+    }
+    ended
+}
+
+/// Marks a token's id as used for as long as the token is valid; after a failure, frees it for another attempt.
+async fn settle<P: Platform>(context: &Context<'_, P>, guard: &ReplayGuardName, token: &LogoutToken, is_done: bool) {
+    // The clock of another isolate may be behind, and the token valid there for longer.
+    let valid_ms = token.refused_from_ms().saturating_sub(context.platform.now_ms()).saturating_add(MAX_SKEW_MS);
+    let for_ms = if is_done { valid_ms } else { 0 };
+    if let Err(error) = context.sessions().ask_replay_guard(guard, replay_guard::Command::Settle { for_ms }).await {
+        // The claim expires by itself. The token can then be used again, which does no harm: its sessions have ended.
+        Event::warn("logout.unsettled").with("detail", &error).write(context.platform);
+    }
 }

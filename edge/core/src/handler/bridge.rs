@@ -1,4 +1,4 @@
-//! Requests to the bridge: its address, our signature.
+//! Signed requests to the bridge.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use crate::{
     runtime::{platform::Platform, unavailable::Unavailable},
 };
 
-/// The URL of a path (and query) of the bridge.
+/// The URL of a target (path and query) at the bridge.
 pub(super) fn url<P>(context: &Context<'_, P>, target: &str) -> Result<Url, Unavailable> {
     let base = without_slash(&context.config.bridge_url);
     Url::parse(&format!("{base}{target}")).map_err(|e| Unavailable::new("bridge", e))
 }
 
-/// A signed request to a path (and query) of the bridge; a body is JSON.
+/// A signed request to a target (path and query) at the bridge. A body is JSON.
 pub(super) fn request<P: Platform>(
     context: &Context<'_, P>,
     method: Method,
@@ -28,17 +28,18 @@ pub(super) fn request<P: Platform>(
     timeout: Duration,
 ) -> Result<Outgoing<P::Body>, Unavailable> {
     let url = url(context, target)?;
-    // The bridge may lie behind a path of its host; what it sees on its request line is what is signed.
-    let seen = match url.query() {
+    // The signature covers the bridge's request line, which includes the path of the bridge's base URL.
+    let signed_target = match url.query() {
         Some(query) => format!("{}?{query}", url.path()),
         None => url.path().to_owned(),
     };
-    let signed = Signed { direction: Direction::EdgeToBridge, method: method.as_str(), target: &seen, body: &body };
+    let signed =
+        Signed { direction: Direction::EdgeToBridge, method: method.as_str(), target: &signed_target, body: &body };
     let signature = context.config.bridge_keys.sign(signed, context.platform.now_ms() / 1000);
     let mut outgoing = Outgoing::new(method, url, timeout)
         .to("bridge")
         .with(HeaderName::from_static(SIGNATURE_HEADER), &signature)
-        // So that both sides' logs name the request alike.
+        // The bridge logs the same request id.
         .with(REQUEST_ID, context.request_id);
     if !body.is_empty() {
         outgoing = outgoing.with(header::CONTENT_TYPE, "application/json");

@@ -1,4 +1,4 @@
-//! The toolbox of the handlers.
+//! What the handlers share.
 
 use std::{cell::RefCell, pin::pin, time::Duration};
 
@@ -15,53 +15,37 @@ use crate::{
     route::{Parameters, Row},
     runtime::platform::Platform,
     session::store::{Session, Sessions},
-    sign_in::refresh::Refresher,
+    sign_in::{account::Accounts, refresh::Refresher},
 };
+
+/// How long a body may take to arrive. Its sender was admitted before, and may no longer be.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a handler works with.
 #[derive(Debug)]
 pub struct Context<'a, P> {
     /// The runtime.
     pub platform: &'a P,
-    /// The deployment.
+    /// The deployment's configuration.
     pub config: &'a Config,
-    /// What the isolate remembers.
+    /// What the isolate remembers between requests.
     pub memory: &'a Memory,
     /// Names the request.
     pub request_id: &'a str,
-    /// What the request is part of.
+    /// The trace that the request belongs to.
     pub trace: &'a Traceparent,
-    /// The row of the table.
+    /// The request's row of the route table.
     pub row: &'static Row,
-    /// What the row's placeholders stand for.
+    /// The values of the row's placeholders.
     pub parameters: Parameters,
-    /// The session whose own account is looked after once its client has the answer.
+    /// A session whose own account is to be refreshed after the answer.
     pub deferred_refresh: &'a RefCell<Option<Session>>,
 }
 
 impl<P> Context<'_, P> {
-    /// What a placeholder stands for; empty if the row has fewer.
+    /// The value of a placeholder; empty if the row has no such placeholder.
     pub(super) fn parameter(&self, index: usize) -> &str {
         self.parameters.get(index).map_or("", String::as_str)
-    }
-}
-
-/// How long a body may take to arrive: whoever sends it was let in before, and may not be let in any more.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Reads a body within its row's limit and in time; one that says it is longer is refused unread.
-pub(super) async fn read_body<P: Platform>(
-    platform: &P,
-    row: &Row,
-    request: Request<P::Body>,
-) -> Result<Vec<u8>, Error> {
-    let says = request.header(&header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
-    if says.is_some_and(|length| length > row.body_limit_bytes) {
-        return Err(Error::TooLarge);
-    }
-    match select(pin!(request.body.read(row.body_limit_bytes)), platform.sleep(BODY_TIMEOUT)).await {
-        Either::Left((read, _)) => Ok(read?),
-        Either::Right(_) => Err(Error::TooSlow),
     }
 }
 
@@ -72,7 +56,13 @@ impl<'a, P: Platform> Context<'a, P> {
         Sessions { platform: self.platform, settings: &self.config.sessions, cache: &self.memory.sessions }
     }
 
-    /// What renews their tokens.
+    /// Changes which accounts a session has.
+    #[must_use]
+    pub fn accounts(&self) -> Accounts<'a, P> {
+        Accounts { sessions: self.sessions(), discovery: &self.memory.discovery }
+    }
+
+    /// Refreshes the tokens of sessions.
     #[must_use]
     pub fn refresher(&self) -> Refresher<'a, P> {
         let Self { platform, config, memory, .. } = self;
@@ -80,6 +70,23 @@ impl<'a, P: Platform> Context<'a, P> {
     }
 }
 
+/// Reads a body within its row's limit and in time. A body that declares a larger length is refused unread.
+pub(super) async fn read_body<P: Platform>(
+    platform: &P,
+    row: &Row,
+    request: Request<P::Body>,
+) -> Result<Vec<u8>, Error> {
+    let declared = request.header(&header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
+    if declared.is_some_and(|length| length > row.body_limit_bytes) {
+        return Err(Error::TooLarge);
+    }
+    match select(pin!(request.body.read(row.body_limit_bytes)), platform.sleep(BODY_TIMEOUT)).await {
+        Either::Left((read, _)) => Ok(read?),
+        Either::Right(_) => Err(Error::TooSlow),
+    }
+}
+
+/// The edge as a provider's client.
 pub(super) fn client<'a, P>(
     context: &Context<'a, P>,
     provider: &'a Provider,
@@ -88,6 +95,7 @@ pub(super) fn client<'a, P>(
     Client { platform: context.platform, cache: &context.memory.discovery, provider, endpoints, send_by_ms: None }
 }
 
+/// The provider that the route's first placeholder names.
 pub(super) fn provider<'a, P>(context: &Context<'a, P>) -> Result<&'a Provider, Error> {
     context.config.provider(context.parameter(0)).ok_or(Error::NotFound)
 }

@@ -1,10 +1,11 @@
-//! `POST /internal/deliver`: records from the bridge into the users' hubs, then the checkpoint.
+//! `POST /internal/deliver`: appends records from the bridge to the users' hubs, then advances the checkpoint.
 
 use std::time::Duration;
 
 use causeway_protocol::{
-    deliver::{DeliverRequest, DeliverResponse},
+    deliver::{DeliverRequest, DeliverResponse, Delivery},
     signature::{Direction, SIGNATURE_HEADER, SignatureError},
+    subject::Subject,
 };
 use futures_util::{StreamExt as _, stream};
 use http::{HeaderName, StatusCode};
@@ -16,26 +17,28 @@ use crate::{
     runtime::{clock::within, platform::Platform, telemetry::Event},
 };
 
-/// How long one hub may take; all of a delivery's hubs together must stay below the bridge's own patience.
+/// How long one hub may take. All hubs of a delivery together must stay below the bridge's own time limit.
 const HUB_TIMEOUT: Duration = Duration::from_secs(5);
-/// How many hubs are written to at once; workerd allows six accounts to wait for headers.
+/// How many hubs are written to at once. In workerd at most six connections may wait for headers.
 const PARALLEL_HUBS: usize = 6;
 
-/// Takes a delivery. The checkpoint moves only after everything before it is durable.
+/// Receives a delivery. The checkpoint advances only after all records before it are durable.
 pub(super) async fn deliver<P: Platform>(
     context: &Context<'_, P>,
     request: Request<P::Body>,
 ) -> Result<Response<P::Body>, Error> {
     let platform = context.platform;
-    let unsigned = Error::Unauthenticated { reason: "delivery signature missing" };
-    let signature = request.header(&HeaderName::from_static(SIGNATURE_HEADER)).ok_or(unsigned)?.to_owned();
-    let target = match &request.query {
-        Some(query) => format!("{}?{query}", request.path),
-        None => request.path.clone(),
-    };
-    let now_seconds = platform.now_ms() / 1000;
-    let head =
-        context.config.bridge_keys.verify_head(&signature, Direction::BridgeToEdge, "POST", &target, now_seconds);
+    let body = read_signed_body(context, request).await?;
+    let delivery: DeliverRequest =
+        serde_json::from_slice(&body).map_err(|_| Error::BadRequest { reason: "not a delivery" })?;
+    let failed = append(platform, &delivery.deliveries).await;
+    let advance_to = if failed.is_empty() { delivery.advance_to } else { None };
+    let checkpoint = platform.checkpoint(&delivery.topic, delivery.partition, advance_to).await?;
+    Ok(Response::json(StatusCode::OK, "application/json", &DeliverResponse { checkpoint, failed }))
+}
+
+/// Reads a body that the bridge has signed. Nothing of a body is held before its head is known to be the bridge's.
+async fn read_signed_body<P: Platform>(context: &Context<'_, P>, request: Request<P::Body>) -> Result<Vec<u8>, Error> {
     let refused = |error: SignatureError| Error::Unauthenticated {
         reason: match error {
             SignatureError::Malformed => "delivery signature malformed",
@@ -44,18 +47,28 @@ pub(super) async fn deliver<P: Platform>(
             SignatureError::Mismatch => "delivery signature does not match",
         },
     };
-    // Nothing of a body is held for somebody who is not the bridge.
+    let missing = Error::Unauthenticated { reason: "delivery signature missing" };
+    let signature = request.header(&HeaderName::from_static(SIGNATURE_HEADER)).ok_or(missing)?.to_owned();
+    let target = match &request.query {
+        Some(query) => format!("{}?{query}", request.path),
+        None => request.path.clone(),
+    };
+    let (keys, now_seconds) = (&context.config.bridge_keys, context.platform.now_ms() / 1000);
+    let head = keys.verify_head(&signature, Direction::BridgeToEdge, "POST", &target, now_seconds);
     let digest = head.map_err(refused)?;
     let body = read_body(context.platform, context.row, request).await?;
     digest.check(&body).map_err(refused)?;
-    let delivery: DeliverRequest =
-        serde_json::from_slice(&body).map_err(|_| Error::BadRequest { reason: "not a delivery" })?;
-    let failed: Vec<_> = stream::iter(&delivery.deliveries)
-        .map(|one| async move {
-            // A hub that hangs must not hold up the others: it counts as failed and is delivered to again.
-            let append = platform.append(&one.subject, &one.records);
+    Ok(body)
+}
+
+/// Appends records to the users' hubs. Returns the users whose hub failed.
+async fn append<P: Platform>(platform: &P, deliveries: &[Delivery]) -> Vec<Subject> {
+    let failed: Vec<_> = stream::iter(deliveries)
+        .map(|delivery| async move {
+            // A hub that hangs must not hold up the others. It counts as failed, and the bridge delivers to it again.
+            let append = platform.append(&delivery.subject, &delivery.records);
             let appended = within(platform, HUB_TIMEOUT, "hub", append).await;
-            appended.err().map(|error| (one.subject.clone(), error))
+            appended.err().map(|error| (delivery.subject.clone(), error))
         })
         .buffer_unordered(PARALLEL_HUBS)
         .filter_map(std::future::ready)
@@ -64,8 +77,5 @@ pub(super) async fn deliver<P: Platform>(
     for (_, error) in &failed {
         Event::warn("deliver.hub").with("detail", error).write(platform);
     }
-    let advance_to = if failed.is_empty() { delivery.advance_to } else { None };
-    let checkpoint = platform.checkpoint(&delivery.topic, delivery.partition, advance_to).await?;
-    let answer = DeliverResponse { checkpoint, failed: failed.into_iter().map(|(subject, _)| subject).collect() };
-    Ok(Response::json(StatusCode::OK, "application/json", &answer))
+    failed.into_iter().map(|(subject, _)| subject).collect()
 }

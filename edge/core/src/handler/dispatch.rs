@@ -1,8 +1,8 @@
 //! Chooses the handler of a route.
 
 use super::{
-    asset, backchannel_logout, bff, connect, context::Context, deliver, event, frontchannel_logout, handoff, health,
-    login, logout, own_sessions, session, stream, webhook,
+    asset, backchannel_logout, bff, callback, context::Context, deliver, disconnect, end_session, event,
+    frontchannel_logout, handoff, health, login, logout, own_sessions, session, stream, webhook,
 };
 use crate::{
     error::Error,
@@ -15,7 +15,7 @@ use crate::{
 /// Runs the handler of a row.
 ///
 /// # Errors
-/// [`Error`], turned into an answer by the caller.
+/// [`Error`], which the caller turns into an answer.
 pub(crate) async fn run<P: Platform>(
     context: Context<'_, P>,
     request: Request<P::Body>,
@@ -23,8 +23,8 @@ pub(crate) async fn run<P: Platform>(
 ) -> Result<Response<P::Body>, Error> {
     match (context.row.handler, session) {
         (Handler::Login, _) => login::login(&context, &request).await,
-        (Handler::Callback, _) => login::callback(&context, &request).await,
-        (Handler::Disconnect, Some(session)) => connect::disconnect(&context, session).await,
+        (Handler::Callback, _) => callback::callback(&context, &request).await,
+        (Handler::Disconnect, Some(session)) => disconnect::disconnect(&context, session).await,
         (Handler::Session, session) => Ok(session::describe(&context, &request, session.as_ref()).await),
         (Handler::Handoff, _) => handoff::redeem(&context, request).await,
         (Handler::Logout, _) => logout::logout(&context, &request).await,
@@ -44,11 +44,11 @@ pub(crate) async fn run<P: Platform>(
             | Handler::EndOtherSessions,
             None,
         ) => Err(Error::Unauthenticated { reason: "no session" }),
-        (Handler::EndSession, _) => logout::leave(&context, &request).await,
-        (Handler::LoggedOut, _) => logout::come_back(&context, &request),
+        (Handler::EndSession, _) => end_session::end_session(&context, &request).await,
+        (Handler::LoggedOut, _) => end_session::logged_out(&context, &request),
         (Handler::BackchannelLogout, _) => backchannel_logout::receive(&context, request).await,
         (Handler::FrontchannelLogout, _) => frontchannel_logout::receive(&context, &request).await,
-        (Handler::GitHubWebhook, _) => webhook::deliver(&context, request).await,
+        (Handler::GitHubWebhook, _) => webhook::receive(&context, request).await,
         (Handler::Deliver, _) => deliver::deliver(&context, request).await,
         (Handler::Asset, _) => asset::asset(context.parameter(0)),
         (Handler::Page, _) => asset::page(context.config),

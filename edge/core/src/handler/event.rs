@@ -1,4 +1,4 @@
-//! `POST /events/{channel}`: what the user says, stamped with who said it, into Kafka by way of the bridge.
+//! `POST /events/{channel}`: adds the user's identity to an event, and sends it to Kafka through the bridge.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -29,28 +29,28 @@ use crate::{
     session::store::Session,
 };
 
-/// The user whom the page shows, by `user.id` of `/auth/session`; optional.
+/// The user that the page shows, by `user.id` of `/auth/session`. Optional.
 const EXPECTED_USER: HeaderName = HeaderName::from_static("x-causeway-user");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const MAX_IDEMPOTENCY_KEY_BYTES: usize = 128;
-/// Longer than the bridge waits for Kafka, so that its answer, not our impatience, decides.
+/// Longer than the bridge waits for Kafka, so that the bridge's answer decides.
 const BRIDGE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// What a widget may claim in vain: the edge stamps it itself.
-const STAMPED: [&str; 7] = ["id", "source", "specversion", "subject", "tenant", "time", "user"];
+/// Members of a posted event that are ignored, because the edge sets them itself.
+const SET_BY_EDGE: [&str; 7] = ["id", "source", "specversion", "subject", "tenant", "time", "user"];
 
-/// What a widget posts.
+/// What a page posts.
 #[derive(Deserialize)]
 struct Posted {
     #[serde(rename = "type")]
     kind: String,
     data: Box<RawValue>,
-    /// Has nowhere to go, whatever it claims.
+    /// Any other member, which is not sent on.
     #[serde(flatten)]
     rest: BTreeMap<String, IgnoredAny>,
 }
 
-/// Takes an event and answers 202 once Kafka has it.
+/// Accepts an event. Answers 202 once Kafka has it.
 pub(super) async fn post<P: Platform>(
     context: &Context<'_, P>,
     request: Request<P::Body>,
@@ -64,23 +64,15 @@ pub(super) async fn post<P: Platform>(
         return Err(Error::UnsupportedMediaType);
     }
     let subject = &session.record.user.subject;
-    // A page that still shows somebody else must not speak in this user's name.
+    // A page that still shows another user must not send in this user's name.
     if request.headers.contains_key(EXPECTED_USER) && request.header(&EXPECTED_USER) != Some(&subject.to_string()) {
         return Err(Error::UserChanged);
     }
-    // One user cannot drown the others' events.
+    // One user must not crowd out the others' events.
     rate::allow(context, rate::EVENTS_RATE, &subject.to_string()).await?;
     let id = event_id(context.platform, &request, subject, &channel)?;
     let body = read_body(context.platform, context.row, request).await?;
-    let StrictObject(posted): StrictObject<Posted> = serde_json::from_slice(&body)
-        .map_err(|_| Error::BadRequest { reason: "the body must be JSON with `type` and `data`" })?;
-    // A key, a partition or a channel that is quietly dropped would look as if it had been heeded.
-    if posted.rest.keys().any(|name| !STAMPED.contains(&name.as_str())) {
-        return Err(Error::BadRequest { reason: "the body has a member that the edge does not know" });
-    }
-    if !is_name(&posted.kind) {
-        return Err(Error::BadRequest { reason: "`type` must be 1-64 letters, digits, `.`, `_` or `-`" });
-    }
+    let posted = parse(&body)?;
     let event = InboundEvent {
         channel,
         id: id.clone(),
@@ -95,6 +87,21 @@ pub(super) async fn post<P: Platform>(
     Ok(Response::json(StatusCode::ACCEPTED, "application/json", &json!({"id": id})))
 }
 
+/// Reads and checks a posted event.
+fn parse(body: &[u8]) -> Result<Posted, Error> {
+    let StrictObject(posted): StrictObject<Posted> = serde_json::from_slice(body)
+        .map_err(|_| Error::BadRequest { reason: "the body must be JSON with `type` and `data`" })?;
+    // If a key, a partition or a channel were silently dropped, it would seem to have been accepted.
+    if posted.rest.keys().any(|name| !SET_BY_EDGE.contains(&name.as_str())) {
+        return Err(Error::BadRequest { reason: "the body has a member that the edge does not know" });
+    }
+    if !is_name(&posted.kind) {
+        return Err(Error::BadRequest { reason: "`type` must be 1-64 letters, digits, `.`, `_` or `-`" });
+    }
+    Ok(posted)
+}
+
+/// Sends an event to the bridge, and waits until Kafka has it.
 async fn send<P: Platform>(context: &Context<'_, P>, event: &InboundEvent) -> Result<(), Error> {
     let outage = |detail: &dyn std::fmt::Display| Unavailable::new("bridge", detail);
     let body = serde_json::to_vec(event).map_err(|e| outage(&e))?;
@@ -104,12 +111,12 @@ async fn send<P: Platform>(context: &Context<'_, P>, event: &InboundEvent) -> Re
         StatusCode::ACCEPTED => Ok(()),
         StatusCode::UNPROCESSABLE_ENTITY => Err(Error::IdempotencyKeyReused),
         StatusCode::PAYLOAD_TOO_LARGE => Err(Error::TooLarge),
-        // Whatever else it says, a channel it does not know included, is for the operator and none of the user's doing.
+        // Any other answer, such as that to an unknown channel, is for the operator: the user did nothing wrong.
         status => Err(outage(&format_args!("answered {status}")).into()),
     }
 }
 
-/// The event's id: drawn, or derived from the user's `Idempotency-Key`, so that a repeat is the same event everywhere.
+/// The event's id. It is random, or derived from the user's `Idempotency-Key`, so that a repeat has the same id everywhere.
 fn event_id<P: Platform>(
     platform: &P,
     request: &Request<P::Body>,
@@ -134,6 +141,7 @@ fn event_id<P: Platform>(
     Ok(BASE64.encode(bytes))
 }
 
+/// Whether a content type is JSON.
 pub(super) fn is_json(content_type: &str) -> bool {
     content_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
 }

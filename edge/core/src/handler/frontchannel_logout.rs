@@ -1,20 +1,23 @@
-//! `GET /auth/{provider}/frontchannel-logout?iss=&sid=`: a provider ends a session by loading this address in a frame of
-//! its own page (OpenID Connect Front-Channel Logout 1.0); the only way Entra has (M79).
+//! `GET /auth/{provider}/frontchannel-logout?iss=&sid=`: a provider ends a session by loading this address in a frame of its
+//! own page (OpenID Connect Front-Channel Logout 1.0). Entra has no other way (M79).
 //!
-//! The session cookie is `SameSite=Strict` and does not come along, so the provider's session id is all there is. It is
-//! random and known to the provider, the browser's user and us; who learns it can sign that user out and nothing else.
-//! Entra sends no `iss`, whoever's tenant the user is of: then the `sid` is looked for under every tenant that is allowed.
-//! The answer is the same whatever is known of it.
+//! The session cookie is `SameSite=Strict` and not sent here, so the request has only the provider's session id. That id is
+//! random and known to the provider, the user's browser and the edge. Anyone who learns it can sign that user out, and
+//! nothing else. Entra sends no `iss`, whichever tenant the user belongs to, so the edge looks for the `sid` under every
+//! allowed tenant. The answer is the same whether or not the `sid` is known.
 //!
-//! A `sid` that can be of one issuer only costs one look, and nothing is written for one that nobody knows: that much
-//! anybody may ask, so that no flood keeps a provider's own words out. A look under every tenant costs up to a hundred, so
-//! those are counted.
+//! A `sid` of a single issuer costs one lookup, and an unknown `sid` writes nothing. That much anyone may request, so that no
+//! flood of requests shuts out a provider's own. A lookup under every tenant costs up to a hundred, so those are counted.
 
 use causeway_protocol::hub::EndReason;
 use futures_util::stream::{self, StreamExt as _};
 use http::{StatusCode, header};
 
-use super::{context::Context, query::Query, rate};
+use super::{
+    context::{Context, provider},
+    query::Query,
+    rate,
+};
 use crate::{
     error::{self, Error},
     http::web::{Request, Response},
@@ -26,24 +29,23 @@ use crate::{
     session::index::IndexName,
 };
 
-/// Longest `sid` looked at, in bytes.
+/// Longest `sid` that is looked up, in bytes.
 const MAX_SID_BYTES: usize = 255;
-/// How many tenants are asked about at once; there are no more than the configuration may list.
-const PARALLEL: usize = 6;
+/// How many tenants are looked up at once. Their number is limited by the configuration.
+const PARALLEL_LOOKUPS: usize = 6;
 
-/// Ends the session that is named, if there is one; 200 in any case.
+/// Ends the named session, if there is one. Answers 200 in any case.
 pub(super) async fn receive<P: Platform>(
     context: &Context<'_, P>,
     request: &Request<P::Body>,
 ) -> Result<Response<P::Body>, Error> {
-    let provider = context.config.provider(context.parameter(0)).ok_or(Error::NotFound)?;
-    let frame = match &provider.kind {
+    let provider = provider(context)?;
+    let framing_page = match &provider.kind {
         Kind::Entra { authority, .. } => authority,
         Kind::OpenId { address, .. } => address,
         Kind::GitHub { .. } => return Err(Error::NotFound),
     };
-    let query = Query::parse(request.query.as_deref());
-    let indexes = named(provider, &query);
+    let indexes = named_indexes(provider, &Query::parse(request.query.as_deref()));
     let allowed = match indexes.len() {
         0 | 1 => Ok(()),
         _ => rate::allow_logout(context, &provider.id, request.client_address).await,
@@ -53,7 +55,7 @@ pub(super) async fn receive<P: Platform>(
         Err(error) => Err(error),
     };
     if let Err(error) = ended {
-        // The provider does not ask again, and whoever loads this learns nothing.
+        // Only logged: the provider does not try again, and the page that loads this must learn nothing.
         error::reject(context.platform, &error, Some(&request.method));
         Event::error("logout.frontchannel-failed")
             .with("provider", Name(&provider.id))
@@ -61,13 +63,13 @@ pub(super) async fn receive<P: Platform>(
             .write(context.platform);
     }
     let mut response = Response::empty(StatusCode::OK);
-    let policy = format!("default-src 'none'; frame-ancestors {}", frame.origin().ascii_serialization());
+    let policy = format!("default-src 'none'; frame-ancestors {}", framing_page.origin().ascii_serialization());
     response.set(header::CONTENT_SECURITY_POLICY, &policy);
     Ok(response)
 }
 
-/// The indexes of the provider's session that the query names: of `iss`, or of each issuer that may be meant without it.
-fn named(provider: &Provider, query: &Query) -> Vec<IndexName> {
+/// The indexes of the provider's session that the query names: under `iss`, or without it under each possible issuer.
+fn named_indexes(provider: &Provider, query: &Query) -> Vec<IndexName> {
     let (Ok(Some(sid)), Ok(issuer)) = (query.one("sid"), query.one("iss")) else { return Vec::new() };
     if !(1..=MAX_SID_BYTES).contains(&sid.len()) {
         return Vec::new();
@@ -77,18 +79,18 @@ fn named(provider: &Provider, query: &Query) -> Vec<IndexName> {
     issuers.iter().map(|issuer| IndexName::provider_session(issuer, &sid)).collect()
 }
 
-/// Ends what is in any of the indexes. One that does not answer keeps nothing of the others alive.
+/// Ends the sessions in all indexes. A failure of one index does not keep those of the others.
 async fn end<P: Platform>(context: &Context<'_, P>, provider: &Provider, indexes: &[IndexName]) -> Result<(), Error> {
     let sessions = context.sessions();
     let ended: Vec<Result<usize, Error>> = stream::iter(indexes)
         .map(|index| async {
-            // Nothing is written for a session that nobody knows: anyone may ask for any number of them. So, other than
-            // by a signed token, a sign-in that is not complete yet is not ended.
+            // Nothing is written for an unknown `sid`, since anyone may send any number of them. So a sign-in that is
+            // still in progress is not ended here, while a signed logout token does end it.
             let entries = sessions.list(index).await?;
             sessions.end_entries(index, &entries, EndReason::Revoked).await?;
             Ok(entries.len())
         })
-        .buffer_unordered(PARALLEL)
+        .buffer_unordered(PARALLEL_LOOKUPS)
         .collect()
         .await;
     let count: usize = ended.iter().filter_map(|ended| ended.as_ref().ok()).sum();

@@ -1,4 +1,5 @@
-//! `POST /auth/handoff`: a page of another site takes the session that was begun for it. See [`crate::session::handoff`].
+//! `POST /auth/handoff`: a page of another site redeems the session that was begun for it. See
+//! [`crate::session::handoff`].
 
 use http::{StatusCode, header};
 use serde::Deserialize;
@@ -19,16 +20,16 @@ use crate::{
     session::handoff::Recipient,
 };
 
-/// What the page sends: the code that came in its address, and the verifier that it kept.
+/// What the page sends: the code from its address, and the verifier that it kept.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Redemption<'a> {
-    // Neither has a character that JSON escapes, so both stay where they are wiped.
+    // Borrowed from the body, which is wiped. Neither has a character that JSON escapes, so no copy is needed.
     code: &'a str,
     verifier: &'a str,
 }
 
-/// Answers 204 with the session's cookie, which the browser keeps for the site of the page that asks.
+/// Answers 204 with the session's cookie, which the browser keeps for the site of the requesting page.
 pub(super) async fn redeem<P: Platform>(
     context: &Context<'_, P>,
     request: Request<P::Body>,
@@ -36,19 +37,19 @@ pub(super) async fn redeem<P: Platform>(
     if context.config.sessions.embed != Embed::CrossSite {
         return Err(Error::NotFound);
     }
-    let says = request.header(&header::ORIGIN).unwrap_or_default();
-    let origin = context.config.host_origins.iter().find(|host| host.as_str() == says);
-    let origin = origin.ok_or(Error::Forbidden { reason: "no host page asks for the session" })?;
+    let claimed = request.header(&header::ORIGIN).unwrap_or_default();
+    let host_page = context.config.host_origins.iter().find(|host| host.as_str() == claimed);
+    let host_page = host_page.ok_or(Error::Forbidden { reason: "no host page asks for the session" })?;
     if !is_json(request.header(&header::CONTENT_TYPE).unwrap_or_default()) {
         return Err(Error::UnsupportedMediaType);
     }
     let sessions = context.sessions();
-    let before = sessions.id(&request.headers).ok().map(|id| id.handle());
+    let replaced = sessions.id(&request.headers).ok().map(|id| id.handle());
     let body = Zeroizing::new(read_body(context.platform, context.row, request).await?);
     let malformed = Error::BadRequest { reason: "the body must be JSON with `code` and `verifier`" };
     let StrictObject(Redemption { code, verifier }) = serde_json::from_slice(&body).map_err(|_| malformed.clone())?;
-    let recipient = Recipient::by_verifier(origin, verifier).ok_or(malformed)?;
-    let cookie = sessions.redeem(code, &recipient, before).await?;
+    let recipient = Recipient::by_verifier(host_page, verifier).ok_or(malformed)?;
+    let cookie = sessions.redeem(code, &recipient, replaced).await?;
     let mut response = Response::empty(StatusCode::NO_CONTENT);
     response.add(header::SET_COOKIE, &cookie);
     Ok(response)

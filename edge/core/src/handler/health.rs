@@ -1,4 +1,4 @@
-//! `/healthz`: the edge runs. `/readyz`: it can also do its work, with all that a session needs.
+//! `/healthz`: the edge runs. `/readyz`: everything that a session needs is there, too.
 
 use std::time::Duration;
 
@@ -15,26 +15,27 @@ use crate::{
     session::state::{Command, SessionMachine},
 };
 
-/// How long a store may take to be ready.
+/// How long a store may take to answer.
 const STORE_TIMEOUT: Duration = Duration::from_secs(2);
 const BRIDGE_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long one request may have the turn to ask.
+/// How long one request may lead.
 const LEADER_LIMIT: Duration = Duration::from_secs(4);
-/// What is asked for at the stores. Never there: no session's handle is as short, no key without a colon.
-const NOTHING: &str = "readyz";
+/// The key that the stores are asked for. It never exists: session handles are longer, and other keys contain a colon.
+const ABSENT_KEY: &str = "readyz";
 
+/// Answers that the edge runs.
 pub(super) fn healthz<B>() -> Response<B> {
     Response::json(StatusCode::OK, "application/json", &json!({"status": "ok"}))
 }
 
-/// Asks, or tells what was found out less than a second ago.
+/// Checks whether the edge is ready, unless that was done less than a second ago.
 pub(super) async fn readyz<P: Platform>(context: &Context<'_, P>) -> Result<Response<P::Body>, Error> {
     let (platform, readiness) = (context.platform, &context.memory.readiness);
     let look = |now_ms| readiness.verdict(now_ms);
     let verdict = match readiness.single_flight.join(platform, "readiness", "", LEADER_LIMIT, look).await? {
         Joined::Follower(verdict) => verdict,
         Joined::Leader(_leader) => {
-            let verdict = ask(context).await;
+            let verdict = check(context).await;
             readiness.remember(platform.now_ms(), verdict.clone());
             verdict
         }
@@ -43,32 +44,31 @@ pub(super) async fn readyz<P: Platform>(context: &Context<'_, P>) -> Result<Resp
     Ok(Response::json(StatusCode::OK, "application/json", &json!({"status": "ready"})))
 }
 
-/// Asks for all that a session needs.
-async fn ask<P: Platform>(context: &Context<'_, P>) -> Result<(), Unavailable> {
+/// Checks coordinator, key-value store and bridge. It only reads.
+async fn check<P: Platform>(context: &Context<'_, P>) -> Result<(), Unavailable> {
     let platform = context.platform;
-    // Reads, and nothing is written by them.
-    let coordinator = platform.run::<SessionMachine>(NOTHING, Command::Peek);
+    let coordinator = platform.run::<SessionMachine>(ABSENT_KEY, Command::Peek);
     let (coordinator, kv, bridge) = join!(
         within(platform, STORE_TIMEOUT, "coordinator", coordinator),
-        within(platform, STORE_TIMEOUT, "kv", platform.get(NOTHING)),
-        bridge_ready(context),
+        within(platform, STORE_TIMEOUT, "kv", platform.get(ABSENT_KEY)),
+        check_bridge(context),
     );
-    let missing =
-        [missing("coordinator", coordinator.map(drop)), missing("kv", kv.map(drop)), missing("bridge", bridge)];
-    // The log names the first one as the reason, and all of them.
-    let missing = missing
+    let failures =
+        [failure("coordinator", coordinator.map(drop)), failure("kv", kv.map(drop)), failure("bridge", bridge)];
+    // The log names the first failure as the reason, and lists them all.
+    let failures = failures
         .into_iter()
         .flatten()
         .reduce(|first, next| Unavailable::new(first.part, format_args!("{}; {next}", first.detail)));
-    missing.map_or(Ok(()), Err)
+    failures.map_or(Ok(()), Err)
 }
 
-/// What a part of ours is missing for, by the part's own name: a runtime may know it by another.
-fn missing(part: &'static str, asked: Result<(), Unavailable>) -> Option<Unavailable> {
-    asked.err().map(|error| if error.part == part { error } else { Unavailable::new(part, error) })
+/// The failure of a part, under the edge's name for it: a runtime may use another name.
+fn failure(part: &'static str, checked: Result<(), Unavailable>) -> Option<Unavailable> {
+    checked.err().map(|error| if error.part == part { error } else { Unavailable::new(part, error) })
 }
 
-async fn bridge_ready<P: Platform>(context: &Context<'_, P>) -> Result<(), Unavailable> {
+async fn check_bridge<P: Platform>(context: &Context<'_, P>) -> Result<(), Unavailable> {
     let url = bridge::url(context, "/readyz")?;
     let request = Outgoing::new(Method::GET, url, BRIDGE_TIMEOUT).to("bridge").with(REQUEST_ID, context.request_id);
     let response = context.platform.send(request).await?;

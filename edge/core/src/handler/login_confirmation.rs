@@ -1,6 +1,8 @@
-//! The page before a sign-in that another site began. A provider that knows its user asks nothing, so without it any page
-//! could make its visitor signed in here by sending the browser along: a session begins by its user's own action (M58,
-//! ASVS 7.6.2). The page's link leads to the same sign-in, and its click comes from the edge itself.
+//! The page before a sign-in that another site began.
+//!
+//! A provider that recognizes its user asks nothing. Without this page any site could sign its visitors in here by sending
+//! the browser along, but a session must begin with an action of its user (M58, ASVS 7.6.2). The page links to the same
+//! sign-in, and a click on the link comes from the edge itself.
 
 use http::StatusCode;
 use url::form_urlencoded::Serializer;
@@ -14,11 +16,11 @@ use crate::{
     oauth::provider::Provider,
 };
 
-/// Says who is about to be signed in with, and has a link to it. Nothing has begun: no transaction, no cookie. Of the
-/// address it keeps where the user goes deferred_refresh, and nothing else that another site wrote.
+/// Names the provider and links to the sign-in. Nothing has begun yet: no transaction, no cookie. The link keeps the return
+/// address, and nothing else that the other site wrote.
 pub(super) fn login_confirmation<B>(provider: &Provider, return_to: &ReturnTo) -> Response<B> {
-    let kept = Serializer::new(String::new()).append_pair("return_to", return_to.as_str()).finish();
-    let address = format!("/auth/{}/login?{kept}", provider.id);
+    let query = Serializer::new(String::new()).append_pair("return_to", return_to.as_str()).finish();
+    let address = format!("/auth/{}/login?{query}", provider.id);
     let (name, address) = (Escaped(&provider.name), Escaped(&address));
     page(
         StatusCode::OK,

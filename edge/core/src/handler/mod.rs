@@ -1,25 +1,24 @@
-//! One file a journey. A handler gets a request that the guard let through, and the session if its row asks for one.
+//! The handlers, one file a route. A handler gets a request that the guard let through, and the session if its row asks
+//! for one.
 
 mod asset;
 mod backchannel_logout;
-mod bearer;
 mod bff;
 mod bridge;
-mod connect;
+mod callback;
 pub mod context;
-mod deadline;
 mod deliver;
+mod disconnect;
 pub(crate) mod dispatch;
+mod end_session;
 mod event;
 mod frontchannel_logout;
 mod handoff;
 mod health;
-mod installation;
 mod login;
 mod login_confirmation;
 mod logout;
 mod own_sessions;
-mod payload;
 mod query;
 pub mod rate;
 mod session;

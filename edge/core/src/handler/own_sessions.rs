@@ -1,4 +1,6 @@
-//! `/auth/sessions`: a user sees where they are signed in, and ends what they do not know.
+//! `/auth/sessions`: a user sees where they are signed in, and ends sessions that they do not recognize.
+
+use std::cmp::Reverse;
 
 use causeway_protocol::hub::EndReason;
 use http::StatusCode;
@@ -15,14 +17,15 @@ use crate::{
     },
 };
 
-fn own(session: &Session) -> IndexName {
+/// The index of all sessions of a session's user.
+fn user_index(session: &Session) -> IndexName {
     IndexName::user(&session.record.user.subject.to_string())
 }
 
-/// `GET /auth/sessions`: the user's sessions that are alive, the newest first.
+/// `GET /auth/sessions`: the user's live sessions, newest first.
 pub(super) async fn list<P: Platform>(context: &Context<'_, P>, session: &Session) -> Result<Response<P::Body>, Error> {
-    let mut entries = context.sessions().list_alive(&own(session)).await?;
-    entries.sort_by_key(|entry| std::cmp::Reverse(entry.created_at_ms));
+    let mut entries = context.sessions().list_alive(&user_index(session)).await?;
+    entries.sort_by_key(|entry| Reverse(entry.created_at_ms));
     let sessions: Vec<_> = entries
         .iter()
         .map(|Entry { session: handle, created_at_ms, expires_at_ms, label, .. }| {
@@ -38,8 +41,8 @@ pub(super) async fn list<P: Platform>(context: &Context<'_, P>, session: &Sessio
     Ok(Response::json(StatusCode::OK, "application/json", &json!({"sessions": sessions})))
 }
 
-/// `DELETE /auth/sessions/{id}`: ends one of the user's own. Somebody else's is as unknown as one that never was; the one
-/// that asks is signed out like by [`logout::logout`].
+/// `DELETE /auth/sessions/{id}`: ends one of the user's sessions. Another user's session is answered like one that does not
+/// exist. The requesting session itself is signed out as by [`logout::logout`].
 pub(super) async fn end_one<P: Platform>(
     context: &Context<'_, P>,
     request: &Request<P::Body>,
@@ -49,23 +52,23 @@ pub(super) async fn end_one<P: Platform>(
         return logout::logout(context, request).await;
     }
     let sessions = context.sessions();
-    let mut entries = sessions.list(&own(session)).await?;
+    let mut entries = sessions.list(&user_index(session)).await?;
     entries.retain(|entry| entry.session.as_str() == context.parameter(0));
     if entries.is_empty() {
         return Err(Error::NotFound);
     }
-    sessions.end_entries(&own(session), &entries, EndReason::Revoked).await?;
+    sessions.end_entries(&user_index(session), &entries, EndReason::Revoked).await?;
     Ok(Response::empty(StatusCode::NO_CONTENT))
 }
 
-/// `DELETE /auth/sessions`: ends all others. The one that asks goes on: who wants out of that, too, signs out.
+/// `DELETE /auth/sessions`: ends all the user's sessions but the requesting one.
 pub(super) async fn end_others<P: Platform>(
     context: &Context<'_, P>,
     session: &Session,
 ) -> Result<Response<P::Body>, Error> {
     let sessions = context.sessions();
-    let mut entries = sessions.list(&own(session)).await?;
+    let mut entries = sessions.list(&user_index(session)).await?;
     entries.retain(|entry| entry.session != session.handle);
-    sessions.end_entries(&own(session), &entries, EndReason::Revoked).await?;
+    sessions.end_entries(&user_index(session), &entries, EndReason::Revoked).await?;
     Ok(Response::empty(StatusCode::NO_CONTENT))
 }

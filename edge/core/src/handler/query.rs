@@ -1,21 +1,28 @@
-//! Queries of navigations, which anybody may have written.
+//! Query parameters of navigations, and fields of posted forms. Anybody may have written them.
 
-/// Longest query read, in bytes. Entra's codes alone can have 2 KB.
+use url::form_urlencoded;
+
+/// Longest query that is read, in bytes. An authorization code of Entra's alone can have 2 KB.
 const MAX_QUERY_BYTES: usize = 8 * 1024;
 
-/// A query of which every used parameter may appear once at most (S7).
+/// Parameters that may each appear once at most (S7).
 pub(super) struct Query(Vec<(String, String)>);
 
 impl Query {
+    /// Reads a query. A query that is too long counts as empty.
     pub(super) fn parse(query: Option<&str>) -> Self {
-        let query = query.filter(|query| query.len() <= MAX_QUERY_BYTES).unwrap_or_default();
-        Self(url::form_urlencoded::parse(query.as_bytes()).into_owned().collect())
+        Self::of_form(query.filter(|query| query.len() <= MAX_QUERY_BYTES).unwrap_or_default().as_bytes())
+    }
+
+    /// Reads a body of the type `application/x-www-form-urlencoded`.
+    pub(super) fn of_form(body: &[u8]) -> Self {
+        Self(form_urlencoded::parse(body).into_owned().collect())
     }
 
     /// The value of a parameter.
     ///
     /// # Errors
-    /// It is there more than once.
+    /// The parameter is repeated.
     pub(super) fn one(&self, name: &str) -> Result<Option<String>, &'static str> {
         let mut values = self.0.iter().filter(|(found, _)| found == name).map(|(_, value)| value);
         match (values.next(), values.next()) {

@@ -1,4 +1,4 @@
-//! How often a caller may do something. Without a counter everybody passes: it is a courtesy, not a lock.
+//! How often a caller may do something. If the counter fails, requests pass: the limits protect capacity, not secrets.
 
 use std::{
     net::{IpAddr, Ipv6Addr},
@@ -16,16 +16,16 @@ use crate::{
     },
 };
 
-/// What a user may post. Nobody types five messages a second for a minute.
+/// Events that a user may post. No one types five messages a second for a minute.
 pub const EVENTS_RATE: Rate = Rate { name: "EVENTS_RATE", limit: 300, period_seconds: 60 };
-/// What may be said in a provider's name that is not plainly the provider's, from one address.
+/// Logouts in a provider's name, from one address, that are not proven to come from the provider.
 pub const LOGOUT_RATE: Rate = Rate { name: "LOGOUT_RATE", limit: 600, period_seconds: 60 };
-/// Steps of sign-ins of one address: beginning one may, and finishing one does, ask the provider in our name. Offices and
-/// whole providers share an address, and everybody takes two steps.
+/// Steps of sign-ins from one address. Beginning a sign-in may send a request to the provider, and finishing one does.
+/// Whole offices and internet providers share an address, and each sign-in takes two steps.
 pub const LOGIN_RATE: Rate = Rate { name: "LOGIN_RATE", limit: 6000, period_seconds: 60 };
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Counts one more of `key`.
+/// Counts one more request of `key`.
 ///
 /// # Errors
 /// [`Error::TooMany`].
@@ -41,8 +41,8 @@ pub(super) async fn allow<P: Platform>(context: &Context<'_, P>, rate: Rate, key
     }
 }
 
-/// Counts a logout that somebody asks for in a provider's name. Counted by sender: a flood of forgeries from
-/// elsewhere shuts no provider out (S125).
+/// Counts a logout that is requested in a provider's name. The count is by sender, so that a flood of forgeries from elsewhere
+/// shuts out no provider (S125).
 ///
 /// # Errors
 /// [`Error::TooMany`].
@@ -55,7 +55,7 @@ pub(super) async fn allow_logout<P: Platform>(
     allow(context, LOGOUT_RATE, &format!("{provider}:{sender}")).await
 }
 
-/// Counts a step of a sign-in, by the address of whoever takes it.
+/// Counts a step of a sign-in, by the client's address.
 ///
 /// # Errors
 /// [`Error::TooMany`].
@@ -66,7 +66,7 @@ pub(super) async fn allow_sign_in<P: Platform>(
     allow(context, LOGIN_RATE, &request.client_address.map(network).unwrap_or_default()).await
 }
 
-/// The least that one customer is given: an IPv6 address alone says nothing, everybody has 2^64 of them.
+/// The smallest network that a customer gets. A single IPv6 address identifies no one: every customer has 2^64 of them.
 fn network(address: IpAddr) -> String {
     match address.to_canonical() {
         IpAddr::V4(address) => address.to_string(),
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_customer_counts_as_one_whatever_address_they_take() {
+    fn all_addresses_of_a_customer_share_a_count() {
         let network = |text: &str| network(text.parse().unwrap());
         assert_eq!(network("2001:db8:1:2:3:4:5:6"), network("2001:db8:1:2::1"));
         assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));

@@ -1,4 +1,4 @@
-//! `/auth/session`.
+//! `GET /auth/session`: tells a page who is signed in.
 
 use http::{StatusCode, header};
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// `GET /auth/session`: who is signed in, and how one could. Never a token.
+/// Describes the session's user and accounts, and the providers that a user can sign in with. Never contains a token.
 pub(super) async fn describe<P: Platform>(
     context: &Context<'_, P>,
     request: &Request<P::Body>,
@@ -42,7 +42,7 @@ pub(super) async fn describe<P: Platform>(
     if context.config.sessions.embed == Embed::CrossSite
         && let Some(body) = body.as_object_mut()
     {
-        // A page of another site must ask for its sign-in to be handed to it.
+        // Tells a page of another site that it must ask for a hand-off when it begins a sign-in.
         body.insert("handoff".to_owned(), true.into());
     }
     let mut response = Response::json(StatusCode::OK, "application/json", &body);
@@ -54,7 +54,7 @@ pub(super) async fn describe<P: Platform>(
     response
 }
 
-/// The accounts the session acts for; `sign_in_needed` where one must be connected again.
+/// The session's accounts; `sign_in_needed` marks an account that must be connected again.
 fn accounts(config: &Config, record: &SessionRecord, now_ms: u64) -> Vec<Value> {
     let describe = |(provider, account): (&String, &LinkedAccount)| {
         if account.is_spent(now_ms) || config.provider_of(provider, &account.issuer).is_none() {

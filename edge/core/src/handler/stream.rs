@@ -1,4 +1,4 @@
-//! `GET /stream`: what the user hears, as Server-Sent Events.
+//! `GET /stream`: the events for the user, as Server-Sent Events.
 
 use std::time::Duration;
 
@@ -17,35 +17,23 @@ use crate::{
     session::{record::LinkedAccount, store::Session},
 };
 
-/// How long the bridge may take to begin a stream.
+/// How long the bridge may take to open a stream.
 const BRIDGE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a hub may take to let a stream in.
+/// How long a hub may take to open a stream.
 const HUB_TIMEOUT: Duration = Duration::from_secs(5);
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-/// Opens the user's stream, from where the client left.
+/// Longest `Last-Event-ID` that is passed on, in bytes.
+const MAX_LAST_EVENT_ID_BYTES: usize = 80;
+
+/// Opens the user's stream where the client left off.
 pub(super) async fn open<P: Platform>(
     context: &Context<'_, P>,
     request: &Request<P::Body>,
     session: &Session,
 ) -> Result<Response<P::Body>, Error> {
-    let mut byte = [0];
-    context.platform.fill(&mut byte)?;
-    let last_event_id = if request.headers.contains_key(LAST_EVENT_ID) {
-        // A repeated or unreadable id is no id: the client is told that its place is lost.
-        Some(request.header(&LAST_EVENT_ID).filter(|id| id.len() <= 80).unwrap_or("unreadable").to_owned())
-    } else {
-        None
-    };
-    let ends_in_ms = session.record.expires_at_ms.saturating_sub(context.platform.now_ms());
-    let open = OpenStream {
-        subject: session.record.user.subject.clone(),
-        session: session.handle.clone(),
-        last_event_id,
-        session_ends_in: Duration::from_millis(ends_in_ms),
-        jitter: f64::from(u8::from_be_bytes(byte)) / 255.0,
-    };
+    let open = open_request(context, request, session)?;
     let opened = if P::AT_EDGE {
         within(context.platform, HUB_TIMEOUT, "hub", context.platform.open(open)).await?
     } else {
@@ -59,11 +47,11 @@ pub(super) async fn open<P: Platform>(
         }
         Opened::TooMany => return Err(Error::TooMany),
     };
-    look_after(context, session);
+    defer_refresh_if_due(context, session);
     let mut response = Response { status: StatusCode::OK, headers: http::HeaderMap::new(), body };
     for (name, value) in [
         (header::CONTENT_TYPE, "text/event-stream; charset=utf-8"),
-        // Proxies that buffer or compress turn a stream into silence.
+        // A proxy that buffers or compresses would hold events back.
         (header::CACHE_CONTROL, "no-store, no-transform"),
         (HeaderName::from_static("x-accel-buffering"), "no"),
     ] {
@@ -72,10 +60,34 @@ pub(super) async fn open<P: Platform>(
     Ok(response)
 }
 
-/// A session that only talks and listens calls no upstream, and would never learn that its account's grant is over (M10,
-/// M27). Streams begin anew every few minutes, so that is when the account's token is renewed if it is over: after the
-/// answer, which waits for no provider.
-fn look_after<P: Platform>(context: &Context<'_, P>, session: &Session) {
+/// What the hub needs to open the stream.
+fn open_request<P: Platform>(
+    context: &Context<'_, P>,
+    request: &Request<P::Body>,
+    session: &Session,
+) -> Result<OpenStream, Error> {
+    let mut random = [0];
+    context.platform.fill(&mut random)?;
+    let last_event_id = request.headers.contains_key(LAST_EVENT_ID).then(|| {
+        let id = request.header(&LAST_EVENT_ID).filter(|id| id.len() <= MAX_LAST_EVENT_ID_BYTES);
+        // No cursor: the hub tells the client that its position is lost.
+        id.unwrap_or("unreadable").to_owned()
+    });
+    let ends_in_ms = session.record.expires_at_ms.saturating_sub(context.platform.now_ms());
+    Ok(OpenStream {
+        subject: session.record.user.subject.clone(),
+        session: session.handle.clone(),
+        last_event_id,
+        session_ends_in: Duration::from_millis(ends_in_ms),
+        jitter: f64::from(u8::from_be_bytes(random)) / 255.0,
+    })
+}
+
+/// Has an expired token of the session's own account refreshed after the answer, which therefore waits for no provider.
+///
+/// A session that only sends and receives events calls no upstream, and would not notice that the provider revoked its
+/// account's grant (M10, M27). Streams reconnect every few minutes, so a refresh here does.
+fn defer_refresh_if_due<P: Platform>(context: &Context<'_, P>, session: &Session) {
     let own = session.record.accounts.get(&session.record.provider);
     let is_due = |it: &LinkedAccount| it.is_expired(context.platform.now_ms()) && it.tokens.refresh_token.is_some();
     if own.is_some_and(is_due) {
@@ -83,7 +95,7 @@ fn look_after<P: Platform>(context: &Context<'_, P>, session: &Session) {
     }
 }
 
-/// The bridge's stream, passed through untouched: nothing of it stays alive at the edge.
+/// Opens a stream at the bridge. Its body passes through the edge untouched.
 async fn at_bridge<P: Platform>(context: &Context<'_, P>, open: OpenStream) -> Result<Opened<P::Body>, Error> {
     let request = StreamRequest {
         subject: open.subject,

@@ -1,4 +1,4 @@
-//! Times as they are written in answers and events.
+//! Times in answers and events.
 
 use chrono::{DateTime, SecondsFormat};
 

@@ -1,15 +1,15 @@
-//! `POST /auth/github/webhook`: a user took GitHub's authorization back, so every session that acts for them ends (M71).
+//! `POST /auth/github/webhook`: when a user revokes their authorization at GitHub, all sessions with that account end (M71).
 //!
-//! A delivery that is repeated does no harm, so `X-GitHub-Delivery` is not remembered: ending what has ended changes
-//! nothing, and the header is not covered by the signature anyway, so whoever repeats could change it. The worst a
-//! captured delivery does is to sign its user out again.
+//! `X-GitHub-Delivery` is not remembered, because a repeated delivery does no harm. The signature does not cover that header,
+//! so an attacker who repeats a delivery could change it. The worst that a captured delivery does is to sign its user out
+//! again.
 //!
-//! An app hears of much more than this (`push`, `check_run`), up to 25 MiB each. Nothing is done for those, so there is
-//! nothing to prove, and no body is held for somebody who made a signature up. A `ping` is believed like the word itself:
-//! it is how an operator sees that both sides have the same secret.
+//! An app also receives other events (`push`, `check_run`), of up to 25 MiB each. They have no effect, so their signature is
+//! not checked and their body not read: a made-up signature must not make the edge hold a body. A `ping` is checked like a
+//! revocation, because it shows an operator whether both sides have the same secret.
 //!
-//! What GitHub signed is not counted: all comes from a few addresses, and a delivery that is refused is not sent again by
-//! itself.
+//! Deliveries signed by GitHub are not counted: they all come from a few addresses, and GitHub does not retry a refused
+//! delivery.
 
 use std::net::IpAddr;
 
@@ -36,8 +36,8 @@ const EVENT: HeaderName = HeaderName::from_static("x-github-event");
 const AUTHORIZATION_EVENT: &str = "github_app_authorization";
 const PING_EVENT: &str = "ping";
 
-/// Takes a delivery; 204 if GitHub signed it, or if it is about something of no concern.
-pub(super) async fn deliver<P: Platform>(
+/// Receives a delivery. Answers 204 if GitHub signed it, or if its event has no effect.
+pub(super) async fn receive<P: Platform>(
     context: &Context<'_, P>,
     request: Request<P::Body>,
 ) -> Result<Response<P::Body>, Error> {
@@ -45,7 +45,7 @@ pub(super) async fn deliver<P: Platform>(
     let github = config.providers.iter().find(|provider| matches!(provider.kind, Kind::GitHub { .. }));
     let (Some(github), Some(secret)) = (github, &config.github_webhook_secret) else { return Err(Error::NotFound) };
     let sender = request.client_address;
-    // Nothing of a body is held for somebody who does not even try.
+    // Without a well-formed signature no body is read.
     let Some(signature) = request.header(&SIGNATURE).and_then(HubSignature::parse) else {
         return Err(refused(context, &github.id, sender, "webhook signature missing or malformed").await);
     };
@@ -54,7 +54,7 @@ pub(super) async fn deliver<P: Platform>(
         Some(PING_EVENT) => true,
         _ => return Ok(Response::empty(StatusCode::NO_CONTENT)),
     };
-    // Of anybody else there is no more than this body, in the time that a body has, and one hash of it.
+    // A made-up signature costs no more than this: reading one body, within the time limit, and hashing it.
     let body = read_body(context.platform, context.row, request).await?;
     if !signature.is_of(&body, secret) {
         return Err(refused(context, &github.id, sender, "webhook signature not believed").await);
@@ -72,7 +72,7 @@ pub(super) async fn deliver<P: Platform>(
     Ok(Response::empty(StatusCode::NO_CONTENT))
 }
 
-/// Counts a delivery that is nobody's, and says what it is refused with.
+/// Counts a delivery that GitHub did not sign, and returns the error that refuses it.
 async fn refused<P: Platform>(
     context: &Context<'_, P>,
     provider: &str,

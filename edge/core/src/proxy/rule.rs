@@ -1,26 +1,26 @@
-//! What may be asked of an upstream: a method and a path, or everything below a path.
+//! Which requests an upstream gets: a method and a path, or a method and everything below a path.
 
 use http::Method;
 
 use super::path::AllowedPath;
 
-/// One allowed method and path. Paths are compared byte for byte: case counts.
+/// One allowed method and path. Paths are compared byte for byte, so they are case-sensitive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
     method: Method,
     path: String,
-    /// Whether the path is the beginning of a family (`/repos/*`): everything strictly below it.
-    prefix: bool,
+    /// Whether the rule covers everything strictly below the path (`/repos/*`), instead of the path itself.
+    is_prefix: bool,
 }
 
 impl Rule {
-    /// Reads `GET /user, GET /repos/*`; `None` if a rule is malformed or there is none.
+    /// Reads `GET /user, GET /repos/*`. `None` if a rule is malformed or missing.
     #[must_use]
     pub fn parse_list(text: &str) -> Option<Vec<Self>> {
         text.split(',').map(|rule| Self::parse(rule.trim())).collect()
     }
 
-    /// Reads one rule: `GET /repos/*`.
+    /// Reads one rule, such as `GET /repos/*`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (method, path) = text.split_once(' ')?;
@@ -32,31 +32,31 @@ impl Rule {
             "DELETE" => Method::DELETE,
             _ => return None,
         };
-        let (path, prefix) = match path.strip_suffix("/*") {
+        let (path, is_prefix) = match path.strip_suffix("/*") {
             Some(path) => (path, true),
             None => (path, false),
         };
-        // A star elsewhere is a character to us; whoever wrote it meant more.
+        // Elsewhere a star would be a literal character; the operator surely meant a wildcard.
         if path.contains('*') {
             return None;
         }
-        // `/*` alone leaves an empty path: everything. An operator may say so, in as many words.
-        let plain = (prefix && path.is_empty()) || AllowedPath::parse(path).is_some();
-        plain.then(|| Self { method, path: path.to_owned(), prefix })
+        // `/*` leaves an empty path, which allows everything. An operator may do that explicitly.
+        let is_valid = (is_prefix && path.is_empty()) || AllowedPath::parse(path).is_some();
+        is_valid.then(|| Self { method, path: path.to_owned(), is_prefix })
     }
 
-    /// The method it allows.
+    /// The allowed method.
     #[must_use]
     pub fn method(&self) -> &Method {
         &self.method
     }
 
-    /// Whether it is about a path. A prefix ends where a segment ends (S93).
+    /// Whether the rule covers a path. A prefix ends where a segment ends (S93).
     #[must_use]
     pub fn covers(&self, path: &AllowedPath) -> bool {
         match path.as_str().strip_prefix(self.path.as_str()) {
-            Some("") => !self.prefix,
-            Some(rest) => self.prefix && rest.len() > 1 && rest.starts_with('/'),
+            Some("") => !self.is_prefix,
+            Some(rest) => self.is_prefix && rest.len() > 1 && rest.starts_with('/'),
             None => false,
         }
     }
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rules_that_are_none_are_refused() {
+    fn malformed_rules_are_refused() {
         for rule in [
             "",
             "GET",
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn s93_a_prefix_ends_at_a_segment_and_case_counts() {
+    fn s93_a_prefix_ends_at_a_segment_and_is_case_sensitive() {
         let covers = |rule: &str, path: &str| Rule::parse(rule).unwrap().covers(&AllowedPath::parse(path).unwrap());
         assert!(
             covers("GET /api/*", "/api/x") && covers("GET /api/*", "/api/x/y") && covers("GET /*", "/anything/at/all")

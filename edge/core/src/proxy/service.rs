@@ -1,4 +1,4 @@
-//! Upstream APIs: where they are, what may be asked of them, and within which limits.
+//! Upstream APIs: their addresses, their allowed requests and their limits.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -8,11 +8,11 @@ use url::Url;
 use super::{path::AllowedPath, rule::Rule};
 use crate::{http::web::without_slash, oauth::restriction::Restriction};
 
-/// Largest request body a service may be configured to take: what Workers take themselves.
+/// Largest request body that a service can be configured to take: the limit of Workers.
 pub const MAX_BODY_LIMIT_BYTES: usize = 100 * 1024 * 1024;
-/// The same unless it is configured.
+/// Largest request body by default.
 pub const DEFAULT_BODY_LIMIT_BYTES: usize = 256 * 1024;
-/// [`Service::timeout`] unless it is configured.
+/// [`Service::timeout`] by default.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// An upstream API.
@@ -20,57 +20,57 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Service {
     /// Its name in `/bff/{name}/…`.
     pub name: String,
-    /// What it is called with, and nothing else ever (S101).
+    /// The only credential that it is ever sent (S101).
     pub credential: Credential,
-    /// The providers, by id, whose users it serves: those whose session began there, whatever they connected since. `None`:
-    /// everybody who is signed in.
+    /// The ids of the providers whose users it serves. A session's provider is the one that began it; accounts connected
+    /// later do not count. `None`: it serves every session.
     pub users_of: Option<Vec<String>>,
-    /// Where it is.
+    /// Its address; the paths of requests are appended.
     pub base: Url,
-    /// What may be asked of it.
+    /// The allowed requests.
     pub rules: Vec<Rule>,
-    /// Largest request body it is sent.
+    /// Largest request body that it is sent.
     pub body_limit_bytes: usize,
-    /// How long the head of its answer may take, the sending of the request included; and how long it may be silent
-    /// within the answer's body.
+    /// How long it may take from the start of the request to the head of its answer, and how long the answer's body may
+    /// pause.
     pub timeout: Duration,
-    /// Whether it learns the client's address. Third parties that have no use for it do not.
-    pub told_client_address: bool,
+    /// Whether it gets the client's address. Third parties that do not need the address should not.
+    pub gets_client_address: bool,
 }
 
-/// What a service is called with.
+/// What authorizes requests to a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Credential {
     /// The user's token of a provider.
     Provider {
         /// The provider's id.
         id: String,
-        /// What the token is restricted to; `None` gets the one of all services that name nothing.
+        /// What the token is restricted to. `None`: the account's unrestricted token.
         restriction: Option<Restriction>,
     },
-    /// A token of a GitHub App's installation: the same for every user.
+    /// A token of a GitHub App's installation, the same for every user.
     Installation(Installation),
 }
 
-/// What an installation's token may do.
+/// An installation of a GitHub App, and what its token permits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Installation {
     /// The installation's number.
     pub id: u64,
-    /// Level by permission: `contents` → `read`. Never empty.
+    /// Access level by permission, such as `contents` → `read`. Never empty.
     pub permissions: BTreeMap<String, String>,
-    /// Names of repositories; none stands for all that the app was given.
+    /// Names of repositories. Empty: all that the installation can access.
     pub repositories: Vec<String>,
 }
 
-/// Why a request is not sent.
+/// Why a request is not sent to an upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
-    /// The path could be read as another one.
+    /// Some server could read the path as a different one.
     BadPath,
-    /// No rule allows the path.
+    /// No rule covers the path.
     UnknownPath,
-    /// Rules allow the path, but with other methods.
+    /// Rules cover the path, but with other methods.
     Method {
         /// Value for `Allow`.
         allow: String,
@@ -78,10 +78,10 @@ pub enum Refusal {
 }
 
 impl Service {
-    /// The upstream URL of a request. The query goes along; nothing is decided by it (S92).
+    /// The upstream URL of a request. The query is copied and decides nothing (S92).
     ///
     /// # Errors
-    /// [`Refusal`]: nothing is sent.
+    /// [`Refusal`]: the request must not be sent.
     pub fn target(&self, method: &Method, path: &str, query: Option<&str>) -> Result<Url, Refusal> {
         let path = AllowedPath::parse(path).ok_or(Refusal::BadPath)?;
         let rules = || self.rules.iter().filter(|rule| rule.covers(&path));
@@ -98,9 +98,9 @@ impl Service {
         let mut url =
             Url::parse(&format!("{}{}", without_slash(&self.base), path.as_str())).map_err(|_| Refusal::BadPath)?;
         url.set_query(query);
-        // The last word has the parser that will be used to connect.
-        let wanted = format!("{}{}", self.base.path().trim_end_matches('/'), path.as_str());
-        if url.origin() != self.base.origin() || url.path() != wanted {
+        // The URL parser decides where the request goes, so its reading of the path must be ours.
+        let expected_path = format!("{}{}", self.base.path().trim_end_matches('/'), path.as_str());
+        if url.origin() != self.base.origin() || url.path() != expected_path {
             return Err(Refusal::BadPath);
         }
         Ok(url)
@@ -122,7 +122,7 @@ mod tests {
             rules: Rule::parse_list("GET /user, PATCH /user, GET /repos/*").unwrap(),
             body_limit_bytes: 1024,
             timeout: Duration::from_secs(1),
-            told_client_address: false,
+            gets_client_address: false,
         }
     }
 
@@ -134,12 +134,12 @@ mod tests {
     fn an_allowed_path_goes_to_the_configured_host() {
         assert_eq!(get("/user"), Ok("https://api.example/v3/user?q=1".to_owned()));
         assert_eq!(get("/repos/a/caf%C3%A9%20x"), Ok("https://api.example/v3/repos/a/caf%C3%A9%20x?q=1".to_owned()));
-        // What the URL parser would rewrite is refused rather than rewritten.
+        // The URL parser leaves an apostrophe as it is.
         assert!(get("/repos/a'b").is_ok());
     }
 
     #[test]
-    fn s83_a_method_without_a_rule_is_refused_and_the_others_are_named() {
+    fn s83_a_method_without_a_rule_is_refused_with_the_allowed_methods() {
         for method in [Method::DELETE, Method::HEAD, Method::OPTIONS, Method::TRACE, Method::CONNECT, Method::POST] {
             let refusal = service().target(&method, "/user", None).unwrap_err();
             assert_eq!(refusal, Refusal::Method { allow: "GET, PATCH".to_owned() });
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn s91_no_path_is_another_host() {
+    fn s91_no_path_leads_to_another_host() {
         for path in
             ["@evil/user", "//evil/user", "https://evil/user", ":8080/user", "\\\\evil/user", ".evil.example/user", ""]
         {
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn s92_query_and_fragment_do_not_take_part_in_the_choice() {
+    fn s92_query_and_fragment_do_not_choose_the_rule() {
         let url = service().target(&Method::GET, "/user", Some("x=/../../admin#f&path=/repos/a")).unwrap();
         assert_eq!((url.path(), url.fragment()), ("/v3/user", None));
         assert_eq!(url.query(), Some("x=/../../admin%23f&path=/repos/a"));
@@ -172,7 +172,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn s91_whatever_the_path_the_host_and_base_stay(path in "(/repos)?[/\\\\.@:%;a-f0-9?#]{0,30}") {
+        fn s91_no_path_changes_the_host_or_the_base(path in "(/repos)?[/\\\\.@:%;a-f0-9?#]{0,30}") {
             if let Ok(url) = service().target(&Method::GET, &path, None) {
                 prop_assert_eq!(url.host_str(), Some("api.example"));
                 prop_assert!(url.path() == "/v3/user" || url.path().starts_with("/v3/repos/"));

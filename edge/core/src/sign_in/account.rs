@@ -82,7 +82,7 @@ impl<P: Platform> Accounts<'_, P> {
             Ok(record.accounts.insert(provider.id.clone(), account.clone()))
         };
         let (replaced, session) = self.change(session, insert).await?;
-        // The tokens of the same account stay: the new ones may belong to the same grant.
+        // Only if another account of the provider took its place.
         if let Some(replaced) = replaced.filter(|replaced| replaced.sub != account.sub) {
             self.revoke_tokens(provider, &replaced).await;
         }

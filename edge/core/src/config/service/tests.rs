@@ -58,7 +58,7 @@ fn services_stand_beside_the_built_in_ones() {
     let api = &services[2];
     assert_eq!((api.body_limit_bytes, api.timeout.as_secs()), (1024 * 1024, 5));
     assert_eq!(api.credential, Credential::Provider { id: "github".to_owned(), restriction: None });
-    assert!(api.told_client_address && !services[0].told_client_address);
+    assert!(api.gets_client_address && !services[0].gets_client_address);
     assert!(matches!(&services[3].credential, Credential::Installation(installation) if installation.id == 7));
 }
 

@@ -2,9 +2,9 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Every way known to us in which a path was read as another one by something behind a proxy.
+/// Every known spelling of a path that some server behind a proxy read as a different path.
 const REFUSED: &[&str] = &[
-    // Dots, plain and encoded, once and twice, in part and in whole.
+    // Dots: plain, encoded once or twice, in part or in whole.
     "/a/../b",
     "/..",
     "/../b",
@@ -23,12 +23,12 @@ const REFUSED: &[&str] = &[
     "/a/%25252e%25252e/b",
     "/a/%25%32%65%25%32%65/b",
     "/a/%%32%65%%32%65/b",
-    // Dots in spaces, which some file servers strip.
+    // Dots among spaces, which some file servers strip.
     "/a/%20",
     "/a/..%20/b",
     "/a/%20../b",
     "/a/%e3%80%80../b",
-    // Path parameters, which some servers cut off before they look for dots.
+    // Path parameters, which some servers cut off before they check for dots.
     "/a/..;/b",
     "/a/..;a=b/c",
     "/a/;/b",
@@ -38,7 +38,7 @@ const REFUSED: &[&str] = &[
     "/a/%3B/b",
     "/a/..%3b/b",
     "/a/%253b/b",
-    // Slashes that are not written as slashes, and the other slash.
+    // Encoded slashes, and backslashes.
     "/a/%2f/b",
     "/a%2fb",
     "/a%2Fb",
@@ -63,7 +63,7 @@ const REFUSED: &[&str] = &[
     "",
     "a",
     "a/b",
-    // Controls, and what ends a string or a line elsewhere.
+    // Control characters, and characters that end a string or a line in some programs.
     "/a%00",
     "/a%00.json",
     "/a%0a",
@@ -75,7 +75,7 @@ const REFUSED: &[&str] = &[
     "/a\r\nX: y",
     "/a%7f",
     "/a b",
-    // Bytes that are no UTF-8, overlong spellings, surrogates, and what is beyond Unicode.
+    // Invalid UTF-8, overlong encodings, surrogates, and code points beyond Unicode.
     "/a/%c0%ae%c0%ae/b",
     "/a/%c0%af/b",
     "/a/%e0%80%ae/b",
@@ -87,7 +87,7 @@ const REFUSED: &[&str] = &[
     "/a/%f5%80%80%80",
     "/a/%c3",
     "/a/%a9%c3",
-    // Escapes that are none.
+    // Malformed escapes.
     "/a/%",
     "/a/%2",
     "/a/%zz",
@@ -108,7 +108,7 @@ const REFUSED: &[&str] = &[
     "/a/%e3%80%82%e3%80%82/b",
     "/a/%c2%85",
     "/a/%e2%80%a6/b",
-    // Other parts of an address where only a path may stand.
+    // Other parts of a URL in place of a path.
     "@evil/a",
     "https://evil/a",
     "http:/evil",
@@ -132,10 +132,10 @@ const REFUSED: &[&str] = &[
     "/a^b",
     "/a`b",
     "*",
-    // Letters beyond ASCII that nobody encoded.
+    // Letters beyond ASCII that are not encoded.
     "/a\u{e9}",
     "/\u{ff0e}\u{ff0e}/a",
-    // An encoded letter is another spelling of an allowed path, which a rule would not see.
+    // An encoded letter: another spelling of an allowed path, which no rule would match.
     "/%61dmin",
     "/a/%41",
     "/a/%2d",
@@ -143,7 +143,7 @@ const REFUSED: &[&str] = &[
 ];
 
 #[test]
-fn s90_every_spelling_of_another_path_is_refused() {
+fn s90_every_ambiguous_spelling_is_refused() {
     for path in REFUSED {
         assert_eq!(AllowedPath::parse(path), None, "{path:?}");
     }
@@ -166,7 +166,7 @@ fn plain_paths_are_kept_byte_for_byte() {
 }
 
 #[test]
-fn s90_what_normalises_to_a_separator_or_dots_is_refused() {
+fn s90_characters_that_normalise_to_separators_or_dots_are_refused() {
     for c in "︰︙;︔︖⁇⁈⁉℀℁℅℆⒈🄀㏂¥₩‥…⁄∕＼．／；。".chars() {
         let escaped: String = c.to_string().bytes().map(|byte| format!("%{byte:02X}")).collect();
         assert!(AllowedPath::parse(&format!("/repos/a{escaped}b")).is_none(), "{c} U+{:04X}", u32::from(c));
@@ -174,15 +174,15 @@ fn s90_what_normalises_to_a_separator_or_dots_is_refused() {
 }
 
 #[test]
-fn s105_a_path_has_an_end() {
+fn s105_a_path_has_a_maximum_length() {
     assert!(AllowedPath::parse(&format!("/{}", "a".repeat(MAX_PATH_BYTES - 1))).is_some());
     assert!(AllowedPath::parse(&format!("/{}", "a".repeat(MAX_PATH_BYTES))).is_none());
 }
 
 proptest! {
-    /// Decoding an allowed path as often as one likes finds no other segment in it.
+    /// Decoding an allowed path any number of times yields no other segments.
     #[test]
-    fn s90_no_number_of_decodings_makes_another_path(path in "(/([a-z.;%\\\\:@]|%[0-9a-f]{2}|%25[0-9a-f]{2}){0,6}){1,4}") {
+    fn s90_repeated_decoding_yields_no_other_path(path in "(/([a-z.;%\\\\:@]|%[0-9a-f]{2}|%25[0-9a-f]{2}){0,6}){1,4}") {
         if AllowedPath::parse(&path).is_some() {
             let mut decoded = path.clone().into_bytes();
             for _ in 0..3 {
@@ -209,7 +209,7 @@ fn percent_decode(text: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn s90_dots_among_white_space_are_dots() {
+fn s90_dots_among_spaces_are_refused() {
     for path in ["/x/..%20/y", "/x/%20../y", "/x/%20/y", "/x/..%E3%80%80/y", "/x/..%C2%A0/y"] {
         assert_eq!(AllowedPath::parse(path), None, "{path}");
     }

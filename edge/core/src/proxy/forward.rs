@@ -1,0 +1,125 @@
+//! Sends a request to an upstream and passes the answer on.
+
+use std::{mem, pin::pin, time::Duration};
+
+use futures_util::future::{Either, select};
+use http::{HeaderMap, Method, StatusCode};
+use url::Url;
+
+use super::{
+    authorization::Authorization,
+    deadline::Deadline,
+    header::{has_content_coding, response::response_headers},
+    payload::Payload,
+    service::{Credential, Service},
+};
+use crate::{
+    error::Error,
+    http::web::{Body, Incoming, Outgoing, Response},
+    runtime::{platform::Platform, unavailable::Unavailable},
+};
+
+/// A request to an upstream, which may be sent several times.
+pub(crate) struct Call<'a, P: Platform> {
+    pub(crate) platform: &'a P,
+    pub(crate) service: &'a Service,
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    /// The headers without those of the authorization.
+    pub(crate) headers: HeaderMap,
+    pub(crate) payload: Payload<P::Body>,
+    /// Until when the head of an answer must arrive, however often the request is sent.
+    pub(crate) deadline: Deadline,
+}
+
+impl<P: Platform> Call<'_, P> {
+    /// Sends the request and returns what the browser gets of the answer. `renew` replaces an authorization that the
+    /// upstream refused.
+    ///
+    /// # Errors
+    /// [`Error`]: the upstream did not answer, or its answer is not passed on.
+    pub(crate) async fn forward<'a>(
+        mut self,
+        mut authorization: Authorization<'a>,
+        renew: impl AsyncFn(&Authorization<'a>) -> Result<Authorization<'a>, Error>,
+    ) -> Result<Response<P::Body>, Error> {
+        // Receiving the body may have taken all the time there was.
+        let timeout = self.deadline.worthwhile(self.platform).ok_or(Error::TooSlow)?;
+        let mut response = self.send(&authorization, timeout).await?;
+        // Sent again once for a nonce, and once for a token that ended early or that another request renewed meanwhile,
+        // in whichever order the upstream asks for them.
+        let (mut may_add_nonce, mut may_renew) = (true, true);
+        while response.status == StatusCode::UNAUTHORIZED {
+            if authorization.lacks_nonce(&response) {
+                if !mem::take(&mut may_add_nonce) {
+                    return Err(Unavailable::new("upstream", "wants another nonce each time").into());
+                }
+            } else if mem::take(&mut may_renew) {
+                authorization = renew(&authorization).await?;
+            } else {
+                break;
+            }
+            response = self.send_again(&authorization).await?;
+        }
+        pass_on(self.service, response)
+    }
+
+    async fn send(&mut self, authorization: &Authorization<'_>, timeout: Duration) -> Result<Incoming<P::Body>, Error> {
+        let mut outgoing = Outgoing::new(self.method.clone(), self.url.clone(), timeout).to(self.service.name.clone());
+        outgoing.idle = self.service.timeout;
+        outgoing.headers = self.headers.clone();
+        authorization.attach(self.platform, &mut outgoing)?;
+        outgoing.body = self.payload.next(&self.method, &mut outgoing.headers);
+        // The payload's failure is looked at first: if it failed, the upstream answered what the client did not ask.
+        let (failed, sent) = (pin!(self.payload.failed()), pin!(self.platform.send(outgoing)));
+        // A client that disconnects ends only the call. Renewing a token or ending a session goes on without it.
+        match select(self.platform.client_disconnected(), select(failed, sent)).await {
+            Either::Left(_) => Err(Error::ClientLeft),
+            Either::Right((Either::Left((error, _)), _)) => Err(error.into()),
+            Either::Right((Either::Right((result, _)), _)) => {
+                let response = result?;
+                authorization.learn_nonce(&self.url, &response.headers);
+                Ok(response)
+            }
+        }
+    }
+
+    /// Sends the same request in the time that remains: renewing a token may have taken some.
+    async fn send_again(&mut self, authorization: &Authorization<'_>) -> Result<Incoming<P::Body>, Error> {
+        if !self.payload.is_replayable() {
+            return Err(Unavailable::new("upstream", "wants another authorization; the body is gone").into());
+        }
+        let too_late = || Unavailable::new("upstream", "no answer in time: none was left to ask again");
+        let timeout = self.deadline.worthwhile(self.platform).ok_or_else(too_late)?;
+        self.send(authorization, timeout).await
+    }
+}
+
+/// What the browser gets of an upstream's answer.
+fn pass_on<B>(service: &Service, response: Incoming<B>) -> Result<Response<B>, Error> {
+    match response.status {
+        StatusCode::UNAUTHORIZED => {
+            return Err(match &service.credential {
+                Credential::Provider { id, .. } => Error::ProviderSignInNeeded { provider: id.clone() },
+                // The user cannot help this by signing in.
+                Credential::Installation(_) => Error::BadGateway { reason: "upstream refused an installation's token" },
+            });
+        }
+        // Following a redirect could carry the token elsewhere; passing it on would send the browser there (S98).
+        status if status.is_redirection() && status != StatusCode::NOT_MODIFIED => {
+            return Err(Error::BadGateway { reason: "upstream redirects" });
+        }
+        _ if has_content_coding(&response.headers) => {
+            return Err(Error::BadGateway { reason: "upstream packed its answer unasked" });
+        }
+        _ => {}
+    }
+    // A runtime refuses an answer of these statuses if it has a body, even an empty one.
+    let has_body =
+        !matches!(response.status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED);
+    Ok(Response {
+        status: response.status,
+        headers: response_headers(&response.headers),
+        body: if has_body { Body::Native(response.body) } else { Body::Empty },
+    })
+}
