@@ -3,7 +3,7 @@
 use std::{cell::RefCell, rc::Rc};
 
 use causeway_protocol::trace::{NEW_TRACE_BYTES, Traceparent};
-use http::header;
+use http::{HeaderMap, Method, header};
 
 use crate::{
     config::{Config, ConfigError, Coordination, Source},
@@ -17,7 +17,7 @@ use crate::{
     },
     memory::Memory,
     oauth::{cache::DiscoveryCache, installation_cache::InstallationCache},
-    route::{self, Auth, Csrf},
+    route::{self, Auth, Csrf, Row},
     runtime::{
         clock::Clock, platform::Platform, random::Random, readiness::Readiness, telemetry::Event, traced::Traced,
         unavailable::Unavailable,
@@ -26,13 +26,17 @@ use crate::{
     sign_in::refresh::Refresher,
 };
 
-/// The edge of one deployment, kept as long as its isolate lives.
+/// No edge ran before this time (2025-01-01). A clock that shows an earlier time is not set, and by it nothing would ever
+/// expire.
+const EARLIEST_MS: u64 = 1_735_689_600_000;
+
+/// The edge of one deployment. It lives as long as its isolate.
 #[derive(Debug)]
 pub struct Edge {
     deployment: Result<(Config, Memory), Vec<ConfigError>>,
 }
 
-/// What is left to do after an answer: to renew the token of a listener's account.
+/// Work to do after an answer: refreshing the token of the account that a stream's session began with.
 #[derive(Debug)]
 pub struct DeferredRefresh {
     session: Session,
@@ -42,7 +46,7 @@ pub struct DeferredRefresh {
 }
 
 impl Edge {
-    /// Reads the configuration. A wrong one is not an error here: it closes every route instead.
+    /// Reads the configuration. An invalid one is not an error here: it closes every route instead.
     #[must_use]
     pub fn new(source: &impl Source, coordination: Coordination) -> Self {
         let with_memory = |config: Config| {
@@ -57,94 +61,89 @@ impl Edge {
         Self { deployment: Config::load(source, coordination).map(with_memory) }
     }
 
-    /// Answers a request, and does what is left to do then.
+    /// Answers a request, and runs its deferred refresh before returning.
     pub async fn handle<P: Platform>(&self, platform: &P, request: Request<P::Body>) -> Response<P::Body> {
-        let (response, left) = self.answer(platform, request).await;
-        if let Some(left) = left {
-            self.finish(platform, left).await;
+        let (response, deferred) = self.answer(platform, request).await;
+        if let Some(deferred) = deferred {
+            self.run_deferred(platform, deferred).await;
         }
         response
     }
 
-    /// Does what is left to do after an answer. Whatever comes of it is in the log.
-    pub async fn finish<P: Platform>(&self, platform: &P, left: DeferredRefresh) {
-        let DeferredRefresh { session, request_id, trace, route } = left;
+    /// Runs a deferred refresh. The log has its outcome.
+    pub async fn run_deferred<P: Platform>(&self, platform: &P, deferred: DeferredRefresh) {
+        let DeferredRefresh { session, request_id, trace, route } = deferred;
         let platform = &Traced { platform, request_id: &request_id, trace: &trace, route };
         if let Ok((config, memory)) = &self.deployment {
             let provider = session.record.provider.clone();
-            // If the provider ended the account's grant, the session ends.
+            // If the provider has ended the account's grant, this ends the session.
             drop(Refresher { platform, config, memory }.account(&session, &provider, None, false).await);
         }
     }
 
-    /// Answers a request. Never fails: what goes wrong is an answer, too. What is left to do then, which no client waits
-    /// for, is for [`Edge::finish`]: the runtime must let it come to its end.
+    /// Answers a request. Never fails: a failure is an answer, too. The caller must have a deferred refresh run to its end
+    /// by [`Edge::run_deferred`], and need not hold the answer back for it.
     pub async fn answer<P: Platform>(
         &self,
         platform: &P,
         request: Request<P::Body>,
     ) -> (Response<P::Body>, Option<DeferredRefresh>) {
-        let (request_id, trace, names) = match name(platform, &request.headers) {
+        let (request_id, trace, identified) = match identify(platform, &request.headers) {
             Ok((request_id, trace)) => (request_id, trace, Ok(())),
-            Err(error) => ("none".to_owned(), Traceparent::begin([0; NEW_TRACE_BYTES]), Err(Error::from(error))),
+            Err(error) => (UNIDENTIFIED.to_owned(), unidentified_trace(), Err(Error::from(error))),
         };
-        let (method, headers) = (request.method.clone(), request.headers.clone());
-        let wanted = guard::is_preflight(&method, &headers).then(|| route::find_any_method(&request.path, P::AT_EDGE));
-        let matched = route::find(&method, &request.path, P::AT_EDGE);
+        let matched = route::find(&request.method, &request.path, P::AT_EDGE);
         let row = matched.as_ref().ok().map(|(row, _)| *row);
         let route = row.map_or("-", |row| row.pattern);
         let platform = &Traced { platform, request_id: &request_id, trace: &trace, route };
-        let (config, memory) = match (&self.deployment, names) {
-            (Ok((config, memory)), Ok(())) => (config, memory),
-            (Err(problems), _) => {
-                Event::error("config").with("problems", problems.iter().collect::<Vec<_>>()).write(platform);
-                return (closed(platform, &Error::Misconfigured, Some(&method)), None);
-            }
-            (Ok(_), Err(error)) => return (closed(platform, &error, Some(&method)), None),
+        let (method, headers) = (request.method.clone(), request.headers.clone());
+        let deployment = self.deployment(platform).and_then(|deployment| identified.map(|()| deployment));
+        let (config, memory) = match deployment {
+            Ok(deployment) => deployment,
+            Err(error) => return (closed(platform, &error, Some(&method)), None),
         };
-        let client_address = match &config.client_address_header {
-            Some(header) => client_address(&headers, header),
-            None => request.client_address,
-        };
-        let request = Request { client_address, ..request };
         let deferred_refresh = RefCell::new(None);
         let result = match guard::check_size(&headers).and(matched) {
             Ok((row, parameters)) => {
-                let (request_id, trace) = (request_id.as_str(), &trace);
-                let deferred_refresh = &deferred_refresh;
+                let (request_id, trace, deferred_refresh) = (request_id.as_str(), &trace, &deferred_refresh);
                 let context =
                     Context { platform, config, memory, request_id, trace, row, parameters, deferred_refresh };
-                answer(context, request).await
+                respond(context, with_client_address(config, request)).await
             }
-            Err(error) => match wanted.filter(|_| error != Error::HeadersTooLarge) {
-                Some(wanted) => guard::preflight(config, wanted, &headers),
-                None => Err(error),
-            },
+            Err(Error::HeadersTooLarge) => Err(Error::HeadersTooLarge),
+            Err(_) if guard::is_preflight(&method, &headers) => {
+                guard::preflight(config, route::find_any_method(&request.path, P::AT_EDGE), &headers)
+            }
+            Err(error) => Err(error),
         };
         let mut response = result.unwrap_or_else(|error| {
             error::reject(platform, &error, Some(&method));
-            let is_too_large = error == Error::HeadersTooLarge;
-            let has_page = is_too_large || row.is_some_and(|row| row.csrf == Csrf::Navigation);
-            let mut response = if has_page && guard::accepts_html(&headers) {
-                error.page(&request_id)
-            } else {
-                error.response(&request_id)
-            };
-            if is_too_large {
-                // Or whoever is at this limit stays there.
-                for cookie in cookie::clear_own(&headers, config.sessions.embed) {
-                    response.add(header::SET_COOKIE, &cookie);
-                }
-            }
-            response
+            failure(config, row, &headers, &request_id, &error)
         });
         guard::finish(config, row, &headers, &request_id, &mut response);
-        let left = deferred_refresh.take().map(|session| DeferredRefresh { session, request_id, trace, route });
-        (response, left)
+        let deferred = deferred_refresh.take().map(|session| DeferredRefresh { session, request_id, trace, route });
+        (response, deferred)
+    }
+
+    /// Configuration and memory, if the configuration is valid.
+    fn deployment<P: Platform>(&self, platform: &Traced<'_, P>) -> Result<&(Config, Memory), Error> {
+        self.deployment.as_ref().map_err(|problems| {
+            Event::error("config").with("problems", problems.iter().collect::<Vec<_>>()).write(platform);
+            Error::Misconfigured
+        })
     }
 }
 
-async fn answer<P: Platform>(context: Context<'_, P>, request: Request<P::Body>) -> Result<Response<P::Body>, Error> {
+/// Takes the client's address from the configured header instead of the runtime, if one is configured.
+fn with_client_address<B>(config: &Config, request: Request<B>) -> Request<B> {
+    match &config.client_address_header {
+        Some(header) => Request { client_address: client_address(&request.headers, header), ..request },
+        None => request,
+    }
+}
+
+/// Checks where a request comes from, loads the session that its row asks for, and runs its handler.
+async fn respond<P: Platform>(context: Context<'_, P>, request: Request<P::Body>) -> Result<Response<P::Body>, Error> {
     guard::check(context.config, context.row, &request.method, &request.headers)?;
     let session = match context.row.auth {
         Auth::None => None,
@@ -158,36 +157,52 @@ async fn answer<P: Platform>(context: Context<'_, P>, request: Request<P::Body>)
     dispatch::run(context, request, session).await
 }
 
-/// What a runtime answers when it cannot turn the answer of [`Edge::handle`] into one of its own: a problem document in
-/// which there is nothing to refuse.
+/// The answer to a request that failed: a page for a person, a problem document for a program.
+fn failure<B>(config: &Config, row: Option<&Row>, headers: &HeaderMap, request_id: &str, error: &Error) -> Response<B> {
+    let is_too_large = *error == Error::HeadersTooLarge;
+    let has_page = is_too_large || row.is_some_and(|row| row.csrf == Csrf::Navigation);
+    let mut response =
+        if has_page && guard::accepts_html(headers) { error.page(request_id) } else { error.response(request_id) };
+    if is_too_large {
+        // Otherwise the browser would send the same cookies again, and be refused again.
+        for cookie in cookie::clear_own(headers, config.sessions.embed) {
+            response.add(header::SET_COOKIE, &cookie);
+        }
+    }
+    response
+}
+
+/// What a runtime answers if it cannot convert the answer of [`Edge::handle`]: a problem document that no runtime refuses.
 pub fn unanswerable<P: Platform>(platform: &P, detail: impl ToString) -> Response<P::Body> {
-    let nameless = || ("none".to_owned(), Traceparent::begin([0; NEW_TRACE_BYTES]));
-    let (request_id, trace) = name(platform, &http::HeaderMap::new()).unwrap_or_else(|_| nameless());
+    let identity = identify(platform, &HeaderMap::new());
+    let (request_id, trace) = identity.unwrap_or_else(|_| (UNIDENTIFIED.to_owned(), unidentified_trace()));
     let platform = Traced { platform, request_id: &request_id, trace: &trace, route: "-" };
     closed(&platform, &Error::Unanswerable { detail: detail.to_string() }, None)
 }
 
-/// Answers without a configuration, or without what nothing is safe without.
-fn closed<P: Platform>(platform: &Traced<'_, P>, error: &Error, method: Option<&http::Method>) -> Response<P::Body> {
+/// The answer of an edge that cannot serve, with only the headers that need no configuration.
+fn closed<P: Platform>(platform: &Traced<'_, P>, error: &Error, method: Option<&Method>) -> Response<P::Body> {
     error::reject(platform, error, method);
     let mut response = error.response(platform.request_id);
     guard::finish_closed(platform.request_id, &mut response);
     response
 }
 
-/// Before this time (2025-01-01) there was no edge: a clock that says so is none, and nothing would ever expire by it.
-const EARLIEST_MS: u64 = 1_735_689_600_000;
+/// The id of a request that could not be given one.
+const UNIDENTIFIED: &str = "none";
 
-/// Names a request, and what it is part of. A runtime that has no randomness or no time cannot serve (S144).
-fn name(platform: &(impl Random + Clock), headers: &http::HeaderMap) -> Result<(String, Traceparent), Unavailable> {
+fn unidentified_trace() -> Traceparent {
+    Traceparent::begin([0; NEW_TRACE_BYTES])
+}
+
+/// Gives a request an id, and a trace unless it belongs to one. A runtime without randomness or time cannot serve (S144).
+fn identify(platform: &(impl Random + Clock), headers: &HeaderMap) -> Result<(String, Traceparent), Unavailable> {
     if platform.now_ms() < EARLIEST_MS {
         return Err(Unavailable::new("clock", "is not set"));
     }
     let mut id = [0; 8];
     platform.fill(&mut id)?;
-    let id = hex::encode(id);
-    let given = single(headers, &TRACEPARENT).and_then(Traceparent::parse);
-    let trace = match given {
+    let trace = match single(headers, &TRACEPARENT).and_then(Traceparent::parse) {
         Some(trace) => trace,
         None => {
             let mut random = [0; NEW_TRACE_BYTES];
@@ -195,5 +210,5 @@ fn name(platform: &(impl Random + Clock), headers: &http::HeaderMap) -> Result<(
             Traceparent::begin(random)
         }
     };
-    Ok((id, trace))
+    Ok((hex::encode(id), trace))
 }

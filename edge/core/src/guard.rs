@@ -1,4 +1,4 @@
-//! Where a request may come from, and what every answer carries.
+//! Where a request may come from, and which headers every answer has.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use url::Url;
@@ -14,19 +14,19 @@ use crate::{
     route::{Cache, Cors, Csrf, Row},
 };
 
-/// The header a script must send; one that no form and no link can (M7).
+/// The header that a script must send. No form and no link can send it (M7).
 pub const CSRF_HEADER: HeaderName = HeaderName::from_static("x-csrf");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 const SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
-/// Names the request in answers and in the log.
+/// Carries the request's id in answers.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Most bytes of headers read, names and values together.
+/// Largest size of all headers of a request, names and values together.
 const MAX_HEADER_BYTES: usize = 64 * 1024;
 
-/// Refuses what is too large to be read with care, wherever a runtime lets it in (S70).
+/// Refuses headers that are too large, which some runtimes let through (S70).
 ///
 /// # Errors
 /// [`Error::HeadersTooLarge`].
@@ -41,7 +41,7 @@ pub fn check_size(headers: &HeaderMap) -> Result<(), Error> {
 /// Refuses a request that another site makes in the user's name.
 ///
 /// # Errors
-/// [`Error::Forbidden`] with the reason for the log.
+/// [`Error::Forbidden`], with a reason for the log.
 pub fn check(config: &Config, row: &Row, method: &Method, headers: &HeaderMap) -> Result<(), Error> {
     match row.csrf {
         Csrf::Header => {
@@ -64,7 +64,7 @@ fn forbidden<T>(reason: &'static str) -> Result<T, Error> {
     Err(Error::Forbidden { reason })
 }
 
-/// No row opens a WebSocket: browsers send cookies along with one, and no preflight before it (S86).
+/// No row opens a WebSocket: browsers send cookies with its request, and no preflight before it (S86).
 fn refuse_upgrade(headers: &HeaderMap) -> Result<(), Error> {
     if headers.contains_key(header::SEC_WEBSOCKET_KEY) || headers.contains_key(header::UPGRADE) {
         return forbidden("an upgrade of the connection");
@@ -72,23 +72,23 @@ fn refuse_upgrade(headers: &HeaderMap) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether the browser says that the request comes from where it may. `must_say`: silence will not do.
-fn check_origin(config: &Config, headers: &HeaderMap, must_say: bool) -> Result<(), Error> {
+/// Checks the origin that the browser reports. `must_report`: a request that reports none is refused.
+fn check_origin(config: &Config, headers: &HeaderMap, must_report: bool) -> Result<(), Error> {
     let has_origin = headers.contains_key(header::ORIGIN);
     let origin = single(headers, &header::ORIGIN);
-    // `null` is a sandboxed or local page: never one of the configured origins.
+    // `null` is the origin of a sandboxed or local page, and never a configured one.
     if has_origin && !origin.is_some_and(|origin| config.allows_origin(origin)) {
         return forbidden("Origin is not allowed");
     }
-    // Where the cookie comes along from everywhere, a request that does not say where it comes from comes from nowhere.
-    let must_say = must_say || config.sessions.embed == Embed::CrossSite;
+    // Then the browser sends the cookie with requests from any site.
+    let must_report = must_report || config.sessions.embed == Embed::CrossSite;
     if !headers.contains_key(&SEC_FETCH_SITE) {
-        // Not a current browser. It must name its origin before it may change anything.
-        return if must_say && !has_origin { forbidden("neither Origin nor Sec-Fetch-Site") } else { Ok(()) };
+        // Not a current browser. It must send its origin with a request that changes something.
+        return if must_report && !has_origin { forbidden("neither Origin nor Sec-Fetch-Site") } else { Ok(()) };
     }
     match single(headers, &SEC_FETCH_SITE) {
         Some("same-origin") => Ok(()),
-        // Another origin of the same site is as foreign as any, unless it is a configured host page (S80).
+        // Another origin of the same site is trusted only if it is a configured host page (S80).
         Some("same-site") if has_origin => Ok(()),
         Some("cross-site") if has_origin && config.sessions.embed == Embed::CrossSite => Ok(()),
         _ => forbidden("Sec-Fetch-Site is not allowed"),
@@ -96,14 +96,15 @@ fn check_origin(config: &Config, headers: &HeaderMap, must_say: bool) -> Result<
 }
 
 fn check_navigation(headers: &HeaderMap) -> Result<(), Error> {
-    let said = |name: &HeaderName, wanted: &str| !headers.contains_key(name) || single(headers, name) == Some(wanted);
-    if said(&SEC_FETCH_MODE, "navigate") && said(&SEC_FETCH_DEST, "document") {
+    let is_absent_or =
+        |name: &HeaderName, value: &str| !headers.contains_key(name) || single(headers, name) == Some(value);
+    if is_absent_or(&SEC_FETCH_MODE, "navigate") && is_absent_or(&SEC_FETCH_DEST, "document") {
         return Ok(());
     }
     forbidden("not a top-level navigation")
 }
 
-/// Refuses a navigation of a browser that only guesses where its user will go: it begins no sign-in (ASVS 7.6.2).
+/// Refuses a prefetch: a browser's guess where its user may go next begins no sign-in (ASVS 7.6.2).
 ///
 /// # Errors
 /// [`Error::Forbidden`].
@@ -114,20 +115,20 @@ pub fn check_visited(headers: &HeaderMap) -> Result<(), Error> {
     Ok(())
 }
 
-/// Refuses a navigation that acts on the session unless the edge's own page or a configured host page began it. The
-/// cookie proves nothing here: a browser sends it along with navigations that any sibling of the site begins (M6).
+/// Refuses a navigation that acts on the session, unless the edge's own page or a configured host page began it. The cookie
+/// proves nothing here: a browser also sends it with navigations that sibling origins of the same site begin (M6).
 ///
 /// # Errors
 /// [`Error::Forbidden`].
 pub fn check_begun_here(config: &Config, headers: &HeaderMap) -> Result<(), Error> {
     let is_own = single(headers, &SEC_FETCH_SITE) == Some("same-origin");
-    let is_of_host_page = !is_sent_on(headers) && is_referred(config, headers);
+    let is_of_host_page = !is_via_other_site(headers) && is_referred(config, headers);
     if is_own || is_of_host_page { Ok(()) } else { forbidden("another site began what acts on the session") }
 }
 
-/// Refuses a navigation that asks for a session for a page unless a page of that very origin began it: whoever chose the
-/// challenge can take the session. That the browser comes from near, or from nowhere, says nothing of that; and a redirect
-/// of the page's site does not change what began the navigation.
+/// Refuses a navigation that asks for a session for a page, unless a page of exactly that origin began it: whoever chose the
+/// challenge can redeem the session. Only the `Referer` proves that. `Sec-Fetch-Site` names no origin, and redirects of the
+/// page's site do not change the `Referer`.
 ///
 /// # Errors
 /// [`Error::Forbidden`].
@@ -138,40 +139,40 @@ pub fn check_begun_at(page: &Origin, headers: &HeaderMap) -> Result<(), Error> {
     forbidden("another page asked for a page's session, or one that does not say which it is")
 }
 
-/// The origin of the page that the browser comes from. A page can keep it out of what it sends, but not put another's in.
+/// The origin of the page that began a navigation. A page can withhold it, but cannot claim another's.
 fn referrer(headers: &HeaderMap) -> Option<String> {
     let page = Url::parse(single(headers, &header::REFERER)?).ok()?;
     Some(page.origin().ascii_serialization())
 }
 
-/// Whether the page that the browser comes from is the edge's own or a configured host page.
+/// Whether the edge's own page or a configured host page began a navigation.
 fn is_referred(config: &Config, headers: &HeaderMap) -> bool {
     referrer(headers).is_some_and(|origin| config.allows_origin(&origin))
 }
 
-/// Whether another site has a part in a navigation: the `Referer` stays that of the page where it began, also when what the
-/// user clicked there led to a site that redirects here.
-fn is_sent_on(headers: &HeaderMap) -> bool {
+/// Whether another site took part in a navigation. The `Referer` stays that of the page where the navigation began, even if
+/// a link there led to a site that redirected here.
+fn is_via_other_site(headers: &HeaderMap) -> bool {
     headers.contains_key(&SEC_FETCH_SITE) && single(headers, &SEC_FETCH_SITE) != Some("same-site")
 }
 
-/// Whether another page began a navigation than the edge's own and the configured host pages: its user may have done nothing
-/// for it (M58). A sibling of the site is as foreign as any (M6). What they typed or bookmarked is theirs. `Sec-Fetch-User`
-/// decides nothing: whichever click there was may have been for something else.
+/// Whether a page other than the edge's own and the configured host pages began a navigation. Its user may not have asked for
+/// it (M58). Sibling origins of the same site are not trusted either (M6). An address that the user typed or bookmarked
+/// counts as their own. `Sec-Fetch-User` decides nothing: the click may have been for something else.
 #[must_use]
 pub fn is_begun_elsewhere(config: &Config, headers: &HeaderMap) -> bool {
-    // A browser that is not current says nothing of this; it is as free as ever.
+    // Browsers that are not current do not report this, and are not restricted.
     if !headers.contains_key(&SEC_FETCH_SITE) {
         return false;
     }
     let is_own = matches!(single(headers, &SEC_FETCH_SITE), Some("same-origin" | "none"));
-    let is_named = single(headers, &header::ORIGIN).is_some_and(|origin| config.allows_origin(origin));
-    let is_of_host_page = is_named || is_referred(config, headers);
-    let is_near = config.sessions.embed == Embed::CrossSite || !is_sent_on(headers);
-    !(is_own || is_of_host_page && is_near)
+    let has_host_origin = single(headers, &header::ORIGIN).is_some_and(|origin| config.allows_origin(origin));
+    let is_of_host_page = has_host_origin || is_referred(config, headers);
+    let is_direct = config.sessions.embed == Embed::CrossSite || !is_via_other_site(headers);
+    !(is_own || is_of_host_page && is_direct)
 }
 
-/// Whether a request asks which cross-origin requests are allowed.
+/// Whether a request is a CORS preflight.
 #[must_use]
 pub fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
     *method == Method::OPTIONS && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
@@ -180,7 +181,7 @@ pub fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
 /// Answers a preflight.
 ///
 /// # Errors
-/// [`Error::Forbidden`] from an origin that is not allowed, [`Error::NotFound`] where there is no row.
+/// [`Error::Forbidden`] for an origin that is not allowed, [`Error::NotFound`] without a row.
 pub fn preflight<B>(config: &Config, row: Option<&Row>, headers: &HeaderMap) -> Result<Response<B>, Error> {
     let row = row.ok_or(Error::NotFound)?;
     let origin = single(headers, &header::ORIGIN).unwrap_or_default();
@@ -200,7 +201,7 @@ pub fn preflight<B>(config: &Config, row: Option<&Row>, headers: &HeaderMap) -> 
     Ok(response)
 }
 
-/// What a host page's script may read of an answer beside what it always may.
+/// The headers that a host page's script may read, besides those that CORS always allows.
 const EXPOSED: &str =
     "content-disposition, content-range, etag, link, retry-after, x-ratelimit-remaining, x-request-id";
 
@@ -210,13 +211,13 @@ fn allow_host<B>(origin: &str, response: &mut Response<B>) {
     response.set(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
 }
 
-/// Whether people rather than programs read the answer.
+/// Whether a person rather than a program will read the answer.
 #[must_use]
 pub fn accepts_html(headers: &HeaderMap) -> bool {
     single(headers, &header::ACCEPT).is_some_and(|accept| accept.contains("text/html"))
 }
 
-/// Puts on an answer what every answer of its row carries.
+/// Sets the headers that every answer of a row has.
 pub fn finish<B>(
     config: &Config,
     row: Option<&Row>,
@@ -224,12 +225,12 @@ pub fn finish<B>(
     request_id: &str,
     response: &mut Response<B>,
 ) {
-    let kept = response.headers.remove(header::CACHE_CONTROL);
+    let by_handler = response.headers.remove(header::CACHE_CONTROL);
     finish_closed(request_id, response);
-    if let Some(kept) = kept
+    if let Some(by_handler) = by_handler
         && row.is_some_and(|row| row.cache == Cache::ByHandler)
     {
-        response.headers.insert(header::CACHE_CONTROL, kept);
+        response.headers.insert(header::CACHE_CONTROL, by_handler);
     }
     let cors = row.map_or(Cors::None, |row| row.cors);
     match (cors, single(request, &header::ORIGIN)) {
@@ -245,7 +246,7 @@ pub fn finish<B>(
     }
 }
 
-/// What even an edge without configuration puts on its answers.
+/// Sets the headers that every answer has, even without a configuration.
 pub fn finish_closed<B>(request_id: &str, response: &mut Response<B>) {
     let fixed = [
         (header::CACHE_CONTROL, "no-store"),

@@ -1,18 +1,18 @@
-//! Causeway's Backend-for-Frontend: every decision of the edge, without a runtime.
+//! Causeway's Backend-for-Frontend: all decisions of the edge, without a runtime.
 //!
-//! The modules stand on floors; imports run downwards only, and modules of one floor do not know each other
-//! (`tests/layout` checks that). From the top:
+//! The modules are arranged on floors. Imports run downwards only, and modules of one floor do not name each other;
+//! `tests/layout` checks that. From the top:
 //!
 //! - [`edge`]: the entry: one [`edge::Edge`] per isolate answers all requests
-//! - [`handler`]: one file a route's handler; `handler::dispatch` chooses
+//! - [`handler`]: one file a route; `handler::dispatch` chooses
 //! - [`guard`]: where a request may come from, and the headers of every answer
-//! - [`sign_in`]: where OAuth and sessions meet: transaction, refresh, end-session
+//! - [`sign_in`]: where OAuth and sessions meet: transactions, accounts, refresh, the provider's logout
 //! - [`testing`] (feature `testing`): the in-memory platform of tests, simulation and fuzz targets
-//! - [`route`]: the table of everything the edge answers, each row with its policies
+//! - [`route`]: the table of routes, each row with its policies
 //! - [`config`]: typed configuration; an invalid one closes every route
 //! - [`coordinator`]: dispatches a command to its state machine
 //! - [`memory`]: what an isolate remembers between requests
-//! - [`proxy`]: which upstream requests are allowed, and what they carry
+//! - [`proxy`]: which upstream requests are allowed, what they carry, and how they are sent
 //! - [`session`]: the cookie, the sealed record, the session's state machine
 //! - [`oauth`]: providers, discovery, the code exchange, ID tokens
 //! - [`error`]: everything a request can fail with, and what the client sees of it

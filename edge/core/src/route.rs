@@ -1,61 +1,61 @@
-//! Everything the edge answers, readable at a glance. A row without a policy does not compile: there are no defaults.
+//! The table of routes. Policies have no defaults: a row without one does not compile.
 
 use http::Method;
 
 use crate::error::Error;
 
-/// How a row is protected from requests that another site makes in the user's name (M6, M7).
+/// How a row is protected from requests that other sites make in the user's name (M6, M7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Csrf {
-    /// `X-CSRF: 1`, and Origin and Sec-Fetch-Site wherever the browser sends them.
+    /// Needs `X-CSRF: 1`. Origin and Sec-Fetch-Site are checked if the browser sends them.
     Header,
-    /// No header possible (EventSource): Origin and Sec-Fetch-Site.
+    /// For EventSource, which cannot send a header: Origin and Sec-Fetch-Site are checked.
     FetchMetadata,
-    /// A top-level navigation; what it may do is bound by `state` and the sign-in's cookie.
+    /// A top-level navigation. Its `state` and the sign-in's cookie limit what it can do.
     Navigation,
-    /// Signed by the bridge; cookies are not looked at.
+    /// Signed by the bridge. Cookies are not read.
     Signature,
-    /// What an identity provider says by itself: proven by a signed token, a keyed digest or the provider's own session
-    /// id; cookies are not looked at.
+    /// Sent by an identity provider: proven by a signed token, a keyed digest or the provider's own session id. Cookies are
+    /// not read.
     Token,
-    /// Uses no credentials at all.
+    /// Uses no credentials.
     Public,
 }
 
-/// Whether a session is needed.
+/// Whether a row needs a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Auth {
-    /// 401 without one.
+    /// Without a session the answer is 401.
     Session,
-    /// Looked at if there is one.
+    /// The handler gets the session if there is one.
     Optional,
-    /// Never looked at.
+    /// The handler gets no session.
     None,
 }
 
-/// Who may keep the answer.
+/// Who may cache the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cache {
-    /// Nobody.
+    /// No one.
     NoStore,
-    /// The handler says so itself.
+    /// The handler sets `Cache-Control`.
     ByHandler,
 }
 
 /// Which other origins' scripts may read the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cors {
-    /// None.
+    /// No other origin's.
     None,
-    /// The configured host pages', with credentials.
+    /// Those of the configured host pages, with credentials.
     Hosts,
-    /// All, without credentials.
+    /// All scripts, without credentials.
     Anyone,
 }
 
 /// The handler of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs, reason = "each is named after the function in `handler` that it stands for")]
+#[allow(missing_docs, reason = "each is named after its function in `handler`")]
 pub enum Handler {
     Login,
     Callback,
@@ -84,15 +84,15 @@ pub enum Handler {
 /// One row of the table.
 #[derive(Debug)]
 pub struct Row {
-    /// `None` stands for any method.
+    /// `None` means any method.
     pub method: Option<Method>,
-    /// Literal segments, `{name}` for one segment, `{*name}` for the rest.
+    /// Literal segments, `{name}` for one segment, and `{*name}` for the rest.
     pub pattern: &'static str,
     /// See [`Csrf`].
     pub csrf: Csrf,
     /// See [`Auth`].
     pub auth: Auth,
-    /// Largest body taken, in bytes; a service's own limit is below it.
+    /// Largest body that is accepted, in bytes. A service may have a lower limit.
     pub body_limit_bytes: usize,
     /// See [`Cache`].
     pub cache: Cache,
@@ -103,7 +103,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// Whether runtimes of this kind have the row at all; see [`crate::runtime::platform::StreamHub::AT_EDGE`].
+    /// Whether runtimes of this kind have the row; see [`crate::runtime::platform::StreamHub::AT_EDGE`].
     fn exists(&self, hubs_at_edge: bool) -> bool {
         hubs_at_edge || self.handler != Handler::Deliver
     }
@@ -159,13 +159,13 @@ pub static TABLE: &[Row] = table![
     GET  "/readyz"                         Public        None     0               NoStore   None    Readyz;
 ];
 
-/// What the placeholders of a pattern stand for, in order; as on the request line, still percent-encoded.
+/// The values of a pattern's placeholders, in order, percent-encoded as on the request line.
 pub type Parameters = Vec<String>;
 
-/// Finds the row of a request on a runtime whose hubs are at the edge, or are not.
+/// Finds the row of a request. `hubs_at_edge` says whether the runtime has the users' hubs at the edge.
 ///
 /// # Errors
-/// [`Error::NotFound`], or [`Error::MethodNotAllowed`] with what is allowed.
+/// [`Error::NotFound`], or [`Error::MethodNotAllowed`] with the allowed methods.
 pub fn find(method: &Method, path: &str, hubs_at_edge: bool) -> Result<(&'static Row, Parameters), Error> {
     let mut allowed: Vec<&str> = Vec::new();
     for row in TABLE.iter().filter(|row| row.exists(hubs_at_edge)) {
@@ -173,7 +173,7 @@ pub fn find(method: &Method, path: &str, hubs_at_edge: bool) -> Result<(&'static
         match &row.method {
             None if method != Method::OPTIONS => return Ok((row, parameters)),
             Some(wanted) if wanted == method => return Ok((row, parameters)),
-            // Whatever uses no credentials can be asked for its head; the runtimes drop the body.
+            // Rows without credentials also answer HEAD; the runtimes drop the body.
             Some(wanted) if wanted == Method::GET && method == Method::HEAD && row.csrf == Csrf::Public => {
                 return Ok((row, parameters));
             }
@@ -184,7 +184,7 @@ pub fn find(method: &Method, path: &str, hubs_at_edge: bool) -> Result<(&'static
     if allowed.is_empty() { Err(Error::NotFound) } else { Err(Error::MethodNotAllowed { allow: allowed.join(", ") }) }
 }
 
-/// The row that another origin's script wants to reach, whatever its method: for preflights.
+/// The row that a preflight asks about, whatever its method.
 #[must_use]
 pub fn find_any_method(path: &str, hubs_at_edge: bool) -> Option<&'static Row> {
     TABLE.iter().find(|row| row.exists(hubs_at_edge) && matches(row.pattern, path).is_some())
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_in_the_table_is_not_found() {
+    fn paths_outside_the_table_are_not_found() {
         for path in [
             "/nope",
             "/auth",
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_method_is_told_the_right_ones() {
+    fn a_wrong_method_is_answered_with_the_allowed_ones() {
         assert_eq!(handler(Method::DELETE, "/stream"), Err(Error::MethodNotAllowed { allow: "GET".to_owned() }));
         assert_eq!(handler(Method::GET, "/events/chat"), Err(Error::MethodNotAllowed { allow: "POST".to_owned() }));
         assert_eq!(handler(Method::HEAD, "/healthz"), Ok(Handler::Healthz));
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_of_another_runtime_is_not_there_for_any_method() {
+    fn a_row_of_another_runtime_does_not_exist_for_any_method() {
         for method in [Method::POST, Method::GET, Method::OPTIONS] {
             assert_eq!(find(&method, "/internal/deliver", false).err(), Some(Error::NotFound), "{method}");
         }
@@ -272,16 +272,12 @@ mod tests {
     }
 
     #[test]
-    fn every_row_that_uses_the_cookie_is_protected_from_other_sites() {
+    fn every_row_that_uses_the_cookie_has_csrf_protection() {
         for row in TABLE {
             let uses_cookie = row.auth != Auth::None || matches!(row.handler, Handler::Logout | Handler::Handoff);
             assert!(!uses_cookie || matches!(row.csrf, Csrf::Header | Csrf::FetchMetadata), "{}", row.pattern);
-            let changes_something = row.method.as_ref().is_none_or(|method| *method != Method::GET);
-            assert!(
-                !changes_something || matches!(row.csrf, Csrf::Header | Csrf::Signature | Csrf::Token),
-                "{}",
-                row.pattern
-            );
+            let has_effect = row.method.as_ref().is_none_or(|method| *method != Method::GET);
+            assert!(!has_effect || matches!(row.csrf, Csrf::Header | Csrf::Signature | Csrf::Token), "{}", row.pattern);
         }
     }
 }

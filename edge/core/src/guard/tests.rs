@@ -31,14 +31,14 @@ const EVENTS: &str = "/events/{channel}";
 const CSRF: (&str, &str) = ("x-csrf", "1");
 
 #[test]
-fn scripts_of_our_own_and_of_configured_pages_pass() {
+fn scripts_of_the_edge_and_of_host_pages_pass() {
     assert!(passes(EVENTS, &[CSRF, ("origin", "https://edge.example"), ("sec-fetch-site", "same-origin")]));
     assert!(passes(EVENTS, &[CSRF, ("origin", "https://host.edge.example"), ("sec-fetch-site", "same-site")]));
     assert!(passes(EVENTS, &[CSRF, ("origin", "https://host.edge.example")]), "a browser without Sec-Fetch-Site");
 }
 
 #[test]
-fn the_csrf_header_must_be_there_once_and_exact() {
+fn the_csrf_header_must_appear_once_with_its_exact_value() {
     for pairs in [&[("x-csrf", "0")][..], &[("x-csrf", "")], &[], &[CSRF, CSRF], &[("x-csrf", "1, 1")]] {
         let mut all = vec![("origin", "https://edge.example"), ("sec-fetch-site", "same-origin")];
         all.extend(pairs);
@@ -47,7 +47,7 @@ fn the_csrf_header_must_be_there_once_and_exact() {
 }
 
 #[test]
-fn every_other_place_is_refused_even_with_the_header() {
+fn every_other_origin_is_refused_even_with_the_header() {
     for pairs in [
         &[("origin", "https://evil.example"), ("sec-fetch-site", "cross-site")][..],
         &[("origin", "https://evil.edge.example"), ("sec-fetch-site", "same-site")],
@@ -66,7 +66,7 @@ fn every_other_place_is_refused_even_with_the_header() {
 }
 
 #[test]
-fn event_sources_are_held_by_where_they_come_from() {
+fn event_sources_are_checked_by_their_origin() {
     assert!(passes("/stream", &[("origin", "https://host.edge.example"), ("sec-fetch-site", "same-site")]));
     assert!(passes("/stream", &[("sec-fetch-site", "same-origin")]));
     for pairs in [
@@ -80,7 +80,7 @@ fn event_sources_are_held_by_where_they_come_from() {
 }
 
 #[test]
-fn a_sign_in_starts_by_navigation_only() {
+fn a_sign_in_begins_only_with_a_top_level_navigation() {
     let login = "/auth/{provider}/login";
     assert!(passes(
         login,
@@ -92,15 +92,15 @@ fn a_sign_in_starts_by_navigation_only() {
 }
 
 #[test]
-fn a_page_that_is_fetched_ahead_begins_no_sign_in() {
-    for ahead in ["prefetch", "prefetch;prerender", "prefetch;anonymous-client-ip"] {
-        assert!(check_visited(&headers(&[("sec-purpose", ahead)])).is_err());
+fn a_prefetch_begins_no_sign_in() {
+    for purpose in ["prefetch", "prefetch;prerender", "prefetch;anonymous-client-ip"] {
+        assert!(check_visited(&headers(&[("sec-purpose", purpose)])).is_err());
     }
     assert!(check_visited(&headers(&[])).is_ok());
 }
 
 #[test]
-fn a_preflight_names_only_configured_origins() {
+fn only_configured_origins_pass_a_preflight() {
     let ask = |origin| headers(&[("origin", origin), ("access-control-request-method", "POST")]);
     let config = config();
     let allowed: Response<()> =
@@ -115,7 +115,7 @@ fn a_preflight_names_only_configured_origins() {
 }
 
 #[test]
-fn answers_are_never_readable_to_other_origins_nor_kept() {
+fn answers_are_neither_readable_by_other_origins_nor_cached() {
     let mut response: Response<()> = Response::empty(StatusCode::OK);
     let request = headers(&[("origin", "https://evil.example")]);
     finish(&config(), Some(row("/auth/session")), &request, "id", &mut response);
