@@ -71,7 +71,7 @@ fn last_bearer(browser: &Browser) -> String {
 
 #[test]
 fn s109_client_disconnect_cancels_the_call_not_the_refresh() {
-    let (browser, refreshes) = over(|_| tokens("ghu_1", "ghr_1"));
+    let (browser, refreshes) = with_expired_tokens(|_| tokens("ghu_1", "ghr_1"));
     let calls = || browser.sent_to("https://api.github.com/user").len();
     let before = calls();
     browser.platform.client_left.set(true);
@@ -84,7 +84,7 @@ fn s109_client_disconnect_cancels_the_call_not_the_refresh() {
 
 #[test]
 fn expired_token_is_refreshed_transparently() {
-    let (browser, refreshes) = over(|_| tokens("ghu_1", "ghr_1"));
+    let (browser, refreshes) = with_expired_tokens(|_| tokens("ghu_1", "ghr_1"));
     assert_eq!(call(&browser).0, StatusCode::OK);
     assert_eq!(last_bearer(&browser), "Bearer ghu_1");
     assert_eq!(call(&browser).0, StatusCode::OK);
@@ -95,7 +95,7 @@ fn expired_token_is_refreshed_transparently() {
 #[test]
 fn s120_old_refresh_token_is_kept_when_none_is_returned() {
     let short = r#"{"access_token":"ghu_1","token_type":"bearer","expires_in":7200}"#;
-    let (browser, _) = over(move |n| if n == 1 { answer(200, short) } else { tokens("ghu_2", "ghr_2") });
+    let (browser, _) = with_expired_tokens(move |n| if n == 1 { answer(200, short) } else { tokens("ghu_2", "ghr_2") });
     assert_eq!(call(&browser).0, StatusCode::OK);
     wait(&browser, 3 * 3_600_000);
     assert_eq!(call(&browser).0, StatusCode::OK);
@@ -113,7 +113,7 @@ fn s113_provider_outage_signs_nobody_out() {
         || answer(401, r#"{"error":"invalid_client"}"#),
         || answer(200, r#"{"error":"incorrect_client_credentials"}"#),
     ] {
-        let (browser, refreshes) = over(move |n| if n == 1 { outage() } else { tokens("ghu_1", "ghr_1") });
+        let (browser, refreshes) = with_expired_tokens(move |n| if n == 1 { outage() } else { tokens("ghu_1", "ghr_1") });
         assert_eq!(call(&browser), (StatusCode::SERVICE_UNAVAILABLE, "unavailable".to_owned()));
         assert_eq!(call(&browser).0, StatusCode::SERVICE_UNAVAILABLE, "and it is left alone for a while");
         assert_eq!(refreshes.get(), 1);
@@ -126,7 +126,7 @@ fn s113_provider_outage_signs_nobody_out() {
 
 #[test]
 fn s113_valid_token_is_used_during_a_provider_outage() {
-    let (browser, refreshes) = over(|_| answer(503, "{}"));
+    let (browser, refreshes) = with_expired_tokens(|_| answer(503, "{}"));
     browser.platform.now_ms.set(browser.platform.now_ms.get() - 20_000);
     for _ in 0..2 {
         assert_eq!(call(&browser).0, StatusCode::OK);
@@ -140,7 +140,7 @@ fn s113_valid_token_is_used_during_a_provider_outage() {
 #[test]
 fn s113_invalid_grant_after_a_server_error_ends_the_account_not_the_session() {
     for (breaks_down, lives) in [(true, true), (false, false)] {
-        let (browser, _) = over(move |n| match n {
+        let (browser, _) = with_expired_tokens(move |n| match n {
             1 if breaks_down => answer(502, "<html>"),
             _ => answer(200, r#"{"error":"bad_refresh_token"}"#),
         });
@@ -178,7 +178,7 @@ fn s113_long_outage_consumes_no_refresh_token() {
 #[test]
 fn m10_revoked_grant_of_the_sessions_own_account_ends_the_session() {
     for refusal in [r#"{"error":"bad_refresh_token"}"#, r#"{"error":"invalid_grant"}"#] {
-        let (browser, refreshes) = over(move |_| answer(200, refusal));
+        let (browser, refreshes) = with_expired_tokens(move |_| answer(200, refusal));
         assert_eq!(call(&browser), (StatusCode::UNAUTHORIZED, "unauthenticated".to_owned()));
         assert_eq!(browser.session()["authenticated"], false);
         assert_eq!(browser.platform.ended.borrow().len(), 1, "and its streams");
@@ -190,7 +190,7 @@ fn m10_revoked_grant_of_the_sessions_own_account_ends_the_session() {
 /// and stays signed in.
 #[test]
 fn s108_invalid_grant_after_a_lost_answer_ends_the_account_not_the_session() {
-    let (browser, refreshes) = over(|n| if n == 1 { None } else { answer(200, r#"{"error":"bad_refresh_token"}"#) });
+    let (browser, refreshes) = with_expired_tokens(|n| if n == 1 { None } else { answer(200, r#"{"error":"bad_refresh_token"}"#) });
     assert_eq!(call(&browser).0, StatusCode::SERVICE_UNAVAILABLE);
     wait(&browser, 6000);
     for _ in 0..3 {
@@ -202,7 +202,7 @@ fn s108_invalid_grant_after_a_lost_answer_ends_the_account_not_the_session() {
 
 #[test]
 fn s108_lost_answer_is_retried_once() {
-    let (browser, refreshes) = over(|_| None);
+    let (browser, refreshes) = with_expired_tokens(|_| None);
     assert_eq!(call(&browser).0, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(call(&browser).0, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(refreshes.get(), 1);
@@ -218,7 +218,7 @@ fn s108_lost_answer_is_retried_once() {
 
 #[test]
 fn s108_lost_answer_costs_nothing_at_a_provider_with_a_grace_period() {
-    let (browser, _) = over(|n| if n == 1 { None } else { tokens("ghu_1", "ghr_1") });
+    let (browser, _) = with_expired_tokens(|n| if n == 1 { None } else { tokens("ghu_1", "ghr_1") });
     assert_eq!(call(&browser).0, StatusCode::SERVICE_UNAVAILABLE);
     wait(&browser, 6000);
     assert_eq!(call(&browser).0, StatusCode::OK);
@@ -226,7 +226,7 @@ fn s108_lost_answer_costs_nothing_at_a_provider_with_a_grace_period() {
 
 #[test]
 fn s108_answer_that_never_ends_counts_as_lost() {
-    let (browser, refreshes) = over(|_| tokens("ghu_1", "ghr_1"));
+    let (browser, refreshes) = with_expired_tokens(|_| tokens("ghu_1", "ghr_1"));
     browser.platform.dripping.set(Some("/login/oauth/access_token"));
     let request = browser.request(Method::GET, "/bff/github/user", &[("x-csrf", "1")], "");
     let answered = run_all(&browser.platform, vec![Box::pin(browser.edge.handle(&browser.platform, request))]);
@@ -239,7 +239,7 @@ fn s108_answer_that_never_ends_counts_as_lost() {
 
 #[test]
 fn s114_tokens_refreshed_for_an_ended_session_are_revoked() {
-    let (browser, _) = over(|_| tokens("ghu_1", "ghr_1"));
+    let (browser, _) = with_expired_tokens(|_| tokens("ghu_1", "ghr_1"));
     browser.platform.revoke_at_send.set(true);
     assert_eq!(call(&browser).0, StatusCode::UNAUTHORIZED);
     let revocation = browser.sent_to("https://api.github.com/applications/").pop().unwrap();
@@ -249,7 +249,7 @@ fn s114_tokens_refreshed_for_an_ended_session_are_revoked() {
 
 #[test]
 fn s111_refresh_token_of_a_stale_copy_is_never_sent() {
-    let (browser, refreshes) = over(|n| tokens(&format!("ghu_{n}"), &format!("ghr_{n}")));
+    let (browser, refreshes) = with_expired_tokens(|n| tokens(&format!("ghu_{n}"), &format!("ghr_{n}")));
     let stale = browser.platform.kv.borrow().clone();
     call(&browser);
     *browser.platform.kv.borrow_mut() = stale;
@@ -262,7 +262,7 @@ fn s111_refresh_token_of_a_stale_copy_is_never_sent() {
 /// The coordinator counts a use before the token is sent, so a writer that vanished is known.
 #[test]
 fn s109_crash_before_storing_counts_as_a_lost_answer() {
-    let (browser, refreshes) = over(|_| tokens("ghu_1", "ghr_1"));
+    let (browser, refreshes) = with_expired_tokens(|_| tokens("ghu_1", "ghr_1"));
     let mut handle = None;
     for key in browser.platform.coordinators.borrow().keys() {
         handle = handle.or_else(|| key.strip_prefix("session:").map(str::to_owned));

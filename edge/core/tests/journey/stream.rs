@@ -108,7 +108,7 @@ fn m27_stream_refreshes_its_token_once_without_waiting_for_the_provider() {
         let (response, left) = browser.edge.answer(platform, request).await;
         assert_eq!(response.status, StatusCode::OK);
         answered_ms.set(platform.now_ms.get());
-        browser.edge.finish(platform, left.unwrap()).await;
+        browser.edge.run_deferred(platform, left.unwrap()).await;
     };
     run_all(platform, vec![Box::pin(listen)]);
     assert!(answered_ms.get() - began_ms < 100 && platform.now_ms.get() - began_ms >= 5000);
