@@ -203,10 +203,10 @@ describe('100 MiB', () => {
   });
   for (const [name, headers] of kinds) {
     test(`to an API that reads slowly waits at the client: ${name}`, async () => {
-      const { outgoing, answer } = await upload(`/bff/patient/slow-reader/${name}`, headers);
+      const { outgoing, answer } = await upload(`/bff/patient/reads-slowly/${name}`, headers);
       let [written, inFlight] = [0, 0];
       const chunk = Buffer.alloc(256 * KIB);
-      const arrived = () => api.callsTo(`/slow-reader/${name}`)[0]?.length ?? 0;
+      const arrived = () => api.callsTo(`/reads-slowly/${name}`)[0]?.length ?? 0;
       for (; written < 100 * MIB; written += chunk.length) {
         if (!outgoing.write(chunk)) await once(outgoing, 'drain');
         inFlight = Math.max(inFlight, written - arrived());

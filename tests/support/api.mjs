@@ -111,7 +111,7 @@ function begin(call, incoming, outgoing) {
       outgoing.writeHead(200, { 'Content-Type': 'text/plain' });
       outgoing.write('first');
       return;
-    case 'slow-reader':
+    case 'reads-slowly':
       incoming.on('data', (chunk) => {
         // Pauses after every quarter of a mebibyte.
         if ((call.length - chunk.length) >> 18 === call.length >> 18) return;
