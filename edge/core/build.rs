@@ -1,10 +1,10 @@
-//! Embeds the built widget. A Wasm build without it fails; a native one (tests) goes on with none.
+//! Embeds the built widget. A release build for Wasm fails without it; any other build goes on with no assets.
 
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
-    reason = "a build script says what is wrong by failing"
+    reason = "a build script reports errors by failing"
 )]
 
 use std::{env, fs, path::Path};

@@ -23,11 +23,13 @@ use spin_sdk::{
 };
 use url::Position;
 
-/// A body of the runtime's own. An upstream's stays in the host: no byte of it passes through the guest.
+/// A body of the runtime. An upstream's stays in the host: no byte of it passes through the guest.
 pub(crate) enum NativeBody {
+    /// A client's, which the host can move by itself.
     Request(IncomingRequestBody),
-    /// A client's that is counted on its way, so it has to pass through the guest.
+    /// A client's whose bytes are counted, so it has to pass through the guest.
     Limited(IncomingRequestBody, ByteLimit),
+    /// An upstream's.
     Upstream(types::Response),
 }
 
@@ -51,7 +53,7 @@ impl ReadBody for NativeBody {
     fn limited(self, limit: ByteLimit) -> Result<Self, Self> {
         Ok(match self {
             Self::Request(body) | Self::Limited(body, _) => Self::Limited(body, limit),
-            // What an upstream answers is not counted: it never enters the guest.
+            // An upstream's body is not counted: it never enters the guest.
             Self::Upstream(response) => Self::Upstream(response),
         })
     }
@@ -62,7 +64,7 @@ const CLIENT_ADDRESS: HeaderName = HeaderName::from_static("spin-client-addr");
 /// The runtime's request as core's.
 pub(crate) fn request(request: Request) -> web::Request<NativeBody> {
     let (parts, body) = request.into_parts();
-    // Spin appends its own to what the client sent: only the last is true.
+    // Spin appends its value to the client's: only the last one is trustworthy.
     let client_address = client_address(&parts.headers, &CLIENT_ADDRESS);
     web::Request {
         method: parts.method,
@@ -74,7 +76,7 @@ pub(crate) fn request(request: Request) -> web::Request<NativeBody> {
     }
 }
 
-/// Core's response as the runtime's; what the runtime says, if it refuses it.
+/// Core's response as the runtime's, or the runtime's error if it rejects the response.
 pub(crate) fn response(response: web::Response<NativeBody>) -> Result<types::Response, String> {
     let body = match response.body {
         web::Body::Native(NativeBody::Upstream(upstream)) => {
@@ -90,7 +92,7 @@ pub(crate) fn response(response: web::Response<NativeBody>) -> Result<types::Res
     whole.into_response().map_err(|error| format!("{error:?}"))
 }
 
-/// The host recognises its own stream in the new response and moves the bytes itself; the guest's task ends here.
+/// Answers with an upstream's body. The host recognizes its own stream and moves the bytes itself; the guest's task ends.
 fn pass_through(upstream: types::Response, status: StatusCode, headers: &HeaderMap) -> Result<types::Response, String> {
     let fields = fields(headers).map_err(|error| format!("{error:?}"))?;
     let (_result, result) = wit_future::new(|| Ok(()));
@@ -100,34 +102,36 @@ fn pass_through(upstream: types::Response, status: StatusCode, headers: &HeaderM
     Ok(response)
 }
 
-/// An answer that says nothing: for a host that refuses even what [`response`] cannot fail with.
-pub(crate) fn nothing(status: StatusCode) -> types::Response {
+/// An empty answer, for a host that rejects even a problem document.
+pub(crate) fn empty(status: StatusCode) -> types::Response {
     let (_result, trailers) = wit_future::new(|| Ok(None));
     let (response, _sent) = types::Response::new(types::Fields::new(), None, trailers);
-    // Refuses only what is no status.
+    // Fails only for an invalid status.
     let _ = response.set_status_code(status.as_u16());
     response
 }
 
-/// Core's outgoing request as the runtime's, and what writes its body, if it is the guest that does.
+/// Core's outgoing request as the runtime's, and the future that writes its body if the guest has to.
 pub(crate) fn outgoing(
     mut request: Outgoing<NativeBody>,
 ) -> Result<(types::Request, Option<Writing>), types::ErrorCode> {
     match std::mem::replace(&mut request.body, web::Body::Empty) {
-        web::Body::Empty => Ok((untouched(&request, None)?, None)),
+        web::Body::Empty => Ok((host_written(&request, None)?, None)),
         web::Body::Bytes(bytes) => {
             request.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
-            written(&request, FullBody::new(Bytes::from_owner(bytes)))
+            guest_written(&request, FullBody::new(Bytes::from_owner(bytes)))
         }
-        web::Body::Native(NativeBody::Request(mut body)) => Ok((untouched(&request, body.take_unstarted())?, None)),
-        web::Body::Native(NativeBody::Limited(body, limit)) => written(&request, StreamBody::new(counted(body, limit))),
+        web::Body::Native(NativeBody::Request(mut body)) => Ok((host_written(&request, body.take_unstarted())?, None)),
+        web::Body::Native(NativeBody::Limited(body, limit)) => {
+            guest_written(&request, StreamBody::new(counted(body, limit)))
+        }
         web::Body::Native(NativeBody::Upstream(_)) => {
             Err(types::ErrorCode::InternalError(Some("an answer's body cannot be sent".to_owned())))
         }
     }
 }
 
-/// The data of a body; its trailers end here.
+/// The data of a body, counted. Trailers are dropped.
 fn counted(body: IncomingRequestBody, limit: ByteLimit) -> impl Stream<Item = Result<Frame<Bytes>, String>> {
     let is_data = |frame: &Result<Frame<Bytes>, _>| ready(frame.as_ref().is_ok_and(Frame::is_data) || frame.is_err());
     BodyStream::new(body).take_while(is_data).map(move |frame| {
@@ -140,25 +144,28 @@ fn counted(body: IncomingRequestBody, limit: ByteLimit) -> impl Stream<Item = Re
     })
 }
 
-/// What writes a request's body. It may outlive the answer's head.
+/// Writes a request's body. May continue after the answer's head has arrived.
 pub(crate) type Writing = LocalBoxFuture<'static, ()>;
 
 /// A request whose body the guest writes.
-fn written<B>(request: &Outgoing<NativeBody>, body: B) -> Result<(types::Request, Option<Writing>), types::ErrorCode>
+fn guest_written<B>(
+    request: &Outgoing<NativeBody>,
+    body: B,
+) -> Result<(types::Request, Option<Writing>), types::ErrorCode>
 where
     B: http_body::Body<Data = Bytes> + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let (writer, contents, trailers) = BodyWriter::new();
     let writing = async move {
-        // Who reads no more says why by other means.
+        // An upstream that stops reading reports why in its answer.
         let _ = writer.send_http_body(&mut pin!(body)).await;
     };
     Ok((with_body(request, Some(contents), trailers)?, Some(Box::pin(writing))))
 }
 
-/// A request without a body, or with that of a client's: the host recognises its own stream and moves the bytes itself.
-fn untouched(
+/// A request without a body, or with a client's. The host recognizes its own stream and moves the bytes itself.
+fn host_written(
     request: &Outgoing<NativeBody>,
     client: Option<types::Request>,
 ) -> Result<types::Request, types::ErrorCode> {
@@ -193,7 +200,7 @@ fn with_body(
 fn options(request: &Outgoing<NativeBody>) -> types::RequestOptions {
     let options = types::RequestOptions::new();
     let nanoseconds = |time: Duration| Some(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
-    // A host that does not support a timeout says so here; the deadline around the call holds all the same.
+    // A host may not support a timeout. The deadline around the call applies in any case.
     let _ = options.set_connect_timeout(nanoseconds(request.timeout));
     let _ = options.set_first_byte_timeout(nanoseconds(request.timeout));
     let _ = options.set_between_bytes_timeout(nanoseconds(request.idle));

@@ -2,8 +2,8 @@
 //!
 //! - [`platform`]: the traits of `causeway_core::runtime::platform` on a component's imports
 //! - [`convert`]: requests, responses, headers and bodies between the SDK's types and core's
-//! - [`redis`]: one connection an instance, every command with a deadline
-//! - [`variable`]: the component's variables, read once an instance
+//! - [`redis`]: one connection per instance, and a deadline for every command
+//! - [`variable`]: the component's variables, read once per instance
 #![cfg(target_family = "wasm")]
 
 mod convert;
@@ -26,7 +26,7 @@ use spin_sdk::{
 
 use crate::variable::Variables;
 
-/// What an instance keeps between the requests it serves.
+/// The state that an instance keeps between requests.
 struct Instance {
     edge: Edge,
     variables: Variables,
@@ -36,21 +36,21 @@ thread_local! {
     static INSTANCE: RefCell<Option<Rc<Instance>>> = const { RefCell::new(None) };
 }
 
-/// Answers a request. Returns the raw response: an error or a panic would be an empty 500 that also ends the streams of
-/// the requests which share the instance.
+/// Answers a request. Returns the raw response: an error or a panic would become an empty 500, and would also end the
+/// streams of other requests at this instance.
 #[http_service]
 async fn handle(request: Request) -> types::Response {
     let instance = instance().await;
     let platform = platform::Spin::new(&instance.variables);
-    let (answer, left) = instance.edge.answer(&platform, convert::request(request)).await;
-    if let Some(left) = left {
-        // The instance stays until this is done, too.
+    let (answer, deferred) = instance.edge.answer(&platform, convert::request(request)).await;
+    if let Some(deferred) = deferred {
+        // The instance stays until this has finished.
         let instance = Rc::clone(&instance);
-        spawn(async move { instance.edge.finish(&platform::Spin::new(&instance.variables), left).await });
+        spawn(async move { instance.edge.run_deferred(&platform::Spin::new(&instance.variables), deferred).await });
     }
     convert::response(answer)
         .or_else(|refusal| convert::response(unanswerable(&platform, refusal)))
-        .unwrap_or_else(|_| convert::nothing(StatusCode::INTERNAL_SERVER_ERROR))
+        .unwrap_or_else(|_| convert::empty(StatusCode::INTERNAL_SERVER_ERROR))
 }
 
 async fn instance() -> Rc<Instance> {
@@ -60,8 +60,8 @@ async fn instance() -> Rc<Instance> {
     let variables = Variables::read().await;
     let edge = Edge::new(&variables, Coordination::Redis);
     let instance = Rc::new(Instance { edge, variables });
-    // Requests that began together may all get here; whoever is last is kept, and all are alike. What a provider's
-    // outage left incomplete is asked for again by the next request.
+    // Concurrent requests may each create an instance. They are all equal, and the last one is kept. If variables could not
+    // be read, the next request tries again.
     if instance.variables.unreadable().is_empty() {
         INSTANCE.set(Some(Rc::clone(&instance)));
     }

@@ -22,9 +22,9 @@ use causeway_core::{
         telemetry::{Line, Log},
         unavailable::Unavailable,
     },
-    stream::hub::END_REMEMBERED,
 };
 use causeway_protocol::{
+    buffer::END_REMEMBERED,
     deliver::{Checkpoint, Record},
     hub::EndReason,
     session::SessionHandle,
@@ -44,13 +44,13 @@ use crate::{
     variable::Variables,
 };
 
-/// A machine's state, and Redis's own time: the isolates' clocks need not agree.
+/// Reads a machine's state and Redis's time, because the isolates' clocks may differ.
 const READ: &str = "local t = redis.call('TIME') \
      return {redis.call('GET', KEYS[1]) or '', t[1] * 1000 + math.floor(t[2] / 1000)}";
-/// Sets a machine's state if it is still what the command was decided on.
+/// Sets a machine's state if it is still the one that the command was decided on.
 const COMPARE_AND_SET: &str = "if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end \
      redis.call('SET', KEYS[1], ARGV[2], 'PXAT', ARGV[3]) return 1";
-/// Counts, and forgets the counter some time after its first count.
+/// Increments a counter, which expires a fixed time after its first count.
 const COUNT: &str =
     "local n = redis.call('INCR', KEYS[1]) if n == 1 then redis.call('EXPIRE', KEYS[1], ARGV[1]) end return n";
 
@@ -80,8 +80,8 @@ impl Clock for Spin {
     }
 }
 
-/// The host says so only to whoever writes an answer. Until then a call goes on to its timeout; the guest outlives the
-/// client.
+/// The host reports a disconnect only when an answer is written. Until then a call runs to its timeout: the guest outlives
+/// the client.
 impl ClientDisconnect for Spin {
     fn client_disconnected(&self) -> LocalBoxFuture<'static, ()> {
         Box::pin(pending())
@@ -99,7 +99,7 @@ impl Random for Spin {
     }
 }
 
-/// Spin's key-value stores forget nothing by themselves.
+/// Spin's key-value stores have no expiry.
 impl KeyValueStore for Spin {
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Unavailable> {
         let store = Store::open_default().await.map_err(kv_error)?;
@@ -138,7 +138,7 @@ impl HttpClient for Spin {
             let Some(writing) = writing else { return client::send(request).await };
             match select(pin!(client::send(request)), writing).await {
                 Either::Right(((), sending)) => sending.await,
-                // Answered before it was read to its end: that goes on without us.
+                // The answer came before the request's body was read to its end. Writing continues in its own task.
                 Either::Left((answer, writing)) => {
                     spawn(writing);
                     answer
@@ -180,11 +180,11 @@ impl StreamHub for Spin {
     const AT_EDGE: bool = false;
 
     async fn append(&self, _subject: &Subject, _records: &[Record]) -> Result<(), Unavailable> {
-        Err(not_here())
+        Err(not_at_edge())
     }
 
     async fn open(&self, _request: OpenStream) -> Result<Opened<NativeBody>, Unavailable> {
-        Err(not_here())
+        Err(not_at_edge())
     }
 
     async fn end_session(
@@ -193,11 +193,11 @@ impl StreamHub for Spin {
         session: &SessionHandle,
         reason: EndReason,
     ) -> Result<(), Unavailable> {
-        let end = EndStreams { subject: subject.clone(), session: session.as_str().to_owned(), reason };
+        let end = EndStreams { subject: subject.clone(), session: session.clone(), reason };
         let message = serde_json::to_string(&end).map_err(|e| Unavailable::new("hub", e))?;
-        // Remembered first: a bridge that misses the message finds the key.
+        // The key is set first: a bridge that misses the message finds it.
         let seconds = END_REMEMBERED.as_secs().to_string();
-        let key = ended_key(session.as_str());
+        let key = ended_key(session);
         self.redis("SET", vec![text(&key), text(reason.as_str()), text("EX"), text(&seconds)]).await?;
         self.redis("PUBLISH", vec![text(END_CHANNEL), text(&message)]).await?;
         Ok(())
@@ -211,11 +211,11 @@ impl CheckpointStore for Spin {
         _partition: i32,
         _advance_to: Option<Checkpoint>,
     ) -> Result<Option<Checkpoint>, Unavailable> {
-        Err(not_here())
+        Err(not_at_edge())
     }
 }
 
-fn not_here() -> Unavailable {
+fn not_at_edge() -> Unavailable {
     Unavailable::new("hub", "is the bridge's on this runtime")
 }
 

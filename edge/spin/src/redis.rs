@@ -1,5 +1,4 @@
-//! Redis: one connection an instance, every command with a deadline. What is stored, and under which condition, is
-//! said by the callers in `platform`.
+//! Redis: one connection per instance, and a deadline for every command. The callers in `platform` choose the commands.
 
 use std::{cell::RefCell, pin::pin, rc::Rc, time::Duration};
 
@@ -7,26 +6,26 @@ use causeway_core::runtime::unavailable::Unavailable;
 use futures_util::future::{Either, select};
 use spin_sdk::redis::{Connection, RedisParameter, RedisResult};
 
-/// Its name in errors.
+/// The name of this part in errors.
 const PART: &str = "redis";
-/// Below what the callers wait, so that a dead connection is noticed here.
+/// Shorter than the callers' deadlines, so that a dead connection is noticed here.
 const DEADLINE: Duration = Duration::from_millis(2500);
 
 thread_local! {
     static CONNECTION: RefCell<Option<Rc<Connection>>> = const { RefCell::new(None) };
 }
 
-/// Runs a command. A connection that failed is opened anew for the next one.
+/// Runs a command. After a failure, the next command opens a new connection.
 pub(crate) async fn execute(
     url: &str,
     command: &str,
     parameters: Vec<RedisParameter>,
 ) -> Result<Vec<RedisResult>, Unavailable> {
-    let mut doubt = Consumption(None);
+    let mut in_use = InUse(None);
     let result = within(async {
         let connection = connection(url).await?;
-        doubt.0 = Some(Rc::clone(&connection));
-        // The error is not quoted: it could hold the address with its password.
+        in_use.0 = Some(Rc::clone(&connection));
+        // The error is not quoted: it could contain the address with its password.
         connection
             .execute(command, parameters)
             .await
@@ -34,18 +33,19 @@ pub(crate) async fn execute(
     })
     .await;
     if result.is_ok() {
-        doubt.0 = None;
+        in_use.0 = None;
     }
     result
 }
 
-/// A connection in use: unless it proved itself, it is forgotten, also when the caller gave up waiting.
-struct Consumption(Option<Rc<Connection>>);
+/// A connection in use. Unless its command succeeded, it is discarded, also if the caller stopped waiting.
+struct InUse(Option<Rc<Connection>>);
 
-impl Drop for Consumption {
+impl Drop for InUse {
     fn drop(&mut self) {
-        let Some(doubted) = self.0.take() else { return };
-        let is_current = CONNECTION.with_borrow(|current| current.as_ref().is_some_and(|it| Rc::ptr_eq(it, &doubted)));
+        let Some(connection) = self.0.take() else { return };
+        let is_current =
+            CONNECTION.with_borrow(|current| current.as_ref().is_some_and(|it| Rc::ptr_eq(it, &connection)));
         if is_current {
             CONNECTION.set(None);
         }

@@ -1,18 +1,18 @@
-//! The component's variables, read once an instance. Spin's names are core's keys in lower case.
+//! The component's variables, read once per instance. Spin's names are core's keys in lower case.
 
 use std::collections::BTreeMap;
 
 use causeway_core::config::{KEYS, Source};
 use spin_sdk::variables::{self, Error};
 
-/// Values by core's keys.
+/// The values, by core's keys.
 pub(crate) struct Variables {
     values: BTreeMap<&'static str, String>,
     unreadable: Vec<&'static str>,
 }
 
 impl Variables {
-    /// Asks for every key that core knows.
+    /// Reads every key that core knows.
     pub(crate) async fn read() -> Self {
         let (mut values, mut unreadable) = (BTreeMap::new(), Vec::new());
         for key in KEYS {

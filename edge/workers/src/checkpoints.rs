@@ -1,13 +1,13 @@
-//! A Durable Object per outbound topic: where each partition's reader goes on.
+//! A Durable Object per outbound topic: the checkpoint of each partition's reader.
 
 use causeway_protocol::deliver::Checkpoint;
 use serde::{Deserialize, Serialize};
 use worker::{DurableObject, Env, Request, Response, Result, State, durable_object};
 
-/// Its name in errors.
+/// The name of this part in errors.
 pub(crate) const PART: &str = "checkpoints";
 
-/// The only operation: move if ahead, tell where it is.
+/// The only operation: moves a checkpoint forward, and returns it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Advance {
     pub(crate) partition: i32,

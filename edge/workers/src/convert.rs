@@ -19,32 +19,32 @@ use worker::{
     ResponseBuilder, Result,
 };
 
-/// A body of the runtime's own. Its bytes never enter Wasm, unless they are read or watched.
+/// A body of the runtime. Its bytes enter Wasm only if they are read or their timing is checked.
 #[derive(Debug, Default)]
 pub(crate) struct NativeBody {
     stream: Option<ReadableStream>,
-    /// The call that it is the answer of.
-    answer: Option<Answer>,
+    /// Set if it is the body of an answer to a call.
+    call: Option<PendingCall>,
 }
 
-/// What an answer's body takes along.
+/// A call whose answer's body is still unread.
 #[derive(Debug)]
-struct Answer {
-    /// How long it may be silent.
+struct PendingCall {
+    /// How long the body may be silent.
     idle: Duration,
-    call: AbortOnDrop,
+    abort: AbortOnDrop,
 }
 
-/// Breaks a call off when nobody waits for its answer, or for the rest of it. Its promises dropped alone, the call would
-/// go on, or its body end as if that were all. One that is over takes no notice.
+/// Aborts a call when its answer, or the rest of it, is no longer wanted. If only its promises were dropped, the call would
+/// continue, or its body would end as if it were complete. Aborting a completed call has no effect.
 #[derive(Debug)]
 pub(crate) struct AbortOnDrop(AbortController);
 
 impl AbortOnDrop {
-    /// For a call.
+    /// A controller for one call.
     ///
     /// # Errors
-    /// The runtime has none.
+    /// The runtime provides none.
     pub(crate) fn new() -> Result<Self> {
         Ok(Self(AbortController::new()?))
     }
@@ -69,10 +69,10 @@ fn chunks(stream: ReadableStream) -> impl Stream<Item = Chunk> {
         .map(|chunk| chunk.and_then(|chunk| chunk.dyn_into()))
 }
 
-/// An answer's chunks, of which each comes in time or is the last.
-fn answered(stream: ReadableStream, Answer { idle, call }: Answer) -> impl Stream<Item = Chunk> {
+/// An answer's chunks. A chunk that does not arrive in time becomes an error, which is the last item.
+fn with_idle_timeout(stream: ReadableStream, PendingCall { idle, abort }: PendingCall) -> impl Stream<Item = Chunk> {
     async_stream::stream! {
-        let _call = call;
+        let _abort = abort;
         let mut chunks = pin!(chunks(stream));
         loop {
             let chunk = match select(chunks.next(), Delay::from(idle)).await {
@@ -80,9 +80,9 @@ fn answered(stream: ReadableStream, Answer { idle, call }: Answer) -> impl Strea
                 Either::Right(_) => Some(Err(JsValue::from_str("silent for too long"))),
             };
             let Some(chunk) = chunk else { return };
-            let over = chunk.is_err();
+            let is_last = chunk.is_err();
             yield chunk;
-            if over {
+            if is_last {
                 return;
             }
         }
@@ -90,17 +90,17 @@ fn answered(stream: ReadableStream, Answer { idle, call }: Answer) -> impl Strea
 }
 
 impl NativeBody {
-    /// The body that a stream is; `None` stands for none.
+    /// The body with a stream, if it has one.
     pub(crate) fn new(stream: Option<ReadableStream>) -> Self {
-        Self { stream, answer: None }
+        Self { stream, call: None }
     }
 
-    /// As the runtime sends it.
+    /// The stream for the runtime to send.
     fn into_stream(self) -> Option<ReadableStream> {
         let stream = self.stream?;
-        Some(match self.answer {
-            Some(answer) => readable(answered(stream, answer)),
-            // As long as nobody looks at the chunks, the runtime moves them without this program.
+        Some(match self.call {
+            Some(call) => readable(with_idle_timeout(stream, call)),
+            // The runtime moves the chunks itself as long as this program does not read them.
             None => stream,
         })
     }
@@ -118,8 +118,8 @@ impl ReadBody for NativeBody {
     async fn read(self, limit_bytes: usize) -> std::result::Result<Vec<u8>, BodyError> {
         let mut bytes = Vec::new();
         let Some(stream) = self.stream else { return Ok(bytes) };
-        let mut chunks = match self.answer {
-            Some(answer) => answered(stream, answer).boxed_local(),
+        let mut chunks = match self.call {
+            Some(call) => with_idle_timeout(stream, call).boxed_local(),
             None => chunks(stream).boxed_local(),
         };
         while let Some(chunk) = chunks.next().await {
@@ -133,8 +133,8 @@ impl ReadBody for NativeBody {
     }
 
     fn limited(self, _limit: ByteLimit) -> std::result::Result<Self, Self> {
-        // To count a body, its chunks must pass through this program. Whatever becomes of such a stream after the head of
-        // the answer has come, error or abort, the runtime then sends the last chunk of a body that is complete.
+        // To count a body, its chunks must pass through this program. If such a stream fails or is aborted after the head of
+        // the answer has arrived, the runtime ends the request's body with the last chunk of a complete one.
         Err(self)
     }
 }
@@ -152,7 +152,7 @@ pub(crate) fn request(request: &Request) -> web::Request<NativeBody> {
         None => (target, None),
     };
     let headers = header_map(request.headers());
-    // Cloudflare's own, whatever a client sent under this name.
+    // Cloudflare sets it and overwrites what a client sent.
     let client_address = web::single(&headers, &CONNECTING_IP).and_then(|text| text.parse().ok());
     web::Request {
         method: Method::from_bytes(request.inner().method().as_bytes()).unwrap_or_default(),
@@ -178,8 +178,8 @@ pub(crate) fn response(response: web::Response<NativeBody>) -> Result<Response> 
     })
 }
 
-/// Core's outgoing request as the runtime's. Redirects are never followed, and no shared cache is asked or filled: what
-/// is answered to one user's token is nobody else's.
+/// Core's outgoing request as the runtime's. Redirects are not followed. No shared cache is used, because an answer to one
+/// user's token must not reach another user.
 pub(crate) fn outgoing(request: Outgoing<NativeBody>) -> Result<Request> {
     let mut init = RequestInit::new();
     init.with_method(request.method.as_str().to_owned().into())
@@ -191,7 +191,7 @@ pub(crate) fn outgoing(request: Outgoing<NativeBody>) -> Result<Request> {
         web::Body::Bytes(bytes) => {
             init.with_body(Some(Uint8Array::from(bytes.as_ref()).into()));
         }
-        // A stream that the runtime knows the length of is sent with it, any other in chunks.
+        // The runtime sends a stream whose length it knows with that length, and any other in chunks.
         web::Body::Native(body) => {
             init.with_body(body.into_stream().map(JsValue::from));
         }
@@ -199,16 +199,16 @@ pub(crate) fn outgoing(request: Outgoing<NativeBody>) -> Result<Request> {
     Request::new_with_init(request.url.as_str(), &init)
 }
 
-/// The runtime's answer to a call as core's, with a body that may be silent for as long as `idle`.
-pub(crate) fn incoming(response: Response, idle: Duration, call: AbortOnDrop) -> web::Incoming<NativeBody> {
+/// The runtime's answer to a call as core's, with a body that may be silent for at most `idle`.
+pub(crate) fn incoming(response: Response, idle: Duration, abort: AbortOnDrop) -> web::Incoming<NativeBody> {
     let status = StatusCode::from_u16(response.status_code()).unwrap_or(StatusCode::BAD_GATEWAY);
     let headers = header_map(response.headers());
     let stream = match response.into_parts().1 {
         ResponseBody::Stream(stream) => Some(stream),
-        // A fetched answer has a stream or nothing.
+        // A fetched answer has a stream or no body.
         ResponseBody::Empty | ResponseBody::Body(_) => None,
     };
-    web::Incoming { status, headers, body: NativeBody { stream, answer: Some(Answer { idle, call }) } }
+    web::Incoming { status, headers, body: NativeBody { stream, call: Some(PendingCall { idle, abort }) } }
 }
 
 fn header_map(headers: &Headers) -> HeaderMap {
@@ -221,8 +221,8 @@ fn header_map(headers: &Headers) -> HeaderMap {
     map
 }
 
-/// Bytes as the text that workerd reads and writes as UTF-8. Everything that came from there is that; what is not is refused
-/// with the whole message, because without one of its headers it could mean something else.
+/// Core's headers as the runtime's, which are strings that workerd reads and writes as UTF-8. All headers from workerd are
+/// UTF-8. If another is not, the whole message is rejected: without one of its headers its meaning could change.
 fn headers(map: &HeaderMap) -> Result<Headers> {
     let headers = Headers::new();
     for (name, value) in map {

@@ -1,11 +1,11 @@
-//! A Durable Object per machine of `causeway_core::runtime::machine`: stores the state that core decides on.
+//! A Durable Object per state machine of `causeway_core::runtime::machine`. It stores the state; core decides.
 
 use causeway_core::coordinator::dispatch;
 use worker::{Date, DurableObject, Env, Request, Response, Result, ScheduledTime, State, durable_object};
 
 use crate::object;
 
-/// Its name in errors.
+/// The name of this part in errors.
 pub(crate) const PART: &str = "coordinator";
 const STATE: &str = "state";
 

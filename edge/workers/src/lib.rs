@@ -2,12 +2,12 @@
 //!
 //! - [`platform`]: the traits of `causeway_core::runtime::platform` on a Worker's bindings
 //! - [`convert`]: requests, responses, headers and bodies between the runtime's types and core's
-//! - [`object`]: calling a Durable Object
+//! - [`object`]: calls to a Durable Object
 //! - [`coordinator`], [`user_hub`], [`checkpoints`]: the Durable Objects
 
 #![allow(
     missing_docs,
-    reason = "`#[durable_object]` generates undocumented methods; what is written by hand is documented"
+    reason = "`#[durable_object]` generates undocumented methods; everything written by hand is documented"
 )]
 
 mod checkpoints;
@@ -37,7 +37,7 @@ thread_local! {
 /// Answers a request.
 ///
 /// # Errors
-/// Only if the runtime refuses even the problem document that says so.
+/// Only if the runtime rejects even a problem document.
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, context: Context) -> Result<Response> {
     let edge = EDGE.with(|cell| {
@@ -46,15 +46,15 @@ async fn fetch(request: Request, env: Env, context: Context) -> Result<Response>
     let platform = platform::Workers::new(env, request.inner().signal());
     let request = convert::request(&request);
     let (answer, answered) = oneshot::channel();
-    // What is done halfway is done to its end, for half a minute at most, even if the client does not wait for it: a
-    // refresh that was cut off would leave a token that was used and a session that waits for nobody.
+    // Work that has started finishes even if the client disconnects; the runtime allows half a minute. A refresh that was
+    // cut off would leave a used token behind, and a session that waits for it.
     context.wait_until(async move {
-        let (response, left) = edge.answer(&platform, request).await;
+        let (response, deferred) = edge.answer(&platform, request).await;
         let response = convert::response(response);
-        // The client may be gone; then it is nobody's.
+        // Fails if the client has disconnected.
         let _ = answer.send(response.or_else(|refusal| convert::response(unanswerable(&platform, refusal))));
-        if let Some(left) = left {
-            edge.finish(&platform, left).await;
+        if let Some(deferred) = deferred {
+            edge.run_deferred(&platform, deferred).await;
         }
     });
     answered.await.map_err(|_| Error::RustError("gave no answer".to_owned()))?

@@ -5,7 +5,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use wasm_bindgen::JsValue;
 use worker::{Env, Headers, Method, Request, RequestInit, Response, Stub};
 
-/// The object of a name.
+/// The object with a name.
 pub(crate) fn stub(env: &Env, part: &'static str, binding: &str, name: &str) -> Result<Stub, Unavailable> {
     let namespace = env.durable_object(binding).map_err(|e| Unavailable::new(part, e))?;
     namespace.get_by_name(name).map_err(|e| Unavailable::new(part, e))
@@ -26,9 +26,9 @@ pub(crate) async fn call<T: DeserializeOwned>(
     serde_json::from_str(&text).map_err(|e| Unavailable::new(part, e))
 }
 
-/// The status by which an object says that what was asked for is over.
+/// The status of an object's answer if the session ended.
 pub(crate) const GONE: u16 = 410;
-/// The status by which an object says that there are as many as may be.
+/// The status of an object's answer if the user has the maximum number of streams.
 pub(crate) const FULL: u16 = 429;
 
 /// Calls an operation with headers only, for an answer that is not JSON.
@@ -44,7 +44,7 @@ pub(crate) async fn get(
 }
 
 async fn send(stub: &Stub, part: &'static str, operation: &str, init: &RequestInit) -> Result<Response, Unavailable> {
-    // The host is never resolved: the stub says where the object is.
+    // The host is never resolved: the stub knows the object.
     let request = Request::new_with_init(&format!("https://object/{operation}"), init);
     let request = request.map_err(|e| Unavailable::new(part, e))?;
     let response = stub.fetch_with_request(request).await.map_err(|e| Unavailable::new(part, e))?;

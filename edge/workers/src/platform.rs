@@ -45,13 +45,13 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(crate) struct Workers {
     env: Env,
-    /// Fires when the client of this request leaves; needs the flag `enable_request_signal`.
-    departure: AbortSignal,
+    /// Fires when the client of this request disconnects. Needs the flag `enable_request_signal`.
+    client_disconnect: AbortSignal,
 }
 
 impl Workers {
-    pub(crate) fn new(env: Env, departure: AbortSignal) -> Self {
-        Self { env, departure }
+    pub(crate) fn new(env: Env, client_disconnect: AbortSignal) -> Self {
+        Self { env, client_disconnect }
     }
 
     fn kv(&self) -> Result<KvStore, Unavailable> {
@@ -63,7 +63,7 @@ fn kv_error(error: impl std::fmt::Display) -> Unavailable {
     Unavailable::new("kv", error)
 }
 
-/// Variables and secrets look the same to a Worker: they are the texts among its bindings.
+/// Variables and secrets, which a Worker cannot tell apart: they are the strings among its bindings.
 pub(crate) struct Variables<'a>(pub(crate) &'a Env);
 
 impl Source for Variables<'_> {
@@ -72,7 +72,7 @@ impl Source for Variables<'_> {
     }
 
     fn names(&self) -> Vec<String> {
-        // What is none of these is a binding: a store, an object, a limiter.
+        // Every other value is a binding to a store, an object or a rate limiter.
         let is_plain = |value: JsValue| {
             value.is_string() || value.as_f64().is_some() || value.as_bool().is_some() || value.is_array()
         };
@@ -81,7 +81,7 @@ impl Source for Variables<'_> {
         names.iter().filter(is_variable).filter_map(|name| name.as_string()).collect()
     }
 
-    /// A number, a list or a table in `[vars]` is no text. It is set all the same, and no default may stand in for it.
+    /// A number, a list or a table in `[vars]` is not a string. The key is set nevertheless, so no default may replace it.
     fn unreadable(&self) -> Vec<&'static str> {
         let is_text = |value: &JsValue| value.is_string() || value.is_undefined() || value.is_null();
         KEYS.into_iter()
@@ -102,16 +102,16 @@ impl Clock for Workers {
 
 impl ClientDisconnect for Workers {
     fn client_disconnected(&self) -> LocalBoxFuture<'static, ()> {
-        let signal = self.departure.clone();
+        let signal = self.client_disconnect.clone();
         Box::pin(async move {
             if signal.aborted() {
                 return;
             }
-            let (left, has_left) = oneshot::channel::<()>();
-            let mut left = Some(left);
-            // The sender is dropped when it has been called, which completes the other end.
-            let _listening = OnDeparture::new(&signal, move || drop(left.take()));
-            let _ = has_left.await;
+            let (sender, disconnected) = oneshot::channel::<()>();
+            let mut sender = Some(sender);
+            // Dropping the sender completes the receiver.
+            let _listening = OnDisconnect::new(&signal, move || drop(sender.take()));
+            let _ = disconnected.await;
         })
     }
 }
@@ -187,7 +187,7 @@ impl StreamHub for Workers {
             _ => {}
         }
         let socket = response.websocket().ok_or_else(|| Unavailable::new(user_hub::PART, "opened no socket"))?;
-        let bytes = drive(self.clone(), hub_socket(socket, &self.departure), &request);
+        let bytes = drive(self.clone(), hub_socket(socket, &self.client_disconnect), &request);
         let chunks = bytes.map(|bytes| Ok::<_, JsValue>(JsValue::from(Uint8Array::from(bytes.as_slice()))));
         let stream = wasm_streams::ReadableStream::from_stream(chunks).into_raw();
         Ok(Opened::Stream(Body::Native(NativeBody::new(Some(stream.unchecked_into())))))
@@ -231,47 +231,48 @@ impl Log for Workers {
     }
 }
 
-/// Closes the socket when the stream that owns it goes: a client's departure frees its place at the hub.
+/// Closes the socket when the stream that owns it is dropped. So a client that disconnects no longer counts at the hub.
 struct CloseOnDrop(WebSocket);
 
 impl Drop for CloseOnDrop {
     fn drop(&mut self) {
-        // It may be closed already; there is nobody left to tell.
+        // Fails if it is closed already.
         let _ = self.0.close(Some(1000), Some("stream over"));
     }
 }
 
-/// What is done when the client leaves, for as long as this lives.
-struct OnDeparture {
-    departure: AbortSignal,
+/// Runs a callback when the client disconnects, until this is dropped.
+struct OnDisconnect {
+    signal: AbortSignal,
     listener: Closure<dyn FnMut()>,
 }
 
-impl OnDeparture {
-    fn new(departure: &AbortSignal, act: impl FnMut() + 'static) -> Self {
+impl OnDisconnect {
+    fn new(signal: &AbortSignal, act: impl FnMut() + 'static) -> Self {
         let listener = Closure::new(act);
-        // Refused only for a signal that is none: then the next write notices.
-        let _ = departure.add_event_listener_with_callback("abort", listener.as_ref().unchecked_ref());
-        Self { departure: departure.clone(), listener }
+        // Fails only for an invalid signal. Then the next write notices.
+        let _ = signal.add_event_listener_with_callback("abort", listener.as_ref().unchecked_ref());
+        Self { signal: signal.clone(), listener }
     }
 }
 
-impl Drop for OnDeparture {
+impl Drop for OnDisconnect {
     fn drop(&mut self) {
-        // The signal must not call what is gone.
-        let _ = self.departure.remove_event_listener_with_callback("abort", self.listener.as_ref().unchecked_ref());
+        // The signal must not call a dropped closure.
+        let _ = self.signal.remove_event_listener_with_callback("abort", self.listener.as_ref().unchecked_ref());
     }
 }
 
-fn hub_socket(socket: WebSocket, departure: &AbortSignal) -> HubSocket {
+fn hub_socket(socket: WebSocket, client_disconnect: &AbortSignal) -> HubSocket {
     let to_hub = socket.clone();
     let closing = socket.clone();
-    // Without it a departure shows at a keep-alive, or the second where a proxy buffers.
-    let on_departure = OnDeparture::new(departure, move || drop(closing.close(Some(1000), Some("client left"))));
+    // Without it, only a failed keep-alive reveals that the client has disconnected; behind a buffering proxy, the second.
+    let on_disconnect =
+        OnDisconnect::new(client_disconnect, move || drop(closing.close(Some(1000), Some("client left"))));
     let messages = async_stream::stream! {
-        let _on_departure = on_departure;
+        let _on_disconnect = on_disconnect;
         let socket = CloseOnDrop(socket);
-        // Nothing is dispatched before `accept`, so nothing can be missed before `events` listens.
+        // No message is dispatched before `accept`, so none is missed before `events` listens.
         let Ok(mut events) = socket.0.events() else { return };
         if socket.0.accept().is_err() {
             return;
@@ -284,7 +285,7 @@ fn hub_socket(socket: WebSocket, departure: &AbortSignal) -> HubSocket {
     };
     HubSocket {
         messages: Box::pin(messages),
-        // A hub that is gone is noticed where its messages end.
+        // A closed hub is noticed when its messages end.
         acknowledge: Box::new(move |ack| drop(to_hub.send_with_str(ack))),
     }
 }

@@ -1,7 +1,8 @@
-//! A Durable Object per user: SQLite under the buffer and hibernating WebSockets under the streams of
-//! `causeway_core::stream::hub`.
+//! A Durable Object per user: `causeway_core::stream::hub` on SQLite and hibernating WebSockets.
 
-use causeway_core::stream::hub::{self, Buffer, Closed, Outlet, Place, Stored, Watermark};
+use std::cell::Cell;
+
+use causeway_core::stream::hub::{self, Buffer, Rejection, StoredRecord, StreamPosition, StreamSocket, Watermark};
 use causeway_protocol::{cursor::Cursor, deliver::Record, hub::EndReason, session::SessionHandle};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use worker::{
@@ -11,20 +12,20 @@ use worker::{
 
 use crate::object;
 
-/// Its name in errors.
+/// The name of this part in errors.
 pub(crate) const PART: &str = "hub";
-/// Appends records.
+/// The operation that appends records.
 pub(crate) const APPEND: &str = "append";
-/// Opens a stream.
+/// The operation that opens a stream.
 pub(crate) const OPEN: &str = "open";
-/// Ends a session's streams.
+/// The operation that ends a session's streams.
 pub(crate) const END: &str = "end";
-/// Carries the session's handle to [`OPEN`]; becomes the socket's tag.
+/// The header of [`OPEN`] with the session's handle, which becomes the socket's tag.
 pub(crate) const SESSION_HEADER: &str = "causeway-session";
-/// Carries the client's place to [`OPEN`].
+/// The header of [`OPEN`] with the client's `Last-Event-ID`.
 pub(crate) const LAST_EVENT_ID_HEADER: &str = "last-event-id";
 
-/// What [`END`] takes.
+/// The body of [`END`].
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct End {
     pub(crate) session: SessionHandle,
@@ -44,11 +45,13 @@ const SCHEMA: [&str; 4] = [
 #[derive(Debug)]
 pub struct UserHub {
     state: State,
+    /// Whether this object has run [`SCHEMA`] since it was started.
+    has_schema: Cell<bool>,
 }
 
 impl DurableObject for UserHub {
     fn new(state: State, _env: Env) -> Self {
-        Self { state }
+        Self { state, has_schema: Cell::new(false) }
     }
 
     async fn fetch(&self, mut request: Request) -> Result<Response> {
@@ -57,20 +60,21 @@ impl DurableObject for UserHub {
             APPEND => {
                 let records: Vec<Record> = serde_json::from_str(&request.text().await?)?;
                 hub::append(&buffer, &self.sockets(), &records, now_ms())?;
-                self.trim_later().await?;
+                self.schedule_trim().await?;
                 Response::ok("null")
             }
             OPEN => {
                 let headers = request.headers();
-                let session = headers.get(SESSION_HEADER)?.ok_or("no session")?;
+                let session =
+                    headers.get(SESSION_HEADER)?.and_then(|text| SessionHandle::parse(&text)).ok_or("no session")?;
                 let last_event_id = headers.get(LAST_EVENT_ID_HEADER)?;
                 match hub::admit(&buffer, &session, self.state.get_websockets().len())? {
                     Ok(()) => {}
-                    Err(Closed::SessionEnded) => return Response::error("session ended", object::GONE),
-                    Err(Closed::TooMany) => return Response::error("too many streams", object::FULL),
+                    Err(Rejection::SessionEnded) => return Response::error("session ended", object::GONE),
+                    Err(Rejection::TooManyStreams) => return Response::error("too many streams", object::FULL),
                 }
                 let pair = WebSocketPair::new()?;
-                self.state.accept_websocket_with_tags(&pair.server, &[&session]);
+                self.state.accept_websocket_with_tags(&pair.server, &[session.as_str()]);
                 hub::open(&buffer, &Socket(pair.server), last_event_id.as_deref(), now_ms())?;
                 Response::from_websocket(pair.client)
             }
@@ -78,9 +82,9 @@ impl DurableObject for UserHub {
                 let End { session, reason } = serde_json::from_str(&request.text().await?)?;
                 let sockets: Vec<_> =
                     self.state.get_websockets_with_tag(session.as_str()).into_iter().map(Socket).collect();
-                hub::end(&buffer, &sockets, session.as_str(), reason, now_ms())?;
+                hub::end(&buffer, &sockets, &session, reason, now_ms())?;
                 for socket in sockets {
-                    // Closed already is closed enough.
+                    // Fails if it is closed already.
                     let _ = socket.0.close(Some(1000), Some("session over"));
                 }
                 Response::ok("null")
@@ -97,7 +101,7 @@ impl DurableObject for UserHub {
     }
 
     async fn websocket_close(&self, socket: WebSocket, _code: usize, _reason: String, _clean: bool) -> Result<()> {
-        // Answers the close; fails if the runtime did so already.
+        // Answers the close. Fails if the runtime has answered it.
         let _ = socket.close(Some(1000), Some("stream over"));
         Ok(())
     }
@@ -108,16 +112,20 @@ impl DurableObject for UserHub {
 
     async fn alarm(&self) -> Result<Response> {
         hub::trim(&self.buffer()?, now_ms())?;
-        self.trim_later().await?;
+        self.schedule_trim().await?;
         Response::empty()
     }
 }
 
 impl UserHub {
+    /// The buffer, whose tables exist.
     fn buffer(&self) -> Result<SqlBuffer> {
         let sql = self.state.storage().sql();
-        for statement in SCHEMA {
-            sql.exec(statement, None)?;
+        if !self.has_schema.get() {
+            for statement in SCHEMA {
+                sql.exec(statement, None)?;
+            }
+            self.has_schema.set(true);
         }
         Ok(SqlBuffer(sql))
     }
@@ -126,8 +134,8 @@ impl UserHub {
         self.state.get_websockets().into_iter().map(Socket).collect()
     }
 
-    /// A user who never comes back must not keep what is over.
-    async fn trim_later(&self) -> Result<()> {
+    /// Sets the alarm that deletes expired records even if the user never returns.
+    async fn schedule_trim(&self) -> Result<()> {
         let storage = self.state.storage();
         if storage.get_alarm().await?.is_none()
             && let Some(at_ms) = hub::next_trim_ms(&self.buffer()?)?
@@ -145,17 +153,17 @@ fn now_ms() -> u64 {
 struct SqlBuffer(SqlStorage);
 
 #[derive(Deserialize)]
-struct Position {
+struct SeqRow {
     seq: i64,
 }
 
 #[derive(Deserialize)]
-struct Age {
+struct AgeRow {
     at_ms: u64,
 }
 
 #[derive(Deserialize)]
-struct MarkRow {
+struct WatermarkRow {
     cursor: Cursor,
     seq: i64,
 }
@@ -168,7 +176,7 @@ struct RecordRow {
 }
 
 #[derive(Deserialize)]
-struct Sum {
+struct SumRow {
     bytes: usize,
 }
 
@@ -178,7 +186,7 @@ impl SqlBuffer {
     }
 }
 
-/// SQLite's integers arrive in JavaScript as doubles: exact for any time and any count, not for any `u64`.
+/// A number for SQLite. JavaScript passes it as a double, which is exact for every time and count, but not for every `u64`.
 fn integer(number: u64) -> SqlStorageValue {
     i64::try_from(number).unwrap_or(i64::MAX).into()
 }
@@ -188,7 +196,7 @@ impl Buffer for SqlBuffer {
 
     fn watermark(&self, partition: i32) -> Result<Option<Watermark>> {
         let rows = self.rows("SELECT cursor, seq FROM watermarks WHERE part = ?", vec![partition.into()])?;
-        Ok(rows.into_iter().next().map(|MarkRow { cursor, seq }| Watermark { cursor, seq }))
+        Ok(rows.into_iter().next().map(|WatermarkRow { cursor, seq }| Watermark { cursor, seq }))
     }
 
     fn insert(&self, cursor: Cursor, json: &str, at_ms: u64) -> Result<()> {
@@ -206,46 +214,47 @@ impl Buffer for SqlBuffer {
         Ok(())
     }
 
-    fn position(&self, cursor: Cursor) -> Result<Option<i64>> {
+    fn seq_of(&self, cursor: Cursor) -> Result<Option<i64>> {
         let rows = self.rows("SELECT seq FROM records WHERE cursor = ?", vec![cursor.to_string().into()])?;
-        Ok(rows.into_iter().next().map(|Position { seq }| seq))
+        Ok(rows.into_iter().next().map(|SeqRow { seq }| seq))
     }
 
-    fn after(&self, seq: i64, limit: usize) -> Result<Vec<Stored>> {
+    fn after(&self, seq: i64, limit: u32) -> Result<Vec<StoredRecord>> {
         let rows = self.rows(
             "SELECT seq, cursor, json FROM records WHERE seq > ? ORDER BY seq LIMIT ?",
-            vec![seq.into(), integer(limit as u64)],
+            vec![seq.into(), integer(limit.into())],
         )?;
-        Ok(rows.into_iter().map(|RecordRow { seq, cursor, json }| Stored { seq, cursor, json }).collect())
+        Ok(rows.into_iter().map(|RecordRow { seq, cursor, json }| StoredRecord { seq, cursor, json }).collect())
     }
 
     fn bytes_between(&self, from: i64, to: i64) -> Result<usize> {
         let query = "SELECT COALESCE(SUM(bytes), 0) AS bytes FROM records WHERE seq > ? AND seq <= ?";
         let rows = self.rows(query, vec![from.into(), to.into()])?;
-        Ok(rows.into_iter().next().map_or(0, |Sum { bytes }| bytes))
+        Ok(rows.into_iter().next().map_or(0, |SumRow { bytes }| bytes))
     }
 
     fn last_seq(&self) -> Result<i64> {
         let rows = self.rows("SELECT COALESCE(MAX(seq), 0) AS seq FROM watermarks", Vec::new())?;
-        Ok(rows.into_iter().next().map_or(0, |Position { seq }| seq))
+        Ok(rows.into_iter().next().map_or(0, |SeqRow { seq }| seq))
     }
 
     fn oldest_at_ms(&self) -> Result<Option<u64>> {
         let rows = self.rows("SELECT at_ms FROM records ORDER BY seq LIMIT 1", Vec::new())?;
-        Ok(rows.into_iter().next().map(|Age { at_ms }| at_ms))
+        Ok(rows.into_iter().next().map(|AgeRow { at_ms }| at_ms))
     }
 
-    fn remember_end(&self, session: &str, at_ms: u64, forget_before_ms: u64) -> Result<()> {
+    fn remember_end(&self, session: &SessionHandle, at_ms: u64, forget_before_ms: u64) -> Result<()> {
         self.0.exec("DELETE FROM ended WHERE at_ms < ?", vec![integer(forget_before_ms)])?;
         self.0.exec(
             "INSERT OR REPLACE INTO ended (session, at_ms) VALUES (?, ?)",
-            vec![session.into(), integer(at_ms)],
+            vec![session.as_str().into(), integer(at_ms)],
         )?;
         Ok(())
     }
 
-    fn has_ended(&self, session: &str) -> Result<bool> {
-        let rows: Vec<Age> = self.rows("SELECT at_ms FROM ended WHERE session = ?", vec![session.into()])?;
+    fn has_ended(&self, session: &SessionHandle) -> Result<bool> {
+        let rows: Vec<AgeRow> =
+            self.rows("SELECT at_ms FROM ended WHERE session = ?", vec![session.as_str().into()])?;
         Ok(!rows.is_empty())
     }
 
@@ -256,31 +265,27 @@ impl Buffer for SqlBuffer {
     }
 }
 
-/// A stream's socket. Its place rides in the attachment, which survives hibernation.
+/// A stream's socket. Its position is in the attachment, which survives hibernation.
 struct Socket(WebSocket);
 
-impl Outlet for Socket {
-    fn place(&self) -> Place {
-        // Every socket gets its place before it is first asked for one.
-        self.0.deserialize_attachment().ok().flatten().unwrap_or(Place {
-            sent: 0,
-            acknowledged: 0,
-            full_since_ms: None,
-        })
+impl StreamSocket for Socket {
+    fn position(&self) -> StreamPosition {
+        // `hub::open` sets the position of every socket before it is first read.
+        self.0.deserialize_attachment().ok().flatten().unwrap_or_default()
     }
 
-    fn set_place(&self, place: Place) {
-        // A socket that cannot take an attachment is closing; it sends nothing more either.
-        let _ = self.0.serialize_attachment(place);
+    fn set_position(&self, position: StreamPosition) {
+        // A socket that rejects an attachment is closing, and sends nothing more either.
+        let _ = self.0.serialize_attachment(position);
     }
 
     fn send(&self, text: &str) {
-        // A closing socket takes nothing more; its client resumes from what it has.
+        // A closing socket rejects messages. Its client resumes from its cursor.
         let _ = self.0.send_with_str(text);
     }
 
     fn close(&self) {
-        // Closed already is closed enough.
+        // Fails if it is closed already.
         let _ = self.0.close(Some(1013), Some("took nothing"));
     }
 }

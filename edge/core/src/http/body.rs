@@ -11,46 +11,50 @@ use futures_util::task::AtomicWaker;
 
 /// A body that can be read once.
 pub trait ReadBody: Sized {
-    /// Reads all of it.
+    /// Reads the whole body.
     ///
     /// # Errors
-    /// [`BodyError::TooLarge`] as soon as it is known to exceed the limit; nothing beyond the limit is kept.
+    /// [`BodyError::TooLarge`] as soon as the body is known to exceed the limit. Nothing beyond the limit is kept in memory.
     fn read(self, limit_bytes: usize) -> impl Future<Output = Result<Vec<u8>, BodyError>>;
 
-    /// The same body, which asks before each chunk and breaks off when it is refused, or when its sender breaks off: it
-    /// must not end then, which would look like all there is to whoever reads it.
+    /// The same body with a limit. It breaks off when a chunk exceeds the limit or its sender breaks off. It must not end
+    /// normally then, because it would look complete to its reader.
     ///
     /// # Errors
-    /// The body as it was, where the runtime cannot promise that.
+    /// Returns the unchanged body if the runtime cannot guarantee this.
     fn limited(self, limit: ByteLimit) -> Result<Self, Self>;
 }
 
-/// How many bytes a body that streams may still have. Its copies count together: one goes with the body, one stays with
-/// whoever wants to know why it broke off.
+/// The number of bytes that a streaming body may still have. Clones share the count: one belongs to the body, another to the
+/// caller, who learns from it why the body broke off.
 #[derive(Debug, Clone)]
-pub struct ByteLimit(Rc<Counted>);
+pub struct ByteLimit(Rc<LimitState>);
 
 #[derive(Debug)]
-struct Counted {
-    left: Cell<usize>,
-    failed: RefCell<Option<BodyError>>,
-    waiting: AtomicWaker,
+struct LimitState {
+    remaining_bytes: Cell<usize>,
+    failure: RefCell<Option<BodyError>>,
+    waker: AtomicWaker,
 }
 
 impl ByteLimit {
-    /// A limit of so many bytes.
+    /// A limit in bytes.
     #[must_use]
     pub fn new(bytes: usize) -> Self {
-        Self(Rc::new(Counted { left: Cell::new(bytes), failed: RefCell::default(), waiting: AtomicWaker::new() }))
+        Self(Rc::new(LimitState {
+            remaining_bytes: Cell::new(bytes),
+            failure: RefCell::default(),
+            waker: AtomicWaker::new(),
+        }))
     }
 
-    /// Takes a chunk's bytes off it. `false` if there were not as many left: then nothing of the chunk may pass, and
-    /// nothing after it.
+    /// Subtracts a chunk's bytes. Returns `false` if they exceed the limit. Then neither the chunk nor anything after it may
+    /// pass.
     #[must_use]
     pub fn take(&self, bytes: usize) -> bool {
-        match self.0.left.get().checked_sub(bytes) {
-            Some(left) if self.failure().is_none() => {
-                self.0.left.set(left);
+        match self.0.remaining_bytes.get().checked_sub(bytes) {
+            Some(remaining_bytes) if self.failure().is_none() => {
+                self.0.remaining_bytes.set(remaining_bytes);
                 true
             }
             _ => {
@@ -60,39 +64,39 @@ impl ByteLimit {
         }
     }
 
-    /// Notes that whoever sends the body broke off, or sent what cannot be read.
+    /// Records that the sender broke off or sent an unreadable chunk.
     pub fn broken(&self, detail: impl std::fmt::Display) {
         self.fail(BodyError::Broken(detail.to_string()));
     }
 
-    /// What is wrong with the body, if anything is.
+    /// Why the body failed, if it did.
     #[must_use]
     pub fn failure(&self) -> Option<BodyError> {
-        self.0.failed.borrow().clone()
+        self.0.failure.borrow().clone()
     }
 
-    /// Completes when something is; a body that is as it should be never completes it.
+    /// Completes when the body fails. Never completes for a good body.
     pub async fn failed(&self) -> BodyError {
         poll_fn(|cx| {
-            self.0.waiting.register(cx.waker());
+            self.0.waker.register(cx.waker());
             self.failure().map_or(Poll::Pending, Poll::Ready)
         })
         .await
     }
 
     fn fail(&self, error: BodyError) {
-        self.0.failed.borrow_mut().get_or_insert(error);
-        self.0.waiting.wake();
+        self.0.failure.borrow_mut().get_or_insert(error);
+        self.0.waker.wake();
     }
 }
 
 /// Why a body could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
-    /// Longer than the caller takes.
+    /// It exceeds the caller's limit.
     #[error("body exceeds the limit")]
     TooLarge,
-    /// The other side broke off.
+    /// Its sender broke off.
     #[error("body broke off: {0}")]
     Broken(String),
 }
@@ -104,12 +108,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn s96_a_body_that_broke_off_is_told_from_one_that_was_too_long() {
+    fn s96_a_body_that_broke_off_differs_from_one_that_was_too_long() {
         let limit = ByteLimit::new(5);
         assert!(limit.take(5) && limit.failed().now_or_never().is_none());
-        assert!(!limit.take(1) && !limit.take(0), "nothing after it");
+        assert!(!limit.take(1) && !limit.take(0), "no chunk passes after the limit");
         limit.broken("late");
-        assert_eq!(limit.failed().now_or_never(), Some(BodyError::TooLarge), "what came first counts");
+        assert_eq!(limit.failed().now_or_never(), Some(BodyError::TooLarge), "the first failure counts");
         let limit = ByteLimit::new(5);
         limit.broken("bad chunk");
         assert_eq!(limit.clone().failure(), Some(BodyError::Broken("bad chunk".to_owned())));

@@ -1,11 +1,11 @@
-//! Where a request comes from, where the runtime knows only what is in front of it.
+//! The address of a request's client, if the runtime sees only the proxy in front of it.
 
 use std::net::{IpAddr, SocketAddr};
 
 use http::{HeaderMap, HeaderName};
 
-/// The last address in a header that whatever is in front of the edge sets, or adds to: what stands before it may be the
-/// client's own. With or without a port; `None` if there is none.
+/// The last address in a header that the proxy in front of the edge sets or appends to. Earlier addresses may come from the
+/// client. The address may have a port.
 #[must_use]
 pub fn client_address(headers: &HeaderMap, header: &HeaderName) -> Option<IpAddr> {
     let line = headers.get_all(header).iter().next_back()?.to_str().ok()?;
@@ -21,7 +21,7 @@ mod tests {
     const NAME: HeaderName = HeaderName::from_static("x-forwarded-for");
 
     #[test]
-    fn only_the_last_address_is_whom_the_proxy_saw() {
+    fn only_the_last_address_comes_from_the_proxy() {
         let found = |lines: &[&str]| {
             let headers = lines.iter().map(|line| (NAME, line.parse().unwrap())).collect();
             client_address(&headers, &NAME).map(|address| address.to_string())

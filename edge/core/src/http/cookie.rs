@@ -1,43 +1,44 @@
-//! Cookies: reading ours out of a request, writing them with the attributes they all share.
+//! Reads the edge's cookies from a request, and writes them with their common attributes.
 
 use std::collections::BTreeSet;
 
 use http::{HeaderMap, header};
 
-/// Most bytes of cookies read. Ours together stay far below it: what exceeds it was put there by others of the site.
+/// The maximum size of a request's cookies. The edge's own stay far below it, so other applications of the site must have
+/// set the rest.
 pub const MAX_COOKIE_BYTES: usize = 32 * 1024;
-/// Most cookies that one answer clears; whoever has more has the rest cleared by the next ones.
+/// The maximum number of cookies that one answer clears. Later answers clear the rest.
 const MAX_CLEARED: usize = 16;
 
-/// Begins the name of each of our cookies: browsers that know it accept such a cookie only from an HTTP response, with
-/// `Secure`, `Path=/` and without `Domain`; older ones see the `__Host-` in it and enforce all but the first.
+/// The prefix of each of the edge's cookies. Browsers that know it accept such a cookie only from an HTTP response, with
+/// `Secure` and `Path=/` and without `Domain`. Older ones recognize `__Host-` in it and enforce all but the first.
 pub(crate) const PREFIX: &str = "__Host-Http-";
 
-/// Name of the session cookie.
+/// The name of the session cookie.
 pub const SESSION_COOKIE: &str = "__Host-Http-session";
 
-/// On which sites the pages are that embed the widget.
+/// The sites of the pages that embed the widget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Embed {
-    /// On the edge's own: the session cookie never travels from another one.
+    /// The edge's own site. The session cookie is never sent from another one.
     SameSite,
-    /// On others, too: what kept their requests out must be done by headers alone (S155).
+    /// Other sites as well. Only the checks of headers then reject cross-site requests (S155).
     CrossSite,
 }
 
-/// What a request holds under a name.
+/// The cookies of a request with a name.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Found<'a> {
-    /// Nothing.
+    /// There is none.
     None,
-    /// One value.
+    /// There is one, with this value.
     One(&'a str),
-    /// Several: someone tossed a second cookie in, so none of them is believed.
+    /// There are several. Another application may have added one, so none is accepted.
     Several,
 }
 
-/// All cookies of a request as name and value. Whoever shares the site may set one that is no ASCII text: that one alone
-/// is passed over, not the line that it stands in.
+/// All cookies of a request as name and value. Another application of the site may set one that is not ASCII. Only that
+/// cookie is skipped, not its whole line.
 pub(crate) fn all(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
     headers
         .get_all(header::COOKIE)
@@ -47,7 +48,7 @@ pub(crate) fn all(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
         .filter_map(|pair| pair.trim().split_once('='))
 }
 
-/// The cookie of a name.
+/// The cookie with a name.
 #[must_use]
 pub fn find<'a>(headers: &'a HeaderMap, name: &str) -> Found<'a> {
     let mut values = all(headers).filter(|(found, _)| *found == name).map(|(_, value)| value);
@@ -58,12 +59,12 @@ pub fn find<'a>(headers: &'a HeaderMap, name: &str) -> Found<'a> {
     }
 }
 
-/// Bytes of cookies in a request.
+/// The size of a request's cookies.
 pub(crate) fn bytes(headers: &HeaderMap) -> usize {
     headers.get_all(header::COOKIE).iter().map(http::HeaderValue::len).sum()
 }
 
-/// The values of `Set-Cookie` that remove whatever of ours a request holds.
+/// The values of `Set-Cookie` that remove the edge's cookies in a request.
 pub(crate) fn clear_own(headers: &HeaderMap, embed: Embed) -> Vec<String> {
     let names: BTreeSet<&str> = all(headers).map(|(name, _)| name).filter(|name| is_own(name)).collect();
     let cleared = names.into_iter().flat_map(|name| match name {
@@ -73,14 +74,14 @@ pub(crate) fn clear_own(headers: &HeaderMap, embed: Embed) -> Vec<String> {
     cleared.take(MAX_CLEARED).collect()
 }
 
-/// The values of `Set-Cookie` that remove the session cookie, and its namesake of before `EMBED` was changed: a partitioned
-/// cookie is another one than that without the word, and with both a browser is believed nothing.
+/// The values of `Set-Cookie` that remove the session cookie, and the one from before `EMBED` was changed. Browsers treat
+/// the partitioned cookie and the unpartitioned one as two cookies. A request with both would be rejected.
 pub(crate) fn clear_session(embed: Embed) -> [String; 2] {
     [clear_former_session(embed), clear(SESSION_COOKIE, SameSite::of_session(embed))]
 }
 
-/// That of the namesake only. To stand before a cookie that is set: to a browser that does not know the word, the two are
-/// the same.
+/// The value that removes only the session cookie from before `EMBED` was changed. It must precede a value that sets the
+/// cookie: to a browser that does not know `Partitioned`, the two are the same.
 pub(crate) fn clear_former_session(embed: Embed) -> String {
     let former = match embed {
         Embed::SameSite => Embed::CrossSite,
@@ -89,7 +90,7 @@ pub(crate) fn clear_former_session(embed: Embed) -> String {
     clear(SESSION_COOKIE, SameSite::of_session(former))
 }
 
-/// Whether we may have set it: a name of the form that ours have.
+/// Whether a name has the form of the edge's cookies.
 fn is_own(name: &str) -> bool {
     let rest = name.strip_prefix(PREFIX).unwrap_or_default();
     (1..=32).contains(&rest.len())
@@ -101,14 +102,14 @@ fn is_own(name: &str) -> bool {
 pub(crate) enum SameSite {
     /// Never.
     Strict,
-    /// Only on top-level GET navigations; a sign-in's cookie must survive the way back from the provider.
+    /// Only on top-level GET navigations. A sign-in's cookie must be sent on the redirect back from the provider.
     Lax,
-    /// Always, for pages of other sites; and kept apart for each site that embeds us, where browsers know how.
+    /// Always, for pages of other sites. Browsers that support it keep one cookie per embedding site.
     NonePartitioned,
 }
 
 impl SameSite {
-    /// That of the session cookie.
+    /// The value for the session cookie.
     pub(crate) fn of_session(embed: Embed) -> Self {
         match embed {
             Embed::SameSite => Self::Strict,
@@ -147,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_twin_makes_both_unbelievable() {
+    fn a_second_cookie_of_the_same_name_invalidates_both() {
         assert_eq!(find(&headers(&["a=1; b=2"]), "a"), Found::One("1"));
         assert_eq!(find(&headers(&["a=1; a=2"]), "a"), Found::Several);
         assert_eq!(find(&headers(&["a=1", "a=2"]), "a"), Found::Several);
@@ -155,10 +156,10 @@ mod tests {
     }
 
     #[test]
-    fn another_applications_cookie_that_is_no_ascii_hides_none_of_ours() {
+    fn another_applications_non_ascii_cookie_hides_no_own_cookie() {
         let headers = |line: &[u8]| HeaderMap::from_iter([(header::COOKIE, HeaderValue::from_bytes(line).unwrap())]);
-        for foreign in [&b"x=\xc3\xa9"[..], b"x=\xe9", b"\xff", b"a=\xc3\xa9", b"a\xc3\xa9=2"] {
-            for line in [[foreign, b"; a=1"].concat(), [b"a=1; ", foreign].concat()] {
+        for other in [&b"x=\xc3\xa9"[..], b"x=\xe9", b"\xff", b"a=\xc3\xa9", b"a\xc3\xa9=2"] {
+            for line in [[other, b"; a=1"].concat(), [b"a=1; ", other].concat()] {
                 assert_eq!(find(&headers(&line), "a"), Found::One("1"), "{line:?}");
             }
         }

@@ -1,13 +1,13 @@
-//! Origins, and the one question asked of them over and over: may we send the user there?
+//! Origins, and the addresses that a user may be sent back to.
 
 use std::fmt;
 
 use url::Url;
 
-/// Longest return address kept through a sign-in, in bytes; it rides in a cookie.
+/// The longest return address kept during a sign-in, in bytes. It is stored in a cookie.
 const MAX_RETURN_TO_BYTES: usize = 512;
 
-/// A web origin in its ASCII serialisation (`https://example.com`, `http://localhost:8080`).
+/// A web origin in its ASCII serialization (`https://example.com`, `http://localhost:8080`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin(String);
 
@@ -17,13 +17,13 @@ impl Origin {
     pub fn parse(text: &str) -> Option<Self> {
         let url = Url::parse(text).ok()?;
         let origin = url.origin().ascii_serialization();
-        // `null` origins and anything with a path, query, user or upper-case spelling differ from their serialisation. What
-        // a URL's host may hold beside a name would be a pattern, or more, in a Content-Security-Policy.
+        // `null` origins and anything with a path, query, user or upper-case spelling differ from their serialization. Other
+        // characters that a URL's host may contain would be a pattern, or more, in a Content-Security-Policy.
         let is_plain = url.host_str()?.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._[]:".contains(&byte));
         (matches!(url.scheme(), "http" | "https") && is_plain && origin == text).then_some(Self(origin))
     }
 
-    /// The serialisation.
+    /// The ASCII serialization.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -36,19 +36,19 @@ impl fmt::Display for Origin {
     }
 }
 
-/// An address the user may be sent to after a sign-in: a path on our own origin, or an address on one of the
-/// configured host pages' origins. Whatever is neither becomes `/`.
+/// An address that the user may be sent to after a sign-in: a path on the edge's own origin, or an address on the origin of
+/// a configured host page. Anything else becomes `/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReturnTo(String);
 
 impl ReturnTo {
-    /// The place of last resort.
+    /// The default, `/`.
     #[must_use]
     pub fn home() -> Self {
         Self("/".to_owned())
     }
 
-    /// Checks an address.
+    /// The address if it is allowed, otherwise `/`.
     #[must_use]
     pub fn parse(text: &str, own: &Origin, hosts: &[Origin]) -> Self {
         Self::check(text, own, hosts).unwrap_or_else(Self::home)
@@ -58,14 +58,14 @@ impl ReturnTo {
         if !is_printable(text) {
             return None;
         }
-        // Our own pages have stricter rules, also where host pages are of the same origin.
+        // The edge's own pages have stricter rules, even if host pages have the same origin.
         let mut others = hosts.iter().filter(|host| *host != own);
-        let shorter = text.strip_prefix(own.as_str()).map(|rest| rest.split('#').next().unwrap_or_default());
-        let at_own = || Self::at_own(shorter.unwrap_or(text), own);
+        let own_path = text.strip_prefix(own.as_str()).map(|rest| rest.split('#').next().unwrap_or_default());
+        let at_own = || Self::at_own(own_path.unwrap_or(text), own);
         others.find_map(|host| Self::at_host(text, host)).or_else(at_own)
     }
 
-    /// An address on a configured host's origin, that origin, and nothing else; without fragment.
+    /// An address without fragment on the origin of a configured host page, with that origin.
     #[must_use]
     pub fn at_host_page(text: &str, hosts: &[Origin]) -> Option<(Origin, Self)> {
         let text = text.split('#').next().unwrap_or_default();
@@ -75,31 +75,32 @@ impl ReturnTo {
         hosts.iter().find_map(|host| Some((host.clone(), Self::at_host(text, host)?)))
     }
 
-    /// An address of a host page: whatever its site serves, as long as it is that site.
+    /// An address of a host page: any address on its origin.
     fn at_host(text: &str, host: &Origin) -> Option<Self> {
         let rest = text.strip_prefix(host.as_str())?;
         if !(rest.is_empty() || rest.starts_with(['/', '?', '#'])) {
             return None;
         }
-        // What the browser will make of it decides, not what we think of the text.
+        // The browser's interpretation decides, not the text.
         let url = Url::parse(text).ok()?;
         if url.origin().ascii_serialization() != host.as_str() || !url.username().is_empty() || url.password().is_some()
         {
             return None;
         }
-        let shorter = rest.split(['?', '#']).next().unwrap_or_default();
-        let kept = [rest, shorter].into_iter().find(|rest| rest.len() + host.as_str().len() <= MAX_RETURN_TO_BYTES);
+        let without_query = rest.split(['?', '#']).next().unwrap_or_default();
+        let kept =
+            [rest, without_query].into_iter().find(|rest| rest.len() + host.as_str().len() <= MAX_RETURN_TO_BYTES);
         let kept = kept.filter(|kept| !kept.is_empty()).unwrap_or("/");
         Some(Self(format!("{host}{kept}")))
     }
 
-    /// An address of our own: a plain path that no decoder reads as another one.
+    /// An address of the edge: a plain path that no decoder reads as another one.
     fn at_own(text: &str, own: &Origin) -> Option<Self> {
         let path = text.split('?').next().unwrap_or_default();
         if text.len() > MAX_RETURN_TO_BYTES || text.contains('#') || !is_plain_path(path) {
             return None;
         }
-        // Whoever signs in comes back to a page: not to a second sign-in that nobody asked for.
+        // A sign-in returns to a page, not to a second sign-in that the user did not ask for.
         if path == "/auth" || path.starts_with("/auth/") {
             return None;
         }
@@ -115,12 +116,13 @@ impl ReturnTo {
     }
 }
 
-/// Printable ASCII only, and no backslash: browsers take it for a slash.
+/// Whether a text is printable ASCII without quotes, angle brackets and the backslash, which browsers read as a slash.
 fn is_printable(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'\\' | b'"' | b'<' | b'>'))
 }
 
-/// Absolute, without empty or dot segments and without anything encoded that a later decoder could take for a separator.
+/// Whether a path is absolute, without empty or dot segments, and without escapes that a later decoder could read as a
+/// separator.
 fn is_plain_path(path: &str) -> bool {
     let Some(rest) = path.strip_prefix('/') else { return false };
     let mut segments = rest.split('/').peekable();
@@ -137,7 +139,8 @@ fn is_plain_path(path: &str) -> bool {
     true
 }
 
-/// Whether `text` begins with two hex digits that decode to neither a separator, a dot, a percent sign nor a control.
+/// Whether a text begins with two hexadecimal digits that decode to neither a separator, a dot, a percent sign nor a
+/// control character.
 fn is_harmless_escape(text: &str) -> bool {
     let Some(hex) = text.get(..2) else { return false };
     u8::from_str_radix(hex, 16).is_ok_and(|b| b >= 0x20 && b != 0x7f && !matches!(b, b'/' | b'\\' | b'.' | b'%' | b';'))
@@ -156,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn good_addresses_survive_as_they_are() {
+    fn good_addresses_are_kept() {
         for good in [
             "/",
             "/chat",
@@ -177,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn an_origin_is_no_pattern_and_no_directive() {
+    fn an_origin_contains_no_pattern_and_no_directive() {
         for good in ["https://a-b.example", "https://xn--caf-dma.example:8443", "http://[::1]:8080", "http://127.0.0.1"]
         {
             assert!(Origin::parse(good).is_some(), "{good}");
@@ -190,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn host_pages_of_our_own_origin_are_held_to_our_own_rules() {
+    fn host_pages_on_the_edges_origin_follow_the_edges_rules() {
         let own = Origin::parse("https://edge.example").unwrap();
         let check = |text| ReturnTo::parse(text, &own, std::slice::from_ref(&own)).as_str().to_owned();
         assert_eq!(check("https://edge.example/chat?q=1#//e"), "/chat?q=1");
@@ -259,7 +262,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever comes in, a browser on our origin stays on our origin or on a configured host's.
+        /// For any input, a browser on the edge's origin stays there or goes to a configured host page's.
         #[test]
         fn never_leaves_the_configured_origins(text in "[/\\\\.:@%a-e?#;0-9 \t]{0,40}|(https?:)?[/\\\\]{0,3}(host|edge)\\.example[.@:/%a-z0-9]{0,12}") {
             let base = Url::parse("https://edge.example").unwrap();

@@ -1,4 +1,5 @@
-//! The pages that the edge writes itself, for people who followed a link: no script, nothing inline, in nobody's frame.
+//! The HTML pages that the edge writes itself, for people who followed a link. They contain no script and nothing inline, and
+//! cannot be framed.
 
 use std::fmt;
 
@@ -6,11 +7,11 @@ use http::{StatusCode, header};
 
 use super::web::Response;
 
-/// Only the style sheet, and nothing that a form or a frame could do.
+/// Allows only the style sheet: no scripts, forms or frames.
 const POLICY: &str =
     "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Text as it stands in HTML, between tags or in a quoted attribute.
+/// Text escaped for HTML, between tags or in a quoted attribute.
 #[derive(Debug, Clone, Copy)]
 pub struct Escaped<'a>(pub &'a str);
 
@@ -30,7 +31,7 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// A page about signing in. `main` is HTML: what did not stand in this source is [`Escaped`] in it.
+/// A page about signing in. `main` is HTML, in which any text from outside must be [`Escaped`].
 #[must_use]
 pub fn page<B>(status: StatusCode, main: &fmt::Arguments<'_>) -> Response<B> {
     let html = format!(
@@ -48,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_in_a_text_ends_what_it_stands_in() {
+    fn escaped_text_cannot_leave_its_element_or_attribute() {
         assert_eq!(Escaped(r#"a&"b'<c>é"#).to_string(), "a&amp;&quot;b&#39;&lt;c&gt;é");
     }
 }

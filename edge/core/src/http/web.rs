@@ -1,7 +1,7 @@
 //! Requests and responses without a runtime. A body that only passes through stays in the runtime's own type.
 //!
-//! All of them carry cookies, tokens or client secrets at times, so none says more of itself in a panic or a log than where
-//! it goes and how long it is, and a body in memory is wiped when it is done with.
+//! They may carry cookies, tokens or client secrets. So their `Debug` output shows only the destination and lengths, and a
+//! body in memory is wiped when it is dropped.
 
 use std::{borrow::Cow, fmt, net::IpAddr, ops::Deref, time::Duration};
 
@@ -12,30 +12,30 @@ use serde::Serialize;
 use url::Url;
 use zeroize::Zeroizing;
 
-/// Names what a request is part of (W3C Trace Context).
+/// The header that identifies a request's trace (W3C Trace Context).
 pub const TRACEPARENT: HeaderName = HeaderName::from_static(TRACEPARENT_HEADER);
 
-/// GitHub refuses requests without one.
+/// The `User-Agent` of the edge's requests. GitHub rejects requests without one.
 pub const USER_AGENT: &str = concat!("causeway/", env!("CARGO_PKG_VERSION"));
 
-/// A request as it reached the edge.
+/// A request to the edge.
 pub struct Request<B> {
     /// The method.
     pub method: Method,
-    /// Path as on the request line, still percent-encoded, beginning with `/`.
+    /// The path as on the request line, still percent-encoded, with its leading `/`.
     pub path: String,
-    /// Query without the `?`, still percent-encoded.
+    /// The query without the `?`, still percent-encoded.
     pub query: Option<String>,
     /// All headers.
     pub headers: HeaderMap,
-    /// Whom the runtime had the request from, where it says so in a way that no client can forge.
+    /// The client's address, if the runtime reports it in a way that no client can forge.
     pub client_address: Option<IpAddr>,
     /// The body, unread.
     pub body: B,
 }
 
 impl<B> Request<B> {
-    /// The only value of a header that must not repeat: `None` if it is absent, repeated or not ASCII text.
+    /// The value of a header that must not be repeated. `None` if it is absent, repeated or not ASCII.
     #[must_use]
     pub fn header(&self, name: &HeaderName) -> Option<&str> {
         single(&self.headers, name)
@@ -60,13 +60,13 @@ pub fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> 
     first.to_str().ok()
 }
 
-/// The body of an answer or of a request to an upstream.
+/// The body of an answer, or of a request to an upstream.
 pub enum Body<B> {
-    /// None.
+    /// No body.
     Empty,
-    /// Whole, in memory.
+    /// A whole body in memory.
     Bytes(Bytes),
-    /// A stream of the runtime's own, passed on untouched.
+    /// A stream of the runtime, passed through unchanged.
     Native(B),
 }
 
@@ -80,11 +80,11 @@ impl<B> fmt::Debug for Body<B> {
     }
 }
 
-/// A body in memory: part of this program, or wiped when it is dropped. Which of them holds a secret is nobody's to
-/// remember.
-pub struct Bytes(Held);
+/// A body in memory. It is either a constant or wiped when it is dropped, so callers need not know which bodies contain a
+/// secret.
+pub struct Bytes(Memory);
 
-enum Held {
+enum Memory {
     Static(&'static [u8]),
     Wiped(Zeroizing<Vec<u8>>),
 }
@@ -94,8 +94,8 @@ impl Deref for Bytes {
 
     fn deref(&self) -> &[u8] {
         match &self.0 {
-            Held::Static(bytes) => bytes,
-            Held::Wiped(bytes) => bytes,
+            Memory::Static(bytes) => bytes,
+            Memory::Wiped(bytes) => bytes,
         }
     }
 }
@@ -108,7 +108,7 @@ impl AsRef<[u8]> for Bytes {
 
 impl From<Vec<u8>> for Bytes {
     fn from(bytes: Vec<u8>) -> Self {
-        Self(Held::Wiped(Zeroizing::new(bytes)))
+        Self(Memory::Wiped(Zeroizing::new(bytes)))
     }
 }
 
@@ -120,7 +120,7 @@ impl From<String> for Bytes {
 
 impl From<&'static [u8]> for Bytes {
     fn from(bytes: &'static [u8]) -> Self {
-        Self(Held::Static(bytes))
+        Self(Memory::Static(bytes))
     }
 }
 
@@ -137,8 +137,8 @@ pub struct Response<B> {
 impl<B> fmt::Debug for Response<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { status, headers, body } = self;
-        let mut shown = f.debug_struct("Response");
-        shown.field("status", status).field("headers", &headers.len()).field("body", body).finish()
+        let mut output = f.debug_struct("Response");
+        output.field("status", status).field("headers", &headers.len()).field("body", body).finish()
     }
 }
 
@@ -157,7 +157,7 @@ impl<B> Response<B> {
         response
     }
 
-    /// An answer in JSON.
+    /// An answer with a JSON body.
     #[must_use]
     pub fn json(status: StatusCode, content_type: &'static str, value: &impl Serialize) -> Self {
         Self::bytes(status, content_type, serde_json::to_vec(value).unwrap_or_default())
@@ -171,14 +171,14 @@ impl<B> Response<B> {
         response
     }
 
-    /// Sets a header; a value that is no header text is left out rather than split into two.
+    /// Sets a header. A value that is not valid in a header is left out; it could split the header in two.
     pub fn set(&mut self, name: HeaderName, value: &str) {
         if let Ok(value) = HeaderValue::from_str(value) {
             self.headers.insert(name, value);
         }
     }
 
-    /// Adds a header beside those of the same name.
+    /// Adds a header, and keeps others with the same name.
     pub fn add(&mut self, name: HeaderName, value: &str) {
         if let Ok(value) = HeaderValue::from_str(value) {
             self.headers.append(name, value);
@@ -186,38 +186,38 @@ impl<B> Response<B> {
     }
 }
 
-/// A request the edge sends.
+/// A request that the edge sends.
 pub struct Outgoing<B> {
-    /// What it goes to, by the name the log calls it; empty where the host says enough.
+    /// The name of the destination in the log. Empty if the host is name enough.
     pub service: Cow<'static, str>,
     /// The method.
     pub method: Method,
-    /// Absolute URL; its host comes from configuration or from a provider's validated metadata.
+    /// The absolute URL. Its host comes from configuration or from a provider's validated metadata.
     pub url: url::Url,
     /// All headers.
     pub headers: HeaderMap,
     /// The body.
     pub body: Body<B>,
-    /// How long to wait for the answer's head. Sending the request counts.
+    /// The time limit for the answer's head, including the time for sending the request.
     pub timeout: Duration,
-    /// How long the answer's body may be silent before it breaks off.
+    /// How long the answer's body may be silent before it is aborted.
     pub idle: Duration,
 }
 
 impl<B> fmt::Debug for Outgoing<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { method, url, headers, body, .. } = self;
-        let mut shown = f.debug_struct("Outgoing");
-        shown.field("method", method).field("host", &url.host_str()).field("headers", &headers.len());
-        shown.field("body", body).finish_non_exhaustive()
+        let mut output = f.debug_struct("Outgoing");
+        output.field("method", method).field("host", &url.host_str()).field("headers", &headers.len());
+        output.field("body", body).finish_non_exhaustive()
     }
 }
 
-/// Four keep-alives of an event stream; a program that sends something whole is never silent for as long.
+/// The time of four keep-alives of an event stream. A sender of a whole body is never silent for as long.
 const DEFAULT_IDLE: Duration = Duration::from_secs(60);
 
 impl<B> Outgoing<B> {
-    /// A request without headers and body.
+    /// A request without headers or body.
     #[must_use]
     pub fn new(method: Method, url: url::Url, timeout: Duration) -> Self {
         Self {
@@ -231,14 +231,14 @@ impl<B> Outgoing<B> {
         }
     }
 
-    /// Names what it goes to.
+    /// Sets the name of the destination in the log.
     #[must_use]
     pub fn to(mut self, service: impl Into<Cow<'static, str>>) -> Self {
         self.service = service.into();
         self
     }
 
-    /// Sets a header from text this program made.
+    /// Sets a header to a value made by this program.
     #[must_use]
     pub fn with(mut self, name: HeaderName, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {
@@ -247,7 +247,7 @@ impl<B> Outgoing<B> {
         self
     }
 
-    /// Shows a token that nothing but itself proves (RFC 6750).
+    /// Sends a bearer token (RFC 6750).
     #[must_use]
     pub fn with_bearer(mut self, token: &SecretString) -> Self {
         let text = Zeroizing::new(format!("Bearer {}", token.expose_secret()));
@@ -276,7 +276,7 @@ impl<B> fmt::Debug for Incoming<B> {
     }
 }
 
-/// A configured base URL as a prefix to which paths are appended.
+/// A configured base URL without its trailing slash, so that paths can be appended.
 #[must_use]
 pub fn without_slash(url: &Url) -> &str {
     url.as_str().trim_end_matches('/')
@@ -287,7 +287,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn s133_no_request_and_no_answer_shows_what_it_carries() {
+    fn s133_debug_output_of_requests_and_answers_contains_no_secret() {
         const SECRET: &str = "gho_16C7e42F292c6912E7710c838347Ae178B4a";
         let headers = || HeaderMap::from_iter([(header::COOKIE, HeaderValue::from_static(SECRET))]);
         let url = url::Url::parse(&format!("https://id.example/{SECRET}?code={SECRET}")).unwrap();
@@ -305,8 +305,8 @@ mod tests {
         };
         let response = Response { status: StatusCode::OK, headers: headers(), body: Body::Native(SECRET) };
         let incoming = Incoming { status: StatusCode::OK, headers: headers(), body: SECRET };
-        let shown = format!("{outgoing:?} {request:?} {response:?} {incoming:?}");
-        assert!(!shown.contains(SECRET), "{shown}");
-        assert!(shown.contains("POST") && shown.contains("id.example") && shown.contains("Bytes(40)"), "{shown}");
+        let output = format!("{outgoing:?} {request:?} {response:?} {incoming:?}");
+        assert!(!output.contains(SECRET), "{output}");
+        assert!(output.contains("POST") && output.contains("id.example") && output.contains("Bytes(40)"), "{output}");
     }
 }

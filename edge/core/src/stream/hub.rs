@@ -236,12 +236,7 @@ fn seq_before_oldest<B: Buffer>(buffer: &B) -> Result<i64, B::Error> {
 ///
 /// # Errors
 /// The storage failed.
-pub fn acknowledge<B: Buffer>(
-    buffer: &B,
-    socket: &impl StreamSocket,
-    text: &str,
-    now_ms: u64,
-) -> Result<(), B::Error> {
+pub fn acknowledge<B: Buffer>(buffer: &B, socket: &impl StreamSocket, text: &str, now_ms: u64) -> Result<(), B::Error> {
     // Anything else is ignored: only Causeway's own streams hold these sockets.
     let Ok(Ack { taken }) = serde_json::from_str(text) else { return Ok(()) };
     let position = socket.position();

@@ -2,12 +2,12 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn of(host: &str) -> NetworkScope {
+fn scope_of(host: &str) -> NetworkScope {
     network_scope(&Url::parse(&format!("https://{host}/x")).unwrap())
 }
 
 #[test]
-fn s104_every_spelling_of_this_machine_is_this_machine() {
+fn s104_every_spelling_of_loopback_is_recognized() {
     for host in [
         "127.0.0.1",
         "127.1",
@@ -32,12 +32,12 @@ fn s104_every_spelling_of_this_machine_is_this_machine() {
         "a.localhost",
         "a.b.localhost.",
     ] {
-        assert_eq!(of(host), NetworkScope::Loopback, "{host}");
+        assert_eq!(scope_of(host), NetworkScope::Loopback, "{host}");
     }
 }
 
 #[test]
-fn s104_metadata_services_and_link_local_addresses_are_known() {
+fn s104_metadata_services_and_link_local_addresses_are_recognized() {
     for host in [
         "169.254.169.254",
         "169.254.1.1",
@@ -86,12 +86,12 @@ fn s104_metadata_services_and_link_local_addresses_are_known() {
         "instance-data",
         "instance-data.ec2.internal",
     ] {
-        assert_eq!(of(host), NetworkScope::Metadata, "{host}");
+        assert_eq!(scope_of(host), NetworkScope::Metadata, "{host}");
     }
 }
 
 #[test]
-fn s104_private_networks_are_known() {
+fn s104_private_networks_are_recognized() {
     for host in [
         "10.0.0.1",
         "10.1",
@@ -146,7 +146,7 @@ fn s104_private_networks_are_known() {
         "nas.home.arpa",
         "git.corp",
     ] {
-        assert_eq!(of(host), NetworkScope::Private, "{host}");
+        assert_eq!(scope_of(host), NetworkScope::Private, "{host}");
     }
 }
 
@@ -169,13 +169,13 @@ fn everything_else_is_public() {
         "xinternal.example",
         "xmetadata.goog",
     ] {
-        assert_eq!(of(host), NetworkScope::Public, "{host}");
+        assert_eq!(scope_of(host), NetworkScope::Public, "{host}");
     }
 }
 
-/// The ways in which an IPv6 address hides an IPv4 address.
-fn hiding(hidden: Ipv4Addr, prefix: u64) -> [u128; 12] {
-    let v4 = u128::from(hidden.to_bits());
+/// The IPv6 addresses that embed an IPv4 address.
+fn embedding(embedded: Ipv4Addr, prefix: u64) -> [u128; 12] {
+    let v4 = u128::from(embedded.to_bits());
     let (high, low) = (v4 >> 16, v4 & 0xffff);
     let local = 0x0064_ff9b_0001 << 80;
     [
@@ -190,18 +190,18 @@ fn hiding(hidden: Ipv4Addr, prefix: u64) -> [u128; 12] {
         0x2002 << 112 | v4 << 80 | u128::from(prefix & 0xffff) << 64 | 1,
         0x2001 << 112 | v4 << 64 | u128::from(prefix) >> 48,
         0x2001 << 112 | (v4 ^ 0xffff_ffff),
-        // Of the Internet, of a network of somebody's own, of a link.
+        // With a prefix of the Internet, of a private network, or of a link.
         u128::from(prefix) << 64 | u128::from(prefix & 1) << 57 | 0x5efe << 32 | v4,
     ]
 }
 
-fn of_v6(bits: u128) -> NetworkScope {
-    of(&format!("[{}]", Ipv6Addr::from_bits(bits)))
+fn scope_of_v6_bits(bits: u128) -> NetworkScope {
+    scope_of(&format!("[{}]", Ipv6Addr::from_bits(bits)))
 }
 
 proptest! {
     #[test]
-    fn s104_a_metadata_address_is_one_however_it_is_translated_or_tunnelled(
+    fn s104_a_translated_or_tunnelled_metadata_address_is_recognized(
         link_local in any::<[u8; 2]>(),
         which in 0..5_usize,
         prefix in any::<u64>(),
@@ -215,26 +215,26 @@ proptest! {
             Ipv4Addr::new(100, 100, 100, 200),
             Ipv4Addr::new(192, 0, 0, 192),
         ];
-        for bits in hiding(metadata[which], prefix) {
-            prop_assert_eq!(of_v6(bits), NetworkScope::Metadata, "{}", Ipv6Addr::from_bits(bits));
+        for bits in embedding(metadata[which], prefix) {
+            prop_assert_eq!(scope_of_v6_bits(bits), NetworkScope::Metadata, "{}", Ipv6Addr::from_bits(bits));
         }
     }
 
     #[test]
-    fn s104_what_is_translated_or_tunnelled_is_never_public(hidden in any::<u32>(), prefix in any::<u64>()) {
-        let hidden = Ipv4Addr::from_bits(hidden);
-        for (at, bits) in hiding(hidden, prefix).into_iter().enumerate() {
-            // One is the address itself, as sockets write it.
-            if at == 2 {
-                prop_assert_eq!(of_v6(bits), place_v4(hidden));
+    fn s104_a_translated_or_tunnelled_address_is_never_public(embedded in any::<u32>(), prefix in any::<u64>()) {
+        let embedded = Ipv4Addr::from_bits(embedded);
+        for (index, bits) in embedding(embedded, prefix).into_iter().enumerate() {
+            // The IPv4-mapped form is the address itself, as sockets write it.
+            if index == 2 {
+                prop_assert_eq!(scope_of_v6_bits(bits), scope_of_v4(embedded));
             } else {
-                prop_assert_ne!(of_v6(bits), NetworkScope::Public, "{}", Ipv6Addr::from_bits(bits));
+                prop_assert_ne!(scope_of_v6_bits(bits), NetworkScope::Public, "{}", Ipv6Addr::from_bits(bits));
             }
         }
     }
 
     #[test]
-    fn s104_amazons_own_addresses_are_metadata(rest in any::<u128>()) {
-        prop_assert_eq!(of_v6(0xfd00_0ec2 << 96 | rest >> 32), NetworkScope::Metadata);
+    fn s104_amazons_unique_local_addresses_are_metadata(rest in any::<u128>()) {
+        prop_assert_eq!(scope_of_v6_bits(0xfd00_0ec2 << 96 | rest >> 32), NetworkScope::Metadata);
     }
 }

@@ -43,7 +43,9 @@ impl Buffer for Memory {
     fn after(&self, seq: i64, limit: u32) -> Result<Vec<StoredRecord>, Infallible> {
         let rows = self.rows.borrow();
         let after = rows.range(seq + 1..).take(limit as usize);
-        Ok(after.map(|(seq, (cursor, json, _))| StoredRecord { seq: *seq, cursor: *cursor, json: json.clone() }).collect())
+        Ok(after
+            .map(|(seq, (cursor, json, _))| StoredRecord { seq: *seq, cursor: *cursor, json: json.clone() })
+            .collect())
     }
 
     fn bytes_between(&self, from: i64, to: i64) -> Result<usize, Infallible> {
@@ -83,11 +85,7 @@ struct Client {
 
 impl Client {
     fn new() -> Self {
-        Self {
-            position: Cell::default(),
-            received: RefCell::default(),
-            closed: Cell::new(false),
-        }
+        Self { position: Cell::default(), received: RefCell::default(), closed: Cell::new(false) }
     }
 
     fn offsets(&self) -> Vec<i64> {
@@ -228,7 +226,11 @@ fn a_stream_gets_one_window_and_the_rest_once_it_acknowledges() {
     assert_eq!(client.offsets().last(), Some(&(WINDOW_RECORDS + 99)));
     let Ok(()) = acknowledge(&buffer, &&client, "nonsense", 0);
     take_up_to(&buffer, &client, 300);
-    assert_eq!(client.offsets().last(), Some(&(WINDOW_RECORDS + 99)), "only records that were sent can be acknowledged");
+    assert_eq!(
+        client.offsets().last(),
+        Some(&(WINDOW_RECORDS + 99)),
+        "only records that were sent can be acknowledged"
+    );
 }
 
 #[test]
