@@ -1,4 +1,4 @@
-//! Fuzz targets: everything an attacker writes, and what must hold whatever it is.
+//! Fuzz targets: everything that an attacker can write, and what must hold for any of it.
 //!
 //! - [`target`]: one file a target; each takes bytes and fails when its property does not hold
 //! - [`fixture`]: a whole edge, for the targets that send it requests
@@ -43,7 +43,7 @@ pub const TARGETS: [(&str, Target); 12] = [
 /// The target that `CAUSEWAY_FUZZ_TARGET` names.
 ///
 /// # Panics
-/// There is none of that name.
+/// There is no target of that name.
 #[must_use]
 pub fn chosen() -> Target {
     static CHOSEN: OnceLock<Target> = OnceLock::new();

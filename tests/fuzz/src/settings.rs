@@ -1,4 +1,4 @@
-//! A complete configuration, and the things that every run of a target finds the same.
+//! A complete configuration, and the constants that every run of a target shares.
 
 use std::collections::BTreeMap;
 
@@ -11,17 +11,17 @@ use sha2::{Digest as _, Sha256};
 
 /// The time at which all targets run, in Unix seconds: the genuine tokens are valid then.
 pub const NOW: i64 = 1_800_000_000;
-/// The sign-in whose answer the genuine tokens are.
+/// The sign-in that the genuine tokens were issued for.
 pub const SIGN_IN: SignIn<'_> = SignIn { nonce: "n", began_ms: 1000 * NOW.unsigned_abs() };
 /// The Entra tenant.
 pub const TENANT: &str = "5f3c1a52-8d3e-4b7a-9c11-2f6d0e4b7a90";
 /// The OAuth client id at Entra.
 pub const CLIENT: &str = "entra-client";
 
-/// What GitHub's deliveries are signed with.
+/// The secret that GitHub's webhooks are signed with.
 pub const WEBHOOK_SECRET: &str = "zQ9xK-webhook-secret~Rm2.Zt9_Kv4w8Lp-7Hc3Nd";
 
-/// A key that is the same in every run and that no pattern gives away.
+/// A key that is the same in every run and passes the check for weak keys.
 #[must_use]
 pub fn ring(id: &str) -> String {
     format!("{id}:{}", BASE64.encode(Sha256::digest(id)))
@@ -69,7 +69,7 @@ impl Source for Settings {
 /// The configuration.
 ///
 /// # Panics
-/// It is not valid any more.
+/// The settings are no longer valid.
 #[must_use]
 pub fn config() -> Config {
     Config::load(&Settings::default(), Coordination::Objects).expect("the settings are valid")

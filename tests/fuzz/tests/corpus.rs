@@ -1,4 +1,4 @@
-//! Replays the corpus without a fuzzer: what once was found stays fixed, and every target runs at all.
+//! Replays the corpus without a fuzzer: earlier findings stay fixed, and every target runs.
 
 use std::{fs, path::Path};
 

@@ -1,13 +1,13 @@
-//! The query of a sign-in's callback, beside the sign-in's genuine cookie. In the input `@` stands for its state.
+//! The query of a sign-in's callback, sent with the sign-in's genuine cookie. `@` in the input is replaced by its state.
 //!
-//! A session begins only if exactly one `state` is that one, exactly one `code` is a good one, `iss` is absent or the
-//! provider's, and no `error` is there; otherwise nothing is sent anywhere.
+//! A session begins only if the query has exactly one `state`, the genuine one, exactly one valid `code`, an `iss` that
+//! is absent or the provider's, and no `error`. Otherwise no request is sent.
 
 use crate::fixture::{Fixture, SESSION_COOKIE, set_cookie};
 
 const ISSUER: &str = "https://github.com/login/oauth";
 
-/// Tries an input.
+/// Runs the target on one input; returns whether the edge accepted it.
 pub fn run(data: &[u8]) -> bool {
     let Ok(text) = str::from_utf8(data) else { return false };
     if text.contains('#') {
@@ -17,7 +17,7 @@ pub fn run(data: &[u8]) -> bool {
         let query = text.replace('@', &fixture.state);
         let cookie = [("cookie", fixture.login_cookie.as_bytes())];
         let response = fixture.get("/auth/github/callback", Some(&query), &cookie);
-        // Independently of the edge's own parser: by hand.
+        // Parsed by hand, independently of the edge's own parser.
         let values = |wanted: &str| -> Vec<String> {
             let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
             pairs.filter(|(name, _)| decode(name) == wanted).map(|(_, value)| decode(value)).collect()
@@ -32,7 +32,7 @@ pub fn run(data: &[u8]) -> bool {
         if query.len() < 4096 && may_begin && values("").is_empty() {
             assert!(begun, "a good callback was refused: {query:?} {:?}", fixture.platform.log.borrow());
         }
-        // A refusal says nothing of the inside and does not repeat the input.
+        // A rejection reveals no internals and does not repeat the input.
         assert!(response.status.as_u16() < 500, "{query:?}");
         assert!(
             fixture.platform.log.borrow().iter().all(|line| !line.contains(&fixture.state)),
@@ -42,7 +42,7 @@ pub fn run(data: &[u8]) -> bool {
     })
 }
 
-/// `application/x-www-form-urlencoded`, as the WHATWG describes it.
+/// Decodes `application/x-www-form-urlencoded` as the WHATWG URL standard describes it.
 fn decode(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());

@@ -1,8 +1,8 @@
-//! Claims that a provider did sign: first line the header, the rest the claims. Each input is signed here, so that what
-//! is tried is what comes after the signature.
+//! Claims signed by the provider: the first line is the header, the rest the claims. Each input is signed here, so the
+//! target exercises what comes after the signature check.
 //!
-//! What is believed is right by a second reading of the same claims: at Entra, and at a provider of another kind, where
-//! Entra's claims may hold anything.
+//! Accepted claims must also be valid by a second, independent reading: at Entra, and at an OpenID provider, where Entra's
+//! own claims may hold anything.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -17,14 +17,14 @@ use serde_json::{Value, json};
 use super::head_and_rest;
 use crate::settings::{CLIENT, NOW, SIGN_IN, Settings, TENANT};
 
-/// The key pair of RFC 7515, appendix A.3: known to everybody.
+/// The key pair of RFC 7515, appendix A.3, which is public.
 const PAIR: [&str; 3] = [
     "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
     "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
     "jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI",
 ];
 
-/// The configuration, the key that signs each input, and what the provider publishes of it.
+/// The configuration, the key that signs each input, and its public half.
 pub(super) type Setup = (Config, SigningHalf, Vec<SigningKey>);
 
 type SigningHalf = <Es256 as Algorithm>::SigningKey;
@@ -46,7 +46,7 @@ fn setup() -> Setup {
     (config, SigningHalf::try_from(&private).expect("a key"), vec![serde_json::from_value(public).expect("a JWK")])
 }
 
-/// Tries an input.
+/// Runs the target on one input; returns whether the edge accepted it.
 pub fn run(data: &[u8]) -> bool {
     let (head, claims) = head_and_rest(data);
     SETUP.with(|(config, key, public)| {
@@ -73,7 +73,7 @@ pub fn run(data: &[u8]) -> bool {
     })
 }
 
-/// The token of such a header and such claims.
+/// The signed token with this header and these claims.
 pub(super) fn signed(key: &SigningHalf, head: &[u8], claims: &[u8]) -> String {
     let signed = format!("{}.{}", BASE64.encode(head), BASE64.encode(claims));
     let signature: Cow<'_, [u8]> = {
@@ -84,7 +84,7 @@ pub(super) fn signed(key: &SigningHalf, head: &[u8], claims: &[u8]) -> String {
 }
 
 fn is_right(head: &Value, claims: &Value) -> bool {
-    // A second that has begun counts.
+    // A second that has started counts.
     let number = |name: &str| claims[name].as_f64().map(f64::trunc);
     let (now, skew) = (NOW as f64, 60.0);
     let audience = match &claims["aud"] {

@@ -1,6 +1,6 @@
-//! Settings, one `KEY=value` a line, over a complete configuration.
+//! Settings, one `KEY=value` per line, laid over a complete configuration.
 //!
-//! Whatever they are, they load or close; what loads is safe; and no problem ever shows a secret.
+//! Any settings either load or close every route. Those that load are safe, and no problem shows a secret.
 
 use causeway_core::{
     config::{Config, Coordination, KEYS},
@@ -24,13 +24,13 @@ const SECRETS: [&str; 9] = [
     "GITHUB_APP_KEY",
 ];
 
-/// Tries an input.
+/// Runs the target on one input; returns whether the edge accepted it.
 pub fn run(data: &[u8]) -> bool {
     let mut settings = Settings::default();
     let mut marked_elsewhere = false;
     for line in lines(data).take(32).filter_map(|line| str::from_utf8(line).ok()) {
         let (key, value) = line.split_once('=').unwrap_or((line, ""));
-        // The name of an unknown key is shown, without what does not print.
+        // A problem shows the name of an unknown key, without its unprintable characters.
         let shown: String = line.chars().filter(char::is_ascii_graphic).collect();
         marked_elsewhere |= !SECRETS.contains(&key) && shown.contains(MARK);
         settings.0.insert(key.to_owned(), value.to_owned());

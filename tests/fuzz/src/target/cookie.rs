@@ -1,7 +1,7 @@
-//! Cookie headers, one a line. In the input `@` stands for a genuine session cookie's value.
+//! Cookie headers, one per line. `@` in the input is replaced by a genuine session cookie's value.
 //!
-//! A request counts as signed in only if exactly one cookie of the session's name is there and it is the genuine one;
-//! of two with one name, none is ever chosen. A cookie that is no ASCII text is nobody's, and hides no other.
+//! A request counts as signed in only if it has exactly one cookie of the session's name, the genuine one. Of two with
+//! one name, none is chosen. A cookie that is not ASCII is ignored and hides no other.
 
 use causeway_core::http::cookie::{Found, find};
 use http::{HeaderMap, HeaderValue, header};
@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, header};
 use super::lines;
 use crate::fixture::{Fixture, SESSION_COOKIE, text};
 
-/// Tries an input.
+/// Runs the target on one input; returns whether the edge accepted it.
 pub fn run(data: &[u8]) -> bool {
     Fixture::with(|fixture| {
         let lines: Vec<Vec<u8>> = lines(data)

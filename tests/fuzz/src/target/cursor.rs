@@ -1,12 +1,12 @@
 //! A client's `Last-Event-ID`.
 //!
-//! What is a cursor has one spelling only; whatever the header is, the stream is the session's own user's.
+//! Each cursor has exactly one spelling. Whatever the header holds, the stream belongs to the session's user.
 
 use causeway_protocol::cursor::Cursor;
 
 use crate::fixture::Fixture;
 
-/// Tries an input.
+/// Runs the target on one input; returns whether the edge accepted it.
 pub fn run(data: &[u8]) -> bool {
     let cursor = str::from_utf8(data).ok().and_then(|text| text.parse::<Cursor>().ok());
     if let Some(cursor) = cursor {

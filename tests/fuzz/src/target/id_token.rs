@@ -1,6 +1,6 @@
-//! An ID token as it comes from outside, checked with the provider's genuine keys.
+//! An ID token from outside, checked with the provider's genuine keys.
 //!
-//! What is believed says exactly what was genuinely signed: header and claims of a seed, byte for byte.
+//! An accepted token holds exactly what was genuinely signed: header and claims of a seed, byte for byte.
 
 use std::cell::RefCell;
 
@@ -11,7 +11,7 @@ use causeway_core::{
 
 use crate::settings::{NOW, SIGN_IN, config};
 
-/// Tokens that were signed with the private halves of [`KEYS`], which nobody has any more.
+/// Tokens signed with the private halves of [`KEYS`], which were discarded.
 pub const GENUINE: [&str; 3] = [
     include_str!("../../corpus/id_token/genuine-rs256"),
     include_str!("../../corpus/id_token/genuine-es256"),
@@ -20,7 +20,7 @@ pub const GENUINE: [&str; 3] = [
 /// The provider's key set.
 pub const KEYS: &str = include_str!("../../corpus/jwks/genuine");
 
-/// The keys of a set, as the edge reads them: one that it does not know hides none that it does.
+/// The keys of a set as the edge reads them: an unknown key hides no known one.
 #[must_use]
 pub fn keys(set: &[u8]) -> Option<Vec<SigningKey>> {
     let set: serde_json::Value = serde_json::from_slice(set).ok()?;
@@ -32,7 +32,7 @@ thread_local! {
     static SETUP: (Config, RefCell<Vec<SigningKey>>) = (config(), RefCell::new(keys(KEYS.as_bytes()).expect("keys")));
 }
 
-/// Tries an input.
+/// Runs the target on one input; returns whether the edge accepted it.
 pub fn run(data: &[u8]) -> bool {
     let Ok(token) = str::from_utf8(data) else { return false };
     SETUP.with(|(config, keys)| {

@@ -1,7 +1,7 @@
 //! A provider's key set.
 //!
-//! Whatever a set holds beside them, the genuine tokens verify only with their own key: of that id, for that algorithm,
-//! for signatures, once.
+//! Whatever else a set holds, the genuine tokens verify only with their own key: with that id, for that algorithm, for
+//! signatures, and present once.
 
 use causeway_core::{config::Config, oauth::id_token::validate};
 use serde_json::Value;
@@ -9,12 +9,12 @@ use serde_json::Value;
 use super::id_token::{GENUINE, keys};
 use crate::settings::{NOW, SIGN_IN, config};
 
-/// What makes the two genuine keys (`n`, or `x` and `y`), and the algorithm each is for.
+/// The members that make the two genuine keys (`n`, or `x` and `y`), and the algorithm of each.
 const OWN: [(&str, &[&str], &str); 2] = [("k1", &["n", "e"], "RS256"), ("k2", &["x", "y"], "ES256")];
 
 thread_local! { static SETUP: (Config, Value) = (config(), serde_json::from_str(super::id_token::KEYS).expect("JSON")); }
 
-/// Tries an input.
+/// Runs the target on one input; returns whether the edge accepted it.
 pub fn run(data: &[u8]) -> bool {
     let Some(set) = keys(data) else { return false };
     SETUP.with(|(config, genuine)| {
@@ -31,7 +31,7 @@ pub fn run(data: &[u8]) -> bool {
             let of_id: Vec<&Value> =
                 all["keys"].as_array().into_iter().flatten().filter(|key| key["kid"] == kid).collect();
             let is_own = |key: &&&Value| {
-                // Of another kind it is no key at all, whatever numbers it holds.
+                // A key of another type is ignored, whatever numbers it holds.
                 ["kty", "crv"].iter().all(|kind| own[*kind].is_null() || key[*kind] == own[*kind])
                     && members.iter().all(|member| same(&key[*member], &own[*member]))
                     && (key["use"].is_null() || key["use"] == "sig")

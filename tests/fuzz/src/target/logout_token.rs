@@ -1,6 +1,6 @@
-//! Logout tokens that a provider did sign: first line the header, the rest the claims.
+//! Logout tokens signed by the provider: the first line is the header, the rest the claims.
 //!
-//! What ends sessions is right by a second reading of the same claims, and it is no ID token.
+//! A token that ends sessions must also be valid by a second, independent reading, and must not be an ID token.
 
 use causeway_core::oauth::logout_token::{Ends, validate};
 use serde_json::Value;
@@ -15,7 +15,7 @@ use crate::settings::{CLIENT, NOW, SIGN_IN};
 const MAX_AGE: f64 = 120.0;
 const SKEW: f64 = 60.0;
 
-/// Tries an input.
+/// Runs the target on one input; returns whether the edge accepted it.
 pub fn run(data: &[u8]) -> bool {
     let (head, claims) = head_and_rest(data);
     SETUP.with(|(config, key, public)| {
@@ -42,7 +42,7 @@ pub fn run(data: &[u8]) -> bool {
 }
 
 fn is_right(head: &Value, claims: &Value) -> bool {
-    // A second that has begun counts.
+    // A second that has started counts.
     let number = |name: &str| claims[name].as_f64().map(f64::trunc);
     let now = NOW as f64;
     let audience = match &claims["aud"] {

@@ -1,4 +1,4 @@
-//! One file a target. What each asserts stands at its head.
+//! One file per target. Its module doc says what it asserts.
 
 pub mod callback;
 pub mod claims;
@@ -13,13 +13,13 @@ pub mod return_to;
 pub mod seal;
 pub mod webhook;
 
-/// The first line of an input, and what comes after it.
+/// The first line of an input, and the rest.
 fn head_and_rest(data: &[u8]) -> (&[u8], &[u8]) {
     let at = data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len());
     (&data[..at], data.get(at + 1..).unwrap_or_default())
 }
 
-/// Parts of an input that are separated by line ends.
+/// The lines of an input.
 fn lines(data: &[u8]) -> impl Iterator<Item = &[u8]> {
     data.split(|byte| *byte == b'\n')
 }

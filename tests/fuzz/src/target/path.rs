@@ -1,7 +1,7 @@
-//! `/bff/{service}/…`: first line the method, second the path, third the query.
+//! `/bff/{service}/…`: the first line is the method, the second the path, the third the query.
 //!
-//! What is accepted goes to the service's own origin, below its base, along a rule; and it stays there however often
-//! a server on the way decodes it.
+//! An accepted request goes to the service's own origin, below its base path, by a rule. It stays there however often a
+//! server on the way decodes it.
 
 use causeway_core::{config::Config, proxy::service::Service};
 use http::Method;
@@ -11,7 +11,7 @@ use crate::settings;
 
 thread_local! { static CONFIG: Config = settings::config(); }
 
-/// Tries an input.
+/// Runs the target on one input; returns whether the edge accepted it.
 pub fn run(data: &[u8]) -> bool {
     let mut lines = lines(data).map(str::from_utf8);
     let (Some(Ok(method)), Some(Ok(path)), query) = (lines.next(), lines.next(), lines.next()) else { return false };

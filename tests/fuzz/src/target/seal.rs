@@ -1,6 +1,6 @@
-//! A sealed blob, as a browser or a store hands it back.
+//! A sealed blob, as a browser or a store returns it.
 //!
-//! It opens only where it was sealed for, and only if not a bit of it was changed.
+//! It opens only under the binding that it was sealed for, and only if no bit was changed.
 
 use causeway_core::{
     runtime::{random::Random, unavailable::Unavailable},
@@ -31,7 +31,7 @@ thread_local! {
     static KEYS: KeyRing = KeyRing::parse(&format!("{},{}", ring("new"), ring("old"))).expect("a ring");
 }
 
-/// The genuine blob of each binding, and a text that it holds.
+/// The genuine blob of each binding, and its plaintext.
 ///
 /// # Panics
 /// Sealing fails.
@@ -40,7 +40,7 @@ pub fn genuine() -> Vec<Vec<u8>> {
     KEYS.with(|keys| BINDINGS.iter().map(|binding| seal(keys, &Fixed, *binding, b"content").unwrap()).collect())
 }
 
-/// Tries an input.
+/// Runs the target on one input; returns whether the edge accepted it.
 pub fn run(data: &[u8]) -> bool {
     thread_local! { static GENUINE: Vec<Vec<u8>> = genuine(); }
     KEYS.with(|keys| {

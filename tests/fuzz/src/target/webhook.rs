@@ -1,8 +1,8 @@
-//! A delivery of GitHub's: first line `X-Hub-Signature-256`, the rest the body. In the input `@` stands for the genuine
-//! signature of that body.
+//! A GitHub webhook: the first line is `X-Hub-Signature-256`, the rest the body. `@` in the input is replaced by the
+//! genuine signature of that body.
 //!
-//! Sessions end only if the signature is that one and the body says that this very account took its authorization back;
-//! without it nothing is read, stored or changed.
+//! Sessions end only if the signature is genuine and the body says that this account revoked its authorization. Without
+//! the signature nothing is read, stored or changed.
 
 use hmac::{Hmac, Mac as _};
 use http::Method;
@@ -15,7 +15,7 @@ use crate::{
     settings::WEBHOOK_SECRET,
 };
 
-/// Tries an input.
+/// Runs the target on one input; returns whether the edge accepted it.
 pub fn run(data: &[u8]) -> bool {
     let (signature, body) = head_and_rest(data);
     let mac = Hmac::<Sha256>::new_from_slice(WEBHOOK_SECRET.as_bytes()).expect("any length");
