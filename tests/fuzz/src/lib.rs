@@ -20,8 +20,8 @@ pub mod target;
 
 use std::sync::OnceLock;
 
-/// A property, tried on one input. Returns whether the edge accepted it: a property of refusals alone would hold for an
-/// edge that refuses everything.
+/// A property, tried on one input. Returns whether the edge accepted it: a property that only rejections must
+/// satisfy would also hold for an edge that rejects everything.
 pub type Target = fn(&[u8]) -> bool;
 
 /// All targets by name; the names are also those of the corpus's folders.
