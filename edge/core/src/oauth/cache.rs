@@ -1,4 +1,4 @@
-//! What an isolate knows of providers: their endpoints and signing keys.
+//! The providers' endpoints, signing keys and nonces that an isolate remembers.
 
 use std::rc::Rc;
 
@@ -7,7 +7,7 @@ use url::Url;
 
 use super::{
     discovery::{Endpoints, Metadata, github, metadata_url},
-    document::{PART, Source},
+    document::{IDENTITY_PROVIDER, Source},
     document_cache::Documents,
     dpop::Nonces,
     jws::{SignatureError, SignatureResult},
@@ -16,18 +16,18 @@ use super::{
 };
 use crate::runtime::{platform::Platform, unavailable::Unavailable};
 
-/// What this isolate knows of providers, and what seals the part that it shares with others.
+/// What this isolate remembers of providers, and the keys that seal the part it shares with other isolates.
 #[derive(Debug)]
 pub struct DiscoveryCache {
     ring: Rc<KeyRing>,
     metadata: Documents<Metadata>,
     pub(super) keys: KeyCache,
-    /// Nonces that providers and their APIs want in proofs (RFC 9449).
+    /// Nonces that providers and their APIs require in DPoP proofs (RFC 9449).
     pub nonces: Nonces,
 }
 
 impl DiscoveryCache {
-    /// Knows nothing yet.
+    /// An empty cache.
     #[must_use]
     pub fn new(ring: Rc<KeyRing>) -> Self {
         Self { ring, metadata: Documents::default(), keys: KeyCache::default(), nonces: Nonces::default() }
@@ -37,7 +37,7 @@ impl DiscoveryCache {
 /// A provider's endpoints.
 ///
 /// # Errors
-/// [`Unavailable`] if the metadata cannot be had or contradicts the configuration: the sign-in does not start.
+/// [`Unavailable`] if the metadata cannot be fetched or contradicts the configuration: the sign-in does not start.
 pub async fn endpoints(
     platform: &impl Platform,
     cache: &DiscoveryCache,
@@ -46,15 +46,15 @@ pub async fn endpoints(
     if let Kind::GitHub { site, .. } = &provider.kind {
         return github(site);
     }
-    let url = metadata_url(provider).ok_or_else(|| Unavailable::new(PART, "has no metadata"))??;
+    let url = metadata_url(provider).ok_or_else(|| Unavailable::new(IDENTITY_PROVIDER, "has no metadata"))??;
     let source = Source { platform, ring: &cache.ring, provider, url: &url };
-    Ok(cache.metadata.get(&source).await?.meaning.as_ref().clone())
+    Ok(cache.metadata.get(&source).await?.content.as_ref().clone())
 }
 
-/// Checks a token with the keys at hand, and with no others: for whoever does not get to make the edge fetch any more.
+/// Checks a token with the keys at hand only: for a caller that must not cause early refreshes of the keys.
 ///
 /// # Errors
-/// [`Unavailable`] if there are none and none can be had.
+/// [`Unavailable`] if there are no keys and none can be fetched.
 pub async fn with_keys_at_hand<T, E>(
     platform: &impl Platform,
     cache: &DiscoveryCache,
@@ -63,14 +63,14 @@ pub async fn with_keys_at_hand<T, E>(
     check: impl Fn(&[SigningKey]) -> Result<T, E>,
 ) -> Result<Result<T, E>, Unavailable> {
     let source = Source { platform, ring: &cache.ring, provider, url };
-    Ok(check(&cache.keys.documents.get(&source).await?.meaning))
+    Ok(check(&cache.keys.documents.get(&source).await?.content))
 }
 
-/// Checks a token with the keys at hand and, if it was not signed by one of them, once more with newer ones, if there
-/// are (M43). What a good key signed never waits for anything but the first keys.
+/// Checks a token with the keys at hand. If none of them signed it, checks it once more with newer keys, if there are any
+/// (M43). A token signed by a known key waits for the first fetch only.
 ///
 /// # Errors
-/// [`Unavailable`] if the keys cannot be had.
+/// [`Unavailable`] if the keys cannot be fetched.
 pub async fn with_keys<T, E: SignatureResult>(
     platform: &impl Platform,
     cache: &DiscoveryCache,
@@ -79,15 +79,15 @@ pub async fn with_keys<T, E: SignatureResult>(
     check: impl Fn(&[SigningKey]) -> Result<T, E>,
 ) -> Result<Result<T, E>, Unavailable> {
     let source = Source { platform, ring: &cache.ring, provider, url };
-    let known = cache.keys.documents.get(&source).await?;
-    let error = match check(&known.meaning) {
+    let at_hand = cache.keys.documents.get(&source).await?;
+    let error = match check(&at_hand.content) {
         Ok(checked) => return Ok(Ok(checked)),
         Err(error) => error,
     };
     let newer = match error.signature_error() {
-        Some(SignatureError::UnknownKey) => cache.keys.newer(&source, &known).await?,
-        // A provider that puts a new key into an old one's place; of one that cannot be asked nothing is known.
-        Some(SignatureError::Wrong) => cache.keys.newer(&source, &known).await.unwrap_or_default(),
+        Some(SignatureError::UnknownKey) => cache.keys.newer(&source, &at_hand).await?,
+        // The provider may have replaced a key under the same id. If it cannot be reached, the signature counts as wrong.
+        Some(SignatureError::Wrong) => cache.keys.newer(&source, &at_hand).await.unwrap_or_default(),
         _ => None,
     };
     Ok(newer.map_or(Err(error), |newer| check(&newer)))

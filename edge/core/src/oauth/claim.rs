@@ -1,9 +1,10 @@
-//! How claims are read that providers write in more ways than one.
+//! Claims that providers write in several ways.
 
 use serde::{Deserialize as _, Deserializer};
 use serde_json::{Number, Value};
 
-/// A claim for show: what is no text is as if it was not there. Nothing is decided by it, so nobody is kept out for it.
+/// A claim that is only displayed. Any other type than text counts as absent: no decision depends on the claim, so a wrong
+/// type must not prevent a sign-in.
 ///
 /// # Errors
 /// Those of the deserializer.
@@ -14,8 +15,7 @@ pub(super) fn for_show<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opt
     })
 }
 
-/// A time in whole Unix seconds. JSON has numbers with a fraction, too (`NumericDate`, RFC 7519 §2); the second that has
-/// begun counts.
+/// A time in Unix seconds, rounded down: a `NumericDate` (RFC 7519 §2) may have a fraction.
 ///
 /// # Errors
 /// Those of the deserializer; [`serde::de::Error::invalid_type`] for what is neither a number nor null.

@@ -1,5 +1,5 @@
-//! Where a provider's endpoints lie, from its metadata (OpenID Connect Discovery, RFC 8414), believed with bounded
-//! staleness. Metadata that contradicts the configuration or is less safe than it closes the sign-in.
+//! A provider's endpoints, from its metadata (OpenID Connect Discovery, RFC 8414), with bounded staleness. Metadata that
+//! contradicts the configuration, or is less safe, prevents the sign-in.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::{
-    document::{Document, PART},
+    document::{Document, IDENTITY_PROVIDER},
     provider::{Kind, Provider, TENANT_PLACEHOLDER, Tenants},
 };
 use crate::{
@@ -19,33 +19,29 @@ use crate::{
     runtime::{platform::Platform, unavailable::Unavailable},
 };
 
-/// How long metadata is believed without asking again.
+/// How long metadata is used before it is fetched again, in milliseconds.
 const FRESH_MS: u64 = 60 * 60 * 1000;
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Where a provider's endpoints lie and what they can do.
+/// A provider's endpoints and capabilities.
 #[derive(Debug, Clone)]
 pub struct Endpoints {
-    /// Where the browser goes.
+    /// Where the browser is sent to sign in.
     pub authorization: Url,
-    /// Where codes become tokens.
+    /// The token endpoint.
     pub token: Url,
-    /// Where the signing keys are; `None` for a provider without ID tokens.
+    /// The signing keys; `None` for a provider without ID tokens.
     pub jwks: Option<Url>,
-    /// Where more is said of a user.
+    /// The userinfo endpoint.
     pub userinfo: Option<Url>,
-    /// Where tokens are revoked (RFC 7009).
+    /// The revocation endpoint (RFC 7009).
     pub revocation: Option<Url>,
-    /// Where the browser goes to end the provider's own session.
+    /// Where the browser is sent to end the provider's own session.
     pub end_session: Option<Url>,
-    /// Where authorization requests are pushed (RFC 9126).
+    /// The endpoint for pushed authorization requests (RFC 9126).
     pub pushed_authorization: Option<Url>,
-    /// Whether the provider takes no others.
-    pub pushed_authorization_required: bool,
-    /// Whether the provider promised to name itself in every callback (RFC 9207).
+    /// Whether the provider sends `iss` in every callback (RFC 9207).
     pub names_itself: bool,
-    /// Whether the provider sends logout tokens.
-    pub backchannel_logout: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -62,8 +58,6 @@ pub(super) struct Metadata {
     require_pushed_authorization_requests: bool,
     #[serde(default)]
     authorization_response_iss_parameter_supported: bool,
-    #[serde(default)]
-    backchannel_logout_supported: bool,
     code_challenge_methods_supported: Option<Vec<String>>,
     token_endpoint_auth_methods_supported: Option<Vec<String>>,
     id_token_signing_alg_values_supported: Option<Vec<String>>,
@@ -73,11 +67,11 @@ pub(super) struct Metadata {
 impl Document for Metadata {
     const KIND: &'static str = "metadata";
     const FRESH_MS: u64 = FRESH_MS;
-    /// Endpoints move rarely, outages come often.
+    /// Endpoints change rarely, outages are frequent.
     const USABLE_MS: u64 = 24 * FRESH_MS;
-    type Meaning = Endpoints;
+    type Content = Endpoints;
 
-    fn meaning(&self, provider: &Provider) -> Result<Endpoints, Unavailable> {
+    fn content(&self, provider: &Provider) -> Result<Endpoints, Unavailable> {
         match &provider.kind {
             Kind::GitHub { site, .. } => github(site),
             Kind::Entra { authority: configured, .. } | Kind::OpenId { address: configured, .. } => {
@@ -87,16 +81,15 @@ impl Document for Metadata {
     }
 }
 
-/// Whether the provider answers at all, asked for something that may be asked any number of times. GitHub has nothing of
-/// the kind and passes.
+/// Checks that the provider answers, by a request that has no effect: for its metadata. GitHub has none and always passes.
 ///
 /// # Errors
-/// [`Unavailable`] if it does not.
+/// [`Unavailable`] if the provider does not answer.
 pub async fn reach(platform: &impl Platform, provider: &Provider) -> Result<(), Unavailable> {
     let Some(url) = metadata_url(provider) else { return Ok(()) };
     let response = platform.send(Outgoing::new(Method::GET, url?, TIMEOUT)).await?;
     match response.status.is_server_error() {
-        true => Err(Unavailable::new(PART, format_args!("answers {}", response.status))),
+        true => Err(Unavailable::new(IDENTITY_PROVIDER, format_args!("answers {}", response.status))),
         false => Ok(()),
     }
 }
@@ -113,34 +106,8 @@ pub(super) fn metadata_url(provider: &Provider) -> Option<Result<Url, Unavailabl
 }
 
 fn checked(provider: &Provider, metadata: &Metadata, configured: &Url) -> Result<Endpoints, Unavailable> {
-    let contradiction = |detail: &str| Unavailable::new(PART, format_args!("metadata {detail}"));
-    let names_issuer = match &provider.kind {
-        // A document for several tenants holds the literal placeholder (M72); some of a single one do, too.
-        Kind::Entra { tenants: Tenants::Single(tenant), .. } => {
-            metadata.issuer.replace(TENANT_PLACEHOLDER, tenant) == provider.issuer()
-        }
-        _ => metadata.issuer == provider.issuer(),
-    };
-    if !names_issuer {
-        return Err(contradiction("names another issuer than configured"));
-    }
-    let lists =
-        |list: &Option<Vec<String>>, wanted: &str| list.as_ref().map(|list| list.iter().any(|found| found == wanted));
-    // Entra supports S256 without saying so. Who lists methods without it would downgrade us (S11).
-    let silent_is_fine = matches!(provider.kind, Kind::Entra { .. });
-    if !lists(&metadata.code_challenge_methods_supported, "S256").unwrap_or(silent_is_fine) {
-        return Err(contradiction("does not offer PKCE with S256"));
-    }
-    if lists(&metadata.token_endpoint_auth_methods_supported, provider.client_auth.method()) == Some(false) {
-        return Err(contradiction("does not offer the configured client authentication"));
-    }
-    let signs_with = |algorithm| lists(&metadata.id_token_signing_alg_values_supported, algorithm) != Some(false);
-    if !signs_with("RS256") && !signs_with("ES256") {
-        return Err(contradiction("offers ID tokens signed with neither RS256 nor ES256"));
-    }
-    if provider.dpop && lists(&metadata.dpop_signing_alg_values_supported, "ES256") == Some(false) {
-        return Err(contradiction("does not offer DPoP with ES256"));
-    }
+    check_issuer(provider, metadata)?;
+    check_capabilities(provider, metadata)?;
     let required = |text: &str| parse(text, configured);
     let optional = |text: &Option<String>| text.as_deref().map(required).transpose();
     let pushed_authorization = optional(&metadata.pushed_authorization_request_endpoint)?;
@@ -155,10 +122,45 @@ fn checked(provider: &Provider, metadata: &Metadata, configured: &Url) -> Result
         revocation: optional(&metadata.revocation_endpoint)?,
         end_session: optional(&metadata.end_session_endpoint)?,
         pushed_authorization,
-        pushed_authorization_required: metadata.require_pushed_authorization_requests,
         names_itself: metadata.authorization_response_iss_parameter_supported,
-        backchannel_logout: metadata.backchannel_logout_supported,
     })
+}
+
+fn check_issuer(provider: &Provider, metadata: &Metadata) -> Result<(), Unavailable> {
+    let is_issuer = match &provider.kind {
+        // A document for several tenants contains the literal placeholder (M72); some for a single tenant do, too.
+        Kind::Entra { tenants: Tenants::Single(tenant), .. } => {
+            metadata.issuer.replace(TENANT_PLACEHOLDER, tenant) == provider.issuer()
+        }
+        _ => metadata.issuer == provider.issuer(),
+    };
+    if is_issuer { Ok(()) } else { Err(contradiction("names another issuer than configured")) }
+}
+
+fn check_capabilities(provider: &Provider, metadata: &Metadata) -> Result<(), Unavailable> {
+    // A list that is absent does not say.
+    let lists =
+        |list: &Option<Vec<String>>, wanted: &str| list.as_ref().map(|list| list.iter().any(|found| found == wanted));
+    // Entra supports S256 without listing it. A list without S256 would be a downgrade (S11).
+    let may_be_absent = matches!(provider.kind, Kind::Entra { .. });
+    if !lists(&metadata.code_challenge_methods_supported, "S256").unwrap_or(may_be_absent) {
+        return Err(contradiction("does not offer PKCE with S256"));
+    }
+    if lists(&metadata.token_endpoint_auth_methods_supported, provider.client_auth.method()) == Some(false) {
+        return Err(contradiction("does not offer the configured client authentication"));
+    }
+    let signs_with = |algorithm| lists(&metadata.id_token_signing_alg_values_supported, algorithm) != Some(false);
+    if !signs_with("RS256") && !signs_with("ES256") {
+        return Err(contradiction("offers ID tokens signed with neither RS256 nor ES256"));
+    }
+    if provider.dpop && lists(&metadata.dpop_signing_alg_values_supported, "ES256") == Some(false) {
+        return Err(contradiction("does not offer DPoP with ES256"));
+    }
+    Ok(())
+}
+
+fn contradiction(detail: &str) -> Unavailable {
+    Unavailable::new(IDENTITY_PROVIDER, format_args!("metadata {detail}"))
 }
 
 pub(super) fn github(site: &Url) -> Result<Endpoints, Unavailable> {
@@ -171,16 +173,15 @@ pub(super) fn github(site: &Url) -> Result<Endpoints, Unavailable> {
         revocation: None,
         end_session: None,
         pushed_authorization: None,
-        pushed_authorization_required: false,
         names_itself: false,
-        backchannel_logout: false,
     })
 }
 
-/// A provider's own words about where its endpoints lie are believed only if they are as safe as its configured
-/// address: on that very host, or by https at a public one (S53).
+/// Reads an endpoint from metadata. It must be as safe as the configured address: on the same host, or at a public host by
+/// https (S53).
 fn parse(text: &str, configured: &Url) -> Result<Url, Unavailable> {
-    let unsafe_endpoint = || Unavailable::new(PART, "metadata names an endpoint that is not https at a public host");
+    let unsafe_endpoint =
+        || Unavailable::new(IDENTITY_PROVIDER, "metadata names an endpoint that is not https at a public host");
     let url = Url::parse(text).map_err(|_| unsafe_endpoint())?;
     let as_configured = url.scheme() == configured.scheme() && url.host() == configured.host();
     let plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();

@@ -1,6 +1,6 @@
-//! What a provider publishes for everybody (its metadata, its keys), as an isolate has it: from memory, from the copy
-//! that isolates share, or from the provider, in this order. One request of an isolate fetches for all of them, and a
-//! failure is remembered as well, so that an outage costs the provider no more requests than a good day.
+//! A document that a provider publishes for everyone: its metadata, its signing keys. An isolate takes it from its memory,
+//! from the copy that isolates share, or from the provider, in this order. One request of an isolate fetches for all that
+//! wait. A failure is remembered as well, so an outage causes no more requests to the provider than normal operation.
 
 use std::{rc::Rc, time::Duration};
 
@@ -11,39 +11,40 @@ use url::Url;
 use super::provider::Provider;
 use crate::runtime::unavailable::Unavailable;
 
-/// Its name in errors.
-pub(super) const PART: &str = "identity provider";
-/// How soon after a failure the provider is asked again, in milliseconds: while there is something to go on with, and
-/// while there is nothing.
+/// The provider's name in errors.
+pub(super) const IDENTITY_PROVIDER: &str = "identity provider";
+/// Time between a failed fetch and the next one while an older document is usable, in milliseconds.
 pub(super) const RETRY_AFTER_MS: u64 = 30 * 1000;
-pub(super) const RETRY_SOON_MS: u64 = 5 * 1000;
-/// How far in the future a time may be that another isolate's clock, or our own before it was set back, has written.
+/// The same while there is no usable document.
+pub(super) const RETRY_WITHOUT_DOCUMENT_MS: u64 = 5 * 1000;
+/// How far in the future a time may be, in milliseconds: another isolate's clock wrote it, or our own before it was set
+/// back.
 const SKEW_MS: u64 = 3 * 60 * 1000;
-/// Largest document taken, in bytes. Entra's key set is about 20 KB.
+/// Largest document read, in bytes. Entra's key set is about 20 KB.
 pub(super) const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
-pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
-/// How long one request may have the turn: to look for a copy, and to fetch.
+pub(super) const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long one request may be the leader: it looks for a copy, then fetches.
 pub(super) const LEADER_LIMIT: Duration = Duration::from_secs(12);
 
-/// A kind of document, as it is stored: no more of it than is used.
+/// A kind of document, in the form it is stored: only the fields that are used.
 pub(super) trait Document: Serialize + DeserializeOwned + 'static {
-    /// Names the kind.
+    /// Name of the kind.
     const KIND: &'static str;
-    /// How long it is believed without asking for a newer one, in milliseconds.
+    /// How long a document is used before a newer one is fetched, in milliseconds.
     const FRESH_MS: u64;
-    /// How long it is believed while no newer one can be had, in milliseconds.
+    /// How long a document is used while no newer one can be fetched, in milliseconds.
     const USABLE_MS: u64;
-    /// What it says.
-    type Meaning;
+    /// The document in the form the edge uses.
+    type Content;
 
-    /// Reads it.
+    /// Checks and converts it.
     ///
     /// # Errors
     /// [`Unavailable`] if it contradicts the configuration.
-    fn meaning(&self, provider: &Provider) -> Result<Self::Meaning, Unavailable>;
+    fn content(&self, provider: &Provider) -> Result<Self::Content, Unavailable>;
 }
 
-/// What a document is fetched with.
+/// Where a document comes from.
 pub(super) struct Source<'a, P> {
     pub(super) platform: &'a P,
     pub(super) ring: &'a KeyRing,
@@ -52,19 +53,19 @@ pub(super) struct Source<'a, P> {
 }
 
 /// A document that was fetched.
-pub(super) struct Known<D: Document> {
-    /// When it was asked for, in Unix milliseconds. Its age counts from there, wherever it came from.
+pub(super) struct Fetched<D: Document> {
+    /// When the request was sent, in Unix milliseconds. The document's age counts from then, also in copies.
     pub(super) fetched_at_ms: u64,
-    pub(super) meaning: Rc<D::Meaning>,
+    pub(super) content: Rc<D::Content>,
 }
 
-impl<D: Document> Clone for Known<D> {
+impl<D: Document> Clone for Fetched<D> {
     fn clone(&self) -> Self {
-        Self { fetched_at_ms: self.fetched_at_ms, meaning: Rc::clone(&self.meaning) }
+        Self { fetched_at_ms: self.fetched_at_ms, content: Rc::clone(&self.content) }
     }
 }
 
-impl<D: Document> Known<D> {
+impl<D: Document> Fetched<D> {
     pub(super) fn is_younger_than(&self, limit_ms: u64, now_ms: u64) -> bool {
         self.fetched_at_ms <= now_ms.saturating_add(SKEW_MS) && now_ms.saturating_sub(self.fetched_at_ms) < limit_ms
     }
@@ -75,7 +76,7 @@ pub(super) fn is_recent(at_ms: u64, span_ms: u64, now_ms: u64) -> bool {
     now_ms.checked_sub(at_ms).is_some_and(|age_ms| age_ms < span_ms)
 }
 
-/// How long from now a document may be used, for stores.
-pub(super) fn life<D: Document>(fetched_at_ms: u64, now_ms: u64) -> Duration {
+/// How long from now a document is usable; stores keep it no longer.
+pub(super) fn usable_for<D: Document>(fetched_at_ms: u64, now_ms: u64) -> Duration {
     Duration::from_millis(D::USABLE_MS.saturating_sub(now_ms.saturating_sub(fetched_at_ms)))
 }

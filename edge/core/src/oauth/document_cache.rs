@@ -1,22 +1,21 @@
-//! Providers' documents in an isolate's memory: fetched once for all who wait, shared between isolates.
+//! Providers' documents in an isolate's memory: fetched once for all requests that wait, and shared between isolates.
 
 use std::{cell::RefCell, collections::HashMap, rc::Rc};
 
-use http::{Method, header};
-use serde::de::DeserializeOwned;
+use http::{Method, StatusCode, header};
 use url::Url;
 
 use super::{
     document::{
-        Document, Known, LEADER_LIMIT, MAX_DOCUMENT_BYTES, PART, RETRY_AFTER_MS, RETRY_SOON_MS, Source, TIMEOUT,
-        is_recent,
+        Document, FETCH_TIMEOUT, Fetched, IDENTITY_PROVIDER, LEADER_LIMIT, MAX_DOCUMENT_BYTES, RETRY_AFTER_MS,
+        RETRY_WITHOUT_DOCUMENT_MS, Source, is_recent,
     },
+    fetch_json::{Expected, FetchError, fetch_json},
     shared::Shared,
 };
 use crate::{
-    http::{body::ReadBody as _, web::Outgoing},
+    http::web::Outgoing,
     runtime::{
-        clock::within,
         platform::Platform,
         single_flight::{Joined, Leader, SingleFlight},
         telemetry::{Event, Name},
@@ -24,7 +23,14 @@ use crate::{
     },
 };
 
-/// What an isolate knows of one kind of documents, by provider.
+const EXPECTED: Expected = Expected {
+    from: IDENTITY_PROVIDER,
+    is_status: StatusCode::is_success,
+    max_bytes: MAX_DOCUMENT_BYTES,
+    malformed: "metadata is not what it must be",
+};
+
+/// The documents of one kind that an isolate has, by provider.
 pub(super) struct Documents<D: Document> {
     entries: RefCell<HashMap<String, Entry<D>>>,
     pub(super) single_flight: SingleFlight,
@@ -32,16 +38,17 @@ pub(super) struct Documents<D: Document> {
 
 struct Entry<D: Document> {
     url: Url,
-    known: Option<Known<D>>,
-    failed: Option<(u64, Unavailable)>,
+    document: Option<Fetched<D>>,
+    /// When the last fetch failed, in Unix milliseconds, and why. A success clears it.
+    failure: Option<(u64, Unavailable)>,
 }
 
-/// Why a fetch brought nothing.
+/// Why a fetch gave no document.
 enum Failure {
-    /// There was no document.
+    /// None was received; an older one stays usable.
     Missing(Unavailable),
-    /// There was one that must not be used, nor must any that was before it.
-    Refused(Unavailable),
+    /// The one received contradicts the configuration; older ones must not be used either.
+    Rejected(Unavailable),
 }
 
 impl<D: Document> Default for Documents<D> {
@@ -52,139 +59,160 @@ impl<D: Document> Default for Documents<D> {
 
 impl<D: Document> std::fmt::Debug for Documents<D> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct(D::KIND).field("known", &self.entries.borrow().len()).finish_non_exhaustive()
+        f.debug_struct(D::KIND).field("entries", &self.entries.borrow().len()).finish_non_exhaustive()
     }
 }
 
 impl<D: Document> Documents<D> {
-    /// The document.
+    /// The document, from memory, from the shared copy or from the provider.
     ///
     /// # Errors
-    /// [`Unavailable`] if it cannot be had, could not a moment ago, or contradicts the configuration.
-    pub(super) async fn get<P: Platform>(&self, source: &Source<'_, P>) -> Result<Known<D>, Unavailable> {
+    /// [`Unavailable`] if it cannot be fetched, a fetch has just failed, or it contradicts the configuration.
+    pub(super) async fn get<P: Platform>(&self, source: &Source<'_, P>) -> Result<Fetched<D>, Unavailable> {
         let Source { platform, provider, .. } = source;
-        let look = |now_ms| self.look(source, now_ms);
-        let leader = match self.single_flight.join(*platform, PART, &provider.id, LEADER_LIMIT, look).await? {
+        let from_memory = |now_ms| self.document_or_failure(source, now_ms);
+        let joined =
+            self.single_flight.join(*platform, IDENTITY_PROVIDER, &provider.id, LEADER_LIMIT, from_memory).await?;
+        let leader = match joined {
             Joined::Follower(found) => return found,
             Joined::Leader(leader) => leader,
         };
         let now_ms = platform.now_ms();
-        if let Some(copy) = Shared(source.ring).read::<D, P>(source).await
-            && copy.is_younger_than(D::USABLE_MS, now_ms)
-            && self.known(source, now_ms).is_none_or(|known| known.fetched_at_ms < copy.fetched_at_ms)
-        {
-            self.remember(source, copy);
-        }
-        match self.known(source, now_ms) {
-            Some(known) if known.is_younger_than(D::FRESH_MS, now_ms) => Ok(known),
-            usable => match self.fetch(source, leader).await {
-                Ok((known, document)) => {
-                    if let Some(sealed) = Shared(source.ring).seal(source, known.fetched_at_ms, &document) {
-                        Shared(source.ring).write::<D, P>(source, known.fetched_at_ms, &sealed).await;
-                    }
-                    Ok(known)
-                }
-                Err(Failure::Missing(error)) => usable.ok_or(error),
-                Err(Failure::Refused(error)) => {
-                    Shared(source.ring).forget::<D, P>(source).await;
-                    Err(error)
-                }
-            },
+        self.take_shared_copy(source, now_ms).await;
+        match self.usable(source, now_ms) {
+            Some(document) if document.is_younger_than(D::FRESH_MS, now_ms) => Ok(document),
+            older => self.fetch_and_share(source, older, leader).await,
         }
     }
 
-    /// Fetches it, whatever is known already, for all that wait for whoever has the turn. To be shared by the caller.
+    /// Fetches the document even if a fresh one is in memory. The caller shares it.
     ///
     /// # Errors
-    /// [`Unavailable`] if there is none that may be used.
+    /// [`Unavailable`] if no usable document is received.
     pub(super) async fn refetch<P: Platform>(
         &self,
         source: &Source<'_, P>,
         leader: Leader<'_>,
-    ) -> Result<(Known<D>, D), Unavailable> {
+    ) -> Result<(Fetched<D>, D), Unavailable> {
         self.fetch(source, leader).await.map_err(|failure| match failure {
-            Failure::Missing(error) | Failure::Refused(error) => error,
+            Failure::Missing(error) | Failure::Rejected(error) => error,
         })
     }
 
-    /// What memory says: a document to go on with, or a failure that was a moment ago.
-    fn look<P>(&self, source: &Source<'_, P>, now_ms: u64) -> Option<Result<Known<D>, Unavailable>> {
-        let known = self.known(source, now_ms);
-        if known.as_ref().is_some_and(|known| known.is_younger_than(D::FRESH_MS, now_ms)) {
-            return known.map(Ok);
-        }
-        let entries = self.entries.borrow();
-        let failed = entries.get(&source.provider.id).filter(|it| it.url == *source.url)?.failed.as_ref();
-        match known {
-            Some(known) => {
-                let rests = failed.is_some_and(|(at_ms, _)| is_recent(*at_ms, RETRY_AFTER_MS, now_ms));
-                // What is still usable is not waited for.
-                (rests || self.single_flight.is_under_way(&source.provider.id, now_ms)).then_some(Ok(known))
-            }
-            None => failed.filter(|(at_ms, _)| is_recent(*at_ms, RETRY_SOON_MS, now_ms)).map(|(_, e)| Err(e.clone())),
-        }
-    }
-
-    /// The document in memory, if it may be used at all.
-    pub(super) fn known<P>(&self, source: &Source<'_, P>, now_ms: u64) -> Option<Known<D>> {
+    /// The document in memory if it is usable.
+    pub(super) fn usable<P>(&self, source: &Source<'_, P>, now_ms: u64) -> Option<Fetched<D>> {
         let entries = self.entries.borrow();
         let entry = entries.get(&source.provider.id).filter(|entry| entry.url == *source.url)?;
-        entry.known.clone().filter(|known| known.is_younger_than(D::USABLE_MS, now_ms))
+        entry.document.clone().filter(|document| document.is_younger_than(D::USABLE_MS, now_ms))
     }
 
-    /// Keeps a document in memory; a success ends what a failure began.
-    pub(super) fn remember<P>(&self, source: &Source<'_, P>, known: Known<D>) {
-        let entry = Entry { url: source.url.clone(), known: Some(known), failed: None };
+    /// Keeps a document in memory.
+    pub(super) fn remember<P>(&self, source: &Source<'_, P>, document: Fetched<D>) {
+        let entry = Entry { url: source.url.clone(), document: Some(document), failure: None };
         self.entries.borrow_mut().insert(source.provider.id.clone(), entry);
     }
 
-    /// With the turn ends the waiting of the others, who then find in memory what came of it.
-    async fn fetch<P: Platform>(&self, source: &Source<'_, P>, _leader: Leader<'_>) -> Result<(Known<D>, D), Failure> {
-        let Source { platform, provider, url, .. } = source;
-        let fetched_at_ms = platform.now_ms();
-        let document = fetch::<D>(*platform, url).await.map_err(Failure::Missing);
-        let read = document.and_then(|document| match document.meaning(provider) {
-            Ok(meaning) => Ok((Known { fetched_at_ms, meaning: Rc::new(meaning) }, document)),
-            Err(error) => Err(Failure::Refused(error)),
-        });
-        match read {
-            Ok((known, document)) => {
-                self.remember(source, known.clone());
-                Ok((known, document))
+    /// What memory has for a request that should not fetch: a document, or a recent failure.
+    fn document_or_failure<P>(&self, source: &Source<'_, P>, now_ms: u64) -> Option<Result<Fetched<D>, Unavailable>> {
+        let document = self.usable(source, now_ms);
+        if document.as_ref().is_some_and(|document| document.is_younger_than(D::FRESH_MS, now_ms)) {
+            return document.map(Ok);
+        }
+        let failure = self.failure(source);
+        let failed_within =
+            |span_ms| failure.as_ref().filter(|(failed_at_ms, _)| is_recent(*failed_at_ms, span_ms, now_ms));
+        match document {
+            // A usable document serves while a newer one is fetched.
+            Some(document) => (failed_within(RETRY_AFTER_MS).is_some()
+                || self.single_flight.is_under_way(&source.provider.id, now_ms))
+            .then_some(Ok(document)),
+            None => failed_within(RETRY_WITHOUT_DOCUMENT_MS).map(|(_, error)| Err(error.clone())),
+        }
+    }
+
+    fn failure<P>(&self, source: &Source<'_, P>) -> Option<(u64, Unavailable)> {
+        let entries = self.entries.borrow();
+        entries.get(&source.provider.id).filter(|entry| entry.url == *source.url)?.failure.clone()
+    }
+
+    /// Takes the shared copy into memory if it is usable and newer than what is there.
+    async fn take_shared_copy<P: Platform>(&self, source: &Source<'_, P>, now_ms: u64) {
+        let Some(copy) = Shared(source.ring).read::<D, P>(source).await else { return };
+        let is_newer = self.usable(source, now_ms).is_none_or(|ours| ours.fetched_at_ms < copy.fetched_at_ms);
+        if copy.is_younger_than(D::USABLE_MS, now_ms) && is_newer {
+            self.remember(source, copy);
+        }
+    }
+
+    /// Fetches the document and shares it. If the provider cannot be reached, an older one serves.
+    async fn fetch_and_share<P: Platform>(
+        &self,
+        source: &Source<'_, P>,
+        older: Option<Fetched<D>>,
+        leader: Leader<'_>,
+    ) -> Result<Fetched<D>, Unavailable> {
+        match self.fetch(source, leader).await {
+            Ok((fetched, document)) => {
+                if let Some(sealed) = Shared(source.ring).seal(source, fetched.fetched_at_ms, &document) {
+                    Shared(source.ring).write::<D, P>(source, fetched.fetched_at_ms, &sealed).await;
+                }
+                Ok(fetched)
             }
-            Err(failure) => {
-                let now_ms = platform.now_ms();
-                let (known, error) = match &failure {
-                    Failure::Missing(error) => (self.known(source, now_ms), error),
-                    Failure::Refused(error) => (None, error),
-                };
-                Event::warn("provider.document")
-                    .with("provider", Name(&provider.id))
-                    .with("kind", D::KIND)
-                    .with("detail", error)
-                    .write(*platform);
-                let entry = Entry { url: (*url).clone(), known, failed: Some((now_ms, error.clone())) };
-                self.entries.borrow_mut().insert(provider.id.clone(), entry);
-                Err(failure)
+            Err(Failure::Missing(error)) => older.ok_or(error),
+            Err(Failure::Rejected(error)) => {
+                Shared(source.ring).forget::<D, P>(source).await;
+                Err(error)
             }
         }
     }
+
+    /// Fetches the document and remembers the outcome. Followers find it in memory as soon as the leader is dropped, which
+    /// is when this returns.
+    async fn fetch<P: Platform>(
+        &self,
+        source: &Source<'_, P>,
+        _leader: Leader<'_>,
+    ) -> Result<(Fetched<D>, D), Failure> {
+        let fetched_at_ms = source.platform.now_ms();
+        let result = fetch_document::<D, P>(source).await.and_then(|document| {
+            let content = document.content(source.provider).map_err(Failure::Rejected)?;
+            Ok((Fetched { fetched_at_ms, content: Rc::new(content) }, document))
+        });
+        match &result {
+            Ok((fetched, _)) => self.remember(source, fetched.clone()),
+            Err(failure) => self.remember_failure(source, failure),
+        }
+        result
+    }
+
+    fn remember_failure<P: Platform>(&self, source: &Source<'_, P>, failure: &Failure) {
+        let Source { platform, provider, url, .. } = source;
+        let now_ms = platform.now_ms();
+        let (document, error) = match failure {
+            Failure::Missing(error) => (self.usable(source, now_ms), error),
+            Failure::Rejected(error) => (None, error),
+        };
+        Event::warn("provider.document")
+            .with("provider", Name(&provider.id))
+            .with("kind", D::KIND)
+            .with("detail", error)
+            .write(*platform);
+        let entry = Entry { url: (*url).clone(), document, failure: Some((now_ms, error.clone())) };
+        self.entries.borrow_mut().insert(provider.id.clone(), entry);
+    }
 }
 
-/// Fetches a JSON document.
-async fn fetch<T: DeserializeOwned>(platform: &impl Platform, url: &Url) -> Result<T, Unavailable> {
-    let request = Outgoing::new(Method::GET, url.clone(), TIMEOUT).with(header::ACCEPT, "application/json");
-    let work = async {
-        let response = platform.send(request).await?;
-        if !response.status.is_success() {
-            return Err(Unavailable::new(PART, format_args!("metadata answered {}", response.status)));
-        }
-        response.body.read(MAX_DOCUMENT_BYTES).await.map_err(|e| Unavailable::new(PART, e))
-    };
-    // As a whole: a body that drips would hold up everybody who waits for it.
-    let body = within(platform, TIMEOUT, PART, work).await?;
-    // The error would quote what was answered.
-    serde_json::from_slice(&body).map_err(|_| Unavailable::new(PART, "metadata is not what it must be"))
+async fn fetch_document<D: Document, P: Platform>(source: &Source<'_, P>) -> Result<D, Failure> {
+    let request =
+        Outgoing::new(Method::GET, source.url.clone(), FETCH_TIMEOUT).with(header::ACCEPT, "application/json");
+    fetch_json(source.platform, request, FETCH_TIMEOUT, &EXPECTED).await.map_err(|error| {
+        Failure::Missing(match error {
+            FetchError::Status(status, _) => {
+                Unavailable::new(IDENTITY_PROVIDER, format_args!("metadata answered {status}"))
+            }
+            FetchError::Unavailable(error) => error,
+        })
+    })
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Claims that only Entra's ID tokens have. Tenant and group are read from them, so a wrong type refuses the token; at
-//! other providers claims of the same names mean something else, or nothing.
+//! Claims that only Entra's ID tokens have. Tenant and groups decide about access, so a wrong type rejects the token. Other
+//! providers' claims of the same names have another meaning, or none, and are not read.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, de::IgnoredAny};
 
 use super::provider::Tenants;
 
-/// What is read of an ID token of Entra beyond what every provider's says.
+/// The claims read from Entra's ID tokens, in addition to those of every provider.
 #[derive(Debug, Clone, Deserialize)]
 pub struct EntraClaims {
     /// Tenant id.
@@ -18,18 +18,19 @@ pub struct EntraClaims {
     groups: Option<Vec<String>>,
     #[serde(rename = "_claim_names")]
     claim_names: Option<BTreeMap<String, IgnoredAny>>,
-    /// A shorter way of saying that the groups are elsewhere.
+    /// Like `_claim_names`, says that the groups are elsewhere.
     hasgroups: Option<bool>,
 }
 
 impl EntraClaims {
-    /// The tenant, if its users may sign in (M74) and the token is of the v2.0 endpoint.
+    /// The tenant, if its users may sign in (M74) and the token is from the v2.0 endpoint.
     pub(super) fn tenant(&self, tenants: &Tenants) -> Option<&str> {
         let tenant = self.tid.as_deref().filter(|tid| is_guid(tid) && tenants.allows(tid));
         tenant.filter(|_| self.ver.as_deref() == Some("2.0"))
     }
 
-    /// A user of more groups than fit is described by a pointer instead of a list: that is no proof of any (M77).
+    /// Whether the token proves membership in one of the groups; true if none is required. Of a user in too many groups,
+    /// Entra sends a pointer instead of the list, which proves nothing (M77).
     pub(super) fn is_in_a_group(&self, required: &[String]) -> bool {
         let overage =
             self.hasgroups == Some(true) || self.claim_names.as_ref().is_some_and(|names| names.contains_key("groups"));
@@ -37,7 +38,7 @@ impl EntraClaims {
         required.is_empty() || (is_member && !overage)
     }
 
-    /// Whom they are about.
+    /// Tenant id and object id.
     pub(super) fn identity(&self) -> (Option<&str>, Option<&str>) {
         (self.tid.as_deref(), self.oid.as_deref())
     }

@@ -8,12 +8,14 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{assertion::with_times, client_key::ClientKey, github_rate::rate_limited_for_seconds};
+use super::{
+    assertion::with_times,
+    client_key::ClientKey,
+    fetch_json::{Expected, FetchError, read_json},
+    github_rate::rate_limited_for_seconds,
+};
 use crate::{
-    http::{
-        body::ReadBody as _,
-        web::{Body, Outgoing, USER_AGENT, without_slash},
-    },
+    http::web::{Body, Outgoing, USER_AGENT, without_slash},
     runtime::{
         clock::{now_seconds, within},
         platform::Platform,
@@ -26,11 +28,16 @@ use crate::{
 const BACKDATED_SECONDS: i64 = 300;
 /// Until when a JWT is good, in seconds from now: how far GitHub's clock may be ahead.
 const LIFETIME_SECONDS: i64 = 300;
-const MAX_ANSWER_BYTES: usize = 256 * 1024;
 /// Longest token taken, in bytes. They are opaque, of about 520 characters since 2026.
 const MAX_TOKEN_BYTES: usize = 4096;
 /// How long the answer's head may take, and its body.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
+const EXPECTED: Expected = Expected {
+    from: "GitHub",
+    is_status: |status| *status == StatusCode::CREATED,
+    max_bytes: 256 * 1024,
+    malformed: "no installation token",
+};
 
 /// A GitHub App.
 #[derive(Debug)]
@@ -129,18 +136,15 @@ impl App {
         request.body = Body::Bytes(body.into());
         let asked_at_ms = platform.now_ms();
         let response = within(platform, TIMEOUT, "GitHub", platform.send(request)).await?;
-        match response.status {
-            StatusCode::CREATED => {}
-            status if status.is_client_error() => {
-                let rests = rate_limited_for_seconds(status, &response.headers, platform.now_ms());
-                return Err(rests.map_or(InstallationError::Refused(status), InstallationError::Limited));
+        let read = async { Ok(read_json(response, &EXPECTED).await) };
+        let given: Given = within(platform, TIMEOUT, "GitHub", read).await?.map_err(|error| match error {
+            FetchError::Status(status, headers) if status.is_client_error() => {
+                rate_limited_for_seconds(status, &headers, platform.now_ms())
+                    .map_or(InstallationError::Refused(status), InstallationError::Limited)
             }
-            status => return Err(odd(&format_args!("installation token answered {status}")).into()),
-        }
-        let body = async { response.body.read(MAX_ANSWER_BYTES).await.map_err(|e| odd(&e)) };
-        let body = within(platform, TIMEOUT, "GitHub", body).await?;
-        // The error would quote the body.
-        let given: Given = serde_json::from_slice(&body).map_err(|_| odd(&"no installation token"))?;
+            FetchError::Status(status, _) => odd(&format_args!("installation token answered {status}")).into(),
+            FetchError::Unavailable(error) => error.into(),
+        })?;
         // More than was asked for is nothing a service should hold.
         let more = given.permissions.as_ref().is_some_and(|given| {
             given.iter().any(|(name, level)| name != "metadata" && permissions.get(name) != Some(level))

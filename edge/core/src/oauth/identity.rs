@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use causeway_protocol::subject::Subject;
-use http::{Method, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
@@ -13,6 +13,7 @@ use url::Url;
 use super::{
     cache,
     dpop::DpopKey,
+    fetch_json::{Expected, FetchError, fetch_json},
     github_rate::rate_limited_for_seconds,
     id_token::{self, IdClaims, IdTokenError, SignIn},
     logout_token::is_name,
@@ -23,20 +24,19 @@ use super::{
 };
 use crate::{
     error::Error,
-    http::{
-        body::ReadBody as _,
-        web::{Outgoing, USER_AGENT, without_slash},
-    },
-    runtime::{
-        clock::{now_seconds, within},
-        platform::Platform,
-        unavailable::Unavailable,
-    },
+    http::web::{Outgoing, USER_AGENT, without_slash},
+    runtime::{clock::now_seconds, platform::Platform, unavailable::Unavailable},
     token_set::{TokenSet, User},
 };
 
-const MAX_USER_BYTES: usize = 256 * 1024;
 const TIMEOUT: Duration = Duration::from_secs(10);
+const EXPECTED_USER: Expected = Expected {
+    from: "GitHub",
+    is_status: |status| *status == StatusCode::OK,
+    max_bytes: 256 * 1024,
+    malformed: "/user is not what it must be",
+};
+
 /// Who signed in, and as whom the provider knows them.
 #[derive(Debug, Clone)]
 pub struct Identity {
@@ -164,30 +164,12 @@ async fn github_user(
         .with(header::ACCEPT, "application/vnd.github+json")
         .with(header::USER_AGENT, USER_AGENT)
         .with_bearer(&tokens.access_token);
-    let asked = async {
-        let response = platform.send(request).await?;
-        let body = match response.status {
-            StatusCode::OK => response.body.read(MAX_USER_BYTES).await.map_err(|e| outage(&e))?,
-            _ => Vec::new(),
-        };
-        Ok((response.status, response.headers, body))
-    };
-    let (status, headers, body) = within(platform, TIMEOUT, "GitHub", asked).await?;
-    if let Some(retry_after_seconds) = rate_limited_for_seconds(status, &headers, platform.now_ms()) {
-        return Err(Error::UpstreamRateLimited {
-            unavailable: outage(&"limits the rate of requests"),
-            retry_after_seconds,
-        });
-    }
-    match status {
-        StatusCode::OK => {}
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            return Err(Error::SignInRefused { reason: "GitHub does not know its own token" });
-        }
-        status => return Err(outage(&format_args!("/user answered {status}")).into()),
-    }
-    let user: GitHubUser = serde_json::from_slice(&body).map_err(|_| outage(&"/user is not what it must be"))?;
-    // The number stays with the person; the login can be given up and taken by another (M66).
+    let fetched: Result<GitHubUser, _> = fetch_json(platform, request, TIMEOUT, &EXPECTED_USER).await;
+    let user = fetched.map_err(|error| match error {
+        FetchError::Unavailable(error) => error.into(),
+        FetchError::Status(status, headers) => github_error(status, &headers, platform.now_ms()),
+    })?;
+    // The number never changes; a login can be given up and taken by another person (M66).
     let sub = user.id.to_string();
     let subject = Subject::new("github", &sub).map_err(|e| outage(&e))?;
     let name = user.name.filter(|name| !name.is_empty()).unwrap_or(user.login);
@@ -199,6 +181,19 @@ async fn github_user(
         signed_in_at_ms: platform.now_ms(),
         by_own_clock: true,
     })
+}
+
+fn github_error(status: StatusCode, headers: &HeaderMap, now_ms: u64) -> Error {
+    let outage = |detail: &dyn std::fmt::Display| Unavailable::new("GitHub", detail);
+    match (rate_limited_for_seconds(status, headers, now_ms), status) {
+        (Some(retry_after_seconds), _) => {
+            Error::UpstreamRateLimited { unavailable: outage(&"limits the rate of requests"), retry_after_seconds }
+        }
+        (None, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
+            Error::SignInRefused { reason: "GitHub does not know its own token" }
+        }
+        (None, status) => outage(&format_args!("/user answered {status}")).into(),
+    }
 }
 
 #[cfg(test)]

@@ -1,20 +1,20 @@
-//! What an isolate remembers of installations' tokens: those it has, and those it could not have a moment ago.
+//! The installation tokens that an isolate remembers, and its recent failures to get one.
 
 use std::{cell::RefCell, collections::HashMap};
 
 use super::github_app::{InstallationError, InstallationToken};
 use crate::runtime::single_flight::SingleFlight;
 
-/// How long a refusal is remembered, in milliseconds; it is an operator's to put right.
+/// How long a refusal is remembered, in milliseconds. An operator has to fix its cause.
 const REFUSED_MS: u64 = 5 * 1000;
-/// The same for an outage: as long as callers are told to wait.
+/// How long an outage is remembered, in milliseconds: as long as callers are told to wait.
 const UNAVAILABLE_MS: u64 = 2 * 1000;
 
-/// Tokens by what they may do.
+/// Tokens, by a name made of the installation and the permissions.
 #[derive(Debug, Default)]
 pub struct InstallationCache {
     entries: RefCell<HashMap<String, Entry>>,
-    /// Those that are being asked for.
+    /// One request of the isolate gets a token for all that wait.
     pub single_flight: SingleFlight,
 }
 
@@ -25,13 +25,13 @@ struct Entry {
 }
 
 impl InstallationCache {
-    /// A token, as it was remembered.
+    /// The token remembered under a name, even if it has expired.
     #[must_use]
     pub fn token(&self, name: &str) -> Option<InstallationToken> {
         self.entries.borrow().get(name)?.token.clone()
     }
 
-    /// Why there was none a moment ago.
+    /// The last failure, while it is recent; of a rate limit, with the time left.
     #[must_use]
     pub fn failure(&self, name: &str, now_ms: u64) -> Option<InstallationError> {
         let entries = self.entries.borrow();
@@ -50,12 +50,12 @@ impl InstallationCache {
         })
     }
 
-    /// Remembers a token; it ends what a failure began.
+    /// Remembers a token and clears the failure.
     pub fn remember(&self, name: &str, token: InstallationToken) {
         self.entries.borrow_mut().insert(name.to_owned(), Entry { token: Some(token), failed: None });
     }
 
-    /// Remembers that there was none.
+    /// Remembers a failure.
     pub fn note(&self, name: &str, now_ms: u64, error: InstallationError) {
         self.entries.borrow_mut().entry(name.to_owned()).or_default().failed = Some((now_ms, error));
     }

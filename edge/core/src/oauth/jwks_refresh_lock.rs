@@ -1,78 +1,78 @@
-//! Keys fetched out of turn, because a token was signed by one that nobody knew: once a minute in a whole deployment,
-//! however many isolates meet such tokens (M43, S42, S125).
+//! The lock on early refreshes of a provider's keys. A token signed by an unknown key causes one, but a whole deployment
+//! makes one a minute at most, however many isolates receive such tokens (M43, S42, S125).
 //!
-//! Who comes first claims the fetch at the coordinator and leaves there what came of it; the others take it from there,
-//! for the key-value store may not show it to them for a minute. A claim whose holder was cut off lapses, so a key that
-//! has just come into use is refused for no longer than it takes to fetch it twice (S52).
+//! The first isolate claims the fetch at the coordinator and leaves the outcome there. The others take it from there,
+//! because the key-value store may show it to them a minute late. A claim whose holder was cut off lapses, so a new key is
+//! unknown for no longer than two fetches take (S52).
 
 use serde::{Deserialize, Serialize};
 
 use crate::runtime::machine::Machine;
 
-/// How long after one claim there is no other, in milliseconds.
+/// Time from a claim to the next one, in milliseconds.
 pub const COOL_DOWN_MS: u64 = 60 * 1000;
-/// The same after one whose fetch failed.
+/// The same if the fetch failed.
 pub const FAILED_MS: u64 = 30 * 1000;
-/// How long a claim holds without a word of what came of it: a little longer than a fetch may take.
+/// How long a claim holds without an outcome, in milliseconds: a little longer than a fetch may take.
 pub const LEASE_MS: u64 = 12 * 1000;
 
-/// The machine of one key set.
+/// The lock of one key set.
 #[derive(Debug)]
 pub struct JwksRefreshLockMachine;
 
 /// What is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claimed {
-    /// When, in Unix milliseconds; names the claim, too.
+    /// When it was claimed, in Unix milliseconds. Also identifies the claim.
     pub at_ms: u64,
-    /// Until when there is no other, in Unix milliseconds.
+    /// When the next claim is possible, in Unix milliseconds.
     pub until_ms: u64,
-    /// What came of it, once that is known.
+    /// The outcome, once it is known.
     pub outcome: Option<Outcome>,
 }
 
-/// What came of a fetch.
+/// The outcome of a fetch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// Keys: sealed, in base64url.
+    /// The keys, sealed, in base64url.
     Fetched(String),
-    /// Nothing.
+    /// No keys.
     Failed,
 }
 
-/// What can be asked.
+/// A command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Command {
-    /// Fetch, or have what somebody else has just fetched.
+    /// Asks to fetch, or for what another isolate has just fetched.
     Claim,
-    /// Say what came of a claim.
+    /// Leaves the outcome of a claim.
     Settle {
-        /// Which claim.
+        /// Identifies the claim.
         at_ms: u64,
-        /// What came of it.
+        /// The outcome.
         outcome: Outcome,
     },
 }
 
-/// What is answered.
+/// A reply.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
-    /// Fetch.
-    Yours {
-        /// Names the claim.
+    /// The caller fetches.
+    Granted {
+        /// Identifies the claim.
         at_ms: u64,
     },
-    /// Somebody else fetches, or has.
-    Theirs {
-        /// What came of it; `None` if that is not known yet.
+    /// Another isolate fetches, or has fetched.
+    Held {
+        /// The outcome; `None` if it is not known yet.
         outcome: Option<Outcome>,
-        /// For how much longer nobody else may, in milliseconds.
+        /// Time until the next claim is possible, in milliseconds.
         wait_ms: u64,
     },
-    /// Noted, unless the claim had lapsed and was another's by then.
+    /// The outcome is stored, unless the claim had lapsed and another isolate held it.
     Settled,
 }
 
@@ -86,11 +86,11 @@ impl Machine for JwksRefreshLockMachine {
         match (command, state) {
             (Command::Claim, Some(claimed)) if (claimed.at_ms..claimed.until_ms).contains(&now_ms) => {
                 let wait_ms = claimed.until_ms.saturating_sub(now_ms);
-                (None, Reply::Theirs { outcome: claimed.outcome.clone(), wait_ms })
+                (None, Reply::Held { outcome: claimed.outcome.clone(), wait_ms })
             }
             (Command::Claim, _) => {
                 let until_ms = now_ms.saturating_add(LEASE_MS);
-                (Some(Claimed { at_ms: now_ms, until_ms, outcome: None }), Reply::Yours { at_ms: now_ms })
+                (Some(Claimed { at_ms: now_ms, until_ms, outcome: None }), Reply::Granted { at_ms: now_ms })
             }
             (Command::Settle { at_ms, outcome }, Some(claimed)) if claimed.at_ms == at_ms => {
                 let span_ms = match outcome {
@@ -120,33 +120,33 @@ mod tests {
     }
 
     #[test]
-    fn s42_one_fetches_and_the_others_have_what_it_brought_until_the_minute_is_over() {
+    fn s42_one_isolate_fetches_and_the_others_get_its_keys_for_a_minute() {
         let state = &mut None;
-        assert_eq!(step(state, 5, Command::Claim), Reply::Yours { at_ms: 5 });
-        assert_eq!(step(state, 6, Command::Claim), Reply::Theirs { outcome: None, wait_ms: LEASE_MS - 1 });
+        assert_eq!(step(state, 5, Command::Claim), Reply::Granted { at_ms: 5 });
+        assert_eq!(step(state, 6, Command::Claim), Reply::Held { outcome: None, wait_ms: LEASE_MS - 1 });
         let outcome = Outcome::Fetched("keys".to_owned());
         step(state, 900, Command::Settle { at_ms: 5, outcome: outcome.clone() });
-        let theirs = |wait_ms| Reply::Theirs { outcome: Some(outcome.clone()), wait_ms };
-        assert_eq!(step(state, 901, Command::Claim), theirs(COOL_DOWN_MS - 896));
-        assert_eq!(step(state, COOL_DOWN_MS + 4, Command::Claim), theirs(1));
-        assert_eq!(step(state, COOL_DOWN_MS + 5, Command::Claim), Reply::Yours { at_ms: COOL_DOWN_MS + 5 });
+        let held = |wait_ms| Reply::Held { outcome: Some(outcome.clone()), wait_ms };
+        assert_eq!(step(state, 901, Command::Claim), held(COOL_DOWN_MS - 896));
+        assert_eq!(step(state, COOL_DOWN_MS + 4, Command::Claim), held(1));
+        assert_eq!(step(state, COOL_DOWN_MS + 5, Command::Claim), Reply::Granted { at_ms: COOL_DOWN_MS + 5 });
     }
 
     #[test]
-    fn a_claim_of_somebody_who_was_cut_off_lapses_and_settles_nothing_later() {
+    fn claim_of_a_cut_off_holder_lapses_and_can_no_longer_be_settled() {
         let state = &mut None;
         step(state, 0, Command::Claim);
-        assert_eq!(step(state, LEASE_MS, Command::Claim), Reply::Yours { at_ms: LEASE_MS });
+        assert_eq!(step(state, LEASE_MS, Command::Claim), Reply::Granted { at_ms: LEASE_MS });
         step(state, LEASE_MS + 1, Command::Settle { at_ms: 0, outcome: Outcome::Failed });
         assert_eq!(state.as_ref().unwrap().outcome, None);
         step(state, LEASE_MS + 2, Command::Settle { at_ms: LEASE_MS, outcome: Outcome::Failed });
-        assert_eq!(step(state, LEASE_MS + FAILED_MS, Command::Claim), Reply::Yours { at_ms: LEASE_MS + FAILED_MS });
+        assert_eq!(step(state, LEASE_MS + FAILED_MS, Command::Claim), Reply::Granted { at_ms: LEASE_MS + FAILED_MS });
     }
 
     #[test]
-    fn a_clock_that_was_set_back_locks_nobody_out() {
+    fn clock_that_was_set_back_does_not_block_claims() {
         let state = &mut None;
         step(state, 1_000_000, Command::Claim);
-        assert_eq!(step(state, 0, Command::Claim), Reply::Yours { at_ms: 0 });
+        assert_eq!(step(state, 0, Command::Claim), Reply::Granted { at_ms: 0 });
     }
 }

@@ -35,6 +35,7 @@ mod document_cache;
 pub mod dpop;
 pub mod entra;
 pub mod exchange;
+mod fetch_json;
 pub mod github_app;
 pub mod github_rate;
 pub mod id_token;

@@ -1,4 +1,4 @@
-//! New tokens for old. The caller holds the session exclusively and stores what comes of it; here it is decided what a
+//! Refreshing tokens. The caller holds the session exclusively and stores the outcome; this module decides what the
 //! provider's answer means for the refresh token that was sent.
 
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::{
     identity::with_keys,
     jws::SignatureError,
     protocol::{self, TokenHttpClient},
-    provider::RefreshPolicy,
+    provider::{Provider, RefreshPolicy},
     restriction::Restriction,
     token_endpoint::{Client, TokenError},
 };
@@ -25,49 +25,40 @@ use crate::{
     token_set::TokenSet,
 };
 
-/// How long the keys for a new ID token may take: the new tokens wait for it, and the caller's patience has an end.
+/// How long the keys for a new ID token may take. The new tokens wait for them, and the caller's time is limited.
 const KEYS_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What became of a refresh.
+/// The outcome of a refresh.
 #[derive(Debug)]
 pub enum Refresh {
-    /// New tokens; the old ones must not be used again. Boxed, for they are large.
-    Refreshed(Box<Refreshed>),
-    /// The provider says, or its answer shows, that this connection is over. The reason is for the log.
+    /// New tokens; the old ones must not be used again. Boxed because they are large.
+    Refreshed(Box<TokenSet>),
+    /// The provider ended the grant. The reason is for the log.
     Ended(&'static str),
-    /// There is no token restricted as asked for. The refresh token may be used up all the same: oidc-provider looks at
-    /// what is asked for after it. The reason is for the log.
+    /// The provider gives no token with the requested restriction. The refresh token may be consumed: oidc-provider checks
+    /// the request after consuming it. The reason is for the log.
     Denied(&'static str),
-    /// The answer speaks of another user or comes from somebody else: the session itself cannot be trusted (S55).
+    /// The answer's ID token is of another user or another issuer: the session cannot be trusted any more (S55).
     SubjectMismatch {
         /// For the log.
         reason: &'static str,
-        /// What came: nobody gets it. To be revoked once the session is over, which must not wait for that.
+        /// The tokens received. They must not be used; revoke them after the session has ended, which must not wait for it.
         tokens: Box<TokenSet>,
     },
-    /// The provider answered and used nothing up: the same refresh token works later.
+    /// The provider answered without consuming the refresh token, so it works later.
     Answered {
-        /// When the provider wants to be asked again, in seconds.
+        /// When the provider may be asked again, in seconds.
         retry_after_seconds: Option<u32>,
         /// For the log.
         detail: &'static str,
-        /// Whether the provider broke down, and may have used it up all the same.
+        /// Whether the refresh token may be consumed in spite of the answer.
         possibly_consumed: bool,
     },
-    /// No answer, or none that can be read: the refresh token may be used up.
+    /// No answer, or an unreadable one: the refresh token may be consumed.
     Lost,
 }
 
-/// What a refresh gave.
-#[derive(Debug)]
-pub struct Refreshed {
-    /// The tokens.
-    pub tokens: TokenSet,
-    /// What a new ID token says, if one came and could be verified.
-    pub claims: Option<IdClaims>,
-}
-
-/// Refreshes; the new access token is restricted as asked for.
+/// Refreshes an account's tokens. The new access token has the given restriction.
 pub async fn refresh<P: Platform>(
     client: &Client<'_, P>,
     before: &TokenSet,
@@ -84,45 +75,58 @@ pub async fn refresh<P: Platform>(
         request = request.add_extra_param("resource", resource);
     }
     let answered = request.request_async(&TokenHttpClient { client, dpop }).await;
-    let mut tokens = match protocol::tokens(
-        client.platform,
-        answered,
-        dpop.is_some(),
-        restriction.map_or(&before.scopes, |it| &it.scopes),
-    ) {
+    let granted = restriction.map_or(&before.scopes, |restriction| &restriction.scopes);
+    let tokens = match protocol::tokens(client.platform, answered, dpop.is_some(), granted) {
         Ok(tokens) => tokens,
-        Err(error) => return of_error(&error, restriction.is_some(), client.provider.refresh),
+        Err(error) => return classify(&error, restriction.is_some(), client.provider.refresh),
     };
-    // A provider that does not rotate leaves it out (S120).
+    let claims = match &tokens.id_token {
+        None => None,
+        Some(token) => match check_id_token(client, token, before.id_token.as_ref()).await {
+            Ok(claims) => claims,
+            Err(reason) => {
+                let tokens = Box::new(with_refresh_token_of(before, tokens));
+                return Refresh::SubjectMismatch { reason, tokens };
+            }
+        },
+    };
+    let tokens = with_refresh_token_of(before, tokens);
+    Refresh::Refreshed(Box::new(with_better_id_token(before, tokens, claims.as_ref(), client.provider)))
+}
+
+/// A provider that does not rotate refresh tokens leaves them out of its answer (S120).
+fn with_refresh_token_of(before: &TokenSet, mut tokens: TokenSet) -> TokenSet {
     if tokens.refresh_token.is_none() {
         tokens.refresh_token.clone_from(&before.refresh_token);
     }
-    let claims = match &tokens.id_token {
-        None => None,
-        Some(token) => match check(client, token, before.id_token.as_ref()).await {
-            Ok(claims) => claims,
-            // Somebody else's tokens, perhaps.
-            Err(reason) => return Refresh::SubjectMismatch { reason, tokens: Box::new(tokens) },
-        },
-    };
-    // One that no longer says when the user signed in does not take the place of one that does: later ones are held to it.
-    let known = before.id_token.as_ref().and_then(|token| IdClaims::of_own(token.expose_secret(), client.provider));
-    let said_when = known.is_some_and(|known| known.auth_time.is_some());
-    if claims.as_ref().is_none_or(|claims| said_when && claims.auth_time.is_none()) {
-        tokens.id_token.clone_from(&before.id_token);
-    }
-    Refresh::Refreshed(Box::new(Refreshed { tokens, claims }))
+    tokens
 }
 
-/// Checks the ID token that came with new tokens against the one before (M42, S55). `None` if the provider's keys
-/// cannot be had, or are so new that nobody has them yet: the new tokens exist, dropping them would end the session for an outage. What it claims must be right
-/// even then, only who signed it stays open; it is not kept.
-async fn check<P: Platform>(
+/// Keeps the ID token from before if the new one is not verified, or does not say when the user signed in while the old one
+/// does: later ones are compared with it.
+fn with_better_id_token(
+    before: &TokenSet,
+    mut tokens: TokenSet,
+    claims: Option<&IdClaims>,
+    provider: &Provider,
+) -> TokenSet {
+    let old = before.id_token.as_ref().and_then(|token| IdClaims::of_own(token.expose_secret(), provider));
+    let old_has_time = old.is_some_and(|old| old.auth_time.is_some());
+    if claims.is_none_or(|claims| old_has_time && claims.auth_time.is_none()) {
+        tokens.id_token.clone_from(&before.id_token);
+    }
+    tokens
+}
+
+/// Checks the ID token that came with new tokens against the one before (M42, S55). `None` if its signature cannot be
+/// verified because the provider's keys cannot be fetched or do not include its key yet: the new tokens exist, and dropping
+/// them would end the session for an outage. Its claims must match even then, and it is not kept.
+async fn check_id_token<P: Platform>(
     client: &Client<'_, P>,
     token: &SecretString,
     before: Option<&SecretString>,
 ) -> Result<Option<IdClaims>, &'static str> {
-    const ANOTHER: &str = "refreshed ID token is not believed";
+    const REJECTED: &str = "refreshed ID token is not believed";
     let Client { platform, provider, .. } = client;
     let before = before.and_then(|token| IdClaims::of_own(token.expose_secret(), provider));
     let before = before.ok_or("no ID token to compare with")?;
@@ -131,12 +135,12 @@ async fn check<P: Platform>(
         with_keys(client, |keys| id_token::validate_refreshed(token.expose_secret(), keys, provider, &before, now));
     match within(*platform, KEYS_TIMEOUT, "identity provider", validated).await {
         Ok(Ok(claims)) => Ok(Some(claims)),
-        // Who makes keys be fetched too often, by forging tokens, must not end the sessions that come after; nor must a
-        // clock of ours that is wrong (S117).
+        // An attacker who uses up the early refreshes of keys with forged tokens must not end other sessions; nor must a wrong
+        // clock of our own (S117).
         Ok(Err(IdTokenError::Signature(SignatureError::UnknownKey) | IdTokenError::Time)) | Err(_) => {
             match IdClaims::of_own(token.expose_secret(), provider) {
                 Some(claims) if claims.check_party(provider).is_ok() && claims.continues(&before, now) => Ok(None),
-                _ => Err(ANOTHER),
+                _ => Err(REJECTED),
             }
         }
         Ok(Err(error)) => {
@@ -144,14 +148,14 @@ async fn check<P: Platform>(
                 .with("provider", Name(&provider.id))
                 .with("detail", error.reason())
                 .write(*platform);
-            Err(ANOTHER)
+            Err(REJECTED)
         }
     }
 }
 
-/// Only a provider's word that the grant is over ends a connection; whatever else it says is an outage (S113), or about
-/// the restriction that was asked for.
-fn of_error(error: &TokenError, is_restricted: bool, policy: RefreshPolicy) -> Refresh {
+/// What an error means for the refresh token. Only the provider's statement that the grant has ended ends the account;
+/// everything else is an outage (S113), or concerns the requested restriction.
+fn classify(error: &TokenError, is_restricted: bool, policy: RefreshPolicy) -> Refresh {
     let answered = |detail, retry_after_seconds: &Option<u32>, possibly_consumed| Refresh::Answered {
         retry_after_seconds: *retry_after_seconds,
         detail,
@@ -166,8 +170,8 @@ fn of_error(error: &TokenError, is_restricted: bool, policy: RefreshPolicy) -> R
             | "consent_required"),
         ) => Refresh::Ended(code),
         TokenError::Refused(code) if is_restricted => Refresh::Denied(code),
-        // It may have been about the restriction, and after the refresh token was used up. Where a repeat costs the whole
-        // grant, even the unlikely counts.
+        // It may concern the restriction, and the refresh token may be consumed. Where sending it again ends the whole grant,
+        // even an unlikely case counts.
         TokenError::Unintelligible(_) if is_restricted && policy.rotates && !policy.retries_lost_answer => {
             Refresh::Lost
         }

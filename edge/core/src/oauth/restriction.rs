@@ -1,23 +1,23 @@
-//! What an access token is restricted to (RFC 9700 §2.3): a service that names the scopes it needs, or the resource it
-//! is, gets tokens that are good for nothing else. They are made of the account's refresh token (RFC 6749 §6,
-//! RFC 8707 §2.2); the user consents to all of them at the sign-in.
+//! Restricted access tokens (RFC 9700 §2.3): a service that names its scopes or its resource gets tokens that are valid for
+//! nothing else. They are issued for the account's refresh token (RFC 6749 §6, RFC 8707 §2.2). The user consents to all of
+//! them at the sign-in.
 
 use std::iter;
 
-/// Most restrictions that a provider may be asked for: each session keeps a token for each.
+/// Most restrictions of one provider. A session keeps a token for each.
 pub const MAX_RESTRICTIONS: usize = 8;
 
-/// What the access tokens of some services are restricted to.
+/// What an access token is restricted to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Restriction {
-    /// What they allow; empty leaves it to the provider.
+    /// The scopes; empty leaves them to the provider.
     pub scopes: Vec<String>,
-    /// Whom they are for: an absolute URI (RFC 8707 §2).
+    /// The resource, an absolute URI (RFC 8707 §2).
     pub resource: Option<String>,
 }
 
 impl Restriction {
-    /// Its name in a session's record: another one once the configuration asks for something else.
+    /// Its name in a session's record. It changes with the configured scopes and resource, so old tokens are not used.
     #[must_use]
     pub fn key(&self) -> String {
         iter::once(self.resource.as_deref().unwrap_or_default())
@@ -27,13 +27,13 @@ impl Restriction {
     }
 }
 
-/// Whether RFC 8707 §2 takes it for a resource: an absolute URI without a fragment.
+/// Whether a text is a resource (RFC 8707 §2): an absolute URI without a fragment.
 #[must_use]
 pub fn is_resource(text: &str) -> bool {
     url::Url::parse(text).is_ok_and(|url| url.fragment().is_none())
 }
 
-/// Whether it is a scope (RFC 6749 §3.3).
+/// Whether a text is a scope (RFC 6749 §3.3).
 #[must_use]
 pub fn is_scope(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b'\\'))

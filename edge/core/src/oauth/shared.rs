@@ -1,14 +1,15 @@
-//! Providers' documents where all isolates of a deployment find them: sealed, in the key-value store. A copy costs an
-//! isolate that begins nothing but a look; a store that is down, stale or tampered with costs it a fetch.
+//! The copies of providers' documents that all isolates of a deployment share: sealed, in the key-value store. A new
+//! isolate reads a copy instead of fetching. If the store is down, stale or tampered with, the isolate fetches.
 //!
-//! The seal says whose document it is and where it was fetched: what was configured otherwise reads nothing of it.
+//! The seal is bound to the provider and the URL the document was fetched from, so a changed configuration reads no old
+//! copy.
 
 use std::{rc::Rc, time::Duration};
 
 use causeway_protocol::signature::KeyRing;
 use sha2::{Digest as _, Sha256};
 
-use super::document::{Document, Known, Source, life};
+use super::document::{Document, Fetched, Source, usable_for};
 use crate::{
     runtime::{
         clock::within,
@@ -19,17 +20,17 @@ use crate::{
     seal::{self, Binding, Purpose, length_prefixed},
 };
 
-/// How long the store may take; the provider is as near.
+/// How long the store may take. Beyond that, fetching from the provider is as fast.
 const STORE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The keys that seal what is shared.
+/// Reads and writes the copies, sealed with these keys.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shared<'a>(pub(super) &'a KeyRing);
 
 impl Shared<'_> {
-    /// The copy, if there is one that opens and agrees with the configuration. How old it is, is for the caller to see.
-    pub(super) async fn read<D: Document, P: Platform>(&self, source: &Source<'_, P>) -> Option<Known<D>> {
-        let key = name::<D, P>("provider:", source);
+    /// The copy, if there is one that opens and agrees with the configuration. The caller checks its age.
+    pub(super) async fn read<D: Document, P: Platform>(&self, source: &Source<'_, P>) -> Option<Fetched<D>> {
+        let key = kv_key::<D, P>(source);
         let read = within(source.platform, STORE_TIMEOUT, "kv", source.platform.get(&key)).await;
         match read {
             Ok(sealed) => self.open(source, &sealed?),
@@ -40,16 +41,16 @@ impl Shared<'_> {
         }
     }
 
-    /// Opens a copy from wherever it was kept.
-    pub(super) fn open<D: Document, P>(&self, source: &Source<'_, P>, sealed: &[u8]) -> Option<Known<D>> {
+    /// Opens a copy, wherever it was stored.
+    pub(super) fn open<D: Document, P>(&self, source: &Source<'_, P>, sealed: &[u8]) -> Option<Fetched<D>> {
         let plain = seal::open(self.0, binding(&context::<D, P>(source)), sealed).ok()?;
         let (fetched_at_ms, document) = plain.split_first_chunk()?;
         let document: D = serde_json::from_slice(document).ok()?;
-        let meaning = document.meaning(source.provider).ok()?;
-        Some(Known { fetched_at_ms: u64::from_be_bytes(*fetched_at_ms), meaning: Rc::new(meaning) })
+        let content = document.content(source.provider).ok()?;
+        Some(Fetched { fetched_at_ms: u64::from_be_bytes(*fetched_at_ms), content: Rc::new(content) })
     }
 
-    /// Seals a document with the time it was fetched at. `None` without randomness.
+    /// Seals a document together with the time it was fetched at. `None` without randomness.
     pub(super) fn seal<D: Document, P: Platform>(
         &self,
         source: &Source<'_, P>,
@@ -61,24 +62,24 @@ impl Shared<'_> {
         seal::seal(self.0, source.platform, binding(&context::<D, P>(source)), &plain).ok()
     }
 
-    /// Leaves a sealed copy for the others, best effort.
+    /// Stores a sealed copy. Best effort.
     pub(super) async fn write<D: Document, P: Platform>(
         &self,
         source: &Source<'_, P>,
         fetched_at_ms: u64,
         sealed: &[u8],
     ) {
-        let key = name::<D, P>("provider:", source);
-        let ttl = life::<D>(fetched_at_ms, source.platform.now_ms());
+        let key = kv_key::<D, P>(source);
+        let ttl = usable_for::<D>(fetched_at_ms, source.platform.now_ms());
         let put = within(source.platform, STORE_TIMEOUT, "kv", source.platform.put(&key, sealed, ttl));
         if let Err(error) = put.await {
             report(source, &error);
         }
     }
 
-    /// Takes the copy away, best effort.
+    /// Deletes the copy. Best effort.
     pub(super) async fn forget<D: Document, P: Platform>(&self, source: &Source<'_, P>) {
-        let key = name::<D, P>("provider:", source);
+        let key = kv_key::<D, P>(source);
         let delete = within(source.platform, STORE_TIMEOUT, "kv", source.platform.delete(&key));
         if let Err(error) = delete.await {
             report(source, &error);
@@ -86,10 +87,13 @@ impl Shared<'_> {
     }
 }
 
-/// What is of one document, for stores.
-pub(super) fn name<D: Document, P>(prefix: &str, source: &Source<'_, P>) -> String {
-    let digest = Sha256::digest(length_prefixed(&context::<D, P>(source)));
-    format!("{prefix}{}", hex::encode(digest))
+fn kv_key<D: Document, P>(source: &Source<'_, P>) -> String {
+    format!("provider:{}", digest::<D, P>(source))
+}
+
+/// Identifies a document in stores and at the coordinator: a digest of its kind, provider and URL.
+pub(super) fn digest<D: Document, P>(source: &Source<'_, P>) -> String {
+    hex::encode(Sha256::digest(length_prefixed(&context::<D, P>(source))))
 }
 
 fn context<'a, D: Document, P>(source: &Source<'a, P>) -> [&'a [u8]; 3] {

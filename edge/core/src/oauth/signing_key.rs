@@ -1,4 +1,4 @@
-//! The keys a provider signs with: believed for an hour, and asked for out of turn when a token was signed by another.
+//! The keys a provider signs with. They are used for an hour, and refreshed early when a token names an unknown key.
 
 use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Duration};
 
@@ -9,11 +9,11 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::{
-    document::{Document, Known, LEADER_LIMIT, PART, RETRY_SOON_MS, Source, is_recent},
+    document::{Document, Fetched, IDENTITY_PROVIDER, LEADER_LIMIT, RETRY_WITHOUT_DOCUMENT_MS, Source, is_recent},
     document_cache::Documents,
     jwks_refresh_lock::{COOL_DOWN_MS, Command, FAILED_MS, JwksRefreshLockMachine, LEASE_MS, Outcome, Reply},
     provider::Provider,
-    shared::{Shared, name},
+    shared::{Shared, digest},
 };
 use crate::runtime::{
     clock::within,
@@ -22,26 +22,27 @@ use crate::runtime::{
     unavailable::Unavailable,
 };
 
-/// Most keys looked at in a set, and the longest of them: RSA keys of 4096 bits have 700 bytes.
+/// Most keys read of a set.
 const MAX_KEYS: usize = 64;
+/// Longest key read, in bytes. RSA keys of 4096 bits have 700.
 const MAX_KEY_BYTES: usize = 2048;
-/// What is kept of a key. Certificates, which nobody looks at, would make up most of it.
+/// The fields kept of a key. Certificates, which are not used, would make up most of it.
 const FIELDS: [&str; 10] = ["kty", "kid", "use", "alg", "issuer", "n", "e", "crv", "x", "y"];
-/// How long a token waits for newer keys: for one who was cut off, and for the next one.
-const MAX_WAIT: Duration = Duration::from_millis(2 * LEASE_MS);
-/// How often somebody else's fetch is asked about, and how long the coordinator may take to answer.
-const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// How long a token waits for newer keys: for one lease whose holder was cut off, and for the next one.
+const REFRESH_TIMEOUT: Duration = Duration::from_millis(2 * LEASE_MS);
+/// How often the coordinator is asked for the outcome of another isolate's fetch.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 const COORDINATOR_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// One signing key. `kid`, `use` and `issuer` stand beside what `jwt-compact` reads.
+/// One signing key. `kid`, `use` and `issuer` are here because `jwt-compact` does not read them.
 #[derive(Debug, Clone, Deserialize)]
 pub struct SigningKey {
     /// Its id.
     pub kid: Option<String>,
-    /// `sig` or nothing; encryption keys verify nothing.
+    /// `sig` or absent; encryption keys verify nothing.
     #[serde(rename = "use")]
     pub usage: Option<String>,
-    /// The only algorithm it is for.
+    /// The only algorithm the key is for.
     pub alg: Option<String>,
     /// Entra ties some keys to one issuer (M73).
     pub issuer: Option<String>,
@@ -53,12 +54,12 @@ pub struct SigningKey {
 /// A key set (RFC 7517 §5).
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct KeySet {
-    #[serde(deserialize_with = "plain_keys")]
+    #[serde(deserialize_with = "bounded_keys")]
     keys: Vec<Map<String, Value>>,
 }
 
-/// Keys of a reasonable size, without what nobody looks at.
-fn plain_keys<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Map<String, Value>>, D::Error> {
+/// Reads keys of a reasonable size, without unused fields.
+fn bounded_keys<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Map<String, Value>>, D::Error> {
     let keys = Vec::<Value>::deserialize(deserializer)?.into_iter().take(MAX_KEYS);
     let keys = keys.filter_map(|key| match key {
         Value::Object(key) => Some(key.into_iter().filter(|(name, _)| FIELDS.contains(&name.as_str())).collect()),
@@ -70,119 +71,147 @@ fn plain_keys<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<M
 impl Document for KeySet {
     const KIND: &'static str = "keys";
     const FRESH_MS: u64 = 50 * 60 * 1000;
-    /// A key that was withdrawn verifies no longer than that (S52).
+    /// A withdrawn key verifies no longer than this (S52).
     const USABLE_MS: u64 = 60 * 60 * 1000;
-    type Meaning = Vec<SigningKey>;
+    type Content = Vec<SigningKey>;
 
-    fn meaning(&self, _provider: &Provider) -> Result<Vec<SigningKey>, Unavailable> {
-        // A key of a type this build does not know must not hide the ones it does.
+    fn content(&self, _provider: &Provider) -> Result<Vec<SigningKey>, Unavailable> {
+        // A key of an unknown type must not hide the known ones.
         let keys = self.keys.iter().filter_map(|key| serde_json::from_value(Value::Object(key.clone())).ok());
         Ok(keys.collect())
     }
 }
 
-/// What an isolate knows of keys, by provider.
+/// The signing keys that an isolate has, by provider.
 #[derive(Debug, Default)]
 pub(super) struct KeyCache {
     pub(super) documents: Documents<KeySet>,
-    asked: RefCell<HashMap<String, Asked>>,
+    refreshes: RefCell<HashMap<String, EarlyRefresh>>,
 }
 
-/// That keys were asked for out of leader, and need not be again for some time.
+/// The last early refresh of a provider's keys. Its outcome serves until the next one is allowed.
 #[derive(Debug, Clone)]
-struct Asked {
+struct EarlyRefresh {
     url: Url,
     at_ms: u64,
-    span_ms: u64,
-    found: Newer,
+    cool_down_ms: u64,
+    outcome: Newer,
 }
 
-/// Other keys than those at hand; `None` if nobody may fetch any now.
+/// Other keys than those at hand; `None` if a refresh gave none and the next one is not allowed yet.
 type Newer = Result<Option<Rc<Vec<SigningKey>>>, Unavailable>;
 
 impl KeyCache {
-    /// Keys fetched out of leader, here or elsewhere.
-    pub(super) async fn newer<P: Platform>(&self, source: &Source<'_, P>, at_hand: &Known<KeySet>) -> Newer {
-        within(source.platform, MAX_WAIT, PART, self.ask_or_fetch(source, at_hand)).await
+    /// Newer keys than those at hand, from an early refresh by this isolate or another.
+    pub(super) async fn newer<P: Platform>(&self, source: &Source<'_, P>, at_hand: &Fetched<KeySet>) -> Newer {
+        within(source.platform, REFRESH_TIMEOUT, IDENTITY_PROVIDER, self.refresh(source, at_hand)).await
     }
 
-    async fn ask_or_fetch<P: Platform>(&self, source: &Source<'_, P>, at_hand: &Known<KeySet>) -> Newer {
+    /// One request of the isolate goes to the coordinator. Of all isolates, the coordinator lets one fetch; the others take
+    /// its outcome.
+    async fn refresh<P: Platform>(&self, source: &Source<'_, P>, at_hand: &Fetched<KeySet>) -> Newer {
         let Source { platform, provider, .. } = source;
-        let look = |now_ms| {
-            let known = self.documents.known(source, now_ms);
-            if let Some(known) = known.filter(|known| !Rc::ptr_eq(&known.meaning, &at_hand.meaning)) {
-                return Some(Ok(Some(known.meaning)));
-            }
-            let asked = self.asked.borrow().get(&provider.id).filter(|asked| asked.url == *source.url).cloned()?;
-            is_recent(asked.at_ms, asked.span_ms, now_ms).then_some(asked.found)
-        };
-        let leader = match self.documents.single_flight.join(*platform, PART, &provider.id, LEADER_LIMIT, look).await? {
-            Joined::Follower(found) => return found,
+        let from_memory = |now_ms| self.remembered(source, at_hand, now_ms);
+        let flight = &self.documents.single_flight;
+        let leader = match flight.join(*platform, IDENTITY_PROVIDER, &provider.id, LEADER_LIMIT, from_memory).await? {
+            Joined::Follower(newer) => return newer,
             Joined::Leader(leader) => leader,
         };
-        let machine = name::<KeySet, P>("", source);
-        let (outcome, wait_ms) = loop {
-            match ask(source, &machine, Command::Claim).await {
-                Ok(Reply::Yours { at_ms }) => return self.fetch(source, &machine, at_ms, leader).await,
-                Ok(Reply::Theirs { outcome: Some(outcome), wait_ms }) => break (outcome, wait_ms),
-                // Whoever fetches answers, or is cut off at last and the claim somebody else's.
-                Ok(_) => platform.sleep(LOOK_AGAIN).await,
-                Err(error) => return self.note(source, RETRY_SOON_MS, Err(error)),
-            }
-        };
+        let lock = digest::<KeySet, P>(source);
+        match claim(source, &lock).await {
+            Ok(Claim::Granted { at_ms }) => self.fetch(source, &lock, at_ms, leader).await,
+            Ok(Claim::Settled { outcome, wait_ms }) => self.take(source, at_hand, outcome, wait_ms),
+            Err(error) => self.remember(source, RETRY_WITHOUT_DOCUMENT_MS, Err(error)),
+        }
+    }
+
+    /// What memory has: other keys than those at hand, or the outcome of a recent refresh.
+    fn remembered<P>(&self, source: &Source<'_, P>, at_hand: &Fetched<KeySet>, now_ms: u64) -> Option<Newer> {
+        let keys = self.documents.usable(source, now_ms);
+        if let Some(keys) = keys.filter(|keys| !Rc::ptr_eq(&keys.content, &at_hand.content)) {
+            return Some(Ok(Some(keys.content)));
+        }
+        let refreshes = self.refreshes.borrow();
+        let last = refreshes.get(&source.provider.id).filter(|last| last.url == *source.url)?;
+        is_recent(last.at_ms, last.cool_down_ms, now_ms).then(|| last.outcome.clone())
+    }
+
+    /// Takes the keys that another isolate fetched.
+    fn take<P: Platform>(
+        &self,
+        source: &Source<'_, P>,
+        at_hand: &Fetched<KeySet>,
+        outcome: Outcome,
+        wait_ms: u64,
+    ) -> Newer {
         let Outcome::Fetched(sealed) = outcome else {
-            let error = Unavailable::new(PART, "could not be asked for newer keys a moment ago");
-            return self.note(source, wait_ms.min(FAILED_MS), Err(error));
+            let error = Unavailable::new(IDENTITY_PROVIDER, "could not be asked for newer keys a moment ago");
+            return self.remember(source, wait_ms.min(FAILED_MS), Err(error));
         };
-        let theirs =
-            BASE64.decode(sealed).ok().and_then(|sealed| Shared(source.ring).open::<KeySet, P>(source, &sealed));
-        let theirs = theirs.filter(|theirs| theirs.is_younger_than(KeySet::USABLE_MS, platform.now_ms()));
-        // Ours may be the newer ones, or their clock behind ours: then both are looked at.
+        let sealed = BASE64.decode(sealed).ok();
+        let theirs = sealed.and_then(|sealed| Shared(source.ring).open::<KeySet, P>(source, &sealed));
+        let theirs = theirs.filter(|theirs| theirs.is_younger_than(KeySet::USABLE_MS, source.platform.now_ms()));
+        // Ours may be newer, or their clock may be behind ours: then memory keeps ours, and this token is checked with theirs.
         if let Some(theirs) = theirs.as_ref().filter(|theirs| theirs.fetched_at_ms > at_hand.fetched_at_ms) {
             self.documents.remember(source, theirs.clone());
         }
-        self.note(source, wait_ms.min(COOL_DOWN_MS), Ok(theirs.map(|theirs| theirs.meaning)))
+        self.remember(source, wait_ms.min(COOL_DOWN_MS), Ok(theirs.map(|theirs| theirs.content)))
     }
 
-    /// Fetches as whom the coordinator let, and leaves there what came of it.
+    /// Fetches under a granted claim, and leaves the outcome at the coordinator.
     async fn fetch<P: Platform>(
         &self,
         source: &Source<'_, P>,
-        machine: &str,
+        lock: &str,
         claimed_at_ms: u64,
         leader: Leader<'_>,
     ) -> Newer {
         let fetched = self.documents.refetch(source, leader).await;
         let fetched =
-            fetched.map(|(known, keys)| (Shared(source.ring).seal(source, known.fetched_at_ms, &keys), known));
-        let (outcome, span_ms) = match &fetched {
+            fetched.map(|(fetched, keys)| (Shared(source.ring).seal(source, fetched.fetched_at_ms, &keys), fetched));
+        let (outcome, cool_down_ms) = match &fetched {
             Ok((Some(sealed), _)) => (Outcome::Fetched(BASE64.encode(sealed)), COOL_DOWN_MS),
             _ => (Outcome::Failed, FAILED_MS),
         };
-        let found = self.note(
-            source,
-            span_ms,
-            fetched.as_ref().map(|(_, known)| Some(Rc::clone(&known.meaning))).map_err(Clone::clone),
-        );
-        // Unsettled, the claim lapses: somebody fetches once more.
-        drop(ask(source, machine, Command::Settle { at_ms: claimed_at_ms, outcome }).await);
-        if let Ok((Some(sealed), known)) = fetched {
-            Shared(source.ring).write::<KeySet, P>(source, known.fetched_at_ms, &sealed).await;
+        let newer = fetched.as_ref().map(|(_, fetched)| Some(Rc::clone(&fetched.content))).map_err(Clone::clone);
+        let newer = self.remember(source, cool_down_ms, newer);
+        // If this fails the claim lapses, and another isolate fetches once more.
+        drop(ask(source, lock, Command::Settle { at_ms: claimed_at_ms, outcome }).await);
+        if let Ok((Some(sealed), fetched)) = fetched {
+            Shared(source.ring).write::<KeySet, P>(source, fetched.fetched_at_ms, &sealed).await;
         }
-        found
+        newer
     }
 
-    /// Remembers what came of asking.
-    fn note<P: Platform>(&self, source: &Source<'_, P>, span_ms: u64, found: Newer) -> Newer {
+    fn remember<P: Platform>(&self, source: &Source<'_, P>, cool_down_ms: u64, outcome: Newer) -> Newer {
         let (url, at_ms) = (source.url.clone(), source.platform.now_ms());
-        let asked = Asked { url, at_ms, span_ms, found: found.clone() };
-        self.asked.borrow_mut().insert(source.provider.id.clone(), asked);
-        found
+        let refresh = EarlyRefresh { url, at_ms, cool_down_ms, outcome: outcome.clone() };
+        self.refreshes.borrow_mut().insert(source.provider.id.clone(), refresh);
+        outcome
     }
 }
 
-async fn ask<P: Platform>(source: &Source<'_, P>, machine: &str, command: Command) -> Result<Reply, Unavailable> {
-    let work = source.platform.run::<JwksRefreshLockMachine>(machine, command);
+/// What the coordinator decided.
+enum Claim {
+    /// This isolate fetches.
+    Granted { at_ms: u64 },
+    /// Another isolate has fetched; the next claim is possible in `wait_ms`.
+    Settled { outcome: Outcome, wait_ms: u64 },
+}
+
+/// Claims the fetch. While another isolate fetches, waits for its outcome or until its claim lapses.
+async fn claim<P: Platform>(source: &Source<'_, P>, lock: &str) -> Result<Claim, Unavailable> {
+    loop {
+        match ask(source, lock, Command::Claim).await? {
+            Reply::Granted { at_ms } => return Ok(Claim::Granted { at_ms }),
+            Reply::Held { outcome: Some(outcome), wait_ms } => return Ok(Claim::Settled { outcome, wait_ms }),
+            Reply::Held { outcome: None, .. } | Reply::Settled => source.platform.sleep(POLL_INTERVAL).await,
+        }
+    }
+}
+
+async fn ask<P: Platform>(source: &Source<'_, P>, lock: &str, command: Command) -> Result<Reply, Unavailable> {
+    let work = source.platform.run::<JwksRefreshLockMachine>(lock, command);
     within(source.platform, COORDINATOR_TIMEOUT, "coordinator", work).await
 }
 

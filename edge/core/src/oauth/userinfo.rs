@@ -1,8 +1,8 @@
-//! More of a user than the ID token says, for show. What it says counts only if it is about the same user (M41).
+//! Names and e-mail address of a user that the ID token leaves out. They count only if they are of the same user (M41).
 
 use std::time::Duration;
 
-use http::{Method, header};
+use http::{Method, StatusCode, header};
 use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
@@ -10,11 +10,12 @@ use url::Url;
 use super::{
     claim,
     dpop::{self, DpopKey},
+    fetch_json::{Expected, FetchError, read_json},
     token_endpoint::Client,
 };
 use crate::{
     error::Error,
-    http::{body::ReadBody as _, web::Outgoing},
+    http::web::Outgoing,
     runtime::{
         clock::within,
         platform::Platform,
@@ -23,10 +24,11 @@ use crate::{
     },
 };
 
-const MAX_BYTES: usize = 64 * 1024;
 const TIMEOUT: Duration = Duration::from_secs(5);
+const EXPECTED: Expected =
+    Expected { from: "userinfo", is_status: StatusCode::is_success, max_bytes: 64 * 1024, malformed: "not understood" };
 
-/// What is read of it. For show; never an identity (nOAuth, S58).
+/// The claims read from the userinfo endpoint. They are displayed only, never an identity (nOAuth, S58).
 #[derive(Debug, Clone, Deserialize)]
 pub struct UserInfo {
     sub: String,
@@ -41,10 +43,10 @@ pub struct UserInfo {
     pub email: Option<String>,
 }
 
-/// Asks for it. `None` if it cannot be had: a sign-in does not fail for want of a name.
+/// Requests the claims. `None` if they cannot be fetched: a sign-in does not fail for a missing name.
 ///
 /// # Errors
-/// [`Error::SignInRefused`] if it is about another user than the ID token (S54).
+/// [`Error::SignInRefused`] if they are of another user than the ID token (S54).
 pub async fn userinfo<P: Platform>(
     client: &Client<'_, P>,
     url: &Url,
@@ -72,7 +74,7 @@ async fn ask<P: Platform>(
 ) -> Result<UserInfo, Unavailable> {
     let Client { platform, cache, .. } = client;
     let mut retried = false;
-    let response = loop {
+    let answer = loop {
         let mut request = Outgoing::new(Method::GET, url.clone(), TIMEOUT).with(header::ACCEPT, "application/json");
         let authorize = dpop::authorize(*platform, &cache.nonces, &Method::GET, url, access_token, dpop)?;
         request.headers.extend(authorize);
@@ -83,10 +85,8 @@ async fn ask<P: Platform>(
         }
         retried = true;
     };
-    if !response.status.is_success() {
-        return Err(Unavailable::new("userinfo", response.status));
-    }
-    let body = response.body.read(MAX_BYTES).await.map_err(|e| Unavailable::new("userinfo", e))?;
-    // The error would quote the body.
-    serde_json::from_slice(&body).map_err(|_| Unavailable::new("userinfo", "not understood"))
+    read_json(answer, &EXPECTED).await.map_err(|error| match error {
+        FetchError::Status(status, _) => Unavailable::new("userinfo", status),
+        FetchError::Unavailable(error) => error,
+    })
 }

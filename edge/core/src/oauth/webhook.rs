@@ -1,4 +1,4 @@
-//! What GitHub tells an app unasked: that a user took back what they had allowed it (M71).
+//! GitHub's webhook for an app: a user revoked the app's authorization (M71).
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, de::IgnoredAny};
 use sha2::Sha256;
 
-/// Length of an HMAC-SHA256 in bytes.
+/// Length of an HMAC-SHA256, in bytes.
 const DIGEST_BYTES: usize = 32;
 
-/// The value of `X-Hub-Signature-256`: well-formed, not yet believed.
+/// The value of `X-Hub-Signature-256`: well-formed, not yet verified.
 #[derive(Debug)]
 pub struct HubSignature([u8; DIGEST_BYTES]);
 
@@ -23,7 +23,7 @@ impl HubSignature {
         Some(Self(digest))
     }
 
-    /// Whether it is of this body under this secret. Takes as long for a wrong one as for the right one.
+    /// Whether it is the signature of this body under this secret. Compares in constant time.
     #[must_use]
     pub fn is_of(&self, body: &[u8], secret: &SecretString) -> bool {
         // HMAC takes keys of any length.
@@ -32,7 +32,8 @@ impl HubSignature {
     }
 }
 
-/// An event `github_app_authorization`. What has a rest is an object: a list would be read by its order.
+/// An event `github_app_authorization`. The flattened rest makes serde read JSON objects only; without it, a list would be
+/// read by position.
 #[derive(Debug, Deserialize)]
 pub struct Authorization {
     action: String,
@@ -49,7 +50,7 @@ struct Sender {
 }
 
 impl Authorization {
-    /// The account that took its authorization back, by the number that stays with it (M66).
+    /// The account that revoked its authorization, by the number that never changes (M66).
     #[must_use]
     pub fn revoked_account(&self) -> Option<String> {
         (self.action == "revoked").then(|| self.sender.id.to_string())
@@ -61,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn s132_a_signature_holds_for_its_body_and_secret_only() {
+    fn s132_signature_is_valid_for_its_body_and_secret_only() {
         // GitHub's published example.
         let signature =
             HubSignature::parse("sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17").unwrap();
@@ -72,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_an_object_whatever_else_is_in_it() {
+    fn event_must_be_an_object_and_may_have_other_fields() {
         let account = |text: &str| serde_json::from_str::<Authorization>(text).ok()?.revoked_account();
         let event = r#"{"action":"revoked","sender":{"login":"ada","id":7,"plan":{"x":[1]}},"installation":null}"#;
         assert_eq!(account(event).as_deref(), Some("7"));
@@ -88,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_signature_is_none() {
+    fn malformed_signature_is_rejected() {
         let digits = "75".repeat(32);
         for bad in ["", "sha256=", &digits, &format!("sha1={digits}"), &format!("sha256={digits}7")] {
             assert!(HubSignature::parse(bad).is_none(), "{bad}");

@@ -221,8 +221,8 @@ impl<P: Platform> Refresher<'_, P> {
                 // What no service asks for any more goes.
                 renewed.restricted.retain(|key, _| provider.restrictions.iter().any(|it| it.key() == *key));
                 match (restriction, &denied) {
-                    (Some(restriction), None) => renewed.renew_restricted(restriction.key(), fresh.tokens),
-                    _ => renewed.tokens = fresh.tokens,
+                    (Some(restriction), None) => renewed.renew_restricted(restriction.key(), *fresh),
+                    _ => renewed.tokens = *fresh,
                 }
                 let is_denied = denied.is_some();
                 if let Some(key) = denied {
@@ -319,7 +319,11 @@ impl<P: Platform> Refresher<'_, P> {
     }
 
     /// Stores the record without a refresh token that is worth nothing any more, so that nobody sends it again.
-    async fn without_refresh_token(&self, writer: &WriteLease, provider_id: &str) -> Result<Option<LinkedAccount>, Error> {
+    async fn without_refresh_token(
+        &self,
+        writer: &WriteLease,
+        provider_id: &str,
+    ) -> Result<Option<LinkedAccount>, Error> {
         let mut record = writer.session.record.clone();
         if let Some(account) = record.accounts.get_mut(provider_id) {
             account.tokens.refresh_token = None;

@@ -22,20 +22,21 @@ use crate::{
 
 const HOUR_MS: u64 = 60 * 60 * 1000;
 
-/// A provider that says what it is told to say, or nothing.
+/// A provider with a settable answer; `None` is an outage.
 struct Corp {
     platform: InMemoryPlatform,
     config: Config,
-    says: Rc<RefCell<Option<Value>>>,
+    answer: Rc<RefCell<Option<Value>>>,
 }
 
 impl Corp {
     fn new() -> Self {
-        let says = Rc::new(RefCell::new(Some(openid::metadata(json!({})))));
-        let said = Rc::clone(&says);
-        let platform =
-            InMemoryPlatform::new(move |_| said.borrow().as_ref().map(|document| (200, vec![], document.to_string())));
-        Self { platform, config: openid::config(json!({})), says }
+        let answer = Rc::new(RefCell::new(Some(openid::metadata(json!({})))));
+        let answered = Rc::clone(&answer);
+        let platform = InMemoryPlatform::new(move |_| {
+            answered.borrow().as_ref().map(|document| (200, vec![], document.to_string()))
+        });
+        Self { platform, config: openid::config(json!({})), answer }
     }
 
     fn isolate(&self) -> DiscoveryCache {
@@ -46,7 +47,7 @@ impl Corp {
         run(endpoints(&self.platform, isolate, self.config.provider("corp").unwrap()))
     }
 
-    /// Many at once.
+    /// 20 requests of each isolate at once.
     fn flood(&self, isolates: &[&DiscoveryCache]) -> Vec<Result<Endpoints, Unavailable>> {
         let provider = self.config.provider("corp").unwrap();
         let all = (0..20)
@@ -65,7 +66,7 @@ impl Corp {
 }
 
 #[test]
-fn of_many_that_want_a_document_one_fetches_it() {
+fn of_concurrent_requests_one_fetches_the_document() {
     let corp = Corp::new();
     corp.platform.network_ms.set(300);
     assert!(corp.flood(&[&corp.isolate()]).iter().all(Result::is_ok));
@@ -73,7 +74,7 @@ fn of_many_that_want_a_document_one_fetches_it() {
 }
 
 #[test]
-fn a_fetch_that_was_cut_off_is_the_next_ones() {
+fn cancelled_fetch_does_not_block_waiters() {
     let corp = Corp::new();
     corp.platform.network_ms.set(300);
     let isolate = corp.isolate();
@@ -85,11 +86,11 @@ fn a_fetch_that_was_cut_off_is_the_next_ones() {
     let began_ms = corp.platform.now_ms.get();
     assert!(corp.flood(&[&isolate]).iter().all(Result::is_ok));
     assert_eq!(corp.fetches(), 2);
-    assert!(corp.platform.now_ms.get() - began_ms < 1000, "nobody waited for what had stopped");
+    assert!(corp.platform.now_ms.get() - began_ms < 1000, "waiters must not wait for a cancelled fetch");
 }
 
 #[test]
-fn isolates_share_what_one_has_fetched_and_its_age_counts_from_there() {
+fn isolates_share_a_document_whose_age_counts_from_its_fetch() {
     let corp = Corp::new();
     assert!(corp.ask(&corp.isolate()).is_ok());
     corp.pass(HOUR_MS - 1);
@@ -102,7 +103,7 @@ fn isolates_share_what_one_has_fetched_and_its_age_counts_from_there() {
 }
 
 #[test]
-fn a_store_that_is_down_costs_a_fetch_and_not_the_sign_in() {
+fn store_outage_causes_a_fetch_and_no_failure() {
     let corp = Corp::new();
     corp.platform.kv_down.set(true);
     let isolate = corp.isolate();
@@ -111,39 +112,39 @@ fn a_store_that_is_down_costs_a_fetch_and_not_the_sign_in() {
 }
 
 #[test]
-fn s72_a_copy_that_is_not_what_it_should_be_is_not_believed() {
+fn s72_forged_or_moved_copy_is_not_used() {
     let corp = Corp::new();
     assert!(corp.ask(&corp.isolate()).is_ok());
     let (key, sealed) = corp.platform.kv.borrow().iter().next().map(|(k, v)| (k.clone(), v.clone())).unwrap();
     assert!(key.starts_with("provider:") && !String::from_utf8_lossy(&sealed).contains("corp"));
-    // Written by whoever can write to the store but has no key.
+    // A forgery by an attacker who can write to the store but has no key.
     corp.platform.kv.borrow_mut().insert(key.clone(), openid::metadata(json!({})).to_string().into_bytes());
     assert!(corp.ask(&corp.isolate()).is_ok());
     assert_eq!(corp.fetches(), 2);
-    // Of another provider: the same bytes in its place.
+    // The sealed copy of another provider.
     let elsewhere = Corp { config: openid::config(json!({"issuer": "https://id.other.example"})), ..Corp::new() };
     let metadata = openid::metadata(json!({"issuer": "https://id.other.example"}));
-    *elsewhere.says.borrow_mut() = Some(metadata);
+    *elsewhere.answer.borrow_mut() = Some(metadata);
     assert!(elsewhere.ask(&elsewhere.isolate()).is_ok());
-    let place = elsewhere.platform.kv.borrow().keys().next().unwrap().clone();
-    assert_ne!(place, key, "where it was fetched is part of its name");
-    elsewhere.platform.kv.borrow_mut().insert(place, sealed);
+    let its_key = elsewhere.platform.kv.borrow().keys().next().unwrap().clone();
+    assert_ne!(its_key, key, "the key depends on the URL");
+    elsewhere.platform.kv.borrow_mut().insert(its_key, sealed);
     assert!(elsewhere.ask(&elsewhere.isolate()).is_ok());
     assert_eq!(elsewhere.fetches(), 2);
 }
 
 #[test]
-fn what_is_configured_otherwise_reads_no_copy_that_contradicts_it() {
+fn copy_that_contradicts_a_changed_configuration_is_not_used() {
     let mut corp = Corp::new();
-    *corp.says.borrow_mut() = Some(openid::metadata(json!({"dpop_signing_alg_values_supported": ["RS256"]})));
+    *corp.answer.borrow_mut() = Some(openid::metadata(json!({"dpop_signing_alg_values_supported": ["RS256"]})));
     assert!(corp.ask(&corp.isolate()).is_ok());
     corp.config = openid::config(json!({"dpop": true}));
     assert!(corp.ask(&corp.isolate()).is_err());
-    assert_eq!(corp.fetches(), 2, "the copy was not believed, and neither was the provider");
+    assert_eq!(corp.fetches(), 2, "neither the copy nor the fetched document is accepted");
 }
 
 #[test]
-fn a_copy_from_the_future_is_not_believed() {
+fn copy_from_the_future_is_not_used() {
     for (ahead_ms, fetches) in [(2 * 60 * 1000, 1), (10 * 60 * 1000, 2)] {
         let corp = Corp::new();
         corp.pass(ahead_ms);
@@ -155,26 +156,26 @@ fn a_copy_from_the_future_is_not_believed() {
 }
 
 #[test]
-fn metadata_outlives_an_outage_but_not_by_more_than_a_day() {
+fn metadata_stays_usable_for_a_day_of_outage() {
     let corp = Corp::new();
     let isolate = corp.isolate();
     assert!(corp.ask(&isolate).is_ok());
-    *corp.says.borrow_mut() = None;
+    *corp.answer.borrow_mut() = None;
     corp.pass(2 * HOUR_MS);
     for fetches in 2..5 {
         for _ in 0..10 {
             assert!(corp.ask(&isolate).is_ok());
         }
-        assert_eq!(corp.fetches(), fetches, "a provider that is down is not asked by every request");
+        assert_eq!(corp.fetches(), fetches, "not every request may ask a provider that is down");
         corp.pass(30_000);
     }
-    assert!(corp.ask(&corp.isolate()).is_ok(), "an isolate that begins meanwhile has the copy");
+    assert!(corp.ask(&corp.isolate()).is_ok(), "a new isolate has the copy");
     corp.pass(24 * HOUR_MS);
     assert!(corp.ask(&isolate).is_err());
 }
 
 #[test]
-fn while_there_is_something_to_go_on_with_nobody_waits_for_an_outage() {
+fn only_the_fetching_request_waits_for_a_slow_provider_while_a_document_is_usable() {
     let corp = Corp::new();
     let isolate = corp.isolate();
     assert!(corp.ask(&isolate).is_ok());
@@ -194,9 +195,9 @@ fn while_there_is_something_to_go_on_with_nobody_waits_for_an_outage() {
 }
 
 #[test]
-fn an_outage_costs_one_fetch_in_five_seconds_while_nothing_is_known_and_ends_with_a_success() {
+fn outage_without_a_document_causes_one_fetch_in_five_seconds_until_one_succeeds() {
     let corp = Corp::new();
-    *corp.says.borrow_mut() = None;
+    *corp.answer.borrow_mut() = None;
     corp.platform.network_ms.set(50);
     let isolate = corp.isolate();
     for fetches in 1..4 {
@@ -204,24 +205,24 @@ fn an_outage_costs_one_fetch_in_five_seconds_while_nothing_is_known_and_ends_wit
         assert_eq!(corp.fetches(), fetches);
         corp.pass(5_000);
     }
-    *corp.says.borrow_mut() = Some(openid::metadata(json!({})));
+    *corp.answer.borrow_mut() = Some(openid::metadata(json!({})));
     assert!(corp.flood(&[&isolate]).iter().all(Result::is_ok));
     assert_eq!(corp.fetches(), 4);
 }
 
 #[test]
-fn s53_metadata_that_contradicts_the_configuration_closes_at_once_and_is_not_fetched_by_every_request() {
+fn s53_contradicting_metadata_is_rejected_at_once_and_not_fetched_by_every_request() {
     let corp = Corp::new();
     let isolate = corp.isolate();
     assert!(corp.ask(&isolate).is_ok());
-    *corp.says.borrow_mut() = Some(openid::metadata(json!({"issuer": "https://evil.example"})));
+    *corp.answer.borrow_mut() = Some(openid::metadata(json!({"issuer": "https://evil.example"})));
     corp.pass(HOUR_MS);
     for _ in 0..10 {
-        assert!(corp.ask(&isolate).is_err(), "what was believed before is not any more");
+        assert!(corp.ask(&isolate).is_err(), "the older document must not be used either");
     }
     assert_eq!(corp.fetches(), 2);
-    assert!(corp.platform.kv.borrow().is_empty(), "nor is it left to other isolates");
-    *corp.says.borrow_mut() = Some(openid::metadata(json!({})));
+    assert!(corp.platform.kv.borrow().is_empty(), "the shared copy must be deleted");
+    *corp.answer.borrow_mut() = Some(openid::metadata(json!({})));
     corp.pass(5_000);
     assert!(corp.ask(&isolate).is_ok());
 }

@@ -25,7 +25,7 @@ use crate::{
 
 const JWKS: &str = "https://id.corp.example/jwks";
 
-/// A provider that signs with some keys, by number, and a token of key `n` that is checked at isolates.
+/// A provider whose key set holds the keys of some numbers.
 struct Corp {
     platform: InMemoryPlatform,
     config: Config,
@@ -48,15 +48,15 @@ impl Corp {
         DiscoveryCache::new(Rc::clone(&self.config.sessions.keys))
     }
 
-    /// An isolate that has the keys of now.
+    /// An isolate that has fetched the current keys.
     fn warm(&self) -> DiscoveryCache {
         let isolate = self.isolate();
         assert_eq!(self.check(&isolate, self.signs_with.borrow()[0]), Ok(true));
         isolate
     }
 
-    /// Whether a token of this key is believed.
-    async fn believes(&self, isolate: &DiscoveryCache, number: u8) -> Result<bool, Unavailable> {
+    /// Whether an isolate accepts a token signed by this key.
+    async fn accepts(&self, isolate: &DiscoveryCache, number: u8) -> Result<bool, Unavailable> {
         let url = Url::parse(JWKS).unwrap();
         let check = |keys: &[SigningKey]| match keys.iter().any(|key| key.kid == Some(number.to_string())) {
             true => Ok(()),
@@ -67,13 +67,13 @@ impl Corp {
     }
 
     fn check(&self, isolate: &DiscoveryCache, number: u8) -> Result<bool, Unavailable> {
-        run(self.believes(isolate, number))
+        run(self.accepts(isolate, number))
     }
 
-    /// Tokens of these keys, each at each of the isolates, all at once.
+    /// Checks a token of each key at each isolate, all at once.
     fn flood(&self, isolates: &[&DiscoveryCache], numbers: &[u8]) -> Vec<Result<bool, Unavailable>> {
         let both = numbers.iter().flat_map(|number| isolates.iter().map(move |isolate| (*isolate, *number)));
-        let all = both.map(|(isolate, number)| -> LocalBoxFuture<'_, _> { Box::pin(self.believes(isolate, number)) });
+        let all = both.map(|(isolate, number)| -> LocalBoxFuture<'_, _> { Box::pin(self.accepts(isolate, number)) });
         run_all(&self.platform, all.collect())
     }
 
@@ -87,23 +87,23 @@ impl Corp {
 }
 
 #[test]
-fn s42_m43_a_flood_of_unknown_key_ids_costs_one_fetch_a_minute_in_all_isolates_together() {
+fn s42_m43_flood_of_unknown_key_ids_causes_one_fetch_a_minute_across_all_isolates() {
     let corp = Corp::new();
     let isolates: Vec<_> = (0..5).map(|_| corp.warm()).collect();
     let isolates: Vec<_> = isolates.iter().collect();
     corp.platform.network_ms.set(700);
-    assert_eq!(corp.fetches(), 1, "one for all of them");
+    assert_eq!(corp.fetches(), 1, "one fetch for all isolates");
     for minute in 1..4 {
         let forged: Vec<u8> = (100..200).collect();
-        assert!(corp.flood(&isolates, &forged).iter().all(|believed| *believed == Ok(false)));
-        assert!(corp.flood(&isolates, &forged).iter().all(|believed| *believed == Ok(false)));
+        assert!(corp.flood(&isolates, &forged).iter().all(|accepted| *accepted == Ok(false)));
+        assert!(corp.flood(&isolates, &forged).iter().all(|accepted| *accepted == Ok(false)));
         assert_eq!(corp.fetches(), 1 + minute);
         corp.pass(60_000);
     }
 }
 
 #[test]
-fn s42_good_keys_are_not_locked_out_and_wait_for_nothing() {
+fn s42_tokens_of_known_keys_do_not_wait_for_a_refresh() {
     let corp = Corp::new();
     let isolate = corp.warm();
     corp.platform.network_ms.set(5_000);
@@ -111,39 +111,39 @@ fn s42_good_keys_are_not_locked_out_and_wait_for_nothing() {
     let one = |number| -> LocalBoxFuture<'_, (Result<bool, Unavailable>, u64)> {
         Box::pin(async move {
             let began_ms = corp.platform.now_ms.get();
-            (corp.believes(isolate, number).await, corp.platform.now_ms.get() - began_ms)
+            (corp.accepts(isolate, number).await, corp.platform.now_ms.get() - began_ms)
         })
     };
-    // Each forged one begins to wait for newer keys before the good one after it comes.
+    // Each forged token begins to wait for newer keys before the good one arrives.
     let all = run_all(&corp.platform, (100..150).flat_map(|number| [one(number), one(1)]).collect());
     for [forged, good] in all.as_chunks::<2>().0 {
         assert_eq!((forged.0.clone(), forged.1 >= 5_000, good), (Ok(false), true, &(Ok(true), 0)));
     }
     corp.platform.coordinator_down.set(true);
     corp.pass(60_000);
-    assert!(corp.check(isolate, 100).is_err(), "nobody knows whether it would be good");
+    assert!(corp.check(isolate, 100).is_err(), "without the coordinator, the token is neither accepted nor rejected");
     assert_eq!(corp.check(isolate, 1), Ok(true));
 }
 
 #[test]
-fn s52_after_a_rotation_every_isolate_believes_the_new_key_for_one_fetch() {
+fn s52_after_a_rotation_every_isolate_accepts_the_new_key_after_one_fetch() {
     let corp = Corp::new();
     let isolates: Vec<_> = (0..5).map(|_| corp.warm()).collect();
     *corp.signs_with.borrow_mut() = vec![2];
-    // The store shows nobody what is new, and the provider takes its time.
+    // Reads of the store are stale, and the provider is slow.
     *corp.platform.kv_stale.borrow_mut() = Some(corp.platform.kv.borrow().clone());
     corp.platform.network_ms.set(3_000);
     let isolates: Vec<_> = isolates.iter().collect();
-    assert!(corp.flood(&isolates, &[2, 2, 2]).iter().all(|believed| *believed == Ok(true)));
+    assert!(corp.flood(&isolates, &[2, 2, 2]).iter().all(|accepted| *accepted == Ok(true)));
     assert_eq!(corp.fetches(), 2);
     corp.pass(20_000);
-    assert_eq!(corp.check(&corp.isolate(), 2), Ok(true), "an isolate that begins with the old copy");
+    assert_eq!(corp.check(&corp.isolate(), 2), Ok(true), "a new isolate, with the old copy");
     assert_eq!(corp.fetches(), 2);
-    assert_eq!(corp.check(isolates[0], 1), Ok(false), "the old key is not believed where the new one is known");
+    assert_eq!(corp.check(isolates[0], 1), Ok(false), "the old key is not accepted once the new one is known");
 }
 
 #[test]
-fn s52_a_store_that_is_down_hides_no_rotation() {
+fn s52_rotation_is_noticed_while_the_store_is_down() {
     let corp = Corp::new();
     let isolates = [corp.warm(), corp.warm()];
     corp.platform.kv_down.set(true);
@@ -155,7 +155,7 @@ fn s52_a_store_that_is_down_hides_no_rotation() {
 }
 
 #[test]
-fn a_key_in_the_place_of_another_is_found_as_well() {
+fn key_replaced_under_the_same_id_is_found() {
     let corp = Corp::new();
     let (isolate, url) = (corp.warm(), Url::parse(JWKS).unwrap());
     *corp.signs_with.borrow_mut() = vec![2];
@@ -173,16 +173,16 @@ fn a_key_in_the_place_of_another_is_found_as_well() {
 }
 
 #[test]
-fn who_was_cut_off_while_fetching_holds_up_nobody_for_longer_than_a_fetch_takes() {
+fn cancelled_refresh_blocks_others_for_one_lease_at_most() {
     let corp = Corp::new();
     let isolates = [corp.warm(), corp.warm()];
     *corp.signs_with.borrow_mut() = vec![2];
     corp.platform.network_ms.set(300);
-    let mut cut_off: LocalBoxFuture<'_, _> = Box::pin(corp.believes(&isolates[0], 2));
+    let mut cut_off: LocalBoxFuture<'_, _> = Box::pin(corp.accepts(&isolates[0], 2));
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     assert!(cut_off.as_mut().poll(&mut context).is_pending());
     drop(cut_off);
-    assert_eq!(corp.fetches(), 2, "it was under way");
+    assert_eq!(corp.fetches(), 2, "the fetch had begun");
     let began_ms = corp.platform.now_ms.get();
     assert_eq!(corp.flood(&[&isolates[0], &isolates[1]], &[2]), [Ok(true), Ok(true)]);
     assert!(corp.platform.now_ms.get() - began_ms < LEASE_MS + 1_000);
@@ -190,7 +190,7 @@ fn who_was_cut_off_while_fetching_holds_up_nobody_for_longer_than_a_fetch_takes(
 }
 
 #[test]
-fn an_outage_is_not_amplified_by_forged_tokens_and_refuses_no_good_one_for_good() {
+fn forged_tokens_do_not_amplify_an_outage_and_the_new_key_is_accepted_after_it() {
     let corp = Corp::new();
     let isolates = [corp.warm(), corp.warm()];
     let isolates: Vec<_> = isolates.iter().collect();
@@ -208,26 +208,26 @@ fn an_outage_is_not_amplified_by_forged_tokens_and_refuses_no_good_one_for_good(
 }
 
 #[test]
-fn s52_a_key_that_was_withdrawn_is_believed_for_no_more_than_an_hour() {
+fn s52_withdrawn_key_is_accepted_for_an_hour_at_most() {
     let corp = Corp::new();
     let isolate = corp.warm();
     corp.signs_with.borrow_mut()[0] = 2;
     corp.pass(KeySet::FRESH_MS - 1);
     assert_eq!(corp.check(&isolate, 1), Ok(true));
-    // From the copy, too, its age counts from when it was fetched.
+    // The age of a copy counts from the fetch, too.
     assert_eq!(corp.check(&corp.isolate(), 1), Ok(true));
     corp.is_down.set(true);
     corp.pass(KeySet::USABLE_MS - KeySet::FRESH_MS);
-    assert_eq!(corp.check(&isolate, 1), Ok(true), "while the provider cannot be asked");
+    assert_eq!(corp.check(&isolate, 1), Ok(true), "while the provider is down");
     corp.pass(1);
     assert!(corp.check(&isolate, 1).is_err() && corp.check(&corp.isolate(), 1).is_err());
     corp.is_down.set(false);
-    corp.pass(RETRY_SOON_MS);
+    corp.pass(RETRY_WITHOUT_DOCUMENT_MS);
     assert_eq!(corp.check(&isolate, 1), Ok(false));
 }
 
 #[test]
-fn what_is_shared_of_keys_is_small_and_sealed() {
+fn shared_copy_of_keys_is_small_and_sealed() {
     let platform = InMemoryPlatform::new(|_| {
         let key = openid::key(1, json!({"x5c": ["A".repeat(20_000)], "x5t": "y"}));
         let huge = openid::key(1, json!({"kid": "h".repeat(5_000)}));
