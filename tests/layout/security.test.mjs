@@ -11,7 +11,7 @@ import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { CATALOGUE, needed } from '../security/catalogue.mjs';
-import { PRIVATE_KEY, finder, forms } from '../security/leak.mjs';
+import { PRIVATE_KEY } from '../security/leak.mjs';
 import { outcomeOf } from '../security/reporter.mjs';
 import { run } from '../security/runner.mjs';
 import { SECTIONS } from '../security/section.mjs';
@@ -25,7 +25,8 @@ import {
   suiteResults,
 } from '../security/suite.mjs';
 import { isFailure, table } from '../security/table.mjs';
-import { exchange } from '../security/wire.mjs';
+import { exchange } from '../support/exchange.mjs';
+import { finder, forms } from '../support/secret-finder.mjs';
 
 const SECRET = 'at_Zm9v+/YmFyLWJheg~q%"';
 const OTHER = [...SECRET].toReversed().join('');

@@ -3,7 +3,7 @@
 import { setMaxListeners } from 'node:events';
 
 import { CannotRun } from './bff.mjs';
-import { underWay } from './wire.mjs';
+import { underWay } from '../support/exchange.mjs';
 
 /** Time limits of an attack, and of its clean-up once it was told to stop: enough to restore a BFF that it changed. */
 const LIMITS = { attackMs: 120_000, endMs: 90_000 };

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 
-import { ID_TOKEN_HINT, finder, forms } from '../security/leak.mjs';
+import { ID_TOKEN_HINT, finder, forms } from './secret-finder.mjs';
 
 const TOKEN_FORMS = [
   { what: "GitHub's token", form: /gh[oprsu]_[A-Za-z0-9_-]{16,}/ },
