@@ -204,7 +204,7 @@ impl World {
         let record: SessionRecord = serde_json::from_value(json!({
             "user": who, "provider": profile.provider,
             "created_at_ms": isolate_now_ms, "expires_at_ms": isolate_now_ms + lifetime_ms,
-            "connections": {profile.provider: {
+            "accounts": {profile.provider: {
                 "user": who, "issuer": profile.issuer, "sub": user.to_string(), "sid": null, "signed_in_at_ms": now_ms, "tokens": tokens,
             }},
         }))
