@@ -1,7 +1,9 @@
 // Outages: a dependency of the edge does not answer.
 
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import { RUNTIME_DIFFERENCES } from '../support/runtime-difference.mjs';
 import { assertProblem } from '../support/problem.mjs';
@@ -32,7 +34,7 @@ test('while the bridge is down, events are answered 503 with Retry-After, and no
 });
 
 test(
-  'while Kafka does not answer, events are answered 503 with Retry-After',
+  'while Kafka does not answer, events are answered 503 with Retry-After, and a client that obeys it succeeds',
   { skip: externalBrokers && 'an external Kafka must not be stopped' },
   async () => {
     const { browser } = await user('github', 'ada');
@@ -46,6 +48,14 @@ test(
       assert.ok(Date.now() - begun < 16_000, `answered after ${Date.now() - begun} ms`);
     } finally {
       stack.parts.kafka.signal('SIGCONT');
+    }
+    const text = unique('to a resumed broker');
+    const key = { 'Idempotency-Key': randomUUID() };
+    let answer = await browser.postEvent('message', { text }, key);
+    while (answer.status !== 202) {
+      assertProblem(answer, 503);
+      await sleep(Number(answer.headers['retry-after']) * 1000);
+      answer = await browser.postEvent('message', { text }, key);
     }
   },
 );
