@@ -158,7 +158,7 @@ pub async fn exchange<P: Platform>(
         TokenError::Refused(code) => ExchangeError::Refused(code),
         TokenError::Unreadable(detail) | TokenError::Unintelligible(detail) => ExchangeError::Refused(detail),
         TokenError::Outage { detail, .. } => ExchangeError::Unavailable(Unavailable::new("identity provider", detail)),
-        error @ TokenError::HeldUp => ExchangeError::Unavailable(Unavailable::new("identity provider", error)),
+        error @ TokenError::NotSent => ExchangeError::Unavailable(Unavailable::new("identity provider", error)),
         TokenError::Breakdown { .. } => {
             ExchangeError::Unavailable(Unavailable::new("identity provider", "server error"))
         }

@@ -1,6 +1,6 @@
-//! Where `oauth2` speaks the protocol: its client of one provider, the answers in its types, and the connection it sends
-//! by. What it does not know (assertions, proofs, whether what was sent may be used up) is
-//! [`token_endpoint`](super::token_endpoint)'s, which the connection leads to.
+//! The boundary to the crate `oauth2`: its client for one provider, token responses in its types, and the HTTP client
+//! it sends through. [`token_endpoint`](super::token_endpoint) does what `oauth2` does not: client assertions, DPoP
+//! proofs, and whether what was sent may be consumed. The HTTP client calls it.
 
 use std::{borrow::Cow, future::Future, pin::Pin, time::Duration};
 
@@ -26,7 +26,7 @@ use crate::{
     token_set::TokenSet,
 };
 
-/// `oauth2`'s client of a provider.
+/// The `oauth2` client for a provider.
 pub(super) type Protocol = oauth2::Client<
     BasicErrorResponse,
     TokenAnswer,
@@ -40,15 +40,15 @@ pub(super) type Protocol = oauth2::Client<
     EndpointSet,
 >;
 
-/// It holds no secret: the client's authentication is added to what it builds, afresh for each time that is sent.
+/// Builds the client. It holds no secret: client authentication is added anew each time a request is sent.
 pub(super) fn of(provider: &Provider, endpoints: &Endpoints) -> Protocol {
     oauth2::Client::new(ClientId::new(provider.client_id.clone()))
         .set_auth_uri(AuthUrl::from_url(endpoints.authorization.clone()))
         .set_token_uri(TokenUrl::from_url(endpoints.token.clone()))
 }
 
-/// A token response (RFC 6749 §5.1). `oauth2`'s own is stricter than providers are: it takes no lifetime written as
-/// text. Neither printed nor serialized does it show a secret.
+/// A token response (RFC 6749 §5.1). The type of `oauth2` is too strict for some providers: it rejects a lifetime
+/// written as text. Secrets are neither printed nor serialized.
 #[derive(Debug, Deserialize, Serialize)]
 pub(super) struct TokenAnswer {
     #[serde(skip_serializing)]
@@ -89,25 +89,25 @@ impl oauth2::TokenResponse for TokenAnswer {
     }
 }
 
-/// In seconds; some providers write a number as text.
+/// Reads a lifetime in seconds. Some providers write the number as text.
 fn lifetime<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     let value = serde_json::Value::deserialize(deserializer)?;
     let seconds = value.as_u64().or_else(|| value.as_str().and_then(|text| text.parse().ok()));
     Ok(seconds.map(Duration::from_secs))
 }
 
-/// GitHub separates by commas.
+/// Reads scopes. GitHub separates them by commas.
 fn scopes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Scope>>, D::Error> {
     let text = Option::<String>::deserialize(deserializer)?.filter(|text| !text.trim().is_empty());
     let scope = |scope: &str| Scope::new(scope.to_owned());
     Ok(text.map(|text| text.split([' ', ',']).filter(|scope| !scope.is_empty()).map(scope).collect()))
 }
 
-/// What comes of a request for tokens.
+/// The result of a token request.
 pub(super) type Answered = Result<TokenAnswer, RequestTokenError<TokenError, BasicErrorResponse>>;
 
-/// The tokens of an answer, bound to a key if they were to be. `granted` is what the scopes are if the answer does not
-/// say (RFC 6749 §5.1, §6).
+/// Checks a token response and returns its tokens. If `bound`, they must be bound to a key. `granted` are the scopes if
+/// the response names none (RFC 6749 §5.1, §6).
 pub(super) fn tokens(
     platform: &impl Platform,
     answered: Answered,
@@ -121,10 +121,10 @@ pub(super) fn tokens(
             TokenError::Unreadable("not a token response")
         }
         RequestTokenError::ServerResponse(_) => TokenError::Unreadable("not a token response"),
-        // The connection hands on whole JSON only, so this is a request that could not be built.
+        // `TokenHttpClient` passes on complete JSON only, so the request could not be built.
         RequestTokenError::Other(_) => TokenError::Outage { detail: "cannot be asked", retry_after_seconds: None },
     })?;
-    // A token bound to a key must be used with it, and one we meant to be bound must not be a bearer's.
+    // A token bound to a key must be used with that key. If we asked for a bound token, a bearer token is rejected.
     let expected = if bound { BasicTokenType::Extension("dpop".to_owned()) } else { BasicTokenType::Bearer };
     if answer.token_type != expected {
         return Err(TokenError::Unreadable("token of another type than asked for"));
@@ -147,7 +147,8 @@ pub(super) fn tokens(
     })
 }
 
-/// Sends what `oauth2` builds for the token endpoint, as the client and with the proof of a key.
+/// Sends the requests that `oauth2` builds to the token endpoint, with client authentication and the DPoP proof, if
+/// any.
 pub(super) struct TokenHttpClient<'a, P> {
     pub(super) client: &'a Client<'a, P>,
     pub(super) dpop: Option<&'a DpopKey>,
@@ -159,16 +160,16 @@ impl<'c, P: Platform> AsyncHttpClient<'c> for TokenHttpClient<'_, P> {
 
     fn call(&'c self, request: HttpRequest) -> Self::Future {
         Box::pin(async move {
-            // Who asks is said by the client's authentication.
+            // The client authentication identifies the client.
             let fields: Vec<(Cow<'_, str>, Cow<'_, str>)> =
                 form_urlencoded::parse(request.body()).filter(|(name, _)| name != "client_id").collect();
             let form = fields.iter().map(|(name, value)| (&**name, &**value)).collect();
             let mut body = self.client.post(&self.client.endpoints.token, form, self.dpop).await?;
-            // `oauth2` reads the first value and not what may follow it.
+            // `oauth2` reads the first JSON value and ignores anything after it.
             if serde_json::from_slice::<IgnoredAny>(&body).is_err() {
                 return Err(TokenError::Unreadable("not a token response"));
             }
-            // It takes 200 only, where any yes was one to the token endpoint's code.
+            // `oauth2` accepts status 200 only; `post` has already accepted any success status.
             Ok(HttpResponse::new(std::mem::take(&mut *body)))
         })
     }

@@ -1,4 +1,4 @@
-//! Providers as data: what differs between them stands here and nowhere else.
+//! Configured identity providers as data. Every difference between providers is defined here, and only here.
 
 use std::fmt;
 
@@ -14,80 +14,81 @@ use crate::http::web::without_slash;
 /// One configured identity provider.
 #[derive(Debug)]
 pub struct Provider {
-    /// Its id in paths (`/auth/{id}/login`) and records: lower-case letters, digits and `-`.
+    /// Id in paths (`/auth/{id}/login`) and records: lower-case letters, digits and `-`.
     pub id: String,
-    /// Its name for people.
+    /// Display name.
     pub name: String,
     /// OAuth client id.
     pub client_id: String,
-    /// How the edge proves to be that client.
+    /// How the edge authenticates as that client.
     pub client_auth: ClientAuth,
-    /// From configuration only, never from a request's `Host` (S23).
+    /// Redirect URI. It comes from configuration only, never from a request's `Host` (S23).
     pub redirect_uri: String,
-    /// What is asked for.
+    /// Requested scopes.
     pub scopes: Vec<String>,
-    /// What the tokens shall be for, where the provider needs it said (RFC 8707).
+    /// Audience of the tokens, for providers that need it in the request (RFC 8707).
     pub audience: Option<String>,
-    /// What services want their tokens restricted to. Those of all others are for `audience` and `scopes`.
+    /// Token restrictions that services ask for. Tokens of all other services are for `audience` and `scopes`.
     pub restrictions: Vec<Restriction>,
-    /// How long before a sign-in begins the user may have proven who they are, in seconds; `None` leaves it to the provider.
+    /// How long before a sign-in begins the user may have authenticated, in seconds (`max_age`). `None` leaves it to
+    /// the provider.
     pub max_age_seconds: Option<u64>,
-    /// What the provider shall ask the user in any case (OpenID Connect Core §3.1.2.1); `None` leaves it to the provider.
+    /// What the provider must always ask the user (OpenID Connect Core §3.1.2.1). `None` leaves it to the provider.
     pub prompt: Option<&'static str>,
-    /// Whether tokens are bound to a key of the session (RFC 9449).
+    /// Whether tokens are bound to a key of the session (DPoP, RFC 9449).
     pub dpop: bool,
-    /// Whether a logout token must be typed `logout+jwt`; not all providers do that.
+    /// Whether a logout token must have the type `logout+jwt`. Not all providers set it.
     pub strict_logout_typ: bool,
-    /// What happens to refresh tokens.
+    /// How the provider treats refresh tokens.
     pub refresh: RefreshPolicy,
-    /// What it is.
+    /// Which kind of provider it is, with that kind's settings.
     pub kind: Kind,
 }
 
-/// What a provider is.
+/// A kind of provider.
 #[derive(Debug)]
 pub enum Kind {
     /// Microsoft Entra ID, v2.0 endpoint.
     Entra {
-        /// Whose users may sign in.
+        /// The tenants whose users may sign in.
         tenants: Tenants,
-        /// `https://login.microsoftonline.com` or a national cloud's.
+        /// `https://login.microsoftonline.com`, or the authority of a national cloud.
         authority: Url,
-        /// Groups of which one is required, by id; empty requires none.
+        /// Group ids. The user must be in at least one; an empty list requires none.
         groups: Vec<String>,
     },
-    /// GitHub: OAuth 2.0 without ID tokens.
+    /// GitHub, which has OAuth 2.0 without ID tokens.
     GitHub {
-        /// `https://github.com` or an Enterprise Server's.
+        /// `https://github.com`, or the site of an Enterprise Server.
         site: Url,
-        /// `https://api.github.com` or an Enterprise Server's.
+        /// `https://api.github.com`, or the API of an Enterprise Server.
         api: Url,
     },
-    /// Any provider that describes itself (OpenID Connect Discovery).
+    /// Any provider that publishes its metadata (OpenID Connect Discovery).
     OpenId {
         /// The issuer, exactly as the provider writes it.
         issuer: String,
-        /// The same as an address.
+        /// The issuer as a URL.
         address: Url,
     },
 }
 
-/// Whose users may sign in with Entra.
+/// The Entra tenants whose users may sign in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tenants {
     /// One tenant, by id.
     Single(String),
     /// Several.
     Multi {
-        /// `organizations` or `common`: where in the authority the endpoints are.
+        /// Path segment of the endpoints in the authority: `organizations` or `common`.
         endpoint: String,
-        /// The ids of the tenants whose tokens are believed (M74).
+        /// Ids of the tenants whose tokens are accepted (M74).
         allowed: Vec<String>,
     },
 }
 
 impl Tenants {
-    /// Where in the authority the endpoints are.
+    /// Path segment of the endpoints in the authority.
     #[must_use]
     pub fn segment(&self) -> &str {
         match self {
@@ -106,7 +107,7 @@ impl Tenants {
     }
 }
 
-/// How the edge authenticates at the token endpoint. Cannot be printed.
+/// How the edge authenticates at the token endpoint. `Debug` prints the method only.
 pub enum ClientAuth {
     /// `client_secret_basic`
     Basic(SecretString),
@@ -117,7 +118,7 @@ pub enum ClientAuth {
 }
 
 impl ClientAuth {
-    /// Its name in metadata.
+    /// Name of the method in provider metadata.
     #[must_use]
     pub fn method(&self) -> &'static str {
         match self {
@@ -134,40 +135,40 @@ impl fmt::Debug for ClientAuth {
     }
 }
 
-/// What a provider does with refresh tokens.
+/// How a provider treats refresh tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RefreshPolicy {
-    /// A refresh token works once.
+    /// A refresh token works once; each refresh returns a new one.
     pub rotates: bool,
-    /// A refresh ends the access token that came before (M67): a request under way may get 401 for it.
+    /// A refresh invalidates the previous access token (M67). A request in progress may get 401 for it.
     pub old_token_dies: bool,
-    /// Whether a refresh token may be sent once more when the answer to its first use was lost.
+    /// A refresh token may be sent once more if the answer to its first use was lost.
     pub retries_lost_answer: bool,
-    /// Errors come with status 200 (M65).
+    /// Errors may have status 200 (M65).
     pub errors_with_200: bool,
 }
 
 impl RefreshPolicy {
-    /// A new refresh token with each use; the old one goes on working (M78).
+    /// Each refresh returns a new refresh token; the old one keeps working (M78).
     pub const ENTRA: Self =
         Self { rotates: false, old_token_dies: false, retries_lost_answer: true, errors_with_200: false };
-    /// Single use, and the old access token dies with it (M67).
+    /// Refresh tokens work once, and a refresh invalidates the old access token (M67).
     pub const GITHUB: Self =
         Self { rotates: true, old_token_dies: true, retries_lost_answer: true, errors_with_200: true };
 
-    /// Nothing is known of the provider but what its operator knows: whether it forgives a repeat.
+    /// The policy of any other provider. Only its operator knows whether it tolerates a repeated refresh token.
     #[must_use]
     pub const fn openid(retries_lost_answer: bool) -> Self {
         Self { rotates: true, old_token_dies: false, retries_lost_answer, errors_with_200: false }
     }
 }
 
-/// What stands for the tenant's id in the issuer of several tenants (M72).
+/// Placeholder for the tenant id in the issuer for several tenants (M72).
 pub const TENANT_PLACEHOLDER: &str = "{tenantid}";
 
 impl Provider {
-    /// Who must speak in this provider's name. For Entra with several tenants it holds [`TENANT_PLACEHOLDER`]; compare
-    /// with [`Provider::is_issuer`].
+    /// The provider's issuer. For Entra with several tenants it contains [`TENANT_PLACEHOLDER`]; compare with
+    /// [`Provider::is_issuer`] instead.
     #[must_use]
     pub fn issuer(&self) -> String {
         match &self.kind {
@@ -175,13 +176,13 @@ impl Provider {
             Kind::Entra { tenants: Tenants::Multi { .. }, authority, .. } => {
                 entra_issuer(authority, TENANT_PLACEHOLDER)
             }
-            // Sent as `iss` in GitHub's callbacks since 2026 (M68).
+            // GitHub sends it as `iss` in callbacks since 2026 (M68).
             Kind::GitHub { site, .. } => format!("{}/login/oauth", without_slash(site)),
             Kind::OpenId { issuer, .. } => issuer.clone(),
         }
     }
 
-    /// Everybody who may speak in this provider's name, each by the exact text: one, or one for each allowed tenant.
+    /// Every accepted issuer, as exact text: a single one, or one for each allowed tenant.
     #[must_use]
     pub fn issuers(&self) -> Vec<String> {
         match &self.kind {
@@ -192,7 +193,7 @@ impl Provider {
         }
     }
 
-    /// Whether an address is in the provider's own API, whose word on a token is the provider's.
+    /// Whether a URL is in the provider's own API, so that its answer about a token counts as the provider's.
     #[must_use]
     pub fn answers_at(&self, url: &Url) -> bool {
         match &self.kind {
@@ -201,8 +202,8 @@ impl Provider {
         }
     }
 
-    /// How much earlier than in truth its ID tokens say that they were issued, in seconds. Entra's `iat` and `nbf` are those
-    /// of five minutes before, for servers whose clocks are behind.
+    /// How far the provider backdates its ID tokens, in seconds. Entra sets `iat` and `nbf` five minutes early, for
+    /// servers whose clocks are behind.
     #[must_use]
     pub fn backdates_seconds(&self) -> i64 {
         match self.kind {
@@ -211,7 +212,7 @@ impl Provider {
         }
     }
 
-    /// Whether an issuer's exact text is this provider's, of an allowed tenant where there are tenants.
+    /// Whether the exact text is an accepted issuer of this provider. With tenants, the tenant must be allowed.
     #[must_use]
     pub fn is_issuer(&self, issuer: &str) -> bool {
         self.issuers().iter().any(|known| known == issuer)
@@ -223,15 +224,15 @@ fn entra_issuer(authority: &Url, tenant: &str) -> String {
 }
 
 impl Provider {
-    /// The scopes that a user is asked for at the sign-in: those of the provider's own token and of all restricted ones.
+    /// The scopes that the user consents to at sign-in: those of the provider's own token and of all restricted tokens.
     #[must_use]
     pub fn consented_scopes(&self) -> Vec<&str> {
         let restricted = self.restrictions.iter().flat_map(|restriction| &restriction.scopes);
         distinct(self.scopes.iter().chain(restricted).map(String::as_str))
     }
 
-    /// The scopes to name when asking for a token. Without any the provider grants all that were consented to
-    /// (RFC 6749 §6), which is right where nothing is restricted.
+    /// The scopes to send in a token request. If it has none, the provider grants all that the user consented to
+    /// (RFC 6749 §6), which is right if nothing is restricted.
     #[must_use]
     pub fn scopes_of<'a>(&'a self, restriction: Option<&'a Restriction>) -> &'a [String] {
         match restriction {
@@ -241,7 +242,7 @@ impl Provider {
         }
     }
 
-    /// The resource to name when asking for a token.
+    /// The resource to send in a token request.
     #[must_use]
     pub fn resource_of<'a>(&'a self, restriction: Option<&'a Restriction>) -> Option<&'a str> {
         match restriction {
@@ -250,14 +251,14 @@ impl Provider {
         }
     }
 
-    /// All resources that tokens will be asked for.
+    /// The resources of all token requests.
     #[must_use]
     pub fn resources(&self) -> Vec<&str> {
         let restricted = self.restrictions.iter().filter_map(|restriction| restriction.resource.as_deref());
         distinct(self.own_resource().into_iter().chain(restricted))
     }
 
-    /// The audience, if it is a URI: other audiences have no `resource`.
+    /// The audience, if it is a URI. Other audiences cannot be a `resource`.
     fn own_resource(&self) -> Option<&str> {
         self.audience.as_deref().filter(|audience| is_resource(audience))
     }

@@ -1,4 +1,4 @@
-//! Refreshing tokens. The caller holds the session exclusively and stores the outcome; this module decides what the
+//! Refreshing tokens. The caller holds the session's lease and stores the outcome. This module decides what the
 //! provider's answer means for the refresh token that was sent.
 
 use std::time::Duration;
@@ -25,33 +25,35 @@ use crate::{
     token_set::TokenSet,
 };
 
-/// How long the keys for a new ID token may take. The new tokens wait for them, and the caller's time is limited.
+/// Timeout for the keys that verify a new ID token. The new tokens wait for them, and the caller's time is limited.
 const KEYS_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The outcome of a refresh.
 #[derive(Debug)]
 pub enum Refresh {
-    /// New tokens; the old ones must not be used again. Boxed because they are large.
+    /// New tokens. The old ones must not be used again. Boxed because they are large.
     Refreshed(Box<TokenSet>),
     /// The provider ended the grant. The reason is for the log.
     Ended(&'static str),
-    /// The provider gives no token with the requested restriction. The refresh token may be consumed: oidc-provider checks
-    /// the request after consuming it. The reason is for the log.
+    /// The provider does not issue a token with the requested restriction. The refresh token may be consumed:
+    /// oidc-provider checks the request after consuming it. The reason is for the log.
     Denied(&'static str),
-    /// The answer's ID token is of another user or another issuer: the session cannot be trusted any more (S55).
+    /// The ID token in the answer is about another user or from another issuer. The session can no longer be trusted
+    /// (S55).
     SubjectMismatch {
         /// For the log.
         reason: &'static str,
-        /// The tokens received. They must not be used; revoke them after the session has ended, which must not wait for it.
+        /// The received tokens. They must not be used. End the session first, then revoke them: the end must not wait.
         tokens: Box<TokenSet>,
     },
-    /// The provider answered without consuming the refresh token, so it works later.
+    /// The provider answered with an error that does not end the grant. Unless `possibly_consumed`, the refresh token
+    /// still works.
     Answered {
         /// When the provider may be asked again, in seconds.
         retry_after_seconds: Option<u32>,
         /// For the log.
         detail: &'static str,
-        /// Whether the refresh token may be consumed in spite of the answer.
+        /// Whether the refresh token may be consumed despite the error.
         possibly_consumed: bool,
     },
     /// No answer, or an unreadable one: the refresh token may be consumed.
@@ -94,7 +96,8 @@ pub async fn refresh<P: Platform>(
     Refresh::Refreshed(Box::new(with_better_id_token(before, tokens, claims.as_ref(), client.provider)))
 }
 
-/// A provider that does not rotate refresh tokens leaves them out of its answer (S120).
+/// Keeps the old refresh token if the answer has none: a provider that does not rotate refresh tokens may omit it
+/// (S120).
 fn with_refresh_token_of(before: &TokenSet, mut tokens: TokenSet) -> TokenSet {
     if tokens.refresh_token.is_none() {
         tokens.refresh_token.clone_from(&before.refresh_token);
@@ -102,8 +105,8 @@ fn with_refresh_token_of(before: &TokenSet, mut tokens: TokenSet) -> TokenSet {
     tokens
 }
 
-/// Keeps the ID token from before if the new one is not verified, or does not say when the user signed in while the old one
-/// does: later ones are compared with it.
+/// Keeps the old ID token if the new one is not verified, or if only the old one has an `auth_time`. Later ID tokens
+/// are compared with it.
 fn with_better_id_token(
     before: &TokenSet,
     mut tokens: TokenSet,
@@ -118,9 +121,11 @@ fn with_better_id_token(
     tokens
 }
 
-/// Checks the ID token that came with new tokens against the one before (M42, S55). `None` if its signature cannot be
-/// verified because the provider's keys cannot be fetched or do not include its key yet: the new tokens exist, and dropping
-/// them would end the session for an outage. Its claims must match even then, and it is not kept.
+/// Checks a refreshed ID token against the one before (M42, S55).
+///
+/// Returns `None` if it cannot be verified now: the provider's keys cannot be fetched or do not include its key yet, or
+/// it is outside its validity by our clock. The new tokens exist, and discarding them would end the session because of
+/// an outage. Its claims must match even then, and it is not kept.
 async fn check_id_token<P: Platform>(
     client: &Client<'_, P>,
     token: &SecretString,
@@ -135,7 +140,7 @@ async fn check_id_token<P: Platform>(
         with_keys(client, |keys| id_token::validate_refreshed(token.expose_secret(), keys, provider, &before, now));
     match within(*platform, KEYS_TIMEOUT, "identity provider", validated).await {
         Ok(Ok(claims)) => Ok(Some(claims)),
-        // An attacker who uses up the early refreshes of keys with forged tokens must not end other sessions; nor must a wrong
+        // Forged tokens that exhaust the early key refreshes must not end other sessions, and neither must a wrong
         // clock of our own (S117).
         Ok(Err(IdTokenError::Signature(SignatureError::UnknownKey) | IdTokenError::Time)) | Err(_) => {
             match IdClaims::of_own(token.expose_secret(), provider) {
@@ -153,8 +158,8 @@ async fn check_id_token<P: Platform>(
     }
 }
 
-/// What an error means for the refresh token. Only the provider's statement that the grant has ended ends the account;
-/// everything else is an outage (S113), or concerns the requested restriction.
+/// Decides what an error means for the refresh token. Only an error code that says so ends the grant. Every other error
+/// is an outage (S113) or concerns the requested restriction.
 fn classify(error: &TokenError, is_restricted: bool, policy: RefreshPolicy) -> Refresh {
     let answered = |detail, retry_after_seconds: &Option<u32>, possibly_consumed| Refresh::Answered {
         retry_after_seconds: *retry_after_seconds,
@@ -170,14 +175,14 @@ fn classify(error: &TokenError, is_restricted: bool, policy: RefreshPolicy) -> R
             | "consent_required"),
         ) => Refresh::Ended(code),
         TokenError::Refused(code) if is_restricted => Refresh::Denied(code),
-        // It may concern the restriction, and the refresh token may be consumed. Where sending it again ends the whole grant,
-        // even an unlikely case counts.
+        // The error may concern the restriction, and the refresh token may be consumed. If sending it again would end
+        // the whole grant, even that unlikely case counts.
         TokenError::Unintelligible(_) if is_restricted && policy.rotates && !policy.retries_lost_answer => {
             Refresh::Lost
         }
         TokenError::Unintelligible(detail) => answered(detail, &None, is_restricted && policy.rotates),
         TokenError::Refused(detail) => answered(detail, &None, false),
-        TokenError::HeldUp => answered("held up before it was asked", &None, false),
+        TokenError::NotSent => answered("held up before it was asked", &None, false),
         TokenError::Outage { detail, retry_after_seconds } => answered(detail, retry_after_seconds, false),
         TokenError::Breakdown { retry_after_seconds } => answered("server error", retry_after_seconds, true),
         TokenError::Unreadable(_) | TokenError::Lost(_) => Refresh::Lost,

@@ -1,5 +1,5 @@
-//! Telling a provider that tokens are not needed any more. Best effort: a session is over when the coordinator says so,
-//! whether or not a provider hears of it (S128).
+//! Revoking tokens at the provider. This is best effort: the session has ended once the coordinator says so, whether or
+//! not the provider confirms (S128).
 
 use std::time::Duration;
 
@@ -26,20 +26,20 @@ use crate::{
     token_set::TokenSet,
 };
 
-/// How long a provider is waited for, however often it is asked: nothing hangs on its answer, and somebody waits.
+/// Longest wait for a provider, across all requests. Nothing depends on its answer, and a user is waiting.
 pub const MAX_WAIT: Duration = Duration::from_secs(4);
 
-/// What GitHub's own way takes.
+/// Request body of GitHub's revocation API.
 #[derive(Serialize)]
-struct Revoked<'a> {
+struct GitHubRevocation<'a> {
     access_token: &'a str,
 }
 
-/// Revokes the tokens of one connection, as far as the provider can and within [`MAX_WAIT`]. Returns whether it
-/// confirmed.
+/// Revokes an account's tokens, as far as the provider supports it and within [`MAX_WAIT`]. Returns whether the
+/// provider confirmed.
 pub async fn revoke<P: Platform>(client: &Client<'_, P>, tokens: &TokenSet, dpop: Option<&DpopKey>) -> bool {
-    let asked = async { Ok(ask(client, tokens, dpop).await) };
-    let result = within(client.platform, MAX_WAIT, "identity provider", asked).await;
+    let revocation = async { Ok(send_revocation(client, tokens, dpop).await) };
+    let result = within(client.platform, MAX_WAIT, "identity provider", revocation).await;
     let result = result.unwrap_or_else(|timeout| Err(timeout.to_string()));
     if let Err(detail) = &result {
         Event::warn("revocation.failed")
@@ -50,12 +50,16 @@ pub async fn revoke<P: Platform>(client: &Client<'_, P>, tokens: &TokenSet, dpop
     result.is_ok_and(|confirmed| confirmed)
 }
 
-/// Whether it confirmed; no error where it offers no way.
-async fn ask<P: Platform>(client: &Client<'_, P>, tokens: &TokenSet, dpop: Option<&DpopKey>) -> Result<bool, String> {
+/// Returns whether the provider confirmed. A provider without revocation is not an error.
+async fn send_revocation<P: Platform>(
+    client: &Client<'_, P>,
+    tokens: &TokenSet,
+    dpop: Option<&DpopKey>,
+) -> Result<bool, String> {
     match (&client.provider.kind, &client.endpoints.revocation) {
-        (Kind::GitHub { api, .. }, _) => github(client, api, tokens).await.map(|()| true),
+        (Kind::GitHub { api, .. }, _) => revoke_at_github(client, api, tokens).await.map(|()| true),
         (_, Some(endpoint)) => {
-            // The refresh token takes the access tokens made of it along (RFC 7009 §2.1).
+            // Revoking the refresh token also revokes the access tokens issued from it (RFC 7009 §2.1).
             let (token, hint) = match &tokens.refresh_token {
                 Some(token) => (token, "refresh_token"),
                 None => (&tokens.access_token, "access_token"),
@@ -67,8 +71,9 @@ async fn ask<P: Platform>(client: &Client<'_, P>, tokens: &TokenSet, dpop: Optio
     }
 }
 
-/// GitHub's own way. It ends one token; ending the grant would sign the user out wherever else they use the app.
-async fn github<P: Platform>(client: &Client<'_, P>, api: &Url, tokens: &TokenSet) -> Result<(), String> {
+/// Revokes the access token through GitHub's API. Deleting the grant instead would sign the user out of the app
+/// everywhere.
+async fn revoke_at_github<P: Platform>(client: &Client<'_, P>, api: &Url, tokens: &TokenSet) -> Result<(), String> {
     let failed = |detail: &dyn std::fmt::Display| Unavailable::new("GitHub", detail).to_string();
     let client_id = &client.provider.client_id;
     let (ClientAuth::Post(secret) | ClientAuth::Basic(secret)) = &client.provider.client_auth else {
@@ -89,14 +94,15 @@ async fn github<P: Platform>(client: &Client<'_, P>, api: &Url, tokens: &TokenSe
         .with(header::CONTENT_TYPE, "application/json")
         .with(header::USER_AGENT, USER_AGENT);
     request.headers.insert(header::AUTHORIZATION, basic);
-    let body = serde_json::to_vec(&Revoked { access_token: tokens.access_token.expose_secret() });
+    let body = serde_json::to_vec(&GitHubRevocation { access_token: tokens.access_token.expose_secret() });
     request.body = Body::Bytes(body.map_err(|e| failed(&e))?.into());
     let response = client.platform.send(request).await.map_err(|e| e.to_string())?;
     match response.status {
         status if status.is_success() => Ok(()),
-        // It knows no such token, and there is no other: that is what was wanted.
+        // GitHub does not know the access token, and there is no refresh token, so nothing is left to revoke.
         StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY if tokens.refresh_token.is_none() => Ok(()),
-        // An access token that is over is unknown to it, too, and it takes no refresh token instead: that one lives on.
+        // GitHub does not know an expired access token either, and does not revoke refresh tokens: that one stays
+        // valid.
         StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY => {
             Err(failed(&"knows the access token no more; the refresh token lives until it expires"))
         }

@@ -64,7 +64,7 @@ pub enum TokenError {
     Unreadable(&'static str),
     /// It was not sent: it was too late for that, see [`Client::send_by_ms`].
     #[error("held up before it was sent")]
-    HeldUp,
+    NotSent,
     /// Nobody knows what the provider made of it.
     #[error(transparent)]
     Lost(#[from] Unavailable),
@@ -163,7 +163,7 @@ impl<P: Platform> Client<'_, P> {
         }
         request.body = Body::Bytes(body.finish().into());
         if self.send_by_ms.is_some_and(|by_ms| self.platform.now_ms() > by_ms) {
-            return Err(TokenError::HeldUp);
+            return Err(TokenError::NotSent);
         }
         let response = self.platform.send(request).await?;
         self.cache.nonces.harvest(url, &response.headers);

@@ -1,4 +1,5 @@
-//! Names and e-mail address of a user that the ID token leaves out. They count only if they are of the same user (M41).
+//! The user's names and e-mail address, if the ID token lacks them. Userinfo counts only if it is about the same user
+//! (M41).
 
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const EXPECTED: Expected =
     Expected { from: "userinfo", is_status: StatusCode::is_success, max_bytes: 64 * 1024, malformed: "not understood" };
 
-/// The claims read from the userinfo endpoint. They are displayed only, never an identity (nOAuth, S58).
+/// Claims from the userinfo endpoint. They are only displayed and never identify a user (nOAuth, S58).
 #[derive(Debug, Clone, Deserialize)]
 pub struct UserInfo {
     sub: String,
@@ -43,10 +44,10 @@ pub struct UserInfo {
     pub email: Option<String>,
 }
 
-/// Requests the claims. `None` if they cannot be fetched: a sign-in does not fail for a missing name.
+/// Fetches the claims. Returns `None` if that fails: a sign-in does not fail because of a missing name.
 ///
 /// # Errors
-/// [`Error::SignInRefused`] if they are of another user than the ID token (S54).
+/// [`Error::SignInRefused`] if they are about another user than the ID token (S54).
 pub async fn userinfo<P: Platform>(
     client: &Client<'_, P>,
     url: &Url,
@@ -54,8 +55,8 @@ pub async fn userinfo<P: Platform>(
     dpop: Option<&DpopKey>,
     sub: &str,
 ) -> Result<Option<UserInfo>, Error> {
-    let asked = ask(client, url, access_token, dpop);
-    let answer = match within(client.platform, TIMEOUT, "userinfo", asked).await {
+    let fetched = fetch(client, url, access_token, dpop);
+    let answer = match within(client.platform, TIMEOUT, "userinfo", fetched).await {
         Ok(answer) => answer,
         Err(error) => {
             let provider = Name(&client.provider.id);
@@ -66,7 +67,7 @@ pub async fn userinfo<P: Platform>(
     if answer.sub == sub { Ok(Some(answer)) } else { Err(Error::SignInRefused { reason: "userinfo of another user" }) }
 }
 
-async fn ask<P: Platform>(
+async fn fetch<P: Platform>(
     client: &Client<'_, P>,
     url: &Url,
     access_token: &SecretString,

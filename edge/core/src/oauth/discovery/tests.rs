@@ -31,7 +31,7 @@ fn optional_endpoints_are_read() {
 }
 
 #[test]
-fn s53_m22_metadata_of_another_issuer_is_refused() {
+fn s53_m22_metadata_of_another_issuer_is_rejected() {
     for issuer in ["https://id.corp.example/", "https://ID.corp.example", "https://evil.example", ""] {
         assert!(corp(json!({"issuer": issuer})).is_err(), "{issuer}");
     }
@@ -39,7 +39,7 @@ fn s53_m22_metadata_of_another_issuer_is_refused() {
 }
 
 #[test]
-fn s53_endpoints_that_are_not_https_at_a_public_host_are_refused() {
+fn s53_endpoints_that_are_not_https_at_a_public_host_are_rejected() {
     for name in [
         "authorization_endpoint",
         "token_endpoint",
@@ -49,7 +49,7 @@ fn s53_endpoints_that_are_not_https_at_a_public_host_are_refused() {
         "end_session_endpoint",
         "pushed_authorization_request_endpoint",
     ] {
-        for bad in [
+        for url in [
             "http://id.corp.example/x",
             "https://169.254.169.254/x",
             "https://10.0.0.1/x",
@@ -59,14 +59,14 @@ fn s53_endpoints_that_are_not_https_at_a_public_host_are_refused() {
             "javascript:alert(1)",
             "/relative",
         ] {
-            assert!(corp(json!({name: bad})).is_err(), "{name}: {bad}");
+            assert!(corp(json!({name: url})).is_err(), "{name}: {url}");
         }
     }
     assert!(corp(json!({"token_endpoint": "https://tokens.corp.example/"})).is_ok(), "another public host is allowed");
 }
 
 #[test]
-fn s11_a_provider_without_pkce_s256_is_refused() {
+fn s11_provider_without_pkce_s256_is_rejected() {
     for methods in [json!(["plain"]), json!([]), json!(null), json!(["s256"])] {
         assert!(corp(json!({"code_challenge_methods_supported": methods})).is_err(), "{methods}");
     }
@@ -81,29 +81,30 @@ fn s11_a_provider_without_pkce_s256_is_refused() {
 }
 
 #[test]
-fn provider_must_offer_what_is_configured() {
+fn provider_must_support_the_configured_features() {
     assert!(corp(json!({"token_endpoint_auth_methods_supported": ["private_key_jwt"]})).is_err());
     assert!(corp(json!({"id_token_signing_alg_values_supported": ["PS256", "EdDSA"]})).is_err());
     for algorithm in ["RS256", "ES256"] {
         assert!(corp(json!({"id_token_signing_alg_values_supported": ["PS256", algorithm]})).is_ok());
     }
     assert!(corp(json!({"require_pushed_authorization_requests": true})).unwrap().pushed_authorization.is_some());
-    let nowhere = json!({"require_pushed_authorization_requests": true, "pushed_authorization_request_endpoint": null});
-    assert!(corp(nowhere).is_err());
+    let without_endpoint =
+        json!({"require_pushed_authorization_requests": true, "pushed_authorization_request_endpoint": null});
+    assert!(corp(without_endpoint).is_err());
     let dpop = openid::config(json!({"dpop": true}));
-    let offers =
+    let supports =
         |list: Value| discover(&dpop, "corp", openid::metadata(json!({"dpop_signing_alg_values_supported": list})));
-    assert!(offers(json!(["RS256"])).is_err());
-    assert!(offers(json!(["ES256"])).is_ok());
+    assert!(supports(json!(["RS256"])).is_err());
+    assert!(supports(json!(["ES256"])).is_ok());
 }
 
 #[test]
 fn m72_metadata_for_several_tenants_contains_the_placeholder() {
     let allowed = "5f3c1a52-8d3e-4b7a-9c11-2f6d0e4b7a90";
     let config = config_with(json!({"ENTRA_TENANT": "organizations", "ENTRA_TENANTS": allowed}));
-    let with = |issuer: &str| discover(&config, "entra", openid::metadata(json!({"issuer": issuer})));
-    assert!(with("https://login.microsoftonline.com/{tenantid}/v2.0").is_ok());
-    assert!(with(&format!("https://login.microsoftonline.com/{allowed}/v2.0")).is_err());
+    let with_issuer = |issuer: &str| discover(&config, "entra", openid::metadata(json!({"issuer": issuer})));
+    assert!(with_issuer("https://login.microsoftonline.com/{tenantid}/v2.0").is_ok());
+    assert!(with_issuer(&format!("https://login.microsoftonline.com/{allowed}/v2.0")).is_err());
     let provider = config.provider("entra").unwrap();
     assert!(provider.is_issuer(&format!("https://login.microsoftonline.com/{allowed}/v2.0")));
     assert!(!provider.is_issuer("https://login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0"));

@@ -21,25 +21,25 @@ fn app() -> App {
     }
 }
 
-fn given(change: Value) -> Value {
+fn token_answer(change: Value) -> Value {
     let mut answer = json!({"token": format!("ghs_{}", "a.b-c_".repeat(90)), "expires_at": "2027-01-15T09:00:00Z", "permissions": {"contents": "read", "metadata": "read"}});
     merge(&mut answer, change);
     answer
 }
 
-fn contents() -> BTreeMap<String, String> {
+fn read_contents() -> BTreeMap<String, String> {
     [("contents".to_owned(), "read".to_owned())].into()
 }
 
-fn ask(status: u16, answer: Value) -> (InMemoryPlatform, Result<InstallationToken, InstallationError>) {
+fn request_token(status: u16, answer: Value) -> (InMemoryPlatform, Result<InstallationToken, InstallationError>) {
     let platform = InMemoryPlatform::new(move |_| Some(json_answer(status, &answer)));
-    let result = run(app().installation_token(&platform, 7, &contents(), &["docs".to_owned()]));
+    let result = run(app().installation_token(&platform, 7, &read_contents(), &["docs".to_owned()]));
     (platform, result)
 }
 
 #[test]
-fn m70_a_token_is_asked_for_with_a_short_jwt_and_no_more_than_is_listed() {
-    let (platform, result) = ask(201, given(json!({})));
+fn m70_token_request_has_a_short_lived_jwt_and_only_the_listed_permissions() {
+    let (platform, result) = request_token(201, token_answer(json!({})));
     let token = result.unwrap();
     assert_eq!(token.expires_at_ms, 1_800_003_600_000);
     assert!(token.token.expose_secret().len() > 520 && !format!("{token:?}").contains("ghs_"));
@@ -56,7 +56,7 @@ fn m70_a_token_is_asked_for_with_a_short_jwt_and_no_more_than_is_listed() {
 }
 
 #[test]
-fn the_jwt_verifies_with_the_apps_public_key() {
+fn jwt_verifies_with_the_public_key_of_the_app() {
     use rsa::{
         pkcs1v15::{Signature, VerifyingKey},
         signature::Verifier as _,
@@ -69,21 +69,21 @@ fn the_jwt_verifies_with_the_apps_public_key() {
 }
 
 #[test]
-fn an_operators_mistake_is_told_from_an_outage() {
+fn configuration_error_is_distinguished_from_an_outage() {
     for status in [401, 403, 404, 422] {
-        let (_, result) = ask(status, json!({"message": "x"}));
+        let (_, result) = request_token(status, json!({"message": "x"}));
         assert!(matches!(result, Err(InstallationError::Refused(found)) if found.as_u16() == status));
     }
-    let (_, result) = ask(429, json!({"message": "x"}));
+    let (_, result) = request_token(429, json!({"message": "x"}));
     assert_eq!(result.unwrap_err(), InstallationError::Limited(60));
     for status in [200, 302, 500, 503] {
-        let (_, result) = ask(status, given(json!({})));
+        let (_, result) = request_token(status, token_answer(json!({})));
         assert!(matches!(result, Err(InstallationError::Unavailable(_))), "{status}");
     }
 }
 
 #[test]
-fn a_token_for_more_than_was_asked_for_or_of_no_use_is_not_taken() {
+fn token_that_exceeds_the_request_or_is_unusable_is_rejected() {
     for change in [
         json!({"permissions": {"contents": "write"}}),
         json!({"permissions": {"contents": "read", "administration": "read"}}),
@@ -94,18 +94,18 @@ fn a_token_for_more_than_was_asked_for_or_of_no_use_is_not_taken() {
         json!({"token": "a b"}),
         json!({"token": "x".repeat(5000)}),
     ] {
-        let (_, result) = ask(201, given(change.clone()));
+        let (_, result) = request_token(201, token_answer(change.clone()));
         let error = result.unwrap_err();
         assert!(matches!(error, InstallationError::Unavailable(_)), "{change}");
         assert!(!error.to_string().contains("ghs_"));
     }
     let platform = InMemoryPlatform::new(|_| None);
     assert!(run(app().installation_token(&platform, 7, &BTreeMap::new(), &[])).is_err());
-    assert!(platform.sent.borrow().is_empty(), "no permissions named would mean all of them");
+    assert!(platform.sent.borrow().is_empty(), "GitHub grants all permissions if a request names none");
 }
 
 #[test]
-fn keys_are_read_in_the_forms_they_are_given_out_in() {
+fn private_keys_are_read_as_pkcs1_and_pkcs8_with_any_line_breaks() {
     let pkcs1 = KEY.to_pkcs1_pem(LineEnding::LF).unwrap();
     let pkcs8 = KEY.to_pkcs8_pem(LineEnding::CRLF).unwrap();
     for text in [pkcs1.to_string(), pkcs8.to_string(), pkcs1.replace('\n', "\\n"), format!("\n{}\n", pkcs1.trim())] {

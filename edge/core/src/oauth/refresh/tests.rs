@@ -10,7 +10,7 @@ use crate::testing::{
     settings::config_with,
 };
 
-fn new_tokens(change: Value) -> Answer {
+fn token_answer(change: Value) -> Answer {
     let mut body =
         json!({"access_token": "new-access", "token_type": "bearer", "expires_in": 60, "refresh_token": "new-refresh"});
     crate::testing::entra::merge(&mut body, change);
@@ -42,12 +42,12 @@ fn text(secret: &Option<SecretString>) -> Option<&str> {
 
 #[test]
 fn new_tokens_replace_the_old_ones() {
-    let (fixture, outcome) = corp(|_| Some(new_tokens(json!({}))));
+    let (fixture, outcome) = corp(|_| Some(token_answer(json!({}))));
     let renewed = refreshed(outcome);
     assert_eq!(renewed.access_token.expose_secret(), "new-access");
     assert_eq!(text(&renewed.refresh_token), Some("new-refresh"));
     assert_eq!(renewed.expires_at_ms, Some(fixture.platform.now_ms.get() + 60_000));
-    assert_eq!(text(&renewed.id_token), text(&tokens().id_token), "the hint for a logout stays");
+    assert_eq!(text(&renewed.id_token), text(&tokens().id_token), "the old ID token is kept as the logout hint");
     let sent = fixture.sent();
     assert_eq!((sent.len(), sent[0].url.as_str()), (1, "https://id.corp.example/token"));
     assert_eq!(form(&sent[0])["refresh_token"], "old-refresh");
@@ -55,28 +55,28 @@ fn new_tokens_replace_the_old_ones() {
 }
 
 #[test]
-fn a_lifetime_may_be_written_as_text_and_one_that_is_none_is_not_known() {
-    for (says, lifetime_ms) in
+fn lifetime_may_be_written_as_text_and_is_unknown_if_invalid() {
+    for (expires_in, lifetime_ms) in
         [(json!("60"), Some(60_000)), (json!(0), Some(0)), (json!("soon"), None), (json!(-1), None)]
     {
-        let (fixture, outcome) = corp(move |_| Some(new_tokens(json!({"expires_in": says}))));
+        let (fixture, outcome) = corp(move |_| Some(token_answer(json!({"expires_in": expires_in}))));
         let expires_at_ms = refreshed(outcome).expires_at_ms;
         assert_eq!(expires_at_ms, lifetime_ms.map(|life_ms: u64| fixture.platform.now_ms.get() + life_ms));
     }
 }
 
 #[test]
-fn s120_an_answer_without_a_refresh_token_keeps_the_old_one_and_less_scope_is_stored() {
-    let (_, outcome) = corp(|_| Some(new_tokens(json!({"refresh_token": null}))));
+fn s120_answer_without_a_refresh_token_keeps_the_old_one_and_reduced_scopes_are_stored() {
+    let (_, outcome) = corp(|_| Some(token_answer(json!({"refresh_token": null}))));
     let tokens = refreshed(outcome);
     assert_eq!(text(&tokens.refresh_token), Some("old-refresh"));
-    assert_eq!(tokens.scopes, ["openid", "profile"], "what is not said has not changed");
-    let (_, outcome) = corp(|_| Some(new_tokens(json!({"scope": "openid"}))));
+    assert_eq!(tokens.scopes, ["openid", "profile"], "scopes that the answer omits are unchanged");
+    let (_, outcome) = corp(|_| Some(token_answer(json!({"scope": "openid"}))));
     assert_eq!(refreshed(outcome).scopes, ["openid"]);
 }
 
 #[test]
-fn s113_only_the_providers_word_that_the_grant_is_over_ends_it() {
+fn s113_only_an_error_code_that_says_so_ends_the_grant() {
     for code in ["invalid_grant", "interaction_required"] {
         let (_, outcome) = corp(move |_| Some(json_answer(400, json!({"error": code, "error_description": "<b>"}))));
         assert!(matches!(outcome, Refresh::Ended(reason) if reason == code), "{code} {outcome:?}");
@@ -103,12 +103,12 @@ fn s113_only_the_providers_word_that_the_grant_is_over_ends_it() {
 }
 
 #[test]
-fn s113_a_provider_says_when_to_ask_again_within_bounds() {
-    for (says, wait) in [("7", Some(7)), ("86400", Some(300)), ("soon", None)] {
-        let (_, outcome) = corp(move |_| Some((429, vec![("retry-after", says.to_owned())], String::new())));
+fn s113_retry_after_of_the_provider_is_bounded() {
+    for (retry_after, expected_seconds) in [("7", Some(7)), ("86400", Some(300)), ("soon", None)] {
+        let (_, outcome) = corp(move |_| Some((429, vec![("retry-after", retry_after.to_owned())], String::new())));
         assert!(
-            matches!(outcome, Refresh::Answered { retry_after_seconds, .. } if retry_after_seconds == wait),
-            "{says}"
+            matches!(outcome, Refresh::Answered { retry_after_seconds, .. } if retry_after_seconds == expected_seconds),
+            "{retry_after}"
         );
     }
 }
@@ -122,7 +122,7 @@ fn m65_githubs_errors_come_with_status_200() {
 }
 
 #[test]
-fn s108_an_answer_that_is_lost_or_cannot_be_read_is_told_from_a_refusal() {
+fn s108_lost_or_unreadable_answer_is_distinguished_from_a_refusal() {
     assert!(matches!(corp(|_| None).1, Refresh::Lost));
     let json = || vec![("content-type", "application/json".to_owned())];
     let long = format!(r#"{{"access_token":"{}"}}"#, "x".repeat(70_000));
@@ -141,12 +141,12 @@ fn s108_an_answer_that_is_lost_or_cannot_be_read_is_told_from_a_refusal() {
     let body = r#"{"access_token":"a","token_type":"bearer"}"#;
     let (_, outcome) = corp(move |_| Some((200, vec![("content-type", "text/html".to_owned())], body.to_owned())));
     assert!(matches!(outcome, Refresh::Lost));
-    let (_, outcome) = corp(|_| Some(new_tokens(json!({"token_type": "mac"}))));
+    let (_, outcome) = corp(|_| Some(token_answer(json!({"token_type": "mac"}))));
     assert!(matches!(outcome, Refresh::Lost));
 }
 
 #[test]
-fn s108_who_revokes_everything_at_a_repeat_is_not_asked_again_after_a_breakdown() {
+fn s108_refresh_token_is_not_resent_after_a_server_error_if_a_repeat_revokes_the_grant() {
     for (entry, status, is_lost) in [
         (json!({}), 500, false),
         (json!({}), 502, false),
@@ -163,22 +163,22 @@ fn s108_who_revokes_everything_at_a_repeat_is_not_asked_again_after_a_breakdown(
     }
 }
 
-/// A proxy answers 503 for a connection that broke down after the provider had done its work, too.
+/// A proxy also answers 503 if its connection to the provider breaks after the provider has processed the request.
 #[test]
-fn s113_a_503_is_an_outage_without_doubt_only_if_it_says_until_when() {
-    for (says, consumption) in [(Some("7"), false), (Some("Wed, 21 Oct 2026 07:28:00 GMT"), false), (None, true)] {
-        let headers: Vec<_> = says.map(|says| ("retry-after", says.to_owned())).into_iter().collect();
+fn s113_status_503_rules_out_consumption_only_with_retry_after() {
+    for (retry_after, consumed) in [(Some("7"), false), (Some("Wed, 21 Oct 2026 07:28:00 GMT"), false), (None, true)] {
+        let headers: Vec<_> = retry_after.map(|value| ("retry-after", value.to_owned())).into_iter().collect();
         let answer = move |_: &Sent| Some((503, headers.clone(), String::new()));
         let (_, outcome) = corp(answer.clone());
         assert!(
-            matches!(outcome, Refresh::Answered { possibly_consumed, .. } if possibly_consumed == consumption),
-            "{says:?} {outcome:?}"
+            matches!(outcome, Refresh::Answered { possibly_consumed, .. } if possibly_consumed == consumed),
+            "{retry_after:?} {outcome:?}"
         );
         let fixture = ProviderFixture::new(json!({"retry_lost_refresh": false}), json!({}), answer);
         assert_eq!(
             matches!(run(refresh(&fixture.client(), &tokens(), None, None)), Refresh::Lost),
-            consumption,
-            "{says:?}"
+            consumed,
+            "{retry_after:?}"
         );
     }
 }
@@ -188,7 +188,7 @@ fn m42_an_id_token_of_the_same_user_and_sign_in_is_kept() {
     for change in [
         json!({}),
         json!({"nonce": null}),
-        // Of another type than before, and nothing hangs on it.
+        // Claims of another type than before, on which no decision depends.
         json!({"ver": 1}),
         json!({"groups": "one"}),
         json!({"email": ["ada@corp.example"]}),
@@ -198,7 +198,7 @@ fn m42_an_id_token_of_the_same_user_and_sign_in_is_kept() {
     ] {
         let id_token = token(change);
         let expected = id_token.clone();
-        let (_, outcome) = corp(move |_| Some(new_tokens(json!({"id_token": id_token}))));
+        let (_, outcome) = corp(move |_| Some(token_answer(json!({"id_token": id_token}))));
         let renewed = refreshed(outcome);
         let kept = text(&renewed.id_token).unwrap();
         assert_eq!(super::super::jws::claims_of_own::<Value>(kept).unwrap()["sub"], "248289");
@@ -207,23 +207,27 @@ fn m42_an_id_token_of_the_same_user_and_sign_in_is_kept() {
 }
 
 #[test]
-fn m42_when_the_user_signed_in_is_held_against_every_later_token() {
+fn m42_auth_time_is_compared_with_every_later_id_token() {
     let first = text(&tokens().id_token).map(str::to_owned);
-    let silent = token(json!({"auth_time": null}));
-    let (_, outcome) = corp(move |_| Some(new_tokens(json!({"id_token": silent}))));
+    let without_auth_time = token(json!({"auth_time": null}));
+    let (_, outcome) = corp(move |_| Some(token_answer(json!({"id_token": without_auth_time}))));
     let after = refreshed(outcome);
-    assert_eq!(text(&after.id_token), first.as_deref(), "one that says less does not take its place");
+    assert_eq!(
+        text(&after.id_token),
+        first.as_deref(),
+        "an ID token without auth_time does not replace one that has it"
+    );
     let fixture = ProviderFixture::new(json!({}), json!({}), |_| {
-        Some(new_tokens(json!({"id_token": token(json!({"auth_time": 1_800_000_000}))})))
+        Some(token_answer(json!({"id_token": token(json!({"auth_time": 1_800_000_000}))})))
     });
     let outcome = run(refresh(&fixture.client(), &after, None, None));
     assert!(matches!(outcome, Refresh::SubjectMismatch { .. }), "{outcome:?}");
-    // Where the sign-in said nothing, the first that does is the one.
-    let unsaid = TokenSet { id_token: Some(token(json!({"auth_time": null})).into()), ..tokens() };
+    // If the ID token of the sign-in has no auth_time, the first one that has it is kept.
+    let before_auth_time = TokenSet { id_token: Some(token(json!({"auth_time": null})).into()), ..tokens() };
     let fixture =
-        ProviderFixture::new(json!({}), json!({}), |_| Some(new_tokens(json!({"id_token": token(json!({}))}))));
-    let noted = refreshed(run(refresh(&fixture.client(), &unsaid, None, None)));
-    assert_eq!(text(&noted.id_token), first.as_deref());
+        ProviderFixture::new(json!({}), json!({}), |_| Some(token_answer(json!({"id_token": token(json!({}))}))));
+    let renewed = refreshed(run(refresh(&fixture.client(), &before_auth_time, None, None)));
+    assert_eq!(text(&renewed.id_token), first.as_deref());
 }
 
 #[test]
@@ -238,13 +242,16 @@ fn s55_id_token_of_another_user_is_a_mismatch_and_its_tokens_are_returned_for_re
         json!({"auth_time": 1}),
     ] {
         let id_token = token(change.clone());
-        let (fixture, outcome) = corp(move |_| Some(new_tokens(json!({"id_token": id_token}))));
+        let (fixture, outcome) = corp(move |_| Some(token_answer(json!({"id_token": id_token}))));
         let Refresh::SubjectMismatch { tokens, .. } = outcome else { panic!("{change} {outcome:?}") };
-        assert_eq!(text(&tokens.refresh_token), Some("new-refresh"), "what was given to us by mistake is known");
-        assert!(fixture.sent().iter().all(|sent| !sent.url.ends_with("/revoke")), "the session's end comes first");
+        assert_eq!(text(&tokens.refresh_token), Some("new-refresh"), "the tokens received by mistake are returned");
+        assert!(
+            fixture.sent().iter().all(|sent| !sent.url.ends_with("/revoke")),
+            "the session ends before the tokens are revoked"
+        );
     }
     let forged = crate::testing::openid::signed(json!({}), &crate::testing::openid::claims(json!({})), 8);
-    let (_, outcome) = corp(move |_| Some(new_tokens(json!({"id_token": forged}))));
+    let (_, outcome) = corp(move |_| Some(token_answer(json!({"id_token": forged}))));
     assert!(matches!(outcome, Refresh::SubjectMismatch { .. }));
 }
 
@@ -254,7 +261,7 @@ fn new_tokens_survive_an_outage_of_the_signing_keys() {
         let id_token = token(change);
         let fixture =
             ProviderFixture::new(json!({}), json!({"jwks_uri": "https://id.corp.example/other-keys"}), move |sent| {
-                sent.url.ends_with("/token").then(|| new_tokens(json!({"id_token": id_token})))
+                sent.url.ends_with("/token").then(|| token_answer(json!({"id_token": id_token})))
             });
         run(refresh(&fixture.client(), &tokens(), None, None))
     };
@@ -267,8 +274,8 @@ fn new_tokens_survive_an_outage_of_the_signing_keys() {
 #[test]
 fn s42_new_tokens_survive_a_key_rotation_not_seen_yet() {
     let with_token = |change: Value| {
-        let id_token = renamed_key(&token(change));
-        corp(move |sent| sent.url.ends_with("/token").then(|| new_tokens(json!({"id_token": id_token})))).1
+        let id_token = with_unknown_key(&token(change));
+        corp(move |sent| sent.url.ends_with("/token").then(|| token_answer(json!({"id_token": id_token})))).1
     };
     let renewed = refreshed(with_token(json!({"iat": 1_800_000_100})));
     assert_eq!(renewed.access_token.expose_secret(), "new-access");
@@ -283,11 +290,11 @@ fn s42_new_tokens_survive_a_key_rotation_not_seen_yet() {
     }
 }
 
-/// A token as if it was signed by a key of another id.
-fn renamed_key(token: &str) -> String {
+/// The token with the id of an unknown key in its header.
+fn with_unknown_key(token: &str) -> String {
     let (header, rest) = token.split_once('.').unwrap();
     let mut header: Value = serde_json::from_slice(&BASE64.decode(header).unwrap()).unwrap();
-    header["kid"] = json!("of-tomorrow");
+    header["kid"] = json!("next-key");
     format!("{}.{rest}", BASE64.encode(header.to_string()))
 }
 
@@ -300,8 +307,8 @@ fn without_a_refresh_token_nothing_is_sent() {
 }
 
 #[test]
-fn m67_github_is_sent_its_form_by_post() {
-    let (fixture, outcome) = github(|_| Some(new_tokens(json!({"scope": "read:user,repo", "id_token": null}))));
+fn m67_github_refresh_posts_a_form_with_the_client_secret() {
+    let (fixture, outcome) = github(|_| Some(token_answer(json!({"scope": "read:user,repo", "id_token": null}))));
     assert_eq!(refreshed(outcome).scopes, ["read:user", "repo"]);
     let sent = fixture.sent();
     assert_eq!((&sent[0].method, sent[0].url.as_str()), (&Method::POST, "https://github.com/login/oauth/access_token"));
@@ -309,12 +316,12 @@ fn m67_github_is_sent_its_form_by_post() {
     assert_eq!(form(&sent[0])["client_secret"], "github-secret-value-5d0c8b3f9a6e2714");
 }
 
-/// A wrong clock of our own must not end a session.
+/// A wrong clock at the edge must not end a session.
 #[test]
 fn s117_id_token_outside_its_time_by_our_clock_is_not_kept() {
     for change in [json!({"exp": 1}), json!({"iat": 1_800_000_300})] {
         let id_token = token(change);
-        let (_, outcome) = corp(move |_| Some(new_tokens(json!({"id_token": id_token}))));
+        let (_, outcome) = corp(move |_| Some(token_answer(json!({"id_token": id_token}))));
         let renewed = refreshed(outcome);
         assert_eq!(renewed.access_token.expose_secret(), "new-access");
         assert_eq!(text(&renewed.id_token), Some(token(json!({})).as_str()));
@@ -324,13 +331,13 @@ fn s117_id_token_outside_its_time_by_our_clock_is_not_kept() {
 #[test]
 fn unreadable_error_to_a_restricted_request_may_have_consumed_the_refresh_token() {
     let restriction = Restriction { scopes: vec!["mail".to_owned()], resource: None };
-    let ask = |retries: bool, restriction: Option<&Restriction>| {
+    let refresh_with = |retries: bool, restriction: Option<&Restriction>| {
         let answer = |_: &Sent| Some(json_answer(400, r#"{"error": "invalid_sc"#));
         let fixture = ProviderFixture::new(json!({"retry_lost_refresh": retries}), json!({}), answer);
         run(refresh(&fixture.client(), &tokens(), restriction, None))
     };
-    assert!(matches!(ask(false, Some(&restriction)), Refresh::Lost), "a repeat might cost the grant");
-    assert!(matches!(ask(true, Some(&restriction)), Refresh::Answered { possibly_consumed: true, .. }));
-    assert!(matches!(ask(true, None), Refresh::Answered { possibly_consumed: false, .. }));
-    assert!(matches!(ask(false, None), Refresh::Answered { possibly_consumed: false, .. }));
+    assert!(matches!(refresh_with(false, Some(&restriction)), Refresh::Lost), "a repeat might end the grant");
+    assert!(matches!(refresh_with(true, Some(&restriction)), Refresh::Answered { possibly_consumed: true, .. }));
+    assert!(matches!(refresh_with(true, None), Refresh::Answered { possibly_consumed: false, .. }));
+    assert!(matches!(refresh_with(false, None), Refresh::Answered { possibly_consumed: false, .. }));
 }

@@ -12,7 +12,7 @@ fn answer(status: u16) -> impl Fn(&crate::testing::platform::Sent) -> Option<cra
 }
 
 #[test]
-fn the_refresh_token_is_revoked_as_the_client() {
+fn refresh_token_is_revoked_with_client_authentication() {
     let fixture = ProviderFixture::new(json!({}), json!({}), answer(200));
     assert!(run(revoke(&fixture.client(), &tokens(), None)));
     let sent = fixture.sent();
@@ -22,13 +22,13 @@ fn the_refresh_token_is_revoked_as_the_client() {
         ("old-refresh", "refresh_token")
     );
     assert!(sent[0].headers.contains_key("authorization"));
-    let without = TokenSet { refresh_token: None, ..tokens() };
-    assert!(run(revoke(&fixture.client(), &without, None)));
+    let without_refresh_token = TokenSet { refresh_token: None, ..tokens() };
+    assert!(run(revoke(&fixture.client(), &without_refresh_token, None)));
     assert_eq!(form(&fixture.sent()[1])["token"], "old-access");
 }
 
 #[test]
-fn s128_a_provider_that_does_not_answer_is_logged_and_no_more() {
+fn s128_failed_or_missing_revocation_is_not_confirmed_and_only_a_failure_is_logged() {
     for upstream in [answer(503), answer(404)] {
         let fixture = ProviderFixture::new(json!({}), json!({}), upstream);
         assert!(!run(revoke(&fixture.client(), &tokens(), None)));
@@ -41,11 +41,11 @@ fn s128_a_provider_that_does_not_answer_is_logged_and_no_more() {
 }
 
 #[test]
-fn github_is_told_in_its_own_way() {
+fn github_access_token_is_revoked_through_githubs_api() {
     for (status, confirmed) in [(204, true), (404, true), (422, true), (401, false)] {
         let fixture = ProviderFixture::of("github", config_with(json!({})), json!({}), answer(status));
-        let only_access = TokenSet { refresh_token: None, ..tokens() };
-        assert_eq!(run(revoke(&fixture.client(), &only_access, None)), confirmed, "{status}");
+        let only_access_token = TokenSet { refresh_token: None, ..tokens() };
+        assert_eq!(run(revoke(&fixture.client(), &only_access_token, None)), confirmed, "{status}");
         let sent = fixture.sent();
         assert_eq!(sent[0].method, Method::DELETE);
         assert_eq!(sent[0].url, "https://api.github.com/applications/github-client/token");
@@ -58,7 +58,7 @@ fn github_is_told_in_its_own_way() {
 }
 
 #[test]
-fn s128_github_that_knows_the_access_token_no_more_has_not_ended_the_refresh_token() {
+fn s128_github_without_the_access_token_does_not_confirm_that_the_refresh_token_is_revoked() {
     for status in [404, 422] {
         let fixture = ProviderFixture::of("github", config_with(json!({})), json!({}), answer(status));
         assert!(!run(revoke(&fixture.client(), &tokens(), None)), "{status}");
@@ -68,12 +68,12 @@ fn s128_github_that_knows_the_access_token_no_more_has_not_ended_the_refresh_tok
 }
 
 #[test]
-fn s128_nobody_waits_longer_for_a_provider_that_is_slow() {
+fn s128_slow_provider_delays_the_caller_by_four_seconds_at_most() {
     let fixture = ProviderFixture::new(json!({}), json!({}), answer(200));
     fixture.platform.network_ms.set(20_000);
-    let began_ms = fixture.platform.now_ms.get();
+    let started_at_ms = fixture.platform.now_ms.get();
     let client = fixture.client();
     let tokens = tokens();
     let confirmed = crate::testing::run::run_all(&fixture.platform, vec![Box::pin(revoke(&client, &tokens, None))]);
-    assert_eq!((confirmed, fixture.platform.now_ms.get() - began_ms), (vec![false], 4000));
+    assert_eq!((confirmed, fixture.platform.now_ms.get() - started_at_ms), (vec![false], 4000));
 }

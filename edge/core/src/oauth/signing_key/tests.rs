@@ -25,7 +25,7 @@ use crate::{
 
 const JWKS: &str = "https://id.corp.example/jwks";
 
-/// A provider whose key set holds the keys of some numbers.
+/// A provider whose key set contains numbered keys.
 struct Corp {
     platform: InMemoryPlatform,
     config: Config,
@@ -49,7 +49,7 @@ impl Corp {
     }
 
     /// An isolate that has fetched the current keys.
-    fn warm(&self) -> DiscoveryCache {
+    fn warm_isolate(&self) -> DiscoveryCache {
         let isolate = self.isolate();
         assert_eq!(self.check(&isolate, self.signs_with.borrow()[0]), Ok(true));
         isolate
@@ -81,7 +81,7 @@ impl Corp {
         self.platform.sent.borrow().len()
     }
 
-    fn pass(&self, ms: u64) {
+    fn advance(&self, ms: u64) {
         self.platform.now_ms.set(self.platform.now_ms.get() + ms);
     }
 }
@@ -89,7 +89,7 @@ impl Corp {
 #[test]
 fn s42_m43_flood_of_unknown_key_ids_causes_one_fetch_a_minute_across_all_isolates() {
     let corp = Corp::new();
-    let isolates: Vec<_> = (0..5).map(|_| corp.warm()).collect();
+    let isolates: Vec<_> = (0..5).map(|_| corp.warm_isolate()).collect();
     let isolates: Vec<_> = isolates.iter().collect();
     corp.platform.network_ms.set(700);
     assert_eq!(corp.fetches(), 1, "one fetch for all isolates");
@@ -98,29 +98,29 @@ fn s42_m43_flood_of_unknown_key_ids_causes_one_fetch_a_minute_across_all_isolate
         assert!(corp.flood(&isolates, &forged).iter().all(|accepted| *accepted == Ok(false)));
         assert!(corp.flood(&isolates, &forged).iter().all(|accepted| *accepted == Ok(false)));
         assert_eq!(corp.fetches(), 1 + minute);
-        corp.pass(60_000);
+        corp.advance(60_000);
     }
 }
 
 #[test]
 fn s42_tokens_of_known_keys_do_not_wait_for_a_refresh() {
     let corp = Corp::new();
-    let isolate = corp.warm();
+    let isolate = corp.warm_isolate();
     corp.platform.network_ms.set(5_000);
     let (corp, isolate) = (&corp, &isolate);
     let one = |number| -> LocalBoxFuture<'_, (Result<bool, Unavailable>, u64)> {
         Box::pin(async move {
-            let began_ms = corp.platform.now_ms.get();
-            (corp.accepts(isolate, number).await, corp.platform.now_ms.get() - began_ms)
+            let started_at_ms = corp.platform.now_ms.get();
+            (corp.accepts(isolate, number).await, corp.platform.now_ms.get() - started_at_ms)
         })
     };
-    // Each forged token begins to wait for newer keys before the good one arrives.
+    // Each forged token starts to wait for newer keys before the valid one arrives.
     let all = run_all(&corp.platform, (100..150).flat_map(|number| [one(number), one(1)]).collect());
-    for [forged, good] in all.as_chunks::<2>().0 {
-        assert_eq!((forged.0.clone(), forged.1 >= 5_000, good), (Ok(false), true, &(Ok(true), 0)));
+    for [forged, valid] in all.as_chunks::<2>().0 {
+        assert_eq!((forged.0.clone(), forged.1 >= 5_000, valid), (Ok(false), true, &(Ok(true), 0)));
     }
     corp.platform.coordinator_down.set(true);
-    corp.pass(60_000);
+    corp.advance(60_000);
     assert!(corp.check(isolate, 100).is_err(), "without the coordinator, the token is neither accepted nor rejected");
     assert_eq!(corp.check(isolate, 1), Ok(true));
 }
@@ -128,16 +128,16 @@ fn s42_tokens_of_known_keys_do_not_wait_for_a_refresh() {
 #[test]
 fn s52_after_a_rotation_every_isolate_accepts_the_new_key_after_one_fetch() {
     let corp = Corp::new();
-    let isolates: Vec<_> = (0..5).map(|_| corp.warm()).collect();
+    let isolates: Vec<_> = (0..5).map(|_| corp.warm_isolate()).collect();
     *corp.signs_with.borrow_mut() = vec![2];
-    // Reads of the store are stale, and the provider is slow.
+    // The store returns stale values, and the provider is slow.
     *corp.platform.kv_stale.borrow_mut() = Some(corp.platform.kv.borrow().clone());
     corp.platform.network_ms.set(3_000);
     let isolates: Vec<_> = isolates.iter().collect();
     assert!(corp.flood(&isolates, &[2, 2, 2]).iter().all(|accepted| *accepted == Ok(true)));
     assert_eq!(corp.fetches(), 2);
-    corp.pass(20_000);
-    assert_eq!(corp.check(&corp.isolate(), 2), Ok(true), "a new isolate, with the old copy");
+    corp.advance(20_000);
+    assert_eq!(corp.check(&corp.isolate(), 2), Ok(true), "a new isolate starts with the stale shared copy");
     assert_eq!(corp.fetches(), 2);
     assert_eq!(corp.check(isolates[0], 1), Ok(false), "the old key is not accepted once the new one is known");
 }
@@ -145,7 +145,7 @@ fn s52_after_a_rotation_every_isolate_accepts_the_new_key_after_one_fetch() {
 #[test]
 fn s52_rotation_is_noticed_while_the_store_is_down() {
     let corp = Corp::new();
-    let isolates = [corp.warm(), corp.warm()];
+    let isolates = [corp.warm_isolate(), corp.warm_isolate()];
     corp.platform.kv_down.set(true);
     *corp.signs_with.borrow_mut() = vec![2];
     for isolate in &isolates {
@@ -157,7 +157,7 @@ fn s52_rotation_is_noticed_while_the_store_is_down() {
 #[test]
 fn key_replaced_under_the_same_id_is_found() {
     let corp = Corp::new();
-    let (isolate, url) = (corp.warm(), Url::parse(JWKS).unwrap());
+    let (isolate, url) = (corp.warm_isolate(), Url::parse(JWKS).unwrap());
     *corp.signs_with.borrow_mut() = vec![2];
     let check = |keys: &[SigningKey]| match keys[0].kid.as_deref() {
         Some("2") => Ok(()),
@@ -175,24 +175,24 @@ fn key_replaced_under_the_same_id_is_found() {
 #[test]
 fn cancelled_refresh_blocks_others_for_one_lease_at_most() {
     let corp = Corp::new();
-    let isolates = [corp.warm(), corp.warm()];
+    let isolates = [corp.warm_isolate(), corp.warm_isolate()];
     *corp.signs_with.borrow_mut() = vec![2];
     corp.platform.network_ms.set(300);
-    let mut cut_off: LocalBoxFuture<'_, _> = Box::pin(corp.accepts(&isolates[0], 2));
+    let mut cancelled: LocalBoxFuture<'_, _> = Box::pin(corp.accepts(&isolates[0], 2));
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    assert!(cut_off.as_mut().poll(&mut context).is_pending());
-    drop(cut_off);
-    assert_eq!(corp.fetches(), 2, "the fetch had begun");
-    let began_ms = corp.platform.now_ms.get();
+    assert!(cancelled.as_mut().poll(&mut context).is_pending());
+    drop(cancelled);
+    assert_eq!(corp.fetches(), 2, "the fetch had started");
+    let started_at_ms = corp.platform.now_ms.get();
     assert_eq!(corp.flood(&[&isolates[0], &isolates[1]], &[2]), [Ok(true), Ok(true)]);
-    assert!(corp.platform.now_ms.get() - began_ms < LEASE_MS + 1_000);
+    assert!(corp.platform.now_ms.get() - started_at_ms < LEASE_MS + 1_000);
     assert_eq!(corp.fetches(), 3);
 }
 
 #[test]
 fn forged_tokens_do_not_amplify_an_outage_and_the_new_key_is_accepted_after_it() {
     let corp = Corp::new();
-    let isolates = [corp.warm(), corp.warm()];
+    let isolates = [corp.warm_isolate(), corp.warm_isolate()];
     let isolates: Vec<_> = isolates.iter().collect();
     *corp.signs_with.borrow_mut() = vec![2];
     corp.is_down.set(true);
@@ -201,7 +201,7 @@ fn forged_tokens_do_not_amplify_an_outage_and_the_new_key_is_accepted_after_it()
         assert!(answers.iter().all(Result::is_err), "unavailable, not unknown: {answers:?}");
         assert_eq!(corp.flood(&isolates, &[1]), [Ok(true), Ok(true)]);
         assert_eq!(corp.fetches(), 1 + attempts);
-        corp.pass(31_000);
+        corp.advance(31_000);
     }
     corp.is_down.set(false);
     assert_eq!(corp.flood(&isolates, &[2]), [Ok(true), Ok(true)]);
@@ -210,19 +210,19 @@ fn forged_tokens_do_not_amplify_an_outage_and_the_new_key_is_accepted_after_it()
 #[test]
 fn s52_withdrawn_key_is_accepted_for_an_hour_at_most() {
     let corp = Corp::new();
-    let isolate = corp.warm();
+    let isolate = corp.warm_isolate();
     corp.signs_with.borrow_mut()[0] = 2;
-    corp.pass(KeySet::FRESH_MS - 1);
+    corp.advance(KeySet::FRESH_MS - 1);
     assert_eq!(corp.check(&isolate, 1), Ok(true));
-    // The age of a copy counts from the fetch, too.
+    // The age of the shared copy also counts from its fetch.
     assert_eq!(corp.check(&corp.isolate(), 1), Ok(true));
     corp.is_down.set(true);
-    corp.pass(KeySet::USABLE_MS - KeySet::FRESH_MS);
+    corp.advance(KeySet::USABLE_MS - KeySet::FRESH_MS);
     assert_eq!(corp.check(&isolate, 1), Ok(true), "while the provider is down");
-    corp.pass(1);
+    corp.advance(1);
     assert!(corp.check(&isolate, 1).is_err() && corp.check(&corp.isolate(), 1).is_err());
     corp.is_down.set(false);
-    corp.pass(RETRY_WITHOUT_DOCUMENT_MS);
+    corp.advance(RETRY_WITHOUT_DOCUMENT_MS);
     assert_eq!(corp.check(&isolate, 1), Ok(false));
 }
 
