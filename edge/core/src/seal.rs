@@ -1,15 +1,22 @@
 //! Authenticated encryption of everything that leaves the edge's memory: cookies and stored records.
 //!
 //! A sealed blob is `version (1) ‖ key id length (1) ‖ key id ‖ purpose (1) ‖ nonce (24) ‖ XChaCha20-Poly1305 output`.
-//! The additional data is length-prefixed (version, key id, purpose, every binding), so no blob opens in another's
-//! place and no two bindings share an encoding. Random 192-bit nonces do not collide in any realistic number of seals.
+//! The additional data (version, key id, purpose, the binding's context) is length-prefixed, so no two bindings share an
+//! encoding, and a blob opens only with the binding it was sealed with. Random 192-bit nonces do not collide in any
+//! realistic number of seals.
+//!
+//! [`Sealed`] adds the type of the contents: each type that is sealed says once what it is for and how it is encoded.
 
+use std::marker::PhantomData;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use causeway_protocol::signature::KeyRing;
 use chacha20poly1305::{
     Key, KeyInit as _, XChaCha20Poly1305, XNonce,
     aead::{Aead as _, Payload},
 };
 use hkdf::Hkdf;
+use serde::{Serialize, de::DeserializeOwned};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
@@ -21,19 +28,19 @@ const NONCE_BYTES: usize = 24;
 /// What a blob is for; a blob of one purpose never opens as another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// The session cookie: a session id and its end.
+    /// The session cookie: a session's id, its end and the record's generation.
     SessionCookie,
-    /// The cookie of a sign-in under way.
+    /// The cookie of a sign-in in progress.
     LoginCookie,
-    /// A session record in the key-value store.
+    /// A session record at the coordinator and in the key-value store.
     SessionRecord,
-    /// The cookies of a logout that goes by way of the provider.
+    /// The cookies of a logout that also ends the provider's session.
     LogoutCookie,
-    /// A token of a GitHub App's installation in the key-value store.
+    /// A GitHub App's installation token in the key-value store.
     InstallationToken,
-    /// A provider's metadata or keys, where isolates share them.
+    /// A provider's metadata or keys, shared between isolates.
     ProviderDocument,
-    /// The code by which a page of another site takes its session.
+    /// The code with which a page of another site redeems its session.
     HandoffCode,
 }
 
@@ -56,13 +63,13 @@ impl Purpose {
 pub struct Binding<'a> {
     /// What it is for.
     pub purpose: Purpose,
-    /// Where it belongs (cookie name, origin, record key …), authenticated but not stored.
+    /// Where it belongs (cookie name, origin, record key …): authenticated but not stored.
     pub context: &'a [&'a [u8]],
-    /// A secret that the key ring's holder lacks (the session id), mixed into the key; empty where there is none.
+    /// A secret (the session id) mixed into the key, so that the key ring alone does not open the blob. May be empty.
     pub secret: &'a [u8],
 }
 
-/// The blob does not open. Why is nobody's business.
+/// The blob does not open. The reason is not given: it would help only an attacker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("sealed blob does not open")]
 pub struct OpenError;
@@ -96,7 +103,7 @@ pub fn seal(
 /// Opens a blob with whichever key of the ring sealed it.
 ///
 /// # Errors
-/// [`OpenError`] for every reason there is.
+/// [`OpenError`], the same for every reason.
 pub fn open(ring: &KeyRing, binding: Binding<'_>, blob: &[u8]) -> Result<Zeroizing<Vec<u8>>, OpenError> {
     let (&[version, id_length], rest) = blob.split_first_chunk().ok_or(OpenError)?;
     let (id, rest) = rest.split_at_checked(usize::from(id_length)).ok_or(OpenError)?;
@@ -112,7 +119,7 @@ pub fn open(ring: &KeyRing, binding: Binding<'_>, blob: &[u8]) -> Result<Zeroizi
     Ok(Zeroizing::new(opened))
 }
 
-/// Whether a blob was sealed under the ring's active key. One that was not should be sealed anew while it opens.
+/// Whether a blob was sealed under the ring's active key. Any other blob should be resealed while it still opens.
 #[must_use]
 pub fn is_current(ring: &KeyRing, blob: &[u8]) -> bool {
     let (Some((&[_, id_length], rest)), Some((active, _))) = (blob.split_first_chunk(), ring.active()) else {
@@ -121,10 +128,116 @@ pub fn is_current(ring: &KeyRing, blob: &[u8]) -> bool {
     rest.get(..usize::from(id_length)) == Some(active.as_bytes())
 }
 
+/// A type that is sealed: what it is for, and its encoding.
+pub trait Contents: Sized {
+    /// What a blob of these contents is for.
+    const PURPOSE: Purpose;
+
+    /// The bytes to seal.
+    ///
+    /// # Errors
+    /// The contents cannot be serialised.
+    fn encode(&self) -> Result<Zeroizing<Vec<u8>>, Unavailable>;
+
+    /// Reads the opened bytes. `None` if they are not an encoding of this type.
+    fn decode(plaintext: &[u8]) -> Option<Self>;
+}
+
+/// [`Contents::encode`] as JSON; `part` names the contents in errors.
+pub(crate) fn encode_json(part: &'static str, contents: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, Unavailable> {
+    serde_json::to_vec(contents).map(Zeroizing::new).map_err(|error| Unavailable::new(part, error))
+}
+
+/// [`Contents::decode`] of JSON.
+pub(crate) fn decode_json<T: DeserializeOwned>(plaintext: &[u8]) -> Option<T> {
+    serde_json::from_slice(plaintext).ok()
+}
+
+/// A sealed `T`: bytes in stores, base64url in cookies and addresses. Only [`Sealed::open`] proves anything about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sealed<T> {
+    blob: Vec<u8>,
+    contents: PhantomData<T>,
+}
+
+impl<T> Sealed<T> {
+    /// Bytes that a store returned.
+    #[must_use]
+    pub fn from_bytes(blob: Vec<u8>) -> Self {
+        Self { blob, contents: PhantomData }
+    }
+
+    /// Text that a store, a browser or a page sent. `None` if it is not base64url.
+    #[must_use]
+    pub fn from_text(text: &str) -> Option<Self> {
+        BASE64.decode(text).ok().map(Self::from_bytes)
+    }
+
+    /// The blob, for stores that take bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.blob
+    }
+
+    /// The blob in base64url.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        BASE64.encode(&self.blob)
+    }
+
+    /// Whether it was sealed under the ring's active key.
+    #[must_use]
+    pub fn is_current(&self, ring: &KeyRing) -> bool {
+        is_current(ring, &self.blob)
+    }
+}
+
+impl<T: Contents> Sealed<T> {
+    /// Seals contents for the place that `context` describes.
+    ///
+    /// # Errors
+    /// [`Unavailable`] without randomness.
+    pub fn seal(contents: &T, ring: &KeyRing, random: &impl Random, context: &[&[u8]]) -> Result<Self, Unavailable> {
+        Self::seal_with_secret(contents, ring, random, context, b"")
+    }
+
+    /// The same, with [`Binding::secret`].
+    ///
+    /// # Errors
+    /// As [`Sealed::seal`].
+    pub fn seal_with_secret(
+        contents: &T,
+        ring: &KeyRing,
+        random: &impl Random,
+        context: &[&[u8]],
+        secret: &[u8],
+    ) -> Result<Self, Unavailable> {
+        let binding = Binding { purpose: T::PURPOSE, context, secret };
+        seal(ring, random, binding, &contents.encode()?).map(Self::from_bytes)
+    }
+
+    /// Opens what was sealed for this context.
+    ///
+    /// # Errors
+    /// [`OpenError`], also if the opened bytes are not an encoding of `T`.
+    pub fn open(&self, ring: &KeyRing, context: &[&[u8]]) -> Result<T, OpenError> {
+        self.open_with_secret(ring, context, b"")
+    }
+
+    /// The same, with [`Binding::secret`].
+    ///
+    /// # Errors
+    /// As [`Sealed::open`].
+    pub fn open_with_secret(&self, ring: &KeyRing, context: &[&[u8]], secret: &[u8]) -> Result<T, OpenError> {
+        let binding = Binding { purpose: T::PURPOSE, context, secret };
+        T::decode(&open(ring, binding, &self.blob)?).ok_or(OpenError)
+    }
+}
+
 fn cipher(secret: &[u8; 32], binding: Binding<'_>) -> XChaCha20Poly1305 {
     let mut key = Zeroizing::new([0; 32]);
     let info = length_prefixed(&[b"causeway-seal-key", &[binding.purpose.tag()], binding.secret]);
-    // 32 bytes are within HKDF's bound, so this cannot fail; a zero key would still be caught by every test here.
+    // 32 bytes are within HKDF's bound, so this cannot fail. If it did, every test here would notice the zero key.
     let expanded = Hkdf::<Sha256>::new(Some(b"causeway-seal-v1"), secret).expand(&info, key.as_mut());
     debug_assert!(expanded.is_ok(), "32 bytes are within HKDF's bound");
     XChaCha20Poly1305::new(Key::from_slice(key.as_ref()))
@@ -138,7 +251,7 @@ fn additional_data(id: &str, binding: Binding<'_>) -> Vec<u8> {
     length_prefixed(&parts)
 }
 
-/// Parts as one text which no other parts have.
+/// Encodes parts as one byte string; different lists of parts have different encodings.
 pub(crate) fn length_prefixed(parts: &[&[u8]]) -> Vec<u8> {
     let mut out = Vec::new();
     for part in parts {
@@ -164,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn s64_opens_what_it_sealed_also_after_the_key_was_rotated() {
+    fn s64_opens_what_it_sealed_even_after_the_key_was_rotated() {
         let blob = sealed(COOKIE);
         assert_eq!(open(&key_ring("a"), COOKIE, &blob).unwrap().as_slice(), b"hello");
         assert_eq!(open(&key_ring("b,a"), COOKIE, &blob).unwrap().as_slice(), b"hello");
@@ -172,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn s63_a_blob_opens_in_its_own_place_only() {
+    fn s63_a_blob_opens_only_with_its_own_binding() {
         let blob = sealed(COOKIE);
         for other in [
             Binding { purpose: Purpose::LoginCookie, ..COOKIE },
@@ -187,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn s62_every_flipped_bit_every_truncation_and_every_extension_is_refused() {
+    fn s62_every_flipped_bit_truncation_and_extension_is_rejected() {
         let blob = sealed(COOKIE);
         for n in 0..blob.len() {
             for bit in 0..8 {
@@ -202,10 +315,10 @@ mod tests {
         assert!(open(&key_ring("a"), COOKIE, &longer).is_err());
     }
 
-    /// The beginning of a blob is version, key id and nonce, so blobs that differ there have different nonces.
+    /// A blob begins with version, key id and nonce: blobs that differ there have different nonces.
     #[test]
     fn s66_no_nonce_repeats() {
-        // A million takes a minute and a half in code that is not optimised; `scripts/test unit` asks for it.
+        // A million takes a minute and a half in unoptimised code; `scripts/test unit` asks for it.
         let seals: usize = std::env::var("CAUSEWAY_SEALS").map_or(200_000, |count| count.parse().unwrap());
         let (ring, random) = (key_ring("a"), SeededRandom::new(7));
         let plain_and_tag = 1 + 16;
@@ -221,7 +334,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_make_it_panic_or_open(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        fn arbitrary_bytes_neither_open_nor_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             prop_assert!(open(&key_ring("a"), COOKIE, &bytes).is_err());
         }
     }

@@ -225,7 +225,8 @@ async fn begin_session<P: Platform>(
     if let Some(recipient) = &transaction.recipient {
         let code = sessions.create_for(recipient, &record, user_agent).await?;
         // A fragment stays in the browser: no server, log or referrer sees it.
-        let mut response = Response::see_other(&format!("{}#{HANDOFF_FRAGMENT}={code}", transaction.return_to));
+        let mut response =
+            Response::see_other(&format!("{}#{HANDOFF_FRAGMENT}={code}", transaction.return_to.as_str()));
         response.add(header::SET_COOKIE, &cookie::clear_former_session(context.config.sessions.embed));
         return Ok(response);
     }
@@ -235,7 +236,7 @@ async fn begin_session<P: Platform>(
 
 /// Sends the browser back to where the user came from, with the session's cookie.
 fn return_with_session<B>(config: &Config, transaction: &Transaction, cookie: &str) -> Response<B> {
-    let mut response = Response::see_other(&transaction.return_to);
+    let mut response = Response::see_other(transaction.return_to.as_str());
     response.add(header::SET_COOKIE, &cookie::clear_former_session(config.sessions.embed));
     response.add(header::SET_COOKIE, cookie);
     response

@@ -43,7 +43,7 @@ pub(super) async fn end_session<P: Platform>(
     if let Some(redirect) = LogoutRedirect::find(platform, keys, provider, &request.headers)
         && let Some(endpoint) = end_session_endpoint(context, provider).await
     {
-        let back = Return::begin(platform, return_to.as_str())?;
+        let back = Return::begin(platform, return_to.clone())?;
         let back_to = format!("{}/auth/{}/logged-out", config.public_origin, provider.id);
         let url = redirect.url(provider, &endpoint, &back_to, &back.state);
         response = Response::see_other(url.expose_secret());
@@ -61,7 +61,7 @@ pub(super) fn logged_out<P: Platform>(
     let provider = provider(context)?;
     let state = Query::parse(request.query.as_deref()).one("state").ok().flatten().unwrap_or_default();
     let address = Return::address(context.platform, &context.config.sessions.keys, provider, &request.headers, &state);
-    let mut response = Response::see_other(address.as_deref().unwrap_or(ReturnTo::home().as_str()));
+    let mut response = Response::see_other(address.unwrap_or_else(ReturnTo::home).as_str());
     response.add(header::SET_COOKIE, &cookie::clear(RETURN_COOKIE, SameSite::Lax));
     Ok(response)
 }

@@ -57,7 +57,7 @@ pub(super) async fn login<P: Platform>(
         false if recipient.is_some() => (None, None),
         false => (context.sessions().id(&request.headers).ok().map(|id| id.handle()), None),
     };
-    let transaction = Transaction::begin(context.platform, return_to.as_str(), replaces, connects, recipient)?;
+    let transaction = Transaction::begin(context.platform, return_to, replaces, connects, recipient)?;
     let url = exchange::authorization_url(&client(context, provider, &endpoints), &transaction.secrets).await?;
     let mut response = Response::see_other(url.as_str());
     for cookie in transaction.cookies(context.platform, &context.config.sessions.keys, provider, &request.headers)? {

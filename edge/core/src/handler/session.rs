@@ -47,7 +47,7 @@ pub(super) async fn describe<P: Platform>(
     }
     let mut response = Response::json(StatusCode::OK, "application/json", &body);
     if let Some(session) = session
-        && let Some(cookie) = context.sessions().renew_seals(&request.headers, session).await
+        && let Some(cookie) = context.sessions().reseal(&request.headers, session).await
     {
         response.add(header::SET_COOKIE, &cookie);
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::{Deserialize as _, Deserializer, Serialize};
 use url::Url;
 
 /// The longest return address kept during a sign-in, in bytes. It is stored in a cookie.
@@ -38,7 +39,8 @@ impl fmt::Display for Origin {
 
 /// An address that the user may be sent to after a sign-in: a path on the edge's own origin, or an address on the origin of
 /// a configured host page. Anything else becomes `/`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
 pub struct ReturnTo(String);
 
 impl ReturnTo {
@@ -52,6 +54,15 @@ impl ReturnTo {
     #[must_use]
     pub fn parse(text: &str, own: &Origin, hosts: &[Origin]) -> Self {
         Self::check(text, own, hosts).unwrap_or_else(Self::home)
+    }
+
+    /// Reads an address from sealed contents, and from nothing else: it was checked before it was sealed, and the seal
+    /// proves that the text is unchanged. For `#[serde(deserialize_with)]`.
+    ///
+    /// # Errors
+    /// It is not a string.
+    pub(crate) fn deserialize_sealed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self)
     }
 
     fn check(text: &str, own: &Origin, hosts: &[Origin]) -> Option<Self> {

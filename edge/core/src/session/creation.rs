@@ -1,6 +1,5 @@
-//! Beginning a session: it enters its indexes first, then its record is stored.
+//! Creating a session: it is added to its indexes first, then its record is stored.
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use causeway_protocol::{hub::EndReason, session::SessionHandle};
 
 use super::{
@@ -18,20 +17,20 @@ use crate::{
 };
 
 impl<P: Platform> Sessions<'_, P> {
-    /// Begins a session and returns the `Set-Cookie` value that gives it to the browser, which calls itself `user_agent`.
+    /// Creates a session for a browser and returns the `Set-Cookie` value. `user_agent` is the browser's own description.
     ///
     /// # Errors
-    /// A store did not answer, or the provider ended the sign-in meanwhile: no session has begun.
+    /// A store did not answer, or the provider ended the sign-in meanwhile: no session was created.
     pub async fn create(&self, record: &SessionRecord, user_agent: &str) -> Result<String, Error> {
         let id = SessionId::draw(self.platform)?;
         let cookie = self.cookie_of(&id, 1, record.expires_at_ms)?;
-        self.begin_session(&id, record, user_agent, None).await?;
+        self.create_session(&id, record, user_agent, None).await?;
         Ok(cookie)
     }
 
-    /// Begins a session that lives from now on or, with `redeem_in_ms`, from when it is taken. Last of all, when what
-    /// opens it is made: there is no session that nobody can have.
-    pub(super) async fn begin_session(
+    /// Creates a session that is valid at once or, with `redeem_in_ms`, once it is redeemed. Its cookie or code is made
+    /// before: there is no session that cannot be opened.
+    pub(super) async fn create_session(
         &self,
         id: &SessionId,
         record: &SessionRecord,
@@ -42,27 +41,27 @@ impl<P: Platform> Sessions<'_, P> {
         let mut indexes = vec![(IndexName::user(&record.user.subject.to_string()), IssuedAt::At(u64::MAX))];
         indexes.extend(record.accounts.values().flat_map(|it| it.indexes(self.platform.now_ms())));
         let indexes = self.index(&handle, record, indexes, 1, label::of_user_agent(user_agent)).await?;
-        let sealed = self.seal(id, 1, record)?;
+        let stored = self.seal(id, 1, record)?;
         let create = Command::Create {
             subject: record.user.subject.clone(),
             expires_at_ms: record.expires_at_ms,
             idle_limit_ms: millis(self.settings.idle_limit),
-            record: BASE64.encode(&sealed),
+            record: stored.sealed.to_text(),
             indexes,
             redeem_in_ms,
         };
         match self.coordinate(&handle, create).await? {
             Reply::Active { .. } => {}
-            // It was ended between being indexed and beginning.
+            // It was ended after it was indexed and before it was created.
             _ => return Err(Error::SignInRefused { reason: "sign-in ended by the provider meanwhile" }),
         }
-        self.keep_copy(&handle, 1, &sealed, record).await;
+        self.write_copy(&handle, &stored, record).await;
         Ok(())
     }
 
-    /// Writes the session into indexes, each with when its provider vouched for the user: before the session begins or
-    /// knows the account, so that whoever ends it there cannot miss it. `generation` is that of the record that will name
-    /// them.
+    /// Adds the session to indexes, each with the time at which its provider authenticated the user. This comes before
+    /// the session is created or has the account, so ending an index cannot miss it. `generation` is that of the record
+    /// that will name them.
     pub(super) async fn index(
         &self,
         handle: &SessionHandle,
@@ -88,7 +87,7 @@ impl<P: Platform> Sessions<'_, P> {
             }
             match reply {
                 index::Reply::Added { surplus } if *name == of_user => {
-                    // What others began meanwhile is theirs to make room for.
+                    // The bound leaves the surplus of concurrent sign-ins to those sign-ins.
                     for oldest in surplus.into_iter().take(MAX_ROOM_MADE) {
                         self.end(&oldest, EndReason::Revoked).await?;
                         self.ask_index(name, index::Command::remove(&oldest)).await?;

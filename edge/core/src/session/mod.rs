@@ -1,21 +1,28 @@
-//! The session: what the browser holds (a sealed id), what the store holds (a sealed record), and who is right when
-//! they disagree (the coordinator).
+//! Sessions: the browser has a sealed id, the key-value store a copy of the sealed record, and the coordinator decides
+//! where they disagree.
 //!
-//! - [`id`]: the id, known to the browser and to nobody's disk, and the handle that stores are keyed by
-//! - [`record`]: who the user is and with which tokens
-//! - [`state`]: the state machine that owns generation, revocation and the right to write
-//! - [`index`]: the state machine that knows which sessions there are
-//! - [`label`]: what a user recognises a session by
-//! - [`replay_guard`]: the state machine that knows which single-use values were used
-//! - [`cache`]: sealed records that an isolate remembers; [`settings`]: what an operator decides about sessions
-//! - [`store`]: create and load a session on a platform
-//! - [`writer`]: write a session's record, one writer at a time
-//! - [`rotation`]: seal anew what an older key sealed
-//! - [`handoff`]: give a session to a page of another site, once
-//! - `creation`: begin a session
-//! - [`ending`]: end sessions: one, or all of an index
+//! - [`id`]: the id, which no store has, and the handle that stores are keyed by
+//! - [`record`]: the user, the linked accounts and their tokens
+//! - [`state`]: the state machine of one session: generation, revocation and the write lease
+//! - [`index`]: the state machine of an index of sessions
+//! - [`replay_guard`]: the state machine of a value that may be used once
+//! - [`label`]: by what a user recognises a session
+//! - [`cache`]: sealed records that an isolate remembers
+//! - [`settings`]: the operator's settings for sessions
+//! - `cookie`: the session cookie
+//!
+//! [`store::Sessions`] is one type whose methods are spread over several files. Each file calls only those before it:
+//!
+//! 1. [`store`]: loads sessions
+//! 2. [`ending`]: ends one session, or all of an index
+//! 3. `creation`: creates a session and adds it to its indexes
+//! 4. [`writer`]: writes a session's record, one writer at a time
+//!
+//! On top of them: [`rotation`] reseals what an older key sealed, and [`handoff`] hands a session over to a page of
+//! another site.
 
 pub mod cache;
+mod cookie;
 mod creation;
 pub mod ending;
 pub mod handoff;

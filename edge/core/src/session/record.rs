@@ -1,27 +1,32 @@
-//! What a session knows: the user and the tokens. Rests sealed, see [`crate::seal`].
+//! A session's record: the user and the tokens of their accounts. Stores hold it sealed, see [`crate::seal`].
 
 use std::collections::BTreeMap;
 
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use super::index::{IndexName, IssuedAt};
-use crate::token_set::{TokenSet, User, exposed_option};
+use crate::{
+    runtime::unavailable::Unavailable,
+    seal::{Contents, Purpose, Sealed, decode_json, encode_json},
+    token_set::{TokenSet, User, exposed_option},
+};
 
 /// An account of a provider that a session acts for.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LinkedAccount {
     /// The account, as the provider describes it.
     pub user: User,
-    /// The issuer that vouched for it.
+    /// The issuer that authenticated it.
     pub issuer: String,
-    /// What the issuer calls it (`sub`; GitHub's numeric id).
+    /// The issuer's identifier of it (`sub`; GitHub's numeric id).
     pub sub: String,
     /// The issuer's own session, where it names one (`sid`).
     pub sid: Option<String>,
-    /// When the issuer said so, by its own clock, in Unix milliseconds.
+    /// When the issuer authenticated the user, in Unix milliseconds by the issuer's clock.
     pub signed_in_at_ms: u64,
-    /// Whether that is by the clock of the isolate that heard it instead: the issuer names no time.
+    /// Whether that time is by an isolate's clock instead, because the issuer names none.
     #[serde(default)]
     pub by_own_clock: bool,
     /// Its tokens.
@@ -29,14 +34,14 @@ pub struct LinkedAccount {
     /// Access tokens for some services only, by [`crate::oauth::restriction::Restriction::key`].
     #[serde(default)]
     pub restricted: BTreeMap<String, RestrictedToken>,
-    /// The private key that its tokens are bound to (RFC 9449), as a JWK.
+    /// The private key that its tokens are bound to (DPoP, RFC 9449), as a JWK.
     #[serde(serialize_with = "exposed_option", default)]
     pub dpop_key: Option<SecretString>,
 }
 
 impl LinkedAccount {
-    /// The indexes that a session with this account must be in, so that its provider can end it; each with when the
-    /// provider vouched for the account. By the clock of the isolate that it is new to.
+    /// The indexes that a session with this account must be in, so that its provider can end it. Each comes with the time
+    /// at which the provider authenticated the user; `now_ms` is this isolate's clock.
     #[must_use]
     pub fn indexes(&self, now_ms: u64) -> Vec<(IndexName, IssuedAt)> {
         let account = IndexName::account(&self.issuer, &self.sub);
@@ -51,7 +56,7 @@ impl LinkedAccount {
         [account, provider_session].into_iter().map(|name| (name, signed_in)).collect()
     }
 
-    /// The access token restricted so, or the account's own.
+    /// The access token with this restriction, or the account's own.
     #[must_use]
     pub fn access(&self, restriction: Option<&str>) -> Option<Access<'_>> {
         match restriction {
@@ -70,7 +75,7 @@ impl LinkedAccount {
         }
     }
 
-    /// Takes new tokens whose access token is restricted so. The account's own access token stays.
+    /// Takes new tokens whose access token has this restriction. The account's own access token stays.
     pub fn renew_restricted(&mut self, restriction: String, fresh: TokenSet) {
         let TokenSet { access_token, refresh_token, id_token, obtained_at_ms, expires_at_ms, .. } = fresh;
         self.restricted
@@ -79,7 +84,7 @@ impl LinkedAccount {
         self.tokens.id_token = id_token;
     }
 
-    /// Whether the provider has refused a token restricted so, a moment ago.
+    /// Whether the provider recently refused a token with this restriction.
     #[must_use]
     pub fn is_denied(&self, restriction: &str, now_ms: u64) -> bool {
         self.restricted
@@ -87,7 +92,7 @@ impl LinkedAccount {
             .is_some_and(|it| it.token.is_none() && it.expires_at_ms.is_some_and(|until_ms| now_ms < until_ms))
     }
 
-    /// Whether the account must be connected again: its token is over, and nothing renews it.
+    /// Whether the account must be connected again: its token has ended, and no refresh token renews it.
     #[must_use]
     pub fn is_spent(&self, now_ms: u64) -> bool {
         self.is_expired(now_ms) && self.tokens.refresh_token.is_none()
@@ -100,7 +105,7 @@ impl LinkedAccount {
     }
 }
 
-/// An access token that is restricted, or the provider's word that there is none.
+/// A restricted access token, or the provider's refusal to issue it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RestrictedToken {
     /// `None`: the provider refused it.
@@ -113,14 +118,14 @@ pub struct RestrictedToken {
 }
 
 impl RestrictedToken {
-    /// What stands in its place once the provider refused it, until `until_ms` (Unix milliseconds).
+    /// The provider's refusal, remembered until `until_ms` (Unix milliseconds).
     #[must_use]
     pub fn denied(now_ms: u64, until_ms: u64) -> Self {
         Self { token: None, obtained_at_ms: now_ms, expires_at_ms: Some(until_ms) }
     }
 }
 
-/// An access token and its time.
+/// An access token and its lifetime.
 #[derive(Debug, Clone, Copy)]
 pub struct Access<'a> {
     /// Sent to upstreams.
@@ -134,14 +139,43 @@ pub struct Access<'a> {
 /// A session record.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SessionRecord {
-    /// Who.
+    /// The user whose session it is.
     pub user: User,
-    /// The provider whose sign-in began the session and made it this user's.
+    /// The provider of the sign-in that began the session. Its account decides whose session it is.
     pub provider: String,
     /// When the user signed in, in Unix milliseconds.
     pub created_at_ms: u64,
-    /// When the session ends whatever happens, in Unix milliseconds.
+    /// When the session ends at the latest, in Unix milliseconds.
     pub expires_at_ms: u64,
-    /// The accounts it acts for, by provider.
+    /// The linked accounts, by provider.
     pub accounts: BTreeMap<String, LinkedAccount>,
+}
+
+impl Contents for SessionRecord {
+    const PURPOSE: Purpose = Purpose::SessionRecord;
+
+    fn encode(&self) -> Result<Zeroizing<Vec<u8>>, Unavailable> {
+        encode_json("session record", self)
+    }
+
+    fn decode(plaintext: &[u8]) -> Option<Self> {
+        decode_json(plaintext)
+    }
+}
+
+/// A version of a session's record as the stores hold it.
+#[derive(Debug, Clone)]
+pub struct SealedRecord {
+    /// Which version it is.
+    pub generation: u64,
+    /// The record, bound to its session and generation.
+    pub sealed: Sealed<SessionRecord>,
+}
+
+impl SealedRecord {
+    /// A record that the coordinator returned as text. `None` if it is not base64url.
+    #[must_use]
+    pub fn from_text(generation: u64, text: &str) -> Option<Self> {
+        Some(Self { generation, sealed: Sealed::from_text(text)? })
+    }
 }

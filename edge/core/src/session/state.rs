@@ -305,7 +305,9 @@ impl Machine for SessionMachine {
             (Some(state), Command::AcquireLease { account, refused, known_generation, attempt_id }) => {
                 begin(state, now_ms, account, refused, known_generation, attempt_id)
             }
-            (Some(state), Command::ReleaseLease { fencing_token, outcome }) => finish(state, now_ms, fencing_token, outcome),
+            (Some(state), Command::ReleaseLease { fencing_token, outcome }) => {
+                finish(state, now_ms, fencing_token, outcome)
+            }
             (Some(_), Command::EndWithLease { .. }) => (None, Reply::Superseded),
         }
     }
@@ -391,8 +393,13 @@ fn begin(
     }
     next.fencing_token = next.fencing_token.saturating_add(1);
     next.lease = Some(Lease { until_ms: now_ms.saturating_add(LEASE_MS), account, refused, attempt_id });
-    let reply =
-        Reply::Leased { fencing_token: next.fencing_token, generation: next.generation, record, unanswered_sends, possibly_consumed };
+    let reply = Reply::Leased {
+        fencing_token: next.fencing_token,
+        generation: next.generation,
+        record,
+        unanswered_sends,
+        possibly_consumed,
+    };
     (Some(next), reply)
 }
 

@@ -1,42 +1,44 @@
-//! Ending the provider's own session, too (OpenID Connect RP-Initiated Logout 1.0): what waits in sealed cookies for the
-//! two navigations it takes. The way there needs the ID token or what else names the user; the way back needs the state
-//! and where the user goes then. Nothing of it is anywhere else.
+//! Ending the provider's own session, too (OpenID Connect RP-Initiated Logout 1.0). It takes two navigations, and a sealed
+//! cookie has what each needs: the redirect to the provider the ID token or a logout hint, the return from it the state
+//! and the return address. Neither is stored anywhere else.
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use causeway_protocol::signature::KeyRing;
 use http::HeaderMap;
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 use url::Url;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::{
-    http::cookie::{self, Found, SameSite},
+    http::{
+        cookie::{self, Found, SameSite},
+        origin::ReturnTo,
+    },
     oauth::provider::{Kind, Provider},
     runtime::{platform::Platform, random::random_text, unavailable::Unavailable},
-    seal::{self, Binding, Purpose},
+    seal::{Contents, Purpose, Sealed, decode_json, encode_json},
     session::record::{LinkedAccount, SessionRecord},
 };
 
-/// Waits for the way to the provider.
+/// Name of the cookie for the redirect to the provider.
 pub const LOGOUT_REDIRECT_COOKIE: &str = "__Host-Http-logout";
-/// Waits for the way back.
+/// Name of the cookie for the return from the provider.
 pub const RETURN_COOKIE: &str = "__Host-Http-logged-out";
-/// How long the browser may take to set out: a script does it at once.
+/// How long the browser may take to follow the redirect: a script does so at once.
 const LOGOUT_REDIRECT_SECONDS: u64 = 60;
 /// How long the user may take at the provider.
 const RETURN_SECONDS: u64 = 600;
-/// Largest name and value of a cookie that every browser keeps together, in bytes (RFC 6265bis §5.6).
+/// Largest sum of a cookie's name and value that every browser stores, in bytes (RFC 6265bis §5.6).
 const MAX_COOKIE_BYTES: usize = 4096;
 
-/// What the provider is told of who wants out.
+/// What the provider needs to end its session.
 #[derive(Serialize, Deserialize)]
 pub struct LogoutRedirect {
     provider: String,
     /// The ID token; `None` if it does not fit into a cookie.
     id_token: Option<String>,
-    /// Instead of it.
+    /// Sent if there is no ID token.
     logout_hint: Option<String>,
     created_at_ms: u64,
 }
@@ -50,7 +52,7 @@ impl Drop for LogoutRedirect {
 }
 
 impl LogoutRedirect {
-    /// The `Set-Cookie` value for a session that has ended. `None` if it had no sign-in with this provider.
+    /// The `Set-Cookie` value for a session that has ended. `None` if it had no account of this provider.
     ///
     /// # Errors
     /// [`Unavailable`] without randomness.
@@ -68,22 +70,22 @@ impl LogoutRedirect {
             logout_hint: None,
             created_at_ms: platform.now_ms(),
         };
-        let sealed = seal_cookie(platform, keys, LOGOUT_REDIRECT_COOKIE, provider, &logout_redirect)?;
+        let sealed = seal(platform, keys, LOGOUT_REDIRECT_COOKIE, provider, &logout_redirect)?;
         let value =
             if LOGOUT_REDIRECT_COOKIE.len() + sealed.len() <= MAX_COOKIE_BYTES && logout_redirect.id_token.is_some() {
                 sealed
             } else {
                 logout_redirect.id_token.zeroize();
                 logout_redirect.logout_hint = logout_hint(provider, account);
-                seal_cookie(platform, keys, LOGOUT_REDIRECT_COOKIE, provider, &logout_redirect)?
+                seal(platform, keys, LOGOUT_REDIRECT_COOKIE, provider, &logout_redirect)?
             };
         Ok(Some(cookie::set(LOGOUT_REDIRECT_COOKIE, &value, SameSite::Strict, LOGOUT_REDIRECT_SECONDS)))
     }
 
-    /// The one that a request carries, if it is of this provider and not over.
+    /// The one in a request's cookie, if it is of this provider and has not expired.
     #[must_use]
     pub fn find(platform: &impl Platform, keys: &KeyRing, provider: &Provider, headers: &HeaderMap) -> Option<Self> {
-        let logout_redirect: Self = open_cookie(keys, LOGOUT_REDIRECT_COOKIE, provider, headers)?;
+        let logout_redirect: Self = open(keys, LOGOUT_REDIRECT_COOKIE, provider, headers)?;
         let age_ms = platform.now_ms().saturating_sub(logout_redirect.created_at_ms);
         (logout_redirect.provider == provider.id && age_ms < LOGOUT_REDIRECT_SECONDS * 1000).then_some(logout_redirect)
     }
@@ -107,7 +109,7 @@ impl LogoutRedirect {
     }
 }
 
-/// Entra takes a claim of its own here and none of what we know; it then asks which account is meant.
+/// Entra accepts only a claim of its own as the hint, which the edge does not have. Without it Entra asks for the account.
 fn logout_hint(provider: &Provider, account: &LinkedAccount) -> Option<String> {
     match provider.kind {
         Kind::OpenId { .. } => account.user.email.clone(),
@@ -115,22 +117,23 @@ fn logout_hint(provider: &Provider, account: &LinkedAccount) -> Option<String> {
     }
 }
 
-/// What brings the user back.
+/// What the edge needs when the provider sends the user back.
 #[derive(Serialize, Deserialize)]
 pub struct Return {
-    /// Sent along, and compared when it comes back (M50).
+    /// Sent to the provider, and compared on the return (M50).
     pub state: String,
-    return_to: String,
+    #[serde(deserialize_with = "ReturnTo::deserialize_sealed")]
+    return_to: ReturnTo,
     created_at_ms: u64,
 }
 
 impl Return {
-    /// Begins the way back to an address that was checked.
+    /// Draws the state.
     ///
     /// # Errors
     /// [`Unavailable`] without randomness.
-    pub fn begin(platform: &impl Platform, return_to: &str) -> Result<Self, Unavailable> {
-        Ok(Self { state: random_text(platform)?, return_to: return_to.to_owned(), created_at_ms: platform.now_ms() })
+    pub fn begin(platform: &impl Platform, return_to: ReturnTo) -> Result<Self, Unavailable> {
+        Ok(Self { state: random_text(platform)?, return_to, created_at_ms: platform.now_ms() })
     }
 
     /// Its `Set-Cookie` value.
@@ -138,11 +141,11 @@ impl Return {
     /// # Errors
     /// [`Unavailable`] without randomness.
     pub fn cookie(&self, platform: &impl Platform, keys: &KeyRing, provider: &Provider) -> Result<String, Unavailable> {
-        let value = seal_cookie(platform, keys, RETURN_COOKIE, provider, self)?;
+        let value = seal(platform, keys, RETURN_COOKIE, provider, self)?;
         Ok(cookie::set(RETURN_COOKIE, &value, SameSite::Lax, RETURN_SECONDS))
     }
 
-    /// Where the user goes who comes back with a state. `None` if nobody with this state left from here (S127).
+    /// The address for a user who returns with this state. `None` if this browser was not sent out with it (S127).
     #[must_use]
     pub fn address(
         platform: &impl Platform,
@@ -150,39 +153,56 @@ impl Return {
         provider: &Provider,
         headers: &HeaderMap,
         state: &str,
-    ) -> Option<String> {
-        let back: Self = open_cookie(keys, RETURN_COOKIE, provider, headers)?;
+    ) -> Option<ReturnTo> {
+        let back: Self = open(keys, RETURN_COOKIE, provider, headers)?;
         let is_expired = platform.now_ms().saturating_sub(back.created_at_ms) >= RETURN_SECONDS * 1000;
         let matches = bool::from(back.state.as_bytes().ct_eq(state.as_bytes()));
         (matches && !is_expired).then_some(back.return_to)
     }
 }
 
-/// Ties a cookie to its name, provider and issuer.
-fn context<'a>(name: &'a str, provider: &'a Provider, issuer: &'a str) -> [&'a [u8]; 3] {
-    [name.as_bytes(), provider.id.as_bytes(), issuer.as_bytes()]
+impl Contents for LogoutRedirect {
+    const PURPOSE: Purpose = Purpose::LogoutCookie;
+
+    fn encode(&self) -> Result<Zeroizing<Vec<u8>>, Unavailable> {
+        encode_json("logout", self)
+    }
+
+    fn decode(plaintext: &[u8]) -> Option<Self> {
+        decode_json(plaintext)
+    }
 }
 
-fn seal_cookie(
+impl Contents for Return {
+    const PURPOSE: Purpose = Purpose::LogoutCookie;
+
+    fn encode(&self) -> Result<Zeroizing<Vec<u8>>, Unavailable> {
+        encode_json("logout", self)
+    }
+
+    fn decode(plaintext: &[u8]) -> Option<Self> {
+        decode_json(plaintext)
+    }
+}
+
+fn seal(
     platform: &impl Platform,
     keys: &KeyRing,
     name: &str,
     provider: &Provider,
-    value: &impl Serialize,
+    contents: &impl Contents,
 ) -> Result<String, Unavailable> {
-    let plain = Zeroizing::new(serde_json::to_vec(value).map_err(|e| Unavailable::new("logout", e))?);
     let issuer = provider.issuer();
-    let context = context(name, provider, &issuer);
-    let binding = Binding { purpose: Purpose::LogoutCookie, context: &context, secret: b"" };
-    Ok(BASE64.encode(seal::seal(keys, platform, binding, &plain)?))
+    Ok(Sealed::seal(contents, keys, platform, &context(name, provider, &issuer))?.to_text())
 }
 
-fn open_cookie<T: DeserializeOwned>(keys: &KeyRing, name: &str, provider: &Provider, headers: &HeaderMap) -> Option<T> {
+fn open<T: Contents>(keys: &KeyRing, name: &str, provider: &Provider, headers: &HeaderMap) -> Option<T> {
     let Found::One(value) = cookie::find(headers, name) else { return None };
-    let blob = BASE64.decode(value).ok()?;
     let issuer = provider.issuer();
-    let context = context(name, provider, &issuer);
-    let binding = Binding { purpose: Purpose::LogoutCookie, context: &context, secret: b"" };
-    let plain = seal::open(keys, binding, &blob).ok()?;
-    serde_json::from_slice(&plain).ok()
+    Sealed::from_text(value)?.open(keys, &context(name, provider, &issuer)).ok()
+}
+
+/// Binds a cookie to its name, provider and issuer.
+fn context<'a>(name: &'a str, provider: &'a Provider, issuer: &'a str) -> [&'a [u8]; 3] {
+    [name.as_bytes(), provider.id.as_bytes(), issuer.as_bytes()]
 }

@@ -123,7 +123,7 @@ impl<P: Platform> Refresher<'_, P> {
             let asked_ms = self.platform.now_ms();
             let refused = (!self.is_expired(access)).then(|| key.unwrap_or_default());
             let purpose = WritePurpose::Refresh { account: provider, refused };
-            match self.sessions().begin(&session, purpose).await? {
+            match self.sessions().acquire_lease(&session, purpose).await? {
                 LeaseReply::Newer(newer) => {
                     let before = access.map(|it| it.token);
                     let after = newer.record.accounts.get(provider).and_then(|it| it.access(key)).map(|it| it.token);
@@ -341,8 +341,8 @@ impl<P: Platform> Refresher<'_, P> {
     /// The session is over, or the coordinator did not answer.
     pub async fn note_dead(&self, session: &Session, provider_id: &str, token: &SecretString) -> Result<(), Error> {
         let sessions = self.sessions();
-        let begun = match sessions.begin(session, WritePurpose::Other).await? {
-            LeaseReply::Newer(newer) => sessions.begin(&newer, WritePurpose::Other).await?,
+        let begun = match sessions.acquire_lease(session, WritePurpose::Other).await? {
+            LeaseReply::Newer(newer) => sessions.acquire_lease(&newer, WritePurpose::Other).await?,
             begun => begun,
         };
         let LeaseReply::Granted(writer) = begun else { return Ok(()) };

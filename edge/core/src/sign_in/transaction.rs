@@ -1,7 +1,6 @@
-//! A sign-in under way: everything the callback must compare against, sealed in a cookie of its own, without a store
-//! write. One cookie per sign-in, so two tabs can sign in at once; a bounded number of them, so nobody can fill the jar.
+//! A sign-in in progress: everything that the callback needs, sealed in a cookie, without a write to a store. Each sign-in
+//! has a cookie of its own, so two tabs can sign in at once. Their number is bounded, so they cannot fill the cookie jar.
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use causeway_protocol::{
     base64url::{CHARS_OF_32_BYTES, is_base64url},
     session::SessionHandle,
@@ -13,57 +12,61 @@ use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 use crate::{
-    http::cookie::{self, Found, PREFIX, SameSite},
+    http::{
+        cookie::{self, Found, PREFIX, SameSite},
+        origin::ReturnTo,
+    },
     oauth::{exchange::AuthorizationSecrets, provider::Provider},
     runtime::{clock::MAX_SKEW_MS, platform::Platform, unavailable::Unavailable},
-    seal::{self, Binding, Purpose},
+    seal::{Contents, Purpose, Sealed, decode_json, encode_json},
     session::{handoff::Recipient, id::SessionId},
 };
 
 /// How long a user may take at the provider.
 const MAX_AGE_SECONDS: u64 = 600;
-/// For how long some isolate's clock may still let a callback finish a sign-in, in milliseconds. It began when another one
-/// said so, possibly in the first's future.
+/// For how long a callback may finish a sign-in, in milliseconds, if the clocks of the two isolates differ as much as they
+/// may.
 pub const FINISHABLE_MS: u64 = MAX_AGE_SECONDS * 1000 + MAX_SKEW_MS;
-/// Most sign-ins under way in one browser; the oldest give way.
+/// Most sign-ins in progress in one browser; the oldest are dropped.
 const MAX_PARALLEL: usize = 4;
-/// How much of the state names the cookie.
+/// How many characters of the state are in the cookie's name.
 const NAME_CHARS: usize = 16;
 
-/// What the callback must compare against.
+/// What the callback needs of a sign-in.
 #[derive(Serialize, Deserialize)]
 pub struct Transaction {
-    /// What binds the provider's answer to this browser and this sign-in.
+    /// State, nonce and code_verifier: they bind the provider's answer to this browser and this sign-in.
     #[serde(flatten)]
     pub secrets: AuthorizationSecrets,
-    /// Where the user goes deferred_refresh, already checked.
-    pub return_to: String,
+    /// Where the user goes afterwards.
+    #[serde(deserialize_with = "ReturnTo::deserialize_sealed")]
+    pub return_to: ReturnTo,
     /// When it began, in Unix milliseconds.
     pub created_at_ms: u64,
-    /// The session the user had when it began; it ends when the new one begins, so none is left behind (S21, S22).
+    /// The session that the browser had when the sign-in began. It ends before the new one is created (S21, S22).
     pub replaces: Option<SessionHandle>,
-    /// The session that gets one more account instead. Its own cookie does not come back with the callback, which the
-    /// provider's site begins; sealed in here its id is as safe as there.
+    /// The session that gets one more account instead. The callback comes from the provider's site, so the browser does
+    /// not send the session cookie with it; the id is as safe in this sealed cookie.
     pub connects: Option<SessionId>,
-    /// The page of another site that the session is handed to, instead of setting its cookie here.
+    /// The page of another site that gets the session instead of a cookie being set here.
     pub recipient: Option<Recipient>,
 }
 
 impl Transaction {
-    /// Begins one.
+    /// Begins a sign-in.
     ///
     /// # Errors
     /// [`Unavailable`] without randomness.
     pub fn begin(
         platform: &impl Platform,
-        return_to: &str,
+        return_to: ReturnTo,
         replaces: Option<SessionHandle>,
         connects: Option<SessionId>,
         recipient: Option<Recipient>,
     ) -> Result<Self, Unavailable> {
         Ok(Self {
             secrets: AuthorizationSecrets::draw(platform)?,
-            return_to: return_to.to_owned(),
+            return_to,
             created_at_ms: platform.now_ms(),
             replaces,
             connects,
@@ -71,7 +74,7 @@ impl Transaction {
         })
     }
 
-    /// The `Set-Cookie` values that keep it in the browser and drop the oldest where there are too many.
+    /// The `Set-Cookie` values that store it in the browser and drop the oldest ones beyond [`MAX_PARALLEL`].
     ///
     /// # Errors
     /// [`Unavailable`] without randomness.
@@ -83,26 +86,23 @@ impl Transaction {
         request: &HeaderMap,
     ) -> Result<Vec<String>, Unavailable> {
         let name = cookie_name(&self.secrets.state).unwrap_or_default();
-        let plain = Zeroizing::new(serde_json::to_vec(self).map_err(|e| Unavailable::new("sign-in", e))?);
         let issuer = provider.issuer();
-        let context = context(&name, provider, &issuer);
-        let binding = Binding { purpose: Purpose::LoginCookie, context: &context, secret: b"" };
-        let sealed = seal::seal(keys, platform, binding, &plain)?;
-        // Browsers send older cookies first (RFC 6265 §5.4), so what comes first is what gives way.
+        let sealed = Sealed::seal(self, keys, platform, &context(&name, provider, &issuer))?;
+        // Browsers send older cookies first (RFC 6265 §5.4), so the first ones are dropped.
         let mut others: Vec<&str> =
             cookie::all(request).map(|(name, _)| name).filter(|name| is_cookie_name(name)).collect();
         others.dedup();
         let surplus = (others.len() + 1).saturating_sub(MAX_PARALLEL);
         let mut cookies: Vec<String> =
             others.iter().take(surplus).map(|name| cookie::clear(name, SameSite::Lax)).collect();
-        cookies.push(cookie::set(&name, &BASE64.encode(sealed), SameSite::Lax, MAX_AGE_SECONDS));
+        cookies.push(cookie::set(&name, &sealed.to_text(), SameSite::Lax, MAX_AGE_SECONDS));
         Ok(cookies)
     }
 
     /// Finds the transaction that a callback's `state` belongs to.
     ///
     /// # Errors
-    /// Why it is not believed, for the log.
+    /// Why there is none, for the log.
     pub fn find(
         platform: &impl Platform,
         keys: &KeyRing,
@@ -116,12 +116,10 @@ impl Transaction {
             Found::None => return Err("no sign-in of this state under way in this browser"),
             Found::Several => return Err("several cookies for one sign-in"),
         };
-        let blob = BASE64.decode(value).map_err(|_| "sign-in cookie does not open")?;
+        let broken = "sign-in cookie does not open";
         let issuer = provider.issuer();
-        let context = context(&name, provider, &issuer);
-        let binding = Binding { purpose: Purpose::LoginCookie, context: &context, secret: b"" };
-        let plain = seal::open(keys, binding, &blob).map_err(|_| "sign-in cookie does not open")?;
-        let transaction: Self = serde_json::from_slice(&plain).map_err(|_| "sign-in cookie does not open")?;
+        let sealed = Sealed::<Self>::from_text(value).ok_or(broken)?;
+        let transaction = sealed.open(keys, &context(&name, provider, &issuer)).map_err(|_| broken)?;
         if !bool::from(transaction.secrets.state.as_bytes().ct_eq(state.as_bytes())) {
             return Err("state does not match");
         }
@@ -132,23 +130,36 @@ impl Transaction {
     }
 }
 
-/// Ties a cookie to its name, provider, issuer and redirect URI: one provider's sign-in cannot finish at another's
-/// callback (S4).
+impl Contents for Transaction {
+    const PURPOSE: Purpose = Purpose::LoginCookie;
+
+    fn encode(&self) -> Result<Zeroizing<Vec<u8>>, Unavailable> {
+        encode_json("sign-in", self)
+    }
+
+    fn decode(plaintext: &[u8]) -> Option<Self> {
+        decode_json(plaintext)
+    }
+}
+
+/// Binds a cookie to its name, provider, issuer and redirect URI: a sign-in with one provider cannot finish at another
+/// provider's callback (S4).
 fn context<'a>(name: &'a str, provider: &'a Provider, issuer: &'a str) -> [&'a [u8]; 4] {
     [name.as_bytes(), provider.id.as_bytes(), issuer.as_bytes(), provider.redirect_uri.as_bytes()]
 }
 
-/// Whether this browser has a sign-in under way that a state could belong to; for a text that is no state of ours, as if
-/// it had.
+/// Whether this browser has a sign-in in progress that a state could belong to. Also true for text that is not a state of
+/// this edge.
 #[must_use]
 pub fn is_under_way(request: &HeaderMap, state: &str) -> bool {
     cookie_name(state).is_none_or(|name| cookie::find(request, &name) != Found::None)
 }
 
-/// The name of the cookie that a state belongs to; `None` if the text is no state of ours.
+/// The name of the cookie of a state. `None` if the text is not a state of this edge.
 #[must_use]
 pub fn cookie_name(state: &str) -> Option<String> {
-    is_base64url(state, CHARS_OF_32_BYTES).then(|| format!("{PREFIX}login-{}", state.get(..NAME_CHARS).unwrap_or_default()))
+    is_base64url(state, CHARS_OF_32_BYTES)
+        .then(|| format!("{PREFIX}login-{}", state.get(..NAME_CHARS).unwrap_or_default()))
 }
 
 fn is_cookie_name(name: &str) -> bool {

@@ -31,7 +31,10 @@ impl Session {
         // Each asks for a attempt_id of its own.
         self.1 += 1;
         let attempt_id = self.1;
-        self.ask(now_ms, Command::AcquireLease { account: Some("github".to_owned()), refused: None, known_generation, attempt_id })
+        self.ask(
+            now_ms,
+            Command::AcquireLease { account: Some("github".to_owned()), refused: None, known_generation, attempt_id },
+        )
     }
 
     fn finish(&mut self, now_ms: u64, fencing_token: u64, outcome: Outcome) -> Reply {
@@ -183,10 +186,19 @@ fn s108_a_lost_answer_is_counted() {
 #[test]
 fn whoever_lost_the_answer_asks_again_and_is_still_the_writer() {
     let mut session = Session::new();
-    let begin = || Command::AcquireLease { account: Some("github".to_owned()), refused: None, known_generation: 1, attempt_id: 5 };
+    let begin = || Command::AcquireLease {
+        account: Some("github".to_owned()),
+        refused: None,
+        known_generation: 1,
+        attempt_id: 5,
+    };
     assert_eq!(session.ask(0, begin()), leased(1, 0));
     assert_eq!(session.ask(1, begin()), leased(1, 0), "the same attempt_id, and one use counted");
-    assert_eq!(session.refresh(2, 1), Reply::Busy { wait_ms: BUSY_MS }, "another one's attempt_id is another attempt_id");
+    assert_eq!(
+        session.refresh(2, 1),
+        Reply::Busy { wait_ms: BUSY_MS },
+        "another one's attempt_id is another attempt_id"
+    );
     session.finish(3, 1, Outcome::Unanswered { wait_ms: 0 });
     assert_eq!(session.refresh(4, 1), leased(2, 1));
 }

@@ -1,0 +1,81 @@
+//! The session cookie: the session's id, its end and the generation of the record that its browser knows, sealed.
+
+use causeway_protocol::signature::KeyRing;
+use http::HeaderMap;
+use zeroize::Zeroizing;
+
+use super::{id::SessionId, settings::SessionSettings};
+use crate::{
+    error::Error,
+    http::cookie::{self, Found, SESSION_COOKIE, SameSite},
+    runtime::{platform::Platform, unavailable::Unavailable},
+    seal::{Contents, Purpose, Sealed},
+};
+
+/// What a session cookie contains.
+pub(super) struct CookieContents {
+    pub(super) expires_at_ms: u64,
+    /// The generation of the record that the browser knows.
+    pub(super) generation: u64,
+    pub(super) id: SessionId,
+}
+
+/// The layout is `end (8) ‖ generation (8) ‖ id (32)`.
+impl Contents for CookieContents {
+    const PURPOSE: Purpose = Purpose::SessionCookie;
+
+    fn encode(&self) -> Result<Zeroizing<Vec<u8>>, Unavailable> {
+        let mut plaintext = Zeroizing::new(Vec::with_capacity(48));
+        plaintext.extend(self.expires_at_ms.to_be_bytes());
+        plaintext.extend(self.generation.to_be_bytes());
+        plaintext.extend(self.id.as_bytes());
+        Ok(plaintext)
+    }
+
+    fn decode(plaintext: &[u8]) -> Option<Self> {
+        let (expires_at_ms, rest) = plaintext.split_first_chunk()?;
+        let (generation, id) = rest.split_first_chunk()?;
+        let (expires_at_ms, generation) = (u64::from_be_bytes(*expires_at_ms), u64::from_be_bytes(*generation));
+        Some(Self { expires_at_ms, generation, id: SessionId::from_bytes(id)? })
+    }
+}
+
+impl CookieContents {
+    /// The `Set-Cookie` value.
+    pub(super) fn set(&self, platform: &impl Platform, settings: &SessionSettings) -> Result<String, Unavailable> {
+        let sealed = Sealed::seal(self, &settings.keys, platform, &context(settings))?;
+        let lives_ms = self.expires_at_ms.saturating_sub(platform.now_ms());
+        let same_site = SameSite::of_session(settings.embed);
+        Ok(cookie::set(SESSION_COOKIE, &sealed.to_text(), same_site, lives_ms / 1000))
+    }
+
+    /// The contents of a request's session cookie. The end is not checked.
+    pub(super) fn find(headers: &HeaderMap, settings: &SessionSettings) -> Result<Self, Error> {
+        let value = match cookie::find(headers, SESSION_COOKIE) {
+            Found::One(value) => value,
+            Found::None => return Err(Error::Unauthenticated { reason: "no session cookie" }),
+            Found::Several => return Err(Error::Unauthenticated { reason: "several session cookies" }),
+        };
+        Self::open(value, settings).ok_or(Error::Unauthenticated { reason: "session cookie does not open" })
+    }
+
+    /// The contents of each session cookie that opens.
+    pub(super) fn find_all(headers: &HeaderMap, settings: &SessionSettings) -> impl Iterator<Item = Self> {
+        let values = cookie::all(headers).filter(|(name, _)| *name == SESSION_COOKIE).map(|(_, value)| value);
+        values.filter_map(|value| Self::open(value, settings))
+    }
+
+    fn open(value: &str, settings: &SessionSettings) -> Option<Self> {
+        Sealed::from_text(value)?.open(&settings.keys, &context(settings)).ok()
+    }
+}
+
+/// Whether a request's session cookie is sealed under the active key, or there is none to reseal.
+pub(super) fn is_current(headers: &HeaderMap, keys: &KeyRing) -> bool {
+    let Found::One(value) = cookie::find(headers, SESSION_COOKIE) else { return true };
+    Sealed::<CookieContents>::from_text(value).is_some_and(|sealed| sealed.is_current(keys))
+}
+
+fn context(settings: &SessionSettings) -> [&[u8]; 2] {
+    [SESSION_COOKIE.as_bytes(), settings.public_origin.as_str().as_bytes()]
+}
