@@ -1,5 +1,5 @@
-//! Validation of an ID token (OpenID Connect Core §3.1.3.7, §12.2; Entra's own rules on top). No I/O and no clock in
-//! here: keys and `now` are passed in.
+//! Validates ID tokens (OpenID Connect Core §3.1.3.7, §12.2, and Entra's additional rules). Does no I/O and reads no
+//! clock: the caller passes the keys and `now`.
 
 use jwt_compact::Claims;
 use serde::{Deserialize, de::IgnoredAny};
@@ -13,40 +13,40 @@ use super::{
     signing_key::SigningKey,
 };
 
-/// How far clocks may differ, in seconds.
+/// Tolerated clock skew, in seconds.
 pub(super) const SKEW_SECONDS: i64 = 60;
 
-/// Why a token is not believed, for the log.
+/// Why an ID token is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum IdTokenError {
-    /// Its form, its signature or its key.
+    /// Malformed, wrongly signed, or signed with an unknown key.
     #[error("ID token {0}")]
     Signature(#[from] SignatureError),
-    /// Another issuer, audience or party.
+    /// The issuer, the audience or the authorized party (`azp`) is wrong.
     #[error("ID token is not from this issuer for this client")]
     WrongParty,
-    /// Over, not yet valid, or without times.
+    /// Expired, not valid yet, or without `exp` or `iat`.
     #[error("ID token outside its time")]
     Time,
-    /// Of another sign-in.
+    /// The nonce is not that of this sign-in.
     #[error("ID token nonce does not match")]
     Nonce,
-    /// The user proved who they are longer ago than was asked for, or the token does not say when.
+    /// `auth_time` is missing, in the future, or older than the requested maximum age.
     #[error("ID token does not say that the user signed in recently enough")]
     AuthTime,
-    /// Entra: tenant or version is not a configured one.
+    /// Entra: the tenant is not allowed, or the token is not from the v2.0 endpoint.
     #[error("ID token of another tenant or version")]
     Tenant,
-    /// Entra: of no required group, or of too many to be listed.
+    /// Entra: the user is in none of the required groups, or in too many groups for the token to list them.
     #[error("ID token does not show a required group")]
     Group,
-    /// A refreshed one: of another user or sign-in than the first.
+    /// A refreshed ID token belongs to a different user or sign-in than the one before.
     #[error("refreshed ID token is not of the same user and sign-in")]
     AnotherUser,
 }
 
 impl IdTokenError {
-    /// The same as one text, for the log.
+    /// The error as a fixed text for the log.
     #[must_use]
     pub fn reason(self) -> &'static str {
         match self {
@@ -65,41 +65,41 @@ impl IdTokenError {
     }
 }
 
-/// What is read of an ID token.
+/// The claims read from an ID token.
 #[derive(Debug, Clone, Deserialize)]
 pub struct IdClaims {
-    /// Who issued it.
+    /// The issuer.
     pub iss: String,
-    /// The user, by the issuer's immutable id; pairwise per client for Entra.
+    /// The issuer's immutable identifier of the user. Entra's differs per client (pairwise).
     pub sub: String,
     aud: Audience,
     azp: Option<String>,
     nonce: Option<String>,
-    /// When it was issued, in Unix seconds.
+    /// When the token was issued (`iat`), in Unix seconds.
     #[serde(skip)]
     pub issued_at_seconds: i64,
-    /// When the user proved who they are, in Unix seconds.
+    /// When the user authenticated, in Unix seconds.
     #[serde(default, deserialize_with = "claim::whole_seconds")]
     pub auth_time: Option<i64>,
-    /// The provider's own session, named in its logout requests.
+    /// The provider's own session, which its logout requests name.
     pub sid: Option<String>,
-    /// What else Entra says; at other providers none, whatever their tokens hold.
+    /// Entra's additional claims. Always `None` for other providers, even if their tokens have claims of these names.
     #[serde(skip)]
     pub entra: Option<EntraClaims>,
-    /// What a logout token has and an ID token has not.
+    /// Present in logout tokens only. An ID token that has it is rejected.
     events: Option<IgnoredAny>,
-    /// For show.
+    /// Displayed only.
     #[serde(default, deserialize_with = "claim::for_show")]
     pub name: Option<String>,
-    /// For show; never an identity (nOAuth, S58).
+    /// Displayed only, never an identity (nOAuth, S58).
     #[serde(default, deserialize_with = "claim::for_show")]
     pub email: Option<String>,
-    /// For show.
+    /// Displayed only.
     #[serde(default, deserialize_with = "claim::for_show")]
     pub preferred_username: Option<String>,
 }
 
-/// `aud`: one party or several.
+/// `aud`: one audience or several.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
 pub(super) enum Audience {
@@ -108,7 +108,7 @@ pub(super) enum Audience {
 }
 
 impl Audience {
-    /// Exactly this client: a token that is also for somebody else is not for us (M33).
+    /// Whether this client is the only audience. A token that is also issued for another client is rejected (M33).
     pub(super) fn is_only(&self, client_id: &str) -> bool {
         match self {
             Self::One(audience) => audience == client_id,
@@ -117,19 +117,19 @@ impl Audience {
     }
 }
 
-/// What the token of a sign-in must fit.
+/// The sign-in that an ID token must belong to.
 #[derive(Debug, Clone, Copy)]
 pub struct SignIn<'a> {
-    /// What the provider was told to put into it.
+    /// The nonce sent in the authorization request.
     pub nonce: &'a str,
     /// When the browser was sent to the provider, in Unix milliseconds.
     pub began_ms: u64,
 }
 
-/// Validates the token of a sign-in.
+/// Validates the ID token of a sign-in.
 ///
 /// # Errors
-/// [`IdTokenError`]; on [`SignatureError::UnknownKey`] try once more with freshly fetched keys.
+/// [`IdTokenError`]. After [`SignatureError::UnknownKey`], retry once with freshly fetched keys.
 pub fn validate(
     token: &str,
     keys: &[SigningKey],
@@ -138,27 +138,28 @@ pub fn validate(
     now_seconds: i64,
 ) -> Result<IdClaims, IdTokenError> {
     let claims = verified(token, keys, provider, now_seconds)?;
-    if !claims.nonce.as_ref().is_some_and(|given| bool::from(given.as_bytes().ct_eq(sign_in.nonce.as_bytes()))) {
+    if !claims.nonce.as_ref().is_some_and(|nonce| bool::from(nonce.as_bytes().ct_eq(sign_in.nonce.as_bytes()))) {
         return Err(IdTokenError::Nonce);
     }
     if claims.azp.as_ref().is_some_and(|azp| *azp != provider.client_id) {
         return Err(IdTokenError::WrongParty);
     }
     if let Some(max_age) = provider.max_age_seconds {
-        // As old as the provider was allowed to take it for when it was asked: what the user did there deferred_refresh, a second
-        // factor or a consent, may take its time.
+        // The age counts from the start of the sign-in, when the provider applied `max_age`. What the user does there
+        // afterwards, such as a second factor or a consent, may take longer.
         let oldest = seconds(sign_in.began_ms).saturating_sub(i64::try_from(max_age).unwrap_or(i64::MAX));
-        let recent = claims.auth_time.is_some_and(|at| {
+        let is_recent = claims.auth_time.is_some_and(|at| {
             at >= oldest.saturating_sub(SKEW_SECONDS) && at <= now_seconds.saturating_add(SKEW_SECONDS)
         });
-        if !recent {
+        if !is_recent {
             return Err(IdTokenError::AuthTime);
         }
     }
     Ok(claims)
 }
 
-/// Whether a token was issued before a moment, in Unix milliseconds, as far as clocks agree and its provider says when.
+/// Whether a token was issued before `began_ms` (Unix milliseconds). Allows for clock skew, and for a provider that
+/// backdates its tokens.
 pub(super) fn is_older_than(claims: &IdClaims, provider: &Provider, began_ms: u64) -> bool {
     let tolerance_seconds = SKEW_SECONDS.saturating_add(provider.backdates_seconds());
     claims.issued_at_seconds < seconds(began_ms).saturating_sub(tolerance_seconds)
@@ -168,12 +169,12 @@ fn seconds(ms: u64) -> i64 {
     i64::try_from(ms / 1000).unwrap_or(i64::MAX)
 }
 
-/// Validates the token that came with a refresh against the one before it (§12.2): the same user by the same issuer
-/// for the same client, the same sign-in (M42, S55).
+/// Validates the ID token of a refresh against the one before (§12.2): issuer, user, client and sign-in must be the
+/// same (M42, S55).
 ///
 /// # Errors
-/// [`IdTokenError`]; on [`SignatureError::UnknownKey`] try once more with freshly fetched keys. On any other the
-/// connection must end.
+/// [`IdTokenError`]. After [`SignatureError::UnknownKey`], retry once with freshly fetched keys. On any
+/// other error but [`IdTokenError::Time`] (S117), the refreshed tokens must be rejected.
 pub fn validate_refreshed(
     token: &str,
     keys: &[SigningKey],
@@ -186,13 +187,14 @@ pub fn validate_refreshed(
 }
 
 impl IdClaims {
-    /// Reads a token that was validated when it came and has rested sealed since; `None` if it is none.
+    /// Reads a token without verifying its signature, such as one that was validated on receipt and kept sealed since.
+    /// `None` if it is malformed.
     #[must_use]
     pub fn of_own(token: &str, provider: &Provider) -> Option<Self> {
         jws::claims_of_own::<Self>(token).and_then(|claims| claims.completed(token, provider)).ok()
     }
 
-    /// With what the same token says beyond that, if it is one of Entra.
+    /// Adds Entra's claims from the same token if the provider is Entra.
     fn completed(self, token: &str, provider: &Provider) -> Result<Self, SignatureError> {
         let entra = match provider.kind {
             Kind::Entra { .. } => Some(jws::claims_of_own(token)?),
@@ -201,8 +203,8 @@ impl IdClaims {
         Ok(Self { entra, ..self })
     }
 
-    /// Who speaks to whom about whom, signed by whoever: what the configuration allows, whoever the user is. Returns the
-    /// tenant, empty where there is none.
+    /// Checks issuer, audience, tenant and groups against the configuration. Does not depend on the signature or on the
+    /// particular user. Returns the tenant, or an empty text if the provider has none.
     pub(super) fn check_party(&self, provider: &Provider) -> Result<&str, IdTokenError> {
         if self.events.is_some() {
             return Err(SignatureError::WrongKind.into());
@@ -212,7 +214,8 @@ impl IdClaims {
         }
         match &provider.kind {
             Kind::Entra { tenants, groups, .. } => {
-                // The tenant's id first: a token's own issuer means nothing before it is tied to an allowed tenant (M72, M74).
+                // Check the tenant id first: the token's `iss` proves nothing until it is tied to an allowed tenant
+                // (M72, M74).
                 let entra = self.entra.as_ref().ok_or(IdTokenError::Tenant)?;
                 let tenant = entra.tenant(tenants).ok_or(IdTokenError::Tenant)?;
                 if self.iss != provider.issuer().replace(TENANT_PLACEHOLDER, tenant) {
@@ -228,12 +231,12 @@ impl IdClaims {
         }
     }
 
-    /// Whether these are of the same user and sign-in as those before.
+    /// Whether these claims belong to the same user and sign-in as `before`.
     pub(super) fn continues(&self, before: &Self, now_seconds: i64) -> bool {
         let is_same_time = match (self.auth_time, before.auth_time) {
             (None, _) => true,
             (Some(at), Some(known)) => at == known,
-            // It is optional: the sign-in's own token did not say.
+            // `auth_time` is optional: the earlier token had none.
             (Some(at), None) => at <= now_seconds.saturating_add(SKEW_SECONDS),
         };
         self.iss == before.iss
@@ -245,25 +248,25 @@ impl IdClaims {
     }
 }
 
-/// What holds for the first token as for refreshed ones.
+/// The checks common to the ID tokens of a sign-in and of a refresh.
 fn verified(token: &str, keys: &[SigningKey], provider: &Provider, now_seconds: i64) -> Result<IdClaims, IdTokenError> {
     let Verified { claims, key_issuer } = jws::verify::<IdClaims>(token, keys, "JWT", false)?;
     let issued_at_seconds = check_time(&claims, now_seconds)?;
     let claims = IdClaims { issued_at_seconds, ..claims.custom }.completed(token, provider)?;
     let tenant = claims.check_party(provider)?;
-    if key_issuer.is_some_and(|of_key| of_key.replace(TENANT_PLACEHOLDER, tenant) != claims.iss) {
+    if key_issuer.is_some_and(|issuer| issuer.replace(TENANT_PLACEHOLDER, tenant) != claims.iss) {
         return Err(IdTokenError::WrongParty);
     }
     Ok(claims)
 }
 
-/// Checks expiry and begin, and returns when it was issued.
+/// Checks `exp`, `iat` and `nbf`, and returns `iat` in Unix seconds.
 fn check_time<T>(claims: &Claims<T>, now: i64) -> Result<i64, IdTokenError> {
     let expires = claims.expiration.ok_or(IdTokenError::Time)?.timestamp();
     let issued = claims.issued_at.ok_or(IdTokenError::Time)?.timestamp();
     let not_before = claims.not_before.map_or(i64::MIN, |time| time.timestamp());
     let ahead = now.saturating_add(SKEW_SECONDS);
-    // No provider was there before 1970 (S47).
+    // Negative times are nonsense: no provider existed before 1970 (S47).
     if claims.not_before.is_some_and(|time| time.timestamp() < 0) || issued < 0 {
         return Err(IdTokenError::Time);
     }

@@ -1,5 +1,5 @@
-//! Signatures of tokens that a provider issued: ID tokens and logout tokens. Which algorithms count is decided here and
-//! nowhere else. No I/O and no clock: keys are passed in.
+//! Verifies signatures of tokens that a provider issues: ID tokens and logout tokens. The only place that decides which
+//! algorithms are accepted. Does no I/O and reads no clock: the caller passes the keys.
 
 use jwt_compact::{
     Algorithm, AlgorithmExt as _, Claims, UntrustedToken, ValidationError,
@@ -13,19 +13,19 @@ use serde::{
 
 use super::signing_key::SigningKey;
 
-/// Longest token read, in bytes. Entra's with 200 groups are about 10 KB.
+/// Longest token accepted, in bytes. Entra's tokens with 200 groups have about 10 KB.
 const MAX_TOKEN_BYTES: usize = 32 * 1024;
 
-/// Why a token is not believed, for the log.
+/// Why the signature of a token is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
-    /// Not a JWT, or claims of wrong types.
+    /// Not a JWT, or a claim has a wrong type.
     #[error("malformed")]
     Malformed,
-    /// Another algorithm than RS256 and ES256, or a token of another type.
+    /// The algorithm is neither RS256 nor ES256, or the token is of another type.
     #[error("signed or typed otherwise than such tokens are")]
     WrongKind,
-    /// No such key; fetching the keys again may help once.
+    /// No key, or more than one, matches the token. One retry with freshly fetched keys may help.
     #[error("signed with an unknown key")]
     UnknownKey,
     /// The signature is wrong.
@@ -33,22 +33,22 @@ pub enum SignatureError {
     Wrong,
 }
 
-/// Whether newer keys might change what was found of a token.
+/// A validation error that may be due to the signature, so that newer keys might change the result.
 pub trait SignatureResult {
-    /// What is wrong with the signature, if that is what is wrong.
+    /// The signature error, if that is the cause.
     fn signature_error(&self) -> Option<SignatureError>;
 }
 
-/// What a verified token holds.
+/// The contents of a verified token.
 #[derive(Debug)]
 pub(super) struct Verified<T> {
     pub(super) claims: Claims<T>,
-    /// The issuer that the key is tied to, if it is to one (M73).
+    /// The issuer that the key is restricted to, if any (M73).
     pub(super) key_issuer: Option<String>,
 }
 
-/// Algorithms that count (M36). The header only gets to agree with one of them; `jku`, `jwk`, `x5u` and `x5c` are never
-/// looked at.
+/// The accepted algorithms (M36). The header can only select one of them; its `jku`, `jwk`, `x5u` and `x5c` are never
+/// read.
 #[derive(Clone, Copy, PartialEq)]
 enum Accepted {
     Rs256,
@@ -71,29 +71,29 @@ impl Accepted {
         }
     }
 
-    /// Whether a key can be meant: of the algorithm's type, for signatures, for no other algorithm.
+    /// Whether the key has the type of this algorithm, and is restricted neither to another use than signatures nor to
+    /// another algorithm.
     fn fits(self, key: &SigningKey) -> bool {
-        let of_type = match &key.key {
+        let is_of_type = match &key.key {
             JsonWebKey::Rsa { .. } => self == Self::Rs256,
             JsonWebKey::EllipticCurve { curve, .. } => self == Self::Es256 && curve == "P-256",
             _ => false,
         };
-        of_type
+        is_of_type
             && key.usage.as_deref().is_none_or(|usage| usage == "sig")
             && key.alg.as_deref().is_none_or(|alg| alg == self.name())
     }
 }
 
-/// What of a header beyond the standard's own fields matters.
+/// The header parameters read in addition to those that the JWT library reads.
 #[derive(Debug, Clone, Deserialize)]
 struct Extensions {
-    /// Extensions without which the token must not be believed (RFC 7515 §4.1.11). None is known here.
+    /// Extensions that the recipient must understand or else reject the token (RFC 7515 §4.1.11). None is supported.
     #[serde(rename = "crit")]
     critical: Option<IgnoredAny>,
 }
 
-/// Verifies a token whose `typ`, where it has one, is `typ` without regard to case; with `typ_required` it must have
-/// one.
+/// Verifies a token. Its `typ` must equal `typ`, ignoring case; it may be absent unless `typ_required`.
 pub(super) fn verify<T: DeserializeOwned>(
     token: &str,
     keys: &[SigningKey],
@@ -108,19 +108,20 @@ pub(super) fn verify<T: DeserializeOwned>(
     if header.other_fields.critical.is_some() {
         return Err(SignatureError::WrongKind);
     }
-    let typed = header.token_type.as_deref().map_or(!typ_required, |found| found.eq_ignore_ascii_case(typ));
-    let algorithm = Accepted::of(token.algorithm()).filter(|_| typed).ok_or(SignatureError::WrongKind)?;
-    // A token without a key id may be signed by the only key that can be meant (S45).
+    let is_typ_accepted = header.token_type.as_deref().map_or(!typ_required, |found| found.eq_ignore_ascii_case(typ));
+    let algorithm = Accepted::of(token.algorithm()).filter(|_| is_typ_accepted).ok_or(SignatureError::WrongKind)?;
+    // Without a key id, the key is the only one that fits the algorithm; several are ambiguous (S45).
     let key_id = header.key_id.as_deref();
-    let mut meant = keys.iter().filter(|key| algorithm.fits(key) && (key_id.is_none() || key.kid.as_deref() == key_id));
-    let key = match (meant.next(), meant.next()) {
+    let mut candidates =
+        keys.iter().filter(|key| algorithm.fits(key) && (key_id.is_none() || key.kid.as_deref() == key_id));
+    let key = match (candidates.next(), candidates.next()) {
         (Some(key), None) => key,
         _ => return Err(SignatureError::UnknownKey),
     };
     let unusable = |_| SignatureError::UnknownKey;
     let claims = match algorithm {
         Accepted::Rs256 => {
-            // Refuses keys of under 2048 bits.
+            // Rejects keys of less than 2048 bits.
             let public = RsaPublicKey::try_from(&key.key).map_err(unusable)?;
             let public = StrongKey::try_from(public).map_err(|_| SignatureError::UnknownKey)?;
             checked(&StrongAlg(Rsa::rs256()), &public, &token)?
@@ -145,7 +146,8 @@ fn checked<A: Algorithm, T: DeserializeOwned>(
     }
 }
 
-/// The claims of a token that was verified when it came and has rested sealed since.
+/// The claims of a token, without verifying its signature, such as one that was verified on receipt and kept sealed
+/// since.
 pub(super) fn claims_of_own<T: DeserializeOwned>(token: &str) -> Result<T, SignatureError> {
     let token: UntrustedToken<'_> = UntrustedToken::new(token).map_err(|_| SignatureError::Malformed)?;
     let claims: Claims<T> = token.deserialize_claims_unchecked().map_err(|_| SignatureError::Malformed)?;

@@ -33,18 +33,18 @@ fn claims(change: Value) -> Result<IdClaims, IdTokenError> {
 }
 
 #[test]
-fn a_good_token_is_believed() {
+fn valid_token_is_accepted() {
     assert_eq!(claims(json!({})).unwrap().entra.unwrap().oid.as_deref(), Some("o-1"));
     assert!(claims(json!({"aud": ["entra-client"], "azp": "entra-client"})).is_ok());
     assert!(
         claims(json!({"exp": NOW - 59, "iat": NOW + 60, "nbf": NOW + 60})).is_ok(),
-        "clocks may differ by a minute"
+        "clock skew of a minute is tolerated"
     );
 }
 
-/// RFC 7515 §4.1.11: who does not understand an extension that is called critical must not believe the token.
+/// RFC 7515 §4.1.11: a recipient that does not understand a critical extension must reject the token.
 #[test]
-fn s43_a_token_with_critical_extensions_is_refused() {
+fn s43_token_with_critical_extensions_is_rejected() {
     for critical in [json!(["b64"]), json!([]), json!("exp")] {
         assert_eq!(
             check(&token_with(json!({"crit": critical, "b64": false}), json!({}), &KEY)).unwrap_err(),
@@ -73,15 +73,15 @@ fn s37_s38_s41_s43_only_an_accepted_algorithm_with_a_known_key_verifies() {
             "{kid}"
         );
     }
-    let own_key = json!({"jwk": {"kty": "RSA", "n": BASE64.encode(OTHER.n().to_bytes_be()), "e": "AQAB"}, "jku": "https://evil/keys"});
+    let embedded_key = json!({"jwk": {"kty": "RSA", "n": BASE64.encode(OTHER.n().to_bytes_be()), "e": "AQAB"}, "jku": "https://evil/keys"});
     assert_eq!(
-        check(&token_with(own_key, json!({}), &OTHER)).unwrap_err(),
+        check(&token_with(embedded_key, json!({}), &OTHER)).unwrap_err(),
         IdTokenError::Signature(SignatureError::Wrong)
     );
 }
 
 #[test]
-fn s56_a_token_of_another_type_is_refused() {
+fn s56_token_of_another_type_is_rejected() {
     for typ in ["at+jwt", "logout+jwt", "dpop+jwt"] {
         assert_eq!(
             check(&token_with(json!({"typ": typ}), json!({}), &KEY)).unwrap_err(),
@@ -92,7 +92,7 @@ fn s56_a_token_of_another_type_is_refused() {
 }
 
 #[test]
-fn s45_a_token_without_key_id_needs_exactly_one_candidate() {
+fn s45_token_without_key_id_needs_exactly_one_candidate_key() {
     let token = token_with(json!({"kid": null}), json!({}), &KEY);
     let key = || public(&KEY, json!({}));
     assert!(check_with(&token, &[key()]).is_ok());
@@ -111,7 +111,7 @@ fn s45_a_token_without_key_id_needs_exactly_one_candidate() {
 }
 
 #[test]
-fn s47_s48_times_must_be_numbers_and_now() {
+fn s47_s48_times_must_be_numbers_and_current() {
     for change in [
         json!({"exp": NOW - 60}),
         json!({"exp": null}),
@@ -127,7 +127,7 @@ fn s47_s48_times_must_be_numbers_and_now() {
 }
 
 #[test]
-fn s49_s50_issuer_audience_and_party_are_exact() {
+fn s49_s50_issuer_audience_and_authorized_party_must_match_exactly() {
     let issuer = format!("https://login.microsoftonline.com/{TENANT}/v2.0");
     for change in [
         json!({"iss": format!("{issuer}/")}),
@@ -143,14 +143,14 @@ fn s49_s50_issuer_audience_and_party_are_exact() {
 }
 
 #[test]
-fn s14_the_nonce_must_be_this_sign_ins() {
+fn s14_nonce_must_be_that_of_this_sign_in() {
     for change in [json!({"nonce": null}), json!({"nonce": "m"}), json!({"nonce": ""})] {
         assert_eq!(claims(change).unwrap_err(), IdTokenError::Nonce);
     }
 }
 
 #[test]
-fn s51_entras_own_rules_hold() {
+fn s51_entra_tenant_version_and_key_issuer_must_match() {
     for change in [
         json!({"tid": "9188040d-6c67-4c5b-b112-36a304b66dad"}),
         json!({"tid": "common"}),
@@ -168,7 +168,7 @@ fn s51_entras_own_rules_hold() {
 }
 
 #[test]
-fn garbage_is_refused_without_a_panic() {
+fn garbage_is_rejected_without_a_panic() {
     for text in ["", ".", "..", "a.b.c", "e30.e30.", &"x".repeat(40_000)] {
         assert!(check(text).is_err());
     }
@@ -184,7 +184,7 @@ fn corp_with(entry: Value, token: &str) -> Result<IdClaims, IdTokenError> {
 }
 
 #[test]
-fn an_openid_providers_token_is_believed_by_its_own_issuer_and_key() {
+fn openid_token_needs_its_providers_issuer_and_key() {
     assert_eq!(corp(json!({})).unwrap().sub, "248289");
     for change in [
         json!({"iss": "https://id.corp.example/"}),
@@ -199,7 +199,7 @@ fn an_openid_providers_token_is_believed_by_its_own_issuer_and_key() {
 }
 
 #[test]
-fn m61_a_key_of_one_type_verifies_no_signature_of_another() {
+fn m61_key_of_one_type_verifies_no_signature_of_another() {
     let swapped = |alg: &str, kid: &str| openid::signed(json!({"alg": alg, "kid": kid}), &openid::claims(json!({})), 7);
     assert!(corp_with(json!({}), &swapped("RS256", "e1")).is_err());
     assert!(corp_with(json!({}), &swapped("RS256", "k1")).is_err());
@@ -217,7 +217,7 @@ fn public_ec(extra: Value) -> Option<SigningKey> {
     serde_json::from_value(openid::key(7, extra)).ok()
 }
 
-/// HMAC-SHA256 over a token that claims to be of the algorithm, with a key an attacker knows.
+/// A token with this `alg`, but signed with HMAC-SHA256 and a secret that an attacker knows.
 fn hmac_token(alg: &str, secret: &[u8], kid: Value) -> String {
     use hmac::{Hmac, Mac as _};
     let mut head = json!({"alg": alg, "typ": "JWT"});
@@ -230,7 +230,7 @@ fn hmac_token(alg: &str, secret: &[u8], kid: Value) -> String {
 }
 
 #[test]
-fn s38_s39_hs256_with_the_public_key_or_an_empty_one_is_refused() {
+fn s38_s39_hmac_with_the_public_key_or_an_empty_secret_is_rejected() {
     use rsa::pkcs8::{EncodePublicKey as _, LineEnding};
     let public_key = KEY.to_public_key();
     let pem = public_key.to_public_key_pem(LineEnding::LF).unwrap();
@@ -249,7 +249,7 @@ fn s38_s39_hs256_with_the_public_key_or_an_empty_one_is_refused() {
 }
 
 #[test]
-fn s37_a_token_without_a_signature_is_refused_however_it_is_spelt() {
+fn s37_unsigned_token_is_rejected_in_every_spelling() {
     for alg in ["none", "None", "nOnE", "NONE", ""] {
         let head = BASE64.encode(json!({"alg": alg}).to_string());
         let claims = BASE64.encode(openid::claims(json!({})).to_string());
@@ -260,7 +260,7 @@ fn s37_a_token_without_a_signature_is_refused_however_it_is_spelt() {
 }
 
 #[test]
-fn s16_m40_when_the_user_last_signed_in_counts_where_it_was_asked_for() {
+fn s16_m40_auth_time_is_checked_if_max_age_is_configured() {
     let max_age = |change: Value| corp_with(json!({"max_age_seconds": 600}), &openid::token(change));
     assert!(max_age(json!({"auth_time": NOW - 660})).is_ok());
     for change in [
@@ -276,7 +276,7 @@ fn s16_m40_when_the_user_last_signed_in_counts_where_it_was_asked_for() {
 }
 
 #[test]
-fn m40_the_age_is_that_of_when_the_sign_in_began() {
+fn m40_max_age_counts_from_the_start_of_the_sign_in() {
     const CALLBACK: i64 = NOW + 300;
     let config = openid::config(json!({"max_age_seconds": 0}));
     let at_callback = |auth_time: Value| {
@@ -292,7 +292,7 @@ fn m40_the_age_is_that_of_when_the_sign_in_began() {
     }
 }
 
-/// What some providers send beside what OpenID Connect asks for, or instead of it.
+/// Claims that some providers send with other types or meanings than OpenID Connect specifies.
 fn peculiarities() -> Vec<Value> {
     let half = NOW as f64 - 9.5;
     vec![
@@ -308,7 +308,7 @@ fn peculiarities() -> Vec<Value> {
 }
 
 #[test]
-fn a_claim_of_another_type_that_decides_nothing_keeps_nobody_out() {
+fn wrong_type_of_a_claim_without_effect_is_accepted() {
     let (keys, config) = ([serde_json::from_value(openid::key(7, json!({}))).unwrap()], openid::config(json!({})));
     let provider = config.provider("corp").unwrap();
     for change in peculiarities() {
@@ -316,7 +316,7 @@ fn a_claim_of_another_type_that_decides_nothing_keeps_nobody_out() {
         assert!(before.entra.is_none(), "{change}");
         assert!(change.get("email").is_none_or(|_| before.email.is_none()), "{change}");
         assert!(change.get("name").is_none_or(|_| before.name.is_none() && before.preferred_username.is_none()));
-        // The same again, and as it was before the provider came to write it that way.
+        // A refresh succeeds if the provider wrote the earlier token the same way, and if it wrote that one as usual.
         let again = openid::token(change.clone());
         assert!(validate_refreshed(&again, &keys, provider, &before, NOW).is_ok(), "{change}");
         let mut usual = json!({});
@@ -330,7 +330,7 @@ fn a_claim_of_another_type_that_decides_nothing_keeps_nobody_out() {
 }
 
 #[test]
-fn a_claim_of_another_type_that_decides_something_is_refused() {
+fn wrong_type_of_a_decisive_claim_is_rejected() {
     for name in ["iss", "sub", "aud", "azp", "nonce", "sid", "auth_time", "exp", "iat", "nbf"] {
         for bad in [json!({}), json!([7]), json!(true)] {
             let error = corp(json!({name: bad.clone()})).unwrap_err();
@@ -340,7 +340,7 @@ fn a_claim_of_another_type_that_decides_something_is_refused() {
 }
 
 #[test]
-fn s51_m77_at_entra_a_claim_of_another_type_is_refused() {
+fn s51_m77_entra_claim_of_a_wrong_type_is_rejected() {
     let malformed = IdTokenError::Signature(SignatureError::Malformed);
     let (keys, config) = ([public(&KEY, json!({}))], config_with(json!({})));
     let provider = config.provider("entra").unwrap();
@@ -366,7 +366,7 @@ fn s51_m77_at_entra_a_claim_of_another_type_is_refused() {
 }
 
 #[test]
-fn m42_at_entra_a_refreshed_token_is_of_the_same_tenant_and_object() {
+fn m42_refreshed_entra_token_must_have_the_same_tenant_and_object() {
     let before = claims(json!({})).unwrap();
     assert!(before.continues(&before, NOW));
     for change in [json!({"oid": "o-2"}), json!({"oid": null})] {
@@ -376,7 +376,7 @@ fn m42_at_entra_a_refreshed_token_is_of_the_same_tenant_and_object() {
 }
 
 #[test]
-fn s47_a_time_may_be_a_fraction_and_nothing_else_but_a_number() {
+fn s47_time_may_have_a_fraction_but_must_be_a_number() {
     assert!(corp(json!({"exp": NOW as f64 + 30.5, "iat": NOW as f64 - 0.5})).is_ok());
     for name in ["exp", "iat", "nbf"] {
         for bad in [json!("1800000100"), json!(true), json!([NOW]), json!({}), json!(1e300), json!(-1e300)] {
@@ -388,7 +388,7 @@ fn s47_a_time_may_be_a_fraction_and_nothing_else_but_a_number() {
 }
 
 #[test]
-fn s56_a_logout_token_is_no_id_token() {
+fn s56_logout_token_is_rejected_as_id_token() {
     let events = json!({"events": {"http://schemas.openid.net/event/backchannel-logout": {}}});
     assert_eq!(corp(events).unwrap_err(), IdTokenError::Signature(SignatureError::WrongKind));
 }
@@ -405,7 +405,7 @@ fn of_tenant(tenant: &str, change: Value, key_issuer: Value) -> Result<IdClaims,
 }
 
 #[test]
-fn s51_m74_of_several_tenants_only_those_on_the_list_are_believed() {
+fn s51_m74_only_listed_tenants_are_accepted() {
     let any = || json!("https://login.microsoftonline.com/{tenantid}/v2.0");
     for tenant in [TENANT, OTHER_TENANT] {
         assert_eq!(of_tenant(tenant, json!({}), any()).unwrap().entra.unwrap().tid.as_deref(), Some(tenant));
@@ -414,13 +414,13 @@ fn s51_m74_of_several_tenants_only_those_on_the_list_are_believed() {
     assert_eq!(of_tenant("{tenantid}", json!({}), any()).unwrap_err(), IdTokenError::Tenant);
     assert_eq!(of_tenant("common", json!({}), any()).unwrap_err(), IdTokenError::Tenant);
     let other = json!({"tid": OTHER_TENANT});
-    assert_eq!(of_tenant(TENANT, other, any()).unwrap_err(), IdTokenError::WrongParty, "tenant and issuer must agree");
+    assert_eq!(of_tenant(TENANT, other, any()).unwrap_err(), IdTokenError::WrongParty, "tenant and issuer must match");
     let version_one = json!({"iss": format!("https://sts.windows.net/{TENANT}/"), "ver": "1.0"});
     assert_eq!(of_tenant(TENANT, version_one, any()).unwrap_err(), IdTokenError::Tenant);
 }
 
 #[test]
-fn s51_m73_a_key_of_one_tenant_signs_for_no_other() {
+fn s51_m73_key_of_one_tenant_is_rejected_for_another() {
     let of = |tenant: &str| json!(format!("https://login.microsoftonline.com/{tenant}/v2.0"));
     assert!(of_tenant(TENANT, json!({}), of(TENANT)).is_ok());
     assert_eq!(of_tenant(TENANT, json!({}), of(PERSONAL)).unwrap_err(), IdTokenError::WrongParty);
@@ -428,7 +428,7 @@ fn s51_m73_a_key_of_one_tenant_signs_for_no_other() {
 }
 
 #[test]
-fn m77_groups_that_are_not_listed_are_no_membership() {
+fn m77_membership_needs_the_group_in_the_list() {
     let (group, other) = ("aaaaaaaa-8d3e-4b7a-9c11-2f6d0e4b7a90", "bbbbbbbb-8d3e-4b7a-9c11-2f6d0e4b7a90");
     let config = config_with(json!({"ENTRA_GROUPS": group}));
     let member = |change: Value| {
@@ -446,17 +446,20 @@ fn m77_groups_that_are_not_listed_are_no_membership() {
         json!({"groups": [group.to_uppercase()]}),
     ] {
         assert_eq!(member(change.clone()).unwrap_err(), IdTokenError::Group, "{change}");
-        // Of a refreshed token whose key nobody has yet this is all that can be checked.
+        // The only check of a refreshed token whose key is not known yet.
         let unverified = token_with(json!({}), change.clone(), &KEY);
         let provider = config.provider("entra").unwrap();
         let claims = IdClaims::of_own(&unverified, provider).unwrap();
         assert_eq!(claims.check_party(provider).unwrap_err(), IdTokenError::Group, "{change}");
     }
-    assert!(claims(json!({"_claim_names": {"groups": "src1"}})).is_ok(), "where no group is required none is missed");
+    assert!(
+        claims(json!({"_claim_names": {"groups": "src1"}})).is_ok(),
+        "if no group is required, an unlisted group must not matter"
+    );
 }
 
 #[test]
-fn m42_a_refreshed_token_continues_the_first_one() {
+fn m42_refreshed_token_must_match_the_earlier_one() {
     let before = corp(json!({"azp": "corp-client"})).unwrap();
     let config = openid::config(json!({}));
     let refreshed = |change: Value| {
@@ -480,19 +483,19 @@ fn m42_a_refreshed_token_continues_the_first_one() {
 }
 
 #[test]
-fn m42_a_refreshed_token_may_say_when_the_user_signed_in_though_the_first_did_not() {
+fn m42_refreshed_token_may_add_an_auth_time() {
     let before = corp(json!({"auth_time": null})).unwrap();
     let config = openid::config(json!({}));
     let keys = [serde_json::from_value(openid::key(7, json!({}))).unwrap()];
-    for (auth_time, is_believed) in [(NOW - 10, true), (NOW + 60, true), (NOW + 61, false)] {
+    for (auth_time, is_accepted) in [(NOW - 10, true), (NOW + 60, true), (NOW + 61, false)] {
         let token = openid::token(json!({"auth_time": auth_time}));
         let result = validate_refreshed(&token, &keys, config.provider("corp").unwrap(), &before, NOW);
-        assert_eq!(result.is_ok(), is_believed, "{auth_time}");
+        assert_eq!(result.is_ok(), is_accepted, "{auth_time}");
     }
 }
 
 #[test]
-fn s45_keys_of_another_type_do_not_stand_in_the_way_of_a_token_without_key_id() {
+fn s45_keys_of_another_type_are_no_candidates_for_a_token_without_key_id() {
     let token = token_with(json!({"kid": null}), json!({}), &KEY);
     let keys = [
         public(&KEY, json!({})),
