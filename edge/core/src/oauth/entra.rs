@@ -1,5 +1,5 @@
-//! Claims that only Entra's ID tokens have. Tenant and groups decide about access, so a wrong type rejects the token. Other
-//! providers' claims of the same names have another meaning, or none, and are not read.
+//! Claims that only Entra's ID tokens have. Tenant and groups decide about access, so a wrong type rejects the token.
+//! Other providers' claims of the same names have another meaning, or none, and are not read.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub struct EntraClaims {
     groups: Option<Vec<String>>,
     #[serde(rename = "_claim_names")]
     claim_names: Option<BTreeMap<String, IgnoredAny>>,
-    /// Like `_claim_names`, says that the groups are elsewhere.
+    /// Like `_claim_names`, indicates that the token does not list the groups.
     hasgroups: Option<bool>,
 }
 
@@ -29,8 +29,8 @@ impl EntraClaims {
         tenant.filter(|_| self.ver.as_deref() == Some("2.0"))
     }
 
-    /// Whether the token proves membership in one of the groups; true if none is required. Of a user in too many groups,
-    /// Entra sends a pointer instead of the list, which proves nothing (M77).
+    /// Whether the token proves membership in one of the groups; true if none is required. For a user in too many
+    /// groups, Entra sends a pointer instead of the list, which proves nothing (M77).
     pub(super) fn is_in_a_group(&self, required: &[String]) -> bool {
         let overage =
             self.hasgroups == Some(true) || self.claim_names.as_ref().is_some_and(|names| names.contains_key("groups"));

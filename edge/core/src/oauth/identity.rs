@@ -1,4 +1,4 @@
-//! Who signed in: from an OpenID provider's ID token, from GitHub's `GET /user`.
+//! Identifies the user who signed in: from the ID token of an OpenID provider, or from GitHub's `GET /user`.
 
 use std::time::Duration;
 
@@ -37,27 +37,29 @@ const EXPECTED_USER: Expected = Expected {
     malformed: "/user is not what it must be",
 };
 
-/// Who signed in, and as whom the provider knows them.
+/// The user who signed in, and the provider's own identifiers of the user.
 #[derive(Debug, Clone)]
 pub struct Identity {
     /// The user.
     pub user: User,
-    /// The issuer that vouches, exactly as it names itself.
+    /// The issuer that authenticated the user, exactly as it writes itself.
     pub issuer: String,
-    /// What the issuer calls them.
+    /// The issuer's identifier of the user (`sub`; GitHub's numeric id).
     pub sub: String,
-    /// The issuer's own session, where it names one.
+    /// The issuer's own session, if it names one (`sid`).
     pub sid: Option<String>,
-    /// When the issuer said so, by its own clock, in Unix milliseconds.
+    /// When the issuer authenticated the user, in Unix milliseconds by the issuer's clock.
     pub signed_in_at_ms: u64,
-    /// Whether that is by this isolate's clock instead: the issuer names no time.
+    /// Whether that time is by this isolate's clock instead, because the issuer names none.
     pub by_own_clock: bool,
 }
 
-/// Tells who the tokens of a sign-in that began at `began_ms` belong to. Nothing is stored and no token used for anything else before this succeeds (M18).
+/// Identifies the user of the tokens from a sign-in that began at `began_ms`. Until this succeeds, nothing is stored
+/// and the tokens are used for nothing else (M18).
 ///
 /// # Errors
-/// [`Error::SignInRefused`] if it cannot be believed, [`Error::Unavailable`] if it cannot be known.
+/// [`Error::SignInRefused`] if the identity is rejected, [`Error::Unavailable`] or [`Error::UpstreamRateLimited`] if it
+/// cannot be determined now.
 pub async fn identify<P: Platform>(
     client: &Client<'_, P>,
     tokens: &TokenSet,
@@ -75,23 +77,24 @@ pub async fn identify<P: Platform>(
     let check = |keys: &[SigningKey]| id_token::validate(token.expose_secret(), keys, provider, sign_in, now_seconds);
     let claims = with_keys(client, check).await?;
     let claims = claims.map_err(|error| Error::SignInRefused { reason: error.reason() })?;
-    // Issued for this sign-in, it is no older (M38).
+    // An ID token issued for this sign-in cannot be older than it (M38).
     if id_token::is_older_than(&claims, provider, began_ms) {
         return Err(Error::SignInRefused { reason: "ID token from before the sign-in began" });
     }
-    // A user whom no logout of the provider could name is let in by none; a session that none could is not remembered, and
-    // the user's own name stands for it.
+    // Reject a user that no logout token could name. A `sid` that none could name is dropped below; the session is then
+    // found by the user's `sub`.
     if !is_name(&claims.sub) {
         return Err(Error::SignInRefused { reason: "ID token without a usable subject" });
     }
-    // Or a sign-in just after its provider ended the one before would be taken for that one.
+    // Undo the backdating. Otherwise a sign-in right after a logout at the provider would count as one before it, and
+    // that logout would end it.
     let signed_in_at_seconds = match provider.backdates_seconds() {
         0 => claims.issued_at_seconds,
         seconds => claims.issued_at_seconds.saturating_add(seconds).min(now_seconds),
     };
     let subject = subject(provider, &claims).ok_or(Error::SignInRefused { reason: "ID token without an identity" })?;
     let (mut name, mut email) = (claims.name.or(claims.preferred_username), claims.email);
-    // Many providers put no more than the identity into the token.
+    // Many providers put only the identity into the ID token.
     if let (None, Some(url)) = (&name, &endpoints.userinfo)
         && let Some(more) = userinfo::userinfo(client, url, &tokens.access_token, dpop, &claims.sub).await?
     {
@@ -110,7 +113,7 @@ pub async fn identify<P: Platform>(
     })
 }
 
-/// Checks an ID token with the provider's keys.
+/// Checks an ID token with the provider's signing keys.
 pub(super) async fn with_keys<T>(
     client: &Client<'_, impl Platform>,
     check: impl Fn(&[SigningKey]) -> Result<T, IdTokenError>,
@@ -121,7 +124,7 @@ pub(super) async fn with_keys<T>(
     cache::with_keys(platform, cache, provider, jwks, check).await
 }
 
-/// The immutable identity that claims speak of: never an e-mail address or a name (M76, S58).
+/// The immutable identity in the claims: never an e-mail address or a name (M76, S58).
 fn subject(provider: &Provider, claims: &IdClaims) -> Option<Subject> {
     match &provider.kind {
         Kind::Entra { .. } => {
@@ -133,8 +136,8 @@ fn subject(provider: &Provider, claims: &IdClaims) -> Option<Subject> {
     }
 }
 
-/// A `sub` (up to 255 characters of any kind) as the user part of a subject. What does not fit is hashed, and so is
-/// what looks like a hash: two subs never become one user.
+/// The user part of a subject for a `sub`, which may have up to 255 characters of any kind. One that does not fit is
+/// hashed. One that looks like a hash is hashed, too, so that two values of `sub` never become one user.
 fn user_part(sub: &str) -> Option<String> {
     let fits = !sub.starts_with('~') && Subject::new("x", sub).is_ok();
     match sub {
@@ -169,7 +172,7 @@ async fn github_user(
         FetchError::Unavailable(error) => error.into(),
         FetchError::Status(status, headers) => github_error(status, &headers, platform.now_ms()),
     })?;
-    // The number never changes; a login can be given up and taken by another person (M66).
+    // The numeric id never changes. A login can be given up and taken by another person (M66).
     let sub = user.id.to_string();
     let subject = Subject::new("github", &sub).map_err(|e| outage(&e))?;
     let name = user.name.filter(|name| !name.is_empty()).unwrap_or(user.login);

@@ -1,5 +1,5 @@
-//! Validation of a logout token (OpenID Connect Back-Channel Logout 1.0 §2.6). No I/O and no clock in here: keys and
-//! `now` are passed in. That a token is used once is for the caller to see to.
+//! Validates logout tokens (OpenID Connect Back-Channel Logout 1.0 §2.6). Does no I/O and reads no clock: the caller
+//! passes the keys and `now`. The caller also makes sure that a token is used only once.
 
 use std::collections::BTreeMap;
 
@@ -14,33 +14,33 @@ use super::{
 };
 
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
-/// How old a token may be, in seconds (ASVS 10.5.5); clocks may differ beyond that.
+/// Maximum age of a token, in seconds (ASVS 10.5.5). Clock skew is tolerated in addition.
 const MAX_AGE_SECONDS: i64 = 120;
-/// Longest `sub`, `sid` and `jti`, in bytes; OpenID Connect allows a `sub` 255.
+/// Longest `sub`, `sid` and `jti`, in bytes. OpenID Connect allows 255 for `sub`.
 const MAX_NAME_BYTES: usize = 255;
 
-/// Why a token is not believed, for the log.
+/// Why a logout token is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LogoutTokenError {
-    /// Its form, its signature or its key.
+    /// Malformed, wrongly signed, or signed with an unknown key.
     #[error("logout token {0}")]
     Signature(#[from] SignatureError),
-    /// Another issuer or audience.
+    /// The issuer or the audience is wrong.
     #[error("logout token is not from this issuer for this client")]
     WrongParty,
-    /// Over, too old, from the future, or without times.
+    /// Expired, too old, issued in the future, or without `exp` or `iat`.
     #[error("logout token outside its time")]
     Time,
-    /// Without the event, or with a nonce: another kind of token.
+    /// Not a logout token: it lacks the logout event or has a nonce.
     #[error("logout token is no logout token")]
     WrongKind,
-    /// Names neither a user nor a session, or has no id of its own.
+    /// Has neither a usable `sub` nor a usable `sid`, or no usable `jti`.
     #[error("logout token does not say whom it is about")]
     Nameless,
 }
 
 impl LogoutTokenError {
-    /// In words that the reject counter knows it by.
+    /// The error as a fixed text, by which rejections are counted.
     #[must_use]
     pub fn reason(self) -> &'static str {
         match self {
@@ -56,35 +56,35 @@ impl LogoutTokenError {
     }
 }
 
-/// What a validated token says.
+/// A validated logout token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogoutToken {
-    /// Who says so.
+    /// The issuer.
     pub issuer: String,
-    /// Its own id.
+    /// The token's identifier.
     pub jti: String,
-    /// Since when, in Unix seconds.
+    /// When the token was issued (`iat`), in Unix seconds.
     pub issued_at_seconds: u64,
-    /// Whose sessions end.
+    /// The sessions that end.
     pub ends: Ends,
 }
 
-/// Whose sessions end.
+/// The sessions that a logout token ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ends {
-    /// One session at the provider, whoever's it is.
+    /// One session at the provider.
     Session {
-        /// It.
+        /// The provider's session.
         sid: String,
-        /// Whose it is, if the token says so: sessions of theirs that no `sid` came with end, too.
+        /// The user, if the token names one. That user's sessions without a known `sid` end, too.
         sub: Option<String>,
     },
-    /// All of a user (`sub`, M48).
+    /// All sessions of a user (`sub`, M48).
     User(String),
 }
 
 impl LogoutToken {
-    /// From when on it is refused for its age by a clock that is right, in Unix milliseconds.
+    /// When the token becomes too old to be accepted by a correct clock, in Unix milliseconds.
     #[must_use]
     pub fn refused_from_ms(&self) -> u64 {
         let seconds = u64::try_from(MAX_AGE_SECONDS + SKEW_SECONDS).unwrap_or_default();
@@ -109,10 +109,10 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error>
     IgnoredAny::deserialize(deserializer).map(|_| true)
 }
 
-/// Validates a token.
+/// Validates a logout token.
 ///
 /// # Errors
-/// [`LogoutTokenError`]; on [`SignatureError::UnknownKey`] try once more with freshly fetched keys.
+/// [`LogoutTokenError`]. After [`SignatureError::UnknownKey`], retry once with freshly fetched keys.
 pub fn validate(
     token: &str,
     keys: &[SigningKey],
@@ -120,7 +120,7 @@ pub fn validate(
     now_seconds: i64,
 ) -> Result<LogoutToken, LogoutTokenError> {
     let verified = match jws::verify::<LogoutClaims>(token, keys, "logout+jwt", provider.strict_logout_typ) {
-        // Some providers type it as they do ID tokens; the event tells the two apart, too.
+        // Some providers set the same `typ` as for ID tokens. The event distinguishes the two as well.
         Err(SignatureError::WrongKind) if !provider.strict_logout_typ => {
             jws::verify::<LogoutClaims>(token, keys, "JWT", true)
         }
@@ -138,8 +138,8 @@ pub fn validate(
         return Err(LogoutTokenError::Time);
     }
     let LogoutClaims { iss, aud, sub, sid, jti, events, nonce } = claims.custom;
-    let key_speaks_for_it = key_issuer.is_none_or(|of_key| is_issuer_of_key(&of_key, &iss));
-    if !provider.is_issuer(&iss) || !aud.is_only(&provider.client_id) || !key_speaks_for_it {
+    let is_key_of_issuer = key_issuer.is_none_or(|key_issuer| is_issuer_of_key(&key_issuer, &iss));
+    if !provider.is_issuer(&iss) || !aud.is_only(&provider.client_id) || !is_key_of_issuer {
         return Err(LogoutTokenError::WrongParty);
     }
     if nonce || events.get(EVENT).and_then(Value::as_object).map(Map::len).is_none() {
@@ -155,16 +155,17 @@ pub fn validate(
     Ok(LogoutToken { issuer: iss, jti, issued_at_seconds, ends })
 }
 
-/// Whether its provider can name a user or a session so when it ends what it knows by that.
+/// Whether the text is usable as `sub`, `sid` or `jti` of a logout token.
 pub(super) fn is_name(text: &str) -> bool {
     (1..=MAX_NAME_BYTES).contains(&text.len())
 }
 
-/// Entra ties keys to one issuer, or to all tenants' by a placeholder (M73); the tenant itself is checked elsewhere.
-fn is_issuer_of_key(of_key: &str, issuer: &str) -> bool {
-    match of_key.split_once(TENANT_PLACEHOLDER) {
+/// Whether a key that is restricted to `key_issuer` may sign for `issuer`. Entra restricts a key to one issuer, or to
+/// those of all tenants by a placeholder (M73). The caller checks the tenant itself.
+fn is_issuer_of_key(key_issuer: &str, issuer: &str) -> bool {
+    match key_issuer.split_once(TENANT_PLACEHOLDER) {
         Some((before, after)) => issuer.starts_with(before) && issuer.ends_with(after),
-        None => of_key == issuer,
+        None => key_issuer == issuer,
     }
 }
 

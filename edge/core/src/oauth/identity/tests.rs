@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn every_sub_is_a_user_of_its_own() {
+fn different_subs_are_different_users() {
     assert_eq!(user_part("248289761001").as_deref(), Some("248289761001"));
     assert_eq!(user_part(""), None);
     let long = "x".repeat(255);
@@ -9,7 +9,7 @@ fn every_sub_is_a_user_of_its_own() {
     let mut parts: Vec<String> = subs.iter().filter_map(|sub| user_part(sub)).collect();
     for part in &parts {
         assert!(Subject::new("corp", part).is_ok(), "{part}");
-        // A sub that is written like another one's hash is another user.
+        // A `sub` equal to the hash of another is a different user.
         assert_ne!(user_part(part).as_ref(), Some(part));
     }
     parts.sort();
