@@ -1,5 +1,5 @@
-//! Client assertions (RFC 7523 with the audience rules of its revision): how a client with a private key proves who it
-//! is. One for each request; none outlives a minute.
+//! Client assertions (RFC 7523, with the audience rules of its revision): they authenticate a client that has a private
+//! key. Each request gets its own, valid for one minute.
 
 use jwt_compact::Claims;
 use secrecy::SecretString;
@@ -12,9 +12,9 @@ use super::{
 };
 use crate::runtime::{clock::now_seconds, platform::Platform, random::random_text, unavailable::Unavailable};
 
-/// `client_assertion_type`
+/// The value of `client_assertion_type`.
 pub(super) const TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-/// How long one is good for, in seconds.
+/// How long an assertion is valid, in seconds.
 const LIFETIME_SECONDS: i64 = 60;
 
 #[derive(Serialize)]
@@ -25,7 +25,7 @@ struct Assertion<'a> {
     jti: &'a str,
 }
 
-/// Signs one.
+/// Signs an assertion for one request.
 pub(super) fn sign(
     platform: &impl Platform,
     provider: &Provider,
@@ -33,7 +33,8 @@ pub(super) fn sign(
     key: &ClientKey,
 ) -> Result<SecretString, Unavailable> {
     let issuer = provider.issuer();
-    // The issuer alone, so that no other server it is sent to can use it; Entra knows itself by its token endpoint only.
+    // Only the issuer, so no other server that receives the assertion can use it. Entra accepts only its token endpoint
+    // as the audience.
     let aud = match &provider.kind {
         Kind::Entra { .. } => endpoints.token.as_str(),
         Kind::OpenId { .. } | Kind::GitHub { .. } => issuer.as_str(),

@@ -1,5 +1,5 @@
-//! Tokens bound to a key (RFC 9449): the key of a session's connection, the proofs made with it, and the nonces that
-//! servers want in them.
+//! DPoP, tokens bound to a key (RFC 9449): the key of a linked account, the proofs signed with it, and the nonces that
+//! servers require in proofs.
 
 use std::{cell::RefCell, collections::VecDeque, fmt};
 
@@ -23,20 +23,20 @@ use crate::{
     },
 };
 
-/// Where a proof goes.
+/// The request header that carries a proof.
 pub const HEADER: HeaderName = HeaderName::from_static("dpop");
-/// Where a server puts the nonce it wants.
+/// The response header in which a server sends the nonce it requires.
 const NONCE_HEADER: HeaderName = HeaderName::from_static("dpop-nonce");
-/// Most servers whose nonces are kept.
+/// The maximum number of servers whose nonces are stored.
 const MAX_ORIGINS: usize = 64;
-/// Longest nonce kept, in bytes.
+/// The longest nonce accepted, in bytes.
 const MAX_NONCE_BYTES: usize = 512;
-/// How often a key is drawn before randomness is called broken; a draw fails once in 2³² times.
+/// How many times a key is drawn before the random source counts as broken. One draw in 2³² fails.
 const MAX_DRAWS: usize = 8;
 
 type Signing = <Es256 as Algorithm>::SigningKey;
 
-/// A P-256 key that tokens are bound to. Cannot be printed.
+/// A P-256 key that tokens are bound to. Its `Debug` output shows no key material.
 pub struct DpopKey(Signing);
 
 #[derive(Serialize)]
@@ -56,10 +56,10 @@ struct Proof<'a> {
 }
 
 impl DpopKey {
-    /// Draws one.
+    /// Generates a random key.
     ///
     /// # Errors
-    /// [`Unavailable`] without randomness.
+    /// [`Unavailable`] if the random source fails.
     pub fn draw(random: &impl Random) -> Result<Self, Unavailable> {
         for _ in 0..MAX_DRAWS {
             let mut bytes = Zeroizing::new([0; 32]);
@@ -71,25 +71,25 @@ impl DpopKey {
         Err(Unavailable::new("randomness", "draws no key"))
     }
 
-    /// As a private JWK, to rest sealed in a session record.
+    /// The key as a private JWK, to be stored sealed in a session record.
     #[must_use]
     pub fn to_jwk(&self) -> SecretString {
         let json = serde_json::to_string(&JsonWebKey::from(&self.0)).unwrap_or_default();
         json.into()
     }
 
-    /// Reads what [`DpopKey::to_jwk`] wrote; `None` if it is no such key.
+    /// Parses the output of [`DpopKey::to_jwk`]. Returns `None` for anything else.
     #[must_use]
     pub fn from_jwk(jwk: &SecretString) -> Option<Self> {
         let jwk: JsonWebKey<'_> = serde_json::from_str(jwk.expose_secret()).ok()?;
         Some(Self(Signing::try_from(&jwk).ok()?))
     }
 
-    /// A proof for one request. `access_token` is the token it carries, for requests to an API. A proof is never used
-    /// for a second request: each has an id of its own (S137).
+    /// Signs a proof for one request. `access_token` is the token the request carries, for requests to an API. A proof is
+    /// never reused: each has its own `jti` (S137).
     ///
     /// # Errors
-    /// [`Unavailable`] without randomness.
+    /// [`Unavailable`] if the random source or signing fails.
     pub fn proof(
         &self,
         platform: &impl Platform,
@@ -100,8 +100,8 @@ impl DpopKey {
     ) -> Result<String, Unavailable> {
         let jti = random_text(platform)?;
         let ath = access_token.map(|token| BASE64.encode(Sha256::digest(token.expose_secret().as_bytes())));
-        let htu = target(url);
-        let nonce = nonces.of(url);
+        let htu = htu(url);
+        let nonce = nonces.for_url(url);
         let proof = Proof { jti: &jti, htm: method.as_str(), htu: &htu, ath: ath.as_deref(), nonce: nonce.as_deref() };
         let mut claims = Claims::new(proof);
         claims.issued_at = chrono::DateTime::from_timestamp(now_seconds(platform), 0);
@@ -117,18 +117,19 @@ impl fmt::Debug for DpopKey {
     }
 }
 
-/// `htu`: the target without query and fragment, normalised as the `url` crate does (RFC 9449 §4.3).
-fn target(url: &Url) -> String {
-    let mut target = url.clone();
-    target.set_query(None);
-    target.set_fragment(None);
-    target.into()
+/// The `htu` claim: the target URL without query and fragment, as the `url` crate normalises it (RFC 9449 §4.3).
+fn htu(url: &Url) -> String {
+    let mut htu = url.clone();
+    htu.set_query(None);
+    htu.set_fragment(None);
+    htu.into()
 }
 
-/// The headers that carry an access token to an API: bound to `key` and proven for this request, or a bearer's.
+/// The headers that carry an access token to an API: the token and a proof for this request if the token is bound to
+/// `key`, otherwise a bearer token.
 ///
 /// # Errors
-/// [`Unavailable`] without randomness, or if no header can hold the token.
+/// [`Unavailable`] if the random source or signing fails, or if the token is not a valid header value.
 pub fn authorize(
     platform: &impl Platform,
     nonces: &Nonces,
@@ -150,38 +151,38 @@ pub fn authorize(
     Ok(headers)
 }
 
-/// The last nonce of each server, by origin; of those heard of last.
+/// The latest nonce of each server, by origin. Only the servers that sent one most recently are kept.
 #[derive(Debug, Default)]
 pub struct Nonces(RefCell<VecDeque<(String, String)>>);
 
 impl Nonces {
-    /// Keeps the nonce of an answer for requests to the same server, if it has one.
+    /// Stores the nonce of a response, if it has one, for later requests to the same server.
     pub fn harvest(&self, url: &Url, headers: &HeaderMap) {
         let Some(nonce) = single(headers, &NONCE_HEADER).filter(|nonce| is_nonce(nonce)) else { return };
         let origin = url.origin().ascii_serialization();
         let mut known = self.0.borrow_mut();
-        known.retain(|(found, _)| *found != origin);
+        known.retain(|(known_origin, _)| *known_origin != origin);
         if known.len() >= MAX_ORIGINS {
             known.pop_front();
         }
         known.push_back((origin, nonce.to_owned()));
     }
 
-    fn of(&self, url: &Url) -> Option<String> {
+    fn for_url(&self, url: &Url) -> Option<String> {
         let origin = url.origin().ascii_serialization();
-        self.0.borrow().iter().find(|(found, _)| *found == origin).map(|(_, nonce)| nonce.clone())
+        self.0.borrow().iter().find(|(known_origin, _)| *known_origin == origin).map(|(_, nonce)| nonce.clone())
     }
 }
 
-/// RFC 9449 §8.1 allows these characters.
+/// Whether a text has only the characters that RFC 9449 §8.1 allows, and is not too long.
 fn is_nonce(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= MAX_NONCE_BYTES
         && text.bytes().all(|b| b == 0x21 || (0x23..=0x5b).contains(&b) || (0x5d..=0x7e).contains(&b))
 }
 
-/// Whether an API's answer asks for a proof with its nonce (RFC 9449 §9): then, and only then, the request may be sent
-/// once more with a fresh proof, after [`Nonces::harvest`].
+/// Whether an API's response requires a proof with the server's nonce (RFC 9449 §9). Only then may the request be sent
+/// once more, with a new proof, after [`Nonces::harvest`].
 #[must_use]
 pub fn wants_nonce(status: StatusCode, headers: &HeaderMap) -> bool {
     status == StatusCode::UNAUTHORIZED

@@ -21,7 +21,7 @@ use crate::{
     token_set::TokenSet,
 };
 
-/// The random values of one authorization request, which bind its answer to the browser that began it.
+/// The random values of one authorization request. They bind its response to the browser that started it.
 #[derive(Serialize, Deserialize)]
 pub struct AuthorizationSecrets {
     /// Binds the callback to this browser.
@@ -33,10 +33,10 @@ pub struct AuthorizationSecrets {
 }
 
 impl AuthorizationSecrets {
-    /// Draws new ones.
+    /// Generates new random values.
     ///
     /// # Errors
-    /// [`Unavailable`] without randomness.
+    /// [`Unavailable`] if the random source fails.
     pub fn draw(random: &impl Random) -> Result<Self, Unavailable> {
         Ok(Self { state: random_text(random)?, nonce: random_text(random)?, code_verifier: random_text(random)? })
     }
@@ -48,28 +48,28 @@ impl Drop for AuthorizationSecrets {
     }
 }
 
-/// Longest `request_uri` taken, in bytes.
+/// The longest `request_uri` accepted, in bytes.
 const MAX_REQUEST_URI_BYTES: usize = 1024;
 
-/// Why a code did not become tokens.
+/// Why a code exchange failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExchangeError {
-    /// The provider refused the code, or answered what is no token response.
+    /// The provider rejected the code, or its response is not a token response.
     #[error("code exchange refused: {0}")]
     Refused(&'static str),
-    /// The provider did not answer, or refused us rather than the code.
+    /// The provider did not respond, or it rejected the client rather than the code.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }
 
 #[derive(Deserialize)]
-struct Pushed {
+struct PushedResponse {
     request_uri: String,
     expires_in: u64,
 }
 
-/// Where the browser goes to sign in. Where the provider takes pushed requests it goes there with a reference only
-/// (RFC 9126), a fresh one each time (S138).
+/// The URL that the browser is redirected to for sign-in. If the provider supports pushed authorization requests
+/// (RFC 9126), the URL carries only a reference, and each sign-in gets a new one (S138).
 ///
 /// # Errors
 /// [`Unavailable`] if the request cannot be pushed.
@@ -78,7 +78,7 @@ pub async fn authorization_url<P: Platform>(
     secrets: &AuthorizationSecrets,
 ) -> Result<Url, Unavailable> {
     let Client { provider, endpoints, .. } = client;
-    let protocol = redirecting(provider, endpoints)?;
+    let protocol = protocol_with_redirect(provider, endpoints)?;
     let verifier = PkceCodeVerifier::new(secrets.code_verifier.clone());
     let max_age = provider.max_age_seconds.map(|seconds| seconds.to_string());
     let mut request = protocol
@@ -95,8 +95,8 @@ pub async fn authorization_url<P: Platform>(
     }
     let (url, _) = request.url();
     let Some(endpoint) = &endpoints.pushed_authorization else { return Ok(url) };
-    // The endpoint's address may have a query of its own (RFC 6749 §3.1), which comes first and is none of the request.
-    // Where the client's authentication is in the body, the client's id is already with it.
+    // The endpoint's URL may have its own query (RFC 6749 §3.1). It comes first and is not part of the request.
+    // If the client authenticates in the body, the body already has the `client_id`.
     let request: Vec<_> = url
         .query_pairs()
         .skip(endpoints.authorization.query_pairs().count())
@@ -109,29 +109,30 @@ pub async fn authorization_url<P: Platform>(
     Ok(url)
 }
 
-/// The client of a provider that sends the browser back here.
-fn redirecting(provider: &Provider, endpoints: &Endpoints) -> Result<Protocol, Unavailable> {
+/// The provider's `oauth2` client with our redirect URI.
+fn protocol_with_redirect(provider: &Provider, endpoints: &Endpoints) -> Result<Protocol, Unavailable> {
     let redirect = RedirectUrl::new(provider.redirect_uri.clone()).map_err(|e| Unavailable::new("sign-in", e))?;
     Ok(protocol::of(provider, endpoints).set_redirect_uri(redirect))
 }
 
 async fn push<P: Platform>(client: &Client<'_, P>, endpoint: &Url, form: Form<'_>) -> Result<String, Unavailable> {
-    let failed = |detail: &dyn std::fmt::Display| Unavailable::new("identity provider", detail);
+    let unavailable = |detail: &dyn std::fmt::Display| Unavailable::new("identity provider", detail);
     let body = client.post(endpoint, form, None).await.map_err(|error| match error {
-        TokenError::Lost(unavailable) => unavailable,
-        error => failed(&error),
+        TokenError::Lost(error) => error,
+        error => unavailable(&error),
     })?;
-    let pushed: Pushed = serde_json::from_slice(&body).map_err(|_| failed(&"no answer to a pushed request"))?;
+    let pushed: PushedResponse =
+        serde_json::from_slice(&body).map_err(|_| unavailable(&"no answer to a pushed request"))?;
     if pushed.request_uri.is_empty() || pushed.request_uri.len() > MAX_REQUEST_URI_BYTES || pushed.expires_in == 0 {
-        return Err(failed(&"useless reference to a pushed request"));
+        return Err(unavailable(&"useless reference to a pushed request"));
     }
     Ok(pushed.request_uri)
 }
 
-/// Turns a code into tokens, bound to a key of their own where the provider is configured so.
+/// Exchanges a code for tokens. They are bound to a new DPoP key if the provider is configured for it.
 ///
 /// # Errors
-/// [`ExchangeError`] tells a refused code from a provider that is down.
+/// [`ExchangeError`] distinguishes a rejected code from an unavailable provider.
 pub async fn exchange<P: Platform>(
     client: &Client<'_, P>,
     secrets: &AuthorizationSecrets,
@@ -139,11 +140,11 @@ pub async fn exchange<P: Platform>(
 ) -> Result<(TokenSet, Option<DpopKey>), ExchangeError> {
     let provider = client.provider;
     let dpop = if provider.dpop { Some(DpopKey::draw(client.platform)?) } else { None };
-    let protocol = redirecting(provider, client.endpoints)?;
+    let protocol = protocol_with_redirect(provider, client.endpoints)?;
     let mut request = protocol
         .exchange_code(AuthorizationCode::new(code.to_owned()))
         .set_pkce_verifier(PkceCodeVerifier::new(secrets.code_verifier.clone()));
-    // Entra wants the scopes here to be of one resource; for others this is no parameter of the request.
+    // Entra requires `scope` here, with the scopes of one resource. Elsewhere the request has no such parameter.
     let scopes = provider.scopes_of(None).join(" ");
     let scopes = Some(scopes.as_str()).filter(|it| !it.is_empty() && matches!(provider.kind, Kind::Entra { .. }));
     let resource = provider.resource_of(None);
@@ -152,8 +153,8 @@ pub async fn exchange<P: Platform>(
             request = request.add_extra_param(name, value);
         }
     }
-    let answered = request.request_async(&TokenHttpClient { client, dpop: dpop.as_ref() }).await;
-    let tokens = protocol::tokens(client.platform, answered, dpop.is_some(), &provider.scopes);
+    let response = request.request_async(&TokenHttpClient { client, dpop: dpop.as_ref() }).await;
+    let tokens = protocol::tokens(client.platform, response, dpop.is_some(), &provider.scopes);
     let tokens = tokens.map_err(|error| match error {
         TokenError::Refused(code) => ExchangeError::Refused(code),
         TokenError::Unreadable(detail) | TokenError::Unintelligible(detail) => ExchangeError::Refused(detail),

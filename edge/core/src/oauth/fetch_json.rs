@@ -1,4 +1,4 @@
-//! JSON from outside: the status is checked, the body bounded and then parsed.
+//! Fetches JSON from another server: checks the status, limits the size of the body and parses it.
 
 use std::time::Duration;
 
@@ -13,23 +13,23 @@ use crate::{
     runtime::{clock::within, platform::Platform, unavailable::Unavailable},
 };
 
-/// What an answer must be.
+/// What a response must look like.
 pub(super) struct Expected {
-    /// The name of the server in errors.
+    /// The server's name in error messages.
     pub(super) from: &'static str,
-    /// Whether a status comes with the JSON.
+    /// Whether a response with this status has the JSON in its body.
     pub(super) is_status: fn(&StatusCode) -> bool,
-    /// Largest body read.
+    /// The largest body accepted, in bytes.
     pub(super) max_bytes: usize,
-    /// The error for a body that is not the JSON asked for. serde's own would quote the body.
+    /// The error message for a body that is not the expected JSON. serde's own message would quote the body.
     pub(super) malformed: &'static str,
 }
 
-/// Why there is no JSON.
+/// Why no JSON was returned.
 pub(super) enum FetchError {
-    /// The answer has another status.
+    /// The response has an unexpected status.
     Status(StatusCode, HeaderMap),
-    /// There is no answer, or it cannot be read.
+    /// There is no response, or it cannot be read.
     Unavailable(Unavailable),
 }
 
@@ -39,26 +39,26 @@ impl From<Unavailable> for FetchError {
     }
 }
 
-/// Sends a request and reads its answer. `limit` is for both together: a request's own timeout ends with the answer's
-/// head, and a slow body would hold up the caller.
+/// Sends a request and reads the response. `timeout` covers both: a request's own timeout ends when the response headers
+/// arrive, so a slow body would block the caller.
 pub(super) async fn fetch_json<T: DeserializeOwned, P: Platform>(
     platform: &P,
     request: Outgoing<P::Body>,
-    limit: Duration,
+    timeout: Duration,
     expected: &Expected,
 ) -> Result<T, FetchError> {
-    let work = async { Ok(read_json(platform.send(request).await?, expected).await) };
-    within(platform, limit, expected.from, work).await?
+    let fetch = async { Ok(read_json(platform.send(request).await?, expected).await) };
+    within(platform, timeout, expected.from, fetch).await?
 }
 
-/// Reads an answer.
+/// Checks a response and parses its body.
 pub(super) async fn read_json<T: DeserializeOwned>(
-    answer: Incoming<impl ReadBody>,
+    response: Incoming<impl ReadBody>,
     expected: &Expected,
 ) -> Result<T, FetchError> {
-    if !(expected.is_status)(&answer.status) {
-        return Err(FetchError::Status(answer.status, answer.headers));
+    if !(expected.is_status)(&response.status) {
+        return Err(FetchError::Status(response.status, response.headers));
     }
-    let body = answer.body.read(expected.max_bytes).await.map_err(|e| Unavailable::new(expected.from, e))?;
+    let body = response.body.read(expected.max_bytes).await.map_err(|e| Unavailable::new(expected.from, e))?;
     serde_json::from_slice(&body).map_err(|_| Unavailable::new(expected.from, expected.malformed).into())
 }

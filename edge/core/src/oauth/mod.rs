@@ -1,29 +1,30 @@
-//! Signing in with a provider: what the providers are, where their endpoints lie, how a code becomes tokens, and who
-//! the tokens say the user is.
+//! OAuth 2.0 and OpenID Connect as a client: the providers and their endpoints, authorization requests, token requests,
+//! and validation of the tokens that identify the user.
 //!
 //! - [`provider`]: providers as data
-//! - [`client_key`]: a private key of the edge itself
-//! - [`cache`]: what an isolate knows of providers
-//! - [`discovery`]: where a provider's endpoints lie
-//! - [`signing_key`]: the keys a provider signs with; [`jwks_refresh_lock`]: one early refresh at a time
-//! - `document`: what both have in common; `document_cache`: how they are fetched and kept in memory; `shared`: where
-//!   isolates share them
-//! - [`token_endpoint`]: requests the edge makes of a provider as its client
-//! - [`protocol`]: where `oauth2` builds those requests and reads their answers
-//! - [`assertion`]: how a client with a private key proves who it is
+//! - [`restriction`]: the scopes or resource that a service's tokens are restricted to
+//! - [`client_key`]: a private key of the edge; `ps256`: PS256 signatures with blinding
+//! - `fetch_json`: fetches JSON with limits on time and size
+//! - [`cache`]: the endpoints, signing keys and nonces that an isolate remembers
+//! - [`discovery`]: a provider's endpoints, from its metadata
+//! - [`signing_key`]: a provider's signing keys; [`jwks_refresh_lock`]: limits their early refreshes
+//! - `document`: gets metadata and signing keys; `document_cache`: an isolate's cache of them; `shared`: the copies that
+//!   isolates share
+//! - [`token_endpoint`]: requests that the edge sends to a provider as its client
+//! - `protocol`: builds these requests and parses their responses with the `oauth2` crate
+//! - `assertion`: client assertions, which authenticate a client with a private key
 //! - [`dpop`]: tokens bound to a key
-//! - [`exchange`]: authorization request and code exchange
-//! - [`refresh`]: new tokens for old
-//! - [`restriction`]: what a service's tokens are restricted to
-//! - [`revocation`]: telling a provider that tokens are not needed any more
+//! - [`exchange`]: the authorization request and the code exchange
+//! - [`refresh`]: refreshes tokens
+//! - [`revocation`]: revokes tokens
 //! - [`jws`]: signatures of tokens that a provider issued
-//! - [`id_token`]: validation of an ID token; [`entra`]: what only Entra's says; `claim`: what is written in several ways
-//! - [`logout_token`]: validation of a logout token
-//! - [`github_app`]: tokens of a GitHub App's installations
-//! - [`installation_cache`]: what an isolate remembers of them; [`github_rate`]: when GitHub has had enough
+//! - [`id_token`]: validates an ID token; [`entra`]: claims that only Entra has; `claim`: claims written in several ways
+//! - [`logout_token`]: validates a logout token
 //! - [`identity`]: who signed in
-//! - [`userinfo`]: more of a user than the ID token says
-//! - [`webhook`]: what GitHub tells unasked
+//! - [`userinfo`]: user data that the ID token leaves out
+//! - [`github_app`]: tokens of a GitHub App's installations; [`installation_cache`]: an isolate's cache of them
+//! - [`github_rate`]: recognises GitHub's rate limits
+//! - [`webhook`]: GitHub's webhook for a revoked authorization
 
 mod assertion;
 pub mod cache;

@@ -1,5 +1,5 @@
-//! PS256 with blinding. `jwt-compact` signs PS256 unblinded, so the time of a signature could reveal the key
-//! (RUSTSEC-2023-0071, "Marvin"); its RS256 is blinded.
+//! PS256 signatures with blinding. `jwt-compact` signs PS256 without blinding, so the time a signature takes could leak
+//! the key (RUSTSEC-2023-0071, "Marvin"). Its RS256 is blinded.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use jwt_compact::{Claims, Header};
@@ -14,7 +14,7 @@ struct JoseHeader<'a> {
     rest: &'a Header,
 }
 
-/// Signs claims as a JWT; `None` if they do not serialize or the key cannot sign.
+/// Signs claims as a JWT. Returns `None` if the claims do not serialize or the key cannot sign.
 pub(super) fn sign<T: Serialize>(header: &Header, claims: &Claims<T>, key: &RsaPrivateKey) -> Option<String> {
     let header = JoseHeader { alg: "PS256", rest: header };
     let signed = format!("{}.{}", encode(&header)?, encode(claims)?);

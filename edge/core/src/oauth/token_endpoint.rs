@@ -1,6 +1,6 @@
-//! Requests that the edge makes of a provider as its client: for tokens, to push an authorization request, to revoke.
-//! They carry the client's authentication and, where tokens are bound to a key, its proof. What a provider answers is
-//! told apart here by the one thing that matters later: whether what was sent may have been used up.
+//! Requests that the edge sends to a provider as its client: to get tokens, to push an authorization request, to revoke.
+//! They carry the client's authentication and, if tokens are bound to a key, a DPoP proof. Failed responses are classified
+//! by what callers need to know: whether the code or refresh token that was sent may have been consumed.
 
 use std::time::Duration;
 
@@ -27,70 +27,72 @@ use crate::{
     runtime::{clock::within, platform::Platform, unavailable::Unavailable},
 };
 
-/// Largest answer taken, in bytes.
-const MAX_ANSWER_BYTES: usize = 64 * 1024;
+/// The largest response accepted, in bytes.
+const MAX_RESPONSE_BYTES: usize = 64 * 1024;
+/// Timeout of one request, response body included.
 const TIMEOUT: Duration = Duration::from_secs(15);
-/// What a client's authentication takes in a form, in bytes; an assertion signed with RSA is the longest.
+/// Space reserved in a form for the client's authentication, in bytes. An assertion signed with RSA is the longest.
 const AUTHENTICATION_BYTES: usize = 4096;
-/// Longest wait a provider may ask for, in seconds.
+/// The longest `Retry-After` that is honoured, in seconds.
 const MAX_RETRY_AFTER_SECONDS: u32 = 300;
 
-/// Why there is no answer that says yes.
+/// Why there is no success response.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// An OAuth error (RFC 6749 §5.2), also one that came with status 200. A word of ours where the code is a known
-    /// one: nothing a provider writes reaches a log or a page.
+    /// An OAuth error (RFC 6749 §5.2), even with status 200. The code is one of our constants, never the provider's text:
+    /// nothing a provider writes may reach a log or a page.
     #[error("provider answered {0}")]
     Refused(&'static str),
-    /// The provider answered that it cannot answer now, or refused us rather than what was sent: it used nothing up.
+    /// The provider responded that it is unavailable, or it rejected the client rather than the grant. Nothing was
+    /// consumed.
     #[error("provider answered an outage: {detail}")]
     Outage {
-        /// For the log.
+        /// The reason, for the log.
         detail: &'static str,
-        /// When it wants to be asked again.
+        /// How long the provider asks clients to wait before a retry.
         retry_after_seconds: Option<u32>,
     },
-    /// The provider, or something before it, broke down: it has most likely used nothing up.
+    /// A server error from the provider or from a proxy in front of it. Most likely nothing was consumed.
     #[error("provider answered a server error")]
     Breakdown {
-        /// When it wants to be asked again.
+        /// How long the provider asks clients to wait before a retry.
         retry_after_seconds: Option<u32>,
     },
-    /// Something that no token endpoint answers; it hardly used anything up.
+    /// A response that no token endpoint sends. It is unlikely that anything was consumed.
     #[error("no token endpoint answers this: {0}")]
     Unintelligible(&'static str),
-    /// The provider said yes and then something that cannot be read: what was sent is used up.
+    /// A success response that cannot be read: what was sent is consumed.
     #[error("provider's answer cannot be read: {0}")]
     Unreadable(&'static str),
-    /// It was not sent: it was too late for that, see [`Client::send_by_ms`].
+    /// The request was not sent, because its deadline had passed. See [`Client::send_by_ms`].
     #[error("held up before it was sent")]
     NotSent,
-    /// Nobody knows what the provider made of it.
+    /// The response was lost, so it is unknown whether anything was consumed.
     #[error(transparent)]
     Lost(#[from] Unavailable),
 }
 
-/// What requests of one provider need.
+/// What requests to one provider need.
 #[derive(Debug)]
 pub struct Client<'a, P> {
     /// The runtime.
     pub platform: &'a P,
-    /// What the isolate knows of providers.
+    /// The provider data that the isolate remembers.
     pub cache: &'a DiscoveryCache,
     /// The provider.
     pub provider: &'a Provider,
-    /// Where its endpoints lie.
+    /// The provider's endpoints.
     pub endpoints: &'a Endpoints,
-    /// When nothing is sent any more, in Unix milliseconds: whoever was held up for too long might not be alone with what
-    /// may be sent by one only. Each sending is judged for itself.
+    /// The deadline for sending, in Unix milliseconds. A caller delayed beyond it may no longer be the only one with a
+    /// token that only one may send. It is checked each time a request is sent.
     pub send_by_ms: Option<u64>,
 }
 
-/// A form's fields.
+/// The fields of a form.
 pub(super) type Form<'a> = Vec<(&'a str, &'a str)>;
 
-/// An answer that says yes.
-struct Answer {
+/// A success response.
+struct Success {
     is_json: bool,
     body: Zeroizing<Vec<u8>>,
 }
@@ -101,47 +103,52 @@ struct ErrorBody {
 }
 
 impl<P: Platform> Client<'_, P> {
-    /// Posts a form as the client, once more if the provider wants its nonce in the proof (RFC 9449 §8), and returns the
-    /// body of an answer that says yes.
+    /// Posts a form as the client and returns the body of a success response. Posts once more if the provider requires
+    /// its nonce in the proof (RFC 9449 §8).
     pub(super) async fn post(
         &self,
         url: &Url,
         form: Form<'_>,
         dpop: Option<&DpopKey>,
     ) -> Result<Zeroizing<Vec<u8>>, TokenError> {
-        let answer = self.post_twice(url, form, dpop).await?;
-        if answer.is_json { Ok(answer.body) } else { Err(TokenError::Unreadable("not JSON")) }
+        let success = self.post_with_nonce_retry(url, form, dpop).await?;
+        if success.is_json { Ok(success.body) } else { Err(TokenError::Unreadable("not JSON")) }
     }
 
-    /// The same where the body of an answer says nothing (RFC 7009 §2.2).
+    /// Posts like [`Client::post`], but ignores the body of the response (RFC 7009 §2.2).
     pub(super) async fn post_any(&self, url: &Url, form: Form<'_>, dpop: Option<&DpopKey>) -> Result<(), TokenError> {
-        self.post_twice(url, form, dpop).await.map(drop)
+        self.post_with_nonce_retry(url, form, dpop).await.map(drop)
     }
 
-    async fn post_twice(&self, url: &Url, form: Form<'_>, dpop: Option<&DpopKey>) -> Result<Answer, TokenError> {
+    async fn post_with_nonce_retry(
+        &self,
+        url: &Url,
+        form: Form<'_>,
+        dpop: Option<&DpopKey>,
+    ) -> Result<Success, TokenError> {
         match self.post_once(url, &form, dpop).await {
             Err(TokenError::Refused("use_dpop_nonce")) if dpop.is_some() => self.post_once(url, &form, dpop).await,
             result => result,
         }
     }
 
-    async fn post_once(&self, url: &Url, form: &Form<'_>, dpop: Option<&DpopKey>) -> Result<Answer, TokenError> {
-        // A request's own timeout ends with the answer's head.
-        let work = async { Ok(self.ask(url, form, dpop).await) };
-        within(self.platform, TIMEOUT, "identity provider", work).await?
+    async fn post_once(&self, url: &Url, form: &Form<'_>, dpop: Option<&DpopKey>) -> Result<Success, TokenError> {
+        // A request's own timeout ends when the response headers arrive.
+        let send = async { Ok(self.send(url, form, dpop).await) };
+        within(self.platform, TIMEOUT, "identity provider", send).await?
     }
 
-    async fn ask(&self, url: &Url, form: &Form<'_>, dpop: Option<&DpopKey>) -> Result<Answer, TokenError> {
+    async fn send(&self, url: &Url, form: &Form<'_>, dpop: Option<&DpopKey>) -> Result<Success, TokenError> {
         let mut request = Outgoing::new(Method::POST, url.clone(), TIMEOUT)
             .with(header::ACCEPT, "application/json")
             .with(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
-        // Large enough for all of it: whoever makes room elsewhere leaves a copy behind that nobody wipes.
+        // Allocate enough for the whole form: growing would move it and leave a copy in memory that is not wiped.
         let form_bytes: usize = form.iter().map(|(name, value)| 2 + 3 * (name.len() + value.len())).sum();
         let mut body = form_urlencoded::Serializer::new(String::with_capacity(form_bytes + AUTHENTICATION_BYTES));
         body.extend_pairs(form);
         match &self.provider.client_auth {
             ClientAuth::Basic(secret) => {
-                let mut basic = HeaderValue::from_str(&basic(&self.provider.client_id, secret))
+                let mut basic = HeaderValue::from_str(&basic_credentials(&self.provider.client_id, secret))
                     .map_err(|e| Unavailable::new("sign-in", e))?;
                 basic.set_sensitive(true);
                 request.headers.insert(header::AUTHORIZATION, basic);
@@ -173,37 +180,37 @@ impl<P: Platform> Client<'_, P> {
             .map(|seconds: u32| seconds.min(MAX_RETRY_AFTER_SECONDS));
         let outage = |detail| TokenError::Outage { detail, retry_after_seconds };
         match status {
-            // A gateway gave up waiting; the provider behind it may not have.
+            // A gateway stopped waiting. The provider behind it may still have processed the request.
             StatusCode::GATEWAY_TIMEOUT => return Err(Unavailable::new("identity provider", "gateway timeout").into()),
             StatusCode::TOO_MANY_REQUESTS => return Err(outage("too many requests")),
-            // Who names a time means it. Without one it is what proxies answer for a connection that broke down, at whatever
-            // point: the provider behind them may have done its work.
+            // A 503 with `Retry-After` is deliberate. Proxies send one without it when a connection breaks, at any point:
+            // the provider behind them may have processed the request.
             StatusCode::SERVICE_UNAVAILABLE if headers.contains_key(header::RETRY_AFTER) => {
                 return Err(outage("service unavailable"));
             }
-            // Where a repeat costs the whole grant, even the unlikely counts.
+            // If a repeated refresh token revokes the whole grant, even an unlikely consumption counts.
             _ if status.is_server_error() && !self.provider.refresh.retries_lost_answer => {
                 return Err(Unavailable::new("identity provider", "server error").into());
             }
             _ if status.is_server_error() => return Err(TokenError::Breakdown { retry_after_seconds }),
-            // Following it would hand what was sent, and our secret, to wherever it points (S25).
+            // Following it would send the grant and the client's secret to any server it points to (S25).
             _ if status.is_redirection() => return Err(TokenError::Unintelligible("a redirect")),
             _ => {}
         }
         let is_json = single(&headers, &header::CONTENT_TYPE).is_some_and(is_json);
-        let body = match response.body.read(MAX_ANSWER_BYTES).await {
+        let body = match response.body.read(MAX_RESPONSE_BYTES).await {
             Ok(body) => Zeroizing::new(body),
             Err(_) if status.is_success() => return Err(TokenError::Unreadable("too long or broken off")),
             Err(_) => return Err(TokenError::Unintelligible("an error too long or broken off")),
         };
-        // GitHub reports errors with status 200 (M65).
-        let errors_count = !status.is_success() || self.provider.refresh.errors_with_200;
-        if errors_count && let Ok(ErrorBody { error }) = serde_json::from_slice(&body) {
-            return Err(refusal(&error, retry_after_seconds));
+        // GitHub sends errors with status 200 (M65).
+        let may_be_error = !status.is_success() || self.provider.refresh.errors_with_200;
+        if may_be_error && let Ok(ErrorBody { error }) = serde_json::from_slice(&body) {
+            return Err(error_of_code(&error, retry_after_seconds));
         }
         match status {
-            // Revocation answers with an empty body.
-            _ if status.is_success() => Ok(Answer { is_json, body }),
+            // A revocation response has an empty body.
+            _ if status.is_success() => Ok(Success { is_json, body }),
             _ => Err(TokenError::Unintelligible("an error without a code")),
         }
     }
@@ -214,17 +221,17 @@ fn is_json(content_type: &str) -> bool {
     essence.eq_ignore_ascii_case("application/json")
 }
 
-/// RFC 6749 §2.3.1: both parts are form-encoded before they are joined.
-fn basic(client_id: &str, secret: &SecretString) -> Zeroizing<String> {
+/// The value of `Authorization`. Both parts are form-encoded before they are joined (RFC 6749 §2.3.1).
+fn basic_credentials(client_id: &str, secret: &SecretString) -> Zeroizing<String> {
     let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     let pair = Zeroizing::new(format!("{}:{}", encoded(client_id), encoded(secret.expose_secret())));
     Zeroizing::new(format!("Basic {}", STANDARD.encode(pair.as_bytes())))
 }
 
-/// What an error code means: a refusal of what was sent, or of us, or no answer at all.
-fn refusal(code: &BasicErrorResponseType, retry_after_seconds: Option<u32>) -> TokenError {
+/// What an error code means: the provider rejected the grant, rejected the client, or is unavailable.
+fn error_of_code(code: &BasicErrorResponseType, retry_after_seconds: Option<u32>) -> TokenError {
     use BasicErrorResponseType as Type;
-    let extensions = [
+    let known_extensions = [
         "bad_verification_code",
         "bad_refresh_token",
         "unverified_user_email",
@@ -243,10 +250,12 @@ fn refusal(code: &BasicErrorResponseType, retry_after_seconds: Option<u32>) -> T
         Type::InvalidScope => TokenError::Refused("invalid_scope"),
         Type::UnsupportedGrantType => TokenError::Refused("unsupported_grant_type"),
         Type::Extension(code) => match code.as_str() {
-            // GitHub's word for it (M65).
+            // GitHub's name for `invalid_client` (M65).
             "incorrect_client_credentials" => outage("refuses our credentials"),
             "temporarily_unavailable" | "server_error" | "slow_down" => outage("says so itself"),
-            _ => TokenError::Refused(extensions.into_iter().find(|known| known == code).unwrap_or("an unknown error")),
+            _ => TokenError::Refused(
+                known_extensions.into_iter().find(|known| known == code).unwrap_or("an unknown error"),
+            ),
         },
     }
 }

@@ -7,7 +7,7 @@ use super::*;
 use crate::testing::entra::{KEY, private_jwk as rsa_jwk};
 
 #[test]
-fn m20_an_rsa_key_signs_what_its_public_part_verifies() {
+fn m20_signature_of_an_rsa_key_verifies_with_its_public_key() {
     let key = ClientKey::from_jwk(&rsa_jwk(&KEY, json!({"x5t#S256": BASE64.encode([7; 32])}))).unwrap();
     assert!(key.names_certificate());
     let token = key.sign(&Claims::new(json!({"sub": "client"}))).unwrap();
@@ -19,7 +19,7 @@ fn m20_an_rsa_key_signs_what_its_public_part_verifies() {
 }
 
 #[test]
-fn s135_m1_a_key_that_cannot_sign_or_is_weak_is_refused() {
+fn s135_m1_weak_or_non_signing_key_is_rejected() {
     let weak = rsa::RsaPrivateKey::new(&mut StdRng::seed_from_u64(3), 1024).unwrap();
     for jwk in [
         rsa_jwk(&weak, json!({})),
@@ -41,7 +41,7 @@ fn s135_m1_a_key_that_cannot_sign_or_is_weak_is_refused() {
 }
 
 #[test]
-fn m20_entra_gets_ps256_of_an_rsa_key_and_no_other() {
+fn m20_entra_key_must_be_rsa_and_signs_with_ps256() {
     let certificate = json!({"alg": "PS256", "x5t#S256": BASE64.encode([7; 32])});
     let key = ClientKey::from_rsa_jwk_for_pss(&rsa_jwk(&KEY, certificate)).unwrap();
     let token = key.sign(&Claims::new(json!({"sub": "client"}))).unwrap();

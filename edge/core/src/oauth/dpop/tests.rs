@@ -37,27 +37,27 @@ fn verifies(proof: &str) -> bool {
 }
 
 #[test]
-fn m52_a_proof_is_for_one_request_and_shows_the_public_key_only() {
+fn m52_proof_covers_one_request_and_contains_only_the_public_key() {
     let (platform, nonces) = (InMemoryPlatform::new(|_| None), Nonces::default());
-    let at = url("https://API.example:443/a/../b?q=1#f");
+    let api_url = url("https://API.example:443/a/../b?q=1#f");
     let token: SecretString = "access".into();
-    let prove = || key().proof(&platform, &nonces, &Method::GET, &at, Some(&token)).unwrap();
+    let prove = || key().proof(&platform, &nonces, &Method::GET, &api_url, Some(&token)).unwrap();
     let (header, claims) = parts(&prove());
     assert_eq!((header["typ"].as_str(), header["alg"].as_str()), (Some("dpop+jwt"), Some("ES256")));
     assert_eq!(header["jwk"]["crv"], "P-256");
-    assert!(header["jwk"].get("d").is_none(), "the private part stays here");
+    assert!(header["jwk"].get("d").is_none(), "the proof must not contain the private key");
     assert_eq!((claims["htm"].as_str(), claims["htu"].as_str()), (Some("GET"), Some("https://api.example/b")));
     assert_eq!(claims["ath"], BASE64.encode(Sha256::digest("access")));
     assert_eq!(claims["iat"], 1_800_000_000);
     assert!(claims.get("nonce").is_none() && claims.get("exp").is_none());
     assert!(verifies(&prove()));
-    assert_ne!(claims["jti"], parts(&prove()).1["jti"], "S137: no proof is used twice");
-    let without = key().proof(&platform, &nonces, &Method::POST, &at, None).unwrap();
+    assert_ne!(claims["jti"], parts(&prove()).1["jti"], "S137: each proof has its own jti");
+    let without = key().proof(&platform, &nonces, &Method::POST, &api_url, None).unwrap();
     assert!(parts(&without).1.get("ath").is_none());
 }
 
 #[test]
-fn a_key_rests_as_a_jwk_and_cannot_be_printed() {
+fn key_round_trips_through_a_jwk_and_is_not_in_debug_output() {
     let jwk = key().to_jwk();
     assert_eq!(DpopKey::from_jwk(&jwk).unwrap().to_jwk().expose_secret(), jwk.expose_secret());
     assert_eq!(format!("{:?}", key()), "DpopKey(…)");
@@ -68,33 +68,33 @@ fn a_key_rests_as_a_jwk_and_cannot_be_printed() {
 }
 
 #[test]
-fn m52_nonces_are_kept_by_origin_and_of_bounded_number() {
+fn m52_nonces_are_stored_per_origin_up_to_a_limit() {
     let nonces = Nonces::default();
-    let put = |at: &str, nonce: &str| nonces.harvest(&url(at), &headers(&[("dpop-nonce", nonce)]));
-    put("https://a.example/token", "one");
-    put("https://a.example/other", "two");
-    assert_eq!(nonces.of(&url("https://a.example/x")).as_deref(), Some("two"));
-    assert_eq!(nonces.of(&url("https://a.example:444/x")), None);
+    let receive = |from: &str, nonce: &str| nonces.harvest(&url(from), &headers(&[("dpop-nonce", nonce)]));
+    receive("https://a.example/token", "one");
+    receive("https://a.example/other", "two");
+    assert_eq!(nonces.for_url(&url("https://a.example/x")).as_deref(), Some("two"));
+    assert_eq!(nonces.for_url(&url("https://a.example:444/x")), None);
     for bad in ["", "a b", "a\"b", &"x".repeat(600)] {
-        put("https://a.example/", bad);
+        receive("https://a.example/", bad);
     }
-    assert_eq!(nonces.of(&url("https://a.example/x")).as_deref(), Some("two"));
+    assert_eq!(nonces.for_url(&url("https://a.example/x")).as_deref(), Some("two"));
     for n in 0..1000 {
-        put(&format!("https://h{n}.example/"), "n");
+        receive(&format!("https://h{n}.example/"), "n");
     }
     assert_eq!(nonces.0.borrow().len(), MAX_ORIGINS);
-    assert_eq!(nonces.of(&url("https://h999.example/")).as_deref(), Some("n"));
+    assert_eq!(nonces.for_url(&url("https://h999.example/")).as_deref(), Some("n"));
 }
 
 #[test]
-fn only_a_challenge_with_a_nonce_is_worth_another_request() {
+fn only_a_dpop_challenge_with_a_nonce_causes_a_retry() {
     let challenge = ("www-authenticate", r#"DPoP error="use_dpop_nonce", error_description="x""#);
     let nonce = ("dpop-nonce", "n");
     assert!(wants_nonce(StatusCode::UNAUTHORIZED, &headers(&[challenge, nonce])));
     assert!(!wants_nonce(StatusCode::BAD_REQUEST, &headers(&[challenge, nonce])));
     assert!(!wants_nonce(StatusCode::UNAUTHORIZED, &headers(&[challenge])));
     assert!(!wants_nonce(StatusCode::UNAUTHORIZED, &headers(&[nonce])));
-    for (among, wants) in [
+    for (challenges, wants) in [
         (r#"Bearer realm="x", DPoP algs="ES256", error="use_dpop_nonce""#, true),
         ("dpop error=use_dpop_nonce", true),
         ("Bearer use_dpop_nonce", false),
@@ -103,41 +103,42 @@ fn only_a_challenge_with_a_nonce_is_worth_another_request() {
         (r#"DPoP error="invalid_token", Bearer error="use_dpop_nonce""#, false),
         (r#"DPoP error="use_dpop_nonce"#, false),
     ] {
-        let found = wants_nonce(StatusCode::UNAUTHORIZED, &headers(&[nonce, ("www-authenticate", among)]));
-        assert_eq!(found, wants, "{among}");
+        let found = wants_nonce(StatusCode::UNAUTHORIZED, &headers(&[nonce, ("www-authenticate", challenges)]));
+        assert_eq!(found, wants, "{challenges}");
     }
 }
 
 #[test]
-fn a_token_goes_to_an_api_with_its_proof_or_as_a_bearer() {
+fn api_request_carries_a_bound_token_with_a_proof_or_a_bearer_token() {
     let (platform, nonces) = (InMemoryPlatform::new(|_| None), Nonces::default());
-    let (at, token) = (url("https://api.example/x"), SecretString::from("t"));
-    let with = |key: Option<&DpopKey>| authorize(&platform, &nonces, &Method::GET, &at, &token, key).unwrap();
-    assert_eq!(with(None)["authorization"], "Bearer t");
-    assert!(!with(None).contains_key("dpop"));
-    assert_eq!(with(Some(&key()))["authorization"], "DPoP t");
-    assert!(verifies(with(Some(&key()))["dpop"].to_str().unwrap()));
+    let (api_url, token) = (url("https://api.example/x"), SecretString::from("t"));
+    let authorized_with =
+        |key: Option<&DpopKey>| authorize(&platform, &nonces, &Method::GET, &api_url, &token, key).unwrap();
+    assert_eq!(authorized_with(None)["authorization"], "Bearer t");
+    assert!(!authorized_with(None).contains_key("dpop"));
+    assert_eq!(authorized_with(Some(&key()))["authorization"], "DPoP t");
+    assert!(verifies(authorized_with(Some(&key()))["dpop"].to_str().unwrap()));
 }
 
-fn bound() -> serde_json::Value {
+fn bound_token_response() -> serde_json::Value {
     json!({"access_token": "a", "token_type": "DPoP"})
 }
 
 #[test]
-fn s137_a_token_endpoint_that_wants_a_nonce_gets_it_once() {
-    let asked = Cell::new(0);
+fn s137_token_request_is_retried_once_with_the_required_nonce() {
+    let request_count = Cell::new(0);
     let fixture = ProviderFixture::new(json!({"dpop": true}), json!({}), move |_| {
-        asked.set(asked.get() + 1);
-        let nonce = ("dpop-nonce", format!("n{}", asked.get()));
-        let (status, mut headers, body) = match asked.get() {
+        request_count.set(request_count.get() + 1);
+        let nonce = ("dpop-nonce", format!("n{}", request_count.get()));
+        let (status, mut headers, body) = match request_count.get() {
             1 => json_answer(400, json!({"error": "use_dpop_nonce"})),
-            _ => json_answer(200, bound()),
+            _ => json_answer(200, bound_token_response()),
         };
         headers.push(nonce);
         Some((status, headers, body))
     });
-    let go = || run(refresh(&fixture.client(), &tokens(), None, Some(&key())));
-    assert!(matches!(go(), Refresh::Refreshed(_)));
+    let refresh_once = || run(refresh(&fixture.client(), &tokens(), None, Some(&key())));
+    assert!(matches!(refresh_once(), Refresh::Refreshed(_)));
     let proofs: Vec<_> = fixture.sent().iter().map(|sent| parts(sent.headers["dpop"].to_str().unwrap()).1).collect();
     assert_eq!(proofs.len(), 2);
     assert_eq!((proofs[0].get("nonce"), proofs[1]["nonce"].as_str()), (None, Some("n1")));
@@ -146,34 +147,37 @@ fn s137_a_token_endpoint_that_wants_a_nonce_gets_it_once() {
         (proofs[1]["htm"].as_str(), proofs[1]["htu"].as_str()),
         (Some("POST"), Some("https://id.corp.example/token"))
     );
-    assert!(matches!(go(), Refresh::Refreshed(_)));
-    assert_eq!(fixture.sent().len(), 3, "the nonce of the last answer is used without being asked for");
+    assert!(matches!(refresh_once(), Refresh::Refreshed(_)));
+    assert_eq!(fixture.sent().len(), 3, "the latest response's nonce is used without another challenge");
 
-    let endless = ProviderFixture::new(json!({"dpop": true}), json!({}), |_| {
+    let always_challenging = ProviderFixture::new(json!({"dpop": true}), json!({}), |_| {
         let (status, mut headers, body) = json_answer(400, json!({"error": "use_dpop_nonce"}));
         headers.push(("dpop-nonce", "n".to_owned()));
         Some((status, headers, body))
     });
-    assert!(matches!(run(refresh(&endless.client(), &tokens(), None, Some(&key()))), Refresh::Answered { .. }));
-    assert_eq!(endless.sent().len(), 2);
+    assert!(matches!(
+        run(refresh(&always_challenging.client(), &tokens(), None, Some(&key()))),
+        Refresh::Answered { .. }
+    ));
+    assert_eq!(always_challenging.sent().len(), 2);
 }
 
 #[test]
-fn a_token_that_is_not_bound_as_asked_is_not_taken() {
-    let answer = |body: Value| move |_: &_| Some(json_answer(200, body.clone()));
+fn token_with_an_unexpected_token_type_is_rejected() {
+    let respond_with = |body: Value| move |_: &_| Some(json_answer(200, body.clone()));
     let fixture = ProviderFixture::new(
         json!({"dpop": true}),
         json!({}),
-        answer(json!({"access_token": "a", "token_type": "Bearer"})),
+        respond_with(json!({"access_token": "a", "token_type": "Bearer"})),
     );
     assert!(matches!(run(refresh(&fixture.client(), &tokens(), None, Some(&key()))), Refresh::Lost));
-    let fixture = ProviderFixture::new(json!({}), json!({}), answer(bound()));
+    let fixture = ProviderFixture::new(json!({}), json!({}), respond_with(bound_token_response()));
     assert!(matches!(run(refresh(&fixture.client(), &tokens(), None, None)), Refresh::Lost));
     let fixture = ProviderFixture::of(
         "github",
         config_with(json!({})),
         json!({}),
-        answer(json!({"access_token": "a", "token_type": "bearer"})),
+        respond_with(json!({"access_token": "a", "token_type": "bearer"})),
     );
     assert!(matches!(run(refresh(&fixture.client(), &tokens(), None, None)), Refresh::Refreshed(_)));
     assert_eq!(form(&fixture.sent()[0])["grant_type"], "refresh_token");

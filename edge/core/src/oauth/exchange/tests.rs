@@ -17,7 +17,7 @@ fn secrets(fixture: &ProviderFixture) -> AuthorizationSecrets {
     AuthorizationSecrets::draw(&fixture.platform).unwrap()
 }
 
-fn nobody(_: &Sent) -> Option<Answer> {
+fn no_response(_: &Sent) -> Option<Answer> {
     None
 }
 
@@ -25,12 +25,12 @@ fn query(url: &Url) -> BTreeMap<String, String> {
     url.query_pairs().into_owned().collect()
 }
 
-const NO_PUSH: &str = "pushed_authorization_request_endpoint";
+const PAR_ENDPOINT: &str = "pushed_authorization_request_endpoint";
 
 #[test]
-fn m2_an_authorization_request_is_for_a_code_with_pkce_and_nothing_else() {
+fn m2_authorization_request_asks_for_a_code_with_pkce_and_nothing_else() {
     let entry = json!({"max_age_seconds": 600, "audience": "https://api.corp.example"});
-    let fixture = ProviderFixture::new(entry, json!({NO_PUSH: null}), nobody);
+    let fixture = ProviderFixture::new(entry, json!({PAR_ENDPOINT: null}), no_response);
     let secrets = secrets(&fixture);
     let url = run(authorization_url(&fixture.client(), &secrets)).unwrap();
     let challenge = BASE64.encode(Sha256::digest(&secrets.code_verifier));
@@ -53,24 +53,24 @@ fn m2_an_authorization_request_is_for_a_code_with_pkce_and_nothing_else() {
 }
 
 #[test]
-fn a_provider_that_grants_offline_access_by_consent_only_is_asked_for_consent() {
+fn configured_prompt_is_sent_in_the_authorization_request() {
     let entry = json!({"scopes": ["openid", "offline_access"], "prompt": "consent"});
-    let fixture = ProviderFixture::new(entry, json!({NO_PUSH: null}), nobody);
+    let fixture = ProviderFixture::new(entry, json!({PAR_ENDPOINT: null}), no_response);
     let url = run(authorization_url(&fixture.client(), &secrets(&fixture))).unwrap();
     assert_eq!(query(&url)["prompt"], "consent");
     assert_eq!(query(&url)["scope"], "openid offline_access");
 }
 
 #[test]
-fn github_gets_no_nonce_for_it_has_no_id_token() {
-    let fixture = ProviderFixture::of("github", config_with(json!({})), json!({}), nobody);
+fn github_authorization_request_has_no_nonce() {
+    let fixture = ProviderFixture::of("github", config_with(json!({})), json!({}), no_response);
     let url = run(authorization_url(&fixture.client(), &secrets(&fixture))).unwrap();
     assert!(!query(&url).contains_key("nonce"));
     assert_eq!(query(&url)["code_challenge_method"], "S256");
 }
 
 #[test]
-fn s138_m51_each_sign_in_pushes_its_request_and_the_browser_carries_a_reference_only() {
+fn s138_m51_each_sign_in_pushes_a_new_request_and_the_url_carries_only_its_reference() {
     for auth in ["client_secret_basic", "client_secret_post"] {
         let count = Cell::new(0);
         let fixture = ProviderFixture::new(json!({"auth": auth}), json!({}), move |_| {
@@ -98,12 +98,12 @@ fn s138_m51_each_sign_in_pushes_its_request_and_the_browser_carries_a_reference_
 }
 
 #[test]
-fn what_the_endpoints_own_address_says_is_kept_and_not_pushed() {
+fn query_of_the_authorization_endpoint_is_kept_and_not_pushed() {
     let endpoint = "https://id.corp.example/auth?tenant=t&state=own";
-    for pushes in [true, false] {
+    for is_pushed in [true, false] {
         let mut document = json!({"authorization_endpoint": endpoint});
-        if !pushes {
-            document[NO_PUSH] = Value::Null;
+        if !is_pushed {
+            document[PAR_ENDPOINT] = Value::Null;
         }
         let fixture = ProviderFixture::new(json!({}), document, |_| {
             Some(json_answer(201, json!({"request_uri": "urn:r", "expires_in": 60})))
@@ -111,7 +111,7 @@ fn what_the_endpoints_own_address_says_is_kept_and_not_pushed() {
         let secrets = secrets(&fixture);
         let url = run(authorization_url(&fixture.client(), &secrets)).unwrap();
         assert!(url.as_str().starts_with(&format!("{endpoint}&")), "{url}");
-        if pushes {
+        if is_pushed {
             let sent = fixture.sent();
             let pushed = form(sent.last().unwrap());
             assert!(!pushed.contains_key("tenant"));
@@ -122,7 +122,7 @@ fn what_the_endpoints_own_address_says_is_kept_and_not_pushed() {
 }
 
 #[test]
-fn a_request_that_cannot_be_pushed_does_not_go_by_the_browser() {
+fn failed_push_does_not_fall_back_to_the_browser() {
     for answer in [
         None,
         Some(json_answer(400, json!({"error": "invalid_request"}))),
@@ -136,7 +136,7 @@ fn a_request_that_cannot_be_pushed_does_not_go_by_the_browser() {
     }
 }
 
-fn exchanged(
+fn exchange_with(
     entry: Value,
     document: Value,
     answer: Answer,
@@ -146,13 +146,13 @@ fn exchanged(
     (fixture, result)
 }
 
-fn good() -> Answer {
+fn token_response() -> Answer {
     json_answer(200, json!({"access_token": "a", "token_type": "bearer", "id_token": "i"}))
 }
 
 #[test]
-fn m19_the_code_goes_with_the_verifier_and_the_clients_authentication() {
-    let (fixture, result) = exchanged(json!({}), json!({}), good());
+fn m19_code_exchange_sends_the_code_verifier_and_client_authentication() {
+    let (fixture, result) = exchange_with(json!({}), json!({}), token_response());
     assert!(result.unwrap().1.is_none());
     let sent = fixture.sent();
     let fields = form(&sent[0]);
@@ -160,10 +160,10 @@ fn m19_the_code_goes_with_the_verifier_and_the_clients_authentication() {
     assert_eq!(fields["redirect_uri"], "https://edge.example/auth/corp/callback");
     assert_eq!(fields["code_verifier"].len(), 43);
     assert!(!fields.contains_key("client_secret"));
-    // RFC 6749 §2.3.1: encoded as a form would be before it is joined.
+    // RFC 6749 §2.3.1: both parts are form-encoded before they are joined.
     let basic = base64::engine::general_purpose::STANDARD.encode("corp-client:corp+secret%2Bvalue%2FBq3Tz8Wd6Yk1Ns5P");
     assert_eq!(sent[0].headers["authorization"], format!("Basic {basic}"));
-    let (fixture, _) = exchanged(json!({"auth": "client_secret_post"}), json!({}), good());
+    let (fixture, _) = exchange_with(json!({"auth": "client_secret_post"}), json!({}), token_response());
     assert_eq!(form(&fixture.sent()[0])["client_secret"], "corp secret+value/Bq3Tz8Wd6Yk1Ns5P");
     assert!(!fixture.sent()[0].headers.contains_key("authorization"));
 }
@@ -171,13 +171,13 @@ fn m19_the_code_goes_with_the_verifier_and_the_clients_authentication() {
 const EC_KEY: &str = r#"{"kty":"EC","crv":"P-256","kid":"own","alg":"ES256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0","d":"jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI"}"#;
 
 #[test]
-fn m20_a_client_with_a_key_signs_a_fresh_assertion_for_each_request() {
+fn m20_client_with_a_key_signs_a_new_assertion_for_each_request() {
     let config = config_with(json!({
         "OIDC_PROVIDERS": r#"[{"id":"corp","issuer":"https://id.corp.example","client_id":"corp-client","auth":"private_key_jwt"}]"#,
         "OIDC_CLIENT_SECRETS": format!(r#"{{"corp":{EC_KEY}}}"#),
     }));
-    let offers = json!({"token_endpoint_auth_methods_supported": ["private_key_jwt"]});
-    let fixture = ProviderFixture::of("corp", config, offers, |_| Some(good()));
+    let document = json!({"token_endpoint_auth_methods_supported": ["private_key_jwt"]});
+    let fixture = ProviderFixture::of("corp", config, document, |_| Some(token_response()));
     for _ in 0..2 {
         run(exchange(&fixture.client(), &secrets(&fixture), "c0de")).unwrap();
     }
@@ -189,7 +189,7 @@ fn m20_a_client_with_a_key_signs_a_fresh_assertion_for_each_request() {
         (Some("ES256"), Some("own"), Some("JWT"))
     );
     assert_eq!((claims["iss"].as_str(), claims["sub"].as_str()), (Some("corp-client"), Some("corp-client")));
-    assert_eq!(claims["aud"], "https://id.corp.example", "for the issuer and nobody else");
+    assert_eq!(claims["aud"], "https://id.corp.example", "the issuer is the only audience");
     assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 60);
     assert_ne!(claims["jti"], assertions[1].1["jti"]);
     let fields = form(&fixture.sent()[0]);
@@ -198,12 +198,12 @@ fn m20_a_client_with_a_key_signs_a_fresh_assertion_for_each_request() {
 }
 
 #[test]
-fn entra_finds_the_clients_key_by_its_certificate() {
+fn entra_assertion_carries_the_certificate_thumbprint() {
     let with_certificate = private_jwk(&KEY, json!({"alg": null, "x5t#S256": BASE64.encode([9; 32])}));
     let config = config_with(json!({"ENTRA_CLIENT_SECRET": null, "ENTRA_CLIENT_KEY": with_certificate}));
     let issuer = config.provider("entra").unwrap().issuer();
     let document = json!({"issuer": issuer, "token_endpoint_auth_methods_supported": ["private_key_jwt"]});
-    let fixture = ProviderFixture::of("entra", config, document, |_| Some(good()));
+    let fixture = ProviderFixture::of("entra", config, document, |_| Some(token_response()));
     run(exchange(&fixture.client(), &secrets(&fixture), "c0de")).unwrap();
     let (header, claims) = parts(&form(&fixture.sent()[0])["client_assertion"]);
     assert_eq!((&header["x5t#S256"], &header["alg"]), (&json!(BASE64.encode([9; 32])), &json!("PS256")));
@@ -211,37 +211,42 @@ fn entra_finds_the_clients_key_by_its_certificate() {
 }
 
 #[test]
-fn s25_s26_what_is_no_token_response_is_refused_and_an_outage_is_none() {
+fn s25_s26_malformed_token_response_is_refused_and_an_outage_is_unavailable() {
     let html = |status| (status, vec![("content-type", "text/html".to_owned())], "<html>".to_owned());
-    let long = json_answer(200, json!({"access_token": "x".repeat(70_000), "token_type": "bearer"}));
-    for answer in [html(200), html(302), html(307), html(404), long, json_answer(200, "{}"), json_answer(200, "[]")] {
-        let (fixture, result) = exchanged(json!({}), json!({}), answer.clone());
+    let oversized = json_answer(200, json!({"access_token": "x".repeat(70_000), "token_type": "bearer"}));
+    for answer in
+        [html(200), html(302), html(307), html(404), oversized, json_answer(200, "{}"), json_answer(200, "[]")]
+    {
+        let (fixture, result) = exchange_with(json!({}), json!({}), answer.clone());
         assert!(matches!(result, Err(ExchangeError::Refused(_))), "{}", answer.0);
-        assert_eq!(fixture.sent().len(), 1, "nothing is followed and no code sent twice");
+        assert_eq!(fixture.sent().len(), 1, "no redirect is followed and no code is sent twice");
     }
     for answer in [html(500), html(503), html(429), html(504), json_answer(401, json!({"error": "invalid_client"}))] {
-        let (_, result) = exchanged(json!({}), json!({}), answer.clone());
+        let (_, result) = exchange_with(json!({}), json!({}), answer.clone());
         assert!(matches!(result, Err(ExchangeError::Unavailable(_))), "{}", answer.0);
     }
 }
 
 #[test]
-fn s12_what_a_provider_writes_reaches_neither_log_nor_page() {
-    let evil = json!({"error": "<script>", "error_description": "<script>"});
-    for error in [evil, json!({"error": "invalid_grant", "error_description": "<script>"})] {
-        let (_, result) = exchanged(json!({}), json!({}), json_answer(400, error));
+fn s12_error_text_from_a_provider_reaches_neither_log_nor_page() {
+    let hostile_error = json!({"error": "<script>", "error_description": "<script>"});
+    for error in [hostile_error, json!({"error": "invalid_grant", "error_description": "<script>"})] {
+        let (_, result) = exchange_with(json!({}), json!({}), json_answer(400, error));
         assert!(!result.unwrap_err().to_string().contains("script"));
     }
 }
 
 #[test]
-fn tokens_are_bound_to_a_key_of_their_own_where_configured() {
-    let bound = json_answer(200, json!({"access_token": "a", "token_type": "DPoP"}));
-    let (fixture, result) = exchanged(json!({"dpop": true}), json!({}), bound.clone());
+fn tokens_are_bound_to_a_new_key_if_configured() {
+    let bound_response = json_answer(200, json!({"access_token": "a", "token_type": "DPoP"}));
+    let (fixture, result) = exchange_with(json!({"dpop": true}), json!({}), bound_response.clone());
     let key = result.unwrap().1.unwrap();
     let (header, _) = parts(fixture.sent()[0].headers["dpop"].to_str().unwrap());
     let jwk: Value = serde_json::from_str(secrecy::ExposeSecret::expose_secret(&key.to_jwk())).unwrap();
     assert_eq!(header["jwk"]["x"], jwk["x"]);
-    let (_, result) = exchanged(json!({"dpop": true}), json!({}), good());
-    assert!(matches!(result, Err(ExchangeError::Refused(_))), "a bearer token is not what was asked for");
+    let (_, result) = exchange_with(json!({"dpop": true}), json!({}), token_response());
+    assert!(
+        matches!(result, Err(ExchangeError::Refused(_))),
+        "a bearer token is refused where a bound one is required"
+    );
 }
