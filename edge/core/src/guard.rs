@@ -122,7 +122,7 @@ pub fn check_visited(headers: &HeaderMap) -> Result<(), Error> {
 /// [`Error::Forbidden`].
 pub fn check_begun_here(config: &Config, headers: &HeaderMap) -> Result<(), Error> {
     let is_own = single(headers, &SEC_FETCH_SITE) == Some("same-origin");
-    let is_of_host_page = !is_via_other_site(headers) && is_referred(config, headers);
+    let is_of_host_page = !is_via_other_site(headers) && has_allowed_referrer(config, headers);
     if is_own || is_of_host_page { Ok(()) } else { forbidden("another site began what acts on the session") }
 }
 
@@ -146,7 +146,7 @@ fn referrer(headers: &HeaderMap) -> Option<String> {
 }
 
 /// Whether the edge's own page or a configured host page began a navigation.
-fn is_referred(config: &Config, headers: &HeaderMap) -> bool {
+fn has_allowed_referrer(config: &Config, headers: &HeaderMap) -> bool {
     referrer(headers).is_some_and(|origin| config.allows_origin(&origin))
 }
 
@@ -167,7 +167,7 @@ pub fn is_begun_elsewhere(config: &Config, headers: &HeaderMap) -> bool {
     }
     let is_own = matches!(single(headers, &SEC_FETCH_SITE), Some("same-origin" | "none"));
     let has_host_origin = single(headers, &header::ORIGIN).is_some_and(|origin| config.allows_origin(origin));
-    let is_of_host_page = has_host_origin || is_referred(config, headers);
+    let is_of_host_page = has_host_origin || has_allowed_referrer(config, headers);
     let is_direct = config.sessions.embed == Embed::CrossSite || !is_via_other_site(headers);
     !(is_own || is_of_host_page && is_direct)
 }

@@ -49,7 +49,9 @@ pub(super) async fn proxy<P: Platform>(
     let deadline = Deadline::after(platform, service.timeout);
     let payload = Payload::take(platform, &method, &received, body, limit_bytes, deadline).await?;
     let call = Call { platform, service, method, url, headers, payload, deadline };
-    call.forward(authorization, async |refused| authorize_again(context, session, service, refused).await).await
+    // Boxed: few requests renew a token, and all would carry the space for it.
+    let renew = async |refused: &_| Box::pin(authorize_again(context, session, service, refused)).await;
+    call.forward(authorization, renew).await
 }
 
 /// Whether a service is for users of the provider that began this session.
@@ -114,7 +116,8 @@ async fn authorize_as_user<'a, P: Platform>(
     is_refused: bool,
 ) -> Result<Authorization<'a>, Error> {
     let unusable = || Error::ProviderSignInNeeded { provider: provider_id.to_owned() };
-    let account = context.refresher().account(session, provider_id, restriction, is_refused).await?;
+    // On the heap: a refresh is the deepest future of a call, and Wasm has a small stack.
+    let account = Box::pin(context.refresher().account(session, provider_id, restriction, is_refused)).await?;
     // A bound token is useless without its key, and must not be sent as a bearer token.
     let key = match &account.dpop_key {
         None => None,
