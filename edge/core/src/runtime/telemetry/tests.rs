@@ -157,7 +157,7 @@ fn every_outage_is_in_the_documentation_and_no_other() {
     // Nobody is refused without them: what is not counted passes, and a client that is late has a status of its own.
     const NO_REASON: [&str; 2] = ["rate limiter", "client"];
     let source = ["src", "../workers/src", "../spin/src"].map(sources_below).concat();
-    let mut parts = texts_after(&source, &["Unavailable::new(", "const PART: &str ="]);
+    let mut parts = texts_after(&source, &["Unavailable::new(", "encode_json(", "const PART: &str ="]);
     let waits = source.split("within(").skip(1).filter_map(|rest| rest.split(';').next());
     parts.extend(waits.filter_map(|call| call.split('"').nth(1)).map(str::to_owned));
     let mut found: Vec<String> = parts
