@@ -1,4 +1,4 @@
-//! Which state machine a command is for: the runtimes hand kind, state and command over as text.
+//! Dispatch of commands to the state machines, for runtimes that pass kind, state and command as text.
 
 use crate::{
     oauth::jwks_refresh_lock::JwksRefreshLockMachine,
@@ -12,7 +12,7 @@ use crate::{
 /// [`step`] for a runtime that has kind, command and reply as text only.
 ///
 /// # Errors
-/// No such kind, or text that is not what it must be.
+/// An unknown kind, or malformed text.
 pub fn dispatch(
     kind: &str,
     stored: Option<&str>,
@@ -49,7 +49,7 @@ mod tests {
         testing::run::run,
     };
 
-    /// A value in memory; others write to it a number of times just before we do.
+    /// A value in memory that rivals write a number of times, each just before a compare-and-set.
     struct Contended {
         value: RefCell<String>,
         rivals: Cell<usize>,
@@ -79,15 +79,15 @@ mod tests {
         run(run_on::<ReplayGuardMachine>(&store, "x", Command::Claim { for_ms: 95 }))
     }
 
-    /// S151: an absent key is compared, too, so of two creators one loses.
+    /// S151: an absent key is compared, too, so of two concurrent creations one loses.
     #[test]
-    fn s151_of_two_creators_one_loses() {
+    fn s151_of_two_concurrent_creations_one_loses() {
         assert_eq!(claim(0), Ok(Reply::First));
         assert_eq!(claim(1), Ok(Reply::Claimed));
     }
 
     #[test]
-    fn dispatching_text_is_the_same_as_calling() {
+    fn dispatch_of_text_equals_a_typed_call() {
         let (store, reply) = dispatch("once", None, 0, r#"{"claim":{"for_ms":9}}"#).unwrap();
         assert_eq!((store.unwrap().forget_at_ms, reply.as_str()), (MIN_KEPT_MS, r#""first""#));
         assert!(dispatch("once", None, 0, "{}").is_err());

@@ -1,5 +1,5 @@
-//! Everything a request can fail with, and what the client sees of it: status, a stable code, one sentence. The log
-//! gets the detail. Failures of seals, cookies and sessions all look the same from outside.
+//! The errors of requests, and what the client sees of them: status, a stable code, one sentence. The log gets the detail.
+//! Failures of seals, cookies and sessions all look the same to the client.
 
 use causeway_protocol::problem::{PROBLEM_JSON, Problem};
 use http::{Method, StatusCode, header};
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// Why a request is refused or failed.
+/// Why a request was rejected or failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The configuration is wrong; nothing is served.
@@ -34,96 +34,96 @@ pub enum Error {
         /// Value for `Allow`.
         allow: String,
     },
-    /// No session, or none that is believed.
+    /// No valid session.
     #[error("no valid session: {reason}")]
     Unauthenticated {
         /// For the log.
         reason: &'static str,
     },
-    /// The upstream needs a sign-in with a provider that this session lacks or that must be renewed.
+    /// The upstream needs an account of a provider that this session lacks, or that must be connected again.
     #[error("sign in with {provider} again")]
     ProviderSignInNeeded {
-        /// Which provider, by its id.
+        /// The provider's id.
         provider: String,
     },
-    /// The request does not come from where it may come from.
+    /// The request comes from a page or site that may not send it.
     #[error("forbidden: {reason}")]
     Forbidden {
         /// For the log.
         reason: &'static str,
     },
-    /// The service is for users of other providers than the one that this session began with.
+    /// The service is not for users of the session's provider.
     #[error("the service is not for users of the session's provider")]
     NotForUser,
     /// The request is malformed.
     #[error("bad request: {reason}")]
     BadRequest {
-        /// Said to the client, too: holds nothing of the inside.
+        /// Also sent to the client: contains no internals.
         reason: &'static str,
     },
-    /// More cookies or headers than are read (RFC 6585, 5).
+    /// More cookies or headers than the edge reads (RFC 6585 §5).
     #[error("headers too large")]
     HeadersTooLarge,
     /// The body exceeds the route's limit.
     #[error("body too large")]
     TooLarge,
-    /// The body is too large for one that does not say how long it is (RFC 9110, 15.5.12).
+    /// The body has no declared length and is too large for that (RFC 9110 §15.5.12).
     #[error("body of unknown length too large")]
     LengthRequired,
     /// The body took too long to arrive.
     #[error("body too slow")]
     TooSlow,
-    /// The client left before it was answered, and what it asked for was given up.
+    /// The client disconnected before the answer, and the work was cancelled.
     #[error("client left")]
     ClientLeft,
-    /// The body is not of a type the route takes.
+    /// The route does not accept the body's type.
     #[error("unsupported media type")]
     UnsupportedMediaType,
-    /// The page shows another user than the one who is signed in now.
+    /// The page shows a user who is no longer the one signed in.
     #[error("another user is signed in than the page shows")]
     UserChanged,
-    /// The account that the session was begun with can only be signed out.
+    /// The account that began the session cannot be disconnected, only signed out.
     #[error("the session's own account cannot be disconnected")]
     OwnAccount,
-    /// Somebody else than the session's user signed in with the session's own provider.
+    /// Another user signed in with the session's own provider.
     #[error("another account of the session's own provider")]
     OtherAccount,
     /// The `Idempotency-Key` was used for another event.
     #[error("idempotency key reused for another event")]
     IdempotencyKeyReused,
-    /// The user does this too often.
+    /// The user exceeds a rate limit.
     #[error("too many requests")]
     TooMany,
-    /// A sign-in was refused.
+    /// A sign-in was rejected.
     #[error("sign-in refused: {reason}")]
     SignInRefused {
         /// For the log and the reject counter.
         reason: &'static str,
     },
-    /// A provider's logout token was refused.
+    /// A provider's logout token was rejected.
     #[error("logout refused: {reason}")]
     LogoutRefused {
         /// For the log and the reject counter.
         reason: &'static str,
     },
-    /// Something the edge depends on does not answer.
+    /// A dependency does not answer.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
-    /// The same, and it said for how long.
+    /// A dependency does not answer, and it said for how long.
     #[error("{unavailable}, for {retry_after_seconds} s")]
     UpstreamRateLimited {
-        /// What does not answer.
+        /// The dependency.
         unavailable: Unavailable,
         /// When to ask again, in seconds.
         retry_after_seconds: u32,
     },
-    /// An upstream answered what the edge does not pass on.
+    /// An upstream's answer cannot be passed on.
     #[error("upstream answered what is not passed on: {reason}")]
     BadGateway {
         /// For the log.
         reason: &'static str,
     },
-    /// The runtime refused the answer that was made for it.
+    /// The runtime rejected the edge's response.
     #[error("the runtime refused the answer: {detail}")]
     Unanswerable {
         /// For the log.
@@ -199,7 +199,7 @@ impl Error {
         }
     }
 
-    /// What counts as the reason of this refusal, in the log.
+    /// The reason of this error in the log.
     #[must_use]
     pub fn log_reason(&self) -> Reason {
         match self {
@@ -216,7 +216,7 @@ impl Error {
         }
     }
 
-    /// The sentence the client gets.
+    /// The sentence for the client.
     #[must_use]
     pub fn title(&self) -> String {
         match self {
@@ -254,7 +254,7 @@ impl Error {
         }
     }
 
-    /// After how many seconds to try again, where that makes sense.
+    /// After how many seconds to retry, where that makes sense.
     #[must_use]
     pub fn retry_after_seconds(&self) -> Option<u32> {
         match self {
@@ -276,7 +276,7 @@ impl Error {
         response
     }
 
-    /// The same for people who followed a link: a page without scripts.
+    /// A page without scripts, for navigations.
     #[must_use]
     pub fn page<B>(&self, request_id: &str) -> Response<B> {
         let mut response = page(
@@ -302,7 +302,7 @@ impl Error {
     }
 }
 
-/// Reports a refusal. Rejects are counted by these lines: the edge has no registry of its own.
+/// Logs a rejected request. These lines are how rejects are counted: the edge has no metrics registry.
 pub fn reject(to: &(impl Clock + Log), error: &Error, method: Option<&Method>) {
     let level = if error.status().is_server_error() { Level::Error } else { Level::Info };
     Event::new(level, "reject")

@@ -6,15 +6,15 @@ use crate::{
     session::cache::SessionCache,
 };
 
-/// What an isolate remembers. All of it can be forgotten at any time.
+/// The caches of an isolate. All of them can be lost at any time.
 #[derive(Debug)]
 pub struct Memory {
     /// Providers' metadata and keys.
     pub discovery: DiscoveryCache,
-    /// Tokens of a GitHub App's installations.
+    /// Installation tokens of GitHub Apps.
     pub installations: InstallationCache,
-    /// Sessions the coordinator vouched for a moment ago.
+    /// Sessions that the coordinator confirmed recently.
     pub sessions: SessionCache,
-    /// Whether all that is needed was there a moment ago.
+    /// Whether the edge's dependencies were ready recently.
     pub readiness: Readiness,
 }

@@ -1,17 +1,17 @@
-//! A user and their tokens as plain data. They rest sealed only, see [`crate::seal`].
+//! A user and their tokens as plain data. They are stored only sealed, see [`crate::seal`].
 
 use causeway_protocol::subject::Subject;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
-/// A signed-in user as a provider describes them. Only [`Subject`] identifies; the rest is for show.
+/// A signed-in user as a provider describes them. Only [`Subject`] identifies; the rest is for display.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
-    /// Immutable identity: never an e-mail address or a login name, which can change hands.
+    /// The immutable identity: never an e-mail address or a login name, which may be reassigned.
     pub subject: Subject,
-    /// For show.
+    /// For display.
     pub name: String,
-    /// For show.
+    /// For display.
     pub email: Option<String>,
 }
 
@@ -31,7 +31,7 @@ pub struct TokenSet {
     pub obtained_at_ms: u64,
     /// When the access token ends, in Unix milliseconds; `None` if the provider did not say.
     pub expires_at_ms: Option<u64>,
-    /// What was granted.
+    /// The granted scopes.
     pub scopes: Vec<String>,
 }
 

@@ -1,7 +1,7 @@
 //! The session id and its handle.
 //!
-//! The id is 256 random bits and rests in the browser's cookie only. Stores are keyed by the handle, a digest of it,
-//! and records are sealed under a key derived from the id: who reads the stores learns neither.
+//! The id is 256 random bits, and only the browser's sealed cookie has it. Stores are keyed by the handle, a digest of the
+//! id, and records are sealed under a key derived from the id: a reader of the stores gets neither id nor record.
 
 use std::fmt;
 
@@ -21,7 +21,7 @@ const ID_BYTES: usize = 32;
 pub struct SessionId(Zeroizing<[u8; ID_BYTES]>);
 
 impl SessionId {
-    /// Draws a new one.
+    /// Draws a new id.
     ///
     /// # Errors
     /// [`Unavailable`] without randomness.
@@ -31,7 +31,7 @@ impl SessionId {
         Ok(Self(bytes))
     }
 
-    /// Reads one out of an opened cookie.
+    /// Reads an id from an opened cookie.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         Some(Self(Zeroizing::new(bytes.try_into().ok()?)))
@@ -43,7 +43,7 @@ impl SessionId {
         &self.0
     }
 
-    /// What stores are keyed by.
+    /// The handle, by which stores are keyed.
     #[must_use]
     pub fn handle(&self) -> SessionHandle {
         let digest = Sha256::new().chain_update(b"causeway-session-handle-v1").chain_update(self.as_bytes()).finalize();
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
     use crate::testing::random::SeededRandom;
 
-    /// Each of its 256 bits is drawn, and the handle tells none of them.
+    /// Each of the 256 bits is random, and the handle does not reveal them.
     #[test]
     fn m53_an_id_has_256_random_bits() {
         let random = SeededRandom::new(53);

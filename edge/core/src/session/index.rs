@@ -1,7 +1,7 @@
-//! Which sessions there are: of a user (to list and end them), of an (issuer, subject) and of an issuer's `sid` (so that a
-//! provider can end them). The truth about each is its own machine's; an index only says whom to ask.
+//! Indexes of sessions: of a user (to list and end them), of an (issuer, subject) and of an issuer's `sid` (so that a
+//! provider can end them). Each session's own state machine decides whether it is live; an index only lists handles.
 //!
-//! An ended index remembers when it was ended: a sign-in that was under way then, and would be written later, is refused.
+//! An ended index remembers when it was ended: a sign-in that was in progress then, and is written later, is rejected.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use causeway_protocol::session::SessionHandle;
@@ -10,12 +10,12 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{runtime::machine::Machine, seal::length_prefixed};
 
-/// Most sessions of a user; the oldest give way.
+/// Most sessions of a user; the oldest are ended.
 pub const MAX_SESSIONS: usize = 50;
-/// Most sessions in any index. Beyond it nobody signs in: an account that so many users share must not let one of them
+/// Most sessions in any index. Further sign-ins are rejected: many users may share an account, and one of them must not
 /// end the others' sessions.
 const MAX_ENTRIES: usize = 300;
-/// How long an end is remembered, in milliseconds: longer than a sign-in can be under way.
+/// How long an end is remembered, in milliseconds: longer than a sign-in can last.
 const END_REMEMBERED_MS: u64 = 60 * 60 * 1000;
 
 /// The name of an index.
@@ -24,25 +24,25 @@ const END_REMEMBERED_MS: u64 = 60 * 60 * 1000;
 pub struct IndexName(String);
 
 impl IndexName {
-    /// A user's own sessions, by the subject that our streams know them by.
+    /// A user's own sessions, by the subject of their streams.
     #[must_use]
     pub fn user(subject: &str) -> Self {
         Self(digest(&[b"user", subject.as_bytes()]))
     }
 
-    /// The sessions into which an account of a provider is signed in.
+    /// The sessions with an account of a provider.
     #[must_use]
     pub fn account(issuer: &str, sub: &str) -> Self {
         Self(digest(&[b"account", issuer.as_bytes(), sub.as_bytes()]))
     }
 
-    /// Those of them whose sign-in named no session of the provider: a provider that ends one of its sessions may mean any.
+    /// Those of them whose sign-in named no provider session. When a provider ends any of its sessions, it may be theirs.
     #[must_use]
     pub fn account_without_session(issuer: &str, sub: &str) -> Self {
         Self(digest(&[b"account-without-sid", issuer.as_bytes(), sub.as_bytes()]))
     }
 
-    /// The sessions that belong to a session at a provider.
+    /// The sessions that belong to a provider's session.
     #[must_use]
     pub fn provider_session(issuer: &str, sid: &str) -> Self {
         Self(digest(&[b"sid", issuer.as_bytes(), sid.as_bytes()]))
@@ -55,7 +55,7 @@ impl IndexName {
     }
 }
 
-/// Whatever is in the parts, no two lists share a digest and none can be read back out of it.
+/// A digest of a list of parts. Different lists have different digests.
 pub(super) fn digest(parts: &[&[u8]]) -> String {
     let digest = Sha256::new_with_prefix(b"causeway-session-index-v1").chain_update(length_prefixed(parts));
     BASE64.encode(digest.finalize())
@@ -64,20 +64,20 @@ pub(super) fn digest(parts: &[&[u8]]) -> String {
 /// A session in an index.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// Which.
+    /// The session.
     pub session: SessionHandle,
-    /// When it began, in Unix milliseconds.
+    /// When it was created, in Unix milliseconds.
     pub created_at_ms: u64,
-    /// When it ends whatever happens, in Unix milliseconds.
+    /// When it ends at the latest, in Unix milliseconds.
     pub expires_at_ms: u64,
-    /// What the user recognises it by, see [`super::label`]. Empty if whoever adds it again does not know.
+    /// By what the user recognises it, see [`super::label`]. Empty where it is added again, which keeps the label.
     pub label: String,
-    /// Since which generation of its record it belongs here.
+    /// The generation of its record since which it is in this index.
     #[serde(default)]
     pub generation: u64,
 }
 
-/// The machine.
+/// The state machine of an index.
 #[derive(Debug)]
 pub struct IndexMachine;
 
@@ -85,7 +85,7 @@ pub struct IndexMachine;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Index {
     entries: Vec<Entry>,
-    /// Sign-ins up to this moment are refused, in Unix milliseconds.
+    /// Sign-ins up to this time are rejected, in Unix milliseconds.
     ended_before_ms: u64,
     /// Until when that is remembered, in Unix milliseconds.
     end_remembered_until_ms: u64,
@@ -110,57 +110,57 @@ impl IssuedAt {
     }
 }
 
-/// What can be asked.
+/// The commands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Command {
-    /// Put a session in, before it begins.
+    /// Add a session, before it is created.
     Add {
-        /// Which.
+        /// Its entry.
         entry: Entry,
-        /// When the provider said that the user is signed in.
+        /// When the provider authenticated the user.
         signed_in: IssuedAt,
     },
-    /// Take a session out, after it ended or after its record stopped naming this index.
+    /// Remove a session, after it ended or after its record stopped naming this index.
     Remove {
-        /// Which.
+        /// The session.
         session: SessionHandle,
-        /// The generation of the record that does not name it: whoever put it in again for a later one needs it here.
+        /// The generation of the record that no longer names the index. An entry added for a later one stays.
         generation: u64,
     },
-    /// Which are there?
+    /// List the sessions.
     List,
-    /// Everything that is there ends, and what is still under way. The entries stay until each is removed, so it can be
-    /// asked again.
+    /// End all sessions and the sign-ins in progress. The entries stay until each is removed, so the command can be
+    /// repeated.
     End {
-        /// Sign-ins up to this moment are ended.
+        /// Sign-ins up to this time are ended.
         before: IssuedAt,
     },
 }
 
 impl Command {
-    /// Take a session out, whatever put it in: it is over.
+    /// Removes a session that ended, whichever generation added it.
     #[must_use]
     pub fn remove(session: &SessionHandle) -> Self {
         Self::Remove { session: session.clone(), generation: u64::MAX }
     }
 }
 
-/// What is answered.
+/// The answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
-    /// It is in.
+    /// The session is in the index.
     Added {
-        /// Those that are more than [`MAX_SESSIONS`], the oldest first. They stay until each is ended and removed, so that
-        /// no session that lives is in no index.
+        /// The sessions beyond [`MAX_SESSIONS`], the oldest first. They stay until each is ended and removed, so that every
+        /// live session is in its index.
         surplus: Vec<SessionHandle>,
     },
-    /// It is not in: there are too many.
+    /// The session was not added: there are too many.
     Full,
-    /// It is not in: this sign-in was ended before it was complete.
+    /// The session was not added: its sign-in was ended before it was complete.
     Ended,
-    /// What was asked for is done; these are there.
+    /// The command is done; these sessions are in the index.
     Entries(Vec<Entry>),
 }
 
@@ -180,7 +180,7 @@ impl Machine for IndexMachine {
                 (None, Reply::Ended)
             }
             Command::Add { mut entry, .. } => {
-                // A session that is written again, with another account, is called what it was called.
+                // A session that is added again, with another account, keeps its label.
                 if let Some(known) = index.entries.iter().find(|known| known.session == entry.session) {
                     if entry.label.is_empty() {
                         entry.label.clone_from(&known.label);
@@ -231,14 +231,14 @@ mod tests {
     }
 
     #[test]
-    fn a_sign_in_that_was_ended_before_it_was_written_stays_out() {
+    fn a_sign_in_ended_before_it_is_written_is_rejected() {
         let (index, _) = IndexMachine::apply(None, 10, Command::End { before: IssuedAt::At(10) });
         assert_eq!(add(index.as_ref(), 11, 10), (None, Reply::Ended));
-        assert!(matches!(add(index.as_ref(), 11, 11).1, Reply::Added { .. }), "a later sign-in is another one");
+        assert!(matches!(add(index.as_ref(), 11, 11).1, Reply::Added { .. }), "a later sign-in is accepted");
     }
 
     #[test]
-    fn s117_a_sign_in_without_a_time_of_the_providers_is_placed_by_the_machines_clock() {
+    fn s117_a_sign_in_without_a_provider_time_is_dated_by_the_coordinators_clock() {
         let (index, _) = IndexMachine::apply(None, 10, Command::End { before: IssuedAt::Ago(0) });
         let add = |signed_in| {
             IndexMachine::apply(
@@ -253,19 +253,19 @@ mod tests {
     }
 
     #[test]
-    fn ending_names_what_there_is_until_each_is_gone() {
+    fn ending_lists_each_session_until_it_is_removed() {
         let index = add(None, 1, 1).0;
         let (index, reply) = IndexMachine::apply(index.as_ref(), 5, Command::End { before: IssuedAt::At(5) });
         assert_eq!(reply, Reply::Entries(vec![entry(1)]));
         let (index, reply) = IndexMachine::apply(index.as_ref(), 6, Command::End { before: IssuedAt::At(6) });
-        assert_eq!(reply, Reply::Entries(vec![entry(1)]), "whoever asks again, after a crash, is told again");
+        assert_eq!(reply, Reply::Entries(vec![entry(1)]), "a repeated command, after a crash, gets the same answer");
         let (index, _) =
             IndexMachine::apply(index.as_ref(), 7, Command::Remove { session: entry(1).session, generation: 1 });
         assert_eq!(IndexMachine::apply(index.as_ref(), 8, Command::List).1, Reply::Entries(Vec::new()));
     }
 
     #[test]
-    fn it_is_bounded_and_says_who_has_to_go() {
+    fn an_index_is_bounded_and_names_the_surplus() {
         let mut index = None;
         for n in 0..MAX_SESSIONS as u64 {
             let (next, reply) = add(index.as_ref(), 0, n);
@@ -275,7 +275,7 @@ mod tests {
         for n in 0..5 {
             let (next, reply) = add(index.as_ref(), 0, 100 + n);
             let oldest = (0..=n).map(|n| entry(n).session).collect();
-            assert_eq!(reply, Reply::Added { surplus: oldest }, "many may begin at once, and none is turned away");
+            assert_eq!(reply, Reply::Added { surplus: oldest }, "concurrent sign-ins are all accepted");
             index = next;
         }
         for n in 0..(MAX_ENTRIES - MAX_SESSIONS - 5) as u64 {
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_that_is_written_again_keeps_its_label() {
+    fn a_session_added_again_keeps_its_label() {
         let named = Entry { label: "Firefox on Linux".to_owned(), ..entry(1) };
         let (index, _) =
             IndexMachine::apply(None, 1, Command::Add { entry: named.clone(), signed_in: IssuedAt::At(1) });
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn who_disconnected_an_account_does_not_take_out_who_connected_it_again() {
+    fn a_late_removal_keeps_an_entry_of_a_later_generation() {
         let again = Entry { generation: 4, ..entry(1) };
         let index = add(None, 1, 1).0;
         let (index, _) =
@@ -308,13 +308,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_over_is_not_listed() {
+    fn expired_sessions_are_not_listed() {
         let index = add(None, 1, 1).0;
         assert_eq!(IndexMachine::apply(index.as_ref(), 1000, Command::List).1, Reply::Entries(Vec::new()));
     }
 
     #[test]
-    fn names_of_different_indexes_never_meet() {
+    fn names_of_different_indexes_differ() {
         assert_ne!(IndexName::account("a", "bc"), IndexName::account("ab", "c"));
         assert_ne!(IndexName::account("a", "b"), IndexName::provider_session("a", "b"));
     }

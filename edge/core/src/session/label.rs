@@ -1,7 +1,7 @@
-//! What a user recognises a session by in a list: browser and system, in words of ours. Of what a browser says about
-//! itself nothing is kept beyond that.
+//! The label by which a user recognises a session in a list: browser and system, from a fixed set of names. Nothing else of
+//! the `User-Agent` is kept.
 
-/// First match wins: browsers name the ones they descend from, too.
+/// The first match wins: browsers also name the browsers they descend from.
 const BROWSERS: [(&str, &str); 11] = [
     ("Edg/", "Edge"),
     ("EdgA/", "Edge"),
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn browsers_are_called_by_their_name_and_nothing_else_is_kept() {
+    fn a_label_has_only_known_names() {
         for (user_agent, label) in [
             ("Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0", "Firefox on Windows"),
             (

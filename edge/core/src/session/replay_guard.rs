@@ -1,29 +1,29 @@
-//! What may be used once: a logout token's `jti`, a sign-in's `state`.
+//! Values that may be used once: a logout token's `jti`, a sign-in's `state`.
 //!
-//! A token's use is claimed for a short while, so that of two at once only one goes on, and settled when what it was for is
-//! done. A use that failed is settled as none; one that was broken off lapses. So the same token can be sent again until
-//! it has worked, and no longer; while nobody knows yet, whoever sends it is told to come back.
+//! A logout token is claimed for a short time, so of concurrent uses one wins, and settled when its work is done. A failed
+//! use is settled as unused, and an interrupted one expires. So a token can be sent again until it has worked, and not
+//! after; while it is claimed, its sender is asked to retry.
 //!
-//! A sign-in's use is claimed for as long as the sign-in can last and never settled: the provider takes its code once, so
-//! whatever came of it, there is nothing to try again.
+//! A sign-in is claimed for as long as it can last and never settled: the provider accepts its authorization code once,
+//! so there is nothing to retry.
 
 use serde::{Deserialize, Serialize};
 
 use super::index::digest;
 use crate::runtime::machine::Machine;
 
-/// Names what may be used once.
+/// The name of a value that may be used once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplayGuardName(String);
 
 impl ReplayGuardName {
-    /// A token, by the id that its issuer gave it.
+    /// A token, by its issuer's id of it.
     #[must_use]
     pub fn jti(issuer: &str, jti: &str) -> Self {
         Self(digest(&[b"jti", issuer.as_bytes(), jti.as_bytes()]))
     }
 
-    /// A sign-in under way, by its `state`. Each is drawn by ourselves, so no provider's can be another's.
+    /// A sign-in in progress, by its `state`. The edge draws it, so no two providers' sign-ins share one.
     #[must_use]
     pub fn state(state: &str) -> Self {
         Self(digest(&[b"state", state.as_bytes()]))
@@ -36,44 +36,44 @@ impl ReplayGuardName {
     }
 }
 
-/// The machine: remembers that something was used for as long as it could be used again.
+/// Remembers a use for as long as the value could be used again.
 #[derive(Debug)]
 pub struct ReplayGuardMachine;
 
 /// What is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Used {
-    /// Until when it is remembered, in Unix milliseconds.
+    /// Until when the use is remembered, in Unix milliseconds.
     pub until_ms: u64,
-    /// Whether that is only a claim.
+    /// Whether the use is claimed and not settled.
     #[serde(default)]
     pub claimed: bool,
 }
 
-/// What can be asked.
+/// The commands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Command {
-    /// Use it.
+    /// Claim the use.
     Claim {
         /// How long the claim holds, in milliseconds.
         for_ms: u64,
     },
-    /// Say what came of the use.
+    /// Settle the claim.
     Settle {
-        /// How long it still counts as used, in milliseconds: until every isolate refuses it for other reasons, or 0 if it
-        /// was not used after all.
+        /// How long the value counts as used, in milliseconds: until every isolate rejects it as expired, or 0 if it was not
+        /// used after all.
         for_ms: u64,
     },
 }
 
-/// What is answered.
+/// The answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
-    /// It had not been used.
+    /// It was not used before.
     First,
-    /// Somebody claimed it, and has not said what came of it.
+    /// It is claimed and not settled.
     Claimed,
     /// It was used before.
     Repeat,
@@ -110,13 +110,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_use_is_claimed_by_one_and_can_be_tried_again_until_it_worked() {
+    fn one_of_concurrent_uses_wins_and_a_failed_use_can_be_retried() {
         let (used, reply) = ReplayGuardMachine::apply(None, 0, Command::Claim { for_ms: 20 });
         assert_eq!(reply, Reply::First);
         let claim =
             |used: Option<&Used>, now_ms| ReplayGuardMachine::apply(used, now_ms, Command::Claim { for_ms: 20 }).1;
         assert_eq!(claim(used.as_ref(), 19), Reply::Claimed);
-        assert_eq!(claim(used.as_ref(), 20), Reply::First, "whoever claimed it broke off");
+        assert_eq!(claim(used.as_ref(), 20), Reply::First, "an interrupted use expires");
         let (failed, _) = ReplayGuardMachine::apply(used.as_ref(), 5, Command::Settle { for_ms: 0 });
         assert_eq!(claim(failed.as_ref(), 6), Reply::First);
         let (done, _) = ReplayGuardMachine::apply(used.as_ref(), 5, Command::Settle { for_ms: 95 });

@@ -1,8 +1,8 @@
-//! The machine of one session: whether it lives, its sealed record, and who may write it.
+//! The state machine of one session: whether it is live, its sealed record, and who may write it.
 //!
 //! Writing is exclusive, by a lease with a fencing token: a refresh token is sent by one isolate at a time, and a writer whose
-//! lease is over can no longer store anything. Each use of a refresh token is counted here *before* it is sent, so that a
-//! crash between sending and storing is known to whoever comes next. Leases are judged by the coordinator's own clock.
+//! lease has passed to another one can no longer store anything. Each use of a refresh token is counted here *before* it is
+//! sent, so that the next writer knows of a crash between sending and storing. Leases run by the coordinator's own clock.
 
 use std::collections::BTreeMap;
 
@@ -12,54 +12,54 @@ use serde::{Deserialize, Serialize};
 use super::index::IndexName;
 use crate::runtime::machine::Machine;
 
-/// A dead session is remembered this much longer than it could have lived, so that a late write cannot revive it.
+/// How much longer than its longest lifetime an ended session is remembered, so that a late write cannot revive it.
 const TOMBSTONE_MARGIN_MS: u64 = 10 * 60 * 1000;
-/// How long a session that was ended before it began is remembered.
-const UNBORN_MS: u64 = 60 * 60 * 1000;
-/// How long a writer has, in milliseconds. Longer than a refresh may take, see [`crate::sign_in::refresh`].
+/// How long a session that was ended before it was created is remembered, in milliseconds.
+const ENDED_UNCREATED_MS: u64 = 60 * 60 * 1000;
+/// How long a lease lasts, in milliseconds. Longer than a refresh may take, see `sign_in::refresh`.
 pub const LEASE_MS: u64 = 40 * 1000;
-/// How soon to ask again whether the writer is done, in milliseconds.
-const BUSY_MS: u64 = 150;
-/// How long after one refresh that a refused token has cost the next refusal is believed to be about something else, in
-/// milliseconds: an upstream that answers 401 to everything, or to one path, must not let its callers wear out the
-/// refresh tokens, or the provider's patience.
+/// How soon to ask again while another writer has the lease, in milliseconds.
+const BUSY_RETRY_MS: u64 = 150;
+/// How long after a refresh for a refused token the next refusal costs no refresh, in milliseconds. An upstream that
+/// answers 401 to everything, or to one path, must not make its callers exhaust refresh tokens or the provider's limits.
 const REFUSAL_PAUSE_MS: u64 = 60 * 1000;
-/// Being used is noted this many times within the idle limit, not at each request.
-const TOUCHES: u64 = 20;
+/// How many times within the idle limit the last use is stored, instead of at each request.
+const USES_STORED_PER_IDLE_LIMIT: u64 = 20;
 
-/// The machine.
+/// The state machine of one session.
 #[derive(Debug)]
 pub struct SessionMachine;
 
 /// What is stored of one session.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionState {
-    /// Counts the record's versions; a copy in the key-value store with a lower one is stale.
+    /// The version of the record. A copy in the key-value store with a lower one is stale.
     pub generation: u64,
-    /// Whose session it is: whoever ends it must know whose streams end with it. `None` if it was ended before it began.
+    /// Whose session it is, so that the subject's streams can be ended with it. `None` if it was ended before it was
+    /// created.
     pub subject: Option<Subject>,
-    /// When the session ends whatever happens, in Unix milliseconds.
+    /// When the session ends at the latest, in Unix milliseconds.
     pub expires_at_ms: u64,
-    /// How long it may lie unused, in milliseconds.
+    /// How long it may be idle, in milliseconds.
     pub idle_limit_ms: u64,
     /// When it was last used, in Unix milliseconds, to within a twentieth of the idle limit.
     pub used_at_ms: u64,
-    /// Until when the page that it was begun for can take it, in Unix milliseconds; until that page has, it is nobody's.
-    /// `None` from then on, and for every other session.
+    /// Until when the page of another site can redeem it, in Unix milliseconds. Until then it is not live. `None` once it
+    /// is redeemed, and for every other session.
     pub redeem_by_ms: Option<u64>,
-    /// Whether it was ended; never becomes false again.
+    /// Whether it was ended. Never becomes false again.
     pub revoked: bool,
     /// The sealed record; `None` once revoked.
     pub record: Option<String>,
     /// The indexes it is in.
     pub indexes: Vec<IndexName>,
-    /// Counts the leases.
+    /// The fencing token of the latest lease: the number of leases so far.
     pub fencing_token: u64,
-    /// Who may write.
+    /// The present lease.
     pub lease: Option<Lease>,
-    /// Refresh tokens that were sent and whose answer nobody has, by account.
+    /// Uses of the accounts' present refresh tokens, by account.
     pub token_uses: BTreeMap<String, TokenUse>,
-    /// When the refusal of a token that had not ended last cost a refresh, in Unix milliseconds, by token.
+    /// When an upstream's refusal of an unexpired token last caused a refresh, in Unix milliseconds, by token.
     #[serde(default)]
     pub refusals: BTreeMap<String, u64>,
 }
@@ -67,25 +67,25 @@ pub struct SessionState {
 /// The right to write, for a while.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
-    /// Ends in Unix milliseconds.
+    /// When it ends, in Unix milliseconds.
     pub until_ms: u64,
-    /// Whose refresh token its holder sends, if any.
+    /// The account whose refresh token its holder sends, if any.
     pub account: Option<String>,
-    /// The token that was refused before its end, if it is for one.
+    /// The unexpired token that an upstream refused, if that is the reason.
     #[serde(default)]
     pub refused: Option<String>,
-    /// What its holder drew when it asked, by which it is known if it asks again.
+    /// The attempt id of its holder: the same holder gets it again.
     pub attempt_id: u64,
 }
 
-/// What became of an account's present refresh token.
+/// The uses of an account's present refresh token.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenUse {
-    /// How often it was sent and may have been used up.
+    /// How often it was sent without an answer that shows that it was not consumed.
     pub count: u32,
-    /// Not to be sent before, in Unix milliseconds: the provider asked for it, or failed.
+    /// When it may be sent again, in Unix milliseconds, after the provider failed or asked for a pause.
     pub not_before_ms: u64,
-    /// Whether the provider broke down over it at some time, and may have used it up all the same.
+    /// Whether the provider ever failed on it in a way that may have consumed it.
     #[serde(default)]
     pub possibly_consumed: bool,
 }
@@ -103,98 +103,98 @@ impl SessionState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Command {
-    /// Begin the session.
+    /// Create the session.
     Create {
         /// Whose it is.
         subject: Subject,
-        /// Its end, in Unix milliseconds.
+        /// When it ends at the latest, in Unix milliseconds.
         expires_at_ms: u64,
-        /// How long it may lie unused, in milliseconds.
+        /// How long it may be idle, in milliseconds.
         idle_limit_ms: u64,
         /// Its sealed record, in base64url.
         record: String,
         /// The indexes it is in already.
         indexes: Vec<IndexName>,
-        /// If it is to be handed to a page of another site: how long that page has to take it, in milliseconds.
+        /// How long a page of another site has to redeem it, in milliseconds, if it is for one.
         redeem_in_ms: Option<u64>,
     },
-    /// Take the session that was begun for a page of another site: once. Who takes it again ends it, since one of the two
-    /// is not who it was meant for (RFC 6749 §4.1.2).
+    /// Redeem a session that was created for a page of another site. A second redemption ends the session, because one of
+    /// the two came from somebody else (RFC 6749 §4.1.2).
     Redeem,
-    /// Is it alive, and which generation of the record is current? Counts as use.
+    /// Whether it is live, and the current generation of the record. Counts as use.
     Status,
     /// The same with the record itself, for a reader whose key-value store has not caught up.
     Read,
-    /// Is it alive? Somebody else asks: no use of it.
+    /// Whether it is live, without counting as use.
     Peek,
-    /// Become the writer.
+    /// Acquire the write lease.
     AcquireLease {
-        /// To send this account's refresh token; `None` to write something else.
+        /// The account whose refresh token is to be sent; `None` for any other change.
         account: Option<String>,
-        /// The token of it that an upstream refused though it has not ended, if it is for one. Where clocks are wrong, all
-        /// that an account has may be refused at the same time, and one refresh renews one of them.
+        /// The unexpired token of the account that an upstream refused, if that is the reason. With wrong clocks all tokens
+        /// of an account may be refused at once, and a refresh renews only one of them.
         refused: Option<String>,
-        /// The generation that the asker knows: if there is a newer one, that is the answer.
+        /// The generation that the caller knows. The answer is the newer record if there is one.
         known_generation: u64,
-        /// Drawn by the asker, the same if it asks again because the answer was lost.
+        /// Drawn by the caller. It repeats the id if it repeats the command because the answer was lost.
         attempt_id: u64,
     },
-    /// Be done writing.
+    /// Release the write lease.
     ReleaseLease {
-        /// Of the lease.
+        /// That of the lease.
         fencing_token: u64,
-        /// What came of it.
+        /// The outcome of the work.
         outcome: Outcome,
     },
-    /// End it.
+    /// End the session.
     Revoke,
-    /// End it as its writer, at its provider's word: not if another began since, who may have stored tokens that the provider
-    /// honours.
+    /// End the session because the provider ended the grant. Has no effect if another writer got a lease since: it may have
+    /// stored tokens that the provider honours.
     EndWithLease {
-        /// Of the lease.
+        /// That of the lease.
         fencing_token: u64,
     },
 }
 
-/// Whether a refresh token that was sent may have been used up, though it is still the one there is.
+/// Whether a refresh token that was sent, and stays in the record, may be consumed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Consumption {
-    /// It was not: the provider does not rotate, or it was not sent.
+    /// It is not: the provider does not rotate, or the token was not sent.
     #[default]
     None,
-    /// It may have been: what the provider says later of it may be the consequence.
+    /// It may be: a later refusal by the provider may be the consequence.
     Possible,
-    /// It may have been, and must not be risked by another use.
+    /// It may be, and the use stays counted, so that it is not sent again.
     Counted,
 }
 
-/// What came of a lease.
+/// The outcome of a lease.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// A new record of the next generation.
+    /// A new record, of the next generation.
     Stored {
         /// Sealed, in base64url.
         record: String,
-        /// Indexes it is in now that it was not before.
+        /// The indexes that it was added to.
         indexes: Vec<IndexName>,
-        /// Connections whose refresh token is another one now, or none: what became of the old one no longer matters.
+        /// The accounts whose refresh token was replaced or removed: the uses of the old one no longer matter.
         replaced: Vec<String>,
-        /// What is to be thought of the lease's refresh token if it is still the same one.
+        /// Whether the lease's refresh token may be consumed, if the record keeps it.
         #[serde(default)]
         consumption: Consumption,
     },
-    /// Nothing was used up, as far as the provider says.
+    /// The refresh token was not sent, or the provider's answer does not show that it is consumed.
     NotConsumed {
-        /// How long not to try again, in milliseconds.
+        /// How long not to send it again, in milliseconds.
         wait_ms: u64,
-        /// Whether it broke down over it: what it says later of this refresh token may be the consequence.
+        /// Whether the provider failed in a way that may have consumed it: a later refusal may be the consequence.
         possibly_consumed: bool,
     },
-    /// The refresh token was sent and no answer came: it may be used up.
+    /// The refresh token was sent and no answer came: it may be consumed.
     Unanswered {
-        /// How long not to try again, in milliseconds.
+        /// How long not to send it again, in milliseconds.
         wait_ms: u64,
     },
 }
@@ -203,48 +203,48 @@ pub enum Outcome {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
-    /// The session lives.
+    /// The session is live.
     Active {
         /// Current generation of the record.
         generation: u64,
-        /// The record, if it was asked for or is newer than what the asker knows.
+        /// The record, if it was asked for or is newer than the one that the caller knows.
         record: Option<String>,
     },
-    /// The asker is the writer now.
+    /// The caller has the lease.
     Leased {
-        /// To be given back with what comes of it.
+        /// Proves the lease when it is released.
         fencing_token: u64,
         /// Current generation of the record.
         generation: u64,
-        /// The record that the new one must come from.
+        /// The record that the new one must be derived from.
         record: String,
-        /// How often the account's refresh token was sent before, without an answer that anybody has.
+        /// How often the account's refresh token was sent before without a stored answer.
         unanswered_sends: u32,
-        /// Whether it may have been used up by an earlier use.
+        /// Whether an earlier use may have consumed it.
         possibly_consumed: bool,
     },
-    /// Somebody else writes.
+    /// Another writer has the lease.
     Busy {
         /// When to ask again, in milliseconds.
         wait_ms: u64,
     },
-    /// The account's provider is not to be asked now.
+    /// The account's provider must not be asked now.
     RetryLater {
-        /// When it is, in milliseconds.
+        /// When it may be, in milliseconds from now.
         wait_ms: u64,
     },
-    /// A refusal has cost a refresh a moment ago: this one is about something else than the token.
+    /// A refusal of this token caused a refresh recently: another refresh would not help.
     RefreshedRecently,
-    /// The lease was over and another began: nothing was stored.
+    /// Another writer got a lease since: nothing was stored.
     Superseded,
-    /// The session was ended, is over, or never was. After [`Command::Revoke`] or [`Command::EndWithLease`] with the user whose
-    /// streams end with it, also when the session had been ended before: telling them may have failed then.
+    /// The session ended, expired or never existed. The answer to [`Command::Revoke`] and [`Command::EndWithLease`] names the
+    /// user whose streams end with it, also if it had ended before: ending the streams may have failed then.
     Gone {
-        /// Whose it was, if it was.
+        /// Whose it was.
         subject: Option<Subject>,
         /// The indexes it was in.
         indexes: Vec<IndexName>,
-        /// What it had last. Only for who really ended it: nobody else ever finds it again.
+        /// Its last record, only in the answer to the command that ended it.
         #[serde(default)]
         last: Option<LastRecord>,
     },
@@ -270,7 +270,7 @@ impl Machine for SessionMachine {
     fn apply(state: Option<&SessionState>, now_ms: u64, command: Command) -> (Option<SessionState>, Reply) {
         match (state, command) {
             (state, Command::Revoke) => revoke(state, now_ms),
-            // Whoever asks again is told again whose streams end with it.
+            // A repeated command gets the same answer, with whose streams end.
             (Some(state), Command::EndWithLease { fencing_token })
                 if fencing_token == state.fencing_token && (state.lease.is_some() || state.revoked) =>
             {
@@ -291,45 +291,45 @@ impl Machine for SessionMachine {
                 (Some(state), Reply::Active { generation: 1, record: None })
             }
             (Some(state), Command::Redeem) => redeem(state, now_ms),
-            // An id is drawn once, so a second creation is a replay; and whatever is asked of a dead session, it is dead.
+            // An id is drawn once, so a second creation is a replay.
             (None, _) | (Some(_), Command::Create { .. }) => (None, GONE),
             (Some(state), _) if !state.is_alive(now_ms) => (None, GONE),
             (Some(state), Command::Status) => {
-                (touched(state, now_ms), Reply::Active { generation: state.generation, record: None })
+                (with_use(state, now_ms), Reply::Active { generation: state.generation, record: None })
             }
             (Some(state), Command::Peek) => (None, Reply::Active { generation: state.generation, record: None }),
             (Some(state), Command::Read) => {
                 let reply = Reply::Active { generation: state.generation, record: state.record.clone() };
-                (touched(state, now_ms), reply)
+                (with_use(state, now_ms), reply)
             }
             (Some(state), Command::AcquireLease { account, refused, known_generation, attempt_id }) => {
-                begin(state, now_ms, account, refused, known_generation, attempt_id)
+                acquire_lease(state, now_ms, account, refused, known_generation, attempt_id)
             }
             (Some(state), Command::ReleaseLease { fencing_token, outcome }) => {
-                finish(state, now_ms, fencing_token, outcome)
+                release_lease(state, now_ms, fencing_token, outcome)
             }
             (Some(_), Command::EndWithLease { .. }) => (None, Reply::Superseded),
         }
     }
 
     fn forget_at_ms(state: &SessionState) -> u64 {
-        // What nobody took in time is over.
+        // A session that was not redeemed in time has ended.
         state.redeem_by_ms.unwrap_or(state.expires_at_ms).saturating_add(TOMBSTONE_MARGIN_MS)
     }
 }
 
 fn revoke(state: Option<&SessionState>, now_ms: u64) -> (Option<SessionState>, Reply) {
     let Some(state) = state else {
-        // It may be about to begin: whoever ends it saw it in an index, which is written first.
-        let unborn = SessionState {
-            expires_at_ms: now_ms.saturating_add(UNBORN_MS),
+        // It may be about to be created: its index entry comes first, and the caller may have found it there.
+        let ended = SessionState {
+            expires_at_ms: now_ms.saturating_add(ENDED_UNCREATED_MS),
             used_at_ms: now_ms,
             revoked: true,
             ..SessionState::default()
         };
-        return (Some(unborn), GONE);
+        return (Some(ended), GONE);
     };
-    // There is none any more if it had been ended before.
+    // `None` if it had ended before.
     let last = state.record.clone().map(|record| LastRecord { generation: state.generation, record });
     let reply = Reply::Gone { subject: state.subject.clone(), indexes: state.indexes.clone(), last };
     let ended = SessionState { revoked: true, record: None, lease: None, ..state.clone() };
@@ -340,20 +340,20 @@ fn redeem(state: &SessionState, now_ms: u64) -> (Option<SessionState>, Reply) {
     match state.redeem_by_ms {
         Some(_) if state.revoked => (None, GONE),
         Some(redeem_by_ms) if now_ms < redeem_by_ms => {
-            let taken = SessionState { redeem_by_ms: None, used_at_ms: now_ms, ..state.clone() };
-            (Some(taken), Reply::Active { generation: state.generation, record: None })
+            let redeemed = SessionState { redeem_by_ms: None, used_at_ms: now_ms, ..state.clone() };
+            (Some(redeemed), Reply::Active { generation: state.generation, record: None })
         }
         Some(_) => (None, GONE),
         None => revoke(Some(state), now_ms),
     }
 }
 
-fn touched(state: &SessionState, now_ms: u64) -> Option<SessionState> {
-    let is_due = now_ms.saturating_sub(state.used_at_ms) > state.idle_limit_ms / TOUCHES;
+fn with_use(state: &SessionState, now_ms: u64) -> Option<SessionState> {
+    let is_due = now_ms.saturating_sub(state.used_at_ms) > state.idle_limit_ms / USES_STORED_PER_IDLE_LIMIT;
     is_due.then(|| SessionState { used_at_ms: now_ms, ..state.clone() })
 }
 
-fn begin(
+fn acquire_lease(
     state: &SessionState,
     now_ms: u64,
     account: Option<String>,
@@ -367,7 +367,7 @@ fn begin(
     let Some(record) = state.record.clone() else { return (None, GONE) };
     if let Some(lease) = state.lease.as_ref().filter(|lease| now_ms < lease.until_ms) {
         if lease.attempt_id != attempt_id || lease.account != account {
-            return (None, Reply::Busy { wait_ms: BUSY_MS });
+            return (None, Reply::Busy { wait_ms: BUSY_RETRY_MS });
         }
         let sends = account.as_ref().and_then(|account| state.token_uses.get(account));
         let unanswered_sends = sends.map_or(0, |sends| sends.count.saturating_sub(1));
@@ -388,7 +388,7 @@ fn begin(
         }
         unanswered_sends = sends.count;
         possibly_consumed = unanswered_sends > 0 || sends.possibly_consumed;
-        // Counted before it is sent: a crash must not look as if nothing had happened.
+        // Counted before it is sent, so that a crash cannot hide the use.
         sends.count = sends.count.saturating_add(1);
     }
     next.fencing_token = next.fencing_token.saturating_add(1);
@@ -403,14 +403,19 @@ fn begin(
     (Some(next), reply)
 }
 
-fn finish(state: &SessionState, now_ms: u64, fencing_token: u64, outcome: Outcome) -> (Option<SessionState>, Reply) {
+fn release_lease(
+    state: &SessionState,
+    now_ms: u64,
+    fencing_token: u64,
+    outcome: Outcome,
+) -> (Option<SessionState>, Reply) {
     let (Some(lease), true) = (&state.lease, fencing_token == state.fencing_token) else {
-        // The last lease, given back before: that answer was lost.
-        let is_done = fencing_token == state.fencing_token && fencing_token > 0;
+        // The latest lease was released already, and the answer was lost.
+        let was_released = fencing_token == state.fencing_token && fencing_token > 0;
         let again = Reply::Active { generation: state.generation, record: None };
-        return (None, if is_done { again } else { Reply::Superseded });
+        return (None, if was_released { again } else { Reply::Superseded });
     };
-    // Late but not superseded is not too late: nobody else began.
+    // An expired lease is good as long as no other writer got one.
     let mut next = SessionState { lease: None, used_at_ms: now_ms, ..state.clone() };
     let account = lease.account.clone().unwrap_or_default();
     match outcome {

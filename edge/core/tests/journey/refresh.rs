@@ -113,7 +113,8 @@ fn s113_provider_outage_signs_nobody_out() {
         || answer(401, r#"{"error":"invalid_client"}"#),
         || answer(200, r#"{"error":"incorrect_client_credentials"}"#),
     ] {
-        let (browser, refreshes) = with_expired_tokens(move |n| if n == 1 { outage() } else { tokens("ghu_1", "ghr_1") });
+        let (browser, refreshes) =
+            with_expired_tokens(move |n| if n == 1 { outage() } else { tokens("ghu_1", "ghr_1") });
         assert_eq!(call(&browser), (StatusCode::SERVICE_UNAVAILABLE, "unavailable".to_owned()));
         assert_eq!(call(&browser).0, StatusCode::SERVICE_UNAVAILABLE, "and it is left alone for a while");
         assert_eq!(refreshes.get(), 1);
@@ -190,7 +191,8 @@ fn m10_revoked_grant_of_the_sessions_own_account_ends_the_session() {
 /// and stays signed in.
 #[test]
 fn s108_invalid_grant_after_a_lost_answer_ends_the_account_not_the_session() {
-    let (browser, refreshes) = with_expired_tokens(|n| if n == 1 { None } else { answer(200, r#"{"error":"bad_refresh_token"}"#) });
+    let (browser, refreshes) =
+        with_expired_tokens(|n| if n == 1 { None } else { answer(200, r#"{"error":"bad_refresh_token"}"#) });
     assert_eq!(call(&browser).0, StatusCode::SERVICE_UNAVAILABLE);
     wait(&browser, 6000);
     for _ in 0..3 {

@@ -13,7 +13,7 @@ fn create() -> Command {
     }
 }
 
-/// A session that was begun at 0, driven by commands.
+/// A session created at 0, and the last attempt id.
 struct Session(SessionState, u64);
 
 impl Session {
@@ -61,56 +61,60 @@ fn active(generation: u64) -> Reply {
 }
 
 #[test]
-fn s71_lives_until_it_expires_or_lies_idle() {
+fn s71_a_session_is_live_until_it_expires_or_is_idle_too_long() {
     let mut session = Session::new();
     assert_eq!(session.ask(199_999, Command::Status), active(1));
-    assert_eq!(session.ask(399_998, Command::Status), active(1), "use counts");
-    assert_eq!(session.ask(599_998, Command::Status), GONE, "too long unused");
+    assert_eq!(session.ask(399_998, Command::Status), active(1), "use extends the idle limit");
+    assert_eq!(session.ask(599_998, Command::Status), GONE, "idle for too long");
     let mut session = Session::new();
     assert_eq!(session.ask(199_999, Command::Peek), active(1));
-    assert_eq!(session.ask(200_000, Command::Peek), GONE, "being looked at is no use");
+    assert_eq!(session.ask(200_000, Command::Peek), GONE, "a peek does not count as use");
     let mut session = Session::new();
     for now_ms in (0..1_000_000).step_by(100_000) {
         assert_eq!(session.ask(now_ms, Command::Read), Reply::Active { generation: 1, record: Some("r".to_owned()) });
     }
-    assert_eq!(session.ask(1_000_000, Command::Status), GONE, "whatever it was used for");
+    assert_eq!(session.ask(1_000_000, Command::Status), GONE, "at its end, however much it was used");
     assert_eq!(SessionMachine::apply(None, 0, Command::Status).1, GONE);
 }
 
 #[test]
-fn ending_it_forgets_the_record_at_once_and_tells_whose_it_was() {
+fn ending_a_session_forgets_its_record_at_once_and_names_its_subject() {
     let mut session = Session::new();
     session.refresh(0, 1);
     session.finish(1, 1, stored("s"));
     let subject = session.0.subject.clone();
     let gone = |last| Reply::Gone { subject: subject.clone(), indexes: Vec::new(), last };
     let last = LastRecord { generation: 2, record: "s".to_owned() };
-    assert_eq!(session.ask(2, Command::Revoke), gone(Some(last)), "S114: what was stored last, for who ended it");
+    assert_eq!(
+        session.ask(2, Command::Revoke),
+        gone(Some(last)),
+        "S114: the last record, for the command that ended it"
+    );
     assert_eq!(session.0.record, None);
-    assert_eq!(session.ask(3, Command::Revoke), gone(None), "and for nobody else");
+    assert_eq!(session.ask(3, Command::Revoke), gone(None), "and for no other command");
     let mut idle = Session::new();
     let reply = idle.ask(200_000, Command::Revoke);
-    assert!(matches!(reply, Reply::Gone { last: Some(_), .. }), "one that lay idle too long had tokens all the same");
+    assert!(matches!(reply, Reply::Gone { last: Some(_), .. }), "an idle session has tokens, too");
 }
 
 #[test]
-fn a_session_that_was_ended_before_it_began_never_begins() {
+fn a_session_ended_before_its_creation_is_never_created() {
     let (unborn, _) = SessionMachine::apply(None, 0, Command::Revoke);
     assert_eq!(SessionMachine::apply(unborn.as_ref(), 1, create()), (None, GONE));
 }
 
 #[test]
-fn s106_one_writes_while_the_others_wait_and_get_what_it_wrote() {
+fn s106_one_writer_has_the_lease_and_the_others_get_its_record() {
     let mut session = Session::new();
     assert_eq!(session.refresh(0, 1), leased(1, 0));
-    assert_eq!(session.refresh(1, 1), Reply::Busy { wait_ms: BUSY_MS });
+    assert_eq!(session.refresh(1, 1), Reply::Busy { wait_ms: BUSY_RETRY_MS });
     assert_eq!(session.finish(2, 1, stored("s")), active(2));
     assert_eq!(session.refresh(3, 1), Reply::Active { generation: 2, record: Some("s".to_owned()) });
     assert!(matches!(session.refresh(4, 2), Reply::Leased { unanswered_sends: 0, .. }), "a new token, a new count");
 }
 
 #[test]
-fn s109_a_crash_after_sending_is_known_to_the_next() {
+fn s109_the_next_writer_knows_of_a_crash_after_sending() {
     let mut session = Session::new();
     assert_eq!(session.refresh(0, 1), leased(1, 0));
     assert_eq!(session.refresh(LEASE_MS, 1), leased(2, 1));
@@ -119,16 +123,16 @@ fn s109_a_crash_after_sending_is_known_to_the_next() {
 }
 
 #[test]
-fn a_late_writer_whom_nobody_superseded_may_still_store() {
+fn a_late_writer_may_store_if_no_other_got_a_lease() {
     let mut session = Session::new();
     session.refresh(0, 1);
     assert_eq!(session.finish(LEASE_MS + 5, 1, stored("s")), active(2));
-    assert_eq!(session.finish(LEASE_MS + 6, 1, stored("again")), active(2), "whoever lost the answer is told again");
+    assert_eq!(session.finish(LEASE_MS + 6, 1, stored("again")), active(2), "a repeated release gets the same answer");
     assert_eq!(session.0.record.as_deref(), Some("s"), "and nothing is stored twice");
 }
 
 #[test]
-fn s113_an_outage_uses_nothing_up_and_is_not_hammered() {
+fn s113_an_outage_consumes_nothing_and_is_followed_by_a_pause() {
     let mut session = Session::new();
     session.refresh(0, 1);
     assert_eq!(session.finish(10, 1, Outcome::NotConsumed { wait_ms: 5000, possibly_consumed: false }), active(1));
@@ -137,20 +141,20 @@ fn s113_an_outage_uses_nothing_up_and_is_not_hammered() {
 }
 
 #[test]
-fn s113_a_breakdown_uses_nothing_up_and_is_remembered_until_the_token_is_another() {
+fn s113_a_possible_consumption_is_remembered_until_the_token_is_replaced() {
     let mut session = Session::new();
-    let doubtful = |reply| matches!(reply, Reply::Leased { unanswered_sends: 0, possibly_consumed: true, .. });
+    let possibly_consumed = |reply| matches!(reply, Reply::Leased { unanswered_sends: 0, possibly_consumed: true, .. });
     session.refresh(0, 1);
     session.finish(1, 1, Outcome::NotConsumed { wait_ms: 0, possibly_consumed: true });
-    assert!(doubtful(session.refresh(2, 1)));
+    assert!(possibly_consumed(session.refresh(2, 1)));
     session.finish(3, 2, Outcome::NotConsumed { wait_ms: 0, possibly_consumed: false });
-    assert!(doubtful(session.refresh(4, 1)), "a calm answer takes nothing back");
+    assert!(possibly_consumed(session.refresh(4, 1)), "a later harmless answer does not reset it");
     session.finish(5, 3, stored("s"));
     assert!(matches!(session.refresh(6, 2), Reply::Leased { possibly_consumed: false, .. }));
 }
 
 #[test]
-fn s100_refusals_cost_one_refresh_a_minute_for_each_token() {
+fn s100_refusals_cause_one_refresh_a_minute_for_each_token() {
     let mut session = Session::new();
     let refused = |token: &str, known_generation, attempt_id| Command::AcquireLease {
         account: token.split(' ').next().map(str::to_owned),
@@ -160,12 +164,12 @@ fn s100_refusals_cost_one_refresh_a_minute_for_each_token() {
     };
     assert_eq!(session.ask(0, refused("github", 1, 1)), leased(1, 0));
     session.finish(1, 1, Outcome::NotConsumed { wait_ms: 0, possibly_consumed: false });
-    assert_eq!(session.ask(2, refused("github", 1, 2)), leased(2, 0), "an outage is not held against the next");
+    assert_eq!(session.ask(2, refused("github", 1, 2)), leased(2, 0), "an outage does not count as a refresh");
     session.finish(3, 2, stored("s"));
     assert_eq!(session.ask(4, refused("github", 2, 3)), Reply::RefreshedRecently);
     assert!(matches!(session.ask(5, refused("corp", 2, 4)), Reply::Leased { .. }));
     session.finish(6, 3, Outcome::NotConsumed { wait_ms: 0, possibly_consumed: false });
-    assert!(matches!(session.refresh(7, 2), Reply::Leased { .. }), "a token that has ended is renewed all the same");
+    assert!(matches!(session.refresh(7, 2), Reply::Leased { .. }), "an expired token is refreshed all the same");
     session.finish(8, 4, Outcome::NotConsumed { wait_ms: 0, possibly_consumed: false });
     assert!(
         matches!(session.ask(9, refused("github mail", 2, 5)), Reply::Leased { .. }),
@@ -176,7 +180,7 @@ fn s100_refusals_cost_one_refresh_a_minute_for_each_token() {
 }
 
 #[test]
-fn s108_a_lost_answer_is_counted() {
+fn s108_an_unanswered_send_is_counted() {
     let mut session = Session::new();
     session.refresh(0, 1);
     assert_eq!(session.finish(10, 1, Outcome::Unanswered { wait_ms: 1000 }), active(1));
@@ -184,7 +188,7 @@ fn s108_a_lost_answer_is_counted() {
 }
 
 #[test]
-fn whoever_lost_the_answer_asks_again_and_is_still_the_writer() {
+fn a_repeated_attempt_keeps_its_lease() {
     let mut session = Session::new();
     let begin = || Command::AcquireLease {
         account: Some("github".to_owned()),
@@ -196,7 +200,7 @@ fn whoever_lost_the_answer_asks_again_and_is_still_the_writer() {
     assert_eq!(session.ask(1, begin()), leased(1, 0), "the same attempt_id, and one use counted");
     assert_eq!(
         session.refresh(2, 1),
-        Reply::Busy { wait_ms: BUSY_MS },
+        Reply::Busy { wait_ms: BUSY_RETRY_MS },
         "another one's attempt_id is another attempt_id"
     );
     session.finish(3, 1, Outcome::Unanswered { wait_ms: 0 });
@@ -204,7 +208,7 @@ fn whoever_lost_the_answer_asks_again_and_is_still_the_writer() {
 }
 
 #[test]
-fn a_replaced_refresh_token_starts_with_a_clean_slate() {
+fn a_replaced_refresh_token_has_no_counted_uses() {
     let mut session = Session::new();
     session.refresh(0, 1);
     session.finish(1, 1, Outcome::Unanswered { wait_ms: 60_000 });
@@ -220,7 +224,7 @@ fn a_replaced_refresh_token_starts_with_a_clean_slate() {
 }
 
 #[test]
-fn s114_ending_the_session_ends_its_writer() {
+fn s114_ending_the_session_ends_its_lease() {
     let mut session = Session::new();
     session.refresh(0, 1);
     session.ask(1, Command::Revoke);
@@ -229,7 +233,7 @@ fn s114_ending_the_session_ends_its_writer() {
 }
 
 #[test]
-fn s109_whoever_was_held_up_until_it_was_anothers_turn_ends_nothing() {
+fn s109_a_writer_whose_lease_passed_to_another_ends_nothing() {
     let mut session = Session::new();
     session.refresh(0, 1);
     let late = Command::AcquireLease { account: None, refused: None, known_generation: 1, attempt_id: 99 };
@@ -240,32 +244,35 @@ fn s109_whoever_was_held_up_until_it_was_anothers_turn_ends_nothing() {
         assert_eq!(
             session.ask(LEASE_MS + 3, Command::EndWithLease { fencing_token }),
             Reply::Superseded,
-            "a lease given back ends nothing"
+            "a released lease ends nothing"
         );
     }
     assert_eq!(session.ask(LEASE_MS + 4, Command::Status), active(2));
     session.refresh(LEASE_MS + 5, 2);
     for _ in 0..2 {
         let reply = session.ask(3 * LEASE_MS, Command::EndWithLease { fencing_token: 3 });
-        assert!(matches!(reply, Reply::Gone { subject: Some(_), .. }), "late, but nobody else began; and told again");
+        assert!(
+            matches!(reply, Reply::Gone { subject: Some(_), .. }),
+            "an expired lease that no other followed; the answer repeats"
+        );
     }
     assert_eq!(session.ask(3 * LEASE_MS, Command::EndWithLease { fencing_token: 2 }), GONE);
 }
 
 #[test]
-fn other_writers_wait_for_a_refresh_too() {
+fn other_writers_wait_for_a_refresh() {
     let mut session = Session::new();
     session.refresh(0, 1);
     let other = Command::AcquireLease { account: None, refused: None, known_generation: 1, attempt_id: 99 };
-    assert_eq!(session.ask(1, other.clone()), Reply::Busy { wait_ms: BUSY_MS });
+    assert_eq!(session.ask(1, other.clone()), Reply::Busy { wait_ms: BUSY_RETRY_MS });
     session.finish(2, 1, Outcome::NotConsumed { wait_ms: 0, possibly_consumed: false });
     assert_eq!(session.ask(3, other), leased(2, 0));
 }
 
 proptest! {
-    /// Whatever is asked after a revocation, in whatever order, the session stays dead.
+    /// No sequence of commands revives a revoked session.
     #[test]
-    fn a_revoked_session_never_lives_again(commands in proptest::collection::vec(0..7u8, 1..20), now in 0..2_000_000u64) {
+    fn a_revoked_session_stays_revoked(commands in proptest::collection::vec(0..7u8, 1..20), now in 0..2_000_000u64) {
         let mut session = Session::new();
         session.refresh(0, 1);
         session.ask(now, Command::Revoke);
@@ -285,7 +292,7 @@ proptest! {
         }
     }
 
-    /// However commands of several writers interleave, two leases never overlap.
+    /// Leases never overlap, in any interleaving of writers.
     #[test]
     fn there_is_one_writer_at_a_time(steps in proptest::collection::vec((0..4u8, 0..30_000u64), 1..60)) {
         let mut session = Session::new();
@@ -310,30 +317,30 @@ proptest! {
 }
 
 #[test]
-fn s155_a_session_for_another_sites_page_is_nobodys_until_it_is_taken_once_and_in_time() {
-    let begun = || {
+fn s155_a_session_for_another_sites_page_is_live_once_it_is_redeemed_once_and_in_time() {
+    let unredeemed = || {
         let Command::Create { subject, expires_at_ms, idle_limit_ms, record, indexes, .. } = create() else { panic!() };
         let redeem_in_ms = Some(60_000);
         let create = Command::Create { subject, expires_at_ms, idle_limit_ms, record, indexes, redeem_in_ms };
         Session(SessionMachine::apply(None, 0, create).0.unwrap(), 1000)
     };
-    let mut session = begun();
+    let mut session = unredeemed();
     for command in [Command::Status, Command::Read, Command::Peek] {
         assert_eq!(session.ask(1, command), GONE);
     }
     assert_eq!(session.refresh(1, 1), GONE);
     assert_eq!(session.ask(59_999, Command::Redeem), active(1));
-    assert_eq!(session.ask(60_001, Command::Status), active(1), "from then on it is like any other");
-    assert!(matches!(session.ask(60_002, Command::Redeem), Reply::Gone { subject: Some(_), .. }), "whose streams end");
+    assert_eq!(session.ask(60_001, Command::Status), active(1), "then it is like any other session");
+    assert!(matches!(session.ask(60_002, Command::Redeem), Reply::Gone { subject: Some(_), .. }), "its streams end");
     assert_eq!(session.ask(60_003, Command::Status), GONE);
 
-    let mut late = begun();
+    let mut late = unredeemed();
     assert_eq!(late.ask(60_000, Command::Redeem), GONE);
-    assert!(SessionMachine::forget_at_ms(&late.0) < 1_000_000, "what nobody took is not kept for long");
-    let mut ended = begun();
+    assert!(SessionMachine::forget_at_ms(&late.0) < 1_000_000, "an unredeemed session is not kept for long");
+    let mut ended = unredeemed();
     assert!(matches!(ended.ask(1, Command::Revoke), Reply::Gone { subject: Some(_), .. }));
     assert_eq!(ended.ask(2, Command::Redeem), GONE);
-    // A session that was never to be handed over is ended by whoever tries.
+    // Redeeming an ordinary session ends it.
     let mut plain = Session::new();
     plain.ask(1, Command::Redeem);
     assert_eq!(plain.ask(2, Command::Status), GONE);
