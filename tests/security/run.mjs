@@ -117,7 +117,8 @@ try {
       report,
     );
   }
-  report(leakResult(bff, provider, isWhole));
+  // Without an attack there is nothing to search.
+  if (isWhole || results.some(({ kind }) => kind === 'http')) report(leakResult(bff, provider, isWhole));
   // A crash may be logged after its case has ended.
   const crashes = traps(bff);
   if (crashes.length)
