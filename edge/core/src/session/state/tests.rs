@@ -28,7 +28,7 @@ impl Session {
     }
 
     fn refresh(&mut self, now_ms: u64, known_generation: u64) -> Reply {
-        // Each asks for a attempt_id of its own.
+        // Each attempt has an id of its own.
         self.1 += 1;
         let attempt_id = self.1;
         self.ask(
@@ -197,11 +197,11 @@ fn a_repeated_attempt_keeps_its_lease() {
         attempt_id: 5,
     };
     assert_eq!(session.ask(0, begin()), leased(1, 0));
-    assert_eq!(session.ask(1, begin()), leased(1, 0), "the same attempt_id, and one use counted");
+    assert_eq!(session.ask(1, begin()), leased(1, 0), "the same attempt, and one use counted");
     assert_eq!(
         session.refresh(2, 1),
         Reply::Busy { wait_ms: BUSY_RETRY_MS },
-        "another one's attempt_id is another attempt_id"
+        "another attempt must wait"
     );
     session.finish(3, 1, Outcome::Unanswered { wait_ms: 0 });
     assert_eq!(session.refresh(4, 1), leased(2, 1));
