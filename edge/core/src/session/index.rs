@@ -91,7 +91,7 @@ pub struct Index {
     end_remembered_until_ms: u64,
 }
 
-/// When a provider vouched for somebody, or took that back. An index is told in one of the two ways only.
+/// When a provider authenticated a user, or ended that. An index gets only one of the two kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IssuedAt {

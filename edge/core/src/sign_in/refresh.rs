@@ -75,7 +75,7 @@ pub struct Refresher<'a, P> {
     pub memory: &'a Memory,
 }
 
-/// Where a request for an account's access token stands.
+/// The state of a request for an account's access token.
 struct Attempt<'a> {
     session: Cow<'a, Session>,
     provider_id: &'a str,

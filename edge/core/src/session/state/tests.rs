@@ -198,11 +198,7 @@ fn a_repeated_attempt_keeps_its_lease() {
     };
     assert_eq!(session.ask(0, begin()), leased(1, 0));
     assert_eq!(session.ask(1, begin()), leased(1, 0), "the same attempt, and one use counted");
-    assert_eq!(
-        session.refresh(2, 1),
-        Reply::Busy { wait_ms: BUSY_RETRY_MS },
-        "another attempt must wait"
-    );
+    assert_eq!(session.refresh(2, 1), Reply::Busy { wait_ms: BUSY_RETRY_MS }, "another attempt must wait");
     session.finish(3, 1, Outcome::Unanswered { wait_ms: 0 });
     assert_eq!(session.refresh(4, 1), leased(2, 1));
 }
