@@ -1,4 +1,5 @@
-//! Typed configuration. Wrong means closed: every problem is collected with its key, and nothing is served.
+//! Typed configuration. An invalid configuration closes every route, and every problem is reported with its
+//! key.
 
 mod github_app;
 mod openid;
@@ -24,14 +25,14 @@ use crate::{
     session::settings::SessionSettings,
 };
 
-/// Everything an operator decides.
+/// Everything that an operator configures.
 #[derive(Debug)]
 pub struct Config {
     /// `PUBLIC_ORIGIN`: where browsers find the edge. Redirect URIs derive from it, never from a request's `Host`.
     pub public_origin: Origin,
     /// `HOST_ORIGINS`: origins of pages that may embed the widget.
     pub host_origins: Vec<Origin>,
-    /// `CLIENT_ADDRESS_HEADER`: the header in which whatever is in front of the edge says where a request comes from.
+    /// `CLIENT_ADDRESS_HEADER`: the header in which a proxy in front of the edge names the client's address.
     pub client_address_header: Option<HeaderName>,
     /// Keys, cookie and lifetimes of sessions.
     pub sessions: SessionSettings,
@@ -41,13 +42,13 @@ pub struct Config {
     pub bridge_keys: KeyRing,
     /// `CHANNELS`: channels the widget may post to.
     pub channels: Vec<String>,
-    /// Identity providers, those whose client id is set.
+    /// The identity providers with a client id.
     pub providers: Vec<Provider>,
     /// Upstream APIs behind `/bff/{service}`.
     pub services: Vec<Service>,
-    /// `GITHUB_APP_ID` and `GITHUB_APP_KEY`: who mints tokens of installations. Set if any service needs one.
+    /// `GITHUB_APP_ID` and `GITHUB_APP_KEY`: mints installation tokens. Set if any service needs one.
     pub github_app: Option<App>,
-    /// `GITHUB_WEBHOOK_SECRET`: signs what GitHub tells unasked.
+    /// `GITHUB_WEBHOOK_SECRET`: signs GitHub's webhooks.
     pub github_webhook_secret: Option<SecretString>,
 }
 
@@ -87,8 +88,8 @@ impl Config {
         self.providers.iter().find(|provider| provider.id == id)
     }
 
-    /// The provider of an account, if the one of that id still is the one that vouched for it. After a change of its issuer,
-    /// or of the tenants that are let in, the account's tokens are nothing that it should see (M16).
+    /// The provider of an account, if the provider of that id still has the account's issuer. After a change of issuer or of
+    /// allowed tenants, the provider must not receive the account's tokens (M16).
     #[must_use]
     pub fn provider_of(&self, id: &str, issuer: &str) -> Option<&Provider> {
         self.provider(id).filter(|provider| provider.is_issuer(issuer))
@@ -113,11 +114,11 @@ impl<S: Source> Reader<'_, S> {
         if let (Some(session), Some(bridge)) = (&session_keys, &bridge_keys)
             && bridge.shares_a_secret_with(session)
         {
-            // The bridge could open sessions with it.
+            // With that secret the bridge could open sessions.
             self.problem::<()>("BRIDGE_KEYS", "shares a secret with SESSION_KEYS");
         }
         let channels = self.channels();
-        // Without an origin nothing is served, but what else is wrong is told all the same.
+        // Nothing is served without an origin, but all other problems are still reported.
         let any_origin = public_origin.clone().or_else(|| Origin::parse("https://unset.invalid"));
         let mut providers = any_origin.map(|origin| self.providers(&origin)).unwrap_or_default();
         let services = self.services(&providers);

@@ -21,11 +21,11 @@ use crate::{
 
 const PROVIDERS: &str = "OIDC_PROVIDERS";
 const SECRETS: &str = "OIDC_CLIENT_SECRETS";
-/// Most of them in one deployment.
+/// Most OpenID providers per deployment.
 const MAX_PROVIDERS: usize = 16;
-/// Shorter than a GUID, so that no id is some Entra tenant's: ids are the tenant part of their users' identities.
+/// Shorter than a GUID, so that no id equals an Entra tenant's: ids are the tenant part of users' identities.
 const MAX_ID_BYTES: usize = 32;
-/// What an id means already.
+/// Ids with a meaning of their own.
 const RESERVED: [&str; 3] = ["entra", "github", "graph"];
 
 #[derive(Deserialize)]
@@ -60,7 +60,7 @@ enum Auth {
     PrivateKeyJwt,
 }
 
-/// Not `none`: who signs in must be able to.
+/// `none` is excluded: the user must be able to sign in.
 #[derive(Deserialize, Clone, Copy)]
 #[serde(rename_all = "snake_case")]
 enum Prompt {
@@ -107,7 +107,7 @@ impl<S: Source> Reader<'_, S> {
             let secret = secrets.remove(&entry.id);
             providers.extend(self.openid_provider(entry, secret, public_origin));
         }
-        // A secret nobody uses is a mistyped id.
+        // An unused secret means a mistyped id.
         if !secrets.is_empty() && self.problems.is_empty() {
             self.problem::<()>(SECRETS, "holds an id that OIDC_PROVIDERS does not");
         }

@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-/// Most tenants that one deployment believes: a front-channel logout that names none asks about each.
+/// Most tenants per deployment: a front-channel logout without a tenant looks each of them up.
 const MAX_TENANTS: usize = 100;
 
 impl<S: Source> Reader<'_, S> {
@@ -56,7 +56,7 @@ impl<S: Source> Reader<'_, S> {
         })
     }
 
-    /// Either a secret or the key of a certificate.
+    /// The client's authentication: either a secret or a certificate's key.
     fn entra_client_auth(&mut self) -> Option<ClientAuth> {
         let Some(jwk) = self.optional("ENTRA_CLIENT_KEY") else {
             return self.required_secret("ENTRA_CLIENT_SECRET").map(ClientAuth::Post);
@@ -94,8 +94,8 @@ impl<S: Source> Reader<'_, S> {
         }
     }
 
-    /// None if the key is not set. One that is set and names nobody is a problem: taken for none, it would quietly let
-    /// everybody in (S134).
+    /// `None` if the key is not set. A key that is set but empty is a problem: read as `None`, it would silently let every user
+    /// in (S134).
     fn guids(&mut self, key: &'static str) -> Option<Vec<String>> {
         let Some(text) = self.source.get(key).filter(|text| !text.is_empty()) else { return Some(Vec::new()) };
         let guids: Vec<String> = text.split(',').map(|part| part.trim().to_owned()).collect();
@@ -106,7 +106,7 @@ impl<S: Source> Reader<'_, S> {
         }
     }
 
-    /// What `GET /user` needs, unless operators want more of it for their users.
+    /// The scopes: by default what `GET /user` needs.
     fn github_scopes(&mut self) -> Vec<String> {
         let text = self.optional("GITHUB_SCOPES").unwrap_or_else(|| "read:user".to_owned());
         let scopes: Vec<String> = text.split(',').map(|scope| scope.trim().to_owned()).collect();

@@ -1,4 +1,4 @@
-//! Reading single values: what they must look like, and what is said when they do not.
+//! Reads and validates single values.
 
 use causeway_protocol::{event::is_name, signature::KeyRing};
 use http::{HeaderName, header};
@@ -15,12 +15,12 @@ use crate::http::{
     origin::Origin,
 };
 
-/// URLs that are also entries of the list of hosts which Spin lets a component reach, as `spin.toml` has it.
+/// URLs that are also entries of the allowed outbound hosts in `spin.toml`.
 pub(super) const LISTED: [&str; 5] = ["BRIDGE_URL", "ENTRA_AUTHORITY", "GRAPH_URL", "GITHUB_URL", "GITHUB_API_URL"];
 
-/// Longest name shown of what is not ours.
+/// Longest unknown name that a problem shows.
 const MAX_SHOWN_CHARS: usize = 64;
-/// What means something only together with the first. (URLs are not among them: on Spin they are a list of hosts, too.)
+/// Keys that need the first one. URLs are not among them: on Spin they are also allowed hosts.
 const BELONGS_TO: [(&str, &[&str]); 2] = [
     (
         "ENTRA_CLIENT_ID",
@@ -33,7 +33,7 @@ pub(super) struct Reader<'a, S> {
     pub(super) source: &'a S,
     pub(super) coordination: Coordination,
     pub(super) problems: Vec<ConfigError>,
-    /// Whether `http://` is good enough for loopback addresses.
+    /// Whether `http://` is allowed for loopback addresses.
     pub(super) http_allowed: bool,
 }
 
@@ -65,7 +65,7 @@ impl<S: Source> Reader<'_, S> {
         }
     }
 
-    /// HTTPS, or HTTP to this very machine in development.
+    /// Whether a URL is HTTPS, or HTTP to a loopback address in development.
     pub(super) fn scheme_is_safe(&self, url: &Url) -> bool {
         let loopback = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
         url.scheme() == "https" || (url.scheme() == "http" && loopback && self.http_allowed)
@@ -74,7 +74,7 @@ impl<S: Source> Reader<'_, S> {
     pub(super) fn url(&mut self, key: &'static str, default: Option<&str>) -> Option<Url> {
         let text = match (self.optional(key), default) {
             (Some(text), _) => text,
-            // A default that is not in the list of hosts could not be reached.
+            // A default that is not an allowed host could not be reached.
             (None, Some(default)) if self.coordination != Coordination::Redis => default.to_owned(),
             (None, _) => return self.problem(key, "is not set"),
         };
@@ -85,15 +85,15 @@ impl<S: Source> Reader<'_, S> {
         if !self.scheme_is_safe(&url) {
             return self.problem(key, "must be https:// (http:// only for loopback with DEVELOPMENT=loopback)");
         }
-        // A bridge, an Enterprise Server or a directory may well be on a private network; nothing of anybody's is there.
+        // A bridge or an Enterprise Server may be on a private network, but never at a link-local or metadata address.
         if network_scope(&url) == NetworkScope::Metadata {
             return self.problem(key, "must not be a link-local or metadata address");
         }
         Some(url)
     }
 
-    /// Where these variables are also the list of hosts that may be reached, one that cannot be read voids the list;
-    /// that of a provider which is not used, too.
+    /// Checks the variables that are also allowed hosts. One unreadable URL voids the whole list, even that of an unused
+    /// provider.
     pub(super) fn listed_hosts(&mut self) {
         for key in LISTED {
             match self.source.get(key).filter(|text| !text.is_empty()).map(|text| Url::parse(text.trim())) {
@@ -108,7 +108,7 @@ impl<S: Source> Reader<'_, S> {
         }
     }
 
-    /// It may hold a password, so nothing of it is ever repeated.
+    /// Checks `REDIS_URL`. It may hold a password, so problems repeat nothing of it.
     pub(super) fn redis_url(&mut self) {
         const KEY: &str = "REDIS_URL";
         let Some(text) = self.required(KEY) else { return };
@@ -158,7 +158,7 @@ impl<S: Source> Reader<'_, S> {
         }
     }
 
-    /// A header that says nothing else: the edge believes whatever is in it.
+    /// The client address header. The edge trusts its value, so it must hold nothing else.
     pub(super) fn client_address_header(&mut self) -> Option<HeaderName> {
         const KEY: &str = "CLIENT_ADDRESS_HEADER";
         let text = self.optional(KEY)?;
@@ -179,13 +179,13 @@ impl<S: Source> Reader<'_, S> {
         }
     }
 
-    /// A secret: guessed, it lets anybody speak in our name or in the other side's.
+    /// An optional secret. It must not be guessable.
     pub(super) fn secret(&mut self, key: &'static str) -> Option<SecretString> {
         let secret = SecretString::from(self.optional(key)?);
         self.strong(key, secret)
     }
 
-    /// The same where there must be one.
+    /// A required secret.
     pub(super) fn required_secret(&mut self, key: &'static str) -> Option<SecretString> {
         let secret = SecretString::from(self.required(key)?);
         self.strong(key, secret)
@@ -198,7 +198,7 @@ impl<S: Source> Reader<'_, S> {
         }
     }
 
-    /// What is set though nobody reads it: a mistyped key would otherwise quietly leave a limit or a check at its default.
+    /// Reports keys that are set but unknown: a mistyped key would otherwise silently leave a limit or a check at its default.
     pub(super) fn unknown_keys(&mut self) {
         for name in self.source.names() {
             if !KEYS.contains(&name.as_str()) {
@@ -208,7 +208,7 @@ impl<S: Source> Reader<'_, S> {
         }
     }
 
-    /// Settings that belong to a provider which is not configured: whoever set them believes that they are in force.
+    /// Reports settings of a provider that is not configured: their operator expects them to be in force.
     pub(super) fn half_configured(&mut self) {
         for (key, dependent) in BELONGS_TO {
             if self.optional(key).is_none()

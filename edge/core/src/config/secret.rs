@@ -1,16 +1,15 @@
-//! What a secret of somebody else's choosing must look like at least.
+//! The least that a secret chosen by others must satisfy.
 //!
-//! Our own keys have 256 bits (see `KeyRing`). A client secret is made by the provider, and the good ones have less:
-//! GitHub's are 40 hexadecimal digits. So what is refused is what no provider hands out: short, typed or left over from
-//! an example.
+//! The edge's own keys have 256 bits (see `KeyRing`). Client secrets are made by providers and may have fewer: GitHub's
+//! are 40 hexadecimal digits. So only secrets that no provider issues are rejected: short ones, typed ones, and examples.
 
 use std::collections::BTreeSet;
 
-/// Shortest secret taken: 128 bits even where each character is a hexadecimal digit.
+/// Shortest secret accepted: 128 bits even if each character is a hexadecimal digit.
 const MIN_CHARS: usize = 32;
-/// A secret of fewer different characters is not random.
+/// A secret with fewer distinct characters is not random.
 const MIN_DISTINCT_CHARS: usize = 8;
-/// What stands in examples where a secret belongs.
+/// Placeholders used in examples.
 const PLACEHOLDERS: [&str; 10] = [
     "changeme",
     "change-me",
@@ -24,7 +23,7 @@ const PLACEHOLDERS: [&str; 10] = [
     "password",
 ];
 
-/// Why a secret is too weak; `None` if nothing speaks against it. Says nothing of the secret itself.
+/// Why a secret is too weak; `None` if it is acceptable. The reason reveals nothing of the secret.
 pub(super) fn weakness(secret: &str) -> Option<&'static str> {
     let lower = secret.to_ascii_lowercase();
     if secret.chars().count() < MIN_CHARS {
@@ -67,9 +66,9 @@ mod tests {
     }
 
     proptest! {
-        /// As GitHub (40 hex digits), Entra (40 of letters, digits and `~.-_`) and others make them.
+        /// The formats of GitHub (40 hex digits), Entra (40 of letters, digits and `~.-_`) and others.
         #[test]
-        fn what_providers_hand_out_passes(secret in "[0-9a-f]{40}|[A-Za-z0-9~._-]{40}|[A-Za-z0-9]{32}") {
+        fn secrets_in_providers_formats_are_accepted(secret in "[0-9a-f]{40}|[A-Za-z0-9~._-]{40}|[A-Za-z0-9]{32}") {
             prop_assume!(secret.chars().collect::<BTreeSet<_>>().len() > 10);
             prop_assert_eq!(weakness(&secret), None);
         }

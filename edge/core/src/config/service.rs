@@ -23,7 +23,7 @@ use crate::{
 };
 
 const KEY: &str = "SERVICES";
-/// Names of services that come with a provider.
+/// Names of the built-in services.
 const BUILT_IN: [&str; 2] = ["github", "graph"];
 const MAX_TIMEOUT_SECONDS: u64 = 300;
 
@@ -48,7 +48,7 @@ struct Declared {
     timeout_seconds: Option<u64>,
 }
 
-/// What its tokens are restricted to.
+/// The restriction of the service's tokens.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct DeclaredToken {
@@ -86,7 +86,7 @@ impl<S: Source> Reader<'_, S> {
         services
     }
 
-    /// Tells providers what their services' tokens are restricted to: users consent to it when they sign in.
+    /// Adds the services' restrictions to their providers, because users consent to them at sign-in.
     pub(super) fn restrictions(&mut self, providers: &mut [Provider], services: &[Service]) {
         for provider in providers {
             for service in services {
@@ -164,7 +164,7 @@ impl<S: Source> Reader<'_, S> {
             Some(ids) if ids.is_empty() || !ids.iter().all(is_known) => {
                 return Err("`users_of` must be ids of configured providers, at least one");
             }
-            // Nobody's own token limits what they may do there: which of all that sign in, somebody must have decided.
+            // The app's token does not limit users, so the operator must say whose users the service is for.
             None if matches!(credential, Credential::Installation(_)) && providers.len() > 1 => {
                 return Err("must say with `users_of` which providers' users may call it with its `installation`");
             }
@@ -232,7 +232,7 @@ impl DeclaredToken {
         if scopes.is_empty() && resource.is_none() {
             return Err("`token` must have `scopes` or `resource`");
         }
-        // The resource is among an Entra scope's own letters, and it takes no other (v2.0 endpoint).
+        // An Entra scope contains its resource, and the v2.0 endpoint accepts no separate one.
         if resource.is_some() && matches!(provider.kind, Kind::Entra { .. }) {
             return Err("`token.resource` is not for Entra: its `scopes` name the resource");
         }
@@ -256,7 +256,7 @@ impl DeclaredInstallation {
         if self.id == 0 {
             return Err("`installation.id` must be the installation's number");
         }
-        // Without any GitHub would grant all that the app has.
+        // Without permissions GitHub would grant all that the app has.
         let UniqueMap(permissions) = self.permissions;
         if permissions.is_empty() || !permissions.iter().all(is_permission) {
             return Err("`installation.permissions` must be such as {\"contents\":\"read\"}, at least one");
@@ -266,7 +266,7 @@ impl DeclaredInstallation {
                 && name.len() <= 100
                 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
         };
-        // GitHub takes an empty list for all that the app was given.
+        // GitHub reads an empty list as all repositories of the app.
         if !self.repositories.as_ref().is_none_or(|names| !names.is_empty() && names.iter().all(is_repository)) {
             return Err("`installation.repositories` must be names of repositories, without their owner, at least one");
         }
@@ -278,7 +278,7 @@ fn is_service_name(name: &str) -> bool {
     (1..=32).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
-/// What is wrong with the JSON: names of fields and a position, never a value. One line, whatever a name holds.
+/// Describes a JSON error: field names and a position, never a value, on one line.
 pub(super) fn problem_of(error: &serde_json::Error, of: &str) -> String {
     let text = error.to_string().replace(char::is_control, "");
     if ["unknown field", "missing field", "duplicate field", "a name twice"].iter().any(|known| text.starts_with(known))

@@ -1,4 +1,4 @@
-//! Where configuration comes from, which keys there are, and what is said of a wrong one.
+//! The source of configuration, its keys, and the problem with one of them.
 
 use std::fmt;
 
@@ -6,15 +6,15 @@ use serde_json::Value;
 
 use crate::runtime::telemetry::Field;
 
-/// Stands for a key that is none; the problem names it.
+/// Placeholder for unknown keys; the problem names the key.
 pub(super) const UNKNOWN: &str = "";
 
-/// What is wrong with one key. Never holds the value.
+/// A problem with one key. It never holds the value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
     /// The key.
     pub key: &'static str,
-    /// What is wrong with it.
+    /// The problem.
     pub problem: String,
 }
 
@@ -27,16 +27,16 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// What coordinates sessions.
+/// Where sessions are coordinated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Coordination {
-    /// Objects of the runtime, which need no address.
+    /// In the runtime's own objects, which need no address.
     Objects,
-    /// Redis, at `REDIS_URL`. The adapter reads it; it is checked here.
+    /// In Redis at `REDIS_URL`. The adapter reads the URL; this module checks it.
     Redis,
 }
 
-/// Every key that is read, for runtimes that must ask for each by name.
+/// Every key, for runtimes that must request each by name.
 pub const KEYS: [&str; 35] = [
     "PUBLIC_ORIGIN",
     "HOST_ORIGINS",
@@ -75,15 +75,16 @@ pub const KEYS: [&str; 35] = [
     "DEVELOPMENT",
 ];
 
-/// Where values come from: a Worker's variables and secrets, a Spin component's variables, a test's table.
+/// Provides values: a Worker's variables and secrets, a Spin component's variables, a test's table.
 pub trait Source {
     /// The value of a key, if it is set.
     fn get(&self, key: &str) -> Option<String>;
-    /// Names of all texts that are set, also of those that nobody asks for; empty where a runtime cannot tell.
+    /// The names of all values that are set, known or not; empty on a runtime that cannot list them.
     fn names(&self) -> Vec<String> {
         Vec::new()
     }
-    /// Keys whose values could not be had: not the same as not set, or an outage would quietly fall back to defaults.
+    /// Keys that could not be read. They differ from keys that are not set: an outage must not silently fall back to
+    /// defaults.
     fn unreadable(&self) -> Vec<&'static str> {
         Vec::new()
     }

@@ -6,8 +6,8 @@ use futures_util::future::{Either, LocalBoxFuture, select};
 
 use super::unavailable::Unavailable;
 
-/// How far the clocks of two isolates may be apart, in milliseconds: five minutes each (S117). What a machine must judge
-/// is sent to it as a duration and judged by its own clock; where isolates must compare, they allow for this.
+/// The largest difference between the clocks of two isolates, in milliseconds: five minutes each (S117). Machines are sent
+/// durations and use their own clock; isolates that compare times allow for this.
 pub const MAX_SKEW_MS: u64 = 10 * 60 * 1000;
 
 /// Time.
@@ -18,7 +18,7 @@ pub trait Clock {
     fn sleep(&self, wait: Duration) -> LocalBoxFuture<'static, ()>;
 }
 
-/// A duration as stores and the wire have it, in milliseconds.
+/// A duration in milliseconds, as stores and the wire use it.
 #[must_use]
 pub fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
@@ -27,7 +27,7 @@ pub fn millis(duration: Duration) -> u64 {
 /// Runs `work`, but no longer than `limit`.
 ///
 /// # Errors
-/// [`Unavailable`] when the time is over, or what `work` failed with.
+/// [`Unavailable`] after the limit, or the error of `work`.
 pub async fn within<T>(
     clock: &impl Clock,
     limit: Duration,

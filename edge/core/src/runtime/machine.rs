@@ -1,9 +1,9 @@
-//! Small state machines at the coordinator: the only truth there is about a session, an index of sessions, a token that
-//! may be used once, a fetch that one does for all. A runtime stores a machine's state under its name and runs one command at a time on it; what a
-//! command does is decided by the machine.
+//! Small state machines at the coordinator. They hold the truth about sessions, session indexes, single-use values and the
+//! refresh of signing keys. A runtime stores a machine's state under a name and runs one command at a time on it; the
+//! machine decides what a command does.
 //!
-//! A runtime with objects that run one thing at a time calls [`dispatch`]; one with a store that compares and sets
-//! implements [`CompareAndSet`] and calls [`run_on`].
+//! A runtime with objects that run one command at a time calls `coordinator::dispatch`. A runtime with a compare-and-set
+//! store implements [`CompareAndSet`] and calls [`run_on`].
 
 use std::future::Future;
 
@@ -11,25 +11,25 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::unavailable::Unavailable;
 
-/// Its name in errors.
+/// The coordinator's name in errors.
 pub(crate) const PART: &str = "coordinator";
-/// How often a command is decided anew when another one came between.
+/// How often a command is retried when another one changed the state in between.
 const MAX_ATTEMPTS: usize = 16;
-/// How long a state is kept at least, in milliseconds.
+/// The shortest lifetime of a stored state, in milliseconds.
 pub(crate) const MIN_KEPT_MS: u64 = 1000;
 
 /// A kind of state machine.
 pub trait Machine {
-    /// Names the kind to stores.
+    /// The kind's name in stores.
     const KIND: &'static str;
-    /// What is stored.
+    /// The stored state.
     type State: Serialize + DeserializeOwned;
-    /// What can be asked.
+    /// The commands.
     type Command: Serialize + DeserializeOwned + Clone;
-    /// What is answered.
+    /// The replies.
     type Reply: Serialize + DeserializeOwned;
 
-    /// Runs a command. Returns the state to store, if it changed, and the answer.
+    /// Runs a command. Returns the state to store, if it changed, and the reply.
     fn apply(state: Option<&Self::State>, now_ms: u64, command: Self::Command) -> (Option<Self::State>, Self::Reply);
 
     /// When the state may be forgotten, in Unix milliseconds.
@@ -48,7 +48,7 @@ pub struct Store {
 /// One command on a stored state.
 ///
 /// # Errors
-/// The stored state is not one of this machine's.
+/// The stored state does not belong to this machine.
 pub fn step<M: Machine>(
     stored: Option<&str>,
     now_ms: u64,
@@ -60,7 +60,8 @@ pub fn step<M: Machine>(
     let store = match changed {
         Some(state) => {
             Some(Store {
-                state: serde_json::to_string(&state).map_err(broken)?, // Stores refuse an end in the past.
+                state: serde_json::to_string(&state).map_err(broken)?,
+                // Stores reject an expiry in the past.
                 forget_at_ms: M::forget_at_ms(&state).max(now_ms.saturating_add(MIN_KEPT_MS)),
             })
         }
@@ -69,15 +70,15 @@ pub fn step<M: Machine>(
     Ok((store, reply))
 }
 
-/// A store that sets a value only if it is still what was read.
+/// A store that sets a value only if it is unchanged since it was read.
 pub trait CompareAndSet {
-    /// The value of a key, empty if there is none, and the store's own time in Unix milliseconds: leases must not
-    /// depend on whose clock is right.
+    /// The value of a key, empty if it is absent, and the store's own time in Unix milliseconds, so that leases do not
+    /// depend on the clocks of isolates.
     ///
     /// # Errors
     /// The store did not answer.
     fn read(&self, key: &str) -> impl Future<Output = Result<(String, u64), Unavailable>>;
-    /// Sets the value if it still is `expected` (empty: if there is none). Tells whether it did.
+    /// Sets the value if it still is `expected` (empty: if the key is absent). Returns whether it did.
     ///
     /// # Errors
     /// The store did not answer; whether the value was set is unknown.
@@ -90,10 +91,10 @@ pub trait CompareAndSet {
     ) -> impl Future<Output = Result<bool, Unavailable>>;
 }
 
-/// Runs a command on a store that compares and sets.
+/// Runs a command on a compare-and-set store.
 ///
 /// # Errors
-/// The store did not answer, or others came between too often.
+/// The store did not answer, or other commands kept changing the state.
 pub async fn run_on<M: Machine>(
     store: &impl CompareAndSet,
     name: &str,

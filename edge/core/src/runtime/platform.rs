@@ -18,13 +18,13 @@ use crate::http::{
     web::{Body, Incoming, Outgoing},
 };
 
-/// The client of the request at hand.
+/// The client of the current request.
 pub trait ClientDisconnect {
-    /// Completes when the client has left without waiting for the answer. On a runtime that does not say so, never.
+    /// Completes when the client disconnects before the response. Never completes on a runtime that does not report it.
     fn client_disconnected(&self) -> LocalBoxFuture<'static, ()>;
 }
 
-/// The edge key-value store. May be stale for a minute and more; never the truth.
+/// The edge key-value store. It may be stale for a minute or more, so it is never the truth.
 pub trait KeyValueStore {
     /// Reads a value.
     ///
@@ -36,7 +36,7 @@ pub trait KeyValueStore {
     /// # Errors
     /// The store did not answer.
     fn put(&self, key: &str, value: &[u8], ttl: Duration) -> impl Future<Output = Result<(), Unavailable>>;
-    /// Forgets a value.
+    /// Deletes a value.
     ///
     /// # Errors
     /// The store did not answer.
@@ -47,19 +47,19 @@ pub trait KeyValueStore {
 pub trait HttpClient {
     /// The runtime's body type.
     type Body: ReadBody + 'static;
-    /// Sends a request. A body that streams and has a `Content-Length` among the headers is sent with that length,
-    /// another one in chunks.
+    /// Sends a request. A streaming body with a `Content-Length` header is sent with that length, any other
+    /// streaming body in chunks.
     ///
     /// # Errors
-    /// No answer within the request's timeout, or none at all; or its body broke off. A request whose body breaks off or
-    /// exceeds its limit, before its answer's head or after it, that is dropped, or whose answer is, is abandoned in a way
-    /// that its receiver notices: it never looks like all there is.
+    /// No response within the request's timeout, or its body broke off. If the request's body breaks off or exceeds its
+    /// limit, or if the request or its response is dropped, the request is aborted so that the receiver notices: it never
+    /// looks complete.
     fn send(&self, request: Outgoing<Self::Body>) -> impl Future<Output = Result<Incoming<Self::Body>, Unavailable>>;
 }
 
-/// The coordinator: the truth about sessions, and the place where commands on one queue up.
+/// The coordinator: it holds the truth about sessions and serialises the commands on each.
 pub trait Machines {
-    /// Runs a command on the machine of a name: atomically, durably before it is answered, one after the other.
+    /// Runs a command on the named machine: atomically, one at a time, and durable before the reply.
     ///
     /// # Errors
     /// The coordinator did not answer; whether the command ran is unknown.
@@ -94,21 +94,21 @@ pub trait StreamHub: HttpClient {
     ) -> impl Future<Output = Result<(), Unavailable>>;
 }
 
-/// A hub's answer to a stream that wants in.
+/// A hub's reply to a request for a stream.
 #[derive(Debug)]
 pub enum Opened<B> {
     /// The SSE body.
     Stream(Body<B>),
-    /// The session ended; the hub heard of it before we did.
+    /// The session ended; the hub knew before this isolate did.
     SessionEnded,
-    /// The user has as many streams as a user may.
+    /// The user has the maximum number of streams.
     TooMany,
 }
 
-/// What opens a stream.
+/// A request for a stream.
 #[derive(Debug, Clone)]
 pub struct OpenStream {
-    /// Whose: from the session, never from the request.
+    /// The session's user, never one named by the request.
     pub subject: Subject,
     /// The session that reads; its end ends the stream.
     pub session: SessionHandle,
@@ -116,11 +116,11 @@ pub struct OpenStream {
     pub last_event_id: Option<String>,
     /// When the session ends at the latest.
     pub session_ends_in: Duration,
-    /// Uniform in 0..=1, spreads what would otherwise happen to all clients at once.
+    /// Uniform in 0..=1; spreads events that would otherwise hit all clients at once.
     pub jitter: f64,
 }
 
-/// Checkpoints of the outbound topic's readers, stored beside the buffers they speak of.
+/// Checkpoints of the outbound topic's readers, stored beside the buffers that they describe.
 pub trait CheckpointStore {
     /// Moves a partition's checkpoint to `advance_to` if that is ahead, and returns where it then is.
     ///
@@ -134,23 +134,23 @@ pub trait CheckpointStore {
     ) -> impl Future<Output = Result<Option<Checkpoint>, Unavailable>>;
 }
 
-/// How often something may be done.
+/// A rate limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// Names what is counted; on Workers the name of the binding that counts it.
+    /// The name of the counter; on Workers, of the binding that counts.
     pub name: &'static str,
-    /// How often within a period.
+    /// The limit per period.
     pub limit: u32,
     /// The period, in seconds. Workers' bindings know 10 and 60.
     pub period_seconds: u32,
 }
 
-/// Counts what one user does. Approximate: a runtime may count per location.
+/// Counts requests per key. Approximate: a runtime may count per location.
 pub trait RateLimiter {
-    /// Counts one more and tells whether that is still within the rate.
+    /// Counts one more and returns whether it is within the rate.
     ///
     /// # Errors
-    /// Nobody counted.
+    /// The request was not counted.
     fn allow(&self, rate: Rate, key: &str) -> impl Future<Output = Result<bool, Unavailable>>;
 }
 

@@ -1,20 +1,19 @@
-//! How often is too often, for runtimes that count in a store of their own: which counter, how long it is kept, and what
-//! its value means. A runtime only counts.
+//! Rate windows for runtimes that count in a store: the counter's key, its lifetime, and its limit. A runtime only counts.
 
 use super::platform::Rate;
 
-/// The period of a rate that a moment falls in, for one user.
+/// One period of a rate, for one user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Window {
     limit: u32,
-    /// Names the counter: another one each period.
+    /// The counter's key, which differs each period.
     pub key: String,
     /// After how many seconds the counter may be forgotten, from its first count.
     pub expires_in_seconds: u32,
 }
 
 impl Window {
-    /// The window that `now_ms` falls in. Windows are fixed: across the seam of two, twice the rate can pass.
+    /// The window that `now_ms` falls in. Windows are fixed, so up to twice the rate passes across a boundary.
     #[must_use]
     pub fn new(rate: Rate, who: &str, now_ms: u64) -> Self {
         let period_seconds = rate.period_seconds.max(1);
@@ -26,7 +25,7 @@ impl Window {
         }
     }
 
-    /// Whether what was counted as the `count`th, from 1, is still within the rate.
+    /// Whether the `count`th request of the window, counted from 1, is within the rate.
     #[must_use]
     pub fn allows(&self, count: i64) -> bool {
         count <= i64::from(self.limit)
@@ -40,7 +39,7 @@ mod tests {
     const RATE: Rate = Rate { name: "R", limit: 3, period_seconds: 60 };
 
     #[test]
-    fn counts_a_user_within_a_period() {
+    fn each_user_has_one_counter_per_period() {
         let key = |who: &str, now_ms| Window::new(RATE, who, now_ms).key;
         assert_eq!(key("github:7", 60_000), key("github:7", 119_999));
         assert_ne!(key("github:7", 119_999), key("github:7", 120_000));
@@ -49,14 +48,14 @@ mod tests {
     }
 
     #[test]
-    fn the_last_of_the_limit_passes_and_the_next_does_not() {
+    fn requests_beyond_the_limit_are_rejected() {
         let window = Window::new(RATE, "github:7", 0);
         assert!(window.allows(1) && window.allows(3));
         assert!(!window.allows(4) && !window.allows(i64::MAX));
     }
 
     #[test]
-    fn a_counter_outlives_its_period_whenever_in_it_it_began() {
+    fn counter_outlives_its_period() {
         let window = Window::new(RATE, "github:7", 119_999);
         assert_eq!(window.expires_in_seconds, 60);
         assert_eq!(Window::new(Rate { period_seconds: 0, ..RATE }, "a", 5_000).expires_in_seconds, 1);

@@ -1,30 +1,30 @@
-//! What an isolate found out a moment ago about whether it can do its work, for all who ask: anybody may, at any rate.
+//! The latest readiness check of an isolate, shared by all requests: `/readyz` is public, so checks must be bounded.
 
 use std::cell::RefCell;
 
 use super::{single_flight::SingleFlight, unavailable::Unavailable};
 
-/// How long what was found out is told to others, in milliseconds.
-const TOLD_MS: u64 = 1000;
+/// How long a result is shared, in milliseconds.
+const SHARED_MS: u64 = 1000;
 
-/// The last verdict.
+/// The latest result.
 #[derive(Debug, Default)]
 pub struct Readiness {
     last: RefCell<Option<(u64, Result<(), Unavailable>)>>,
-    /// Whoever is finding out.
+    /// Lets one request run the check.
     pub single_flight: SingleFlight,
 }
 
 impl Readiness {
-    /// The last verdict, if it is not too old.
+    /// The latest result, if it is recent enough.
     #[must_use]
     pub fn verdict(&self, now_ms: u64) -> Option<Result<(), Unavailable>> {
         let last = self.last.borrow();
         let (at_ms, verdict) = last.as_ref()?;
-        (now_ms.checked_sub(*at_ms)? < TOLD_MS).then(|| verdict.clone())
+        (now_ms.checked_sub(*at_ms)? < SHARED_MS).then(|| verdict.clone())
     }
 
-    /// Remembers a verdict.
+    /// Stores a result.
     pub fn remember(&self, now_ms: u64, verdict: Result<(), Unavailable>) {
         *self.last.borrow_mut() = Some((now_ms, verdict));
     }

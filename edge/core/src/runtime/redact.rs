@@ -1,11 +1,11 @@
-//! What is left of a text that something outside said, before it may be seen in the log.
+//! Removes secrets from text that came from outside, before it is logged.
 
-/// Longest text of others in a line, in characters.
+/// Longest text from outside in a log line, in characters.
 pub(crate) const MAX_DETAIL_CHARS: usize = 300;
-/// From this length on, a run of characters as tokens have them is left out, unless it is plainly a word.
+/// Runs of token characters of at least this length are removed, unless they look like a word.
 const MIN_TOKEN_CHARS: usize = 16;
 
-/// The text, shortened; URLs keep scheme and host, parameters their name, and what looks like a token goes.
+/// Shortens a text. URLs keep scheme and host, parameters keep their name, and anything like a token is removed.
 pub(crate) fn without_secrets(text: &str) -> String {
     let words: Vec<String> =
         text.chars().take(MAX_DETAIL_CHARS).collect::<String>().split_whitespace().map(word).collect();
@@ -42,7 +42,7 @@ fn without_tokens(word: &str) -> String {
     out
 }
 
-/// Long, and with digits or of mixed case, as no word is.
+/// Whether a run is long and has digits or mixed case, unlike a word.
 fn is_token(run: &str) -> bool {
     let has = |test: fn(&char) -> bool| run.chars().any(|c| test(&c));
     run.len() >= MIN_TOKEN_CHARS

@@ -1,8 +1,8 @@
-//! One at a time within an isolate: of requests that want the same thing from outside, one fetches it and the others
-//! wait for what it puts into the isolate's memory.
+//! Single flight within an isolate: of concurrent requests for the same resource, one (the leader) fetches it. The others
+//! (the followers) wait until the result is in the isolate's memory.
 //!
-//! They look there again and again instead of sharing its future: on Workers, what a request began is that request's
-//! alone, and may stop for ever when its client leaves, without being dropped. So a turn also ends by itself.
+//! Followers poll the memory instead of sharing the leader's future. On Workers, I/O belongs to the request that began it
+//! and may stop for ever, without being dropped, when that request's client disconnects. So leadership also expires.
 
 use std::{
     cell::{Cell, RefCell},
@@ -15,11 +15,11 @@ use super::{
     unavailable::Unavailable,
 };
 
-/// How long is waited before the first look and at most before each of the next.
+/// The first and the longest pause between two polls.
 const FIRST_LOOK: Duration = Duration::from_millis(10);
 const MAX_LOOK: Duration = Duration::from_millis(200);
 
-/// What is being fetched.
+/// The fetches in progress.
 #[derive(Debug, Default)]
 pub struct SingleFlight {
     under_way: RefCell<HashMap<String, InFlight>>,
@@ -33,7 +33,7 @@ struct InFlight {
     until_ms: u64,
 }
 
-/// The right to fetch something. Dropped, it is the next one's.
+/// The right to fetch a resource. Dropping it lets the next request lead.
 #[derive(Debug)]
 pub struct Leader<'a> {
     single_flight: &'a SingleFlight,
@@ -41,24 +41,24 @@ pub struct Leader<'a> {
     number: u64,
 }
 
-/// What waiting came to.
+/// The role of a request that joined.
 #[derive(Debug)]
 pub enum Joined<'a, T> {
-    /// It is there.
+    /// The resource is available.
     Follower(T),
-    /// It is not, and it is ours to fetch.
+    /// The resource is missing, and this request fetches it.
     Leader(Leader<'a>),
 }
 
 impl SingleFlight {
-    /// Whether somebody fetches it.
+    /// Whether a fetch of `name` is in progress.
     #[must_use]
     pub fn is_under_way(&self, name: &str, now_ms: u64) -> bool {
-        // One that begins in the future was begun by a clock that was set back.
+        // A fetch that began in the future began before the clock was set back.
         self.under_way.borrow().get(name).is_some_and(|it| (it.began_ms..it.until_ms).contains(&now_ms))
     }
 
-    /// Takes the leader, for no longer than `limit`, unless somebody has it.
+    /// Becomes the leader for at most `limit`, unless another request leads.
     pub fn try_lead(&self, name: &str, now_ms: u64, limit: Duration) -> Option<Leader<'_>> {
         if self.is_under_way(name, now_ms) {
             return None;
@@ -70,11 +70,11 @@ impl SingleFlight {
         Some(Leader { single_flight: self, name: name.to_owned(), number })
     }
 
-    /// Waits until `look` finds it or the turn to fetch it is ours. Nobody has the turn for longer than `limit`, and
-    /// nobody waits for longer than one who stopped and one who came next may take.
+    /// Waits until `look` finds the resource or this request becomes the leader. A leader has at most `limit`. A follower
+    /// waits at most as long as one stopped leader and its successor may take.
     ///
     /// # Errors
-    /// [`Unavailable`] if others had the turn all that time.
+    /// [`Unavailable`] if other requests led all that time.
     pub async fn join<T>(
         &self,
         clock: &impl Clock,
@@ -105,7 +105,7 @@ impl SingleFlight {
 impl Drop for Leader<'_> {
     fn drop(&mut self) {
         let mut under_way = self.single_flight.under_way.borrow_mut();
-        // It may have been over, and somebody else's by now.
+        // This leadership may have expired, and another request may lead by now.
         if under_way.get(&self.name).is_some_and(|flight| flight.number == self.number) {
             under_way.remove(&self.name);
         }

@@ -1,8 +1,8 @@
-//! The log: one JSON line an event, made of values whose types are safe to print.
+//! The log: one JSON line per event, built from values whose types are safe to print.
 //!
-//! A [`Line`] can be made by an [`Event`] only, and an event's fields take a [`Field`] only. No `String`, URL, header
-//! map or secret is one, so whatever goes into the log was either written in this source (`&'static str`), is a number,
-//! or is of a type that knows how to show itself. docs/operations.md says what lines there are.
+//! Only an [`Event`] makes a [`Line`], and an event accepts only [`Field`]s. `String`, URL, header map and secrets are not
+//! fields, so a logged value is a literal of this source (`&'static str`), a number, or a type that knows how to print
+//! itself safely. docs/operations.md lists all events.
 
 use std::{fmt, net::IpAddr};
 
@@ -13,17 +13,17 @@ use serde_json::{Map, Value};
 
 use super::{clock::Clock, redact::without_secrets, unavailable::Unavailable};
 
-/// Longest name an operator gave something.
+/// Longest operator-chosen name that is logged.
 const MAX_NAME_CHARS: usize = 32;
 
-/// How much a line matters.
+/// The severity of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
-    /// As it should be.
+    /// Normal operation.
     Info,
-    /// Worth a look when there are many.
+    /// Worth attention when frequent.
     Warn,
-    /// Something does not work.
+    /// A failure.
     Error,
 }
 
@@ -37,7 +37,7 @@ impl Level {
     }
 }
 
-/// A value that may be seen in a log. Implement it for types that cannot hold a secret, and for no others.
+/// A value that may be logged. Implement it only for types that cannot hold a secret.
 pub trait Field {
     /// The value as JSON.
     fn value(self) -> Value;
@@ -46,7 +46,7 @@ pub trait Field {
 macro_rules! plain {
     ($($kind:ty),*) => { $(impl Field for $kind { fn value(self) -> Value { self.into() } })* };
 }
-// Text that stands in this source. A borrowed text of any other origin does not live as long and does not compile.
+// Literals of this source only: borrowed text of other origins does not live as long and does not compile.
 plain!(&'static str, bool, u16, u32, u64, usize, i32, i64);
 
 impl<T: Field> Field for Option<T> {
@@ -69,7 +69,7 @@ impl Field for StatusCode {
 
 impl Field for &Method {
     fn value(self) -> Value {
-        // A caller may invent one, of any length.
+        // A client may invent a method of any length.
         self.as_str().chars().take(16).collect::<String>().into()
     }
 }
@@ -98,7 +98,7 @@ impl Field for &Unavailable {
     }
 }
 
-/// A name that an operator gave something: a provider's id, a service, a host.
+/// A name chosen by an operator: a provider's id, a service, a host.
 #[derive(Debug, Clone, Copy)]
 pub struct Name<'a>(pub &'a str);
 
@@ -110,7 +110,7 @@ impl Field for Name<'_> {
     }
 }
 
-/// What a refusal counts by: made of this source's own words, so nothing of others is in it that had to go.
+/// The code that rejections are counted by. Made of this source's own words only, so it needs no redaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reason(String);
 
@@ -121,7 +121,7 @@ impl Reason {
         Self(kebab(sentence))
     }
 
-    /// That a part does not answer.
+    /// The code for a dependency that does not answer.
     #[must_use]
     pub fn unavailable(part: &'static str) -> Self {
         Self(format!("{}-unavailable", kebab(part)))
@@ -134,8 +134,7 @@ impl Field for Reason {
     }
 }
 
-/// Text that something outside answered. It is shortened, URLs lose all but scheme and host, and whatever looks like a
-/// token or a parameter's value is left out.
+/// Text from outside, redacted: shortened, URLs reduced to scheme and host, tokens and parameter values removed.
 #[derive(Debug, Clone, Copy)]
 pub struct Redacted<'a>(pub &'a str);
 
@@ -145,12 +144,12 @@ impl Field for Redacted<'_> {
     }
 }
 
-/// A finished line. Nothing but an [`Event`] makes one.
+/// A finished line. Only an [`Event`] makes one.
 #[derive(Debug, Clone)]
 pub struct Line(Map<String, Value>);
 
 impl Line {
-    /// Adds what all lines of a request have in common.
+    /// Adds the fields that all lines of a request share.
     #[must_use]
     pub(crate) fn within(mut self, fields: &[(&'static str, &str)]) -> Self {
         for (name, value) in fields {
@@ -166,13 +165,13 @@ impl fmt::Display for Line {
     }
 }
 
-/// The log: one JSON line an event.
+/// The log: one JSON line per event.
 pub trait Log {
-    /// Writes a line. It holds only what is safe to print.
+    /// Writes a line, which holds only values that are safe to print.
     fn log(&self, line: &Line);
 }
 
-/// A line in the making.
+/// A line under construction.
 #[derive(Debug)]
 #[must_use = "an event is in the log once it is written"]
 pub struct Event(Map<String, Value>);
@@ -186,22 +185,22 @@ impl Event {
         Self(fields)
     }
 
-    /// As it should be.
+    /// Normal operation.
     pub fn info(name: &'static str) -> Self {
         Self::new(Level::Info, name)
     }
 
-    /// Worth a look when there are many.
+    /// Worth attention when frequent.
     pub fn warn(name: &'static str) -> Self {
         Self::new(Level::Warn, name)
     }
 
-    /// Something does not work.
+    /// A failure.
     pub fn error(name: &'static str) -> Self {
         Self::new(Level::Error, name)
     }
 
-    /// Adds a field; one without a value is left out.
+    /// Adds a field; a null field is left out.
     pub fn with(mut self, name: &'static str, field: impl Field) -> Self {
         let value = field.value();
         if !value.is_null() {
@@ -219,16 +218,16 @@ impl Event {
     }
 }
 
-/// What became of a sign-in.
+/// The outcome of a sign-in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Login {
     /// A session has begun.
     Done,
     /// An account was added to a session.
     Connected,
-    /// It was not believed; a `reject` line says why.
+    /// Rejected; a `reject` line says why.
     Refused,
-    /// Something did not answer; a `reject` line says what.
+    /// A dependency did not answer; a `reject` line names it.
     Failed,
 }
 
@@ -244,26 +243,26 @@ impl Field for Login {
     }
 }
 
-/// What became of a refresh.
+/// The outcome of a refresh.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Renewal {
     /// New tokens are stored.
     Done,
-    /// The provider says that the grant is over: the account ends.
+    /// The provider says that the grant has ended, so the account ends.
     Ended(&'static str),
-    /// The provider gives no token restricted as a service wants it.
+    /// The provider denies a token with the requested restriction.
     Denied(&'static str),
-    /// The answer speaks of somebody else: the session ends.
+    /// The response names another subject, so the session ends.
     SubjectMismatch(&'static str),
-    /// The provider answered, but not now.
+    /// The provider asked for a later retry.
     NotNow(&'static str),
-    /// The answer was lost; what the provider did is unknown.
+    /// The response was lost; whether the token was consumed is unknown.
     Lost,
-    /// Lost too often; the user must connect the account again.
+    /// Too many responses were lost; the user must link the account again.
     Exhausted,
-    /// Whoever renewed was too slow, and somebody else took the turn; the new tokens were given up.
+    /// The lease expired and another writer took over; the new tokens were discarded.
     Superseded,
-    /// The session ended meanwhile; the new tokens were given up.
+    /// The session ended meanwhile; the new tokens were revoked.
     SessionEnded,
 }
 
@@ -292,13 +291,13 @@ impl Renewal {
     }
 }
 
-/// Reports what became of a sign-in.
+/// Logs the outcome of a sign-in.
 pub fn login(to: &(impl Clock + Log), provider: &str, outcome: Login) {
     let level = if matches!(outcome, Login::Done | Login::Connected) { Level::Info } else { Level::Warn };
     Event::new(level, "login").with("provider", Name(provider)).with("outcome", outcome).write(to);
 }
 
-/// Reports what became of a refresh.
+/// Logs the outcome of a refresh.
 pub fn refresh(to: &(impl Clock + Log), provider: &str, renewal: Renewal) {
     let level = if renewal == Renewal::Done { Level::Info } else { Level::Warn };
     let event = Event::new(level, "refresh").with("provider", Name(provider)).with("outcome", renewal.outcome());

@@ -1,7 +1,7 @@
-//! A runtime as one request sees it: what the request does through it can be told from its lines in the log.
+//! A platform that traces one request.
 //!
-//! Every line gets the request's id, trace and route; every request that goes out carries the trace and leaves a line
-//! with its status and duration. So nothing beneath has to remember either.
+//! Every log line gets the request's id, trace and route. Every outgoing request carries the trace and is logged with its
+//! status and duration. So no code below has to pass these along.
 
 use std::{future::Future, time::Duration};
 
@@ -27,14 +27,14 @@ use super::{
 };
 use crate::http::web::{Incoming, Outgoing, TRACEPARENT};
 
-/// The runtime, observed.
+/// A platform with the identity of the request that uses it.
 #[derive(Debug)]
 pub struct Traced<'a, P> {
     /// The runtime.
     pub platform: &'a P,
-    /// Names the request.
+    /// The id of the request.
     pub request_id: &'a str,
-    /// What the request is part of.
+    /// The trace that the request is part of.
     pub trace: &'a Traceparent,
     /// The pattern of its route.
     pub route: &'static str,

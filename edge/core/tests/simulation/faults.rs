@@ -2,45 +2,45 @@
 
 use std::time::Duration;
 
-use super::scheduler::{Scheduler, Turn};
+use crate::scheduler::{Scheduler, StepFault};
 
-/// Chances in a thousand. All zero is fair faults.
+/// Probabilities in a thousand. The default is no faults.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Faults {
-    /// A request ends in the middle of anything.
+    /// A request crashes in the middle of its work.
     pub(crate) crash: u64,
-    /// An isolate gets no processor for up to a minute and a half.
+    /// A request gets no processor for up to 100 seconds.
     pub(crate) stall: u64,
     /// A command never reaches the coordinator.
     pub(crate) command_lost: u64,
-    /// A command is run, and its answer is lost.
+    /// The coordinator runs a command, and its reply is lost.
     pub(crate) reply_lost: u64,
-    /// A command or its answer takes seconds.
+    /// A command or its reply takes seconds.
     pub(crate) coordinator_slow: u64,
     /// A read of the key-value store returns some earlier value, or none.
-    pub(crate) stale: u64,
-    /// A write to the key-value store lands late, and after what was written later.
-    pub(crate) write_late: u64,
-    /// The key-value store does not answer.
-    pub(crate) store_down: u64,
-    /// A request to a provider or an upstream is lost on the way there.
+    pub(crate) stale_read: u64,
+    /// A write to the key-value store takes effect late, possibly after a later write.
+    pub(crate) late_write: u64,
+    /// The key-value store fails.
+    pub(crate) key_value_down: u64,
+    /// A request to a provider or an upstream is lost on its way.
     pub(crate) request_lost: u64,
-    /// The same on the way back.
+    /// The answer of a provider or an upstream is lost on its way.
     pub(crate) answer_lost: u64,
-    /// An answer takes seconds, perhaps longer than anyone waits; or the request takes them.
+    /// A request or its answer takes seconds, possibly longer than the sender waits.
     pub(crate) network_slow: u64,
-    /// A provider is overloaded: 429, or 503 with when to come back; nothing done.
+    /// A provider is overloaded: it answers 429, or 503 with `Retry-After`, and does nothing.
     pub(crate) provider_busy: u64,
-    /// A gateway cuts an answer off, garbles it, or says that there is none, whatever was done.
-    pub(crate) answer_cut: u64,
-    /// A provider will not restrict a token.
+    /// A gateway truncates or replaces an answer, whether or not the provider did its work.
+    pub(crate) answer_mangled: u64,
+    /// A provider does not issue a restricted token.
     pub(crate) restriction_denied: u64,
-    /// The hub does not answer.
+    /// The hub fails.
     pub(crate) hub_down: u64,
 }
 
 impl Faults {
-    /// Each kind of trouble is there or not, and more or less of it.
+    /// Draws whether each kind of fault occurs at all, and how often.
     pub(crate) fn draw(scheduler: &Scheduler) -> Self {
         let some = |max: u64| if scheduler.chance(500) { scheduler.draw(1..max + 1) } else { 0 };
         Self {
@@ -49,40 +49,41 @@ impl Faults {
             command_lost: some(40),
             reply_lost: some(40),
             coordinator_slow: some(60),
-            stale: some(600),
-            write_late: some(600),
-            store_down: some(200),
+            stale_read: some(600),
+            late_write: some(600),
+            key_value_down: some(200),
             request_lost: some(100),
             answer_lost: some(200),
             network_slow: some(200),
             provider_busy: some(200),
-            answer_cut: some(100),
+            answer_mangled: some(100),
             restriction_denied: some(400),
             hub_down: some(200),
         }
     }
 
-    /// What a task meets when its turn comes. Lightning strikes where it does most harm: at who holds a lease.
-    pub(crate) fn turn(&self, scheduler: &Scheduler, has_lease: bool) -> Turn {
-        let times = if has_lease { 8 } else { 1 };
-        if scheduler.chance(self.crash * times) {
-            Turn::Crashes
-        } else if scheduler.chance(self.stall * times) {
-            // Long enough for a lease to be over.
-            let range = if has_lease { 30_000..100_000 } else { 1_000..60_000 };
-            Turn::Stalls(Duration::from_millis(scheduler.draw(range)))
+    /// The fault that a task meets when it is about to run. A lease holder is hit more often: there a fault does most
+    /// harm.
+    pub(crate) fn draw_step_fault(&self, scheduler: &Scheduler, has_lease: bool) -> StepFault {
+        let factor = if has_lease { 8 } else { 1 };
+        if scheduler.chance(self.crash * factor) {
+            StepFault::Crash
+        } else if scheduler.chance(self.stall * factor) {
+            // Mostly long enough for a lease to expire.
+            let range_ms = if has_lease { 30_000..100_000 } else { 1_000..60_000 };
+            StepFault::Stall(Duration::from_millis(scheduler.draw(range_ms)))
         } else {
-            Turn::Runs
+            StepFault::None
         }
     }
 
-    /// How long a step between edge and coordinator takes, in milliseconds.
-    pub(crate) fn coordinator_ms(&self, scheduler: &Scheduler) -> u64 {
+    /// How long a message between edge and coordinator takes one way, in milliseconds.
+    pub(crate) fn draw_coordinator_ms(&self, scheduler: &Scheduler) -> u64 {
         if scheduler.chance(self.coordinator_slow) { scheduler.draw(500..9_000) } else { scheduler.draw(1..20) }
     }
 
-    /// How long a step between edge and provider or upstream takes, in milliseconds.
-    pub(crate) fn network_ms(&self, scheduler: &Scheduler) -> u64 {
+    /// How long a message between edge and provider or upstream takes one way, in milliseconds.
+    pub(crate) fn draw_network_ms(&self, scheduler: &Scheduler) -> u64 {
         if scheduler.chance(self.network_slow) { scheduler.draw(1_000..45_000) } else { scheduler.draw(1..80) }
     }
 }

@@ -1,4 +1,4 @@
-//! One isolate: an edge with its own memory, and the platform that it sees.
+//! An isolate: an edge with its own memory, and the platform that it sees.
 
 use std::{
     cell::{Cell, RefCell},
@@ -35,34 +35,31 @@ use causeway_protocol::{
 use futures_util::future::LocalBoxFuture;
 use http::StatusCode;
 
-use super::{
-    World,
-    scheduler::{TaskId, promise},
-};
+use crate::{oneshot, scheduler::TaskId, world::World};
 
 pub(crate) struct Isolate {
-    pub(crate) outside: Outside,
+    pub(crate) platform: SimulatedPlatform,
     settings: RefCell<BTreeMap<String, String>>,
     edge: RefCell<Rc<Edge>>,
     config: RefCell<Rc<Config>>,
 }
 
 impl Isolate {
-    pub(crate) fn new(outside: Outside, settings: BTreeMap<String, String>) -> Self {
+    pub(crate) fn new(platform: SimulatedPlatform, settings: BTreeMap<String, String>) -> Self {
         let (edge, config) = (RefCell::new(Rc::new(edge(&settings))), RefCell::new(Rc::new(config(&settings))));
-        Self { outside, settings: RefCell::new(settings), edge, config }
+        Self { platform, settings: RefCell::new(settings), edge, config }
     }
 
     pub(crate) fn edge(&self) -> Rc<Edge> {
         Rc::clone(&self.edge.borrow())
     }
 
-    /// Forgets all it knew.
+    /// Starts again with an empty memory.
     pub(crate) fn restart(&self) {
         *self.edge.borrow_mut() = Rc::new(edge(&self.settings.borrow()));
     }
 
-    /// Starts anew with another value. What it was doing goes on in the old one.
+    /// Starts again with one setting changed. Requests under way finish with the old edge.
     pub(crate) fn reconfigure(&self, key: &str, value: String) {
         self.settings.borrow_mut().insert(key.to_owned(), value);
         *self.config.borrow_mut() = Rc::new(config(&self.settings.borrow()));
@@ -73,10 +70,10 @@ impl Isolate {
         Rc::clone(&self.config.borrow())
     }
 
-    /// What a handler does with sessions, done by hand, by a region that remembers nothing.
-    pub(crate) async fn with_sessions<T>(&self, work: impl AsyncFnOnce(Sessions<'_, Outside>) -> T) -> T {
+    /// Uses sessions as a handler would, without going through one, from an isolate with an empty cache.
+    pub(crate) async fn with_sessions<T>(&self, work: impl AsyncFnOnce(Sessions<'_, SimulatedPlatform>) -> T) -> T {
         let (config, cache) = (self.config(), SessionCache::default());
-        work(Sessions { platform: &self.outside, settings: &config.sessions, cache: &cache }).await
+        work(Sessions { platform: &self.platform, settings: &config.sessions, cache: &cache }).await
     }
 }
 
@@ -88,30 +85,30 @@ fn config(settings: &BTreeMap<String, String>) -> Config {
     Config::load(&|key: &str| settings.get(key).cloned(), Coordination::Objects).unwrap()
 }
 
-/// The platform of one isolate.
+/// The platform that one isolate sees.
 #[derive(Clone)]
-pub(crate) struct Outside {
+pub(crate) struct SimulatedPlatform {
     pub(crate) world: Rc<World>,
-    pub(crate) number: usize,
+    pub(crate) isolate: usize,
     pub(crate) skew_ms: i64,
 }
 
-/// Notes that a task never had its answer, unless it had.
-struct Unanswered<'a> {
+/// Notes a disruption of its task when dropped, unless the task got its answer.
+struct AnswerGuard<'a> {
     world: &'a World,
     task: Option<TaskId>,
-    answered: Cell<bool>,
+    is_answered: Cell<bool>,
 }
 
-impl Drop for Unanswered<'_> {
+impl Drop for AnswerGuard<'_> {
     fn drop(&mut self) {
-        if !self.answered.get() {
-            self.world.checker.trouble(self.task, self.world.now_ms());
+        if !self.is_answered.get() {
+            self.world.checker.note_disruption(self.task, self.world.now_ms());
         }
     }
 }
 
-impl Clock for Outside {
+impl Clock for SimulatedPlatform {
     fn now_ms(&self) -> u64 {
         self.world.now_ms().saturating_add_signed(self.skew_ms)
     }
@@ -121,37 +118,38 @@ impl Clock for Outside {
     }
 }
 
-impl Random for Outside {
+impl Random for SimulatedPlatform {
     fn fill(&self, buffer: &mut [u8]) -> Result<(), Unavailable> {
         self.world.scheduler.fill(buffer);
         Ok(())
     }
 }
 
-impl KeyValueStore for Outside {
+impl KeyValueStore for SimulatedPlatform {
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Unavailable> {
-        self.world.read(key).await
+        self.world.read_key(key).await
     }
 
     async fn put(&self, key: &str, value: &[u8], _ttl: Duration) -> Result<(), Unavailable> {
-        self.world.write(key, Some(value.to_vec())).await
+        self.world.write_key(key, Some(value.to_vec())).await
     }
 
     async fn delete(&self, key: &str) -> Result<(), Unavailable> {
-        self.world.write(key, None).await
+        self.world.write_key(key, None).await
     }
 }
 
-impl Machines for Outside {
+impl Machines for SimulatedPlatform {
     async fn run<M: Machine>(&self, name: &str, command: M::Command) -> Result<M::Reply, Unavailable> {
-        let watch = Unanswered { world: &self.world, task: self.world.scheduler.current(), answered: Cell::new(false) };
-        let reply = self.world.command::<M>(name, command).await?;
-        watch.answered.set(true);
+        let guard =
+            AnswerGuard { world: &self.world, task: self.world.scheduler.current(), is_answered: Cell::new(false) };
+        let reply = self.world.run_command::<M>(name, command).await?;
+        guard.is_answered.set(true);
         Ok(reply)
     }
 }
 
-impl HttpClient for Outside {
+impl HttpClient for SimulatedPlatform {
     type Body = Text;
 
     fn send(&self, request: Outgoing<Text>) -> impl Future<Output = Result<Incoming<Text>, Unavailable>> {
@@ -171,15 +169,15 @@ impl HttpClient for Outside {
         };
         async move {
             let world = &self.world;
-            let (kept, promised) = promise();
-            let unanswered = Err(Unavailable::new("network", "no answer"));
-            let watch = world.checker.sends(world, &sent, &kept);
-            let too_late = kept.clone();
-            world.scheduler.later(timeout_ms, move || too_late.keep(unanswered));
-            world.carry(sent, kept);
-            let answer = promised.await;
+            let (sender, receiver) = oneshot::channel();
+            let timed_out = Err(Unavailable::new("network", "no answer"));
+            let watch = world.checker.on_send(world, &sent, &sender);
+            let timer = sender.clone();
+            world.scheduler.schedule(timeout_ms, move || timer.send(timed_out));
+            world.transmit(sent, sender);
+            let answer = receiver.await;
             if let Some(watch) = watch {
-                watch.got(&answer);
+                watch.on_answer(&answer);
             }
             let (status, headers, body) = answer?;
             let headers = headers.into_iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
@@ -189,7 +187,7 @@ impl HttpClient for Outside {
     }
 }
 
-impl StreamHub for Outside {
+impl StreamHub for SimulatedPlatform {
     const AT_EDGE: bool = true;
 
     async fn append(&self, _subject: &Subject, _records: &[Record]) -> Result<(), Unavailable> {
@@ -208,26 +206,26 @@ impl StreamHub for Outside {
     }
 }
 
-impl ClientDisconnect for Outside {
+impl ClientDisconnect for SimulatedPlatform {
     fn client_disconnected(&self) -> LocalBoxFuture<'static, ()> {
         Box::pin(std::future::pending())
     }
 }
 
-impl CheckpointStore for Outside {
+impl CheckpointStore for SimulatedPlatform {
     async fn checkpoint(&self, _: &str, _: i32, _: Option<Checkpoint>) -> Result<Option<Checkpoint>, Unavailable> {
         Ok(None)
     }
 }
 
-impl RateLimiter for Outside {
+impl RateLimiter for SimulatedPlatform {
     async fn allow(&self, _rate: Rate, _key: &str) -> Result<bool, Unavailable> {
         Ok(true)
     }
 }
 
-impl Log for Outside {
+impl Log for SimulatedPlatform {
     fn log(&self, line: &Line) {
-        self.world.trace(|| format!("isolate {} logs {line}", self.number));
+        self.world.trace(|| format!("isolate {} logs {line}", self.isolate));
     }
 }
