@@ -114,12 +114,12 @@ pub struct InMemoryPlatform {
     pub revoke_at_send: Cell<bool>,
     /// The isolate stands still for a minute when the next answer from a URL that ends so is there.
     pub stalls_at: Cell<Option<&'static str>>,
-    /// Whoever sends the next requests does not wait for their answers.
+    /// Clients of the next requests disconnect before the response.
     pub client_left: Cell<bool>,
     pub coordinator_down: Cell<bool>,
     /// How many commands it was given.
     pub commands: Cell<usize>,
-    /// Commands that have this text in them are run, and nobody gets the answer.
+    /// Commands that contain this text run, but their replies are lost.
     pub replies_lost: Cell<Option<&'static str>>,
     /// It never answers.
     pub coordinator_silent: Cell<bool>,
@@ -206,7 +206,7 @@ impl Clock for InMemoryPlatform {
 
     fn sleep(&self, wait: Duration) -> LocalBoxFuture<'static, ()> {
         let (now_ms, until_ms) = (Rc::clone(&self.now_ms), self.now_ms.get() + millis(wait));
-        // Whoever runs it asks again: nothing wakes it.
+        // The executor polls it again; nothing wakes it.
         Box::pin(poll_fn(move |_| if now_ms.get() < until_ms { Poll::Pending } else { Poll::Ready(()) }))
     }
 }

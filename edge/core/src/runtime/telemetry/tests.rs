@@ -154,7 +154,7 @@ fn every_reason_comes_out_as_itself() {
 
 #[test]
 fn every_outage_is_in_the_documentation_and_no_other() {
-    // Nobody is refused without them: what is not counted passes, and a client that is late has a status of its own.
+    // Neither rejects a request: uncounted requests pass, and a slow client gets a status of its own.
     const NO_REASON: [&str; 2] = ["rate limiter", "client"];
     let source = ["src", "../workers/src", "../spin/src"].map(sources_below).concat();
     let mut parts = texts_after(&source, &["Unavailable::new(", "encode_json(", "const PART: &str ="]);
