@@ -214,7 +214,8 @@ impl<P: Platform> Refresher<'_, P> {
             }
             LeaseReply::RefreshedRecently => Err(attempt.sign_in_needed()),
             LeaseReply::Granted(lease) => {
-                let renewed = self.renew(&lease, attempt.provider_id, attempt.restriction, asked_ms).await;
+                // Boxed: few calls refresh a token, and all would carry the space for it on a small stack.
+                let renewed = Box::pin(self.renew(&lease, attempt.provider_id, attempt.restriction, asked_ms)).await;
                 match (renewed, still_good) {
                     (Err(Error::Unavailable(_)), Some(good)) => Ok(Some(good)),
                     (renewed, _) => renewed?.ok_or_else(|| attempt.sign_in_needed()).map(Some),
