@@ -140,9 +140,10 @@ impl<P: Platform> Sessions<'_, P> {
     /// The same for a caller with the session's id. Returns the record that the session ended with, which another isolate
     /// may have stored a moment before, if this call ended it; also if the rest of the end is not confirmed.
     pub async fn end_own(&self, id: &SessionId, reason: EndReason) -> (Option<SessionRecord>, Result<(), Error>) {
-        let (last, ended) = self.end_and_take(&id.handle(), reason).await;
+        let handle = id.handle();
+        let (last, ended) = self.end_and_take(&handle, reason).await;
         let record = last.and_then(|LastRecord { generation, record }| {
-            self.unseal(id, &SealedRecord::from_text(generation, &record)?)
+            self.unseal(id, &handle, &SealedRecord::from_text(generation, &record)?)
         });
         (record, ended)
     }

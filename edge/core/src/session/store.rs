@@ -124,14 +124,14 @@ impl<P: Platform> Sessions<'_, P> {
                 fetched
             }
         };
-        let session = match self.open(&id, &stored) {
+        let session = match self.open(&id, &handle, &stored) {
             Some(session) => session,
             // The copy is damaged; the coordinator's record may not be.
             None => {
                 self.cache.forget(&handle);
                 let stored = self.read(&handle).await?;
                 let broken = Error::Unauthenticated { reason: "session record does not open" };
-                self.open(&id, &stored).ok_or(broken)?
+                self.open(&id, &handle, &stored).ok_or(broken)?
             }
         };
         self.check_usable(&session.record, now_ms)?;
@@ -198,17 +198,22 @@ impl<P: Platform> Sessions<'_, P> {
         Ok(SealedRecord { generation, sealed })
     }
 
-    pub(super) fn unseal(&self, id: &SessionId, stored: &SealedRecord) -> Option<SessionRecord> {
-        let (handle, version) = (id.handle(), stored.generation.to_be_bytes());
+    pub(super) fn unseal(
+        &self,
+        id: &SessionId,
+        handle: &SessionHandle,
+        stored: &SealedRecord,
+    ) -> Option<SessionRecord> {
+        let version = stored.generation.to_be_bytes();
         let context = [handle.as_str().as_bytes(), &version];
         stored.sealed.open_with_secret(&self.settings.keys, &context, id.as_bytes()).ok()
     }
 
     /// The session of an id with this record. `None` if the record does not open.
-    pub(super) fn open(&self, id: &SessionId, stored: &SealedRecord) -> Option<Session> {
-        let record = self.unseal(id, stored)?;
+    pub(super) fn open(&self, id: &SessionId, handle: &SessionHandle, stored: &SealedRecord) -> Option<Session> {
+        let record = self.unseal(id, handle, stored)?;
         let is_current = stored.sealed.is_current(&self.settings.keys);
-        Some(Session { id: id.clone(), handle: id.handle(), generation: stored.generation, record, is_current })
+        Some(Session { id: id.clone(), handle: handle.clone(), generation: stored.generation, record, is_current })
     }
 
     pub(super) async fn coordinate(&self, handle: &SessionHandle, command: Command) -> Result<Reply, Unavailable> {

@@ -86,7 +86,7 @@ impl<P: Platform> Sessions<'_, P> {
         let acquire = Command::AcquireLease { account, refused, known_generation: session.generation, attempt_id };
         let open = |generation, record: &str| {
             let stored = SealedRecord::from_text(generation, record)?;
-            Some((self.open(&session.id, &stored)?, stored))
+            Some((self.open(&session.id, &session.handle, &stored)?, stored))
         };
         let broken = Error::Unauthenticated { reason: "session record does not open" };
         // The answer may be older than its arrival, but not older than the question.
