@@ -25,7 +25,7 @@ use crate::{
         telemetry::Event,
         unavailable::Unavailable,
     },
-    seal::{self, Binding, Purpose},
+    seal::{Contents, Purpose, Sealed},
 };
 
 /// A token with less time left is replaced if another can be had, in milliseconds: a call may take long, and clocks differ.
@@ -108,16 +108,14 @@ impl<P: Platform> InstallationTokens<'_, P> {
 
     async fn load(&self, key: &str) -> Option<InstallationToken> {
         let sealed = within(self.platform, STORE_TIMEOUT, "kv", self.platform.get(key)).await.ok()??;
-        let plain = seal::open(self.keys, binding(&[key.as_bytes()]), &sealed).ok()?;
-        from_bytes(&plain)
+        Sealed::from_bytes(sealed).open(self.keys, &[key.as_bytes()]).ok()
     }
 
     async fn store(&self, key: &str, token: &InstallationToken) -> Result<(), Unavailable> {
         let platform = self.platform;
-        let plain = to_bytes(token);
-        let sealed = seal::seal(self.keys, platform, binding(&[key.as_bytes()]), &plain)?;
+        let sealed = Sealed::seal(token, self.keys, platform, &[key.as_bytes()])?;
         let ttl = Duration::from_millis(token.expires_at_ms.saturating_sub(platform.now_ms()));
-        within(platform, STORE_TIMEOUT, "kv", platform.put(key, &sealed, ttl)).await
+        within(platform, STORE_TIMEOUT, "kv", platform.put(key, sealed.as_bytes(), ttl)).await
     }
 }
 
@@ -208,31 +206,31 @@ fn storage_key(app: &App, installation: &Installation) -> String {
     format!("installation:{}", hex::encode(Sha256::digest(text)))
 }
 
-/// `expires_at_ms (8) ‖ minted_at_ms (8), if known ‖ token`
-fn to_bytes(token: &InstallationToken) -> Zeroizing<Vec<u8>> {
-    let mut plain = Zeroizing::new(token.expires_at_ms.to_be_bytes().to_vec());
-    plain.extend(token.minted_at_ms.iter().flat_map(|at_ms| at_ms.to_be_bytes()));
-    plain.extend_from_slice(token.token.expose_secret().as_bytes());
-    plain
-}
+/// The layout is `expires_at_ms (8) ‖ minted_at_ms (8), if known ‖ token`. The seal is bound to no session's secret: all
+/// sessions of a service use the same token.
+impl Contents for InstallationToken {
+    const PURPOSE: Purpose = Purpose::InstallationToken;
 
-fn from_bytes(plain: &[u8]) -> Option<InstallationToken> {
-    let (expires_at_ms, rest) = plain.split_first_chunk()?;
-    // An older version stored no `minted_at_ms`. A time begins with a zero byte, and a token never does.
-    let (minted_at_ms, token) = match rest.split_first_chunk::<8>() {
-        Some((minted_at_ms @ [0, ..], token)) => (Some(u64::from_be_bytes(*minted_at_ms)), token),
-        _ => (None, rest),
-    };
-    Some(InstallationToken {
-        token: std::str::from_utf8(token).ok()?.to_owned().into(),
-        expires_at_ms: u64::from_be_bytes(*expires_at_ms),
-        minted_at_ms,
-    })
-}
+    fn encode(&self) -> Result<Zeroizing<Vec<u8>>, Unavailable> {
+        let mut plaintext = Zeroizing::new(self.expires_at_ms.to_be_bytes().to_vec());
+        plaintext.extend(self.minted_at_ms.iter().flat_map(|at_ms| at_ms.to_be_bytes()));
+        plaintext.extend_from_slice(self.token.expose_secret().as_bytes());
+        Ok(plaintext)
+    }
 
-/// Bound to no session's secret: all sessions of a service use the same token.
-fn binding<'a>(context: &'a [&'a [u8]]) -> Binding<'a> {
-    Binding { purpose: Purpose::InstallationToken, context, secret: b"" }
+    fn decode(plaintext: &[u8]) -> Option<Self> {
+        let (expires_at_ms, rest) = plaintext.split_first_chunk()?;
+        // An older version stored no `minted_at_ms`. A time begins with a zero byte, and a token never does.
+        let (minted_at_ms, token) = match rest.split_first_chunk::<8>() {
+            Some((minted_at_ms @ [0, ..], token)) => (Some(u64::from_be_bytes(*minted_at_ms)), token),
+            _ => (None, rest),
+        };
+        Some(Self {
+            token: std::str::from_utf8(token).ok()?.to_owned().into(),
+            expires_at_ms: u64::from_be_bytes(*expires_at_ms),
+            minted_at_ms,
+        })
+    }
 }
 
 #[cfg(test)]
@@ -247,17 +245,17 @@ mod tests {
 
     #[test]
     fn a_token_is_stored_with_the_time_it_was_minted() {
-        let found = from_bytes(&to_bytes(&minted(Some(NOW_MS)))).unwrap();
+        let found = InstallationToken::decode(&minted(Some(NOW_MS)).encode().unwrap()).unwrap();
         assert_eq!((found.token.expose_secret(), found.expires_at_ms), ("ghs_1", NOW_MS + VALID_MS));
         assert_eq!(found.minted_at_ms, Some(NOW_MS));
-        assert!(from_bytes(b"short").is_none());
+        assert!(InstallationToken::decode(b"short").is_none());
     }
 
     #[test]
     fn s117_a_token_stored_without_that_time_is_fit_but_not_new() {
         for token in ["ghs_1", "ghs_long_enough_for_a_time"] {
             let old = [&(NOW_MS + VALID_MS).to_be_bytes()[..], token.as_bytes()].concat();
-            let found = from_bytes(&old).unwrap();
+            let found = InstallationToken::decode(&old).unwrap();
             assert_eq!((found.token.expose_secret(), found.minted_at_ms), (token, None));
             assert!(is_fit(&found, false, NOW_MS) && !is_fit(&found, true, NOW_MS));
         }
