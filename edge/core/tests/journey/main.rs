@@ -56,6 +56,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use serde_json::Value;
 
 const JSON: &str = "application/json";
+/// `SERVICES` with an API that takes tokens of the provider `corp`.
+const CORP_API: &str = r#"[{"name":"api","url":"https://api.corp.example","provider":"corp","allow":["GET /x"]}]"#;
 
 fn github(sent: &Sent) -> Option<Answer> {
     let answer = |status, body: &str| Some((status, vec![("content-type", JSON.to_owned())], body.to_owned()));

@@ -15,7 +15,7 @@ use causeway_core::{
 use http::{Method, StatusCode};
 use serde_json::json;
 
-use super::{Browser, JSON, code, github, text};
+use super::{Browser, CORP_API, JSON, code, github, text};
 
 const TOKEN: &str = "https://github.com/login/oauth/access_token";
 const EIGHT_HOURS_MS: u64 = 8 * 60 * 60 * 1000;
@@ -341,20 +341,13 @@ fn m67_token_unknown_to_github_is_sent_once() {
 fn s55_irrelevant_claim_of_another_type_ends_no_session() {
     let corp = Corp::new();
     *corp.claims.borrow_mut() = json!({"ver": 1, "groups": ["one", "two"], "auth_time": NOW});
-    let browser = Browser::configured(
-        &[
-            corp::SETTINGS[0],
-            corp::SETTINGS[1],
-            ("SERVICES", r#"[{"name":"api","url":"https://api.corp.example","provider":"corp","allow":["GET /x"]}]"#),
-        ],
-        {
-            let corp = Rc::clone(&corp);
-            move |sent| match sent.url.as_str() {
-                "https://api.corp.example/x" => answer(200, "{}"),
-                _ => corp.answer(sent),
-            }
-        },
-    );
+    let browser = Browser::configured(&[corp::SETTINGS[0], corp::SETTINGS[1], ("SERVICES", CORP_API)], {
+        let corp = Rc::clone(&corp);
+        move |sent| match sent.url.as_str() {
+            "https://api.corp.example/x" => answer(200, "{}"),
+            _ => corp.answer(sent),
+        }
+    });
     browser.sign_in_at(&corp);
     for (hour, change) in [
         (1, json!({"ver": "1", "groups": "one", "email": ["ada@corp.example"], "auth_time": 1_800_000_000.5})),
@@ -374,17 +367,10 @@ fn s55_irrelevant_claim_of_another_type_ends_no_session() {
 #[test]
 fn s55_slow_revocation_of_mismatched_tokens_does_not_delay_the_end_of_the_session() {
     let corp = Corp::new();
-    let browser = Browser::configured(
-        &[
-            corp::SETTINGS[0],
-            corp::SETTINGS[1],
-            ("SERVICES", r#"[{"name":"api","url":"https://api.corp.example","provider":"corp","allow":["GET /x"]}]"#),
-        ],
-        {
-            let corp = Rc::clone(&corp);
-            move |sent| corp.answer(sent)
-        },
-    );
+    let browser = Browser::configured(&[corp::SETTINGS[0], corp::SETTINGS[1], ("SERVICES", CORP_API)], {
+        let corp = Rc::clone(&corp);
+        move |sent| corp.answer(sent)
+    });
     browser.sign_in_at(&corp);
     wait(&browser, 3_600_000);
     *corp.claims.borrow_mut() = json!({"sub": "other"});
