@@ -14,8 +14,10 @@ use super::{
 };
 use crate::{
     runtime::{
+        dependency::Dependency,
         platform::Platform,
         random::{Random, random_text},
+        reason::Reason,
         unavailable::Unavailable,
     },
     token_set::TokenSet,
@@ -56,7 +58,7 @@ const MAX_REQUEST_URI_BYTES: usize = 1024;
 pub enum ExchangeError {
     /// The provider rejected the code, or its response is not a token response.
     #[error("code exchange refused: {0}")]
-    Refused(&'static str),
+    Refused(Reason),
     /// The provider did not respond, or it rejected the client rather than the code.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
@@ -111,12 +113,13 @@ pub async fn authorization_url<P: Platform>(
 
 /// The provider's `oauth2` client with our redirect URI.
 fn protocol_with_redirect(provider: &Provider, endpoints: &Endpoints) -> Result<Protocol, Unavailable> {
-    let redirect = RedirectUrl::new(provider.redirect_uri.clone()).map_err(|e| Unavailable::new("sign-in", e))?;
+    let redirect =
+        RedirectUrl::new(provider.redirect_uri.clone()).map_err(|e| Unavailable::new(Dependency::SignIn, e))?;
     Ok(protocol::of(provider, endpoints).set_redirect_uri(redirect))
 }
 
 async fn push<P: Platform>(client: &Client<'_, P>, endpoint: &Url, form: Form<'_>) -> Result<String, Unavailable> {
-    let unavailable = |detail: &dyn std::fmt::Display| Unavailable::new("identity provider", detail);
+    let unavailable = |detail: &dyn std::fmt::Display| Unavailable::new(Dependency::IdentityProvider, detail);
     let body = client.post(endpoint, form, None).await.map_err(|error| match error {
         TokenError::Lost(error) => error,
         error => unavailable(&error),
@@ -158,10 +161,14 @@ pub async fn exchange<P: Platform>(
     let tokens = tokens.map_err(|error| match error {
         TokenError::Refused(code) => ExchangeError::Refused(code),
         TokenError::Unreadable(detail) | TokenError::Unintelligible(detail) => ExchangeError::Refused(detail),
-        TokenError::Outage { detail, .. } => ExchangeError::Unavailable(Unavailable::new("identity provider", detail)),
-        error @ TokenError::NotSent => ExchangeError::Unavailable(Unavailable::new("identity provider", error)),
+        TokenError::Outage { detail, .. } => {
+            ExchangeError::Unavailable(Unavailable::new(Dependency::IdentityProvider, detail))
+        }
+        error @ TokenError::NotSent => {
+            ExchangeError::Unavailable(Unavailable::new(Dependency::IdentityProvider, error))
+        }
         TokenError::Breakdown { .. } => {
-            ExchangeError::Unavailable(Unavailable::new("identity provider", "server error"))
+            ExchangeError::Unavailable(Unavailable::new(Dependency::IdentityProvider, "server error"))
         }
         TokenError::Lost(unavailable) => ExchangeError::Unavailable(unavailable),
     })?;

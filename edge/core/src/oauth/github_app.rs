@@ -18,6 +18,7 @@ use crate::{
     http::web::{Body, Outgoing, USER_AGENT, without_slash},
     runtime::{
         clock::{now_seconds, within},
+        dependency::Dependency,
         platform::Platform,
         unavailable::Unavailable,
     },
@@ -33,7 +34,7 @@ const MAX_TOKEN_BYTES: usize = 4096;
 /// Timeout for the response head, and again for its body.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 const EXPECTED: Expected = Expected {
-    from: "GitHub",
+    from: Dependency::GitHub,
     is_status: |status| *status == StatusCode::CREATED,
     max_bytes: 256 * 1024,
     malformed: "no installation token",
@@ -104,7 +105,10 @@ impl App {
             now.saturating_sub(BACKDATED_SECONDS),
             now.saturating_add(LIFETIME_SECONDS),
         );
-        let jwt = self.key.sign(&claims).ok_or_else(|| Unavailable::new("GitHub App", "cannot sign with its key"))?;
+        let jwt = self
+            .key
+            .sign(&claims)
+            .ok_or_else(|| Unavailable::new(Dependency::GitHubApp, "cannot sign with its key"))?;
         Ok(jwt.into())
     }
 
@@ -120,7 +124,7 @@ impl App {
         permissions: &BTreeMap<String, String>,
         repositories: &[String],
     ) -> Result<InstallationToken, InstallationError> {
-        let unavailable = |detail: &dyn std::fmt::Display| Unavailable::new("GitHub", detail);
+        let unavailable = |detail: &dyn std::fmt::Display| Unavailable::new(Dependency::GitHub, detail);
         // GitHub grants all permissions if a request names none.
         if permissions.is_empty() {
             return Err(unavailable(&"installation without permissions").into());
@@ -135,16 +139,19 @@ impl App {
             .with_bearer(&self.jwt(platform)?);
         request.body = Body::Bytes(body.into());
         let requested_at_ms = platform.now_ms();
-        let response = within(platform, TIMEOUT, "GitHub", platform.send(request)).await?;
+        let response = within(platform, TIMEOUT, Dependency::GitHub, platform.send(request)).await?;
         let read = async { Ok(read_json(response, &EXPECTED).await) };
-        let issued: TokenResponse = within(platform, TIMEOUT, "GitHub", read).await?.map_err(|error| match error {
-            FetchError::Status(status, headers) if status.is_client_error() => {
-                rate_limited_for_seconds(status, &headers, platform.now_ms())
-                    .map_or(InstallationError::Refused(status), InstallationError::Limited)
-            }
-            FetchError::Status(status, _) => unavailable(&format_args!("installation token answered {status}")).into(),
-            FetchError::Unavailable(error) => error.into(),
-        })?;
+        let issued: TokenResponse =
+            within(platform, TIMEOUT, Dependency::GitHub, read).await?.map_err(|error| match error {
+                FetchError::Status(status, headers) if status.is_client_error() => {
+                    rate_limited_for_seconds(status, &headers, platform.now_ms())
+                        .map_or(InstallationError::Refused(status), InstallationError::Limited)
+                }
+                FetchError::Status(status, _) => {
+                    unavailable(&format_args!("installation token answered {status}")).into()
+                }
+                FetchError::Unavailable(error) => error.into(),
+            })?;
         // A service must not get more permissions than it lists.
         let exceeds_request = issued.permissions.as_ref().is_some_and(|granted| {
             granted.iter().any(|(name, level)| name != "metadata" && permissions.get(name) != Some(level))

@@ -25,13 +25,15 @@ use super::{
 use crate::{
     error::Error,
     http::web::{Outgoing, USER_AGENT, without_slash},
-    runtime::{clock::now_seconds, platform::Platform, unavailable::Unavailable},
+    runtime::{
+        clock::now_seconds, dependency::Dependency, platform::Platform, reason::Reason, unavailable::Unavailable,
+    },
     token_set::{TokenSet, User},
 };
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 const EXPECTED_USER: Expected = Expected {
-    from: "GitHub",
+    from: Dependency::GitHub,
     is_status: |status| *status == StatusCode::OK,
     max_bytes: 256 * 1024,
     malformed: "/user is not what it must be",
@@ -71,7 +73,7 @@ pub async fn identify<P: Platform>(
     if let Kind::GitHub { api, .. } = &provider.kind {
         return github_user(platform, provider, api, tokens).await;
     }
-    let token = tokens.id_token.as_ref().ok_or(Error::SignInRefused { reason: "no ID token" })?;
+    let token = tokens.id_token.as_ref().ok_or(Error::SignInRefused { reason: Reason::IdTokenMissing })?;
     let now_seconds = now_seconds(platform);
     let sign_in = SignIn { nonce, began_ms };
     let check = |keys: &[SigningKey]| id_token::validate(token.expose_secret(), keys, provider, sign_in, now_seconds);
@@ -79,12 +81,12 @@ pub async fn identify<P: Platform>(
     let claims = claims.map_err(|error| Error::SignInRefused { reason: error.reason() })?;
     // An ID token issued for this sign-in cannot be older than it (M38).
     if id_token::is_older_than(&claims, provider, began_ms) {
-        return Err(Error::SignInRefused { reason: "ID token from before the sign-in began" });
+        return Err(Error::SignInRefused { reason: Reason::IdTokenPredatesSignIn });
     }
     // Reject a user that no logout token could name. A `sid` that none could name is dropped below; the session is then
     // found by the user's `sub`.
     if !is_name(&claims.sub) {
-        return Err(Error::SignInRefused { reason: "ID token without a usable subject" });
+        return Err(Error::SignInRefused { reason: Reason::IdTokenSubjectUnusable });
     }
     // Undo the backdating. Otherwise a sign-in right after a logout at the provider would count as one before it, and
     // that logout would end it.
@@ -92,7 +94,7 @@ pub async fn identify<P: Platform>(
         0 => claims.issued_at_seconds,
         seconds => claims.issued_at_seconds.saturating_add(seconds).min(now_seconds),
     };
-    let subject = subject(provider, &claims).ok_or(Error::SignInRefused { reason: "ID token without an identity" })?;
+    let subject = subject(provider, &claims).ok_or(Error::SignInRefused { reason: Reason::IdTokenWithoutIdentity })?;
     let (mut name, mut email) = (claims.name.or(claims.preferred_username), claims.email);
     // Many providers put only the identity into the ID token.
     if let (None, Some(url)) = (&name, &endpoints.userinfo)
@@ -120,7 +122,7 @@ pub(super) async fn with_keys<T>(
 ) -> Result<Result<T, IdTokenError>, Unavailable> {
     let Client { platform, cache, provider, endpoints, .. } = *client;
     let jwks = endpoints.jwks.as_ref();
-    let jwks = jwks.ok_or_else(|| Unavailable::new("identity provider", "has no signing keys"))?;
+    let jwks = jwks.ok_or_else(|| Unavailable::new(Dependency::IdentityProvider, "has no signing keys"))?;
     cache::with_keys(platform, cache, provider, jwks, check).await
 }
 
@@ -161,7 +163,7 @@ async fn github_user(
     api: &Url,
     tokens: &TokenSet,
 ) -> Result<Identity, Error> {
-    let outage = |detail: &dyn std::fmt::Display| Unavailable::new("GitHub", detail);
+    let outage = |detail: &dyn std::fmt::Display| Unavailable::new(Dependency::GitHub, detail);
     let url = Url::parse(&format!("{}/user", without_slash(api))).map_err(|e| outage(&e))?;
     let request = Outgoing::new(Method::GET, url, TIMEOUT)
         .with(header::ACCEPT, "application/vnd.github+json")
@@ -187,13 +189,13 @@ async fn github_user(
 }
 
 fn github_error(status: StatusCode, headers: &HeaderMap, now_ms: u64) -> Error {
-    let outage = |detail: &dyn std::fmt::Display| Unavailable::new("GitHub", detail);
+    let outage = |detail: &dyn std::fmt::Display| Unavailable::new(Dependency::GitHub, detail);
     match (rate_limited_for_seconds(status, headers, now_ms), status) {
         (Some(retry_after_seconds), _) => {
             Error::UpstreamRateLimited { unavailable: outage(&"limits the rate of requests"), retry_after_seconds }
         }
         (None, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
-            Error::SignInRefused { reason: "GitHub does not know its own token" }
+            Error::SignInRefused { reason: Reason::GitHubTokenUnknown }
         }
         (None, status) => outage(&format_args!("/user answered {status}")).into(),
     }

@@ -19,7 +19,10 @@ use super::{
 use crate::{
     runtime::{
         clock::{now_seconds, within},
+        dependency::Dependency,
+        event_name::EventName,
         platform::Platform,
+        reason::Reason,
         telemetry::{Event, Name},
     },
     token_set::TokenSet,
@@ -34,15 +37,15 @@ pub enum Refresh {
     /// New tokens. The old ones must not be used again. Boxed because they are large.
     Refreshed(Box<TokenSet>),
     /// The provider ended the grant. The reason is for the log.
-    Ended(&'static str),
+    Ended(Reason),
     /// The provider does not issue a token with the requested restriction. The refresh token may be consumed:
     /// oidc-provider checks the request after consuming it. The reason is for the log.
-    Denied(&'static str),
+    Denied(Reason),
     /// The ID token in the answer is about another user or from another issuer. The session can no longer be trusted
     /// (S55).
     SubjectMismatch {
         /// For the log.
-        reason: &'static str,
+        reason: Reason,
         /// The received tokens. They must not be used. End the session first, then revoke them: the end must not wait.
         tokens: Box<TokenSet>,
     },
@@ -52,7 +55,7 @@ pub enum Refresh {
         /// When the provider may be asked again, in seconds.
         retry_after_seconds: Option<u32>,
         /// For the log.
-        detail: &'static str,
+        detail: Reason,
         /// Whether the refresh token may be consumed despite the error.
         possibly_consumed: bool,
     },
@@ -67,7 +70,7 @@ pub async fn refresh<P: Platform>(
     restriction: Option<&Restriction>,
     dpop: Option<&DpopKey>,
 ) -> Refresh {
-    let Some(refresh_token) = &before.refresh_token else { return Refresh::Ended("no refresh token") };
+    let Some(refresh_token) = &before.refresh_token else { return Refresh::Ended(Reason::RefreshTokenMissing) };
     let protocol = protocol::of(client.provider, client.endpoints);
     let refresh_token = RefreshToken::new(refresh_token.expose_secret().to_owned());
     let scopes = client.provider.scopes_of(restriction);
@@ -130,30 +133,29 @@ async fn check_id_token<P: Platform>(
     client: &Client<'_, P>,
     token: &SecretString,
     before: Option<&SecretString>,
-) -> Result<Option<IdClaims>, &'static str> {
-    const REJECTED: &str = "refreshed ID token is not believed";
+) -> Result<Option<IdClaims>, Reason> {
     let Client { platform, provider, .. } = client;
     let before = before.and_then(|token| IdClaims::of_own(token.expose_secret(), provider));
-    let before = before.ok_or("no ID token to compare with")?;
+    let before = before.ok_or(Reason::PreviousIdTokenMissing)?;
     let now = now_seconds(*platform);
     let validated =
         with_keys(client, |keys| id_token::validate_refreshed(token.expose_secret(), keys, provider, &before, now));
-    match within(*platform, KEYS_TIMEOUT, "identity provider", validated).await {
+    match within(*platform, KEYS_TIMEOUT, Dependency::IdentityProvider, validated).await {
         Ok(Ok(claims)) => Ok(Some(claims)),
         // Forged tokens that exhaust the early key refreshes must not end other sessions, and neither must a wrong
         // clock of our own (S117).
         Ok(Err(IdTokenError::Signature(SignatureError::UnknownKey) | IdTokenError::Time)) | Err(_) => {
             match IdClaims::of_own(token.expose_secret(), provider) {
                 Some(claims) if claims.check_party(provider).is_ok() && claims.continues(&before, now) => Ok(None),
-                _ => Err(REJECTED),
+                _ => Err(Reason::RefreshedIdTokenInvalid),
             }
         }
         Ok(Err(error)) => {
-            Event::warn("refresh.id-token")
+            Event::warn(EventName::RefreshIdToken)
                 .with("provider", Name(&provider.id))
                 .with("detail", error.reason())
                 .write(*platform);
-            Err(REJECTED)
+            Err(Reason::RefreshedIdTokenInvalid)
         }
     }
 }
@@ -168,23 +170,23 @@ fn classify(error: &TokenError, is_restricted: bool, policy: RefreshPolicy) -> R
     };
     match error {
         TokenError::Refused(
-            code @ ("invalid_grant"
-            | "bad_refresh_token"
-            | "interaction_required"
-            | "login_required"
-            | "consent_required"),
-        ) => Refresh::Ended(code),
-        TokenError::Refused(code) if is_restricted => Refresh::Denied(code),
+            code @ (Reason::InvalidGrant
+            | Reason::BadRefreshToken
+            | Reason::InteractionRequired
+            | Reason::LoginRequired
+            | Reason::ConsentRequired),
+        ) => Refresh::Ended(*code),
+        TokenError::Refused(code) if is_restricted => Refresh::Denied(*code),
         // The error may concern the restriction, and the refresh token may be consumed. If sending it again would end
         // the whole grant, even that unlikely case counts.
         TokenError::Unintelligible(_) if is_restricted && policy.rotates && !policy.retries_lost_answer => {
             Refresh::Lost
         }
-        TokenError::Unintelligible(detail) => answered(detail, &None, is_restricted && policy.rotates),
-        TokenError::Refused(detail) => answered(detail, &None, false),
-        TokenError::NotSent => answered("held up before it was asked", &None, false),
-        TokenError::Outage { detail, retry_after_seconds } => answered(detail, retry_after_seconds, false),
-        TokenError::Breakdown { retry_after_seconds } => answered("server error", retry_after_seconds, true),
+        TokenError::Unintelligible(detail) => answered(*detail, &None, is_restricted && policy.rotates),
+        TokenError::Refused(detail) => answered(*detail, &None, false),
+        TokenError::NotSent => answered(Reason::NotSent, &None, false),
+        TokenError::Outage { detail, retry_after_seconds } => answered(*detail, retry_after_seconds, false),
+        TokenError::Breakdown { retry_after_seconds } => answered(Reason::ServerError, retry_after_seconds, true),
         TokenError::Unreadable(_) | TokenError::Lost(_) => Refresh::Lost,
     }
 }

@@ -19,6 +19,8 @@ use crate::{
     http::web::{Body, Outgoing, USER_AGENT},
     runtime::{
         clock::within,
+        dependency::Dependency,
+        event_name::EventName,
         platform::Platform,
         telemetry::{Event, Name, Redacted},
         unavailable::Unavailable,
@@ -39,10 +41,10 @@ struct GitHubRevocation<'a> {
 /// provider confirmed.
 pub async fn revoke<P: Platform>(client: &Client<'_, P>, tokens: &TokenSet, dpop: Option<&DpopKey>) -> bool {
     let revocation = async { Ok(send_revocation(client, tokens, dpop).await) };
-    let result = within(client.platform, MAX_WAIT, "identity provider", revocation).await;
+    let result = within(client.platform, MAX_WAIT, Dependency::IdentityProvider, revocation).await;
     let result = result.unwrap_or_else(|timeout| Err(timeout.to_string()));
     if let Err(detail) = &result {
-        Event::warn("revocation.failed")
+        Event::warn(EventName::RevocationFailed)
             .with("provider", Name(&client.provider.id))
             .with("detail", Redacted(detail))
             .write(client.platform);
@@ -74,7 +76,7 @@ async fn send_revocation<P: Platform>(
 /// Revokes the access token through GitHub's API. Deleting the grant instead would sign the user out of the app
 /// everywhere.
 async fn revoke_at_github<P: Platform>(client: &Client<'_, P>, api: &Url, tokens: &TokenSet) -> Result<(), String> {
-    let failed = |detail: &dyn std::fmt::Display| Unavailable::new("GitHub", detail).to_string();
+    let failed = |detail: &dyn std::fmt::Display| Unavailable::new(Dependency::GitHub, detail).to_string();
     let client_id = &client.provider.client_id;
     let (ClientAuth::Post(secret) | ClientAuth::Basic(secret)) = &client.provider.client_auth else {
         return Err(failed(&"no secret to authenticate with"));

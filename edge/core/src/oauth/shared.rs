@@ -13,6 +13,8 @@ use super::document::{Document, Fetched, Source, usable_for};
 use crate::{
     runtime::{
         clock::within,
+        dependency::Dependency,
+        event_name::EventName,
         platform::Platform,
         telemetry::{Event, Name},
         unavailable::Unavailable,
@@ -31,7 +33,7 @@ impl Shared<'_> {
     /// The copy, if there is one that opens and agrees with the configuration. The caller checks its age.
     pub(super) async fn read<D: Document, P: Platform>(&self, source: &Source<'_, P>) -> Option<Fetched<D>> {
         let key = kv_key::<D, P>(source);
-        let read = within(source.platform, STORE_TIMEOUT, "kv", source.platform.get(&key)).await;
+        let read = within(source.platform, STORE_TIMEOUT, Dependency::KeyValue, source.platform.get(&key)).await;
         match read {
             Ok(sealed) => self.open(source, &sealed?),
             Err(error) => {
@@ -71,7 +73,7 @@ impl Shared<'_> {
     ) {
         let key = kv_key::<D, P>(source);
         let ttl = usable_for::<D>(fetched_at_ms, source.platform.now_ms());
-        let put = within(source.platform, STORE_TIMEOUT, "kv", source.platform.put(&key, sealed, ttl));
+        let put = within(source.platform, STORE_TIMEOUT, Dependency::KeyValue, source.platform.put(&key, sealed, ttl));
         if let Err(error) = put.await {
             report(source, &error);
         }
@@ -80,7 +82,7 @@ impl Shared<'_> {
     /// Deletes the copy. Best effort.
     pub(super) async fn forget<D: Document, P: Platform>(&self, source: &Source<'_, P>) {
         let key = kv_key::<D, P>(source);
-        let delete = within(source.platform, STORE_TIMEOUT, "kv", source.platform.delete(&key));
+        let delete = within(source.platform, STORE_TIMEOUT, Dependency::KeyValue, source.platform.delete(&key));
         if let Err(error) = delete.await {
             report(source, &error);
         }
@@ -105,7 +107,7 @@ fn binding<'a>(context: &'a [&'a [u8]]) -> Binding<'a> {
 }
 
 fn report<P: Platform>(source: &Source<'_, P>, error: &Unavailable) {
-    Event::warn("provider.not-shared")
+    Event::warn(EventName::ProviderNotShared)
         .with("provider", Name(&source.provider.id))
         .with("detail", error)
         .write(source.platform);

@@ -20,7 +20,10 @@ use crate::{
     },
     runtime::{
         clock::{millis, within},
+        dependency::Dependency,
+        event_name::EventName,
         platform::Platform,
+        reason::Reason,
         single_flight::Joined,
         telemetry::Event,
         unavailable::Unavailable,
@@ -66,7 +69,7 @@ impl<P: Platform> InstallationTokens<'_, P> {
         let key = storage_key(self.app, installation);
         let lookup = Lookup { cache, key: &key, call_ms: millis(call_timeout), is_refused };
         let look = |now_ms| lookup.in_memory(now_ms);
-        let _leader = match cache.single_flight.join(*platform, "GitHub", &key, LEADER_LIMIT, look).await? {
+        let _leader = match cache.single_flight.join(*platform, Dependency::GitHub, &key, LEADER_LIMIT, look).await? {
             Joined::Follower(found) => return found.map(|it| it.token).map_err(response_error),
             Joined::Leader(leader) => leader,
         };
@@ -94,7 +97,7 @@ impl<P: Platform> InstallationTokens<'_, P> {
                 self.cache.remember(key, minted.clone());
                 // If the store is down, other isolates mint their own; this call goes on.
                 if let Err(error) = self.store(key, &minted).await {
-                    Event::warn("installation.not-kept").with("detail", &error).write(self.platform);
+                    Event::warn(EventName::InstallationNotKept).with("detail", &error).write(self.platform);
                 }
                 Ok(minted)
             }
@@ -107,7 +110,8 @@ impl<P: Platform> InstallationTokens<'_, P> {
     }
 
     async fn load(&self, key: &str) -> Option<InstallationToken> {
-        let sealed = within(self.platform, STORE_TIMEOUT, "kv", self.platform.get(key)).await.ok()??;
+        let sealed =
+            within(self.platform, STORE_TIMEOUT, Dependency::KeyValue, self.platform.get(key)).await.ok()??;
         Sealed::from_bytes(sealed).open(self.keys, &[key.as_bytes()]).ok()
     }
 
@@ -115,7 +119,7 @@ impl<P: Platform> InstallationTokens<'_, P> {
         let platform = self.platform;
         let sealed = Sealed::seal(token, self.keys, platform, &[key.as_bytes()])?;
         let ttl = Duration::from_millis(token.expires_at_ms.saturating_sub(platform.now_ms()));
-        within(platform, STORE_TIMEOUT, "kv", platform.put(key, sealed.as_bytes(), ttl)).await
+        within(platform, STORE_TIMEOUT, Dependency::KeyValue, platform.put(key, sealed.as_bytes(), ttl)).await
     }
 }
 
@@ -174,23 +178,23 @@ fn is_fit(token: &InstallationToken, is_refused: bool, now_ms: u64) -> bool {
 fn report(platform: &impl Platform, error: &InstallationError) {
     match error {
         InstallationError::Refused(status) => {
-            Event::error("installation.refused").with("status", *status).write(platform);
+            Event::error(EventName::InstallationRefused).with("status", *status).write(platform);
         }
         InstallationError::Limited(seconds) => {
-            Event::warn("installation.limited").with("seconds", *seconds).write(platform);
+            Event::warn(EventName::InstallationLimited).with("seconds", *seconds).write(platform);
         }
         // A warning only: an old token may serve the call.
         InstallationError::Unavailable(unavailable) => {
-            Event::warn("installation.unavailable").with("detail", unavailable).write(platform);
+            Event::warn(EventName::InstallationUnavailable).with("detail", unavailable).write(platform);
         }
     }
 }
 
 fn response_error(error: InstallationError) -> Error {
     match error {
-        InstallationError::Refused(_) => Error::BadGateway { reason: "GitHub refuses a token for the installation" },
+        InstallationError::Refused(_) => Error::BadGateway { reason: Reason::InstallationTokenRefused },
         InstallationError::Limited(retry_after_seconds) => Error::UpstreamRateLimited {
-            unavailable: Unavailable::new("GitHub", "limits how often it is asked for tokens"),
+            unavailable: Unavailable::new(Dependency::GitHub, "limits how often it is asked for tokens"),
             retry_after_seconds,
         },
         InstallationError::Unavailable(unavailable) => unavailable.into(),

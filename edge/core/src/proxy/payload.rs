@@ -17,6 +17,8 @@ use crate::{
     },
     runtime::{
         clock::{Clock, within},
+        dependency::Dependency,
+        reason::Reason,
         unavailable::Unavailable,
     },
 };
@@ -120,7 +122,7 @@ fn declared_length(headers: &HeaderMap) -> Result<Option<u64>, Error> {
     if !headers.contains_key(header::CONTENT_LENGTH) {
         return Ok(None);
     }
-    let contradictory = Error::BadRequest { reason: "the length of the body is contradictory" };
+    let contradictory = Error::BadRequest { reason: Reason::ContentLength };
     if headers.contains_key(header::TRANSFER_ENCODING) {
         return Err(contradictory);
     }
@@ -150,7 +152,7 @@ async fn hold(
     deadline: Deadline,
 ) -> Result<Vec<u8>, Error> {
     let read = async { Ok::<_, Unavailable>(body.read(limit_bytes).await) };
-    let read = within(clock, deadline.left(clock), "client", read).await.map_err(|_| Error::TooSlow)?;
+    let read = within(clock, deadline.left(clock), Dependency::Client, read).await.map_err(|_| Error::TooSlow)?;
     Ok(read?)
 }
 

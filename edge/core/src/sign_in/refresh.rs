@@ -34,7 +34,9 @@ use crate::{
     },
     runtime::{
         clock::{millis, within},
+        dependency::Dependency,
         platform::Platform,
+        reason::Reason,
         telemetry::{self, Renewal},
         unavailable::Unavailable,
     },
@@ -205,11 +207,12 @@ impl<P: Platform> Refresher<'_, P> {
                 Ok(None)
             }
             LeaseReply::Busy { .. } => {
-                let slow = || Unavailable::new("identity provider", "renews for too long").into();
+                let slow = || Unavailable::new(Dependency::IdentityProvider, "renews for too long").into();
                 still_good.ok_or_else(slow).map(Some)
             }
             LeaseReply::RetryLater { wait } => {
-                let paused = || Unavailable::new("identity provider", format_args!("rests for {wait:?}")).into();
+                let paused =
+                    || Unavailable::new(Dependency::IdentityProvider, format_args!("rests for {wait:?}")).into();
                 still_good.ok_or_else(paused).map(Some)
             }
             LeaseReply::RefreshedRecently => Err(attempt.sign_in_needed()),
@@ -281,7 +284,7 @@ impl<P: Platform> Refresher<'_, P> {
         }
         if self.platform.now_ms().saturating_sub(asked_ms) > MAX_STALL_MS {
             sessions.release_unused(lease).await?;
-            return Err(Unavailable::new("identity provider", "held up before it was asked").into());
+            return Err(Unavailable::new(Dependency::IdentityProvider, "held up before it was asked").into());
         }
         Ok(endpoints)
     }
@@ -310,7 +313,7 @@ impl<P: Platform> Refresher<'_, P> {
                 (_, answer) => Ok((answer, None)),
             }
         };
-        within(self.platform, TIMEOUT, "identity provider", work).await.unwrap_or((Refresh::Lost, None))
+        within(self.platform, TIMEOUT, Dependency::IdentityProvider, work).await.unwrap_or((Refresh::Lost, None))
     }
 
     /// Stores what the answer means, and releases the lease.
@@ -342,19 +345,19 @@ impl<P: Platform> Refresher<'_, P> {
                 let ended = self.sessions().end(&lease.session.handle, EndReason::Revoked).await;
                 revoke(&leased.client, &tokens, leased.dpop.as_ref()).await;
                 ended?;
-                Err(Error::Unauthenticated { reason: "session ended for a refresh that cannot be trusted" })
+                Err(Error::Unauthenticated { reason: Reason::RefreshSubjectMismatch })
             }
             Refresh::Answered { retry_after_seconds, detail, possibly_consumed } => {
                 self.report(provider, Renewal::NotNow(detail));
                 let wait = retry_after_seconds.map_or(PAUSE, |seconds| Duration::from_secs(seconds.into()));
                 let wait_ms = millis(wait.clamp(PAUSE, MAX_PAUSE));
                 self.sessions().release(lease, Outcome::NotConsumed { wait_ms, possibly_consumed }).await?;
-                Err(Unavailable::new("identity provider", detail).into())
+                Err(Unavailable::new(Dependency::IdentityProvider, detail).into())
             }
             Refresh::Lost => {
                 self.report(provider, Renewal::Lost);
                 self.sessions().release(lease, Outcome::Unanswered { wait_ms: millis(PAUSE) }).await?;
-                Err(Unavailable::new("identity provider", "gave no answer that could be read").into())
+                Err(Unavailable::new(Dependency::IdentityProvider, "gave no answer that could be read").into())
             }
         }
     }
@@ -384,14 +387,14 @@ impl<P: Platform> Refresher<'_, P> {
     }
 
     /// Ends the session whose own account's grant the provider ended.
-    async fn end_session<T>(&self, lease: &WriteLease, provider: &Provider, reason: &'static str) -> Result<T, Error> {
+    async fn end_session<T>(&self, lease: &WriteLease, provider: &Provider, reason: Reason) -> Result<T, Error> {
         if self.sessions().end_with_lease(lease, EndReason::Revoked).await? {
             self.report(provider, Renewal::Ended(reason));
-            return Err(Error::Unauthenticated { reason: "the provider ended the account's grant" });
+            return Err(Error::Unauthenticated { reason: Reason::GrantEnded });
         }
         // The lease has passed on: the account may be connected anew, and the answer was about its former tokens.
         self.report(provider, Renewal::Superseded);
-        Err(Unavailable::new("session coordinator", "gave the turn to somebody else").into())
+        Err(Unavailable::new(Dependency::SessionCoordinator, "gave the turn to somebody else").into())
     }
 
     /// Stores that the provider denied a restriction.
@@ -432,7 +435,7 @@ impl<P: Platform> Refresher<'_, P> {
             Ok(None) => {
                 // Not revoked: the next writer may have tokens of the same grant, which would be revoked with these.
                 self.report(client.provider, Renewal::Superseded);
-                Err(Unavailable::new("session coordinator", "gave the turn to somebody else").into())
+                Err(Unavailable::new(Dependency::SessionCoordinator, "gave the turn to somebody else").into())
             }
             Err(error @ Error::Unauthenticated { .. }) => {
                 // The session has ended: the tokens will never be used (S114).

@@ -26,6 +26,7 @@ use crate::{
     },
     runtime::{
         clock::{Clock, millis},
+        dependency::Dependency,
         machine::{self, Machine},
         platform::{
             CheckpointStore, ClientDisconnect, HttpClient, KeyValueStore, Machines, OpenStream, Opened, Rate,
@@ -195,8 +196,8 @@ impl InMemoryPlatform {
     }
 }
 
-fn down(part: &'static str, is_down: bool) -> Result<(), Unavailable> {
-    if is_down { Err(Unavailable::new(part, "simulated outage")) } else { Ok(()) }
+fn down(dependency: Dependency, is_down: bool) -> Result<(), Unavailable> {
+    if is_down { Err(Unavailable::new(dependency, "simulated outage")) } else { Ok(()) }
 }
 
 impl Clock for InMemoryPlatform {
@@ -219,14 +220,14 @@ impl ClientDisconnect for InMemoryPlatform {
 
 impl Random for InMemoryPlatform {
     fn fill(&self, buffer: &mut [u8]) -> Result<(), Unavailable> {
-        down("randomness", self.random_down.get())?;
+        down(Dependency::Randomness, self.random_down.get())?;
         self.random.fill(buffer)
     }
 }
 
 impl KeyValueStore for InMemoryPlatform {
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Unavailable> {
-        down("kv", self.kv_down.get())?;
+        down(Dependency::KeyValue, self.kv_down.get())?;
         if self.kv_silent.get() {
             pending::<()>().await;
         }
@@ -235,13 +236,13 @@ impl KeyValueStore for InMemoryPlatform {
     }
 
     async fn put(&self, key: &str, value: &[u8], _ttl: Duration) -> Result<(), Unavailable> {
-        down("kv", self.kv_down.get())?;
+        down(Dependency::KeyValue, self.kv_down.get())?;
         self.kv.borrow_mut().insert(key.to_owned(), value.to_vec());
         Ok(())
     }
 
     async fn delete(&self, key: &str) -> Result<(), Unavailable> {
-        down("kv", self.kv_down.get())?;
+        down(Dependency::KeyValue, self.kv_down.get())?;
         self.kv.borrow_mut().remove(key);
         Ok(())
     }
@@ -267,7 +268,7 @@ impl HttpClient for InMemoryPlatform {
         let network = Duration::from_millis(self.network_ms.get());
         self.sleep(network.min(sent.timeout)).await;
         if network > sent.timeout {
-            return Err(Unavailable::new("upstream", "no answer in time"));
+            return Err(Unavailable::new(Dependency::Upstream, "no answer in time"));
         }
         if self.stalls_at.get().is_some_and(|end| sent.url.ends_with(end)) {
             self.stalls_at.set(None);
@@ -277,7 +278,7 @@ impl HttpClient for InMemoryPlatform {
             self.change_sessions(|state| (state.revoked, state.record) = (true, None));
         }
         let (status, headers, body) =
-            (self.upstream)(&sent).ok_or_else(|| Unavailable::new("upstream", "simulated outage"))?;
+            (self.upstream)(&sent).ok_or_else(|| Unavailable::new(Dependency::Upstream, "simulated outage"))?;
         let headers =
             headers.into_iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
         let body = Text::from(body.into_bytes());
@@ -290,7 +291,7 @@ impl HttpClient for InMemoryPlatform {
 impl Machines for InMemoryPlatform {
     async fn run<M: Machine>(&self, name: &str, command: M::Command) -> Result<M::Reply, Unavailable> {
         self.commands.set(self.commands.get() + 1);
-        down("coordinator", self.coordinator_down.get())?;
+        down(Dependency::Coordinator, self.coordinator_down.get())?;
         if self.coordinator_silent.get() {
             pending::<()>().await;
         }
@@ -306,7 +307,7 @@ impl Machines for InMemoryPlatform {
             self.forgets.borrow_mut().insert(key.clone(), store.forget_at_ms);
             states.insert(key, store.state);
         }
-        down("coordinator", is_lost)?;
+        down(Dependency::Coordinator, is_lost)?;
         Ok(reply)
     }
 }
@@ -315,7 +316,7 @@ impl StreamHub for InMemoryPlatform {
     const AT_EDGE: bool = true;
 
     async fn append(&self, subject: &Subject, records: &[Record]) -> Result<(), Unavailable> {
-        down("hub", self.failing_hubs.borrow().contains(subject))?;
+        down(Dependency::Hub, self.failing_hubs.borrow().contains(subject))?;
         self.appended.borrow_mut().extend(records.iter().map(|record| (subject.clone(), record.clone())));
         Ok(())
     }
@@ -337,7 +338,7 @@ impl StreamHub for InMemoryPlatform {
         _session: &SessionHandle,
         reason: EndReason,
     ) -> Result<(), Unavailable> {
-        down("hub", self.failing_ends.get())?;
+        down(Dependency::Hub, self.failing_ends.get())?;
         if self.silent_ends.get() {
             pending::<()>().await;
         }

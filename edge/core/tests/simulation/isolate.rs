@@ -14,6 +14,7 @@ use causeway_core::{
     http::web::{Body, Incoming, Outgoing},
     runtime::{
         clock::Clock,
+        dependency::Dependency,
         machine::Machine,
         platform::{
             CheckpointStore, ClientDisconnect, HttpClient, KeyValueStore, Machines, OpenStream, Opened, Rate,
@@ -170,7 +171,7 @@ impl HttpClient for SimulatedPlatform {
         async move {
             let world = &self.world;
             let (sender, receiver) = oneshot::channel();
-            let timed_out = Err(Unavailable::new("network", "no answer"));
+            let timed_out = Err(Unavailable::new(Dependency::Upstream, "no answer"));
             let watch = world.checker.on_send(world, &sent, &sender);
             let timer = sender.clone();
             world.scheduler.schedule(timeout_ms, move || timer.send(timed_out));
@@ -202,7 +203,7 @@ impl StreamHub for SimulatedPlatform {
         let scheduler = &self.world.scheduler;
         scheduler.sleep(Duration::from_millis(scheduler.draw(0..30))).await;
         let fails = scheduler.chance(self.world.faults.get().hub_down);
-        if fails { Err(Unavailable::new("hub", "simulated outage")) } else { Ok(()) }
+        if fails { Err(Unavailable::new(Dependency::Hub, "simulated outage")) } else { Ok(()) }
     }
 }
 
