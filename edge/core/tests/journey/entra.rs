@@ -66,7 +66,7 @@ fn m38_entra_token_backdated_by_five_minutes_is_accepted() {
 
 /// Entra's refresh tokens work any number of times, so a lost answer neither consumes one nor casts doubt on it.
 #[test]
-fn m78_outage_neither_consumes_nor_taints_an_entra_refresh_token() {
+fn m78_entra_refresh_token_is_usable_and_revocable_after_an_outage() {
     for (outage, status) in [(None, 200), (Some("<html>"), 502), (Some("{}"), 400)] {
         let is_out = Rc::new(Cell::new(false));
         let (says, at_provider) = (Rc::new(Cell::new(None::<&str>)), Rc::clone(&is_out));

@@ -313,7 +313,7 @@ fn s155_coordinator_outage_neither_redeems_nor_consumes_the_code() {
 }
 
 #[test]
-fn s22_handoff_ends_the_pages_old_session_and_keeps_the_windows() {
+fn s22_handoff_ends_the_pages_old_session_not_the_windows() {
     let window = Window::new();
     window.browser.sign_in();
     window.sign_in();
@@ -355,7 +355,7 @@ fn s63_handoff_code_and_cookie_are_not_interchangeable() {
 }
 
 #[test]
-fn rejected_handoff_sign_in_ends_like_any_other() {
+fn rejected_handoff_sign_in_creates_no_session_and_does_not_redirect() {
     let window = Window::new();
     let response = window.walk("bad");
     assert_eq!(response.status, StatusCode::BAD_REQUEST);
@@ -397,7 +397,7 @@ fn malformed_redemption_body_is_rejected() {
 
 /// They stay in their account's index after the coordinator has forgotten them.
 #[test]
-fn s155_unredeemed_sign_ins_lock_nobody_out() {
+fn s155_unredeemed_sign_ins_do_not_block_a_later_one() {
     let window = Window::new();
     let pass = |ms: u64| window.browser.platform.now_ms.set(window.browser.platform.now_ms.get() + ms);
     for _ in 0..300 {

@@ -110,7 +110,7 @@ fn m58_sign_in_not_started_by_another_site_needs_no_confirmation() {
 
 /// A click on a host page leads to another site that redirects here. The browser still names the host page.
 #[test]
-fn m58_redirect_by_another_site_does_not_pass_for_the_host_page() {
+fn m58_redirect_by_another_site_is_not_treated_as_the_host_page() {
     let browser = Browser::new(github);
     browser.sign_in();
     for page in ["https://host.edge.example/", "https://edge.example/"] {

@@ -61,7 +61,7 @@ fn m50_sign_out_redirects_through_the_provider_and_back() {
 }
 
 #[test]
-fn s127_wrong_logout_state_leads_home() {
+fn s127_wrong_logout_state_redirects_to_the_home_page() {
     let (browser, _) = signed_in();
     let (_, query) = leave(&browser);
     let jar = browser.cookies.borrow().clone();
@@ -147,7 +147,7 @@ fn id_token_too_large_for_a_cookie_is_replaced_by_a_logout_hint() {
 }
 
 #[test]
-fn s128_sign_out_revokes_tokens_and_survives_a_provider_outage() {
+fn s128_sign_out_revokes_tokens_and_succeeds_during_a_provider_outage() {
     let (browser, _) = signed_in();
     sign_out(&browser);
     let sent = browser.sent_to("https://id.corp.example/revoke");

@@ -332,7 +332,7 @@ fn s125_front_channel_logouts_are_limited_per_client_network() {
 }
 
 #[test]
-fn s125_front_channel_logout_over_the_rate_is_logged_and_works_with_an_issuer() {
+fn s125_front_channel_logout_beyond_the_rate_limit_is_logged_and_works_with_an_issuer() {
     let browser = at_entra();
     for _ in 0..LOGOUT_RATE.limit {
         load(&browser, "sid=at-entr");

@@ -104,7 +104,7 @@ fn s120_old_refresh_token_is_kept_when_none_is_returned() {
 }
 
 #[test]
-fn s113_provider_outage_signs_nobody_out() {
+fn s113_provider_outage_ends_no_session() {
     for outage in [
         || answer(503, "{}"),
         || answer(429, "{}"),
@@ -219,7 +219,7 @@ fn s108_lost_answer_is_retried_once() {
 }
 
 #[test]
-fn s108_lost_answer_costs_nothing_at_a_provider_with_a_grace_period() {
+fn s108_refresh_succeeds_after_a_lost_answer_at_a_provider_with_a_grace_period() {
     let (browser, _) = with_expired_tokens(|n| if n == 1 { None } else { tokens("ghu_1", "ghr_1") });
     assert_eq!(call(&browser).0, StatusCode::SERVICE_UNAVAILABLE);
     wait(&browser, 6000);

@@ -93,7 +93,7 @@ fn s71_session_expires_at_its_end() {
 }
 
 #[test]
-fn s112_s119_stale_or_failing_store_signs_nobody_out() {
+fn s112_s119_stale_or_failing_store_ends_no_session() {
     let browser = Browser::new(github);
     browser.sign_in();
     browser.platform.kv.borrow_mut().clear();

@@ -193,7 +193,7 @@ fn s15_s23_caller_cannot_extend_the_authorization_request() {
 }
 
 #[test]
-fn s52_entra_sign_in_survives_key_rotation() {
+fn s52_entra_sign_in_succeeds_after_key_rotation() {
     let issued: Rc<RefCell<Option<String>>> = Rc::default();
     let nonce = Rc::clone(&issued);
     let rotated = Rc::new(RefCell::new(0));

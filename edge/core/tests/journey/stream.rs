@@ -11,7 +11,7 @@ use http::{Method, StatusCode};
 use super::{Browser, JSON, code, github};
 
 #[test]
-fn s131_stream_belongs_to_the_sessions_user_whatever_the_cursor_says() {
+fn s131_cursor_cannot_select_another_users_stream() {
     let browser = Browser::new(github);
     assert_eq!(browser.get("/stream").status, StatusCode::UNAUTHORIZED);
     browser.sign_in();
@@ -27,7 +27,7 @@ fn s131_stream_belongs_to_the_sessions_user_whatever_the_cursor_says() {
 }
 
 #[test]
-fn s130_hub_closes_the_stream_of_a_session_it_knows_ended() {
+fn s130_stream_is_rejected_if_the_hub_reports_an_ended_session() {
     let browser = Browser::new(github);
     browser.sign_in();
     browser.session();

@@ -95,7 +95,7 @@ fn readiness_checks_every_dependency_and_logs_the_missing_one() {
 }
 
 #[test]
-fn silent_store_fails_readiness_after_two_seconds() {
+fn unresponsive_store_fails_readiness_after_two_seconds() {
     for (coordinator, reason) in [(true, "coordinator-unavailable"), (false, "kv-unavailable")] {
         let edge = Browser::new(github);
         edge.platform.coordinator_hangs.set(coordinator);
