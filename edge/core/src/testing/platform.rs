@@ -37,7 +37,7 @@ use crate::{
 
 /// An upstream's answer to a request: status, headers and body.
 pub type Answer = (u16, Vec<(&'static str, String)>, String);
-/// What answers requests: `None` is no answer.
+/// The function that stands for all upstreams.
 type Upstream = Box<dyn Fn(&Sent) -> Option<Answer>>;
 
 /// A request that the edge sent to an upstream.
@@ -55,10 +55,11 @@ pub struct Sent {
     pub timeout: Duration,
 }
 
-/// A platform whose stores, machines and upstreams are in memory. A test sets the faults and reads what was sent and stored.
+/// A platform whose stores, machines and upstreams are in memory. A test sets its faults and reads what was sent and
+/// stored.
 pub struct InMemoryPlatform {
-    /// The time of the platform's machines, in Unix milliseconds. It moves only when a test or [`super::run::run_all`]
-    /// moves it.
+    /// The time of the platform's machines, in Unix milliseconds. Tests, [`super::run::run_all`] and
+    /// [`Self::stalls_at`] move it.
     pub now_ms: Rc<Cell<u64>>,
     /// How far the isolate's clock is ahead of the machines' clock.
     pub skew_ms: Cell<i64>,
@@ -92,7 +93,7 @@ pub struct InMemoryPlatform {
     /// Commands whose JSON contains this text are run, but their replies are lost.
     pub loses_replies_to: Cell<Option<&'static str>>,
 
-    /// The upstreams: the answer to a request, or `None` if there is none.
+    /// The upstreams: the answer to a request, or `None` if none arrives.
     pub upstream: Upstream,
     /// The requests that were sent to upstreams.
     pub sent: RefCell<Vec<Sent>>,
@@ -119,7 +120,7 @@ pub struct InMemoryPlatform {
     pub ended_streams: RefCell<Vec<(Subject, EndReason)>>,
     /// Whether hubs fail to end a session's streams.
     pub end_session_fails: Cell<bool>,
-    /// Whether a hub's request to end a session's streams never completes.
+    /// Whether requests to hubs to end a session's streams never complete.
     pub end_session_hangs: Cell<bool>,
 
     /// The checkpoints, by topic and partition.
