@@ -43,7 +43,8 @@ pub fn jwk(key: &RsaPrivateKey, extra: Value) -> Value {
 pub fn private_jwk(key: &RsaPrivateKey, change: Value) -> String {
     let text = |number: &rsa::BigUint| BASE64.encode(number.to_bytes_be());
     let mut jwk = json!({
-        "kty": "RSA", "kid": "own", "alg": "RS256", "use": "sig", "n": text(key.n()), "e": text(key.e()), "d": text(key.d()),
+        "kty": "RSA", "kid": "own", "alg": "RS256", "use": "sig",
+        "n": text(key.n()), "e": text(key.e()), "d": text(key.d()),
         "p": text(&key.primes()[0]), "q": text(&key.primes()[1]),
     });
     merge(&mut jwk, change);
@@ -67,8 +68,9 @@ pub fn token_with(header: Value, change: Value, key: &RsaPrivateKey) -> String {
     let mut head = json!({"alg": "RS256", "typ": "JWT", "kid": "k1"});
     merge(&mut head, header);
     let mut claims = json!({
-        "iss": format!("https://login.microsoftonline.com/{TENANT}/v2.0"), "aud": "entra-client", "sub": "s", "oid": "o-1", "tid": TENANT,
-        "ver": "2.0", "nonce": "n", "iat": NOW - BACKDATED_SECONDS, "nbf": NOW - BACKDATED_SECONDS, "exp": NOW + 3600, "name": "Ada",
+        "iss": format!("https://login.microsoftonline.com/{TENANT}/v2.0"), "aud": "entra-client",
+        "sub": "s", "oid": "o-1", "tid": TENANT, "ver": "2.0", "nonce": "n", "name": "Ada",
+        "iat": NOW - BACKDATED_SECONDS, "nbf": NOW - BACKDATED_SECONDS, "exp": NOW + 3600,
     });
     merge(&mut claims, change);
     let signed = format!("{}.{}", BASE64.encode(head.to_string()), BASE64.encode(claims.to_string()));
@@ -76,8 +78,8 @@ pub fn token_with(header: Value, change: Value, key: &RsaPrivateKey) -> String {
     format!("{signed}.{}", BASE64.encode(signature.to_bytes()))
 }
 
-/// The answer of Entra to a request. The first response for the key set has an outdated key, as if the keys were rotated
-/// just afterwards. `fetches` counts those requests.
+/// The answer of Entra to a request. The first response for the key set has an outdated key, as if the keys were
+/// rotated just afterwards. `fetches` counts those requests.
 pub fn answer(sent: &Sent, nonce: &str, fetches: &Rc<RefCell<u32>>) -> Option<Answer> {
     let base = "https://login.microsoftonline.com";
     let body = if sent.url.ends_with("/.well-known/openid-configuration") {
@@ -94,8 +96,8 @@ pub fn answer(sent: &Sent, nonce: &str, fetches: &Rc<RefCell<u32>>) -> Option<An
         json!({"keys": [{"kty": "unheard-of", "kid": "k9"}, key]})
     } else if sent.url.ends_with("/token") {
         json!({
-            "access_token": "entra-access", "token_type": "Bearer", "expires_in": 3600, "refresh_token": "entra-refresh",
-            "id_token": token_with(json!({}), json!({"nonce": nonce}), &KEY),
+            "access_token": "entra-access", "token_type": "Bearer", "expires_in": 3600,
+            "refresh_token": "entra-refresh", "id_token": token_with(json!({}), json!({"nonce": nonce}), &KEY),
         })
     } else {
         return None;

@@ -56,8 +56,8 @@ pub fn metadata(change: Value) -> Value {
 /// The default claims of [`token`], with these changes.
 pub fn claims(change: Value) -> Value {
     let mut claims = json!({
-        "iss": "https://id.corp.example", "aud": "corp-client", "sub": "248289", "nonce": "n", "iat": NOW, "exp": NOW + 3600,
-        "auth_time": NOW - 10, "name": "Ada",
+        "iss": "https://id.corp.example", "aud": "corp-client", "sub": "248289", "nonce": "n", "name": "Ada",
+        "iat": NOW, "exp": NOW + 3600, "auth_time": NOW - 10,
     });
     merge(&mut claims, change);
     claims

@@ -24,8 +24,8 @@ pub enum Command {
         /// How long a page of another site has to redeem it, in milliseconds, if it is for one.
         redeem_in_ms: Option<u64>,
     },
-    /// Redeem a session that was created for a page of another site. A second redemption ends the session, because one of
-    /// the two came from somebody else (RFC 6749 §4.1.2).
+    /// Redeem a session that was created for a page of another site. A second redemption ends the session, because one
+    /// of the two came from somebody else (RFC 6749 §4.1.2).
     Redeem,
     /// Get whether it is live, and the current generation of the record. Counts as use.
     Status,
@@ -37,8 +37,8 @@ pub enum Command {
     AcquireLease {
         /// The account whose refresh token is to be sent; `None` for any other change.
         account: Option<String>,
-        /// The unexpired token of the account that an upstream refused, if that is the reason. With wrong clocks all tokens
-        /// of an account may be refused at once, and a refresh renews only one of them.
+        /// The unexpired token of the account that an upstream refused, if that is the reason. With wrong clocks all
+        /// tokens of an account may be refused at once, and a refresh renews only one of them.
         refused: Option<String>,
         /// The generation that the caller knows. The answer is the newer record if there is one.
         known_generation: u64,
@@ -54,8 +54,8 @@ pub enum Command {
     },
     /// End the session.
     Revoke,
-    /// End the session because the provider ended the grant. Has no effect if another writer got a lease in the meantime: it
-    /// may have stored tokens that the provider accepts.
+    /// End the session because the provider ended the grant. Has no effect if another writer got a lease in the
+    /// meantime: it may have stored tokens that the provider accepts.
     EndWithLease {
         /// The fencing token of the lease.
         fencing_token: u64,

@@ -1,8 +1,9 @@
 //! The write lease of a session, and the count of uses of refresh tokens.
 //!
-//! Writing is exclusive, by a lease with a fencing token: a refresh token is sent by one isolate at a time, and a writer whose
-//! lease has passed to another one can no longer store anything. Each use of a refresh token is counted here *before* it is
-//! sent, so that the next writer knows of a crash between sending and storing. Leases run by the coordinator's own clock.
+//! Writing is exclusive, by a lease with a fencing token: a refresh token is sent by one isolate at a time, and a
+//! writer whose lease has passed to another one can no longer store anything. Each use of a refresh token is counted
+//! here *before* it is sent, so that the next writer knows of a crash between sending and storing. Leases run by the
+//! coordinator's own clock.
 
 use super::{
     command::{Consumption, Outcome},
@@ -15,10 +16,12 @@ pub const LEASE_MS: u64 = 40 * 1000;
 /// How soon to ask again while another writer has the lease, in milliseconds.
 pub(super) const BUSY_RETRY_MS: u64 = 150;
 /// How long after a refresh for a refused token the next refusal costs no refresh, in milliseconds. An upstream that
-/// answers 401 to everything, or to one path, must not make its callers exhaust refresh tokens or the provider's limits.
+/// answers 401 to everything, or to one path, must not make its callers exhaust refresh tokens or the provider's
+/// limits.
 pub(super) const REFUSAL_PAUSE_MS: u64 = 60 * 1000;
 
-/// Gives the caller the lease, unless another writer has it, the caller's record is stale, or the refresh token must wait.
+/// Gives the caller the lease, unless another writer has it, the caller's record is stale, or the refresh token must
+/// wait.
 pub(super) fn acquire_lease(
     state: &SessionState,
     now_ms: u64,

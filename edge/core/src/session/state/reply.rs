@@ -44,8 +44,8 @@ pub enum Reply {
     /// Another writer got a lease in the meantime: nothing was stored.
     Superseded,
     /// The session ended, expired or never existed. The reply to [`super::Command::Revoke`] and
-    /// [`super::Command::EndWithLease`] names the user whose streams end with it, also if it had ended before: ending the
-    /// streams may have failed then.
+    /// [`super::Command::EndWithLease`] names the user whose streams end with it, also if it had ended before: ending
+    /// the streams may have failed then.
     Gone {
         /// Whose session it was.
         subject: Option<Subject>,

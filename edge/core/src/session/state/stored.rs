@@ -21,8 +21,8 @@ pub struct SessionState {
     pub idle_limit_ms: u64,
     /// When it was last used, in Unix milliseconds, to within a twentieth of the idle limit.
     pub used_at_ms: u64,
-    /// Until when the page of another site can redeem it, in Unix milliseconds. Until then it is not live. `None` once it
-    /// is redeemed, and for every other session.
+    /// Until when the page of another site can redeem it, in Unix milliseconds. Until then it is not live. `None` once
+    /// it is redeemed, and for every other session.
     pub redeem_by_ms: Option<u64>,
     /// Whether it was ended. Never becomes false again.
     pub revoked: bool,
