@@ -163,10 +163,7 @@ mod tests {
     use super::*;
     use crate::{
         http::body::BodyError,
-        testing::{
-            platform::{InMemoryPlatform, Text},
-            run::run,
-        },
+        testing::{body::InMemoryBody, platform::InMemoryPlatform, run::run},
     };
 
     /// A body of a runtime that cannot cut one off.
@@ -188,7 +185,7 @@ mod tests {
         for (method, length) in [(Method::DELETE, 0), (Method::PATCH, 0), (Method::DELETE, 5)] {
             let clock = InMemoryPlatform::new(|_| None);
             let (headers, deadline) = (HeaderMap::new(), Deadline::after(&clock, Duration::from_secs(1)));
-            let body = Text::from(vec![0; length]);
+            let body = InMemoryBody::from(vec![0; length]);
             let mut payload = run(Payload::take(&clock, &method, &headers, body, 9, deadline)).unwrap();
             assert!(payload.is_replayable());
             let mut sent = HeaderMap::new();

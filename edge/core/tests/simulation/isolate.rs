@@ -25,7 +25,7 @@ use causeway_core::{
         unavailable::Unavailable,
     },
     session::{cache::SessionCache, store::Sessions},
-    testing::platform::{Sent, Text},
+    testing::{body::InMemoryBody, platform::Sent},
 };
 use causeway_protocol::{
     deliver::{Checkpoint, Record},
@@ -151,9 +151,12 @@ impl Machines for SimulatedPlatform {
 }
 
 impl HttpClient for SimulatedPlatform {
-    type Body = Text;
+    type Body = InMemoryBody;
 
-    fn send(&self, request: Outgoing<Text>) -> impl Future<Output = Result<Incoming<Text>, Unavailable>> {
+    fn send(
+        &self,
+        request: Outgoing<InMemoryBody>,
+    ) -> impl Future<Output = Result<Incoming<InMemoryBody>, Unavailable>> {
         let timeout_ms = u64::try_from(request.timeout.as_millis()).unwrap();
         let body = match request.body {
             Body::Empty => Vec::new(),
@@ -195,7 +198,7 @@ impl StreamHub for SimulatedPlatform {
         Ok(())
     }
 
-    async fn open(&self, _request: OpenStream) -> Result<Opened<Text>, Unavailable> {
+    async fn open(&self, _request: OpenStream) -> Result<Opened<InMemoryBody>, Unavailable> {
         Ok(Opened::Stream(Body::Empty))
     }
 

@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     config::{Config, Coordination},
     testing::{
-        entra::{KEY, NOW, OTHER, TENANT, jwk, token_with},
+        entra::{KEY, NOW, OTHER_KEY, TENANT, jwk, token_with},
         openid,
         settings::{config_with, settings},
     },
@@ -63,7 +63,7 @@ fn s37_s38_s41_s43_only_an_accepted_algorithm_with_a_known_key_verifies() {
         );
     }
     assert_eq!(
-        check(&token_with(json!({}), json!({}), &OTHER)).unwrap_err(),
+        check(&token_with(json!({}), json!({}), &OTHER_KEY)).unwrap_err(),
         IdTokenError::Signature(SignatureError::Wrong)
     );
     for kid in ["k2", "../k1", "k1' OR 1=1", ""] {
@@ -73,9 +73,9 @@ fn s37_s38_s41_s43_only_an_accepted_algorithm_with_a_known_key_verifies() {
             "{kid}"
         );
     }
-    let embedded_key = json!({"jwk": {"kty": "RSA", "n": BASE64.encode(OTHER.n().to_bytes_be()), "e": "AQAB"}, "jku": "https://evil/keys"});
+    let embedded_key = json!({"jwk": {"kty": "RSA", "n": BASE64.encode(OTHER_KEY.n().to_bytes_be()), "e": "AQAB"}, "jku": "https://evil/keys"});
     assert_eq!(
-        check(&token_with(embedded_key, json!({}), &OTHER)).unwrap_err(),
+        check(&token_with(embedded_key, json!({}), &OTHER_KEY)).unwrap_err(),
         IdTokenError::Signature(SignatureError::Wrong)
     );
 }
@@ -97,7 +97,7 @@ fn s45_token_without_key_id_needs_exactly_one_candidate_key() {
     let key = || public(&KEY, json!({}));
     assert!(check_with(&token, &[key()]).is_ok());
     assert_eq!(
-        check_with(&token, &[key(), public(&OTHER, json!({"kid": "k2"}))]).unwrap_err(),
+        check_with(&token, &[key(), public(&OTHER_KEY, json!({"kid": "k2"}))]).unwrap_err(),
         IdTokenError::Signature(SignatureError::UnknownKey)
     );
     assert_eq!(

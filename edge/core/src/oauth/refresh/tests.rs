@@ -24,7 +24,7 @@ fn corp(answer: impl Fn(&Sent) -> Option<Answer> + 'static) -> (ProviderFixture,
 }
 
 fn github(answer: impl Fn(&Sent) -> Option<Answer> + 'static) -> (ProviderFixture, Refresh) {
-    let fixture = ProviderFixture::of("github", config_with(json!({})), json!({}), answer);
+    let fixture = ProviderFixture::for_provider("github", config_with(json!({})), json!({}), answer);
     let outcome = run(refresh(&fixture.client(), &tokens(), None, None));
     (fixture, outcome)
 }
