@@ -1,4 +1,4 @@
-//! Where a request may come from, and which headers every answer has.
+//! Where a request may come from, and which headers every answer has; [`rate`]: how often.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use url::Url;
@@ -9,11 +9,13 @@ use crate::{
     http::{
         cookie::{self, Embed, MAX_COOKIE_BYTES},
         origin::Origin,
-        web::{Response, single},
+        web::{REQUEST_ID, Response, single},
     },
     route::{Cache, Cors, Csrf, Row},
     runtime::reason::Reason,
 };
+
+pub mod rate;
 
 /// The header that a script must send. No form and no link can send it (M7).
 pub const CSRF_HEADER: HeaderName = HeaderName::from_static("x-csrf");
@@ -21,8 +23,6 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 const SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
-/// Carries the request's id in answers.
-pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Largest size of all headers of a request, names and values together.
 const MAX_HEADER_BYTES: usize = 64 * 1024;

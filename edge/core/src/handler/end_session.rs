@@ -5,15 +5,13 @@ use http::header;
 use secrecy::ExposeSecret as _;
 use url::Url;
 
-use super::{
-    context::{Context, provider},
-    query::Query,
-};
+use super::context::{Context, provider};
 use crate::{
     error::Error,
     http::{
         cookie::{self, SameSite},
         origin::ReturnTo,
+        query::Query,
         web::{Request, Response},
     },
     oauth::{cache, provider::Provider, revocation::MAX_WAIT},

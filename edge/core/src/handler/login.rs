@@ -5,16 +5,15 @@ use http::{HeaderMap, header};
 use super::{
     context::{Context, client, provider},
     login_confirmation::login_confirmation,
-    query::Query,
-    rate,
 };
 use crate::{
     config::Config,
     error::Error,
-    guard,
+    guard::{self, rate},
     http::{
         cookie::Embed,
         origin::ReturnTo,
+        query::Query,
         web::{Request, Response},
     },
     oauth::{cache, exchange},
@@ -50,7 +49,7 @@ pub(super) async fn login<P: Platform>(
         }
         false => {}
     }
-    rate::allow_sign_in(context, request).await?;
+    rate::check_sign_in(context.platform, request).await?;
     let endpoints = cache::endpoints(context.platform, &context.memory.discovery, provider).await?;
     let (replaces, connects) = match is_connect {
         // A user who is not signed in learns it here, not after the provider's pages.

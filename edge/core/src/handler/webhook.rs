@@ -16,12 +16,10 @@ use std::net::IpAddr;
 use causeway_protocol::hub::EndReason;
 use http::{HeaderName, StatusCode};
 
-use super::{
-    context::{Context, read_body},
-    rate,
-};
+use super::context::{Context, read_body};
 use crate::{
     error::Error,
+    guard::rate,
     http::web::{Request, Response},
     oauth::{
         provider::Kind,
@@ -79,6 +77,6 @@ async fn refused<P: Platform>(
     sender: Option<IpAddr>,
     reason: Reason,
 ) -> Error {
-    let allowed = rate::allow_logout(context, provider, sender).await;
+    let allowed = rate::check_logout(context.platform, provider, sender).await;
     allowed.err().unwrap_or(Error::Unauthenticated { reason })
 }

@@ -1,6 +1,7 @@
 //! Why requests are rejected and refreshes fail, as fixed texts.
 
 use super::closed_list::closed_list;
+use crate::http::query::Repeated;
 
 closed_list! {
     /// Why a request was rejected or a refresh failed. Its text in kebab case is the reason of a `reject` line, by which
@@ -135,5 +136,11 @@ closed_list! {
         WebhookMalformed = "not an event of this kind as GitHub describes it",
         WebhookSignatureMismatch = "webhook signature not believed",
         WebhookSignatureMissing = "webhook signature missing or malformed",
+    }
+}
+
+impl From<Repeated> for Reason {
+    fn from(Repeated: Repeated) -> Self {
+        Self::ParameterRepeated
     }
 }
