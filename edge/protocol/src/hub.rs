@@ -1,7 +1,8 @@
 //! Messages between a user's hub (the Durable Object that buffers the user's records) and a stream reading from it.
 //!
 //! The stream acknowledges what its client has taken. The hub sends at most a window of records ahead of that. So a slow
-//! client costs only its own position in a buffer that is stored anyway.
+//! client costs only its own position in a buffer that is stored anyway. The limits of that buffer are in
+//! [`crate::buffer`].
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;

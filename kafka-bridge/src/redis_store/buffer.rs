@@ -13,7 +13,7 @@ use std::{
 };
 
 use causeway_protocol::{
-    buffer::{MAX_AGE, MAX_RECORDS, PAGE_RECORDS},
+    buffer::{IDLE_EXPIRY, MAX_AGE, MAX_RECORDS, PAGE_BYTES, PAGE_RECORDS},
     cursor::Cursor,
     deliver::Record,
     hub::{EndReason, HubMessage, ResetReason},
@@ -36,7 +36,7 @@ static OPEN: LazyLock<Script> =
 static PAGE: LazyLock<Script> =
     LazyLock::new(|| Script::new(concat!(include_str!("script/shared.lua"), include_str!("script/page.lua"))));
 
-/// Limits of a buffer, and of one read.
+/// Limits of a buffer, and of one read. The defaults are those of [`causeway_protocol::buffer`].
 #[derive(Clone, Copy, Debug)]
 pub struct BufferLimits {
     /// Most records of a user.
@@ -56,9 +56,9 @@ impl Default for BufferLimits {
         Self {
             records: MAX_RECORDS,
             age: MAX_AGE,
-            idle: Duration::from_hours(7 * 24),
+            idle: IDLE_EXPIRY,
             page_records: PAGE_RECORDS,
-            page_bytes: 64 * 1024,
+            page_bytes: PAGE_BYTES,
         }
     }
 }
