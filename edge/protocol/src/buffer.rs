@@ -16,8 +16,8 @@ pub const MAX_RECORDS: u32 = 500;
 /// How long a record is kept.
 pub const MAX_AGE: Duration = Duration::from_hours(24);
 
-/// How long after its last append a buffer in Redis expires. It exceeds [`MAX_AGE`], because an empty buffer still rejects
-/// the records that it had before.
+/// How long after its last append a buffer in Redis expires. It exceeds [`MAX_AGE`], because an empty buffer still
+/// rejects the records that it had before.
 pub const IDLE_EXPIRY: Duration = Duration::from_hours(7 * 24);
 
 /// The maximum number of records in one read.

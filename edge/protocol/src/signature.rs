@@ -1,10 +1,11 @@
 //! How edge and bridge authenticate their requests to each other.
 //!
-//! Both share a key ring. A signature is an HMAC-SHA256 over direction, method, target, time and body digest. The digest is
-//! in the header, so a request is accepted or rejected before its body is read. The body is checked against it afterwards.
+//! Both share a key ring. A signature is an HMAC-SHA256 over direction, method, target, time and body digest. The
+//! digest is in the header, so a request is accepted or rejected before its body is read. The body is checked against
+//! it afterwards.
 //!
-//! A captured request can be repeated within [`MAX_AGE_SECONDS`]. Every signed operation is idempotent (events by `ce_id`,
-//! deliveries by offset), so a repeat changes nothing.
+//! A captured request can be repeated within [`MAX_AGE_SECONDS`]. Every signed operation is idempotent (events by
+//! `ce_id`, deliveries by offset), so a repeat changes nothing.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use hmac::{Hmac, Mac};

@@ -1,6 +1,7 @@
 //! W3C Trace Context: the `traceparent` that identifies a request in every component.
 //!
-//! Neither side records spans, so both forward a caller's value unchanged. Its parent id keeps naming a span that exists.
+//! Neither side records spans, so both forward a caller's value unchanged. Its parent id keeps naming a span that
+//! exists.
 
 use std::fmt;
 
@@ -75,8 +76,8 @@ pub fn is_traceparent(text: &str) -> bool {
         && (version != "00" || !has_more_fields)
 }
 
-/// Whether a text is this many lower-case hexadecimal digits. W3C Trace Context forbids upper case, which a decoder such as
-/// the crate `hex` would accept.
+/// Whether a text is this many lower-case hexadecimal digits. W3C Trace Context forbids upper case, which a decoder
+/// such as the crate `hex` would accept.
 fn is_lower_hex(text: &str, digits: usize) -> bool {
     text.len() == digits && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
