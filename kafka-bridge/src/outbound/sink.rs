@@ -1,4 +1,4 @@
-//! The trait for the place that stores delivered records and, beside them, the checkpoint: the edge or Redis.
+//! The trait for the store of delivered records and, beside them, the checkpoint: the edge or Redis.
 
 use async_trait::async_trait;
 use causeway_protocol::deliver::{DeliverRequest, DeliverResponse};
@@ -8,7 +8,7 @@ use causeway_protocol::deliver::{DeliverRequest, DeliverResponse};
 /// Implementations limit the time of every call. Every call is idempotent and may be repeated.
 #[async_trait]
 pub trait Sink: Send + Sync + 'static {
-    /// Delivers records. A request without records or checkpoint only reads the checkpoint.
+    /// Delivers records. A request without deliveries and `advance_to` only reads the checkpoint.
     async fn deliver(&self, request: &DeliverRequest) -> Result<DeliverResponse, SinkError>;
 
     /// Whether a checkpoint that it reported before is gone. All partitions must then be planned again.
@@ -27,12 +27,12 @@ pub enum SinkError {
     #[error("the checkpoint is gone")]
     CheckpointLost,
     /// The sink failed. The same request may succeed later.
-    #[error("{what}")]
+    #[error("{message}")]
     Failed {
         /// The value of the metric's label.
         label: &'static str,
         /// What happened.
-        what: String,
+        message: String,
     },
 }
 

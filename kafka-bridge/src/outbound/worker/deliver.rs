@@ -126,7 +126,7 @@ impl Worker {
             }
             _ => Err(RoundError::Sink(SinkError::Failed {
                 label: "bad_answer",
-                what: "the checkpoint did not move".to_owned(),
+                message: "the checkpoint did not move".to_owned(),
             })),
         }
     }
