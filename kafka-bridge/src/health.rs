@@ -52,10 +52,10 @@ const REJECTING: &str =
     "the edge refuses one record after another: edge and bridge are probably of different versions; delivery waits";
 
 impl Report {
-    /// Whether the bridge can take events, and serve streams if the buffers are in Redis.
+    /// Whether the bridge can accept events, and serve streams if the buffers are in Redis.
     ///
     /// The edge's state is reported but does not count. A bridge taken out of service because of the edge could not
-    /// take events either.
+    /// accept events either.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.kafka == State::Ok && self.redis.is_none_or(|redis| redis == State::Ok)

@@ -40,7 +40,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What the handlers need.
 pub struct Context {
-    /// Takes events.
+    /// Accepts events.
     pub inbound: Arc<Inbound>,
     /// Verifies the edge's signatures.
     pub keys: Arc<KeyRing>,

@@ -10,7 +10,7 @@
 //! - [`redis_store`]: the users' buffers and the checkpoints in Redis.
 //! - [`stream`]: serves `GET /v1/stream` as Server-Sent Events from the buffers in Redis.
 //! - [`dead_letter`]: writes records that can't be decoded or delivered to a dead-letter topic.
-//! - [`topics`]: knows which topics exist and how many partitions each has.
+//! - [`topics`]: tracks which topics exist and how many partitions each has.
 //! - [`kafka`]: the trait in front of a Kafka client, and its implementation on rskafka.
 //! - [`partitioner`]: chooses partitions as Kafka's Java client does.
 //! - [`health`]: the state of each dependency, for `/readyz`.

@@ -81,7 +81,7 @@ pub enum ServeError {
     #[error("the client for the edge can't be built: {0}")]
     EdgeClient(#[from] reqwest::Error),
     /// Some tasks did not end in time after the signal.
-    #[error("not everything ended within {0:?} of the signal")]
+    #[error("some tasks did not end within {0:?} of the signal")]
     Drain(Duration),
 }
 

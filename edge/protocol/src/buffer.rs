@@ -31,7 +31,7 @@ pub const PAGE_BYTES: u32 = 64 * 1024;
 /// whose end has not been noticed yet.
 pub const MAX_USER_STREAMS: usize = 32;
 
-/// How long a client may take nothing of what is sent to it before its stream is closed.
+/// How long a client may read nothing of what is sent to it before its stream is closed.
 pub const MAX_STALL: Duration = Duration::from_mins(1);
 
 /// How long a session's end is remembered. It exceeds the time for which any other part uses a session without checking

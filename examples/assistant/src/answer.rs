@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-/// What is known of a message besides its text.
+/// What an answer may need besides the message's text.
 pub(crate) struct MessageContext<'a> {
     /// Who wrote it: the record key.
     pub(crate) subject: &'a str,

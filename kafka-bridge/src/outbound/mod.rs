@@ -217,7 +217,7 @@ impl Outbound {
                     _ if self.shared.sink.has_lost_checkpoint().await => {
                         tracing::error!(
                             topic = self.shared.topic,
-                            "the checkpoints are gone, reading from the beginning"
+                            "a checkpoint was lost, reading from the beginning"
                         );
                         break;
                     }

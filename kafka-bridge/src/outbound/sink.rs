@@ -11,7 +11,7 @@ pub trait Sink: Send + Sync + 'static {
     /// Delivers records. A request without deliveries and `advance_to` only reads the checkpoint.
     async fn deliver(&self, request: &DeliverRequest) -> Result<DeliverResponse, SinkError>;
 
-    /// Whether a checkpoint that it reported before is gone. All partitions must then be planned again.
+    /// Whether a checkpoint that it reported before was lost. All partitions must then be planned again.
     async fn has_lost_checkpoint(&self) -> bool {
         false
     }
@@ -23,8 +23,8 @@ pub enum SinkError {
     /// The sink rejects this request because of its content.
     #[error("the request is rejected with status {0}")]
     Rejected(u16),
-    /// The checkpoint is gone, and probably the buffers, too.
-    #[error("the checkpoint is gone")]
+    /// The checkpoint was lost, and probably the buffers, too.
+    #[error("the checkpoint was lost")]
     CheckpointLost,
     /// The sink failed. The same request may succeed later.
     #[error("{message}")]

@@ -34,7 +34,7 @@ impl Worker {
                 return self.on_rejected(status, request, records).await;
             }
             Err(SinkError::CheckpointLost) => {
-                tracing::error!(partition = self.partition, "the checkpoint is gone, reading from the beginning");
+                tracing::error!(partition = self.partition, "the checkpoint was lost, reading from the beginning");
                 return Err(RoundError::Exit(WorkerExit::Replan));
             }
             Err(error) => return Err(RoundError::Sink(error)),
