@@ -121,19 +121,19 @@ pub fn check_visited(headers: &HeaderMap) -> Result<(), Error> {
 ///
 /// # Errors
 /// [`Error::Forbidden`].
-pub fn check_begun_here(config: &Config, headers: &HeaderMap) -> Result<(), Error> {
+pub fn check_started_here(config: &Config, headers: &HeaderMap) -> Result<(), Error> {
     let is_own = single(headers, &SEC_FETCH_SITE) == Some("same-origin");
     let is_of_host_page = !is_via_other_site(headers) && has_allowed_referrer(config, headers);
     if is_own || is_of_host_page { Ok(()) } else { forbidden(Reason::NavigationFromOtherSite) }
 }
 
-/// Refuses a navigation that asks for a session for a page, unless a page of exactly that origin began it: whoever chose the
+/// Refuses a navigation that asks for a session for a page, unless a page of exactly that origin began it: the page that chose the
 /// challenge can redeem the session. Only the `Referer` proves that. `Sec-Fetch-Site` names no origin, and redirects of the
 /// page's site do not change the `Referer`.
 ///
 /// # Errors
 /// [`Error::Forbidden`].
-pub fn check_begun_at(page: &Origin, headers: &HeaderMap) -> Result<(), Error> {
+pub fn check_started_at(page: &Origin, headers: &HeaderMap) -> Result<(), Error> {
     if referrer(headers).is_some_and(|origin| origin == page.as_str()) {
         return Ok(());
     }

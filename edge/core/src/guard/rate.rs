@@ -29,12 +29,12 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 /// Counts a request of `key` against a rate, and refuses it if the limit is exceeded.
 ///
 /// # Errors
-/// [`Error::TooMany`].
+/// [`Error::TooManyRequests`].
 pub(crate) async fn check(platform: &impl Platform, rate: Rate, key: &str) -> Result<(), Error> {
     let counted = platform.allow(rate, key);
     match within(platform, TIMEOUT, Dependency::RateLimiter, counted).await {
         Ok(true) => Ok(()),
-        Ok(false) => Err(Error::TooMany),
+        Ok(false) => Err(Error::TooManyRequests),
         Err(error) => {
             Event::warn(EventName::RateUnknown).with("detail", &error).write(platform);
             Ok(())
@@ -46,7 +46,7 @@ pub(crate) async fn check(platform: &impl Platform, rate: Rate, key: &str) -> Re
 /// use up the provider's limit (S125). Requests without an address share one count.
 ///
 /// # Errors
-/// [`Error::TooMany`].
+/// [`Error::TooManyRequests`].
 pub(crate) async fn check_logout(
     platform: &impl Platform,
     provider: &str,
@@ -59,7 +59,7 @@ pub(crate) async fn check_logout(
 /// Counts a step of a sign-in by client address. Requests without an address share one count.
 ///
 /// # Errors
-/// [`Error::TooMany`].
+/// [`Error::TooManyRequests`].
 pub(crate) async fn check_sign_in<P: Platform>(platform: &P, request: &Request<P::Body>) -> Result<(), Error> {
     check(platform, LOGIN_RATE, &request.client_address.map(network).unwrap_or_default()).await
 }

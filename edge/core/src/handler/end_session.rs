@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// `GET /auth/{provider}/end-session?return_to=`: sends a browser that has just signed out to the provider. Any other
-/// browser goes to the return address, so a link signs nobody out.
+/// browser goes to the return address, so a link to this path signs no user out.
 pub(super) async fn end_session<P: Platform>(
     context: &Context<'_, P>,
     request: &Request<P::Body>,

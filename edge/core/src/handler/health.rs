@@ -32,16 +32,16 @@ pub(super) fn healthz<B>() -> Response<B> {
 /// Checks whether the edge is ready, unless that was done less than a second ago.
 pub(super) async fn readyz<P: Platform>(context: &Context<'_, P>) -> Result<Response<P::Body>, Error> {
     let (platform, readiness) = (context.platform, &context.memory.readiness);
-    let look = |now_ms| readiness.verdict(now_ms);
-    let verdict = match readiness.single_flight.join(platform, Dependency::Readiness, "", LEADER_LIMIT, look).await? {
-        Joined::Follower(verdict) => verdict,
+    let latest = |now_ms| readiness.latest(now_ms);
+    let result = match readiness.single_flight.join(platform, Dependency::Readiness, "", LEADER_LIMIT, latest).await? {
+        Joined::Follower(result) => result,
         Joined::Leader(_leader) => {
-            let verdict = check(context).await;
-            readiness.remember(platform.now_ms(), verdict.clone());
-            verdict
+            let result = check(context).await;
+            readiness.remember(platform.now_ms(), result.clone());
+            result
         }
     };
-    verdict?;
+    result?;
     Ok(Response::json(StatusCode::OK, "application/json", &json!({"status": "ready"})))
 }
 

@@ -36,7 +36,7 @@ pub(super) async fn open<P: Platform>(
     session: &Session,
 ) -> Result<Response<P::Body>, Error> {
     let open = open_request(context, request, session)?;
-    let opened = if P::AT_EDGE {
+    let opened = if P::HUB_AT_EDGE {
         within(context.platform, HUB_TIMEOUT, Dependency::Hub, context.platform.open(open)).await?
     } else {
         open_at_bridge(context, open).await?
@@ -47,7 +47,7 @@ pub(super) async fn open<P: Platform>(
             context.memory.sessions.forget(&session.handle);
             return Err(Error::Unauthenticated { reason: Reason::SessionEndedMeanwhile });
         }
-        Opened::TooMany => return Err(Error::TooMany),
+        Opened::TooManyStreams => return Err(Error::TooManyRequests),
     };
     defer_refresh_if_due(context, session);
     let mut response = Response { status: StatusCode::OK, headers: http::HeaderMap::new(), body };
@@ -111,7 +111,7 @@ async fn open_at_bridge<P: Platform>(context: &Context<'_, P>, open: OpenStream)
     match response.status {
         StatusCode::OK => Ok(Opened::Stream(Body::Native(response.body))),
         StatusCode::GONE => Ok(Opened::SessionEnded),
-        StatusCode::TOO_MANY_REQUESTS => Ok(Opened::TooMany),
+        StatusCode::TOO_MANY_REQUESTS => Ok(Opened::TooManyStreams),
         status => Err(Unavailable::new(Dependency::Bridge, format_args!("answered a stream with {status}")).into()),
     }
 }
