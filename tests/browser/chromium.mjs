@@ -33,7 +33,10 @@ export function launch() {
   return chromium.launch({ executablePath, args: ARGS });
 }
 
-/** Starts a browser with a profile of its own and these preferences. @param {string} profile folder @param {object} preferences */
+/**
+ * Starts a browser with a profile of its own and these preferences.
+ * @param {string} profile folder @param {object} preferences
+ */
 export function launchWithProfile(profile, preferences) {
   mkdirSync(join(profile, 'Default'), { recursive: true });
   writeFileSync(join(profile, 'Default/Preferences'), JSON.stringify(preferences));
@@ -58,12 +61,18 @@ export class NetworkRecorder {
     this.edge = edge;
   }
 
-  /** Watches all later pages. The first answers of a page that another page opens may be missed. @param {import('playwright-core').BrowserContext} context */
+  /**
+   * Watches all later pages. The first answers of a page that another page opens may be missed.
+   * @param {import('playwright-core').BrowserContext} context
+   */
   watchAll(context) {
     context.on('page', (page) => void this.watch(page).catch(() => {}));
   }
 
-  /** Opens a page that is watched from its first request on. @param {import('playwright-core').BrowserContext} context */
+  /**
+   * Opens a page that is watched from its first request on.
+   * @param {import('playwright-core').BrowserContext} context
+   */
   async open(context) {
     const page = await context.newPage();
     await this.watch(page);
@@ -143,7 +152,10 @@ export class NetworkRecorder {
   }
 }
 
-/** What the edge answers a script of the page at /auth/session. @param {import('playwright-core').Page} page @param {string} edge */
+/**
+ * What the edge answers a script of the page at /auth/session.
+ * @param {import('playwright-core').Page} page @param {string} edge
+ */
 export function sessionOf(page, edge) {
   return page.evaluate(
     async (edge) =>
@@ -152,7 +164,10 @@ export function sessionOf(page, edge) {
   );
 }
 
-/** Everything that a script of the page can read: cookies, storage, databases, caches. @param {import('playwright-core').Page} page */
+/**
+ * Everything that a script of the page can read: cookies, storage, databases, caches.
+ * @param {import('playwright-core').Page} page
+ */
 export function storageOf(page) {
   return page.evaluate(async () => {
     const found = [

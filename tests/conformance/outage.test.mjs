@@ -15,7 +15,10 @@ async function signedInWithExpiredToken(id, login) {
   return browser;
 }
 
-/** Calls the API as a client that follows Retry-After. @param {import('../support/edge-browser.mjs').EdgeBrowser} browser @param {string} id */
+/**
+ * Calls the API as a client that follows Retry-After.
+ * @param {import('../support/edge-browser.mjs').EdgeBrowser} browser @param {string} id
+ */
 async function callWithRetries(browser, id) {
   const deadline = Date.now() + 20_000;
   for (;;) {
@@ -26,7 +29,7 @@ async function callWithRetries(browser, id) {
   }
 }
 
-test('while the provider fails or is down, calls are answered 503, and no session or linked account is lost', async () => {
+test('while the provider fails or is down, calls get 503, and no session or linked account is lost', async () => {
   const [failed, refused] = [
     await signedInWithExpiredToken('corp', 'niklaus'),
     await signedInWithExpiredToken('corp', 'adele'),

@@ -1,6 +1,6 @@
-// A certified OpenID provider, npm's oidc-provider, in its strictest configuration: pushed requests and PKCE are required,
-// refresh tokens rotate at every use, a reused one revokes the whole grant, and DPoP needs nonces. It runs in the tests'
-// process, which see its requests and events and can make it fail.
+// A certified OpenID provider, npm's oidc-provider, in its strictest configuration: pushed requests and PKCE are
+// required, refresh tokens rotate at every use, a reused one revokes the whole grant, and DPoP needs nonces. It runs in
+// the tests' process, which see its requests and events and can make it fail.
 
 import assert from 'node:assert/strict';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
@@ -14,7 +14,10 @@ import { Provider, errors } from 'oidc-provider';
 import { listen } from '../support/listen.mjs';
 import { ProviderStore } from './provider-store.mjs';
 
-/** @typedef {{ name: string, client: string | undefined, grantType: string | undefined, params: Record<string, any>, detail: string | undefined }} ProviderEvent */
+/**
+ * @typedef {{ name: string, client: string | undefined, grantType: string | undefined, params: Record<string, any>,
+ * detail: string | undefined }} ProviderEvent
+ */
 /** @typedef {'answers' | 'fails' | 'drops answers' | 'holds requests'} Behavior */
 
 /** Longer than a test runs. */
@@ -156,7 +159,10 @@ export class ConformanceProvider {
     return /** @type {ProviderEvent} */ (this.eventsOf(name, client).at(-1));
   }
 
-  /** A user's refresh tokens at a client, used ones included, in the order of issue. @param {string} client @param {string} user */
+  /**
+   * A user's refresh tokens at a client, used ones included, in the order of issue.
+   * @param {string} client @param {string} user
+   */
   refreshTokens(client, user) {
     return this.store
       .all('RefreshToken')
@@ -177,7 +183,10 @@ export class ConformanceProvider {
     for (const { jti, accountId } of this.store.all('Session')) if (accountId === user) await adapter.destroy(jti);
   }
 
-  /** A logout token as the provider would issue it. @param {Record<string, any>} key @param {string} client @param {string} user */
+  /**
+   * A logout token as the provider would issue it.
+   * @param {Record<string, any>} key @param {string} client @param {string} user
+   */
   async logoutToken(key, client, user) {
     return new SignJWT({ events: { 'http://schemas.openid.net/event/backchannel-logout': {} } })
       .setProtectedHeader({ alg: key.alg, kid: key.kid, typ: 'logout+jwt' })

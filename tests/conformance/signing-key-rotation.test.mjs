@@ -49,7 +49,10 @@ test('a refresh after a key rotation brings an ID token signed by the new key, w
   assert.equal((await browser.session()).authenticated, true);
 });
 
-/** Sends a logout token for a user without sessions, signed by this key. @param {string} id @param {Record<string, any>} key */
+/**
+ * Sends a logout token for a user without sessions, signed by this key.
+ * @param {string} id @param {Record<string, any>} key
+ */
 async function sendLogoutSignedBy(id, key) {
   return sendLogoutToken(id, await provider.logoutToken(key, id, 'nobody'));
 }

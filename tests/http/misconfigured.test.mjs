@@ -15,8 +15,8 @@ const WEAK_KEY = Buffer.alloc(32, 7).toString('base64url');
 
 /**
  * Starts an edge with these variables instead of the stack's, and requests every route.
- * @param {{ name: string, variables: Record<string, string | undefined>, manifest?: (text: string) => string, hidden?: string[] }} wrong
- * each variable is wrong; `hidden` are texts that the log must not contain
+ * @param {{ name: string, variables: Record<string, string | undefined>, manifest?: (text: string) => string,
+ * hidden?: string[] }} wrong each variable is wrong; `hidden` are texts that the log must not contain
  */
 async function assertClosed({ name, variables, manifest, hidden = [] }) {
   const keys = Object.keys(variables);
@@ -66,7 +66,7 @@ if (target === 'workers') {
 }
 
 if (target === 'spin') {
-  test('on Spin, an address that would void the list of allowed hosts closes the edge, even of an unused provider', async () => {
+  test('on Spin, an address that would void the allowed hosts closes the edge, even if it is unused', async () => {
     await assertClosed({
       name: 'misconfigured-hosts',
       variables: {

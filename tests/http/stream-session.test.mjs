@@ -12,7 +12,7 @@ import { kafka, stack, unique } from './stack.mjs';
 /** How long an event may take through the hub. */
 const AT_ONCE_MS = 3_000;
 
-test('S130: open streams end with their session, at once and with an end event, however it ended; other streams go on', async () => {
+test('S130: open streams end with their session, at once, with an end event; others go on', async () => {
   const ways = /** @type {const} */ ([
     [
       'signed_out',

@@ -1,7 +1,7 @@
 // Reads which modules of a crate import which, from the tokens of its files. A path counts wherever it stands: in a
 // `use`, an expression, a type, an attribute's string. What cannot be read with certainty is reported as a fault: names
-// of the crate's root (`use crate::Edge`, `use crate as me`), globs of own modules, inline modules, the crate by its own
-// name, `extern crate`, `#[path]`, and `include!` of anything but the build's output.
+// of the crate's root (`use crate::Edge`, `use crate as me`), globs of own modules, inline modules, the crate by its
+// own name, `extern crate`, `#[path]`, and `include!` of anything but the build's output.
 //
 // Two kinds of path are not imports, by intent: a path with a macro's variable (`crate::$a`), which is known only where
 // the macro is used, and a path in a comment, links of the documentation included.
@@ -37,7 +37,7 @@ function withoutTests(all) {
 }
 
 /**
- * What the product code of each module imports, by module: `oauth/cache.rs` is `oauth::cache`, `oauth/mod.rs` is `oauth`.
+ * What the product code of each module imports. `oauth/cache.rs` is `oauth::cache`, and `oauth/mod.rs` is `oauth`.
  * @param {Map<string, string>} sources the text of each file of the crate's `src`
  * @returns {{ imports: Map<string, Set<string>>, faults: string[] }}
  */

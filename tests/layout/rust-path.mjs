@@ -1,5 +1,5 @@
-// Splits Rust source into tokens, without comments, and finds the paths among them. Strings, characters and comments are
-// read in one pass, so that none of them is mistaken for another.
+// Splits Rust source into tokens, without comments, and finds the paths among them. Strings, characters and comments
+// are read in one pass, so that none of them is mistaken for another.
 
 /** The alternatives of {@link TOKEN}, in order: a prefix of a longer token comes after it. */
 const FORMS = [

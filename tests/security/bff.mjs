@@ -20,7 +20,10 @@ const BOUND_MARGIN_MS = 200;
 export class CannotRun extends Error {}
 
 export class Bff {
-  /** Its answers in this run, for the leak scan. @type {{ answer: Answer, sent: Sent, mayHold: RegExp | undefined }[]} */
+  /**
+   * Its answers in this run, for the leak scan.
+   * @type {{ answer: Answer, sent: Sent, mayHold: RegExp | undefined }[]}
+   */
   traffic = [];
   /** While an answer may hold a token: the place in its body. @type {RegExp | undefined} */
   mayHold = undefined;
@@ -79,7 +82,10 @@ export class Bff {
     return answer;
   }
 
-  /** Begins a sign-in; its callback is not requested yet. @param {Browser} browser @param {Realm} [realm] @param {string} [returnTo] @returns {Promise<Flow>} */
+  /**
+   * Begins a sign-in; its callback is not requested yet.
+   * @param {Browser} browser @param {Realm} [realm] @param {string} [returnTo] @returns {Promise<Flow>}
+   */
   async begin(browser, realm = this.realms.oidc, returnTo = undefined) {
     const begun = await browser.visit(this.path.login(realm.id, returnTo));
     this.assertRedirects(begun, `login answers ${begun.text.slice(0, 300)}`);
@@ -154,7 +160,9 @@ export class Bff {
    * Asserts the common outcome of a rejected sign-in: no session, no call of an API, no code redeemed where that is
    * forbidden, the fixed page, and a rejection in the log, for the reason that the case means.
    * @param {Browser} browser @param {() => Promise<Answer>} attack
-   * @param {{ realm?: Realm, redeems?: boolean, status?: number | number[], why?: string, reason?: string | string[] }} [expected] `redeems`: the code may have been sent to the provider; `reason`: the accepted reasons, by the profile's names
+   * @param {{ realm?: Realm, redeems?: boolean, status?: number | number[], why?: string,
+   * reason?: string | string[] }} [expected] `redeems`: the code may have been sent to the provider; `reason`: the
+   * accepted reasons, by the profile's names
    */
   async assertSignInRejected(
     browser,
@@ -178,7 +186,10 @@ export class Bff {
     return answer;
   }
 
-  /** The page is the same for all reasons, and repeats nothing of the request. @param {Answer} answer @param {string} about */
+  /**
+   * The page is the same for all reasons, and repeats nothing of the request.
+   * @param {Answer} answer @param {string} about
+   */
   #assertFixedPage({ headers, text }, about) {
     assert.match(headers['content-type'] ?? '', /^text\/html/, about);
     assert.match(headers['cache-control'] ?? '', /no-store/, about);
@@ -187,7 +198,10 @@ export class Bff {
     assert.equal(page, this.#page, `${about}: the page differs from other rejections`);
   }
 
-  /** Asserts that the log has one rejection of the request, for one of these reasons. @param {Answer} answer @param {string} about @param {string | string[]} [reason] */
+  /**
+   * Asserts that the log has one rejection of the request, for one of these reasons.
+   * @param {Answer} answer @param {string} about @param {string | string[]} [reason]
+   */
   async assertRejectionLogged(answer, about, reason) {
     if (!this.running) return;
     const wanted = [reason ?? []].flat().map((name) => this.needs(this.profile.reasons[name], `reason ${name}`));
@@ -215,7 +229,10 @@ export class Bff {
       .filter((given) => wanted.test(given)).length;
   }
 
-  /** Waits until the log has more rejections for this reason than before. @param {string} reason @param {number} before @param {string} about */
+  /**
+   * Waits until the log has more rejections for this reason than before.
+   * @param {string} reason @param {number} before @param {string} about
+   */
   async waitForRejection(reason, before, about) {
     if (!this.running) return;
     for (const deadline = Date.now() + LOG_WAIT_MS; this.rejectionCount(reason) <= before; await delay(20)) {

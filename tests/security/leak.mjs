@@ -18,7 +18,8 @@ const LEAST = {
 };
 
 /**
- * @param {Bff} bff @param {import('./provider/stub.mjs').ProviderStub} provider @param {boolean} isWhole whether every case was run
+ * @param {Bff} bff @param {import('./provider/stub.mjs').ProviderStub} provider
+ * @param {boolean} isWhole whether every case was run
  * @returns {import('./case.mjs').Result}
  */
 export function leakResult(bff, provider, isWhole) {

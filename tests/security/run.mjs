@@ -1,15 +1,18 @@
 #!/usr/bin/env node
 // The security suite: attacks a BFF and prints the result of every case of the catalogue.
 //
-//   node tests/security/run.mjs [S1 S2 …] [--section login] [--profile MODULE] [--base-url URL --provider-port N --upstream-port N]
+//   node tests/security/run.mjs [S1 S2 …] [--section login] [--profile MODULE] [--base-url URL --provider-port N
+//   --upstream-port N]
 //                               [--json FILE] [--results FOLDER] [--strict]
 //
 //   --profile    a module like profile/causeway.mjs; or CAUSEWAY_SECURITY_PROFILE
 //   --base-url   a BFF that runs already and is configured for the stubs, which then need fixed ports
 //   --json       where the table goes for programs; tests/security/result-<runtime>.json without it
-//   --results    count the tests of other suites that are named after a case, too: scripts/test has run them and recorded
+//   --results    count the tests of other suites that are named after a case, too: scripts/test has run them and
+//   recorded
 //                their results in this folder, see suite.mjs
-//   --strict     a chosen case that no test claims, or that cannot be run, is a failure; without a choice all are chosen
+//   --strict     a chosen case that no test claims, or that cannot be run, is a failure; without a choice all are
+//   chosen
 //
 // CAUSEWAY_TARGET chooses the runtime of the edge that the profile starts.
 

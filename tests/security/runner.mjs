@@ -33,10 +33,16 @@ export async function run(cases, where, bff, report, limits = LIMITS) {
   }
 }
 
-/** Lines of the BFF's log that report a crash. To a client, a crash looks like any server error. @param {import('./bff.mjs').Bff} bff */
+/**
+ * Lines of the BFF's log that report a crash. To a client, a crash looks like any server error.
+ * @param {import('./bff.mjs').Bff} bff
+ */
 export const traps = ({ running }) => (running?.log() ?? '').split('\n').filter((line) => TRAP.test(line));
 
-/** An attack that crashed the BFF has failed, whatever the answer was. @param {Attempt} attempt @param {string[]} lines @returns {Attempt} */
+/**
+ * An attack that crashed the BFF has failed, whatever the answer was.
+ * @param {Attempt} attempt @param {string[]} lines @returns {Attempt}
+ */
 function withTraps({ outcome, detail }, lines) {
   return lines.length
     ? { outcome: 'failed', detail: [...(detail ? [detail] : []), `the BFF crashed:`, ...lines.slice(0, 5)].join('\n') }
@@ -44,9 +50,10 @@ function withTraps({ outcome, detail }, lines) {
 }
 
 /**
- * Runs an attack. One that takes too long loses its connections and may open no more, so that it cannot disturb the cases
- * after it.
- * @param {import('./bff.mjs').Bff} bff @param {() => Promise<unknown>} attack @param {{ attackMs: number, endMs: number }} limits
+ * Runs an attack. One that takes too long loses its connections and may open no more, so that it cannot disturb the
+ * cases after it.
+ * @param {import('./bff.mjs').Bff} bff @param {() => Promise<unknown>} attack
+ * @param {{ attackMs: number, endMs: number }} limits
  * @returns {Promise<Attempt>}
  */
 async function attempt(bff, attack, { attackMs, endMs }) {

@@ -12,7 +12,10 @@ import { json, read } from './provider/recorded.mjs';
 export class UpstreamStub {
   /** @type {Recorded[]} */
   seen = [];
-  /** @type {((request: Recorded, outgoing: import('node:http').ServerResponse) => Reply | undefined | Promise<Reply | undefined>) | undefined} a case's own answer; without a reply, it writes to `outgoing` itself */
+  /**
+   * @type {((request: Recorded, outgoing: import('node:http').ServerResponse) => Reply | undefined | Promise<Reply |
+   * undefined>) | undefined} a case's own answer; without a reply, it writes to `outgoing` itself
+   */
   answer = undefined;
   /** @type {((request: Recorded) => Reply | undefined) | undefined} the answer if no case sets its own */
   usual = undefined;

@@ -11,7 +11,10 @@ import { parseSetCookie, setCookies } from '../../support/browser.mjs';
 /** Every way to use a session; all must reject alike. @param {Bff} bff */
 const sessionTargets = (bff) => [bff.profile.api.prefix + bff.profile.api.own, bff.path.stream];
 
-/** Asserts that this Cookie header is no session, and that every rejection is the same. @param {Bff} bff @param {string | string[] | undefined} cookie @param {string} why */
+/**
+ * Asserts that this Cookie header is no session, and that every rejection is the same.
+ * @param {Bff} bff @param {string | string[] | undefined} cookie @param {string} why
+ */
 async function assertNoSession(bff, cookie, why) {
   const calls = bff.upstream.seen.length;
   const bodies = new Set();

@@ -23,7 +23,10 @@ const sendLogout = (bff, realm, token) =>
     body: new URLSearchParams({ logout_token: token }).toString(),
   });
 
-/** A browser with a session whose ID token has a `sid`. @param {Bff} bff @param {Realm} [realm] @param {string} [sid] */
+/**
+ * A browser with a session whose ID token has a `sid`.
+ * @param {Bff} bff @param {Realm} [realm] @param {string} [sid]
+ */
 async function withSid(bff, realm = bff.realms.oidc, sid = `sid-${Math.random().toString(36).slice(2)}`) {
   realm.sid = sid;
   const signed = await bff.signedIn(realm);
@@ -31,7 +34,10 @@ async function withSid(bff, realm = bff.realms.oidc, sid = `sid-${Math.random().
   return { ...signed, sid, realm };
 }
 
-/** Signs out. A repeated sign-out succeeds, too. @param {Bff} bff @param {import('../../support/browser.mjs').Browser} browser */
+/**
+ * Signs out. A repeated sign-out succeeds, too.
+ * @param {Bff} bff @param {import('../../support/browser.mjs').Browser} browser
+ */
 export async function signOut(bff, browser) {
   const answer = await browser.call(bff.path.logout, { method: 'POST' });
   assert.ok([200, 204].includes(answer.status), `logout answers ${answer.status}`);

@@ -25,7 +25,8 @@ const targetsOf = (bff) => [
 
 /**
  * Asserts that with these settings nothing is served, and that the log names the problem of each, but not its value.
- * @param {Bff} bff @param {Restart} restart @param {Variables} variables @param {RegExp[]} problems each must be in the log of this start
+ * @param {Bff} bff @param {Restart} restart @param {Variables} variables
+ * @param {RegExp[]} problems each must be in the log of this start
  */
 async function assertClosed(bff, restart, variables, problems) {
   const keys = Object.keys(variables);
@@ -46,7 +47,10 @@ async function assertClosed(bff, restart, variables, problems) {
     if (value && value.length > 20) assert.ok(!log.includes(value.slice(5)), 'a value is in the log');
 }
 
-/** Asserts that the BFF serves with these settings, which are valid. @param {Bff} bff @param {Restart} restart @param {Variables} variables */
+/**
+ * Asserts that the BFF serves with these settings, which are valid.
+ * @param {Bff} bff @param {Restart} restart @param {Variables} variables
+ */
 async function assertServed(bff, restart, variables) {
   await restart(variables);
   const { browser } = await bff.signedIn(bff.apiRealm);

@@ -9,14 +9,20 @@ import { listen } from '../../support/listen.mjs';
 /** @typedef {import('../bff.mjs').Bff} Bff */
 /** @typedef {import('../../support/browser.mjs').Browser} Browser */
 
-/** @param {string} id @param {string} title @param {(bff: Bff, browser: Browser) => Promise<unknown>} attack @returns {import('../case.mjs').Case} */
+/**
+ * @param {string} id @param {string} title @param {(bff: Bff, browser: Browser) => Promise<unknown>} attack
+ * @returns {import('../case.mjs').Case}
+ */
 const asUser = (id, title, attack) => ({
   id,
   title,
   attack: async (bff) => attack(bff, (await bff.signedIn(bff.apiRealm)).browser),
 });
 
-/** Sends a request line as it is, with the session of a browser. @param {Bff} bff @param {Browser} browser @param {string} line @param {string[]} more @param {string} [body] */
+/**
+ * Sends a request line as it is, with the session of a browser.
+ * @param {Bff} bff @param {Browser} browser @param {string} line @param {string[]} more @param {string} [body]
+ */
 function raw(bff, browser, line, more = [], body = '') {
   const csrf = Object.entries(bff.csrf).map(([name, value]) => `${name}: ${value}`);
   const head = [
@@ -32,7 +38,10 @@ function raw(bff, browser, line, more = [], body = '') {
   return bff.sendBytes(`${head.join('\r\n')}\r\n\r\n${body}`);
 }
 
-/** Whether the server in front rejected a request that it could not parse. The BFF's own answers are not excused. @param {Bff} bff @param {import('../../support/exchange.mjs').Answer} answer */
+/**
+ * Whether the server in front rejected a request that it could not parse. The BFF's own answers are not excused.
+ * @param {Bff} bff @param {import('../../support/exchange.mjs').Answer} answer
+ */
 const isOfFrontServer = (bff, answer) => {
   const { rejects, isOwnError } = bff.profile.frontServer;
   const isOfBff =
@@ -197,8 +206,8 @@ export const cases = [
             '*',
           ];
           for (const target of targets) {
-            // A server must accept the absolute form (RFC 9112 §3.2.2), and treat it as its path alone. Some front servers take
-            // any target without a leading slash for the absolute form of `/`.
+            // A server must accept the absolute form (RFC 9112 §3.2.2), and treat it as its path alone. Some front
+            // servers take any target without a leading slash for the absolute form of `/`.
             const [, alone = target.startsWith('/') ? undefined : '/'] =
               target.match(/^[a-z]+:\/\/[^/]+(\/.*)$/i) ?? [];
             const own = alone === undefined ? undefined : await raw(bff, browser, `GET ${alone} HTTP/1.1`);

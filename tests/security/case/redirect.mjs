@@ -12,7 +12,10 @@ import { corpus } from './redirect-corpus.mjs';
 /** @param {Bff} bff */
 const entries = (bff) => corpus(bff.origin, bff.running?.hostOrigin ?? 'http://localhost:8080');
 
-/** Asserts that a browser on the BFF's origin would stay on the configured origins. @param {Bff} bff @param {string} location */
+/**
+ * Asserts that a browser on the BFF's origin would stay on the configured origins.
+ * @param {Bff} bff @param {string} location
+ */
 function assertStays(bff, location, about = '') {
   let text = location;
   // Nor may it lead elsewhere after further decoding.
@@ -107,7 +110,7 @@ function corpusCase(id, title) {
           });
         if (out.headers.location !== undefined) assertStays(bff, out.headers.location, about);
         assert.ok(!out.text.includes('evil'), about);
-        // The same for a signed-in user: at a repeated callback, at sign-out, and on the return from the provider's logout.
+        // The same for a signed-in user: at a repeated callback, at sign-out, and on return from the provider's logout.
         const again = await browser.visit(
           `${bff.path.callback(bff.realms.oidc.id)}?state=${UNKNOWN_STATE}&code=x&${encoded}`,
         );
@@ -147,7 +150,10 @@ function corpusCase(id, title) {
   };
 }
 
-/** Whether an address stays on the BFF's origin however often it is decoded, or is one of the host page, with any query. @param {Bff} bff @param {string} entry */
+/**
+ * Whether an address stays on the BFF's origin however often it is decoded, or is one of the host page, with any query.
+ * @param {Bff} bff @param {string} entry
+ */
 function isHarmless(bff, entry) {
   const host = bff.running?.hostOrigin;
   if (host !== undefined && entry.startsWith(host) && /^(?:$|[/?#])/.test(entry.slice(host.length))) return true;

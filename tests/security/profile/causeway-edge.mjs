@@ -37,13 +37,15 @@ import { GitHubApp } from '../provider/github-app.mjs';
  * @property {string} hostOrigin another origin, whose pages may send requests to it
  * @property {() => string} log everything that it has logged so far
  * @property {() => string} logSinceStart what it has logged since its last start, with the current settings
- * @property {(variables?: Variables, unready?: boolean) => Promise<void>} restart clears its memory and its key-value store; changed settings apply until the next restart
+ * @property {(variables?: Variables, unready?: boolean) => Promise<void>} restart clears its memory and its key-value
+ * store; changed settings apply until the next restart
  * @property {Variables} settings
  * @property {string} sessionKeys the key ring that seals its cookies
  * @property {string} webhookSecret what signs GitHub's deliveries
  * @property {string[]} secrets that it has been given so far
  * @property {GitHubApp} app for whose installations it requests tokens
- * @property {((what: () => Promise<void>) => Promise<void>) | undefined} withoutCoordinator runs a function while the owner of its sessions is down, where that can be stopped
+ * @property {((what: () => Promise<void>) => Promise<void>) | undefined} withoutCoordinator runs a function while the
+ * owner of its sessions is down, where that can be stopped
  * @property {() => Promise<void>} stop
  */
 
@@ -169,7 +171,7 @@ export async function start({ provider, upstream, otherUpstream, bridge }) {
     logSinceStart: () => stack.parts.edge.output(),
     restart: async (variables = {}, unready = false) => {
       await stack.parts.edge.stop();
-      // The coordinator owns the sessions. This store holds only copies of them and of the providers' metadata and keys.
+      // The coordinator owns the sessions. This store holds copies of them and of the providers' metadata and keys.
       for (const store of KEY_VALUE_STORES)
         rmSync(join(state, 'edge/storage', store), { recursive: true, force: true });
       given.push(...parts(variables.SESSION_KEYS ?? '').filter((part) => !given.includes(part)));
