@@ -5,18 +5,8 @@ import { join } from 'node:path';
 
 import { chromium } from 'playwright-core';
 
+import { LAUNCH_OPTIONS } from '../support/chromium.mjs';
 import { everyAnswer, recordAddress } from '../support/record.mjs';
-
-// Without these Chromium sends requests of its own, many times a minute. `--no-sandbox` is needed by root.
-const ARGS = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
 
 /**
  * @typedef {object} PausedResponse as the DevTools protocol has it
@@ -27,10 +17,8 @@ const ARGS = [
  * @property {string} [responseErrorReason]
  */
 
-const executablePath = process.env.CHROMIUM_BIN ?? '/usr/bin/chromium';
-
 export function launch() {
-  return chromium.launch({ executablePath, args: ARGS });
+  return chromium.launch(LAUNCH_OPTIONS);
 }
 
 /**
@@ -40,7 +28,7 @@ export function launch() {
 export function launchWithProfile(profile, preferences) {
   mkdirSync(join(profile, 'Default'), { recursive: true });
   writeFileSync(join(profile, 'Default/Preferences'), JSON.stringify(preferences));
-  return chromium.launchPersistentContext(profile, { executablePath, args: ARGS });
+  return chromium.launchPersistentContext(profile, LAUNCH_OPTIONS);
 }
 
 /** Records what the network brings to a browser, by URL: headers without HttpOnly cookies, bodies, stream messages. */

@@ -72,7 +72,7 @@ test('20 concurrent calls with an expired token cause one token request, for eac
 test('20 concurrent calls with a rejected token cause one token request, for each kind of client', async () => {
   for (const id of CLIENTS) {
     const browser = await signedIn(stack, id, `early-${id}`);
-    await provider.endAccessTokens(id, `early-${id}`);
+    await provider.invalidateAccessTokens(id, `early-${id}`);
     await assertOneRefresh(id, browser);
   }
 });
@@ -94,9 +94,9 @@ async function assertOneRefresh(id, browser) {
 test('S109: a client that disconnects during a refresh does not lose the new token', async () => {
   for (const id of CLIENTS) {
     const browser = await signedIn(stack, id, `gone-${id}`);
-    await provider.endAccessTokens(id, `gone-${id}`);
+    await provider.invalidateAccessTokens(id, `gone-${id}`);
     const before = refreshes(id);
-    provider.behavior = 'holds requests';
+    provider.behavior = 'holds token requests';
     const outgoing = unawaitedCall(browser, id);
     await provider.untilHeld();
     outgoing.destroy();
@@ -120,7 +120,7 @@ test('opening a stream refreshes an expired token without waiting for the provid
   await untilExpired();
   for (const { id, browser } of browsers) {
     const before = refreshes(id);
-    provider.behavior = 'holds requests';
+    provider.behavior = 'holds token requests';
     const stream = await (await Stream.open(browser)).opened();
     assert.equal(stream.status, 200, id);
     await provider.untilHeld();
@@ -151,7 +151,7 @@ test('the reuse of a stolen refresh token revokes the grant and ends the session
   const [stolen] = provider.refreshTokens('corp', 'stolen');
   assert.ok(stolen);
   assert.equal(await replay(stolen.jti), 200, 'the thief uses it first');
-  await provider.endAccessTokens('corp', 'stolen');
+  await provider.invalidateAccessTokens('corp', 'stolen');
   const revoked = provider.eventsOf('grant.revoked', 'corp').length;
   assertProblem(await callApi(browser, 'corp'), 401);
   assert.equal(provider.eventsOf('grant.revoked', 'corp').length, revoked + 1, 'the provider detects the reuse');
@@ -163,8 +163,8 @@ test('the reuse of a stolen refresh token revokes the grant and ends the session
 
 test("with offline access, calls outlive the user's session at the provider; without it, they do not", async () => {
   const [online, offline] = [await signedIn(stack, 'moving', 'tony'), await signedIn(stack, 'offline', 'tony')];
-  for (const id of ['moving', 'offline']) await provider.endAccessTokens(id, 'tony');
-  await provider.endSessions('tony');
+  for (const id of ['moving', 'offline']) await provider.invalidateAccessTokens(id, 'tony');
+  await provider.expireSessions('tony');
   assertProblem(await callApi(online, 'moving'), 401);
   assert.equal((await callApi(offline, 'offline')).status, 200);
   assert.deepEqual((await offline.session()).connections, [{ provider: 'offline' }]);

@@ -44,7 +44,7 @@ test('a key rotation during a sign-in does not fail it, and the old keys are rej
 test('a refresh after a key rotation brings an ID token signed by the new key, which is accepted', async () => {
   const browser = await signedIn(stack, 'bound', 'moses');
   provider.rotateKeys();
-  await provider.endAccessTokens('bound', 'moses');
+  await provider.invalidateAccessTokens('bound', 'moses');
   assert.equal((await callApi(browser, 'bound')).status, 200);
   assert.equal((await browser.session()).authenticated, true);
 });

@@ -186,7 +186,7 @@ export function needed(id, runtime) {
 }
 
 /**
- * A remark for the reader of a case's result.
+ * A note for the reader of a case's result.
  * @param {string} id @param {string} runtime @returns {string | undefined}
  */
 export function note(id, runtime) {

@@ -19,10 +19,10 @@ const LEAST = {
 
 /**
  * @param {Bff} bff @param {import('./provider/stub.mjs').ProviderStub} provider
- * @param {boolean} isWhole whether every case was run
+ * @param {boolean} runsAllCases whether every case was run
  * @returns {import('./case.mjs').Result}
  */
-export function leakResult(bff, provider, isWhole) {
+export function leakResult(bff, provider, runsAllCases) {
   const secrets = [
     ...[...provider.secrets].map(([value, what]) => ({ what, forms: forms(value) })),
     ...(bff.running?.secrets ?? []).map((value) => ({ what: 'key of the BFF', forms: forms(value) })),
@@ -81,7 +81,7 @@ export function leakResult(bff, provider, isWhole) {
       outcome: 'cannot run',
       detail: 'needs a BFF whose log can be read: the answers alone prove too little',
     };
-  const least = LEAST[isWhole ? 'whole' : 'part'];
+  const least = LEAST[runsAllCases ? 'whole' : 'part'];
   const scarce = Object.entries(amount).filter(
     ([what, number]) => number < least[/** @type {keyof typeof least} */ (what)],
   );

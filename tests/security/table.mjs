@@ -64,7 +64,7 @@ function row(id, results, needed, runtime) {
     ORDER.find(
       (candidate) => (candidate === 'missing' && isMissing) || results.some((result) => result.outcome === candidate),
     ) ?? 'missing';
-  const remark = note(id, runtime);
+  const caseNote = note(id, runtime);
   const detail =
     outcome === 'missing'
       ? lacking.map((kind) => `no ${kind} test claims it`).join('\n')
@@ -78,7 +78,7 @@ function row(id, results, needed, runtime) {
     where: [...new Set(results.map((result) => result.where))].join('; ') || '-',
     outcome,
     ...(detail && { detail }),
-    ...(remark && { note: remark }),
+    ...(caseNote && { note: caseNote }),
     ...(!(id in CATALOGUE) && { isBeyond: true }),
   };
 }

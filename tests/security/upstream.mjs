@@ -18,7 +18,7 @@ export class UpstreamStub {
    */
   answer = undefined;
   /** @type {((request: Recorded) => Reply | undefined) | undefined} the answer if no case sets its own */
-  usual = undefined;
+  defaultHandler = undefined;
   origin = '';
 
   /** @param {number} [port] */
@@ -32,8 +32,9 @@ export class UpstreamStub {
     try {
       const request = await read(incoming);
       this.seen.push(request);
-      const usual = () => this.usual?.(request) ?? json({ path: request.path, method: request.method });
-      const reply = this.answer ? await this.answer(request, outgoing) : usual();
+      const reply = this.answer
+        ? await this.answer(request, outgoing)
+        : (this.defaultHandler?.(request) ?? json({ path: request.path, method: request.method }));
       if (!reply) return;
       if (reply.afterMs) await delay(reply.afterMs);
       if (reply.lost) return void incoming.socket.destroy();

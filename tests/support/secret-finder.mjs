@@ -38,7 +38,7 @@ const WINDOW = 24;
  */
 const GRAM = WINDOW / 2;
 /** A piece that so many forms share is not characteristic of a secret; their other pieces are. */
-const MAX_ALIKE = 8;
+const MAX_EQUAL_PIECES = 8;
 /** The base of the rolling hash, which shows where a piece may end. */
 const FACTOR = 31;
 const FACTOR_OF_FIRST = Array.from({ length: GRAM }).reduce(
@@ -98,10 +98,10 @@ export function finder(secrets) {
     for (let from = 0; from + GRAM <= form.length; from += GRAM) {
       const hash = hashOfGram(form, from);
       const bits = hash & (HASHES - 1);
-      let alike = 0;
-      for (let other = latest[bits] ?? -1; other >= 0 && alike < MAX_ALIKE; other = earlier[other] ?? -1)
-        if (hashes[other] === hash) alike++;
-      if (alike === MAX_ALIKE) continue;
+      let equalPieces = 0;
+      for (let other = latest[bits] ?? -1; other >= 0 && equalPieces < MAX_EQUAL_PIECES; other = earlier[other] ?? -1)
+        if (hashes[other] === hash) equalPieces++;
+      if (equalPieces === MAX_EQUAL_PIECES) continue;
       [owner[piece], place[piece], hashes[piece], earlier[piece]] = [index, from, hash, latest[bits] ?? -1];
       latest[bits] = piece++;
     }

@@ -60,13 +60,13 @@ export const cases = [
       let hasBegun = false;
       /** @type {() => void} */
       let release = () => {};
-      const held = new Promise((resolve) => (release = () => resolve(undefined)));
+      const released = new Promise((resolve) => (release = () => resolve(undefined)));
       bff.otherUpstream.answer = async (request) => {
         if (bearer(request) === old && !hasBegun) {
           hasBegun = true;
-          await held;
+          await released;
         }
-        return realm.whoami(request);
+        return realm.userinfo(request);
       };
       const late = other.copy().call(target(bff));
       assert.ok(await eventually(() => hasBegun));

@@ -127,7 +127,7 @@ export class GitHubRealm extends Realm {
   }
 
   /** The API's answer for the user of a token. @param {Recorded} request @returns {Reply} */
-  whoami(request) {
+  userinfo(request) {
     const user = this.granted.get(bearer(request));
     if (!user) return json({ message: 'Bad credentials' }, 401);
     const person = {
