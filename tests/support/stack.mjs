@@ -99,33 +99,36 @@ export async function startStack(only, edgeVariables = {}, secretsInUse = () => 
       await stack.stop();
       for (const between of [github, graph, deliveries]) between.close();
     }
-    const logs = globSync(`${state}/**/log/{edge,bridge}*.log`);
-    const texts = {
-      ...Object.fromEntries(logs.map((file) => [file, readFileSync(file, 'utf8')])),
-      ...(metrics && { '/metrics': metrics }),
-    };
-    const values = [
-      ...secretValues(stack.secrets),
-      ...everyCode,
-      ...github.tokens(),
-      ...graph.tokens(),
-      ...secretsInUse(),
-    ];
-    const isOf = (/** @type {string} */ edge, /** @type {string} */ url) => url.startsWith(`${edge}/`);
-    // Includes the answers of edges that a test started, and browsers' streams, which have no URL.
-    const answers = everyAnswer.filter(
-      ({ url }) => isOf(stack.edgeOrigin, url) || !edges.some((edge) => isOf(edge, url)),
-    );
-    const seen = assertNoLeak({ answers, texts, values }, isWhole ? least : LEAST);
-    console.log(
-      `# no leak of ${seen.values} secrets in ${seen.answers} answers and ${seen.lines} lines of ${logs.length} logs${metrics && " and the bridge's metrics"}`,
-    );
+    assertNothingLeaked(stack, state, metrics, [...github.tokens(), ...graph.tokens(), ...secretsInUse()], least);
   });
   // Only at the exit is it known whether a test failed.
   process.on('exit', (code) => {
     if (code === 0 && !process.env.CAUSEWAY_TEST_STATE) rmSync(state, { recursive: true, force: true });
   });
   return { stack, github, graph, deliveries };
+}
+
+/**
+ * The leak scan of a stack that has ended.
+ * @param {Stack} stack @param {string} state @param {string} metrics of the bridge
+ * @param {readonly string[]} tokens that were in use @param {import('./leak.mjs').Amount} least
+ */
+function assertNothingLeaked(stack, state, metrics, tokens, least) {
+  const logs = globSync(`${state}/**/log/{edge,bridge}*.log`);
+  const texts = {
+    ...Object.fromEntries(logs.map((file) => [file, readFileSync(file, 'utf8')])),
+    ...(metrics && { '/metrics': metrics }),
+  };
+  const values = [...secretValues(stack.secrets), ...everyCode, ...tokens];
+  const isOf = (/** @type {string} */ edge, /** @type {string} */ url) => url.startsWith(`${edge}/`);
+  // Includes the answers of edges that a test started, and browsers' streams, which have no URL.
+  const answers = everyAnswer.filter(
+    ({ url }) => isOf(stack.edgeOrigin, url) || !edges.some((edge) => isOf(edge, url)),
+  );
+  const seen = assertNoLeak({ answers, texts, values }, isWhole ? least : LEAST);
+  console.log(
+    `# no leak of ${seen.values} secrets in ${seen.answers} answers and ${seen.lines} lines of ${logs.length} logs${metrics && " and the bridge's metrics"}`,
+  );
 }
 
 function targetOfRun() {
