@@ -65,6 +65,89 @@ const CALLBACK_ONLY_EVERY = 6;
 /** A well-formed state of no sign-in. */
 const UNKNOWN_STATE = 'A'.repeat(43);
 
+/**
+ * Asserts that a rejected sign-in does not use a return address.
+ * @param {Bff} bff @param {string} encoded the parameter
+ */
+async function assertRejectedSignInStays(bff, encoded) {
+  const rejected = bff.browser();
+  const { authorize } = await bff.begin(rejected);
+  for (const target of [
+    `${bff.path.callback(bff.realms.oidc.id)}?${encoded}&error=x&state=${authorize.searchParams.get('state')}`,
+    `${bff.path.login('nobody')}?${encoded}`,
+  ]) {
+    const answer = await rejected.visit(target);
+    assert.ok(answer.status >= 400, `${target} answers ${answer.status}`);
+    assert.equal(answer.headers.location, undefined, target);
+    assert.ok(!answer.text.includes('evil'), target);
+  }
+}
+
+/**
+ * Asserts that a sign-out without a session leads home or to a harmless address.
+ * @param {Bff} bff @param {string} entry @param {string} encoded
+ * @param {string} context
+ */
+async function assertSignOutStays(bff, entry, encoded, context) {
+  const left = await bff.browser().visit(`${bff.path.endSession(bff.realms.oidc.id)}?${encoded}`);
+  const destination = left.headers.location ?? '';
+  assertStays(bff, destination, context);
+  assert.ok(
+    destination === bff.path.home || isHarmless(bff, entry),
+    `${context} is not home but ${destination} after signing out`,
+  );
+  const out = await bff
+    .browser()
+    .call(`${bff.path.logout}?${encoded}&post_logout_redirect_uri=${encodeURIComponent(entry.toWellFormed())}`, {
+      method: 'POST',
+    });
+  if (out.headers.location !== undefined) assertStays(bff, out.headers.location, context);
+  assert.ok(!out.text.includes('evil'), context);
+}
+
+/**
+ * Asserts the same of a signed-in user: at a repeated callback, at sign-out, and on return from the provider's logout.
+ * @param {Bff} bff @param {import('../../support/browser.mjs').Browser} browser
+ * @param {string} entry @param {string} encoded
+ * @param {string} context
+ */
+async function assertSignedInStays(bff, browser, entry, encoded, context) {
+  const again = await browser.visit(
+    `${bff.path.callback(bff.realms.oidc.id)}?state=${UNKNOWN_STATE}&code=x&${encoded}`,
+  );
+  bff.assertRedirects(again, context);
+  assert.equal(again.headers.location, bff.path.home, context);
+  const signedOut = await browser.call(`${bff.path.logout}?${encoded}`, { method: 'POST' });
+  assert.ok(
+    [200, 204].includes(signedOut.status) &&
+      signedOut.headers.location === undefined &&
+      !signedOut.text.includes('evil'),
+    `${context}: logout answers ${signedOut.status}`,
+  );
+  const logout = new URL(
+    (await browser.visit(`${bff.path.endSession(bff.realms.oidc.id)}?${encoded}`)).headers.location ?? '',
+    bff.origin,
+  );
+  assert.equal(
+    logout.origin + logout.pathname,
+    bff.realms.oidc.url('logout'),
+    `${context}: not to the provider's logout`,
+  );
+  assert.equal(
+    logout.searchParams.get('post_logout_redirect_uri'),
+    `${bff.origin}${bff.path.loggedOut(bff.realms.oidc.id)}`,
+    context,
+  );
+  const home = await browser.visit(
+    `${bff.path.loggedOut(bff.realms.oidc.id)}?state=${logout.searchParams.get('state')}&${encoded}`,
+  );
+  assertStays(bff, home.headers.location ?? '', context);
+  assert.ok(
+    home.headers.location === bff.path.home || isHarmless(bff, entry),
+    `${context} is not home but ${home.headers.location} back from the provider's logout`,
+  );
+}
+
 /** @param {string} id @param {string} title @returns {import('../case.mjs').Case} */
 function corpusCase(id, title) {
   return {
@@ -85,66 +168,9 @@ function corpusCase(id, title) {
             bff.path.home,
             `${context} at the callback alone`,
           );
-        const rejected = bff.browser();
-        const { authorize } = await bff.begin(rejected);
-        for (const target of [
-          `${bff.path.callback(bff.realms.oidc.id)}?${encoded}&error=x&state=${authorize.searchParams.get('state')}`,
-          `${bff.path.login('nobody')}?${encoded}`,
-        ]) {
-          const answer = await rejected.visit(target);
-          assert.ok(answer.status >= 400, `${target} answers ${answer.status}`);
-          assert.equal(answer.headers.location, undefined, target);
-          assert.ok(!answer.text.includes('evil'), target);
-        }
-        const left = await bff.browser().visit(`${bff.path.endSession(bff.realms.oidc.id)}?${encoded}`);
-        const destination = left.headers.location ?? '';
-        assertStays(bff, destination, context);
-        assert.ok(
-          destination === bff.path.home || isHarmless(bff, entry),
-          `${context} is not home but ${destination} after signing out`,
-        );
-        const out = await bff
-          .browser()
-          .call(`${bff.path.logout}?${encoded}&post_logout_redirect_uri=${encodeURIComponent(entry.toWellFormed())}`, {
-            method: 'POST',
-          });
-        if (out.headers.location !== undefined) assertStays(bff, out.headers.location, context);
-        assert.ok(!out.text.includes('evil'), context);
-        // The same for a signed-in user: at a repeated callback, at sign-out, and on return from the provider's logout.
-        const again = await browser.visit(
-          `${bff.path.callback(bff.realms.oidc.id)}?state=${UNKNOWN_STATE}&code=x&${encoded}`,
-        );
-        bff.assertRedirects(again, context);
-        assert.equal(again.headers.location, bff.path.home, context);
-        const signedOut = await browser.call(`${bff.path.logout}?${encoded}`, { method: 'POST' });
-        assert.ok(
-          [200, 204].includes(signedOut.status) &&
-            signedOut.headers.location === undefined &&
-            !signedOut.text.includes('evil'),
-          `${context}: logout answers ${signedOut.status}`,
-        );
-        const logout = new URL(
-          (await browser.visit(`${bff.path.endSession(bff.realms.oidc.id)}?${encoded}`)).headers.location ?? '',
-          bff.origin,
-        );
-        assert.equal(
-          logout.origin + logout.pathname,
-          bff.realms.oidc.url('logout'),
-          `${context}: not to the provider's logout`,
-        );
-        assert.equal(
-          logout.searchParams.get('post_logout_redirect_uri'),
-          `${bff.origin}${bff.path.loggedOut(bff.realms.oidc.id)}`,
-          context,
-        );
-        const home = await browser.visit(
-          `${bff.path.loggedOut(bff.realms.oidc.id)}?state=${logout.searchParams.get('state')}&${encoded}`,
-        );
-        assertStays(bff, home.headers.location ?? '', context);
-        assert.ok(
-          home.headers.location === bff.path.home || isHarmless(bff, entry),
-          `${context} is not home but ${home.headers.location} back from the provider's logout`,
-        );
+        await assertRejectedSignInStays(bff, encoded);
+        await assertSignOutStays(bff, entry, encoded, context);
+        await assertSignedInStays(bff, browser, entry, encoded, context);
       });
     },
   };
