@@ -10,6 +10,8 @@ export default [
       'no-var': 'error',
       'prefer-const': 'error',
       'no-implicit-coercion': 'error',
+      // Prettier wraps code, but neither comments nor strings.
+      'max-len': ['error', { code: 120, ignoreUrls: true, ignoreTemplateLiterals: true, ignoreRegExpLiterals: true }],
       'no-restricted-properties': [
         'error',
         { property: 'innerHTML', message: 'Data must never become markup; build elements.' },

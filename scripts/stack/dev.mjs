@@ -1,5 +1,5 @@
-// Runs the stack for scripts/dev, once everything is built, until Ctrl-C or until a part ends. With --check it only checks
-// its arguments and prints the runtime they choose.
+// Runs the stack for scripts/dev, once everything is built, until Ctrl-C or until a part ends. With --check it only
+// checks its arguments and prints the runtime they choose.
 
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';

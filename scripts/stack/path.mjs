@@ -8,7 +8,10 @@ export const ROOT = resolve(import.meta.dirname, '../..');
 export const CACHE =
   process.env.CAUSEWAY_CACHE ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'causeway');
 
-/** A native program of the workspace, built with the cargo profile CAUSEWAY_PROFILE (`dev` without it). @param {string} name */
+/**
+ * A native program of the workspace, built with the cargo profile CAUSEWAY_PROFILE (`dev` without it).
+ * @param {string} name
+ */
 export function cargoProgram(name) {
   const profile = process.env.CAUSEWAY_PROFILE || 'dev';
   // Cargo's one profile whose folder has another name.

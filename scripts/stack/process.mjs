@@ -1,5 +1,5 @@
-// One part of the stack: a program in its own process group, with a log file and a readiness check. It ends with this
-// process.
+// One part of the stack: a program in its own process group, with a log file and a readiness check. It ends with the
+// process that started it.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -21,7 +21,7 @@ const SETPRIV = '/usr/bin/setpriv';
  * @property {string} state directory of logs
  * @property {string[]} command
  * @property {string} hint what to do when it does not start
- * @property {Record<string, string | undefined>} [env] added to this process's environment; undefined removes a variable
+ * @property {Record<string, string | undefined>} [env] added to this process's environment; undefined removes one
  * @property {string} [cwd]
  * @property {number[]} [ports] that must be free before it starts
  * @property {() => void} [prepare] runs before each start
@@ -75,7 +75,7 @@ export class Part {
     this.#logFrom = fstatSync(log).size;
     const argv = existsSync(SETPRIV) ? [SETPRIV, '--pdeathsig', 'TERM', '--', ...command] : command;
     const [program = '', ...args] = argv;
-    // Its own group: signals reach the children of wrangler and of scripts, too, and Ctrl-C reaches it through stop() only.
+    // Its own group: signals also reach the children of wrangler and of scripts; Ctrl-C reaches it only through stop().
     const child = spawn(program, args, {
       cwd,
       env: { ...process.env, ...env },

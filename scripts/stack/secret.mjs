@@ -4,7 +4,10 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** @typedef {{ sessionKeys: string, bridgeKeys: string, githubClientSecret: string, githubWebhookSecret: string, entraClientSecret: string, redisPassword: string }} Secrets */
+/**
+ * @typedef {{ sessionKeys: string, bridgeKeys: string, githubClientSecret: string, githubWebhookSecret: string,
+ * entraClientSecret: string, redisPassword: string }} Secrets
+ */
 
 /** @param {string} state @returns {Secrets} */
 export function secrets(state) {

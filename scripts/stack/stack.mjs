@@ -1,5 +1,5 @@
-// The whole product on one machine, or a subset of its parts. Starts them in the order of their dependencies, watches them
-// and stops them together.
+// The whole product on one machine, or a subset of its parts. Starts them in the order of their dependencies, watches
+// them and stops them together.
 //
 // - target: the parts of a stack of each runtime - port: free ports, and who holds a taken one
 // - secret: created once per state directory    - path: of programs

@@ -10,7 +10,10 @@ const SECONDS = 10;
 const WARM_UP_SECONDS = 5;
 const MILLISECONDS = Object.freeze({ us: 0.001, ms: 1, s: 1000, m: 60_000 });
 
-/** Runs before anything is measured, until compilers and caches have settled. @param {string} url @param {Record<string, string>} headers */
+/**
+ * Runs before anything is measured, until compilers and caches have settled.
+ * @param {string} url @param {Record<string, string>} headers
+ */
 export async function warmUp(url, headers) {
   await wrk(url, headers, WARM_UP_SECONDS);
 }

@@ -36,7 +36,10 @@ export async function memoryOfStreams(stack, browsers) {
   };
 }
 
-/** Resident memory of a part's processes without wrangler, which serves no requests. @param {import('../../scripts/stack/process.mjs').Part} part */
+/**
+ * Resident memory of a part's processes without wrangler, which serves no requests.
+ * @param {import('../../scripts/stack/process.mjs').Part} part
+ */
 function residentMb(part) {
   let kilobytes = 0;
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {

@@ -5,18 +5,8 @@ import { join } from 'node:path';
 
 import { chromium } from 'playwright-core';
 
+import { LAUNCH_OPTIONS } from '../support/chromium.mjs';
 import { everyAnswer, recordAddress } from '../support/record.mjs';
-
-// Without these Chromium sends requests of its own, many times a minute. `--no-sandbox` is needed by root.
-const ARGS = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
 
 /**
  * @typedef {object} PausedResponse as the DevTools protocol has it
@@ -27,17 +17,18 @@ const ARGS = [
  * @property {string} [responseErrorReason]
  */
 
-const executablePath = process.env.CHROMIUM_BIN ?? '/usr/bin/chromium';
-
 export function launch() {
-  return chromium.launch({ executablePath, args: ARGS });
+  return chromium.launch(LAUNCH_OPTIONS);
 }
 
-/** Starts a browser with a profile of its own and these preferences. @param {string} profile folder @param {object} preferences */
+/**
+ * Starts a browser with a profile of its own and these preferences.
+ * @param {string} profile folder @param {object} preferences
+ */
 export function launchWithProfile(profile, preferences) {
   mkdirSync(join(profile, 'Default'), { recursive: true });
   writeFileSync(join(profile, 'Default/Preferences'), JSON.stringify(preferences));
-  return chromium.launchPersistentContext(profile, { executablePath, args: ARGS });
+  return chromium.launchPersistentContext(profile, LAUNCH_OPTIONS);
 }
 
 /** Records what the network brings to a browser, by URL: headers without HttpOnly cookies, bodies, stream messages. */
@@ -58,12 +49,18 @@ export class NetworkRecorder {
     this.edge = edge;
   }
 
-  /** Watches all later pages. The first answers of a page that another page opens may be missed. @param {import('playwright-core').BrowserContext} context */
+  /**
+   * Watches all later pages. The first answers of a page that another page opens may be missed.
+   * @param {import('playwright-core').BrowserContext} context
+   */
   watchAll(context) {
     context.on('page', (page) => void this.watch(page).catch(() => {}));
   }
 
-  /** Opens a page that is watched from its first request on. @param {import('playwright-core').BrowserContext} context */
+  /**
+   * Opens a page that is watched from its first request on.
+   * @param {import('playwright-core').BrowserContext} context
+   */
   async open(context) {
     const page = await context.newPage();
     await this.watch(page);
@@ -143,7 +140,10 @@ export class NetworkRecorder {
   }
 }
 
-/** What the edge answers a script of the page at /auth/session. @param {import('playwright-core').Page} page @param {string} edge */
+/**
+ * What the edge answers a script of the page at /auth/session.
+ * @param {import('playwright-core').Page} page @param {string} edge
+ */
 export function sessionOf(page, edge) {
   return page.evaluate(
     async (edge) =>
@@ -152,7 +152,10 @@ export function sessionOf(page, edge) {
   );
 }
 
-/** Everything that a script of the page can read: cookies, storage, databases, caches. @param {import('playwright-core').Page} page */
+/**
+ * Everything that a script of the page can read: cookies, storage, databases, caches.
+ * @param {import('playwright-core').Page} page
+ */
 export function storageOf(page) {
   return page.evaluate(async () => {
     const found = [

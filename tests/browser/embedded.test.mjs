@@ -44,7 +44,7 @@ async function signIn(page, who) {
   await page.waitForURL((url) => url.origin === pageOrigin);
 }
 
-test('M58: a page that sends no referrer signs its user in, and a link on any other page asks for confirmation', async () => {
+test('M58: a page that sends no referrer signs its user in; a link on another page asks for confirmation', async () => {
   const { browser, recorder, page, requests } = await open('hidden', {});
   await page.evaluate(() =>
     document.head.append(Object.assign(document.createElement('meta'), { name: 'referrer', content: 'no-referrer' })),

@@ -90,7 +90,10 @@ test('a logout token is accepted once, and only from its own client', async () =
   assert.equal((await browser.session()).authenticated, false);
 });
 
-/** Signs out at the provider, and returns its confirmation page. @param {import('../support/edge-browser.mjs').EdgeBrowser} browser */
+/**
+ * Signs out at the provider, and returns its confirmation page.
+ * @param {import('../support/edge-browser.mjs').EdgeBrowser} browser
+ */
 async function signOutAtProvider(browser) {
   const question = await browser.visit(new URL(`${provider.issuer}/session/end`));
   const [, action = ''] = /<form\b[^>]*\baction="([^"]+)"/.exec(question.text) ?? [];

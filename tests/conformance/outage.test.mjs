@@ -15,7 +15,10 @@ async function signedInWithExpiredToken(id, login) {
   return browser;
 }
 
-/** Calls the API as a client that follows Retry-After. @param {import('../support/edge-browser.mjs').EdgeBrowser} browser @param {string} id */
+/**
+ * Calls the API as a client that follows Retry-After.
+ * @param {import('../support/edge-browser.mjs').EdgeBrowser} browser @param {string} id
+ */
 async function callWithRetries(browser, id) {
   const deadline = Date.now() + 20_000;
   for (;;) {
@@ -26,40 +29,40 @@ async function callWithRetries(browser, id) {
   }
 }
 
-test('while the provider fails or is down, calls are answered 503, and no session or linked account is lost', async () => {
-  const [failed, refused] = [
+test('while the provider fails or is down, calls get 503, and no session or linked account is lost', async () => {
+  const [firstBrowser, secondBrowser] = [
     await signedInWithExpiredToken('corp', 'niklaus'),
     await signedInWithExpiredToken('corp', 'adele'),
   ];
   const revoked = provider.eventsOf('grant.revoked', 'corp').length;
-  provider.behavior = 'fails';
-  assert.equal(assertProblem(await callApi(failed, 'corp'), 503).code, 'unavailable');
-  provider.behavior = 'answers';
+  provider.behavior = 'unavailable';
+  assert.equal(assertProblem(await callApi(firstBrowser, 'corp'), 503).code, 'unavailable');
+  provider.behavior = 'normal';
   await provider.close();
-  // Longer than the pause before the edge's next attempt.
+  // The edge pauses for 5 s after a failure. So within 13 s it tries again, while connections are refused.
   const until = Date.now() + 13_000;
   while (Date.now() < until) {
-    for (const browser of [failed, refused]) assertProblem(await callApi(browser, 'corp'), 503);
+    for (const browser of [firstBrowser, secondBrowser]) assertProblem(await callApi(browser, 'corp'), 503);
     await delay(2_000);
   }
-  for (const browser of [failed, refused]) assert.equal((await browser.session()).authenticated, true);
+  for (const browser of [firstBrowser, secondBrowser]) assert.equal((await browser.session()).authenticated, true);
   await provider.open();
-  for (const browser of [failed, refused]) {
+  for (const browser of [firstBrowser, secondBrowser]) {
     const answer = await callWithRetries(browser, 'corp');
     assert.equal(answer.status, 200, answer.text);
   }
   assert.equal(provider.eventsOf('grant.revoked', 'corp').length, revoked);
 });
 
-test('after a lost answer the refresh token is not sent again if the provider would revoke the grant', async () => {
+test('after a lost token response, `retry_lost_refresh: false` prevents reuse of the refresh token', async () => {
   const browser = await signedInWithExpiredToken('cautious', 'joan');
-  provider.behavior = 'drops answers';
+  provider.behavior = 'drops token responses';
   assertProblem(await callApi(browser, 'cautious'), 503);
-  provider.behavior = 'answers';
+  provider.behavior = 'normal';
   const tokenRequests = provider.requestCount('/token');
   const answer = await callWithRetries(browser, 'cautious');
   assert.equal(assertProblem(answer, 401).code, 'provider-sign-in-needed');
   assert.equal(provider.requestCount('/token'), tokenRequests);
-  assert.deepEqual(provider.eventsOf('grant.revoked', 'cautious'), [], 'no refresh token was reused');
+  assert.deepEqual(provider.eventsOf('grant.revoked', 'cautious'), [], 'a refresh token was used twice');
   assert.equal((await browser.session()).authenticated, true);
 });

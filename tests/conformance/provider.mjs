@@ -1,6 +1,6 @@
-// A certified OpenID provider, npm's oidc-provider, in its strictest configuration: pushed requests and PKCE are required,
-// refresh tokens rotate at every use, a reused one revokes the whole grant, and DPoP needs nonces. It runs in the tests'
-// process, which see its requests and events and can make it fail.
+// A certified OpenID provider, npm's oidc-provider, in its strictest configuration: pushed authorization requests and
+// PKCE are required, refresh tokens rotate at every use, a reused refresh token revokes the whole grant, and DPoP
+// requires nonces. It runs in the process of the tests, so they can read its requests and events and make it fail.
 
 import assert from 'node:assert/strict';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
@@ -14,8 +14,11 @@ import { Provider, errors } from 'oidc-provider';
 import { listen } from '../support/listen.mjs';
 import { ProviderStore } from './provider-store.mjs';
 
-/** @typedef {{ name: string, client: string | undefined, grantType: string | undefined, params: Record<string, any>, detail: string | undefined }} ProviderEvent */
-/** @typedef {'answers' | 'fails' | 'drops answers' | 'holds requests'} Behavior */
+/**
+ * @typedef {{ name: string, client: string | undefined, grantType: string | undefined, params: Record<string, any>,
+ * detail: string | undefined }} ProviderEvent
+ */
+/** @typedef {'normal' | 'unavailable' | 'drops token responses' | 'holds token requests'} Behavior */
 
 /** Longer than a test runs. */
 const LONG_SECONDS = 600;
@@ -52,8 +55,8 @@ export class ConformanceProvider {
   seen = [];
   /** @type {ProviderEvent[]} */
   events = [];
-  /** How the token endpoint behaves; 'fails' applies to all endpoints. @type {Behavior} */
-  behavior = 'answers';
+  /** How the token endpoint behaves; 'unavailable' applies to all endpoints. @type {Behavior} */
+  behavior = 'normal';
   /** Token requests that wait for {@link release}. @type {(() => void)[]} */
   #held = [];
   /** Lifetime of the access tokens that are issued from now on. */
@@ -97,7 +100,7 @@ export class ConformanceProvider {
   /** @param {object[]} clients their metadata */
   register(clients) {
     this.#clients = clients;
-    this.#restart();
+    this.#createProvider();
   }
 
   /** Waits until a token request is held. */
@@ -111,7 +114,7 @@ export class ConformanceProvider {
 
   /** Answers the held requests. */
   release() {
-    this.behavior = 'answers';
+    this.behavior = 'normal';
     for (const answer of this.#held.splice(0)) answer();
   }
 
@@ -119,7 +122,7 @@ export class ConformanceProvider {
   rotateKeys() {
     const old = this.keys;
     this.keys = signingKeys();
-    this.#restart();
+    this.#createProvider();
     return old;
   }
 
@@ -156,7 +159,10 @@ export class ConformanceProvider {
     return /** @type {ProviderEvent} */ (this.eventsOf(name, client).at(-1));
   }
 
-  /** A user's refresh tokens at a client, used ones included, in the order of issue. @param {string} client @param {string} user */
+  /**
+   * A user's refresh tokens at a client, used ones included, in the order of issue.
+   * @param {string} client @param {string} user
+   */
   refreshTokens(client, user) {
     return this.store
       .all('RefreshToken')
@@ -164,7 +170,7 @@ export class ConformanceProvider {
   }
 
   /** Invalidates a user's access tokens at a client before they expire. @param {string} client @param {string} user */
-  async endAccessTokens(client, user) {
+  async invalidateAccessTokens(client, user) {
     const adapter = this.store.adapter('AccessToken');
     for (const { jti, clientId, accountId } of this.store.all('AccessToken')) {
       if (clientId === client && accountId === user) await adapter.destroy(jti);
@@ -172,12 +178,15 @@ export class ConformanceProvider {
   }
 
   /** Ends a user's sessions without a logout, as if they had expired. @param {string} user */
-  async endSessions(user) {
+  async expireSessions(user) {
     const adapter = this.store.adapter('Session');
     for (const { jti, accountId } of this.store.all('Session')) if (accountId === user) await adapter.destroy(jti);
   }
 
-  /** A logout token as the provider would issue it. @param {Record<string, any>} key @param {string} client @param {string} user */
+  /**
+   * A logout token as the provider would issue it.
+   * @param {Record<string, any>} key @param {string} client @param {string} user
+   */
   async logoutToken(key, client, user) {
     return new SignJWT({ events: { 'http://schemas.openid.net/event/backchannel-logout': {} } })
       .setProtectedHeader({ alg: key.alg, kid: key.kid, typ: 'logout+jwt' })
@@ -190,7 +199,7 @@ export class ConformanceProvider {
       .sign(await importJWK(key));
   }
 
-  #restart() {
+  #createProvider() {
     const provider = new Provider(this.issuer, {
       adapter: (/** @type {string} */ kind) => this.store.adapter(kind),
       clients: this.#clients,
@@ -212,7 +221,8 @@ export class ConformanceProvider {
         fetch(url, { ...options, dispatcher: undefined, signal: AbortSignal.timeout(TIMEOUT_MS) }),
       pkce: { required: () => true },
       rotateRefreshToken: true,
-      // Without offline access, tokens live only as long as the user's session at the provider.
+      // By default, oidc-provider issues refresh tokens only with the scope `offline_access`. Here it also issues them
+      // without that scope, and those end with the user's session at the provider.
       issueRefreshToken: (/** @type {unknown} */ _, /** @type {any} */ client) =>
         client.grantTypeAllowed('refresh_token'),
       ttl: {
@@ -245,7 +255,7 @@ export class ConformanceProvider {
       },
     });
     for (const name of EVENTS)
-      provider.on(name, (/** @type {any} */ ctx, /** @type {any[]} */ ...rest) => this.#note(name, ctx, rest));
+      provider.on(name, (/** @type {any} */ ctx, /** @type {any[]} */ ...rest) => this.#recordEvent(name, ctx, rest));
     this.#serve = provider.callback();
   }
 
@@ -257,7 +267,7 @@ export class ConformanceProvider {
   }
 
   /** @param {string} name @param {any} ctx @param {any[]} rest */
-  #note(name, ctx, rest) {
+  #recordEvent(name, ctx, rest) {
     const error = rest.find((argument) => argument instanceof Error);
     const client = name.startsWith('backchannel.') ? rest.find((argument) => argument?.clientId) : ctx.oidc?.client;
     const params = { ...ctx.oidc?.params };
@@ -274,11 +284,11 @@ export class ConformanceProvider {
   #answer(incoming, outgoing) {
     const path = new URL(incoming.url ?? '/', this.issuer).pathname;
     this.seen.push({ method: incoming.method ?? '', path });
-    if (this.behavior === 'fails') return void outgoing.writeHead(503).end();
-    if (this.behavior === 'holds requests' && path === '/token')
+    if (this.behavior === 'unavailable') return void outgoing.writeHead(503).end();
+    if (this.behavior === 'holds token requests' && path === '/token')
       return void this.#held.push(() => this.#serve(incoming, outgoing));
-    if (this.behavior === 'drops answers' && path === '/token') {
-      // The request is carried out, but the client never gets the answer.
+    if (this.behavior === 'drops token responses' && path === '/token') {
+      // The provider processes the request, so it rotates the refresh token, but the client receives no response.
       outgoing.end = () => outgoing.destroy();
     }
     this.#serve(incoming, outgoing);

@@ -23,7 +23,7 @@ const LONG_SECONDS = 600;
 /** Waits until every short-lived token that exists now has expired. */
 const untilExpired = () => delay(SHORT_SECONDS * 1000);
 
-test('an expired access token is refreshed, and the refresh token rotates each time, for each kind of client', async () => {
+test('an expired access token is refreshed, and the refresh token rotates, for each kind of client', async () => {
   provider.accessTokenSeconds = SHORT_SECONDS;
   const browsers = await Promise.all(
     CLIENTS.map(async (id) => ({ id, browser: await signedIn(stack, id, `rita-${id}`), before: refreshes(id) })),
@@ -69,10 +69,10 @@ test('20 concurrent calls with an expired token cause one token request, for eac
   for (const { id, browser } of browsers) await assertOneRefresh(id, browser);
 });
 
-test('20 concurrent calls with a token that the API rejects cause one token request, for each kind of client', async () => {
+test('20 concurrent calls with a rejected token cause one token request, for each kind of client', async () => {
   for (const id of CLIENTS) {
     const browser = await signedIn(stack, id, `early-${id}`);
-    await provider.endAccessTokens(id, `early-${id}`);
+    await provider.invalidateAccessTokens(id, `early-${id}`);
     await assertOneRefresh(id, browser);
   }
 });
@@ -94,9 +94,9 @@ async function assertOneRefresh(id, browser) {
 test('S109: a client that disconnects during a refresh does not lose the new token', async () => {
   for (const id of CLIENTS) {
     const browser = await signedIn(stack, id, `gone-${id}`);
-    await provider.endAccessTokens(id, `gone-${id}`);
+    await provider.invalidateAccessTokens(id, `gone-${id}`);
     const before = refreshes(id);
-    provider.behavior = 'holds requests';
+    provider.behavior = 'holds token requests';
     const outgoing = unawaitedCall(browser, id);
     await provider.untilHeld();
     outgoing.destroy();
@@ -120,7 +120,7 @@ test('opening a stream refreshes an expired token without waiting for the provid
   await untilExpired();
   for (const { id, browser } of browsers) {
     const before = refreshes(id);
-    provider.behavior = 'holds requests';
+    provider.behavior = 'holds token requests';
     const stream = await (await Stream.open(browser)).opened();
     assert.equal(stream.status, 200, id);
     await provider.untilHeld();
@@ -134,7 +134,10 @@ test('opening a stream refreshes an expired token without waiting for the provid
   }
 });
 
-/** A call whose answer is not read, and which the test can abort. @param {import('../support/edge-browser.mjs').EdgeBrowser} browser @param {string} id */
+/**
+ * A call whose answer is not read, and which the test can abort.
+ * @param {import('../support/edge-browser.mjs').EdgeBrowser} browser @param {string} id
+ */
 function unawaitedCall(browser, id) {
   const headers = { ...browser.scriptHeaders(), Cookie: browser.cookieHeader };
   const outgoing = request(new URL(`/bff/api-${id}/hello`, stack.edgeOrigin), { agent: false, headers });
@@ -148,7 +151,7 @@ test('the reuse of a stolen refresh token revokes the grant and ends the session
   const [stolen] = provider.refreshTokens('corp', 'stolen');
   assert.ok(stolen);
   assert.equal(await replay(stolen.jti), 200, 'the thief uses it first');
-  await provider.endAccessTokens('corp', 'stolen');
+  await provider.invalidateAccessTokens('corp', 'stolen');
   const revoked = provider.eventsOf('grant.revoked', 'corp').length;
   assertProblem(await callApi(browser, 'corp'), 401);
   assert.equal(provider.eventsOf('grant.revoked', 'corp').length, revoked + 1, 'the provider detects the reuse');
@@ -158,10 +161,10 @@ test('the reuse of a stolen refresh token revokes the grant and ends the session
   assert.equal((await browser.session()).authenticated, false);
 });
 
-test("with offline access calls work after the user's session at the provider has ended; without it they need a sign-in", async () => {
+test("with offline access, calls outlive the user's session at the provider; without it, they do not", async () => {
   const [online, offline] = [await signedIn(stack, 'moving', 'tony'), await signedIn(stack, 'offline', 'tony')];
-  for (const id of ['moving', 'offline']) await provider.endAccessTokens(id, 'tony');
-  await provider.endSessions('tony');
+  for (const id of ['moving', 'offline']) await provider.invalidateAccessTokens(id, 'tony');
+  await provider.expireSessions('tony');
   assertProblem(await callApi(online, 'moving'), 401);
   assert.equal((await callApi(offline, 'offline')).status, 200);
   assert.deepEqual((await offline.session()).connections, [{ provider: 'offline' }]);

@@ -8,7 +8,10 @@ import { EmbeddedJWK, calculateJwkThumbprint, decodeProtectedHeader, jwtVerify }
 
 import { listen } from '../support/listen.mjs';
 
-/** @typedef {{ token: string, scheme: string, proof: string | undefined, status: number, audience: unknown, scope: unknown }} Call */
+/**
+ * @typedef {{ token: string, scheme: string, proof: string | undefined, status: number, audience: unknown,
+ * scope: unknown }} Call
+ */
 
 export const RESOURCE_CLIENT = 'resource';
 
@@ -44,7 +47,9 @@ export class ResourceServer {
     this.server.close();
   }
 
-  /** @param {import('node:http').IncomingMessage} incoming @returns {Promise<[number, object, Record<string, string>]>} */
+  /**
+   * @param {import('node:http').IncomingMessage} incoming @returns {Promise<[number, object, Record<string, string>]>}
+   */
   async #answer(incoming) {
     const [, scheme = '', token = ''] = /^(\S+) (\S+)$/.exec(incoming.headers.authorization ?? '') ?? [];
     const proof = /** @type {string | undefined} */ (incoming.headers.dpop);
@@ -63,7 +68,10 @@ export class ResourceServer {
     return [200, { user: known.sub, client: known.client_id, scheme }, {}];
   }
 
-  /** Why an active token is rejected in this request. @param {any} known @param {Call} call @param {import('node:http').IncomingMessage} incoming */
+  /**
+   * Why an active token is rejected in this request.
+   * @param {any} known @param {Call} call @param {import('node:http').IncomingMessage} incoming
+   */
   async #misuse(known, { token, scheme, proof }, incoming) {
     const bound = known.cnf?.jkt;
     if (!bound) return scheme.toLowerCase() === 'bearer' && proof === undefined ? undefined : 'invalid_token';

@@ -20,13 +20,19 @@ export async function authorizeAt(browser, id, login, returnTo = '/') {
   return { authorize, callback: await followToEdge(browser, authorize, { login, password: 'any' }) };
 }
 
-/** Signs in and requests the callback. @param {EdgeBrowser} browser @param {string} id @param {string} login @param {string} [returnTo] */
+/**
+ * Signs in and requests the callback.
+ * @param {EdgeBrowser} browser @param {string} id @param {string} login @param {string} [returnTo]
+ */
 export async function signIn(browser, id, login, returnTo) {
   const { authorize, callback } = await authorizeAt(browser, id, login, returnTo);
   return { authorize, callback, finished: await browser.visit(callback) };
 }
 
-/** Returns a signed-in browser. @param {{ edgeOrigin: string, hostOrigin: string }} stack @param {string} id @param {string} login */
+/**
+ * Returns a signed-in browser.
+ * @param {{ edgeOrigin: string, hostOrigin: string }} stack @param {string} id @param {string} login
+ */
 export async function signedIn(stack, id, login) {
   const browser = new EdgeBrowser(stack);
   const { finished } = await signIn(browser, id, login);

@@ -44,12 +44,15 @@ test('a key rotation during a sign-in does not fail it, and the old keys are rej
 test('a refresh after a key rotation brings an ID token signed by the new key, which is accepted', async () => {
   const browser = await signedIn(stack, 'bound', 'moses');
   provider.rotateKeys();
-  await provider.endAccessTokens('bound', 'moses');
+  await provider.invalidateAccessTokens('bound', 'moses');
   assert.equal((await callApi(browser, 'bound')).status, 200);
   assert.equal((await browser.session()).authenticated, true);
 });
 
-/** Sends a logout token for a user without sessions, signed by this key. @param {string} id @param {Record<string, any>} key */
+/**
+ * Sends a logout token for a user without sessions, signed by this key.
+ * @param {string} id @param {Record<string, any>} key
+ */
 async function sendLogoutSignedBy(id, key) {
   return sendLogoutToken(id, await provider.logoutToken(key, id, 'nobody'));
 }

@@ -43,7 +43,7 @@ describe('an incomplete upload', () => {
     }
   }
 
-  test('S105: that exceeds the limit is never complete at the API, and the client gets no complete answer', async () => {
+  test('S105: that exceeds the limit is never complete at the API, nor is the answer at the client', async () => {
     const { outgoing, head, answer } = await upload('/bff/api/early/too-long', chunked);
     outgoing.write('first');
     if (streamsChunkedBodies) assert.equal((await head)?.statusCode, 200);

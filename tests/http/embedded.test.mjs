@@ -21,7 +21,10 @@ const secrets = [];
 /** A browser, or one partition of its cookies, on the page of the other site. */
 const browserOnPage = () => new EdgeBrowser({ edgeOrigin: stack.edgeOrigin, hostOrigin: pageOrigin });
 
-/** @param {EdgeBrowser} browser @param {string} code @param {string} verifier @param {Record<string, string | undefined>} [headers] */
+/**
+ * @param {EdgeBrowser} browser @param {string} code @param {string} verifier
+ * @param {Record<string, string | undefined>} [headers]
+ */
 const redeem = (browser, code, verifier, headers = {}) =>
   browser.call('/auth/handoff', {
     method: 'POST',

@@ -12,7 +12,7 @@ const LIMIT = Number(
 );
 const CONCURRENT = 50;
 
-test('a user beyond the rate limit is answered 429, nothing of it reaches Kafka, and other users are not limited', async () => {
+test('a user beyond the rate limit gets 429, nothing of it reaches Kafka, other users are not limited', async () => {
   // No other test uses this user, whose limit is used up here.
   const { browser } = await user('github', 'hedy');
   const { browser: ada } = await user('github', 'ada');

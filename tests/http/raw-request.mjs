@@ -18,7 +18,10 @@ export const types = { 'Content-Type': 'application/octet-stream' };
  * @property {boolean} complete false if the answer was aborted
  */
 
-/** A request of a signed-in page whose body is still being written. @param {string} path @param {Record<string, string>} headers */
+/**
+ * A request of a signed-in page whose body is still being written.
+ * @param {string} path @param {Record<string, string>} headers
+ */
 export async function upload(path, headers) {
   const { browser } = await user('github', 'ada');
   const url = new URL(path, stack.edgeOrigin);
@@ -40,7 +43,10 @@ export async function upload(path, headers) {
   return { outgoing, head, answer: head.then(receive) };
 }
 
-/** Reads an answer to its end, or to where it is aborted. @param {import('node:http').IncomingMessage | undefined} incoming @returns {Promise<Received | undefined>} */
+/**
+ * Reads an answer to its end, or to where it is aborted.
+ * @param {import('node:http').IncomingMessage | undefined} incoming @returns {Promise<Received | undefined>}
+ */
 async function receive(incoming) {
   if (!incoming) return undefined;
   let text = '';

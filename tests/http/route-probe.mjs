@@ -7,7 +7,9 @@ import { ROOT } from '../../scripts/stack/path.mjs';
 import { RUNTIME_DIFFERENCES } from '../support/runtime-difference.mjs';
 import { target } from '../support/stack.mjs';
 
-/** Method and pattern as in core's table, a path that reaches the row, and the status for a visitor without a session. */
+/**
+ * Method and pattern as in core's table, a path that reaches the row, and the status for a visitor without a session.
+ */
 export const ROUTE_PROBES = /** @type {const} */ ([
   ['GET', '/auth/{provider}/login', '/auth/github/login', 303],
   ['GET', '/auth/{provider}/callback', '/auth/github/callback', 400],

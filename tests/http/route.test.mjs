@@ -1,5 +1,5 @@
-// Both runtimes have the same routes. Each is compared to core's table, row by row, with every kind of request that shows
-// whether a route exists.
+// Both runtimes have the same routes. Each is compared to core's table, row by row, with every kind of request that
+// shows whether a route exists.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

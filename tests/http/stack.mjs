@@ -30,7 +30,10 @@ export const kafka = new Kafka(stack.brokers);
 /** @type {Map<string, ReturnType<typeof signedIn>>} */
 const sessions = new Map();
 
-/** A signed-in user, shared by the tests that do not sign out. @param {'github' | 'entra'} provider @param {string} login */
+/**
+ * A signed-in user, shared by the tests that do not sign out.
+ * @param {'github' | 'entra'} provider @param {string} login
+ */
 export function user(provider, login) {
   const name = `${provider}/${login}`;
   const session = sessions.get(name) ?? signedIn(stack, provider, login);

@@ -12,7 +12,7 @@ import { kafka, stack, unique } from './stack.mjs';
 /** How long an event may take through the hub. */
 const AT_ONCE_MS = 3_000;
 
-test('S130: open streams end with their session, at once and with an end event, however it ended; other streams go on', async () => {
+test('S130: open streams end with their session, at once, with an end event; others go on', async () => {
   const ways = /** @type {const} */ ([
     [
       'signed_out',
@@ -57,10 +57,10 @@ test('S130: open streams end with their session, at once and with an end event, 
 
 test("S131: a cursor of another user's stream brings a user only their own records", async () => {
   const [ada, grace] = await Promise.all([signedIn(stack, 'github', 'ada'), signedIn(stack, 'entra', 'grace')]);
-  const hers = [unique('for Grace 1'), unique('for Grace 2')];
+  const textsForGrace = [unique('for Grace 1'), unique('for Grace 2')];
   const graces = await (await Stream.open(grace.browser)).opened();
-  for (const text of hers) await kafka.write({ key: grace.user.id, value: { text } });
-  await graces.receives(hers[1] ?? '');
+  for (const text of textsForGrace) await kafka.write({ key: grace.user.id, value: { text } });
+  await graces.receives(textsForGrace[1] ?? '');
   // The cursor before her last record: her own stream would resume with it.
   const [, epoch, partition, offset] = graces.lastId.split('.');
   for (const cursor of [
@@ -70,11 +70,11 @@ test("S131: a cursor of another user's stream brings a user only their own recor
   ]) {
     const thief = await (await Stream.open(ada.browser, cursor)).opened();
     assert.equal(thief.status, 200, cursor);
-    const his = unique('for Ada');
-    await kafka.write({ key: ada.user.id, value: { text: his } });
-    await thief.receives(his);
+    const textForAda = unique('for Ada');
+    await kafka.write({ key: ada.user.id, value: { text: textForAda } });
+    await thief.receives(textForAda);
     assert.deepEqual(
-      thief.texts.filter((text) => hers.includes(text)),
+      thief.texts.filter((text) => textsForGrace.includes(text)),
       [],
       cursor,
     );

@@ -60,7 +60,7 @@ test('a stream that opens later begins with the history', async () => {
   second.cut();
 });
 
-test('S153: a stream that was cut resumes where it was: nothing is lost or repeated, and no user must sign in again', async () => {
+test('S153: a stream that was cut resumes where it was: nothing lost or repeated, and no new sign-in', async () => {
   const { browser, user: ada } = await user('github', 'ada');
   const before = unique('before the cut');
   const during = [unique('during 1'), unique('during 2'), unique('during 3')];
@@ -225,7 +225,7 @@ test('deliveries whose acknowledgement is lost are repeated, and arrive once', a
   assert.deepEqual(received, texts);
 });
 
-test('S153: an edge that is killed while answers are written loses and repeats none, and no user must sign in again', async () => {
+test('S153: an edge that is killed while answers are written loses and repeats none, and no new sign-in', async () => {
   const { received, texts, resumes, answersBefore } = await receiveDuring(500, () =>
     stack.parts.edge.kill().then(() => stack.parts.edge.start()),
   );

@@ -7,7 +7,10 @@ import { Browser, parseSetCookie } from '../support/browser.mjs';
 
 const ORIGIN = 'http://localhost:1';
 
-/** A browser whose requests are answered here, and the requests. @param {{ lines?: string[], page?: string }} options */
+/**
+ * A browser whose requests are answered here, and the requests.
+ * @param {{ lines?: string[], page?: string }} options
+ */
 function browserWith({ lines = [], page }) {
   /** @type {{ target: string, headers: Record<string, string | string[] | undefined> }[]} */
   const requests = [];

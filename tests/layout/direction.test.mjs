@@ -3,10 +3,11 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { relative, resolve } from 'node:path';
+import { readFileSync, readdirSync } from 'node:fs';
+import { join, relative, resolve } from 'node:path';
 import { test } from 'node:test';
 
-import { importsByModule, leaves } from './rust-import.mjs';
+import { readImports } from './rust-import.mjs';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 
@@ -60,12 +61,18 @@ test('a crate depends on no crate of the workspace that it must not know', () =>
   assert.deepEqual(wrong, []);
 });
 
-const imports = importsByModule(resolve(ROOT, 'edge/core/src'));
+const CORE = resolve(ROOT, 'edge/core/src');
+const files = readdirSync(CORE, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.rs'));
+const { imports, faults } = readImports(new Map(files.map((file) => [file, readFileSync(join(CORE, file), 'utf8')])));
+// The crate's root names all rooms, and no room may name the root.
+imports.delete('lib');
+
+test("core's imports can be read", () => assert.deepEqual(faults, []));
 
 test("core's imports run down its floors", () => {
   const room = (/** @type {string} */ name) => name.split('::')[0] ?? '';
   const floor = (/** @type {string} */ name) => FLOORS.findIndex((rooms) => rooms.includes(room(name)));
-  for (const name of imports.keys()) assert.ok(name === 'lib' || floor(name) >= 0, `${name} is on no floor`);
+  for (const name of imports.keys()) assert.ok(floor(name) >= 0, `${name} is on no floor`);
   const wrong = [...imports].flatMap(([from, targets]) =>
     [...targets].flatMap((target) => {
       if (room(from) === room(target) || floor(from) > floor(target)) return [];
@@ -86,9 +93,4 @@ test("core's files do not import each other in a circle", () => {
   const done = new Set();
   for (const name of imports.keys()) visit(name, []);
   assert.deepEqual(circles, []);
-});
-
-test('use trees are read to their leaves', () => {
-  assert.deepEqual(leaves('crate::{a::{self, B}, c::D as E}'), ['crate::a::self', 'crate::a::B', 'crate::c::D as E']);
-  assert.ok(imports.get('edge')?.has('handler::dispatch') && imports.get('oauth::cache')?.has('oauth::discovery'));
 });

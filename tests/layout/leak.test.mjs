@@ -112,7 +112,7 @@ test('a scan that searched too little fails', () => {
   }
 });
 
-test('answers of an edge and codes in callbacks are recorded for every client, and answers of other servers are not', async () => {
+test('answers of an edge and codes in callbacks are recorded for every client, those of others are not', async () => {
   const server = createServer((incoming, outgoing) =>
     outgoing.setHeader('X-Way', String(incoming.url)).end(`é ${incoming.url}`),
   );

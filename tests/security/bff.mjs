@@ -20,7 +20,10 @@ const BOUND_MARGIN_MS = 200;
 export class CannotRun extends Error {}
 
 export class Bff {
-  /** Its answers in this run, for the leak scan. @type {{ answer: Answer, sent: Sent, mayHold: RegExp | undefined }[]} */
+  /**
+   * Its answers in this run, for the leak scan.
+   * @type {{ answer: Answer, sent: Sent, mayHold: RegExp | undefined }[]}
+   */
   traffic = [];
   /** While an answer may hold a token: the place in its body. @type {RegExp | undefined} */
   mayHold = undefined;
@@ -79,7 +82,10 @@ export class Bff {
     return answer;
   }
 
-  /** Begins a sign-in; its callback is not requested yet. @param {Browser} browser @param {Realm} [realm] @param {string} [returnTo] @returns {Promise<Flow>} */
+  /**
+   * Begins a sign-in; its callback is not requested yet.
+   * @param {Browser} browser @param {Realm} [realm] @param {string} [returnTo] @returns {Promise<Flow>}
+   */
   async begin(browser, realm = this.realms.oidc, returnTo = undefined) {
     const begun = await browser.visit(this.path.login(realm.id, returnTo));
     this.assertRedirects(begun, `login answers ${begun.text.slice(0, 300)}`);
@@ -123,9 +129,9 @@ export class Bff {
     return this.profile.redirects.includes(status);
   }
 
-  /** @param {Answer} answer @param {string} about */
-  assertRedirects(answer, about) {
-    assert.ok(this.isRedirect(answer), `${about}: ${answer.status}`);
+  /** @param {Answer} answer @param {string} context */
+  assertRedirects(answer, context) {
+    assert.ok(this.isRedirect(answer), `${context}: ${answer.status}`);
   }
 
   /** Overrides that remove the CSRF headers from a request. @returns {Record<string, undefined>} */
@@ -154,7 +160,9 @@ export class Bff {
    * Asserts the common outcome of a rejected sign-in: no session, no call of an API, no code redeemed where that is
    * forbidden, the fixed page, and a rejection in the log, for the reason that the case means.
    * @param {Browser} browser @param {() => Promise<Answer>} attack
-   * @param {{ realm?: Realm, redeems?: boolean, status?: number | number[], why?: string, reason?: string | string[] }} [expected] `redeems`: the code may have been sent to the provider; `reason`: the accepted reasons, by the profile's names
+   * @param {{ realm?: Realm, redeems?: boolean, status?: number | number[], why?: string,
+   * reason?: string | string[] }} [expected] `redeems`: the code may have been sent to the provider; `reason`: the
+   * accepted reasons, by the profile's names
    */
   async assertSignInRejected(
     browser,
@@ -167,43 +175,53 @@ export class Bff {
       this.otherUpstream.seen.filter(({ path }) => !redeems || path !== this.profile.otherApi.own).length;
     const before = { user: await this.user(browser), calls: calls(), codes: realm.requestsTo('token').length };
     const answer = await attack();
-    const about = `${why || answer.target.slice(0, 200)} (answered ${answer.status})`;
-    assert.ok([status].flat().includes(answer.status), `${about}: not ${status}\n${this.logTail()}`);
-    assert.equal(this.givesSession(answer), false, `${about}: a session cookie`);
-    assert.equal(await this.user(browser), before.user, `${about}: another user is signed in`);
-    assert.equal(calls(), before.calls, `${about}: an API was called`);
-    if (!redeems) assert.equal(realm.requestsTo('token').length, before.codes, `${about}: the code was redeemed`);
-    if (answer.status === 400) this.#assertFixedPage(answer, about);
-    await this.assertRejectionLogged(answer, about, reason);
+    const context = `${why || answer.target.slice(0, 200)} (answered ${answer.status})`;
+    assert.ok([status].flat().includes(answer.status), `${context}: not ${status}\n${this.logTail()}`);
+    assert.equal(this.givesSession(answer), false, `${context}: a session cookie`);
+    assert.equal(await this.user(browser), before.user, `${context}: another user is signed in`);
+    assert.equal(calls(), before.calls, `${context}: an API was called`);
+    if (!redeems) assert.equal(realm.requestsTo('token').length, before.codes, `${context}: the code was redeemed`);
+    if (answer.status === 400) this.#assertFixedPage(answer, context);
+    await this.assertRejectionLogged(answer, context, reason);
     return answer;
   }
 
-  /** The page is the same for all reasons, and repeats nothing of the request. @param {Answer} answer @param {string} about */
-  #assertFixedPage({ headers, text }, about) {
-    assert.match(headers['content-type'] ?? '', /^text\/html/, about);
-    assert.match(headers['cache-control'] ?? '', /no-store/, about);
+  /**
+   * The page is the same for all reasons, and repeats nothing of the request.
+   * @param {Answer} answer @param {string} context
+   */
+  #assertFixedPage({ headers, text }, context) {
+    assert.match(headers['content-type'] ?? '', /^text\/html/, context);
+    assert.match(headers['cache-control'] ?? '', /no-store/, context);
     const page = this.profile.fixedPage(text);
     this.#page ||= page;
-    assert.equal(page, this.#page, `${about}: the page differs from other rejections`);
+    assert.equal(page, this.#page, `${context}: the page differs from other rejections`);
   }
 
-  /** Asserts that the log has one rejection of the request, for one of these reasons. @param {Answer} answer @param {string} about @param {string | string[]} [reason] */
-  async assertRejectionLogged(answer, about, reason) {
+  /**
+   * Asserts that the log has one rejection of the request, for one of these reasons.
+   * @param {Answer} answer @param {string} context @param {string | string[]} [reason]
+   */
+  async assertRejectionLogged(answer, context, reason) {
     if (!this.running) return;
     const wanted = [reason ?? []].flat().map((name) => this.needs(this.profile.reasons[name], `reason ${name}`));
     const request = this.profile.requestAnswered(answer);
-    assert.ok(request, `${about}: the answer is not the BFF's`);
+    assert.ok(request, `${context}: the answer is not the BFF's`);
     /** @type {string[]} */
-    let given = [];
-    for (const deadline = Date.now() + LOG_WAIT_MS; Date.now() < deadline && !given.length; await delay(20)) {
-      given = this.entries(this.running.logSinceStart())
+    let rejections = [];
+    for (const deadline = Date.now() + LOG_WAIT_MS; Date.now() < deadline && !rejections.length; await delay(20)) {
+      rejections = this.entries(this.running.logSinceStart())
         .filter((entry) => this.profile.requestOf(entry) === request)
         .flatMap((entry) => this.profile.rejection(entry) ?? []);
     }
-    assert.equal(given.length, 1, `${about}: rejections in the log: ${JSON.stringify(given)}\n${this.logTail()}`);
+    assert.equal(
+      rejections.length,
+      1,
+      `${context}: rejections in the log: ${JSON.stringify(rejections)}\n${this.logTail()}`,
+    );
     assert.ok(
-      !wanted.length || wanted.some((one) => one.test(given[0] ?? '')),
-      `${about}: rejected for ${given[0]}, not for ${reason}`,
+      !wanted.length || wanted.some((one) => one.test(rejections[0] ?? '')),
+      `${context}: rejected for ${rejections[0]}, not for ${reason}`,
     );
   }
 
@@ -212,14 +230,17 @@ export class Bff {
     const wanted = this.needs(this.profile.reasons[reason], `reason ${reason}`);
     return this.entries()
       .flatMap((entry) => this.profile.rejection(entry) ?? [])
-      .filter((given) => wanted.test(given)).length;
+      .filter((rejection) => wanted.test(rejection)).length;
   }
 
-  /** Waits until the log has more rejections for this reason than before. @param {string} reason @param {number} before @param {string} about */
-  async waitForRejection(reason, before, about) {
+  /**
+   * Waits until the log has more rejections for this reason than before.
+   * @param {string} reason @param {number} before @param {string} context
+   */
+  async waitForRejection(reason, before, context) {
     if (!this.running) return;
     for (const deadline = Date.now() + LOG_WAIT_MS; this.rejectionCount(reason) <= before; await delay(20)) {
-      assert.ok(Date.now() < deadline, `${about}: no rejection in the log for ${reason}\n${this.logTail()}`);
+      assert.ok(Date.now() < deadline, `${context}: no rejection in the log for ${reason}\n${this.logTail()}`);
     }
   }
 

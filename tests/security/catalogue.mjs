@@ -142,12 +142,18 @@ const list = (ids) => new Set(ids.split(' '));
 
 /** Cases that no request of one client can cause. */
 const WITHOUT_HTTP = list('S65 S66 S71 S72 S109 S111 S112 S117 S118 S130 S131 S140 S141 S142 S144 S153 S154 S155');
-/** Cases that only the whole edge can show, or that another case's unit tests cover: one function checks return addresses (S28). */
+/**
+ * Cases that only the whole edge can show, or that another case's unit tests cover: one function checks return
+ * addresses (S28).
+ */
 const WITHOUT_NATIVE = list('S24 S29 S30 S31 S32 S33 S34 S35 S36 S67 S68 S98 S103 S136 S147 S149 S152');
 /** Cases that journeys through the real stack must cover, too. */
 const JOURNEYS = list('S90 S91 S94 S96 S98 S99 S105 S109 S130 S131 S132 S133 S135 S139 S140 S153 S155');
 
-/** Cases that a kind of test cannot cover on a runtime, and why. @type {Readonly<Record<string, { kind: import('./case.mjs').Kind, runtime: string, why: string }>>} */
+/**
+ * Cases that a kind of test cannot cover on a runtime, and why.
+ * @type {Readonly<Record<string, { kind: import('./case.mjs').Kind, runtime: string, why: string }>>}
+ */
 const EXCEPTIONS = Object.freeze({
   S119: {
     kind: 'http',
@@ -169,14 +175,20 @@ const LIMITS = Object.freeze({
 /** @type {readonly import('./case.mjs').Kind[]} */
 const KINDS = ['http', 'native', 'journey'];
 
-/** Which kinds of test must cover a case. @param {string} id @param {string} runtime @returns {import('./case.mjs').Kind[]} */
+/**
+ * Which kinds of test must cover a case.
+ * @param {string} id @param {string} runtime @returns {import('./case.mjs').Kind[]}
+ */
 export function needed(id, runtime) {
   const wanted = { http: !WITHOUT_HTTP.has(id), native: !WITHOUT_NATIVE.has(id), journey: JOURNEYS.has(id) };
   const exception = EXCEPTIONS[id];
   return KINDS.filter((kind) => wanted[kind] && (exception?.runtime !== runtime || exception.kind !== kind));
 }
 
-/** A remark for the reader of a case's result. @param {string} id @param {string} runtime @returns {string | undefined} */
+/**
+ * A note for the reader of a case's result.
+ * @param {string} id @param {string} runtime @returns {string | undefined}
+ */
 export function note(id, runtime) {
   const exception = EXCEPTIONS[id];
   return exception?.runtime === runtime ? exception.why : LIMITS[id];

@@ -13,7 +13,9 @@ import { SECTIONS } from './section.mjs';
 import { ProviderStub } from './provider/stub.mjs';
 import { UpstreamStub } from './upstream.mjs';
 
-/** The slowest cases: hundreds of return addresses, each with a sign-in, outages of a provider, bodies that never end. */
+/**
+ * The slowest cases: hundreds of return addresses, each with a sign-in, outages of a provider, bodies that never end.
+ */
 const LEFT_OUT = ['S28', 'S29', 'S30', 'S31', 'S32', 'S33', 'S34', 'S35', 'S105', 'S113'];
 const ASKED = [
   ...new Set(
@@ -22,7 +24,10 @@ const ASKED = [
       .map(({ id }) => id),
   ),
 ].filter((id) => !LEFT_OUT.includes(id));
-/** The only reasons for which a case may be unable to run: it needs the log, other settings, an unused provider or an outage. */
+/**
+ * The only reasons for which a case may be unable to run: it needs the log, other settings, an unused provider or
+ * an outage.
+ */
 const ALLOWED_REASONS =
   /^(?:needs a BFF (?:that the suite can restart|whose log can be read)|needs a provider that no case has used|the profile has no (?:running BFF|coordinator that can be taken down))/;
 /** The cases that at least must report that they cannot run. */

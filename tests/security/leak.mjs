@@ -4,6 +4,7 @@ import { parseSetCookie, setCookies } from '../support/browser.mjs';
 import { ID_TOKEN_HINT, finder, forms } from '../support/secret-finder.mjs';
 
 /** @typedef {import('./bff.mjs').Bff} Bff */
+/** @typedef {(text: string) => string[]} Find */
 
 /** Of a cookie's value. A sealed value is longer. */
 const SHORTEST_COOKIE = 32;
@@ -18,22 +19,17 @@ const LEAST = {
 };
 
 /**
- * @param {Bff} bff @param {import('./provider/stub.mjs').ProviderStub} provider @param {boolean} isWhole whether every case was run
+ * @param {Bff} bff @param {import('./provider/stub.mjs').ProviderStub} provider
+ * @param {boolean} runsAllCases whether every case was run
  * @returns {import('./case.mjs').Result}
  */
-export function leakResult(bff, provider, isWhole) {
+export function leakResult(bff, provider, runsAllCases) {
   const secrets = [
     ...[...provider.secrets].map(([value, what]) => ({ what, forms: forms(value) })),
     ...(bff.running?.secrets ?? []).map((value) => ({ what: 'key of the BFF', forms: forms(value) })),
   ];
-  // A browser receives its cookies, an operator must not see them.
-  const cookies = new Set(
-    bff.traffic
-      .flatMap(({ answer }) => setCookies(answer))
-      .map(parseSetCookie)
-      .flatMap(({ name, value }) => (bff.profile.isOwnCookie(name) && value.length >= SHORTEST_COOKIE ? [value] : [])),
-  );
-  const withKeys = (/** @type {(text: string) => string[]} */ find) => (/** @type {string} */ text) => [
+  const cookies = cookieValues(bff);
+  const withKeys = (/** @type {Find} */ find) => (/** @type {string} */ text) => [
     ...find(text),
     ...(PRIVATE_KEY.test(text) ? ['a private key'] : []),
   ];
@@ -41,29 +37,12 @@ export function leakResult(bff, provider, isWhole) {
   const findInLog = withKeys(
     finder([...secrets, ...[...cookies].map((value) => ({ what: 'cookie', forms: forms(value) }))]),
   );
-  const logouts = [...provider.realms.values()].flatMap((realm) => (realm.paths.logout ? [realm.url('logout')] : []));
-  /** @type {string[]} */
-  const leaks = [];
-  for (const { answer, mayHold } of bff.traffic) {
-    const { location } = answer.headers;
-    const isHint = logouts.some((logout) => location?.startsWith(`${logout}?`));
-    const headers = { ...answer.headers, ...(isHint && { location: location?.replace(ID_TOKEN_HINT, '') }) };
-    const received = `${JSON.stringify(headers)}\n${mayHold ? answer.text.replace(mayHold, '') : answer.text}`;
-    for (const leak of find(received)) leaks.push(`${answer.target.slice(0, 120)} (${answer.status}): ${leak}`);
-  }
-  // A token in a URL would be in every log on its way (M24).
-  const asked = [...provider.realms.values()].flatMap(({ seen }) =>
-    seen.filter(({ endpoint }) => endpoint !== 'logout'),
-  );
-  for (const { path, query } of [bff.upstream, bff.otherUpstream, bff.bridge]
-    .flatMap(({ seen }) => seen)
-    .concat(provider.strays, asked)) {
-    for (const leak of find(`${path}?${query}`)) leaks.push(`address of a request, ${path.slice(0, 120)}: ${leak}`);
-  }
   const log = bff.running?.log() ?? '';
-  for (const [number, line] of log.split('\n').entries()) {
-    for (const leak of findInLog(line)) leaks.push(`log line ${number + 1}: ${leak}: ${line.slice(0, 160)}`);
-  }
+  const leaks = [
+    ...leaksInAnswers(bff, provider, find),
+    ...leaksInAddresses(bff, provider, find),
+    ...leaksInLog(log, findInLog),
+  ];
   const amount = {
     answers: bff.traffic.length,
     lines: log.split('\n').filter((line) => line.trim()).length,
@@ -80,7 +59,7 @@ export function leakResult(bff, provider, isWhole) {
       outcome: 'cannot run',
       detail: 'needs a BFF whose log can be read: the answers alone prove too little',
     };
-  const least = LEAST[isWhole ? 'whole' : 'part'];
+  const least = LEAST[runsAllCases ? 'whole' : 'part'];
   const scarce = Object.entries(amount).filter(
     ([what, number]) => number < least[/** @type {keyof typeof least} */ (what)],
   );
@@ -92,3 +71,53 @@ export function leakResult(bff, provider, isWhole) {
       }
     : { ...result, outcome: 'passed' };
 }
+
+/** The values of the cookies that browsers received: an operator must not see them. @param {Bff} bff */
+function cookieValues(bff) {
+  return new Set(
+    bff.traffic
+      .flatMap(({ answer }) => setCookies(answer))
+      .map(parseSetCookie)
+      .flatMap(({ name, value }) => (bff.profile.isOwnCookie(name) && value.length >= SHORTEST_COOKIE ? [value] : [])),
+  );
+}
+
+/**
+ * What browsers received, without the ID token in the redirect to its own provider's logout.
+ * @param {Bff} bff @param {import('./provider/stub.mjs').ProviderStub} provider @param {Find} find
+ */
+function leaksInAnswers(bff, provider, find) {
+  /** @type {string[]} */
+  const leaks = [];
+  const logouts = [...provider.realms.values()].flatMap((realm) => (realm.paths.logout ? [realm.url('logout')] : []));
+  for (const { answer, mayHold } of bff.traffic) {
+    const { location } = answer.headers;
+    const isHint = logouts.some((logout) => location?.startsWith(`${logout}?`));
+    const headers = { ...answer.headers, ...(isHint && { location: location?.replace(ID_TOKEN_HINT, '') }) };
+    const received = `${JSON.stringify(headers)}\n${mayHold ? answer.text.replace(mayHold, '') : answer.text}`;
+    for (const leak of find(received)) leaks.push(`${answer.target.slice(0, 120)} (${answer.status}): ${leak}`);
+  }
+  return leaks;
+}
+
+/**
+ * The addresses that APIs and providers were asked by. A token in a URL would be in every log on its way (M24).
+ * @param {Bff} bff @param {import('./provider/stub.mjs').ProviderStub} provider @param {Find} find
+ */
+function leaksInAddresses(bff, provider, find) {
+  const asked = [...provider.realms.values()].flatMap(({ seen }) =>
+    seen.filter(({ endpoint }) => endpoint !== 'logout'),
+  );
+  return [bff.upstream, bff.otherUpstream, bff.bridge]
+    .flatMap(({ seen }) => seen)
+    .concat(provider.strays, asked)
+    .flatMap(({ path, query }) =>
+      find(`${path}?${query}`).map((leak) => `address of a request, ${path.slice(0, 120)}: ${leak}`),
+    );
+}
+
+/** @param {string} log @param {Find} find */
+const leaksInLog = (log, find) =>
+  log
+    .split('\n')
+    .flatMap((line, index) => find(line).map((leak) => `log line ${index + 1}: ${leak}: ${line.slice(0, 160)}`));

@@ -1,7 +1,7 @@
 // A reporter for `node --test` that prints what `spec` prints, and writes down how each test ended.
 //
-// CAUSEWAY_TEST_OUTCOMES names the file: one line of JSON a test, written when the test ends, so that a crash or a forced
-// exit loses none of those before it. A test that did not end has no line.
+// CAUSEWAY_TEST_OUTCOMES names the file: one line of JSON a test, written when the test ends, so that a crash or a
+// forced exit loses none of those before it. A test that did not end has no line.
 
 import { appendFileSync } from 'node:fs';
 import { Readable } from 'node:stream';

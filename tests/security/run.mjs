@@ -1,15 +1,19 @@
 #!/usr/bin/env node
 // The security suite: attacks a BFF and prints the result of every case of the catalogue.
 //
-//   node tests/security/run.mjs [S1 S2 …] [--section login] [--profile MODULE] [--base-url URL --provider-port N --upstream-port N]
+//   node tests/security/run.mjs [S1 S2 … | --section login] [--profile MODULE]
+//                               [--base-url URL --provider-port N --upstream-port N]
 //                               [--json FILE] [--results FOLDER] [--strict]
 //
-//   --profile    a module like profile/causeway.mjs; or CAUSEWAY_SECURITY_PROFILE
-//   --base-url   a BFF that runs already and is configured for the stubs, which then need fixed ports
-//   --json       where the table goes for programs; tests/security/result-<runtime>.json without it
-//   --results    count the tests of other suites that are named after a case, too: scripts/test has run them and recorded
-//                their results in this folder, see suite.mjs
-//   --strict     a chosen case that no test claims, or that cannot be run, is a failure; without a choice all are chosen
+//   --section    run the cases of this section only; may be repeated, but not combined with case ids
+//   --profile    the module that describes the BFF, as profile/causeway.mjs does, which is the default; without the
+//                option, CAUSEWAY_SECURITY_PROFILE names it
+//   --base-url   attack the BFF that runs at this address, instead of starting one. It must be configured for the
+//                stubs, whose ports are then set by --provider-port and --upstream-port
+//   --json       write the result of each case to this file; the default is tests/security/result-<runtime>.json
+//   --results    include the tests of other suites whose names begin with a case id. scripts/test has run them, and
+//                their records are in this folder (see suite.mjs)
+//   --strict     fail if a selected case cannot run or has no test; without a selection this applies to all cases
 //
 // CAUSEWAY_TARGET chooses the runtime of the edge that the profile starts.
 
@@ -22,7 +26,7 @@ import { CATALOGUE } from './catalogue.mjs';
 import { SECTIONS } from './section.mjs';
 import { leakResult } from './leak.mjs';
 import { ProviderStub } from './provider/stub.mjs';
-import { run, traps } from './runner.mjs';
+import { crashLines, run } from './runner.mjs';
 import { suiteResults } from './suite.mjs';
 import { isFailure, table } from './table.mjs';
 import { UpstreamStub } from './upstream.mjs';
@@ -41,9 +45,13 @@ const { values, positionals: chosen } = parseArgs({
   },
 });
 
-const isOfSection = (/** @type {string} */ name) => !values.section || values.section.includes(name);
+if (chosen.length && values.section) {
+  console.error('run: choose cases either by id or by --section');
+  process.exit(2);
+}
+const isSelectedSection = (/** @type {string} */ name) => !values.section || values.section.includes(name);
 const ofSections = Object.entries(SECTIONS).flatMap(([name, cases]) =>
-  isOfSection(name) ? cases.map(({ id }) => id) : [],
+  isSelectedSection(name) ? cases.map(({ id }) => id) : [],
 );
 const unknown = [
   ...chosen.filter((id) => !(id in CATALOGUE)),
@@ -56,9 +64,9 @@ if (unknown.length) {
   process.exit(2);
 }
 /** Whether every case is to be run. */
-const isWhole = !chosen.length && !values.section;
+const runsAllCases = !chosen.length && !values.section;
 /** The cases this run is about; all without it. */
-const selection = isWhole ? undefined : chosen.length ? chosen : [...new Set(ofSections)];
+const selection = runsAllCases ? undefined : chosen.length ? chosen : [...new Set(ofSections)];
 const module = values.profile ?? process.env.CAUSEWAY_SECURITY_PROFILE;
 /** @type {import('./bff.mjs').Profile} */
 const profile = await import(module ? resolve(module) : './profile/causeway.mjs');
@@ -80,8 +88,8 @@ if (!upstream || !otherUpstream || !bridge) throw new Error('no stubs');
 const realms = profile.register(provider);
 
 const running = values['base-url'] ? undefined : await profile.start({ provider, upstream, otherUpstream, bridge });
-otherUpstream.usual = (request) =>
-  request.path === '/user' ? realms.github?.whoami(request) : running?.app.answer(request);
+otherUpstream.defaultHandler = (request) =>
+  request.path === '/user' ? realms.github?.userinfo(request) : running?.app.answer(request);
 const runtime = running?.runtime ?? 'external';
 const bff = new Bff({
   profile,
@@ -109,7 +117,7 @@ function report(result, milliseconds = 0) {
 for (const result of recorded) report(result);
 try {
   for (const [name, cases] of Object.entries(SECTIONS)) {
-    if (!isOfSection(name)) continue;
+    if (!isSelectedSection(name)) continue;
     await run(
       cases.filter(({ id }) => !chosen.length || chosen.includes(id)),
       `HTTP, ${name}`,
@@ -118,13 +126,13 @@ try {
     );
   }
   // Without an attack there is nothing to search.
-  if (isWhole || results.some(({ kind }) => kind === 'http')) report(leakResult(bff, provider, isWhole));
+  if (runsAllCases || results.some(({ kind }) => kind === 'http')) report(leakResult(bff, provider, runsAllCases));
   // A crash may be logged after its case has ended.
-  const crashes = traps(bff);
+  const crashes = crashLines(bff);
   if (crashes.length)
     report({
       id: 'S136',
-      title: 'a crash in the log of the BFF',
+      title: "no crash in the BFF's log",
       kind: 'http',
       where: 'log',
       outcome: 'failed',

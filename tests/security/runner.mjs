@@ -9,7 +9,7 @@ import { underWay } from '../support/exchange.mjs';
 const LIMITS = { attackMs: 120_000, endMs: 90_000 };
 
 /** How a crash of WebAssembly is logged by Rust and by the two hosts. */
-const TRAP = /panicked at|wasm trap|RuntimeError|unreachable executed/;
+const CRASH = /panicked at|wasm trap|RuntimeError|unreachable executed/;
 
 /** @typedef {{ outcome: import('./case.mjs').Outcome, detail?: string }} Attempt */
 
@@ -22,31 +22,38 @@ export async function run(cases, where, bff, report, limits = LIMITS) {
   for (const { id, title, runtime, attack } of cases) {
     if (runtime && bff.running && bff.running.runtime !== runtime) continue;
     const begun = Date.now();
-    const trapsBefore = traps(bff).length;
+    const crashLinesBefore = crashLines(bff).length;
     bff.provider.reset();
     for (const stub of [bff.upstream, bff.otherUpstream, bff.bridge]) stub.reset();
     const { outcome, detail } = bff.isOvertaken
       ? { outcome: /** @type {const} */ ('cannot run'), detail: 'an earlier attack is still under way' }
-      : withTraps(await attempt(bff, () => attack(bff, bff.provider), limits), traps(bff).slice(trapsBefore));
+      : withCrash(await attempt(bff, () => attack(bff, bff.provider), limits), crashLines(bff).slice(crashLinesBefore));
     bff.mayHold = undefined;
     report({ id, title, kind: 'http', where, outcome, ...(detail && { detail }) }, Date.now() - begun);
   }
 }
 
-/** Lines of the BFF's log that report a crash. To a client, a crash looks like any server error. @param {import('./bff.mjs').Bff} bff */
-export const traps = ({ running }) => (running?.log() ?? '').split('\n').filter((line) => TRAP.test(line));
+/**
+ * Lines of the BFF's log that report a crash. To a client, a crash looks like any server error.
+ * @param {import('./bff.mjs').Bff} bff
+ */
+export const crashLines = ({ running }) => (running?.log() ?? '').split('\n').filter((line) => CRASH.test(line));
 
-/** An attack that crashed the BFF has failed, whatever the answer was. @param {Attempt} attempt @param {string[]} lines @returns {Attempt} */
-function withTraps({ outcome, detail }, lines) {
+/**
+ * An attack that crashed the BFF has failed, whatever the answer was.
+ * @param {Attempt} attempt @param {string[]} lines @returns {Attempt}
+ */
+function withCrash({ outcome, detail }, lines) {
   return lines.length
     ? { outcome: 'failed', detail: [...(detail ? [detail] : []), `the BFF crashed:`, ...lines.slice(0, 5)].join('\n') }
     : { outcome, ...(detail && { detail }) };
 }
 
 /**
- * Runs an attack. One that takes too long loses its connections and may open no more, so that it cannot disturb the cases
- * after it.
- * @param {import('./bff.mjs').Bff} bff @param {() => Promise<unknown>} attack @param {{ attackMs: number, endMs: number }} limits
+ * Runs an attack. One that takes too long loses its connections and may open no more, so that it cannot disturb the
+ * cases after it.
+ * @param {import('./bff.mjs').Bff} bff @param {() => Promise<unknown>} attack
+ * @param {{ attackMs: number, endMs: number }} limits
  * @returns {Promise<Attempt>}
  */
 async function attempt(bff, attack, { attackMs, endMs }) {

@@ -4,9 +4,9 @@
 // - HTTP and conformance journeys, `S130: …`: what needs the whole stack.
 //
 // scripts/test runs those suites and records in a folder what their runners said: `<suite>.out` is what they printed,
-// `<suite>.status` how they ended, `<suite>.outcomes` what reporter.mjs wrote, `<suite>.list` what Rust tests there are.
-// A test counts as passed only if its runner says so by its name: one that was ignored, skipped, lost in a crash or never
-// run counts as failed.
+// `<suite>.status` how they ended, `<suite>.outcomes` what reporter.mjs wrote, `<suite>.list` what Rust tests there
+// are. A test counts as passed only if its runner says so by its name: one that was ignored, skipped, lost in a crash
+// or never run counts as failed.
 
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -34,7 +34,10 @@ const JAVASCRIPT_NUMBERS = /^(?:S\d+[,: ]+)+/;
 /** As scripts/test groups the packages. */
 const RUST_GROUPS = ['core', 'bridge', 'spin-host'];
 
-/** @param {string} folder of the records @param {string} runtime @param {readonly string[]} [chosen] cases; all without it @returns {Result[]} */
+/**
+ * @param {string} folder of the records @param {string} runtime
+ * @param {readonly string[]} [chosen] cases; all without it @returns {Result[]}
+ */
 export function suiteResults(folder, runtime, chosen) {
   const isChosen = (/** @type {string} */ name) => !chosen || idsOf(name).some((id) => chosen.includes(id));
   const suites = [
@@ -109,7 +112,8 @@ function rustSuite(folder, group) {
 
 /**
  * @param {string} folder @param {string} name @param {string} source folder of its test files
- * @param {{ where: string, kind: Result['kind'], runtime?: string }} how `runtime`: what the tests run on, if there are several
+ * @param {{ where: string, kind: Result['kind'], runtime?: string }} how `runtime`: what the tests run on, if there
+ * are several
  * @returns {Suite}
  */
 function javaScriptSuite(folder, name, source, { where, kind, runtime = '' }) {
@@ -147,17 +151,21 @@ export function passedInRust(said, listed) {
   );
 }
 
-/** Whether a test is there on a runtime: some say that they are on one alone. @param {string} name @param {string} runtime */
+/**
+ * Whether a test is there on a runtime: some say that they are on one alone.
+ * @param {string} name @param {string} runtime
+ */
 export function isThere(name, runtime) {
   const [, only] = /^(?:S\d+[,: ]+)+on (Workers|Spin), /.exec(name) ?? [];
   return only === undefined || only.toLowerCase() === runtime;
 }
 
 /**
- * What happened after the last test, which has no name: the leak scan, which fails a run in which every test has passed, or
- * a crash.
+ * What happened after the last test, which has no name: the leak scan, which fails a run in which every test has
+ * passed, or a crash.
  * @param {Ended} ended @param {string} where @param {Result['kind']} kind
- * @param {boolean} areAllPassed whether every test that is counted passed @param {boolean} [isScanned] whether there must have been a scan
+ * @param {boolean} areAllPassed whether every test that is counted passed
+ * @param {boolean} [isScanned] whether there must have been a scan
  * @returns {Result[]}
  */
 export function afterLast({ status, stdout }, where, kind, areAllPassed, isScanned = false) {
@@ -179,7 +187,7 @@ export function javaScriptTests(source) {
 }
 
 /**
- * Those that passed, and were not skipped. A name with a placeholder stands for several tests, which must all have passed.
+ * Those that passed, and were not skipped. A name with a placeholder stands for several tests: all must have passed.
  * @param {readonly TestOutcome[]} outcomes @param {readonly string[]} names as their source has them
  */
 export function passedInJavaScript(outcomes, names) {

@@ -5,7 +5,10 @@ import { CATALOGUE, needed, note } from './catalogue.mjs';
 /** @typedef {import('./case.mjs').Result} Result */
 /** @typedef {import('./case.mjs').Kind} Kind */
 /** @typedef {import('./case.mjs').Outcome} Outcome */
-/** @typedef {Omit<Result, 'kind'> & { note?: string, isBeyond?: true }} Row `isBeyond`: a number that is not in the catalogue but has tests */
+/**
+ * @typedef {Omit<Result, 'kind'> & { note?: string, isBeyond?: true }} Row `isBeyond`: a number that is not in the
+ * catalogue but has tests
+ */
 
 /** Worst first. @type {readonly Outcome[]} */
 const ORDER = ['failed', 'cannot run', 'missing', 'passed'];
@@ -49,7 +52,10 @@ export function table(results, { runtime, kinds, chosen = Object.keys(CATALOGUE)
   return { rows, counts, text: `${summary}\n${lines.join('\n')}\n` };
 }
 
-/** @param {string} id @param {Result[]} results @param {readonly Kind[]} needed the kinds of test that must claim it @param {string} runtime @returns {Row} */
+/**
+ * @param {string} id @param {Result[]} results @param {readonly Kind[]} needed the kinds of test that must claim it
+ * @param {string} runtime @returns {Row}
+ */
 function row(id, results, needed, runtime) {
   const title = CATALOGUE[id] ?? results[0]?.title ?? '';
   const lacking = needed.filter((kind) => !results.some((result) => result.kind === kind));
@@ -58,7 +64,7 @@ function row(id, results, needed, runtime) {
     ORDER.find(
       (candidate) => (candidate === 'missing' && isMissing) || results.some((result) => result.outcome === candidate),
     ) ?? 'missing';
-  const remark = note(id, runtime);
+  const caseNote = note(id, runtime);
   const detail =
     outcome === 'missing'
       ? lacking.map((kind) => `no ${kind} test claims it`).join('\n')
@@ -72,7 +78,7 @@ function row(id, results, needed, runtime) {
     where: [...new Set(results.map((result) => result.where))].join('; ') || '-',
     outcome,
     ...(detail && { detail }),
-    ...(remark && { note: remark }),
+    ...(caseNote && { note: caseNote }),
     ...(!(id in CATALOGUE) && { isBeyond: true }),
   };
 }

@@ -12,10 +12,13 @@ import { json, read } from './provider/recorded.mjs';
 export class UpstreamStub {
   /** @type {Recorded[]} */
   seen = [];
-  /** @type {((request: Recorded, outgoing: import('node:http').ServerResponse) => Reply | undefined | Promise<Reply | undefined>) | undefined} a case's own answer; without a reply, it writes to `outgoing` itself */
+  /**
+   * @type {((request: Recorded, outgoing: import('node:http').ServerResponse) => Reply | undefined | Promise<Reply |
+   * undefined>) | undefined} a case's own answer; without a reply, it writes to `outgoing` itself
+   */
   answer = undefined;
   /** @type {((request: Recorded) => Reply | undefined) | undefined} the answer if no case sets its own */
-  usual = undefined;
+  defaultHandler = undefined;
   origin = '';
 
   /** @param {number} [port] */
@@ -29,8 +32,9 @@ export class UpstreamStub {
     try {
       const request = await read(incoming);
       this.seen.push(request);
-      const usual = () => this.usual?.(request) ?? json({ path: request.path, method: request.method });
-      const reply = this.answer ? await this.answer(request, outgoing) : usual();
+      const reply = this.answer
+        ? await this.answer(request, outgoing)
+        : (this.defaultHandler?.(request) ?? json({ path: request.path, method: request.method }));
       if (!reply) return;
       if (reply.afterMs) await delay(reply.afterMs);
       if (reply.lost) return void incoming.socket.destroy();

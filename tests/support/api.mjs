@@ -1,4 +1,5 @@
-// An API behind the edge. The path of a request says how the API behaves: it takes bodies, sends hostile headers, stalls.
+// An API behind the edge. The path of a request says how the API behaves: it takes bodies, sends hostile
+// headers, stalls.
 
 import { createServer } from 'node:http';
 import { EventEmitter, once } from 'node:events';
@@ -104,7 +105,11 @@ export class Api extends EventEmitter {
   }
 }
 
-/** Answers, or slows down, before the whole body has arrived. @param {Call} call @param {import('node:http').IncomingMessage} incoming @param {import('node:http').ServerResponse} outgoing */
+/**
+ * Answers, or slows down, before the whole body has arrived.
+ * @param {Call} call @param {import('node:http').IncomingMessage} incoming
+ * @param {import('node:http').ServerResponse} outgoing
+ */
 function begin(call, incoming, outgoing) {
   switch (kind(call)) {
     case 'early':
@@ -125,7 +130,10 @@ function begin(call, incoming, outgoing) {
 /** @param {Call} call */
 const kind = ({ path }) => new URL(path, 'http://api').pathname.split('/').at(2);
 
-/** Writes a large body no faster than the caller reads it. @param {Call} call @param {import('node:http').ServerResponse} outgoing @param {number} length */
+/**
+ * Writes a large body no faster than the caller reads it.
+ * @param {Call} call @param {import('node:http').ServerResponse} outgoing @param {number} length
+ */
 async function writeBulk(call, outgoing, length) {
   const chunk = Buffer.alloc(64 * 1024);
   const closed = once(outgoing, 'close');

@@ -1,4 +1,5 @@
-// A browser without a screen, aimed at one BFF: it keeps cookies as browsers do and sends the headers that browsers send.
+// A browser without a screen, aimed at one BFF: it keeps cookies as browsers do and sends the headers that
+// browsers send.
 //
 // Headers given to a request override the browser's own, and undefined ones are left out, `Cookie` included: so a test
 // can send what a manipulated browser would.
@@ -9,13 +10,17 @@ import { exchange as sendAndRead } from './exchange.mjs';
 
 /** @typedef {import('./exchange.mjs').Answer} Answer */
 /** @typedef {import('./exchange.mjs').Sent} Sent */
-/** @typedef {{ name: string, value: string, attributes: Map<string, string>, isRemoval: boolean, line: string }} SetCookie */
+/**
+ * @typedef {{ name: string, value: string, attributes: Map<string, string>, isRemoval: boolean,
+ * line: string }} SetCookie
+ */
 /** @typedef {'same-origin' | 'same-site' | 'cross-site'} Relation */
 
 /**
  * @typedef {object} Settings
  * @property {string} origin of the BFF
- * @property {string} [page] origin of the open page, if it is not the BFF's own: its scripts send requests, its links navigate
+ * @property {string} [page] origin of the open page, if it is not the BFF's own: its scripts send requests, its links
+ * navigate
  * @property {Record<string, string>} [csrf] headers that a page's script sends to show that it is no other site's form
  * @property {(origin: string, target: string, sent: Sent) => Promise<Answer>} [exchange] sends a request
  */
@@ -28,9 +33,14 @@ const SAME_SITE_CONTEXT = /** @type {const} */ ({
 });
 
 export class Browser {
-  /** Browsers trust loopback addresses without TLS, and tough-cookie takes `Secure` and `__Host-` cookies there, too. */
+  /**
+   * Browsers trust loopback addresses without TLS, and tough-cookie takes `Secure` and `__Host-` cookies there, too.
+   */
   #jar = new CookieJar();
-  /** The last Set-Cookie line that was accepted for each name: the jar keeps no attribute as it was written. @type {Map<string, string>} */
+  /**
+   * The last Set-Cookie line that was accepted for each name: the jar keeps no attribute as it was written.
+   * @type {Map<string, string>}
+   */
   #lines = new Map();
   /** Everything a page in this browser could have read. @type {Answer[]} */
   answers = [];
@@ -52,7 +62,10 @@ export class Browser {
     return this.#cookieHeader(new URL(this.origin), SAME_SITE_CONTEXT[this.#relation]);
   }
 
-  /** What a script of the open page sends beside its cookies. @param {string} [method] @returns {Record<string, string>} */
+  /**
+   * What a script of the open page sends beside its cookies.
+   * @param {string} [method] @returns {Record<string, string>}
+   */
   scriptHeaders(method = 'GET') {
     const { page = this.origin, csrf } = this.settings;
     // Browsers omit Origin only from GET and HEAD requests of the same origin.
@@ -67,15 +80,18 @@ export class Browser {
     };
   }
 
-  /** Sends a request as a script of the open page does. @param {string} target as on the request line @param {Sent} [sent] */
+  /**
+   * Sends a request as a script of the open page does.
+   * @param {string} target as on the request line @param {Sent} [sent]
+   */
   call(target, { headers = {}, ...sent } = {}) {
     const own = this.scriptHeaders(sent.method);
     return this.#send(target, { ...sent, headers: { ...own, ...headers } }, SAME_SITE_CONTEXT[this.#relation]);
   }
 
   /**
-   * One step of a top-level navigation: by a link of the open page or, without one, from the address bar. No redirect is
-   * followed. @param {string | URL} target at the BFF, as on the request line; or any address @param {Sent} [sent]
+   * One step of a top-level navigation: by a link of the open page or, without one, from the address bar. No redirect
+   * is followed. @param {string | URL} target at the BFF, as on the request line; or any address @param {Sent} [sent]
    */
   visit(target, { headers = {}, ...sent } = {}) {
     const { page } = this.settings;
@@ -93,8 +109,8 @@ export class Browser {
   }
 
   /**
-   * One step of a navigation that another site began, as a provider does when it sends a browser back: no cookie that is
-   * SameSite=Strict is sent. @param {string | URL} target as {@link visit} has it @param {Sent} [sent]
+   * One step of a navigation that another site began, as a provider does when it sends a browser back: no cookie that
+   * is SameSite=Strict is sent. @param {string | URL} target as {@link visit} has it @param {Sent} [sent]
    */
   arrive(target, { headers = {}, ...sent } = {}) {
     const own = {
@@ -132,7 +148,10 @@ export class Browser {
     return this.#jar.getCookieStringSync(url.href, { sameSiteContext }) || undefined;
   }
 
-  /** @param {string | URL} target @param {Sent} sent @param {'strict' | 'lax' | 'none'} context @returns {Promise<Answer>} */
+  /**
+   * @param {string | URL} target @param {Sent} sent @param {'strict' | 'lax' | 'none'} context
+   * @returns {Promise<Answer>}
+   */
   async #send(target, { headers, ...sent }, context) {
     const origin = target instanceof URL ? target.origin : this.origin;
     const line = target instanceof URL ? target.pathname + target.search : target;
@@ -159,7 +178,10 @@ export function setCookies({ headers }) {
   return [headers['set-cookie'] ?? []].flat();
 }
 
-/** @param {string} line the value of a Set-Cookie @returns {SetCookie} with its attributes as they are written, by lower-case name */
+/**
+ * @param {string} line the value of a Set-Cookie
+ * @returns {SetCookie} with its attributes as they are written, by lower-case name
+ */
 export function parseSetCookie(line) {
   const cookie = Cookie.parse(line);
   if (!cookie) throw new Error(`not a Set-Cookie: ${line}`);

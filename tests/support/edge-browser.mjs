@@ -17,7 +17,10 @@ export class EdgeBrowser extends Browser {
     this.origins = { edgeOrigin, hostOrigin };
   }
 
-  /** Posts an event to the chat channel. @param {string} type @param {unknown} data @param {Record<string, string>} [headers] */
+  /**
+   * Posts an event to the chat channel.
+   * @param {string} type @param {unknown} data @param {Record<string, string>} [headers]
+   */
   postEvent(type, data, headers = {}) {
     return this.call('/events/chat', {
       method: 'POST',

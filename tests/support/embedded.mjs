@@ -1,5 +1,5 @@
-// A stack whose host page is on another site than its edge. `127.0.0.1` and `localhost` are two sites, and browsers trust
-// both without TLS.
+// A stack whose host page is on another site than its edge. `127.0.0.1` and `localhost` are two sites, and browsers
+// trust both without TLS.
 
 import { startStack } from './stack.mjs';
 

@@ -153,7 +153,10 @@ function connected(origin, bytes) {
   return socket;
 }
 
-/** The first answer on a connection. @param {string} text @param {string} origin @param {string} target @returns {Answer} */
+/**
+ * The first answer on a connection.
+ * @param {string} text @param {string} origin @param {string} target @returns {Answer}
+ */
 function parse(text, origin, target) {
   const [head = '', ...rest] = text.split('\r\n\r\n');
   const [line = '', ...lines] = head.split('\r\n');

@@ -9,7 +9,10 @@ const run = promisify(execFile);
 // The partitioner of Java's client, which the product promises to match.
 const PRODUCER = ['-X', 'partitioner=murmur2_random', '-X', 'acks=all', '-X', 'linger.ms=0'];
 
-/** @typedef {{ key: string, headers: Record<string, string>, value: string, partition: number, offset: number }} KafkaRecord */
+/**
+ * @typedef {{ key: string, headers: Record<string, string>, value: string, partition: number, offset: number }}
+ * KafkaRecord
+ */
 
 export class Kafka {
   /** @param {string} brokers */
@@ -17,14 +20,20 @@ export class Kafka {
     this.brokers = brokers;
   }
 
-  /** Writes one record. @param {{ topic?: string, key: string, value: unknown, headers?: Record<string, string> }} record */
+  /**
+   * Writes one record.
+   * @param {{ topic?: string, key: string, value: unknown, headers?: Record<string, string> }} record
+   */
   async write({ topic = 'chat.outbound', key, value, headers = {} }) {
     const writer = new Writer(this.brokers, topic, key, headers);
     writer.write(value);
     await writer.end();
   }
 
-  /** A producer that stays open and writes records of one key. @param {{ topic?: string, key: string, headers?: Record<string, string> }} where */
+  /**
+   * A producer that stays open and writes records of one key.
+   * @param {{ topic?: string, key: string, headers?: Record<string, string> }} where
+   */
   writer({ topic = 'chat.outbound', key, headers = {} }) {
     return new Writer(this.brokers, topic, key, headers);
   }

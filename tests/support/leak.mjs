@@ -24,14 +24,20 @@ export function leaks(text, values) {
   ];
 }
 
-/** Every secret of a stack; of a key ring, each key. @param {import('../../scripts/stack/secret.mjs').Secrets} secrets */
+/**
+ * Every secret of a stack; of a key ring, each key.
+ * @param {import('../../scripts/stack/secret.mjs').Secrets} secrets
+ */
 export function secretValues(secrets) {
   return Object.values(secrets)
     .flatMap((value) => value.split(/[:,]/))
     .filter((part) => part.length >= 32);
 }
 
-/** What a page could read of an answer: all but the HttpOnly cookies. @param {import('./record.mjs').RecordedAnswer} answer */
+/**
+ * What a page could read of an answer: all but the HttpOnly cookies.
+ * @param {import('./record.mjs').RecordedAnswer} answer
+ */
 export function readable({ headers, text, url }) {
   const { 'set-cookie': cookies = [], ...others } = headers;
   const open = cookies.filter((cookie) => !/;\s*HttpOnly/i.test(cookie));
@@ -39,10 +45,11 @@ export function readable({ headers, text, url }) {
 }
 
 /**
- * Lists the secrets in the answers of the edge and in what an operator reads (logs, metrics). Both are searched for every
- * value that was in use, as it is, escaped for a URL and in base64, and for anything that has the form of a token. What an
- * operator reads is searched for the values of HttpOnly cookies as well.
- * @param {readonly import('./record.mjs').RecordedAnswer[]} answers @param {Readonly<Record<string, string>>} texts by file or path @param {readonly string[]} values
+ * Lists the secrets in the answers of the edge and in what an operator reads (logs, metrics). Both are searched for
+ * every value that was in use, as it is, escaped for a URL and in base64, and for anything that has the form of a
+ * token. What an operator reads is searched for the values of HttpOnly cookies as well.
+ * @param {readonly import('./record.mjs').RecordedAnswer[]} answers
+ * @param {Readonly<Record<string, string>>} texts by file or path @param {readonly string[]} values
  */
 export function leaksOfRun(answers, texts, values) {
   const cookies = answers
@@ -75,11 +82,15 @@ export function leaksOfRun(answers, texts, values) {
   });
 }
 
-/** How much was searched, or how much must have been. @typedef {{ answers: number, lines: number, values: number }} Amount */
+/**
+ * How much was searched, or how much must have been.
+ * @typedef {{ answers: number, lines: number, values: number }} Amount
+ */
 
 /**
  * Fails a run that leaked a secret, and also one in which too little was searched to prove anything.
- * @param {{ answers: readonly import('./record.mjs').RecordedAnswer[], texts: Readonly<Record<string, string>>, values: readonly string[] }} run as {@link leaksOfRun} has it
+ * @param {{ answers: readonly import('./record.mjs').RecordedAnswer[], texts: Readonly<Record<string, string>>,
+ * values: readonly string[] }} run as {@link leaksOfRun} has it
  * @param {Amount} least @returns {Amount}
  */
 export function assertNoLeak({ answers, texts, values }, least) {

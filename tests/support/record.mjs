@@ -11,7 +11,10 @@ import { exchange, send } from './exchange.mjs';
 /** @type {RecordedAnswer[]} */
 export const everyAnswer = [];
 
-/** Authorization codes that a provider sent to a callback: they belong in that address and nowhere else. @type {Set<string>} */
+/**
+ * Authorization codes that a provider sent to a callback: they belong in that address and nowhere else.
+ * @type {Set<string>}
+ */
 export const everyCode = new Set();
 
 /** Of a body. Tests also send bodies of 100 MiB. */
@@ -26,7 +29,10 @@ export function sendRecorded(origin, target, sent = {}, edge = origin) {
   return send(origin, target, sent, recorder(origin, target, edge));
 }
 
-/** The same, with the whole answer read. @param {string} origin @param {string} target @param {Sent} [sent] @param {string} [edge] */
+/**
+ * The same, with the whole answer read.
+ * @param {string} origin @param {string} target @param {Sent} [sent] @param {string} [edge]
+ */
 export function exchangeRecorded(origin, target, sent = {}, edge = origin) {
   return exchange(origin, target, sent, recorder(origin, target, edge));
 }
@@ -45,7 +51,10 @@ export function recordAddress(url) {
   if (code) everyCode.add(code);
 }
 
-/** Records an answer from its headers on; its reader reads it as before. @param {IncomingMessage} incoming @param {URL} url */
+/**
+ * Records an answer from its headers on; its reader reads it as before.
+ * @param {IncomingMessage} incoming @param {URL} url
+ */
 export function recordAnswer(incoming, url) {
   const answer = { status: incoming.statusCode ?? 0, headers: incoming.headers, text: '', url: url.href };
   everyAnswer.push(answer);

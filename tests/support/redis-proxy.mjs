@@ -4,7 +4,9 @@ import { connect, createServer } from 'node:net';
 
 import { listen } from './listen.mjs';
 
-/** Part of a CloudEvent. Of the bridge's requests to Redis only a delivery, which appends to a user's buffer, holds one. */
+/**
+ * Part of a CloudEvent. Of the bridge's requests to Redis only a delivery, which appends to a user's buffer, holds one.
+ */
 const DELIVERY = Buffer.from('"data":');
 
 export class RedisProxy {

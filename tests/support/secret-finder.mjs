@@ -3,7 +3,11 @@
 /** A JSON Web Token's header, which many tokens share. */
 const JWT_HEADER = /^[\w-]+\.(?=[\w-]+\.)/;
 
-/** The forms of a secret: as it is, escaped for a URL or JSON, in hex, and in base64 of either alphabet at each of three offsets. @param {string} value */
+/**
+ * The forms of a secret: as it is, escaped for a URL or JSON, in hex, and in base64 of either alphabet at each of three
+ * offsets.
+ * @param {string} value
+ */
 export function forms(value) {
   const secret = value.startsWith('eyJ') ? value.replace(JWT_HEADER, '') : value;
   const hex = Buffer.from(secret).toString('hex');
@@ -28,10 +32,13 @@ export function forms(value) {
 
 /** This many characters of a form count as a leak; of a shorter form, all. */
 const WINDOW = 24;
-/** Each form is cut into pieces of this length, which are searched first. Any window of a form holds a whole piece. No secret is shorter. */
+/**
+ * Each form is cut into pieces of this length, which are searched first. Any window of a form holds a whole piece. No
+ * secret is shorter.
+ */
 const GRAM = WINDOW / 2;
 /** A piece that so many forms share is not characteristic of a secret; their other pieces are. */
-const MAX_ALIKE = 8;
+const MAX_EQUAL_PIECES = 8;
 /** The base of the rolling hash, which shows where a piece may end. */
 const FACTOR = 31;
 const FACTOR_OF_FIRST = Array.from({ length: GRAM }).reduce(
@@ -47,7 +54,10 @@ function hashOfGram(text, from) {
   return hash;
 }
 
-/** How many characters around a position in one text equal those around a position in another. @param {string} one @param {number} at @param {string} other @param {number} there */
+/**
+ * How many characters around a position in one text equal those around a position in another.
+ * @param {string} one @param {number} at @param {string} other @param {number} there
+ */
 function common(one, at, other, there) {
   let before = 0;
   while (
@@ -67,8 +77,8 @@ function common(one, at, other, there) {
 }
 
 /**
- * Returns a function that lists the secrets in a text, whole or in part. A run has thousands of secrets with millions of
- * pieces, and megabytes of text. So each text is read once for all secrets, and the pieces are kept as numbers.
+ * Returns a function that lists the secrets in a text, whole or in part. A run has thousands of secrets with millions
+ * of pieces, and megabytes of text. So each text is read once for all secrets, and the pieces are kept as numbers.
  * @param {readonly Secret[]} secrets @returns {(text: string) => string[]}
  */
 export function finder(secrets) {
@@ -88,10 +98,10 @@ export function finder(secrets) {
     for (let from = 0; from + GRAM <= form.length; from += GRAM) {
       const hash = hashOfGram(form, from);
       const bits = hash & (HASHES - 1);
-      let alike = 0;
-      for (let other = latest[bits] ?? -1; other >= 0 && alike < MAX_ALIKE; other = earlier[other] ?? -1)
-        if (hashes[other] === hash) alike++;
-      if (alike === MAX_ALIKE) continue;
+      let equalPieces = 0;
+      for (let other = latest[bits] ?? -1; other >= 0 && equalPieces < MAX_EQUAL_PIECES; other = earlier[other] ?? -1)
+        if (hashes[other] === hash) equalPieces++;
+      if (equalPieces === MAX_EQUAL_PIECES) continue;
       [owner[piece], place[piece], hashes[piece], earlier[piece]] = [index, from, hash, latest[bits] ?? -1];
       latest[bits] = piece++;
     }

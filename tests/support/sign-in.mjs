@@ -28,13 +28,19 @@ export async function authorizeAt(browser, provider, login, returnTo = '/', more
   return { authorize, callback: new URL(chosen.headers.location ?? '') };
 }
 
-/** Signs in and requests the callback. @param {EdgeBrowser} browser @param {Provider} provider @param {string} login @param {string} [returnTo] */
+/**
+ * Signs in and requests the callback.
+ * @param {EdgeBrowser} browser @param {Provider} provider @param {string} login @param {string} [returnTo]
+ */
 export async function signIn(browser, provider, login, returnTo) {
   const { authorize, callback } = await authorizeAt(browser, provider, login, returnTo);
   return { authorize, callback, finished: await browser.visit(callback) };
 }
 
-/** Returns a signed-in browser and its user. @param {{ edgeOrigin: string, hostOrigin: string }} stack @param {Provider} provider @param {string} login */
+/**
+ * Returns a signed-in browser and its user.
+ * @param {{ edgeOrigin: string, hostOrigin: string }} stack @param {Provider} provider @param {string} login
+ */
 export async function signedIn(stack, provider, login) {
   const browser = new EdgeBrowser(stack);
   const { finished } = await signIn(browser, provider, login);

@@ -20,7 +20,10 @@ import { RedisProxy } from './redis-proxy.mjs';
 
 /** @typedef {import('../../scripts/stack/stack.mjs').PartName} PartName */
 
-/** What even the smallest run must search: some answers and log lines, and the stack's own secrets. @type {import('./leak.mjs').Amount} */
+/**
+ * What even the smallest run must search: some answers and log lines, and the stack's own secrets.
+ * @type {import('./leak.mjs').Amount}
+ */
 const LEAST = { answers: 1, lines: 1, values: 6 };
 /** Whether this run has all files of a folder, and not a chosen few. */
 const isWhole = process.env.CAUSEWAY_TEST_WHOLE === '1';
@@ -38,16 +41,18 @@ const REVOCATION_BOUND_SECONDS = 2;
 export const revocationBound = () => delay(REVOCATION_BOUND_SECONDS * 1000);
 
 /**
- * A Kafka that is not the tests' own, with records of others in it. KAFKA_BROKERS alone is for `scripts/dev`; tests write
- * there only if CAUSEWAY_TEST_EXTERNAL_KAFKA allows it. Tests that stop Kafka or count its records are then skipped.
+ * A Kafka that is not the tests' own, with records of others in it. KAFKA_BROKERS alone is for `scripts/dev`; tests
+ * write there only if CAUSEWAY_TEST_EXTERNAL_KAFKA allows it. Tests that stop Kafka or count its records are
+ * then skipped.
  */
 export const externalBrokers = process.env.CAUSEWAY_TEST_EXTERNAL_KAFKA === '1' ? process.env.KAFKA_BROKERS : undefined;
 
 /**
- * Starts a stack on free ports and stops it after the last test. Its state is removed unless a test failed. Parts that the
- * target does not have are not started.
+ * Starts a stack on free ports and stops it after the last test. Its state is removed unless a test failed. Parts that
+ * the target does not have are not started.
  * @param {readonly PartName[]} only
- * @param {Record<string, string> | ((ports: import('../../scripts/stack/target.mjs').Ports) => Record<string, string>)} [edgeVariables] on top of the stack's own
+ * @param {Record<string, string> | ((ports: import('../../scripts/stack/target.mjs').Ports) => Record<string, string>)}
+ * [edgeVariables] on top of the stack's own
  * @param {() => readonly string[]} [secretsInUse] beside the stack's own and the tokens of the emulators
  * @param {string} [name] of its state, where a run has several stacks
  * @param {import('./leak.mjs').Amount} [least] what the leak scan must have searched after all tests of a folder
@@ -94,33 +99,36 @@ export async function startStack(only, edgeVariables = {}, secretsInUse = () => 
       await stack.stop();
       for (const between of [github, graph, deliveries]) between.close();
     }
-    const logs = globSync(`${state}/**/log/{edge,bridge}*.log`);
-    const texts = {
-      ...Object.fromEntries(logs.map((file) => [file, readFileSync(file, 'utf8')])),
-      ...(metrics && { '/metrics': metrics }),
-    };
-    const values = [
-      ...secretValues(stack.secrets),
-      ...everyCode,
-      ...github.tokens(),
-      ...graph.tokens(),
-      ...secretsInUse(),
-    ];
-    const isOf = (/** @type {string} */ edge, /** @type {string} */ url) => url.startsWith(`${edge}/`);
-    // Includes the answers of edges that a test started, and browsers' streams, which have no URL.
-    const answers = everyAnswer.filter(
-      ({ url }) => isOf(stack.edgeOrigin, url) || !edges.some((edge) => isOf(edge, url)),
-    );
-    const seen = assertNoLeak({ answers, texts, values }, isWhole ? least : LEAST);
-    console.log(
-      `# no leak of ${seen.values} secrets in ${seen.answers} answers and ${seen.lines} lines of ${logs.length} logs${metrics && " and the bridge's metrics"}`,
-    );
+    assertNothingLeaked(stack, state, metrics, [...github.tokens(), ...graph.tokens(), ...secretsInUse()], least);
   });
   // Only at the exit is it known whether a test failed.
   process.on('exit', (code) => {
     if (code === 0 && !process.env.CAUSEWAY_TEST_STATE) rmSync(state, { recursive: true, force: true });
   });
   return { stack, github, graph, deliveries };
+}
+
+/**
+ * The leak scan of a stack that has ended.
+ * @param {Stack} stack @param {string} state @param {string} metrics of the bridge
+ * @param {readonly string[]} tokens that were in use @param {import('./leak.mjs').Amount} least
+ */
+function assertNothingLeaked(stack, state, metrics, tokens, least) {
+  const logs = globSync(`${state}/**/log/{edge,bridge}*.log`);
+  const texts = {
+    ...Object.fromEntries(logs.map((file) => [file, readFileSync(file, 'utf8')])),
+    ...(metrics && { '/metrics': metrics }),
+  };
+  const values = [...secretValues(stack.secrets), ...everyCode, ...tokens];
+  const isOf = (/** @type {string} */ edge, /** @type {string} */ url) => url.startsWith(`${edge}/`);
+  // Includes the answers of edges that a test started, and browsers' streams, which have no URL.
+  const answers = everyAnswer.filter(
+    ({ url }) => isOf(stack.edgeOrigin, url) || !edges.some((edge) => isOf(edge, url)),
+  );
+  const seen = assertNoLeak({ answers, texts, values }, isWhole ? least : LEAST);
+  console.log(
+    `# no leak of ${seen.values} secrets in ${seen.answers} answers and ${seen.lines} lines of ${logs.length} logs${metrics && " and the bridge's metrics"}`,
+  );
 }
 
 function targetOfRun() {

@@ -129,7 +129,10 @@ export class ResumingStream {
     return this.events.map((event) => event.data.text);
   }
 
-  /** Waits until the predicate holds. @param {string} what @param {() => boolean} holds @param {number} [milliseconds] */
+  /**
+   * Waits until the predicate holds.
+   * @param {string} what @param {() => boolean} holds @param {number} [milliseconds]
+   */
   async until(what, holds, milliseconds = 40_000) {
     const deadline = Date.now() + milliseconds;
     while (!holds()) {

@@ -6,7 +6,8 @@ import { confirmCookie, createHandoff, redeemCode } from './handoff.js';
 /**
  * @typedef {{ id: string, name: string }} Provider
  * @typedef {{ id: string, name: string, email?: string | null }} User
- * @typedef {{ authenticated: boolean, user?: User, providers: Provider[], handoff?: boolean, isBlocked?: boolean }} SessionInfo
+ * @typedef {{ authenticated: boolean, user?: User, providers: Provider[], handoff?: boolean, isBlocked?: boolean }}
+ * SessionInfo
  *   isBlocked: a session was handed to this page, but the browser does not send its cookie
  *
  * @typedef {{ kind: 'accepted', id: string }

@@ -159,7 +159,8 @@ export function define(url) {
  * Adds the widget to an element of the page.
  *
  * @param {Element} parent usually a `div`; its other children stay
- * @param {{ edge?: string, channel?: string, heading?: string, lang?: string, strings?: Partial<typeof STRINGS> }} [options]
+ * @param {{ edge?: string, channel?: string, heading?: string, lang?: string,
+ * strings?: Partial<typeof STRINGS> }} [options]
  * @returns {() => void} removes the widget and ends its connections; safe to call again
  */
 export function mount(parent, { strings = {}, ...attributes } = {}) {

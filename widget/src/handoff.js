@@ -22,7 +22,8 @@ let redemption;
  * Exchanges the code in the page's address for a session.
  * @param {string} edge
  * @param {(body: string) => Promise<Response>} post
- * @returns {Promise<boolean> | undefined} whether that worked; undefined without a code for this edge, or once a request
+ * @returns {Promise<boolean> | undefined} whether that worked; undefined without a code for this edge, or once a
+ * request
  *   has carried the session cookie
  */
 export function redeemCode(edge, post) {

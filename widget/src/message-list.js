@@ -1,5 +1,5 @@
-// The message list. Updates the DOM to match the conversation with as few changes as possible, and stays scrolled to the
-// newest message unless the user has scrolled away.
+// The message list. Updates the DOM to match the conversation with as few changes as possible, and stays scrolled to
+// the newest message unless the user has scrolled away.
 
 import { element, icon } from './dom.js';
 

@@ -3,11 +3,11 @@
 // EventSource resumes by itself with its last id. When it gives up (on any status but 200) or keeps failing, it is
 // replaced after a jittered wait. A new one starts with a snapshot, so nothing is missed, but records repeat.
 //
-// Keep-alive comments are invisible to a page, so a connection that was lost while the machine slept looks open. Any sign
-// of sleep or of a change of network therefore opens a new one.
+// Keep-alive comments are invisible to a page, so a connection that was lost while the machine slept looks open. Any
+// sign of sleep or of a change of network therefore opens a new one.
 //
-// The session cookie decides whose stream it is, and another window may have replaced it. After an interruption, records
-// are buffered until it is known who is signed in.
+// The session cookie decides whose stream it is, and another window may have replaced it. After an interruption,
+// records are buffered until it is known who is signed in.
 
 import { backoffMs } from './backoff.js';
 

@@ -1,5 +1,5 @@
-// The visible widget: header, message list, composer, sign-in panel. Makes no decisions: it renders what it is given and
-// reports what the user does.
+// The visible widget: header, message list, composer, sign-in panel. Makes no decisions: it renders what it is given
+// and reports what the user does.
 
 import { Announcer } from './announcer.js';
 import { Composer } from './composer.js';
@@ -13,7 +13,8 @@ import { MessageList } from './message-list.js';
  * @property {() => void} signOut
  * @property {() => void} signIn the user is about to go to the identity provider
  *
- * @typedef {{ title: string, text: string, links: { href: () => string, text: string, isNewWindow?: boolean }[] }} SignIn
+ * @typedef {{ title: string, text: string, links: { href: () => string, text: string, isNewWindow?: boolean }[] }}
+ * SignIn
  *   isNewWindow: the link opens a new window, and this one stays
  */
 
@@ -91,8 +92,8 @@ export class View {
   /** @param {string} name of the user */
   showChat(name) {
     this.#signInShown = '';
-    // Emptied at once: while the window is hidden no frame is drawn, and the previous user's messages would stay under this
-    // name.
+    // Emptied at once: while the window is hidden no frame is drawn, and the previous user's messages would stay under
+    // this name.
     this.#messageList.update([]);
     this.#name.textContent = this.#name.title = name;
     this.#arrange(true, false);
@@ -109,8 +110,8 @@ export class View {
       element('h3', {}, title),
       element('p', {}, text),
       ...links.map(({ href, text: label, isNewWindow }) => {
-        // The edge asks for confirmation if it does not know the page a sign-in comes from, and the page's own policy may
-        // withhold its origin.
+        // The edge asks for confirmation if it does not know the page a sign-in comes from, and the page's own policy
+        // may withhold its origin.
         const link = element('a', { href: href(), part: 'sign-in-link', referrerpolicy: 'strict-origin' }, label);
         if (isNewWindow) link.target = '_blank';
         else

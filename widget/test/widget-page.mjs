@@ -8,18 +8,10 @@ import { join } from 'node:path';
 import { after, afterEach, before, beforeEach } from 'node:test';
 
 import { hostServer } from '../../examples/host/server.mjs';
+import { LAUNCH_OPTIONS } from '../../tests/support/chromium.mjs';
 import { build } from '../build.mjs';
 import { ADA, StubEdge } from './stub-edge.mjs';
 
-const CHROMIUM_ARGS = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
 const TIMEOUT_MS = 10_000;
 
 /**
@@ -72,10 +64,7 @@ class WidgetPage {
     this.hostOrigin = `http://localhost:${port}`;
     // Not imported at the top: files of which a name pattern selects no test need not load it, which takes a second.
     const { chromium } = await import('playwright-core');
-    this.#browser = await chromium.launch({
-      executablePath: process.env.CHROMIUM_BIN ?? '/usr/bin/chromium',
-      args: CHROMIUM_ARGS,
-    });
+    this.#browser = await chromium.launch(LAUNCH_OPTIONS);
   }
 
   async stop() {

@@ -4,7 +4,10 @@ import { cargoProgram } from '../path.mjs';
 import { Part } from '../process.mjs';
 import { redisUrl } from './redis.mjs';
 
-/** @param {{ target: import('../target.mjs').Target, state: string, ports: import('../target.mjs').Ports, secrets: import('../secret.mjs').Secrets, brokers: string, variables?: Record<string, string> }} options */
+/**
+ * @param {{ target: import('../target.mjs').Target, state: string, ports: import('../target.mjs').Ports,
+ * secrets: import('../secret.mjs').Secrets, brokers: string, variables?: Record<string, string> }} options
+ */
 export function bridgePart({ target, state, ports, secrets, brokers, variables = {} }) {
   return new Part({
     name: 'bridge',

@@ -7,14 +7,18 @@ import { ENTRA_CLIENT_ID, ENTRA_TENANT, GITHUB_CLIENT_ID } from './emulators.mjs
  * @property {string} state
  * @property {import('../target.mjs').Ports} ports
  * @property {import('../secret.mjs').Secrets} secrets
- * @property {Record<string, string | undefined>} [variables] added to the stack's own; undefined removes one; named as in docs/configuration.md
+ * @property {Record<string, string | undefined>} [variables] added to the stack's own; undefined removes one; named as
+ * in docs/configuration.md
  * @property {string} [name]
  * @property {boolean} [quiet] the edge does not log each request
  * @property {(text: string) => string} [manifest] changes the deployed manifest; Spin only
  * @property {boolean} [unready] the edge is misconfigured on purpose: any answer makes it ready
  */
 
-/** The settings that every edge of a local stack has. @param {{ ports: import('../target.mjs').Ports, secrets: import('../secret.mjs').Secrets }} stack */
+/**
+ * The settings that every edge of a local stack has.
+ * @param {{ ports: import('../target.mjs').Ports, secrets: import('../secret.mjs').Secrets }} stack
+ */
 export function settings({ ports, secrets }) {
   return {
     PUBLIC_ORIGIN: `http://localhost:${ports.edge}`,

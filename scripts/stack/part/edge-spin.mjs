@@ -58,7 +58,7 @@ export function spinEdgePart({
       await answer.body?.cancel();
       return unready || answer.ok;
     },
-    hint: 'if the log names a variable, correct it; if it says that the component cannot be run, run scripts/build-spin.',
+    hint: 'if the log names a variable, correct it; if the component cannot be run, run scripts/build-spin.',
   });
 }
 
@@ -84,7 +84,10 @@ function originsOf({ SERVICES, OIDC_PROVIDERS }) {
   }
 }
 
-/** Adds hosts to the manifest's allowed_outbound_hosts, as an operator would. @param {string[]} hosts @param {string} text */
+/**
+ * Adds hosts to the manifest's allowed_outbound_hosts, as an operator would.
+ * @param {string[]} hosts @param {string} text
+ */
 function withHosts(hosts, text) {
   return text.replace(/^allowed_outbound_hosts = \[\n/m, `$&${hosts.map((host) => `    "${host}",\n`).join('')}`);
 }

@@ -24,7 +24,8 @@ export const USERS = Object.freeze([
 ]);
 
 /**
- * @param {{ state: string, ports: import('../target.mjs').Ports, edgeOrigin: string, secrets: import('../secret.mjs').Secrets, users?: readonly User[] }} options
+ * @param {{ state: string, ports: import('../target.mjs').Ports, edgeOrigin: string,
+ * secrets: import('../secret.mjs').Secrets, users?: readonly User[] }} options
  */
 export function emulatorsPart({ state, ports, edgeOrigin, secrets, users = USERS }) {
   mkdirSync(state, { recursive: true });

@@ -1,5 +1,5 @@
-// Redis: Debian's server in a directory of its own, which keeps its data across restarts. Edge and bridge log in as the user
-// that docs/deploy-spin.md tells operators to create, so tests show that its permissions suffice.
+// Redis: Debian's server in a directory of its own, which keeps its data across restarts. Edge and bridge log in as the
+// user that docs/deploy-spin.md tells operators to create, so tests show that its permissions suffice.
 
 import { mkdirSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
@@ -8,7 +8,10 @@ import { join } from 'node:path';
 import { ROOT } from '../path.mjs';
 import { Part, PartError } from '../process.mjs';
 
-/** The URL for edge and bridge, of Redis itself or of a proxy before it. @param {number} port @param {import('../secret.mjs').Secrets} secrets */
+/**
+ * The URL for edge and bridge, of Redis itself or of a proxy before it.
+ * @param {number} port @param {import('../secret.mjs').Secrets} secrets
+ */
 export function redisUrl(port, secrets) {
   return `redis://causeway:${secrets.redisPassword}@127.0.0.1:${port}`;
 }
@@ -55,7 +58,10 @@ export function redisPart({ state, port, secrets }) {
   });
 }
 
-/** Whether it has loaded its data. Until then it answers every command with an error. @param {number} port @returns {Promise<boolean>} */
+/**
+ * Whether it has loaded its data. Until then it answers every command with an error.
+ * @param {number} port @returns {Promise<boolean>}
+ */
 function answersPing(port) {
   return new Promise((resolve) => {
     const socket = connect(port, '127.0.0.1', () => socket.write('PING\r\n'));

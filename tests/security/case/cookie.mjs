@@ -11,7 +11,10 @@ import { parseSetCookie, setCookies } from '../../support/browser.mjs';
 /** Every way to use a session; all must reject alike. @param {Bff} bff */
 const sessionTargets = (bff) => [bff.profile.api.prefix + bff.profile.api.own, bff.path.stream];
 
-/** Asserts that this Cookie header is no session, and that every rejection is the same. @param {Bff} bff @param {string | string[] | undefined} cookie @param {string} why */
+/**
+ * Asserts that this Cookie header is no session, and that every rejection is the same.
+ * @param {Bff} bff @param {string | string[] | undefined} cookie @param {string} why
+ */
 async function assertNoSession(bff, cookie, why) {
   const calls = bff.upstream.seen.length;
   const bodies = new Set();
@@ -291,23 +294,23 @@ export const wholeRunCases = [
       const isOpen = bff.origin.startsWith('http:');
       // Every answer of this run.
       for (const { answer } of bff.traffic) {
-        const about = `${answer.target.slice(0, 120)} (${answer.status})`;
+        const context = `${answer.target.slice(0, 120)} (${answer.status})`;
         const cookies = setCookies(answer);
         if (!bff.profile.requestAnswered(answer)) {
           // The server in front has answered, or the connection broke: no session is involved.
           assert.ok(
             bff.profile.frontServer.statuses.includes(answer.status) ||
               (answer.status === 500 && bff.profile.frontServer.isOwnError(answer)),
-            `${about} is not an answer of the BFF`,
+            `${context} is not an answer of the BFF`,
           );
-          assert.deepEqual(cookies, [], about);
+          assert.deepEqual(cookies, [], context);
           continue;
         }
         checked++;
         if (!bff.profile.isPublic(answer) || cookies.length)
-          assert.match(String(answer.headers['cache-control']), /(?:^|, )no-store(?:,|$)/, `${about} may be cached`);
+          assert.match(String(answer.headers['cache-control']), /(?:^|, )no-store(?:,|$)/, `${context} may be cached`);
         for (const name of ['cdn-cache-control', 'surrogate-control', 'expires'])
-          assert.equal(answer.headers[name], undefined, `${name} of ${about}`);
+          assert.equal(answer.headers[name], undefined, `${name} of ${context}`);
         for (const cookie of cookies) {
           const { name, value, attributes, isRemoval } = parseSetCookie(cookie);
           const site = bff.profile.returningCookies.test(name) ? /^(?:Strict|Lax)$/ : /^Strict$/;
@@ -325,10 +328,10 @@ export const wholeRunCases = [
           .toLowerCase()
           .split(/\s*,\s*/);
         for (const name of ['cookie', 'origin', 'sec-fetch-site'])
-          assert.ok(vary.includes(name), `${about} varies by ${vary}`);
-        assert.equal(answer.headers['x-content-type-options'], 'nosniff', about);
+          assert.ok(vary.includes(name), `${context} varies by ${vary}`);
+        assert.equal(answer.headers['x-content-type-options'], 'nosniff', context);
         // Browsers ignore it for an origin without TLS.
-        assert.equal(answer.headers['strict-transport-security'] === undefined, isOpen, about);
+        assert.equal(answer.headers['strict-transport-security'] === undefined, isOpen, context);
       }
       assert.ok(checked >= 8, `${checked} answers checked`);
     },

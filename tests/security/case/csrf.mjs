@@ -18,7 +18,11 @@ const fromOtherSite = (bff) => ({
 /** Targets that change state or read user data. @param {Bff} bff */
 const targets = (bff) => [`${bff.profile.api.prefix}${bff.profile.api.family}/1`, bff.path.event, bff.path.logout];
 
-/** Asserts that a request is rejected and not forwarded, and that the user stays signed in. @param {Bff} bff @param {Browser} browser @param {string} target @param {Sent} sent @param {string} why @param {number[]} statuses */
+/**
+ * Asserts that a request is rejected and not forwarded, and that the user stays signed in.
+ * @param {Bff} bff @param {Browser} browser @param {string} target @param {Sent} sent @param {string} why
+ * @param {number[]} statuses
+ */
 async function assertForbidden(bff, browser, target, sent, why, statuses = [403]) {
   const before = [bff.upstream.seen.length, bff.bridge.seen.length];
   const answer = await browser.call(target, sent);
@@ -32,7 +36,10 @@ async function assertForbidden(bff, browser, target, sent, why, statuses = [403]
   return answer;
 }
 
-/** @param {string} id @param {string} title @param {(bff: Bff, browser: Browser) => Promise<unknown>} attack @returns {import('../case.mjs').Case} */
+/**
+ * @param {string} id @param {string} title @param {(bff: Bff, browser: Browser) => Promise<unknown>} attack
+ * @returns {import('../case.mjs').Case}
+ */
 const asUser = (id, title, attack) => ({
   id,
   title,

@@ -23,7 +23,10 @@ const sendLogout = (bff, realm, token) =>
     body: new URLSearchParams({ logout_token: token }).toString(),
   });
 
-/** A browser with a session whose ID token has a `sid`. @param {Bff} bff @param {Realm} [realm] @param {string} [sid] */
+/**
+ * A browser with a session whose ID token has a `sid`.
+ * @param {Bff} bff @param {Realm} [realm] @param {string} [sid]
+ */
 async function withSid(bff, realm = bff.realms.oidc, sid = `sid-${Math.random().toString(36).slice(2)}`) {
   realm.sid = sid;
   const signed = await bff.signedIn(realm);
@@ -31,12 +34,69 @@ async function withSid(bff, realm = bff.realms.oidc, sid = `sid-${Math.random().
   return { ...signed, sid, realm };
 }
 
-/** Signs out. A repeated sign-out succeeds, too. @param {Bff} bff @param {import('../../support/browser.mjs').Browser} browser */
+/**
+ * Signs out. A repeated sign-out succeeds, too.
+ * @param {Bff} bff @param {import('../../support/browser.mjs').Browser} browser
+ */
 export async function signOut(bff, browser) {
   const answer = await browser.call(bff.path.logout, { method: 'POST' });
   assert.ok([200, 204].includes(answer.status), `logout answers ${answer.status}`);
   assert.equal(answer.headers.location, undefined);
   return answer;
+}
+
+/**
+ * Logout tokens that must be rejected, each for the flaw that it is named after.
+ * @param {Realm} realm @param {string} sid @param {import('../provider/stub.mjs').ProviderStub} provider
+ * @returns {[string, string | Promise<string>][]}
+ */
+function forgedLogoutTokens(realm, sid, provider) {
+  const now = Math.floor(Date.now() / 1000);
+  const event = 'http://schemas.openid.net/event/backchannel-logout';
+  const claims = {
+    iss: realm.issuer,
+    aud: realm.clientId,
+    iat: now,
+    exp: now + 120,
+    jti: 'x1',
+    sid,
+    events: { [event]: {} },
+  };
+  const header = { alg: 'RS256', kid: realm.honestKey.kid, typ: 'logout+jwt' };
+  return [
+    ['nothing', ''],
+    ['no JWT', 'x'],
+    ['alg none', `${unsigned({ ...header, alg: 'none' }, claims)}.`],
+    ['HS256 with the public key', signWithSecret({ ...header, alg: 'HS256' }, claims, realm.honestKey.pem)],
+    ['HS256 with the client secret', signWithSecret({ ...header, alg: 'HS256' }, claims, realm.clientSecret)],
+    ['no signature', `${unsigned(header, claims)}.`],
+    ['another key under its name', provider.otherKey.signAnyway(header, claims)],
+    ['an unknown key', provider.otherKey.sign({ kid: 'unknown' }, claims)],
+    .../** @type {[string, Json][]} */ ([
+      ['another issuer', { sid, iss: 'https://evil.example' }],
+      ['no issuer', { sid, iss: undefined }],
+      ['another audience', { sid, aud: 'other' }],
+      ['one audience too many', { sid, aud: [realm.clientId, 'other'] }],
+      ['no audience', { sid, aud: undefined }],
+      ['no events', { sid, events: undefined }],
+      ['another event', { sid, events: { 'http://evil.example': {} } }],
+      ['events as a list', { sid, events: [event] }],
+      ['an event that is a text', { sid, events: event }],
+      ['a nonce', { sid, nonce: 'x' }],
+      ['neither sub nor sid', {}],
+      ['an empty sid', { sid: '' }],
+      ['a sid that is a list', { sid: [sid] }],
+      ['expired', { sid, exp: now - 300 }],
+      ['issued long ago', { sid, iat: now - 3600, exp: now + 3600 }],
+      ['issued in the future', { sid, iat: now + 3600, exp: now + 3700 }],
+      ['no iat', { sid, iat: undefined }],
+      ['no jti', { sid, jti: undefined }],
+      ['an empty jti', { sid, jti: '' }],
+    ]).map(([why, changes]) => /** @type {[string, Promise<string>]} */ ([why, realm.logoutToken(changes)])),
+    ['type of an access token', realm.logoutToken({ sid }, { typ: 'at+jwt' })],
+    ['a critical extension', realm.logoutToken({ sid }, { crit: ['x'], x: 1 })],
+    ['an ID token', realm.honestKey.sign({ ...header, typ: 'JWT' }, { ...realm.claims(realm.user, null), sid })],
+  ];
 }
 
 /** @type {import('../case.mjs').Case[]} */
@@ -46,54 +106,7 @@ export const cases = [
     title: 'forged logout tokens end no session; a genuine one does, once',
     async attack(bff, provider) {
       const { browser, user, sid, realm } = await withSid(bff);
-      const now = Math.floor(Date.now() / 1000);
-      const event = 'http://schemas.openid.net/event/backchannel-logout';
-      const claims = {
-        iss: realm.issuer,
-        aud: realm.clientId,
-        iat: now,
-        exp: now + 120,
-        jti: 'x1',
-        sid,
-        events: { [event]: {} },
-      };
-      const header = { alg: 'RS256', kid: realm.honestKey.kid, typ: 'logout+jwt' };
-      /** @type {[string, string | Promise<string>][]} */
-      const forged = [
-        ['nothing', ''],
-        ['no JWT', 'x'],
-        ['alg none', `${unsigned({ ...header, alg: 'none' }, claims)}.`],
-        ['HS256 with the public key', signWithSecret({ ...header, alg: 'HS256' }, claims, realm.honestKey.pem)],
-        ['HS256 with the client secret', signWithSecret({ ...header, alg: 'HS256' }, claims, realm.clientSecret)],
-        ['no signature', `${unsigned(header, claims)}.`],
-        ['another key under its name', provider.otherKey.signAnyway(header, claims)],
-        ['an unknown key', provider.otherKey.sign({ kid: 'unknown' }, claims)],
-        .../** @type {[string, Json][]} */ ([
-          ['another issuer', { sid, iss: 'https://evil.example' }],
-          ['no issuer', { sid, iss: undefined }],
-          ['another audience', { sid, aud: 'other' }],
-          ['one audience too many', { sid, aud: [realm.clientId, 'other'] }],
-          ['no audience', { sid, aud: undefined }],
-          ['no events', { sid, events: undefined }],
-          ['another event', { sid, events: { 'http://evil.example': {} } }],
-          ['events as a list', { sid, events: [event] }],
-          ['an event that is a text', { sid, events: event }],
-          ['a nonce', { sid, nonce: 'x' }],
-          ['neither sub nor sid', {}],
-          ['an empty sid', { sid: '' }],
-          ['a sid that is a list', { sid: [sid] }],
-          ['expired', { sid, exp: now - 300 }],
-          ['issued long ago', { sid, iat: now - 3600, exp: now + 3600 }],
-          ['issued in the future', { sid, iat: now + 3600, exp: now + 3700 }],
-          ['no iat', { sid, iat: undefined }],
-          ['no jti', { sid, jti: undefined }],
-          ['an empty jti', { sid, jti: '' }],
-        ]).map(([why, changes]) => /** @type {[string, Promise<string>]} */ ([why, realm.logoutToken(changes)])),
-        ['type of an access token', realm.logoutToken({ sid }, { typ: 'at+jwt' })],
-        ['a critical extension', realm.logoutToken({ sid }, { crit: ['x'], x: 1 })],
-        ['an ID token', realm.honestKey.sign({ ...header, typ: 'JWT' }, { ...realm.claims(realm.user, null), sid })],
-      ];
-      for (const [why, token] of forged) {
+      for (const [why, token] of forgedLogoutTokens(realm, sid, provider)) {
         const answer = await sendLogout(bff, realm, await token);
         assert.equal(answer.status, 400, `${why}: ${answer.status} ${answer.text}`);
         assert.match(String(answer.headers['cache-control']), /no-store/);

@@ -23,7 +23,10 @@ const decoded = (texts) =>
     text.replace(/%(?:0[09abcd]|20|7f)/g, (escape) => String.fromCharCode(Number.parseInt(escape.slice(1), 16))),
   );
 
-/** All sequences of separators of this length. @param {string[]} separators @param {number} length @returns {string[]} */
+/**
+ * All sequences of separators of this length.
+ * @param {string[]} separators @param {number} length @returns {string[]}
+ */
 const runs = (separators, length) =>
   length === 0 ? [''] : separators.flatMap((first) => runs(separators, length - 1).map((rest) => first + rest));
 

@@ -12,16 +12,19 @@ import { corpus } from './redirect-corpus.mjs';
 /** @param {Bff} bff */
 const entries = (bff) => corpus(bff.origin, bff.running?.hostOrigin ?? 'http://localhost:8080');
 
-/** Asserts that a browser on the BFF's origin would stay on the configured origins. @param {Bff} bff @param {string} location */
-function assertStays(bff, location, about = '') {
+/**
+ * Asserts that a browser on the BFF's origin would stay on the configured origins.
+ * @param {Bff} bff @param {string} location
+ */
+function assertStays(bff, location, context = '') {
   let text = location;
   // Nor may it lead elsewhere after further decoding.
   for (let round = 0; round < 3; round++) {
     // After decoding there may be a space, which no parser drops from the middle of a URL.
     const plain = round ? /^[^?#]*[^ -[\]-~\u0080-\uffff]/ : /^[^?#]*[^!-[\]-~]/;
     const origins = [bff.origin, bff.running?.hostOrigin];
-    assert.ok(origins.includes(new URL(text, bff.origin).origin), `${about} leads to ${location}`);
-    assert.ok(!/^[\\/]{2}/.test(text) && !plain.test(text), `${about} leads to ${JSON.stringify(location)}`);
+    assert.ok(origins.includes(new URL(text, bff.origin).origin), `${context} leads to ${location}`);
+    assert.ok(!/^[\\/]{2}/.test(text) && !plain.test(text), `${context} leads to ${JSON.stringify(location)}`);
     try {
       const [path = '', ...query] = text.split('?');
       text = [decodeURIComponent(path), ...query].join('?');
@@ -62,6 +65,89 @@ const CALLBACK_ONLY_EVERY = 6;
 /** A well-formed state of no sign-in. */
 const UNKNOWN_STATE = 'A'.repeat(43);
 
+/**
+ * Asserts that a rejected sign-in does not use a return address.
+ * @param {Bff} bff @param {string} encoded the parameter
+ */
+async function assertRejectedSignInStays(bff, encoded) {
+  const rejected = bff.browser();
+  const { authorize } = await bff.begin(rejected);
+  for (const target of [
+    `${bff.path.callback(bff.realms.oidc.id)}?${encoded}&error=x&state=${authorize.searchParams.get('state')}`,
+    `${bff.path.login('nobody')}?${encoded}`,
+  ]) {
+    const answer = await rejected.visit(target);
+    assert.ok(answer.status >= 400, `${target} answers ${answer.status}`);
+    assert.equal(answer.headers.location, undefined, target);
+    assert.ok(!answer.text.includes('evil'), target);
+  }
+}
+
+/**
+ * Asserts that a sign-out without a session leads home or to a harmless address.
+ * @param {Bff} bff @param {string} entry @param {string} encoded
+ * @param {string} context
+ */
+async function assertSignOutStays(bff, entry, encoded, context) {
+  const left = await bff.browser().visit(`${bff.path.endSession(bff.realms.oidc.id)}?${encoded}`);
+  const destination = left.headers.location ?? '';
+  assertStays(bff, destination, context);
+  assert.ok(
+    destination === bff.path.home || isHarmless(bff, entry),
+    `${context} is not home but ${destination} after signing out`,
+  );
+  const out = await bff
+    .browser()
+    .call(`${bff.path.logout}?${encoded}&post_logout_redirect_uri=${encodeURIComponent(entry.toWellFormed())}`, {
+      method: 'POST',
+    });
+  if (out.headers.location !== undefined) assertStays(bff, out.headers.location, context);
+  assert.ok(!out.text.includes('evil'), context);
+}
+
+/**
+ * Asserts the same of a signed-in user: at a repeated callback, at sign-out, and on return from the provider's logout.
+ * @param {Bff} bff @param {import('../../support/browser.mjs').Browser} browser
+ * @param {string} entry @param {string} encoded
+ * @param {string} context
+ */
+async function assertSignedInStays(bff, browser, entry, encoded, context) {
+  const again = await browser.visit(
+    `${bff.path.callback(bff.realms.oidc.id)}?state=${UNKNOWN_STATE}&code=x&${encoded}`,
+  );
+  bff.assertRedirects(again, context);
+  assert.equal(again.headers.location, bff.path.home, context);
+  const signedOut = await browser.call(`${bff.path.logout}?${encoded}`, { method: 'POST' });
+  assert.ok(
+    [200, 204].includes(signedOut.status) &&
+      signedOut.headers.location === undefined &&
+      !signedOut.text.includes('evil'),
+    `${context}: logout answers ${signedOut.status}`,
+  );
+  const logout = new URL(
+    (await browser.visit(`${bff.path.endSession(bff.realms.oidc.id)}?${encoded}`)).headers.location ?? '',
+    bff.origin,
+  );
+  assert.equal(
+    logout.origin + logout.pathname,
+    bff.realms.oidc.url('logout'),
+    `${context}: not to the provider's logout`,
+  );
+  assert.equal(
+    logout.searchParams.get('post_logout_redirect_uri'),
+    `${bff.origin}${bff.path.loggedOut(bff.realms.oidc.id)}`,
+    context,
+  );
+  const home = await browser.visit(
+    `${bff.path.loggedOut(bff.realms.oidc.id)}?state=${logout.searchParams.get('state')}&${encoded}`,
+  );
+  assertStays(bff, home.headers.location ?? '', context);
+  assert.ok(
+    home.headers.location === bff.path.home || isHarmless(bff, entry),
+    `${context} is not home but ${home.headers.location} back from the provider's logout`,
+  );
+}
+
 /** @param {string} id @param {string} title @returns {import('../case.mjs').Case} */
 function corpusCase(id, title) {
   return {
@@ -70,84 +156,30 @@ function corpusCase(id, title) {
     async attack(bff) {
       const parameter = bff.path.returnParameter;
       await concurrently([...new Set(entries(bff)[id])].entries(), async ([index, entry]) => {
-        const about = `${parameter}=${JSON.stringify(entry)}`;
+        const context = `${parameter}=${JSON.stringify(entry)}`;
         const encoded = `${parameter}=${encodeURIComponent(entry.toWellFormed())}`;
         // A return address at the callback changes nothing.
         const { browser, location } = await signInWith(bff, encoded, `&${encoded}`);
-        assertStays(bff, location, about);
-        assert.ok(location === bff.path.home || isHarmless(bff, entry), `${about} is not home but ${location}`);
+        assertStays(bff, location, context);
+        assert.ok(location === bff.path.home || isHarmless(bff, entry), `${context} is not home but ${location}`);
         if (index % CALLBACK_ONLY_EVERY === 0)
           assert.equal(
             (await signInWith(bff, '', `&${encoded}`)).location,
             bff.path.home,
-            `${about} at the callback alone`,
+            `${context} at the callback alone`,
           );
-        const rejected = bff.browser();
-        const { authorize } = await bff.begin(rejected);
-        for (const target of [
-          `${bff.path.callback(bff.realms.oidc.id)}?${encoded}&error=x&state=${authorize.searchParams.get('state')}`,
-          `${bff.path.login('nobody')}?${encoded}`,
-        ]) {
-          const answer = await rejected.visit(target);
-          assert.ok(answer.status >= 400, `${target} answers ${answer.status}`);
-          assert.equal(answer.headers.location, undefined, target);
-          assert.ok(!answer.text.includes('evil'), target);
-        }
-        const left = await bff.browser().visit(`${bff.path.endSession(bff.realms.oidc.id)}?${encoded}`);
-        const destination = left.headers.location ?? '';
-        assertStays(bff, destination, about);
-        assert.ok(
-          destination === bff.path.home || isHarmless(bff, entry),
-          `${about} is not home but ${destination} after signing out`,
-        );
-        const out = await bff
-          .browser()
-          .call(`${bff.path.logout}?${encoded}&post_logout_redirect_uri=${encodeURIComponent(entry.toWellFormed())}`, {
-            method: 'POST',
-          });
-        if (out.headers.location !== undefined) assertStays(bff, out.headers.location, about);
-        assert.ok(!out.text.includes('evil'), about);
-        // The same for a signed-in user: at a repeated callback, at sign-out, and on the return from the provider's logout.
-        const again = await browser.visit(
-          `${bff.path.callback(bff.realms.oidc.id)}?state=${UNKNOWN_STATE}&code=x&${encoded}`,
-        );
-        bff.assertRedirects(again, about);
-        assert.equal(again.headers.location, bff.path.home, about);
-        const signedOut = await browser.call(`${bff.path.logout}?${encoded}`, { method: 'POST' });
-        assert.ok(
-          [200, 204].includes(signedOut.status) &&
-            signedOut.headers.location === undefined &&
-            !signedOut.text.includes('evil'),
-          `${about}: logout answers ${signedOut.status}`,
-        );
-        const logout = new URL(
-          (await browser.visit(`${bff.path.endSession(bff.realms.oidc.id)}?${encoded}`)).headers.location ?? '',
-          bff.origin,
-        );
-        assert.equal(
-          logout.origin + logout.pathname,
-          bff.realms.oidc.url('logout'),
-          `${about}: not to the provider's logout`,
-        );
-        assert.equal(
-          logout.searchParams.get('post_logout_redirect_uri'),
-          `${bff.origin}${bff.path.loggedOut(bff.realms.oidc.id)}`,
-          about,
-        );
-        const home = await browser.visit(
-          `${bff.path.loggedOut(bff.realms.oidc.id)}?state=${logout.searchParams.get('state')}&${encoded}`,
-        );
-        assertStays(bff, home.headers.location ?? '', about);
-        assert.ok(
-          home.headers.location === bff.path.home || isHarmless(bff, entry),
-          `${about} is not home but ${home.headers.location} back from the provider's logout`,
-        );
+        await assertRejectedSignInStays(bff, encoded);
+        await assertSignOutStays(bff, entry, encoded, context);
+        await assertSignedInStays(bff, browser, entry, encoded, context);
       });
     },
   };
 }
 
-/** Whether an address stays on the BFF's origin however often it is decoded, or is one of the host page, with any query. @param {Bff} bff @param {string} entry */
+/**
+ * Whether an address stays on the BFF's origin however often it is decoded, or is one of the host page, with any query.
+ * @param {Bff} bff @param {string} entry
+ */
 function isHarmless(bff, entry) {
   const host = bff.running?.hostOrigin;
   if (host !== undefined && entry.startsWith(host) && /^(?:$|[/?#])/.test(entry.slice(host.length))) return true;

@@ -21,7 +21,10 @@ let number = 0xa00000;
 /** @param {Bff} bff */
 const target = (bff) => bff.profile.otherApi.prefix + bff.profile.otherApi.own;
 
-/** A user of a GitHub App whose tokens expire. Each call signs in another user, so that ended tokens affect one test only. @param {Bff} bff @param {number} tokenSeconds */
+/**
+ * A user of a GitHub App whose tokens expire. Each call signs in another user: ended tokens affect one test only.
+ * @param {Bff} bff @param {number} tokenSeconds
+ */
 async function signedIn(bff, tokenSeconds) {
   const realm = bff.needs(bff.realms.github, 'GitHub');
   realm.expires = true;
@@ -45,7 +48,8 @@ export const cases = [
   {
     id: 'S106',
     title:
-      'a hundred concurrent requests at GitHub: one refresh, and a call that was sent with the old token is retried with the new one',
+      'a hundred concurrent requests at GitHub: one refresh, and a call that was sent with the old token is retried ' +
+      'with the new one',
     async attack(bff) {
       const signed = await withExpiredToken(bff);
       const { realm } = signed;
@@ -56,13 +60,13 @@ export const cases = [
       let hasBegun = false;
       /** @type {() => void} */
       let release = () => {};
-      const held = new Promise((resolve) => (release = () => resolve(undefined)));
+      const released = new Promise((resolve) => (release = () => resolve(undefined)));
       bff.otherUpstream.answer = async (request) => {
         if (bearer(request) === old && !hasBegun) {
           hasBegun = true;
-          await held;
+          await released;
         }
-        return realm.whoami(request);
+        return realm.userinfo(request);
       };
       const late = other.copy().call(target(bff));
       assert.ok(await eventually(() => hasBegun));

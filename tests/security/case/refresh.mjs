@@ -31,7 +31,10 @@ async function withExpiredToken(bff) {
   return { browser, user, realm, before: receivedRefreshTokens(realm).length };
 }
 
-/** The same for several users, so that the provider can answer each differently. @param {Bff} bff @param {number} count */
+/**
+ * The same for several users, so that the provider can answer each differently.
+ * @param {Bff} bff @param {number} count
+ */
 async function manyWithExpiredTokens(bff, count) {
   const realm = bff.apiRealm;
   realm.accessTokenSeconds = 1;
@@ -55,7 +58,10 @@ export async function eventually(holds, waitMs = 10_000) {
   return false;
 }
 
-/** Asserts that a sign-out during a refresh ends the session for good. @param {Bff} bff @param {{ browser: Browser, realm: Realm }} signed @param {string} api */
+/**
+ * Asserts that a sign-out during a refresh ends the session for good.
+ * @param {Bff} bff @param {{ browser: Browser, realm: Realm }} signed @param {string} api
+ */
 export async function assertSignOutDuringRefresh(bff, { browser, realm }, api) {
   const thief = browser.copy();
   let hasBegun = false;
@@ -109,7 +115,10 @@ export async function assertNoLoopAfterLostAnswer(
   assert.equal((await browser.call(api)).status, 200, 'after a new sign-in calls work');
 }
 
-/** Asserts that a hundred concurrent calls are served after one refresh. @param {Bff} bff @param {{ browser: Browser, realm: Realm, before: number }} signed @param {string} api */
+/**
+ * Asserts that a hundred concurrent calls are served after one refresh.
+ * @param {Bff} bff @param {{ browser: Browser, realm: Realm, before: number }} signed @param {string} api
+ */
 export async function assertOneRefreshForMany(bff, { browser, realm, before }, api) {
   const answers = await Promise.all(Array.from({ length: 100 }, () => browser.call(api)));
   assert.deepEqual(

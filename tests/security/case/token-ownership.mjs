@@ -1,4 +1,4 @@
-// Section G: which token is sent, where a session has several tokens and where an installation's token serves all users.
+// Section G: which token is sent, if a session has several tokens and if an installation's token serves all users.
 
 import assert from 'node:assert/strict';
 
@@ -73,7 +73,8 @@ export const cases = [
   {
     id: 'S116',
     title:
-      "token of a GitHub App's installation: requested once, with a valid JWT and the service's permissions; sent to that API alone",
+      "token of a GitHub App's installation: requested once, with a valid JWT and the service's permissions; " +
+      'sent to that API alone',
     async attack(bff) {
       const { app } = bff.needs(bff.running, 'running BFF');
       const { prefix, own, installation } = bff.profile.appApi;

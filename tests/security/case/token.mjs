@@ -8,7 +8,11 @@ import { signWithSecret, unsigned } from '../provider/key.mjs';
 /** @typedef {import('../provider/realm.mjs').Realm} Realm */
 /** @typedef {import('../provider/realm.mjs').Overrides} Overrides */
 
-/** Asserts that a sign-in with these overrides is rejected for this reason, after the code was redeemed. @param {Bff} bff @param {Overrides} overrides @param {string} why @param {Realm} [realm] @param {string | string[]} [reason] */
+/**
+ * Asserts that a sign-in with these overrides is rejected for this reason, after the code was redeemed.
+ * @param {Bff} bff @param {Overrides} overrides @param {string} why @param {Realm} [realm]
+ * @param {string | string[]} [reason]
+ */
 export async function assertTokenRejected(bff, overrides, why, realm = bff.realms.oidc, reason = 'signature') {
   realm.overrides = overrides;
   const browser = bff.browser();
@@ -16,7 +20,10 @@ export async function assertTokenRejected(bff, overrides, why, realm = bff.realm
   realm.overrides = {};
 }
 
-/** Asserts that a sign-in with these overrides succeeds. @param {Bff} bff @param {Overrides} overrides @param {string} why @param {Realm} [realm] */
+/**
+ * Asserts that a sign-in with these overrides succeeds.
+ * @param {Bff} bff @param {Overrides} overrides @param {string} why @param {Realm} [realm]
+ */
 export async function assertTokenAccepted(bff, overrides, why, realm = bff.realms.oidc) {
   realm.overrides = overrides;
   const answer = await bff.signIn(bff.browser(), realm);

@@ -9,7 +9,11 @@ import { halfOpen } from '../../support/exchange.mjs';
 /** @typedef {import('../bff.mjs').Bff} Bff */
 /** @typedef {import('../../support/browser.mjs').Browser} Browser */
 
-/** @param {string} id @param {string} title @param {(bff: Bff, browser: Browser, target: string) => Promise<unknown>} attack @returns {import('../case.mjs').Case} */
+/**
+ * @param {string} id @param {string} title
+ * @param {(bff: Bff, browser: Browser, target: string) => Promise<unknown>} attack
+ * @returns {import('../case.mjs').Case}
+ */
 const asUser = (id, title, attack) => ({
   id,
   title,
@@ -206,7 +210,10 @@ export const cases = [
       const type = { 'Content-Type': 'application/octet-stream' };
       const post = (/** @type {import('../../support/exchange.mjs').Sent} */ sent) =>
         browser.call(target, { method: 'POST', ...sent, headers: { ...type, ...sent.headers } });
-      /** The sizes of the bodies that reach the API completely while a function runs. @param {() => Promise<unknown>} run */
+      /**
+       * The sizes of the bodies that reach the API completely while a function runs.
+       * @param {() => Promise<unknown>} run
+       */
       const arrived = async (run) => {
         const before = bff.upstream.seen.length;
         await run();

@@ -1,7 +1,7 @@
 // What the suite needs to know about Causeway. To attack another BFF, write such a module for it.
 //
-// `CAUSEWAY_SECURITY_PROFILE` or `--profile` names the module. With `--base-url` the BFF is already running and `start` is
-// not called. Cases that need its log or another configuration then report that they cannot run.
+// `CAUSEWAY_SECURITY_PROFILE` or `--profile` names the module. With `--base-url` the BFF is already running and `start`
+// is not called. Cases that need its log or another configuration then report that they cannot run.
 
 /** @typedef {import('../../support/exchange.mjs').Answer} Answer */
 
@@ -18,7 +18,8 @@ const runtime = process.env.CAUSEWAY_TARGET || 'workers';
 
 /**
  * How many instances serve at once, each with its own memory. The Spin host starts another one when each has sixteen
- * requests in progress. Cases depend only on whether there are several: instances share what one fetched from a provider.
+ * requests in progress. Cases depend only on whether there are several: instances share what one fetched from
+ * a provider.
  * @param {string} runtime
  */
 export const instancesOn = (runtime) => (runtime === 'spin' ? 2 : 1);
@@ -26,8 +27,10 @@ export const instances = instancesOn(runtime);
 
 /**
  * The HTTP server in front of the BFF, and how it answers requests that it does not forward.
- * - statuses: its answers; 0 if it closes the connection    - rejects: those for a request that it cannot parse
- * - isOwnError: whether a 500 is its own                    - resolvesDots: whether it resolves dot segments, as browsers do
+ * - statuses: its answers; 0 if it closes the connection
+ * - rejects: those for a request that it cannot parse
+ * - isOwnError: whether a 500 is its own
+ * - resolvesDots: whether it resolves dot segments, as browsers do
  * - prefersChunks: whether it ignores the length of a chunked body
  */
 export const frontServer = {
@@ -92,8 +95,8 @@ export const path = {
 };
 
 /**
- * An API behind the BFF, with paths as its stub sees them. Below `prefix`, the rules allow `GET own` and all methods below
- * `family`, but not `secret`.
+ * An API behind the BFF, with paths as its stub sees them. Below `prefix`, the rules allow `GET own` and all methods
+ * below `family`, but not `secret`.
  */
 export const api = {
   prefix: '/bff/corp',
@@ -102,7 +105,10 @@ export const api = {
   family: '/files',
   secret: '/admin/secret',
 };
-/** Whether an answer asks for a new sign-in with the API's provider, while the session goes on. @param {Answer} answer */
+/**
+ * Whether an answer asks for a new sign-in with the API's provider, while the session goes on.
+ * @param {Answer} answer
+ */
 export const signInNeeded = ({ status, text }) => status === 401 && JSON.parse(text).code === 'provider-sign-in-needed';
 /** The same API for users of a provider that binds its tokens to a key. */
 export const boundApi = { prefix: '/bff/bound', provider: 'bound', own: '/v1.0/me' };
@@ -152,7 +158,10 @@ export function user({ status, text }) {
   return session.authenticated ? session.user.id : undefined;
 }
 
-/** The reason, if a log entry reports a rejection. @param {Record<string, unknown>} entry @returns {string | undefined} */
+/**
+ * The reason, if a log entry reports a rejection.
+ * @param {Record<string, unknown>} entry @returns {string | undefined}
+ */
 export function rejection({ event, reason }) {
   return event === 'reject' ? String(reason) : undefined;
 }
@@ -163,8 +172,8 @@ export const requestOf = (entry) => entry.request_id;
 export const requestAnswered = ({ headers }) => headers['x-request-id'];
 
 /**
- * The log's names for the reasons of a rejected sign-in, by the cases' names. A rejection for a reason that has nothing to
- * do with the attack must not count as passed. @type {Readonly<Record<string, RegExp>>}
+ * The log's names for the reasons of a rejected sign-in, by the cases' names. A rejection for a reason that has nothing
+ * to do with the attack must not count as passed. @type {Readonly<Record<string, RegExp>>}
  */
 export const reasons = {
   'no state': /^state-(?:missing-or-repeated|malformed)$/,
@@ -195,7 +204,10 @@ export const reasons = {
   outage: /^identity-provider-unavailable$|^[a-z-]+-unavailable$/,
 };
 
-/** The configuration problems in a log entry, each beginning with its key. @param {Record<string, unknown>} entry @returns {string[]} */
+/**
+ * The configuration problems in a log entry, each beginning with its key.
+ * @param {Record<string, unknown>} entry @returns {string[]}
+ */
 export function configurationProblems({ event, problems }) {
   return event === 'config' && Array.isArray(problems) ? problems.map(String) : [];
 }
@@ -208,7 +220,10 @@ export function fixedPage(html) {
 /** How many providers there are that no case has used yet, so that the BFF has cached nothing of them. */
 const UNUSED = 12;
 
-/** Registers the BFF's configured providers with the stub. @param {import('../provider/stub.mjs').ProviderStub} provider */
+/**
+ * Registers the BFF's configured providers with the stub.
+ * @param {import('../provider/stub.mjs').ProviderStub} provider
+ */
 export function register(provider) {
   const entra = provider.entra({
     id: 'entra',
@@ -244,7 +259,10 @@ const registerOpenId = (provider, id) =>
 
 let generation = 0;
 
-/** Replaces the unused providers by new ones. The coordinator remembers the earlier ones for a minute. @param {import('../provider/stub.mjs').ProviderStub} provider */
+/**
+ * Replaces the unused providers by new ones. The coordinator remembers the earlier ones for a minute.
+ * @param {import('../provider/stub.mjs').ProviderStub} provider
+ */
 export function registerUnusedRealms(provider) {
   const name = (/** @type {number} */ index) => `unused-${generation}-${index}`;
   for (let index = 0; index < UNUSED; index++) provider.realms.delete(name(index));
@@ -252,7 +270,10 @@ export function registerUnusedRealms(provider) {
   return Array.from({ length: UNUSED }, (_, index) => registerOpenId(provider, name(index)));
 }
 
-/** Settings of single providers, on top of those that all have. @type {Readonly<Record<string, Record<string, unknown>>>} */
+/**
+ * Settings of single providers, on top of those that all have.
+ * @type {Readonly<Record<string, Record<string, unknown>>>}
+ */
 export const extraSettings = { recent: { max_age_seconds: 60 }, bound: { dpop: true }, narrow: { dpop: true } };
 
 export const start = async (/** @type {import('./causeway-edge.mjs').Surroundings} */ surroundings) =>

@@ -13,7 +13,10 @@ const MAX_JWT_SECONDS = 600;
 
 export class GitHubApp {
   id = 'Iv1.app-of-the-security-suite';
-  /** The issued tokens, and what they are for. @type {{ token: string, installation: number, permissions: unknown, repositories: unknown }[]} */
+  /**
+   * The issued tokens, and what they are for.
+   * @type {{ token: string, installation: number, permissions: unknown, repositories: unknown }[]}
+   */
   minted = [];
   /** The reasons of rejected requests. @type {string[]} */
   rejected = [];
@@ -28,7 +31,10 @@ export class GitHubApp {
     for (const line of this.pem.split('\n')) if (line.length === 64) home.secret(line, 'key of the GitHub App');
   }
 
-  /** GitHub's answer, if the request is for an installation's token. @param {Recorded} request @returns {Reply | undefined} */
+  /**
+   * GitHub's answer, if the request is for an installation's token.
+   * @param {Recorded} request @returns {Reply | undefined}
+   */
   answer({ method, path, headers, body }) {
     const installation = Number(path.match(/^\/app\/installations\/(\d+)\/access_tokens$/)?.[1] ?? 0);
     if (!installation) return undefined;

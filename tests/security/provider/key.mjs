@@ -39,7 +39,10 @@ export class SigningKey {
   }
 }
 
-/** A JWS by a shared secret, as algorithm confusion makes of a public key. @param {Json} header @param {Json} claims @param {string | Buffer} secret */
+/**
+ * A JWS by a shared secret, as algorithm confusion makes of a public key.
+ * @param {Json} header @param {Json} claims @param {string | Buffer} secret
+ */
 export function signWithSecret(header, claims, secret) {
   const input = unsigned(header, claims);
   return `${input}.${createHmac('sha256', secret).update(input).digest('base64url')}`;

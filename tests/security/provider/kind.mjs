@@ -15,7 +15,10 @@ export const CONSUMERS_TENANT = '9188040d-6c67-4c5b-b112-36a304b66dad';
 
 /** Microsoft Entra ID, v2.0 endpoint, one tenant. */
 export class EntraRealm extends Realm {
-  /** @param {import('./realm.mjs').Home} home @param {Omit<import('./realm.mjs').Registration, 'base'> & { tenant: string }} registration */
+  /**
+   * @param {import('./realm.mjs').Home} home
+   * @param {Omit<import('./realm.mjs').Registration, 'base'> & { tenant: string }} registration
+   */
   constructor(home, { tenant, ...registration }) {
     super(home, { ...registration, base: `/${tenant}` });
     this.tenant = tenant;
@@ -84,7 +87,10 @@ export class GitHubRealm extends Realm {
     this.expires = false;
   }
 
-  /** @param {User} user @param {string} scope @param {string | null} nonce @param {string} family @param {URLSearchParams} form @returns {Promise<Reply>} */
+  /**
+   * @param {User} user @param {string} scope @param {string | null} nonce @param {string} family
+   * @param {URLSearchParams} form @returns {Promise<Reply>}
+   */
   async grant(user, scope, nonce, family, form) {
     // A refresh ends the user's earlier access token.
     if (form.get('grant_type') === 'refresh_token')
@@ -121,7 +127,7 @@ export class GitHubRealm extends Realm {
   }
 
   /** The API's answer for the user of a token. @param {Recorded} request @returns {Reply} */
-  whoami(request) {
+  userinfo(request) {
     const user = this.granted.get(bearer(request));
     if (!user) return json({ message: 'Bad credentials' }, 401);
     const person = {

@@ -1,7 +1,7 @@
 // One identity provider of the stub. It follows the standards until a case overrides what it sends.
 //
-// Each override is a function that gets the honest value and returns what is sent instead. So a case can change any claim,
-// header, key, parameter, status or byte.
+// Each override is a function that gets the honest value and returns what is sent instead. So a case can change any
+// claim, header, key, parameter, status or byte.
 
 import { createHash, randomBytes } from 'node:crypto';
 
@@ -19,14 +19,19 @@ import { json } from './recorded.mjs';
  * @property {(parameters: URLSearchParams) => void} [authorization] changes the parameters of the callback
  * @property {(claims: Json) => Json} [claims]
  * @property {(header: Json) => Json} [header]
- * @property {(honest: { header: Json, claims: Json, key: SigningKey }) => string | undefined | Promise<string | undefined>} [idToken] the whole token; undefined leaves it out
+ * @property {(honest: { header: Json, claims: Json, key: SigningKey }) => string | undefined | Promise<string |
+ * undefined>} [idToken] the whole token; undefined leaves it out
  * @property {(body: Json, request: Recorded) => unknown} [tokens] the body of a successful token response
- * @property {(request: Recorded, honest: () => Promise<Reply>) => Reply | Promise<Reply>} [tokenEndpoint] replaces the token endpoint
+ * @property {(request: Recorded, honest: () => Promise<Reply>) => Reply | Promise<Reply>} [tokenEndpoint] replaces the
+ * token endpoint
  * @property {(request: Recorded) => Reply} [endpoint] replaces every other endpoint
  * @property {(person: Json) => unknown} [person] the body of the userinfo endpoint
  */
 /** @typedef {{ id: string, name: string, email: string }} User */
-/** @typedef {{ redirectUri: string, challenge: string | null, nonce: string | null, scope: string, user: User, used: boolean }} Code */
+/**
+ * @typedef {{ redirectUri: string, challenge: string | null, nonce: string | null, scope: string, user: User,
+ * used: boolean }} Code
+ */
 /** @typedef {{ family: string, user: User, scope: string, nonce: string | null, used: boolean }} Refresh */
 
 /** @type {User} */
@@ -42,7 +47,10 @@ export const MALLORY = Object.freeze({
   email: 'mallory@evil.example',
 });
 
-/** The stub that serves a realm: its address, and the list of secrets that must not leak. @typedef {{ origin: string, secret: (value: string, what: string) => string }} Home */
+/**
+ * The stub that serves a realm: its address, and the list of secrets that must not leak.
+ * @typedef {{ origin: string, secret: (value: string, what: string) => string }} Home
+ */
 /** @typedef {{ id: string, base: string, clientId: string, clientSecret: string, key: SigningKey }} Registration */
 
 export class Realm {
@@ -126,7 +134,10 @@ export class Realm {
     this.sid = undefined;
   }
 
-  /** A signed logout token, valid but for the changes. @param {Json} changes @param {Json} [header] @param {SigningKey} [key] */
+  /**
+   * A signed logout token, valid but for the changes.
+   * @param {Json} changes @param {Json} [header] @param {SigningKey} [key]
+   */
   async logoutToken(changes, header = {}, key = this.honestKey) {
     const now = Math.floor(Date.now() / 1000);
     const claims = {
@@ -291,7 +302,10 @@ export class Realm {
     return this.grant(refresh.user, refresh.scope, refresh.nonce, refresh.family, form);
   }
 
-  /** @param {User} user @param {string} scope @param {string | null} nonce @param {string} family @param {URLSearchParams} form @returns {Promise<Reply>} */
+  /**
+   * @param {User} user @param {string} scope @param {string | null} nonce @param {string} family
+   * @param {URLSearchParams} form @returns {Promise<Reply>}
+   */
   async grant(user, scope, nonce, family, form) {
     const isFirst = form.get('grant_type') === 'authorization_code';
     const accessToken = this.home.secret(this.accessToken(), 'access token');
@@ -320,7 +334,10 @@ export class Realm {
     return `at_${randomBytes(32).toString('base64url')}`;
   }
 
-  /** @param {User} user @param {string | null} nonce @param {number} signedInAt in Unix seconds; a refresh does not change it */
+  /**
+   * @param {User} user @param {string | null} nonce
+   * @param {number} signedInAt in Unix seconds; a refresh does not change it
+   */
   async #idToken(user, nonce, signedInAt) {
     const key = this.keys[0] ?? this.honestKey;
     const honestClaims = { ...this.claims(user, nonce), auth_time: signedInAt };
