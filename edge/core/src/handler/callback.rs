@@ -133,7 +133,7 @@ fn check_issuer(provider: &Provider, endpoints: &Endpoints, query: &Query) -> Re
     match query.one("iss").map_err(refused)? {
         Some(issuer) if provider.is_issuer(&issuer) => Ok(()),
         Some(_) => Err(refused("answer of another issuer")),
-        None if endpoints.names_itself => Err(refused("issuer missing")),
+        None if endpoints.sends_iss => Err(refused("issuer missing")),
         None => Ok(()),
     }
 }
@@ -141,7 +141,7 @@ fn check_issuer(provider: &Provider, endpoints: &Endpoints, query: &Query) -> Re
 /// Ensures that a state is used once. A browser can keep a cookie that it was told to drop, so the coordinator decides
 /// (M23).
 async fn claim_state<P: Platform>(context: &Context<'_, P>, state: &str) -> Result<(), Error> {
-    let claim = replay_guard::Command::Claim { for_ms: transaction::FINISHABLE_MS };
+    let claim = replay_guard::Command::Claim { for_ms: transaction::MAX_COMPLETION_MS };
     match context.sessions().ask_replay_guard(&ReplayGuardName::state(state), claim).await? {
         replay_guard::Reply::First => Ok(()),
         _ => Err(refused(STATE_USED)),

@@ -56,7 +56,7 @@ pub(super) async fn receive<P: Platform>(
     };
     // A made-up signature costs no more than this: reading one body, within the time limit, and hashing it.
     let body = read_body(context.platform, context.row, request).await?;
-    if !signature.is_of(&body, secret) {
+    if !signature.is_signature_of(&body, secret) {
         return Err(refused(context, &github.id, sender, "webhook signature not believed").await);
     }
     if is_ping {

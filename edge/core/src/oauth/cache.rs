@@ -55,7 +55,7 @@ pub async fn endpoints(
 ///
 /// # Errors
 /// [`Unavailable`] if there are no keys and none can be fetched.
-pub async fn with_keys_at_hand<T, E>(
+pub async fn with_cached_keys<T, E>(
     platform: &impl Platform,
     cache: &DiscoveryCache,
     provider: &Provider,

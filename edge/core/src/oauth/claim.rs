@@ -8,7 +8,7 @@ use serde_json::{Number, Value};
 ///
 /// # Errors
 /// Those of the deserializer.
-pub(super) fn for_show<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+pub(super) fn display_only<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     Ok(match Value::deserialize(deserializer)? {
         Value::String(text) => Some(text),
         _ => None,

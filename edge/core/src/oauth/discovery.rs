@@ -41,7 +41,7 @@ pub struct Endpoints {
     /// The endpoint for pushed authorization requests (RFC 9126).
     pub pushed_authorization: Option<Url>,
     /// Whether the provider sends `iss` in every callback (RFC 9207).
-    pub names_itself: bool,
+    pub sends_iss: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -85,7 +85,7 @@ impl Document for Metadata {
 ///
 /// # Errors
 /// [`Unavailable`] if the provider does not answer.
-pub async fn reach(platform: &impl Platform, provider: &Provider) -> Result<(), Unavailable> {
+pub async fn check_reachable(platform: &impl Platform, provider: &Provider) -> Result<(), Unavailable> {
     let Some(url) = metadata_url(provider) else { return Ok(()) };
     let response = platform.send(Outgoing::new(Method::GET, url?, TIMEOUT)).await?;
     match response.status.is_server_error() {
@@ -122,7 +122,7 @@ fn checked(provider: &Provider, metadata: &Metadata, configured: &Url) -> Result
         revocation: optional(&metadata.revocation_endpoint)?,
         end_session: optional(&metadata.end_session_endpoint)?,
         pushed_authorization,
-        names_itself: metadata.authorization_response_iss_parameter_supported,
+        sends_iss: metadata.authorization_response_iss_parameter_supported,
     })
 }
 
@@ -173,7 +173,7 @@ pub(super) fn github(site: &Url) -> Result<Endpoints, Unavailable> {
         revocation: None,
         end_session: None,
         pushed_authorization: None,
-        names_itself: false,
+        sends_iss: false,
     })
 }
 

@@ -37,7 +37,7 @@ impl AuthorizationSecrets {
     ///
     /// # Errors
     /// [`Unavailable`] if the random source fails.
-    pub fn draw(random: &impl Random) -> Result<Self, Unavailable> {
+    pub fn generate(random: &impl Random) -> Result<Self, Unavailable> {
         Ok(Self { state: random_text(random)?, nonce: random_text(random)?, code_verifier: random_text(random)? })
     }
 }
@@ -118,7 +118,7 @@ fn protocol_with_redirect(provider: &Provider, endpoints: &Endpoints) -> Result<
 async fn push<P: Platform>(client: &Client<'_, P>, endpoint: &Url, form: Form<'_>) -> Result<String, Unavailable> {
     let unavailable = |detail: &dyn std::fmt::Display| Unavailable::new("identity provider", detail);
     let body = client.post(endpoint, form, None).await.map_err(|error| match error {
-        TokenError::Lost(error) => error,
+        TokenError::OutcomeUnknown(error) => error,
         error => unavailable(&error),
     })?;
     let pushed: PushedResponse =
@@ -139,7 +139,7 @@ pub async fn exchange<P: Platform>(
     code: &str,
 ) -> Result<(TokenSet, Option<DpopKey>), ExchangeError> {
     let provider = client.provider;
-    let dpop = if provider.dpop { Some(DpopKey::draw(client.platform)?) } else { None };
+    let dpop = if provider.dpop { Some(DpopKey::generate(client.platform)?) } else { None };
     let protocol = protocol_with_redirect(provider, client.endpoints)?;
     let mut request = protocol
         .exchange_code(AuthorizationCode::new(code.to_owned()))
@@ -157,13 +157,15 @@ pub async fn exchange<P: Platform>(
     let tokens = protocol::tokens(client.platform, response, dpop.is_some(), &provider.scopes);
     let tokens = tokens.map_err(|error| match error {
         TokenError::Refused(code) => ExchangeError::Refused(code),
-        TokenError::Unreadable(detail) | TokenError::Unintelligible(detail) => ExchangeError::Refused(detail),
-        TokenError::Outage { detail, .. } => ExchangeError::Unavailable(Unavailable::new("identity provider", detail)),
+        TokenError::InvalidSuccess(detail) | TokenError::UnexpectedResponse(detail) => ExchangeError::Refused(detail),
+        TokenError::NotProcessed { detail, .. } => {
+            ExchangeError::Unavailable(Unavailable::new("identity provider", detail))
+        }
         error @ TokenError::NotSent => ExchangeError::Unavailable(Unavailable::new("identity provider", error)),
-        TokenError::Breakdown { .. } => {
+        TokenError::ServerError { .. } => {
             ExchangeError::Unavailable(Unavailable::new("identity provider", "server error"))
         }
-        TokenError::Lost(unavailable) => ExchangeError::Unavailable(unavailable),
+        TokenError::OutcomeUnknown(unavailable) => ExchangeError::Unavailable(unavailable),
     })?;
     Ok((tokens, dpop))
 }

@@ -58,7 +58,7 @@ pub struct InstallationToken {
     /// Expiry in Unix milliseconds by GitHub's clock, an hour after it was issued.
     pub expires_at_ms: u64,
     /// When it was requested, in Unix milliseconds by the edge's clock. `None` if not recorded.
-    pub minted_at_ms: Option<u64>,
+    pub issued_at_ms: Option<u64>,
 }
 
 /// Why there is no installation token.
@@ -70,7 +70,7 @@ pub enum InstallationError {
     Refused(StatusCode),
     /// GitHub limits the rate for this many seconds.
     #[error("GitHub gives no token for the installation for {0} s")]
-    Limited(u32),
+    RateLimited(u32),
     /// GitHub did not answer, or its answer is invalid.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
@@ -140,7 +140,7 @@ impl App {
         let issued: TokenResponse = within(platform, TIMEOUT, "GitHub", read).await?.map_err(|error| match error {
             FetchError::Status(status, headers) if status.is_client_error() => {
                 rate_limited_for_seconds(status, &headers, platform.now_ms())
-                    .map_or(InstallationError::Refused(status), InstallationError::Limited)
+                    .map_or(InstallationError::Refused(status), InstallationError::RateLimited)
             }
             FetchError::Status(status, _) => unavailable(&format_args!("installation token answered {status}")).into(),
             FetchError::Unavailable(error) => error.into(),
@@ -155,7 +155,7 @@ impl App {
         let expires_at_ms = expires_at.and_then(|time| u64::try_from(time.timestamp_millis()).ok());
         match expires_at_ms {
             Some(expires_at_ms) if usable && !exceeds_request && expires_at_ms > platform.now_ms() => {
-                Ok(InstallationToken { token: issued.token, expires_at_ms, minted_at_ms: Some(requested_at_ms) })
+                Ok(InstallationToken { token: issued.token, expires_at_ms, issued_at_ms: Some(requested_at_ms) })
             }
             _ => Err(unavailable(&"installation token over, unusable or for more than was asked for").into()),
         }

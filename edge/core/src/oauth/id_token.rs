@@ -89,13 +89,13 @@ pub struct IdClaims {
     /// Present in logout tokens only. An ID token that has it is rejected.
     events: Option<IgnoredAny>,
     /// Displayed only.
-    #[serde(default, deserialize_with = "claim::for_show")]
+    #[serde(default, deserialize_with = "claim::display_only")]
     pub name: Option<String>,
     /// Displayed only, never an identity (nOAuth, S58).
-    #[serde(default, deserialize_with = "claim::for_show")]
+    #[serde(default, deserialize_with = "claim::display_only")]
     pub email: Option<String>,
     /// Displayed only.
-    #[serde(default, deserialize_with = "claim::for_show")]
+    #[serde(default, deserialize_with = "claim::display_only")]
     pub preferred_username: Option<String>,
 }
 
@@ -190,14 +190,14 @@ impl IdClaims {
     /// Reads a token without verifying its signature, such as one that was validated on receipt and kept sealed since.
     /// `None` if it is malformed.
     #[must_use]
-    pub fn of_own(token: &str, provider: &Provider) -> Option<Self> {
-        jws::claims_of_own::<Self>(token).and_then(|claims| claims.completed(token, provider)).ok()
+    pub fn read_unverified(token: &str, provider: &Provider) -> Option<Self> {
+        jws::unverified_claims::<Self>(token).and_then(|claims| claims.completed(token, provider)).ok()
     }
 
     /// Adds Entra's claims from the same token if the provider is Entra.
     fn completed(self, token: &str, provider: &Provider) -> Result<Self, SignatureError> {
         let entra = match provider.kind {
-            Kind::Entra { .. } => Some(jws::claims_of_own(token)?),
+            Kind::Entra { .. } => Some(jws::unverified_claims(token)?),
             Kind::OpenId { .. } | Kind::GitHub { .. } => None,
         };
         Ok(Self { entra, ..self })

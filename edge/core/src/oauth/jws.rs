@@ -148,7 +148,7 @@ fn checked<A: Algorithm, T: DeserializeOwned>(
 
 /// The claims of a token, without verifying its signature, such as one that was verified on receipt and kept sealed
 /// since.
-pub(super) fn claims_of_own<T: DeserializeOwned>(token: &str) -> Result<T, SignatureError> {
+pub(super) fn unverified_claims<T: DeserializeOwned>(token: &str) -> Result<T, SignatureError> {
     let token: UntrustedToken<'_> = UntrustedToken::new(token).map_err(|_| SignatureError::Malformed)?;
     let claims: Claims<T> = token.deserialize_claims_unchecked().map_err(|_| SignatureError::Malformed)?;
     Ok(claims.custom)

@@ -36,7 +36,7 @@ pub enum LogoutTokenError {
     WrongKind,
     /// Has neither a usable `sub` nor a usable `sid`, or no usable `jti`.
     #[error("logout token does not say whom it is about")]
-    Nameless,
+    MissingIdentifier,
 }
 
 impl LogoutTokenError {
@@ -51,7 +51,7 @@ impl LogoutTokenError {
             Self::WrongParty => "logout token of another party",
             Self::Time => "logout token outside its time",
             Self::WrongKind => "logout token is another token",
-            Self::Nameless => "logout token names nobody",
+            Self::MissingIdentifier => "logout token names nobody",
         }
     }
 }
@@ -65,13 +65,13 @@ pub struct LogoutToken {
     pub jti: String,
     /// When the token was issued (`iat`), in Unix seconds.
     pub issued_at_seconds: u64,
-    /// The sessions that end.
-    pub ends: Ends,
+    /// The sessions to end.
+    pub target: LogoutTarget,
 }
 
-/// The sessions that a logout token ends.
+/// The sessions that a logout token is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ends {
+pub enum LogoutTarget {
     /// One session at the provider.
     Session {
         /// The provider's session.
@@ -86,7 +86,7 @@ pub enum Ends {
 impl LogoutToken {
     /// When the token becomes too old to be accepted by a correct clock, in Unix milliseconds.
     #[must_use]
-    pub fn refused_from_ms(&self) -> u64 {
+    pub fn accepted_until_ms(&self) -> u64 {
         let seconds = u64::try_from(MAX_AGE_SECONDS + SKEW_SECONDS).unwrap_or_default();
         self.issued_at_seconds.saturating_add(seconds).saturating_add(1).saturating_mul(1000)
     }
@@ -145,14 +145,14 @@ pub fn validate(
     if nonce || events.get(EVENT).and_then(Value::as_object).map(Map::len).is_none() {
         return Err(LogoutTokenError::WrongKind);
     }
-    let ends = match (sid, sub) {
-        (Some(sid), sub) if is_name(&sid) => Ends::Session { sid, sub: sub.filter(|sub| is_name(sub)) },
-        (None, Some(sub)) if is_name(&sub) => Ends::User(sub),
-        _ => return Err(LogoutTokenError::Nameless),
+    let target = match (sid, sub) {
+        (Some(sid), sub) if is_name(&sid) => LogoutTarget::Session { sid, sub: sub.filter(|sub| is_name(sub)) },
+        (None, Some(sub)) if is_name(&sub) => LogoutTarget::User(sub),
+        _ => return Err(LogoutTokenError::MissingIdentifier),
     };
-    let jti = jti.filter(|jti| is_name(jti)).ok_or(LogoutTokenError::Nameless)?;
+    let jti = jti.filter(|jti| is_name(jti)).ok_or(LogoutTokenError::MissingIdentifier)?;
     let issued_at_seconds = u64::try_from(issued).map_err(|_| LogoutTokenError::Time)?;
-    Ok(LogoutToken { issuer: iss, jti, issued_at_seconds, ends })
+    Ok(LogoutToken { issuer: iss, jti, issued_at_seconds, target })
 }
 
 /// Whether the text is usable as `sub`, `sid` or `jti` of a logout token.

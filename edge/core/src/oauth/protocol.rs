@@ -29,7 +29,7 @@ use crate::{
 /// The `oauth2` client for a provider.
 pub(super) type Protocol = oauth2::Client<
     BasicErrorResponse,
-    TokenAnswer,
+    TokenResponse,
     BasicTokenIntrospectionResponse,
     StandardRevocableToken,
     BasicRevocationErrorResponse,
@@ -50,7 +50,7 @@ pub(super) fn of(provider: &Provider, endpoints: &Endpoints) -> Protocol {
 /// A token response (RFC 6749 §5.1). The type of `oauth2` is too strict for some providers: it rejects a lifetime
 /// written as text. Secrets are neither printed nor serialized.
 #[derive(Debug, Deserialize, Serialize)]
-pub(super) struct TokenAnswer {
+pub(super) struct TokenResponse {
     #[serde(skip_serializing)]
     access_token: AccessToken,
     #[serde(deserialize_with = "oauth2::helpers::deserialize_untagged_enum_case_insensitive")]
@@ -65,7 +65,7 @@ pub(super) struct TokenAnswer {
     scopes: Option<Vec<Scope>>,
 }
 
-impl oauth2::TokenResponse for TokenAnswer {
+impl oauth2::TokenResponse for TokenResponse {
     type TokenType = BasicTokenType;
 
     fn access_token(&self) -> &AccessToken {
@@ -104,7 +104,7 @@ fn scopes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Scope
 }
 
 /// The result of a token request.
-pub(super) type Answered = Result<TokenAnswer, RequestTokenError<TokenError, BasicErrorResponse>>;
+pub(super) type Answered = Result<TokenResponse, RequestTokenError<TokenError, BasicErrorResponse>>;
 
 /// Checks a token response and returns its tokens. If `bound`, they must be bound to a key. `granted` are the scopes if
 /// the response names none (RFC 6749 §5.1, §6).
@@ -118,21 +118,23 @@ pub(super) fn tokens(
         RequestTokenError::Request(error) => error,
         RequestTokenError::Parse(_, body) => {
             drop(Zeroizing::new(body));
-            TokenError::Unreadable("not a token response")
+            TokenError::InvalidSuccess("not a token response")
         }
-        RequestTokenError::ServerResponse(_) => TokenError::Unreadable("not a token response"),
+        RequestTokenError::ServerResponse(_) => TokenError::InvalidSuccess("not a token response"),
         // `TokenHttpClient` passes on complete JSON only, so the request could not be built.
-        RequestTokenError::Other(_) => TokenError::Outage { detail: "cannot be asked", retry_after_seconds: None },
+        RequestTokenError::Other(_) => {
+            TokenError::NotProcessed { detail: "cannot be asked", retry_after_seconds: None }
+        }
     })?;
     // A token bound to a key must be used with that key. If we asked for a bound token, a bearer token is rejected.
     let expected = if bound { BasicTokenType::Extension("dpop".to_owned()) } else { BasicTokenType::Bearer };
     if answer.token_type != expected {
-        return Err(TokenError::Unreadable("token of another type than asked for"));
+        return Err(TokenError::InvalidSuccess("token of another type than asked for"));
     }
     let access_token = SecretString::from(answer.access_token.into_secret());
     let text = access_token.expose_secret();
     if text.is_empty() || HeaderValue::from_str(text).is_err() {
-        return Err(TokenError::Unreadable("token that no header can hold"));
+        return Err(TokenError::InvalidSuccess("token that no header can hold"));
     }
     let refresh_token = answer.refresh_token.map(|token| SecretString::from(token.into_secret()));
     let lifetime_ms = answer.lifetime.map(millis);
@@ -167,7 +169,7 @@ impl<'c, P: Platform> AsyncHttpClient<'c> for TokenHttpClient<'_, P> {
             let mut body = self.client.post(&self.client.endpoints.token, form, self.dpop).await?;
             // `oauth2` reads the first JSON value and ignores anything after it.
             if serde_json::from_slice::<IgnoredAny>(&body).is_err() {
-                return Err(TokenError::Unreadable("not a token response"));
+                return Err(TokenError::InvalidSuccess("not a token response"));
             }
             // `oauth2` accepts status 200 only; `post` has already accepted any success status.
             Ok(HttpResponse::new(std::mem::take(&mut *body)))

@@ -30,14 +30,14 @@ const KEYS_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The outcome of a refresh.
 #[derive(Debug)]
-pub enum Refresh {
+pub enum RefreshOutcome {
     /// New tokens. The old ones must not be used again. Boxed because they are large.
     Refreshed(Box<TokenSet>),
     /// The provider ended the grant. The reason is for the log.
-    Ended(&'static str),
+    GrantEnded(&'static str),
     /// The provider does not issue a token with the requested restriction. The refresh token may be consumed:
     /// oidc-provider checks the request after consuming it. The reason is for the log.
-    Denied(&'static str),
+    RestrictionDenied(&'static str),
     /// The ID token in the answer is about another user or from another issuer. The session can no longer be trusted
     /// (S55).
     SubjectMismatch {
@@ -48,7 +48,7 @@ pub enum Refresh {
     },
     /// The provider answered with an error that does not end the grant. Unless `possibly_consumed`, the refresh token
     /// still works.
-    Answered {
+    Failed {
         /// When the provider may be asked again, in seconds.
         retry_after_seconds: Option<u32>,
         /// For the log.
@@ -57,7 +57,7 @@ pub enum Refresh {
         possibly_consumed: bool,
     },
     /// No answer, or an unreadable one: the refresh token may be consumed.
-    Lost,
+    Unknown,
 }
 
 /// Refreshes an account's tokens. The new access token has the given restriction.
@@ -66,8 +66,8 @@ pub async fn refresh<P: Platform>(
     before: &TokenSet,
     restriction: Option<&Restriction>,
     dpop: Option<&DpopKey>,
-) -> Refresh {
-    let Some(refresh_token) = &before.refresh_token else { return Refresh::Ended("no refresh token") };
+) -> RefreshOutcome {
+    let Some(refresh_token) = &before.refresh_token else { return RefreshOutcome::GrantEnded("no refresh token") };
     let protocol = protocol::of(client.provider, client.endpoints);
     let refresh_token = RefreshToken::new(refresh_token.expose_secret().to_owned());
     let scopes = client.provider.scopes_of(restriction);
@@ -88,12 +88,12 @@ pub async fn refresh<P: Platform>(
             Ok(claims) => claims,
             Err(reason) => {
                 let tokens = Box::new(with_refresh_token_of(before, tokens));
-                return Refresh::SubjectMismatch { reason, tokens };
+                return RefreshOutcome::SubjectMismatch { reason, tokens };
             }
         },
     };
     let tokens = with_refresh_token_of(before, tokens);
-    Refresh::Refreshed(Box::new(with_better_id_token(before, tokens, claims.as_ref(), client.provider)))
+    RefreshOutcome::Refreshed(Box::new(with_better_id_token(before, tokens, claims.as_ref(), client.provider)))
 }
 
 /// Keeps the old refresh token if the answer has none: a provider that does not rotate refresh tokens may omit it
@@ -113,7 +113,7 @@ fn with_better_id_token(
     claims: Option<&IdClaims>,
     provider: &Provider,
 ) -> TokenSet {
-    let old = before.id_token.as_ref().and_then(|token| IdClaims::of_own(token.expose_secret(), provider));
+    let old = before.id_token.as_ref().and_then(|token| IdClaims::read_unverified(token.expose_secret(), provider));
     let old_has_time = old.is_some_and(|old| old.auth_time.is_some());
     if claims.is_none_or(|claims| old_has_time && claims.auth_time.is_none()) {
         tokens.id_token.clone_from(&before.id_token);
@@ -133,7 +133,7 @@ async fn check_id_token<P: Platform>(
 ) -> Result<Option<IdClaims>, &'static str> {
     const REJECTED: &str = "refreshed ID token is not believed";
     let Client { platform, provider, .. } = client;
-    let before = before.and_then(|token| IdClaims::of_own(token.expose_secret(), provider));
+    let before = before.and_then(|token| IdClaims::read_unverified(token.expose_secret(), provider));
     let before = before.ok_or("no ID token to compare with")?;
     let now = now_seconds(*platform);
     let validated =
@@ -143,7 +143,7 @@ async fn check_id_token<P: Platform>(
         // Forged tokens that exhaust the early key refreshes must not end other sessions, and neither must a wrong
         // clock of our own (S117).
         Ok(Err(IdTokenError::Signature(SignatureError::UnknownKey) | IdTokenError::Time)) | Err(_) => {
-            match IdClaims::of_own(token.expose_secret(), provider) {
+            match IdClaims::read_unverified(token.expose_secret(), provider) {
                 Some(claims) if claims.check_party(provider).is_ok() && claims.continues(&before, now) => Ok(None),
                 _ => Err(REJECTED),
             }
@@ -160,8 +160,8 @@ async fn check_id_token<P: Platform>(
 
 /// Decides what an error means for the refresh token. Only an error code that says so ends the grant. Every other error
 /// is an outage (S113) or concerns the requested restriction.
-fn classify(error: &TokenError, is_restricted: bool, policy: RefreshPolicy) -> Refresh {
-    let answered = |detail, retry_after_seconds: &Option<u32>, possibly_consumed| Refresh::Answered {
+fn classify(error: &TokenError, is_restricted: bool, policy: RefreshPolicy) -> RefreshOutcome {
+    let failed = |detail, retry_after_seconds: &Option<u32>, possibly_consumed| RefreshOutcome::Failed {
         retry_after_seconds: *retry_after_seconds,
         detail,
         possibly_consumed,
@@ -173,19 +173,19 @@ fn classify(error: &TokenError, is_restricted: bool, policy: RefreshPolicy) -> R
             | "interaction_required"
             | "login_required"
             | "consent_required"),
-        ) => Refresh::Ended(code),
-        TokenError::Refused(code) if is_restricted => Refresh::Denied(code),
+        ) => RefreshOutcome::GrantEnded(code),
+        TokenError::Refused(code) if is_restricted => RefreshOutcome::RestrictionDenied(code),
         // The error may concern the restriction, and the refresh token may be consumed. If sending it again would end
         // the whole grant, even that unlikely case counts.
-        TokenError::Unintelligible(_) if is_restricted && policy.rotates && !policy.retries_lost_answer => {
-            Refresh::Lost
+        TokenError::UnexpectedResponse(_) if is_restricted && policy.rotates && !policy.retries_lost_answer => {
+            RefreshOutcome::Unknown
         }
-        TokenError::Unintelligible(detail) => answered(detail, &None, is_restricted && policy.rotates),
-        TokenError::Refused(detail) => answered(detail, &None, false),
-        TokenError::NotSent => answered("held up before it was asked", &None, false),
-        TokenError::Outage { detail, retry_after_seconds } => answered(detail, retry_after_seconds, false),
-        TokenError::Breakdown { retry_after_seconds } => answered("server error", retry_after_seconds, true),
-        TokenError::Unreadable(_) | TokenError::Lost(_) => Refresh::Lost,
+        TokenError::UnexpectedResponse(detail) => failed(detail, &None, is_restricted && policy.rotates),
+        TokenError::Refused(detail) => failed(detail, &None, false),
+        TokenError::NotSent => failed("held up before it was asked", &None, false),
+        TokenError::NotProcessed { detail, retry_after_seconds } => failed(detail, retry_after_seconds, false),
+        TokenError::ServerError { retry_after_seconds } => failed("server error", retry_after_seconds, true),
+        TokenError::InvalidSuccess(_) | TokenError::OutcomeUnknown(_) => RefreshOutcome::Unknown,
     }
 }
 

@@ -43,10 +43,9 @@ pub enum TokenError {
     /// nothing a provider writes may reach a log or a page.
     #[error("provider answered {0}")]
     Refused(&'static str),
-    /// The provider responded that it is unavailable, or it rejected the client rather than the grant. Nothing was
-    /// consumed.
+    /// The provider did not process the grant: it is unavailable, or it rejected the client. Nothing was consumed.
     #[error("provider answered an outage: {detail}")]
-    Outage {
+    NotProcessed {
         /// The reason, for the log.
         detail: &'static str,
         /// How long the provider asks clients to wait before a retry.
@@ -54,22 +53,22 @@ pub enum TokenError {
     },
     /// A server error from the provider or from a proxy in front of it. Most likely nothing was consumed.
     #[error("provider answered a server error")]
-    Breakdown {
+    ServerError {
         /// How long the provider asks clients to wait before a retry.
         retry_after_seconds: Option<u32>,
     },
-    /// A response that no token endpoint sends. It is unlikely that anything was consumed.
+    /// A response that RFC 6749 does not provide for. It is unlikely that anything was consumed.
     #[error("no token endpoint answers this: {0}")]
-    Unintelligible(&'static str),
-    /// A success response that cannot be read: what was sent is consumed.
+    UnexpectedResponse(&'static str),
+    /// A success response that cannot be used: what was sent is consumed.
     #[error("provider's answer cannot be read: {0}")]
-    Unreadable(&'static str),
+    InvalidSuccess(&'static str),
     /// The request was not sent, because its deadline had passed. See [`Client::send_by_ms`].
     #[error("held up before it was sent")]
     NotSent,
-    /// The response was lost, so it is unknown whether anything was consumed.
+    /// The provider's own response did not arrive, so it is unknown whether anything was consumed.
     #[error(transparent)]
-    Lost(#[from] Unavailable),
+    OutcomeUnknown(#[from] Unavailable),
 }
 
 /// What requests to one provider need.
@@ -112,7 +111,7 @@ impl<P: Platform> Client<'_, P> {
         dpop: Option<&DpopKey>,
     ) -> Result<Zeroizing<Vec<u8>>, TokenError> {
         let success = self.post_with_nonce_retry(url, form, dpop).await?;
-        if success.is_json { Ok(success.body) } else { Err(TokenError::Unreadable("not JSON")) }
+        if success.is_json { Ok(success.body) } else { Err(TokenError::InvalidSuccess("not JSON")) }
     }
 
     /// Posts like [`Client::post`], but ignores the body of the response (RFC 7009 §2.2).
@@ -173,12 +172,12 @@ impl<P: Platform> Client<'_, P> {
             return Err(TokenError::NotSent);
         }
         let response = self.platform.send(request).await?;
-        self.cache.nonces.harvest(url, &response.headers);
+        self.cache.nonces.store(url, &response.headers);
         let (status, headers) = (response.status, response.headers);
         let retry_after_seconds = single(&headers, &header::RETRY_AFTER)
             .and_then(|text| text.parse().ok())
             .map(|seconds: u32| seconds.min(MAX_RETRY_AFTER_SECONDS));
-        let outage = |detail| TokenError::Outage { detail, retry_after_seconds };
+        let outage = |detail| TokenError::NotProcessed { detail, retry_after_seconds };
         match status {
             // A gateway stopped waiting. The provider behind it may still have processed the request.
             StatusCode::GATEWAY_TIMEOUT => return Err(Unavailable::new("identity provider", "gateway timeout").into()),
@@ -192,16 +191,16 @@ impl<P: Platform> Client<'_, P> {
             _ if status.is_server_error() && !self.provider.refresh.retries_lost_answer => {
                 return Err(Unavailable::new("identity provider", "server error").into());
             }
-            _ if status.is_server_error() => return Err(TokenError::Breakdown { retry_after_seconds }),
+            _ if status.is_server_error() => return Err(TokenError::ServerError { retry_after_seconds }),
             // Following it would send the grant and the client's secret to any server it points to (S25).
-            _ if status.is_redirection() => return Err(TokenError::Unintelligible("a redirect")),
+            _ if status.is_redirection() => return Err(TokenError::UnexpectedResponse("a redirect")),
             _ => {}
         }
         let is_json = single(&headers, &header::CONTENT_TYPE).is_some_and(is_json);
         let body = match response.body.read(MAX_RESPONSE_BYTES).await {
             Ok(body) => Zeroizing::new(body),
-            Err(_) if status.is_success() => return Err(TokenError::Unreadable("too long or broken off")),
-            Err(_) => return Err(TokenError::Unintelligible("an error too long or broken off")),
+            Err(_) if status.is_success() => return Err(TokenError::InvalidSuccess("too long or broken off")),
+            Err(_) => return Err(TokenError::UnexpectedResponse("an error too long or broken off")),
         };
         // GitHub sends errors with status 200 (M65).
         let may_be_error = !status.is_success() || self.provider.refresh.errors_with_200;
@@ -211,7 +210,7 @@ impl<P: Platform> Client<'_, P> {
         match status {
             // A revocation response has an empty body.
             _ if status.is_success() => Ok(Success { is_json, body }),
-            _ => Err(TokenError::Unintelligible("an error without a code")),
+            _ => Err(TokenError::UnexpectedResponse("an error without a code")),
         }
     }
 }
@@ -242,7 +241,7 @@ fn error_of_code(code: &BasicErrorResponseType, retry_after_seconds: Option<u32>
         "invalid_target",
         "invalid_dpop_proof",
     ];
-    let outage = |detail| TokenError::Outage { detail, retry_after_seconds };
+    let outage = |detail| TokenError::NotProcessed { detail, retry_after_seconds };
     match code {
         Type::InvalidClient | Type::UnauthorizedClient => outage("refuses our credentials"),
         Type::InvalidGrant => TokenError::Refused("invalid_grant"),

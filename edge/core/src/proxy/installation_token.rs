@@ -100,7 +100,7 @@ impl<P: Platform> InstallationTokens<'_, P> {
             }
             Err(error) => {
                 report(self.platform, &error);
-                self.cache.note(key, self.platform.now_ms(), error.clone());
+                self.cache.remember_failure(key, self.platform.now_ms(), error.clone());
                 Err(error)
             }
         }
@@ -151,15 +151,17 @@ impl Lookup<'_> {
     fn old_token_or(&self, error: InstallationError, now_ms: u64) -> Result<InstallationToken, InstallationError> {
         match error {
             InstallationError::Refused(_) => Err(error),
-            InstallationError::Limited(_) | InstallationError::Unavailable(_) => self.old_token(now_ms).ok_or(error),
+            InstallationError::RateLimited(_) | InstallationError::Unavailable(_) => {
+                self.old_token(now_ms).ok_or(error)
+            }
         }
     }
 }
 
 /// How long a token is still valid, in milliseconds. By the edge's own clock where possible: GitHub's may be minutes off.
 fn left_ms(token: &InstallationToken, now_ms: u64) -> u64 {
-    let expires_at_ms = match token.minted_at_ms {
-        Some(minted_at_ms) => token.expires_at_ms.min(minted_at_ms.saturating_add(VALID_MS)),
+    let expires_at_ms = match token.issued_at_ms {
+        Some(issued_at_ms) => token.expires_at_ms.min(issued_at_ms.saturating_add(VALID_MS)),
         None => token.expires_at_ms,
     };
     expires_at_ms.saturating_sub(now_ms)
@@ -169,7 +171,7 @@ fn left_ms(token: &InstallationToken, now_ms: u64) -> u64 {
 fn is_fit(token: &InstallationToken, is_refused: bool, now_ms: u64) -> bool {
     // An upstream that refuses everything must not cause a new token at each refusal (S117). The difference is absolute:
     // the isolate that minted the token may have another clock.
-    let is_new = token.minted_at_ms.is_some_and(|minted_at_ms| now_ms.abs_diff(minted_at_ms) < NEW_MS);
+    let is_new = token.issued_at_ms.is_some_and(|issued_at_ms| now_ms.abs_diff(issued_at_ms) < NEW_MS);
     left_ms(token, now_ms) > if is_new { 0 } else { RENEWED_BEFORE_MS } && (!is_refused || is_new)
 }
 
@@ -178,7 +180,7 @@ fn report(platform: &impl Platform, error: &InstallationError) {
         InstallationError::Refused(status) => {
             Event::error("installation.refused").with("status", *status).write(platform);
         }
-        InstallationError::Limited(seconds) => {
+        InstallationError::RateLimited(seconds) => {
             Event::warn("installation.limited").with("seconds", *seconds).write(platform);
         }
         // A warning only: an old token may serve the call.
@@ -191,7 +193,7 @@ fn report(platform: &impl Platform, error: &InstallationError) {
 fn response_error(error: InstallationError) -> Error {
     match error {
         InstallationError::Refused(_) => Error::BadGateway { reason: "GitHub refuses a token for the installation" },
-        InstallationError::Limited(retry_after_seconds) => Error::UpstreamRateLimited {
+        InstallationError::RateLimited(retry_after_seconds) => Error::UpstreamRateLimited {
             unavailable: Unavailable::new("GitHub", "limits how often it is asked for tokens"),
             retry_after_seconds,
         },
@@ -208,25 +210,25 @@ fn storage_key(app: &App, installation: &Installation) -> String {
     format!("installation:{}", hex::encode(Sha256::digest(text)))
 }
 
-/// `expires_at_ms (8) ‖ minted_at_ms (8), if known ‖ token`
+/// `expires_at_ms (8) ‖ issued_at_ms (8), if known ‖ token`
 fn to_bytes(token: &InstallationToken) -> Zeroizing<Vec<u8>> {
     let mut plain = Zeroizing::new(token.expires_at_ms.to_be_bytes().to_vec());
-    plain.extend(token.minted_at_ms.iter().flat_map(|at_ms| at_ms.to_be_bytes()));
+    plain.extend(token.issued_at_ms.iter().flat_map(|at_ms| at_ms.to_be_bytes()));
     plain.extend_from_slice(token.token.expose_secret().as_bytes());
     plain
 }
 
 fn from_bytes(plain: &[u8]) -> Option<InstallationToken> {
     let (expires_at_ms, rest) = plain.split_first_chunk()?;
-    // An older version stored no `minted_at_ms`. A time begins with a zero byte, and a token never does.
-    let (minted_at_ms, token) = match rest.split_first_chunk::<8>() {
-        Some((minted_at_ms @ [0, ..], token)) => (Some(u64::from_be_bytes(*minted_at_ms)), token),
+    // An older version stored no `issued_at_ms`. A time begins with a zero byte, and a token never does.
+    let (issued_at_ms, token) = match rest.split_first_chunk::<8>() {
+        Some((issued_at_ms @ [0, ..], token)) => (Some(u64::from_be_bytes(*issued_at_ms)), token),
         _ => (None, rest),
     };
     Some(InstallationToken {
         token: std::str::from_utf8(token).ok()?.to_owned().into(),
         expires_at_ms: u64::from_be_bytes(*expires_at_ms),
-        minted_at_ms,
+        issued_at_ms,
     })
 }
 
@@ -241,15 +243,15 @@ mod tests {
 
     const NOW_MS: u64 = 1_800_000_000_000;
 
-    fn minted(minted_at_ms: Option<u64>) -> InstallationToken {
-        InstallationToken { token: "ghs_1".to_owned().into(), expires_at_ms: NOW_MS + VALID_MS, minted_at_ms }
+    fn minted(issued_at_ms: Option<u64>) -> InstallationToken {
+        InstallationToken { token: "ghs_1".to_owned().into(), expires_at_ms: NOW_MS + VALID_MS, issued_at_ms }
     }
 
     #[test]
     fn a_token_is_stored_with_the_time_it_was_minted() {
         let found = from_bytes(&to_bytes(&minted(Some(NOW_MS)))).unwrap();
         assert_eq!((found.token.expose_secret(), found.expires_at_ms), ("ghs_1", NOW_MS + VALID_MS));
-        assert_eq!(found.minted_at_ms, Some(NOW_MS));
+        assert_eq!(found.issued_at_ms, Some(NOW_MS));
         assert!(from_bytes(b"short").is_none());
     }
 
@@ -258,7 +260,7 @@ mod tests {
         for token in ["ghs_1", "ghs_long_enough_for_a_time"] {
             let old = [&(NOW_MS + VALID_MS).to_be_bytes()[..], token.as_bytes()].concat();
             let found = from_bytes(&old).unwrap();
-            assert_eq!((found.token.expose_secret(), found.minted_at_ms), (token, None));
+            assert_eq!((found.token.expose_secret(), found.issued_at_ms), (token, None));
             assert!(is_fit(&found, false, NOW_MS) && !is_fit(&found, true, NOW_MS));
         }
     }

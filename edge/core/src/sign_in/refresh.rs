@@ -27,7 +27,7 @@ use crate::{
         discovery::{self, Endpoints},
         dpop::DpopKey,
         provider::Provider,
-        refresh::{Refresh, refresh},
+        refresh::{RefreshOutcome, refresh},
         restriction::Restriction,
         revocation::revoke,
         token_endpoint::Client,
@@ -274,7 +274,7 @@ impl<P: Platform> Refresher<'_, P> {
             }
         };
         if unanswered_sends > 0
-            && let Err(error) = discovery::reach(self.platform, provider).await
+            && let Err(error) = discovery::check_reachable(self.platform, provider).await
         {
             sessions.release(lease, unsent).await?;
             return Err(error.into());
@@ -291,7 +291,7 @@ impl<P: Platform> Refresher<'_, P> {
         &self,
         leased: &LeasedRefresh<'_, P>,
         restriction: Option<&Restriction>,
-    ) -> (Refresh, Option<String>) {
+    ) -> (RefreshOutcome, Option<String>) {
         // `within` checks the clock only after the work. The deadline stops the second request of a refresh that was
         // delayed between the two.
         let send_by_ms = Some(self.platform.now_ms().saturating_add(millis(TIMEOUT)));
@@ -302,15 +302,17 @@ impl<P: Platform> Refresher<'_, P> {
             match (restriction, answer) {
                 // The provider may have ended the grant or only denied the restriction: a refresh without it shows which.
                 // A single-use refresh token is risked for that only because it would be dropped otherwise.
-                (Some(restriction), Refresh::Ended(reason)) => {
+                (Some(restriction), RefreshOutcome::GrantEnded(reason)) => {
                     self.report(sender.provider, Renewal::Denied(reason));
                     Ok((refresh(&sender, tokens, None, dpop).await, Some(restriction.key())))
                 }
-                (Some(restriction), answer @ Refresh::Denied(_)) => Ok((answer, Some(restriction.key()))),
+                (Some(restriction), answer @ RefreshOutcome::RestrictionDenied(_)) => {
+                    Ok((answer, Some(restriction.key())))
+                }
                 (_, answer) => Ok((answer, None)),
             }
         };
-        within(self.platform, TIMEOUT, "identity provider", work).await.unwrap_or((Refresh::Lost, None))
+        within(self.platform, TIMEOUT, "identity provider", work).await.unwrap_or((RefreshOutcome::Unknown, None))
     }
 
     /// Stores what the answer means, and releases the lease.
@@ -318,40 +320,42 @@ impl<P: Platform> Refresher<'_, P> {
         &self,
         leased: &LeasedRefresh<'_, P>,
         restriction: Option<&Restriction>,
-        answer: Refresh,
+        answer: RefreshOutcome,
         denied: Option<String>,
     ) -> Result<Option<LinkedAccount>, Error> {
         let (lease, provider) = (leased.lease, leased.client.provider);
         match answer {
-            Refresh::Refreshed(fresh) => self.store_refreshed(leased, restriction, *fresh, denied).await,
+            RefreshOutcome::Refreshed(fresh) => self.store_refreshed(leased, restriction, *fresh, denied).await,
             // The session ends with the account that began it (M10). But if an earlier use may have consumed the refresh
             // token, its refusal proves nothing about the grant.
-            Refresh::Ended(reason) if lease.session.record.provider == provider.id && !leased.possibly_consumed => {
+            RefreshOutcome::GrantEnded(reason)
+                if lease.session.record.provider == provider.id && !leased.possibly_consumed =>
+            {
                 self.end_session(lease, provider, reason).await
             }
-            Refresh::Ended(reason) => {
+            RefreshOutcome::GrantEnded(reason) => {
                 self.report(provider, Renewal::Ended(reason));
                 self.without_refresh_token(lease, &provider.id).await
             }
-            Refresh::Denied(reason) => {
+            RefreshOutcome::RestrictionDenied(reason) => {
                 self.report(provider, Renewal::Denied(reason));
                 self.store_denial(lease, provider, denied).await
             }
-            Refresh::SubjectMismatch { reason, tokens } => {
+            RefreshOutcome::SubjectMismatch { reason, tokens } => {
                 self.report(provider, Renewal::SubjectMismatch(reason));
                 let ended = self.sessions().end(&lease.session.handle, EndReason::Revoked).await;
                 revoke(&leased.client, &tokens, leased.dpop.as_ref()).await;
                 ended?;
                 Err(Error::Unauthenticated { reason: "session ended for a refresh that cannot be trusted" })
             }
-            Refresh::Answered { retry_after_seconds, detail, possibly_consumed } => {
+            RefreshOutcome::Failed { retry_after_seconds, detail, possibly_consumed } => {
                 self.report(provider, Renewal::NotNow(detail));
                 let wait = retry_after_seconds.map_or(PAUSE, |seconds| Duration::from_secs(seconds.into()));
                 let wait_ms = millis(wait.clamp(PAUSE, MAX_PAUSE));
                 self.sessions().release(lease, Outcome::NotConsumed { wait_ms, possibly_consumed }).await?;
                 Err(Unavailable::new("identity provider", detail).into())
             }
-            Refresh::Lost => {
+            RefreshOutcome::Unknown => {
                 self.report(provider, Renewal::Lost);
                 self.sessions().release(lease, Outcome::Unanswered { wait_ms: millis(PAUSE) }).await?;
                 Err(Unavailable::new("identity provider", "gave no answer that could be read").into())
@@ -471,7 +475,12 @@ impl<P: Platform> Refresher<'_, P> {
     ///
     /// # Errors
     /// The session has ended, or the coordinator did not answer.
-    pub async fn note_dead(&self, session: &Session, provider_id: &str, token: &SecretString) -> Result<(), Error> {
+    pub async fn mark_token_rejected(
+        &self,
+        session: &Session,
+        provider_id: &str,
+        token: &SecretString,
+    ) -> Result<(), Error> {
         let sessions = self.sessions();
         let reply = match sessions.acquire_lease(session, WritePurpose::Other).await? {
             LeaseReply::Newer(newer) => sessions.acquire_lease(&newer, WritePurpose::Other).await?,

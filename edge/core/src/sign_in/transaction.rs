@@ -26,7 +26,7 @@ use crate::{
 const MAX_AGE_SECONDS: u64 = 600;
 /// For how long a callback may finish a sign-in, in milliseconds, if the clocks of the two isolates differ as much as they
 /// may.
-pub const FINISHABLE_MS: u64 = MAX_AGE_SECONDS * 1000 + MAX_SKEW_MS;
+pub const MAX_COMPLETION_MS: u64 = MAX_AGE_SECONDS * 1000 + MAX_SKEW_MS;
 /// Most sign-ins in progress in one browser; the oldest are dropped.
 const MAX_PARALLEL: usize = 4;
 /// How many characters of the state are in the cookie's name.
@@ -65,7 +65,7 @@ impl Transaction {
         recipient: Option<Recipient>,
     ) -> Result<Self, Unavailable> {
         Ok(Self {
-            secrets: AuthorizationSecrets::draw(platform)?,
+            secrets: AuthorizationSecrets::generate(platform)?,
             return_to,
             created_at_ms: platform.now_ms(),
             replaces,

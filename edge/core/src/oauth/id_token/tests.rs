@@ -325,7 +325,7 @@ fn wrong_type_of_a_claim_without_effect_is_accepted() {
         }
         let usual = corp(usual).unwrap();
         assert!(validate_refreshed(&again, &keys, provider, &usual, NOW).is_ok(), "{change}");
-        assert!(IdClaims::of_own(&again, provider).is_some_and(|claims| claims.continues(&before, NOW)));
+        assert!(IdClaims::read_unverified(&again, provider).is_some_and(|claims| claims.continues(&before, NOW)));
     }
 }
 
@@ -360,7 +360,7 @@ fn s51_m77_entra_claim_of_a_wrong_type_is_rejected() {
         assert_eq!(claims(change.clone()).unwrap_err(), malformed, "{change}");
         let token = token_with(json!({}), change.clone(), &KEY);
         assert_eq!(validate_refreshed(&token, &keys, provider, &before, NOW).unwrap_err(), malformed, "{change}");
-        assert!(IdClaims::of_own(&token, provider).is_none(), "{change}");
+        assert!(IdClaims::read_unverified(&token, provider).is_none(), "{change}");
     }
     assert!(claims(json!({"email": ["ada@corp.example"], "name": 7})).unwrap().email.is_none());
 }
@@ -449,7 +449,7 @@ fn m77_membership_needs_the_group_in_the_list() {
         // The only check of a refreshed token whose key is not known yet.
         let unverified = token_with(json!({}), change.clone(), &KEY);
         let provider = config.provider("entra").unwrap();
-        let claims = IdClaims::of_own(&unverified, provider).unwrap();
+        let claims = IdClaims::read_unverified(&unverified, provider).unwrap();
         assert_eq!(claims.check_party(provider).unwrap_err(), IdTokenError::Group, "{change}");
     }
     assert!(

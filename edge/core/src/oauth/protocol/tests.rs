@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::{
-    super::refresh::{Refresh, refresh},
+    super::refresh::{RefreshOutcome, refresh},
     *,
 };
 use crate::testing::{
@@ -13,7 +13,7 @@ const ANSWER: &str = r#"{"access_token":"s3cret-a","token_type":"Bearer","expire
 
 #[test]
 fn token_response_prints_and_serializes_no_secret() {
-    let answer: TokenAnswer = serde_json::from_str(ANSWER).unwrap();
+    let answer: TokenResponse = serde_json::from_str(ANSWER).unwrap();
     let output = format!("{answer:?} {}", serde_json::to_string(&answer).unwrap());
     assert!(!output.contains("s3cret"), "{output}");
 }
@@ -27,6 +27,6 @@ fn s108_token_response_with_trailing_data_is_lost() {
                 .then(|| (200, headers.clone(), ANSWER.replace(r#""id_token":"s3cret-i","#, "") + trailing))
         });
         let outcome = run(refresh(&fixture.client(), &before(), None, None));
-        assert_eq!(matches!(outcome, Refresh::Lost), is_lost, "{trailing} {outcome:?}");
+        assert_eq!(matches!(outcome, RefreshOutcome::Unknown), is_lost, "{trailing} {outcome:?}");
     }
 }
