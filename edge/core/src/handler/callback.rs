@@ -23,6 +23,7 @@ use crate::{
         discovery::Endpoints,
         dpop::DpopKey,
         exchange::{self, ExchangeError},
+        id_token::SignIn,
         identity::{self, Identity},
         provider::Provider,
         revocation::revoke,
@@ -167,8 +168,8 @@ async fn redeem_code<P: Platform>(
         ExchangeError::Refused(reason) => refused(reason),
         ExchangeError::Unavailable(unavailable) => unavailable.into(),
     })?;
-    let identified =
-        identity::identify(client, &tokens, dpop.as_ref(), &secrets.nonce, transaction.created_at_ms).await;
+    let sign_in = SignIn { nonce: &secrets.nonce, began_ms: transaction.created_at_ms };
+    let identified = identity::identify(client, &tokens, dpop.as_ref(), sign_in).await;
     let Identity { user, issuer, sub, sid, signed_in_at_ms, by_own_clock } = match identified {
         Ok(identity) => identity,
         Err(error) => {

@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::{
     dpop::DpopKey,
     id_token::{self, IdClaims, IdTokenError},
-    identity::with_keys,
+    identity::with_signing_keys,
     jws::SignatureError,
     protocol::{self, TokenHttpClient},
     provider::{Provider, RefreshPolicy},
@@ -136,8 +136,9 @@ async fn check_id_token<P: Platform>(
     let before = before.and_then(|token| IdClaims::read_unverified(token.expose_secret(), provider));
     let before = before.ok_or("no ID token to compare with")?;
     let now = now_seconds(*platform);
-    let validated =
-        with_keys(client, |keys| id_token::validate_refreshed(token.expose_secret(), keys, provider, &before, now));
+    let validated = with_signing_keys(client, |keys| {
+        id_token::validate_refreshed(token.expose_secret(), keys, provider, &before, now)
+    });
     match within(*platform, KEYS_TIMEOUT, "identity provider", validated).await {
         Ok(Ok(claims)) => Ok(Some(claims)),
         // Forged tokens that exhaust the early key refreshes must not end other sessions, and neither must a wrong

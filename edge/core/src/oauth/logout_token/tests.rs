@@ -111,8 +111,8 @@ fn s121_token_is_accepted_for_two_minutes_plus_clock_skew() {
     for now in [NOW - 61, NOW + 181] {
         assert_eq!(check_at(now, &good), Err(LogoutTokenError::Time), "{now}");
     }
-    let refused_from = check_at(NOW, &good).unwrap().accepted_until_ms();
-    assert_eq!(refused_from, u64::try_from(NOW + 181).unwrap() * 1000);
+    let accepted_until = check_at(NOW, &good).unwrap().accepted_until_ms();
+    assert_eq!(accepted_until, u64::try_from(NOW + 181).unwrap() * 1000);
     for change in [json!({"exp": NOW - 60}), json!({"exp": null}), json!({"iat": null})] {
         assert_eq!(check(json!({}), change.clone()), Err(LogoutTokenError::Time), "{change}");
     }
