@@ -11,7 +11,7 @@ use super::{
     id_token::{self, IdClaims, IdTokenError},
     identity::with_signing_keys,
     jws::SignatureError,
-    protocol::{self, TokenHttpClient},
+    protocol::{self, TokenHttpClient, TokenResult},
     provider::{Provider, RefreshPolicy},
     restriction::Restriction,
     token_endpoint::{Client, TokenError},
@@ -68,32 +68,47 @@ pub async fn refresh<P: Platform>(
     dpop: Option<&DpopKey>,
 ) -> RefreshOutcome {
     let Some(refresh_token) = &before.refresh_token else { return RefreshOutcome::GrantEnded("no refresh token") };
-    let protocol = protocol::of(client.provider, client.endpoints);
+    let response = request_tokens(client, refresh_token, restriction, dpop).await;
+    let granted = restriction.map_or(&before.scopes, |restriction| &restriction.scopes);
+    match protocol::tokens(client.platform, response, dpop.is_some(), granted) {
+        Ok(tokens) => accept(client, before, tokens).await,
+        Err(error) => classify(&error, restriction.is_some(), client.provider.refresh),
+    }
+}
+
+/// Sends the refresh token to the token endpoint.
+async fn request_tokens<P: Platform>(
+    client: &Client<'_, P>,
+    refresh_token: &SecretString,
+    restriction: Option<&Restriction>,
+    dpop: Option<&DpopKey>,
+) -> TokenResult {
+    let oauth2_client = protocol::oauth2_client(client.provider, client.endpoints);
     let refresh_token = RefreshToken::new(refresh_token.expose_secret().to_owned());
     let scopes = client.provider.scopes_of(restriction);
     let mut request =
-        protocol.exchange_refresh_token(&refresh_token).add_scopes(scopes.iter().cloned().map(Scope::new));
+        oauth2_client.exchange_refresh_token(&refresh_token).add_scopes(scopes.iter().cloned().map(Scope::new));
     if let Some(resource) = client.provider.resource_of(restriction) {
         request = request.add_extra_param("resource", resource);
     }
-    let answered = request.request_async(&TokenHttpClient { client, dpop }).await;
-    let granted = restriction.map_or(&before.scopes, |restriction| &restriction.scopes);
-    let tokens = match protocol::tokens(client.platform, answered, dpop.is_some(), granted) {
-        Ok(tokens) => tokens,
-        Err(error) => return classify(&error, restriction.is_some(), client.provider.refresh),
-    };
-    let claims = match &tokens.id_token {
-        None => None,
-        Some(token) => match check_id_token(client, token, before.id_token.as_ref()).await {
-            Ok(claims) => claims,
-            Err(reason) => {
-                let tokens = Box::new(with_refresh_token_of(before, tokens));
-                return RefreshOutcome::SubjectMismatch { reason, tokens };
-            }
-        },
+    request.request_async(&TokenHttpClient { client, dpop }).await
+}
+
+/// Accepts new tokens whose ID token, if there is one, is about the same user and sign-in. What the answer leaves out is
+/// taken from the tokens before.
+async fn accept<P: Platform>(client: &Client<'_, P>, before: &TokenSet, tokens: TokenSet) -> RefreshOutcome {
+    let checked = match &tokens.id_token {
+        Some(token) => check_id_token(client, token, before.id_token.as_ref()).await,
+        None => Ok(None),
     };
     let tokens = with_refresh_token_of(before, tokens);
-    RefreshOutcome::Refreshed(Box::new(with_better_id_token(before, tokens, claims.as_ref(), client.provider)))
+    match checked {
+        Ok(claims) => {
+            let tokens = with_comparable_id_token(before, tokens, claims.as_ref(), client.provider);
+            RefreshOutcome::Refreshed(Box::new(tokens))
+        }
+        Err(reason) => RefreshOutcome::SubjectMismatch { reason, tokens: Box::new(tokens) },
+    }
 }
 
 /// Keeps the old refresh token if the answer has none: a provider that does not rotate refresh tokens may omit it
@@ -107,7 +122,7 @@ fn with_refresh_token_of(before: &TokenSet, mut tokens: TokenSet) -> TokenSet {
 
 /// Keeps the old ID token if the new one is not verified, or if only the old one has an `auth_time`. Later ID tokens
 /// are compared with it.
-fn with_better_id_token(
+fn with_comparable_id_token(
     before: &TokenSet,
     mut tokens: TokenSet,
     claims: Option<&IdClaims>,

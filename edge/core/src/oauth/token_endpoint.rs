@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use oauth2::basic::BasicErrorResponseType;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -21,8 +21,8 @@ use super::{
 };
 use crate::{
     http::{
-        body::ReadBody as _,
-        web::{Body, Outgoing, single},
+        body::ReadBody,
+        web::{Body, Incoming, Outgoing, single},
     },
     runtime::{clock::within, platform::Platform, unavailable::Unavailable},
 };
@@ -138,6 +138,23 @@ impl<P: Platform> Client<'_, P> {
     }
 
     async fn send(&self, url: &Url, form: &Form<'_>, dpop: Option<&DpopKey>) -> Result<Success, TokenError> {
+        let request = self.authenticated_request(url, form, dpop)?;
+        if self.send_by_ms.is_some_and(|by_ms| self.platform.now_ms() > by_ms) {
+            return Err(TokenError::NotSent);
+        }
+        let response = self.platform.send(request).await?;
+        self.cache.nonces.store(url, &response.headers);
+        self.check_status(response.status, &response.headers)?;
+        self.read(response).await
+    }
+
+    /// The request, with the client's authentication and a DPoP proof if there is a key.
+    fn authenticated_request(
+        &self,
+        url: &Url,
+        form: &Form<'_>,
+        dpop: Option<&DpopKey>,
+    ) -> Result<Outgoing<P::Body>, Unavailable> {
         let mut request = Outgoing::new(Method::POST, url.clone(), TIMEOUT)
             .with(header::ACCEPT, "application/json")
             .with(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
@@ -168,36 +185,37 @@ impl<P: Platform> Client<'_, P> {
             request = request.with(super::dpop::HEADER, &proof);
         }
         request.body = Body::Bytes(body.finish().into());
-        if self.send_by_ms.is_some_and(|by_ms| self.platform.now_ms() > by_ms) {
-            return Err(TokenError::NotSent);
-        }
-        let response = self.platform.send(request).await?;
-        self.cache.nonces.store(url, &response.headers);
-        let (status, headers) = (response.status, response.headers);
-        let retry_after_seconds = single(&headers, &header::RETRY_AFTER)
-            .and_then(|text| text.parse().ok())
-            .map(|seconds: u32| seconds.min(MAX_RETRY_AFTER_SECONDS));
-        let outage = |detail| TokenError::NotProcessed { detail, retry_after_seconds };
+        Ok(request)
+    }
+
+    /// Checks that the status leaves it to the body what the response means.
+    fn check_status(&self, status: StatusCode, headers: &HeaderMap) -> Result<(), TokenError> {
+        let retry_after_seconds = retry_after_seconds(headers);
+        let not_processed = |detail| Err(TokenError::NotProcessed { detail, retry_after_seconds });
         match status {
             // A gateway stopped waiting. The provider behind it may still have processed the request.
-            StatusCode::GATEWAY_TIMEOUT => return Err(Unavailable::new("identity provider", "gateway timeout").into()),
-            StatusCode::TOO_MANY_REQUESTS => return Err(outage("too many requests")),
+            StatusCode::GATEWAY_TIMEOUT => Err(Unavailable::new("identity provider", "gateway timeout").into()),
+            StatusCode::TOO_MANY_REQUESTS => not_processed("too many requests"),
             // A 503 with `Retry-After` is deliberate. Proxies send one without it when a connection breaks, at any point:
             // the provider behind them may have processed the request.
             StatusCode::SERVICE_UNAVAILABLE if headers.contains_key(header::RETRY_AFTER) => {
-                return Err(outage("service unavailable"));
+                not_processed("service unavailable")
             }
             // If a repeated refresh token revokes the whole grant, even an unlikely consumption counts.
             _ if status.is_server_error() && !self.provider.refresh.retries_lost_answer => {
-                return Err(Unavailable::new("identity provider", "server error").into());
+                Err(Unavailable::new("identity provider", "server error").into())
             }
-            _ if status.is_server_error() => return Err(TokenError::ServerError { retry_after_seconds }),
+            _ if status.is_server_error() => Err(TokenError::ServerError { retry_after_seconds }),
             // Following it would send the grant and the client's secret to any server it points to (S25).
-            _ if status.is_redirection() => return Err(TokenError::UnexpectedResponse("a redirect")),
-            _ => {}
+            _ if status.is_redirection() => Err(TokenError::UnexpectedResponse("a redirect")),
+            _ => Ok(()),
         }
-        let is_json = single(&headers, &header::CONTENT_TYPE).is_some_and(is_json);
-        let body = match response.body.read(MAX_RESPONSE_BYTES).await {
+    }
+
+    /// Reads the body: of a success response, or an error code.
+    async fn read(&self, response: Incoming<impl ReadBody>) -> Result<Success, TokenError> {
+        let Incoming { status, headers, body } = response;
+        let body = match body.read(MAX_RESPONSE_BYTES).await {
             Ok(body) => Zeroizing::new(body),
             Err(_) if status.is_success() => return Err(TokenError::InvalidSuccess("too long or broken off")),
             Err(_) => return Err(TokenError::UnexpectedResponse("an error too long or broken off")),
@@ -205,14 +223,22 @@ impl<P: Platform> Client<'_, P> {
         // GitHub sends errors with status 200 (M65).
         let may_be_error = !status.is_success() || self.provider.refresh.errors_with_200;
         if may_be_error && let Ok(ErrorBody { error }) = serde_json::from_slice(&body) {
-            return Err(error_of_code(&error, retry_after_seconds));
+            return Err(error_of_code(&error, retry_after_seconds(&headers)));
         }
-        match status {
+        if status.is_success() {
             // A revocation response has an empty body.
-            _ if status.is_success() => Ok(Success { is_json, body }),
-            _ => Err(TokenError::UnexpectedResponse("an error without a code")),
+            let is_json = single(&headers, &header::CONTENT_TYPE).is_some_and(is_json);
+            Ok(Success { is_json, body })
+        } else {
+            Err(TokenError::UnexpectedResponse("an error without a code"))
         }
     }
+}
+
+/// How long the provider asks clients to wait before a retry, up to a limit.
+fn retry_after_seconds(headers: &HeaderMap) -> Option<u32> {
+    let seconds: u32 = single(headers, &header::RETRY_AFTER)?.parse().ok()?;
+    Some(seconds.min(MAX_RETRY_AFTER_SECONDS))
 }
 
 fn is_json(content_type: &str) -> bool {
@@ -241,17 +267,17 @@ fn error_of_code(code: &BasicErrorResponseType, retry_after_seconds: Option<u32>
         "invalid_target",
         "invalid_dpop_proof",
     ];
-    let outage = |detail| TokenError::NotProcessed { detail, retry_after_seconds };
+    let not_processed = |detail| TokenError::NotProcessed { detail, retry_after_seconds };
     match code {
-        Type::InvalidClient | Type::UnauthorizedClient => outage("refuses our credentials"),
+        Type::InvalidClient | Type::UnauthorizedClient => not_processed("refuses our credentials"),
         Type::InvalidGrant => TokenError::Refused("invalid_grant"),
         Type::InvalidRequest => TokenError::Refused("invalid_request"),
         Type::InvalidScope => TokenError::Refused("invalid_scope"),
         Type::UnsupportedGrantType => TokenError::Refused("unsupported_grant_type"),
         Type::Extension(code) => match code.as_str() {
             // GitHub's name for `invalid_client` (M65).
-            "incorrect_client_credentials" => outage("refuses our credentials"),
-            "temporarily_unavailable" | "server_error" | "slow_down" => outage("says so itself"),
+            "incorrect_client_credentials" => not_processed("refuses our credentials"),
+            "temporarily_unavailable" | "server_error" | "slow_down" => not_processed("says so itself"),
             _ => TokenError::Refused(
                 known_extensions.into_iter().find(|known| known == code).unwrap_or("an unknown error"),
             ),

@@ -147,7 +147,7 @@ fn s108_lost_or_unreadable_answer_is_distinguished_from_a_refusal() {
 
 #[test]
 fn s108_refresh_token_is_not_resent_after_a_server_error_if_a_repeat_revokes_the_grant() {
-    for (entry, status, is_lost) in [
+    for (entry, status, is_unknown) in [
         (json!({}), 500, false),
         (json!({}), 502, false),
         (json!({}), 503, false),
@@ -159,7 +159,7 @@ fn s108_refresh_token_is_not_resent_after_a_server_error_if_a_repeat_revokes_the
         let fixture =
             ProviderFixture::new(entry.clone(), json!({}), move |_| Some((status, Vec::new(), String::new())));
         let outcome = run(refresh(&fixture.client(), &tokens(), None, None));
-        assert_eq!(matches!(outcome, RefreshOutcome::Unknown), is_lost, "{entry} {status}: {outcome:?}");
+        assert_eq!(matches!(outcome, RefreshOutcome::Unknown), is_unknown, "{entry} {status}: {outcome:?}");
     }
 }
 
