@@ -89,7 +89,7 @@ async fn answer_failure<P: Platform>(
     // The back button or a prefetch may load a callback again. Its user is signed in already, and an error page would only
     // make them start again (S19).
     let is_repeated = matches!(error, Error::SignInRefused { reason: STATE_USED })
-        || state.is_some_and(|state| !transaction::is_under_way(&request.headers, state));
+        || state.is_some_and(|state| !transaction::is_in_progress(&request.headers, state));
     if is_repeated && context.sessions().load(&request.headers).await.is_ok() {
         return Response::see_other(ReturnTo::home().as_str());
     }
