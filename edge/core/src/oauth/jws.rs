@@ -197,8 +197,8 @@ fn verify_with<A: Algorithm, T: DeserializeOwned>(
     }
 }
 
-/// Reads the claims of a token without verifying its signature. Only for a token that came from the token endpoint itself
-/// over TLS, such as one that was verified on receipt and kept sealed since.
+/// Reads the claims of a token without verifying its signature. Only for a token whose signature was verified before, such
+/// as one kept sealed since, or that came from the token endpoint itself over TLS (OpenID Connect Core §3.1.3.7, rule 6).
 pub(super) fn unverified_claims<T: DeserializeOwned>(token: &str) -> Result<T, SignatureError> {
     let token: UntrustedToken<'_> = UntrustedToken::new(token).map_err(|_| SignatureError::Malformed)?;
     let claims: Claims<T> = token.deserialize_claims_unchecked().map_err(|_| SignatureError::Malformed)?;

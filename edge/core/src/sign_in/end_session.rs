@@ -70,15 +70,13 @@ impl LogoutRedirect {
             logout_hint: None,
             created_at_ms: platform.now_ms(),
         };
-        let sealed = seal(platform, keys, LOGOUT_REDIRECT_COOKIE, provider, &logout_redirect)?;
-        let value =
-            if LOGOUT_REDIRECT_COOKIE.len() + sealed.len() <= MAX_COOKIE_BYTES && logout_redirect.id_token.is_some() {
-                sealed
-            } else {
-                logout_redirect.id_token.zeroize();
-                logout_redirect.logout_hint = logout_hint(provider, account);
-                seal(platform, keys, LOGOUT_REDIRECT_COOKIE, provider, &logout_redirect)?
-            };
+        let mut value = seal(platform, keys, LOGOUT_REDIRECT_COOKIE, provider, &logout_redirect)?;
+        let is_too_long = LOGOUT_REDIRECT_COOKIE.len() + value.len() > MAX_COOKIE_BYTES;
+        if is_too_long || logout_redirect.id_token.is_none() {
+            logout_redirect.id_token.zeroize();
+            logout_redirect.logout_hint = logout_hint(provider, account);
+            value = seal(platform, keys, LOGOUT_REDIRECT_COOKIE, provider, &logout_redirect)?;
+        }
         Ok(Some(cookie::set(LOGOUT_REDIRECT_COOKIE, &value, SameSite::Strict, LOGOUT_REDIRECT_SECONDS)))
     }
 

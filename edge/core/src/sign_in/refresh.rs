@@ -10,6 +10,9 @@
 //! | after sending, before storing | the same count: the token is sent once more if the provider's policy allows it, and only once the provider is reachable; a provider that rotates refuses it, and the user signs in again |
 //! | after storing | the new tokens |
 //!
+//! `attempt` is a request that needs a token, `leased` the request to the provider under the lease, and `settle` what its
+//! answer changes.
+//!
 //! A session ends when its provider ends the grant of the account that began it. When the grant of another account ends,
 //! or that of any account after a lost answer, the account must be connected again and the user stays signed in.
 

@@ -45,8 +45,8 @@ pub struct IdClaims {
 }
 
 impl IdClaims {
-    /// Reads a token without verifying its signature. Only for a token that came from the token endpoint itself over TLS,
-    /// such as one that was validated on receipt and kept sealed since. `None` if it is malformed.
+    /// Reads a token without verifying its signature. Only for a token whose signature was verified before, such as one kept
+    /// sealed since, or that came from the token endpoint itself over TLS. `None` if it is malformed.
     #[must_use]
     pub fn read_unverified(token: &str, provider: &Provider) -> Option<Self> {
         jws::unverified_claims::<Self>(token).and_then(|claims| claims.with_entra_claims(token, provider)).ok()
