@@ -3,7 +3,7 @@
 use crate::{
     oauth::jwks_refresh_lock::JwksRefreshLockMachine,
     runtime::{
-        machine::{Machine, PART, Store, step},
+        machine::{DEPENDENCY, Machine, Store, step},
         unavailable::Unavailable,
     },
     session::{index::IndexMachine, replay_guard::ReplayGuardMachine, state::SessionMachine},
@@ -24,7 +24,7 @@ pub fn dispatch(
         IndexMachine::KIND => dispatch_to::<IndexMachine>(stored, now_ms, command),
         JwksRefreshLockMachine::KIND => dispatch_to::<JwksRefreshLockMachine>(stored, now_ms, command),
         ReplayGuardMachine::KIND => dispatch_to::<ReplayGuardMachine>(stored, now_ms, command),
-        _ => Err(Unavailable::new(PART, "no such kind")),
+        _ => Err(Unavailable::new(DEPENDENCY, "no such kind")),
     }
 }
 
@@ -33,7 +33,7 @@ fn dispatch_to<M: Machine>(
     now_ms: u64,
     command: &str,
 ) -> Result<(Option<Store>, String), Unavailable> {
-    let broken = |error: serde_json::Error| Unavailable::new(PART, error);
+    let broken = |error: serde_json::Error| Unavailable::new(DEPENDENCY, error);
     let (store, reply) = step::<M>(stored, now_ms, serde_json::from_str(command).map_err(broken)?)?;
     Ok((store, serde_json::to_string(&reply).map_err(broken)?))
 }

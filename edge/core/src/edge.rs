@@ -19,8 +19,8 @@ use crate::{
     oauth::{cache::DiscoveryCache, installation_cache::InstallationCache},
     route::{self, Auth, Csrf, Row},
     runtime::{
-        clock::Clock, platform::Platform, random::Random, readiness::Readiness, telemetry::Event, traced::Traced,
-        unavailable::Unavailable,
+        clock::Clock, dependency::Dependency, event_name::EventName, platform::Platform, random::Random,
+        readiness::Readiness, telemetry::Event, traced::Traced, unavailable::Unavailable,
     },
     session::{cache::SessionCache, store::Session},
     sign_in::refresh::Refresher,
@@ -128,7 +128,7 @@ impl Edge {
     /// Configuration and memory, if the configuration is valid.
     fn deployment<P: Platform>(&self, platform: &Traced<'_, P>) -> Result<&(Config, Memory), Error> {
         self.deployment.as_ref().map_err(|problems| {
-            Event::error("config").with("problems", problems.iter().collect::<Vec<_>>()).write(platform);
+            Event::error(EventName::Config).with("problems", problems.iter().collect::<Vec<_>>()).write(platform);
             Error::Misconfigured
         })
     }
@@ -198,7 +198,7 @@ fn unidentified_trace() -> Traceparent {
 /// Gives a request an id, and a trace unless it belongs to one. A runtime without randomness or time cannot serve (S144).
 fn identify(platform: &(impl Random + Clock), headers: &HeaderMap) -> Result<(String, Traceparent), Unavailable> {
     if platform.now_ms() < EARLIEST_MS {
-        return Err(Unavailable::new("clock", "is not set"));
+        return Err(Unavailable::new(Dependency::Clock, "is not set"));
     }
     let mut id = [0; 8];
     platform.fill(&mut id)?;

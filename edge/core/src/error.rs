@@ -13,8 +13,10 @@ use crate::{
     },
     runtime::{
         clock::Clock,
+        event_name::EventName,
+        reason::Reason,
         redact::without_secrets,
-        telemetry::{Event, Field, Level, Log, Reason},
+        telemetry::{Event, Field, Level, Log, ReasonCode},
         unavailable::Unavailable,
     },
 };
@@ -38,7 +40,7 @@ pub enum Error {
     #[error("no valid session: {reason}")]
     Unauthenticated {
         /// For the log.
-        reason: &'static str,
+        reason: Reason,
     },
     /// The upstream needs an account of a provider that this session lacks, or that must be connected again.
     #[error("sign in with {provider} again")]
@@ -50,7 +52,7 @@ pub enum Error {
     #[error("forbidden: {reason}")]
     Forbidden {
         /// For the log.
-        reason: &'static str,
+        reason: Reason,
     },
     /// The service is not for users of the session's provider.
     #[error("the service is not for users of the session's provider")]
@@ -59,7 +61,7 @@ pub enum Error {
     #[error("bad request: {reason}")]
     BadRequest {
         /// Also sent to the client: contains no internals.
-        reason: &'static str,
+        reason: Reason,
     },
     /// More cookies or headers than the edge reads (RFC 6585 §5).
     #[error("headers too large")]
@@ -98,13 +100,13 @@ pub enum Error {
     #[error("sign-in refused: {reason}")]
     SignInRefused {
         /// For the log and the reject counter.
-        reason: &'static str,
+        reason: Reason,
     },
     /// A provider's logout token was rejected.
     #[error("logout refused: {reason}")]
     LogoutRefused {
         /// For the log and the reject counter.
-        reason: &'static str,
+        reason: Reason,
     },
     /// A dependency does not answer.
     #[error(transparent)]
@@ -121,7 +123,7 @@ pub enum Error {
     #[error("upstream answered what is not passed on: {reason}")]
     BadGateway {
         /// For the log.
-        reason: &'static str,
+        reason: Reason,
     },
     /// The runtime rejected the edge's response.
     #[error("the runtime refused the answer: {detail}")]
@@ -135,7 +137,7 @@ impl From<BodyError> for Error {
     fn from(error: BodyError) -> Self {
         match error {
             BodyError::TooLarge => Self::TooLarge,
-            BodyError::Broken(_) => Self::BadRequest { reason: "the body broke off" },
+            BodyError::Broken(_) => Self::BadRequest { reason: Reason::BodyIncomplete },
         }
     }
 }
@@ -201,18 +203,18 @@ impl Error {
 
     /// The reason of this error in the log.
     #[must_use]
-    pub fn log_reason(&self) -> Reason {
+    pub fn log_reason(&self) -> ReasonCode {
         match self {
             Self::Unauthenticated { reason }
             | Self::Forbidden { reason }
             | Self::BadRequest { reason }
             | Self::SignInRefused { reason }
             | Self::LogoutRefused { reason }
-            | Self::BadGateway { reason } => Reason::new(reason),
+            | Self::BadGateway { reason } => ReasonCode::new(reason.as_str()),
             Self::Unavailable(unavailable) | Self::UpstreamRateLimited { unavailable, .. } => {
-                Reason::unavailable(unavailable.part)
+                ReasonCode::unavailable(unavailable.dependency)
             }
-            other => Reason::new(other.code()),
+            other => ReasonCode::new(other.code()),
         }
     }
 
@@ -305,7 +307,7 @@ impl Error {
 /// Logs a rejected request. These lines are how rejects are counted: the edge has no metrics registry.
 pub fn reject(to: &(impl Clock + Log), error: &Error, method: Option<&Method>) {
     let level = if error.status().is_server_error() { Level::Error } else { Level::Info };
-    Event::new(level, "reject")
+    Event::new(level, EventName::Reject)
         .with("reason", error.log_reason())
         .with("code", error.code())
         .with("status", error.status())

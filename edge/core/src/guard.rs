@@ -12,6 +12,7 @@ use crate::{
         web::{Response, single},
     },
     route::{Cache, Cors, Csrf, Row},
+    runtime::reason::Reason,
 };
 
 /// The header that a script must send. No form and no link can send it (M7).
@@ -47,7 +48,7 @@ pub fn check(config: &Config, row: &Row, method: &Method, headers: &HeaderMap) -
         Csrf::Header => {
             refuse_upgrade(headers)?;
             if single(headers, &CSRF_HEADER) != Some("1") {
-                return forbidden("X-CSRF header missing, repeated or wrong");
+                return forbidden(Reason::CsrfHeader);
             }
             check_origin(config, headers, !method.is_safe())
         }
@@ -60,14 +61,14 @@ pub fn check(config: &Config, row: &Row, method: &Method, headers: &HeaderMap) -
     }
 }
 
-fn forbidden<T>(reason: &'static str) -> Result<T, Error> {
+fn forbidden<T>(reason: Reason) -> Result<T, Error> {
     Err(Error::Forbidden { reason })
 }
 
 /// No row opens a WebSocket: browsers send cookies with its request, and no preflight before it (S86).
 fn refuse_upgrade(headers: &HeaderMap) -> Result<(), Error> {
     if headers.contains_key(header::SEC_WEBSOCKET_KEY) || headers.contains_key(header::UPGRADE) {
-        return forbidden("an upgrade of the connection");
+        return forbidden(Reason::ConnectionUpgrade);
     }
     Ok(())
 }
@@ -78,20 +79,20 @@ fn check_origin(config: &Config, headers: &HeaderMap, must_report: bool) -> Resu
     let origin = single(headers, &header::ORIGIN);
     // `null` is the origin of a sandboxed or local page, and never a configured one.
     if has_origin && !origin.is_some_and(|origin| config.allows_origin(origin)) {
-        return forbidden("Origin is not allowed");
+        return forbidden(Reason::OriginNotAllowed);
     }
     // Then the browser sends the cookie with requests from any site.
     let must_report = must_report || config.sessions.embed == Embed::CrossSite;
     if !headers.contains_key(&SEC_FETCH_SITE) {
         // Not a current browser. It must send its origin with a request that changes something.
-        return if must_report && !has_origin { forbidden("neither Origin nor Sec-Fetch-Site") } else { Ok(()) };
+        return if must_report && !has_origin { forbidden(Reason::OriginUnreported) } else { Ok(()) };
     }
     match single(headers, &SEC_FETCH_SITE) {
         Some("same-origin") => Ok(()),
         // Another origin of the same site is trusted only if it is a configured host page (S80).
         Some("same-site") if has_origin => Ok(()),
         Some("cross-site") if has_origin && config.sessions.embed == Embed::CrossSite => Ok(()),
-        _ => forbidden("Sec-Fetch-Site is not allowed"),
+        _ => forbidden(Reason::SecFetchSite),
     }
 }
 
@@ -101,7 +102,7 @@ fn check_navigation(headers: &HeaderMap) -> Result<(), Error> {
     if is_absent_or(&SEC_FETCH_MODE, "navigate") && is_absent_or(&SEC_FETCH_DEST, "document") {
         return Ok(());
     }
-    forbidden("not a top-level navigation")
+    forbidden(Reason::NotTopLevelNavigation)
 }
 
 /// Refuses a prefetch: a browser's guess where its user may go next begins no sign-in (ASVS 7.6.2).
@@ -110,7 +111,7 @@ fn check_navigation(headers: &HeaderMap) -> Result<(), Error> {
 /// [`Error::Forbidden`].
 pub fn check_visited(headers: &HeaderMap) -> Result<(), Error> {
     if headers.get_all(&SEC_PURPOSE).iter().any(|purpose| purpose.as_bytes().starts_with(b"prefetch")) {
-        return forbidden("prefetched, not visited");
+        return forbidden(Reason::Prefetch);
     }
     Ok(())
 }
@@ -123,7 +124,7 @@ pub fn check_visited(headers: &HeaderMap) -> Result<(), Error> {
 pub fn check_begun_here(config: &Config, headers: &HeaderMap) -> Result<(), Error> {
     let is_own = single(headers, &SEC_FETCH_SITE) == Some("same-origin");
     let is_of_host_page = !is_via_other_site(headers) && has_allowed_referrer(config, headers);
-    if is_own || is_of_host_page { Ok(()) } else { forbidden("another site began what acts on the session") }
+    if is_own || is_of_host_page { Ok(()) } else { forbidden(Reason::NavigationFromOtherSite) }
 }
 
 /// Refuses a navigation that asks for a session for a page, unless a page of exactly that origin began it: whoever chose the
@@ -136,7 +137,7 @@ pub fn check_begun_at(page: &Origin, headers: &HeaderMap) -> Result<(), Error> {
     if referrer(headers).is_some_and(|origin| origin == page.as_str()) {
         return Ok(());
     }
-    forbidden("another page asked for a page's session, or one that does not say which it is")
+    forbidden(Reason::HandoffFromOtherPage)
 }
 
 /// The origin of the page that began a navigation. A page can withhold it, but cannot claim another's.
@@ -188,7 +189,7 @@ pub fn preflight<B>(config: &Config, row: Option<&Row>, headers: &HeaderMap) -> 
     let mut response = Response::empty(StatusCode::NO_CONTENT);
     match row.cors {
         Cors::Hosts if config.allows_origin(origin) => allow_host(origin, &mut response),
-        Cors::Hosts | Cors::None => return forbidden("preflight from an origin that is not allowed"),
+        Cors::Hosts | Cors::None => return forbidden(Reason::PreflightOrigin),
         Cors::Anyone => response.set(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
     }
     response.set(header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PUT, PATCH, DELETE");

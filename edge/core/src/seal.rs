@@ -20,7 +20,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::runtime::{random::Random, unavailable::Unavailable};
+use crate::runtime::{dependency::Dependency, random::Random, unavailable::Unavailable};
 
 const VERSION: u8 = 1;
 const NONCE_BYTES: usize = 24;
@@ -84,7 +84,7 @@ pub fn seal(
     binding: Binding<'_>,
     plaintext: &[u8],
 ) -> Result<Vec<u8>, Unavailable> {
-    let broken = || Unavailable::new("seal", "no key");
+    let broken = || Unavailable::new(Dependency::Seal, "no key");
     let (id, secret) = ring.active().ok_or_else(broken)?;
     let mut nonce = [0; NONCE_BYTES];
     random.fill(&mut nonce)?;
@@ -143,9 +143,12 @@ pub trait Contents: Sized {
     fn decode(plaintext: &[u8]) -> Option<Self>;
 }
 
-/// [`Contents::encode`] as JSON; `part` names the contents in errors.
-pub(crate) fn encode_json(part: &'static str, contents: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, Unavailable> {
-    serde_json::to_vec(contents).map(Zeroizing::new).map_err(|error| Unavailable::new(part, error))
+/// [`Contents::encode`] as JSON; `contents_name` names the contents in errors.
+pub(crate) fn encode_json(
+    contents_name: Dependency,
+    contents: &impl Serialize,
+) -> Result<Zeroizing<Vec<u8>>, Unavailable> {
+    serde_json::to_vec(contents).map(Zeroizing::new).map_err(|error| Unavailable::new(contents_name, error))
 }
 
 /// [`Contents::decode`] of JSON.

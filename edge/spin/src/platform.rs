@@ -11,6 +11,7 @@ use causeway_core::{
     http::web::{Incoming, Outgoing},
     runtime::{
         clock::Clock,
+        dependency::Dependency,
         expiry::{self, Kept},
         machine::{self, CompareAndSet, Machine},
         platform::{
@@ -92,7 +93,7 @@ impl Random for Spin {
     fn fill(&self, buffer: &mut [u8]) -> Result<(), Unavailable> {
         let bytes = get_random_bytes(buffer.len() as u64);
         if bytes.len() != buffer.len() {
-            return Err(Unavailable::new("randomness", "came short"));
+            return Err(Unavailable::new(Dependency::Randomness, "came short"));
         }
         buffer.copy_from_slice(&bytes);
         Ok(())
@@ -123,7 +124,7 @@ impl KeyValueStore for Spin {
 }
 
 fn kv_error(error: impl std::fmt::Debug) -> Unavailable {
-    Unavailable::new("kv", format_args!("{error:?}"))
+    Unavailable::new(Dependency::KeyValue, format_args!("{error:?}"))
 }
 
 impl HttpClient for Spin {
@@ -131,7 +132,8 @@ impl HttpClient for Spin {
 
     async fn send(&self, request: Outgoing<NativeBody>) -> Result<Incoming<NativeBody>, Unavailable> {
         let host = request.url.host_str().unwrap_or_default().to_owned();
-        let failed = |detail: &dyn std::fmt::Debug| Unavailable::new("upstream", format_args!("{host}: {detail:?}"));
+        let failed =
+            |detail: &dyn std::fmt::Debug| Unavailable::new(Dependency::Upstream, format_args!("{host}: {detail:?}"));
         let timeout = spin_sdk::time::sleep(request.timeout);
         let (request, writing) = convert::outgoing(request).map_err(|e| failed(&e))?;
         let sending = async {
@@ -161,7 +163,7 @@ impl Machines for Spin {
 impl CompareAndSet for Spin {
     async fn read(&self, key: &str) -> Result<(String, u64), Unavailable> {
         let answer = self.redis("EVAL", vec![text(READ), RedisParameter::Int64(1), text(key)]).await?;
-        let broken = || Unavailable::new("coordinator", "answered something else");
+        let broken = || Unavailable::new(Dependency::Coordinator, "answered something else");
         let [RedisResult::Binary(value), RedisResult::Int64(now_ms)] = answer.as_slice() else { return Err(broken()) };
         let value = String::from_utf8(value.clone()).map_err(|_| broken())?;
         Ok((value, u64::try_from(*now_ms).map_err(|_| broken())?))
@@ -194,7 +196,7 @@ impl StreamHub for Spin {
         reason: EndReason,
     ) -> Result<(), Unavailable> {
         let end = EndStreams { subject: subject.clone(), session: session.clone(), reason };
-        let message = serde_json::to_string(&end).map_err(|e| Unavailable::new("hub", e))?;
+        let message = serde_json::to_string(&end).map_err(|e| Unavailable::new(Dependency::Hub, e))?;
         // The key is set first: a bridge that misses the message finds it.
         let seconds = END_REMEMBERED.as_secs().to_string();
         let key = ended_key(session);
@@ -216,7 +218,7 @@ impl CheckpointStore for Spin {
 }
 
 fn not_at_edge() -> Unavailable {
-    Unavailable::new("hub", "is the bridge's on this runtime")
+    Unavailable::new(Dependency::Hub, "is the bridge's on this runtime")
 }
 
 impl RateLimiter for Spin {
@@ -226,7 +228,7 @@ impl RateLimiter for Spin {
         let parameters = vec![text(COUNT), RedisParameter::Int64(1), text(&window.key), seconds];
         match self.redis("EVAL", parameters).await?.pop() {
             Some(RedisResult::Int64(count)) => Ok(window.allows(count)),
-            _ => Err(Unavailable::new("rate limiter", "counted nothing")),
+            _ => Err(Unavailable::new(Dependency::RateLimiter, "counted nothing")),
         }
     }
 }

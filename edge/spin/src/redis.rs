@@ -2,12 +2,12 @@
 
 use std::{cell::RefCell, pin::pin, rc::Rc, time::Duration};
 
-use causeway_core::runtime::unavailable::Unavailable;
+use causeway_core::runtime::{dependency::Dependency, unavailable::Unavailable};
 use futures_util::future::{Either, select};
 use spin_sdk::redis::{Connection, RedisParameter, RedisResult};
 
 /// The name of this part in errors.
-const PART: &str = "redis";
+const DEPENDENCY: Dependency = Dependency::Redis;
 /// Shorter than the callers' deadlines, so that a dead connection is noticed here.
 const DEADLINE: Duration = Duration::from_millis(2500);
 
@@ -29,7 +29,7 @@ pub(crate) async fn execute(
         connection
             .execute(command, parameters)
             .await
-            .map_err(|_| Unavailable::new(PART, format_args!("{command} failed")))
+            .map_err(|_| Unavailable::new(DEPENDENCY, format_args!("{command} failed")))
     })
     .await;
     if result.is_ok() {
@@ -56,7 +56,7 @@ async fn connection(url: &str) -> Result<Rc<Connection>, Unavailable> {
     if let Some(connection) = CONNECTION.with_borrow(Clone::clone) {
         return Ok(connection);
     }
-    let connection = Connection::open(url).await.map_err(|_| Unavailable::new(PART, "cannot connect"))?;
+    let connection = Connection::open(url).await.map_err(|_| Unavailable::new(DEPENDENCY, "cannot connect"))?;
     let connection = Rc::new(connection);
     CONNECTION.set(Some(Rc::clone(&connection)));
     Ok(connection)
@@ -65,7 +65,7 @@ async fn connection(url: &str) -> Result<Rc<Connection>, Unavailable> {
 async fn within<T>(work: impl Future<Output = Result<T, Unavailable>>) -> Result<T, Unavailable> {
     match select(pin!(work), pin!(spin_sdk::time::sleep(DEADLINE))).await {
         Either::Left((result, _)) => result,
-        Either::Right(_) => Err(Unavailable::new(PART, "no answer in time")),
+        Either::Right(_) => Err(Unavailable::new(DEPENDENCY, "no answer in time")),
     }
 }
 

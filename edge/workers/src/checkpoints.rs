@@ -4,8 +4,10 @@ use causeway_protocol::deliver::Checkpoint;
 use serde::{Deserialize, Serialize};
 use worker::{DurableObject, Env, Request, Response, Result, State, durable_object};
 
+use causeway_core::runtime::dependency::Dependency;
+
 /// The name of this part in errors.
-pub(crate) const PART: &str = "checkpoints";
+pub(crate) const DEPENDENCY: Dependency = Dependency::Checkpoints;
 
 /// The only operation: moves a checkpoint forward, and returns it.
 #[derive(Debug, Serialize, Deserialize)]

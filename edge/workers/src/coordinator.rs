@@ -1,12 +1,12 @@
 //! A Durable Object per state machine of `causeway_core::runtime::machine`. It stores the state; core decides.
 
-use causeway_core::coordinator::dispatch;
+use causeway_core::{coordinator::dispatch, runtime::dependency::Dependency};
 use worker::{Date, DurableObject, Env, Request, Response, Result, ScheduledTime, State, durable_object};
 
 use crate::object;
 
 /// The name of this part in errors.
-pub(crate) const PART: &str = "coordinator";
+pub(crate) const DEPENDENCY: Dependency = Dependency::Coordinator;
 const STATE: &str = "state";
 
 /// The object. Its input gate runs one command at a time.

@@ -7,6 +7,7 @@ use causeway_core::{
     http::web::{Body, Incoming, Outgoing},
     runtime::{
         clock::Clock,
+        dependency::Dependency,
         expiry::workers_kv_seconds,
         machine::Machine,
         platform::{
@@ -60,7 +61,7 @@ impl Workers {
 }
 
 fn kv_error(error: impl std::fmt::Display) -> Unavailable {
-    Unavailable::new("kv", error)
+    Unavailable::new(Dependency::KeyValue, error)
 }
 
 /// Variables and secrets, which a Worker cannot tell apart: they are the strings among its bindings.
@@ -118,7 +119,7 @@ impl ClientDisconnect for Workers {
 
 impl Random for Workers {
     fn fill(&self, buffer: &mut [u8]) -> Result<(), Unavailable> {
-        getrandom::getrandom(buffer).map_err(|e| Unavailable::new("randomness", e))
+        getrandom::getrandom(buffer).map_err(|e| Unavailable::new(Dependency::Randomness, e))
     }
 }
 
@@ -142,7 +143,8 @@ impl HttpClient for Workers {
 
     async fn send(&self, request: Outgoing<NativeBody>) -> Result<Incoming<NativeBody>, Unavailable> {
         let host = request.url.host_str().unwrap_or_default().to_owned();
-        let failed = |detail: &dyn std::fmt::Display| Unavailable::new("upstream", format_args!("{host}: {detail}"));
+        let failed =
+            |detail: &dyn std::fmt::Display| Unavailable::new(Dependency::Upstream, format_args!("{host}: {detail}"));
         let (timeout, idle) = (Delay::from(request.timeout), request.idle);
         let call = AbortOnDrop::new().map_err(|e| failed(&e))?;
         let request = convert::outgoing(request).map_err(|e| failed(&e))?;
@@ -158,8 +160,8 @@ impl HttpClient for Workers {
 impl Machines for Workers {
     async fn run<M: Machine>(&self, name: &str, command: M::Command) -> Result<M::Reply, Unavailable> {
         let name = format!("{}:{name}", M::KIND);
-        let stub = object::stub(&self.env, coordinator::PART, "COORDINATOR", &name)?;
-        object::call(&stub, coordinator::PART, M::KIND, &command).await
+        let stub = object::stub(&self.env, coordinator::DEPENDENCY, "COORDINATOR", &name)?;
+        object::call(&stub, coordinator::DEPENDENCY, M::KIND, &command).await
     }
 }
 
@@ -167,26 +169,26 @@ impl StreamHub for Workers {
     const AT_EDGE: bool = true;
 
     async fn append(&self, subject: &Subject, records: &[Record]) -> Result<(), Unavailable> {
-        let stub = object::stub(&self.env, user_hub::PART, "USER_HUB", &subject.to_string())?;
-        object::call(&stub, user_hub::PART, user_hub::APPEND, &records).await
+        let stub = object::stub(&self.env, user_hub::DEPENDENCY, "USER_HUB", &subject.to_string())?;
+        object::call(&stub, user_hub::DEPENDENCY, user_hub::APPEND, &records).await
     }
 
     async fn open(&self, request: OpenStream) -> Result<Opened<NativeBody>, Unavailable> {
-        let failed = |error: worker::Error| Unavailable::new(user_hub::PART, error);
-        let stub = object::stub(&self.env, user_hub::PART, "USER_HUB", &request.subject.to_string())?;
+        let failed = |error: worker::Error| Unavailable::new(user_hub::DEPENDENCY, error);
+        let stub = object::stub(&self.env, user_hub::DEPENDENCY, "USER_HUB", &request.subject.to_string())?;
         let headers = Headers::new();
         headers.set("upgrade", "websocket").map_err(failed)?;
         headers.set(user_hub::SESSION_HEADER, request.session.as_str()).map_err(failed)?;
         if let Some(id) = &request.last_event_id {
             headers.set(user_hub::LAST_EVENT_ID_HEADER, id).map_err(failed)?;
         }
-        let response = object::get(&stub, user_hub::PART, user_hub::OPEN, headers).await?;
+        let response = object::get(&stub, user_hub::DEPENDENCY, user_hub::OPEN, headers).await?;
         match response.status_code() {
             object::GONE => return Ok(Opened::SessionEnded),
             object::FULL => return Ok(Opened::TooMany),
             _ => {}
         }
-        let socket = response.websocket().ok_or_else(|| Unavailable::new(user_hub::PART, "opened no socket"))?;
+        let socket = response.websocket().ok_or_else(|| Unavailable::new(user_hub::DEPENDENCY, "opened no socket"))?;
         let bytes = drive(self.clone(), hub_socket(socket, &self.client_disconnect), &request);
         let chunks = bytes.map(|bytes| Ok::<_, JsValue>(JsValue::from(Uint8Array::from(bytes.as_slice()))));
         let stream = wasm_streams::ReadableStream::from_stream(chunks).into_raw();
@@ -199,8 +201,9 @@ impl StreamHub for Workers {
         session: &SessionHandle,
         reason: EndReason,
     ) -> Result<(), Unavailable> {
-        let stub = object::stub(&self.env, user_hub::PART, "USER_HUB", &subject.to_string())?;
-        object::call(&stub, user_hub::PART, user_hub::END, &user_hub::End { session: session.clone(), reason }).await
+        let stub = object::stub(&self.env, user_hub::DEPENDENCY, "USER_HUB", &subject.to_string())?;
+        object::call(&stub, user_hub::DEPENDENCY, user_hub::END, &user_hub::End { session: session.clone(), reason })
+            .await
     }
 }
 
@@ -211,16 +214,16 @@ impl CheckpointStore for Workers {
         partition: i32,
         advance_to: Option<Checkpoint>,
     ) -> Result<Option<Checkpoint>, Unavailable> {
-        let stub = object::stub(&self.env, checkpoints::PART, "CHECKPOINTS", topic)?;
-        object::call(&stub, checkpoints::PART, "advance", &checkpoints::Advance { partition, advance_to }).await
+        let stub = object::stub(&self.env, checkpoints::DEPENDENCY, "CHECKPOINTS", topic)?;
+        object::call(&stub, checkpoints::DEPENDENCY, "advance", &checkpoints::Advance { partition, advance_to }).await
     }
 }
 
 impl RateLimiter for Workers {
     async fn allow(&self, rate: Rate, key: &str) -> Result<bool, Unavailable> {
-        const PART: &str = "rate limiter";
-        let limiter = self.env.rate_limiter(rate.name).map_err(|e| Unavailable::new(PART, e))?;
-        let outcome = limiter.limit(key.to_owned()).await.map_err(|e| Unavailable::new(PART, e))?;
+        const DEPENDENCY: Dependency = Dependency::RateLimiter;
+        let limiter = self.env.rate_limiter(rate.name).map_err(|e| Unavailable::new(DEPENDENCY, e))?;
+        let outcome = limiter.limit(key.to_owned()).await.map_err(|e| Unavailable::new(DEPENDENCY, e))?;
         Ok(outcome.success)
     }
 }

@@ -2,7 +2,10 @@
 
 use std::cell::Cell;
 
-use causeway_core::stream::hub::{self, Buffer, Rejection, StoredRecord, StreamPosition, StreamSocket, Watermark};
+use causeway_core::{
+    runtime::dependency::Dependency,
+    stream::hub::{self, Buffer, Rejection, StoredRecord, StreamPosition, StreamSocket, Watermark},
+};
 use causeway_protocol::{cursor::Cursor, deliver::Record, hub::EndReason, session::SessionHandle};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use worker::{
@@ -13,7 +16,7 @@ use worker::{
 use crate::object;
 
 /// The name of this part in errors.
-pub(crate) const PART: &str = "hub";
+pub(crate) const DEPENDENCY: Dependency = Dependency::Hub;
 /// The operation that appends records.
 pub(crate) const APPEND: &str = "append";
 /// The operation that opens a stream.

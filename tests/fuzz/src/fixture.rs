@@ -7,7 +7,8 @@ use causeway_core::{
     edge::Edge,
     http::web::{Body, Request, Response},
     testing::{
-        platform::{Answer, InMemoryPlatform, Sent, Text},
+        body::InMemoryBody,
+        platform::{Answer, InMemoryPlatform, Sent},
         run::run,
     },
 };
@@ -45,8 +46,8 @@ struct Stored {
 impl Stored {
     fn of(platform: &InMemoryPlatform) -> Self {
         Self {
-            machines: platform.coordinators.borrow().clone(),
-            expiries: platform.forgets.borrow().clone(),
+            machines: platform.machine_states.borrow().clone(),
+            expiries: platform.forget_at_ms.borrow().clone(),
             values: platform.kv.borrow().clone(),
         }
     }
@@ -91,7 +92,7 @@ impl Fixture {
     /// # Panics
     /// The edge waits for something.
     #[must_use]
-    pub fn get(&self, path: &str, query: Option<&str>, headers: &[(&'static str, &[u8])]) -> Response<Text> {
+    pub fn get(&self, path: &str, query: Option<&str>, headers: &[(&'static str, &[u8])]) -> Response<InMemoryBody> {
         self.send(Method::GET, path, query, headers, b"")
     }
 
@@ -107,7 +108,7 @@ impl Fixture {
         query: Option<&str>,
         headers: &[(&'static str, &[u8])],
         body: &[u8],
-    ) -> Response<Text> {
+    ) -> Response<InMemoryBody> {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             if let Ok(value) = HeaderValue::from_bytes(value) {
@@ -144,12 +145,12 @@ impl Fixture {
     fn reset(&self) {
         let Self { platform, stored, .. } = self;
         let stored = stored.borrow();
-        platform.coordinators.borrow_mut().clone_from(&stored.machines);
-        platform.forgets.borrow_mut().clone_from(&stored.expiries);
+        platform.machine_states.borrow_mut().clone_from(&stored.machines);
+        platform.forget_at_ms.borrow_mut().clone_from(&stored.expiries);
         platform.kv.borrow_mut().clone_from(&stored.values);
-        platform.counts.borrow_mut().clear();
+        platform.rate_counts.borrow_mut().clear();
         platform.sent.borrow_mut().clear();
-        platform.opened.borrow_mut().clear();
+        platform.opened_streams.borrow_mut().clear();
         platform.log.borrow_mut().clear();
     }
 }
@@ -174,7 +175,7 @@ fn github(sent: &Sent) -> Option<Answer> {
 
 /// The value that a response sets a cookie to, unless it removes it.
 #[must_use]
-pub fn set_cookie(response: &Response<Text>, name: &str) -> Option<String> {
+pub fn set_cookie(response: &Response<InMemoryBody>, name: &str) -> Option<String> {
     let cookies = response.headers.get_all(header::SET_COOKIE).iter().filter_map(|value| value.to_str().ok());
     let pairs = cookies.filter_map(|cookie| cookie.split(';').next()?.split_once('='));
     pairs.filter(|(found, value)| *found == name && !value.is_empty()).map(|(_, value)| value.to_owned()).next()
@@ -182,7 +183,7 @@ pub fn set_cookie(response: &Response<Text>, name: &str) -> Option<String> {
 
 /// The body of a response as text.
 #[must_use]
-pub fn text(response: &Response<Text>) -> String {
+pub fn text(response: &Response<InMemoryBody>) -> String {
     match &response.body {
         Body::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
         Body::Native(native) => String::from_utf8_lossy(&native.0).into_owned(),

@@ -26,7 +26,10 @@ use crate::{
     },
     runtime::{
         clock::{MAX_SKEW_MS, now_seconds},
+        dependency::Dependency,
+        event_name::EventName,
         platform::Platform,
+        reason::Reason,
         telemetry::{Event, Name},
         unavailable::Unavailable,
     },
@@ -53,7 +56,7 @@ pub(super) async fn receive<P: Platform>(
     claim(context, &guard).await?;
     let ended = end_sessions(context, &token).await;
     settle(context, &guard, &token, ended.is_ok()).await;
-    Event::info("logout.backchannel")
+    Event::info(EventName::LogoutBackchannel)
         .with("provider", Name(&provider.id))
         .with("ended", ended?)
         .write(context.platform);
@@ -65,11 +68,11 @@ async fn read_token<P: Platform>(context: &Context<'_, P>, request: Request<P::B
     let content_type = request.header(&header::CONTENT_TYPE).unwrap_or_default();
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-        return Err(Error::BadRequest { reason: "the body must be application/x-www-form-urlencoded" });
+        return Err(Error::BadRequest { reason: Reason::BodyNotForm });
     }
     let body = read_body(context.platform, context.row, request).await?;
     let token = Query::of_form(&body).one("logout_token").ok().flatten();
-    token.ok_or(Error::BadRequest { reason: "the body must have one logout_token" })
+    token.ok_or(Error::BadRequest { reason: Reason::LogoutTokenMissing })
 }
 
 async fn validate<P: Platform>(
@@ -99,10 +102,10 @@ async fn claim<P: Platform>(context: &Context<'_, P>, guard: &ReplayGuardName) -
         // The request that claimed it may have been cut off, so this one is not refused for good: a provider would not try
         // again.
         replay_guard::Reply::Claimed => {
-            let unavailable = Unavailable::new("logout token", "is being used");
+            let unavailable = Unavailable::new(Dependency::LogoutToken, "is being used");
             Err(Error::UpstreamRateLimited { unavailable, retry_after_seconds: CLAIM_SECONDS })
         }
-        replay_guard::Reply::Repeat => Err(Error::LogoutRefused { reason: "logout token used before" }),
+        replay_guard::Reply::Repeat => Err(Error::LogoutRefused { reason: Reason::LogoutTokenReplayed }),
     }
 }
 
@@ -134,6 +137,6 @@ async fn settle<P: Platform>(context: &Context<'_, P>, guard: &ReplayGuardName, 
     let for_ms = if is_done { valid_ms } else { 0 };
     if let Err(error) = context.sessions().ask_replay_guard(guard, replay_guard::Command::Settle { for_ms }).await {
         // The claim expires by itself. The token can then be used again, which does no harm: its sessions have ended.
-        Event::warn("logout.unsettled").with("detail", &error).write(context.platform);
+        Event::warn(EventName::LogoutUnsettled).with("detail", &error).write(context.platform);
     }
 }

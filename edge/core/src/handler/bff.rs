@@ -15,7 +15,7 @@ use crate::{
         payload::Payload,
         service::{Credential, Installation, Refusal, Service},
     },
-    runtime::platform::Platform,
+    runtime::{platform::Platform, reason::Reason},
     session::{record::SessionRecord, store::Session},
 };
 
@@ -32,7 +32,7 @@ pub(super) async fn proxy<P: Platform>(
     }
     let path = format!("/{}", context.parameter(1));
     let url = service.target(&request.method, &path, request.query.as_deref()).map_err(|refusal| match refusal {
-        Refusal::BadPath => Error::BadRequest { reason: "the path is not allowed in this form" },
+        Refusal::BadPath => Error::BadRequest { reason: Reason::PathForm },
         Refusal::UnknownPath => Error::NotFound,
         Refusal::Method { allow } => Error::MethodNotAllowed { allow },
     })?;

@@ -10,13 +10,13 @@ use super::context::Context;
 use crate::{
     guard::REQUEST_ID,
     http::web::{Body, Outgoing, without_slash},
-    runtime::{platform::Platform, unavailable::Unavailable},
+    runtime::{dependency::Dependency, platform::Platform, unavailable::Unavailable},
 };
 
 /// The URL of a target (path and query) at the bridge.
 pub(super) fn url<P>(context: &Context<'_, P>, target: &str) -> Result<Url, Unavailable> {
     let base = without_slash(&context.config.bridge_url);
-    Url::parse(&format!("{base}{target}")).map_err(|e| Unavailable::new("bridge", e))
+    Url::parse(&format!("{base}{target}")).map_err(|e| Unavailable::new(Dependency::Bridge, e))
 }
 
 /// A signed request to a target (path and query) at the bridge. A body is JSON.

@@ -32,6 +32,7 @@ use crate::{
     runtime::{
         clock::millis,
         platform::Platform,
+        reason::Reason,
         telemetry::{self, Login},
     },
     session::{
@@ -47,10 +48,7 @@ use crate::{
 /// Names the code of a hand-off in the fragment of the page's address.
 const HANDOFF_FRAGMENT: &str = "causeway";
 
-/// The reason for refusing a callback whose state an earlier callback has used.
-const STATE_USED: &str = "state used before";
-
-fn refused(reason: &'static str) -> Error {
+fn refused(reason: Reason) -> Error {
     Error::SignInRefused { reason }
 }
 
@@ -88,7 +86,7 @@ async fn answer_failure<P: Platform>(
     error::reject(context.platform, error, Some(&request.method));
     // The back button or a prefetch may load a callback again. Its user is signed in already, and an error page would only
     // make them start again (S19).
-    let is_repeated = matches!(error, Error::SignInRefused { reason: STATE_USED })
+    let is_repeated = matches!(error, Error::SignInRefused { reason: Reason::StateReplayed })
         || state.is_some_and(|state| !transaction::is_in_progress(&request.headers, state));
     if is_repeated && context.sessions().load(&request.headers).await.is_ok() {
         return Response::see_other(ReturnTo::home().as_str());
@@ -104,7 +102,7 @@ async fn finish<P: Platform>(
     headers: &HeaderMap,
 ) -> Result<Response<P::Body>, Error> {
     let (platform, keys) = (context.platform, &context.config.sessions.keys);
-    let state = state.ok_or(refused("state missing or repeated"))?;
+    let state = state.ok_or(refused(Reason::StateMissing))?;
     let transaction = Transaction::find(platform, keys, provider, headers, state).map_err(refused)?;
     let endpoints = cache::endpoints(platform, &context.memory.discovery, provider).await?;
     check_issuer(provider, &endpoints, query)?;
@@ -133,8 +131,8 @@ async fn finish<P: Platform>(
 fn check_issuer(provider: &Provider, endpoints: &Endpoints, query: &Query) -> Result<(), Error> {
     match query.one("iss").map_err(refused)? {
         Some(issuer) if provider.is_issuer(&issuer) => Ok(()),
-        Some(_) => Err(refused("answer of another issuer")),
-        None if endpoints.sends_iss => Err(refused("issuer missing")),
+        Some(_) => Err(refused(Reason::IssuerMismatch)),
+        None if endpoints.sends_iss => Err(refused(Reason::IssuerMissing)),
         None => Ok(()),
     }
 }
@@ -145,16 +143,16 @@ async fn claim_state<P: Platform>(context: &Context<'_, P>, state: &str) -> Resu
     let claim = replay_guard::Command::Claim { for_ms: transaction::MAX_COMPLETION_MS };
     match context.sessions().ask_replay_guard(&ReplayGuardName::state(state), claim).await? {
         replay_guard::Reply::First => Ok(()),
-        _ => Err(refused(STATE_USED)),
+        _ => Err(refused(Reason::StateReplayed)),
     }
 }
 
 /// The authorization code, unless the provider reports an error.
 fn authorization_code(query: &Query) -> Result<String, Error> {
     if query.one("error").map_err(refused)?.is_some() {
-        return Err(refused("provider reported an error"));
+        return Err(refused(Reason::ProviderError));
     }
-    query.one("code").map_err(refused)?.ok_or(refused("code missing"))
+    query.one("code").map_err(refused)?.ok_or(refused(Reason::CodeMissing))
 }
 
 /// Exchanges the code for tokens. Returns the account that they belong to, and the key that they are bound to.

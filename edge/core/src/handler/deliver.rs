@@ -14,7 +14,10 @@ use super::context::{Context, read_body};
 use crate::{
     error::Error,
     http::web::{Request, Response},
-    runtime::{clock::within, platform::Platform, telemetry::Event},
+    runtime::{
+        clock::within, dependency::Dependency, event_name::EventName, platform::Platform, reason::Reason,
+        telemetry::Event,
+    },
 };
 
 /// How long one hub may take. All hubs of a delivery together must stay below the bridge's own time limit.
@@ -30,7 +33,7 @@ pub(super) async fn deliver<P: Platform>(
     let platform = context.platform;
     let body = read_signed_body(context, request).await?;
     let delivery: DeliverRequest =
-        serde_json::from_slice(&body).map_err(|_| Error::BadRequest { reason: "not a delivery" })?;
+        serde_json::from_slice(&body).map_err(|_| Error::BadRequest { reason: Reason::DeliveryMalformed })?;
     let failed = append(platform, &delivery.deliveries).await;
     let advance_to = if failed.is_empty() { delivery.advance_to } else { None };
     let checkpoint = platform.checkpoint(&delivery.topic, delivery.partition, advance_to).await?;
@@ -41,13 +44,13 @@ pub(super) async fn deliver<P: Platform>(
 async fn read_signed_body<P: Platform>(context: &Context<'_, P>, request: Request<P::Body>) -> Result<Vec<u8>, Error> {
     let refused = |error: SignatureError| Error::Unauthenticated {
         reason: match error {
-            SignatureError::Malformed => "delivery signature malformed",
-            SignatureError::UnknownKey => "delivery signed with an unknown key",
-            SignatureError::Stale => "delivery signed too long ago or too far ahead",
-            SignatureError::Mismatch => "delivery signature does not match",
+            SignatureError::Malformed => Reason::DeliverySignatureMalformed,
+            SignatureError::UnknownKey => Reason::DeliveryKeyUnknown,
+            SignatureError::Stale => Reason::DeliverySignatureTime,
+            SignatureError::Mismatch => Reason::DeliverySignatureMismatch,
         },
     };
-    let missing = Error::Unauthenticated { reason: "delivery signature missing" };
+    let missing = Error::Unauthenticated { reason: Reason::DeliverySignatureMissing };
     let signature = request.header(&HeaderName::from_static(SIGNATURE_HEADER)).ok_or(missing)?.to_owned();
     let target = match &request.query {
         Some(query) => format!("{}?{query}", request.path),
@@ -67,7 +70,7 @@ async fn append<P: Platform>(platform: &P, deliveries: &[Delivery]) -> Vec<Subje
         .map(|delivery| async move {
             // A hub that hangs must not hold up the others. It counts as failed, and the bridge delivers to it again.
             let append = platform.append(&delivery.subject, &delivery.records);
-            let appended = within(platform, HUB_TIMEOUT, "hub", append).await;
+            let appended = within(platform, HUB_TIMEOUT, Dependency::Hub, append).await;
             appended.err().map(|error| (delivery.subject.clone(), error))
         })
         .buffer_unordered(PARALLEL_HUBS)
@@ -75,7 +78,7 @@ async fn append<P: Platform>(platform: &P, deliveries: &[Delivery]) -> Vec<Subje
         .collect()
         .await;
     for (_, error) in &failed {
-        Event::warn("deliver.hub").with("detail", error).write(platform);
+        Event::warn(EventName::DeliverHub).with("detail", error).write(platform);
     }
     failed.into_iter().map(|(subject, _)| subject).collect()
 }

@@ -8,7 +8,7 @@ use crate::{
     error::Error,
     http::web::{Request, Response},
     route::Handler,
-    runtime::platform::Platform,
+    runtime::{platform::Platform, reason::Reason},
     session::store::Session,
 };
 
@@ -43,7 +43,7 @@ pub(crate) async fn run<P: Platform>(
             | Handler::EndOwnSession
             | Handler::EndOtherSessions,
             None,
-        ) => Err(Error::Unauthenticated { reason: "no session" }),
+        ) => Err(Error::Unauthenticated { reason: Reason::NoSession }),
         (Handler::EndSession, _) => end_session::end_session(&context, &request).await,
         (Handler::LoggedOut, _) => end_session::logged_out(&context, &request),
         (Handler::BackchannelLogout, _) => backchannel_logout::receive(&context, request).await,

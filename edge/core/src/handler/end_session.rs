@@ -19,6 +19,8 @@ use crate::{
     oauth::{cache, provider::Provider, revocation::MAX_WAIT},
     runtime::{
         clock::within,
+        dependency::Dependency,
+        event_name::EventName,
         platform::Platform,
         telemetry::{Event, Name},
         unavailable::Unavailable,
@@ -70,7 +72,7 @@ pub(super) fn logged_out<P: Platform>(
 /// Where a provider ends its session; `None` if it cannot, or if it does not answer now.
 pub(super) async fn end_session_endpoint<P: Platform>(context: &Context<'_, P>, provider: &Provider) -> Option<Url> {
     let endpoints = cache::endpoints(context.platform, &context.memory.discovery, provider);
-    match within(context.platform, MAX_WAIT, "identity provider", endpoints).await {
+    match within(context.platform, MAX_WAIT, Dependency::IdentityProvider, endpoints).await {
         Ok(endpoints) => endpoints.end_session.clone(),
         Err(error) => {
             report_failure(context, provider, &error);
@@ -81,7 +83,7 @@ pub(super) async fn end_session_endpoint<P: Platform>(context: &Context<'_, P>, 
 
 /// Logs why a provider's session is not ended.
 pub(super) fn report_failure<P: Platform>(context: &Context<'_, P>, provider: &Provider, error: &Unavailable) {
-    Event::warn("logout.end-session")
+    Event::warn(EventName::LogoutEndSession)
         .with("provider", Name(&provider.id))
         .with("detail", error)
         .write(context.platform);

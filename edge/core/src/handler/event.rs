@@ -24,7 +24,7 @@ use crate::{
         json::StrictObject,
         web::{Request, Response},
     },
-    runtime::{platform::Platform, unavailable::Unavailable},
+    runtime::{dependency::Dependency, platform::Platform, reason::Reason, unavailable::Unavailable},
     seal::length_prefixed,
     session::store::Session,
 };
@@ -89,21 +89,21 @@ pub(super) async fn post<P: Platform>(
 
 /// Reads and checks a posted event.
 fn parse(body: &[u8]) -> Result<Posted, Error> {
-    let StrictObject(posted): StrictObject<Posted> = serde_json::from_slice(body)
-        .map_err(|_| Error::BadRequest { reason: "the body must be JSON with `type` and `data`" })?;
+    let StrictObject(posted): StrictObject<Posted> =
+        serde_json::from_slice(body).map_err(|_| Error::BadRequest { reason: Reason::EventBody })?;
     // If a key, a partition or a channel were silently dropped, it would seem to have been accepted.
     if posted.rest.keys().any(|name| !SET_BY_EDGE.contains(&name.as_str())) {
-        return Err(Error::BadRequest { reason: "the body has a member that the edge does not know" });
+        return Err(Error::BadRequest { reason: Reason::EventMemberUnknown });
     }
     if !is_name(&posted.kind) {
-        return Err(Error::BadRequest { reason: "`type` must be 1-64 letters, digits, `.`, `_` or `-`" });
+        return Err(Error::BadRequest { reason: Reason::EventType });
     }
     Ok(posted)
 }
 
 /// Sends an event to the bridge, and waits until Kafka has it.
 async fn send<P: Platform>(context: &Context<'_, P>, event: &InboundEvent) -> Result<(), Error> {
-    let outage = |detail: &dyn std::fmt::Display| Unavailable::new("bridge", detail);
+    let outage = |detail: &dyn std::fmt::Display| Unavailable::new(Dependency::Bridge, detail);
     let body = serde_json::to_vec(event).map_err(|e| outage(&e))?;
     let outgoing = bridge::request(context, Method::POST, EVENTS_PATH, body, BRIDGE_TIMEOUT)?;
     let response = context.platform.send(outgoing).await?;
@@ -125,7 +125,7 @@ fn event_id<P: Platform>(
 ) -> Result<String, Error> {
     let mut bytes = [0; 18];
     if request.headers.contains_key(IDEMPOTENCY_KEY) {
-        let bad = Error::BadRequest { reason: "Idempotency-Key must be one value of 1-128 printable ASCII characters" };
+        let bad = Error::BadRequest { reason: Reason::IdempotencyKeyMalformed };
         let key = request.header(&IDEMPOTENCY_KEY).filter(|key| {
             (1..=MAX_IDEMPOTENCY_KEY_BYTES).contains(&key.len())
                 && key.bytes().all(|b| b.is_ascii_graphic() || b == b' ')

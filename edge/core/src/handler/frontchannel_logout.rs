@@ -23,6 +23,7 @@ use crate::{
     http::web::{Request, Response},
     oauth::provider::{Kind, Provider},
     runtime::{
+        event_name::EventName,
         platform::Platform,
         telemetry::{Event, Name},
     },
@@ -57,7 +58,7 @@ pub(super) async fn receive<P: Platform>(
     if let Err(error) = ended {
         // Only logged: the provider does not try again, and the page that loads this must learn nothing.
         error::reject(context.platform, &error, Some(&request.method));
-        Event::error("logout.frontchannel-failed")
+        Event::error(EventName::LogoutFrontchannelFailed)
             .with("provider", Name(&provider.id))
             .with("detail", &error)
             .write(context.platform);
@@ -95,7 +96,7 @@ async fn end<P: Platform>(context: &Context<'_, P>, provider: &Provider, indexes
         .await;
     let count: usize = ended.iter().filter_map(|ended| ended.as_ref().ok()).sum();
     if count > 0 {
-        Event::info("logout.frontchannel")
+        Event::info(EventName::LogoutFrontchannel)
             .with("provider", Name(&provider.id))
             .with("ended", count)
             .write(context.platform);

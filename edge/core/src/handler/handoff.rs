@@ -16,7 +16,7 @@ use crate::{
         json::StrictObject,
         web::{Request, Response},
     },
-    runtime::platform::Platform,
+    runtime::{platform::Platform, reason::Reason},
     session::handoff::Recipient,
 };
 
@@ -39,14 +39,14 @@ pub(super) async fn redeem<P: Platform>(
     }
     let claimed = request.header(&header::ORIGIN).unwrap_or_default();
     let host_page = context.config.host_origins.iter().find(|host| host.as_str() == claimed);
-    let host_page = host_page.ok_or(Error::Forbidden { reason: "no host page asks for the session" })?;
+    let host_page = host_page.ok_or(Error::Forbidden { reason: Reason::HandoffWithoutHostPage })?;
     if !is_json(request.header(&header::CONTENT_TYPE).unwrap_or_default()) {
         return Err(Error::UnsupportedMediaType);
     }
     let sessions = context.sessions();
     let replaced = sessions.id(&request.headers).ok().map(|id| id.handle());
     let body = Zeroizing::new(read_body(context.platform, context.row, request).await?);
-    let malformed = Error::BadRequest { reason: "the body must be JSON with `code` and `verifier`" };
+    let malformed = Error::BadRequest { reason: Reason::HandoffBody };
     let StrictObject(Redemption { code, verifier }) = serde_json::from_slice(&body).map_err(|_| malformed.clone())?;
     let recipient = Recipient::by_verifier(host_page, verifier).ok_or(malformed)?;
     let cookie = sessions.redeem(code, &recipient, replaced).await?;

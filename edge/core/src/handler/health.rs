@@ -11,7 +11,9 @@ use crate::{
     error::Error,
     guard::REQUEST_ID,
     http::web::{Outgoing, Response},
-    runtime::{clock::within, platform::Platform, single_flight::Joined, unavailable::Unavailable},
+    runtime::{
+        clock::within, dependency::Dependency, platform::Platform, single_flight::Joined, unavailable::Unavailable,
+    },
     session::state::{Command, SessionMachine},
 };
 
@@ -32,7 +34,7 @@ pub(super) fn healthz<B>() -> Response<B> {
 pub(super) async fn readyz<P: Platform>(context: &Context<'_, P>) -> Result<Response<P::Body>, Error> {
     let (platform, readiness) = (context.platform, &context.memory.readiness);
     let look = |now_ms| readiness.verdict(now_ms);
-    let verdict = match readiness.single_flight.join(platform, "readiness", "", LEADER_LIMIT, look).await? {
+    let verdict = match readiness.single_flight.join(platform, Dependency::Readiness, "", LEADER_LIMIT, look).await? {
         Joined::Follower(verdict) => verdict,
         Joined::Leader(_leader) => {
             let verdict = check(context).await;
@@ -49,23 +51,26 @@ async fn check<P: Platform>(context: &Context<'_, P>) -> Result<(), Unavailable>
     let platform = context.platform;
     let coordinator = platform.run::<SessionMachine>(ABSENT_KEY, Command::Peek);
     let (coordinator, kv, bridge) = join!(
-        within(platform, STORE_TIMEOUT, "coordinator", coordinator),
-        within(platform, STORE_TIMEOUT, "kv", platform.get(ABSENT_KEY)),
+        within(platform, STORE_TIMEOUT, Dependency::Coordinator, coordinator),
+        within(platform, STORE_TIMEOUT, Dependency::KeyValue, platform.get(ABSENT_KEY)),
         check_bridge(context),
     );
-    let failures =
-        [failure("coordinator", coordinator.map(drop)), failure("kv", kv.map(drop)), failure("bridge", bridge)];
+    let failures = [
+        failure(Dependency::Coordinator, coordinator.map(drop)),
+        failure(Dependency::KeyValue, kv.map(drop)),
+        failure(Dependency::Bridge, bridge),
+    ];
     // The log names the first failure as the reason, and lists them all.
     let failures = failures
         .into_iter()
         .flatten()
-        .reduce(|first, next| Unavailable::new(first.part, format_args!("{}; {next}", first.detail)));
+        .reduce(|first, next| Unavailable::new(first.dependency, format_args!("{}; {next}", first.detail)));
     failures.map_or(Ok(()), Err)
 }
 
-/// The failure of a part, under the edge's name for it: a runtime may use another name.
-fn failure(part: &'static str, checked: Result<(), Unavailable>) -> Option<Unavailable> {
-    checked.err().map(|error| if error.part == part { error } else { Unavailable::new(part, error) })
+/// The failure of a dependency, under the edge's name for it: a runtime may use another name.
+fn failure(dependency: Dependency, checked: Result<(), Unavailable>) -> Option<Unavailable> {
+    checked.err().map(|error| if error.dependency == dependency { error } else { Unavailable::new(dependency, error) })
 }
 
 async fn check_bridge<P: Platform>(context: &Context<'_, P>) -> Result<(), Unavailable> {
@@ -73,7 +78,7 @@ async fn check_bridge<P: Platform>(context: &Context<'_, P>) -> Result<(), Unava
     let request = Outgoing::new(Method::GET, url, BRIDGE_TIMEOUT).to("bridge").with(REQUEST_ID, context.request_id);
     let response = context.platform.send(request).await?;
     if !response.status.is_success() {
-        return Err(Unavailable::new("bridge", format_args!("is not ready: {}", response.status)));
+        return Err(Unavailable::new(Dependency::Bridge, format_args!("is not ready: {}", response.status)));
     }
     Ok(())
 }

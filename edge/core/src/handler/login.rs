@@ -19,7 +19,9 @@ use crate::{
     },
     oauth::{cache, exchange},
     runtime::{
+        event_name::EventName,
         platform::Platform,
+        reason::Reason,
         telemetry::{Event, Name},
     },
     session::handoff::Recipient,
@@ -38,12 +40,12 @@ pub(super) async fn login<P: Platform>(
     let is_connect = query.one("connect").ok().flatten().as_deref() == Some("1");
     match is_connect {
         true if recipient.is_some() => {
-            return Err(Error::BadRequest { reason: "accounts are connected from the edge's own page" });
+            return Err(Error::BadRequest { reason: Reason::ConnectFromOtherPage });
         }
         // Refused instead of asking the user: another site would have connected an account of its own choice.
         true => guard::check_begun_here(context.config, &request.headers)?,
         false if guard::is_begun_elsewhere(context.config, &request.headers) => {
-            Event::info("login.asked").with("provider", Name(&provider.id)).write(context.platform);
+            Event::info(EventName::LoginAsked).with("provider", Name(&provider.id)).write(context.platform);
             return Ok(login_confirmation(provider, &return_to));
         }
         false => {}
@@ -71,16 +73,16 @@ pub(super) async fn login<P: Platform>(
 fn destination(config: &Config, query: &Query, headers: &HeaderMap) -> Result<(ReturnTo, Option<Recipient>), Error> {
     let bad = |reason| Error::BadRequest { reason };
     let return_to = query.one("return_to").ok().flatten();
-    let Some(challenge) = query.one("handoff").map_err(|_| bad("`handoff` is malformed"))? else {
+    let Some(challenge) = query.one("handoff").map_err(|_| bad(Reason::HandoffMalformed))? else {
         let parse = |text: String| ReturnTo::parse(&text, &config.public_origin, &config.host_origins);
         return Ok((return_to.map_or_else(ReturnTo::home, parse), None));
     };
     if config.sessions.embed != Embed::CrossSite {
-        return Err(bad("sessions are not handed to pages of other sites here"));
+        return Err(bad(Reason::HandoffNotEnabled));
     }
     let page = return_to.and_then(|text| ReturnTo::at_host_page(&text, &config.host_origins));
-    let (origin, return_to) = page.ok_or(bad("`return_to` is no page that a session can be handed to"))?;
-    let recipient = Recipient::new(&origin, &challenge).ok_or(bad("`handoff` is malformed"))?;
+    let (origin, return_to) = page.ok_or(bad(Reason::HandoffReturnTo))?;
+    let recipient = Recipient::new(&origin, &challenge).ok_or(bad(Reason::HandoffMalformed))?;
     guard::check_begun_at(&origin, headers)?;
     Ok((return_to, Some(recipient)))
 }

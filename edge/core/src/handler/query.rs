@@ -2,6 +2,8 @@
 
 use url::form_urlencoded;
 
+use crate::runtime::reason::Reason;
+
 /// Longest query that is read, in bytes. An authorization code of Entra's alone can have 2 KB.
 const MAX_QUERY_BYTES: usize = 8 * 1024;
 
@@ -23,11 +25,11 @@ impl Query {
     ///
     /// # Errors
     /// The parameter is repeated.
-    pub(super) fn one(&self, name: &str) -> Result<Option<String>, &'static str> {
+    pub(super) fn one(&self, name: &str) -> Result<Option<String>, Reason> {
         let mut values = self.0.iter().filter(|(found, _)| found == name).map(|(_, value)| value);
         match (values.next(), values.next()) {
             (value, None) => Ok(value.cloned()),
-            _ => Err("parameter repeated"),
+            _ => Err(Reason::ParameterRepeated),
         }
     }
 }

@@ -11,6 +11,8 @@ use crate::{
     http::web::Request,
     runtime::{
         clock::within,
+        dependency::Dependency,
+        event_name::EventName,
         platform::{Platform, Rate},
         telemetry::Event,
     },
@@ -31,11 +33,11 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 /// [`Error::TooMany`].
 pub(super) async fn allow<P: Platform>(context: &Context<'_, P>, rate: Rate, key: &str) -> Result<(), Error> {
     let counted = context.platform.allow(rate, key);
-    match within(context.platform, TIMEOUT, "rate limiter", counted).await {
+    match within(context.platform, TIMEOUT, Dependency::RateLimiter, counted).await {
         Ok(true) => Ok(()),
         Ok(false) => Err(Error::TooMany),
         Err(error) => {
-            Event::warn("rate.unknown").with("detail", &error).write(context.platform);
+            Event::warn(EventName::RateUnknown).with("detail", &error).write(context.platform);
             Ok(())
         }
     }

@@ -11,7 +11,9 @@ use crate::{
     http::web::{Body, Request, Response},
     runtime::{
         clock::{millis, within},
+        dependency::Dependency,
         platform::{OpenStream, Opened, Platform},
+        reason::Reason,
         unavailable::Unavailable,
     },
     session::{record::LinkedAccount, store::Session},
@@ -35,7 +37,7 @@ pub(super) async fn open<P: Platform>(
 ) -> Result<Response<P::Body>, Error> {
     let open = open_request(context, request, session)?;
     let opened = if P::AT_EDGE {
-        within(context.platform, HUB_TIMEOUT, "hub", context.platform.open(open)).await?
+        within(context.platform, HUB_TIMEOUT, Dependency::Hub, context.platform.open(open)).await?
     } else {
         at_bridge(context, open).await?
     };
@@ -43,7 +45,7 @@ pub(super) async fn open<P: Platform>(
         Opened::Stream(body) => body,
         Opened::SessionEnded => {
             context.memory.sessions.forget(&session.handle);
-            return Err(Error::Unauthenticated { reason: "session ended meanwhile" });
+            return Err(Error::Unauthenticated { reason: Reason::SessionEndedMeanwhile });
         }
         Opened::TooMany => return Err(Error::TooMany),
     };
@@ -110,6 +112,6 @@ async fn at_bridge<P: Platform>(context: &Context<'_, P>, open: OpenStream) -> R
         StatusCode::OK => Ok(Opened::Stream(Body::Native(response.body))),
         StatusCode::GONE => Ok(Opened::SessionEnded),
         StatusCode::TOO_MANY_REQUESTS => Ok(Opened::TooMany),
-        status => Err(Unavailable::new("bridge", format_args!("answered a stream with {status}")).into()),
+        status => Err(Unavailable::new(Dependency::Bridge, format_args!("answered a stream with {status}")).into()),
     }
 }

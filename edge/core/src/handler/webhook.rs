@@ -27,7 +27,7 @@ use crate::{
         provider::Kind,
         webhook::{Authorization, HubSignature},
     },
-    runtime::{platform::Platform, telemetry::Event},
+    runtime::{event_name::EventName, platform::Platform, reason::Reason, telemetry::Event},
     session::index::{IndexName, IssuedAt},
 };
 
@@ -47,7 +47,7 @@ pub(super) async fn receive<P: Platform>(
     let sender = request.client_address;
     // Without a well-formed signature no body is read.
     let Some(signature) = request.header(&SIGNATURE).and_then(HubSignature::parse) else {
-        return Err(refused(context, &github.id, sender, "webhook signature missing or malformed").await);
+        return Err(refused(context, &github.id, sender, Reason::WebhookSignatureMissing).await);
     };
     let is_ping = match request.header(&EVENT) {
         Some(AUTHORIZATION_EVENT) => false,
@@ -57,17 +57,17 @@ pub(super) async fn receive<P: Platform>(
     // A made-up signature costs no more than this: reading one body, within the time limit, and hashing it.
     let body = read_body(context.platform, context.row, request).await?;
     if !signature.is_signature_of(&body, secret) {
-        return Err(refused(context, &github.id, sender, "webhook signature not believed").await);
+        return Err(refused(context, &github.id, sender, Reason::WebhookSignatureMismatch).await);
     }
     if is_ping {
         return Ok(Response::empty(StatusCode::NO_CONTENT));
     }
-    let event: Authorization = serde_json::from_slice(&body)
-        .map_err(|_| Error::BadRequest { reason: "not an event of this kind as GitHub describes it" })?;
+    let event: Authorization =
+        serde_json::from_slice(&body).map_err(|_| Error::BadRequest { reason: Reason::WebhookMalformed })?;
     if let Some(account) = event.revoked_account() {
         let index = IndexName::account(&github.issuer(), &account);
         let ended = context.sessions().end_all(&index, IssuedAt::Ago(0), EndReason::Revoked).await?;
-        Event::info("logout.webhook").with("ended", ended).write(context.platform);
+        Event::info(EventName::LogoutWebhook).with("ended", ended).write(context.platform);
     }
     Ok(Response::empty(StatusCode::NO_CONTENT))
 }
@@ -77,7 +77,7 @@ async fn refused<P: Platform>(
     context: &Context<'_, P>,
     provider: &str,
     sender: Option<IpAddr>,
-    reason: &'static str,
+    reason: Reason,
 ) -> Error {
     let allowed = rate::allow_logout(context, provider, sender).await;
     allowed.err().unwrap_or(Error::Unauthenticated { reason })

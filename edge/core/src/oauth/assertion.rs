@@ -10,7 +10,9 @@ use super::{
     discovery::Endpoints,
     provider::{Kind, Provider},
 };
-use crate::runtime::{clock::now_seconds, platform::Platform, random::random_text, unavailable::Unavailable};
+use crate::runtime::{
+    clock::now_seconds, dependency::Dependency, platform::Platform, random::random_text, unavailable::Unavailable,
+};
 
 /// The value of `client_assertion_type`.
 pub(super) const TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -44,7 +46,7 @@ pub(super) fn sign(
     let now = now_seconds(platform);
     let claims = with_times(custom, now, now.saturating_add(LIFETIME_SECONDS));
     let assertion =
-        key.sign(&claims).ok_or_else(|| Unavailable::new("sign-in", "cannot sign with the client's key"))?;
+        key.sign(&claims).ok_or_else(|| Unavailable::new(Dependency::SignIn, "cannot sign with the client's key"))?;
     Ok(assertion.into())
 }
 

@@ -7,14 +7,14 @@ use url::Url;
 
 use super::{
     discovery::{Endpoints, Metadata, github_endpoints, metadata_url},
-    document::{IDENTITY_PROVIDER, Source},
+    document::Source,
     document_cache::Documents,
     dpop::Nonces,
     jws::{SignatureError, TokenValidationError},
     provider::{Kind, Provider},
     signing_key::{KeyCache, SigningKey},
 };
-use crate::runtime::{platform::Platform, unavailable::Unavailable};
+use crate::runtime::{dependency::Dependency, platform::Platform, unavailable::Unavailable};
 
 /// What this isolate remembers of providers, and the keys that seal the part it shares with other isolates.
 #[derive(Debug)]
@@ -46,7 +46,8 @@ pub async fn endpoints(
     if let Kind::GitHub { site, .. } = &provider.kind {
         return github_endpoints(site);
     }
-    let url = metadata_url(provider).ok_or_else(|| Unavailable::new(IDENTITY_PROVIDER, "has no metadata"))??;
+    let url =
+        metadata_url(provider).ok_or_else(|| Unavailable::new(Dependency::IdentityProvider, "has no metadata"))??;
     let source = Source { platform, ring: &cache.ring, provider, url: &url };
     Ok(cache.metadata.get(&source).await?.content.as_ref().clone())
 }

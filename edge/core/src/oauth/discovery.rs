@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::{
-    document::{Document, IDENTITY_PROVIDER},
+    document::Document,
     provider::{Kind, Provider, TENANT_PLACEHOLDER, Tenants},
 };
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
         address::{NetworkScope, network_scope},
         web::{Outgoing, without_slash},
     },
-    runtime::{platform::Platform, unavailable::Unavailable},
+    runtime::{dependency::Dependency, platform::Platform, unavailable::Unavailable},
 };
 
 /// How long metadata is used before it is fetched again, in milliseconds.
@@ -89,7 +89,7 @@ pub async fn check_reachable(platform: &impl Platform, provider: &Provider) -> R
     let Some(url) = metadata_url(provider) else { return Ok(()) };
     let response = platform.send(Outgoing::new(Method::GET, url?, TIMEOUT)).await?;
     match response.status.is_server_error() {
-        true => Err(Unavailable::new(IDENTITY_PROVIDER, format_args!("answers {}", response.status))),
+        true => Err(Unavailable::new(Dependency::IdentityProvider, format_args!("answers {}", response.status))),
         false => Ok(()),
     }
 }
@@ -161,7 +161,7 @@ fn check_capabilities(provider: &Provider, metadata: &Metadata) -> Result<(), Un
 }
 
 fn contradiction(detail: &str) -> Unavailable {
-    Unavailable::new(IDENTITY_PROVIDER, format_args!("metadata {detail}"))
+    Unavailable::new(Dependency::IdentityProvider, format_args!("metadata {detail}"))
 }
 
 pub(super) fn github_endpoints(site: &Url) -> Result<Endpoints, Unavailable> {
@@ -181,8 +181,9 @@ pub(super) fn github_endpoints(site: &Url) -> Result<Endpoints, Unavailable> {
 /// Reads an endpoint from metadata. It must be as safe as the configured address: on the same host, or at a public host by
 /// https (S53).
 fn parse_endpoint(text: &str, configured: &Url) -> Result<Url, Unavailable> {
-    let unsafe_endpoint =
-        || Unavailable::new(IDENTITY_PROVIDER, "metadata names an endpoint that is not https at a public host");
+    let unsafe_endpoint = || {
+        Unavailable::new(Dependency::IdentityProvider, "metadata names an endpoint that is not https at a public host")
+    };
     let url = Url::parse(text).map_err(|_| unsafe_endpoint())?;
     let as_configured = url.scheme() == configured.scheme() && url.host() == configured.host();
     let plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();

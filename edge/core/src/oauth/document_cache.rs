@@ -7,8 +7,8 @@ use url::Url;
 
 use super::{
     document::{
-        Document, FETCH_TIMEOUT, Fetched, IDENTITY_PROVIDER, LEADER_LIMIT, MAX_DOCUMENT_BYTES, RETRY_AFTER_MS,
-        RETRY_WITHOUT_DOCUMENT_MS, Source, is_recent,
+        Document, FETCH_TIMEOUT, Fetched, LEADER_LIMIT, MAX_DOCUMENT_BYTES, RETRY_AFTER_MS, RETRY_WITHOUT_DOCUMENT_MS,
+        Source, is_recent,
     },
     fetch_json::{Expected, FetchError, fetch_json},
     shared::SharedCopy,
@@ -16,6 +16,8 @@ use super::{
 use crate::{
     http::web::Outgoing,
     runtime::{
+        dependency::Dependency,
+        event_name::EventName,
         platform::Platform,
         single_flight::{Joined, Leader, SingleFlight},
         telemetry::{Event, Name},
@@ -24,7 +26,7 @@ use crate::{
 };
 
 const EXPECTED: Expected = Expected {
-    from: IDENTITY_PROVIDER,
+    from: Dependency::IdentityProvider,
     is_status: StatusCode::is_success,
     max_bytes: MAX_DOCUMENT_BYTES,
     malformed: "metadata is not what it must be",
@@ -71,8 +73,10 @@ impl<D: Document> Documents<D> {
     pub(super) async fn get<P: Platform>(&self, source: &Source<'_, P>) -> Result<Fetched<D>, Unavailable> {
         let Source { platform, provider, .. } = source;
         let from_memory = |now_ms| self.document_or_failure(source, now_ms);
-        let joined =
-            self.single_flight.join(*platform, IDENTITY_PROVIDER, &provider.id, LEADER_LIMIT, from_memory).await?;
+        let joined = self
+            .single_flight
+            .join(*platform, Dependency::IdentityProvider, &provider.id, LEADER_LIMIT, from_memory)
+            .await?;
         let leader = match joined {
             Joined::Follower(found) => return found,
             Joined::Leader(leader) => leader,
@@ -193,7 +197,7 @@ impl<D: Document> Documents<D> {
             Failure::Missing(error) => (self.usable(source, now_ms), error),
             Failure::Rejected(error) => (None, error),
         };
-        Event::warn("provider.document")
+        Event::warn(EventName::ProviderDocument)
             .with("provider", Name(&provider.id))
             .with("kind", D::KIND)
             .with("detail", error)
@@ -209,7 +213,7 @@ async fn fetch_document<D: Document, P: Platform>(source: &Source<'_, P>) -> Res
     fetch_json(source.platform, request, FETCH_TIMEOUT, &EXPECTED).await.map_err(|error| {
         Failure::Missing(match error {
             FetchError::Status(status, _) => {
-                Unavailable::new(IDENTITY_PROVIDER, format_args!("metadata answered {status}"))
+                Unavailable::new(Dependency::IdentityProvider, format_args!("metadata answered {status}"))
             }
             FetchError::Unavailable(error) => error,
         })

@@ -17,6 +17,7 @@ use crate::{
     http::web::single,
     runtime::{
         clock::now_seconds,
+        dependency::Dependency,
         platform::Platform,
         random::{Random, random_text},
         unavailable::Unavailable,
@@ -68,7 +69,7 @@ impl DpopKey {
                 return Ok(Self(key));
             }
         }
-        Err(Unavailable::new("randomness", "draws no key"))
+        Err(Unavailable::new(Dependency::Randomness, "draws no key"))
     }
 
     /// The key as a private JWK, to be stored sealed in a session record.
@@ -107,7 +108,7 @@ impl DpopKey {
         claims.issued_at = chrono::DateTime::from_timestamp(now_seconds(platform), 0);
         let public = JsonWebKey::from(&self.0).to_verifying_key();
         let header = Header::new(ProofHeader { jwk: public }).with_token_type("dpop+jwt");
-        Es256.token(&header, &claims, &self.0).map_err(|e| Unavailable::new("DPoP", e))
+        Es256.token(&header, &claims, &self.0).map_err(|e| Unavailable::new(Dependency::Dpop, e))
     }
 }
 
@@ -141,12 +142,12 @@ pub fn authorize(
     let mut headers = HeaderMap::new();
     let scheme = if key.is_some() { "DPoP" } else { "Bearer" };
     let text = Zeroizing::new(format!("{scheme} {}", access_token.expose_secret()));
-    let mut value = HeaderValue::from_str(&text).map_err(|e| Unavailable::new("access token", e))?;
+    let mut value = HeaderValue::from_str(&text).map_err(|e| Unavailable::new(Dependency::AccessToken, e))?;
     value.set_sensitive(true);
     headers.insert(header::AUTHORIZATION, value);
     if let Some(key) = key {
         let proof = key.proof(platform, nonces, method, url, Some(access_token))?;
-        headers.insert(HEADER, HeaderValue::from_str(&proof).map_err(|e| Unavailable::new("DPoP", e))?);
+        headers.insert(HEADER, HeaderValue::from_str(&proof).map_err(|e| Unavailable::new(Dependency::Dpop, e))?);
     }
     Ok(headers)
 }

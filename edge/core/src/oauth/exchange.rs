@@ -14,8 +14,10 @@ use super::{
 };
 use crate::{
     runtime::{
+        dependency::Dependency,
         platform::Platform,
         random::{Random, random_text},
+        reason::Reason,
         unavailable::Unavailable,
     },
     token_set::TokenSet,
@@ -56,7 +58,7 @@ impl Drop for AuthorizationSecrets {
 pub enum ExchangeError {
     /// The provider rejected the code, or its response is not a token response.
     #[error("code exchange refused: {0}")]
-    Refused(&'static str),
+    Refused(Reason),
     /// The provider did not respond, or it rejected the client rather than the code.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
@@ -131,13 +133,14 @@ async fn pushed_authorization_url<P: Platform>(
 
 /// The provider's `oauth2` client with our redirect URI.
 fn oauth2_client(provider: &Provider, endpoints: &Endpoints) -> Result<OAuth2Client, Unavailable> {
-    let redirect = RedirectUrl::new(provider.redirect_uri.clone()).map_err(|e| Unavailable::new("sign-in", e))?;
+    let redirect =
+        RedirectUrl::new(provider.redirect_uri.clone()).map_err(|e| Unavailable::new(Dependency::SignIn, e))?;
     Ok(protocol::oauth2_client(provider, endpoints).set_redirect_uri(redirect))
 }
 
 /// Sends a pushed authorization request. Returns the `request_uri` that stands for it.
 async fn push<P: Platform>(client: &Client<'_, P>, endpoint: &Url, form: Form<'_>) -> Result<String, Unavailable> {
-    let unavailable = |detail: &dyn std::fmt::Display| Unavailable::new("identity provider", detail);
+    let unavailable = |detail: &dyn std::fmt::Display| Unavailable::new(Dependency::IdentityProvider, detail);
     let body = client.post(endpoint, form, None).await.map_err(|error| match error {
         TokenError::OutcomeUnknown(error) => error,
         error => unavailable(&error),
@@ -192,7 +195,7 @@ async fn request_tokens<P: Platform>(
 
 /// Whether an error rejects the code or means that the provider is unavailable.
 fn classify(error: TokenError) -> ExchangeError {
-    let unavailable = |detail: &dyn std::fmt::Display| Unavailable::new("identity provider", detail).into();
+    let unavailable = |detail: &dyn std::fmt::Display| Unavailable::new(Dependency::IdentityProvider, detail).into();
     match error {
         TokenError::Refused(code) => ExchangeError::Refused(code),
         TokenError::InvalidSuccess(detail) | TokenError::UnexpectedResponse(detail) => ExchangeError::Refused(detail),

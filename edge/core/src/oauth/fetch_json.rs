@@ -10,13 +10,13 @@ use crate::{
         body::ReadBody,
         web::{Incoming, Outgoing},
     },
-    runtime::{clock::within, platform::Platform, unavailable::Unavailable},
+    runtime::{clock::within, dependency::Dependency, platform::Platform, unavailable::Unavailable},
 };
 
 /// What a response must look like.
 pub(super) struct Expected {
     /// The server's name in error messages.
-    pub(super) from: &'static str,
+    pub(super) from: Dependency,
     /// Whether a response with this status has the JSON in its body.
     pub(super) is_status: fn(&StatusCode) -> bool,
     /// The largest body accepted, in bytes.

@@ -18,6 +18,7 @@ use crate::{
     http::web::{Body, Outgoing, USER_AGENT, without_slash},
     runtime::{
         clock::{now_seconds, within},
+        dependency::Dependency,
         platform::Platform,
         unavailable::Unavailable,
     },
@@ -33,7 +34,7 @@ const MAX_TOKEN_BYTES: usize = 4096;
 /// Timeout for the response head, and again for its body.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 const EXPECTED: Expected = Expected {
-    from: "GitHub",
+    from: Dependency::GitHub,
     is_status: |status| *status == StatusCode::CREATED,
     max_bytes: 256 * 1024,
     malformed: "no installation token",
@@ -104,7 +105,10 @@ impl App {
             now.saturating_sub(BACKDATED_SECONDS),
             now.saturating_add(LIFETIME_SECONDS),
         );
-        let jwt = self.key.sign(&claims).ok_or_else(|| Unavailable::new("GitHub App", "cannot sign with its key"))?;
+        let jwt = self
+            .key
+            .sign(&claims)
+            .ok_or_else(|| Unavailable::new(Dependency::GitHubApp, "cannot sign with its key"))?;
         Ok(jwt.into())
     }
 
@@ -157,9 +161,9 @@ async fn fetch_token<P: Platform>(
     platform: &P,
     request: Outgoing<P::Body>,
 ) -> Result<TokenResponse, InstallationError> {
-    let response = within(platform, TIMEOUT, "GitHub", platform.send(request)).await?;
+    let response = within(platform, TIMEOUT, Dependency::GitHub, platform.send(request)).await?;
     let read = async { Ok(read_json(response, &EXPECTED).await) };
-    within(platform, TIMEOUT, "GitHub", read).await?.map_err(|error| match error {
+    within(platform, TIMEOUT, Dependency::GitHub, read).await?.map_err(|error| match error {
         FetchError::Status(status, headers) if status.is_client_error() => {
             rate_limited_for_seconds(status, &headers, platform.now_ms())
                 .map_or(InstallationError::Refused(status), InstallationError::RateLimited)
@@ -189,7 +193,7 @@ fn checked_token(
 }
 
 fn unavailable(detail: impl std::fmt::Display) -> Unavailable {
-    Unavailable::new("GitHub", detail)
+    Unavailable::new(Dependency::GitHub, detail)
 }
 
 #[cfg(test)]

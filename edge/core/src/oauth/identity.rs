@@ -20,7 +20,9 @@ use super::{
 };
 use crate::{
     error::Error,
-    runtime::{clock::now_seconds, platform::Platform, unavailable::Unavailable},
+    runtime::{
+        clock::now_seconds, dependency::Dependency, platform::Platform, reason::Reason, unavailable::Unavailable,
+    },
     token_set::{TokenSet, User},
 };
 
@@ -72,7 +74,7 @@ async fn identify_by_id_token<P: Platform>(
     check_issued_for(sign_in, &claims, provider)?;
     check_sub(&claims)?;
     let signed_in_at_ms = signed_in_at_ms(&claims, provider, now_seconds);
-    let subject = subject(provider, &claims).ok_or(Error::SignInRefused { reason: "ID token without an identity" })?;
+    let subject = subject(provider, &claims).ok_or(Error::SignInRefused { reason: Reason::IdTokenWithoutIdentity })?;
     let (name, email) = name_and_email(client, tokens, dpop, &claims).await?;
     let name = name.unwrap_or_else(|| subject.user().to_owned());
     Ok(Identity {
@@ -93,7 +95,7 @@ async fn validate_id_token<P: Platform>(
     sign_in: SignIn<'_>,
     now_seconds: i64,
 ) -> Result<IdClaims, Error> {
-    let token = tokens.id_token.as_ref().ok_or(Error::SignInRefused { reason: "no ID token" })?;
+    let token = tokens.id_token.as_ref().ok_or(Error::SignInRefused { reason: Reason::IdTokenMissing })?;
     let validate =
         |keys: &[SigningKey]| id_token::validate(token.expose_secret(), keys, client.provider, sign_in, now_seconds);
     let claims = with_signing_keys(client, validate).await?;
@@ -103,7 +105,7 @@ async fn validate_id_token<P: Platform>(
 /// Checks that the ID token is not older than the sign-in: one that was issued for it cannot be (M38).
 fn check_issued_for(sign_in: SignIn<'_>, claims: &IdClaims, provider: &Provider) -> Result<(), Error> {
     if id_token::is_older_than(claims, provider, sign_in.began_ms) {
-        return Err(Error::SignInRefused { reason: "ID token from before the sign-in began" });
+        return Err(Error::SignInRefused { reason: Reason::IdTokenPredatesSignIn });
     }
     Ok(())
 }
@@ -111,7 +113,7 @@ fn check_issued_for(sign_in: SignIn<'_>, claims: &IdClaims, provider: &Provider)
 /// Checks that a logout token could name the user.
 fn check_sub(claims: &IdClaims) -> Result<(), Error> {
     if !is_identifier(&claims.sub) {
-        return Err(Error::SignInRefused { reason: "ID token without a usable subject" });
+        return Err(Error::SignInRefused { reason: Reason::IdTokenSubjectUnusable });
     }
     Ok(())
 }
@@ -153,7 +155,7 @@ async fn identify_by_github_user<P: Platform>(
     let platform = client.platform;
     let user = fetch_user(platform, api, &tokens.access_token).await?;
     let sub = user.id.to_string();
-    let subject = Subject::new("github", &sub).map_err(|e| Unavailable::new("GitHub", e))?;
+    let subject = Subject::new("github", &sub).map_err(|e| Unavailable::new(Dependency::GitHub, e))?;
     let name = user.name.filter(|name| !name.is_empty()).unwrap_or(user.login);
     Ok(Identity {
         user: User { subject, name, email: user.email },
@@ -172,6 +174,6 @@ pub(super) async fn with_signing_keys<T>(
 ) -> Result<Result<T, IdTokenError>, Unavailable> {
     let Client { platform, cache, provider, endpoints, .. } = *client;
     let jwks = endpoints.jwks.as_ref();
-    let jwks = jwks.ok_or_else(|| Unavailable::new("identity provider", "has no signing keys"))?;
+    let jwks = jwks.ok_or_else(|| Unavailable::new(Dependency::IdentityProvider, "has no signing keys"))?;
     cache::with_keys(platform, cache, provider, jwks, check).await
 }

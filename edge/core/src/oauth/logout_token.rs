@@ -13,6 +13,7 @@ use super::{
     provider::{Provider, TENANT_PLACEHOLDER},
     signing_key::SigningKey,
 };
+use crate::runtime::reason::Reason;
 
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 /// Maximum age of a token, in seconds (ASVS 10.5.5). Clock skew is tolerated in addition.
@@ -41,16 +42,16 @@ pub enum LogoutTokenError {
 impl LogoutTokenError {
     /// The error as a fixed text, by which rejections are counted.
     #[must_use]
-    pub fn reason(self) -> &'static str {
+    pub fn reason(self) -> Reason {
         match self {
-            Self::Signature(SignatureError::Malformed) => "logout token malformed",
-            Self::Signature(SignatureError::WrongKind) => "logout token signed or typed otherwise",
-            Self::Signature(SignatureError::UnknownKey) => "logout token of an unknown key",
-            Self::Signature(SignatureError::Wrong) => "logout token signature wrong",
-            Self::WrongParty => "logout token of another party",
-            Self::Time => "logout token outside its time",
-            Self::WrongKind => "logout token is another token",
-            Self::MissingIdentifier => "logout token names nobody",
+            Self::Signature(SignatureError::Malformed) => Reason::LogoutTokenMalformed,
+            Self::Signature(SignatureError::WrongKind) => Reason::LogoutTokenAlgorithm,
+            Self::Signature(SignatureError::UnknownKey) => Reason::LogoutTokenKeyUnknown,
+            Self::Signature(SignatureError::Wrong) => Reason::LogoutTokenSignature,
+            Self::WrongParty => Reason::LogoutTokenParty,
+            Self::Time => Reason::LogoutTokenTime,
+            Self::WrongKind => Reason::LogoutTokenKind,
+            Self::MissingIdentifier => Reason::LogoutTokenWithoutSubject,
         }
     }
 }

@@ -22,7 +22,7 @@ use super::{
     token_endpoint::{Client, TokenError},
 };
 use crate::{
-    runtime::{clock::millis, platform::Platform},
+    runtime::{clock::millis, platform::Platform, reason::Reason},
     token_set::TokenSet,
 };
 
@@ -118,23 +118,23 @@ pub(super) fn tokens(
         RequestTokenError::Request(error) => error,
         RequestTokenError::Parse(_, body) => {
             drop(Zeroizing::new(body));
-            TokenError::InvalidSuccess("not a token response")
+            TokenError::InvalidSuccess(Reason::TokenResponseMalformed)
         }
-        RequestTokenError::ServerResponse(_) => TokenError::InvalidSuccess("not a token response"),
+        RequestTokenError::ServerResponse(_) => TokenError::InvalidSuccess(Reason::TokenResponseMalformed),
         // `TokenHttpClient` passes on complete JSON only, so the request could not be built.
         RequestTokenError::Other(_) => {
-            TokenError::NotProcessed { detail: "cannot be asked", retry_after_seconds: None }
+            TokenError::NotProcessed { detail: Reason::NotAskable, retry_after_seconds: None }
         }
     })?;
     // A token bound to a key must be used with that key. If we asked for a bound token, a bearer token is rejected.
     let expected = if bound { BasicTokenType::Extension("dpop".to_owned()) } else { BasicTokenType::Bearer };
     if response.token_type != expected {
-        return Err(TokenError::InvalidSuccess("token of another type than asked for"));
+        return Err(TokenError::InvalidSuccess(Reason::TokenTypeMismatch));
     }
     let access_token = SecretString::from(response.access_token.into_secret());
     let text = access_token.expose_secret();
     if text.is_empty() || HeaderValue::from_str(text).is_err() {
-        return Err(TokenError::InvalidSuccess("token that no header can hold"));
+        return Err(TokenError::InvalidSuccess(Reason::TokenNotHeaderValue));
     }
     let refresh_token = response.refresh_token.map(|token| SecretString::from(token.into_secret()));
     let lifetime_ms = response.lifetime.map(millis);
@@ -169,7 +169,7 @@ impl<'c, P: Platform> AsyncHttpClient<'c> for TokenHttpClient<'_, P> {
             let mut body = self.client.post(&self.client.endpoints.token, form, self.dpop).await?;
             // `oauth2` reads the first JSON value and ignores anything after it.
             if serde_json::from_slice::<IgnoredAny>(&body).is_err() {
-                return Err(TokenError::InvalidSuccess("not a token response"));
+                return Err(TokenError::InvalidSuccess(Reason::TokenResponseMalformed));
             }
             // `oauth2` accepts status 200 only; `post` has already accepted any success status.
             Ok(HttpResponse::new(std::mem::take(&mut *body)))

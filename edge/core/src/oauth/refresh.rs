@@ -19,7 +19,10 @@ use super::{
 use crate::{
     runtime::{
         clock::{now_seconds, within},
+        dependency::Dependency,
+        event_name::EventName,
         platform::Platform,
+        reason::Reason,
         telemetry::{Event, Name},
     },
     token_set::TokenSet,
@@ -34,15 +37,15 @@ pub enum RefreshOutcome {
     /// New tokens. The old ones must not be used again. Boxed because they are large.
     Refreshed(Box<TokenSet>),
     /// The provider ended the grant. The reason is for the log.
-    GrantEnded(&'static str),
+    GrantEnded(Reason),
     /// The provider does not issue a token with the requested restriction. The refresh token may be consumed:
     /// oidc-provider checks the request after consuming it. The reason is for the log.
-    RestrictionDenied(&'static str),
+    RestrictionDenied(Reason),
     /// The ID token in the answer is about another user or from another issuer. The session can no longer be trusted
     /// (S55).
     SubjectMismatch {
         /// For the log.
-        reason: &'static str,
+        reason: Reason,
         /// The received tokens. They must not be used. End the session first, then revoke them: the end must not wait.
         tokens: Box<TokenSet>,
     },
@@ -52,7 +55,7 @@ pub enum RefreshOutcome {
         /// When the provider may be asked again, in seconds.
         retry_after_seconds: Option<u32>,
         /// For the log.
-        detail: &'static str,
+        detail: Reason,
         /// Whether the refresh token may be consumed despite the error.
         possibly_consumed: bool,
     },
@@ -67,7 +70,9 @@ pub async fn refresh<P: Platform>(
     restriction: Option<&Restriction>,
     dpop: Option<&DpopKey>,
 ) -> RefreshOutcome {
-    let Some(refresh_token) = &before.refresh_token else { return RefreshOutcome::GrantEnded("no refresh token") };
+    let Some(refresh_token) = &before.refresh_token else {
+        return RefreshOutcome::GrantEnded(Reason::RefreshTokenMissing);
+    };
     let response = request_tokens(client, refresh_token, restriction, dpop).await;
     let granted = restriction.map_or(&before.scopes, |restriction| &restriction.scopes);
     match protocol::tokens(client.platform, response, dpop.is_some(), granted) {
@@ -145,31 +150,30 @@ async fn check_id_token<P: Platform>(
     client: &Client<'_, P>,
     token: &SecretString,
     before: Option<&SecretString>,
-) -> Result<Option<IdClaims>, &'static str> {
-    const REJECTED: &str = "refreshed ID token is not believed";
+) -> Result<Option<IdClaims>, Reason> {
     let Client { platform, provider, .. } = client;
     let before = before.and_then(|token| IdClaims::read_unverified(token.expose_secret(), provider));
-    let before = before.ok_or("no ID token to compare with")?;
+    let before = before.ok_or(Reason::PreviousIdTokenMissing)?;
     let now = now_seconds(*platform);
     let validated = with_signing_keys(client, |keys| {
         id_token::validate_refreshed(token.expose_secret(), keys, provider, &before, now)
     });
-    match within(*platform, KEYS_TIMEOUT, "identity provider", validated).await {
+    match within(*platform, KEYS_TIMEOUT, Dependency::IdentityProvider, validated).await {
         Ok(Ok(claims)) => Ok(Some(claims)),
         // Forged tokens that exhaust the early key refreshes must not end other sessions, and neither must a wrong
         // clock of our own (S117).
         Ok(Err(IdTokenError::Signature(SignatureError::UnknownKey) | IdTokenError::Time)) | Err(_) => {
             match IdClaims::read_unverified(token.expose_secret(), provider) {
                 Some(claims) if claims.check_party(provider).is_ok() && claims.continues(&before, now) => Ok(None),
-                _ => Err(REJECTED),
+                _ => Err(Reason::RefreshedIdTokenInvalid),
             }
         }
         Ok(Err(error)) => {
-            Event::warn("refresh.id-token")
+            Event::warn(EventName::RefreshIdToken)
                 .with("provider", Name(&provider.id))
                 .with("detail", error.reason())
                 .write(*platform);
-            Err(REJECTED)
+            Err(Reason::RefreshedIdTokenInvalid)
         }
     }
 }
@@ -184,23 +188,23 @@ fn classify(error: &TokenError, is_restricted: bool, policy: RefreshPolicy) -> R
     };
     match error {
         TokenError::Refused(
-            code @ ("invalid_grant"
-            | "bad_refresh_token"
-            | "interaction_required"
-            | "login_required"
-            | "consent_required"),
-        ) => RefreshOutcome::GrantEnded(code),
-        TokenError::Refused(code) if is_restricted => RefreshOutcome::RestrictionDenied(code),
+            code @ (Reason::InvalidGrant
+            | Reason::BadRefreshToken
+            | Reason::InteractionRequired
+            | Reason::LoginRequired
+            | Reason::ConsentRequired),
+        ) => RefreshOutcome::GrantEnded(*code),
+        TokenError::Refused(code) if is_restricted => RefreshOutcome::RestrictionDenied(*code),
         // The error may concern the restriction, and the refresh token may be consumed. If sending it again would end
         // the whole grant, even that unlikely case counts.
         TokenError::UnexpectedResponse(_) if is_restricted && policy.rotates && !policy.retries_lost_answer => {
             RefreshOutcome::Unknown
         }
-        TokenError::UnexpectedResponse(detail) => failed(detail, &None, is_restricted && policy.rotates),
-        TokenError::Refused(detail) => failed(detail, &None, false),
-        TokenError::NotSent => failed("held up before it was asked", &None, false),
-        TokenError::NotProcessed { detail, retry_after_seconds } => failed(detail, retry_after_seconds, false),
-        TokenError::ServerError { retry_after_seconds } => failed("server error", retry_after_seconds, true),
+        TokenError::UnexpectedResponse(detail) => failed(*detail, &None, is_restricted && policy.rotates),
+        TokenError::Refused(detail) => failed(*detail, &None, false),
+        TokenError::NotSent => failed(Reason::NotSent, &None, false),
+        TokenError::NotProcessed { detail, retry_after_seconds } => failed(*detail, retry_after_seconds, false),
+        TokenError::ServerError { retry_after_seconds } => failed(Reason::ServerError, retry_after_seconds, true),
         TokenError::InvalidSuccess(_) | TokenError::OutcomeUnknown(_) => RefreshOutcome::Unknown,
     }
 }

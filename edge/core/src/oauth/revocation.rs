@@ -19,6 +19,8 @@ use crate::{
     http::web::{Body, Outgoing, USER_AGENT},
     runtime::{
         clock::within,
+        dependency::Dependency,
+        event_name::EventName,
         platform::Platform,
         telemetry::{Event, Name, Redacted},
         unavailable::Unavailable,
@@ -39,10 +41,10 @@ struct GitHubRevocation<'a> {
 /// provider confirmed.
 pub async fn revoke<P: Platform>(client: &Client<'_, P>, tokens: &TokenSet, dpop: Option<&DpopKey>) -> bool {
     let revocation = async { Ok(send_revocation(client, tokens, dpop).await) };
-    let result = within(client.platform, MAX_WAIT, "identity provider", revocation).await;
+    let result = within(client.platform, MAX_WAIT, Dependency::IdentityProvider, revocation).await;
     let result = result.unwrap_or_else(|timeout| Err(timeout.to_string()));
     if let Err(detail) = &result {
-        Event::warn("revocation.failed")
+        Event::warn(EventName::RevocationFailed)
             .with("provider", Name(&client.provider.id))
             .with("detail", Redacted(detail))
             .write(client.platform);
@@ -118,7 +120,7 @@ fn github_request<P: Platform>(
 }
 
 fn unavailable(detail: impl std::fmt::Display) -> Unavailable {
-    Unavailable::new("GitHub", detail)
+    Unavailable::new(Dependency::GitHub, detail)
 }
 
 #[cfg(test)]

@@ -9,10 +9,12 @@ use std::{rc::Rc, time::Duration};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use super::document::{Document, Fetched, IDENTITY_PROVIDER, Source, usable_for};
+use super::document::{Document, Fetched, Source, usable_for};
 use crate::{
     runtime::{
         clock::within,
+        dependency::Dependency,
+        event_name::EventName,
         platform::Platform,
         telemetry::{Event, Name},
         unavailable::Unavailable,
@@ -35,7 +37,8 @@ impl<D: Document> Contents for SharedCopy<D> {
     /// `fetched_at_ms (8) ‖ document in JSON`
     fn encode(&self) -> Result<Zeroizing<Vec<u8>>, Unavailable> {
         let mut plaintext = Zeroizing::new(self.fetched_at_ms.to_be_bytes().to_vec());
-        serde_json::to_writer(&mut *plaintext, &self.document).map_err(|e| Unavailable::new(IDENTITY_PROVIDER, e))?;
+        serde_json::to_writer(&mut *plaintext, &self.document)
+            .map_err(|e| Unavailable::new(Dependency::IdentityProvider, e))?;
         Ok(plaintext)
     }
 
@@ -51,7 +54,7 @@ impl<D: Document> SharedCopy<D> {
     /// age.
     pub(super) async fn read<P: Platform>(source: &Source<'_, P>) -> Option<Fetched<D>> {
         let key = kv_key::<D, P>(source);
-        let read = within(source.platform, STORE_TIMEOUT, "kv", source.platform.get(&key)).await;
+        let read = within(source.platform, STORE_TIMEOUT, Dependency::KeyValue, source.platform.get(&key)).await;
         match read {
             Ok(sealed) => Self::open(source, &Sealed::from_bytes(sealed?)),
             Err(error) => {
@@ -77,7 +80,12 @@ impl<D: Document> SharedCopy<D> {
     pub(super) async fn write<P: Platform>(source: &Source<'_, P>, fetched_at_ms: u64, sealed: &Sealed<Self>) {
         let key = kv_key::<D, P>(source);
         let ttl = usable_for::<D>(fetched_at_ms, source.platform.now_ms());
-        let put = within(source.platform, STORE_TIMEOUT, "kv", source.platform.put(&key, sealed.as_bytes(), ttl));
+        let put = within(
+            source.platform,
+            STORE_TIMEOUT,
+            Dependency::KeyValue,
+            source.platform.put(&key, sealed.as_bytes(), ttl),
+        );
         if let Err(error) = put.await {
             report(source, &error);
         }
@@ -86,7 +94,7 @@ impl<D: Document> SharedCopy<D> {
     /// Deletes the copy from the store. Best effort.
     pub(super) async fn delete<P: Platform>(source: &Source<'_, P>) {
         let key = kv_key::<D, P>(source);
-        let delete = within(source.platform, STORE_TIMEOUT, "kv", source.platform.delete(&key));
+        let delete = within(source.platform, STORE_TIMEOUT, Dependency::KeyValue, source.platform.delete(&key));
         if let Err(error) = delete.await {
             report(source, &error);
         }
@@ -107,7 +115,7 @@ fn context<'a, D: Document, P>(source: &Source<'a, P>) -> [&'a [u8]; 3] {
 }
 
 fn report<P: Platform>(source: &Source<'_, P>, error: &Unavailable) {
-    Event::warn("provider.not-shared")
+    Event::warn(EventName::ProviderNotShared)
         .with("provider", Name(&source.provider.id))
         .with("detail", error)
         .write(source.platform);

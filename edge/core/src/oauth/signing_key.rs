@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::{
-    document::{Document, Fetched, IDENTITY_PROVIDER, LEADER_LIMIT, RETRY_WITHOUT_DOCUMENT_MS, Source, is_recent},
+    document::{Document, Fetched, LEADER_LIMIT, RETRY_WITHOUT_DOCUMENT_MS, Source, is_recent},
     document_cache::Documents,
     jwks_refresh_lock::{COOL_DOWN_MS, Command, FAILED_MS, JwksRefreshLockMachine, LEASE_MS, Outcome, Reply},
     provider::Provider,
@@ -17,6 +17,7 @@ use super::{
 use crate::{
     runtime::{
         clock::within,
+        dependency::Dependency,
         platform::Platform,
         single_flight::{Joined, Leader},
         unavailable::Unavailable,
@@ -106,7 +107,7 @@ type Newer = Result<Option<Rc<Vec<SigningKey>>>, Unavailable>;
 impl KeyCache {
     /// Newer keys than the cached ones, from an early refresh by this isolate or another.
     pub(super) async fn newer<P: Platform>(&self, source: &Source<'_, P>, cached: &Fetched<KeySet>) -> Newer {
-        within(source.platform, REFRESH_TIMEOUT, IDENTITY_PROVIDER, self.refresh(source, cached)).await
+        within(source.platform, REFRESH_TIMEOUT, Dependency::IdentityProvider, self.refresh(source, cached)).await
     }
 
     /// One request of the isolate goes to the coordinator. Of all isolates, the coordinator lets one fetch; the others take
@@ -115,7 +116,10 @@ impl KeyCache {
         let Source { platform, provider, .. } = source;
         let from_memory = |now_ms| self.remembered(source, cached, now_ms);
         let flight = &self.documents.single_flight;
-        let leader = match flight.join(*platform, IDENTITY_PROVIDER, &provider.id, LEADER_LIMIT, from_memory).await? {
+        let leader = match flight
+            .join(*platform, Dependency::IdentityProvider, &provider.id, LEADER_LIMIT, from_memory)
+            .await?
+        {
             Joined::Follower(newer) => return newer,
             Joined::Leader(leader) => leader,
         };
@@ -147,7 +151,8 @@ impl KeyCache {
         wait_ms: u64,
     ) -> Newer {
         let Outcome::Fetched(sealed) = outcome else {
-            let error = Unavailable::new(IDENTITY_PROVIDER, "could not be asked for newer keys a moment ago");
+            let error =
+                Unavailable::new(Dependency::IdentityProvider, "could not be asked for newer keys a moment ago");
             return self.remember(source, wait_ms.min(FAILED_MS), Err(error));
         };
         let copy = Sealed::from_text(&sealed).and_then(|sealed| SharedCopy::open(source, &sealed));
@@ -219,7 +224,7 @@ async fn ask_coordinator<P: Platform>(
     command: Command,
 ) -> Result<Reply, Unavailable> {
     let work = source.platform.run::<JwksRefreshLockMachine>(lock, command);
-    within(source.platform, COORDINATOR_TIMEOUT, "coordinator", work).await
+    within(source.platform, COORDINATOR_TIMEOUT, Dependency::Coordinator, work).await
 }
 
 #[cfg(test)]

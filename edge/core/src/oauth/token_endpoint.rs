@@ -24,7 +24,7 @@ use crate::{
         body::ReadBody,
         web::{Body, Incoming, Outgoing, single},
     },
-    runtime::{clock::within, platform::Platform, unavailable::Unavailable},
+    runtime::{clock::within, dependency::Dependency, platform::Platform, reason::Reason, unavailable::Unavailable},
 };
 
 /// The largest response accepted, in bytes.
@@ -42,12 +42,12 @@ pub enum TokenError {
     /// An OAuth error (RFC 6749 §5.2), even with status 200. The code is one of our constants, never the provider's text:
     /// nothing a provider writes may reach a log or a page.
     #[error("provider answered {0}")]
-    Refused(&'static str),
+    Refused(Reason),
     /// The provider did not process the grant: it is unavailable, or it rejected the client. Nothing was consumed.
     #[error("provider answered an outage: {detail}")]
     NotProcessed {
         /// The reason, for the log.
-        detail: &'static str,
+        detail: Reason,
         /// How long the provider asks clients to wait before a retry.
         retry_after_seconds: Option<u32>,
     },
@@ -59,10 +59,10 @@ pub enum TokenError {
     },
     /// A response that RFC 6749 does not provide for. It is unlikely that anything was consumed.
     #[error("no token endpoint answers this: {0}")]
-    UnexpectedResponse(&'static str),
+    UnexpectedResponse(Reason),
     /// A success response that cannot be used: what was sent is consumed.
     #[error("provider's answer cannot be read: {0}")]
-    InvalidSuccess(&'static str),
+    InvalidSuccess(Reason),
     /// The request was not sent, because its deadline had passed. See [`Client::send_by_ms`].
     #[error("held up before it was sent")]
     NotSent,
@@ -111,7 +111,7 @@ impl<P: Platform> Client<'_, P> {
         dpop: Option<&DpopKey>,
     ) -> Result<Zeroizing<Vec<u8>>, TokenError> {
         let success = self.post_with_nonce_retry(url, form, dpop).await?;
-        if success.is_json { Ok(success.body) } else { Err(TokenError::InvalidSuccess("not JSON")) }
+        if success.is_json { Ok(success.body) } else { Err(TokenError::InvalidSuccess(Reason::TokenResponseNotJson)) }
     }
 
     /// Posts like [`Client::post`], but ignores the body of the response (RFC 7009 §2.2).
@@ -126,7 +126,7 @@ impl<P: Platform> Client<'_, P> {
         dpop: Option<&DpopKey>,
     ) -> Result<Success, TokenError> {
         match self.post_once(url, &form, dpop).await {
-            Err(TokenError::Refused("use_dpop_nonce")) if dpop.is_some() => self.post_once(url, &form, dpop).await,
+            Err(TokenError::Refused(Reason::UseDpopNonce)) if dpop.is_some() => self.post_once(url, &form, dpop).await,
             result => result,
         }
     }
@@ -134,7 +134,7 @@ impl<P: Platform> Client<'_, P> {
     async fn post_once(&self, url: &Url, form: &Form<'_>, dpop: Option<&DpopKey>) -> Result<Success, TokenError> {
         // A request's own timeout ends when the response headers arrive.
         let send = async { Ok(self.send(url, form, dpop).await) };
-        within(self.platform, TIMEOUT, "identity provider", send).await?
+        within(self.platform, TIMEOUT, Dependency::IdentityProvider, send).await?
     }
 
     async fn send(&self, url: &Url, form: &Form<'_>, dpop: Option<&DpopKey>) -> Result<Success, TokenError> {
@@ -165,7 +165,7 @@ impl<P: Platform> Client<'_, P> {
         match &self.provider.client_auth {
             ClientAuth::Basic(secret) => {
                 let mut basic = HeaderValue::from_str(&basic_credentials(&self.provider.client_id, secret))
-                    .map_err(|e| Unavailable::new("sign-in", e))?;
+                    .map_err(|e| Unavailable::new(Dependency::SignIn, e))?;
                 basic.set_sensitive(true);
                 request.headers.insert(header::AUTHORIZATION, basic);
             }
@@ -194,20 +194,22 @@ impl<P: Platform> Client<'_, P> {
         let not_processed = |detail| Err(TokenError::NotProcessed { detail, retry_after_seconds });
         match status {
             // A gateway stopped waiting. The provider behind it may still have processed the request.
-            StatusCode::GATEWAY_TIMEOUT => Err(Unavailable::new("identity provider", "gateway timeout").into()),
-            StatusCode::TOO_MANY_REQUESTS => not_processed("too many requests"),
+            StatusCode::GATEWAY_TIMEOUT => {
+                Err(Unavailable::new(Dependency::IdentityProvider, "gateway timeout").into())
+            }
+            StatusCode::TOO_MANY_REQUESTS => not_processed(Reason::TooManyRequests),
             // A 503 with `Retry-After` is deliberate. Proxies send one without it when a connection breaks, at any point:
             // the provider behind them may have processed the request.
             StatusCode::SERVICE_UNAVAILABLE if headers.contains_key(header::RETRY_AFTER) => {
-                not_processed("service unavailable")
+                not_processed(Reason::ServiceUnavailable)
             }
             // If a repeated refresh token revokes the whole grant, even an unlikely consumption counts.
             _ if status.is_server_error() && !self.provider.refresh.retries_lost_answer => {
-                Err(Unavailable::new("identity provider", "server error").into())
+                Err(Unavailable::new(Dependency::IdentityProvider, "server error").into())
             }
             _ if status.is_server_error() => Err(TokenError::ServerError { retry_after_seconds }),
             // Following it would send the grant and the client's secret to any server it points to (S25).
-            _ if status.is_redirection() => Err(TokenError::UnexpectedResponse("a redirect")),
+            _ if status.is_redirection() => Err(TokenError::UnexpectedResponse(Reason::TokenRedirect)),
             _ => Ok(()),
         }
     }
@@ -217,8 +219,8 @@ impl<P: Platform> Client<'_, P> {
         let Incoming { status, headers, body } = response;
         let body = match body.read(MAX_RESPONSE_BYTES).await {
             Ok(body) => Zeroizing::new(body),
-            Err(_) if status.is_success() => return Err(TokenError::InvalidSuccess("too long or broken off")),
-            Err(_) => return Err(TokenError::UnexpectedResponse("an error too long or broken off")),
+            Err(_) if status.is_success() => return Err(TokenError::InvalidSuccess(Reason::TokenResponseIncomplete)),
+            Err(_) => return Err(TokenError::UnexpectedResponse(Reason::TokenErrorIncomplete)),
         };
         // GitHub sends errors with status 200 (M65).
         let may_be_error = !status.is_success() || self.provider.refresh.errors_with_200;
@@ -230,7 +232,7 @@ impl<P: Platform> Client<'_, P> {
             let is_json = single(&headers, &header::CONTENT_TYPE).is_some_and(is_json);
             Ok(Success { is_json, body })
         } else {
-            Err(TokenError::UnexpectedResponse("an error without a code"))
+            Err(TokenError::UnexpectedResponse(Reason::TokenErrorWithoutCode))
         }
     }
 }
@@ -256,30 +258,30 @@ fn basic_credentials(client_id: &str, secret: &SecretString) -> Zeroizing<String
 /// What an error code means: the provider rejected the grant, rejected the client, or is unavailable.
 fn error_of_code(code: &BasicErrorResponseType, retry_after_seconds: Option<u32>) -> TokenError {
     use BasicErrorResponseType as Type;
-    let known_extensions = [
-        "bad_verification_code",
-        "bad_refresh_token",
-        "unverified_user_email",
-        "interaction_required",
-        "login_required",
-        "consent_required",
-        "use_dpop_nonce",
-        "invalid_target",
-        "invalid_dpop_proof",
+    const EXTENSIONS: [Reason; 9] = [
+        Reason::BadVerificationCode,
+        Reason::BadRefreshToken,
+        Reason::UnverifiedUserEmail,
+        Reason::InteractionRequired,
+        Reason::LoginRequired,
+        Reason::ConsentRequired,
+        Reason::UseDpopNonce,
+        Reason::InvalidTarget,
+        Reason::InvalidDpopProof,
     ];
     let not_processed = |detail| TokenError::NotProcessed { detail, retry_after_seconds };
     match code {
-        Type::InvalidClient | Type::UnauthorizedClient => not_processed("refuses our credentials"),
-        Type::InvalidGrant => TokenError::Refused("invalid_grant"),
-        Type::InvalidRequest => TokenError::Refused("invalid_request"),
-        Type::InvalidScope => TokenError::Refused("invalid_scope"),
-        Type::UnsupportedGrantType => TokenError::Refused("unsupported_grant_type"),
+        Type::InvalidClient | Type::UnauthorizedClient => not_processed(Reason::ClientCredentialsRefused),
+        Type::InvalidGrant => TokenError::Refused(Reason::InvalidGrant),
+        Type::InvalidRequest => TokenError::Refused(Reason::InvalidRequest),
+        Type::InvalidScope => TokenError::Refused(Reason::InvalidScope),
+        Type::UnsupportedGrantType => TokenError::Refused(Reason::UnsupportedGrantType),
         Type::Extension(code) => match code.as_str() {
             // GitHub's name for `invalid_client` (M65).
-            "incorrect_client_credentials" => not_processed("refuses our credentials"),
-            "temporarily_unavailable" | "server_error" | "slow_down" => not_processed("says so itself"),
-            _ => TokenError::Refused(
-                known_extensions.into_iter().find(|known| known == code).unwrap_or("an unknown error"),
+            "incorrect_client_credentials" => not_processed(Reason::ClientCredentialsRefused),
+            "temporarily_unavailable" | "server_error" | "slow_down" => not_processed(Reason::ProviderUnavailable),
+            code => TokenError::Refused(
+                EXTENSIONS.into_iter().find(|known| known.as_str() == code).unwrap_or(Reason::UnknownErrorCode),
             ),
         },
     }

@@ -19,15 +19,22 @@ use crate::{
     http::web::Outgoing,
     runtime::{
         clock::within,
+        dependency::Dependency,
+        event_name::EventName,
         platform::Platform,
+        reason::Reason,
         telemetry::{Event, Name},
         unavailable::Unavailable,
     },
 };
 
 const TIMEOUT: Duration = Duration::from_secs(5);
-const EXPECTED: Expected =
-    Expected { from: "userinfo", is_status: StatusCode::is_success, max_bytes: 64 * 1024, malformed: "not understood" };
+const EXPECTED: Expected = Expected {
+    from: Dependency::Userinfo,
+    is_status: StatusCode::is_success,
+    max_bytes: 64 * 1024,
+    malformed: "not understood",
+};
 
 /// Claims from the userinfo endpoint. They are only displayed and never identify a user (nOAuth, S58).
 #[derive(Debug, Clone, Deserialize)]
@@ -56,15 +63,22 @@ pub async fn userinfo<P: Platform>(
     sub: &str,
 ) -> Result<Option<UserInfo>, Error> {
     let fetched = fetch(client, url, access_token, dpop);
-    let answer = match within(client.platform, TIMEOUT, "userinfo", fetched).await {
+    let answer = match within(client.platform, TIMEOUT, Dependency::Userinfo, fetched).await {
         Ok(answer) => answer,
         Err(error) => {
             let provider = Name(&client.provider.id);
-            Event::warn("login.userinfo").with("provider", provider).with("detail", &error).write(client.platform);
+            Event::warn(EventName::LoginUserinfo)
+                .with("provider", provider)
+                .with("detail", &error)
+                .write(client.platform);
             return Ok(None);
         }
     };
-    if answer.sub == sub { Ok(Some(answer)) } else { Err(Error::SignInRefused { reason: "userinfo of another user" }) }
+    if answer.sub == sub {
+        Ok(Some(answer))
+    } else {
+        Err(Error::SignInRefused { reason: Reason::UserinfoSubjectMismatch })
+    }
 }
 
 async fn fetch<P: Platform>(
@@ -87,7 +101,7 @@ async fn fetch<P: Platform>(
         retried = true;
     };
     read_json(answer, &EXPECTED).await.map_err(|error| match error {
-        FetchError::Status(status, _) => Unavailable::new("userinfo", status),
+        FetchError::Status(status, _) => Unavailable::new(Dependency::Userinfo, status),
         FetchError::Unavailable(error) => error,
     })
 }

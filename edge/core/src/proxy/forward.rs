@@ -16,7 +16,7 @@ use super::{
 use crate::{
     error::Error,
     http::web::{Body, Incoming, Outgoing, Response},
-    runtime::{platform::Platform, unavailable::Unavailable},
+    runtime::{dependency::Dependency, platform::Platform, reason::Reason, unavailable::Unavailable},
 };
 
 /// A request to an upstream, which may be sent several times.
@@ -52,7 +52,7 @@ impl<P: Platform> Call<'_, P> {
         while response.status == StatusCode::UNAUTHORIZED {
             if authorization.lacks_nonce(&response) {
                 if !mem::take(&mut may_add_nonce) {
-                    return Err(Unavailable::new("upstream", "wants another nonce each time").into());
+                    return Err(Unavailable::new(Dependency::Upstream, "wants another nonce each time").into());
                 }
             } else if mem::take(&mut may_renew) {
                 authorization = renew(&authorization).await?;
@@ -87,9 +87,9 @@ impl<P: Platform> Call<'_, P> {
     /// Sends the same request in the time that remains: renewing a token may have taken some.
     async fn send_again(&mut self, authorization: &Authorization<'_>) -> Result<Incoming<P::Body>, Error> {
         if !self.payload.is_replayable() {
-            return Err(Unavailable::new("upstream", "wants another authorization; the body is gone").into());
+            return Err(Unavailable::new(Dependency::Upstream, "wants another authorization; the body is gone").into());
         }
-        let too_late = || Unavailable::new("upstream", "no answer in time: none was left to ask again");
+        let too_late = || Unavailable::new(Dependency::Upstream, "no answer in time: none was left to ask again");
         let timeout = self.deadline.worthwhile(self.platform).ok_or_else(too_late)?;
         self.send(authorization, timeout).await
     }
@@ -102,15 +102,17 @@ fn pass_on<B>(service: &Service, response: Incoming<B>) -> Result<Response<B>, E
             return Err(match &service.credential {
                 Credential::Provider { id, .. } => Error::ProviderSignInNeeded { provider: id.clone() },
                 // The user cannot help this by signing in.
-                Credential::Installation(_) => Error::BadGateway { reason: "upstream refused an installation's token" },
+                Credential::Installation(_) => {
+                    Error::BadGateway { reason: Reason::InstallationTokenRejectedByUpstream }
+                }
             });
         }
         // Following a redirect could carry the token elsewhere; passing it on would send the browser there (S98).
         status if status.is_redirection() && status != StatusCode::NOT_MODIFIED => {
-            return Err(Error::BadGateway { reason: "upstream redirects" });
+            return Err(Error::BadGateway { reason: Reason::UpstreamRedirect });
         }
         _ if has_content_coding(&response.headers) => {
-            return Err(Error::BadGateway { reason: "upstream packed its answer unasked" });
+            return Err(Error::BadGateway { reason: Reason::ResponseContentEncoding });
         }
         _ => {}
     }

@@ -20,12 +20,15 @@ use crate::{
     },
     runtime::{
         clock::{millis, within},
+        dependency::Dependency,
+        event_name::EventName,
         platform::Platform,
+        reason::Reason,
         single_flight::Joined,
         telemetry::Event,
         unavailable::Unavailable,
     },
-    seal::{self, Binding, Purpose},
+    seal::{Contents, Purpose, Sealed},
 };
 
 /// A token with less time left is replaced if another can be had, in milliseconds: a call may take long, and clocks differ.
@@ -66,7 +69,7 @@ impl<P: Platform> InstallationTokens<'_, P> {
         let key = storage_key(self.app, installation);
         let lookup = Lookup { cache, key: &key, call_ms: millis(call_timeout), is_refused };
         let look = |now_ms| lookup.in_memory(now_ms);
-        let _leader = match cache.single_flight.join(*platform, "GitHub", &key, LEADER_LIMIT, look).await? {
+        let _leader = match cache.single_flight.join(*platform, Dependency::GitHub, &key, LEADER_LIMIT, look).await? {
             Joined::Follower(found) => return found.map(|it| it.token).map_err(response_error),
             Joined::Leader(leader) => leader,
         };
@@ -94,7 +97,7 @@ impl<P: Platform> InstallationTokens<'_, P> {
                 self.cache.remember(key, minted.clone());
                 // If the store is down, other isolates mint their own; this call goes on.
                 if let Err(error) = self.store(key, &minted).await {
-                    Event::warn("installation.not-kept").with("detail", &error).write(self.platform);
+                    Event::warn(EventName::InstallationNotKept).with("detail", &error).write(self.platform);
                 }
                 Ok(minted)
             }
@@ -107,17 +110,16 @@ impl<P: Platform> InstallationTokens<'_, P> {
     }
 
     async fn load(&self, key: &str) -> Option<InstallationToken> {
-        let sealed = within(self.platform, STORE_TIMEOUT, "kv", self.platform.get(key)).await.ok()??;
-        let plain = seal::open(self.keys, binding(&[key.as_bytes()]), &sealed).ok()?;
-        from_bytes(&plain)
+        let sealed =
+            within(self.platform, STORE_TIMEOUT, Dependency::KeyValue, self.platform.get(key)).await.ok()??;
+        Sealed::from_bytes(sealed).open(self.keys, &[key.as_bytes()]).ok()
     }
 
     async fn store(&self, key: &str, token: &InstallationToken) -> Result<(), Unavailable> {
         let platform = self.platform;
-        let plain = to_bytes(token);
-        let sealed = seal::seal(self.keys, platform, binding(&[key.as_bytes()]), &plain)?;
+        let sealed = Sealed::seal(token, self.keys, platform, &[key.as_bytes()])?;
         let ttl = Duration::from_millis(token.expires_at_ms.saturating_sub(platform.now_ms()));
-        within(platform, STORE_TIMEOUT, "kv", platform.put(key, &sealed, ttl)).await
+        within(platform, STORE_TIMEOUT, Dependency::KeyValue, platform.put(key, sealed.as_bytes(), ttl)).await
     }
 }
 
@@ -178,23 +180,23 @@ fn is_fit(token: &InstallationToken, is_refused: bool, now_ms: u64) -> bool {
 fn report(platform: &impl Platform, error: &InstallationError) {
     match error {
         InstallationError::Refused(status) => {
-            Event::error("installation.refused").with("status", *status).write(platform);
+            Event::error(EventName::InstallationRefused).with("status", *status).write(platform);
         }
         InstallationError::RateLimited(seconds) => {
-            Event::warn("installation.limited").with("seconds", *seconds).write(platform);
+            Event::warn(EventName::InstallationLimited).with("seconds", *seconds).write(platform);
         }
         // A warning only: an old token may serve the call.
         InstallationError::Unavailable(unavailable) => {
-            Event::warn("installation.unavailable").with("detail", unavailable).write(platform);
+            Event::warn(EventName::InstallationUnavailable).with("detail", unavailable).write(platform);
         }
     }
 }
 
 fn response_error(error: InstallationError) -> Error {
     match error {
-        InstallationError::Refused(_) => Error::BadGateway { reason: "GitHub refuses a token for the installation" },
+        InstallationError::Refused(_) => Error::BadGateway { reason: Reason::InstallationTokenRefused },
         InstallationError::RateLimited(retry_after_seconds) => Error::UpstreamRateLimited {
-            unavailable: Unavailable::new("GitHub", "limits how often it is asked for tokens"),
+            unavailable: Unavailable::new(Dependency::GitHub, "limits how often it is asked for tokens"),
             retry_after_seconds,
         },
         InstallationError::Unavailable(unavailable) => unavailable.into(),
@@ -210,31 +212,31 @@ fn storage_key(app: &App, installation: &Installation) -> String {
     format!("installation:{}", hex::encode(Sha256::digest(text)))
 }
 
-/// `expires_at_ms (8) ‖ issued_at_ms (8), if known ‖ token`
-fn to_bytes(token: &InstallationToken) -> Zeroizing<Vec<u8>> {
-    let mut plain = Zeroizing::new(token.expires_at_ms.to_be_bytes().to_vec());
-    plain.extend(token.issued_at_ms.iter().flat_map(|at_ms| at_ms.to_be_bytes()));
-    plain.extend_from_slice(token.token.expose_secret().as_bytes());
-    plain
-}
+/// The layout is `expires_at_ms (8) ‖ issued_at_ms (8), if known ‖ token`. The seal is bound to no session's secret: all
+/// sessions of a service use the same token.
+impl Contents for InstallationToken {
+    const PURPOSE: Purpose = Purpose::InstallationToken;
 
-fn from_bytes(plain: &[u8]) -> Option<InstallationToken> {
-    let (expires_at_ms, rest) = plain.split_first_chunk()?;
-    // An older version stored no `issued_at_ms`. A time begins with a zero byte, and a token never does.
-    let (issued_at_ms, token) = match rest.split_first_chunk::<8>() {
-        Some((issued_at_ms @ [0, ..], token)) => (Some(u64::from_be_bytes(*issued_at_ms)), token),
-        _ => (None, rest),
-    };
-    Some(InstallationToken {
-        token: std::str::from_utf8(token).ok()?.to_owned().into(),
-        expires_at_ms: u64::from_be_bytes(*expires_at_ms),
-        issued_at_ms,
-    })
-}
+    fn encode(&self) -> Result<Zeroizing<Vec<u8>>, Unavailable> {
+        let mut plaintext = Zeroizing::new(self.expires_at_ms.to_be_bytes().to_vec());
+        plaintext.extend(self.issued_at_ms.iter().flat_map(|at_ms| at_ms.to_be_bytes()));
+        plaintext.extend_from_slice(self.token.expose_secret().as_bytes());
+        Ok(plaintext)
+    }
 
-/// Bound to no session's secret: all sessions of a service use the same token.
-fn binding<'a>(context: &'a [&'a [u8]]) -> Binding<'a> {
-    Binding { purpose: Purpose::InstallationToken, context, secret: b"" }
+    fn decode(plaintext: &[u8]) -> Option<Self> {
+        let (expires_at_ms, rest) = plaintext.split_first_chunk()?;
+        // An older version stored no `issued_at_ms`. A time begins with a zero byte, and a token never does.
+        let (issued_at_ms, token) = match rest.split_first_chunk::<8>() {
+            Some((issued_at_ms @ [0, ..], token)) => (Some(u64::from_be_bytes(*issued_at_ms)), token),
+            _ => (None, rest),
+        };
+        Some(Self {
+            token: std::str::from_utf8(token).ok()?.to_owned().into(),
+            expires_at_ms: u64::from_be_bytes(*expires_at_ms),
+            issued_at_ms,
+        })
+    }
 }
 
 #[cfg(test)]
@@ -249,17 +251,17 @@ mod tests {
 
     #[test]
     fn a_token_is_stored_with_the_time_it_was_minted() {
-        let found = from_bytes(&to_bytes(&minted(Some(NOW_MS)))).unwrap();
+        let found = InstallationToken::decode(&minted(Some(NOW_MS)).encode().unwrap()).unwrap();
         assert_eq!((found.token.expose_secret(), found.expires_at_ms), ("ghs_1", NOW_MS + VALID_MS));
         assert_eq!(found.issued_at_ms, Some(NOW_MS));
-        assert!(from_bytes(b"short").is_none());
+        assert!(InstallationToken::decode(b"short").is_none());
     }
 
     #[test]
     fn s117_a_token_stored_without_that_time_is_fit_but_not_new() {
         for token in ["ghs_1", "ghs_long_enough_for_a_time"] {
             let old = [&(NOW_MS + VALID_MS).to_be_bytes()[..], token.as_bytes()].concat();
-            let found = from_bytes(&old).unwrap();
+            let found = InstallationToken::decode(&old).unwrap();
             assert_eq!((found.token.expose_secret(), found.issued_at_ms), (token, None));
             assert!(is_fit(&found, false, NOW_MS) && !is_fit(&found, true, NOW_MS));
         }

@@ -17,6 +17,8 @@ use crate::{
     },
     runtime::{
         clock::{Clock, within},
+        dependency::Dependency,
+        reason::Reason,
         unavailable::Unavailable,
     },
 };
@@ -120,7 +122,7 @@ fn declared_length(headers: &HeaderMap) -> Result<Option<u64>, Error> {
     if !headers.contains_key(header::CONTENT_LENGTH) {
         return Ok(None);
     }
-    let contradictory = Error::BadRequest { reason: "the length of the body is contradictory" };
+    let contradictory = Error::BadRequest { reason: Reason::ContentLength };
     if headers.contains_key(header::TRANSFER_ENCODING) {
         return Err(contradictory);
     }
@@ -150,7 +152,7 @@ async fn hold(
     deadline: Deadline,
 ) -> Result<Vec<u8>, Error> {
     let read = async { Ok::<_, Unavailable>(body.read(limit_bytes).await) };
-    let read = within(clock, deadline.left(clock), "client", read).await.map_err(|_| Error::TooSlow)?;
+    let read = within(clock, deadline.left(clock), Dependency::Client, read).await.map_err(|_| Error::TooSlow)?;
     Ok(read?)
 }
 
@@ -161,10 +163,7 @@ mod tests {
     use super::*;
     use crate::{
         http::body::BodyError,
-        testing::{
-            platform::{InMemoryPlatform, Text},
-            run::run,
-        },
+        testing::{body::InMemoryBody, platform::InMemoryPlatform, run::run},
     };
 
     /// A body of a runtime that cannot cut one off.
@@ -186,7 +185,7 @@ mod tests {
         for (method, length) in [(Method::DELETE, 0), (Method::PATCH, 0), (Method::DELETE, 5)] {
             let clock = InMemoryPlatform::new(|_| None);
             let (headers, deadline) = (HeaderMap::new(), Deadline::after(&clock, Duration::from_secs(1)));
-            let body = Text::from(vec![0; length]);
+            let body = InMemoryBody::from(vec![0; length]);
             let mut payload = run(Payload::take(&clock, &method, &headers, body, 9, deadline)).unwrap();
             assert!(payload.is_replayable());
             let mut sent = HeaderMap::new();

@@ -4,7 +4,7 @@ use std::{future::Future, pin::pin, time::Duration};
 
 use futures_util::future::{Either, LocalBoxFuture, select};
 
-use super::unavailable::Unavailable;
+use super::{dependency::Dependency, unavailable::Unavailable};
 
 /// The largest difference between the clocks of two isolates, in milliseconds: five minutes each (S117). Machines are sent
 /// durations and use their own clock; isolates that compare times allow for this.
@@ -31,12 +31,12 @@ pub fn millis(duration: Duration) -> u64 {
 pub async fn within<T>(
     clock: &impl Clock,
     limit: Duration,
-    part: &'static str,
+    dependency: Dependency,
     work: impl Future<Output = Result<T, Unavailable>>,
 ) -> Result<T, Unavailable> {
     match select(pin!(work), clock.sleep(limit)).await {
         Either::Left((result, _)) => result,
-        Either::Right(_) => Err(Unavailable::new(part, "no answer in time")),
+        Either::Right(_) => Err(Unavailable::new(dependency, "no answer in time")),
     }
 }
 

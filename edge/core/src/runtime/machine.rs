@@ -9,10 +9,10 @@ use std::future::Future;
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::unavailable::Unavailable;
+use super::{dependency::Dependency, unavailable::Unavailable};
 
 /// The coordinator's name in errors.
-pub(crate) const PART: &str = "coordinator";
+pub(crate) const DEPENDENCY: Dependency = Dependency::Coordinator;
 /// How often a command is retried when another one changed the state in between.
 const MAX_ATTEMPTS: usize = 16;
 /// The shortest lifetime of a stored state, in milliseconds.
@@ -54,7 +54,7 @@ pub fn step<M: Machine>(
     now_ms: u64,
     command: M::Command,
 ) -> Result<(Option<Store>, M::Reply), Unavailable> {
-    let broken = |error: serde_json::Error| Unavailable::new(PART, error);
+    let broken = |error: serde_json::Error| Unavailable::new(DEPENDENCY, error);
     let current: Option<M::State> = stored.map(serde_json::from_str).transpose().map_err(broken)?;
     let (changed, reply) = M::apply(current.as_ref(), now_ms, command);
     let store = match changed {
@@ -110,5 +110,5 @@ pub async fn run_on<M: Machine>(
             return Ok(reply);
         }
     }
-    Err(Unavailable::new(PART, "too much at once"))
+    Err(Unavailable::new(DEPENDENCY, "too much at once"))
 }

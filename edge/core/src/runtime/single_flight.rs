@@ -12,6 +12,7 @@ use std::{
 
 use super::{
     clock::{Clock, millis},
+    dependency::Dependency,
     unavailable::Unavailable,
 };
 
@@ -78,7 +79,7 @@ impl SingleFlight {
     pub async fn join<T>(
         &self,
         clock: &impl Clock,
-        part: &'static str,
+        dependency: Dependency,
         name: &str,
         limit: Duration,
         look: impl Fn(u64) -> Option<T>,
@@ -94,7 +95,7 @@ impl SingleFlight {
                 return Ok(Joined::Leader(leader));
             }
             if now_ms.saturating_sub(began_ms) > 2 * millis(limit) {
-                return Err(Unavailable::new(part, "is being asked for too long"));
+                return Err(Unavailable::new(dependency, "is being asked for too long"));
             }
             clock.sleep(wait).await;
             wait = (wait * 2).min(MAX_LOOK);
@@ -138,7 +139,7 @@ mod tests {
         let (single_flight, platform) = (SingleFlight::default(), InMemoryPlatform::new(|_| None));
         let begun = platform.now_ms();
         let _stopped = single_flight.try_lead("x", begun, LIMIT).unwrap();
-        let wait = single_flight.join(&platform, "x", "x", LIMIT, |_| None::<()>);
+        let wait = single_flight.join(&platform, Dependency::IdentityProvider, "x", LIMIT, |_| None::<()>);
         let waited = run_all(&platform, vec![Box::pin(wait)]).remove(0);
         assert!(matches!(waited, Ok(Joined::Leader(_))));
         assert!((500..1000).contains(&(platform.now_ms() - begun)));

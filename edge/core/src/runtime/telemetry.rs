@@ -11,7 +11,10 @@ use chrono::{DateTime, SecondsFormat};
 use http::{Method, StatusCode};
 use serde_json::{Map, Value};
 
-use super::{clock::Clock, redact::without_secrets, unavailable::Unavailable};
+use super::{
+    clock::Clock, dependency::Dependency, event_name::EventName, reason::Reason, redact::without_secrets,
+    unavailable::Unavailable,
+};
 
 /// Longest operator-chosen name that is logged.
 const MAX_NAME_CHARS: usize = 32;
@@ -112,9 +115,9 @@ impl Field for Name<'_> {
 
 /// The code that rejections are counted by. Made of this source's own words only, so it needs no redaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reason(String);
+pub struct ReasonCode(String);
 
-impl Reason {
+impl ReasonCode {
     /// A sentence as a code.
     #[must_use]
     pub fn new(sentence: &'static str) -> Self {
@@ -123,12 +126,18 @@ impl Reason {
 
     /// The code for a dependency that does not answer.
     #[must_use]
-    pub fn unavailable(part: &'static str) -> Self {
-        Self(format!("{}-unavailable", kebab(part)))
+    pub fn unavailable(dependency: Dependency) -> Self {
+        Self(format!("{}-unavailable", kebab(dependency.as_str())))
     }
 }
 
 impl Field for Reason {
+    fn value(self) -> Value {
+        self.as_str().into()
+    }
+}
+
+impl Field for ReasonCode {
     fn value(self) -> Value {
         self.0.into()
     }
@@ -178,25 +187,25 @@ pub struct Event(Map<String, Value>);
 
 impl Event {
     /// Begins a line.
-    pub fn new(level: Level, name: &'static str) -> Self {
+    pub fn new(level: Level, name: EventName) -> Self {
         let mut fields = Map::new();
         fields.insert("level".to_owned(), level.as_str().into());
-        fields.insert("event".to_owned(), name.into());
+        fields.insert("event".to_owned(), name.as_str().into());
         Self(fields)
     }
 
     /// Normal operation.
-    pub fn info(name: &'static str) -> Self {
+    pub fn info(name: EventName) -> Self {
         Self::new(Level::Info, name)
     }
 
     /// Worth attention when frequent.
-    pub fn warn(name: &'static str) -> Self {
+    pub fn warn(name: EventName) -> Self {
         Self::new(Level::Warn, name)
     }
 
     /// A failure.
-    pub fn error(name: &'static str) -> Self {
+    pub fn error(name: EventName) -> Self {
         Self::new(Level::Error, name)
     }
 
@@ -249,13 +258,13 @@ pub enum Renewal {
     /// New tokens are stored.
     Done,
     /// The provider says that the grant has ended, so the account ends.
-    Ended(&'static str),
+    Ended(Reason),
     /// The provider denies a token with the requested restriction.
-    Denied(&'static str),
+    Denied(Reason),
     /// The response names another subject, so the session ends.
-    SubjectMismatch(&'static str),
+    SubjectMismatch(Reason),
     /// The provider asked for a later retry.
-    NotNow(&'static str),
+    NotNow(Reason),
     /// The response was lost; whether the token was consumed is unknown.
     Lost,
     /// Too many responses were lost; the user must link the account again.
@@ -281,7 +290,7 @@ impl Renewal {
         }
     }
 
-    fn detail(self) -> Option<&'static str> {
+    fn detail(self) -> Option<Reason> {
         match self {
             Self::Ended(detail) | Self::Denied(detail) | Self::SubjectMismatch(detail) | Self::NotNow(detail) => {
                 Some(detail)
@@ -294,13 +303,14 @@ impl Renewal {
 /// Logs the outcome of a sign-in.
 pub fn login(to: &(impl Clock + Log), provider: &str, outcome: Login) {
     let level = if matches!(outcome, Login::Done | Login::Connected) { Level::Info } else { Level::Warn };
-    Event::new(level, "login").with("provider", Name(provider)).with("outcome", outcome).write(to);
+    Event::new(level, EventName::Login).with("provider", Name(provider)).with("outcome", outcome).write(to);
 }
 
 /// Logs the outcome of a refresh.
 pub fn refresh(to: &(impl Clock + Log), provider: &str, renewal: Renewal) {
     let level = if renewal == Renewal::Done { Level::Info } else { Level::Warn };
-    let event = Event::new(level, "refresh").with("provider", Name(provider)).with("outcome", renewal.outcome());
+    let event =
+        Event::new(level, EventName::Refresh).with("provider", Name(provider)).with("outcome", renewal.outcome());
     event.with("detail", renewal.detail()).write(to);
 }
 

@@ -16,6 +16,7 @@ use futures_util::future::LocalBoxFuture;
 
 use super::{
     clock::Clock,
+    event_name::EventName,
     machine::Machine,
     platform::{
         CheckpointStore, ClientDisconnect, HttpClient, KeyValueStore, Machines, OpenStream, Opened, Platform, Rate,
@@ -79,7 +80,7 @@ impl<P: Platform> HttpClient for Traced<'_, P> {
             Ok(response) => (Level::Info, Some(response.status)),
             Err(_) => (Level::Warn, None),
         };
-        Event::new(level, "upstream")
+        Event::new(level, EventName::Upstream)
             .with("service", (!service.is_empty()).then_some(Name(&service)))
             .with("host", Name(&host))
             .with("method", &method)

@@ -8,7 +8,7 @@ use super::{id::SessionId, settings::SessionSettings};
 use crate::{
     error::Error,
     http::cookie::{self, Found, SESSION_COOKIE, SameSite},
-    runtime::{platform::Platform, unavailable::Unavailable},
+    runtime::{platform::Platform, reason::Reason, unavailable::Unavailable},
     seal::{Contents, Purpose, Sealed},
 };
 
@@ -53,10 +53,10 @@ impl CookieContents {
     pub(super) fn find(headers: &HeaderMap, settings: &SessionSettings) -> Result<Self, Error> {
         let value = match cookie::find(headers, SESSION_COOKIE) {
             Found::One(value) => value,
-            Found::None => return Err(Error::Unauthenticated { reason: "no session cookie" }),
-            Found::Several => return Err(Error::Unauthenticated { reason: "several session cookies" }),
+            Found::None => return Err(Error::Unauthenticated { reason: Reason::NoSessionCookie }),
+            Found::Several => return Err(Error::Unauthenticated { reason: Reason::SeveralSessionCookies }),
         };
-        Self::open(value, settings).ok_or(Error::Unauthenticated { reason: "session cookie does not open" })
+        Self::open(value, settings).ok_or(Error::Unauthenticated { reason: Reason::SessionCookieUnsealable })
     }
 
     /// The contents of each session cookie that opens.

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    runtime::{clock::millis, platform::Platform, unavailable::Unavailable},
+    runtime::{clock::millis, dependency::Dependency, platform::Platform, reason::Reason, unavailable::Unavailable},
 };
 
 impl<P: Platform> Sessions<'_, P> {
@@ -53,7 +53,7 @@ impl<P: Platform> Sessions<'_, P> {
         match self.coordinate(&handle, create).await? {
             Reply::Active { .. } => {}
             // It was ended after it was indexed and before it was created.
-            _ => return Err(Error::SignInRefused { reason: "sign-in ended by the provider meanwhile" }),
+            _ => return Err(Error::SignInRefused { reason: Reason::SignInEndedByProvider }),
         }
         self.write_copy(&handle, &stored, record).await;
         Ok(())
@@ -95,11 +95,11 @@ impl<P: Platform> Sessions<'_, P> {
                 }
                 index::Reply::Added { .. } => {}
                 index::Reply::Ended => {
-                    return Err(Error::SignInRefused { reason: "sign-in ended by the provider meanwhile" });
+                    return Err(Error::SignInRefused { reason: Reason::SignInEndedByProvider });
                 }
-                index::Reply::Full => return Err(Error::SignInRefused { reason: "too many sessions of this account" }),
+                index::Reply::Full => return Err(Error::SignInRefused { reason: Reason::TooManySessions }),
                 index::Reply::Entries(_) => {
-                    return Err(Unavailable::new("session index", "answered something else").into());
+                    return Err(Unavailable::new(Dependency::SessionIndex, "answered something else").into());
                 }
             }
         }

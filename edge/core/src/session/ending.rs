@@ -19,6 +19,8 @@ use crate::{
     error::Error,
     runtime::{
         clock::{MAX_SKEW_MS, within},
+        dependency::Dependency,
+        event_name::EventName,
         platform::Platform,
         telemetry::Event,
         unavailable::Unavailable,
@@ -59,7 +61,7 @@ impl<P: Platform> Sessions<'_, P> {
         let now_ms = self.platform.now_ms();
         expired.retain(|entry| now_ms.saturating_sub(entry.created_at_ms) > MAX_CREATION_MS);
         if let Err(error) = self.end_entries(name, &expired, EndReason::Expired).await {
-            Event::warn("session.tidy").with("detail", &error).write(self.platform);
+            Event::warn(EventName::SessionTidy).with("detail", &error).write(self.platform);
         }
         Ok(alive)
     }
@@ -93,7 +95,7 @@ impl<P: Platform> Sessions<'_, P> {
     pub async fn list(&self, name: &IndexName) -> Result<Vec<Entry>, Error> {
         match self.ask_index(name, index::Command::List).await? {
             index::Reply::Entries(entries) => Ok(entries),
-            _ => Err(Unavailable::new("session index", "answered something else").into()),
+            _ => Err(Unavailable::new(Dependency::SessionIndex, "answered something else").into()),
         }
     }
 
@@ -104,7 +106,7 @@ impl<P: Platform> Sessions<'_, P> {
     /// A store did not answer. Repeating the call is safe.
     pub async fn end_all(&self, name: &IndexName, before: IssuedAt, reason: EndReason) -> Result<usize, Error> {
         let index::Reply::Entries(entries) = self.ask_index(name, index::Command::End { before }).await? else {
-            return Err(Unavailable::new("session index", "answered something else").into());
+            return Err(Unavailable::new(Dependency::SessionIndex, "answered something else").into());
         };
         self.end_entries(name, &entries, reason).await?;
         Ok(entries.len())
@@ -140,9 +142,10 @@ impl<P: Platform> Sessions<'_, P> {
     /// The same for a caller with the session's id. Returns the record that the session ended with, which another isolate
     /// may have stored a moment before, if this call ended it; also if the rest of the end is not confirmed.
     pub async fn end_own(&self, id: &SessionId, reason: EndReason) -> (Option<SessionRecord>, Result<(), Error>) {
-        let (last, ended) = self.end_and_take(&id.handle(), reason).await;
+        let handle = id.handle();
+        let (last, ended) = self.end_and_take(&handle, reason).await;
         let record = last.and_then(|LastRecord { generation, record }| {
-            self.unseal(id, &SealedRecord::from_text(generation, &record)?)
+            self.unseal(id, &handle, &SealedRecord::from_text(generation, &record)?)
         });
         (record, ended)
     }
@@ -153,7 +156,9 @@ impl<P: Platform> Sessions<'_, P> {
             Ok(Reply::Gone { subject, indexes, last }) => {
                 (last, self.end_streams(handle, subject, &indexes, reason).await)
             }
-            Ok(_) => (None, Err(Unavailable::new("session coordinator", "kept a session that was ended").into())),
+            Ok(_) => {
+                (None, Err(Unavailable::new(Dependency::SessionCoordinator, "kept a session that was ended").into()))
+            }
             Err(error) => (None, Err(error.into())),
         }
     }
@@ -167,18 +172,18 @@ impl<P: Platform> Sessions<'_, P> {
     ) -> Result<(), Error> {
         if let Some(subject) = subject {
             let end = self.platform.end_session(&subject, handle, reason);
-            within(self.platform, STORE_TIMEOUT, "hub", end).await?;
+            within(self.platform, STORE_TIMEOUT, Dependency::Hub, end).await?;
         }
         // The rest is cleanup: the coordinator's answer is enough, and copy and entries expire by themselves.
         let key = key(handle);
-        let copy = within(self.platform, STORE_TIMEOUT, "kv", self.platform.delete(&key));
+        let copy = within(self.platform, STORE_TIMEOUT, Dependency::KeyValue, self.platform.delete(&key));
         let entries = indexes.iter().map(|name| {
             let remove = index::Command::remove(handle);
             async move { self.ask_index(name, remove).await.map(drop) }
         });
         let (copy, entries) = join!(copy, join_all(entries));
         for error in std::iter::once(copy).chain(entries).filter_map(Result::err) {
-            Event::warn("session.tidy").with("detail", &error).write(self.platform);
+            Event::warn(EventName::SessionTidy).with("detail", &error).write(self.platform);
         }
         Ok(())
     }

@@ -27,7 +27,7 @@ use super::{
 use crate::{
     error::Error,
     http::origin::Origin,
-    runtime::{clock::MAX_SKEW_MS, platform::Platform, unavailable::Unavailable},
+    runtime::{clock::MAX_SKEW_MS, platform::Platform, reason::Reason, unavailable::Unavailable},
     seal::{Contents, Purpose, Sealed},
 };
 
@@ -122,9 +122,9 @@ impl<P: Platform> Sessions<'_, P> {
     ) -> Result<String, Error> {
         let refused = |reason| Error::SignInRefused { reason };
         let Code { ends_at_ms, session_expires_at_ms, id } =
-            self.open_code(code, recipient).ok_or(refused("hand-off code does not open"))?;
+            self.open_code(code, recipient).ok_or(refused(Reason::HandoffCodeUnsealable))?;
         if self.platform.now_ms() >= ends_at_ms {
-            return Err(refused("hand-off code expired"));
+            return Err(refused(Reason::HandoffCodeExpired));
         }
         let handle = id.handle();
         // The old session ends first: a failure between the two leaves the user signed out, not signed in twice.
@@ -136,7 +136,7 @@ impl<P: Platform> Sessions<'_, P> {
         }
         // The coordinator ended it, or it was not redeemed in time: its streams, copy and index entries go, too.
         self.end(&handle, EndReason::Revoked).await?;
-        Err(refused("hand-off code used before, or too late"))
+        Err(refused(Reason::HandoffCodeSpent))
     }
 
     fn open_code(&self, code: &str, recipient: &Recipient) -> Option<Code> {

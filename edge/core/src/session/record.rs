@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::index::{IndexName, IssuedAt};
 use crate::{
-    runtime::unavailable::Unavailable,
+    runtime::{dependency::Dependency, unavailable::Unavailable},
     seal::{Contents, Purpose, Sealed, decode_json, encode_json},
     token_set::{TokenSet, User, exposed_option},
 };
@@ -155,7 +155,7 @@ impl Contents for SessionRecord {
     const PURPOSE: Purpose = Purpose::SessionRecord;
 
     fn encode(&self) -> Result<Zeroizing<Vec<u8>>, Unavailable> {
-        encode_json("session record", self)
+        encode_json(Dependency::SessionRecord, self)
     }
 
     fn decode(plaintext: &[u8]) -> Option<Self> {

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    runtime::{platform::Platform, telemetry::Event},
+    runtime::{event_name::EventName, platform::Platform, telemetry::Event},
 };
 
 impl<P: Platform> Sessions<'_, P> {
@@ -29,7 +29,7 @@ impl<P: Platform> Sessions<'_, P> {
             }
         };
         resealed.await.unwrap_or_else(|error: Error| {
-            Event::warn("session.rotation").with("detail", &error).write(self.platform);
+            Event::warn(EventName::SessionRotation).with("detail", &error).write(self.platform);
             None
         })
     }

@@ -22,7 +22,10 @@ use super::{
 };
 use crate::{
     error::Error,
-    runtime::{clock::within, platform::Platform, telemetry::Event, unavailable::Unavailable},
+    runtime::{
+        clock::within, dependency::Dependency, event_name::EventName, platform::Platform, reason::Reason,
+        telemetry::Event, unavailable::Unavailable,
+    },
     seal::Sealed,
 };
 
@@ -63,7 +66,7 @@ impl<P: Platform> Sessions<'_, P> {
     pub async fn load(&self, headers: &HeaderMap) -> Result<Session, Error> {
         let CookieContents { expires_at_ms, generation, id } = CookieContents::find(headers, self.settings)?;
         if self.platform.now_ms() >= expires_at_ms {
-            return Err(Error::Unauthenticated { reason: "session cookie expired" });
+            return Err(Error::Unauthenticated { reason: Reason::SessionCookieExpired });
         }
         self.load_from_generation(id, generation).await
     }
@@ -124,14 +127,14 @@ impl<P: Platform> Sessions<'_, P> {
                 fetched
             }
         };
-        let session = match self.open(&id, &stored) {
+        let session = match self.open(&id, &handle, &stored) {
             Some(session) => session,
             // The copy is damaged; the coordinator's record may not be.
             None => {
                 self.cache.forget(&handle);
                 let stored = self.read(&handle).await?;
-                let broken = Error::Unauthenticated { reason: "session record does not open" };
-                self.open(&id, &stored).ok_or(broken)?
+                let broken = Error::Unauthenticated { reason: Reason::SessionRecordUnsealable };
+                self.open(&id, &handle, &stored).ok_or(broken)?
             }
         };
         self.check_usable(&session.record, now_ms)?;
@@ -140,12 +143,12 @@ impl<P: Platform> Sessions<'_, P> {
 
     fn check_usable(&self, record: &SessionRecord, now_ms: u64) -> Result<(), Error> {
         if now_ms >= record.expires_at_ms {
-            return Err(Error::Unauthenticated { reason: "session expired" });
+            return Err(Error::Unauthenticated { reason: Reason::SessionExpired });
         }
         // The provider or the tenant may have been removed from the configuration since the sign-in (M74).
         let own = record.accounts.get(&record.provider);
         if own.is_none_or(|own| !self.settings.trusts(&record.provider, &own.issuer)) {
-            return Err(Error::Unauthenticated { reason: "session of a provider or tenant that is not configured" });
+            return Err(Error::Unauthenticated { reason: Reason::ProviderNotConfigured });
         }
         Ok(())
     }
@@ -153,10 +156,10 @@ impl<P: Platform> Sessions<'_, P> {
     /// The sealed record of the current generation: the copy if it is current, the coordinator's otherwise.
     async fn fetch(&self, handle: &SessionHandle) -> Result<SealedRecord, Error> {
         let key = key(handle);
-        let copy = within(self.platform, STORE_TIMEOUT, "kv", self.platform.get(&key));
+        let copy = within(self.platform, STORE_TIMEOUT, Dependency::KeyValue, self.platform.get(&key));
         let (status, copy) = join!(self.coordinate(handle, Command::Status), copy);
         let Reply::Active { generation, .. } = status? else {
-            return Err(Error::Unauthenticated { reason: "session revoked or unknown" });
+            return Err(Error::Unauthenticated { reason: Reason::SessionRevoked });
         };
         // A failure of the key-value store costs time only: the coordinator has the record, too.
         let copy = copy.ok().flatten().and_then(|copy| decode_copy(&copy));
@@ -169,9 +172,9 @@ impl<P: Platform> Sessions<'_, P> {
     /// The sealed record of the coordinator.
     async fn read(&self, handle: &SessionHandle) -> Result<SealedRecord, Error> {
         let Reply::Active { generation, record: Some(record) } = self.coordinate(handle, Command::Read).await? else {
-            return Err(Error::Unauthenticated { reason: "session revoked or unknown" });
+            return Err(Error::Unauthenticated { reason: Reason::SessionRevoked });
         };
-        let broken = Error::Unauthenticated { reason: "session record does not open" };
+        let broken = Error::Unauthenticated { reason: Reason::SessionRecordUnsealable };
         SealedRecord::from_text(generation, &record).ok_or(broken)
     }
 
@@ -179,9 +182,9 @@ impl<P: Platform> Sessions<'_, P> {
     pub(super) async fn write_copy(&self, handle: &SessionHandle, stored: &SealedRecord, record: &SessionRecord) {
         let ttl = Duration::from_millis(record.expires_at_ms.saturating_sub(self.platform.now_ms()));
         let (key, copy) = (key(handle), encode_copy(stored));
-        let put = within(self.platform, STORE_TIMEOUT, "kv", self.platform.put(&key, &copy, ttl));
+        let put = within(self.platform, STORE_TIMEOUT, Dependency::KeyValue, self.platform.put(&key, &copy, ttl));
         if let Err(error) = put.await {
-            Event::warn("session.kv-put").with("detail", &error).write(self.platform);
+            Event::warn(EventName::SessionKvPut).with("detail", &error).write(self.platform);
         }
     }
 
@@ -198,22 +201,27 @@ impl<P: Platform> Sessions<'_, P> {
         Ok(SealedRecord { generation, sealed })
     }
 
-    pub(super) fn unseal(&self, id: &SessionId, stored: &SealedRecord) -> Option<SessionRecord> {
-        let (handle, version) = (id.handle(), stored.generation.to_be_bytes());
+    pub(super) fn unseal(
+        &self,
+        id: &SessionId,
+        handle: &SessionHandle,
+        stored: &SealedRecord,
+    ) -> Option<SessionRecord> {
+        let version = stored.generation.to_be_bytes();
         let context = [handle.as_str().as_bytes(), &version];
         stored.sealed.open_with_secret(&self.settings.keys, &context, id.as_bytes()).ok()
     }
 
     /// The session of an id with this record. `None` if the record does not open.
-    pub(super) fn open(&self, id: &SessionId, stored: &SealedRecord) -> Option<Session> {
-        let record = self.unseal(id, stored)?;
+    pub(super) fn open(&self, id: &SessionId, handle: &SessionHandle, stored: &SealedRecord) -> Option<Session> {
+        let record = self.unseal(id, handle, stored)?;
         let is_current = stored.sealed.is_current(&self.settings.keys);
-        Some(Session { id: id.clone(), handle: id.handle(), generation: stored.generation, record, is_current })
+        Some(Session { id: id.clone(), handle: handle.clone(), generation: stored.generation, record, is_current })
     }
 
     pub(super) async fn coordinate(&self, handle: &SessionHandle, command: Command) -> Result<Reply, Unavailable> {
         let work = self.platform.run::<SessionMachine>(handle.as_str(), command);
-        within(self.platform, STORE_TIMEOUT, "session coordinator", work).await
+        within(self.platform, STORE_TIMEOUT, Dependency::SessionCoordinator, work).await
     }
 
     /// Runs a command of the replay guard.
@@ -226,7 +234,7 @@ impl<P: Platform> Sessions<'_, P> {
         command: replay_guard::Command,
     ) -> Result<replay_guard::Reply, Unavailable> {
         let work = self.platform.run::<ReplayGuardMachine>(name.as_str(), command);
-        within(self.platform, STORE_TIMEOUT, "once-only tokens", work).await
+        within(self.platform, STORE_TIMEOUT, Dependency::ReplayGuard, work).await
     }
 
     pub(super) async fn ask_index(
@@ -235,7 +243,7 @@ impl<P: Platform> Sessions<'_, P> {
         command: index::Command,
     ) -> Result<index::Reply, Unavailable> {
         let work = self.platform.run::<IndexMachine>(name.as_str(), command);
-        within(self.platform, STORE_TIMEOUT, "session index", work).await
+        within(self.platform, STORE_TIMEOUT, Dependency::SessionIndex, work).await
     }
 }
 

@@ -14,7 +14,10 @@ use super::{
 };
 use crate::{
     error::Error,
-    runtime::{platform::Platform, telemetry::Event, unavailable::Unavailable},
+    runtime::{
+        dependency::Dependency, event_name::EventName, platform::Platform, reason::Reason, telemetry::Event,
+        unavailable::Unavailable,
+    },
 };
 
 /// How long a writer waits for the lease: longer than a writer that was cut off can hold it.
@@ -73,7 +76,7 @@ impl<P: Platform> Sessions<'_, P> {
     /// # Errors
     /// [`Error::Unauthenticated`] if the session has ended, [`Error::Unavailable`] if the coordinator did not answer.
     pub async fn acquire_lease(&self, session: &Session, purpose: WritePurpose<'_>) -> Result<LeaseReply, Error> {
-        let gone = Error::Unauthenticated { reason: "session ended meanwhile" };
+        let gone = Error::Unauthenticated { reason: Reason::SessionEndedMeanwhile };
         let mut attempt_id = [0; 8];
         self.platform.fill(&mut attempt_id)?;
         let (account, refused) = match purpose {
@@ -86,9 +89,9 @@ impl<P: Platform> Sessions<'_, P> {
         let acquire = Command::AcquireLease { account, refused, known_generation: session.generation, attempt_id };
         let open = |generation, record: &str| {
             let stored = SealedRecord::from_text(generation, record)?;
-            Some((self.open(&session.id, &stored)?, stored))
+            Some((self.open(&session.id, &session.handle, &stored)?, stored))
         };
-        let broken = Error::Unauthenticated { reason: "session record does not open" };
+        let broken = Error::Unauthenticated { reason: Reason::SessionRecordUnsealable };
         // The answer may be older than its arrival, but not older than the question.
         let asked_ms = self.platform.now_ms();
         match self.coordinate_with_retry(&session.handle, acquire).await? {
@@ -109,7 +112,7 @@ impl<P: Platform> Sessions<'_, P> {
                 Err(gone)
             }
             Reply::Active { record: None, .. } | Reply::Superseded => {
-                Err(Unavailable::new("session coordinator", "answered something else").into())
+                Err(Unavailable::new(Dependency::SessionCoordinator, "answered something else").into())
             }
         }
     }
@@ -133,7 +136,7 @@ impl<P: Platform> Sessions<'_, P> {
                 LeaseReply::RefreshedRecently => break,
             }
         }
-        Err(Unavailable::new("session coordinator", "others write for too long").into())
+        Err(Unavailable::new(Dependency::SessionCoordinator, "others write for too long").into())
     }
 
     /// Stores a new record and releases the lease. `None`: another writer has the lease by now, and nothing was stored.
@@ -185,7 +188,7 @@ impl<P: Platform> Sessions<'_, P> {
                     // Cleanup: an entry left behind would end this session when that account's provider ends its own.
                     let remove = index::Command::Remove { session: handle.clone(), generation };
                     if let Err(error) = self.ask_index(name, remove).await {
-                        Event::warn("session.tidy").with("detail", &error).write(self.platform);
+                        Event::warn(EventName::SessionTidy).with("detail", &error).write(self.platform);
                     }
                 }
                 let (id, handle, record) = (id.clone(), handle.clone(), record.clone());
@@ -193,7 +196,7 @@ impl<P: Platform> Sessions<'_, P> {
             }
             Reply::Gone { .. } => {
                 self.cache.forget(handle);
-                Err(Error::Unauthenticated { reason: "session ended meanwhile" })
+                Err(Error::Unauthenticated { reason: Reason::SessionEndedMeanwhile })
             }
             _ => Ok(None),
         }
@@ -233,7 +236,7 @@ impl<P: Platform> Sessions<'_, P> {
                 self.end_streams(handle, subject, &indexes, reason).await.map(|()| true)
             }
             Reply::Superseded => Ok(false),
-            _ => Err(Unavailable::new("session coordinator", "kept a session that was ended").into()),
+            _ => Err(Unavailable::new(Dependency::SessionCoordinator, "kept a session that was ended").into()),
         }
     }
 

@@ -13,6 +13,8 @@ use crate::{
     },
     runtime::{
         clock::within,
+        dependency::Dependency,
+        event_name::EventName,
         platform::Platform,
         telemetry::{Event, Name},
         unavailable::Unavailable,
@@ -129,7 +131,7 @@ impl<P: Platform> Accounts<'_, P> {
             }
             session = lease.session;
         }
-        Err(Unavailable::new("session coordinator", "others write for too long").into())
+        Err(Unavailable::new(Dependency::SessionCoordinator, "others write for too long").into())
     }
 
     /// Has the provider that issued an account's tokens revoke them. A failure only leaves a line in the log: the account
@@ -146,8 +148,8 @@ impl<P: Platform> Accounts<'_, P> {
             revoke(&client, &account.tokens, dpop.as_ref()).await;
             Ok(())
         };
-        if let Err(error) = within(platform, MAX_WAIT, "identity provider", work).await {
-            Event::warn("revocation.failed")
+        if let Err(error) = within(platform, MAX_WAIT, Dependency::IdentityProvider, work).await {
+            Event::warn(EventName::RevocationFailed)
                 .with("provider", Name(&provider.id))
                 .with("detail", &error)
                 .write(platform);

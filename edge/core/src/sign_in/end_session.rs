@@ -16,7 +16,7 @@ use crate::{
         origin::ReturnTo,
     },
     oauth::provider::{Kind, Provider},
-    runtime::{platform::Platform, random::random_text, unavailable::Unavailable},
+    runtime::{dependency::Dependency, platform::Platform, random::random_text, unavailable::Unavailable},
     seal::{Contents, Purpose, Sealed, decode_json, encode_json},
     session::record::{LinkedAccount, SessionRecord},
 };
@@ -169,7 +169,7 @@ impl Contents for LogoutRedirect {
     const PURPOSE: Purpose = Purpose::LogoutCookie;
 
     fn encode(&self) -> Result<Zeroizing<Vec<u8>>, Unavailable> {
-        encode_json("logout", self)
+        encode_json(Dependency::Logout, self)
     }
 
     fn decode(plaintext: &[u8]) -> Option<Self> {
@@ -181,7 +181,7 @@ impl Contents for LogoutReturn {
     const PURPOSE: Purpose = Purpose::LogoutCookie;
 
     fn encode(&self) -> Result<Zeroizing<Vec<u8>>, Unavailable> {
-        encode_json("logout", self)
+        encode_json(Dependency::Logout, self)
     }
 
     fn decode(plaintext: &[u8]) -> Option<Self> {

@@ -43,6 +43,7 @@ use crate::{
     },
     runtime::{
         clock::millis,
+        dependency::Dependency,
         platform::Platform,
         telemetry::{self, Renewal},
         unavailable::Unavailable,
@@ -148,11 +149,12 @@ impl<P: Platform> Refresher<'_, P> {
                 Ok(None)
             }
             LeaseReply::Busy { .. } => {
-                let slow = || Unavailable::new("identity provider", "renews for too long").into();
+                let slow = || Unavailable::new(Dependency::IdentityProvider, "renews for too long").into();
                 usable_until_refreshed.ok_or_else(slow).map(Some)
             }
             LeaseReply::RetryLater { wait } => {
-                let paused = || Unavailable::new("identity provider", format_args!("rests for {wait:?}")).into();
+                let paused =
+                    || Unavailable::new(Dependency::IdentityProvider, format_args!("rests for {wait:?}")).into();
                 usable_until_refreshed.ok_or_else(paused).map(Some)
             }
             LeaseReply::RefreshedRecently => Err(attempt.sign_in_needed()),
@@ -234,7 +236,7 @@ impl<P: Platform> Refresher<'_, P> {
         }
         if self.platform.now_ms().saturating_sub(asked_ms) > MAX_STALL_MS {
             sessions.release_unused(lease).await?;
-            return Err(Unavailable::new("identity provider", "held up before it was asked").into());
+            return Err(Unavailable::new(Dependency::IdentityProvider, "held up before it was asked").into());
         }
         Ok(endpoints)
     }

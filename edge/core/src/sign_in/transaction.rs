@@ -17,7 +17,9 @@ use crate::{
         origin::ReturnTo,
     },
     oauth::{exchange::AuthorizationSecrets, provider::Provider},
-    runtime::{clock::MAX_SKEW_MS, platform::Platform, unavailable::Unavailable},
+    runtime::{
+        clock::MAX_SKEW_MS, dependency::Dependency, platform::Platform, reason::Reason, unavailable::Unavailable,
+    },
     seal::{Contents, Purpose, Sealed, decode_json, encode_json},
     session::{handoff::Recipient, id::SessionId},
 };
@@ -109,22 +111,22 @@ impl Transaction {
         provider: &Provider,
         request: &HeaderMap,
         state: &str,
-    ) -> Result<Self, &'static str> {
-        let name = cookie_name(state).ok_or("state malformed")?;
+    ) -> Result<Self, Reason> {
+        let name = cookie_name(state).ok_or(Reason::StateMalformed)?;
         let value = match cookie::find(request, &name) {
             Found::One(value) => value,
-            Found::None => return Err("no sign-in of this state under way in this browser"),
-            Found::Several => return Err("several cookies for one sign-in"),
+            Found::None => return Err(Reason::StateUnknown),
+            Found::Several => return Err(Reason::SeveralSignInCookies),
         };
-        let broken = "sign-in cookie does not open";
+        let broken = Reason::SignInCookieUnsealable;
         let issuer = provider.issuer();
         let sealed = Sealed::<Self>::from_text(value).ok_or(broken)?;
         let transaction = sealed.open(keys, &context(&name, provider, &issuer)).map_err(|_| broken)?;
         if !bool::from(transaction.secrets.state.as_bytes().ct_eq(state.as_bytes())) {
-            return Err("state does not match");
+            return Err(Reason::StateMismatch);
         }
         if platform.now_ms().saturating_sub(transaction.created_at_ms) > MAX_AGE_SECONDS * 1000 {
-            return Err("sign-in took too long");
+            return Err(Reason::SignInExpired);
         }
         Ok(transaction)
     }
@@ -134,7 +136,7 @@ impl Contents for Transaction {
     const PURPOSE: Purpose = Purpose::LoginCookie;
 
     fn encode(&self) -> Result<Zeroizing<Vec<u8>>, Unavailable> {
-        encode_json("sign-in", self)
+        encode_json(Dependency::SignIn, self)
     }
 
     fn decode(plaintext: &[u8]) -> Option<Self> {

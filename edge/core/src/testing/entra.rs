@@ -1,4 +1,4 @@
-//! Entra ID as its documents and tokens look, with keys made for tests.
+//! Entra ID as an upstream: documents and tokens like its own, signed with keys made for tests.
 
 use std::{cell::RefCell, rc::Rc, sync::LazyLock};
 
@@ -15,16 +15,21 @@ use sha2::Sha256;
 
 use super::platform::{Answer, Sent};
 
+/// The id of the tenant.
 pub const TENANT: &str = "5f3c1a52-8d3e-4b7a-9c11-2f6d0e4b7a90";
+/// When tokens are used, in Unix seconds: the time at which [`super::platform::InMemoryPlatform`] starts.
 pub const NOW: i64 = 1_800_000_000;
-/// How much earlier it says that a token was issued, in seconds.
-const BACKDATED: i64 = 300;
+/// How much earlier than it is issued a token claims to be issued, in seconds. Entra does this.
+const BACKDATED_SECONDS: i64 = 300;
 
+/// The key that the provider publishes.
 pub static KEY: LazyLock<RsaPrivateKey> =
     LazyLock::new(|| RsaPrivateKey::new(&mut StdRng::seed_from_u64(1), 2048).unwrap());
-pub static OTHER: LazyLock<RsaPrivateKey> =
+/// A key that the provider does not publish.
+pub static OTHER_KEY: LazyLock<RsaPrivateKey> =
     LazyLock::new(|| RsaPrivateKey::new(&mut StdRng::seed_from_u64(2), 2048).unwrap());
 
+/// The public part of an RSA key as a JWK, with these changes.
 pub fn jwk(key: &RsaPrivateKey, extra: Value) -> Value {
     let mut jwk = json!({
         "kty": "RSA", "kid": "k1", "use": "sig", "alg": "RS256",
@@ -34,18 +39,19 @@ pub fn jwk(key: &RsaPrivateKey, extra: Value) -> Value {
     jwk
 }
 
-/// An RSA key with its private part as a JWK, changed as told.
+/// An RSA key with its private part as a JWK, with these changes.
 pub fn private_jwk(key: &RsaPrivateKey, change: Value) -> String {
     let text = |number: &rsa::BigUint| BASE64.encode(number.to_bytes_be());
     let mut jwk = json!({
-        "kty": "RSA", "kid": "own", "alg": "RS256", "use": "sig", "n": text(key.n()), "e": text(key.e()), "d": text(key.d()),
+        "kty": "RSA", "kid": "own", "alg": "RS256", "use": "sig",
+        "n": text(key.n()), "e": text(key.e()), "d": text(key.d()),
         "p": text(&key.primes()[0]), "q": text(&key.primes()[1]),
     });
     merge(&mut jwk, change);
     jwk.to_string()
 }
 
-/// Sets what has a value and removes what is null.
+/// Sets the fields that have a value, and removes those that are null.
 pub fn merge(to: &mut Value, change: Value) {
     let to = to.as_object_mut().unwrap();
     for (name, value) in change.as_object().unwrap() {
@@ -57,12 +63,14 @@ pub fn merge(to: &mut Value, change: Value) {
     }
 }
 
+/// A signed ID token with these changes to its header and claims.
 pub fn token_with(header: Value, change: Value, key: &RsaPrivateKey) -> String {
     let mut head = json!({"alg": "RS256", "typ": "JWT", "kid": "k1"});
     merge(&mut head, header);
     let mut claims = json!({
-        "iss": format!("https://login.microsoftonline.com/{TENANT}/v2.0"), "aud": "entra-client", "sub": "s", "oid": "o-1", "tid": TENANT,
-        "ver": "2.0", "nonce": "n", "iat": NOW - BACKDATED, "nbf": NOW - BACKDATED, "exp": NOW + 3600, "name": "Ada",
+        "iss": format!("https://login.microsoftonline.com/{TENANT}/v2.0"), "aud": "entra-client",
+        "sub": "s", "oid": "o-1", "tid": TENANT, "ver": "2.0", "nonce": "n", "name": "Ada",
+        "iat": NOW - BACKDATED_SECONDS, "nbf": NOW - BACKDATED_SECONDS, "exp": NOW + 3600,
     });
     merge(&mut claims, change);
     let signed = format!("{}.{}", BASE64.encode(head.to_string()), BASE64.encode(claims.to_string()));
@@ -70,7 +78,8 @@ pub fn token_with(header: Value, change: Value, key: &RsaPrivateKey) -> String {
     format!("{signed}.{}", BASE64.encode(signature.to_bytes()))
 }
 
-/// Answers like Entra. The key set shows an outdated key the first time (`fetches` 0), as if keys rotated just then.
+/// The answer of Entra to a request. The first response for the key set has an outdated key, as if the keys were
+/// rotated just afterwards. `fetches` counts those requests.
 pub fn answer(sent: &Sent, nonce: &str, fetches: &Rc<RefCell<u32>>) -> Option<Answer> {
     let base = "https://login.microsoftonline.com";
     let body = if sent.url.ends_with("/.well-known/openid-configuration") {
@@ -83,12 +92,12 @@ pub fn answer(sent: &Sent, nonce: &str, fetches: &Rc<RefCell<u32>>) -> Option<An
     } else if sent.url.ends_with("/keys") {
         *fetches.borrow_mut() += 1;
         let outdated = *fetches.borrow() == 1;
-        let key = if outdated { jwk(&OTHER, json!({"kid": "k0"})) } else { jwk(&KEY, json!({})) };
+        let key = if outdated { jwk(&OTHER_KEY, json!({"kid": "k0"})) } else { jwk(&KEY, json!({})) };
         json!({"keys": [{"kty": "unheard-of", "kid": "k9"}, key]})
     } else if sent.url.ends_with("/token") {
         json!({
-            "access_token": "entra-access", "token_type": "Bearer", "expires_in": 3600, "refresh_token": "entra-refresh",
-            "id_token": token_with(json!({}), json!({"nonce": nonce}), &KEY),
+            "access_token": "entra-access", "token_type": "Bearer", "expires_in": 3600,
+            "refresh_token": "entra-refresh", "id_token": token_with(json!({}), json!({"nonce": nonce}), &KEY),
         })
     } else {
         return None;

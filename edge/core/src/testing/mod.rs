@@ -1,13 +1,13 @@
 //! The in-memory platform that unit tests, journeys, simulation and fuzz targets share (feature `testing`).
 //!
-//! - [`platform`]: the platform itself
+//! - [`platform`]: the platform, with the faults that a test can set
+//! - [`body`]: bodies of requests and responses
 //! - [`random`]: randomness from a seed
-//! - [`settings`]: a complete configuration
+//! - [`settings`]: the settings of a complete configuration
 //! - [`run`]: runs futures without a runtime
-//! - [`corp`], [`entra`], [`openid`]: identity providers, as the answers that they give
+//! - [`corp`], [`entra`], [`openid`]: identity providers as upstreams
 
 #![allow(
-    missing_docs,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -15,6 +15,7 @@
     reason = "test code: a failed expectation is a failed test"
 )]
 
+pub mod body;
 pub mod corp;
 pub mod entra;
 pub mod openid;

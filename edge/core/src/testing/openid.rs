@@ -1,4 +1,4 @@
-//! An OpenID provider as its documents look, and the configuration that names it.
+//! The documents and tokens of the OpenID provider `corp`, and the configuration that names it.
 
 use std::{collections::BTreeMap, rc::Rc};
 
@@ -22,7 +22,7 @@ use crate::{
     token_set::TokenSet,
 };
 
-/// A configuration with the provider `corp` beside the usual ones, changed as told.
+/// The default configuration with the provider `corp` in addition. The change applies to its entry.
 pub fn config(change: Value) -> Config {
     let mut entry =
         json!({"id": "corp", "name": "Corp", "issuer": "https://id.corp.example", "client_id": "corp-client"});
@@ -33,7 +33,7 @@ pub fn config(change: Value) -> Config {
     }))
 }
 
-/// Its metadata, changed as told.
+/// The provider's metadata, with these changes.
 pub fn metadata(change: Value) -> Value {
     let mut metadata = json!({
         "issuer": "https://id.corp.example",
@@ -53,11 +53,11 @@ pub fn metadata(change: Value) -> Value {
     metadata
 }
 
-/// A sub, a nonce and a time that [`token`] says unless told otherwise.
+/// The default claims of [`token`], with these changes.
 pub fn claims(change: Value) -> Value {
     let mut claims = json!({
-        "iss": "https://id.corp.example", "aud": "corp-client", "sub": "248289", "nonce": "n", "iat": NOW, "exp": NOW + 3600,
-        "auth_time": NOW - 10, "name": "Ada",
+        "iss": "https://id.corp.example", "aud": "corp-client", "sub": "248289", "nonce": "n", "name": "Ada",
+        "iat": NOW, "exp": NOW + 3600, "auth_time": NOW - 10,
     });
     merge(&mut claims, change);
     claims
@@ -69,7 +69,7 @@ fn signing(seed: u8) -> Signing {
     <Signing as jwt_compact::alg::SigningKey<Es256>>::from_slice(&[seed; 32]).unwrap()
 }
 
-/// The public key [`signed`] signs with, as it is published.
+/// The public key of [`signed`] for the same seed as a JWK, with these changes.
 pub fn key(seed: u8, extra: Value) -> Value {
     let signing = signing(seed);
     let mut jwk = serde_json::to_value(JsonWebKey::from(&signing).to_verifying_key()).unwrap();
@@ -78,7 +78,7 @@ pub fn key(seed: u8, extra: Value) -> Value {
     jwk
 }
 
-/// Any claims, signed with ES256.
+/// A JWT with these claims, signed with ES256.
 pub fn signed(header: Value, claims: &Value, seed: u8) -> String {
     let mut head = json!({"alg": "ES256", "typ": "JWT", "kid": "e1"});
     merge(&mut head, header);
@@ -87,14 +87,16 @@ pub fn signed(header: Value, claims: &Value, seed: u8) -> String {
     format!("{message}.{}", BASE64.encode(signature.to_bytes()))
 }
 
-/// Its ID token, changed as told.
+/// The provider's ID token, with these changes to its claims.
 pub fn token(change: Value) -> String {
     signed(json!({}), &claims(change), 7)
 }
 
-/// What is needed to talk to one provider, with its upstream as a function.
+/// A configured provider whose endpoints are known, at an upstream that is a function.
 pub struct ProviderFixture {
+    /// The platform that requests are sent from.
     pub platform: InMemoryPlatform,
+    /// The isolate's cache of provider documents.
     pub cache: DiscoveryCache,
     config: Config,
     id: &'static str,
@@ -102,12 +104,13 @@ pub struct ProviderFixture {
 }
 
 impl ProviderFixture {
-    /// At `corp`.
+    /// The provider `corp` with these changes to its entry and its metadata.
     pub fn new(entry: Value, document: Value, upstream: impl Fn(&Sent) -> Option<Answer> + 'static) -> Self {
-        Self::of("corp", config(entry), document, upstream)
+        Self::for_provider("corp", config(entry), document, upstream)
     }
 
-    pub fn of(
+    /// Any provider of a configuration, with these changes to the metadata.
+    pub fn for_provider(
         id: &'static str,
         config: Config,
         document: Value,
@@ -125,6 +128,7 @@ impl ProviderFixture {
         Self { platform, cache, config, id, endpoints }
     }
 
+    /// The client of the provider's endpoints.
     pub fn client(&self) -> Client<'_, InMemoryPlatform> {
         Client {
             platform: &self.platform,
@@ -135,29 +139,29 @@ impl ProviderFixture {
         }
     }
 
-    /// What was sent, without requests for keys.
+    /// The requests that were sent, except those for keys.
     pub fn sent(&self) -> Vec<Sent> {
         self.platform.sent.borrow().iter().filter(|sent| !sent.url.ends_with("/jwks")).cloned().collect()
     }
 }
 
-/// An answer in JSON.
+/// An answer with a JSON body.
 pub fn json_answer(status: u16, body: impl ToString) -> Answer {
     (status, vec![("content-type", "application/json".to_owned())], body.to_string())
 }
 
-/// The fields of a form.
+/// The fields of a form that was sent.
 pub fn form(sent: &Sent) -> BTreeMap<String, String> {
     url::form_urlencoded::parse(sent.body.as_bytes()).into_owned().collect()
 }
 
-/// A JWT's header and claims, unverified.
+/// The header and claims of a JWT, without verification.
 pub fn parts(token: &str) -> (Value, Value) {
     let part = |n| serde_json::from_slice(&BASE64.decode(token.split('.').nth(n).unwrap()).unwrap()).unwrap();
     (part(0), part(1))
 }
 
-/// Tokens as a sign-in at `corp` leaves them.
+/// The tokens of a sign-in at `corp`.
 pub fn tokens() -> TokenSet {
     TokenSet {
         obtained_at_ms: 0,

@@ -1,4 +1,4 @@
-//! A platform in memory: time that moves when told, seeded randomness, stores in memory, upstreams as a function.
+//! A platform in memory: a clock that the test moves, seeded randomness, stores in memory, and upstreams as a function.
 
 use std::{
     cell::{Cell, RefCell},
@@ -18,14 +18,12 @@ use causeway_protocol::{
 use futures_util::future::LocalBoxFuture;
 use http::{HeaderMap, Method, StatusCode};
 
-use super::random::SeededRandom;
+use super::{body::InMemoryBody, random::SeededRandom};
 use crate::{
-    http::{
-        body::{BodyError, ByteLimit, ReadBody},
-        web::{Body, Incoming, Outgoing},
-    },
+    http::web::{Body, Incoming, Outgoing},
     runtime::{
         clock::{Clock, millis},
+        dependency::Dependency,
         machine::{self, Machine},
         platform::{
             CheckpointStore, ClientDisconnect, HttpClient, KeyValueStore, Machines, OpenStream, Opened, Rate,
@@ -38,154 +36,144 @@ use crate::{
     session::state::SessionState,
 };
 
-/// A body in memory.
-#[derive(Debug, Default)]
-pub struct Text(pub Vec<u8>, Option<Arrival>);
-
-/// When a body is whole, and by which clock.
-#[derive(Debug)]
-struct Arrival {
-    now_ms: Rc<Cell<u64>>,
-    at_ms: u64,
-}
-
-impl From<Vec<u8>> for Text {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self(bytes, None)
-    }
-}
-
-impl Text {
-    /// The same, whole in so many milliseconds only. Only [`run_all`] waits for it.
-    pub fn after(self, platform: &InMemoryPlatform, wait_ms: u64) -> Self {
-        Self(
-            self.0,
-            Some(Arrival { now_ms: Rc::clone(&platform.now_ms), at_ms: platform.now_ms.get().saturating_add(wait_ms) }),
-        )
-    }
-}
-
-impl ReadBody for Text {
-    async fn read(self, limit_bytes: usize) -> Result<Vec<u8>, BodyError> {
-        if let Some(Arrival { now_ms, at_ms }) = self.1 {
-            poll_fn(|_| if now_ms.get() < at_ms { Poll::Pending } else { Poll::Ready(()) }).await;
-        }
-        if self.0.len() > limit_bytes { Err(BodyError::TooLarge) } else { Ok(self.0) }
-    }
-
-    fn limited(self, limit: ByteLimit) -> Result<Self, Self> {
-        // Chunks of a byte: what was allowed has been sent when the rest is refused.
-        Ok(Self(self.0.into_iter().take_while(|_| limit.take(1)).collect(), self.1))
-    }
-}
-
-/// An upstream's answer to a request: status, headers, body.
+/// An upstream's answer to a request: status, headers and body.
 pub type Answer = (u16, Vec<(&'static str, String)>, String);
+/// The function that stands for all upstreams.
 type Upstream = Box<dyn Fn(&Sent) -> Option<Answer>>;
 
-/// A request that was sent.
+/// A request that the edge sent to an upstream.
 #[derive(Debug, Clone)]
 pub struct Sent {
+    /// The method.
     pub method: Method,
+    /// The whole URL.
     pub url: String,
+    /// The headers.
     pub headers: HeaderMap,
+    /// The body, which must be text.
     pub body: String,
-    /// How long its sender waits for the answer's head.
+    /// How long the edge waits for the head of the response.
     pub timeout: Duration,
 }
 
+/// A platform whose stores, machines and upstreams are in memory. A test sets its faults and reads what was sent and
+/// stored.
 pub struct InMemoryPlatform {
+    /// The time of the platform's machines, in Unix milliseconds. Tests, [`super::run::run_all`] and
+    /// [`Self::stalls_at`] move it.
     pub now_ms: Rc<Cell<u64>>,
-    /// Addresses that end so begin an answer and never finish it.
-    pub dripping: Cell<Option<&'static str>>,
-    /// By how much the isolate's clock is ahead of the machines'.
+    /// How far the isolate's clock is ahead of the machines' clock.
     pub skew_ms: Cell<i64>,
-    /// How long an answer from elsewhere takes. Only [`run_all`] waits for it.
+    /// How long an upstream takes to respond. Needs [`super::run::run_all`], which lets time pass.
     pub network_ms: Cell<u64>,
+
+    /// The source of randomness.
     pub random: SeededRandom,
+    /// Whether randomness is unavailable.
     pub random_down: Cell<bool>,
+
+    /// The key-value store.
     pub kv: RefCell<HashMap<String, Vec<u8>>>,
+    /// Whether each use of the key-value store fails.
     pub kv_down: Cell<bool>,
-    /// It never answers.
-    pub kv_silent: Cell<bool>,
-    /// What the store's readers see instead, if it is stale.
+    /// Whether reads of the key-value store never complete.
+    pub kv_hangs: Cell<bool>,
+    /// What readers of the key-value store get instead of its content, if it is stale.
     pub kv_stale: RefCell<Option<HashMap<String, Vec<u8>>>>,
-    /// Every session is ended while the next request is under way.
-    pub revoke_at_send: Cell<bool>,
-    /// The isolate stands still for a minute when the next answer from a URL that ends so is there.
-    pub stalls_at: Cell<Option<&'static str>>,
-    /// Clients of the next requests disconnect before the response.
-    pub client_left: Cell<bool>,
+
+    /// States of the coordinator's machines as JSON, by `kind:name`.
+    pub machine_states: RefCell<HashMap<String, String>>,
+    /// When each machine's state is forgotten, in Unix milliseconds, by `kind:name`.
+    pub forget_at_ms: RefCell<HashMap<String, u64>>,
+    /// How many commands the coordinator was given.
+    pub command_count: Cell<usize>,
+    /// Whether each command to the coordinator fails without being run.
     pub coordinator_down: Cell<bool>,
-    /// How many commands it was given.
-    pub commands: Cell<usize>,
-    /// Commands that contain this text run, but their replies are lost.
-    pub replies_lost: Cell<Option<&'static str>>,
-    /// It never answers.
-    pub coordinator_silent: Cell<bool>,
-    pub hub_knows_better: Cell<bool>,
-    pub hub_full: Cell<bool>,
-    /// States of machines as JSON, by `kind:name`.
-    pub coordinators: RefCell<HashMap<String, String>>,
-    /// When each of them is forgotten.
-    pub forgets: RefCell<HashMap<String, u64>>,
+    /// Whether commands to the coordinator never complete.
+    pub coordinator_hangs: Cell<bool>,
+    /// Commands whose JSON contains this text are run, but their replies are lost.
+    pub loses_replies_to: Cell<Option<&'static str>>,
+
+    /// The upstreams: the answer to a request, or `None` if none arrives.
     pub upstream: Upstream,
+    /// The requests that were sent to upstreams.
     pub sent: RefCell<Vec<Sent>>,
+    /// Responses from URLs with this ending have a body that never completes.
+    pub incomplete_body_from: Cell<Option<&'static str>>,
+    /// The isolate stalls for a minute when the next response from a URL with this ending arrives.
+    pub stalls_at: Cell<Option<&'static str>>,
+    /// Whether every session is revoked while the next request is in flight.
+    pub revoke_at_send: Cell<bool>,
+    /// Whether the clients of the next requests disconnect before the response.
+    pub client_disconnects: Cell<bool>,
+
+    /// The records that were appended to users' buffers.
     pub appended: RefCell<Vec<(Subject, Record)>>,
-    pub failing_hubs: RefCell<Vec<Subject>>,
-    pub failing_ends: Cell<bool>,
-    /// A hub that is told to end streams never answers.
-    pub silent_ends: Cell<bool>,
-    pub ended: RefCell<Vec<(Subject, EndReason)>>,
-    pub opened: RefCell<Vec<OpenStream>>,
+    /// The users whose hub fails to append.
+    pub append_fails_for: RefCell<Vec<Subject>>,
+    /// The streams that were requested of hubs.
+    pub opened_streams: RefCell<Vec<OpenStream>>,
+    /// Whether hubs report that the session of a requested stream has ended.
+    pub hub_reports_ended: Cell<bool>,
+    /// Whether hubs report that the user has the maximum number of streams.
+    pub hub_full: Cell<bool>,
+    /// The users whose hub ended a session's streams, with the reason.
+    pub ended_streams: RefCell<Vec<(Subject, EndReason)>>,
+    /// Whether hubs fail to end a session's streams.
+    pub end_session_fails: Cell<bool>,
+    /// Whether requests to hubs to end a session's streams never complete.
+    pub end_session_hangs: Cell<bool>,
+
+    /// The checkpoints, by topic and partition.
     pub checkpoints: RefCell<BTreeMap<(String, i32), Checkpoint>>,
-    pub counts: RefCell<HashMap<String, u32>>,
+    /// How often each rate limit was used, by `name:key`. The counts are never reset by time.
+    pub rate_counts: RefCell<HashMap<String, u32>>,
+    /// The log lines, oldest first.
     pub log: RefCell<VecDeque<String>>,
 }
 
 impl InMemoryPlatform {
+    /// A platform without faults and with empty stores. Its upstreams are a function from the request to the answer.
     pub fn new(upstream: impl Fn(&Sent) -> Option<Answer> + 'static) -> Self {
         Self {
             now_ms: Rc::new(Cell::new(1_800_000_000_000)),
-            dripping: Cell::new(None),
             skew_ms: Cell::new(0),
             network_ms: Cell::new(0),
             random: SeededRandom::new(42),
             random_down: Cell::new(false),
             kv: RefCell::default(),
             kv_down: Cell::new(false),
-            kv_silent: Cell::new(false),
+            kv_hangs: Cell::new(false),
             kv_stale: RefCell::default(),
-            revoke_at_send: Cell::new(false),
-            stalls_at: Cell::new(None),
-            client_left: Cell::new(false),
+            machine_states: RefCell::default(),
+            forget_at_ms: RefCell::default(),
+            command_count: Cell::new(0),
             coordinator_down: Cell::new(false),
-            commands: Cell::new(0),
-            replies_lost: Cell::new(None),
-            coordinator_silent: Cell::new(false),
-            hub_knows_better: Cell::new(false),
-            hub_full: Cell::new(false),
-            coordinators: RefCell::default(),
-            forgets: RefCell::default(),
+            coordinator_hangs: Cell::new(false),
+            loses_replies_to: Cell::new(None),
             upstream: Box::new(upstream),
             sent: RefCell::default(),
+            incomplete_body_from: Cell::new(None),
+            stalls_at: Cell::new(None),
+            revoke_at_send: Cell::new(false),
+            client_disconnects: Cell::new(false),
             appended: RefCell::default(),
-            failing_hubs: RefCell::default(),
-            failing_ends: Cell::new(false),
-            silent_ends: Cell::new(false),
-            ended: RefCell::default(),
-            opened: RefCell::default(),
+            append_fails_for: RefCell::default(),
+            opened_streams: RefCell::default(),
+            hub_reports_ended: Cell::new(false),
+            hub_full: Cell::new(false),
+            ended_streams: RefCell::default(),
+            end_session_fails: Cell::new(false),
+            end_session_hangs: Cell::new(false),
             checkpoints: RefCell::default(),
-            counts: RefCell::default(),
+            rate_counts: RefCell::default(),
             log: RefCell::default(),
         }
     }
-}
 
-impl InMemoryPlatform {
-    /// Changes what the coordinator has stored of every session.
+    /// Changes the coordinator's state of every session.
     pub fn change_sessions(&self, mut change: impl FnMut(&mut SessionState)) {
-        for (key, json) in self.coordinators.borrow_mut().iter_mut() {
+        for (key, json) in self.machine_states.borrow_mut().iter_mut() {
             if key.starts_with("session:") {
                 let mut state = serde_json::from_str(json).unwrap();
                 change(&mut state);
@@ -195,8 +183,8 @@ impl InMemoryPlatform {
     }
 }
 
-fn down(part: &'static str, is_down: bool) -> Result<(), Unavailable> {
-    if is_down { Err(Unavailable::new(part, "simulated outage")) } else { Ok(()) }
+fn down(dependency: Dependency, is_down: bool) -> Result<(), Unavailable> {
+    if is_down { Err(Unavailable::new(dependency, "simulated outage")) } else { Ok(()) }
 }
 
 impl Clock for InMemoryPlatform {
@@ -213,21 +201,21 @@ impl Clock for InMemoryPlatform {
 
 impl ClientDisconnect for InMemoryPlatform {
     fn client_disconnected(&self) -> LocalBoxFuture<'static, ()> {
-        if self.client_left.get() { Box::pin(std::future::ready(())) } else { Box::pin(pending()) }
+        if self.client_disconnects.get() { Box::pin(std::future::ready(())) } else { Box::pin(pending()) }
     }
 }
 
 impl Random for InMemoryPlatform {
     fn fill(&self, buffer: &mut [u8]) -> Result<(), Unavailable> {
-        down("randomness", self.random_down.get())?;
+        down(Dependency::Randomness, self.random_down.get())?;
         self.random.fill(buffer)
     }
 }
 
 impl KeyValueStore for InMemoryPlatform {
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Unavailable> {
-        down("kv", self.kv_down.get())?;
-        if self.kv_silent.get() {
+        down(Dependency::KeyValue, self.kv_down.get())?;
+        if self.kv_hangs.get() {
             pending::<()>().await;
         }
         let stale = self.kv_stale.borrow();
@@ -235,22 +223,22 @@ impl KeyValueStore for InMemoryPlatform {
     }
 
     async fn put(&self, key: &str, value: &[u8], _ttl: Duration) -> Result<(), Unavailable> {
-        down("kv", self.kv_down.get())?;
+        down(Dependency::KeyValue, self.kv_down.get())?;
         self.kv.borrow_mut().insert(key.to_owned(), value.to_vec());
         Ok(())
     }
 
     async fn delete(&self, key: &str) -> Result<(), Unavailable> {
-        down("kv", self.kv_down.get())?;
+        down(Dependency::KeyValue, self.kv_down.get())?;
         self.kv.borrow_mut().remove(key);
         Ok(())
     }
 }
 
 impl HttpClient for InMemoryPlatform {
-    type Body = Text;
+    type Body = InMemoryBody;
 
-    async fn send(&self, request: Outgoing<Text>) -> Result<Incoming<Text>, Unavailable> {
+    async fn send(&self, request: Outgoing<InMemoryBody>) -> Result<Incoming<InMemoryBody>, Unavailable> {
         let body = match request.body {
             Body::Empty => Vec::new(),
             Body::Bytes(bytes) => bytes.to_vec(),
@@ -267,7 +255,7 @@ impl HttpClient for InMemoryPlatform {
         let network = Duration::from_millis(self.network_ms.get());
         self.sleep(network.min(sent.timeout)).await;
         if network > sent.timeout {
-            return Err(Unavailable::new("upstream", "no answer in time"));
+            return Err(Unavailable::new(Dependency::Upstream, "no answer in time"));
         }
         if self.stalls_at.get().is_some_and(|end| sent.url.ends_with(end)) {
             self.stalls_at.set(None);
@@ -277,36 +265,36 @@ impl HttpClient for InMemoryPlatform {
             self.change_sessions(|state| (state.revoked, state.record) = (true, None));
         }
         let (status, headers, body) =
-            (self.upstream)(&sent).ok_or_else(|| Unavailable::new("upstream", "simulated outage"))?;
+            (self.upstream)(&sent).ok_or_else(|| Unavailable::new(Dependency::Upstream, "simulated outage"))?;
         let headers =
             headers.into_iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
-        let body = Text::from(body.into_bytes());
-        let drips = self.dripping.get().is_some_and(|end| sent.url.ends_with(end));
-        let body = if drips { body.after(self, millis(Duration::MAX)) } else { body };
+        let body = InMemoryBody::from(body.into_bytes());
+        let is_incomplete = self.incomplete_body_from.get().is_some_and(|end| sent.url.ends_with(end));
+        let body = if is_incomplete { body.delayed(&self.now_ms, millis(Duration::MAX)) } else { body };
         Ok(Incoming { status: StatusCode::from_u16(status).unwrap(), headers, body })
     }
 }
 
 impl Machines for InMemoryPlatform {
     async fn run<M: Machine>(&self, name: &str, command: M::Command) -> Result<M::Reply, Unavailable> {
-        self.commands.set(self.commands.get() + 1);
-        down("coordinator", self.coordinator_down.get())?;
-        if self.coordinator_silent.get() {
+        self.command_count.set(self.command_count.get() + 1);
+        down(Dependency::Coordinator, self.coordinator_down.get())?;
+        if self.coordinator_hangs.get() {
             pending::<()>().await;
         }
         let is_lost =
-            self.replies_lost.get().is_some_and(|text| serde_json::to_string(&command).unwrap().contains(text));
-        let mut states = self.coordinators.borrow_mut();
+            self.loses_replies_to.get().is_some_and(|text| serde_json::to_string(&command).unwrap().contains(text));
+        let mut states = self.machine_states.borrow_mut();
         let key = format!("{}:{name}", M::KIND);
-        if self.forgets.borrow().get(&key).is_some_and(|at_ms| *at_ms <= self.now_ms.get()) {
+        if self.forget_at_ms.borrow().get(&key).is_some_and(|at_ms| *at_ms <= self.now_ms.get()) {
             states.remove(&key);
         }
         let (changed, reply) = machine::step::<M>(states.get(&key).map(String::as_str), self.now_ms.get(), command)?;
         if let Some(store) = changed {
-            self.forgets.borrow_mut().insert(key.clone(), store.forget_at_ms);
+            self.forget_at_ms.borrow_mut().insert(key.clone(), store.forget_at_ms);
             states.insert(key, store.state);
         }
-        down("coordinator", is_lost)?;
+        down(Dependency::Coordinator, is_lost)?;
         Ok(reply)
     }
 }
@@ -315,14 +303,14 @@ impl StreamHub for InMemoryPlatform {
     const AT_EDGE: bool = true;
 
     async fn append(&self, subject: &Subject, records: &[Record]) -> Result<(), Unavailable> {
-        down("hub", self.failing_hubs.borrow().contains(subject))?;
+        down(Dependency::Hub, self.append_fails_for.borrow().contains(subject))?;
         self.appended.borrow_mut().extend(records.iter().map(|record| (subject.clone(), record.clone())));
         Ok(())
     }
 
-    async fn open(&self, request: OpenStream) -> Result<Opened<Text>, Unavailable> {
-        self.opened.borrow_mut().push(request);
-        if self.hub_knows_better.get() {
+    async fn open(&self, request: OpenStream) -> Result<Opened<InMemoryBody>, Unavailable> {
+        self.opened_streams.borrow_mut().push(request);
+        if self.hub_reports_ended.get() {
             return Ok(Opened::SessionEnded);
         }
         if self.hub_full.get() {
@@ -337,11 +325,11 @@ impl StreamHub for InMemoryPlatform {
         _session: &SessionHandle,
         reason: EndReason,
     ) -> Result<(), Unavailable> {
-        down("hub", self.failing_ends.get())?;
-        if self.silent_ends.get() {
+        down(Dependency::Hub, self.end_session_fails.get())?;
+        if self.end_session_hangs.get() {
             pending::<()>().await;
         }
-        self.ended.borrow_mut().push((subject.clone(), reason));
+        self.ended_streams.borrow_mut().push((subject.clone(), reason));
         Ok(())
     }
 }
@@ -365,7 +353,7 @@ impl CheckpointStore for InMemoryPlatform {
 
 impl RateLimiter for InMemoryPlatform {
     async fn allow(&self, rate: Rate, key: &str) -> Result<bool, Unavailable> {
-        let mut counts = self.counts.borrow_mut();
+        let mut counts = self.rate_counts.borrow_mut();
         let count = counts.entry(format!("{}:{key}", rate.name)).or_insert(0);
         *count += 1;
         Ok(*count <= rate.limit)

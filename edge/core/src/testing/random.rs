@@ -6,14 +6,16 @@ use rand::{RngCore as _, SeedableRng as _, rngs::StdRng};
 
 use crate::runtime::{random::Random, unavailable::Unavailable};
 
+/// Randomness that is the same for the same seed.
 pub struct SeededRandom(RefCell<StdRng>);
 
 impl SeededRandom {
+    /// The sequence that belongs to this seed.
     pub fn new(seed: u64) -> Self {
         Self(RefCell::new(StdRng::seed_from_u64(seed)))
     }
 
-    /// Goes on elsewhere in the sequence, so that two platforms draw different ids.
+    /// Skips a part of the sequence, so that two platforms with one seed draw different ids.
     pub fn skip(&self) {
         self.0.borrow_mut().next_u64();
     }

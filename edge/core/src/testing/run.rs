@@ -1,4 +1,4 @@
-//! Running what is tested: alone, or side by side while time passes.
+//! Runs futures without a runtime: one that does not wait, or several at once while time passes.
 
 use std::future::Future;
 
@@ -6,7 +6,7 @@ use futures_util::future::LocalBoxFuture;
 
 use super::platform::InMemoryPlatform;
 
-/// Runs futures side by side, and lets time pass while all of them wait.
+/// Runs futures concurrently, and moves the platform's clock while all of them wait.
 pub fn run_all<T>(platform: &InMemoryPlatform, futures: Vec<LocalBoxFuture<'_, T>>) -> Vec<T> {
     const LONGEST_MS: u64 = 10 * 60 * 1000;
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
@@ -23,7 +23,7 @@ pub fn run_all<T>(platform: &InMemoryPlatform, futures: Vec<LocalBoxFuture<'_, T
     }
 }
 
-/// Runs a future that never really waits.
+/// Runs a future that never waits.
 pub fn run<F: Future>(future: F) -> F::Output {
     futures_util::FutureExt::now_or_never(future).expect("nothing simulated waits")
 }

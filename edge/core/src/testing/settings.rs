@@ -1,4 +1,4 @@
-//! A complete configuration, and changes of it.
+//! The default settings of a deployment, and the configuration that they give.
 
 use std::collections::BTreeMap;
 
@@ -16,16 +16,17 @@ fn secret(id: &str) -> String {
     BASE64.encode(bytes)
 }
 
-/// A ring of keys with these ids (`b,a`), each the same wherever its id appears.
+/// A key ring with these ids, separated by commas. A key depends on its id alone.
 pub fn key_ring(ids: &str) -> KeyRing {
     KeyRing::parse(&key_ring_text(ids)).unwrap()
 }
 
+/// The same key ring as its setting.
 pub fn key_ring_text(ids: &str) -> String {
     ids.split(',').map(|id| format!("{id}:{}", secret(id))).collect::<Vec<_>>().join(",")
 }
 
-/// A complete configuration.
+/// The settings of a complete configuration.
 pub fn settings() -> BTreeMap<String, String> {
     let ring = key_ring_text("s");
     [
@@ -51,13 +52,13 @@ pub fn settings() -> BTreeMap<String, String> {
     .into()
 }
 
-/// Settings that add a GitHub App to it.
+/// The settings that add a GitHub App.
 pub fn app_settings() -> [(String, String); 2] {
     let pem = entra::KEY.to_pkcs1_pem(LineEnding::LF).unwrap();
     [("GITHUB_APP_ID".to_owned(), "Iv1.app".to_owned()), ("GITHUB_APP_KEY".to_owned(), pem.to_string())]
 }
 
-/// That configuration, changed as told; what is null is not set.
+/// The configuration of [`settings`] with these changes. A setting that is null is not set.
 pub fn config_with(change: serde_json::Value) -> Config {
     let mut table = settings();
     for (key, value) in change.as_object().unwrap() {

@@ -223,9 +223,9 @@ fn session_ended_during_account_linking_stays_ended() {
 fn tokens_are_kept_when_the_linking_outcome_is_unknown() {
     let mut both = Both::new();
     both.walk("/auth/entra/login");
-    both.browser.platform.replies_lost.set(Some("\"stored\""));
+    both.browser.platform.loses_replies_to.set(Some("\"stored\""));
     assert_eq!(both.walk("/auth/github/login?connect=1").0, StatusCode::SERVICE_UNAVAILABLE);
-    both.browser.platform.replies_lost.set(None);
+    both.browser.platform.loses_replies_to.set(None);
     both.browser.goes_to(None);
     assert!(both.browser.sent_to("https://api.github.com/applications/").is_empty());
     assert_eq!(both.accounts(), ["entra", "github"], "it was stored, and works");

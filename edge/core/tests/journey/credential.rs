@@ -10,7 +10,7 @@ use causeway_core::testing::{
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::{Browser, JSON, code, github};
+use super::{Browser, CORP_API, JSON, code, github};
 
 const API: &str = "https://api.example/x";
 const TOKEN: &str = "https://github.com/login/oauth/access_token";
@@ -250,8 +250,7 @@ const ELSEWHERE: &str =
 fn m16_tokens_are_sent_only_to_their_issuer() {
     let corp = Corp::new();
     let upstream = Rc::clone(&corp);
-    let services = r#"[{"name":"api","url":"https://api.corp.example","provider":"corp","allow":["GET /x"]}]"#;
-    let settings = [corp::SETTINGS[0], corp::SETTINGS[1], ("SERVICES", services)];
+    let settings = [corp::SETTINGS[0], corp::SETTINGS[1], ("SERVICES", CORP_API)];
     let browser = Browser::configured(&settings, move |sent| upstream.answer(sent).or_else(|| github(sent)));
     browser.sign_in();
     browser.connect_at(&corp);

@@ -58,7 +58,7 @@ fn refused(rows: impl Fn(&Row) -> bool, headers: &[(&str, &str)], body: &str) {
             assert!(!readable(&response, headers), "{method} {target} {headers:?}");
         }
         assert_eq!(browser.platform.sent.borrow().len(), before, "{headers:?}");
-        assert!(browser.platform.ended.borrow().is_empty() && browser.session()["authenticated"] == true);
+        assert!(browser.platform.ended_streams.borrow().is_empty() && browser.session()["authenticated"] == true);
     }
 }
 
@@ -356,7 +356,7 @@ fn s60_two_session_cookies_are_both_rejected_and_both_end_at_sign_out() {
     assert_eq!(response.status, StatusCode::NO_CONTENT);
     assert_eq!(response.headers.get_all("set-cookie").iter().count(), 2);
     assert!(browser.cookies.borrow().is_empty());
-    assert_eq!(browser.platform.ended.borrow().len(), 2, "and the streams of both");
+    assert_eq!(browser.platform.ended_streams.borrow().len(), 2, "and the streams of both");
     for old in [strict, partitioned] {
         browser.swap(old);
         assert_eq!(browser.session()["authenticated"], false);

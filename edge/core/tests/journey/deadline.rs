@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use causeway_core::{
     http::web::{Request, Response},
-    testing::{platform::Text, run::run_all, settings::app_settings},
+    testing::{body::InMemoryBody, run::run_all, settings::app_settings},
 };
 use http::{Method, StatusCode};
 
@@ -17,7 +17,7 @@ const SERVICES: &str = r#"[{"name":"docs","url":"https://api.example","allow":["
 
 /// A call to an API that rejects the current token and accepts the next one.
 struct Call {
-    response: Response<Text>,
+    response: Response<InMemoryBody>,
     took_ms: u64,
     /// The timeout of each request to the API, in milliseconds.
     timeouts_ms: Vec<u128>,
@@ -47,7 +47,7 @@ fn call(body_ms: u64, network_ms: u64) -> Call {
     browser.platform.network_ms.set(network_ms);
     let headers = [("x-csrf", "1"), ("origin", "https://edge.example"), ("content-length", "3")];
     let request = browser.request(Method::POST, "/bff/docs/x", &headers, "abc");
-    let request = Request { body: request.body.after(&browser.platform, body_ms), ..request };
+    let request = Request { body: request.body.delayed(&browser.platform.now_ms, body_ms), ..request };
     let began_ms = browser.platform.now_ms.get();
     let response =
         run_all(&browser.platform, vec![Box::pin(browser.edge.handle(&browser.platform, request))]).remove(0);

@@ -2,7 +2,7 @@
 
 use causeway_core::{
     http::web::Response,
-    testing::{platform::Text, settings::key_ring},
+    testing::{body::InMemoryBody, settings::key_ring},
 };
 use causeway_protocol::{
     deliver::{Checkpoint, DeliverResponse},
@@ -19,7 +19,7 @@ fn delivery(subject: &str, advance_to: Option<Checkpoint>) -> String {
     json!({"topic": "chat.outbound", "partition": 0, "deliveries": [{"subject": subject, "records": records}], "advance_to": advance_to}).to_string()
 }
 
-fn deliver(browser: &Browser, body: &str, ring: &str) -> Response<Text> {
+fn deliver(browser: &Browser, body: &str, ring: &str) -> Response<InMemoryBody> {
     let now_seconds = browser.platform.now_ms.get() / 1000;
     let signed = Signed {
         direction: Direction::BridgeToEdge,
@@ -35,10 +35,11 @@ fn deliver(browser: &Browser, body: &str, ring: &str) -> Response<Text> {
 fn checkpoint_advances_only_when_every_record_is_stored() {
     let browser = Browser::new(github);
     let at = |next_offset| Some(Checkpoint { epoch: 1, next_offset, partitions: 4 });
-    let answer = |response: &Response<Text>| -> DeliverResponse { serde_json::from_str(&text(response)).unwrap() };
+    let answer =
+        |response: &Response<InMemoryBody>| -> DeliverResponse { serde_json::from_str(&text(response)).unwrap() };
     let response = deliver(&browser, &delivery("github:7", at(1)), "br");
     assert_eq!(answer(&response), DeliverResponse { checkpoint: at(1), failed: vec![] });
-    browser.platform.failing_hubs.borrow_mut().push("github:7".parse_subject());
+    browser.platform.append_fails_for.borrow_mut().push("github:7".parse_subject());
     let response = deliver(&browser, &delivery("github:7", at(2)), "br");
     assert_eq!(answer(&response), DeliverResponse { checkpoint: at(1), failed: vec!["github:7".parse_subject()] });
 }

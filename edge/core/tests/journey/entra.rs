@@ -8,8 +8,9 @@ use std::{
 use causeway_core::{
     http::web::Response,
     testing::{
+        body::InMemoryBody,
         entra::{self, KEY, NOW, merge},
-        platform::{Answer, Sent, Text},
+        platform::{Answer, Sent},
     },
 };
 use http::{Method, StatusCode};
@@ -18,7 +19,7 @@ use serde_json::{Value, json};
 use super::Browser;
 
 /// Signs in at an edge with these settings and these extra claims in the ID token; returns the callback's response.
-fn sign_in(settings: &[(&str, &str)], claims: Value) -> (Browser, Response<Text>) {
+fn sign_in(settings: &[(&str, &str)], claims: Value) -> (Browser, Response<InMemoryBody>) {
     sign_in_where(settings, claims, |_| None)
 }
 
@@ -27,7 +28,7 @@ fn sign_in_where(
     settings: &[(&str, &str)],
     claims: Value,
     instead: impl Fn(&Sent) -> Option<Option<Answer>> + 'static,
-) -> (Browser, Response<Text>) {
+) -> (Browser, Response<InMemoryBody>) {
     let nonce: Rc<RefCell<String>> = Rc::default();
     let (known, fetches) = (Rc::clone(&nonce), Rc::new(RefCell::new(1)));
     let browser = Browser::configured(settings, move |sent| {
@@ -65,7 +66,7 @@ fn m38_entra_token_backdated_by_five_minutes_is_accepted() {
 
 /// Entra's refresh tokens work any number of times, so a lost answer neither consumes one nor casts doubt on it.
 #[test]
-fn m78_outage_neither_consumes_nor_taints_an_entra_refresh_token() {
+fn m78_entra_refresh_token_is_usable_and_revocable_after_an_outage() {
     for (outage, status) in [(None, 200), (Some("<html>"), 502), (Some("{}"), 400)] {
         let is_out = Rc::new(Cell::new(false));
         let (says, at_provider) = (Rc::new(Cell::new(None::<&str>)), Rc::clone(&is_out));
@@ -132,7 +133,7 @@ fn m74_removing_a_tenant_or_provider_ends_its_users_sessions() {
         }
         assert_eq!(browser.platform.sent.borrow().len(), before, "no session is affected");
         assert_eq!(browser.script(Method::POST, "/auth/logout", "").status, StatusCode::NO_CONTENT);
-        assert_eq!(browser.platform.ended.borrow().len(), 1, "the user is signed out all the same");
+        assert_eq!(browser.platform.ended_streams.borrow().len(), 1, "the user is signed out all the same");
         let browser = browser.at_another_edge(&tenants(both));
         assert_eq!(browser.session()["authenticated"], false);
     }

@@ -6,7 +6,10 @@ use std::cell::RefCell;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use causeway_core::{
     http::web::Response,
-    testing::platform::{Answer, Sent, Text},
+    testing::{
+        body::InMemoryBody,
+        platform::{Answer, Sent},
+    },
 };
 use causeway_protocol::hub::EndReason;
 use http::{Method, StatusCode};
@@ -51,7 +54,7 @@ impl Window {
         result
     }
 
-    fn fetch(&self, method: Method, target: &str, origin: &str, body: &str) -> Response<Text> {
+    fn fetch(&self, method: Method, target: &str, origin: &str, body: &str) -> Response<InMemoryBody> {
         let headers = [("x-csrf", "1"), ("origin", origin), ("sec-fetch-site", "cross-site"), ("content-type", JSON)];
         self.in_page(|browser| browser.send(method, target, &headers, body))
     }
@@ -61,18 +64,18 @@ impl Window {
         serde_json::from_str(&text(&response)).unwrap()
     }
 
-    fn login(&self, query: &[(&str, &str)]) -> Response<Text> {
+    fn login(&self, query: &[(&str, &str)]) -> Response<InMemoryBody> {
         // As browsers send it: their default referrer policy omits the page's path.
         self.login_from(&[("sec-fetch-site", "cross-site"), ("referer", "https://pages.example/")], query)
     }
 
-    fn login_from(&self, says: &[(&str, &str)], query: &[(&str, &str)]) -> Response<Text> {
+    fn login_from(&self, says: &[(&str, &str)], query: &[(&str, &str)]) -> Response<InMemoryBody> {
         let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
         self.browser.send(Method::GET, &format!("/auth/github/login?{query}"), says, "")
     }
 
     /// Goes through the provider; returns the callback's response.
-    fn walk(&self, code: &str) -> Response<Text> {
+    fn walk(&self, code: &str) -> Response<InMemoryBody> {
         let begun = self.login(&[("return_to", PAGE), ("handoff", &challenge(VERIFIER))]);
         assert_eq!(begun.status, StatusCode::SEE_OTHER, "{}", text(&begun));
         let url = url::Url::parse(begun.headers["location"].to_str().unwrap()).unwrap();
@@ -87,11 +90,11 @@ impl Window {
         address.strip_prefix(PAGE).and_then(|rest| rest.strip_prefix("#causeway=")).unwrap().to_owned()
     }
 
-    fn redeem_as(&self, code: &str, verifier: &str, origin: &str) -> Response<Text> {
+    fn redeem_as(&self, code: &str, verifier: &str, origin: &str) -> Response<InMemoryBody> {
         self.fetch(Method::POST, "/auth/handoff", origin, &json!({"code": code, "verifier": verifier}).to_string())
     }
 
-    pub(super) fn redeem(&self, code: &str) -> Response<Text> {
+    pub(super) fn redeem(&self, code: &str) -> Response<InMemoryBody> {
         self.redeem_as(code, VERIFIER, ORIGIN)
     }
 
@@ -101,7 +104,7 @@ impl Window {
     }
 }
 
-pub(super) fn refused(response: &Response<Text>) {
+pub(super) fn refused(response: &Response<InMemoryBody>) {
     assert_eq!((response.status, code(response).as_str()), (StatusCode::BAD_REQUEST, "sign-in-refused"));
     assert!(!response.headers.contains_key("set-cookie"));
 }
@@ -144,7 +147,7 @@ fn s155_second_use_of_a_handoff_code_ends_the_session() {
     assert!(window.partition.borrow().is_empty(), "the second caller gets nothing");
     window.partition.replace(users);
     assert_eq!(window.session()["authenticated"], false, "and who came first no longer");
-    assert_eq!(window.browser.platform.ended.borrow()[0].1, EndReason::Revoked);
+    assert_eq!(window.browser.platform.ended_streams.borrow()[0].1, EndReason::Revoked);
     refused(&window.redeem(&code));
 }
 
@@ -206,7 +209,7 @@ fn s155_handoff_code_expires_after_a_minute_with_its_session() {
     assert_eq!(text(&listed).matches("\"id\"").count(), 1, "an unknown session is not found");
     now_ms.set(now_ms.get() + 60_000);
     refused(&window.redeem(&late));
-    assert_eq!(window.browser.platform.coordinators.borrow().values().filter(|it| it.contains("Ada")).count(), 0);
+    assert_eq!(window.browser.platform.machine_states.borrow().values().filter(|it| it.contains("Ada")).count(), 0);
 }
 
 #[test]
@@ -310,7 +313,7 @@ fn s155_coordinator_outage_neither_redeems_nor_consumes_the_code() {
 }
 
 #[test]
-fn s22_handoff_ends_the_pages_old_session_and_keeps_the_windows() {
+fn s22_handoff_ends_the_pages_old_session_not_the_windows() {
     let window = Window::new();
     window.browser.sign_in();
     window.sign_in();
@@ -322,13 +325,13 @@ fn s22_handoff_ends_the_pages_old_session_and_keeps_the_windows() {
     assert_eq!(window.session()["authenticated"], false);
     window.partition.replace(second);
     assert_eq!(window.browser.session()["authenticated"], true);
-    assert_eq!(window.browser.platform.ended.borrow().len(), 1);
+    assert_eq!(window.browser.platform.ended_streams.borrow().len(), 1);
 
     // If it cannot be ended, the page keeps its old session.
     let code = window.code();
-    window.browser.platform.failing_ends.set(true);
+    window.browser.platform.end_session_fails.set(true);
     assert_eq!(window.redeem(&code).status, StatusCode::SERVICE_UNAVAILABLE);
-    window.browser.platform.failing_ends.set(false);
+    window.browser.platform.end_session_fails.set(false);
     assert_eq!(window.redeem(&code).status, StatusCode::NO_CONTENT);
 }
 
@@ -352,12 +355,12 @@ fn s63_handoff_code_and_cookie_are_not_interchangeable() {
 }
 
 #[test]
-fn rejected_handoff_sign_in_ends_like_any_other() {
+fn rejected_handoff_sign_in_creates_no_session_and_does_not_redirect() {
     let window = Window::new();
     let response = window.walk("bad");
     assert_eq!(response.status, StatusCode::BAD_REQUEST);
     assert!(!response.headers.contains_key("location") && text(&response).contains("sign-in-refused"));
-    let kept = window.browser.platform.coordinators.borrow();
+    let kept = window.browser.platform.machine_states.borrow();
     assert!(kept.keys().all(|key| key.starts_with("once:")), "no session, only a used state");
 }
 
@@ -394,7 +397,7 @@ fn malformed_redemption_body_is_rejected() {
 
 /// They stay in their account's index after the coordinator has forgotten them.
 #[test]
-fn s155_unredeemed_sign_ins_lock_nobody_out() {
+fn s155_unredeemed_sign_ins_do_not_block_a_later_one() {
     let window = Window::new();
     let pass = |ms: u64| window.browser.platform.now_ms.set(window.browser.platform.now_ms.get() + ms);
     for _ in 0..300 {

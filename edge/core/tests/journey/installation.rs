@@ -89,7 +89,7 @@ fn app_service_is_called_with_the_app_token_which_is_stored_sealed() {
 }
 
 #[test]
-fn store_outage_costs_a_token_not_the_call() {
+fn call_during_a_store_outage_succeeds_with_a_new_token() {
     let (browser, minted) = at_app(3600, None);
     browser.sign_in();
     browser.platform.kv_down.set(true);
@@ -149,7 +149,7 @@ fn concurrent_calls_mint_one_token() {
 }
 
 #[test]
-fn token_that_cannot_be_replaced_is_used_while_it_outlives_a_call() {
+fn expiring_token_is_used_during_an_outage_if_it_outlives_the_call() {
     for (status, retry_after) in [(503, vec![]), (429, vec![("retry-after", "40".to_owned())])] {
         let fails = Rc::new(Cell::new(false));
         let (is_down, refuses) = (Rc::clone(&fails), Rc::new(Cell::new(false)));
@@ -209,7 +209,7 @@ fn s72_token_stored_under_another_key_does_not_open() {
 }
 
 #[test]
-fn m16_token_minted_by_another_github_is_never_sent() {
+fn m16_token_of_another_github_instance_is_never_sent() {
     const ELSEWHERE: &str = "https://ghe.example/api/v3/app/installations/7/access_tokens";
     let browser = Browser::configured(&borrowed(&app_settings()), |sent| match sent.url.as_str() {
         MINT => answer(201, &json!({"token": "ghs_here", "expires_at": "2027-01-15T09:00:00Z"})),
@@ -268,7 +268,7 @@ fn at_clock(
 }
 
 #[test]
-fn s117_api_that_always_answers_401_costs_one_token_a_minute_despite_clock_skew() {
+fn s117_always_rejected_token_is_replaced_once_a_minute_despite_clock_skew() {
     for minutes in CLOCKS {
         let (browser, minted, pass) = at_clock(minutes, |_| true);
         let call = |browser: &Browser| code(&browser.script(Method::GET, "/bff/docs/x", ""));
@@ -299,7 +299,7 @@ fn clock_skew_beyond_githubs_limit_is_reported() {
 }
 
 #[test]
-fn s117_withdrawn_token_is_replaced_at_once_despite_clock_skew() {
+fn s117_revoked_token_is_replaced_at_once_despite_clock_skew() {
     for minutes in CLOCKS {
         let (browser, minted, pass) = at_clock(minutes, |authorization| authorization == "Bearer ghs_1");
         browser.script(Method::GET, "/bff/docs/x", "");

@@ -3,8 +3,8 @@
 use causeway_core::{
     http::web::Response,
     testing::{
+        body::InMemoryBody,
         corp::{self, Corp},
-        platform::Text,
     },
 };
 use http::{Method, StatusCode};
@@ -14,13 +14,13 @@ use super::{Browser, github, text};
 const LOGIN: &str = "/auth/github/login?return_to=/chat?a=1%26b=2";
 
 /// Navigates there with these headers of the browser's.
-fn go(browser: &Browser, target: &str, says: &[(&str, &str)]) -> Response<Text> {
+fn go(browser: &Browser, target: &str, says: &[(&str, &str)]) -> Response<InMemoryBody> {
     let navigation = [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document"), ("accept", "text/html")];
     browser.send(Method::GET, target, &[&navigation, says].concat(), "")
 }
 
 /// The target of the page's only link.
-fn link(response: &Response<Text>) -> String {
+fn link(response: &Response<InMemoryBody>) -> String {
     let html = text(response);
     let links: Vec<_> = html.match_indices("<a href=\"").collect();
     assert_eq!(links.len(), 1, "{html}");
@@ -28,7 +28,7 @@ fn link(response: &Response<Text>) -> String {
     href.replace("&amp;", "&")
 }
 
-fn is_asked(response: &Response<Text>) -> bool {
+fn is_asked(response: &Response<InMemoryBody>) -> bool {
     assert!(matches!(response.status, StatusCode::OK | StatusCode::SEE_OTHER), "{}", response.status);
     response.status == StatusCode::OK
 }
@@ -63,7 +63,7 @@ fn m58_another_site_cannot_sign_a_user_in_without_confirmation() {
             "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         );
     }
-    assert!(browser.platform.sent.borrow().is_empty() && browser.platform.coordinators.borrow().is_empty());
+    assert!(browser.platform.sent.borrow().is_empty() && browser.platform.machine_states.borrow().is_empty());
     assert!(browser.platform.log.borrow().iter().any(|line| line.contains("login.asked")));
 }
 
@@ -110,7 +110,7 @@ fn m58_sign_in_not_started_by_another_site_needs_no_confirmation() {
 
 /// A click on a host page leads to another site that redirects here. The browser still names the host page.
 #[test]
-fn m58_redirect_by_another_site_does_not_pass_for_the_host_page() {
+fn m58_redirect_by_another_site_is_not_treated_as_the_host_page() {
     let browser = Browser::new(github);
     browser.sign_in();
     for page in ["https://host.edge.example/", "https://edge.example/"] {

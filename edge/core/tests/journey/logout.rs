@@ -5,8 +5,8 @@ use std::{collections::HashMap, rc::Rc};
 use causeway_core::{
     http::web::Response,
     testing::{
+        body::InMemoryBody,
         corp::{self, Corp},
-        platform::Text,
     },
 };
 use http::{Method, StatusCode};
@@ -24,7 +24,7 @@ fn signed_in() -> (Browser, Rc<Corp>) {
     (browser, corp)
 }
 
-fn sign_out(browser: &Browser) -> Response<Text> {
+fn sign_out(browser: &Browser) -> Response<InMemoryBody> {
     browser.script(Method::POST, "/auth/logout", "")
 }
 
@@ -61,7 +61,7 @@ fn m50_sign_out_redirects_through_the_provider_and_back() {
 }
 
 #[test]
-fn s127_wrong_logout_state_leads_home() {
+fn s127_wrong_logout_state_redirects_to_the_home_page() {
     let (browser, _) = signed_in();
     let (_, query) = leave(&browser);
     let jar = browser.cookies.borrow().clone();
@@ -147,7 +147,7 @@ fn id_token_too_large_for_a_cookie_is_replaced_by_a_logout_hint() {
 }
 
 #[test]
-fn s128_sign_out_revokes_tokens_and_survives_a_provider_outage() {
+fn s128_sign_out_revokes_tokens_and_succeeds_during_a_provider_outage() {
     let (browser, _) = signed_in();
     sign_out(&browser);
     let sent = browser.sent_to("https://id.corp.example/revoke");
@@ -158,7 +158,7 @@ fn s128_sign_out_revokes_tokens_and_survives_a_provider_outage() {
     corp.down.borrow_mut().push("/revoke");
     let old = browser.cookies.borrow().clone();
     assert_eq!(sign_out(&browser).status, StatusCode::OK);
-    assert_eq!(browser.platform.ended.borrow().len(), 1);
+    assert_eq!(browser.platform.ended_streams.borrow().len(), 1);
     browser.swap(old);
     assert_eq!(browser.session()["authenticated"], false);
 }
@@ -211,17 +211,17 @@ fn s155_cross_site_sign_out_stays_local() {
 #[test]
 fn s128_sign_out_revokes_tokens_during_a_hub_outage() {
     let (browser, _) = signed_in();
-    browser.platform.failing_ends.set(true);
+    browser.platform.end_session_fails.set(true);
     let response = sign_out(&browser);
     assert_eq!(response.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(browser.sent_to("https://id.corp.example/revoke").len(), 1);
     assert_eq!(browser.session()["authenticated"], false, "the session has ended, its streams may not have");
-    browser.platform.failing_ends.set(false);
+    browser.platform.end_session_fails.set(false);
     // A second attempt completes it and still redirects to the provider.
     let (address, query) = leave(&browser);
     assert_eq!(address, "https://id.corp.example/session/end");
     assert!(query.contains_key("id_token_hint"));
-    assert_eq!(browser.platform.ended.borrow().len(), 1, "the hub was notified");
+    assert_eq!(browser.platform.ended_streams.borrow().len(), 1, "the hub was notified");
     assert_eq!(browser.sent_to("https://id.corp.example/revoke").len(), 1);
     assert_eq!(sign_out(&browser).status, StatusCode::NO_CONTENT);
 }
@@ -229,12 +229,12 @@ fn s128_sign_out_revokes_tokens_during_a_hub_outage() {
 #[test]
 fn s114_sign_out_revokes_tokens_when_the_coordinators_reply_is_lost() {
     let (browser, _) = signed_in();
-    browser.platform.replies_lost.set(Some("revoke"));
+    browser.platform.loses_replies_to.set(Some("revoke"));
     assert_eq!(sign_out(&browser).status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(browser.sent_to("https://id.corp.example/revoke").len(), 1, "the tokens that it had just before");
-    browser.platform.replies_lost.set(None);
+    browser.platform.loses_replies_to.set(None);
     assert_eq!(leave(&browser).0, "https://id.corp.example/session/end");
-    assert_eq!(browser.platform.ended.borrow().len(), 1, "the hub was notified");
+    assert_eq!(browser.platform.ended_streams.borrow().len(), 1, "the hub was notified");
 }
 
 #[test]

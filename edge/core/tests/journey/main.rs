@@ -46,8 +46,9 @@ use causeway_core::{
     edge::Edge,
     http::web::{Body, Request, Response},
     testing::{
+        body::InMemoryBody,
         corp::{self, Corp},
-        platform::{Answer, InMemoryPlatform, Sent, Text},
+        platform::{Answer, InMemoryPlatform, Sent},
         run::run,
         settings::settings,
     },
@@ -56,6 +57,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use serde_json::Value;
 
 const JSON: &str = "application/json";
+/// `SERVICES` with an API that takes tokens of the provider `corp`.
+const CORP_API: &str = r#"[{"name":"api","url":"https://api.corp.example","provider":"corp","allow":["GET /x"]}]"#;
 
 fn github(sent: &Sent) -> Option<Answer> {
     let answer = |status, body: &str| Some((status, vec![("content-type", JSON.to_owned())], body.to_owned()));
@@ -115,7 +118,7 @@ impl Browser {
         std::mem::replace(&mut self.edge, isolate.unwrap_or_else(fresh))
     }
 
-    fn request(&self, method: Method, target: &str, headers: &[(&str, &str)], body: &str) -> Request<Text> {
+    fn request(&self, method: Method, target: &str, headers: &[(&str, &str)], body: &str) -> Request<InMemoryBody> {
         let (path, query) = match target.split_once('?') {
             Some((path, query)) => (path, Some(query.to_owned())),
             None => (target, None),
@@ -138,7 +141,7 @@ impl Browser {
         }
     }
 
-    fn send(&self, method: Method, target: &str, headers: &[(&str, &str)], body: &str) -> Response<Text> {
+    fn send(&self, method: Method, target: &str, headers: &[(&str, &str)], body: &str) -> Response<InMemoryBody> {
         let request = self.request(method, target, headers, body);
         let response = run(self.edge.handle(&self.platform, request));
         for cookie in response.headers.get_all("set-cookie") {
@@ -164,11 +167,11 @@ impl Browser {
         self.cookies.replace(cookies)
     }
 
-    fn get(&self, target: &str) -> Response<Text> {
+    fn get(&self, target: &str) -> Response<InMemoryBody> {
         self.send(Method::GET, target, &[], "")
     }
 
-    fn script(&self, method: Method, target: &str, body: &str) -> Response<Text> {
+    fn script(&self, method: Method, target: &str, body: &str) -> Response<InMemoryBody> {
         let headers = [("x-csrf", "1"), ("origin", "https://edge.example"), ("content-type", JSON)];
         self.send(method, target, &headers, body)
     }
@@ -231,25 +234,25 @@ impl Browser {
     }
 
     /// Asserts that a sign-in was rejected and logged with this reason.
-    fn assert_refused_for(&self, reason: &str, response: &Response<Text>) {
+    fn assert_refused_for(&self, reason: &str, response: &Response<InMemoryBody>) {
         assert_eq!(response.status, StatusCode::BAD_REQUEST, "{}", text(response));
         let log = self.platform.log.borrow();
         assert!(log.back().is_some_and(|line| line.contains(reason)), "{log:?}");
     }
 
     /// Asserts what a rejected sign-in leaves: no session, no write, a page that reveals no internals.
-    fn assert_refused(&self, response: &Response<Text>) {
+    fn assert_refused(&self, response: &Response<InMemoryBody>) {
         assert_eq!(response.status, StatusCode::BAD_REQUEST, "{}", text(response));
         assert!(!self.cookies.borrow().iter().any(|(name, _)| name == "__Host-Http-session"));
         // Provider documents are shared by all isolates.
         assert!(self.platform.kv.borrow().keys().all(|key| key.starts_with("provider:")));
         // The replay guard remembers that the state was used.
         let known = ["refetch:", "once:"];
-        assert!(self.platform.coordinators.borrow().keys().all(|key| known.iter().any(|kind| key.starts_with(kind))));
+        assert!(self.platform.machine_states.borrow().keys().all(|key| known.iter().any(|kind| key.starts_with(kind))));
     }
 }
 
-fn text(response: &Response<Text>) -> String {
+fn text(response: &Response<InMemoryBody>) -> String {
     match &response.body {
         Body::Empty => String::new(),
         Body::Bytes(bytes) => String::from_utf8(bytes.to_vec()).unwrap(),
@@ -257,7 +260,7 @@ fn text(response: &Response<Text>) -> String {
     }
 }
 
-fn code(response: &Response<Text>) -> String {
+fn code(response: &Response<InMemoryBody>) -> String {
     assert_eq!(response.headers["content-type"], "application/problem+json");
     let problem: Value = serde_json::from_str(&text(response)).unwrap();
     assert_eq!(problem["status"], response.status.as_u16());

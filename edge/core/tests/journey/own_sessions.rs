@@ -46,7 +46,7 @@ fn ending_a_session_elsewhere_ends_its_streams() {
     let (browser, first) = on_two_devices();
     let other = listed(&browser)[1]["id"].clone();
     assert_eq!(end(&browser, &other), StatusCode::NO_CONTENT);
-    assert_eq!(*browser.platform.ended.borrow(), [(Subject::new("github", "7").unwrap(), EndReason::Revoked)]);
+    assert_eq!(*browser.platform.ended_streams.borrow(), [(Subject::new("github", "7").unwrap(), EndReason::Revoked)]);
     assert_eq!(listed(&browser).len(), 1);
     assert_eq!(end(&browser, &other), StatusCode::NOT_FOUND, "it is gone there");
     assert_eq!(browser.session()["authenticated"], true);
@@ -60,7 +60,7 @@ fn ending_the_current_session_by_id_is_a_sign_out() {
     let current = listed(&browser)[0]["id"].clone();
     assert_eq!(end(&browser, &current), StatusCode::NO_CONTENT);
     assert!(browser.cookies.borrow().is_empty(), "the cookie is cleared");
-    assert_eq!(browser.platform.ended.borrow()[0].1, EndReason::SignedOut);
+    assert_eq!(browser.platform.ended_streams.borrow()[0].1, EndReason::SignedOut);
     browser.swap(first);
     assert_eq!(browser.session()["authenticated"], true);
 }
@@ -88,7 +88,7 @@ fn sessions_of_another_user_are_neither_listed_nor_ended() {
     let victim = listed(&browser)[0]["id"].clone();
     // The same deployment, the same stores, another user.
     let platform = causeway_core::testing::platform::InMemoryPlatform {
-        coordinators: std::cell::RefCell::new(browser.platform.coordinators.borrow().clone()),
+        machine_states: std::cell::RefCell::new(browser.platform.machine_states.borrow().clone()),
         ..other.platform
     };
     platform.random.skip();
@@ -97,7 +97,7 @@ fn sessions_of_another_user_are_neither_listed_nor_ended() {
     assert_eq!(listed(&eve).len(), 1);
     assert_eq!(end(&eve, &victim), StatusCode::NOT_FOUND);
     assert_eq!(code(&eve.script(Method::DELETE, "/auth/sessions/nope", "")), "not-found");
-    assert!(eve.platform.ended.borrow().is_empty());
+    assert!(eve.platform.ended_streams.borrow().is_empty());
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn idle_session_is_not_listed_and_listing_does_not_extend_it() {
         listed(&browser);
     }
     assert_eq!(listed(&browser).len(), 1, "the cookie in use");
-    assert_eq!(browser.platform.ended.borrow().len(), 1, "expired sessions are ended for good");
+    assert_eq!(browser.platform.ended_streams.borrow().len(), 1, "expired sessions are ended for good");
     browser.platform.change_sessions(|state| state.idle_limit_ms = u64::MAX);
     assert_eq!(listed(&browser).len(), 1);
 }

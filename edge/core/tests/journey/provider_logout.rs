@@ -6,9 +6,9 @@ use causeway_core::{
     handler::rate::LOGOUT_RATE,
     http::web::Response,
     testing::{
+        body::InMemoryBody,
         corp::{Corp, logout_token},
-        entra::{self, KEY, NOW, OTHER, TENANT},
-        platform::Text,
+        entra::{self, KEY, NOW, OTHER_KEY, TENANT},
     },
 };
 use causeway_protocol::hub::EndReason;
@@ -27,7 +27,7 @@ fn signed_in() -> (Browser, Rc<Corp>) {
     (browser, corp)
 }
 
-fn send(browser: &Browser, token: &str) -> Response<Text> {
+fn send(browser: &Browser, token: &str) -> Response<InMemoryBody> {
     let headers = [("content-type", FORM)];
     browser.send(Method::POST, "/auth/corp/backchannel-logout", &headers, &format!("logout_token={token}"))
 }
@@ -52,7 +52,7 @@ fn s123_logout_token_for_a_user_ends_all_sessions_and_streams() {
     assert!(!is_signed_in(&browser));
     browser.swap(first);
     assert!(!is_signed_in(&browser));
-    let ended: Vec<_> = browser.platform.ended.borrow().iter().map(|(_, reason)| *reason).collect();
+    let ended: Vec<_> = browser.platform.ended_streams.borrow().iter().map(|(_, reason)| *reason).collect();
     assert_eq!(ended, [EndReason::Revoked; 2]);
 }
 
@@ -89,7 +89,7 @@ fn s121_invalid_logout_tokens_end_no_session() {
     for bad in [
         logout_token(json!({"alg": "none"}), json!({}), &KEY),
         logout_token(json!({"alg": "HS256"}), json!({}), &KEY),
-        logout_token(json!({}), json!({}), &OTHER),
+        logout_token(json!({}), json!({}), &OTHER_KEY),
         token(json!({"iss": "https://evil.example"})),
         token(json!({"aud": "other"})),
         token(json!({"events": {}})),
@@ -142,28 +142,32 @@ fn s122_logout_token_is_single_use() {
 fn failed_logout_can_be_retried() {
     let (browser, _) = signed_in();
     let token = token(json!({}));
-    browser.platform.failing_ends.set(true);
+    browser.platform.end_session_fails.set(true);
     assert_eq!(send(&browser, &token).status, StatusCode::SERVICE_UNAVAILABLE);
-    browser.platform.failing_ends.set(false);
+    browser.platform.end_session_fails.set(false);
     assert_eq!(send(&browser, &token).status, StatusCode::OK);
-    assert_eq!(browser.platform.ended.borrow().len(), 1, "the streams end now, although the session had ended before");
+    assert_eq!(
+        browser.platform.ended_streams.borrow().len(),
+        1,
+        "the streams end now, although the session had ended before"
+    );
 }
 
 #[test]
 fn s122_interrupted_logout_can_be_retried() {
     let (browser, _) = signed_in();
     let token = token(json!({}));
-    browser.platform.silent_ends.set(true);
+    browser.platform.end_session_hangs.set(true);
     let (target, body) = ("/auth/corp/backchannel-logout", format!("logout_token={token}"));
     let request = browser.request(Method::POST, target, &[("content-type", FORM)], &body);
     assert!(browser.edge.handle(&browser.platform, request).now_or_never().is_none(), "cut off there");
-    browser.platform.silent_ends.set(false);
+    browser.platform.end_session_hangs.set(false);
     let response = send(&browser, &token);
     assert_eq!((response.status, code(&response).as_str()), (StatusCode::SERVICE_UNAVAILABLE, "unavailable"));
     assert_eq!(response.headers["retry-after"], "30");
     browser.platform.now_ms.set(browser.platform.now_ms.get() + 30_000);
     assert_eq!(send(&browser, &token).status, StatusCode::OK);
-    assert_eq!(browser.platform.ended.borrow().len(), 1, "its streams end as well");
+    assert_eq!(browser.platform.ended_streams.borrow().len(), 1, "its streams end as well");
     assert_eq!(send(&browser, &token).status, StatusCode::BAD_REQUEST, "and now it was used");
 }
 
@@ -192,7 +196,7 @@ fn s122_logout_ends_a_sign_in_in_progress() {
 fn s125_flood_of_forged_tokens_fetches_keys_once_and_blocks_no_other_provider() {
     let (browser, _) = signed_in();
     let before = browser.sent_to("https://id.corp.example/jwks").len();
-    let forged = logout_token(json!({"kid": "unknown"}), json!({}), &OTHER);
+    let forged = logout_token(json!({"kid": "unknown"}), json!({}), &OTHER_KEY);
     let body = format!("logout_token={forged}");
     let from = |address: &str, body: &str| {
         browser.address.set(address.parse().unwrap());
@@ -206,10 +210,10 @@ fn s125_flood_of_forged_tokens_fetches_keys_once_and_blocks_no_other_provider() 
     assert_eq!(browser.sent_to("https://id.corp.example/jwks").len(), before + 1);
     // No keys are fetched for it either, even once the cool-down has passed.
     browser.platform.now_ms.set(browser.platform.now_ms.get() + 120_000);
-    let asked = browser.platform.coordinators.borrow().clone();
+    let asked = browser.platform.machine_states.borrow().clone();
     assert_eq!(from("203.0.113.9", &body), StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(browser.sent_to("https://id.corp.example/jwks").len(), before + 1);
-    assert_eq!(*browser.platform.coordinators.borrow(), asked);
+    assert_eq!(*browser.platform.machine_states.borrow(), asked);
     browser.platform.now_ms.set(browser.platform.now_ms.get() - 120_000);
     assert!(is_signed_in(&browser));
     assert_eq!(from("198.51.100.1", &format!("logout_token={}", token(json!({})))), StatusCode::OK);
@@ -229,7 +233,7 @@ fn s125_provider_can_log_all_its_users_out() {
         assert_eq!(send(&browser, &of(&sid)).status, StatusCode::OK, "{sid}");
     }
     // Forgeries from the provider's own address do not block it either.
-    let forged = logout_token(json!({}), json!({}), &OTHER);
+    let forged = logout_token(json!({}), json!({}), &OTHER_KEY);
     for _ in 0..LOGOUT_RATE.limit {
         assert_eq!(send(&browser, &forged).status, StatusCode::BAD_REQUEST);
     }
@@ -270,7 +274,7 @@ fn at_entra() -> Browser {
     browser
 }
 
-fn load(browser: &Browser, query: &str) -> Response<Text> {
+fn load(browser: &Browser, query: &str) -> Response<InMemoryBody> {
     let frame = [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")];
     let cookies = browser.swap(Vec::new());
     let response = browser.send(Method::GET, &format!("/auth/entra/frontchannel-logout?{query}"), &frame, "");
@@ -286,17 +290,17 @@ fn m79_entra_front_channel_logout_works_without_cookies() {
     let policy = response.headers["content-security-policy"].to_str().unwrap();
     assert_eq!(policy, "default-src 'none'; frame-ancestors https://login.microsoftonline.com");
     assert!(!is_signed_in(&browser));
-    assert_eq!(browser.platform.ended.borrow().len(), 1, "its streams end as well");
+    assert_eq!(browser.platform.ended_streams.borrow().len(), 1, "its streams end as well");
 }
 
 #[test]
 fn m79_entra_front_channel_logout_works_without_a_tenant() {
     let browser = at_entra();
-    let stored = browser.platform.coordinators.borrow().len();
+    let stored = browser.platform.machine_states.borrow().len();
     assert_eq!(load(&browser, "sid=at-entra").status, StatusCode::OK);
     assert!(!is_signed_in(&browser));
-    assert_eq!(browser.platform.ended.borrow().len(), 1, "its streams end as well");
-    assert!(browser.platform.coordinators.borrow().len() <= stored, "nothing is stored for the other tenant");
+    assert_eq!(browser.platform.ended_streams.borrow().len(), 1, "its streams end as well");
+    assert!(browser.platform.machine_states.borrow().len() <= stored, "nothing is stored for the other tenant");
     let log = browser.platform.log.borrow();
     assert!(log.iter().any(|line| line.contains("logout.frontchannel") && line.contains(r#""ended":1"#)), "{log:?}");
 }
@@ -328,7 +332,7 @@ fn s125_front_channel_logouts_are_limited_per_client_network() {
 }
 
 #[test]
-fn s125_front_channel_logout_over_the_rate_is_logged_and_works_with_an_issuer() {
+fn s125_front_channel_logout_beyond_the_rate_limit_is_logged_and_works_with_an_issuer() {
     let browser = at_entra();
     for _ in 0..LOGOUT_RATE.limit {
         load(&browser, "sid=at-entr");
@@ -350,7 +354,7 @@ fn s125_front_channel_logout_over_the_rate_is_logged_and_works_with_an_issuer() 
 fn s126_forged_front_channel_logout_has_no_effect_and_reveals_nothing() {
     let browser = at_entra();
     let issuer = format!("https://login.microsoftonline.com/{TENANT}/v2.0");
-    let stored = browser.platform.coordinators.borrow().len();
+    let stored = browser.platform.machine_states.borrow().len();
     let good = load(&at_entra(), &format!("iss={issuer}&sid=at-entra"));
     for query in [
         String::new(),
@@ -378,7 +382,7 @@ fn s126_forged_front_channel_logout_has_no_effect_and_reveals_nothing() {
         assert_eq!(super::text(&forged), super::text(&good));
     }
     assert!(is_signed_in(&browser));
-    assert_eq!(browser.platform.coordinators.borrow().len(), stored, "unauthenticated requests store nothing");
+    assert_eq!(browser.platform.machine_states.borrow().len(), stored, "unauthenticated requests store nothing");
     assert_eq!(browser.get("/auth/github/frontchannel-logout?sid=x").status, StatusCode::NOT_FOUND);
 }
 

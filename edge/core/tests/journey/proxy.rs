@@ -2,7 +2,10 @@
 
 use causeway_core::{
     http::web::Response,
-    testing::platform::{Answer, Sent, Text},
+    testing::{
+        body::InMemoryBody,
+        platform::{Answer, Sent},
+    },
 };
 use http::{Method, StatusCode};
 
@@ -79,7 +82,7 @@ fn taking(sent: &Sent) -> Option<Answer> {
     }
 }
 
-fn upload(browser: &Browser, headers: &[(&str, &str)], body: &str) -> Response<Text> {
+fn upload(browser: &Browser, headers: &[(&str, &str)], body: &str) -> Response<InMemoryBody> {
     let mut all = vec![("x-csrf", "1"), ("origin", "https://edge.example")];
     all.extend(headers);
     browser.send(Method::POST, "/bff/github/take", &all, body)

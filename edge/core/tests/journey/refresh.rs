@@ -15,7 +15,7 @@ use causeway_core::{
 use http::{Method, StatusCode};
 use serde_json::json;
 
-use super::{Browser, JSON, code, github, text};
+use super::{Browser, CORP_API, JSON, code, github, text};
 
 const TOKEN: &str = "https://github.com/login/oauth/access_token";
 const EIGHT_HOURS_MS: u64 = 8 * 60 * 60 * 1000;
@@ -74,10 +74,10 @@ fn s109_client_disconnect_cancels_the_call_not_the_refresh() {
     let (browser, refreshes) = with_expired_tokens(|_| tokens("ghu_1", "ghr_1"));
     let calls = || browser.sent_to("https://api.github.com/user").len();
     let before = calls();
-    browser.platform.client_left.set(true);
+    browser.platform.client_disconnects.set(true);
     assert_eq!(call(&browser), (StatusCode::REQUEST_TIMEOUT, "client-left".to_owned()));
     assert_eq!((calls(), refreshes.get()), (before, 1));
-    browser.platform.client_left.set(false);
+    browser.platform.client_disconnects.set(false);
     assert_eq!(call(&browser).0, StatusCode::OK);
     assert_eq!((last_bearer(&browser), refreshes.get()), ("Bearer ghu_1".to_owned(), 1));
 }
@@ -104,7 +104,7 @@ fn s120_old_refresh_token_is_kept_when_none_is_returned() {
 }
 
 #[test]
-fn s113_provider_outage_signs_nobody_out() {
+fn s113_provider_outage_ends_no_session() {
     for outage in [
         || answer(503, "{}"),
         || answer(429, "{}"),
@@ -182,7 +182,7 @@ fn m10_revoked_grant_of_the_sessions_own_account_ends_the_session() {
         let (browser, refreshes) = with_expired_tokens(move |_| answer(200, refusal));
         assert_eq!(call(&browser), (StatusCode::UNAUTHORIZED, "unauthenticated".to_owned()));
         assert_eq!(browser.session()["authenticated"], false);
-        assert_eq!(browser.platform.ended.borrow().len(), 1, "and its streams");
+        assert_eq!(browser.platform.ended_streams.borrow().len(), 1, "and its streams");
         assert_eq!(refreshes.get(), 1);
     }
 }
@@ -219,7 +219,7 @@ fn s108_lost_answer_is_retried_once() {
 }
 
 #[test]
-fn s108_lost_answer_costs_nothing_at_a_provider_with_a_grace_period() {
+fn s108_refresh_succeeds_after_a_lost_answer_at_a_provider_with_a_grace_period() {
     let (browser, _) = with_expired_tokens(|n| if n == 1 { None } else { tokens("ghu_1", "ghr_1") });
     assert_eq!(call(&browser).0, StatusCode::SERVICE_UNAVAILABLE);
     wait(&browser, 6000);
@@ -229,11 +229,11 @@ fn s108_lost_answer_costs_nothing_at_a_provider_with_a_grace_period() {
 #[test]
 fn s108_answer_that_never_ends_counts_as_lost() {
     let (browser, refreshes) = with_expired_tokens(|_| tokens("ghu_1", "ghr_1"));
-    browser.platform.dripping.set(Some("/login/oauth/access_token"));
+    browser.platform.incomplete_body_from.set(Some("/login/oauth/access_token"));
     let request = browser.request(Method::GET, "/bff/github/user", &[("x-csrf", "1")], "");
     let answered = run_all(&browser.platform, vec![Box::pin(browser.edge.handle(&browser.platform, request))]);
     assert_eq!(answered[0].status, StatusCode::SERVICE_UNAVAILABLE);
-    browser.platform.dripping.set(None);
+    browser.platform.incomplete_body_from.set(None);
     wait(&browser, 6000);
     assert_eq!(call(&browser).0, StatusCode::OK);
     assert_eq!(refreshes.get(), 2);
@@ -266,7 +266,7 @@ fn s111_refresh_token_of_a_stale_copy_is_never_sent() {
 fn s109_crash_before_storing_counts_as_a_lost_answer() {
     let (browser, refreshes) = with_expired_tokens(|_| tokens("ghu_1", "ghr_1"));
     let mut handle = None;
-    for key in browser.platform.coordinators.borrow().keys() {
+    for key in browser.platform.machine_states.borrow().keys() {
         handle = handle.or_else(|| key.strip_prefix("session:").map(str::to_owned));
     }
     let begin =
@@ -341,20 +341,13 @@ fn m67_token_unknown_to_github_is_sent_once() {
 fn s55_irrelevant_claim_of_another_type_ends_no_session() {
     let corp = Corp::new();
     *corp.claims.borrow_mut() = json!({"ver": 1, "groups": ["one", "two"], "auth_time": NOW});
-    let browser = Browser::configured(
-        &[
-            corp::SETTINGS[0],
-            corp::SETTINGS[1],
-            ("SERVICES", r#"[{"name":"api","url":"https://api.corp.example","provider":"corp","allow":["GET /x"]}]"#),
-        ],
-        {
-            let corp = Rc::clone(&corp);
-            move |sent| match sent.url.as_str() {
-                "https://api.corp.example/x" => answer(200, "{}"),
-                _ => corp.answer(sent),
-            }
-        },
-    );
+    let browser = Browser::configured(&[corp::SETTINGS[0], corp::SETTINGS[1], ("SERVICES", CORP_API)], {
+        let corp = Rc::clone(&corp);
+        move |sent| match sent.url.as_str() {
+            "https://api.corp.example/x" => answer(200, "{}"),
+            _ => corp.answer(sent),
+        }
+    });
     browser.sign_in_at(&corp);
     for (hour, change) in [
         (1, json!({"ver": "1", "groups": "one", "email": ["ada@corp.example"], "auth_time": 1_800_000_000.5})),
@@ -374,17 +367,10 @@ fn s55_irrelevant_claim_of_another_type_ends_no_session() {
 #[test]
 fn s55_slow_revocation_of_mismatched_tokens_does_not_delay_the_end_of_the_session() {
     let corp = Corp::new();
-    let browser = Browser::configured(
-        &[
-            corp::SETTINGS[0],
-            corp::SETTINGS[1],
-            ("SERVICES", r#"[{"name":"api","url":"https://api.corp.example","provider":"corp","allow":["GET /x"]}]"#),
-        ],
-        {
-            let corp = Rc::clone(&corp);
-            move |sent| corp.answer(sent)
-        },
-    );
+    let browser = Browser::configured(&[corp::SETTINGS[0], corp::SETTINGS[1], ("SERVICES", CORP_API)], {
+        let corp = Rc::clone(&corp);
+        move |sent| corp.answer(sent)
+    });
     browser.sign_in_at(&corp);
     wait(&browser, 3_600_000);
     *corp.claims.borrow_mut() = json!({"sub": "other"});

@@ -187,7 +187,7 @@ fn denied_restriction_affects_its_service_only() {
 
 /// oidc-provider behaves like this.
 #[test]
-fn denial_that_consumes_the_refresh_token_costs_the_account_not_the_session() {
+fn denial_that_consumes_the_refresh_token_ends_the_account_not_the_session() {
     let (browser, provider) = signed_in();
     *provider.denied.borrow_mut() = Some(("mail.read", "invalid_target"));
     provider.uses_up.set(true);
@@ -218,7 +218,7 @@ fn single_use_refresh_token_is_not_resent_after_a_denial() {
 }
 
 #[test]
-fn revoked_grant_ends_the_session_whichever_service_finds_out() {
+fn revoked_grant_found_by_any_service_ends_the_session() {
     let (browser, provider) = signed_in();
     provider.is_expired.set(true);
     assert_eq!(status(&browser, "mail"), StatusCode::UNAUTHORIZED);
@@ -226,7 +226,7 @@ fn revoked_grant_ends_the_session_whichever_service_finds_out() {
 }
 
 #[test]
-fn outage_while_requesting_a_restricted_token_signs_nobody_out() {
+fn outage_while_requesting_a_restricted_token_ends_no_session() {
     let (browser, provider) = signed_in();
     provider.is_down.set(true);
     assert_eq!(status(&browser, "mail"), StatusCode::SERVICE_UNAVAILABLE);

@@ -22,7 +22,7 @@ fn s133_no_log_line_or_store_holds_a_token() {
         assert!(!log.iter().any(|line| line.contains(secret)));
     }
     let copies = browser.platform.kv.borrow().values().cloned().collect::<Vec<_>>();
-    let states = browser.platform.coordinators.borrow().values().cloned().collect::<Vec<_>>();
+    let states = browser.platform.machine_states.borrow().values().cloned().collect::<Vec<_>>();
     assert!(!copies.is_empty() && states.iter().any(|state| state.len() > 500), "a record is kept in both");
     // The coordinator's state holds bytes as text.
     let words =
@@ -93,7 +93,7 @@ fn s71_session_expires_at_its_end() {
 }
 
 #[test]
-fn s112_s119_stale_or_failing_store_signs_nobody_out() {
+fn s112_s119_stale_or_failing_store_ends_no_session() {
     let browser = Browser::new(github);
     browser.sign_in();
     browser.platform.kv.borrow_mut().clear();

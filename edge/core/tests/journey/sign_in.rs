@@ -18,7 +18,7 @@ fn user_signs_in_and_out() {
     assert_eq!(browser.cookies.borrow().len(), 1, "the sign-in's cookie is cleared");
     let old = browser.cookies.borrow().clone();
     assert_eq!(browser.script(Method::POST, "/auth/logout", "").status, StatusCode::NO_CONTENT);
-    assert_eq!(browser.platform.ended.borrow().len(), 1, "open streams end as well");
+    assert_eq!(browser.platform.ended_streams.borrow().len(), 1, "open streams end as well");
     assert_eq!(browser.session()["authenticated"], false);
     *browser.cookies.borrow_mut() = old;
     assert_eq!(browser.session()["authenticated"], false, "the old cookie does not open");
@@ -110,7 +110,7 @@ fn unfinished_provider_answer_times_out() {
     for (end, took_ms) in [("/login/oauth/access_token", 15_000), ("/user", 10_000)] {
         let browser = Browser::new(github);
         let callback = format!("/auth/github/callback?code=good&state={}", browser.start());
-        browser.platform.dripping.set(Some(end));
+        browser.platform.incomplete_body_from.set(Some(end));
         assert_eq!(visit(&browser, &callback), (StatusCode::SERVICE_UNAVAILABLE, took_ms), "{end}");
     }
     // The user's name is optional: the sign-in succeeds without it, after a short wait.
@@ -118,7 +118,7 @@ fn unfinished_provider_answer_times_out() {
     *corp.claims.borrow_mut() = json!({"name": null});
     let browser = Browser::at_corp(&corp);
     let callback = browser.start_at(&corp);
-    browser.platform.dripping.set(Some("/me"));
+    browser.platform.incomplete_body_from.set(Some("/me"));
     assert_eq!(visit(&browser, &callback), (StatusCode::SEE_OTHER, 5_000));
 }
 
@@ -129,7 +129,7 @@ fn s21_s22_signing_in_again_ends_the_old_session() {
     let old = browser.cookies.borrow().clone();
     browser.sign_in();
     assert_ne!(*browser.cookies.borrow(), old, "the session id is replaced");
-    let ended: Vec<_> = browser.platform.ended.borrow().iter().map(|(_, reason)| *reason).collect();
+    let ended: Vec<_> = browser.platform.ended_streams.borrow().iter().map(|(_, reason)| *reason).collect();
     assert_eq!(ended, [causeway_protocol::hub::EndReason::Revoked], "its streams end with it");
     *browser.cookies.borrow_mut() = old;
     assert_eq!(browser.session()["authenticated"], false);
@@ -193,7 +193,7 @@ fn s15_s23_caller_cannot_extend_the_authorization_request() {
 }
 
 #[test]
-fn s52_entra_sign_in_survives_key_rotation() {
+fn s52_entra_sign_in_succeeds_after_key_rotation() {
     let issued: Rc<RefCell<Option<String>>> = Rc::default();
     let nonce = Rc::clone(&issued);
     let rotated = Rc::new(RefCell::new(0));

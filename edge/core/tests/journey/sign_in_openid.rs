@@ -132,7 +132,7 @@ fn m17_every_sign_in_draws_new_secrets() {
 }
 
 #[test]
-fn s49_s50_s56_invalid_id_token_claims_sign_nobody_in() {
+fn s49_s50_s56_invalid_id_token_claims_are_rejected() {
     for change in [
         json!({"nonce": null}),
         json!({"iss": "https://id.corp.example/"}),
@@ -151,7 +151,7 @@ fn s49_s50_s56_invalid_id_token_claims_sign_nobody_in() {
 }
 
 #[test]
-fn s54_m41_userinfo_of_another_subject_signs_nobody_in() {
+fn s54_m41_userinfo_of_another_subject_is_rejected() {
     for (sub, status) in [("other", StatusCode::BAD_REQUEST), ("s", StatusCode::SEE_OTHER)] {
         let corp = Corp::new();
         *corp.claims.borrow_mut() = json!({"name": null});

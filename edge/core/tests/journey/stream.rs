@@ -11,7 +11,7 @@ use http::{Method, StatusCode};
 use super::{Browser, JSON, code, github};
 
 #[test]
-fn s131_stream_belongs_to_the_sessions_user_whatever_the_cursor_says() {
+fn s131_cursor_cannot_select_another_users_stream() {
     let browser = Browser::new(github);
     assert_eq!(browser.get("/stream").status, StatusCode::UNAUTHORIZED);
     browser.sign_in();
@@ -20,18 +20,18 @@ fn s131_stream_belongs_to_the_sessions_user_whatever_the_cursor_says() {
     assert_eq!(response.headers["cache-control"], "no-store, no-transform");
     browser.send(Method::GET, "/stream", &[("last-event-id", &"9".repeat(5000))], "");
     browser.send(Method::GET, "/stream", &[("last-event-id", "a"), ("last-event-id", "b")], "");
-    let opened = browser.platform.opened.borrow();
+    let opened = browser.platform.opened_streams.borrow();
     assert!(opened.iter().all(|open| open.subject.to_string() == "github:7"));
     let ids: Vec<_> = opened.iter().map(|open| open.last_event_id.clone().unwrap()).collect();
     assert_eq!(ids, ["v1.1.0.5", "unreadable", "unreadable"]);
 }
 
 #[test]
-fn s130_hub_closes_the_stream_of_a_session_it_knows_ended() {
+fn s130_stream_is_rejected_if_the_hub_reports_an_ended_session() {
     let browser = Browser::new(github);
     browser.sign_in();
     browser.session();
-    browser.platform.hub_knows_better.set(true);
+    browser.platform.hub_reports_ended.set(true);
     assert_eq!(code(&browser.get("/stream")), "unauthenticated");
 }
 
@@ -54,10 +54,10 @@ fn s130_open_stream_is_closed_when_its_session_ends() {
     let pass = |seconds: u64| browser.platform.now_ms.set(browser.platform.now_ms.get() + seconds * 1000);
     pass(3600 - 10);
     assert_eq!(browser.get("/stream").status, StatusCode::OK);
-    assert_eq!(browser.platform.opened.borrow()[0].session_ends_in, Duration::from_secs(10));
+    assert_eq!(browser.platform.opened_streams.borrow()[0].session_ends_in, Duration::from_secs(10));
     pass(10);
     assert_eq!(code(&browser.get("/stream")), "unauthenticated");
-    assert_eq!(browser.platform.opened.borrow().len(), 1);
+    assert_eq!(browser.platform.opened_streams.borrow().len(), 1);
 }
 
 const TOKEN: &str = "https://id.corp.example/token";
@@ -91,7 +91,7 @@ fn m10_listening_session_ends_when_its_grant_is_revoked() {
     browser.platform.now_ms.set(browser.platform.now_ms.get() + 6000);
     error.set(Some("invalid_grant"));
     assert_eq!(browser.get("/stream").status, StatusCode::OK, "it was open before");
-    assert_eq!(browser.platform.ended.borrow().len(), 1, "and ends with the session's others");
+    assert_eq!(browser.platform.ended_streams.borrow().len(), 1, "and ends with the session's others");
     assert_eq!(browser.session()["authenticated"], false);
     assert_eq!(browser.get("/stream").status, StatusCode::UNAUTHORIZED);
     assert_eq!(browser.sent_to(TOKEN).len(), 3);

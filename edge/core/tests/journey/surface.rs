@@ -67,7 +67,7 @@ fn unknown_path_is_404_and_unknown_method_405() {
 fn readiness_checks_every_dependency_and_logs_the_missing_one() {
     let up = Browser::new(github);
     assert_eq!(up.get("/readyz").status, StatusCode::OK);
-    assert!(up.platform.kv.borrow().is_empty() && up.platform.coordinators.borrow().is_empty(), "it only reads");
+    assert!(up.platform.kv.borrow().is_empty() && up.platform.machine_states.borrow().is_empty(), "it only reads");
     for (coordinator, kv, bridge, reason) in [
         (true, false, false, "coordinator-unavailable"),
         (false, true, false, "kv-unavailable"),
@@ -95,11 +95,11 @@ fn readiness_checks_every_dependency_and_logs_the_missing_one() {
 }
 
 #[test]
-fn silent_store_fails_readiness_after_two_seconds() {
+fn unresponsive_store_fails_readiness_after_two_seconds() {
     for (coordinator, reason) in [(true, "coordinator-unavailable"), (false, "kv-unavailable")] {
         let edge = Browser::new(github);
-        edge.platform.coordinator_silent.set(coordinator);
-        edge.platform.kv_silent.set(!coordinator);
+        edge.platform.coordinator_hangs.set(coordinator);
+        edge.platform.kv_hangs.set(!coordinator);
         let began_ms = edge.platform.now_ms.get();
         let request = edge.request(Method::GET, "/readyz", &[], "");
         let response = run_all(&edge.platform, vec![Box::pin(edge.edge.handle(&edge.platform, request))]).remove(0);
@@ -123,7 +123,7 @@ fn readiness_asks_each_dependency_once_a_second() {
             });
             assert_eq!(run_all(&edge.platform, asked.collect()), [expected; 50]);
             assert_eq!(
-                (edge.sent_to("https://bridge.example/readyz").len(), edge.platform.commands.get()),
+                (edge.sent_to("https://bridge.example/readyz").len(), edge.platform.command_count.get()),
                 (round, round)
             );
             edge.platform.now_ms.set(edge.platform.now_ms.get() + 1000);

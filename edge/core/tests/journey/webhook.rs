@@ -3,7 +3,7 @@
 use causeway_core::{
     handler::rate::LOGOUT_RATE,
     http::web::Response,
-    testing::{platform::Text, run::run},
+    testing::{body::InMemoryBody, run::run},
 };
 use causeway_protocol::{hub::EndReason, subject::Subject};
 use hmac::{Hmac, Mac as _};
@@ -26,7 +26,7 @@ pub(super) fn signature(secret: &str, body: &str) -> String {
     digest.iter().fold("sha256=".to_owned(), |text, byte| format!("{text}{byte:02x}"))
 }
 
-pub(super) fn deliver(browser: &Browser, event: &str, signature: &str, body: &str) -> Response<Text> {
+pub(super) fn deliver(browser: &Browser, event: &str, signature: &str, body: &str) -> Response<InMemoryBody> {
     let headers = [("x-hub-signature-256", signature), ("x-github-event", event), ("content-type", "application/json")];
     browser.send(Method::POST, "/auth/github/webhook", &headers, body)
 }
@@ -39,7 +39,7 @@ fn s132_signed_github_revocation_ends_the_users_sessions_and_streams() {
         let response = deliver(&browser, "github_app_authorization", &good, REVOKED);
         assert_eq!(response.status, StatusCode::NO_CONTENT, "a repeat is no error");
     }
-    assert_eq!(*browser.platform.ended.borrow(), [(Subject::new("github", "7").unwrap(), EndReason::Revoked)]);
+    assert_eq!(*browser.platform.ended_streams.borrow(), [(Subject::new("github", "7").unwrap(), EndReason::Revoked)]);
     assert_eq!(browser.session()["authenticated"], false);
 }
 
@@ -103,7 +103,7 @@ fn unrelated_webhook_is_not_read() {
     ] {
         let headers = [("x-hub-signature-256", signature), ("x-github-event", event)];
         let mut request = browser.request(Method::POST, "/auth/github/webhook", &headers, &big);
-        request.body = std::mem::take(&mut request.body).after(&browser.platform, 60_000);
+        request.body = std::mem::take(&mut request.body).delayed(&browser.platform.now_ms, 60_000);
         // The body is never awaited.
         assert_eq!(run(browser.edge.handle(&browser.platform, request)).status, status, "{event}");
     }

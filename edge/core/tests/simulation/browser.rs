@@ -11,7 +11,7 @@ use causeway_core::{
         cookie::SESSION_COOKIE,
         web::{Body, Request, Response},
     },
-    testing::platform::Text,
+    testing::body::InMemoryBody,
 };
 use http::{HeaderMap, Method};
 use serde_json::Value;
@@ -118,7 +118,7 @@ impl Browser {
             self.session_cookie().map(|cookie| LinkChange { cookie, at_ms: now_ms, is_linked });
     }
 
-    pub(crate) fn request(&self, method: Method, target: &str) -> Request<Text> {
+    pub(crate) fn request(&self, method: Method, target: &str) -> Request<InMemoryBody> {
         let (path, query) =
             target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query.to_owned())));
         let mut headers = HeaderMap::new();
@@ -139,11 +139,11 @@ impl Browser {
             headers.insert("x-csrf", "1".parse().unwrap());
             headers.insert("origin", "https://edge.example".parse().unwrap());
         }
-        Request { method, path: path.to_owned(), query, headers, client_address: None, body: Text::default() }
+        Request { method, path: path.to_owned(), query, headers, client_address: None, body: InMemoryBody::default() }
     }
 
     /// Stores the cookies that a response sets, and removes those that it clears.
-    pub(crate) fn store_cookies(&self, response: &Response<Text>) {
+    pub(crate) fn store_cookies(&self, response: &Response<InMemoryBody>) {
         for cookie in response.headers.get_all("set-cookie") {
             let (name, rest) = cookie.to_str().unwrap().split_once('=').unwrap();
             match rest.split(';').next().unwrap() {
@@ -155,7 +155,7 @@ impl Browser {
 }
 
 /// A response's body as JSON; `null` if it is something else.
-pub(crate) fn json_body(response: Response<Text>) -> Value {
+pub(crate) fn json_body(response: Response<InMemoryBody>) -> Value {
     match response.body {
         Body::Empty => Value::Null,
         Body::Bytes(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),

@@ -13,6 +13,7 @@ use std::{
 use causeway_core::{
     coordinator::dispatch,
     runtime::{
+        dependency::Dependency,
         machine::{self, CompareAndSet, Machine, Store},
         unavailable::Unavailable,
     },
@@ -53,7 +54,7 @@ impl Coordinator {
 }
 
 fn unavailable() -> Unavailable {
-    Unavailable::new("coordinator", "simulated outage")
+    Unavailable::new(Dependency::Coordinator, "simulated outage")
 }
 
 /// A command on its way to the coordinator.

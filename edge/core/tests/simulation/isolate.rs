@@ -14,6 +14,7 @@ use causeway_core::{
     http::web::{Body, Incoming, Outgoing},
     runtime::{
         clock::Clock,
+        dependency::Dependency,
         machine::Machine,
         platform::{
             CheckpointStore, ClientDisconnect, HttpClient, KeyValueStore, Machines, OpenStream, Opened, Rate,
@@ -24,7 +25,7 @@ use causeway_core::{
         unavailable::Unavailable,
     },
     session::{cache::SessionCache, store::Sessions},
-    testing::platform::{Sent, Text},
+    testing::{body::InMemoryBody, platform::Sent},
 };
 use causeway_protocol::{
     deliver::{Checkpoint, Record},
@@ -150,9 +151,12 @@ impl Machines for SimulatedPlatform {
 }
 
 impl HttpClient for SimulatedPlatform {
-    type Body = Text;
+    type Body = InMemoryBody;
 
-    fn send(&self, request: Outgoing<Text>) -> impl Future<Output = Result<Incoming<Text>, Unavailable>> {
+    fn send(
+        &self,
+        request: Outgoing<InMemoryBody>,
+    ) -> impl Future<Output = Result<Incoming<InMemoryBody>, Unavailable>> {
         let timeout_ms = u64::try_from(request.timeout.as_millis()).unwrap();
         let body = match request.body {
             Body::Empty => Vec::new(),
@@ -170,7 +174,7 @@ impl HttpClient for SimulatedPlatform {
         async move {
             let world = &self.world;
             let (sender, receiver) = oneshot::channel();
-            let timed_out = Err(Unavailable::new("network", "no answer"));
+            let timed_out = Err(Unavailable::new(Dependency::Upstream, "no answer"));
             let watch = world.checker.on_send(world, &sent, &sender);
             let timer = sender.clone();
             world.scheduler.schedule(timeout_ms, move || timer.send(timed_out));
@@ -194,7 +198,7 @@ impl StreamHub for SimulatedPlatform {
         Ok(())
     }
 
-    async fn open(&self, _request: OpenStream) -> Result<Opened<Text>, Unavailable> {
+    async fn open(&self, _request: OpenStream) -> Result<Opened<InMemoryBody>, Unavailable> {
         Ok(Opened::Stream(Body::Empty))
     }
 
@@ -202,7 +206,7 @@ impl StreamHub for SimulatedPlatform {
         let scheduler = &self.world.scheduler;
         scheduler.sleep(Duration::from_millis(scheduler.draw(0..30))).await;
         let fails = scheduler.chance(self.world.faults.get().hub_down);
-        if fails { Err(Unavailable::new("hub", "simulated outage")) } else { Ok(()) }
+        if fails { Err(Unavailable::new(Dependency::Hub, "simulated outage")) } else { Ok(()) }
     }
 }
 

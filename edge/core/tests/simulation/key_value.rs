@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, collections::HashMap, rc::Rc};
 
-use causeway_core::runtime::unavailable::Unavailable;
+use causeway_core::runtime::{dependency::Dependency, unavailable::Unavailable};
 
 use crate::{oneshot, world::World};
 
@@ -15,7 +15,7 @@ pub(crate) struct KeyValue {
 }
 
 fn unavailable() -> Unavailable {
-    Unavailable::new("kv", "simulated outage")
+    Unavailable::new(Dependency::KeyValue, "simulated outage")
 }
 
 impl World {

@@ -3,14 +3,14 @@
 use std::rc::Rc;
 
 use causeway_core::{
-    runtime::unavailable::Unavailable,
+    runtime::{dependency::Dependency, unavailable::Unavailable},
     testing::platform::{Answer, Sent},
 };
 
 use crate::{oneshot::Sender, provider_profile::PROVIDER_PROFILES, world::World};
 
 fn connection_lost() -> Unavailable {
-    Unavailable::new("network", "connection lost")
+    Unavailable::new(Dependency::Upstream, "connection lost")
 }
 
 impl World {

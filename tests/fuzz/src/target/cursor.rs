@@ -23,7 +23,7 @@ pub fn run(data: &[u8]) -> bool {
         ];
         let response = fixture.get("/stream", None, &headers);
         assert_eq!(response.status.as_u16(), 200);
-        let opened = fixture.platform.opened.borrow();
+        let opened = fixture.platform.opened_streams.borrow();
         let [stream] = opened.as_slice() else { panic!("{opened:?}") };
         assert_eq!(stream.subject.to_string(), "github:7");
         assert!(stream.last_event_id.as_ref().is_none_or(|id| id.len() <= 80), "{:?}", stream.last_event_id);

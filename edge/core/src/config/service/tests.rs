@@ -23,7 +23,7 @@ fn load(services: &str, development: bool) -> Result<Vec<Service>, String> {
     }
 }
 
-/// A good entry with something changed; `null` removes.
+/// A valid entry with these changes. A field that is null is removed.
 fn entry(changes: &Value) -> Value {
     let mut entry = json!({"name": "api", "url": "https://api.example/v1", "provider": "github", "shares_token": true,
             "allow": ["GET /x", "POST /y/*"]});
@@ -43,7 +43,7 @@ fn loads(changes: &Value) -> bool {
 }
 
 #[test]
-fn services_stand_beside_the_built_in_ones() {
+fn configured_services_are_added_to_the_built_in_ones() {
     let services = load(
         &json!([
             entry(&json!({"body_limit_kib": 1024, "timeout_seconds": 5})),
@@ -63,7 +63,7 @@ fn services_stand_beside_the_built_in_ones() {
 }
 
 #[test]
-fn a_service_may_want_tokens_for_itself() {
+fn service_can_have_a_restricted_token() {
     let token = json!({"scopes": ["api://orders/read"]});
     let services =
         load(&json!([entry(&json!({"provider": "entra", "shares_token": null, "token": token}))]).to_string(), false)
@@ -71,7 +71,7 @@ fn a_service_may_want_tokens_for_itself() {
     let restriction = Restriction { scopes: vec!["api://orders/read".to_owned()], resource: None };
     assert_eq!(services[2].credential, Credential::Provider { id: "entra".to_owned(), restriction: Some(restriction) });
     for (provider, token) in [
-        // A new token of GitHub's ends the one before.
+        // A new token of GitHub invalidates the previous one.
         ("github", json!({"scopes": ["repo"]})),
         ("entra", json!({"scopes": []})),
         ("entra", json!({})),
@@ -94,11 +94,11 @@ fn a_service_may_want_tokens_for_itself() {
         load(&json!((0..count).map(one).collect::<Vec<_>>()).to_string(), false)
     };
     assert!(many(MAX_RESTRICTIONS).is_ok());
-    assert!(many(MAX_RESTRICTIONS + 1).is_err(), "a session keeps one for each");
+    assert!(many(MAX_RESTRICTIONS + 1).is_err(), "a session stores a token for each restriction");
 }
 
 #[test]
-fn m21_a_token_goes_to_services_of_one_origin_unless_somebody_says_so() {
+fn m21_token_is_shared_across_origins_only_if_configured() {
     let graph = "https://graph.microsoft.com";
     for (changes, fine) in [
         (json!({"provider": "github"}), false),
@@ -137,7 +137,7 @@ fn m21_a_token_goes_to_services_of_one_origin_unless_somebody_says_so() {
     }
 }
 
-/// Configurations with this service, with GitHub and Entra and with GitHub alone.
+/// Whether a configuration with this service loads: with GitHub and Entra, and with GitHub alone.
 fn with_both_and_with_one(changes: &Value) -> [bool; 2] {
     let service = json!([entry(changes)]).to_string();
     let one = || {
@@ -151,7 +151,7 @@ fn with_both_and_with_one(changes: &Value) -> [bool; 2] {
 }
 
 #[test]
-fn a_service_says_whose_users_it_serves_and_must_where_all_act_as_the_app() {
+fn app_service_must_name_the_providers_of_its_users() {
     let installation = json!({"id": 7, "permissions": {"contents": "read"}});
     let of_app = |users_of: Value| {
         let changes =
@@ -169,7 +169,7 @@ fn a_service_says_whose_users_it_serves_and_must_where_all_act_as_the_app() {
 }
 
 #[test]
-fn s135_what_is_not_documented_is_refused() {
+fn s135_unknown_or_malformed_service_field_is_rejected() {
     for changes in [
         json!({"colour": "red"}),
         json!({"name": null}),
@@ -228,7 +228,7 @@ fn s135_what_is_not_documented_is_refused() {
 }
 
 #[test]
-fn s134_a_restriction_that_is_given_and_empty_is_refused() {
+fn s134_empty_token_restriction_is_rejected() {
     let api = |field: &str| {
         let text = r#"[{"name":"api","url":"https://api.example","provider":"entra","allow":["GET /x"],FIELD}]"#;
         load(&text.replace("FIELD", field), false).is_ok()
@@ -248,7 +248,7 @@ fn s134_a_restriction_that_is_given_and_empty_is_refused() {
 }
 
 #[test]
-fn a_permission_that_stands_twice_is_refused() {
+fn duplicate_permission_is_rejected() {
     let permissions = |text: &str| {
         let change = json!({"provider": null, "shares_token": null, "users_of": ["github"], "installation": {"id": 7, "permissions": "PERMISSIONS"}});
         load(&json!([entry(&change)]).to_string().replace("\"PERMISSIONS\"", text), false)
@@ -260,7 +260,7 @@ fn a_permission_that_stands_twice_is_refused() {
 }
 
 #[test]
-fn a_problem_says_where_and_never_what() {
+fn problem_names_the_field_and_not_its_value() {
     let problem = load(
         &json!([entry(&json!({})), entry(&json!({"name": "b", "url": "https://s3cret@b.example"}))]).to_string(),
         false,
@@ -275,7 +275,7 @@ fn a_problem_says_where_and_never_what() {
 }
 
 #[test]
-fn s104_private_networks_need_to_be_meant_and_metadata_is_never_reached() {
+fn s104_private_networks_need_an_opt_in_and_metadata_hosts_are_rejected() {
     for host in ["10.0.0.1", "0x7f000001", "[fd00::1]", "[::ffff:192.168.0.1]", "api.internal", "localhost", "api"] {
         let url = format!("https://{host}");
         assert!(!loads(&json!({"url": url})), "{host}");
@@ -284,14 +284,14 @@ fn s104_private_networks_need_to_be_meant_and_metadata_is_never_reached() {
     for host in ["169.254.169.254", "0xa9fea9fe", "[fe80::1]", "metadata.google.internal", "[fd00:ec2::254]"] {
         assert!(!loads(&json!({"url": format!("https://{host}"), "private_network": true})), "{host}");
     }
-    // For local runs this machine is meant, and nothing else.
+    // In development, loopback is allowed and nothing else.
     let at = |url: &str| load(&json!([entry(&json!({"url": url}))]).to_string(), true).is_ok();
     assert!(at("http://localhost:9000") && at("http://127.0.0.1:9000"));
     assert!(!at("http://10.0.0.1") && !at("https://10.0.0.1") && !at("http://169.254.169.254"));
 }
 
 #[test]
-fn s104_nothing_of_the_edges_own_is_where_credentials_are_handed_out() {
+fn s104_metadata_hosts_are_rejected_for_built_in_endpoints() {
     let of = |key: &str, address: &str| {
         let mut table = settings();
         table.insert(key.to_owned(), address.to_owned());
@@ -303,7 +303,7 @@ fn s104_nothing_of_the_edges_own_is_where_credentials_are_handed_out() {
             assert_eq!(problems.first().map(|problem| problem.key), Some(key), "{host}");
         }
         for host in ["10.0.0.1", "[fd00::1]", "127.0.0.1", "bridge.internal"] {
-            assert_eq!(of(key, &format!("https://{host}")), Ok(()), "{key} may be on a network of one's own");
+            assert_eq!(of(key, &format!("https://{host}")), Ok(()), "{key} may be on a private network");
         }
     }
 }

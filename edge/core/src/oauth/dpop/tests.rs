@@ -173,7 +173,7 @@ fn token_with_an_unexpected_token_type_is_rejected() {
     assert!(matches!(run(refresh(&fixture.client(), &tokens(), None, Some(&key()))), RefreshOutcome::Unknown));
     let fixture = ProviderFixture::new(json!({}), json!({}), respond_with(bound_token_response()));
     assert!(matches!(run(refresh(&fixture.client(), &tokens(), None, None)), RefreshOutcome::Unknown));
-    let fixture = ProviderFixture::of(
+    let fixture = ProviderFixture::for_provider(
         "github",
         config_with(json!({})),
         json!({}),

@@ -63,7 +63,7 @@ fn configured_prompt_is_sent_in_the_authorization_request() {
 
 #[test]
 fn github_authorization_request_has_no_nonce() {
-    let fixture = ProviderFixture::of("github", config_with(json!({})), json!({}), no_response);
+    let fixture = ProviderFixture::for_provider("github", config_with(json!({})), json!({}), no_response);
     let url = run(authorization_url(&fixture.client(), &secrets(&fixture))).unwrap();
     assert!(!query(&url).contains_key("nonce"));
     assert_eq!(query(&url)["code_challenge_method"], "S256");
@@ -177,7 +177,7 @@ fn m20_client_with_a_key_signs_a_new_assertion_for_each_request() {
         "OIDC_CLIENT_SECRETS": format!(r#"{{"corp":{EC_KEY}}}"#),
     }));
     let document = json!({"token_endpoint_auth_methods_supported": ["private_key_jwt"]});
-    let fixture = ProviderFixture::of("corp", config, document, |_| Some(token_response()));
+    let fixture = ProviderFixture::for_provider("corp", config, document, |_| Some(token_response()));
     for _ in 0..2 {
         run(exchange(&fixture.client(), &secrets(&fixture), "c0de")).unwrap();
     }
@@ -203,7 +203,7 @@ fn entra_assertion_carries_the_certificate_thumbprint() {
     let config = config_with(json!({"ENTRA_CLIENT_SECRET": null, "ENTRA_CLIENT_KEY": with_certificate}));
     let issuer = config.provider("entra").unwrap().issuer();
     let document = json!({"issuer": issuer, "token_endpoint_auth_methods_supported": ["private_key_jwt"]});
-    let fixture = ProviderFixture::of("entra", config, document, |_| Some(token_response()));
+    let fixture = ProviderFixture::for_provider("entra", config, document, |_| Some(token_response()));
     run(exchange(&fixture.client(), &secrets(&fixture), "c0de")).unwrap();
     let (header, claims) = parts(&form(&fixture.sent()[0])["client_assertion"]);
     assert_eq!((&header["x5t#S256"], &header["alg"]), (&json!(BASE64.encode([9; 32])), &json!("PS256")));

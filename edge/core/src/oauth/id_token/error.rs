@@ -1,6 +1,9 @@
 //! Why ID tokens are rejected.
 
-use crate::oauth::jws::{SignatureError, TokenValidationError};
+use crate::{
+    oauth::jws::{SignatureError, TokenValidationError},
+    runtime::reason::Reason,
+};
 
 /// Why an ID token is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -34,19 +37,19 @@ pub enum IdTokenError {
 impl IdTokenError {
     /// The error as a fixed text for the log.
     #[must_use]
-    pub fn reason(self) -> &'static str {
+    pub fn reason(self) -> Reason {
         match self {
-            Self::Signature(SignatureError::Malformed) => "ID token malformed",
-            Self::Signature(SignatureError::WrongKind) => "ID token of another algorithm or type",
-            Self::Signature(SignatureError::UnknownKey) => "ID token signed with an unknown key",
-            Self::Signature(SignatureError::Wrong) => "ID token signature does not verify",
-            Self::WrongParty => "ID token of another issuer or audience",
-            Self::Time => "ID token outside its time",
-            Self::Nonce => "ID token nonce does not match",
-            Self::AuthTime => "ID token of a user who signed in too long ago",
-            Self::Tenant => "ID token of another tenant or version",
-            Self::Group => "ID token without a required group",
-            Self::AnotherUser => "ID token of another user or sign-in",
+            Self::Signature(SignatureError::Malformed) => Reason::IdTokenMalformed,
+            Self::Signature(SignatureError::WrongKind) => Reason::IdTokenKind,
+            Self::Signature(SignatureError::UnknownKey) => Reason::IdTokenKeyUnknown,
+            Self::Signature(SignatureError::Wrong) => Reason::IdTokenSignature,
+            Self::WrongParty => Reason::IdTokenParty,
+            Self::Time => Reason::IdTokenTime,
+            Self::Nonce => Reason::IdTokenNonce,
+            Self::AuthTime => Reason::IdTokenAuthTime,
+            Self::Tenant => Reason::IdTokenTenant,
+            Self::Group => Reason::IdTokenGroup,
+            Self::AnotherUser => Reason::IdTokenSubject,
         }
     }
 }

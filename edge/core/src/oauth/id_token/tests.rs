@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     oauth::jws::SignatureError,
     testing::{
-        entra::{KEY, NOW, OTHER, TENANT, jwk, token_with},
+        entra::{KEY, NOW, OTHER_KEY, TENANT, jwk, token_with},
         openid,
         settings::config_with,
     },
@@ -50,7 +50,7 @@ fn s37_s41_token_must_be_signed_with_a_known_key_by_an_accepted_algorithm() {
     for (header, key, error) in [
         (json!({"alg": "none"}), &KEY, SignatureError::WrongKind),
         (json!({"kid": "k2"}), &KEY, SignatureError::UnknownKey),
-        (json!({}), &OTHER, SignatureError::Wrong),
+        (json!({}), &OTHER_KEY, SignatureError::Wrong),
     ] {
         let token = token_with(header, json!({}), key);
         assert_eq!(check(&token).unwrap_err(), IdTokenError::Signature(error));

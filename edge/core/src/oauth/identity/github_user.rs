@@ -14,12 +14,12 @@ use crate::{
         fetch_json::{Expected, FetchError, fetch_json},
         github_rate::rate_limited_for_seconds,
     },
-    runtime::{platform::Platform, unavailable::Unavailable},
+    runtime::{dependency::Dependency, platform::Platform, reason::Reason, unavailable::Unavailable},
 };
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 const EXPECTED: Expected = Expected {
-    from: "GitHub",
+    from: Dependency::GitHub,
     is_status: |status| *status == StatusCode::OK,
     max_bytes: 256 * 1024,
     malformed: "/user is not what it must be",
@@ -41,7 +41,8 @@ pub(super) async fn fetch_user(
     api: &Url,
     access_token: &SecretString,
 ) -> Result<GitHubUser, Error> {
-    let url = Url::parse(&format!("{}/user", without_slash(api))).map_err(|e| Unavailable::new("GitHub", e))?;
+    let url =
+        Url::parse(&format!("{}/user", without_slash(api))).map_err(|e| Unavailable::new(Dependency::GitHub, e))?;
     let request = Outgoing::new(Method::GET, url, TIMEOUT)
         .with(header::ACCEPT, "application/vnd.github+json")
         .with(header::USER_AGENT, USER_AGENT)
@@ -54,13 +55,13 @@ pub(super) async fn fetch_user(
 
 /// What an error response means: a rate limit, a rejected token or an outage.
 fn error_of_status(status: StatusCode, headers: &HeaderMap, now_ms: u64) -> Error {
-    let outage = |detail: &dyn std::fmt::Display| Unavailable::new("GitHub", detail);
+    let outage = |detail: &dyn std::fmt::Display| Unavailable::new(Dependency::GitHub, detail);
     match (rate_limited_for_seconds(status, headers, now_ms), status) {
         (Some(retry_after_seconds), _) => {
             Error::UpstreamRateLimited { unavailable: outage(&"limits the rate of requests"), retry_after_seconds }
         }
         (None, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
-            Error::SignInRefused { reason: "GitHub does not know its own token" }
+            Error::SignInRefused { reason: Reason::GitHubTokenUnknown }
         }
         (None, status) => outage(&format_args!("/user answered {status}")).into(),
     }

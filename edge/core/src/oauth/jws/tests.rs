@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::testing::{
-    entra::{KEY, OTHER, jwk, token_with},
+    entra::{KEY, OTHER_KEY, jwk, token_with},
     openid,
 };
 
@@ -68,7 +68,7 @@ fn s37_s38_s41_s43_only_an_accepted_algorithm_with_a_known_key_verifies() {
             "{algorithm}"
         );
     }
-    assert_eq!(check(&token_with(json!({}), json!({}), &OTHER)).unwrap_err(), SignatureError::Wrong);
+    assert_eq!(check(&token_with(json!({}), json!({}), &OTHER_KEY)).unwrap_err(), SignatureError::Wrong);
     for kid in ["k2", "../k1", "k1' OR 1=1", ""] {
         assert_eq!(
             check(&token_with(json!({"kid": kid}), json!({}), &KEY)).unwrap_err(),
@@ -76,8 +76,8 @@ fn s37_s38_s41_s43_only_an_accepted_algorithm_with_a_known_key_verifies() {
             "{kid}"
         );
     }
-    let embedded_key = json!({"jwk": {"kty": "RSA", "n": BASE64.encode(OTHER.n().to_bytes_be()), "e": "AQAB"}, "jku": "https://evil/keys"});
-    assert_eq!(check(&token_with(embedded_key, json!({}), &OTHER)).unwrap_err(), SignatureError::Wrong);
+    let embedded_key = json!({"jwk": {"kty": "RSA", "n": BASE64.encode(OTHER_KEY.n().to_bytes_be()), "e": "AQAB"}, "jku": "https://evil/keys"});
+    assert_eq!(check(&token_with(embedded_key, json!({}), &OTHER_KEY)).unwrap_err(), SignatureError::Wrong);
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn s45_token_without_key_id_needs_exactly_one_candidate_key() {
     let key = || public(&KEY, json!({}));
     assert!(verify_with_keys(&token, &[key()]).is_ok());
     assert_eq!(
-        verify_with_keys(&token, &[key(), public(&OTHER, json!({"kid": "k2"}))]).unwrap_err(),
+        verify_with_keys(&token, &[key(), public(&OTHER_KEY, json!({"kid": "k2"}))]).unwrap_err(),
         SignatureError::UnknownKey
     );
     assert_eq!(

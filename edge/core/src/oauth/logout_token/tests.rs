@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::testing::{
     corp::logout_token as token,
-    entra::{KEY, NOW, OTHER, jwk, token_with},
+    entra::{KEY, NOW, OTHER_KEY, jwk, token_with},
     openid,
 };
 
@@ -43,7 +43,7 @@ fn s121_signatures_are_checked() {
         assert_eq!(check(json!({"typ": typ}), json!({})), wrong_kind, "{typ}");
     }
     let wrong = Err(LogoutTokenError::Signature(SignatureError::Wrong));
-    assert_eq!(check_at(NOW, &token(json!({}), json!({}), &OTHER)), wrong);
+    assert_eq!(check_at(NOW, &token(json!({}), json!({}), &OTHER_KEY)), wrong);
     let unknown = Err(LogoutTokenError::Signature(SignatureError::UnknownKey));
     assert_eq!(check(json!({"kid": "k2"}), json!({})), unknown);
     assert!(check_at(NOW, "a.b.c").is_err() && check_at(NOW, "").is_err());

@@ -24,7 +24,7 @@ fn corp(answer: impl Fn(&Sent) -> Option<Answer> + 'static) -> (ProviderFixture,
 }
 
 fn github(answer: impl Fn(&Sent) -> Option<Answer> + 'static) -> (ProviderFixture, RefreshOutcome) {
-    let fixture = ProviderFixture::of("github", config_with(json!({})), json!({}), answer);
+    let fixture = ProviderFixture::for_provider("github", config_with(json!({})), json!({}), answer);
     let outcome = run(refresh(&fixture.client(), &tokens(), None, None));
     (fixture, outcome)
 }
@@ -79,7 +79,7 @@ fn s120_answer_without_a_refresh_token_keeps_the_old_one_and_reduced_scopes_are_
 fn s113_only_an_error_code_that_says_so_ends_the_grant() {
     for code in ["invalid_grant", "interaction_required"] {
         let (_, outcome) = corp(move |_| Some(json_answer(400, json!({"error": code, "error_description": "<b>"}))));
-        assert!(matches!(outcome, RefreshOutcome::GrantEnded(reason) if reason == code), "{code} {outcome:?}");
+        assert!(matches!(outcome, RefreshOutcome::GrantEnded(reason) if reason.as_str() == code), "{code} {outcome:?}");
     }
     for (status, code) in [
         (400, "temporarily_unavailable"),
@@ -116,7 +116,7 @@ fn s113_retry_after_of_the_provider_is_bounded() {
 #[test]
 fn m65_githubs_errors_come_with_status_200() {
     let (_, outcome) = github(|_| Some(json_answer(200, json!({"error": "bad_refresh_token"}))));
-    assert!(matches!(outcome, RefreshOutcome::GrantEnded("bad_refresh_token")));
+    assert!(matches!(outcome, RefreshOutcome::GrantEnded(Reason::BadRefreshToken)));
     let (_, outcome) = github(|_| Some(json_answer(200, json!({"error": "incorrect_client_credentials"}))));
     assert!(matches!(outcome, RefreshOutcome::Failed { .. }));
 }

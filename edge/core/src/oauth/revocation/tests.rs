@@ -43,7 +43,7 @@ fn s128_failed_or_missing_revocation_is_not_confirmed_and_only_a_failure_is_logg
 #[test]
 fn github_access_token_is_revoked_through_githubs_api() {
     for (status, confirmed) in [(204, true), (404, true), (422, true), (401, false)] {
-        let fixture = ProviderFixture::of("github", config_with(json!({})), json!({}), answer(status));
+        let fixture = ProviderFixture::for_provider("github", config_with(json!({})), json!({}), answer(status));
         let only_access_token = TokenSet { refresh_token: None, ..tokens() };
         assert_eq!(run(revoke(&fixture.client(), &only_access_token, None)), confirmed, "{status}");
         let sent = fixture.sent();
@@ -60,7 +60,7 @@ fn github_access_token_is_revoked_through_githubs_api() {
 #[test]
 fn s128_github_without_the_access_token_does_not_confirm_that_the_refresh_token_is_revoked() {
     for status in [404, 422] {
-        let fixture = ProviderFixture::of("github", config_with(json!({})), json!({}), answer(status));
+        let fixture = ProviderFixture::for_provider("github", config_with(json!({})), json!({}), answer(status));
         assert!(!run(revoke(&fixture.client(), &tokens(), None)), "{status}");
         let log = fixture.platform.log.borrow().iter().cloned().collect::<String>();
         assert!(log.contains("revocation.failed") && !log.contains("old-"), "{log}");

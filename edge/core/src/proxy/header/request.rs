@@ -11,6 +11,7 @@ use crate::{
         origin::Origin,
         web::{TRACEPARENT, USER_AGENT},
     },
+    runtime::reason::Reason,
 };
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -46,15 +47,15 @@ pub(crate) struct ForwardingContext<'a> {
 /// could not pass a header on unchanged.
 pub(crate) fn request_headers(from: &HeaderMap, context: &ForwardingContext<'_>) -> Result<HeaderMap, Error> {
     if has_content_coding(from) {
-        return Err(Error::BadRequest { reason: "a packed body (Content-Encoding) is not passed on" });
+        return Err(Error::BadRequest { reason: Reason::RequestContentEncoding });
     }
     if from.contains_key(header::CONTENT_RANGE) {
-        return Err(Error::BadRequest { reason: "a part of a body (Content-Range) is not passed on" });
+        return Err(Error::BadRequest { reason: Reason::RequestContentRange });
     }
     let mut to = copy_listed(from, &ALLOWED);
     // To workerd a header is UTF-8, to Spin bytes.
     if !to.values().all(|value| value.as_bytes().is_ascii()) {
-        return Err(Error::BadRequest { reason: "headers that are passed on must be ASCII" });
+        return Err(Error::BadRequest { reason: Reason::ForwardedHeaderNotAscii });
     }
     to.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
     // The edge never decompresses a body, so no body can grow here (S105).

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use http::{HeaderMap, HeaderValue};
 use secrecy::SecretString;
 use serde_json::json;
@@ -10,15 +12,15 @@ use crate::{
     token_set::TokenSet,
 };
 
-/// Does not compile if the type is a [`Field`]: then both implementations of `name` fit, and which is meant is unclear.
+/// Fails to compile if the type is a [`Field`], because the call of `name` is then ambiguous.
 macro_rules! assert_cannot_be_logged {
     ($($kind:ty),* $(,)?) => {{
         $({
-            trait Unclear<A> { fn name() {} }
-            impl<T: ?Sized> Unclear<()> for T {}
+            trait AmbiguousIfField<A> { fn name() {} }
+            impl<T: ?Sized> AmbiguousIfField<()> for T {}
             struct IsField;
-            impl<T: Field> Unclear<IsField> for T {}
-            let _ = <$kind as Unclear<_>>::name;
+            impl<T: Field> AmbiguousIfField<IsField> for T {}
+            let _ = <$kind as AmbiguousIfField<_>>::name;
         })*
     }};
 }
@@ -30,7 +32,7 @@ fn line(event: Event) -> Value {
 }
 
 #[test]
-fn s133_no_secret_and_no_text_of_others_has_a_way_into_the_log() {
+fn s133_secrets_and_untrusted_text_are_not_log_fields() {
     assert_cannot_be_logged!(
         SecretString,
         &SecretString,
@@ -52,13 +54,13 @@ fn s133_no_secret_and_no_text_of_others_has_a_way_into_the_log() {
 }
 
 #[test]
-fn a_line_has_time_level_and_name_and_leaves_out_what_has_no_value() {
-    let line = line(Event::warn("x").with("status", StatusCode::OK).with("none", None::<u64>));
-    assert_eq!(line, json!({"level": "warn", "event": "x", "status": 200, "time": "2027-01-15T08:00:00.000Z"}));
+fn line_has_time_level_and_event_and_omits_fields_without_a_value() {
+    let line = line(Event::warn(EventName::Config).with("status", StatusCode::OK).with("none", None::<u64>));
+    assert_eq!(line, json!({"level": "warn", "event": "config", "status": 200, "time": "2027-01-15T08:00:00.000Z"}));
 }
 
 #[test]
-fn s133_text_of_others_loses_urls_parameters_and_tokens_but_says_what_happened() {
+fn s133_redaction_removes_paths_parameters_and_tokens_from_untrusted_text() {
     for (text, shown) in [
         (
             "error sending request for url (https://u:p@idp.example:8443/cb?code=abc&state=x)",
@@ -81,26 +83,23 @@ fn s133_text_of_others_loses_urls_parameters_and_tokens_but_says_what_happened()
 }
 
 #[test]
-fn a_name_is_a_name_or_not_shown() {
+fn name_that_is_too_long_or_has_other_characters_is_logged_as_an_ellipsis() {
     assert_eq!(Name("graph").value(), "graph");
     assert_eq!(Name("[::1]\n").value(), "…");
     assert_eq!(Name(&"a".repeat(65)).value(), "…");
 }
 
 #[test]
-fn a_refusal_is_one_line_with_its_reason_as_a_code() {
+fn rejected_request_logs_one_line_with_a_kebab_case_reason() {
     let platform = InMemoryPlatform::new(|_| None);
     for (error, reason, level) in [
-        (
-            Error::Forbidden { reason: "X-CSRF header missing, repeated or wrong" },
-            "x-csrf-header-missing-repeated-or-wrong",
-            "info",
-        ),
+        (Error::Forbidden { reason: Reason::CsrfHeader }, "x-csrf-header-missing-repeated-or-wrong", "info"),
         (Error::NotFound, "not-found", "info"),
-        (Unavailable::new("session coordinator", "x").into(), "session-coordinator-unavailable", "error"),
+        (Unavailable::new(Dependency::SessionCoordinator, "x").into(), "session-coordinator-unavailable", "error"),
     ] {
         platform.log.borrow_mut().clear();
         reject(&platform, &error, Some(&Method::GET));
+        assert_eq!(platform.log.borrow().len(), 1);
         let line: Value = serde_json::from_str(&platform.log.borrow()[0]).unwrap();
         assert_eq!(
             (&line["event"], &line["reason"], &line["level"]),
@@ -111,97 +110,61 @@ fn a_refusal_is_one_line_with_its_reason_as_a_code() {
     }
 }
 
-/// Texts that stand in the source after any of these.
-fn texts_after(source: &str, openings: &[&str]) -> Vec<String> {
-    let after = |opening: &&str| {
-        let texts = source.split(*opening).skip(1).filter_map(|rest| rest.trim_start().strip_prefix('"'));
-        texts.filter_map(|rest| rest.split('"').next()).map(str::to_owned).collect::<Vec<_>>()
-    };
-    openings.iter().flat_map(after).collect()
+/// The part of docs/operations.md with this heading, up to the next heading.
+fn operations(heading: &str) -> String {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/operations.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let (_, rest) = text.split_once(&format!("\n## {heading}\n")).unwrap();
+    rest.lines().take_while(|line| !line.starts_with("## ")).map(|line| format!("{line}\n")).collect()
 }
 
-fn sources_below(folder: &str) -> String {
-    fn read(folder: &std::path::Path, into: &mut String) {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            let is_test = ["tests", "journey", "simulated"].iter().any(|part| path.to_string_lossy().contains(part));
-            match path.is_dir() {
-                _ if is_test => {}
-                true => read(&path, into),
-                false => {
-                    *into += std::fs::read_to_string(path).unwrap().split("#[cfg(test)]\nmod tests {").next().unwrap()
-                }
-            }
-        }
-    }
-    let mut source = String::new();
-    read(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut source);
-    source
+/// The code spans in the first cell of each row of the tables.
+fn codes_of_rows(text: &str) -> Vec<String> {
+    let cells = text.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
+    cells.flat_map(|cell| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>()).collect()
 }
 
 #[test]
-fn every_reason_comes_out_as_itself() {
-    let reasons = texts_after(&sources_below("src"), &["reason:", "refused("]);
-    assert!(reasons.len() > 40, "{reasons:?}");
-    for reason in reasons {
-        let expected = kebab(&reason);
-        let error = Error::BadRequest { reason: reason.leak() };
-        let line = line(Event::info("reject").with("reason", error.log_reason()));
-        assert_eq!(line["reason"], expected);
-        assert!(expected.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'), "{expected}");
+fn every_reason_is_logged_as_its_kebab_case_code() {
+    let mut codes = BTreeSet::new();
+    for &reason in Reason::ALL {
+        let error = Error::BadRequest { reason };
+        let line = line(Event::info(EventName::Reject).with("reason", error.log_reason()));
+        let code = line["reason"].as_str().unwrap().to_owned();
+        assert_eq!(code, kebab(reason.as_str()));
+        assert!(code.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'), "{code}");
+        assert!(codes.insert(code), "two reasons have the code of {reason}");
     }
 }
 
 #[test]
-fn every_outage_is_in_the_documentation_and_no_other() {
-    // Neither rejects a request: uncounted requests pass, and a slow client gets a status of its own.
-    const NO_REASON: [&str; 2] = ["rate limiter", "client"];
-    let source = ["src", "../workers/src", "../spin/src"].map(sources_below).concat();
-    let mut parts = texts_after(&source, &["Unavailable::new(", "encode_json(", "const PART: &str ="]);
-    let waits = source.split("within(").skip(1).filter_map(|rest| rest.split(';').next());
-    parts.extend(waits.filter_map(|call| call.split('"').nth(1)).map(str::to_owned));
-    let mut found: Vec<String> = parts
-        .iter()
-        .filter(|part| !NO_REASON.contains(&part.as_str()))
-        .map(|part| kebab(part) + "-unavailable")
-        .collect();
-    let operations = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/operations.md");
-    let operations = std::fs::read_to_string(operations).unwrap();
-    let (_, outages) = operations.split_once("\n## Outages\n").unwrap();
-    let rows = outages.lines().take_while(|line| !line.starts_with("## ")).filter_map(|line| line.split('|').nth(1));
-    let mut named: Vec<String> = rows.flat_map(|row| row.split('`').skip(1).step_by(2)).map(str::to_owned).collect();
-    named.retain(|reason| reason != "reason");
-    for reasons in [&mut found, &mut named] {
-        reasons.sort();
-        reasons.dedup();
-    }
-    assert_eq!(found, named);
+fn documented_outages_are_exactly_the_dependencies() {
+    // The rate limiter fails open, and a slow client gets a status of its own: neither is a reason.
+    let is_reason = |dependency: &&Dependency| !matches!(dependency, Dependency::RateLimiter | Dependency::Client);
+    let codes: BTreeSet<String> =
+        Dependency::ALL.iter().filter(is_reason).map(|part| kebab(part.as_str()) + "-unavailable").collect();
+    let documented = codes_of_rows(&operations("Outages")).into_iter().filter(|code| code != "reason");
+    assert_eq!(documented.collect::<BTreeSet<_>>(), codes);
 }
 
 #[test]
-fn every_event_is_in_the_documentation() {
-    let events =
-        texts_after(&sources_below("src"), &["Event::info(", "Event::warn(", "Event::error(", "Event::new(level,"]);
-    assert!(events.len() > 15, "{events:?}");
-    let operations = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/operations.md");
-    let operations = std::fs::read_to_string(operations).unwrap();
-    let rows: Vec<&str> = operations.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next()).collect();
-    for event in events {
-        assert!(rows.iter().any(|row| row.contains(&format!("`{event}`"))), "{event}");
+fn every_event_is_documented() {
+    let documented = codes_of_rows(&operations("The edge's log"));
+    for event in EventName::ALL {
+        assert!(documented.iter().any(|code| code == event.as_str()), "{event}");
     }
 }
 
-/// Who alerts on a reason that docs/operations.md names must not find that it was renamed in passing.
+/// Operators alert on the reasons that docs/operations.md names, so renaming one must fail a test.
 #[test]
-fn every_reason_that_the_documentation_names_can_occur() {
-    let source = kebab(&sources_below("src"));
-    let home = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let operations = std::fs::read_to_string(home.join("../../docs/operations.md")).unwrap();
-    let rows = operations.lines().filter(|line| line.starts_with("| `reason` "));
-    let named: Vec<&str> =
-        rows.flat_map(|row| row.split('`').skip(3).step_by(2)).filter(|code| code.contains('-')).collect();
-    assert!(named.len() > 6, "{named:?}");
-    for reason in named {
-        assert!(source.contains(reason), "{reason}");
+fn every_documented_reason_exists() {
+    let codes: Vec<String> = Reason::ALL.iter().map(|reason| kebab(reason.as_str())).collect();
+    let text = operations("Rejects");
+    let rows = text.lines().filter(|line| line.starts_with("| `reason` "));
+    let documented = rows.flat_map(|row| row.split('`').skip(3).step_by(2)).filter(|code| code.contains('-'));
+    let documented: Vec<&str> = documented.collect();
+    assert!(documented.len() > 6, "{documented:?}");
+    for code in documented {
+        assert!(codes.iter().any(|known| known == code), "{code}");
     }
 }

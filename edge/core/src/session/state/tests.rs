@@ -1,6 +1,10 @@
+use causeway_protocol::subject::Subject;
 use proptest::prelude::*;
 
-use super::*;
+use super::{
+    lease::{BUSY_RETRY_MS, REFUSAL_PAUSE_MS},
+    *,
+};
 
 fn create() -> Command {
     Command::Create {

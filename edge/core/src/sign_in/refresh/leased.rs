@@ -11,6 +11,7 @@ use crate::{
     },
     runtime::{
         clock::{millis, within},
+        dependency::Dependency,
         platform::Platform,
         telemetry::{self, Renewal},
     },
@@ -48,7 +49,7 @@ impl<P: Platform> LeasedRefresh<'_, P> {
         let send_by_ms = Some(platform.now_ms().saturating_add(millis(TIMEOUT)));
         let client = Client { send_by_ms, ..self.client };
         let work = async { Ok(self.request(&client, restriction).await) };
-        let answer = within(platform, TIMEOUT, "identity provider", work).await;
+        let answer = within(platform, TIMEOUT, Dependency::IdentityProvider, work).await;
         answer.unwrap_or(Answer { outcome: RefreshOutcome::Unknown, denied: None })
     }
 

@@ -8,7 +8,10 @@ use super::leased::{Answer, LeasedRefresh};
 use crate::{
     error::Error,
     oauth::{provider::RefreshPolicy, refresh::RefreshOutcome, restriction::Restriction, revocation::revoke},
-    runtime::{clock::millis, platform::Platform, telemetry::Renewal, unavailable::Unavailable},
+    runtime::{
+        clock::millis, dependency::Dependency, platform::Platform, reason::Reason, telemetry::Renewal,
+        unavailable::Unavailable,
+    },
     session::{
         record::{LinkedAccount, RestrictedToken},
         state::{Consumption, Outcome},
@@ -52,12 +55,12 @@ impl<P: Platform> LeasedRefresh<'_, P> {
                 let wait = retry_after_seconds.map_or(PAUSE, |seconds| Duration::from_secs(seconds.into()));
                 let wait_ms = millis(wait.clamp(PAUSE, MAX_PAUSE));
                 self.sessions.release(self.lease, Outcome::NotConsumed { wait_ms, possibly_consumed }).await?;
-                Err(Unavailable::new("identity provider", detail).into())
+                Err(Unavailable::new(Dependency::IdentityProvider, detail).into())
             }
             RefreshOutcome::Unknown => {
                 self.report(Renewal::Lost);
                 self.sessions.release(self.lease, Outcome::Unanswered { wait_ms: millis(PAUSE) }).await?;
-                Err(Unavailable::new("identity provider", "gave no answer that could be read").into())
+                Err(Unavailable::new(Dependency::IdentityProvider, "gave no answer that could be read").into())
             }
         }
     }
@@ -129,10 +132,10 @@ impl<P: Platform> LeasedRefresh<'_, P> {
     }
 
     /// Ends the session whose own account's grant the provider ended.
-    async fn end_session<T>(&self, reason: &'static str) -> Result<T, Error> {
+    async fn end_session<T>(&self, reason: Reason) -> Result<T, Error> {
         if self.sessions.end_with_lease(self.lease, EndReason::Revoked).await? {
             self.report(Renewal::Ended(reason));
-            return Err(Error::Unauthenticated { reason: "the provider ended the account's grant" });
+            return Err(Error::Unauthenticated { reason: Reason::GrantEnded });
         }
         // The lease has passed on: the account may be connected anew, and the answer was about its former tokens.
         self.report(Renewal::Superseded);
@@ -140,12 +143,12 @@ impl<P: Platform> LeasedRefresh<'_, P> {
     }
 
     /// Ends the session for which the provider sent tokens of another subject, and revokes these.
-    async fn end_mistrusted_session<T>(&self, reason: &'static str, tokens: &TokenSet) -> Result<T, Error> {
+    async fn end_mistrusted_session<T>(&self, reason: Reason, tokens: &TokenSet) -> Result<T, Error> {
         self.report(Renewal::SubjectMismatch(reason));
         let ended = self.sessions.end(&self.lease.session.handle, EndReason::Revoked).await;
         revoke(&self.client, tokens, self.dpop.as_ref()).await;
         ended?;
-        Err(Error::Unauthenticated { reason: "session ended for a refresh that cannot be trusted" })
+        Err(Error::Unauthenticated { reason: Reason::RefreshSubjectMismatch })
     }
 
     /// The entry for a denied restriction.
@@ -165,7 +168,7 @@ fn consumption_by_denial(policy: RefreshPolicy) -> Consumption {
 }
 
 fn lease_lost() -> Error {
-    Unavailable::new("session coordinator", "gave the turn to somebody else").into()
+    Unavailable::new(Dependency::SessionCoordinator, "gave the turn to somebody else").into()
 }
 
 /// Stores the record without a refresh token that no longer works, so that it is not sent again.

@@ -1,6 +1,6 @@
 //! Checks of the answers that browsers get.
 
-use causeway_core::{http::web::Response, testing::platform::Text};
+use causeway_core::{http::web::Response, testing::body::InMemoryBody};
 use http::StatusCode;
 use serde_json::Value;
 
@@ -28,7 +28,7 @@ pub(super) struct SentRequest {
 }
 
 impl World {
-    pub(super) fn check_answer(&self, browser: &Browser, sent: &SentRequest, response: Response<Text>) {
+    pub(super) fn check_answer(&self, browser: &Browser, sent: &SentRequest, response: Response<InMemoryBody>) {
         let duration_ms = self.now_ms() - sent.began_ms;
         let is_stalled = self.scheduler.current().is_some_and(|task| self.checker.stalled.borrow().contains(&task));
         if duration_ms > MAX_REQUEST_MS && !is_stalled {
@@ -125,7 +125,7 @@ impl World {
     }
 
     /// A change that the edge confirms has happened.
-    fn check_change(&self, browser: &Browser, sent: &SentRequest, response: &Response<Text>) {
+    fn check_change(&self, browser: &Browser, sent: &SentRequest, response: &Response<InMemoryBody>) {
         let number = browser.number;
         if sent.target.ends_with("/disconnect") {
             self.count("accounts disconnected");

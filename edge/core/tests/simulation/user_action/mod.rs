@@ -11,7 +11,7 @@ use causeway_core::{
         index::{IndexName, IssuedAt},
         record::SessionRecord,
     },
-    testing::platform::Text,
+    testing::body::InMemoryBody,
 };
 use causeway_protocol::hub::EndReason;
 use http::{Method, StatusCode};
@@ -41,7 +41,11 @@ impl World {
         self.checker.register_task(task, number, intent);
     }
 
-    pub(crate) async fn send_to_edge(self: &Rc<Self>, isolate: usize, request: Request<Text>) -> Response<Text> {
+    pub(crate) async fn send_to_edge(
+        self: &Rc<Self>,
+        isolate: usize,
+        request: Request<InMemoryBody>,
+    ) -> Response<InMemoryBody> {
         let isolate = self.isolate(isolate);
         let edge = isolate.edge();
         self.trace(|| format!("isolate {} receives {} {}", isolate.platform.isolate, request.method, request.path));
