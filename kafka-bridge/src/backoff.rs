@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Computes the wait before each retry. Half of it is random, so that clients that failed together do not all return at
+/// Computes the wait before each retry. Half of it is random, so that clients that failed together do not all retry at
 /// once.
 #[derive(Clone, Debug)]
 pub struct Backoff {
@@ -25,13 +25,13 @@ impl Backoff {
         full.mul_f64(0.5 + 0.5 * fastrand::f64())
     }
 
-    /// Number of failures in a row.
+    /// The number of failures in a row.
     #[must_use]
     pub fn tries(&self) -> u32 {
         self.tries
     }
 
-    /// Starts again at the first wait, after a success.
+    /// Returns to the first wait, after a success.
     pub fn reset(&mut self) {
         self.tries = 0;
     }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Returns Unix time in seconds. Epochs are taken from it; tests pass their own.
+/// Returns Unix time in seconds. It is the source of epochs, and tests pass their own.
 pub type Clock = fn() -> u64;
 
 /// Unix time in seconds.

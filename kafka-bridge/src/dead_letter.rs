@@ -1,5 +1,5 @@
 //! Writes records that can't be decoded or delivered to the dead-letter topic `<topic>.dlq`, with the reason and their
-//! coordinates. Their partition then moves on.
+//! coordinates. Delivery of their partition then continues.
 
 use std::sync::Arc;
 
@@ -13,22 +13,22 @@ use crate::{
     topics::{TopicError, Topics},
 };
 
-/// A record that is not delivered.
+/// A record that can't be delivered.
 #[derive(Clone, Debug)]
 pub struct DeadLetter {
     /// The topic it was read from.
     pub topic: String,
     /// The partition it was read from.
     pub partition: i32,
-    /// Its offset, or the first offset if it is several that can't be read separately.
+    /// Its offset, or the first offset of a range that can't be read record by record.
     pub first_offset: i64,
-    /// The last of these offsets.
+    /// The last offset of that range, otherwise the same offset.
     pub last_offset: i64,
     /// The reason, in one word.
     pub reason: &'static str,
     /// Further detail.
     pub detail: Option<String>,
-    /// The record, as far as it is known.
+    /// The record, as far as it could be read.
     pub record: NewRecord,
 }
 
@@ -53,8 +53,8 @@ impl DeadLetters {
 
     /// Writes a dead letter and returns once Kafka has acknowledged it. Retries for as long as Kafka is unreachable.
     ///
-    /// If Kafka rejects it for good, only the log has it. The record itself is still in its topic, and its partition
-    /// must not stop for it.
+    /// If Kafka rejects it for good, only the log reports it: one record must not stop its partition, and it is still
+    /// in its topic.
     ///
     /// # Errors
     /// [`Stopped`] if `stop` was cancelled first. The record is read again after the restart.
@@ -66,7 +66,7 @@ impl DeadLetters {
             first_offset,
             last_offset,
             reason,
-            "passed over, goes to the dead-letter topic"
+            "record not deliverable, writing it to the dead-letter topic"
         );
         self.metrics.dead_letters.with_label_values(&[topic.as_str(), reason]).inc();
         let mut backoff = Backoff::default();
@@ -83,7 +83,15 @@ impl DeadLetters {
                     tracing::warn!(topic, partition, first_offset, %error, "dead letter not written, trying again");
                 }
                 Err(error) => {
-                    tracing::error!(topic, partition, first_offset, last_offset, reason, %error, "dead letter can't be written, only this line has it");
+                    tracing::error!(
+                        topic,
+                        partition,
+                        first_offset,
+                        last_offset,
+                        reason,
+                        %error,
+                        "dead letter can't be written, skipping it"
+                    );
                     return Ok(());
                 }
             }

@@ -18,7 +18,7 @@ pub enum Dependency {
     Redis,
 }
 
-/// How a dependency did at the last call.
+/// The outcome of the last call to a dependency.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
@@ -47,22 +47,22 @@ pub struct Report {
     pub fault: Option<&'static str>,
 }
 
-/// The edge rejects records although it accepts the bridge itself.
+/// The fault while the edge rejects records although it accepts the bridge's signature.
 const REJECTING: &str =
     "the edge refuses one record after another: edge and bridge are probably of different versions; delivery waits";
 
 impl Report {
-    /// Whether the bridge can take events, and serve streams if the buffers are in Redis.
+    /// Whether the bridge can accept events, and serve streams if the buffers are in Redis.
     ///
     /// The edge's state is reported but does not count. A bridge taken out of service because of the edge could not
-    /// take events either.
+    /// accept events either.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.kafka == State::Ok && self.redis.is_none_or(|redis| redis == State::Ok)
     }
 }
 
-/// Collects the states. The parts that call a dependency report here.
+/// The states of all dependencies. The modules that call a dependency report its state here.
 #[derive(Debug)]
 pub struct Health(Mutex<Inner>);
 
@@ -83,7 +83,7 @@ impl Health {
         Self(Mutex::new(Inner { report, rejecting: BTreeSet::new() }))
     }
 
-    /// Records how a call to a dependency went. Logs a change.
+    /// Records whether a call to a dependency succeeded. Logs a change.
     pub fn set(&self, dependency: Dependency, ok: bool) {
         let now = if ok { State::Ok } else { State::Failing };
         let report = &mut self.inner().report;
@@ -93,7 +93,7 @@ impl Health {
             Dependency::Redis => report.redis.get_or_insert_default(),
         };
         if *state != now {
-            tracing::info!(neighbour = ?dependency, before = ?*state, ?now, "a neighbour's state changed");
+            tracing::info!(?dependency, before = ?*state, ?now, "a dependency's state changed");
             *state = now;
         }
     }

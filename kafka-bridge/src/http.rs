@@ -29,18 +29,18 @@ use crate::{
     stream::{LiveStream, Streams},
 };
 
-/// Largest body: the widget's data and the envelope that the edge adds.
+/// The largest body: the widget's data and the envelope that the edge adds.
 const MAX_BODY_BYTES: usize = MAX_EVENT_BYTES + 8 * 1024;
 
-/// Most requests at a time. Each may hold a body in memory.
+/// The maximum number of requests at a time. Each may hold a body in memory.
 const MAX_REQUESTS: usize = 1024;
 
-/// Longest time for a body to arrive.
+/// The longest time for a body to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What the handlers use.
+/// What the handlers need.
 pub struct Context {
-    /// Takes events.
+    /// Accepts events.
     pub inbound: Arc<Inbound>,
     /// Verifies the edge's signatures.
     pub keys: Arc<KeyRing>,
@@ -69,7 +69,7 @@ pub fn router(context: Context) -> Router {
         .with_state(shared)
 }
 
-/// The routes for operators. Metrics are not for the public: they show how much is going on.
+/// The routes for operators. Metrics are not public, because they reveal the load.
 pub fn admin_router(health_state: Arc<Health>, metrics_state: Arc<Metrics>) -> Router {
     Router::new()
         .route("/metrics", get(metrics).with_state(metrics_state))
@@ -103,8 +103,8 @@ async fn events(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Re
     response
 }
 
-/// Verifies the signed head before it allocates anything for the request, so that unsigned requests cannot exhaust the
-/// permits the edge needs.
+/// Verifies the signed head first, so that unsigned requests can't exhaust the permits or the memory that the edge's
+/// requests need.
 async fn accept(shared: &Shared, request: Request<Body>) -> Result<Accepted, Rejection> {
     let (head, body) = request.into_parts();
     let digest = verify_head(&shared.context.keys, &head)?;
@@ -173,10 +173,10 @@ async fn metrics(State(metrics): State<Arc<Metrics>>) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics.render()).into_response()
 }
 
-/// The edge's request id, so that both logs agree, or a new one.
+/// The edge's request id, so that both logs have the same one, or a new id.
 fn request_id(headers: &HeaderMap) -> String {
-    let given = headers.get("x-request-id").and_then(|value| value.to_str().ok());
-    given
+    let edges_id = headers.get("x-request-id").and_then(|value| value.to_str().ok());
+    edges_id
         .filter(|id| (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'))
         .map_or_else(|| format!("{:032x}", fastrand::u128(..)), str::to_owned)
 }

@@ -4,13 +4,13 @@
 //! - [`server`]: builds all parts, serves until shutdown, then drains.
 //! - [`listen`]: accepts connections and limits how long a client may take.
 //! - [`http`]: the routes.
-//! - [`rejection`]: the problem documents that requests are rejected with.
+//! - [`rejection`]: why requests are rejected, and the problem documents that say so.
 //! - [`inbound`]: writes each `POST /v1/events` to Kafka as one record and waits for the acknowledgement.
 //! - [`outbound`]: delivers Kafka records to the users' buffers, at the edge or in Redis.
 //! - [`redis_store`]: the users' buffers and the checkpoints in Redis.
 //! - [`stream`]: serves `GET /v1/stream` as Server-Sent Events from the buffers in Redis.
 //! - [`dead_letter`]: writes records that can't be decoded or delivered to a dead-letter topic.
-//! - [`topics`]: knows which topics exist and how many partitions each has.
+//! - [`topics`]: tracks which topics exist and how many partitions each has.
 //! - [`kafka`]: the trait in front of a Kafka client, and its implementation on rskafka.
 //! - [`partitioner`]: chooses partitions as Kafka's Java client does.
 //! - [`health`]: the state of each dependency, for `/readyz`.
@@ -18,8 +18,8 @@
 //! - [`backoff`]: waits between retries.
 //! - [`clock`]: Unix time.
 //!
-//! The bridge keeps nothing that a restart could lose. An event is answered once Kafka has stored it. The checkpoint is
-//! stored beside the users' buffers and moves only after the records before it are stored there.
+//! A restart loses nothing. An event is answered once Kafka has stored it. The checkpoint is stored beside the users'
+//! buffers and moves only after the records before it are stored there.
 
 pub mod backoff;
 pub mod clock;

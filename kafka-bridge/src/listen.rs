@@ -16,14 +16,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 
-/// Longest time for a request's headers, and for a connection to idle between requests. Shorter than the drain.
+/// The longest time for a request's headers, and for a connection to idle between requests. Shorter than the drain.
 pub const HEADERS_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Longest time in which a client may read nothing of what is written to it. The edge's hub closes a stream as late.
+/// The longest time in which a client may read nothing of what is written to it. The edge's hub has the same limit.
 pub const WRITE_TIMEOUT: Duration = MAX_STALL;
 
-/// Most bytes buffered between a response body and its client; a single chunk may exceed it. A slow reader of a stream
-/// costs this much memory and its read position.
+/// The maximum number of bytes buffered between a response body and its client; a single chunk may exceed it. A slow
+/// reader of a stream costs this much memory and its read position.
 const MAX_BUFFER_BYTES: usize = 64 * 1024;
 
 /// Time limits for clients.
@@ -41,7 +41,7 @@ impl Default for ClientTimeouts {
     }
 }
 
-/// Pause after a connection could not be accepted, usually because too many are open.
+/// The wait after a failure to accept a connection, which usually means that too many are open.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// Serves until stopped, then finishes the requests in progress and returns.
@@ -55,7 +55,7 @@ pub async fn serve(listener: TcpListener, router: Router, client_timeouts: Clien
         accepted.set_write_timeout(Some(client_timeouts.writes));
         let connection = connections.watch(builder.serve_connection(TokioIo::new(Box::pin(accepted)), service));
         tokio::spawn(async move {
-            // How a client disconnects is not worth a log line.
+            // An error here only says how the client disconnected, so it is not logged.
             let _ = connection.await;
         });
     }
@@ -72,7 +72,7 @@ async fn accept(listener: &TcpListener) -> TcpStream {
                 return connection;
             }
             Err(error) => {
-                tracing::error!(%error, "no connection can be accepted");
+                tracing::error!(%error, "connections can't be accepted, trying again");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

@@ -16,13 +16,13 @@ use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    // rskafka logs every connection and retry. The bridge logs what matters of that itself.
+    // rskafka logs every connection and retry. The bridge itself logs those that matter.
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,rskafka=off"));
     tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).with_writer(std::io::stderr).init();
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(error = format!("{error:#}"), "the bridge ends");
+            tracing::error!(error = format!("{error:#}"), "the bridge failed");
             ExitCode::FAILURE
         }
     }
@@ -33,7 +33,7 @@ async fn run() -> anyhow::Result<()> {
     if let BufferStore::Edge(url) = &config.buffer_store
         && url.scheme() == "http"
     {
-        tracing::info!("BRIDGE_EDGE_URL is not https: deliveries are signed but travel in the clear");
+        tracing::info!("BRIDGE_EDGE_URL is not https: deliveries are signed but not encrypted");
     }
     let edge = TcpListener::bind(config.listen).await.with_context(|| format!("BRIDGE_LISTEN {}", config.listen))?;
     let admin = match config.admin_listen {
@@ -49,7 +49,14 @@ async fn run() -> anyhow::Result<()> {
         }
     };
     let kafka = Arc::new(RskafkaIo::new(RskafkaOptions::new(config.kafka.clone()))?);
-    tracing::info!(listen = %edge.local_addr()?, admin = ?config.admin_listen, "config.hop" = ?config.buffer_store, ?config.channels, outbound = config.outbound_topic, "the bridge begins");
+    tracing::info!(
+        listen = %edge.local_addr()?,
+        admin_listen = ?config.admin_listen,
+        channels = ?config.channels,
+        outbound_topic = config.outbound_topic,
+        buffer_store = ?config.buffer_store,
+        "the bridge is starting"
+    );
     server::run(config, kafka, Listeners { edge, admin }, Tuning::default(), shutdown).await?;
     Ok(())
 }

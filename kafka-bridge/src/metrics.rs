@@ -34,7 +34,7 @@ pub struct Metrics {
     pub stream_requests: IntCounterVec,
     /// Resets sent to streams, by reason.
     pub stream_resets: IntCounterVec,
-    /// How often the Redis subscription broke.
+    /// Interruptions of the Redis subscription.
     pub subscription_breaks: IntCounter,
 }
 
@@ -54,7 +54,7 @@ impl Metrics {
         };
         let ack_buckets = vec![0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
         Ok(Self {
-            events: by("causeway_events_total", "Answers to POST /v1/events.", &["status"])?,
+            events: by("causeway_events_total", "Responses to POST /v1/events.", &["status"])?,
             ack_seconds: Histogram::with_opts(
                 HistogramOpts::new("causeway_event_ack_seconds", "From an event's arrival to Kafka's acknowledgement.")
                     .buckets(ack_buckets),
@@ -67,16 +67,20 @@ impl Metrics {
             )?,
             delivery_failures: by(
                 "causeway_delivery_failures_total",
-                "Deliveries that failed and are repeated.",
+                "Deliveries that failed and are retried.",
                 &["reason"],
             )?,
             backlog: gauge("causeway_backlog_records", "Records fetched and not yet delivered.")?,
             lag: gauge("causeway_lag_records", "Records in Kafka beyond the checkpoint.")?,
             rejecting: gauge(
                 "causeway_edge_refuses_records",
-                "1 while delivery waits because the edge refuses one record after another.",
+                "1 while delivery waits because the edge rejects one record after another.",
             )?,
-            dead_letters: by("causeway_dead_letters_total", "Records passed over.", &["topic", "reason"])?,
+            dead_letters: by(
+                "causeway_dead_letters_total",
+                "Records written to a dead-letter topic instead of being delivered.",
+                &["topic", "reason"],
+            )?,
             lost_to_retention: by(
                 "causeway_lost_to_retention_total",
                 "Offsets that retention removed before they were delivered.",
@@ -84,11 +88,15 @@ impl Metrics {
             )?,
             streams: IntGauge::new("causeway_streams", "Streams being served.")
                 .and_then(|metric| register(&registry, metric))?,
-            stream_requests: by("causeway_streams_asked_total", "Answers to GET /v1/stream.", &["status"])?,
-            stream_resets: by("causeway_stream_resets_total", "Losses admitted to streams.", &["reason"])?,
+            stream_requests: by("causeway_streams_asked_total", "Responses to GET /v1/stream.", &["status"])?,
+            stream_resets: by(
+                "causeway_stream_resets_total",
+                "Resets sent to streams, which report a possible gap.",
+                &["reason"],
+            )?,
             subscription_breaks: IntCounter::new(
                 "causeway_subscription_breaks_total",
-                "How often the connection that wakes streams broke.",
+                "Interruptions of the Redis subscription that wakes streams.",
             )
             .and_then(|metric| register(&registry, metric))?,
             registry,

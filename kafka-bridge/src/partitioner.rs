@@ -1,4 +1,4 @@
-//! Chooses the partition of a key as Kafka's Java client does. Other producers of the same topic then agree, and a
+//! Chooses the partition of a key as Kafka's Java client does. All producers of a topic then choose the same one, and a
 //! user's events stay in order.
 
 /// The partition of `key` in a topic with `partitions` partitions, at least one.

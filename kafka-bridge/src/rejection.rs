@@ -1,4 +1,4 @@
-//! Why the HTTP side rejects a request. Each reason has one status and one code, sent as a problem document.
+//! Why a request is rejected. Each reason has one status and one code, sent as a problem document.
 
 use axum::{
     http::{HeaderValue, StatusCode, header},
@@ -13,7 +13,7 @@ pub enum Rejection {
     #[error("the request is malformed: {0}")]
     Malformed(String),
     /// The signature is missing, invalid or stale.
-    #[error("the signature does not hold: {0}")]
+    #[error("the signature is not valid: {0}")]
     Unauthorized(String),
     /// The channel does not exist.
     #[error("there is no such channel")]
@@ -37,15 +37,15 @@ pub enum Rejection {
     #[error("too many events are waiting")]
     Busy,
     /// Kafka did not acknowledge the event in time, or rejected it.
-    #[error("kafka did not take the event: {0}")]
+    #[error("kafka did not store the event: {0}")]
     Unavailable(String),
-    /// The bridge serves as many streams as it may.
+    /// The bridge has as many open streams as it may have.
     #[error("too many streams: {0}")]
     StreamsFull(&'static str),
-    /// The user has as many streams as a user may.
+    /// The user has as many open streams as a user may have.
     #[error("too many streams of this user")]
     UserStreamsFull,
-    /// The session was ended elsewhere, and the edge did not know yet.
+    /// The session has ended, and this edge instance did not know that yet.
     #[error("the session has ended")]
     SessionEnded,
     /// The user's buffer can't be read.
@@ -92,7 +92,7 @@ impl Rejection {
         }
     }
 
-    /// A sentence for people. It reveals nothing about the inside of the bridge.
+    /// A sentence for people. It reveals nothing about internals.
     fn title(&self) -> &'static str {
         match self {
             Self::Malformed(_) => "The request is malformed.",
@@ -105,23 +105,23 @@ impl Rejection {
             Self::IdReused => "The id was used for another event.",
             Self::Busy => "Too many events are waiting; try again shortly.",
             Self::Unavailable(_) => "The event could not be stored; try again shortly.",
-            Self::SessionEnded => "The session is over.",
+            Self::SessionEnded => "The session has ended.",
             Self::StreamsFull(_) => "Too many streams are open; try again shortly.",
             Self::UserStreamsFull => "This user has too many streams open.",
             Self::StreamUnavailable(_) => "The stream could not be opened; try again shortly.",
         }
     }
 
-    /// The response. Details go to the log only, under the same request id.
+    /// The response. Details are only logged, with the same request id.
     #[must_use]
     pub fn into_response(self, request_id: &str) -> Response {
         let status = self.status();
-        tracing::warn!(request_id, status = status.as_u16(), reason = %self, "request refused");
+        tracing::warn!(request_id, status = status.as_u16(), reason = %self, "request rejected");
         let problem = Problem::new(status.as_u16(), self.code(), self.title(), request_id);
         let body = serde_json::to_string(&problem).unwrap_or_default();
         let mut response = (status, [(header::CONTENT_TYPE, PROBLEM_JSON)], body).into_response();
         if status == StatusCode::SERVICE_UNAVAILABLE {
-            // Random, so that rejected clients do not all return in the same second.
+            // Random, so that rejected clients do not all retry in the same second.
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(fastrand::u16(1..=3)));
         }
         response

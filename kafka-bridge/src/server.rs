@@ -1,5 +1,5 @@
 //! Builds all parts, serves until shutdown, then drains. The caller owns the listeners and the shutdown signal, so a
-//! test can bind port 0 and stop the bridge when it likes.
+//! test can bind port 0 and stop the bridge at any time.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -23,7 +23,7 @@ use crate::{
     topics::{REFRESH_INTERVAL, Topics},
 };
 
-/// Longest drain. Orchestrators usually kill 30 s after the signal.
+/// The longest time to drain. Orchestrators usually kill a process 30 s after the signal.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Settings that only tests change.
@@ -39,7 +39,7 @@ pub struct Tuning {
     pub feed: FeedPolicy,
     /// Limits of the users' buffers in Redis.
     pub buffer: BufferLimits,
-    /// Most streams of one user.
+    /// The maximum number of streams of one user.
     pub user_streams: usize,
     /// The source of epochs, if not the system's clock.
     pub clock: Option<Clock>,
@@ -80,13 +80,13 @@ pub enum ServeError {
     /// The trust store can't be read.
     #[error("the client for the edge can't be built: {0}")]
     EdgeClient(#[from] reqwest::Error),
-    /// Something did not end in time after the signal.
-    #[error("not everything ended within {0:?} of the signal")]
+    /// Some tasks did not end in time after the signal.
+    #[error("some tasks did not end within {0:?} of the signal")]
     Drain(Duration),
 }
 
-/// Serves until `shutdown` completes. Then takes no more requests, answers those in progress, finishes the delivery
-/// request in flight, and returns.
+/// Serves until `shutdown` completes. Then accepts no more requests, answers those in progress, finishes the delivery
+/// requests in flight, and returns.
 ///
 /// # Errors
 /// [`ServeError`] if it can't start or does not end in time.
@@ -108,19 +108,10 @@ pub async fn run(
         BufferStore::Edge(url) => (Arc::new(EdgeClient::new(url, Arc::clone(&keys), Arc::clone(&health))?), None),
         BufferStore::Redis(url) => {
             let redis = Arc::new(Redis::new(url)?);
-            let buffers = Arc::new(UserBuffers::new(Arc::clone(&redis), tuning.buffer));
             let registry = Arc::new(Registry::new(config.max_streams, tuning.user_streams, metrics.streams.clone()));
-            let (health, metrics) = (Arc::clone(&health), Arc::clone(&metrics));
-            let sink = Arc::new(RedisSink::new(Arc::clone(&redis), Arc::clone(&buffers)));
-            let streams = Streams::new(buffers, Arc::clone(&registry), tuning.feed, Arc::clone(&metrics));
-            let drained = Arc::clone(&registry);
-            let stopped = stop.clone();
-            tasks.spawn(async move {
-                stopped.cancelled().await;
-                drained.drain();
-            });
-            tasks.spawn(Subscription { redis, registry, health, metrics }.run(stop.clone()));
-            (sink, Some(Arc::new(streams)))
+            spawn_stream_tasks(&redis, &registry, (&health, &metrics), &tasks, &stop);
+            let (sink, streams) = redis_store(redis, registry, tuning, Arc::clone(&metrics));
+            (Arc::new(sink), Some(Arc::new(streams)))
         }
     };
     let dead_letters = Arc::new(DeadLetters::new(Arc::clone(&kafka), Arc::clone(&topics), Arc::clone(&metrics)));
@@ -136,9 +127,8 @@ pub async fn run(
         (Arc::clone(&metrics), Arc::clone(&health)),
         (config.outbound_topic, config.share, tuning.refresh, tuning.clock.unwrap_or(unix_seconds)),
     );
-    let watched = Arc::clone(&health);
-    let watch_stop = stop.clone();
-    tasks.spawn(async move { topics.watch(inbound_topics, watched, watch_stop).await });
+    let (watch_health, watch_stop) = (Arc::clone(&health), stop.clone());
+    tasks.spawn(async move { topics.watch(inbound_topics, watch_health, watch_stop).await });
     tasks.spawn(outbound.run(stop.clone()));
 
     if let Some(admin) = listeners.admin {
@@ -149,6 +139,45 @@ pub async fn run(
     tasks.spawn(listen::serve(listeners.edge, router(context), tuning.client_timeouts, stop.clone()));
 
     shutdown.await;
+    drain(&tasks, &stop).await
+}
+
+/// The sink that delivers to Redis, and the streams that read from there.
+fn redis_store(
+    redis: Arc<Redis>,
+    registry: Arc<Registry>,
+    tuning: Tuning,
+    metrics: Arc<Metrics>,
+) -> (RedisSink, Streams) {
+    let buffers = Arc::new(UserBuffers::new(Arc::clone(&redis), tuning.buffer));
+    let sink = RedisSink::new(redis, Arc::clone(&buffers));
+    (sink, Streams::new(buffers, registry, tuning.feed, metrics))
+}
+
+/// Starts the tasks that wake and end the streams: the subscription to Redis, and the drain at the end.
+fn spawn_stream_tasks(
+    redis: &Arc<Redis>,
+    registry: &Arc<Registry>,
+    (health, metrics): (&Arc<Health>, &Arc<Metrics>),
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) {
+    let (drained, stopped) = (Arc::clone(registry), stop.clone());
+    tasks.spawn(async move {
+        stopped.cancelled().await;
+        drained.drain();
+    });
+    let subscription = Subscription {
+        redis: Arc::clone(redis),
+        registry: Arc::clone(registry),
+        health: Arc::clone(health),
+        metrics: Arc::clone(metrics),
+    };
+    tasks.spawn(subscription.run(stop.clone()));
+}
+
+/// Stops all tasks and waits until they have ended.
+async fn drain(tasks: &TaskTracker, stop: &CancellationToken) -> Result<(), ServeError> {
     tracing::info!("draining");
     stop.cancel();
     tasks.close();

@@ -34,8 +34,8 @@ pub struct Topics {
     /// Partitions of a topic that the bridge creates; 0 creates none.
     create_partitions: i32,
     counts: Mutex<BTreeMap<String, i32>>,
-    /// Topics that existed once. One that is removed while the bridge runs was removed on purpose and is not created
-    /// again.
+    /// Topics that have existed since the bridge started. If one of them is missing, an operator removed it, so the
+    /// bridge does not create it again.
     ever_seen: Mutex<BTreeSet<String>>,
     /// Whether the last metadata request failed.
     unreachable: AtomicBool,
@@ -49,8 +49,8 @@ pub enum TopicError {
     /// It does not exist, and the bridge may not create it.
     #[error("topic {0} does not exist and BRIDGE_TOPIC_PARTITIONS is 0, so it is not created")]
     Missing(String),
-    /// It existed and was removed. Whoever removed it may be about to create it again.
-    #[error("topic {0} was removed; it is created by whoever removed it, or when the bridge starts again")]
+    /// It existed and was removed, probably to be recreated with other settings, so it is not created here.
+    #[error("topic {0} was removed; create it again, or restart the bridge if it may create topics")]
     Removed(String),
     /// It does not exist, and creating it failed.
     #[error("topic {topic} does not exist and can't be created: {error}")]
@@ -118,7 +118,7 @@ impl Topics {
         self.load(topic, self.create_partitions).await
     }
 
-    /// Whether Kafka did not answer at the last check. Waiting for it is then useless.
+    /// Whether Kafka did not answer at the last check. A request then fails at once instead of waiting.
     #[must_use]
     pub fn is_kafka_unreachable(&self) -> bool {
         self.unreachable.load(Ordering::Relaxed)
@@ -129,7 +129,7 @@ impl Topics {
         self.check_requested.notify_one();
     }
 
-    /// Drops what is known of a topic, after Kafka reported that it changed. The next lookup asks Kafka.
+    /// Forgets a topic's partition count, after Kafka reported that the topic changed. The next lookup asks Kafka.
     pub fn invalidate(&self, topic: &str) {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner).remove(topic);
     }
@@ -153,8 +153,8 @@ impl Topics {
         }
         let failed = |error| TopicError::NotCreated { topic: topic.to_owned(), error };
         self.kafka.create_topic(topic, partitions).await.map_err(failed)?;
-        // Another instance may have created it first, with another number. Brokers learn of a new topic one after
-        // another.
+        // Another instance may have created it first, with another number of partitions. A broker may learn of a new
+        // topic later than the controller.
         for _ in 0..CREATED_CHECKS {
             if let Some(count) = self.kafka.partitions(topic).await? {
                 tracing::info!(topic, partitions = count, "topic created");
@@ -173,7 +173,7 @@ impl Topics {
             let mut failure = None;
             for topic in &topics {
                 if let Err(error) = self.refresh(topic).await {
-                    tracing::warn!(topic, %error, "topic can't be used for now");
+                    tracing::warn!(topic, %error, "topic can't be used, trying again");
                     wait = backoff.next_wait();
                     failure = Some(error);
                     break;

@@ -10,7 +10,7 @@ use kafka_bridge::redis_store::{BufferLimits, ReadPosition};
 use support::redis::{RedisServer, receive_all, record, record_of, records, user};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
-/// Any time: it only changes as the tests say.
+/// An arbitrary time. Only the tests advance it.
 const NOW: u64 = 1_800_000_000_000;
 
 fn ids(offsets: std::ops::Range<i64>) -> Vec<String> {
@@ -32,7 +32,7 @@ async fn redis_rejects_records_that_a_buffer_had_before() {
     // Another partition of the same user has its own offsets. Another user has its own buffer.
     assert_eq!(buffer.append(&a, 1, &[record(1, 1, 0)], NOW).await, Ok(1));
     assert_eq!(buffer.append(&user("b"), 0, &records(0..1), NOW).await, Ok(1));
-    // The lowest coordinates.
+    // The lowest possible coordinates are accepted.
     assert_eq!(buffer.append(&user("c"), 0, &[record(0, 0, 0)], NOW).await, Ok(1));
     assert_eq!(receive_all(&buffer, &user("c"), None, NOW).await, (None, vec!["v1.0.0.0".to_owned()]));
 }
@@ -204,7 +204,7 @@ async fn pages_are_limited_in_bytes_and_keep_any_json_unchanged() {
 }
 
 #[tokio::test]
-async fn a_user_with_foreign_keys_fails_alone() {
+async fn a_key_of_the_wrong_type_fails_only_its_user() {
     let Some(redis) = RedisServer::start().await else { return };
     let buffer = redis.buffer(BufferLimits::default());
     redis.command::<()>(&["SET", "causeway:{t:a}:partition:0", "x"]).await;

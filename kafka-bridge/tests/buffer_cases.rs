@@ -13,7 +13,7 @@ use causeway_protocol::{
 use kafka_bridge::redis_store::{BufferLimits, ReadPosition, UserBuffers};
 use support::redis::{RedisServer, user};
 
-/// Any time that is later than the longest age.
+/// An arbitrary time later than the longest age.
 const START_MS: u64 = 1_800_000_000_000;
 
 async fn read_all(buffer: &UserBuffers, subject: &Subject, position: &mut ReadPosition) -> Vec<Received> {

@@ -267,7 +267,7 @@ export class StubEdge {
     this.posts.push({ key, text: data.text, user });
     const failure = this.user ? this.postFailures.shift() : { status: 401 };
     if (this.user && user !== this.user.id)
-      json(response, 409, { code: 'user-changed', title: 'Somebody else is signed in by now.' });
+      json(response, 409, { code: 'user-changed', title: 'Another user is signed in by now.' });
     else if (failure?.status === 0) response.destroy();
     else if (failure) json(response, failure.status, { title: failure.title }, failure.headers);
     else this.#accept(key, data.text, response);

@@ -92,7 +92,7 @@ impl Edge {
             Ok((request_id, trace)) => (request_id, trace, Ok(())),
             Err(error) => (UNIDENTIFIED.to_owned(), unidentified_trace(), Err(Error::from(error))),
         };
-        let matched = route::find(&request.method, &request.path, P::AT_EDGE);
+        let matched = route::find(&request.method, &request.path, P::HUB_AT_EDGE);
         let row = matched.as_ref().ok().map(|(row, _)| *row);
         let route = row.map_or("-", |row| row.pattern);
         let platform = &Traced { platform, request_id: &request_id, trace: &trace, route };
@@ -112,7 +112,7 @@ impl Edge {
             }
             Err(Error::HeadersTooLarge) => Err(Error::HeadersTooLarge),
             Err(_) if guard::is_preflight(&method, &headers) => {
-                guard::preflight(config, route::find_any_method(&request.path, P::AT_EDGE), &headers)
+                guard::preflight(config, route::find_any_method(&request.path, P::HUB_AT_EDGE), &headers)
             }
             Err(error) => Err(error),
         };

@@ -77,7 +77,7 @@ pub enum Error {
     TooSlow,
     /// The client disconnected before the answer, and the work was cancelled.
     #[error("client left")]
-    ClientLeft,
+    ClientDisconnected,
     /// The route does not accept the body's type.
     #[error("unsupported media type")]
     UnsupportedMediaType,
@@ -95,7 +95,7 @@ pub enum Error {
     IdempotencyKeyReused,
     /// The user exceeds a rate limit.
     #[error("too many requests")]
-    TooMany,
+    TooManyRequests,
     /// A sign-in was rejected.
     #[error("sign-in refused: {reason}")]
     SignInRefused {
@@ -157,13 +157,13 @@ impl Error {
             Self::BadRequest { .. } | Self::SignInRefused { .. } | Self::LogoutRefused { .. } => {
                 StatusCode::BAD_REQUEST
             }
-            Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
             Self::UserChanged | Self::OwnAccount | Self::OtherAccount => StatusCode::CONFLICT,
             Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::LengthRequired => StatusCode::LENGTH_REQUIRED,
-            Self::TooSlow | Self::ClientLeft => StatusCode::REQUEST_TIMEOUT,
+            Self::TooSlow | Self::ClientDisconnected => StatusCode::REQUEST_TIMEOUT,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BadGateway { .. } => StatusCode::BAD_GATEWAY,
             Self::Unanswerable { .. } => StatusCode::INTERNAL_SERVER_ERROR,
@@ -182,7 +182,7 @@ impl Error {
             Self::Forbidden { .. } => "forbidden",
             Self::NotForUser => "not-for-user",
             Self::BadRequest { .. } => "bad-request",
-            Self::TooMany => "too-many-requests",
+            Self::TooManyRequests => "too-many-requests",
             Self::UserChanged => "user-changed",
             Self::OwnAccount => "own-account",
             Self::OtherAccount => "other-account",
@@ -191,7 +191,7 @@ impl Error {
             Self::TooLarge => "too-large",
             Self::LengthRequired => "length-required",
             Self::TooSlow => "too-slow",
-            Self::ClientLeft => "client-left",
+            Self::ClientDisconnected => "client-left",
             Self::UnsupportedMediaType => "unsupported-media-type",
             Self::SignInRefused { .. } => "sign-in-refused",
             Self::LogoutRefused { .. } => "logout-refused",
@@ -230,10 +230,10 @@ impl Error {
             Self::Forbidden { .. } => "This request may not come from where it came from.".to_owned(),
             Self::NotForUser => "This service is not for users of the provider you signed in with.".to_owned(),
             Self::BadRequest { reason } => format!("The request is malformed: {reason}."),
-            Self::TooMany => "That was a lot at once. Please try again shortly.".to_owned(),
+            Self::TooManyRequests => "That was a lot at once. Please try again shortly.".to_owned(),
             Self::OwnAccount => "This is the account you are signed in with; sign out instead.".to_owned(),
             Self::OtherAccount => "You are signed in with another account there; sign out first.".to_owned(),
-            Self::UserChanged => "Somebody else is signed in by now.".to_owned(),
+            Self::UserChanged => "Another user is signed in by now.".to_owned(),
             Self::IdempotencyKeyReused => "This Idempotency-Key was used for another event.".to_owned(),
             Self::HeadersTooLarge => {
                 "The browser sent more cookies than fit. Those of this service are cleared: please sign in again."
@@ -242,9 +242,9 @@ impl Error {
             Self::TooLarge => "The request's body is too large.".to_owned(),
             Self::LengthRequired => "The request must say how long its body is.".to_owned(),
             Self::TooSlow => "The request's body took too long to arrive.".to_owned(),
-            Self::ClientLeft => "The request was given up by whoever sent it.".to_owned(),
+            Self::ClientDisconnected => "The client closed the request before the response.".to_owned(),
             Self::UnsupportedMediaType => "The request's body must be application/json.".to_owned(),
-            Self::LogoutRefused { .. } => "The logout token is not believed.".to_owned(),
+            Self::LogoutRefused { .. } => "The logout token is not valid.".to_owned(),
             Self::SignInRefused { .. } => "The sign-in could not be completed. Please try again.".to_owned(),
             Self::Unavailable(_) | Self::UpstreamRateLimited { .. } => {
                 "The service cannot do this right now. Please try again shortly.".to_owned()
@@ -262,7 +262,7 @@ impl Error {
         match self {
             Self::Unavailable(_) => Some(2),
             Self::UpstreamRateLimited { retry_after_seconds, .. } => Some(*retry_after_seconds),
-            Self::TooMany => Some(5),
+            Self::TooManyRequests => Some(5),
             Self::Misconfigured => Some(60),
             _ => None,
         }

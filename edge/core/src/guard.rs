@@ -1,4 +1,4 @@
-//! Where a request may come from, and which headers every answer has.
+//! Where a request may come from, and which headers every answer has; [`rate`]: how often.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use url::Url;
@@ -9,11 +9,13 @@ use crate::{
     http::{
         cookie::{self, Embed, MAX_COOKIE_BYTES},
         origin::Origin,
-        web::{Response, single},
+        web::{REQUEST_ID, Response, single},
     },
     route::{Cache, Cors, Csrf, Row},
     runtime::reason::Reason,
 };
+
+pub mod rate;
 
 /// The header that a script must send. No form and no link can send it (M7).
 pub const CSRF_HEADER: HeaderName = HeaderName::from_static("x-csrf");
@@ -21,8 +23,6 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 const SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
-/// Carries the request's id in answers.
-pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Largest size of all headers of a request, names and values together.
 const MAX_HEADER_BYTES: usize = 64 * 1024;
@@ -121,19 +121,19 @@ pub fn check_visited(headers: &HeaderMap) -> Result<(), Error> {
 ///
 /// # Errors
 /// [`Error::Forbidden`].
-pub fn check_begun_here(config: &Config, headers: &HeaderMap) -> Result<(), Error> {
+pub fn check_started_here(config: &Config, headers: &HeaderMap) -> Result<(), Error> {
     let is_own = single(headers, &SEC_FETCH_SITE) == Some("same-origin");
     let is_of_host_page = !is_via_other_site(headers) && has_allowed_referrer(config, headers);
     if is_own || is_of_host_page { Ok(()) } else { forbidden(Reason::NavigationFromOtherSite) }
 }
 
-/// Refuses a navigation that asks for a session for a page, unless a page of exactly that origin began it: whoever chose the
+/// Refuses a navigation that asks for a session for a page, unless a page of exactly that origin began it: the page that chose the
 /// challenge can redeem the session. Only the `Referer` proves that. `Sec-Fetch-Site` names no origin, and redirects of the
 /// page's site do not change the `Referer`.
 ///
 /// # Errors
 /// [`Error::Forbidden`].
-pub fn check_begun_at(page: &Origin, headers: &HeaderMap) -> Result<(), Error> {
+pub fn check_started_at(page: &Origin, headers: &HeaderMap) -> Result<(), Error> {
     if referrer(headers).is_some_and(|origin| origin == page.as_str()) {
         return Ok(());
     }

@@ -103,7 +103,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// Whether runtimes of this kind have the row; see [`crate::runtime::platform::StreamHub::AT_EDGE`].
+    /// Whether runtimes of this kind have the row; see [`crate::runtime::platform::StreamHub::HUB_AT_EDGE`].
     fn exists(&self, hubs_at_edge: bool) -> bool {
         hubs_at_edge || self.handler != Handler::Deliver
     }

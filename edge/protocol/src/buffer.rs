@@ -1,6 +1,9 @@
-//! The limits of a user's buffer. The edge's hub keeps it in SQLite, the bridge in Redis.
+//! The limits of a user's buffer, and of the streams that read from it. The edge's hub keeps the buffer in SQLite, the
+//! bridge in Redis.
 //!
 //! - [`cases`] (feature `testing`): the cases that both buffers must satisfy
+//!
+//! How far a hub sends ahead of a stream's acknowledgements is a limit of the wire, see [`crate::hub`].
 
 #[cfg(feature = "testing")]
 pub mod cases;
@@ -11,18 +14,26 @@ use std::time::Duration;
 pub const MAX_RECORDS: u32 = 500;
 
 /// How long a record is kept.
-pub const MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+pub const MAX_AGE: Duration = Duration::from_hours(24);
+
+/// How long after its last append a buffer in Redis expires. It exceeds [`MAX_AGE`], because an empty buffer still
+/// rejects the records that it had before.
+pub const IDLE_EXPIRY: Duration = Duration::from_hours(7 * 24);
 
 /// The maximum number of records in one read.
 pub const PAGE_RECORDS: u32 = 32;
+
+/// The maximum number of bytes in one read from Redis. A single record may exceed it. The hub limits what it sends by
+/// [`crate::hub::WINDOW_BYTES`] instead.
+pub const PAGE_BYTES: u32 = 64 * 1024;
 
 /// The maximum number of open streams of a user. A user's tabs share one stream, so these are devices, and connections
 /// whose end has not been noticed yet.
 pub const MAX_USER_STREAMS: usize = 32;
 
-/// How long a client may take nothing of what is sent to it before its stream is closed.
-pub const MAX_STALL: Duration = Duration::from_secs(60);
+/// How long a client may read nothing of what is sent to it before its stream is closed.
+pub const MAX_STALL: Duration = Duration::from_mins(1);
 
 /// How long a session's end is remembered. It exceeds the time for which any other part uses a session without checking
 /// it, and the lifetime of a stream, which checks its session when it reconnects.
-pub const END_REMEMBERED: Duration = Duration::from_secs(60 * 60);
+pub const END_REMEMBERED: Duration = Duration::from_hours(1);

@@ -1,7 +1,7 @@
 //! A client's position in its stream: the SSE id `v1.<epoch>.<partition>.<offset>`.
 //!
-//! The session chooses the user, never the cursor. A forged cursor can at worst name a wrong position in the forger's own
-//! stream, which answers with `reset`.
+//! The session chooses the user, never the cursor. A forged cursor can at worst name a wrong position in the forger's
+//! own stream, which answers with `reset`.
 
 use std::{fmt, str::FromStr};
 
@@ -50,8 +50,8 @@ impl FromStr for Cursor {
     }
 }
 
-/// Parses digits without a leading zero. `FromStr` for integers also accepts a sign and leading zeros, so one cursor would
-/// have several spellings.
+/// Parses digits without a leading zero. `FromStr` for integers also accepts a sign and leading zeros, so one cursor
+/// would have several spellings.
 fn number<T: FromStr>(text: &str) -> Result<T, CursorError> {
     let has_leading_zero = text.len() > 1 && text.starts_with('0');
     if text.is_empty() || has_leading_zero || !text.bytes().all(|b| b.is_ascii_digit()) {

@@ -78,7 +78,7 @@ impl Checkpoint {
 pub struct DeliverResponse {
     /// The stored checkpoint, if any. It is not moved if `failed` is not empty.
     pub checkpoint: Option<Checkpoint>,
-    /// The users whose append failed for now. Only their records must be delivered again.
+    /// The users whose append failed. Only their records must be delivered again.
     pub failed: Vec<Subject>,
 }
 

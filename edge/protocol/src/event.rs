@@ -11,8 +11,8 @@ pub const EVENTS_PATH: &str = "/v1/events";
 /// The largest body that the edge accepts from a widget, in bytes. The bridge also allows for the envelope.
 pub const MAX_EVENT_BYTES: usize = 64 * 1024;
 
-/// An event that the edge posts to the bridge. The bridge writes it to the channel's inbound topic as a CloudEvent 1.0 in
-/// binary mode: each attribute a `ce_` header, the value the bytes of `data`, the key the subject.
+/// An event that the edge posts to the bridge. The bridge writes it to the channel's inbound topic as a CloudEvent 1.0
+/// in binary mode: each attribute a `ce_` header, the value the bytes of `data`, the key the subject.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct InboundEvent {
     /// The channel of `POST /events/{channel}`. The bridge's configuration maps it to a topic.

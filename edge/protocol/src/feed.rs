@@ -1,5 +1,5 @@
-//! The rules of one SSE stream, without I/O: what is written first, when a keep-alive is due, when the stream rotates and
-//! what ends it. The Worker and the bridge drive one [`Feed`] per client.
+//! The rules of one SSE stream, without I/O: what is written first, when a keep-alive is due, when the stream rotates
+//! and what ends it. The Worker and the bridge drive one [`Feed`] per client.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use crate::hub::{ACK_EVERY_BYTES, ACK_EVERY_RECORDS, Ack, EndReason, HubMessage}
 /// The timing of a stream.
 #[derive(Clone, Copy, Debug)]
 pub struct FeedPolicy {
-    /// A comment is written after this much silence. It makes middleboxes keep the connection, and its failure reveals a
-    /// client that has disconnected.
+    /// A comment is written after this much silence. It makes middleboxes keep the connection, and its failure reveals
+    /// a client that has disconnected.
     pub keep_alive: Duration,
-    /// A stream ends after this time, give or take a fifth, and the client resumes. So connections move to new deployments
-    /// and are balanced again.
+    /// A stream ends after this time, give or take a fifth, and the client resumes. So connections move to new
+    /// deployments and are balanced again.
     pub rotate_after: Duration,
     /// The minimum `retry:`, the time that the client waits before it resumes.
     pub retry: Duration,
@@ -53,14 +53,15 @@ pub struct Feed {
 impl Feed {
     /// Opens a stream. The first bytes are due at once, so that the client knows that it is connected.
     ///
-    /// `jitter` is uniform in 0..=1. It spreads the rotations and reconnects of clients that connected at the same time.
+    /// `jitter` is uniform in 0..=1. It spreads the rotations and reconnects of clients that connected at the same
+    /// time.
     #[must_use]
     pub fn open(policy: FeedPolicy, now_ms: u64, session_ends_in: Duration, jitter: f64) -> (Self, Step) {
-        let life = policy.rotate_after.mul_f64(0.8 + 0.4 * jitter.clamp(0.0, 1.0));
+        let lifetime = policy.rotate_after.mul_f64(0.8 + 0.4 * jitter.clamp(0.0, 1.0));
         let feed = Self {
             policy,
             keep_alive_at_ms: after(now_ms, policy.keep_alive),
-            rotate_at_ms: after(now_ms, life),
+            rotate_at_ms: after(now_ms, lifetime),
             ends_at_ms: after(now_ms, session_ends_in),
             unacked_records: 0,
             unacked_bytes: 0,
@@ -90,14 +91,18 @@ impl Feed {
                 });
                 Step { bytes: format!("id: {cursor}\ndata: {}\n\n", one_line(event.get())), ack, end: false }
             }
-            // The empty id makes the client forget its position. It would otherwise resume from it, and be reset, again and
-            // again.
-            HubMessage::Reset { reason } => Step { bytes: named("id\nevent: reset", reason), ..Step::default() },
-            HubMessage::End { reason } => Step { bytes: named("event: end", reason), end: true, ..Step::default() },
+            // The empty id makes the client forget its position. It would otherwise resume from it, and be reset, again
+            // and again.
+            HubMessage::Reset { reason } => {
+                Step { bytes: frame_with_reason("id\nevent: reset", reason), ..Step::default() }
+            }
+            HubMessage::End { reason } => {
+                Step { bytes: frame_with_reason("event: end", reason), end: true, ..Step::default() }
+            }
         }
     }
 
-    /// Handles the time of [`Feed::next_timer_ms`].
+    /// Handles the timer that is due at [`Feed::next_timer_ms`].
     pub fn on_timer(&mut self, now_ms: u64) -> Step {
         if now_ms >= self.ends_at_ms {
             return self.on_message(now_ms, &HubMessage::End { reason: EndReason::Expired });
@@ -117,7 +122,7 @@ fn after(now_ms: u64, wait: Duration) -> u64 {
     now_ms.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX))
 }
 
-fn named(head: &str, reason: &impl serde::Serialize) -> String {
+fn frame_with_reason(head: &str, reason: &impl serde::Serialize) -> String {
     let reason = serde_json::to_string(reason).unwrap_or_else(|_| "\"unknown\"".to_owned());
     format!("{head}\ndata: {{\"reason\":{reason}}}\n\n")
 }
@@ -162,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn keep_alive_fills_silence_and_is_postponed_by_a_record() {
+    fn keep_alive_follows_silence_and_is_postponed_by_a_record() {
         let (mut feed, _) = Feed::open(FeedPolicy::default(), 0, HOUR, 0.0);
         assert_eq!(feed.next_timer_ms(), 15_000);
         feed.on_message(10_000, &record(1, "{}"));
@@ -203,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn reset_clears_the_clients_id_and_end_ends() {
+    fn reset_clears_the_clients_id_and_end_ends_the_stream() {
         let (mut feed, _) = Feed::open(FeedPolicy::default(), 0, HOUR, 0.0);
         let step = feed.on_message(0, &HubMessage::Reset { reason: ResetReason::OutOfBuffer });
         assert_eq!(step.bytes, "id\nevent: reset\ndata: {\"reason\":\"out_of_buffer\"}\n\n");

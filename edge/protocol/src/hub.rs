@@ -1,7 +1,8 @@
 //! Messages between a user's hub (the Durable Object that buffers the user's records) and a stream reading from it.
 //!
-//! The stream acknowledges what its client has taken. The hub sends at most a window of records ahead of that. So a slow
-//! client costs only its own position in a buffer that is stored anyway.
+//! The stream acknowledges what its client has taken. The hub sends at most a window of records ahead of that. So a
+//! slow client costs only its own position in a buffer that is stored anyway. The limits of that buffer are in
+//! [`crate::buffer`].
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -19,7 +20,8 @@ pub const WINDOW_BYTES: usize = 512 * 1024;
 pub const ACK_EVERY_RECORDS: i64 = 32;
 
 /// The number of bytes after which a stream acknowledges, even before [`ACK_EVERY_RECORDS`]. It is well under
-/// [`WINDOW_BYTES`]. Otherwise a few large records would fill the window and wait for an acknowledgement that never comes.
+/// [`WINDOW_BYTES`]. Otherwise a few large records would fill the window and wait for an acknowledgement that never
+/// comes.
 pub const ACK_EVERY_BYTES: usize = 128 * 1024;
 
 /// A message from the hub to the stream.
@@ -72,9 +74,9 @@ pub enum ResetReason {
 pub enum EndReason {
     /// The user signed out.
     SignedOut,
-    /// The session was revoked from elsewhere.
+    /// The session was revoked elsewhere.
     Revoked,
-    /// The session reached its end.
+    /// The session expired.
     Expired,
 }
 

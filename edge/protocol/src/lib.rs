@@ -1,15 +1,15 @@
 //! The wire contract between the edge and the kafka-bridge, used by both sides so that neither can drift.
 //!
 //! - [`subject`]: the user whom an event belongs to, and the Kafka record key
-//! - [`session`]: the handle by which stores, hubs and logs know a session
+//! - [`session`]: the handle that names a session in stores, hubs and logs
 //! - [`event`]: events as the edge posts them to the bridge and as a stream delivers them
 //! - [`deliver`]: what the bridge posts to `/internal/deliver`, and the checkpoint stored with it
 //! - [`cursor`]: the SSE id `v1.<epoch>.<partition>.<offset>`, a client's position in its stream
-//! - [`buffer`]: the limits of a user's buffer
+//! - [`buffer`]: the limits of a user's buffer and of the streams that read from it
 //! - [`hub`]: messages between a user's hub and the stream that reads from it
 //! - [`feed`]: the rules of one SSE stream (keep-alive, rotation, end) without any I/O
 //! - [`signature`]: how each side authenticates its requests to the other
-//! - [`stream`]: on Spin, how the edge opens a stream at the bridge and ends it
+//! - [`stream`]: how the edge on Spin opens a stream at the bridge and ends it
 //! - [`problem`]: the error document of RFC 9457
 //! - [`trace`]: the `traceparent` that identifies a request on both sides
 //! - [`base64url`]: the form of ids, states and challenges

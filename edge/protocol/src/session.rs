@@ -1,12 +1,12 @@
-//! The handle by which everything but the cookie names a session.
+//! The handle that names a session everywhere but in its cookie.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use serde::{Deserialize, Serialize};
 
 use crate::base64url::{CHARS_OF_32_BYTES, is_base64url};
 
-/// The name of a session in stores, hubs, the bridge and logs. It is a digest of the session's id, so it is worthless to
-/// an attacker.
+/// The name of a session in stores, hubs, the bridge and logs. It is a digest of the session's id, so it is worthless
+/// to an attacker.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SessionHandle(String);

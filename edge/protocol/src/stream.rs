@@ -1,7 +1,7 @@
-//! How the edge opens a user's stream at the bridge on Spin, and ends it.
+//! How the edge on Spin opens a user's stream at the bridge, and ends it.
 //!
-//! It sends `GET /v1/stream?open=…`, signed like every request. The signature covers the query, so it cannot be changed in
-//! transit.
+//! It sends `GET /v1/stream?open=…`, signed like every request. The signature covers the query, so it cannot be changed
+//! in transit.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use serde::{Deserialize, Serialize};

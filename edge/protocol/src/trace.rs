@@ -1,8 +1,9 @@
 //! W3C Trace Context: the `traceparent` that identifies a request in every component.
 //!
-//! Neither side records spans, so both forward a caller's value unchanged. Its parent id keeps naming a span that exists.
+//! Neither side records spans, so both forward a caller's value unchanged. Its parent id keeps naming a span that
+//! exists.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 /// The name of the header, and of the attribute of an event in Kafka.
 pub const TRACEPARENT_HEADER: &str = "traceparent";
@@ -23,24 +24,11 @@ impl Traceparent {
 
     /// Starts a trace. It is not marked as sampled, because nothing has recorded it.
     #[must_use]
-    pub fn begin(mut random: [u8; NEW_TRACE_BYTES]) -> Self {
-        // An id of all zeros is invalid. Setting the lowest bit of each id avoids it and costs one random bit.
-        for at in [15, NEW_TRACE_BYTES - 1] {
-            if let Some(byte) = random.get_mut(at) {
-                *byte |= 1;
-            }
-        }
-        let mut text = String::with_capacity(55);
-        text.push_str("00-");
-        for (at, byte) in random.iter().enumerate() {
-            if at == 16 {
-                text.push('-');
-            }
-            // Writing into a `String` cannot fail.
-            let _ = write!(text, "{byte:02x}");
-        }
-        text.push_str("-00");
-        Self(text)
+    pub fn begin(random: [u8; NEW_TRACE_BYTES]) -> Self {
+        let trace_id = u128::from_be_bytes(random.first_chunk().copied().unwrap_or_default());
+        let span_id = u64::from_be_bytes(random.last_chunk().copied().unwrap_or_default());
+        // An id of all zeros is invalid. Setting the lowest bit of each avoids it and costs one random bit.
+        Self(format!("00-{:032x}-{:016x}-00", trace_id | 1, span_id | 1))
     }
 
     /// The header's value.
@@ -62,29 +50,40 @@ impl fmt::Display for Traceparent {
     }
 }
 
+/// The longest `traceparent` that is accepted. Version 00 has 55 characters; a later version may append fields.
+const MAX_BYTES: usize = 128;
+
 /// Whether a text is a `traceparent` of version 00, or of a later version that starts in the same way.
 #[must_use]
 pub fn is_traceparent(text: &str) -> bool {
+    if text.len() > MAX_BYTES || !text.bytes().all(|b| b.is_ascii_graphic()) {
+        return false;
+    }
     let mut parts = text.splitn(5, '-');
-    let hex = |part: Option<&str>, digits: usize| {
-        part.is_some_and(|part| {
-            part.len() == digits && part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-        })
+    let (Some(version), Some(trace_id), Some(span_id), Some(flags)) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return false;
     };
-    let zero = |part: &str| part.bytes().all(|b| b == b'0');
-    let printable = text.bytes().all(|b| b.is_ascii_graphic());
-    let version = parts.next();
-    let (trace, span) = (parts.next(), parts.next());
-    printable
-        && hex(version, 2)
-        && version != Some("ff")
-        && hex(trace, 32)
-        && hex(span, 16)
-        && hex(parts.next(), 2)
-        && !trace.is_some_and(zero)
-        && !span.is_some_and(zero)
-        && (version != Some("00") || parts.next().is_none())
-        && text.len() <= 128
+    let has_more_fields = parts.next().is_some();
+    is_lower_hex(version, 2)
+        && version != "ff"
+        && is_lower_hex(trace_id, 32)
+        && !is_zero(trace_id)
+        && is_lower_hex(span_id, 16)
+        && !is_zero(span_id)
+        && is_lower_hex(flags, 2)
+        && (version != "00" || !has_more_fields)
+}
+
+/// Whether a text is this many lower-case hexadecimal digits. W3C Trace Context forbids upper case, which a decoder
+/// such as the crate `hex` would accept.
+fn is_lower_hex(text: &str, digits: usize) -> bool {
+    text.len() == digits && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn is_zero(digits: &str) -> bool {
+    digits.bytes().all(|b| b == b'0')
 }
 
 #[cfg(test)]

@@ -179,7 +179,7 @@ impl CompareAndSet for Spin {
 }
 
 impl StreamHub for Spin {
-    const AT_EDGE: bool = false;
+    const HUB_AT_EDGE: bool = false;
 
     async fn append(&self, _subject: &Subject, _records: &[Record]) -> Result<(), Unavailable> {
         Err(not_at_edge())

@@ -166,7 +166,7 @@ impl Machines for Workers {
 }
 
 impl StreamHub for Workers {
-    const AT_EDGE: bool = true;
+    const HUB_AT_EDGE: bool = true;
 
     async fn append(&self, subject: &Subject, records: &[Record]) -> Result<(), Unavailable> {
         let stub = object::stub(&self.env, user_hub::DEPENDENCY, "USER_HUB", &subject.to_string())?;
@@ -185,7 +185,7 @@ impl StreamHub for Workers {
         let response = object::get(&stub, user_hub::DEPENDENCY, user_hub::OPEN, headers).await?;
         match response.status_code() {
             object::GONE => return Ok(Opened::SessionEnded),
-            object::FULL => return Ok(Opened::TooMany),
+            object::FULL => return Ok(Opened::TooManyStreams),
             _ => {}
         }
         let socket = response.websocket().ok_or_else(|| Unavailable::new(user_hub::DEPENDENCY, "opened no socket"))?;

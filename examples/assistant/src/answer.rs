@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-/// What is known of a message besides its text.
+/// What an answer may need besides the message's text.
 pub(crate) struct MessageContext<'a> {
     /// Who wrote it: the record key.
     pub(crate) subject: &'a str,
@@ -60,8 +60,8 @@ fn explain_path(context: &MessageContext<'_>) -> String {
     let MessageContext { subject, topic, partition, offset, .. } = context;
     let trace = context.trace.map(|trace| format!(" Its trace is {trace}.")).unwrap_or_default();
     format!(
-        "Your message went to the edge, which knew you by a sealed cookie and wrote your name on it; from there, signed, \
-         to the bridge, and into Kafka as record {offset} of partition {partition} in {topic}, under the key \
+        "Your message went to the edge, which knew you by a sealed cookie and wrote your name on it; from there, \
+         signed, to the bridge, and into Kafka as record {offset} of partition {partition} in {topic}, under the key \
          {subject}.{trace} I read it there. My answer takes the way back: Kafka, bridge, your own hub at the edge, and \
          then every page you have open. No token was ever in your browser."
     )

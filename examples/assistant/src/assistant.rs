@@ -1,5 +1,5 @@
-//! Reads each partition of the inbound topic from where it ends at the start, and answers every message at once and in
-//! pieces.
+//! Reads each partition of the inbound topic from its end at the start of the program, and answers every message at
+//! once and in pieces.
 
 use std::{
     sync::{
@@ -20,10 +20,10 @@ use crate::{
     recent_ids::RecentIds,
 };
 
-/// How many ids are remembered.
+/// How many ids of answered messages are remembered.
 const RECENT_IDS: usize = 10_000;
 
-/// Most answers in progress at a time.
+/// The maximum number of answers in progress at a time.
 const CONCURRENT_ANSWERS: usize = 64;
 
 /// Wait between retries.
@@ -76,12 +76,13 @@ impl Assistant {
                 Ok(now) if now > count => {
                     tracing::info!(before = count, now, "the inbound topic has more partitions");
                     // All records of a new partition were written after the program started.
-                    (count..now)
-                        .for_each(|partition| drop(readers.spawn(Arc::clone(&self).read_partition(partition, 0))));
+                    for partition in count..now {
+                        readers.spawn(Arc::clone(&self).read_partition(partition, 0));
+                    }
                     count = now;
                 }
                 Ok(_) => {}
-                Err(error) => tracing::warn!(error = format!("{error:#}"), "partitions can't be counted"),
+                Err(error) => tracing::warn!(error = format!("{error:#}"), "the number of partitions can't be read"),
             }
         }
     }
@@ -113,7 +114,7 @@ impl Assistant {
                             partition,
                             next,
                             earliest,
-                            "the partition has no such offset, going on from its first"
+                            "the partition does not hold the offset, continuing at its earliest"
                         );
                         next = earliest;
                         continue;
@@ -180,7 +181,7 @@ impl Assistant {
     }
 
     /// Writes to the partition with the number of the inbound one. So all of a user's records are in one partition and
-    /// in order, without hashing the key here. Retries if need be; a repeat has the same `ce_id`.
+    /// in order, without hashing the key here. Retries after a failure; a repeat has the same `ce_id`.
     async fn send(&self, message: &UserMessage, record: Record) -> anyhow::Result<()> {
         const TRIES: u32 = 30;
         let mut tries = 0;

@@ -22,13 +22,13 @@ use rskafka::{
 /// Partitions of a topic that must be created.
 const PARTITIONS: i32 = 4;
 
-/// Longest time for a call.
+/// The longest time for a call.
 const TIMEOUT: Duration = Duration::from_secs(8);
 
 /// How long the broker waits for a first record.
 const MAX_WAIT_MS: i32 = 500;
 
-/// Most bytes in one fetch.
+/// The maximum number of bytes in one fetch.
 const MAX_FETCH_BYTES: i32 = 1024 * 1024;
 
 /// A partition, and whether it is read or written. Each use has its own client: a write would wait behind a fetch.

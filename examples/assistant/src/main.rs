@@ -33,7 +33,7 @@ async fn main() -> ExitCode {
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(error = format!("{error:#}"), "the assistant ends");
+            tracing::error!(error = format!("{error:#}"), "the assistant failed");
             ExitCode::FAILURE
         }
     }

@@ -5,7 +5,7 @@ use url::Url;
 use super::vars::{ConfigError, Vars};
 use crate::redis_store::RedisUrl;
 
-/// Keeps the users' buffers between Kafka and their streams.
+/// Where the users' buffers are kept, between Kafka and the streams.
 #[derive(Debug)]
 pub enum BufferStore {
     /// The edge, by its base URL. It serves the streams itself.

@@ -16,7 +16,7 @@ pub(super) fn kafka_settings(vars: &Vars<'_>) -> Result<KafkaSettings, ConfigErr
     };
     let sasl_keys = [MECHANISM, "KAFKA_SASL_USERNAME", "KAFKA_SASL_PASSWORD"];
     if !with_sasl {
-        // Unused credentials would make an operator think that SASL is on.
+        // An operator who sets credentials expects SASL, so they are not ignored.
         return match sasl_keys.into_iter().find(|key| vars.get(key).is_some()) {
             Some(key) => Err(ConfigError::new(key, "is set but KAFKA_SECURITY_PROTOCOL is without SASL")),
             None => Ok(KafkaSettings { brokers, tls, sasl: None }),

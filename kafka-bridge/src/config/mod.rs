@@ -20,7 +20,7 @@ use self::vars::Vars;
 pub use self::{buffer_store::BufferStore, partition_share::PartitionShare, vars::ConfigError};
 use crate::kafka::KafkaSettings;
 
-/// Every `BRIDGE_` variable there is. An unknown one is a mistake, and the bridge does not start.
+/// All `BRIDGE_` variables. The bridge does not start with an unknown one, which is probably a misspelling.
 const KNOWN: [&str; 11] = [
     "BRIDGE_LISTEN",
     "BRIDGE_ADMIN_LISTEN",
@@ -38,9 +38,9 @@ const KNOWN: [&str; 11] = [
 /// The settings of a bridge.
 #[derive(Debug)]
 pub struct Config {
-    /// `BRIDGE_LISTEN`: the address for the edge.
+    /// `BRIDGE_LISTEN`: the address that serves the edge.
     pub listen: SocketAddr,
-    /// `BRIDGE_ADMIN_LISTEN`: the address for operators. Metrics are not served if it is unset.
+    /// `BRIDGE_ADMIN_LISTEN`: the address that serves operators. If it is unset, metrics are not served.
     pub admin_listen: Option<SocketAddr>,
     /// `BRIDGE_KEYS`: the key ring shared with the edge.
     pub keys: KeyRing,
@@ -50,11 +50,11 @@ pub struct Config {
     pub outbound_topic: String,
     /// `BRIDGE_EDGE_URL` or `BRIDGE_REDIS_URL`: where the users' buffers are kept.
     pub buffer_store: BufferStore,
-    /// `BRIDGE_MAX_STREAMS`: most streams at a time, if the buffers are in Redis.
+    /// `BRIDGE_MAX_STREAMS`: the maximum number of open streams, if the buffers are in Redis.
     pub max_streams: usize,
     /// `BRIDGE_REPLICA`, `BRIDGE_REPLICAS`: which partitions this instance delivers.
     pub share: PartitionShare,
-    /// `BRIDGE_TOPIC_PARTITIONS`: partitions of a topic that the bridge creates; 0 creates none.
+    /// `BRIDGE_TOPIC_PARTITIONS`: the number of partitions of a topic that the bridge creates. With 0 it creates none.
     pub topic_partitions: i32,
     /// `KAFKA_BROKERS`, `KAFKA_SECURITY_PROTOCOL`, `KAFKA_SASL_*`: how to connect to Kafka.
     pub kafka: KafkaSettings,
@@ -107,8 +107,8 @@ impl Config {
 
 fn admin_listen(vars: &Vars<'_>) -> Result<Option<SocketAddr>, ConfigError> {
     const KEY: &str = "BRIDGE_ADMIN_LISTEN";
-    let given = vars.get(KEY).map(|_| vars.parse(KEY, None, "must be an address such as 127.0.0.1:8791"));
-    given.transpose()
+    let address = vars.get(KEY).map(|_| vars.parse(KEY, None, "must be an address such as 127.0.0.1:8791"));
+    address.transpose()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use causeway_protocol::event::is_name;
 
 use super::vars::{ConfigError, Vars};
 
-/// Longest topic name that Kafka accepts.
+/// The longest topic name that Kafka accepts.
 const MAX_TOPIC_BYTES: usize = 249;
 
 /// The inbound topic of each channel.
@@ -30,7 +30,7 @@ pub(super) fn channels(text: &str) -> Result<BTreeMap<String, String>, ConfigErr
 
 pub(super) fn topic(key: &str, name: &str) -> Result<String, ConfigError> {
     let legal = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
-    // Its dead-letter topic needs a legal name, too.
+    // The name of its dead-letter topic must be legal, too.
     if !legal || name.is_empty() || name.len() + ".dlq".len() > MAX_TOPIC_BYTES || name == "." || name == ".." {
         return Err(ConfigError::new(key, "names a topic that is no legal Kafka topic name"));
     }

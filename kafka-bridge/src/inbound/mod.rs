@@ -4,12 +4,12 @@
 //! - [`partition_producer`]: writes the events of one partition in batches.
 //!
 //! For ten minutes, a repeated id of a user gets the first response and no second write. A repeat that arrives while
-//! the first is in progress waits for its outcome. A repeated id with other content is rejected: to answer it as a
+//! the first is in progress waits for its outcome. A repeated id with other content is rejected: answering it like a
 //! repeat would lose it.
 //!
 //! After a failure the id is forgotten, so that a retry writes again. Kafka may have stored the first attempt
-//! nevertheless, which cannot be known here, so consumers deduplicate on `ce_id`. Once answered 202, an event is never
-//! only in memory.
+//! nevertheless. The bridge cannot know that, so consumers deduplicate by `ce_id`. An event that was answered with 202
+//! is stored in Kafka.
 
 mod partition_producer;
 mod record;
@@ -39,21 +39,22 @@ use crate::{
 /// Limits of the inbound side.
 #[derive(Clone, Copy, Debug)]
 pub struct InboundLimits {
-    /// Events queued for one partition.
+    /// The maximum number of events queued for one partition.
     pub queue_events: usize,
-    /// Bytes queued for all partitions together.
+    /// The maximum number of bytes queued for all partitions together.
     pub queue_bytes: usize,
-    /// Events in one batch.
+    /// The maximum number of events in one batch.
     pub batch_events: usize,
-    /// Bytes in one batch. Well below a broker's usual limit of 1 MiB, which includes the envelope.
+    /// A batch with this many bytes takes no more events. Well below a broker's usual limit of 1 MiB, which also counts
+    /// the envelope.
     pub batch_bytes: usize,
     /// How long a batch waits for more events.
     pub linger: Duration,
-    /// Longest wait for an acknowledgement, including the time in the queue.
+    /// The longest wait for an acknowledgement, including the time in the queue.
     pub deadline: Duration,
     /// How long a response is cached.
     pub response_ttl: Duration,
-    /// Most cached responses.
+    /// The maximum number of cached responses.
     pub max_cached_responses: u64,
 }
 
@@ -72,14 +73,14 @@ impl Default for InboundLimits {
     }
 }
 
-/// The outcome of an event's id.
+/// The response to an event, and what it must have in common with its repeats.
 #[derive(Clone)]
 struct CachedResponse {
     accepted: Accepted,
     fingerprint: [u8; 32],
 }
 
-/// Takes events and answers when they are stored in Kafka.
+/// Accepts events, and responds once they are stored in Kafka.
 pub struct Inbound {
     kafka: Arc<dyn KafkaIo>,
     topics: Arc<Topics>,
@@ -112,14 +113,14 @@ impl Inbound {
             responses: Cache::builder()
                 .max_capacity(limits.max_cached_responses)
                 .time_to_live(limits.response_ttl)
-                // The default policy keeps frequent keys and rejects new ones. But the newest event is the likeliest to
-                // be repeated.
+                // The default policy keeps frequently used keys and rejects new ones. But the newest event is the most
+                // likely to be repeated.
                 .eviction_policy(EvictionPolicy::lru())
                 .build(),
         }
     }
 
-    /// Writes an event, or finds that it was written, and returns its coordinates.
+    /// Writes an event unless it was written before, and returns its coordinates.
     ///
     /// # Errors
     /// [`Rejection`], as it is sent to the client.
@@ -128,14 +129,14 @@ impl Inbound {
         record::check(&event).map_err(|problem| Rejection::Malformed(problem.to_owned()))?;
         let identity = format!("{} {} {}", event.channel, event.subject, event.id);
         let fingerprint = record::fingerprint(&event);
-        // In a task of its own, so that a client that disconnects does not cancel the write for waiting repeats.
-        let answer = tokio::spawn(async move {
+        // In a task of its own: a client that disconnects must not cancel the write that repeats wait for.
+        let response = tokio::spawn(async move {
             let write =
                 async { self.write(topic, event).await.map(|accepted| CachedResponse { accepted, fingerprint }) };
             self.responses.try_get_with(identity, write).await
         });
-        match answer.await {
-            Ok(Ok(answer)) if answer.fingerprint == fingerprint => Ok(answer.accepted),
+        match response.await {
+            Ok(Ok(response)) if response.fingerprint == fingerprint => Ok(response.accepted),
             Ok(Ok(_)) => Err(Rejection::IdReused),
             Ok(Err(rejection)) => Err((*rejection).clone()),
             Err(error) => Err(Rejection::Unavailable(error.to_string())),
@@ -145,7 +146,7 @@ impl Inbound {
     async fn write(&self, topic: String, event: InboundEvent) -> Result<Accepted, Rejection> {
         let arrived = Instant::now();
         if self.topics.is_kafka_unreachable() {
-            return Err(Rejection::Unavailable("it did not answer when last asked".to_owned()));
+            return Err(Rejection::Unavailable("it did not answer at the last check".to_owned()));
         }
         let id = event.id.clone();
         let key = event.subject.to_string();

@@ -1,5 +1,5 @@
-//! Writes the events of one partition: a bounded queue, and at most one batch in flight. So events keep their order
-//! without relying on the broker.
+//! Writes the events of one partition, from a bounded queue and with at most one batch in flight. So events keep their
+//! order without relying on the broker.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::kafka::{KafkaError, KafkaIo, NewRecord};
 /// An event in the queue.
 pub(super) struct QueuedEvent {
     pub(super) record: NewRecord,
-    /// Receives the offset. Closed once the request has given up.
+    /// Receives the offset. Closed once the request has timed out.
     pub(super) done: oneshot::Sender<Result<i64, KafkaError>>,
     /// Its share of the bytes that may be queued.
     pub(super) _byte_permit: OwnedSemaphorePermit,
@@ -72,7 +72,13 @@ impl PartitionProducer {
                 }
             }
             Err(error) => {
-                tracing::warn!(topic = self.topic, partition = self.partition, events = batch.len(), %error, "events not written");
+                tracing::warn!(
+                    topic = self.topic,
+                    partition = self.partition,
+                    events = batch.len(),
+                    %error,
+                    "events not written"
+                );
                 for event in batch {
                     let _ = event.done.send(Err(error.clone()));
                 }

@@ -12,10 +12,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::kafka::NewRecord;
 
-/// Longest id, in bytes.
+/// The longest id, in bytes.
 const MAX_ID_BYTES: usize = 256;
 
-/// Longest source, in bytes.
+/// The longest source, in bytes.
 const MAX_SOURCE_BYTES: usize = 2048;
 
 /// Checks that an event's attributes may become headers.
@@ -41,8 +41,8 @@ pub(super) fn check(event: &InboundEvent) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Identifies the content of an event. Two events with one id must agree in it to be the same event. Time and trace are
-/// left out: they differ between a request and its repeat.
+/// A digest of the event's content. Two events with the same id are the same event only if their fingerprints are
+/// equal. Time and trace are left out, because they differ between a request and its repeat.
 pub(super) fn fingerprint(event: &InboundEvent) -> [u8; 32] {
     let mut digest = Sha256::new();
     // A type contains no line break, so the separator is unambiguous.

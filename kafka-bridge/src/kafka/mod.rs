@@ -7,7 +7,7 @@
 //! - [`rskafka_error`]: translates rskafka's errors.
 //! - [`skip_undecodable`]: reads past batches that rskafka can't decode.
 //!
-//! Implementations limit the time of every call, so that a caller never waits for ever.
+//! Implementations limit the time of every call, so that no caller waits for ever.
 
 mod error;
 mod rskafka_error;
@@ -37,7 +37,7 @@ pub trait KafkaIo: Send + Sync + 'static {
     /// Writes records with `acks=all` and returns the offset of the first.
     async fn produce(&self, topic: &str, partition: i32, records: Vec<NewRecord>) -> Result<i64, KafkaError>;
 
-    /// Reads from an offset. Waits for a moment if there is nothing yet.
+    /// Reads from an offset. Waits briefly if there is no record yet.
     async fn fetch(&self, topic: &str, partition: i32, offset: i64) -> Result<Fetched, KafkaError>;
 
     /// The range of offsets that can be read now.
@@ -71,7 +71,7 @@ pub struct FetchedRecord {
     pub offset: i64,
     /// When it was written, in milliseconds of Unix time.
     pub timestamp_ms: i64,
-    /// The record itself. Of headers with the same name, it has the last.
+    /// The record itself. If several headers have the same name, it contains the last one.
     pub record: NewRecord,
 }
 

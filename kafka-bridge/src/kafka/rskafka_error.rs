@@ -10,7 +10,7 @@ pub(super) fn translate(topic: &str, error: ClientError) -> KafkaError {
             ProtocolError::UnknownTopicOrPartition => KafkaError::UnknownTopic(topic.to_owned()),
             ProtocolError::OffsetOutOfRange => KafkaError::OffsetOutOfRange,
             ProtocolError::MessageTooLarge | ProtocolError::RecordListTooLarge => KafkaError::TooLarge,
-            // The batch is damaged on the broker's disk, and the fetch fails there already.
+            // The batch is damaged on the broker's disk, so the broker fails the fetch.
             ProtocolError::CorruptMessage => KafkaError::Undecodable(format!("{protocol_error:?}")),
             ProtocolError::LeaderNotAvailable
             | ProtocolError::NotLeaderOrFollower

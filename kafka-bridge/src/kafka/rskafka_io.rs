@@ -1,6 +1,6 @@
 //! [`KafkaIo`] on rskafka 0.6.
 //!
-//! rskafka leaves these traps to its user:
+//! Known traps of rskafka:
 //!
 //! - Requests have no time limit. Each call gets one here.
 //! - Its back-off grows to 500 s. It is capped at one second here.
@@ -40,16 +40,16 @@ use super::{
 /// A new client is kept at least this long, even if calls fail.
 const MIN_CLIENT_AGE: Duration = Duration::from_secs(3);
 
-/// How to reach Kafka.
+/// How to connect to Kafka, and the limits of a call.
 #[derive(Clone, Debug)]
 pub struct RskafkaOptions {
-    /// Where Kafka is, and the credentials.
+    /// The addresses and credentials.
     pub settings: KafkaSettings,
-    /// Limit of any single call.
+    /// The longest time for a call.
     pub timeout: Duration,
-    /// How long the broker may wait for a first record.
+    /// The longest time that the broker waits for a first record.
     pub max_wait: Duration,
-    /// Most bytes that one fetch asks for, before decompression.
+    /// The maximum number of bytes that one fetch asks for, before decompression.
     pub max_fetch_bytes: i32,
 }
 
@@ -66,7 +66,7 @@ impl RskafkaOptions {
     }
 }
 
-/// Kafka through rskafka.
+/// A Kafka client on rskafka.
 pub struct RskafkaIo {
     options: RskafkaOptions,
     tls: Option<Arc<rustls::ClientConfig>>,
@@ -126,8 +126,8 @@ impl RskafkaIo {
         Ok(connection)
     }
 
-    /// With the deadline, rskafka gives up and reports its reason before our own limit cuts the call off without one.
-    /// The deadline counts only the waits, and attempts take time, too. So it is well below the limit.
+    /// The deadline makes rskafka give up and report the reason before our own limit ends the call without one. It
+    /// counts only the waits, but attempts take time, too. So it is well below the limit.
     fn backoff(&self) -> BackoffConfig {
         BackoffConfig {
             init_backoff: Duration::from_millis(50),
@@ -154,7 +154,7 @@ impl RskafkaIo {
         Ok(Arc::clone(open.entry(key).or_insert(client)))
     }
 
-    /// Runs a call under the limit. Discards the client if the failure may be due to its cached metadata.
+    /// Runs a call within the time limit. Discards the client if the failure may be due to its cached metadata.
     async fn call<T>(
         &self,
         topic: &str,
@@ -173,7 +173,7 @@ impl RskafkaIo {
     fn discard_client(&self) {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if current.as_ref().is_some_and(|connection| connection.since.elapsed() >= MIN_CLIENT_AGE) {
-            tracing::warn!("kafka client dropped after a failure, building a new one from the bootstrap addresses");
+            tracing::warn!("kafka client discarded after a failure, building a new one from the bootstrap addresses");
             *current = None;
         }
     }
@@ -233,7 +233,7 @@ impl KafkaIo for RskafkaIo {
     }
 }
 
-/// Trusts what the platform trusts. On Linux, `SSL_CERT_FILE` names another store.
+/// Trusts the platform's certificate store. On Linux, `SSL_CERT_FILE` names another one.
 fn tls_config() -> Result<rustls::ClientConfig, rustls::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;

@@ -16,7 +16,7 @@ pub struct KafkaSettings {
 /// SASL credentials.
 #[derive(Clone, Debug)]
 pub struct Sasl {
-    /// How the password is proven.
+    /// How the client proves that it knows the password.
     pub mechanism: SaslMechanism,
     /// The user.
     pub username: String,
@@ -27,7 +27,7 @@ pub struct Sasl {
 /// The supported SASL mechanisms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SaslMechanism {
-    /// The password is sent as it is.
+    /// The password is sent as plain text.
     Plain,
     /// SCRAM with SHA-256.
     ScramSha256,

@@ -4,23 +4,23 @@
 //! broker that is asked for one byte sends exactly one batch. So after a failure, the partition is read batch by batch,
 //! and undecodable offsets are skipped one at a time, because a failed batch does not reveal its length.
 //!
-//! There is a second trap: if the last records of a batch were compacted away, the fetch returns nothing although more
-//! records follow, and would do so for ever.
+//! A second trap: if the last records of a batch were compacted away, a fetch from there returns no records although
+//! more follow. Without skipping, it would do so for ever.
 
 use async_trait::async_trait;
 
 use super::{Fetched, FetchedItem, FetchedRecord, KafkaError};
 
-/// The network may have damaged a response. Only offsets that fail this often are skipped.
+/// How many failures make an offset undecodable. A single one may be due to a damaged response.
 const TRIES: u32 = 3;
 
-/// Most offsets that one fetch skips, so that it returns now and then.
+/// The maximum number of offsets that one fetch skips. It bounds the time until the fetch returns.
 const MAX_STEPS: i64 = 1000;
 
 /// How much to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Amount {
-    /// As much as one fetch may return. Waits for a moment if there is nothing.
+    /// As much as one fetch may return. Waits briefly if there is no record yet.
     Many,
     /// The batch that contains the offset, without waiting.
     OneBatch,
@@ -70,7 +70,7 @@ async fn step(source: &impl BatchSource, offset: i64) -> Result<Fetched, KafkaEr
             Err(KafkaError::Undecodable(reason)) => {
                 gap = Some(gap.map_or((at, at, reason), |(first, _, reason)| (first, at, reason)));
             }
-            // The gap so far is returned. The next fetch starts behind it.
+            // Returns the gap so far. The next fetch starts after it.
             Err(_) if at > offset => break,
             Err(error) => return Err(error),
         }
@@ -79,8 +79,8 @@ async fn step(source: &impl BatchSource, offset: i64) -> Result<Fetched, KafkaEr
     Ok(found(at, Vec::new(), gap))
 }
 
-async fn read_one(source: &impl BatchSource, offset: i64, patient: bool) -> Result<Vec<FetchedRecord>, KafkaError> {
-    let mut tries = if patient { TRIES } else { 1 };
+async fn read_one(source: &impl BatchSource, offset: i64, retry: bool) -> Result<Vec<FetchedRecord>, KafkaError> {
+    let mut tries = if retry { TRIES } else { 1 };
     loop {
         tries -= 1;
         match source.read(offset, Amount::OneBatch).await {
@@ -131,7 +131,7 @@ mod tests {
                     timestamp_ms: 0,
                     record: NewRecord::default(),
                 }));
-                // The broker sends the emptied batch, and the client drops it: the response is empty.
+                // The broker sends the empty batch and the client discards it, so no records are returned.
                 if amount == Amount::OneBatch || batch.empty {
                     break;
                 }

@@ -1,8 +1,8 @@
 //! Holds the fetched records that are not delivered yet, by user. Decides what the next request carries and how far the
 //! checkpoint may move.
 //!
-//! A user whose hub fails waits alone, with growing pauses. Later records of other users go on; only the checkpoint
-//! stays before that user's first record. No I/O, and `now` is passed in.
+//! A user whose hub fails waits alone, with growing pauses. Records of other users are still delivered; only the
+//! checkpoint stays before that user's first record. No I/O, and `now` is passed in.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -21,11 +21,11 @@ use crate::backoff::Backoff;
 /// Limits of one request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RequestLimits {
-    /// Users. Each costs the edge a call to a hub.
+    /// The maximum number of users. Each costs the edge a call to a hub.
     pub(super) users: usize,
-    /// Records.
+    /// The maximum number of records.
     pub(super) records: usize,
-    /// Bytes of records.
+    /// The maximum size of all records, in bytes.
     pub(super) bytes: usize,
 }
 
@@ -43,7 +43,7 @@ const MAX_RECORDS: usize = 10_000;
 pub(super) struct Request {
     /// Records by user, in offset order.
     pub(super) deliveries: Vec<Delivery>,
-    /// Once these are delivered, everything before this offset is.
+    /// Once these are delivered, all records before this offset are.
     pub(super) advance_to: i64,
     /// The number of records.
     pub(super) records: usize,
@@ -119,7 +119,7 @@ impl Backlog {
         self.records >= MAX_RECORDS || self.reservation.is_exhausted()
     }
 
-    /// What can be sent now. `next_fetch_offset` is the offset before which everything was pushed.
+    /// The records to send now. All records before `next_fetch_offset` were pushed.
     #[must_use]
     pub(super) fn request(&self, now: Instant, next_fetch_offset: i64, limits: RequestLimits) -> Request {
         let mut oldest_first: Vec<_> = self.users.iter().collect();
@@ -130,7 +130,7 @@ impl Backlog {
             let mut records = Vec::new();
             if queue.is_due(now) && request.deliveries.len() < limits.users {
                 for (record, size) in &queue.waiting {
-                    // The first record is sent whatever its size: alone, it always fits.
+                    // The first record ignores the limit: alone, it always fits.
                     let first = request.records == 0 && records.is_empty();
                     if !first && (request.records + records.len() >= limits.records || bytes + size > limits.bytes) {
                         break;
@@ -150,7 +150,7 @@ impl Backlog {
         request
     }
 
-    /// Removes the records that were sent. Those of failed users stay and wait.
+    /// Removes the records that were sent. Those of failed users stay and wait for a retry.
     pub(super) fn settle(&mut self, now: Instant, sent: &[Delivery], failed: &[Subject]) {
         for delivery in sent {
             let Some(queue) = self.users.get_mut(&delivery.subject) else { continue };

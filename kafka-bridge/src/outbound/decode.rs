@@ -1,5 +1,5 @@
 //! Decodes a Kafka record into a stream's event: a CloudEvent in binary mode, or plain JSON from a backend that does
-//! not use CloudEvents. Anything else is a poison record.
+//! not use CloudEvents. Any other record is a poison record.
 
 use causeway_protocol::{
     cursor::Cursor,
@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 use crate::kafka::FetchedRecord;
 
-/// Longest id or type, in bytes.
+/// The longest id or type, in bytes.
 const MAX_ATTRIBUTE_BYTES: usize = 256;
 
 /// Type of an event without `ce_type`.
@@ -22,10 +22,10 @@ const DEFAULT_KIND: &str = "message";
 /// Type of a record without a value, which is Kafka's convention for a deletion.
 const DELETE_KIND: &str = "delete";
 
-/// A record with the user it is for.
+/// A record and its recipient.
 #[derive(Clone, Debug)]
 pub(super) struct AddressedRecord {
-    /// The user.
+    /// The recipient.
     pub(super) subject: Subject,
     /// The record, as it is delivered.
     pub(super) record: Record,
@@ -99,7 +99,7 @@ pub(super) fn decode(fetched: &FetchedRecord, epoch: u32, partition: i32) -> Res
         return Err(DecodeError::TooLarge);
     }
     let data: Box<RawValue> = serde_json::from_str(json).map_err(|_| DecodeError::NotJson)?;
-    // A malformed time or trace does not make the message unusable: only the attribute is left out.
+    // A malformed time or trace does not make the event unusable: only that attribute is ignored.
     let time = attribute("ce_time").ok().flatten().filter(|time| DateTime::parse_from_rfc3339(time).is_ok());
     let time = time.map_or_else(|| rfc3339(fetched.timestamp_ms), str::to_owned);
     let traceparent = attribute("traceparent").ok().flatten().filter(|text| is_traceparent(text)).map(str::to_owned);

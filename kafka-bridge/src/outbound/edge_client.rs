@@ -16,14 +16,14 @@ use crate::{
     health::{Dependency, Health},
 };
 
-/// Longest delivery. The edge writes to up to a hundred hubs in it.
+/// The longest time for a delivery, in which the edge writes to up to a hundred hubs.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Longest time to connect.
+/// The longest time to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Largest response: a checkpoint and the failed subjects.
-const MAX_ANSWER_BYTES: usize = 256 * 1024;
+/// The largest response: a checkpoint and the failed subjects.
+const MAX_RESPONSE_BYTES: usize = 256 * 1024;
 
 /// The sink that delivers to the edge.
 pub struct EdgeClient {
@@ -49,7 +49,7 @@ pub enum EdgeError {
     #[error("the edge answered with status {0}")]
     Status(u16),
     /// The response can't be read.
-    #[error("the edge's answer can't be read: {0}")]
+    #[error("the edge's response can't be read: {0}")]
     InvalidResponse(String),
 }
 
@@ -73,7 +73,7 @@ impl EdgeClient {
     /// # Errors
     /// If the platform's trust store can't be read.
     pub fn new(base: &Url, keys: Arc<KeyRing>, health: Arc<Health>) -> Result<Self, reqwest::Error> {
-        // Fails only if a provider is already installed, which then serves as well.
+        // Fails only if a provider is installed already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = Client::builder()
             .timeout(TIMEOUT)
@@ -118,11 +118,11 @@ impl EdgeClient {
 impl Sink for EdgeClient {
     async fn deliver(&self, request: &DeliverRequest) -> Result<DeliverResponse, SinkError> {
         let result = self.post(request).await;
-        // An edge that rejects a request is up.
+        // An edge that rejects a request because of its content is available.
         self.health.set(Dependency::Edge, matches!(result, Ok(_) | Err(EdgeError::Rejected(_))));
         result.map_err(|error| match error {
             EdgeError::Rejected(status) => SinkError::Rejected(status),
-            other => SinkError::Failed { label: other.label(), what: other.to_string() },
+            other => SinkError::Failed { label: other.label(), message: other.to_string() },
         })
     }
 }
@@ -130,7 +130,7 @@ impl Sink for EdgeClient {
 async fn read(mut response: reqwest::Response) -> Result<DeliverResponse, EdgeError> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-        if body.len() + chunk.len() > MAX_ANSWER_BYTES {
+        if body.len() + chunk.len() > MAX_RESPONSE_BYTES {
             return Err(EdgeError::InvalidResponse("it is too long".to_owned()));
         }
         body.extend_from_slice(&chunk);
@@ -138,13 +138,13 @@ async fn read(mut response: reqwest::Response) -> Result<DeliverResponse, EdgeEr
     serde_json::from_slice(&body).map_err(|error| EdgeError::InvalidResponse(error.to_string()))
 }
 
-/// The innermost cause says what happened. The outer ones only say that something failed.
+/// Keeps the innermost cause, which says what happened. The outer errors only say that the request failed.
 fn unreachable(error: reqwest::Error) -> EdgeError {
     let error = error.without_url();
     let mut cause: &dyn std::error::Error = &error;
     while let Some(source) = cause.source() {
         cause = source;
     }
-    let what = if error.is_timeout() { "timed out" } else { "failed" };
-    EdgeError::Unreachable(format!("{what}: {cause}"))
+    let outcome = if error.is_timeout() { "timed out" } else { "failed" };
+    EdgeError::Unreachable(format!("{outcome}: {cause}"))
 }

@@ -1,31 +1,31 @@
-//! Limits the memory that all partitions hold together, as backlogs and dead letters. Many partitions with waiting
+//! Limits the memory that all partitions use together, for backlogs and dead letters. Many partitions with waiting
 //! users then need no more memory than a few.
 //!
-//! Half of the budget is shared: any partition may use it. The other half is divided equally, so that a partition can
-//! always go on within its part, whatever the others hold.
+//! Half of the budget is shared: any partition may use it. The other half is divided equally, so that each partition
+//! can always proceed within its part, whatever the others use.
 
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
 };
 
-/// Bytes of all partitions together.
+/// The budget of all partitions together.
 const TOTAL_BYTES: usize = 64 * 1024 * 1024;
 
 /// Reservations of a partition: one for its backlog, one for its dead letters.
 const RESERVATIONS_PER_PARTITION: usize = 2;
 
-/// Most bytes of one reservation.
+/// The maximum number of bytes of one reservation.
 const RESERVATION_BYTES: usize = 16 * 1024 * 1024;
 
 /// The budget of all partitions.
 #[derive(Debug)]
 pub(super) struct MemoryBudget {
-    /// Any reservation may grow until all together reach this.
+    /// Any reservation may grow until all reservations together reach this size.
     shared_bytes: usize,
-    /// Every reservation may grow up to this.
+    /// Every reservation may grow to this size.
     guaranteed_bytes: usize,
-    /// Held by all reservations together.
+    /// The size of all reservations together.
     held_bytes: AtomicUsize,
 }
 
@@ -95,7 +95,7 @@ mod tests {
         let mut reservations: Vec<_> = (0..100).map(|_| budget.reserve()).collect();
         reservations.iter_mut().for_each(fill);
         assert!(reservations.iter().map(|reservation| reservation.bytes).sum::<usize>() <= TOTAL_BYTES + 100 * 1024);
-        assert!(reservations.iter().all(|reservation| reservation.bytes > 0), "each can go on");
+        assert!(reservations.iter().all(|reservation| reservation.bytes > 0), "each can proceed");
     }
 
     #[test]
@@ -106,6 +106,6 @@ mod tests {
         assert_eq!(one.bytes, RESERVATION_BYTES);
         drop(one);
         fill(&mut other);
-        assert_eq!(budget.held_bytes.load(Ordering::Relaxed), RESERVATION_BYTES, "what is dropped is given back");
+        assert_eq!(budget.held_bytes.load(Ordering::Relaxed), RESERVATION_BYTES, "a dropped reservation is released");
     }
 }

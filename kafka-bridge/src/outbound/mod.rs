@@ -102,7 +102,13 @@ impl Outbound {
                 }
                 Err(error) => {
                     let wait = backoff.next_wait();
-                    tracing::warn!(topic = self.shared.topic, failures = backoff.tries(), ?wait, %error, "delivery can't begin, trying again");
+                    tracing::warn!(
+                        topic = self.shared.topic,
+                        failures = backoff.tries(),
+                        ?wait,
+                        %error,
+                        "delivery can't begin, trying again"
+                    );
                     tokio::select! {
                         () = stop.cancelled() => {}
                         () = tokio::time::sleep(wait) => {}
@@ -130,7 +136,7 @@ impl Outbound {
     }
 
     /// Stores a new epoch beside the buffers at once. An instance that plans later then finds it, even if this one has
-    /// not delivered anything yet.
+    /// delivered no record yet.
     async fn begin_epoch(
         &self,
         partition: i32,
@@ -153,10 +159,16 @@ impl Outbound {
                 epoch,
                 offset,
                 ?before,
-                "the topic was recreated: reading from its beginning in a new epoch"
+                "the topic was recreated, reading from its beginning in a new epoch"
             );
         } else {
-            tracing::info!(topic, partition, epoch, offset, "the partition is new here");
+            tracing::info!(
+                topic,
+                partition,
+                epoch,
+                offset,
+                "no checkpoint yet, reading the partition from its beginning"
+            );
         }
         Ok(())
     }
@@ -203,15 +215,25 @@ impl Outbound {
                 },
                 _ = tick.tick() => match self.topics.refresh(&self.shared.topic).await {
                     _ if self.shared.sink.has_lost_checkpoint().await => {
-                        tracing::error!(topic = self.shared.topic, "the checkpoints are gone: reading from the beginning");
+                        tracing::error!(
+                            topic = self.shared.topic,
+                            "a checkpoint was lost, reading from the beginning"
+                        );
                         break;
                     }
                     Ok(now) if now != count => {
-                        tracing::warn!(topic = self.shared.topic, before = count, now, "the number of partitions changed");
+                        tracing::warn!(
+                            topic = self.shared.topic,
+                            before = count,
+                            now,
+                            "the number of partitions changed"
+                        );
                         break;
                     }
                     Ok(_) => {}
-                    Err(error) => tracing::warn!(topic = self.shared.topic, %error, "partitions can't be counted"),
+                    Err(error) => {
+                        tracing::warn!(topic = self.shared.topic, %error, "the number of partitions can't be read");
+                    }
                 },
             }
         }
@@ -222,7 +244,7 @@ impl Outbound {
 
     fn report_start(&self, partition: i32, start: Start) {
         let Start { epoch, offset, .. } = start;
-        tracing::info!(topic = self.shared.topic, partition, epoch, offset, "delivering");
+        tracing::info!(topic = self.shared.topic, partition, epoch, offset, "delivery starts");
         report_lost(&self.shared, partition, offset - start.lost, offset);
     }
 }

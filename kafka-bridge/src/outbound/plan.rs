@@ -20,7 +20,7 @@ use crate::kafka::Watermarks;
 /// The state of one partition.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PartitionState {
-    /// The stored checkpoint, if the partition was ever delivered.
+    /// The stored checkpoint, if there is one.
     pub(super) checkpoint: Option<Checkpoint>,
     /// The range of offsets that Kafka has.
     pub(super) watermarks: Watermarks,
@@ -39,8 +39,8 @@ pub(super) struct Start {
     pub(super) recreated: bool,
 }
 
-/// Epochs less than this apart, in seconds, belong to one incarnation. It is more than the clocks differ (signatures
-/// allow a minute) plus the time until a planned epoch is stored beside the buffers.
+/// Epochs that differ by less than this, in seconds, belong to one incarnation. It exceeds the difference between
+/// clocks (signatures allow a minute) plus the time until a planned epoch is stored beside the buffers.
 const SAME_INCARNATION_SECONDS: u32 = 300;
 
 /// The start of every partition, in order. `states` holds every partition of the topic.
@@ -65,7 +65,7 @@ pub(super) fn plan(states: &[PartitionState], now_seconds: u32) -> Vec<Start> {
                 let offset = at.next_offset.max(earliest);
                 Start { epoch: at.epoch, offset, lost: offset - at.next_offset, recreated: false }
             }
-            // Even if only this checkpoint is from an older epoch: another instance saw that the topic was recreated
+            // The topic was recreated. If only this checkpoint is from an older epoch, another instance noticed first
             // and has already moved its own checkpoints.
             Some(_) => Start { epoch, offset: earliest, lost: 0, recreated: true },
             None => Start { epoch, offset: earliest, lost: 0, recreated: false },

@@ -1,4 +1,4 @@
-//! The trait for the place that stores delivered records and, beside them, the checkpoint: the edge or Redis.
+//! The trait for the store of delivered records and, beside them, the checkpoint: the edge or Redis.
 
 use async_trait::async_trait;
 use causeway_protocol::deliver::{DeliverRequest, DeliverResponse};
@@ -8,10 +8,10 @@ use causeway_protocol::deliver::{DeliverRequest, DeliverResponse};
 /// Implementations limit the time of every call. Every call is idempotent and may be repeated.
 #[async_trait]
 pub trait Sink: Send + Sync + 'static {
-    /// Delivers records. A request without records or checkpoint only reads the checkpoint.
+    /// Delivers records. A request without deliveries and `advance_to` only reads the checkpoint.
     async fn deliver(&self, request: &DeliverRequest) -> Result<DeliverResponse, SinkError>;
 
-    /// Whether a checkpoint that it reported before is gone. All partitions must then be planned again.
+    /// Whether a checkpoint that it reported before was lost. All partitions must then be planned again.
     async fn has_lost_checkpoint(&self) -> bool {
         false
     }
@@ -23,16 +23,16 @@ pub enum SinkError {
     /// The sink rejects this request because of its content.
     #[error("the request is rejected with status {0}")]
     Rejected(u16),
-    /// The checkpoint is gone, and probably the buffers, too.
-    #[error("the checkpoint is gone")]
+    /// The checkpoint was lost, and probably the buffers, too.
+    #[error("the checkpoint was lost")]
     CheckpointLost,
     /// The sink failed. The same request may succeed later.
-    #[error("{what}")]
+    #[error("{message}")]
     Failed {
         /// The value of the metric's label.
         label: &'static str,
         /// What happened.
-        what: String,
+        message: String,
     },
 }
 

@@ -1,8 +1,8 @@
 //! The users' buffers: each holds a user's last records.
 //!
-//! A buffer is one Redis stream per partition and one hash. The streams' ids are Kafka's coordinates, so Redis itself
-//! rejects a record that it had before. The hash numbers the records as they arrive, which gives a user one order over
-//! all partitions.
+//! A buffer is one Redis stream per partition and one hash. The ids in the streams are Kafka's coordinates, so Redis
+//! itself rejects a record that a stream had before. The hash counts the records as they arrive, which orders a user's
+//! records across all partitions.
 //!
 //! The rules are those of the edge's hub: which records are kept, how a client's position is found, and when a gap is
 //! reported.
@@ -13,7 +13,7 @@ use std::{
 };
 
 use causeway_protocol::{
-    buffer::{MAX_AGE, MAX_RECORDS, PAGE_RECORDS},
+    buffer::{IDLE_EXPIRY, MAX_AGE, MAX_RECORDS, PAGE_BYTES, PAGE_RECORDS},
     cursor::Cursor,
     deliver::Record,
     hub::{EndReason, HubMessage, ResetReason},
@@ -36,18 +36,18 @@ static OPEN: LazyLock<Script> =
 static PAGE: LazyLock<Script> =
     LazyLock::new(|| Script::new(concat!(include_str!("script/shared.lua"), include_str!("script/page.lua"))));
 
-/// Limits of a buffer, and of one read.
+/// Limits of a buffer, and of one read. The defaults are those of [`causeway_protocol::buffer`].
 #[derive(Clone, Copy, Debug)]
 pub struct BufferLimits {
-    /// Most records of a user.
+    /// The maximum number of records of a user.
     pub records: u32,
     /// How long a record is kept.
     pub age: Duration,
     /// How long after the last record a user's buffer expires.
     pub idle: Duration,
-    /// Most records in one read.
+    /// The maximum number of records in one read.
     pub page_records: u32,
-    /// Most bytes in one read. A single record may exceed it.
+    /// The maximum number of bytes in one read. A single record may exceed it.
     pub page_bytes: u32,
 }
 
@@ -56,9 +56,9 @@ impl Default for BufferLimits {
         Self {
             records: MAX_RECORDS,
             age: MAX_AGE,
-            idle: Duration::from_hours(7 * 24),
+            idle: IDLE_EXPIRY,
             page_records: PAGE_RECORDS,
-            page_bytes: 64 * 1024,
+            page_bytes: PAGE_BYTES,
         }
     }
 }
@@ -79,7 +79,7 @@ pub struct ReadPosition {
 pub struct Page {
     /// Messages for the client, in order.
     pub messages: Vec<HubMessage>,
-    /// Whether there is more to read already.
+    /// Whether more can be read at once.
     pub more: bool,
 }
 
@@ -157,7 +157,7 @@ impl UserBuffers {
     /// Reads the records after a position, and advances it.
     ///
     /// # Errors
-    /// [`RedisError`]. The position has then not moved.
+    /// [`RedisError`]. The position then stays where it was.
     pub async fn page(&self, subject: &Subject, position: &mut ReadPosition) -> Result<Page, RedisError> {
         let mut call = PAGE.key(key::buffer(subject));
         call.arg(&*position.buffer_id).arg(position.seq).arg(self.limits.page_records).arg(self.limits.page_bytes);
@@ -167,7 +167,7 @@ impl UserBuffers {
         let (buffer_id, last, read, rows): (String, i64, Vec<(i32, String)>, Vec<Row>) =
             self.redis.script(&call).await?;
         if !position.buffer_id.is_empty() && *position.buffer_id != *buffer_id {
-            // Redis lost the buffer, or it expired. What the client missed cannot be known.
+            // Redis lost the buffer, or it expired. Which records the client missed is unknown.
             *position = ReadPosition { buffer_id: buffer_id.into(), seq: last, read: Vec::new() };
             let messages = vec![HubMessage::Reset { reason: ResetReason::OutOfBuffer }];
             return Ok(Page { messages, more: true });
@@ -195,8 +195,8 @@ impl UserBuffers {
     /// [`RedisError`]
     pub async fn end_reason(&self, session: &SessionHandle) -> Result<Option<EndReason>, RedisError> {
         let reason: Option<String> = self.redis.command(redis::cmd("GET").arg(ended_key(session))).await?;
-        let named = |reason: String| serde_json::from_value(serde_json::Value::String(reason));
-        reason.map(named).transpose().map_err(|_| RedisError::BadValue("why a session ended"))
+        let parse = |reason: String| serde_json::from_value(serde_json::Value::String(reason));
+        reason.map(parse).transpose().map_err(|_| RedisError::BadValue("a session's end reason"))
     }
 }
 

@@ -1,4 +1,5 @@
-//! The connection that all commands share. Commands are pipelined: none blocks, and none waits for another's result.
+//! The connection that all commands share. Commands are pipelined: none waits for the result of another, so none may
+//! block.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -12,16 +13,16 @@ use redis::{
 
 use super::url::{RedisUrl, RedisUrlError};
 
-/// Longest time to connect.
+/// The longest time to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Longest time for a command, including the wait for a connection.
+/// The longest time for a command, including the wait for a connection.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A connection to Redis.
 pub struct Redis {
     client: Client,
-    /// Reconnects by itself. Replaced if that does not help.
+    /// Reconnects by itself. It is replaced when its connection is stuck.
     manager: Mutex<ConnectionManager>,
 }
 
@@ -43,7 +44,7 @@ pub enum RedisError {
 }
 
 impl RedisError {
-    /// Whether Redis itself is down, so that other commands would fail as well.
+    /// Whether Redis itself is unavailable, so that other commands would fail as well.
     #[must_use]
     pub fn is_outage(&self) -> bool {
         matches!(self, Self::Timeout | Self::Unavailable(_))
@@ -85,7 +86,7 @@ impl Redis {
     /// # Errors
     /// If the URL can't be used.
     pub fn new(url: &RedisUrl) -> Result<Self, RedisUrlError> {
-        // Fails only if a provider is already installed, which then serves as well.
+        // Fails only if a provider is installed already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = url.client()?;
         let manager = Mutex::new(manager(&client).map_err(|_| RedisUrlError)?);
@@ -125,10 +126,11 @@ impl Redis {
 
     async fn with_timeout<T>(&self, work: impl Future<Output = Result<T, RedisError>>) -> Result<T, RedisError> {
         let result = tokio::time::timeout(COMMAND_TIMEOUT, work).await.unwrap_or(Err(RedisError::Timeout));
-        // A server that vanished, or became a replica, keeps its connection open. Only a new connection helps.
+        // The connection to a server that vanished, or became a replica, stays open. Only a new one reaches the right
+        // server.
         let stuck = match &result {
             Err(RedisError::Timeout) => true,
-            Err(RedisError::Unavailable(what)) => what.contains("READONLY"),
+            Err(RedisError::Unavailable(message)) => message.contains("READONLY"),
             _ => false,
         };
         if stuck && let Ok(manager) = manager(&self.client) {
@@ -139,7 +141,7 @@ impl Redis {
 }
 
 fn manager(client: &Client) -> Result<ConnectionManager, redis::RedisError> {
-    // Callers that need more than a few attempts retry themselves.
+    // A few retries suffice here: callers that need more retry themselves.
     let config = ConnectionManagerConfig::new()
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
         .set_response_timeout(Some(COMMAND_TIMEOUT))

@@ -23,17 +23,17 @@ use crate::{
 
 static COMPARE_AND_SET: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("script/compare_and_set.lua")));
 
-/// How many users are appended to at a time.
+/// How many users' buffers are appended to at a time.
 const CONCURRENT_USERS: usize = 16;
 
-/// How often another instance may move a checkpoint between our read and our write.
+/// How many times the checkpoint is written if another instance moves it between the read and the write.
 const MAX_ATTEMPTS: usize = 10;
 
 /// Delivers to Redis.
 pub struct RedisSink {
     redis: Arc<Redis>,
     buffers: Arc<UserBuffers>,
-    /// The checkpoint last seen of each partition. If one is gone, Redis has lost its data.
+    /// The last checkpoint read or written of each partition. If a stored one is behind it, Redis has lost data.
     last_seen: Mutex<HashMap<(String, i32), Checkpoint>>,
 }
 
@@ -74,7 +74,7 @@ impl RedisSink {
                 return Err(SinkError::CheckpointLost);
             }
         }
-        Err(SinkError::Failed { label: "contended", what: "others move the checkpoint all the time".to_owned() })
+        Err(SinkError::Failed { label: "contended", message: "other instances keep moving the checkpoint".to_owned() })
     }
 
     fn last_seen(&self, request: &DeliverRequest) -> Option<Checkpoint> {
@@ -117,7 +117,7 @@ impl Sink for RedisSink {
                 Ok(_) => {}
                 Err(error) if error.is_outage() => return Err(sink_error(&error)),
                 Err(error) => {
-                    tracing::warn!(partition = request.partition, %error, "a user's buffer takes nothing");
+                    tracing::warn!(partition = request.partition, %error, "a user's buffer rejects records");
                     failed.push(subject);
                 }
             }
@@ -149,5 +149,5 @@ impl Sink for RedisSink {
 }
 
 fn sink_error(error: &RedisError) -> SinkError {
-    SinkError::Failed { label: error.label(), what: error.to_string() }
+    SinkError::Failed { label: error.label(), message: error.to_string() }
 }

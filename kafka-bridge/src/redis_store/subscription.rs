@@ -1,4 +1,4 @@
-//! The connection whose messages wake and end the process' streams.
+//! The subscription whose messages wake and end the streams of this process.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,19 +22,19 @@ use crate::{
     stream::Registry,
 };
 
-/// How often both connections are pinged.
+/// How often the shared connection and the subscription are pinged.
 const PING_EVERY: Duration = Duration::from_secs(5);
 
-/// Longest time for the answer to a ping.
+/// The longest time for the answer to a ping of the subscription.
 const PING_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Subscribes to Redis for all streams.
 pub struct Subscription {
-    /// Where messages come from.
+    /// The server to subscribe to.
     pub redis: Arc<Redis>,
     /// The streams to wake and end.
     pub registry: Arc<Registry>,
-    /// Receives Redis' state.
+    /// Receives the state of Redis.
     pub health: Arc<Health>,
     /// Counts interruptions.
     pub metrics: Arc<Metrics>,
@@ -67,7 +67,7 @@ impl Subscription {
             Err(error) => return error,
         };
         backoff.reset();
-        // Messages published while disconnected are lost, so every stream checks once.
+        // Messages published while disconnected are lost, so every stream checks its buffer and its session once.
         self.registry.wake_all();
         let (mut sink, mut messages) = connection.split();
         let mut ping = tokio::time::interval(PING_EVERY);
@@ -76,7 +76,7 @@ impl Subscription {
             tokio::select! {
                 message = messages.next() => match message {
                     Some(message) => self.on_message(&message),
-                    None => return RedisError::Unavailable("the connection ended".to_owned()),
+                    None => return RedisError::Unavailable("the connection was closed".to_owned()),
                 },
                 _ = ping.tick() => {
                     self.health.set(Dependency::Redis, self.redis.ping().await.is_ok());
@@ -101,7 +101,7 @@ impl Subscription {
         }
         match std::str::from_utf8(payload).ok().map(Subject::parse) {
             Some(Ok(subject)) => self.registry.wake(&subject),
-            _ => tracing::warn!("a message on {WAKE_CHANNEL} names nobody"),
+            _ => tracing::warn!("a message on {WAKE_CHANNEL} is not a subject"),
         }
     }
 }

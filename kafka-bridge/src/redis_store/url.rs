@@ -8,7 +8,7 @@ use url::Url;
 #[derive(Clone, Debug)]
 pub struct RedisUrl(SecretString);
 
-/// The URL can't be used. The message shows nothing of it.
+/// The URL can't be used. The message does not contain it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be written redis://[user:password@]host[:port][/database] or rediss://…")]
 pub struct RedisUrlError;

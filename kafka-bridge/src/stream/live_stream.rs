@@ -17,7 +17,7 @@ use crate::{
     redis_store::{ReadPosition, RedisError, UserBuffers},
 };
 
-/// Longest time a rotating stream checks whether its session has ended. The stream that follows checks again.
+/// The longest time in which a rotating stream checks whether its session has ended. The next stream checks again.
 const FINAL_CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What all streams share.
@@ -34,11 +34,11 @@ pub struct LiveStream {
     feed: Feed,
     opened_at: Instant,
     position: ReadPosition,
-    /// Sent before anything is read.
+    /// Sent before the buffer is read.
     first_bytes: String,
     /// Whether the buffer may have more records.
     may_have_more: bool,
-    /// Set while reads fail: the back-off, and the time before which nothing is read.
+    /// Set while reads fail: the back-off, and the time of the next attempt.
     retry: Option<Box<(Backoff, Instant)>>,
     ended: bool,
 }
@@ -114,7 +114,7 @@ impl LiveStream {
         let not_before = self.retry.as_ref().map(|retry| retry.1);
         if (self.may_have_more || subscriber.needs_session_check()) && not_before.is_none_or(|at| at <= Instant::now())
         {
-            // Boxed, so that a stream that only waits does not reserve the memory for a read.
+            // Boxed, so that a waiting stream does not hold the memory that a read needs.
             return match Box::pin(self.read()).await {
                 Ok(step) => {
                     self.retry = None;

@@ -3,8 +3,8 @@
 //! - [`registry`]: the open streams of the process; wakes and ends them, and limits their number.
 //! - [`live_stream`]: one client's stream.
 //!
-//! A stream is pulled. Records are read only when the client's connection has room for the next chunk. So a slow or
-//! dead client costs nothing but its read position: its records are in a buffer that is stored anyway.
+//! Streams are pulled: records are read only when the client's connection has room for the next chunk. So a slow or
+//! dead client costs only its read position. Its records are in a buffer that is stored anyway.
 
 pub mod live_stream;
 pub mod registry;
@@ -20,7 +20,8 @@ use tokio::sync::Semaphore;
 pub use self::{live_stream::LiveStream, registry::Registry};
 use crate::{clock::unix_millis, metrics::Metrics, redis_store::UserBuffers, rejection::Rejection};
 
-/// Reads at a time. Limits the memory between Redis and the clients when all streams are woken at once.
+/// The maximum number of concurrent reads. It limits the memory between Redis and the clients when all streams are
+/// woken at once.
 const CONCURRENT_READS: usize = 256;
 
 /// Opens streams.

@@ -25,7 +25,7 @@ pub struct Registry {
     draining: AtomicBool,
 }
 
-/// The receiving side of one stream's notifications.
+/// What one stream is notified of.
 #[derive(Debug)]
 pub struct Subscriber {
     session: SessionHandle,
@@ -60,7 +60,7 @@ impl Registry {
     pub fn register(self: &Arc<Self>, subject: &Subject, session: &SessionHandle) -> Result<Registration, Rejection> {
         let mut subscribers = self.subscribers();
         if self.draining.load(Ordering::Acquire) {
-            return Err(Rejection::StreamsFull("the bridge stops"));
+            return Err(Rejection::StreamsFull("the bridge is stopping"));
         }
         if usize::try_from(self.open.get()).unwrap_or_default() >= self.max {
             return Err(Rejection::StreamsFull("of all users"));
@@ -123,7 +123,7 @@ impl Registry {
 impl Subscriber {
     /// Ends the stream with its session.
     pub fn end(&self, reason: EndReason) {
-        // The first reason counts.
+        // The first reason is kept.
         let _ = self.ended.set(reason);
         self.changed.notify_one();
     }
@@ -170,7 +170,7 @@ impl Registration {
         &self.subject
     }
 
-    /// What wakes and ends the stream.
+    /// The stream's notifications.
     #[must_use]
     pub fn subscriber(&self) -> &Subscriber {
         &self.subscriber
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn wakes_are_per_user_and_ends_per_session() {
+    async fn a_wake_reaches_one_user_and_an_end_one_session() {
         let registry = registry(9, 9);
         let [first, second] = [1, 2].map(|n| registry.register(&user("a"), &session(n)).unwrap());
         let other = registry.register(&user("b"), &session(1)).unwrap();
@@ -231,6 +231,6 @@ mod tests {
         registry.wake(&user("a"));
         second.subscriber().changed().await;
         let woken = tokio::time::timeout(std::time::Duration::ZERO, other.subscriber().changed()).await;
-        assert!(woken.is_err(), "another user sleeps on");
+        assert!(woken.is_err(), "another user is not woken");
     }
 }

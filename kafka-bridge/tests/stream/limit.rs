@@ -70,7 +70,7 @@ async fn a_thousand_idle_streams_share_two_connections_to_redis() {
         ("BRIDGE_LISTEN", format!("127.0.0.1:{port}")),
         ("BRIDGE_KEYS", support::keys()),
         ("BRIDGE_REDIS_URL", redis.url()),
-        // No Kafka is there. Streams are served nevertheless.
+        // There is no Kafka at this address. Streams are served nevertheless.
         ("KAFKA_BROKERS", "127.0.0.1:1".to_owned()),
         ("PATH", std::env::var("PATH").unwrap()),
         ("RUST_LOG", "off".to_owned()),

@@ -60,14 +60,14 @@ impl Config {
     pub fn load(source: &impl Source, coordination: Coordination) -> Result<Self, Vec<ConfigError>> {
         let mut reader = Reader { source, coordination, problems: Vec::new(), http_allowed: false };
         for key in source.unreadable() {
-            reader.problem::<()>(key, "could not be read; it must be a text");
+            reader.report(key, "could not be read; it must be a text");
         }
-        reader.unknown_keys();
-        reader.half_configured();
+        reader.check_for_unknown_keys();
+        reader.check_dependent_keys();
         reader.http_allowed = reader.development();
         if coordination == Coordination::Redis {
-            reader.redis_url();
-            reader.listed_hosts();
+            reader.check_redis_url();
+            reader.check_allowed_hosts();
         }
         let config = reader.config();
         match config {
@@ -115,7 +115,7 @@ impl<S: Source> Reader<'_, S> {
             && bridge.shares_a_secret_with(session)
         {
             // With that secret the bridge could open sessions.
-            self.problem::<()>("BRIDGE_KEYS", "shares a secret with SESSION_KEYS");
+            self.report("BRIDGE_KEYS", "shares a secret with SESSION_KEYS");
         }
         let channels = self.channels();
         // Nothing is served without an origin, but all other problems are still reported.

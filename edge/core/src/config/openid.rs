@@ -88,20 +88,20 @@ impl<S: Source> Reader<'_, S> {
         let entries: Vec<StrictObject<Entry>> =
             match serde_json::from_str(&self.optional(PROVIDERS).unwrap_or("[]".to_owned())) {
                 Ok(entries) => entries,
-                Err(error) => self.problem(PROVIDERS, problem_of(&error, "providers")).unwrap_or_default(),
+                Err(error) => self.reject(PROVIDERS, problem_of(&error, "providers")).unwrap_or_default(),
             };
         let secrets = serde_json::from_str(&self.optional(SECRETS).unwrap_or("{}".to_owned()));
         let Ok(UniqueMap::<Value>(mut secrets)) = secrets else {
-            self.problem::<()>(SECRETS, "must be a JSON object of a secret or private JWK by provider id, no id twice");
+            self.report(SECRETS, "must be a JSON object of a secret or private JWK by provider id, no id twice");
             return Vec::new();
         };
         if entries.len() > MAX_PROVIDERS {
-            self.problem::<()>(PROVIDERS, format!("must not hold more than {MAX_PROVIDERS}"));
+            self.report(PROVIDERS, format!("must not hold more than {MAX_PROVIDERS}"));
         }
         let mut providers: Vec<Provider> = Vec::new();
         for StrictObject(entry) in entries.into_iter().take(MAX_PROVIDERS) {
             if providers.iter().any(|provider| provider.id == entry.id) {
-                self.problem::<()>(PROVIDERS, "must not hold an id twice");
+                self.report(PROVIDERS, "must not hold an id twice");
                 continue;
             }
             let secret = secrets.remove(&entry.id);
@@ -109,7 +109,7 @@ impl<S: Source> Reader<'_, S> {
         }
         // An unused secret means a mistyped id.
         if !secrets.is_empty() && self.problems.is_empty() {
-            self.problem::<()>(SECRETS, "holds an id that OIDC_PROVIDERS does not");
+            self.report(SECRETS, "holds an id that OIDC_PROVIDERS does not");
         }
         providers
     }
@@ -120,13 +120,13 @@ impl<S: Source> Reader<'_, S> {
             && id.len() <= MAX_ID_BYTES
             && id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         if !is_id || RESERVED.contains(&id.as_str()) {
-            return self.problem(PROVIDERS, "has an id that is reserved or not 1 to 32 of a-z, 0-9 and `-`");
+            return self.reject(PROVIDERS, "has an id that is reserved or not 1 to 32 of a-z, 0-9 and `-`");
         }
         if client_id.is_empty() {
-            return self.problem(PROVIDERS, format!("has no client_id for `{id}`"));
+            return self.reject(PROVIDERS, format!("has no client_id for `{id}`"));
         }
         let Some(address) = self.issuer_address(&issuer) else {
-            return self.problem(
+            return self.reject(
                 PROVIDERS,
                 format!(
                     "has an issuer for `{id}` that is not https:// at a public host, without user, query or fragment"
@@ -135,7 +135,7 @@ impl<S: Source> Reader<'_, S> {
         };
         let scopes = scopes.unwrap_or_else(|| ["openid", "profile", "email"].map(str::to_owned).to_vec());
         if !scopes.iter().any(|scope| scope == "openid") || !scopes.iter().all(|scope| is_scope(scope)) {
-            return self.problem(
+            return self.reject(
                 PROVIDERS,
                 format!("must list scopes of printable characters with `openid` among them for `{id}`"),
             );
@@ -167,9 +167,9 @@ impl<S: Source> Reader<'_, S> {
         let found = match auth {
             Auth::ClientSecretBasic | Auth::ClientSecretPost => match text(secret) {
                 Some(secret) if matches!(auth, Auth::ClientSecretBasic) => {
-                    Some(ClientAuth::Basic(self.strong(SECRETS, secret)?))
+                    Some(ClientAuth::Basic(self.check_strength(SECRETS, secret)?))
                 }
-                Some(secret) => Some(ClientAuth::Post(self.strong(SECRETS, secret)?)),
+                Some(secret) => Some(ClientAuth::Post(self.check_strength(SECRETS, secret)?)),
                 None => None,
             },
             Auth::PrivateKeyJwt => {
@@ -180,11 +180,11 @@ impl<S: Source> Reader<'_, S> {
                 };
                 match ClientKey::from_jwk(&jwk) {
                     Ok(key) => Some(ClientAuth::PrivateKey(Box::new(key))),
-                    Err(error) => return self.problem(SECRETS, format!("for `{id}` {error}")),
+                    Err(error) => return self.reject(SECRETS, format!("for `{id}` {error}")),
                 }
             }
         };
-        found.or_else(|| self.problem(SECRETS, format!("has no secret for `{id}`")))
+        found.or_else(|| self.reject(SECRETS, format!("has no secret for `{id}`")))
     }
 
     /// An issuer as the address its metadata is found under (RFC 8414 §2: no query, no fragment).

@@ -25,9 +25,9 @@ impl<S: Source> Reader<'_, S> {
         }
         providers.extend(self.openid_providers(public_origin));
         if providers.is_empty() && self.problems.is_empty() {
-            self.problem::<()>(
+            self.report(
                 "ENTRA_CLIENT_ID",
-                "or GITHUB_CLIENT_ID or OIDC_PROVIDERS must be set: nobody could sign in",
+                "or GITHUB_CLIENT_ID or OIDC_PROVIDERS must be set: there is no provider to sign in with",
             );
         }
         providers
@@ -62,12 +62,12 @@ impl<S: Source> Reader<'_, S> {
             return self.required_secret("ENTRA_CLIENT_SECRET").map(ClientAuth::Post);
         };
         if self.optional("ENTRA_CLIENT_SECRET").is_some() {
-            return self.problem("ENTRA_CLIENT_KEY", "and ENTRA_CLIENT_SECRET must not both be set");
+            return self.reject("ENTRA_CLIENT_KEY", "and ENTRA_CLIENT_SECRET must not both be set");
         }
         match ClientKey::from_rsa_jwk_for_pss(&jwk) {
             Ok(key) if key.names_certificate() => Some(ClientAuth::PrivateKey(Box::new(key))),
-            Ok(_) => self.problem("ENTRA_CLIENT_KEY", "must have the certificate's thumbprint as `x5t#S256`"),
-            Err(error) => self.problem("ENTRA_CLIENT_KEY", error.to_string()),
+            Ok(_) => self.reject("ENTRA_CLIENT_KEY", "must have the certificate's thumbprint as `x5t#S256`"),
+            Err(error) => self.reject("ENTRA_CLIENT_KEY", error.to_string()),
         }
     }
 
@@ -77,32 +77,32 @@ impl<S: Source> Reader<'_, S> {
         let tenant = tenant?;
         match tenant.as_str() {
             "organizations" | "common" if allowed.is_empty() => {
-                self.problem("ENTRA_TENANTS", "must list the tenants whose users may sign in")
+                self.reject("ENTRA_TENANTS", "must list the tenants whose users may sign in")
             }
             "organizations" | "common" if allowed.len() > MAX_TENANTS => {
-                self.problem("ENTRA_TENANTS", format!("must not hold more than {MAX_TENANTS}"))
+                self.reject("ENTRA_TENANTS", format!("must not hold more than {MAX_TENANTS}"))
             }
             "organizations" | "common" => Some(Tenants::Multi { endpoint: tenant, allowed }),
-            _ if !is_guid(&tenant) => self.problem(
+            _ if !is_guid(&tenant) => self.reject(
                 "ENTRA_TENANT",
                 "must be the tenant's id, a lower-case GUID; or `organizations` or `common` with ENTRA_TENANTS",
             ),
             _ if !allowed.is_empty() => {
-                self.problem("ENTRA_TENANTS", "is for an ENTRA_TENANT of `organizations` or `common` only")
+                self.reject("ENTRA_TENANTS", "is for an ENTRA_TENANT of `organizations` or `common` only")
             }
             _ => Some(Tenants::Single(tenant)),
         }
     }
 
-    /// `None` if the key is not set. A key that is set but empty is a problem: read as `None`, it would silently let every user
-    /// in (S134).
+    /// The GUIDs of a comma-separated list; empty if the key is unset or the empty string. A value such as `,` or a blank is
+    /// rejected: read as an empty list, it would let every user in (S134).
     fn guids(&mut self, key: &'static str) -> Option<Vec<String>> {
         let Some(text) = self.source.get(key).filter(|text| !text.is_empty()) else { return Some(Vec::new()) };
         let guids: Vec<String> = text.split(',').map(|part| part.trim().to_owned()).collect();
         if guids.iter().all(|guid| is_guid(guid)) {
             Some(guids)
         } else {
-            self.problem(key, "must be lower-case GUIDs, separated by commas")
+            self.reject(key, "must be lower-case GUIDs, separated by commas")
         }
     }
 
@@ -111,7 +111,7 @@ impl<S: Source> Reader<'_, S> {
         let text = self.optional("GITHUB_SCOPES").unwrap_or_else(|| "read:user".to_owned());
         let scopes: Vec<String> = text.split(',').map(|scope| scope.trim().to_owned()).collect();
         if !scopes.iter().all(|scope| is_scope(scope)) {
-            self.problem::<()>("GITHUB_SCOPES", "must be scopes such as `read:user`, separated by commas");
+            self.report("GITHUB_SCOPES", "must be scopes such as `read:user`, separated by commas");
         }
         scopes
     }

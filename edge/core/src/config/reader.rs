@@ -1,4 +1,4 @@
-//! Reads and validates single values.
+//! Reads and validates configuration values, and collects every problem.
 
 use causeway_protocol::{event::is_name, signature::KeyRing};
 use http::{HeaderName, header};
@@ -16,12 +16,13 @@ use crate::http::{
 };
 
 /// URLs that are also entries of the allowed outbound hosts in `spin.toml`.
-pub(super) const LISTED: [&str; 5] = ["BRIDGE_URL", "ENTRA_AUTHORITY", "GRAPH_URL", "GITHUB_URL", "GITHUB_API_URL"];
+pub(super) const SPIN_ALLOWED_HOSTS: [&str; 5] =
+    ["BRIDGE_URL", "ENTRA_AUTHORITY", "GRAPH_URL", "GITHUB_URL", "GITHUB_API_URL"];
 
 /// Longest unknown name that a problem shows.
 const MAX_SHOWN_CHARS: usize = 64;
-/// Keys that need the first one. URLs are not among them: on Spin they are also allowed hosts.
-const BELONGS_TO: [(&str, &[&str]); 2] = [
+/// Keys that have no effect unless the first is set. URLs are left out: on Spin they are also allowed hosts.
+const DEPENDENT_KEYS: [(&str, &[&str]); 2] = [
     (
         "ENTRA_CLIENT_ID",
         &["ENTRA_CLIENT_SECRET", "ENTRA_CLIENT_KEY", "ENTRA_TENANT", "ENTRA_TENANTS", "ENTRA_GROUPS", "GRAPH_ALLOW"],
@@ -38,11 +39,17 @@ pub(super) struct Reader<'a, S> {
 }
 
 impl<S: Source> Reader<'_, S> {
-    pub(super) fn problem<T>(&mut self, key: &'static str, problem: impl Into<String>) -> Option<T> {
+    /// Adds a problem, once.
+    pub(super) fn report(&mut self, key: &'static str, problem: impl Into<String>) {
         let error = ConfigError { key, problem: problem.into() };
         if !self.problems.contains(&error) {
             self.problems.push(error);
         }
+    }
+
+    /// Adds a problem in place of the value.
+    pub(super) fn reject<T>(&mut self, key: &'static str, problem: impl Into<String>) -> Option<T> {
+        self.report(key, problem);
         None
     }
 
@@ -53,7 +60,7 @@ impl<S: Source> Reader<'_, S> {
     pub(super) fn required(&mut self, key: &'static str) -> Option<String> {
         match self.optional(key) {
             Some(value) => Some(value),
-            None => self.problem(key, "is not set"),
+            None => self.reject(key, "is not set"),
         }
     }
 
@@ -61,7 +68,10 @@ impl<S: Source> Reader<'_, S> {
         match self.optional("DEVELOPMENT").as_deref() {
             None => false,
             Some("loopback") => true,
-            Some(_) => self.problem::<()>("DEVELOPMENT", "must be unset or `loopback`").is_some(),
+            Some(_) => {
+                self.report("DEVELOPMENT", "must be unset or `loopback`");
+                false
+            }
         }
     }
 
@@ -74,34 +84,34 @@ impl<S: Source> Reader<'_, S> {
     pub(super) fn url(&mut self, key: &'static str, default: Option<&str>) -> Option<Url> {
         let text = match (self.optional(key), default) {
             (Some(text), _) => text,
-            // A default that is not an allowed host could not be reached.
+            // On Spin the allowed hosts come from the variables, so a default would be unreachable.
             (None, Some(default)) if self.coordination != Coordination::Redis => default.to_owned(),
-            (None, _) => return self.problem(key, "is not set"),
+            (None, _) => return self.reject(key, "is not set"),
         };
-        let Ok(url) = Url::parse(&text) else { return self.problem(key, "is not a URL") };
+        let Ok(url) = Url::parse(&text) else { return self.reject(key, "is not a URL") };
         if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
-            return self.problem(key, "must have no user, query or fragment");
+            return self.reject(key, "must have no user, query or fragment");
         }
         if !self.scheme_is_safe(&url) {
-            return self.problem(key, "must be https:// (http:// only for loopback with DEVELOPMENT=loopback)");
+            return self.reject(key, "must be https:// (http:// only for loopback with DEVELOPMENT=loopback)");
         }
         // A bridge or an Enterprise Server may be on a private network, but never at a link-local or metadata address.
         if network_scope(&url) == NetworkScope::Metadata {
-            return self.problem(key, "must not be a link-local or metadata address");
+            return self.reject(key, "must not be a link-local or metadata address");
         }
         Some(url)
     }
 
-    /// Checks the variables that are also allowed hosts. One unreadable URL voids the whole list, even that of an unused
-    /// provider.
-    pub(super) fn listed_hosts(&mut self) {
-        for key in LISTED {
+    /// Checks the variables that are also allowed hosts. Spin drops the whole list if one entry is invalid, so the URLs of
+    /// unused providers are checked, too.
+    pub(super) fn check_allowed_hosts(&mut self) {
+        for key in SPIN_ALLOWED_HOSTS {
             match self.source.get(key).filter(|text| !text.is_empty()).map(|text| Url::parse(text.trim())) {
                 None => {}
-                Some(Err(_)) => drop(self.problem::<()>(key, "is not a URL")),
-                Some(Ok(url)) if url.path() != "/" => drop(self.problem::<()>(key, "must have no path here")),
+                Some(Err(_)) => self.report(key, "is not a URL"),
+                Some(Ok(url)) if url.path() != "/" => self.report(key, "must have no path here"),
                 Some(Ok(url)) if network_scope(&url) == NetworkScope::Metadata => {
-                    self.problem::<()>(key, "must not be a link-local or metadata address");
+                    self.report(key, "must not be a link-local or metadata address");
                 }
                 Some(Ok(_)) => {}
             }
@@ -109,19 +119,19 @@ impl<S: Source> Reader<'_, S> {
     }
 
     /// Checks `REDIS_URL`. It may hold a password, so problems repeat nothing of it.
-    pub(super) fn redis_url(&mut self) {
+    pub(super) fn check_redis_url(&mut self) {
         const KEY: &str = "REDIS_URL";
         let Some(text) = self.required(KEY) else { return };
         let url =
             Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "redis" | "rediss") && url.host().is_some());
         let Some(url) = url.filter(|url| url.port().is_some()) else {
-            self.problem::<()>(KEY, "must be redis://host:port or rediss://host:port");
+            self.report(KEY, "must be redis://host:port or rediss://host:port");
             return;
         };
-        let place =
+        let address =
             format!("{}://{}:{}", url.scheme(), url.host_str().unwrap_or_default(), url.port().unwrap_or_default());
-        if self.optional("REDIS_ADDRESS").as_deref() != Some(place.as_str()) {
-            self.problem::<()>("REDIS_ADDRESS", "must be REDIS_URL's scheme, host and port, without credentials");
+        if self.optional("REDIS_ADDRESS").as_deref() != Some(address.as_str()) {
+            self.report("REDIS_ADDRESS", "must be REDIS_URL's scheme, host and port, without credentials");
         }
     }
 
@@ -132,12 +142,11 @@ impl<S: Source> Reader<'_, S> {
 
     pub(super) fn parse_origin(&mut self, key: &'static str, text: &str) -> Option<Origin> {
         let Some(origin) = Origin::parse(text) else {
-            return self
-                .problem(key, "must be an origin such as https://example.com, without a path or trailing slash");
+            return self.reject(key, "must be an origin such as https://example.com, without a path or trailing slash");
         };
         match Url::parse(text) {
             Ok(url) if self.scheme_is_safe(&url) => Some(origin),
-            _ => self.problem(key, "must be https:// (http:// only for loopback with DEVELOPMENT=loopback)"),
+            _ => self.reject(key, "must be https:// (http:// only for loopback with DEVELOPMENT=loopback)"),
         }
     }
 
@@ -151,10 +160,14 @@ impl<S: Source> Reader<'_, S> {
         match self.optional("EMBED").as_deref() {
             None => Embed::SameSite,
             Some("cross-site") if host_origins.is_empty() => {
-                self.problem("EMBED", "needs HOST_ORIGINS: nobody could embed anything").unwrap_or(Embed::SameSite)
+                self.report("EMBED", "has no effect without HOST_ORIGINS");
+                Embed::SameSite
             }
             Some("cross-site") => Embed::CrossSite,
-            Some(_) => self.problem("EMBED", "must be unset or `cross-site`").unwrap_or(Embed::SameSite),
+            Some(_) => {
+                self.report("EMBED", "must be unset or `cross-site`");
+                Embed::SameSite
+            }
         }
     }
 
@@ -163,9 +176,11 @@ impl<S: Source> Reader<'_, S> {
         const KEY: &str = "CLIENT_ADDRESS_HEADER";
         let text = self.optional(KEY)?;
         match HeaderName::try_from(text) {
-            Ok(header::FORWARDED) => self.problem(KEY, "cannot be Forwarded, which says more than an address"),
+            Ok(header::FORWARDED) => {
+                self.reject(KEY, "must not be Forwarded, which has a syntax of its own (RFC 7239)")
+            }
             Ok(header::HOST | header::COOKIE | header::AUTHORIZATION | header::ORIGIN | header::REFERER) | Err(_) => {
-                self.problem(KEY, "must be the name of a header that holds an address, such as X-Real-IP")
+                self.reject(KEY, "must be the name of a header that holds an address, such as X-Real-IP")
             }
             Ok(name) => Some(name),
         }
@@ -175,46 +190,45 @@ impl<S: Source> Reader<'_, S> {
         let text = self.required(key)?;
         match KeyRing::parse(&text) {
             Ok(ring) => Some(ring),
-            Err(error) => self.problem(key, error.to_string()),
+            Err(error) => self.reject(key, error.to_string()),
         }
     }
 
-    /// An optional secret. It must not be guessable.
     pub(super) fn secret(&mut self, key: &'static str) -> Option<SecretString> {
         let secret = SecretString::from(self.optional(key)?);
-        self.strong(key, secret)
+        self.check_strength(key, secret)
     }
 
-    /// A required secret.
     pub(super) fn required_secret(&mut self, key: &'static str) -> Option<SecretString> {
         let secret = SecretString::from(self.required(key)?);
-        self.strong(key, secret)
+        self.check_strength(key, secret)
     }
 
-    pub(super) fn strong(&mut self, key: &'static str, secret: SecretString) -> Option<SecretString> {
+    /// Rejects a secret that can be guessed.
+    pub(super) fn check_strength(&mut self, key: &'static str, secret: SecretString) -> Option<SecretString> {
         match weakness(secret.expose_secret()) {
-            Some(problem) => self.problem(key, problem),
+            Some(problem) => self.reject(key, problem),
             None => Some(secret),
         }
     }
 
     /// Reports keys that are set but unknown: a mistyped key would otherwise silently leave a limit or a check at its default.
-    pub(super) fn unknown_keys(&mut self) {
+    pub(super) fn check_for_unknown_keys(&mut self) {
         for name in self.source.names() {
             if !KEYS.contains(&name.as_str()) {
                 let shown: String = name.chars().filter(char::is_ascii_graphic).take(MAX_SHOWN_CHARS).collect();
-                self.problem::<()>(UNKNOWN, format!("{shown} is no key of the configuration"));
+                self.report(UNKNOWN, format!("{shown} is not a configuration key"));
             }
         }
     }
 
     /// Reports settings of a provider that is not configured: their operator expects them to be in force.
-    pub(super) fn half_configured(&mut self) {
-        for (key, dependent) in BELONGS_TO {
+    pub(super) fn check_dependent_keys(&mut self) {
+        for (key, dependent) in DEPENDENT_KEYS {
             if self.optional(key).is_none()
                 && let Some(other) = dependent.iter().find(|other| self.optional(other).is_some())
             {
-                self.problem::<()>(key, format!("is not set, but {other} is"));
+                self.report(key, format!("is not set, but {other} is"));
             }
         }
     }
@@ -223,7 +237,7 @@ impl<S: Source> Reader<'_, S> {
         let text = self.optional("CHANNELS").unwrap_or_else(|| "chat".to_owned());
         let channels: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
         if !channels.iter().all(|name| is_name(name)) {
-            self.problem::<()>("CHANNELS", "must be names of letters, digits, `.`, `_` and `-`, separated by commas");
+            self.report("CHANNELS", "must be names of letters, digits, `.`, `_` and `-`, separated by commas");
         }
         channels
     }
@@ -233,8 +247,8 @@ impl<S: Source> Reader<'_, S> {
         match text.parse() {
             Ok(number) if range.contains(&number) => number,
             _ => {
-                let problem = format!("must be a whole number from {} to {}", range.start(), range.end());
-                self.problem::<u64>(key, problem).unwrap_or(default)
+                self.report(key, format!("must be a whole number from {} to {}", range.start(), range.end()));
+                default
             }
         }
     }

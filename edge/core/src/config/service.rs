@@ -73,14 +73,14 @@ impl<S: Source> Reader<'_, S> {
         let declared: Vec<StrictObject<Declared>> = match serde_json::from_str(&text) {
             Ok(declared) => declared,
             Err(error) => {
-                self.problem::<()>(KEY, problem_of(&error, "services"));
+                self.report(KEY, problem_of(&error, "services"));
                 return services;
             }
         };
         for (index, StrictObject(declared)) in declared.into_iter().enumerate() {
             match self.service(declared, providers, &services) {
                 Ok(service) => services.push(service),
-                Err(problem) => drop(self.problem::<()>(KEY, format!("entry {}: {problem}", index + 1))),
+                Err(problem) => self.report(KEY, format!("entry {}: {problem}", index + 1)),
             }
         }
         services
@@ -98,10 +98,7 @@ impl<S: Source> Reader<'_, S> {
                 }
             }
             if provider.restrictions.len() > MAX_RESTRICTIONS {
-                self.problem::<()>(
-                    KEY,
-                    format!("has more than {MAX_RESTRICTIONS} different `token` for {}", provider.id),
-                );
+                self.report(KEY, format!("has more than {MAX_RESTRICTIONS} different `token` for {}", provider.id));
             }
         }
     }
@@ -119,7 +116,7 @@ impl<S: Source> Reader<'_, S> {
             };
             let rules = Rule::parse_list(&self.optional(key).unwrap_or_else(|| default.to_owned()));
             let Some(rules) = rules else {
-                self.problem::<()>(key, "must be rules such as `GET /user, GET /repos/*`");
+                self.report(key, "must be rules such as `GET /user, GET /repos/*`");
                 continue;
             };
             let Some(base) = base else { continue };

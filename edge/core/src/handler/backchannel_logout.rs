@@ -10,14 +10,14 @@ use std::net::IpAddr;
 use causeway_protocol::hub::EndReason;
 use http::{StatusCode, header};
 
-use super::{
-    context::{Context, provider, read_body},
-    query::Query,
-    rate,
-};
+use super::context::{Context, provider, read_body};
 use crate::{
     error::Error,
-    http::web::{Request, Response},
+    guard::rate,
+    http::{
+        query::Query,
+        web::{Request, Response},
+    },
     oauth::{
         cache::{self, with_cached_keys, with_keys},
         logout_token::{self, LogoutTarget, LogoutToken},
@@ -88,7 +88,7 @@ async fn validate<P: Platform>(
     let check = |keys: &[SigningKey]| logout_token::validate(token, keys, provider, now_seconds(platform));
     let mut validated = with_cached_keys(platform, cache, provider, jwks, check).await?;
     if validated.is_err() {
-        rate::allow_logout(context, &provider.id, sender).await?;
+        rate::check_logout(context.platform, &provider.id, sender).await?;
         validated = with_keys(platform, cache, provider, jwks, check).await?;
     }
     validated.map_err(|error| Error::LogoutRefused { reason: error.reason() })

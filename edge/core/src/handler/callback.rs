@@ -5,17 +5,15 @@ use std::collections::BTreeMap;
 use causeway_protocol::hub::EndReason;
 use http::{HeaderMap, header};
 
-use super::{
-    context::{Context, client, provider},
-    query::Query,
-    rate,
-};
+use super::context::{Context, client, provider};
 use crate::{
     config::Config,
     error::{self, Error},
+    guard::rate,
     http::{
         cookie::{self, SameSite},
         origin::ReturnTo,
+        query::Query,
         web::{Request, Response, single},
     },
     oauth::{
@@ -48,8 +46,8 @@ use crate::{
 /// Names the code of a hand-off in the fragment of the page's address.
 const HANDOFF_FRAGMENT: &str = "causeway";
 
-fn refused(reason: Reason) -> Error {
-    Error::SignInRefused { reason }
+fn refused(reason: impl Into<Reason>) -> Error {
+    Error::SignInRefused { reason: reason.into() }
 }
 
 /// Completes a sign-in, or shows why it failed.
@@ -59,7 +57,7 @@ pub(super) async fn callback<P: Platform>(
 ) -> Result<Response<P::Body>, Error> {
     let provider = provider(context)?;
     // A callback over the limit uses nothing up: the same one works a little later.
-    rate::allow_sign_in(context, request).await?;
+    rate::check_sign_in(context.platform, request).await?;
     let query = Query::parse(request.query.as_deref());
     let state = query.one("state").ok().flatten();
     let mut response = match finish(context, provider, &query, state.as_deref(), &request.headers).await {

@@ -12,6 +12,7 @@ use crate::{
     http::{body::ReadBody as _, web::Request},
     memory::Memory,
     oauth::{discovery::Endpoints, provider::Provider, token_endpoint::Client},
+    proxy::bridge::Bridge,
     route::{Parameters, Row},
     runtime::platform::Platform,
     session::store::{Session, Sessions},
@@ -54,6 +55,12 @@ impl<'a, P: Platform> Context<'a, P> {
     #[must_use]
     pub fn sessions(&self) -> Sessions<'a, P> {
         Sessions { platform: self.platform, settings: &self.config.sessions, cache: &self.memory.sessions }
+    }
+
+    /// Addresses the bridge.
+    pub(super) fn bridge(&self) -> Bridge<'a, P> {
+        let Self { platform, config, request_id, .. } = self;
+        Bridge { platform, url: &config.bridge_url, keys: &config.bridge_keys, request_id }
     }
 
     /// Changes which accounts a session has.

@@ -5,15 +5,13 @@ use http::header;
 use secrecy::ExposeSecret as _;
 use url::Url;
 
-use super::{
-    context::{Context, provider},
-    query::Query,
-};
+use super::context::{Context, provider};
 use crate::{
     error::Error,
     http::{
         cookie::{self, SameSite},
         origin::ReturnTo,
+        query::Query,
         web::{Request, Response},
     },
     oauth::{cache, provider::Provider, revocation::MAX_WAIT},
@@ -29,7 +27,7 @@ use crate::{
 };
 
 /// `GET /auth/{provider}/end-session?return_to=`: sends a browser that has just signed out to the provider. Any other
-/// browser goes to the return address, so a link signs nobody out.
+/// browser goes to the return address, so a link to this path signs no user out.
 pub(super) async fn end_session<P: Platform>(
     context: &Context<'_, P>,
     request: &Request<P::Body>,

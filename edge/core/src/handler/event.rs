@@ -12,19 +12,15 @@ use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{json, value::RawValue};
 use sha2::{Digest as _, Sha256};
 
-use super::{
-    bridge,
-    context::{Context, read_body},
-    rate,
-    time::rfc3339,
-};
+use super::context::{Context, read_body};
 use crate::{
     error::Error,
+    guard::rate,
     http::{
         json::StrictObject,
         web::{Request, Response},
     },
-    runtime::{dependency::Dependency, platform::Platform, reason::Reason, unavailable::Unavailable},
+    runtime::{clock::rfc3339, dependency::Dependency, platform::Platform, reason::Reason, unavailable::Unavailable},
     seal::length_prefixed,
     session::store::Session,
 };
@@ -69,7 +65,7 @@ pub(super) async fn post<P: Platform>(
         return Err(Error::UserChanged);
     }
     // One user must not crowd out the others' events.
-    rate::allow(context, rate::EVENTS_RATE, &subject.to_string()).await?;
+    rate::check(context.platform, rate::EVENTS_RATE, &subject.to_string()).await?;
     let id = event_id(context.platform, &request, subject, &channel)?;
     let body = read_body(context.platform, context.row, request).await?;
     let posted = parse(&body)?;
@@ -105,7 +101,7 @@ fn parse(body: &[u8]) -> Result<Posted, Error> {
 async fn send<P: Platform>(context: &Context<'_, P>, event: &InboundEvent) -> Result<(), Error> {
     let outage = |detail: &dyn std::fmt::Display| Unavailable::new(Dependency::Bridge, detail);
     let body = serde_json::to_vec(event).map_err(|e| outage(&e))?;
-    let outgoing = bridge::request(context, Method::POST, EVENTS_PATH, body, BRIDGE_TIMEOUT)?;
+    let outgoing = context.bridge().signed_request(Method::POST, EVENTS_PATH, body, BRIDGE_TIMEOUT)?;
     let response = context.platform.send(outgoing).await?;
     match response.status {
         StatusCode::ACCEPTED => Ok(()),

@@ -13,14 +13,14 @@ use causeway_protocol::hub::EndReason;
 use futures_util::stream::{self, StreamExt as _};
 use http::{StatusCode, header};
 
-use super::{
-    context::{Context, provider},
-    query::Query,
-    rate,
-};
+use super::context::{Context, provider};
 use crate::{
     error::{self, Error},
-    http::web::{Request, Response},
+    guard::rate,
+    http::{
+        query::Query,
+        web::{Request, Response},
+    },
     oauth::provider::{Kind, Provider},
     runtime::{
         event_name::EventName,
@@ -49,7 +49,7 @@ pub(super) async fn receive<P: Platform>(
     let indexes = named_indexes(provider, &Query::parse(request.query.as_deref()));
     let allowed = match indexes.len() {
         0 | 1 => Ok(()),
-        _ => rate::allow_logout(context, &provider.id, request.client_address).await,
+        _ => rate::check_logout(context.platform, &provider.id, request.client_address).await,
     };
     let ended = match allowed {
         Ok(()) => end(context, provider, &indexes).await,

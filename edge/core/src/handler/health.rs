@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use futures_util::join;
-use http::{Method, StatusCode};
+use http::StatusCode;
 use serde_json::json;
 
-use super::{bridge, context::Context};
+use super::context::Context;
 use crate::{
     error::Error,
-    guard::REQUEST_ID,
-    http::web::{Outgoing, Response},
+    http::web::Response,
     runtime::{
         clock::within, dependency::Dependency, platform::Platform, single_flight::Joined, unavailable::Unavailable,
     },
@@ -33,16 +32,16 @@ pub(super) fn healthz<B>() -> Response<B> {
 /// Checks whether the edge is ready, unless that was done less than a second ago.
 pub(super) async fn readyz<P: Platform>(context: &Context<'_, P>) -> Result<Response<P::Body>, Error> {
     let (platform, readiness) = (context.platform, &context.memory.readiness);
-    let look = |now_ms| readiness.verdict(now_ms);
-    let verdict = match readiness.single_flight.join(platform, Dependency::Readiness, "", LEADER_LIMIT, look).await? {
-        Joined::Follower(verdict) => verdict,
+    let latest = |now_ms| readiness.latest(now_ms);
+    let result = match readiness.single_flight.join(platform, Dependency::Readiness, "", LEADER_LIMIT, latest).await? {
+        Joined::Follower(result) => result,
         Joined::Leader(_leader) => {
-            let verdict = check(context).await;
-            readiness.remember(platform.now_ms(), verdict.clone());
-            verdict
+            let result = check(context).await;
+            readiness.remember(platform.now_ms(), result.clone());
+            result
         }
     };
-    verdict?;
+    result?;
     Ok(Response::json(StatusCode::OK, "application/json", &json!({"status": "ready"})))
 }
 
@@ -74,8 +73,7 @@ fn failure(dependency: Dependency, checked: Result<(), Unavailable>) -> Option<U
 }
 
 async fn check_bridge<P: Platform>(context: &Context<'_, P>) -> Result<(), Unavailable> {
-    let url = bridge::url(context, "/readyz")?;
-    let request = Outgoing::new(Method::GET, url, BRIDGE_TIMEOUT).to("bridge").with(REQUEST_ID, context.request_id);
+    let request = context.bridge().unsigned_get("/readyz", BRIDGE_TIMEOUT)?;
     let response = context.platform.send(request).await?;
     if !response.status.is_success() {
         return Err(Unavailable::new(Dependency::Bridge, format_args!("is not ready: {}", response.status)));

@@ -5,16 +5,15 @@ use http::{HeaderMap, header};
 use super::{
     context::{Context, client, provider},
     login_confirmation::login_confirmation,
-    query::Query,
-    rate,
 };
 use crate::{
     config::Config,
     error::Error,
-    guard,
+    guard::{self, rate},
     http::{
         cookie::Embed,
         origin::ReturnTo,
+        query::Query,
         web::{Request, Response},
     },
     oauth::{cache, exchange},
@@ -43,14 +42,14 @@ pub(super) async fn login<P: Platform>(
             return Err(Error::BadRequest { reason: Reason::ConnectFromOtherPage });
         }
         // Refused instead of asking the user: another site would have connected an account of its own choice.
-        true => guard::check_begun_here(context.config, &request.headers)?,
+        true => guard::check_started_here(context.config, &request.headers)?,
         false if guard::is_begun_elsewhere(context.config, &request.headers) => {
             Event::info(EventName::LoginAsked).with("provider", Name(&provider.id)).write(context.platform);
             return Ok(login_confirmation(provider, &return_to));
         }
         false => {}
     }
-    rate::allow_sign_in(context, request).await?;
+    rate::check_sign_in(context.platform, request).await?;
     let endpoints = cache::endpoints(context.platform, &context.memory.discovery, provider).await?;
     let (replaces, connects) = match is_connect {
         // A user who is not signed in learns it here, not after the provider's pages.
@@ -83,6 +82,6 @@ fn destination(config: &Config, query: &Query, headers: &HeaderMap) -> Result<(R
     let page = return_to.and_then(|text| ReturnTo::at_host_page(&text, &config.host_origins));
     let (origin, return_to) = page.ok_or(bad(Reason::HandoffReturnTo))?;
     let recipient = Recipient::new(&origin, &challenge).ok_or(bad(Reason::HandoffMalformed))?;
-    guard::check_begun_at(&origin, headers)?;
+    guard::check_started_at(&origin, headers)?;
     Ok((return_to, Some(recipient)))
 }

@@ -4,7 +4,6 @@
 mod asset;
 mod backchannel_logout;
 mod bff;
-mod bridge;
 mod callback;
 pub mod context;
 mod deliver;
@@ -19,9 +18,6 @@ mod login;
 mod login_confirmation;
 mod logout;
 mod own_sessions;
-mod query;
-pub mod rate;
 mod session;
 mod stream;
-mod time;
 mod webhook;

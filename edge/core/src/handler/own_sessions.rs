@@ -6,11 +6,11 @@ use causeway_protocol::hub::EndReason;
 use http::StatusCode;
 use serde_json::json;
 
-use super::{context::Context, logout, time::rfc3339};
+use super::{context::Context, logout};
 use crate::{
     error::Error,
     http::web::{Request, Response},
-    runtime::platform::Platform,
+    runtime::{clock::rfc3339, platform::Platform},
     session::{
         index::{Entry, IndexName},
         store::Session,

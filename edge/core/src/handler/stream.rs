@@ -5,7 +5,7 @@ use std::time::Duration;
 use causeway_protocol::stream::StreamRequest;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 
-use super::{bridge, context::Context};
+use super::context::Context;
 use crate::{
     error::Error,
     http::web::{Body, Request, Response},
@@ -36,10 +36,10 @@ pub(super) async fn open<P: Platform>(
     session: &Session,
 ) -> Result<Response<P::Body>, Error> {
     let open = open_request(context, request, session)?;
-    let opened = if P::AT_EDGE {
+    let opened = if P::HUB_AT_EDGE {
         within(context.platform, HUB_TIMEOUT, Dependency::Hub, context.platform.open(open)).await?
     } else {
-        at_bridge(context, open).await?
+        open_at_bridge(context, open).await?
     };
     let body = match opened {
         Opened::Stream(body) => body,
@@ -47,7 +47,7 @@ pub(super) async fn open<P: Platform>(
             context.memory.sessions.forget(&session.handle);
             return Err(Error::Unauthenticated { reason: Reason::SessionEndedMeanwhile });
         }
-        Opened::TooMany => return Err(Error::TooMany),
+        Opened::TooManyStreams => return Err(Error::TooManyRequests),
     };
     defer_refresh_if_due(context, session);
     let mut response = Response { status: StatusCode::OK, headers: http::HeaderMap::new(), body };
@@ -98,7 +98,7 @@ fn defer_refresh_if_due<P: Platform>(context: &Context<'_, P>, session: &Session
 }
 
 /// Opens a stream at the bridge. Its body passes through the edge untouched.
-async fn at_bridge<P: Platform>(context: &Context<'_, P>, open: OpenStream) -> Result<Opened<P::Body>, Error> {
+async fn open_at_bridge<P: Platform>(context: &Context<'_, P>, open: OpenStream) -> Result<Opened<P::Body>, Error> {
     let request = StreamRequest {
         subject: open.subject,
         session: open.session,
@@ -106,12 +106,12 @@ async fn at_bridge<P: Platform>(context: &Context<'_, P>, open: OpenStream) -> R
         session_ends_in_ms: millis(open.session_ends_in),
         jitter: open.jitter,
     };
-    let outgoing = bridge::request(context, Method::GET, &request.target(), Vec::new(), BRIDGE_TIMEOUT)?;
+    let outgoing = context.bridge().signed_request(Method::GET, &request.target(), Vec::new(), BRIDGE_TIMEOUT)?;
     let response = context.platform.send(outgoing).await?;
     match response.status {
         StatusCode::OK => Ok(Opened::Stream(Body::Native(response.body))),
         StatusCode::GONE => Ok(Opened::SessionEnded),
-        StatusCode::TOO_MANY_REQUESTS => Ok(Opened::TooMany),
+        StatusCode::TOO_MANY_REQUESTS => Ok(Opened::TooManyStreams),
         status => Err(Unavailable::new(Dependency::Bridge, format_args!("answered a stream with {status}")).into()),
     }
 }

@@ -5,10 +5,10 @@
 //! again.
 //!
 //! An app also receives other events (`push`, `check_run`), of up to 25 MiB each. They have no effect, so their signature is
-//! not checked and their body not read: a made-up signature must not make the edge hold a body. A `ping` is checked like a
-//! revocation, because it shows an operator whether both sides have the same secret.
+//! not checked and their body is not read: nobody can make the edge buffer 25 MiB with a forged signature. A `ping` is
+//! checked like a revocation, because it shows an operator whether both sides have the same secret.
 //!
-//! Deliveries signed by GitHub are not counted: they all come from a few addresses, and GitHub does not retry a refused
+//! Deliveries signed by GitHub are not rate-limited: they all come from a few addresses, and GitHub does not retry a refused
 //! delivery.
 
 use std::net::IpAddr;
@@ -16,16 +16,14 @@ use std::net::IpAddr;
 use causeway_protocol::hub::EndReason;
 use http::{HeaderName, StatusCode};
 
-use super::{
-    context::{Context, read_body},
-    rate,
-};
+use super::context::{Context, read_body};
 use crate::{
     error::Error,
+    guard::rate,
     http::web::{Request, Response},
     oauth::{
         provider::Kind,
-        webhook::{Authorization, HubSignature},
+        webhook::{AuthorizationEvent, WebhookSignature},
     },
     runtime::{event_name::EventName, platform::Platform, reason::Reason, telemetry::Event},
     session::index::{IndexName, IssuedAt},
@@ -45,24 +43,23 @@ pub(super) async fn receive<P: Platform>(
     let github = config.providers.iter().find(|provider| matches!(provider.kind, Kind::GitHub { .. }));
     let (Some(github), Some(secret)) = (github, &config.github_webhook_secret) else { return Err(Error::NotFound) };
     let sender = request.client_address;
-    // Without a well-formed signature no body is read.
-    let Some(signature) = request.header(&SIGNATURE).and_then(HubSignature::parse) else {
-        return Err(refused(context, &github.id, sender, Reason::WebhookSignatureMissing).await);
+    let Some(signature) = request.header(&SIGNATURE).and_then(WebhookSignature::parse) else {
+        return reject_forgery(context, &github.id, sender, Reason::WebhookSignatureMissing).await;
     };
     let is_ping = match request.header(&EVENT) {
         Some(AUTHORIZATION_EVENT) => false,
         Some(PING_EVENT) => true,
         _ => return Ok(Response::empty(StatusCode::NO_CONTENT)),
     };
-    // A made-up signature costs no more than this: reading one body, within the time limit, and hashing it.
+    // For these two events, a forged signature costs reading one body, limited in size and time, and hashing it.
     let body = read_body(context.platform, context.row, request).await?;
     if !signature.is_signature_of(&body, secret) {
-        return Err(refused(context, &github.id, sender, Reason::WebhookSignatureMismatch).await);
+        return reject_forgery(context, &github.id, sender, Reason::WebhookSignatureMismatch).await;
     }
     if is_ping {
         return Ok(Response::empty(StatusCode::NO_CONTENT));
     }
-    let event: Authorization =
+    let event: AuthorizationEvent =
         serde_json::from_slice(&body).map_err(|_| Error::BadRequest { reason: Reason::WebhookMalformed })?;
     if let Some(account) = event.revoked_account() {
         let index = IndexName::account(&github.issuer(), &account);
@@ -72,13 +69,13 @@ pub(super) async fn receive<P: Platform>(
     Ok(Response::empty(StatusCode::NO_CONTENT))
 }
 
-/// Counts a delivery that GitHub did not sign, and returns the error that refuses it.
-async fn refused<P: Platform>(
+/// Rejects a delivery that GitHub did not sign, and counts it against the rate of its sender.
+async fn reject_forgery<P: Platform>(
     context: &Context<'_, P>,
     provider: &str,
     sender: Option<IpAddr>,
     reason: Reason,
-) -> Error {
-    let allowed = rate::allow_logout(context, provider, sender).await;
-    allowed.err().unwrap_or(Error::Unauthenticated { reason })
+) -> Result<Response<P::Body>, Error> {
+    rate::check_logout(context.platform, provider, sender).await?;
+    Err(Error::Unauthenticated { reason })
 }

@@ -8,7 +8,7 @@ use serde::{
 };
 
 /// A struct read from a JSON object only. A derived reader also accepts an array of the fields' values: undocumented
-/// input that would work until somebody adds a field.
+/// input that would work until a field is added.
 #[derive(Debug)]
 pub(crate) struct StrictObject<T>(pub(crate) T);
 

@@ -6,6 +6,7 @@
 //! - [`origin`]: origins, and the addresses that a user may be sent back to
 //! - [`address`]: which networks an address belongs to; [`client_address`]: the address of a request's client
 //! - [`page`]: the HTML pages that the edge writes itself
+//! - `query`: query parameters and form fields
 //! - `json`: JSON read more strictly than serde's derived readers do
 
 pub mod address;
@@ -15,4 +16,5 @@ pub mod cookie;
 pub(crate) mod json;
 pub mod origin;
 pub mod page;
+pub(crate) mod query;
 pub mod web;

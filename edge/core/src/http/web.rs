@@ -12,6 +12,8 @@ use serde::Serialize;
 use url::Url;
 use zeroize::Zeroizing;
 
+/// Carries the request's id in answers, and to the bridge.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The header that identifies a request's trace (W3C Trace Context).
 pub const TRACEPARENT: HeaderName = HeaderName::from_static(TRACEPARENT_HEADER);
 

@@ -12,9 +12,9 @@ const DIGEST_BYTES: usize = 32;
 
 /// The value of `X-Hub-Signature-256`: well-formed, not yet verified.
 #[derive(Debug)]
-pub struct HubSignature([u8; DIGEST_BYTES]);
+pub struct WebhookSignature([u8; DIGEST_BYTES]);
 
-impl HubSignature {
+impl WebhookSignature {
     /// Reads `sha256=` and 64 hexadecimal digits.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -35,7 +35,7 @@ impl HubSignature {
 /// An event `github_app_authorization`. The flattened rest makes serde read JSON objects only; without it, a list would be
 /// read by position.
 #[derive(Debug, Deserialize)]
-pub struct Authorization {
+pub struct AuthorizationEvent {
     action: String,
     sender: Sender,
     #[serde(flatten)]
@@ -49,7 +49,7 @@ struct Sender {
     _rest: BTreeMap<String, IgnoredAny>,
 }
 
-impl Authorization {
+impl AuthorizationEvent {
     /// The account that revoked its authorization, by the number that never changes (M66).
     #[must_use]
     pub fn revoked_account(&self) -> Option<String> {
@@ -65,7 +65,7 @@ mod tests {
     fn s132_signature_is_valid_for_its_body_and_secret_only() {
         // GitHub's published example.
         let signature =
-            HubSignature::parse("sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17").unwrap();
+            WebhookSignature::parse("sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17").unwrap();
         let secret = SecretString::from("It's a Secret to Everybody");
         assert!(signature.is_signature_of(b"Hello, World!", &secret));
         assert!(!signature.is_signature_of(b"Hello, World?", &secret));
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn event_must_be_an_object_and_may_have_other_fields() {
-        let account = |text: &str| serde_json::from_str::<Authorization>(text).ok()?.revoked_account();
+        let account = |text: &str| serde_json::from_str::<AuthorizationEvent>(text).ok()?.revoked_account();
         let event = r#"{"action":"revoked","sender":{"login":"ada","id":7,"plan":{"x":[1]}},"installation":null}"#;
         assert_eq!(account(event).as_deref(), Some("7"));
         for other in [
@@ -92,8 +92,8 @@ mod tests {
     fn malformed_signature_is_rejected() {
         let digits = "75".repeat(32);
         for bad in ["", "sha256=", &digits, &format!("sha1={digits}"), &format!("sha256={digits}7")] {
-            assert!(HubSignature::parse(bad).is_none(), "{bad}");
+            assert!(WebhookSignature::parse(bad).is_none(), "{bad}");
         }
-        assert!(HubSignature::parse(&format!("sha256=+{}", &digits[1..])).is_none());
+        assert!(WebhookSignature::parse(&format!("sha256=+{}", &digits[1..])).is_none());
     }
 }

@@ -6,7 +6,7 @@ use crate::runtime::clock::{Clock, millis};
 
 /// The least time worth starting a step with. A receiver carries out what it is sent, even if the sender has stopped
 /// waiting.
-const MIN_LEFT: Duration = Duration::from_secs(1);
+const MIN_REMAINING: Duration = Duration::from_secs(1);
 
 /// A point in time by which a task must be done.
 #[derive(Debug, Clone, Copy)]
@@ -22,14 +22,14 @@ impl Deadline {
     }
 
     /// The time left; zero once the deadline has passed.
-    pub(super) fn left(self, clock: &impl Clock) -> Duration {
+    pub(super) fn remaining(self, clock: &impl Clock) -> Duration {
         // Never more than the whole limit: the clock may have been set back.
         Duration::from_millis(self.at_ms.saturating_sub(clock.now_ms())).min(self.limit)
     }
 
     /// The time left, if it is enough to start a step: at least a second, or half of a limit below two seconds.
-    pub(super) fn worthwhile(self, clock: &impl Clock) -> Option<Duration> {
-        Some(self.left(clock)).filter(|left| *left >= MIN_LEFT.min(self.limit / 2))
+    pub(super) fn remaining_if_enough(self, clock: &impl Clock) -> Option<Duration> {
+        Some(self.remaining(clock)).filter(|remaining| *remaining >= MIN_REMAINING.min(self.limit / 2))
     }
 }
 
@@ -51,9 +51,17 @@ mod tests {
             let clock = InMemoryPlatform::new(|_| None);
             let deadline = Deadline::after(&clock, Duration::from_millis(limit_ms));
             clock.now_ms.set(clock.now_ms() + elapsed_ms);
-            assert_eq!(deadline.worthwhile(&clock), left_ms.map(Duration::from_millis), "{limit_ms} {elapsed_ms}");
+            assert_eq!(
+                deadline.remaining_if_enough(&clock),
+                left_ms.map(Duration::from_millis),
+                "{limit_ms} {elapsed_ms}"
+            );
             clock.now_ms.set(0);
-            assert_eq!(deadline.left(&clock), Duration::from_millis(limit_ms), "setting the clock back adds no time");
+            assert_eq!(
+                deadline.remaining(&clock),
+                Duration::from_millis(limit_ms),
+                "setting the clock back adds no time"
+            );
         }
     }
 }

@@ -44,7 +44,7 @@ impl<P: Platform> Call<'_, P> {
         renew: impl AsyncFn(&Authorization<'a>) -> Result<Authorization<'a>, Error>,
     ) -> Result<Response<P::Body>, Error> {
         // Receiving the body may have taken all the time there was.
-        let timeout = self.deadline.worthwhile(self.platform).ok_or(Error::TooSlow)?;
+        let timeout = self.deadline.remaining_if_enough(self.platform).ok_or(Error::TooSlow)?;
         let mut response = self.send(&authorization, timeout).await?;
         // Sent again once for a nonce, and once for a token that ended early or that another request renewed meanwhile,
         // in whichever order the upstream asks for them.
@@ -74,7 +74,7 @@ impl<P: Platform> Call<'_, P> {
         let (failed, sent) = (pin!(self.payload.failed()), pin!(self.platform.send(outgoing)));
         // A client that disconnects ends only the call. Renewing a token or ending a session goes on without it.
         match select(self.platform.client_disconnected(), select(failed, sent)).await {
-            Either::Left(_) => Err(Error::ClientLeft),
+            Either::Left(_) => Err(Error::ClientDisconnected),
             Either::Right((Either::Left((error, _)), _)) => Err(error.into()),
             Either::Right((Either::Right((result, _)), _)) => {
                 let response = result?;
@@ -87,10 +87,14 @@ impl<P: Platform> Call<'_, P> {
     /// Sends the same request in the time that remains: renewing a token may have taken some.
     async fn send_again(&mut self, authorization: &Authorization<'_>) -> Result<Incoming<P::Body>, Error> {
         if !self.payload.is_replayable() {
-            return Err(Unavailable::new(Dependency::Upstream, "wants another authorization; the body is gone").into());
+            return Err(Unavailable::new(
+                Dependency::Upstream,
+                "wants another authorization, and the body cannot be sent again",
+            )
+            .into());
         }
-        let too_late = || Unavailable::new(Dependency::Upstream, "no answer in time: none was left to ask again");
-        let timeout = self.deadline.worthwhile(self.platform).ok_or_else(too_late)?;
+        let too_late = || Unavailable::new(Dependency::Upstream, "no time left for another request");
+        let timeout = self.deadline.remaining_if_enough(self.platform).ok_or_else(too_late)?;
         self.send(authorization, timeout).await
     }
 }

@@ -152,7 +152,7 @@ async fn hold(
     deadline: Deadline,
 ) -> Result<Vec<u8>, Error> {
     let read = async { Ok::<_, Unavailable>(body.read(limit_bytes).await) };
-    let read = within(clock, deadline.left(clock), Dependency::Client, read).await.map_err(|_| Error::TooSlow)?;
+    let read = within(clock, deadline.remaining(clock), Dependency::Client, read).await.map_err(|_| Error::TooSlow)?;
     Ok(read?)
 }
 

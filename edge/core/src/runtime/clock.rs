@@ -2,6 +2,7 @@
 
 use std::{future::Future, pin::pin, time::Duration};
 
+use chrono::{DateTime, SecondsFormat};
 use futures_util::future::{Either, LocalBoxFuture, select};
 
 use super::{dependency::Dependency, unavailable::Unavailable};
@@ -38,6 +39,13 @@ pub async fn within<T>(
         Either::Left((result, _)) => result,
         Either::Right(_) => Err(Unavailable::new(dependency, "no answer in time")),
     }
+}
+
+/// A time in milliseconds since the Unix epoch as RFC 3339 text with milliseconds, in UTC.
+#[must_use]
+pub fn rfc3339(unix_ms: u64) -> String {
+    let time = i64::try_from(unix_ms).ok().and_then(DateTime::from_timestamp_millis);
+    time.unwrap_or_default().to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 /// Seconds since the Unix epoch, as JWTs count them.

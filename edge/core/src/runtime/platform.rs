@@ -71,7 +71,7 @@ pub trait StreamHub: HttpClient {
     /// Whether the users' hubs live at the edge. Then the bridge delivers through `POST /internal/deliver`, and the edge
     /// feeds the streams. Otherwise the bridge keeps the hubs and serves the streams, the edge passes them through, and
     /// [`StreamHub::append`] and [`StreamHub::open`] are never called.
-    const AT_EDGE: bool;
+    const HUB_AT_EDGE: bool;
     /// Appends records to a user's buffer, durably and idempotently, and wakes the user's streams.
     ///
     /// # Errors
@@ -102,7 +102,7 @@ pub enum Opened<B> {
     /// The session ended; the hub knew before this isolate did.
     SessionEnded,
     /// The user has the maximum number of streams.
-    TooMany,
+    TooManyStreams,
 }
 
 /// A request for a stream.

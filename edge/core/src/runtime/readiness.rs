@@ -18,14 +18,14 @@ pub struct Readiness {
 impl Readiness {
     /// The latest result, if it is recent enough.
     #[must_use]
-    pub fn verdict(&self, now_ms: u64) -> Option<Result<(), Unavailable>> {
+    pub fn latest(&self, now_ms: u64) -> Option<Result<(), Unavailable>> {
         let last = self.last.borrow();
-        let (at_ms, verdict) = last.as_ref()?;
-        (now_ms.checked_sub(*at_ms)? < SHARED_MS).then(|| verdict.clone())
+        let (at_ms, result) = last.as_ref()?;
+        (now_ms.checked_sub(*at_ms)? < SHARED_MS).then(|| result.clone())
     }
 
     /// Stores a result.
-    pub fn remember(&self, now_ms: u64, verdict: Result<(), Unavailable>) {
-        *self.last.borrow_mut() = Some((now_ms, verdict));
+    pub fn remember(&self, now_ms: u64, result: Result<(), Unavailable>) {
+        *self.last.borrow_mut() = Some((now_ms, result));
     }
 }

@@ -1,6 +1,7 @@
 //! Why requests are rejected and refreshes fail, as fixed texts.
 
 use super::closed_list::closed_list;
+use crate::http::query::Repeated;
 
 closed_list! {
     /// Why a request was rejected or a refresh failed. Its text in kebab case is the reason of a `reject` line, by which
@@ -93,7 +94,7 @@ closed_list! {
         ProviderUnavailable = "says so itself",
         RefreshSubjectMismatch = "session ended for a refresh that cannot be trusted",
         RefreshTokenMissing = "no refresh token",
-        RefreshedIdTokenInvalid = "refreshed ID token is not believed",
+        RefreshedIdTokenInvalid = "refreshed ID token is invalid",
         RequestContentEncoding = "a packed body (Content-Encoding) is not passed on",
         RequestContentRange = "a part of a body (Content-Range) is not passed on",
         ResponseContentEncoding = "upstream packed its answer unasked",
@@ -132,8 +133,14 @@ closed_list! {
         UpstreamRedirect = "upstream redirects",
         UseDpopNonce = "use_dpop_nonce",
         UserinfoSubjectMismatch = "userinfo of another user",
-        WebhookMalformed = "not an event of this kind as GitHub describes it",
-        WebhookSignatureMismatch = "webhook signature not believed",
+        WebhookMalformed = "malformed github_app_authorization event",
+        WebhookSignatureMismatch = "webhook signature does not verify",
         WebhookSignatureMissing = "webhook signature missing or malformed",
+    }
+}
+
+impl From<Repeated> for Reason {
+    fn from(Repeated: Repeated) -> Self {
+        Self::ParameterRepeated
     }
 }

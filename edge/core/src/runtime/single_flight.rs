@@ -17,8 +17,8 @@ use super::{
 };
 
 /// The first and the longest pause between two polls.
-const FIRST_LOOK: Duration = Duration::from_millis(10);
-const MAX_LOOK: Duration = Duration::from_millis(200);
+const FIRST_POLL: Duration = Duration::from_millis(10);
+const MAX_POLL: Duration = Duration::from_millis(200);
 
 /// The fetches in progress.
 #[derive(Debug, Default)]
@@ -85,7 +85,7 @@ impl SingleFlight {
         look: impl Fn(u64) -> Option<T>,
     ) -> Result<Joined<'_, T>, Unavailable> {
         let began_ms = clock.now_ms();
-        let mut wait = FIRST_LOOK;
+        let mut wait = FIRST_POLL;
         loop {
             let now_ms = clock.now_ms();
             if let Some(found) = look(now_ms) {
@@ -98,7 +98,7 @@ impl SingleFlight {
                 return Err(Unavailable::new(dependency, "is being asked for too long"));
             }
             clock.sleep(wait).await;
-            wait = (wait * 2).min(MAX_LOOK);
+            wait = (wait * 2).min(MAX_POLL);
         }
     }
 }

@@ -7,12 +7,15 @@
 use std::{fmt, net::IpAddr};
 
 use causeway_protocol::{session::SessionHandle, subject::Subject};
-use chrono::{DateTime, SecondsFormat};
 use http::{Method, StatusCode};
 use serde_json::{Map, Value};
 
 use super::{
-    clock::Clock, dependency::Dependency, event_name::EventName, reason::Reason, redact::without_secrets,
+    clock::{Clock, rfc3339},
+    dependency::Dependency,
+    event_name::EventName,
+    reason::Reason,
+    redact::without_secrets,
     unavailable::Unavailable,
 };
 
@@ -220,9 +223,7 @@ impl Event {
 
     /// Writes the line.
     pub fn write(mut self, to: &(impl Clock + Log)) {
-        let now = i64::try_from(to.now_ms()).ok().and_then(DateTime::from_timestamp_millis);
-        let time = now.unwrap_or_default().to_rfc3339_opts(SecondsFormat::Millis, true);
-        self.0.insert("time".to_owned(), time.into());
+        self.0.insert("time".to_owned(), rfc3339(to.now_ms()).into());
         to.log(&Line(self.0));
     }
 }

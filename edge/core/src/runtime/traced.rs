@@ -119,7 +119,7 @@ impl<P: Machines> Machines for Traced<'_, P> {
 }
 
 impl<P: Platform> StreamHub for Traced<'_, P> {
-    const AT_EDGE: bool = P::AT_EDGE;
+    const HUB_AT_EDGE: bool = P::HUB_AT_EDGE;
 
     fn append(&self, subject: &Subject, records: &[Record]) -> impl Future<Output = Result<(), Unavailable>> {
         self.platform.append(subject, records)

@@ -300,7 +300,7 @@ impl Machines for InMemoryPlatform {
 }
 
 impl StreamHub for InMemoryPlatform {
-    const AT_EDGE: bool = true;
+    const HUB_AT_EDGE: bool = true;
 
     async fn append(&self, subject: &Subject, records: &[Record]) -> Result<(), Unavailable> {
         down(Dependency::Hub, self.append_fails_for.borrow().contains(subject))?;
@@ -314,7 +314,7 @@ impl StreamHub for InMemoryPlatform {
             return Ok(Opened::SessionEnded);
         }
         if self.hub_full.get() {
-            return Ok(Opened::TooMany);
+            return Ok(Opened::TooManyStreams);
         }
         Ok(Opened::Stream(Body::Empty))
     }

@@ -1,7 +1,7 @@
 //! Posting an event: `POST /events/{channel}`.
 
 use causeway_core::{
-    handler::rate::{EVENTS_RATE, LOGIN_RATE, LOGOUT_RATE},
+    guard::rate::{EVENTS_RATE, LOGIN_RATE, LOGOUT_RATE},
     testing::settings::settings,
 };
 use causeway_protocol::signature::{Direction, KeyRing, SIGNATURE_HEADER, Signed};

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use causeway_core::{
-    handler::rate::LOGOUT_RATE,
+    guard::rate::LOGOUT_RATE,
     http::web::Response,
     testing::{
         body::InMemoryBody,

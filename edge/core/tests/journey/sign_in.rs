@@ -283,7 +283,7 @@ fn s3_m23_code_is_not_redeemed_during_a_coordinator_outage() {
 fn s17_sign_in_steps_are_rate_limited() {
     let browser = Browser::new(github);
     let callback = format!("/auth/github/callback?code=good&state={}", browser.start());
-    let limit = causeway_core::handler::rate::LOGIN_RATE.limit;
+    let limit = causeway_core::guard::rate::LOGIN_RATE.limit;
     for _ in 1..limit {
         browser.start();
     }

@@ -1,7 +1,7 @@
 //! GitHub's webhook: `POST /auth/github/webhook`.
 
 use causeway_core::{
-    handler::rate::LOGOUT_RATE,
+    guard::rate::LOGOUT_RATE,
     http::web::Response,
     testing::{body::InMemoryBody, run::run},
 };

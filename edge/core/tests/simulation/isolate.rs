@@ -192,7 +192,7 @@ impl HttpClient for SimulatedPlatform {
 }
 
 impl StreamHub for SimulatedPlatform {
-    const AT_EDGE: bool = true;
+    const HUB_AT_EDGE: bool = true;
 
     async fn append(&self, _subject: &Subject, _records: &[Record]) -> Result<(), Unavailable> {
         Ok(())

@@ -1,5 +1,5 @@
-//! Writes dead letters to Kafka in the background, one after another. Records behind them are delivered meanwhile; only
-//! the checkpoint waits.
+//! Writes dead letters to Kafka in the background, one after another. Later records are delivered meanwhile; only the
+//! checkpoint waits.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -17,14 +17,14 @@ const MAX_UNWRITTEN: usize = 1000;
 /// The dead letters of one partition that are not written yet. When dropped, it stops writing: the remaining records
 /// are read again from the checkpoint.
 pub(super) struct DeadLetterQueue {
-    /// First offset and size of each, in the order of writing.
+    /// The first offset and the size of each, in the order of writing.
     unwritten: VecDeque<(i64, usize)>,
     reservation: Reservation,
     /// Unbounded, because the worker checks [`DeadLetterQueue::is_full`] before each fetch.
     queue: mpsc::UnboundedSender<DeadLetter>,
-    /// Number of dead letters ever written.
+    /// The number of dead letters ever written.
     written: watch::Receiver<u64>,
-    /// Number of written dead letters that are already removed from `unwritten`.
+    /// The number of written dead letters that are already removed from `unwritten`.
     settled: u64,
     _writer: AbortOnDropHandle<()>,
 }
@@ -49,7 +49,8 @@ impl DeadLetterQueue {
         let size = dead_letter.record.size();
         self.reservation.add(size);
         self.unwritten.push_back((dead_letter.first_offset, size));
-        // Fails only after the writer was stopped. The dead letter then stays unwritten and the checkpoint before it.
+        // Fails only after the writer was stopped. The dead letter then stays unwritten, and the checkpoint stays
+        // before it.
         let _ = self.queue.send(dead_letter);
     }
 

@@ -20,62 +20,82 @@ impl Worker {
     /// Sends what is due. Returns whether there may be more to send at once.
     pub(super) async fn deliver(&mut self) -> Result<bool, RoundError> {
         let now = Instant::now();
+        self.retry_rejected(now)?;
+        let Request { deliveries, records, advance_to } =
+            self.backlog.request(now, self.next_fetch_offset, self.request_limits());
+        let checkpoint = self.checkpoint_at(advance_to);
+        if deliveries.is_empty() && self.stored_checkpoint.is_some_and(|stored| stored >= checkpoint) {
+            return Ok(false);
+        }
+        let request = self.request(deliveries, Some(checkpoint));
+        let response = match self.shared.sink.deliver(&request).await {
+            Ok(response) => response,
+            Err(SinkError::Rejected(status)) if records > 0 => {
+                return self.on_rejected(status, request, records).await;
+            }
+            Err(SinkError::CheckpointLost) => {
+                tracing::error!(partition = self.partition, "the checkpoint was lost, reading from the beginning");
+                return Err(RoundError::Exit(WorkerExit::Replan));
+            }
+            Err(error) => return Err(RoundError::Sink(error)),
+        };
+        self.settle(&request.deliveries, records, &response.failed);
+        // The sink does not move the checkpoint while a user's records are missing.
+        if response.failed.is_empty() {
+            self.on_stored_checkpoint(checkpoint, response.checkpoint)?;
+        }
+        Ok(true)
+    }
+
+    /// Moves the rejected records whose retry is due back into the backlog. Ends the round while the fault is probably
+    /// the sink's.
+    fn retry_rejected(&mut self, now: Instant) -> Result<(), RoundError> {
         let due = self.rejected.take_due(now);
         self.retry(due);
         if self.rejected.are_too_many() {
             return Err(RoundError::Waiting(self.rejected.retry_at().unwrap_or(now)));
         }
-        let limits = if self.single_sends > 0 {
+        Ok(())
+    }
+
+    fn request_limits(&self) -> RequestLimits {
+        if self.single_sends > 0 {
             RequestLimits { users: 1, records: 1, ..RequestLimits::default() }
         } else {
             RequestLimits::default()
-        };
-        let request = self.backlog.request(now, self.next_fetch_offset, limits);
-        let limits =
-            [Some(request.advance_to), self.dead_letters.first_unwritten_offset(), self.rejected.first_offset()];
-        let next_offset = limits.into_iter().flatten().min().unwrap_or(request.advance_to);
-        let advance_to = Checkpoint { epoch: self.epoch, next_offset, partitions: self.partitions };
-        if request.deliveries.is_empty() && self.stored_checkpoint.is_some_and(|stored| stored >= advance_to) {
-            return Ok(false);
         }
-        let Request { deliveries, records, .. } = request;
-        let delivery_request = self.request(deliveries, Some(advance_to));
-        let response = match self.shared.sink.deliver(&delivery_request).await {
-            Ok(response) => response,
-            Err(SinkError::Rejected(status)) if records > 0 => {
-                return self.on_rejected(status, delivery_request, records).await;
-            }
-            Err(SinkError::CheckpointLost) => {
-                tracing::error!(partition = self.partition, "the checkpoint is gone: reading from the beginning");
-                return Err(RoundError::Exit(WorkerExit::Replan));
-            }
-            Err(error) => return Err(RoundError::Sink(error)),
-        };
+    }
+
+    /// The checkpoint at an offset, held back by rejected records and by dead letters that are not written yet.
+    fn checkpoint_at(&mut self, offset: i64) -> Checkpoint {
+        let held_back = [self.dead_letters.first_unwritten_offset(), self.rejected.first_offset()];
+        let next_offset = held_back.into_iter().flatten().fold(offset, i64::min);
+        Checkpoint { epoch: self.epoch, next_offset, partitions: self.partitions }
+    }
+
+    /// Removes the delivered records from the backlog. Those of failed users stay there and wait for a retry.
+    fn settle(&mut self, sent: &[Delivery], records: usize, failed_users: &[Subject]) {
         self.single_sends = self.single_sends.saturating_sub(records);
-        self.backlog.settle(Instant::now(), &delivery_request.deliveries, &response.failed);
+        self.backlog.settle(Instant::now(), sent, failed_users);
         self.set_backlog_metric(self.backlog.len());
-        let failed: usize = delivery_request
-            .deliveries
+        let failed: usize = sent
             .iter()
-            .filter(|delivery| response.failed.contains(&delivery.subject))
+            .filter(|delivery| failed_users.contains(&delivery.subject))
             .map(|delivery| delivery.records.len())
             .sum();
         self.shared.metrics.delivered.with_label_values(&[&self.shared.topic]).inc_by((records - failed) as u64);
         if records > failed {
-            self.settle_rejected(&delivery_request.deliveries);
+            self.settle_rejected(sent);
         }
-        if !response.failed.is_empty() {
+        if !failed_users.is_empty() {
             tracing::warn!(
                 partition = self.partition,
-                users = response.failed.len(),
+                users = failed_users.len(),
                 records = failed,
-                "some hubs failed, only theirs are delivered again"
+                "the buffers of some users failed, only their records are delivered again"
             );
             self.shared.metrics.delivery_failures.with_label_values(&["hub"]).inc();
-            return Ok(true);
         }
-        self.on_stored_checkpoint(advance_to, response.checkpoint)?;
-        Ok(true)
     }
 
     fn on_stored_checkpoint(&mut self, requested: Checkpoint, stored: Option<Checkpoint>) -> Result<(), RoundError> {
@@ -84,9 +104,9 @@ impl Worker {
             Some(stored) if stored.epoch > self.epoch => {
                 tracing::warn!(
                     partition = self.partition,
-                    ours = self.epoch,
-                    theirs = stored.epoch,
-                    "another instance is in a later epoch"
+                    epoch = self.epoch,
+                    later_epoch = stored.epoch,
+                    "another instance delivers in a later epoch"
                 );
                 Err(RoundError::Exit(WorkerExit::Replan))
             }
@@ -96,7 +116,7 @@ impl Worker {
                         partition = self.partition,
                         from = self.next_fetch_offset,
                         to = stored.next_offset,
-                        "another instance delivered further"
+                        "another instance has delivered more"
                     );
                     self.next_fetch_offset = stored.next_offset;
                 }
@@ -106,7 +126,7 @@ impl Worker {
             }
             _ => Err(RoundError::Sink(SinkError::Failed {
                 label: "bad_answer",
-                what: "the checkpoint did not move".to_owned(),
+                message: "the checkpoint did not move".to_owned(),
             })),
         }
     }
@@ -120,7 +140,7 @@ impl Worker {
                 partition = self.partition,
                 status,
                 records,
-                "the edge refuses a request, sending its records one by one"
+                "the edge rejects a request, sending its records one by one"
             );
             self.single_sends = self.single_sends.max(records);
             return Ok(true);
@@ -138,8 +158,8 @@ impl Worker {
                 topic = self.shared.topic,
                 partition = self.partition,
                 status,
-                "the edge refuses one record after another: edge and bridge are probably of different versions. \
-                 Nothing is put aside, delivery waits"
+                "the edge rejects one record after another: edge and bridge probably have different versions. No \
+                 record is dead-lettered, delivery waits"
             );
             self.report_rejecting(true);
         }

@@ -18,7 +18,7 @@ impl Worker {
             Ok(fetched) => fetched,
             Err(KafkaError::OffsetOutOfRange) => return self.out_of_range().await,
             Err(KafkaError::UnknownTopic(topic)) => {
-                tracing::warn!(partition = self.partition, topic, "the topic is gone");
+                tracing::warn!(partition = self.partition, topic, "the topic no longer exists");
                 return Err(RoundError::Exit(WorkerExit::Replan));
             }
             Err(error) => return Err(RoundError::Kafka(error)),
@@ -38,10 +38,10 @@ impl Worker {
                         partition = self.partition,
                         first,
                         last,
-                        why = reason_code,
-                        reason,
-                        "offsets can't be decoded. Topics written in transactions need another kafka client: with this \
-                         one, records of aborted transactions are delivered too"
+                        reason = reason_code,
+                        detail = reason,
+                        "offsets can't be decoded. Transactional topics need another kafka client: this one also \
+                         delivers records of aborted transactions"
                     );
                     self.dead_letter((first, last), (reason_code, Some(reason)), NewRecord::default());
                 }
@@ -70,7 +70,7 @@ impl Worker {
     }
 }
 
-/// The dead letter's reason for what the client can't decode.
+/// The dead letter's reason for offsets that the client can't decode.
 fn undecodable(reason: &str) -> &'static str {
     // rskafka decodes a marker as a record and fails on its version or its length.
     if reason.contains("control batch") || reason.contains("control record") {

@@ -2,7 +2,7 @@
 //!
 //! - [`fetch`]: reads and decodes records from Kafka into the backlog.
 //! - [`deliver`]: sends records from the backlog to the sink.
-//! - [`rejected_records`]: decides what becomes of records that the sink rejects.
+//! - [`rejected_records`]: decides whether a record that the sink rejects is retried or dead-lettered.
 //! - [`dead_letter_queue`]: writes dead letters in the background.
 //!
 //! The checkpoint is stored beside the records and moves in the same request as the records before it. If the bridge
@@ -37,7 +37,7 @@ use crate::{
 /// How often the lag of a quiet partition is updated.
 const LAG_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How often a full backlog checks for room.
+/// How often a worker checks whether a full backlog has room again.
 const ROOM_CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// What the workers of all partitions share.
@@ -55,7 +55,7 @@ pub(super) struct Shared {
 pub(super) enum WorkerExit {
     /// It was stopped.
     Stopped,
-    /// The topic changed: all partitions must be planned again.
+    /// The topic or the stored checkpoint changed: all partitions must be planned again.
     Replan,
 }
 
@@ -121,12 +121,26 @@ impl Worker {
                 Err(RoundError::Sink(error)) => {
                     self.shared.metrics.delivery_failures.with_label_values(&[error.label()]).inc();
                     let wait = sink_backoff.next_wait();
-                    tracing::warn!(partition = self.partition, waiting = self.backlog.len(), failures = sink_backoff.tries(), ?wait, %error, "not delivered, trying again");
+                    tracing::warn!(
+                        partition = self.partition,
+                        waiting = self.backlog.len(),
+                        failures = sink_backoff.tries(),
+                        ?wait,
+                        %error,
+                        "records not delivered, trying again"
+                    );
                     wait
                 }
                 Err(RoundError::Kafka(error)) => {
                     let wait = kafka_backoff.next_wait();
-                    tracing::warn!(partition = self.partition, next_offset = self.next_fetch_offset, failures = kafka_backoff.tries(), ?wait, %error, "not fetched, trying again");
+                    tracing::warn!(
+                        partition = self.partition,
+                        next_offset = self.next_fetch_offset,
+                        failures = kafka_backoff.tries(),
+                        ?wait,
+                        %error,
+                        "records not fetched, trying again"
+                    );
                     wait
                 }
             };

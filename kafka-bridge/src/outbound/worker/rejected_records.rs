@@ -1,12 +1,12 @@
-//! Decides what becomes of records that the sink rejects although each was sent alone.
+//! Decides whether a record that the sink rejects when it is sent alone is retried or dead-lettered.
 //!
 //! A single rejected record is at fault itself if the sink accepts others. But if the sink rejects one record after
-//! another, edge and bridge probably have different versions. To dead-letter them would then empty the topic into the
-//! dead-letter topic. Hence these rules:
+//! another, edge and bridge probably have different versions. Dead-lettering them would then move the whole topic into
+//! the dead-letter topic. Hence these rules:
 //!
 //! - No record is dead-lettered before the sink has accepted another.
 //! - After three rejections in a row, delivery waits and then retries all of them. Each time it tries one record more,
-//!   so that it gets past a long run of poison records in the end.
+//!   so that it eventually gets past a long run of poison records.
 //! - Once the sink accepts a record, those it rejected before are retried one last time. The sink may have been
 //!   replaced.
 //! - A record is never sent again after a later record of its user was accepted: the user's buffer would skip it as a
@@ -19,10 +19,10 @@ use tokio::time::Instant;
 
 use crate::{backoff::Backoff, outbound::decode::AddressedRecord};
 
-/// So many rejections in a row suggest that the fault is not in the records.
+/// This many rejections in a row suggest that the fault is not in the records.
 const SUSPICIOUS_RUN: usize = 3;
 
-/// Most records that are tried in a row. Limits how many are held in memory.
+/// The maximum number of records that are tried in a row. It limits how many are held in memory.
 const MAX_RUN: usize = 64;
 
 /// A rejected record, and the status it was rejected with.
@@ -110,7 +110,7 @@ impl RejectedRecords {
         (dead, retries.into_iter().map(|rejected| rejected.addressed).collect())
     }
 
-    /// Removes records before an offset, which another instance has dealt with.
+    /// Removes records before an offset, which another instance has delivered or dead-lettered.
     pub(super) fn drop_before(&mut self, offset: i64) {
         self.records.retain(|rejected| rejected.offset() >= offset);
         self.final_retries.retain(|at| *at >= offset);
