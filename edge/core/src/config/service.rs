@@ -222,7 +222,7 @@ impl<S: Source> Reader<'_, S> {
 
 impl DeclaredToken {
     fn check(self, provider: &Provider) -> Result<Restriction, &'static str> {
-        if provider.refresh.old_token_dies {
+        if provider.refresh.invalidates_access_token {
             return Err("`token` cannot be had of this `provider`: a new token ends the one before");
         }
         let Self { scopes, resource } = self;

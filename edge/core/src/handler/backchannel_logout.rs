@@ -19,8 +19,8 @@ use crate::{
         web::{Request, Response},
     },
     oauth::{
-        cache::{self, with_keys, with_keys_at_hand},
-        logout_token::{self, Ends, LogoutToken},
+        cache::{self, with_cached_keys, with_keys},
+        logout_token::{self, LogoutTarget, LogoutToken},
         provider::Provider,
         signing_key::SigningKey,
     },
@@ -86,7 +86,7 @@ async fn validate<P: Platform>(
     // A provider without signing keys has no back-channel logout.
     let jwks = endpoints.jwks.as_ref().ok_or(Error::NotFound)?;
     let check = |keys: &[SigningKey]| logout_token::validate(token, keys, provider, now_seconds(platform));
-    let mut validated = with_keys_at_hand(platform, cache, provider, jwks, check).await?;
+    let mut validated = with_cached_keys(platform, cache, provider, jwks, check).await?;
     if validated.is_err() {
         rate::check_logout(context.platform, &provider.id, sender).await?;
         validated = with_keys(platform, cache, provider, jwks, check).await?;
@@ -112,14 +112,14 @@ async fn claim<P: Platform>(context: &Context<'_, P>, guard: &ReplayGuardName) -
 /// Ends what a token names, and returns how many sessions that were.
 async fn end_sessions<P: Platform>(context: &Context<'_, P>, token: &LogoutToken) -> Result<usize, Error> {
     let issued_at = IssuedAt::At(token.issued_at_seconds.saturating_mul(1000));
-    let indexes = match &token.ends {
-        Ends::Session { sid, sub } => {
+    let indexes = match &token.target {
+        LogoutTarget::Session { sid, sub } => {
             // The provider's session has ended, so all its sign-ins end, whenever they were.
             let of_session = (IndexName::provider_session(&token.issuer, sid), IssuedAt::At(u64::MAX));
             let without_sid = sub.as_ref().map(|sub| IndexName::account_without_session(&token.issuer, sub));
             vec![Some(of_session), without_sid.map(|index| (index, issued_at))]
         }
-        Ends::User(sub) => vec![Some((IndexName::account(&token.issuer, sub), issued_at))],
+        LogoutTarget::User(sub) => vec![Some((IndexName::account(&token.issuer, sub), issued_at))],
     };
     let mut ended = Ok(0);
     for (index, before) in indexes.into_iter().flatten() {
@@ -133,7 +133,7 @@ async fn end_sessions<P: Platform>(context: &Context<'_, P>, token: &LogoutToken
 /// Marks a token's id as used for as long as the token is valid; after a failure, frees it for another attempt.
 async fn settle<P: Platform>(context: &Context<'_, P>, guard: &ReplayGuardName, token: &LogoutToken, is_done: bool) {
     // The clock of another isolate may be behind, and the token valid there for longer.
-    let valid_ms = token.refused_from_ms().saturating_sub(context.platform.now_ms()).saturating_add(MAX_SKEW_MS);
+    let valid_ms = token.accepted_until_ms().saturating_sub(context.platform.now_ms()).saturating_add(MAX_SKEW_MS);
     let for_ms = if is_done { valid_ms } else { 0 };
     if let Err(error) = context.sessions().ask_replay_guard(guard, replay_guard::Command::Settle { for_ms }).await {
         // The claim expires by itself. The token can then be used again, which does no harm: its sessions have ended.

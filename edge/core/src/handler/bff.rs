@@ -96,10 +96,10 @@ async fn authorize_again<'a, P: Platform>(
 ) -> Result<Authorization<'a>, Error> {
     let renewed = authorize(context, session, service, true).await;
     if let Err(Error::ProviderSignInNeeded { provider: id }) = &renewed
-        && context.config.provider(id).is_some_and(|provider| provider.answers_at(&service.base))
+        && context.config.provider(id).is_some_and(|provider| provider.is_own_api(&service.base))
     {
         // If this fails, the next refusal tries again.
-        let _ = context.refresher().note_dead(session, id, refused.token()).await;
+        let _ = context.refresher().mark_token_rejected(session, id, refused.token()).await;
     }
     renewed
 }

@@ -21,6 +21,7 @@ use crate::{
         discovery::Endpoints,
         dpop::DpopKey,
         exchange::{self, ExchangeError},
+        id_token::SignIn,
         identity::{self, Identity},
         provider::Provider,
         revocation::revoke,
@@ -84,7 +85,7 @@ async fn answer_failure<P: Platform>(
     // The back button or a prefetch may load a callback again. Its user is signed in already, and an error page would only
     // make them start again (S19).
     let is_repeated = matches!(error, Error::SignInRefused { reason: Reason::StateReplayed })
-        || state.is_some_and(|state| !transaction::is_under_way(&request.headers, state));
+        || state.is_some_and(|state| !transaction::is_in_progress(&request.headers, state));
     if is_repeated && context.sessions().load(&request.headers).await.is_ok() {
         return Response::see_other(ReturnTo::home().as_str());
     }
@@ -129,7 +130,7 @@ fn check_issuer(provider: &Provider, endpoints: &Endpoints, query: &Query) -> Re
     match query.one("iss").map_err(refused)? {
         Some(issuer) if provider.is_issuer(&issuer) => Ok(()),
         Some(_) => Err(refused(Reason::IssuerMismatch)),
-        None if endpoints.names_itself => Err(refused(Reason::IssuerMissing)),
+        None if endpoints.sends_iss => Err(refused(Reason::IssuerMissing)),
         None => Ok(()),
     }
 }
@@ -137,7 +138,7 @@ fn check_issuer(provider: &Provider, endpoints: &Endpoints, query: &Query) -> Re
 /// Ensures that a state is used once. A browser can keep a cookie that it was told to drop, so the coordinator decides
 /// (M23).
 async fn claim_state<P: Platform>(context: &Context<'_, P>, state: &str) -> Result<(), Error> {
-    let claim = replay_guard::Command::Claim { for_ms: transaction::FINISHABLE_MS };
+    let claim = replay_guard::Command::Claim { for_ms: transaction::MAX_COMPLETION_MS };
     match context.sessions().ask_replay_guard(&ReplayGuardName::state(state), claim).await? {
         replay_guard::Reply::First => Ok(()),
         _ => Err(refused(Reason::StateReplayed)),
@@ -163,8 +164,8 @@ async fn redeem_code<P: Platform>(
         ExchangeError::Refused(reason) => refused(reason),
         ExchangeError::Unavailable(unavailable) => unavailable.into(),
     })?;
-    let identified =
-        identity::identify(client, &tokens, dpop.as_ref(), &secrets.nonce, transaction.created_at_ms).await;
+    let sign_in = SignIn { nonce: &secrets.nonce, began_ms: transaction.created_at_ms };
+    let identified = identity::identify(client, &tokens, dpop.as_ref(), sign_in).await;
     let Identity { user, issuer, sub, sid, signed_in_at_ms, by_own_clock } = match identified {
         Ok(identity) => identity,
         Err(error) => {

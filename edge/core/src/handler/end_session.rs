@@ -23,7 +23,7 @@ use crate::{
         telemetry::{Event, Name},
         unavailable::Unavailable,
     },
-    sign_in::end_session::{LOGOUT_REDIRECT_COOKIE, LogoutRedirect, RETURN_COOKIE, Return},
+    sign_in::end_session::{LOGOUT_REDIRECT_COOKIE, LogoutRedirect, LogoutReturn, RETURN_COOKIE},
 };
 
 /// `GET /auth/{provider}/end-session?return_to=`: sends a browser that has just signed out to the provider. Any other
@@ -43,7 +43,7 @@ pub(super) async fn end_session<P: Platform>(
     if let Some(redirect) = LogoutRedirect::find(platform, keys, provider, &request.headers)
         && let Some(endpoint) = end_session_endpoint(context, provider).await
     {
-        let back = Return::begin(platform, return_to.clone())?;
+        let back = LogoutReturn::begin(platform, return_to.clone())?;
         let back_to = format!("{}/auth/{}/logged-out", config.public_origin, provider.id);
         let url = redirect.url(provider, &endpoint, &back_to, &back.state);
         response = Response::see_other(url.expose_secret());
@@ -60,7 +60,8 @@ pub(super) fn logged_out<P: Platform>(
 ) -> Result<Response<P::Body>, Error> {
     let provider = provider(context)?;
     let state = Query::parse(request.query.as_deref()).one("state").ok().flatten().unwrap_or_default();
-    let address = Return::address(context.platform, &context.config.sessions.keys, provider, &request.headers, &state);
+    let address =
+        LogoutReturn::return_to(context.platform, &context.config.sessions.keys, provider, &request.headers, &state);
     let mut response = Response::see_other(address.unwrap_or_else(ReturnTo::home).as_str());
     response.add(header::SET_COOKIE, &cookie::clear(RETURN_COOKIE, SameSite::Lax));
     Ok(response)

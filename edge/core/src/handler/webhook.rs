@@ -53,7 +53,7 @@ pub(super) async fn receive<P: Platform>(
     };
     // For these two events, a forged signature costs reading one body, limited in size and time, and hashing it.
     let body = read_body(context.platform, context.row, request).await?;
-    if !signature.is_of(&body, secret) {
+    if !signature.is_signature_of(&body, secret) {
         return reject_forgery(context, &github.id, sender, Reason::WebhookSignatureMismatch).await;
     }
     if is_ping {

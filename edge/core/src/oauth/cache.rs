@@ -6,11 +6,11 @@ use causeway_protocol::signature::KeyRing;
 use url::Url;
 
 use super::{
-    discovery::{Endpoints, Metadata, github, metadata_url},
+    discovery::{Endpoints, Metadata, github_endpoints, metadata_url},
     document::Source,
     document_cache::Documents,
     dpop::Nonces,
-    jws::{SignatureError, SignatureResult},
+    jws::{SignatureError, TokenValidationError},
     provider::{Kind, Provider},
     signing_key::{KeyCache, SigningKey},
 };
@@ -44,7 +44,7 @@ pub async fn endpoints(
     provider: &Provider,
 ) -> Result<Endpoints, Unavailable> {
     if let Kind::GitHub { site, .. } = &provider.kind {
-        return github(site);
+        return github_endpoints(site);
     }
     let url =
         metadata_url(provider).ok_or_else(|| Unavailable::new(Dependency::IdentityProvider, "has no metadata"))??;
@@ -52,11 +52,11 @@ pub async fn endpoints(
     Ok(cache.metadata.get(&source).await?.content.as_ref().clone())
 }
 
-/// Checks a token with the keys at hand only: for a caller that must not cause early refreshes of the keys.
+/// Checks a token with the cached keys only: for a caller that must not cause early refreshes of the keys.
 ///
 /// # Errors
-/// [`Unavailable`] if there are no keys and none can be fetched.
-pub async fn with_keys_at_hand<T, E>(
+/// [`Unavailable`] if no keys are cached and none can be fetched.
+pub async fn with_cached_keys<T, E>(
     platform: &impl Platform,
     cache: &DiscoveryCache,
     provider: &Provider,
@@ -67,12 +67,12 @@ pub async fn with_keys_at_hand<T, E>(
     Ok(check(&cache.keys.documents.get(&source).await?.content))
 }
 
-/// Checks a token with the keys at hand. If none of them signed it, checks it once more with newer keys, if there are any
+/// Checks a token with the cached keys. If none of them signed it, checks it once more with newer keys, if there are any
 /// (M43). A token signed by a known key waits for the first fetch only.
 ///
 /// # Errors
 /// [`Unavailable`] if the keys cannot be fetched.
-pub async fn with_keys<T, E: SignatureResult>(
+pub async fn with_keys<T, E: TokenValidationError>(
     platform: &impl Platform,
     cache: &DiscoveryCache,
     provider: &Provider,
@@ -80,15 +80,15 @@ pub async fn with_keys<T, E: SignatureResult>(
     check: impl Fn(&[SigningKey]) -> Result<T, E>,
 ) -> Result<Result<T, E>, Unavailable> {
     let source = Source { platform, ring: &cache.ring, provider, url };
-    let at_hand = cache.keys.documents.get(&source).await?;
-    let error = match check(&at_hand.content) {
+    let cached = cache.keys.documents.get(&source).await?;
+    let error = match check(&cached.content) {
         Ok(checked) => return Ok(Ok(checked)),
         Err(error) => error,
     };
     let newer = match error.signature_error() {
-        Some(SignatureError::UnknownKey) => cache.keys.newer(&source, &at_hand).await?,
+        Some(SignatureError::UnknownKey) => cache.keys.newer(&source, &cached).await?,
         // The provider may have replaced a key under the same id. If it cannot be reached, the signature counts as wrong.
-        Some(SignatureError::Wrong) => cache.keys.newer(&source, &at_hand).await.unwrap_or_default(),
+        Some(SignatureError::Wrong) => cache.keys.newer(&source, &cached).await.unwrap_or_default(),
         _ => None,
     };
     Ok(newer.map_or(Err(error), |newer| check(&newer)))

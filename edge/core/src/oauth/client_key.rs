@@ -20,15 +20,15 @@ pub enum ClientKeyError {
     /// Not a JWK.
     #[error("must be a private JWK")]
     Malformed,
-    /// Not PEM.
+    /// Not a private RSA key in PEM.
     #[error("must be a private RSA key in PEM")]
-    NoPem,
+    NotRsaPem,
     /// Neither an RS256 key of 2048 to 4096 bits nor an ES256 key.
     #[error("must be an RSA key of 2048, 3072 or 4096 bits for RS256, or a P-256 key for ES256, with its private part")]
     Unsuitable,
     /// Not a PS256 key of 2048 to 4096 bits.
     #[error("must be an RSA key of 2048, 3072 or 4096 bits for PS256, with its private part")]
-    NotRsa,
+    NotPs256,
 }
 
 /// A private key.
@@ -86,9 +86,10 @@ impl ClientKey {
         let is_alg_allowed = jwk.alg.as_deref().is_none_or(|alg| matches!(alg, "PS256" | "RS256"));
         let key = match &jwk.key {
             JsonWebKey::Rsa { .. } if is_alg_allowed => RsaPrivateKey::try_from(&jwk.key),
-            _ => return Err(ClientKeyError::NotRsa),
+            _ => return Err(ClientKeyError::NotPs256),
         };
-        let key = StrongKey::try_from(key.map_err(|_| ClientKeyError::NotRsa)?).map_err(|_| ClientKeyError::NotRsa)?;
+        let key =
+            StrongKey::try_from(key.map_err(|_| ClientKeyError::NotPs256)?).map_err(|_| ClientKeyError::NotPs256)?;
         Ok(Self {
             key_id: jwk.kid,
             certificate_thumbprint: parse_thumbprint(jwk.certificate_thumbprint)?,
@@ -104,7 +105,7 @@ impl ClientKey {
     pub fn from_pem(text: &str) -> Result<Self, ClientKeyError> {
         let text = Zeroizing::new(text.trim().replace("\\n", "\n"));
         let key = RsaPrivateKey::from_pkcs1_pem(&text).ok().or_else(|| RsaPrivateKey::from_pkcs8_pem(&text).ok());
-        let key = key.ok_or(ClientKeyError::NoPem)?;
+        let key = key.ok_or(ClientKeyError::NotRsaPem)?;
         key.validate().map_err(|_| ClientKeyError::Unsuitable)?;
         let key = StrongKey::try_from(key).map_err(|_| ClientKeyError::Unsuitable)?;
         Ok(Self { key_id: None, certificate_thumbprint: None, key: PrivateKey::Rs256(Box::new(key)) })

@@ -41,7 +41,7 @@ pub struct Endpoints {
     /// The endpoint for pushed authorization requests (RFC 9126).
     pub pushed_authorization: Option<Url>,
     /// Whether the provider sends `iss` in every callback (RFC 9207).
-    pub names_itself: bool,
+    pub sends_iss: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -73,9 +73,9 @@ impl Document for Metadata {
 
     fn content(&self, provider: &Provider) -> Result<Endpoints, Unavailable> {
         match &provider.kind {
-            Kind::GitHub { site, .. } => github(site),
+            Kind::GitHub { site, .. } => github_endpoints(site),
             Kind::Entra { authority: configured, .. } | Kind::OpenId { address: configured, .. } => {
-                checked(provider, self, configured)
+                checked_endpoints(provider, self, configured)
             }
         }
     }
@@ -85,7 +85,7 @@ impl Document for Metadata {
 ///
 /// # Errors
 /// [`Unavailable`] if the provider does not answer.
-pub async fn reach(platform: &impl Platform, provider: &Provider) -> Result<(), Unavailable> {
+pub async fn check_reachable(platform: &impl Platform, provider: &Provider) -> Result<(), Unavailable> {
     let Some(url) = metadata_url(provider) else { return Ok(()) };
     let response = platform.send(Outgoing::new(Method::GET, url?, TIMEOUT)).await?;
     match response.status.is_server_error() {
@@ -102,13 +102,14 @@ pub(super) fn metadata_url(provider: &Provider) -> Option<Result<Url, Unavailabl
         }
         Kind::OpenId { address, .. } => (without_slash(address).to_owned(), address),
     };
-    Some(parse(&format!("{address}/.well-known/openid-configuration"), configured))
+    Some(parse_endpoint(&format!("{address}/.well-known/openid-configuration"), configured))
 }
 
-fn checked(provider: &Provider, metadata: &Metadata, configured: &Url) -> Result<Endpoints, Unavailable> {
+/// The endpoints in metadata that agrees with the configuration.
+fn checked_endpoints(provider: &Provider, metadata: &Metadata, configured: &Url) -> Result<Endpoints, Unavailable> {
     check_issuer(provider, metadata)?;
     check_capabilities(provider, metadata)?;
-    let required = |text: &str| parse(text, configured);
+    let required = |text: &str| parse_endpoint(text, configured);
     let optional = |text: &Option<String>| text.as_deref().map(required).transpose();
     let pushed_authorization = optional(&metadata.pushed_authorization_request_endpoint)?;
     if metadata.require_pushed_authorization_requests && pushed_authorization.is_none() {
@@ -122,7 +123,7 @@ fn checked(provider: &Provider, metadata: &Metadata, configured: &Url) -> Result
         revocation: optional(&metadata.revocation_endpoint)?,
         end_session: optional(&metadata.end_session_endpoint)?,
         pushed_authorization,
-        names_itself: metadata.authorization_response_iss_parameter_supported,
+        sends_iss: metadata.authorization_response_iss_parameter_supported,
     })
 }
 
@@ -163,8 +164,8 @@ fn contradiction(detail: &str) -> Unavailable {
     Unavailable::new(Dependency::IdentityProvider, format_args!("metadata {detail}"))
 }
 
-pub(super) fn github(site: &Url) -> Result<Endpoints, Unavailable> {
-    let at = |path: &str| parse(&format!("{}{path}", without_slash(site)), site);
+pub(super) fn github_endpoints(site: &Url) -> Result<Endpoints, Unavailable> {
+    let at = |path: &str| parse_endpoint(&format!("{}{path}", without_slash(site)), site);
     Ok(Endpoints {
         authorization: at("/login/oauth/authorize")?,
         token: at("/login/oauth/access_token")?,
@@ -173,13 +174,13 @@ pub(super) fn github(site: &Url) -> Result<Endpoints, Unavailable> {
         revocation: None,
         end_session: None,
         pushed_authorization: None,
-        names_itself: false,
+        sends_iss: false,
     })
 }
 
 /// Reads an endpoint from metadata. It must be as safe as the configured address: on the same host, or at a public host by
 /// https (S53).
-fn parse(text: &str, configured: &Url) -> Result<Url, Unavailable> {
+fn parse_endpoint(text: &str, configured: &Url) -> Result<Url, Unavailable> {
     let unsafe_endpoint = || {
         Unavailable::new(Dependency::IdentityProvider, "metadata names an endpoint that is not https at a public host")
     };

@@ -11,7 +11,6 @@ use url::Url;
 use super::provider::Provider;
 use crate::runtime::unavailable::Unavailable;
 
-/// The provider's name in errors.
 /// Time between a failed fetch and the next one while an older document is usable, in milliseconds.
 pub(super) const RETRY_AFTER_MS: u64 = 30 * 1000;
 /// The same while there is no usable document.

@@ -11,7 +11,7 @@ use super::{
         Source, is_recent,
     },
     fetch_json::{Expected, FetchError, fetch_json},
-    shared::Shared,
+    shared::SharedCopy,
 };
 use crate::{
     http::web::Outgoing,
@@ -141,8 +141,8 @@ impl<D: Document> Documents<D> {
 
     /// Takes the shared copy into memory if it is usable and newer than what is there.
     async fn take_shared_copy<P: Platform>(&self, source: &Source<'_, P>, now_ms: u64) {
-        let Some(copy) = Shared(source.ring).read::<D, P>(source).await else { return };
-        let is_newer = self.usable(source, now_ms).is_none_or(|ours| ours.fetched_at_ms < copy.fetched_at_ms);
+        let Some(copy) = SharedCopy::<D>::read(source).await else { return };
+        let is_newer = self.usable(source, now_ms).is_none_or(|known| known.fetched_at_ms < copy.fetched_at_ms);
         if copy.is_younger_than(D::USABLE_MS, now_ms) && is_newer {
             self.remember(source, copy);
         }
@@ -157,14 +157,15 @@ impl<D: Document> Documents<D> {
     ) -> Result<Fetched<D>, Unavailable> {
         match self.fetch(source, leader).await {
             Ok((fetched, document)) => {
-                if let Some(sealed) = Shared(source.ring).seal(source, fetched.fetched_at_ms, &document) {
-                    Shared(source.ring).write::<D, P>(source, fetched.fetched_at_ms, &sealed).await;
+                let fetched_at_ms = fetched.fetched_at_ms;
+                if let Some(sealed) = (SharedCopy { fetched_at_ms, document }).seal(source) {
+                    SharedCopy::write(source, fetched_at_ms, &sealed).await;
                 }
                 Ok(fetched)
             }
             Err(Failure::Missing(error)) => older.ok_or(error),
             Err(Failure::Rejected(error)) => {
-                Shared(source.ring).forget::<D, P>(source).await;
+                SharedCopy::<D>::delete(source).await;
                 Err(error)
             }
         }

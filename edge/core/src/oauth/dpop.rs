@@ -32,8 +32,8 @@ const NONCE_HEADER: HeaderName = HeaderName::from_static("dpop-nonce");
 const MAX_ORIGINS: usize = 64;
 /// The longest nonce accepted, in bytes.
 const MAX_NONCE_BYTES: usize = 512;
-/// How many times a key is drawn before the random source counts as broken. One draw in 2³² fails.
-const MAX_DRAWS: usize = 8;
+/// How many random values are tried as a key before the random source counts as broken. One in 2³² is no key.
+const MAX_ATTEMPTS: usize = 8;
 
 type Signing = <Es256 as Algorithm>::SigningKey;
 
@@ -61,8 +61,8 @@ impl DpopKey {
     ///
     /// # Errors
     /// [`Unavailable`] if the random source fails.
-    pub fn draw(random: &impl Random) -> Result<Self, Unavailable> {
-        for _ in 0..MAX_DRAWS {
+    pub fn generate(random: &impl Random) -> Result<Self, Unavailable> {
+        for _ in 0..MAX_ATTEMPTS {
             let mut bytes = Zeroizing::new([0; 32]);
             random.fill(bytes.as_mut())?;
             if let Ok(key) = <Signing as jwt_compact::alg::SigningKey<Es256>>::from_slice(bytes.as_ref()) {
@@ -158,7 +158,7 @@ pub struct Nonces(RefCell<VecDeque<(String, String)>>);
 
 impl Nonces {
     /// Stores the nonce of a response, if it has one, for later requests to the same server.
-    pub fn harvest(&self, url: &Url, headers: &HeaderMap) {
+    pub fn store(&self, url: &Url, headers: &HeaderMap) {
         let Some(nonce) = single(headers, &NONCE_HEADER).filter(|nonce| is_nonce(nonce)) else { return };
         let origin = url.origin().ascii_serialization();
         let mut known = self.0.borrow_mut();
@@ -183,7 +183,7 @@ fn is_nonce(text: &str) -> bool {
 }
 
 /// Whether an API's response requires a proof with the server's nonce (RFC 9449 §9). Only then may the request be sent
-/// once more, with a new proof, after [`Nonces::harvest`].
+/// once more, with a new proof, after [`Nonces::store`].
 #[must_use]
 pub fn wants_nonce(status: StatusCode, headers: &HeaderMap) -> bool {
     status == StatusCode::UNAUTHORIZED

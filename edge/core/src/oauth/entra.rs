@@ -24,7 +24,7 @@ pub struct EntraClaims {
 
 impl EntraClaims {
     /// The tenant, if its users may sign in (M74) and the token is from the v2.0 endpoint.
-    pub(super) fn tenant(&self, tenants: &Tenants) -> Option<&str> {
+    pub(super) fn allowed_tenant(&self, tenants: &Tenants) -> Option<&str> {
         let tenant = self.tid.as_deref().filter(|tid| is_guid(tid) && tenants.allows(tid));
         tenant.filter(|_| self.ver.as_deref() == Some("2.0"))
     }
@@ -53,3 +53,6 @@ pub(crate) fn is_guid(text: &str) -> bool {
             _ => b.is_ascii_digit() || (b'a'..=b'f').contains(&b),
         })
 }
+
+#[cfg(test)]
+mod tests;

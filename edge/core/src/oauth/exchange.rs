@@ -8,7 +8,7 @@ use zeroize::Zeroize as _;
 use super::{
     discovery::Endpoints,
     dpop::DpopKey,
-    protocol::{self, Protocol, TokenHttpClient},
+    protocol::{self, OAuth2Client, TokenHttpClient, TokenResult},
     provider::{ClientAuth, Kind, Provider},
     token_endpoint::{Client, Form, TokenError},
 };
@@ -22,6 +22,9 @@ use crate::{
     },
     token_set::TokenSet,
 };
+
+/// The longest `request_uri` accepted, in bytes.
+const MAX_REQUEST_URI_BYTES: usize = 1024;
 
 /// The random values of one authorization request. They bind its response to the browser that started it.
 #[derive(Serialize, Deserialize)]
@@ -39,7 +42,7 @@ impl AuthorizationSecrets {
     ///
     /// # Errors
     /// [`Unavailable`] if the random source fails.
-    pub fn draw(random: &impl Random) -> Result<Self, Unavailable> {
+    pub fn generate(random: &impl Random) -> Result<Self, Unavailable> {
         Ok(Self { state: random_text(random)?, nonce: random_text(random)?, code_verifier: random_text(random)? })
     }
 }
@@ -49,9 +52,6 @@ impl Drop for AuthorizationSecrets {
         self.code_verifier.zeroize();
     }
 }
-
-/// The longest `request_uri` accepted, in bytes.
-const MAX_REQUEST_URI_BYTES: usize = 1024;
 
 /// Why a code exchange failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -79,11 +79,23 @@ pub async fn authorization_url<P: Platform>(
     client: &Client<'_, P>,
     secrets: &AuthorizationSecrets,
 ) -> Result<Url, Unavailable> {
-    let Client { provider, endpoints, .. } = client;
-    let protocol = protocol_with_redirect(provider, endpoints)?;
+    let url = full_authorization_url(client.provider, client.endpoints, secrets)?;
+    match &client.endpoints.pushed_authorization {
+        Some(endpoint) => pushed_authorization_url(client, endpoint, &url).await,
+        None => Ok(url),
+    }
+}
+
+/// The URL with the whole authorization request.
+fn full_authorization_url(
+    provider: &Provider,
+    endpoints: &Endpoints,
+    secrets: &AuthorizationSecrets,
+) -> Result<Url, Unavailable> {
+    let oauth2_client = oauth2_client(provider, endpoints)?;
     let verifier = PkceCodeVerifier::new(secrets.code_verifier.clone());
     let max_age = provider.max_age_seconds.map(|seconds| seconds.to_string());
-    let mut request = protocol
+    let mut request = oauth2_client
         .authorize_url(|| CsrfToken::new(secrets.state.clone()))
         .add_scopes(provider.consented_scopes().into_iter().map(|scope| Scope::new(scope.to_owned())))
         .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier));
@@ -95,8 +107,16 @@ pub async fn authorization_url<P: Platform>(
     for (name, value) in [nonce, max_age, prompt, audience].into_iter().flatten().chain(resources) {
         request = request.add_extra_param(name, value);
     }
-    let (url, _) = request.url();
-    let Some(endpoint) = &endpoints.pushed_authorization else { return Ok(url) };
+    Ok(request.url().0)
+}
+
+/// Pushes the authorization request in a URL, and returns the URL with a reference to it.
+async fn pushed_authorization_url<P: Platform>(
+    client: &Client<'_, P>,
+    endpoint: &Url,
+    url: &Url,
+) -> Result<Url, Unavailable> {
+    let Client { provider, endpoints, .. } = client;
     // The endpoint's URL may have its own query (RFC 6749 §3.1). It comes first and is not part of the request.
     // If the client authenticates in the body, the body already has the `client_id`.
     let request: Vec<_> = url
@@ -112,16 +132,17 @@ pub async fn authorization_url<P: Platform>(
 }
 
 /// The provider's `oauth2` client with our redirect URI.
-fn protocol_with_redirect(provider: &Provider, endpoints: &Endpoints) -> Result<Protocol, Unavailable> {
+fn oauth2_client(provider: &Provider, endpoints: &Endpoints) -> Result<OAuth2Client, Unavailable> {
     let redirect =
         RedirectUrl::new(provider.redirect_uri.clone()).map_err(|e| Unavailable::new(Dependency::SignIn, e))?;
-    Ok(protocol::of(provider, endpoints).set_redirect_uri(redirect))
+    Ok(protocol::oauth2_client(provider, endpoints).set_redirect_uri(redirect))
 }
 
+/// Sends a pushed authorization request. Returns the `request_uri` that stands for it.
 async fn push<P: Platform>(client: &Client<'_, P>, endpoint: &Url, form: Form<'_>) -> Result<String, Unavailable> {
     let unavailable = |detail: &dyn std::fmt::Display| Unavailable::new(Dependency::IdentityProvider, detail);
     let body = client.post(endpoint, form, None).await.map_err(|error| match error {
-        TokenError::Lost(error) => error,
+        TokenError::OutcomeUnknown(error) => error,
         error => unavailable(&error),
     })?;
     let pushed: PushedResponse =
@@ -142,9 +163,22 @@ pub async fn exchange<P: Platform>(
     code: &str,
 ) -> Result<(TokenSet, Option<DpopKey>), ExchangeError> {
     let provider = client.provider;
-    let dpop = if provider.dpop { Some(DpopKey::draw(client.platform)?) } else { None };
-    let protocol = protocol_with_redirect(provider, client.endpoints)?;
-    let mut request = protocol
+    let dpop = if provider.dpop { Some(DpopKey::generate(client.platform)?) } else { None };
+    let result = request_tokens(client, secrets, code, dpop.as_ref()).await?;
+    let tokens = protocol::tokens(client.platform, result, dpop.is_some(), &provider.scopes).map_err(classify)?;
+    Ok((tokens, dpop))
+}
+
+/// Sends the code and its code_verifier to the token endpoint.
+async fn request_tokens<P: Platform>(
+    client: &Client<'_, P>,
+    secrets: &AuthorizationSecrets,
+    code: &str,
+    dpop: Option<&DpopKey>,
+) -> Result<TokenResult, Unavailable> {
+    let provider = client.provider;
+    let oauth2_client = oauth2_client(provider, client.endpoints)?;
+    let mut request = oauth2_client
         .exchange_code(AuthorizationCode::new(code.to_owned()))
         .set_pkce_verifier(PkceCodeVerifier::new(secrets.code_verifier.clone()));
     // Entra requires `scope` here, with the scopes of one resource. Elsewhere the request has no such parameter.
@@ -156,23 +190,20 @@ pub async fn exchange<P: Platform>(
             request = request.add_extra_param(name, value);
         }
     }
-    let response = request.request_async(&TokenHttpClient { client, dpop: dpop.as_ref() }).await;
-    let tokens = protocol::tokens(client.platform, response, dpop.is_some(), &provider.scopes);
-    let tokens = tokens.map_err(|error| match error {
+    Ok(request.request_async(&TokenHttpClient { client, dpop }).await)
+}
+
+/// Whether an error rejects the code or means that the provider is unavailable.
+fn classify(error: TokenError) -> ExchangeError {
+    let unavailable = |detail: &dyn std::fmt::Display| Unavailable::new(Dependency::IdentityProvider, detail).into();
+    match error {
         TokenError::Refused(code) => ExchangeError::Refused(code),
-        TokenError::Unreadable(detail) | TokenError::Unintelligible(detail) => ExchangeError::Refused(detail),
-        TokenError::Outage { detail, .. } => {
-            ExchangeError::Unavailable(Unavailable::new(Dependency::IdentityProvider, detail))
-        }
-        error @ TokenError::NotSent => {
-            ExchangeError::Unavailable(Unavailable::new(Dependency::IdentityProvider, error))
-        }
-        TokenError::Breakdown { .. } => {
-            ExchangeError::Unavailable(Unavailable::new(Dependency::IdentityProvider, "server error"))
-        }
-        TokenError::Lost(unavailable) => ExchangeError::Unavailable(unavailable),
-    })?;
-    Ok((tokens, dpop))
+        TokenError::InvalidSuccess(detail) | TokenError::UnexpectedResponse(detail) => ExchangeError::Refused(detail),
+        TokenError::NotProcessed { detail, .. } => unavailable(&detail),
+        TokenError::NotSent => unavailable(&error),
+        TokenError::ServerError { .. } => unavailable(&"server error"),
+        TokenError::OutcomeUnknown(error) => error.into(),
+    }
 }
 
 #[cfg(test)]

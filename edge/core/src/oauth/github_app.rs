@@ -59,7 +59,7 @@ pub struct InstallationToken {
     /// Expiry in Unix milliseconds by GitHub's clock, an hour after it was issued.
     pub expires_at_ms: u64,
     /// When it was requested, in Unix milliseconds by the edge's clock. `None` if not recorded.
-    pub minted_at_ms: Option<u64>,
+    pub issued_at_ms: Option<u64>,
 }
 
 /// Why there is no installation token.
@@ -71,7 +71,7 @@ pub enum InstallationError {
     Refused(StatusCode),
     /// GitHub limits the rate for this many seconds.
     #[error("GitHub gives no token for the installation for {0} s")]
-    Limited(u32),
+    RateLimited(u32),
     /// GitHub did not answer, or its answer is invalid.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
@@ -124,49 +124,76 @@ impl App {
         permissions: &BTreeMap<String, String>,
         repositories: &[String],
     ) -> Result<InstallationToken, InstallationError> {
-        let unavailable = |detail: &dyn std::fmt::Display| Unavailable::new(Dependency::GitHub, detail);
+        let request = self.token_request(platform, installation, permissions, repositories)?;
+        let requested_at_ms = platform.now_ms();
+        let response = fetch_token(platform, request).await?;
+        let token = checked_token(response, permissions, requested_at_ms, platform.now_ms());
+        let rejected = || unavailable("installation token over, unusable or for more than was asked for");
+        token.ok_or_else(rejected).map_err(InstallationError::from)
+    }
+
+    fn token_request<B>(
+        &self,
+        platform: &impl Platform,
+        installation: u64,
+        permissions: &BTreeMap<String, String>,
+        repositories: &[String],
+    ) -> Result<Outgoing<B>, Unavailable> {
         // GitHub grants all permissions if a request names none.
         if permissions.is_empty() {
-            return Err(unavailable(&"installation without permissions").into());
+            return Err(unavailable("installation without permissions"));
         }
         let text = format!("{}/app/installations/{installation}/access_tokens", without_slash(&self.api));
-        let url = Url::parse(&text).map_err(|e| unavailable(&e))?;
-        let body = serde_json::to_vec(&TokenRequest { permissions, repositories }).map_err(|e| unavailable(&e))?;
+        let url = Url::parse(&text).map_err(unavailable)?;
+        let body = serde_json::to_vec(&TokenRequest { permissions, repositories }).map_err(unavailable)?;
         let mut request = Outgoing::new(Method::POST, url, TIMEOUT)
             .with(header::ACCEPT, "application/vnd.github+json")
             .with(header::CONTENT_TYPE, "application/json")
             .with(header::USER_AGENT, USER_AGENT)
             .with_bearer(&self.jwt(platform)?);
         request.body = Body::Bytes(body.into());
-        let requested_at_ms = platform.now_ms();
-        let response = within(platform, TIMEOUT, Dependency::GitHub, platform.send(request)).await?;
-        let read = async { Ok(read_json(response, &EXPECTED).await) };
-        let issued: TokenResponse =
-            within(platform, TIMEOUT, Dependency::GitHub, read).await?.map_err(|error| match error {
-                FetchError::Status(status, headers) if status.is_client_error() => {
-                    rate_limited_for_seconds(status, &headers, platform.now_ms())
-                        .map_or(InstallationError::Refused(status), InstallationError::Limited)
-                }
-                FetchError::Status(status, _) => {
-                    unavailable(&format_args!("installation token answered {status}")).into()
-                }
-                FetchError::Unavailable(error) => error.into(),
-            })?;
-        // A service must not get more permissions than it lists.
-        let exceeds_request = issued.permissions.as_ref().is_some_and(|granted| {
-            granted.iter().any(|(name, level)| name != "metadata" && permissions.get(name) != Some(level))
-        });
-        let text = issued.token.expose_secret();
-        let usable = !text.is_empty() && text.len() <= MAX_TOKEN_BYTES && text.bytes().all(|b| b.is_ascii_graphic());
-        let expires_at = chrono::DateTime::parse_from_rfc3339(&issued.expires_at).ok();
-        let expires_at_ms = expires_at.and_then(|time| u64::try_from(time.timestamp_millis()).ok());
-        match expires_at_ms {
-            Some(expires_at_ms) if usable && !exceeds_request && expires_at_ms > platform.now_ms() => {
-                Ok(InstallationToken { token: issued.token, expires_at_ms, minted_at_ms: Some(requested_at_ms) })
-            }
-            _ => Err(unavailable(&"installation token over, unusable or for more than was asked for").into()),
-        }
+        Ok(request)
     }
+}
+
+/// Sends a request for a token and reads the response.
+async fn fetch_token<P: Platform>(
+    platform: &P,
+    request: Outgoing<P::Body>,
+) -> Result<TokenResponse, InstallationError> {
+    let response = within(platform, TIMEOUT, Dependency::GitHub, platform.send(request)).await?;
+    let read = async { Ok(read_json(response, &EXPECTED).await) };
+    within(platform, TIMEOUT, Dependency::GitHub, read).await?.map_err(|error| match error {
+        FetchError::Status(status, headers) if status.is_client_error() => {
+            rate_limited_for_seconds(status, &headers, platform.now_ms())
+                .map_or(InstallationError::Refused(status), InstallationError::RateLimited)
+        }
+        FetchError::Status(status, _) => unavailable(format_args!("installation token answered {status}")).into(),
+        FetchError::Unavailable(error) => error.into(),
+    })
+}
+
+/// The token, if it is usable now and grants no more than was requested: a service must not get more permissions than it
+/// lists.
+fn checked_token(
+    response: TokenResponse,
+    requested: &BTreeMap<String, String>,
+    requested_at_ms: u64,
+    now_ms: u64,
+) -> Option<InstallationToken> {
+    let exceeds_request = response.permissions.as_ref().is_some_and(|granted| {
+        granted.iter().any(|(name, level)| name != "metadata" && requested.get(name) != Some(level))
+    });
+    let text = response.token.expose_secret();
+    let is_usable = !text.is_empty() && text.len() <= MAX_TOKEN_BYTES && text.bytes().all(|b| b.is_ascii_graphic());
+    let expires_at = chrono::DateTime::parse_from_rfc3339(&response.expires_at).ok()?;
+    let expires_at_ms = u64::try_from(expires_at.timestamp_millis()).ok()?;
+    let token = InstallationToken { token: response.token, expires_at_ms, issued_at_ms: Some(requested_at_ms) };
+    (is_usable && !exceeds_request && expires_at_ms > now_ms).then_some(token)
+}
+
+fn unavailable(detail: impl std::fmt::Display) -> Unavailable {
+    Unavailable::new(Dependency::GitHub, detail)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use crate::runtime::single_flight::SingleFlight;
 
 /// How long a refusal is remembered, in milliseconds. An operator has to fix its cause.
 const REFUSED_MS: u64 = 5 * 1000;
-/// How long an outage is remembered, in milliseconds: as long as callers are told to wait.
+/// How long an outage is remembered, in milliseconds: as long as callers are asked to wait.
 const UNAVAILABLE_MS: u64 = 2 * 1000;
 
 /// Tokens, by a name made of the installation and the permissions.
@@ -31,20 +31,20 @@ impl InstallationCache {
         self.entries.borrow().get(name)?.token.clone()
     }
 
-    /// The last failure, while it is recent; of a rate limit, with the time left.
+    /// The last failure, while it is recent; for a rate limit, with the remaining wait.
     #[must_use]
     pub fn failure(&self, name: &str, now_ms: u64) -> Option<InstallationError> {
         let entries = self.entries.borrow();
         let (at_ms, error) = entries.get(name)?.failed.as_ref()?;
         let span_ms = match error {
             InstallationError::Refused(_) => REFUSED_MS,
-            InstallationError::Limited(seconds) => u64::from(*seconds) * 1000,
+            InstallationError::RateLimited(seconds) => u64::from(*seconds) * 1000,
             InstallationError::Unavailable(_) => UNAVAILABLE_MS,
         };
-        let left_ms = span_ms.checked_sub(now_ms.checked_sub(*at_ms)?).filter(|left_ms| *left_ms > 0)?;
+        let remaining_ms = span_ms.checked_sub(now_ms.checked_sub(*at_ms)?).filter(|remaining_ms| *remaining_ms > 0)?;
         Some(match error {
-            InstallationError::Limited(seconds) => {
-                InstallationError::Limited(u32::try_from(left_ms.div_ceil(1000)).unwrap_or(*seconds))
+            InstallationError::RateLimited(seconds) => {
+                InstallationError::RateLimited(u32::try_from(remaining_ms.div_ceil(1000)).unwrap_or(*seconds))
             }
             error => error.clone(),
         })
@@ -56,7 +56,7 @@ impl InstallationCache {
     }
 
     /// Remembers a failure.
-    pub fn note(&self, name: &str, now_ms: u64, error: InstallationError) {
+    pub fn remember_failure(&self, name: &str, now_ms: u64, error: InstallationError) {
         self.entries.borrow_mut().entry(name.to_owned()).or_default().failed = Some((now_ms, error));
     }
 }

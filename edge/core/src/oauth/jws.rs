@@ -33,8 +33,8 @@ pub enum SignatureError {
     Wrong,
 }
 
-/// A validation error that may be due to the signature, so that newer keys might change the result.
-pub trait SignatureResult {
+/// Why a token is invalid. If the signature is the cause, newer keys might change the result.
+pub trait TokenValidationError {
     /// The signature error, if that is the cause.
     fn signature_error(&self) -> Option<SignatureError>;
 }
@@ -47,16 +47,35 @@ pub(super) struct Verified<T> {
     pub(super) key_issuer: Option<String>,
 }
 
+/// The `typ` header parameter that a kind of token has. It is compared without regard to case.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Typ {
+    /// A token without `typ` is accepted, too.
+    Optional(&'static str),
+    /// A token without `typ` is rejected.
+    Required(&'static str),
+}
+
+impl Typ {
+    fn accepts(self, found: Option<&str>) -> bool {
+        match (self, found) {
+            (Self::Optional(typ) | Self::Required(typ), Some(found)) => found.eq_ignore_ascii_case(typ),
+            (Self::Optional(_), None) => true,
+            (Self::Required(_), None) => false,
+        }
+    }
+}
+
 /// The accepted algorithms (M36). The header can only select one of them; its `jku`, `jwk`, `x5u` and `x5c` are never
 /// read.
 #[derive(Clone, Copy, PartialEq)]
-enum Accepted {
+enum AcceptedAlgorithm {
     Rs256,
     Es256,
 }
 
-impl Accepted {
-    fn of(name: &str) -> Option<Self> {
+impl AcceptedAlgorithm {
+    fn from_name(name: &str) -> Option<Self> {
         match name {
             "RS256" => Some(Self::Rs256),
             "ES256" => Some(Self::Es256),
@@ -93,51 +112,83 @@ struct Extensions {
     critical: Option<IgnoredAny>,
 }
 
-/// Verifies a token. Its `typ` must equal `typ`, ignoring case; it may be absent unless `typ_required`.
+type Token<'a> = UntrustedToken<'a, Extensions>;
+
+/// Verifies the type and the signature of a token.
 pub(super) fn verify<T: DeserializeOwned>(
     token: &str,
     keys: &[SigningKey],
-    typ: &str,
-    typ_required: bool,
+    typ: Typ,
 ) -> Result<Verified<T>, SignatureError> {
-    if token.len() > MAX_TOKEN_BYTES {
-        return Err(SignatureError::Malformed);
-    }
-    let token: UntrustedToken<'_, Extensions> = token.try_into().map_err(|_| SignatureError::Malformed)?;
-    let header = token.header();
-    if header.other_fields.critical.is_some() {
-        return Err(SignatureError::WrongKind);
-    }
-    let is_typ_accepted = header.token_type.as_deref().map_or(!typ_required, |found| found.eq_ignore_ascii_case(typ));
-    let algorithm = Accepted::of(token.algorithm()).filter(|_| is_typ_accepted).ok_or(SignatureError::WrongKind)?;
-    // Without a key id, the key is the only one that fits the algorithm; several are ambiguous (S45).
-    let key_id = header.key_id.as_deref();
-    let mut candidates =
-        keys.iter().filter(|key| algorithm.fits(key) && (key_id.is_none() || key.kid.as_deref() == key_id));
-    let key = match (candidates.next(), candidates.next()) {
-        (Some(key), None) => key,
-        _ => return Err(SignatureError::UnknownKey),
-    };
-    let unusable = |_| SignatureError::UnknownKey;
-    let claims = match algorithm {
-        Accepted::Rs256 => {
-            // Rejects keys of less than 2048 bits.
-            let public = RsaPublicKey::try_from(&key.key).map_err(unusable)?;
-            let public = StrongKey::try_from(public).map_err(|_| SignatureError::UnknownKey)?;
-            checked(&StrongAlg(Rsa::rs256()), &public, &token)?
-        }
-        Accepted::Es256 => {
-            let public = <Es256 as Algorithm>::VerifyingKey::try_from(&key.key).map_err(unusable)?;
-            checked(&Es256, &public, &token)?
-        }
-    };
+    let token = parse(token)?;
+    check_header(&token, typ)?;
+    let algorithm = accepted_algorithm(&token)?;
+    let key = only_candidate(keys, &token, algorithm)?;
+    let claims = verify_signature(&token, algorithm, key)?;
     Ok(Verified { claims, key_issuer: key.issuer.clone() })
 }
 
-fn checked<A: Algorithm, T: DeserializeOwned>(
+/// Splits and decodes a token of acceptable length.
+fn parse(token: &str) -> Result<Token<'_>, SignatureError> {
+    if token.len() > MAX_TOKEN_BYTES {
+        return Err(SignatureError::Malformed);
+    }
+    token.try_into().map_err(|_| SignatureError::Malformed)
+}
+
+/// Checks that the token has the right type and needs no extension.
+fn check_header(token: &Token<'_>, typ: Typ) -> Result<(), SignatureError> {
+    let header = token.header();
+    let has_extensions = header.other_fields.critical.is_some();
+    if has_extensions || !typ.accepts(header.token_type.as_deref()) { Err(SignatureError::WrongKind) } else { Ok(()) }
+}
+
+/// The algorithm that the header selects.
+fn accepted_algorithm(token: &Token<'_>) -> Result<AcceptedAlgorithm, SignatureError> {
+    AcceptedAlgorithm::from_name(token.algorithm()).ok_or(SignatureError::WrongKind)
+}
+
+/// The key that the header selects. Without a key id, it is the only one that fits the algorithm; several are ambiguous
+/// (S45).
+fn only_candidate<'k>(
+    keys: &'k [SigningKey],
+    token: &Token<'_>,
+    algorithm: AcceptedAlgorithm,
+) -> Result<&'k SigningKey, SignatureError> {
+    let key_id = token.header().key_id.as_deref();
+    let mut candidates =
+        keys.iter().filter(|key| algorithm.fits(key) && (key_id.is_none() || key.kid.as_deref() == key_id));
+    match (candidates.next(), candidates.next()) {
+        (Some(key), None) => Ok(key),
+        _ => Err(SignatureError::UnknownKey),
+    }
+}
+
+/// Verifies the signature with a key of the algorithm's type, and returns the claims.
+fn verify_signature<T: DeserializeOwned>(
+    token: &Token<'_>,
+    algorithm: AcceptedAlgorithm,
+    key: &SigningKey,
+) -> Result<Claims<T>, SignatureError> {
+    let unusable = |_| SignatureError::UnknownKey;
+    match algorithm {
+        AcceptedAlgorithm::Rs256 => {
+            // Rejects keys of less than 2048 bits.
+            let public = RsaPublicKey::try_from(&key.key).map_err(unusable)?;
+            let public = StrongKey::try_from(public).map_err(|_| SignatureError::UnknownKey)?;
+            verify_with(&StrongAlg(Rsa::rs256()), &public, token)
+        }
+        AcceptedAlgorithm::Es256 => {
+            let public = <Es256 as Algorithm>::VerifyingKey::try_from(&key.key).map_err(unusable)?;
+            verify_with(&Es256, &public, token)
+        }
+    }
+}
+
+fn verify_with<A: Algorithm, T: DeserializeOwned>(
     algorithm: &A,
     key: &A::VerifyingKey,
-    token: &UntrustedToken<'_, Extensions>,
+    token: &Token<'_>,
 ) -> Result<Claims<T>, SignatureError> {
     match algorithm.validator::<T>(key).validate(token) {
         Ok(token) => Ok(token.into_parts().1),
@@ -146,10 +197,13 @@ fn checked<A: Algorithm, T: DeserializeOwned>(
     }
 }
 
-/// The claims of a token, without verifying its signature, such as one that was verified on receipt and kept sealed
-/// since.
-pub(super) fn claims_of_own<T: DeserializeOwned>(token: &str) -> Result<T, SignatureError> {
+/// Reads the claims of a token without verifying its signature. Only for a token whose signature was verified before, such
+/// as one kept sealed since, or that came from the token endpoint itself over TLS (OpenID Connect Core §3.1.3.7, rule 6).
+pub(super) fn unverified_claims<T: DeserializeOwned>(token: &str) -> Result<T, SignatureError> {
     let token: UntrustedToken<'_> = UntrustedToken::new(token).map_err(|_| SignatureError::Malformed)?;
     let claims: Claims<T> = token.deserialize_claims_unchecked().map_err(|_| SignatureError::Malformed)?;
     Ok(claims.custom)
 }
+
+#[cfg(test)]
+mod tests;

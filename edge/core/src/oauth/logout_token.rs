@@ -3,23 +3,21 @@
 
 use std::collections::BTreeMap;
 
+use jwt_compact::Claims;
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{
-    id_token::{Audience, SKEW_SECONDS},
-    jws::{self, SignatureError, SignatureResult, Verified},
+    claim::{Audience, SKEW_SECONDS, is_identifier},
+    jws::{self, SignatureError, TokenValidationError, Typ, Verified},
     provider::{Provider, TENANT_PLACEHOLDER},
     signing_key::SigningKey,
 };
-
 use crate::runtime::reason::Reason;
 
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 /// Maximum age of a token, in seconds (ASVS 10.5.5). Clock skew is tolerated in addition.
 const MAX_AGE_SECONDS: i64 = 120;
-/// Longest `sub`, `sid` and `jti`, in bytes. OpenID Connect allows 255 for `sub`.
-const MAX_NAME_BYTES: usize = 255;
 
 /// Why a logout token is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -38,7 +36,7 @@ pub enum LogoutTokenError {
     WrongKind,
     /// Has neither a usable `sub` nor a usable `sid`, or no usable `jti`.
     #[error("logout token does not say whom it is about")]
-    Nameless,
+    MissingIdentifier,
 }
 
 impl LogoutTokenError {
@@ -53,7 +51,7 @@ impl LogoutTokenError {
             Self::WrongParty => Reason::LogoutTokenParty,
             Self::Time => Reason::LogoutTokenTime,
             Self::WrongKind => Reason::LogoutTokenKind,
-            Self::Nameless => Reason::LogoutTokenWithoutSubject,
+            Self::MissingIdentifier => Reason::LogoutTokenWithoutSubject,
         }
     }
 }
@@ -67,13 +65,13 @@ pub struct LogoutToken {
     pub jti: String,
     /// When the token was issued (`iat`), in Unix seconds.
     pub issued_at_seconds: u64,
-    /// The sessions that end.
-    pub ends: Ends,
+    /// The sessions to end.
+    pub target: LogoutTarget,
 }
 
-/// The sessions that a logout token ends.
+/// The sessions that a logout token is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ends {
+pub enum LogoutTarget {
     /// One session at the provider.
     Session {
         /// The provider's session.
@@ -88,7 +86,7 @@ pub enum Ends {
 impl LogoutToken {
     /// When the token becomes too old to be accepted by a correct clock, in Unix milliseconds.
     #[must_use]
-    pub fn refused_from_ms(&self) -> u64 {
+    pub fn accepted_until_ms(&self) -> u64 {
         let seconds = u64::try_from(MAX_AGE_SECONDS + SKEW_SECONDS).unwrap_or_default();
         self.issued_at_seconds.saturating_add(seconds).saturating_add(1).saturating_mul(1000)
     }
@@ -121,45 +119,66 @@ pub fn validate(
     provider: &Provider,
     now_seconds: i64,
 ) -> Result<LogoutToken, LogoutTokenError> {
-    let verified = match jws::verify::<LogoutClaims>(token, keys, "logout+jwt", provider.strict_logout_typ) {
-        // Some providers set the same `typ` as for ID tokens. The event distinguishes the two as well.
-        Err(SignatureError::WrongKind) if !provider.strict_logout_typ => {
-            jws::verify::<LogoutClaims>(token, keys, "JWT", true)
-        }
-        verified => verified,
-    };
-    let Verified { claims, key_issuer } = verified?;
-    let (expires, issued) = (claims.expiration, claims.issued_at);
-    let expires = expires.ok_or(LogoutTokenError::Time)?.timestamp();
-    let issued = issued.ok_or(LogoutTokenError::Time)?.timestamp();
-    let oldest = now_seconds.saturating_sub(MAX_AGE_SECONDS + SKEW_SECONDS);
-    if now_seconds.saturating_sub(SKEW_SECONDS) >= expires
-        || issued < oldest
-        || issued > now_seconds.saturating_add(SKEW_SECONDS)
-    {
-        return Err(LogoutTokenError::Time);
-    }
-    let LogoutClaims { iss, aud, sub, sid, jti, events, nonce } = claims.custom;
-    let is_key_of_issuer = key_issuer.is_none_or(|key_issuer| is_issuer_of_key(&key_issuer, &iss));
-    if !provider.is_issuer(&iss) || !aud.is_only(&provider.client_id) || !is_key_of_issuer {
-        return Err(LogoutTokenError::WrongParty);
-    }
-    if nonce || events.get(EVENT).and_then(Value::as_object).map(Map::len).is_none() {
-        return Err(LogoutTokenError::WrongKind);
-    }
-    let ends = match (sid, sub) {
-        (Some(sid), sub) if is_name(&sid) => Ends::Session { sid, sub: sub.filter(|sub| is_name(sub)) },
-        (None, Some(sub)) if is_name(&sub) => Ends::User(sub),
-        _ => return Err(LogoutTokenError::Nameless),
-    };
-    let jti = jti.filter(|jti| is_name(jti)).ok_or(LogoutTokenError::Nameless)?;
-    let issued_at_seconds = u64::try_from(issued).map_err(|_| LogoutTokenError::Time)?;
-    Ok(LogoutToken { issuer: iss, jti, issued_at_seconds, ends })
+    let Verified { claims, key_issuer } = verify(token, keys, provider)?;
+    let issued_at_seconds = check_time(&claims, now_seconds)?;
+    let claims = claims.custom;
+    check_party(&claims, provider, key_issuer.as_deref())?;
+    check_is_logout_token(&claims)?;
+    let target = target(claims.sid, claims.sub)?;
+    let jti = claims.jti.filter(|jti| is_identifier(jti)).ok_or(LogoutTokenError::MissingIdentifier)?;
+    Ok(LogoutToken { issuer: claims.iss, jti, issued_at_seconds, target })
 }
 
-/// Whether the text is usable as `sub`, `sid` or `jti` of a logout token.
-pub(super) fn is_name(text: &str) -> bool {
-    (1..=MAX_NAME_BYTES).contains(&text.len())
+/// Verifies type and signature. Some providers set the same `typ` as for ID tokens. The event distinguishes the two as
+/// well, so both types are accepted unless the provider is configured otherwise.
+fn verify(token: &str, keys: &[SigningKey], provider: &Provider) -> Result<Verified<LogoutClaims>, SignatureError> {
+    if provider.strict_logout_typ {
+        return jws::verify(token, keys, Typ::Required("logout+jwt"));
+    }
+    match jws::verify(token, keys, Typ::Optional("logout+jwt")) {
+        Err(SignatureError::WrongKind) => jws::verify(token, keys, Typ::Required("JWT")),
+        verified => verified,
+    }
+}
+
+/// Checks `exp` and `iat`, and returns `iat` in Unix seconds.
+fn check_time<T>(claims: &Claims<T>, now_seconds: i64) -> Result<u64, LogoutTokenError> {
+    let expires = claims.expiration.ok_or(LogoutTokenError::Time)?.timestamp();
+    let issued = claims.issued_at.ok_or(LogoutTokenError::Time)?.timestamp();
+    let is_expired = now_seconds.saturating_sub(SKEW_SECONDS) >= expires;
+    let is_too_old = issued < now_seconds.saturating_sub(MAX_AGE_SECONDS + SKEW_SECONDS);
+    let is_from_the_future = issued > now_seconds.saturating_add(SKEW_SECONDS);
+    if is_expired || is_too_old || is_from_the_future {
+        return Err(LogoutTokenError::Time);
+    }
+    u64::try_from(issued).map_err(|_| LogoutTokenError::Time)
+}
+
+/// Checks that the provider issued the token for this client, with a key that may sign for that issuer.
+fn check_party(claims: &LogoutClaims, provider: &Provider, key_issuer: Option<&str>) -> Result<(), LogoutTokenError> {
+    let is_key_of_issuer = key_issuer.is_none_or(|key_issuer| is_issuer_of_key(key_issuer, &claims.iss));
+    if provider.is_issuer(&claims.iss) && claims.aud.is_only(&provider.client_id) && is_key_of_issuer {
+        Ok(())
+    } else {
+        Err(LogoutTokenError::WrongParty)
+    }
+}
+
+/// Checks that the token has the logout event and no nonce, which only ID tokens have.
+fn check_is_logout_token(claims: &LogoutClaims) -> Result<(), LogoutTokenError> {
+    let has_event = claims.events.get(EVENT).is_some_and(Value::is_object);
+    if has_event && !claims.nonce { Ok(()) } else { Err(LogoutTokenError::WrongKind) }
+}
+
+/// The sessions that the token is about: one if it has a `sid`, otherwise all of the user.
+fn target(sid: Option<String>, sub: Option<String>) -> Result<LogoutTarget, LogoutTokenError> {
+    match (sid, sub) {
+        (Some(sid), sub) if is_identifier(&sid) => {
+            Ok(LogoutTarget::Session { sid, sub: sub.filter(|sub| is_identifier(sub)) })
+        }
+        (None, Some(sub)) if is_identifier(&sub) => Ok(LogoutTarget::User(sub)),
+        _ => Err(LogoutTokenError::MissingIdentifier),
+    }
 }
 
 /// Whether a key that is restricted to `key_issuer` may sign for `issuer`. Entra restricts a key to one issuer, or to
@@ -171,7 +190,7 @@ fn is_issuer_of_key(key_issuer: &str, issuer: &str) -> bool {
     }
 }
 
-impl SignatureResult for LogoutTokenError {
+impl TokenValidationError for LogoutTokenError {
     fn signature_error(&self) -> Option<SignatureError> {
         if let Self::Signature(error) = self { Some(*error) } else { None }
     }

@@ -18,8 +18,9 @@
 //! - [`refresh`]: refreshes tokens
 //! - [`revocation`]: revokes tokens
 //! - [`jws`]: signatures of tokens that a provider issued
-//! - [`id_token`]: validates an ID token; [`entra`]: claims that only Entra has; `claim`: claims written in several ways
+//! - [`id_token`]: validates an ID token; [`entra`]: claims that only Entra has
 //! - [`logout_token`]: validates a logout token
+//! - `claim`: what the claims of ID tokens and logout tokens have in common
 //! - [`identity`]: who signed in
 //! - [`userinfo`]: user data that the ID token leaves out
 //! - [`github_app`]: tokens of a GitHub App's installations; [`installation_cache`]: an isolate's cache of them

@@ -27,9 +27,9 @@ use crate::{
 };
 
 /// The `oauth2` client for a provider.
-pub(super) type Protocol = oauth2::Client<
+pub(super) type OAuth2Client = oauth2::Client<
     BasicErrorResponse,
-    TokenAnswer,
+    TokenResponse,
     BasicTokenIntrospectionResponse,
     StandardRevocableToken,
     BasicRevocationErrorResponse,
@@ -40,8 +40,8 @@ pub(super) type Protocol = oauth2::Client<
     EndpointSet,
 >;
 
-/// Builds the client. It holds no secret: client authentication is added anew each time a request is sent.
-pub(super) fn of(provider: &Provider, endpoints: &Endpoints) -> Protocol {
+/// Builds that client. It holds no secret: client authentication is added anew each time a request is sent.
+pub(super) fn oauth2_client(provider: &Provider, endpoints: &Endpoints) -> OAuth2Client {
     oauth2::Client::new(ClientId::new(provider.client_id.clone()))
         .set_auth_uri(AuthUrl::from_url(endpoints.authorization.clone()))
         .set_token_uri(TokenUrl::from_url(endpoints.token.clone()))
@@ -50,7 +50,7 @@ pub(super) fn of(provider: &Provider, endpoints: &Endpoints) -> Protocol {
 /// A token response (RFC 6749 §5.1). The type of `oauth2` is too strict for some providers: it rejects a lifetime
 /// written as text. Secrets are neither printed nor serialized.
 #[derive(Debug, Deserialize, Serialize)]
-pub(super) struct TokenAnswer {
+pub(super) struct TokenResponse {
     #[serde(skip_serializing)]
     access_token: AccessToken,
     #[serde(deserialize_with = "oauth2::helpers::deserialize_untagged_enum_case_insensitive")]
@@ -65,7 +65,7 @@ pub(super) struct TokenAnswer {
     scopes: Option<Vec<Scope>>,
 }
 
-impl oauth2::TokenResponse for TokenAnswer {
+impl oauth2::TokenResponse for TokenResponse {
     type TokenType = BasicTokenType;
 
     fn access_token(&self) -> &AccessToken {
@@ -104,44 +104,46 @@ fn scopes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Scope
 }
 
 /// The result of a token request.
-pub(super) type Answered = Result<TokenAnswer, RequestTokenError<TokenError, BasicErrorResponse>>;
+pub(super) type TokenResult = Result<TokenResponse, RequestTokenError<TokenError, BasicErrorResponse>>;
 
 /// Checks a token response and returns its tokens. If `bound`, they must be bound to a key. `granted` are the scopes if
 /// the response names none (RFC 6749 §5.1, §6).
 pub(super) fn tokens(
     platform: &impl Platform,
-    answered: Answered,
+    result: TokenResult,
     bound: bool,
     granted: &[String],
 ) -> Result<TokenSet, TokenError> {
-    let answer = answered.map_err(|error| match error {
+    let response = result.map_err(|error| match error {
         RequestTokenError::Request(error) => error,
         RequestTokenError::Parse(_, body) => {
             drop(Zeroizing::new(body));
-            TokenError::Unreadable(Reason::TokenResponseMalformed)
+            TokenError::InvalidSuccess(Reason::TokenResponseMalformed)
         }
-        RequestTokenError::ServerResponse(_) => TokenError::Unreadable(Reason::TokenResponseMalformed),
+        RequestTokenError::ServerResponse(_) => TokenError::InvalidSuccess(Reason::TokenResponseMalformed),
         // `TokenHttpClient` passes on complete JSON only, so the request could not be built.
-        RequestTokenError::Other(_) => TokenError::Outage { detail: Reason::NotAskable, retry_after_seconds: None },
+        RequestTokenError::Other(_) => {
+            TokenError::NotProcessed { detail: Reason::NotAskable, retry_after_seconds: None }
+        }
     })?;
     // A token bound to a key must be used with that key. If we asked for a bound token, a bearer token is rejected.
     let expected = if bound { BasicTokenType::Extension("dpop".to_owned()) } else { BasicTokenType::Bearer };
-    if answer.token_type != expected {
-        return Err(TokenError::Unreadable(Reason::TokenTypeMismatch));
+    if response.token_type != expected {
+        return Err(TokenError::InvalidSuccess(Reason::TokenTypeMismatch));
     }
-    let access_token = SecretString::from(answer.access_token.into_secret());
+    let access_token = SecretString::from(response.access_token.into_secret());
     let text = access_token.expose_secret();
     if text.is_empty() || HeaderValue::from_str(text).is_err() {
-        return Err(TokenError::Unreadable(Reason::TokenNotHeaderValue));
+        return Err(TokenError::InvalidSuccess(Reason::TokenNotHeaderValue));
     }
-    let refresh_token = answer.refresh_token.map(|token| SecretString::from(token.into_secret()));
-    let lifetime_ms = answer.lifetime.map(millis);
-    let scopes = answer.scopes.map(|scopes| scopes.iter().map(|scope| scope.as_str().to_owned()).collect());
+    let refresh_token = response.refresh_token.map(|token| SecretString::from(token.into_secret()));
+    let lifetime_ms = response.lifetime.map(millis);
+    let scopes = response.scopes.map(|scopes| scopes.iter().map(|scope| scope.as_str().to_owned()).collect());
     Ok(TokenSet {
         obtained_at_ms: platform.now_ms(),
         access_token,
         refresh_token: refresh_token.filter(|token| !token.expose_secret().is_empty()),
-        id_token: answer.id_token,
+        id_token: response.id_token,
         expires_at_ms: lifetime_ms.map(|life_ms| platform.now_ms().saturating_add(life_ms)),
         scopes: scopes.unwrap_or_else(|| granted.to_vec()),
     })
@@ -167,7 +169,7 @@ impl<'c, P: Platform> AsyncHttpClient<'c> for TokenHttpClient<'_, P> {
             let mut body = self.client.post(&self.client.endpoints.token, form, self.dpop).await?;
             // `oauth2` reads the first JSON value and ignores anything after it.
             if serde_json::from_slice::<IgnoredAny>(&body).is_err() {
-                return Err(TokenError::Unreadable(Reason::TokenResponseMalformed));
+                return Err(TokenError::InvalidSuccess(Reason::TokenResponseMalformed));
             }
             // `oauth2` accepts status 200 only; `post` has already accepted any success status.
             Ok(HttpResponse::new(std::mem::take(&mut *body)))

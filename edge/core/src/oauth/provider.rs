@@ -141,7 +141,7 @@ pub struct RefreshPolicy {
     /// A refresh token works once; each refresh returns a new one.
     pub rotates: bool,
     /// A refresh invalidates the previous access token (M67). A request in progress may get 401 for it.
-    pub old_token_dies: bool,
+    pub invalidates_access_token: bool,
     /// A refresh token may be sent once more if the answer to its first use was lost.
     pub retries_lost_answer: bool,
     /// Errors may have status 200 (M65).
@@ -151,15 +151,15 @@ pub struct RefreshPolicy {
 impl RefreshPolicy {
     /// Each refresh returns a new refresh token; the old one keeps working (M78).
     pub const ENTRA: Self =
-        Self { rotates: false, old_token_dies: false, retries_lost_answer: true, errors_with_200: false };
+        Self { rotates: false, invalidates_access_token: false, retries_lost_answer: true, errors_with_200: false };
     /// Refresh tokens work once, and a refresh invalidates the old access token (M67).
     pub const GITHUB: Self =
-        Self { rotates: true, old_token_dies: true, retries_lost_answer: true, errors_with_200: true };
+        Self { rotates: true, invalidates_access_token: true, retries_lost_answer: true, errors_with_200: true };
 
     /// The policy of any other provider. Only its operator knows whether it tolerates a repeated refresh token.
     #[must_use]
     pub const fn openid(retries_lost_answer: bool) -> Self {
-        Self { rotates: true, old_token_dies: false, retries_lost_answer, errors_with_200: false }
+        Self { rotates: true, invalidates_access_token: false, retries_lost_answer, errors_with_200: false }
     }
 }
 
@@ -195,7 +195,7 @@ impl Provider {
 
     /// Whether a URL is in the provider's own API, so that its answer about a token counts as the provider's.
     #[must_use]
-    pub fn answers_at(&self, url: &Url) -> bool {
+    pub fn is_own_api(&self, url: &Url) -> bool {
         match &self.kind {
             Kind::GitHub { api, .. } => api.origin() == url.origin(),
             Kind::Entra { .. } | Kind::OpenId { .. } => false,

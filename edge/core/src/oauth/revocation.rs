@@ -76,28 +76,7 @@ async fn send_revocation<P: Platform>(
 /// Revokes the access token through GitHub's API. Deleting the grant instead would sign the user out of the app
 /// everywhere.
 async fn revoke_at_github<P: Platform>(client: &Client<'_, P>, api: &Url, tokens: &TokenSet) -> Result<(), String> {
-    let failed = |detail: &dyn std::fmt::Display| Unavailable::new(Dependency::GitHub, detail).to_string();
-    let client_id = &client.provider.client_id;
-    let (ClientAuth::Post(secret) | ClientAuth::Basic(secret)) = &client.provider.client_auth else {
-        return Err(failed(&"no secret to authenticate with"));
-    };
-    let mut url = api.clone();
-    url.path_segments_mut().map_err(|()| failed(&"no address"))?.pop_if_empty().extend([
-        "applications",
-        client_id,
-        "token",
-    ]);
-    let pair = Zeroizing::new(format!("{client_id}:{}", secret.expose_secret()));
-    let basic = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(pair.as_bytes())));
-    let mut basic = basic.map_err(|e| failed(&e))?;
-    basic.set_sensitive(true);
-    let mut request = Outgoing::new(Method::DELETE, url, MAX_WAIT)
-        .with(header::ACCEPT, "application/vnd.github+json")
-        .with(header::CONTENT_TYPE, "application/json")
-        .with(header::USER_AGENT, USER_AGENT);
-    request.headers.insert(header::AUTHORIZATION, basic);
-    let body = serde_json::to_vec(&GitHubRevocation { access_token: tokens.access_token.expose_secret() });
-    request.body = Body::Bytes(body.map_err(|e| failed(&e))?.into());
+    let request = github_request(client, api, tokens).map_err(|error| error.to_string())?;
     let response = client.platform.send(request).await.map_err(|e| e.to_string())?;
     match response.status {
         status if status.is_success() => Ok(()),
@@ -106,10 +85,42 @@ async fn revoke_at_github<P: Platform>(client: &Client<'_, P>, api: &Url, tokens
         // GitHub does not know an expired access token either, and does not revoke refresh tokens: that one stays
         // valid.
         StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY => {
-            Err(failed(&"knows the access token no more; the refresh token lives until it expires"))
+            Err(unavailable("knows the access token no more; the refresh token lives until it expires").to_string())
         }
-        status => Err(failed(&status)),
+        status => Err(unavailable(status).to_string()),
     }
+}
+
+/// The request that deletes the access token, authenticated as the app.
+fn github_request<P: Platform>(
+    client: &Client<'_, P>,
+    api: &Url,
+    tokens: &TokenSet,
+) -> Result<Outgoing<P::Body>, Unavailable> {
+    let client_id = &client.provider.client_id;
+    let (ClientAuth::Post(secret) | ClientAuth::Basic(secret)) = &client.provider.client_auth else {
+        return Err(unavailable("no secret to authenticate with"));
+    };
+    let mut url = api.clone();
+    let mut path = url.path_segments_mut().map_err(|()| unavailable("no address"))?;
+    path.pop_if_empty().extend(["applications", client_id, "token"]);
+    drop(path);
+    let pair = Zeroizing::new(format!("{client_id}:{}", secret.expose_secret()));
+    let basic = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(pair.as_bytes())));
+    let mut basic = basic.map_err(unavailable)?;
+    basic.set_sensitive(true);
+    let mut request = Outgoing::new(Method::DELETE, url, MAX_WAIT)
+        .with(header::ACCEPT, "application/vnd.github+json")
+        .with(header::CONTENT_TYPE, "application/json")
+        .with(header::USER_AGENT, USER_AGENT);
+    request.headers.insert(header::AUTHORIZATION, basic);
+    let body = serde_json::to_vec(&GitHubRevocation { access_token: tokens.access_token.expose_secret() });
+    request.body = Body::Bytes(body.map_err(unavailable)?.into());
+    Ok(request)
+}
+
+fn unavailable(detail: impl std::fmt::Display) -> Unavailable {
+    Unavailable::new(Dependency::GitHub, detail)
 }
 
 #[cfg(test)]

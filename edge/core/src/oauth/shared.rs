@@ -6,8 +6,8 @@
 
 use std::{rc::Rc, time::Duration};
 
-use causeway_protocol::signature::KeyRing;
 use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
 
 use super::document::{Document, Fetched, Source, usable_for};
 use crate::{
@@ -19,23 +19,44 @@ use crate::{
         telemetry::{Event, Name},
         unavailable::Unavailable,
     },
-    seal::{self, Binding, Purpose, length_prefixed},
+    seal::{Contents, Purpose, Sealed, length_prefixed},
 };
 
 /// How long the store may take. Beyond that, fetching from the provider is as fast.
 const STORE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Reads and writes the copies, sealed with these keys.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Shared<'a>(pub(super) &'a KeyRing);
+/// A copy of a document, with the time the document was fetched at.
+pub(super) struct SharedCopy<D> {
+    pub(super) fetched_at_ms: u64,
+    pub(super) document: D,
+}
 
-impl Shared<'_> {
-    /// The copy, if there is one that opens and agrees with the configuration. The caller checks its age.
-    pub(super) async fn read<D: Document, P: Platform>(&self, source: &Source<'_, P>) -> Option<Fetched<D>> {
+impl<D: Document> Contents for SharedCopy<D> {
+    const PURPOSE: Purpose = Purpose::ProviderDocument;
+
+    /// `fetched_at_ms (8) ‖ document in JSON`
+    fn encode(&self) -> Result<Zeroizing<Vec<u8>>, Unavailable> {
+        let mut plaintext = Zeroizing::new(self.fetched_at_ms.to_be_bytes().to_vec());
+        serde_json::to_writer(&mut *plaintext, &self.document)
+            .map_err(|e| Unavailable::new(Dependency::IdentityProvider, e))?;
+        Ok(plaintext)
+    }
+
+    fn decode(plaintext: &[u8]) -> Option<Self> {
+        let (fetched_at_ms, document) = plaintext.split_first_chunk()?;
+        let document = serde_json::from_slice(document).ok()?;
+        Some(Self { fetched_at_ms: u64::from_be_bytes(*fetched_at_ms), document })
+    }
+}
+
+impl<D: Document> SharedCopy<D> {
+    /// Reads the copy from the store, if there is one that opens and agrees with the configuration. The caller checks its
+    /// age.
+    pub(super) async fn read<P: Platform>(source: &Source<'_, P>) -> Option<Fetched<D>> {
         let key = kv_key::<D, P>(source);
         let read = within(source.platform, STORE_TIMEOUT, Dependency::KeyValue, source.platform.get(&key)).await;
         match read {
-            Ok(sealed) => self.open(source, &sealed?),
+            Ok(sealed) => Self::open(source, &Sealed::from_bytes(sealed?)),
             Err(error) => {
                 report(source, &error);
                 None
@@ -44,43 +65,34 @@ impl Shared<'_> {
     }
 
     /// Opens a copy, wherever it was stored.
-    pub(super) fn open<D: Document, P>(&self, source: &Source<'_, P>, sealed: &[u8]) -> Option<Fetched<D>> {
-        let plain = seal::open(self.0, binding(&context::<D, P>(source)), sealed).ok()?;
-        let (fetched_at_ms, document) = plain.split_first_chunk()?;
-        let document: D = serde_json::from_slice(document).ok()?;
-        let content = document.content(source.provider).ok()?;
-        Some(Fetched { fetched_at_ms: u64::from_be_bytes(*fetched_at_ms), content: Rc::new(content) })
+    pub(super) fn open<P>(source: &Source<'_, P>, sealed: &Sealed<Self>) -> Option<Fetched<D>> {
+        let copy = sealed.open(source.ring, &context::<D, P>(source)).ok()?;
+        let content = copy.document.content(source.provider).ok()?;
+        Some(Fetched { fetched_at_ms: copy.fetched_at_ms, content: Rc::new(content) })
     }
 
-    /// Seals a document together with the time it was fetched at. `None` without randomness.
-    pub(super) fn seal<D: Document, P: Platform>(
-        &self,
-        source: &Source<'_, P>,
-        fetched_at_ms: u64,
-        document: &D,
-    ) -> Option<Vec<u8>> {
-        let mut plain = fetched_at_ms.to_be_bytes().to_vec();
-        serde_json::to_writer(&mut plain, document).ok()?;
-        seal::seal(self.0, source.platform, binding(&context::<D, P>(source)), &plain).ok()
+    /// Seals the copy. `None` without randomness.
+    pub(super) fn seal<P: Platform>(&self, source: &Source<'_, P>) -> Option<Sealed<Self>> {
+        Sealed::seal(self, source.ring, source.platform, &context::<D, P>(source)).ok()
     }
 
-    /// Stores a sealed copy. Best effort.
-    pub(super) async fn write<D: Document, P: Platform>(
-        &self,
-        source: &Source<'_, P>,
-        fetched_at_ms: u64,
-        sealed: &[u8],
-    ) {
+    /// Writes a copy to the store. Best effort.
+    pub(super) async fn write<P: Platform>(source: &Source<'_, P>, fetched_at_ms: u64, sealed: &Sealed<Self>) {
         let key = kv_key::<D, P>(source);
         let ttl = usable_for::<D>(fetched_at_ms, source.platform.now_ms());
-        let put = within(source.platform, STORE_TIMEOUT, Dependency::KeyValue, source.platform.put(&key, sealed, ttl));
+        let put = within(
+            source.platform,
+            STORE_TIMEOUT,
+            Dependency::KeyValue,
+            source.platform.put(&key, sealed.as_bytes(), ttl),
+        );
         if let Err(error) = put.await {
             report(source, &error);
         }
     }
 
-    /// Deletes the copy. Best effort.
-    pub(super) async fn forget<D: Document, P: Platform>(&self, source: &Source<'_, P>) {
+    /// Deletes the copy from the store. Best effort.
+    pub(super) async fn delete<P: Platform>(source: &Source<'_, P>) {
         let key = kv_key::<D, P>(source);
         let delete = within(source.platform, STORE_TIMEOUT, Dependency::KeyValue, source.platform.delete(&key));
         if let Err(error) = delete.await {
@@ -100,10 +112,6 @@ pub(super) fn digest<D: Document, P>(source: &Source<'_, P>) -> String {
 
 fn context<'a, D: Document, P>(source: &Source<'a, P>) -> [&'a [u8]; 3] {
     [D::KIND.as_bytes(), source.provider.id.as_bytes(), source.url.as_str().as_bytes()]
-}
-
-fn binding<'a>(context: &'a [&'a [u8]]) -> Binding<'a> {
-    Binding { purpose: Purpose::ProviderDocument, context, secret: b"" }
 }
 
 fn report<P: Platform>(source: &Source<'_, P>, error: &Unavailable) {

@@ -2,7 +2,6 @@
 
 use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Duration};
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use jwt_compact::jwk::JsonWebKey;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -13,16 +12,18 @@ use super::{
     document_cache::Documents,
     jwks_refresh_lock::{COOL_DOWN_MS, Command, FAILED_MS, JwksRefreshLockMachine, LEASE_MS, Outcome, Reply},
     provider::Provider,
-    shared::{Shared, digest},
+    shared::{SharedCopy, digest},
 };
-use crate::runtime::{
-    clock::within,
-    platform::Platform,
-    single_flight::{Joined, Leader},
-    unavailable::Unavailable,
+use crate::{
+    runtime::{
+        clock::within,
+        dependency::Dependency,
+        platform::Platform,
+        single_flight::{Joined, Leader},
+        unavailable::Unavailable,
+    },
+    seal::Sealed,
 };
-
-use crate::runtime::dependency::Dependency;
 
 /// Most keys read of a set.
 const MAX_KEYS: usize = 64;
@@ -100,20 +101,20 @@ struct EarlyRefresh {
     outcome: Newer,
 }
 
-/// Other keys than those at hand; `None` if a refresh gave none and the next one is not allowed yet.
+/// Other keys than the cached ones; `None` if a refresh gave none and the next one is not allowed yet.
 type Newer = Result<Option<Rc<Vec<SigningKey>>>, Unavailable>;
 
 impl KeyCache {
-    /// Newer keys than those at hand, from an early refresh by this isolate or another.
-    pub(super) async fn newer<P: Platform>(&self, source: &Source<'_, P>, at_hand: &Fetched<KeySet>) -> Newer {
-        within(source.platform, REFRESH_TIMEOUT, Dependency::IdentityProvider, self.refresh(source, at_hand)).await
+    /// Newer keys than the cached ones, from an early refresh by this isolate or another.
+    pub(super) async fn newer<P: Platform>(&self, source: &Source<'_, P>, cached: &Fetched<KeySet>) -> Newer {
+        within(source.platform, REFRESH_TIMEOUT, Dependency::IdentityProvider, self.refresh(source, cached)).await
     }
 
     /// One request of the isolate goes to the coordinator. Of all isolates, the coordinator lets one fetch; the others take
     /// its outcome.
-    async fn refresh<P: Platform>(&self, source: &Source<'_, P>, at_hand: &Fetched<KeySet>) -> Newer {
+    async fn refresh<P: Platform>(&self, source: &Source<'_, P>, cached: &Fetched<KeySet>) -> Newer {
         let Source { platform, provider, .. } = source;
-        let from_memory = |now_ms| self.remembered(source, at_hand, now_ms);
+        let from_memory = |now_ms| self.remembered(source, cached, now_ms);
         let flight = &self.documents.single_flight;
         let leader = match flight
             .join(*platform, Dependency::IdentityProvider, &provider.id, LEADER_LIMIT, from_memory)
@@ -125,15 +126,15 @@ impl KeyCache {
         let lock = digest::<KeySet, P>(source);
         match claim(source, &lock).await {
             Ok(Claim::Granted { at_ms }) => self.fetch(source, &lock, at_ms, leader).await,
-            Ok(Claim::Settled { outcome, wait_ms }) => self.take(source, at_hand, outcome, wait_ms),
+            Ok(Claim::Settled { outcome, wait_ms }) => self.accept(source, cached, outcome, wait_ms),
             Err(error) => self.remember(source, RETRY_WITHOUT_DOCUMENT_MS, Err(error)),
         }
     }
 
-    /// What memory has: other keys than those at hand, or the outcome of a recent refresh.
-    fn remembered<P>(&self, source: &Source<'_, P>, at_hand: &Fetched<KeySet>, now_ms: u64) -> Option<Newer> {
+    /// What memory has: other keys than the cached ones, or the outcome of a recent refresh.
+    fn remembered<P>(&self, source: &Source<'_, P>, cached: &Fetched<KeySet>, now_ms: u64) -> Option<Newer> {
         let keys = self.documents.usable(source, now_ms);
-        if let Some(keys) = keys.filter(|keys| !Rc::ptr_eq(&keys.content, &at_hand.content)) {
+        if let Some(keys) = keys.filter(|keys| !Rc::ptr_eq(&keys.content, &cached.content)) {
             return Some(Ok(Some(keys.content)));
         }
         let refreshes = self.refreshes.borrow();
@@ -142,10 +143,10 @@ impl KeyCache {
     }
 
     /// Takes the keys that another isolate fetched.
-    fn take<P: Platform>(
+    fn accept<P: Platform>(
         &self,
         source: &Source<'_, P>,
-        at_hand: &Fetched<KeySet>,
+        cached: &Fetched<KeySet>,
         outcome: Outcome,
         wait_ms: u64,
     ) -> Newer {
@@ -154,14 +155,14 @@ impl KeyCache {
                 Unavailable::new(Dependency::IdentityProvider, "could not be asked for newer keys a moment ago");
             return self.remember(source, wait_ms.min(FAILED_MS), Err(error));
         };
-        let sealed = BASE64.decode(sealed).ok();
-        let theirs = sealed.and_then(|sealed| Shared(source.ring).open::<KeySet, P>(source, &sealed));
-        let theirs = theirs.filter(|theirs| theirs.is_younger_than(KeySet::USABLE_MS, source.platform.now_ms()));
-        // Ours may be newer, or their clock may be behind ours: then memory keeps ours, and this token is checked with theirs.
-        if let Some(theirs) = theirs.as_ref().filter(|theirs| theirs.fetched_at_ms > at_hand.fetched_at_ms) {
-            self.documents.remember(source, theirs.clone());
+        let copy = Sealed::from_text(&sealed).and_then(|sealed| SharedCopy::open(source, &sealed));
+        let copy = copy.filter(|copy| copy.is_younger_than(KeySet::USABLE_MS, source.platform.now_ms()));
+        // The cached keys may be newer than the copy, or the other isolate's clock may be behind. Then they stay in memory,
+        // and only this token is checked with the copy.
+        if let Some(copy) = copy.as_ref().filter(|copy| copy.fetched_at_ms > cached.fetched_at_ms) {
+            self.documents.remember(source, copy.clone());
         }
-        self.remember(source, wait_ms.min(COOL_DOWN_MS), Ok(theirs.map(|theirs| theirs.content)))
+        self.remember(source, wait_ms.min(COOL_DOWN_MS), Ok(copy.map(|copy| copy.content)))
     }
 
     /// Fetches under a granted claim, and leaves the outcome at the coordinator.
@@ -172,19 +173,20 @@ impl KeyCache {
         claimed_at_ms: u64,
         leader: Leader<'_>,
     ) -> Newer {
-        let fetched = self.documents.refetch(source, leader).await;
-        let fetched =
-            fetched.map(|(fetched, keys)| (Shared(source.ring).seal(source, fetched.fetched_at_ms, &keys), fetched));
+        let fetched = self.documents.refetch(source, leader).await.map(|(fetched, document)| {
+            let copy = SharedCopy { fetched_at_ms: fetched.fetched_at_ms, document };
+            (copy.seal(source), fetched)
+        });
         let (outcome, cool_down_ms) = match &fetched {
-            Ok((Some(sealed), _)) => (Outcome::Fetched(BASE64.encode(sealed)), COOL_DOWN_MS),
+            Ok((Some(sealed), _)) => (Outcome::Fetched(sealed.to_text()), COOL_DOWN_MS),
             _ => (Outcome::Failed, FAILED_MS),
         };
         let newer = fetched.as_ref().map(|(_, fetched)| Some(Rc::clone(&fetched.content))).map_err(Clone::clone);
         let newer = self.remember(source, cool_down_ms, newer);
         // If this fails the claim lapses, and another isolate fetches once more.
-        drop(ask(source, lock, Command::Settle { at_ms: claimed_at_ms, outcome }).await);
+        drop(ask_coordinator(source, lock, Command::Settle { at_ms: claimed_at_ms, outcome }).await);
         if let Ok((Some(sealed), fetched)) = fetched {
-            Shared(source.ring).write::<KeySet, P>(source, fetched.fetched_at_ms, &sealed).await;
+            SharedCopy::write(source, fetched.fetched_at_ms, &sealed).await;
         }
         newer
     }
@@ -208,7 +210,7 @@ enum Claim {
 /// Claims the fetch. While another isolate fetches, waits for its outcome or until its claim lapses.
 async fn claim<P: Platform>(source: &Source<'_, P>, lock: &str) -> Result<Claim, Unavailable> {
     loop {
-        match ask(source, lock, Command::Claim).await? {
+        match ask_coordinator(source, lock, Command::Claim).await? {
             Reply::Granted { at_ms } => return Ok(Claim::Granted { at_ms }),
             Reply::Held { outcome: Some(outcome), wait_ms } => return Ok(Claim::Settled { outcome, wait_ms }),
             Reply::Held { outcome: None, .. } | Reply::Settled => source.platform.sleep(POLL_INTERVAL).await,
@@ -216,7 +218,11 @@ async fn claim<P: Platform>(source: &Source<'_, P>, lock: &str) -> Result<Claim,
     }
 }
 
-async fn ask<P: Platform>(source: &Source<'_, P>, lock: &str, command: Command) -> Result<Reply, Unavailable> {
+async fn ask_coordinator<P: Platform>(
+    source: &Source<'_, P>,
+    lock: &str,
+    command: Command,
+) -> Result<Reply, Unavailable> {
     let work = source.platform.run::<JwksRefreshLockMachine>(lock, command);
     within(source.platform, COORDINATOR_TIMEOUT, Dependency::Coordinator, work).await
 }

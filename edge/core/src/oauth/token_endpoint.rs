@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use oauth2::basic::BasicErrorResponseType;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -21,8 +21,8 @@ use super::{
 };
 use crate::{
     http::{
-        body::ReadBody as _,
-        web::{Body, Outgoing, single},
+        body::ReadBody,
+        web::{Body, Incoming, Outgoing, single},
     },
     runtime::{clock::within, dependency::Dependency, platform::Platform, reason::Reason, unavailable::Unavailable},
 };
@@ -43,10 +43,9 @@ pub enum TokenError {
     /// nothing a provider writes may reach a log or a page.
     #[error("provider answered {0}")]
     Refused(Reason),
-    /// The provider responded that it is unavailable, or it rejected the client rather than the grant. Nothing was
-    /// consumed.
+    /// The provider did not process the grant: it is unavailable, or it rejected the client. Nothing was consumed.
     #[error("provider answered an outage: {detail}")]
-    Outage {
+    NotProcessed {
         /// The reason, for the log.
         detail: Reason,
         /// How long the provider asks clients to wait before a retry.
@@ -54,22 +53,22 @@ pub enum TokenError {
     },
     /// A server error from the provider or from a proxy in front of it. Most likely nothing was consumed.
     #[error("provider answered a server error")]
-    Breakdown {
+    ServerError {
         /// How long the provider asks clients to wait before a retry.
         retry_after_seconds: Option<u32>,
     },
-    /// A response that no token endpoint sends. It is unlikely that anything was consumed.
+    /// A response that RFC 6749 does not provide for. It is unlikely that anything was consumed.
     #[error("no token endpoint answers this: {0}")]
-    Unintelligible(Reason),
-    /// A success response that cannot be read: what was sent is consumed.
+    UnexpectedResponse(Reason),
+    /// A success response that cannot be used: what was sent is consumed.
     #[error("provider's answer cannot be read: {0}")]
-    Unreadable(Reason),
+    InvalidSuccess(Reason),
     /// The request was not sent, because its deadline had passed. See [`Client::send_by_ms`].
     #[error("held up before it was sent")]
     NotSent,
-    /// The response was lost, so it is unknown whether anything was consumed.
+    /// The provider's own response did not arrive, so it is unknown whether anything was consumed.
     #[error(transparent)]
-    Lost(#[from] Unavailable),
+    OutcomeUnknown(#[from] Unavailable),
 }
 
 /// What requests to one provider need.
@@ -112,7 +111,7 @@ impl<P: Platform> Client<'_, P> {
         dpop: Option<&DpopKey>,
     ) -> Result<Zeroizing<Vec<u8>>, TokenError> {
         let success = self.post_with_nonce_retry(url, form, dpop).await?;
-        if success.is_json { Ok(success.body) } else { Err(TokenError::Unreadable(Reason::TokenResponseNotJson)) }
+        if success.is_json { Ok(success.body) } else { Err(TokenError::InvalidSuccess(Reason::TokenResponseNotJson)) }
     }
 
     /// Posts like [`Client::post`], but ignores the body of the response (RFC 7009 §2.2).
@@ -139,6 +138,23 @@ impl<P: Platform> Client<'_, P> {
     }
 
     async fn send(&self, url: &Url, form: &Form<'_>, dpop: Option<&DpopKey>) -> Result<Success, TokenError> {
+        let request = self.authenticated_request(url, form, dpop)?;
+        if self.send_by_ms.is_some_and(|by_ms| self.platform.now_ms() > by_ms) {
+            return Err(TokenError::NotSent);
+        }
+        let response = self.platform.send(request).await?;
+        self.cache.nonces.store(url, &response.headers);
+        self.check_status(response.status, &response.headers)?;
+        self.read(response).await
+    }
+
+    /// The request, with the client's authentication and a DPoP proof if there is a key.
+    fn authenticated_request(
+        &self,
+        url: &Url,
+        form: &Form<'_>,
+        dpop: Option<&DpopKey>,
+    ) -> Result<Outgoing<P::Body>, Unavailable> {
         let mut request = Outgoing::new(Method::POST, url.clone(), TIMEOUT)
             .with(header::ACCEPT, "application/json")
             .with(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
@@ -169,53 +185,62 @@ impl<P: Platform> Client<'_, P> {
             request = request.with(super::dpop::HEADER, &proof);
         }
         request.body = Body::Bytes(body.finish().into());
-        if self.send_by_ms.is_some_and(|by_ms| self.platform.now_ms() > by_ms) {
-            return Err(TokenError::NotSent);
-        }
-        let response = self.platform.send(request).await?;
-        self.cache.nonces.harvest(url, &response.headers);
-        let (status, headers) = (response.status, response.headers);
-        let retry_after_seconds = single(&headers, &header::RETRY_AFTER)
-            .and_then(|text| text.parse().ok())
-            .map(|seconds: u32| seconds.min(MAX_RETRY_AFTER_SECONDS));
-        let outage = |detail| TokenError::Outage { detail, retry_after_seconds };
+        Ok(request)
+    }
+
+    /// Checks that the status leaves it to the body what the response means.
+    fn check_status(&self, status: StatusCode, headers: &HeaderMap) -> Result<(), TokenError> {
+        let retry_after_seconds = retry_after_seconds(headers);
+        let not_processed = |detail| Err(TokenError::NotProcessed { detail, retry_after_seconds });
         match status {
             // A gateway stopped waiting. The provider behind it may still have processed the request.
             StatusCode::GATEWAY_TIMEOUT => {
-                return Err(Unavailable::new(Dependency::IdentityProvider, "gateway timeout").into());
+                Err(Unavailable::new(Dependency::IdentityProvider, "gateway timeout").into())
             }
-            StatusCode::TOO_MANY_REQUESTS => return Err(outage(Reason::TooManyRequests)),
+            StatusCode::TOO_MANY_REQUESTS => not_processed(Reason::TooManyRequests),
             // A 503 with `Retry-After` is deliberate. Proxies send one without it when a connection breaks, at any point:
             // the provider behind them may have processed the request.
             StatusCode::SERVICE_UNAVAILABLE if headers.contains_key(header::RETRY_AFTER) => {
-                return Err(outage(Reason::ServiceUnavailable));
+                not_processed(Reason::ServiceUnavailable)
             }
             // If a repeated refresh token revokes the whole grant, even an unlikely consumption counts.
             _ if status.is_server_error() && !self.provider.refresh.retries_lost_answer => {
-                return Err(Unavailable::new(Dependency::IdentityProvider, "server error").into());
+                Err(Unavailable::new(Dependency::IdentityProvider, "server error").into())
             }
-            _ if status.is_server_error() => return Err(TokenError::Breakdown { retry_after_seconds }),
+            _ if status.is_server_error() => Err(TokenError::ServerError { retry_after_seconds }),
             // Following it would send the grant and the client's secret to any server it points to (S25).
-            _ if status.is_redirection() => return Err(TokenError::Unintelligible(Reason::TokenRedirect)),
-            _ => {}
+            _ if status.is_redirection() => Err(TokenError::UnexpectedResponse(Reason::TokenRedirect)),
+            _ => Ok(()),
         }
-        let is_json = single(&headers, &header::CONTENT_TYPE).is_some_and(is_json);
-        let body = match response.body.read(MAX_RESPONSE_BYTES).await {
+    }
+
+    /// Reads the body: of a success response, or an error code.
+    async fn read(&self, response: Incoming<impl ReadBody>) -> Result<Success, TokenError> {
+        let Incoming { status, headers, body } = response;
+        let body = match body.read(MAX_RESPONSE_BYTES).await {
             Ok(body) => Zeroizing::new(body),
-            Err(_) if status.is_success() => return Err(TokenError::Unreadable(Reason::TokenResponseIncomplete)),
-            Err(_) => return Err(TokenError::Unintelligible(Reason::TokenErrorIncomplete)),
+            Err(_) if status.is_success() => return Err(TokenError::InvalidSuccess(Reason::TokenResponseIncomplete)),
+            Err(_) => return Err(TokenError::UnexpectedResponse(Reason::TokenErrorIncomplete)),
         };
         // GitHub sends errors with status 200 (M65).
         let may_be_error = !status.is_success() || self.provider.refresh.errors_with_200;
         if may_be_error && let Ok(ErrorBody { error }) = serde_json::from_slice(&body) {
-            return Err(error_of_code(&error, retry_after_seconds));
+            return Err(error_of_code(&error, retry_after_seconds(&headers)));
         }
-        match status {
+        if status.is_success() {
             // A revocation response has an empty body.
-            _ if status.is_success() => Ok(Success { is_json, body }),
-            _ => Err(TokenError::Unintelligible(Reason::TokenErrorWithoutCode)),
+            let is_json = single(&headers, &header::CONTENT_TYPE).is_some_and(is_json);
+            Ok(Success { is_json, body })
+        } else {
+            Err(TokenError::UnexpectedResponse(Reason::TokenErrorWithoutCode))
         }
     }
+}
+
+/// How long the provider asks clients to wait before a retry, up to a limit.
+fn retry_after_seconds(headers: &HeaderMap) -> Option<u32> {
+    let seconds: u32 = single(headers, &header::RETRY_AFTER)?.parse().ok()?;
+    Some(seconds.min(MAX_RETRY_AFTER_SECONDS))
 }
 
 fn is_json(content_type: &str) -> bool {
@@ -244,17 +269,17 @@ fn error_of_code(code: &BasicErrorResponseType, retry_after_seconds: Option<u32>
         Reason::InvalidTarget,
         Reason::InvalidDpopProof,
     ];
-    let outage = |detail| TokenError::Outage { detail, retry_after_seconds };
+    let not_processed = |detail| TokenError::NotProcessed { detail, retry_after_seconds };
     match code {
-        Type::InvalidClient | Type::UnauthorizedClient => outage(Reason::ClientCredentialsRefused),
+        Type::InvalidClient | Type::UnauthorizedClient => not_processed(Reason::ClientCredentialsRefused),
         Type::InvalidGrant => TokenError::Refused(Reason::InvalidGrant),
         Type::InvalidRequest => TokenError::Refused(Reason::InvalidRequest),
         Type::InvalidScope => TokenError::Refused(Reason::InvalidScope),
         Type::UnsupportedGrantType => TokenError::Refused(Reason::UnsupportedGrantType),
         Type::Extension(code) => match code.as_str() {
             // GitHub's name for `invalid_client` (M65).
-            "incorrect_client_credentials" => outage(Reason::ClientCredentialsRefused),
-            "temporarily_unavailable" | "server_error" | "slow_down" => outage(Reason::ProviderUnavailable),
+            "incorrect_client_credentials" => not_processed(Reason::ClientCredentialsRefused),
+            "temporarily_unavailable" | "server_error" | "slow_down" => not_processed(Reason::ProviderUnavailable),
             code => TokenError::Refused(
                 EXTENSIONS.into_iter().find(|known| known.as_str() == code).unwrap_or(Reason::UnknownErrorCode),
             ),

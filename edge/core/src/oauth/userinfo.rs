@@ -41,13 +41,13 @@ const EXPECTED: Expected = Expected {
 pub struct UserInfo {
     sub: String,
     /// Full name.
-    #[serde(default, deserialize_with = "claim::for_show")]
+    #[serde(default, deserialize_with = "claim::display_only")]
     pub name: Option<String>,
     /// Login name.
-    #[serde(default, deserialize_with = "claim::for_show")]
+    #[serde(default, deserialize_with = "claim::display_only")]
     pub preferred_username: Option<String>,
     /// E-mail address.
-    #[serde(default, deserialize_with = "claim::for_show")]
+    #[serde(default, deserialize_with = "claim::display_only")]
     pub email: Option<String>,
 }
 
@@ -94,7 +94,7 @@ async fn fetch<P: Platform>(
         let authorize = dpop::authorize(*platform, &cache.nonces, &Method::GET, url, access_token, dpop)?;
         request.headers.extend(authorize);
         let response = platform.send(request).await?;
-        cache.nonces.harvest(url, &response.headers);
+        cache.nonces.store(url, &response.headers);
         if retried || dpop.is_none() || !dpop::wants_nonce(response.status, &response.headers) {
             break response;
         }

@@ -25,7 +25,7 @@ impl WebhookSignature {
 
     /// Whether it is the signature of this body under this secret. Compares in constant time.
     #[must_use]
-    pub fn is_of(&self, body: &[u8], secret: &SecretString) -> bool {
+    pub fn is_signature_of(&self, body: &[u8], secret: &SecretString) -> bool {
         // HMAC takes keys of any length.
         Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes())
             .is_ok_and(|mac| mac.chain_update(body).verify_slice(&self.0).is_ok())
@@ -67,9 +67,9 @@ mod tests {
         let signature =
             WebhookSignature::parse("sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17").unwrap();
         let secret = SecretString::from("It's a Secret to Everybody");
-        assert!(signature.is_of(b"Hello, World!", &secret));
-        assert!(!signature.is_of(b"Hello, World?", &secret));
-        assert!(!signature.is_of(b"Hello, World!", &SecretString::from("another")));
+        assert!(signature.is_signature_of(b"Hello, World!", &secret));
+        assert!(!signature.is_signature_of(b"Hello, World?", &secret));
+        assert!(!signature.is_signature_of(b"Hello, World!", &SecretString::from("another")));
     }
 
     #[test]

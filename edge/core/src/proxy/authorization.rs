@@ -46,7 +46,7 @@ impl<'a> Authorization<'a> {
     /// Remembers the nonce that an upstream wants in the next proof. Any answer may bring one (RFC 9449 §9).
     pub(super) fn learn_nonce(&self, url: &Url, headers: &HeaderMap) {
         if self.key.is_some() {
-            self.nonces.harvest(url, headers);
+            self.nonces.store(url, headers);
         }
     }
 

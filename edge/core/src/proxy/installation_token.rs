@@ -103,7 +103,7 @@ impl<P: Platform> InstallationTokens<'_, P> {
             }
             Err(error) => {
                 report(self.platform, &error);
-                self.cache.note(key, self.platform.now_ms(), error.clone());
+                self.cache.remember_failure(key, self.platform.now_ms(), error.clone());
                 Err(error)
             }
         }
@@ -153,15 +153,17 @@ impl Lookup<'_> {
     fn old_token_or(&self, error: InstallationError, now_ms: u64) -> Result<InstallationToken, InstallationError> {
         match error {
             InstallationError::Refused(_) => Err(error),
-            InstallationError::Limited(_) | InstallationError::Unavailable(_) => self.old_token(now_ms).ok_or(error),
+            InstallationError::RateLimited(_) | InstallationError::Unavailable(_) => {
+                self.old_token(now_ms).ok_or(error)
+            }
         }
     }
 }
 
 /// How long a token is still valid, in milliseconds. By the edge's own clock where possible: GitHub's may be minutes off.
 fn left_ms(token: &InstallationToken, now_ms: u64) -> u64 {
-    let expires_at_ms = match token.minted_at_ms {
-        Some(minted_at_ms) => token.expires_at_ms.min(minted_at_ms.saturating_add(VALID_MS)),
+    let expires_at_ms = match token.issued_at_ms {
+        Some(issued_at_ms) => token.expires_at_ms.min(issued_at_ms.saturating_add(VALID_MS)),
         None => token.expires_at_ms,
     };
     expires_at_ms.saturating_sub(now_ms)
@@ -171,7 +173,7 @@ fn left_ms(token: &InstallationToken, now_ms: u64) -> u64 {
 fn is_fit(token: &InstallationToken, is_refused: bool, now_ms: u64) -> bool {
     // An upstream that refuses everything must not cause a new token at each refusal (S117). The difference is absolute:
     // the isolate that minted the token may have another clock.
-    let is_new = token.minted_at_ms.is_some_and(|minted_at_ms| now_ms.abs_diff(minted_at_ms) < NEW_MS);
+    let is_new = token.issued_at_ms.is_some_and(|issued_at_ms| now_ms.abs_diff(issued_at_ms) < NEW_MS);
     left_ms(token, now_ms) > if is_new { 0 } else { RENEWED_BEFORE_MS } && (!is_refused || is_new)
 }
 
@@ -180,7 +182,7 @@ fn report(platform: &impl Platform, error: &InstallationError) {
         InstallationError::Refused(status) => {
             Event::error(EventName::InstallationRefused).with("status", *status).write(platform);
         }
-        InstallationError::Limited(seconds) => {
+        InstallationError::RateLimited(seconds) => {
             Event::warn(EventName::InstallationLimited).with("seconds", *seconds).write(platform);
         }
         // A warning only: an old token may serve the call.
@@ -193,7 +195,7 @@ fn report(platform: &impl Platform, error: &InstallationError) {
 fn response_error(error: InstallationError) -> Error {
     match error {
         InstallationError::Refused(_) => Error::BadGateway { reason: Reason::InstallationTokenRefused },
-        InstallationError::Limited(retry_after_seconds) => Error::UpstreamRateLimited {
+        InstallationError::RateLimited(retry_after_seconds) => Error::UpstreamRateLimited {
             unavailable: Unavailable::new(Dependency::GitHub, "limits how often it is asked for tokens"),
             retry_after_seconds,
         },
@@ -210,29 +212,29 @@ fn storage_key(app: &App, installation: &Installation) -> String {
     format!("installation:{}", hex::encode(Sha256::digest(text)))
 }
 
-/// The layout is `expires_at_ms (8) ‖ minted_at_ms (8), if known ‖ token`. The seal is bound to no session's secret: all
+/// The layout is `expires_at_ms (8) ‖ issued_at_ms (8), if known ‖ token`. The seal is bound to no session's secret: all
 /// sessions of a service use the same token.
 impl Contents for InstallationToken {
     const PURPOSE: Purpose = Purpose::InstallationToken;
 
     fn encode(&self) -> Result<Zeroizing<Vec<u8>>, Unavailable> {
         let mut plaintext = Zeroizing::new(self.expires_at_ms.to_be_bytes().to_vec());
-        plaintext.extend(self.minted_at_ms.iter().flat_map(|at_ms| at_ms.to_be_bytes()));
+        plaintext.extend(self.issued_at_ms.iter().flat_map(|at_ms| at_ms.to_be_bytes()));
         plaintext.extend_from_slice(self.token.expose_secret().as_bytes());
         Ok(plaintext)
     }
 
     fn decode(plaintext: &[u8]) -> Option<Self> {
         let (expires_at_ms, rest) = plaintext.split_first_chunk()?;
-        // An older version stored no `minted_at_ms`. A time begins with a zero byte, and a token never does.
-        let (minted_at_ms, token) = match rest.split_first_chunk::<8>() {
-            Some((minted_at_ms @ [0, ..], token)) => (Some(u64::from_be_bytes(*minted_at_ms)), token),
+        // An older version stored no `issued_at_ms`. A time begins with a zero byte, and a token never does.
+        let (issued_at_ms, token) = match rest.split_first_chunk::<8>() {
+            Some((issued_at_ms @ [0, ..], token)) => (Some(u64::from_be_bytes(*issued_at_ms)), token),
             _ => (None, rest),
         };
         Some(Self {
             token: std::str::from_utf8(token).ok()?.to_owned().into(),
             expires_at_ms: u64::from_be_bytes(*expires_at_ms),
-            minted_at_ms,
+            issued_at_ms,
         })
     }
 }
@@ -243,15 +245,15 @@ mod tests {
 
     const NOW_MS: u64 = 1_800_000_000_000;
 
-    fn minted(minted_at_ms: Option<u64>) -> InstallationToken {
-        InstallationToken { token: "ghs_1".to_owned().into(), expires_at_ms: NOW_MS + VALID_MS, minted_at_ms }
+    fn minted(issued_at_ms: Option<u64>) -> InstallationToken {
+        InstallationToken { token: "ghs_1".to_owned().into(), expires_at_ms: NOW_MS + VALID_MS, issued_at_ms }
     }
 
     #[test]
     fn a_token_is_stored_with_the_time_it_was_minted() {
         let found = InstallationToken::decode(&minted(Some(NOW_MS)).encode().unwrap()).unwrap();
         assert_eq!((found.token.expose_secret(), found.expires_at_ms), ("ghs_1", NOW_MS + VALID_MS));
-        assert_eq!(found.minted_at_ms, Some(NOW_MS));
+        assert_eq!(found.issued_at_ms, Some(NOW_MS));
         assert!(InstallationToken::decode(b"short").is_none());
     }
 
@@ -260,7 +262,7 @@ mod tests {
         for token in ["ghs_1", "ghs_long_enough_for_a_time"] {
             let old = [&(NOW_MS + VALID_MS).to_be_bytes()[..], token.as_bytes()].concat();
             let found = InstallationToken::decode(&old).unwrap();
-            assert_eq!((found.token.expose_secret(), found.minted_at_ms), (token, None));
+            assert_eq!((found.token.expose_secret(), found.issued_at_ms), (token, None));
             assert!(is_fit(&found, false, NOW_MS) && !is_fit(&found, true, NOW_MS));
         }
     }

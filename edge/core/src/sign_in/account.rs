@@ -105,7 +105,7 @@ impl<P: Platform> Accounts<'_, P> {
         Ok(cookie)
     }
 
-    /// Changes a session's record. Returns the account that the change took out, and the changed session.
+    /// Changes a session's record. Returns the account that the change removed, and the changed session.
     async fn change(
         &self,
         mut session: Session,

@@ -32,7 +32,7 @@ const RETURN_SECONDS: u64 = 600;
 /// Largest sum of a cookie's name and value that every browser stores, in bytes (RFC 6265bis §5.6).
 const MAX_COOKIE_BYTES: usize = 4096;
 
-/// What the provider needs to end its session.
+/// What the provider needs to end its session, in the cookie for the redirect to it.
 #[derive(Serialize, Deserialize)]
 pub struct LogoutRedirect {
     provider: String,
@@ -70,19 +70,17 @@ impl LogoutRedirect {
             logout_hint: None,
             created_at_ms: platform.now_ms(),
         };
-        let sealed = seal(platform, keys, LOGOUT_REDIRECT_COOKIE, provider, &logout_redirect)?;
-        let value =
-            if LOGOUT_REDIRECT_COOKIE.len() + sealed.len() <= MAX_COOKIE_BYTES && logout_redirect.id_token.is_some() {
-                sealed
-            } else {
-                logout_redirect.id_token.zeroize();
-                logout_redirect.logout_hint = logout_hint(provider, account);
-                seal(platform, keys, LOGOUT_REDIRECT_COOKIE, provider, &logout_redirect)?
-            };
+        let mut value = seal(platform, keys, LOGOUT_REDIRECT_COOKIE, provider, &logout_redirect)?;
+        let is_too_long = LOGOUT_REDIRECT_COOKIE.len() + value.len() > MAX_COOKIE_BYTES;
+        if is_too_long || logout_redirect.id_token.is_none() {
+            logout_redirect.id_token.zeroize();
+            logout_redirect.logout_hint = logout_hint(provider, account);
+            value = seal(platform, keys, LOGOUT_REDIRECT_COOKIE, provider, &logout_redirect)?;
+        }
         Ok(Some(cookie::set(LOGOUT_REDIRECT_COOKIE, &value, SameSite::Strict, LOGOUT_REDIRECT_SECONDS)))
     }
 
-    /// The one in a request's cookie, if it is of this provider and has not expired.
+    /// Finds it in a request's cookie, if it is for this provider and has not expired.
     #[must_use]
     pub fn find(platform: &impl Platform, keys: &KeyRing, provider: &Provider, headers: &HeaderMap) -> Option<Self> {
         let logout_redirect: Self = open(keys, LOGOUT_REDIRECT_COOKIE, provider, headers)?;
@@ -92,7 +90,13 @@ impl LogoutRedirect {
 
     /// Where the browser goes to end the provider's session (§2).
     #[must_use]
-    pub fn url(&self, provider: &Provider, endpoint: &Url, back_to: &str, state: &str) -> SecretString {
+    pub fn url(
+        &self,
+        provider: &Provider,
+        endpoint: &Url,
+        post_logout_redirect_uri: &str,
+        state: &str,
+    ) -> SecretString {
         let mut url = endpoint.clone();
         {
             let mut query = url.query_pairs_mut();
@@ -103,7 +107,7 @@ impl LogoutRedirect {
                 query.append_pair("logout_hint", hint);
             }
             query.append_pair("client_id", &provider.client_id);
-            query.append_pair("post_logout_redirect_uri", back_to).append_pair("state", state);
+            query.append_pair("post_logout_redirect_uri", post_logout_redirect_uri).append_pair("state", state);
         }
         String::from(url).into()
     }
@@ -117,9 +121,9 @@ fn logout_hint(provider: &Provider, account: &LinkedAccount) -> Option<String> {
     }
 }
 
-/// What the edge needs when the provider sends the user back.
+/// What the edge needs when the provider sends the user back, in the cookie for the return.
 #[derive(Serialize, Deserialize)]
-pub struct Return {
+pub struct LogoutReturn {
     /// Sent to the provider, and compared on the return (M50).
     pub state: String,
     #[serde(deserialize_with = "ReturnTo::deserialize_sealed")]
@@ -127,8 +131,8 @@ pub struct Return {
     created_at_ms: u64,
 }
 
-impl Return {
-    /// Draws the state.
+impl LogoutReturn {
+    /// Generates the state.
     ///
     /// # Errors
     /// [`Unavailable`] without randomness.
@@ -145,19 +149,19 @@ impl Return {
         Ok(cookie::set(RETURN_COOKIE, &value, SameSite::Lax, RETURN_SECONDS))
     }
 
-    /// The address for a user who returns with this state. `None` if this browser was not sent out with it (S127).
+    /// Where a user goes who returns with this state. `None` if this browser was not sent to the provider with it (S127).
     #[must_use]
-    pub fn address(
+    pub fn return_to(
         platform: &impl Platform,
         keys: &KeyRing,
         provider: &Provider,
         headers: &HeaderMap,
         state: &str,
     ) -> Option<ReturnTo> {
-        let back: Self = open(keys, RETURN_COOKIE, provider, headers)?;
-        let is_expired = platform.now_ms().saturating_sub(back.created_at_ms) >= RETURN_SECONDS * 1000;
-        let matches = bool::from(back.state.as_bytes().ct_eq(state.as_bytes()));
-        (matches && !is_expired).then_some(back.return_to)
+        let logout_return: Self = open(keys, RETURN_COOKIE, provider, headers)?;
+        let is_expired = platform.now_ms().saturating_sub(logout_return.created_at_ms) >= RETURN_SECONDS * 1000;
+        let matches = bool::from(logout_return.state.as_bytes().ct_eq(state.as_bytes()));
+        (matches && !is_expired).then_some(logout_return.return_to)
     }
 }
 
@@ -173,7 +177,7 @@ impl Contents for LogoutRedirect {
     }
 }
 
-impl Contents for Return {
+impl Contents for LogoutReturn {
     const PURPOSE: Purpose = Purpose::LogoutCookie;
 
     fn encode(&self) -> Result<Zeroizing<Vec<u8>>, Unavailable> {

@@ -26,9 +26,9 @@ use crate::{
 
 /// How long a user may take at the provider.
 const MAX_AGE_SECONDS: u64 = 600;
-/// For how long a callback may finish a sign-in, in milliseconds, if the clocks of the two isolates differ as much as they
-/// may.
-pub const FINISHABLE_MS: u64 = MAX_AGE_SECONDS * 1000 + MAX_SKEW_MS;
+/// The longest time from the beginning of a sign-in to its callback, in milliseconds, if the clocks of the two isolates
+/// differ as much as they may.
+pub const MAX_COMPLETION_MS: u64 = MAX_AGE_SECONDS * 1000 + MAX_SKEW_MS;
 /// Most sign-ins in progress in one browser; the oldest are dropped.
 const MAX_PARALLEL: usize = 4;
 /// How many characters of the state are in the cookie's name.
@@ -67,7 +67,7 @@ impl Transaction {
         recipient: Option<Recipient>,
     ) -> Result<Self, Unavailable> {
         Ok(Self {
-            secrets: AuthorizationSecrets::draw(platform)?,
+            secrets: AuthorizationSecrets::generate(platform)?,
             return_to,
             created_at_ms: platform.now_ms(),
             replaces,
@@ -153,7 +153,7 @@ fn context<'a>(name: &'a str, provider: &'a Provider, issuer: &'a str) -> [&'a [
 /// Whether this browser has a sign-in in progress that a state could belong to. Also true for text that is not a state of
 /// this edge.
 #[must_use]
-pub fn is_under_way(request: &HeaderMap, state: &str) -> bool {
+pub fn is_in_progress(request: &HeaderMap, state: &str) -> bool {
     cookie_name(state).is_none_or(|name| cookie::find(request, &name) != Found::None)
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A token that ends sessions must also be valid by a second, independent reading, and must not be an ID token.
 
-use causeway_core::oauth::logout_token::{Ends, validate};
+use causeway_core::oauth::logout_token::{LogoutTarget, validate};
 use serde_json::Value;
 
 use super::{
@@ -26,12 +26,12 @@ pub fn run(data: &[u8]) -> bool {
             (serde_json::from_slice(head).expect("JSON"), serde_json::from_slice(claims).expect("JSON"));
         assert!(is_right(&head, &claims), "believed {head} {claims}");
         assert_eq!((&claims["iss"], &claims["jti"]), (&believed.issuer.into(), &believed.jti.into()));
-        match believed.ends {
-            Ends::Session { sid, sub } => {
+        match believed.target {
+            LogoutTarget::Session { sid, sub } => {
                 assert_eq!(claims["sid"], sid);
                 assert!(sub.is_none_or(|sub| claims["sub"] == sub), "{claims}");
             }
-            Ends::User(sub) => assert!(claims["sub"] == sub && claims["sid"].is_null(), "{claims}"),
+            LogoutTarget::User(sub) => assert!(claims["sub"] == sub && claims["sid"].is_null(), "{claims}"),
         }
         assert!(
             causeway_core::oauth::id_token::validate(&token, public, provider, SIGN_IN, NOW).is_err(),

@@ -52,6 +52,6 @@ fn m20_entra_key_must_be_rsa_and_signs_with_ps256() {
     assert!(StrongAlg(Rsa::ps256()).validator::<Value>(&public).validate(&token).is_ok());
     let elliptic = r#"{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0","d":"jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI"}"#;
     for jwk in [elliptic.to_owned(), rsa_jwk(&KEY, json!({"alg": "ES256"})), rsa_jwk(&KEY, json!({"d": null}))] {
-        assert_eq!(ClientKey::from_rsa_jwk_for_pss(&jwk).unwrap_err(), ClientKeyError::NotRsa);
+        assert_eq!(ClientKey::from_rsa_jwk_for_pss(&jwk).unwrap_err(), ClientKeyError::NotPs256);
     }
 }

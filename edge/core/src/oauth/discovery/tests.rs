@@ -27,7 +27,7 @@ fn optional_endpoints_are_read() {
     assert_eq!(endpoints.end_session.unwrap().as_str(), "https://id.corp.example/session/end");
     assert_eq!(endpoints.revocation.unwrap().as_str(), "https://id.corp.example/revoke");
     assert_eq!(endpoints.userinfo.unwrap().as_str(), "https://id.corp.example/me");
-    assert!(endpoints.pushed_authorization.is_some() && endpoints.names_itself);
+    assert!(endpoints.pushed_authorization.is_some() && endpoints.sends_iss);
 }
 
 #[test]

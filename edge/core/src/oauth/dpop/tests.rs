@@ -5,7 +5,7 @@ use jwt_compact::UntrustedToken;
 use serde_json::{Value, json};
 
 use super::{
-    super::refresh::{Refresh, refresh},
+    super::refresh::{RefreshOutcome, refresh},
     *,
 };
 use crate::testing::{
@@ -21,7 +21,7 @@ fn url(text: &str) -> Url {
 }
 
 fn key() -> DpopKey {
-    DpopKey::draw(&SeededRandom::new(3)).unwrap()
+    DpopKey::generate(&SeededRandom::new(3)).unwrap()
 }
 
 fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
@@ -64,13 +64,13 @@ fn key_round_trips_through_a_jwk_and_is_not_in_debug_output() {
     for bad in ["", "{}", r#"{"kty":"EC","crv":"P-256","x":"","y":"","d":""}"#] {
         assert!(DpopKey::from_jwk(&bad.into()).is_none());
     }
-    assert_ne!(DpopKey::draw(&SeededRandom::new(4)).unwrap().to_jwk().expose_secret(), jwk.expose_secret());
+    assert_ne!(DpopKey::generate(&SeededRandom::new(4)).unwrap().to_jwk().expose_secret(), jwk.expose_secret());
 }
 
 #[test]
 fn m52_nonces_are_stored_per_origin_up_to_a_limit() {
     let nonces = Nonces::default();
-    let receive = |from: &str, nonce: &str| nonces.harvest(&url(from), &headers(&[("dpop-nonce", nonce)]));
+    let receive = |from: &str, nonce: &str| nonces.store(&url(from), &headers(&[("dpop-nonce", nonce)]));
     receive("https://a.example/token", "one");
     receive("https://a.example/other", "two");
     assert_eq!(nonces.for_url(&url("https://a.example/x")).as_deref(), Some("two"));
@@ -138,7 +138,7 @@ fn s137_token_request_is_retried_once_with_the_required_nonce() {
         Some((status, headers, body))
     });
     let refresh_once = || run(refresh(&fixture.client(), &tokens(), None, Some(&key())));
-    assert!(matches!(refresh_once(), Refresh::Refreshed(_)));
+    assert!(matches!(refresh_once(), RefreshOutcome::Refreshed(_)));
     let proofs: Vec<_> = fixture.sent().iter().map(|sent| parts(sent.headers["dpop"].to_str().unwrap()).1).collect();
     assert_eq!(proofs.len(), 2);
     assert_eq!((proofs[0].get("nonce"), proofs[1]["nonce"].as_str()), (None, Some("n1")));
@@ -147,7 +147,7 @@ fn s137_token_request_is_retried_once_with_the_required_nonce() {
         (proofs[1]["htm"].as_str(), proofs[1]["htu"].as_str()),
         (Some("POST"), Some("https://id.corp.example/token"))
     );
-    assert!(matches!(refresh_once(), Refresh::Refreshed(_)));
+    assert!(matches!(refresh_once(), RefreshOutcome::Refreshed(_)));
     assert_eq!(fixture.sent().len(), 3, "the latest response's nonce is used without another challenge");
 
     let always_challenging = ProviderFixture::new(json!({"dpop": true}), json!({}), |_| {
@@ -157,7 +157,7 @@ fn s137_token_request_is_retried_once_with_the_required_nonce() {
     });
     assert!(matches!(
         run(refresh(&always_challenging.client(), &tokens(), None, Some(&key()))),
-        Refresh::Answered { .. }
+        RefreshOutcome::Failed { .. }
     ));
     assert_eq!(always_challenging.sent().len(), 2);
 }
@@ -170,15 +170,15 @@ fn token_with_an_unexpected_token_type_is_rejected() {
         json!({}),
         respond_with(json!({"access_token": "a", "token_type": "Bearer"})),
     );
-    assert!(matches!(run(refresh(&fixture.client(), &tokens(), None, Some(&key()))), Refresh::Lost));
+    assert!(matches!(run(refresh(&fixture.client(), &tokens(), None, Some(&key()))), RefreshOutcome::Unknown));
     let fixture = ProviderFixture::new(json!({}), json!({}), respond_with(bound_token_response()));
-    assert!(matches!(run(refresh(&fixture.client(), &tokens(), None, None)), Refresh::Lost));
+    assert!(matches!(run(refresh(&fixture.client(), &tokens(), None, None)), RefreshOutcome::Unknown));
     let fixture = ProviderFixture::for_provider(
         "github",
         config_with(json!({})),
         json!({}),
         respond_with(json!({"access_token": "a", "token_type": "bearer"})),
     );
-    assert!(matches!(run(refresh(&fixture.client(), &tokens(), None, None)), Refresh::Refreshed(_)));
+    assert!(matches!(run(refresh(&fixture.client(), &tokens(), None, None)), RefreshOutcome::Refreshed(_)));
     assert_eq!(form(&fixture.sent()[0])["grant_type"], "refresh_token");
 }

@@ -14,7 +14,7 @@ use crate::testing::{
 };
 
 fn secrets(fixture: &ProviderFixture) -> AuthorizationSecrets {
-    AuthorizationSecrets::draw(&fixture.platform).unwrap()
+    AuthorizationSecrets::generate(&fixture.platform).unwrap()
 }
 
 fn no_response(_: &Sent) -> Option<Answer> {

@@ -75,7 +75,7 @@ fn configuration_error_is_distinguished_from_an_outage() {
         assert!(matches!(result, Err(InstallationError::Refused(found)) if found.as_u16() == status));
     }
     let (_, result) = request_token(429, json!({"message": "x"}));
-    assert_eq!(result.unwrap_err(), InstallationError::Limited(60));
+    assert_eq!(result.unwrap_err(), InstallationError::RateLimited(60));
     for status in [200, 302, 500, 503] {
         let (_, result) = request_token(status, token_answer(json!({})));
         assert!(matches!(result, Err(InstallationError::Unavailable(_))), "{status}");
@@ -112,7 +112,7 @@ fn private_keys_are_read_as_pkcs1_and_pkcs8_with_any_line_breaks() {
         assert!(ClientKey::from_pem(&text).is_ok());
     }
     for text in ["", "key", &pkcs1[..200]] {
-        assert_eq!(ClientKey::from_pem(text).unwrap_err(), ClientKeyError::NoPem);
+        assert_eq!(ClientKey::from_pem(text).unwrap_err(), ClientKeyError::NotRsaPem);
     }
     let public = rsa::pkcs8::EncodePublicKey::to_public_key_pem(&KEY.to_public_key(), LineEnding::LF).unwrap();
     assert!(ClientKey::from_pem(&public).is_err());

@@ -1,14 +1,12 @@
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
-use rsa::traits::PublicKeyParts as _;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    config::{Config, Coordination},
+    oauth::jws::SignatureError,
     testing::{
         entra::{KEY, NOW, OTHER_KEY, TENANT, jwk, token_with},
         openid,
-        settings::{config_with, settings},
+        settings::config_with,
     },
 };
 
@@ -18,18 +16,23 @@ fn public(key: &rsa::RsaPrivateKey, extra: Value) -> SigningKey {
     serde_json::from_value(jwk(key, extra)).unwrap()
 }
 
-fn check_with(token: &str, keys: &[SigningKey]) -> Result<IdClaims, IdTokenError> {
-    let table = settings();
-    let config = Config::load(&|key: &str| table.get(key).cloned(), Coordination::Objects).unwrap();
-    validate(token, keys, config.provider("entra").unwrap(), BEGUN_NOW, NOW)
-}
-
+/// Validates a token of Entra.
 fn check(token: &str) -> Result<IdClaims, IdTokenError> {
-    check_with(token, &[public(&KEY, json!({}))])
+    validate(token, &[public(&KEY, json!({}))], config_with(json!({})).provider("entra").unwrap(), BEGUN_NOW, NOW)
 }
 
 fn claims(change: Value) -> Result<IdClaims, IdTokenError> {
     check(&token_with(json!({}), change, &KEY))
+}
+
+/// Validates a token of an OpenID provider.
+fn corp(change: Value) -> Result<IdClaims, IdTokenError> {
+    corp_with(json!({}), &openid::token(change))
+}
+
+fn corp_with(entry: Value, token: &str) -> Result<IdClaims, IdTokenError> {
+    let keys = [serde_json::from_value(openid::key(7, json!({}))).unwrap(), public(&KEY, json!({}))];
+    validate(token, &keys, openid::config(entry).provider("corp").unwrap(), BEGUN_NOW, NOW)
 }
 
 #[test]
@@ -42,42 +45,16 @@ fn valid_token_is_accepted() {
     );
 }
 
-/// RFC 7515 §4.1.11: a recipient that does not understand a critical extension must reject the token.
 #[test]
-fn s43_token_with_critical_extensions_is_rejected() {
-    for critical in [json!(["b64"]), json!([]), json!("exp")] {
-        assert_eq!(
-            check(&token_with(json!({"crit": critical, "b64": false}), json!({}), &KEY)).unwrap_err(),
-            IdTokenError::Signature(SignatureError::WrongKind),
-        );
+fn s37_s41_token_must_be_signed_with_a_known_key_by_an_accepted_algorithm() {
+    for (header, key, error) in [
+        (json!({"alg": "none"}), &KEY, SignatureError::WrongKind),
+        (json!({"kid": "k2"}), &KEY, SignatureError::UnknownKey),
+        (json!({}), &OTHER_KEY, SignatureError::Wrong),
+    ] {
+        let token = token_with(header, json!({}), key);
+        assert_eq!(check(&token).unwrap_err(), IdTokenError::Signature(error));
     }
-}
-
-#[test]
-fn s37_s38_s41_s43_only_an_accepted_algorithm_with_a_known_key_verifies() {
-    for algorithm in ["none", "None", "nOnE", "HS256", "RS384", "PS256", "EdDSA", ""] {
-        assert_eq!(
-            check(&token_with(json!({"alg": algorithm}), json!({}), &KEY)).unwrap_err(),
-            IdTokenError::Signature(SignatureError::WrongKind),
-            "{algorithm}"
-        );
-    }
-    assert_eq!(
-        check(&token_with(json!({}), json!({}), &OTHER_KEY)).unwrap_err(),
-        IdTokenError::Signature(SignatureError::Wrong)
-    );
-    for kid in ["k2", "../k1", "k1' OR 1=1", ""] {
-        assert_eq!(
-            check(&token_with(json!({"kid": kid}), json!({}), &KEY)).unwrap_err(),
-            IdTokenError::Signature(SignatureError::UnknownKey),
-            "{kid}"
-        );
-    }
-    let embedded_key = json!({"jwk": {"kty": "RSA", "n": BASE64.encode(OTHER_KEY.n().to_bytes_be()), "e": "AQAB"}, "jku": "https://evil/keys"});
-    assert_eq!(
-        check(&token_with(embedded_key, json!({}), &OTHER_KEY)).unwrap_err(),
-        IdTokenError::Signature(SignatureError::Wrong)
-    );
 }
 
 #[test]
@@ -92,22 +69,16 @@ fn s56_token_of_another_type_is_rejected() {
 }
 
 #[test]
-fn s45_token_without_key_id_needs_exactly_one_candidate_key() {
-    let token = token_with(json!({"kid": null}), json!({}), &KEY);
-    let key = || public(&KEY, json!({}));
-    assert!(check_with(&token, &[key()]).is_ok());
-    assert_eq!(
-        check_with(&token, &[key(), public(&OTHER_KEY, json!({"kid": "k2"}))]).unwrap_err(),
-        IdTokenError::Signature(SignatureError::UnknownKey)
-    );
-    assert_eq!(
-        check_with(&token, &[public(&KEY, json!({"use": "enc"}))]).unwrap_err(),
-        IdTokenError::Signature(SignatureError::UnknownKey)
-    );
-    assert_eq!(
-        check_with(&token, &[public(&KEY, json!({"alg": "PS256"}))]).unwrap_err(),
-        IdTokenError::Signature(SignatureError::UnknownKey)
-    );
+fn s56_logout_token_is_rejected_as_id_token() {
+    let events = json!({"events": {"http://schemas.openid.net/event/backchannel-logout": {}}});
+    assert_eq!(corp(events).unwrap_err(), IdTokenError::Signature(SignatureError::WrongKind));
+}
+
+#[test]
+fn garbage_is_rejected_without_a_panic() {
+    for text in ["", ".", "..", "a.b.c", "e30.e30.", &"x".repeat(40_000)] {
+        assert!(check(text).is_err());
+    }
 }
 
 #[test]
@@ -127,6 +98,18 @@ fn s47_s48_times_must_be_numbers_and_current() {
 }
 
 #[test]
+fn s47_time_may_have_a_fraction_but_must_be_a_number() {
+    assert!(corp(json!({"exp": NOW as f64 + 30.5, "iat": NOW as f64 - 0.5})).is_ok());
+    for name in ["exp", "iat", "nbf"] {
+        for bad in [json!("1800000100"), json!(true), json!([NOW]), json!({}), json!(1e300), json!(-1e300)] {
+            assert!(corp(json!({name: bad.clone()})).is_err(), "{name}: {bad}");
+        }
+    }
+    assert!(corp(json!({"exp": -1})).is_err());
+    assert!(corp(json!({"exp": u64::MAX})).is_err());
+}
+
+#[test]
 fn s49_s50_issuer_audience_and_authorized_party_must_match_exactly() {
     let issuer = format!("https://login.microsoftonline.com/{TENANT}/v2.0");
     for change in [
@@ -140,47 +123,6 @@ fn s49_s50_issuer_audience_and_authorized_party_must_match_exactly() {
     ] {
         assert_eq!(claims(change.clone()).unwrap_err(), IdTokenError::WrongParty, "{change}");
     }
-}
-
-#[test]
-fn s14_nonce_must_be_that_of_this_sign_in() {
-    for change in [json!({"nonce": null}), json!({"nonce": "m"}), json!({"nonce": ""})] {
-        assert_eq!(claims(change).unwrap_err(), IdTokenError::Nonce);
-    }
-}
-
-#[test]
-fn s51_entra_tenant_version_and_key_issuer_must_match() {
-    for change in [
-        json!({"tid": "9188040d-6c67-4c5b-b112-36a304b66dad"}),
-        json!({"tid": "common"}),
-        json!({"tid": null}),
-        json!({"ver": "1.0"}),
-        json!({"ver": null}),
-    ] {
-        assert_eq!(claims(change.clone()).unwrap_err(), IdTokenError::Tenant, "{change}");
-    }
-    let token = token_with(json!({}), json!({}), &KEY);
-    let of = |issuer: &str| [public(&KEY, json!({"issuer": issuer}))];
-    assert!(check_with(&token, &of("https://login.microsoftonline.com/{tenantid}/v2.0")).is_ok());
-    let personal = of("https://login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0");
-    assert_eq!(check_with(&token, &personal).unwrap_err(), IdTokenError::WrongParty);
-}
-
-#[test]
-fn garbage_is_rejected_without_a_panic() {
-    for text in ["", ".", "..", "a.b.c", "e30.e30.", &"x".repeat(40_000)] {
-        assert!(check(text).is_err());
-    }
-}
-
-fn corp(change: Value) -> Result<IdClaims, IdTokenError> {
-    corp_with(json!({}), &openid::token(change))
-}
-
-fn corp_with(entry: Value, token: &str) -> Result<IdClaims, IdTokenError> {
-    let keys = [serde_json::from_value(openid::key(7, json!({}))).unwrap(), public(&KEY, json!({}))];
-    validate(token, &keys, openid::config(entry).provider("corp").unwrap(), BEGUN_NOW, NOW)
 }
 
 #[test]
@@ -199,63 +141,9 @@ fn openid_token_needs_its_providers_issuer_and_key() {
 }
 
 #[test]
-fn m61_key_of_one_type_verifies_no_signature_of_another() {
-    let swapped = |alg: &str, kid: &str| openid::signed(json!({"alg": alg, "kid": kid}), &openid::claims(json!({})), 7);
-    assert!(corp_with(json!({}), &swapped("RS256", "e1")).is_err());
-    assert!(corp_with(json!({}), &swapped("RS256", "k1")).is_err());
-    assert!(corp_with(json!({}), &swapped("ES256", "k1")).is_err());
-    let forged = openid::signed(json!({}), &openid::claims(json!({})), 8);
-    assert_eq!(corp_with(json!({}), &forged).unwrap_err(), IdTokenError::Signature(SignatureError::Wrong));
-    let other_curve = public_ec(json!({"crv": "P-384"}));
-    assert!(other_curve.is_none_or(|key| {
-        validate(&openid::token(json!({})), &[key], openid::config(json!({})).provider("corp").unwrap(), BEGUN_NOW, NOW)
-            .is_err()
-    }));
-}
-
-fn public_ec(extra: Value) -> Option<SigningKey> {
-    serde_json::from_value(openid::key(7, extra)).ok()
-}
-
-/// A token with this `alg`, but signed with HMAC-SHA256 and a secret that an attacker knows.
-fn hmac_token(alg: &str, secret: &[u8], kid: Value) -> String {
-    use hmac::{Hmac, Mac as _};
-    let mut head = json!({"alg": alg, "typ": "JWT"});
-    crate::testing::entra::merge(&mut head, json!({"kid": kid}));
-    let claims = openid::claims(json!({}));
-    let message = format!("{}.{}", BASE64.encode(head.to_string()), BASE64.encode(claims.to_string()));
-    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(secret).unwrap();
-    mac.update(message.as_bytes());
-    format!("{message}.{}", BASE64.encode(mac.finalize().into_bytes()))
-}
-
-#[test]
-fn s38_s39_hmac_with_the_public_key_or_an_empty_secret_is_rejected() {
-    use rsa::pkcs8::{EncodePublicKey as _, LineEnding};
-    let public_key = KEY.to_public_key();
-    let pem = public_key.to_public_key_pem(LineEnding::LF).unwrap();
-    let der = public_key.to_public_key_der().unwrap();
-    for secret in [pem.as_bytes(), pem.trim_end().as_bytes(), der.as_bytes(), b""] {
-        for kid in [json!("k1"), json!(null)] {
-            for alg in ["HS256", "hs256", "RS256"] {
-                assert!(corp_with(json!({}), &hmac_token(alg, secret, kid.clone())).is_err(), "{alg}");
-            }
-        }
-    }
-    let without_alg = public(&KEY, json!({"alg": null}));
-    let token = hmac_token("HS256", b"", json!("k1"));
-    let config = openid::config(json!({}));
-    assert!(validate(&token, &[without_alg], config.provider("corp").unwrap(), BEGUN_NOW, NOW).is_err());
-}
-
-#[test]
-fn s37_unsigned_token_is_rejected_in_every_spelling() {
-    for alg in ["none", "None", "nOnE", "NONE", ""] {
-        let head = BASE64.encode(json!({"alg": alg}).to_string());
-        let claims = BASE64.encode(openid::claims(json!({})).to_string());
-        for token in [format!("{head}.{claims}."), format!("{head}.{claims}"), format!("{head}.{claims}.AA")] {
-            assert!(corp_with(json!({}), &token).is_err(), "{token}");
-        }
+fn s14_nonce_must_be_that_of_this_sign_in() {
+    for change in [json!({"nonce": null}), json!({"nonce": "m"}), json!({"nonce": ""})] {
+        assert_eq!(claims(change).unwrap_err(), IdTokenError::Nonce);
     }
 }
 
@@ -325,7 +213,7 @@ fn wrong_type_of_a_claim_without_effect_is_accepted() {
         }
         let usual = corp(usual).unwrap();
         assert!(validate_refreshed(&again, &keys, provider, &usual, NOW).is_ok(), "{change}");
-        assert!(IdClaims::of_own(&again, provider).is_some_and(|claims| claims.continues(&before, NOW)));
+        assert!(IdClaims::read_unverified(&again, provider).is_some_and(|claims| claims.continues(&before, NOW)));
     }
 }
 
@@ -337,125 +225,6 @@ fn wrong_type_of_a_decisive_claim_is_rejected() {
             assert_eq!(error, IdTokenError::Signature(SignatureError::Malformed), "{name}: {bad}");
         }
     }
-}
-
-#[test]
-fn s51_m77_entra_claim_of_a_wrong_type_is_rejected() {
-    let malformed = IdTokenError::Signature(SignatureError::Malformed);
-    let (keys, config) = ([public(&KEY, json!({}))], config_with(json!({})));
-    let provider = config.provider("entra").unwrap();
-    let before = claims(json!({})).unwrap();
-    for change in [
-        json!({"ver": 1}),
-        json!({"ver": 2.0}),
-        json!({"groups": "one"}),
-        json!({"groups": [1]}),
-        json!({"tid": [TENANT]}),
-        json!({"tid": 7}),
-        json!({"oid": 7}),
-        json!({"oid": ["o-1"]}),
-        json!({"hasgroups": "true"}),
-        json!({"_claim_names": "groups"}),
-    ] {
-        assert_eq!(claims(change.clone()).unwrap_err(), malformed, "{change}");
-        let token = token_with(json!({}), change.clone(), &KEY);
-        assert_eq!(validate_refreshed(&token, &keys, provider, &before, NOW).unwrap_err(), malformed, "{change}");
-        assert!(IdClaims::of_own(&token, provider).is_none(), "{change}");
-    }
-    assert!(claims(json!({"email": ["ada@corp.example"], "name": 7})).unwrap().email.is_none());
-}
-
-#[test]
-fn m42_refreshed_entra_token_must_have_the_same_tenant_and_object() {
-    let before = claims(json!({})).unwrap();
-    assert!(before.continues(&before, NOW));
-    for change in [json!({"oid": "o-2"}), json!({"oid": null})] {
-        assert!(!claims(change.clone()).unwrap().continues(&before, NOW), "{change}");
-        assert!(!before.continues(&claims(change.clone()).unwrap(), NOW), "{change}");
-    }
-}
-
-#[test]
-fn s47_time_may_have_a_fraction_but_must_be_a_number() {
-    assert!(corp(json!({"exp": NOW as f64 + 30.5, "iat": NOW as f64 - 0.5})).is_ok());
-    for name in ["exp", "iat", "nbf"] {
-        for bad in [json!("1800000100"), json!(true), json!([NOW]), json!({}), json!(1e300), json!(-1e300)] {
-            assert!(corp(json!({name: bad.clone()})).is_err(), "{name}: {bad}");
-        }
-    }
-    assert!(corp(json!({"exp": -1})).is_err());
-    assert!(corp(json!({"exp": u64::MAX})).is_err());
-}
-
-#[test]
-fn s56_logout_token_is_rejected_as_id_token() {
-    let events = json!({"events": {"http://schemas.openid.net/event/backchannel-logout": {}}});
-    assert_eq!(corp(events).unwrap_err(), IdTokenError::Signature(SignatureError::WrongKind));
-}
-
-const OTHER_TENANT: &str = "6f3c1a52-8d3e-4b7a-9c11-2f6d0e4b7a90";
-const PERSONAL: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
-
-fn of_tenant(tenant: &str, change: Value, key_issuer: Value) -> Result<IdClaims, IdTokenError> {
-    let config = config_with(json!({"ENTRA_TENANT": "common", "ENTRA_TENANTS": format!("{TENANT},{OTHER_TENANT}")}));
-    let mut all = json!({"tid": tenant, "iss": format!("https://login.microsoftonline.com/{tenant}/v2.0")});
-    crate::testing::entra::merge(&mut all, change);
-    let token = token_with(json!({}), all, &KEY);
-    validate(&token, &[public(&KEY, json!({"issuer": key_issuer}))], config.provider("entra").unwrap(), BEGUN_NOW, NOW)
-}
-
-#[test]
-fn s51_m74_only_listed_tenants_are_accepted() {
-    let any = || json!("https://login.microsoftonline.com/{tenantid}/v2.0");
-    for tenant in [TENANT, OTHER_TENANT] {
-        assert_eq!(of_tenant(tenant, json!({}), any()).unwrap().entra.unwrap().tid.as_deref(), Some(tenant));
-    }
-    assert_eq!(of_tenant(PERSONAL, json!({}), any()).unwrap_err(), IdTokenError::Tenant);
-    assert_eq!(of_tenant("{tenantid}", json!({}), any()).unwrap_err(), IdTokenError::Tenant);
-    assert_eq!(of_tenant("common", json!({}), any()).unwrap_err(), IdTokenError::Tenant);
-    let other = json!({"tid": OTHER_TENANT});
-    assert_eq!(of_tenant(TENANT, other, any()).unwrap_err(), IdTokenError::WrongParty, "tenant and issuer must match");
-    let version_one = json!({"iss": format!("https://sts.windows.net/{TENANT}/"), "ver": "1.0"});
-    assert_eq!(of_tenant(TENANT, version_one, any()).unwrap_err(), IdTokenError::Tenant);
-}
-
-#[test]
-fn s51_m73_key_of_one_tenant_is_rejected_for_another() {
-    let of = |tenant: &str| json!(format!("https://login.microsoftonline.com/{tenant}/v2.0"));
-    assert!(of_tenant(TENANT, json!({}), of(TENANT)).is_ok());
-    assert_eq!(of_tenant(TENANT, json!({}), of(PERSONAL)).unwrap_err(), IdTokenError::WrongParty);
-    assert_eq!(of_tenant(TENANT, json!({}), of(OTHER_TENANT)).unwrap_err(), IdTokenError::WrongParty);
-}
-
-#[test]
-fn m77_membership_needs_the_group_in_the_list() {
-    let (group, other) = ("aaaaaaaa-8d3e-4b7a-9c11-2f6d0e4b7a90", "bbbbbbbb-8d3e-4b7a-9c11-2f6d0e4b7a90");
-    let config = config_with(json!({"ENTRA_GROUPS": group}));
-    let member = |change: Value| {
-        let token = token_with(json!({}), change, &KEY);
-        validate(&token, &[public(&KEY, json!({}))], config.provider("entra").unwrap(), BEGUN_NOW, NOW)
-    };
-    assert!(member(json!({"groups": [other, group]})).is_ok());
-    for change in [
-        json!({}),
-        json!({"groups": []}),
-        json!({"groups": [other]}),
-        json!({"_claim_names": {"groups": "src1"}, "_claim_sources": {"src1": {"endpoint": "https://evil.example"}}}),
-        json!({"groups": [group], "_claim_names": {"groups": "src1"}}),
-        json!({"hasgroups": true}),
-        json!({"groups": [group.to_uppercase()]}),
-    ] {
-        assert_eq!(member(change.clone()).unwrap_err(), IdTokenError::Group, "{change}");
-        // The only check of a refreshed token whose key is not known yet.
-        let unverified = token_with(json!({}), change.clone(), &KEY);
-        let provider = config.provider("entra").unwrap();
-        let claims = IdClaims::of_own(&unverified, provider).unwrap();
-        assert_eq!(claims.check_party(provider).unwrap_err(), IdTokenError::Group, "{change}");
-    }
-    assert!(
-        claims(json!({"_claim_names": {"groups": "src1"}})).is_ok(),
-        "if no group is required, an unlisted group must not matter"
-    );
 }
 
 #[test]
@@ -492,18 +261,4 @@ fn m42_refreshed_token_may_add_an_auth_time() {
         let result = validate_refreshed(&token, &keys, config.provider("corp").unwrap(), &before, NOW);
         assert_eq!(result.is_ok(), is_accepted, "{auth_time}");
     }
-}
-
-#[test]
-fn s45_keys_of_another_type_are_no_candidates_for_a_token_without_key_id() {
-    let token = token_with(json!({"kid": null}), json!({}), &KEY);
-    let keys = [
-        public(&KEY, json!({})),
-        public_ec(json!({})).unwrap(),
-        public_ec(json!({"alg": null, "use": null})).unwrap(),
-        public_ec(json!({"crv": "P-384", "alg": null})).unwrap(),
-    ];
-    assert!(check_with(&token, &keys).is_ok());
-    let by_ec = openid::signed(json!({"kid": null}), &openid::claims(json!({})), 7);
-    assert!(corp_with(json!({}), &by_ec).is_ok());
 }

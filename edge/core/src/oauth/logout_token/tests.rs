@@ -22,11 +22,12 @@ fn s121_valid_token_names_the_sessions_to_end() {
     for typ in [json!("logout+jwt"), json!("JWT"), json!(null)] {
         let token = check(json!({"typ": typ}), json!({})).unwrap();
         assert_eq!((token.issuer.as_str(), token.jti.as_str()), ("https://id.corp.example", "j"));
-        assert_eq!(token.ends, Ends::User("s".to_owned()));
+        assert_eq!(token.target, LogoutTarget::User("s".to_owned()));
     }
-    let of_session = |sub: Option<&str>| Ends::Session { sid: "at-provider".into(), sub: sub.map(str::to_owned) };
-    assert_eq!(check(json!({}), json!({"sid": "at-provider"})).unwrap().ends, of_session(Some("s")));
-    assert_eq!(check(json!({}), json!({"sid": "at-provider", "sub": null})).unwrap().ends, of_session(None));
+    let of_session =
+        |sub: Option<&str>| LogoutTarget::Session { sid: "at-provider".into(), sub: sub.map(str::to_owned) };
+    assert_eq!(check(json!({}), json!({"sid": "at-provider"})).unwrap().target, of_session(Some("s")));
+    assert_eq!(check(json!({}), json!({"sid": "at-provider", "sub": null})).unwrap().target, of_session(None));
     assert!(check(json!({}), json!({"aud": ["corp-client"]})).is_ok());
     let irrelevant_claims = json!({"ver": 1, "groups": "one", "email": [], "name": 7, "auth_time": "then", "tid": 1});
     assert!(check(json!({}), irrelevant_claims).is_ok());
@@ -89,7 +90,7 @@ fn s121_token_without_usable_sub_sid_or_jti_is_rejected() {
         json!({"jti": null}),
         json!({"jti": ""}),
     ] {
-        assert_eq!(check(json!({}), change.clone()), Err(LogoutTokenError::Nameless), "{change}");
+        assert_eq!(check(json!({}), change.clone()), Err(LogoutTokenError::MissingIdentifier), "{change}");
     }
 }
 
@@ -110,8 +111,8 @@ fn s121_token_is_accepted_for_two_minutes_plus_clock_skew() {
     for now in [NOW - 61, NOW + 181] {
         assert_eq!(check_at(now, &good), Err(LogoutTokenError::Time), "{now}");
     }
-    let refused_from = check_at(NOW, &good).unwrap().refused_from_ms();
-    assert_eq!(refused_from, u64::try_from(NOW + 181).unwrap() * 1000);
+    let accepted_until = check_at(NOW, &good).unwrap().accepted_until_ms();
+    assert_eq!(accepted_until, u64::try_from(NOW + 181).unwrap() * 1000);
     for change in [json!({"exp": NOW - 60}), json!({"exp": null}), json!({"iat": null})] {
         assert_eq!(check(json!({}), change.clone()), Err(LogoutTokenError::Time), "{change}");
     }

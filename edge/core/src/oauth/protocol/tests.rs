@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::{
-    super::refresh::{Refresh, refresh},
+    super::refresh::{RefreshOutcome, refresh},
     *,
 };
 use crate::testing::{
@@ -13,20 +13,20 @@ const ANSWER: &str = r#"{"access_token":"s3cret-a","token_type":"Bearer","expire
 
 #[test]
 fn token_response_prints_and_serializes_no_secret() {
-    let answer: TokenAnswer = serde_json::from_str(ANSWER).unwrap();
-    let output = format!("{answer:?} {}", serde_json::to_string(&answer).unwrap());
+    let response: TokenResponse = serde_json::from_str(ANSWER).unwrap();
+    let output = format!("{response:?} {}", serde_json::to_string(&response).unwrap());
     assert!(!output.contains("s3cret"), "{output}");
 }
 
 #[test]
-fn s108_token_response_with_trailing_data_is_lost() {
-    for (trailing, is_lost) in [("\n", false), ("{}", true), (",", true)] {
+fn s108_token_response_with_trailing_data_leaves_the_outcome_unknown() {
+    for (trailing, is_unknown) in [("\n", false), ("{}", true), (",", true)] {
         let headers = vec![("content-type", "application/json".to_owned())];
         let fixture = ProviderFixture::new(json!({}), json!({}), move |sent| {
             (sent.url.ends_with("/token"))
                 .then(|| (200, headers.clone(), ANSWER.replace(r#""id_token":"s3cret-i","#, "") + trailing))
         });
         let outcome = run(refresh(&fixture.client(), &before(), None, None));
-        assert_eq!(matches!(outcome, Refresh::Lost), is_lost, "{trailing} {outcome:?}");
+        assert_eq!(matches!(outcome, RefreshOutcome::Unknown), is_unknown, "{trailing} {outcome:?}");
     }
 }

@@ -1,0 +1,167 @@
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use rsa::traits::PublicKeyParts as _;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::testing::{
+    entra::{KEY, OTHER_KEY, jwk, token_with},
+    openid,
+};
+
+fn public(key: &rsa::RsaPrivateKey, extra: Value) -> SigningKey {
+    serde_json::from_value(jwk(key, extra)).unwrap()
+}
+
+fn public_ec(extra: Value) -> Option<SigningKey> {
+    serde_json::from_value(openid::key(7, extra)).ok()
+}
+
+fn verify_with_keys(token: &str, keys: &[SigningKey]) -> Result<Verified<Value>, SignatureError> {
+    verify(token, keys, Typ::Optional("JWT"))
+}
+
+/// With one RSA key.
+fn check(token: &str) -> Result<Verified<Value>, SignatureError> {
+    verify_with_keys(token, &[public(&KEY, json!({}))])
+}
+
+/// With an elliptic-curve key and an RSA key.
+fn check_corp(token: &str) -> Result<Verified<Value>, SignatureError> {
+    verify_with_keys(token, &[public_ec(json!({})).unwrap(), public(&KEY, json!({}))])
+}
+
+#[test]
+fn signature_of_each_accepted_algorithm_verifies() {
+    assert_eq!(check(&token_with(json!({}), json!({}), &KEY)).unwrap().claims.custom["oid"], "o-1");
+    assert_eq!(check_corp(&openid::token(json!({}))).unwrap().claims.custom["sub"], "248289");
+}
+
+#[test]
+fn required_type_may_not_be_absent() {
+    let check = |typ: Value, required: Typ| {
+        verify::<Value>(&token_with(json!({"typ": typ}), json!({}), &KEY), &[public(&KEY, json!({}))], required)
+    };
+    for (required, absent_is_accepted) in [(Typ::Optional("JWT"), true), (Typ::Required("JWT"), false)] {
+        assert_eq!(check(json!(null), required).is_ok(), absent_is_accepted);
+        assert!(check(json!("jwt"), required).is_ok(), "case does not matter");
+        assert_eq!(check(json!("at+jwt"), required).unwrap_err(), SignatureError::WrongKind);
+    }
+}
+
+/// RFC 7515 §4.1.11: a recipient that does not understand a critical extension must reject the token.
+#[test]
+fn s43_token_with_critical_extensions_is_rejected() {
+    for critical in [json!(["b64"]), json!([]), json!("exp")] {
+        assert_eq!(
+            check(&token_with(json!({"crit": critical, "b64": false}), json!({}), &KEY)).unwrap_err(),
+            SignatureError::WrongKind,
+        );
+    }
+}
+
+#[test]
+fn s37_s38_s41_s43_only_an_accepted_algorithm_with_a_known_key_verifies() {
+    for algorithm in ["none", "None", "nOnE", "HS256", "RS384", "PS256", "EdDSA", ""] {
+        assert_eq!(
+            check(&token_with(json!({"alg": algorithm}), json!({}), &KEY)).unwrap_err(),
+            SignatureError::WrongKind,
+            "{algorithm}"
+        );
+    }
+    assert_eq!(check(&token_with(json!({}), json!({}), &OTHER_KEY)).unwrap_err(), SignatureError::Wrong);
+    for kid in ["k2", "../k1", "k1' OR 1=1", ""] {
+        assert_eq!(
+            check(&token_with(json!({"kid": kid}), json!({}), &KEY)).unwrap_err(),
+            SignatureError::UnknownKey,
+            "{kid}"
+        );
+    }
+    let embedded_key = json!({"jwk": {"kty": "RSA", "n": BASE64.encode(OTHER_KEY.n().to_bytes_be()), "e": "AQAB"}, "jku": "https://evil/keys"});
+    assert_eq!(check(&token_with(embedded_key, json!({}), &OTHER_KEY)).unwrap_err(), SignatureError::Wrong);
+}
+
+#[test]
+fn s37_unsigned_token_is_rejected_in_every_spelling() {
+    for alg in ["none", "None", "nOnE", "NONE", ""] {
+        let head = BASE64.encode(json!({"alg": alg}).to_string());
+        let claims = BASE64.encode(openid::claims(json!({})).to_string());
+        for token in [format!("{head}.{claims}."), format!("{head}.{claims}"), format!("{head}.{claims}.AA")] {
+            assert!(check_corp(&token).is_err(), "{token}");
+        }
+    }
+}
+
+/// A token with this `alg`, but signed with HMAC-SHA256 and a secret that an attacker knows.
+fn hmac_token(alg: &str, secret: &[u8], kid: Value) -> String {
+    use hmac::{Hmac, Mac as _};
+    let mut head = json!({"alg": alg, "typ": "JWT"});
+    crate::testing::entra::merge(&mut head, json!({"kid": kid}));
+    let claims = openid::claims(json!({}));
+    let message = format!("{}.{}", BASE64.encode(head.to_string()), BASE64.encode(claims.to_string()));
+    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(secret).unwrap();
+    mac.update(message.as_bytes());
+    format!("{message}.{}", BASE64.encode(mac.finalize().into_bytes()))
+}
+
+#[test]
+fn s38_s39_hmac_with_the_public_key_or_an_empty_secret_is_rejected() {
+    use rsa::pkcs8::{EncodePublicKey as _, LineEnding};
+    let public_key = KEY.to_public_key();
+    let pem = public_key.to_public_key_pem(LineEnding::LF).unwrap();
+    let der = public_key.to_public_key_der().unwrap();
+    for secret in [pem.as_bytes(), pem.trim_end().as_bytes(), der.as_bytes(), b""] {
+        for kid in [json!("k1"), json!(null)] {
+            for alg in ["HS256", "hs256", "RS256"] {
+                assert!(check_corp(&hmac_token(alg, secret, kid.clone())).is_err(), "{alg}");
+            }
+        }
+    }
+    let without_alg = public(&KEY, json!({"alg": null}));
+    let token = hmac_token("HS256", b"", json!("k1"));
+    assert!(verify_with_keys(&token, &[without_alg]).is_err());
+}
+
+#[test]
+fn s45_token_without_key_id_needs_exactly_one_candidate_key() {
+    let token = token_with(json!({"kid": null}), json!({}), &KEY);
+    let key = || public(&KEY, json!({}));
+    assert!(verify_with_keys(&token, &[key()]).is_ok());
+    assert_eq!(
+        verify_with_keys(&token, &[key(), public(&OTHER_KEY, json!({"kid": "k2"}))]).unwrap_err(),
+        SignatureError::UnknownKey
+    );
+    assert_eq!(
+        verify_with_keys(&token, &[public(&KEY, json!({"use": "enc"}))]).unwrap_err(),
+        SignatureError::UnknownKey
+    );
+    assert_eq!(
+        verify_with_keys(&token, &[public(&KEY, json!({"alg": "PS256"}))]).unwrap_err(),
+        SignatureError::UnknownKey
+    );
+}
+
+#[test]
+fn s45_keys_of_another_type_are_no_candidates_for_a_token_without_key_id() {
+    let token = token_with(json!({"kid": null}), json!({}), &KEY);
+    let keys = [
+        public(&KEY, json!({})),
+        public_ec(json!({})).unwrap(),
+        public_ec(json!({"alg": null, "use": null})).unwrap(),
+        public_ec(json!({"crv": "P-384", "alg": null})).unwrap(),
+    ];
+    assert!(verify_with_keys(&token, &keys).is_ok());
+    let by_ec = openid::signed(json!({"kid": null}), &openid::claims(json!({})), 7);
+    assert!(check_corp(&by_ec).is_ok());
+}
+
+#[test]
+fn m61_key_of_one_type_verifies_no_signature_of_another() {
+    let swapped = |alg: &str, kid: &str| openid::signed(json!({"alg": alg, "kid": kid}), &openid::claims(json!({})), 7);
+    assert!(check_corp(&swapped("RS256", "e1")).is_err());
+    assert!(check_corp(&swapped("RS256", "k1")).is_err());
+    assert!(check_corp(&swapped("ES256", "k1")).is_err());
+    let forged = openid::signed(json!({}), &openid::claims(json!({})), 8);
+    assert_eq!(check_corp(&forged).unwrap_err(), SignatureError::Wrong);
+    let other_curve = public_ec(json!({"crv": "P-384"}));
+    assert!(other_curve.is_none_or(|key| verify_with_keys(&openid::token(json!({})), &[key]).is_err()));
+}
