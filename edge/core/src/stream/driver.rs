@@ -80,7 +80,7 @@ impl<C: Clock> Driver<C> {
         let timer = self.clock.sleep(Duration::from_millis(wait_ms));
         match select(self.socket.messages.next(), timer).await {
             Either::Left((message, _)) => {
-                // A hub that closes or speaks another version ends the stream. The client resumes from its cursor.
+                // The stream ends if the hub closes or sends an unknown message. The client resumes from its cursor.
                 let message: HubMessage = serde_json::from_str(&message?).ok()?;
                 Some(self.feed.on_message(self.clock.now_ms(), &message))
             }

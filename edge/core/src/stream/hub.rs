@@ -268,8 +268,8 @@ pub fn send_pending<B: Buffer>(buffer: &B, socket: &impl StreamSocket, now_ms: u
                 return Ok(());
             }
             if stored.seq != position.sent + 1 {
-                // Records before the gap are in flight: their acknowledgement comes first. A smaller number is not
-                // acknowledged by itself, so it is not waited for.
+                // Records before the gap are in flight: their acknowledgement comes first. Fewer than
+                // `ACK_EVERY_RECORDS` may never be acknowledged, so the stream does not wait for them.
                 if position.sent - position.acknowledged >= ACK_EVERY_RECORDS {
                     return Ok(());
                 }
@@ -286,10 +286,10 @@ pub fn send_pending<B: Buffer>(buffer: &B, socket: &impl StreamSocket, now_ms: u
     }
 }
 
-/// Ends a session: tells its streams, and lets [`admit`] reject further ones. The runtime then closes the streams.
+/// Ends a session: notifies its streams, and lets [`admit`] reject further ones. The runtime then closes the streams.
 ///
 /// # Errors
-/// The storage failed. No stream was told.
+/// The storage failed. No stream has been notified.
 pub fn end<B: Buffer>(
     buffer: &B,
     sockets: &[impl StreamSocket],

@@ -1,7 +1,9 @@
 //! A user's stream.
 //!
 //! - [`hub`]: the buffer of a user's records and the streams that read it
+//! - [`sql_buffer`]: that buffer in SQL, for runtimes with SQLite
 //! - [`driver`]: one client's SSE stream, fed by the hub
 
 pub mod driver;
 pub mod hub;
+pub mod sql_buffer;

@@ -1,8 +1,4 @@
-use std::{
-    cell::{Cell, RefCell},
-    collections::{BTreeMap, HashMap},
-    convert::Infallible,
-};
+use std::cell::{Cell, RefCell};
 
 use causeway_protocol::{
     buffer::cases::{Received, Step, cases},
@@ -11,71 +7,12 @@ use causeway_protocol::{
 use proptest::prelude::*;
 
 use super::*;
+use crate::stream::sql_buffer::{
+    SqlBuffer,
+    sqlite::{Sqlite, empty_buffer},
+};
 
-/// A buffer in memory, with the tables of SQLite's.
-#[derive(Default)]
-struct Memory {
-    rows: RefCell<BTreeMap<i64, (Cursor, String, u64)>>,
-    marks: RefCell<BTreeMap<i32, Watermark>>,
-    next: Cell<i64>,
-    ended: RefCell<HashMap<SessionHandle, u64>>,
-}
-
-impl Buffer for Memory {
-    type Error = Infallible;
-
-    fn watermark(&self, partition: i32) -> Result<Option<Watermark>, Infallible> {
-        Ok(self.marks.borrow().get(&partition).copied())
-    }
-
-    fn insert(&self, cursor: Cursor, json: &str, at_ms: u64) -> Result<(), Infallible> {
-        let seq = self.next.get() + 1;
-        self.next.set(seq);
-        self.rows.borrow_mut().insert(seq, (cursor, json.to_owned(), at_ms));
-        self.marks.borrow_mut().insert(cursor.partition, Watermark { cursor, seq });
-        Ok(())
-    }
-
-    fn seq_of(&self, cursor: Cursor) -> Result<Option<i64>, Infallible> {
-        Ok(self.rows.borrow().iter().find(|(_, row)| row.0 == cursor).map(|(seq, _)| *seq))
-    }
-
-    fn after(&self, seq: i64, limit: u32) -> Result<Vec<StoredRecord>, Infallible> {
-        let rows = self.rows.borrow();
-        let after = rows.range(seq + 1..).take(limit as usize);
-        Ok(after
-            .map(|(seq, (cursor, json, _))| StoredRecord { seq: *seq, cursor: *cursor, json: json.clone() })
-            .collect())
-    }
-
-    fn bytes_between(&self, from: i64, to: i64) -> Result<usize, Infallible> {
-        let rows = self.rows.borrow();
-        Ok(rows.iter().filter(|(seq, _)| (from + 1..=to).contains(seq)).map(|(_, row)| row.1.len()).sum())
-    }
-
-    fn last_seq(&self) -> Result<i64, Infallible> {
-        Ok(self.next.get())
-    }
-
-    fn oldest_at_ms(&self) -> Result<Option<u64>, Infallible> {
-        Ok(self.rows.borrow().values().next().map(|row| row.2))
-    }
-
-    fn remember_end(&self, session: &SessionHandle, at_ms: u64, forget_before_ms: u64) -> Result<(), Infallible> {
-        self.ended.borrow_mut().retain(|_, at_ms| *at_ms >= forget_before_ms);
-        self.ended.borrow_mut().insert(session.clone(), at_ms);
-        Ok(())
-    }
-
-    fn has_ended(&self, session: &SessionHandle) -> Result<bool, Infallible> {
-        Ok(self.ended.borrow().contains_key(session))
-    }
-
-    fn trim(&self, up_to_seq: i64, older_than_ms: u64) -> Result<(), Infallible> {
-        self.rows.borrow_mut().retain(|seq, row| *seq > up_to_seq && row.2 >= older_than_ms);
-        Ok(())
-    }
-}
+type TestBuffer = SqlBuffer<Sqlite>;
 
 struct Client {
     position: Cell<StreamPosition>,
@@ -146,11 +83,11 @@ fn records(offsets: std::ops::Range<i64>) -> Vec<Record> {
     offsets.map(|offset| record(1, 0, offset)).collect()
 }
 
-fn append_now(buffer: &Memory, clients: &[&Client], records: &[Record], now_ms: u64) {
+fn append_now(buffer: &TestBuffer, clients: &[&Client], records: &[Record], now_ms: u64) {
     let Ok(()) = append(buffer, clients, records, now_ms);
 }
 
-fn open_stream(buffer: &Memory, last_event_id: Option<&str>, now_ms: u64) -> Client {
+fn open_stream(buffer: &TestBuffer, last_event_id: Option<&str>, now_ms: u64) -> Client {
     let client = Client::new();
     let Ok(()) = open(buffer, &&client, last_event_id, now_ms);
     client
@@ -158,7 +95,7 @@ fn open_stream(buffer: &Memory, last_event_id: Option<&str>, now_ms: u64) -> Cli
 
 #[test]
 fn a_new_stream_gets_the_stored_records_and_then_new_ones_without_a_gap() {
-    let buffer = Memory::default();
+    let buffer = empty_buffer();
     append_now(&buffer, &[], &records(0..3), 0);
     let client = open_stream(&buffer, None, 0);
     append_now(&buffer, &[&client], &records(3..5), 0);
@@ -168,7 +105,7 @@ fn a_new_stream_gets_the_stored_records_and_then_new_ones_without_a_gap() {
 
 #[test]
 fn a_resumed_stream_continues_after_its_id() {
-    let buffer = Memory::default();
+    let buffer = empty_buffer();
     append_now(&buffer, &[], &records(0..5), 0);
     assert_eq!(open_stream(&buffer, Some("v1.1.0.2"), 0).offsets(), [3, 4]);
     assert!(open_stream(&buffer, Some("v1.1.0.4"), 0).received.borrow().is_empty());
@@ -176,7 +113,7 @@ fn a_resumed_stream_continues_after_its_id() {
 
 #[test]
 fn a_redelivered_record_is_skipped_even_if_it_was_trimmed() {
-    let buffer = Memory::default();
+    let buffer = empty_buffer();
     let client = open_stream(&buffer, None, 0);
     append_now(&buffer, &[&client], &records(0..3), 0);
     append_now(&buffer, &[&client], &records(0..4), 0);
@@ -188,7 +125,7 @@ fn a_redelivered_record_is_skipped_even_if_it_was_trimmed() {
 
 #[test]
 fn an_unknown_position_is_reset_and_the_whole_buffer_follows() {
-    let buffer = Memory::default();
+    let buffer = empty_buffer();
     append_now(&buffer, &[], &records(0..MAX + 10), 0);
     for (id, reason) in [
         ("v1.1.0.3", ResetReason::OutOfBuffer),
@@ -206,19 +143,19 @@ fn an_unknown_position_is_reset_and_the_whole_buffer_follows() {
 
 #[test]
 fn a_client_with_every_record_is_not_reset_when_they_expire() {
-    let buffer = Memory::default();
+    let buffer = empty_buffer();
     append_now(&buffer, &[], &records(0..3), 0);
     assert!(open_stream(&buffer, Some("v1.1.0.2"), millis(MAX_AGE) + 1).received.borrow().is_empty());
     assert_eq!(open_stream(&buffer, Some("v1.1.0.1"), millis(MAX_AGE) + 1).resets(), [ResetReason::OutOfBuffer]);
 }
 
-fn take_up_to(buffer: &Memory, client: &Client, seq: i64) {
+fn take_up_to(buffer: &TestBuffer, client: &Client, seq: i64) {
     let Ok(()) = acknowledge(buffer, &client, &format!("{{\"taken\":{seq}}}"), 0);
 }
 
 #[test]
 fn a_stream_gets_one_window_and_the_rest_once_it_acknowledges() {
-    let buffer = Memory::default();
+    let buffer = empty_buffer();
     let client = open_stream(&buffer, None, 0);
     append_now(&buffer, &[&client], &records(0..300), 0);
     assert_eq!(client.offsets(), (0..WINDOW_RECORDS).collect::<Vec<_>>());
@@ -235,7 +172,7 @@ fn a_stream_gets_one_window_and_the_rest_once_it_acknowledges() {
 
 #[test]
 fn large_records_fill_the_window_by_their_bytes() {
-    let buffer = Memory::default();
+    let buffer = empty_buffer();
     let client = open_stream(&buffer, None, 0);
     let mut large = records(0..10);
     for record in &mut large {
@@ -247,7 +184,7 @@ fn large_records_fill_the_window_by_their_bytes() {
 
 #[test]
 fn a_stream_that_fell_out_of_the_buffer_is_reset_and_continues() {
-    let buffer = Memory::default();
+    let buffer = empty_buffer();
     let client = open_stream(&buffer, None, 0);
     append_now(&buffer, &[&client], &records(0..200), 0);
     append_now(&buffer, &[&client], &records(200..1000), 0);
@@ -261,7 +198,7 @@ fn a_stream_that_fell_out_of_the_buffer_is_reset_and_continues() {
 
 #[test]
 fn a_stream_that_acknowledges_nothing_for_a_minute_is_closed() {
-    let buffer = Memory::default();
+    let buffer = empty_buffer();
     let client = open_stream(&buffer, None, 0);
     append_now(&buffer, &[&client], &records(0..300), 0);
     append_now(&buffer, &[&client], &records(300..301), 60_000);
@@ -272,7 +209,7 @@ fn a_stream_that_acknowledges_nothing_for_a_minute_is_closed() {
 
 #[test]
 fn an_ended_session_opens_no_stream() {
-    let buffer = Memory::default();
+    let buffer = empty_buffer();
     let client = open_stream(&buffer, None, 0);
     assert_eq!(admit(&buffer, &session(1), 0), Ok(Ok(())));
     let Ok(()) = end(&buffer, &[&client], &session(1), EndReason::SignedOut, 0);
@@ -283,7 +220,7 @@ fn an_ended_session_opens_no_stream() {
 
 #[test]
 fn the_buffer_is_due_for_trimming_when_its_oldest_record_expires() {
-    let buffer = Memory::default();
+    let buffer = empty_buffer();
     assert_eq!(next_trim_ms(&buffer), Ok(None));
     append_now(&buffer, &[], &records(0..2), 5);
     assert_eq!(next_trim_ms(&buffer), Ok(Some(5 + millis(MAX_AGE) + 1)));
@@ -291,14 +228,14 @@ fn the_buffer_is_due_for_trimming_when_its_oldest_record_expires() {
 
 #[test]
 fn a_new_epoch_starts_at_offset_zero() {
-    let buffer = Memory::default();
+    let buffer = empty_buffer();
     let client = open_stream(&buffer, None, 0);
     append_now(&buffer, &[&client], &[record(1, 0, 5), record(2, 0, 0), record(1, 0, 6)], 0);
     assert_eq!(client.offsets(), [5, 0], "a late record of the old epoch is skipped");
 }
 
 /// Acknowledges until no more records are sent. Returns everything received.
-fn read_all(buffer: &Memory, client: &Client, now_ms: u64) -> Vec<Received> {
+fn read_all(buffer: &TestBuffer, client: &Client, now_ms: u64) -> Vec<Received> {
     let Ok(()) = send_pending(buffer, &client, now_ms);
     loop {
         let before = client.received.borrow().len();
@@ -322,7 +259,7 @@ fn read_all(buffer: &Memory, client: &Client, now_ms: u64) -> Vec<Received> {
 fn the_hub_satisfies_the_shared_cases() {
     const START_MS: u64 = 1_800_000_000_000;
     for case in cases() {
-        let (buffer, name) = (Memory::default(), case.name);
+        let (buffer, name) = (empty_buffer(), case.name);
         let (mut client, mut now_ms) = (Client::new(), START_MS);
         for (number, step) in case.steps.into_iter().enumerate() {
             match step {
@@ -346,7 +283,7 @@ proptest! {
     /// record exactly once and in order.
     #[test]
     fn every_record_arrives_exactly_once_and_in_order(steps in proptest::collection::vec((0..4u8, 0..40i64), 1..60)) {
-        let buffer = Memory::default();
+        let buffer = empty_buffer();
         let mut client = open_stream(&buffer, None, 0);
         let (mut delivered, mut received) = (0, Vec::new());
         let take = |client: &Client, received: &mut Vec<i64>| {
