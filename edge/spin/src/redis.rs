@@ -6,7 +6,7 @@ use causeway_core::runtime::{dependency::Dependency, unavailable::Unavailable};
 use futures_util::future::{Either, select};
 use spin_sdk::redis::{Connection, RedisParameter, RedisResult};
 
-/// The name of this part in errors.
+/// The dependency that errors name.
 const DEPENDENCY: Dependency = Dependency::Redis;
 /// Shorter than the callers' deadlines, so that a dead connection is noticed here.
 const DEADLINE: Duration = Duration::from_millis(2500);

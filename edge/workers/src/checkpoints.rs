@@ -6,7 +6,7 @@ use worker::{DurableObject, Env, Request, Response, Result, State, durable_objec
 
 use causeway_core::runtime::dependency::Dependency;
 
-/// The name of this part in errors.
+/// The dependency that errors name.
 pub(crate) const DEPENDENCY: Dependency = Dependency::Checkpoints;
 
 /// The only operation: moves a checkpoint forward, and returns it.

@@ -5,7 +5,7 @@ use worker::{Date, DurableObject, Env, Request, Response, Result, ScheduledTime,
 
 use crate::object;
 
-/// The name of this part in errors.
+/// The dependency that errors name.
 pub(crate) const DEPENDENCY: Dependency = Dependency::Coordinator;
 const STATE: &str = "state";
 

@@ -240,7 +240,7 @@ struct CloseOnDrop(WebSocket);
 impl Drop for CloseOnDrop {
     fn drop(&mut self) {
         // Fails if it is closed already.
-        let _ = self.0.close(Some(1000), Some("stream over"));
+        let _ = self.0.close(Some(1000), Some("stream closed"));
     }
 }
 
