@@ -90,7 +90,7 @@ impl DeadLetters {
                         last_offset,
                         reason,
                         %error,
-                        "dead letter can't be written, skipping it"
+                        "dead letter can't be written: only this line names these records"
                     );
                     return Ok(());
                 }

@@ -49,7 +49,7 @@ pub struct Report {
 
 /// The fault while the edge rejects records although it accepts the bridge's signature.
 const REJECTING: &str =
-    "the edge refuses one record after another: edge and bridge are probably of different versions; delivery waits";
+    "the edge rejects one record after another: edge and bridge probably have different versions; delivery waits";
 
 impl Report {
     /// Whether the bridge can accept events, and serve streams if the buffers are in Redis.

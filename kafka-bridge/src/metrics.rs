@@ -78,7 +78,7 @@ impl Metrics {
             )?,
             dead_letters: by(
                 "causeway_dead_letters_total",
-                "Records written to a dead-letter topic instead of being delivered.",
+                "Records given up instead of being delivered, and normally written to a dead-letter topic.",
                 &["topic", "reason"],
             )?,
             lost_to_retention: by(

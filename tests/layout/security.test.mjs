@@ -300,11 +300,11 @@ test('the reporter writes down each test that ended, and nothing of what did not
     assert.deepEqual(
       outcomes.map((line) => JSON.parse(line)),
       [
-        { name: 'S2: x', isGood: true },
-        { name: 'S3: x', isGood: false },
-        { name: 'S4: x', isGood: false },
-        { name: 'S5: x', isGood: false },
-        { name: 'S6: x', isGood: true },
+        { name: 'S2: x', hasPassed: true },
+        { name: 'S3: x', hasPassed: false },
+        { name: 'S4: x', hasPassed: false },
+        { name: 'S5: x', hasPassed: false },
+        { name: 'S6: x', hasPassed: true },
       ],
     );
   } finally {

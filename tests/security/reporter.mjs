@@ -11,15 +11,15 @@ const file = process.env.CAUSEWAY_TEST_OUTCOMES;
 // Programs that the tests start must not write there.
 delete process.env.CAUSEWAY_TEST_OUTCOMES;
 
-/** @typedef {{ name: string, isGood: boolean }} TestOutcome `isGood`: it ran and passed */
+/** @typedef {{ name: string, hasPassed: boolean }} TestOutcome `hasPassed`: it ran and passed */
 
 /** @param {AsyncIterable<any>} events */
 export default async function* reporter(events) {
-  yield* Readable.from(noting(events)).compose(new Spec());
+  yield* Readable.from(recordOutcomes(events)).compose(new Spec());
 }
 
 /** @param {AsyncIterable<any>} events */
-async function* noting(events) {
+async function* recordOutcomes(events) {
   for await (const event of events) {
     if (file && (event.type === 'test:pass' || event.type === 'test:fail') && event.data.details.type !== 'suite')
       appendFileSync(file, `${JSON.stringify(outcomeOf(event))}\n`);
@@ -29,7 +29,7 @@ async function* noting(events) {
 
 /** @param {{ type: string, data: { name: string, skip?: unknown, todo?: unknown } }} event @returns {TestOutcome} */
 export function outcomeOf({ type, data: { name, skip, todo } }) {
-  return { name, isGood: type === 'test:pass' && !isSet(skip) && !isSet(todo) };
+  return { name, hasPassed: type === 'test:pass' && !isSet(skip) && !isSet(todo) };
 }
 
 /** A test is skipped for a reason or with `true`; `skip: ''` skips, too. @param {unknown} directive */

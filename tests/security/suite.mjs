@@ -200,7 +200,7 @@ export function passedInJavaScript(outcomes, names) {
           .join('.+')}$`,
       );
       const own = outcomes.filter((outcome) => pattern.test(outcome.name));
-      return own.length > 0 && own.every(({ isGood }) => isGood);
+      return own.length > 0 && own.every(({ hasPassed }) => hasPassed);
     }),
   );
 }

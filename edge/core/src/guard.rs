@@ -161,7 +161,7 @@ fn is_via_other_site(headers: &HeaderMap) -> bool {
 /// it (M58). Sibling origins of the same site are not trusted either (M6). An address that the user typed or bookmarked
 /// counts as their own. `Sec-Fetch-User` decides nothing: the click may have been for something else.
 #[must_use]
-pub fn is_begun_elsewhere(config: &Config, headers: &HeaderMap) -> bool {
+pub fn is_started_elsewhere(config: &Config, headers: &HeaderMap) -> bool {
     // Browsers that are not current do not report this, and are not restricted.
     if !headers.contains_key(&SEC_FETCH_SITE) {
         return false;

@@ -93,14 +93,15 @@ impl Random for Spin {
     fn fill(&self, buffer: &mut [u8]) -> Result<(), Unavailable> {
         let bytes = get_random_bytes(buffer.len() as u64);
         if bytes.len() != buffer.len() {
-            return Err(Unavailable::new(Dependency::Randomness, "came short"));
+            return Err(Unavailable::new(Dependency::Randomness, "returned too few bytes"));
         }
         buffer.copy_from_slice(&bytes);
         Ok(())
     }
 }
 
-/// Spin's key-value stores have no expiry.
+/// Spin's key-value stores have no expiry, so each value is stored with its own, see [`expiry`]. Deleting an expired value
+/// may delete one that another instance has just put: the store holds copies, so that costs a read elsewhere.
 impl KeyValueStore for Spin {
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Unavailable> {
         let store = Store::open_default().await.map_err(kv_error)?;
@@ -163,7 +164,7 @@ impl Machines for Spin {
 impl CompareAndSet for Spin {
     async fn read(&self, key: &str) -> Result<(String, u64), Unavailable> {
         let answer = self.redis("EVAL", vec![text(READ), RedisParameter::Int64(1), text(key)]).await?;
-        let broken = || Unavailable::new(Dependency::Coordinator, "answered something else");
+        let broken = || Unavailable::new(Dependency::Coordinator, "sent an unexpected reply");
         let [RedisResult::Binary(value), RedisResult::Int64(now_ms)] = answer.as_slice() else { return Err(broken()) };
         let value = String::from_utf8(value.clone()).map_err(|_| broken())?;
         Ok((value, u64::try_from(*now_ms).map_err(|_| broken())?))
@@ -218,7 +219,7 @@ impl CheckpointStore for Spin {
 }
 
 fn not_at_edge() -> Unavailable {
-    Unavailable::new(Dependency::Hub, "is the bridge's on this runtime")
+    Unavailable::new(Dependency::Hub, "not served by the edge on Spin; the bridge has it")
 }
 
 impl RateLimiter for Spin {
@@ -228,7 +229,7 @@ impl RateLimiter for Spin {
         let parameters = vec![text(COUNT), RedisParameter::Int64(1), text(&window.key), seconds];
         match self.redis("EVAL", parameters).await?.pop() {
             Some(RedisResult::Int64(count)) => Ok(window.allows(count)),
-            _ => Err(Unavailable::new(Dependency::RateLimiter, "counted nothing")),
+            _ => Err(Unavailable::new(Dependency::RateLimiter, "sent an unexpected reply")),
         }
     }
 }

@@ -31,6 +31,7 @@ pub(super) struct RequestLimits {
 
 impl Default for RequestLimits {
     fn default() -> Self {
+        // Three quarters of the limit leave room for the JSON around the records.
         Self { users: 100, records: 2000, bytes: MAX_DELIVER_BYTES / 4 * 3 }
     }
 }

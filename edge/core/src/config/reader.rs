@@ -39,7 +39,7 @@ pub(super) struct Reader<'a, S> {
 }
 
 impl<S: Source> Reader<'_, S> {
-    /// Adds a problem, once.
+    /// Adds a problem, once. The key stands before the text where it is shown.
     pub(super) fn report(&mut self, key: &'static str, problem: impl Into<String>) {
         let error = ConfigError { key, problem: problem.into() };
         if !self.problems.contains(&error) {
@@ -160,7 +160,7 @@ impl<S: Source> Reader<'_, S> {
         match self.optional("EMBED").as_deref() {
             None => Embed::SameSite,
             Some("cross-site") if host_origins.is_empty() => {
-                self.report("EMBED", "has no effect without HOST_ORIGINS");
+                self.report("EMBED", "needs HOST_ORIGINS");
                 Embed::SameSite
             }
             Some("cross-site") => Embed::CrossSite,

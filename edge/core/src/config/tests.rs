@@ -281,8 +281,8 @@ fn plain_http_is_accepted_for_loopback_in_development_only() {
     let loopback = ("BRIDGE_URL", Some("http://127.0.0.1:8790"));
     assert_eq!(problem_keys(&[loopback]), ["BRIDGE_URL"]);
     assert_eq!(problem_keys(&[loopback, ("DEVELOPMENT", Some("loopback"))]), Vec::<&str>::new());
-    let foreign = ("BRIDGE_URL", Some("http://localhost.example"));
-    assert_eq!(problem_keys(&[foreign, ("DEVELOPMENT", Some("loopback"))]), ["BRIDGE_URL"]);
+    let not_loopback = ("BRIDGE_URL", Some("http://localhost.example"));
+    assert_eq!(problem_keys(&[not_loopback, ("DEVELOPMENT", Some("loopback"))]), ["BRIDGE_URL"]);
 }
 
 #[test]

@@ -50,10 +50,10 @@ pub(crate) async fn check(platform: &impl Platform, rate: Rate, key: &str) -> Re
 pub(crate) async fn check_logout(
     platform: &impl Platform,
     provider: &str,
-    sender: Option<IpAddr>,
+    client_address: Option<IpAddr>,
 ) -> Result<(), Error> {
-    let sender = sender.map(network).unwrap_or_default();
-    check(platform, LOGOUT_RATE, &format!("{provider}:{sender}")).await
+    let client_address = client_address.map(network).unwrap_or_default();
+    check(platform, LOGOUT_RATE, &format!("{provider}:{client_address}")).await
 }
 
 /// Counts a step of a sign-in by client address. Requests without an address share one count.

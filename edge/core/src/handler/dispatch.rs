@@ -34,16 +34,6 @@ pub(crate) async fn run<P: Platform>(
         (Handler::OwnSessions, Some(session)) => own_sessions::list(&context, &session).await,
         (Handler::EndOwnSession, Some(session)) => own_sessions::end_one(&context, &request, &session).await,
         (Handler::EndOtherSessions, Some(session)) => own_sessions::end_others(&context, &session).await,
-        (
-            Handler::Disconnect
-            | Handler::Proxy
-            | Handler::Events
-            | Handler::Stream
-            | Handler::OwnSessions
-            | Handler::EndOwnSession
-            | Handler::EndOtherSessions,
-            None,
-        ) => Err(Error::Unauthenticated { reason: Reason::NoSession }),
         (Handler::EndSession, _) => end_session::end_session(&context, &request).await,
         (Handler::LoggedOut, _) => end_session::logged_out(&context, &request),
         (Handler::BackchannelLogout, _) => backchannel_logout::receive(&context, request).await,
@@ -54,5 +44,16 @@ pub(crate) async fn run<P: Platform>(
         (Handler::Page, _) => asset::page(context.config),
         (Handler::Healthz, _) => Ok(health::healthz()),
         (Handler::Readyz, _) => health::readyz(&context).await,
+        // Their rows require a session, which is checked before; refused again here.
+        (
+            Handler::Disconnect
+            | Handler::Proxy
+            | Handler::Events
+            | Handler::Stream
+            | Handler::OwnSessions
+            | Handler::EndOwnSession
+            | Handler::EndOtherSessions,
+            None,
+        ) => Err(Error::Unauthenticated { reason: Reason::NoSession }),
     }
 }

@@ -43,7 +43,7 @@ pub(super) async fn login<P: Platform>(
         }
         // Refused instead of asking the user: another site would have connected an account of its own choice.
         true => guard::check_started_here(context.config, &request.headers)?,
-        false if guard::is_begun_elsewhere(context.config, &request.headers) => {
+        false if guard::is_started_elsewhere(context.config, &request.headers) => {
             Event::info(EventName::LoginAsked).with("provider", Name(&provider.id)).write(context.platform);
             return Ok(login_confirmation(provider, &return_to));
         }

@@ -159,7 +159,8 @@ impl<B> Response<B> {
         response
     }
 
-    /// An answer with a JSON body.
+    /// An answer with a JSON body. The values given here have string keys and no maps of other types, so they always
+    /// serialize.
     #[must_use]
     pub fn json(status: StatusCode, content_type: &'static str, value: &impl Serialize) -> Self {
         Self::bytes(status, content_type, serde_json::to_vec(value).unwrap_or_default())
@@ -180,7 +181,7 @@ impl<B> Response<B> {
         }
     }
 
-    /// Adds a header, and keeps others with the same name.
+    /// Adds a header, and keeps others with the same name. A value that is not valid in a header is left out.
     pub fn add(&mut self, name: HeaderName, value: &str) {
         if let Ok(value) = HeaderValue::from_str(value) {
             self.headers.append(name, value);
@@ -190,7 +191,7 @@ impl<B> Response<B> {
 
 /// A request that the edge sends.
 pub struct Outgoing<B> {
-    /// The name of the destination in the log. Empty if the host is name enough.
+    /// The name of the destination in the log. Empty if the host identifies it.
     pub service: Cow<'static, str>,
     /// The method.
     pub method: Method,

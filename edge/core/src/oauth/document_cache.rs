@@ -93,7 +93,7 @@ impl<D: Document> Documents<D> {
     ///
     /// # Errors
     /// [`Unavailable`] if no usable document is received.
-    pub(super) async fn refetch<P: Platform>(
+    pub(super) async fn fetch_again<P: Platform>(
         &self,
         source: &Source<'_, P>,
         leader: Leader<'_>,

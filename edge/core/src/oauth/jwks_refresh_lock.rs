@@ -77,6 +77,7 @@ pub enum Reply {
 }
 
 impl Machine for JwksRefreshLockMachine {
+    // In the keys of stored states: keep it.
     const KIND: &'static str = "refetch";
     type State = Claimed;
     type Command = Command;

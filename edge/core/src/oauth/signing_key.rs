@@ -173,7 +173,7 @@ impl KeyCache {
         claimed_at_ms: u64,
         leader: Leader<'_>,
     ) -> Newer {
-        let fetched = self.documents.refetch(source, leader).await.map(|(fetched, document)| {
+        let fetched = self.documents.fetch_again(source, leader).await.map(|(fetched, document)| {
             let copy = SharedCopy { fetched_at_ms: fetched.fetched_at_ms, document };
             (copy.seal(source), fetched)
         });

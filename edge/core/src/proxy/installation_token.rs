@@ -146,7 +146,7 @@ impl Lookup<'_> {
 
     /// A token that is due to be replaced but outlasts the call.
     fn old_token(&self, now_ms: u64) -> Option<InstallationToken> {
-        self.cache.token(self.key).filter(|token| !self.is_refused && left_ms(token, now_ms) >= self.call_ms)
+        self.cache.token(self.key).filter(|token| !self.is_refused && remaining_ms(token, now_ms) >= self.call_ms)
     }
 
     /// An old token bridges an outage, but not a refusal.
@@ -161,7 +161,7 @@ impl Lookup<'_> {
 }
 
 /// How long a token is still valid, in milliseconds. By the edge's own clock where possible: GitHub's may be minutes off.
-fn left_ms(token: &InstallationToken, now_ms: u64) -> u64 {
+fn remaining_ms(token: &InstallationToken, now_ms: u64) -> u64 {
     let expires_at_ms = match token.issued_at_ms {
         Some(issued_at_ms) => token.expires_at_ms.min(issued_at_ms.saturating_add(VALID_MS)),
         None => token.expires_at_ms,
@@ -174,7 +174,7 @@ fn is_fit(token: &InstallationToken, is_refused: bool, now_ms: u64) -> bool {
     // An upstream that refuses everything must not cause a new token at each refusal (S117). The difference is absolute:
     // the isolate that minted the token may have another clock.
     let is_new = token.issued_at_ms.is_some_and(|issued_at_ms| now_ms.abs_diff(issued_at_ms) < NEW_MS);
-    left_ms(token, now_ms) > if is_new { 0 } else { RENEWED_BEFORE_MS } && (!is_refused || is_new)
+    remaining_ms(token, now_ms) > if is_new { 0 } else { RENEWED_BEFORE_MS } && (!is_refused || is_new)
 }
 
 fn report(platform: &impl Platform, error: &InstallationError) {
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_stored_with_the_time_it_was_minted() {
+    fn token_is_stored_with_the_time_it_was_issued() {
         let found = InstallationToken::decode(&minted(Some(NOW_MS)).encode().unwrap()).unwrap();
         assert_eq!((found.token.expose_secret(), found.expires_at_ms), ("ghs_1", NOW_MS + VALID_MS));
         assert_eq!(found.issued_at_ms, Some(NOW_MS));

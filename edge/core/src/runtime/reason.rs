@@ -4,8 +4,10 @@ use super::closed_list::closed_list;
 use crate::http::query::Repeated;
 
 closed_list! {
-    /// Why a request was rejected or a refresh failed. Its text in kebab case is the reason of a `reject` line, by which
-    /// rejects are counted.
+    /// Why a request was rejected or a refresh failed.
+    ///
+    /// Do not reword a text: in kebab case it is the reason of a `reject` line, on which operators alert, and
+    /// the error `BadRequest` sends it to the client.
     pub enum Reason {
         BadRefreshToken = "bad_refresh_token",
         BadVerificationCode = "bad_verification_code",
@@ -33,7 +35,7 @@ closed_list! {
         HandoffBody = "the body must be JSON with `code` and `verifier`",
         HandoffCodeExpired = "hand-off code expired",
         HandoffCodeSpent = "hand-off code used before, or too late",
-        HandoffCodeUnsealable = "hand-off code does not open",
+        HandoffCodeNotOpened = "hand-off code does not open",
         HandoffFromOtherPage = "another page asked for a page's session, or one that does not say which it is",
         HandoffMalformed = "`handoff` is malformed",
         HandoffNotEnabled = "sessions are not handed to pages of other sites here",
@@ -94,7 +96,7 @@ closed_list! {
         ProviderUnavailable = "says so itself",
         RefreshSubjectMismatch = "session ended for a refresh that cannot be trusted",
         RefreshTokenMissing = "no refresh token",
-        RefreshedIdTokenInvalid = "refreshed ID token is invalid",
+        RefreshedIdTokenInvalid = "refreshed ID token is not believed",
         RequestContentEncoding = "a packed body (Content-Encoding) is not passed on",
         RequestContentRange = "a part of a body (Content-Range) is not passed on",
         ResponseContentEncoding = "upstream packed its answer unasked",
@@ -102,14 +104,14 @@ closed_list! {
         ServerError = "server error",
         ServiceUnavailable = "service unavailable",
         SessionCookieExpired = "session cookie expired",
-        SessionCookieUnsealable = "session cookie does not open",
+        SessionCookieNotOpened = "session cookie does not open",
         SessionEndedMeanwhile = "session ended meanwhile",
         SessionExpired = "session expired",
-        SessionRecordUnsealable = "session record does not open",
+        SessionRecordNotOpened = "session record does not open",
         SessionRevoked = "session revoked or unknown",
         SeveralSessionCookies = "several session cookies",
         SeveralSignInCookies = "several cookies for one sign-in",
-        SignInCookieUnsealable = "sign-in cookie does not open",
+        SignInCookieNotOpened = "sign-in cookie does not open",
         SignInEndedByProvider = "sign-in ended by the provider meanwhile",
         SignInExpired = "sign-in took too long",
         StateMalformed = "state malformed",
@@ -133,8 +135,8 @@ closed_list! {
         UpstreamRedirect = "upstream redirects",
         UseDpopNonce = "use_dpop_nonce",
         UserinfoSubjectMismatch = "userinfo of another user",
-        WebhookMalformed = "malformed github_app_authorization event",
-        WebhookSignatureMismatch = "webhook signature does not verify",
+        WebhookMalformed = "not an event of this kind as GitHub describes it",
+        WebhookSignatureMismatch = "webhook signature not believed",
         WebhookSignatureMissing = "webhook signature missing or malformed",
     }
 }

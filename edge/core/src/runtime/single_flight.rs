@@ -121,7 +121,7 @@ mod tests {
     const LIMIT: Duration = Duration::from_millis(500);
 
     #[test]
-    fn a_turn_is_one_requests_until_it_is_dropped_or_over() {
+    fn one_request_leads_until_it_is_dropped_or_its_limit_has_passed() {
         let single_flight = SingleFlight::default();
         let first = single_flight.try_lead("x", 0, LIMIT).unwrap();
         assert!(single_flight.try_lead("x", 499, LIMIT).is_none() && single_flight.try_lead("y", 0, LIMIT).is_some());
@@ -131,11 +131,11 @@ mod tests {
         drop(second);
         assert!(!single_flight.is_under_way("x", 501));
         let _third = single_flight.try_lead("x", 1_000_000, LIMIT).unwrap();
-        assert!(!single_flight.is_under_way("x", 999_999), "a clock that was set back blocks nobody");
+        assert!(!single_flight.is_under_way("x", 999_999), "a clock that was set back does not block other requests");
     }
 
     #[test]
-    fn who_waits_for_a_request_that_stopped_for_ever_gets_the_turn() {
+    fn follower_of_a_stopped_request_becomes_the_leader() {
         let (single_flight, platform) = (SingleFlight::default(), InMemoryPlatform::new(|_| None));
         let begun = platform.now_ms();
         let _stopped = single_flight.try_lead("x", begun, LIMIT).unwrap();

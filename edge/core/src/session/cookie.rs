@@ -56,7 +56,7 @@ impl CookieContents {
             Found::None => return Err(Error::Unauthenticated { reason: Reason::NoSessionCookie }),
             Found::Several => return Err(Error::Unauthenticated { reason: Reason::SeveralSessionCookies }),
         };
-        Self::open(value, settings).ok_or(Error::Unauthenticated { reason: Reason::SessionCookieUnsealable })
+        Self::open(value, settings).ok_or(Error::Unauthenticated { reason: Reason::SessionCookieNotOpened })
     }
 
     /// The contents of each session cookie that opens.

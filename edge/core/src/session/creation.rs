@@ -22,7 +22,7 @@ impl<P: Platform> Sessions<'_, P> {
     /// # Errors
     /// A store did not answer, or the provider ended the sign-in meanwhile: no session was created.
     pub async fn create(&self, record: &SessionRecord, user_agent: &str) -> Result<String, Error> {
-        let id = SessionId::draw(self.platform)?;
+        let id = SessionId::generate(self.platform)?;
         let cookie = self.cookie_of(&id, 1, record.expires_at_ms)?;
         self.create_session(&id, record, user_agent, None).await?;
         Ok(cookie)
@@ -99,7 +99,7 @@ impl<P: Platform> Sessions<'_, P> {
                 }
                 index::Reply::Full => return Err(Error::SignInRefused { reason: Reason::TooManySessions }),
                 index::Reply::Entries(_) => {
-                    return Err(Unavailable::new(Dependency::SessionIndex, "answered something else").into());
+                    return Err(Unavailable::new(Dependency::SessionIndex, "sent an unexpected reply").into());
                 }
             }
         }

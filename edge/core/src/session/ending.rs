@@ -95,7 +95,7 @@ impl<P: Platform> Sessions<'_, P> {
     pub async fn list(&self, name: &IndexName) -> Result<Vec<Entry>, Error> {
         match self.ask_index(name, index::Command::List).await? {
             index::Reply::Entries(entries) => Ok(entries),
-            _ => Err(Unavailable::new(Dependency::SessionIndex, "answered something else").into()),
+            _ => Err(Unavailable::new(Dependency::SessionIndex, "sent an unexpected reply").into()),
         }
     }
 
@@ -106,7 +106,7 @@ impl<P: Platform> Sessions<'_, P> {
     /// A store did not answer. Repeating the call is safe.
     pub async fn end_all(&self, name: &IndexName, before: IssuedAt, reason: EndReason) -> Result<usize, Error> {
         let index::Reply::Entries(entries) = self.ask_index(name, index::Command::End { before }).await? else {
-            return Err(Unavailable::new(Dependency::SessionIndex, "answered something else").into());
+            return Err(Unavailable::new(Dependency::SessionIndex, "sent an unexpected reply").into());
         };
         self.end_entries(name, &entries, reason).await?;
         Ok(entries.len())

@@ -102,7 +102,7 @@ impl<P: Platform> Sessions<'_, P> {
     ) -> Result<String, Error> {
         // By any clock, the code is useless after this; until then the coordinator decides.
         let ends_at_ms = self.platform.now_ms().saturating_add(CODE_LIFETIME_MS + MAX_SKEW_MS);
-        let id = SessionId::draw(self.platform)?;
+        let id = SessionId::generate(self.platform)?;
         let code = Code { ends_at_ms, session_expires_at_ms: record.expires_at_ms, id };
         let sealed = Sealed::seal(&code, &self.settings.keys, self.platform, &self.code_context(recipient))?;
         self.create_session(&code.id, record, user_agent, Some(CODE_LIFETIME_MS)).await?;
@@ -122,7 +122,7 @@ impl<P: Platform> Sessions<'_, P> {
     ) -> Result<String, Error> {
         let refused = |reason| Error::SignInRefused { reason };
         let Code { ends_at_ms, session_expires_at_ms, id } =
-            self.open_code(code, recipient).ok_or(refused(Reason::HandoffCodeUnsealable))?;
+            self.open_code(code, recipient).ok_or(refused(Reason::HandoffCodeNotOpened))?;
         if self.platform.now_ms() >= ends_at_ms {
             return Err(refused(Reason::HandoffCodeExpired));
         }

@@ -25,7 +25,7 @@ impl SessionId {
     ///
     /// # Errors
     /// [`Unavailable`] without randomness.
-    pub fn draw(random: &impl Random) -> Result<Self, Unavailable> {
+    pub fn generate(random: &impl Random) -> Result<Self, Unavailable> {
         let mut bytes = Zeroizing::new([0; ID_BYTES]);
         random.fill(bytes.as_mut())?;
         Ok(Self(bytes))
@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn m53_an_id_has_256_random_bits() {
         let random = SeededRandom::new(53);
-        let ids: Vec<[u8; 32]> = (0..64).map(|_| *SessionId::draw(&random).unwrap().as_bytes()).collect();
+        let ids: Vec<[u8; 32]> = (0..64).map(|_| *SessionId::generate(&random).unwrap().as_bytes()).collect();
         for bit in 0..256 {
             let ones = ids.iter().filter(|id| id[bit / 8] >> (bit % 8) & 1 == 1).count();
             assert!((1..64).contains(&ones), "bit {bit} is always the same");

@@ -80,6 +80,7 @@ pub enum Reply {
 }
 
 impl Machine for ReplayGuardMachine {
+    // In the keys of stored states: keep it.
     const KIND: &'static str = "once";
     type State = Used;
     type Command = Command;

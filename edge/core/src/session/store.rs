@@ -133,7 +133,7 @@ impl<P: Platform> Sessions<'_, P> {
             None => {
                 self.cache.forget(&handle);
                 let stored = self.read(&handle).await?;
-                let broken = Error::Unauthenticated { reason: Reason::SessionRecordUnsealable };
+                let broken = Error::Unauthenticated { reason: Reason::SessionRecordNotOpened };
                 self.open(&id, &handle, &stored).ok_or(broken)?
             }
         };
@@ -174,7 +174,7 @@ impl<P: Platform> Sessions<'_, P> {
         let Reply::Active { generation, record: Some(record) } = self.coordinate(handle, Command::Read).await? else {
             return Err(Error::Unauthenticated { reason: Reason::SessionRevoked });
         };
-        let broken = Error::Unauthenticated { reason: Reason::SessionRecordUnsealable };
+        let broken = Error::Unauthenticated { reason: Reason::SessionRecordNotOpened };
         SealedRecord::from_text(generation, &record).ok_or(broken)
     }
 
@@ -201,6 +201,7 @@ impl<P: Platform> Sessions<'_, P> {
         Ok(SealedRecord { generation, sealed })
     }
 
+    /// The record of an id, whose handle the caller has at hand. With another session's handle, no record opens.
     pub(super) fn unseal(
         &self,
         id: &SessionId,

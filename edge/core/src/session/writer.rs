@@ -91,7 +91,7 @@ impl<P: Platform> Sessions<'_, P> {
             let stored = SealedRecord::from_text(generation, record)?;
             Some((self.open(&session.id, &session.handle, &stored)?, stored))
         };
-        let broken = Error::Unauthenticated { reason: Reason::SessionRecordUnsealable };
+        let broken = Error::Unauthenticated { reason: Reason::SessionRecordNotOpened };
         // The answer may be older than its arrival, but not older than the question.
         let asked_ms = self.platform.now_ms();
         match self.coordinate_with_retry(&session.handle, acquire).await? {
@@ -112,7 +112,7 @@ impl<P: Platform> Sessions<'_, P> {
                 Err(gone)
             }
             Reply::Active { record: None, .. } | Reply::Superseded => {
-                Err(Unavailable::new(Dependency::SessionCoordinator, "answered something else").into())
+                Err(Unavailable::new(Dependency::SessionCoordinator, "sent an unexpected reply").into())
             }
         }
     }

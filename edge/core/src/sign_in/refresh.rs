@@ -149,12 +149,17 @@ impl<P: Platform> Refresher<'_, P> {
                 Ok(None)
             }
             LeaseReply::Busy { .. } => {
-                let slow = || Unavailable::new(Dependency::IdentityProvider, "renews for too long").into();
+                let slow = || {
+                    Unavailable::new(Dependency::IdentityProvider, "another request has been refreshing for too long")
+                        .into()
+                };
                 usable_until_refreshed.ok_or_else(slow).map(Some)
             }
             LeaseReply::RetryLater { wait } => {
-                let paused =
-                    || Unavailable::new(Dependency::IdentityProvider, format_args!("rests for {wait:?}")).into();
+                let paused = || {
+                    Unavailable::new(Dependency::IdentityProvider, format_args!("is not asked again for {wait:?}"))
+                        .into()
+                };
                 usable_until_refreshed.ok_or_else(paused).map(Some)
             }
             LeaseReply::RefreshedRecently => Err(attempt.sign_in_needed()),

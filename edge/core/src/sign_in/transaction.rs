@@ -118,7 +118,7 @@ impl Transaction {
             Found::None => return Err(Reason::StateUnknown),
             Found::Several => return Err(Reason::SeveralSignInCookies),
         };
-        let broken = Reason::SignInCookieUnsealable;
+        let broken = Reason::SignInCookieNotOpened;
         let issuer = provider.issuer();
         let sealed = Sealed::<Self>::from_text(value).ok_or(broken)?;
         let transaction = sealed.open(keys, &context(&name, provider, &issuer)).map_err(|_| broken)?;

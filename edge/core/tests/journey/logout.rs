@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::{Browser, github, text};
 
-const DEPARTURE: &str = "__Host-Http-logout";
+const LOGOUT_REDIRECT_COOKIE: &str = "__Host-Http-logout";
 const BACK: &str = "https://host.edge.example/page";
 
 fn signed_in() -> (Browser, Rc<Corp>) {
@@ -53,7 +53,7 @@ fn m50_sign_out_redirects_through_the_provider_and_back() {
     assert_eq!(query["id_token_hint"], corp.id_token());
     assert_eq!(query["client_id"], "corp-client");
     assert_eq!(query["post_logout_redirect_uri"], "https://edge.example/auth/corp/logged-out");
-    assert!(!holds(&browser, DEPARTURE), "the redirect happens once");
+    assert!(!holds(&browser, LOGOUT_REDIRECT_COOKIE), "the redirect happens once");
     let response = browser.get(&format!("/auth/corp/logged-out?state={}", query["state"]));
     assert_eq!((response.status, &response.headers["location"]), (StatusCode::SEE_OTHER, &BACK.parse().unwrap()));
     assert!(browser.cookies.borrow().is_empty(), "nothing remains");
@@ -122,7 +122,7 @@ fn s133_id_token_appears_only_in_the_redirect_to_the_provider() {
     let plain = format!("{:?} {}", response.headers, text(&response));
     assert!(!plain.contains(&id_token) && !plain.contains(id_token.split('.').nth(1).unwrap()));
     let (name, value) = browser.cookies.borrow()[0].clone();
-    assert!(name == DEPARTURE && name.len() + value.len() <= 4096);
+    assert!(name == LOGOUT_REDIRECT_COOKIE && name.len() + value.len() <= 4096);
     browser.get("/auth/corp/end-session");
     assert!(!browser.platform.log.borrow().iter().any(|line| line.contains(&id_token)));
     // One provider's cookie does not open at another.

@@ -131,9 +131,9 @@ fn s63_s72_record_moved_to_another_session_does_not_open() {
         *value = stolen.clone();
     }
     assert_eq!(second.session()["authenticated"], true, "a damaged copy signs nobody out");
-    let mut foreign = None;
-    first.platform.change_sessions(|state| foreign = state.record.clone());
-    second.platform.change_sessions(|state| state.record = foreign.clone());
+    let mut first_record = None;
+    first.platform.change_sessions(|state| first_record = state.record.clone());
+    second.platform.change_sessions(|state| state.record = first_record.clone());
     second.platform.now_ms.set(second.platform.now_ms.get() + 60_000);
     assert_eq!(second.get("/stream").status, StatusCode::UNAUTHORIZED);
 }

@@ -37,13 +37,13 @@ pub fn run(data: &[u8]) -> bool {
     let Ok(token) = str::from_utf8(data) else { return false };
     SETUP.with(|(config, keys)| {
         let provider = config.provider("entra").expect("configured");
-        let believed = validate(token, &keys.borrow(), provider, SIGN_IN, NOW);
+        let accepted = validate(token, &keys.borrow(), provider, SIGN_IN, NOW);
         let signed = |token: &str| token.trim_end().rsplit_once('.').map(|(signed, _)| signed.to_owned());
         let is_genuine = GENUINE.iter().any(|genuine| signed(genuine) == signed(token));
-        assert!(believed.is_err() || is_genuine, "forged: {token}");
+        assert!(accepted.is_err() || is_genuine, "forged: {token}");
         if GENUINE.iter().any(|genuine| genuine.trim_end() == token) {
-            assert!(believed.is_ok(), "{:?}", believed.as_ref().err());
+            assert!(accepted.is_ok(), "{:?}", accepted.as_ref().err());
         }
-        believed.is_ok()
+        accepted.is_ok()
     })
 }

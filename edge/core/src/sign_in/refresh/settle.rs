@@ -168,7 +168,7 @@ fn consumption_by_denial(policy: RefreshPolicy) -> Consumption {
 }
 
 fn lease_lost() -> Error {
-    Unavailable::new(Dependency::SessionCoordinator, "gave the turn to somebody else").into()
+    Unavailable::new(Dependency::SessionCoordinator, "gave the lease to another request").into()
 }
 
 /// Stores the record without a refresh token that no longer works, so that it is not sent again.
