@@ -188,6 +188,9 @@ fn closed<P: Platform>(platform: &Traced<'_, P>, error: &Error, method: Option<&
     response
 }
 
+/// Length of a request's id before it is written in hexadecimal.
+const ID_BYTES: usize = 8;
+
 /// The id of a request that could not be given one.
 const UNIDENTIFIED: &str = "none";
 
@@ -200,15 +203,13 @@ fn identify(platform: &(impl Random + Clock), headers: &HeaderMap) -> Result<(St
     if platform.now_ms() < EARLIEST_MS {
         return Err(Unavailable::new(Dependency::Clock, "is not set"));
     }
-    let mut id = [0; 8];
-    platform.fill(&mut id)?;
-    let trace = match single(headers, &TRACEPARENT).and_then(Traceparent::parse) {
-        Some(trace) => trace,
-        None => {
-            let mut random = [0; NEW_TRACE_BYTES];
-            platform.fill(&mut random)?;
-            Traceparent::begin(random)
-        }
-    };
-    Ok((hex::encode(id), trace))
+    // One call for both: each is a crossing out of Wasm.
+    let (mut id, mut new_trace) = ([0; ID_BYTES], [0; NEW_TRACE_BYTES]);
+    let mut random = [0; ID_BYTES + NEW_TRACE_BYTES];
+    platform.fill(&mut random)?;
+    let (for_id, for_trace) = random.split_at(ID_BYTES);
+    id.copy_from_slice(for_id);
+    new_trace.copy_from_slice(for_trace);
+    let trace = single(headers, &TRACEPARENT).and_then(Traceparent::parse);
+    Ok((hex::encode(id), trace.unwrap_or_else(|| Traceparent::begin(new_trace))))
 }

@@ -11,7 +11,7 @@ use futures_util::{
     future::{Either, select},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use js_sys::Uint8Array;
+use js_sys::{Array, JSON, Uint8Array};
 use wasm_bindgen::{JsCast as _, JsValue};
 use web_sys::{AbortController, ReadableStream};
 use worker::{
@@ -142,7 +142,10 @@ impl ReadBody for NativeBody {
 const CONNECTING_IP: HeaderName = HeaderName::from_static("cf-connecting-ip");
 
 /// The runtime's request as core's.
-pub(crate) fn request(request: &Request) -> web::Request<NativeBody> {
+///
+/// # Errors
+/// Its headers cannot be read.
+pub(crate) fn request(request: &Request) -> Result<web::Request<NativeBody>> {
     let url = request.inner().url();
     let target = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
     let target = target.find('/').and_then(|at| target.get(at..)).unwrap_or("/");
@@ -151,17 +154,17 @@ pub(crate) fn request(request: &Request) -> web::Request<NativeBody> {
         Some((path, query)) => (path, Some(query.to_owned())),
         None => (target, None),
     };
-    let headers = header_map(request.headers());
+    let headers = header_map(request.headers())?;
     // Cloudflare sets it and overwrites what a client sent.
     let client_address = web::single(&headers, &CONNECTING_IP).and_then(|text| text.parse().ok());
-    web::Request {
+    Ok(web::Request {
         method: Method::from_bytes(request.inner().method().as_bytes()).unwrap_or_default(),
         path: path.to_owned(),
         query,
         headers,
         client_address,
         body: NativeBody::new(request.inner().body()),
-    }
+    })
 }
 
 /// Core's response as the runtime's.
@@ -200,34 +203,41 @@ pub(crate) fn outgoing(request: Outgoing<NativeBody>) -> Result<Request> {
 }
 
 /// The runtime's answer to a call as core's, with a body that may be silent for at most `idle`.
-pub(crate) fn incoming(response: Response, idle: Duration, abort: AbortOnDrop) -> web::Incoming<NativeBody> {
+///
+/// # Errors
+/// Its headers cannot be read.
+pub(crate) fn incoming(response: Response, idle: Duration, abort: AbortOnDrop) -> Result<web::Incoming<NativeBody>> {
     let status = StatusCode::from_u16(response.status_code()).unwrap_or(StatusCode::BAD_GATEWAY);
-    let headers = header_map(response.headers());
+    let headers = header_map(response.headers())?;
     let stream = match response.into_parts().1 {
         ResponseBody::Stream(stream) => Some(stream),
         // A fetched answer has a stream or no body.
         ResponseBody::Empty | ResponseBody::Body(_) => None,
     };
-    web::Incoming { status, headers, body: NativeBody { stream, call: Some(PendingCall { idle, abort }) } }
+    Ok(web::Incoming { status, headers, body: NativeBody { stream, call: Some(PendingCall { idle, abort }) } })
 }
 
-fn header_map(headers: &Headers) -> HeaderMap {
-    let mut map = HeaderMap::new();
-    for (name, value) in headers.entries() {
+/// The runtime's headers as core's. All of them cross from JavaScript as one string: a crossing for each would cost more than
+/// everything else that the edge does for most requests.
+fn header_map(headers: &Headers) -> Result<HeaderMap> {
+    let pairs = String::from(JSON::stringify(&Array::from(&headers.0))?);
+    let pairs: Vec<(String, String)> = serde_json::from_str(&pairs)?;
+    let mut map = HeaderMap::with_capacity(pairs.len());
+    for (name, value) in pairs {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             map.append(name, value);
         }
     }
-    map
+    Ok(map)
 }
 
 /// Core's headers as the runtime's, which are strings that workerd reads and writes as UTF-8. All headers from workerd are
 /// UTF-8. If another is not, the whole message is rejected: without one of its headers its meaning could change.
 fn headers(map: &HeaderMap) -> Result<Headers> {
-    let headers = Headers::new();
-    for (name, value) in map {
-        let value = std::str::from_utf8(value.as_bytes()).map_err(|_| Error::from(format!("{name} is no text")))?;
-        headers.append(name.as_str(), value)?;
-    }
-    Ok(headers)
+    let pairs = map.iter().map(|(name, value)| match std::str::from_utf8(value.as_bytes()) {
+        Ok(value) => Ok((name.as_str(), value)),
+        Err(_) => Err(Error::from(format!("{name} is no text"))),
+    });
+    let pairs = serde_json::to_string(&pairs.collect::<Result<Vec<_>>>()?)?;
+    Ok(Headers(web_sys::Headers::new_with_str_sequence_sequence(&JSON::parse(&pairs)?)?))
 }

@@ -44,7 +44,10 @@ async fn fetch(request: Request, env: Env, context: Context) -> Result<Response>
         Rc::clone(cell.get_or_init(|| Rc::new(Edge::new(&platform::Variables(&env), Coordination::Objects))))
     });
     let platform = platform::Workers::new(env, request.inner().signal());
-    let request = convert::request(&request);
+    let request = match convert::request(&request) {
+        Ok(request) => request,
+        Err(refusal) => return convert::response(unanswerable(&platform, refusal)),
+    };
     let (answer, answered) = oneshot::channel();
     // Work that has started finishes even if the client disconnects; the runtime allows half a minute. A refresh that was
     // cut off would leave a used token behind, and a session that waits for it.

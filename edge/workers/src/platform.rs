@@ -150,7 +150,7 @@ impl HttpClient for Workers {
         let request = convert::outgoing(request).map_err(|e| failed(&e))?;
         match select(pin!(Fetch::Request(request).send_with_signal(&call.signal())), timeout).await {
             Either::Left((response, _)) => {
-                response.map(|response| convert::incoming(response, idle, call)).map_err(|e| failed(&e))
+                response.and_then(|response| convert::incoming(response, idle, call)).map_err(|e| failed(&e))
             }
             Either::Right(_) => Err(failed(&"no answer in time")),
         }
