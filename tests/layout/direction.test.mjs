@@ -1,4 +1,4 @@
-// Imports run downwards: between crates, between the rooms of core, and between its files. An arrow that this file does
+// Imports run downwards: between crates, between the modules of core, and between its files. An arrow that this file does
 // not allow is a mistake, or a decision to be made here first.
 
 import assert from 'node:assert/strict';
@@ -25,8 +25,8 @@ const CRATES = {
 const OUTSIDE = /^(examples|tests)\//;
 /** What would tie a platform-neutral crate to one runtime. */
 const RUNTIMES = 'worker spin-sdk tokio reqwest hyper wasm-bindgen js-sys web-sys rskafka rdkafka redis'.split(' ');
-/** The floors of edge/core/src, from the ground up. Rooms of one floor do not name each other. */
-const FLOORS = [
+/** The layers of edge/core/src, from the ground up. Modules of one layer do not name each other. */
+const LAYERS = [
   ['http', 'token_set'],
   ['runtime'],
   ['error', 'seal', 'stream'],
@@ -64,20 +64,20 @@ test('a crate depends on no crate of the workspace that it must not know', () =>
 const CORE = resolve(ROOT, 'edge/core/src');
 const files = readdirSync(CORE, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.rs'));
 const { imports, faults } = readImports(new Map(files.map((file) => [file, readFileSync(join(CORE, file), 'utf8')])));
-// The crate's root names all rooms, and no room may name the root.
+// The crate's root names all modules, and no module may name the root.
 imports.delete('lib');
 
 test("core's imports can be read", () => assert.deepEqual(faults, []));
 
-test("core's imports run down its floors", () => {
-  const room = (/** @type {string} */ name) => name.split('::')[0] ?? '';
-  const floor = (/** @type {string} */ name) => FLOORS.findIndex((rooms) => rooms.includes(room(name)));
-  for (const name of imports.keys()) assert.ok(floor(name) >= 0, `${name} is on no floor`);
+test("core's imports run down its layers", () => {
+  const module = (/** @type {string} */ name) => name.split('::')[0] ?? '';
+  const layer = (/** @type {string} */ name) => LAYERS.findIndex((modules) => modules.includes(module(name)));
+  for (const name of imports.keys()) assert.ok(layer(name) >= 0, `${name} is on no layer`);
   const wrong = [...imports].flatMap(([from, targets]) =>
     [...targets].flatMap((target) => {
-      if (room(from) === room(target) || floor(from) > floor(target)) return [];
-      const why = floor(from) === floor(target) ? 'is a room of the same floor' : 'is above it';
-      return [`${from} must not import ${target}: ${room(target)} ${why}`];
+      if (module(from) === module(target) || layer(from) > layer(target)) return [];
+      const why = layer(from) === layer(target) ? 'is a module of the same layer' : 'is above it';
+      return [`${from} must not import ${target}: ${module(target)} ${why}`];
     }),
   );
   assert.deepEqual(wrong, []);

@@ -1,11 +1,11 @@
 //! Causeway's Backend-for-Frontend: all decisions of the edge, without a runtime.
 //!
-//! The modules are arranged on floors. Imports run downwards only, and modules of one floor do not name each other;
+//! The modules form layers. Imports run downwards only, and modules of one layer do not name each other;
 //! `tests/layout` checks that. From the top:
 //!
 //! - [`edge`]: the entry: one [`edge::Edge`] per isolate answers all requests
-//! - [`handler`]: one file a route; `handler::dispatch` chooses
-//! - [`guard`]: where a request may come from, and the headers of every answer
+//! - [`handler`]: one file per route; `handler::dispatch` chooses
+//! - [`guard`]: where a request may come from and how often, and the headers of every answer
 //! - [`sign_in`]: where OAuth and sessions meet: transactions, accounts, refresh, the provider's logout
 //! - [`testing`] (feature `testing`): the in-memory platform of tests, simulation and fuzz targets
 //! - [`route`]: the table of routes, each row with its policies
