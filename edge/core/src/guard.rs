@@ -22,7 +22,15 @@ pub const CSRF_HEADER: HeaderName = HeaderName::from_static("x-csrf");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
-const SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
+/// The headers by which browsers say that their user did not ask for a page yet. All but the first are of older browsers.
+const PURPOSES: [HeaderName; 4] = [
+    HeaderName::from_static("sec-purpose"),
+    HeaderName::from_static("purpose"),
+    HeaderName::from_static("x-purpose"),
+    HeaderName::from_static("x-moz"),
+];
+/// The purposes for which nothing begins, anywhere in such a header's value.
+const UNVISITED: [&str; 3] = ["prefetch", "prerender", "preview"];
 
 /// Largest size of all headers of a request, names and values together.
 const MAX_HEADER_BYTES: usize = 64 * 1024;
@@ -105,12 +113,16 @@ fn check_navigation(headers: &HeaderMap) -> Result<(), Error> {
     forbidden(Reason::NotTopLevelNavigation)
 }
 
-/// Refuses a prefetch: a browser's guess where its user may go next begins no sign-in (ASVS 7.6.2).
+/// Refuses a prefetch: a browser's guess where its user may go next begins no sign-in (ASVS 7.6.2, S160).
 ///
 /// # Errors
 /// [`Error::Forbidden`].
 pub fn check_visited(headers: &HeaderMap) -> Result<(), Error> {
-    if headers.get_all(&SEC_PURPOSE).iter().any(|purpose| purpose.as_bytes().starts_with(b"prefetch")) {
+    let is_unvisited = |value: &HeaderValue| {
+        let value = String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase();
+        UNVISITED.iter().any(|purpose| value.contains(purpose))
+    };
+    if PURPOSES.iter().any(|name| headers.get_all(name).iter().any(is_unvisited)) {
         return forbidden(Reason::Prefetch);
     }
     Ok(())

@@ -338,7 +338,6 @@ export const cases = [
         redirect_uri: 'https://evil.example/',
         response_mode: 'form_post',
         response_type: 'token',
-        prompt: 'none',
         client_id: 'evil',
         acr_values: 'x',
         login_hint: 'x',
@@ -362,6 +361,14 @@ export const cases = [
         }
         for (const name of ['state', 'nonce', 'code_challenge'])
           assert.notEqual(authorize.searchParams.get(name), 'known', name);
+      }
+      // A page chooses what the provider asks in addition, and never that it asks nothing.
+      for (const prompt of ['none', 'none login', 'LOGIN', '']) {
+        const browser = bff.browser();
+        const answer = await browser.visit(`${bff.path.login(oidc.id)}?${new URLSearchParams({ prompt })}`);
+        assert.equal(answer.status, 400, `prompt=${prompt}`);
+        assert.equal(answer.headers.location, undefined, `prompt=${prompt}`);
+        assert.deepEqual([...browser.cookies.keys()].filter(bff.profile.isOwnCookie), [], `prompt=${prompt}`);
       }
     },
   },

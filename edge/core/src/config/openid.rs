@@ -14,6 +14,7 @@ use crate::{
     },
     oauth::{
         client_key::ClientKey,
+        prompt::Prompt,
         provider::{ClientAuth, Kind, Provider, RefreshPolicy},
         restriction::is_scope,
     },
@@ -58,25 +59,6 @@ enum Auth {
     ClientSecretBasic,
     ClientSecretPost,
     PrivateKeyJwt,
-}
-
-/// `none` is excluded: the user must be able to sign in.
-#[derive(Deserialize, Clone, Copy)]
-#[serde(rename_all = "snake_case")]
-enum Prompt {
-    Consent,
-    Login,
-    SelectAccount,
-}
-
-impl Prompt {
-    fn value(self) -> &'static str {
-        match self {
-            Self::Consent => "consent",
-            Self::Login => "login",
-            Self::SelectAccount => "select_account",
-        }
-    }
 }
 
 fn yes() -> bool {
@@ -151,7 +133,7 @@ impl<S: Source> Reader<'_, S> {
             audience,
             restrictions: Vec::new(),
             max_age_seconds,
-            prompt: prompt.map(Prompt::value),
+            prompt,
             dpop,
             strict_logout_typ: entry.strict_logout_typ,
             refresh: RefreshPolicy::openid(entry.retry_lost_refresh),

@@ -6,6 +6,7 @@ use crate::{
     oauth::{
         client_key::ClientKey,
         entra::is_guid,
+        prompt::Prompt,
         provider::{ClientAuth, Kind, Provider, RefreshPolicy, Tenants},
         restriction::is_scope,
     },
@@ -37,6 +38,7 @@ impl<S: Source> Reader<'_, S> {
         let client_auth = self.entra_client_auth();
         let tenants = self.tenants();
         let groups = self.guids("ENTRA_GROUPS");
+        let prompt = self.prompt("ENTRA_PROMPT");
         let authority = self.url("ENTRA_AUTHORITY", Some("https://login.microsoftonline.com"))?;
         Some(Provider {
             id: "entra".to_owned(),
@@ -48,12 +50,18 @@ impl<S: Source> Reader<'_, S> {
             audience: None,
             restrictions: Vec::new(),
             max_age_seconds: None,
-            prompt: None,
+            prompt,
             dpop: false,
             strict_logout_typ: false,
             refresh: RefreshPolicy::ENTRA,
             kind: Kind::Entra { tenants: tenants?, authority, groups: groups? },
         })
+    }
+
+    /// What the provider must ask the user at every sign-in, if anything.
+    fn prompt(&mut self, key: &'static str) -> Option<Prompt> {
+        let text = self.optional(key)?;
+        Prompt::parse(&text).or_else(|| self.reject(key, "must be `consent`, `login` or `select_account`"))
     }
 
     /// The client's authentication: either a secret or a certificate's key.
@@ -119,6 +127,7 @@ impl<S: Source> Reader<'_, S> {
     fn github(&mut self, client_id: String, public_origin: &Origin) -> Option<Provider> {
         let client_secret = self.required_secret("GITHUB_CLIENT_SECRET");
         let scopes = self.github_scopes();
+        let prompt = self.prompt("GITHUB_PROMPT");
         let site = self.url("GITHUB_URL", Some("https://github.com"));
         let api = self.url("GITHUB_API_URL", Some("https://api.github.com"))?;
         Some(Provider {
@@ -132,7 +141,7 @@ impl<S: Source> Reader<'_, S> {
             audience: None,
             restrictions: Vec::new(),
             max_age_seconds: None,
-            prompt: None,
+            prompt,
             dpop: false,
             strict_logout_typ: false,
             refresh: RefreshPolicy::GITHUB,

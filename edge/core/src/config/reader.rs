@@ -25,9 +25,20 @@ const MAX_SHOWN_CHARS: usize = 64;
 const DEPENDENT_KEYS: [(&str, &[&str]); 2] = [
     (
         "ENTRA_CLIENT_ID",
-        &["ENTRA_CLIENT_SECRET", "ENTRA_CLIENT_KEY", "ENTRA_TENANT", "ENTRA_TENANTS", "ENTRA_GROUPS", "GRAPH_ALLOW"],
+        &[
+            "ENTRA_CLIENT_SECRET",
+            "ENTRA_CLIENT_KEY",
+            "ENTRA_TENANT",
+            "ENTRA_TENANTS",
+            "ENTRA_GROUPS",
+            "ENTRA_PROMPT",
+            "GRAPH_ALLOW",
+        ],
     ),
-    ("GITHUB_CLIENT_ID", &["GITHUB_CLIENT_SECRET", "GITHUB_WEBHOOK_SECRET", "GITHUB_SCOPES", "GITHUB_ALLOW"]),
+    (
+        "GITHUB_CLIENT_ID",
+        &["GITHUB_CLIENT_SECRET", "GITHUB_WEBHOOK_SECRET", "GITHUB_SCOPES", "GITHUB_PROMPT", "GITHUB_ALLOW"],
+    ),
 ];
 
 pub(super) struct Reader<'a, S> {

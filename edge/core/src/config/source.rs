@@ -37,7 +37,7 @@ pub enum Coordination {
 }
 
 /// Every key, for runtimes that must request each by name.
-pub const KEYS: [&str; 35] = [
+pub const KEYS: [&str; 37] = [
     "PUBLIC_ORIGIN",
     "HOST_ORIGINS",
     "CLIENT_ADDRESS_HEADER",
@@ -53,6 +53,7 @@ pub const KEYS: [&str; 35] = [
     "ENTRA_TENANT",
     "ENTRA_TENANTS",
     "ENTRA_GROUPS",
+    "ENTRA_PROMPT",
     "ENTRA_AUTHORITY",
     "GRAPH_URL",
     "GRAPH_ALLOW",
@@ -61,6 +62,7 @@ pub const KEYS: [&str; 35] = [
     "GITHUB_URL",
     "GITHUB_API_URL",
     "GITHUB_SCOPES",
+    "GITHUB_PROMPT",
     "GITHUB_ALLOW",
     "GITHUB_WEBHOOK_SECRET",
     "GITHUB_APP_ID",

@@ -219,6 +219,8 @@ fn s146_incomplete_provider_is_rejected_not_ignored() {
         ("ENTRA_CLIENT_ID", ("GRAPH_ALLOW", "GET /v1.0/me")),
         ("GITHUB_CLIENT_ID", ("GITHUB_ALLOW", "GET /user")),
         ("GITHUB_CLIENT_ID", ("GITHUB_SCOPES", "repo")),
+        ("GITHUB_CLIENT_ID", ("GITHUB_PROMPT", "login")),
+        ("ENTRA_CLIENT_ID", ("ENTRA_PROMPT", "login")),
     ] {
         assert!(problem_keys(&[(missing, None), (kept.0, Some(kept.1))]).contains(&missing), "{missing} {kept:?}");
     }
@@ -273,6 +275,20 @@ fn github_scopes_default_to_what_the_edge_needs() {
     assert_eq!(scopes(Some("read:user, repo")), ["read:user", "repo"]);
     for bad in [",", "read:user,", "read:user repo", "read:user,,repo", "\"repo\""] {
         assert_eq!(problem_keys(&[("GITHUB_SCOPES", Some(bad))]), ["GITHUB_SCOPES"], "{bad}");
+    }
+}
+
+#[test]
+fn prompt_is_a_setting_of_entra_and_github() {
+    for (key, id) in [("ENTRA_PROMPT", "entra"), ("GITHUB_PROMPT", "github")] {
+        for prompt in ["consent", "login", "select_account"] {
+            let config = config_with(serde_json::json!({key: prompt}));
+            assert_eq!(config.provider(id).unwrap().prompt_with(None).as_deref(), Some(prompt));
+        }
+        assert_eq!(config_with(serde_json::json!({key: ""})).provider(id).unwrap().prompt_with(None), None);
+        for bad in ["none", "login consent", "Login", "select-account"] {
+            assert_eq!(problem_keys(&[(key, Some(bad))]), [key], "{bad}");
+        }
     }
 }
 

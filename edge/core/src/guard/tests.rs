@@ -93,8 +93,11 @@ fn a_sign_in_begins_only_with_a_top_level_navigation() {
 
 #[test]
 fn a_prefetch_begins_no_sign_in() {
-    for purpose in ["prefetch", "prefetch;prerender", "prefetch;anonymous-client-ip"] {
-        assert!(check_visited(&headers(&[("sec-purpose", purpose)])).is_err());
+    for purpose in ["prefetch", "prefetch;prerender", "prefetch;anonymous-client-ip", "PreFetch", "a, preview"] {
+        for name in ["sec-purpose", "purpose", "x-purpose", "x-moz"] {
+            assert!(check_visited(&headers(&[(name, purpose)])).is_err());
+            assert!(check_visited(&headers(&[(name, "x"), (name, purpose)])).is_err(), "the second one of two");
+        }
     }
     assert!(check_visited(&headers(&[])).is_ok());
 }

@@ -1,4 +1,4 @@
-//! `GET /auth/{provider}/login?return_to=&connect=&handoff=`: sends the browser to the provider.
+//! `GET /auth/{provider}/login?return_to=&connect=&handoff=&prompt=`: sends the browser to the provider.
 
 use http::{HeaderMap, header};
 
@@ -16,7 +16,7 @@ use crate::{
         query::Query,
         web::{Request, Response},
     },
-    oauth::{cache, exchange},
+    oauth::{cache, exchange, prompt::Prompt},
     runtime::{
         event_name::EventName,
         platform::Platform,
@@ -27,7 +27,8 @@ use crate::{
     sign_in::transaction::Transaction,
 };
 
-/// Begins a sign-in. Reads no other parameter: no caller can add a scope, a prompt or another redirect URI (S15).
+/// Begins a sign-in. Reads no other parameter: no caller can add a scope or another redirect URI (S15). A page can make the
+/// provider ask its user more, but not less.
 pub(super) async fn login<P: Platform>(
     context: &Context<'_, P>,
     request: &Request<P::Body>,
@@ -36,6 +37,7 @@ pub(super) async fn login<P: Platform>(
     let provider = provider(context)?;
     let query = Query::parse(request.query.as_deref());
     let (return_to, recipient) = destination(context.config, &query, &request.headers)?;
+    let prompt = chosen_prompt(&query)?;
     let is_connect = query.one("connect").ok().flatten().as_deref() == Some("1");
     match is_connect {
         true if recipient.is_some() => {
@@ -45,7 +47,7 @@ pub(super) async fn login<P: Platform>(
         true => guard::check_started_here(context.config, &request.headers)?,
         false if guard::is_started_elsewhere(context.config, &request.headers) => {
             Event::info(EventName::LoginAsked).with("provider", Name(&provider.id)).write(context.platform);
-            return Ok(login_confirmation(provider, &return_to));
+            return Ok(login_confirmation(provider, &return_to, prompt));
         }
         false => {}
     }
@@ -59,12 +61,20 @@ pub(super) async fn login<P: Platform>(
         false => (context.sessions().id(&request.headers).ok().map(|id| id.handle()), None),
     };
     let transaction = Transaction::begin(context.platform, return_to, replaces, connects, recipient)?;
-    let url = exchange::authorization_url(&client(context, provider, &endpoints), &transaction.secrets).await?;
+    let client = client(context, provider, &endpoints);
+    let url = exchange::authorization_url(&client, &transaction.secrets, prompt).await?;
     let mut response = Response::see_other(url.as_str());
     for cookie in transaction.cookies(context.platform, &context.config.sessions.keys, provider, &request.headers)? {
         response.add(header::SET_COOKIE, &cookie);
     }
     Ok(response)
+}
+
+/// The prompt that the page chose, such as `select_account` for a user who wants another account.
+fn chosen_prompt(query: &Query) -> Result<Option<Prompt>, Error> {
+    let bad = Error::BadRequest { reason: Reason::PromptNotAllowed };
+    let Some(text) = query.one("prompt").map_err(|_| bad.clone())? else { return Ok(None) };
+    Prompt::parse(&text).map(Some).ok_or(bad)
 }
 
 /// Where the user goes after the sign-in, and the page that the session is handed to, if any. A hand-off that cannot work

@@ -13,13 +13,18 @@ use crate::{
         page::{Escaped, page},
         web::Response,
     },
-    oauth::provider::Provider,
+    oauth::{prompt::Prompt, provider::Provider},
 };
 
 /// Names the provider and links to the sign-in. Nothing has begun yet: no transaction, no cookie. The link keeps the return
-/// address, and nothing else that the other site wrote.
-pub(super) fn login_confirmation<B>(provider: &Provider, return_to: &ReturnTo) -> Response<B> {
-    let query = Serializer::new(String::new()).append_pair("return_to", return_to.as_str()).finish();
+/// address and the prompt, both checked, and nothing else that the other site wrote.
+pub(super) fn login_confirmation<B>(provider: &Provider, return_to: &ReturnTo, prompt: Option<Prompt>) -> Response<B> {
+    let mut query = Serializer::new(String::new());
+    query.append_pair("return_to", return_to.as_str());
+    if let Some(prompt) = prompt {
+        query.append_pair("prompt", prompt.value());
+    }
+    let query = query.finish();
     let address = format!("/auth/{}/login?{query}", provider.id);
     let (name, address) = (Escaped(&provider.name), Escaped(&address));
     page(

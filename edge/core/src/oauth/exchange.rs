@@ -8,6 +8,7 @@ use zeroize::Zeroize as _;
 use super::{
     discovery::Endpoints,
     dpop::DpopKey,
+    prompt::Prompt,
     protocol::{self, OAuth2Client, TokenHttpClient, TokenResult},
     provider::{ClientAuth, Kind, Provider},
     token_endpoint::{Client, Form, TokenError},
@@ -71,15 +72,17 @@ struct PushedResponse {
 }
 
 /// The URL that the browser is redirected to for sign-in. If the provider supports pushed authorization requests
-/// (RFC 9126), the URL carries only a reference, and each sign-in gets a new one (S138).
+/// (RFC 9126), the URL carries only a reference, and each sign-in gets a new one (S138). `asked` is the page's choice of
+/// a prompt.
 ///
 /// # Errors
 /// [`Unavailable`] if the request cannot be pushed.
 pub async fn authorization_url<P: Platform>(
     client: &Client<'_, P>,
     secrets: &AuthorizationSecrets,
+    asked: Option<Prompt>,
 ) -> Result<Url, Unavailable> {
-    let url = full_authorization_url(client.provider, client.endpoints, secrets)?;
+    let url = full_authorization_url(client.provider, client.endpoints, secrets, asked)?;
     match &client.endpoints.pushed_authorization {
         Some(endpoint) => pushed_authorization_url(client, endpoint, &url).await,
         None => Ok(url),
@@ -91,10 +94,12 @@ fn full_authorization_url(
     provider: &Provider,
     endpoints: &Endpoints,
     secrets: &AuthorizationSecrets,
+    asked: Option<Prompt>,
 ) -> Result<Url, Unavailable> {
     let oauth2_client = oauth2_client(provider, endpoints)?;
     let verifier = PkceCodeVerifier::new(secrets.code_verifier.clone());
     let max_age = provider.max_age_seconds.map(|seconds| seconds.to_string());
+    let prompt = provider.prompt_with(asked);
     let mut request = oauth2_client
         .authorize_url(|| CsrfToken::new(secrets.state.clone()))
         .add_scopes(provider.consented_scopes().into_iter().map(|scope| Scope::new(scope.to_owned())))
@@ -102,7 +107,7 @@ fn full_authorization_url(
     let nonce = endpoints.jwks.is_some().then_some(("nonce", secrets.nonce.as_str()));
     let max_age = max_age.as_deref().map(|seconds| ("max_age", seconds));
     let audience = provider.audience.as_deref().map(|audience| ("audience", audience));
-    let prompt = provider.prompt.map(|prompt| ("prompt", prompt));
+    let prompt = prompt.as_deref().map(|prompt| ("prompt", prompt));
     let resources = provider.resources().into_iter().map(|resource| ("resource", resource));
     for (name, value) in [nonce, max_age, prompt, audience].into_iter().flatten().chain(resources) {
         request = request.add_extra_param(name, value);

@@ -2,6 +2,7 @@
 //! and validation of the tokens that identify the user.
 //!
 //! - [`provider`]: providers as data
+//! - [`prompt`]: what a provider must ask the user
 //! - [`restriction`]: the scopes or resource that a service's tokens are restricted to
 //! - [`client_key`]: a private key of the edge; `ps256`: PS256 signatures with blinding
 //! - `fetch_json`: fetches JSON with limits on time and size
@@ -46,6 +47,7 @@ pub mod installation_cache;
 pub mod jwks_refresh_lock;
 pub mod jws;
 pub mod logout_token;
+pub mod prompt;
 mod protocol;
 pub mod provider;
 mod ps256;

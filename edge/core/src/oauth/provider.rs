@@ -7,6 +7,7 @@ use url::Url;
 
 use super::{
     client_key::ClientKey,
+    prompt::Prompt,
     restriction::{Restriction, is_resource},
 };
 use crate::http::web::without_slash;
@@ -33,8 +34,8 @@ pub struct Provider {
     /// How long before a sign-in begins the user may have authenticated, in seconds (`max_age`). `None` leaves it to
     /// the provider.
     pub max_age_seconds: Option<u64>,
-    /// What the provider must always ask the user (OpenID Connect Core §3.1.2.1). `None` leaves it to the provider.
-    pub prompt: Option<&'static str>,
+    /// What the provider must ask the user at every sign-in. `None` leaves it to the provider.
+    pub prompt: Option<Prompt>,
     /// Whether tokens are bound to a key of the session (DPoP, RFC 9449).
     pub dpop: bool,
     /// Whether a logout token must have the type `logout+jwt`. Not all providers set it.
@@ -248,6 +249,18 @@ impl Provider {
         match restriction {
             Some(restriction) => restriction.resource.as_deref(),
             None => self.own_resource(),
+        }
+    }
+
+    /// The prompt of a sign-in for which the page asked for one: never less than the settings demand. OpenID providers take
+    /// a list. Entra and GitHub take one value.
+    #[must_use]
+    pub fn prompt_with(&self, asked: Option<Prompt>) -> Option<String> {
+        match (self.prompt, asked) {
+            (Some(always), Some(asked)) if always != asked && matches!(self.kind, Kind::OpenId { .. }) => {
+                Some(format!("{} {}", always.value(), asked.value()))
+            }
+            (always, asked) => always.max(asked).map(|prompt| prompt.value().to_owned()),
         }
     }
 

@@ -91,6 +91,7 @@ closed_list! {
         Prefetch = "prefetched, not visited",
         PreflightOrigin = "preflight from an origin that is not allowed",
         PreviousIdTokenMissing = "no ID token to compare with",
+        PromptNotAllowed = "`prompt` must be one of consent, login and select_account",
         ProviderError = "provider reported an error",
         ProviderNotConfigured = "session of a provider or tenant that is not configured",
         ProviderUnavailable = "says so itself",

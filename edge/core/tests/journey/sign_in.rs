@@ -183,11 +183,12 @@ fn return_address_is_limited_to_own_and_host_origins() {
 fn s15_s23_caller_cannot_extend_the_authorization_request() {
     let browser = Browser::new(github);
     let headers = [("host", "evil.example"), ("x-forwarded-host", "evil.example")];
-    let target = "/auth/github/login?scope=repo&redirect_uri=https://evil.example&prompt=none&response_mode=fragment";
+    let target =
+        "/auth/github/login?scope=repo&redirect_uri=https://evil.example&login_hint=evil&response_mode=fragment";
     let response = browser.send(Method::GET, target, &headers, "");
     let location = response.headers["location"].to_str().unwrap();
     assert!(location.contains("redirect_uri=https%3A%2F%2Fedge.example%2Fauth%2Fgithub%2Fcallback"));
-    for bad in ["evil", "repo", "prompt", "response_mode"] {
+    for bad in ["evil", "repo", "login_hint", "response_mode"] {
         assert!(!location.contains(bad), "{location}");
     }
 }

@@ -32,7 +32,7 @@ fn m2_authorization_request_asks_for_a_code_with_pkce_and_nothing_else() {
     let entry = json!({"max_age_seconds": 600, "audience": "https://api.corp.example"});
     let fixture = ProviderFixture::new(entry, json!({PAR_ENDPOINT: null}), no_response);
     let secrets = secrets(&fixture);
-    let url = run(authorization_url(&fixture.client(), &secrets)).unwrap();
+    let url = run(authorization_url(&fixture.client(), &secrets, None)).unwrap();
     let challenge = BASE64.encode(Sha256::digest(&secrets.code_verifier));
     let expected = [
         ("response_type", "code"),
@@ -56,15 +56,33 @@ fn m2_authorization_request_asks_for_a_code_with_pkce_and_nothing_else() {
 fn configured_prompt_is_sent_in_the_authorization_request() {
     let entry = json!({"scopes": ["openid", "offline_access"], "prompt": "consent"});
     let fixture = ProviderFixture::new(entry, json!({PAR_ENDPOINT: null}), no_response);
-    let url = run(authorization_url(&fixture.client(), &secrets(&fixture))).unwrap();
+    let url = run(authorization_url(&fixture.client(), &secrets(&fixture), None)).unwrap();
     assert_eq!(query(&url)["prompt"], "consent");
     assert_eq!(query(&url)["scope"], "openid offline_access");
 }
 
 #[test]
+fn page_prompt_is_added_to_the_configured_one() {
+    let select = Some(Prompt::SelectAccount);
+    for (configured, asked, openid, entra) in [
+        (None, select, "select_account", "select_account"),
+        (Some("consent"), select, "consent select_account", "consent"),
+        (Some("login"), Some(Prompt::Login), "login", "login"),
+        (Some("select_account"), Some(Prompt::Login), "select_account login", "login"),
+    ] {
+        let entry = configured.map_or(json!({}), |prompt| json!({"prompt": prompt}));
+        let fixture = ProviderFixture::new(entry, json!({PAR_ENDPOINT: null}), no_response);
+        let url = run(authorization_url(&fixture.client(), &secrets(&fixture), asked)).unwrap();
+        assert_eq!(query(&url)["prompt"], openid);
+        let config = config_with(json!({"ENTRA_PROMPT": configured}));
+        assert_eq!(config.provider("entra").unwrap().prompt_with(asked).as_deref(), Some(entra));
+    }
+}
+
+#[test]
 fn github_authorization_request_has_no_nonce() {
     let fixture = ProviderFixture::for_provider("github", config_with(json!({})), json!({}), no_response);
-    let url = run(authorization_url(&fixture.client(), &secrets(&fixture))).unwrap();
+    let url = run(authorization_url(&fixture.client(), &secrets(&fixture), None)).unwrap();
     assert!(!query(&url).contains_key("nonce"));
     assert_eq!(query(&url)["code_challenge_method"], "S256");
 }
@@ -79,7 +97,7 @@ fn s138_m51_each_sign_in_pushes_a_new_request_and_the_url_carries_only_its_refer
         });
         for n in 1..=2 {
             let secrets = secrets(&fixture);
-            let url = run(authorization_url(&fixture.client(), &secrets)).unwrap();
+            let url = run(authorization_url(&fixture.client(), &secrets, None)).unwrap();
             assert_eq!(
                 query(&url),
                 [("client_id", "corp-client"), ("request_uri", &format!("urn:r:{n}"))]
@@ -109,7 +127,7 @@ fn query_of_the_authorization_endpoint_is_kept_and_not_pushed() {
             Some(json_answer(201, json!({"request_uri": "urn:r", "expires_in": 60})))
         });
         let secrets = secrets(&fixture);
-        let url = run(authorization_url(&fixture.client(), &secrets)).unwrap();
+        let url = run(authorization_url(&fixture.client(), &secrets, None)).unwrap();
         assert!(url.as_str().starts_with(&format!("{endpoint}&")), "{url}");
         if is_pushed {
             let sent = fixture.sent();
@@ -132,7 +150,7 @@ fn failed_push_does_not_fall_back_to_the_browser() {
         Some((503, vec![], String::new())),
     ] {
         let fixture = ProviderFixture::new(json!({}), json!({}), move |_| answer.clone());
-        assert!(run(authorization_url(&fixture.client(), &secrets(&fixture))).is_err());
+        assert!(run(authorization_url(&fixture.client(), &secrets(&fixture), None)).is_err());
     }
 }
 
