@@ -23,7 +23,7 @@ use crate::{
         exchange::{self, ExchangeError},
         id_token::SignIn,
         identity::{self, Identity},
-        provider::Provider,
+        provider::{Kind, Provider},
         revocation::revoke,
         token_endpoint::Client,
     },
@@ -45,6 +45,19 @@ use crate::{
 
 /// Names the code of a hand-off in the fragment of the page's address.
 const HANDOFF_FRAGMENT: &str = "causeway";
+/// Names what became of a sign-in, in the fragment of the page's address.
+const ERROR_FRAGMENT: &str = "causeway_error";
+/// The error of a user who cancelled or declined at the provider (RFC 6749 §4.1.2.1). Every provider uses it, Entra also for
+/// AADSTS65004. Other errors, such as `consent_required` and `login_required`, are not the user's decision.
+const ACCESS_DENIED: &str = "access_denied";
+
+/// What the provider answers.
+enum Answer {
+    /// The authorization code.
+    Code(String),
+    /// The user cancelled.
+    Cancelled,
+}
 
 fn refused(reason: impl Into<Reason>) -> Error {
     Error::SignInRefused { reason: reason.into() }
@@ -59,16 +72,37 @@ pub(super) async fn callback<P: Platform>(
     // A callback over the limit uses nothing up: the same one works a little later.
     rate::check_sign_in(context.platform, request).await?;
     let query = Query::parse(request.query.as_deref());
+    if is_app_installation(provider, &query) {
+        // As if its user had followed a link to the sign-in, with the same checks of who began it.
+        return Ok(Response::see_other(&format!("/auth/{}/login", provider.id)));
+    }
     let state = query.one("state").ok().flatten();
-    let mut response = match finish(context, provider, &query, state.as_deref(), &request.headers).await {
+    let state = state.as_deref();
+    let (transaction, endpoints) = match check_sender(context, provider, &query, state, &request.headers).await {
+        Ok(checked) => checked,
+        // Anyone may have written this address. Nothing is cleared, and the provider's own answer still works (S158).
+        Err(error) => return Ok(answer_failure(context, provider, request, state, &error).await),
+    };
+    let client = client(context, provider, &endpoints);
+    let mut response = match finish(context, &client, &query, &transaction, &request.headers).await {
         Ok(response) => response,
-        Err(error) => answer_failure(context, provider, request, state.as_deref(), &error).await,
+        Err(error) => answer_failure(context, provider, request, state, &error).await,
     };
     // A transaction is used once, even by a callback that fails (S3).
-    if let Some(name) = state.as_deref().and_then(transaction::cookie_name) {
+    if let Some(name) = transaction::cookie_name(&transaction.secrets.state) {
         response.add(header::SET_COOKIE, &cookie::clear(&name, SameSite::Lax));
     }
     Ok(response)
+}
+
+/// Whether GitHub sends a user back who installed the app, with a code that no sign-in here asked for. Nothing binds the code
+/// to this browser, so it is not exchanged: it may be another user's (S1).
+fn is_app_installation(provider: &Provider, query: &Query) -> bool {
+    let has = |name| query.one(name).map(|value| value.is_some());
+    let is_own_issuer = || query.one("iss").is_ok_and(|issuer| issuer.is_none_or(|it| provider.is_issuer(&it)));
+    matches!(provider.kind, Kind::GitHub { .. })
+        && matches!((has("code"), has("state"), has("error")), (Ok(true), Ok(false), Ok(false)))
+        && is_own_issuer()
 }
 
 /// Reports a failed callback, and answers with its error page.
@@ -92,25 +126,44 @@ async fn answer_failure<P: Platform>(
     error.page(context.request_id)
 }
 
-async fn finish<P: Platform>(
+/// Checks that the callback belongs to a sign-in of this browser and comes from the provider that was asked. Afterwards even
+/// a reported error is known to come from this provider.
+async fn check_sender<P: Platform>(
     context: &Context<'_, P>,
     provider: &Provider,
     query: &Query,
     state: Option<&str>,
     headers: &HeaderMap,
-) -> Result<Response<P::Body>, Error> {
+) -> Result<(Transaction, Endpoints), Error> {
     let (platform, keys) = (context.platform, &context.config.sessions.keys);
     let state = state.ok_or(refused(Reason::StateMissing))?;
     let transaction = Transaction::find(platform, keys, provider, headers, state).map_err(refused)?;
     let endpoints = cache::endpoints(platform, &context.memory.discovery, provider).await?;
     check_issuer(provider, &endpoints, query)?;
-    claim_state(context, state).await?;
-    // From here on even a reported error is known to come from this provider.
-    let code = authorization_code(query)?;
-    let client = client(context, provider, &endpoints);
-    let (account, dpop) = redeem_code(&client, &transaction, &code).await?;
+    Ok((transaction, endpoints))
+}
+
+async fn finish<P: Platform>(
+    context: &Context<'_, P>,
+    client: &Client<'_, P>,
+    query: &Query,
+    transaction: &Transaction,
+    headers: &HeaderMap,
+) -> Result<Response<P::Body>, Error> {
+    let (platform, provider) = (context.platform, client.provider);
+    claim_state(context, &transaction.secrets.state).await?;
+    let code = match provider_answer(query)? {
+        Answer::Code(code) => code,
+        Answer::Cancelled => {
+            telemetry::login(platform, &provider.id, Login::Cancelled);
+            // The session that the browser had is still there.
+            let page = transaction.return_to.with_fragment_entry(ERROR_FRAGMENT, "cancelled");
+            return Ok(Response::see_other(&page));
+        }
+    };
+    let (account, dpop) = redeem_code(client, transaction, &code).await?;
     let tokens = account.tokens.clone();
-    match store_account(context, &transaction, provider, account, headers).await {
+    match store_account(context, transaction, provider, account, headers).await {
         Ok((outcome, response)) => {
             telemetry::login(platform, &provider.id, outcome);
             Ok(response)
@@ -119,7 +172,7 @@ async fn finish<P: Platform>(
         Err(ChangeError::Unknown(error)) => Err(error),
         Err(ChangeError::NotStored(error)) => {
             // No session will use these tokens.
-            revoke(&client, &tokens, dpop.as_ref()).await;
+            revoke(client, &tokens, dpop.as_ref()).await;
             Err(error)
         }
     }
@@ -145,12 +198,13 @@ async fn claim_state<P: Platform>(context: &Context<'_, P>, state: &str) -> Resu
     }
 }
 
-/// The authorization code, unless the provider reports an error.
-fn authorization_code(query: &Query) -> Result<String, Error> {
-    if query.one("error").map_err(refused)?.is_some() {
-        return Err(refused(Reason::ProviderError));
+/// The authorization code, or that the user cancelled. Any other error of the provider's is a failure.
+fn provider_answer(query: &Query) -> Result<Answer, Error> {
+    match query.one("error").map_err(refused)?.as_deref() {
+        Some(ACCESS_DENIED) => Ok(Answer::Cancelled),
+        Some(_) => Err(refused(Reason::ProviderError)),
+        None => query.one("code").map_err(refused)?.map(Answer::Code).ok_or(refused(Reason::CodeMissing)),
     }
-    query.one("code").map_err(refused)?.ok_or(refused(Reason::CodeMissing))
 }
 
 /// Exchanges the code for tokens. Returns the account that they belong to, and the key that they are bound to.
@@ -222,8 +276,7 @@ async fn begin_session<P: Platform>(
     if let Some(recipient) = &transaction.recipient {
         let code = sessions.create_for(recipient, &record, user_agent).await?;
         // A fragment stays in the browser: no server, log or referrer sees it.
-        let mut response =
-            Response::see_other(&format!("{}#{HANDOFF_FRAGMENT}={code}", transaction.return_to.as_str()));
+        let mut response = Response::see_other(&transaction.return_to.with_fragment_entry(HANDOFF_FRAGMENT, &code));
         response.add(header::SET_COOKIE, &cookie::clear_former_session(context.config.sessions.embed));
         return Ok(response);
     }

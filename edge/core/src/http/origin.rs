@@ -120,6 +120,19 @@ impl ReturnTo {
         (url.origin() == base.origin() && url.path() == path).then(|| Self(text.to_owned()))
     }
 
+    /// The value for `Location` with an entry in the fragment, behind what the page itself has there. It replaces an entry of
+    /// the same name, so an address does not grow from one sign-in to the next.
+    #[must_use]
+    pub fn with_fragment_entry(&self, name: &str, value: &str) -> String {
+        let (address, fragment) = self.0.split_once('#').unwrap_or((&self.0, ""));
+        let is_former = |entry: &str| entry.split_once('=').is_some_and(|(former, _)| former == name);
+        let mut entries = fragment.split('&').filter(|entry| !is_former(entry)).collect::<Vec<_>>().join("&");
+        if !entries.is_empty() {
+            entries.push('&');
+        }
+        format!("{address}#{entries}{name}={value}")
+    }
+
     /// The value for `Location`.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -209,6 +222,23 @@ mod tests {
         let check = |text| ReturnTo::parse(text, &own, std::slice::from_ref(&own)).as_str().to_owned();
         assert_eq!(check("https://edge.example/chat?q=1#//e"), "/chat?q=1");
         assert_eq!(check("https://edge.example/auth/corp/login"), "/");
+    }
+
+    #[test]
+    fn fragment_entry_is_added_behind_the_pages_own_fragment() {
+        for (address, expected) in [
+            ("/chat?q=1", "/chat?q=1#error=cancelled"),
+            ("https://host.example/a#", "https://host.example/a#error=cancelled"),
+            ("https://host.example/a#/route?x=1&y", "https://host.example/a#/route?x=1&y&error=cancelled"),
+            ("https://host.example/a#error=old", "https://host.example/a#error=cancelled"),
+            ("https://host.example/a#b&error=old&c", "https://host.example/a#b&c&error=cancelled"),
+            ("https://host.example/a#errors=1#x", "https://host.example/a#errors=1#x&error=cancelled"),
+        ] {
+            let own = Origin::parse("https://edge.example").unwrap();
+            let hosts = [Origin::parse("https://host.example").unwrap()];
+            let address = ReturnTo::parse(address, &own, &hosts);
+            assert_eq!(address.with_fragment_entry("error", "cancelled"), expected);
+        }
     }
 
     #[test]

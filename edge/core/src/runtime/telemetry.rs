@@ -235,6 +235,8 @@ pub enum Login {
     Done,
     /// An account was added to a session.
     Connected,
+    /// The user cancelled at the provider.
+    Cancelled,
     /// Rejected; a `reject` line says why.
     Refused,
     /// A dependency did not answer; a `reject` line names it.
@@ -246,6 +248,7 @@ impl Field for Login {
         match self {
             Self::Done => "done",
             Self::Connected => "connected",
+            Self::Cancelled => "cancelled",
             Self::Refused => "refused",
             Self::Failed => "failed",
         }
@@ -303,7 +306,7 @@ impl Renewal {
 
 /// Logs the outcome of a sign-in.
 pub fn login(to: &(impl Clock + Log), provider: &str, outcome: Login) {
-    let level = if matches!(outcome, Login::Done | Login::Connected) { Level::Info } else { Level::Warn };
+    let level = if matches!(outcome, Login::Refused | Login::Failed) { Level::Warn } else { Level::Info };
     Event::new(level, EventName::Login).with("provider", Name(provider)).with("outcome", outcome).write(to);
 }
 

@@ -76,11 +76,16 @@ impl Window {
 
     /// Goes through the provider; returns the callback's response.
     fn walk(&self, code: &str) -> Response<InMemoryBody> {
+        self.walk_with(&format!("code={code}"))
+    }
+
+    /// The same with any answer of the provider's.
+    pub(super) fn walk_with(&self, answer: &str) -> Response<InMemoryBody> {
         let begun = self.login(&[("return_to", PAGE), ("handoff", &challenge(VERIFIER))]);
         assert_eq!(begun.status, StatusCode::SEE_OTHER, "{}", text(&begun));
         let url = url::Url::parse(begun.headers["location"].to_str().unwrap()).unwrap();
         let state = url.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
-        self.browser.get(&format!("/auth/github/callback?code={code}&state={state}"))
+        self.browser.get(&format!("/auth/github/callback?{answer}&state={state}"))
     }
 
     /// Signs in up to the redirect to the page with the code.

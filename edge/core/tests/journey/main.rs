@@ -9,6 +9,7 @@
     reason = "test code: a failed expectation is a failed test"
 )]
 
+mod cancel;
 mod clock;
 mod connect;
 mod credential;
@@ -19,6 +20,7 @@ mod entra;
 mod event;
 mod handoff;
 mod installation;
+mod login;
 mod login_confirmation;
 mod logout;
 mod own_sessions;

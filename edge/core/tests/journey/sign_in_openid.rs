@@ -94,7 +94,7 @@ fn s3_failed_sign_in_consumes_its_state() {
     let corp = Corp::new();
     let browser = Browser::at_corp(&corp);
     let callback = browser.start_at(&corp);
-    browser.assert_refused(&browser.get(&callback.replace("code=", "error=access_denied&x=")));
+    browser.assert_refused(&browser.get(&callback.replace("code=", "error=server_error&x=")));
     assert!(browser.cookies.borrow().is_empty(), "its cookie is cleared");
     browser.assert_refused(&browser.get(&callback));
     assert!(browser.sent_to(TOKEN_ENDPOINT).is_empty());
