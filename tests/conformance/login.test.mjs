@@ -67,12 +67,14 @@ test('a callback without an issuer, or with another one, is rejected', async () 
   }
 });
 
-test('a user who declines at the provider is not signed in, and may try again', async () => {
+test('a user who declines at the provider comes back to the page, and may try again', async () => {
   const browser = new EdgeBrowser(stack);
   const { callback } = await authorizeAt(browser, 'corp', 'linus');
   callback.searchParams.delete('code');
   callback.searchParams.set('error', 'access_denied');
-  assert.equal((await browser.visit(callback)).status, 400);
+  const declined = await browser.visit(callback);
+  assert.equal(declined.status, 303);
+  assert.equal(declined.headers.location, '/#causeway_error=cancelled');
   assertProblem(await callApi(browser, 'corp'), 401);
   assert.equal((await signIn(browser, 'corp', 'linus')).finished.status, 303);
 });

@@ -129,6 +129,119 @@ test("a callback with another sign-in's state or provider is rejected", async ()
   }
 });
 
+test('a user who cancels at the provider comes back to the page, once, and is not signed in', async () => {
+  for (const provider of /** @type {const} */ (['github', 'entra'])) {
+    const browser = new EdgeBrowser(stack);
+    const page = `${stack.hostOrigin}/chat?room=1`;
+    const { callback } = await authorizeAt(browser, provider, 'ada', page);
+    callback.searchParams.delete('code');
+    callback.searchParams.set('error', 'access_denied');
+    const before = browser.copy();
+    const cancelled = await browser.visit(callback);
+    assert.equal(cancelled.status, 303, cancelled.text);
+    assert.equal(cancelled.headers.location, `${page}#causeway_error=cancelled`);
+    assert.deepEqual(
+      [...browser.cookies.keys()].filter((name) => name.startsWith('__')),
+      [],
+      'the cookie of the sign-in is removed',
+    );
+    assert.equal((await browser.session()).authenticated, false);
+    assert.equal((await before.visit(callback)).status, 400, 'with the cookie that the browser had');
+    assert.equal((await signIn(browser, provider, 'ada')).finished.status, 303, 'a second sign-in works');
+  }
+});
+
+test('any other error of the provider has a page of its own', async () => {
+  for (const error of ['server_error', 'consent_required', 'login_required']) {
+    const browser = new EdgeBrowser(stack);
+    const { callback } = await authorizeAt(browser, 'github', 'ada');
+    callback.searchParams.delete('code');
+    callback.searchParams.set('error', error);
+    const answer = await browser.visit(callback);
+    assert.equal(answer.status, 400, error);
+    assert.equal(answer.headers.location, undefined, error);
+  }
+});
+
+test('a cancelled sign-in keeps the session that it would have replaced', async () => {
+  const browser = new EdgeBrowser(stack);
+  await signIn(browser, 'github', 'ada');
+  const { callback } = await authorizeAt(browser, 'github', 'grace', '/', { prompt: 'select_account' });
+  callback.searchParams.delete('code');
+  callback.searchParams.set('error', 'access_denied');
+  assert.equal((await browser.visit(callback)).headers.location, '/#causeway_error=cancelled');
+  assert.equal((await browser.session()).user.name, 'Ada Lovelace');
+});
+
+test('the page asks for another account, and for no other prompt', async () => {
+  const browser = new EdgeBrowser(stack);
+  for (const provider of ['github', 'entra']) {
+    for (const prompt of ['select_account', 'login', 'consent']) {
+      const begun = await browser.visit(`/auth/${provider}/login?prompt=${prompt}`);
+      assert.equal(begun.status, 303);
+      assert.equal(new URL(begun.headers.location ?? '').searchParams.get('prompt'), prompt);
+    }
+    for (const bad of ['prompt=none', 'prompt=', 'prompt=login%20none', 'prompt=login&prompt=login']) {
+      const answer = await browser.visit(`/auth/${provider}/login?${bad}`);
+      assert.equal(answer.status, 400, bad);
+      assert.equal(answer.headers.location, undefined, bad);
+    }
+  }
+  const plain = await browser.visit('/auth/github/login');
+  assert.equal(new URL(plain.headers.location ?? '').searchParams.has('prompt'), false);
+});
+
+test('signing in as another account replaces the session', async () => {
+  const browser = new EdgeBrowser(stack);
+  await signIn(browser, 'github', 'ada');
+  const old = browser.copy();
+  const { callback } = await authorizeAt(browser, 'github', 'grace', '/', { prompt: 'select_account' });
+  assert.equal((await browser.visit(callback)).status, 303);
+  assert.equal((await browser.session()).user.name, 'Grace Hopper');
+  await revocationBound();
+  assert.equal((await old.session()).authenticated, false);
+});
+
+test('the installation of a GitHub App begins an ordinary sign-in, and its code is not used', async () => {
+  const browser = new EdgeBrowser(stack);
+  const installed = await browser.visit('/auth/github/callback?code=of-another&installation_id=7&setup_action=install');
+  assert.equal(installed.status, 303);
+  assert.equal(installed.headers.location, '/auth/github/login');
+  assert.equal(browser.cookies.size, 0);
+  const begun = await browser.visit('/auth/github/login');
+  assert.equal(begun.status, 303);
+  assert.ok(begun.headers.location?.includes('code_challenge='));
+  // From another site the edge asks first, as for every sign-in.
+  assert.equal((await browser.arrive('/auth/github/login')).status, 200);
+  // Other providers send no such callback.
+  assert.equal((await browser.visit('/auth/entra/callback?code=of-another')).status, 400);
+});
+
+test('S160: a prefetch begins no sign-in', async () => {
+  const browser = new EdgeBrowser(stack);
+  for (const name of ['Sec-Purpose', 'Purpose', 'X-Purpose', 'X-Moz']) {
+    for (const purpose of ['prefetch', 'Prefetch', 'prerender;prefetch', 'preview']) {
+      const answer = await browser.visit('/auth/github/login', { headers: { [name]: purpose } });
+      assert.equal(answer.status, 403, `${name}: ${purpose}`);
+    }
+  }
+  assert.equal(browser.cookies.size, 0);
+});
+
+test('S158: an answer of another issuer leaves the sign-in in progress', async () => {
+  const browser = new EdgeBrowser(stack);
+  const { callback } = await authorizeAt(browser, 'github', 'ada');
+  const forged = new URL(callback);
+  forged.searchParams.delete('code');
+  forged.searchParams.set('error', 'access_denied');
+  forged.searchParams.set('iss', 'https://evil.example');
+  const refused = await browser.visit(forged);
+  assert.equal(refused.status, 400);
+  assert.equal(refused.headers['set-cookie'], undefined);
+  assert.equal((await browser.visit(callback)).status, 303);
+  assert.equal((await browser.session()).authenticated, true);
+});
+
 test('a finished callback cannot be used again', async () => {
   const browser = new EdgeBrowser(stack);
   const { callback } = await signIn(browser, 'github', 'ada');

@@ -135,6 +135,8 @@ export const CATALOGUE = Object.freeze({
   S153: 'stream cut by the platform',
   S154: 'widget where third-party cookies are blocked',
   S155: 'embedded mode',
+  S158: 'answer of a foreign issuer clears nothing',
+  S160: 'prefetches by older headers begin no sign-in',
 });
 
 /** @param {string} ids */

@@ -4,6 +4,7 @@ import { cases as dpop } from './case/dpop.mjs';
 import { cases as cookie, wholeRunCases } from './case/cookie.mjs';
 import { cases as csrf } from './case/csrf.mjs';
 import { cases as login } from './case/login.mjs';
+import { cases as loginInteraction } from './case/login-interaction.mjs';
 import { cases as loginProvider } from './case/login-provider.mjs';
 import { cases as loginSession } from './case/login-session.mjs';
 import { cases as claim } from './case/claim.mjs';
@@ -22,7 +23,7 @@ import { cases as upstream } from './case/upstream.mjs';
 
 /** @type {Readonly<Record<string, readonly import('./case.mjs').Case[]>>} */
 export const SECTIONS = Object.freeze({
-  login: [...login, ...loginProvider, ...loginSession],
+  login: [...login, ...loginProvider, ...loginSession, ...loginInteraction],
   redirect,
   token: [...token, ...claim],
   cookie,
