@@ -10,6 +10,42 @@ import { gzipSync } from 'node:zlib';
 import * as esbuild from 'esbuild';
 
 const MAX_GZIP_BYTES = 10_240;
+/** Properties of the widget's own modules, besides those with its prefixes: no page, browser or response knows them. */
+const OWN_PROPERTIES = [
+  'accepted',
+  'afterMs',
+  'announcer',
+  'challenge',
+  'check',
+  'composer',
+  'connect',
+  'disconnect',
+  'form',
+  'item',
+  'kind',
+  'language',
+  'loginUrl',
+  'logout',
+  'message',
+  'messages',
+  'meta',
+  'notice',
+  'post',
+  'problem',
+  'record',
+  'region',
+  'rendered',
+  'resend',
+  'retryNow',
+  'scrollToEnd',
+  'scroller',
+  'session',
+  'shell',
+  'snapshot',
+  'stall',
+  'streamUrl',
+  'update',
+];
 const folder = dirname(fileURLToPath(import.meta.url));
 
 /** @type {esbuild.Plugin} */
@@ -18,7 +54,12 @@ const cssAsText = {
   setup(build) {
     build.onLoad({ filter: /\.css$/ }, async ({ path }) => {
       const { code } = await esbuild.transform(await readFile(path, 'utf8'), { loader: 'css', minify: true });
-      return { contents: code.trim(), loader: 'text' };
+      // The minifier keeps the spaces of custom properties and their defaults.
+      const contents = code
+        .trim()
+        .replaceAll(', ', ',')
+        .replace(/(--\w+:) /g, '$1');
+      return { contents, loader: 'text' };
     });
   },
 };
@@ -45,7 +86,7 @@ export async function build(dist) {
       charset: 'utf8',
       legalComments: 'none',
       // Shortens property names of the widget's own. Those of the browser and the language are reserved.
-      mangleProps: /^(on|is|show|store)[A-Z]/,
+      mangleProps: new RegExp(`^((on|is|show|store)[A-Z]|(${OWN_PROPERTIES.join('|')})$)`),
       reserveProps: /^(onLine|isComposing|isSafeInteger)$/,
       plugins: [cssAsText],
     });

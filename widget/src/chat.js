@@ -3,6 +3,7 @@
 
 import { Conversation } from './conversation.js';
 import { Edge } from './edge.js';
+import { isCancelled } from './handoff.js';
 import { Outbox } from './outbox.js';
 import { Session } from './session.js';
 import { Stream } from './stream.js';
@@ -152,31 +153,38 @@ export class Chat {
   #showSignedOut(status) {
     const { strings, edge } = this.#options;
     const previous = this.#user;
+    const hasEnded = status === 'ended';
     this.#clearUser();
     // Signing out deletes the user's draft.
-    if (previous && status !== 'ended') delete this.#drafts[previous.id];
+    if (previous && !hasEnded) delete this.#drafts[previous.id];
     /** @type {Drafts | null} */
     const stored = takeFromTab(DRAFTS_KEY);
     // Back from the provider, but not signed in. Unless told, the user would try again and again.
-    if (stored || this.#isBlocked) this.#hasSignInFailed = true;
+    if (this.#isBlocked || (stored && !isCancelled)) this.#hasSignInFailed = true;
     Object.assign(this.#drafts, stored);
     this.#setStatus(status);
-    const text =
-      status === 'ended'
-        ? strings.endedText
+    const text = hasEnded
+      ? strings.endedText
+      : isCancelled
+        ? strings.cancelledText
         : this.#hasSignInFailed
           ? fill(strings.blockedText, { edge: new URL(edge).host })
           : strings.signInText;
     this.#view.showSignIn({
-      title: status === 'ended' ? strings.endedTitle : strings.signInTitle,
-      text: this.#providers.length > 0 ? text : strings.noProviders,
+      title: hasEnded ? strings.endedTitle : strings.signInTitle,
+      text: this.#providers[0] ? text : strings.noProviders,
       links: this.#isBlocked
         ? [{ href: () => `${edge}/`, text: strings.ownWindow, isNewWindow: true }]
-        : this.#providers.map(({ id, name }) => ({
+        : this.#providers.flatMap(({ id, name }) => [
             // Evaluated on click: the page's address may have changed since the link was made.
-            href: () => this.#edge.loginUrl(id, location),
-            text: fill(strings.signIn, { provider: name }),
-          })),
+            { href: () => this.#edge.loginUrl(id, location, ''), text: fill(strings.signIn, { provider: name }) },
+            // A provider that recognizes its user may sign them in without asking who they are.
+            {
+              href: () => this.#edge.loginUrl(id, location, '&prompt=select_account'),
+              text: strings.otherAccount,
+              title: name,
+            },
+          ]),
     });
   }
 

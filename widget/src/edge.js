@@ -39,9 +39,10 @@ export class Edge {
   /**
    * @param {string} provider
    * @param {URL | Location} page to return to
+   * @param {string} more more of the query
    */
-  loginUrl(provider, page) {
-    const url = this.#returningTo(page, `/auth/${encodeURIComponent(provider)}/login`);
+  loginUrl(provider, page, more) {
+    const url = this.#returningTo(page, `/auth/${encodeURIComponent(provider)}/login`) + more;
     return this.#handoff ? `${url}&handoff=${this.#handoff.challenge}` : url;
   }
 

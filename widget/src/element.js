@@ -30,7 +30,7 @@ let moduleUrl;
  * States: `:state(connecting)`, `:state(online)` and so on, one at a time
  *
  * Parts: shell, header, mark, heading, status, name, sign-out, log, messages, message, user, assistant, bubble, meta,
- *   retry, gap, latest, note, composer, input, send, sign-in, sign-in-link
+ *   retry, gap, latest, note, composer, input, send, sign-in, sign-in-link, other-account
  *
  * Custom properties
  *   --chat-accent, --chat-on-accent     own messages, buttons

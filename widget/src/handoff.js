@@ -9,11 +9,16 @@ import { storeInTab, takeFromTab } from './tab-storage.js';
 
 const KEY = 'chat-widget-handoff';
 
-const [, code] = /^#causeway=(.+)/.exec(location.hash) ?? [];
+const { hash } = location;
+// The edge puts a code, or the error of a cancelled sign-in, behind what the page has in its fragment.
+const [entry, error, code] = /[#&]causeway(_error)?=(.+)/.exec(hash) ?? [];
 /** @type {string[]} verifier, edge and the page's own fragment, as stored before the sign-in */
-let stored = (code && takeFromTab(KEY)) || [];
+let stored = (entry && takeFromTab(KEY)) || [];
 // Whether or not the code works, it must be neither bookmarked nor shown.
-if (code) history.replaceState(null, '', location.pathname + location.search + (stored[2] ?? ''));
+if (entry) history.replaceState(null, '', location.pathname + location.search + (stored[2] ?? hash.replace(entry, '')));
+
+/** Whether the user cancelled the sign-in that led back to this page, and has not signed in since. */
+export let isCancelled = error !== undefined;
 
 /** @type {Promise<boolean> | undefined} shared by all widgets of the page */
 let redemption;
@@ -28,7 +33,7 @@ let redemption;
  */
 export function redeemCode(edge, post) {
   const [verifier, origin] = stored;
-  if (origin !== edge) return undefined;
+  if (error || origin !== edge) return undefined;
   // Never retried: sending a code twice ends its session.
   return (redemption ??= post(JSON.stringify({ code, verifier })).then(
     ({ ok }) => ok,
@@ -39,6 +44,7 @@ export function redeemCode(edge, post) {
 /** The session cookie has reached the edge, so the browser does not block it. */
 export function confirmCookie() {
   stored = [];
+  isCancelled = false;
 }
 
 /**

@@ -11,6 +11,8 @@ export const STRINGS = {
   signInTitle: 'Sign in to start chatting',
   signInText: 'You will come back to this page.',
   signIn: 'Continue with {provider}',
+  otherAccount: 'Use another account',
+  cancelledText: 'The sign-in was cancelled.',
   noProviders: 'Signing in is not available right now.',
   endedTitle: 'Your session has ended',
   endedText: 'Sign in again to pick up where you left off.',

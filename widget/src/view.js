@@ -13,9 +13,11 @@ import { MessageList } from './message-list.js';
  * @property {() => void} signOut
  * @property {() => void} signIn the user is about to go to the identity provider
  *
- * @typedef {{ title: string, text: string, links: { href: () => string, text: string, isNewWindow?: boolean }[] }}
- * SignIn
+ * @typedef {{ href: () => string, text: string, isNewWindow?: boolean, title?: string }} Link
  *   isNewWindow: the link opens a new window, and this one stays
+ *   title: of a link to another account, its provider
+ *
+ * @typedef {{ title: string, text: string, links: Link[] }} SignIn
  */
 
 const BUBBLE = 'M5 5h14a2 2 0 0 1 2 2v8a2 2 0 0 1-2 2h-7l-5 4v-4H5a2 2 0 0 1-2-2V7a2 2 0 0 1 2-2z';
@@ -109,10 +111,11 @@ export class View {
       element('span', { part: 'mark' }, icon(BUBBLE)),
       element('h3', {}, title),
       element('p', {}, text),
-      ...links.map(({ href, text: label, isNewWindow }) => {
+      ...links.map(({ href, text: label, isNewWindow, title: hint = '' }) => {
         // The edge asks for confirmation if it does not know the page a sign-in comes from, and the page's own policy
         // may withhold its origin.
-        const link = element('a', { href: href(), part: 'sign-in-link', referrerpolicy: 'strict-origin' }, label);
+        const part = hint ? 'other-account' : 'sign-in-link';
+        const link = element('a', { href: href(), part, referrerpolicy: 'strict-origin', title: hint }, label);
         if (isNewWindow) link.target = '_blank';
         else
           link.onclick = () => {

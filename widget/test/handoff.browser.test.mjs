@@ -88,6 +88,25 @@ describe('sign-in on a page of another site', () => {
     await widget.waitForStatus('Online');
   });
 
+  test('a cancelled sign-in leaves neither a verifier nor a request, and the address as it was', async () => {
+    await widget.open(`${widget.hostOrigin}/?order=7#part`);
+    const returns = (/** @type {import('playwright-core').Route} */ route) =>
+      route.fulfill({
+        status: 303,
+        headers: { location: `${widget.hostOrigin}/?order=7#causeway_error=cancelled` },
+      });
+    await widget.page.route('**/login?*', returns);
+    await widget.page.getByRole('link', { name: 'Continue with GitHub' }).click();
+    await widget.page.getByText('The sign-in was cancelled').waitFor();
+    assert.equal(widget.page.url(), `${widget.hostOrigin}/?order=7#part`);
+    assert.equal(await storedVerifier(), null);
+    assert.deepEqual(edge.redemptions, []);
+    await widget.page.unroute('**/login?*', returns);
+    await widget.page.getByTitle('GitHub').click();
+    await widget.waitForStatus('Online');
+    assert.deepEqual(edge.redemptions, [true]);
+  });
+
   test("does not ask for a code on the edge's own page", async () => {
     await widget.open(`${widget.edgeOrigin}/`);
     const href = await widget.page.getByRole('link', { name: 'Continue with GitHub' }).getAttribute('href');

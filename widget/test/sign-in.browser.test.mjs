@@ -42,6 +42,46 @@ describe('sign-in', () => {
     await widget.page.getByText('The sign-in did not take effect').waitFor();
   });
 
+  test('offers another account at each provider, for which the provider asks', async () => {
+    await widget.open(`${widget.hostOrigin}/?order=7#part`);
+    // One below each provider's link.
+    const links = widget.page.getByRole('link', { name: 'Use another account' });
+    const link = links.and(widget.page.getByTitle('GitHub'));
+    const returnTo = encodeURIComponent(`${widget.hostOrigin}/?order=7#part`);
+    const login = `${widget.edgeOrigin}/auth/github/login`;
+    assert.equal(await link.getAttribute('href'), `${login}?return_to=${returnTo}&prompt=select_account`);
+    assert.equal(await links.count(), 2);
+    assert.equal(
+      await widget.page.getByRole('link', { name: /GitHub/ }).count(),
+      1,
+      'the name is that of no other link',
+    );
+    await link.click();
+    await widget.waitForStatus('Online');
+  });
+
+  for (const [before, after] of [
+    ['#part', '#part&causeway_error=cancelled'],
+    ['', '#causeway_error=cancelled'],
+  ]) {
+    test(`reports a cancelled sign-in at ${after}, and offers it again`, async () => {
+      await widget.open(`${widget.hostOrigin}/?order=7${before}`);
+      const returns = (/** @type {import('playwright-core').Route} */ route) =>
+        route.fulfill({ status: 303, headers: { location: `${widget.hostOrigin}/?order=7${after}` } });
+      await widget.page.route('**/login?*', returns);
+      await widget.page.getByRole('link', { name: 'Continue with GitHub' }).click();
+      await widget.page.getByText('The sign-in was cancelled').waitFor();
+      assert.equal(widget.page.url(), `${widget.hostOrigin}/?order=7${before}`);
+      await widget.page.evaluate(() => dispatchEvent(new Event('focus')));
+      assert.equal(await widget.page.getByText('Your browser may be blocking cookies').count(), 0);
+      await widget.page.unroute('**/login?*', returns);
+      await widget.page.getByRole('link', { name: 'Continue with GitHub' }).click();
+      await widget.waitForStatus('Online');
+      await widget.page.getByRole('button', { name: 'Sign out' }).click();
+      await widget.page.getByText('You will come back to this page').waitFor();
+    });
+  }
+
   test('sign-out removes the conversation and closes the stream', async () => {
     edge.publish('message', { id: 'a', text: 'secret' });
     await widget.openSignedIn();
