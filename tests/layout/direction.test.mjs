@@ -1,5 +1,5 @@
-// Imports run downwards: between crates, between the modules of core, and between its files. An arrow that this file does
-// not allow is a mistake, or a decision to be made here first.
+// Imports run downwards: between crates, between the modules of core, and between its files. An arrow that this file
+// does not allow is a mistake, or a decision to be made here first.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
