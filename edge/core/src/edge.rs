@@ -144,7 +144,7 @@ fn with_client_address<B>(config: &Config, request: Request<B>) -> Request<B> {
 
 /// Checks where a request comes from, loads the session that its row asks for, and runs its handler.
 async fn respond<P: Platform>(context: Context<'_, P>, request: Request<P::Body>) -> Result<Response<P::Body>, Error> {
-    guard::check(context.config, context.row, &request.method, &request.headers)?;
+    guard::check(context.config, context.row, &context.parameters, &request.method, &request.headers)?;
     let session = match context.row.auth {
         Auth::None => None,
         Auth::Session => Some(context.sessions().load(&request.headers).await?),
@@ -160,7 +160,12 @@ async fn respond<P: Platform>(context: Context<'_, P>, request: Request<P::Body>
 /// The answer to a request that failed: a page for a person, a problem document for a program.
 fn failure<B>(config: &Config, row: Option<&Row>, headers: &HeaderMap, request_id: &str, error: &Error) -> Response<B> {
     let is_too_large = *error == Error::HeadersTooLarge;
-    let has_page = is_too_large || row.is_some_and(|row| row.csrf == Csrf::Navigation);
+    let has_page = is_too_large
+        || row.is_some_and(|row| match row.csrf {
+            Csrf::Navigation => true,
+            Csrf::HeaderUnlessNavigable => guard::is_navigation(headers),
+            _ => false,
+        });
     let mut response =
         if has_page && guard::accepts_html(headers) { error.page(request_id) } else { error.response(request_id) };
     if is_too_large {

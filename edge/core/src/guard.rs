@@ -9,7 +9,7 @@ use crate::{
     http::{
         cookie::{self, Embed, MAX_COOKIE_BYTES},
         origin::Origin,
-        web::{REQUEST_ID, Response, single},
+        web::{CROSS_ORIGIN_RESOURCE_POLICY, REQUEST_ID, Response, single},
     },
     route::{Cache, Cors, Csrf, Row},
     runtime::reason::Reason,
@@ -22,6 +22,7 @@ pub const CSRF_HEADER: HeaderName = HeaderName::from_static("x-csrf");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+const SEC_FETCH_USER: HeaderName = HeaderName::from_static("sec-fetch-user");
 /// The headers by which browsers say that their user did not ask for a page yet. All but the first are of older browsers.
 const PURPOSES: [HeaderName; 4] = [
     HeaderName::from_static("sec-purpose"),
@@ -49,11 +50,23 @@ pub fn check_size(headers: &HeaderMap) -> Result<(), Error> {
 
 /// Refuses a request that another site makes in the user's name.
 ///
+/// `parameters` are the values of the row's placeholders.
+///
 /// # Errors
 /// [`Error::Forbidden`], with a reason for the log.
-pub fn check(config: &Config, row: &Row, method: &Method, headers: &HeaderMap) -> Result<(), Error> {
+pub fn check(
+    config: &Config,
+    row: &Row,
+    parameters: &[String],
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<(), Error> {
     match row.csrf {
-        Csrf::Header => {
+        Csrf::HeaderUnlessNavigable if is_navigable(config, parameters, method, headers) => {
+            refuse_upgrade(headers)?;
+            check_navigable(config, headers)
+        }
+        Csrf::Header | Csrf::HeaderUnlessNavigable => {
             refuse_upgrade(headers)?;
             if single(headers, &CSRF_HEADER) != Some("1") {
                 return forbidden(Reason::CsrfHeader);
@@ -102,6 +115,54 @@ fn check_origin(config: &Config, headers: &HeaderMap, must_report: bool) -> Resu
         Some("cross-site") if has_origin && config.sessions.embed == Embed::CrossSite => Ok(()),
         _ => forbidden(Reason::SecFetchSite),
     }
+}
+
+/// Whether a request of a service, whose name and path are `parameters`, needs no `X-CSRF`: it has none, and a rule of the
+/// service marks it as navigable.
+fn is_navigable(config: &Config, parameters: &[String], method: &Method, headers: &HeaderMap) -> bool {
+    let [service, path] = parameters else { return false };
+    !headers.contains_key(&CSRF_HEADER)
+        && config.service(service).is_some_and(|service| service.is_navigable(method, &format!("/{path}")))
+}
+
+/// Refuses a request without `X-CSRF`, unless the browser reports each of these: the edge's own page or a configured host
+/// page makes it, and follows a link at the top level or shows a picture, sound or film. What a browser does not report
+/// counts as refused, because nothing else tells the request from that of another site (S164).
+fn check_navigable(config: &Config, headers: &HeaderMap) -> Result<(), Error> {
+    check_visited(headers)?;
+    let has_origin = headers.contains_key(header::ORIGIN);
+    if has_origin && !single(headers, &header::ORIGIN).is_some_and(|origin| config.allows_origin(origin)) {
+        return forbidden(Reason::OriginNotAllowed);
+    }
+    let is_ours = match single(headers, &SEC_FETCH_SITE) {
+        Some("same-origin") => true,
+        // Neither kind of request has an `Origin`.
+        Some("same-site") => has_allowed_referrer(config, headers),
+        // Also with pages of other sites (`EMBED=cross-site`): there the cookie comes with requests of any page.
+        _ => false,
+    };
+    if !is_ours {
+        return forbidden(Reason::SecFetchSite);
+    }
+    // Not all browsers report whether the user followed the link.
+    let is_by_user = !headers.contains_key(&SEC_FETCH_USER) || single(headers, &SEC_FETCH_USER) == Some("?1");
+    match (single(headers, &SEC_FETCH_MODE), single(headers, &SEC_FETCH_DEST)) {
+        (Some("navigate"), Some("document")) if is_by_user => Ok(()),
+        (Some("no-cors"), Some("image" | "audio" | "video")) => Ok(()),
+        _ => forbidden(Reason::NotNavigable),
+    }
+}
+
+/// Whether [`check`] let a request of a service through as one that a link or an image made.
+#[must_use]
+pub fn is_by_link(headers: &HeaderMap) -> bool {
+    !headers.contains_key(&CSRF_HEADER)
+}
+
+/// Whether a browser follows a link at the top level, so that a person sees the answer.
+#[must_use]
+pub fn is_navigation(headers: &HeaderMap) -> bool {
+    single(headers, &SEC_FETCH_MODE) == Some("navigate") && single(headers, &SEC_FETCH_DEST) == Some("document")
 }
 
 fn check_navigation(headers: &HeaderMap) -> Result<(), Error> {
@@ -250,7 +311,7 @@ pub fn finish<B>(
         (Cors::Hosts, Some(origin)) if config.allows_origin(origin) => allow_host(origin, response),
         (Cors::Anyone, _) => {
             response.set(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
-            response.set(HeaderName::from_static("cross-origin-resource-policy"), "cross-origin");
+            response.set(CROSS_ORIGIN_RESOURCE_POLICY, "cross-origin");
         }
         _ => {}
     }
@@ -265,10 +326,12 @@ pub fn finish_closed<B>(request_id: &str, response: &mut Response<B>) {
         (header::CACHE_CONTROL, "no-store"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
-        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ];
     for (name, value) in fixed {
         response.headers.insert(name, HeaderValue::from_static(value));
+    }
+    if !response.headers.contains_key(&CROSS_ORIGIN_RESOURCE_POLICY) {
+        response.set(CROSS_ORIGIN_RESOURCE_POLICY, "same-origin");
     }
     if !response.headers.contains_key(header::CONTENT_SECURITY_POLICY) {
         response.set(header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'");

@@ -9,6 +9,9 @@ use crate::error::Error;
 pub enum Csrf {
     /// Needs `X-CSRF: 1`. Origin and Sec-Fetch-Site are checked if the browser sends them.
     Header,
+    /// The same. But a GET that a service's rule marks as navigable needs no header: the browser must report by Fetch
+    /// Metadata that the edge's own page or a host page follows a link or shows a picture, sound or film.
+    HeaderUnlessNavigable,
     /// For EventSource, which cannot send a header: Origin and Sec-Fetch-Site are checked.
     FetchMetadata,
     /// A top-level navigation. Its `state` and the sign-in's cookie limit what it can do.
@@ -149,7 +152,7 @@ pub static TABLE: &[Row] = table![
     POST "/auth/{provider}/backchannel-logout" Token     None     (64 * KIB)      NoStore   None    BackchannelLogout;
     GET  "/auth/{provider}/frontchannel-logout" Token    None     0               NoStore   None    FrontchannelLogout;
     POST "/auth/github/webhook"            Token         None     (64 * KIB)      NoStore   None    GitHubWebhook;
-    ANY  "/bff/{service}/{*path}"          Header        Session  PROXY_LIMIT     NoStore   Hosts   Proxy;
+    ANY  "/bff/{service}/{*path}"          HeaderUnlessNavigable Session  PROXY_LIMIT     NoStore   Hosts   Proxy;
     POST "/events/{channel}"               Header        Session  (64 * KIB)      NoStore   Hosts   Events;
     GET  "/stream"                         FetchMetadata Session  0               ByHandler Hosts   Stream;
     POST "/internal/deliver"               Signature     None     DELIVER_LIMIT   NoStore   None    Deliver;
@@ -275,9 +278,14 @@ mod tests {
     fn every_row_that_uses_the_cookie_has_csrf_protection() {
         for row in TABLE {
             let uses_cookie = row.auth != Auth::None || matches!(row.handler, Handler::Logout | Handler::Handoff);
-            assert!(!uses_cookie || matches!(row.csrf, Csrf::Header | Csrf::FetchMetadata), "{}", row.pattern);
+            let needs_header = matches!(row.csrf, Csrf::Header | Csrf::HeaderUnlessNavigable);
+            assert!(!uses_cookie || needs_header || row.csrf == Csrf::FetchMetadata, "{}", row.pattern);
             let has_effect = row.method.as_ref().is_none_or(|method| *method != Method::GET);
-            assert!(!has_effect || matches!(row.csrf, Csrf::Header | Csrf::Signature | Csrf::Token), "{}", row.pattern);
+            assert!(
+                !has_effect || needs_header || matches!(row.csrf, Csrf::Signature | Csrf::Token),
+                "{}",
+                row.pattern
+            );
         }
     }
 }

@@ -2,7 +2,7 @@ use super::*;
 use crate::{
     config::Coordination,
     route::{TABLE, find_any_method},
-    testing::settings::settings,
+    testing::settings::{config_with, settings},
 };
 
 fn config() -> Config {
@@ -24,7 +24,7 @@ fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
 
 fn passes(pattern: &str, pairs: &[(&'static str, &'static str)]) -> bool {
     let row = row(pattern);
-    check(&config(), row, row.method.as_ref().unwrap_or(&Method::POST), &headers(pairs)).is_ok()
+    check(&config(), row, &[], row.method.as_ref().unwrap_or(&Method::POST), &headers(pairs)).is_ok()
 }
 
 const EVENTS: &str = "/events/{channel}";
@@ -77,6 +77,100 @@ fn event_sources_are_checked_by_their_origin() {
     ] {
         assert!(!passes("/stream", pairs), "{pairs:?}");
     }
+}
+
+const SAME_ORIGIN: (&str, &str) = ("sec-fetch-site", "same-origin");
+const SAME_SITE: (&str, &str) = ("sec-fetch-site", "same-site");
+const OF_HOST: (&str, &str) = ("referer", "https://host.edge.example/");
+const LINK: [(&str, &str); 2] = [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
+const IMAGE: [(&str, &str); 2] = [("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "image")];
+const CLICKED: (&str, &str) = ("sec-fetch-user", "?1");
+
+fn proxies(embed: Option<&str>, method: &Method, path: &str, pairs: &[&[(&'static str, &'static str)]]) -> bool {
+    let rules = "GET /user, GET /files/* navigable, PUT /files/*";
+    let config = config_with(serde_json::json!({"GITHUB_ALLOW": rules, "EMBED": embed}));
+    let parameters = ["github".to_owned(), path.to_owned()];
+    check(&config, row("/bff/{service}/{*path}"), &parameters, method, &headers(&pairs.concat())).is_ok()
+}
+
+fn shows(pairs: &[&[(&'static str, &'static str)]]) -> bool {
+    proxies(None, &Method::GET, "files/a", pairs)
+}
+
+#[test]
+fn a_link_or_an_image_of_our_pages_may_get_what_is_navigable() {
+    for pairs in [
+        &[&[SAME_ORIGIN][..], &LINK, &[CLICKED]][..],
+        &[&[SAME_ORIGIN], &LINK],
+        &[&[SAME_ORIGIN], &IMAGE],
+        &[&[SAME_SITE, OF_HOST], &LINK, &[CLICKED]],
+        &[&[SAME_SITE, OF_HOST], &IMAGE],
+        &[&[SAME_ORIGIN, ("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "video")]],
+        &[&[SAME_ORIGIN, ("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "audio")]],
+        // Scripts use it as any other rule.
+        &[&[CSRF, SAME_ORIGIN]],
+    ] {
+        assert!(shows(pairs), "{pairs:?}");
+    }
+}
+
+#[test]
+fn s164_nothing_else_may_do_so() {
+    let none = ("sec-fetch-site", "none");
+    let cross_site = ("sec-fetch-site", "cross-site");
+    let prefetch = ("sec-purpose", "prefetch");
+    for pairs in [
+        &[][..],
+        &[&LINK[..]],
+        &[&IMAGE],
+        &[&[SAME_ORIGIN]],
+        &[&[cross_site], &LINK, &[CLICKED]],
+        &[&[cross_site], &IMAGE],
+        &[&[cross_site, OF_HOST], &IMAGE],
+        &[&[none], &LINK, &[CLICKED]],
+        &[&[SAME_SITE], &IMAGE],
+        &[&[SAME_SITE], &LINK, &[CLICKED]],
+        &[&[SAME_SITE, ("referer", "https://evil.edge.example/")], &IMAGE],
+        &[&[SAME_SITE, ("referer", "https://host.edge.example.evil.example/")], &IMAGE],
+        &[&[SAME_SITE, OF_HOST, OF_HOST], &IMAGE],
+        &[&[SAME_ORIGIN, SAME_ORIGIN], &IMAGE],
+        &[&[SAME_ORIGIN, cross_site], &IMAGE],
+        &[&[("sec-fetch-site", "SAME-ORIGIN")], &IMAGE],
+        &[&[SAME_ORIGIN, ("origin", "null")], &IMAGE],
+        &[&[SAME_ORIGIN, ("origin", "https://evil.example")], &IMAGE],
+        &[&[SAME_ORIGIN], &LINK, &[("sec-fetch-user", "?0")]],
+        &[&[SAME_ORIGIN], &LINK, &[prefetch]],
+        &[&[SAME_ORIGIN], &IMAGE, &[("upgrade", "websocket")]],
+        &[&[SAME_ORIGIN], &IMAGE, &[("x-csrf", "0")]],
+        &[&[SAME_ORIGIN], &LINK, &[("x-csrf", "")]],
+        &[&[SAME_ORIGIN, ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")]],
+        &[&[SAME_ORIGIN, ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "embed")]],
+        &[&[SAME_ORIGIN, ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "image")]],
+        &[&[SAME_ORIGIN, ("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "script")]],
+        &[&[SAME_ORIGIN, ("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "style")]],
+        &[&[SAME_ORIGIN, ("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "object")]],
+        &[&[SAME_ORIGIN, ("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "empty")]],
+        &[&[SAME_ORIGIN, ("sec-fetch-mode", "cors"), ("sec-fetch-dest", "image")]],
+        &[&[SAME_ORIGIN, ("sec-fetch-mode", "no-cors")]],
+        &[&[SAME_ORIGIN, ("sec-fetch-dest", "image")]],
+    ] {
+        assert!(!shows(pairs), "{pairs:?}");
+    }
+    let image = &[&[SAME_ORIGIN][..], &IMAGE][..];
+    for (method, path) in [
+        (Method::GET, "user"),
+        (Method::GET, "files"),
+        (Method::GET, "files/../user"),
+        (Method::GET, "files/%2e%2e/user"),
+        (Method::HEAD, "files/a"),
+        (Method::PUT, "files/a"),
+        (Method::POST, "files/a"),
+    ] {
+        assert!(!proxies(None, &method, path, image), "{method} {path}");
+    }
+    // Pages of other sites get it by scripts only.
+    assert!(!proxies(Some("cross-site"), &Method::GET, "files/a", &[&[cross_site, OF_HOST], &IMAGE]));
+    assert!(proxies(Some("cross-site"), &Method::GET, "files/a", image));
 }
 
 #[test]

@@ -4,13 +4,17 @@ use super::context::Context;
 use crate::{
     config::Config,
     error::Error,
+    guard,
     http::web::{Request, Response},
     oauth::{dpop::DpopKey, restriction::Restriction},
     proxy::{
         authorization::Authorization,
         deadline::Deadline,
         forward::Call,
-        header::request::{ForwardingContext, request_headers},
+        header::{
+            request::{ForwardingContext, request_headers},
+            response::disarm,
+        },
         installation_token::InstallationTokens,
         payload::Payload,
         service::{Credential, Installation, Refusal, Service},
@@ -37,6 +41,7 @@ pub(super) async fn proxy<P: Platform>(
         Refusal::Method { allow } => Error::MethodNotAllowed { allow },
     })?;
     let Request { method, headers: received, body, client_address, .. } = request;
+    let is_by_link = guard::is_by_link(&received);
     let forwarding = ForwardingContext {
         public_origin: &context.config.public_origin,
         client_address: client_address.filter(|_| service.gets_client_address),
@@ -51,7 +56,11 @@ pub(super) async fn proxy<P: Platform>(
     let call = Call { platform, service, method, url, headers, payload, deadline };
     // Boxed: few requests renew a token, and all would carry the space for it.
     let renew = async |refused: &_| Box::pin(authorize_again(context, session, service, refused)).await;
-    call.forward(authorization, renew).await
+    let mut response = call.forward(authorization, renew).await?;
+    if is_by_link {
+        disarm(&mut response.headers);
+    }
+    Ok(response)
 }
 
 /// Whether a service is for users of the provider that began this session.

@@ -14,6 +14,8 @@ use zeroize::Zeroizing;
 
 /// Carries the request's id in answers, and to the bridge.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Says which sites' pages may show an answer (Fetch Standard, §3.7).
+pub const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 /// The header that identifies a request's trace (W3C Trace Context).
 pub const TRACEPARENT: HeaderName = HeaderName::from_static(TRACEPARENT_HEADER);
 

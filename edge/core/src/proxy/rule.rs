@@ -11,6 +11,8 @@ pub struct Rule {
     path: String,
     /// Whether the rule covers everything strictly below the path (`/repos/*`), instead of the path itself.
     is_prefix: bool,
+    /// Whether a link or an image of a page may make the request, which cannot send `X-CSRF`. Only with `GET`.
+    is_navigable: bool,
 }
 
 impl Rule {
@@ -20,7 +22,7 @@ impl Rule {
         text.split(',').map(|rule| Self::parse(rule.trim())).collect()
     }
 
-    /// Reads one rule, such as `GET /repos/*`.
+    /// Reads one rule, such as `GET /repos/*` or `GET /files/* navigable`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (method, path) = text.split_once(' ')?;
@@ -32,6 +34,11 @@ impl Rule {
             "DELETE" => Method::DELETE,
             _ => return None,
         };
+        let (path, is_navigable) = match path.strip_suffix(" navigable") {
+            Some(path) if method == Method::GET => (path, true),
+            Some(_) => return None,
+            None => (path, false),
+        };
         let (path, is_prefix) = match path.strip_suffix("/*") {
             Some(path) => (path, true),
             None => (path, false),
@@ -42,13 +49,19 @@ impl Rule {
         }
         // `/*` leaves an empty path, which allows everything. An operator may do that explicitly.
         let is_valid = (is_prefix && path.is_empty()) || AllowedPath::parse(path).is_some();
-        is_valid.then(|| Self { method, path: path.to_owned(), is_prefix })
+        is_valid.then(|| Self { method, path: path.to_owned(), is_prefix, is_navigable })
     }
 
     /// The allowed method.
     #[must_use]
     pub fn method(&self) -> &Method {
         &self.method
+    }
+
+    /// Whether a link or an image of a page may make the request.
+    #[must_use]
+    pub fn is_navigable(&self) -> bool {
+        self.is_navigable
     }
 
     /// Whether the rule covers a path. A prefix ends where a segment ends (S93).
@@ -88,10 +101,26 @@ mod tests {
             "HEAD /a",
             "* /a",
             "GET *",
+            "POST /a navigable",
+            "DELETE /a/* navigable",
+            "GET navigable",
+            "GET /a  navigable",
+            "GET /a navigable ",
+            "GET /a Navigable",
+            "GET /a navigable navigable",
+            "navigable GET /a",
         ] {
             assert_eq!(Rule::parse(rule), None, "{rule:?}");
         }
         assert!(Rule::parse_list("GET /user,").is_none());
+    }
+
+    #[test]
+    fn only_marked_rules_are_navigable() {
+        let rules = Rule::parse_list("GET /files/* navigable, GET /photo navigable, GET /user").unwrap();
+        assert_eq!(rules.iter().map(Rule::is_navigable).collect::<Vec<_>>(), [true, true, false]);
+        assert!(rules[0].covers(&AllowedPath::parse("/files/a").unwrap()));
+        assert!(rules[1].covers(&AllowedPath::parse("/photo").unwrap()));
     }
 
     #[test]

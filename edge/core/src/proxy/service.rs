@@ -78,6 +78,14 @@ pub enum Refusal {
 }
 
 impl Service {
+    /// Whether a link or an image of a page may make a request: a rule that is marked so covers it.
+    #[must_use]
+    pub fn is_navigable(&self, method: &Method, path: &str) -> bool {
+        AllowedPath::parse(path).is_some_and(|path| {
+            self.rules.iter().any(|rule| rule.is_navigable() && rule.method() == method && rule.covers(&path))
+        })
+    }
+
     /// The upstream URL of a request. The query is copied and decides nothing (S92).
     ///
     /// # Errors
@@ -143,6 +151,25 @@ mod tests {
         for method in [Method::DELETE, Method::HEAD, Method::OPTIONS, Method::TRACE, Method::CONNECT, Method::POST] {
             let refusal = service().target(&method, "/user", None).unwrap_err();
             assert_eq!(refusal, Refusal::Method { allow: "GET, PATCH".to_owned() });
+        }
+    }
+
+    #[test]
+    fn s164_only_gets_of_a_marked_rule_are_navigable() {
+        let rules = Rule::parse_list("GET /user, GET /files/* navigable, PUT /files/*").unwrap();
+        let service = Service { rules, ..service() };
+        assert!(service.is_navigable(&Method::GET, "/files/a/b"));
+        for (method, path) in [
+            (Method::GET, "/user"),
+            (Method::GET, "/files"),
+            (Method::GET, "/files/../user"),
+            (Method::GET, "/files//a"),
+            (Method::GET, "/other"),
+            (Method::HEAD, "/files/a"),
+            (Method::PUT, "/files/a"),
+            (Method::POST, "/files/a"),
+        ] {
+            assert!(!service.is_navigable(&method, path), "{method} {path}");
         }
     }
 

@@ -82,6 +82,7 @@ closed_list! {
         NoSession = "no session",
         NoSessionCookie = "no session cookie",
         NotAskable = "cannot be asked",
+        NotNavigable = "neither a top-level link nor an image, a sound or a film",
         NotSent = "held up before it was asked",
         NotTopLevelNavigation = "not a top-level navigation",
         OriginNotAllowed = "Origin is not allowed",

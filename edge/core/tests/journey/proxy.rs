@@ -219,3 +219,94 @@ fn s101_token_of_one_provider_is_never_sent_to_another() {
         browser.sent_to("https://mail.example").is_empty() && browser.sent_to("https://graph.microsoft.com").is_empty()
     );
 }
+
+const LINK: [(&str, &str); 4] = [
+    ("sec-fetch-site", "same-origin"),
+    ("sec-fetch-mode", "navigate"),
+    ("sec-fetch-dest", "document"),
+    ("sec-fetch-user", "?1"),
+];
+const IMAGE: [(&str, &str); 4] = [
+    ("sec-fetch-site", "same-site"),
+    ("sec-fetch-mode", "no-cors"),
+    ("sec-fetch-dest", "image"),
+    ("referer", "https://host.edge.example/"),
+];
+const FILES: &str = "https://api.github.com/files/";
+
+/// A signed-in user at a deployment whose API serves files, which are pages with scripts.
+fn at_files() -> Browser {
+    let rules = [("GITHUB_ALLOW", "GET /files/* navigable, PUT /files/*, GET /user")];
+    let browser = Browser::configured(&rules, |sent| match sent.url.as_str() {
+        "https://api.github.com/files/page" => Some((
+            200,
+            vec![
+                ("content-type", "text/html".to_owned()),
+                ("content-disposition", "inline; filename=\"page.html\"".to_owned()),
+                ("content-security-policy", "default-src *".to_owned()),
+                ("cross-origin-resource-policy", "cross-origin".to_owned()),
+            ],
+            "<script>steal()</script>".to_owned(),
+        )),
+        _ => github(sent),
+    });
+    browser.sign_in();
+    browser
+}
+
+#[test]
+fn s164_link_downloads_and_image_shows_what_a_rule_marks_as_navigable() {
+    let browser = at_files();
+    for headers in [&LINK, &IMAGE] {
+        let response = browser.send(Method::GET, "/bff/github/files/page", headers, "");
+        assert_eq!(response.status, StatusCode::OK, "{}", text(&response));
+        let header = |name: &str| response.headers.get_all(name).iter().collect::<Vec<_>>();
+        assert_eq!(header("content-disposition"), ["attachment; filename=\"page.html\""]);
+        assert_eq!(header("content-security-policy"), ["sandbox; default-src 'none'; frame-ancestors 'none'"]);
+        assert_eq!(header("cross-origin-resource-policy"), ["same-site"]);
+        assert_eq!(header("x-content-type-options"), ["nosniff"]);
+        assert_eq!(header("cache-control"), ["no-store"]);
+        assert!(!response.headers.contains_key("access-control-allow-origin"));
+    }
+    assert_eq!(browser.sent_to(FILES).pop().unwrap().headers["authorization"], "Bearer gho_secret");
+    // A script gets it as before.
+    let response = browser.script(Method::GET, "/bff/github/files/page", "");
+    assert_eq!(response.headers["content-disposition"], "inline; filename=\"page.html\"");
+    assert_eq!(response.headers["cross-origin-resource-policy"], "same-origin");
+}
+
+#[test]
+fn s164_request_of_another_site_for_what_is_navigable_is_rejected() {
+    let browser = at_files();
+    let mode = |site, mode, dest| [("sec-fetch-site", site), ("sec-fetch-mode", mode), ("sec-fetch-dest", dest)];
+    for headers in [
+        mode("cross-site", "no-cors", "image"),
+        mode("cross-site", "navigate", "document"),
+        mode("same-site", "no-cors", "image"),
+        mode("none", "navigate", "document"),
+        mode("same-origin", "navigate", "iframe"),
+        mode("same-origin", "no-cors", "script"),
+        mode("same-origin", "cors", "empty"),
+    ] {
+        let response = browser.send(Method::GET, "/bff/github/files/page", &headers, "");
+        assert_eq!((response.status, code(&response).as_str()), (StatusCode::FORBIDDEN, "forbidden"), "{headers:?}");
+    }
+    assert_eq!(browser.get("/bff/github/files/page").status, StatusCode::FORBIDDEN);
+    for (method, target) in [(Method::PUT, "/bff/github/files/page"), (Method::GET, "/bff/github/user")] {
+        assert_eq!(browser.send(method, target, &LINK, "").status, StatusCode::FORBIDDEN, "{target}");
+    }
+    assert!(browser.sent_to(FILES).is_empty());
+}
+
+#[test]
+fn link_to_a_file_without_a_session_shows_a_page() {
+    let browser = at_files();
+    browser.swap(Vec::new());
+    let headers = [&LINK[..], &[("accept", "text/html,*/*;q=0.8")]].concat();
+    let response = browser.send(Method::GET, "/bff/github/files/page", &headers, "");
+    assert_eq!(
+        (response.status, &response.headers["content-type"]),
+        (StatusCode::UNAUTHORIZED, &"text/html; charset=utf-8".parse().unwrap())
+    );
+    assert_eq!(code(&browser.send(Method::GET, "/bff/github/files/page", &IMAGE, "")), "unauthenticated");
+}

@@ -3,6 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::copy_listed;
+use crate::http::web::{CROSS_ORIGIN_RESOURCE_POLICY, single};
 
 const ALLOWED: [HeaderName; 8] = [
     header::CONTENT_TYPE,
@@ -15,6 +16,9 @@ const ALLOWED: [HeaderName; 8] = [
     HeaderName::from_static("x-ratelimit-remaining"),
 ];
 
+/// The longest file name that is passed on, in bytes.
+const MAX_FILE_NAME_BYTES: usize = 512;
+
 /// The link relations (RFC 8288) with which an API pages through a list. Other relations make a browser fetch something.
 const PAGING: [&str; 4] = [r#"rel="next""#, r#"rel="prev""#, r#"rel="first""#, r#"rel="last""#];
 
@@ -25,6 +29,45 @@ pub(crate) fn response_headers(from: &HeaderMap) -> HeaderMap {
         to.append(header::LINK, link.clone());
     }
     to
+}
+
+/// Changes the headers of an answer that a link or an image asked for. The browser would otherwise render it with the
+/// rights of the edge's origin. Whatever it is, a link downloads it; a browser that shows it anyway gives it no origin and
+/// runs no script. Pages of the edge's site may show it as an image.
+pub(crate) fn disarm(headers: &mut HeaderMap) {
+    let attachment = as_attachment(headers);
+    headers.insert(header::CONTENT_DISPOSITION, attachment);
+    let policy = HeaderValue::from_static("sandbox; default-src 'none'; frame-ancestors 'none'");
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("same-site"));
+    // Links make a browser fetch something when a page is shown.
+    headers.remove(header::LINK);
+}
+
+/// `attachment`, with the file names of `Content-Disposition` (RFC 6266). A name in any other notation is left out: a browser
+/// might take the whole header for `inline`.
+fn as_attachment(headers: &HeaderMap) -> HeaderValue {
+    let given = single(headers, &header::CONTENT_DISPOSITION).unwrap_or_default();
+    let names = given.split(';').skip(1).filter_map(|parameter| file_name(parameter.trim()));
+    let text: Vec<String> = ["attachment".to_owned()].into_iter().chain(names).collect();
+    HeaderValue::from_str(&text.join("; ")).unwrap_or(HeaderValue::from_static("attachment"))
+}
+
+/// One parameter that names a file, in a notation that no browser reads differently.
+fn file_name(parameter: &str) -> Option<String> {
+    let (name, value) = parameter.split_once('=')?;
+    let is_plain = |byte: u8| (byte.is_ascii_graphic() || byte == b' ') && !b"\"\\/%".contains(&byte);
+    let is_encoded = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&+-.^_`|~%".contains(&byte);
+    let value = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value);
+    if value.is_empty() || value.len() > MAX_FILE_NAME_BYTES {
+        return None;
+    }
+    if name.eq_ignore_ascii_case("filename*") {
+        let encoded = value.strip_prefix("UTF-8''")?;
+        return encoded.bytes().all(is_encoded).then(|| format!("filename*={value}"));
+    }
+    let is_name = name.eq_ignore_ascii_case("filename") && value.bytes().all(is_plain);
+    is_name.then(|| format!("filename=\"{value}\""))
 }
 
 /// Whether all links lead to other pages of a list. A link in any other notation counts as leading elsewhere.
@@ -104,6 +147,44 @@ mod tests {
         let evil = HeaderValue::from_static("evil");
         let from = names.map(|name| (HeaderName::from_static(name), evil.clone())).into_iter().collect();
         assert_eq!(response_headers(&from).len(), 0);
+    }
+
+    #[test]
+    fn s164_an_answer_to_a_link_is_a_download_without_an_origin() {
+        for (given, expected) in [
+            (None, "attachment"),
+            (Some(""), "attachment"),
+            (Some("inline"), "attachment"),
+            (Some("inline; filename=report.pdf"), "attachment; filename=\"report.pdf\""),
+            (Some("INLINE; FileName=\"my report.pdf\""), "attachment; filename=\"my report.pdf\""),
+            (
+                Some("attachment; filename=\"r.pdf\"; filename*=UTF-8''r%C3%A9.pdf; size=3"),
+                "attachment; filename=\"r.pdf\"; filename*=UTF-8''r%C3%A9.pdf",
+            ),
+            (Some("attachment; filename=\"a\\\"b\""), "attachment"),
+            (Some("attachment; filename=\"a;b\""), "attachment"),
+            (Some("attachment; filename=\"../a\""), "attachment"),
+            (Some("attachment; filename*=ISO-8859-1''a"), "attachment"),
+            (Some("attachment; filename*=UTF-8''a\"b"), "attachment"),
+            (Some("attachment; filename="), "attachment"),
+        ] {
+            let mut headers = HeaderMap::new();
+            if let Some(given) = given {
+                headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static(given));
+            }
+            headers.insert(header::LINK, HeaderValue::from_static("</items?page=2>; rel=\"next\""));
+            disarm(&mut headers);
+            assert_eq!(headers[header::CONTENT_DISPOSITION], expected, "{given:?}");
+            let policy = "sandbox; default-src 'none'; frame-ancestors 'none'";
+            assert_eq!(headers[header::CONTENT_SECURITY_POLICY], policy);
+            assert_eq!(headers[CROSS_ORIGIN_RESOURCE_POLICY], "same-site");
+            assert!(!headers.contains_key(header::LINK));
+        }
+        let mut repeated = HeaderMap::new();
+        repeated.append(header::CONTENT_DISPOSITION, HeaderValue::from_static("inline; filename=a"));
+        repeated.append(header::CONTENT_DISPOSITION, HeaderValue::from_static("inline"));
+        disarm(&mut repeated);
+        assert_eq!(repeated.get_all(header::CONTENT_DISPOSITION).iter().collect::<Vec<_>>(), ["attachment"]);
     }
 
     #[test]
