@@ -3,6 +3,7 @@
 
 use causeway_protocol::problem::{PROBLEM_JSON, Problem};
 use http::{Method, StatusCode, header};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
@@ -48,6 +49,17 @@ pub enum Error {
         /// The provider's id.
         provider: String,
     },
+    /// The upstream demands that the user authenticates again, in a way that it names.
+    #[error("the upstream demands another authentication by {provider}")]
+    StepUpNeeded {
+        /// The provider's id.
+        provider: String,
+        /// The sealed demand, with which the sign-in begins.
+        step_up: String,
+    },
+    /// The upstream still demands what the user's last sign-in was for.
+    #[error("the upstream demands another authentication right after one")]
+    StepUpInVain,
     /// The request comes from a page or site that may not send it.
     #[error("forbidden: {reason}")]
     Forbidden {
@@ -152,8 +164,10 @@ impl Error {
             }
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Unauthenticated { .. } | Self::ProviderSignInNeeded { .. } => StatusCode::UNAUTHORIZED,
-            Self::Forbidden { .. } | Self::NotForUser => StatusCode::FORBIDDEN,
+            Self::Unauthenticated { .. } | Self::ProviderSignInNeeded { .. } | Self::StepUpNeeded { .. } => {
+                StatusCode::UNAUTHORIZED
+            }
+            Self::Forbidden { .. } | Self::NotForUser | Self::StepUpInVain => StatusCode::FORBIDDEN,
             Self::BadRequest { .. } | Self::SignInRefused { .. } | Self::LogoutRefused { .. } => {
                 StatusCode::BAD_REQUEST
             }
@@ -179,6 +193,8 @@ impl Error {
             Self::MethodNotAllowed { .. } => "method-not-allowed",
             Self::Unauthenticated { .. } => "unauthenticated",
             Self::ProviderSignInNeeded { .. } => "provider-sign-in-needed",
+            Self::StepUpNeeded { .. } => "step-up-needed",
+            Self::StepUpInVain => "step-up-in-vain",
             Self::Forbidden { .. } => "forbidden",
             Self::NotForUser => "not-for-user",
             Self::BadRequest { .. } => "bad-request",
@@ -227,6 +243,8 @@ impl Error {
             Self::MethodNotAllowed { allow } => format!("This path answers {allow} only."),
             Self::Unauthenticated { .. } => "Sign in first.".to_owned(),
             Self::ProviderSignInNeeded { provider } => format!("Sign in with {provider} to use this service."),
+            Self::StepUpNeeded { provider, .. } => format!("Sign in with {provider} again to use this service."),
+            Self::StepUpInVain => "This service does not accept your sign-in.".to_owned(),
             Self::Forbidden { .. } => "This request may not come from where it came from.".to_owned(),
             Self::NotForUser => "This service is not for users of the provider you signed in with.".to_owned(),
             Self::BadRequest { reason } => format!("The request is malformed: {reason}."),
@@ -273,7 +291,12 @@ impl Error {
     pub fn response<B>(&self, request_id: &str) -> Response<B> {
         let status = self.status();
         let problem = Problem::new(status.as_u16(), self.code(), &self.title(), request_id);
-        let mut response = Response::json(status, PROBLEM_JSON, &problem);
+        let mut response = match self {
+            Self::StepUpNeeded { provider, step_up } => {
+                Response::json(status, PROBLEM_JSON, &StepUpProblem { problem, provider, step_up })
+            }
+            _ => Response::json(status, PROBLEM_JSON, &problem),
+        };
         self.decorate(&mut response);
         response
     }
@@ -302,6 +325,15 @@ impl Error {
             response.set(header::RETRY_AFTER, &seconds.to_string());
         }
     }
+}
+
+/// The problem document of [`Error::StepUpNeeded`], with what the page needs to start the sign-in.
+#[derive(Serialize)]
+struct StepUpProblem<'a> {
+    #[serde(flatten)]
+    problem: Problem,
+    provider: &'a str,
+    step_up: &'a str,
 }
 
 /// Logs a rejected request. These lines are how rejects are counted: the edge has no metrics registry.

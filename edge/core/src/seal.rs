@@ -42,6 +42,8 @@ pub enum Purpose {
     ProviderDocument,
     /// The code with which a page of another site redeems its session.
     HandoffCode,
+    /// An upstream's demand that the user authenticates again, on its way through the page.
+    StepUp,
 }
 
 impl Purpose {
@@ -54,6 +56,7 @@ impl Purpose {
             Self::InstallationToken => 5,
             Self::ProviderDocument => 6,
             Self::HandoffCode => 7,
+            Self::StepUp => 8,
         }
     }
 }

@@ -1,12 +1,14 @@
 //! `/bff/{service}/*`: forwards a request to an upstream API, with an access token in place of the session cookie.
 
+use http::HeaderMap;
+
 use super::context::Context;
 use crate::{
     config::Config,
     error::Error,
     guard,
     http::web::{Request, Response},
-    oauth::{dpop::DpopKey, restriction::Restriction},
+    oauth::{dpop::DpopKey, provider::Kind, restriction::Restriction, step_up::StepUp},
     proxy::{
         authorization::Authorization,
         deadline::Deadline,
@@ -15,12 +17,13 @@ use crate::{
             request::{ForwardingContext, request_headers},
             response::disarm,
         },
-        installation_token::InstallationTokens,
+        installation_token::{InstallationTokens, is_fresh},
         payload::Payload,
         service::{Credential, Installation, Refusal, Service},
     },
     runtime::{platform::Platform, reason::Reason},
     session::{record::SessionRecord, store::Session},
+    sign_in::step_up::Demand,
 };
 
 /// Forwards a request.
@@ -56,11 +59,27 @@ pub(super) async fn proxy<P: Platform>(
     let call = Call { platform, service, method, url, headers, payload, deadline };
     // Boxed: few requests renew a token, and all would carry the space for it.
     let renew = async |refused: &_| Box::pin(authorize_again(context, session, service, refused)).await;
-    let mut response = call.forward(authorization, renew).await?;
+    let mut response =
+        call.forward(authorization, renew, |challenge| step_up(context, session, service, challenge)).await?;
     if is_by_link {
         disarm(&mut response.headers);
     }
     Ok(response)
+}
+
+/// The answer to an upstream's demand for another authentication, if the headers of its 401 have one that the service's
+/// provider can be asked to meet.
+fn step_up<P: Platform>(
+    context: &Context<'_, P>,
+    session: &Session,
+    service: &Service,
+    challenge: &HeaderMap,
+) -> Option<Error> {
+    let Credential::Provider { id, .. } = &service.credential else { return None };
+    // GitHub knows none of the parameters.
+    let provider = context.config.provider(id).filter(|it| !matches!(it.kind, Kind::GitHub { .. }))?;
+    let step_up = StepUp::of_challenge(challenge)?;
+    Some(Demand::answer(context.platform, &context.config.sessions.keys, session, provider, &service.name, step_up))
 }
 
 /// Whether a service is for users of the provider that began this session.
@@ -148,5 +167,7 @@ async fn authorize_as_installation<'a, P: Platform>(
     let app = config.github_app.as_ref().ok_or(Error::Misconfigured)?;
     let tokens = InstallationTokens { platform, app, keys: &config.sessions.keys, cache: &memory.installations };
     let token = tokens.token(installation, service.timeout, is_refused).await?;
-    Ok(Authorization::new(token, None, &memory.discovery.nonces))
+    let is_fresh = is_fresh(&token, platform.now_ms());
+    let authorization = Authorization::new(token.token, None, &memory.discovery.nonces);
+    Ok(if is_fresh { authorization.fresh() } else { authorization })
 }

@@ -230,7 +230,9 @@ async fn redeem_code<P: Platform>(
     };
     let dpop_key = dpop.as_ref().map(DpopKey::to_jwk);
     let restricted = BTreeMap::new();
-    let account = LinkedAccount { user, issuer, sub, sid, signed_in_at_ms, by_own_clock, tokens, restricted, dpop_key };
+    let step_up = transaction.demand.as_ref().map(|demand| demand.answered_at(client.platform.now_ms()));
+    let account =
+        LinkedAccount { user, issuer, sub, sid, signed_in_at_ms, by_own_clock, tokens, restricted, dpop_key, step_up };
     Ok((account, dpop))
 }
 

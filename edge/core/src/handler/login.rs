@@ -1,4 +1,4 @@
-//! `GET /auth/{provider}/login?return_to=&connect=&handoff=&prompt=`: sends the browser to the provider.
+//! `GET /auth/{provider}/login?return_to=&connect=&handoff=&prompt=&step_up=`: sends the browser to the provider.
 
 use http::{HeaderMap, header};
 
@@ -24,11 +24,11 @@ use crate::{
         telemetry::{Event, Name},
     },
     session::handoff::Recipient,
-    sign_in::transaction::Transaction,
+    sign_in::{step_up::Demand, transaction::Transaction},
 };
 
 /// Begins a sign-in. Reads no other parameter: no caller can add a scope or another redirect URI (S15). A page can make the
-/// provider ask its user more, but not less.
+/// provider ask its user more, but not less. What an upstream demands of the authentication comes sealed, as `step_up`.
 pub(super) async fn login<P: Platform>(
     context: &Context<'_, P>,
     request: &Request<P::Body>,
@@ -38,7 +38,9 @@ pub(super) async fn login<P: Platform>(
     let query = Query::parse(request.query.as_deref());
     let (return_to, recipient) = destination(context.config, &query, &request.headers)?;
     let prompt = chosen_prompt(&query)?;
-    let is_connect = query.one("connect").ok().flatten().as_deref() == Some("1");
+    let demand = query.one("step_up").map_err(|_| Error::BadRequest { reason: Reason::StepUpUnsealable })?;
+    // The session's account is connected once more.
+    let is_connect = demand.is_some() || query.one("connect").ok().flatten().as_deref() == Some("1");
     match is_connect {
         true if recipient.is_some() => {
             return Err(Error::BadRequest { reason: Reason::ConnectFromOtherPage });
@@ -52,17 +54,28 @@ pub(super) async fn login<P: Platform>(
         false => {}
     }
     rate::check_sign_in(context.platform, request).await?;
-    let endpoints = cache::endpoints(context.platform, &context.memory.discovery, provider).await?;
-    let (replaces, connects) = match is_connect {
+    let connects = match is_connect {
         // A user who is not signed in learns it here, not after the provider's pages.
-        true => (None, Some(context.sessions().load(&request.headers).await?.id)),
-        // A navigation does not carry the page's session cookie. That session ends when the page redeems the new one.
-        false if recipient.is_some() => (None, None),
-        false => (context.sessions().id(&request.headers).ok().map(|id| id.handle()), None),
+        true => Some(context.sessions().load(&request.headers).await?.id),
+        false => None,
     };
-    let transaction = Transaction::begin(context.platform, return_to, replaces, connects, recipient)?;
+    let demand = match (&connects, demand) {
+        (Some(session), Some(text)) => {
+            let keys = &context.config.sessions.keys;
+            Some(Demand::open(context.platform, keys, session, provider, &text)?)
+        }
+        _ => None,
+    };
+    let endpoints = cache::endpoints(context.platform, &context.memory.discovery, provider).await?;
+    let replaces = match is_connect || recipient.is_some() {
+        // A navigation does not carry the page's session cookie. That session ends when the page redeems the new one.
+        true => None,
+        false => context.sessions().id(&request.headers).ok().map(|id| id.handle()),
+    };
+    let transaction = Transaction::begin(context.platform, return_to, replaces, connects, recipient)?.answering(demand);
+    let step_up = transaction.demand.as_ref().map(Demand::step_up);
     let client = client(context, provider, &endpoints);
-    let url = exchange::authorization_url(&client, &transaction.secrets, prompt).await?;
+    let url = exchange::authorization_url(&client, &transaction.secrets, prompt, step_up).await?;
     let mut response = Response::see_other(url.as_str());
     for cookie in transaction.cookies(context.platform, &context.config.sessions.keys, provider, &request.headers)? {
         response.add(header::SET_COOKIE, &cookie);

@@ -11,6 +11,7 @@ use super::{
     prompt::Prompt,
     protocol::{self, OAuth2Client, TokenHttpClient, TokenResult},
     provider::{ClientAuth, Kind, Provider},
+    step_up::StepUp,
     token_endpoint::{Client, Form, TokenError},
 };
 use crate::{
@@ -73,7 +74,7 @@ struct PushedResponse {
 
 /// The URL that the browser is redirected to for sign-in. If the provider supports pushed authorization requests
 /// (RFC 9126), the URL carries only a reference, and each sign-in gets a new one (S138). `asked` is the page's choice of
-/// a prompt.
+/// a prompt, `step_up` what an upstream demands of the authentication.
 ///
 /// # Errors
 /// [`Unavailable`] if the request cannot be pushed.
@@ -81,8 +82,9 @@ pub async fn authorization_url<P: Platform>(
     client: &Client<'_, P>,
     secrets: &AuthorizationSecrets,
     asked: Option<Prompt>,
+    step_up: Option<&StepUp>,
 ) -> Result<Url, Unavailable> {
-    let url = full_authorization_url(client.provider, client.endpoints, secrets, asked)?;
+    let url = full_authorization_url(client.provider, client.endpoints, secrets, asked, step_up)?;
     match &client.endpoints.pushed_authorization {
         Some(endpoint) => pushed_authorization_url(client, endpoint, &url).await,
         None => Ok(url),
@@ -95,10 +97,13 @@ fn full_authorization_url(
     endpoints: &Endpoints,
     secrets: &AuthorizationSecrets,
     asked: Option<Prompt>,
+    step_up: Option<&StepUp>,
 ) -> Result<Url, Unavailable> {
     let oauth2_client = oauth2_client(provider, endpoints)?;
     let verifier = PkceCodeVerifier::new(secrets.code_verifier.clone());
-    let max_age = provider.max_age_seconds.map(|seconds| seconds.to_string());
+    // The stricter of the two.
+    let max_age = provider.max_age_seconds.into_iter().chain(step_up.and_then(StepUp::max_age_seconds)).min();
+    let max_age = max_age.map(|seconds| seconds.to_string());
     let prompt = provider.prompt_with(asked);
     let mut request = oauth2_client
         .authorize_url(|| CsrfToken::new(secrets.state.clone()))
@@ -109,7 +114,8 @@ fn full_authorization_url(
     let audience = provider.audience.as_deref().map(|audience| ("audience", audience));
     let prompt = prompt.as_deref().map(|prompt| ("prompt", prompt));
     let resources = provider.resources().into_iter().map(|resource| ("resource", resource));
-    for (name, value) in [nonce, max_age, prompt, audience].into_iter().flatten().chain(resources) {
+    let step_up = step_up.into_iter().flat_map(StepUp::parameters);
+    for (name, value) in [nonce, max_age, prompt, audience].into_iter().flatten().chain(resources).chain(step_up) {
         request = request.add_extra_param(name, value);
     }
     Ok(request.url().0)

@@ -16,6 +16,7 @@
 //! - `assertion`: client assertions, which authenticate a client with a private key
 //! - [`dpop`]: tokens bound to a key
 //! - [`exchange`]: the authorization request and the code exchange
+//! - [`step_up`]: what an upstream demands of the user's next authentication
 //! - [`refresh`]: refreshes tokens
 //! - [`revocation`]: revokes tokens
 //! - [`jws`]: signatures of tokens that a provider issued
@@ -56,6 +57,7 @@ pub mod restriction;
 pub mod revocation;
 mod shared;
 pub mod signing_key;
+pub mod step_up;
 pub mod token_endpoint;
 pub mod userinfo;
 pub mod webhook;

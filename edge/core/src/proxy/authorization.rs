@@ -15,13 +15,25 @@ pub(crate) struct Authorization<'a> {
     token: SecretString,
     /// The key that the token is bound to (RFC 9449).
     key: Option<DpopKey>,
+    /// Whether the token is so new that some servers may not know it yet.
+    is_fresh: bool,
     nonces: &'a Nonces,
 }
 
 impl<'a> Authorization<'a> {
     /// An access token. With a key, each request carries a proof that its sender has the key.
     pub(crate) fn new(token: SecretString, key: Option<DpopKey>, nonces: &'a Nonces) -> Self {
-        Self { token, key, nonces }
+        Self { token, key, is_fresh: false, nonces }
+    }
+
+    /// The same, with a token that some servers may not know yet.
+    pub(crate) fn fresh(self) -> Self {
+        Self { is_fresh: true, ..self }
+    }
+
+    /// Whether the token is so new that some servers may not know it yet.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.is_fresh
     }
 
     /// The access token.

@@ -19,6 +19,10 @@ use crate::{
     runtime::{dependency::Dependency, platform::Platform, reason::Reason, unavailable::Unavailable},
 };
 
+/// How long to wait before a token that was minted seconds ago is sent again, each time: GitHub's servers do not all know
+/// a new token at once.
+const FRESH_TOKEN_PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(2)];
+
 /// A request to an upstream, which may be sent several times.
 pub(crate) struct Call<'a, P: Platform> {
     pub(crate) platform: &'a P,
@@ -34,7 +38,8 @@ pub(crate) struct Call<'a, P: Platform> {
 
 impl<P: Platform> Call<'_, P> {
     /// Sends the request and returns what the browser gets of the answer. `renew` replaces an authorization that the
-    /// upstream refused.
+    /// upstream refused. `step_up` is the answer if the headers of a 401 demand another authentication of the user, which
+    /// no other token meets.
     ///
     /// # Errors
     /// [`Error`]: the upstream did not answer, or its answer is not passed on.
@@ -42,6 +47,7 @@ impl<P: Platform> Call<'_, P> {
         mut self,
         mut authorization: Authorization<'a>,
         renew: impl AsyncFn(&Authorization<'a>) -> Result<Authorization<'a>, Error>,
+        step_up: impl Fn(&HeaderMap) -> Option<Error>,
     ) -> Result<Response<P::Body>, Error> {
         // Receiving the body may have taken all the time there was.
         let timeout = self.deadline.remaining_if_enough(self.platform).ok_or(Error::TooSlow)?;
@@ -49,11 +55,18 @@ impl<P: Platform> Call<'_, P> {
         // Sent again once for a nonce, and once for a token that ended early or that another request renewed meanwhile,
         // in whichever order the upstream asks for them.
         let (mut may_add_nonce, mut may_renew) = (true, true);
+        let mut pauses = FRESH_TOKEN_PAUSES.into_iter();
         while response.status == StatusCode::UNAUTHORIZED {
             if authorization.lacks_nonce(&response) {
                 if !mem::take(&mut may_add_nonce) {
                     return Err(Unavailable::new(Dependency::Upstream, "wants another nonce each time").into());
                 }
+            } else if let Some(error) = step_up(&response.headers) {
+                return Err(error);
+            } else if let Some(pause) = self.pause_before_repeat(&authorization, &mut pauses) {
+                self.wait(pause).await?;
+                // There is no newer token.
+                may_renew = false;
             } else if mem::take(&mut may_renew) {
                 authorization = renew(&authorization).await?;
             } else {
@@ -81,6 +94,27 @@ impl<P: Platform> Call<'_, P> {
                 authorization.learn_nonce(&self.url, &response.headers);
                 Ok(response)
             }
+        }
+    }
+
+    /// How long to wait before a fresh token is sent again, if there is time for that.
+    fn pause_before_repeat(
+        &self,
+        authorization: &Authorization<'_>,
+        pauses: &mut impl Iterator<Item = Duration>,
+    ) -> Option<Duration> {
+        let is_worth_it = authorization.is_fresh() && self.payload.is_replayable();
+        let pause = is_worth_it.then(|| pauses.next()).flatten()?;
+        let remaining = self.deadline.remaining_if_enough(self.platform)?;
+        // The repeat gets at least as long as the pause.
+        (remaining >= pause * 2).then_some(pause)
+    }
+
+    /// Waits, unless the client disconnects.
+    async fn wait(&self, pause: Duration) -> Result<(), Error> {
+        match select(self.platform.client_disconnected(), self.platform.sleep(pause)).await {
+            Either::Left(_) => Err(Error::ClientDisconnected),
+            Either::Right(_) => Ok(()),
         }
     }
 

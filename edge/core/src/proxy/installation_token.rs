@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use causeway_protocol::signature::KeyRing;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
@@ -37,6 +37,8 @@ const RENEWED_BEFORE_MS: u64 = 5 * 60 * 1000;
 const VALID_MS: u64 = 60 * 60 * 1000;
 /// How long a token counts as new, in milliseconds. An upstream that refuses a new token has another reason to.
 const NEW_MS: u64 = 60 * 1000;
+/// How long after it was minted a token may be unknown to some of GitHub's servers, in milliseconds.
+const FRESH_MS: u64 = 10 * 1000;
 /// How long the store may take before a token is minted instead.
 const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long one request may lead: look for a token in the store, and mint one.
@@ -64,13 +66,13 @@ impl<P: Platform> InstallationTokens<'_, P> {
         installation: &Installation,
         call_timeout: Duration,
         is_refused: bool,
-    ) -> Result<SecretString, Error> {
+    ) -> Result<InstallationToken, Error> {
         let Self { platform, cache, .. } = self;
         let key = storage_key(self.app, installation);
         let lookup = Lookup { cache, key: &key, call_ms: millis(call_timeout), is_refused };
         let look = |now_ms| lookup.in_memory(now_ms);
         let _leader = match cache.single_flight.join(*platform, Dependency::GitHub, &key, LEADER_LIMIT, look).await? {
-            Joined::Follower(found) => return found.map(|it| it.token).map_err(response_error),
+            Joined::Follower(found) => return found.map_err(response_error),
             Joined::Leader(leader) => leader,
         };
         if let Some(stored) = self.load(&key).await {
@@ -79,14 +81,14 @@ impl<P: Platform> InstallationTokens<'_, P> {
                 cache.remember(&key, stored.clone());
             }
             if is_fit {
-                return Ok(stored.token);
+                return Ok(stored);
             }
         }
         let token = match self.mint(&key, installation).await {
             Ok(minted) => Ok(minted),
             Err(error) => lookup.old_token_or(error, platform.now_ms()),
         };
-        token.map(|it| it.token).map_err(response_error)
+        token.map_err(response_error)
     }
 
     /// Has GitHub mint a token, and keeps it or the reason why there is none.
@@ -175,6 +177,12 @@ fn is_fit(token: &InstallationToken, is_refused: bool, now_ms: u64) -> bool {
     // the isolate that minted the token may have another clock.
     let is_new = token.issued_at_ms.is_some_and(|issued_at_ms| now_ms.abs_diff(issued_at_ms) < NEW_MS);
     remaining_ms(token, now_ms) > if is_new { 0 } else { RENEWED_BEFORE_MS } && (!is_refused || is_new)
+}
+
+/// Whether a token was minted only seconds ago, so that a server that refuses it may not know it yet. The difference is
+/// absolute, as above.
+pub(crate) fn is_fresh(token: &InstallationToken, now_ms: u64) -> bool {
+    token.issued_at_ms.is_some_and(|issued_at_ms| now_ms.abs_diff(issued_at_ms) < FRESH_MS)
 }
 
 fn report(platform: &impl Platform, error: &InstallationError) {
@@ -275,5 +283,16 @@ mod tests {
         {
             assert_eq!(is_fit(&token, true, now_ms), is_new, "{now_ms}");
         }
+    }
+
+    #[test]
+    fn a_token_is_fresh_for_ten_seconds_by_either_clock() {
+        let token = minted(Some(NOW_MS));
+        for (now_ms, expected) in
+            [(NOW_MS - FRESH_MS, false), (NOW_MS, true), (NOW_MS + FRESH_MS - 1, true), (NOW_MS + FRESH_MS, false)]
+        {
+            assert_eq!(is_fresh(&token, now_ms), expected, "{now_ms}");
+        }
+        assert!(!is_fresh(&minted(None), NOW_MS));
     }
 }

@@ -37,6 +37,20 @@ pub struct LinkedAccount {
     /// The private key that its tokens are bound to (DPoP, RFC 9449), as a JWK.
     #[serde(serialize_with = "exposed_option", default)]
     pub dpop_key: Option<SecretString>,
+    /// The upstream's demand that the last sign-in answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step_up: Option<AnsweredStepUp>,
+}
+
+/// An upstream's demand for another authentication, which a sign-in answered.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AnsweredStepUp {
+    /// Identifies the demand.
+    pub digest: String,
+    /// When the user signed in, in Unix milliseconds.
+    pub at_ms: u64,
+    /// How many sign-ins in a row answered demands.
+    pub in_a_row: u8,
 }
 
 impl LinkedAccount {

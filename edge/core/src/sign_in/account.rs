@@ -2,6 +2,7 @@
 //!
 //! The account that the user signed in with decides whose session it is. The other accounts only provide their tokens.
 
+use super::step_up;
 use crate::{
     error::Error,
     oauth::{
@@ -66,10 +67,12 @@ pub struct Accounts<'a, P> {
 }
 
 impl<P: Platform> Accounts<'_, P> {
-    /// Connects an account whose user has just signed in at its provider. Returns the `Set-Cookie` value of the session.
+    /// Connects an account whose user has just signed in at its provider. If an upstream demanded the sign-in, the account
+    /// must be the one that is connected already. Returns the `Set-Cookie` value of the session.
     ///
     /// # Errors
-    /// [`ChangeError`], with [`Error::OtherAccount`] for another user of the session's own provider.
+    /// [`ChangeError`], with [`Error::OtherAccount`] for another user of the session's own provider, or another user than
+    /// an upstream demanded.
     pub async fn connect(
         &self,
         id: SessionId,
@@ -81,7 +84,13 @@ impl<P: Platform> Accounts<'_, P> {
             if record.provider == provider.id && record.user.subject != account.user.subject {
                 return Err(Error::OtherAccount);
             }
-            Ok(record.accounts.insert(provider.id.clone(), account.clone()))
+            let mut account = account.clone();
+            if let Some(answered) = &mut account.step_up {
+                let former = record.accounts.get(&provider.id);
+                let former = former.filter(|former| former.user.subject == account.user.subject);
+                step_up::follow(answered, former.ok_or(Error::OtherAccount)?.step_up.as_ref());
+            }
+            Ok(record.accounts.insert(provider.id.clone(), account))
         };
         let (replaced, session) = self.change(session, insert).await?;
         // Only if another account of the provider took its place.

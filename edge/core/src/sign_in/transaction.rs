@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
+use super::step_up::Demand;
 use crate::{
     http::{
         cookie::{self, Found, PREFIX, SameSite},
@@ -52,6 +53,9 @@ pub struct Transaction {
     pub connects: Option<SessionId>,
     /// The page of another site that gets the session instead of a cookie being set here.
     pub recipient: Option<Recipient>,
+    /// The upstream's demand that this sign-in answers. Only with [`Self::connects`].
+    #[serde(default)]
+    pub demand: Option<Demand>,
 }
 
 impl Transaction {
@@ -73,7 +77,22 @@ impl Transaction {
             replaces,
             connects,
             recipient,
+            demand: None,
         })
+    }
+
+    /// Begins another authentication of a session's account, which an upstream demands.
+    ///
+    /// # Errors
+    /// [`Unavailable`] without randomness.
+    pub fn begin_step_up(
+        platform: &impl Platform,
+        return_to: ReturnTo,
+        session: SessionId,
+        demand: Demand,
+    ) -> Result<Self, Unavailable> {
+        let transaction = Self::begin(platform, return_to, None, Some(session), None)?;
+        Ok(Self { demand: Some(demand), ..transaction })
     }
 
     /// The `Set-Cookie` values that store it in the browser and drop the oldest ones beyond [`MAX_PARALLEL`].

@@ -2,11 +2,15 @@
 
 use std::{cell::Cell, rc::Rc};
 
-use causeway_core::testing::{
-    entra::KEY,
-    openid::parts,
-    platform::{Answer, Sent},
-    run::run_all,
+use causeway_core::{
+    http::web::Response,
+    testing::{
+        body::InMemoryBody,
+        entra::KEY,
+        openid::parts,
+        platform::{Answer, Sent},
+        run::run_all,
+    },
 };
 use futures_util::future::LocalBoxFuture;
 use http::{Method, StatusCode};
@@ -60,6 +64,14 @@ fn at_app(lives_seconds: i64, instead: Option<Answer>) -> (Browser, Rc<Cell<u32>
     (browser, minted)
 }
 
+/// Calls the service while time passes: the edge may pause before it sends a new token again.
+fn call_over_time(browser: &Browser) -> Response<InMemoryBody> {
+    let headers = [("x-csrf", "1"), ("origin", "https://edge.example")];
+    let request = browser.request(Method::GET, "/bff/docs/x", &headers, "");
+    let call: LocalBoxFuture<'_, _> = Box::pin(browser.edge.handle(&browser.platform, request));
+    run_all(&browser.platform, vec![call]).pop().unwrap()
+}
+
 #[test]
 fn app_service_is_called_with_the_app_token_which_is_stored_sealed() {
     let (browser, minted) = at_app(3600, None);
@@ -80,7 +92,7 @@ fn app_service_is_called_with_the_app_token_which_is_stored_sealed() {
     // It is not used in its last five minutes. A new token that is rejected is replaced after a minute.
     let pass = |seconds: u64| browser.platform.now_ms.set(browser.platform.now_ms.get() + seconds * 1000);
     pass(3600 - 299);
-    assert_eq!(code(&browser.script(Method::GET, "/bff/docs/x", "")), "bad-gateway");
+    assert_eq!(code(&call_over_time(&browser)), "bad-gateway");
     assert_eq!(minted.get(), 3);
     pass(60);
     assert_eq!(browser.script(Method::GET, "/bff/docs/x", "").status, StatusCode::OK);
@@ -271,7 +283,7 @@ fn at_clock(
 fn s117_always_rejected_token_is_replaced_once_a_minute_despite_clock_skew() {
     for minutes in CLOCKS {
         let (browser, minted, pass) = at_clock(minutes, |_| true);
-        let call = |browser: &Browser| code(&browser.script(Method::GET, "/bff/docs/x", ""));
+        let call = |browser: &Browser| code(&call_over_time(browser));
         for _ in 0..10 {
             assert_eq!(call(&browser), "bad-gateway");
         }
@@ -289,6 +301,45 @@ fn s117_always_rejected_token_is_replaced_once_a_minute_despite_clock_skew() {
 }
 
 #[test]
+fn new_token_that_the_api_does_not_know_yet_is_sent_again_after_a_pause() {
+    for (age_seconds, refusals, status, sends, waited_ms) in [
+        (0, 1, StatusCode::OK, 2, 1000),
+        (0, 2, StatusCode::OK, 3, 3000),
+        (9, 1, StatusCode::OK, 2, 1000),
+        (0, 9, StatusCode::BAD_GATEWAY, 3, 3000),
+        // Then the API has another reason.
+        (10, 9, StatusCode::BAD_GATEWAY, 2, 0),
+    ] {
+        let left = Rc::new(Cell::new(0_u32));
+        let refusing = Rc::clone(&left);
+        let refuses = move |_: &str| refusing.replace(refusing.get().saturating_sub(1)) > 0;
+        let (browser, minted, pass) = at_clock(0, refuses);
+        assert_eq!(browser.script(Method::GET, "/bff/docs/x", "").status, StatusCode::OK);
+        pass(&browser, age_seconds);
+        left.set(refusals);
+        let began_ms = browser.platform.now_ms.get();
+        let case = format!("{age_seconds} s old, refused {refusals} times");
+        assert_eq!(call_over_time(&browser).status, status, "{case}");
+        assert_eq!(browser.platform.now_ms.get() - began_ms, waited_ms, "{case}");
+        assert_eq!((browser.sent_to(API).len() - 1, minted.get()), (sends, 1), "{case}");
+    }
+}
+
+#[test]
+fn new_token_is_not_sent_again_without_the_time_for_a_pause() {
+    let services = SERVICES.replace("\"name\":\"docs\"", "\"name\":\"docs\",\"timeout_seconds\":1");
+    let mut settings = app_settings();
+    settings[0].1 = services;
+    let browser = Browser::configured(&borrowed(&settings), |sent| match sent.url.as_str() {
+        MINT => answer(201, &json!({"token": "ghs_1", "expires_at": "2027-01-15T09:00:00Z"})),
+        API => answer(401, &json!({})),
+        _ => github(sent),
+    });
+    browser.sign_in();
+    assert_eq!(code(&browser.script(Method::GET, "/bff/docs/x", "")), "bad-gateway");
+}
+
+#[test]
 fn clock_skew_beyond_githubs_limit_is_reported() {
     for minutes in [-6, 6] {
         let (browser, minted, _) = at_clock(minutes, |_| false);
@@ -302,7 +353,7 @@ fn clock_skew_beyond_githubs_limit_is_reported() {
 fn s117_revoked_token_is_replaced_at_once_despite_clock_skew() {
     for minutes in CLOCKS {
         let (browser, minted, pass) = at_clock(minutes, |authorization| authorization == "Bearer ghs_1");
-        browser.script(Method::GET, "/bff/docs/x", "");
+        call_over_time(&browser);
         pass(&browser, 90);
         assert_eq!(browser.script(Method::GET, "/bff/docs/x", "").status, StatusCode::OK, "{minutes} min");
         assert_eq!(minted.get(), 2, "{minutes} min");

@@ -31,6 +31,7 @@ mod restriction;
 mod session;
 mod sign_in;
 mod sign_in_openid;
+mod step_up;
 mod stream;
 mod surface;
 mod telemetry;
