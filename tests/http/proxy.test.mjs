@@ -100,6 +100,46 @@ describe('a request body', () => {
   });
 });
 
+describe('what a rule marks as navigable', () => {
+  const path = '/bff/files/shown/page';
+  const image = {
+    'X-CSRF': undefined,
+    Origin: undefined,
+    Referer: `${stack.hostOrigin}/`,
+    'Sec-Fetch-Mode': 'no-cors',
+    'Sec-Fetch-Dest': 'image',
+  };
+
+  test('S164: is downloaded by a link and shown by an image of a host page, without rights of the edge', async () => {
+    const { browser } = await user('github', 'ada');
+    for (const answer of [await browser.visit(path), await browser.call(path, { headers: image })]) {
+      assert.equal(answer.status, 200, answer.text);
+      assert.equal(answer.headers['content-disposition'], 'attachment; filename="page.html"');
+      assert.match(String(answer.headers['content-security-policy']), /^sandbox; default-src 'none';/);
+      assert.equal(answer.headers['cross-origin-resource-policy'], 'same-site');
+      assert.equal(answer.headers['x-content-type-options'], 'nosniff');
+    }
+    const read = await browser.call(path);
+    assert.equal(read.headers['content-disposition'], 'inline; filename="page.html"', 'a script gets it unchanged');
+  });
+
+  test('S164: is not sent to other sites, nor without Fetch Metadata', async () => {
+    const { browser } = await user('github', 'ada');
+    const before = api.calls.length;
+    for (const headers of [
+      { ...image, 'Sec-Fetch-Site': 'cross-site' },
+      { ...image, 'Sec-Fetch-Site': undefined },
+      { ...image, 'Sec-Fetch-Site': 'none' },
+      { ...image, 'Sec-Fetch-Dest': 'script' },
+      { ...image, 'Sec-Fetch-Mode': undefined, 'Sec-Fetch-Dest': undefined },
+      { ...image, Referer: undefined },
+    ])
+      assertProblem(await browser.call(path, { headers }), 403);
+    assertProblem(await browser.call('/bff/files/get', { headers: image }), 403);
+    assert.equal(api.calls.length, before);
+  });
+});
+
 describe('an answer of an API', () => {
   test('S105: that does not begin or stalls is given up', async () => {
     const { browser } = await user('github', 'ada');

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { github, graph, stack, user } from './stack.mjs';
+import { assertProblem } from '../support/problem.mjs';
+import { authorizeAt, signedIn } from '../support/sign-in.mjs';
+import { api, github, graph, stack, user } from './stack.mjs';
 
 test('the page reads its user from GitHub without holding a token', async () => {
   const { browser } = await user('github', 'ada');
@@ -60,4 +62,44 @@ test('an API whose provider the user has not signed in with answers that a sign-
   assert.equal(answer.status, 401);
   assert.match(answer.headers['content-type'] ?? '', /^application\/problem\+json/);
   assert.equal((await browser.session()).authenticated, true, stack.state);
+});
+
+test('an API that demands claims of the sign-in gets one sign-in with exactly these claims', async () => {
+  const { browser } = await signedIn(stack, 'entra', 'grace');
+  const claims = '{"access_token":{"acrs":{"essential":true,"value":"c1"}}}';
+  const challenge = `Bearer error="insufficient_claims", claims="${Buffer.from(claims).toString('base64')}"`;
+  const path = `/bff/claims/challenged?${new URLSearchParams({ challenge })}`;
+  const before = api.callsTo(path.slice('/bff/claims'.length)).length;
+  const needed = await browser.call(path);
+  assert.equal(needed.status, 401, needed.text);
+  const { code, provider, step_up } = JSON.parse(needed.text);
+  assert.deepEqual([code, provider], ['step-up-needed', 'entra']);
+  assert.equal(api.callsTo(path.slice('/bff/claims'.length)).length, before + 1, 'the call is not repeated');
+  const { authorize, callback } = await authorizeAt(browser, 'entra', 'grace', '/', { step_up });
+  assert.equal(authorize.searchParams.get('claims'), claims);
+  const finished = await browser.visit(callback);
+  assert.equal(finished.status, 303, finished.text);
+  assert.equal(assertProblem(await browser.call(path), 403).code, 'step-up-in-vain');
+  assert.equal((await browser.call('/bff/claims/get')).status, 200, 'the session goes on');
+});
+
+test('a page can neither change nor invent what a sign-in demands', async () => {
+  const { browser } = await signedIn(stack, 'entra', 'grace');
+  const challenge = 'Bearer error="insufficient_user_authentication", acr_values="phr", max_age="0"';
+  const needed = await browser.call(`/bff/claims/challenged?${new URLSearchParams({ challenge })}`);
+  const { step_up } = JSON.parse(needed.text);
+  const begun = await browser.visit(`/auth/entra/login?${new URLSearchParams({ step_up, acr_values: 'low' })}`);
+  const { searchParams } = new URL(begun.headers.location ?? '');
+  assert.deepEqual([searchParams.getAll('acr_values'), searchParams.get('max_age')], [['phr'], '0']);
+  for (const [provider, value] of /** @type {const} */ ([
+    ['entra', '{"access_token":{"acrs":null}}'],
+    ['entra', `${step_up.slice(0, -4)}AAAA`],
+    ['github', step_up],
+  ])) {
+    const answer = await browser.visit(`/auth/${provider}/login?${new URLSearchParams({ step_up: value })}`);
+    assert.equal(answer.status, 400, `${provider}: ${answer.text}`);
+    assert.equal(answer.headers.location, undefined);
+  }
+  const { browser: other } = await signedIn(stack, 'entra', 'grace');
+  assert.equal((await other.visit(`/auth/entra/login?${new URLSearchParams({ step_up })}`)).status, 400);
 });

@@ -15,6 +15,10 @@ const services = [
   { ...service, name: 'api', body_limit_kib: API_BODY_LIMIT_KIB, timeout_seconds: API_TIMEOUT_SECONDS },
   // The same API with limits so high that no test reaches them: what ends early there has another cause.
   { ...service, name: 'patient', body_limit_kib: 100 * 1024, timeout_seconds: 60 },
+  // The same API for links and images.
+  { ...service, name: 'files', allow: ['GET /shown/* navigable', 'GET /get'] },
+  // The same API for users of a provider that can be asked for claims.
+  { ...service, name: 'claims', provider: 'entra', allow: ['GET /*'] },
 ];
 
 export const { stack, github, graph, deliveries } = await startStack(

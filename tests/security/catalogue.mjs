@@ -137,6 +137,7 @@ export const CATALOGUE = Object.freeze({
   S155: 'embedded mode',
   S158: 'answer of a foreign issuer clears nothing',
   S160: 'prefetches by older headers begin no sign-in',
+  S164: 'requests without the CSRF header for what a rule marks as navigable',
 });
 
 /** @param {string} ids */

@@ -175,6 +175,14 @@ function answer(call, outgoing) {
       outgoing.writeHead(status, HOSTILE_HEADERS);
       outgoing.end(status === 304 ? undefined : 'hostile');
       return;
+    case 'shown':
+      outgoing.writeHead(200, { 'Content-Type': 'text/html', 'Content-Disposition': 'inline; filename="page.html"' });
+      outgoing.end('<script>document.title</script>');
+      return;
+    case 'challenged':
+      outgoing.writeHead(401, { 'WWW-Authenticate': url.searchParams.get('challenge') ?? 'Bearer' });
+      outgoing.end();
+      return;
     case 'gzip':
       outgoing.writeHead(200, { 'Content-Encoding': 'gzip', 'Content-Type': 'text/plain' });
       outgoing.end(Buffer.from('H4sIAAAAAAAAA0tMTAQA8oWqPwMAAAA=', 'base64'));

@@ -472,4 +472,74 @@ export const cases = [
     );
     assert.ok(beacon.status === 403);
   }),
+  asUser(
+    'S164',
+    'image, form, script, frame or prefetch, or no Fetch Metadata, where links and images need no CSRF header',
+    async (bff, browser) => {
+      const { prefix, family, navigable } = bff.profile.api;
+      const target = `${prefix}${bff.needs(navigable, 'API that links and images may request')}/1`;
+      /** @param {string} mode @param {string} dest @param {string | string[] | undefined} site */
+      const fetched = (mode, dest, site = 'same-origin') => ({
+        ...bff.withoutCsrf,
+        Origin: undefined,
+        'Sec-Fetch-Site': site,
+        'Sec-Fetch-Mode': mode,
+        'Sec-Fetch-Dest': dest,
+      });
+      const image = fetched('no-cors', 'image');
+      const link = { ...fetched('navigate', 'document'), 'Sec-Fetch-User': '?1' };
+      const sites = ['cross-site', 'same-site', 'none', 'SAME-ORIGIN', '', ['same-origin', 'cross-site']];
+      const host = bff.running?.hostOrigin;
+      for (const [why, headers] of /** @type {[string, Sent['headers']][]} */ ([
+        ...sites.flatMap((site) => [
+          [`an image, ${site}`, { ...image, 'Sec-Fetch-Site': site }],
+          [`a link or a form, ${site}`, { ...link, 'Sec-Fetch-Site': site }],
+        ]),
+        ['a page that is not on the list', { ...image, 'Sec-Fetch-Site': 'same-site', Referer: `${EVIL}/` }],
+        ['a listed page by way of another site', { ...link, 'Sec-Fetch-Site': 'cross-site', Referer: `${host}/` }],
+        ['another origin', { ...image, Origin: EVIL }],
+        [
+          'no Fetch Metadata',
+          { ...image, 'Sec-Fetch-Site': undefined, 'Sec-Fetch-Mode': undefined, 'Sec-Fetch-Dest': undefined },
+        ],
+        ['no site', { ...image, 'Sec-Fetch-Site': undefined }],
+        ['no mode', { ...image, 'Sec-Fetch-Mode': undefined }],
+        ['no destination', { ...image, 'Sec-Fetch-Dest': undefined }],
+        ...['script', 'style', 'object', 'embed', 'font', 'worker', 'serviceworker', 'empty'].map((dest) => [
+          `a ${dest}`,
+          fetched('no-cors', dest),
+        ]),
+        ...['iframe', 'frame', 'embed', 'object', 'fencedframe'].map((dest) => [
+          `navigation in ${dest}`,
+          fetched('navigate', dest),
+        ]),
+        ['a script that may read the answer', fetched('cors', 'empty')],
+        ['an image that a script may read', fetched('cors', 'image')],
+        ['a navigation without its user', { ...link, 'Sec-Fetch-User': '?0' }],
+        ['a prefetch', { ...link, 'Sec-Purpose': 'prefetch' }],
+      ]))
+        await assertForbidden(bff, browser, target, { headers }, why);
+      for (const method of ['POST', 'PUT', 'DELETE'])
+        await assertForbidden(bff, browser, target, { method, headers: link }, `a form by ${method}`);
+      for (const other of [`${prefix}${family}/1`, `${prefix}${bff.profile.api.own}`])
+        await assertForbidden(bff, browser, other, { headers: link }, 'a link to what no rule marks');
+      // A page of the API must not run with the rights of the BFF's origin.
+      bff.upstream.answer = () => ({
+        headers: {
+          'content-type': 'text/html',
+          'content-disposition': 'inline; filename="page.html"',
+          'content-security-policy': 'default-src *',
+        },
+        body: '<script>document.cookie</script>',
+      });
+      for (const headers of [link, image]) {
+        const answer = await browser.call(target, { headers });
+        assert.equal(answer.status, 200, answer.text);
+        assert.equal(answer.headers['content-disposition'], 'attachment; filename="page.html"');
+        assert.match(String(answer.headers['content-security-policy']), /^sandbox; default-src 'none';/);
+        assert.equal(answer.headers['x-content-type-options'], 'nosniff');
+        assert.match(String(answer.headers['cache-control']), /no-store/);
+      }
+    },
+  ),
 ];

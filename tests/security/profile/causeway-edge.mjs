@@ -95,7 +95,11 @@ function services(upstream, otherUpstream) {
         body_limit_kib: limitedApi.bodyLimitKib,
         timeout_seconds: limitedApi.timeoutSeconds,
       }),
-      allow: [`GET ${own}`, ...['GET', 'POST', 'PUT', 'PATCH', 'DELETE'].map((method) => `${method} ${api.family}/*`)],
+      allow: [
+        `GET ${own}`,
+        ...['GET', 'POST', 'PUT', 'PATCH', 'DELETE'].map((method) => `${method} ${api.family}/*`),
+        `GET ${api.navigable}/* navigable`,
+      ],
     })),
     ...restrictedApis.map(({ prefix, provider: id, own, token }, index) => ({
       name: prefix.replace('/bff/', ''),

@@ -96,7 +96,7 @@ export const path = {
 
 /**
  * An API behind the BFF, with paths as its stub sees them. Below `prefix`, the rules allow `GET own` and all methods
- * below `family`, but not `secret`.
+ * below `family`, but not `secret`. Links and images may request what is below `navigable`.
  */
 export const api = {
   prefix: '/bff/corp',
@@ -104,6 +104,7 @@ export const api = {
   own: '/v1.0/me',
   family: '/files',
   secret: '/admin/secret',
+  navigable: '/pictures',
 };
 /**
  * Whether an answer asks for a new sign-in with the API's provider, while the session goes on.
