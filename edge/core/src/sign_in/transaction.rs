@@ -81,18 +81,10 @@ impl Transaction {
         })
     }
 
-    /// Begins another authentication of a session's account, which an upstream demands.
-    ///
-    /// # Errors
-    /// [`Unavailable`] without randomness.
-    pub fn begin_step_up(
-        platform: &impl Platform,
-        return_to: ReturnTo,
-        session: SessionId,
-        demand: Demand,
-    ) -> Result<Self, Unavailable> {
-        let transaction = Self::begin(platform, return_to, None, Some(session), None)?;
-        Ok(Self { demand: Some(demand), ..transaction })
+    /// The same, in answer to an upstream's demand.
+    #[must_use]
+    pub fn answering(self, demand: Option<Demand>) -> Self {
+        Self { demand, ..self }
     }
 
     /// The `Set-Cookie` values that store it in the browser and drop the oldest ones beyond [`MAX_PARALLEL`].

@@ -65,9 +65,9 @@ fn at_app(lives_seconds: i64, instead: Option<Answer>) -> (Browser, Rc<Cell<u32>
 }
 
 /// Calls the service while time passes: the edge may pause before it sends a new token again.
-fn call_over_time(browser: &Browser) -> Response<InMemoryBody> {
+fn call_over_time(browser: &Browser, service: &str) -> Response<InMemoryBody> {
     let headers = [("x-csrf", "1"), ("origin", "https://edge.example")];
-    let request = browser.request(Method::GET, "/bff/docs/x", &headers, "");
+    let request = browser.request(Method::GET, &format!("/bff/{service}/x"), &headers, "");
     let call: LocalBoxFuture<'_, _> = Box::pin(browser.edge.handle(&browser.platform, request));
     run_all(&browser.platform, vec![call]).pop().unwrap()
 }
@@ -92,7 +92,7 @@ fn app_service_is_called_with_the_app_token_which_is_stored_sealed() {
     // It is not used in its last five minutes. A new token that is rejected is replaced after a minute.
     let pass = |seconds: u64| browser.platform.now_ms.set(browser.platform.now_ms.get() + seconds * 1000);
     pass(3600 - 299);
-    assert_eq!(code(&call_over_time(&browser)), "bad-gateway");
+    assert_eq!(code(&call_over_time(&browser, "docs")), "bad-gateway");
     assert_eq!(minted.get(), 3);
     pass(60);
     assert_eq!(browser.script(Method::GET, "/bff/docs/x", "").status, StatusCode::OK);
@@ -212,7 +212,7 @@ fn s72_token_stored_under_another_key_does_not_open() {
     kv.insert(other, first);
     drop(kv);
     let browser = browser.at_another_edge(&borrowed(&app_settings()));
-    browser.script(Method::GET, "/bff/notes/x", "");
+    call_over_time(&browser, "notes");
     assert_eq!(
         minted.get(),
         3,
@@ -283,7 +283,7 @@ fn at_clock(
 fn s117_always_rejected_token_is_replaced_once_a_minute_despite_clock_skew() {
     for minutes in CLOCKS {
         let (browser, minted, pass) = at_clock(minutes, |_| true);
-        let call = |browser: &Browser| code(&call_over_time(browser));
+        let call = |browser: &Browser| code(&call_over_time(browser, "docs"));
         for _ in 0..10 {
             assert_eq!(call(&browser), "bad-gateway");
         }
@@ -319,7 +319,7 @@ fn new_token_that_the_api_does_not_know_yet_is_sent_again_after_a_pause() {
         left.set(refusals);
         let began_ms = browser.platform.now_ms.get();
         let case = format!("{age_seconds} s old, refused {refusals} times");
-        assert_eq!(call_over_time(&browser).status, status, "{case}");
+        assert_eq!(call_over_time(&browser, "docs").status, status, "{case}");
         assert_eq!(browser.platform.now_ms.get() - began_ms, waited_ms, "{case}");
         assert_eq!((browser.sent_to(API).len() - 1, minted.get()), (sends, 1), "{case}");
     }
@@ -353,7 +353,7 @@ fn clock_skew_beyond_githubs_limit_is_reported() {
 fn s117_revoked_token_is_replaced_at_once_despite_clock_skew() {
     for minutes in CLOCKS {
         let (browser, minted, pass) = at_clock(minutes, |authorization| authorization == "Bearer ghs_1");
-        call_over_time(&browser);
+        call_over_time(&browser, "docs");
         pass(&browser, 90);
         assert_eq!(browser.script(Method::GET, "/bff/docs/x", "").status, StatusCode::OK, "{minutes} min");
         assert_eq!(minted.get(), 2, "{minutes} min");

@@ -200,8 +200,10 @@ fn page_can_neither_invent_nor_borrow_a_demand() {
         assert_eq!(response.status, StatusCode::BAD_REQUEST, "{target}");
         assert!(!response.headers.contains_key("location") && !response.headers.contains_key("set-cookie"));
     }
-    let other = Stage::signed_in(&claims(CLAIMS));
-    assert_eq!(other.begin(&login).status, StatusCode::BAD_REQUEST, "the demand of another session");
+    let cookies = stage.browser.swap(Vec::new());
+    stage.browser.sign_in_at(&stage.corp);
+    assert_eq!(stage.begin(&login).status, StatusCode::BAD_REQUEST, "the demand of another session");
+    stage.browser.swap(cookies);
     for parameter in ["claims", "acr_values", "max_age"] {
         let parameters = asked(&stage.begin(&format!("{login}&{parameter}=invented")));
         assert_eq!(parameters.get(parameter).map(String::as_str), (parameter == "claims").then_some(CLAIMS));

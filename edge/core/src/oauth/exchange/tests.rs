@@ -1,6 +1,7 @@
 use std::{cell::Cell, collections::BTreeMap};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use http::{HeaderValue, header};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -32,7 +33,7 @@ fn m2_authorization_request_asks_for_a_code_with_pkce_and_nothing_else() {
     let entry = json!({"max_age_seconds": 600, "audience": "https://api.corp.example"});
     let fixture = ProviderFixture::new(entry, json!({PAR_ENDPOINT: null}), no_response);
     let secrets = secrets(&fixture);
-    let url = run(authorization_url(&fixture.client(), &secrets, None)).unwrap();
+    let url = run(authorization_url(&fixture.client(), &secrets, None, None)).unwrap();
     let challenge = BASE64.encode(Sha256::digest(&secrets.code_verifier));
     let expected = [
         ("response_type", "code"),
@@ -56,7 +57,7 @@ fn m2_authorization_request_asks_for_a_code_with_pkce_and_nothing_else() {
 fn configured_prompt_is_sent_in_the_authorization_request() {
     let entry = json!({"scopes": ["openid", "offline_access"], "prompt": "consent"});
     let fixture = ProviderFixture::new(entry, json!({PAR_ENDPOINT: null}), no_response);
-    let url = run(authorization_url(&fixture.client(), &secrets(&fixture), None)).unwrap();
+    let url = run(authorization_url(&fixture.client(), &secrets(&fixture), None, None)).unwrap();
     assert_eq!(query(&url)["prompt"], "consent");
     assert_eq!(query(&url)["scope"], "openid offline_access");
 }
@@ -72,7 +73,7 @@ fn page_prompt_is_added_to_the_configured_one() {
     ] {
         let entry = configured.map_or(json!({}), |prompt| json!({"prompt": prompt}));
         let fixture = ProviderFixture::new(entry, json!({PAR_ENDPOINT: null}), no_response);
-        let url = run(authorization_url(&fixture.client(), &secrets(&fixture), asked)).unwrap();
+        let url = run(authorization_url(&fixture.client(), &secrets(&fixture), asked, None)).unwrap();
         assert_eq!(query(&url)["prompt"], openid);
         let config = config_with(json!({"ENTRA_PROMPT": configured}));
         assert_eq!(config.provider("entra").unwrap().prompt_with(asked).as_deref(), Some(entra));
@@ -80,9 +81,24 @@ fn page_prompt_is_added_to_the_configured_one() {
 }
 
 #[test]
+fn an_upstreams_demand_is_sent_in_the_authorization_request() {
+    let challenge = r#"Bearer error="insufficient_user_authentication", acr_values="phr", max_age="AGE""#;
+    for (configured, demanded, expected) in
+        [(Value::Null, "60", "60"), (json!(600), "60", "60"), (json!(30), "60", "30")]
+    {
+        let entry = json!({"max_age_seconds": configured});
+        let fixture = ProviderFixture::new(entry, json!({PAR_ENDPOINT: null}), no_response);
+        let challenge = HeaderValue::from_str(&challenge.replace("AGE", demanded)).unwrap();
+        let step_up = StepUp::of_challenge(&[(header::WWW_AUTHENTICATE, challenge)].into_iter().collect()).unwrap();
+        let url = run(authorization_url(&fixture.client(), &secrets(&fixture), None, Some(&step_up))).unwrap();
+        assert_eq!((query(&url)["acr_values"].as_str(), query(&url)["max_age"].as_str()), ("phr", expected));
+    }
+}
+
+#[test]
 fn github_authorization_request_has_no_nonce() {
     let fixture = ProviderFixture::for_provider("github", config_with(json!({})), json!({}), no_response);
-    let url = run(authorization_url(&fixture.client(), &secrets(&fixture), None)).unwrap();
+    let url = run(authorization_url(&fixture.client(), &secrets(&fixture), None, None)).unwrap();
     assert!(!query(&url).contains_key("nonce"));
     assert_eq!(query(&url)["code_challenge_method"], "S256");
 }
@@ -97,7 +113,7 @@ fn s138_m51_each_sign_in_pushes_a_new_request_and_the_url_carries_only_its_refer
         });
         for n in 1..=2 {
             let secrets = secrets(&fixture);
-            let url = run(authorization_url(&fixture.client(), &secrets, None)).unwrap();
+            let url = run(authorization_url(&fixture.client(), &secrets, None, None)).unwrap();
             assert_eq!(
                 query(&url),
                 [("client_id", "corp-client"), ("request_uri", &format!("urn:r:{n}"))]
@@ -127,7 +143,7 @@ fn query_of_the_authorization_endpoint_is_kept_and_not_pushed() {
             Some(json_answer(201, json!({"request_uri": "urn:r", "expires_in": 60})))
         });
         let secrets = secrets(&fixture);
-        let url = run(authorization_url(&fixture.client(), &secrets, None)).unwrap();
+        let url = run(authorization_url(&fixture.client(), &secrets, None, None)).unwrap();
         assert!(url.as_str().starts_with(&format!("{endpoint}&")), "{url}");
         if is_pushed {
             let sent = fixture.sent();
@@ -150,7 +166,7 @@ fn failed_push_does_not_fall_back_to_the_browser() {
         Some((503, vec![], String::new())),
     ] {
         let fixture = ProviderFixture::new(json!({}), json!({}), move |_| answer.clone());
-        assert!(run(authorization_url(&fixture.client(), &secrets(&fixture), None)).is_err());
+        assert!(run(authorization_url(&fixture.client(), &secrets(&fixture), None, None)).is_err());
     }
 }
 

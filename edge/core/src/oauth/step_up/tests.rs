@@ -1,5 +1,6 @@
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use http::HeaderValue;
+use proptest::prelude::*;
 
 use super::*;
 
@@ -131,4 +132,19 @@ fn each_demand_of_each_service_has_its_own_digest() {
     let digests: std::collections::HashSet<_> =
         demands.iter().flat_map(|it| [it.digest("a"), it.digest("b")]).collect();
     assert_eq!(digests.len(), 8);
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_challenges_do_not_panic(start in "(Bearer error=\"?insufficient_(claims|user_authentication)\"?)?", rest in "[ -~\t]{0,120}") {
+        let _ = of(&[&format!("{start}{rest}")]);
+    }
+
+    #[test]
+    fn every_demand_is_bounded_and_of_the_documented_form(json in "\\{\"access_token\":\\{\"acrs\":[ -~]{0,60}\\}\\}") {
+        if let Some(step_up) = of(&[&claims_challenge(&json)]) {
+            prop_assert!(serde_json::from_str::<Value>(&json).unwrap()["access_token"]["acrs"].as_str().is_none());
+            prop_assert_eq!(step_up.parameters().collect::<Vec<_>>(), [("claims", json.as_str())]);
+        }
+    }
 }
