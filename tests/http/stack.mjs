@@ -15,6 +15,14 @@ const services = [
   { ...service, name: 'api', body_limit_kib: API_BODY_LIMIT_KIB, timeout_seconds: API_TIMEOUT_SECONDS },
   // The same API with limits so high that no test reaches them: what ends early there has another cause.
   { ...service, name: 'patient', body_limit_kib: 100 * 1024, timeout_seconds: 60 },
+  // The same API by narrower rules, with the settings of a service that others lack.
+  {
+    ...service,
+    name: 'shop',
+    allow: ['GET /items/*', 'POST /items/*', 'GET /jobs/'],
+    request_headers: ['ConsistencyLevel', 'Prefer', 'X-GitHub-Api-Version'],
+    refuse_method_override: true,
+  },
 ];
 
 export const { stack, github, graph, deliveries } = await startStack(
