@@ -2,8 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { gunzipSync } from 'node:zlib';
 
-import { HOSTILE_HEADERS } from '../support/api.mjs';
+import { COMPRESSED_TEXT, HOSTILE_HEADERS } from '../support/api.mjs';
+import { sendRecorded } from '../support/record.mjs';
 import { RUNTIME_DIFFERENCES } from '../support/runtime-difference.mjs';
 import { assertProblem } from '../support/problem.mjs';
 import { target } from '../support/stack.mjs';
@@ -149,10 +151,72 @@ describe('an answer of an API', () => {
     await assert.rejects(browser.call('/bff/api/silent'), 'an aborted answer must not look complete');
   });
 
-  test('S105: with a content encoding that was not asked for is not forwarded', async () => {
+  test('S105: with a content encoding that was not asked for is forwarded as it is', async () => {
     const { browser } = await user('github', 'ada');
-    assertProblem(await browser.call('/bff/api/gzip', { headers: { 'Accept-Encoding': 'gzip, br' } }), 502);
+    const headers = { ...browser.scriptHeaders(), Cookie: browser.cookieHeader, 'Accept-Encoding': 'gzip' };
+    const incoming = await sendRecorded(stack.edgeOrigin, '/bff/api/gzip', { headers });
+    /** @type {Buffer[]} */
+    const chunks = [];
+    for await (const chunk of incoming) chunks.push(chunk);
+    assert.equal(incoming.statusCode, 200);
+    assert.equal(incoming.headers['content-encoding'], 'gzip');
+    assert.equal(gunzipSync(Buffer.concat(chunks)).toString(), COMPRESSED_TEXT);
     assert.ok(['identity', undefined].includes(api.callsTo('/gzip')[0]?.headers['accept-encoding']));
+  });
+
+  test('S163: names addresses at the edge, or none', async () => {
+    const { browser } = await user('github', 'ada');
+    const base = `${api.origin}/base`;
+    for (const [status, name, sent, expected] of /** @type {const} */ ([
+      [201, 'location', `${base}/items/9`, '/bff/shop/items/9'],
+      [201, 'location', '/base/items/9/', '/bff/shop/items/9/'],
+      [202, 'location', '9', '/bff/shop/items/9'],
+      [202, 'operation-location', `${base}/jobs/9?v=1`, '/bff/shop/jobs/9?v=1'],
+      [202, 'azure-asyncoperation', `${base}/jobs/9`, '/bff/shop/jobs/9'],
+      [200, 'link', '</base/items?page=2>; rel="next"', '</bff/shop/items?page=2>; rel="next"'],
+      [
+        200,
+        'link',
+        `<${base}/items?page=2>; rel="next", <//evil.example/>; rel="last"`,
+        '</bff/shop/items?page=2>; rel="next"',
+      ],
+      [200, 'location', `${base}/items/9`, undefined],
+      [201, 'location', 'https://evil.example/base/items/9', undefined],
+      [201, 'location', '/other/items/9', undefined],
+      [202, 'operation-location', base.replace('//', '//a:b@') + '/jobs/9', undefined],
+      [202, 'azure-asyncoperation', base.replace('http:', 'https:') + '/jobs/9', undefined],
+      [200, 'link', '<//evil.example/base/items?page=2>; rel="next"', undefined],
+    ])) {
+      const query = new URLSearchParams({ status: String(status), [name]: sent });
+      const answer = await browser.call(`/bff/shop/items/7?${query}`);
+      assert.equal(answer.status, status, sent);
+      assert.equal(answer.headers[name], expected, sent);
+      const exposed = String(answer.headers['access-control-expose-headers']).split(', ');
+      assert.ok(exposed.includes(name), `a host page may read ${name}`);
+    }
+  });
+
+  test('S98, S163: that redirects within the rules leads back through the edge; another is rejected', async () => {
+    const { browser } = await user('github', 'ada');
+    for (const status of [301, 302, 303, 307, 308]) {
+      for (const [location, expected] of /** @type {const} */ ([
+        ['/base/items/9/', '/bff/shop/items/9/'],
+        [`${api.origin}/base/items/a%23b?c=d#e`, '/bff/shop/items/a%23b?c=d'],
+        ['/base/admin', undefined],
+        ['/items/9', undefined],
+        ['https://evil.example/base/items/9', undefined],
+        ['//evil.example/base/items/9', undefined],
+        ['javascript:alert(1)', undefined],
+      ])) {
+        const before = api.calls.length;
+        const query = new URLSearchParams({ status: String(status), location });
+        const answer = await browser.call(`/bff/shop/items/7?${query}`);
+        assert.equal(answer.status, expected ? status : 502, `${status} to ${location}`);
+        assert.equal(answer.headers.location, expected);
+        assert.equal(api.calls.length, before + 1, 'the edge itself follows none');
+        if (expected) assert.equal((await browser.call(expected)).status, 200, 'the browser does');
+      }
+    }
   });
 
   test("S98, S99: is forwarded without redirects and without headers that affect the edge's origin", async () => {
@@ -226,6 +290,78 @@ describe("a client's identity and forwarding headers", () => {
   });
 });
 
+describe('a request for a service', () => {
+  test('S161: has its path byte for byte, with a last slash and encoded reserved characters', async () => {
+    const { browser } = await user('github', 'ada');
+    for (const path of [
+      '/items/7/',
+      '/jobs/',
+      '/items/ada_corp.example%23EXT%23%40tenant.onmicrosoft.com',
+      '/items/a%2Bb%26c%3dd%3Ae%20f%3Fg',
+      '/items/100%25.txt',
+    ]) {
+      assert.equal((await browser.call(`/bff/shop${path}`)).status, 200, path);
+      assert.equal(api.calls.at(-1)?.path, `/base${path}`);
+    }
+    const before = api.calls.length;
+    for (const [path, status] of /** @type {const} */ ([
+      ['/items/', 404],
+      ['/jobs', 404],
+      ['/items%23/7', 404],
+      ['/items//7', 400],
+      ['/items/7//', 400],
+      ['/items/a%2Fb', 400],
+      ['/items/a%5Cb', 400],
+      ['/items/%23', 400],
+      ['/items/..%23/x', 400],
+      ['/items/..%3F/x', 400],
+      ['/items/%00', 400],
+      ['/items/a%252Fb', 400],
+      ['/items/%252e%252e/x', 400],
+      ['/items/%c0%ae%c0%ae/x', 400],
+    ]))
+      assertProblem(await browser.call(`/bff/shop${path}`), status);
+    assert.equal(api.calls.length, before);
+  });
+
+  test('S162: has the headers that the service names, and its preflight allows them', async () => {
+    const { browser } = await user('github', 'ada');
+    const headers = { ConsistencyLevel: 'eventual', Prefer: 'return=minimal', 'X-Other': '1' };
+    for (const [service, isNamed] of /** @type {const} */ ([
+      ['shop', true],
+      ['api', false],
+    ])) {
+      assert.equal((await browser.call(`/bff/${service}/items/named`, { headers })).status, 200);
+      const sent = api.calls.at(-1)?.headers ?? {};
+      assert.equal(sent.consistencylevel, isNamed ? 'eventual' : undefined);
+      assert.equal(sent.prefer, isNamed ? 'return=minimal' : undefined);
+      assert.equal(sent['x-other'], undefined);
+      const preflight = await browser.call(`/bff/${service}/items/named`, {
+        method: 'OPTIONS',
+        headers: {
+          'Access-Control-Request-Method': 'GET',
+          'Access-Control-Request-Headers': 'consistencylevel,x-csrf',
+        },
+      });
+      const allowed = String(preflight.headers['access-control-allow-headers']).split(', ');
+      assert.ok(allowed.includes('x-csrf'));
+      assert.equal(allowed.includes('consistencylevel'), isNamed);
+      assert.equal(allowed.includes('x-github-api-version'), isNamed);
+    }
+  });
+
+  test('is rejected with another method in its query, where the service says so', async () => {
+    const { browser } = await user('github', 'ada');
+    for (const query of ['_method=DELETE', 'a=1&%5Fmethod=DELETE', '_METHOD%5B%5D=DELETE']) {
+      const before = api.calls.length;
+      assertProblem(await browser.call(`/bff/shop/items/7?${query}`), 400);
+      assert.equal(api.calls.length, before);
+      assert.equal((await browser.call(`/bff/api/queried?${query}`)).status, 200);
+      assert.equal(api.calls.at(-1)?.path, `/base/queried?${query}`);
+    }
+  });
+});
+
 describe('an ambiguous request', () => {
   test('S90: with any spelling of another path is not forwarded there', async () => {
     const spellings = [
@@ -259,7 +395,7 @@ describe('an ambiguous request', () => {
         // A runtime may resolve dots before the edge sees the path. Then the resolved path is what was asked for.
         const resolved = new URL(path, stack.edgeOrigin).pathname;
         const asked =
-          resolved.startsWith('/bff/api/') && /^[\w/]+[^/]$/.test(resolved)
+          resolved.startsWith('/bff/api/') && /^(?:\/\w+){3,}\/?$/.test(resolved)
             ? [resolved.replace('/bff/api', '/base')]
             : [];
         assert.ok(

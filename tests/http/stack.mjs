@@ -19,6 +19,14 @@ const services = [
   { ...service, name: 'files', allow: ['GET /shown/* navigable', 'GET /get'] },
   // The same API for users of a provider that can be asked for claims.
   { ...service, name: 'claims', provider: 'entra', allow: ['GET /*'] },
+  // The same API by narrower rules, with the settings of a service that others lack.
+  {
+    ...service,
+    name: 'shop',
+    allow: ['GET /items/*', 'POST /items/*', 'GET /jobs/'],
+    request_headers: ['ConsistencyLevel', 'Prefer', 'X-GitHub-Api-Version'],
+    refuse_method_override: true,
+  },
 ];
 
 export const { stack, github, graph, deliveries } = await startStack(

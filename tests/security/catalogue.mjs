@@ -137,6 +137,9 @@ export const CATALOGUE = Object.freeze({
   S155: 'embedded mode',
   S158: 'answer of a foreign issuer clears nothing',
   S160: 'prefetches by older headers begin no sign-in',
+  S161: 'encoded spellings of a path that no rule allows',
+  S162: 'request headers that no service may name',
+  S163: 'addresses in an API answer that lead elsewhere',
   S164: 'requests without the CSRF header for what a rule marks as navigable',
 });
 
@@ -151,7 +154,7 @@ const WITHOUT_HTTP = list('S65 S66 S71 S72 S109 S111 S112 S117 S118 S130 S131 S1
  */
 const WITHOUT_NATIVE = list('S24 S29 S30 S31 S32 S33 S34 S35 S36 S67 S68 S98 S103 S136 S147 S149 S152');
 /** Cases that journeys through the real stack must cover, too. */
-const JOURNEYS = list('S90 S91 S94 S96 S98 S99 S105 S109 S130 S131 S132 S133 S135 S139 S140 S153 S155');
+const JOURNEYS = list('S90 S91 S94 S96 S98 S99 S105 S109 S130 S131 S132 S133 S135 S139 S140 S153 S155 S161 S162 S163');
 
 /**
  * Cases that a kind of test cannot cover on a runtime, and why.

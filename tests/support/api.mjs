@@ -3,6 +3,7 @@
 
 import { createServer } from 'node:http';
 import { EventEmitter, once } from 'node:events';
+import { gzipSync } from 'node:zlib';
 
 import { listen } from './listen.mjs';
 
@@ -34,6 +35,9 @@ export const HOSTILE_HEADERS = {
   Refresh: '0;url=https://evil.example/',
   'X-Hostile': '1',
 };
+
+/** What `/gzip` answers, compressed. */
+export const COMPRESSED_TEXT = 'compressed '.repeat(100);
 
 export class Api extends EventEmitter {
   /** @type {Call[]} */
@@ -184,9 +188,17 @@ function answer(call, outgoing) {
       outgoing.end();
       return;
     case 'gzip':
+      // Compressed, whatever the request accepts.
       outgoing.writeHead(200, { 'Content-Encoding': 'gzip', 'Content-Type': 'text/plain' });
-      outgoing.end(Buffer.from('H4sIAAAAAAAAA0tMTAQA8oWqPwMAAAA=', 'base64'));
+      outgoing.end(gzipSync(COMPRESSED_TEXT));
       return;
+    case 'items': {
+      // The query names the headers of the answer.
+      const headers = [...url.searchParams].filter(([name]) => name !== 'status');
+      outgoing.writeHead(status, { 'Content-Type': 'application/json', ...Object.fromEntries(headers) });
+      outgoing.end('{}');
+      return;
+    }
     default:
       outgoing.writeHead(status, { 'Content-Type': 'application/json', ETag: '"1"' });
       // The request's headers are not repeated: they hold the token, which the page must not see (S103).

@@ -135,7 +135,7 @@ export class Edge {
       ...init,
       credentials: 'include',
       cache: 'no-store',
-      // The edge never redirects a fetch. Following a redirect could mistake a middlebox's login page for a response.
+      // The edge redirects none of these. Following a redirect could mistake a middlebox's login page for a response.
       redirect: 'error',
       signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
     });

@@ -11,7 +11,7 @@ use crate::{
         origin::Origin,
         web::{CROSS_ORIGIN_RESOURCE_POLICY, REQUEST_ID, Response, single},
     },
-    route::{Cache, Cors, Csrf, Row},
+    route::{Cache, Cors, Csrf, Handler, Parameters, Row},
     runtime::reason::Reason,
 };
 
@@ -256,8 +256,12 @@ pub fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
 ///
 /// # Errors
 /// [`Error::Forbidden`] for an origin that is not allowed, [`Error::NotFound`] without a row.
-pub fn preflight<B>(config: &Config, row: Option<&Row>, headers: &HeaderMap) -> Result<Response<B>, Error> {
-    let row = row.ok_or(Error::NotFound)?;
+pub fn preflight<B>(
+    config: &Config,
+    route: Option<(&Row, Parameters)>,
+    headers: &HeaderMap,
+) -> Result<Response<B>, Error> {
+    let (row, parameters) = route.ok_or(Error::NotFound)?;
     let origin = single(headers, &header::ORIGIN).unwrap_or_default();
     let mut response = Response::empty(StatusCode::NO_CONTENT);
     match row.cors {
@@ -266,18 +270,22 @@ pub fn preflight<B>(config: &Config, row: Option<&Row>, headers: &HeaderMap) -> 
         Cors::Anyone => response.set(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
     }
     response.set(header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PUT, PATCH, DELETE");
-    response.set(
-        header::ACCESS_CONTROL_ALLOW_HEADERS,
-        "content-type, idempotency-key, if-match, if-modified-since, if-none-match, if-range, if-unmodified-since, \
-         last-event-id, range, traceparent, x-causeway-user, x-csrf",
-    );
+    let mut allowed = "content-type, idempotency-key, if-match, if-modified-since, if-none-match, if-range, \
+                       if-unmodified-since, last-event-id, range, traceparent, x-causeway-user, x-csrf"
+        .to_owned();
+    let service = parameters.first().filter(|_| row.handler == Handler::Proxy).and_then(|name| config.service(name));
+    for name in service.iter().flat_map(|service| &service.request_headers) {
+        allowed.push_str(", ");
+        allowed.push_str(name.as_str());
+    }
+    response.set(header::ACCESS_CONTROL_ALLOW_HEADERS, &allowed);
     response.set(header::ACCESS_CONTROL_MAX_AGE, "600");
     Ok(response)
 }
 
 /// The headers that a host page's script may read, besides those that CORS always allows.
-const EXPOSED: &str =
-    "content-disposition, content-range, etag, link, retry-after, x-ratelimit-remaining, x-request-id";
+const EXPOSED: &str = "azure-asyncoperation, content-disposition, content-range, etag, link, location, \
+                       operation-location, retry-after, x-ratelimit-remaining, x-request-id";
 
 fn allow_host<B>(origin: &str, response: &mut Response<B>) {
     response.set(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);

@@ -189,8 +189,8 @@ pub fn find(method: &Method, path: &str, hubs_at_edge: bool) -> Result<(&'static
 
 /// The row that a preflight asks about, whatever its method.
 #[must_use]
-pub fn find_any_method(path: &str, hubs_at_edge: bool) -> Option<&'static Row> {
-    TABLE.iter().find(|row| row.exists(hubs_at_edge) && matches(row.pattern, path).is_some())
+pub fn find_any_method(path: &str, hubs_at_edge: bool) -> Option<(&'static Row, Parameters)> {
+    TABLE.iter().filter(|row| row.exists(hubs_at_edge)).find_map(|row| Some((row, matches(row.pattern, path)?)))
 }
 
 fn matches(pattern: &str, path: &str) -> Option<Parameters> {

@@ -11,12 +11,12 @@ use futures_util::{
     future::{Either, select},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use js_sys::{Array, JSON, Uint8Array};
+use js_sys::{Array, JSON, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast as _, JsValue};
-use web_sys::{AbortController, ReadableStream};
+use web_sys::{AbortController, ReadableStream, WorkerGlobalScope};
 use worker::{
-    AbortSignal, CacheMode, Delay, Error, Headers, Request, RequestInit, RequestRedirect, Response, ResponseBody,
-    ResponseBuilder, Result,
+    AbortSignal, CacheMode, Delay, EncodeBody, Error, Headers, Request, RequestInit, RequestRedirect, Response,
+    ResponseBody, ResponseBuilder, Result, wasm_bindgen_futures::JsFuture,
 };
 
 /// A body of the runtime. Its bytes enter Wasm only if they are read or their timing is checked.
@@ -169,8 +169,11 @@ pub(crate) fn request(request: &Request) -> Result<web::Request<NativeBody>> {
 
 /// Core's response as the runtime's.
 pub(crate) fn response(response: web::Response<NativeBody>) -> Result<Response> {
-    let builder =
-        ResponseBuilder::new().with_status(response.status.as_u16()).with_headers(headers(&response.headers)?);
+    // A body is in the content coding that its headers name. By itself the runtime would compress it again.
+    let builder = ResponseBuilder::new()
+        .with_status(response.status.as_u16())
+        .with_headers(headers(&response.headers)?)
+        .with_encode_body(EncodeBody::Manual);
     Ok(match response.body {
         web::Body::Empty => builder.empty(),
         web::Body::Bytes(bytes) => builder.fixed(bytes.to_vec()),
@@ -200,6 +203,22 @@ pub(crate) fn outgoing(request: Outgoing<NativeBody>) -> Result<Request> {
         }
     }
     Request::new_with_init(request.url.as_str(), &init)
+}
+
+/// Sends a request. `keeps_coding`: a compressed answer stays compressed, instead of being decoded.
+///
+/// # Errors
+/// The call failed or was aborted.
+pub(crate) async fn fetch(request: &Request, keeps_coding: bool, signal: &AbortSignal) -> Result<Response> {
+    let options = web_sys::RequestInit::new();
+    options.set_signal(Some(signal));
+    if keeps_coding {
+        // Only `fetch` itself has this option: workerd ignores it in a `Request`, and the crate's `Fetch` cannot pass it.
+        Reflect::set(&options, &JsValue::from_str("encodeResponseBody"), &JsValue::from_str("manual"))?;
+    }
+    let scope: WorkerGlobalScope = js_sys::global().unchecked_into();
+    let response = JsFuture::from(scope.fetch_with_request_and_init(request.inner(), &options)).await?;
+    Ok(response.dyn_into::<web_sys::Response>()?.into())
 }
 
 /// The runtime's answer to a call as core's, with a body that may be silent for at most `idle`.

@@ -34,7 +34,7 @@ use futures_util::{
 use js_sys::{Object, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast as _, JsValue, closure::Closure};
 use web_sys::AbortSignal;
-use worker::{Date, Delay, Env, Fetch, Headers, WebSocket, WebsocketEvent, kv::KvStore};
+use worker::{Date, Delay, Env, Headers, WebSocket, WebsocketEvent, kv::KvStore};
 
 use crate::{
     checkpoints,
@@ -145,10 +145,10 @@ impl HttpClient for Workers {
         let host = request.url.host_str().unwrap_or_default().to_owned();
         let failed =
             |detail: &dyn std::fmt::Display| Unavailable::new(Dependency::Upstream, format_args!("{host}: {detail}"));
-        let (timeout, idle) = (Delay::from(request.timeout), request.idle);
+        let (timeout, idle, keeps_coding) = (Delay::from(request.timeout), request.idle, request.keeps_coding);
         let call = AbortOnDrop::new().map_err(|e| failed(&e))?;
         let request = convert::outgoing(request).map_err(|e| failed(&e))?;
-        match select(pin!(Fetch::Request(request).send_with_signal(&call.signal())), timeout).await {
+        match select(pin!(convert::fetch(&request, keeps_coding, &call.signal())), timeout).await {
             Either::Left((response, _)) => {
                 response.and_then(|response| convert::incoming(response, idle, call)).map_err(|e| failed(&e))
             }

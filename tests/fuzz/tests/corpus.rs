@@ -2,7 +2,10 @@
 
 use std::{fs, path::Path};
 
-use causeway_fuzz::{TARGETS, target::seal::genuine};
+use causeway_fuzz::{
+    TARGETS,
+    target::{self, seal::genuine},
+};
 
 #[test]
 fn every_target_holds_on_its_corpus() {
@@ -24,6 +27,59 @@ fn every_target_holds_on_its_corpus() {
         assert!(good > 0, "{name} has nothing that must be accepted");
         run(b"");
     }
+}
+
+/// Parts of a path that some server reads differently, in every order of three.
+#[test]
+fn s161_no_path_of_odd_parts_is_read_as_one_that_the_rules_refuse() {
+    const PARTS: [&str; 32] = [
+        "/",
+        "a",
+        ".",
+        "..",
+        "+",
+        "%",
+        "2",
+        "2e",
+        "f",
+        ":",
+        "@",
+        ";",
+        "\\",
+        "%20",
+        "%23",
+        "%25",
+        "%2B",
+        "%2e",
+        "%2E",
+        "%2f",
+        "%2F",
+        "%3A",
+        "%3b",
+        "%3f",
+        "%40",
+        "%5c",
+        "%00",
+        "%0a",
+        "%22",
+        "%7B",
+        "%c3%a9",
+        "%ef%bc%8f",
+    ];
+    let mut accepted = 0;
+    for prefix in ["/users/", "/users"] {
+        for first in PARTS {
+            for second in PARTS {
+                for third in PARTS {
+                    for end in ["", "/x"] {
+                        let input = format!("GET\n{prefix}{first}{second}{third}{end}");
+                        accepted += usize::from(target::path::run(input.as_bytes()));
+                    }
+                }
+            }
+        }
+    }
+    assert!(accepted > 2_000, "{accepted}");
 }
 
 #[test]

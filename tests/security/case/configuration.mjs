@@ -125,6 +125,31 @@ export const cases = [
       }),
   },
   {
+    id: 'S162',
+    title: 'service that names request headers of identity, origin or connection',
+    attack: (bff) =>
+      bff.reconfigured(async (restart) => {
+        const own = JSON.parse(bff.running?.settings.SERVICES ?? '[]');
+        const naming = (/** @type {string[]} */ names) => ({
+          SERVICES: JSON.stringify([{ ...own[0], request_headers: names }, ...own.slice(1)]),
+        });
+        for (const name of [
+          'Cookie',
+          'Authorization',
+          'Host',
+          'X-Forwarded-For',
+          'Remote-User',
+          'Connection',
+          'Transfer-Encoding',
+          'Sec-Fetch-Site',
+          'X_Forwarded_For',
+          'X-HTTP-Method-Override',
+        ])
+          await assertClosed(bff, restart, naming(['Prefer', name]), [/^SERVICES .*request_headers/]);
+        await assertServed(bff, restart, naming(['ConsistencyLevel', 'Prefer']));
+      }),
+  },
+  {
     id: 'S104',
     title: 'API at a private or metadata address',
     attack: (bff) =>

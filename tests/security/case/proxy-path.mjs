@@ -10,6 +10,37 @@ import { asUser, isOfFrontServer, raw, requestsDuring } from './proxy-request.mj
 /** @typedef {import('../bff.mjs').Bff} Bff */
 /** @typedef {import('../../support/browser.mjs').Browser} Browser */
 
+/**
+ * How servers read a path: decoded once to three times, cut off at a query, a fragment or a parameter, with `+` as a
+ * space, and with dots resolved.
+ * @param {string} path
+ */
+function readings(path) {
+  const decoded = [path];
+  for (let times = 0; times < 3; times++) {
+    const last = decoded.at(-1) ?? '';
+    decoded.push(
+      last.replace(/(?:%[0-9a-f]{2})+/gi, (escapes) => Buffer.from(escapes.replaceAll('%', ''), 'hex').toString()),
+    );
+  }
+  return decoded
+    .slice(1)
+    .flatMap((text) => [text, text.replaceAll('+', ' ')])
+    .flatMap((text) => [text, ...['?', '#', ';', '\0'].map((mark) => text.split(mark)[0] ?? '')])
+    .flatMap((text) => [text, resolved(text)]);
+}
+
+/** A path as a file system reads it, with spaces around a name stripped. @param {string} path */
+function resolved(path) {
+  /** @type {string[]} */
+  const names = [];
+  for (const name of path.split(/[/\\]/).map((name) => name.trim())) {
+    if (name === '..') names.pop();
+    else if (name !== '' && name !== '.') names.push(name);
+  }
+  return `/${names.join('/')}${path.endsWith('/') ? '/' : ''}`;
+}
+
 /** @type {import('../case.mjs').Case[]} */
 export const cases = [
   asUser('S90', 'spellings of another path: rejected, nothing is forwarded', async (bff, browser) => {
@@ -66,7 +97,7 @@ export const cases = [
     ];
     const { resolvesDots } = bff.profile.frontServer;
     // Unambiguous paths that no rule allows.
-    const plain = new Set([`${own}/x`, `${own}%20`, secret]);
+    const plain = new Set([`${own}/x`, `${own}/`, `${own}%20`, `${family}/`, secret]);
     for (const path of [...below, ...others]) {
       const requests = await requestsDuring(bff, async () => {
         const answer = path.includes('\\')
@@ -209,6 +240,74 @@ export const cases = [
       } finally {
         otherHost.close();
       }
+    },
+  ),
+  asUser(
+    'S161',
+    'encoded spellings: what passes is sent byte for byte, and no decoder reads it as a path that no rule allows',
+    async (bff, browser) => {
+      const { prefix, family, own, secret } = bff.profile.api;
+      const odd = [
+        '%23',
+        '%3f',
+        '%2b',
+        '%26',
+        '%3d',
+        '%3a',
+        '%40',
+        '%20',
+        '%25',
+        '%2f',
+        '%5c',
+        '%2e',
+        '%3b',
+        '%00',
+        '%22',
+      ];
+      const names = odd.flatMap((escape) => [
+        escape,
+        `..${escape}`,
+        `.${escape}`,
+        `${escape}..`,
+        `a${escape}`,
+        `a${escape}b`,
+        `a${escape}2fb`,
+        `a${escape}.b`,
+        `a%25${escape.slice(1)}b`,
+        `%2e%2e${escape}`,
+        `..%20${escape}x`,
+      ]);
+      const paths = [...names, '%c0%af', '%c0%ae%c0%ae', '%ef%bc%8f', '%ef%bc%8e%ef%bc%8e', '..+', '%2b%2b', '..;', '']
+        .flatMap((name) => [
+          `${family}/${name}`,
+          `${family}/${name}/`,
+          `${family}/x/${name}/..${secret}`,
+          `${family}/${name}${secret}`,
+          `${own}${name}`,
+          `${family}${name}/x`,
+        ])
+        // A front server that resolves dots does so before the BFF sees the path.
+        .filter((path) => new URL(bff.origin + prefix + path).pathname === prefix + path);
+      for (const path of paths) {
+        const requests = await requestsDuring(bff, async () => {
+          const { status } = await browser.call(`${prefix}${path}`);
+          assert.ok([200, 400, 404].includes(status), `${path}: ${status}`);
+        });
+        for (const request of requests) {
+          assert.equal(request.path, path, 'byte for byte');
+          for (const reading of readings(path))
+            assert.ok(
+              reading === own || (reading.startsWith(`${family}/`) && reading.length > family.length + 1),
+              `${path} may be read as ${reading}`,
+            );
+        }
+      }
+      for (const name of ['x%23EXT%23%40y.example', 'a%2Bb', 'a%26b%3Dc%3Ad', '7/', 'a%20b/'])
+        assert.deepEqual(
+          (await requestsDuring(bff, () => browser.call(`${prefix}${family}/${name}`))).map(({ path }) => path),
+          [`${family}/${name}`],
+          'reserved characters and a last slash pass',
+        );
     },
   ),
   asUser('S92', 'query and fragment do not choose the route', async (bff, browser) => {

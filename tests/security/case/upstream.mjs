@@ -23,23 +23,68 @@ const asUser = (id, title, attack) => ({
 
 /** @type {import('../case.mjs').Case[]} */
 export const cases = [
-  asUser('S98', 'API that redirects: neither the BFF nor the browser follows', async (bff, browser, target) => {
-    for (const status of [301, 302, 303, 307, 308]) {
-      for (const location of [
-        `${bff.otherUpstream.origin}/stolen`,
-        `${bff.upstream.origin}/stolen`,
-        '/stolen',
-        '//evil.example',
-        'javascript:alert(1)',
-      ]) {
-        bff.upstream.answer = () => ({ status, headers: { location } });
+  asUser(
+    'S98',
+    'API that redirects beyond the rules: neither the BFF nor the browser follows',
+    async (bff, browser, target) => {
+      for (const status of [301, 302, 303, 307, 308]) {
+        for (const location of [
+          `${bff.otherUpstream.origin}/stolen`,
+          `${bff.upstream.origin}/stolen`,
+          '/stolen',
+          '//evil.example',
+          'javascript:alert(1)',
+        ]) {
+          bff.upstream.answer = () => ({ status, headers: { location } });
+          const answer = await browser.call(target);
+          assert.equal(answer.headers.location, undefined, `${status} to ${location}`);
+          assert.ok(answer.status === 502 || answer.status < 300, `${status} to ${location}: ${answer.status}`);
+        }
+      }
+      const seen = [...bff.upstream.seen, ...bff.otherUpstream.seen].filter(({ path }) => path.includes('stolen'));
+      assert.deepEqual(seen, []);
+    },
+  ),
+  asUser('S163', 'addresses in an answer: they lead back to the BFF, or are removed', async (bff, browser, target) => {
+    const { prefix, family } = bff.profile.api;
+    const own = new URL(bff.upstream.origin);
+    const elsewhere = [
+      'https://evil.example/files/2',
+      '//evil.example/files/2',
+      '/\\evil.example/files/2',
+      `${own.protocol}//evil.example@${own.host}/files/2`,
+      `${own.protocol}//${own.host}@evil.example/files/2`,
+      `${own.protocol}//${own.host}.evil.example/files/2`,
+      `https://${own.host}/files/2`,
+      `${own.protocol}//${own.hostname}:1/files/2`,
+      `${bff.otherUpstream.origin}/files/2`,
+      'javascript:alert(1)',
+      'data:text/html,<script>alert(1)</script>',
+      `${family}/a%2f..%2fb`,
+      `${family}//evil.example`,
+    ];
+    const names = ['location', 'operation-location', 'azure-asyncoperation'];
+    for (const status of [201, 202, 301, 302, 303, 307, 308]) {
+      const isRedirect = status > 300;
+      for (const address of elsewhere) {
+        bff.upstream.answer = () => ({
+          status,
+          headers: { ...Object.fromEntries(names.map((name) => [name, address])), link: `<${address}>; rel="next"` },
+        });
         const answer = await browser.call(target);
-        assert.equal(answer.headers.location, undefined, `${status} to ${location}`);
-        assert.ok(answer.status === 502 || answer.status < 300, `${status} to ${location}: ${answer.status}`);
+        assert.equal(answer.status, isRedirect ? 502 : status, `${status} to ${address}`);
+        for (const name of [...names, 'link']) assert.equal(answer.headers[name], undefined, `${name}: ${address}`);
+      }
+      for (const address of [`${bff.upstream.origin}${family}/2?a=b`, `${family}/2?a=b`, '2?a=b']) {
+        bff.upstream.answer = () => ({ status, headers: Object.fromEntries(names.map((name) => [name, address])) });
+        const answer = await browser.call(target);
+        assert.equal(answer.status, status);
+        assert.equal(answer.headers.location, `${prefix}${family}/2?a=b`, `${status} to ${address}`);
+        if (!isRedirect) assert.equal(answer.headers['operation-location'], `${prefix}${family}/2?a=b`);
       }
     }
-    const seen = [...bff.upstream.seen, ...bff.otherUpstream.seen].filter(({ path }) => path.includes('stolen'));
-    assert.deepEqual(seen, []);
+    bff.upstream.answer = () => ({ status: 201, headers: { location: [`${family}/2`, `${family}/3`] } });
+    assert.equal((await browser.call(target)).headers.location, undefined, 'two addresses');
   }),
   asUser(
     'S99',
@@ -163,7 +208,11 @@ export const cases = [
       const { headers } = await browser.call(target);
       assert.deepEqual(
         [headers['content-type'], headers.etag, headers.link],
-        ['application/json', '"1"', '</items?page=2>; rel="next", </items?page=9>; rel="last"'],
+        [
+          'application/json',
+          '"1"',
+          `<${bff.profile.api.prefix}/items?page=2>; rel="next", <${bff.profile.api.prefix}/items?page=9>; rel="last"`,
+        ],
         'headers that describe the answer are forwarded',
       );
       assert.ok(await bff.user(browser));

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http::HeaderName;
 use serde::Deserialize;
 use url::Url;
 
@@ -16,6 +17,7 @@ use crate::{
         restriction::{MAX_RESTRICTIONS, Restriction, is_resource, is_scope},
     },
     proxy::{
+        header::named::{is_always_forwarded, nameable},
         path::AllowedPath,
         rule::Rule,
         service::{Credential, DEFAULT_BODY_LIMIT_BYTES, DEFAULT_TIMEOUT, Installation, MAX_BODY_LIMIT_BYTES, Service},
@@ -26,6 +28,7 @@ const KEY: &str = "SERVICES";
 /// Names of the built-in services.
 const BUILT_IN: [&str; 2] = ["github", "graph"];
 const MAX_TIMEOUT_SECONDS: u64 = 300;
+const MAX_REQUEST_HEADERS: usize = 16;
 
 /// An entry of `SERVICES`.
 #[derive(Deserialize)]
@@ -46,6 +49,10 @@ struct Declared {
     private_network: bool,
     body_limit_kib: Option<usize>,
     timeout_seconds: Option<u64>,
+    #[serde(default)]
+    request_headers: Vec<String>,
+    #[serde(default)]
+    refuse_method_override: bool,
 }
 
 /// The restriction of the service's tokens.
@@ -129,6 +136,8 @@ impl<S: Source> Reader<'_, S> {
                 body_limit_bytes: DEFAULT_BODY_LIMIT_BYTES,
                 timeout: DEFAULT_TIMEOUT,
                 gets_client_address: false,
+                request_headers: Vec::new(),
+                refuses_method_override: false,
             });
         }
         services
@@ -181,6 +190,7 @@ impl<S: Source> Reader<'_, S> {
             Some(seconds @ 1..=MAX_TIMEOUT_SECONDS) => Duration::from_secs(seconds),
             Some(_) => return Err("`timeout_seconds` must be from 1 to 300"),
         };
+        let request_headers = self.request_headers(&declared.request_headers)?;
         let base = self.service_url(&url, private_network)?;
         let gets_its_token = |other: &Service| other.credential == credential && other.base.origin() != base.origin();
         if !shares_token && others.iter().any(gets_its_token) {
@@ -193,7 +203,36 @@ impl<S: Source> Reader<'_, S> {
                 }
             });
         }
-        Ok(Service { name, credential, users_of, base, rules, body_limit_bytes, timeout, gets_client_address: true })
+        Ok(Service {
+            name,
+            credential,
+            users_of,
+            base,
+            rules,
+            body_limit_bytes,
+            timeout,
+            gets_client_address: true,
+            request_headers,
+            refuses_method_override: declared.refuse_method_override,
+        })
+    }
+
+    /// The headers that a service gets in addition to those of every service.
+    fn request_headers(&self, names: &[String]) -> Result<Vec<HeaderName>, &'static str> {
+        // A proxy in front of the edge sets it, and clients must not be able to choose what an upstream sees in it.
+        let of_proxy = self.optional("CLIENT_ADDRESS_HEADER");
+        let is_of_proxy = |name: &str| of_proxy.as_ref().is_some_and(|it| it.eq_ignore_ascii_case(name));
+        let named = names.iter().map(|name| nameable(name).filter(|_| !is_of_proxy(name)));
+        let Some(mut named) = named.collect::<Option<Vec<_>>>().filter(|named| named.len() <= MAX_REQUEST_HEADERS)
+        else {
+            return Err(
+                "`request_headers` must be names of at most 16 headers, none of identity, origin, credentials or connection",
+            );
+        };
+        named.retain(|name| !is_always_forwarded(name));
+        named.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
+        named.dedup();
+        Ok(named)
     }
 
     fn service_url(&self, text: &str, private_network: bool) -> Result<Url, &'static str> {

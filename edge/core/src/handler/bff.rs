@@ -40,6 +40,7 @@ pub(super) async fn proxy<P: Platform>(
     let path = format!("/{}", context.parameter(1));
     let url = service.target(&request.method, &path, request.query.as_deref()).map_err(|refusal| match refusal {
         Refusal::BadPath => Error::BadRequest { reason: Reason::PathForm },
+        Refusal::MethodOverride => Error::BadRequest { reason: Reason::MethodOverride },
         Refusal::UnknownPath => Error::NotFound,
         Refusal::Method { allow } => Error::MethodNotAllowed { allow },
     })?;
@@ -49,6 +50,7 @@ pub(super) async fn proxy<P: Platform>(
         public_origin: &context.config.public_origin,
         client_address: client_address.filter(|_| service.gets_client_address),
         traceparent: context.trace.as_str(),
+        named: &service.request_headers,
     };
     let headers = request_headers(&received, &forwarding)?;
     // Before the body is read: a user who must sign in first need not wait for an upload to finish.

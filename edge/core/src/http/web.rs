@@ -128,7 +128,7 @@ impl From<&'static [u8]> for Bytes {
     }
 }
 
-/// The edge's answer.
+/// The edge's answer. Its body is already in the content coding that its headers name.
 pub struct Response<B> {
     /// The status.
     pub status: StatusCode,
@@ -207,6 +207,8 @@ pub struct Outgoing<B> {
     pub timeout: Duration,
     /// How long the answer's body may be silent before it is aborted.
     pub idle: Duration,
+    /// Whether the answer's body stays in its content coding. Otherwise a runtime that can decode it does.
+    pub keeps_coding: bool,
 }
 
 impl<B> fmt::Debug for Outgoing<B> {
@@ -233,6 +235,7 @@ impl<B> Outgoing<B> {
             body: Body::Empty,
             timeout,
             idle: DEFAULT_IDLE,
+            keeps_coding: false,
         }
     }
 

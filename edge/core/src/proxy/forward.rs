@@ -3,14 +3,15 @@
 use std::{mem, pin::pin, time::Duration};
 
 use futures_util::future::{Either, select};
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode, header};
 use url::Url;
 
 use super::{
     authorization::Authorization,
     deadline::Deadline,
-    header::{has_content_coding, response::response_headers},
+    header::response::response_headers,
     payload::Payload,
+    reference::Answered,
     service::{Credential, Service},
 };
 use crate::{
@@ -74,12 +75,14 @@ impl<P: Platform> Call<'_, P> {
             }
             response = self.send_again(&authorization).await?;
         }
-        pass_on(self.service, response)
+        self.pass_on(response)
     }
 
     async fn send(&mut self, authorization: &Authorization<'_>, timeout: Duration) -> Result<Incoming<P::Body>, Error> {
         let mut outgoing = Outgoing::new(self.method.clone(), self.url.clone(), timeout).to(self.service.name.clone());
         outgoing.idle = self.service.timeout;
+        // What an upstream compresses although it is asked not to is passed on as it is: nothing grows here (S105).
+        outgoing.keeps_coding = true;
         outgoing.headers = self.headers.clone();
         authorization.attach(self.platform, &mut outgoing)?;
         outgoing.body = self.payload.next(&self.method, &mut outgoing.headers);
@@ -131,35 +134,37 @@ impl<P: Platform> Call<'_, P> {
         let timeout = self.deadline.remaining_if_enough(self.platform).ok_or_else(too_late)?;
         self.send(authorization, timeout).await
     }
-}
 
-/// What the browser gets of an upstream's answer.
-fn pass_on<B>(service: &Service, response: Incoming<B>) -> Result<Response<B>, Error> {
-    match response.status {
-        StatusCode::UNAUTHORIZED => {
-            return Err(match &service.credential {
-                Credential::Provider { id, .. } => Error::ProviderSignInNeeded { provider: id.clone() },
-                // The user cannot help this by signing in.
-                Credential::Installation(_) => {
-                    Error::BadGateway { reason: Reason::InstallationTokenRejectedByUpstream }
-                }
-            });
+    /// What the browser gets of an upstream's answer.
+    fn pass_on<B>(&self, response: Incoming<B>) -> Result<Response<B>, Error> {
+        let answered = Answered { service: self.service, method: &self.method, url: &self.url };
+        match response.status {
+            StatusCode::UNAUTHORIZED => {
+                return Err(match &self.service.credential {
+                    Credential::Provider { id, .. } => Error::ProviderSignInNeeded { provider: id.clone() },
+                    // The user cannot help this by signing in.
+                    Credential::Installation(_) => {
+                        Error::BadGateway { reason: Reason::InstallationTokenRejectedByUpstream }
+                    }
+                });
+            }
+            // Not followed here, and never to another place: that could carry the token elsewhere (S98).
+            status if status.is_redirection() && status != StatusCode::NOT_MODIFIED => {
+                let address = answered.redirect(status, &response.headers);
+                let address = address.ok_or(Error::BadGateway { reason: Reason::UpstreamRedirect })?;
+                let mut redirect = Response::empty(status);
+                redirect.set(header::LOCATION, &address);
+                return Ok(redirect);
+            }
+            _ => {}
         }
-        // Following a redirect could carry the token elsewhere; passing it on would send the browser there (S98).
-        status if status.is_redirection() && status != StatusCode::NOT_MODIFIED => {
-            return Err(Error::BadGateway { reason: Reason::UpstreamRedirect });
-        }
-        _ if has_content_coding(&response.headers) => {
-            return Err(Error::BadGateway { reason: Reason::ResponseContentEncoding });
-        }
-        _ => {}
+        // A runtime refuses an answer of these statuses if it has a body, even an empty one.
+        let has_body =
+            !matches!(response.status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED);
+        Ok(Response {
+            status: response.status,
+            headers: response_headers(response.status, &response.headers, &answered),
+            body: if has_body { Body::Native(response.body) } else { Body::Empty },
+        })
     }
-    // A runtime refuses an answer of these statuses if it has a body, even an empty one.
-    let has_body =
-        !matches!(response.status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED);
-    Ok(Response {
-        status: response.status,
-        headers: response_headers(&response.headers),
-        body: if has_body { Body::Native(response.body) } else { Body::Empty },
-    })
 }

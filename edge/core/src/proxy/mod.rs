@@ -4,7 +4,9 @@
 //!
 //! - [`path`]: paths that every server reads alike
 //! - [`rule`]: allowed methods and paths
+//! - `query`: queries that name another method
 //! - [`service`]: an upstream, and the URL of a request to it
+//! - `reference`: addresses in an answer, mapped to the edge
 //! - `header`: the headers of requests and responses
 //! - `payload`: the body of a request, in memory or streamed
 //! - `deadline`: the time left for a task of several steps
@@ -22,5 +24,7 @@ pub(crate) mod header;
 pub(crate) mod installation_token;
 pub mod path;
 pub(crate) mod payload;
+mod query;
+mod reference;
 pub mod rule;
 pub mod service;

@@ -3,46 +3,88 @@
 /// Longest path that is forwarded, in bytes.
 const MAX_PATH_BYTES: usize = 1024;
 
-/// A path that every router and every server reads alike (S90). It is absolute, and its segments hold only unreserved
-/// characters and harmless escapes. No segment is empty or consists of dots.
+/// The marks that may stand for themselves in a segment.
+const PLAIN: &[u8] = b"-._~!$'()*+,=:@";
+/// The ASCII characters that may be escaped in a segment. Letters, digits, `-`, `.`, `_` and `~` need no escape, so an escape
+/// could only disguise them. `/`, `\` and `;` separate for some server. Windows reads `"`, `<` and `>` as wildcards.
+const ESCAPED: &[u8] = b" !#$%&'()*+,:=?@[]^`{|}";
+
+/// A path that every router and every server reads alike (S90, S161). It is absolute, and its segments hold only unreserved
+/// characters and harmless escapes. No segment consists of dots, and none but the last is empty: a trailing slash names a
+/// resource of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AllowedPath(String);
+pub struct AllowedPath {
+    text: String,
+    segments: Vec<String>,
+}
 
 impl AllowedPath {
     /// Checks a path as it is on the request line, still percent-encoded.
     #[must_use]
     pub fn parse(path: &str) -> Option<Self> {
-        let mut segments = path.strip_prefix('/')?.split('/');
-        let is_plain = path.len() <= MAX_PATH_BYTES && segments.all(is_plain_segment);
-        is_plain.then(|| Self(path.to_owned()))
+        if path.len() > MAX_PATH_BYTES {
+            return None;
+        }
+        let (names, is_slash_last) = match path.strip_prefix('/')?.strip_suffix('/') {
+            Some(names) => (names, true),
+            None => (path.strip_prefix('/')?, false),
+        };
+        let segments = names.split('/').map(decoded).chain(is_slash_last.then(|| Some(String::new())));
+        Some(Self { text: path.to_owned(), segments: segments.collect::<Option<_>>()? })
     }
 
     /// The path, byte for byte as it was checked.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// The segments, decoded. The last one is empty if the path ends in a slash.
+    #[must_use]
+    pub fn segments(&self) -> &[String] {
+        &self.segments
     }
 }
 
-/// Whether a segment has only letters, digits and marks without meaning to any router. Only UTF-8 beyond ASCII and a space
-/// may be escaped.
-fn is_plain_segment(segment: &str) -> bool {
+/// A segment without escapes, if it is the same to every reader.
+fn decoded(segment: &str) -> Option<String> {
     let mut decoded = Vec::with_capacity(segment.len());
     let mut bytes = segment.bytes();
     while let Some(byte) = bytes.next() {
-        match byte {
-            b'%' => match (bytes.next().and_then(hex_digit), bytes.next().and_then(hex_digit)) {
-                (Some(high), Some(low)) if high >= 8 || (high, low) == (2, 0) => decoded.push(high << 4 | low),
-                _ => return false,
-            },
-            byte if byte.is_ascii_alphanumeric() || b"-._~!$'()*+,=:@".contains(&byte) => decoded.push(byte),
-            _ => return false,
-        }
+        decoded.push(match byte {
+            b'%' => {
+                let byte = hex_digit(bytes.next()?)? << 4 | hex_digit(bytes.next()?)?;
+                Some(byte).filter(|byte| !byte.is_ascii() || ESCAPED.contains(byte))?
+            }
+            byte => Some(byte).filter(|byte| byte.is_ascii_alphanumeric() || PLAIN.contains(byte))?,
+        });
     }
     // Rust's UTF-8 rejects overlong encodings and surrogates.
-    let Ok(decoded) = std::str::from_utf8(&decoded) else { return false };
-    // Some file servers strip spaces around a name, which may leave dots or nothing.
-    !decoded.trim().chars().all(|c| c == '.') && !decoded.chars().any(reads_as_ascii)
+    let decoded = String::from_utf8(decoded).ok()?;
+    let is_same = !may_vanish(&decoded) && !hides_escape(decoded.as_bytes()) && !decoded.chars().any(reads_as_ascii);
+    is_same.then_some(decoded)
+}
+
+/// Whether some server may read a decoded segment as nothing, or as dots. A server that decodes before it looks for a query
+/// or a fragment cuts the segment off there. Some decoders read `+` as a space, and some file servers strip spaces.
+fn may_vanish(segment: &str) -> bool {
+    let name = segment.split(['?', '#']).next().unwrap_or_default();
+    name.trim_matches(|c: char| c.is_whitespace() || c == '+').bytes().all(|byte| byte == b'.')
+}
+
+/// Whether a second decoder may find an escape in a decoded segment. Lenient decoders read one around a sign or a space
+/// (`%+2`), and past the end of the segment. So two characters must follow a percent sign that no decoder takes for digits.
+fn hides_escape(segment: &[u8]) -> bool {
+    let is_digit =
+        |byte: Option<&u8>| byte.is_none_or(|byte| !byte.is_ascii() || byte.is_ascii_hexdigit() || *byte == b'%');
+    let mut rest = segment;
+    while let Some((byte, after)) = rest.split_first() {
+        if *byte == b'%' && (is_digit(after.first()) || is_digit(after.get(1))) {
+            return true;
+        }
+        rest = after;
+    }
+    false
 }
 
 /// Whether some decoder may turn a character beyond ASCII into a separator or a dot. Compatibility mappings (NFKC, best fit

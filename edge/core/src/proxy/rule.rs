@@ -4,11 +4,11 @@ use http::Method;
 
 use super::path::AllowedPath;
 
-/// One allowed method and path. Paths are compared byte for byte, so they are case-sensitive.
+/// One allowed method and path. The decoded segments are compared, so `a@b` covers `a%40b`. They are case-sensitive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
     method: Method,
-    path: String,
+    segments: Vec<String>,
     /// Whether the rule covers everything strictly below the path (`/repos/*`), instead of the path itself.
     is_prefix: bool,
     /// Whether a link or an image of a page may make the request, which cannot send `X-CSRF`. Only with `GET`.
@@ -48,8 +48,14 @@ impl Rule {
             return None;
         }
         // `/*` leaves an empty path, which allows everything. An operator may do that explicitly.
-        let is_valid = (is_prefix && path.is_empty()) || AllowedPath::parse(path).is_some();
-        is_valid.then(|| Self { method, path: path.to_owned(), is_prefix, is_navigable })
+        let segments = match path {
+            "" if is_prefix => Vec::new(),
+            _ => AllowedPath::parse(path)?.segments().to_vec(),
+        };
+        // A server that cuts a path off at one of these would read it as one that the rule does not cover (S161).
+        let is_cut = segments.iter().any(|segment| segment.contains(['?', '#']));
+        let is_slash_doubled = is_prefix && segments.last().is_some_and(String::is_empty);
+        (!is_cut && !is_slash_doubled).then_some(Self { method, segments, is_prefix, is_navigable })
     }
 
     /// The allowed method.
@@ -64,12 +70,12 @@ impl Rule {
         self.is_navigable
     }
 
-    /// Whether the rule covers a path. A prefix ends where a segment ends (S93).
+    /// Whether the rule covers a path. A prefix ends where a segment ends (S93), and does not cover itself with a slash.
     #[must_use]
     pub fn covers(&self, path: &AllowedPath) -> bool {
-        match path.as_str().strip_prefix(self.path.as_str()) {
-            Some("") => !self.is_prefix,
-            Some(rest) => self.is_prefix && rest.len() > 1 && rest.starts_with('/'),
+        match path.segments().strip_prefix(self.segments.as_slice()) {
+            Some([]) => !self.is_prefix,
+            Some([first, ..]) => self.is_prefix && !first.is_empty(),
             None => false,
         }
     }
@@ -89,7 +95,10 @@ mod tests {
             "FETCH /user",
             "GET user",
             "GET  /user",
-            "GET /user/",
+            "GET /a//",
+            "GET /a//*",
+            "GET /a%23b",
+            "GET /a%3Fb/*",
             "GET /a/../b",
             "GET /a/*/b",
             "GET /a*",
@@ -133,5 +142,31 @@ mod tests {
             assert!(!covers("GET /api/*", path), "{path}");
         }
         assert!(!covers("GET /user", "/user/keys") && !covers("GET /user", "/users") && !covers("GET /user", "/User"));
+    }
+
+    #[test]
+    fn s161_a_trailing_slash_and_an_escape_are_part_of_what_a_rule_covers() {
+        let covers = |rule: &str, path: &str| Rule::parse(rule).unwrap().covers(&AllowedPath::parse(path).unwrap());
+        for (rule, path, is_covered) in [
+            ("GET /items/", "/items/", true),
+            ("GET /items/", "/items", false),
+            ("GET /items", "/items/", false),
+            ("GET /items/", "/items/7", false),
+            ("GET /items/*", "/items/", false),
+            ("GET /items/*", "/items/7/", true),
+            ("GET /items/7/", "/items/7/", true),
+            ("GET /users/a@b", "/users/a%40b", true),
+            ("GET /users/a%40b", "/users/a@b", true),
+            ("GET /users/a%40b/*", "/users/a@b/c%23d", true),
+            ("GET /users/a%2Bb", "/users/a b", false),
+            ("GET /users/*", "/users/x%23EXT%23%40y.example", true),
+            ("GET /users/*", "/users%23/x", false),
+        ] {
+            let Some(path) = AllowedPath::parse(path) else {
+                assert!(!is_covered, "{path}");
+                continue;
+            };
+            assert_eq!(covers(rule, path.as_str()), is_covered, "{rule} {path:?}");
+        }
     }
 }

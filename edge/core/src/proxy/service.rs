@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use http::Method;
+use http::{HeaderName, Method};
 use url::Url;
 
-use super::{path::AllowedPath, rule::Rule};
+use super::{path::AllowedPath, query::overrides_method, rule::Rule};
 use crate::{http::web::without_slash, oauth::restriction::Restriction};
 
 /// Largest request body that a service can be configured to take: the limit of Workers.
@@ -36,6 +36,11 @@ pub struct Service {
     pub timeout: Duration,
     /// Whether it gets the client's address. Third parties that do not need the address should not.
     pub gets_client_address: bool,
+    /// The request headers that it gets in addition to those of every service.
+    pub request_headers: Vec<HeaderName>,
+    /// Whether a query that names another method (`_method=DELETE`) is refused. Some frameworks would act on it, and no rule
+    /// looks at it.
+    pub refuses_method_override: bool,
 }
 
 /// What authorizes requests to a service.
@@ -68,6 +73,8 @@ pub struct Installation {
 pub enum Refusal {
     /// Some server could read the path as a different one.
     BadPath,
+    /// The query names another method.
+    MethodOverride,
     /// No rule covers the path.
     UnknownPath,
     /// Rules cover the path, but with other methods.
@@ -86,7 +93,7 @@ impl Service {
         })
     }
 
-    /// The upstream URL of a request. The query is copied and decides nothing (S92).
+    /// The upstream URL of a request. The query is copied and chooses nothing (S92).
     ///
     /// # Errors
     /// [`Refusal`]: the request must not be sent.
@@ -103,6 +110,9 @@ impl Service {
                 Refusal::Method { allow: allow.join(", ") }
             });
         }
+        if self.refuses_method_override && query.is_some_and(overrides_method) {
+            return Err(Refusal::MethodOverride);
+        }
         let mut url =
             Url::parse(&format!("{}{}", without_slash(&self.base), path.as_str())).map_err(|_| Refusal::BadPath)?;
         url.set_query(query);
@@ -113,6 +123,38 @@ impl Service {
         }
         Ok(url)
     }
+
+    /// Whether a rule allows a request.
+    pub(super) fn allows(&self, method: &Method, path: &AllowedPath) -> bool {
+        self.rules.iter().any(|rule| rule.method() == method && rule.covers(path))
+    }
+
+    /// The part of a URL's path below the service's own URL. `None`: the URL leads elsewhere, or some server could read it as
+    /// a different one.
+    pub(super) fn path_below(&self, url: &Url) -> Option<AllowedPath> {
+        let is_own_origin = url.origin() == self.base.origin() && url.username().is_empty() && url.password().is_none();
+        let below = url.path().strip_prefix(self.base.path().trim_end_matches('/')).filter(|_| is_own_origin)?;
+        AllowedPath::parse(below)
+    }
+}
+
+#[cfg(test)]
+impl Service {
+    /// A service for tests of the proxy.
+    pub(super) fn example() -> Self {
+        Self {
+            name: "api".to_owned(),
+            credential: Credential::Provider { id: "github".to_owned(), restriction: None },
+            users_of: None,
+            base: Url::parse("https://api.example/v3").unwrap(),
+            rules: Rule::parse_list("GET /user, PATCH /user, GET /repos/*").unwrap(),
+            body_limit_bytes: 1024,
+            timeout: DEFAULT_TIMEOUT,
+            gets_client_address: false,
+            request_headers: Vec::new(),
+            refuses_method_override: false,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -122,16 +164,7 @@ mod tests {
     use super::*;
 
     fn service() -> Service {
-        Service {
-            name: "api".to_owned(),
-            credential: Credential::Provider { id: "github".to_owned(), restriction: None },
-            users_of: None,
-            base: Url::parse("https://api.example/v3").unwrap(),
-            rules: Rule::parse_list("GET /user, PATCH /user, GET /repos/*").unwrap(),
-            body_limit_bytes: 1024,
-            timeout: Duration::from_secs(1),
-            gets_client_address: false,
-        }
+        Service::example()
     }
 
     fn get(path: &str) -> Result<String, Refusal> {
@@ -188,6 +221,53 @@ mod tests {
         assert_eq!((url.path(), url.fragment()), ("/v3/user", None));
         assert_eq!(url.query(), Some("x=/../../admin%23f&path=/repos/a"));
         assert_eq!(service().target(&Method::GET, "/nope", Some("/user")), Err(Refusal::UnknownPath));
+    }
+
+    #[test]
+    fn s161_a_trailing_slash_and_escapes_are_sent_byte_for_byte() {
+        for path in ["/repos/a/7/", "/repos/a/x%23EXT%23%40y.example", "/repos/%2B%26%3d%3A%20%3F", "/repos/100%25.txt"]
+        {
+            assert_eq!(get(path), Ok(format!("https://api.example/v3{path}?q=1")));
+        }
+        for path in ["/repos/", "/user/", "/repos%23/a"] {
+            assert_eq!(get(path), Err(Refusal::UnknownPath), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_method_in_the_query_is_refused_if_the_service_says_so() {
+        let ask = |refuses_method_override, query| {
+            Service { refuses_method_override, ..service() }.target(&Method::GET, "/user", Some(query)).map(drop)
+        };
+        assert_eq!(ask(false, "_method=DELETE"), Ok(()));
+        assert_eq!(ask(true, "_method=DELETE"), Err(Refusal::MethodOverride));
+        assert_eq!(ask(true, "method=post"), Ok(()));
+    }
+
+    #[test]
+    fn s163_only_urls_below_the_service_have_a_path_there() {
+        let below = |url: &str| service().path_below(&Url::parse(url).unwrap()).map(|path| path.as_str().to_owned());
+        assert_eq!(below("https://api.example/v3/user?q#f").as_deref(), Some("/user"));
+        assert_eq!(below("https://api.example:443/v3/a/../b/").as_deref(), Some("/b/"));
+        for url in [
+            "https://api.example/v3",
+            "https://api.example/v3/",
+            "https://api.example/v30/x",
+            "https://api.example/v4/x",
+            "https://api.example/v3/../x",
+            "https://api.example/v3/a%2f..%2fx",
+            "https://api.example/v3//evil.example/",
+            "http://api.example/v3/x",
+            "https://api.example:8443/v3/x",
+            "https://u@api.example/v3/x",
+            "https://:p@api.example/v3/x",
+            "https://evil.example/v3/x",
+            "https://api.example.evil/v3/x",
+            "javascript:/v3/x",
+            "data:/v3/x",
+        ] {
+            assert_eq!(below(url), None, "{url}");
+        }
     }
 
     #[test]

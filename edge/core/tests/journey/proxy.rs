@@ -129,15 +129,24 @@ fn s96_body_with_contradictory_length_is_not_sent() {
 
 #[test]
 fn s105_compressed_response_is_passed_through() {
-    let browser = Browser::configured(&[("GITHUB_ALLOW", "POST /take")], |sent| match sent.url.as_str() {
-        "https://api.github.com/take" => Some((200, vec![("content-encoding", "gzip".to_owned())], "bomb".to_owned())),
-        _ => github(sent),
-    });
-    browser.sign_in();
-    let response = upload(&browser, &[("accept-encoding", "gzip, br"), ("content-length", "0")], "");
-    assert_eq!(code(&response), "bad-gateway");
-    let sent = browser.sent_to("https://api.github.com/take").pop().unwrap();
-    assert_eq!(sent.headers["accept-encoding"], "identity");
+    for coding in ["gzip", "br", "zstd", "gzip, br"] {
+        let browser = Browser::configured(&[("GITHUB_ALLOW", "POST /take")], move |sent| match sent.url.as_str() {
+            "https://api.github.com/take" => {
+                let headers =
+                    vec![("content-encoding", coding.to_owned()), ("content-range", "bytes 0-3/9".to_owned())];
+                Some((206, headers, "bomb".to_owned()))
+            }
+            _ => github(sent),
+        });
+        browser.sign_in();
+        let response = upload(&browser, &[("accept-encoding", "gzip, br"), ("content-length", "0")], "");
+        assert_eq!((response.status, text(&response).as_str()), (StatusCode::PARTIAL_CONTENT, "bomb"), "{coding}");
+        assert_eq!(response.headers["content-encoding"], coding);
+        assert_eq!(response.headers["content-range"], "bytes 0-3/9");
+        assert!(!response.headers.contains_key("content-length"), "the runtime knows the length");
+        let sent = browser.sent_to("https://api.github.com/take").pop().unwrap();
+        assert_eq!(sent.headers["accept-encoding"], "identity");
+    }
 }
 
 #[test]
@@ -309,4 +318,172 @@ fn link_to_a_file_without_a_session_shows_a_page() {
         (StatusCode::UNAUTHORIZED, &"text/html; charset=utf-8".parse().unwrap())
     );
     assert_eq!(code(&browser.send(Method::GET, "/bff/github/files/page", &IMAGE, "")), "unauthenticated");
+}
+
+const SHOP: &str = r#"[
+    {"name":"shop","url":"https://shop.example/v1","provider":"github","shares_token":true,
+     "allow":["GET /items/*","POST /items/*","GET /jobs/"],
+     "request_headers":["ConsistencyLevel","Prefer","X-GitHub-Api-Version"],"refuse_method_override":true},
+    {"name":"lax","url":"https://lax.example","provider":"github","shares_token":true,"allow":["GET /items/*"]}
+]"#;
+
+fn shop(sent: &Sent) -> Option<Answer> {
+    let with = |status, name, value: &str| Some((status, vec![(name, value.to_owned())], "body".to_owned()));
+    let Some(path) = sent.url.strip_prefix("https://shop.example/v1/items/") else {
+        let is_api = sent.url.starts_with("https://shop.example/") || sent.url.starts_with("https://lax.example/");
+        return if is_api { with(200, "etag", "\"1\"") } else { github(sent) };
+    };
+    match path {
+        "made" => with(201, "location", "/v1/items/9"),
+        "accepted" => with(202, "operation-location", "https://shop.example/v1/jobs/9?v=1"),
+        "azure" => with(202, "azure-asyncoperation", "https://shop.example/v1/jobs/9"),
+        "list" => with(200, "link", "<?page=2>; rel=\"next\", <https://evil.example/>; rel=\"last\""),
+        "made-elsewhere" => with(201, "location", "https://evil.example/v1/items/9"),
+        "moved" => with(301, "location", "/v1/items/moved/"),
+        "seen" => with(303, "location", "https://shop.example/v1/items/9"),
+        "kept" => with(307, "location", "../items/9"),
+        "moved-beyond-the-rules" => with(302, "location", "/v1/admin"),
+        "moved-above" => with(302, "location", "/v2/items/9"),
+        "moved-elsewhere" => with(302, "location", "https://evil.example/v1/items/9"),
+        "moved-to-a-port" => with(308, "location", "https://shop.example:8443/v1/items/9"),
+        "moved-to-a-user" => with(302, "location", "https://a:b@shop.example/v1/items/9"),
+        "choice" => with(300, "location", "/v1/items/9"),
+        _ => with(200, "etag", "\"1\""),
+    }
+}
+
+#[test]
+fn s161_trailing_slashes_and_encoded_reserved_characters_pass_byte_for_byte() {
+    let browser = Browser::configured(&[("SERVICES", SHOP)], shop);
+    browser.sign_in();
+    for path in [
+        "/items/7/",
+        "/jobs/",
+        "/items/ada_corp.example%23EXT%23%40tenant.onmicrosoft.com",
+        "/items/a%2Bb%26c%3dd%3Ae%20f",
+        "/items/100%25.txt/",
+    ] {
+        assert_eq!(browser.script(Method::GET, &format!("/bff/shop{path}"), "").status, StatusCode::OK, "{path}");
+        assert_eq!(
+            browser.sent_to("https://shop.example/").pop().unwrap().url,
+            format!("https://shop.example/v1{path}")
+        );
+    }
+    let before = browser.platform.sent.borrow().len();
+    for (path, status) in [
+        ("/items/", 404),
+        ("/jobs", 404),
+        ("/jobs/1", 404),
+        ("/items//7", 400),
+        ("/items/7//", 400),
+        ("/items/%2F", 400),
+        ("/items/a%5Cb", 400),
+        ("/items/%2e%2e/", 400),
+        ("/items/..%23/x", 400),
+        ("/items/%23", 400),
+        ("/items/%00", 400),
+        ("/items/a%0Ab", 400),
+        ("/items/%252e%252e/x", 400),
+        ("/items/a%252Fb", 400),
+        ("/items%23/7", 404),
+    ] {
+        assert_eq!(browser.script(Method::GET, &format!("/bff/shop{path}"), "").status.as_u16(), status, "{path}");
+    }
+    assert_eq!(browser.platform.sent.borrow().len(), before);
+}
+
+#[test]
+fn s162_a_service_gets_the_request_headers_that_it_names_and_no_others() {
+    let browser = Browser::configured(&[("SERVICES", SHOP)], shop);
+    browser.sign_in();
+    let headers = [
+        ("x-csrf", "1"),
+        ("origin", "https://edge.example"),
+        ("consistencylevel", "eventual"),
+        ("prefer", "return=minimal"),
+        ("x-other", "1"),
+        ("cookie2", "1"),
+        ("authorization", "Bearer mine"),
+    ];
+    for (service, is_named) in [("shop", true), ("lax", false)] {
+        let response = browser.send(Method::GET, &format!("/bff/{service}/items/7"), &headers, "");
+        assert_eq!(response.status, StatusCode::OK);
+        let sent = browser.platform.sent.borrow().last().unwrap().clone();
+        assert_eq!(sent.headers.contains_key("consistencylevel"), is_named, "{service}");
+        assert_eq!(sent.headers.contains_key("prefer"), is_named, "{service}");
+        assert!(!sent.headers.contains_key("x-other") && !sent.headers.contains_key("cookie2"));
+        assert_eq!(sent.headers["authorization"], "Bearer gho_secret");
+        let ask = [
+            ("origin", "https://edge.example"),
+            ("access-control-request-method", "GET"),
+            ("access-control-request-headers", "consistencylevel,x-csrf"),
+        ];
+        let preflight = browser.send(Method::OPTIONS, &format!("/bff/{service}/items/7"), &ask, "");
+        let allowed = preflight.headers["access-control-allow-headers"].to_str().unwrap();
+        assert!(allowed.contains("x-csrf"));
+        assert_eq!(allowed.ends_with(", consistencylevel, prefer, x-github-api-version"), is_named, "{allowed}");
+    }
+}
+
+#[test]
+fn s163_addresses_of_an_answer_lead_back_to_the_edge_or_are_removed() {
+    let browser = Browser::configured(&[("SERVICES", SHOP)], shop);
+    browser.sign_in();
+    for (path, name, expected) in [
+        ("made", "location", Some("/bff/shop/items/9")),
+        ("accepted", "operation-location", Some("/bff/shop/jobs/9?v=1")),
+        ("azure", "azure-asyncoperation", Some("/bff/shop/jobs/9")),
+        ("list", "link", Some("</bff/shop/items/list?page=2>; rel=\"next\"")),
+        ("made-elsewhere", "location", None),
+    ] {
+        let response = browser.script(Method::GET, &format!("/bff/shop/items/{path}"), "");
+        assert!(response.status.is_success());
+        assert_eq!(response.headers.get(name).map(|value| value.to_str().unwrap()), expected, "{path}");
+        let exposed = response.headers["access-control-expose-headers"].to_str().unwrap();
+        assert!(exposed.split(", ").any(|it| it == name), "a host page may read {name}");
+    }
+}
+
+#[test]
+fn s98_s163_redirects_within_the_rules_are_mapped_and_others_rejected() {
+    let browser = Browser::configured(&[("SERVICES", SHOP)], shop);
+    browser.sign_in();
+    for (method, path, expected) in [
+        (Method::GET, "moved", Some((301, "/bff/shop/items/moved/"))),
+        (Method::POST, "seen", Some((303, "/bff/shop/items/9"))),
+        (Method::POST, "kept", Some((307, "/bff/shop/items/9"))),
+        (Method::GET, "moved-beyond-the-rules", None),
+        (Method::GET, "moved-above", None),
+        (Method::GET, "moved-elsewhere", None),
+        (Method::GET, "moved-to-a-port", None),
+        (Method::GET, "moved-to-a-user", None),
+        (Method::GET, "choice", None),
+    ] {
+        let before = browser.platform.sent.borrow().len();
+        let response = browser.script(method, &format!("/bff/shop/items/{path}"), "");
+        let location = response.headers.get("location").map(|value| value.to_str().unwrap());
+        let status = response.status.as_u16();
+        match expected {
+            Some(expected) => assert_eq!((status, location), (expected.0, Some(expected.1)), "{path}"),
+            None => assert_eq!((status, location), (502, None), "{path}"),
+        }
+        assert_eq!(browser.platform.sent.borrow().len(), before + 1, "the edge itself follows none");
+        assert!(status == 502 || text(&response).is_empty());
+    }
+}
+
+#[test]
+fn a_service_may_refuse_a_query_that_names_another_method() {
+    let browser = Browser::configured(&[("SERVICES", SHOP)], shop);
+    browser.sign_in();
+    for query in ["_method=DELETE", "a=1&_METHOD=put", "%5fmethod=DELETE", "_method%5B%5D=DELETE"] {
+        let before = browser.platform.sent.borrow().len();
+        assert_eq!(code(&browser.script(Method::GET, &format!("/bff/shop/items/7?{query}"), "")), "bad-request");
+        assert_eq!(browser.platform.sent.borrow().len(), before);
+        // Another service gets the query as it is.
+        assert_eq!(browser.script(Method::GET, &format!("/bff/lax/items/7?{query}"), "").status, StatusCode::OK);
+        let url = browser.platform.sent.borrow().last().unwrap().url.clone();
+        assert_eq!(url, format!("https://lax.example/items/7?{query}"));
+    }
+    assert_eq!(browser.script(Method::GET, "/bff/shop/items/7?method=a", "").status, StatusCode::OK);
 }

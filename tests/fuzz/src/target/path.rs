@@ -1,10 +1,11 @@
 //! `/bff/{service}/…`: the first line is the method, the second the path, the third the query.
 //!
-//! An accepted request goes to the service's own origin, below its base path, by a rule. It stays there however often a
-//! server on the way decodes it.
+//! An accepted request goes to the service's own origin, below its base path, by a rule. It stays within the rules in every
+//! reading of its path by another server.
 
 use causeway_core::{config::Config, proxy::service::Service};
 use http::Method;
+use url::form_urlencoded;
 
 use super::lines;
 use crate::settings;
@@ -30,39 +31,94 @@ fn check(service: &Service, method: &Method, path: &str, query: Option<&str>) ->
     assert!(url.username().is_empty() && url.password().is_none() && url.fragment().is_none(), "{url}");
     let below = url.path().strip_prefix(base.path().trim_end_matches('/')).unwrap_or_else(|| panic!("{url}"));
     assert_eq!(below, path, "what was asked for is what is sent");
-    let allowed = match service.name.as_str() {
-        "github" => match method.as_str() {
-            "GET" => below == "/user" || below.strip_prefix("/repos/").is_some_and(|rest| !rest.is_empty()),
-            "PATCH" => below == "/user",
-            _ => false,
-        },
-        "graph" => *method == Method::GET && below == "/v1.0/me",
-        "api" => match method.as_str() {
-            "GET" => below == "/a/b",
-            "POST" => below.strip_prefix("/tree/").is_some_and(|rest| !rest.is_empty()),
-            _ => false,
-        },
-        name => panic!("a service named {name}"),
-    };
-    assert!(allowed, "{method} {below} follows no rule of {}", service.name);
-    let segments = below.matches('/').count();
-    let mut seen = below.as_bytes().to_vec();
-    for _ in 0..4 {
-        let text = String::from_utf8(seen.clone()).unwrap_or_else(|_| panic!("{below:?} decodes to no UTF-8"));
-        assert!(!text.contains(['\\', '\0', '?', '#', ';']) && !text.chars().any(char::is_control), "{below:?}");
-        assert_eq!(text.matches('/').count(), segments, "{below:?} hides a separator");
-        assert!(text.split('/').skip(1).all(|part| !matches!(part.trim(), "" | "." | "..")), "{below:?} hides dots");
-        seen = decode(&seen);
+    let mut names = form_urlencoded::parse(query.unwrap_or_default().as_bytes()).map(|(name, _)| name);
+    assert!(!service.refuses_method_override || names.all(|name| !name.eq_ignore_ascii_case("_method")), "{query:?}");
+    for reading in readings(below) {
+        let is_slash_last = reading.len() > 1 && reading.ends_with('/');
+        let names = reading.strip_prefix('/').unwrap_or_else(|| panic!("{below:?} is read as {reading:?}"));
+        let names = if is_slash_last { names.trim_end_matches('/') } else { names };
+        for name in names.split('/') {
+            assert!(!name.trim().bytes().all(|byte| byte == b'.'), "{below:?} hides dots or nothing: {reading:?}");
+        }
+        assert!(
+            !reading.contains(['\\', '\0', ';']) && !reading.chars().any(char::is_control),
+            "{below:?}: {reading:?}"
+        );
+        assert!(is_allowed(&service.name, method, &reading), "{method} {below} is read as {reading:?}");
     }
     true
 }
 
-fn decode(bytes: &[u8]) -> Vec<u8> {
+/// Whether a rule of the service allows a path, after decoding.
+fn is_allowed(service: &str, method: &Method, path: &str) -> bool {
+    let is_below =
+        |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
+    match (service, method.as_str()) {
+        ("github", "GET") => path == "/user" || is_below("/repos/"),
+        ("github", "PATCH") => path == "/user",
+        ("graph", "GET") => path == "/v1.0/me",
+        ("api", "GET") => path == "/a/b",
+        ("api", "POST") => is_below("/tree/"),
+        ("shop", "GET") => is_below("/users/") || matches!(path, "/items/" | "/mail/a@b"),
+        ("github" | "graph" | "api" | "shop", _) => false,
+        (name, _) => panic!("a service named {name}"),
+    }
+}
+
+/// How servers read a path: decoded once or again, by a strict or a lenient decoder, with `+` for a space; then cut off at a
+/// query, a fragment, a path parameter or NUL; and with dot segments, backslashes and repeated slashes resolved.
+fn readings(path: &str) -> Vec<String> {
+    let mut decoded = vec![decode(path.as_bytes(), strict_digits)];
+    for _ in 0..3 {
+        for digits in [strict_digits, lenient_digits] {
+            let again = decode(decoded.last().unwrap(), digits);
+            decoded.push(again);
+        }
+    }
+    let texts =
+        decoded.into_iter().map(|bytes| String::from_utf8(bytes).unwrap_or_else(|_| panic!("{path:?}: no UTF-8")));
+    let mut all = Vec::new();
+    for text in texts {
+        for text in [text.clone(), text.replace('+', " ")] {
+            for cut in [None, Some('?'), Some('#'), Some(';'), Some('\0')] {
+                let text = cut.map_or(text.as_str(), |cut| text.split(cut).next().unwrap());
+                all.extend([text.to_owned(), resolved(text)]);
+            }
+        }
+    }
+    all
+}
+
+/// A path with dot segments, backslashes and repeated slashes resolved, as file systems do.
+fn resolved(path: &str) -> String {
+    let mut segments: Vec<&str> = Vec::new();
+    let path = path.replace('\\', "/");
+    for segment in path.split('/') {
+        match segment.trim() {
+            "" | "." => {}
+            ".." => drop(segments.pop()),
+            _ => segments.push(segment),
+        }
+    }
+    let slash = if path.ends_with('/') && !segments.is_empty() { "/" } else { "" };
+    format!("/{}{slash}", segments.join("/"))
+}
+
+fn strict_digits(hex: &str) -> Option<u8> {
+    hex.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u8::from_str_radix(hex, 16).ok())?
+}
+
+/// Digits as lenient parsers read them, around a sign or a space.
+fn lenient_digits(hex: &str) -> Option<u8> {
+    u8::from_str_radix(hex.trim().trim_start_matches(['+', '-']), 16).ok()
+}
+
+fn decode(bytes: &[u8], digits: fn(&str) -> Option<u8>) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
         let hex = bytes.get(at + 1..at + 3).and_then(|hex| str::from_utf8(hex).ok());
-        match (byte, hex.and_then(|hex| u8::from_str_radix(hex, 16).ok())) {
+        match (byte, hex.and_then(digits)) {
             (b'%', Some(decoded)) => {
                 out.push(decoded);
                 at += 3;

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::super::{Config, Coordination};
@@ -205,6 +207,13 @@ fn s135_unknown_or_malformed_service_field_is_rejected() {
         json!({"timeout_seconds": 0}),
         json!({"timeout_seconds": 301}),
         json!({"private_network": "yes"}),
+        json!({"request_headers": "Prefer"}),
+        json!({"request_headers": [1]}),
+        json!({"refuse_method_override": "yes"}),
+        json!({"allow": ["GET /x//"]}),
+        json!({"allow": ["GET /x//*"]}),
+        json!({"allow": ["GET /x%2Fy"]}),
+        json!({"allow": ["GET /x%23y"]}),
         json!({"provider": null, "shares_token": null, "users_of": ["github"], "installation": {"id": 0, "permissions": {"contents": "read"}}}),
         json!({"provider": null, "shares_token": null, "users_of": ["github"], "installation": {"id": 7, "permissions": {}}}),
         json!({"provider": null, "shares_token": null, "users_of": ["github"], "installation": {"id": 7, "permissions": {"contents": "everything"}}}),
@@ -225,6 +234,44 @@ fn s135_unknown_or_malformed_service_field_is_rejected() {
         assert!(load(text, false).is_err(), "{text}");
     }
     assert!(load(&json!([entry(&json!({})), entry(&json!({}))]).to_string(), false).is_err(), "two of one name");
+}
+
+#[test]
+fn a_service_may_name_request_headers_and_refuse_other_methods_in_a_query() {
+    let changes = json!({"request_headers": ["X-GitHub-Api-Version", "Prefer", "prefer", "Accept"], "refuse_method_override": true});
+    let services = load(&json!([entry(&changes)]).to_string(), false).unwrap();
+    let api = &services[2];
+    // Each once, and without those that every service gets.
+    assert_eq!(api.request_headers, ["prefer", "x-github-api-version"]);
+    assert!(api.refuses_method_override);
+    let text = json!([entry(&json!({"request_headers": "LIST"}))]).to_string();
+    assert!(
+        load(&text.replace("\"LIST\"", "[]"), false).is_ok() && load(&text.replace("\"LIST\"", "null"), false).is_err()
+    );
+    assert!(services[0].request_headers.is_empty() && !services[0].refuses_method_override);
+    assert!(loads(&json!({"allow": ["GET /items/", "GET /items/*", "GET /users/a%40b"]})));
+}
+
+#[test]
+fn s162_a_service_cannot_name_headers_of_identity_origin_and_connection() {
+    for name in
+        ["Cookie", "Authorization", "Host", "X-Forwarded-For", "X-User", "TE", "Connection", "Sec-Fetch-Site", ""]
+    {
+        let problem =
+            load(&json!([entry(&json!({"request_headers": ["Prefer", name]}))]).to_string(), false).unwrap_err();
+        assert!(problem.starts_with("entry 1: `request_headers` must be names"), "{name}: {problem}");
+    }
+    let many =
+        |count: usize| loads(&json!({"request_headers": (0..count).map(|n| format!("x-{n}")).collect::<Vec<_>>()}));
+    assert!(many(16) && !many(17));
+    let mut table = settings();
+    table.insert("SERVICES".to_owned(), json!([entry(&json!({"request_headers": ["x-edge-client"]}))]).to_string());
+    let is_valid = |table: &BTreeMap<String, String>| {
+        Config::load(&|key: &str| table.get(key).cloned(), Coordination::Objects).is_ok()
+    };
+    assert!(is_valid(&table));
+    table.insert("CLIENT_ADDRESS_HEADER".to_owned(), "X-Edge-Client".to_owned());
+    assert!(!is_valid(&table), "the header of the proxy in front");
 }
 
 #[test]

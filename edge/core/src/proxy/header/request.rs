@@ -16,7 +16,8 @@ use crate::{
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-const ALLOWED: [HeaderName; 10] = [
+/// The headers that every upstream gets.
+pub(super) const ALLOWED: [HeaderName; 10] = [
     header::ACCEPT,
     header::ACCEPT_LANGUAGE,
     header::CONTENT_TYPE,
@@ -38,6 +39,8 @@ pub(crate) struct ForwardingContext<'a> {
     pub(crate) client_address: Option<IpAddr>,
     /// The trace that the request belongs to.
     pub(crate) traceparent: &'a str,
+    /// The headers that the upstream's service names in addition.
+    pub(crate) named: &'a [HeaderName],
 }
 
 /// The request headers that go upstream. Only the edge says where a request came from (S94, M12, M26).
@@ -53,6 +56,7 @@ pub(crate) fn request_headers(from: &HeaderMap, context: &ForwardingContext<'_>)
         return Err(Error::BadRequest { reason: Reason::RequestContentRange });
     }
     let mut to = copy_listed(from, &ALLOWED);
+    to.extend(copy_listed(from, context.named));
     // To workerd a header is UTF-8, to Spin bytes.
     if !to.values().all(|value| value.as_bytes().is_ascii()) {
         return Err(Error::BadRequest { reason: Reason::ForwardedHeaderNotAscii });
@@ -91,16 +95,16 @@ mod tests {
     const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
     fn sent(from: &HeaderMap, client_address: Option<&str>) -> HeaderMap {
-        let public_origin = Origin::parse("https://edge.example").unwrap();
+        let public_origin = &Origin::parse("https://edge.example").unwrap();
         let client_address = client_address.map(|text| text.parse().unwrap());
-        request_headers(from, &ForwardingContext { public_origin: &public_origin, client_address, traceparent: TRACE })
-            .unwrap()
+        let context = ForwardingContext { public_origin, client_address, traceparent: TRACE, named: &[] };
+        request_headers(from, &context).unwrap()
     }
 
     fn is_refused(name: &'static str, value: &[u8]) -> bool {
         let from = HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::from_bytes(value).unwrap())]);
-        let public_origin = Origin::parse("https://edge.example").unwrap();
-        let context = ForwardingContext { public_origin: &public_origin, client_address: None, traceparent: TRACE };
+        let public_origin = &Origin::parse("https://edge.example").unwrap();
+        let context = ForwardingContext { public_origin, client_address: None, traceparent: TRACE, named: &[] };
         matches!(request_headers(&from, &context), Err(Error::BadRequest { .. }))
     }
 
@@ -224,6 +228,20 @@ mod tests {
         ];
         let to = sent(&with_all(&names), None);
         assert!(names.iter().all(|name| to.contains_key(*name)));
+    }
+
+    #[test]
+    fn headers_that_the_service_names_are_copied_with_all_their_values() {
+        let mut from = with_all(&["prefer", "x-other"]);
+        from.append("prefer", HeaderValue::from_static("return=minimal"));
+        let public_origin = &Origin::parse("https://edge.example").unwrap();
+        let named = &[HeaderName::from_static("prefer"), HeaderName::from_static("depth")];
+        let context = ForwardingContext { public_origin, client_address: None, traceparent: TRACE, named };
+        let to = request_headers(&from, &context).unwrap();
+        assert!(to.get_all("prefer").iter().eq(["evil", "return=minimal"]));
+        assert!(!to.contains_key("x-other") && !to.contains_key("depth"));
+        from.insert("depth", HeaderValue::from_bytes(b"\xc3\xa9").unwrap());
+        assert!(request_headers(&from, &context).is_err(), "not ASCII");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The response headers that the browser gets.
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-use super::copy_listed;
+use super::{super::reference::Answered, copy_listed, has_content_coding};
 use crate::http::web::{CROSS_ORIGIN_RESOURCE_POLICY, single};
 
 const ALLOWED: [HeaderName; 8] = [
@@ -18,15 +18,26 @@ const ALLOWED: [HeaderName; 8] = [
 
 /// The longest file name that is passed on, in bytes.
 const MAX_FILE_NAME_BYTES: usize = 512;
-
-/// The link relations (RFC 8288) with which an API pages through a list. Other relations make a browser fetch something.
-const PAGING: [&str; 4] = [r#"rel="next""#, r#"rel="prev""#, r#"rel="first""#, r#"rel="last""#];
+/// Where Azure's APIs say how an operation goes on.
+const OPERATION: [HeaderName; 2] =
+    [HeaderName::from_static("operation-location"), HeaderName::from_static("azure-asyncoperation")];
 
 /// The response headers that go to the browser. None of them sets cookies, opens CORS, redirects or asks for credentials.
-pub(crate) fn response_headers(from: &HeaderMap) -> HeaderMap {
+/// Addresses lead to the edge, or are removed.
+pub(in super::super) fn response_headers(status: StatusCode, from: &HeaderMap, answered: &Answered<'_>) -> HeaderMap {
     let mut to = copy_listed(from, &ALLOWED);
-    for link in from.get_all(header::LINK).iter().filter(|link| is_paging(link)) {
-        to.append(header::LINK, link.clone());
+    if has_content_coding(from) {
+        to.extend(copy_listed(from, &[header::CONTENT_ENCODING]));
+    }
+    let is_made = matches!(status, StatusCode::CREATED | StatusCode::ACCEPTED);
+    for name in OPERATION.into_iter().chain(is_made.then_some(header::LOCATION)) {
+        let address = single(from, &name).and_then(|reference| answered.address(reference));
+        if let Some(address) = address.and_then(|address| address.try_into().ok()) {
+            to.insert(name, address);
+        }
+    }
+    for links in from.get_all(header::LINK).iter().filter_map(|links| answered.paging_links(links)) {
+        to.append(header::LINK, links);
     }
     to
 }
@@ -70,17 +81,59 @@ fn file_name(parameter: &str) -> Option<String> {
     is_name.then(|| format!("filename=\"{value}\""))
 }
 
-/// Whether all links lead to other pages of a list. A link in any other notation counts as leading elsewhere.
-fn is_paging(links: &HeaderValue) -> bool {
-    let Ok(text) = links.to_str() else { return false };
-    let rest = PAGING.iter().fold(text.to_ascii_lowercase(), |text, relation| text.replace(relation, ""));
-    let dense: String = rest.split_ascii_whitespace().collect();
-    rest.len() < text.len() && !["rel=", "rel*=", "rev=", "rev*="].iter().any(|other| dense.contains(other))
-}
-
 #[cfg(test)]
 mod tests {
+    use http::Method;
+    use url::Url;
+
     use super::*;
+    use crate::proxy::service::Service;
+
+    /// What the browser gets of the headers of an answer to `GET https://api.example/v3/repos/a`.
+    fn passed(status: u16, from: &HeaderMap) -> HeaderMap {
+        let (service, url) = (Service::example(), Url::parse("https://api.example/v3/repos/a").unwrap());
+        let answered = Answered { service: &service, method: &Method::GET, url: &url };
+        response_headers(StatusCode::from_u16(status).unwrap(), from, &answered)
+    }
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
+    }
+
+    #[test]
+    fn s163_addresses_are_mapped_where_they_have_a_meaning() {
+        let all = headers(&[
+            ("location", "/v3/repos/b"),
+            ("operation-location", "https://api.example/v3/jobs/1?v=2"),
+            ("azure-asyncoperation", "https://api.example/v3/jobs/2"),
+            ("content-location", "/v3/repos/b"),
+            ("link", "<?page=2>; rel=\"next\""),
+        ]);
+        for (status, has_location) in [(200, false), (201, true), (202, true), (204, false), (404, false)] {
+            let to = passed(status, &all);
+            assert_eq!(to.get("location").is_some_and(|it| it == "/bff/api/repos/b"), has_location, "{status}");
+            assert_eq!(to["operation-location"], "/bff/api/jobs/1?v=2");
+            assert_eq!(to["azure-asyncoperation"], "/bff/api/jobs/2");
+            assert_eq!(to["link"], "</bff/api/repos/a?page=2>; rel=\"next\"");
+            assert_eq!(to.len(), 3 + usize::from(has_location));
+        }
+        let elsewhere = headers(&[
+            ("location", "https://evil.example/v3/repos/b"),
+            ("operation-location", "https://u@api.example/v3/jobs/1"),
+            ("azure-asyncoperation", "http://api.example/v3/jobs/2"),
+            ("link", "<https://api.example:8443/v3/repos?page=2>; rel=\"next\""),
+        ]);
+        assert_eq!(passed(201, &elsewhere).len(), 0);
+        let mut two = headers(&[("location", "/v3/repos/b")]);
+        two.append("location", HeaderValue::from_static("/v3/repos/c"));
+        assert_eq!(passed(201, &two).len(), 0);
+    }
+
+    #[test]
+    fn s105_a_content_coding_stays_with_its_body() {
+        assert_eq!(passed(200, &headers(&[("content-encoding", "gzip")]))["content-encoding"], "gzip");
+        assert_eq!(passed(200, &headers(&[("content-encoding", "identity")])).len(), 0);
+    }
 
     #[test]
     fn s99_an_upstream_sets_no_policy_for_the_edges_origin() {
@@ -133,7 +186,6 @@ mod tests {
             "trailer",
             "upgrade",
             "content-length",
-            "content-encoding",
             "x-accel-redirect",
             "x-accel-buffering",
             "x-sendfile",
@@ -146,7 +198,9 @@ mod tests {
         ];
         let evil = HeaderValue::from_static("evil");
         let from = names.map(|name| (HeaderName::from_static(name), evil.clone())).into_iter().collect();
-        assert_eq!(response_headers(&from).len(), 0);
+        for status in [200, 206, 404, 500] {
+            assert_eq!(passed(status, &from).len(), 0);
+        }
     }
 
     #[test]
@@ -185,32 +239,5 @@ mod tests {
         repeated.append(header::CONTENT_DISPOSITION, HeaderValue::from_static("inline"));
         disarm(&mut repeated);
         assert_eq!(repeated.get_all(header::CONTENT_DISPOSITION).iter().collect::<Vec<_>>(), ["attachment"]);
-    }
-
-    #[test]
-    fn s99_only_paging_links_pass() {
-        let passes = |link: &'static str| {
-            let from = HeaderMap::from_iter([(header::LINK, HeaderValue::from_static(link))]);
-            response_headers(&from).contains_key(header::LINK)
-        };
-        for link in [
-            r#"<https://api.github.com/repositories/1/releases?page=2>; rel="next""#,
-            r#"</items?page=1>; rel="first", </items?page=3>; rel="next", </items?page=9>; rel="last"; title="x""#,
-        ] {
-            assert!(passes(link), "{link}");
-        }
-        for link in [
-            "",
-            "</x>",
-            "<https://evil.example>; rel=preload; as=script",
-            r#"<https://evil.example>; rel="preconnect""#,
-            r#"</x>; rel="next preload""#,
-            r#"</items?page=2>; rel="next", </x>; rel=preload"#,
-            r#"</items?page=2>; rel="next"; rel = stylesheet"#,
-            r#"</items?page=2>; rel="next", </x>; REL*=UTF-8''prefetch"#,
-            r#"</items?page=2>; rel="next", </x>; rev=made"#,
-        ] {
-            assert!(!passes(link), "{link}");
-        }
     }
 }
