@@ -135,7 +135,10 @@ export const CATALOGUE = Object.freeze({
   S153: 'stream cut by the platform',
   S154: 'widget where third-party cookies are blocked',
   S155: 'embedded mode',
+  S156: 'logout that is older than a session',
+  S157: 'the same key twice, several keys under one id',
   S158: 'answer of a foreign issuer clears nothing',
+  S159: 'session cookie that does not open',
   S160: 'prefetches by older headers begin no sign-in',
   S164: 'requests without the CSRF header for what a rule marks as navigable',
 });

@@ -56,8 +56,7 @@ pub struct AnsweredStepUp {
 impl LinkedAccount {
     /// The indexes that a session with this account must be in, so that its provider can end it. Each comes with the time
     /// at which the provider authenticated the user; `now_ms` is this isolate's clock.
-    #[must_use]
-    pub fn indexes(&self, now_ms: u64) -> Vec<(IndexName, IssuedAt)> {
+    fn indexes(&self, now_ms: u64) -> Vec<(IndexName, IssuedAt)> {
         let account = IndexName::account(&self.issuer, &self.sub);
         let provider_session = match &self.sid {
             Some(sid) => IndexName::provider_session(&self.issuer, sid),
@@ -163,6 +162,24 @@ pub struct SessionRecord {
     pub expires_at_ms: u64,
     /// The linked accounts, by provider.
     pub accounts: BTreeMap<String, LinkedAccount>,
+}
+
+impl SessionRecord {
+    /// The indexes that the session must be in, so that the provider of each account can end it. Each comes with the time
+    /// at which the provider authenticated the user: the earlier one, if two accounts share an index. `now_ms` is this
+    /// isolate's clock.
+    #[must_use]
+    pub fn indexes(&self, now_ms: u64) -> Vec<(IndexName, IssuedAt)> {
+        let mut accounts: Vec<&LinkedAccount> = self.accounts.values().collect();
+        accounts.sort_by_key(|account| account.signed_in_at_ms);
+        let mut indexes: Vec<(IndexName, IssuedAt)> = Vec::new();
+        for (name, signed_in) in accounts.into_iter().flat_map(|account| account.indexes(now_ms)) {
+            if indexes.iter().all(|(known, _)| *known != name) {
+                indexes.push((name, signed_in));
+            }
+        }
+        indexes
+    }
 }
 
 impl Contents for SessionRecord {
