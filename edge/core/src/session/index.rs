@@ -471,7 +471,11 @@ mod tests {
         let index = add(None, 1, 1).0;
         let readd = Command::Add { entry: again.clone(), signed_in: Some(IssuedAt::At(50)) };
         let (index, _) = IndexMachine::apply(index.as_ref(), 51, readd);
-        assert_eq!(end(index.as_ref(), 52, IssuedAt::At(20)).1, [again.clone()], "its record may have the old account");
+        assert_eq!(
+            end(index.as_ref(), 52, IssuedAt::At(20)).1,
+            vec![again.clone()],
+            "its record may have the old account"
+        );
         for (generation, newer) in [(6, false), (7, true)] {
             let confirm = Command::Confirm { session: again.session.clone(), generation, signed_in: IssuedAt::At(50) };
             let (index, _) = IndexMachine::apply(index.as_ref(), 52, confirm);
