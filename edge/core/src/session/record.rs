@@ -210,3 +210,40 @@ impl SealedRecord {
         Some(Self { generation, sealed: Sealed::from_text(text)? })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn account(sub: &str, sid: Value, signed_in_at_ms: u64) -> Value {
+        let user = json!({"subject": format!("corp:{sub}"), "name": "Ada", "email": null});
+        let tokens = json!({"access_token": "t", "obtained_at_ms": 0, "scopes": []});
+        json!({
+            "user": user, "issuer": "https://id", "sub": sub, "sid": sid, "signed_in_at_ms": signed_in_at_ms,
+            "tokens": tokens,
+        })
+    }
+
+    /// Two providers of a configuration may have one issuer. A logout between the two sign-ins concerns the earlier one.
+    #[test]
+    fn s156_of_two_accounts_in_one_index_the_earlier_sign_in_counts() {
+        for (first, second) in [(10, 20), (20, 10)] {
+            let record: SessionRecord = serde_json::from_value(json!({
+                "user": account("s", Value::Null, 0)["user"], "provider": "a", "created_at_ms": 0, "expires_at_ms": 1,
+                "accounts": {"a": account("s", json!("x"), first), "b": account("s", json!("y"), second)},
+            }))
+            .unwrap();
+            let mut indexes = record.indexes(100);
+            indexes.sort_by_key(|(name, _)| name.as_str().to_owned());
+            let mut wanted = vec![
+                (IndexName::account("https://id", "s"), IssuedAt::At(10)),
+                (IndexName::provider_session("https://id", "x"), IssuedAt::At(first)),
+                (IndexName::provider_session("https://id", "y"), IssuedAt::At(second)),
+            ];
+            wanted.sort_by_key(|(name, _)| name.as_str().to_owned());
+            assert_eq!(indexes, wanted);
+        }
+    }
+}
