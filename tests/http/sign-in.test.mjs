@@ -248,6 +248,34 @@ test('a finished callback cannot be used again', async () => {
   assert.equal(setsSession(await browser.visit(callback)), false);
 });
 
+test('S159: a session cookie that does not open is removed by the answer that refuses it', async () => {
+  const signed = new EdgeBrowser(stack);
+  await signIn(signed, 'github', 'ada');
+  const good = signed.cookies.get(SESSION_COOKIE)?.value ?? '';
+  const removals = (/** @type {import('../support/exchange.mjs').Answer} */ { headers }) =>
+    (headers['set-cookie'] ?? []).map((cookie) => {
+      assert.match(cookie, new RegExp(`^${SESSION_COOKIE}=;.*max-age=0`, 'i'));
+      return cookie;
+    }).length;
+  for (const [target, status] of /** @type {[string, number][]} */ ([
+    ['/auth/session', 200],
+    ['/bff/github/user', 401],
+    ['/stream', 401],
+  ])) {
+    const browser = new EdgeBrowser(stack);
+    const refused = await browser.call(target, { headers: { Cookie: `${SESSION_COOKIE}=${good}A` } });
+    assert.equal(refused.status, status, target);
+    assert.ok(removals(refused) > 0, target);
+    const next = await browser.call(target);
+    assert.deepEqual([next.status, removals(next)], [status, 0], `${target} without a cookie`);
+    const beside = await browser.call(target, {
+      headers: { Cookie: `${SESSION_COOKIE}=x; ${SESSION_COOKIE}=${good}` },
+    });
+    assert.deepEqual([beside.status, removals(beside)], [status, 0], `${target} beside a good one`);
+  }
+  assert.equal((await signed.session()).authenticated, true);
+});
+
 test('signing in again replaces the session, and the old cookie is rejected', async () => {
   const browser = new EdgeBrowser(stack);
   await signIn(browser, 'github', 'ada');

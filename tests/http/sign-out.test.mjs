@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { createHmac } from 'node:crypto';
+import { createHmac, randomUUID } from 'node:crypto';
 import { test } from 'node:test';
 
 import { EdgeBrowser } from '../support/edge-browser.mjs';
@@ -138,25 +138,33 @@ test('a user lists their sessions and ends them from another browser', async () 
   assert.equal((await stranger.browser.session()).authenticated, true);
 });
 
+/**
+ * Delivers a revocation as GitHub does.
+ * @param {string} body @param {string} [secret] @param {string} [id]
+ */
+function deliverRevocation(body, secret = stack.secrets.githubWebhookSecret, id = randomUUID()) {
+  return new EdgeBrowser(stack).call('/auth/github/webhook', {
+    method: 'POST',
+    headers: {
+      Origin: undefined,
+      'X-CSRF': undefined,
+      'Sec-Fetch-Site': undefined,
+      'Sec-Fetch-Mode': undefined,
+      'Sec-Fetch-Dest': undefined,
+      'Content-Type': 'application/json',
+      'X-GitHub-Event': 'github_app_authorization',
+      'X-GitHub-Delivery': id,
+      'X-Hub-Signature-256': `sha256=${createHmac('sha256', secret).update(body).digest('hex')}`,
+    },
+    body,
+  });
+}
+
 test('S132: a user who revokes the authorization at GitHub is signed out everywhere', async () => {
   const { browser, user } = await signedIn(stack, 'github', 'dorothy');
   const stream = await (await Stream.open(browser)).opened();
   const body = JSON.stringify({ action: 'revoked', sender: { id: Number(user.id.split(':')[1]) } });
-  const deliver = (/** @type {string} */ secret) =>
-    new EdgeBrowser(stack).call('/auth/github/webhook', {
-      method: 'POST',
-      headers: {
-        Origin: undefined,
-        'X-CSRF': undefined,
-        'Sec-Fetch-Site': undefined,
-        'Sec-Fetch-Mode': undefined,
-        'Sec-Fetch-Dest': undefined,
-        'Content-Type': 'application/json',
-        'X-GitHub-Event': 'github_app_authorization',
-        'X-Hub-Signature-256': `sha256=${createHmac('sha256', secret).update(body).digest('hex')}`,
-      },
-      body,
-    });
+  const deliver = (/** @type {string} */ secret) => deliverRevocation(body, secret);
   assert.equal((await deliver('another secret')).status, 401);
   assert.equal((await browser.session()).authenticated, true);
   assert.equal((await deliver(stack.secrets.githubWebhookSecret)).status, 204);
@@ -165,6 +173,28 @@ test('S132: a user who revokes the authorization at GitHub is signed out everywh
   await revocationBound();
   assert.equal((await browser.session()).authenticated, false);
   assert.equal((await deliver(stack.secrets.githubWebhookSecret)).status, 204, 'a repeated delivery is accepted');
+});
+
+test('S156: a repeated delivery of GitHub ends no session that began after the first one', async () => {
+  const { browser, user } = await signedIn(stack, 'github', 'katherine');
+  const body = JSON.stringify({ action: 'revoked', sender: { id: Number(user.id.split(':')[1]) } });
+  const [first, second] = [randomUUID(), randomUUID()];
+  assert.equal((await deliverRevocation(body, undefined, first)).status, 204);
+  await revocationBound();
+  assert.equal((await browser.session()).authenticated, false);
+
+  const again = await signedIn(stack, 'github', 'katherine');
+  const stream = await (await Stream.open(again.browser)).opened();
+  assert.equal((await deliverRevocation(body, undefined, first)).status, 204);
+  await revocationBound();
+  assert.equal((await again.browser.session()).authenticated, true);
+  assert.equal(stream.closed, false);
+
+  // The body of a second revocation is the same. It must not be missed.
+  assert.equal((await deliverRevocation(body, undefined, second)).status, 204);
+  assert.deepEqual(await stream.named('end'), { reason: 'revoked' });
+  await revocationBound();
+  assert.equal((await again.browser.session()).authenticated, false);
 });
 
 test('forged front-channel and back-channel logouts end no session', async () => {

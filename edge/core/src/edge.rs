@@ -12,7 +12,7 @@ use crate::{
     handler::{context::Context, dispatch},
     http::{
         client_address::client_address,
-        cookie,
+        cookie::{self, Embed},
         web::{Request, Response, TRACEPARENT, single},
     },
     memory::Memory,
@@ -20,7 +20,7 @@ use crate::{
     route::{self, Auth, Csrf, Row},
     runtime::{
         clock::Clock, dependency::Dependency, event_name::EventName, platform::Platform, random::Random,
-        readiness::Readiness, telemetry::Event, traced::Traced, unavailable::Unavailable,
+        readiness::Readiness, reason::Reason, telemetry::Event, traced::Traced, unavailable::Unavailable,
     },
     session::{cache::SessionCache, store::Session},
     sign_in::refresh::Refresher,
@@ -150,11 +150,27 @@ async fn respond<P: Platform>(context: Context<'_, P>, request: Request<P::Body>
         Auth::Session => Some(context.sessions().load(&request.headers).await?),
         Auth::Optional => match context.sessions().load(&request.headers).await {
             Ok(session) => Some(session),
-            Err(Error::Unauthenticated { .. }) => None,
+            Err(error @ Error::Unauthenticated { .. }) => {
+                let embed = context.config.sessions.embed;
+                let mut response = dispatch::run(context, request, None).await?;
+                remove_refused_cookie(embed, &error, &mut response);
+                return Ok(response);
+            }
             Err(error) => return Err(error),
         },
     };
     dispatch::run(context, request, session).await
+}
+
+/// Removes the session cookie of a request if it does not open: it never will, and would be sent and refused until its end
+/// (S159). One that opens stays, whatever became of its session. So do several of the name: one of them may open, and no
+/// answer can remove the others alone.
+fn remove_refused_cookie<B>(embed: Embed, error: &Error, response: &mut Response<B>) {
+    if matches!(error, Error::Unauthenticated { reason: Reason::SessionCookieNotOpened }) {
+        for cookie in cookie::clear_session(embed) {
+            response.add(header::SET_COOKIE, &cookie);
+        }
+    }
 }
 
 /// The answer to a request that failed: a page for a person, a problem document for a program.
@@ -168,6 +184,7 @@ fn failure<B>(config: &Config, row: Option<&Row>, headers: &HeaderMap, request_i
         });
     let mut response =
         if has_page && guard::accepts_html(headers) { error.page(request_id) } else { error.response(request_id) };
+    remove_refused_cookie(config.sessions.embed, error, &mut response);
     if is_too_large {
         // Otherwise the browser would send the same cookies again, and be refused again.
         for cookie in cookie::clear_own(headers, config.sessions.embed) {

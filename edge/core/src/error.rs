@@ -1,5 +1,5 @@
 //! The errors of requests, and what the client sees of them: status, a stable code, one sentence. The log gets the detail.
-//! Failures of seals, cookies and sessions all look the same to the client.
+//! Failures of seals, cookies and sessions all have the same status, code and sentence.
 
 use causeway_protocol::problem::{PROBLEM_JSON, Problem};
 use http::{Method, StatusCode, header};

@@ -276,6 +276,55 @@ export const cases = [
       assert.equal(await bff.user(browser), user);
     },
   },
+  {
+    id: 'S159',
+    title: 'session cookie that does not open: removed by the answer that refuses it, and no other cookie',
+    async attack(bff) {
+      const { browser, user, name, value } = await session(bff);
+      const removed = (/** @type {import('../../support/exchange.mjs').Answer} */ answer) => {
+        const cookies = setCookies(answer).map(parseSetCookie);
+        assert.ok(
+          cookies.every((cookie) => cookie.name === name && cookie.isRemoval),
+          `${answer.target}: ${answer.headers['set-cookie']}`,
+        );
+        return cookies.length > 0;
+      };
+      const targets = [...sessionTargets(bff), bff.path.session];
+      for (const bad of ['', 'x', value.slice(1), `${value}A`, randomBytes(64).toString('base64url')]) {
+        for (const target of targets) {
+          const visitor = bff.browser();
+          const answer = await visitor.call(target, { headers: { Cookie: `${name}=${bad}` } });
+          assert.equal(answer.status, target === bff.path.session ? 200 : 401, `${target}: ${answer.status}`);
+          assert.equal(answer.headers.location, undefined);
+          assert.ok(removed(answer), `${target} keeps ${bad.slice(0, 8)}`);
+          const next = await visitor.call(target);
+          assert.equal(next.status, answer.status);
+          assert.equal(removed(next), false, `${target} removes what was not sent`);
+        }
+      }
+      // Beside a good one, neither is accepted, and the good one stays.
+      for (const pair of [
+        ['x', value],
+        [value, 'x'],
+      ]) {
+        const cookie = pair.map((one) => `${name}=${one}`).join('; ');
+        for (const target of targets)
+          assert.equal(removed(await bff.browser().call(target, { headers: { Cookie: cookie } })), false, target);
+      }
+      // Other sites cannot have it removed.
+      const foreign = await bff.browser().call(bff.path.session, {
+        headers: { Cookie: `${name}=x`, Origin: 'https://evil.example', 'Sec-Fetch-Site': 'cross-site' },
+      });
+      assert.equal(foreign.status, 403);
+      assert.equal(removed(foreign), false);
+      assert.equal(await bff.user(browser), user);
+      // A user whose cookie does not open can sign in.
+      const again = bff.browser();
+      await again.call(bff.path.session, { headers: { Cookie: `${name}=x` } });
+      assert.ok(bff.givesSession(await bff.signIn(again, bff.apiRealm)));
+      assert.equal(await bff.user(again), user);
+    },
+  },
 ];
 
 /** Cases that check every answer of a run, and so run last. @type {import('../case.mjs').Case[]} */

@@ -1,7 +1,7 @@
 // Section H: logout by the user and by the provider.
 
 import assert from 'node:assert/strict';
-import { createHmac } from 'node:crypto';
+import { createHmac, randomUUID } from 'node:crypto';
 
 import { signWithSecret, unsigned } from '../provider/key.mjs';
 import { MALLORY } from '../provider/realm.mjs';
@@ -98,6 +98,29 @@ function forgedLogoutTokens(realm, sid, provider) {
     ['an ID token', realm.honestKey.sign({ ...header, typ: 'JWT' }, { ...realm.claims(realm.user, null), sid })],
   ];
 }
+
+/**
+ * Sends a delivery of GitHub's webhook.
+ * @param {Bff} bff
+ * @param {{ body: string, signature: string | undefined, event?: string, id?: string }} delivery
+ */
+const deliver = (bff, { body, signature, event = 'github_app_authorization', id = randomUUID() }) =>
+  bff.browser().call(bff.path.webhook, {
+    method: 'POST',
+    headers: {
+      ...bff.withoutCsrf,
+      Origin: undefined,
+      'Sec-Fetch-Site': undefined,
+      'Content-Type': 'application/json',
+      'X-GitHub-Event': event,
+      'X-GitHub-Delivery': id,
+      'X-Hub-Signature-256': signature,
+    },
+    body,
+  });
+
+/** The signature of a delivery. @param {string} text @param {string} key */
+const signDelivery = (text, key) => `sha256=${createHmac('sha256', key).update(text).digest('hex')}`;
 
 /** @type {import('../case.mjs').Case[]} */
 export const cases = [
@@ -329,22 +352,9 @@ export const cases = [
       const { browser, user } = await bff.signedIn(github);
       const id = Number(user.split(':')[1]);
       const body = JSON.stringify({ action: 'revoked', sender: { id, login: 'ada' } });
-      const sign = (/** @type {string} */ text, /** @type {string} */ key) =>
-        `sha256=${createHmac('sha256', key).update(text).digest('hex')}`;
-      const deliver = (/** @type {string | undefined} */ signature, sent = body, event = 'github_app_authorization') =>
-        bff.browser().call(bff.path.webhook, {
-          method: 'POST',
-          headers: {
-            ...bff.withoutCsrf,
-            Origin: undefined,
-            'Sec-Fetch-Site': undefined,
-            'Content-Type': 'application/json',
-            'X-GitHub-Event': event,
-            'X-GitHub-Delivery': 'x',
-            'X-Hub-Signature-256': signature,
-          },
-          body: sent,
-        });
+      const sign = signDelivery;
+      const send = (/** @type {string | undefined} */ signature, sent = body, event = 'github_app_authorization') =>
+        deliver(bff, { body: sent, signature, event });
       for (const signature of [
         undefined,
         '',
@@ -360,25 +370,73 @@ export const cases = [
         `${sign(body, 'wrong')}, ${sign(body, secret)}`,
         sign(body, secret).slice(7),
       ]) {
-        assert.equal((await deliver(signature)).status, 401, String(signature));
+        assert.equal((await send(signature)).status, 401, String(signature));
       }
       await bff.revocationBound();
       assert.equal(await bff.user(browser), user);
-      assert.ok((await deliver(sign('{', secret), '{')).status < 500, 'signed but malformed');
-      assert.equal((await deliver(sign(body, secret), body, 'push')).status, 204, 'another event');
-      assert.equal(
-        (await deliver(sign(body, 'wrong'), body, 'push')).status,
-        204,
-        'another event with a wrong signature',
-      );
-      assert.equal((await deliver(undefined, body, 'push')).status, 401, 'unsigned');
+      assert.ok((await send(sign('{', secret), '{')).status < 500, 'signed but malformed');
+      assert.equal((await send(sign(body, secret), body, 'push')).status, 204, 'another event');
+      assert.equal((await send(sign(body, 'wrong'), body, 'push')).status, 204, 'another event with a wrong signature');
+      assert.equal((await send(undefined, body, 'push')).status, 401, 'unsigned');
       const big = 'x'.repeat(65 * 1024);
-      assert.equal((await deliver(sign(big, secret), big)).status, 413);
+      assert.equal((await send(sign(big, secret), big)).status, 413);
       await bff.revocationBound();
       assert.equal(await bff.user(browser), user);
-      assert.equal((await deliver(sign(body, secret))).status, 204);
+      assert.equal((await send(sign(body, secret))).status, 204);
       await bff.revocationBound();
       assert.equal(await bff.user(browser), undefined, 'the genuine one ends the session');
+    },
+  },
+  {
+    id: 'S156',
+    title: 'logout that is older than a session: that session stays, older ones end',
+    async attack(bff) {
+      for (const isBySid of [false, true]) {
+        // A provider that has ended nothing yet: the BFF remembers ends, and would reject the older sign-in.
+        const realm = await bff.unusedRealm();
+        const sid = `sid-${randomUUID()}`;
+        // The provider signed the older one in 50 s ago, and issued the logout token for it 100 s ago, by clocks that
+        // may differ by a minute. The newer one was signed in just now.
+        realm.overrides = { claims: (claims) => ({ ...claims, iat: Number(claims.iat) - 50 }) };
+        const older = await withSid(bff, realm, sid);
+        realm.overrides = {};
+        const newer = await withSid(bff, realm, sid);
+        const issued = Math.floor(Date.now() / 1000) - 100;
+        const names = isBySid ? { sid } : { sub: realm.user.id };
+        const late = await realm.logoutToken({ ...names, iat: issued });
+        const again = await realm.logoutToken({ ...names, iat: issued });
+        const why = `by ${Object.keys(names)}`;
+        const answers = await Promise.all([late, again].map((token) => sendLogout(bff, realm, token)));
+        assert.deepEqual(
+          answers.map(({ status }) => status),
+          [200, 200],
+          why,
+        );
+        assert.equal((await sendLogout(bff, realm, late)).status, 400, `${why}: used before`);
+        await bff.revocationBound();
+        assert.equal(await bff.user(older.browser), undefined, `${why}: the older session ends`);
+        assert.equal(await bff.user(newer.browser), newer.user, `${why}: the newer session stays`);
+        assert.equal((await sendLogout(bff, realm, await realm.logoutToken(names))).status, 200);
+        await bff.revocationBound();
+        assert.equal(await bff.user(newer.browser), undefined, `${why}: a token of now ends it`);
+      }
+      // A delivery of GitHub has no time: its first attempt is what counts.
+      const { github } = bff.realms;
+      if (!github || !bff.running) return;
+      const secret = bff.running.webhookSecret;
+      const first = await bff.signedIn(github);
+      const body = JSON.stringify({ action: 'revoked', sender: { id: Number(first.user.split(':')[1]) } });
+      const delivery = { body, signature: signDelivery(body, secret), id: randomUUID() };
+      assert.equal((await deliver(bff, delivery)).status, 204);
+      await bff.revocationBound();
+      assert.equal(await bff.user(first.browser), undefined, 'a delivery ends the session');
+      const second = await bff.signedIn(github);
+      assert.equal((await deliver(bff, delivery)).status, 204, 'the same again');
+      await bff.revocationBound();
+      assert.equal(await bff.user(second.browser), second.user, 'a session that began after the delivery stays');
+      assert.equal((await deliver(bff, { ...delivery, id: randomUUID() })).status, 204);
+      await bff.revocationBound();
+      assert.equal(await bff.user(second.browser), undefined, 'another delivery ends it');
     },
   },
 ];

@@ -369,7 +369,6 @@ export const cases = [
         { keys: [{ ...jwk, kty: 'OKP', crv: 'Ed25519', x: 'AA' }] },
         { keys: [{ ...jwk, use: 'enc' }] },
         { keys: [{ ...jwk, alg: 'RS512' }] },
-        { keys: [jwk, jwk] },
       ]) {
         const realm = await bff.unusedRealm();
         realm.overrides = { keys: () => bad };
@@ -384,6 +383,46 @@ export const cases = [
         realm.overrides = {};
       }
       await assertTokenAccepted(bff, {}, 'other providers still work');
+    },
+  },
+  {
+    id: 'S157',
+    title: 'the same key twice, several keys under one id: the right one verifies, another does not',
+    async attack(bff, provider) {
+      const { jwk } = bff.realms.oidc.honestKey;
+      const other = { ...provider.otherKey.jwk, kid: jwk.kid };
+      for (const [why, keys] of /** @type {[string, unknown[]][]} */ ([
+        ['the same key twice', [jwk, jwk]],
+        ['the same key a hundred times', Array.from({ length: 100 }, () => jwk)],
+        ['the same key under two ids', [jwk, { ...jwk, kid: 'again' }]],
+        ['the same key with and without its use', [{ ...jwk, use: undefined }, jwk]],
+        ['another key under its id, behind it', [jwk, other]],
+        ['another key under its id, before it', [other, jwk]],
+        [
+          'bad keys under its id',
+          [null, {}, { ...jwk, n: 'AA' }, { ...jwk, e: 'AA' }, { ...jwk, use: 'enc' }, { ...jwk, n: '!' }, jwk],
+        ],
+      ])) {
+        const realm = await bff.unusedRealm();
+        await assertTokenAccepted(bff, { keys: () => ({ keys }) }, why, realm);
+        if (keys.includes(other)) continue;
+        await assertTokenRejected(
+          bff,
+          {
+            keys: () => ({ keys }),
+            idToken: ({ header, claims }) => provider.otherKey.signAnyway(header, claims),
+          },
+          `${why}: signed by a key that is not there`,
+          realm,
+        );
+      }
+      // Without an id, the same key twice is one key.
+      await assertTokenAccepted(
+        bff,
+        { keys: () => ({ keys: [jwk, jwk] }), header: (header) => ({ ...header, kid: undefined }) },
+        'the same key twice, and the token names none',
+        await bff.unusedRealm(),
+      );
     },
   },
 ];

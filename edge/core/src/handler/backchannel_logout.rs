@@ -34,7 +34,7 @@ use crate::{
         unavailable::Unavailable,
     },
     session::{
-        index::{IndexName, IssuedAt},
+        index::{Ending, IndexName, IssuedAt},
         replay_guard::{self, ReplayGuardName},
     },
 };
@@ -43,7 +43,8 @@ use crate::{
 /// a provider can retry a request that was cut off.
 const CLAIM_SECONDS: u32 = 30;
 
-/// Receives a logout token. 200 confirms that the sessions it names have ended, or that there were none.
+/// Receives a logout token. 200 confirms that the sessions it names have ended, or that there were none. A session whose
+/// account signed in after the token was issued is not one of them, however late the token comes (S156).
 pub(super) async fn receive<P: Platform>(
     context: &Context<'_, P>,
     request: Request<P::Body>,
@@ -54,7 +55,7 @@ pub(super) async fn receive<P: Platform>(
     let token = validate(context, provider, &token, sender).await?;
     let guard = ReplayGuardName::jti(&token.issuer, &token.jti);
     claim(context, &guard).await?;
-    let ended = end_sessions(context, &token).await;
+    let ended = end_sessions(context, provider, &token).await;
     settle(context, &guard, &token, ended.is_ok()).await;
     Event::info(EventName::LogoutBackchannel)
         .with("provider", Name(&provider.id))
@@ -110,20 +111,29 @@ async fn claim<P: Platform>(context: &Context<'_, P>, guard: &ReplayGuardName) -
 }
 
 /// Ends what a token names, and returns how many sessions that were.
-async fn end_sessions<P: Platform>(context: &Context<'_, P>, token: &LogoutToken) -> Result<usize, Error> {
-    let issued_at = IssuedAt::At(token.issued_at_seconds.saturating_mul(1000));
+async fn end_sessions<P: Platform>(
+    context: &Context<'_, P>,
+    provider: &Provider,
+    token: &LogoutToken,
+) -> Result<usize, Error> {
+    let issued_at_ms = token.issued_at_seconds.saturating_mul(1000);
+    let tolerance_ms = logout_token::tolerance_ms(provider);
+    // A user who signs in again right after a logout has a newer sign-in, which may be complete before the token comes.
+    let of_user = Ending { before: IssuedAt::At(issued_at_ms), tolerance_ms, message: None };
+    // After a logout, a provider names a new session. So within the tolerance, a sign-in in the ended one is an older one.
+    let of_session =
+        Ending { before: IssuedAt::At(issued_at_ms.saturating_add(tolerance_ms)), tolerance_ms: 0, message: None };
     let indexes = match &token.target {
         LogoutTarget::Session { sid, sub } => {
-            // The provider's session has ended, so all its sign-ins end, whenever they were.
-            let of_session = (IndexName::provider_session(&token.issuer, sid), IssuedAt::At(u64::MAX));
+            let of_session = (IndexName::provider_session(&token.issuer, sid), of_session);
             let without_sid = sub.as_ref().map(|sub| IndexName::account_without_session(&token.issuer, sub));
-            vec![Some(of_session), without_sid.map(|index| (index, issued_at))]
+            vec![Some(of_session), without_sid.map(|index| (index, of_user))]
         }
-        LogoutTarget::User(sub) => vec![Some((IndexName::account(&token.issuer, sub), issued_at))],
+        LogoutTarget::User(sub) => vec![Some((IndexName::account(&token.issuer, sub), of_user))],
     };
     let mut ended = Ok(0);
-    for (index, before) in indexes.into_iter().flatten() {
-        let more = context.sessions().end_all(&index, before, EndReason::Revoked).await;
+    for (index, ending) in indexes.into_iter().flatten() {
+        let more = context.sessions().end_all(&index, ending, EndReason::Revoked).await;
         // A failure is returned after the other index was tried.
         ended = ended.and_then(|count| more.map(|more| count + more));
     }
@@ -136,7 +146,8 @@ async fn settle<P: Platform>(context: &Context<'_, P>, guard: &ReplayGuardName, 
     let valid_ms = token.accepted_until_ms().saturating_sub(context.platform.now_ms()).saturating_add(MAX_SKEW_MS);
     let for_ms = if is_done { valid_ms } else { 0 };
     if let Err(error) = context.sessions().ask_replay_guard(guard, replay_guard::Command::Settle { for_ms }).await {
-        // The claim expires by itself. The token can then be used again, which does no harm: its sessions have ended.
+        // The claim expires by itself. The token can then be used again, which does no harm: its sessions have ended, and
+        // newer ones do not end by it.
         Event::warn(EventName::LogoutUnsettled).with("detail", &error).write(context.platform);
     }
 }

@@ -6,6 +6,9 @@
 //! nothing else. Entra sends no `iss`, whichever tenant the user belongs to, so the edge looks for the `sid` under every
 //! allowed tenant. The answer is the same whether or not the `sid` is known.
 //!
+//! The request has no time either. So it ends every session of the `sid`, whenever it was signed in. A sign-in after a
+//! logout at the provider has another `sid`, and is not concerned.
+//!
 //! A `sid` of a single issuer costs one lookup, and an unknown `sid` writes nothing. That much anyone may request, so that no
 //! flood of requests shuts out a provider's own. A lookup under every tenant costs up to a hundred, so those are counted.
 

@@ -1,8 +1,11 @@
 //! `POST /auth/github/webhook`: when a user revokes their authorization at GitHub, all sessions with that account end (M71).
 //!
-//! `X-GitHub-Delivery` is not remembered, because a repeated delivery does no harm. The signature does not cover that header,
-//! so an attacker who repeats a delivery could change it. The worst that a captured delivery does is to sign its user out
-//! again.
+//! A delivery has no time, so it cannot be compared with a sign-in, as a logout token is (S156). It counts as sent when its
+//! `X-GitHub-Delivery` was first seen: a redelivery completes the first attempt, and sessions that began since stay. The
+//! signature does not cover that header, though, and the body of a user's second revocation is byte for byte the one of the
+//! first. So a signed body under a new id is taken for a new revocation: to miss one would be worse than to sign a user out
+//! once too often. What remains is that someone who captured a delivery can sign its user out again, and nothing else, until
+//! `GITHUB_WEBHOOK_SECRET` is changed.
 //!
 //! An app also receives other events (`push`, `check_run`), of up to 25 MiB each. They have no effect, so their signature is
 //! not checked and their body is not read: nobody can make the edge buffer 25 MiB with a forged signature. A `ping` is
@@ -26,11 +29,17 @@ use crate::{
         webhook::{AuthorizationEvent, WebhookSignature},
     },
     runtime::{event_name::EventName, platform::Platform, reason::Reason, telemetry::Event},
-    session::index::{IndexName, IssuedAt},
+    session::index::{Ending, IndexName, IssuedAt, MessageId},
 };
 
 const SIGNATURE: HeaderName = HeaderName::from_static("x-hub-signature-256");
 const EVENT: HeaderName = HeaderName::from_static("x-github-event");
+const DELIVERY: HeaderName = HeaderName::from_static("x-github-delivery");
+/// Longest id of a delivery that is remembered, in bytes. GitHub's have 36.
+const MAX_DELIVERY_BYTES: usize = 128;
+/// How much later than a delivery's first attempt a session may have been signed in that its redelivery still ends, in
+/// milliseconds: the coordinator's clock may have been set back by so much.
+const TOLERANCE_MS: u64 = 60 * 1000;
 const AUTHORIZATION_EVENT: &str = "github_app_authorization";
 const PING_EVENT: &str = "ping";
 
@@ -51,6 +60,7 @@ pub(super) async fn receive<P: Platform>(
         Some(PING_EVENT) => true,
         _ => return Ok(Response::empty(StatusCode::NO_CONTENT)),
     };
+    let ending = ending(&request);
     // For these two events, a forged signature costs reading one body, limited in size and time, and hashing it.
     let body = read_body(context.platform, context.row, request).await?;
     if !signature.is_signature_of(&body, secret) {
@@ -63,10 +73,18 @@ pub(super) async fn receive<P: Platform>(
         serde_json::from_slice(&body).map_err(|_| Error::BadRequest { reason: Reason::WebhookMalformed })?;
     if let Some(account) = event.revoked_account() {
         let index = IndexName::account(&github.issuer(), &account);
-        let ended = context.sessions().end_all(&index, IssuedAt::Ago(0), EndReason::Revoked).await?;
+        let ended = context.sessions().end_all(&index, ending, EndReason::Revoked).await?;
         Event::info(EventName::LogoutWebhook).with("ended", ended).write(context.platform);
     }
     Ok(Response::empty(StatusCode::NO_CONTENT))
+}
+
+/// Which sessions of the account a delivery ends: all, unless it is a redelivery.
+fn ending<B>(request: &Request<B>) -> Ending {
+    let id = request.header(&DELIVERY).filter(|id| (1..=MAX_DELIVERY_BYTES).contains(&id.len()));
+    let message = id.map(MessageId::new);
+    let tolerance_ms = if message.is_some() { TOLERANCE_MS } else { u64::MAX };
+    Ending { before: IssuedAt::Ago(0), tolerance_ms, message }
 }
 
 /// Rejects a delivery that GitHub did not sign, and counts it against the rate of its sender.

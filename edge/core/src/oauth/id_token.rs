@@ -10,7 +10,7 @@ use subtle::ConstantTimeEq as _;
 pub use self::{claims::IdClaims, error::IdTokenError};
 use super::{
     claim::SKEW_SECONDS,
-    jws::{self, Typ, Verified},
+    jws::{self, KeyIssuers, Typ, Verified},
     provider::{Provider, TENANT_PLACEHOLDER},
     signing_key::SigningKey,
 };
@@ -74,12 +74,12 @@ fn validate_for_any_user(
     provider: &Provider,
     now_seconds: i64,
 ) -> Result<IdClaims, IdTokenError> {
-    let Verified { claims, key_issuer } = jws::verify::<IdClaims>(token, keys, Typ::Optional("JWT"))?;
+    let Verified { claims, key_issuers } = jws::verify::<IdClaims>(token, keys, Typ::Optional("JWT"))?;
     let issued_at_seconds = check_time(&claims, now_seconds)?;
     let mut claims = claims.custom.with_entra_claims(token, provider)?;
     claims.issued_at_seconds = issued_at_seconds;
     let tenant = claims.check_party(provider)?;
-    check_key_issuer(key_issuer.as_deref(), tenant, &claims.iss)?;
+    check_key_issuer(&key_issuers, tenant, &claims.iss)?;
     Ok(claims)
 }
 
@@ -97,11 +97,9 @@ fn check_time<T>(claims: &Claims<T>, now_seconds: i64) -> Result<i64, IdTokenErr
 }
 
 /// Checks that a key that is restricted to one issuer signs for that issuer only (M73).
-fn check_key_issuer(key_issuer: Option<&str>, tenant: &str, issuer: &str) -> Result<(), IdTokenError> {
-    match key_issuer {
-        Some(key_issuer) if key_issuer.replace(TENANT_PLACEHOLDER, tenant) != issuer => Err(IdTokenError::WrongParty),
-        _ => Ok(()),
-    }
+fn check_key_issuer(key_issuers: &KeyIssuers, tenant: &str, issuer: &str) -> Result<(), IdTokenError> {
+    let is_key_of_issuer = key_issuers.include(|key_issuer| key_issuer.replace(TENANT_PLACEHOLDER, tenant) == issuer);
+    if is_key_of_issuer { Ok(()) } else { Err(IdTokenError::WrongParty) }
 }
 
 /// Checks that the token has the nonce of this sign-in.

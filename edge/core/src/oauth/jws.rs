@@ -15,6 +15,8 @@ use super::signing_key::SigningKey;
 
 /// Longest token accepted, in bytes. Entra's tokens with 200 groups have about 10 KB.
 const MAX_TOKEN_BYTES: usize = 32 * 1024;
+/// Most different keys that a token is checked with. Each costs one verification, also for a forged token.
+const MAX_CANDIDATES: usize = 4;
 
 /// Why the signature of a token is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -25,7 +27,7 @@ pub enum SignatureError {
     /// The algorithm is neither RS256 nor ES256, or the token is of another type.
     #[error("signed or typed otherwise than such tokens are")]
     WrongKind,
-    /// No key, or more than one, matches the token. One retry with freshly fetched keys may help.
+    /// No usable key matches the token, or the token names none of several. One retry with freshly fetched keys may help.
     #[error("signed with an unknown key")]
     UnknownKey,
     /// The signature is wrong.
@@ -43,8 +45,19 @@ pub trait TokenValidationError {
 #[derive(Debug)]
 pub(super) struct Verified<T> {
     pub(super) claims: Claims<T>,
-    /// The issuer that the key is restricted to, if any (M73).
-    pub(super) key_issuer: Option<String>,
+    /// The issuers that the key may sign for.
+    pub(super) key_issuers: KeyIssuers,
+}
+
+/// The issuers that a key may sign for: that of each entry in the set that contains it (M73).
+#[derive(Debug, Clone)]
+pub(super) struct KeyIssuers(Vec<Option<String>>);
+
+impl KeyIssuers {
+    /// Whether one of them is the wanted issuer, or an entry restricts the key to none.
+    pub(super) fn include(&self, is_wanted: impl Fn(&str) -> bool) -> bool {
+        self.0.iter().any(|issuer| issuer.as_deref().is_none_or(&is_wanted))
+    }
 }
 
 /// The `typ` header parameter that a kind of token has. It is compared without regard to case.
@@ -114,6 +127,40 @@ struct Extensions {
 
 type Token<'a> = UntrustedToken<'a, Extensions>;
 
+/// A key of a set without its description. Two are equal if their material is, however each is written.
+#[derive(PartialEq)]
+enum PublicKey {
+    Rsa(StrongKey<RsaPublicKey>),
+    P256(<Es256 as Algorithm>::VerifyingKey),
+}
+
+impl PublicKey {
+    /// The key, if it is one: of at least 2048 bits, or a point on the curve.
+    fn new(key: &JsonWebKey<'_>, algorithm: AcceptedAlgorithm) -> Option<Self> {
+        match algorithm {
+            AcceptedAlgorithm::Rs256 => {
+                let public = StrongKey::try_from(RsaPublicKey::try_from(key).ok()?).ok()?;
+                Some(Self::Rsa(public))
+            }
+            AcceptedAlgorithm::Es256 => <Es256 as Algorithm>::VerifyingKey::try_from(key).ok().map(Self::P256),
+        }
+    }
+
+    /// Verifies a signature, and returns the claims.
+    fn verify<T: DeserializeOwned>(&self, token: &Token<'_>) -> Result<Claims<T>, SignatureError> {
+        match self {
+            Self::Rsa(public) => verify_with(&StrongAlg(Rsa::rs256()), public, token),
+            Self::P256(public) => verify_with(&Es256, public, token),
+        }
+    }
+}
+
+/// A key that may have signed a token.
+struct Candidate {
+    key: PublicKey,
+    issuers: Vec<Option<String>>,
+}
+
 /// Verifies the type and the signature of a token.
 pub(super) fn verify<T: DeserializeOwned>(
     token: &str,
@@ -123,9 +170,14 @@ pub(super) fn verify<T: DeserializeOwned>(
     let token = parse(token)?;
     check_header(&token, typ)?;
     let algorithm = accepted_algorithm(&token)?;
-    let key = only_candidate(keys, &token, algorithm)?;
-    let claims = verify_signature(&token, algorithm, key)?;
-    Ok(Verified { claims, key_issuer: key.issuer.clone() })
+    let mut error = SignatureError::UnknownKey;
+    for Candidate { key, issuers } in candidates(keys, &token, algorithm) {
+        match key.verify(&token) {
+            Ok(claims) => return Ok(Verified { claims, key_issuers: KeyIssuers(issuers) }),
+            Err(failed) => error = failed,
+        }
+    }
+    Err(error)
 }
 
 /// Splits and decodes a token of acceptable length.
@@ -148,41 +200,22 @@ fn accepted_algorithm(token: &Token<'_>) -> Result<AcceptedAlgorithm, SignatureE
     AcceptedAlgorithm::from_name(token.algorithm()).ok_or(SignatureError::WrongKind)
 }
 
-/// The key that the header selects. Without a key id, it is the only one that fits the algorithm; several are ambiguous
-/// (S45).
-fn only_candidate<'k>(
-    keys: &'k [SigningKey],
-    token: &Token<'_>,
-    algorithm: AcceptedAlgorithm,
-) -> Result<&'k SigningKey, SignatureError> {
+/// The different keys that the header selects: those of its key id, which a careless provider gives to several (S157).
+/// Without a key id, it is the only one that fits the algorithm; of several, none is guessed (S45). Unusable keys and further
+/// entries of the same key do not count.
+fn candidates(keys: &[SigningKey], token: &Token<'_>, algorithm: AcceptedAlgorithm) -> Vec<Candidate> {
     let key_id = token.header().key_id.as_deref();
-    let mut candidates =
-        keys.iter().filter(|key| algorithm.fits(key) && (key_id.is_none() || key.kid.as_deref() == key_id));
-    match (candidates.next(), candidates.next()) {
-        (Some(key), None) => Ok(key),
-        _ => Err(SignatureError::UnknownKey),
-    }
-}
-
-/// Verifies the signature with a key of the algorithm's type, and returns the claims.
-fn verify_signature<T: DeserializeOwned>(
-    token: &Token<'_>,
-    algorithm: AcceptedAlgorithm,
-    key: &SigningKey,
-) -> Result<Claims<T>, SignatureError> {
-    let unusable = |_| SignatureError::UnknownKey;
-    match algorithm {
-        AcceptedAlgorithm::Rs256 => {
-            // Rejects keys of less than 2048 bits.
-            let public = RsaPublicKey::try_from(&key.key).map_err(unusable)?;
-            let public = StrongKey::try_from(public).map_err(|_| SignatureError::UnknownKey)?;
-            verify_with(&StrongAlg(Rsa::rs256()), &public, token)
-        }
-        AcceptedAlgorithm::Es256 => {
-            let public = <Es256 as Algorithm>::VerifyingKey::try_from(&key.key).map_err(unusable)?;
-            verify_with(&Es256, &public, token)
+    let selected = keys.iter().filter(|key| algorithm.fits(key) && (key_id.is_none() || key.kid.as_deref() == key_id));
+    let mut candidates: Vec<Candidate> = Vec::new();
+    for SigningKey { key, issuer, .. } in selected {
+        let Some(key) = PublicKey::new(key, algorithm) else { continue };
+        if let Some(known) = candidates.iter_mut().find(|candidate| candidate.key == key) {
+            known.issuers.push(issuer.clone());
+        } else if candidates.len() < MAX_CANDIDATES {
+            candidates.push(Candidate { key, issuers: vec![issuer.clone()] });
         }
     }
+    if key_id.is_none() && candidates.len() > 1 { Vec::new() } else { candidates }
 }
 
 fn verify_with<A: Algorithm, T: DeserializeOwned>(

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{
     claim::{Audience, SKEW_SECONDS, is_identifier},
-    jws::{self, SignatureError, TokenValidationError, Typ, Verified},
+    jws::{self, KeyIssuers, SignatureError, TokenValidationError, Typ, Verified},
     provider::{Provider, TENANT_PLACEHOLDER},
     signing_key::SigningKey,
 };
@@ -92,6 +92,15 @@ impl LogoutToken {
     }
 }
 
+/// How much later than a token's `iat` the sign-in of a session may be that the token still ends, in milliseconds. Both
+/// times are the provider's, so no isolate's clock matters; but its machines' clocks differ. Where a provider backdates its
+/// ID tokens, the time of the sign-in is an estimate.
+#[must_use]
+pub fn tolerance_ms(provider: &Provider) -> u64 {
+    let seconds = SKEW_SECONDS.saturating_add(provider.backdates_seconds());
+    u64::try_from(seconds).unwrap_or_default().saturating_mul(1000)
+}
+
 #[derive(Debug, Deserialize)]
 struct LogoutClaims {
     iss: String,
@@ -119,10 +128,10 @@ pub fn validate(
     provider: &Provider,
     now_seconds: i64,
 ) -> Result<LogoutToken, LogoutTokenError> {
-    let Verified { claims, key_issuer } = verify(token, keys, provider)?;
+    let Verified { claims, key_issuers } = verify(token, keys, provider)?;
     let issued_at_seconds = check_time(&claims, now_seconds)?;
     let claims = claims.custom;
-    check_party(&claims, provider, key_issuer.as_deref())?;
+    check_party(&claims, provider, &key_issuers)?;
     check_is_logout_token(&claims)?;
     let target = target(claims.sid, claims.sub)?;
     let jti = claims.jti.filter(|jti| is_identifier(jti)).ok_or(LogoutTokenError::MissingIdentifier)?;
@@ -155,8 +164,8 @@ fn check_time<T>(claims: &Claims<T>, now_seconds: i64) -> Result<u64, LogoutToke
 }
 
 /// Checks that the provider issued the token for this client, with a key that may sign for that issuer.
-fn check_party(claims: &LogoutClaims, provider: &Provider, key_issuer: Option<&str>) -> Result<(), LogoutTokenError> {
-    let is_key_of_issuer = key_issuer.is_none_or(|key_issuer| is_issuer_of_key(key_issuer, &claims.iss));
+fn check_party(claims: &LogoutClaims, provider: &Provider, key_issuers: &KeyIssuers) -> Result<(), LogoutTokenError> {
+    let is_key_of_issuer = key_issuers.include(|key_issuer| is_issuer_of_key(key_issuer, &claims.iss));
     if provider.is_issuer(&claims.iss) && claims.aud.is_only(&provider.client_id) && is_key_of_issuer {
         Ok(())
     } else {

@@ -25,7 +25,7 @@ use crate::{
     seal::Sealed,
 };
 
-/// Most keys read of a set.
+/// Most keys read of a set. A key that is there twice counts once.
 const MAX_KEYS: usize = 64;
 /// Longest key read, in bytes. RSA keys of 4096 bits have 700.
 const MAX_KEY_BYTES: usize = 2048;
@@ -63,12 +63,19 @@ pub(super) struct KeySet {
 
 /// Reads keys of a reasonable size, without unused fields.
 fn bounded_keys<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Map<String, Value>>, D::Error> {
-    let keys = Vec::<Value>::deserialize(deserializer)?.into_iter().take(MAX_KEYS);
-    let keys = keys.filter_map(|key| match key {
-        Value::Object(key) => Some(key.into_iter().filter(|(name, _)| FIELDS.contains(&name.as_str())).collect()),
-        _ => None,
-    });
-    Ok(keys.filter(|key| Value::Object(Map::clone(key)).to_string().len() <= MAX_KEY_BYTES).collect())
+    let mut keys: Vec<Map<String, Value>> = Vec::new();
+    for key in Vec::<Value>::deserialize(deserializer)? {
+        if keys.len() >= MAX_KEYS {
+            break;
+        }
+        let Value::Object(key) = key else { continue };
+        let key: Map<_, _> = key.into_iter().filter(|(name, _)| FIELDS.contains(&name.as_str())).collect();
+        let is_bounded = Value::Object(key.clone()).to_string().len() <= MAX_KEY_BYTES;
+        if is_bounded && !keys.contains(&key) {
+            keys.push(key);
+        }
+    }
+    Ok(keys)
 }
 
 impl Document for KeySet {

@@ -38,8 +38,9 @@ impl<P: Platform> Sessions<'_, P> {
         redeem_in_ms: Option<u64>,
     ) -> Result<(), Error> {
         let handle = id.handle();
-        let mut indexes = vec![(IndexName::user(&record.user.subject.to_string()), IssuedAt::At(u64::MAX))];
-        indexes.extend(record.accounts.values().flat_map(|it| it.indexes(self.platform.now_ms())));
+        let mut indexes = vec![(IndexName::user(&record.user.subject.to_string()), None)];
+        let of_accounts = record.indexes(self.platform.now_ms());
+        indexes.extend(of_accounts.into_iter().map(|(name, signed_in)| (name, Some(signed_in))));
         let indexes = self.index(&handle, record, indexes, 1, label::of_user_agent(user_agent)).await?;
         let stored = self.seal(id, 1, record)?;
         let create = Command::Create {
@@ -66,7 +67,7 @@ impl<P: Platform> Sessions<'_, P> {
         &self,
         handle: &SessionHandle,
         record: &SessionRecord,
-        indexes: Vec<(IndexName, IssuedAt)>,
+        indexes: Vec<(IndexName, Option<IssuedAt>)>,
         generation: u64,
         label: String,
     ) -> Result<Vec<IndexName>, Error> {

@@ -10,7 +10,7 @@ use futures_util::{
 
 use super::{
     id::SessionId,
-    index::{self, Entry, IndexName, IssuedAt},
+    index::{self, Ending, Entry, IndexName},
     record::{SealedRecord, SessionRecord},
     state::{Command, LastRecord, Reply},
     store::{STORE_TIMEOUT, Sessions, key},
@@ -99,13 +99,12 @@ impl<P: Platform> Sessions<'_, P> {
         }
     }
 
-    /// Ends every session in an index, and every unfinished sign-in whose user the provider authenticated up to `before`.
-    /// Returns the number of sessions.
+    /// Ends the sessions in an index, and the unfinished sign-ins, that an end concerns. Returns the number of sessions.
     ///
     /// # Errors
     /// A store did not answer. Repeating the call is safe.
-    pub async fn end_all(&self, name: &IndexName, before: IssuedAt, reason: EndReason) -> Result<usize, Error> {
-        let index::Reply::Entries(entries) = self.ask_index(name, index::Command::End { before }).await? else {
+    pub async fn end_all(&self, name: &IndexName, ending: Ending, reason: EndReason) -> Result<usize, Error> {
+        let index::Reply::Entries(entries) = self.ask_index(name, index::Command::End(ending)).await? else {
             return Err(Unavailable::new(Dependency::SessionIndex, "sent an unexpected reply").into());
         };
         self.end_entries(name, &entries, reason).await?;

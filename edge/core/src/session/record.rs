@@ -56,8 +56,7 @@ pub struct AnsweredStepUp {
 impl LinkedAccount {
     /// The indexes that a session with this account must be in, so that its provider can end it. Each comes with the time
     /// at which the provider authenticated the user; `now_ms` is this isolate's clock.
-    #[must_use]
-    pub fn indexes(&self, now_ms: u64) -> Vec<(IndexName, IssuedAt)> {
+    fn indexes(&self, now_ms: u64) -> Vec<(IndexName, IssuedAt)> {
         let account = IndexName::account(&self.issuer, &self.sub);
         let provider_session = match &self.sid {
             Some(sid) => IndexName::provider_session(&self.issuer, sid),
@@ -165,6 +164,24 @@ pub struct SessionRecord {
     pub accounts: BTreeMap<String, LinkedAccount>,
 }
 
+impl SessionRecord {
+    /// The indexes that the session must be in, so that the provider of each account can end it. Each comes with the time
+    /// at which the provider authenticated the user: the earlier one, if two accounts share an index. `now_ms` is this
+    /// isolate's clock.
+    #[must_use]
+    pub fn indexes(&self, now_ms: u64) -> Vec<(IndexName, IssuedAt)> {
+        let mut accounts: Vec<&LinkedAccount> = self.accounts.values().collect();
+        accounts.sort_by_key(|account| account.signed_in_at_ms);
+        let mut indexes: Vec<(IndexName, IssuedAt)> = Vec::new();
+        for (name, signed_in) in accounts.into_iter().flat_map(|account| account.indexes(now_ms)) {
+            if indexes.iter().all(|(known, _)| *known != name) {
+                indexes.push((name, signed_in));
+            }
+        }
+        indexes
+    }
+}
+
 impl Contents for SessionRecord {
     const PURPOSE: Purpose = Purpose::SessionRecord;
 
@@ -191,5 +208,42 @@ impl SealedRecord {
     #[must_use]
     pub fn from_text(generation: u64, text: &str) -> Option<Self> {
         Some(Self { generation, sealed: Sealed::from_text(text)? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn account(sub: &str, sid: Value, signed_in_at_ms: u64) -> Value {
+        let user = json!({"subject": format!("corp:{sub}"), "name": "Ada", "email": null});
+        let tokens = json!({"access_token": "t", "obtained_at_ms": 0, "scopes": []});
+        json!({
+            "user": user, "issuer": "https://id", "sub": sub, "sid": sid, "signed_in_at_ms": signed_in_at_ms,
+            "tokens": tokens,
+        })
+    }
+
+    /// Two providers of a configuration may have one issuer. A logout between the two sign-ins concerns the earlier one.
+    #[test]
+    fn s156_of_two_accounts_in_one_index_the_earlier_sign_in_counts() {
+        for (first, second) in [(10, 20), (20, 10)] {
+            let record: SessionRecord = serde_json::from_value(json!({
+                "user": account("s", Value::Null, 0)["user"], "provider": "a", "created_at_ms": 0, "expires_at_ms": 1,
+                "accounts": {"a": account("s", json!("x"), first), "b": account("s", json!("y"), second)},
+            }))
+            .unwrap();
+            let mut indexes = record.indexes(100);
+            indexes.sort_by_key(|(name, _)| name.as_str().to_owned());
+            let mut wanted = vec![
+                (IndexName::account("https://id", "s"), IssuedAt::At(10)),
+                (IndexName::provider_session("https://id", "x"), IssuedAt::At(first)),
+                (IndexName::provider_session("https://id", "y"), IssuedAt::At(second)),
+            ];
+            wanted.sort_by_key(|(name, _)| name.as_str().to_owned());
+            assert_eq!(indexes, wanted);
+        }
     }
 }

@@ -160,13 +160,13 @@ impl<P: Platform> Sessions<'_, P> {
     ) -> Result<Option<Session>, Error> {
         let Session { id, handle, generation, record: before, .. } = &lease.session;
         let now_ms = self.platform.now_ms();
-        let names =
-            |record: &SessionRecord| record.accounts.values().flat_map(|it| it.indexes(now_ms)).collect::<Vec<_>>();
-        let (known, wanted) = (names(before), names(record));
-        let added = wanted.iter().filter(|(name, _)| !known.iter().any(|(other, _)| other == name)).cloned().collect();
+        let (known, wanted) = (before.indexes(now_ms), record.indexes(now_ms));
+        // Including those of an account that signed in again: its index keeps when.
+        let added: Vec<_> = wanted.iter().filter(|index| !known.contains(index)).cloned().collect();
+        let to_index = added.iter().map(|(name, signed_in)| (name.clone(), Some(*signed_in))).collect();
         let dropped = known.iter().filter(|(name, _)| !wanted.iter().any(|(other, _)| other == name));
         let generation = generation.saturating_add(1);
-        let indexes = match self.index(handle, record, added, generation, String::new()).await {
+        let indexes = match self.index(handle, record, to_index, generation, String::new()).await {
             Ok(indexes) => indexes,
             Err(error) => {
                 self.release_unused(lease).await?;
@@ -184,10 +184,15 @@ impl<P: Platform> Sessions<'_, P> {
             Reply::Active { .. } => {
                 self.cache.put(handle, asked_ms, stored.clone());
                 self.write_copy(handle, &stored, record).await;
-                for (name, _) in dropped {
-                    // Cleanup: an entry left behind would end this session when that account's provider ends its own.
-                    let remove = index::Command::Remove { session: handle.clone(), generation };
-                    if let Err(error) = self.ask_index(name, remove).await {
+                // Cleanup: an entry left behind would end this session when that account's provider ends its own, and one
+                // with the time of a former sign-in would end it by an older logout.
+                let confirmed = added.into_iter().map(|(name, signed_in)| {
+                    (name, index::Command::Confirm { session: handle.clone(), generation, signed_in })
+                });
+                let dropped = dropped
+                    .map(|(name, _)| (name.clone(), index::Command::Remove { session: handle.clone(), generation }));
+                for (name, command) in confirmed.chain(dropped) {
+                    if let Err(error) = self.ask_index(&name, command).await {
                         Event::warn(EventName::SessionTidy).with("detail", &error).write(self.platform);
                     }
                 }

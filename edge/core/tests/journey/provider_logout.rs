@@ -192,6 +192,134 @@ fn s122_logout_ends_a_sign_in_in_progress() {
     }
 }
 
+/// Lets time pass, and sets the time of the next sign-in at the provider.
+fn pass(browser: &Browser, corp: &Corp, seconds: i64) {
+    let now_ms = browser.platform.now_ms.get() + u64::try_from(seconds).unwrap() * 1000;
+    browser.platform.now_ms.set(now_ms);
+    *corp.claims.borrow_mut() = json!({"iat": now_ms / 1000});
+}
+
+#[test]
+fn s156_logout_token_that_comes_late_ends_only_older_sessions() {
+    for change in [json!({}), json!({"sid": "at-corp"}), json!({"sid": "at-corp", "sub": null})] {
+        for (seconds, is_newer) in [(61, true), (60, false)] {
+            let (browser, corp) = signed_in();
+            let older = browser.swap(Vec::new());
+            pass(&browser, &corp, seconds);
+            browser.sign_in_at(&corp);
+            pass(&browser, &corp, 100);
+            assert_eq!(send(&browser, &token(change.clone())).status, StatusCode::OK);
+            assert_eq!(is_signed_in(&browser), is_newer, "{change} {seconds}");
+            assert_eq!(browser.platform.ended_streams.borrow().len(), if is_newer { 1 } else { 2 });
+            let newer = browser.swap(older);
+            assert!(!is_signed_in(&browser), "{change} {seconds}");
+            // A later token ends the newer one as well.
+            browser.swap(newer);
+            let later = token(json!({"iat": NOW + 161, "exp": NOW + 300, "jti": "later"}));
+            assert_eq!(send(&browser, &later).status, StatusCode::OK);
+            assert!(!is_signed_in(&browser));
+        }
+    }
+}
+
+#[test]
+fn s156_session_without_a_sid_is_spared_by_an_older_token_of_another_session() {
+    let corp = Corp::new();
+    let browser = Browser::at_corp(&corp);
+    *corp.claims.borrow_mut() = json!({"sid": null});
+    browser.sign_in_at(&corp);
+    let older = browser.swap(Vec::new());
+    pass(&browser, &corp, 100);
+    corp.claims.borrow_mut()["sid"] = Value::Null;
+    browser.sign_in_at(&corp);
+    assert_eq!(send(&browser, &token(json!({"sid": "some"}))).status, StatusCode::OK);
+    assert!(is_signed_in(&browser));
+    browser.swap(older);
+    assert!(!is_signed_in(&browser));
+}
+
+/// The provider repeats a token that failed. Its user has signed in again meanwhile.
+#[test]
+fn s156_retry_of_a_failed_logout_spares_the_sign_in_after_it() {
+    let (browser, corp) = signed_in();
+    let older = browser.swap(Vec::new());
+    let token = token(json!({}));
+    browser.platform.end_session_fails.set(true);
+    assert_eq!(send(&browser, &token).status, StatusCode::SERVICE_UNAVAILABLE);
+    browser.platform.end_session_fails.set(false);
+    pass(&browser, &corp, 10);
+    browser.sign_in_at(&corp);
+    assert_eq!(send(&browser, &token).status, StatusCode::OK);
+    assert!(is_signed_in(&browser));
+    assert_eq!(browser.platform.ended_streams.borrow().len(), 1, "the streams of the older session");
+    browser.swap(older);
+    assert!(!is_signed_in(&browser));
+}
+
+#[test]
+fn s156_account_connected_after_the_logout_keeps_its_session() {
+    let corp = Corp::new();
+    let browser = Browser::at_corp(&corp);
+    browser.sign_in();
+    pass(&browser, &corp, 100);
+    browser.connect_at(&corp);
+    assert_eq!(send(&browser, &token(json!({}))).status, StatusCode::OK);
+    assert!(is_signed_in(&browser), "the session is older than the token, the account's sign-in is not");
+    assert_eq!(send(&browser, &token(json!({"iat": NOW + 100, "jti": "later"}))).status, StatusCode::OK);
+    assert!(!is_signed_in(&browser));
+}
+
+#[test]
+fn s156_account_connected_again_counts_from_its_last_sign_in() {
+    for change in [json!({}), json!({"sid": "at-corp"})] {
+        let (browser, corp) = signed_in();
+        pass(&browser, &corp, 100);
+        browser.connect_at(&corp);
+        assert_eq!(send(&browser, &token(change.clone())).status, StatusCode::OK);
+        assert!(is_signed_in(&browser), "{change}");
+        let mut later = change;
+        later["iat"] = json!(NOW + 100);
+        later["jti"] = json!("later");
+        assert_eq!(send(&browser, &token(later)).status, StatusCode::OK);
+        assert!(!is_signed_in(&browser));
+    }
+}
+
+#[test]
+fn s156_session_of_unknown_sign_in_time_ends() {
+    let (browser, corp) = signed_in();
+    browser.swap(Vec::new());
+    pass(&browser, &corp, 100);
+    browser.sign_in_at(&corp);
+    for (key, state) in browser.platform.machine_states.borrow_mut().iter_mut() {
+        if key.starts_with("index:") {
+            let mut index: Value = serde_json::from_str(state).unwrap();
+            for member in index["entries"].as_array_mut().unwrap() {
+                member.as_object_mut().unwrap().remove("signed_in_at_ms");
+            }
+            *state = index.to_string();
+        }
+    }
+    assert_eq!(send(&browser, &token(json!({}))).status, StatusCode::OK);
+    assert!(!is_signed_in(&browser));
+}
+
+/// The request has no time, so a front-channel logout ends the sessions of the `sid` whenever they were signed in.
+#[test]
+fn s156_front_channel_logout_ends_every_session_of_its_sid_and_no_other() {
+    let (browser, corp) = signed_in();
+    let older = browser.swap(Vec::new());
+    pass(&browser, &corp, 100);
+    corp.claims.borrow_mut()["sid"] = json!("after-the-logout");
+    browser.sign_in_at(&corp);
+    for _ in 0..2 {
+        assert_eq!(browser.get("/auth/corp/frontchannel-logout?sid=at-corp").status, StatusCode::OK);
+    }
+    assert!(is_signed_in(&browser));
+    browser.swap(older);
+    assert!(!is_signed_in(&browser));
+}
+
 #[test]
 fn s125_flood_of_forged_tokens_fetches_keys_once_and_blocks_no_other_provider() {
     let (browser, _) = signed_in();

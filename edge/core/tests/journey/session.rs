@@ -2,9 +2,15 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use causeway_core::{
-    http::cookie::{MAX_COOKIE_BYTES, SESSION_COOKIE},
+    http::{
+        cookie::{MAX_COOKIE_BYTES, SESSION_COOKIE},
+        web::Response,
+    },
     seal::{self, Binding, Purpose},
-    testing::settings::{key_ring, key_ring_text},
+    testing::{
+        body::InMemoryBody,
+        settings::{key_ring, key_ring_text},
+    },
 };
 use http::{Method, StatusCode};
 use serde_json::Value;
@@ -69,6 +75,92 @@ fn s60_s62_s145_every_invalid_cookie_gets_the_same_401() {
     assert_eq!(browser.get("/stream").status, StatusCode::UNAUTHORIZED, "a second cookie of the same name");
     *browser.cookies.borrow_mut() = vec![("session".to_owned(), good)];
     assert_eq!(browser.get("/stream").status, StatusCode::UNAUTHORIZED, "an unprefixed twin");
+}
+
+/// The names of the cookies that an answer removes; it sets none.
+fn removed(response: &Response<InMemoryBody>) -> Vec<String> {
+    let lines = response.headers.get_all("set-cookie").iter().map(|line| line.to_str().unwrap());
+    lines
+        .map(|line| {
+            assert!(line.contains("=; ") && line.contains("Max-Age=0"), "{line}");
+            line.split_once('=').unwrap().0.to_owned()
+        })
+        .collect()
+}
+
+#[test]
+fn s159_cookie_that_does_not_open_is_removed_once() {
+    let browser = Browser::new(github);
+    browser.sign_in();
+    let (name, good) = browser.cookies.borrow()[0].clone();
+    let targets = [
+        ("/auth/session", StatusCode::OK),
+        ("/auth/sessions", StatusCode::UNAUTHORIZED),
+        ("/stream", StatusCode::UNAUTHORIZED),
+        ("/bff/github/user", StatusCode::UNAUTHORIZED),
+    ];
+    for bad in ["", "x", &good[..good.len() - 1], &format!("{good}A"), &good.to_uppercase()] {
+        for (target, status) in targets {
+            *browser.cookies.borrow_mut() = vec![(name.clone(), bad.to_owned()), ("other".to_owned(), "1".to_owned())];
+            let response = browser.script(Method::GET, target, "");
+            assert_eq!(response.status, status, "{target} {bad}");
+            assert_eq!(removed(&response), [SESSION_COOKIE; 2], "{target} {bad}");
+            assert_eq!(*browser.cookies.borrow(), [("other".to_owned(), "1".to_owned())]);
+            let response = browser.script(Method::GET, target, "");
+            assert_eq!((response.status, removed(&response).len()), (status, 0), "{target} {bad}: once");
+        }
+    }
+    // A navigation gets a page and no redirect.
+    *browser.cookies.borrow_mut() = vec![(name.clone(), "x".to_owned())];
+    let own = [("sec-fetch-site", "same-origin"), ("accept", "text/html")];
+    let response = browser.send(Method::GET, "/auth/github/login?connect=1", &own, "");
+    assert_eq!((response.status, removed(&response).len()), (StatusCode::UNAUTHORIZED, 2));
+    // The user can sign in with such a cookie, and keeps the new one.
+    *browser.cookies.borrow_mut() = vec![(name, "x".to_owned())];
+    browser.sign_in();
+    assert_eq!(browser.session()["authenticated"], true);
+}
+
+#[test]
+fn s159_nothing_of_a_good_cookie_is_removed() {
+    let browser = Browser::new(github);
+    browser.sign_in();
+    let (name, good) = browser.cookies.borrow()[0].clone();
+    for pair in [["x", &*good], [&*good, "x"]] {
+        let jar: Vec<_> = pair.map(|value| (name.clone(), value.to_owned())).into();
+        *browser.cookies.borrow_mut() = jar.clone();
+        for target in ["/auth/session", "/stream"] {
+            assert_eq!(removed(&browser.script(Method::GET, target, "")).len(), 0, "{target}");
+        }
+        assert_eq!(*browser.cookies.borrow(), jar);
+    }
+    // A cookie that opens stays, whether its session has ended, or the coordinator does not answer.
+    *browser.cookies.borrow_mut() = vec![(name.clone(), good)];
+    browser.platform.now_ms.set(browser.platform.now_ms.get() + 60_000);
+    browser.platform.coordinator_down.set(true);
+    assert_eq!(removed(&browser.script(Method::GET, "/stream", "")).len(), 0);
+    browser.platform.coordinator_down.set(false);
+    browser.platform.change_sessions(|state| {
+        state.revoked = true;
+        state.record = None;
+    });
+    let response = browser.script(Method::GET, "/stream", "");
+    assert_eq!((response.status, removed(&response).len()), (StatusCode::UNAUTHORIZED, 0));
+    // A request that is refused before its cookie is read removes nothing: another site could have sent it.
+    *browser.cookies.borrow_mut() = vec![(name, "x".to_owned())];
+    for headers in [&[][..], &[("x-csrf", "1"), ("origin", "https://evil.example")]] {
+        let response = browser.send(Method::GET, "/auth/session", headers, "");
+        assert_eq!((response.status, removed(&response).len()), (StatusCode::FORBIDDEN, 0));
+    }
+}
+
+#[test]
+fn s159_cookie_of_a_removed_key_is_removed() {
+    let old = Browser::configured(&[("SESSION_KEYS", &key_ring_text("a"))], github);
+    old.sign_in();
+    let retired = old.at_another_edge(&[("SESSION_KEYS", &key_ring_text("b"))]);
+    assert_eq!(retired.session()["authenticated"], false);
+    assert!(retired.cookies.borrow().is_empty());
 }
 
 /// `city=Zürich; Domain=.example.com`: a browser keeps such a cookie, and its user could not sign in until it expires.

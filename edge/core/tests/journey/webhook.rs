@@ -122,6 +122,75 @@ fn webhook_during_an_outage_answers_503_for_redelivery() {
     assert_eq!(browser.session()["authenticated"], false);
 }
 
+/// Delivers a revocation under an id.
+fn deliver_as(browser: &Browser, id: &str) -> StatusCode {
+    let headers = [
+        ("x-hub-signature-256", &*signature(SECRET, REVOKED)),
+        ("x-github-event", "github_app_authorization"),
+        ("x-github-delivery", id),
+    ];
+    browser.send(Method::POST, "/auth/github/webhook", &headers, REVOKED).status
+}
+
+#[test]
+fn s156_redelivery_ends_no_session_that_began_after_the_first_delivery() {
+    let browser = browser();
+    assert_eq!(deliver_as(&browser, "72d3162e"), StatusCode::NO_CONTENT);
+    assert_eq!(browser.session()["authenticated"], false);
+    browser.platform.now_ms.set(browser.platform.now_ms.get() + 1_000);
+    browser.sign_in();
+    for wait_ms in [0, 3_600_000] {
+        browser.platform.now_ms.set(browser.platform.now_ms.get() + wait_ms);
+        assert_eq!(deliver_as(&browser, "72d3162e"), StatusCode::NO_CONTENT);
+        assert_eq!(browser.session()["authenticated"], true, "{wait_ms}");
+    }
+    // A second revocation has the same body, and must not be missed.
+    assert_eq!(deliver_as(&browser, "83e4273f"), StatusCode::NO_CONTENT);
+    assert_eq!(browser.session()["authenticated"], false);
+}
+
+#[test]
+fn s156_redelivery_completes_a_failed_delivery() {
+    let browser = browser();
+    browser.platform.end_session_fails.set(true);
+    assert_eq!(deliver_as(&browser, "72d3162e"), StatusCode::SERVICE_UNAVAILABLE);
+    browser.platform.end_session_fails.set(false);
+    assert_eq!(browser.platform.ended_streams.borrow().len(), 0);
+    browser.swap(Vec::new());
+    browser.platform.now_ms.set(browser.platform.now_ms.get() + 1_000);
+    browser.sign_in();
+    assert_eq!(deliver_as(&browser, "72d3162e"), StatusCode::NO_CONTENT);
+    assert_eq!(browser.platform.ended_streams.borrow().len(), 1, "the streams of the session that was ended");
+    assert_eq!(browser.session()["authenticated"], true);
+}
+
+#[test]
+fn s156_delivery_without_a_usable_id_ends_every_session() {
+    for id in ["", &"x".repeat(129)] {
+        let browser = browser();
+        for _ in 0..2 {
+            assert_eq!(deliver_as(&browser, id), StatusCode::NO_CONTENT);
+            assert_eq!(browser.session()["authenticated"], false, "{id}");
+            browser.platform.now_ms.set(browser.platform.now_ms.get() + 1_000);
+            browser.sign_in();
+        }
+    }
+}
+
+#[test]
+fn s156_captured_delivery_under_many_ids_is_remembered_in_bounded_space() {
+    let browser = browser();
+    let bytes = || browser.platform.machine_states.borrow().values().map(String::len).sum::<usize>();
+    for id in 0..16 {
+        deliver_as(&browser, &id.to_string());
+    }
+    let (states, before) = (browser.platform.machine_states.borrow().len(), bytes());
+    for id in 16..200 {
+        deliver_as(&browser, &id.to_string());
+    }
+    assert_eq!((browser.platform.machine_states.borrow().len(), bytes()), (states, before));
+}
+
 #[test]
 fn webhook_route_needs_a_secret() {
     let browser = Browser::new(github);

@@ -39,6 +39,8 @@ pub(crate) enum GrantEnd {
 pub(crate) struct Grant {
     pub(crate) profile: &'static ProviderProfile,
     user: u64,
+    /// When the user signed in.
+    pub(crate) created_at_ms: u64,
     pub(crate) end: Option<GrantEnd>,
     /// For each refresh token, when it was used and the index of its successor.
     refresh_tokens: Vec<Option<(u64, usize)>>,
@@ -78,6 +80,7 @@ impl World {
             Grant {
                 profile,
                 user,
+                created_at_ms: self.now_ms(),
                 end: None,
                 refresh_tokens: Vec::new(),
                 access_tokens_end_ms: Vec::new(),

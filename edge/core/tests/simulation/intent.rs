@@ -9,6 +9,8 @@ pub(crate) enum Intent {
     End(u64),
     /// End any session of this user.
     EndAllOf(u64),
+    /// End any session of this user that was signed in up to this time.
+    EndSignedInUntil { user: u64, until_ms: u64 },
     /// Remove a linked account from its own session.
     Disconnect,
 }

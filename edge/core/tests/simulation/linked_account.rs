@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use causeway_core::session::index::{IndexName, IssuedAt};
+use causeway_core::session::index::{Ending, IndexName, IssuedAt};
 use causeway_protocol::hub::EndReason;
 use http::Method;
 use serde_json::Value;
@@ -94,7 +94,8 @@ impl World {
             let ended = world
                 .isolate(0)
                 .with_sessions(async |sessions| {
-                    sessions.end_all(&index, IssuedAt::At(world.now_ms()), EndReason::Revoked).await
+                    let ending = Ending { before: IssuedAt::At(world.now_ms()), tolerance_ms: u64::MAX, message: None };
+                    sessions.end_all(&index, ending, EndReason::Revoked).await
                 })
                 .await;
             if ended.is_err() || world.checker.dead_since_ms(&world, browser.number).is_none() {

@@ -96,7 +96,7 @@ fn s107_under_random_faults_no_token_is_sent_twice_no_session_revived_and_no_use
 }
 
 /// Events that must have happened in some seed. Without them the runs prove nothing.
-const EXPECTED_EVENTS: [&str; 35] = [
+const EXPECTED_EVENTS: [&str; 36] = [
     "accounts connected at the end",
     "accounts disconnected",
     "answers 503 though the work was done",
@@ -125,6 +125,7 @@ const EXPECTED_EVENTS: [&str; 35] = [
     "served after the end, within the bound",
     "session views after a confirmed account change",
     "sessions ended with their grant",
+    "sessions newer than a late logout",
     "sessions served at the end",
     "single sessions ended",
     "stale reads",

@@ -165,3 +165,89 @@ fn m61_key_of_one_type_verifies_no_signature_of_another() {
     let other_curve = public_ec(json!({"crv": "P-384"}));
     assert!(other_curve.is_none_or(|key| verify_with_keys(&openid::token(json!({})), &[key]).is_err()));
 }
+
+/// A token signed by the elliptic-curve key 7, and a set with these keys: their seeds and changes.
+fn check_set(header: Value, keys: &[(u8, Value)]) -> Result<Verified<Value>, SignatureError> {
+    let keys: Vec<SigningKey> =
+        keys.iter().map(|(seed, extra)| serde_json::from_value(openid::key(*seed, extra.clone())).unwrap()).collect();
+    verify_with_keys(&openid::signed(header, &openid::claims(json!({})), 7), &keys)
+}
+
+#[test]
+fn s157_key_that_is_in_the_set_twice_counts_once() {
+    for second in [json!({}), json!({"use": null}), json!({"alg": null}), json!({"kid": "e2"}), json!({"kid": null})] {
+        for keys in [[(7, json!({})), (7, second.clone())], [(7, second.clone()), (7, json!({}))]] {
+            for kid in [json!("e1"), json!(null)] {
+                assert!(check_set(json!({"kid": kid}), &keys).is_ok(), "{kid} {second}");
+            }
+        }
+    }
+    let token = token_with(json!({"kid": null}), json!({}), &KEY);
+    let padded = BASE64.encode([&[0][..], &KEY.n().to_bytes_be()].concat());
+    let keys = [public(&KEY, json!({})), public(&KEY, json!({"kid": "k2", "n": padded}))];
+    assert!(verify_with_keys(&token, &keys).is_ok(), "written in another way");
+}
+
+#[test]
+fn s157_each_of_several_keys_under_one_id_is_tried() {
+    for keys in [[7, 8], [8, 7]] {
+        assert!(check_set(json!({}), &keys.map(|seed| (seed, json!({})))).is_ok(), "{keys:?}");
+    }
+    let others = [(8, json!({})), (9, json!({}))];
+    assert_eq!(check_set(json!({}), &others).unwrap_err(), SignatureError::Wrong);
+    // Without an id, none of several is guessed.
+    let both = [(7, json!({})), (8, json!({}))];
+    assert_eq!(check_set(json!({"kid": null}), &both).unwrap_err(), SignatureError::UnknownKey);
+    // Of another id, none is tried.
+    let other_id = [(8, json!({})), (7, json!({"kid": "e2"}))];
+    assert_eq!(check_set(json!({}), &other_id).unwrap_err(), SignatureError::Wrong);
+}
+
+#[test]
+fn s157_a_token_is_checked_with_few_keys_and_repeats_hide_none() {
+    let key = |seed: u8| (seed, json!({}));
+    let others = |count: u8| (0..count).map(|n| key(20 + n));
+    let with_right = |before: u8| others(before).chain([key(7)]).collect::<Vec<_>>();
+    assert!(check_set(json!({}), &with_right(MAX_CANDIDATES as u8 - 1)).is_ok());
+    assert_eq!(check_set(json!({}), &with_right(MAX_CANDIDATES as u8)).unwrap_err(), SignatureError::Wrong);
+    let repeated: Vec<_> = (0..50).map(|_| key(8)).chain([key(7)]).collect();
+    assert!(check_set(json!({}), &repeated).is_ok());
+}
+
+#[test]
+fn s157_unusable_keys_hide_no_usable_one() {
+    let token = |kid: Value| token_with(json!({"kid": kid}), json!({}), &KEY);
+    let weak = BASE64.encode(&KEY.n().to_bytes_be()[..128]);
+    let bad = [
+        json!({"n": ""}),
+        json!({"n": "AA"}),
+        json!({"n": weak}),
+        json!({"e": "AA"}),
+        json!({"use": "enc"}),
+        json!({"alg": "PS256"}),
+    ];
+    let mut keys: Vec<SigningKey> = bad.into_iter().map(|change| public(&KEY, change)).collect();
+    assert_eq!(verify_with_keys(&token(json!("k1")), &keys).unwrap_err(), SignatureError::UnknownKey);
+    keys.push(public(&KEY, json!({})));
+    for kid in [json!("k1"), json!(null)] {
+        assert!(verify_with_keys(&token(kid.clone()), &keys).is_ok(), "{kid}");
+    }
+    // A point that is not on the curve.
+    let off_curve = openid::key(8, json!({}))["x"].clone();
+    assert!(check_set(json!({}), &[(7, json!({"x": off_curve})), (7, json!({}))]).is_ok());
+}
+
+/// A key may sign for the issuer of each entry that contains it, and for any if one entry names none.
+#[test]
+fn s157_m73_key_in_the_set_twice_signs_for_both_issuers() {
+    let issuers = |first: Value, second: Value| {
+        check_set(json!({}), &[(7, json!({"issuer": first})), (7, json!({"issuer": second}))]).unwrap().key_issuers
+    };
+    let both = issuers(json!("https://a"), json!("https://b"));
+    assert!(both.include(|issuer| issuer == "https://a") && both.include(|issuer| issuer == "https://b"));
+    assert!(!both.include(|issuer| issuer == "https://c"));
+    assert!(issuers(json!("https://a"), json!(null)).include(|issuer| issuer == "https://c"));
+    // The restriction of another key does not count.
+    let other = [(8, json!({})), (7, json!({"issuer": "https://a"}))];
+    assert!(!check_set(json!({}), &other).unwrap().key_issuers.include(|issuer| issuer == "https://c"));
+}

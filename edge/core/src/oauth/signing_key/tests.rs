@@ -227,6 +227,18 @@ fn s52_withdrawn_key_is_accepted_for_an_hour_at_most() {
 }
 
 #[test]
+fn s157_repeated_and_unreadable_entries_crowd_out_no_key() {
+    let junk = (0..200).map(|n| json!({"kid": "x".repeat(MAX_KEY_BYTES), "n": n}));
+    let repeated = (0..200).map(|n| openid::key(1, json!({"x5t": n.to_string()})));
+    let keys: Vec<_> = junk.chain(repeated).chain([openid::key(2, json!({}))]).collect();
+    let set: KeySet = serde_json::from_value(json!({"keys": keys})).unwrap();
+    assert_eq!(set.keys.len(), 2);
+    let many: Vec<_> = (0..200).map(|n| json!({"kty": "unheard-of", "kid": n.to_string()})).collect();
+    let set: KeySet = serde_json::from_value(json!({"keys": many})).unwrap();
+    assert_eq!(set.keys.len(), MAX_KEYS);
+}
+
+#[test]
 fn shared_copy_of_keys_is_small_and_sealed() {
     let platform = InMemoryPlatform::new(|_| {
         let key = openid::key(1, json!({"x5c": ["A".repeat(20_000)], "x5t": "y"}));

@@ -85,6 +85,10 @@ impl InvariantChecker {
         let is_intended = match self.intent(task) {
             Intent::End(session) => session == *number,
             Intent::EndAllOf(user) => user == expected.user,
+            // A later sign-in has nothing to do with a logout before it (S156).
+            Intent::EndSignedInUntil { user, until_ms } => {
+                user == expected.user && signed_in_at_ms(world, *number).is_some_and(|at_ms| at_ms <= until_ms)
+            }
             Intent::Use | Intent::Disconnect => false,
         };
         if is_intended || natural_end_ms(before) <= read_at_ms {
@@ -143,15 +147,17 @@ impl InvariantChecker {
             .any(|expected| expected.is_same_user(own) && expected.handle.as_deref() == Some(handle))
     }
 
-    /// The sessions that must have ended when the provider's end of all sessions of a user, which begins now, is done.
-    pub(crate) fn sessions_to_end(&self, world: &World, number: u64) -> Vec<u64> {
+    /// The sessions that must have ended when the provider's end of all sessions of a user, signed in up to a time, is done.
+    /// It begins now.
+    pub(crate) fn sessions_to_end(&self, world: &World, number: u64, until_ms: u64) -> Vec<u64> {
         let expected_sessions = self.expected_sessions.borrow();
         let own = &expected_sessions[&number];
-        let grants = world.authorization_servers.grants.borrow();
         // If the provider does not report the sign-in's time, the edge takes its own. With a wrong clock, that may be
         // later than this end, so that a session which is not yet created may live.
         let is_known = |number: &u64, expected: &ExpectedSession| {
-            expected.handle.is_some() || (expected.profile.reports_auth_time && grants.contains_key(number))
+            let signed_in_at_ms = signed_in_at_ms(world, *number);
+            (expected.handle.is_some() || (expected.profile.reports_auth_time && signed_in_at_ms.is_some()))
+                && signed_in_at_ms.is_some_and(|at_ms| at_ms <= until_ms)
         };
         expected_sessions
             .iter()
@@ -171,6 +177,22 @@ impl InvariantChecker {
             }
         }
     }
+}
+
+impl InvariantChecker {
+    /// Counts the live sessions of a user that were signed in after a time.
+    pub(crate) fn count_newer_sessions(&self, world: &World, number: u64, until_ms: u64) {
+        for (number, _) in self.of_same_user(world, number) {
+            if signed_in_at_ms(world, number).is_some_and(|at_ms| at_ms > until_ms) {
+                world.count("sessions newer than a late logout");
+            }
+        }
+    }
+}
+
+/// When the user of a sign-in signed in at the provider.
+fn signed_in_at_ms(world: &World, number: u64) -> Option<u64> {
+    world.authorization_servers.grants.borrow().get(&number).map(|grant| grant.created_at_ms)
 }
 
 impl ExpectedSession {

@@ -8,7 +8,7 @@ use std::{future::Future, rc::Rc};
 use causeway_core::{
     http::web::{Request, Response},
     session::{
-        index::{IndexName, IssuedAt},
+        index::{Ending, IndexName, IssuedAt},
         record::SessionRecord,
     },
     testing::body::InMemoryBody,
@@ -25,6 +25,10 @@ use crate::{
     world::World,
 };
 
+/// How much older than its delivery a logout token may be.
+const MAX_LOGOUT_DELAY_MS: u64 = 180_000;
+/// How much later than a logout token a session may have been signed in that the token still ends.
+const LOGOUT_TOLERANCE_MS: u64 = 60_000;
 /// The path of the user's sessions.
 const SESSIONS_PATH: &str = "/auth/sessions";
 
@@ -137,22 +141,32 @@ impl World {
         self.request(isolate, browser, intent, Method::POST, "/auth/logout".to_owned());
     }
 
-    /// The provider ends all sessions of the user.
+    /// The provider ends all sessions of the user. If it says when, the edge may hear of it late; then it ends only what was
+    /// signed in by that time.
     pub(crate) fn end_all_by_provider(self: &Rc<Self>, isolate: usize, browser: &Rc<Browser>) {
         let (world, number) = (Rc::clone(self), browser.number);
         let index = IndexName::account(browser.profile.issuer, &browser.user.to_string());
         self.count("users whose provider ended their sessions");
-        self.spawn_action(isolate, number, Intent::EndAllOf(browser.user), async move {
-            let began_ms = world.now_ms();
-            let numbers = world.checker.sessions_to_end(&world, number);
+        let has_time = browser.profile.reports_auth_time;
+        let (delay_ms, tolerance_ms) = match has_time && self.scheduler.chance(700) {
+            true => (self.scheduler.draw(0..MAX_LOGOUT_DELAY_MS), LOGOUT_TOLERANCE_MS),
+            false if has_time => (0, LOGOUT_TOLERANCE_MS),
+            false => (0, u64::MAX),
+        };
+        let issued_at_ms = self.now_ms().saturating_sub(delay_ms);
+        let until_ms = issued_at_ms.saturating_add(tolerance_ms);
+        let intent = Intent::EndSignedInUntil { user: browser.user, until_ms };
+        self.spawn_action(isolate, number, intent, async move {
+            let must_end_until_ms = if has_time { issued_at_ms } else { u64::MAX };
+            let numbers = world.checker.sessions_to_end(&world, number, must_end_until_ms);
+            let ending = Ending { before: IssuedAt::At(issued_at_ms), tolerance_ms, message: None };
             let ended = world
                 .isolate(isolate)
-                .with_sessions(async |sessions| {
-                    sessions.end_all(&index, IssuedAt::At(began_ms), EndReason::Revoked).await
-                })
+                .with_sessions(async |sessions| sessions.end_all(&index, ending, EndReason::Revoked).await)
                 .await;
             if ended.is_ok() {
                 world.checker.on_end_of_all(&world, &numbers);
+                world.checker.count_newer_sessions(&world, number, until_ms);
             }
         });
     }
