@@ -51,7 +51,7 @@ pub(super) async fn login<P: Platform>(
         }
         false => {}
     }
-    rate::check_sign_in(context.platform, request).await?;
+    rate::check_sign_in(context.platform, context.config, request).await?;
     let endpoints = cache::endpoints(context.platform, &context.memory.discovery, provider).await?;
     let (replaces, connects) = match is_connect {
         // A user who is not signed in learns it here, not after the provider's pages.
