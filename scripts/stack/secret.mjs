@@ -28,7 +28,7 @@ export function secrets(state) {
   return all;
 }
 
-/** A key ring of one key, as the edge and the bridge read it: `id:<32 bytes base64url>`. */
-function keyRing() {
-  return `local:${randomBytes(32).toString('base64url')}`;
+/** A key ring of one key, as the edge and the bridge read it: `id:<32 bytes base64url>`. @param {string} [id] */
+export function keyRing(id = 'local') {
+  return `${id}:${randomBytes(32).toString('base64url')}`;
 }

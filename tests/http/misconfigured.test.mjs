@@ -73,6 +73,10 @@ if (target === 'workers') {
   test('S135: on Workers, an unknown key closes the edge and is named: it may be a mistyped limit', async () => {
     await assertClosed({ name: 'misconfigured-unknown', variables: { REVOCATION_BOUND: '0', SESSION_HOUR: '1' } });
   });
+
+  test('on Workers, a limit without a rate limiter of that limit closes the edge and is named', async () => {
+    await assertClosed({ name: 'misconfigured-rate', variables: { EVENTS_PER_MINUTE: '120' } });
+  });
 }
 
 if (target === 'spin') {

@@ -1,6 +1,12 @@
-//! The entry: one [`Edge`] per isolate answers all requests. Table → guard → session → handler → headers.
+//! The entry: one [`Edge`] per isolate and configuration answers all requests. Table → guard → session → handler → headers.
+//! [`current`] has the one of the configuration in force.
 
-use std::{cell::RefCell, rc::Rc};
+pub mod current;
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
 
 use causeway_protocol::trace::{NEW_TRACE_BYTES, Traceparent};
 use http::{HeaderMap, Method, header};
@@ -30,10 +36,12 @@ use crate::{
 /// expire.
 const EARLIEST_MS: u64 = 1_735_689_600_000;
 
-/// The edge of one deployment. It lives as long as its isolate.
+/// The edge of one configuration. It lives as long as its isolate, or until the configuration changes.
 #[derive(Debug)]
 pub struct Edge {
     deployment: Result<(Config, Memory), Vec<ConfigError>>,
+    /// Whether the log is still to say that the configuration changed.
+    replaces_another: Cell<bool>,
 }
 
 /// Work to do after an answer: refreshing the token of the account that a stream's session began with.
@@ -58,7 +66,8 @@ impl Edge {
             };
             (config, memory)
         };
-        Self { deployment: Config::load(source, coordination).map(with_memory) }
+        let deployment = Config::load(source, coordination).map(with_memory);
+        Self { deployment, replaces_another: Cell::new(false) }
     }
 
     /// Answers a request, and runs its deferred refresh before returning.
@@ -96,6 +105,9 @@ impl Edge {
         let row = matched.as_ref().ok().map(|(row, _)| *row);
         let route = row.map_or("-", |row| row.pattern);
         let platform = &Traced { platform, request_id: &request_id, trace: &trace, route };
+        if self.replaces_another.take() {
+            Event::info(EventName::ConfigChanged).write(platform);
+        }
         let (method, headers) = (request.method.clone(), request.headers.clone());
         let deployment = self.deployment(platform).and_then(|deployment| identified.map(|()| deployment));
         let (config, memory) = match deployment {

@@ -1,10 +1,11 @@
-//! Redis: one connection per instance, and a deadline for every command. The callers in `platform` choose the commands.
+//! Redis: one connection per instance and address, and a deadline for every command. The callers in `platform` choose the commands.
 
 use std::{cell::RefCell, pin::pin, rc::Rc, time::Duration};
 
 use causeway_core::runtime::{dependency::Dependency, unavailable::Unavailable};
 use futures_util::future::{Either, select};
 use spin_sdk::redis::{Connection, RedisParameter, RedisResult};
+use zeroize::Zeroizing;
 
 /// The dependency that errors name.
 const DEPENDENCY: Dependency = Dependency::Redis;
@@ -12,7 +13,8 @@ const DEPENDENCY: Dependency = Dependency::Redis;
 const DEADLINE: Duration = Duration::from_millis(2500);
 
 thread_local! {
-    static CONNECTION: RefCell<Option<Rc<Connection>>> = const { RefCell::new(None) };
+    /// The connection and its address, which may change.
+    static CONNECTION: RefCell<Option<(Zeroizing<String>, Rc<Connection>)>> = const { RefCell::new(None) };
 }
 
 /// Runs a command. After a failure, the next command opens a new connection.
@@ -45,7 +47,7 @@ impl Drop for InUse {
     fn drop(&mut self) {
         let Some(connection) = self.0.take() else { return };
         let is_current =
-            CONNECTION.with_borrow(|current| current.as_ref().is_some_and(|it| Rc::ptr_eq(it, &connection)));
+            CONNECTION.with_borrow(|current| current.as_ref().is_some_and(|(_, it)| Rc::ptr_eq(it, &connection)));
         if is_current {
             CONNECTION.set(None);
         }
@@ -53,12 +55,16 @@ impl Drop for InUse {
 }
 
 async fn connection(url: &str) -> Result<Rc<Connection>, Unavailable> {
-    if let Some(connection) = CONNECTION.with_borrow(Clone::clone) {
+    let open = CONNECTION.with_borrow(|current| {
+        let (_, connection) = current.as_ref().filter(|(address, _)| address.as_str() == url)?;
+        Some(Rc::clone(connection))
+    });
+    if let Some(connection) = open {
         return Ok(connection);
     }
     let connection = Connection::open(url).await.map_err(|_| Unavailable::new(DEPENDENCY, "cannot connect"))?;
     let connection = Rc::new(connection);
-    CONNECTION.set(Some(Rc::clone(&connection)));
+    CONNECTION.set(Some((Zeroizing::new(url.to_owned()), Rc::clone(&connection))));
     Ok(connection)
 }
 

@@ -1,13 +1,15 @@
-//! The component's variables, read once per instance. Spin's names are core's keys in lower case.
+//! The component's variables. Spin's names are core's keys in lower case.
 
 use std::collections::BTreeMap;
 
 use causeway_core::config::{KEYS, Source};
 use spin_sdk::variables::{self, Error};
+use zeroize::Zeroizing;
 
-/// The values, by core's keys.
+/// The values, by core's keys. They are kept to be compared with what is read later.
+#[derive(PartialEq)]
 pub(crate) struct Variables {
-    values: BTreeMap<&'static str, String>,
+    values: BTreeMap<&'static str, Zeroizing<String>>,
     unreadable: Vec<&'static str>,
 }
 
@@ -18,7 +20,7 @@ impl Variables {
         for key in KEYS {
             match variables::get(key.to_ascii_lowercase()).await {
                 Ok(value) => {
-                    values.insert(key, value);
+                    values.insert(key, Zeroizing::new(value));
                 }
                 Err(Error::Undefined(_)) => {}
                 Err(_) => unreadable.push(key),
@@ -30,7 +32,7 @@ impl Variables {
 
 impl Source for Variables {
     fn get(&self, key: &str) -> Option<String> {
-        self.values.get(key).cloned()
+        self.values.get(key).map(|value| value.to_string())
     }
 
     fn unreadable(&self) -> Vec<&'static str> {

@@ -17,11 +17,9 @@ mod object;
 mod platform;
 mod user_hub;
 
-use std::{cell::OnceCell, rc::Rc};
-
 use causeway_core::{
     config::Coordination,
-    edge::{Edge, unanswerable},
+    edge::{Edge, current::CurrentEdge, unanswerable},
 };
 use futures_channel::oneshot;
 use worker::{Context, Env, Error, Request, Response, Result, event};
@@ -31,7 +29,7 @@ pub use coordinator::Coordinator;
 pub use user_hub::UserHub;
 
 thread_local! {
-    static EDGE: OnceCell<Rc<Edge>> = const { OnceCell::new() };
+    static EDGE: CurrentEdge<platform::Bindings> = const { CurrentEdge::new() };
 }
 
 /// Answers a request.
@@ -40,9 +38,8 @@ thread_local! {
 /// Only if the runtime rejects even a problem document.
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, context: Context) -> Result<Response> {
-    let edge = EDGE.with(|cell| {
-        Rc::clone(cell.get_or_init(|| Rc::new(Edge::new(&platform::Variables(&env), Coordination::Objects))))
-    });
+    let variables = platform::Variables(&env);
+    let deployed = EDGE.with(|current| current.of(variables.read(), |_| Edge::new(&variables, Coordination::Objects)));
     let platform = platform::Workers::new(env, request.inner().signal());
     let request = match convert::request(&request) {
         Ok(request) => request,
@@ -52,6 +49,7 @@ async fn fetch(request: Request, env: Env, context: Context) -> Result<Response>
     // Work that has started finishes even if the client disconnects; the runtime allows half a minute. A refresh that was
     // cut off would leave a used token behind, and a session that waits for it.
     context.wait_until(async move {
+        let edge = &deployed.edge;
         let (response, deferred) = edge.answer(&platform, request).await;
         let response = convert::response(response);
         // Fails if the client has disconnected.

@@ -4,6 +4,7 @@ use std::{pin::pin, time::Duration};
 
 use causeway_core::{
     config::{KEYS, Source},
+    edge::current::Reading,
     http::web::{Body, Incoming, Outgoing},
     runtime::{
         clock::Clock,
@@ -67,6 +68,33 @@ fn kv_error(error: impl std::fmt::Display) -> Unavailable {
 /// Variables and secrets, which a Worker cannot tell apart: they are the strings among its bindings.
 pub(crate) struct Variables<'a>(pub(crate) &'a Env);
 
+thread_local! {
+    /// Core's keys as JavaScript strings.
+    static KEY_NAMES: Vec<JsValue> = KEYS.into_iter().map(JsValue::from_str).collect();
+}
+
+/// What a Worker's bindings are: the names of all of them, and the values of core's keys. They stay JavaScript values, so
+/// reading and comparing them copies no string into Wasm. `===` finds an unchanged string by its address.
+#[derive(PartialEq)]
+pub(crate) struct Bindings {
+    names: JsValue,
+    values: Vec<JsValue>,
+}
+
+impl Variables<'_> {
+    /// Reads the values, and not only the identity of `env`: no document says that a change brings a new object.
+    pub(crate) fn read(&self) -> Reading<Bindings> {
+        let names = Object::keys(self.0.unchecked_ref::<Object>()).join(",");
+        let values: Result<Vec<_>, _> =
+            KEY_NAMES.with(|keys| keys.iter().map(|key| Reflect::get(self.0, key)).collect());
+        Reading {
+            is_complete: values.is_ok(),
+            values: Bindings { names: names.into(), values: values.unwrap_or_default() },
+            read_at_ms: Date::now().as_millis(),
+        }
+    }
+}
+
 impl Source for Variables<'_> {
     fn get(&self, key: &str) -> Option<String> {
         self.0.var(key).ok().map(|value| value.to_string())
@@ -88,6 +116,10 @@ impl Source for Variables<'_> {
         KEYS.into_iter()
             .filter(|key| Reflect::get(self.0, &JsValue::from_str(key)).is_ok_and(|value| !is_text(&value)))
             .collect()
+    }
+
+    fn has_rate_limiter(&self, name: &str) -> bool {
+        self.0.rate_limiter(name).is_ok()
     }
 }
 
@@ -222,7 +254,7 @@ impl CheckpointStore for Workers {
 impl RateLimiter for Workers {
     async fn allow(&self, rate: Rate, key: &str) -> Result<bool, Unavailable> {
         const DEPENDENCY: Dependency = Dependency::RateLimiter;
-        let limiter = self.env.rate_limiter(rate.name).map_err(|e| Unavailable::new(DEPENDENCY, e))?;
+        let limiter = self.env.rate_limiter(&rate.limiter()).map_err(|e| Unavailable::new(DEPENDENCY, e))?;
         let outcome = limiter.limit(key.to_owned()).await.map_err(|e| Unavailable::new(DEPENDENCY, e))?;
         Ok(outcome.success)
     }

@@ -11,7 +11,9 @@ import { ENTRA_CLIENT_ID, ENTRA_TENANT, GITHUB_CLIENT_ID } from './emulators.mjs
  * in docs/configuration.md
  * @property {string} [name]
  * @property {boolean} [quiet] the edge does not log each request
- * @property {(text: string) => string} [manifest] changes the deployed manifest; Spin only
+ * @property {(text: string) => string} [manifest] changes the deployed manifest: wrangler.toml or spin.toml
+ * @property {string} [entry] source of a module that runs in front of the built Worker, `./worker/index.js`; Workers
+ * only
  * @property {boolean} [unready] the edge is misconfigured on purpose: any answer makes it ready
  */
 

@@ -19,6 +19,8 @@ export function workersEdgePart({
   variables = {},
   name = 'edge',
   quiet = false,
+  manifest = (text) => text,
+  entry,
   unready = false,
 }) {
   const home = join(state, name);
@@ -64,7 +66,7 @@ export function workersEdgePart({
       TMPDIR: join(home, 'tmp'),
     },
     ports: [ports.edge],
-    prepare: () => prepare(home, { ...settings({ ports, secrets }), ...variables }),
+    prepare: () => prepare(home, { ...settings({ ports, secrets }), ...variables }, manifest, entry),
     ready: async () => {
       const answer = await fetch(`http://127.0.0.1:${ports.edge}/healthz`, { signal: AbortSignal.timeout(2_000) });
       await answer.body?.cancel();
@@ -74,8 +76,11 @@ export function workersEdgePart({
   });
 }
 
-/** @param {string} home @param {Record<string, string | undefined>} variables */
-function prepare(home, variables) {
+/**
+ * @param {string} home @param {Record<string, string | undefined>} variables
+ * @param {(text: string) => string} manifest changes the deployed one @param {string | undefined} entry
+ */
+function prepare(home, variables, manifest, entry) {
   if (!existsSync(join(BUILD, 'index.js'))) {
     throw new PartError('edge: the Worker is not built. What to do: run scripts/build-workers');
   }
@@ -84,9 +89,10 @@ function prepare(home, variables) {
   cpSync(BUILD, join(home, 'worker'), { recursive: true });
   const deployed = readFileSync(join(ROOT, 'wrangler.toml'), 'utf8');
   const local = deployed
-    .replace(/^main = .*$/m, 'main = "worker/index.js"')
+    .replace(/^main = .*$/m, `main = "${entry === undefined ? 'worker/index.js' : 'entry.js'}"`)
     .replace(/^\[build\]\n(?:[^[\n].*\n)*/m, '');
-  writeFileSync(join(home, 'wrangler.toml'), local);
+  writeFileSync(join(home, 'wrangler.toml'), manifest(local));
+  if (entry !== undefined) writeFileSync(join(home, 'entry.js'), entry);
   const lines = Object.entries(variables)
     .filter(([, value]) => value !== undefined)
     .map(([key, value]) => `${key}=${quoted(value ?? '')}\n`);

@@ -22,6 +22,7 @@ use crate::{
     http::origin::Origin,
     oauth::{github_app::App, provider::Provider},
     proxy::service::Service,
+    runtime::rate::Rates,
     session::settings::SessionSettings,
 };
 
@@ -48,6 +49,8 @@ pub struct Config {
     pub services: Vec<Service>,
     /// `GITHUB_APP_ID` and `GITHUB_APP_KEY`: mints installation tokens. Set if any service needs one.
     pub github_app: Option<App>,
+    /// How often users, browsers and providers may do what costs most.
+    pub rates: Rates,
     /// `GITHUB_WEBHOOK_SECRET`: signs GitHub's webhooks.
     pub github_webhook_secret: Option<SecretString>,
 }
@@ -127,6 +130,7 @@ impl<S: Source> Reader<'_, S> {
         let revocation_bound = Duration::from_secs(self.number("REVOCATION_BOUND_SECONDS", 10, 0..=300));
         let lifetime = Duration::from_secs(3600 * self.number("SESSION_HOURS", 12, 1..=720));
         let idle_limit = Duration::from_secs(60 * self.number("SESSION_IDLE_MINUTES", 240, 15..=43_200));
+        let rates = self.rates();
         let github_webhook_secret = self.secret("GITHUB_WEBHOOK_SECRET");
         let public_origin = public_origin?;
         let sessions = SessionSettings {
@@ -149,6 +153,7 @@ impl<S: Source> Reader<'_, S> {
             providers,
             services,
             github_app,
+            rates,
             github_webhook_secret,
         })
     }

@@ -9,10 +9,16 @@ use super::{
     secret::weakness,
     source::{ConfigError, Coordination, KEYS, Source, UNKNOWN},
 };
-use crate::http::{
-    address::{NetworkScope, network_scope},
-    cookie::Embed,
-    origin::Origin,
+use crate::{
+    http::{
+        address::{NetworkScope, network_scope},
+        cookie::Embed,
+        origin::Origin,
+    },
+    runtime::{
+        platform::Rate,
+        rate::{EVENTS_RATE, LOGIN_RATE, LOGOUT_RATE, Rates},
+    },
 };
 
 /// URLs that are also entries of the allowed outbound hosts in `spin.toml`.
@@ -251,6 +257,29 @@ impl<S: Source> Reader<'_, S> {
             self.report("CHANNELS", "must be names of letters, digits, `.`, `_` and `-`, separated by commas");
         }
         channels
+    }
+
+    pub(super) fn rates(&mut self) -> Rates {
+        Rates {
+            events: self.rate("EVENTS_PER_MINUTE", EVENTS_RATE, 1..=60_000),
+            // A sign-in takes two steps.
+            login: self.rate("LOGIN_STEPS_PER_MINUTE", LOGIN_RATE, 2..=1_000_000),
+            logout: self.rate("LOGOUTS_PER_MINUTE", LOGOUT_RATE, 1..=1_000_000),
+        }
+    }
+
+    /// A rate with the limit that is set. Where the runtime's limiters have limits of their own, the limiter of exactly this
+    /// limit must exist, or the setting would have no effect.
+    fn rate(&mut self, key: &'static str, rate: Rate, range: std::ops::RangeInclusive<u64>) -> Rate {
+        let limit = self.number(key, rate.default_limit.into(), range);
+        let rate = rate.with_limit(u32::try_from(limit).unwrap_or(rate.default_limit));
+        let limiter = rate.limiter();
+        // Without the limiter of a default nothing contradicts a setting. The log reports it when it is missed.
+        if rate.limit != rate.default_limit && !self.source.has_rate_limiter(&limiter) {
+            let (limit, period) = (rate.limit, rate.period_seconds);
+            self.report(key, format!("needs a rate limiter {limiter} with limit {limit} and period {period}"));
+        }
+        rate
     }
 
     pub(super) fn number(&mut self, key: &'static str, default: u64, range: std::ops::RangeInclusive<u64>) -> u64 {

@@ -37,7 +37,7 @@ pub enum Coordination {
 }
 
 /// Every key, for runtimes that must request each by name.
-pub const KEYS: [&str; 37] = [
+pub const KEYS: [&str; 40] = [
     "PUBLIC_ORIGIN",
     "HOST_ORIGINS",
     "CLIENT_ADDRESS_HEADER",
@@ -73,6 +73,9 @@ pub const KEYS: [&str; 37] = [
     "REVOCATION_BOUND_SECONDS",
     "SESSION_HOURS",
     "SESSION_IDLE_MINUTES",
+    "EVENTS_PER_MINUTE",
+    "LOGIN_STEPS_PER_MINUTE",
+    "LOGOUTS_PER_MINUTE",
     "EMBED",
     "DEVELOPMENT",
 ];
@@ -89,6 +92,10 @@ pub trait Source {
     /// defaults.
     fn unreadable(&self) -> Vec<&'static str> {
         Vec::new()
+    }
+    /// Whether the runtime has a rate limiter of this name. A runtime that counts in a store has every one.
+    fn has_rate_limiter(&self, _name: &str) -> bool {
+        true
     }
 }
 

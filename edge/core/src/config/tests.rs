@@ -74,6 +74,11 @@ fn missing_or_malformed_key_is_named() {
         ("GITHUB_ALLOW", Some("everything")),
         ("REVOCATION_BOUND_SECONDS", Some("-1")),
         ("SESSION_HOURS", Some("0")),
+        ("EVENTS_PER_MINUTE", Some("0")),
+        ("EVENTS_PER_MINUTE", Some("60001")),
+        ("EVENTS_PER_MINUTE", Some("unlimited")),
+        ("LOGIN_STEPS_PER_MINUTE", Some("1")),
+        ("LOGOUTS_PER_MINUTE", Some("-1")),
         ("EMBED", Some("true")),
         ("CLIENT_ADDRESS_HEADER", Some("X Real IP")),
         ("CLIENT_ADDRESS_HEADER", Some("Forwarded")),
@@ -433,4 +438,42 @@ fn s133_secret_in_the_wrong_field_is_not_shown() {
         assert!(problems.iter().any(|problem| problem.key == "OIDC_PROVIDERS"));
         assert!(!format!("{problems:?}").contains(secret), "{problems:?}");
     }
+}
+
+#[test]
+fn rates_have_the_limits_that_are_set() {
+    let defaults = config_with(json!({})).rates;
+    assert_eq!([defaults.events.limit, defaults.login.limit, defaults.logout.limit], [300, 6000, 600]);
+    let change =
+        json!({"EVENTS_PER_MINUTE": "60000", "LOGIN_STEPS_PER_MINUTE": "2", "LOGOUTS_PER_MINUTE": " 1000000 "});
+    let rates = config_with(change).rates;
+    assert_eq!([rates.events.limit, rates.login.limit, rates.logout.limit], [60_000, 2, 1_000_000]);
+}
+
+/// A limiter with a limit of its own must be the one that the setting asks for: a setting without effect would be noticed
+/// only when it is too late.
+#[test]
+fn limit_without_its_rate_limiter_is_rejected() {
+    struct Limiters(&'static [&'static str], std::collections::BTreeMap<String, String>);
+    impl Source for Limiters {
+        fn get(&self, key: &str) -> Option<String> {
+            self.1.get(key).cloned()
+        }
+        fn has_rate_limiter(&self, name: &str) -> bool {
+            self.0.contains(&name)
+        }
+    }
+    let problems = |limiters, limit: &str| {
+        let mut table = settings();
+        table.insert("EVENTS_PER_MINUTE".to_owned(), limit.to_owned());
+        let config = Config::load(&Limiters(limiters, table), Coordination::Objects);
+        config.err().unwrap_or_default().iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        problems(&["EVENTS_RATE", "EVENTS_RATE_60"], "120"),
+        ["EVENTS_PER_MINUTE needs a rate limiter EVENTS_RATE_120 with limit 120 and period 60"]
+    );
+    assert_eq!(problems(&["EVENTS_RATE_120"], "120"), [""; 0]);
+    // The default needs none: an edge without limiters serves, and the log says that nothing is counted.
+    assert_eq!((problems(&[], "300"), problems(&[], "")), (vec![], vec![]));
 }

@@ -5,7 +5,9 @@ use std::{
     time::Duration,
 };
 
+pub use crate::runtime::rate::{EVENTS_RATE, LOGIN_RATE, LOGOUT_RATE};
 use crate::{
+    config::Config,
     error::Error,
     http::web::Request,
     runtime::{
@@ -17,13 +19,6 @@ use crate::{
     },
 };
 
-/// Events that a user may post. No one types five messages a second for a minute.
-pub const EVENTS_RATE: Rate = Rate { name: "EVENTS_RATE", limit: 300, period_seconds: 60 };
-/// Logout requests (back-channel, front-channel, webhook) per provider and client address that are not verified yet.
-pub const LOGOUT_RATE: Rate = Rate { name: "LOGOUT_RATE", limit: 600, period_seconds: 60 };
-/// Steps of sign-ins from one address. Beginning a sign-in may send a request to the provider, and finishing one does.
-/// Whole offices and internet providers share an address, and each sign-in takes two steps.
-pub const LOGIN_RATE: Rate = Rate { name: "LOGIN_RATE", limit: 6000, period_seconds: 60 };
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Counts a request of `key` against a rate, and refuses it if the limit is exceeded.
@@ -49,19 +44,24 @@ pub(crate) async fn check(platform: &impl Platform, rate: Rate, key: &str) -> Re
 /// [`Error::TooManyRequests`].
 pub(crate) async fn check_logout(
     platform: &impl Platform,
+    config: &Config,
     provider: &str,
     client_address: Option<IpAddr>,
 ) -> Result<(), Error> {
     let client_address = client_address.map(network).unwrap_or_default();
-    check(platform, LOGOUT_RATE, &format!("{provider}:{client_address}")).await
+    check(platform, config.rates.logout, &format!("{provider}:{client_address}")).await
 }
 
 /// Counts a step of a sign-in by client address. Requests without an address share one count.
 ///
 /// # Errors
 /// [`Error::TooManyRequests`].
-pub(crate) async fn check_sign_in<P: Platform>(platform: &P, request: &Request<P::Body>) -> Result<(), Error> {
-    check(platform, LOGIN_RATE, &request.client_address.map(network).unwrap_or_default()).await
+pub(crate) async fn check_sign_in<P: Platform>(
+    platform: &P,
+    config: &Config,
+    request: &Request<P::Body>,
+) -> Result<(), Error> {
+    check(platform, config.rates.login, &request.client_address.map(network).unwrap_or_default()).await
 }
 
 /// The address, or for IPv6 its /64 prefix: one customer has 2^64 addresses.

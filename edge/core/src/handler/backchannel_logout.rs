@@ -89,7 +89,7 @@ async fn validate<P: Platform>(
     let check = |keys: &[SigningKey]| logout_token::validate(token, keys, provider, now_seconds(platform));
     let mut validated = with_cached_keys(platform, cache, provider, jwks, check).await?;
     if validated.is_err() {
-        rate::check_logout(context.platform, &provider.id, sender).await?;
+        rate::check_logout(context.platform, context.config, &provider.id, sender).await?;
         validated = with_keys(platform, cache, provider, jwks, check).await?;
     }
     validated.map_err(|error| Error::LogoutRefused { reason: error.reason() })

@@ -70,7 +70,7 @@ pub(super) async fn callback<P: Platform>(
 ) -> Result<Response<P::Body>, Error> {
     let provider = provider(context)?;
     // A callback over the limit uses nothing up: the same one works a little later.
-    rate::check_sign_in(context.platform, request).await?;
+    rate::check_sign_in(context.platform, context.config, request).await?;
     let query = Query::parse(request.query.as_deref());
     if is_app_installation(provider, &query) {
         // As if its user had followed a link to the sign-in, with the same checks of who began it.

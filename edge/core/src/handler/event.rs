@@ -65,7 +65,7 @@ pub(super) async fn post<P: Platform>(
         return Err(Error::UserChanged);
     }
     // One user must not crowd out the others' events.
-    rate::check(context.platform, rate::EVENTS_RATE, &subject.to_string()).await?;
+    rate::check(context.platform, context.config.rates.events, &subject.to_string()).await?;
     let id = event_id(context.platform, &request, subject, &channel)?;
     let body = read_body(context.platform, context.row, request).await?;
     let posted = parse(&body)?;

@@ -52,7 +52,7 @@ pub(super) async fn receive<P: Platform>(
     let indexes = named_indexes(provider, &Query::parse(request.query.as_deref()));
     let allowed = match indexes.len() {
         0 | 1 => Ok(()),
-        _ => rate::check_logout(context.platform, &provider.id, request.client_address).await,
+        _ => rate::check_logout(context.platform, context.config, &provider.id, request.client_address).await,
     };
     let ended = match allowed {
         Ok(()) => end(context, provider, &indexes).await,

@@ -53,7 +53,7 @@ pub(super) async fn login<P: Platform>(
         }
         false => {}
     }
-    rate::check_sign_in(context.platform, request).await?;
+    rate::check_sign_in(context.platform, context.config, request).await?;
     let connects = match is_connect {
         // A user who is not signed in learns it here, not after the provider's pages.
         true => Some(context.sessions().load(&request.headers).await?.id),

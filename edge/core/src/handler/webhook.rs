@@ -94,6 +94,6 @@ async fn reject_forgery<P: Platform>(
     sender: Option<IpAddr>,
     reason: Reason,
 ) -> Result<Response<P::Body>, Error> {
-    rate::check_logout(context.platform, provider, sender).await?;
+    rate::check_logout(context.platform, context.config, provider, sender).await?;
     Err(Error::Unauthenticated { reason })
 }

@@ -6,6 +6,7 @@ closed_list! {
     /// The name of a line in the log. docs/operations.md describes each.
     pub enum EventName {
         Config = "config",
+        ConfigChanged = "config.changed",
         DeliverHub = "deliver.hub",
         InstallationLimited = "installation.limited",
         InstallationNotKept = "installation.not-kept",

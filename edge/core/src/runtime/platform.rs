@@ -137,10 +137,12 @@ pub trait CheckpointStore {
 /// A rate limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// The name of the counter; on Workers, of the binding that counts.
+    /// The name of the counter.
     pub name: &'static str,
     /// The limit per period.
     pub limit: u32,
+    /// The limit unless an operator sets another.
+    pub default_limit: u32,
     /// The period, in seconds. Workers' bindings know 10 and 60.
     pub period_seconds: u32,
 }

@@ -1,6 +1,51 @@
-//! Rate windows for runtimes that count in a store: the counter's key, its lifetime, and its limit. A runtime only counts.
+//! The rates and their limits; and windows for runtimes that count in a store: the counter's key, its lifetime, and its
+//! limit. A runtime only counts.
 
 use super::platform::Rate;
+
+/// Events that a user may post. No one types five messages a second for a minute.
+pub const EVENTS_RATE: Rate = Rate::per_minute("EVENTS_RATE", 300);
+/// Logout requests (back-channel, front-channel, webhook) per provider and client address that are not verified yet.
+pub const LOGOUT_RATE: Rate = Rate::per_minute("LOGOUT_RATE", 600);
+/// Steps of sign-ins from one address. Beginning a sign-in may send a request to the provider, and finishing one does.
+/// Whole offices and internet providers share an address, and each sign-in takes two steps.
+pub const LOGIN_RATE: Rate = Rate::per_minute("LOGIN_RATE", 6000);
+
+/// The rates of a deployment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rates {
+    /// `EVENTS_PER_MINUTE`: events of a user.
+    pub events: Rate,
+    /// `LOGIN_STEPS_PER_MINUTE`: steps of sign-ins of an address.
+    pub login: Rate,
+    /// `LOGOUTS_PER_MINUTE`: unverified logouts of a provider and an address.
+    pub logout: Rate,
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        Self { events: EVENTS_RATE, login: LOGIN_RATE, logout: LOGOUT_RATE }
+    }
+}
+
+impl Rate {
+    const fn per_minute(name: &'static str, limit: u32) -> Self {
+        Self { name, limit, default_limit: limit, period_seconds: 60 }
+    }
+
+    /// The same counter with another limit.
+    #[must_use]
+    pub const fn with_limit(self, limit: u32) -> Self {
+        Self { limit, ..self }
+    }
+
+    /// The name of the limiter that counts this rate, on a runtime whose limiters have limits of their own. The limiter of
+    /// another limit than the default has the limit in its name. So a limiter with the wrong limit is not found.
+    #[must_use]
+    pub fn limiter(&self) -> String {
+        if self.limit == self.default_limit { self.name.to_owned() } else { format!("{}_{}", self.name, self.limit) }
+    }
+}
 
 /// One period of a rate, for one user.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +81,17 @@ impl Window {
 mod tests {
     use super::*;
 
-    const RATE: Rate = Rate { name: "R", limit: 3, period_seconds: 60 };
+    const RATE: Rate = Rate::per_minute("R", 3);
+
+    #[test]
+    fn limiter_of_another_limit_has_another_name_but_the_same_counter() {
+        let stricter = RATE.with_limit(2);
+        assert_eq!((RATE.limiter().as_str(), stricter.limiter().as_str()), ("R", "R_2"));
+        assert_eq!(RATE.with_limit(3).limiter(), "R");
+        let (before, after) = (Window::new(RATE, "github:7", 0), Window::new(stricter, "github:7", 0));
+        assert_eq!(before.key, after.key, "what was counted before a change still counts");
+        assert!(before.allows(3) && !after.allows(3));
+    }
 
     #[test]
     fn each_user_has_one_counter_per_period() {

@@ -63,6 +63,22 @@ fn posting_beyond_the_rate_is_limited() {
 }
 
 #[test]
+fn limits_that_are_set_hold() {
+    let settings = [("EVENTS_PER_MINUTE", "2"), ("LOGIN_STEPS_PER_MINUTE", "3"), ("LOGOUTS_PER_MINUTE", "1")];
+    let webhook = [("GITHUB_WEBHOOK_SECRET", "Wq7Rm2Zt9Kv4Xd1Bn8Ls3Yh6Gf5Jc0Pt")];
+    let browser = Browser::configured(&[&settings[..], &webhook].concat(), github);
+    browser.sign_in();
+    let status = |method, target: &str| browser.script(method, target, r#"{"type":"message","data":1}"#).status;
+    let posts = [(); 3].map(|()| status(Method::POST, "/events/chat"));
+    assert_eq!(posts, [StatusCode::ACCEPTED, StatusCode::ACCEPTED, StatusCode::TOO_MANY_REQUESTS]);
+    // The sign-in took two steps.
+    let logins = [(); 2].map(|()| browser.get("/auth/github/login").status);
+    assert_eq!(logins, [StatusCode::SEE_OTHER, StatusCode::TOO_MANY_REQUESTS]);
+    let forged = [(); 2].map(|()| status(Method::POST, "/auth/github/webhook"));
+    assert_eq!(forged, [StatusCode::UNAUTHORIZED, StatusCode::TOO_MANY_REQUESTS]);
+}
+
+#[test]
 fn workers_rate_limit_bindings_match_core() {
     let wrangler = include_str!("../../../../wrangler.toml");
     for rate in [EVENTS_RATE, LOGIN_RATE, LOGOUT_RATE] {

@@ -10,6 +10,7 @@
 )]
 
 mod cancel;
+mod changed_configuration;
 mod clock;
 mod connect;
 mod credential;

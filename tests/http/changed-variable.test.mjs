@@ -1,0 +1,99 @@
+// Variables and secrets that change while the isolate lives. workerd cannot change a binding of a running Worker, and
+// wrangler starts it anew. So a module in front of the Worker hands it the bindings with the changes that the test
+// asks for. Both are in one isolate, which keeps the Worker's Wasm instance with all it remembers.
+//
+// Spin has no such test: the variables of an application on one machine are fixed when it starts.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+
+import { edgePart } from '../../scripts/stack/part/edge.mjs';
+import { freePorts } from '../../scripts/stack/port.mjs';
+import { keyRing } from '../../scripts/stack/secret.mjs';
+import { EdgeBrowser } from '../support/edge-browser.mjs';
+import { assertProblem } from '../support/problem.mjs';
+import { authorizeAt } from '../support/sign-in.mjs';
+import { target } from '../support/stack.mjs';
+import { stack } from './stack.mjs';
+
+const CHANGES_PATH = '/changed-variables';
+const ENTRY = `
+import Edge from './worker/index.js';
+export * from './worker/index.js';
+
+let changes = {};
+
+export default {
+  async fetch(request, env, context) {
+    if (new URL(request.url).pathname === '${CHANGES_PATH}') {
+      changes = await request.json();
+      return new Response(null, { status: 204 });
+    }
+    return new Edge(context, { ...env, ...changes }).fetch(request);
+  },
+};
+`;
+
+if (target === 'workers') {
+  test('S165: on Workers, a changed key, allow-list or limit holds with the next request of the isolate', async () => {
+    const { edge: port } = await freePorts();
+    const origin = `http://localhost:${port}`;
+    const edge = edgePart({
+      target,
+      state: join(stack.state, 'changed-variable'),
+      ports: { ...stack.ports, edge: port },
+      secrets: stack.secrets,
+      // The provider knows the stack's redirect URI.
+      variables: { PUBLIC_ORIGIN: stack.edgeOrigin },
+      entry: ENTRY,
+    });
+    await edge.start();
+    try {
+      /** @param {Record<string, string>} changes to the variables that the edge started with */
+      const change = async (changes) => {
+        const answer = await fetch(origin + CHANGES_PATH, { method: 'POST', body: JSON.stringify(changes) });
+        assert.equal(answer.status, 204);
+      };
+      const browser = new EdgeBrowser({ edgeOrigin: origin, hostOrigin: stack.hostOrigin });
+      const { callback } = await authorizeAt(browser, 'github', 'ada');
+      callback.port = String(port);
+      assert.equal((await browser.visit(callback)).status, 303);
+      const isSignedIn = async () => (await browser.session()).authenticated;
+      const callStatus = async () => (await browser.call('/bff/github/user')).status;
+      assert.deepEqual([await isSignedIn(), await callStatus()], [true, 200]);
+
+      await change({ GITHUB_ALLOW: 'GET /repos/*' });
+      assert.deepEqual([await callStatus(), await isSignedIn()], [404, true], 'the list no longer has the path');
+      await change({});
+      assert.equal(await callStatus(), 200);
+
+      const added = keyRing('added');
+      // A copy, as the answers below may remove the cookie.
+      const other = browser.copy();
+      await change({ SESSION_KEYS: `${stack.secrets.sessionKeys},${added}` });
+      assert.equal(await isSignedIn(), true, 'a key that was added changes nothing');
+      await change({ SESSION_KEYS: added });
+      assert.deepEqual([await isSignedIn(), await callStatus()], [false, 401], 'the removed key opens nothing');
+      await change({});
+      assert.equal((await other.session()).authenticated, true, 'the key opens as long as the ring has it');
+
+      for (const [key, value] of /** @type {const} */ ([
+        ['REVOCATION_BOUND_SECONDS', 'never'],
+        ['SESSION_HOUR', '1'],
+      ])) {
+        await change({ [key]: value });
+        for (const path of ['/', '/healthz', '/auth/session', '/nowhere'])
+          assert.equal(assertProblem(await other.call(path), 503).code, 'misconfigured', path);
+        assert.match(readFileSync(edge.log, 'utf8'), new RegExp(`"${key} `), `${key} is named`);
+        await change({});
+        assert.equal((await other.call('/healthz')).status, 200);
+      }
+      const log = readFileSync(edge.log, 'utf8');
+      assert.match(log, /"event":"config\.changed"/, 'all of this was one isolate: another would have found no change');
+    } finally {
+      await edge.stop();
+    }
+  });
+}
