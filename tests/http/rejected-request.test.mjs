@@ -71,16 +71,18 @@ describe('a rejected request', () => {
       ...Array.from({ length: Math.floor(value.length / step) }, (_, index) => flipped(index * step)),
     ];
     const bodies = new Set();
+    // A browser of its own: the edge removes a cookie that does not open.
+    const visitor = new EdgeBrowser(stack);
     for (const bad of broken) {
       const problem = assertProblem(
-        await browser.call('/bff/github/user', { headers: { Cookie: `${name}=${bad}` } }),
+        await visitor.call('/bff/github/user', { headers: { Cookie: `${name}=${bad}` } }),
         401,
       );
       bodies.add(`${problem.code} ${problem.title}`);
     }
-    assertProblem(await browser.call('/bff/github/user', { headers: { Cookie: `${name}=${value}; ${name}=x` } }), 401);
+    assertProblem(await visitor.call('/bff/github/user', { headers: { Cookie: `${name}=${value}; ${name}=x` } }), 401);
     assertProblem(
-      await browser.call('/bff/github/user', { headers: { Cookie: `session=${value}; __Host-session=${value}` } }),
+      await visitor.call('/bff/github/user', { headers: { Cookie: `session=${value}; __Host-session=${value}` } }),
       401,
     );
     assert.equal(bodies.size, 1);

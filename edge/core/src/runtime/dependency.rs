@@ -3,7 +3,8 @@
 use super::closed_list::closed_list;
 
 closed_list! {
-    /// What was unavailable. Its name in kebab case, with `-unavailable`, is the reason of the rejected request.
+    /// What was unavailable: mostly a service that the edge depends on, else a step of its own that failed for no fault of
+    /// the request, such as sealing. Its name in kebab case, with `-unavailable`, is the reason of the rejected request.
     pub enum Dependency {
         AccessToken = "access token",
         Bridge = "bridge",
