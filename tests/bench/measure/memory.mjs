@@ -3,15 +3,15 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { Stream } from '../support/stream.mjs';
+import { Stream } from '../../support/stream.mjs';
 
-const STREAMS = 1000;
+export const STREAMS = 1000;
 /** Long enough for every stream's first keep-alive, so that its allocations count, too. */
 const SETTLE_MS = 20_000;
 
 /**
- * @param {import('../../scripts/stack/stack.mjs').Stack} stack
- * @param {import('../support/edge-browser.mjs').EdgeBrowser[]} browsers that open the streams, in turn
+ * @param {import('../../../scripts/stack/stack.mjs').Stack} stack
+ * @param {import('../../support/edge-browser.mjs').EdgeBrowser[]} browsers that open the streams, in turn
  */
 export async function memoryOfStreams(stack, browsers) {
   const parts = { edge: stack.parts.edge, bridge: stack.parts.bridge };
@@ -37,8 +37,8 @@ export async function memoryOfStreams(stack, browsers) {
 }
 
 /**
- * Resident memory of a part's processes without wrangler, which serves no requests.
- * @param {import('../../scripts/stack/process.mjs').Part} part
+ * Resident memory of a part's processes, without scripts that start them and serve no requests.
+ * @param {import('../../../scripts/stack/process.mjs').Part} part
  */
 function residentMb(part) {
   let kilobytes = 0;

@@ -1,38 +1,63 @@
-// Load by wrk, which sends requests without a pause.
+// Load by wrk: a fixed number of connections, each of which sends its next request when the last one is answered.
 
 import { execFile } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-const CONNECTIONS = 16;
-const SECONDS = 10;
-const WARM_UP_SECONDS = 5;
 const MILLISECONDS = Object.freeze({ us: 0.001, ms: 1, s: 1000, m: 60_000 });
 
 /**
- * Runs before anything is measured, until compilers and caches have settled.
- * @param {string} url @param {Record<string, string>} headers
+ * @typedef {object} Load
+ * @property {string} url
+ * @property {Record<string, string>} [headers]
+ * @property {number} [connections]
+ * @property {number} [bodyBytes] each request is a POST with a body of so many bytes
+ * @property {string} state directory for the script of a POST
  */
-export async function warmUp(url, headers) {
-  await wrk(url, headers, WARM_UP_SECONDS);
+
+/** The figures of a load. Kept in one place, so that all rows name them alike. */
+export const FIGURES = Object.freeze([
+  { key: 'perSecond', label: 'requests/s', unit: '', digits: 0 },
+  { key: 'p50Ms', label: 'p50', unit: 'ms', digits: 2 },
+  { key: 'p99Ms', label: 'p99', unit: 'ms', digits: 2 },
+]);
+
+/** @param {Load} load @param {number} seconds @returns {Promise<import('./round.mjs').Sample>} */
+export async function wrk(load, seconds) {
+  const { stdout } = await run('wrk', argumentsOf(load, seconds), { maxBuffer: 1 << 24 });
+  const failed = stdout.match(/Non-2xx or 3xx responses: \d+|Socket errors: .*/);
+  if (failed) throw new Error(`${load.url}: ${failed[0]}\n${stdout}`);
+  const perSecond = Number(stdout.match(/^Requests\/sec: +([\d.]+)$/m)?.[1]);
+  const [p50Ms, p99Ms] = [percentile(stdout, 50), percentile(stdout, 99)];
+  if (!(perSecond > 0 && p50Ms > 0 && p99Ms > 0))
+    throw new Error(`the report of wrk lacks figures that are needed:\n${stdout}`);
+  return { figures: { perSecond, p50Ms, p99Ms }, raw: stdout };
 }
 
-/** @param {string} url @param {Record<string, string>} headers */
-export async function load(url, headers) {
-  const report = await wrk(url, headers, SECONDS);
-  const failed = report.match(/Non-2xx or 3xx responses: \d+|Socket errors: .*/);
-  if (failed) throw new Error(`${url}: ${failed[0]}`);
-  const perSecond = Number(report.match(/^Requests\/sec: +([\d.]+)$/m)?.[1]);
-  const [, p99 = '', unit = ''] = report.match(/^ +99% +([\d.]+)(us|ms|s|m)$/m) ?? [];
-  const p99Ms = Number(p99) * (MILLISECONDS[/** @type {keyof typeof MILLISECONDS} */ (unit)] ?? Number.NaN);
-  if (!(perSecond > 0 && p99Ms > 0)) throw new Error(`the report of wrk has no such figures:\n${report}`);
-  return { perSecond, p99Ms };
+/** The command for the report, without what differs between contestants. @param {Load} load */
+export function wrkCommand({ connections = 16, bodyBytes }) {
+  return `wrk -t1 -c${connections} --latency${bodyBytes === undefined ? '' : ' -s post.lua'} URL`;
 }
 
-/** @param {string} url @param {Record<string, string>} headers @param {number} seconds */
-async function wrk(url, headers, seconds) {
+/** @param {Load} load @param {number} seconds */
+function argumentsOf({ url, headers = {}, connections = 16, bodyBytes, state }, seconds) {
   const sent = Object.entries(headers).flatMap(([name, value]) => ['-H', `${name}: ${value}`]);
-  const { stdout } = await run('wrk', ['-t1', `-c${CONNECTIONS}`, `-d${seconds}s`, '--latency', ...sent, url]);
-  return stdout;
+  const script = bodyBytes === undefined ? [] : ['-s', postScript(state, bodyBytes)];
+  return ['-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', '10s', '--latency', ...script, ...sent, url];
+}
+
+/** @param {string} state @param {number} bytes */
+function postScript(state, bytes) {
+  const file = join(state, `post-${bytes}.lua`);
+  writeFileSync(file, `wrk.method = "POST"\nwrk.body = string.rep("x", ${bytes})\n`);
+  return file;
+}
+
+/** @param {string} report @param {number} percent */
+function percentile(report, percent) {
+  const [, value = '', unit = ''] = report.match(new RegExp(`^ +${percent}% +([\\d.]+)(us|ms|s|m) *$`, 'm')) ?? [];
+  return Number(value) * (MILLISECONDS[/** @type {keyof typeof MILLISECONDS} */ (unit)] ?? Number.NaN);
 }
