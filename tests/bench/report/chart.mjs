@@ -48,7 +48,7 @@ export function chart(title, figure, results) {
   const width = LABEL_WIDTH + BAR_WIDTH + VALUE_WIDTH;
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${y}" width="${width}" height="${y}" role="img">
 <title>${escaped(`${title}: ${figure.label}`)}</title>
-<style>text { font: 13px system-ui, sans-serif; fill: #111827 }</style>
+<style>text { font-family: system-ui, sans-serif; font-size: 13px; fill: #111827 }</style>
 <rect width="100%" height="100%" fill="#ffffff"/>
 ${text(0, 18, `${title}: ${figure.label}, median of the rounds; line: least to most`, 'font-weight="bold"')}
 ${parts.join('\n')}

@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { chart } from './chart.mjs';
 import { disagreements, table } from './table.mjs';
 
+const LINE_LENGTH = 120;
+
 /** @typedef {import('../measure/round.mjs').Result} Result */
 /**
  * @typedef {object} Report
@@ -21,13 +23,25 @@ export function section({ name, row, results, conditions }) {
   const commands = [...new Set(results.map(({ contestant }) => `\`${contestant.command}\``))];
   return [
     `## ${row.title}: \`./scripts/bench ${name}\``,
-    row.about,
-    conditions,
+    wrapped(row.about),
+    wrapped(conditions),
     table(row.figures, results),
     `![${row.title}](benchmarks/${name}.svg)`,
     ...(notes.length ? [notes.map((note) => `- ${note}`).join('\n')] : []),
-    `Measured by ${commands.join(', ')}.`,
+    wrapped(`Measured by ${commands.join(', ')}.`),
   ].join('\n\n');
+}
+
+/** Lines as long as the page's own. @param {string} text */
+function wrapped(text) {
+  /** @type {string[]} */
+  const lines = [];
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length <= LINE_LENGTH) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines.join('\n');
 }
 
 /**
