@@ -3,9 +3,12 @@
 import coldStart from './row/cold-start.mjs';
 import empty from './row/empty.mjs';
 import growth from './row/growth.mjs';
+import hear from './row/hear.mjs';
 import idle from './row/idle.mjs';
 import proxy from './row/proxy.mjs';
 import refresh from './row/refresh.mjs';
+import resume from './row/resume.mjs';
+import say from './row/say.mjs';
 import session from './row/session.mjs';
 import signIn from './row/sign-in.mjs';
 import size from './row/size.mjs';
@@ -32,7 +35,10 @@ export const ROWS = Object.freeze({
   'sign-in': signIn,
   refresh,
   'cold-start': coldStart,
+  say,
+  hear,
   idle,
+  resume,
   size,
   growth,
 });

@@ -39,12 +39,17 @@ export async function startRedis(scope) {
   return `redis://127.0.0.1:${port}`;
 }
 
-/** @param {Scope} scope @param {string} redis @returns {Promise<string>} its origin */
-export async function startExpress(scope, redis) {
+/**
+ * @param {Scope} scope @param {string} redis
+ * @param {{ broker: string, inbound: string, outbound: string }} [kafka] its topics
+ * @returns {Promise<string>} its origin
+ */
+export async function startExpress(scope, redis, kafka) {
   const port = await scope.port();
+  const topics = kafka ? [kafka.broker, kafka.inbound, kafka.outbound] : [];
   await scope.start({
     name: 'express',
-    command: [process.execPath, join(EXPRESS_HOME, 'server.mjs'), String(port), redis],
+    command: [process.execPath, join(EXPRESS_HOME, 'server.mjs'), String(port), redis, ...topics],
     env: { NODE_ENV: 'production' },
     ports: [port],
     ready: async () => (await fetch(`http://127.0.0.1:${port}/auth/session`)).status === 403,
@@ -53,9 +58,9 @@ export async function startExpress(scope, redis) {
   return `http://127.0.0.1:${port}`;
 }
 
-/** @param {string} origin @returns {Promise<string>} the cookie of a session */
-export async function signInToExpress(origin) {
-  const answer = await fetch(`${origin}/sign-in`, { method: 'POST' });
+/** @param {string} origin @param {string} [id] of the user @returns {Promise<string>} the cookie of a session */
+export async function signInToExpress(origin, id = 'github:1000') {
+  const answer = await fetch(`${origin}/sign-in?${new URLSearchParams({ id })}`, { method: 'POST' });
   const cookie = answer.headers.getSetCookie()[0]?.split(';')[0];
   if (!answer.ok || !cookie) throw new Error(`the Express BFF answers ${answer.status} to a sign-in`);
   return cookie;

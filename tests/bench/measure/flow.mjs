@@ -11,6 +11,13 @@ export function latencies(times) {
   return { p50Ms: percentile(sorted, 50), p99Ms: percentile(sorted, 99) };
 }
 
+/** @param {readonly number[]} times @param {number} percent */
+export const percentileOf = (times, percent) =>
+  percentile(
+    times.toSorted((a, b) => a - b),
+    percent,
+  );
+
 /**
  * @param {(index: number) => Promise<unknown>} flow
  * @param {{ concurrency: number, seconds: number }} options
