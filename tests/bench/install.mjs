@@ -6,14 +6,24 @@ import { dirname, join } from 'node:path';
 
 import { ROOT } from '../../scripts/stack/path.mjs';
 import { WORKER_BUILD } from './contestant/floor.mjs';
-import { EXPRESS_HOME, EXPRESS_SOURCE, OAUTH2_PROXY_PROGRAM, OAUTH2_PROXY_VERSION } from './contestant/peer.mjs';
+import {
+  CENTRIFUGO_PROGRAM,
+  CENTRIFUGO_VERSION,
+  EXPRESS_HOME,
+  EXPRESS_SOURCE,
+  OAUTH2_PROXY_PROGRAM,
+  OAUTH2_PROXY_VERSION,
+} from './contestant/peer.mjs';
 
 /** @param {ReadonlySet<import('./row.mjs').Need>} needs @param {(text: string) => void} log */
 export function install(needs, log) {
   if (needs.has('edge')) run('scripts/build-stack', ['workers', 'spin']);
   if (needs.has('floor')) buildFloors();
   if (needs.has('express')) installExpress(log);
-  if (needs.has('oauth2-proxy')) installOauth2Proxy(log);
+  if (needs.has('oauth2-proxy'))
+    installGo('github.com/oauth2-proxy/oauth2-proxy/v7', OAUTH2_PROXY_VERSION, OAUTH2_PROXY_PROGRAM, log);
+  if (needs.has('centrifugo'))
+    installGo('github.com/centrifugal/centrifugo/v6', CENTRIFUGO_VERSION, CENTRIFUGO_PROGRAM, log);
 }
 
 /** As scripts/build-workers and scripts/build-spin build the edge. */
@@ -39,16 +49,16 @@ function installExpress(log) {
   copyFileSync(lock, stamp);
 }
 
-/** @param {(text: string) => void} log */
-function installOauth2Proxy(log) {
-  if (existsSync(OAUTH2_PROXY_PROGRAM)) return;
-  log('building oauth2-proxy (about 2 minutes, once)');
+/**
+ * @param {string} module @param {string} version @param {string} program @param {(text: string) => void} log
+ */
+function installGo(module, version, program, log) {
+  if (existsSync(program)) return;
+  log(`building ${module} ${version} (about 2 minutes, once)`);
   try {
-    run('go', ['install', `github.com/oauth2-proxy/oauth2-proxy/v7@${OAUTH2_PROXY_VERSION}`], ROOT, {
-      GOBIN: dirname(OAUTH2_PROXY_PROGRAM),
-    });
+    run('go', ['install', `${module}@${version}`], ROOT, { GOBIN: dirname(program) });
   } catch (error) {
-    throw new Error('oauth2-proxy could not be built. What to do: install Go 1.25 or newer (go.dev)', { cause: error });
+    throw new Error(`${module} could not be built. What to do: install Go 1.26 or newer (go.dev)`, { cause: error });
   }
 }
 

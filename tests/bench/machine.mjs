@@ -7,7 +7,7 @@ import { join } from 'node:path';
 
 import { ROOT, npmProgram } from '../../scripts/stack/path.mjs';
 import { spinIsInstalled } from '../../scripts/stack/part/edge-spin.mjs';
-import { EXPRESS_MANIFEST, OAUTH2_PROXY_VERSION } from './contestant/peer.mjs';
+import { CENTRIFUGO_VERSION, EXPRESS_MANIFEST, OAUTH2_PROXY_VERSION } from './contestant/peer.mjs';
 
 /** A line for the page. */
 export function machine() {
@@ -32,6 +32,7 @@ export function versions(needs) {
       ? Object.entries(dependencies).map(([name, version]) => `${name} ${String(version)}`)
       : []),
     ...(needs.includes('oauth2-proxy') ? [`oauth2-proxy ${OAUTH2_PROXY_VERSION}`] : []),
+    ...(needs.includes('centrifugo') ? [`Centrifugo ${CENTRIFUGO_VERSION}`] : []),
     ...(needs.includes('nginx') ? [output('nginx', ['-v']).replace('nginx version: ', '')] : []),
   ].filter(Boolean);
 }

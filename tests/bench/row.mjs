@@ -13,7 +13,10 @@ import session from './row/session.mjs';
 import signIn from './row/sign-in.mjs';
 import size from './row/size.mjs';
 
-/** What must be built or installed. @typedef {'edge' | 'floor' | 'express' | 'oauth2-proxy' | 'nginx'} Need */
+/**
+ * What must be built or installed.
+ * @typedef {'edge' | 'floor' | 'express' | 'oauth2-proxy' | 'centrifugo' | 'nginx'} Need
+ */
 /**
  * @typedef {object} Row
  * @property {string} title

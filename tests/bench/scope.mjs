@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import { embeddedKafkaPart, kafkaIsInstalled, kafkaPart } from '../../scripts/stack/part/kafka.mjs';
 import { Part } from '../../scripts/stack/process.mjs';
 import { Stack } from '../../scripts/stack/stack.mjs';
 import { freePorts } from '../../scripts/stack/port.mjs';
@@ -15,6 +16,8 @@ export class Scope {
   /** @type {(() => unknown)[]} */
   #endings = [];
   #stacks = 0;
+  /** @type {Map<string, Part>} */
+  #parts = new Map();
 
   /** @param {string} raw directory of the raw output @param {(text: string) => void} log */
   constructor(raw, log) {
@@ -46,9 +49,29 @@ export class Scope {
   async start(options) {
     const part = new Part({ state: this.state, ...options });
     this.onEnd(() => part.stop());
+    this.#parts.set(options.name, part);
     await part.start();
     this.log(`${options.name} is ready`);
     return part;
+  }
+
+  /** A program that was started. @param {string} name */
+  part(name) {
+    const part = this.#parts.get(name);
+    if (!part) throw new Error(`${name} was not started`);
+    return part;
+  }
+
+  /** A Kafka of its own, with the product's topics. @returns {Promise<string>} its address */
+  async kafka() {
+    const port = await this.port();
+    const part = (kafkaIsInstalled() ? kafkaPart : embeddedKafkaPart)({
+      state: join(this.state, `kafka-${port}`),
+      port,
+    });
+    this.onEnd(() => part.stop());
+    await part.start();
+    return `127.0.0.1:${port}`;
   }
 
   /**

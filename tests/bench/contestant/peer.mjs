@@ -15,6 +15,7 @@ import { authorizeFrom } from '../../support/sign-in.mjs';
 
 export const EXPRESS = 'Express BFF';
 export const OAUTH2_PROXY = 'oauth2-proxy';
+export const CENTRIFUGO = 'Centrifugo';
 export const NGINX = 'nginx';
 export const UPSTREAM = 'the upstream itself';
 
@@ -25,6 +26,9 @@ export const EXPRESS_MANIFEST = join(EXPRESS_SOURCE, 'package.json');
 export const PEERS = join(CACHE, 'bench');
 export const EXPRESS_HOME = join(PEERS, 'express');
 export const OAUTH2_PROXY_PROGRAM = join(PEERS, `oauth2-proxy-${OAUTH2_PROXY_VERSION}`, 'oauth2-proxy');
+
+export const CENTRIFUGO_VERSION = 'v6.9.1';
+export const CENTRIFUGO_PROGRAM = join(PEERS, `centrifugo-${CENTRIFUGO_VERSION}`, 'centrifugo');
 
 /** A Redis without persistence. @param {Scope} scope @returns {Promise<string>} its URL */
 export async function startRedis(scope) {
@@ -114,6 +118,49 @@ export async function signInToOauth2Proxy(origin, login) {
     throw new Error(`oauth2-proxy answers ${finished.status} to the callback: ${finished.text.slice(0, 300)}`);
   return browser;
 }
+
+/**
+ * Centrifugo without authentication, which publishes what a Kafka topic tells it to.
+ * @param {Scope} scope @param {{ broker: string, topic: string }} kafka @returns {Promise<string>} its origin
+ */
+export async function startCentrifugo(scope, { broker, topic }) {
+  const port = await scope.port();
+  const config = join(scope.state, 'centrifugo.json');
+  writeFileSync(
+    config,
+    JSON.stringify({
+      http_server: { address: '127.0.0.1', port: String(port) },
+      client: { insecure: true },
+      uni_sse: { enabled: true },
+      health: { enabled: true },
+      consumers: [
+        {
+          name: 'kafka',
+          enabled: true,
+          type: 'kafka',
+          kafka: { brokers: [broker], topics: [topic], consumer_group: 'bench' },
+        },
+      ],
+    }),
+  );
+  await scope.start({
+    name: 'centrifugo',
+    command: [CENTRIFUGO_PROGRAM, '--config', config],
+    ports: [port],
+    ready: async () => (await fetch(`http://127.0.0.1:${port}/health`)).ok,
+    hint: 'see its log.',
+  });
+  return `http://127.0.0.1:${port}`;
+}
+
+/** The event stream of a channel. @param {string} origin of Centrifugo @param {string} channel */
+export function centrifugoStream(origin, channel) {
+  const connect = JSON.stringify({ subs: { [channel]: {} } });
+  return new URL(`${origin}/connection/uni_sse?${new URLSearchParams({ cf_connect: connect })}`);
+}
+
+/** A record that has Centrifugo publish in the channel of its key. @type {import('../measure/record.mjs').Wrap} */
+export const centrifugoCommand = (channel, data) => ({ method: 'publish', payload: { channel, data } });
 
 /** @param {Scope} scope @returns {Promise<string>} its origin */
 export async function startUpstream(scope) {

@@ -15,13 +15,15 @@ const PADDING = 'x'.repeat(150);
 // Kafka's Java client partitions so, and the bridge does.
 const PRODUCER = ['-X', 'partitioner=murmur2_random', '-X', 'acks=all', '-X', 'linger.ms=0'];
 
+/** What a peer needs around the data of a record. @typedef {(key: string, data: object) => object} Wrap */
+
 /**
  * Writes records at a steady rate, to the keys in turn.
  * @param {{ brokers: string, topic: string, keys: readonly string[], run: string, perSecond: number,
- * seconds: number }} options `run` is in each record, so that those of another run can be told apart
+ * seconds: number, wrap?: Wrap }} options `run` is in each record, so that those of another run can be told apart
  * @returns {Promise<number>} how many
  */
-export async function produce({ brokers, topic, keys, run, perSecond, seconds }) {
+export async function produce({ brokers, topic, keys, run, perSecond, seconds, wrap = (_, data) => data }) {
   const kcat = spawn('kcat', ['-P', '-b', brokers, '-t', topic, '-K', DELIMITER, ...PRODUCER], {
     stdio: ['pipe', 'ignore', 'inherit'],
   });
@@ -33,8 +35,8 @@ export async function produce({ brokers, topic, keys, run, perSecond, seconds })
   while (performance.now() - began < seconds * 1000) {
     const due = Math.floor(((performance.now() - began) / 1000) * perSecond);
     for (; written < due; written++) {
-      const key = keys[written % keys.length];
-      const value = JSON.stringify({ text: PADDING, run, at: performance.now() });
+      const key = keys[written % keys.length] ?? '';
+      const value = JSON.stringify(wrap(key, { text: PADDING, run, at: performance.now() }));
       kcat.stdin.write(`${key}${DELIMITER}${value}\n`);
     }
     await delay(TICK_MS);

@@ -5,7 +5,16 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import { signedIn } from '../../support/sign-in.mjs';
 import { startEdges } from '../contestant/edge.mjs';
-import { EXPRESS, signInToExpress, startExpress, startRedis } from '../contestant/peer.mjs';
+import {
+  CENTRIFUGO,
+  EXPRESS,
+  centrifugoCommand,
+  centrifugoStream,
+  signInToExpress,
+  startCentrifugo,
+  startExpress,
+  startRedis,
+} from '../contestant/peer.mjs';
 import { latencies, percentileOf } from '../measure/flow.mjs';
 import { inBatches } from '../measure/batch.mjs';
 import { Listener } from '../measure/listener.mjs';
@@ -20,9 +29,8 @@ const SETTLE_MS = 500;
 const BATCH = 20;
 
 const OUTBOUND = 'chat.outbound';
-/** No bridge reads it, so it serves those that read Kafka themselves. */
-const UNREAD = 'chat.inbound';
 
+/** @typedef {import('../measure/record.mjs').Wrap} Wrap */
 /** @typedef {{ id: string, listener: Listener }} User */
 
 /** @type {import('../row.mjs').Row} */
@@ -31,9 +39,10 @@ export default {
   about:
     'From the writing of a record to Kafka to its bytes at the client, with an event stream for each user. kcat ' +
     '(librdkafka, `linger.ms=0`) writes the records at a steady rate, to the users in turn; they carry the time, and ' +
-    'one clock measures both ends. The floor is a kcat that reads the topic. The Express BFF reads it by kafkajs. ' +
+    'one clock measures both ends. The floor is a kcat that reads the topic. The Express BFF reads it by kafkajs, ' +
+    'and Centrifugo by its own consumer, with its unidirectional event streams and without authentication. ' +
     `Records that are not there ${DRAIN_MS / 1000} s after the last one count as missing.`,
-  needs: ['edge', 'express'],
+  needs: ['edge', 'express', 'centrifugo'],
   figures: [
     { key: 'p50Ms', label: 'p50', unit: 'ms', digits: 1 },
     { key: 'p99Ms', label: 'p99', unit: 'ms', digits: 1 },
@@ -46,7 +55,7 @@ export default {
     const users = logins.map((login) => ({ login, name: login, email: `${login}@causeway.example` }));
     // A Kafka each, so that only the one who is measured has work.
     const edges = await startEdges(scope, { users, only: ['kafka', 'redis', 'emulators', 'edge', 'bridge'] });
-    /** @type {{ name: string, role: 'ours' | 'peer', brokers: string, topic: string, users: User[] }[]} */
+    /** @type {{ name: string, role: 'ours' | 'peer', brokers: string, topic: string, wrap?: Wrap, users: User[] }[]} */
     const all = [];
     for (const { name, stack } of edges) {
       scope.log(`${name}: ${most} users sign in`);
@@ -58,18 +67,31 @@ export default {
       });
       all.push({ name, role: 'ours', brokers: stack.brokers, topic: OUTBOUND, users: own });
     }
-    const [first, second] = edges;
-    if (!first || !second) throw new Error('there are two edges');
-    const { brokers } = first.stack;
-    const topics = { broker: brokers, inbound: UNREAD, outbound: UNREAD };
-    const express = await startExpress(scope, await startRedis(scope), topics);
-    const peers = await inBatches(logins, BATCH, async (id) => {
+    const broker = await scope.kafka();
+    const express = await startExpress(scope, await startRedis(scope), {
+      broker,
+      inbound: 'chat.inbound',
+      outbound: OUTBOUND,
+    });
+    const listeners = await inBatches(logins, BATCH, async (id) => {
       const headers = { Cookie: await signInToExpress(express, id), Accept: 'text/event-stream' };
       return { id, listener: new Listener(new URL(`${express}/stream`), headers) };
     });
-    all.push({ name: EXPRESS, role: 'peer', brokers, topic: UNREAD, users: peers });
+    all.push({ name: EXPRESS, role: 'peer', brokers: broker, topic: OUTBOUND, users: listeners });
 
-    const floor = { name: 'kcat', brokers: second.stack.brokers, topic: UNREAD };
+    const commands = await scope.kafka();
+    const centrifugo = await startCentrifugo(scope, { broker: commands, topic: OUTBOUND });
+    all.push({
+      name: CENTRIFUGO,
+      role: 'peer',
+      brokers: commands,
+      topic: OUTBOUND,
+      wrap: centrifugoCommand,
+      users: logins.map((id) => ({ id, listener: new Listener(centrifugoStream(centrifugo, id), {}) })),
+    });
+
+    // No other contestant reads this topic.
+    const floor = { name: 'kcat', brokers: commands, topic: 'chat.inbound' };
     return USERS.flatMap((count) =>
       RATES.map((perSecond) => ({
         name: `${count} users, ${perSecond}/s`,
@@ -98,12 +120,13 @@ async function listenAll(users, onData) {
 }
 
 /**
- * @param {{ name: string, role: import('../measure/round.mjs').Role, brokers: string, topic: string }} who
+ * @param {{ name: string, role: import('../measure/round.mjs').Role, brokers: string, topic: string,
+ * wrap?: Wrap }} who
  * @param {number} perSecond @param {readonly string[]} keys
  * @param {(onData: (text: string) => void) => Promise<() => void>} listen returns what stops it
  * @returns {import('../measure/round.mjs').Contestant}
  */
-function contestant({ name, role, brokers, topic }, perSecond, keys, listen) {
+function contestant({ name, role, brokers, topic, wrap }, perSecond, keys, listen) {
   return {
     name,
     role,
@@ -118,7 +141,7 @@ function contestant({ name, role, brokers, topic }, perSecond, keys, listen) {
       });
       try {
         await delay(SETTLE_MS);
-        const written = await produce({ brokers, topic, keys, run, perSecond, seconds });
+        const written = await produce({ brokers, topic, keys, run, perSecond, seconds, ...(wrap && { wrap }) });
         const deadline = Date.now() + DRAIN_MS;
         while (ages.length < written && Date.now() < deadline) await delay(10);
         const missing = written - ages.length;
