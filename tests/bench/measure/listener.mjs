@@ -7,6 +7,8 @@ export class Listener {
   /** @type {import('node:http').ClientRequest | undefined} */
   #outgoing;
   #rest = '';
+  /** Whether the answer has begun and not ended. */
+  isOpen = false;
 
   /** @param {URL} url @param {Record<string, string>} headers of the user */
   constructor(url, headers) {
@@ -28,7 +30,8 @@ export class Listener {
           resolve();
           this.#read(text, onData);
         });
-        incoming.on('error', () => {});
+        this.isOpen = true;
+        incoming.on('error', () => {}).on('close', () => (this.isOpen = false));
       });
       this.#outgoing.on('error', reject).end();
     });
