@@ -34,6 +34,8 @@ export class Stack {
    * @param {string | undefined} [options.brokers] of a Kafka that is already running
    * @param {Record<string, string | undefined>} [options.edgeVariables] added to the stack's own; undefined removes one
    * @param {boolean} [options.quietEdge] the edge does not log each request
+   * @param {boolean} [options.bareEdge] on Workers, the edge runs on workerd without wrangler
+   * @param {readonly string[]} [options.otherClients] redirect URIs of other programs that users sign in to
    * @param {readonly import('./part/emulators.mjs').User[]} [options.users] who can sign in
    * @param {Record<string, string>} [options.bridgeVariables] added to the stack's own
    */
@@ -46,6 +48,8 @@ export class Stack {
     edgeVariables = {},
     bridgeVariables = {},
     quietEdge = false,
+    bareEdge = false,
+    otherClients = [],
     users,
   }) {
     mkdirSync(state, { recursive: true, mode: 0o700 });
@@ -66,8 +70,8 @@ export class Stack {
     this.parts = {
       kafka,
       redis: redisPart({ state, port: ports.redis, secrets: this.secrets }),
-      emulators: emulatorsPart({ ...common, ...(users && { users }) }),
-      edge: edgePart({ ...common, variables: edgeVariables, quiet: quietEdge }),
+      emulators: emulatorsPart({ ...common, otherClients, ...(users && { users }) }),
+      edge: edgePart({ ...common, variables: edgeVariables, quiet: quietEdge, bare: bareEdge }),
       bridge: bridgePart({ ...common, variables: bridgeVariables }),
       assistant: assistantPart(common),
       host: hostPart(common),

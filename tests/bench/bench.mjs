@@ -1,77 +1,112 @@
-// Measures the stacks that scripts/bench has built.
+// Runs rows of the benchmark: scripts/bench [row]... [--rounds N] [--seconds N] [--no-build].
 
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { cpus, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { parseArgs } from 'node:util';
 
-import { USERS } from '../../scripts/stack/part/emulators.mjs';
-import { freePorts } from '../../scripts/stack/port.mjs';
-import { Stack } from '../../scripts/stack/stack.mjs';
-import { load, warmUp } from './load.mjs';
-import { memoryOfStreams } from './memory.mjs';
-import { signedIn } from '../support/sign-in.mjs';
+import { ROOT } from '../../scripts/stack/path.mjs';
+import { install } from './install.mjs';
+import { machine, versions } from './machine.mjs';
+import { measure } from './measure/round.mjs';
+import { section, write } from './report/page.mjs';
+import { ROWS } from './row.mjs';
+import { Scope } from './scope.mjs';
 
-/** @typedef {import('../../scripts/stack/target.mjs').Target} Target */
+const ROUNDS = 3;
+const SECONDS = 10;
+const WARM_UP_SECONDS = 5;
 
-const STREAM_USERS = 40;
+const PAGE = join(ROOT, 'docs/benchmarks.md');
+const CHARTS = join(ROOT, 'docs/benchmarks');
 
 /** @param {string} text */
 const log = (text) => void process.stderr.write(`bench: ${text}\n`);
 
-/** @param {Target} target */
-async function measure(target) {
-  const state = mkdtempSync(join(tmpdir(), 'causeway-bench-'));
-  const logins = Array.from({ length: STREAM_USERS }, (_, index) => `listener-${index}`);
-  const users = [...USERS, ...logins.map((login) => ({ login, name: login, email: `${login}@causeway.example` }))];
-  const only = /** @type {const} */ (['kafka', 'redis', 'emulators', 'edge', 'bridge']);
-  const stack = new Stack({ target, state, ports: await freePorts(), only, brokers: '', users, quietEdge: true });
-  process.once('exit', () => rmSync(state, { recursive: true, force: true }));
-  await stack.start((name) => log(`${target}: ${name} is ready`));
+const { names, rounds, seconds, build } = options();
+const needs = new Set(names.flatMap((name) => ROWS[name]?.needs ?? []));
+if (build) install(needs, log);
+
+const began = new Date();
+const folder = join(ROOT, 'target/bench', began.toISOString().replace(/[:.]/g, '-').slice(0, 19));
+mkdirSync(folder, { recursive: true });
+/** A short run is a check, and no measurement to publish. */
+const isWhole = rounds >= ROUNDS && seconds >= SECONDS;
+const conditions = [`Machine: ${machine()}.`, `Versions: ${versions([...needs]).join('; ')}.`].join('\n');
+writeFileSync(join(folder, 'machine.txt'), `${began.toISOString()}\n${conditions}\n`);
+
+for (const name of names) await runRow(name);
+log(`raw output is below ${relative(ROOT, folder)}`);
+if (!isWhole) log(`docs/benchmarks.md is unchanged: that takes ${ROUNDS} rounds of ${SECONDS} s`);
+
+/** @param {string} name */
+async function runRow(name) {
+  const row = /** @type {import('./row.mjs').Row} */ (ROWS[name]);
+  log(`${name}: starting`);
+  const scope = new Scope(join(folder, name), (text) => log(`${name}: ${text}`));
   try {
-    // Before the load, whose garbage would count as memory of the streams.
-    log(`${target}: streams`);
-    const browsers = [];
-    for (const login of logins) browsers.push((await signedIn(stack, 'github', login)).browser);
-    const memory = await memoryOfStreams(stack, browsers);
-    log(`${target}: load`);
-    const { browser } = await signedIn(stack, 'github', 'ada');
-    /** @type {[string, Record<string, string>]} */
-    const healthz = [`${stack.edgeOrigin}/healthz`, {}];
-    /** @type {[string, Record<string, string>]} */
-    const whoAmI = [
-      `${stack.edgeOrigin}/auth/session`,
-      { ...browser.scriptHeaders(), Cookie: browser.cookieHeader ?? '' },
-    ];
-    for (const request of [healthz, whoAmI]) await warmUp(...request);
-    return { target, floor: await load(...healthz), session: await load(...whoAmI), memory };
+    const cases = await row.prepare(scope);
+    const results = await measure(cases, {
+      rounds: row.rounds ?? rounds,
+      seconds,
+      warmUpSeconds: row.warmUpSeconds ?? Math.min(WARM_UP_SECONDS, seconds),
+      keep: (file, text) => scope.keep(file, text),
+      log: scope.log,
+    });
+    const times = row.rounds === 1 ? 'once' : `in ${row.rounds ?? rounds} rounds`;
+    const duration = row.warmUpSeconds === 0 ? '' : ` of ${seconds} s`;
+    const own = `${began.toISOString().slice(0, 10)}, ${times}${duration}, on ${machine()}; ${versions(row.needs).join('; ')}.`;
+    const report = { name, row, results, conditions: own };
+    scope.keep('results.json', JSON.stringify(results.map(plain), undefined, 2));
+    scope.keep('report.md', section(report));
+    process.stdout.write(`${section(report)}\n\n`);
+    const copy = join(folder, name, 'page.md');
+    writeFileSync(copy, `<!-- bench:${name} -->\n<!-- /bench:${name} -->\n`);
+    write(report, copy, join(folder, 'benchmarks'));
+    if (isWhole) write(report, PAGE, CHARTS);
   } finally {
-    await stack.stop();
+    await scope.end();
   }
 }
 
-const results = [await measure('workers'), await measure('spin')];
+/** @param {import('./measure/round.mjs').Result} result */
+function plain({ case: name, contestant, samples }) {
+  return {
+    case: name,
+    contestant: contestant.name,
+    role: contestant.role,
+    command: contestant.command,
+    rounds: samples.map(({ figures }) => figures),
+  };
+}
 
-const spin = execFileSync(
-  'bash',
-  ['-c', '. scripts/env && { spin_is_installed && spin --version || echo "tests/spin-host"; }'],
-  { encoding: 'utf8' },
-).trim();
-const names = { workers: 'Workers (wrangler dev)', spin: `Spin (${spin})` };
-const column = (/** @type {(result: typeof results[number]) => string} */ cell) => results.map(cell).join(' | ');
-const rows = [
-  `|  | ${column(({ target }) => names[target])} |`,
-  `|---|${'---|'.repeat(results.length)}`,
-  `| \`/healthz\`, requests/s | ${column(({ floor }) => floor.perSecond.toFixed(0))} |`,
-  `| \`/healthz\`, p99 | ${column(({ floor }) => `${floor.p99Ms.toFixed(1)} ms`)} |`,
-  `| \`/auth/session\`, requests/s | ${column(({ session }) => session.perSecond.toFixed(0))} |`,
-  `| \`/auth/session\`, p99 | ${column(({ session }) => `${session.p99Ms.toFixed(1)} ms`)} |`,
-  `| \`/auth/session\` ÷ \`/healthz\`, requests/s | ${column(({ floor, session }) => (session.perSecond / floor.perSecond).toFixed(2))} |`,
-  `| \`/auth/session\` ÷ \`/healthz\`, p99 | ${column(({ floor, session }) => (session.p99Ms / floor.p99Ms).toFixed(2))} |`,
-  `| edge, before and with 1000 idle streams | ${column(({ memory }) => `${memory.edge.before} → ${memory.edge.after} MB`)} |`,
-  `| bridge, before and with 1000 idle streams | ${column(({ memory }) => `${memory.bridge.before} → ${memory.bridge.after} MB`)} |`,
-  `| both, per idle stream | ${column(({ memory }) => `${(memory.edge.after - memory.edge.before + memory.bridge.after - memory.bridge.before).toFixed(0)} kB`)} |`,
-];
-process.stdout.write(
-  `${rows.join('\n')}\n\n${cpus().length} cores, ${cpus()[0]?.model ?? 'unknown'}; ${new Date().toISOString().slice(0, 10)}\n`,
-);
+function options() {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { rounds: { type: 'string' }, seconds: { type: 'string' }, 'no-build': { type: 'boolean' } },
+  });
+  const known = Object.keys(ROWS);
+  const names = positionals.length ? known.filter((name) => positionals.includes(name)) : known;
+  for (const name of positionals)
+    if (!known.includes(name)) fail(`unknown row '${name}'; the rows are ${known.join(', ')}`);
+  const linuxOnly = names.filter((name) => ROWS[name]?.linuxOnly);
+  if (process.platform !== 'linux' && linuxOnly.length) fail(`${linuxOnly.join(', ')}: reads /proc, so Linux only`);
+  return {
+    names,
+    rounds: count(values.rounds, ROUNDS),
+    seconds: count(values.seconds, SECONDS),
+    build: !values['no-build'],
+  };
+}
+
+/** @param {string | undefined} text @param {number} otherwise */
+function count(text, otherwise) {
+  if (text === undefined) return otherwise;
+  if (!/^[1-9]\d{0,3}$/.test(text)) fail(`'${text}' is not a number of rounds or seconds`);
+  return Number(text);
+}
+
+/** @param {string} text */
+function fail(text) {
+  log(text);
+  process.exit(2);
+}

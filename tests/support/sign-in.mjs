@@ -15,7 +15,17 @@ import { EdgeBrowser } from './edge-browser.mjs';
  * @param {Record<string, string>} [more] query parameters of the login
  */
 export async function authorizeAt(browser, provider, login, returnTo = '/', more = {}) {
-  const begun = await browser.visit(`/auth/${provider}/login?${new URLSearchParams({ return_to: returnTo, ...more })}`);
+  const query = new URLSearchParams({ return_to: returnTo, ...more });
+  return authorizeFrom(browser, `/auth/${provider}/login?${query}`, login);
+}
+
+/**
+ * Signs in at an emulator, from where a BFF begins a sign-in up to the redirect to its callback.
+ * @param {import('./browser.mjs').Browser} browser @param {string} start of the sign-in, at the BFF
+ * @param {string} login of one of the emulators' users
+ */
+export async function authorizeFrom(browser, start, login) {
+  const begun = await browser.visit(start);
   assert.ok([302, 303].includes(begun.status), `login answers ${begun.status}: ${begun.text.slice(0, 300)}`);
   const authorize = new URL(begun.headers.location ?? '');
   const { action, fields } = formOf((await browser.visit(authorize)).text, login);

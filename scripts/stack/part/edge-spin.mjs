@@ -63,7 +63,7 @@ export function spinEdgePart({
 }
 
 /** As scripts/env decides for builds. */
-function spinIsInstalled() {
+export function spinIsInstalled() {
   const answer = execFileSync('bash', ['-c', '. scripts/env && { spin_is_installed && echo yes || echo no; }'], {
     cwd: ROOT,
     encoding: 'utf8',

@@ -25,12 +25,13 @@ export const USERS = Object.freeze([
 
 /**
  * @param {{ state: string, ports: import('../target.mjs').Ports, edgeOrigin: string,
- * secrets: import('../secret.mjs').Secrets, users?: readonly User[] }} options
+ * secrets: import('../secret.mjs').Secrets, users?: readonly User[], otherClients?: readonly string[] }} options
+ * `otherClients` are redirect URIs of other programs that users sign in to with Entra
  */
-export function emulatorsPart({ state, ports, edgeOrigin, secrets, users = USERS }) {
+export function emulatorsPart({ state, ports, edgeOrigin, secrets, users = USERS, otherClients = [] }) {
   mkdirSync(state, { recursive: true });
   const seed = join(state, 'emulators.json');
-  writeFileSync(seed, JSON.stringify(seedOf(edgeOrigin, secrets, users), undefined, 2), { mode: 0o600 });
+  writeFileSync(seed, JSON.stringify(seedOf(edgeOrigin, secrets, users, otherClients), undefined, 2), { mode: 0o600 });
   const answers = (/** @type {number} */ port) => fetch(`http://127.0.0.1:${port}/`, { redirect: 'manual' });
   return new Part({
     name: 'emulators',
@@ -57,8 +58,11 @@ export function emulatorsPart({ state, ports, edgeOrigin, secrets, users = USERS
   });
 }
 
-/** @param {string} edgeOrigin @param {import('../secret.mjs').Secrets} secrets @param {readonly User[]} users */
-function seedOf(edgeOrigin, secrets, users) {
+/**
+ * @param {string} edgeOrigin @param {import('../secret.mjs').Secrets} secrets @param {readonly User[]} users
+ * @param {readonly string[]} otherClients
+ */
+function seedOf(edgeOrigin, secrets, users, otherClients) {
   return {
     github: {
       users,
@@ -78,7 +82,7 @@ function seedOf(edgeOrigin, secrets, users) {
           client_id: ENTRA_CLIENT_ID,
           client_secret: secrets.entraClientSecret,
           name: 'Causeway',
-          redirect_uris: [`${edgeOrigin}/auth/entra/callback`, `${edgeOrigin}/auth/entra/logged-out`],
+          redirect_uris: [`${edgeOrigin}/auth/entra/callback`, `${edgeOrigin}/auth/entra/logged-out`, ...otherClients],
           tenant_id: ENTRA_TENANT,
         },
       ],

@@ -1,0 +1,7 @@
+// The floor of JavaScript on Workers: a Worker that does nothing.
+
+export default {
+  fetch() {
+    return new Response('ok');
+  },
+};

@@ -1,0 +1,55 @@
+// Rounds: in each, every contestant of every case is measured once, in an order that shifts from round to round. So
+// what the machine does meanwhile meets all contestants alike, and shows as a spread of each.
+
+/** @typedef {'ours' | 'floor' | 'peer'} Role */
+/** @typedef {{ figures: Record<string, number>, raw: string }} Sample */
+/**
+ * @typedef {object} Contestant
+ * @property {string} name
+ * @property {Role} role
+ * @property {string} command what measures it
+ * @property {string} [floor] the name of the contestant that it is compared with
+ * @property {(seconds: number) => Promise<Sample>} run
+ */
+/** @typedef {{ name: string, contestants: Contestant[] }} Case */
+/** @typedef {{ case: string, contestant: Contestant, samples: Sample[] }} Result */
+
+/**
+ * @param {readonly Case[]} cases
+ * @param {{ rounds: number, seconds: number, warmUpSeconds: number, keep: (name: string, text: string) => void,
+ * log: (text: string) => void }} options
+ * @returns {Promise<Result[]>} in the order of the cases and contestants
+ */
+export async function measure(cases, { rounds, seconds, warmUpSeconds, keep, log }) {
+  /** @type {Result[]} */
+  const results = cases.flatMap((one) =>
+    one.contestants.map((contestant) => ({ case: one.name, contestant, samples: [] })),
+  );
+  // Compilers and caches settle first.
+  if (warmUpSeconds) for (const { contestant } of results) await contestant.run(warmUpSeconds);
+  for (let round = 0; round < rounds; round++) {
+    for (let turn = 0; turn < results.length; turn++) {
+      const result = /** @type {Result} */ (results[(turn + round) % results.length]);
+      const { contestant } = result;
+      const sample = await contestant.run(seconds);
+      result.samples.push(sample);
+      keep(fileName([result.case, contestant.name, `round ${round + 1}`]), sample.raw);
+      log(`round ${round + 1}: ${[result.case, contestant.name].filter(Boolean).join(', ')}: ${brief(sample)}`);
+    }
+  }
+  return results;
+}
+
+/** @param {Sample} sample */
+const brief = ({ figures }) =>
+  Object.entries(figures)
+    .map(([name, value]) => `${name} ${Number(value.toPrecision(4))}`)
+    .join(', ');
+
+/** @param {string[]} parts */
+const fileName = (parts) =>
+  `${parts
+    .filter(Boolean)
+    .join('-')
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')}.txt`;
