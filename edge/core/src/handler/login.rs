@@ -38,7 +38,7 @@ pub(super) async fn login<P: Platform>(
     let query = Query::parse(request.query.as_deref());
     let (return_to, recipient) = destination(context.config, &query, &request.headers)?;
     let prompt = chosen_prompt(&query)?;
-    let demand = query.one("step_up").map_err(|_| Error::BadRequest { reason: Reason::StepUpUnsealable })?;
+    let demand = query.one("step_up").map_err(|_| Error::BadRequest { reason: Reason::StepUpNotOpened })?;
     // The session's account is connected once more.
     let is_connect = demand.is_some() || query.one("connect").ok().flatten().as_deref() == Some("1");
     match is_connect {

@@ -122,7 +122,7 @@ closed_list! {
         StateReplayed = "state used before",
         StateUnknown = "no sign-in of this state under way in this browser",
         StepUpExpired = "`step_up` is too old",
-        StepUpUnsealable = "`step_up` is not one of this session",
+        StepUpNotOpened = "`step_up` is not one of this session",
         TokenErrorIncomplete = "an error too long or broken off",
         TokenErrorWithoutCode = "an error without a code",
         TokenNotHeaderValue = "token that no header can hold",

@@ -77,11 +77,11 @@ impl Demand {
         text: &str,
     ) -> Result<Self, Error> {
         let bad = |reason| Error::BadRequest { reason };
-        let sealed = Sealed::<Self>::from_text(text).ok_or(bad(Reason::StepUpUnsealable))?;
+        let sealed = Sealed::<Self>::from_text(text).ok_or(bad(Reason::StepUpNotOpened))?;
         let issuer = provider.issuer();
         let demand = sealed
             .open_with_secret(keys, &context(provider, &issuer), session.as_bytes())
-            .map_err(|_| bad(Reason::StepUpUnsealable))?;
+            .map_err(|_| bad(Reason::StepUpNotOpened))?;
         if platform.now_ms().saturating_sub(demand.made_at_ms) > LIFETIME_MS {
             return Err(bad(Reason::StepUpExpired));
         }
