@@ -17,7 +17,12 @@ use super::{
 use crate::{
     error::Error,
     http::web::{Body, Incoming, Outgoing, Response},
-    runtime::{dependency::Dependency, platform::Platform, reason::Reason, unavailable::Unavailable},
+    runtime::{
+        dependency::Dependency,
+        platform::{ClientDisconnect, Platform},
+        reason::Reason,
+        unavailable::Unavailable,
+    },
 };
 
 /// How long to wait before a token that was minted seconds ago is sent again, each time: GitHub's servers do not all know
@@ -65,7 +70,7 @@ impl<P: Platform> Call<'_, P> {
             } else if let Some(error) = step_up(&response.headers) {
                 return Err(error);
             } else if let Some(pause) = self.pause_before_repeat(&authorization, &mut pauses) {
-                self.wait(pause).await?;
+                unless_disconnected(self.platform, self.platform.sleep(pause)).await?;
                 // There is no newer token.
                 may_renew = false;
             } else if mem::take(&mut may_renew) {
@@ -89,10 +94,9 @@ impl<P: Platform> Call<'_, P> {
         // The payload's failure is looked at first: if it failed, the upstream answered what the client did not ask.
         let (failed, sent) = (pin!(self.payload.failed()), pin!(self.platform.send(outgoing)));
         // A client that disconnects ends only the call. Renewing a token or ending a session goes on without it.
-        match select(self.platform.client_disconnected(), select(failed, sent)).await {
-            Either::Left(_) => Err(Error::ClientDisconnected),
-            Either::Right((Either::Left((error, _)), _)) => Err(error.into()),
-            Either::Right((Either::Right((result, _)), _)) => {
+        match unless_disconnected(self.platform, select(failed, sent)).await? {
+            Either::Left((error, _)) => Err(error.into()),
+            Either::Right((result, _)) => {
                 let response = result?;
                 authorization.learn_nonce(&self.url, &response.headers);
                 Ok(response)
@@ -111,14 +115,6 @@ impl<P: Platform> Call<'_, P> {
         let remaining = self.deadline.remaining_if_enough(self.platform)?;
         // The repeat gets at least as long as the pause.
         (remaining >= pause * 2).then_some(pause)
-    }
-
-    /// Waits, unless the client disconnects.
-    async fn wait(&self, pause: Duration) -> Result<(), Error> {
-        match select(self.platform.client_disconnected(), self.platform.sleep(pause)).await {
-            Either::Left(_) => Err(Error::ClientDisconnected),
-            Either::Right(_) => Ok(()),
-        }
     }
 
     /// Sends the same request in the time that remains: renewing a token may have taken some.
@@ -166,5 +162,16 @@ impl<P: Platform> Call<'_, P> {
             headers: response_headers(response.status, &response.headers, &answered),
             body: if has_body { Body::Native(response.body) } else { Body::Empty },
         })
+    }
+}
+
+/// Runs `work`, unless the client disconnects before it ends.
+async fn unless_disconnected<T>(
+    platform: &impl ClientDisconnect,
+    work: impl Future<Output = T> + Unpin,
+) -> Result<T, Error> {
+    match select(platform.client_disconnected(), work).await {
+        Either::Left(_) => Err(Error::ClientDisconnected),
+        Either::Right((output, _)) => Ok(output),
     }
 }
