@@ -238,11 +238,10 @@ fn identify(platform: &(impl Random + Clock), headers: &HeaderMap) -> Result<(St
         return Err(Unavailable::new(Dependency::Clock, "is not set"));
     }
     // One call for both: each is a crossing out of Wasm.
-    let (mut id, mut new_trace) = ([0; ID_BYTES], [0; NEW_TRACE_BYTES]);
     let mut random = [0; ID_BYTES + NEW_TRACE_BYTES];
     platform.fill(&mut random)?;
-    let (for_id, for_trace) = random.split_at(ID_BYTES);
-    id.copy_from_slice(for_id);
+    let (id, for_trace) = random.split_at(ID_BYTES);
+    let mut new_trace = [0; NEW_TRACE_BYTES];
     new_trace.copy_from_slice(for_trace);
     let trace = single(headers, &TRACEPARENT).and_then(Traceparent::parse);
     Ok((hex::encode(id), trace.unwrap_or_else(|| Traceparent::begin(new_trace))))

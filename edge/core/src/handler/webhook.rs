@@ -8,7 +8,7 @@
 //! `GITHUB_WEBHOOK_SECRET` is changed.
 //!
 //! An app also receives other events (`push`, `check_run`), of up to 25 MiB each. They have no effect, so their signature is
-//! not checked and their body is not read: nobody can make the edge buffer 25 MiB with a forged signature. A `ping` is
+//! not checked and their body is not read: a forged signature cannot make the edge buffer 25 MiB. A `ping` is
 //! checked like a revocation, because it shows an operator whether both sides have the same secret.
 //!
 //! Deliveries signed by GitHub are not rate-limited: they all come from a few addresses, and GitHub does not retry a refused

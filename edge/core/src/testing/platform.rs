@@ -38,7 +38,7 @@ use crate::{
 
 /// An upstream's answer to a request: status, headers and body.
 pub type Answer = (u16, Vec<(&'static str, String)>, String);
-/// The function that stands for all upstreams.
+/// The function that answers in place of all upstreams.
 type Upstream = Box<dyn Fn(&Sent) -> Option<Answer>>;
 
 /// A request that the edge sent to an upstream.
