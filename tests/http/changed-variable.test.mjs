@@ -31,7 +31,7 @@ export default {
       changes = await request.json();
       return new Response(null, { status: 204 });
     }
-    return new Edge(context, { ...env, ...changes }).fetch(request);
+    return Edge.fetch(request, { ...env, ...changes }, context);
   },
 };
 `;

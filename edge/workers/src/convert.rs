@@ -1,25 +1,20 @@
 //! Requests, responses, headers and bodies between the runtime's types and core's.
 
-use std::{pin::pin, time::Duration};
+use std::{cell::RefCell, time::Duration};
 
 use causeway_core::http::{
-    body::{BodyError, ByteLimit, ReadBody},
+    body::{BodyError, ByteLimit, ReadBody, longest_transfer},
     web::{self, Outgoing},
 };
-use futures_util::{
-    Stream, StreamExt as _,
-    future::{Either, select},
-};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use js_sys::{Array, JSON, Reflect, Uint8Array};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use js_sys::Uint8Array;
 use wasm_bindgen::{JsCast as _, JsValue};
-use web_sys::{AbortController, ReadableStream, WorkerGlobalScope};
-use worker::{
-    AbortSignal, CacheMode, Delay, EncodeBody, Error, Headers, Request, RequestInit, RequestRedirect, Response,
-    ResponseBody, ResponseBuilder, Result, wasm_bindgen_futures::JsFuture,
-};
+use web_sys::{AbortController, Headers, ReadableStream, Request, Response};
+use worker::{Error, Result, wasm_bindgen_futures::JsFuture};
 
-/// A body of the runtime. Its bytes enter Wasm only if they are read or their timing is checked.
+use crate::message;
+
+/// A body of the runtime. Its bytes enter Wasm only if they are read.
 #[derive(Debug, Default)]
 pub(crate) struct NativeBody {
     stream: Option<ReadableStream>,
@@ -32,13 +27,15 @@ pub(crate) struct NativeBody {
 struct PendingCall {
     /// How long the body may be silent.
     idle: Duration,
+    /// How long all of it may take, if its length is known.
+    longest: Option<Duration>,
     abort: AbortOnDrop,
 }
 
 /// Aborts a call when its answer, or the rest of it, is no longer wanted. If only its promises were dropped, the call would
 /// continue, or its body would end as if it were complete. Aborting a completed call has no effect.
 #[derive(Debug)]
-pub(crate) struct AbortOnDrop(AbortController);
+pub(crate) struct AbortOnDrop(Option<AbortController>);
 
 impl AbortOnDrop {
     /// A controller for one call.
@@ -46,45 +43,23 @@ impl AbortOnDrop {
     /// # Errors
     /// The runtime provides none.
     pub(crate) fn new() -> Result<Self> {
-        Ok(Self(AbortController::new()?))
+        Ok(Self(Some(AbortController::new()?)))
     }
 
-    pub(crate) fn signal(&self) -> AbortSignal {
-        self.0.signal().into()
+    fn controller(&self) -> Result<&AbortController> {
+        self.0.as_ref().ok_or_else(|| Error::from("no controller"))
+    }
+
+    /// Leaves the call to those that have its controller.
+    fn disarm(mut self) {
+        self.0 = None;
     }
 }
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-type Chunk = std::result::Result<Uint8Array, JsValue>;
-
-/// The chunks of a stream, up to its first error.
-fn chunks(stream: ReadableStream) -> impl Stream<Item = Chunk> {
-    wasm_streams::ReadableStream::from_raw(stream.unchecked_into())
-        .into_stream()
-        .map(|chunk| chunk.and_then(|chunk| chunk.dyn_into()))
-}
-
-/// An answer's chunks. A chunk that does not arrive in time becomes an error, which is the last item.
-fn with_idle_timeout(stream: ReadableStream, PendingCall { idle, abort }: PendingCall) -> impl Stream<Item = Chunk> {
-    async_stream::stream! {
-        let _abort = abort;
-        let mut chunks = pin!(chunks(stream));
-        loop {
-            let chunk = match select(chunks.next(), Delay::from(idle)).await {
-                Either::Left((chunk, _)) => chunk,
-                Either::Right(_) => Some(Err(JsValue::from_str("silent for too long"))),
-            };
-            let Some(chunk) = chunk else { return };
-            let is_last = chunk.is_err();
-            yield chunk;
-            if is_last {
-                return;
-            }
+        if let Some(controller) = &self.0 {
+            controller.abort();
         }
     }
 }
@@ -95,41 +70,34 @@ impl NativeBody {
         Self { stream, call: None }
     }
 
-    /// The stream for the runtime to send.
-    fn into_stream(self) -> Option<ReadableStream> {
-        let stream = self.stream?;
-        Some(match self.call {
-            Some(call) => readable(with_idle_timeout(stream, call)),
-            // The runtime moves the chunks itself as long as this program does not read them.
-            None => stream,
-        })
+    /// The stream for the runtime to send, or `undefined`.
+    fn into_js(self) -> Result<JsValue> {
+        let Some(stream) = self.stream else { return Ok(JsValue::UNDEFINED) };
+        // The runtime moves the chunks itself as long as this program does not read them.
+        let Some(PendingCall { idle, longest, abort }) = self.call else { return Ok(stream.into()) };
+        let watched = message::watched(&stream, abort.controller()?, milliseconds(idle), longest.map(milliseconds))?;
+        abort.disarm();
+        Ok(watched.into())
     }
 }
 
-fn readable(chunks: impl Stream<Item = Chunk> + 'static) -> ReadableStream {
-    wasm_streams::ReadableStream::from_stream(chunks.map(|chunk| chunk.map(JsValue::from))).into_raw().unchecked_into()
-}
-
-fn length_of(chunk: &Uint8Array) -> usize {
-    usize::try_from(chunk.length()).unwrap_or(usize::MAX)
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
 }
 
 impl ReadBody for NativeBody {
     async fn read(self, limit_bytes: usize) -> std::result::Result<Vec<u8>, BodyError> {
-        let mut bytes = Vec::new();
-        let Some(stream) = self.stream else { return Ok(bytes) };
-        let mut chunks = match self.call {
-            Some(call) => with_idle_timeout(stream, call).boxed_local(),
-            None => chunks(stream).boxed_local(),
+        let Some(stream) = self.stream else { return Ok(Vec::new()) };
+        let broken = |error: &dyn std::fmt::Debug| BodyError::Broken(format!("{error:?}"));
+        let (abort, idle) = match self.call {
+            Some(call) => (call.abort, Some(milliseconds(call.idle))),
+            None => (AbortOnDrop::new().map_err(|e| broken(&e))?, None),
         };
-        while let Some(chunk) = chunks.next().await {
-            let chunk = chunk.map_err(|error| BodyError::Broken(format!("{error:?}")))?;
-            if bytes.len().saturating_add(length_of(&chunk)) > limit_bytes {
-                return Err(BodyError::TooLarge);
-            }
-            bytes.extend(chunk.to_vec());
-        }
-        Ok(bytes)
+        let controller = abort.controller().map_err(|e| broken(&e))?;
+        let limit = u32::try_from(limit_bytes).unwrap_or(u32::MAX).into();
+        let reading = message::read_body(&stream, limit, controller, idle).map_err(|e| broken(&e))?;
+        let bytes = JsFuture::from(reading).await.map_err(|e| broken(&e))?;
+        bytes.dyn_into::<Uint8Array>().map(|bytes| bytes.to_vec()).map_err(|_| BodyError::TooLarge)
     }
 
     fn limited(self, _limit: ByteLimit) -> std::result::Result<Self, Self> {
@@ -144,119 +112,171 @@ const CONNECTING_IP: HeaderName = HeaderName::from_static("cf-connecting-ip");
 /// The runtime's request as core's.
 ///
 /// # Errors
-/// Its headers cannot be read.
+/// Its head cannot be read.
 pub(crate) fn request(request: &Request) -> Result<web::Request<NativeBody>> {
-    let url = request.inner().url();
-    let target = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
+    let head = message::request_head(request)?;
+    let mut lines = lines(&head)?;
+    let (method, url) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+    let target = url.split_once("://").map_or(url, |(_, rest)| rest);
     let target = target.find('/').and_then(|at| target.get(at..)).unwrap_or("/");
     let target = target.split('#').next().unwrap_or_default();
     let (path, query) = match target.split_once('?') {
         Some((path, query)) => (path, Some(query.to_owned())),
         None => (target, None),
     };
-    let headers = header_map(request.headers())?;
+    let headers = header_map(lines);
     // Cloudflare sets it and overwrites what a client sent.
     let client_address = web::single(&headers, &CONNECTING_IP).and_then(|text| text.parse().ok());
     Ok(web::Request {
-        method: Method::from_bytes(request.inner().method().as_bytes()).unwrap_or_default(),
+        method: Method::from_bytes(method.as_bytes()).unwrap_or_default(),
         path: path.to_owned(),
         query,
         headers,
         client_address,
-        body: NativeBody::new(request.inner().body()),
+        body: NativeBody::new(request.body()),
     })
 }
 
 /// Core's response as the runtime's.
+///
+/// # Errors
+/// The runtime rejects it.
 pub(crate) fn response(response: web::Response<NativeBody>) -> Result<Response> {
-    // A body is in the content coding that its headers name. By itself the runtime would compress it again.
-    let builder = ResponseBuilder::new()
-        .with_status(response.status.as_u16())
-        .with_headers(headers(&response.headers)?)
-        .with_encode_body(EncodeBody::Manual);
-    Ok(match response.body {
-        web::Body::Empty => builder.empty(),
-        web::Body::Bytes(bytes) => builder.fixed(bytes.to_vec()),
-        web::Body::Native(body) => match body.into_stream() {
-            Some(stream) => builder.stream(stream),
-            None => builder.empty(),
-        },
+    let web::Response { status, headers, body } = response;
+    let (status, is_coded) = (status.as_u16(), headers.contains_key(header::CONTENT_ENCODING));
+    Ok(match body {
+        web::Body::Native(body) => message::respond(status, None, &head(headers.iter())?, &body.into_js()?, is_coded)?,
+        web::Body::Empty => {
+            with_shared(&headers, |shared, own| message::respond(status, shared, own, &JsValue::UNDEFINED, is_coded))?
+        }
+        web::Body::Bytes(bytes) => with_shared(&headers, |shared, own| match std::str::from_utf8(&bytes) {
+            // The runtime takes a short text faster than bytes.
+            Ok(text) if text.len() <= MAX_TEXT_BYTES => message::respond_text(status, shared, own, text, is_coded),
+            _ => message::respond_bytes(status, shared, own, &bytes, is_coded),
+        })?,
     })
 }
 
-/// Core's outgoing request as the runtime's. Redirects are not followed. No shared cache is used, because an answer to one
-/// user's token must not reach another user.
-pub(crate) fn outgoing(request: Outgoing<NativeBody>) -> Result<Request> {
-    let mut init = RequestInit::new();
-    init.with_method(request.method.as_str().to_owned().into())
-        .with_redirect(RequestRedirect::Manual)
-        .with_cache(CacheMode::NoStore)
-        .with_headers(headers(&request.headers)?);
-    match request.body {
-        web::Body::Empty => {}
-        web::Body::Bytes(bytes) => {
-            init.with_body(Some(Uint8Array::from(bytes.as_ref()).into()));
-        }
-        // The runtime sends a stream whose length it knows with that length, and any other in chunks.
-        web::Body::Native(body) => {
-            init.with_body(body.into_stream().map(JsValue::from));
-        }
-    }
-    Request::new_with_init(request.url.as_str(), &init)
+/// Longest body that is handed over as text.
+const MAX_TEXT_BYTES: usize = 4096;
+
+/// Headers that the edge's own answers have with one of a few values. The runtime copies them much faster from one of its own
+/// objects than it reads them.
+const SHARED: [HeaderName; 11] = [
+    header::CONTENT_TYPE,
+    header::CACHE_CONTROL,
+    header::X_CONTENT_TYPE_OPTIONS,
+    header::REFERRER_POLICY,
+    web::CROSS_ORIGIN_RESOURCE_POLICY,
+    header::CONTENT_SECURITY_POLICY,
+    header::VARY,
+    header::STRICT_TRANSPORT_SECURITY,
+    header::ACCESS_CONTROL_ALLOW_ORIGIN,
+    header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
+    header::ACCESS_CONTROL_EXPOSE_HEADERS,
+];
+
+/// Most sets of [`SHARED`] headers that an isolate keeps.
+const MAX_SHARED: usize = 16;
+
+thread_local! {
+    /// Sets of headers and the runtime's objects for them, the one that was made last at the end.
+    static SHARED_HEADERS: RefCell<Vec<(String, Headers)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Sends a request. `keeps_coding`: a compressed answer stays compressed, instead of being decoded.
+/// Gives `respond` the runtime's object for the headers that many answers share, and the other headers as text.
+fn with_shared<T>(
+    headers: &HeaderMap,
+    respond: impl FnOnce(Option<&Headers>, &str) -> std::result::Result<T, JsValue>,
+) -> Result<T> {
+    let is_shared = |(name, _): &(&HeaderName, &HeaderValue)| SHARED.contains(name);
+    let shared = head(headers.iter().filter(is_shared))?;
+    let own = head(headers.iter().filter(|header| !is_shared(header)))?;
+    SHARED_HEADERS.with_borrow_mut(|known| {
+        let at = match known.iter().position(|(text, _)| *text == shared) {
+            Some(at) => at,
+            None => {
+                if known.len() >= MAX_SHARED {
+                    known.remove(0);
+                }
+                let object = message::shared_headers(&shared)?;
+                known.push((shared, object));
+                known.len().saturating_sub(1)
+            }
+        };
+        Ok(respond(known.get(at).map(|(_, object)| object), &own)?)
+    })
+}
+
+/// Sends a request, and returns the answer and the call, which is aborted when it is dropped.
 ///
 /// # Errors
-/// The call failed or was aborted.
-pub(crate) async fn fetch(request: &Request, keeps_coding: bool, signal: &AbortSignal) -> Result<Response> {
-    let options = web_sys::RequestInit::new();
-    options.set_signal(Some(signal));
-    if keeps_coding {
-        // Only `fetch` itself has this option: workerd ignores it in a `Request`, and the crate's `Fetch` cannot pass it.
-        Reflect::set(&options, &JsValue::from_str("encodeResponseBody"), &JsValue::from_str("manual"))?;
-    }
-    let scope: WorkerGlobalScope = js_sys::global().unchecked_into();
-    let response = JsFuture::from(scope.fetch_with_request_and_init(request.inner(), &options)).await?;
-    Ok(response.dyn_into::<web_sys::Response>()?.into())
+/// The call failed.
+pub(crate) async fn send(request: Outgoing<NativeBody>) -> Result<web::Incoming<NativeBody>> {
+    let Outgoing { method, url, headers, body, idle, keeps_coding, .. } = request;
+    let (method, url, head) = (method.as_str(), url.as_str(), head(headers.iter())?);
+    let abort = AbortOnDrop::new()?;
+    let signal = abort.controller()?.signal();
+    let sent = match body {
+        web::Body::Empty => message::send(url, method, &head, &JsValue::UNDEFINED, &signal, keeps_coding)?,
+        web::Body::Bytes(bytes) => message::send_bytes(url, method, &head, &bytes, &signal, keeps_coding)?,
+        // The runtime sends a stream whose length it knows with that length, and any other in chunks.
+        web::Body::Native(body) => message::send(url, method, &head, &body.into_js()?, &signal, keeps_coding)?,
+    };
+    let response: Response = JsFuture::from(sent).await?.dyn_into()?;
+    incoming(&response, idle, abort)
 }
 
 /// The runtime's answer to a call as core's, with a body that may be silent for at most `idle`.
-///
-/// # Errors
-/// Its headers cannot be read.
-pub(crate) fn incoming(response: Response, idle: Duration, abort: AbortOnDrop) -> Result<web::Incoming<NativeBody>> {
-    let status = StatusCode::from_u16(response.status_code()).unwrap_or(StatusCode::BAD_GATEWAY);
-    let headers = header_map(response.headers())?;
-    let stream = match response.into_parts().1 {
-        ResponseBody::Stream(stream) => Some(stream),
-        // A fetched answer has a stream or no body.
-        ResponseBody::Empty | ResponseBody::Body(_) => None,
-    };
-    Ok(web::Incoming { status, headers, body: NativeBody { stream, call: Some(PendingCall { idle, abort }) } })
+fn incoming(response: &Response, idle: Duration, abort: AbortOnDrop) -> Result<web::Incoming<NativeBody>> {
+    let head = message::response_head(response)?;
+    let mut lines = lines(&head)?;
+    let status = StatusCode::from_bytes(lines.next().unwrap_or_default().as_bytes()).unwrap_or(StatusCode::BAD_GATEWAY);
+    let headers = header_map(lines);
+    let longest = longest_transfer(&headers, idle);
+    let body = NativeBody { stream: response.body(), call: Some(PendingCall { idle, longest, abort }) };
+    Ok(web::Incoming { status, headers, body })
 }
 
-/// The runtime's headers as core's. All of them cross from JavaScript as one string: a crossing for each would cost more than
-/// everything else that the edge does for most requests.
-fn header_map(headers: &Headers) -> Result<HeaderMap> {
-    let pairs = String::from(JSON::stringify(&Array::from(&headers.0))?);
-    let pairs: Vec<(String, String)> = serde_json::from_str(&pairs)?;
-    let mut map = HeaderMap::with_capacity(pairs.len());
-    for (name, value) in pairs {
+/// The lines of a head from JavaScript.
+///
+/// # Errors
+/// There are more or fewer than it says: a line break in one of them would shift all that follow.
+fn lines(head: &str) -> Result<impl Iterator<Item = &str>> {
+    let (count, rest) = head.split_once('\n').unwrap_or_default();
+    let lines = rest.split('\n');
+    if count.parse() != Ok(lines.clone().count()) {
+        return Err(Error::from("a header has a line break"));
+    }
+    Ok(lines)
+}
+
+/// The headers that lines of names and values are. One that core's type rejects is left out.
+fn header_map<'a>(mut lines: impl Iterator<Item = &'a str>) -> HeaderMap {
+    let mut map = HeaderMap::with_capacity(16);
+    while let (Some(name), Some(value)) = (lines.next(), lines.next()) {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             map.append(name, value);
         }
     }
-    Ok(map)
+    map
 }
 
-/// Core's headers as the runtime's, which are strings that workerd reads and writes as UTF-8. All headers from workerd are
-/// UTF-8. If another is not, the whole message is rejected: without one of its headers its meaning could change.
-fn headers(map: &HeaderMap) -> Result<Headers> {
-    let pairs = map.iter().map(|(name, value)| match std::str::from_utf8(value.as_bytes()) {
-        Ok(value) => Ok((name.as_str(), value)),
-        Err(_) => Err(Error::from(format!("{name} is no text"))),
-    });
-    let pairs = serde_json::to_string(&pairs.collect::<Result<Vec<_>>>()?)?;
-    Ok(Headers(web_sys::Headers::new_with_str_sequence_sequence(&JSON::parse(&pairs)?)?))
+/// Headers as lines of names and values. They are strings to the runtime, which reads and writes them as UTF-8. All headers
+/// from the runtime are UTF-8. If another is not, the whole message is rejected: without one of its headers its meaning
+/// could change. None contains a line break, which [`HeaderValue`] excludes.
+fn head<'h>(headers: impl Iterator<Item = (&'h HeaderName, &'h HeaderValue)>) -> Result<String> {
+    let mut head = String::with_capacity(512);
+    for (name, value) in headers {
+        let Ok(value) = std::str::from_utf8(value.as_bytes()) else {
+            return Err(Error::from(format!("{name} is no text")));
+        };
+        if !head.is_empty() {
+            head.push('\n');
+        }
+        head.push_str(name.as_str());
+        head.push('\n');
+        head.push_str(value);
+    }
+    Ok(head)
 }

@@ -1,9 +1,9 @@
 //! A Durable Object per state machine of `causeway_core::runtime::machine`. It stores the state; core decides.
 
 use causeway_core::{coordinator::dispatch, runtime::dependency::Dependency};
-use worker::{Date, DurableObject, Env, Request, Response, Result, ScheduledTime, State, durable_object};
+use worker::{DurableObject, Env, Request, Response, Result, ScheduledTime, State, durable_object};
 
-use crate::object;
+use crate::{now_ms, object};
 
 /// The dependency that errors name.
 pub(crate) const DEPENDENCY: Dependency = Dependency::Coordinator;
@@ -26,7 +26,7 @@ impl DurableObject for Coordinator {
         let command = request.text().await?;
         let storage = self.state.storage();
         let stored: Option<String> = storage.get(STATE).await?;
-        let now_ms = Date::now().as_millis();
+        let now_ms = now_ms();
         let (changed, reply) = dispatch(&kind, stored.as_deref(), now_ms, &command)
             .map_err(|error| worker::Error::RustError(error.to_string()))?;
         if let Some(store) = changed {

@@ -1,29 +1,21 @@
 //! Calling a Durable Object: JSON in, JSON out, the operation in the path.
 
 use causeway_core::runtime::{dependency::Dependency, unavailable::Unavailable};
+use js_sys::{JsString, Promise};
 use serde::{Serialize, de::DeserializeOwned};
-use wasm_bindgen::JsValue;
-use worker::{Env, Headers, Method, Request, RequestInit, Response, Stub};
+use wasm_bindgen::{JsCast as _, JsValue};
+use worker::{Env, Request, Response, wasm_bindgen_futures::JsFuture};
 
-/// The object with a name.
-pub(crate) fn stub(env: &Env, dependency: Dependency, binding: &str, name: &str) -> Result<Stub, Unavailable> {
-    let namespace = env.durable_object(binding).map_err(|e| Unavailable::new(dependency, e))?;
-    namespace.get_by_name(name).map_err(|e| Unavailable::new(dependency, e))
-}
+use crate::message;
 
-/// Calls an operation with a JSON body.
-pub(crate) async fn call<T: DeserializeOwned>(
-    stub: &Stub,
-    dependency: Dependency,
-    operation: &str,
-    body: &impl Serialize,
-) -> Result<T, Unavailable> {
-    let body = serde_json::to_string(body).map_err(|e| Unavailable::new(dependency, e))?;
-    let mut init = RequestInit::new();
-    init.with_method(Method::Post).with_body(Some(JsValue::from_str(&body)));
-    let mut response = send(stub, dependency, operation, &init).await?;
-    let text = response.text().await.map_err(|e| Unavailable::new(dependency, e))?;
-    serde_json::from_str(&text).map_err(|e| Unavailable::new(dependency, e))
+/// An object of a namespace.
+pub(crate) struct Object<'a> {
+    pub(crate) env: &'a Env,
+    /// What errors name.
+    pub(crate) dependency: Dependency,
+    /// The namespace's binding.
+    pub(crate) binding: &'a str,
+    pub(crate) name: &'a str,
 }
 
 /// The status of an object's answer if the session ended.
@@ -31,31 +23,35 @@ pub(crate) const GONE: u16 = 410;
 /// The status of an object's answer if the user has the maximum number of streams.
 pub(crate) const FULL: u16 = 429;
 
-/// Calls an operation with headers only, for an answer that is not JSON.
-pub(crate) async fn get(
-    stub: &Stub,
-    dependency: Dependency,
-    operation: &str,
-    headers: Headers,
-) -> Result<Response, Unavailable> {
-    let mut init = RequestInit::new();
-    init.with_method(Method::Get).with_headers(headers);
-    send(stub, dependency, operation, &init).await
-}
+impl Object<'_> {
+    /// Calls an operation with a JSON body.
+    pub(crate) async fn call<T: DeserializeOwned>(
+        &self,
+        operation: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Unavailable> {
+        let body = serde_json::to_string(body).map_err(|e| Unavailable::new(self.dependency, e))?;
+        let text = self.answer(message::call_object(self.env, self.binding, self.name, operation, &body)).await?;
+        let text = text.dyn_into::<JsString>().map(String::from).map_err(|error| self.failed(&error))?;
+        serde_json::from_str(&text).map_err(|e| Unavailable::new(self.dependency, e))
+    }
 
-async fn send(
-    stub: &Stub,
-    dependency: Dependency,
-    operation: &str,
-    init: &RequestInit,
-) -> Result<Response, Unavailable> {
-    // The host is never resolved: the stub knows the object.
-    let request = Request::new_with_init(&format!("https://object/{operation}"), init);
-    let request = request.map_err(|e| Unavailable::new(dependency, e))?;
-    let response = stub.fetch_with_request(request).await.map_err(|e| Unavailable::new(dependency, e))?;
-    match response.status_code() {
-        200 | 101 | GONE | FULL => Ok(response),
-        status => Err(Unavailable::new(dependency, format_args!("answered {status}"))),
+    /// Calls an operation with headers only, for a WebSocket.
+    pub(crate) async fn open(&self, operation: &str, headers: &str) -> Result<Response, Unavailable> {
+        let opened = self.answer(message::open_object(self.env, self.binding, self.name, operation, headers)).await?;
+        let response: web_sys::Response = opened.dyn_into().map_err(|error| self.failed(&error))?;
+        match response.status() {
+            101 | GONE | FULL => Ok(response.into()),
+            status => Err(Unavailable::new(self.dependency, format_args!("answered {status}"))),
+        }
+    }
+
+    async fn answer(&self, called: Result<Promise, JsValue>) -> Result<JsValue, Unavailable> {
+        JsFuture::from(called.map_err(|error| self.failed(&error))?).await.map_err(|error| self.failed(&error))
+    }
+
+    fn failed(&self, error: &JsValue) -> Unavailable {
+        Unavailable::new(self.dependency, worker::Error::from(error.clone()))
     }
 }
 

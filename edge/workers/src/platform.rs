@@ -32,32 +32,42 @@ use futures_util::{
     StreamExt as _,
     future::{Either, LocalBoxFuture, select},
 };
-use js_sys::{Object, Reflect, Uint8Array};
+use js_sys::{Reflect, Uint8Array};
 use wasm_bindgen::{JsCast as _, JsValue, closure::Closure};
 use web_sys::AbortSignal;
-use worker::{Date, Delay, Env, Headers, WebSocket, WebsocketEvent, kv::KvStore};
+use worker::{Delay, Env, WebSocket, WebsocketEvent, kv::KvStore};
 
 use crate::{
     checkpoints,
-    convert::{self, AbortOnDrop, NativeBody},
-    coordinator, object, user_hub,
+    convert::{self, NativeBody},
+    coordinator, message, now_ms,
+    object::{self, Object},
+    user_hub,
 };
 
 /// A Worker's bindings.
 #[derive(Debug, Clone)]
 pub(crate) struct Workers {
     env: Env,
-    /// Fires when the client of this request disconnects. Needs the flag `enable_request_signal`.
-    client_disconnect: AbortSignal,
+    request: web_sys::Request,
 }
 
 impl Workers {
-    pub(crate) fn new(env: Env, client_disconnect: AbortSignal) -> Self {
-        Self { env, client_disconnect }
+    pub(crate) fn new(env: Env, request: web_sys::Request) -> Self {
+        Self { env, request }
     }
 
     fn kv(&self) -> Result<KvStore, Unavailable> {
         self.env.kv("SESSIONS").map_err(kv_error)
+    }
+
+    fn object<'a>(&'a self, dependency: Dependency, binding: &'a str, name: &'a str) -> Object<'a> {
+        Object { env: &self.env, dependency, binding, name }
+    }
+
+    /// Fires when the client of this request disconnects. Needs the flag `enable_request_signal`.
+    fn client_disconnect(&self) -> AbortSignal {
+        self.request.signal()
     }
 }
 
@@ -68,30 +78,16 @@ fn kv_error(error: impl std::fmt::Display) -> Unavailable {
 /// Variables and secrets, which a Worker cannot tell apart: they are the strings among its bindings.
 pub(crate) struct Variables<'a>(pub(crate) &'a Env);
 
-thread_local! {
-    /// Core's keys as JavaScript strings.
-    static KEY_NAMES: Vec<JsValue> = KEYS.into_iter().map(JsValue::from_str).collect();
-}
-
-/// What a Worker's bindings are: the names of all of them, and the values of core's keys. They stay JavaScript values, so
-/// reading and comparing them copies no string into Wasm. `===` finds an unchanged string by its address.
+/// What a Worker's bindings are: an object of JavaScript that stays the same one until a name or a variable changes. So
+/// comparing them copies no string into Wasm.
 #[derive(PartialEq)]
-pub(crate) struct Bindings {
-    names: JsValue,
-    values: Vec<JsValue>,
-}
+pub(crate) struct Bindings(JsValue);
 
 impl Variables<'_> {
     /// Reads the values, and not only the identity of `env`: no document says that a change brings a new object.
     pub(crate) fn read(&self) -> Reading<Bindings> {
-        let names = Object::keys(self.0.unchecked_ref::<Object>()).join(",");
-        let values: Result<Vec<_>, _> =
-            KEY_NAMES.with(|keys| keys.iter().map(|key| Reflect::get(self.0, key)).collect());
-        Reading {
-            is_complete: values.is_ok(),
-            values: Bindings { names: names.into(), values: values.unwrap_or_default() },
-            read_at_ms: Date::now().as_millis(),
-        }
+        let bindings = message::bindings(self.0);
+        Reading { is_complete: bindings.is_ok(), values: Bindings(bindings.unwrap_or_default()), read_at_ms: now_ms() }
     }
 }
 
@@ -106,7 +102,7 @@ impl Source for Variables<'_> {
             value.is_string() || value.as_f64().is_some() || value.as_bool().is_some() || value.is_array()
         };
         let is_variable = |name: &JsValue| Reflect::get(self.0, name).is_ok_and(is_plain);
-        let names = Object::keys(self.0.unchecked_ref::<Object>());
+        let names = js_sys::Object::keys(self.0.unchecked_ref::<js_sys::Object>());
         names.iter().filter(is_variable).filter_map(|name| name.as_string()).collect()
     }
 
@@ -125,7 +121,7 @@ impl Source for Variables<'_> {
 
 impl Clock for Workers {
     fn now_ms(&self) -> u64 {
-        Date::now().as_millis()
+        now_ms()
     }
 
     fn sleep(&self, wait: Duration) -> LocalBoxFuture<'static, ()> {
@@ -135,7 +131,7 @@ impl Clock for Workers {
 
 impl ClientDisconnect for Workers {
     fn client_disconnected(&self) -> LocalBoxFuture<'static, ()> {
-        let signal = self.client_disconnect.clone();
+        let signal = self.client_disconnect();
         Box::pin(async move {
             if signal.aborted() {
                 return;
@@ -177,13 +173,9 @@ impl HttpClient for Workers {
         let host = request.url.host_str().unwrap_or_default().to_owned();
         let failed =
             |detail: &dyn std::fmt::Display| Unavailable::new(Dependency::Upstream, format_args!("{host}: {detail}"));
-        let (timeout, idle, keeps_coding) = (Delay::from(request.timeout), request.idle, request.keeps_coding);
-        let call = AbortOnDrop::new().map_err(|e| failed(&e))?;
-        let request = convert::outgoing(request).map_err(|e| failed(&e))?;
-        match select(pin!(convert::fetch(&request, keeps_coding, &call.signal())), timeout).await {
-            Either::Left((response, _)) => {
-                response.and_then(|response| convert::incoming(response, idle, call)).map_err(|e| failed(&e))
-            }
+        let timeout = Delay::from(request.timeout);
+        match select(pin!(convert::send(request)), timeout).await {
+            Either::Left((response, _)) => response.map_err(|e| failed(&e)),
             Either::Right(_) => Err(failed(&"no answer in time")),
         }
     }
@@ -192,8 +184,7 @@ impl HttpClient for Workers {
 impl Machines for Workers {
     async fn run<M: Machine>(&self, name: &str, command: M::Command) -> Result<M::Reply, Unavailable> {
         let name = format!("{}:{name}", M::KIND);
-        let stub = object::stub(&self.env, coordinator::DEPENDENCY, "COORDINATOR", &name)?;
-        object::call(&stub, coordinator::DEPENDENCY, M::KIND, &command).await
+        self.object(coordinator::DEPENDENCY, "COORDINATOR", &name).call(M::KIND, &command).await
     }
 }
 
@@ -201,27 +192,24 @@ impl StreamHub for Workers {
     const HUB_AT_EDGE: bool = true;
 
     async fn append(&self, subject: &Subject, records: &[Record]) -> Result<(), Unavailable> {
-        let stub = object::stub(&self.env, user_hub::DEPENDENCY, "USER_HUB", &subject.to_string())?;
-        object::call(&stub, user_hub::DEPENDENCY, user_hub::APPEND, &records).await
+        self.object(user_hub::DEPENDENCY, "USER_HUB", &subject.to_string()).call(user_hub::APPEND, &records).await
     }
 
     async fn open(&self, request: OpenStream) -> Result<Opened<NativeBody>, Unavailable> {
-        let failed = |error: worker::Error| Unavailable::new(user_hub::DEPENDENCY, error);
-        let stub = object::stub(&self.env, user_hub::DEPENDENCY, "USER_HUB", &request.subject.to_string())?;
-        let headers = Headers::new();
-        headers.set("upgrade", "websocket").map_err(failed)?;
-        headers.set(user_hub::SESSION_HEADER, request.session.as_str()).map_err(failed)?;
-        if let Some(id) = &request.last_event_id {
-            headers.set(user_hub::LAST_EVENT_ID_HEADER, id).map_err(failed)?;
+        let mut headers = format!("{}\n{}", user_hub::SESSION_HEADER, request.session.as_str());
+        // An id with a line break is none that the edge gave.
+        if let Some(id) = request.last_event_id.as_ref().filter(|id| !id.contains('\n')) {
+            headers.extend(["\n", user_hub::LAST_EVENT_ID_HEADER, "\n", id]);
         }
-        let response = object::get(&stub, user_hub::DEPENDENCY, user_hub::OPEN, headers).await?;
+        let subject = request.subject.to_string();
+        let response = self.object(user_hub::DEPENDENCY, "USER_HUB", &subject).open(user_hub::OPEN, &headers).await?;
         match response.status_code() {
             object::GONE => return Ok(Opened::SessionEnded),
             object::FULL => return Ok(Opened::TooManyStreams),
             _ => {}
         }
         let socket = response.websocket().ok_or_else(|| Unavailable::new(user_hub::DEPENDENCY, "opened no socket"))?;
-        let bytes = drive(self.clone(), hub_socket(socket, &self.client_disconnect), &request);
+        let bytes = drive(self.clone(), hub_socket(socket, &self.client_disconnect()), &request);
         let chunks = bytes.map(|bytes| Ok::<_, JsValue>(JsValue::from(Uint8Array::from(bytes.as_slice()))));
         let stream = wasm_streams::ReadableStream::from_stream(chunks).into_raw();
         Ok(Opened::Stream(Body::Native(NativeBody::new(Some(stream.unchecked_into())))))
@@ -233,9 +221,8 @@ impl StreamHub for Workers {
         session: &SessionHandle,
         reason: EndReason,
     ) -> Result<(), Unavailable> {
-        let stub = object::stub(&self.env, user_hub::DEPENDENCY, "USER_HUB", &subject.to_string())?;
-        object::call(&stub, user_hub::DEPENDENCY, user_hub::END, &user_hub::End { session: session.clone(), reason })
-            .await
+        let end = user_hub::End { session: session.clone(), reason };
+        self.object(user_hub::DEPENDENCY, "USER_HUB", &subject.to_string()).call(user_hub::END, &end).await
     }
 }
 
@@ -246,8 +233,8 @@ impl CheckpointStore for Workers {
         partition: i32,
         advance_to: Option<Checkpoint>,
     ) -> Result<Option<Checkpoint>, Unavailable> {
-        let stub = object::stub(&self.env, checkpoints::DEPENDENCY, "CHECKPOINTS", topic)?;
-        object::call(&stub, checkpoints::DEPENDENCY, "advance", &checkpoints::Advance { partition, advance_to }).await
+        let advance = checkpoints::Advance { partition, advance_to };
+        self.object(checkpoints::DEPENDENCY, "CHECKPOINTS", topic).call("advance", &advance).await
     }
 }
 

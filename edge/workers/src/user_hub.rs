@@ -12,11 +12,11 @@ use causeway_core::{
 use causeway_protocol::{deliver::Record, hub::EndReason, session::SessionHandle};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use worker::{
-    Date, DurableObject, Env, Error, Request, Response, Result, ScheduledTime, SqlStorage, SqlStorageValue, State,
-    WebSocket, WebSocketIncomingMessage, WebSocketPair, durable_object,
+    DurableObject, Env, Error, Request, Response, Result, ScheduledTime, SqlStorage, SqlStorageValue, State, WebSocket,
+    WebSocketIncomingMessage, WebSocketPair, durable_object,
 };
 
-use crate::object;
+use crate::{now_ms, object};
 
 /// The dependency that errors name.
 pub(crate) const DEPENDENCY: Dependency = Dependency::Hub;
@@ -138,10 +138,6 @@ impl UserHub {
         }
         Ok(())
     }
-}
-
-fn now_ms() -> u64 {
-    Date::now().as_millis()
 }
 
 /// The object's SQLite database.

@@ -5,9 +5,24 @@ use std::{
     future::{Future, poll_fn},
     rc::Rc,
     task::Poll,
+    time::Duration,
 };
 
 use futures_util::task::AtomicWaker;
+use http::{HeaderMap, header};
+
+use super::web::single;
+
+/// The least rate, in bytes per second, at which a body of known length must arrive on average.
+const LEAST_RATE: u64 = 4096;
+
+/// How long the whole body of an answer may take, if its headers tell its length: the time that it may be silent, and the
+/// time for its bytes at the least rate. For runtimes that cannot tell a silent body from a slow one at no cost.
+#[must_use]
+pub fn longest_transfer(headers: &HeaderMap, idle: Duration) -> Option<Duration> {
+    let length: u64 = single(headers, &header::CONTENT_LENGTH)?.parse().ok()?;
+    Some(idle.saturating_add(Duration::from_secs(length / LEAST_RATE)))
+}
 
 /// A body that can be read once.
 pub trait ReadBody: Sized {

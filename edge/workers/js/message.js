@@ -1,0 +1,222 @@
+// What crosses between JavaScript and Wasm for each message. One call brings all of a message's head: a call for each
+// header would cost more than everything else that the edge does for most requests.
+//
+// A head is text, a line each for a name and its value. Its first line counts the lines, so a line break in a value, which
+// no header can have, does not shift the lines after it unnoticed.
+
+/** @param {string[]} lines @param {Headers} headers */
+function withHeaders(lines, headers) {
+  for (const [name, value] of headers) lines.push(name, value);
+  return `${lines.length}\n${lines.join('\n')}`;
+}
+
+/** A request's method, URL and headers. @param {Request} request */
+export const requestHead = (request) => withHeaders([request.method, request.url], request.headers);
+
+/** An answer's status and headers. @param {Response} response */
+export const responseHead = (response) => withHeaders([String(response.status)], response.headers);
+
+/**
+ * The headers of a head without a first line, for `fetch` and `Response`, which take an object faster than a list.
+ * @param {string} head
+ */
+function headersOf(head) {
+  if (!head) return {};
+  const lines = head.split('\n');
+  /** @type {Record<string, string>} */
+  const headers = {};
+  for (let n = 0; n < lines.length; n += 2) {
+    const name = /** @type {string} */ (lines[n]);
+    if (name in headers) return repeated(lines);
+    headers[name] = /** @type {string} */ (lines[n + 1]);
+  }
+  return headers;
+}
+
+/** The same if a name is there twice, as `Set-Cookie` may be. @param {string[]} lines */
+function repeated(lines) {
+  const headers = new Headers();
+  append(headers, lines);
+  return headers;
+}
+
+/** @param {Headers} headers @param {string[]} lines */
+function append(headers, lines) {
+  for (let n = 0; n < lines.length; n += 2)
+    headers.append(/** @type {string} */ (lines[n]), /** @type {string} */ (lines[n + 1]));
+}
+
+/** Headers that many answers share, to be copied by the runtime. @param {string} head */
+export const sharedHeaders = (head) => new Headers(headersOf(head));
+
+/**
+ * Answers a request.
+ * @param {number} status
+ * @param {Headers | undefined} shared
+ * @param {string} head the other headers
+ * @param {string | Uint8Array | ReadableStream | undefined} body bytes are copied: they are a view of the Wasm's memory
+ * @param {boolean} isCoded the body is in the content coding that its headers name, and is not compressed again
+ */
+export function respond(status, shared, head, body, isCoded) {
+  const init = { status, headers: shared ?? headersOf(head), ...(isCoded && { encodeBody: 'manual' }) };
+  const response = new Response(body instanceof Uint8Array ? body.slice() : (body ?? null), init);
+  if (shared && head) append(response.headers, head.split('\n'));
+  return response;
+}
+
+/**
+ * Sends a request. Redirects are not followed. No shared cache is used, because an answer to one user's token must not
+ * reach another user.
+ * @param {string} url @param {string} method @param {string} head the headers
+ * @param {Uint8Array | ReadableStream | undefined} body @param {AbortSignal} signal
+ * @param {boolean} keepsCoding a compressed answer stays compressed, instead of being decoded
+ */
+export function send(url, method, head, body, signal, keepsCoding) {
+  const init = { method, headers: headersOf(head), redirect: 'manual', cache: 'no-store' };
+  const request = new Request(url, { ...init, body: body instanceof Uint8Array ? body.slice() : body });
+  return fetch(request, { signal, ...(keepsCoding && { encodeResponseBody: 'manual' }) });
+}
+
+/** How many bytes of a body are read at once. */
+const CHUNK_BYTES = 65_536;
+
+/**
+ * The body of an answer to a call, which is aborted if nothing of it arrives for `idleMs`, or if all of it takes longer
+ * than `longestMs`. Within `longestMs` the runtime moves the bytes itself, several times faster than any loop here could.
+ * Without it, only a loop can tell a silent body from a slow one.
+ * @param {ReadableStream} body @param {AbortController} call @param {number} idleMs @param {number | undefined} longestMs
+ */
+export function watched(body, call, idleMs, longestMs) {
+  const { readable, writable } = new IdentityTransformStream();
+  const moving = longestMs === undefined ? pump(body, writable, call, idleMs) : pipe(body, writable, call, longestMs);
+  // The client has seen the failure: the stream that it reads has broken off.
+  moving.catch(() => {});
+  return readable;
+}
+
+/** @param {ReadableStream} body @param {WritableStream} writable @param {AbortController} call @param {number} longestMs */
+async function pipe(body, writable, call, longestMs) {
+  const timer = setTimeout(() => call.abort(), longestMs);
+  try {
+    await body.pipeTo(writable);
+  } finally {
+    clearTimeout(timer);
+    call.abort();
+  }
+}
+
+/** @param {ReadableStream} body @param {WritableStream} writable @param {AbortController} call @param {number} idleMs */
+async function pump(body, writable, call, idleMs) {
+  const reader = body.getReader({ mode: 'byob' });
+  const writer = writable.getWriter();
+  // One timer that looks again, and not one for each chunk.
+  let waitsSince = Date.now();
+  const look = () => {
+    const silentMs = waitsSince ? Date.now() - waitsSince : 0;
+    if (silentMs < idleMs) timer = setTimeout(look, idleMs - silentMs);
+    else call.abort();
+  };
+  let timer = setTimeout(look, idleMs);
+  try {
+    for (;;) {
+      waitsSince = Date.now();
+      const { value, done } = await reader.read(new Uint8Array(CHUNK_BYTES));
+      // While the client is slow, nobody waits for the upstream.
+      waitsSince = 0;
+      if (done) break;
+      await writer.write(value);
+    }
+    await writer.close();
+  } catch (error) {
+    await writer.abort(error);
+  } finally {
+    clearTimeout(timer);
+    call.abort();
+  }
+}
+
+/**
+ * All bytes of a body, or nothing if there are more than the limit. With `idleMs`, the call is aborted if no byte arrives
+ * for so long.
+ * @param {ReadableStream} body @param {number} limitBytes
+ * @param {AbortController} call aborted if the body is no longer wanted @param {number | undefined} idleMs
+ */
+export async function readBody(body, limitBytes, call, idleMs) {
+  const { signal } = call;
+  const reader = body.getReader();
+  signal.addEventListener('abort', () => reader.cancel().catch(() => {}));
+  const chunks = [];
+  let length = 0;
+  for (;;) {
+    const timer = idleMs === undefined ? undefined : setTimeout(() => call.abort(), idleMs);
+    const { value, done } = await reader.read().finally(() => clearTimeout(timer));
+    // A read that was cancelled looks like the end of the body.
+    signal.throwIfAborted();
+    if (done) break;
+    length += value.byteLength;
+    if (length > limitBytes) return undefined;
+    chunks.push(value);
+  }
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.byteLength;
+  }
+  return bytes;
+}
+
+/**
+ * A Durable Object, and the address of one of its operations. The host is never resolved.
+ * @param {Record<string, any>} env @param {string} binding @param {string} name @param {string} operation
+ * @param {object} init
+ * @returns {Promise<Response>}
+ */
+const askObject = (env, binding, name, operation, init) =>
+  env[binding].get(env[binding].idFromName(name)).fetch(`https://object/${operation}`, init);
+
+/**
+ * Calls an operation with text, for text.
+ * @param {Record<string, any>} env @param {string} binding @param {string} name @param {string} operation
+ * @param {string} body
+ */
+export async function callObject(env, binding, name, operation, body) {
+  const answer = await askObject(env, binding, name, operation, { method: 'POST', body });
+  if (answer.status !== 200) throw new Error(`answered ${answer.status}`);
+  return answer.text();
+}
+
+/**
+ * Calls an operation for a WebSocket.
+ * @param {Record<string, any>} env @param {string} binding @param {string} name @param {string} operation
+ * @param {string} head its headers
+ */
+export const openObject = async (env, binding, name, operation, head) =>
+  askObject(env, binding, name, operation, { headers: { ...headersOf(head), upgrade: 'websocket' } });
+
+/** What was bound at the last call. */
+let last = { names: /** @type {string[]} */ ([]), values: /** @type {unknown[]} */ ([]) };
+
+/**
+ * What is bound to this Worker: the same object as at the last call if no variable, no secret and no binding's name has
+ * changed since. `===` finds an unchanged string by its address. No document says that a change brings a new `env`.
+ * @param {Record<string, unknown>} env
+ */
+export function bindings(env) {
+  const names = Object.keys(env);
+  if (!isLast(env, names)) last = { names, values: names.map((name) => valueOf(env[name])) };
+  return last;
+}
+
+/** @param {Record<string, unknown>} env @param {string[]} names */
+function isLast(env, names) {
+  if (names.length !== last.names.length) return false;
+  for (let n = 0; n < names.length; n++) {
+    const name = /** @type {string} */ (names[n]);
+    if (name !== last.names[n] || valueOf(env[name]) !== last.values[n]) return false;
+  }
+  return true;
+}
+
+/** Every other value is a binding to a store, an object or a rate limiter. @param {unknown} value */
+const valueOf = (value) => (typeof value === 'object' || typeof value === 'function' ? typeof value : value);
