@@ -94,3 +94,16 @@ fn print_ages(received: &mpsc::Receiver<i64>) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_is_read_from_records_of_the_run_only() {
+        let value = br#"{"text":"x","run":"mine","at":17}"#;
+        assert_eq!(written_at(value, "mine"), Some(17));
+        assert_eq!(written_at(value, "other"), None);
+        assert_eq!(written_at(b"mine, without a time", "mine"), None);
+    }
+}

@@ -91,8 +91,7 @@ pub(crate) fn config(broker: &str) -> ClientConfig {
 }
 
 fn send(producer: &ThreadedProducer<Failures>, topic: &str, key: &str, template: &str) -> anyhow::Result<()> {
-    let value =
-        template.replace("\"@key@\"", &format!("\"{key}\"")).replace("\"@at@\"", &clock::nanoseconds().to_string());
+    let value = filled(template, key, clock::nanoseconds());
     let mut record = BaseRecord::to(topic).key(key).payload(&value);
     while let Err((error, rejected)) = producer.send(record) {
         if !matches!(error, KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)) {
@@ -102,4 +101,19 @@ fn send(producer: &ThreadedProducer<Failures>, topic: &str, key: &str, template:
         record = rejected;
     }
     Ok(())
+}
+
+fn filled(template: &str, key: &str, at: i64) -> String {
+    template.replace("\"@key@\"", &format!("\"{key}\"")).replace("\"@at@\"", &at.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn value_gets_key_and_time() {
+        let template = r#"{"channel":"@key@","data":{"run":"a","at":"@at@"}}"#;
+        assert_eq!(filled(template, "u1", 17), r#"{"channel":"u1","data":{"run":"a","at":17}}"#);
+    }
 }
