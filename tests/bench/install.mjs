@@ -14,11 +14,16 @@ import {
   OAUTH2_PROXY_PROGRAM,
   OAUTH2_PROXY_VERSION,
 } from './contestant/peer.mjs';
+import { KAFKA_CLIENT } from './measure/kafka-client.mjs';
+
+/** Of native programs. */
+const PROFILE = ['--profile', process.env.CAUSEWAY_PROFILE || 'dev'];
 
 /** @param {ReadonlySet<import('./row.mjs').Need>} needs @param {(text: string) => void} log */
 export function install(needs, log) {
   if (needs.has('edge')) run('scripts/build-stack', ['workers', 'spin']);
   if (needs.has('floor')) buildFloors();
+  if (needs.has('kafka-client')) run('cargo', ['build', '--quiet', '--locked', ...PROFILE, '-p', KAFKA_CLIENT]);
   if (needs.has('express')) installExpress(log);
   if (needs.has('oauth2-proxy'))
     installGo('github.com/oauth2-proxy/oauth2-proxy/v7', OAUTH2_PROXY_VERSION, OAUTH2_PROXY_PROGRAM, log);

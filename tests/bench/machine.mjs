@@ -19,17 +19,22 @@ export function machine() {
 /** @param {readonly import('./row.mjs').Need[]} needs @returns {string[]} */
 export function versions(needs) {
   const { dependencies } = JSON.parse(readFileSync(EXPRESS_MANIFEST, 'utf8'));
-  const wasmtime = /name = "wasmtime"\nversion = "(.*)"/.exec(readFileSync(join(ROOT, 'Cargo.lock'), 'utf8'))?.[1];
+  const lock = readFileSync(join(ROOT, 'Cargo.lock'), 'utf8');
+  const locked = (/** @type {string} */ name) => new RegExp(`name = "${name}"\\nversion = "(.*)"`).exec(lock)?.[1];
   return [
     `Causeway ${output('git', ['rev-parse', '--short', 'HEAD'])}`,
     output(npmProgram('workerd'), ['--version']),
-    spinIsInstalled() ? output('spin', ['--version']) : `tests/spin-host on wasmtime ${wasmtime}`,
+    spinIsInstalled() ? output('spin', ['--version']) : `tests/spin-host on wasmtime ${locked('wasmtime')}`,
     output('rustc', ['--version']).split(' (')[0] ?? '',
     `Node ${process.versions.node}`,
     output('redis-server', ['--version']).replace(/^Redis server v=(\S+).*/, 'Redis $1'),
     output('wrk', ['-v']).split(' [')[0] ?? '',
     ...(needs.includes('express')
       ? Object.entries(dependencies).map(([name, version]) => `${name} ${String(version)}`)
+      : []),
+    // The number of rdkafka-sys ends with that of librdkafka.
+    ...(needs.includes('kafka-client')
+      ? [`rskafka ${locked('rskafka')}`, `librdkafka ${locked('rdkafka-sys')?.split('+')[1]}`]
       : []),
     ...(needs.includes('oauth2-proxy') ? [`oauth2-proxy ${OAUTH2_PROXY_VERSION}`] : []),
     ...(needs.includes('centrifugo') ? [`Centrifugo ${CENTRIFUGO_VERSION}`] : []),

@@ -15,7 +15,7 @@ import size from './row/size.mjs';
 
 /**
  * What must be built or installed.
- * @typedef {'edge' | 'floor' | 'express' | 'oauth2-proxy' | 'centrifugo' | 'nginx'} Need
+ * @typedef {'edge' | 'floor' | 'express' | 'kafka-client' | 'oauth2-proxy' | 'centrifugo' | 'nginx'} Need
  */
 /**
  * @typedef {object} Row
@@ -23,8 +23,10 @@ import size from './row/size.mjs';
  * @property {string} about what is measured, in Markdown
  * @property {readonly Need[]} needs
  * @property {readonly import('./report/table.mjs').Figure[]} figures the first is charted and compared
- * @property {number} [rounds] of a figure that does not vary
+ * @property {number} [rounds] at most, for instance 1 for a figure that does not vary
+ * @property {number} [seconds] of a measurement, at most, so that a row of many cases ends in time
  * @property {number} [warmUpSeconds] 0 if each measurement starts from nothing
+ * @property {boolean} [byContestant] all cases of a contestant are measured one after the other
  * @property {boolean} [linuxOnly] reads /proc
  * @property {(scope: import('./scope.mjs').Scope) => Promise<import('./measure/round.mjs').Case[]>} prepare
  * starts all contestants

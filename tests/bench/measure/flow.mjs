@@ -20,24 +20,37 @@ export const percentileOf = (times, percent) =>
 
 /**
  * @param {(index: number) => Promise<unknown>} flow
- * @param {{ concurrency: number, seconds: number }} options
+ * @param {{ concurrency: number, seconds: number, mayFail?: boolean }} options `mayFail` counts flows that fail
  * @returns {Promise<import('./round.mjs').Sample>}
  */
-export async function flows(flow, { concurrency, seconds }) {
+export async function flows(flow, { concurrency, seconds, mayFail = false }) {
   const begin = performance.now();
   const end = begin + seconds * 1000;
   /** @type {number[]} */
   const times = [];
+  /** @type {string[]} */
+  const failures = [];
   let index = 0;
   await Promise.all(
     Array.from({ length: concurrency }, async () => {
       do {
         const started = performance.now();
-        await flow(index++);
-        times.push(performance.now() - started);
+        try {
+          await flow(index++);
+          times.push(performance.now() - started);
+        } catch (error) {
+          if (!mayFail) throw error;
+          failures.push(/** @type {Error} */ (error).message);
+        }
       } while (performance.now() < end);
     }),
   );
   const perSecond = times.length / ((performance.now() - begin) / 1000);
-  return { figures: { perSecond, ...latencies(times) }, raw: `${times.join('\n')}\n` };
+  const failedPercent = (100 * failures.length) / (times.length + failures.length);
+  const [first] = failures;
+  return {
+    figures: { perSecond, ...latencies(times), failedPercent },
+    raw: `${[...times, ...failures].join('\n')}\n`,
+    ...(first && { note: `${failures.length} failed; the first: ${first}.` }),
+  };
 }

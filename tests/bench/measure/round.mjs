@@ -2,7 +2,12 @@
 // what the machine does meanwhile meets all contestants alike, and shows as a spread of each.
 
 /** @typedef {'ours' | 'floor' | 'peer'} Role */
-/** @typedef {{ figures: Record<string, number>, raw: string }} Sample */
+/**
+ * @typedef {object} Sample
+ * @property {Record<string, number>} figures
+ * @property {string} raw output
+ * @property {string} [note] for readers: why figures are missing
+ */
 /**
  * @typedef {object} Contestant
  * @property {string} name
@@ -11,25 +16,36 @@
  * @property {string} [floor] the name of the contestant that it is compared with
  * @property {(seconds: number) => Promise<Sample>} run
  */
-/** @typedef {{ name: string, contestants: Contestant[] }} Case */
+/**
+ * @typedef {object} Case
+ * @property {string} name
+ * @property {Contestant[]} contestants
+ * @property {boolean} [isCold] another case warms its contestants up
+ */
 /** @typedef {{ case: string, contestant: Contestant, samples: Sample[] }} Result */
 
 /**
  * @param {readonly Case[]} cases
- * @param {{ rounds: number, seconds: number, warmUpSeconds: number, keep: (name: string, text: string) => void,
- * log: (text: string) => void }} options
+ * @param {{ rounds: number, seconds: number, warmUpSeconds: number, byContestant: boolean,
+ * keep: (name: string, text: string) => void, log: (text: string) => void }} options `byContestant` measures all cases
+ * of a contestant one after the other
  * @returns {Promise<Result[]>} in the order of the cases and contestants
  */
-export async function measure(cases, { rounds, seconds, warmUpSeconds, keep, log }) {
+export async function measure(cases, { rounds, seconds, warmUpSeconds, byContestant, keep, log }) {
   /** @type {Result[]} */
   const results = cases.flatMap((one) =>
     one.contestants.map((contestant) => ({ case: one.name, contestant, samples: [] })),
   );
   // Compilers and caches settle first.
-  if (warmUpSeconds) for (const { contestant } of results) await contestant.run(warmUpSeconds);
+  if (warmUpSeconds)
+    for (const { contestants } of cases.filter(({ isCold }) => !isCold))
+      for (const contestant of contestants) await contestant.run(warmUpSeconds);
+  const names = [...new Set(results.map(({ contestant }) => contestant.name))];
+  const place = (/** @type {Result} */ { contestant }) => names.indexOf(contestant.name);
+  const order = byContestant ? results.toSorted((a, b) => place(a) - place(b)) : results;
   for (let round = 0; round < rounds; round++) {
-    for (let turn = 0; turn < results.length; turn++) {
-      const result = /** @type {Result} */ (results[(turn + round) % results.length]);
+    for (let turn = 0; turn < order.length; turn++) {
+      const result = /** @type {Result} */ (order[(turn + round) % order.length]);
       const { contestant } = result;
       const sample = await contestant.run(seconds);
       result.samples.push(sample);
@@ -41,9 +57,9 @@ export async function measure(cases, { rounds, seconds, warmUpSeconds, keep, log
 }
 
 /** @param {Sample} sample */
-const brief = ({ figures }) =>
-  Object.entries(figures)
-    .map(([name, value]) => `${name} ${Number(value.toPrecision(4))}`)
+const brief = ({ figures, note }) =>
+  [...Object.entries(figures).map(([name, value]) => `${name} ${Number(value.toPrecision(4))}`), note]
+    .filter(Boolean)
     .join(', ');
 
 /** @param {string[]} parts */

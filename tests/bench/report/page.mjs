@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { chart } from './chart.mjs';
-import { disagreements, table } from './table.mjs';
+import { disagreements, remarks, table } from './table.mjs';
 
 const LINE_LENGTH = 120;
 
@@ -19,7 +19,7 @@ const LINE_LENGTH = 120;
 
 /** The section in Markdown. @param {Report} report */
 export function section({ name, row, results, conditions }) {
-  const notes = disagreements(row.figures, results);
+  const notes = [...remarks(results), ...disagreements(row.figures, results)];
   const commands = [...new Set(results.map(({ contestant }) => `\`${contestant.command}\``))];
   return [
     `## ${row.title}: \`./scripts/bench ${name}\``,

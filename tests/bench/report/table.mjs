@@ -33,6 +33,14 @@ export function table(figures, results) {
   return [head, rule, ...lines].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 }
 
+/** What the measurements themselves note, once each. @param {readonly Result[]} results */
+export function remarks(results) {
+  return results.flatMap(({ case: name, contestant, samples }) => {
+    const notes = new Set(samples.flatMap(({ note }) => note ?? []));
+    return [...notes].map((note) => `${[name, contestant.name].filter(Boolean).join(', ')}: ${note}`);
+  });
+}
+
 /**
  * A sentence for each contestant whose rounds disagree.
  * @param {readonly Figure[]} figures @param {readonly Result[]} results

@@ -27,6 +27,8 @@ export default {
     'The API is a small Node.js program on the same machine.',
   needs: ['edge', 'oauth2-proxy', 'nginx'],
   figures: [...FIGURES, { key: 'mibPerSecond', label: 'throughput', unit: 'MiB/s', digits: 1 }],
+  seconds: 6,
+  warmUpSeconds: 2,
   async prepare(scope) {
     const { state } = scope;
     const upstream = await startUpstream(scope);

@@ -21,7 +21,7 @@ export default {
     `A user's client closes its stream, misses ${RECORDS} records of about 250 bytes, and opens the stream again with ` +
     'the last id. Measured is the time from its request to the first and to the last of what it missed. What the ' +
     "user's buffer no longer holds is missing, and the stream says so by `event: reset`.",
-  needs: ['edge'],
+  needs: ['edge', 'kafka-client'],
   figures: [
     { key: 'lastMs', label: 'last record', unit: 'ms', digits: 0 },
     { key: 'firstMs', label: 'first record', unit: 'ms', digits: 0 },

@@ -8,9 +8,9 @@ import {
   startOauth2Proxy,
   startRedis,
 } from '../contestant/peer.mjs';
+import { signInFlow } from '../contestant/sign-in-flow.mjs';
+import { loginsOf, profiles } from '../contestant/user.mjs';
 import { flows } from '../measure/flow.mjs';
-import { Browser } from '../../support/browser.mjs';
-import { authorizeFrom } from '../../support/sign-in.mjs';
 
 const CONCURRENCY = 4;
 /** The more users, the fewer sessions each has. */
@@ -30,10 +30,9 @@ export default {
     { key: 'p99Ms', label: 'p99', unit: 'ms', digits: 0 },
   ],
   async prepare(scope) {
-    const logins = Array.from({ length: USERS }, (_, index) => `user-${index}`);
-    const users = logins.map((login) => ({ login, name: login, email: `${login}@causeway.example` }));
+    const logins = loginsOf(USERS);
     const port = await scope.port();
-    const edges = await startEdges(scope, { users, otherClients: [oauth2ProxyRedirect(port)] });
+    const edges = await startEdges(scope, { users: profiles(logins), otherClients: [oauth2ProxyRedirect(port)] });
     const loginOf = (/** @type {number} */ index) => logins[index % USERS] ?? '';
     /** @param {string} name @param {'ours' | 'peer'} role @param {(login: string) => Promise<unknown>} signIn */
     const contestant = (name, role, signIn) => ({
@@ -43,14 +42,7 @@ export default {
       run: (/** @type {number} */ seconds) =>
         flows((index) => signIn(loginOf(index)), { concurrency: CONCURRENCY, seconds }),
     });
-    const ours = edges.map(({ name, stack }) =>
-      contestant(name, 'ours', async (login) => {
-        const browser = new Browser({ origin: stack.edgeOrigin });
-        const { callback } = await authorizeFrom(browser, '/auth/entra/login?return_to=%2F', login);
-        const { status, text } = await browser.visit(callback);
-        if (status !== 303) throw new Error(`${name} answers ${status} to the callback: ${text.slice(0, 300)}`);
-      }),
-    );
+    const ours = edges.map(({ name, stack }) => contestant(name, 'ours', signInFlow(name, stack)));
     const [{ stack } = { stack: undefined }] = edges;
     if (!stack) throw new Error('there is no edge');
     const redis = await startRedis(scope);
