@@ -9,96 +9,140 @@ use causeway_core::http::{
     web::{self, Outgoing},
 };
 use futures_util::{Stream, StreamExt as _, future::LocalBoxFuture};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, uri::PathAndQuery};
 use http_body::Frame;
-use http_body_util::{BodyExt as _, BodyStream, LengthLimitError, Limited, StreamBody};
-use spin_sdk::{
-    http::{FullBody, IntoResponse as _, Request},
-    wasip3::{
-        http::types,
-        http_compat::{BodyResult, BodyWriter, IncomingRequestBody, http_from_wasi_response},
-        wit_bindgen::{FutureReader, StreamReader},
-        wit_future,
-    },
+use http_body_util::{BodyExt as _, BodyStream, Full, LengthLimitError, Limited, StreamBody};
+use spin_sdk::wasip3::{
+    http::types,
+    http_compat::{BodyResult, BodyWriter, IncomingBody, IncomingMessage, IncomingRequestBody},
+    spawn,
+    wit_bindgen::{FutureReader, StreamReader},
+    wit_future, wit_stream,
 };
 use url::Position;
+use zeroize::Zeroizing;
 
-/// A body of the runtime. An upstream's stays in the host: no byte of it passes through the guest.
+/// A body of the runtime, in the message that it came with. An upstream's stays in the host: no byte of it passes through
+/// the guest. Most requests have no body, so nothing is asked about it until it is used.
 pub(crate) enum NativeBody {
     /// A client's, which the host can move by itself.
-    Request(IncomingRequestBody),
+    Request(types::Request),
     /// A client's whose bytes are counted, so it has to pass through the guest.
-    Limited(IncomingRequestBody, ByteLimit),
+    Limited(types::Request, ByteLimit),
     /// An upstream's.
     Upstream(types::Response),
 }
 
 impl ReadBody for NativeBody {
     async fn read(self, limit_bytes: usize) -> Result<Vec<u8>, BodyError> {
-        let broken = |detail: &dyn std::fmt::Debug| BodyError::Broken(format!("{detail:?}"));
-        let collected = match self {
-            Self::Request(body) | Self::Limited(body, _) => Limited::new(body, limit_bytes).collect().await,
-            Self::Upstream(response) => {
-                let response = http_from_wasi_response(response).map_err(|e| broken(&e))?;
-                Limited::new(response.into_body(), limit_bytes).collect().await
-            }
-        };
-        match collected {
-            Ok(collected) => Ok(collected.to_bytes().to_vec()),
-            Err(error) if error.is::<LengthLimitError>() => Err(BodyError::TooLarge),
-            Err(error) => Err(broken(&error)),
+        match self {
+            Self::Request(request) | Self::Limited(request, _) => read(request, limit_bytes).await,
+            Self::Upstream(response) => read(response, limit_bytes).await,
         }
     }
 
     fn limited(self, limit: ByteLimit) -> Result<Self, Self> {
         Ok(match self {
-            Self::Request(body) | Self::Limited(body, _) => Self::Limited(body, limit),
+            Self::Request(request) | Self::Limited(request, _) => Self::Limited(request, limit),
             // An upstream's body is not counted: it never enters the guest.
             Self::Upstream(response) => Self::Upstream(response),
         })
     }
 }
 
-const CLIENT_ADDRESS: HeaderName = HeaderName::from_static("spin-client-addr");
-
-/// The runtime's request as core's.
-pub(crate) fn request(request: Request) -> web::Request<NativeBody> {
-    let (parts, body) = request.into_parts();
-    // Spin appends its value to the client's: only the last one is trustworthy.
-    let client_address = client_address(&parts.headers, &CLIENT_ADDRESS);
-    web::Request {
-        method: parts.method,
-        path: parts.uri.path().to_owned(),
-        query: parts.uri.query().map(str::to_owned),
-        headers: parts.headers,
-        client_address,
-        body: NativeBody::Request(body),
+async fn read(message: impl IncomingMessage, limit_bytes: usize) -> Result<Vec<u8>, BodyError> {
+    let broken = |detail: &dyn std::fmt::Debug| BodyError::Broken(format!("{detail:?}"));
+    let body = IncomingBody::new(message).map_err(|error| broken(&error))?;
+    match Limited::new(body, limit_bytes).collect().await {
+        Ok(collected) => Ok(collected.to_bytes().to_vec()),
+        Err(error) if error.is::<LengthLimitError>() => Err(BodyError::TooLarge),
+        Err(error) => Err(broken(&error)),
     }
 }
 
-/// Core's response as the runtime's, or the runtime's error if it rejects the response.
+const CLIENT_ADDRESS: HeaderName = HeaderName::from_static("spin-client-addr");
+
+/// The runtime's request as core's. The SDK's conversion asks the host for twice as much.
+///
+/// # Errors
+/// The request has no valid method, path or header. The host has parsed it, so that does not happen.
+pub(crate) fn request(request: types::Request) -> Result<web::Request<NativeBody>, types::ErrorCode> {
+    let method = Method::try_from(request.get_method()).map_err(|_| types::ErrorCode::HttpRequestMethodInvalid)?;
+    let target = request.get_path_with_query().map_or(Ok(PathAndQuery::from_static("/")), PathAndQuery::try_from);
+    let target = target.map_err(|_| types::ErrorCode::HttpRequestUriInvalid)?;
+    let headers = request_headers(request.get_headers().copy_all())
+        .map_err(|error| types::ErrorCode::InternalError(Some(error.to_string())))?;
+    Ok(web::Request {
+        method,
+        path: target.path().to_owned(),
+        query: target.query().map(str::to_owned),
+        // Spin appends its value to the client's: only the last one is trustworthy.
+        client_address: client_address(&headers, &CLIENT_ADDRESS),
+        headers,
+        body: NativeBody::Request(request),
+    })
+}
+
+/// All headers, or none of them: a request must not lose one on its way.
+fn request_headers(list: Vec<(String, Vec<u8>)>) -> Result<HeaderMap, http::Error> {
+    let mut headers = HeaderMap::with_capacity(list.len());
+    for (name, value) in list {
+        headers.try_append(HeaderName::try_from(name)?, HeaderValue::try_from(value)?)?;
+    }
+    Ok(headers)
+}
+
+/// Core's response as the runtime's, or the runtime's error if it rejects the response. It says its length: otherwise the
+/// host would send chunks, and wait for trailers before the last one.
 pub(crate) fn response(response: web::Response<NativeBody>) -> Result<types::Response, String> {
-    let body = match response.body {
-        web::Body::Native(NativeBody::Upstream(upstream)) => {
-            return pass_through(upstream, response.status, &response.headers);
-        }
-        web::Body::Bytes(bytes) => Bytes::from_owner(bytes),
+    let web::Response { status, mut headers, body } = response;
+    let bytes = match body {
+        web::Body::Native(NativeBody::Upstream(upstream)) => return pass_through(upstream, status, &headers),
+        web::Body::Bytes(bytes) if !bytes.is_empty() => bytes,
         // Core never answers with a request's body.
-        web::Body::Empty | web::Body::Native(NativeBody::Request(_) | NativeBody::Limited(..)) => Bytes::new(),
+        web::Body::Bytes(_) | web::Body::Empty | web::Body::Native(_) => {
+            // These two have no length (RFC 9110, §8.6).
+            if !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+                headers.insert(header::CONTENT_LENGTH, HeaderValue::from(0));
+            }
+            let (_result, trailers) = wit_future::new(|| Ok(None));
+            return head(status, &headers, None, trailers);
+        }
     };
-    let mut whole = http::Response::new(FullBody::new(body));
-    *whole.status_mut() = response.status;
-    *whole.headers_mut() = response.headers;
-    whole.into_response().map_err(|error| format!("{error:?}"))
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+    let (mut writer, contents) = wit_stream::new();
+    let (result, trailers) = wit_future::new(|| Err(types::ErrorCode::InternalError(Some("broke off".to_owned()))));
+    let response = head(status, &headers, Some(contents), trailers)?;
+    spawn(async move {
+        // The buffer comes back, and is wiped as `bytes` is. A client may disconnect before all is written.
+        let buffer = Zeroizing::new(writer.write_all(bytes.to_vec()).await);
+        drop(writer);
+        if buffer.is_empty() {
+            let _ = result.write(Ok(None)).await;
+        }
+    });
+    Ok(response)
 }
 
 /// Answers with an upstream's body. The host recognizes its own stream and moves the bytes itself; the guest's task ends.
 fn pass_through(upstream: types::Response, status: StatusCode, headers: &HeaderMap) -> Result<types::Response, String> {
-    let fields = fields(headers).map_err(|error| format!("{error:?}"))?;
     let (_result, result) = wit_future::new(|| Ok(()));
     let (body, trailers) = types::Response::consume_body(upstream, result);
-    let (response, _sent) = types::Response::new(fields, Some(body), trailers);
-    response.set_status_code(status.as_u16()).map_err(|()| format!("no status: {status}"))?;
+    head(status, headers, Some(body), trailers)
+}
+
+fn head(
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: Option<StreamReader<u8>>,
+    trailers: FutureReader<BodyResult>,
+) -> Result<types::Response, String> {
+    let fields = fields(headers).map_err(|error| format!("{error:?}"))?;
+    let (response, _sent) = types::Response::new(fields, body, trailers);
+    // It is 200 already.
+    if status != StatusCode::OK {
+        response.set_status_code(status.as_u16()).map_err(|()| format!("no status: {status}"))?;
+    }
     Ok(response)
 }
 
@@ -119,11 +163,11 @@ pub(crate) fn outgoing(
         web::Body::Empty => Ok((host_written(&request, None)?, None)),
         web::Body::Bytes(bytes) => {
             request.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
-            guest_written(&request, FullBody::new(Bytes::from_owner(bytes)))
+            guest_written(&request, Full::new(Bytes::from_owner(bytes)))
         }
-        web::Body::Native(NativeBody::Request(mut body)) => Ok((host_written(&request, body.take_unstarted())?, None)),
-        web::Body::Native(NativeBody::Limited(body, limit)) => {
-            guest_written(&request, StreamBody::new(counted(body, limit)))
+        web::Body::Native(NativeBody::Request(client)) => Ok((host_written(&request, Some(client))?, None)),
+        web::Body::Native(NativeBody::Limited(client, limit)) => {
+            guest_written(&request, StreamBody::new(counted(IncomingBody::new(client)?, limit)))
         }
         web::Body::Native(NativeBody::Upstream(_)) => {
             Err(types::ErrorCode::InternalError(Some("an answer's body cannot be sent".to_owned())))

@@ -22,11 +22,7 @@ use causeway_core::{
     },
 };
 use http::StatusCode;
-use spin_sdk::{
-    http::Request,
-    http_service,
-    wasip3::{http::types, spawn},
-};
+use spin_sdk::wasip3::{exports::http::handler::Guest, http::types, spawn};
 
 use crate::variable::Variables;
 
@@ -34,21 +30,28 @@ thread_local! {
     static EDGE: CurrentEdge<Variables> = const { CurrentEdge::new() };
 }
 
-/// Answers a request. Returns the raw response: an error or a panic would become an empty 500, and would also end the
-/// streams of other requests at this instance.
-#[http_service]
-async fn handle(request: Request) -> types::Response {
-    let deployed = deployed().await;
-    let platform = platform::Spin::new(&deployed.values);
-    let (answer, deferred) = deployed.edge.answer(&platform, convert::request(request)).await;
-    if let Some(deferred) = deferred {
-        // The instance stays until this has finished.
-        let deployed = Rc::clone(&deployed);
-        spawn(async move { deployed.edge.run_deferred(&platform::Spin::new(&deployed.values), deferred).await });
+/// The component. It exports the handler itself: the SDK's macro would convert requests and responses first.
+struct Component;
+
+spin_sdk::wasip3::http::service::export!(Component);
+
+impl Guest for Component {
+    /// Answers a request. An error or a panic would become an empty 500, and a panic would also end the streams of other
+    /// requests at this instance.
+    async fn handle(request: types::Request) -> Result<types::Response, types::ErrorCode> {
+        let request = convert::request(request)?;
+        let deployed = deployed().await;
+        let platform = platform::Spin::new(Rc::clone(&deployed));
+        let (answer, deferred) = deployed.edge.answer(&platform, request).await;
+        let response = convert::response(answer)
+            .or_else(|refusal| convert::response(unanswerable(&platform, refusal)))
+            .unwrap_or_else(|_| convert::empty(StatusCode::INTERNAL_SERVER_ERROR));
+        if let Some(deferred) = deferred {
+            // The instance stays until this has finished.
+            spawn(async move { deployed.edge.run_deferred(&platform, deferred).await });
+        }
+        Ok(response)
     }
-    convert::response(answer)
-        .or_else(|refusal| convert::response(unanswerable(&platform, refusal)))
-        .unwrap_or_else(|_| convert::empty(StatusCode::INTERNAL_SERVER_ERROR))
 }
 
 /// The edge of the variables in force. Concurrent requests may each read them. Unless these change meanwhile they are equal,

@@ -3,11 +3,12 @@
 use std::{
     future::pending,
     pin::pin,
+    rc::Rc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use causeway_core::{
-    config::Source as _,
+    edge::current::Deployed,
     http::web::{Incoming, Outgoing},
     runtime::{
         clock::Clock,
@@ -55,18 +56,18 @@ const COMPARE_AND_SET: &str = "if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] 
 const COUNT: &str =
     "local n = redis.call('INCR', KEYS[1]) if n == 1 then redis.call('EXPIRE', KEYS[1], ARGV[1]) end return n";
 
-/// A component's imports.
+/// A component's imports, and the variables that say where Redis is.
 pub(crate) struct Spin {
-    redis_url: String,
+    deployed: Rc<Deployed<Variables>>,
 }
 
 impl Spin {
-    pub(crate) fn new(variables: &Variables) -> Self {
-        Self { redis_url: variables.get("REDIS_URL").unwrap_or_default() }
+    pub(crate) fn new(deployed: Rc<Deployed<Variables>>) -> Self {
+        Self { deployed }
     }
 
     async fn redis(&self, command: &str, parameters: Vec<RedisParameter>) -> Result<Vec<RedisResult>, Unavailable> {
-        redis::execute(self.redis_url.trim(), command, parameters).await
+        redis::execute(self.deployed.values.redis_url(), command, parameters).await
     }
 }
 

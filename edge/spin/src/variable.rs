@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use causeway_core::config::{KEYS, Source};
+use futures_util::future::join_all;
 use spin_sdk::variables::{self, Error};
 use zeroize::Zeroizing;
 
@@ -14,19 +15,25 @@ pub(crate) struct Variables {
 }
 
 impl Variables {
-    /// Reads every key that core knows.
+    /// Reads every key that core knows. They are read at the same time, because each may come from a remote store.
     pub(crate) async fn read() -> Self {
         let (mut values, mut unreadable) = (BTreeMap::new(), Vec::new());
-        for key in KEYS {
-            match variables::get(key.to_ascii_lowercase()).await {
+        let read = KEYS.map(async |key| (key, variables::get(key.to_ascii_lowercase()).await.map(Zeroizing::new)));
+        for (key, read) in join_all(read).await {
+            match read {
                 Ok(value) => {
-                    values.insert(key, Zeroizing::new(value));
+                    values.insert(key, value);
                 }
                 Err(Error::Undefined(_)) => {}
                 Err(_) => unreadable.push(key),
             }
         }
         Self { values, unreadable }
+    }
+
+    /// The address of Redis.
+    pub(crate) fn redis_url(&self) -> &str {
+        self.values.get("REDIS_URL").map_or("", |url| url.trim())
     }
 }
 

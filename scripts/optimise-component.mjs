@@ -1,0 +1,92 @@
+// Usage: node scripts/optimise-component.mjs BUILT NAMED DEPLOYED
+//
+// Optimises the component BUILT. NAMED has its functions' names, which are a fifth of it when compressed; DEPLOYED has
+// none, and the same functions under the same numbers, so that NAMED explains the backtraces of its traps.
+//
+// wasm-opt writes numbers in fewer bytes and keeps one of several equal functions. Its other passes are left out: they
+// make the module smaller, but not when it is compressed, and the runtime's compiler optimises it anyway.
+
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const CUSTOM = 0;
+const CORE_MODULE = 1;
+/** Magic number and version, of modules and components. */
+const PREAMBLE_BYTES = 8;
+/** Rust's, which are those of WebAssembly 2.0. Given more, wasm-opt writes what the runtime does not read. */
+const FEATURES = [
+  '--enable-bulk-memory',
+  '--enable-bulk-memory-opt',
+  '--enable-call-indirect-overlong',
+  '--enable-multivalue',
+  '--enable-mutable-globals',
+  '--enable-nontrapping-float-to-int',
+  '--enable-reference-types',
+  '--enable-sign-ext',
+];
+const PASSES = ['--duplicate-function-elimination', '--remove-unused-module-elements', '--merge-similar-functions'];
+
+const [built, named, deployed] = process.argv.slice(2);
+if (!built || !named || !deployed) throw new Error('three files are needed: see the head of this script');
+
+const optimised = withModules(readFileSync(built), optimise);
+writeFileSync(named, optimised);
+writeFileSync(deployed, withModules(withoutCustom(optimised), withoutCustom));
+
+/** A component with other modules. @param {Buffer} component @param {(module: Buffer) => Buffer} change */
+function withModules(component, change) {
+  return withSections(component, ({ id, bytes }) => (id === CORE_MODULE ? change(bytes) : bytes));
+}
+
+/** A module or component without its custom sections: names, and what wrote it. @param {Buffer} binary */
+function withoutCustom(binary) {
+  return withSections(binary, ({ id, bytes }) => (id === CUSTOM ? undefined : bytes));
+}
+
+/**
+ * @param {Buffer} binary module or component
+ * @param {(section: { id: number, bytes: Buffer }) => Buffer | undefined} change undefined leaves the section out
+ */
+function withSections(binary, change) {
+  const parts = [binary.subarray(0, PREAMBLE_BYTES)];
+  for (let at = PREAMBLE_BYTES; at < binary.length;) {
+    const id = binary.readUInt8(at);
+    const { value: length, next } = numberAt(binary, at + 1);
+    at = next + length;
+    const bytes = change({ id, bytes: binary.subarray(next, at) });
+    if (bytes) parts.push(Buffer.from([id, ...leb128(bytes.length)]), bytes);
+  }
+  return Buffer.concat(parts);
+}
+
+/** @param {Buffer} module @returns {Buffer} */
+function optimise(module) {
+  const folder = mkdtempSync(join(tmpdir(), 'component-'));
+  try {
+    const read = join(folder, 'read.wasm');
+    const written = join(folder, 'written.wasm');
+    writeFileSync(read, module);
+    const wasmOpt = process.env.WASM_OPT_BIN ?? join(import.meta.dirname, '../node_modules/.bin/wasm-opt');
+    execFileSync(wasmOpt, ['--debuginfo', ...FEATURES, ...PASSES, read, '-o', written]);
+    return readFileSync(written);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** A number in LEB128, and the offset behind it. @param {Buffer} bytes @param {number} at */
+function numberAt(bytes, at) {
+  let value = 0;
+  for (let factor = 1; ; factor *= 128) {
+    const byte = bytes.readUInt8(at++);
+    value += (byte & 127) * factor;
+    if (byte < 128) return { value, next: at };
+  }
+}
+
+/** @param {number} value @returns {number[]} */
+function leb128(value) {
+  return value < 128 ? [value] : [(value % 128) | 128, ...leb128(Math.floor(value / 128))];
+}
