@@ -1,6 +1,6 @@
-// Usage: node scripts/optimise-component.mjs BUILT NAMED DEPLOYED
+// Usage: node scripts/optimise-wasm.mjs BUILT NAMED DEPLOYED
 //
-// Optimises the component BUILT. NAMED has its functions' names, which are a fifth of it when compressed; DEPLOYED has
+// Optimises BUILT, a module or a component. NAMED has its functions' names, which are a fifth of it when compressed; DEPLOYED has
 // none, and the same functions under the same numbers, so that NAMED explains the backtraces of its traps.
 //
 // wasm-opt writes numbers in fewer bytes and keeps one of several equal functions. Its other passes are left out: they
@@ -13,8 +13,10 @@ import { join } from 'node:path';
 
 const CUSTOM = 0;
 const CORE_MODULE = 1;
-/** Magic number and version, of modules and components. */
+/** Magic number, version and layer. */
 const PREAMBLE_BYTES = 8;
+/** Where the preamble says whether this is a module (0) or a component (1). */
+const LAYER_AT = 6;
 /** Rust's, which are those of WebAssembly 2.0. Given more, wasm-opt writes what the runtime does not read. */
 const FEATURES = [
   '--enable-bulk-memory',
@@ -26,14 +28,19 @@ const FEATURES = [
   '--enable-reference-types',
   '--enable-sign-ext',
 ];
+/** What wasm-bindgen adds to a module that JavaScript calls. */
+const CATCHING = ['--enable-exception-handling'];
 const PASSES = ['--duplicate-function-elimination', '--remove-unused-module-elements', '--merge-similar-functions'];
 
 const [built, named, deployed] = process.argv.slice(2);
 if (!built || !named || !deployed) throw new Error('three files are needed: see the head of this script');
 
-const optimised = withModules(readFileSync(built), optimise);
+const binary = readFileSync(built);
+const isComponent = binary.readUInt8(LAYER_AT) === 1;
+const optimised = isComponent ? withModules(binary, (module) => optimise(module, [])) : optimise(binary, CATCHING);
 writeFileSync(named, optimised);
-writeFileSync(deployed, withModules(withoutCustom(optimised), withoutCustom));
+const unnamed = withoutCustom(optimised);
+writeFileSync(deployed, isComponent ? withModules(unnamed, withoutCustom) : unnamed);
 
 /** A component with other modules. @param {Buffer} component @param {(module: Buffer) => Buffer} change */
 function withModules(component, change) {
@@ -61,15 +68,15 @@ function withSections(binary, change) {
   return Buffer.concat(parts);
 }
 
-/** @param {Buffer} module @returns {Buffer} */
-function optimise(module) {
+/** @param {Buffer} module @param {readonly string[]} features besides Rust's @returns {Buffer} */
+function optimise(module, features) {
   const folder = mkdtempSync(join(tmpdir(), 'component-'));
   try {
     const read = join(folder, 'read.wasm');
     const written = join(folder, 'written.wasm');
     writeFileSync(read, module);
     const wasmOpt = process.env.WASM_OPT_BIN ?? join(import.meta.dirname, '../node_modules/.bin/wasm-opt');
-    execFileSync(wasmOpt, ['--debuginfo', ...FEATURES, ...PASSES, read, '-o', written]);
+    execFileSync(wasmOpt, ['--debuginfo', ...FEATURES, ...features, ...PASSES, read, '-o', written]);
     return readFileSync(written);
   } finally {
     rmSync(folder, { recursive: true });
