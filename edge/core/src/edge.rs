@@ -25,8 +25,9 @@ use crate::{
     oauth::{cache::DiscoveryCache, installation_cache::InstallationCache},
     route::{self, Auth, Csrf, Row},
     runtime::{
-        clock::Clock, dependency::Dependency, event_name::EventName, platform::Platform, random::Random,
-        readiness::Readiness, reason::Reason, telemetry::Event, traced::Traced, unavailable::Unavailable,
+        clock::Clock, copy::CopyQueue, dependency::Dependency, event_name::EventName, platform::Platform,
+        random::Random, readiness::Readiness, reason::Reason, telemetry::Event, traced::Traced,
+        unavailable::Unavailable,
     },
     session::{cache::SessionCache, store::Session},
     sign_in::refresh::Refresher,
@@ -44,10 +45,13 @@ pub struct Edge {
     replaces_another: Cell<bool>,
 }
 
-/// Work to do after an answer: refreshing the token of the account that a stream's session began with.
+/// Work to do after an answer.
 #[derive(Debug)]
-pub struct DeferredRefresh {
-    session: Session,
+pub struct Deferred {
+    /// What to change in the key-value store.
+    copies: CopyQueue,
+    /// The session whose own account's token is to be refreshed.
+    refresh: Option<Session>,
     request_id: String,
     trace: Traceparent,
     route: &'static str,
@@ -70,7 +74,7 @@ impl Edge {
         Self { deployment, replaces_another: Cell::new(false) }
     }
 
-    /// Answers a request, and runs its deferred refresh before returning.
+    /// Answers a request, and does its deferred work before returning.
     pub async fn handle<P: Platform>(&self, platform: &P, request: Request<P::Body>) -> Response<P::Body> {
         let (response, deferred) = self.answer(platform, request).await;
         if let Some(deferred) = deferred {
@@ -79,24 +83,26 @@ impl Edge {
         response
     }
 
-    /// Runs a deferred refresh. The log has its outcome.
-    pub async fn run_deferred<P: Platform>(&self, platform: &P, deferred: DeferredRefresh) {
-        let DeferredRefresh { session, request_id, trace, route } = deferred;
-        let platform = &Traced { platform, request_id: &request_id, trace: &trace, route };
-        if let Ok((config, memory)) = &self.deployment {
+    /// Does deferred work. The log has its outcome.
+    pub async fn run_deferred<P: Platform>(&self, platform: &P, deferred: Deferred) {
+        let Deferred { copies, refresh, request_id, trace, route } = deferred;
+        let platform = &Traced { platform, request_id: &request_id, trace: &trace, route, copies: &copies };
+        if let (Some(session), Ok((config, memory))) = (refresh, &self.deployment) {
             let provider = session.record.provider.clone();
             // If the provider has ended the account's grant, this ends the session.
             drop(Refresher { platform, config, memory }.account(&session, &provider, None, false).await);
         }
+        // With what the refresh has added.
+        copies.make_all(platform).await;
     }
 
-    /// Answers a request. Never fails: a failure is an answer, too. The caller must have a deferred refresh run to its end
-    /// by [`Edge::run_deferred`], and need not hold the answer back for it.
+    /// Answers a request. Never fails: a failure is an answer, too. The caller must have deferred work done to its end by
+    /// [`Edge::run_deferred`], and need not hold the answer back for it.
     pub async fn answer<P: Platform>(
         &self,
         platform: &P,
         request: Request<P::Body>,
-    ) -> (Response<P::Body>, Option<DeferredRefresh>) {
+    ) -> (Response<P::Body>, Option<Deferred>) {
         let (request_id, trace, identified) = match identify(platform, &request.headers) {
             Ok((request_id, trace)) => (request_id, trace, Ok(())),
             Err(error) => (UNIDENTIFIED.to_owned(), unidentified_trace(), Err(Error::from(error))),
@@ -104,7 +110,8 @@ impl Edge {
         let matched = route::find(&request.method, &request.path, P::HUB_AT_EDGE);
         let row = matched.as_ref().ok().map(|(row, _)| *row);
         let route = row.map_or("-", |row| row.pattern);
-        let platform = &Traced { platform, request_id: &request_id, trace: &trace, route };
+        let copies = CopyQueue::default();
+        let platform = &Traced { platform, request_id: &request_id, trace: &trace, route, copies: &copies };
         if self.replaces_another.take() {
             Event::info(EventName::ConfigChanged).write(platform);
         }
@@ -133,8 +140,9 @@ impl Edge {
             failure(config, row, &headers, &request_id, &error)
         });
         guard::finish(config, row, &headers, &request_id, &mut response);
-        let deferred = deferred_refresh.take().map(|session| DeferredRefresh { session, request_id, trace, route });
-        (response, deferred)
+        let refresh = deferred_refresh.take();
+        let has_work = refresh.is_some() || !copies.is_empty();
+        (response, has_work.then(|| Deferred { copies, refresh, request_id, trace, route }))
     }
 
     /// Configuration and memory, if the configuration is valid.
@@ -210,7 +218,8 @@ fn failure<B>(config: &Config, row: Option<&Row>, headers: &HeaderMap, request_i
 pub fn unanswerable<P: Platform>(platform: &P, detail: impl ToString) -> Response<P::Body> {
     let identity = identify(platform, &HeaderMap::new());
     let (request_id, trace) = identity.unwrap_or_else(|_| (UNIDENTIFIED.to_owned(), unidentified_trace()));
-    let platform = Traced { platform, request_id: &request_id, trace: &trace, route: "-" };
+    let copies = CopyQueue::default();
+    let platform = Traced { platform, request_id: &request_id, trace: &trace, route: "-", copies: &copies };
     closed(&platform, &Error::Unanswerable { detail: detail.to_string() }, None)
 }
 
