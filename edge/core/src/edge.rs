@@ -25,7 +25,7 @@ use crate::{
     oauth::{cache::DiscoveryCache, installation_cache::InstallationCache},
     route::{self, Auth, Csrf, Row},
     runtime::{
-        clock::Clock, copy::CopyQueue, dependency::Dependency, event_name::EventName, platform::Platform,
+        clock::Clock, copy, copy_queue::CopyQueue, dependency::Dependency, event_name::EventName, platform::Platform,
         random::Random, readiness::Readiness, reason::Reason, telemetry::Event, traced::Traced,
         unavailable::Unavailable,
     },
@@ -93,7 +93,7 @@ impl Edge {
             drop(Refresher { platform, config, memory }.account(&session, &provider, None, false).await);
         }
         // With what the refresh has added.
-        copies.make_all(platform).await;
+        copy::make_all(platform, &copies).await;
     }
 
     /// Answers a request. Never fails: a failure is an answer, too. The caller must have deferred work done to its end by

@@ -13,7 +13,7 @@ use causeway_protocol::{
 use futures_util::future::LocalBoxFuture;
 
 use super::{
-    clock::Clock, copy::CopyQueue, machine::Machine, random::Random, telemetry::Log, unavailable::Unavailable,
+    clock::Clock, copy_queue::CopyQueue, machine::Machine, random::Random, telemetry::Log, unavailable::Unavailable,
 };
 use crate::http::{
     body::ReadBody,

@@ -16,7 +16,7 @@ use futures_util::future::LocalBoxFuture;
 
 use super::{
     clock::Clock,
-    copy::CopyQueue,
+    copy_queue::CopyQueue,
     event_name::EventName,
     machine::Machine,
     platform::{
