@@ -115,31 +115,44 @@ impl Edge {
         if self.replaces_another.take() {
             Event::info(EventName::ConfigChanged).write(platform);
         }
-        let (method, headers) = (request.method.clone(), request.headers.clone());
+        // The handler takes the request.
+        let method = request.method.clone();
+        let origin = single(&request.headers, &header::ORIGIN).map(str::to_owned);
         let deployment = self.deployment(platform).and_then(|deployment| identified.map(|()| deployment));
         let (config, memory) = match deployment {
             Ok(deployment) => deployment,
             Err(error) => return (closed(platform, &error, Some(&method)), None),
         };
         let deferred_refresh = RefCell::new(None);
-        let result = match guard::check_size(&headers).and(matched) {
+        let mut wants_page = has_page(row, &request.headers);
+        let mut too_large = Vec::new();
+        let result = match guard::check_size(&request.headers).and(matched) {
             Ok((row, parameters)) => {
                 let (request_id, trace, deferred_refresh) = (request_id.as_str(), &trace, &deferred_refresh);
                 let context =
                     Context { platform, config, memory, request_id, trace, row, parameters, deferred_refresh };
                 respond(context, with_client_address(config, request)).await
             }
-            Err(Error::HeadersTooLarge) => Err(Error::HeadersTooLarge),
-            Err(_) if guard::is_preflight(&method, &headers) => {
-                guard::preflight(config, route::find_any_method(&request.path, P::HUB_AT_EDGE), &headers)
+            Err(Error::HeadersTooLarge) => {
+                wants_page = guard::accepts_html(&request.headers);
+                // Otherwise the browser would send the same cookies again, and be refused again.
+                too_large = cookie::clear_own(&request.headers, config.sessions.embed);
+                Err(Error::HeadersTooLarge)
+            }
+            Err(_) if guard::is_preflight(&method, &request.headers) => {
+                let route = route::find_any_method(&request.path, P::HUB_AT_EDGE);
+                guard::preflight(config, route, &request.headers)
             }
             Err(error) => Err(error),
         };
         let mut response = result.unwrap_or_else(|error| {
             error::reject(platform, &error, Some(&method));
-            failure(config, row, &headers, &request_id, &error)
+            failure(config, wants_page, &request_id, &error)
         });
-        guard::finish(config, row, &headers, &request_id, &mut response);
+        for cookie in too_large {
+            response.add(header::SET_COOKIE, &cookie);
+        }
+        guard::finish(config, row, origin.as_deref(), &request_id, &mut response);
         let refresh = deferred_refresh.take();
         let has_work = refresh.is_some() || !copies.is_empty();
         (response, has_work.then(|| Deferred { copies, refresh, request_id, trace, route }))
@@ -193,24 +206,20 @@ fn remove_refused_cookie<B>(embed: Embed, error: &Error, response: &mut Response
     }
 }
 
+/// Whether a person reads the answer to a request that fails, rather than a program.
+fn has_page(row: Option<&Row>, headers: &HeaderMap) -> bool {
+    let has_page = row.is_some_and(|row| match row.csrf {
+        Csrf::Navigation => true,
+        Csrf::HeaderUnlessNavigable => guard::is_navigation(headers),
+        _ => false,
+    });
+    has_page && guard::accepts_html(headers)
+}
+
 /// The answer to a request that failed: a page for a person, a problem document for a program.
-fn failure<B>(config: &Config, row: Option<&Row>, headers: &HeaderMap, request_id: &str, error: &Error) -> Response<B> {
-    let is_too_large = *error == Error::HeadersTooLarge;
-    let has_page = is_too_large
-        || row.is_some_and(|row| match row.csrf {
-            Csrf::Navigation => true,
-            Csrf::HeaderUnlessNavigable => guard::is_navigation(headers),
-            _ => false,
-        });
-    let mut response =
-        if has_page && guard::accepts_html(headers) { error.page(request_id) } else { error.response(request_id) };
+fn failure<B>(config: &Config, wants_page: bool, request_id: &str, error: &Error) -> Response<B> {
+    let mut response = if wants_page { error.page(request_id) } else { error.response(request_id) };
     remove_refused_cookie(config.sessions.embed, error, &mut response);
-    if is_too_large {
-        // Otherwise the browser would send the same cookies again, and be refused again.
-        for cookie in cookie::clear_own(headers, config.sessions.embed) {
-            response.add(header::SET_COOKIE, &cookie);
-        }
-    }
     response
 }
 
