@@ -183,11 +183,6 @@ impl<B> Response<B> {
         }
     }
 
-    /// Sets a header to a constant, which is neither checked nor copied.
-    pub fn set_static(&mut self, name: HeaderName, value: &'static str) {
-        self.headers.insert(name, HeaderValue::from_static(value));
-    }
-
     /// Adds a header, and keeps others with the same name. A value that is not valid in a header is left out.
     pub fn add(&mut self, name: HeaderName, value: &str) {
         if let Ok(value) = HeaderValue::from_str(value) {

@@ -141,7 +141,7 @@ impl<P: Platform> Sessions<'_, P> {
             // The copy is damaged; the coordinator's record may not be.
             None => {
                 self.cache.forget(&handle);
-                self.read_and_open(&id, &handle).await?
+                Box::pin(self.read_and_open(&id, &handle)).await?
             }
         };
         self.check_usable(&session.record, self.platform.now_ms())?;
@@ -163,6 +163,13 @@ impl<P: Platform> Sessions<'_, P> {
         if let Some(stored) = single_flight.follow(self.platform, handle.as_str(), patience, in_memory).await {
             return Ok(stored);
         }
+        // Boxed: most requests find the record in memory.
+        Box::pin(self.ask(handle)).await
+    }
+
+    /// Asks the coordinator, and remembers the answer for others.
+    async fn ask(&self, handle: &SessionHandle) -> Result<Rc<SealedRecord>, Error> {
+        let single_flight = &self.cache.single_flight;
         // The answer may be older than its arrival, but not older than the question.
         let asked_ms = self.platform.now_ms();
         let leader = single_flight.lead(handle.as_str(), asked_ms, LEADER_LIMIT);
