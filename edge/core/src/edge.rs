@@ -25,8 +25,9 @@ use crate::{
     oauth::{cache::DiscoveryCache, installation_cache::InstallationCache},
     route::{self, Auth, Csrf, Row},
     runtime::{
-        clock::Clock, dependency::Dependency, event_name::EventName, platform::Platform, random::Random,
-        readiness::Readiness, reason::Reason, telemetry::Event, traced::Traced, unavailable::Unavailable,
+        clock::Clock, copy, copy_queue::CopyQueue, dependency::Dependency, event_name::EventName, platform::Platform,
+        random::Random, readiness::Readiness, reason::Reason, telemetry::Event, traced::Traced,
+        unavailable::Unavailable,
     },
     session::{cache::SessionCache, store::Session},
     sign_in::refresh::Refresher,
@@ -44,10 +45,13 @@ pub struct Edge {
     replaces_another: Cell<bool>,
 }
 
-/// Work to do after an answer: refreshing the token of the account that a stream's session began with.
+/// Work to do after an answer.
 #[derive(Debug)]
-pub struct DeferredRefresh {
-    session: Session,
+pub struct Deferred {
+    /// What to change in the key-value store.
+    copies: CopyQueue,
+    /// The session whose own account's token is to be refreshed.
+    refresh: Option<Session>,
     request_id: String,
     trace: Traceparent,
     route: &'static str,
@@ -70,7 +74,7 @@ impl Edge {
         Self { deployment, replaces_another: Cell::new(false) }
     }
 
-    /// Answers a request, and runs its deferred refresh before returning.
+    /// Answers a request, and does its deferred work before returning.
     pub async fn handle<P: Platform>(&self, platform: &P, request: Request<P::Body>) -> Response<P::Body> {
         let (response, deferred) = self.answer(platform, request).await;
         if let Some(deferred) = deferred {
@@ -79,24 +83,26 @@ impl Edge {
         response
     }
 
-    /// Runs a deferred refresh. The log has its outcome.
-    pub async fn run_deferred<P: Platform>(&self, platform: &P, deferred: DeferredRefresh) {
-        let DeferredRefresh { session, request_id, trace, route } = deferred;
-        let platform = &Traced { platform, request_id: &request_id, trace: &trace, route };
-        if let Ok((config, memory)) = &self.deployment {
+    /// Does deferred work. The log has its outcome.
+    pub async fn run_deferred<P: Platform>(&self, platform: &P, deferred: Deferred) {
+        let Deferred { copies, refresh, request_id, trace, route } = deferred;
+        let platform = &Traced { platform, request_id: &request_id, trace: &trace, route, copies: &copies };
+        if let (Some(session), Ok((config, memory))) = (refresh, &self.deployment) {
             let provider = session.record.provider.clone();
             // If the provider has ended the account's grant, this ends the session.
             drop(Refresher { platform, config, memory }.account(&session, &provider, None, false).await);
         }
+        // With what the refresh has added.
+        copy::make_all(platform, &copies).await;
     }
 
-    /// Answers a request. Never fails: a failure is an answer, too. The caller must have a deferred refresh run to its end
-    /// by [`Edge::run_deferred`], and need not hold the answer back for it.
+    /// Answers a request. Never fails: a failure is an answer, too. The caller must have deferred work done to its end by
+    /// [`Edge::run_deferred`], and need not hold the answer back for it.
     pub async fn answer<P: Platform>(
         &self,
         platform: &P,
         request: Request<P::Body>,
-    ) -> (Response<P::Body>, Option<DeferredRefresh>) {
+    ) -> (Response<P::Body>, Option<Deferred>) {
         let (request_id, trace, identified) = match identify(platform, &request.headers) {
             Ok((request_id, trace)) => (request_id, trace, Ok(())),
             Err(error) => (UNIDENTIFIED.to_owned(), unidentified_trace(), Err(Error::from(error))),
@@ -104,37 +110,52 @@ impl Edge {
         let matched = route::find(&request.method, &request.path, P::HUB_AT_EDGE);
         let row = matched.as_ref().ok().map(|(row, _)| *row);
         let route = row.map_or("-", |row| row.pattern);
-        let platform = &Traced { platform, request_id: &request_id, trace: &trace, route };
+        let copies = CopyQueue::default();
+        let platform = &Traced { platform, request_id: &request_id, trace: &trace, route, copies: &copies };
         if self.replaces_another.take() {
             Event::info(EventName::ConfigChanged).write(platform);
         }
-        let (method, headers) = (request.method.clone(), request.headers.clone());
+        // The handler takes the request.
+        let method = request.method.clone();
+        let origin = single(&request.headers, &header::ORIGIN).map(str::to_owned);
         let deployment = self.deployment(platform).and_then(|deployment| identified.map(|()| deployment));
         let (config, memory) = match deployment {
             Ok(deployment) => deployment,
             Err(error) => return (closed(platform, &error, Some(&method)), None),
         };
         let deferred_refresh = RefCell::new(None);
-        let result = match guard::check_size(&headers).and(matched) {
+        let mut wants_page = has_page(row, &request.headers);
+        let mut too_large = Vec::new();
+        let result = match guard::check_size(&request.headers).and(matched) {
             Ok((row, parameters)) => {
                 let (request_id, trace, deferred_refresh) = (request_id.as_str(), &trace, &deferred_refresh);
                 let context =
                     Context { platform, config, memory, request_id, trace, row, parameters, deferred_refresh };
                 respond(context, with_client_address(config, request)).await
             }
-            Err(Error::HeadersTooLarge) => Err(Error::HeadersTooLarge),
-            Err(_) if guard::is_preflight(&method, &headers) => {
-                guard::preflight(config, route::find_any_method(&request.path, P::HUB_AT_EDGE), &headers)
+            Err(Error::HeadersTooLarge) => {
+                wants_page = guard::accepts_html(&request.headers);
+                // Otherwise the browser would send the same cookies again, and be refused again.
+                too_large = cookie::clear_own(&request.headers, config.sessions.embed);
+                Err(Error::HeadersTooLarge)
+            }
+            Err(_) if guard::is_preflight(&method, &request.headers) => {
+                let route = route::find_any_method(&request.path, P::HUB_AT_EDGE);
+                guard::preflight(config, route, &request.headers)
             }
             Err(error) => Err(error),
         };
         let mut response = result.unwrap_or_else(|error| {
             error::reject(platform, &error, Some(&method));
-            failure(config, row, &headers, &request_id, &error)
+            failure(config, wants_page, &request_id, &error)
         });
-        guard::finish(config, row, &headers, &request_id, &mut response);
-        let deferred = deferred_refresh.take().map(|session| DeferredRefresh { session, request_id, trace, route });
-        (response, deferred)
+        for cookie in too_large {
+            response.add(header::SET_COOKIE, &cookie);
+        }
+        guard::finish(config, row, origin.as_deref(), &request_id, &mut response);
+        let refresh = deferred_refresh.take();
+        let has_work = refresh.is_some() || !copies.is_empty();
+        (response, has_work.then(|| Deferred { copies, refresh, request_id, trace, route }))
     }
 
     /// Configuration and memory, if the configuration is valid.
@@ -185,24 +206,20 @@ fn remove_refused_cookie<B>(embed: Embed, error: &Error, response: &mut Response
     }
 }
 
+/// Whether a person reads the answer to a request that fails, rather than a program.
+fn has_page(row: Option<&Row>, headers: &HeaderMap) -> bool {
+    let has_page = row.is_some_and(|row| match row.csrf {
+        Csrf::Navigation => true,
+        Csrf::HeaderUnlessNavigable => guard::is_navigation(headers),
+        _ => false,
+    });
+    has_page && guard::accepts_html(headers)
+}
+
 /// The answer to a request that failed: a page for a person, a problem document for a program.
-fn failure<B>(config: &Config, row: Option<&Row>, headers: &HeaderMap, request_id: &str, error: &Error) -> Response<B> {
-    let is_too_large = *error == Error::HeadersTooLarge;
-    let has_page = is_too_large
-        || row.is_some_and(|row| match row.csrf {
-            Csrf::Navigation => true,
-            Csrf::HeaderUnlessNavigable => guard::is_navigation(headers),
-            _ => false,
-        });
-    let mut response =
-        if has_page && guard::accepts_html(headers) { error.page(request_id) } else { error.response(request_id) };
+fn failure<B>(config: &Config, wants_page: bool, request_id: &str, error: &Error) -> Response<B> {
+    let mut response = if wants_page { error.page(request_id) } else { error.response(request_id) };
     remove_refused_cookie(config.sessions.embed, error, &mut response);
-    if is_too_large {
-        // Otherwise the browser would send the same cookies again, and be refused again.
-        for cookie in cookie::clear_own(headers, config.sessions.embed) {
-            response.add(header::SET_COOKIE, &cookie);
-        }
-    }
     response
 }
 
@@ -210,7 +227,8 @@ fn failure<B>(config: &Config, row: Option<&Row>, headers: &HeaderMap, request_i
 pub fn unanswerable<P: Platform>(platform: &P, detail: impl ToString) -> Response<P::Body> {
     let identity = identify(platform, &HeaderMap::new());
     let (request_id, trace) = identity.unwrap_or_else(|_| (UNIDENTIFIED.to_owned(), unidentified_trace()));
-    let platform = Traced { platform, request_id: &request_id, trace: &trace, route: "-" };
+    let copies = CopyQueue::default();
+    let platform = Traced { platform, request_id: &request_id, trace: &trace, route: "-", copies: &copies };
     closed(&platform, &Error::Unanswerable { detail: detail.to_string() }, None)
 }
 

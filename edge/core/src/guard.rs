@@ -289,8 +289,8 @@ const EXPOSED: &str = "azure-asyncoperation, content-disposition, content-range,
 
 fn allow_host<B>(origin: &str, response: &mut Response<B>) {
     response.set(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-    response.set(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, "true");
-    response.set(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+    response.headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, const { HeaderValue::from_static("true") });
+    response.headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, const { HeaderValue::from_static(EXPOSED) });
 }
 
 /// Whether a person rather than a program will read the answer.
@@ -303,7 +303,7 @@ pub fn accepts_html(headers: &HeaderMap) -> bool {
 pub fn finish<B>(
     config: &Config,
     row: Option<&Row>,
-    request: &HeaderMap,
+    origin: Option<&str>,
     request_id: &str,
     response: &mut Response<B>,
 ) {
@@ -315,36 +315,36 @@ pub fn finish<B>(
         response.headers.insert(header::CACHE_CONTROL, by_handler);
     }
     let cors = row.map_or(Cors::None, |row| row.cors);
-    match (cors, single(request, &header::ORIGIN)) {
+    match (cors, origin) {
         (Cors::Hosts, Some(origin)) if config.allows_origin(origin) => allow_host(origin, response),
         (Cors::Anyone, _) => {
-            response.set(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
-            response.set(CROSS_ORIGIN_RESOURCE_POLICY, "cross-origin");
+            response.headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, const { HeaderValue::from_static("*") });
+            response.headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, const { HeaderValue::from_static("cross-origin") });
         }
         _ => {}
     }
     if config.public_origin.as_str().starts_with("https://") {
-        response.set(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000");
+        response
+            .headers
+            .insert(header::STRICT_TRANSPORT_SECURITY, const { HeaderValue::from_static("max-age=31536000") });
     }
 }
 
 /// Sets the headers that every answer has, even without a configuration.
 pub fn finish_closed<B>(request_id: &str, response: &mut Response<B>) {
-    let fixed = [
-        (header::CACHE_CONTROL, "no-store"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-    ];
-    for (name, value) in fixed {
-        response.headers.insert(name, HeaderValue::from_static(value));
-    }
+    response.headers.insert(header::CACHE_CONTROL, const { HeaderValue::from_static("no-store") });
+    response.headers.insert(header::X_CONTENT_TYPE_OPTIONS, const { HeaderValue::from_static("nosniff") });
+    response.headers.insert(header::REFERRER_POLICY, const { HeaderValue::from_static("no-referrer") });
     if !response.headers.contains_key(&CROSS_ORIGIN_RESOURCE_POLICY) {
-        response.set(CROSS_ORIGIN_RESOURCE_POLICY, "same-origin");
+        response.headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, const { HeaderValue::from_static("same-origin") });
     }
     if !response.headers.contains_key(header::CONTENT_SECURITY_POLICY) {
-        response.set(header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'");
+        response.headers.insert(
+            header::CONTENT_SECURITY_POLICY,
+            const { HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'") },
+        );
     }
-    response.add(header::VARY, "Origin, Cookie, Sec-Fetch-Site");
+    response.headers.append(header::VARY, const { HeaderValue::from_static("Origin, Cookie, Sec-Fetch-Site") });
     response.set(REQUEST_ID, request_id);
 }
 

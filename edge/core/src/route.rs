@@ -194,13 +194,21 @@ pub fn find_any_method(path: &str, hubs_at_edge: bool) -> Option<(&'static Row, 
 }
 
 fn matches(pattern: &str, path: &str) -> Option<Parameters> {
+    // Most rows do not match, and then no value is copied.
+    walk(pattern, path, |_| {})?;
     let mut parameters = Parameters::new();
+    walk(pattern, path, |value| parameters.push(value.to_owned()))?;
+    Some(parameters)
+}
+
+/// Compares a path with a pattern, and visits the values of its placeholders.
+fn walk(pattern: &str, path: &str, mut visit: impl FnMut(&str)) -> Option<()> {
     let mut rest = path.strip_prefix('/')?;
     let mut segments = pattern.strip_prefix('/')?.split('/').peekable();
     while let Some(segment) = segments.next() {
         if segment.starts_with("{*") {
-            parameters.push(rest.to_owned());
-            return Some(parameters);
+            visit(rest);
+            return Some(());
         }
         let (head, tail) = match rest.split_once('/') {
             Some((head, tail)) if segments.peek().is_some() => (head, tail),
@@ -211,13 +219,13 @@ fn matches(pattern: &str, path: &str) -> Option<Parameters> {
             if head.is_empty() {
                 return None;
             }
-            parameters.push(head.to_owned());
+            visit(head);
         } else if segment != head {
             return None;
         }
         rest = tail;
     }
-    Some(parameters)
+    Some(())
 }
 
 #[cfg(test)]

@@ -88,7 +88,7 @@ pub fn seal(
     plaintext: &[u8],
 ) -> Result<Vec<u8>, Unavailable> {
     let broken = || Unavailable::new(Dependency::Seal, "no key");
-    let (id, secret) = ring.active().ok_or_else(broken)?;
+    let (id, key) = ring.active_derivation_key().ok_or_else(broken)?;
     let mut nonce = [0; NONCE_BYTES];
     random.fill(&mut nonce)?;
     let id_length = u8::try_from(id.len()).map_err(|_| broken())?;
@@ -98,7 +98,7 @@ pub fn seal(
     blob.push(binding.purpose.tag());
     blob.extend(nonce);
     let payload = Payload { msg: plaintext, aad: &additional_data(id, binding) };
-    let sealed = cipher(secret, binding).encrypt(XNonce::from_slice(&nonce), payload).map_err(|_| broken())?;
+    let sealed = cipher(key, binding).encrypt(XNonce::from_slice(&nonce), payload).map_err(|_| broken())?;
     blob.extend(sealed);
     Ok(blob)
 }
@@ -116,9 +116,9 @@ pub fn open(ring: &KeyRing, binding: Binding<'_>, blob: &[u8]) -> Result<Zeroizi
         return Err(OpenError);
     }
     let id = str::from_utf8(id).map_err(|_| OpenError)?;
-    let secret = ring.find(id).ok_or(OpenError)?;
+    let key = ring.find_derivation_key(id).ok_or(OpenError)?;
     let payload = Payload { msg: sealed, aad: &additional_data(id, binding) };
-    let opened = cipher(secret, binding).decrypt(XNonce::from_slice(nonce), payload).map_err(|_| OpenError)?;
+    let opened = cipher(key, binding).decrypt(XNonce::from_slice(nonce), payload).map_err(|_| OpenError)?;
     Ok(Zeroizing::new(opened))
 }
 
@@ -240,31 +240,38 @@ impl<T: Contents> Sealed<T> {
     }
 }
 
-fn cipher(secret: &[u8; 32], binding: Binding<'_>) -> XChaCha20Poly1305 {
+fn cipher(derivation_key: &[u8; 32], binding: Binding<'_>) -> XChaCha20Poly1305 {
     let mut key = Zeroizing::new([0; 32]);
     let info = length_prefixed(&[b"causeway-seal-key", &[binding.purpose.tag()], binding.secret]);
-    // 32 bytes are within HKDF's bound, so this cannot fail. If it did, every test here would notice the zero key.
-    let expanded = Hkdf::<Sha256>::new(Some(b"causeway-seal-v1"), secret).expand(&info, key.as_mut());
-    debug_assert!(expanded.is_ok(), "32 bytes are within HKDF's bound");
+    // A derivation key is as long as HKDF needs it, and 32 bytes are within its bound, so this cannot fail. If it did, every
+    // test here would notice the zero key.
+    let expanded = Hkdf::<Sha256>::from_prk(derivation_key).map(|hkdf| hkdf.expand(&info, key.as_mut()));
+    debug_assert!(matches!(expanded, Ok(Ok(()))), "32 bytes are within HKDF's bound");
     XChaCha20Poly1305::new(Key::from_slice(key.as_ref()))
 }
 
 fn additional_data(id: &str, binding: Binding<'_>) -> Vec<u8> {
-    let mut parts: Vec<&[u8]> = vec![b"causeway-seal-v1", id.as_bytes()];
     let tag = [binding.purpose.tag()];
-    parts.push(&tag);
-    parts.extend(binding.context);
-    length_prefixed(&parts)
+    let parts: [&[u8]; 3] = [b"causeway-seal-v1", id.as_bytes(), &tag];
+    // Room for the longest context, a session's.
+    let mut out = Vec::with_capacity(192);
+    append_length_prefixed(&mut out, &parts);
+    append_length_prefixed(&mut out, binding.context);
+    out
 }
 
 /// Encodes parts as one byte string; different lists of parts have different encodings.
 pub(crate) fn length_prefixed(parts: &[&[u8]]) -> Vec<u8> {
-    let mut out = Vec::new();
-    for part in parts {
-        out.extend((part.len() as u64).to_be_bytes());
-        out.extend(*part);
-    }
+    let mut out = Vec::with_capacity(parts.iter().map(|part| size_of::<u64>() + part.len()).sum());
+    append_length_prefixed(&mut out, parts);
     out
+}
+
+fn append_length_prefixed(out: &mut Vec<u8>, parts: &[&[u8]]) {
+    for part in parts {
+        out.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        out.extend_from_slice(part);
+    }
 }
 
 #[cfg(test)]
@@ -288,6 +295,20 @@ mod tests {
         assert_eq!(open(&key_ring("a"), COOKIE, &blob).unwrap().as_slice(), b"hello");
         assert_eq!(open(&key_ring("b,a"), COOKIE, &blob).unwrap().as_slice(), b"hello");
         assert!(open(&key_ring("b"), COOKIE, &blob).is_err(), "a retired key opens nothing");
+    }
+
+    /// Sealed by another implementation of the documented form. Stores and browsers have such blobs.
+    #[test]
+    fn blob_of_the_documented_form_opens() {
+        let ring = KeyRing::parse("k1:3VbeQTeVHZySaBsDQW7BX4hrRIKifjpRfTLwhSRMvl0").unwrap();
+        let record = Binding {
+            purpose: Purpose::SessionRecord,
+            context: &[b"handle", b"generation"],
+            secret: b"the session id",
+        };
+        let blob =
+            "01026b3103000102030405060708090a0b0c0d0e0f1011121314151617709e3721d9d1c60f88ae43b62f9df5538e77dd361b";
+        assert_eq!(open(&ring, record, &hex::decode(blob).unwrap()).unwrap().as_slice(), b"hello");
     }
 
     #[test]

@@ -22,6 +22,9 @@ pub const MAX_AGE_SECONDS: u64 = 60;
 /// The length of a key, in bytes.
 pub const KEY_BYTES: usize = 32;
 
+/// The salt of derivation keys.
+const DERIVATION_SALT: &[u8] = b"causeway-seal-v1";
+
 /// The longest header that is read.
 const MAX_HEADER_BYTES: usize = 256;
 
@@ -53,6 +56,8 @@ pub struct KeyRing {
 struct Key {
     id: String,
     secret: SecretBox<[u8; KEY_BYTES]>,
+    /// See [`KeyRing::find_derivation_key`].
+    derivation_key: SecretBox<[u8; KEY_BYTES]>,
 }
 
 /// Why a key ring's text is rejected. It never contains any of the text.
@@ -143,7 +148,8 @@ impl KeyRing {
             if keys.iter().any(|key| key.secret.expose_secret() == secret.expose_secret()) {
                 return Err(KeyRingError::Repeated);
             }
-            keys.push(Key { id: id.to_owned(), secret });
+            let derivation_key = derivation_key(secret.expose_secret())?;
+            keys.push(Key { id: id.to_owned(), secret, derivation_key });
         }
         if keys.is_empty() {
             return Err(KeyRingError::Empty);
@@ -169,6 +175,19 @@ impl KeyRing {
     #[must_use]
     pub fn find(&self, id: &str) -> Option<&[u8; KEY_BYTES]> {
         self.keys.iter().find(|key| key.id == id).map(|key| key.secret.expose_secret())
+    }
+
+    /// The derivation key of the key that seals, with that key's id.
+    #[must_use]
+    pub fn active_derivation_key(&self) -> Option<(&str, &[u8; KEY_BYTES])> {
+        self.keys.first().map(|key| (key.id.as_str(), key.derivation_key.expose_secret()))
+    }
+
+    /// The key that other keys are derived from: what HKDF-Extract makes of the secret with the id `id`. It is computed
+    /// once, because it depends on nothing else.
+    #[must_use]
+    pub fn find_derivation_key(&self, id: &str) -> Option<&[u8; KEY_BYTES]> {
+        self.keys.iter().find(|key| key.id == id).map(|key| key.derivation_key.expose_secret())
     }
 
     /// The value of [`SIGNATURE_HEADER`] for a request sent at `now_seconds` (Unix time).
@@ -223,6 +242,13 @@ impl KeyRing {
     pub fn verify(&self, header: &str, request: Signed<'_>, now_seconds: u64) -> Result<(), SignatureError> {
         self.verify_head(header, request.direction, request.method, request.target, now_seconds)?.check(request.body)
     }
+}
+
+/// HKDF-Extract (RFC 5869, §2.2): the HMAC of the secret under a salt.
+fn derivation_key(secret: &[u8; KEY_BYTES]) -> Result<SecretBox<[u8; KEY_BYTES]>, KeyRingError> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(DERIVATION_SALT).map_err(|_| KeyRingError::Secret)?;
+    mac.update(secret);
+    Ok(SecretBox::new(Box::new(mac.finalize().into_bytes().into())))
 }
 
 fn digest(body: &[u8]) -> [u8; 32] {

@@ -12,7 +12,8 @@ use crate::{
     session::store::Session,
 };
 
-/// Runs the handler of a row.
+/// Runs the handler of a row. Each has a box of its own: otherwise every request would carry, and move, the space that the
+/// largest handler needs.
 ///
 /// # Errors
 /// [`Error`], which the caller turns into an answer.
@@ -22,28 +23,28 @@ pub(crate) async fn run<P: Platform>(
     session: Option<Session>,
 ) -> Result<Response<P::Body>, Error> {
     match (context.row.handler, session) {
-        (Handler::Login, _) => login::login(&context, &request).await,
-        (Handler::Callback, _) => callback::callback(&context, &request).await,
-        (Handler::Disconnect, Some(session)) => disconnect::disconnect(&context, session).await,
+        (Handler::Login, _) => Box::pin(login::login(&context, &request)).await,
+        (Handler::Callback, _) => Box::pin(callback::callback(&context, &request)).await,
+        (Handler::Disconnect, Some(session)) => Box::pin(disconnect::disconnect(&context, session)).await,
         (Handler::Session, session) => Ok(session::describe(&context, &request, session.as_ref()).await),
-        (Handler::Handoff, _) => handoff::redeem(&context, request).await,
-        (Handler::Logout, _) => logout::logout(&context, &request).await,
-        (Handler::Proxy, Some(session)) => bff::proxy(&context, request, &session).await,
-        (Handler::Events, Some(session)) => event::post(&context, request, &session).await,
-        (Handler::Stream, Some(session)) => stream::open(&context, &request, &session).await,
-        (Handler::OwnSessions, Some(session)) => own_sessions::list(&context, &session).await,
-        (Handler::EndOwnSession, Some(session)) => own_sessions::end_one(&context, &request, &session).await,
-        (Handler::EndOtherSessions, Some(session)) => own_sessions::end_others(&context, &session).await,
-        (Handler::EndSession, _) => end_session::end_session(&context, &request).await,
+        (Handler::Handoff, _) => Box::pin(handoff::redeem(&context, request)).await,
+        (Handler::Logout, _) => Box::pin(logout::logout(&context, &request)).await,
+        (Handler::Proxy, Some(session)) => Box::pin(bff::proxy(&context, request, &session)).await,
+        (Handler::Events, Some(session)) => Box::pin(event::post(&context, request, &session)).await,
+        (Handler::Stream, Some(session)) => Box::pin(stream::open(&context, &request, &session)).await,
+        (Handler::OwnSessions, Some(session)) => Box::pin(own_sessions::list(&context, &session)).await,
+        (Handler::EndOwnSession, Some(session)) => Box::pin(own_sessions::end_one(&context, &request, &session)).await,
+        (Handler::EndOtherSessions, Some(session)) => Box::pin(own_sessions::end_others(&context, &session)).await,
+        (Handler::EndSession, _) => Box::pin(end_session::end_session(&context, &request)).await,
         (Handler::LoggedOut, _) => end_session::logged_out(&context, &request),
-        (Handler::BackchannelLogout, _) => backchannel_logout::receive(&context, request).await,
-        (Handler::FrontchannelLogout, _) => frontchannel_logout::receive(&context, &request).await,
-        (Handler::GitHubWebhook, _) => webhook::receive(&context, request).await,
-        (Handler::Deliver, _) => deliver::deliver(&context, request).await,
+        (Handler::BackchannelLogout, _) => Box::pin(backchannel_logout::receive(&context, request)).await,
+        (Handler::FrontchannelLogout, _) => Box::pin(frontchannel_logout::receive(&context, &request)).await,
+        (Handler::GitHubWebhook, _) => Box::pin(webhook::receive(&context, request)).await,
+        (Handler::Deliver, _) => Box::pin(deliver::deliver(&context, request)).await,
         (Handler::Asset, _) => asset::asset(context.parameter(0)),
         (Handler::Page, _) => asset::page(context.config),
         (Handler::Healthz, _) => Ok(health::healthz()),
-        (Handler::Readyz, _) => health::readyz(&context).await,
+        (Handler::Readyz, _) => Box::pin(health::readyz(&context)).await,
         // Their rows require a session, which is checked before; refused again here.
         (
             Handler::Disconnect

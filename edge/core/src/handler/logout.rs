@@ -87,9 +87,8 @@ pub(super) async fn logout<P: Platform>(
 /// Ends a session. Returns its last known record, and whether the end is confirmed.
 async fn end<P: Platform>(context: &Context<'_, P>, id: &SessionId) -> (Option<SessionRecord>, Result<(), Error>) {
     let sessions = context.sessions();
-    // Loaded first, in case the answer to the end is lost and the record with it.
-    context.memory.sessions.forget(&id.handle());
-    let before = sessions.load_by_id(id.clone()).await;
+    // Read first, in case the answer to the end is lost and the record with it.
+    let before = sessions.read_by_id(id.clone()).await;
     let (last, ended) = sessions.end_own(id, EndReason::SignedOut).await;
     // The last record's tokens are the ones to revoke: another isolate may just have stored them (S114).
     (last.or(before.ok().map(|session| session.record)), ended)

@@ -1,7 +1,8 @@
 //! `GET /auth/session`: tells a page who is signed in.
 
+use causeway_protocol::subject::Subject;
 use http::{StatusCode, header};
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::context::Context;
 use crate::{
@@ -10,11 +11,13 @@ use crate::{
         cookie::Embed,
         web::{Request, Response},
     },
+    oauth::provider::Provider,
     runtime::platform::Platform,
     session::{
         record::{LinkedAccount, SessionRecord},
         store::Session,
     },
+    token_set::User,
 };
 
 /// Describes the session's user and accounts, and the providers that a user can sign in with. Never contains a token.
@@ -23,28 +26,20 @@ pub(super) async fn describe<P: Platform>(
     request: &Request<P::Body>,
     session: Option<&Session>,
 ) -> Response<P::Body> {
-    let providers: Vec<_> =
-        context.config.providers.iter().map(|provider| json!({"id": provider.id, "name": provider.name})).collect();
-    let mut body = match session {
-        None => json!({"authenticated": false, "providers": providers}),
-        Some(Session { record, .. }) => json!({
-            "authenticated": true,
-            "user": {
-                "id": record.user.subject.to_string(),
-                "name": record.user.name,
-                "email": record.user.email,
-            },
-            "connections": accounts(context.config, record, context.platform.now_ms()),
-            "expires_in": record.expires_at_ms.saturating_sub(context.platform.now_ms()) / 1000,
-            "providers": providers,
+    let (config, now_ms) = (context.config, context.platform.now_ms());
+    let record = session.map(|session| &session.record);
+    let body = Description {
+        authenticated: session.is_some(),
+        connections: record.map(|record| connections(config, record, now_ms)),
+        expires_in: record.map(|record| record.expires_at_ms.saturating_sub(now_ms) / 1000),
+        handoff: config.sessions.embed == Embed::CrossSite,
+        providers: config.providers.iter().map(|Provider { id, name, .. }| Named { id, name }).collect(),
+        user: record.map(|SessionRecord { user: User { subject, name, email }, .. }| Person {
+            email: email.as_deref(),
+            id: subject,
+            name,
         }),
     };
-    if context.config.sessions.embed == Embed::CrossSite
-        && let Some(body) = body.as_object_mut()
-    {
-        // Tells a page of another site that it must ask for a hand-off when it begins a sign-in.
-        body.insert("handoff".to_owned(), true.into());
-    }
     let mut response = Response::json(StatusCode::OK, "application/json", &body);
     if let Some(session) = session
         && let Some(cookie) = context.sessions().reseal(&request.headers, session).await
@@ -54,13 +49,49 @@ pub(super) async fn describe<P: Platform>(
     response
 }
 
-/// The session's accounts; `sign_in_needed` marks an account that must be connected again.
-fn accounts(config: &Config, record: &SessionRecord, now_ms: u64) -> Vec<Value> {
-    let describe = |(provider, account): (&String, &LinkedAccount)| {
-        if account.is_spent(now_ms) || config.provider_of(provider, &account.issuer).is_none() {
-            return json!({"provider": provider, "sign_in_needed": true});
-        }
-        json!({"provider": provider})
+/// The answer.
+#[derive(Serialize)]
+struct Description<'a> {
+    authenticated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connections: Option<Vec<Connection<'a>>>,
+    /// In seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_in: Option<u64>,
+    /// Tells a page of another site that it must ask for a hand-off when it begins a sign-in.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    handoff: bool,
+    providers: Vec<Named<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<Person<'a>>,
+}
+
+#[derive(Serialize)]
+struct Connection<'a> {
+    provider: &'a str,
+    /// The account must be connected again.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    sign_in_needed: bool,
+}
+
+#[derive(Serialize)]
+struct Named<'a> {
+    id: &'a str,
+    name: &'a str,
+}
+
+#[derive(Serialize)]
+struct Person<'a> {
+    email: Option<&'a str>,
+    id: &'a Subject,
+    name: &'a str,
+}
+
+/// The session's accounts.
+fn connections<'a>(config: &Config, record: &'a SessionRecord, now_ms: u64) -> Vec<Connection<'a>> {
+    let describe = |(provider, account): (&'a String, &LinkedAccount)| {
+        let sign_in_needed = account.is_spent(now_ms) || config.provider_of(provider, &account.issuer).is_none();
+        Connection { provider, sign_in_needed }
     };
     record.accounts.iter().map(describe).collect()
 }

@@ -13,6 +13,7 @@ use super::document::{Document, Fetched, Source, usable_for};
 use crate::{
     runtime::{
         clock::within,
+        copy::CopyChange,
         dependency::Dependency,
         event_name::EventName,
         platform::Platform,
@@ -58,7 +59,7 @@ impl<D: Document> SharedCopy<D> {
         match read {
             Ok(sealed) => Self::open(source, &Sealed::from_bytes(sealed?)),
             Err(error) => {
-                report(source, &error);
+                not_shared(source).with("detail", &error).write(source.platform);
                 None
             }
         }
@@ -80,24 +81,13 @@ impl<D: Document> SharedCopy<D> {
     pub(super) async fn write<P: Platform>(source: &Source<'_, P>, fetched_at_ms: u64, sealed: &Sealed<Self>) {
         let key = kv_key::<D, P>(source);
         let ttl = usable_for::<D>(fetched_at_ms, source.platform.now_ms());
-        let put = within(
-            source.platform,
-            STORE_TIMEOUT,
-            Dependency::KeyValue,
-            source.platform.put(&key, sealed.as_bytes(), ttl),
-        );
-        if let Err(error) = put.await {
-            report(source, &error);
-        }
+        CopyChange::put(key, sealed.as_bytes().to_vec(), ttl, not_shared(source)).queue(source.platform).await;
     }
 
     /// Deletes the copy from the store. Best effort.
     pub(super) async fn delete<P: Platform>(source: &Source<'_, P>) {
         let key = kv_key::<D, P>(source);
-        let delete = within(source.platform, STORE_TIMEOUT, Dependency::KeyValue, source.platform.delete(&key));
-        if let Err(error) = delete.await {
-            report(source, &error);
-        }
+        CopyChange::delete(key, not_shared(source)).queue(source.platform).await;
     }
 }
 
@@ -114,9 +104,6 @@ fn context<'a, D: Document, P>(source: &Source<'a, P>) -> [&'a [u8]; 3] {
     [D::KIND.as_bytes(), source.provider.id.as_bytes(), source.url.as_str().as_bytes()]
 }
 
-fn report<P: Platform>(source: &Source<'_, P>, error: &Unavailable) {
-    Event::warn(EventName::ProviderNotShared)
-        .with("provider", Name(&source.provider.id))
-        .with("detail", error)
-        .write(source.platform);
+fn not_shared<P>(source: &Source<'_, P>) -> Event {
+    Event::warn(EventName::ProviderNotShared).with("provider", Name(&source.provider.id))
 }

@@ -20,6 +20,7 @@ use crate::{
     },
     runtime::{
         clock::{millis, within},
+        copy::CopyChange,
         dependency::Dependency,
         event_name::EventName,
         platform::Platform,
@@ -97,10 +98,7 @@ impl<P: Platform> InstallationTokens<'_, P> {
         match self.app.installation_token(self.platform, *id, permissions, repositories).await {
             Ok(minted) => {
                 self.cache.remember(key, minted.clone());
-                // If the store is down, other isolates mint their own; this call goes on.
-                if let Err(error) = self.store(key, &minted).await {
-                    Event::warn(EventName::InstallationNotKept).with("detail", &error).write(self.platform);
-                }
+                self.store(key, &minted).await;
                 Ok(minted)
             }
             Err(error) => {
@@ -117,11 +115,16 @@ impl<P: Platform> InstallationTokens<'_, P> {
         Sealed::from_bytes(sealed).open(self.keys, &[key.as_bytes()]).ok()
     }
 
-    async fn store(&self, key: &str, token: &InstallationToken) -> Result<(), Unavailable> {
-        let platform = self.platform;
-        let sealed = Sealed::seal(token, self.keys, platform, &[key.as_bytes()])?;
+    /// Keeps a token in the store. If that fails, other isolates mint their own.
+    async fn store(&self, key: &str, token: &InstallationToken) {
+        let (platform, failure) = (self.platform, Event::warn(EventName::InstallationNotKept));
         let ttl = Duration::from_millis(token.expires_at_ms.saturating_sub(platform.now_ms()));
-        within(platform, STORE_TIMEOUT, Dependency::KeyValue, platform.put(key, sealed.as_bytes(), ttl)).await
+        match Sealed::seal(token, self.keys, platform, &[key.as_bytes()]) {
+            Ok(sealed) => {
+                CopyChange::put(key.to_owned(), sealed.as_bytes().to_vec(), ttl, failure).queue(platform).await;
+            }
+            Err(error) => failure.with("detail", &error).write(platform),
+        }
     }
 }
 

@@ -12,7 +12,9 @@ use causeway_protocol::{
 };
 use futures_util::future::LocalBoxFuture;
 
-use super::{clock::Clock, machine::Machine, random::Random, telemetry::Log, unavailable::Unavailable};
+use super::{
+    clock::Clock, copy_queue::CopyQueue, machine::Machine, random::Random, telemetry::Log, unavailable::Unavailable,
+};
 use crate::http::{
     body::ReadBody,
     web::{Body, Incoming, Outgoing},
@@ -41,6 +43,10 @@ pub trait KeyValueStore {
     /// # Errors
     /// The store did not answer.
     fn delete(&self, key: &str) -> impl Future<Output = Result<(), Unavailable>>;
+    /// Where a request leaves what it changes in the store until it is answered. A runtime's own platform has no queue.
+    fn copy_queue(&self) -> Option<&CopyQueue> {
+        None
+    }
 }
 
 /// The HTTP client. Never follows a redirect by itself.

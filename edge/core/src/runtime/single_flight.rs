@@ -64,11 +64,44 @@ impl SingleFlight {
         if self.is_under_way(name, now_ms) {
             return None;
         }
+        Some(self.lead(name, now_ms, limit))
+    }
+
+    /// Becomes the leader for at most `limit`, even if another request leads.
+    pub fn lead(&self, name: &str, now_ms: u64, limit: Duration) -> Leader<'_> {
         let number = self.last.get().wrapping_add(1);
         self.last.set(number);
         let flight = InFlight { number, began_ms: now_ms, until_ms: now_ms.saturating_add(millis(limit)) };
         self.under_way.borrow_mut().insert(name.to_owned(), flight);
-        Some(Leader { single_flight: self, name: name.to_owned(), number })
+        Leader { single_flight: self, name: name.to_owned(), number }
+    }
+
+    /// Takes the leadership from whichever request has it: what it fetches is out of date.
+    pub fn cancel(&self, name: &str) {
+        self.under_way.borrow_mut().remove(name);
+    }
+
+    /// Waits while another request fetches the resource, but no longer than `patience`. `None`: this request must fetch it
+    /// by itself.
+    pub async fn follow<T>(
+        &self,
+        clock: &impl Clock,
+        name: &str,
+        patience: Duration,
+        look: impl Fn(u64) -> Option<T>,
+    ) -> Option<T> {
+        let began_ms = clock.now_ms();
+        let mut wait = FIRST_POLL;
+        loop {
+            let now_ms = clock.now_ms();
+            let found = look(now_ms);
+            let is_patient = now_ms.saturating_sub(began_ms) < millis(patience);
+            if found.is_some() || !is_patient || !self.is_under_way(name, now_ms) {
+                return found;
+            }
+            clock.sleep(wait).await;
+            wait = (wait * 2).min(MAX_POLL);
+        }
     }
 
     /// Waits until `look` finds the resource or this request becomes the leader. A leader has at most `limit`. A follower
@@ -103,12 +136,18 @@ impl SingleFlight {
     }
 }
 
+impl Leader<'_> {
+    /// Whether no other request leads by now, and this one was not cancelled.
+    #[must_use]
+    pub fn is_leading(&self) -> bool {
+        self.single_flight.under_way.borrow().get(&self.name).is_some_and(|flight| flight.number == self.number)
+    }
+}
+
 impl Drop for Leader<'_> {
     fn drop(&mut self) {
-        let mut under_way = self.single_flight.under_way.borrow_mut();
-        // This leadership may have expired, and another request may lead by now.
-        if under_way.get(&self.name).is_some_and(|flight| flight.number == self.number) {
-            under_way.remove(&self.name);
+        if self.is_leading() {
+            self.single_flight.cancel(&self.name);
         }
     }
 }

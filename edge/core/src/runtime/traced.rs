@@ -16,6 +16,7 @@ use futures_util::future::LocalBoxFuture;
 
 use super::{
     clock::Clock,
+    copy_queue::CopyQueue,
     event_name::EventName,
     machine::Machine,
     platform::{
@@ -39,6 +40,8 @@ pub struct Traced<'a, P> {
     pub trace: &'a Traceparent,
     /// The pattern of its route.
     pub route: &'static str,
+    /// What the request leaves for after its answer.
+    pub copies: &'a CopyQueue,
 }
 
 impl<P: Clock> Clock for Traced<'_, P> {
@@ -109,6 +112,10 @@ impl<P: KeyValueStore> KeyValueStore for Traced<'_, P> {
 
     fn delete(&self, key: &str) -> impl Future<Output = Result<(), Unavailable>> {
         self.platform.delete(key)
+    }
+
+    fn copy_queue(&self) -> Option<&CopyQueue> {
+        Some(self.copies)
     }
 }
 

@@ -1,14 +1,17 @@
-//! Sealed session records that an isolate remembers for as long as the revocation bound allows.
+//! Sealed session records that an isolate remembers. The revocation bound limits how long one is used before the coordinator
+//! is asked again.
 
 use std::{
     cell::{Cell, RefCell},
     collections::{HashMap, VecDeque},
+    rc::Rc,
     time::Duration,
 };
 
 use causeway_protocol::session::SessionHandle;
 
 use super::record::SealedRecord;
+use crate::runtime::single_flight::SingleFlight;
 
 /// Most sessions that an isolate remembers.
 const MAX_CACHED_SESSIONS: usize = 1000;
@@ -23,12 +26,14 @@ pub struct SessionCache {
     order: RefCell<VecDeque<SessionHandle>>,
     /// Total length of the records.
     bytes: Cell<usize>,
+    /// The questions to the coordinator in progress, by handle.
+    pub(super) single_flight: SingleFlight,
 }
 
 #[derive(Debug)]
 struct CachedRecord {
     confirmed_at_ms: u64,
-    stored: SealedRecord,
+    stored: Rc<SealedRecord>,
 }
 
 impl CachedRecord {
@@ -40,15 +45,20 @@ impl CachedRecord {
 impl SessionCache {
     /// A record that the coordinator confirmed less than `bound` ago.
     #[must_use]
-    pub fn fresh(&self, handle: &SessionHandle, now_ms: u64, bound: Duration) -> Option<SealedRecord> {
+    pub fn fresh(&self, handle: &SessionHandle, now_ms: u64, bound: Duration) -> Option<Rc<SealedRecord>> {
         let entries = self.entries.borrow();
         let entry = entries.get(handle)?;
         let age_ms = now_ms.checked_sub(entry.confirmed_at_ms)?;
-        (u128::from(age_ms) < bound.as_millis()).then(|| entry.stored.clone())
+        (u128::from(age_ms) < bound.as_millis()).then(|| Rc::clone(&entry.stored))
+    }
+
+    /// The last record that the coordinator confirmed, whenever that was.
+    pub(super) fn last(&self, handle: &SessionHandle) -> Option<Rc<SealedRecord>> {
+        self.entries.borrow().get(handle).map(|entry| Rc::clone(&entry.stored))
     }
 
     /// Remembers a record that the coordinator confirmed at `now_ms`.
-    pub fn put(&self, handle: &SessionHandle, now_ms: u64, stored: SealedRecord) {
+    pub fn put(&self, handle: &SessionHandle, now_ms: u64, stored: Rc<SealedRecord>) {
         let (mut entries, mut order) = (self.entries.borrow_mut(), self.order.borrow_mut());
         // A slow answer must not replace a record that was written in the meantime.
         if entries.get(handle).is_some_and(|known| known.stored.generation > stored.generation) {
@@ -71,8 +81,10 @@ impl SessionCache {
         self.bytes.set(bytes);
     }
 
-    /// Forgets a session.
+    /// Forgets a session. An answer of the coordinator that is on its way will not be remembered: it may be from before the
+    /// session's end.
     pub fn forget(&self, handle: &SessionHandle) {
+        self.single_flight.cancel(handle.as_str());
         if let Some(entry) = self.entries.borrow_mut().remove(handle) {
             self.bytes.set(self.bytes.get().saturating_sub(entry.len()));
             self.order.borrow_mut().retain(|known| known != handle);
@@ -91,7 +103,7 @@ mod tests {
         let handles: Vec<_> = (0..12).map(|n| SessionId::from_bytes(&[n; 32]).unwrap().handle()).collect();
         let is_known = |n: usize| cache.fresh(&handles[n], 0, Duration::from_secs(1)).is_some();
         let put = |handle, generation, sealed| {
-            cache.put(handle, 0, SealedRecord { generation, sealed: Sealed::from_bytes(sealed) });
+            cache.put(handle, 0, SealedRecord { generation, sealed: Sealed::from_bytes(sealed) }.into());
         };
         for handle in &handles {
             put(handle, 1, vec![0; MAX_CACHED_BYTES / 8]);

@@ -4,7 +4,6 @@
 use causeway_protocol::{hub::EndReason, session::SessionHandle, subject::Subject};
 use futures_util::{
     future::{join_all, ready},
-    join,
     stream::{self, StreamExt as _, TryStreamExt as _},
 };
 
@@ -19,6 +18,7 @@ use crate::{
     error::Error,
     runtime::{
         clock::{MAX_SKEW_MS, within},
+        copy::CopyChange,
         dependency::Dependency,
         event_name::EventName,
         platform::Platform,
@@ -174,14 +174,12 @@ impl<P: Platform> Sessions<'_, P> {
             within(self.platform, STORE_TIMEOUT, Dependency::Hub, end).await?;
         }
         // The rest is cleanup: the coordinator's answer is enough, and copy and entries expire by themselves.
-        let key = key(handle);
-        let copy = within(self.platform, STORE_TIMEOUT, Dependency::KeyValue, self.platform.delete(&key));
+        CopyChange::delete(key(handle), Event::warn(EventName::SessionTidy)).queue(self.platform).await;
         let entries = indexes.iter().map(|name| {
             let remove = index::Command::remove(handle);
             async move { self.ask_index(name, remove).await.map(drop) }
         });
-        let (copy, entries) = join!(copy, join_all(entries));
-        for error in std::iter::once(copy).chain(entries).filter_map(Result::err) {
+        for error in join_all(entries).await.into_iter().filter_map(Result::err) {
             Event::warn(EventName::SessionTidy).with("detail", &error).write(self.platform);
         }
         Ok(())

@@ -16,19 +16,20 @@ impl<P: Platform> Sessions<'_, P> {
     /// Reseals cookie and record where an older key sealed them. Returns the `Set-Cookie` value of a new cookie. After a
     /// failure the next request tries again: the old key still opens both.
     pub async fn reseal(&self, headers: &HeaderMap, session: &Session) -> Option<String> {
+        let is_cookie_current = cookie::is_current(headers, &self.settings.keys);
+        if session.is_current && is_cookie_current {
+            return None;
+        }
         let resealed = async {
             if !session.is_current
                 && let LeaseReply::Granted(lease) = self.acquire_lease(session, WritePurpose::Other).await?
             {
                 self.store(&lease, &lease.session.record).await?;
             }
-            if cookie::is_current(headers, &self.settings.keys) {
-                Ok(None)
-            } else {
-                Ok(Some(self.cookie_for(session)?))
-            }
+            if is_cookie_current { Ok(None) } else { Ok(Some(self.cookie_for(session)?)) }
         };
-        resealed.await.unwrap_or_else(|error: Error| {
+        // Boxed: keys are rotated rarely.
+        Box::pin(resealed).await.unwrap_or_else(|error: Error| {
             Event::warn(EventName::SessionRotation).with("detail", &error).write(self.platform);
             None
         })

@@ -4,7 +4,7 @@
 //! may be stale. An isolate uses a session without asking the coordinator for the length of the revocation bound, and no
 //! longer.
 
-use std::time::Duration;
+use std::{rc::Rc, time::Duration};
 
 use causeway_protocol::session::SessionHandle;
 use futures_util::join;
@@ -23,14 +23,21 @@ use super::{
 use crate::{
     error::Error,
     runtime::{
-        clock::within, dependency::Dependency, event_name::EventName, platform::Platform, reason::Reason,
-        telemetry::Event, unavailable::Unavailable,
+        clock::within, copy::CopyChange, dependency::Dependency, event_name::EventName, platform::Platform,
+        reason::Reason, telemetry::Event, unavailable::Unavailable,
     },
     seal::Sealed,
 };
 
 /// How long a store may take before it counts as down.
 pub(super) const STORE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long the copy in the key-value store may take. Beyond that, reading the record from the coordinator is as fast.
+const COPY_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long a request waits for the coordinator's answer to another request of its session, before it asks by itself.
+const MAX_FOLLOW: Duration = Duration::from_millis(500);
+/// How long the coordinator may take for an answer and, if no copy is current, for the record.
+const LEADER_LIMIT: Duration = Duration::from_secs(10);
 
 /// A valid session: its cookie opened, the coordinator confirmed it within the revocation bound, its record opened.
 #[derive(Debug, Clone)]
@@ -79,6 +86,17 @@ impl<P: Platform> Sessions<'_, P> {
         self.load_from_generation(id, 0).await
     }
 
+    /// The session of an id as the coordinator has it now, without a look at any copy.
+    ///
+    /// # Errors
+    /// As [`Sessions::load`].
+    pub async fn read_by_id(&self, id: SessionId) -> Result<Session, Error> {
+        let handle = id.handle();
+        let session = self.read_and_open(&id, &handle).await?;
+        self.check_usable(&session.record, self.platform.now_ms())?;
+        Ok(session)
+    }
+
     /// The id in a request's cookie. Neither the coordinator nor the clock is asked whether the session still lives: a
     /// sign-out must not fail because this isolate's clock is wrong.
     ///
@@ -117,28 +135,49 @@ impl<P: Platform> Sessions<'_, P> {
     /// there on every isolate.
     async fn load_from_generation(&self, id: SessionId, known_generation: u64) -> Result<Session, Error> {
         let handle = id.handle();
-        let now_ms = self.platform.now_ms();
-        let cached = self.cache.fresh(&handle, now_ms, self.settings.revocation_bound);
-        let stored = match cached.filter(|cached| cached.generation >= known_generation) {
-            Some(cached) => cached,
-            None => {
-                let fetched = self.fetch(&handle).await?;
-                self.cache.put(&handle, now_ms, fetched.clone());
-                fetched
-            }
-        };
+        let stored = self.confirmed(&handle, known_generation).await?;
         let session = match self.open(&id, &handle, &stored) {
             Some(session) => session,
             // The copy is damaged; the coordinator's record may not be.
             None => {
                 self.cache.forget(&handle);
-                let stored = self.read(&handle).await?;
-                let broken = Error::Unauthenticated { reason: Reason::SessionRecordNotOpened };
-                self.open(&id, &handle, &stored).ok_or(broken)?
+                Box::pin(self.read_and_open(&id, &handle)).await?
             }
         };
-        self.check_usable(&session.record, now_ms)?;
+        self.check_usable(&session.record, self.platform.now_ms())?;
         Ok(session)
+    }
+
+    /// The sealed record, in at least this generation, of a session that the coordinator confirmed within the revocation
+    /// bound. Of concurrent requests that need its confirmation, the first asks. The others wait for that answer for a
+    /// moment; it then counts for them as for any later request, from when it was asked for.
+    async fn confirmed(&self, handle: &SessionHandle, known_generation: u64) -> Result<Rc<SealedRecord>, Error> {
+        let bound = self.settings.revocation_bound;
+        let in_memory = |now_ms| {
+            let fresh = self.cache.fresh(handle, now_ms, bound);
+            fresh.filter(|stored| stored.generation >= known_generation)
+        };
+        let single_flight = &self.cache.single_flight;
+        // With a bound of 0, no answer counts for another request.
+        let patience = if bound.is_zero() { Duration::ZERO } else { MAX_FOLLOW };
+        if let Some(stored) = single_flight.follow(self.platform, handle.as_str(), patience, in_memory).await {
+            return Ok(stored);
+        }
+        // Boxed: most requests find the record in memory.
+        Box::pin(self.ask(handle)).await
+    }
+
+    /// Asks the coordinator, and remembers the answer for others.
+    async fn ask(&self, handle: &SessionHandle) -> Result<Rc<SealedRecord>, Error> {
+        let single_flight = &self.cache.single_flight;
+        // The answer may be older than its arrival, but not older than the question.
+        let asked_ms = self.platform.now_ms();
+        let leader = single_flight.lead(handle.as_str(), asked_ms, LEADER_LIMIT);
+        let fetched = self.fetch(handle).await?;
+        if leader.is_leading() {
+            self.cache.put(handle, asked_ms, Rc::clone(&fetched));
+        }
+        Ok(fetched)
     }
 
     fn check_usable(&self, record: &SessionRecord, now_ms: u64) -> Result<(), Error> {
@@ -153,20 +192,30 @@ impl<P: Platform> Sessions<'_, P> {
         Ok(())
     }
 
-    /// The sealed record of the current generation: the copy if it is current, the coordinator's otherwise.
-    async fn fetch(&self, handle: &SessionHandle) -> Result<SealedRecord, Error> {
-        let key = key(handle);
-        let copy = within(self.platform, STORE_TIMEOUT, Dependency::KeyValue, self.platform.get(&key));
+    /// The sealed record of the current generation: the one in memory or the copy if it is current, the coordinator's
+    /// otherwise.
+    async fn fetch(&self, handle: &SessionHandle) -> Result<Rc<SealedRecord>, Error> {
+        let copy = async {
+            match self.cache.last(handle) {
+                Some(last) => Some(last),
+                None => self.copy(handle).await.map(Rc::new),
+            }
+        };
         let (status, copy) = join!(self.coordinate(handle, Command::Status), copy);
         let Reply::Active { generation, .. } = status? else {
             return Err(Error::Unauthenticated { reason: Reason::SessionRevoked });
         };
-        // A failure of the key-value store costs time only: the coordinator has the record, too.
-        let copy = copy.ok().flatten().and_then(|copy| decode_copy(&copy));
         match copy.filter(|copy| copy.generation == generation) {
             Some(copy) => Ok(copy),
-            None => self.read(handle).await,
+            None => self.read(handle).await.map(Rc::new),
         }
+    }
+
+    /// The copy in the key-value store. A failure costs time only: the coordinator has the record, too.
+    async fn copy(&self, handle: &SessionHandle) -> Option<SealedRecord> {
+        let key = key(handle);
+        let copy = within(self.platform, COPY_TIMEOUT, Dependency::KeyValue, self.platform.get(&key)).await;
+        decode_copy(&copy.ok()??)
     }
 
     /// The sealed record of the coordinator.
@@ -178,14 +227,16 @@ impl<P: Platform> Sessions<'_, P> {
         SealedRecord::from_text(generation, &record).ok_or(broken)
     }
 
+    async fn read_and_open(&self, id: &SessionId, handle: &SessionHandle) -> Result<Session, Error> {
+        let stored = self.read(handle).await?;
+        self.open(id, handle, &stored).ok_or(Error::Unauthenticated { reason: Reason::SessionRecordNotOpened })
+    }
+
     /// Writes the copy to the key-value store. A failure costs speed only: the coordinator has the record already.
     pub(super) async fn write_copy(&self, handle: &SessionHandle, stored: &SealedRecord, record: &SessionRecord) {
         let ttl = Duration::from_millis(record.expires_at_ms.saturating_sub(self.platform.now_ms()));
-        let (key, copy) = (key(handle), encode_copy(stored));
-        let put = within(self.platform, STORE_TIMEOUT, Dependency::KeyValue, self.platform.put(&key, &copy, ttl));
-        if let Err(error) = put.await {
-            Event::warn(EventName::SessionKvPut).with("detail", &error).write(self.platform);
-        }
+        let failure = Event::warn(EventName::SessionKvPut);
+        CopyChange::put(key(handle), encode_copy(stored), ttl, failure).queue(self.platform).await;
     }
 
     pub(super) fn seal(

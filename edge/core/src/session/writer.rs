@@ -97,7 +97,7 @@ impl<P: Platform> Sessions<'_, P> {
         match self.coordinate_with_retry(&session.handle, acquire).await? {
             Reply::Active { generation, record: Some(record) } => {
                 let (newer, stored) = open(generation, &record).ok_or(broken)?;
-                self.cache.put(&session.handle, asked_ms, stored);
+                self.cache.put(&session.handle, asked_ms, stored.into());
                 Ok(LeaseReply::Newer(newer))
             }
             Reply::Leased { fencing_token, generation, record, unanswered_sends, possibly_consumed } => {
@@ -182,8 +182,8 @@ impl<P: Platform> Sessions<'_, P> {
             .await?
         {
             Reply::Active { .. } => {
-                self.cache.put(handle, asked_ms, stored.clone());
                 self.write_copy(handle, &stored, record).await;
+                self.cache.put(handle, asked_ms, stored.into());
                 // Cleanup: an entry left behind would end this session when that account's provider ends its own, and one
                 // with the time of a former sign-in would end it by an older logout.
                 let confirmed = added.into_iter().map(|(name, signed_in)| {

@@ -76,7 +76,7 @@ pub struct InMemoryPlatform {
     pub kv: RefCell<HashMap<String, Vec<u8>>>,
     /// Whether each use of the key-value store fails.
     pub kv_down: Cell<bool>,
-    /// Whether reads of the key-value store never complete.
+    /// Whether uses of the key-value store never complete.
     pub kv_hangs: Cell<bool>,
     /// What readers of the key-value store get instead of its content, if it is stale.
     pub kv_stale: RefCell<Option<HashMap<String, Vec<u8>>>>,
@@ -91,6 +91,8 @@ pub struct InMemoryPlatform {
     pub coordinator_down: Cell<bool>,
     /// Whether commands to the coordinator never complete.
     pub coordinator_hangs: Cell<bool>,
+    /// How long the coordinator's replies take, after the command was run. Needs [`super::run::run_all`].
+    pub coordinator_ms: Cell<u64>,
     /// Commands whose JSON contains this text are run, but their replies are lost.
     pub loses_replies_to: Cell<Option<&'static str>>,
 
@@ -150,6 +152,7 @@ impl InMemoryPlatform {
             command_count: Cell::new(0),
             coordinator_down: Cell::new(false),
             coordinator_hangs: Cell::new(false),
+            coordinator_ms: Cell::new(0),
             loses_replies_to: Cell::new(None),
             upstream: Box::new(upstream),
             sent: RefCell::default(),
@@ -169,6 +172,11 @@ impl InMemoryPlatform {
             rate_counts: RefCell::default(),
             log: RefCell::default(),
         }
+    }
+
+    /// Never completes while a fault is set.
+    async fn hang_if(&self, fault: &Cell<bool>) {
+        poll_fn(|_| if fault.get() { Poll::Pending } else { Poll::Ready(()) }).await;
     }
 
     /// Changes the coordinator's state of every session.
@@ -215,21 +223,21 @@ impl Random for InMemoryPlatform {
 impl KeyValueStore for InMemoryPlatform {
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Unavailable> {
         down(Dependency::KeyValue, self.kv_down.get())?;
-        if self.kv_hangs.get() {
-            pending::<()>().await;
-        }
+        self.hang_if(&self.kv_hangs).await;
         let stale = self.kv_stale.borrow();
         Ok(stale.as_ref().unwrap_or(&self.kv.borrow()).get(key).cloned())
     }
 
     async fn put(&self, key: &str, value: &[u8], _ttl: Duration) -> Result<(), Unavailable> {
         down(Dependency::KeyValue, self.kv_down.get())?;
+        self.hang_if(&self.kv_hangs).await;
         self.kv.borrow_mut().insert(key.to_owned(), value.to_vec());
         Ok(())
     }
 
     async fn delete(&self, key: &str) -> Result<(), Unavailable> {
         down(Dependency::KeyValue, self.kv_down.get())?;
+        self.hang_if(&self.kv_hangs).await;
         self.kv.borrow_mut().remove(key);
         Ok(())
     }
@@ -284,6 +292,15 @@ impl Machines for InMemoryPlatform {
         }
         let is_lost =
             self.loses_replies_to.get().is_some_and(|text| serde_json::to_string(&command).unwrap().contains(text));
+        let reply = self.run_command::<M>(name, command);
+        self.sleep(Duration::from_millis(self.coordinator_ms.get())).await;
+        down(Dependency::Coordinator, is_lost)?;
+        reply
+    }
+}
+
+impl InMemoryPlatform {
+    fn run_command<M: Machine>(&self, name: &str, command: M::Command) -> Result<M::Reply, Unavailable> {
         let mut states = self.machine_states.borrow_mut();
         let key = format!("{}:{name}", M::KIND);
         if self.forget_at_ms.borrow().get(&key).is_some_and(|at_ms| *at_ms <= self.now_ms.get()) {
@@ -294,7 +311,6 @@ impl Machines for InMemoryPlatform {
             self.forget_at_ms.borrow_mut().insert(key.clone(), store.forget_at_ms);
             states.insert(key, store.state);
         }
-        down(Dependency::Coordinator, is_lost)?;
         Ok(reply)
     }
 }

@@ -12,7 +12,9 @@
 mod cancel;
 mod changed_configuration;
 mod clock;
+mod confirmation;
 mod connect;
+mod copy;
 mod credential;
 mod cross_site;
 mod deadline;
@@ -148,6 +150,12 @@ impl Browser {
     fn send(&self, method: Method, target: &str, headers: &[(&str, &str)], body: &str) -> Response<InMemoryBody> {
         let request = self.request(method, target, headers, body);
         let response = run(self.edge.handle(&self.platform, request));
+        self.store_cookies(&response);
+        response
+    }
+
+    /// Keeps the cookies that a response sets.
+    fn store_cookies(&self, response: &Response<InMemoryBody>) {
         for cookie in response.headers.get_all("set-cookie") {
             let (pair, attributes) = cookie.to_str().unwrap().split_once("; ").unwrap();
             assert!(attributes.contains("Secure; HttpOnly"), "{cookie:?}");
@@ -163,7 +171,6 @@ impl Browser {
                 jar.push((name.to_owned(), value.to_owned()));
             }
         }
-        response
     }
 
     /// Replaces the cookies; returns the previous ones.

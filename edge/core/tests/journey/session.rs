@@ -214,7 +214,7 @@ fn s129_session_revoked_elsewhere_stops_within_the_bound() {
 
 #[test]
 fn s63_s72_record_moved_to_another_session_does_not_open() {
-    let (first, second) = (Browser::new(github), Browser::new(github));
+    let (first, mut second) = (Browser::new(github), Browser::new(github));
     first.sign_in();
     second.platform.random.skip();
     second.sign_in();
@@ -222,11 +222,12 @@ fn s63_s72_record_moved_to_another_session_does_not_open() {
     for value in second.platform.kv.borrow_mut().values_mut() {
         *value = stolen.clone();
     }
+    second.goes_to(None);
     assert_eq!(second.session()["authenticated"], true, "a damaged copy signs nobody out");
     let mut first_record = None;
     first.platform.change_sessions(|state| first_record = state.record.clone());
     second.platform.change_sessions(|state| state.record = first_record.clone());
-    second.platform.now_ms.set(second.platform.now_ms.get() + 60_000);
+    second.goes_to(None);
     assert_eq!(second.get("/stream").status, StatusCode::UNAUTHORIZED);
 }
 

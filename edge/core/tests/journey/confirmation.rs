@@ -1,0 +1,139 @@
+//! The coordinator confirms a session once per revocation bound and isolate, for all its requests.
+
+use causeway_core::testing::run::run_all;
+use futures_util::future::LocalBoxFuture;
+use http::{Method, StatusCode};
+
+use super::{Browser, github, text};
+
+const BOUND_MS: u64 = 10_000;
+
+impl Browser {
+    /// Requests the session so many times at once. Returns whether each was authenticated.
+    fn sessions_at_once(&self, count: usize) -> Vec<bool> {
+        run_all(&self.platform, (0..count).map(|_| self.asks_for_session(0)).collect())
+    }
+
+    /// Requests the session after a while.
+    fn asks_for_session(&self, after_ms: u64) -> LocalBoxFuture<'_, bool> {
+        let headers = [("x-csrf", "1"), ("origin", "https://edge.example")];
+        let request = self.request(Method::GET, "/auth/session", &headers, "");
+        Box::pin(async move {
+            self.after(after_ms).await;
+            let response = self.edge.handle(&self.platform, request).await;
+            response.status == StatusCode::OK && text(&response).contains(r#""authenticated":true"#)
+        })
+    }
+
+    fn after(&self, ms: u64) -> LocalBoxFuture<'static, ()> {
+        use causeway_core::runtime::clock::Clock as _;
+        self.platform.sleep(std::time::Duration::from_millis(ms))
+    }
+}
+
+#[test]
+fn coordinator_is_asked_once_per_session_and_bound() {
+    let mut browser = Browser::new(github);
+    browser.sign_in();
+    let asked = |browser: &Browser| browser.platform.command_count.replace(0);
+    asked(&browser);
+    browser.sessions_at_once(20);
+    assert_eq!(asked(&browser), 0, "the isolate that created the session knows it");
+    browser.goes_to(None);
+    browser.platform.coordinator_ms.set(40);
+    for bound in 0..5 {
+        assert_eq!(browser.sessions_at_once(50), [true; 50]);
+        for _ in 0..50 {
+            assert_eq!(browser.sessions_at_once(1), [true]);
+        }
+        assert_eq!(asked(&browser), 1, "bound {bound}");
+        browser.platform.now_ms.set(browser.platform.now_ms.get() + BOUND_MS);
+    }
+    // Two sessions are two questions.
+    let first = browser.swap(Vec::new());
+    browser.platform.coordinator_ms.set(0);
+    browser.sign_in();
+    browser.goes_to(None);
+    asked(&browser);
+    browser.sessions_at_once(10);
+    browser.swap(first);
+    browser.sessions_at_once(10);
+    assert_eq!(asked(&browser), 2);
+}
+
+#[test]
+fn without_a_bound_each_request_asks_the_coordinator() {
+    let browser = Browser::configured(&[("REVOCATION_BOUND_SECONDS", "0")], github);
+    browser.sign_in();
+    browser.platform.coordinator_ms.set(40);
+    browser.platform.command_count.set(0);
+    let began_ms = browser.platform.now_ms.get();
+    assert_eq!(browser.sessions_at_once(10), [true; 10]);
+    assert_eq!((browser.platform.command_count.get(), browser.platform.now_ms.get() - began_ms), (10, 40));
+}
+
+#[test]
+fn shared_confirmation_counts_from_when_it_was_asked_for() {
+    let mut browser = Browser::new(github);
+    browser.sign_in();
+    browser.goes_to(None);
+    let began_ms = browser.platform.now_ms.get();
+    browser.platform.coordinator_ms.set(4000);
+    browser.platform.command_count.set(0);
+    assert_eq!(
+        run_all(&browser.platform, vec![browser.asks_for_session(0), browser.asks_for_session(3900)]),
+        [true, true]
+    );
+    assert_eq!(browser.platform.command_count.get(), 1);
+    browser.platform.coordinator_ms.set(0);
+    browser.platform.now_ms.set(began_ms + BOUND_MS - 1);
+    browser.sessions_at_once(1);
+    assert_eq!(browser.platform.command_count.get(), 1);
+    browser.platform.now_ms.set(browser.platform.now_ms.get() + 1);
+    browser.sessions_at_once(1);
+    assert_eq!(browser.platform.command_count.get(), 2);
+}
+
+#[test]
+fn hung_request_delays_others_of_its_session_by_half_a_second() {
+    let mut browser = Browser::new(github);
+    browser.sign_in();
+    browser.goes_to(None);
+    let (platform, began_ms) = (&browser.platform, browser.platform.now_ms.get());
+    platform.coordinator_hangs.set(true);
+    let recovers: LocalBoxFuture<'_, bool> = Box::pin(async {
+        browser.after(10).await;
+        platform.coordinator_hangs.set(false);
+        let answered = browser.asks_for_session(0).await;
+        assert!((510..600).contains(&(platform.now_ms.get() - began_ms)));
+        // From then on the session is known.
+        assert!(browser.asks_for_session(0).await && platform.now_ms.get() - began_ms < 600);
+        answered
+    });
+    assert_eq!(run_all(platform, vec![browser.asks_for_session(0), recovers]), [false, true]);
+    assert_eq!(platform.now_ms.get() - began_ms, 5000, "the hung one gives up by itself");
+}
+
+#[test]
+fn session_that_ended_here_is_not_revived_by_an_earlier_confirmation() {
+    let mut browser = Browser::new(github);
+    browser.sign_in();
+    browser.goes_to(None);
+    let platform = &browser.platform;
+    platform.coordinator_ms.set(300);
+    let (logout, cookies) = (
+        browser.request(Method::POST, "/auth/logout", &[("x-csrf", "1"), ("origin", "https://edge.example")], ""),
+        browser.cookies.borrow().clone(),
+    );
+    let signs_out: LocalBoxFuture<'_, bool> = Box::pin(async {
+        browser.after(100).await;
+        platform.coordinator_ms.set(0);
+        let response = browser.edge.handle(platform, logout).await;
+        assert_eq!(response.status, StatusCode::NO_CONTENT);
+        browser.asks_for_session(0).await
+    });
+    let answers = run_all(platform, vec![browser.asks_for_session(0), signs_out]);
+    assert_eq!(answers, [true, false], "the first was confirmed before the end");
+    assert_eq!(*browser.cookies.borrow(), cookies);
+    assert_eq!(browser.sessions_at_once(3), [false; 3]);
+}
