@@ -22,6 +22,10 @@ export default [
   },
   { files: ['**/*.mjs', '*.js'], languageOptions: { globals: globals.node } },
   { files: ['widget/**/*.js', 'examples/**/*.js'], languageOptions: { globals: globals.browser } },
+  {
+    files: ['edge/workers/js/**'],
+    languageOptions: { globals: { ...globals.serviceworker, IdentityTransformStream: false } },
+  },
   // Functions passed to `page.evaluate` run in the browser.
   { files: ['widget/test/**', 'tests/**'], languageOptions: { globals: { ...globals.node, ...globals.browser } } },
 ];

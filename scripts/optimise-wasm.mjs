@@ -1,7 +1,8 @@
 // Usage: node scripts/optimise-wasm.mjs BUILT NAMED DEPLOYED
 //
-// Optimises BUILT, a module or a component. NAMED has its functions' names, which are a fifth of it when compressed; DEPLOYED has
-// none, and the same functions under the same numbers, so that NAMED explains the backtraces of its traps.
+// Optimises BUILT, a module or a component. NAMED has its functions' names, which are an eighth to a fifth of it when
+// compressed. DEPLOYED has none, and the same functions under the same numbers, so that NAMED explains the backtraces
+// of its traps.
 //
 // wasm-opt writes numbers in fewer bytes and keeps one of several equal functions. Its other passes are left out: they
 // make the module smaller, but not when it is compressed, and the runtime's compiler optimises it anyway.

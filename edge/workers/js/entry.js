@@ -1,7 +1,7 @@
 // What Cloudflare calls: the Worker's handler and the classes of its Durable Objects. Both only call the Wasm.
 //
-// A program that has trapped is replaced by a new instance before the next call: its memory is no longer sound. Requests
-// that waited for the old one fail.
+// A program that has trapped is replaced by a new instance before the next call: its memory is no longer sound.
+// Requests that waited for the old one fail.
 
 import * as wasm from './index.js';
 
@@ -53,7 +53,7 @@ const objects = (Inner) =>
     #env;
     /** @type {any} */
     #inner;
-    #instanceId;
+    #instanceId = -1;
 
     /** @param {unknown} objectState @param {unknown} env */
     constructor(objectState, env) {

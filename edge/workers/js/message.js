@@ -1,8 +1,8 @@
 // What crosses between JavaScript and Wasm for each message. One call brings all of a message's head: a call for each
 // header would cost more than everything else that the edge does for most requests.
 //
-// A head is text, a line each for a name and its value. Its first line counts the lines, so a line break in a value, which
-// no header can have, does not shift the lines after it unnoticed.
+// A head is text, a line each for a name and its value. Its first line counts the lines, so a line break in a value,
+// which no header can have, does not shift the lines after it unnoticed.
 
 /** @param {string[]} lines @param {Headers} headers */
 function withHeaders(lines, headers) {
@@ -72,9 +72,15 @@ export function respond(status, shared, head, body, isCoded) {
  * @param {boolean} keepsCoding a compressed answer stays compressed, instead of being decoded
  */
 export function send(url, method, head, body, signal, keepsCoding) {
-  const init = { method, headers: headersOf(head), redirect: 'manual', cache: 'no-store' };
-  const request = new Request(url, { ...init, body: body instanceof Uint8Array ? body.slice() : body });
-  return fetch(request, { signal, ...(keepsCoding && { encodeResponseBody: 'manual' }) });
+  return fetch(url, {
+    method,
+    headers: headersOf(head),
+    body: body instanceof Uint8Array ? body.slice() : body,
+    redirect: 'manual',
+    cache: 'no-store',
+    signal,
+    ...(keepsCoding && { encodeResponseBody: 'manual' }),
+  });
 }
 
 /** How many bytes of a body are read at once. */
@@ -82,9 +88,10 @@ const CHUNK_BYTES = 65_536;
 
 /**
  * The body of an answer to a call, which is aborted if nothing of it arrives for `idleMs`, or if all of it takes longer
- * than `longestMs`. Within `longestMs` the runtime moves the bytes itself, several times faster than any loop here could.
- * Without it, only a loop can tell a silent body from a slow one.
- * @param {ReadableStream} body @param {AbortController} call @param {number} idleMs @param {number | undefined} longestMs
+ * than `longestMs`. Within `longestMs` the runtime moves the bytes itself, several times faster than any loop here
+ * could. Without it, only a loop can tell a silent body from a slow one.
+ * @param {ReadableStream<Uint8Array>} body @param {AbortController} call @param {number} idleMs
+ * @param {number | undefined} longestMs
  */
 export function watched(body, call, idleMs, longestMs) {
   const { readable, writable } = new IdentityTransformStream();
@@ -94,7 +101,10 @@ export function watched(body, call, idleMs, longestMs) {
   return readable;
 }
 
-/** @param {ReadableStream} body @param {WritableStream} writable @param {AbortController} call @param {number} longestMs */
+/**
+ * @param {ReadableStream<Uint8Array>} body @param {WritableStream} writable @param {AbortController} call
+ * @param {number} longestMs
+ */
 async function pipe(body, writable, call, longestMs) {
   const timer = setTimeout(() => call.abort(), longestMs);
   try {
@@ -105,7 +115,10 @@ async function pipe(body, writable, call, longestMs) {
   }
 }
 
-/** @param {ReadableStream} body @param {WritableStream} writable @param {AbortController} call @param {number} idleMs */
+/**
+ * @param {ReadableStream<Uint8Array>} body @param {WritableStream} writable @param {AbortController} call
+ * @param {number} idleMs
+ */
 async function pump(body, writable, call, idleMs) {
   const reader = body.getReader({ mode: 'byob' });
   const writer = writable.getWriter();
@@ -136,8 +149,8 @@ async function pump(body, writable, call, idleMs) {
 }
 
 /**
- * All bytes of a body, or nothing if there are more than the limit. With `idleMs`, the call is aborted if no byte arrives
- * for so long.
+ * All bytes of a body, or nothing if there are more than the limit. With `idleMs`, the call is aborted if no byte
+ * arrives for so long.
  * @param {ReadableStream} body @param {number} limitBytes
  * @param {AbortController} call aborted if the body is no longer wanted @param {number | undefined} idleMs
  */
