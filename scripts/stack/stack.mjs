@@ -35,6 +35,7 @@ export class Stack {
    * @param {Record<string, string | undefined>} [options.edgeVariables] added to the stack's own; undefined removes one
    * @param {boolean} [options.quietEdge] the edge does not log each request
    * @param {boolean} [options.bareEdge] on Workers, the edge runs on workerd without wrangler
+   * @param {number} [options.inspectorPort] where a profiler of the bare edge connects
    * @param {readonly string[]} [options.otherClients] redirect URIs of other programs that users sign in to
    * @param {readonly import('./part/emulators.mjs').User[]} [options.users] who can sign in
    * @param {Record<string, string>} [options.bridgeVariables] added to the stack's own
@@ -49,6 +50,7 @@ export class Stack {
     bridgeVariables = {},
     quietEdge = false,
     bareEdge = false,
+    inspectorPort,
     otherClients = [],
     users,
   }) {
@@ -71,7 +73,7 @@ export class Stack {
       kafka,
       redis: redisPart({ state, port: ports.redis, secrets: this.secrets }),
       emulators: emulatorsPart({ ...common, otherClients, ...(users && { users }) }),
-      edge: edgePart({ ...common, variables: edgeVariables, quiet: quietEdge, bare: bareEdge }),
+      edge: edgePart({ ...common, variables: edgeVariables, quiet: quietEdge, bare: bareEdge, inspectorPort }),
       bridge: bridgePart({ ...common, variables: bridgeVariables }),
       assistant: assistantPart(common),
       host: hostPart(common),

@@ -14,6 +14,7 @@ import { ENTRA_CLIENT_ID, ENTRA_TENANT, GITHUB_CLIENT_ID } from './emulators.mjs
  * @property {(text: string) => string} [manifest] changes the deployed manifest: wrangler.toml or spin.toml
  * @property {string} [entry] source of a module that runs in front of the built Worker, `./worker/index.js`; Workers
  * only
+ * @property {number} [inspectorPort] where a profiler connects; workerd without wrangler only
  * @property {boolean} [unready] the edge is misconfigured on purpose: any answer makes it ready
  */
 

@@ -4,7 +4,7 @@
 // The key-value store is a map in memory, behind workerd's own protocol for KV. There are no rate limiters, so no rate
 // is limited. Durable Objects keep their SQLite databases on disk.
 
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { ROOT } from '../path.mjs';
@@ -13,6 +13,7 @@ import { settings } from './edge-settings.mjs';
 import { capnp, workerdCommand } from './workerd.mjs';
 
 const BUILD = join(ROOT, 'edge/workers/build');
+const WASM = 'index_bg.wasm';
 
 /** What workerd asks of a KV namespace: GET, PUT and DELETE of keys. A PUT is answered only after its body was read. */
 const KEY_VALUE = `
@@ -33,17 +34,31 @@ export default {
 };
 `;
 
-/** @param {import('./edge-settings.mjs').EdgeOptions} options */
-export function workerdEdgePart({ state, ports, secrets, variables = {}, name = 'edge', unready = false }) {
+/**
+ * With a port for the inspector, the edge's functions have their names there.
+ * @param {import('./edge-settings.mjs').EdgeOptions} options
+ */
+export function workerdEdgePart({
+  state,
+  ports,
+  secrets,
+  variables = {},
+  name = 'edge',
+  unready = false,
+  inspectorPort,
+}) {
   const home = join(state, name);
   const config = join(home, 'config.capnp');
   return new Part({
     name,
     state,
     cwd: home,
-    command: workerdCommand(config),
+    command: workerdCommand(config, inspectorPort),
     ports: [ports.edge],
-    prepare: () => prepare(home, config, ports.edge, { ...settings({ ports, secrets }), ...variables }),
+    prepare: () => {
+      prepare(home, config, ports.edge, { ...settings({ ports, secrets }), ...variables });
+      if (inspectorPort !== undefined) copyFileSync(join(BUILD, 'named', WASM), join(home, 'worker', WASM));
+    },
     ready: async () => {
       const answer = await fetch(`http://127.0.0.1:${ports.edge}/healthz`, { signal: AbortSignal.timeout(2_000) });
       await answer.body?.cancel();

@@ -2,8 +2,14 @@
 
 import { npmProgram } from '../path.mjs';
 
-/** The command that serves a configuration. @param {string} config its file */
-export const workerdCommand = (config) => [npmProgram('workerd'), 'serve', config, '--experimental'];
+/**
+ * The command that serves a configuration. @param {string} config its file
+ * @param {number} [inspectorPort] where debuggers and profilers connect
+ */
+export const workerdCommand = (config, inspectorPort) => [
+  ...[npmProgram('workerd'), 'serve', config, '--experimental'],
+  ...(inspectorPort === undefined ? [] : [`--inspector-addr=127.0.0.1:${inspectorPort}`]),
+];
 
 /** Writes values as Cap'n Proto's text format has them. */
 export const capnp = Object.freeze({

@@ -134,4 +134,18 @@ mod tests {
         assert_eq!(limit.clone().failure(), Some(BodyError::Broken("bad chunk".to_owned())));
         assert!(!limit.take(1));
     }
+
+    #[test]
+    fn s105_a_body_of_known_length_has_time_for_its_bytes() {
+        let longest = |lengths: &[&str]| {
+            let values = lengths.iter().map(|length| (header::CONTENT_LENGTH, length.parse().unwrap()));
+            longest_transfer(&values.collect(), Duration::from_secs(30))
+        };
+        assert_eq!(longest(&["0"]), Some(Duration::from_secs(30)));
+        assert_eq!(longest(&["4096000"]), Some(Duration::from_secs(1030)));
+        assert!(longest(&["18446744073709551615"]).is_some());
+        for unknown in [&[] as &[&str], &["x"], &["1", "1"], &["-1"]] {
+            assert_eq!(longest(unknown), None, "{unknown:?}");
+        }
+    }
 }

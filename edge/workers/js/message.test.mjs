@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { bindings, readBody, requestHead, respond, sharedHeaders } from './message.js';
+
+test('the bindings are another object if and only if a name or a variable has changed', () => {
+  const store = { get() {} };
+  const env = { A: 'a', STORE: store };
+  const first = bindings(env);
+  assert.equal(bindings(env), first);
+  assert.equal(bindings({ A: 'a', STORE: { get() {} } }), first, 'a store has no value');
+  for (const changed of [
+    { A: 'b', STORE: store },
+    { A: 'a', STORE: 'store' },
+    { A: 'a', B: store },
+    { A: 'a' },
+    { A: undefined, STORE: store },
+    {},
+  ]) {
+    assert.notEqual(bindings(changed), bindings(env), JSON.stringify(changed));
+  }
+});
+
+test('a head counts its lines', () => {
+  const request = new Request('https://edge.example/a?b', { headers: { one: '1', two: '2, 3' } });
+  assert.equal(requestHead(request), '6\nGET\nhttps://edge.example/a?b\none\n1\ntwo\n2, 3');
+});
+
+test('an answer has all its headers, the shared ones too, and a repeated one twice', async () => {
+  const shared = sharedHeaders('vary\nOrigin\nx-frame\nno');
+  for (const body of ['text', new TextEncoder().encode('text')]) {
+    const answer = respond(201, shared, 'set-cookie\na=1\nset-cookie\nb=2', body, false);
+    assert.deepEqual([answer.status, await answer.text()], [201, 'text']);
+    assert.deepEqual(answer.headers.getSetCookie(), ['a=1', 'b=2']);
+    assert.equal(answer.headers.get('vary'), 'Origin');
+  }
+  assert.equal(shared.get('set-cookie'), null, 'the next answer does not get them');
+  const own = respond(204, undefined, 'set-cookie\na=1\nset-cookie\nb=2', undefined, false);
+  assert.deepEqual(own.headers.getSetCookie(), ['a=1', 'b=2']);
+});
+
+/** @param {string[]} chunks @param {boolean} [ends] */
+const stream = (chunks, ends = true) =>
+  new ReadableStream({
+    start(controller) {
+      for (const chunk of chunks) controller.enqueue(new TextEncoder().encode(chunk));
+      if (ends) controller.close();
+    },
+  });
+
+test('a body is read within its limit, and is nothing beyond it', async () => {
+  const read = async (/** @type {number} */ limit) => {
+    const bytes = await readBody(stream(['ab', 'cd']), limit, new AbortController(), undefined);
+    return bytes && new TextDecoder().decode(bytes);
+  };
+  assert.deepEqual([await read(4), await read(3)], ['abcd', undefined]);
+});
+
+test('a body that falls silent, or is no longer wanted, is never taken for complete', async () => {
+  const silent = new AbortController();
+  await assert.rejects(readBody(stream(['ab'], false), 100, silent, 5), { name: 'AbortError' });
+  assert.equal(silent.signal.aborted, true);
+  const unwanted = new AbortController();
+  const reading = readBody(stream(['ab'], false), 100, unwanted, undefined);
+  unwanted.abort();
+  await assert.rejects(reading, { name: 'AbortError' });
+});
