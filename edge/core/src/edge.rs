@@ -9,6 +9,7 @@ use std::{
 };
 
 use causeway_protocol::trace::{NEW_TRACE_BYTES, Traceparent};
+use futures_util::join;
 use http::{HeaderMap, Method, header};
 
 use crate::{
@@ -87,12 +88,15 @@ impl Edge {
     pub async fn run_deferred<P: Platform>(&self, platform: &P, deferred: Deferred) {
         let Deferred { copies, refresh, request_id, trace, route } = deferred;
         let platform = &Traced { platform, request_id: &request_id, trace: &trace, route, copies: &copies };
-        if let (Some(session), Ok((config, memory))) = (refresh, &self.deployment) {
-            let provider = session.record.provider.clone();
-            // If the provider has ended the account's grant, this ends the session.
-            drop(Refresher { platform, config, memory }.account(&session, &provider, None, false).await);
-        }
-        // With what the refresh has added.
+        let refresh = async {
+            if let (Some(session), Ok((config, memory))) = (refresh, &self.deployment) {
+                let provider = session.record.provider.clone();
+                // If the provider has ended the account's grant, this ends the session.
+                drop(Refresher { platform, config, memory }.account(&session, &provider, None, false).await);
+            }
+        };
+        join!(copy::make_all(platform, &copies), refresh);
+        // What the refresh has added.
         copy::make_all(platform, &copies).await;
     }
 

@@ -20,9 +20,9 @@ function replaceTrapped() {
   state.instanceId++;
 }
 
-/** @param {unknown} error */
+/** Notes a trap. One for want of stack is a `RangeError`. @param {unknown} error */
 function note(error) {
-  if (!(error instanceof WebAssembly.RuntimeError)) return;
+  if (!(error instanceof WebAssembly.RuntimeError || error instanceof RangeError)) return;
   console.error('Critical', error);
   state.criticalError = true;
 }

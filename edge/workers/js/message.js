@@ -59,9 +59,15 @@ export const sharedHeaders = (head) => new Headers(headersOf(head));
  */
 export function respond(status, shared, head, body, isCoded) {
   const init = { status, headers: shared ?? headersOf(head), ...(isCoded && { encodeBody: 'manual' }) };
-  const response = new Response(body instanceof Uint8Array ? body.slice() : (body ?? null), init);
-  if (shared && head) append(response.headers, head.split('\n'));
-  return response;
+  try {
+    const response = new Response(body instanceof Uint8Array ? body.slice() : (body ?? null), init);
+    if (shared && head) append(response.headers, head.split('\n'));
+    return response;
+  } catch (error) {
+    // Its sender would wait for a reader for ever.
+    if (body instanceof ReadableStream) body.cancel(error).catch(() => {});
+    throw error;
+  }
 }
 
 /**
@@ -204,8 +210,11 @@ export async function callObject(env, binding, name, operation, body) {
  * @param {Record<string, any>} env @param {string} binding @param {string} name @param {string} operation
  * @param {string} head its headers
  */
-export const openObject = async (env, binding, name, operation, head) =>
-  askObject(env, binding, name, operation, { headers: { ...headersOf(head), upgrade: 'websocket' } });
+export async function openObject(env, binding, name, operation, head) {
+  const headers = new Headers(headersOf(head));
+  headers.set('upgrade', 'websocket');
+  return askObject(env, binding, name, operation, { headers });
+}
 
 /** What was bound at the last call. */
 let last = { names: /** @type {string[]} */ ([]), values: /** @type {unknown[]} */ ([]) };

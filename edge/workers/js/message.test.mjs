@@ -39,6 +39,21 @@ test('an answer has all its headers, the shared ones too, and a repeated one twi
   assert.deepEqual(own.headers.getSetCookie(), ['a=1', 'b=2']);
 });
 
+test('a header may have any name and no value', () => {
+  const head = '__proto__\none\nconstructor\ntwo\nempty\n\nlast\nthree';
+  const answer = respond(200, undefined, head, 'text', false);
+  const values = ['__proto__', 'constructor', 'empty', 'last'].map((name) => answer.headers.get(name));
+  assert.deepEqual(values, ['one', 'two', '', 'three']);
+  const both = respond(200, sharedHeaders('vary\nOrigin'), 'vary\nCookie', 'text', false);
+  assert.equal(both.headers.get('vary'), 'Origin, Cookie');
+});
+
+test('an answer that the runtime rejects leaves no stream behind', async () => {
+  const body = stream(['ab'], false);
+  assert.throws(() => respond(999, undefined, '', body, false), RangeError);
+  assert.deepEqual(await body.getReader().read(), { value: undefined, done: true });
+});
+
 /** @param {string[]} chunks @param {boolean} [ends] */
 const stream = (chunks, ends = true) =>
   new ReadableStream({

@@ -124,7 +124,7 @@ pub(crate) fn request(request: &Request) -> Result<web::Request<NativeBody>> {
         Some((path, query)) => (path, Some(query.to_owned())),
         None => (target, None),
     };
-    let headers = header_map(lines);
+    let headers = header_map(lines)?;
     // Cloudflare sets it and overwrites what a client sent.
     let client_address = web::single(&headers, &CONNECTING_IP).and_then(|text| text.parse().ok());
     Ok(web::Request {
@@ -232,7 +232,7 @@ fn incoming(response: &Response, idle: Duration, abort: AbortOnDrop) -> Result<w
     let head = message::response_head(response)?;
     let mut lines = lines(&head)?;
     let status = StatusCode::from_bytes(lines.next().unwrap_or_default().as_bytes()).unwrap_or(StatusCode::BAD_GATEWAY);
-    let headers = header_map(lines);
+    let headers = header_map(lines)?;
     let longest = longest_transfer(&headers, idle);
     let body = NativeBody { stream: response.body(), call: Some(PendingCall { idle, longest, abort }) };
     Ok(web::Incoming { status, headers, body })
@@ -251,15 +251,17 @@ fn lines(head: &str) -> Result<impl Iterator<Item = &str>> {
     Ok(lines)
 }
 
-/// The headers that lines of names and values are. One that core's type rejects is left out.
-fn header_map<'a>(mut lines: impl Iterator<Item = &'a str>) -> HeaderMap {
+/// The headers that lines of names and values are.
+///
+/// # Errors
+/// Core's type rejects one: a message must not lose one of its headers on its way.
+fn header_map<'a>(mut lines: impl Iterator<Item = &'a str>) -> Result<HeaderMap> {
     let mut map = HeaderMap::with_capacity(16);
     while let (Some(name), Some(value)) = (lines.next(), lines.next()) {
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-            map.append(name, value);
-        }
+        let rejected = || Error::from("a header is not valid");
+        map.append(HeaderName::try_from(name).map_err(|_| rejected())?, value.try_into().map_err(|_| rejected())?);
     }
-    map
+    Ok(map)
 }
 
 /// Headers as lines of names and values. They are strings to the runtime, which reads and writes them as UTF-8. All headers

@@ -47,7 +47,7 @@ thread_local! {
 /// spares the runtime two promises and their turns.
 ///
 /// # Errors
-/// Only if the runtime rejects even a problem document.
+/// Only if the runtime rejects even an empty answer.
 #[wasm_bindgen]
 pub fn fetch(
     request: web_sys::Request,

@@ -49,12 +49,21 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(crate) struct Workers {
     env: Env,
-    request: web_sys::Request,
+    client: Client,
+}
+
+/// Tells when the client of a request disconnects. Needs the flag `enable_request_signal`.
+#[derive(Debug, Clone)]
+enum Client {
+    /// Has the signal, which few requests need.
+    Request(web_sys::Request),
+    /// Without the request, which need not stay as long as its answer's stream.
+    Signal(AbortSignal),
 }
 
 impl Workers {
     pub(crate) fn new(env: Env, request: web_sys::Request) -> Self {
-        Self { env, request }
+        Self { env, client: Client::Request(request) }
     }
 
     fn kv(&self) -> Result<KvStore, Unavailable> {
@@ -65,9 +74,12 @@ impl Workers {
         Object { env: &self.env, dependency, binding, name }
     }
 
-    /// Fires when the client of this request disconnects. Needs the flag `enable_request_signal`.
+    /// Fires when the client of this request disconnects.
     fn client_disconnect(&self) -> AbortSignal {
-        self.request.signal()
+        match &self.client {
+            Client::Request(request) => request.signal(),
+            Client::Signal(signal) => signal.clone(),
+        }
     }
 }
 
@@ -209,7 +221,9 @@ impl StreamHub for Workers {
             _ => {}
         }
         let socket = response.websocket().ok_or_else(|| Unavailable::new(user_hub::DEPENDENCY, "opened no socket"))?;
-        let bytes = drive(self.clone(), hub_socket(socket, &self.client_disconnect()), &request);
+        let signal = self.client_disconnect();
+        let messages = hub_socket(socket, &signal);
+        let bytes = drive(Self { env: self.env.clone(), client: Client::Signal(signal) }, messages, &request);
         let chunks = bytes.map(|bytes| Ok::<_, JsValue>(JsValue::from(Uint8Array::from(bytes.as_slice()))));
         let stream = wasm_streams::ReadableStream::from_stream(chunks).into_raw();
         Ok(Opened::Stream(Body::Native(NativeBody::new(Some(stream.unchecked_into())))))

@@ -152,6 +152,10 @@ impl<P: Platform> Call<'_, P> {
                 redirect.set(header::LOCATION, &address);
                 return Ok(redirect);
             }
+            // No runtime sends it.
+            status if !(200..600).contains(&status.as_u16()) => {
+                return Err(Error::BadGateway { reason: Reason::UpstreamStatus });
+            }
             _ => {}
         }
         // A runtime refuses an answer of these statuses if it has a body, even an empty one.

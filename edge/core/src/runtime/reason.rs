@@ -137,6 +137,7 @@ closed_list! {
         UnsupportedGrantType = "unsupported_grant_type",
         UnverifiedUserEmail = "unverified_user_email",
         UpstreamRedirect = "upstream redirects",
+        UpstreamStatus = "upstream answers with an invalid status",
         UseDpopNonce = "use_dpop_nonce",
         UserinfoSubjectMismatch = "userinfo of another user",
         WebhookMalformed = "not an event of this kind as GitHub describes it",

@@ -51,7 +51,7 @@ impl<P: Platform> Sessions<'_, P> {
             indexes,
             redeem_in_ms,
         };
-        let asked_ms = self.platform.now_ms();
+        let question = self.cache.question(self.platform.now_ms());
         match self.coordinate(&handle, create).await? {
             Reply::Active { .. } => {}
             // It was ended after it was indexed and before it was created.
@@ -60,7 +60,7 @@ impl<P: Platform> Sessions<'_, P> {
         self.write_copy(&handle, &stored, record).await;
         // A session that is not redeemed yet is not valid.
         if redeem_in_ms.is_none() {
-            self.cache.put(&handle, asked_ms, stored.into());
+            self.cache.put(&handle, question, stored.into());
         }
         Ok(())
     }

@@ -151,7 +151,9 @@ impl<P: Platform> Sessions<'_, P> {
 
     async fn end_and_take(&self, handle: &SessionHandle, reason: EndReason) -> (Option<LastRecord>, Result<(), Error>) {
         self.cache.forget(handle);
-        match self.coordinate(handle, Command::Revoke).await {
+        let revoked = self.coordinate(handle, Command::Revoke).await;
+        self.cache.forget(handle);
+        match revoked {
             Ok(Reply::Gone { subject, indexes, last }) => {
                 (last, self.end_streams(handle, subject, &indexes, reason).await)
             }

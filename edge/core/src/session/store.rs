@@ -35,7 +35,8 @@ pub(super) const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the copy in the key-value store may take. Beyond that, reading the record from the coordinator is as fast.
 const COPY_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long a request waits for the coordinator's answer to another request of its session, before it asks by itself.
-const MAX_FOLLOW: Duration = Duration::from_millis(500);
+/// Longer than that request waits for a copy.
+const MAX_FOLLOW: Duration = Duration::from_secs(1);
 /// How long the coordinator may take for an answer and, if no copy is current, for the record.
 const LEADER_LIMIT: Duration = Duration::from_secs(10);
 
@@ -170,13 +171,12 @@ impl<P: Platform> Sessions<'_, P> {
     /// Asks the coordinator, and remembers the answer for others.
     async fn ask(&self, handle: &SessionHandle) -> Result<Rc<SealedRecord>, Error> {
         let single_flight = &self.cache.single_flight;
-        // The answer may be older than its arrival, but not older than the question.
         let asked_ms = self.platform.now_ms();
-        let leader = single_flight.lead(handle.as_str(), asked_ms, LEADER_LIMIT);
+        let question = self.cache.question(asked_ms);
+        let _leader = single_flight.lead(handle.as_str(), asked_ms, LEADER_LIMIT);
         let fetched = self.fetch(handle).await?;
-        if leader.is_leading() {
-            self.cache.put(handle, asked_ms, Rc::clone(&fetched));
-        }
+        // Also if another request leads by now: this answer spares it the wait.
+        self.cache.put(handle, question, Rc::clone(&fetched));
         Ok(fetched)
     }
 

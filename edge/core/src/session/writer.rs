@@ -92,12 +92,11 @@ impl<P: Platform> Sessions<'_, P> {
             Some((self.open(&session.id, &session.handle, &stored)?, stored))
         };
         let broken = Error::Unauthenticated { reason: Reason::SessionRecordNotOpened };
-        // The answer may be older than its arrival, but not older than the question.
-        let asked_ms = self.platform.now_ms();
+        let question = self.cache.question(self.platform.now_ms());
         match self.coordinate_with_retry(&session.handle, acquire).await? {
             Reply::Active { generation, record: Some(record) } => {
                 let (newer, stored) = open(generation, &record).ok_or(broken)?;
-                self.cache.put(&session.handle, asked_ms, stored.into());
+                self.cache.put(&session.handle, question, stored.into());
                 Ok(LeaseReply::Newer(newer))
             }
             Reply::Leased { fencing_token, generation, record, unanswered_sends, possibly_consumed } => {
@@ -176,14 +175,14 @@ impl<P: Platform> Sessions<'_, P> {
         let stored = self.seal(id, generation, record)?;
         let replaced = replaced(before, record);
         let outcome = Outcome::Stored { record: stored.sealed.to_text(), indexes, replaced, consumption };
-        let asked_ms = self.platform.now_ms();
+        let question = self.cache.question(self.platform.now_ms());
         match self
             .coordinate_with_retry(handle, Command::ReleaseLease { fencing_token: lease.fencing_token, outcome })
             .await?
         {
             Reply::Active { .. } => {
                 self.write_copy(handle, &stored, record).await;
-                self.cache.put(handle, asked_ms, stored.into());
+                self.cache.put(handle, question, stored.into());
                 // Cleanup: an entry left behind would end this session when that account's provider ends its own, and one
                 // with the time of a former sign-in would end it by an older logout.
                 let confirmed = added.into_iter().map(|(name, signed_in)| {
@@ -236,7 +235,10 @@ impl<P: Platform> Sessions<'_, P> {
     pub async fn end_with_lease(&self, lease: &WriteLease, reason: EndReason) -> Result<bool, Error> {
         let handle = &lease.session.handle;
         self.cache.forget(handle);
-        match self.coordinate_with_retry(handle, Command::EndWithLease { fencing_token: lease.fencing_token }).await? {
+        let ended =
+            self.coordinate_with_retry(handle, Command::EndWithLease { fencing_token: lease.fencing_token }).await;
+        self.cache.forget(handle);
+        match ended? {
             Reply::Gone { subject, indexes, .. } => {
                 self.end_streams(handle, subject, &indexes, reason).await.map(|()| true)
             }

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     intent::Intent,
+    linked_account::LINKED_PROVIDER,
     provider_profile::{ProviderProfile, profile},
     scheduler::TaskId,
     token::grant_of,
@@ -142,6 +143,11 @@ impl InvariantChecker {
         let exchanged = task.and_then(|task| self.exchanged.borrow().get(&task).copied());
         if let Some((provider, grant)) = exchanged {
             model.link_account(provider, Account::new(grant, world.first_refresh_token(grant), now_ms), now_ms);
+        }
+        // An account whose refresh token was dropped before has none that a disconnection could replace.
+        let is_without_token = model.accounts.get(LINKED_PROVIDER).is_some_and(|it| it.is_refresh_token_dropped);
+        if is_without_token && matches!(self.intent(task), Intent::Disconnect) {
+            model.unlink_account(LINKED_PROVIDER, now_ms);
         }
         for provider in replaced.iter().filter(|it| exchanged.is_none_or(|(linked, _)| linked != *it)) {
             match self.intent(task) {
