@@ -10,9 +10,9 @@ describe('sign-in', () => {
 
   test('offers a link for each provider, which returns to the current page', async () => {
     await widget.open(`${widget.hostOrigin}/?order=7#part`);
-    const hrefs = await widget.page
-      .getByRole('link', { name: /Continue with/ })
-      .evaluateAll((links) => links.map((a) => a.getAttribute('href')));
+    const links = widget.page.getByRole('link', { name: /Continue with/ });
+    await links.first().waitFor();
+    const hrefs = await links.evaluateAll((all) => all.map((a) => a.getAttribute('href')));
     const returnTo = encodeURIComponent(`${widget.hostOrigin}/?order=7#part`);
     assert.deepEqual(
       hrefs,
