@@ -12,12 +12,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-const CUSTOM = 0;
-const CORE_MODULE = 1;
-/** Magic number, version and layer. */
-const PREAMBLE_BYTES = 8;
-/** Where the preamble says whether this is a module (0) or a component (1). */
-const LAYER_AT = 6;
+import { CORE_MODULE, CUSTOM, PREAMBLE_BYTES, isComponent, sections } from './stack/wasm.mjs';
+
 /** Rust's, which are those of WebAssembly 2.0. Given more, wasm-opt writes what the runtime does not read. */
 const FEATURES = [
   '--enable-bulk-memory',
@@ -37,11 +33,12 @@ const [built, named, deployed] = process.argv.slice(2);
 if (!built || !named || !deployed) throw new Error('three files are needed: see the head of this script');
 
 const binary = readFileSync(built);
-const isComponent = binary.readUInt8(LAYER_AT) === 1;
-const optimised = isComponent ? withModules(binary, (module) => optimise(module, [])) : optimise(binary, CATCHING);
+const optimised = isComponent(binary)
+  ? withModules(binary, (module) => optimise(module, []))
+  : optimise(binary, CATCHING);
 writeFileSync(named, optimised);
 const unnamed = withoutCustom(optimised);
-writeFileSync(deployed, isComponent ? withModules(unnamed, withoutCustom) : unnamed);
+writeFileSync(deployed, isComponent(binary) ? withModules(unnamed, withoutCustom) : unnamed);
 
 /** A component with other modules. @param {Buffer} component @param {(module: Buffer) => Buffer} change */
 function withModules(component, change) {
@@ -59,12 +56,9 @@ function withoutCustom(binary) {
  */
 function withSections(binary, change) {
   const parts = [binary.subarray(0, PREAMBLE_BYTES)];
-  for (let at = PREAMBLE_BYTES; at < binary.length;) {
-    const id = binary.readUInt8(at);
-    const { value: length, next } = numberAt(binary, at + 1);
-    at = next + length;
-    const bytes = change({ id, bytes: binary.subarray(next, at) });
-    if (bytes) parts.push(Buffer.from([id, ...leb128(bytes.length)]), bytes);
+  for (const { id, bytes } of sections(binary)) {
+    const changed = change({ id, bytes });
+    if (changed) parts.push(Buffer.from([id, ...leb128(changed.length)]), changed);
   }
   return Buffer.concat(parts);
 }
@@ -84,17 +78,7 @@ function optimise(module, features) {
   }
 }
 
-/** A number in LEB128, and the offset behind it. @param {Buffer} bytes @param {number} at */
-function numberAt(bytes, at) {
-  let value = 0;
-  for (let factor = 1; ; factor *= 128) {
-    const byte = bytes.readUInt8(at++);
-    value += (byte & 127) * factor;
-    if (byte < 128) return { value, next: at };
-  }
-}
-
-/** @param {number} value @returns {number[]} */
+/** A number in LEB128. @param {number} value @returns {number[]} */
 function leb128(value) {
   return value < 128 ? [value] : [(value % 128) | 128, ...leb128(Math.floor(value / 128))];
 }

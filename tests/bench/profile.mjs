@@ -82,8 +82,16 @@ function tree({ nodes, samples, timeDeltas }) {
   const busy = nodes.filter((node) => !isIdle(node)).reduce((sum, { id }) => sum + (own.get(id) ?? 0), 0);
   const childrenOf = (/** @type {Node} */ node) =>
     (node.children ?? []).flatMap((id) => nodeOf.get(id) ?? []).filter((child) => !isIdle(child));
+  /** @type {Map<Node, number>} */
+  const times = new Map();
   /** @type {(node: Node) => number} */
-  const whole = (node) => childrenOf(node).reduce((sum, child) => sum + whole(child), own.get(node.id) ?? 0);
+  const add = (node) => {
+    const time = childrenOf(node).reduce((sum, child) => sum + add(child), own.get(node.id) ?? 0);
+    times.set(node, time);
+    return time;
+  };
+  nodes.slice(0, 1).forEach(add);
+  const whole = (/** @type {Node} */ node) => times.get(node) ?? 0;
   const percent = (/** @type {number} */ time) => ((100 * time) / busy).toFixed(1);
   /** @type {(node: Node, depth?: number) => string} */
   const lines = (node, depth = 0) => {

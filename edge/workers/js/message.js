@@ -140,7 +140,7 @@ async function pump(body, writable, call, idleMs) {
     for (;;) {
       waitsSince = Date.now();
       const { value, done } = await reader.read(new Uint8Array(CHUNK_BYTES));
-      // While the client is slow, nobody waits for the upstream.
+      // A slow client is not a silent upstream.
       waitsSince = 0;
       if (done) break;
       await writer.write(value);

@@ -26,7 +26,7 @@ export async function startKafkaClient({ brokers, topic }, command, { input, onL
   const ended = once(child, 'close').then(([code]) => {
     if (code !== 0) throw new Error(`${KAFKA_CLIENT} ${command[0]} ended with ${code}`);
   });
-  // Whoever awaits it gets the error.
+  // The caller that awaits it gets the error.
   ended.catch(() => {});
   if (input !== undefined) child.stdin.end(input);
   /** @type {string} */

@@ -1,62 +1,17 @@
 // Which crates a Wasm module consists of: the bytes of its functions, by the names that the linker wrote into it.
 
-const CORE_MODULE = 1;
+import { CORE_MODULE, CUSTOM, Reader, isComponent, sections } from '../../../scripts/stack/wasm.mjs';
+
 const IMPORTS = 2;
 const CODE = 10;
 const DATA = 11;
-const CUSTOM = 0;
 const FUNCTION_NAMES = 1;
-
-/** Reads LEB128 numbers, names and bytes in turn. */
-class Reader {
-  /** @param {Buffer} bytes */
-  constructor(bytes, at = 0) {
-    this.bytes = bytes;
-    this.at = at;
-  }
-
-  get isAtEnd() {
-    return this.at >= this.bytes.length;
-  }
-
-  byte() {
-    return this.bytes.readUInt8(this.at++);
-  }
-
-  number() {
-    let value = 0;
-    for (let factor = 1; ; factor *= 128) {
-      const byte = this.byte();
-      value += (byte & 127) * factor;
-      if (byte < 128) return value;
-    }
-  }
-
-  /** @param {number} length */
-  take(length) {
-    this.at += length;
-    return this.bytes.subarray(this.at - length, this.at);
-  }
-
-  text() {
-    return this.take(this.number()).toString();
-  }
-}
-
-/** @param {Buffer} bytes of a module or component @returns {Generator<{ id: number, bytes: Buffer }>} */
-function* sections(bytes) {
-  const reader = new Reader(bytes, 8);
-  while (!reader.isAtEnd) {
-    const id = reader.byte();
-    yield { id, bytes: reader.take(reader.number()) };
-  }
-}
 
 /**
  * The largest module of a component; a module is its own. @param {Buffer} bytes @returns {Buffer}
  */
 export function mainModule(bytes) {
-  if (bytes.readUInt16LE(6) === 0) return bytes;
+  if (!isComponent(bytes)) return bytes;
   const modules = [...sections(bytes)].filter(({ id }) => id === CORE_MODULE).map((section) => section.bytes);
   const largest = modules.toSorted((a, b) => b.length - a.length)[0];
   if (!largest) throw new Error('the component has no module');

@@ -138,8 +138,7 @@ impl SingleFlight {
 
 impl Leader<'_> {
     /// Whether no other request leads by now, and this one was not cancelled.
-    #[must_use]
-    pub fn is_leading(&self) -> bool {
+    fn is_leading(&self) -> bool {
         self.single_flight.under_way.borrow().get(&self.name).is_some_and(|flight| flight.number == self.number)
     }
 }

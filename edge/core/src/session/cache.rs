@@ -115,7 +115,7 @@ impl SessionCache {
     }
 
     /// Forgets a session. An answer of the coordinator that is on its way will not be remembered: it may be from before the
-    /// session's end. Whoever ends a session forgets it before and after: a question may come in between.
+    /// session's end. The code that ends a session forgets it before and after, because a question may come in between.
     pub fn forget(&self, handle: &SessionHandle) {
         self.single_flight.cancel(handle.as_str());
         self.forgotten.set(self.forgotten.get().saturating_add(1));

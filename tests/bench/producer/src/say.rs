@@ -60,13 +60,12 @@ enum Library {
     Librdkafka,
 }
 
+/// A record on its way.
+type Writing<'a> = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send + 'a>>;
+
 /// Writes a user's record, and returns when it is acknowledged.
 trait Writer: Send + Sync {
-    fn write<'a>(
-        &'a self,
-        user: usize,
-        value: &'a str,
-    ) -> Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send + 'a>>;
+    fn write<'a>(&'a self, user: usize, value: &'a str) -> Writing<'a>;
 }
 
 #[tokio::main]
@@ -151,11 +150,7 @@ fn headers(user: usize) -> [(&'static str, String); 3] {
 struct Single(Vec<Arc<PartitionClient>>);
 
 impl Writer for Single {
-    fn write<'a>(
-        &'a self,
-        user: usize,
-        value: &'a str,
-    ) -> Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send + 'a>> {
+    fn write<'a>(&'a self, user: usize, value: &'a str) -> Writing<'a> {
         Box::pin(async move {
             of_user(&self.0, user)?.produce(vec![record(user, value)], Compression::NoCompression).await?;
             Ok(())
@@ -176,11 +171,7 @@ impl Batched {
 }
 
 impl Writer for Batched {
-    fn write<'a>(
-        &'a self,
-        user: usize,
-        value: &'a str,
-    ) -> Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send + 'a>> {
+    fn write<'a>(&'a self, user: usize, value: &'a str) -> Writing<'a> {
         Box::pin(async move {
             of_user(&self.0, user)?.produce(record(user, value)).await?;
             Ok(())
@@ -202,11 +193,7 @@ impl Librdkafka {
 }
 
 impl Writer for Librdkafka {
-    fn write<'a>(
-        &'a self,
-        user: usize,
-        value: &'a str,
-    ) -> Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send + 'a>> {
+    fn write<'a>(&'a self, user: usize, value: &'a str) -> Writing<'a> {
         Box::pin(async move {
             let key = key(user);
             let headers = headers(user)
