@@ -6,7 +6,7 @@
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use serde::{Deserialize, Serialize};
 
-use crate::{hub::EndReason, session::SessionHandle, subject::Subject};
+use crate::{channel::Channel, hub::EndReason, session::SessionHandle, subject::Subject};
 
 /// Path of the bridge's stream endpoint.
 pub const STREAM_PATH: &str = "/v1/stream";
@@ -23,15 +23,20 @@ pub fn ended_key(session: &SessionHandle) -> String {
 }
 
 /// The longest `open` parameter that is read, in bytes.
-const MAX_OPEN_BYTES: usize = 2048;
+const MAX_OPEN_BYTES: usize = 4096;
 
 /// A request for a stream. The edge decides all of it except `last_event_id`, which comes from the client.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StreamRequest {
+    /// [`crate::deliver::WIRE_VERSION`].
+    pub version: u32,
     /// The user of the stream.
     pub subject: Subject,
     /// The session that reads. Its end ends the stream.
     pub session: SessionHandle,
+    /// The channels to hear; all of them if there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub channels: Vec<Channel>,
     /// The client's `Last-Event-ID`, unchecked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_event_id: Option<String>,
@@ -82,6 +87,8 @@ mod tests {
     #[test]
     fn a_request_round_trips_through_its_url() {
         let request = StreamRequest {
+            version: 2,
+            channels: vec![Channel::parse("chat").unwrap()],
             subject: Subject::new("t", "u").unwrap(),
             session: SessionHandle::from_digest(&[1; 32]),
             last_event_id: Some("\"&?#\u{1}".to_owned()),
