@@ -54,7 +54,7 @@ pub struct Accepted {
 pub struct StreamEvent {
     /// The channel.
     pub channel: Channel,
-    /// `ce_id`, or `epoch-partition-offset` where the producer set none.
+    /// `ce_id`, or `epoch-partition-offset` where the producer set none. Unique within the channel.
     pub id: String,
     /// `ce_type`, or `message` where the producer set none.
     #[serde(rename = "type")]
@@ -64,6 +64,9 @@ pub struct StreamEvent {
     /// The record's `traceparent` header.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
+    /// Whether it repeats what the user said (`ce_causewayecho`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub echo: bool,
     /// The record's value as JSON.
     pub data: Box<RawValue>,
 }
@@ -80,8 +83,7 @@ mod tests {
 
     #[test]
     fn numbers_beyond_floating_point_survive_the_envelope() {
-        let text =
-            r#"{"channel":"chat","id":"1","type":"message","time":"2026-01-01T00:00:00Z","data":{"n":123456789012345678901234567890}}"#;
+        let text = r#"{"channel":"chat","id":"1","type":"message","time":"2026-01-01T00:00:00Z","echo":true,"data":{"n":123456789012345678901234567890}}"#;
         let event: StreamEvent = serde_json::from_str(text).unwrap();
         assert_eq!(serde_json::to_string(&event).unwrap(), text);
     }
