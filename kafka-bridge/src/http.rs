@@ -32,7 +32,7 @@ use crate::{
 /// The largest body: the widget's data and the envelope that the edge adds.
 const MAX_BODY_BYTES: usize = MAX_EVENT_BYTES + 8 * 1024;
 
-/// The maximum number of requests at a time. Each may hold a body in memory.
+/// The maximum number of requests whose bodies are in memory at a time.
 const MAX_REQUESTS: usize = 1024;
 
 /// The longest time for a body to arrive.
@@ -108,11 +108,17 @@ async fn events(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Re
 async fn accept(shared: &Shared, request: Request<Body>) -> Result<Accepted, Rejection> {
     let (head, body) = request.into_parts();
     let digest = verify_head(&shared.context.keys, &head)?;
-    let _permit = shared.requests.try_acquire().map_err(|_| Rejection::Busy)?;
-    let body = read(body).await?;
-    digest.check(&body).map_err(unauthorized)?;
-    let event: InboundEvent = serde_json::from_slice(&body).map_err(|error| Rejection::Malformed(error.to_string()))?;
-    Arc::clone(&shared.context.inbound).accept(event).await
+    let pending = {
+        let _permit = shared.requests.try_acquire().map_err(|_| Rejection::Busy)?;
+        let body = read(body).await?;
+        digest.check(&body).map_err(unauthorized)?;
+        let event: InboundEvent =
+            serde_json::from_slice(&body).map_err(|error| Rejection::Malformed(error.to_string()))?;
+        shared.context.inbound.begin(event).await?
+    };
+    // Without a permit: those who wait for a partition whose leader is gone must not use up the others'. The queues
+    // bound them.
+    pending.outcome().await
 }
 
 /// The stream lives as long as the connection: when the client disconnects, hyper drops the body, and the body holds

@@ -14,6 +14,10 @@ pub struct Metrics {
     pub events: IntCounterVec,
     /// Seconds from an event's arrival to Kafka's acknowledgement.
     pub ack_seconds: Histogram,
+    /// Events that were forgotten early, because too many were remembered.
+    pub events_forgotten: IntCounter,
+    /// Calls to the memory of events that instances share which failed or were not made after a failure.
+    pub events_unshared: IntCounter,
     /// Records delivered, by topic.
     pub delivered: IntCounterVec,
     /// Failed deliveries, by reason.
@@ -52,6 +56,8 @@ impl Metrics {
             IntGaugeVec::new(Opts::new(name, help), &["topic", "partition"])
                 .and_then(|metric| register(&registry, metric))
         };
+        let counter =
+            |name: &str, help: &str| IntCounter::new(name, help).and_then(|metric| register(&registry, metric));
         let ack_buckets = vec![0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
         Ok(Self {
             events: by("causeway_events_total", "Responses to POST /v1/events.", &["status"])?,
@@ -60,6 +66,14 @@ impl Metrics {
                     .buckets(ack_buckets),
             )
             .and_then(|metric| register(&registry, metric))?,
+            events_forgotten: counter(
+                "causeway_events_forgotten_total",
+                "Events forgotten within ten minutes, because too many were remembered. Repeats are written again.",
+            )?,
+            events_unshared: counter(
+                "causeway_events_unshared_total",
+                "Failed calls to the memory of events that instances share. A repeat at another instance may be written again.",
+            )?,
             delivered: by(
                 "causeway_records_delivered_total",
                 "Records made durable in their users' buffers.",
@@ -94,11 +108,10 @@ impl Metrics {
                 "Resets sent to streams, which report a possible gap.",
                 &["reason"],
             )?,
-            subscription_breaks: IntCounter::new(
+            subscription_breaks: counter(
                 "causeway_subscription_breaks_total",
                 "Interruptions of the Redis subscription that wakes streams.",
-            )
-            .and_then(|metric| register(&registry, metric))?,
+            )?,
             registry,
         })
     }

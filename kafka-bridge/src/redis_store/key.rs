@@ -15,6 +15,11 @@ pub(super) fn partition(subject: &Subject, partition: i32) -> String {
     format!("causeway:{{{subject}}}:partition:{partition}")
 }
 
+/// The note about an event that a user said. A channel's name contains no colon.
+pub(super) fn said(subject: &Subject, channel: &str, id: &str) -> String {
+    format!("causeway:{{{subject}}}:said:{channel}:{id}")
+}
+
 /// The checkpoint of a partition.
 pub(super) fn checkpoint(topic: &str, partition: i32) -> String {
     format!("causeway:checkpoint:{topic}:{partition}")

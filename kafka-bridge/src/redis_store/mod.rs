@@ -4,6 +4,7 @@
 //! - [`key`]: the names of keys and channels.
 //! - [`connection`]: the connection that all commands share.
 //! - [`buffer`]: a user's last records, and a client's position among them.
+//! - [`notes`]: what instances tell each other about events that users said.
 //! - [`sink`]: the [`crate::outbound::Sink`] that appends to the buffers and moves the checkpoints.
 //! - [`subscription`]: the connection whose messages wake and end streams.
 //!
@@ -12,6 +13,7 @@
 pub mod buffer;
 pub mod connection;
 mod key;
+pub mod notes;
 pub mod sink;
 pub mod subscription;
 pub mod url;
@@ -19,6 +21,7 @@ pub mod url;
 pub use self::{
     buffer::{BufferLimits, ReadPosition, UserBuffers},
     connection::{Redis, RedisError},
+    notes::RedisNotes,
     sink::RedisSink,
     subscription::Subscription,
     url::{RedisUrl, RedisUrlError},
