@@ -19,7 +19,10 @@ use causeway_core::{
         telemetry::{Line, Log},
         unavailable::Unavailable,
     },
-    stream::driver::{self, Chunk, HubConnector, HubSocket},
+    stream::driver::{
+        self, Chunk,
+        socket::{HubConnector, HubSocket},
+    },
 };
 use causeway_protocol::{
     channel::Channel,

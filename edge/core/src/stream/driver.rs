@@ -1,13 +1,15 @@
 //! Drives one client's SSE stream: the hub's messages and timers in, SSE bytes out, acknowledgements back.
 //!
-//! - `connection`: the connection to the hub, which is opened again when it breaks
+//! - [`socket`]: a connection to the hub, as a runtime provides it
+//! - `connection`: one that is opened again when it breaks
 //!
 //! The client pulls. The driver takes the next message of the hub only after the client has taken the previous bytes,
 //! and the hub sends at most a window ahead. Dropping the stream drops the connection.
 
 mod connection;
+pub mod socket;
 
-use std::{fmt, future::Future, pin::pin, time::Duration};
+use std::{pin::pin, time::Duration};
 
 use causeway_protocol::{
     feed::{Feed, FeedPolicy, Step},
@@ -18,35 +20,15 @@ use futures_util::{
     stream::{LocalBoxStream, Stream, unfold},
 };
 
-use self::connection::{Connection, Event};
+use self::{
+    connection::{Connection, Event},
+    socket::{HubConnector, HubSocket},
+};
 use crate::runtime::{
     clock::Clock,
     platform::{ClientDisconnect, OpenStream, Opened},
     unavailable::Unavailable,
 };
-
-/// Opens connections to one user's hub, for one session and the channels that it hears.
-pub trait HubConnector {
-    /// Opens a connection that begins after an SSE id.
-    ///
-    /// # Errors
-    /// The hub did not answer.
-    fn open(&self, last_event_id: Option<&str>) -> impl Future<Output = Result<Opened<HubSocket>, Unavailable>>;
-}
-
-/// A connection to a user's hub. Dropping it closes it.
-pub struct HubSocket {
-    /// The texts of [`HubMessage`]s, and [`causeway_protocol::hub::PONG`]. Ends when the connection does.
-    pub messages: LocalBoxStream<'static, String>,
-    /// Sends a [`causeway_protocol::hub::Ack`] as JSON, or [`causeway_protocol::hub::PING`].
-    pub send: Box<dyn Fn(&str)>,
-}
-
-impl fmt::Debug for HubSocket {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("HubSocket")
-    }
-}
 
 /// Bytes of a client's stream.
 #[derive(Debug, PartialEq, Eq)]

@@ -27,7 +27,7 @@ use crate::{
         platform::{OpenStream, Opened},
         unavailable::Unavailable,
     },
-    stream::driver::{HubConnector, HubSocket},
+    stream::driver::socket::{HubConnector, HubSocket},
 };
 
 /// A user's hub.

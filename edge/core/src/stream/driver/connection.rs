@@ -9,7 +9,7 @@ use causeway_protocol::{
 };
 use futures_util::{StreamExt as _, future::LocalBoxFuture};
 
-use super::{HubConnector, HubSocket};
+use super::socket::{HubConnector, HubSocket};
 use crate::runtime::{
     clock::{Clock, millis},
     platform::{OpenStream, Opened},
