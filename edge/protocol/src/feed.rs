@@ -86,16 +86,21 @@ impl Feed {
 
     /// Handles events for the client.
     pub fn on_frames(&mut self, now_ms: u64, head: &Head, frames: &str) -> Step {
+        Step { bytes: frames.to_owned(), ack: self.on_passed(now_ms, head, frames.len()), end: false }
+    }
+
+    /// Handles events that the driver itself passes to the client, as it got them. Returns what it must send to the hub
+    /// after the client has taken them.
+    pub fn on_passed(&mut self, now_ms: u64, head: &Head, bytes: usize) -> Option<Ack> {
         self.keep_alive_at_ms = after(now_ms, self.policy.keep_alive);
         self.unacked_records = self.unacked_records.saturating_add(head.records);
-        self.unacked_bytes = self.unacked_bytes.saturating_add(frames.len());
+        self.unacked_bytes = self.unacked_bytes.saturating_add(bytes);
         let due = self.unacked_records >= ACK_EVERY_RECORDS || self.unacked_bytes >= ACK_EVERY_BYTES;
-        let ack = due.then(|| {
+        due.then(|| {
             self.unacked_records = 0;
             self.unacked_bytes = 0;
             Ack { taken: head.seq }
-        });
-        Step { bytes: frames.to_owned(), ack, end: false }
+        })
     }
 
     /// Handles the end of the session.
