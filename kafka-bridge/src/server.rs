@@ -3,7 +3,11 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use causeway_protocol::{buffer::MAX_USER_STREAMS, feed::FeedPolicy};
+use causeway_protocol::{
+    buffer::MAX_USER_STREAMS,
+    channel::{Channel, ChannelError},
+    feed::FeedPolicy,
+};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -17,7 +21,7 @@ use crate::{
     kafka::KafkaIo,
     listen::{self, ClientTimeouts},
     metrics::Metrics,
-    outbound::{EdgeClient, Outbound, Sink},
+    outbound::{self, EdgeClient, Outbound, Sink},
     redis_store::{BufferLimits, Redis, RedisSink, RedisUrlError, Subscription, UserBuffers},
     stream::{Registry, Streams},
     topics::{REFRESH_INTERVAL, Topics},
@@ -25,6 +29,9 @@ use crate::{
 
 /// The longest time to drain. Orchestrators usually kill a process 30 s after the signal.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The channel of the outbound topic.
+const OUTBOUND_CHANNEL: &str = "chat";
 
 /// Settings that only tests change.
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +87,9 @@ pub enum ServeError {
     /// The trust store can't be read.
     #[error("the client for the edge can't be built: {0}")]
     EdgeClient(#[from] reqwest::Error),
+    /// The channel of the outbound topic has no legal name.
+    #[error(transparent)]
+    Channel(#[from] ChannelError),
     /// Some tasks did not end in time after the signal.
     #[error("some tasks did not end within {0:?} of the signal")]
     Drain(Duration),
@@ -119,14 +129,22 @@ pub async fn run(
 
     let inbound =
         Inbound::new(Arc::clone(&kafka), Arc::clone(&topics), Arc::clone(&metrics), config.channels, tuning.inbound);
-    let outbound = Outbound::new(
+    let dependencies = outbound::Dependencies {
         kafka,
         sink,
-        Arc::clone(&topics),
+        topics: Arc::clone(&topics),
         dead_letters,
-        (Arc::clone(&metrics), Arc::clone(&health)),
-        (config.outbound_topic, config.share, tuning.refresh, tuning.clock.unwrap_or(unix_seconds)),
-    );
+        metrics: Arc::clone(&metrics),
+        health: Arc::clone(&health),
+    };
+    let clock = tuning.clock.unwrap_or(unix_seconds);
+    let settings = outbound::Settings { share: config.share, refresh: tuning.refresh, clock };
+    let channel = outbound::OutboundChannel {
+        channel: Channel::parse(OUTBOUND_CHANNEL)?,
+        topic: config.outbound_topic,
+        rules: Arc::default(),
+    };
+    let outbound = Outbound::new(dependencies, vec![channel], settings);
     let (watch_health, watch_stop) = (Arc::clone(&health), stop.clone());
     tasks.spawn(async move { topics.watch(inbound_topics, watch_health, watch_stop).await });
     tasks.spawn(outbound.run(stop.clone()));
