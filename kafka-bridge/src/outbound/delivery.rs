@@ -48,6 +48,12 @@ struct State {
     is_refusing: bool,
 }
 
+impl State {
+    fn lose_checkpoints(&self) {
+        self.partitions.values().for_each(|partition| partition.checkpoint_lost.cancel());
+    }
+}
+
 impl Delivery {
     pub(super) fn new(sink: Arc<dyn Sink>, metrics: Arc<Metrics>, health: Arc<Health>) -> Self {
         let (state, arrived, drained) = (Mutex::default(), Notify::new(), CancellationToken::new());
@@ -82,6 +88,11 @@ impl Delivery {
         state.router.remove_partition(partition.id);
         state.partitions.remove(&partition.id);
         self.report(&mut state);
+    }
+
+    /// The sink lost a checkpoint: all partitions end, and store no checkpoint any more.
+    pub(super) fn on_lost_checkpoint(&self) {
+        self.state().lose_checkpoints();
     }
 
     /// Shows items to the streams of this process, and queues them. Both under one lock, so that a stream and the
@@ -131,7 +142,7 @@ impl Delivery {
             tracing::warn!(users, %error, "items not delivered, trying again");
         }
         if matches!(answer, Err(SinkError::CheckpointLost)) {
-            state.partitions.values().for_each(|partition| partition.checkpoint_lost.cancel());
+            state.lose_checkpoints();
         }
         let answer = answer.map_err(|error| match error {
             SinkError::Refused(_) => Failure::Refused,

@@ -7,7 +7,7 @@ use causeway_protocol::hub::ResetReason;
 
 use super::{
     Exit, Shared,
-    decode::{Coordinates, decode},
+    decode::{Coordinates, DecodeError, decode},
     delivery::{Arrival, Delivery},
     hole,
     partition::Partition,
@@ -86,7 +86,9 @@ impl Fetcher {
         let (offsets, reason, record) = match item {
             FetchedItem::Record(record) => match self.decode(&record) {
                 Ok(arrival) => return Some(arrival),
-                Err(reason) => ((record.offset, record.offset), (reason, None), record.record),
+                Err(error) => {
+                    ((record.offset, record.offset), (error.reason(), Some(error.to_string())), record.record)
+                }
             },
             FetchedItem::Undecodable { first, last, reason } => {
                 // A marker is no record, so nobody misses it.
@@ -105,10 +107,10 @@ impl Fetcher {
         None
     }
 
-    fn decode(&self, record: &FetchedRecord) -> Result<Arrival, &'static str> {
+    fn decode(&self, record: &FetchedRecord) -> Result<Arrival, DecodeError> {
         let source = &self.partition.source;
         let at = Coordinates { channel: &source.channel, partition: source.partition, epoch: source.epoch };
-        let addressed = decode(record, &self.shared.rules, at).map_err(|error| error.reason())?;
+        let addressed = decode(record, &self.shared.rules, at)?;
         Ok(Arrival { addressed, timestamp_ms: record.timestamp_ms })
     }
 

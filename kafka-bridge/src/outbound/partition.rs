@@ -8,6 +8,7 @@ use std::sync::{
 use causeway_protocol::{
     checkpoint::Checkpoint,
     deliver::{Item, Source},
+    event::StreamEvent,
     subject::Subject,
 };
 use prometheus::{IntCounter, IntGauge};
@@ -196,7 +197,7 @@ pub(super) fn original_record(subject: &Subject, item: &Item) -> NewRecord {
     let events: Vec<&str> = item.frame.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
     let key = Some(subject.to_string().into_bytes());
     if let [event] = events.as_slice()
-        && let Ok(event) = serde_json::from_str::<causeway_protocol::event::StreamEvent>(event)
+        && let Ok(event) = serde_json::from_str::<StreamEvent>(event)
     {
         let attributes = [("ce_id", event.id), ("ce_type", event.kind), ("ce_time", event.time)];
         return NewRecord {

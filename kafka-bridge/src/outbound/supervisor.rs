@@ -144,6 +144,8 @@ impl Supervisor {
         let topic = self.survey.topic.as_str();
         if self.shared.sink.has_lost_checkpoint().await {
             tracing::error!(topic, "a checkpoint was lost, planning the topic anew");
+            // Nor may they store what they have: the buffers are probably lost, too.
+            self.delivery.on_lost_checkpoint();
             return true;
         }
         match self.topics.refresh(topic).await {

@@ -282,3 +282,24 @@ async fn checkpoints_are_written_a_few_times_a_second_and_at_the_end() {
     delivering.stop().await;
     assert_eq!(sink.state().edge.next_offset(0), Some(1000));
 }
+
+#[tokio::test(start_paused = true)]
+async fn users_whose_hubs_hang_at_the_same_time_hold_up_nobody_else() {
+    let (kafka, sink) = (kafka(1), MemorySink::new());
+    let delivering = Delivering::start(&kafka, &sink);
+    delivering.until("the partition is claimed", |state| state.edge.next_offset(0).is_some()).await;
+    // Each is alone in a request, which takes the edge five seconds.
+    for n in 0..20 {
+        let user = format!("github:hangs-{n}");
+        sink.state().hanging_users.insert(user.clone());
+        kafka.append_text(TOPIC, 0, &user, "x");
+        tokio::time::sleep(Duration::from_millis(120)).await;
+    }
+    for n in 0..20_i64 {
+        let (offset, appended) = (kafka.append_text(TOPIC, 0, "github:1", "x"), Instant::now());
+        delivering.until("it is delivered", |state| state.stored_at.iter().any(|(_, of, _)| *of == offset)).await;
+        assert!(appended.elapsed() < Duration::from_millis(10), "record {n}: {:?}", appended.elapsed());
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    delivering.stop().await;
+}

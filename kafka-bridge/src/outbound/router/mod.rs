@@ -35,7 +35,7 @@ use std::{
 };
 
 use causeway_protocol::{
-    deliver::{MAX_DELIVER_BYTES, MAX_DELIVER_USERS, Source},
+    deliver::{MAX_DELIVER_BYTES, MAX_DELIVER_USERS, Slice, Source},
     subject::Subject,
 };
 use tokio::time::Instant;
@@ -54,6 +54,13 @@ pub(super) type PartitionId = u64;
 
 /// How long items gather behind a request in flight.
 const MAX_GATHER: Duration = Duration::from_millis(5);
+
+/// A request that is not answered after this long does not count towards the limit any more: it probably waits for a
+/// hub that hangs, and must not hold up the others.
+const SLOW_AFTER: Duration = Duration::from_millis(100);
+
+/// The maximum number of requests in flight, without retries, however slow they are.
+const MAX_BATCHES: usize = 32;
 
 /// The maximum number of retries in flight. They don't count towards the limit of other requests, because each may hang
 /// until its time-out.
@@ -213,8 +220,8 @@ impl Router {
     fn next_batch(&mut self, now: Instant) -> Option<Taken> {
         if self.ready.is_empty()
             || self.paused_until.is_some_and(|until| until > now)
-            || self.count_in_flight(false) >= self.limits.requests()
-            || self.gathers_until().is_some_and(|until| until > now)
+            || self.count_in_flight(false) >= MAX_BATCHES
+            || [self.full_until(), self.gathers_until()].into_iter().flatten().any(|until| until > now)
         {
             return None;
         }
@@ -246,6 +253,12 @@ impl Router {
         last.filter(|_| !is_full).map(|sent_at| sent_at + MAX_GATHER)
     }
 
+    /// Until when the limit of requests in flight is reached, if none is answered.
+    fn full_until(&self) -> Option<Instant> {
+        let newest_first = self.in_flight.values().rev().filter(|request| !request.is_retry);
+        newest_first.map(|request| request.sent_at + SLOW_AFTER).nth(self.limits.requests().saturating_sub(1))
+    }
+
     fn count_in_flight(&self, is_retry: bool) -> usize {
         self.in_flight.values().filter(|request| request.is_retry == is_retry).count()
     }
@@ -255,8 +268,8 @@ impl Router {
     pub(super) fn next_due(&self) -> Option<Instant> {
         let retry = self.waiting.first_key_value().map(|(at, _)| at.0);
         let retry = retry.filter(|_| self.count_in_flight(true) < MAX_RETRIES);
-        let is_free = !self.ready.is_empty() && self.count_in_flight(false) < self.limits.requests();
-        let batch = self.paused_until.max(self.gathers_until()).filter(|_| is_free);
+        let is_free = !self.ready.is_empty() && self.count_in_flight(false) < MAX_BATCHES;
+        let batch = self.paused_until.max(self.gathers_until()).max(self.full_until()).filter(|_| is_free);
         [retry, batch].into_iter().flatten().min()
     }
 
@@ -302,7 +315,7 @@ impl Taken {
         Self { users: Vec::new(), metas: Vec::new(), is_retry }
     }
 
-    fn add(&mut self, subject: &Arc<Subject>, slices: Vec<causeway_protocol::deliver::Slice>, metas: Vec<Meta>) {
+    fn add(&mut self, subject: &Arc<Subject>, slices: Vec<Slice>, metas: Vec<Meta>) {
         self.users.push(UserSlices { subject: Subject::clone(subject), slices });
         self.metas.push(metas);
     }

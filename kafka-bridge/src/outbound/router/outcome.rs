@@ -51,18 +51,16 @@ impl Router {
         match answer {
             Ok(outcomes) if outcomes.len() == count => {
                 let later = outcomes.iter().filter(|outcome| **outcome == Outcome::Later).count();
-                if !sent.is_retry {
-                    // If there was no time for most users, the request was too large.
-                    if count > 1 && later * 2 > count {
-                        self.limits.on_failure();
-                    } else if !self.ready.is_empty() {
-                        self.limits.on_success();
-                    }
-                }
                 self.pause.reset();
                 self.paused_until = None;
                 for ((user, metas), outcome) in users.zip(outcomes) {
                     self.settle(now, user, metas, outcome);
+                }
+                // If there was no time for most users, the request was too large.
+                if !sent.is_retry && count > 1 && later * 2 > count {
+                    self.limits.on_failure();
+                } else if !sent.is_retry && !self.ready.is_empty() {
+                    self.limits.on_success();
                 }
             }
             Err(Failure::Refused) if count == 1 => {

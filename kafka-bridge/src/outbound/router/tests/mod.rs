@@ -87,9 +87,8 @@ impl Bench {
 /// Per user: (partition, offset) in order.
 fn content(request: &Request) -> Vec<(String, Vec<(i32, i64)>)> {
     let of = |user: &UserSlices| {
-        let items = |slice: &causeway_protocol::deliver::Slice| {
-            slice.items.iter().map(|item| (slice.source.partition, item.offset)).collect::<Vec<_>>()
-        };
+        let items =
+            |slice: &Slice| slice.items.iter().map(|item| (slice.source.partition, item.offset)).collect::<Vec<_>>();
         (user.subject.user().to_owned(), user.slices.iter().flat_map(items).collect())
     };
     request.users.iter().map(of).collect()
@@ -130,6 +129,27 @@ fn a_slow_request_holds_up_nobody_else() {
     bench.stored(second);
     bench.push("b", 0, 3);
     assert!(bench.has_next(), "without waiting for the slow one");
+}
+
+#[test]
+fn requests_in_flight_are_limited_but_those_that_hang_hold_up_nobody() {
+    let mut bench = Bench::new();
+    for n in 0..2 {
+        bench.push(&n.to_string(), 0, n);
+        bench.next();
+        bench.later(MAX_GATHER);
+    }
+    bench.push("a", 0, 2);
+    assert!(!bench.has_next(), "two are in flight");
+    bench.now = bench.router.next_due().unwrap();
+    assert_eq!(users(&bench.next()), ["a"]);
+    for n in 3..200 {
+        bench.push(&n.to_string(), 0, n);
+        bench.later(SLOW_AFTER);
+        bench.router.next_request(bench.now);
+    }
+    assert_eq!(bench.router.load().requests, MAX_BATCHES, "even those that hang are limited");
+    assert_eq!(bench.router.next_due(), None);
 }
 
 #[test]
