@@ -170,6 +170,27 @@ async fn an_outage_of_the_whole_sink_parks_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_outage_of_the_whole_sink_does_not_fill_the_memory() {
+    let (kafka, sink) = (kafka(1), MemorySink::new());
+    let delivering = Delivering::start(&kafka, &sink);
+    delivering.until("the partition is claimed", |state| state.edge.next_offset(0).is_some()).await;
+    delivering.state().is_down = true;
+    let large = "x".repeat(200 * 1024);
+    for n in 0..150 {
+        kafka.append_text(TOPIC, 0, &format!("github:{n}"), &large);
+    }
+    tokio::time::sleep(Duration::from_mins(5)).await;
+    let text = delivering.metrics.render();
+    let held = text.lines().find_map(|line| line.strip_prefix("causeway_backlog_bytes{")?.split(' ').nth(1)).unwrap();
+    let held: usize = held.parse().unwrap();
+    assert!((8 * 1024 * 1024..18 * 1024 * 1024).contains(&held), "{held}");
+    delivering.state().is_down = false;
+    delivering.until("all are delivered", |state| state.edge.next_offset(0) == Some(150)).await;
+    assert_eq!(delivering.state().edge.records.len(), 150);
+    delivering.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_user_with_many_records_does_not_crowd_out_others() {
     let (kafka, sink) = (kafka(1), MemorySink::new());
     for _ in 0..10_000 {

@@ -161,6 +161,16 @@ impl MemoryKafka {
     }
 }
 
+/// A fetch returns no more than this, but always one item.
+const MAX_FETCH_BYTES: usize = 1024 * 1024;
+
+fn size(item: &FetchedItem) -> usize {
+    match item {
+        FetchedItem::Record(found) => found.record.size() + 64,
+        FetchedItem::Undecodable { .. } => 64,
+    }
+}
+
 fn first_offset(item: &FetchedItem) -> i64 {
     match item {
         FetchedItem::Record(found) => found.offset,
@@ -192,7 +202,14 @@ impl State {
         if offset < partition.earliest || offset > partition.next {
             return Err(KafkaError::OffsetOutOfRange);
         }
-        let items: Vec<_> = partition.items.iter().filter(|item| last_offset(item) >= offset).cloned().collect();
+        let mut bytes = 0;
+        let fits = |item: &&FetchedItem| {
+            let is_first = bytes == 0;
+            bytes += size(item);
+            is_first || bytes <= MAX_FETCH_BYTES
+        };
+        let items = partition.items.iter().skip_while(|item| last_offset(item) < offset);
+        let items: Vec<_> = items.take_while(fits).cloned().collect();
         Ok(Fetched { next_offset: items.last().map_or(offset, |last| last_offset(last) + 1), items })
     }
 }
