@@ -17,7 +17,7 @@ use crate::{
     kafka::KafkaIo,
     listen::{self, ClientTimeouts},
     metrics::Metrics,
-    outbound::{EdgeClient, Outbound, Sink},
+    outbound::{self, EchoKeys, EdgeClient, Outbound, OutboundChannel, OutboundChannelError, Sink},
     redis_store::{BufferLimits, Redis, RedisNotes, RedisSink, RedisUrlError, Subscription, UserBuffers},
     stream::{Registry, Streams},
     topics::{REFRESH_INTERVAL, Topics},
@@ -80,6 +80,9 @@ pub enum ServeError {
     /// The trust store can't be read.
     #[error("the client for the edge can't be built: {0}")]
     EdgeClient(#[from] reqwest::Error),
+    /// A channel can't be delivered.
+    #[error("BRIDGE_CHANNELS {0}")]
+    Channel(#[from] OutboundChannelError),
     /// Some tasks did not end in time after the signal.
     #[error("some tasks did not end within {0:?} of the signal")]
     Drain(Duration),
@@ -118,24 +121,27 @@ pub async fn run(
     };
     let dead_letters = Arc::new(DeadLetters::new(Arc::clone(&kafka), Arc::clone(&topics), Arc::clone(&metrics)));
     let written_topics = written_topics(&config.channels);
+    let echo_keys = EchoKeys::new(Arc::clone(&keys));
     let inbound = Inbound::new(
         Arc::clone(&kafka),
         Arc::clone(&topics),
         Arc::clone(&metrics),
-        &config.channels,
+        (&config.channels, &echo_keys),
         tuning.inbound,
         notes,
         tasks.clone(),
     );
-    let outbound_topic = config.channels.into_iter().find_map(|channel| channel.outbound).unwrap_or_default();
-    let outbound = Outbound::new(
+    let dependencies = outbound::Dependencies {
         kafka,
         sink,
-        Arc::clone(&topics),
+        topics: Arc::clone(&topics),
         dead_letters,
-        (Arc::clone(&metrics), Arc::clone(&health)),
-        (outbound_topic, config.share, tuning.refresh, tuning.clock.unwrap_or(unix_seconds)),
-    );
+        metrics: Arc::clone(&metrics),
+        health: Arc::clone(&health),
+    };
+    let clock = tuning.clock.unwrap_or(unix_seconds);
+    let settings = outbound::Settings { share: config.share, refresh: tuning.refresh, clock };
+    let outbound = Outbound::new(dependencies, OutboundChannel::all(&config.channels, &echo_keys)?, settings);
     let (watch_health, watch_stop) = (Arc::clone(&health), stop.clone());
     tasks.spawn(async move { topics.watch(written_topics, watch_health, watch_stop).await });
     tasks.spawn(outbound.run(stop.clone()));

@@ -5,14 +5,17 @@
 mod fields;
 mod signature;
 
-use causeway_protocol::{deliver::MAX_RECORD_BYTES, event::is_name};
+use causeway_protocol::{channel::Channel, deliver::MAX_RECORD_BYTES};
 use serde_json::Value;
 
 use self::fields::Fields;
-pub use self::signature::{SignatureAlgorithm, SignatureSettings};
+pub use self::signature::SignatureSettings;
 use super::{topic::is_topic, vars::ConfigError};
 
 const KEY: &str = "BRIDGE_CHANNELS";
+
+/// The channels if none are named.
+const DEFAULT: &str = r#"[{"name":"chat","inbound":"chat.inbound","outbound":"chat.outbound"}]"#;
 
 const FORM: &str = "must be a JSON list of objects such as \
      [{\"name\":\"chat\",\"inbound\":\"chat.inbound\",\"outbound\":\"chat.outbound\"}]";
@@ -27,7 +30,7 @@ const MIN_RECORD_BYTES: usize = 1024;
 #[derive(Clone, Debug)]
 pub struct ChannelSettings {
     /// Its name, as in `POST /events/{channel}`.
-    pub name: String,
+    pub name: Channel,
     /// The topic that receives what users say. Without it, nobody can say anything.
     pub inbound: Option<String>,
     /// The topic whose records are delivered. Without it, nothing is delivered. No other channel has it.
@@ -44,7 +47,7 @@ pub struct ChannelSettings {
 
 /// The channels, or the default: one of the name `chat`.
 pub(super) fn channels(text: Option<&str>) -> Result<Vec<ChannelSettings>, ConfigError> {
-    let Some(text) = text else { return Ok(vec![chat()]) };
+    let text = text.unwrap_or(DEFAULT);
     let list = match serde_json::from_str(text) {
         Ok(Value::Array(list)) => list,
         Ok(_) => return Err(ConfigError::new(KEY, FORM)),
@@ -72,21 +75,9 @@ pub(super) fn channels(text: Option<&str>) -> Result<Vec<ChannelSettings>, Confi
     Ok(channels)
 }
 
-fn chat() -> ChannelSettings {
-    ChannelSettings {
-        name: "chat".to_owned(),
-        inbound: Some("chat.inbound".to_owned()),
-        outbound: Some("chat.outbound".to_owned()),
-        echo: true,
-        signature: None,
-        max_record_bytes: MAX_RECORD_BYTES,
-        schema_registry: false,
-    }
-}
-
 fn channel(fields: &Fields<'_>) -> Result<ChannelSettings, ConfigError> {
     fields.only(&["name", "inbound", "outbound", "echo", "signature", "max_record_bytes", "schema_registry"])?;
-    let name = fields.text("name")?.filter(|name| is_name(name));
+    let name = fields.text("name")?.and_then(|name| Channel::parse(name).ok());
     let name =
         name.ok_or_else(|| fields.error("name", "must be 1-64 letters, digits, dots, underscores or hyphens"))?;
     let (inbound, outbound) = (topic(fields, "inbound")?, topic(fields, "outbound")?);
@@ -112,7 +103,7 @@ fn channel(fields: &Fields<'_>) -> Result<ChannelSettings, ConfigError> {
         return Err(fields.error("max_record_bytes", problem));
     }
     let schema_registry = fields.flag("schema_registry")?.unwrap_or(false);
-    Ok(ChannelSettings { name: name.to_owned(), inbound, outbound, echo, signature, max_record_bytes, schema_registry })
+    Ok(ChannelSettings { name, inbound, outbound, echo, signature, max_record_bytes, schema_registry })
 }
 
 fn topic(fields: &Fields<'_>, name: &str) -> Result<Option<String>, ConfigError> {

@@ -21,7 +21,7 @@ use causeway_protocol::signature::KeyRing;
 use self::vars::Vars;
 pub use self::{
     buffer_store::BufferStore,
-    channel::{ChannelSettings, SignatureAlgorithm, SignatureSettings},
+    channel::{ChannelSettings, SignatureSettings},
     partition_share::PartitionShare,
     vars::ConfigError,
 };

@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::{sync::watch, time::Instant};
 
 use super::{
-    record::{Destination, Said},
+    record::{Destination, EchoSigner, Said},
     topic_writer::TopicWriter,
     window::Window,
 };
-use crate::rejection::Rejection;
+use crate::{kafka::NewRecord, rejection::Rejection};
 
 /// The maximum number of requests that wait for one attempt.
 const MAX_WAITING: usize = 64;
@@ -59,6 +59,7 @@ pub(super) struct Target {
 pub(super) struct Targets {
     pub(super) inbound: Target,
     pub(super) echo: Option<Target>,
+    pub(super) echo_signer: Option<Arc<EchoSigner>>,
 }
 
 /// An attempt to write an event.
@@ -98,6 +99,15 @@ impl Attempt {
     /// Whether the channel has an echo.
     pub(super) fn with_echo(&self) -> bool {
         self.targets.echo.is_some()
+    }
+
+    /// One of its records, as it is written.
+    pub(super) fn record(&self, destination: Destination) -> NewRecord {
+        let mut record = self.said.record(destination);
+        if let (Destination::Echo, Some(signer)) = (destination, &self.targets.echo_signer) {
+            signer.sign(&mut record);
+        }
+        record
     }
 
     pub(super) fn progress(&self) -> Progress {

@@ -42,7 +42,7 @@ use tokio_util::task::TaskTracker;
 
 use self::{
     attempt::{Attempt, Place, Target, Targets},
-    record::Said,
+    record::{EchoSigner, Said},
     sharing::{Claim, Sharing},
     topic_writer::{Shared, TopicWriter},
     window::{Known, Window},
@@ -51,7 +51,9 @@ pub use self::{
     limits::InboundLimits,
     sharing::{NoteKey, Replaced, SharedNotes},
 };
-use crate::{config::ChannelSettings, kafka::KafkaIo, metrics::Metrics, rejection::Rejection, topics::Topics};
+use crate::{
+    config::ChannelSettings, kafka::KafkaIo, metrics::Metrics, outbound::EchoKeys, rejection::Rejection, topics::Topics,
+};
 
 /// Accepts events, and responds once they are stored in Kafka.
 pub struct Inbound {
@@ -67,6 +69,8 @@ pub struct Inbound {
 struct Route {
     inbound: Arc<TopicWriter>,
     echo: Option<Arc<TopicWriter>>,
+    /// Signs echoes, if the channel delivers only signed records.
+    echo_signer: Option<Arc<EchoSigner>>,
     max_record_bytes: usize,
 }
 
@@ -85,7 +89,7 @@ impl Inbound {
         kafka: Arc<dyn KafkaIo>,
         topics: Arc<Topics>,
         metrics: Arc<Metrics>,
-        channels: &[ChannelSettings],
+        (channels, echo_keys): (&[ChannelSettings], &EchoKeys),
         limits: InboundLimits,
         notes: Option<Box<dyn SharedNotes>>,
         tasks: TaskTracker,
@@ -101,7 +105,13 @@ impl Inbound {
             };
             let inbound = writer(inbound);
             let echo = channel.outbound.as_deref().filter(|_| channel.echo).map(writer);
-            routes.insert(channel.name.clone(), Route { inbound, echo, max_record_bytes: channel.max_record_bytes });
+            let echo_signer = channel
+                .signature
+                .as_ref()
+                .filter(|_| channel.echo)
+                .map(|_| Arc::new(EchoSigner { channel: channel.name.clone(), keys: echo_keys.clone() }));
+            let max_record_bytes = channel.max_record_bytes;
+            routes.insert(channel.name.to_string(), Route { inbound, echo, echo_signer, max_record_bytes });
         }
         let sharing = notes.map(|notes| Arc::new(Sharing::new(notes, limits, metrics.events_unshared.clone())));
         Self { topics, limits, routes, window: Arc::new(Window::new(limits, metrics)), sharing, tasks }
@@ -193,7 +203,7 @@ impl Route {
             Some(echo) => Some(target(echo).await?),
             None => None,
         };
-        Ok(Targets { inbound, echo })
+        Ok(Targets { inbound, echo, echo_signer: self.echo_signer.clone() })
     }
 }
 

@@ -119,5 +119,5 @@ fn in_time(queued: Queued) -> Option<Queued> {
 }
 
 fn record(queued: &Queued) -> NewRecord {
-    queued.attempt().said.record(queued.destination())
+    queued.attempt().record(queued.destination())
 }

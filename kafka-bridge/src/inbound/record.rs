@@ -4,13 +4,17 @@
 use std::collections::BTreeMap;
 
 use causeway_protocol::{
+    channel::Channel,
     event::{InboundEvent, is_name},
     trace::is_traceparent,
 };
 use chrono::DateTime;
 use sha2::{Digest as _, Sha256};
 
-use crate::kafka::NewRecord;
+use crate::{
+    kafka::NewRecord,
+    outbound::{EchoKeys, SIGNATURE_HEADER},
+};
 
 /// The longest id, in bytes.
 const MAX_ID_BYTES: usize = 256;
@@ -31,6 +35,21 @@ pub(super) enum Destination {
     Inbound,
     /// The one in the channel's outbound topic, for the user's own streams.
     Echo,
+}
+
+/// Signs the echoes of a channel that delivers only signed records.
+pub(super) struct EchoSigner {
+    pub(super) channel: Channel,
+    pub(super) keys: EchoKeys,
+}
+
+impl EchoSigner {
+    /// Adds the signature. Without a key, which a ring always has, the echo would become a dead letter.
+    pub(super) fn sign(&self, record: &mut NewRecord) {
+        if let Some(signature) = self.keys.sign(&self.channel, record) {
+            record.headers.insert(SIGNATURE_HEADER.to_owned(), signature.into_bytes());
+        }
+    }
 }
 
 /// A checked event.

@@ -157,7 +157,8 @@ impl Instance {
         let topics = Arc::new(Topics::new(Arc::clone(&kafka), 0));
         let metrics = Arc::new(Metrics::new().unwrap());
         let tasks = TaskTracker::new();
-        let inbound = Inbound::new(kafka, topics, Arc::clone(&metrics), channels, limits, notes, tasks);
+        let echo_keys = EchoKeys::new(Arc::new(KeyRing::parse(KEYS).unwrap()));
+        let inbound = Inbound::new(kafka, topics, Arc::clone(&metrics), (channels, &echo_keys), limits, notes, tasks);
         Self { inbound: Arc::new(inbound), metrics }
     }
 

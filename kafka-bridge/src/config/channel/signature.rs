@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
-use secrecy::{ExposeSecret as _, SecretSlice};
+use secrecy::SecretString;
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use super::{super::vars::ConfigError, fields::Fields};
+use crate::outbound::Algorithm;
 
 /// The maximum number of keys: two while one replaces the other, for several producers.
 const MAX_KEYS: usize = 16;
@@ -20,29 +22,20 @@ const MAX_HMAC_BYTES: usize = 64;
 /// The length of a public key of Ed25519.
 const ED25519_BYTES: usize = 32;
 
-/// How records are signed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SignatureAlgorithm {
-    /// `hmac-sha256`: producers and bridge share a key.
-    HmacSha256,
-    /// `ed25519`: the bridge has only public keys.
-    Ed25519,
-}
-
 /// The signature that a channel demands. Keys can't be printed, public ones neither.
 #[derive(Clone, Debug)]
 pub struct SignatureSettings {
     /// How records are signed.
-    pub algorithm: SignatureAlgorithm,
+    pub algorithm: Algorithm,
     /// The keys by their ids. A record names the id of its key.
-    pub keys: BTreeMap<String, SecretSlice<u8>>,
+    pub keys: BTreeMap<String, SecretString>,
 }
 
 pub(super) fn signature(fields: &Fields<'_>) -> Result<SignatureSettings, ConfigError> {
     fields.only(&["algorithm", "keys"])?;
     let algorithm = match fields.text("algorithm")? {
-        Some("hmac-sha256") => SignatureAlgorithm::HmacSha256,
-        Some("ed25519") => SignatureAlgorithm::Ed25519,
+        Some("hmac-sha256") => Algorithm::HmacSha256,
+        Some("ed25519") => Algorithm::Ed25519,
         _ => return Err(fields.error("algorithm", "must be hmac-sha256 or ed25519")),
     };
     let Some(entries) = fields.object("keys")? else {
@@ -68,15 +61,16 @@ fn is_key_id(id: &str) -> bool {
     (1..=16).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
 }
 
-fn key(algorithm: SignatureAlgorithm, value: &Value) -> Result<SecretSlice<u8>, &'static str> {
+fn key(algorithm: Algorithm, value: &Value) -> Result<SecretString, &'static str> {
     let (lengths, problem) = match algorithm {
-        SignatureAlgorithm::HmacSha256 => {
+        Algorithm::HmacSha256 => {
             (MIN_HMAC_BYTES..=MAX_HMAC_BYTES, "must be 32 to 64 random bytes in unpadded base64url")
         }
-        SignatureAlgorithm::Ed25519 => {
+        Algorithm::Ed25519 => {
             (ED25519_BYTES..=ED25519_BYTES, "must be the 32 bytes of a public key in unpadded base64url")
         }
     };
-    let bytes = value.as_str().and_then(|text| BASE64.decode(text).ok()).map(SecretSlice::from);
-    bytes.filter(|bytes| lengths.contains(&bytes.expose_secret().len())).ok_or(problem)
+    let text = value.as_str().ok_or(problem)?;
+    let bytes = Zeroizing::new(BASE64.decode(text).map_err(|_| problem)?);
+    if lengths.contains(&bytes.len()) { Ok(text.into()) } else { Err(problem) }
 }

@@ -1,5 +1,6 @@
 use secrecy::ExposeSecret as _;
 
+use crate::outbound::Algorithm;
 use super::*;
 
 /// 32 bytes in base64url.
@@ -37,7 +38,7 @@ fn keys_of_a_signature_are_read_and_never_shown() {
     let [channel] = parse(&text).unwrap().try_into().unwrap();
     let shown = format!("{channel:?}");
     let signature = channel.signature.unwrap();
-    assert_eq!(signature.algorithm, SignatureAlgorithm::HmacSha256);
+    assert_eq!(signature.algorithm, Algorithm::HmacSha256);
     assert_eq!(signature.keys["k1"].expose_secret(), BASE64_DECODED);
     assert!(!shown.contains(SECRET) && !shown.contains("127, 183"), "{shown}");
 }
