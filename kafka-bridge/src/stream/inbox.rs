@@ -185,3 +185,83 @@ impl Inbox {
         self.waiting.push_back(frame);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::redis_store::BufferedRecord;
+
+    const FRAME: Bytes = Bytes::from_static(b"data: 1\n\n");
+
+    fn at(offset: i64) -> Position {
+        Position { epoch: 1, offset }
+    }
+
+    /// A stream that has read an empty buffer.
+    fn level() -> Inbox {
+        let mut inbox = Inbox::new(&[]);
+        let (position, _) = inbox.begin_read().unwrap();
+        inbox.end_read(position, false);
+        inbox
+    }
+
+    /// Shows a record whose predecessor is the one before it.
+    fn show(inbox: &mut Inbox, channel: &str, offset: i64) -> bool {
+        let record = Shown { channel, partition: 0, position: at(offset), before: at(offset - 1) };
+        inbox.expect(channel, 0, Instant::now());
+        inbox.show(record, Instant::now(), || FRAME)
+    }
+
+    fn wake(inbox: &mut Inbox, channel: &str, seq: i64, offset: i64) -> bool {
+        let record = BufferedRecord { channel, partition: 0, position: at(offset), frame: FRAME };
+        let wake = Wake { buffer_id: "id", before: seq - 1, last: seq, news: News::Records(vec![record]) };
+        inbox.wake(&wake, Instant::now())
+    }
+
+    fn count(inbox: &mut Inbox) -> usize {
+        inbox.take().map_or(0, |chunk| chunk.len() / FRAME.len())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_record_is_heard_once_from_memory_or_with_its_wake() {
+        let mut inbox = level();
+        assert!(!show(&mut inbox, "chat", 5), "records before it may be on their way");
+        assert!(wake(&mut inbox, "chat", 1, 5));
+        assert!(show(&mut inbox, "chat", 6));
+        assert!(!show(&mut inbox, "chat", 6), "a redelivery");
+        assert_eq!(count(&mut inbox), 2);
+        assert!(!wake(&mut inbox, "chat", 2, 6), "the wake of what was shown");
+        assert!(!show(&mut inbox, "chat", 8), "the one before it is missing");
+        assert!(wake(&mut inbox, "chat", 4, 8) && inbox.is_behind(), "a wake was missed");
+        assert_eq!(count(&mut inbox), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn records_of_another_partition_keep_records_from_being_shown_for_an_hour() {
+        let mut inbox = level();
+        assert!(wake(&mut inbox, "chat", 1, 1) && show(&mut inbox, "chat", 2));
+        assert!(!show(&mut inbox, "feed", 1));
+        assert!(!show(&mut inbox, "chat", 3), "it could be stored before the one of the other channel, or after it");
+        assert!(wake(&mut inbox, "chat", 2, 3) && wake(&mut inbox, "feed", 3, 1));
+        tokio::time::advance(Duration::from_mins(61)).await;
+        assert!(show(&mut inbox, "chat", 4));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_waits_for_a_client_is_limited() {
+        let mut inbox = level();
+        assert!(wake(&mut inbox, "chat", 1, 1));
+        let shown = (2..1000).take_while(|offset| show(&mut inbox, "chat", *offset)).count();
+        assert_eq!(shown + 1, MAX_WAITING_RECORDS);
+        assert!(!inbox.is_behind(), "it may be read before the next one is stored");
+        for (seq, offset) in (2..).zip(2..=i64::try_from(shown).unwrap() + 1) {
+            wake(&mut inbox, "chat", seq, offset);
+        }
+        assert!(!inbox.is_behind());
+        wake(&mut inbox, "chat", 129, 129);
+        assert!(inbox.is_behind());
+        assert_eq!(count(&mut inbox), MAX_WAITING_RECORDS);
+    }
+}
