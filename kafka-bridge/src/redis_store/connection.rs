@@ -141,7 +141,9 @@ impl Redis {
         pipeline: &mut Pipeline,
     ) -> Result<Vec<Result<i64, RedisError>>, RedisError> {
         let mut results: Vec<RedisResult<i64>> = self.query(pipeline).await?;
-        let is_unknown = |result: &RedisResult<i64>| matches!(result, Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript));
+        let is_unknown = |result: &RedisResult<i64>| {
+            result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Server(ServerErrorKind::NoScript))
+        };
         if results.iter().any(is_unknown) {
             let load = |mut connection| async move { script.load_async(&mut connection).await };
             self.writes.run(&self.client, load).await?;

@@ -6,8 +6,8 @@
 //!
 //! A record from memory has no number in the buffer yet. A client's position is the record it got last, and it resumes
 //! after that one's number. So a record is shown from memory only if it is certain to be stored after all that the
-//! client has and before all that it hasn't: the record before it in the same partition must be one that the client has,
-//! and no other partition may be busy with records of the user.
+//! client has and before all that it hasn't. The record before it in the same partition must be one that the client
+//! has, and no other partition may be busy with records of the user.
 
 use std::collections::VecDeque;
 

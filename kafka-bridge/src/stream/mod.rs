@@ -5,8 +5,8 @@
 //! - [`live_stream`]: one client's stream.
 //!
 //! A stream that keeps up gets records from memory or with the wake that follows their storage. One whose client takes
-//! them slowly reads from the user's buffer in Redis, and only when the client's connection has room for the next chunk.
-//! So a slow or dead client costs a small queue and its read position.
+//! them slowly reads from the user's buffer in Redis, and only when the client's connection has room for the next
+//! chunk. So a slow or dead client costs a small queue and its read position.
 
 mod inbox;
 pub mod live_stream;
@@ -46,8 +46,8 @@ impl Streams {
     /// Opens a stream. The client's position is looked up before the response begins, so that an outage gets a status.
     ///
     /// # Errors
-    /// [`Rejection`] if the edge speaks another version, there are too many streams, the session has ended, or Redis does
-    /// not answer.
+    /// [`Rejection`] if the edge speaks another version, there are too many streams, the session has ended, or Redis
+    /// does not answer.
     pub async fn open(&self, request: StreamRequest) -> Result<LiveStream, Rejection> {
         if request.version != WIRE_VERSION {
             return Err(Rejection::Version { theirs: request.version, ours: WIRE_VERSION });

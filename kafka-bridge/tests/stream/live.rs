@@ -1,5 +1,5 @@
-//! Streams that keep up hear of records from memory or with a wake; others read the buffer. Nobody misses one or gets it
-//! twice.
+//! Streams that keep up hear of records from memory or with a wake; others read the buffer. Nobody misses one or gets
+//! it twice.
 
 use super::*;
 use support::redis::{channel, instance::Instance, item, large_slice, slice, slice_of, source};

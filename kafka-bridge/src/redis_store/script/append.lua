@@ -1,8 +1,8 @@
 -- Appends a user's records in order, skips those that the buffer had before, trims, and wakes the user's streams.
 -- ARGV: now, 1 if a new buffer may be created, an id for it, subject, wake channel, most bytes of frames in a wake, most
---       messages, most bytes, most records, slack in per cent, longest age, idle expiry; then for each slice its channel,
---       partition, epoch, generation, number of items, and of each item offset, relation and frame. A relation is empty,
---       or `p` and the message that the item is a piece of, or `c` and the message that it completes.
+--       messages, most bytes, most records, slack in per cent, longest age, idle expiry. Then for each slice its
+--       channel, partition, epoch, generation, number of items, and of each item offset, relation and frame. A relation
+--       is empty, or `p` and the message that the item is a piece of, or `c` and the message that it completes.
 -- Returns: the number of new records, -1 if a slice is of a generation that was replaced, -2 if there is no buffer
 local now, slack = tonumber(ARGV[1]), 1 + tonumber(ARGV[10]) / 100
 local most_messages, most_bytes, most_records = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])

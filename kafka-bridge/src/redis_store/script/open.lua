@@ -1,7 +1,8 @@
 -- Finds the position of a client.
 -- ARGV: now, longest age, then channel, partition, epoch and offset of the client's last record (all empty if it has
 --       none), 1 if it has only some of the record's events, then the channels to hear (all of them if there are none)
--- Returns: the buffer's id, the number after which to read on, 1 if the client's position was found, { partition, mark… }
+-- Returns: the buffer's id, the number after which to read on, 1 if the client's position was found, and each partition
+--          with its mark
 local state = load()
 if not state then
   return { '', 0, 0, {} }
