@@ -12,6 +12,7 @@ use axum::{
 };
 use bytes::Bytes;
 use causeway_protocol::{
+    deliver::WIRE_VERSION,
     event::{Accepted, EVENTS_PATH, InboundEvent, MAX_EVENT_BYTES},
     signature::{BodyDigest, Direction, KeyRing, SIGNATURE_HEADER, SignatureError},
     stream::{STREAM_PATH, StreamRequest},
@@ -144,8 +145,11 @@ async fn stream(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Re
 async fn open(context: &Context, head: &Parts) -> Result<LiveStream, Rejection> {
     let streams = context.streams.as_ref().ok_or(Rejection::NotFound)?;
     verify_head(&context.keys, head)?.check(&[]).map_err(unauthorized)?;
-    let request = StreamRequest::from_query(head.uri.query().unwrap_or_default())
-        .map_err(|error| Rejection::Malformed(error.to_string()))?;
+    let query = head.uri.query().unwrap_or_default();
+    let request = StreamRequest::from_query(query).map_err(|error| match StreamRequest::version_of_query(query) {
+        Some(theirs) if theirs != WIRE_VERSION => Rejection::Version { theirs, ours: WIRE_VERSION },
+        _ => Rejection::Malformed(error.to_string()),
+    })?;
     streams.open(request).await
 }
 

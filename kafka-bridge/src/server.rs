@@ -173,7 +173,7 @@ fn redis_store(
     metrics: Arc<Metrics>,
 ) -> (RedisSink, Streams) {
     let buffers = Arc::new(UserBuffers::new(Arc::clone(&redis), tuning.buffer));
-    let sink = RedisSink::new(redis, Arc::clone(&buffers));
+    let sink = RedisSink::new(redis, Arc::clone(&buffers), Arc::clone(&registry));
     (sink, Streams::new(buffers, registry, tuning.feed, metrics))
 }
 

@@ -6,7 +6,7 @@
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use serde::{Deserialize, Serialize};
 
-use crate::{channel::Channel, hub::EndReason, session::SessionHandle, subject::Subject};
+use crate::{channel::Channel, deliver::Versioned, hub::EndReason, session::SessionHandle, subject::Subject};
 
 /// Path of the bridge's stream endpoint.
 pub const STREAM_PATH: &str = "/v1/stream";
@@ -63,10 +63,20 @@ impl StreamRequest {
     /// # Errors
     /// [`StreamRequestError`] for anything that `target` does not write.
     pub fn from_query(query: &str) -> Result<Self, StreamRequestError> {
-        let open = query.strip_prefix("open=").filter(|open| open.len() <= MAX_OPEN_BYTES).ok_or(StreamRequestError)?;
-        let json = BASE64.decode(open).map_err(|_| StreamRequestError)?;
-        serde_json::from_slice(&json).map_err(|_| StreamRequestError)
+        serde_json::from_slice(&json_of(query)?).map_err(|_| StreamRequestError)
     }
+
+    /// The version of a query's sender, whatever else the query contains.
+    #[must_use]
+    pub fn version_of_query(query: &str) -> Option<u32> {
+        let versioned: Versioned = serde_json::from_slice(&json_of(query).ok()?).ok()?;
+        Some(versioned.version)
+    }
+}
+
+fn json_of(query: &str) -> Result<Vec<u8>, StreamRequestError> {
+    let open = query.strip_prefix("open=").filter(|open| open.len() <= MAX_OPEN_BYTES).ok_or(StreamRequestError)?;
+    BASE64.decode(open).map_err(|_| StreamRequestError)
 }
 
 /// Tells the bridges to end the streams of a session.
@@ -98,6 +108,14 @@ mod tests {
         let target = request.target();
         let query = target.strip_prefix("/v1/stream?").unwrap();
         assert_eq!(StreamRequest::from_query(query), Ok(request));
+    }
+
+    #[test]
+    fn the_version_of_another_layout_is_found() {
+        let query = format!("open={}", BASE64.encode(r#"{"version":3,"user":"u"}"#));
+        assert_eq!(StreamRequest::from_query(&query), Err(StreamRequestError));
+        assert_eq!(StreamRequest::version_of_query(&query), Some(3));
+        assert_eq!(StreamRequest::version_of_query("open=e30"), None);
     }
 
     #[test]

@@ -11,8 +11,12 @@ use std::{
 };
 
 use async_trait::async_trait;
-use causeway_protocol::event::{Accepted, InboundEvent};
+use causeway_protocol::{
+    event::{Accepted, InboundEvent},
+    signature::KeyRing,
+};
 use kafka_bridge::{
+    outbound::EchoKeys,
     config::{ChannelSettings, Config},
     inbound::{Inbound, InboundLimits, NoteKey, Replaced, SharedNotes},
     kafka::{Fetched, KafkaError, KafkaIo, NewRecord, Watermarks},
@@ -157,7 +161,7 @@ impl Instance {
         let topics = Arc::new(Topics::new(Arc::clone(&kafka), 0));
         let metrics = Arc::new(Metrics::new().unwrap());
         let tasks = TaskTracker::new();
-        let echo_keys = EchoKeys::new(Arc::new(KeyRing::parse(KEYS).unwrap()));
+        let echo_keys = EchoKeys::new(Arc::new(KeyRing::parse(&keys()).unwrap()));
         let inbound = Inbound::new(kafka, topics, Arc::clone(&metrics), (channels, &echo_keys), limits, notes, tasks);
         Self { inbound: Arc::new(inbound), metrics }
     }
