@@ -1,5 +1,5 @@
-//! Writes the dead letters of one partition to Kafka, several at a time. Later records are delivered meanwhile; only the
-//! watermark waits.
+//! Writes the dead letters of one partition to Kafka, several at a time. Later records are delivered meanwhile; only
+//! the watermark waits.
 
 use std::sync::Arc;
 

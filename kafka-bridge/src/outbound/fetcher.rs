@@ -26,7 +26,8 @@ pub(super) struct Fetcher {
 }
 
 impl Fetcher {
-    /// Reads until the topic must be planned again. Cancelling it loses nothing: what was not handed over is read again.
+    /// Reads until the topic must be planned again. Cancelling it loses nothing: what was not handed over is read
+    /// again.
     pub(super) async fn run(mut self) -> Exit {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(3));
         loop {
@@ -137,8 +138,8 @@ impl Fetcher {
     }
 }
 
-/// Whether what can't be decoded is a transaction marker. rskafka decodes it as a record and fails on its version or its
-/// length.
+/// Whether what can't be decoded is a transaction marker. rskafka decodes it as a record and fails on its version or
+/// its length.
 fn is_marker(reason: &str) -> bool {
     reason.contains("control batch") || reason.contains("control record")
 }

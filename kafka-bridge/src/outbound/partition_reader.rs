@@ -1,5 +1,5 @@
-//! The task of one partition: it runs the fetcher and the checkpoint writer, and ends when the partition must be planned
-//! again.
+//! The task of one partition: it runs the fetcher and the checkpoint writer, and ends when the partition must be
+//! planned again.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 

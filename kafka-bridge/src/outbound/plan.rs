@@ -13,7 +13,9 @@
 //!   again with other records. Only this partition begins a new epoch, at its end: what is before was delivered.
 //!
 //! Kafka's protocol tells the two apart by the topic's id, which the bridge's Kafka clients don't report. A recreated
-//! topic starts at offset 0, so a partition that retention has trimmed, and that lost only a few records, was truncated.
+//! topic starts at offset 0. So a partition that retention has trimmed, and that lost only a few records, was truncated
+//! and not recreated.
+//!
 //! What can't be told apart: a young partition that was truncated before retention trimmed it counts as recreated, and
 //! its records are delivered again. A recreated topic that retention has trimmed already, and that ends just before the
 //! checkpoint, counts as truncated, and its records up to there are not delivered.

@@ -1,5 +1,5 @@
-//! What the bridge's tests share: Kafka in memory, a small edge, a sink in memory, a real Redis, an SSE client, and the real server on a
-//! port of its own.
+//! What the bridge's tests share: Kafka in memory, a small edge, a sink in memory, a real Redis, an SSE client, and the
+//! real server on a port of its own.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses only a part of it")]
 #![allow(
     clippy::unwrap_used,
@@ -151,7 +151,8 @@ impl Drop for Bridge {
 
 pub fn event(id: &str, text: &str) -> Value {
     json!({
-        "version": WIRE_VERSION, "channel": "chat", "id": id, "type": "message", "source": "https://edge.test", "subject": "github:1",
+        "version": WIRE_VERSION,
+        "channel": "chat", "id": id, "type": "message", "source": "https://edge.test", "subject": "github:1",
         "time": "2026-01-02T03:04:05Z", "data": {"text": text},
     })
 }

@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn the_size_covers_the_json_of_an_item() {
-        let frame: String = (0..=255).map(|byte| char::from(byte)).collect();
+        let frame: String = (0..=255_u8).map(char::from).collect();
         let name = Some("\"\\".repeat(64));
         for item in [
             Item { offset: i64::MAX, frame, piece_of: name.clone(), completes: name },

@@ -17,8 +17,8 @@
 //! until they succeed once:
 //!
 //! - A user whose own hub failed is retried alone.
-//! - If a whole request failed or was refused, its users are retried in halves, then in quarters, down to the one who is
-//!   at fault.
+//! - If a whole request failed or was refused, its users are retried in halves, then in quarters, down to the one who
+//!   is at fault.
 //! - A user whose items are refused is sent half of them, then a quarter, down to the one item that is at fault.
 
 mod entry;

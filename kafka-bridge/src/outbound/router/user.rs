@@ -25,6 +25,9 @@ const AROUND_SLICE_BYTES: usize = 256;
 const FIRST_RETRY: Duration = Duration::from_millis(200);
 const MAX_RETRY_PAUSE: Duration = Duration::from_secs(10);
 
+/// A user who failed for this long while others were stored is at fault, and not the sink.
+const PROVEN_AFTER: Duration = Duration::from_secs(10);
+
 /// A key in the order of retries.
 pub(super) type RetryAt = (Instant, u64);
 
@@ -63,7 +66,7 @@ pub(super) struct Failing {
     /// How many users may share a request with this one, to find the one that fails the request.
     pub(super) max_users: usize,
     pub(super) backoff: Backoff,
-    /// For how long the user has failed while others were stored.
+    /// For how long the user has failed, see [`Failing::fail`].
     pub(super) failed_for: Duration,
     /// When the user failed last.
     failed_at: Instant,
@@ -86,9 +89,11 @@ impl Failing {
         Self { max_users: 1, backoff, failed_for: Duration::ZERO, failed_at: now, successes, is_own_fault: false }
     }
 
-    /// The user failed again. Time in which nobody's items were stored does not count: then it is the sink that fails.
+    /// The user failed again. Time in which nobody's items were stored does not count, because then it is the sink that
+    /// fails. But once the fault is proven to be the user's, it does: users who fail may hold all the memory, so that
+    /// nothing of others is read, and nothing stored.
     pub(super) fn fail(&mut self, now: Instant, successes: u64) {
-        if successes > self.successes {
+        if successes > self.successes || self.failed_for >= PROVEN_AFTER {
             self.failed_for += now.saturating_duration_since(self.failed_at);
         }
         self.failed_at = now;

@@ -177,6 +177,30 @@ fn a_user_who_fails_for_two_minutes_while_others_go_on_is_parked() {
 }
 
 #[test]
+fn a_user_who_is_proven_to_be_at_fault_is_parked_even_if_nobody_is_stored_any_more() {
+    let mut bench = Bench::new();
+    bench.push("a", 0, 0);
+    let request = bench.next();
+    bench.answer(request, &[Outcome::Later]);
+    let began = bench.now;
+    for offset in 1.. {
+        // Others are stored for a while only: then users like this one hold all the memory.
+        if bench.now < began + Duration::from_secs(20) {
+            bench.push("b", 0, offset);
+            let other = bench.router.next_request(bench.now).filter(|request| users(request) == ["b"]);
+            other.into_iter().for_each(|other| drop(bench.stored(other)));
+        }
+        let retry = bench.retry();
+        bench.router.complete(bench.now, retry, Ok(vec![Outcome::Later]));
+        if bench.router.load().parked_users > 0 {
+            break;
+        }
+    }
+    let parked_after = bench.now - began;
+    assert!((120..140).contains(&parked_after.as_secs()), "{parked_after:?}");
+}
+
+#[test]
 fn nobody_is_parked_while_the_sink_stores_nothing() {
     let mut bench = Bench::new();
     bench.push("a", 0, 0);
