@@ -3,18 +3,19 @@
 //! A runtime provides storage and sockets. This module decides what is stored, skipped, sent and withheld. A [`Hub`]
 //! exists while the runtime's object is awake. It knows what the buffer contains, so that a batch costs one statement.
 //!
-//! Records are numbered as they arrive (`seq`), which gives a user one order over all partitions. A stream is *level* if
-//! it was sent every record that it hears. A batch goes to the level streams first and is stored then, in the same event.
-//! If storing fails, the runtime drops the hub and closes its sockets: they may have been sent what is not stored.
+//! Records are numbered as they arrive (`seq`), which gives a user one order over all partitions. A stream is *level*
+//! if it was sent every record that it hears. A batch goes to the level streams first and is stored then, in the same
+//! event. If storing fails, the runtime drops the hub and closes its sockets: they may have been sent what is not
+//! stored.
 //!
-//! - [`socket`]: what a runtime provides of a stream
-//! - [`batch`]: what of a delivery is new, and its numbers
-//! - [`contents`]: what the hub knows of its buffer
-//! - [`reader`]: a stream's state, in memory and in the socket's attachment
-//! - [`window`]: what is sent to a stream and not acknowledged
-//! - [`resume`]: where a client continues
-//! - [`doubt`]: records that were sent and not stored
-//! - [`trim`]: what goes when the buffer is full or old
+//! - `socket`: what a runtime provides of a stream
+//! - `batch`: what of a delivery is new, and its numbers
+//! - `contents`: what the hub knows of its buffer
+//! - `reader`: a stream's state, in memory and in the socket's attachment
+//! - `window`: what is sent to a stream and not acknowledged
+//! - `resume`: where a client continues
+//! - `doubt`: records that were sent and not stored
+//! - `trim`: what goes when the buffer is full or old
 
 use std::collections::BTreeMap;
 

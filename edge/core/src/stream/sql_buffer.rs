@@ -1,10 +1,10 @@
 //! A user's buffer in SQL: the tables and statements of a hub whose runtime has SQLite.
 //!
-//! A runtime provides a [`Database`]. Tests provide one as well, so the statements that run there are the deployed ones.
+//! A runtime provides a [`Database`]. Tests provide one as well, so the statements that run there are those deployed.
 //! The [hub](super::hub) decides what is stored and what goes. While it is awake, it knows what the buffer contains, so
 //! storing a batch is one statement.
 //!
-//! - [`statement`]: the tables and the longer statements
+//! - `statement`: the tables and the longer statements
 
 use causeway_protocol::{channel::Channel, cursor::Position, session::SessionHandle};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -155,8 +155,8 @@ impl<D: Database> SqlBuffer<D> {
         Ok(first.is_some())
     }
 
-    /// The records of some sources after a number, in order and without mere positions. At most `records`, and none that
-    /// begins `bytes` bytes after the first one.
+    /// The records of some sources after a number, in order and without mere positions. At most `records`, and none
+    /// that begins `bytes` bytes after the first one.
     pub(super) fn page(
         &self,
         sources: &[i64],
@@ -183,9 +183,9 @@ impl<D: Database> SqlBuffer<D> {
         self.first(statement::SEQ_OF_BYTE, None, &[bytes])
     }
 
-    /// How many mere positions the oldest `count` of them are, without the numbers in `kept`, and the last one's number.
-    pub(super) fn oldest_positions(&self, kept: &[i64], count: i64) -> Result<Option<(i64, i64)>, D::Error> {
-        let rows: Vec<(i64, Option<i64>)> = self.0.query(statement::OLDEST_POSITIONS, Some(&json(&kept)), &[count])?;
+    /// The oldest mere positions, at most `limit`, without the numbers in `kept`: how many, and the last one's number.
+    pub(super) fn oldest_positions(&self, kept: &[i64], limit: i64) -> Result<Option<(i64, i64)>, D::Error> {
+        let rows: Vec<(i64, Option<i64>)> = self.0.query(statement::OLDEST_POSITIONS, Some(&json(&kept)), &[limit])?;
         Ok(rows.into_iter().find_map(|(count, up_to)| Some((count, up_to?))))
     }
 

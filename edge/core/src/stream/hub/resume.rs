@@ -1,7 +1,7 @@
 //! Where a client continues.
 //!
-//! Its id names a record that it has. The hub knows the record's number if the record is stored, if only its position is
-//! kept, or if it was the last of its partition that was trimmed. Everything after that number is sent.
+//! Its id names a record that it has. The hub knows the record's number if the record is stored, if only its position
+//! is kept, or if it was the last of its partition that was trimmed. Everything after that number is sent.
 
 use causeway_protocol::{
     cursor::{Cursor, Position},

@@ -5,8 +5,8 @@
 
 /// One call creates the tables.
 ///
-/// - `records`: the records of all sources in the order of arrival. `frame` is empty, `bytes` 0 and `piece_of` the empty
-///   text if only the position is kept.
+/// - `records`: the records of all sources in the order of arrival. `frame` is empty, `bytes` 0 and `piece_of` the
+///   empty text if only the position is kept.
 /// - `sources`: the partitions that records came from, with the last record of each that was trimmed. The newest record
 ///   of a source is its newest row in `records`, or else that one.
 /// - `ended`: the sessions that ended.

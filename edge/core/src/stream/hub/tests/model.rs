@@ -303,7 +303,7 @@ impl Listener {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
     fn every_record_arrives_once_and_in_order_or_the_client_is_told(steps in steps()) {
