@@ -12,7 +12,7 @@ use axum::{
 };
 use bytes::Bytes;
 use causeway_protocol::{
-    deliver::WIRE_VERSION,
+    deliver::{Versioned, WIRE_VERSION},
     event::{Accepted, EVENTS_PATH, InboundEvent, MAX_EVENT_BYTES},
     signature::{BodyDigest, Direction, KeyRing, SIGNATURE_HEADER, SignatureError},
     stream::{STREAM_PATH, StreamRequest},
@@ -113,13 +113,25 @@ async fn accept(shared: &Shared, request: Request<Body>) -> Result<Accepted, Rej
         let _permit = shared.requests.try_acquire().map_err(|_| Rejection::Busy)?;
         let body = read(body).await?;
         digest.check(&body).map_err(unauthorized)?;
-        let event: InboundEvent =
-            serde_json::from_slice(&body).map_err(|error| Rejection::Malformed(error.to_string()))?;
+        let event = event(&body)?;
         shared.context.inbound.begin(event).await?
     };
     // Without a permit: those who wait for a partition whose leader is gone must not use up the others'. The queues
     // bound them.
     pending.outcome().await
+}
+
+/// Reads an event. One of another version may be unreadable for that reason.
+fn event(body: &[u8]) -> Result<InboundEvent, Rejection> {
+    let event = serde_json::from_slice(body);
+    let version = match &event {
+        Ok(InboundEvent { version, .. }) => Some(*version),
+        Err(_) => serde_json::from_slice(body).ok().map(|Versioned { version }| version),
+    };
+    match version {
+        Some(theirs) if theirs != WIRE_VERSION => Err(Rejection::Version { theirs, ours: WIRE_VERSION }),
+        _ => event.map_err(|error| Rejection::Malformed(error.to_string())),
+    }
 }
 
 /// The stream lives as long as the connection: when the client disconnects, hyper drops the body, and the body holds

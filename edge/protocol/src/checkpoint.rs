@@ -89,10 +89,9 @@ impl PartitionState {
     pub fn after(self, operation: Operation) -> Result<Self, Stale> {
         match operation {
             Operation::Read => Ok(self),
-            Operation::Claim(checkpoint) => Ok(Self {
-                checkpoint: self.checkpoint.max(checkpoint),
-                generation: self.generation.saturating_add(1),
-            }),
+            Operation::Claim(checkpoint) => {
+                Ok(Self { checkpoint: self.checkpoint.max(checkpoint), generation: self.generation.saturating_add(1) })
+            }
             Operation::Advance { generation, .. } if generation < self.generation => Err(Stale),
             // A generation that is not known yet: the store lost its state. The reader's is as good.
             Operation::Advance { generation, checkpoint } => {

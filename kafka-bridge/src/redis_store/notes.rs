@@ -36,7 +36,8 @@ impl SharedNotes for RedisNotes {
         let mut call = REPLACE.key(key::said(key.subject, key.channel, key.id));
         call.arg(expected.unwrap_or_default()).arg(new.unwrap_or_default());
         call.arg(u64::try_from(keep.as_millis()).unwrap_or(u64::MAX));
-        let (is_done, found): (bool, Option<String>) = self.0.write_script(&call).await.map_err(|error| error.to_string())?;
+        let (is_done, found): (bool, Option<String>) =
+            self.0.write_script(&call).await.map_err(|error| error.to_string())?;
         Ok(if is_done { Replaced::Done } else { Replaced::Found(found) })
     }
 }

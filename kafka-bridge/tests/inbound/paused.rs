@@ -16,11 +16,11 @@ use causeway_protocol::{
     signature::KeyRing,
 };
 use kafka_bridge::{
-    outbound::EchoKeys,
     config::{ChannelSettings, Config},
     inbound::{Inbound, InboundLimits, NoteKey, Replaced, SharedNotes},
     kafka::{Fetched, KafkaError, KafkaIo, NewRecord, Watermarks},
     metrics::Metrics,
+    outbound::EchoKeys,
     partitioner,
     rejection::Rejection,
     topics::Topics,

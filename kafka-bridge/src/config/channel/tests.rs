@@ -1,7 +1,7 @@
 use secrecy::ExposeSecret as _;
 
-use crate::outbound::Algorithm;
 use super::*;
+use crate::outbound::Algorithm;
 
 /// 32 bytes in base64url.
 const SECRET: &str = "f7eAwgURGJfaAuFCah89McGSGntwB7cnPybLmr5iOcw";
