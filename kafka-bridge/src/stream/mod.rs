@@ -1,6 +1,7 @@
 //! Serves `GET /v1/stream`: a user's records as Server-Sent Events.
 //!
 //! - [`registry`]: the open streams of the process; brings them records, ends them, and limits their number.
+//! - [`subscriber`]: what one stream is notified of.
 //! - [`inbox`]: what one stream is to hear next, and whether it hears of records as they arrive.
 //! - [`live_stream`]: one client's stream.
 //!
@@ -11,6 +12,7 @@
 mod inbox;
 pub mod live_stream;
 pub mod registry;
+pub mod subscriber;
 
 use std::{sync::Arc, time::Duration};
 

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -13,15 +13,14 @@ use causeway_protocol::{
     channel::Channel,
     cursor::Position,
     deliver::{Slice, Source},
-    hub::EndReason,
     session::SessionHandle,
     stream::EndStreams,
     subject::Subject,
 };
 use prometheus::IntGauge;
-use tokio::{sync::Notify, time::Instant};
+use tokio::time::Instant;
 
-use super::inbox::{Inbox, Shown};
+use super::{inbox::Shown, subscriber::Subscriber};
 use crate::{redis_store::Wake, rejection::Rejection};
 
 /// All open streams of the process.
@@ -42,20 +41,6 @@ struct User {
     streams: Vec<Arc<Subscriber>>,
     /// The last record of each partition that this process delivers, since the user has had streams.
     last_shown: Vec<(Source, Position)>,
-}
-
-/// What one stream is notified of.
-#[derive(Debug)]
-pub struct Subscriber {
-    session: SessionHandle,
-    /// Notified when a field below changed.
-    changed: Notify,
-    inbox: Mutex<Inbox>,
-    ended: OnceLock<EndReason>,
-    /// The Redis subscription was interrupted, so the message that ends the session may have been missed.
-    needs_session_check: AtomicBool,
-    /// The process is stopping.
-    draining: AtomicBool,
 }
 
 /// A stream's entry in the registry. Removed when dropped.
@@ -94,14 +79,7 @@ impl Registry {
         if user.streams.len() >= self.max_per_user {
             return Err(Rejection::UserStreamsFull);
         }
-        let subscriber = Arc::new(Subscriber {
-            session: session.clone(),
-            changed: Notify::new(),
-            inbox: Mutex::new(Inbox::new(channels)),
-            ended: OnceLock::new(),
-            needs_session_check: AtomicBool::new(false),
-            draining: AtomicBool::new(false),
-        });
+        let subscriber = Arc::new(Subscriber::new(session, channels));
         user.streams.push(Arc::clone(&subscriber));
         self.open.inc();
         Ok(Registration { registry: Arc::clone(self), subject: subject.clone(), subscriber })
@@ -126,7 +104,7 @@ impl Registry {
                 let record = Shown { channel, partition, position, before };
                 let copy = || frame.get_or_insert_with(|| Bytes::copy_from_slice(item.frame.as_bytes())).clone();
                 if inbox.show(record, now, copy) {
-                    stream.changed.notify_one();
+                    stream.notify();
                 }
             }
         }
@@ -143,7 +121,7 @@ impl Registry {
         let now = Instant::now();
         for stream in self.users().get(subject).into_iter().flat_map(|user| &user.streams) {
             if stream.inbox().wake(wake, now) {
-                stream.changed.notify_one();
+                stream.notify();
             }
         }
     }
@@ -152,7 +130,7 @@ impl Registry {
     pub fn end(&self, end: &EndStreams) {
         let subject = end.subject.to_string();
         for stream in self.users().get(subject.as_str()).into_iter().flat_map(|user| &user.streams) {
-            if stream.session == end.session {
+            if *stream.session() == end.session {
                 stream.end(end.reason);
             }
         }
@@ -163,7 +141,7 @@ impl Registry {
         for stream in self.users().values().flat_map(|user| &user.streams) {
             stream.set_needs_session_check(true);
             stream.inbox().fall_behind();
-            stream.changed.notify_one();
+            stream.notify();
         }
     }
 
@@ -172,8 +150,7 @@ impl Registry {
         let users = self.users();
         self.draining.store(true, Ordering::Release);
         for stream in users.values().flat_map(|user| &user.streams) {
-            stream.draining.store(true, Ordering::Release);
-            stream.changed.notify_one();
+            stream.drain();
         }
     }
 
@@ -197,54 +174,6 @@ impl User {
                 None
             }
         }
-    }
-}
-
-impl Subscriber {
-    /// Ends the stream with its session.
-    pub fn end(&self, reason: EndReason) {
-        // The first reason is kept.
-        let _ = self.ended.set(reason);
-        self.changed.notify_one();
-    }
-
-    /// What the stream is to hear next.
-    pub(super) fn inbox(&self) -> MutexGuard<'_, Inbox> {
-        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The session that opened the stream.
-    #[must_use]
-    pub fn session(&self) -> &SessionHandle {
-        &self.session
-    }
-
-    /// Waits for a notification since the last call.
-    pub async fn changed(&self) {
-        self.changed.notified().await;
-    }
-
-    /// Why the session ended, if it has.
-    #[must_use]
-    pub fn ended(&self) -> Option<EndReason> {
-        self.ended.get().copied()
-    }
-
-    /// Whether the process is stopping.
-    #[must_use]
-    pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Acquire)
-    }
-
-    /// Whether the stream must check if its session has ended.
-    #[must_use]
-    pub fn needs_session_check(&self) -> bool {
-        self.needs_session_check.load(Ordering::Acquire)
-    }
-
-    /// Sets whether the stream must check if its session has ended.
-    pub fn set_needs_session_check(&self, needs_session_check: bool) {
-        self.needs_session_check.store(needs_session_check, Ordering::Release);
     }
 }
 
@@ -278,6 +207,8 @@ impl Drop for Registration {
 
 #[cfg(test)]
 mod tests {
+    use causeway_protocol::hub::EndReason;
+
     use super::*;
     use crate::redis_store::News;
 
