@@ -193,6 +193,7 @@ pub(crate) fn channels(text: Option<&str>) -> Vec<ChannelSettings> {
 
 fn event(user: &str, id: &str, text: &str) -> InboundEvent {
     let event = json!({
+        "version": 2,
         "channel": "chat", "id": id, "type": "message", "source": "https://edge.test", "subject": format!("t:{user}"),
         "time": "2026-01-02T03:04:05Z", "data": {"text": text},
     });
