@@ -1,9 +1,6 @@
 //! The last known state of each dependency, from which `/readyz` is answered.
 
-use std::{
-    collections::BTreeSet,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 
@@ -45,20 +42,25 @@ pub struct Report {
     /// A fault that needs an operator.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault: Option<&'static str>,
+    /// Whether the edge speaks another version of the contract.
+    #[serde(skip)]
+    pub is_other_version: bool,
 }
 
-/// The fault while the edge rejects records although it accepts the bridge's signature.
-const REJECTING: &str =
-    "the edge rejects one record after another: edge and bridge probably have different versions; delivery waits";
+/// The fault while the edge refuses records although it accepts the bridge's signature.
+const REFUSING: &str = "the edge refuses one record after another; they wait";
+
+/// The fault while edge and bridge can't understand each other.
+const OTHER_VERSION: &str = "edge and bridge speak different versions of their contract; delivery waits";
 
 impl Report {
     /// Whether the bridge can accept events, and serve streams if the buffers are in Redis.
     ///
     /// The edge's state is reported but does not count. A bridge taken out of service because of the edge could not
-    /// accept events either.
+    /// accept events either. But if they speak different versions, they don't understand each other's requests at all.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.kafka == State::Ok && self.redis.is_none_or(|redis| redis == State::Ok)
+        self.kafka == State::Ok && self.redis.is_none_or(|redis| redis == State::Ok) && !self.is_other_version
     }
 }
 
@@ -69,8 +71,17 @@ pub struct Health(Mutex<Inner>);
 #[derive(Debug)]
 struct Inner {
     report: Report,
-    /// Partitions whose records the edge rejects.
-    rejecting: BTreeSet<i32>,
+    is_refusing: bool,
+}
+
+impl Inner {
+    fn update_fault(&mut self) {
+        self.report.fault = match (self.report.is_other_version, self.is_refusing) {
+            (true, _) => Some(OTHER_VERSION),
+            (false, true) => Some(REFUSING),
+            (false, false) => None,
+        };
+    }
 }
 
 impl Health {
@@ -80,7 +91,7 @@ impl Health {
         let used = |dependency| (buffer_store == dependency).then_some(State::Unknown);
         let (edge, redis) = (used(Dependency::Edge), used(Dependency::Redis));
         let report = Report { edge, redis, ..Report::default() };
-        Self(Mutex::new(Inner { report, rejecting: BTreeSet::new() }))
+        Self(Mutex::new(Inner { report, is_refusing: false }))
     }
 
     /// Records whether a call to a dependency succeeded. Logs a change.
@@ -104,15 +115,20 @@ impl Health {
         self.inner().report
     }
 
-    /// Records whether the edge rejects one record of a partition after another.
-    pub fn set_rejecting(&self, partition: i32, rejecting: bool) {
+    /// Records whether the edge refuses one record after another.
+    pub fn set_refusing(&self, is_refusing: bool) {
         let mut inner = self.inner();
-        if rejecting {
-            inner.rejecting.insert(partition);
-        } else {
-            inner.rejecting.remove(&partition);
+        inner.is_refusing = is_refusing;
+        inner.update_fault();
+    }
+
+    /// Records whether the edge speaks another version of the contract.
+    pub fn set_other_version(&self, is_other: bool) {
+        let mut inner = self.inner();
+        if inner.report.is_other_version != is_other {
+            inner.report.is_other_version = is_other;
+            inner.update_fault();
         }
-        inner.report.fault = (!inner.rejecting.is_empty()).then_some(REJECTING);
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {

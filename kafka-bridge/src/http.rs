@@ -12,6 +12,7 @@ use axum::{
 };
 use bytes::Bytes;
 use causeway_protocol::{
+    deliver::{Versioned, WIRE_VERSION},
     event::{Accepted, EVENTS_PATH, InboundEvent, MAX_EVENT_BYTES},
     signature::{BodyDigest, Direction, KeyRing, SIGNATURE_HEADER, SignatureError},
     stream::{STREAM_PATH, StreamRequest},
@@ -32,7 +33,7 @@ use crate::{
 /// The largest body: the widget's data and the envelope that the edge adds.
 const MAX_BODY_BYTES: usize = MAX_EVENT_BYTES + 8 * 1024;
 
-/// The maximum number of requests at a time. Each may hold a body in memory.
+/// The maximum number of requests whose bodies are in memory at a time.
 const MAX_REQUESTS: usize = 1024;
 
 /// The longest time for a body to arrive.
@@ -108,11 +109,29 @@ async fn events(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Re
 async fn accept(shared: &Shared, request: Request<Body>) -> Result<Accepted, Rejection> {
     let (head, body) = request.into_parts();
     let digest = verify_head(&shared.context.keys, &head)?;
-    let _permit = shared.requests.try_acquire().map_err(|_| Rejection::Busy)?;
-    let body = read(body).await?;
-    digest.check(&body).map_err(unauthorized)?;
-    let event: InboundEvent = serde_json::from_slice(&body).map_err(|error| Rejection::Malformed(error.to_string()))?;
-    Arc::clone(&shared.context.inbound).accept(event).await
+    let pending = {
+        let _permit = shared.requests.try_acquire().map_err(|_| Rejection::Busy)?;
+        let body = read(body).await?;
+        digest.check(&body).map_err(unauthorized)?;
+        let event = event(&body)?;
+        shared.context.inbound.begin(event).await?
+    };
+    // Without a permit: those who wait for a partition whose leader is gone must not use up the others'. The queues
+    // bound them.
+    pending.outcome().await
+}
+
+/// Reads an event. One of another version may be unreadable for that reason.
+fn event(body: &[u8]) -> Result<InboundEvent, Rejection> {
+    let event = serde_json::from_slice(body);
+    let version = match &event {
+        Ok(InboundEvent { version, .. }) => Some(*version),
+        Err(_) => serde_json::from_slice(body).ok().map(|Versioned { version }| version),
+    };
+    match version {
+        Some(theirs) if theirs != WIRE_VERSION => Err(Rejection::Version { theirs, ours: WIRE_VERSION }),
+        _ => event.map_err(|error| Rejection::Malformed(error.to_string())),
+    }
 }
 
 /// The stream lives as long as the connection: when the client disconnects, hyper drops the body, and the body holds
@@ -138,8 +157,11 @@ async fn stream(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Re
 async fn open(context: &Context, head: &Parts) -> Result<LiveStream, Rejection> {
     let streams = context.streams.as_ref().ok_or(Rejection::NotFound)?;
     verify_head(&context.keys, head)?.check(&[]).map_err(unauthorized)?;
-    let request = StreamRequest::from_query(head.uri.query().unwrap_or_default())
-        .map_err(|error| Rejection::Malformed(error.to_string()))?;
+    let query = head.uri.query().unwrap_or_default();
+    let request = StreamRequest::from_query(query).map_err(|error| match StreamRequest::version_of_query(query) {
+        Some(theirs) if theirs != WIRE_VERSION => Rejection::Version { theirs, ours: WIRE_VERSION },
+        _ => Rejection::Malformed(error.to_string()),
+    })?;
     streams.open(request).await
 }
 

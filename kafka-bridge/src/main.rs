@@ -53,7 +53,6 @@ async fn run() -> anyhow::Result<()> {
         listen = %edge.local_addr()?,
         admin_listen = ?config.admin_listen,
         channels = ?config.channels,
-        outbound_topic = config.outbound_topic,
         buffer_store = ?config.buffer_store,
         "the bridge is starting"
     );

@@ -1,5 +1,7 @@
 //! Why a request is rejected. Each reason has one status and one code, sent as a problem document.
 
+use std::borrow::Cow;
+
 use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
@@ -12,6 +14,14 @@ pub enum Rejection {
     /// The request can't be parsed, or a field has an illegal value.
     #[error("the request is malformed: {0}")]
     Malformed(String),
+    /// The edge speaks another version of the contract.
+    #[error("the edge speaks version {theirs} of the contract, this bridge {ours}")]
+    Version {
+        /// The edge's version.
+        theirs: u32,
+        /// [`causeway_protocol::deliver::WIRE_VERSION`].
+        ours: u32,
+    },
     /// The signature is missing, invalid or stale.
     #[error("the signature is not valid: {0}")]
     Unauthorized(String),
@@ -62,6 +72,7 @@ impl Rejection {
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
             Self::UnknownChannel | Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Version { .. } => StatusCode::CONFLICT,
             Self::SessionEnded => StatusCode::GONE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -78,6 +89,7 @@ impl Rejection {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Malformed(_) => "malformed",
+            Self::Version { .. } => "wire_version",
             Self::Unauthorized(_) => "unauthorized",
             Self::UnknownChannel => "unknown_channel",
             Self::NotFound => "not_found",
@@ -93,8 +105,9 @@ impl Rejection {
     }
 
     /// A sentence for people. It reveals nothing about internals.
-    fn title(&self) -> &'static str {
-        match self {
+    fn title(&self) -> Cow<'static, str> {
+        let title = match self {
+            Self::Version { .. } => return Cow::Owned(format!("Versions differ: {self}.")),
             Self::Malformed(_) => "The request is malformed.",
             Self::Unauthorized(_) => "The request is not signed by the edge.",
             Self::UnknownChannel => "There is no such channel.",
@@ -109,7 +122,8 @@ impl Rejection {
             Self::StreamsFull(_) => "Too many streams are open; try again shortly.",
             Self::UserStreamsFull => "This user has too many streams open.",
             Self::StreamUnavailable(_) => "The stream could not be opened; try again shortly.",
-        }
+        };
+        Cow::Borrowed(title)
     }
 
     /// The response. Details are only logged, with the same request id.
@@ -117,7 +131,7 @@ impl Rejection {
     pub fn into_response(self, request_id: &str) -> Response {
         let status = self.status();
         tracing::warn!(request_id, status = status.as_u16(), reason = %self, "request rejected");
-        let problem = Problem::new(status.as_u16(), self.code(), self.title(), request_id);
+        let problem = Problem::new(status.as_u16(), self.code(), &self.title(), request_id);
         let body = serde_json::to_string(&problem).unwrap_or_default();
         let mut response = (status, [(header::CONTENT_TYPE, PROBLEM_JSON)], body).into_response();
         if status == StatusCode::SERVICE_UNAVAILABLE {

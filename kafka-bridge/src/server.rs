@@ -1,7 +1,7 @@
 //! Builds all parts, serves until shutdown, then drains. The caller owns the listeners and the shutdown signal, so a
 //! test can bind port 0 and stop the bridge at any time.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, future::Future, sync::Arc, time::Duration};
 
 use causeway_protocol::{buffer::MAX_USER_STREAMS, feed::FeedPolicy};
 use tokio::net::TcpListener;
@@ -9,16 +9,16 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     clock::{Clock, unix_seconds},
-    config::{BufferStore, Config},
+    config::{BufferStore, ChannelSettings, Config},
     dead_letter::DeadLetters,
     health::{Dependency, Health},
     http::{Context, admin_router, router},
-    inbound::{Inbound, InboundLimits},
+    inbound::{Inbound, InboundLimits, SharedNotes},
     kafka::KafkaIo,
     listen::{self, ClientTimeouts},
     metrics::Metrics,
-    outbound::{EdgeClient, Outbound, Sink},
-    redis_store::{BufferLimits, Redis, RedisSink, RedisUrlError, Subscription, UserBuffers},
+    outbound::{self, EchoKeys, EdgeClient, Outbound, OutboundChannel, OutboundChannelError, Sink},
+    redis_store::{BufferLimits, Redis, RedisNotes, RedisSink, RedisUrlError, Subscription, UserBuffers},
     stream::{Registry, Streams},
     topics::{REFRESH_INTERVAL, Topics},
 };
@@ -80,6 +80,9 @@ pub enum ServeError {
     /// The trust store can't be read.
     #[error("the client for the edge can't be built: {0}")]
     EdgeClient(#[from] reqwest::Error),
+    /// A channel can't be delivered.
+    #[error("BRIDGE_CHANNELS {0}")]
+    Channel(#[from] OutboundChannelError),
     /// Some tasks did not end in time after the signal.
     #[error("some tasks did not end within {0:?} of the signal")]
     Drain(Duration),
@@ -104,10 +107,12 @@ pub async fn run(
     let metrics = Arc::new(Metrics::new()?);
     let keys = Arc::new(config.keys);
     let topics = Arc::new(Topics::new(Arc::clone(&kafka), config.topic_partitions));
+    let mut notes: Option<Box<dyn SharedNotes>> = None;
     let (sink, streams): (Arc<dyn Sink>, _) = match &config.buffer_store {
         BufferStore::Edge(url) => (Arc::new(EdgeClient::new(url, Arc::clone(&keys), Arc::clone(&health))?), None),
         BufferStore::Redis(url) => {
             let redis = Arc::new(Redis::new(url)?);
+            notes = Some(Box::new(RedisNotes::new(Arc::clone(&redis))));
             let registry = Arc::new(Registry::new(config.max_streams, tuning.user_streams, metrics.streams.clone()));
             spawn_stream_tasks(&redis, &registry, (&health, &metrics), &tasks, &stop);
             let (sink, streams) = redis_store(redis, registry, tuning, Arc::clone(&metrics));
@@ -115,20 +120,30 @@ pub async fn run(
         }
     };
     let dead_letters = Arc::new(DeadLetters::new(Arc::clone(&kafka), Arc::clone(&topics), Arc::clone(&metrics)));
-    let inbound_topics = config.channels.values().cloned().collect();
-
-    let inbound =
-        Inbound::new(Arc::clone(&kafka), Arc::clone(&topics), Arc::clone(&metrics), config.channels, tuning.inbound);
-    let outbound = Outbound::new(
+    let written_topics = written_topics(&config.channels);
+    let echo_keys = EchoKeys::new(Arc::clone(&keys));
+    let inbound = Inbound::new(
+        Arc::clone(&kafka),
+        Arc::clone(&topics),
+        Arc::clone(&metrics),
+        (&config.channels, &echo_keys),
+        tuning.inbound,
+        notes,
+        tasks.clone(),
+    );
+    let dependencies = outbound::Dependencies {
         kafka,
         sink,
-        Arc::clone(&topics),
+        topics: Arc::clone(&topics),
         dead_letters,
-        (Arc::clone(&metrics), Arc::clone(&health)),
-        (config.outbound_topic, config.share, tuning.refresh, tuning.clock.unwrap_or(unix_seconds)),
-    );
+        metrics: Arc::clone(&metrics),
+        health: Arc::clone(&health),
+    };
+    let clock = tuning.clock.unwrap_or(unix_seconds);
+    let settings = outbound::Settings { share: config.share, refresh: tuning.refresh, clock };
+    let outbound = Outbound::new(dependencies, OutboundChannel::all(&config.channels, &echo_keys)?, settings);
     let (watch_health, watch_stop) = (Arc::clone(&health), stop.clone());
-    tasks.spawn(async move { topics.watch(inbound_topics, watch_health, watch_stop).await });
+    tasks.spawn(async move { topics.watch(written_topics, watch_health, watch_stop).await });
     tasks.spawn(outbound.run(stop.clone()));
 
     if let Some(admin) = listeners.admin {
@@ -142,6 +157,14 @@ pub async fn run(
     drain(&tasks, &stop).await
 }
 
+/// The topics that what users say is written to. Events are accepted only while all of them can be.
+fn written_topics(channels: &[ChannelSettings]) -> Vec<String> {
+    let inbound = channels.iter().filter_map(|channel| channel.inbound.clone());
+    let echoes = channels.iter().filter(|channel| channel.echo).filter_map(|channel| channel.outbound.clone());
+    let topics: BTreeSet<_> = inbound.chain(echoes).collect();
+    topics.into_iter().collect()
+}
+
 /// The sink that delivers to Redis, and the streams that read from there.
 fn redis_store(
     redis: Arc<Redis>,
@@ -150,7 +173,7 @@ fn redis_store(
     metrics: Arc<Metrics>,
 ) -> (RedisSink, Streams) {
     let buffers = Arc::new(UserBuffers::new(Arc::clone(&redis), tuning.buffer));
-    let sink = RedisSink::new(redis, Arc::clone(&buffers));
+    let sink = RedisSink::new(redis, Arc::clone(&buffers), Arc::clone(&registry));
     (sink, Streams::new(buffers, registry, tuning.feed, metrics))
 }
 

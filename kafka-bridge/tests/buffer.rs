@@ -1,80 +1,131 @@
-//! The users' buffers in a real Redis: which records are kept, which are rejected, and where a client resumes.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+//! The users' buffers in a real Redis, beyond the cases that the edge's buffer shares (`buffer_cases.rs`).
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking, in its helpers too")]
 
 mod support;
 
 use std::time::Duration;
 
-use causeway_protocol::hub::{HubMessage, ResetReason};
-use kafka_bridge::redis_store::{BufferLimits, ReadPosition};
-use support::redis::{RedisServer, receive_all, record, record_of, records, user};
+use causeway_protocol::{
+    buffer::cases::Received,
+    checkpoint::{Checkpoint, CheckpointRequest, Operation},
+    deliver::{Outcome, Slice, Source, WIRE_VERSION},
+    hub::ResetReason,
+};
+use kafka_bridge::{
+    clock::unix_millis,
+    outbound::{Sink as _, SinkError, UserSlices},
+    redis_store::{Appended, BufferLimits, ReadPosition, UserBuffers},
+};
+use support::redis::{
+    RedisServer, append, channel, ids, instance::Instance, item, large_slice, read_all, receive_all, received, slice,
+    slice_of, source, user,
+};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 /// An arbitrary time. Only the tests advance it.
 const NOW: u64 = 1_800_000_000_000;
 
-fn ids(offsets: std::ops::Range<i64>) -> Vec<String> {
-    offsets.map(|offset| format!("v1.1.0.{offset}")).collect()
+#[tokio::test]
+async fn a_batch_is_answered_user_by_user() {
+    let Some(redis) = RedisServer::start().await else { return };
+    let instance = Instance::start(&redis).await;
+    redis.command::<()>(&["SET", "causeway:{t:broken}:buffer", "x"]).await;
+    append(&instance.buffers, &user("taken"), [slice_of(&Source { generation: 7, ..source(1, 0) }, [0])], NOW)
+        .await
+        .unwrap();
+    let users = ["a", "broken", "taken", "b"].map(|id| UserSlices { subject: user(id), slices: vec![slice(0..2)] });
+    let expected = [Outcome::Stored, Outcome::Later, Outcome::Stale, Outcome::Stored];
+    for _ in 0..2 {
+        assert_eq!(instance.sink.deliver(&users).await.unwrap(), expected, "and so is a repeat");
+    }
+    for id in ["a", "b"] {
+        assert_eq!(receive_all(&instance.buffers, &user(id), None, unix_millis()).await, (None, ids(1, 0..2)));
+    }
+    // Redis forgets scripts when it restarts.
+    redis.command::<()>(&["SCRIPT", "FLUSH"]).await;
+    assert_eq!(instance.sink.deliver(&users).await.unwrap(), expected);
 }
 
 #[tokio::test]
-async fn redis_rejects_records_that_a_buffer_had_before() {
+async fn only_new_records_are_counted() {
     let Some(redis) = RedisServer::start().await else { return };
     let (buffer, a) = (redis.buffer(BufferLimits::default()), user("a"));
-    assert_eq!(buffer.append(&a, 0, &records(0..3), NOW).await, Ok(3));
-    assert_eq!(buffer.append(&a, 0, &records(0..4), NOW).await, Ok(1), "only the new one");
-    assert_eq!(receive_all(&buffer, &a, None, NOW).await, (None, ids(0..4)));
-    // A new epoch begins at 0 again. A late record of the old one is rejected.
-    let mixed = [record(2, 0, 0), record(1, 0, 9), record(2, 0, 1)];
-    assert_eq!(buffer.append(&a, 0, &mixed, NOW).await, Ok(2));
-    let all = [ids(0..4), vec!["v1.2.0.0".to_owned(), "v1.2.0.1".to_owned()]].concat();
-    assert_eq!(receive_all(&buffer, &a, None, NOW).await, (None, all));
-    // Another partition of the same user has its own offsets. Another user has its own buffer.
-    assert_eq!(buffer.append(&a, 1, &[record(1, 1, 0)], NOW).await, Ok(1));
-    assert_eq!(buffer.append(&user("b"), 0, &records(0..1), NOW).await, Ok(1));
-    // The lowest possible coordinates are accepted.
-    assert_eq!(buffer.append(&user("c"), 0, &[record(0, 0, 0)], NOW).await, Ok(1));
-    assert_eq!(receive_all(&buffer, &user("c"), None, NOW).await, (None, vec!["v1.0.0.0".to_owned()]));
+    assert_eq!(append(&buffer, &a, [slice(0..3)], NOW).await, Ok(Appended::Stored(3)));
+    assert_eq!(append(&buffer, &a, [slice(0..4)], NOW).await, Ok(Appended::Stored(1)));
+    // Another partition has its own offsets. Another user has another buffer.
+    assert_eq!(append(&buffer, &a, [slice_of(&source(1, 1), [0])], NOW).await, Ok(Appended::Stored(1)));
+    assert_eq!(append(&buffer, &user("b"), [slice(0..1)], NOW).await, Ok(Appended::Stored(1)));
+    // The lowest and the highest possible coordinates.
+    let ends = [slice_of(&source(0, 0), [0]), slice_of(&source(u32::MAX, i32::MAX), [i64::MAX - 1, i64::MAX])];
+    assert_eq!(append(&buffer, &user("c"), ends, NOW).await, Ok(Appended::Stored(3)));
+    let last = format!("v2.chat.{}.{}.{}", u32::MAX, i32::MAX, i64::MAX - 1);
+    let (reset, rest) = receive_all(&buffer, &user("c"), Some(&last), NOW).await;
+    assert_eq!((reset, rest.len()), (None, 1), "neighbours are told apart");
 }
 
 #[tokio::test]
-async fn partitions_are_merged_in_the_order_of_arrival() {
+async fn a_buffer_is_created_only_if_that_is_allowed() {
     let Some(redis) = RedisServer::start().await else { return };
-    let (buffer, a) = (redis.buffer(BufferLimits { page_records: 3, ..BufferLimits::default() }), user("a"));
-    let mut expected = Vec::new();
-    for n in 0..40 {
-        let partition = [0, 3, 1, 0, 12][n % 5];
-        let offset = i64::try_from(n).unwrap();
-        buffer.append(&a, partition, &[record(0, partition, offset)], NOW).await.unwrap();
-        expected.push(format!("v1.0.{partition}.{offset}"));
-    }
-    assert_eq!(receive_all(&buffer, &a, None, NOW).await, (None, expected.clone()));
-    for n in [0, 7, 39] {
-        assert_eq!(receive_all(&buffer, &a, Some(&expected[n]), NOW).await, (None, expected[n + 1..].to_vec()));
-    }
+    let buffer = redis.buffer(BufferLimits::default());
+    let a = UserSlices { subject: user("a"), slices: vec![slice(0..1)] };
+    assert_eq!(buffer.append(&[&a], false, NOW).await.unwrap(), [Ok(Appended::NoBuffer)]);
+    assert!(redis.command::<Vec<String>>(&["KEYS", "*"]).await.is_empty());
+    assert_eq!(buffer.append(&[&a], true, NOW).await.unwrap(), [Ok(Appended::Stored(1))]);
+    assert_eq!(buffer.append(&[&a], false, NOW).await.unwrap(), [Ok(Appended::Stored(0))]);
 }
 
 #[tokio::test]
-async fn a_buffer_is_limited_in_records_and_age() {
+async fn a_buffer_is_limited_in_bytes() {
     let Some(redis) = RedisServer::start().await else { return };
-    let (buffer, a) = (redis.buffer(BufferLimits::default()), user("a"));
-    for partition in 0..2 {
-        let few: Vec<_> = (0..400).map(|offset| record(0, partition, offset)).collect();
-        buffer.append(&a, partition, &few, NOW).await.unwrap();
+    let limits = BufferLimits { bytes: 100_000, ..BufferLimits::default() };
+    let (buffer, a) = (redis.buffer(limits), user("a"));
+    let large = format!("\"{}\"", "x".repeat(10_000));
+    for offset in 0..30 {
+        append(&buffer, &a, [large_slice(offset..offset + 1, &large)], NOW).await.unwrap();
+        let memory: u64 = redis.command(&["MEMORY", "USAGE", "causeway:{t:a}:records", "SAMPLES", "0"]).await;
+        assert!(memory < 140_000, "{memory} bytes after {offset}");
     }
     let (_, received) = receive_all(&buffer, &a, None, NOW).await;
-    assert_eq!((received.len(), received[0].as_str()), (500, "v1.0.0.300"), "across all partitions");
-    assert_eq!(redis.command::<u64>(&["XLEN", "causeway:{t:a}:partition:0"]).await, 100);
+    assert_eq!(received, ids(1, 30 - i64::try_from(received.len()).unwrap()..30));
+    assert!((7..=10).contains(&received.len()), "{}", received.len());
+    let field: u64 = redis.command(&["HGET", "causeway:{t:a}:buffer", "bytes"]).await;
+    assert!(field <= 105_000, "{field}");
+}
 
-    buffer.append(&a, 1, &[record(0, 1, 400)], NOW + DAY_MS / 2).await.unwrap();
-    let (_, received) = receive_all(&buffer, &a, None, NOW + DAY_MS + 1).await;
-    assert_eq!(received, ["v1.0.1.400"], "the others are too old");
-    assert_eq!(redis.command::<u64>(&["XLEN", "causeway:{t:a}:partition:0"]).await, 0, "and deleted");
-    assert_eq!(buffer.append(&a, 0, &[record(0, 0, 399)], NOW + DAY_MS + 1).await, Ok(0), "but still rejected");
+#[tokio::test]
+async fn an_idle_users_records_go_by_their_age() {
+    let Some(redis) = RedisServer::start().await else { return };
+    let limits = BufferLimits { age: Duration::from_secs(1), ..BufferLimits::default() };
+    let (buffer, a) = (redis.buffer(limits), user("a"));
+    append(&buffer, &a, [slice(0..3)], NOW).await.unwrap();
+    let (mut position, _) = buffer.open(&a, &[], Some("v2.chat.1.0.1"), NOW).await.unwrap();
+    let gone = async || redis.command::<u64>(&["EXISTS", "causeway:{t:a}:records"]).await == 0;
+    let waiting = async {
+        while !gone().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(support::TEST_TIMEOUT, waiting).await.unwrap();
+    // Nobody looked, and they are gone. What the buffer knew of them is not.
+    assert_eq!(receive_all(&buffer, &a, Some("v2.chat.1.0.2"), NOW).await, (None, vec![]));
+    assert_eq!(receive_all(&buffer, &a, Some("v2.chat.1.0.1"), NOW).await, (Some(ResetReason::OutOfBuffer), vec![]));
+    let read = read_all(&buffer, &a, &[], &mut position).await;
+    assert_eq!(read, [Received::Reset(ResetReason::TooSlow)], "an open stream that missed one hears of it");
+    assert_eq!(append(&buffer, &a, [slice(0..4)], NOW + 1000).await, Ok(Appended::Stored(1)), "repeats are known");
+    assert_eq!(receive_all(&buffer, &a, Some("v2.chat.1.0.2"), NOW + 1000).await, (None, ids(1, 3..4)));
+    assert_eq!(read_all(&buffer, &a, &[], &mut position).await.len(), 1);
+}
 
-    for key in redis.command::<Vec<String>>(&["KEYS", "*"]).await {
-        let expires_in: i64 = redis.command(&["PTTL", &key]).await;
-        assert!((6 * 86_400_000..=7 * 86_400_000).contains(&expires_in), "{key} {expires_in}");
+#[tokio::test]
+async fn a_buffer_expires_after_a_week() {
+    let Some(redis) = RedisServer::start().await else { return };
+    let buffer = redis.buffer(BufferLimits::default());
+    let mut piece = slice(0..1);
+    piece.items[0].piece_of = Some("m".to_owned());
+    append(&buffer, &user("a"), [piece], NOW).await.unwrap();
+    for (key, days) in [("buffer", 7), ("records", 1), ("pieces", 1)] {
+        let expires_in: u64 = redis.command(&["PTTL", &format!("causeway:{{t:a}}:{key}")]).await;
+        assert!(((days * DAY_MS - 60_000)..=days * DAY_MS).contains(&expires_in), "{key} {expires_in}");
     }
 }
 
@@ -83,152 +134,197 @@ async fn a_clock_set_back_leaves_no_gap() {
     let Some(redis) = RedisServer::start().await else { return };
     let (buffer, a) = (redis.buffer(BufferLimits::default()), user("a"));
     for (offset, now_ms) in [(0, NOW + 1000), (1, NOW), (2, NOW + 2000)] {
-        buffer.append(&a, 0, &[record(1, 0, offset)], now_ms).await.unwrap();
+        append(&buffer, &a, [slice(offset..offset + 1)], now_ms).await.unwrap();
     }
     for passed in [500, 1500, 2500] {
         let (_, received) = receive_all(&buffer, &a, None, NOW + DAY_MS + passed).await;
-        assert_eq!(received, ids(3 - i64::try_from(received.len()).unwrap()..3), "after {passed} ms");
+        assert_eq!(received, ids(1, 3 - i64::try_from(received.len()).unwrap()..3), "after {passed} ms");
     }
 }
 
 #[tokio::test]
-async fn a_client_resumes_after_its_cursor_or_is_reset() {
+async fn pieces_leave_nothing_behind() {
     let Some(redis) = RedisServer::start().await else { return };
-    let buffer = redis.buffer(BufferLimits::default());
-    let (few, many, none) = (user("few"), user("many"), user("none"));
-    buffer.append(&few, 0, &records(0..5), NOW).await.unwrap();
-    buffer.append(&many, 0, &records(0..510), NOW).await.unwrap();
-    let (lost, bad) = (Some(ResetReason::OutOfBuffer), Some(ResetReason::BadCursor));
-    let later = NOW + DAY_MS + 1;
-    for (subject, last_event_id, now_ms, reset, received) in [
-        (&few, None, NOW, None, 0..5),
-        (&few, Some(""), NOW, None, 0..5),
-        (&few, Some("v1.1.0.2"), NOW, None, 3..5),
-        (&few, Some("v1.1.0.4"), NOW, None, 5..5),
-        (&few, Some("v1.1.0.5"), NOW, lost, 0..5),
-        (&few, Some("v1.2.0.2"), NOW, lost, 0..5),
-        (&few, Some("v1.1.7.2"), NOW, lost, 0..5),
-        (&few, Some("v1.4294967295.2147483647.9223372036854775807"), NOW, lost, 0..5),
-        (&few, Some("nonsense"), NOW, bad, 0..5),
-        (&few, Some("v2.1.0.2"), NOW, bad, 0..5),
-        (&none, None, NOW, None, 0..0),
-        (&none, Some("v1.1.0.2"), NOW, lost, 0..0),
-        (&none, Some("nonsense"), NOW, bad, 0..0),
-        (&many, Some("v1.1.0.3"), NOW, lost, 10..510),
-        (&many, Some("v1.1.0.10"), NOW, None, 11..510),
-        // All records have expired. Only a client that had all of them can resume exactly.
-        (&few, Some("v1.1.0.4"), later, None, 0..0),
-        (&few, Some("v1.1.0.3"), later, lost, 0..0),
-        (&few, None, later, None, 0..0),
-    ] {
-        let expected = (reset, ids(received));
-        assert_eq!(receive_all(&buffer, subject, last_event_id, now_ms).await, expected, "{subject} {last_event_id:?}");
+    let limits = BufferLimits { messages: 4, slack_percent: 0, ..BufferLimits::default() };
+    let (buffer, a) = (redis.buffer(limits), user("a"));
+    let of = |message: &str, mut slice: Slice| {
+        slice.items.iter_mut().for_each(|item| item.piece_of = Some(message.to_owned()));
+        slice
+    };
+    // Two messages whose pieces alternate. Only one of them is completed. Ids may contain anything.
+    let (first, second) = ("one\n ü", "two");
+    for offset in 0..6 {
+        let message = if offset % 2 == 0 { first } else { second };
+        append(&buffer, &a, [of(message, slice(offset..offset + 1))], NOW).await.unwrap();
     }
-    // A client that had the last expired record resumes after it, as long as it is the newest of its partition.
-    buffer.append(&few, 1, &[record(1, 1, 0)], later).await.unwrap();
-    assert_eq!(receive_all(&buffer, &few, Some("v1.1.0.4"), later).await, (None, vec!["v1.1.1.0".to_owned()]));
-    buffer.append(&few, 0, &records(5..6), later).await.unwrap();
-    assert_eq!(receive_all(&buffer, &few, Some("v1.1.0.4"), later).await.0, lost);
-    // The newest record of a partition was dropped, and so was a later one of another partition: not exact.
-    let two = user("two");
-    buffer.append(&two, 0, &records(0..1), NOW).await.unwrap();
-    buffer.append(&two, 1, &[record(1, 1, 0)], NOW).await.unwrap();
-    assert_eq!(receive_all(&buffer, &two, Some("v1.1.0.0"), later).await.0, lost);
-    assert_eq!(receive_all(&buffer, &two, Some("v1.1.1.0"), later).await.0, None);
+    let mut whole = slice(6..7);
+    whole.items[0].completes = Some(first.to_owned());
+    append(&buffer, &a, [whole], NOW).await.unwrap();
+    let expected: Vec<_> = [1, 3, 5, 6].iter().map(|offset| format!("v2.chat.1.0.{offset}")).collect();
+    assert_eq!(receive_all(&buffer, &a, None, NOW).await, (None, expected));
+    assert_eq!(redis.command::<Vec<String>>(&["HKEYS", "causeway:{t:a}:pieces"]).await, ["chat:two"]);
+    // Other messages push the unfinished one out.
+    append(&buffer, &a, [slice(7..11)], NOW).await.unwrap();
+    assert_eq!(receive_all(&buffer, &a, None, NOW).await, (None, ids(1, 7..11)));
+    assert_eq!(redis.command::<u64>(&["EXISTS", "causeway:{t:a}:pieces"]).await, 0);
+    let bytes: usize = redis.command(&["HGET", "causeway:{t:a}:buffer", "bytes"]).await;
+    assert_eq!(bytes, slice(7..11).items.iter().map(|item| item.frame.len()).sum::<usize>());
 }
 
-async fn read_page(buffer: &kafka_bridge::redis_store::UserBuffers, position: &mut ReadPosition) -> Vec<String> {
-    let page = buffer.page(&user("a"), position).await.unwrap();
-    let describe = |message: HubMessage| match message {
-        HubMessage::Record { cursor, .. } => cursor.to_string(),
-        HubMessage::Reset { reason } => format!("{reason:?}"),
-        HubMessage::End { reason } => format!("{reason:?}"),
-    };
-    page.messages.into_iter().map(describe).collect()
+async fn read_page(buffer: &UserBuffers, position: &mut ReadPosition) -> Vec<Received> {
+    received(&buffer.page(&user("a"), &[], position).await.unwrap())
+}
+
+fn records(offsets: std::ops::Range<i64>) -> Vec<Received> {
+    ids(1, offsets).into_iter().map(Received::Record).collect()
 }
 
 #[tokio::test]
 async fn a_reader_whose_position_was_trimmed_is_reset() {
     let Some(redis) = RedisServer::start().await else { return };
-    let (buffer, a) =
-        (redis.buffer(BufferLimits { records: 5, page_records: 2, ..BufferLimits::default() }), user("a"));
-    buffer.append(&a, 0, &records(0..4), NOW).await.unwrap();
-    let (mut position, _) = buffer.open(&a, None, NOW).await.unwrap();
-    assert_eq!(read_page(&buffer, &mut position).await, ids(0..2));
-    buffer.append(&a, 0, &records(4..20), NOW).await.unwrap();
-    assert_eq!(read_page(&buffer, &mut position).await, [vec!["TooSlow".to_owned()], ids(15..17)].concat());
-    assert_eq!(read_page(&buffer, &mut position).await, ids(17..19));
+    let limits = BufferLimits { messages: 5, slack_percent: 0, page_records: 2, ..BufferLimits::default() };
+    let (buffer, a) = (redis.buffer(limits), user("a"));
+    append(&buffer, &a, [slice(0..4)], NOW).await.unwrap();
+    let (mut position, _) = buffer.open(&a, &[], None, NOW).await.unwrap();
+    assert_eq!(read_page(&buffer, &mut position).await, records(0..2));
+    append(&buffer, &a, [slice(4..20)], NOW).await.unwrap();
+    let too_slow = vec![Received::Reset(ResetReason::TooSlow)];
+    assert_eq!(read_page(&buffer, &mut position).await, [too_slow, records(15..17)].concat());
+    assert_eq!(read_page(&buffer, &mut position).await, records(17..19));
+}
+
+#[tokio::test]
+async fn records_of_other_channels_that_were_trimmed_concern_no_reader() {
+    let Some(redis) = RedisServer::start().await else { return };
+    let limits = BufferLimits { messages: 5, slack_percent: 0, ..BufferLimits::default() };
+    let (buffer, a, feed) = (redis.buffer(limits), user("a"), [channel("feed")]);
+    let of_feed = Source { channel: channel("feed"), ..source(1, 0) };
+    append(&buffer, &a, [slice_of(&of_feed, [0])], NOW).await.unwrap();
+    let (mut position, _) = buffer.open(&a, &feed, None, NOW).await.unwrap();
+    assert_eq!(read_all(&buffer, &a, &feed, &mut position).await.len(), 1);
+    append(&buffer, &a, [slice(0..20), slice_of(&of_feed, [1])], NOW).await.unwrap();
+    let next = Received::Record("v2.feed.1.0.1".to_owned());
+    assert_eq!(read_all(&buffer, &a, &feed, &mut position).await, [next]);
+    let (_, reset) = buffer.open(&a, &feed, Some("v2.feed.1.0.0"), NOW).await.unwrap();
+    assert_eq!(reset, None, "nor a client that resumes");
 }
 
 #[tokio::test]
 async fn readers_of_a_lost_buffer_are_reset_and_start_again() {
     let Some(redis) = RedisServer::start().await else { return };
     let (buffer, a) = (redis.buffer(BufferLimits::default()), user("a"));
+    let out_of_buffer = || vec![Received::Reset(ResetReason::OutOfBuffer)];
     // A buffer that does not exist yet is not a lost one.
-    let (mut early, _) = buffer.open(&a, None, NOW).await.unwrap();
-    buffer.append(&a, 0, &records(0..3), NOW).await.unwrap();
-    assert_eq!(read_page(&buffer, &mut early).await, ids(0..3));
+    let (mut early, _) = buffer.open(&a, &[], None, NOW).await.unwrap();
+    append(&buffer, &a, [slice(0..3)], NOW).await.unwrap();
+    assert_eq!(read_page(&buffer, &mut early).await, records(0..3));
     let mut other = early.clone();
 
     redis.command::<()>(&["FLUSHALL"]).await;
-    assert_eq!(read_page(&buffer, &mut early).await, ["OutOfBuffer"]);
+    assert_eq!(read_page(&buffer, &mut early).await, out_of_buffer());
     assert!(read_page(&buffer, &mut early).await.is_empty());
-    buffer.append(&a, 0, &records(1..9), NOW).await.unwrap();
-    assert_eq!(read_page(&buffer, &mut early).await, ids(1..9));
-    // A reader that did not notice: its sequence number belongs to another record now.
-    assert_eq!(read_page(&buffer, &mut other).await, ["OutOfBuffer"]);
-    assert_eq!(read_page(&buffer, &mut other).await, ids(1..9));
+    append(&buffer, &a, [slice(1..9)], NOW).await.unwrap();
+    assert_eq!(read_page(&buffer, &mut early).await, records(1..9));
+    // A reader that did not notice: its number belongs to another record now.
+    assert_eq!(read_page(&buffer, &mut other).await, out_of_buffer());
+    assert_eq!(read_page(&buffer, &mut other).await, records(1..9));
 
-    // Only the hash is lost.
+    // Only the state is lost.
     redis.command::<()>(&["DEL", "causeway:{t:a}:buffer"]).await;
-    buffer.append(&a, 0, &records(3..5), NOW).await.unwrap();
-    assert_eq!(read_page(&buffer, &mut other).await, ["OutOfBuffer"]);
-    assert_eq!(read_page(&buffer, &mut other).await, ids(3..5));
+    append(&buffer, &a, [slice(3..5)], NOW).await.unwrap();
+    assert_eq!(read_page(&buffer, &mut other).await, out_of_buffer());
+    assert_eq!(read_page(&buffer, &mut other).await, records(3..5));
+
+    // Only the records are lost.
+    redis.command::<()>(&["DEL", "causeway:{t:a}:records"]).await;
+    append(&buffer, &a, [slice(3..6)], NOW).await.unwrap();
+    assert_eq!(receive_all(&buffer, &a, None, NOW).await, (None, ids(1, 5..6)));
+    assert_eq!(receive_all(&buffer, &a, Some("v2.chat.1.0.3"), NOW).await.0, Some(ResetReason::OutOfBuffer));
+
+    // The last writes are lost.
+    redis.command::<()>(&["HSET", "causeway:{t:a}:buffer", "last", "1"]).await;
+    assert_eq!(read_page(&buffer, &mut other).await, out_of_buffer());
 }
 
 #[tokio::test]
-async fn pages_are_limited_in_bytes_and_keep_any_json_unchanged() {
+async fn pages_are_limited_in_bytes_and_keep_frames_as_they_are() {
     let Some(redis) = RedisServer::start().await else { return };
     let (buffer, a) = (redis.buffer(BufferLimits::default()), user("a"));
     let large = format!("\"{}\"", "ü\\u0000".repeat(20_000));
-    let big: Vec<_> = (0..4).map(|offset| record_of(1, 0, offset, &large)).collect();
-    buffer.append(&a, 0, &big, NOW).await.unwrap();
-    let (mut position, _) = buffer.open(&a, None, NOW).await.unwrap();
-    let page = buffer.page(&a, &mut position).await.unwrap();
+    append(&buffer, &a, [large_slice(0..4, &large)], NOW).await.unwrap();
+    let (mut position, _) = buffer.open(&a, &[], None, NOW).await.unwrap();
+    let page = buffer.page(&a, &[], &mut position).await.unwrap();
     assert!(page.more);
-    let [HubMessage::Record { event, .. }] = page.messages.as_slice() else {
-        panic!("{} records", page.messages.len())
-    };
-    assert_eq!(event.get(), serde_json::to_string(&big[0].event).unwrap());
-    assert_eq!(receive_all(&buffer, &a, None, NOW).await, (None, ids(0..4)));
+    assert_eq!(page.frames, [item(&source(1, 0), 0, &large).frame]);
+    assert_eq!(receive_all(&buffer, &a, None, NOW).await, (None, ids(1, 0..4)));
+}
+
+fn request(operation: Operation) -> CheckpointRequest {
+    let (channel, topic) = (channel("chat"), "chat.outbound".to_owned());
+    CheckpointRequest { version: WIRE_VERSION, channel, topic, partition: 0, operation }
+}
+
+fn at(next_offset: i64) -> Checkpoint {
+    Checkpoint { epoch: 1, next_offset, partitions: 1 }
 }
 
 #[tokio::test]
-async fn a_key_of_the_wrong_type_fails_only_its_user() {
+async fn emptied_redis_is_noticed_before_anything_is_stored() {
     let Some(redis) = RedisServer::start().await else { return };
-    let buffer = redis.buffer(BufferLimits::default());
-    redis.command::<()>(&["SET", "causeway:{t:a}:partition:0", "x"]).await;
-    redis.command::<()>(&["SET", "causeway:{t:b}:buffer", "x"]).await;
-    // A key that is not a stream is replaced, because the user has no hash yet.
-    assert_eq!(buffer.append(&user("a"), 0, &records(0..1), NOW).await, Ok(1));
-    let error = buffer.append(&user("b"), 0, &records(0..1), NOW).await.unwrap_err();
-    assert!(!error.is_outage(), "{error}");
+    let instance = Instance::start(&redis).await;
+    let claimed = instance.sink.checkpoint(&request(Operation::Claim(Some(at(0))))).await.unwrap();
+    assert_eq!((claimed.state.generation, claimed.state.checkpoint), (1, Some(at(0))));
+    let users = [UserSlices { subject: user("a"), slices: vec![slice(0..1)] }];
+    assert_eq!(instance.sink.deliver(&users).await, Ok(vec![Outcome::Stored]));
+    let advance = request(Operation::Advance { generation: 1, checkpoint: at(1) });
+    assert_eq!(instance.sink.checkpoint(&advance).await.unwrap().state.checkpoint, Some(at(1)));
+    assert!(!instance.sink.has_lost_checkpoint().await);
+
+    redis.command::<()>(&["FLUSHALL"]).await;
+    assert!(instance.sink.has_lost_checkpoint().await);
+    let later = [UserSlices { subject: user("a"), slices: vec![slice(1..2)] }];
+    assert_eq!(instance.sink.deliver(&later).await, Err(SinkError::CheckpointLost));
+    assert_eq!(instance.sink.checkpoint(&advance).await, Err(SinkError::CheckpointLost));
+    assert!(redis.command::<Vec<String>>(&["KEYS", "*"]).await.is_empty(), "it would hide the loss");
+    // The partitions are planned again.
+    assert_eq!(instance.sink.checkpoint(&request(Operation::Read)).await.unwrap().state.checkpoint, None);
+    let claimed = instance.sink.checkpoint(&request(Operation::Claim(Some(at(0))))).await.unwrap();
+    assert_eq!(claimed.state.generation, 1);
+    assert_eq!(instance.sink.deliver(&users).await, Ok(vec![Outcome::Stored]));
+}
+
+#[tokio::test]
+async fn a_replaced_reader_moves_no_checkpoint() {
+    let Some(redis) = RedisServer::start().await else { return };
+    let instances = [Instance::start(&redis).await, Instance::start(&redis).await];
+    let perform = async |n: usize, operation| instances[n].sink.checkpoint(&request(operation)).await.unwrap();
+    for n in 0..2 {
+        let claimed = perform(n, Operation::Claim(None)).await;
+        assert_eq!((claimed.state.generation, claimed.stale), (n as u64 + 1, false));
+    }
+    let stale = perform(0, Operation::Advance { generation: 1, checkpoint: at(9) }).await;
+    assert_eq!((stale.stale, stale.state.checkpoint), (true, None));
+    for (next_offset, expected) in [(5, 5), (3, 5), (6, 6)] {
+        let moved = perform(1, Operation::Advance { generation: 2, checkpoint: at(next_offset) }).await;
+        assert_eq!((moved.stale, moved.state.checkpoint), (false, Some(at(expected))));
+    }
+    assert_eq!(perform(0, Operation::Read).await.state.checkpoint, Some(at(6)));
 }
 
 #[tokio::test]
 async fn a_stopped_redis_is_an_outage_until_it_restarts() {
     let Some(mut redis) = RedisServer::start().await else { return };
     let (buffer, a) = (redis.buffer(BufferLimits::default()), user("a"));
-    buffer.append(&a, 0, &records(0..1), NOW).await.unwrap();
+    append(&buffer, &a, [slice(0..1)], NOW).await.unwrap();
     redis.kill();
-    let error = buffer.append(&a, 0, &records(1..2), NOW).await.unwrap_err();
+    let error = append(&buffer, &a, [slice(1..2)], NOW).await.unwrap_err();
     assert!(error.is_outage(), "{error}");
     redis.restart(true).await;
     let again = async {
-        while buffer.append(&a, 0, &records(1..2), NOW).await.is_err() {
+        while append(&buffer, &a, [slice(1..2)], NOW).await.is_err() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
     tokio::time::timeout(support::TEST_TIMEOUT, again).await.unwrap();
-    assert_eq!(receive_all(&buffer, &a, None, NOW).await, (None, ids(0..2)));
+    assert_eq!(receive_all(&buffer, &a, None, NOW).await, (None, ids(1, 0..2)));
 }

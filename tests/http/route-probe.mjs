@@ -29,6 +29,7 @@ export const ROUTE_PROBES = /** @type {const} */ ([
   ['POST', '/events/{channel}', '/events/chat', 401],
   ['GET', '/stream', '/stream', 401],
   ['POST', '/internal/deliver', '/internal/deliver', 401],
+  ['POST', '/internal/checkpoint', '/internal/checkpoint', 401],
   ['GET', '/assets/{name}', '/assets/chat-widget.js', 200],
   ['GET', '/', '/', 200],
   ['GET', '/healthz', '/healthz', 200],

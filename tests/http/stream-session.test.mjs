@@ -62,11 +62,11 @@ test("S131: a cursor of another user's stream brings a user only their own recor
   for (const text of textsForGrace) await kafka.write({ key: grace.user.id, value: { text } });
   await graces.receives(textsForGrace[1] ?? '');
   // The cursor before her last record: her own stream would resume with it.
-  const [, epoch, partition, offset] = graces.lastId.split('.');
+  const [offset, partition, epoch] = graces.lastId.split('.').reverse();
   for (const cursor of [
     graces.lastId,
-    `v1.${epoch}.${partition}.${Number(offset) - 1}`,
-    `v1.${epoch}.${partition}.0`,
+    `v2.chat.${epoch}.${partition}.${Number(offset) - 1}`,
+    `v2.chat.${epoch}.${partition}.0`,
   ]) {
     const thief = await (await Stream.open(ada.browser, cursor)).opened();
     assert.equal(thief.status, 200, cursor);

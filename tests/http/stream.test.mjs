@@ -33,7 +33,7 @@ test('a record that a backend writes to Kafka arrives on the stream unchanged', 
   assert.equal(event?.id, id);
   assert.equal(event?.type, 'delta');
   assert.deepEqual(event?.data, { id, role: 'assistant', text, n: 1 });
-  assert.match(stream.lastId, /^v1\.\d+\.\d+\.\d+$/);
+  assert.match(stream.lastId, /^v2\.chat\.\d+\.\d+\.\d+$/);
   stream.cut();
 });
 
@@ -90,7 +90,8 @@ test('a cursor that cannot be resumed brings a reset event, and the history foll
   await kafka.write({ key: ada.id, value: { text } });
   for (const [id, reason] of /** @type {const} */ ([
     ['nonsense', 'bad_cursor'],
-    ['v1.999.0.12345678', 'out_of_buffer'],
+    ['v1.999.0.12345678', 'bad_cursor'],
+    ['v2.chat.999.0.12345678', 'out_of_buffer'],
   ])) {
     const stream = await Stream.open(browser, id);
     assert.equal(stream.status, 200, 'never an error');

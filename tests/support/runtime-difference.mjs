@@ -9,7 +9,7 @@
 export const RUNTIME_DIFFERENCES = Object.freeze({
   workers: {
     // The edge keeps the buffers, so the bridge delivers to it. On Spin the bridge writes them to Redis.
-    ownRoutes: ['/internal/deliver'],
+    ownRoutes: ['/internal/deliver', '/internal/checkpoint'],
     // The edge serves the streams. On Spin the bridge serves them: they end with it, and their clients resume.
     streamsOutliveTheBridge: true,
     // A client's disconnect is noticed at a write, by workerd sometimes only at the second. Keep-alives come every

@@ -149,13 +149,16 @@ export class Conversation {
       if (this.#seen.size > MAX_SEEN) this.#seen.delete(/** @type {string} */ (this.#seen.values().next().value));
     }
     // A record may hold anything. For a value that is not an object, all of these are undefined.
-    const { id: eventId, type, time, data } = Object(event);
+    const { id: eventId, type, time, data, echo } = Object(event);
     const { id: messageId, text, seq, role } = Object(data);
-    const id = isId(messageId) ? messageId : eventId;
+    // An echo holds what some page of the user sent: its id is the one that the page was answered with.
+    const isEcho = echo === true;
+    const id = isId(messageId) && !isEcho ? messageId : eventId;
     if (!isId(id) || typeof text !== 'string') return undefined;
     const timeMs = Date.parse(time) || now;
-    if (type === 'message') return this.#addMessage(id, role === 'user' ? 'user' : 'assistant', text, timeMs);
-    if (type === 'delta' && Number.isSafeInteger(seq) && seq >= 0) this.#addDelta(id, seq, text, timeMs);
+    const author = isEcho || role === 'user' ? 'user' : 'assistant';
+    if (type === 'message') return this.#addMessage(id, author, text, timeMs);
+    if (type === 'delta' && !isEcho && Number.isSafeInteger(seq) && seq >= 0) this.#addDelta(id, seq, text, timeMs);
     return undefined;
   }
 

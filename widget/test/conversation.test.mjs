@@ -17,6 +17,16 @@ function receive(type, data, cursor = `v1.1.0.${(offset += 1)}`) {
   return conversation.record(cursor, { id: `e${offset}`, type, time: TIME, data }, 0);
 }
 
+/**
+ * What a page of the user sent, as the server repeats it.
+ * @param {string} id
+ * @param {unknown} data
+ * @param {string} [type]
+ */
+function receiveEcho(id, data, type = 'message') {
+  return conversation.record(`v1.1.0.${(offset += 1)}`, { id, type, time: TIME, echo: true, data }, 0);
+}
+
 function transcript() {
   return conversation.messages.map(({ role, text, state }) => `${role} ${state}: ${text}`);
 }
@@ -75,6 +85,30 @@ describe('a message of the user', () => {
     receive('message', { id: 'in-1', role: 'user', text: 'hi' });
     conversation.accepted('k', 'in-1');
     assert.deepEqual(transcript(), ['user done: hi']);
+  });
+
+  test("is one entry if the server's echo and a backend's repeat both arrive", () => {
+    conversation.post('k', 'hi', 1);
+    conversation.accepted('k', 'in-1');
+    receiveEcho('in-1', { text: 'hi' });
+    receive('message', { id: 'in-1', role: 'user', text: 'hi' });
+    assert.deepEqual(transcript(), ['user done: hi']);
+    assert.equal(conversation.messages[0]?.key, 'k');
+  });
+
+  test('is one entry if its echo overtakes the acceptance', () => {
+    conversation.post('k', 'hi', 1);
+    receiveEcho('in-1', { text: 'hi' });
+    conversation.accepted('k', 'in-1');
+    assert.deepEqual(transcript(), ['user done: hi']);
+  });
+
+  test("is the user's own if another page sent it, whatever its data says", () => {
+    receiveEcho('in-1', { text: 'from a phone' });
+    receive('message', { id: 'a', text: 'answer' });
+    receiveEcho('in-2', { id: 'a', role: 'assistant', text: 'not an answer' });
+    receiveEcho('in-3', { id: 'a', seq: 0, text: 'nor a piece of one' }, 'delta');
+    assert.deepEqual(transcript(), ['user done: from a phone', 'assistant done: answer', 'user done: not an answer']);
   });
 
   test('is not lost if another tab sends the same text', () => {

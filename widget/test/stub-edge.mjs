@@ -110,10 +110,11 @@ export class StubEdge {
    * @param {string} type
    * @param {unknown} data
    * @param {string} [id]
+   * @param {true} [echo] whether it is what the user sent
    */
-  publish(type, data, id = `event-${this.#offset}`) {
+  publish(type, data, id = `event-${this.#offset}`, echo) {
     const cursor = `v1.1.0.${(this.#offset += 1)}`;
-    const event = JSON.stringify({ id, type, time: new Date().toISOString(), data });
+    const event = JSON.stringify({ id, type, time: new Date().toISOString(), echo, data });
     const record = { id: cursor, frame: `id: ${cursor}\ndata: ${event}\n\n` };
     this.history.push(record);
     this.write(record.frame);
@@ -283,7 +284,7 @@ export class StubEdge {
     const id = this.#accepted.get(key) ?? `in-${this.#accepted.size}`;
     this.#accepted.set(key, id);
     json(response, 202, { id });
-    if (isNew) this.publish('message', { id, role: 'user', text: message });
+    if (isNew) this.publish('message', { text: message }, id, true);
   }
 
   /**

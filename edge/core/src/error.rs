@@ -1,7 +1,10 @@
 //! The errors of requests, and what the client sees of them: status, a stable code, one sentence. The log gets the detail.
 //! Failures of seals, cookies and sessions all have the same status, code and sentence.
 
-use causeway_protocol::problem::{PROBLEM_JSON, Problem};
+use causeway_protocol::{
+    deliver::WIRE_VERSION,
+    problem::{PROBLEM_JSON, Problem},
+};
 use http::{Method, StatusCode, header};
 use serde::Serialize;
 use serde_json::Value;
@@ -74,6 +77,12 @@ pub enum Error {
     BadRequest {
         /// Also sent to the client: contains no internals.
         reason: Reason,
+    },
+    /// The bridge speaks another version of the contract. It repeats the request until both speak the same.
+    #[error("the edge speaks version {WIRE_VERSION} of the contract with the bridge, the request version {version}")]
+    WireVersion {
+        /// The version of the request.
+        version: u32,
     },
     /// More cookies or headers than the edge reads (RFC 6585 §5).
     #[error("headers too large")]
@@ -172,7 +181,9 @@ impl Error {
                 StatusCode::BAD_REQUEST
             }
             Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
-            Self::UserChanged | Self::OwnAccount | Self::OtherAccount => StatusCode::CONFLICT,
+            Self::UserChanged | Self::OwnAccount | Self::OtherAccount | Self::WireVersion { .. } => {
+                StatusCode::CONFLICT
+            }
             Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -203,6 +214,7 @@ impl Error {
             Self::OwnAccount => "own-account",
             Self::OtherAccount => "other-account",
             Self::IdempotencyKeyReused => "idempotency-key-reused",
+            Self::WireVersion { .. } => "wire-version",
             Self::HeadersTooLarge => "headers-too-large",
             Self::TooLarge => "too-large",
             Self::LengthRequired => "length-required",
@@ -253,6 +265,7 @@ impl Error {
             Self::OtherAccount => "You are signed in with another account there; sign out first.".to_owned(),
             Self::UserChanged => "Another user is signed in by now.".to_owned(),
             Self::IdempotencyKeyReused => "This Idempotency-Key was used for another event.".to_owned(),
+            Self::WireVersion { .. } => "Edge and bridge have different versions.".to_owned(),
             Self::HeadersTooLarge => {
                 "The browser sent more cookies than fit. Those of this service are cleared: please sign in again."
                     .to_owned()
@@ -295,6 +308,9 @@ impl Error {
             Self::StepUpNeeded { provider, step_up } => {
                 Response::json(status, PROBLEM_JSON, &StepUpProblem { problem, provider, step_up })
             }
+            Self::WireVersion { .. } => {
+                Response::json(status, PROBLEM_JSON, &DetailedProblem { problem, detail: self.to_string() })
+            }
             _ => Response::json(status, PROBLEM_JSON, &problem),
         };
         self.decorate(&mut response);
@@ -334,6 +350,14 @@ struct StepUpProblem<'a> {
     problem: Problem,
     provider: &'a str,
     step_up: &'a str,
+}
+
+/// The problem document of [`Error::WireVersion`], with both versions.
+#[derive(Serialize)]
+struct DetailedProblem {
+    #[serde(flatten)]
+    problem: Problem,
+    detail: String,
 }
 
 /// Logs a rejected request. These lines are how rejects are counted: the edge has no metrics registry.

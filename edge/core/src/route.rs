@@ -78,6 +78,7 @@ pub enum Handler {
     Stream,
     Proxy,
     Deliver,
+    Checkpoint,
     Asset,
     Page,
     Healthz,
@@ -108,7 +109,7 @@ pub struct Row {
 impl Row {
     /// Whether runtimes of this kind have the row; see [`crate::runtime::platform::StreamHub::HUB_AT_EDGE`].
     fn exists(&self, hubs_at_edge: bool) -> bool {
-        hubs_at_edge || self.handler != Handler::Deliver
+        hubs_at_edge || !matches!(self.handler, Handler::Deliver | Handler::Checkpoint)
     }
 }
 
@@ -156,6 +157,7 @@ pub static TABLE: &[Row] = table![
     POST "/events/{channel}"               Header        Session  (64 * KIB)      NoStore   Hosts   Events;
     GET  "/stream"                         FetchMetadata Session  0               ByHandler Hosts   Stream;
     POST "/internal/deliver"               Signature     None     DELIVER_LIMIT   NoStore   None    Deliver;
+    POST "/internal/checkpoint"            Signature     None     (4 * KIB)       NoStore   None    Checkpoint;
     GET  "/assets/{name}"                  Public        None     0               ByHandler Anyone  Asset;
     GET  "/"                               Public        None     0               ByHandler None    Page;
     GET  "/healthz"                        Public        None     0               NoStore   None    Healthz;
@@ -274,11 +276,13 @@ mod tests {
 
     #[test]
     fn a_row_of_another_runtime_does_not_exist_for_any_method() {
-        for method in [Method::POST, Method::GET, Method::OPTIONS] {
-            assert_eq!(find(&method, "/internal/deliver", false).err(), Some(Error::NotFound), "{method}");
+        for path in ["/internal/deliver", "/internal/checkpoint"] {
+            for method in [Method::POST, Method::GET, Method::OPTIONS] {
+                assert_eq!(find(&method, path, false).err(), Some(Error::NotFound), "{method} {path}");
+            }
+            assert!(find_any_method(path, false).is_none());
+            assert!(find_any_method(path, true).is_some());
         }
-        assert!(find_any_method("/internal/deliver", false).is_none());
-        assert!(find_any_method("/internal/deliver", true).is_some());
         assert!(find(&Method::GET, "/stream", false).is_ok());
     }
 

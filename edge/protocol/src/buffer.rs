@@ -10,8 +10,18 @@ pub mod cases;
 
 use std::time::Duration;
 
-/// The maximum number of records in a user's buffer.
-pub const MAX_RECORDS: u32 = 500;
+/// The maximum number of messages in a user's buffer. The pieces of a streamed message don't count, and go once it is
+/// complete.
+pub const MAX_MESSAGES: u32 = 2000;
+
+/// The maximum number of bytes of all frames in a user's buffer.
+pub const MAX_BUFFER_BYTES: u64 = 4 * 1024 * 1024;
+
+/// The maximum number of records in a user's buffer, whatever they are.
+pub const MAX_RECORDS: u32 = 20_000;
+
+/// How far a buffer may exceed its limits before it is trimmed, in per cent. So trimming is rare.
+pub const TRIM_SLACK_PERCENT: u32 = 5;
 
 /// How long a record is kept.
 pub const MAX_AGE: Duration = Duration::from_hours(24);
@@ -21,11 +31,11 @@ pub const MAX_AGE: Duration = Duration::from_hours(24);
 pub const IDLE_EXPIRY: Duration = Duration::from_hours(7 * 24);
 
 /// The maximum number of records in one read.
-pub const PAGE_RECORDS: u32 = 32;
+pub const PAGE_RECORDS: u32 = 128;
 
 /// The maximum number of bytes in one read from Redis. A single record may exceed it. The hub limits what it sends by
 /// [`crate::hub::WINDOW_BYTES`] instead.
-pub const PAGE_BYTES: u32 = 64 * 1024;
+pub const PAGE_BYTES: u32 = 128 * 1024;
 
 /// The maximum number of open streams of a user. A user's tabs share one stream, so these are devices, and connections
 /// whose end has not been noticed yet.

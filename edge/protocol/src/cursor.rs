@@ -1,4 +1,5 @@
-//! A client's position in its stream: the SSE id `v1.<epoch>.<partition>.<offset>`.
+//! A client's position in its stream: the SSE id `v2.<channel>.<epoch>.<partition>.<offset>`. A record with several
+//! events has an id for each: all but the last one end in `-<index>`.
 //!
 //! The session chooses the user, never the cursor. A forged cursor can at worst name a wrong position in the forger's
 //! own stream, which answers with `reset`.
@@ -7,29 +8,52 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The longest text that is parsed: `v1.` and three numbers of at most 20 digits.
-const MAX_TEXT_BYTES: usize = 80;
+use crate::channel::Channel;
 
-/// The coordinates of a Kafka record within the outbound topic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// The longest text that is parsed: `v2.`, a channel of 64 bytes, and four numbers of at most 20 digits.
+pub const MAX_CURSOR_BYTES: usize = 3 + 64 + 4 * 21;
+
+/// The coordinates of a Kafka record: those within its topic, and the channel that the topic belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Cursor {
-    /// Unix time in seconds at which this incarnation of the topic was first seen. Offsets of different epochs are not
-    /// comparable; a later epoch comes after every offset of an earlier one.
-    pub epoch: u32,
-    /// The Kafka partition.
+    /// The channel.
+    pub channel: Channel,
+    /// The Kafka partition of the channel's outbound topic.
     pub partition: i32,
-    /// The Kafka offset within the partition.
+    /// The position within the partition.
+    pub position: Position,
+    /// The event within the record, counted from 0; `None` is the last one. A client that has an earlier one resumes
+    /// before the record.
+    pub event: Option<u16>,
+}
+
+impl Cursor {
+    /// The cursor of a whole record.
+    #[must_use]
+    pub fn of_record(channel: &Channel, partition: i32, position: Position) -> Self {
+        Self { channel: channel.clone(), partition, position, event: None }
+    }
+}
+
+/// A position within one partition. Ordered by epoch first: a later epoch comes after every offset of an earlier one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Position {
+    /// Unix time in seconds at which this incarnation of the topic was first seen. Offsets of different epochs are not
+    /// comparable.
+    pub epoch: u32,
+    /// The Kafka offset.
     pub offset: i64,
 }
 
 /// The text is not a cursor of a known version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a stream cursor of the form v1.epoch.partition.offset")]
+#[error("not a stream cursor of the form v2.channel.epoch.partition.offset")]
 pub struct CursorError;
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "v1.{}.{}.{}", self.epoch, self.partition, self.offset)
+        write!(f, "v2.{}.{}.{}.{}", self.channel, self.position.epoch, self.partition, self.position.offset)?;
+        self.event.map_or(Ok(()), |event| write!(f, "-{event}"))
     }
 }
 
@@ -37,16 +61,26 @@ impl FromStr for Cursor {
     type Err = CursorError;
 
     fn from_str(text: &str) -> Result<Self, CursorError> {
-        if text.len() > MAX_TEXT_BYTES {
+        if text.len() > MAX_CURSOR_BYTES {
             return Err(CursorError);
         }
-        let mut parts = text.split('.');
-        let (Some("v1"), Some(epoch), Some(partition), Some(offset), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
+        // A channel may contain dots, a number does not.
+        let mut parts = text.strip_prefix("v2.").ok_or(CursorError)?.rsplitn(4, '.');
+        let (Some(offset), Some(partition), Some(epoch), Some(channel)) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
         else {
             return Err(CursorError);
         };
-        Ok(Self { epoch: number(epoch)?, partition: number(partition)?, offset: number(offset)? })
+        let (offset, event) = match offset.split_once('-') {
+            Some((offset, event)) => (offset, Some(number(event)?)),
+            None => (offset, None),
+        };
+        Ok(Self {
+            channel: Channel::parse(channel).map_err(|_| CursorError)?,
+            partition: number(partition)?,
+            position: Position { epoch: number(epoch)?, offset: number(offset)? },
+            event,
+        })
     }
 }
 
@@ -78,8 +112,14 @@ mod tests {
 
     #[test]
     fn text_form_round_trips() {
-        let cursor = Cursor { epoch: 3, partition: 7, offset: i64::MAX };
-        assert_eq!(cursor.to_string().parse(), Ok(cursor));
+        for channel in ["chat", "a.b-1_2", &"x".repeat(64)] {
+            for event in [None, Some(u16::MAX)] {
+                let channel = Channel::parse(channel).unwrap();
+                let position = Position { epoch: u32::MAX, offset: i64::MAX };
+                let cursor = Cursor { channel, partition: i32::MAX, position, event };
+                assert_eq!(cursor.to_string().parse(), Ok(cursor));
+            }
+        }
     }
 
     #[test]
@@ -87,16 +127,23 @@ mod tests {
         let huge = "9".repeat(10_000);
         for bad in [
             "",
-            "v1",
-            "v1.1.2",
+            "v2",
             "v2.1.2.3",
-            "v1.1.2.3.4",
-            "v1.-1.0.0",
-            "v1.+1.0.0",
-            "v1. 1.0.0",
-            "v1.01.0.0",
-            "v1.1.0.00",
-            "v1.1.2.9999999999999999999",
+            "v1.1.2.3",
+            "v3.chat.1.2.3",
+            "v2..1.2.3",
+            "v2.a b.1.2.3",
+            "v2.chat.-1.0.0",
+            "v2.chat.+1.0.0",
+            "v2.chat. 1.0.0",
+            "v2.chat.01.0.0",
+            "v2.chat.1.0.00",
+            "v2.chat.1.2.9999999999999999999",
+            "v2.chat.1.2.3-",
+            "v2.chat.1.2.3-1-1",
+            "v2.chat.1.2.-1",
+            "v2.chat.1.2-1.3",
+            "v2.chat.1.2.3-70000",
             &huge,
         ] {
             assert!(bad.parse::<Cursor>().is_err(), "{bad}");

@@ -1,85 +1,122 @@
-//! What the bridge posts to the edge's `/internal/deliver`: records grouped by user, and the checkpoint that is stored
-//! with them.
+//! What the bridge posts to the edge's `/internal/deliver`: items by user, and what became of each user's.
 //!
-//! The append is idempotent on (epoch, partition, offset), so a redelivery after a crash costs work, never correctness.
-//! Each side ignores unknown fields, because edge and bridge are deployed one after the other.
+//! An item is made once, by the bridge, in the very bytes that a client receives. The edge passes a user's slices to the
+//! user's hub as it got them. The hub stores the frames and never looks into them.
 //!
-//! The checkpoint moves only after every delivery of the same request is durable, and never backwards.
+//! Storing is idempotent on (channel, partition, epoch, offset), so a redelivery costs work, never correctness. The
+//! checkpoint is not part of a delivery, see [`crate::checkpoint`].
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
-use crate::{cursor::Cursor, event::StreamEvent, subject::Subject};
+use crate::{channel::Channel, cursor::Position, subject::Subject};
+
+/// The version of this contract. Edge and bridge refuse requests of another one, and lose nothing: the bridge keeps
+/// trying.
+pub const WIRE_VERSION: u32 = 2;
 
 /// Path of the edge's delivery endpoint.
 pub const DELIVER_PATH: &str = "/internal/deliver";
 
-/// The largest delivery request, in bytes. The bridge splits batches to fit.
+/// The largest delivery request, in bytes. The bridge splits to fit.
 pub const MAX_DELIVER_BYTES: usize = 4 * 1024 * 1024;
 
-/// The largest record that a stream carries, in bytes of its JSON. A larger one becomes a dead letter.
+/// The largest record that a stream carries, in bytes of its frame. A larger one becomes a dead letter.
 pub const MAX_RECORD_BYTES: usize = 256 * 1024;
 
-/// Records of one partition, in offset order, and the checkpoint that follows them.
-///
-/// Without deliveries and `advance_to` it only reads the checkpoint.
+/// The maximum number of users in a delivery request. Each costs the edge a call to a hub.
+pub const MAX_DELIVER_USERS: usize = 100;
+
+/// Reads only the version of a request, whatever else it contains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Versioned {
+    /// [`WIRE_VERSION`] of the sender.
+    pub version: u32,
+}
+
+/// Items of several users.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DeliverRequest {
-    /// The outbound topic.
-    pub topic: String,
-    /// The partition of all records.
-    pub partition: i32,
-    /// The records by user. A user appears at most once.
-    pub deliveries: Vec<Delivery>,
-    /// The checkpoint to store once every delivery is durable.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub advance_to: Option<Checkpoint>,
+    /// [`WIRE_VERSION`].
+    pub version: u32,
+    /// At most [`MAX_DELIVER_USERS`]. A user appears at most once.
+    pub users: Vec<UserDelivery>,
 }
 
-/// One user's records.
+/// One user's items.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Delivery {
+pub struct UserDelivery {
     /// The user, from the record key.
     pub subject: Subject,
+    /// A list of [`Slice`]s. The edge does not read it.
+    pub slices: Box<RawValue>,
+}
+
+/// A user's items from one partition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slice {
+    /// Where they come from.
+    #[serde(flatten)]
+    pub source: Source,
     /// In offset order.
-    pub records: Vec<Record>,
+    pub items: Vec<Item>,
 }
 
-/// One Kafka record on its way to a user's stream.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Record {
-    /// Its coordinates, which become its SSE id.
-    pub cursor: Cursor,
-    /// The event that the widget receives.
-    pub event: StreamEvent,
-}
-
-/// Where a partition's reader continues after a restart. Ordered by epoch first, because a recreated topic starts at
-/// offset 0 again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Checkpoint {
-    /// See [`Cursor::epoch`].
+/// The partition that items come from, and who reads it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Source {
+    /// The channel of the topic.
+    pub channel: Channel,
+    /// The partition.
+    pub partition: i32,
+    /// See [`Position::epoch`].
     pub epoch: u32,
-    /// The next offset to fetch.
-    pub next_offset: i64,
-    /// How many partitions the topic had. A different count means that the topic was repartitioned.
-    pub partitions: i32,
+    /// The owner's generation, see [`crate::checkpoint`]. Items of an older generation than a hub has seen are refused.
+    pub generation: u64,
 }
 
-impl Checkpoint {
-    /// The checkpoint after a request to move it. It never moves backwards.
+/// What one offset, or a range of offsets, means for one user: the events of a record, or a gap.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Item {
+    /// The record's offset; of a gap, its last one.
+    pub offset: i64,
+    /// Complete events of an SSE stream, as [`crate::frame`] writes them. The last one has the item's cursor as its id.
+    pub frame: String,
+    /// The message that the record is a part of, if it is one of the pieces (`delta`) in which the message is streamed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub piece_of: Option<String>,
+    /// The message that is complete with this record. Its pieces are not needed any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completes: Option<String>,
+}
+
+impl Source {
+    /// The position of an offset.
     #[must_use]
-    pub fn advance(current: Option<Self>, advance_to: Option<Self>) -> Option<Self> {
-        current.max(advance_to)
+    pub fn at(&self, offset: i64) -> Position {
+        Position { epoch: self.epoch, offset }
     }
 }
 
 /// The edge's answer to a delivery.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeliverResponse {
-    /// The stored checkpoint, if any. It is not moved if `failed` is not empty.
-    pub checkpoint: Option<Checkpoint>,
-    /// The users whose append failed. Only their records must be delivered again.
-    pub failed: Vec<Subject>,
+    /// For each user of the request, in its order. Users for whom there was no time are [`Outcome::Later`].
+    pub outcomes: Vec<Outcome>,
+}
+
+/// What became of one user's items.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// All of them are durable.
+    Stored,
+    /// The user's hub refuses them because of their content. Sent alone, the item that it refuses is found.
+    Refused,
+    /// The user's hub failed or did not answer in time. They must be delivered again.
+    Later,
+    /// A later owner delivers the partition. Nothing was stored.
+    Stale,
 }
 
 #[cfg(test)]
@@ -87,11 +124,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_checkpoint_never_moves_back() {
-        let at = |epoch, next_offset| Some(Checkpoint { epoch, next_offset, partitions: 4 });
-        assert_eq!(Checkpoint::advance(None, None), None);
-        assert_eq!(Checkpoint::advance(at(1, 5), at(1, 4)), at(1, 5));
-        assert_eq!(Checkpoint::advance(at(1, 5), at(2, 0)), at(2, 0));
-        assert_eq!(Checkpoint::advance(at(2, 0), at(1, 9)), at(2, 0));
+    fn the_edge_passes_slices_on_as_it_got_them() {
+        let slice = Slice {
+            source: Source { channel: Channel::parse("chat").unwrap(), partition: 3, epoch: 7, generation: 2 },
+            items: vec![Item { offset: 9, frame: "data: \"ü\\n\"\n\n".to_owned(), ..Item::default() }],
+        };
+        let slices = serde_json::value::to_raw_value(&[&slice]).unwrap();
+        let users = vec![UserDelivery { subject: Subject::new("t", "u").unwrap(), slices }];
+        let body = serde_json::to_string(&DeliverRequest { version: WIRE_VERSION, users }).unwrap();
+        assert_eq!(serde_json::from_str::<Versioned>(&body).unwrap().version, WIRE_VERSION);
+        let received: DeliverRequest = serde_json::from_str(&body).unwrap();
+        assert_eq!(serde_json::from_str::<Vec<Slice>>(received.users[0].slices.get()).unwrap(), [slice]);
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::subject::Subject;
+use crate::{channel::Channel, subject::Subject};
 
 /// Path of the bridge's inbound endpoint.
 pub const EVENTS_PATH: &str = "/v1/events";
@@ -15,6 +15,8 @@ pub const MAX_EVENT_BYTES: usize = 64 * 1024;
 /// in binary mode: each attribute a `ce_` header, the value the bytes of `data`, the key the subject.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct InboundEvent {
+    /// [`crate::deliver::WIRE_VERSION`].
+    pub version: u32,
     /// The channel of `POST /events/{channel}`. The bridge's configuration maps it to a topic.
     pub channel: String,
     /// `ce_id`. Equal ids mean the same event: the bridge answers a repeat without writing again, and consumers
@@ -50,7 +52,9 @@ pub struct Accepted {
 /// A CloudEvent as a stream's `data:` line carries it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StreamEvent {
-    /// `ce_id`, or `partition-offset` where the producer set none.
+    /// The channel.
+    pub channel: Channel,
+    /// `ce_id`, or `epoch-partition-offset` where the producer set none. Unique within the channel.
     pub id: String,
     /// `ce_type`, or `message` where the producer set none.
     #[serde(rename = "type")]
@@ -60,6 +64,9 @@ pub struct StreamEvent {
     /// The record's `traceparent` header.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
+    /// Whether it repeats what the user said (`ce_causewayecho`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub echo: bool,
     /// The record's value as JSON.
     pub data: Box<RawValue>,
 }
@@ -76,8 +83,7 @@ mod tests {
 
     #[test]
     fn numbers_beyond_floating_point_survive_the_envelope() {
-        let text =
-            r#"{"id":"1","type":"message","time":"2026-01-01T00:00:00Z","data":{"n":123456789012345678901234567890}}"#;
+        let text = r#"{"channel":"chat","id":"1","type":"message","time":"2026-01-01T00:00:00Z","echo":true,"data":{"n":123456789012345678901234567890}}"#;
         let event: StreamEvent = serde_json::from_str(text).unwrap();
         assert_eq!(serde_json::to_string(&event).unwrap(), text);
     }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::hub::{ACK_EVERY_BYTES, ACK_EVERY_RECORDS, Ack, EndReason, HubMessage};
+use crate::hub::{ACK_EVERY_BYTES, ACK_EVERY_RECORDS, Ack, EndReason, Head, HubMessage};
 
 /// The timing of a stream.
 #[derive(Clone, Copy, Debug)]
@@ -77,35 +77,43 @@ impl Feed {
     }
 
     /// Handles a message of the hub.
-    pub fn on_message(&mut self, now_ms: u64, message: &HubMessage) -> Step {
-        self.keep_alive_at_ms = after(now_ms, self.policy.keep_alive);
+    pub fn on_message(&mut self, now_ms: u64, message: &HubMessage<'_>) -> Step {
         match message {
-            HubMessage::Record { seq, cursor, event } => {
-                self.unacked_records += 1;
-                self.unacked_bytes = self.unacked_bytes.saturating_add(event.get().len());
-                let due = self.unacked_records >= ACK_EVERY_RECORDS || self.unacked_bytes >= ACK_EVERY_BYTES;
-                let ack = due.then(|| {
-                    self.unacked_records = 0;
-                    self.unacked_bytes = 0;
-                    Ack { taken: *seq }
-                });
-                Step { bytes: format!("id: {cursor}\ndata: {}\n\n", one_line(event.get())), ack, end: false }
-            }
-            // The empty id makes the client forget its position. It would otherwise resume from it, and be reset, again
-            // and again.
-            HubMessage::Reset { reason } => {
-                Step { bytes: frame_with_reason("id\nevent: reset", reason), ..Step::default() }
-            }
-            HubMessage::End { reason } => {
-                Step { bytes: frame_with_reason("event: end", reason), end: true, ..Step::default() }
-            }
+            HubMessage::Frames(head, frames) => self.on_frames(now_ms, head, frames),
+            HubMessage::End(reason) => self.on_end(now_ms, *reason),
         }
+    }
+
+    /// Handles events for the client.
+    pub fn on_frames(&mut self, now_ms: u64, head: &Head, frames: &str) -> Step {
+        Step { bytes: frames.to_owned(), ack: self.on_passed(now_ms, head, frames.len()), end: false }
+    }
+
+    /// Handles events that the driver itself passes to the client, as it got them. Returns what it must send to the hub
+    /// after the client has taken them.
+    pub fn on_passed(&mut self, now_ms: u64, head: &Head, bytes: usize) -> Option<Ack> {
+        self.keep_alive_at_ms = after(now_ms, self.policy.keep_alive);
+        self.unacked_records = self.unacked_records.saturating_add(head.records);
+        self.unacked_bytes = self.unacked_bytes.saturating_add(bytes);
+        let due = self.unacked_records >= ACK_EVERY_RECORDS || self.unacked_bytes >= ACK_EVERY_BYTES;
+        due.then(|| {
+            self.unacked_records = 0;
+            self.unacked_bytes = 0;
+            Ack { taken: head.seq }
+        })
+    }
+
+    /// Handles the end of the session.
+    pub fn on_end(&mut self, now_ms: u64, reason: EndReason) -> Step {
+        self.keep_alive_at_ms = after(now_ms, self.policy.keep_alive);
+        let bytes = format!("event: end\ndata: {{\"reason\":\"{}\"}}\n\n", reason.as_str());
+        Step { bytes, end: true, ..Step::default() }
     }
 
     /// Handles the timer that is due at [`Feed::next_timer_ms`].
     pub fn on_timer(&mut self, now_ms: u64) -> Step {
         if now_ms >= self.ends_at_ms {
-            return self.on_message(now_ms, &HubMessage::End { reason: EndReason::Expired });
+            return self.on_end(now_ms, EndReason::Expired);
         }
         if now_ms >= self.rotate_at_ms {
             return Step { bytes: ": rotate\n\n".to_owned(), end: true, ..Step::default() };
@@ -122,35 +130,14 @@ fn after(now_ms: u64, wait: Duration) -> u64 {
     now_ms.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX))
 }
 
-fn frame_with_reason(head: &str, reason: &impl serde::Serialize) -> String {
-    let reason = serde_json::to_string(reason).unwrap_or_else(|_| "\"unknown\"".to_owned());
-    format!("{head}\ndata: {{\"reason\":{reason}}}\n\n")
-}
-
-/// Removes line breaks, which would break the SSE frame. In JSON, a line break is white space outside strings and not
-/// allowed within them.
-fn one_line(json: &str) -> String {
-    json.replace(['\r', '\n'], " ")
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::value::RawValue;
-
     use super::*;
-    use crate::{
-        cursor::Cursor,
-        hub::{EndReason, ResetReason},
-    };
 
     const HOUR: Duration = Duration::from_secs(3600);
 
-    fn record(offset: i64, json: &str) -> HubMessage {
-        HubMessage::Record {
-            seq: offset,
-            cursor: Cursor { epoch: 1, partition: 0, offset },
-            event: RawValue::from_string(json.to_owned()).unwrap(),
-        }
+    fn on_record(feed: &mut Feed, now_ms: u64, seq: i64, frame: &str) -> Step {
+        feed.on_message(now_ms, &HubMessage::Frames(Head { seq, records: 1, id: None }, frame))
     }
 
     #[test]
@@ -160,17 +147,10 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_one_frame_even_when_its_json_has_line_breaks() {
-        let (mut feed, _) = Feed::open(FeedPolicy::default(), 0, HOUR, 0.0);
-        let step = feed.on_message(1, &record(7, "{\n\"a\":\r\n1}"));
-        assert_eq!(step.bytes, "id: v1.1.0.7\ndata: { \"a\":  1}\n\n");
-    }
-
-    #[test]
     fn keep_alive_follows_silence_and_is_postponed_by_a_record() {
         let (mut feed, _) = Feed::open(FeedPolicy::default(), 0, HOUR, 0.0);
         assert_eq!(feed.next_timer_ms(), 15_000);
-        feed.on_message(10_000, &record(1, "{}"));
+        on_record(&mut feed, 10_000, 1, "data: 1\n\n");
         assert_eq!(feed.on_timer(15_000), Step::default());
         assert_eq!(feed.on_timer(25_000).bytes, ": keep-alive\n\n");
     }
@@ -195,24 +175,23 @@ mod tests {
     #[test]
     fn acknowledges_every_32_records() {
         let (mut feed, _) = Feed::open(FeedPolicy::default(), 0, HOUR, 0.0);
-        let acks: Vec<_> = (1..=64).filter_map(|n| feed.on_message(0, &record(n, "{}")).ack).collect();
+        let acks: Vec<_> = (1..=64).filter_map(|n| on_record(&mut feed, 0, n, "data: 1\n\n").ack).collect();
         assert_eq!(acks.iter().map(|ack| ack.taken).collect::<Vec<_>>(), [32, 64]);
     }
 
     #[test]
     fn large_records_are_acknowledged_before_they_fill_the_hubs_window() {
         let (mut feed, _) = Feed::open(FeedPolicy::default(), 0, HOUR, 0.0);
-        let large = format!("\"{}\"", "x".repeat(ACK_EVERY_BYTES / 2));
-        assert_eq!(feed.on_message(0, &record(1, &large)).ack, None);
-        assert_eq!(feed.on_message(0, &record(2, &large)).ack, Some(Ack { taken: 2 }));
+        let large = "x".repeat(ACK_EVERY_BYTES / 2);
+        assert_eq!(on_record(&mut feed, 0, 1, &large).ack, None);
+        assert_eq!(on_record(&mut feed, 0, 2, &large).ack, Some(Ack { taken: 2 }));
     }
 
     #[test]
-    fn reset_clears_the_clients_id_and_end_ends_the_stream() {
+    fn frames_pass_untouched_and_the_end_of_the_session_ends_the_stream() {
         let (mut feed, _) = Feed::open(FeedPolicy::default(), 0, HOUR, 0.0);
-        let step = feed.on_message(0, &HubMessage::Reset { reason: ResetReason::OutOfBuffer });
-        assert_eq!(step.bytes, "id\nevent: reset\ndata: {\"reason\":\"out_of_buffer\"}\n\n");
-        let step = feed.on_message(0, &HubMessage::End { reason: EndReason::SignedOut });
+        assert_eq!(on_record(&mut feed, 0, 1, "anything").bytes, "anything");
+        let step = feed.on_message(0, &HubMessage::End(EndReason::SignedOut));
         assert_eq!(step.bytes, "event: end\ndata: {\"reason\":\"signed_out\"}\n\n");
         assert!(step.end);
     }

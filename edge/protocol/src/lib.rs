@@ -3,8 +3,11 @@
 //! - [`subject`]: the user whom an event belongs to, and the Kafka record key
 //! - [`session`]: the handle that names a session in stores, hubs and logs
 //! - [`event`]: events as the edge posts them to the bridge and as a stream delivers them
-//! - [`deliver`]: what the bridge posts to `/internal/deliver`, and the checkpoint stored with it
-//! - [`cursor`]: the SSE id `v1.<epoch>.<partition>.<offset>`, a client's position in its stream
+//! - [`channel`]: the name of what a widget sends to and hears from
+//! - [`deliver`]: what the bridge posts to `/internal/deliver`
+//! - [`checkpoint`]: where a partition's reader continues, and who reads it
+//! - [`cursor`]: the SSE id `v2.<channel>.<epoch>.<partition>.<offset>`, a client's position in its stream
+//! - [`frame`]: the bytes of events in a stream
 //! - [`buffer`]: the limits of a user's buffer and of the streams that read from it
 //! - [`hub`]: messages between a user's hub and the stream that reads from it
 //! - [`feed`]: the rules of one SSE stream (keep-alive, rotation, end) without any I/O
@@ -16,10 +19,13 @@
 
 pub mod base64url;
 pub mod buffer;
+pub mod channel;
+pub mod checkpoint;
 pub mod cursor;
 pub mod deliver;
 pub mod event;
 pub mod feed;
+pub mod frame;
 pub mod hub;
 pub mod problem;
 pub mod session;

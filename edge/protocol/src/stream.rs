@@ -6,7 +6,7 @@
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use serde::{Deserialize, Serialize};
 
-use crate::{hub::EndReason, session::SessionHandle, subject::Subject};
+use crate::{channel::Channel, deliver::Versioned, hub::EndReason, session::SessionHandle, subject::Subject};
 
 /// Path of the bridge's stream endpoint.
 pub const STREAM_PATH: &str = "/v1/stream";
@@ -23,15 +23,20 @@ pub fn ended_key(session: &SessionHandle) -> String {
 }
 
 /// The longest `open` parameter that is read, in bytes.
-const MAX_OPEN_BYTES: usize = 2048;
+const MAX_OPEN_BYTES: usize = 4096;
 
 /// A request for a stream. The edge decides all of it except `last_event_id`, which comes from the client.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StreamRequest {
+    /// [`crate::deliver::WIRE_VERSION`].
+    pub version: u32,
     /// The user of the stream.
     pub subject: Subject,
     /// The session that reads. Its end ends the stream.
     pub session: SessionHandle,
+    /// The channels to hear; all of them if there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub channels: Vec<Channel>,
     /// The client's `Last-Event-ID`, unchecked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_event_id: Option<String>,
@@ -58,10 +63,20 @@ impl StreamRequest {
     /// # Errors
     /// [`StreamRequestError`] for anything that `target` does not write.
     pub fn from_query(query: &str) -> Result<Self, StreamRequestError> {
-        let open = query.strip_prefix("open=").filter(|open| open.len() <= MAX_OPEN_BYTES).ok_or(StreamRequestError)?;
-        let json = BASE64.decode(open).map_err(|_| StreamRequestError)?;
-        serde_json::from_slice(&json).map_err(|_| StreamRequestError)
+        serde_json::from_slice(&json_of(query)?).map_err(|_| StreamRequestError)
     }
+
+    /// The version of a query's sender, whatever else the query contains.
+    #[must_use]
+    pub fn version_of_query(query: &str) -> Option<u32> {
+        let versioned: Versioned = serde_json::from_slice(&json_of(query).ok()?).ok()?;
+        Some(versioned.version)
+    }
+}
+
+fn json_of(query: &str) -> Result<Vec<u8>, StreamRequestError> {
+    let open = query.strip_prefix("open=").filter(|open| open.len() <= MAX_OPEN_BYTES).ok_or(StreamRequestError)?;
+    BASE64.decode(open).map_err(|_| StreamRequestError)
 }
 
 /// Tells the bridges to end the streams of a session.
@@ -82,6 +97,8 @@ mod tests {
     #[test]
     fn a_request_round_trips_through_its_url() {
         let request = StreamRequest {
+            version: 2,
+            channels: vec![Channel::parse("chat").unwrap()],
             subject: Subject::new("t", "u").unwrap(),
             session: SessionHandle::from_digest(&[1; 32]),
             last_event_id: Some("\"&?#\u{1}".to_owned()),
@@ -91,6 +108,14 @@ mod tests {
         let target = request.target();
         let query = target.strip_prefix("/v1/stream?").unwrap();
         assert_eq!(StreamRequest::from_query(query), Ok(request));
+    }
+
+    #[test]
+    fn the_version_of_another_layout_is_found() {
+        let query = format!("open={}", BASE64.encode(r#"{"version":3,"user":"u"}"#));
+        assert_eq!(StreamRequest::from_query(&query), Err(StreamRequestError));
+        assert_eq!(StreamRequest::version_of_query(&query), Some(3));
+        assert_eq!(StreamRequest::version_of_query("open=e30"), None);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::{
 
 use causeway_core::{
     edge::current::Deployed,
-    http::web::{Incoming, Outgoing},
+    http::web::{Body, Incoming, Outgoing},
     runtime::{
         clock::Clock,
         dependency::Dependency,
@@ -27,7 +27,8 @@ use causeway_core::{
 };
 use causeway_protocol::{
     buffer::END_REMEMBERED,
-    deliver::{Checkpoint, Record},
+    checkpoint::{CheckpointRequest, CheckpointResponse},
+    deliver::Outcome,
     hub::EndReason,
     session::SessionHandle,
     stream::{END_CHANNEL, EndStreams, ended_key},
@@ -188,11 +189,11 @@ impl CompareAndSet for Spin {
 impl StreamHub for Spin {
     const HUB_AT_EDGE: bool = false;
 
-    async fn append(&self, _subject: &Subject, _records: &[Record]) -> Result<(), Unavailable> {
+    async fn append(&self, _subject: &Subject, _slices: &str) -> Result<Outcome, Unavailable> {
         Err(not_at_edge())
     }
 
-    async fn open(&self, _request: OpenStream) -> Result<Opened<NativeBody>, Unavailable> {
+    async fn open(&self, _request: OpenStream) -> Result<Opened<Body<NativeBody>>, Unavailable> {
         Err(not_at_edge())
     }
 
@@ -214,12 +215,7 @@ impl StreamHub for Spin {
 }
 
 impl CheckpointStore for Spin {
-    async fn checkpoint(
-        &self,
-        _topic: &str,
-        _partition: i32,
-        _advance_to: Option<Checkpoint>,
-    ) -> Result<Option<Checkpoint>, Unavailable> {
+    async fn checkpoint(&self, _request: &CheckpointRequest) -> Result<CheckpointResponse, Unavailable> {
         Err(not_at_edge())
     }
 }

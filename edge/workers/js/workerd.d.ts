@@ -1,3 +1,12 @@
 // What Cloudflare's runtime has beyond browsers.
 
 declare class IdentityTransformStream extends TransformStream<Uint8Array, Uint8Array> {}
+
+declare class WebSocketPair {
+  0: WebSocket;
+  1: WebSocket;
+}
+
+declare class WebSocketRequestResponsePair {
+  constructor(request: string, response: string);
+}

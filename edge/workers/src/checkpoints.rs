@@ -1,19 +1,17 @@
-//! A Durable Object per outbound topic: the checkpoint of each partition's reader.
-
-use causeway_protocol::deliver::Checkpoint;
-use serde::{Deserialize, Serialize};
-use worker::{DurableObject, Env, Request, Response, Result, State, durable_object};
+//! A Durable Object per channel and outbound topic: where each partition's reader continues, and who reads it.
 
 use causeway_core::runtime::dependency::Dependency;
+use causeway_protocol::checkpoint::{CheckpointRequest, PartitionState};
+use worker::{DurableObject, Env, Request, Response, Result, State, durable_object};
 
 /// The dependency that errors name.
 pub(crate) const DEPENDENCY: Dependency = Dependency::Checkpoints;
+/// The only operation: answers a [`CheckpointRequest`].
+pub(crate) const RESPOND: &str = "respond";
 
-/// The only operation: moves a checkpoint forward, and returns it.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Advance {
-    pub(crate) partition: i32,
-    pub(crate) advance_to: Option<Checkpoint>,
+/// The name of the object that a request is for. No channel has a slash in its name.
+pub(crate) fn object_name(request: &CheckpointRequest) -> String {
+    format!("{}/{}", request.channel, request.topic)
 }
 
 /// The object. Its input gate runs one operation at a time.
@@ -29,17 +27,15 @@ impl DurableObject for Checkpoints {
     }
 
     async fn fetch(&self, mut request: Request) -> Result<Response> {
-        let Advance { partition, advance_to } = serde_json::from_str(&request.text().await?)?;
-        let key = partition.to_string();
+        let request: CheckpointRequest = serde_json::from_str(&request.text().await?)?;
+        let key = request.partition.to_string();
         let storage = self.state.storage();
         let stored: Option<String> = storage.get(&key).await?;
-        let current: Option<Checkpoint> = stored.map(|text| serde_json::from_str(&text)).transpose()?;
-        let next = Checkpoint::advance(current, advance_to);
-        if let Some(next) = next
-            && Some(next) != current
-        {
-            storage.put(&key, serde_json::to_string(&next)?).await?;
+        let current: PartitionState = stored.map(|text| serde_json::from_str(&text)).transpose()?.unwrap_or_default();
+        let response = current.respond(request.operation);
+        if response.state != current {
+            storage.put(&key, serde_json::to_string(&response.state)?).await?;
         }
-        Response::ok(serde_json::to_string(&next)?)
+        Response::ok(serde_json::to_string(&response)?)
     }
 }

@@ -18,6 +18,10 @@ pub(crate) struct Object<'a> {
     pub(crate) name: &'a str,
 }
 
+/// The status of an object's answer with a WebSocket.
+pub(crate) const SWITCHING: u16 = 101;
+/// The status of an object's answer if it can't do what is asked.
+pub(crate) const BAD: u16 = 400;
 /// The status of an object's answer if the session ended.
 pub(crate) const GONE: u16 = 410;
 /// The status of an object's answer if the user has the maximum number of streams.
@@ -31,7 +35,12 @@ impl Object<'_> {
         body: &impl Serialize,
     ) -> Result<T, Unavailable> {
         let body = serde_json::to_string(body).map_err(|e| Unavailable::new(self.dependency, e))?;
-        let text = self.answer(message::call_object(self.env, self.binding, self.name, operation, &body)).await?;
+        self.call_text(operation, &body).await
+    }
+
+    /// Calls an operation with a body that is JSON already.
+    pub(crate) async fn call_text<T: DeserializeOwned>(&self, operation: &str, body: &str) -> Result<T, Unavailable> {
+        let text = self.answer(message::call_object(self.env, self.binding, self.name, operation, body)).await?;
         let text = text.dyn_into::<JsString>().map(String::from).map_err(|error| self.failed(&error))?;
         serde_json::from_str(&text).map_err(|e| Unavailable::new(self.dependency, e))
     }
@@ -41,7 +50,7 @@ impl Object<'_> {
         let opened = self.answer(message::open_object(self.env, self.binding, self.name, operation, headers)).await?;
         let response: web_sys::Response = opened.dyn_into().map_err(|error| self.failed(&error))?;
         match response.status() {
-            101 | GONE | FULL => Ok(response.into()),
+            SWITCHING | GONE | FULL => Ok(response.into()),
             status => Err(Unavailable::new(self.dependency, format_args!("answered {status}"))),
         }
     }

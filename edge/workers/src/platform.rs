@@ -1,6 +1,6 @@
 //! The traits of `causeway_core::runtime::platform` on a Worker's bindings.
 
-use std::{pin::pin, time::Duration};
+use std::{future::ready, pin::pin, time::Duration};
 
 use causeway_core::{
     config::{KEYS, Source},
@@ -19,10 +19,15 @@ use causeway_core::{
         telemetry::{Line, Log},
         unavailable::Unavailable,
     },
-    stream::driver::{HubSocket, drive},
+    stream::driver::{
+        self, Chunk,
+        socket::{HubConnector, HubSocket},
+    },
 };
 use causeway_protocol::{
-    deliver::{Checkpoint, Record},
+    channel::Channel,
+    checkpoint::{CheckpointRequest, CheckpointResponse},
+    deliver::Outcome,
     hub::EndReason,
     session::SessionHandle,
     subject::Subject,
@@ -42,6 +47,7 @@ use crate::{
     convert::{self, NativeBody},
     coordinator, message, now_ms,
     object::{self, Object},
+    started::Started,
     user_hub,
 };
 
@@ -137,7 +143,11 @@ impl Clock for Workers {
     }
 
     fn sleep(&self, wait: Duration) -> LocalBoxFuture<'static, ()> {
-        Box::pin(Delay::from(wait))
+        // Whoever polls it may change, as it does when a stream keeps a timer from one read to the next.
+        match Started::new(Delay::from(wait)) {
+            Some(waiting) => Box::pin(waiting),
+            None => Box::pin(ready(())),
+        }
     }
 }
 
@@ -203,30 +213,20 @@ impl Machines for Workers {
 impl StreamHub for Workers {
     const HUB_AT_EDGE: bool = true;
 
-    async fn append(&self, subject: &Subject, records: &[Record]) -> Result<(), Unavailable> {
-        self.object(user_hub::DEPENDENCY, "USER_HUB", &subject.to_string()).call(user_hub::APPEND, &records).await
+    async fn append(&self, subject: &Subject, slices: &str) -> Result<Outcome, Unavailable> {
+        self.object(user_hub::DEPENDENCY, "USER_HUB", &subject.to_string()).call_text(user_hub::APPEND, slices).await
     }
 
-    async fn open(&self, request: OpenStream) -> Result<Opened<NativeBody>, Unavailable> {
-        let mut headers = format!("{}\n{}", user_hub::SESSION_HEADER, request.session.as_str());
-        // An id with a line break is none that the edge gave.
-        if let Some(id) = request.last_event_id.as_ref().filter(|id| !id.contains('\n')) {
-            headers.extend(["\n", user_hub::LAST_EVENT_ID_HEADER, "\n", id]);
-        }
-        let subject = request.subject.to_string();
-        let response = self.object(user_hub::DEPENDENCY, "USER_HUB", &subject).open(user_hub::OPEN, &headers).await?;
-        match response.status_code() {
-            object::GONE => return Ok(Opened::SessionEnded),
-            object::FULL => return Ok(Opened::TooManyStreams),
-            _ => {}
-        }
-        let socket = response.websocket().ok_or_else(|| Unavailable::new(user_hub::DEPENDENCY, "opened no socket"))?;
-        let signal = self.client_disconnect();
-        let messages = hub_socket(socket, &signal);
-        let bytes = drive(Self { env: self.env.clone(), client: Client::Signal(signal) }, messages, &request);
-        let chunks = bytes.map(|bytes| Ok::<_, JsValue>(JsValue::from(Uint8Array::from(bytes.as_slice()))));
-        let stream = wasm_streams::ReadableStream::from_stream(chunks).into_raw();
-        Ok(Opened::Stream(Body::Native(NativeBody::new(Some(stream.unchecked_into())))))
+    async fn open(&self, request: OpenStream) -> Result<Opened<Body<NativeBody>>, Unavailable> {
+        // The stream outlives the request, which it must not keep.
+        let workers = Self { env: self.env.clone(), client: Client::Signal(self.client_disconnect()) };
+        let hub = UserHub::new(workers.clone(), &request);
+        let opened = driver::open(workers, hub, &request).await?;
+        Ok(opened.map(|chunks| {
+            let bytes = |chunk: Chunk| Ok::<_, JsValue>(JsValue::from(Uint8Array::from(chunk.as_ref())));
+            let stream = wasm_streams::ReadableStream::from_stream(chunks.map(bytes)).into_raw();
+            Body::Native(NativeBody::new(Some(stream.unchecked_into())))
+        }))
     }
 
     async fn end_session(
@@ -241,14 +241,9 @@ impl StreamHub for Workers {
 }
 
 impl CheckpointStore for Workers {
-    async fn checkpoint(
-        &self,
-        topic: &str,
-        partition: i32,
-        advance_to: Option<Checkpoint>,
-    ) -> Result<Option<Checkpoint>, Unavailable> {
-        let advance = checkpoints::Advance { partition, advance_to };
-        self.object(checkpoints::DEPENDENCY, "CHECKPOINTS", topic).call("advance", &advance).await
+    async fn checkpoint(&self, request: &CheckpointRequest) -> Result<CheckpointResponse, Unavailable> {
+        let name = checkpoints::object_name(request);
+        self.object(checkpoints::DEPENDENCY, "CHECKPOINTS", &name).call(checkpoints::RESPOND, request).await
     }
 }
 
@@ -299,6 +294,44 @@ impl Drop for OnDisconnect {
     }
 }
 
+/// Opens sockets to a user's hub.
+struct UserHub {
+    workers: Workers,
+    subject: String,
+    /// The headers of [`user_hub::OPEN`] that are the same each time.
+    headers: String,
+}
+
+impl UserHub {
+    fn new(workers: Workers, request: &OpenStream) -> Self {
+        let mut headers = format!("{}\n{}", user_hub::SESSION_HEADER, request.session.as_str());
+        if !request.channels.is_empty() {
+            let channels: Vec<_> = request.channels.iter().map(Channel::as_str).collect();
+            headers.extend(["\n", user_hub::CHANNELS_HEADER, "\n", &channels.join(",")]);
+        }
+        Self { workers, subject: request.subject.to_string(), headers }
+    }
+}
+
+impl HubConnector for UserHub {
+    async fn open(&self, last_event_id: Option<&str>) -> Result<Opened<HubSocket>, Unavailable> {
+        let mut headers = self.headers.clone();
+        // An id with a line break is none that the edge gave.
+        if let Some(id) = last_event_id.filter(|id| !id.contains('\n')) {
+            headers.extend(["\n", user_hub::LAST_EVENT_ID_HEADER, "\n", id]);
+        }
+        let object = self.workers.object(user_hub::DEPENDENCY, "USER_HUB", &self.subject);
+        let response = object.open(user_hub::OPEN, &headers).await?;
+        match response.status_code() {
+            object::GONE => return Ok(Opened::SessionEnded),
+            object::FULL => return Ok(Opened::TooManyStreams),
+            _ => {}
+        }
+        let socket = response.websocket().ok_or_else(|| Unavailable::new(user_hub::DEPENDENCY, "opened no socket"))?;
+        Ok(Opened::Stream(hub_socket(socket, &self.workers.client_disconnect())))
+    }
+}
+
 fn hub_socket(socket: WebSocket, client_disconnect: &AbortSignal) -> HubSocket {
     let to_hub = socket.clone();
     let closing = socket.clone();
@@ -322,6 +355,6 @@ fn hub_socket(socket: WebSocket, client_disconnect: &AbortSignal) -> HubSocket {
     HubSocket {
         messages: Box::pin(messages),
         // A closed hub is noticed when its messages end.
-        acknowledge: Box::new(move |ack| drop(to_hub.send_with_str(ack))),
+        send: Box::new(move |text| drop(to_hub.send_with_str(text))),
     }
 }

@@ -1,35 +1,48 @@
 //! A Durable Object per user: `causeway_core::stream::hub` on SQLite and hibernating WebSockets.
+//!
+//! Its class is written by hand, because all of it is synchronous: a delivery is one call into the Wasm, and out of it
+//! one for each socket and one for the statement. What waits is in `js/entry.js`.
+//!
+//! - [`crossing`]: the functions of `js/user_hub.js`
 
-use std::cell::OnceCell;
+use std::cell::{Cell, RefCell};
 
 use causeway_core::{
     runtime::dependency::Dependency,
     stream::{
-        hub::{self, Rejection, StreamPosition, StreamSocket},
-        sql_buffer::{Database, Parameter, SqlBuffer},
+        hub::{CloseReason, Doubt, Hub, Opening, Rejection, StreamSocket},
+        sql_buffer::Database,
     },
 };
-use causeway_protocol::{deliver::Record, hub::EndReason, session::SessionHandle};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use worker::{
-    DurableObject, Env, Error, Request, Response, Result, ScheduledTime, SqlStorage, SqlStorageValue, State, WebSocket,
-    WebSocketIncomingMessage, WebSocketPair, durable_object,
+use causeway_protocol::{
+    channel::Channel,
+    deliver::{Outcome, Slice},
+    hub::{EndReason, PING, PONG},
+    session::SessionHandle,
 };
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
+use web_sys::Headers;
+use worker::Error;
 
 use crate::{now_ms, object};
 
+mod crossing;
+
 /// The dependency that errors name.
 pub(crate) const DEPENDENCY: Dependency = Dependency::Hub;
-/// The operation that appends records.
+/// The operation that appends the JSON of [`Slice`]s. It answers with an [`Outcome`].
 pub(crate) const APPEND: &str = "append";
 /// The operation that opens a stream.
 pub(crate) const OPEN: &str = "open";
 /// The operation that ends a session's streams.
 pub(crate) const END: &str = "end";
-/// The header of [`OPEN`] with the session's handle, which becomes the socket's tag.
+/// The header of [`OPEN`] with the session's handle.
 pub(crate) const SESSION_HEADER: &str = "causeway-session";
 /// The header of [`OPEN`] with the client's `Last-Event-ID`.
 pub(crate) const LAST_EVENT_ID_HEADER: &str = "last-event-id";
+/// The header of [`OPEN`] with the channels that the stream hears, separated by commas. Without it, it hears all.
+pub(crate) const CHANNELS_HEADER: &str = "causeway-channels";
 
 /// The body of [`END`].
 #[derive(Debug, Serialize, Deserialize)]
@@ -38,148 +51,221 @@ pub(crate) struct End {
     pub(crate) reason: EndReason,
 }
 
+type ObjectHub = Hub<ObjectDatabase, Socket>;
+
 /// The Durable Object of one user.
-#[durable_object]
+#[wasm_bindgen]
 #[derive(Debug)]
 pub struct UserHub {
-    state: State,
-    /// Opened when first used, because that can fail.
-    buffer: OnceCell<SqlBuffer<ObjectDatabase>>,
+    state: JsValue,
+    /// Loaded when it is first used.
+    hub: RefCell<Option<ObjectHub>>,
+    /// What a hub left behind that failed.
+    doubts: RefCell<Vec<Doubt>>,
+    /// Whether the alarm is known to be set.
+    has_alarm: Cell<bool>,
 }
 
-impl DurableObject for UserHub {
-    fn new(state: State, _env: Env) -> Self {
-        Self { state, buffer: OnceCell::new() }
+#[wasm_bindgen]
+impl UserHub {
+    /// The object while it is awake.
+    #[wasm_bindgen(constructor)]
+    pub fn new(state: JsValue) -> Self {
+        crossing::answer_pings(&state, PING, PONG);
+        Self { state, hub: RefCell::default(), doubts: RefCell::default(), has_alarm: Cell::new(false) }
     }
 
-    async fn fetch(&self, mut request: Request) -> Result<Response> {
-        let buffer = self.buffer()?;
-        match object::operation(&request).as_str() {
-            APPEND => {
-                let records: Vec<Record> = serde_json::from_str(&request.text().await?)?;
-                hub::append(buffer, &self.sockets(), &records, now_ms())?;
-                self.schedule_trim().await?;
-                Response::ok("null")
+    /// Appends records: the JSON of a list of [`Slice`]s in, that of an [`Outcome`] out.
+    ///
+    /// # Errors
+    /// The storage failed.
+    pub fn append(&self, slices: &str) -> Result<String, JsValue> {
+        let outcome = match serde_json::from_str::<Vec<Slice>>(slices) {
+            Ok(slices) => self.with_hub(|hub| hub.append(&slices, now_ms()))?,
+            Err(_) => Outcome::Refused,
+        };
+        serde_json::to_string(&outcome).map_err(|error| Error::from(error).into())
+    }
+
+    /// Opens a stream with the headers of its request. Returns the status of the answer.
+    ///
+    /// # Errors
+    /// There is no session, or the storage failed.
+    pub fn open(&self, headers: &Headers, socket: JsValue) -> Result<u16, JsValue> {
+        let session = headers.get(SESSION_HEADER)?.and_then(|text| SessionHandle::parse(&text));
+        let channels = headers.get(CHANNELS_HEADER)?.unwrap_or_default();
+        let channels: Result<Vec<_>, _> =
+            channels.split(',').filter(|name| !name.is_empty()).map(Channel::parse).collect();
+        let opening = Opening {
+            session: session.ok_or_else(|| Error::from("no session"))?,
+            channels: channels.map_err(|error| Error::from(error.to_string()))?,
+            last_event_id: headers.get(LAST_EVENT_ID_HEADER)?,
+        };
+        self.with_hub(|hub| {
+            if let Err(rejection) = hub.admit(&opening)? {
+                return Ok(match rejection {
+                    Rejection::SessionEnded => object::GONE,
+                    Rejection::TooManyStreams => object::FULL,
+                    Rejection::TooManyChannels => object::BAD,
+                });
             }
-            OPEN => {
-                let headers = request.headers();
-                let session =
-                    headers.get(SESSION_HEADER)?.and_then(|text| SessionHandle::parse(&text)).ok_or("no session")?;
-                let last_event_id = headers.get(LAST_EVENT_ID_HEADER)?;
-                match hub::admit(buffer, &session, self.state.get_websockets().len())? {
-                    Ok(()) => {}
-                    Err(Rejection::SessionEnded) => return Response::error("session ended", object::GONE),
-                    Err(Rejection::TooManyStreams) => return Response::error("too many streams", object::FULL),
-                }
-                let pair = WebSocketPair::new()?;
-                self.state.accept_websocket_with_tags(&pair.server, &[session.as_str()]);
-                hub::open(buffer, &Socket(pair.server), last_event_id.as_deref(), now_ms())?;
-                Response::from_websocket(pair.client)
-            }
-            END => {
-                let End { session, reason } = serde_json::from_str(&request.text().await?)?;
-                let sockets: Vec<_> =
-                    self.state.get_websockets_with_tag(session.as_str()).into_iter().map(Socket).collect();
-                hub::end(buffer, &sockets, &session, reason, now_ms())?;
-                for socket in sockets {
-                    // Fails if it is closed already.
-                    let _ = socket.0.close(Some(1000), Some("session ended"));
-                }
-                Response::ok("null")
-            }
-            _ => Response::error("no such operation", 404),
+            crossing::accept(&self.state, &socket)?;
+            hub.open(Socket(socket), opening, now_ms())?;
+            Ok(object::SWITCHING)
+        })
+    }
+
+    /// Ends a session, whose JSON is that of [`End`].
+    ///
+    /// # Errors
+    /// The body is none, or the storage failed.
+    pub fn end(&self, body: &str) -> Result<String, JsValue> {
+        let End { session, reason } = serde_json::from_str(body).map_err(Error::from)?;
+        self.with_hub(|hub| hub.end(&session, reason, now_ms()))?;
+        Ok("null".to_owned())
+    }
+
+    /// Handles a stream's acknowledgement.
+    ///
+    /// # Errors
+    /// The storage failed.
+    #[wasm_bindgen(js_name = webSocketMessage)]
+    pub fn web_socket_message(&self, socket: JsValue, message: &JsValue) -> Result<(), JsValue> {
+        let (Some(id), Some(text)) = (Hub::<ObjectDatabase, _>::id_of(&Socket(socket)), message.as_string()) else {
+            return Ok(());
+        };
+        self.with_hub(|hub| hub.acknowledge(id, &text, now_ms()))
+    }
+
+    /// Forgets a stream that was closed. A hub that is not loaded does not know it.
+    #[wasm_bindgen(js_name = webSocketClose)]
+    pub fn web_socket_close(&self, socket: JsValue) {
+        let socket = Socket(socket);
+        if let Some(id) = Hub::<ObjectDatabase, _>::id_of(&socket)
+            && let Some(hub) = self.hub.borrow_mut().as_mut()
+        {
+            hub.forget(id);
         }
+        // Answers the close, unless the runtime has answered it.
+        crossing::close(&socket.0, 1000, "stream closed");
     }
 
-    async fn websocket_message(&self, socket: WebSocket, message: WebSocketIncomingMessage) -> Result<()> {
-        if let WebSocketIncomingMessage::String(text) = message {
-            hub::acknowledge(self.buffer()?, &Socket(socket), &text, now_ms())?;
-        }
-        Ok(())
+    /// Forgets a stream that failed.
+    #[wasm_bindgen(js_name = webSocketError)]
+    pub fn web_socket_error(&self, socket: JsValue) {
+        self.web_socket_close(socket);
     }
 
-    async fn websocket_close(&self, socket: WebSocket, _code: usize, _reason: String, _clean: bool) -> Result<()> {
-        // Answers the close. Fails if the runtime has answered it.
-        let _ = socket.close(Some(1000), Some("stream closed"));
-        Ok(())
-    }
-
-    async fn websocket_error(&self, _socket: WebSocket, _error: Error) -> Result<()> {
-        Ok(())
-    }
-
-    async fn alarm(&self) -> Result<Response> {
-        hub::trim(self.buffer()?, now_ms())?;
-        self.schedule_trim().await?;
-        Response::empty()
+    /// Deletes expired records even if the user never returns.
+    ///
+    /// # Errors
+    /// The storage failed.
+    pub fn alarm(&self) -> Result<(), JsValue> {
+        self.has_alarm.set(false);
+        self.with_hub(|hub| hub.expire(now_ms()))
     }
 }
 
 impl UserHub {
-    fn buffer(&self) -> Result<&SqlBuffer<ObjectDatabase>> {
-        if let Some(buffer) = self.buffer.get() {
-            return Ok(buffer);
+    /// Runs an operation. If it fails, the hub is loaded anew next time, and its streams are closed: they may have been
+    /// sent what was not stored. They resume at once.
+    fn with_hub<T>(&self, run: impl FnOnce(&mut ObjectHub) -> Result<T, JsValue>) -> Result<T, JsValue> {
+        let loaded = match self.hub.take() {
+            Some(hub) => Ok(hub),
+            None => self.load(),
+        };
+        let result = loaded.and_then(|mut hub| match run(&mut hub) {
+            Ok(value) => Ok((hub, value)),
+            Err(error) => {
+                self.doubts.replace(hub.into_doubts());
+                Err(error)
+            }
+        });
+        match result {
+            Ok((hub, value)) => {
+                self.ensure_alarm(&hub);
+                self.hub.replace(Some(hub));
+                Ok(value)
+            }
+            Err(error) => {
+                for socket in crossing::open_sockets(&self.state).unwrap_or_default() {
+                    Socket(socket).close(CloseReason::Failed);
+                }
+                Err(error)
+            }
         }
-        let buffer = SqlBuffer::open(ObjectDatabase(self.state.storage().sql()))?;
-        Ok(self.buffer.get_or_init(|| buffer))
     }
 
-    fn sockets(&self) -> Vec<Socket> {
-        self.state.get_websockets().into_iter().map(Socket).collect()
+    fn load(&self) -> Result<ObjectHub, JsValue> {
+        let sockets = crossing::open_sockets(&self.state)?.into_iter().map(Socket);
+        let hub = Hub::load(ObjectDatabase(self.state.clone()), sockets, self.doubts.borrow().clone())?;
+        // They are stored.
+        self.doubts.take();
+        Ok(hub)
     }
 
-    /// Sets the alarm that deletes expired records even if the user never returns.
-    async fn schedule_trim(&self) -> Result<()> {
-        let storage = self.state.storage();
-        if storage.get_alarm().await?.is_none()
-            && let Some(at_ms) = hub::next_trim_ms(self.buffer()?)?
+    fn ensure_alarm(&self, hub: &ObjectHub) {
+        if !self.has_alarm.get()
+            && let Some(at_ms) = hub.next_expiry_ms()
         {
-            storage.set_alarm(ScheduledTime::new(js_sys::Date::new(&(at_ms as f64).into()))).await?;
+            self.has_alarm.set(true);
+            crossing::ensure_alarm(&self.state, at_ms as f64);
         }
-        Ok(())
     }
 }
 
 /// The object's SQLite database.
 #[derive(Debug)]
-struct ObjectDatabase(SqlStorage);
+struct ObjectDatabase(JsValue);
 
 impl Database for ObjectDatabase {
-    type Error = Error;
+    type Error = JsValue;
 
-    fn execute<R: DeserializeOwned>(&self, statement: &str, parameters: &[Parameter<'_>]) -> Result<Vec<R>> {
-        let parameters: Vec<SqlStorageValue> = parameters
-            .iter()
-            .map(|parameter| match *parameter {
-                Parameter::Integer(number) => number.into(),
-                Parameter::Text(text) => text.into(),
-            })
-            .collect();
-        self.0.exec(statement, parameters)?.to_array()
+    fn execute_all(&self, statements: &str) -> Result<(), JsValue> {
+        crossing::execute_all(&self.0, statements)
+    }
+
+    fn execute(&self, statement: &str, text: Option<&str>, numbers: &[i64]) -> Result<(), JsValue> {
+        crossing::execute(&self.0, statement, text, &doubles(numbers))
+    }
+
+    fn query<R: DeserializeOwned>(
+        &self,
+        statement: &str,
+        text: Option<&str>,
+        numbers: &[i64],
+    ) -> Result<Vec<R>, JsValue> {
+        let rows = crossing::query(&self.0, statement, text, &doubles(numbers))?;
+        serde_json::from_str(&rows).map_err(|error| Error::from(error).into())
     }
 }
 
-/// A stream's socket. Its position is in the attachment, which survives hibernation.
-struct Socket(WebSocket);
+fn doubles(numbers: &[i64]) -> Vec<f64> {
+    numbers.iter().map(|&number| number as f64).collect()
+}
+
+/// A stream's socket.
+#[derive(Debug)]
+struct Socket(JsValue);
 
 impl StreamSocket for Socket {
-    fn position(&self) -> StreamPosition {
-        // `hub::open` sets the position of every socket before it is first read.
-        self.0.deserialize_attachment().ok().flatten().unwrap_or_default()
+    fn attachment(&self) -> Option<String> {
+        crossing::attachment(&self.0)
     }
 
-    fn set_position(&self, position: StreamPosition) {
-        // A socket that rejects an attachment is closing, and sends nothing more either.
-        let _ = self.0.serialize_attachment(position);
+    fn attach(&self, text: &str) {
+        crossing::attach(&self.0, text);
     }
 
     fn send(&self, text: &str) {
-        // A closing socket rejects messages. Its client resumes from its cursor.
-        let _ = self.0.send_with_str(text);
+        crossing::send(&self.0, text);
     }
 
-    fn close(&self) {
-        // Fails if it is closed already.
-        let _ = self.0.close(Some(1013), Some("acknowledged nothing"));
+    fn close(&self, reason: CloseReason) {
+        match reason {
+            CloseReason::SessionEnded => crossing::close(&self.0, 1000, "session ended"),
+            CloseReason::Stalled => crossing::close(&self.0, 1013, "acknowledged nothing"),
+            CloseReason::Failed => crossing::close(&self.0, 1012, "storage failed"),
+        }
     }
 }

@@ -148,10 +148,7 @@ impl Assistant {
     }
 
     async fn reply(&self, message: &UserMessage) -> anyhow::Result<()> {
-        // The user's own message comes first, so that the user's other tabs and devices show it.
-        let echo = Message { id: &message.id, role: "user", text: &message.text };
-        self.send(message, record(message, &format!("{}.echo", message.id), "message", &echo, Utc::now())?).await?;
-
+        // The bridge has written the user's own message to the outbound topic. Only the answer is left.
         let context = MessageContext {
             subject: &message.subject,
             topic: &self.inbound,

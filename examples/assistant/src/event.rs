@@ -61,7 +61,7 @@ impl UserMessage {
 pub(crate) struct Message<'a> {
     /// Equal in all deltas and in the message that completes them.
     pub(crate) id: &'a str,
-    /// `user` or `assistant`.
+    /// `assistant`.
     pub(crate) role: &'a str,
     /// The whole text.
     pub(crate) text: &'a str,

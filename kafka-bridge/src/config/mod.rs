@@ -1,12 +1,14 @@
 //! Reads the environment once into typed settings. An error names the variable and never shows a secret.
 //!
 //! - [`buffer_store`]: where the users' buffers are kept.
+//! - [`channel`]: the channels and their topics.
 //! - [`kafka`]: how to connect to Kafka.
 //! - [`partition_share`]: which partitions this instance delivers.
-//! - [`topic`]: channels and topics.
+//! - [`topic`]: names of topics, and how many partitions the bridge creates.
 //! - [`vars`]: access to the variables, and the error for a wrong one.
 
 mod buffer_store;
+mod channel;
 mod kafka;
 mod partition_share;
 mod topic;
@@ -17,16 +19,20 @@ use std::{collections::BTreeMap, net::SocketAddr};
 use causeway_protocol::signature::KeyRing;
 
 use self::vars::Vars;
-pub use self::{buffer_store::BufferStore, partition_share::PartitionShare, vars::ConfigError};
+pub use self::{
+    buffer_store::BufferStore,
+    channel::{ChannelSettings, SignatureSettings},
+    partition_share::PartitionShare,
+    vars::ConfigError,
+};
 use crate::kafka::KafkaSettings;
 
 /// All `BRIDGE_` variables. The bridge does not start with an unknown one, which is probably a misspelling.
-const KNOWN: [&str; 11] = [
+const KNOWN: [&str; 10] = [
     "BRIDGE_LISTEN",
     "BRIDGE_ADMIN_LISTEN",
     "BRIDGE_KEYS",
     "BRIDGE_CHANNELS",
-    "BRIDGE_OUTBOUND_TOPIC",
     "BRIDGE_EDGE_URL",
     "BRIDGE_REDIS_URL",
     "BRIDGE_MAX_STREAMS",
@@ -44,10 +50,8 @@ pub struct Config {
     pub admin_listen: Option<SocketAddr>,
     /// `BRIDGE_KEYS`: the key ring shared with the edge.
     pub keys: KeyRing,
-    /// `BRIDGE_CHANNELS`: the inbound topic of each channel.
-    pub channels: BTreeMap<String, String>,
-    /// `BRIDGE_OUTBOUND_TOPIC`: the topic whose records are delivered.
-    pub outbound_topic: String,
+    /// `BRIDGE_CHANNELS`: the channels and their topics.
+    pub channels: Vec<ChannelSettings>,
     /// `BRIDGE_EDGE_URL` or `BRIDGE_REDIS_URL`: where the users' buffers are kept.
     pub buffer_store: BufferStore,
     /// `BRIDGE_MAX_STREAMS`: the maximum number of open streams, if the buffers are in Redis.
@@ -91,11 +95,7 @@ impl Config {
             admin_listen: admin_listen(&vars)?,
             keys: KeyRing::parse(vars.required("BRIDGE_KEYS")?)
                 .map_err(|error| ConfigError::new("BRIDGE_KEYS", error.to_string()))?,
-            channels: topic::channels(vars.get("BRIDGE_CHANNELS").unwrap_or("chat=chat.inbound"))?,
-            outbound_topic: topic::topic(
-                "BRIDGE_OUTBOUND_TOPIC",
-                vars.get("BRIDGE_OUTBOUND_TOPIC").unwrap_or("chat.outbound"),
-            )?,
+            channels: channel::channels(vars.get("BRIDGE_CHANNELS"))?,
             buffer_store: buffer_store::buffer_store(&vars)?,
             max_streams: vars.parse("BRIDGE_MAX_STREAMS", Some("20000"), "must be a whole number")?,
             share: partition_share::partition_share(&vars)?,

@@ -1,195 +1,225 @@
-//! Writes each `POST /v1/events` to Kafka as one record, and answers once Kafka has acknowledged it with `acks=all`.
+//! Writes each `POST /v1/events` to Kafka, and answers once Kafka has acknowledged it with `acks=all`.
 //!
-//! - [`record`]: turns an event into a Kafka record.
-//! - [`partition_producer`]: writes the events of one partition in batches.
+//! - [`record`]: turns an event into Kafka records.
+//! - [`attempt`]: one attempt to write an event.
+//! - [`window`]: remembers events, so that a repeat is answered without a second write.
+//! - [`sharing`]: does so across instances.
+//! - [`topic_writer`]: the queues of one topic's partitions.
+//! - [`partition_producer`]: writes the records of one partition in batches.
+//! - [`limits`]: the limits of all this.
+//!
+//! An event becomes one record in its channel's inbound topic, for backends. If the channel has an echo, it becomes a
+//! second one in the outbound topic, which all of the user's streams hear. Both are written at once, and the event is
+//! answered when both are acknowledged.
 //!
 //! For ten minutes, a repeated id of a user gets the first response and no second write. A repeat that arrives while
-//! the first is in progress waits for its outcome. A repeated id with other content is rejected: answering it like a
-//! repeat would lose it.
+//! the first is in progress waits for its outcome. If only one of the two records was acknowledged, a repeat writes the
+//! other. A repeated id with other content is rejected: answering it like a repeat would lose it.
 //!
-//! After a failure the id is forgotten, so that a retry writes again. Kafka may have stored the first attempt
-//! nevertheless. The bridge cannot know that, so consumers deduplicate by `ce_id`. An event that was answered with 202
-//! is stored in Kafka.
+//! If neither record was acknowledged, the id is forgotten, so that a retry writes again. Kafka may have stored the
+//! first attempt nevertheless. The bridge cannot know that, so consumers deduplicate by `ce_id`. An event that was
+//! answered with 202 is stored in Kafka.
 
+mod attempt;
+mod limits;
 mod partition_producer;
 mod record;
+mod sharing;
+mod topic_writer;
+mod window;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    sync::{Arc, atomic::AtomicUsize},
 };
 
 use causeway_protocol::event::{Accepted, InboundEvent};
-use moka::{future::Cache, policy::EvictionPolicy};
 use tokio::{
-    sync::{Semaphore, mpsc, oneshot},
-    time::Instant,
+    sync::OwnedSemaphorePermit,
+    time::{Instant, timeout_at},
 };
+use tokio_util::task::TaskTracker;
 
-use self::partition_producer::{PartitionProducer, QueuedEvent};
+use self::{
+    attempt::{Attempt, Place, Target, Targets},
+    record::{EchoSigner, Said},
+    sharing::{Claim, Sharing},
+    topic_writer::{Shared, TopicWriter},
+    window::{Known, Window},
+};
+pub use self::{
+    limits::InboundLimits,
+    sharing::{NoteKey, Replaced, SharedNotes},
+};
 use crate::{
-    kafka::{KafkaError, KafkaIo},
-    metrics::Metrics,
-    partitioner,
-    rejection::Rejection,
-    topics::Topics,
+    config::ChannelSettings, kafka::KafkaIo, metrics::Metrics, outbound::EchoKeys, rejection::Rejection, topics::Topics,
 };
-
-/// Limits of the inbound side.
-#[derive(Clone, Copy, Debug)]
-pub struct InboundLimits {
-    /// The maximum number of events queued for one partition.
-    pub queue_events: usize,
-    /// The maximum number of bytes queued for all partitions together.
-    pub queue_bytes: usize,
-    /// The maximum number of events in one batch.
-    pub batch_events: usize,
-    /// A batch with this many bytes takes no more events. Well below a broker's usual limit of 1 MiB, which also counts
-    /// the envelope.
-    pub batch_bytes: usize,
-    /// How long a batch waits for more events.
-    pub linger: Duration,
-    /// The longest wait for an acknowledgement, including the time in the queue.
-    pub deadline: Duration,
-    /// How long a response is cached.
-    pub response_ttl: Duration,
-    /// The maximum number of cached responses.
-    pub max_cached_responses: u64,
-}
-
-impl Default for InboundLimits {
-    fn default() -> Self {
-        Self {
-            queue_events: 1000,
-            queue_bytes: 32 * 1024 * 1024,
-            batch_events: 500,
-            batch_bytes: 512 * 1024,
-            linger: Duration::from_millis(2),
-            deadline: Duration::from_secs(9),
-            response_ttl: Duration::from_secs(600),
-            max_cached_responses: 100_000,
-        }
-    }
-}
-
-/// The response to an event, and what it must have in common with its repeats.
-#[derive(Clone)]
-struct CachedResponse {
-    accepted: Accepted,
-    fingerprint: [u8; 32],
-}
 
 /// Accepts events, and responds once they are stored in Kafka.
 pub struct Inbound {
-    kafka: Arc<dyn KafkaIo>,
     topics: Arc<Topics>,
-    metrics: Arc<Metrics>,
     limits: InboundLimits,
-    topic_of_channel: HashMap<String, String>,
-    producers: Mutex<HashMap<(String, i32), mpsc::Sender<QueuedEvent>>>,
-    queue_bytes: Arc<Semaphore>,
-    responses: Cache<String, CachedResponse>,
+    routes: HashMap<String, Route>,
+    window: Arc<Window>,
+    sharing: Option<Arc<Sharing>>,
+    tasks: TaskTracker,
+}
+
+/// Where the events of one channel go.
+struct Route {
+    inbound: Arc<TopicWriter>,
+    echo: Option<Arc<TopicWriter>>,
+    /// Signs echoes, if the channel delivers only signed records.
+    echo_signer: Option<Arc<EchoSigner>>,
+    max_record_bytes: usize,
+}
+
+/// An accepted event that is not answered yet.
+pub struct Pending {
+    id: String,
+    deadline: Instant,
+    known: Known,
 }
 
 impl Inbound {
-    /// Serves these channels, each with its topic.
+    /// Serves the channels that have an inbound topic. `notes` is the memory that instances share, if there is one. `tasks`
+    /// are those that a drain waits for.
     #[must_use]
     pub fn new(
         kafka: Arc<dyn KafkaIo>,
         topics: Arc<Topics>,
         metrics: Arc<Metrics>,
-        channels: impl IntoIterator<Item = (String, String)>,
+        (channels, echo_keys): (&[ChannelSettings], &EchoKeys),
         limits: InboundLimits,
+        notes: Option<Box<dyn SharedNotes>>,
+        tasks: TaskTracker,
     ) -> Self {
-        Self {
-            kafka,
-            topics,
-            metrics,
-            limits,
-            topic_of_channel: channels.into_iter().collect(),
-            producers: Mutex::default(),
-            queue_bytes: Arc::new(Semaphore::new(limits.queue_bytes.min(Semaphore::MAX_PERMITS))),
-            responses: Cache::builder()
-                .max_capacity(limits.max_cached_responses)
-                .time_to_live(limits.response_ttl)
-                // The default policy keeps frequently used keys and rejects new ones. But the newest event is the most
-                // likely to be repeated.
-                .eviction_policy(EvictionPolicy::lru())
-                .build(),
+        let shared = Arc::new(Shared { kafka, topics: Arc::clone(&topics), limits, queues: AtomicUsize::new(0) });
+        let mut writers: HashMap<&str, Arc<TopicWriter>> = HashMap::new();
+        let mut routes = HashMap::new();
+        for channel in channels {
+            let Some(inbound) = &channel.inbound else { continue };
+            let mut writer = |topic| {
+                let new = || Arc::new(TopicWriter::new(topic, Arc::clone(&shared)));
+                Arc::clone(writers.entry(topic).or_insert_with(new))
+            };
+            let inbound = writer(inbound);
+            let echo = channel.outbound.as_deref().filter(|_| channel.echo).map(writer);
+            let echo_signer = channel
+                .signature
+                .as_ref()
+                .filter(|_| channel.echo)
+                .map(|_| Arc::new(EchoSigner { channel: channel.name.clone(), keys: echo_keys.clone() }));
+            let max_record_bytes = channel.max_record_bytes;
+            routes.insert(channel.name.to_string(), Route { inbound, echo, echo_signer, max_record_bytes });
         }
+        let sharing = notes.map(|notes| Arc::new(Sharing::new(notes, limits, metrics.events_unshared.clone())));
+        Self { topics, limits, routes, window: Arc::new(Window::new(limits, metrics)), sharing, tasks }
     }
 
     /// Writes an event unless it was written before, and returns its coordinates.
     ///
     /// # Errors
     /// [`Rejection`], as it is sent to the client.
-    pub async fn accept(self: Arc<Self>, event: InboundEvent) -> Result<Accepted, Rejection> {
-        let topic = self.topic_of_channel.get(&event.channel).ok_or(Rejection::UnknownChannel)?.clone();
-        record::check(&event).map_err(|problem| Rejection::Malformed(problem.to_owned()))?;
-        let identity = format!("{} {} {}", event.channel, event.subject, event.id);
-        let fingerprint = record::fingerprint(&event);
-        // In a task of its own: a client that disconnects must not cancel the write that repeats wait for.
-        let response = tokio::spawn(async move {
-            let write =
-                async { self.write(topic, event).await.map(|accepted| CachedResponse { accepted, fingerprint }) };
-            self.responses.try_get_with(identity, write).await
-        });
-        match response.await {
-            Ok(Ok(response)) if response.fingerprint == fingerprint => Ok(response.accepted),
-            Ok(Ok(_)) => Err(Rejection::IdReused),
-            Ok(Err(rejection)) => Err((*rejection).clone()),
-            Err(error) => Err(Rejection::Unavailable(error.to_string())),
-        }
+    pub async fn accept(&self, event: InboundEvent) -> Result<Accepted, Rejection> {
+        self.begin(event).await?.outcome().await
     }
 
-    async fn write(&self, topic: String, event: InboundEvent) -> Result<Accepted, Rejection> {
+    /// Queues an event unless it was written before. From then on, the queues bound what waits.
+    ///
+    /// # Errors
+    /// As [`Inbound::accept`].
+    pub async fn begin(&self, event: InboundEvent) -> Result<Pending, Rejection> {
         let arrived = Instant::now();
+        let deadline = arrived + self.limits.deadline;
+        let route = self.routes.get(&event.channel).ok_or(Rejection::UnknownChannel)?;
+        let said = Said::new(event).map_err(|problem| Rejection::Malformed(problem.to_owned()))?;
+        if said.size() > route.max_record_bytes {
+            return Err(Rejection::TooLarge);
+        }
+        let id = said.event.id.clone();
+        if let Some(known) = self.window.recall(&said) {
+            return Ok(Pending { id, deadline, known });
+        }
         if self.topics.is_kafka_unreachable() {
             return Err(Rejection::Unavailable("it did not answer at the last check".to_owned()));
         }
-        let id = event.id.clone();
-        let key = event.subject.to_string();
-        let count = self.topics.partitions(&topic).await.map_err(|error| Rejection::Unavailable(error.to_string()))?;
-        let partition = partitioner::partition(key.as_bytes(), count);
-        let record = record::from_event(key, event);
-
-        let size = u32::try_from(record.size()).map_err(|_| Rejection::TooLarge)?;
-        let room = Arc::clone(&self.queue_bytes).try_acquire_many_owned(size).map_err(|_| Rejection::Busy)?;
-        let (done, outcome) = oneshot::channel();
-        self.producer(&topic, partition)
-            .try_send(QueuedEvent { record, done, _byte_permit: room })
-            .map_err(|_| Rejection::Busy)?;
-
-        // Dropping `outcome` at the deadline withdraws the event if its batch has not been sent yet.
-        let outcome = tokio::time::timeout_at(arrived + self.limits.deadline, outcome)
-            .await
-            .map_err(|_| Rejection::Unavailable("no acknowledgement in time".to_owned()))?
-            .map_err(|_| Rejection::Unavailable("the partition's writer ended".to_owned()))?;
-        let offset = outcome.map_err(|error| match error {
-            KafkaError::TooLarge => Rejection::TooLarge,
-            KafkaError::UnknownTopic(topic) => {
-                self.topics.invalidate(&topic);
-                Rejection::Unavailable(format!("topic {topic} does not exist"))
-            }
-            other => {
-                self.topics.check_now();
-                Rejection::Unavailable(other.to_string())
-            }
-        })?;
-        self.metrics.ack_seconds.observe(arrived.elapsed().as_secs_f64());
-        Ok(Accepted { id, partition, offset })
+        let targets = timeout_at(deadline, route.targets(&said.key)).await;
+        let targets = targets.map_err(|_| Rejection::Unavailable("no metadata in time".to_owned()))??;
+        // From here on nothing waits until the records are queued. So a client that disconnects leaves nothing half
+        // begun, which its repeats would wait for.
+        let window = Arc::clone(&self.window);
+        let known = self
+            .window
+            .begin(said, |said, progress| Attempt::new(said, targets, (arrived, deadline), window, progress));
+        if let Known::Begun(attempt) = &known {
+            self.write(Arc::clone(attempt));
+        }
+        Ok(Pending { id, deadline, known })
     }
 
-    fn producer(&self, topic: &str, partition: i32) -> mpsc::Sender<QueuedEvent> {
-        let mut producers = self.producers.lock().unwrap_or_else(PoisonError::into_inner);
-        let producer = producers.entry((topic.to_owned(), partition)).or_insert_with(|| {
-            let (sender, queue) = mpsc::channel(self.limits.queue_events);
-            let producer = PartitionProducer::new(Arc::clone(&self.kafka), topic.to_owned(), partition, self.limits);
-            // The task ends when its last sender, in `producers`, is dropped.
-            tokio::spawn(producer.run(queue));
-            sender
-        });
-        producer.clone()
+    fn write(&self, attempt: Arc<Attempt>) {
+        match &self.sharing {
+            None => attempt.enqueue(attempt.progress()),
+            Some(sharing) => match sharing.admit() {
+                Some(room) => drop(tokio::spawn(write_once(attempt, Arc::clone(sharing), room, self.tasks.clone()))),
+                None => attempt.reject(Rejection::Busy),
+            },
+        }
+    }
+}
+
+/// Writes an event unless another instance writes it or has written it.
+async fn write_once(attempt: Arc<Attempt>, sharing: Arc<Sharing>, room: OwnedSemaphorePermit, tasks: TaskTracker) {
+    let said = &attempt.said;
+    match sharing.claim(said, attempt.progress(), attempt.with_echo(), attempt.deadline).await {
+        Claim::Here { known, note } => {
+            attempt.enqueue(known);
+            drop(room);
+            // Whoever waits is answered first. A repeat that another instance gets before the note is replaced waits
+            // there a moment.
+            let _ = attempt.settled().await;
+            // A drain waits from here on. It does not wait for a partition that does not answer.
+            let _token = tasks.token();
+            sharing.publish(said, &note, attempt.progress()).await;
+        }
+        // Nothing is missing, so nothing is queued.
+        Claim::Written(progress) => attempt.enqueue(progress),
+        Claim::Reused => attempt.reject(Rejection::IdReused),
+        Claim::Elsewhere => {
+            attempt.reject(Rejection::Unavailable("another instance has not written it in time".to_owned()));
+        }
+    }
+}
+
+impl Route {
+    async fn targets(&self, key: &str) -> Result<Targets, Rejection> {
+        let target = async |topic: &Arc<TopicWriter>| {
+            let partition = topic.partition_of(key).await?;
+            Ok(Target { topic: Arc::clone(topic), partition })
+        };
+        let inbound = target(&self.inbound).await?;
+        let echo = match &self.echo {
+            Some(echo) => Some(target(echo).await?),
+            None => None,
+        };
+        Ok(Targets { inbound, echo, echo_signer: self.echo_signer.clone() })
+    }
+}
+
+impl Pending {
+    /// Waits for Kafka's acknowledgement.
+    ///
+    /// # Errors
+    /// As [`Inbound::accept`].
+    pub async fn outcome(self) -> Result<Accepted, Rejection> {
+        let Place { partition, offset } = match self.known {
+            Known::Stored(place) => place,
+            Known::Reused => return Err(Rejection::IdReused),
+            Known::Writing(attempt) | Known::Begun(attempt) => timeout_at(self.deadline, attempt.outcome())
+                .await
+                .map_err(|_| Rejection::Unavailable("no acknowledgement in time".to_owned()))??,
+        };
+        Ok(Accepted { id: self.id, partition, offset })
     }
 }

@@ -1,88 +1,123 @@
-//! Writes the events of one partition, from a bounded queue and with at most one batch in flight. So events keep their
-//! order without relying on the broker.
+//! Writes the records of one partition, with at most one batch in flight. So records keep their order without relying
+//! on the broker.
+//!
+//! A record that arrives while nothing is in flight is written at once. While a batch is in flight the next one
+//! gathers, and goes when the first is acknowledged: batches grow with the load, and no record waits for others.
 
 use std::sync::Arc;
 
-use tokio::{
-    sync::{OwnedSemaphorePermit, mpsc, oneshot},
-    time::{Instant, timeout_at},
+use tokio::{sync::mpsc::UnboundedReceiver, time::Instant};
+
+use super::{
+    attempt::Place,
+    topic_writer::{Queued, Shared},
 };
-
-use super::InboundLimits;
-use crate::kafka::{KafkaError, KafkaIo, NewRecord};
-
-/// An event in the queue.
-pub(super) struct QueuedEvent {
-    pub(super) record: NewRecord,
-    /// Receives the offset. Closed once the request has timed out.
-    pub(super) done: oneshot::Sender<Result<i64, KafkaError>>,
-    /// Its share of the bytes that may be queued.
-    pub(super) _byte_permit: OwnedSemaphorePermit,
-}
+use crate::{
+    kafka::{KafkaError, NewRecord},
+    rejection::Rejection,
+};
 
 /// Writes one partition's queue to Kafka.
 pub(super) struct PartitionProducer {
-    kafka: Arc<dyn KafkaIo>,
-    topic: String,
+    shared: Arc<Shared>,
+    topic: Arc<str>,
     partition: i32,
-    limits: InboundLimits,
 }
 
 impl PartitionProducer {
-    pub(super) fn new(kafka: Arc<dyn KafkaIo>, topic: String, partition: i32, limits: InboundLimits) -> Self {
-        Self { kafka, topic, partition, limits }
+    pub(super) fn new(shared: Arc<Shared>, topic: Arc<str>, partition: i32) -> Self {
+        Self { shared, topic, partition }
     }
 
-    pub(super) async fn run(self, mut queue: mpsc::Receiver<QueuedEvent>) {
+    pub(super) async fn run(self, mut queue: UnboundedReceiver<Queued>) {
         while let Some(first) = queue.recv().await {
-            let mut batch = self.collect_batch(first, &mut queue).await;
-            batch.retain(|event| !event.done.is_closed());
+            let batch = self.gather(first, &mut queue);
             if !batch.is_empty() {
                 self.write(batch).await;
             }
         }
     }
 
-    async fn collect_batch(&self, first: QueuedEvent, queue: &mut mpsc::Receiver<QueuedEvent>) -> Vec<QueuedEvent> {
-        let until = Instant::now() + self.limits.linger;
-        let mut bytes = first.record.size();
-        let mut batch = vec![first];
-        while batch.len() < self.limits.batch_events && bytes < self.limits.batch_bytes {
-            let Ok(Some(event)) = timeout_at(until, queue.recv()).await else { break };
-            bytes += event.record.size();
-            batch.push(event);
+    /// Takes what is in the queue, without waiting for more.
+    fn gather(&self, first: Queued, queue: &mut UnboundedReceiver<Queued>) -> Vec<Queued> {
+        let limits = &self.shared.limits;
+        let mut bytes = 0;
+        let mut batch = Vec::new();
+        let mut next = Some(first);
+        while let Some(queued) = next {
+            if let Some(queued) = in_time(queued) {
+                bytes += queued.attempt().said.size();
+                batch.push(queued);
+                if batch.len() >= limits.batch_events || bytes >= limits.batch_bytes {
+                    break;
+                }
+            }
+            next = queue.try_recv().ok();
         }
         batch
     }
 
-    async fn write(&self, batch: Vec<QueuedEvent>) {
-        let records = batch.iter().map(|event| event.record.clone()).collect();
-        match self.kafka.produce(&self.topic, self.partition, records).await {
+    async fn write(&self, batch: Vec<Queued>) {
+        // Built from the event again if it is needed again, which is rare. So nothing is copied for that case.
+        let records = batch.iter().map(record).collect();
+        match self.produce(records).await {
             Ok(first) => {
-                for (offset, event) in (first..).zip(batch) {
-                    // A client that disconnected will retry with the same id.
-                    let _ = event.done.send(Ok(offset));
+                for (offset, queued) in (first..).zip(batch) {
+                    queued.finish(Ok(Place { partition: self.partition, offset }));
                 }
             }
             // Either the batch is too large or one of its records is. Writing them one by one shows which.
             Err(KafkaError::TooLarge) if batch.len() > 1 => {
-                for event in batch {
-                    let result = self.kafka.produce(&self.topic, self.partition, vec![event.record]).await;
-                    let _ = event.done.send(result);
+                for queued in batch {
+                    let Some(queued) = in_time(queued) else { continue };
+                    let result = self.produce(vec![record(&queued)]).await;
+                    queued.finish(self.outcome(result));
                 }
             }
             Err(error) => {
                 tracing::warn!(
-                    topic = self.topic,
+                    topic = &*self.topic,
                     partition = self.partition,
-                    events = batch.len(),
+                    records = batch.len(),
                     %error,
-                    "events not written"
+                    "records not written"
                 );
-                for event in batch {
-                    let _ = event.done.send(Err(error.clone()));
+                let outcome = self.outcome(Err(error));
+                for queued in batch {
+                    queued.finish(outcome.clone());
                 }
             }
         }
     }
+
+    async fn produce(&self, records: Vec<NewRecord>) -> Result<i64, KafkaError> {
+        self.shared.kafka.produce(&self.topic, self.partition, records).await
+    }
+
+    fn outcome(&self, result: Result<i64, KafkaError>) -> Result<Place, Rejection> {
+        result.map(|offset| Place { partition: self.partition, offset }).map_err(|error| match error {
+            KafkaError::TooLarge => Rejection::TooLarge,
+            KafkaError::UnknownTopic(topic) => {
+                self.shared.topics.invalidate(&topic);
+                Rejection::Unavailable(format!("topic {topic} does not exist"))
+            }
+            other => {
+                self.shared.topics.check_now();
+                Rejection::Unavailable(other.to_string())
+            }
+        })
+    }
+}
+
+/// Withdraws a record after its deadline. Its request was answered by then.
+fn in_time(queued: Queued) -> Option<Queued> {
+    if queued.attempt().deadline > Instant::now() {
+        return Some(queued);
+    }
+    queued.finish(Err(Rejection::Unavailable("it waited too long in the queue".to_owned())));
+    None
+}
+
+fn record(queued: &Queued) -> NewRecord {
+    queued.attempt().record(queued.destination())
 }

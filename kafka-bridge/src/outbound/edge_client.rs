@@ -1,34 +1,41 @@
-//! Calls the edge's `POST /internal/deliver`, signed.
+//! Calls the edge's `POST /internal/deliver` and `POST /internal/checkpoint`, signed. Connections are kept open.
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use causeway_protocol::{
-    deliver::{DELIVER_PATH, DeliverRequest, DeliverResponse},
+    checkpoint::{CHECKPOINT_PATH, CheckpointRequest, CheckpointResponse},
+    deliver::{DELIVER_PATH, DeliverResponse, Outcome, Slice, WIRE_VERSION},
     signature::{Direction, KeyRing, SIGNATURE_HEADER, Signed},
+    subject::Subject,
 };
 use reqwest::{Client, StatusCode, header, redirect};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use url::Url;
 
-use super::sink::{Sink, SinkError};
+use super::sink::{Sink, SinkError, UserSlices};
 use crate::{
     clock::unix_seconds,
     health::{Dependency, Health},
 };
 
-/// The longest time for a delivery, in which the edge writes to up to a hundred hubs.
-const TIMEOUT: Duration = Duration::from_secs(20);
+/// The longest time for a call. It exceeds the edge's own deadlines, so that the edge answers for each user.
+const TIMEOUT: Duration = Duration::from_secs(8);
 
 /// The longest time to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The largest response: a checkpoint and the failed subjects.
-const MAX_RESPONSE_BYTES: usize = 256 * 1024;
+/// The largest response: an outcome for each user, or a checkpoint.
+const MAX_RESPONSE_BYTES: usize = 64 * 1024;
+
+/// The code of the edge's problem document if it speaks another version.
+const VERSION_CODE: &str = "wire-version";
 
 /// The sink that delivers to the edge.
 pub struct EdgeClient {
     http: Client,
-    url: Url,
+    deliver: Url,
+    checkpoint: Url,
     keys: Arc<KeyRing>,
     health: Arc<Health>,
 }
@@ -45,6 +52,9 @@ pub enum EdgeError {
     /// The edge rejects this request because of its content.
     #[error("the edge rejects the request with status {0}")]
     Rejected(u16),
+    /// The edge speaks another version of the contract.
+    #[error("the edge speaks version {0} of the contract")]
+    Version(u32),
     /// The edge answered with an unexpected status.
     #[error("the edge answered with status {0}")]
     Status(u16),
@@ -61,10 +71,42 @@ impl EdgeError {
             Self::Unreachable(_) => "unreachable",
             Self::Unauthorized(_) => "unauthorized",
             Self::Rejected(_) => "refused",
+            Self::Version(_) => "version",
             Self::Status(_) => "status",
             Self::InvalidResponse(_) => "bad_answer",
         }
     }
+}
+
+impl From<EdgeError> for SinkError {
+    fn from(error: EdgeError) -> Self {
+        match error {
+            EdgeError::Rejected(status) => Self::Refused(status),
+            EdgeError::Version(theirs) => Self::Version { theirs, ours: WIRE_VERSION },
+            other => Self::Failed { label: other.label(), message: other.to_string() },
+        }
+    }
+}
+
+/// A [`causeway_protocol::deliver::DeliverRequest`] whose slices are written at once.
+#[derive(Serialize)]
+struct DeliverBody<'a> {
+    version: u32,
+    users: Vec<UserBody<'a>>,
+}
+
+#[derive(Serialize)]
+struct UserBody<'a> {
+    subject: &'a Subject,
+    slices: &'a [Slice],
+}
+
+/// What is read of a problem document.
+#[derive(Default, Deserialize)]
+struct Problem {
+    code: String,
+    #[serde(default)]
+    detail: String,
 }
 
 impl EdgeClient {
@@ -82,19 +124,34 @@ impl EdgeClient {
             .redirect(redirect::Policy::none())
             .user_agent("causeway-kafka-bridge")
             .build()?;
-        let mut url = base.clone();
-        url.set_path(&format!("{}{DELIVER_PATH}", base.path().trim_end_matches('/')));
-        Ok(Self { http, url, keys, health })
+        let at = |path: &str| {
+            let mut url = base.clone();
+            url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
+            url
+        };
+        Ok(Self { http, deliver: at(DELIVER_PATH), checkpoint: at(CHECKPOINT_PATH), keys, health })
     }
 
-    async fn post(&self, request: &DeliverRequest) -> Result<DeliverResponse, EdgeError> {
+    async fn call<T: DeserializeOwned>(&self, url: &Url, request: &impl Serialize) -> Result<T, SinkError> {
         let body = serde_json::to_vec(request).map_err(|error| EdgeError::InvalidResponse(error.to_string()))?;
-        let signed =
-            Signed { direction: Direction::BridgeToEdge, method: "POST", target: self.url.path(), body: &body };
+        let result = self.post(url, body).await;
+        // An edge that rejects a request because of its content is available.
+        self.health.set(Dependency::Edge, matches!(result, Ok(_) | Err(EdgeError::Rejected(_))));
+        match &result {
+            Ok(_) => self.health.set_other_version(false),
+            Err(EdgeError::Version(_)) => self.health.set_other_version(true),
+            // Others say nothing about the version.
+            Err(_) => {}
+        }
+        result.map_err(SinkError::from)
+    }
+
+    async fn post<T: DeserializeOwned>(&self, url: &Url, body: Vec<u8>) -> Result<T, EdgeError> {
+        let signed = Signed { direction: Direction::BridgeToEdge, method: "POST", target: url.path(), body: &body };
         let signature = self.keys.sign(signed, unix_seconds());
         let response = self
             .http
-            .post(self.url.clone())
+            .post(url.clone())
             .header(header::CONTENT_TYPE, "application/json")
             .header(SIGNATURE_HEADER, signature)
             .body(body)
@@ -102,12 +159,21 @@ impl EdgeClient {
             .await
             .map_err(unreachable)?;
         match response.status() {
-            StatusCode::OK => read(response).await,
+            StatusCode::OK => {
+                serde_json::from_slice(&read(response).await?).map_err(|e| EdgeError::InvalidResponse(e.to_string()))
+            }
             status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
                 Err(EdgeError::Unauthorized(status.as_u16()))
             }
             status @ (StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY) => {
                 Err(EdgeError::Rejected(status.as_u16()))
+            }
+            status @ StatusCode::CONFLICT => {
+                let problem: Problem = serde_json::from_slice(&read(response).await?).unwrap_or_default();
+                if problem.code == VERSION_CODE {
+                    return Err(EdgeError::Version(first_number(&problem.detail)));
+                }
+                Err(EdgeError::Status(status.as_u16()))
             }
             status => Err(EdgeError::Status(status.as_u16())),
         }
@@ -116,18 +182,23 @@ impl EdgeClient {
 
 #[async_trait]
 impl Sink for EdgeClient {
-    async fn deliver(&self, request: &DeliverRequest) -> Result<DeliverResponse, SinkError> {
-        let result = self.post(request).await;
-        // An edge that rejects a request because of its content is available.
-        self.health.set(Dependency::Edge, matches!(result, Ok(_) | Err(EdgeError::Rejected(_))));
-        result.map_err(|error| match error {
-            EdgeError::Rejected(status) => SinkError::Rejected(status),
-            other => SinkError::Failed { label: other.label(), message: other.to_string() },
-        })
+    async fn deliver(&self, users: &[UserSlices]) -> Result<Vec<Outcome>, SinkError> {
+        let users = users.iter().map(|user| UserBody { subject: &user.subject, slices: &user.slices }).collect();
+        let body = DeliverBody { version: WIRE_VERSION, users };
+        self.call(&self.deliver, &body).await.map(|answer: DeliverResponse| answer.outcomes)
+    }
+
+    async fn checkpoint(&self, request: &CheckpointRequest) -> Result<CheckpointResponse, SinkError> {
+        self.call(&self.checkpoint, request).await
     }
 }
 
-async fn read(mut response: reqwest::Response) -> Result<DeliverResponse, EdgeError> {
+/// The version of the edge is the first number of the detail, and 0 is none.
+fn first_number(text: &str) -> u32 {
+    text.split(|c: char| !c.is_ascii_digit()).find_map(|digits| digits.parse().ok()).unwrap_or_default()
+}
+
+async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, EdgeError> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
         if body.len() + chunk.len() > MAX_RESPONSE_BYTES {
@@ -135,7 +206,7 @@ async fn read(mut response: reqwest::Response) -> Result<DeliverResponse, EdgeEr
         }
         body.extend_from_slice(&chunk);
     }
-    serde_json::from_slice(&body).map_err(|error| EdgeError::InvalidResponse(error.to_string()))
+    Ok(body)
 }
 
 /// Keeps the innermost cause, which says what happened. The outer errors only say that the request failed.

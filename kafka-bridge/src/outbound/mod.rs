@@ -1,250 +1,179 @@
 //! Delivers Kafka records to the users' buffers, at the edge or in Redis.
 //!
-//! - [`plan`]: decides at which offset and in which epoch each partition starts.
-//! - [`worker`]: delivers one partition.
-//! - [`decode`]: decodes a Kafka record into a stream's event.
-//! - [`backlog`]: holds the fetched records of a partition until they are delivered.
-//! - [`memory_budget`]: limits the memory of all backlogs together.
+//! Of each channel:
+//! - [`channel`]: what is delivered, and what is demanded of its records.
+//! - [`supervisor`]: keeps this instance's partitions running.
+//! - [`survey`]: reads what is known of them, and claims them.
+//! - [`plan`]: decides at which offset and in which epoch each starts.
+//!
+//! Of each partition:
+//! - [`partition_reader`]: the task that runs its parts.
+//! - [`partition`]: what they share.
+//! - [`fetcher`]: reads records.
+//! - [`decode`]: decodes a record into an item of a user.
+//! - [`tracker`]: the low watermark of what is done.
+//! - [`checkpoint_writer`]: stores the watermark.
+//! - [`dead_letter_queue`]: writes what can't be delivered.
+//! - [`hole`]: reports offsets that nobody receives.
+//! - [`memory_budget`]: limits the memory of all of them together.
+//!
+//! Of the whole bridge:
+//! - [`delivery`]: connects the partitions, the router and the sender.
+//! - [`router`]: decides what is sent next.
+//! - [`limits`]: how much is sent at a time.
+//! - [`sender`]: sends it.
 //! - [`sink`]: the trait for the edge and Redis; Redis' implementation is [`crate::redis_store::RedisSink`].
 //! - [`edge_client`]: the sink that delivers to the edge.
 //!
 //! Ownership is static: an instance delivers the partitions with `partition % replicas == replica`. If two instances
-//! deliver one partition, the sink still stores each record once.
+//! deliver one partition, the one that claimed it last goes on, and each record is still stored once.
 
-mod backlog;
+mod channel;
+mod checkpoint_writer;
+mod dead_letter_queue;
 mod decode;
+mod delivery;
 mod edge_client;
+mod fetcher;
+mod hole;
+mod limits;
 mod memory_budget;
+mod partition;
+mod partition_reader;
 mod plan;
+mod router;
+mod sender;
 mod sink;
-mod worker;
+mod supervisor;
+mod survey;
+mod tracker;
 
 use std::{sync::Arc, time::Duration};
 
-use causeway_protocol::deliver::{Checkpoint, DeliverRequest};
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use tokio::{task::JoinSet, time::MissedTickBehavior};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use self::{
+    channel::{OutboundChannel, OutboundChannelError},
+    decode::{Algorithm, ChannelRules, EchoKeys, RecordKeys, RecordKeysError, SIGNATURE_HEADER},
     edge_client::{EdgeClient, EdgeError},
-    sink::{Sink, SinkError},
+    sink::{Sink, SinkError, UserSlices},
 };
-use self::{
-    memory_budget::MemoryBudget,
-    plan::{PartitionState, Start, plan},
-    worker::{Shared, Worker, WorkerExit, report_lost},
-};
+use self::{delivery::Delivery, memory_budget::MemoryBudget, supervisor::Supervisor, survey::Survey};
 use crate::{
-    backoff::Backoff,
-    clock::Clock,
-    config::PartitionShare,
-    dead_letter::DeadLetters,
-    health::Health,
-    kafka::{KafkaError, KafkaIo},
-    metrics::Metrics,
-    topics::{TopicError, Topics},
+    backoff::Backoff, clock::Clock, config::PartitionShare, dead_letter::DeadLetters, health::Health, kafka::KafkaIo,
+    metrics::Metrics, topics::Topics,
 };
 
-/// How many partitions are looked up at a time.
-const CONCURRENT_LOOKUPS: usize = 8;
-
-/// Why the partitions can't be planned.
-#[derive(Debug, thiserror::Error)]
-enum PlanError {
-    #[error(transparent)]
-    Topic(#[from] TopicError),
-    #[error(transparent)]
-    Kafka(#[from] KafkaError),
-    #[error(transparent)]
-    Sink(#[from] SinkError),
-    #[error("another instance began partition {0} in a later epoch")]
-    LaterEpoch(i32),
+/// What the parts of one channel share.
+struct Shared {
+    kafka: Arc<dyn KafkaIo>,
+    sink: Arc<dyn Sink>,
+    dead_letters: Arc<DeadLetters>,
+    metrics: Arc<Metrics>,
+    rules: Arc<ChannelRules>,
 }
 
-/// Delivers this instance's partitions of one topic.
+/// Why the reading of a partition ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Exit {
+    /// It was stopped.
+    Stopped,
+    /// The topic or the stored checkpoint changed: all partitions must be planned again.
+    Replan,
+    /// Another instance reads the partition.
+    Stale,
+}
+
+/// What is read, and when to look for changes.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// The partitions of this instance.
+    pub share: PartitionShare,
+    /// How often topics are checked for new partitions.
+    pub refresh: Duration,
+    /// The source of epochs.
+    pub clock: Clock,
+}
+
+/// What delivery depends on.
+pub struct Dependencies {
+    /// Where records are read.
+    pub kafka: Arc<dyn KafkaIo>,
+    /// Where they are delivered.
+    pub sink: Arc<dyn Sink>,
+    /// The topics' numbers of partitions.
+    pub topics: Arc<Topics>,
+    /// Where records go that can't be delivered.
+    pub dead_letters: Arc<DeadLetters>,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+    /// Reports faults.
+    pub health: Arc<Health>,
+}
+
+/// Delivers this instance's partitions of all channels.
 pub struct Outbound {
-    shared: Arc<Shared>,
-    topics: Arc<Topics>,
-    share: PartitionShare,
-    refresh: Duration,
-    clock: Clock,
+    dependencies: Dependencies,
+    channels: Vec<OutboundChannel>,
+    settings: Settings,
 }
 
 impl Outbound {
-    /// Prepares the delivery of `topic`. Checks for new partitions every `refresh`, and takes epochs from `clock`.
+    /// Prepares the delivery of channels.
     #[must_use]
-    pub fn new(
-        kafka: Arc<dyn KafkaIo>,
-        sink: Arc<dyn Sink>,
-        topics: Arc<Topics>,
-        dead_letters: Arc<DeadLetters>,
-        (metrics, health): (Arc<Metrics>, Arc<Health>),
-        (topic, share, refresh, clock): (String, PartitionShare, Duration, Clock),
-    ) -> Self {
-        Self {
-            shared: Arc::new(Shared { kafka, sink, dead_letters, metrics, health, topic }),
-            topics,
-            share,
-            refresh,
-            clock,
-        }
+    pub fn new(dependencies: Dependencies, channels: Vec<OutboundChannel>, settings: Settings) -> Self {
+        Self { dependencies, channels, settings }
     }
 
-    /// Delivers until stopped. Retries after any failure.
+    /// Delivers until stopped, then finishes the requests in flight and stores the checkpoints.
     pub async fn run(self, stop: CancellationToken) {
         let mut backoff = Backoff::default();
-        while !stop.is_cancelled() {
-            match self.prepare().await {
-                Ok((states, starts)) => {
-                    backoff.reset();
-                    self.work(&states, &starts, &stop).await;
-                }
-                Err(error) => {
-                    let wait = backoff.next_wait();
-                    tracing::warn!(
-                        topic = self.shared.topic,
-                        failures = backoff.tries(),
-                        ?wait,
-                        %error,
-                        "delivery can't begin, trying again"
-                    );
-                    tokio::select! {
-                        () = stop.cancelled() => {}
-                        () = tokio::time::sleep(wait) => {}
-                    }
-                }
-            }
-        }
-    }
-
-    /// Looks up every partition, not only this instance's: any of them may show that the topic was recreated.
-    async fn prepare(&self) -> Result<(Vec<PartitionState>, Vec<Start>), PlanError> {
-        let count = self.topics.refresh(&self.shared.topic).await?;
-        let mut states: Vec<PartitionState> = stream::iter(0..count)
-            .map(|partition| self.load_state(partition))
-            .buffered(CONCURRENT_LOOKUPS)
-            .try_collect()
-            .await?;
-        let starts = plan(&states, u32::try_from((self.clock)()).unwrap_or(u32::MAX));
-        for ((partition, start), state) in (0..count).zip(&starts).zip(&mut states) {
-            if self.share.owns(partition) && state.checkpoint.is_none_or(|at| at.epoch != start.epoch) {
-                self.begin_epoch(partition, *start, count, state).await?;
-            }
-        }
-        Ok((states, starts))
-    }
-
-    /// Stores a new epoch beside the buffers at once. An instance that plans later then finds it, even if this one has
-    /// delivered no record yet.
-    async fn begin_epoch(
-        &self,
-        partition: i32,
-        Start { epoch, offset, recreated, .. }: Start,
-        partitions: i32,
-        state: &mut PartitionState,
-    ) -> Result<(), PlanError> {
-        let topic = &self.shared.topic;
-        let before = state.checkpoint;
-        let advance_to = Some(Checkpoint { epoch, next_offset: offset, partitions });
-        let request = DeliverRequest { advance_to, ..self.checkpoint_request(partition) };
-        state.checkpoint = self.shared.sink.deliver(&request).await?.checkpoint;
-        if state.checkpoint.is_some_and(|stored| stored.epoch > epoch) {
-            return Err(PlanError::LaterEpoch(partition));
-        }
-        if recreated {
-            tracing::warn!(
-                topic,
-                partition,
-                epoch,
-                offset,
-                ?before,
-                "the topic was recreated, reading from its beginning in a new epoch"
-            );
-        } else {
-            tracing::info!(
-                topic,
-                partition,
-                epoch,
-                offset,
-                "no checkpoint yet, reading the partition from its beginning"
-            );
-        }
-        Ok(())
-    }
-
-    /// A request that only reads the checkpoint.
-    fn checkpoint_request(&self, partition: i32) -> DeliverRequest {
-        DeliverRequest { topic: self.shared.topic.clone(), partition, deliveries: Vec::new(), advance_to: None }
-    }
-
-    async fn load_state(&self, partition: i32) -> Result<PartitionState, PlanError> {
-        let checkpoint = self.shared.sink.deliver(&self.checkpoint_request(partition)).await?.checkpoint;
-        let watermarks = self.shared.kafka.watermarks(&self.shared.topic, partition).await?;
-        Ok(PartitionState { checkpoint, watermarks })
-    }
-
-    /// Runs this instance's partitions until stopped, or until they must be planned again.
-    async fn work(&self, states: &[PartitionState], starts: &[Start], stop: &CancellationToken) {
-        let count = i32::try_from(starts.len()).unwrap_or(i32::MAX);
-        let workers_stop = stop.child_token();
-        let mut workers = JoinSet::new();
-        let own = (0..count).filter(|partition| self.share.owns(*partition)).count();
-        let budget = MemoryBudget::new(own);
-        for ((partition, start), state) in (0..count).zip(starts).zip(states) {
-            if self.share.owns(partition) {
-                self.report_start(partition, *start);
-                let shared = Arc::clone(&self.shared);
-                let worker =
-                    Worker::new(shared, (partition, count), *start, state.checkpoint, &budget, workers_stop.clone());
-                workers.spawn(worker.run());
-            }
-        }
-        let mut tick = tokio::time::interval_at(tokio::time::Instant::now() + self.refresh, self.refresh);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            tokio::select! {
-                () = stop.cancelled() => break,
-                Some(exit) = workers.join_next() => match exit {
-                    Ok(WorkerExit::Stopped) => {}
-                    Ok(WorkerExit::Replan) => break,
-                    Err(error) => {
-                        tracing::error!(%error, "a partition's worker failed");
-                        break;
-                    }
-                },
-                _ = tick.tick() => match self.topics.refresh(&self.shared.topic).await {
-                    _ if self.shared.sink.has_lost_checkpoint().await => {
-                        tracing::error!(
-                            topic = self.shared.topic,
-                            "a checkpoint was lost, reading from the beginning"
-                        );
-                        break;
-                    }
-                    Ok(now) if now != count => {
-                        tracing::warn!(
-                            topic = self.shared.topic,
-                            before = count,
-                            now,
-                            "the number of partitions changed"
-                        );
-                        break;
-                    }
-                    Ok(_) => {}
-                    Err(error) => {
-                        tracing::warn!(topic = self.shared.topic, %error, "the number of partitions can't be read");
-                    }
-                },
+            let mut tasks = self.start(&stop.child_token());
+            let ended = tasks.join_next().await;
+            if stop.is_cancelled() {
+                while tasks.join_next().await.is_some() {}
+                return;
             }
+            // Items in memory may be missing now. They are read again from the checkpoints.
+            tasks.shutdown().await;
+            let wait = backoff.next_wait();
+            tracing::error!(?ended, ?wait, "a task of the delivery failed, starting all of them again");
+            stop.run_until_cancelled(tokio::time::sleep(wait)).await;
         }
-        // A worker in the middle of a delivery finishes it first.
-        workers_stop.cancel();
-        while workers.join_next().await.is_some() {}
     }
 
-    fn report_start(&self, partition: i32, start: Start) {
-        let Start { epoch, offset, .. } = start;
-        tracing::info!(topic = self.shared.topic, partition, epoch, offset, "delivery starts");
-        report_lost(&self.shared, partition, offset - start.lost, offset);
+    /// One sender, and a supervisor for each channel.
+    fn start(&self, stop: &CancellationToken) -> JoinSet<Result<(), tokio::task::JoinError>> {
+        let Dependencies { kafka, sink, topics, dead_letters, metrics, health } = &self.dependencies;
+        let delivery = Arc::new(Delivery::new(Arc::clone(sink), Arc::clone(metrics), Arc::clone(health)));
+        let budget = Arc::new(MemoryBudget::default());
+        let mut tasks = JoinSet::new();
+        tasks.spawn(sender::run(Arc::clone(&delivery), stop.clone()));
+        for OutboundChannel { channel, topic, rules } in &self.channels {
+            let shared = Arc::new(Shared {
+                kafka: Arc::clone(kafka),
+                sink: Arc::clone(sink),
+                dead_letters: Arc::clone(dead_letters),
+                metrics: Arc::clone(metrics),
+                rules: Arc::clone(rules),
+            });
+            let survey = Survey { shared: Arc::clone(&shared), channel: channel.clone(), topic: topic.clone() };
+            let supervisor = Supervisor {
+                shared,
+                survey,
+                delivery: Arc::clone(&delivery),
+                budget: Arc::clone(&budget),
+                topics: Arc::clone(topics),
+                settings: self.settings,
+                stop: stop.clone(),
+            };
+            tasks.spawn(async move {
+                supervisor.run().await;
+                Ok(())
+            });
+        }
+        tasks
     }
 }

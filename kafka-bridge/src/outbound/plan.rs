@@ -5,25 +5,38 @@
 //! partition's records only in increasing order of (epoch, offset). So a topic with another name, on another cluster,
 //! or with lost checkpoints must start above every earlier epoch.
 //!
-//! A new epoch begins when offsets change their meaning, because the topic was recreated: a partition has fewer records
-//! than were delivered, or the topic has fewer partitions. A topic with more partitions keeps its epoch. Its offsets
-//! are still valid, and records that were delivered beyond a held-back checkpoint are recognized when they are
-//! delivered again.
+//! A new epoch begins when offsets change their meaning:
+//!
+//! - The topic was recreated: a partition has fewer records than were delivered, or the topic has fewer partitions. All
+//!   partitions start from the beginning.
+//! - A partition was truncated: its end moved back a little, as after an unclean election of a leader. Its offsets come
+//!   again with other records. Only this partition begins a new epoch, at its end: what is before was delivered.
+//!
+//! Kafka's protocol tells the two apart by the topic's id, which the bridge's Kafka clients don't report. A recreated
+//! topic starts at offset 0. So a partition that retention has trimmed, and that lost only a few records, was truncated
+//! and not recreated.
+//!
+//! What can't be told apart: a young partition that was truncated before retention trimmed it counts as recreated, and
+//! its records are delivered again. A recreated topic that retention has trimmed already, and that ends just before the
+//! checkpoint, counts as truncated, and its records up to there are not delivered.
+//!
+//! A topic with more partitions keeps its epoch. Its offsets are still valid, and records that were delivered beyond a
+//! held-back checkpoint are recognized when they are delivered again.
 //!
 //! Several instances may see an incarnation first at the same time, each by its own clock. That is harmless: epochs are
 //! compared within a partition only, and epochs close to each other count as one incarnation.
 
-use causeway_protocol::deliver::Checkpoint;
+use causeway_protocol::checkpoint::Checkpoint;
 
 use crate::kafka::Watermarks;
 
-/// The state of one partition.
+/// What is known of one partition.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct PartitionState {
+pub(super) struct Known {
     /// The stored checkpoint, if there is one.
     pub(super) checkpoint: Option<Checkpoint>,
-    /// The range of offsets that Kafka has.
-    pub(super) watermarks: Watermarks,
+    /// The range of offsets that Kafka has. `None` if Kafka does not say, because the partition has no leader.
+    pub(super) watermarks: Option<Watermarks>,
 }
 
 /// Where the delivery of one partition starts.
@@ -33,45 +46,80 @@ pub(super) struct Start {
     pub(super) epoch: u32,
     /// The first offset to fetch.
     pub(super) offset: i64,
-    /// How many records retention removed before they were delivered.
-    pub(super) lost: i64,
-    /// Whether the checkpoint is from an older epoch, so that its offset is meaningless.
-    pub(super) recreated: bool,
+    pub(super) reason: Reason,
+}
+
+/// Why a partition starts where it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    /// It has no checkpoint.
+    First,
+    /// It has a checkpoint. Retention removed the records from there to the start.
+    Resumed {
+        /// Where the checkpoint was.
+        from: i64,
+    },
+    /// The topic was recreated, so the checkpoint is meaningless.
+    Recreated,
+    /// The end moved back, from the checkpoint to the start.
+    Truncated {
+        /// Where the checkpoint was.
+        from: i64,
+    },
 }
 
 /// Epochs that differ by less than this, in seconds, belong to one incarnation. It exceeds the difference between
 /// clocks (signatures allow a minute) plus the time until a planned epoch is stored beside the buffers.
 const SAME_INCARNATION_SECONDS: u32 = 300;
 
-/// The start of every partition, in order. `states` holds every partition of the topic.
+/// A partition whose end moved back by more than this was not truncated.
+const MAX_TRUNCATED: i64 = 10_000;
+
+/// The start of every partition, in order. `None` for one whose watermarks are not known. `known` holds every partition
+/// of the topic: any of them may show that the topic was recreated.
 #[must_use]
-pub(super) fn plan(states: &[PartitionState], now_seconds: u32) -> Vec<Start> {
-    let count = i32::try_from(states.len()).unwrap_or(i32::MAX);
-    let newest = states.iter().filter_map(|state| state.checkpoint).map(|at| at.epoch).max();
-    let is_current = |at: Checkpoint| newest.is_some_and(|newest| newest - at.epoch < SAME_INCARNATION_SECONDS);
-    let recreated = states.iter().any(|state| {
-        let shrunk = |at: Checkpoint| state.watermarks.latest < at.next_offset || at.partitions > count;
-        state.checkpoint.is_some_and(|at| is_current(at) && shrunk(at))
+pub(super) fn plan(known: &[Known], now_seconds: u32) -> Vec<Option<Start>> {
+    let count = i32::try_from(known.len()).unwrap_or(i32::MAX);
+    let newest = known.iter().filter_map(|known| known.checkpoint).map(|at| at.epoch).max();
+    let is_current =
+        |at: Checkpoint| newest.is_some_and(|newest| newest.saturating_sub(at.epoch) < SAME_INCARNATION_SECONDS);
+    let is_recreated = known.iter().any(|known| {
+        let shows = |at: Checkpoint| {
+            let is_shorter = known.watermarks.is_some_and(|now| now.latest < at.next_offset && !is_truncated(at, now));
+            is_shorter || at.partitions > count
+        };
+        known.checkpoint.is_some_and(|at| is_current(at) && shows(at))
     });
     let epoch = match newest {
         None => now_seconds,
-        Some(newest) if recreated => newest.saturating_add(SAME_INCARNATION_SECONDS).max(now_seconds),
+        Some(newest) if is_recreated => newest.saturating_add(SAME_INCARNATION_SECONDS).max(now_seconds),
         Some(newest) => newest,
     };
-    let start = |state: &PartitionState| {
-        let earliest = state.watermarks.earliest;
-        match state.checkpoint {
-            Some(at) if is_current(at) && !recreated => {
-                let offset = at.next_offset.max(earliest);
-                Start { epoch: at.epoch, offset, lost: offset - at.next_offset, recreated: false }
-            }
+    let start = |known: &Known| {
+        let now = known.watermarks?;
+        Some(match known.checkpoint {
+            Some(at) if is_current(at) && !is_recreated && is_truncated(at, now) => Start {
+                // The next one, so that the other partitions' epochs still count as the same incarnation.
+                epoch: at.epoch.saturating_add(1),
+                offset: now.latest,
+                reason: Reason::Truncated { from: at.next_offset },
+            },
+            Some(at) if is_current(at) && !is_recreated => Start {
+                epoch: at.epoch,
+                offset: at.next_offset.max(now.earliest),
+                reason: Reason::Resumed { from: at.next_offset },
+            },
             // The topic was recreated. If only this checkpoint is from an older epoch, another instance noticed first
             // and has already moved its own checkpoints.
-            Some(_) => Start { epoch, offset: earliest, lost: 0, recreated: true },
-            None => Start { epoch, offset: earliest, lost: 0, recreated: false },
-        }
+            Some(_) => Start { epoch, offset: now.earliest, reason: Reason::Recreated },
+            None => Start { epoch, offset: now.earliest, reason: Reason::First },
+        })
     };
-    states.iter().map(start).collect()
+    known.iter().map(start).collect()
+}
+
+fn is_truncated(at: Checkpoint, now: Watermarks) -> bool {
+    now.earliest > 0 && now.latest < at.next_offset && at.next_offset.saturating_sub(now.latest) <= MAX_TRUNCATED
 }
 
 #[cfg(test)]
@@ -80,14 +128,18 @@ mod tests {
 
     const NOW: u32 = 1_800_000_000;
 
-    fn known(checkpoint: Option<(u32, i64, i32)>, earliest: i64, latest: i64) -> PartitionState {
-        let checkpoint =
-            checkpoint.map(|(epoch, next_offset, partitions)| Checkpoint { epoch, next_offset, partitions });
-        PartitionState { checkpoint, watermarks: Watermarks { earliest, latest } }
+    fn known(checkpoint: Option<(u32, i64, i32)>, earliest: i64, latest: i64) -> Known {
+        Known { watermarks: Some(Watermarks { earliest, latest }), ..leaderless(checkpoint) }
     }
 
-    fn starts(known: &[PartitionState], now_seconds: u32) -> Vec<(u32, i64)> {
-        plan(known, now_seconds).iter().map(|start| (start.epoch, start.offset)).collect()
+    fn leaderless(checkpoint: Option<(u32, i64, i32)>) -> Known {
+        let checkpoint =
+            checkpoint.map(|(epoch, next_offset, partitions)| Checkpoint { epoch, next_offset, partitions });
+        Known { checkpoint, watermarks: None }
+    }
+
+    fn starts(known: &[Known], now_seconds: u32) -> Vec<(u32, i64)> {
+        plan(known, now_seconds).iter().flatten().map(|start| (start.epoch, start.offset)).collect()
     }
 
     #[test]
@@ -142,8 +194,28 @@ mod tests {
     }
 
     #[test]
-    fn records_lost_to_retention_are_counted() {
+    fn a_truncated_partition_goes_on_at_its_end_and_the_others_stay_as_they_are() {
+        let truncated = [known(Some((NOW, 50, 2)), 20, 48), known(Some((NOW, 60, 2)), 0, 60)];
+        assert_eq!(starts(&truncated, NOW + 1000), [(NOW + 1, 48), (NOW, 60)]);
+        assert_eq!(plan(&truncated, NOW)[0].unwrap().reason, Reason::Truncated { from: 50 });
+        // Again, after the first partition's checkpoint moved.
+        let moved = [known(Some((NOW + 1, 48, 2)), 20, 49), known(Some((NOW, 60, 2)), 0, 60)];
+        assert_eq!(starts(&moved, NOW + 1000), [(NOW + 1, 48), (NOW, 60)]);
+        // Too many records are gone.
+        let recreated = [known(Some((NOW, 50_000, 1)), 20, 48)];
+        assert_eq!(starts(&recreated, NOW + 1000), [(NOW + 1000, 20)]);
+    }
+
+    #[test]
+    fn a_partition_without_a_leader_keeps_no_other_from_starting_and_keeps_the_epoch() {
+        let partly = [leaderless(Some((NOW, 5, 2))), known(None, 0, 4)];
+        assert_eq!(plan(&partly, NOW + 1000)[0], None);
+        assert_eq!(starts(&partly, NOW + 1000), [(NOW, 0)]);
+    }
+
+    #[test]
+    fn records_lost_to_retention_are_told() {
         let start = plan(&[known(Some((0, 5, 1)), 20, 30)], NOW)[0];
-        assert_eq!((start.epoch, start.offset, start.lost), (0, 20, 15));
+        assert_eq!(start, Some(Start { epoch: 0, offset: 20, reason: Reason::Resumed { from: 5 } }));
     }
 }

@@ -1,15 +1,38 @@
-//! The trait for the store of delivered records and, beside them, the checkpoint: the edge or Redis.
+//! The trait for the store of the users' buffers and, beside them, the checkpoints: the edge or Redis.
 
 use async_trait::async_trait;
-use causeway_protocol::deliver::{DeliverRequest, DeliverResponse};
+use causeway_protocol::{
+    checkpoint::{CheckpointRequest, CheckpointResponse},
+    deliver::{Outcome, Slice},
+    subject::Subject,
+};
 
-/// Stores the records of one partition durably, and only then moves the checkpoint.
+/// One user's items, for one request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserSlices {
+    /// The user.
+    pub subject: Subject,
+    /// The items, by partition. In the order of arrival within each.
+    pub slices: Vec<Slice>,
+}
+
+/// Stores items durably, and keeps checkpoints.
 ///
 /// Implementations limit the time of every call. Every call is idempotent and may be repeated.
 #[async_trait]
 pub trait Sink: Send + Sync + 'static {
-    /// Delivers records. A request without deliveries and `advance_to` only reads the checkpoint.
-    async fn deliver(&self, request: &DeliverRequest) -> Result<DeliverResponse, SinkError>;
+    /// Shows a user's items to the streams of this process that have received everything before them. Called for each
+    /// item in the order of arrival, before it is stored.
+    fn push(&self, subject: &Subject, slice: &Slice) {
+        let _ = (subject, slice);
+    }
+
+    /// Stores items of at most [`causeway_protocol::deliver::MAX_DELIVER_USERS`] users, each at most once. Returns what
+    /// became of each, in the same order.
+    async fn deliver(&self, users: &[UserSlices]) -> Result<Vec<Outcome>, SinkError>;
+
+    /// Reads, claims or moves a partition's checkpoint.
+    async fn checkpoint(&self, request: &CheckpointRequest) -> Result<CheckpointResponse, SinkError>;
 
     /// Whether a checkpoint that it reported before was lost. All partitions must then be planned again.
     async fn has_lost_checkpoint(&self) -> bool {
@@ -20,9 +43,17 @@ pub trait Sink: Send + Sync + 'static {
 /// Why a call to a sink failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SinkError {
-    /// The sink rejects this request because of its content.
-    #[error("the request is rejected with status {0}")]
-    Rejected(u16),
+    /// The sink refuses this request because of its content.
+    #[error("the request is refused with status {0}")]
+    Refused(u16),
+    /// The other side speaks another version of the wire contract. The same request will succeed after an upgrade.
+    #[error("the edge speaks version {theirs} of the contract, this bridge {ours}")]
+    Version {
+        /// The other side's version.
+        theirs: u32,
+        /// [`causeway_protocol::deliver::WIRE_VERSION`].
+        ours: u32,
+    },
     /// The checkpoint was lost, and probably the buffers, too.
     #[error("the checkpoint was lost")]
     CheckpointLost,
@@ -41,8 +72,9 @@ impl SinkError {
     #[must_use]
     pub fn label(&self) -> &'static str {
         match self {
-            Self::Rejected(_) => "refused",
-            Self::CheckpointLost => "forgotten",
+            Self::Refused(_) => "refused",
+            Self::Version { .. } => "version",
+            Self::CheckpointLost => "checkpoint_lost",
             Self::Failed { label, .. } => label,
         }
     }

@@ -1,8 +1,7 @@
 //! The users' buffers: each holds a user's last records.
 //!
-//! A buffer is one Redis stream per partition and one hash. The ids in the streams are Kafka's coordinates, so Redis
-//! itself rejects a record that a stream had before. The hash counts the records as they arrive, which orders a user's
-//! records across all partitions.
+//! A buffer is a list of records, numbered as they arrive across all partitions, and a hash with the newest position of
+//! each partition, by which a repeat is recognised.
 //!
 //! The rules are those of the edge's hub: which records are kept, how a client's position is found, and when a gap is
 //! reported.
@@ -12,25 +11,28 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use causeway_protocol::{
-    buffer::{IDLE_EXPIRY, MAX_AGE, MAX_RECORDS, PAGE_BYTES, PAGE_RECORDS},
-    cursor::Cursor,
-    deliver::Record,
-    hub::{EndReason, HubMessage, ResetReason},
+    buffer::{
+        IDLE_EXPIRY, MAX_AGE, MAX_BUFFER_BYTES, MAX_MESSAGES, MAX_RECORDS, PAGE_BYTES, PAGE_RECORDS, TRIM_SLACK_PERCENT,
+    },
+    channel::Channel,
+    cursor::{Cursor, Position},
+    hub::{EndReason, ResetReason},
     session::SessionHandle,
     stream::ended_key,
     subject::Subject,
 };
 use redis::Script;
-use serde_json::value::RawValue;
+use tokio::time::Instant;
 
 use super::{
     connection::{Redis, RedisError},
     key,
+    position::{BUSY, PartitionRead, ReadPosition},
+    record,
 };
 
-static APPEND: LazyLock<Script> =
-    LazyLock::new(|| Script::new(concat!(include_str!("script/shared.lua"), include_str!("script/append.lua"))));
 static OPEN: LazyLock<Script> =
     LazyLock::new(|| Script::new(concat!(include_str!("script/shared.lua"), include_str!("script/open.lua"))));
 static PAGE: LazyLock<Script> =
@@ -39,8 +41,14 @@ static PAGE: LazyLock<Script> =
 /// Limits of a buffer, and of one read. The defaults are those of [`causeway_protocol::buffer`].
 #[derive(Clone, Copy, Debug)]
 pub struct BufferLimits {
+    /// The maximum number of messages of a user, without the pieces of unfinished ones.
+    pub messages: u32,
+    /// The maximum number of bytes of a user's frames.
+    pub bytes: u64,
     /// The maximum number of records of a user.
     pub records: u32,
+    /// How far a buffer may exceed these limits before it is trimmed, in per cent.
+    pub slack_percent: u32,
     /// How long a record is kept.
     pub age: Duration,
     /// How long after the last record a user's buffer expires.
@@ -54,7 +62,10 @@ pub struct BufferLimits {
 impl Default for BufferLimits {
     fn default() -> Self {
         Self {
+            messages: MAX_MESSAGES,
+            bytes: MAX_BUFFER_BYTES,
             records: MAX_RECORDS,
+            slack_percent: TRIM_SLACK_PERCENT,
             age: MAX_AGE,
             idle: IDLE_EXPIRY,
             page_records: PAGE_RECORDS,
@@ -63,69 +74,32 @@ impl Default for BufferLimits {
     }
 }
 
-/// How far a stream has read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ReadPosition {
-    /// The buffer that `seq` belongs to: a new buffer counts from 1 again. Empty if there was no buffer.
-    buffer_id: Box<str>,
-    /// The sequence number of the last record read.
-    seq: i64,
-    /// The last id read in each partition.
-    read: Vec<(i32, Box<str>)>,
-}
-
 /// The result of one read.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Page {
-    /// Messages for the client, in order.
-    pub messages: Vec<HubMessage>,
+    /// Why records before these are missing, if any are.
+    pub reset: Option<ResetReason>,
+    /// The frames for the client, in order.
+    pub frames: Vec<Bytes>,
     /// Whether more can be read at once.
     pub more: bool,
 }
 
 /// The buffers of all users.
 pub struct UserBuffers {
-    redis: Arc<Redis>,
-    limits: BufferLimits,
+    pub(super) redis: Arc<Redis>,
+    pub(super) limits: BufferLimits,
 }
 
-/// A record in the result of `page.lua`: partition, id, sequence number, event.
-type Row = (i32, String, i64, String);
+/// The result of `page.lua`: the buffer's id, whether the position was lost, the last number read, the buffer's last
+/// number, the last gone record of each partition, the records.
+type PageResult = (String, bool, i64, i64, Vec<(String, String)>, Vec<Bytes>);
 
 impl UserBuffers {
     /// Keeps the buffers in this Redis.
     #[must_use]
     pub fn new(redis: Arc<Redis>, limits: BufferLimits) -> Self {
         Self { redis, limits }
-    }
-
-    /// Appends records of one partition, in offset order and atomically. Skips records that the buffer has or once had.
-    /// Returns the number of new records.
-    ///
-    /// # Errors
-    /// [`RedisError`]. The call may be repeated.
-    pub async fn append(
-        &self,
-        subject: &Subject,
-        partition: i32,
-        records: &[Record],
-        now_ms: u64,
-    ) -> Result<u64, RedisError> {
-        let mut call = APPEND.key(key::buffer(subject));
-        call.key(key::partition(subject, partition))
-            .arg(partition)
-            .arg(now_ms)
-            .arg(self.limits.records)
-            .arg(millis(self.limits.age))
-            .arg(millis(self.limits.idle))
-            .arg(format!("{:032x}", fastrand::u128(..)))
-            .arg(key::WAKE_CHANNEL)
-            .arg(subject.to_string());
-        for record in records {
-            let event = serde_json::to_string(&record.event).map_err(|_| RedisError::BadValue("an event"))?;
-            call.arg(key::id(record.cursor)).arg(event);
-        }
-        self.redis.script(&call).await
     }
 
     /// Finds the position of a client. If it is lost, returns the reason and the position before the oldest record.
@@ -135,58 +109,90 @@ impl UserBuffers {
     pub async fn open(
         &self,
         subject: &Subject,
+        channels: &[Channel],
         last_event_id: Option<&str>,
         now_ms: u64,
     ) -> Result<(ReadPosition, Option<ResetReason>), RedisError> {
         let cursor = last_event_id.filter(|id| !id.is_empty()).map(str::parse::<Cursor>);
-        let (partition, id) = match cursor {
-            Some(Ok(cursor)) => (cursor.partition.to_string(), key::id(cursor)),
-            _ => (String::new(), String::new()),
+        let mut call = OPEN.prepare_invoke();
+        call.key(&key::buffer(subject)).arg(now_ms).arg(millis(self.limits.age));
+        match &cursor {
+            Some(Ok(Cursor { channel, partition, position, event })) => {
+                call.arg(channel.as_str()).arg(*partition).arg(position.epoch).arg(position.offset);
+                call.arg(u8::from(event.is_some()))
+            }
+            _ => call.arg(&["", "", "", "", ""]),
         };
-        let mut call = OPEN.key(key::buffer(subject));
-        call.arg(now_ms).arg(self.limits.records).arg(millis(self.limits.age)).arg(partition).arg(id);
-        let (buffer_id, seq, found): (String, i64, bool) = self.redis.script(&call).await?;
+        for channel in channels {
+            call.arg(channel.as_str());
+        }
+        let (buffer_id, seq, found, marks): (String, i64, bool, Vec<(String, String)>) =
+            self.redis.read_script(&call).await?;
+        let now = Instant::now();
+        let partition = |(partition, mark): (String, String)| read_mark(&partition, &mark, now_ms, now);
+        let partitions: Option<Vec<_>> = marks.into_iter().map(partition).collect();
+        let partitions = partitions.ok_or(RedisError::BadValue("a mark"))?;
+        let mut position = ReadPosition { buffer_id: buffer_id.into(), seq, partitions };
         let reset = match cursor {
             None => None,
             Some(Err(_)) => Some(ResetReason::BadCursor),
-            Some(Ok(_)) => (!found).then_some(ResetReason::OutOfBuffer),
+            Some(Ok(cursor)) if found => {
+                // A client that has only some of a record's events gets it again.
+                let offset = cursor.position.offset - i64::from(cursor.event.is_some());
+                let had = Position { offset, ..cursor.position };
+                if let Some(read) = position
+                    .partitions
+                    .iter_mut()
+                    .find(|read| (&read.channel, read.partition) == (&cursor.channel, cursor.partition))
+                {
+                    read.had = Some(had);
+                }
+                None
+            }
+            Some(Ok(_)) => Some(ResetReason::OutOfBuffer),
         };
-        Ok((ReadPosition { buffer_id: buffer_id.into(), seq, read: Vec::new() }, reset))
+        Ok((position, reset))
     }
 
     /// Reads the records after a position, and advances it.
     ///
     /// # Errors
     /// [`RedisError`]. The position then stays where it was.
-    pub async fn page(&self, subject: &Subject, position: &mut ReadPosition) -> Result<Page, RedisError> {
-        let mut call = PAGE.key(key::buffer(subject));
-        call.arg(&*position.buffer_id).arg(position.seq).arg(self.limits.page_records).arg(self.limits.page_bytes);
-        for (partition, id) in &position.read {
-            call.arg(*partition).arg(&**id);
+    pub async fn page(
+        &self,
+        subject: &Subject,
+        channels: &[Channel],
+        position: &mut ReadPosition,
+    ) -> Result<Page, RedisError> {
+        let mut call = PAGE.prepare_invoke();
+        call.key(&key::buffer(subject)).arg(&*position.buffer_id).arg(position.seq);
+        call.arg(self.limits.page_records).arg(self.limits.page_bytes);
+        for channel in channels {
+            call.arg(channel.as_str());
         }
-        let (buffer_id, last, read, rows): (String, i64, Vec<(i32, String)>, Vec<Row>) =
-            self.redis.script(&call).await?;
-        if !position.buffer_id.is_empty() && *position.buffer_id != *buffer_id {
+        let (buffer_id, is_lost, seq, last, gone, stored): PageResult = self.redis.read_script(&call).await?;
+        if is_lost {
             // Redis lost the buffer, or it expired. Which records the client missed is unknown.
-            *position = ReadPosition { buffer_id: buffer_id.into(), seq: last, read: Vec::new() };
-            let messages = vec![HubMessage::Reset { reason: ResetReason::OutOfBuffer }];
-            return Ok(Page { messages, more: true });
+            *position = ReadPosition { buffer_id: buffer_id.into(), seq, partitions: Vec::new() };
+            return Ok(Page { reset: Some(ResetReason::OutOfBuffer), frames: Vec::new(), more: seq < last });
         }
-        let read = read.into_iter().map(|(partition, id)| (partition, id.into())).collect();
-        let mut next = ReadPosition { buffer_id: buffer_id.into(), seq: position.seq, read };
-        let mut messages = Vec::with_capacity(rows.len());
-        for (partition, id, seq, event) in rows {
-            if seq != next.seq + 1 {
-                messages.push(HubMessage::Reset { reason: ResetReason::TooSlow });
+        let missed = gone.iter().map(|(partition, gone)| is_missed(position, channels, partition, gone));
+        let missed: Option<Vec<bool>> = missed.collect();
+        let missed = missed.ok_or(RedisError::BadValue("a position"))?;
+        let records: Option<Vec<_>> = stored.iter().map(record::parse_stored).collect();
+        let now = Instant::now();
+        let mut frames = Vec::new();
+        for record in records.ok_or(RedisError::BadValue("a record"))? {
+            if !position.has(record.channel, record.partition, record.position) {
+                position.advance(record.channel, record.partition, record.position, now);
+                if !record.frame.is_empty() {
+                    frames.push(record.frame);
+                }
             }
-            let cursor = key::cursor(partition, &id).ok_or(RedisError::BadValue("an id"))?;
-            let event = RawValue::from_string(event).map_err(|_| RedisError::BadValue("an event"))?;
-            messages.push(HubMessage::Record { seq, cursor, event });
-            next.seq = seq;
         }
-        let more = !messages.is_empty() && next.seq < last;
-        *position = next;
-        Ok(Page { messages, more })
+        position.pass(&buffer_id, seq);
+        let reset = missed.contains(&true).then_some(ResetReason::TooSlow);
+        Ok(Page { reset, frames, more: seq < last })
     }
 
     /// Why the edge ended a session, if it did.
@@ -194,12 +200,35 @@ impl UserBuffers {
     /// # Errors
     /// [`RedisError`]
     pub async fn end_reason(&self, session: &SessionHandle) -> Result<Option<EndReason>, RedisError> {
-        let reason: Option<String> = self.redis.command(redis::cmd("GET").arg(ended_key(session))).await?;
+        let reason: Option<String> = self.redis.read_command(redis::cmd("GET").arg(ended_key(session))).await?;
         let parse = |reason: String| serde_json::from_value(serde_json::Value::String(reason));
         reason.map(parse).transpose().map_err(|_| RedisError::BadValue("a session's end reason"))
     }
 }
 
-fn millis(time: Duration) -> u64 {
+/// Whether a client misses the last record that is gone of a partition. It may have it from memory.
+fn is_missed(position: &ReadPosition, channels: &[Channel], partition: &str, gone: &str) -> Option<bool> {
+    let (channel, partition) = partition.rsplit_once(':')?;
+    let mut words = gone.split(' ');
+    let at = Position { epoch: words.next()?.parse().ok()?, offset: words.next()?.parse().ok()? };
+    let seq: i64 = words.next()?.parse().ok()?;
+    let is_heard = channels.is_empty() || channels.iter().any(|heard| heard.as_str() == channel);
+    Some(is_heard && seq > position.seq && !position.has(channel, partition.parse().ok()?, at))
+}
+
+/// A partition that the buffer has or had records of, from which a stream that opens has none.
+fn read_mark(partition: &str, mark: &str, now_ms: u64, now: Instant) -> Option<PartitionRead> {
+    let (channel, partition) = partition.rsplit_once(':')?;
+    let newest_ms: u64 = mark.rsplit(' ').next()?.parse().ok()?;
+    let quiet = Duration::from_millis(now_ms.saturating_sub(newest_ms));
+    Some(PartitionRead {
+        channel: Channel::parse(channel).ok()?,
+        partition: partition.parse().ok()?,
+        had: None,
+        busy_until: now + BUSY.saturating_sub(quiet),
+    })
+}
+
+pub(super) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,13 +1,16 @@
-//! The connection that all commands share. Commands are pipelined: none waits for the result of another, so none may
-//! block.
+//! The connections that all commands share: one for what streams read, one for what is delivered. Commands are
+//! pipelined: none waits for the result of another, so none may block.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use redis::{
-    Client, Cmd, ErrorKind, FromRedisValue, ScriptInvocation, ServerErrorKind,
+    Client, Cmd, ErrorKind, FromRedisValue, Pipeline, RedisResult, Script, ScriptInvocation, ServerErrorKind,
     aio::{ConnectionManager, ConnectionManagerConfig, PubSub},
 };
 
@@ -19,11 +22,21 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The longest time for a command, including the wait for a connection.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A connection to Redis.
+/// The connections to Redis.
 pub struct Redis {
     client: Client,
+    /// For streams. What they read may be large, and must not hold up deliveries.
+    reads: SharedConnection,
+    /// For deliveries and checkpoints.
+    writes: SharedConnection,
+}
+
+/// A connection that several tasks use.
+struct SharedConnection {
     /// Reconnects by itself. It is replaced when its connection is stuck.
     manager: Mutex<ConnectionManager>,
+    /// How many calls failed because of an outage.
+    outages: AtomicU64,
 }
 
 /// Why a call to Redis failed.
@@ -89,25 +102,82 @@ impl Redis {
         // Fails only if a provider is installed already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = url.client()?;
-        let manager = Mutex::new(manager(&client).map_err(|_| RedisUrlError)?);
-        Ok(Self { client, manager })
+        let connection = || SharedConnection::new(&client).map_err(|_| RedisUrlError);
+        let (reads, writes) = (connection()?, connection()?);
+        Ok(Self { client, reads, writes })
     }
 
-    /// Runs a script.
-    pub(super) async fn script<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, RedisError> {
-        let mut connection = self.connection();
-        self.with_timeout(async { Ok(script.invoke_async(&mut connection).await?) }).await
+    /// Runs a script for a stream.
+    pub(super) async fn read_script<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, RedisError> {
+        let call = |mut connection| async move { script.invoke_async(&mut connection).await };
+        self.reads.run(&self.client, call).await
     }
 
-    /// Runs a command.
-    pub(super) async fn command<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, RedisError> {
-        let mut connection = self.connection();
-        self.with_timeout(async { Ok(command.query_async(&mut connection).await?) }).await
+    /// Runs a command for a stream.
+    pub(super) async fn read_command<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, RedisError> {
+        let call = |mut connection| async move { command.query_async(&mut connection).await };
+        self.reads.run(&self.client, call).await
     }
 
-    /// Checks that Redis answers.
+    /// Runs a script for a delivery.
+    pub(super) async fn write_script<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, RedisError> {
+        let call = |mut connection| async move { script.invoke_async(&mut connection).await };
+        self.writes.run(&self.client, call).await
+    }
+
+    /// Runs commands for a delivery in one round trip. Each has its own result.
+    pub(super) async fn write_pipeline<T: FromRedisValue>(
+        &self,
+        pipeline: &mut Pipeline,
+    ) -> Result<Vec<Result<T, RedisError>>, RedisError> {
+        let results = self.query(pipeline).await?;
+        Ok(results.into_iter().map(|result| result.map_err(RedisError::from)).collect())
+    }
+
+    /// Runs calls of one script in one round trip, `EVALSHA` each. One more, if Redis does not know the script yet.
+    pub(super) async fn scripts(
+        &self,
+        script: &Script,
+        pipeline: &mut Pipeline,
+    ) -> Result<Vec<Result<i64, RedisError>>, RedisError> {
+        let mut results: Vec<RedisResult<i64>> = self.query(pipeline).await?;
+        let is_unknown = |result: &RedisResult<i64>| {
+            result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Server(ServerErrorKind::NoScript))
+        };
+        if results.iter().any(is_unknown) {
+            let load = |mut connection| async move { script.load_async(&mut connection).await };
+            self.writes.run(&self.client, load).await?;
+            let mut again = redis::pipe();
+            let calls = pipeline.cmd_iter().zip(&results).filter(|(_, result)| is_unknown(result));
+            calls.for_each(|(command, _)| {
+                again.add_command(command.clone());
+            });
+            let mut repeated = self.query(&mut again).await?.into_iter();
+            for result in results.iter_mut().filter(|result| is_unknown(result)) {
+                if let Some(repeated) = repeated.next() {
+                    *result = repeated;
+                }
+            }
+        }
+        Ok(results.into_iter().map(|result| result.map_err(RedisError::from)).collect())
+    }
+
+    async fn query<T: FromRedisValue>(&self, pipeline: &mut Pipeline) -> Result<Vec<RedisResult<T>>, RedisError> {
+        pipeline.ignore_errors();
+        let pipeline = &*pipeline;
+        let call = |mut connection| async move { pipeline.query_async(&mut connection).await };
+        self.writes.run(&self.client, call).await
+    }
+
+    /// How many calls of deliveries failed because of an outage. After one, the server may be another, or may have lost
+    /// data.
+    pub(super) fn write_outages(&self) -> u64 {
+        self.writes.outages.load(Ordering::Acquire)
+    }
+
+    /// Checks that Redis answers streams.
     pub(super) async fn ping(&self) -> Result<(), RedisError> {
-        self.command::<String>(&redis::cmd("PING")).await.map(drop)
+        self.read_command::<String>(&redis::cmd("PING")).await.map(drop)
     }
 
     /// Opens a separate connection for published messages.
@@ -119,13 +189,26 @@ impl Redis {
         });
         connected.await.map_err(|_| RedisError::Timeout)?
     }
+}
 
-    fn connection(&self) -> ConnectionManager {
-        self.manager.lock().unwrap_or_else(PoisonError::into_inner).clone()
+impl SharedConnection {
+    fn new(client: &Client) -> Result<Self, redis::RedisError> {
+        Ok(Self { manager: Mutex::new(manager(client)?), outages: AtomicU64::new(0) })
     }
 
-    async fn with_timeout<T>(&self, work: impl Future<Output = Result<T, RedisError>>) -> Result<T, RedisError> {
-        let result = tokio::time::timeout(COMMAND_TIMEOUT, work).await.unwrap_or(Err(RedisError::Timeout));
+    /// Makes a call, for a limited time.
+    async fn run<T, F>(&self, client: &Client, call: impl FnOnce(ConnectionManager) -> F) -> Result<T, RedisError>
+    where
+        F: Future<Output = RedisResult<T>>,
+    {
+        let connection = self.manager.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let result = match tokio::time::timeout(COMMAND_TIMEOUT, call(connection)).await {
+            Ok(result) => result.map_err(RedisError::from),
+            Err(_) => Err(RedisError::Timeout),
+        };
+        if matches!(&result, Err(error) if error.is_outage()) {
+            self.outages.fetch_add(1, Ordering::AcqRel);
+        }
         // The connection to a server that vanished, or became a replica, stays open. Only a new one reaches the right
         // server.
         let stuck = match &result {
@@ -133,7 +216,7 @@ impl Redis {
             Err(RedisError::Unavailable(message)) => message.contains("READONLY"),
             _ => false,
         };
-        if stuck && let Ok(manager) = manager(&self.client) {
+        if stuck && let Ok(manager) = manager(client) {
             *self.manager.lock().unwrap_or_else(PoisonError::into_inner) = manager;
         }
         result

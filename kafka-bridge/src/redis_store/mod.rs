@@ -2,24 +2,40 @@
 //!
 //! - [`url`]: the configured address, which is a secret.
 //! - [`key`]: the names of keys and channels.
-//! - [`connection`]: the connection that all commands share.
+//! - [`connection`]: the connections that all commands share.
 //! - [`buffer`]: a user's last records, and a client's position among them.
-//! - [`sink`]: the [`crate::outbound::Sink`] that appends to the buffers and moves the checkpoints.
+//! - [`notes`]: what instances tell each other about events that users said.
+//! - [`append`]: the call that appends to the buffers of several users.
+//! - [`position`]: how far a stream has come.
+//! - [`record`], [`wake`]: the texts that the scripts write.
+//! - [`sink`]: the [`crate::outbound::Sink`] that shows records to the streams and appends them to the buffers.
+//! - [`checkpoint`]: the partitions' checkpoints, and whether they were lost.
 //! - [`subscription`]: the connection whose messages wake and end streams.
 //!
 //! `docs/storage.md` says what each key contains. The scripts in `script/` make every change atomic.
 
+pub mod append;
 pub mod buffer;
+mod checkpoint;
 pub mod connection;
 mod key;
+pub mod notes;
+pub mod position;
+pub mod record;
 pub mod sink;
 pub mod subscription;
 pub mod url;
+pub mod wake;
 
 pub use self::{
-    buffer::{BufferLimits, ReadPosition, UserBuffers},
+    append::Appended,
+    buffer::{BufferLimits, Page, UserBuffers},
     connection::{Redis, RedisError},
+    notes::RedisNotes,
+    position::ReadPosition,
+    record::BufferedRecord,
     sink::RedisSink,
     subscription::Subscription,
     url::{RedisUrl, RedisUrlError},
+    wake::{News, Wake},
 };

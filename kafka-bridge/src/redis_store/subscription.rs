@@ -1,19 +1,18 @@
-//! The subscription whose messages wake and end the streams of this process.
+//! The subscription whose messages bring records to the streams of this process, and end them.
 
 use std::{sync::Arc, time::Duration};
 
-use causeway_protocol::{
-    stream::{END_CHANNEL, EndStreams},
-    subject::Subject,
-};
-use futures_util::StreamExt as _;
-use redis::Msg;
+use bytes::Bytes;
+use causeway_protocol::stream::{END_CHANNEL, EndStreams};
+use futures_util::{Stream, StreamExt as _};
+use redis::{Msg, aio::PubSubSink};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     connection::{Redis, RedisError},
     key::WAKE_CHANNEL,
+    wake,
 };
 use crate::{
     backoff::Backoff,
@@ -22,7 +21,7 @@ use crate::{
     stream::Registry,
 };
 
-/// How often the shared connection and the subscription are pinged.
+/// How often the connections are pinged.
 const PING_EVERY: Duration = Duration::from_secs(5);
 
 /// The longest time for the answer to a ping of the subscription.
@@ -69,24 +68,27 @@ impl Subscription {
         backoff.reset();
         // Messages published while disconnected are lost, so every stream checks its buffer and its session once.
         self.registry.wake_all();
-        let (mut sink, mut messages) = connection.split();
-        let mut ping = tokio::time::interval(PING_EVERY);
-        ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (sink, messages) = connection.split();
+        // No message waits for the answer to a ping, least of all to one on another connection.
+        tokio::select! {
+            () = self.receive(messages) => RedisError::Unavailable("the connection was closed".to_owned()),
+            error = ping(sink) => error,
+            error = self.watch_health() => error,
+        }
+    }
+
+    async fn receive(&self, mut messages: impl Stream<Item = Msg> + Unpin) {
+        while let Some(message) = messages.next().await {
+            self.on_message(&message);
+        }
+    }
+
+    /// Reports whether streams can read. Does not return.
+    async fn watch_health(&self) -> RedisError {
+        let mut tick = pings();
         loop {
-            tokio::select! {
-                message = messages.next() => match message {
-                    Some(message) => self.on_message(&message),
-                    None => return RedisError::Unavailable("the connection was closed".to_owned()),
-                },
-                _ = ping.tick() => {
-                    self.health.set(Dependency::Redis, self.redis.ping().await.is_ok());
-                    match tokio::time::timeout(PING_TIMEOUT, sink.ping::<redis::Value>()).await {
-                        Ok(Ok(_)) => {}
-                        Ok(Err(error)) => return error.into(),
-                        Err(_) => return RedisError::Timeout,
-                    }
-                }
-            }
+            tick.tick().await;
+            self.health.set(Dependency::Redis, self.redis.ping().await.is_ok());
         }
     }
 
@@ -99,9 +101,37 @@ impl Subscription {
             }
             return;
         }
-        match std::str::from_utf8(payload).ok().map(Subject::parse) {
-            Some(Ok(subject)) => self.registry.wake(&subject),
-            _ => tracing::warn!("a message on {WAKE_CHANNEL} is not a subject"),
+        let Some((subject, at)) = wake::subject_of(payload) else {
+            tracing::warn!("a message on {WAKE_CHANNEL} can't be read");
+            return;
+        };
+        // Most wakes are for users without streams here.
+        if !self.registry.has_streams(subject) {
+            return;
+        }
+        let body = Bytes::copy_from_slice(payload.get(at..).unwrap_or_default());
+        match wake::parse(&body) {
+            Some(wake) => self.registry.wake(subject, &wake),
+            None => tracing::warn!("a message on {WAKE_CHANNEL} can't be read"),
+        }
+    }
+}
+
+fn pings() -> tokio::time::Interval {
+    let mut tick = tokio::time::interval(PING_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    tick
+}
+
+/// Pings the subscription until it does not answer.
+async fn ping(mut sink: PubSubSink) -> RedisError {
+    let mut tick = pings();
+    loop {
+        tick.tick().await;
+        match tokio::time::timeout(PING_TIMEOUT, sink.ping::<redis::Value>()).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => return error.into(),
+            Err(_) => return RedisError::Timeout,
         }
     }
 }

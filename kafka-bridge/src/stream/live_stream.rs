@@ -1,11 +1,13 @@
-//! One client's stream. [`Feed`] decides what is written and when; the records come from the user's buffer.
+//! One client's stream. [`Feed`] decides what is written and when; the records come from the stream's
+//! [`super::inbox::Inbox`] or, while it is behind, from the user's buffer.
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use causeway_protocol::{
     feed::{Feed, Step},
-    hub::{HubMessage, ResetReason},
+    frame::reset_frame,
+    hub::{Head, ResetReason},
 };
 use futures_util::Stream;
 use tokio::{sync::Semaphore, time::Instant};
@@ -14,7 +16,7 @@ use super::registry::Registration;
 use crate::{
     backoff::Backoff,
     metrics::Metrics,
-    redis_store::{ReadPosition, RedisError, UserBuffers},
+    redis_store::{RedisError, UserBuffers},
 };
 
 /// The longest time in which a rotating stream checks whether its session has ended. The next stream checks again.
@@ -33,11 +35,8 @@ pub struct LiveStream {
     registration: Registration,
     feed: Feed,
     opened_at: Instant,
-    position: ReadPosition,
-    /// Sent before the buffer is read.
+    /// Sent before any record.
     first_bytes: String,
-    /// Whether the buffer may have more records.
-    may_have_more: bool,
     /// Set while reads fail: the back-off, and the time of the next attempt.
     retry: Option<Box<(Backoff, Instant)>>,
     ended: bool,
@@ -47,27 +46,16 @@ impl LiveStream {
     pub(super) fn new(
         shared: Arc<Shared>,
         registration: Registration,
-        mut feed: Feed,
+        feed: Feed,
         first: Step,
-        (position, reset): (ReadPosition, Option<ResetReason>),
+        reset: Option<ResetReason>,
     ) -> Self {
-        let mut bytes = first.bytes;
+        let mut first_bytes = first.bytes;
         if let Some(reason) = reset {
-            bytes.push_str(&feed.on_message(0, &HubMessage::Reset { reason }).bytes);
+            first_bytes.push_str(&reset_frame(reason));
             count_reset(&shared.metrics, reason);
         }
-        let opened_at = Instant::now();
-        Self {
-            shared,
-            registration,
-            feed,
-            opened_at,
-            position,
-            first_bytes: bytes,
-            may_have_more: true,
-            retry: None,
-            ended: false,
-        }
+        Self { shared, registration, feed, opened_at: Instant::now(), first_bytes, retry: None, ended: false }
     }
 
     /// The response's body.
@@ -82,59 +70,67 @@ impl LiveStream {
             return Some(Bytes::from(std::mem::take(&mut self.first_bytes)));
         }
         while !self.ended {
-            let step = self.step().await;
-            self.ended = step.end;
-            if !step.bytes.is_empty() {
-                return Some(Bytes::from(step.bytes));
+            let bytes = self.step().await;
+            if !bytes.is_empty() {
+                return Some(bytes);
             }
         }
         None
     }
 
-    async fn step(&mut self) -> Step {
+    async fn step(&mut self) -> Bytes {
         let subscriber = self.registration.subscriber();
+        let now_ms = self.now_ms();
         if let Some(reason) = subscriber.ended() {
-            return self.feed.on_message(self.now_ms(), &HubMessage::End { reason });
+            let step = self.feed.on_end(now_ms, reason);
+            return self.perform(step);
         }
         if subscriber.is_draining() {
-            return Step { end: true, ..Step::default() };
+            return self.perform(Step { end: true, ..Step::default() });
         }
-        let now_ms = self.now_ms();
         if now_ms >= self.feed.next_timer_ms() {
-            let step = self.feed.on_timer(now_ms);
-            if step.end
-                && let Ok(Ok(Some(reason))) =
-                    tokio::time::timeout(FINAL_CHECK_TIMEOUT, self.shared.buffers.end_reason(subscriber.session()))
-                        .await
-            {
-                return self.feed.on_message(now_ms, &HubMessage::End { reason });
-            }
-            return step;
+            return self.on_timer(now_ms).await;
         }
+        let waiting = subscriber.inbox().take();
+        if let Some(chunk) = waiting {
+            return self.records(chunk);
+        }
+        let is_behind = subscriber.inbox().is_behind() || subscriber.needs_session_check();
         let not_before = self.retry.as_ref().map(|retry| retry.1);
-        if (self.may_have_more || subscriber.needs_session_check()) && not_before.is_none_or(|at| at <= Instant::now())
-        {
+        if is_behind && not_before.is_none_or(|at| at <= Instant::now()) {
             // Boxed, so that a waiting stream does not hold the memory that a read needs.
             return match Box::pin(self.read()).await {
-                Ok(step) => {
+                Ok(bytes) => {
                     self.retry = None;
-                    step
+                    bytes
                 }
                 Err(error) => {
                     self.wait_after(&error);
-                    Step::default()
+                    Bytes::new()
                 }
             };
         }
         let timer = self.opened_at + Duration::from_millis(self.feed.next_timer_ms());
-        let until = not_before.map_or(timer, |at| at.min(timer));
-        if tokio::time::timeout_at(until, subscriber.changed()).await.is_ok() {
-            self.may_have_more = true;
-        }
-        Step::default()
+        let until = not_before.filter(|_| is_behind).map_or(timer, |at| at.min(timer));
+        // Whether or not something happened in time, the next step finds out.
+        let _ = tokio::time::timeout_at(until, subscriber.changed()).await;
+        Bytes::new()
     }
 
-    async fn read(&mut self) -> Result<Step, RedisError> {
+    async fn on_timer(&mut self, now_ms: u64) -> Bytes {
+        let step = self.feed.on_timer(now_ms);
+        let session = self.registration.subscriber().session();
+        if step.end
+            && let Ok(Ok(Some(reason))) =
+                tokio::time::timeout(FINAL_CHECK_TIMEOUT, self.shared.buffers.end_reason(session)).await
+        {
+            let step = self.feed.on_end(now_ms, reason);
+            return self.perform(step);
+        }
+        self.perform(step)
+    }
+
+    async fn read(&mut self) -> Result<Bytes, RedisError> {
         let subscriber = self.registration.subscriber();
         if subscriber.needs_session_check() {
             // Cleared before the check: an interruption during the check must set it again.
@@ -148,21 +144,37 @@ impl LiveStream {
             if let Some(reason) = ended {
                 subscriber.end(reason);
             }
-            return Ok(Step::default());
+            return Ok(Bytes::new());
         }
         // The semaphore is never closed. If it were, reading without a permit would be harmless.
-        let _permit = self.shared.reads.acquire().await;
-        let page = self.shared.buffers.page(self.registration.subject(), &mut self.position).await?;
-        self.may_have_more = page.more;
-        let now_ms = self.now_ms();
-        let mut bytes = String::new();
-        for message in &page.messages {
-            if let HubMessage::Reset { reason } = message {
-                count_reset(&self.shared.metrics, *reason);
-            }
-            bytes.push_str(&self.feed.on_message(now_ms, message).bytes);
+        let permit = self.shared.reads.acquire().await;
+        let begun = subscriber.inbox().begin_read();
+        let Some((mut position, channels)) = begun else { return Ok(Bytes::new()) };
+        let page = self.shared.buffers.page(self.registration.subject(), &channels, &mut position).await?;
+        subscriber.inbox().end_read(position, page.more);
+        let mut bytes = BytesMut::new();
+        if let Some(reason) = page.reset {
+            bytes.extend_from_slice(reset_frame(reason).as_bytes());
+            count_reset(&self.shared.metrics, reason);
         }
-        Ok(Step { bytes, ..Step::default() })
+        bytes.reserve(page.frames.iter().map(Bytes::len).sum());
+        for frame in page.frames {
+            bytes.extend_from_slice(&frame);
+        }
+        drop(permit);
+        if bytes.is_empty() { Ok(Bytes::new()) } else { Ok(self.records(bytes.freeze())) }
+    }
+
+    /// Postpones the keep-alive. The records themselves need not pass through the feed, which would copy them.
+    fn records(&mut self, chunk: Bytes) -> Bytes {
+        let head = Head { seq: 0, records: 0, id: None };
+        self.feed.on_frames(self.now_ms(), &head, "");
+        chunk
+    }
+
+    fn perform(&mut self, step: Step) -> Bytes {
+        self.ended = step.end;
+        Bytes::from(step.bytes)
     }
 
     fn wait_after(&mut self, error: &RedisError) {
@@ -179,10 +191,5 @@ impl LiveStream {
 }
 
 fn count_reset(metrics: &Metrics, reason: ResetReason) {
-    let name = match reason {
-        ResetReason::BadCursor => "bad_cursor",
-        ResetReason::OutOfBuffer => "out_of_buffer",
-        ResetReason::TooSlow => "too_slow",
-    };
-    metrics.stream_resets.with_label_values(&[name]).inc();
+    metrics.stream_resets.with_label_values(&[reason.as_str()]).inc();
 }

@@ -1,17 +1,23 @@
-//! Serves `GET /v1/stream`: a user's records as Server-Sent Events, read from the user's buffer in Redis.
+//! Serves `GET /v1/stream`: a user's records as Server-Sent Events.
 //!
-//! - [`registry`]: the open streams of the process; wakes and ends them, and limits their number.
+//! - [`registry`]: the open streams of the process; brings them records, ends them, and limits their number.
+//! - [`subscriber`]: what one stream is notified of.
+//! - [`inbox`]: what one stream is to hear next, and whether it hears of records as they arrive.
 //! - [`live_stream`]: one client's stream.
 //!
-//! Streams are pulled: records are read only when the client's connection has room for the next chunk. So a slow or
-//! dead client costs only its read position. Its records are in a buffer that is stored anyway.
+//! A stream that keeps up gets records from memory or with the wake that follows their storage. One whose client takes
+//! them slowly reads from the user's buffer in Redis, and only when the client's connection has room for the next
+//! chunk. So a slow or dead client costs a small queue and its read position.
 
+mod inbox;
 pub mod live_stream;
 pub mod registry;
+pub mod subscriber;
 
 use std::{sync::Arc, time::Duration};
 
 use causeway_protocol::{
+    deliver::WIRE_VERSION,
     feed::{Feed, FeedPolicy},
     stream::StreamRequest,
 };
@@ -42,19 +48,29 @@ impl Streams {
     /// Opens a stream. The client's position is looked up before the response begins, so that an outage gets a status.
     ///
     /// # Errors
-    /// [`Rejection`] if there are too many streams, the session has ended, or Redis does not answer.
+    /// [`Rejection`] if the edge speaks another version, there are too many streams, the session has ended, or Redis
+    /// does not answer.
     pub async fn open(&self, request: StreamRequest) -> Result<LiveStream, Rejection> {
+        if request.version != WIRE_VERSION {
+            return Err(Rejection::Version { theirs: request.version, ours: WIRE_VERSION });
+        }
         let unavailable = |error: crate::redis_store::RedisError| Rejection::StreamUnavailable(error.to_string());
         // Registered before the position is looked up, so that no wake is missed in between.
-        let registration = self.registry.register(&request.subject, &request.session)?;
-        if self.shared.buffers.end_reason(&request.session).await.map_err(unavailable)?.is_some() {
+        let registration = self.registry.register(&request.subject, &request.session, &request.channels)?;
+        let buffers = &self.shared.buffers;
+        let last_event_id = request.last_event_id.as_deref();
+        let (ended, opened) = tokio::join!(
+            buffers.end_reason(&request.session),
+            buffers.open(&request.subject, &request.channels, last_event_id, unix_millis()),
+        );
+        if ended.map_err(unavailable)?.is_some() {
             return Err(Rejection::SessionEnded);
         }
-        let opened = self.shared.buffers.open(&request.subject, request.last_event_id.as_deref(), unix_millis());
-        let (position, reset) = opened.await.map_err(unavailable)?;
+        let (position, reset) = opened.map_err(unavailable)?;
+        registration.subscriber().inbox().open(position);
         let ends_in = Duration::from_millis(request.session_ends_in_ms);
         let jitter = if request.jitter.is_finite() { request.jitter } else { 0.5 };
         let (feed, first) = Feed::open(self.policy, 0, ends_in, jitter);
-        Ok(LiveStream::new(Arc::clone(&self.shared), registration, feed, first, (position, reset)))
+        Ok(LiveStream::new(Arc::clone(&self.shared), registration, feed, first, reset))
     }
 }

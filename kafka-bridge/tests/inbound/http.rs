@@ -5,7 +5,7 @@ use super::*;
 #[tokio::test]
 async fn every_rejection_is_a_problem_document() {
     let kafka = kafka();
-    let bridge = Bridge::start(kafka.clone(), NO_EDGE).await;
+    let bridge = start(&kafka, Tuning::default()).await;
     let changed = |key: &str, value: serde_json::Value| {
         let mut event = event("e1", "x");
         event[key] = value;
@@ -40,7 +40,7 @@ async fn every_rejection_is_a_problem_document() {
 #[tokio::test]
 async fn unknown_fields_of_a_newer_edge_are_ignored() {
     let kafka = kafka();
-    let bridge = Bridge::start(kafka.clone(), NO_EDGE).await;
+    let bridge = start(&kafka, Tuning::default()).await;
     let expected = bridge.post_text("e1", "x").await.unwrap().accepted().partition;
     let mut event = event("e2", "x");
     event["partition"] = json!(expected + 1);
@@ -51,7 +51,7 @@ async fn unknown_fields_of_a_newer_edge_are_ignored() {
 #[tokio::test]
 async fn events_without_the_edges_signature_are_rejected() {
     let kafka = kafka();
-    let bridge = Bridge::start(kafka.clone(), NO_EDGE).await;
+    let bridge = start(&kafka, Tuning::default()).await;
     let ring = KeyRing::parse(&keys()).unwrap();
     let body = event("e1", "x").to_string().into_bytes();
     let signed = |direction, target, body| Signed { direction, method: "POST", target, body };
@@ -81,7 +81,7 @@ async fn send_raw(bridge: &Bridge, bytes: &str) -> String {
 
 #[tokio::test]
 async fn an_unsigned_request_is_rejected_before_its_body_arrives() {
-    let bridge = Bridge::start(kafka(), NO_EDGE).await;
+    let bridge = start(&kafka(), Tuning::default()).await;
     let answer = send_raw(&bridge, "POST /v1/events HTTP/1.1\r\nhost: b\r\ncontent-length: 50000\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
 }
@@ -90,14 +90,14 @@ async fn an_unsigned_request_is_rejected_before_its_body_arrives() {
 async fn a_connection_with_unfinished_headers_is_closed() {
     let client_timeouts = ClientTimeouts { headers: Duration::from_millis(50), ..ClientTimeouts::default() };
     let tuning = Tuning { client_timeouts, ..Tuning::default() };
-    let bridge = Bridge::start_with(kafka(), NO_EDGE, &[], tuning).await;
+    let bridge = start(&kafka(), tuning).await;
     assert!(!send_raw(&bridge, "POST /v1/events HTTP/1.1\r\nhost: b\r\n").await.contains(" 20"));
 }
 
 #[tokio::test]
 async fn readiness_follows_kafka_and_an_outage_is_answered_at_once() {
     let kafka = kafka();
-    let bridge = Bridge::start(kafka.clone(), NO_EDGE).await;
+    let bridge = start(&kafka, Tuning::default()).await;
     let ready = async || bridge.http.get(bridge.url("/readyz")).send().await.unwrap().status().as_u16();
     let becomes = async |status: u16| {
         while ready().await != status {
@@ -122,7 +122,7 @@ async fn readiness_follows_kafka_and_an_outage_is_answered_at_once() {
 #[tokio::test]
 async fn a_drain_answers_accepted_requests() {
     let kafka = kafka();
-    let mut bridge = Bridge::start(kafka.clone(), NO_EDGE).await;
+    let mut bridge = start(&kafka, Tuning::default()).await;
     kafka.hold();
     let answer = bridge.post_text("e1", "x");
     until("the produce has begun", || kafka.produces() == 1).await;
@@ -135,7 +135,7 @@ async fn a_drain_answers_accepted_requests() {
 #[tokio::test]
 async fn metrics_are_served_to_operators_only_and_name_no_user() {
     let kafka = kafka();
-    let bridge = Bridge::start(kafka.clone(), NO_EDGE).await;
+    let bridge = start(&kafka, Tuning::default()).await;
     bridge.post_text("e1", "x").await.unwrap().accepted();
     let text = bridge.http.get(bridge.url("/metrics")).send().await.unwrap().text().await.unwrap();
     assert!(text.contains("causeway_events_total{status=\"202\"} 1"), "{text}");

@@ -1,11 +1,14 @@
 //! Repeated ids: one write, one response.
 
-use super::*;
+use super::{
+    paused::{Instance, SlowKafka, WRITE, channels},
+    *,
+};
 
 #[tokio::test]
 async fn a_repeat_gets_the_first_response_and_no_second_write() {
     let kafka = kafka();
-    let bridge = Bridge::start(kafka.clone(), NO_EDGE).await;
+    let bridge = start(&kafka, Tuning::default()).await;
     kafka.hold();
     let together: Vec<_> = (0..8).map(|_| bridge.post_text("e1", "x")).collect();
     until("the produce has begun", || kafka.produces() == 1).await;
@@ -26,7 +29,7 @@ async fn a_repeat_gets_the_first_response_and_no_second_write() {
 #[tokio::test]
 async fn an_id_reused_for_another_event_is_rejected() {
     let kafka = kafka();
-    let bridge = Bridge::start(kafka.clone(), NO_EDGE).await;
+    let bridge = start(&kafka, Tuning::default()).await;
     let first = bridge.post_text("e1", "x").await.unwrap().accepted();
     let answer = bridge.post_text("e1", "y").await.unwrap();
     assert_eq!((answer.status, answer.problem().as_str()), (422, "id_reused"));
@@ -40,44 +43,52 @@ async fn an_id_reused_for_another_event_is_rejected() {
     assert_eq!(kafka.records("chat.inbound").len(), 1);
 }
 
-#[tokio::test]
-async fn a_full_response_cache_evicts_the_oldest() {
-    let kafka = kafka();
-    let tuning = limits(InboundLimits { max_cached_responses: 200, ..InboundLimits::default() });
-    let bridge = Bridge::start_with(kafka.clone(), NO_EDGE, &[], tuning).await;
-    let post_all = async |ids: std::ops::Range<u32>| {
-        let answers: Vec<_> = ids.map(|n| bridge.post_text(&format!("e{n}"), "x")).collect();
-        for answer in answers {
-            answer.await.unwrap().accepted();
-        }
-    };
-    // Frequent use is no reason to keep a response: a repeat comes soon or never.
-    for _ in 0..5 {
-        post_all(0..200).await;
-    }
-    for hundred in 2..8 {
-        post_all(hundred * 100..(hundred + 1) * 100).await;
-    }
-    post_all(700..800).await;
-    assert_eq!(kafka.records("chat.inbound").len(), 800);
+#[tokio::test(start_paused = true)]
+async fn an_event_is_remembered_for_ten_minutes() {
+    let kafka = SlowKafka::new();
+    let instance = Instance::new(&kafka);
+    let first = instance.answer("u1", "e1", "x").await.unwrap();
+    tokio::time::sleep(Duration::from_secs(599)).await;
+    assert_eq!(instance.answer("u1", "e1", "x").await.unwrap(), first);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(instance.answer("u1", "e1", "x").await.unwrap().offset, 1);
+    assert_eq!(instance.metrics.events_forgotten.get(), 0);
 }
 
-#[tokio::test]
-async fn cached_responses_expire() {
-    let kafka = kafka();
-    let response_ttl = Duration::from_millis(50);
-    let tuning = limits(InboundLimits { response_ttl, ..InboundLimits::default() });
-    let bridge = Bridge::start_with(kafka.clone(), NO_EDGE, &[], tuning).await;
-    bridge.post_text("e1", "x").await.unwrap().accepted();
-    tokio::time::sleep(response_ttl * 2).await;
-    bridge.post_text("e1", "x").await.unwrap().accepted();
-    assert_eq!(kafka.records("chat.inbound").len(), 2);
+#[tokio::test(start_paused = true)]
+async fn beyond_the_bound_the_oldest_events_are_forgotten_which_is_counted() {
+    let kafka = SlowKafka::new();
+    let limits = InboundLimits { remembered_events: 100, ..InboundLimits::default() };
+    let instance = Instance::with(&kafka, &channels(None), limits, None);
+    for n in 0..100 {
+        instance.answer("u1", &format!("e{n}"), "x").await.unwrap();
+    }
+    // A repeat is no reason to remember an event longer: the next one comes soon or never.
+    instance.answer("u1", "e0", "x").await.unwrap();
+    assert_eq!((kafka.ids("chat.inbound").len(), instance.metrics.events_forgotten.get()), (100, 0));
+    instance.answer("u1", "e100", "x").await.unwrap();
+    assert_eq!(instance.metrics.events_forgotten.get(), 1);
+    instance.answer("u1", "e1", "x").await.unwrap();
+    assert_eq!(kafka.ids("chat.inbound").len(), 101);
+    instance.answer("u1", "e0", "x").await.unwrap();
+    assert_eq!(kafka.ids("chat.inbound").len(), 102);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_acknowledgement_after_the_deadline_is_remembered() {
+    let kafka = SlowKafka::new();
+    let limits = InboundLimits { deadline: WRITE / 2, ..InboundLimits::default() };
+    let instance = Instance::with(&kafka, &channels(None), limits, None);
+    assert_eq!(instance.answer("u1", "e1", "x").await.unwrap_err().code(), "unavailable");
+    tokio::time::sleep(WRITE).await;
+    instance.answer("u1", "e1", "x").await.unwrap();
+    assert_eq!(kafka.ids("chat.inbound"), ["e1"]);
 }
 
 #[tokio::test]
 async fn a_client_disconnect_does_not_cause_a_second_write() {
     let kafka = kafka();
-    let bridge = Bridge::start(kafka.clone(), NO_EDGE).await;
+    let bridge = start(&kafka, Tuning::default()).await;
     kafka.hold();
     let gone = bridge.post_text("e1", "x");
     until("the produce has begun", || kafka.produces() == 1).await;

@@ -5,7 +5,7 @@ use super::*;
 #[tokio::test]
 async fn an_event_becomes_a_cloud_event_with_unchanged_bytes() {
     let kafka = kafka();
-    let bridge = Bridge::start(kafka.clone(), NO_EDGE).await;
+    let bridge = start(&kafka, Tuning::default()).await;
     let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let mut body = event("e1", "x");
     body["traceparent"] = json!(trace);
@@ -38,7 +38,7 @@ async fn an_event_becomes_a_cloud_event_with_unchanged_bytes() {
 #[tokio::test]
 async fn an_event_is_not_answered_before_kafka_acknowledges_it() {
     let kafka = kafka();
-    let bridge = Bridge::start(kafka.clone(), NO_EDGE).await;
+    let bridge = start(&kafka, Tuning::default()).await;
     kafka.hold();
     let answer = bridge.post_text("e1", "x");
     until("the produce has begun", || kafka.produces() == 1).await;
@@ -52,7 +52,7 @@ async fn an_event_is_not_answered_before_kafka_acknowledges_it() {
 #[tokio::test]
 async fn a_failed_write_is_answered_503_and_can_be_retried() {
     let kafka = kafka();
-    let bridge = Bridge::start(kafka.clone(), NO_EDGE).await;
+    let bridge = start(&kafka, Tuning::default()).await;
     let not_enough = KafkaError::Unavailable("NotEnoughReplicas".to_owned());
     for error in [KafkaError::Timeout(8000), not_enough, KafkaError::Rejected("TopicAuthorizationFailed".to_owned())] {
         kafka.fail_produces(&[error]);
@@ -72,8 +72,8 @@ async fn a_failed_write_is_answered_503_and_can_be_retried() {
 #[tokio::test]
 async fn a_full_queue_is_answered_503_at_once_and_loses_no_accepted_event() {
     let kafka = kafka();
-    let inbound = InboundLimits { queue_events: 2, batch_events: 1, ..InboundLimits::default() };
-    let bridge = Bridge::start_with(kafka.clone(), NO_EDGE, &[], limits(inbound)).await;
+    let inbound = InboundLimits { queue_events: 3, batch_events: 1, ..InboundLimits::default() };
+    let bridge = start(&kafka, limits(inbound)).await;
     kafka.hold();
     let in_flight = bridge.post_text("first", "x");
     until("the produce has begun", || kafka.produces() == 1).await;
@@ -95,7 +95,7 @@ async fn a_full_queue_is_answered_503_at_once_and_loses_no_accepted_event() {
 async fn queued_bytes_are_limited() {
     let kafka = kafka();
     let inbound = InboundLimits { queue_bytes: 40_000, ..InboundLimits::default() };
-    let bridge = Bridge::start_with(kafka.clone(), NO_EDGE, &[], limits(inbound)).await;
+    let bridge = start(&kafka, limits(inbound)).await;
     kafka.hold();
     let first = bridge.post_text("e1", &"x".repeat(30_000));
     until("the produce has begun", || kafka.produces() == 1).await;
@@ -109,7 +109,7 @@ async fn queued_bytes_are_limited() {
 async fn an_event_queued_beyond_the_deadline_is_withdrawn() {
     let kafka = kafka();
     let inbound = InboundLimits { deadline: Duration::from_millis(50), ..InboundLimits::default() };
-    let bridge = Bridge::start_with(kafka.clone(), NO_EDGE, &[], limits(inbound)).await;
+    let bridge = start(&kafka, limits(inbound)).await;
     kafka.hold();
     let in_flight = bridge.post_text("e1", "x");
     until("the produce has begun", || kafka.produces() == 1).await;
@@ -125,7 +125,7 @@ async fn an_event_queued_beyond_the_deadline_is_withdrawn() {
 #[tokio::test]
 async fn one_batch_in_flight_keeps_a_users_order() {
     let kafka = kafka();
-    let bridge = Bridge::start(kafka.clone(), NO_EDGE).await;
+    let bridge = start(&kafka, Tuning::default()).await;
     kafka.hold();
     let first = bridge.post_text("first", "x");
     until("the produce has begun", || kafka.produces() == 1).await;
@@ -139,23 +139,6 @@ async fn one_batch_in_flight_keeps_a_users_order() {
         assert_eq!(record.headers["ce_id"], accepted.id.as_bytes(), "the offset is the event's own");
     }
     assert_eq!(kafka.most_in_flight(), 1);
-    assert!(kafka.largest_batch() > 1, "the queued events were sent as one batch");
-}
-
-#[tokio::test]
-async fn a_batch_that_is_too_large_is_written_record_by_record() {
-    let kafka = kafka();
-    let inbound = InboundLimits { linger: Duration::from_millis(300), ..InboundLimits::default() };
-    let bridge = Bridge::start_with(kafka.clone(), NO_EDGE, &[], limits(inbound)).await;
-    kafka.fail_produces(&[KafkaError::TooLarge, KafkaError::TooLarge]);
-    let answers = [bridge.post_text("e1", "x"), bridge.post_text("e2", "x"), bridge.post_text("e3", "x")];
-    let mut statuses = Vec::new();
-    for answer in answers {
-        statuses.push(answer.await.unwrap().status);
-    }
-    statuses.sort_unstable();
-    assert_eq!(statuses, [202, 202, 413], "only the event that is too large itself is rejected");
-    assert_eq!((kafka.largest_batch(), kafka.produces()), (3, 4));
 }
 
 #[tokio::test]

@@ -2,10 +2,6 @@
 
 use super::*;
 
-fn header(record: &NewRecord, name: &str) -> String {
-    String::from_utf8(record.headers.get(name).cloned().unwrap_or_default()).unwrap()
-}
-
 #[tokio::test]
 async fn poison_records_are_dead_lettered_with_their_coordinates() {
     let (kafka, edge) = (kafka(1), Edge::start().await);
@@ -20,13 +16,12 @@ async fn poison_records_are_dead_lettered_with_their_coordinates() {
     kafka.append(TOPIC, 0, record(Some(b"github:1"), b"\"\xff\""));
     kafka.append(TOPIC, 0, record(Some(b"github:1"), &vec![b'1'; MAX_RECORD_BYTES]));
     kafka.append_undecodable(TOPIC, 0, 3, "Unknown control batch record version: 8192");
-    kafka.append(TOPIC, 0, NewRecord { key: Some(b"github:1".to_vec()), ..NewRecord::default() });
+    kafka.append_text(TOPIC, 0, "github:1", "before");
     kafka.append_text(TOPIC, 0, "github:1", "after");
     let bridge = start(kafka.clone(), &edge.url).await;
     until_edge(&edge, "the checkpoint has passed all", |state| state.next_offset(0) == Some(10)).await;
 
-    assert_eq!(edge.state().delivered("github:1"), ["v1.7.0.8", "v1.7.0.9"]);
-    assert_eq!(edge.state().records[&("github:1".to_owned(), "v1.7.0.8".to_owned())], "null");
+    assert_eq!(edge.state().delivered("github:1"), ["v2.chat.7.0.8", "v2.chat.7.0.9"]);
     let dead_letters = kafka.records("chat.outbound.dlq");
     let coordinates: Vec<_> = dead_letters
         .iter()
@@ -65,103 +60,70 @@ async fn an_unwritten_dead_letter_holds_back_only_the_checkpoint() {
     kafka.release();
     until_edge(&edge, "the checkpoint has caught up", |state| state.next_offset(0) == Some(3)).await;
     assert_eq!(kafka.records("chat.outbound.dlq").len(), 1);
-    assert_eq!(edge.state().delivered("github:1"), ["v1.7.0.1", "v1.7.0.2"], "delivered once");
+    assert_eq!(edge.state().delivered("github:1"), ["v2.chat.7.0.1", "v2.chat.7.0.2"], "delivered once");
     bridge.stop().await;
 }
 
 #[tokio::test]
-async fn a_record_that_the_edge_rejects_is_isolated_and_dead_lettered() {
+async fn a_record_that_the_users_hub_refuses_is_a_dead_letter_and_a_gap() {
     let (kafka, edge) = (kafka(1), Edge::start().await);
-    edge.state().rejected_text = Some("poison".to_owned());
+    edge.state().refused_text = Some("poison".to_owned());
     for text in ["a", "poison", "c"] {
         kafka.append_text(TOPIC, 0, "github:1", text);
     }
+    kafka.append_text(TOPIC, 0, "github:2", "other");
     let bridge = start(kafka.clone(), &edge.url).await;
-    until_edge(&edge, "the checkpoint has passed all", |state| state.next_offset(0) == Some(3)).await;
-    assert_eq!(edge.state().delivered("github:1"), ["v1.7.0.0", "v1.7.0.2"]);
+    until_edge(&edge, "the checkpoint has passed all", |state| state.next_offset(0) == Some(4)).await;
+    let expected = ["v2.chat.7.0.0", "v2.chat.7.0.1 undeliverable", "v2.chat.7.0.2"];
+    assert_eq!(edge.state().delivered("github:1"), expected);
+    assert_eq!(edge.state().delivered("github:2"), ["v2.chat.7.0.3"]);
     let [dead_letter] = kafka.records("chat.outbound.dlq").try_into().unwrap();
     assert_eq!(
         (header(&dead_letter, "dlq_reason"), header(&dead_letter, "dlq_offset")),
         ("refused_by_edge".into(), "1".into())
     );
+    assert_eq!(dead_letter.value.as_deref(), Some(br#"{"text":"poison"}"#.as_slice()));
     bridge.stop().await;
 }
 
 #[tokio::test]
-async fn an_edge_that_rejects_everything_loses_no_record() {
+async fn a_record_that_makes_the_edge_reject_requests_is_isolated() {
     let (kafka, edge) = (kafka(1), Edge::start().await);
-    kafka.append_text(TOPIC, 0, "github:1", "a");
+    edge.state().rejected_text = Some("poison".to_owned());
+    for n in 0..30 {
+        kafka.append_text(TOPIC, 0, &format!("github:{}", n % 8), if n == 13 { "poison" } else { "fine" });
+    }
     let bridge = start(kafka.clone(), &edge.url).await;
-    until_edge(&edge, "the first is delivered", |state| state.next_offset(0) == Some(1)).await;
-    edge.state().rejected_text = Some("chat.outbound".to_owned());
-    let before = edge.state().requests;
-    kafka.append_text(TOPIC, 0, "github:1", "b");
-    until_edge(&edge, "it has retried", |state| state.requests > before + 4).await;
-    edge.state().rejected_text = None;
-    until_edge(&edge, "the second is delivered", |state| state.next_offset(0) == Some(2)).await;
-    assert!(kafka.records("chat.outbound.dlq").is_empty());
-    assert_eq!(edge.state().delivered("github:1"), ["v1.7.0.0", "v1.7.0.1"]);
+    until_edge(&edge, "the checkpoint has passed all", |state| state.next_offset(0) == Some(30)).await;
+    let delivered = edge.state().delivered("github:5");
+    let expected = ["5", "13 undeliverable", "21", "29"].map(|offset| format!("v2.chat.7.0.{offset}"));
+    assert_eq!(delivered, expected);
+    assert_eq!(edge.state().records.len(), 30);
+    assert_eq!(kafka.records("chat.outbound.dlq").len(), 1);
     bridge.stop().await;
 }
 
 #[tokio::test]
-async fn an_edge_that_rejects_every_record_is_reported_and_nothing_is_dead_lettered() {
+async fn an_edge_that_rejects_every_record_is_reported_and_loses_none() {
     let (kafka, edge) = (kafka(1), Edge::start().await);
-    // All requests that carry records, like an edge that does not know their form.
-    edge.state().rejected_text = Some("\"records\"".to_owned());
+    // All requests that carry items, like an edge that does not know their form.
+    edge.state().rejected_text = Some("\"frame\"".to_owned());
     for n in 0..6 {
         kafka.append_text(TOPIC, 0, &format!("github:{n}"), "a");
     }
     let bridge = start(kafka.clone(), &edge.url).await;
     let get_text = async |path: &str| bridge.http.get(bridge.url(path)).send().await.unwrap().text().await.unwrap();
     let becomes = async |is_fault: bool| {
-        while get_text("/readyz").await.contains("different versions") != is_fault {
+        while get_text("/readyz").await.contains("refuses one record after another") != is_fault {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
     tokio::time::timeout(support::TEST_TIMEOUT, becomes(true)).await.unwrap();
-    let metric =
-        |value: u8| format!("causeway_edge_refuses_records{{partition=\"0\",topic=\"chat.outbound\"}} {value}");
-    assert!(get_text("/metrics").await.contains(&metric(1)));
-    let before = edge.state().requests;
-    until_edge(&edge, "it has retried with more", |state| state.requests > before + 10).await;
+    assert!(get_text("/metrics").await.contains("causeway_edge_refuses_records 1"));
 
     edge.state().rejected_text = None;
     until_edge(&edge, "all are delivered", |state| state.next_offset(0) == Some(6)).await;
     tokio::time::timeout(support::TEST_TIMEOUT, becomes(false)).await.unwrap();
-    assert!(get_text("/metrics").await.contains(&metric(0)));
-    assert!(kafka.records("chat.outbound.dlq").is_empty());
-    assert_eq!(edge.state().deliveries.len(), 6, "each once");
-    bridge.stop().await;
-}
-
-#[tokio::test]
-async fn a_rejected_record_is_retried_once_after_others_are_accepted() {
-    let (kafka, edge) = (kafka(1), Edge::start().await);
-    edge.state().rejected_text = Some("poison".to_owned());
-    kafka.append_text(TOPIC, 0, "github:1", "poison");
-    kafka.append_text(TOPIC, 0, "github:1", "after");
-    kafka.append_text(TOPIC, 0, "github:2", "other");
-    let bridge = start(kafka.clone(), &edge.url).await;
-    until_edge(&edge, "the checkpoint has passed all", |state| state.next_offset(0) == Some(3)).await;
-    assert_eq!(edge.state().delivered("github:1"), ["v1.7.0.1"]);
-    assert_eq!(edge.state().delivered("github:2"), ["v1.7.0.2"]);
-    assert_eq!(kafka.records("chat.outbound.dlq").len(), 1);
-    bridge.stop().await;
-}
-
-#[tokio::test]
-async fn a_run_of_rejected_records_is_dead_lettered_once_a_later_one_is_accepted() {
-    let (kafka, edge) = (kafka(1), Edge::start().await);
-    edge.state().rejected_text = Some("poison".to_owned());
-    for text in ["poison"; 4].into_iter().chain(["fine"]) {
-        kafka.append_text(TOPIC, 0, "github:1", text);
-    }
-    let bridge = start(kafka.clone(), &edge.url).await;
-    until_edge(&edge, "the checkpoint has passed all", |state| state.next_offset(0) == Some(5)).await;
-    assert_eq!(edge.state().delivered("github:1"), ["v1.7.0.4"]);
-    let offsets: Vec<_> =
-        kafka.records("chat.outbound.dlq").iter().map(|dead_letter| header(dead_letter, "dlq_offset")).collect();
-    assert_eq!(offsets, ["0", "1", "2", "3"]);
+    assert!(get_text("/metrics").await.contains("causeway_edge_refuses_records 0"));
     bridge.stop().await;
 }

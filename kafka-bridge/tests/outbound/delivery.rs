@@ -16,9 +16,9 @@ async fn records_are_delivered_once_and_a_restart_resumes() {
     kafka.append_text(TOPIC, 0, "github:1", "d");
     let bridge = start(kafka.clone(), &edge.url).await;
     until_edge(&edge, "the fourth is delivered", |state| state.next_offset(0) == Some(3)).await;
-    assert_eq!(edge.state().delivered("github:1"), ["v1.7.0.0", "v1.7.1.0", "v1.7.0.2"]);
-    assert_eq!(edge.state().delivered("github:2"), ["v1.7.0.1"]);
-    assert_eq!(edge.state().records[&("github:1".to_owned(), "v1.7.0.2".to_owned())], r#"{"text":"d"}"#);
+    assert_eq!(edge.state().delivered("github:1"), ["v2.chat.7.0.0", "v2.chat.7.1.0", "v2.chat.7.0.2"]);
+    assert_eq!(edge.state().delivered("github:2"), ["v2.chat.7.0.1"]);
+    assert!(edge.state().frame("github:1", "v2.chat.7.0.2").contains(r#""data":{"text":"d"}"#));
     bridge.stop().await;
 }
 
@@ -26,14 +26,15 @@ async fn records_are_delivered_once_and_a_restart_resumes() {
 async fn a_bridge_killed_before_the_checkpoint_redelivers_with_the_same_cursors() {
     let (kafka, edge) = (kafka(1), Edge::start().await);
     kafka.append_text(TOPIC, 0, "github:1", "a");
-    edge.state().die_before_checkpoint = true;
+    edge.state().fail_checkpoints = true;
     let bridge = start(kafka.clone(), &edge.url).await;
-    until_edge(&edge, "the record is delivered", |state| !state.deliveries.is_empty()).await;
+    until_edge(&edge, "the record is delivered", |state| !state.deliveries.is_empty() && state.failed_checkpoints > 0)
+        .await;
     bridge.kill();
     assert_eq!(edge.state().next_offset(0), Some(0));
 
     let before = edge.state().deliveries.len();
-    edge.state().die_before_checkpoint = false;
+    edge.state().fail_checkpoints = false;
     let bridge = start(kafka.clone(), &edge.url).await;
     until_edge(&edge, "the checkpoint has moved", |state| state.next_offset(0) == Some(1)).await;
     assert!(edge.state().deliveries.len() > before, "it was delivered again");
@@ -57,7 +58,7 @@ async fn an_outage_of_the_edge_loses_no_record() {
     until_edge(&edge, "it has retried", |state| state.requests > before + 2).await;
     edge.state().unavailable = false;
     until_edge(&edge, "the second is delivered", |state| state.next_offset(0) == Some(2)).await;
-    assert_eq!(edge.state().delivered("github:1"), ["v1.7.0.0", "v1.7.0.1"]);
+    assert_eq!(edge.state().delivered("github:1"), ["v2.chat.7.0.0", "v2.chat.7.0.1"]);
     bridge.stop().await;
 }
 
@@ -75,8 +76,12 @@ async fn a_failing_user_waits_alone_and_holds_back_the_checkpoint() {
 
     edge.state().failing_users.clear();
     until_edge(&edge, "the checkpoint has caught up", |state| state.next_offset(0) == Some(3)).await;
-    assert_eq!(edge.state().delivered("github:1"), ["v1.7.0.0", "v1.7.0.2"], "delivered records are not sent again");
-    assert_eq!(edge.state().delivered("github:2"), ["v1.7.0.1"]);
+    assert_eq!(
+        edge.state().delivered("github:1"),
+        ["v2.chat.7.0.0", "v2.chat.7.0.2"],
+        "delivered records are not sent again"
+    );
+    assert_eq!(edge.state().delivered("github:2"), ["v2.chat.7.0.1"]);
     bridge.stop().await;
 }
 
@@ -94,7 +99,7 @@ async fn many_and_large_records_are_split_over_requests_in_order() {
     // The edge asserts that no request exceeds the protocol's limit.
     until_edge(&edge, "all are delivered", |state| state.next_offset(0) == Some(340)).await;
     assert_eq!(edge.state().records.len(), 340);
-    let offsets: Vec<_> = (0..40).filter(|n| n % 3 == 1).map(|n| format!("v1.7.0.{n}")).collect();
+    let offsets: Vec<_> = (0..40).filter(|n| n % 3 == 1).map(|n| format!("v2.chat.7.0.{n}")).collect();
     assert_eq!(edge.state().delivered("github:1"), offsets);
     bridge.stop().await;
 }
@@ -111,7 +116,7 @@ async fn replicas_share_the_partitions() {
         state.next_offset(1).zip(state.next_offset(3)) == Some((1, 1))
     })
     .await;
-    assert_eq!(edge.state().checkpoints.keys().copied().collect::<Vec<_>>(), [1, 3]);
+    assert_eq!([0, 2].map(|partition| edge.state().next_offset(partition)), [None, None]);
     let share = [("BRIDGE_REPLICA", "0"), ("BRIDGE_REPLICAS", "2")];
     let first = Bridge::start_with(kafka.clone(), &edge.url, &share, tuning()).await;
     until_edge(&edge, "all are delivered", |state| (0..4).all(|partition| state.next_offset(partition) == Some(1)))
@@ -134,4 +139,46 @@ async fn two_bridges_on_one_partition_lose_and_duplicate_no_record() {
     for bridge in bridges {
         bridge.stop().await;
     }
+}
+
+#[tokio::test]
+async fn an_edge_of_another_version_loses_no_record_and_is_reported() {
+    let (kafka, edge) = (kafka(1), Edge::start().await);
+    let bridge = start(kafka.clone(), &edge.url).await;
+    kafka.append_text(TOPIC, 0, "github:1", "a");
+    until_edge(&edge, "the first is delivered", |state| state.next_offset(0) == Some(1)).await;
+    edge.state().version = 3;
+    kafka.append_text(TOPIC, 0, "github:1", "b");
+    let is_ready = async || bridge.http.get(bridge.url("/readyz")).send().await.unwrap().status().is_success();
+    let becomes = async |ready: bool| {
+        while is_ready().await != ready {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(support::TEST_TIMEOUT, becomes(false)).await.unwrap();
+    edge.state().version = causeway_protocol::deliver::WIRE_VERSION;
+    until_edge(&edge, "the second is delivered", |state| state.next_offset(0) == Some(2)).await;
+    tokio::time::timeout(support::TEST_TIMEOUT, becomes(true)).await.unwrap();
+    assert_eq!(edge.state().delivered("github:1"), ["v2.chat.7.0.0", "v2.chat.7.0.1"]);
+    assert!(kafka.records("chat.outbound.dlq").is_empty());
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_bridge_killed_at_any_moment_loses_and_duplicates_no_record() {
+    let (kafka, edge) = (kafka(2), Edge::start().await);
+    for round in 0..10_usize {
+        let bridge = start(kafka.clone(), &edge.url).await;
+        for n in 0..20 {
+            kafka.append_text(TOPIC, n % 2, &format!("github:{}", n % 3), "x");
+            tokio::task::yield_now().await;
+        }
+        until_edge(&edge, "some are delivered", |state| state.records.len() > round * 15).await;
+        bridge.kill();
+    }
+    let bridge = start(kafka.clone(), &edge.url).await;
+    let both = |state: &EdgeState| state.next_offset(0).zip(state.next_offset(1)) == Some((100, 100));
+    until_edge(&edge, "all are delivered", both).await;
+    assert_eq!(edge.state().records.len(), 200);
+    bridge.stop().await;
 }

@@ -1,19 +1,21 @@
-//! Delivery of records from Kafka to the edge.
+//! Delivery of records from Kafka to the users' buffers.
 //!
 //! - [`delivery`]: batching, retries and several bridges.
-//! - [`dead_letter`]: poison records, and records that the edge rejects.
-//! - [`topic`]: topics that are recreated, grown or trimmed, and lost checkpoints.
+//! - [`dead_letter`]: poison records, and records that the edge refuses.
+//! - [`isolation`]: users and partitions that fail hold up nobody else. With paused time, on a sink in memory.
+//! - [`topic`]: topics that are recreated, grown, trimmed or truncated, and lost checkpoints.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod dead_letter;
 mod delivery;
+mod isolation;
 #[path = "../support/mod.rs"]
 mod support;
 mod topic;
 
 use std::{sync::Arc, time::Duration};
 
-use causeway_protocol::deliver::{Checkpoint, MAX_RECORD_BYTES};
+use causeway_protocol::{checkpoint::Checkpoint, deliver::MAX_RECORD_BYTES};
 use kafka_bridge::{kafka::NewRecord, server::Tuning};
 use support::{
     Bridge,
@@ -39,4 +41,8 @@ async fn start(kafka: Arc<MemoryKafka>, edge: &str) -> Bridge {
 
 async fn until_edge(edge: &Edge, what: &str, condition: impl Fn(&EdgeState) -> bool) {
     until(what, || condition(&edge.state())).await;
+}
+
+fn header(record: &NewRecord, name: &str) -> String {
+    String::from_utf8(record.headers.get(name).cloned().unwrap_or_default()).unwrap()
 }

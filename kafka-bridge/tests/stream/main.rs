@@ -5,6 +5,8 @@
 //! - [`slow_reader`]: idle streams, and clients that read slowly or not at all.
 //! - [`redis_outage`]: broken connections to Redis, restarts and lost data.
 //! - [`limit`]: who may open streams, how many, and what an idle stream costs.
+//! - [`live`]: records from memory and with wakes.
+//! - [`model`]: random deliveries, failures and readers.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -15,6 +17,8 @@
 )]
 
 mod limit;
+mod live;
+mod model;
 mod redis_outage;
 mod resume;
 mod session;
@@ -25,19 +29,29 @@ mod support;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use causeway_protocol::{
-    deliver::Checkpoint,
+    checkpoint::PartitionState,
+    cursor::Cursor,
+    deliver::{Item, Outcome, Slice, Source, WIRE_VERSION},
     feed::FeedPolicy,
-    hub::EndReason,
+    frame::gap_frame,
+    hub::{EndReason, ResetReason},
     problem::Problem,
     signature::SIGNATURE_HEADER,
     stream::{END_CHANNEL, EndStreams, StreamRequest, ended_key},
     subject::Subject,
 };
-use kafka_bridge::{clock::unix_millis, listen::ClientTimeouts, redis_store::BufferLimits, server::Tuning};
+use kafka_bridge::{
+    clock::unix_millis,
+    listen::ClientTimeouts,
+    outbound::{Sink as _, UserSlices},
+    redis_store::BufferLimits,
+    rejection::Rejection,
+    server::Tuning,
+};
 use support::{
     Bridge, TEST_TIMEOUT,
     memory_kafka::MemoryKafka,
-    redis::{RedisServer, record, record_of, records, user},
+    redis::{RedisServer, append, ids, large_slice, slice, slice_of, source, user},
     sse::{Sse, request, session, sign},
 };
 
@@ -52,13 +66,10 @@ async fn idle_bridge(redis: &RedisServer) -> Bridge {
     Bridge::on_redis(kafka(1), redis, &[], Tuning::default()).await
 }
 
-fn ids(epoch: u32, offsets: std::ops::Range<i64>) -> Vec<String> {
-    offsets.map(|offset| format!("v1.{epoch}.0.{offset}")).collect()
-}
-
 /// SSE ids without their epoch, which depends on the clock for records from Kafka.
 fn positions(ids: &[String]) -> Vec<String> {
-    ids.iter().map(|id| id.splitn(3, '.').last().unwrap().to_owned()).collect()
+    let of_cursor = |cursor: Cursor| format!("{}.{}", cursor.partition, cursor.position.offset);
+    ids.iter().map(|id| of_cursor(id.parse().unwrap())).collect()
 }
 
 fn in_first_partition(offsets: std::ops::Range<i64>) -> Vec<String> {

@@ -35,7 +35,8 @@ async fn a_record_flows_from_kafka_to_the_client() {
     assert!(until_ready_is(&bridge, 200).await.contains(r#""redis":"ok""#));
     let is_moved = async || {
         let text: String = redis.command(&["GET", "causeway:checkpoint:chat.outbound:1"]).await;
-        let checkpoint: Checkpoint = serde_json::from_str(&text).unwrap();
+        let state: PartitionState = serde_json::from_str(&text).unwrap();
+        let checkpoint = state.checkpoint.unwrap();
         (checkpoint.next_offset, checkpoint.partitions) == (3, 2)
     };
     until_async("the checkpoint has moved", is_moved).await;
@@ -47,13 +48,14 @@ async fn a_client_resumes_exactly_or_is_reset() {
     let Some(redis) = RedisServer::start().await else { return };
     let bridge = idle_bridge(&redis).await;
     let (buffer, a) = (redis.buffer(BufferLimits::default()), user("a"));
-    buffer.append(&a, 0, &records(0..600), unix_millis()).await.unwrap();
+    append(&buffer, &a, [slice(0..2101)], unix_millis()).await.unwrap();
     for (last_event_id, reason, received) in [
-        (None, None, 100..600),
-        (Some("v1.1.0.300"), None, 301..600),
-        (Some("v1.1.0.50"), Some("out_of_buffer"), 100..600),
-        (Some("v1.7.0.300"), Some("out_of_buffer"), 100..600),
-        (Some("x"), Some("bad_cursor"), 100..600),
+        (None, None, 101..2101),
+        (Some("v2.chat.1.0.300"), None, 301..2101),
+        (Some("v2.chat.1.0.100"), None, 101..2101),
+        (Some("v2.chat.1.0.50"), Some("out_of_buffer"), 101..2101),
+        (Some("v2.chat.7.0.300"), Some("out_of_buffer"), 101..2101),
+        (Some("x"), Some("bad_cursor"), 101..2101),
     ] {
         let mut sse = Sse::open(&bridge, &request(&a, last_event_id)).await;
         if let Some(reason) = reason {
@@ -74,12 +76,12 @@ async fn s131_s140_a_cursor_of_another_users_stream_reveals_none_of_its_records(
     let (mine, theirs) = (user("a"), user("b"));
     // The same user name in another tenant is another user.
     let namesake = Subject::new("other", mine.user()).unwrap();
-    buffer.append(&theirs, 0, &records(0..10), unix_millis()).await.unwrap();
-    buffer.append(&namesake, 0, &records(10..20), unix_millis()).await.unwrap();
-    buffer.append(&mine, 0, &records(20..23), unix_millis()).await.unwrap();
-    for position in ["v1.1.0.5", "v1.1.0.15", "v1.1.0.19", "v1.1.0.0"] {
+    append(&buffer, &theirs, [slice(0..10)], unix_millis()).await.unwrap();
+    append(&buffer, &namesake, [slice(10..20)], unix_millis()).await.unwrap();
+    append(&buffer, &mine, [slice(20..23)], unix_millis()).await.unwrap();
+    for position in ["v2.chat.1.0.5", "v2.chat.1.0.15", "v2.chat.1.0.19", "v2.chat.1.0.0"] {
         let mut sse = Sse::open(&bridge, &request(&mine, Some(position))).await;
-        buffer.append(&theirs, 0, &records(30..31), unix_millis()).await.unwrap();
+        append(&buffer, &theirs, [slice(30..31)], unix_millis()).await.unwrap();
         // The user's own stream has no such position, even if another user's has.
         assert_eq!(sse.reason("reset").await, "out_of_buffer", "from {position}");
         assert_eq!(sse.ids(3).await, ids(1, 20..23), "from {position}");
@@ -97,7 +99,8 @@ async fn no_record_is_missed_between_snapshot_and_live_records() {
         async move {
             for offset in 0..200 {
                 for partition in 0..2 {
-                    buffer.append(&a, partition, &[record(1, partition, offset)], unix_millis()).await.unwrap();
+                    let record = slice_of(&source(1, partition), [offset]);
+                    append(&buffer, &a, [record], unix_millis()).await.unwrap();
                 }
             }
         }
@@ -108,7 +111,7 @@ async fn no_record_is_missed_between_snapshot_and_live_records() {
     };
     let received = futures_util::future::join_all((0..20).map(|n| listen(n * 5))).await;
     writing.await.unwrap();
-    let expected: Vec<_> = (0..400).map(|n| format!("v1.1.{}.{}", n % 2, n / 2)).collect();
+    let expected: Vec<_> = (0..400).map(|n| format!("v2.chat.1.{}.{}", n % 2, n / 2)).collect();
     for (n, received) in received.iter().enumerate() {
         assert_eq!(*received, expected, "stream {n}");
     }

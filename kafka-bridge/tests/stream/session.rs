@@ -22,7 +22,7 @@ async fn s130_an_ended_session_ends_its_streams_and_no_others() {
     // Malformed messages on the channels disturb no stream.
     redis.command::<()>(&["PUBLISH", END_CHANNEL, "{"]).await;
     redis.command::<()>(&["PUBLISH", "causeway:wake", "\u{1}"]).await;
-    redis.buffer(BufferLimits::default()).append(&user("a"), 0, &records(0..1), unix_millis()).await.unwrap();
+    append(&redis.buffer(BufferLimits::default()), &user("a"), [slice(0..1)], unix_millis()).await.unwrap();
     assert_eq!(other.ids(1).await, ids(1, 0..1));
 
     // Ended before the stream is opened.
@@ -45,7 +45,7 @@ async fn s130_a_stream_ends_when_its_session_expires() {
     assert_eq!(ending.reason("end").await, "expired");
     assert_eq!(ending.frame().await, None, "and nothing after it");
     assert!(started_at.elapsed() >= Duration::from_millis(300));
-    redis.buffer(BufferLimits::default()).append(&user("a"), 0, &records(0..1), unix_millis()).await.unwrap();
+    append(&redis.buffer(BufferLimits::default()), &user("a"), [slice(0..1)], unix_millis()).await.unwrap();
     assert_eq!(other.ids(1).await, ids(1, 0..1), "the user's other session is not ended");
     bridge.stop().await;
 }

@@ -23,8 +23,7 @@ async fn every_gap_of_a_slow_reader_is_reported() {
     let mut slow = Sse::open(&bridge, &request(&a, None)).await;
     let large = format!("\"{}\"", "x".repeat(100_000));
     for first in (0..800).step_by(20) {
-        let some: Vec<_> = (first..first + 20).map(|offset| record_of(1, 0, offset, &large)).collect();
-        buffer.append(&a, 0, &some, unix_millis()).await.unwrap();
+        append(&buffer, &a, [large_slice(first..first + 20, &large)], unix_millis()).await.unwrap();
     }
     let (mut received, mut resets) = (Vec::new(), Vec::new());
     while received.last() != Some(&799) {
@@ -55,8 +54,7 @@ async fn a_reader_that_stalls_is_disconnected() {
     // More than the operating system buffers for a connection.
     let large = format!("\"{}\"", "x".repeat(100_000));
     for first in (0..400).step_by(20) {
-        let some: Vec<_> = (first..first + 20).map(|offset| record_of(1, 0, offset, &large)).collect();
-        buffer.append(&a, 0, &some, unix_millis()).await.unwrap();
+        append(&buffer, &a, [large_slice(first..first + 20, &large)], unix_millis()).await.unwrap();
     }
     until_async("the stream is closed", async || metric(&bridge, "causeway_streams 0").await).await;
     drop(idle);

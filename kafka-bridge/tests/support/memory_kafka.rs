@@ -1,7 +1,7 @@
 //! Kafka in memory, with the faults that a test asks for.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
@@ -14,6 +14,8 @@ use tokio::sync::{Notify, watch};
 struct State {
     topics: BTreeMap<String, Vec<Partition>>,
     produce_failures: VecDeque<KafkaError>,
+    /// Partitions without a leader.
+    leaderless: BTreeSet<(String, i32)>,
     down: bool,
     produces: usize,
     in_flight: BTreeMap<(String, i32), usize>,
@@ -130,6 +132,25 @@ impl MemoryKafka {
         partition.items.retain(|item| first_offset(item) >= earliest);
     }
 
+    /// Removes the last records, as the election of a leader that does not have them does.
+    pub fn truncate(&self, topic: &str, partition: usize, next: i64) {
+        let mut state = self.state();
+        let partition = &mut state.topics.get_mut(topic).unwrap()[partition];
+        partition.next = next;
+        partition.items.retain(|item| last_offset(item) < next);
+    }
+
+    /// Takes a partition's leader away, or gives it one.
+    pub fn set_leaderless(&self, topic: &str, partition: i32, is_leaderless: bool) {
+        let key = (topic.to_owned(), partition);
+        let mut state = self.state();
+        if is_leaderless {
+            state.leaderless.insert(key);
+        } else {
+            state.leaderless.remove(&key);
+        }
+    }
+
     pub fn recreate(&self, topic: &str, partitions: usize) {
         self.state().topics.insert(topic.to_owned(), vec![Partition::default(); partitions]);
         self.appended.notify_waiters();
@@ -137,6 +158,16 @@ impl MemoryKafka {
 
     pub fn grow(&self, topic: &str, partitions: usize) {
         self.state().topics.get_mut(topic).unwrap().resize(partitions, Partition::default());
+    }
+}
+
+/// A fetch returns no more than this, but always one item.
+const MAX_FETCH_BYTES: usize = 1024 * 1024;
+
+fn size(item: &FetchedItem) -> usize {
+    match item {
+        FetchedItem::Record(found) => found.record.size() + 64,
+        FetchedItem::Undecodable { .. } => 64,
     }
 }
 
@@ -159,6 +190,9 @@ impl State {
         if self.down {
             return Err(KafkaError::Unavailable("down".to_owned()));
         }
+        if self.leaderless.contains(&(topic.to_owned(), partition)) {
+            return Err(KafkaError::Unavailable("LeaderNotAvailable".to_owned()));
+        }
         let found = self.topics.get(topic).and_then(|found| found.get(usize::try_from(partition).unwrap()));
         found.ok_or_else(|| KafkaError::UnknownTopic(topic.to_owned()))
     }
@@ -168,7 +202,14 @@ impl State {
         if offset < partition.earliest || offset > partition.next {
             return Err(KafkaError::OffsetOutOfRange);
         }
-        let items: Vec<_> = partition.items.iter().filter(|item| last_offset(item) >= offset).cloned().collect();
+        let mut bytes = 0;
+        let fits = |item: &&FetchedItem| {
+            let is_first = bytes == 0;
+            bytes += size(item);
+            is_first || bytes <= MAX_FETCH_BYTES
+        };
+        let items = partition.items.iter().skip_while(|item| last_offset(item) < offset);
+        let items: Vec<_> = items.take_while(fits).cloned().collect();
         Ok(Fetched { next_offset: items.last().map_or(offset, |last| last_offset(last) + 1), items })
     }
 }

@@ -1,5 +1,5 @@
-//! What the bridge's tests share: Kafka in memory, a small edge, a real Redis, an SSE client, and the real server on a
-//! port of its own.
+//! What the bridge's tests share: Kafka in memory, a small edge, a sink in memory, a real Redis, an SSE client, and the
+//! real server on a port of its own.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses only a part of it")]
 #![allow(
     clippy::unwrap_used,
@@ -11,12 +11,14 @@
 
 pub mod edge;
 pub mod memory_kafka;
+pub mod memory_sink;
 pub mod redis;
 pub mod sse;
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use causeway_protocol::{
+    deliver::WIRE_VERSION,
     event::{Accepted, EVENTS_PATH},
     problem::{PROBLEM_JSON, Problem},
     signature::{Direction, KeyRing, SIGNATURE_HEADER, Signed},
@@ -149,6 +151,7 @@ impl Drop for Bridge {
 
 pub fn event(id: &str, text: &str) -> Value {
     json!({
+        "version": WIRE_VERSION,
         "channel": "chat", "id": id, "type": "message", "source": "https://edge.test", "subject": "github:1",
         "time": "2026-01-02T03:04:05Z", "data": {"text": text},
     })

@@ -1,4 +1,6 @@
-//! A real Redis with its own port and data directory.
+//! A real Redis with its own port and data directory, and what is stored there.
+//!
+//! - [`instance`]: what of a bridge works with Redis, without Kafka and HTTP
 
 use std::{
     io::Write as _,
@@ -10,17 +12,23 @@ use std::{
 };
 
 use causeway_protocol::{
+    buffer::cases::{Received, received_in},
+    channel::Channel,
     cursor::Cursor,
-    deliver::Record,
-    event::StreamEvent,
-    hub::{HubMessage, ResetReason},
+    deliver::{Item, Slice, Source},
+    frame::record_frame,
+    hub::ResetReason,
     subject::Subject,
 };
-use kafka_bridge::redis_store::{BufferLimits, Redis, RedisUrl, UserBuffers};
+use kafka_bridge::{
+    outbound::UserSlices,
+    redis_store::{Appended, BufferLimits, Page, ReadPosition, Redis, RedisError, RedisUrl, UserBuffers},
+};
 use redis::{FromRedisValue, aio::MultiplexedConnection};
-use serde_json::value::RawValue;
 
 use super::TEST_TIMEOUT;
+
+pub mod instance;
 
 /// If it is `1`, tests that need a redis-server pass where there is none.
 const WITHOUT: &str = "CAUSEWAY_TEST_WITHOUT_REDIS";
@@ -80,6 +88,20 @@ impl RedisServer {
         self.child.wait().unwrap();
     }
 
+    /// Redis takes connections and answers nothing, until it is resumed.
+    pub fn suspend(&self) {
+        self.signal("-STOP");
+    }
+
+    pub fn resume(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let status = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+
     pub async fn restart(&mut self, with_data: bool) {
         if !with_data {
             std::fs::remove_dir_all(&self.directory).unwrap();
@@ -133,20 +155,75 @@ pub fn user(id: &str) -> Subject {
     Subject::new("t", id).unwrap()
 }
 
-/// A record whose data is its offset.
-pub fn record(epoch: u32, partition: i32, offset: i64) -> Record {
-    record_of(epoch, partition, offset, &offset.to_string())
+pub fn channel(name: &str) -> Channel {
+    Channel::parse(name).unwrap()
 }
 
-pub fn record_of(epoch: u32, partition: i32, offset: i64, json: &str) -> Record {
-    let data = RawValue::from_string(json.to_owned()).unwrap();
-    let event =
-        StreamEvent { id: offset.to_string(), kind: "message".into(), time: "t".into(), traceparent: None, data };
-    Record { cursor: Cursor { epoch, partition, offset }, event }
+/// The channel `chat`, read by the first generation.
+pub fn source(epoch: u32, partition: i32) -> Source {
+    Source { channel: channel("chat"), partition, epoch, generation: 1 }
 }
 
-pub fn records(offsets: std::ops::Range<i64>) -> Vec<Record> {
-    offsets.map(|offset| record(1, 0, offset)).collect()
+/// A record whose data is JSON.
+pub fn item(source: &Source, offset: i64, json: &str) -> Item {
+    let cursor = Cursor::of_record(&source.channel, source.partition, source.at(offset));
+    Item { offset, frame: record_frame(&cursor, &[json.to_owned()]), ..Item::default() }
+}
+
+/// Records whose data are their offsets.
+pub fn slice_of(source: &Source, offsets: impl IntoIterator<Item = i64>) -> Slice {
+    let items = offsets.into_iter().map(|offset| item(source, offset, &offset.to_string())).collect();
+    Slice { source: source.clone(), items }
+}
+
+/// Records of the first partition of `chat`.
+pub fn slice(offsets: std::ops::Range<i64>) -> Slice {
+    slice_of(&source(1, 0), offsets)
+}
+
+/// Records of the first partition of `chat` with these data.
+pub fn large_slice(offsets: std::ops::Range<i64>, json: &str) -> Slice {
+    let source = source(1, 0);
+    Slice { items: offsets.map(|offset| item(&source, offset, json)).collect(), source }
+}
+
+/// The SSE ids of records of the first partition of `chat`.
+pub fn ids(epoch: u32, offsets: std::ops::Range<i64>) -> Vec<String> {
+    offsets.map(|offset| format!("v2.chat.{epoch}.0.{offset}")).collect()
+}
+
+/// Appends a user's records, to a new buffer if there is none. Fails if Redis does.
+pub async fn append(
+    buffer: &UserBuffers,
+    subject: &Subject,
+    slices: impl IntoIterator<Item = Slice>,
+    now_ms: u64,
+) -> Result<Appended, RedisError> {
+    let user = UserSlices { subject: subject.clone(), slices: slices.into_iter().collect() };
+    buffer.append(&[&user], true, now_ms).await.map(|mut results| results.remove(0))?
+}
+
+/// The events of a page.
+pub fn received(page: &Page) -> Vec<Received> {
+    let frames: String = page.frames.iter().map(|frame| std::str::from_utf8(frame).unwrap()).collect();
+    page.reset.map(Received::Reset).into_iter().chain(received_in(&frames)).collect()
+}
+
+/// What a stream receives until there is no more.
+pub async fn read_all(
+    buffer: &UserBuffers,
+    subject: &Subject,
+    channels: &[Channel],
+    position: &mut ReadPosition,
+) -> Vec<Received> {
+    let mut all = Vec::new();
+    loop {
+        let page = buffer.page(subject, channels, position).await.unwrap();
+        all.extend(received(&page));
+        if !page.more {
+            return all;
+        }
+    }
 }
 
 /// What a client with this `Last-Event-ID` receives: the reset, if any, and the SSE ids of the records.
@@ -156,16 +233,11 @@ pub async fn receive_all(
     last_event_id: Option<&str>,
     now_ms: u64,
 ) -> (Option<ResetReason>, Vec<String>) {
-    let (mut position, reset) = buffer.open(subject, last_event_id, now_ms).await.unwrap();
-    let mut received = Vec::new();
-    loop {
-        let page = buffer.page(subject, &mut position).await.unwrap();
-        received.extend(page.messages.into_iter().map(|message| match message {
-            HubMessage::Record { cursor, .. } => cursor.to_string(),
-            other => panic!("{other:?}"),
-        }));
-        if !page.more {
-            return (reset, received);
-        }
-    }
+    let (mut position, reset) = buffer.open(subject, &[], last_event_id, now_ms).await.unwrap();
+    let all = read_all(buffer, subject, &[], &mut position).await.into_iter();
+    let id = |received| match received {
+        Received::Record(id) => id,
+        Received::Reset(reason) => panic!("{reason:?}"),
+    };
+    (reset, all.map(id).collect())
 }

@@ -1,6 +1,7 @@
 //! A client of `GET /v1/stream`, like the edge with a browser behind it.
 
 use causeway_protocol::{
+    deliver::WIRE_VERSION,
     session::SessionHandle,
     signature::{Direction, KeyRing, SIGNATURE_HEADER, Signed},
     stream::StreamRequest,
@@ -30,6 +31,8 @@ pub struct Sse {
 
 pub fn request(subject: &Subject, last_event_id: Option<&str>) -> StreamRequest {
     StreamRequest {
+        version: WIRE_VERSION,
+        channels: Vec::new(),
         subject: subject.clone(),
         session: session("session"),
         last_event_id: last_event_id.map(str::to_owned),
@@ -68,9 +71,8 @@ impl Sse {
 
     async fn read(&mut self) -> Option<Frame> {
         loop {
-            if let Some(end) = self.buffered.windows(2).position(|pair| pair == b"\n\n") {
-                let frame = self.buffered.drain(..end + 2).collect();
-                return Some(parse(&String::from_utf8(frame).unwrap()));
+            if let Some(frame) = take_frame(&mut self.buffered) {
+                return Some(frame);
             }
             self.buffered.extend_from_slice(&self.response.chunk().await.unwrap()?);
         }
@@ -107,6 +109,13 @@ impl Sse {
         let data: serde_json::Value = serde_json::from_str(&frame.data.unwrap()).unwrap();
         data["reason"].as_str().unwrap().to_owned()
     }
+}
+
+/// The first complete frame of what was received.
+pub fn take_frame(buffered: &mut Vec<u8>) -> Option<Frame> {
+    let end = buffered.windows(2).position(|pair| pair == b"\n\n")?;
+    let frame = buffered.drain(..end + 2).collect();
+    Some(parse(&String::from_utf8(frame).unwrap()))
 }
 
 fn parse(text: &str) -> Frame {

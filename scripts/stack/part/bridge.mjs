@@ -16,8 +16,7 @@ export function bridgePart({ target, state, ports, secrets, brokers, variables =
     env: {
       BRIDGE_LISTEN: `127.0.0.1:${ports.bridge}`,
       BRIDGE_KEYS: secrets.bridgeKeys,
-      BRIDGE_CHANNELS: 'chat=chat.inbound',
-      BRIDGE_OUTBOUND_TOPIC: 'chat.outbound',
+      BRIDGE_CHANNELS: JSON.stringify([{ name: 'chat', inbound: 'chat.inbound', outbound: 'chat.outbound' }]),
       ...(target === 'spin'
         ? { BRIDGE_REDIS_URL: redisUrl(ports.redis, secrets) }
         : { BRIDGE_EDGE_URL: `http://localhost:${ports.edge}` }),

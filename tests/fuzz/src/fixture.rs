@@ -1,6 +1,9 @@
 //! An edge on core's in-memory platform, with one user signed in and GitHub as the only upstream.
 
-use std::{cell::RefCell, collections::HashMap};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, HashMap},
+};
 
 use causeway_core::{
     config::Coordination,
@@ -12,9 +15,14 @@ use causeway_core::{
         run::run,
     },
 };
+use causeway_protocol::{
+    channel::Channel,
+    checkpoint::PartitionState,
+    signature::{Direction, KeyRing, Signed},
+};
 use http::{HeaderMap, HeaderValue, Method, header};
 
-use crate::settings::Settings;
+use crate::settings::{Settings, ring};
 
 /// Name of the session cookie.
 pub const SESSION_COOKIE: &str = "__Host-Http-session";
@@ -41,6 +49,9 @@ struct Stored {
     machines: HashMap<String, String>,
     expiries: HashMap<String, u64>,
     values: HashMap<String, Vec<u8>>,
+    partitions: BTreeMap<(Channel, String, i32), PartitionState>,
+    /// The frames of all users, by the users' names.
+    frames: BTreeMap<String, Vec<String>>,
 }
 
 impl Stored {
@@ -49,6 +60,8 @@ impl Stored {
             machines: platform.machine_states.borrow().clone(),
             expiries: platform.forget_at_ms.borrow().clone(),
             values: platform.kv.borrow().clone(),
+            partitions: platform.partitions.borrow().clone(),
+            frames: frames(platform),
         }
     }
 }
@@ -126,6 +139,17 @@ impl Fixture {
         run(self.edge.handle(&self.platform, request))
     }
 
+    /// The signature of a request of the bridge.
+    ///
+    /// # Panics
+    /// The key ring is no longer valid.
+    #[must_use]
+    pub fn sign(&self, path: &str, body: &[u8]) -> String {
+        let keys = KeyRing::parse(&ring("bridge")).expect("a key ring");
+        let signed = Signed { direction: Direction::BridgeToEdge, method: "POST", target: path, body };
+        keys.sign(signed, self.platform.now_ms.get() / 1000)
+    }
+
     /// Runs a property on this thread's fixture, and then undoes what the run changed.
     pub fn with<T>(property: impl FnOnce(&Self) -> T) -> T {
         thread_local! { static FIXTURE: Fixture = Fixture::new(); }
@@ -148,11 +172,21 @@ impl Fixture {
         platform.machine_states.borrow_mut().clone_from(&stored.machines);
         platform.forget_at_ms.borrow_mut().clone_from(&stored.expiries);
         platform.kv.borrow_mut().clone_from(&stored.values);
+        platform.partitions.borrow_mut().clone_from(&stored.partitions);
+        platform.hubs.borrow_mut().clear();
         platform.rate_counts.borrow_mut().clear();
         platform.sent.borrow_mut().clear();
         platform.opened_streams.borrow_mut().clear();
         platform.log.borrow_mut().clear();
     }
+}
+
+/// What the users' hubs hold, without those that are empty.
+#[must_use]
+pub fn frames(platform: &InMemoryPlatform) -> BTreeMap<String, Vec<String>> {
+    let hubs = platform.hubs.borrow();
+    let frames = hubs.iter().map(|(subject, hub)| (subject.to_string(), hub.frames()));
+    frames.filter(|(_, frames)| !frames.is_empty()).collect()
 }
 
 impl Default for Fixture {

@@ -25,12 +25,14 @@ use std::sync::OnceLock;
 pub type Target = fn(&[u8]) -> bool;
 
 /// All targets by name; the names are also those of the corpus's folders.
-pub const TARGETS: [(&str, Target); 12] = [
+pub const TARGETS: [(&str, Target); 14] = [
     ("callback", target::callback::run),
+    ("checkpoint", target::checkpoint::run),
     ("claims", target::claims::run),
     ("config", target::config::run),
     ("cookie", target::cookie::run),
     ("cursor", target::cursor::run),
+    ("deliver", target::deliver::run),
     ("id_token", target::id_token::run),
     ("jwks", target::jwks::run),
     ("logout_token", target::logout_token::run),

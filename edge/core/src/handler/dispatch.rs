@@ -1,7 +1,7 @@
 //! Chooses the handler of a route.
 
 use super::{
-    asset, backchannel_logout, bff, callback, context::Context, deliver, disconnect, end_session, event,
+    asset, backchannel_logout, bff, callback, checkpoint, context::Context, deliver, disconnect, end_session, event,
     frontchannel_logout, handoff, health, login, logout, own_sessions, session, stream, webhook,
 };
 use crate::{
@@ -41,6 +41,7 @@ pub(crate) async fn run<P: Platform>(
         (Handler::FrontchannelLogout, _) => Box::pin(frontchannel_logout::receive(&context, &request)).await,
         (Handler::GitHubWebhook, _) => Box::pin(webhook::receive(&context, request)).await,
         (Handler::Deliver, _) => Box::pin(deliver::deliver(&context, request)).await,
+        (Handler::Checkpoint, _) => Box::pin(checkpoint::checkpoint(&context, request)).await,
         (Handler::Asset, _) => asset::asset(context.parameter(0)),
         (Handler::Page, _) => asset::page(context.config),
         (Handler::Healthz, _) => Ok(health::healthz()),

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use causeway_protocol::{
+    deliver::WIRE_VERSION,
     event::{EVENTS_PATH, InboundEvent, is_name},
     subject::Subject,
 };
@@ -70,6 +71,7 @@ pub(super) async fn post<P: Platform>(
     let body = read_body(context.platform, context.row, request).await?;
     let posted = parse(&body)?;
     let event = InboundEvent {
+        version: WIRE_VERSION,
         channel,
         id: id.clone(),
         kind: posted.kind,

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use causeway_protocol::stream::StreamRequest;
+use causeway_protocol::{channel::Channel, cursor::MAX_CURSOR_BYTES, deliver::WIRE_VERSION, stream::StreamRequest};
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use url::form_urlencoded;
 
 use super::context::Context;
 use crate::{
@@ -26,8 +27,8 @@ const HUB_TIMEOUT: Duration = Duration::from_secs(5);
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-/// Longest `Last-Event-ID` that is passed on, in bytes.
-const MAX_LAST_EVENT_ID_BYTES: usize = 80;
+/// The most channels that a stream can choose. A stream that chooses none hears all.
+const MAX_CHANNELS: usize = 16;
 
 /// Opens the user's stream where the client left off.
 pub(super) async fn open<P: Platform>(
@@ -68,10 +69,11 @@ fn open_request<P: Platform>(
     request: &Request<P::Body>,
     session: &Session,
 ) -> Result<OpenStream, Error> {
+    let channels = channels(&context.config.channels, request.query.as_deref().unwrap_or_default())?;
     let mut random = [0];
     context.platform.fill(&mut random)?;
     let last_event_id = request.headers.contains_key(LAST_EVENT_ID).then(|| {
-        let id = request.header(&LAST_EVENT_ID).filter(|id| id.len() <= MAX_LAST_EVENT_ID_BYTES);
+        let id = request.header(&LAST_EVENT_ID).filter(|id| id.len() <= MAX_CURSOR_BYTES);
         // No cursor: the hub tells the client that its position is lost.
         id.unwrap_or("unreadable").to_owned()
     });
@@ -79,10 +81,27 @@ fn open_request<P: Platform>(
     Ok(OpenStream {
         subject: session.record.user.subject.clone(),
         session: session.handle.clone(),
+        channels,
         last_event_id,
         session_ends_in: Duration::from_millis(ends_in_ms),
         jitter: f64::from(u8::from_be_bytes(random)) / 255.0,
     })
+}
+
+/// The channels that a query chooses, each once. A channel that does not exist must not seem to be silent.
+fn channels(configured: &[String], query: &str) -> Result<Vec<Channel>, Error> {
+    let mut channels = Vec::new();
+    for (_, name) in form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == "channel") {
+        let known = configured.iter().find(|known| **known == name).ok_or(Error::NotFound)?;
+        let channel = Channel::parse(known).map_err(|_| Error::NotFound)?;
+        if !channels.contains(&channel) {
+            channels.push(channel);
+        }
+    }
+    if channels.len() > MAX_CHANNELS {
+        return Err(Error::BadRequest { reason: Reason::StreamChannels });
+    }
+    Ok(channels)
 }
 
 /// Has an expired token of the session's own account refreshed after the answer, which therefore waits for no provider.
@@ -98,10 +117,15 @@ fn defer_refresh_if_due<P: Platform>(context: &Context<'_, P>, session: &Session
 }
 
 /// Opens a stream at the bridge. Its body passes through the edge untouched.
-async fn open_at_bridge<P: Platform>(context: &Context<'_, P>, open: OpenStream) -> Result<Opened<P::Body>, Error> {
+async fn open_at_bridge<P: Platform>(
+    context: &Context<'_, P>,
+    open: OpenStream,
+) -> Result<Opened<Body<P::Body>>, Error> {
     let request = StreamRequest {
+        version: WIRE_VERSION,
         subject: open.subject,
         session: open.session,
+        channels: open.channels,
         last_event_id: open.last_event_id,
         session_ends_in_ms: millis(open.session_ends_in),
         jitter: open.jitter,

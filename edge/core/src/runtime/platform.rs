@@ -5,7 +5,9 @@
 use std::{future::Future, time::Duration};
 
 use causeway_protocol::{
-    deliver::{Checkpoint, Record},
+    channel::Channel,
+    checkpoint::{CheckpointRequest, CheckpointResponse},
+    deliver::Outcome,
     hub::EndReason,
     session::SessionHandle,
     subject::Subject,
@@ -78,16 +80,17 @@ pub trait StreamHub: HttpClient {
     /// feeds the streams. Otherwise the bridge keeps the hubs and serves the streams, the edge passes them through, and
     /// [`StreamHub::append`] and [`StreamHub::open`] are never called.
     const HUB_AT_EDGE: bool;
-    /// Appends records to a user's buffer, durably and idempotently, and wakes the user's streams.
+    /// Appends items to a user's buffer, durably and idempotently, and sends them to the user's streams. `slices` is the
+    /// JSON of a list of [`causeway_protocol::deliver::Slice`]s, as it was received.
     ///
     /// # Errors
-    /// Not everything is durable; append all of it again.
-    fn append(&self, subject: &Subject, records: &[Record]) -> impl Future<Output = Result<(), Unavailable>>;
+    /// The hub did not answer; append all of it again.
+    fn append(&self, subject: &Subject, slices: &str) -> impl Future<Output = Result<Outcome, Unavailable>>;
     /// Opens a stream as an SSE body.
     ///
     /// # Errors
     /// The hub did not answer.
-    fn open(&self, request: OpenStream) -> impl Future<Output = Result<Opened<Self::Body>, Unavailable>>;
+    fn open(&self, request: OpenStream) -> impl Future<Output = Result<Opened<Body<Self::Body>>, Unavailable>>;
     /// Ends all streams of a session.
     ///
     /// # Errors
@@ -102,13 +105,24 @@ pub trait StreamHub: HttpClient {
 
 /// A hub's reply to a request for a stream.
 #[derive(Debug)]
-pub enum Opened<B> {
-    /// The SSE body.
-    Stream(Body<B>),
+pub enum Opened<S> {
+    /// The stream.
+    Stream(S),
     /// The session ended; the hub knew before this isolate did.
     SessionEnded,
     /// The user has the maximum number of streams.
     TooManyStreams,
+}
+
+impl<S> Opened<S> {
+    /// The same reply with what a function makes of the stream.
+    pub fn map<T>(self, make: impl FnOnce(S) -> T) -> Opened<T> {
+        match self {
+            Self::Stream(stream) => Opened::Stream(make(stream)),
+            Self::SessionEnded => Opened::SessionEnded,
+            Self::TooManyStreams => Opened::TooManyStreams,
+        }
+    }
 }
 
 /// A request for a stream.
@@ -118,6 +132,8 @@ pub struct OpenStream {
     pub subject: Subject,
     /// The session that reads; its end ends the stream.
     pub session: SessionHandle,
+    /// The channels to hear; all of them if there are none.
+    pub channels: Vec<Channel>,
     /// The client's `Last-Event-ID`, unchecked.
     pub last_event_id: Option<String>,
     /// When the session ends at the latest.
@@ -126,18 +142,14 @@ pub struct OpenStream {
     pub jitter: f64,
 }
 
-/// Checkpoints of the outbound topic's readers, stored beside the buffers that they describe.
+/// What is stored of each partition whose records are delivered, see [`causeway_protocol::checkpoint`].
 pub trait CheckpointStore {
-    /// Moves a partition's checkpoint to `advance_to` if that is ahead, and returns where it then is.
+    /// Carries out a request, by [`causeway_protocol::checkpoint::PartitionState::respond`]. Requests about a partition
+    /// are carried out one at a time.
     ///
     /// # Errors
-    /// The store did not answer.
-    fn checkpoint(
-        &self,
-        topic: &str,
-        partition: i32,
-        advance_to: Option<Checkpoint>,
-    ) -> impl Future<Output = Result<Option<Checkpoint>, Unavailable>>;
+    /// The store did not answer; whether the request was carried out is unknown.
+    fn checkpoint(&self, request: &CheckpointRequest) -> impl Future<Output = Result<CheckpointResponse, Unavailable>>;
 }
 
 /// A rate limit.

@@ -6,7 +6,8 @@
 use std::{future::Future, time::Duration};
 
 use causeway_protocol::{
-    deliver::{Checkpoint, Record},
+    checkpoint::{CheckpointRequest, CheckpointResponse},
+    deliver::Outcome,
     hub::EndReason,
     session::SessionHandle,
     subject::Subject,
@@ -27,7 +28,7 @@ use super::{
     telemetry::{Event, Level, Line, Log, Name},
     unavailable::Unavailable,
 };
-use crate::http::web::{Incoming, Outgoing, TRACEPARENT};
+use crate::http::web::{Body, Incoming, Outgoing, TRACEPARENT};
 
 /// A platform with the identity of the request that uses it.
 #[derive(Debug)]
@@ -128,11 +129,11 @@ impl<P: Machines> Machines for Traced<'_, P> {
 impl<P: Platform> StreamHub for Traced<'_, P> {
     const HUB_AT_EDGE: bool = P::HUB_AT_EDGE;
 
-    fn append(&self, subject: &Subject, records: &[Record]) -> impl Future<Output = Result<(), Unavailable>> {
-        self.platform.append(subject, records)
+    fn append(&self, subject: &Subject, slices: &str) -> impl Future<Output = Result<Outcome, Unavailable>> {
+        self.platform.append(subject, slices)
     }
 
-    fn open(&self, request: OpenStream) -> impl Future<Output = Result<Opened<P::Body>, Unavailable>> {
+    fn open(&self, request: OpenStream) -> impl Future<Output = Result<Opened<Body<P::Body>>, Unavailable>> {
         self.platform.open(request)
     }
 
@@ -147,13 +148,8 @@ impl<P: Platform> StreamHub for Traced<'_, P> {
 }
 
 impl<P: CheckpointStore> CheckpointStore for Traced<'_, P> {
-    fn checkpoint(
-        &self,
-        topic: &str,
-        partition: i32,
-        advance_to: Option<Checkpoint>,
-    ) -> impl Future<Output = Result<Option<Checkpoint>, Unavailable>> {
-        self.platform.checkpoint(topic, partition, advance_to)
+    fn checkpoint(&self, request: &CheckpointRequest) -> impl Future<Output = Result<CheckpointResponse, Unavailable>> {
+        self.platform.checkpoint(request)
     }
 }
 

@@ -1,90 +1,187 @@
-//! Drives one client's SSE stream: hub messages and timers in, SSE bytes out, acknowledgements back.
+//! Drives one client's SSE stream: the hub's messages and timers in, SSE bytes out, acknowledgements back.
 //!
-//! The client pulls. The driver takes the next hub message only after the client has taken the previous bytes, and the hub
-//! sends at most a window ahead. Dropping the stream drops the socket.
+//! - [`socket`]: a connection to the hub, as a runtime provides it
+//! - `connection`: one that is opened again when it breaks
+//!
+//! The client pulls. The driver takes the next message of the hub only after the client has taken the previous bytes,
+//! and the hub sends at most a window ahead. Dropping the stream drops the connection.
 
-use std::{fmt, time::Duration};
+mod connection;
+pub mod socket;
+
+use std::{pin::pin, time::Duration};
 
 use causeway_protocol::{
     feed::{Feed, FeedPolicy, Step},
-    hub::HubMessage,
+    hub::{Ack, EndReason, HubMessage},
 };
 use futures_util::{
-    future::{Either, select},
-    stream::{LocalBoxStream, Stream, StreamExt as _, unfold},
+    future::{Either, LocalBoxFuture, select},
+    stream::{LocalBoxStream, Stream, unfold},
 };
 
-use crate::runtime::{clock::Clock, platform::OpenStream};
+use self::{
+    connection::{Connection, Event},
+    socket::{HubConnector, HubSocket},
+};
+use crate::runtime::{
+    clock::Clock,
+    platform::{ClientDisconnect, OpenStream, Opened},
+    unavailable::Unavailable,
+};
 
-/// A connection to a user's hub. Dropping it closes it.
-pub struct HubSocket {
-    /// [`HubMessage`]s as JSON. Ends when the hub closes the connection.
-    pub messages: LocalBoxStream<'static, String>,
-    /// Sends a [`causeway_protocol::hub::Ack`] as JSON.
-    pub acknowledge: Box<dyn Fn(String)>,
+/// Bytes of a client's stream.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Chunk {
+    text: String,
+    /// Where they begin. A message of the hub stays in one piece, with its first line before the events.
+    from: usize,
 }
 
-impl fmt::Debug for HubSocket {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("HubSocket")
+impl AsRef<[u8]> for Chunk {
+    fn as_ref(&self) -> &[u8] {
+        self.text.as_bytes().get(self.from..).unwrap_or_default()
     }
 }
 
-struct Driver<C> {
-    clock: C,
-    socket: HubSocket,
-    feed: Feed,
-    /// What the next pull returns and acknowledges.
-    due: Step,
-    ended: bool,
+impl From<String> for Chunk {
+    fn from(text: String) -> Self {
+        Self { text, from: 0 }
+    }
 }
 
 /// The bytes of a client's stream.
-pub fn drive<C: Clock + 'static>(
-    clock: C,
-    socket: HubSocket,
-    open: &OpenStream,
-) -> impl Stream<Item = Vec<u8>> + 'static {
-    let (feed, first) = Feed::open(FeedPolicy::default(), clock.now_ms(), open.session_ends_in, open.jitter);
-    let driver = Driver { clock, socket, feed, due: first, ended: false };
+pub type Chunks = LocalBoxStream<'static, Chunk>;
+
+/// Opens a client's stream where the client left off.
+///
+/// # Errors
+/// The hub did not answer.
+pub async fn open<P, H>(platform: P, hub: H, request: &OpenStream) -> Result<Opened<Chunks>, Unavailable>
+where
+    P: Clock + ClientDisconnect + 'static,
+    H: HubConnector + 'static,
+{
+    let opened = hub.open(request.last_event_id.as_deref()).await?;
+    Ok(opened.map(|socket| Box::pin(drive(platform, hub, socket, request)) as Chunks))
+}
+
+fn drive<P, H>(platform: P, hub: H, socket: HubSocket, request: &OpenStream) -> impl Stream<Item = Chunk> + 'static
+where
+    P: Clock + ClientDisconnect + 'static,
+    H: HubConnector + 'static,
+{
+    let now_ms = platform.now_ms();
+    let (feed, first) = Feed::open(FeedPolicy::default(), now_ms, request.session_ends_in, request.jitter);
+    let driver = Driver {
+        connection: Connection::new(hub, socket, request, now_ms),
+        client_left: platform.client_disconnected(),
+        platform,
+        feed,
+        first: Some(first),
+        ack: None,
+        ended: false,
+        timer: None,
+    };
     unfold(driver, |mut driver| async move {
-        let bytes = driver.next().await?;
-        Some((bytes.into_bytes(), driver))
+        let chunk = driver.next().await?;
+        Some((chunk, driver))
     })
 }
 
-impl<C: Clock> Driver<C> {
-    async fn next(&mut self) -> Option<String> {
+struct Driver<P, H> {
+    platform: P,
+    connection: Connection<H>,
+    client_left: LocalBoxFuture<'static, ()>,
+    feed: Feed,
+    first: Option<Step>,
+    /// Sent at the next pull: only then has the client taken the bytes before it.
+    ack: Option<Ack>,
+    ended: bool,
+    timer: Option<Timer>,
+}
+
+/// A timer that is not set again for each message. What it waits for may be put off; then it looks again.
+struct Timer {
+    at_ms: u64,
+    sleep: LocalBoxFuture<'static, ()>,
+}
+
+impl<P: Clock, H: HubConnector + 'static> Driver<P, H> {
+    async fn next(&mut self) -> Option<Chunk> {
+        if let Some(first) = self.first.take() {
+            return Some(first.bytes.into());
+        }
         loop {
-            let step = std::mem::take(&mut self.due);
-            if !step.bytes.is_empty() {
-                self.ended = step.end;
-                // Sent at the next pull: only then has the client taken these bytes.
-                self.due.ack = step.ack;
-                return Some(step.bytes);
-            }
-            if let Some(ack) = step.ack
-                && let Ok(ack) = serde_json::to_string(&ack)
+            if let Some(ack) = self.ack.take()
+                && let Ok(text) = serde_json::to_string(&ack)
             {
-                (self.socket.acknowledge)(ack);
+                self.connection.send(&text);
             }
             if self.ended {
                 return None;
             }
-            self.due = self.next_step().await?;
+            let chunk = self.on_next_event().await?;
+            if !chunk.as_ref().is_empty() {
+                return Some(chunk);
+            }
         }
     }
 
-    async fn next_step(&mut self) -> Option<Step> {
-        let wait_ms = self.feed.next_timer_ms().saturating_sub(self.clock.now_ms());
-        let timer = self.clock.sleep(Duration::from_millis(wait_ms));
-        match select(self.socket.messages.next(), timer).await {
-            Either::Left((message, _)) => {
-                // The stream ends if the hub closes or sends an unknown message. The client resumes from its cursor.
-                let message: HubMessage = serde_json::from_str(&message?).ok()?;
-                Some(self.feed.on_message(self.clock.now_ms(), &message))
+    /// Waits for the hub, for the client's leaving or for a timer. Returns what the client gets, which may be nothing, or
+    /// `None` if the stream ends.
+    async fn on_next_event(&mut self) -> Option<Chunk> {
+        let now_ms = self.platform.now_ms();
+        let due_ms = self.feed.next_timer_ms().min(self.connection.next_timer_ms());
+        let timer = match &mut self.timer {
+            Some(timer) if timer.at_ms <= due_ms => timer,
+            slot => {
+                let sleep = self.platform.sleep(Duration::from_millis(due_ms.saturating_sub(now_ms)));
+                slot.insert(Timer { at_ms: due_ms, sleep })
             }
-            Either::Right(_) => Some(self.feed.on_timer(self.clock.now_ms())),
+        };
+        let event = {
+            let next = pin!(self.connection.next(&self.platform));
+            let waiting = select(next, &mut timer.sleep);
+            match select(&mut self.client_left, waiting).await {
+                // The connection ends with the client, and must not be opened again for it.
+                Either::Left(_) => return None,
+                Either::Right((Either::Left((event, _)), _)) => Some(event),
+                Either::Right((Either::Right(_), _)) => None,
+            }
+        };
+        let now_ms = self.platform.now_ms();
+        let step = match event {
+            Some(Event::Message(text)) => return self.pass_on(now_ms, text),
+            // The hub remembers that the session ended, not why.
+            Some(Event::SessionEnded) => self.feed.on_end(now_ms, EndReason::Revoked),
+            Some(Event::Lost) => return None,
+            None => {
+                self.timer = None;
+                if !self.connection.on_timer(&self.platform) {
+                    return None;
+                }
+                self.feed.on_timer(now_ms)
+            }
+        };
+        self.ended = step.end;
+        Some(step.bytes.into())
+    }
+
+    /// A message of the hub for the client. One that is unknown is of another version: the stream ends, and the client
+    /// resumes where both ends have that version.
+    fn pass_on(&mut self, now_ms: u64, text: String) -> Option<Chunk> {
+        match HubMessage::parse(&text).ok()? {
+            HubMessage::Frames(head, frames) => {
+                let bytes = frames.len();
+                self.ack = self.feed.on_passed(now_ms, &head, bytes);
+                self.connection.move_to(head.id);
+                Some(Chunk { from: text.len().saturating_sub(bytes), text })
+            }
+            HubMessage::End(reason) => {
+                self.ended = true;
+                Some(self.feed.on_end(now_ms, reason).bytes.into())
+            }
         }
     }
 }

@@ -1,161 +1,48 @@
 //! A user's hub: the buffer of the user's last records and the streams that read it.
 //!
-//! A runtime provides storage and sockets. This module decides what is stored, skipped, sent and withheld.
+//! A runtime provides storage and sockets. This module decides what is stored, skipped, sent and withheld. A [`Hub`]
+//! exists while the runtime's object is awake. It knows what the buffer contains, so that a batch costs one statement.
 //!
-//! Records are numbered as they arrive (`seq`), which gives a user one order over all partitions. Each stream has a
-//! [`StreamPosition`]: the last record sent to it and the last one it acknowledged. [`send_pending`] sends what fits into
-//! the window between them. It runs whenever a record arrives or a stream acknowledges.
+//! Records are numbered as they arrive (`seq`), which gives a user one order over all partitions. A stream is *level*
+//! if it was sent every record that it hears. A batch goes to the level streams first and is stored then, in the same
+//! event. If storing fails, the runtime drops the hub and closes its sockets: they may have been sent what is not
+//! stored.
+//!
+//! - `socket`: what a runtime provides of a stream
+//! - `batch`: what of a delivery is new, and its numbers
+//! - `contents`: what the hub knows of its buffer
+//! - `reader`: a stream's state, in memory and in the socket's attachment
+//! - `window`: what is sent to a stream and not acknowledged
+//! - `resume`: where a client continues
+//! - `doubt`: records that were sent and not stored
+//! - `trim`: what goes when the buffer is full or old
+
+use std::collections::BTreeMap;
 
 use causeway_protocol::{
-    buffer::{END_REMEMBERED, MAX_AGE, MAX_RECORDS, MAX_STALL, MAX_USER_STREAMS, PAGE_RECORDS},
-    cursor::Cursor,
-    deliver::Record,
-    hub::{ACK_EVERY_RECORDS, Ack, EndReason, HubMessage, ResetReason, WINDOW_BYTES, WINDOW_RECORDS},
+    buffer::{END_REMEMBERED, MAX_AGE, MAX_STALL, MAX_USER_STREAMS},
+    deliver::{Outcome, Slice},
+    hub::{Ack, EndReason, HubMessage, ResetReason},
     session::SessionHandle,
 };
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
-use crate::runtime::clock::millis;
+use self::{batch::Batch, contents::Contents, reader::Reader};
+use crate::{
+    runtime::clock::millis,
+    stream::sql_buffer::{Database, SqlBuffer},
+};
 
-/// A stored record.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredRecord {
-    /// Its number in the order of arrival.
-    pub seq: i64,
-    /// Its Kafka coordinates.
-    pub cursor: Cursor,
-    /// The event as JSON.
-    pub json: String,
-}
+mod batch;
+mod contents;
+mod doubt;
+mod reader;
+mod resume;
+mod socket;
+mod trim;
+mod window;
 
-/// The last record stored from a partition. It outlives the record itself, so that a redelivery is recognized even if the
-/// record was trimmed long ago.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Watermark {
-    /// Its Kafka coordinates.
-    pub cursor: Cursor,
-    /// Its number.
-    pub seq: i64,
-}
-
-/// Durable storage of one user. The runtime makes all calls during one of its events one transaction.
-pub trait Buffer {
-    /// A failure of the storage.
-    type Error;
-    /// The watermark of a partition.
-    ///
-    /// # Errors
-    /// The storage failed.
-    fn watermark(&self, partition: i32) -> Result<Option<Watermark>, Self::Error>;
-    /// Stores a record under the next number and makes it the watermark of its partition.
-    ///
-    /// # Errors
-    /// The storage failed.
-    fn insert(&self, cursor: Cursor, json: &str, at_ms: u64) -> Result<(), Self::Error>;
-    /// The number of a stored record.
-    ///
-    /// # Errors
-    /// The storage failed.
-    fn seq_of(&self, cursor: Cursor) -> Result<Option<i64>, Self::Error>;
-    /// At most `limit` records after a number, in order.
-    ///
-    /// # Errors
-    /// The storage failed.
-    fn after(&self, seq: i64, limit: u32) -> Result<Vec<StoredRecord>, Self::Error>;
-    /// The bytes of the records in `(from, to]` that are still stored.
-    ///
-    /// # Errors
-    /// The storage failed.
-    fn bytes_between(&self, from: i64, to: i64) -> Result<usize, Self::Error>;
-    /// The highest number used so far, or 0.
-    ///
-    /// # Errors
-    /// The storage failed.
-    fn last_seq(&self) -> Result<i64, Self::Error>;
-    /// Deletes records up to and including a number, and those older than a time.
-    ///
-    /// # Errors
-    /// The storage failed.
-    fn trim(&self, up_to_seq: i64, older_than_ms: u64) -> Result<(), Self::Error>;
-    /// The time at which the oldest record arrived.
-    ///
-    /// # Errors
-    /// The storage failed.
-    fn oldest_at_ms(&self) -> Result<Option<u64>, Self::Error>;
-    /// Stores that a session ended, and deletes the ends before a time.
-    ///
-    /// # Errors
-    /// The storage failed.
-    fn remember_end(&self, session: &SessionHandle, at_ms: u64, forget_before_ms: u64) -> Result<(), Self::Error>;
-    /// Whether a session's end is stored.
-    ///
-    /// # Errors
-    /// The storage failed.
-    fn has_ended(&self, session: &SessionHandle) -> Result<bool, Self::Error>;
-}
-
-/// How far a stream has read.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StreamPosition {
-    /// The last record sent.
-    pub sent: i64,
-    /// The last record acknowledged.
-    pub acknowledged: i64,
-    /// The time since which records wait because the window is full.
-    #[serde(default)]
-    pub full_since_ms: Option<u64>,
-}
-
-/// A stream's socket, as the hub sees it. Its position must survive the hub's hibernation.
-pub trait StreamSocket {
-    /// The stored position.
-    fn position(&self) -> StreamPosition;
-    /// Stores the position.
-    fn set_position(&self, position: StreamPosition);
-    /// Sends a [`HubMessage`]. The runtime notices a socket that has closed.
-    fn send(&self, text: &str);
-    /// Closes the socket. The client resumes when it reads again.
-    fn close(&self);
-}
-
-/// Appends records in order, skips known ones, and sends the rest to the streams.
-///
-/// # Errors
-/// The storage failed. Nothing of this call may be acknowledged.
-pub fn append<B: Buffer>(
-    buffer: &B,
-    sockets: &[impl StreamSocket],
-    records: &[Record],
-    now_ms: u64,
-) -> Result<(), B::Error> {
-    for record in records {
-        let is_known = buffer
-            .watermark(record.cursor.partition)?
-            .is_some_and(|mark| (mark.cursor.epoch, mark.cursor.offset) >= (record.cursor.epoch, record.cursor.offset));
-        if !is_known && let Ok(json) = serde_json::to_string(&record.event) {
-            buffer.insert(record.cursor, &json, now_ms)?;
-        }
-    }
-    trim(buffer, now_ms)?;
-    sockets.iter().try_for_each(|socket| send_pending(buffer, socket, now_ms))
-}
-
-/// Deletes records beyond the limits of age and number.
-///
-/// # Errors
-/// The storage failed.
-pub fn trim<B: Buffer>(buffer: &B, now_ms: u64) -> Result<(), B::Error> {
-    buffer.trim(buffer.last_seq()? - i64::from(MAX_RECORDS), now_ms.saturating_sub(millis(MAX_AGE)))
-}
-
-/// The time at which the buffer should be trimmed if nothing arrives before.
-///
-/// # Errors
-/// The storage failed.
-pub fn next_trim_ms<B: Buffer>(buffer: &B) -> Result<Option<u64>, B::Error> {
-    Ok(buffer.oldest_at_ms()?.map(|at_ms| at_ms.saturating_add(millis(MAX_AGE) + 1)))
-}
+pub use doubt::Doubt;
+pub use socket::{CloseReason, Opening, StreamSocket};
 
 /// Why a stream is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,150 +51,197 @@ pub enum Rejection {
     SessionEnded,
     /// The user has the maximum number of streams.
     TooManyStreams,
+    /// An attachment has no room for so many channels.
+    TooManyChannels,
 }
 
-/// Whether a session may open another stream beside the user's open ones.
-///
-/// # Errors
-/// The storage failed.
-pub fn admit<B: Buffer>(
-    buffer: &B,
-    session: &SessionHandle,
-    open_streams: usize,
-) -> Result<Result<(), Rejection>, B::Error> {
-    if buffer.has_ended(session)? {
-        return Ok(Err(Rejection::SessionEnded));
-    }
-    Ok(if open_streams < MAX_USER_STREAMS { Ok(()) } else { Err(Rejection::TooManyStreams) })
+/// The longest names of a stream's channels together, in bytes. Cloudflare allows 2 KiB for an attachment.
+const MAX_CHANNEL_BYTES: usize = 1400;
+
+/// The storage failed. Nothing that was asked for may be acknowledged.
+pub type Failure<D> = <D as Database>::Error;
+
+/// A user's hub while it is awake.
+#[derive(Debug)]
+pub struct Hub<D, S> {
+    buffer: SqlBuffer<D>,
+    contents: Contents,
+    doubts: Vec<Doubt>,
+    /// By their id, which is in their attachment.
+    readers: BTreeMap<u64, Reader<S>>,
 }
 
-/// Opens a stream: finds its position, sends a reset if the position is lost, and sends the records after it.
-///
-/// # Errors
-/// The storage failed.
-pub fn open<B: Buffer>(
-    buffer: &B,
-    socket: &impl StreamSocket,
-    last_event_id: Option<&str>,
-    now_ms: u64,
-) -> Result<(), B::Error> {
-    trim(buffer, now_ms)?;
-    let resumed = match last_event_id.filter(|id| !id.is_empty()) {
-        None => None,
-        Some(id) => match id.parse::<Cursor>() {
-            Err(_) => Some(Err(ResetReason::BadCursor)),
-            Ok(cursor) => Some(exact_seq_of(buffer, cursor)?.ok_or(ResetReason::OutOfBuffer)),
-        },
-    };
-    let seq = match resumed {
-        Some(Ok(seq)) => seq,
-        Some(Err(reason)) => {
-            send(socket, &HubMessage::Reset { reason });
-            seq_before_oldest(buffer)?
+impl<D: Database, S: StreamSocket> Hub<D, S> {
+    /// Loads a hub from its storage and its sockets. `doubts` are those of a hub that failed, see [`Hub::into_doubts`].
+    ///
+    /// # Errors
+    /// The storage failed.
+    pub fn load(database: D, sockets: impl IntoIterator<Item = S>, doubts: Vec<Doubt>) -> Result<Self, Failure<D>> {
+        let buffer = SqlBuffer::open(database)?;
+        let contents = Contents::load(&buffer)?;
+        let stored: Vec<Doubt> = buffer.doubts()?;
+        let mut doubts = doubt::merged(doubts.into_iter().chain(stored.clone()));
+        doubts.retain(|doubt| !contents.has_trimmed(doubt));
+        if doubts != stored {
+            buffer.put_doubts(&doubts)?;
         }
-        None => seq_before_oldest(buffer)?,
-    };
-    socket.set_position(StreamPosition { sent: seq, acknowledged: seq, full_since_ms: None });
-    send_pending(buffer, socket, now_ms)
-}
-
-/// The number of a record that is stored, or that was the last of its partition when it expired.
-fn exact_seq_of<B: Buffer>(buffer: &B, cursor: Cursor) -> Result<Option<i64>, B::Error> {
-    if let Some(seq) = buffer.seq_of(cursor)? {
-        return Ok(Some(seq));
+        let readers = sockets.into_iter().filter_map(Reader::load).collect();
+        Ok(Self { buffer, contents, doubts, readers })
     }
-    let mark = buffer.watermark(cursor.partition)?.filter(|mark| mark.cursor == cursor);
-    let Some(mark) = mark else { return Ok(None) };
-    // Exact only if no later record, of another partition, has been deleted as well.
-    let next = buffer.after(mark.seq, 1)?;
-    let next_seq = next.first().map_or(buffer.last_seq()? + 1, |stored| stored.seq);
-    Ok((next_seq == mark.seq + 1).then_some(mark.seq))
-}
 
-/// The number before the oldest record.
-fn seq_before_oldest<B: Buffer>(buffer: &B) -> Result<i64, B::Error> {
-    match buffer.after(0, 1)?.first() {
-        Some(stored) => Ok(stored.seq - 1),
-        None => buffer.last_seq(),
+    /// What the next hub must know if this one failed.
+    #[must_use]
+    pub fn into_doubts(self) -> Vec<Doubt> {
+        self.doubts
     }
-}
 
-/// Handles a stream's acknowledgement: moves its window and sends what then fits.
-///
-/// # Errors
-/// The storage failed.
-pub fn acknowledge<B: Buffer>(buffer: &B, socket: &impl StreamSocket, text: &str, now_ms: u64) -> Result<(), B::Error> {
-    // Anything else is ignored: only Causeway's own streams hold these sockets.
-    let Ok(Ack { taken }) = serde_json::from_str(text) else { return Ok(()) };
-    let position = socket.position();
-    if taken > position.acknowledged && taken <= position.sent {
-        socket.set_position(StreamPosition { acknowledged: taken, full_since_ms: None, ..position });
+    /// The id of a socket's stream.
+    #[must_use]
+    pub fn id_of(socket: &S) -> Option<u64> {
+        reader::id_of(socket)
     }
-    send_pending(buffer, socket, now_ms)
-}
 
-/// Sends the records that fit into the stream's window. Closes a stream that has acknowledged nothing for too long.
-///
-/// # Errors
-/// The storage failed.
-pub fn send_pending<B: Buffer>(buffer: &B, socket: &impl StreamSocket, now_ms: u64) -> Result<(), B::Error> {
-    loop {
-        let mut position = socket.position();
-        let mut unacknowledged_bytes = buffer.bytes_between(position.acknowledged, position.sent)?;
-        let page = buffer.after(position.sent, PAGE_RECORDS)?;
-        if page.is_empty() {
-            return Ok(());
+    /// Sends new records to the streams and stores them. Known ones are skipped.
+    ///
+    /// # Errors
+    /// The storage failed.
+    pub fn append(&mut self, slices: &[Slice], now_ms: u64) -> Result<Outcome, Failure<D>> {
+        let batch = match Batch::new(&self.contents, slices) {
+            Ok(batch) => batch,
+            Err(outcome) => return Ok(outcome),
+        };
+        // A client names the last record that it has, which tells nothing of another partition's. So records of several
+        // partitions are stored before they are sent.
+        let is_sent_first = batch.has_one_source();
+        let is_sent = is_sent_first && self.push(&batch, now_ms);
+        if let Err(failure) = batch.store(&self.buffer, now_ms) {
+            if is_sent {
+                self.doubts.extend(batch.doubt(&self.contents));
+            }
+            return Err(failure);
         }
-        for stored in page {
-            if position.sent - position.acknowledged >= WINDOW_RECORDS || unacknowledged_bytes >= WINDOW_BYTES {
-                match position.full_since_ms {
-                    None => socket.set_position(StreamPosition { full_since_ms: Some(now_ms), ..position }),
-                    Some(since_ms) if now_ms.saturating_sub(since_ms) > millis(MAX_STALL) => socket.close(),
-                    Some(_) => {}
-                }
-                return Ok(());
-            }
-            if stored.seq != position.sent + 1 {
-                // Records before the gap are in flight: their acknowledgement comes first. Fewer than
-                // `ACK_EVERY_RECORDS` may never be acknowledged, so the stream does not wait for them.
-                if position.sent - position.acknowledged >= ACK_EVERY_RECORDS {
-                    return Ok(());
-                }
-                send(socket, &HubMessage::Reset { reason: ResetReason::TooSlow });
-                position.acknowledged = stored.seq - 1;
-            }
-            unacknowledged_bytes += stored.json.len();
-            if let Ok(event) = RawValue::from_string(stored.json) {
-                send(socket, &HubMessage::Record { seq: stored.seq, cursor: stored.cursor, event });
-            }
-            position.sent = stored.seq;
-            socket.set_position(position);
+        let finished = batch.note(&mut self.contents, now_ms);
+        if !is_sent_first {
+            self.push(&batch, now_ms);
         }
+        for pieces in finished {
+            self.buffer.empty_pieces(pieces.source, &pieces.message, pieces.first_seq, pieces.last_seq)?;
+        }
+        self.expire(now_ms)?;
+        self.trim_excess()?;
+        self.settle(now_ms);
+        Ok(Outcome::Stored)
     }
-}
 
-/// Ends a session: notifies its streams, and lets [`admit`] reject further ones. The runtime then closes the streams.
-///
-/// # Errors
-/// The storage failed. No stream has been notified.
-pub fn end<B: Buffer>(
-    buffer: &B,
-    sockets: &[impl StreamSocket],
-    session: &SessionHandle,
-    reason: EndReason,
-    now_ms: u64,
-) -> Result<(), B::Error> {
-    let forget_before_ms = now_ms.saturating_sub(millis(END_REMEMBERED));
-    buffer.remember_end(session, now_ms, forget_before_ms)?;
-    for socket in sockets {
-        send(socket, &HubMessage::End { reason });
+    /// Whether a session may open another stream beside the user's open ones.
+    ///
+    /// # Errors
+    /// The storage failed.
+    pub fn admit(&self, opening: &Opening) -> Result<Result<(), Rejection>, Failure<D>> {
+        if self.buffer.has_ended(&opening.session)? {
+            return Ok(Err(Rejection::SessionEnded));
+        }
+        if self.readers.len() >= MAX_USER_STREAMS {
+            return Ok(Err(Rejection::TooManyStreams));
+        }
+        // With quotation marks and a comma.
+        let channel_bytes: usize = opening.channels.iter().map(|channel| channel.as_str().len() + 3).sum();
+        Ok(if channel_bytes > MAX_CHANNEL_BYTES { Err(Rejection::TooManyChannels) } else { Ok(()) })
     }
-    Ok(())
-}
 
-fn send(socket: &impl StreamSocket, message: &HubMessage) {
-    if let Ok(text) = serde_json::to_string(message) {
-        socket.send(&text);
+    /// Opens a stream: finds where its client continues, tells it if that is lost, and sends the records after it.
+    ///
+    /// # Errors
+    /// The storage failed.
+    pub fn open(&mut self, socket: S, opening: Opening, now_ms: u64) -> Result<(), Failure<D>> {
+        self.expire(now_ms)?;
+        // After the id of any stream whose close was not reported yet.
+        let id = self.readers.last_key_value().map_or(0, |(&last, _)| last.saturating_add(1)).max(now_ms);
+        let last_event_id = opening.last_event_id.clone();
+        let mut reader = Reader::new(socket, id, opening);
+        let reset = self.resume(&mut reader, last_event_id.as_deref(), now_ms)?;
+        self.readers.insert(id, reader);
+        self.feed(id, reset)
+    }
+
+    /// Handles a message of a stream: its acknowledgement moves its window, and what then fits is sent.
+    ///
+    /// # Errors
+    /// The storage failed.
+    pub fn acknowledge(&mut self, id: u64, text: &str, now_ms: u64) -> Result<(), Failure<D>> {
+        // Anything else is ignored: only Causeway's own streams hold these sockets.
+        let Ok(Ack { taken }) = serde_json::from_str(text) else { return Ok(()) };
+        let Some(reader) = self.readers.get_mut(&id) else { return Ok(()) };
+        reader.acknowledge(taken, now_ms);
+        self.feed(id, None)
+    }
+
+    /// Forgets a stream whose socket has closed.
+    pub fn forget(&mut self, id: u64) {
+        self.readers.remove(&id);
+    }
+
+    /// Ends a session: tells its streams, closes them, and lets [`Hub::admit`] reject further ones.
+    ///
+    /// # Errors
+    /// The storage failed. No stream has been told.
+    pub fn end(&mut self, session: &SessionHandle, reason: EndReason, now_ms: u64) -> Result<(), Failure<D>> {
+        self.buffer.remember_end(session, now_ms, now_ms.saturating_sub(millis(END_REMEMBERED)))?;
+        self.readers.retain(|_, reader| {
+            if reader.session() != session {
+                return true;
+            }
+            reader.socket().send(&HubMessage::End(reason).to_text());
+            reader.socket().close(CloseReason::SessionEnded);
+            false
+        });
+        Ok(())
+    }
+
+    /// The time at which [`Hub::expire`] is due if nothing arrives before.
+    #[must_use]
+    pub fn next_expiry_ms(&self) -> Option<u64> {
+        self.contents.oldest_at_ms.map(|at_ms| at_ms.saturating_add(millis(MAX_AGE) + 1))
+    }
+
+    /// Sends a batch to the level streams, as far as their windows have room. Returns whether anything was sent.
+    fn push(&mut self, batch: &Batch<'_>, now_ms: u64) -> bool {
+        let mut is_sent = false;
+        for reader in self.readers.values_mut() {
+            is_sent |= reader.push(batch, now_ms);
+        }
+        is_sent
+    }
+
+    /// Saves the streams' states, and closes those whose clients take nothing.
+    fn settle(&mut self, now_ms: u64) {
+        self.readers.retain(|_, reader| {
+            reader.save();
+            let waits_ms = reader.waits_since_ms().map_or(0, |since_ms| now_ms.saturating_sub(since_ms));
+            let is_stalled = waits_ms > millis(MAX_STALL);
+            if is_stalled {
+                reader.socket().close(CloseReason::Stalled);
+            }
+            !is_stalled
+        });
+    }
+
+    /// Sends to a stream that is behind what fits into its window, until it is level.
+    fn feed(&mut self, id: u64, mut reset: Option<ResetReason>) -> Result<(), Failure<D>> {
+        let Some(reader) = self.readers.get_mut(&id) else { return Ok(()) };
+        let sources = reader.sources(&self.contents);
+        let (newest, trimmed) = (self.contents.newest_of(&sources), self.contents.trimmed_of(&sources));
+        while let Some((after, records, bytes)) = reader.next_page() {
+            if after < trimmed {
+                // A reset that was due anyway says it already.
+                reset = reset.or(Some(ResetReason::TooSlow));
+            }
+            let after = after.max(trimmed);
+            let page = if after < newest { self.buffer.page(&sources, after, records, bytes)? } else { Vec::new() };
+            reader.send_page(&self.contents, after, &page, reset.take());
+        }
+        reader.save();
+        Ok(())
     }
 }
 

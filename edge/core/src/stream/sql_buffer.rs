@@ -1,67 +1,103 @@
-//! [`Buffer`] in SQL: the tables and statements of a hub whose runtime has SQLite.
+//! A user's buffer in SQL: the tables and statements of a hub whose runtime has SQLite.
 //!
-//! A runtime provides a [`Database`]. Tests provide one as well, so the statements that run there are the deployed ones.
+//! A runtime provides a [`Database`]. Tests provide one as well, so the statements that run there are those deployed.
+//! The [hub](super::hub) decides what is stored and what goes. While it is awake, it knows what the buffer contains, so
+//! storing a batch is one statement.
+//!
+//! - `statement`: the tables and the longer statements
 
-use causeway_protocol::{cursor::Cursor, session::SessionHandle};
-use serde::{
-    Deserialize,
-    de::{DeserializeOwned, IgnoredAny},
-};
+use causeway_protocol::{channel::Channel, cursor::Position, session::SessionHandle};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::hub::{Buffer, StoredRecord, Watermark};
+mod statement;
 
 /// The SQLite database of one user. The runtime makes all calls during one of its events one transaction.
+///
+/// The parameters of a statement are at most one text, which then is `?1`, and numbers. JavaScript passes a number as a
+/// double, which is exact up to [`MAX_NUMBER`].
 pub trait Database {
     /// A failure of the database.
     type Error;
-    /// Executes a statement, with one parameter for each `?`, and returns its rows: maps from a column's name to its value.
+    /// Executes statements that are separated by semicolons, without parameters and without rows.
+    ///
+    /// # Errors
+    /// A statement failed.
+    fn execute_all(&self, statements: &str) -> Result<(), Self::Error>;
+    /// Executes a statement without rows.
+    ///
+    /// # Errors
+    /// The statement failed.
+    fn execute(&self, statement: &str, text: Option<&str>, numbers: &[i64]) -> Result<(), Self::Error>;
+    /// Executes a statement and returns its rows, each the list of its values.
     ///
     /// # Errors
     /// The statement failed, or a row is not an `R`.
-    fn execute<R: DeserializeOwned>(
+    fn query<R: DeserializeOwned>(
         &self,
         statement: &str,
-        parameters: &[Parameter<'_>],
+        text: Option<&str>,
+        numbers: &[i64],
     ) -> Result<Vec<R>, Self::Error>;
 }
 
-/// A value for a statement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Parameter<'a> {
-    /// A number. JavaScript passes it as a double, which is exact for every time and count, but not for every `i64`.
-    Integer(i64),
-    /// A text.
-    Text(&'a str),
+/// The largest number that a [`Database`] stores: JavaScript's `MAX_SAFE_INTEGER`.
+pub const MAX_NUMBER: i64 = (1 << 53) - 1;
+
+/// A partition that records came from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct SourceRow {
+    /// Names it in the other tables.
+    pub(super) id: i64,
+    pub(super) channel: Channel,
+    pub(super) partition: i32,
+    /// The highest generation of a reader that delivered.
+    pub(super) generation: u64,
+    /// The last record that was trimmed.
+    pub(super) trimmed_epoch: Option<u32>,
+    pub(super) trimmed_offset: Option<i64>,
+    pub(super) trimmed_seq: Option<i64>,
 }
 
-impl From<i64> for Parameter<'_> {
-    fn from(number: i64) -> Self {
-        Self::Integer(number)
-    }
+/// A record to store.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct RecordRow<'a> {
+    pub(super) seq: i64,
+    pub(super) source: i64,
+    pub(super) epoch: u32,
+    pub(super) offset: i64,
+    /// Empty if only the position is kept.
+    pub(super) frame: &'a str,
+    pub(super) bytes: i64,
+    /// The unfinished message that it is a piece of. The empty text stands for any finished one.
+    pub(super) piece_of: Option<&'a str>,
 }
 
-impl From<u64> for Parameter<'_> {
-    fn from(number: u64) -> Self {
-        Self::Integer(i64::try_from(number).unwrap_or(i64::MAX))
-    }
+/// A stored record.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct StoredRecord {
+    pub(super) seq: i64,
+    pub(super) source: i64,
+    pub(super) epoch: u32,
+    pub(super) offset: i64,
+    pub(super) frame: String,
 }
 
-impl<'a> From<&'a str> for Parameter<'a> {
-    fn from(text: &'a str) -> Self {
-        Self::Text(text)
-    }
+/// What is stored from one source of one kind: messages, pieces of one unfinished message, or mere positions.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct Group {
+    pub(super) source: i64,
+    /// As in [`RecordRow::piece_of`].
+    pub(super) piece_of: Option<String>,
+    pub(super) first_seq: i64,
+    pub(super) last_seq: i64,
+    pub(super) records: i64,
+    pub(super) bytes: i64,
+    /// The position of the last one.
+    pub(super) epoch: u32,
+    pub(super) offset: i64,
 }
 
-/// Deployed databases have these tables. `IF NOT EXISTS` does not alter them: a changed column needs a migration.
-const SCHEMA: [&str; 4] = [
-    "CREATE TABLE IF NOT EXISTS records (seq INTEGER PRIMARY KEY AUTOINCREMENT, cursor TEXT NOT NULL UNIQUE, \
-     json TEXT NOT NULL, bytes INTEGER NOT NULL, at_ms INTEGER NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS watermarks (part INTEGER PRIMARY KEY, cursor TEXT NOT NULL, seq INTEGER NOT NULL)",
-    "CREATE INDEX IF NOT EXISTS records_by_age ON records (at_ms)",
-    "CREATE TABLE IF NOT EXISTS ended (session TEXT PRIMARY KEY, at_ms INTEGER NOT NULL)",
-];
-
-/// A [`Buffer`] in a [`Database`].
+/// A user's buffer in a [`Database`].
 #[derive(Debug)]
 pub struct SqlBuffer<D>(D);
 
@@ -71,119 +107,161 @@ impl<D: Database> SqlBuffer<D> {
     /// # Errors
     /// The database failed.
     pub fn open(database: D) -> Result<Self, D::Error> {
-        let buffer = Self(database);
-        for statement in SCHEMA {
-            buffer.execute(statement, &[])?;
-        }
-        Ok(buffer)
+        database.execute_all(statement::SCHEMA)?;
+        Ok(Self(database))
     }
 
-    fn execute(&self, statement: &str, parameters: &[Parameter<'_>]) -> Result<(), D::Error> {
-        self.0.execute::<IgnoredAny>(statement, parameters)?;
-        Ok(())
+    /// All sources.
+    pub(super) fn sources(&self) -> Result<Vec<SourceRow>, D::Error> {
+        self.0.query(statement::SOURCES, None, &[])
     }
 
-    fn first<R: DeserializeOwned>(&self, statement: &str, parameters: &[Parameter<'_>]) -> Result<Option<R>, D::Error> {
-        Ok(self.0.execute(statement, parameters)?.into_iter().next())
+    /// Stores sources in place of those with the same id.
+    pub(super) fn put_sources(&self, sources: &[SourceRow]) -> Result<(), D::Error> {
+        self.execute_with(statement::PUT_SOURCES, &sources, &[])
+    }
+
+    /// What is stored up to and including a number.
+    pub(super) fn groups(&self, up_to_seq: i64) -> Result<Vec<Group>, D::Error> {
+        self.0.query(statement::GROUPS, None, &[up_to_seq])
+    }
+
+    /// Stores records.
+    pub(super) fn insert(&self, records: &[RecordRow<'_>], at_ms: u64) -> Result<(), D::Error> {
+        self.execute_with(statement::INSERT, &records, &[number(at_ms)])
+    }
+
+    /// Empties the pieces of a message between two numbers, so that only their positions are kept.
+    pub(super) fn empty_pieces(&self, source: i64, message: &str, first: i64, last: i64) -> Result<(), D::Error> {
+        self.0.execute(statement::EMPTY_PIECES, Some(message), &[first, last, source])
+    }
+
+    /// The number of the record at a position, also of an emptied one. Searches from the newest.
+    pub(super) fn seq_of(&self, source: i64, position: Position) -> Result<Option<i64>, D::Error> {
+        let numbers = [source, position.epoch.into(), position.offset];
+        self.first(statement::SEQ_OF, None, &numbers)
+    }
+
+    /// The number of the first record of a source at a position or after it.
+    pub(super) fn first_seq_from(&self, source: i64, position: Position) -> Result<Option<i64>, D::Error> {
+        let numbers = [source, position.epoch.into(), position.offset];
+        self.first(statement::FIRST_SEQ_FROM, None, &numbers)
+    }
+
+    /// Whether a record that is no mere position lies between two numbers, of any of these sources.
+    pub(super) fn has_between(&self, sources: &[i64], after: i64, before: i64) -> Result<bool, D::Error> {
+        let sources = json(&sources);
+        let first: Option<i64> = self.first(statement::FIRST_BETWEEN, Some(&sources), &[after, before])?;
+        Ok(first.is_some())
+    }
+
+    /// The records of some sources after a number, in order and without mere positions. At most `records`, and none
+    /// that begins `bytes` bytes after the first one.
+    pub(super) fn page(
+        &self,
+        sources: &[i64],
+        after: i64,
+        records: i64,
+        bytes: i64,
+    ) -> Result<Vec<StoredRecord>, D::Error> {
+        self.0.query(statement::PAGE, Some(&json(&sources)), &[after, records, bytes])
+    }
+
+    /// The number of the `count`th oldest message. An unfinished message counts once, at its last piece; `last_pieces`
+    /// are the numbers of those.
+    pub(super) fn seq_of_message(&self, count: i64, last_pieces: &[i64]) -> Result<Option<i64>, D::Error> {
+        self.first(statement::SEQ_OF_MESSAGE, Some(&json(&last_pieces)), &[count.saturating_sub(1)])
+    }
+
+    /// The number of the `count`th oldest record.
+    pub(super) fn seq_of_record(&self, count: i64) -> Result<Option<i64>, D::Error> {
+        self.first(statement::SEQ_OF_RECORD, None, &[count.saturating_sub(1)])
+    }
+
+    /// The number of the oldest record with which the oldest ones have so many bytes.
+    pub(super) fn seq_of_byte(&self, bytes: i64) -> Result<Option<i64>, D::Error> {
+        self.first(statement::SEQ_OF_BYTE, None, &[bytes])
+    }
+
+    /// The oldest mere positions, at most `limit`, without the numbers in `kept`: how many, and the last one's number.
+    pub(super) fn oldest_positions(&self, kept: &[i64], limit: i64) -> Result<Option<(i64, i64)>, D::Error> {
+        let rows: Vec<(i64, Option<i64>)> = self.0.query(statement::OLDEST_POSITIONS, Some(&json(&kept)), &[limit])?;
+        Ok(rows.into_iter().find_map(|(count, up_to)| Some((count, up_to?))))
+    }
+
+    /// Deletes the mere positions up to and including a number, without the numbers in `kept`.
+    pub(super) fn delete_positions(&self, kept: &[i64], up_to: i64) -> Result<(), D::Error> {
+        self.execute_with(statement::DELETE_POSITIONS, &kept, &[up_to])
+    }
+
+    /// The number of the oldest record that arrived at a time or later.
+    pub(super) fn first_seq_since(&self, at_ms: u64) -> Result<Option<i64>, D::Error> {
+        self.first(statement::FIRST_SEQ_SINCE, None, &[number(at_ms)])
+    }
+
+    /// The time at which the oldest record arrived.
+    pub(super) fn oldest_at_ms(&self) -> Result<Option<u64>, D::Error> {
+        self.first(statement::OLDEST_AT, None, &[])
+    }
+
+    /// Deletes the records up to and including a number.
+    pub(super) fn trim(&self, up_to_seq: i64) -> Result<(), D::Error> {
+        self.0.execute("DELETE FROM records WHERE seq <= ?1", None, &[up_to_seq])
+    }
+
+    /// The doubts of the hub, as it wrote them.
+    pub(super) fn doubts<T: DeserializeOwned>(&self) -> Result<Vec<T>, D::Error> {
+        let rows: Vec<(String,)> = self.0.query("SELECT json FROM doubts", None, &[])?;
+        Ok(rows.iter().filter_map(|(json,)| serde_json::from_str(json).ok()).collect())
+    }
+
+    /// Stores doubts in place of all before.
+    pub(super) fn put_doubts(&self, doubts: &[impl Serialize]) -> Result<(), D::Error> {
+        self.0.execute("DELETE FROM doubts", None, &[])?;
+        self.execute_with("INSERT INTO doubts (json) SELECT value FROM json_each(?1)", &doubts, &[])
+    }
+
+    /// Stores that a session ended, and deletes the ends before a time.
+    pub(super) fn remember_end(
+        &self,
+        session: &SessionHandle,
+        at_ms: u64,
+        forget_before_ms: u64,
+    ) -> Result<(), D::Error> {
+        self.0.execute("DELETE FROM ended WHERE at_ms < ?1", None, &[number(forget_before_ms)])?;
+        let insert = "INSERT OR REPLACE INTO ended (session, at_ms) VALUES (?1, ?2)";
+        self.0.execute(insert, Some(session.as_str()), &[number(at_ms)])
+    }
+
+    /// Whether a session's end is stored.
+    pub(super) fn has_ended(&self, session: &SessionHandle) -> Result<bool, D::Error> {
+        let ended = "SELECT at_ms FROM ended WHERE session = ?1";
+        Ok(self.first::<u64>(ended, Some(session.as_str()), &[])?.is_some())
+    }
+
+    fn execute_with(&self, statement: &str, list: &impl Serialize, numbers: &[i64]) -> Result<(), D::Error> {
+        self.0.execute(statement, Some(&json(list)), numbers)
+    }
+
+    /// The only value of the first row.
+    fn first<T: DeserializeOwned>(
+        &self,
+        statement: &str,
+        text: Option<&str>,
+        numbers: &[i64],
+    ) -> Result<Option<T>, D::Error> {
+        let rows: Vec<(Option<T>,)> = self.0.query(statement, text, numbers)?;
+        Ok(rows.into_iter().next().and_then(|(value,)| value))
     }
 }
 
-#[derive(Deserialize)]
-struct SeqRow {
-    seq: i64,
+/// Rows as `json_each` reads them.
+fn json(rows: &impl Serialize) -> String {
+    serde_json::to_string(rows).unwrap_or_default()
 }
 
-#[derive(Deserialize)]
-struct AgeRow {
-    at_ms: u64,
-}
-
-#[derive(Deserialize)]
-struct WatermarkRow {
-    cursor: Cursor,
-    seq: i64,
-}
-
-#[derive(Deserialize)]
-struct RecordRow {
-    seq: i64,
-    cursor: Cursor,
-    json: String,
-}
-
-#[derive(Deserialize)]
-struct SumRow {
-    bytes: usize,
-}
-
-impl<D: Database> Buffer for SqlBuffer<D> {
-    type Error = D::Error;
-
-    fn watermark(&self, partition: i32) -> Result<Option<Watermark>, D::Error> {
-        let row = self.first("SELECT cursor, seq FROM watermarks WHERE part = ?", &[i64::from(partition).into()])?;
-        Ok(row.map(|WatermarkRow { cursor, seq }| Watermark { cursor, seq }))
-    }
-
-    fn insert(&self, cursor: Cursor, json: &str, at_ms: u64) -> Result<(), D::Error> {
-        let id = cursor.to_string();
-        self.execute(
-            "INSERT OR IGNORE INTO records (cursor, json, bytes, at_ms) VALUES (?, ?, ?, ?)",
-            &[id.as_str().into(), json.into(), (json.len() as u64).into(), at_ms.into()],
-        )?;
-        self.execute(
-            "INSERT INTO watermarks (part, cursor, seq) SELECT ?, cursor, seq FROM records WHERE cursor = ? \
-             ON CONFLICT (part) DO UPDATE SET cursor = excluded.cursor, seq = excluded.seq",
-            &[i64::from(cursor.partition).into(), id.as_str().into()],
-        )
-    }
-
-    fn seq_of(&self, cursor: Cursor) -> Result<Option<i64>, D::Error> {
-        let id = cursor.to_string();
-        let row = self.first("SELECT seq FROM records WHERE cursor = ?", &[id.as_str().into()])?;
-        Ok(row.map(|SeqRow { seq }| seq))
-    }
-
-    fn after(&self, seq: i64, limit: u32) -> Result<Vec<StoredRecord>, D::Error> {
-        let rows = self.0.execute(
-            "SELECT seq, cursor, json FROM records WHERE seq > ? ORDER BY seq LIMIT ?",
-            &[seq.into(), i64::from(limit).into()],
-        )?;
-        Ok(rows.into_iter().map(|RecordRow { seq, cursor, json }| StoredRecord { seq, cursor, json }).collect())
-    }
-
-    fn bytes_between(&self, from: i64, to: i64) -> Result<usize, D::Error> {
-        let query = "SELECT COALESCE(SUM(bytes), 0) AS bytes FROM records WHERE seq > ? AND seq <= ?";
-        let row = self.first(query, &[from.into(), to.into()])?;
-        Ok(row.map_or(0, |SumRow { bytes }| bytes))
-    }
-
-    fn last_seq(&self) -> Result<i64, D::Error> {
-        let row = self.first("SELECT COALESCE(MAX(seq), 0) AS seq FROM watermarks", &[])?;
-        Ok(row.map_or(0, |SeqRow { seq }| seq))
-    }
-
-    fn trim(&self, up_to_seq: i64, older_than_ms: u64) -> Result<(), D::Error> {
-        self.execute("DELETE FROM records WHERE seq <= ? OR at_ms < ?", &[up_to_seq.into(), older_than_ms.into()])
-    }
-
-    fn oldest_at_ms(&self) -> Result<Option<u64>, D::Error> {
-        let row = self.first("SELECT at_ms FROM records ORDER BY seq LIMIT 1", &[])?;
-        Ok(row.map(|AgeRow { at_ms }| at_ms))
-    }
-
-    fn remember_end(&self, session: &SessionHandle, at_ms: u64, forget_before_ms: u64) -> Result<(), D::Error> {
-        self.execute("DELETE FROM ended WHERE at_ms < ?", &[forget_before_ms.into()])?;
-        self.execute(
-            "INSERT OR REPLACE INTO ended (session, at_ms) VALUES (?, ?)",
-            &[session.as_str().into(), at_ms.into()],
-        )
-    }
-
-    fn has_ended(&self, session: &SessionHandle) -> Result<bool, D::Error> {
-        let row: Option<AgeRow> =
-            self.first("SELECT at_ms FROM ended WHERE session = ?", &[session.as_str().into()])?;
-        Ok(row.is_some())
-    }
+fn number(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(MAX_NUMBER)
 }
 
 #[cfg(test)]

@@ -9,26 +9,18 @@ use std::{
     time::Duration,
 };
 
-use causeway_protocol::{
-    deliver::{Checkpoint, Record},
-    hub::EndReason,
-    session::SessionHandle,
-    subject::Subject,
-};
+use causeway_protocol::{channel::Channel, checkpoint::PartitionState, hub::EndReason, subject::Subject};
 use futures_util::future::LocalBoxFuture;
 use http::{HeaderMap, Method, StatusCode};
 
-use super::{body::InMemoryBody, random::SeededRandom};
+use super::{body::InMemoryBody, clock::InMemoryClock, hub::InMemoryHub, random::SeededRandom};
 use crate::{
     http::web::{Body, Incoming, Outgoing},
     runtime::{
         clock::{Clock, millis},
         dependency::Dependency,
         machine::{self, Machine},
-        platform::{
-            CheckpointStore, ClientDisconnect, HttpClient, KeyValueStore, Machines, OpenStream, Opened, Rate,
-            RateLimiter, StreamHub,
-        },
+        platform::{ClientDisconnect, HttpClient, KeyValueStore, Machines, OpenStream, Rate, RateLimiter},
         random::Random,
         telemetry::{Line, Log},
         unavailable::Unavailable,
@@ -109,16 +101,22 @@ pub struct InMemoryPlatform {
     /// Whether the clients of the next requests disconnect before the response.
     pub client_disconnects: Cell<bool>,
 
-    /// The records that were appended to users' buffers.
-    pub appended: RefCell<Vec<(Subject, Record)>>,
+    /// The users' hubs. See [`Self::hub`].
+    pub hubs: RefCell<HashMap<Subject, Rc<InMemoryHub>>>,
     /// The users whose hub fails to append.
     pub append_fails_for: RefCell<Vec<Subject>>,
+    /// The users whose hub never answers an append.
+    pub append_hangs_for: RefCell<Vec<Subject>>,
+    /// How long an append takes. Needs [`super::run::run_all`], which lets time pass.
+    pub append_ms: Cell<u64>,
+    /// The most appends that were under way at once.
+    pub most_appends: Cell<usize>,
+    /// How many appends are under way.
+    pub appends: Cell<usize>,
     /// The streams that were requested of hubs.
     pub opened_streams: RefCell<Vec<OpenStream>>,
     /// Whether hubs report that the session of a requested stream has ended.
     pub hub_reports_ended: Cell<bool>,
-    /// Whether hubs report that the user has the maximum number of streams.
-    pub hub_full: Cell<bool>,
     /// The users whose hub ended a session's streams, with the reason.
     pub ended_streams: RefCell<Vec<(Subject, EndReason)>>,
     /// Whether hubs fail to end a session's streams.
@@ -126,8 +124,10 @@ pub struct InMemoryPlatform {
     /// Whether requests to hubs to end a session's streams never complete.
     pub end_session_hangs: Cell<bool>,
 
-    /// The checkpoints, by topic and partition.
-    pub checkpoints: RefCell<BTreeMap<(String, i32), Checkpoint>>,
+    /// What is stored of each partition, by channel, topic and partition.
+    pub partitions: RefCell<BTreeMap<(Channel, String, i32), PartitionState>>,
+    /// Whether requests to the store of checkpoints never complete.
+    pub checkpoints_hang: Cell<bool>,
     /// How often each rate limit was used, by `name:key`. The counts are never reset by time.
     pub rate_counts: RefCell<HashMap<String, u32>>,
     /// The log lines, oldest first.
@@ -160,18 +160,27 @@ impl InMemoryPlatform {
             stalls_at: Cell::new(None),
             revoke_at_send: Cell::new(false),
             client_disconnects: Cell::new(false),
-            appended: RefCell::default(),
+            hubs: RefCell::default(),
             append_fails_for: RefCell::default(),
+            append_hangs_for: RefCell::default(),
+            append_ms: Cell::new(0),
+            most_appends: Cell::new(0),
+            appends: Cell::new(0),
             opened_streams: RefCell::default(),
             hub_reports_ended: Cell::new(false),
-            hub_full: Cell::new(false),
             ended_streams: RefCell::default(),
             end_session_fails: Cell::new(false),
             end_session_hangs: Cell::new(false),
-            checkpoints: RefCell::default(),
+            partitions: RefCell::default(),
+            checkpoints_hang: Cell::new(false),
             rate_counts: RefCell::default(),
             log: RefCell::default(),
         }
+    }
+
+    /// A user's hub.
+    pub fn hub(&self, subject: &Subject) -> Rc<InMemoryHub> {
+        Rc::clone(self.hubs.borrow_mut().entry(subject.clone()).or_default())
     }
 
     /// Never completes while a fault is set.
@@ -191,7 +200,7 @@ impl InMemoryPlatform {
     }
 }
 
-fn down(dependency: Dependency, is_down: bool) -> Result<(), Unavailable> {
+pub(super) fn down(dependency: Dependency, is_down: bool) -> Result<(), Unavailable> {
     if is_down { Err(Unavailable::new(dependency, "simulated outage")) } else { Ok(()) }
 }
 
@@ -201,9 +210,7 @@ impl Clock for InMemoryPlatform {
     }
 
     fn sleep(&self, wait: Duration) -> LocalBoxFuture<'static, ()> {
-        let (now_ms, until_ms) = (Rc::clone(&self.now_ms), self.now_ms.get() + millis(wait));
-        // The executor polls it again; nothing wakes it.
-        Box::pin(poll_fn(move |_| if now_ms.get() < until_ms { Poll::Pending } else { Poll::Ready(()) }))
+        InMemoryClock(Rc::clone(&self.now_ms)).sleep(wait)
     }
 }
 
@@ -312,58 +319,6 @@ impl InMemoryPlatform {
             states.insert(key, store.state);
         }
         Ok(reply)
-    }
-}
-
-impl StreamHub for InMemoryPlatform {
-    const HUB_AT_EDGE: bool = true;
-
-    async fn append(&self, subject: &Subject, records: &[Record]) -> Result<(), Unavailable> {
-        down(Dependency::Hub, self.append_fails_for.borrow().contains(subject))?;
-        self.appended.borrow_mut().extend(records.iter().map(|record| (subject.clone(), record.clone())));
-        Ok(())
-    }
-
-    async fn open(&self, request: OpenStream) -> Result<Opened<InMemoryBody>, Unavailable> {
-        self.opened_streams.borrow_mut().push(request);
-        if self.hub_reports_ended.get() {
-            return Ok(Opened::SessionEnded);
-        }
-        if self.hub_full.get() {
-            return Ok(Opened::TooManyStreams);
-        }
-        Ok(Opened::Stream(Body::Empty))
-    }
-
-    async fn end_session(
-        &self,
-        subject: &Subject,
-        _session: &SessionHandle,
-        reason: EndReason,
-    ) -> Result<(), Unavailable> {
-        down(Dependency::Hub, self.end_session_fails.get())?;
-        if self.end_session_hangs.get() {
-            pending::<()>().await;
-        }
-        self.ended_streams.borrow_mut().push((subject.clone(), reason));
-        Ok(())
-    }
-}
-
-impl CheckpointStore for InMemoryPlatform {
-    async fn checkpoint(
-        &self,
-        topic: &str,
-        partition: i32,
-        advance_to: Option<Checkpoint>,
-    ) -> Result<Option<Checkpoint>, Unavailable> {
-        let mut checkpoints = self.checkpoints.borrow_mut();
-        let key = (topic.to_owned(), partition);
-        let next = Checkpoint::advance(checkpoints.get(&key).copied(), advance_to);
-        if let Some(next) = next {
-            checkpoints.insert(key, next);
-        }
-        Ok(next)
     }
 }
 

@@ -11,6 +11,7 @@
 
 mod cancel;
 mod changed_configuration;
+mod checkpoint;
 mod clock;
 mod confirmation;
 mod connect;
@@ -23,6 +24,7 @@ mod entra;
 mod event;
 mod handoff;
 mod installation;
+mod listen;
 mod login;
 mod login_confirmation;
 mod logout;

@@ -8,14 +8,14 @@ use causeway_core::testing::{
 };
 use http::{Method, StatusCode};
 
-use super::{Browser, JSON, code, github};
+use super::{Browser, JSON, code, deliver::subject, github};
 
 #[test]
 fn s131_cursor_cannot_select_another_users_stream() {
     let browser = Browser::new(github);
     assert_eq!(browser.get("/stream").status, StatusCode::UNAUTHORIZED);
     browser.sign_in();
-    let response = browser.send(Method::GET, "/stream", &[("last-event-id", "v1.1.0.5")], "");
+    let response = browser.send(Method::GET, "/stream", &[("last-event-id", "v2.chat.1.0.5")], "");
     assert_eq!(response.headers["content-type"], "text/event-stream; charset=utf-8");
     assert_eq!(response.headers["cache-control"], "no-store, no-transform");
     browser.send(Method::GET, "/stream", &[("last-event-id", &"9".repeat(5000))], "");
@@ -23,7 +23,7 @@ fn s131_cursor_cannot_select_another_users_stream() {
     let opened = browser.platform.opened_streams.borrow();
     assert!(opened.iter().all(|open| open.subject.to_string() == "github:7"));
     let ids: Vec<_> = opened.iter().map(|open| open.last_event_id.clone().unwrap()).collect();
-    assert_eq!(ids, ["v1.1.0.5", "unreadable", "unreadable"]);
+    assert_eq!(ids, ["v2.chat.1.0.5", "unreadable", "unreadable"]);
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn s130_stream_is_rejected_if_the_hub_reports_an_ended_session() {
 fn too_many_streams_are_answered_with_429() {
     let browser = Browser::new(github);
     browser.sign_in();
-    browser.platform.hub_full.set(true);
+    browser.platform.hub(&subject("github:7")).full.set(true);
     let response = browser.get("/stream");
     assert_eq!((response.status, code(&response).as_str()), (StatusCode::TOO_MANY_REQUESTS, "too-many-requests"));
     assert!(response.headers.contains_key("retry-after"));

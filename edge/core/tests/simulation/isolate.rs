@@ -28,7 +28,8 @@ use causeway_core::{
     testing::{body::InMemoryBody, platform::Sent},
 };
 use causeway_protocol::{
-    deliver::{Checkpoint, Record},
+    checkpoint::{CheckpointRequest, CheckpointResponse, PartitionState},
+    deliver::Outcome,
     hub::EndReason,
     session::SessionHandle,
     subject::Subject,
@@ -194,11 +195,11 @@ impl HttpClient for SimulatedPlatform {
 impl StreamHub for SimulatedPlatform {
     const HUB_AT_EDGE: bool = true;
 
-    async fn append(&self, _subject: &Subject, _records: &[Record]) -> Result<(), Unavailable> {
-        Ok(())
+    async fn append(&self, _subject: &Subject, _slices: &str) -> Result<Outcome, Unavailable> {
+        Ok(Outcome::Stored)
     }
 
-    async fn open(&self, _request: OpenStream) -> Result<Opened<InMemoryBody>, Unavailable> {
+    async fn open(&self, _request: OpenStream) -> Result<Opened<Body<InMemoryBody>>, Unavailable> {
         Ok(Opened::Stream(Body::Empty))
     }
 
@@ -217,8 +218,8 @@ impl ClientDisconnect for SimulatedPlatform {
 }
 
 impl CheckpointStore for SimulatedPlatform {
-    async fn checkpoint(&self, _: &str, _: i32, _: Option<Checkpoint>) -> Result<Option<Checkpoint>, Unavailable> {
-        Ok(None)
+    async fn checkpoint(&self, request: &CheckpointRequest) -> Result<CheckpointResponse, Unavailable> {
+        Ok(PartitionState::default().respond(request.operation))
     }
 }
 

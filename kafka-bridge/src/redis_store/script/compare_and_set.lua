@@ -1,8 +1,8 @@
 -- KEYS: the key
 -- ARGV: its expected value (empty if it must not exist), its new value
--- Returns: 1 if the value was as expected and was replaced, else 0
-if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then
-  return 0
+-- Returns: its value before (empty if it did not exist). Only if that is the expected one, it was replaced.
+local current = redis.call('GET', KEYS[1]) or ''
+if current == ARGV[1] then
+  redis.call('SET', KEYS[1], ARGV[2])
 end
-redis.call('SET', KEYS[1], ARGV[2])
-return 1
+return current

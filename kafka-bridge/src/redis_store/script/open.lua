@@ -1,24 +1,83 @@
 -- Finds the position of a client.
--- KEYS: the buffer's hash
--- ARGV: now, most records, longest age, partition and id of the client's last record (both empty if it has none)
--- Returns: the buffer's id, the sequence number after which to read on, 1 if the client's record was found
-local buffer_id = redis.call('HGET', KEYS[1], 'born')
-if not buffer_id then
-  return { '', 0, 0 }
+-- ARGV: now, longest age, then channel, partition, epoch and offset of the client's last record (all empty if it has
+--       none), 1 if it has only some of the record's events, then the channels to hear (all of them if there are none)
+-- Returns: the buffer's id, the number after which to read on, 1 if the client's position was found, and each partition
+--          with its mark
+local state = load()
+if not state then
+  return { '', 0, 0, {} }
 end
-trim(last_seq() - tonumber(ARGV[2]), tonumber(ARGV[1]) - tonumber(ARGV[3]))
-local oldest = before_oldest()
-if ARGV[4] == '' then
-  return { buffer_id, oldest, 0 }
+local older_than = tonumber(ARGV[1]) - tonumber(ARGV[2])
+if state.is_list_gone or (state.records > 0 and state.oldest < older_than) then
+  begin(state)
+  trim(state, math.huge, math.huge, math.huge, older_than)
+  save(state)
 end
-local stored = redis.call('XRANGE', stream_of(ARGV[4]), ARGV[5], ARGV[5])[1]
-if stored then
-  return { buffer_id, seq_of(stored), 1 }
+
+local channels = {}
+for i = 8, #ARGV do
+  channels[ARGV[i]] = true
 end
--- A client can resume after the newest record of a partition even if that was dropped, unless a record after it was
--- dropped, too.
-local id, seq = string.match(redis.call('HGET', KEYS[1], 'mark:' .. ARGV[4]) or '', '^(%S+) (%d+)$')
-if id == ARGV[5] and tonumber(seq) == oldest then
-  return { buffer_id, oldest, 1 }
+local function is_heard(partition)
+  return #ARGV < 8 or channels[string.match(partition, '^(.+):')]
 end
-return { buffer_id, oldest, 0 }
+
+local marks = {}
+for partition, mark in pairs(state.marks) do
+  if is_heard(partition) then
+    marks[#marks + 1] = partition
+    marks[#marks + 1] = mark
+  end
+end
+local first = state.last - state.records + 1
+local function answer(seq, found)
+  return { state.born, seq, found, marks }
+end
+
+local wanted, epoch, offset, is_partial = ARGV[3] .. ':' .. ARGV[4], ARGV[5], ARGV[6], ARGV[7] == '1'
+local mark = state.marks[wanted]
+if ARGV[3] == '' or not mark then
+  return answer(first - 1, 0)
+end
+local mark_epoch, mark_offset, mark_seq = parse_mark(mark)
+
+-- The last number of the gone records that the client hears. Before it, no position is exact.
+local gone_seq = 0
+for partition, gone in pairs(state.gone) do
+  local _, _, seq = parse_gone(gone)
+  if is_heard(partition) then
+    gone_seq = math.max(gone_seq, seq)
+  end
+end
+
+if is_after(epoch, offset, mark_epoch, mark_offset) then
+  -- The client got the record before it was stored. It had the stored ones of this partition before, and may miss some
+  -- that came from others since.
+  local is_believed = epoch == mark_epoch and mark_seq >= gone_seq
+  return answer(is_believed and mark_seq or first - 1, is_believed and 1 or 0)
+end
+local gone_epoch, gone_offset, seq_of_gone = parse_gone(state.gone[wanted] or '')
+if gone_epoch == epoch and gone_offset == offset and not is_partial and seq_of_gone >= gone_seq then
+  return answer(math.max(seq_of_gone, first - 1), 1)
+end
+
+-- From the newest record backwards. Those passed by are the ones that the stream reads next, or a lost client reads
+-- them all.
+local to = mark_seq
+while to >= first do
+  local from = math.max(to - 63, first)
+  local page = redis.call('LRANGE', KEYS[2], from - first, to - first)
+  for i = #page, 1, -1 do
+    local record = parse_record(page[i])
+    if record.partition == wanted then
+      if record.epoch == epoch and record.offset == offset then
+        local seq = from + i - 1
+        return answer(is_partial and seq - 1 or seq, 1)
+      elseif is_after(epoch, offset, record.epoch, record.offset) then
+        return answer(first - 1, 0)
+      end
+    end
+  end
+  to = from - 1
+end
+return answer(first - 1, 0)

@@ -1,10 +1,12 @@
 //! One file per target. Its module doc says what it asserts.
 
 pub mod callback;
+pub mod checkpoint;
 pub mod claims;
 pub mod config;
 pub mod cookie;
 pub mod cursor;
+pub mod deliver;
 pub mod id_token;
 pub mod jwks;
 pub mod logout_token;

@@ -1,81 +1,208 @@
-use std::{cell::RefCell, rc::Rc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    rc::Rc,
+    task::Poll,
+    time::Duration,
+};
 
-use causeway_protocol::{session::SessionHandle, subject::Subject};
-use futures_util::{FutureExt as _, future::LocalBoxFuture, stream};
+use causeway_protocol::{
+    hub::{Head, PING, PONG},
+    session::SessionHandle,
+    subject::Subject,
+};
+use futures_util::{FutureExt as _, StreamExt as _, future::LocalBoxFuture, stream};
 
 use super::*;
+use crate::runtime::{clock::millis, dependency::Dependency};
 
-/// A clock whose sleeps end at once and advance the time.
+/// A platform whose sleeps end at once and advance the time.
 #[derive(Clone, Default)]
-struct JumpingClock(Rc<RefCell<u64>>);
+struct JumpingClock {
+    now_ms: Rc<Cell<u64>>,
+    client_left: Rc<Cell<bool>>,
+}
 
 impl Clock for JumpingClock {
     fn now_ms(&self) -> u64 {
-        *self.0.borrow()
+        self.now_ms.get()
     }
 
     fn sleep(&self, wait: Duration) -> LocalBoxFuture<'static, ()> {
-        let now = Rc::clone(&self.0);
-        Box::pin(async move { *now.borrow_mut() += u64::try_from(wait.as_millis()).unwrap() })
+        let (now_ms, until_ms) = (Rc::clone(&self.now_ms), self.now_ms.get() + millis(wait));
+        Box::pin(async move { now_ms.set(now_ms.get().max(until_ms)) })
     }
 }
 
-fn request() -> OpenStream {
-    OpenStream {
+impl ClientDisconnect for JumpingClock {
+    fn client_disconnected(&self) -> LocalBoxFuture<'static, ()> {
+        let left = Rc::clone(&self.client_left);
+        Box::pin(std::future::poll_fn(move |_| if left.get() { Poll::Ready(()) } else { Poll::Pending }))
+    }
+}
+
+/// What a hub sends on one connection.
+#[derive(Default)]
+struct Script {
+    texts: Vec<String>,
+    /// Whether the connection stays open after them.
+    stays_open: bool,
+    answers_pings: bool,
+}
+
+/// A hub whose connections follow a script each, in order. There are no more connections than scripts.
+#[derive(Clone, Default)]
+struct ScriptedHub {
+    scripts: Rc<RefCell<VecDeque<Script>>>,
+    opened_after: Rc<RefCell<Vec<Option<String>>>>,
+    sent: Rc<RefCell<Vec<String>>>,
+}
+
+impl HubConnector for ScriptedHub {
+    async fn open(&self, last_event_id: Option<&str>) -> Result<Opened<HubSocket>, Unavailable> {
+        self.opened_after.borrow_mut().push(last_event_id.map(str::to_owned));
+        let Some(script) = self.scripts.borrow_mut().pop_front() else {
+            return Err(Unavailable::new(Dependency::Hub, "no script"));
+        };
+        let answers = Rc::new(RefCell::new(VecDeque::new()));
+        let (pongs, sent) = (Rc::clone(&answers), Rc::clone(&self.sent));
+        let send = move |text: &str| {
+            sent.borrow_mut().push(text.to_owned());
+            if text == PING && script.answers_pings {
+                pongs.borrow_mut().push_back(PONG.to_owned());
+            }
+        };
+        let rest = stream::poll_fn(move |_| match answers.borrow_mut().pop_front() {
+            Some(text) => Poll::Ready(Some(text)),
+            None if script.stays_open => Poll::Pending,
+            None => Poll::Ready(None),
+        });
+        Ok(Opened::Stream(HubSocket {
+            messages: stream::iter(script.texts).chain(rest).boxed_local(),
+            send: Box::new(send),
+        }))
+    }
+}
+
+fn hub(scripts: Vec<Script>) -> ScriptedHub {
+    ScriptedHub { scripts: Rc::new(RefCell::new(scripts.into())), ..ScriptedHub::default() }
+}
+
+fn that_stays(texts: Vec<String>) -> Script {
+    Script { texts, stays_open: true, answers_pings: true }
+}
+
+fn that_breaks(texts: Vec<String>) -> Script {
+    Script { texts, ..Script::default() }
+}
+
+fn opened(clock: &JumpingClock, hub: &ScriptedHub) -> Chunks {
+    let request = OpenStream {
         subject: Subject::new("t", "u").unwrap(),
         session: SessionHandle::parse(&"a".repeat(43)).unwrap(),
-        last_event_id: None,
-        session_ends_in: Duration::from_secs(3600),
+        channels: Vec::new(),
+        last_event_id: Some("v2.chat.1.0.0".to_owned()),
+        session_ends_in: Duration::from_hours(1),
         jitter: 0.0,
+    };
+    match open(clock.clone(), hub.clone(), &request).now_or_never() {
+        Some(Ok(Opened::Stream(chunks))) => chunks,
+        other => panic!("{:?}", other.is_some()),
     }
 }
 
-fn socket(messages: Vec<String>, stays_open: bool) -> (HubSocket, Rc<RefCell<Vec<String>>>) {
-    let acks = Rc::new(RefCell::new(Vec::new()));
-    let sink = Rc::clone(&acks);
-    let messages = stream::iter(messages);
-    let messages = if stays_open { messages.chain(stream::pending()).boxed_local() } else { messages.boxed_local() };
-    (HubSocket { messages, acknowledge: Box::new(move |ack| sink.borrow_mut().push(ack)) }, acks)
+/// All that a client receives until the stream ends.
+fn collect(hub: &ScriptedHub) -> Vec<String> {
+    let chunks = opened(&JumpingClock::default(), hub).collect::<Vec<_>>();
+    let chunks = chunks.now_or_never().expect("the clock jumps, so the stream ends");
+    chunks.iter().map(|chunk| String::from_utf8(chunk.as_ref().to_vec()).unwrap()).collect()
+}
+
+fn frame(offset: i64) -> String {
+    format!("id: v2.chat.1.0.{offset}\ndata: {{\"n\":{offset}}}\n\n")
 }
 
 fn record(offset: i64) -> String {
-    format!(r#"{{"record":{{"seq":{offset},"cursor":"v1.1.0.{offset}","event":{{"n":{offset}}}}}}}"#)
+    let head = Head { seq: offset, records: 1, id: format!("v2.chat.1.0.{offset}").parse().ok() };
+    HubMessage::Frames(head, &frame(offset)).to_text()
 }
 
-fn collect(socket: HubSocket) -> Vec<String> {
-    let stream = drive(JumpingClock::default(), socket, &request());
-    let chunks = stream.collect::<Vec<_>>().now_or_never().expect("the clock jumps, so the stream ends");
-    chunks.into_iter().map(|chunk| String::from_utf8(chunk).unwrap()).collect()
+fn without_comments(chunks: Vec<String>) -> Vec<String> {
+    chunks.into_iter().filter(|chunk| !chunk.starts_with(": ") && !chunk.starts_with("retry")).collect()
 }
 
 #[test]
 fn opens_sends_records_keeps_alive_and_rotates() {
-    let (socket, _) = socket(vec![record(1)], true);
-    let chunks = collect(socket);
+    let hub = hub(vec![that_stays(vec![record(1)])]);
+    let chunks = collect(&hub);
     assert_eq!(chunks[0], "retry: 500\n: open\n\n");
-    assert_eq!(chunks[1], "id: v1.1.0.1\ndata: {\"n\":1}\n\n");
+    assert_eq!(chunks[1], frame(1));
     assert!(chunks[2..chunks.len() - 1].iter().all(|chunk| chunk == ": keep-alive\n\n"));
     assert_eq!(chunks.last().unwrap(), ": rotate\n\n");
+    assert_eq!(hub.opened_after.borrow().len(), 1, "a hub that answers is not left");
 }
 
 #[test]
-fn ends_with_the_session_and_when_the_hub_closes() {
-    let (ended, _) = socket(vec![r#"{"end":{"reason":"revoked"}}"#.to_owned(), record(1)], true);
-    assert_eq!(collect(ended).last().unwrap(), "event: end\ndata: {\"reason\":\"revoked\"}\n\n");
-    let (closed, _) = socket(vec![record(1)], false);
-    assert_eq!(collect(closed).len(), 2);
-    let (unknown, _) = socket(vec!["{\"future\":1}".to_owned()], true);
-    assert_eq!(collect(unknown).len(), 1);
+fn ends_with_the_session_and_on_an_unknown_message() {
+    let end = HubMessage::End(EndReason::Revoked).to_text();
+    let ended = hub(vec![that_stays(vec![end, record(1)])]);
+    assert_eq!(collect(&ended).last().unwrap(), "event: end\ndata: {\"reason\":\"revoked\"}\n\n");
+    for unknown in ["{\"future\":1}\n", "{\"future\":1}", ""] {
+        let unknown = hub(vec![that_stays(vec![unknown.to_owned(), record(1)])]);
+        assert_eq!(collect(&unknown).len(), 1);
+        assert_eq!(unknown.opened_after.borrow().len(), 1, "the client itself resumes");
+    }
 }
 
 #[test]
 fn acknowledges_only_records_that_the_client_took() {
-    let (socket, acks) = socket((1..=32).map(record).collect(), true);
-    let mut stream = Box::pin(drive(JumpingClock::default(), socket, &request()));
+    let hub = hub(vec![that_stays((1..=32).map(record).collect())]);
+    let mut chunks = opened(&JumpingClock::default(), &hub);
     for _ in 0..33 {
-        stream.next().now_or_never().unwrap().unwrap();
+        chunks.next().now_or_never().unwrap().unwrap();
     }
-    assert!(acks.borrow().is_empty(), "the client has not taken the last record yet");
-    stream.next().now_or_never().unwrap().unwrap();
-    assert_eq!(*acks.borrow(), [r#"{"taken":32}"#]);
+    assert!(hub.sent.borrow().is_empty(), "the client has not taken the last record yet");
+    chunks.next().now_or_never().unwrap().unwrap();
+    assert_eq!(hub.sent.borrow()[0], r#"{"taken":32}"#);
+}
+
+#[test]
+fn broken_connection_is_opened_again_after_the_last_record() {
+    let reset = HubMessage::Frames(Head { seq: 5, records: 0, id: None }, "id\nevent: reset\ndata: {}\n\n").to_text();
+    let hub = hub(vec![
+        that_breaks(vec![]),
+        that_breaks(vec![record(1), record(2)]),
+        that_breaks(vec![record(3), reset]),
+        that_stays(vec![record(4)]),
+    ]);
+    let chunks = without_comments(collect(&hub));
+    let expected = [&frame(1), &frame(2), &frame(3), "id\nevent: reset\ndata: {}\n\n", &frame(4)];
+    assert_eq!(chunks, expected);
+    let opened_after: Vec<_> = hub.opened_after.borrow().iter().map(|id| id.clone().unwrap_or_default()).collect();
+    assert_eq!(opened_after, ["v2.chat.1.0.0", "v2.chat.1.0.0", "v2.chat.1.0.2", ""]);
+}
+
+#[test]
+fn connection_that_breaks_again_and_again_is_given_up() {
+    let flapping = hub((1..20).map(|n| that_breaks(vec![record(n)])).collect());
+    let chunks = without_comments(collect(&flapping));
+    assert_eq!(chunks, (1..=6).map(frame).collect::<Vec<_>>(), "five times within a minute");
+    // Each of these is silent until the stream gives it up, after 40 s.
+    let silent = |n| Script { texts: vec![record(n)], stays_open: true, answers_pings: false };
+    let rare = hub((1..=20).map(silent).collect());
+    let chunks = collect(&rare);
+    assert_eq!(chunks.last().unwrap(), ": rotate\n\n");
+    assert_eq!(without_comments(chunks), (1..=12).map(frame).collect::<Vec<_>>());
+}
+
+#[test]
+fn stream_ends_with_its_client_and_opens_nothing_for_it() {
+    let (clock, hub) = (JumpingClock::default(), hub(vec![that_breaks(vec![record(1)]), that_stays(vec![])]));
+    let mut chunks = opened(&clock, &hub);
+    for _ in 0..2 {
+        chunks.next().now_or_never().unwrap().unwrap();
+    }
+    clock.client_left.set(true);
+    assert_eq!(chunks.next().now_or_never(), Some(None));
+    assert_eq!(hub.opened_after.borrow().len(), 1);
 }

@@ -1,313 +1,271 @@
-use std::cell::{Cell, RefCell};
+mod cases;
+mod limit;
+mod model;
+mod world;
 
 use causeway_protocol::{
-    buffer::cases::{Received, Step, cases},
-    event::StreamEvent,
+    buffer::cases::Received,
+    channel::Channel,
+    deliver::{Item, MAX_RECORD_BYTES},
+    frame::record_frame,
+    hub::{WINDOW_BYTES, WINDOW_RECORDS},
 };
-use proptest::prelude::*;
 
+use self::world::{Client, World, id, received, records, reset, session, slice_of, source};
 use super::*;
-use crate::stream::sql_buffer::{
-    SqlBuffer,
-    sqlite::{Sqlite, empty_buffer},
-};
 
-type TestBuffer = SqlBuffer<Sqlite>;
-
-struct Client {
-    position: Cell<StreamPosition>,
-    received: RefCell<Vec<HubMessage>>,
-    closed: Cell<bool>,
-}
-
-impl Client {
-    fn new() -> Self {
-        Self { position: Cell::default(), received: RefCell::default(), closed: Cell::new(false) }
-    }
-
-    fn offsets(&self) -> Vec<i64> {
-        self.received
-            .borrow()
-            .iter()
-            .filter_map(|message| match message {
-                HubMessage::Record { cursor, .. } => Some(cursor.offset),
-                _ => None,
-            })
-            .collect()
-    }
-
-    fn resets(&self) -> Vec<ResetReason> {
-        self.received
-            .borrow()
-            .iter()
-            .filter_map(|message| match message {
-                HubMessage::Reset { reason } => Some(*reason),
-                _ => None,
-            })
-            .collect()
-    }
-}
-
-impl StreamSocket for &Client {
-    fn position(&self) -> StreamPosition {
-        self.position.get()
-    }
-
-    fn set_position(&self, position: StreamPosition) {
-        self.position.set(position);
-    }
-
-    fn send(&self, text: &str) {
-        self.received.borrow_mut().push(serde_json::from_str(text).unwrap());
-    }
-
-    fn close(&self) {
-        self.closed.set(true);
-    }
-}
-
-const MAX: i64 = MAX_RECORDS as i64;
-
-fn session(n: u8) -> SessionHandle {
-    SessionHandle::from_digest(&[n; 32])
-}
-
-fn record(epoch: u32, partition: i32, offset: i64) -> Record {
-    let data = RawValue::from_string(format!("{offset}")).unwrap();
-    let event =
-        StreamEvent { id: offset.to_string(), kind: "message".into(), time: "t".into(), traceparent: None, data };
-    Record { cursor: Cursor { epoch, partition, offset }, event }
-}
-
-fn records(offsets: std::ops::Range<i64>) -> Vec<Record> {
-    offsets.map(|offset| record(1, 0, offset)).collect()
-}
-
-fn append_now(buffer: &TestBuffer, clients: &[&Client], records: &[Record], now_ms: u64) {
-    let Ok(()) = append(buffer, clients, records, now_ms);
-}
-
-fn open_stream(buffer: &TestBuffer, last_event_id: Option<&str>, now_ms: u64) -> Client {
-    let client = Client::new();
-    let Ok(()) = open(buffer, &&client, last_event_id, now_ms);
-    client
+#[test]
+fn a_level_stream_gets_a_batch_as_one_message_and_its_attachment_is_written_once() {
+    let mut world = World::new();
+    let client = world.open(None);
+    world.append(&records(0..2));
+    world.append(&records(2..3));
+    assert_eq!(client.messages(), [received(0..2), received(2..3)]);
+    assert_eq!(client.attachments_written(), 1);
 }
 
 #[test]
-fn a_new_stream_gets_the_stored_records_and_then_new_ones_without_a_gap() {
-    let buffer = empty_buffer();
-    append_now(&buffer, &[], &records(0..3), 0);
-    let client = open_stream(&buffer, None, 0);
-    append_now(&buffer, &[&client], &records(3..5), 0);
-    assert_eq!(client.offsets(), [0, 1, 2, 3, 4]);
-    assert!(client.resets().is_empty());
+fn a_batch_costs_one_statement() {
+    let mut world = World::new();
+    let _client = world.open(None);
+    world.append(&records(0..1));
+    let before = world.database.writes();
+    world.append(&records(1..100));
+    assert_eq!(world.database.writes(), before + 1);
+    world.append(&records(1..100));
+    assert_eq!(world.database.writes(), before + 1, "repeats cost none");
 }
 
 #[test]
-fn a_resumed_stream_continues_after_its_id() {
-    let buffer = empty_buffer();
-    append_now(&buffer, &[], &records(0..5), 0);
-    assert_eq!(open_stream(&buffer, Some("v1.1.0.2"), 0).offsets(), [3, 4]);
-    assert!(open_stream(&buffer, Some("v1.1.0.4"), 0).received.borrow().is_empty());
-}
-
-#[test]
-fn a_redelivered_record_is_skipped_even_if_it_was_trimmed() {
-    let buffer = empty_buffer();
-    let client = open_stream(&buffer, None, 0);
-    append_now(&buffer, &[&client], &records(0..3), 0);
-    append_now(&buffer, &[&client], &records(0..4), 0);
-    assert_eq!(client.offsets(), [0, 1, 2, 3]);
-    append_now(&buffer, &[], &records(3..MAX + 100), 0);
-    append_now(&buffer, &[], &records(0..3), 0);
-    assert_eq!(open_stream(&buffer, None, 0).offsets().first(), Some(&100), "the oldest that fits");
-}
-
-#[test]
-fn an_unknown_position_is_reset_and_the_whole_buffer_follows() {
-    let buffer = empty_buffer();
-    append_now(&buffer, &[], &records(0..MAX + 10), 0);
-    for (id, reason) in [
-        ("v1.1.0.3", ResetReason::OutOfBuffer),
-        ("v1.1.0.99999", ResetReason::OutOfBuffer),
-        ("v1.2.0.20", ResetReason::OutOfBuffer),
-        ("v1.1.7.20", ResetReason::OutOfBuffer),
-        ("nonsense", ResetReason::BadCursor),
-    ] {
-        let client = open_stream(&buffer, Some(id), 0);
-        assert_eq!(client.resets(), [reason], "{id}");
-        assert_eq!(client.offsets().first(), Some(&10));
-    }
-    assert!(open_stream(&buffer, Some(""), 0).resets().is_empty(), "an empty id counts as no id");
-}
-
-#[test]
-fn a_client_with_every_record_is_not_reset_when_they_expire() {
-    let buffer = empty_buffer();
-    append_now(&buffer, &[], &records(0..3), 0);
-    assert!(open_stream(&buffer, Some("v1.1.0.2"), millis(MAX_AGE) + 1).received.borrow().is_empty());
-    assert_eq!(open_stream(&buffer, Some("v1.1.0.1"), millis(MAX_AGE) + 1).resets(), [ResetReason::OutOfBuffer]);
-}
-
-fn take_up_to(buffer: &TestBuffer, client: &Client, seq: i64) {
-    let Ok(()) = acknowledge(buffer, &client, &format!("{{\"taken\":{seq}}}"), 0);
+fn a_message_names_its_last_record() {
+    let mut world = World::new();
+    let client = world.open(None);
+    world.append(&records(0..3));
+    let text = client.texts().remove(0);
+    let Ok(HubMessage::Frames(head, _)) = HubMessage::parse(&text) else { panic!("frames: {text}") };
+    assert_eq!((head.seq, head.records, head.id.map(|id| id.to_string())), (3, 3, Some(id(2))));
 }
 
 #[test]
 fn a_stream_gets_one_window_and_the_rest_once_it_acknowledges() {
-    let buffer = empty_buffer();
-    let client = open_stream(&buffer, None, 0);
-    append_now(&buffer, &[&client], &records(0..300), 0);
-    assert_eq!(client.offsets(), (0..WINDOW_RECORDS).collect::<Vec<_>>());
-    take_up_to(&buffer, &client, 100);
-    assert_eq!(client.offsets().last(), Some(&(WINDOW_RECORDS + 99)));
-    let Ok(()) = acknowledge(&buffer, &&client, "nonsense", 0);
-    take_up_to(&buffer, &client, 300);
-    assert_eq!(
-        client.offsets().last(),
-        Some(&(WINDOW_RECORDS + 99)),
-        "only records that were sent can be acknowledged"
-    );
+    let mut world = World::new();
+    let client = world.open(None);
+    world.append(&records(0..300));
+    assert_eq!(client.take(), received(0..WINDOW_RECORDS));
+    world.acknowledge(&client, "nonsense");
+    world.acknowledge(&client, "{\"taken\":300}");
+    assert_eq!(client.take(), [], "only records that were sent can be acknowledged");
+    world.acknowledge(&client, "{\"taken\":128}");
+    assert_eq!(client.take(), received(WINDOW_RECORDS..2 * WINDOW_RECORDS));
+    world.acknowledge(&client, "{\"taken\":256}");
+    assert_eq!(client.take(), received(2 * WINDOW_RECORDS..300));
+    world.append(&records(300..301));
+    assert_eq!(client.take(), received(300..301), "it is level again");
 }
 
 #[test]
 fn large_records_fill_the_window_by_their_bytes() {
-    let buffer = empty_buffer();
-    let client = open_stream(&buffer, None, 0);
-    let mut large = records(0..10);
-    for record in &mut large {
-        record.event.data = RawValue::from_string(format!("\"{}\"", "x".repeat(WINDOW_BYTES / 4))).unwrap();
-    }
-    append_now(&buffer, &[&client], &large, 0);
-    assert_eq!(client.offsets(), [0, 1, 2, 3]);
+    let mut world = World::new();
+    let client = world.open(None);
+    let large = |offset| Item { frame: frame_of_bytes(offset, WINDOW_BYTES / 4), offset, ..Item::default() };
+    world.append(&[Slice { source: source(), items: (0..10).map(large).collect() }]);
+    assert_eq!(client.take(), received(0..4));
+    world.acknowledge(&client, "{\"taken\":4}");
+    assert_eq!(client.take(), received(4..8));
+}
+
+fn frame_of_bytes(offset: i64, bytes: usize) -> String {
+    let cursor = id(offset).parse().unwrap();
+    let empty = record_frame(&cursor, &["\"\"".to_owned()]).len();
+    record_frame(&cursor, &[format!("\"{}\"", "x".repeat(bytes - empty))])
 }
 
 #[test]
-fn a_stream_that_fell_out_of_the_buffer_is_reset_and_continues() {
-    let buffer = empty_buffer();
-    let client = open_stream(&buffer, None, 0);
-    append_now(&buffer, &[&client], &records(0..200), 0);
-    append_now(&buffer, &[&client], &records(200..1000), 0);
-    assert_eq!(client.offsets().len(), 128);
-    take_up_to(&buffer, &client, 128);
-    assert_eq!(client.resets(), [ResetReason::TooSlow]);
-    assert_eq!(client.offsets()[128..], (500..628).collect::<Vec<_>>());
-    take_up_to(&buffer, &client, 628);
-    assert_eq!(client.offsets().last(), Some(&755));
+fn hibernation_changes_nothing_for_a_level_stream() {
+    let mut world = World::new();
+    let client = world.open(Some("v2.chat.1.0.7"));
+    world.append(&records(0..2));
+    world.hibernate();
+    world.append(&records(1..3));
+    let expected = [vec![reset(ResetReason::OutOfBuffer)], received(0..3)].concat();
+    assert_eq!(client.take(), expected);
+}
+
+#[test]
+fn a_stream_that_was_behind_reads_on_after_hibernation_once_it_acknowledges() {
+    let mut world = World::new();
+    let client = world.open(None);
+    world.append(&records(0..200));
+    world.hibernate();
+    world.append(&records(200..201));
+    assert_eq!(client.take(), received(0..WINDOW_RECORDS));
+    world.acknowledge(&client, "{\"taken\":32}");
+    assert_eq!(client.take(), received(WINDOW_RECORDS..201));
 }
 
 #[test]
 fn a_stream_that_acknowledges_nothing_for_a_minute_is_closed() {
-    let buffer = empty_buffer();
-    let client = open_stream(&buffer, None, 0);
-    append_now(&buffer, &[&client], &records(0..300), 0);
-    append_now(&buffer, &[&client], &records(300..301), 60_000);
-    assert!(!client.closed.get());
-    append_now(&buffer, &[&client], &records(301..302), 60_001);
-    assert!(client.closed.get());
+    let mut world = World::new();
+    let client = world.open(None);
+    world.append(&records(0..300));
+    world.now_ms += 30_000;
+    world.acknowledge(&client, "{\"taken\":128}");
+    world.now_ms += 60_000;
+    world.hibernate();
+    world.append(&records(300..301));
+    assert_eq!(client.closed(), None);
+    world.now_ms += 1;
+    world.append(&records(301..302));
+    assert_eq!(client.closed(), Some(CloseReason::Stalled));
+    let client = world.open(None);
+    world.append(&records(302..303));
+    world.now_ms += 3_600_000;
+    world.append(&records(303..304));
+    assert_eq!(client.closed(), Some(CloseReason::Stalled), "it has not taken its window either");
 }
 
 #[test]
-fn an_ended_session_opens_no_stream() {
-    let buffer = empty_buffer();
-    let client = open_stream(&buffer, None, 0);
-    assert_eq!(admit(&buffer, &session(1), 0), Ok(Ok(())));
-    let Ok(()) = end(&buffer, &[&client], &session(1), EndReason::SignedOut, 0);
-    assert!(matches!(client.received.borrow().last(), Some(HubMessage::End { reason: EndReason::SignedOut })));
-    assert_eq!(admit(&buffer, &session(1), 0), Ok(Err(Rejection::SessionEnded)));
-    assert_eq!(admit(&buffer, &session(2), MAX_USER_STREAMS), Ok(Err(Rejection::TooManyStreams)));
+fn a_level_stream_is_never_stalled() {
+    let mut world = World::new();
+    let client = world.open(None);
+    world.append(&records(0..31));
+    world.now_ms += 3_600_000;
+    world.append(&records(31..40));
+    assert_eq!((client.closed(), client.take()), (None, received(0..40)));
 }
 
 #[test]
-fn the_buffer_is_due_for_trimming_when_its_oldest_record_expires() {
-    let buffer = empty_buffer();
-    assert_eq!(next_trim_ms(&buffer), Ok(None));
-    append_now(&buffer, &[], &records(0..2), 5);
-    assert_eq!(next_trim_ms(&buffer), Ok(Some(5 + millis(MAX_AGE) + 1)));
+fn streams_are_told_of_the_sessions_end_and_no_further_one_opens() {
+    let mut world = World::new();
+    let (mine, other) = (world.open(None), world.open_for(2, None, &[]));
+    let Ok(()) = world.hub().end(&session(1), EndReason::SignedOut, 0) else { panic!() };
+    assert_eq!(mine.texts(), [HubMessage::End(EndReason::SignedOut).to_text()]);
+    assert_eq!((mine.closed(), other.closed()), (Some(CloseReason::SessionEnded), None));
+    world.append(&records(0..1));
+    assert_eq!(other.take(), received(0..1));
+    world.hibernate();
+    assert_eq!(world.admit(1, &[]), Err(Rejection::SessionEnded));
+    assert_eq!(world.admit(2, &[]), Ok(()));
 }
 
 #[test]
-fn a_new_epoch_starts_at_offset_zero() {
-    let buffer = empty_buffer();
-    let client = open_stream(&buffer, None, 0);
-    append_now(&buffer, &[&client], &[record(1, 0, 5), record(2, 0, 0), record(1, 0, 6)], 0);
-    assert_eq!(client.offsets(), [5, 0], "a late record of the old epoch is skipped");
+fn the_number_of_streams_and_of_their_channels_is_limited() {
+    let mut world = World::new();
+    let channels: Vec<_> = (0..30).map(|n| Channel::parse(&format!("{n:064}")).unwrap()).collect();
+    assert_eq!(world.admit(1, &channels), Err(Rejection::TooManyChannels));
+    assert_eq!(world.admit(1, &channels[..20]), Ok(()));
+    let client = world.open_for(1, Some("v2.chat.4294967295.2147483647.9223372036854775807"), &channels[..20]);
+    assert!(client.attachment().is_some_and(|text| text.len() < 2000));
+    let clients: Vec<_> = (1..MAX_USER_STREAMS).map(|_| world.open(None)).collect();
+    assert_eq!(world.admit(1, &[]), Err(Rejection::TooManyStreams));
+    let gone = Hub::<world::Storage, _>::id_of(&clients[0]).unwrap();
+    world.hub().forget(gone);
+    assert_eq!(world.admit(1, &[]), Ok(()));
 }
 
-/// Acknowledges until no more records are sent. Returns everything received.
-fn read_all(buffer: &TestBuffer, client: &Client, now_ms: u64) -> Vec<Received> {
-    let Ok(()) = send_pending(buffer, &client, now_ms);
-    loop {
-        let before = client.received.borrow().len();
-        let ack = format!("{{\"taken\":{}}}", client.position.get().sent);
-        let Ok(()) = acknowledge(buffer, &client, &ack, now_ms);
-        if client.received.borrow().len() == before {
-            break;
-        }
+#[test]
+fn what_a_bridge_does_not_send_is_refused_and_nothing_of_it_stored() {
+    let mut world = World::new();
+    let client = world.open(None);
+    let with = |items| vec![slice_of(0..1), Slice { source: source(), items }];
+    let large = Item { offset: 1, frame: "x".repeat(MAX_RECORD_BYTES + 1025), ..Item::default() };
+    let negative = Item { offset: -1, ..Item::default() };
+    let inexact = Item { offset: 1 << 53, ..Item::default() };
+    for item in [large, negative, inexact] {
+        assert_eq!(world.try_append(&with(vec![item])), Ok(Outcome::Refused));
     }
-    let messages = client.received.take().into_iter();
-    let received = messages.map(|message| match message {
-        HubMessage::Record { cursor, .. } => Received::Record(cursor),
-        HubMessage::Reset { reason } => Received::Reset(reason),
-        HubMessage::End { .. } => panic!("the session has not ended"),
-    });
-    received.collect()
+    assert_eq!(client.take(), []);
+    assert_eq!(world.try_append(&with(Vec::new())), Ok(Outcome::Stored));
+    assert_eq!(client.take(), received(0..1));
 }
 
-/// The cases that the bridge's buffer in Redis satisfies as well.
 #[test]
-fn the_hub_satisfies_the_shared_cases() {
-    const START_MS: u64 = 1_800_000_000_000;
-    for case in cases() {
-        let (buffer, name) = (empty_buffer(), case.name);
-        let (mut client, mut now_ms) = (Client::new(), START_MS);
-        for (number, step) in case.steps.into_iter().enumerate() {
-            match step {
-                // Without sockets: the stream reads only when a step says so.
-                Step::Append { at, records } => append_now(&buffer, &[], &records, START_MS + millis(at)),
-                Step::Open { at, last_event_id, expected } => {
-                    now_ms = START_MS + millis(at);
-                    client = open_stream(&buffer, last_event_id, now_ms);
-                    assert_eq!(read_all(&buffer, &client, now_ms), expected, "{name}, step {number}");
-                }
-                Step::ReadOn { expected } => {
-                    assert_eq!(read_all(&buffer, &client, now_ms), expected, "{name}, step {number}");
-                }
-            }
-        }
-    }
+fn a_replaced_reader_is_refused_after_hibernation_too() {
+    let mut world = World::new();
+    let of = |generation, offsets| {
+        let source = causeway_protocol::deliver::Source { generation, ..source() };
+        vec![Slice { source, ..slice_of(offsets) }]
+    };
+    world.append(&of(2, 0..1));
+    world.append(&of(3, 0..1));
+    world.hibernate();
+    assert_eq!(world.try_append(&of(2, 1..2)), Ok(Outcome::Stale));
+    assert_eq!(world.try_append(&of(3, 1..2)), Ok(Outcome::Stored));
 }
 
-proptest! {
-    /// Deliveries repeat, streams open and close at any time, acknowledgements lag. Every client still receives each
-    /// record exactly once and in order.
-    #[test]
-    fn every_record_arrives_exactly_once_and_in_order(steps in proptest::collection::vec((0..4u8, 0..40i64), 1..60)) {
-        let buffer = empty_buffer();
-        let mut client = open_stream(&buffer, None, 0);
-        let (mut delivered, mut received) = (0, Vec::new());
-        let take = |client: &Client, received: &mut Vec<i64>| {
-            received.extend(client.offsets());
-            client.received.borrow_mut().clear();
-            received.last().map(|last| format!("v1.1.0.{last}"))
-        };
-        for (step, amount) in steps {
-            match step {
-                0 => {
-                    append_now(&buffer, &[&client], &records((delivered - amount).max(0)..delivered + 3), 0);
-                    delivered += 3;
-                }
-                1 => {
-                    let last = take(&client, &mut received);
-                    client = open_stream(&buffer, last.as_deref(), 0);
-                }
-                _ => {
-                    take(&client, &mut received);
-                    take_up_to(&buffer, &client, client.position.get().sent);
-                }
-            }
-        }
-        let _ = take(&client, &mut received);
-        prop_assert_eq!(received, (0..delivered).collect::<Vec<_>>());
-    }
+#[test]
+fn a_failure_of_the_storage_closes_the_streams_and_no_record_is_lost_or_repeated() {
+    let mut world = World::new();
+    let client = world.open(None);
+    world.append(&records(0..2));
+    world.database.set_failing(true);
+    assert!(world.try_append(&records(2..5)).is_err());
+    world.database.set_failing(false);
+    assert_eq!((client.take(), client.closed()), (received(0..5), Some(CloseReason::Failed)));
+    // Delivered again after the client has come back, and before.
+    let back = world.open(Some(&id(4)));
+    let another = world.open(Some(&id(1)));
+    world.append(&records(2..7));
+    assert_eq!((back.take(), another.take()), (received(5..7), received(2..7)));
+    assert_eq!(world.open(Some(&id(4))).take(), received(5..7));
+}
+
+#[test]
+fn the_late_close_of_a_stream_concerns_no_other() {
+    let mut world = World::new();
+    let client = world.open(None);
+    world.database.set_failing(true);
+    assert!(world.try_append(&records(0..1)).is_err());
+    world.database.set_failing(false);
+    world.now_ms += 1;
+    let back = world.open(None);
+    world.disconnect(&client);
+    world.append(&records(0..1));
+    assert_eq!(back.take(), received(0..1));
+}
+
+#[test]
+fn a_client_whose_position_is_in_doubt_is_reset() {
+    let mut world = World::new();
+    let other = |offsets| vec![world::slice_from(1, offsets)];
+    let client = world.open(None);
+    world.append(&[slice_of(0..1), world::slice_from(1, 0..1)]);
+    world.database.set_failing(true);
+    assert!(world.try_append(&records(1..3)).is_err());
+    world.database.set_failing(false);
+    assert_eq!(client.take().last(), Some(&Received::Record(id(2))));
+    world.append(&other(1..2));
+    let ahead = world.open(Some(&id(2)));
+    assert_eq!(ahead.take(), [world::record(1, 1)], "it has what was not stored, and not what came since");
+    world.append(&records(1..4));
+    assert_eq!(ahead.take(), received(3..4));
+    world.hibernate();
+    // Whether a client with this id has the other partition's record is not known.
+    assert_eq!(world.open(Some(&id(2))).take()[0], reset(ResetReason::OutOfBuffer));
+    assert_eq!(world.open(Some("v2.chat.1.1.1")).take()[0], reset(ResetReason::OutOfBuffer));
+    assert_eq!(world.open(Some(&id(3))).take(), []);
+    assert_eq!(world.open(Some(&id(0))).take().len(), 5);
+}
+
+#[test]
+fn records_of_several_partitions_are_stored_before_they_are_sent() {
+    let mut world = World::new();
+    let client = world.open(None);
+    world.database.set_failing(true);
+    assert!(world.try_append(&[slice_of(0..1), world::slice_from(1, 0..1)]).is_err());
+    assert_eq!(client.take(), []);
+}
+
+#[test]
+fn the_hub_is_due_when_its_oldest_record_expires() {
+    let mut world = World::new();
+    assert_eq!(world.hub().next_expiry_ms(), None);
+    world.append(&records(0..2));
+    let due_ms = world.now_ms + millis(MAX_AGE) + 1;
+    world.now_ms += 5;
+    world.append(&records(2..3));
+    world.hibernate();
+    assert_eq!(world.hub().next_expiry_ms(), Some(due_ms));
+    let Ok(()) = world.hub().expire(due_ms) else { panic!() };
+    assert_eq!(world.hub().next_expiry_ms(), Some(due_ms + 5));
 }

@@ -1,96 +1,119 @@
 use super::{sqlite::*, *};
 
-fn cursor(partition: i32, offset: i64) -> Cursor {
-    Cursor { epoch: 1, partition, offset }
+fn at(offset: i64) -> Position {
+    Position { epoch: 1, offset }
 }
 
-fn session(n: u8) -> SessionHandle {
-    SessionHandle::from_digest(&[n; 32])
+fn row(seq: i64, frame: &str) -> RecordRow<'_> {
+    let bytes = i64::try_from(frame.len()).unwrap();
+    RecordRow { seq, source: 1, epoch: 1, offset: seq * 10, frame, bytes, piece_of: None }
 }
 
-fn stored(seq: i64, cursor: Cursor, json: &str) -> StoredRecord {
-    StoredRecord { seq, cursor, json: json.to_owned() }
+fn buffer() -> SqlBuffer<Sqlite> {
+    SqlBuffer::open(Sqlite::new()).unwrap()
 }
 
-/// The tables of the first deployed objects, with rows. No later version may fail on them.
-const DEPLOYED: &str = "
-    CREATE TABLE records (seq INTEGER PRIMARY KEY AUTOINCREMENT, cursor TEXT NOT NULL UNIQUE,
-        json TEXT NOT NULL, bytes INTEGER NOT NULL, at_ms INTEGER NOT NULL);
-    CREATE TABLE watermarks (part INTEGER PRIMARY KEY, cursor TEXT NOT NULL, seq INTEGER NOT NULL);
-    CREATE INDEX records_by_age ON records (at_ms);
-    CREATE TABLE ended (session TEXT PRIMARY KEY, at_ms INTEGER NOT NULL);
-    INSERT INTO records VALUES (7, 'v1.1.3.20', '{}', 2, 1800000000000);
-    INSERT INTO watermarks VALUES (3, 'v1.1.3.20', 7);
-    INSERT INTO ended VALUES ('AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE', 1800000000000);
-";
-
-#[test]
-fn tables_of_deployed_objects_are_read_and_written() {
-    let Ok(buffer) = SqlBuffer::open(Sqlite::with(DEPLOYED));
-    assert_eq!(buffer.after(0, 10), Ok(vec![stored(7, cursor(3, 20), "{}")]));
-    assert_eq!(buffer.watermark(3), Ok(Some(Watermark { cursor: cursor(3, 20), seq: 7 })));
-    assert_eq!(buffer.oldest_at_ms(), Ok(Some(1_800_000_000_000)));
-    assert_eq!(buffer.has_ended(&session(1)), Ok(true));
-    let Ok(()) = buffer.insert(cursor(0, 1), "[]", 1_800_000_000_001);
-    assert_eq!(buffer.after(7, 10), Ok(vec![stored(8, cursor(0, 1), "[]")]));
+fn seqs(page: Vec<StoredRecord>) -> Vec<i64> {
+    page.into_iter().map(|record| record.seq).collect()
 }
 
 #[test]
 fn opening_again_keeps_the_content() {
     let database = Sqlite::new();
-    let Ok(buffer) = SqlBuffer::open(database.clone());
-    let Ok(()) = buffer.insert(cursor(0, 5), "{}", 1);
-    let Ok(buffer) = SqlBuffer::open(database);
-    assert_eq!(buffer.after(0, 10), Ok(vec![stored(1, cursor(0, 5), "{}")]));
+    let frame = "id: x\ndata: \"ü\\u0000\u{1f600}\"\n\n";
+    SqlBuffer::open(database.clone()).unwrap().insert(&[row(7, frame)], 1_800_000_000_000).unwrap();
+    let buffer = SqlBuffer::open(database).unwrap();
+    let stored = StoredRecord { seq: 7, source: 1, epoch: 1, offset: 70, frame: frame.to_owned() };
+    assert_eq!(buffer.page(&[1], 0, 10, 1), Ok(vec![stored]));
+    assert_eq!(buffer.oldest_at_ms(), Ok(Some(1_800_000_000_000)));
+    assert_eq!((buffer.seq_of(1, at(70)), buffer.seq_of(1, at(7))), (Ok(Some(7)), Ok(None)));
 }
 
 #[test]
-fn numbers_and_watermarks_outlive_the_records() {
-    let buffer = empty_buffer();
-    assert_eq!((buffer.last_seq(), buffer.watermark(0), buffer.oldest_at_ms()), (Ok(0), Ok(None), Ok(None)));
-    let Ok(()) = buffer.insert(cursor(0, 5), "{}", 1);
-    let Ok(()) = buffer.insert(cursor(1, 9), "{}", 1);
-    let Ok(()) = buffer.trim(2, 0);
-    assert_eq!((buffer.after(0, 10), buffer.seq_of(cursor(0, 5))), (Ok(Vec::new()), Ok(None)));
-    assert_eq!(buffer.watermark(0), Ok(Some(Watermark { cursor: cursor(0, 5), seq: 1 })));
-    assert_eq!(buffer.last_seq(), Ok(2));
-    let Ok(()) = buffer.insert(cursor(0, 6), "{}", 1);
-    assert_eq!(buffer.seq_of(cursor(0, 6)), Ok(Some(3)), "a number is used once");
-    assert_eq!(buffer.watermark(0), Ok(Some(Watermark { cursor: cursor(0, 6), seq: 3 })));
+fn the_largest_numbers_stay_exact() {
+    let buffer = buffer();
+    let largest = RecordRow { offset: MAX_NUMBER, epoch: u32::MAX, ..row(1, "x") };
+    buffer.insert(&[largest], 0).unwrap();
+    let position = Position { epoch: u32::MAX, offset: MAX_NUMBER };
+    assert_eq!(buffer.seq_of(1, position), Ok(Some(1)));
+    assert_eq!(buffer.groups(MAX_NUMBER).unwrap()[0].offset, MAX_NUMBER);
 }
 
 #[test]
-fn trimming_deletes_up_to_a_number_and_before_a_time() {
-    let buffer = empty_buffer();
-    for (offset, at_ms) in [(0, 10), (1, 10), (2, 20), (3, 10), (4, 20)] {
-        let Ok(()) = buffer.insert(cursor(0, offset), "{}", at_ms);
-    }
-    let seqs = || buffer.after(0, 10).map(|rows| rows.into_iter().map(|row| row.seq).collect::<Vec<_>>());
-    let Ok(()) = buffer.trim(1, 10);
-    assert_eq!(seqs(), Ok(vec![2, 3, 4, 5]));
-    let Ok(()) = buffer.trim(-499, 11);
-    assert_eq!(seqs(), Ok(vec![3, 5]));
+fn a_page_is_limited_by_records_and_by_bytes() {
+    let buffer = buffer();
+    let rows: Vec<_> = (1..=6).map(|seq| RecordRow { source: seq % 2, ..row(seq, "12345") }).collect();
+    buffer.insert(&rows, 0).unwrap();
+    let page = |after, records, bytes| seqs(buffer.page(&[0, 1], after, records, bytes).unwrap());
+    assert_eq!(page(1, 3, 1000), [2, 3, 4]);
+    assert_eq!(page(0, 9, 1), [1], "the first may exceed the bytes");
+    assert_eq!(page(0, 9, 10), [1, 2]);
+    assert_eq!(page(0, 9, 11), [1, 2, 3]);
+    assert_eq!(seqs(buffer.page(&[0], 0, 9, 1000).unwrap()), [2, 4, 6]);
+    assert!(buffer.has_between(&[0], 1, 3).unwrap());
+    assert!(!buffer.has_between(&[0], 2, 4).unwrap());
 }
 
 #[test]
-fn bytes_are_counted_after_a_number_and_up_to_another() {
-    let buffer = empty_buffer();
-    for (offset, json) in ["\"a\"", "\"ü\"", "\"\u{1f600}\""].into_iter().enumerate() {
-        let Ok(()) = buffer.insert(cursor(0, offset as i64), json, 1);
-    }
-    assert_eq!(buffer.bytes_between(0, 3), Ok(3 + 4 + 6));
-    assert_eq!(buffer.bytes_between(1, 2), Ok(4));
-    assert_eq!(buffer.bytes_between(3, 3), Ok(0));
+fn emptied_pieces_keep_their_positions_only() {
+    let buffer = buffer();
+    let piece = |seq, message| RecordRow { piece_of: Some(message), ..row(seq, "12345") };
+    buffer.insert(&[piece(1, "m"), piece(2, "other"), piece(3, "m"), row(4, "whole")], 0).unwrap();
+    buffer.empty_pieces(1, "m", 1, 3).unwrap();
+    assert_eq!(seqs(buffer.page(&[1], 0, 10, 1000).unwrap()), [2, 4]);
+    assert_eq!(buffer.seq_of(1, at(30)), Ok(Some(3)));
+    let groups: Vec<_> = buffer
+        .groups(3)
+        .unwrap()
+        .into_iter()
+        .map(|g| (g.piece_of, g.first_seq, g.last_seq, g.records, g.bytes))
+        .collect();
+    assert_eq!(groups, [(Some(String::new()), 1, 3, 2, 0), (Some("other".to_owned()), 2, 2, 1, 5)]);
+}
+
+#[test]
+fn limits_are_found_from_the_oldest() {
+    let buffer = buffer();
+    let piece = |seq| RecordRow { piece_of: Some("m"), ..row(seq, "123") };
+    buffer.insert(&[row(1, "1"), piece(2), row(3, "3"), piece(4), row(5, "5")], 20).unwrap();
+    assert_eq!([1, 2, 3, 4].map(|n| buffer.seq_of_message(n, &[4]).unwrap()), [Some(1), Some(3), Some(4), Some(5)]);
+    assert_eq!([1, 5, 6].map(|n| buffer.seq_of_record(n).unwrap()), [Some(1), Some(5), None]);
+    assert_eq!([1, 2, 4, 5, 10].map(|n| buffer.seq_of_byte(n).unwrap()), [Some(1), Some(2), Some(2), Some(3), None]);
+    assert_eq!((buffer.first_seq_since(20), buffer.first_seq_since(21)), (Ok(Some(1)), Ok(None)));
+    buffer.trim(3).unwrap();
+    assert_eq!(seqs(buffer.page(&[1], 0, 10, 1000).unwrap()), [4, 5]);
+    assert_eq!(buffer.first_seq_from(1, at(45)), Ok(Some(5)));
+}
+
+#[test]
+fn a_source_is_replaced_by_its_id() {
+    let buffer = buffer();
+    let channel = Channel::parse("chat").unwrap();
+    let trimmed = (None, None, None);
+    let (trimmed_epoch, trimmed_offset, trimmed_seq) = trimmed;
+    let first = SourceRow { id: 1, channel, partition: 0, generation: 1, trimmed_epoch, trimmed_offset, trimmed_seq };
+    let second = SourceRow { id: 2, partition: 1, ..first.clone() };
+    let later = SourceRow {
+        generation: 2,
+        trimmed_epoch: Some(u32::MAX),
+        trimmed_offset: Some(MAX_NUMBER),
+        trimmed_seq: Some(3),
+        ..first.clone()
+    };
+    buffer.put_sources(&[first, second.clone()]).unwrap();
+    buffer.put_sources(std::slice::from_ref(&later)).unwrap();
+    assert_eq!(buffer.sources(), Ok(vec![later, second]));
 }
 
 #[test]
 fn an_end_is_remembered_until_it_is_before_the_given_time() {
-    let buffer = empty_buffer();
-    let Ok(()) = buffer.remember_end(&session(1), 10, 0);
-    let Ok(()) = buffer.remember_end(&session(2), 20, 10);
+    let session = |n| SessionHandle::from_digest(&[n; 32]);
+    let buffer = buffer();
+    buffer.remember_end(&session(1), 10, 0).unwrap();
+    buffer.remember_end(&session(2), 20, 10).unwrap();
     assert_eq!([1, 2, 3].map(|n| buffer.has_ended(&session(n))), [Ok(true), Ok(true), Ok(false)]);
-    let Ok(()) = buffer.remember_end(&session(2), 30, 11);
+    buffer.remember_end(&session(2), 30, 11).unwrap();
     assert_eq!([1, 2].map(|n| buffer.has_ended(&session(n))), [Ok(false), Ok(true)]);
-    let Ok(()) = buffer.remember_end(&session(3), 40, 30);
+    buffer.remember_end(&session(3), 40, 30).unwrap();
     assert_eq!(buffer.has_ended(&session(2)), Ok(true), "the later end counts");
 }

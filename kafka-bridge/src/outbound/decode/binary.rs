@@ -1,0 +1,27 @@
+//! A CloudEvent in binary mode: each attribute is a `ce_` header, the value is the data. Without any of them the value
+//! is plain JSON, from a backend that does not use CloudEvents.
+
+use serde_json::value::RawValue;
+
+use super::{
+    DecodeError,
+    event::{Attributes, Decoded},
+    header::{Headers, attribute, check_version, optional, traceparent},
+    place::Place,
+};
+
+/// Reads an event. Attributes that are left out get defaults.
+pub(super) fn read(headers: &Headers, json: &str, place: &Place<'_>) -> Result<Decoded, DecodeError> {
+    if let Some(specversion) = attribute(headers, "ce_specversion")? {
+        check_version(specversion)?;
+    }
+    let attributes = Attributes {
+        id: attribute(headers, "ce_id")?,
+        kind: attribute(headers, "ce_type")?,
+        time: optional(headers, "ce_time"),
+        traceparent: traceparent(headers),
+        is_echo: optional(headers, "ce_causewayecho") == Some("true"),
+    };
+    let data: Box<RawValue> = serde_json::from_str(json).map_err(|_| DecodeError::NotJson)?;
+    Ok(attributes.into_event(place, data))
+}

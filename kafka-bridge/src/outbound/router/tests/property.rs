@@ -1,0 +1,163 @@
+//! Random arrivals and random answers against a model of the users' buffers: of each user and partition, every record
+//! is stored once and in order, or is a dead letter and lies within a gap. Never neither, never both.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::*;
+
+/// What a user's buffer and the dead letters hold.
+#[derive(Default)]
+struct Model {
+    pushed: BTreeMap<(String, PartitionId), Vec<i64>>,
+    stored: BTreeMap<(String, PartitionId), Vec<i64>>,
+    /// Offsets of the gaps.
+    gaps: BTreeMap<(String, PartitionId), Vec<i64>>,
+    dead: BTreeSet<(PartitionId, i64)>,
+    finished: BTreeSet<(PartitionId, i64)>,
+    /// Bytes that were pushed or queued, and not yet released.
+    bytes: usize,
+}
+
+impl Model {
+    fn take(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Stored { offset, meta } => {
+                    self.bytes -= meta.bytes;
+                    if matches!(meta.kind, Kind::Record) {
+                        assert!(self.finished.insert((meta.partition, offset)), "finished once");
+                    }
+                }
+                Effect::Dead { item, meta, .. } => {
+                    assert!(item.frame.starts_with("record"), "a gap is no dead letter");
+                    self.bytes -= meta.bytes;
+                    assert!(self.dead.insert((meta.partition, item.offset)), "a dead letter once");
+                }
+                Effect::GapQueued { bytes, .. } => self.bytes += bytes,
+                Effect::Stale(_) => panic!("no partition is stale"),
+            }
+        }
+    }
+
+    /// The buffer stores a user's part of a request.
+    fn store(&mut self, user: &UserSlices) {
+        for slice in &user.slices {
+            let key = (user.subject.user().to_owned(), u64::try_from(slice.source.partition).unwrap());
+            for item in &slice.items {
+                let buffer = if item.frame.contains("event: reset") { &mut self.gaps } else { &mut self.stored };
+                buffer.entry(key.clone()).or_default().push(item.offset);
+            }
+        }
+    }
+
+    fn check(&self) {
+        for (key, pushed) in &self.pushed {
+            let none = Vec::new();
+            let stored = self.stored.get(key).unwrap_or(&none);
+            assert!(stored.is_sorted_by(|a, b| a < b), "in order and once: {stored:?}");
+            let stored: BTreeSet<_> = stored.iter().copied().collect();
+            for offset in pushed {
+                let is_dead = self.dead.contains(&(key.1, *offset));
+                assert_ne!(stored.contains(offset), is_dead, "{key:?} {offset}: stored or dead, not both, not neither");
+                assert_eq!(self.finished.contains(&(key.1, *offset)), !is_dead);
+                let next_stored = stored.range(offset..).next().copied().unwrap_or(i64::MAX);
+                let has_gap =
+                    self.gaps.get(key).is_some_and(|gaps| gaps.iter().any(|gap| (*offset..next_stored).contains(gap)));
+                assert!(!is_dead || has_gap, "{key:?} {offset}: the gap is told in its place");
+            }
+        }
+        assert_eq!(self.bytes, 0, "all bytes are released");
+    }
+}
+
+/// How the buffers behave while the test runs.
+fn answer(random: &mut fastrand::Rng, request: &Request, is_calm: bool) -> Result<Vec<Outcome>, Failure> {
+    if !is_calm && random.u8(..10) == 0 {
+        return Err(if random.bool() { Failure::Failed } else { Failure::Refused });
+    }
+    let mut outcome = |user: &UserSlices| {
+        let has_poison =
+            user.slices.iter().flat_map(|slice| &slice.items).any(|item| item.frame.starts_with("record poison"));
+        let is_failing = !is_calm && (user.subject.user() == "0" || random.u8(..8) == 0);
+        match (is_failing, has_poison) {
+            (true, _) => Outcome::Later,
+            (false, true) => Outcome::Refused,
+            (false, false) => Outcome::Stored,
+        }
+    };
+    Ok(request.users.iter().map(&mut outcome).collect())
+}
+
+#[test]
+fn every_record_is_stored_once_and_in_order_or_is_a_dead_letter_with_a_gap() {
+    for seed in 0..60 {
+        let random = &mut fastrand::Rng::with_seed(seed);
+        let mut router = Router::default();
+        for partition in 0..3_u64 {
+            let (channel, partition_number) = (Channel::parse("chat").unwrap(), i32::try_from(partition).unwrap());
+            let source = Source { channel, partition: partition_number, epoch: 1, generation: 1 };
+            router.add_partition(partition, source);
+        }
+        let (mut model, mut now, mut in_flight) = (Model::default(), Instant::now(), Vec::new());
+        let mut next_offsets = [0_i64; 3];
+        for step in 0..600 {
+            let is_calm = step >= 400;
+            if !is_calm && random.bool() {
+                let (user, partition) = (random.u8(..6).to_string(), random.usize(..3));
+                let offset = next_offsets[partition];
+                next_offsets[partition] += 1;
+                let frame = if random.u8(..12) == 0 { "record poison" } else { "record" };
+                let size = if random.u8(..200) == 0 { 300 * 1024 } else { 0 };
+                let frame = format!("{frame}{}", " ".repeat(size));
+                let entry = Entry::record(partition as u64, Item { offset, frame, ..Item::default() }, 0);
+                model.bytes += entry.meta.bytes;
+                model.pushed.entry((user.clone(), partition as u64)).or_default().push(offset);
+                router.push(Subject::new("t", &user).unwrap(), entry);
+            }
+            while let Some(request) = router.next_request(now) {
+                let mut users: Vec<_> = request.users.iter().map(|user| user.subject.clone()).collect();
+                users
+                    .extend(in_flight.iter().flat_map(|other: &Request| &other.users).map(|user| user.subject.clone()));
+                let count = users.len();
+                users.sort();
+                users.dedup();
+                assert_eq!(users.len(), count, "a user is in one request at a time");
+                in_flight.push(request);
+            }
+            if !in_flight.is_empty() && random.bool() {
+                let request = in_flight.swap_remove(random.usize(..in_flight.len()));
+                let answer = answer(random, &request, is_calm);
+                // A failed request may have stored nothing, all, or a part; nothing is the hardest to get right here,
+                // because buffers skip repeats.
+                for (user, outcome) in request.users.iter().zip(answer.iter().flatten()) {
+                    if *outcome == Outcome::Stored {
+                        model.store(user);
+                    }
+                }
+                router.complete(now, request, answer);
+            }
+            model.take(router.take_effects());
+            now += Duration::from_millis(random.u64(..1000));
+        }
+        // The end: everything that is left is delivered.
+        for _ in 0..10_000 {
+            in_flight.extend(std::iter::from_fn(|| router.next_request(now)));
+            if let Some(request) = in_flight.pop() {
+                let answer = answer(random, &request, true);
+                for (user, outcome) in request.users.iter().zip(answer.iter().flatten()) {
+                    if *outcome == Outcome::Stored {
+                        model.store(user);
+                    }
+                }
+                router.complete(now, request, answer);
+                model.take(router.take_effects());
+            } else if let Some(due) = router.next_due() {
+                now = now.max(due);
+            } else {
+                break;
+            }
+        }
+        assert_eq!(router.load(), Load { users: 0, parked_users: 0, requests: 0, refusals: 0 }, "seed {seed}");
+        model.check();
+    }
+}

@@ -1,0 +1,181 @@
+//! A user's queue over all partitions and channels, and how it is taken into a request.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
+
+use causeway_protocol::deliver::{Slice, Source};
+use tokio::time::Instant;
+
+use super::{Entry, PartitionId, entry::Meta};
+use crate::backoff::Backoff;
+
+/// The maximum number of a user's items in a request, so that one user does not crowd out others.
+pub(super) const MAX_USER_ITEMS: usize = 256;
+
+/// The maximum size of a user's items in a request, unless a single one exceeds it.
+const MAX_USER_BYTES: usize = 1024 * 1024;
+
+/// The JSON around a user and around a slice in a request, in bytes.
+const AROUND_USER_BYTES: usize = 320;
+const AROUND_SLICE_BYTES: usize = 256;
+
+/// The pauses between the retries of a user.
+const FIRST_RETRY: Duration = Duration::from_millis(200);
+const MAX_RETRY_PAUSE: Duration = Duration::from_secs(10);
+
+/// A user who failed for this long while others were stored is at fault, and not the sink.
+const PROVEN_AFTER: Duration = Duration::from_secs(10);
+
+/// A key in the order of retries.
+pub(super) type RetryAt = (Instant, u64);
+
+/// A user with items.
+#[derive(Debug)]
+pub(super) struct User {
+    /// In the order of arrival. Without the items in flight.
+    pub(super) queue: VecDeque<Entry>,
+    /// The size of all items in the queue.
+    pub(super) bytes: usize,
+    pub(super) state: State,
+    /// How many items the next request may carry. Fewer after a refusal, to find the one that is refused.
+    pub(super) max_items: usize,
+    /// Whether the next request may carry items of one partition only, to find the one that is stale.
+    pub(super) one_partition: bool,
+    /// Set while the user is retried apart from others.
+    pub(super) failing: Option<Failing>,
+    /// Whether records were parked since the last success.
+    pub(super) is_parked: bool,
+}
+
+/// Where a user is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// In the line of those who are sent next.
+    Ready,
+    /// In a request.
+    InFlight,
+    /// Among those who are retried apart.
+    Waiting(RetryAt),
+}
+
+/// A user whose items were not stored.
+#[derive(Debug)]
+pub(super) struct Failing {
+    /// How many users may share a request with this one, to find the one that fails the request.
+    pub(super) max_users: usize,
+    pub(super) backoff: Backoff,
+    /// For how long the user has failed, see [`Failing::fail`].
+    pub(super) failed_for: Duration,
+    /// When the user failed last.
+    failed_at: Instant,
+    /// How many times anybody's items had been stored then.
+    successes: u64,
+    /// Whether the user's own hub failed, and not the request as a whole.
+    pub(super) is_own_fault: bool,
+}
+
+/// How much more fits into a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    pub(super) items: usize,
+    pub(super) bytes: usize,
+}
+
+impl Failing {
+    pub(super) fn new(now: Instant, successes: u64) -> Self {
+        let backoff = Backoff::new(FIRST_RETRY, MAX_RETRY_PAUSE);
+        Self { max_users: 1, backoff, failed_for: Duration::ZERO, failed_at: now, successes, is_own_fault: false }
+    }
+
+    /// The user failed again. Time in which nobody's items were stored does not count, because then it is the sink that
+    /// fails. But once the fault is proven to be the user's, it does: users who fail may hold all the memory, so that
+    /// nothing of others is read, and nothing stored.
+    pub(super) fn fail(&mut self, now: Instant, successes: u64) {
+        if successes > self.successes || self.failed_for >= PROVEN_AFTER {
+            self.failed_for += now.saturating_duration_since(self.failed_at);
+        }
+        self.failed_at = now;
+        self.successes = successes;
+    }
+}
+
+impl User {
+    pub(super) fn new() -> Self {
+        Self {
+            queue: VecDeque::new(),
+            bytes: 0,
+            state: State::Ready,
+            max_items: MAX_USER_ITEMS,
+            one_partition: false,
+            failing: None,
+            is_parked: false,
+        }
+    }
+
+    pub(super) fn push_back(&mut self, entry: Entry) {
+        self.bytes += entry.meta.bytes;
+        self.queue.push_back(entry);
+    }
+
+    pub(super) fn push_front(&mut self, entry: Entry) {
+        self.bytes += entry.meta.bytes;
+        self.queue.push_front(entry);
+    }
+
+    fn pop_front(&mut self) -> Option<Entry> {
+        let entry = self.queue.pop_front()?;
+        self.bytes -= entry.meta.bytes;
+        Some(entry)
+    }
+
+    /// Removes all items of a partition. Returns how many there were, and their size.
+    pub(super) fn remove_partition(&mut self, partition: PartitionId) -> (usize, usize) {
+        let before = (self.queue.len(), self.bytes);
+        self.queue.retain(|entry| entry.meta.partition != partition);
+        self.bytes = self.queue.iter().map(|entry| entry.meta.bytes).sum();
+        (before.0 - self.queue.len(), before.1 - self.bytes)
+    }
+
+    /// Takes items for a request, in the order of arrival: a slice ends where an item of another partition follows. So
+    /// the buffer has the order in which streams of this process saw them.
+    ///
+    /// Takes nothing if the first item does not fit, unless the request `is_empty`.
+    pub(super) fn take(
+        &mut self,
+        sources: &HashMap<PartitionId, Source>,
+        room: &mut Room,
+        is_empty: bool,
+    ) -> (Vec<Slice>, Vec<Meta>) {
+        let (mut slices, mut metas) = (Vec::<Slice>::new(), Vec::<Meta>::new());
+        let mut bytes = AROUND_USER_BYTES;
+        let max_items = self.max_items.min(room.items);
+        while let Some(next) = self.queue.front() {
+            let continues = metas.last().map(|last| last.partition) == Some(next.meta.partition);
+            let size = next.meta.bytes + if continues { 0 } else { AROUND_SLICE_BYTES };
+            let fits = metas.len() < max_items
+                && bytes + size <= room.bytes.min(MAX_USER_BYTES)
+                && (continues || metas.is_empty() || !self.one_partition);
+            let is_first = metas.is_empty();
+            // One that is larger than a user's part is sent alone of that user, if the request has room.
+            let fits = fits || (is_first && max_items > 0 && (is_empty || bytes + size <= room.bytes));
+            let Some(source) = sources.get(&next.meta.partition) else { break };
+            if !fits {
+                break;
+            }
+            let Some(Entry { item, meta }) = self.pop_front() else { break };
+            bytes += size;
+            metas.push(meta);
+            match slices.last_mut() {
+                Some(slice) if continues => slice.items.push(item),
+                _ => slices.push(Slice { source: source.clone(), items: vec![item] }),
+            }
+        }
+        if !metas.is_empty() {
+            room.items = room.items.saturating_sub(metas.len());
+            room.bytes = room.bytes.saturating_sub(bytes);
+        }
+        (slices, metas)
+    }
+}
