@@ -151,14 +151,12 @@ export class Conversation {
     // A record may hold anything. For a value that is not an object, all of these are undefined.
     const { id: eventId, type, time, data, echo } = Object(event);
     const { id: messageId, text, seq, role } = Object(data);
-    // An echo holds what some page of the user sent: its id is the one that the page was answered with.
-    const isEcho = echo === true;
-    const id = isId(messageId) && !isEcho ? messageId : eventId;
+    // An echo holds what some page of the user sent. Its id is the one that the page was answered with.
+    const id = echo || !isId(messageId) ? eventId : messageId;
     if (!isId(id) || typeof text !== 'string') return undefined;
     const timeMs = Date.parse(time) || now;
-    const author = isEcho || role === 'user' ? 'user' : 'assistant';
-    if (type === 'message') return this.#addMessage(id, author, text, timeMs);
-    if (type === 'delta' && !isEcho && Number.isSafeInteger(seq) && seq >= 0) this.#addDelta(id, seq, text, timeMs);
+    if (type === 'message') return this.#addMessage(id, echo || role === 'user' ? 'user' : 'assistant', text, timeMs);
+    if (type === 'delta' && Number.isSafeInteger(seq) && seq >= 0) this.#addDelta(id, seq, text, timeMs);
     return undefined;
   }
 
