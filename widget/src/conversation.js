@@ -149,14 +149,14 @@ export class Conversation {
       if (this.#seen.size > MAX_SEEN) this.#seen.delete(/** @type {string} */ (this.#seen.values().next().value));
     }
     // A record may hold anything. For a value that is not an object, all of these are undefined.
-    const { id: eventId, type, time, data, echo } = Object(event);
+    const { echo, id: eventId, type, time, data } = Object(event);
     const { id: messageId, text, seq, role } = Object(data);
     // An echo holds what some page of the user sent. Its id is the one that the page was answered with.
-    const id = echo || !isId(messageId) ? eventId : messageId;
+    const id = !echo && isId(messageId) ? messageId : eventId;
     if (!isId(id) || typeof text !== 'string') return undefined;
     const timeMs = Date.parse(time) || now;
     if (type === 'message') return this.#addMessage(id, echo || role === 'user' ? 'user' : 'assistant', text, timeMs);
-    if (type === 'delta' && Number.isSafeInteger(seq) && seq >= 0) this.#addDelta(id, seq, text, timeMs);
+    if (type === 'delta' && !echo && Number.isSafeInteger(seq) && seq >= 0) this.#addDelta(id, seq, text, timeMs);
     return undefined;
   }
 
