@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { ROOT } from '../../scripts/stack/path.mjs';
 import { freePorts } from '../../scripts/stack/port.mjs';
 import { signedInHeaders } from './contestant/edge.mjs';
+import { startUpstream } from './contestant/peer.mjs';
 import { wrk } from './measure/wrk.mjs';
 import { Scope } from './scope.mjs';
 
@@ -18,9 +19,10 @@ const SECONDS = 10;
 const INTERVAL_MICROSECONDS = 200;
 /** What is not printed, in per cent. */
 const LEAST_PERCENT = 1;
-const PATHS = { healthz: '/healthz', session: '/auth/session' };
+/** @type {Record<string, string>} */
+const PATHS = { healthz: '/healthz', session: '/auth/session', proxy: '/bff/bench/bytes/1024' };
 
-const route = process.argv[2] === 'healthz' ? 'healthz' : 'session';
+const route = process.argv[2] ?? 'session';
 const folder = join(ROOT, 'target/profile');
 mkdirSync(folder, { recursive: true });
 const log = (/** @type {string} */ text) => void process.stderr.write(`profile: ${text}\n`);
@@ -30,9 +32,10 @@ try {
   const stack = await scope.stack('workers', {
     inspectorPort,
     ...(route === 'healthz' && { only: ['edge'] }),
+    ...(route === 'proxy' && { variables: await withUpstream() }),
   });
   const url = `http://127.0.0.1:${stack.ports.edge}${PATHS[route]}`;
-  const headers = route === 'session' ? (await signedInHeaders(stack))() : {};
+  const headers = route !== 'healthz' ? (await signedInHeaders(stack))() : {};
   const load = { url, headers, state: scope.state };
   await wrk(load, WARM_UP_SECONDS);
   const inspector = await connect(inspectorPort);
@@ -48,6 +51,13 @@ try {
   await scope.end();
 }
 process.exit(0);
+
+/** The variables of an edge with an API. */
+async function withUpstream() {
+  const url = await startUpstream(scope);
+  const service = { name: 'bench', url, provider: 'github', private_network: true, shares_token: true };
+  return () => ({ SERVICES: JSON.stringify([{ ...service, allow: ['GET /bytes/*'] }]) });
+}
 
 /** workerd's inspector: a function that runs a command. @param {number} port */
 async function connect(port) {
