@@ -2,7 +2,7 @@
 //! Failures of seals, cookies and sessions all have the same status, code and sentence.
 
 use causeway_protocol::{
-    deliver::WIRE_VERSION,
+    deliver::{WIRE_VERSION, WIRE_VERSION_CODE},
     problem::{PROBLEM_JSON, Problem},
 };
 use http::{Method, StatusCode, header};
@@ -214,7 +214,7 @@ impl Error {
             Self::OwnAccount => "own-account",
             Self::OtherAccount => "other-account",
             Self::IdempotencyKeyReused => "idempotency-key-reused",
-            Self::WireVersion { .. } => "wire-version",
+            Self::WireVersion { .. } => WIRE_VERSION_CODE,
             Self::HeadersTooLarge => "headers-too-large",
             Self::TooLarge => "too-large",
             Self::LengthRequired => "length-required",

@@ -31,6 +31,12 @@ impl Channel {
     }
 }
 
+/// Whether a stream that chose these channels hears one. Without a choice it hears all.
+#[must_use]
+pub fn hears(chosen: &[Channel], name: &str) -> bool {
+    chosen.is_empty() || chosen.iter().any(|channel| channel.as_str() == name)
+}
+
 impl fmt::Display for Channel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

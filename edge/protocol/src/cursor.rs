@@ -33,6 +33,14 @@ impl Cursor {
     pub fn of_record(channel: &Channel, partition: i32, position: Position) -> Self {
         Self { channel: channel.clone(), partition, position, event: None }
     }
+
+    /// The position up to which the client has received everything. A client that has only some of a record's events gets
+    /// the record again.
+    #[must_use]
+    pub fn received(&self) -> Position {
+        let offset = self.position.offset.saturating_sub(i64::from(self.event.is_some()));
+        Position { offset, ..self.position }
+    }
 }
 
 /// A position within one partition. Ordered by epoch first: a later epoch comes after every offset of an earlier one.

@@ -8,6 +8,10 @@ use crate::{channel::Channel, subject::Subject};
 /// Path of the bridge's inbound endpoint.
 pub const EVENTS_PATH: &str = "/v1/events";
 
+/// The record header of the extension attribute that marks an echo: what a user said, in the outbound topic. Its value is
+/// `true`. Backends that read the outbound topic can skip it.
+pub const ECHO_HEADER: &str = "ce_causewayecho";
+
 /// The largest body that the edge accepts from a widget, in bytes. The bridge also allows for the envelope.
 pub const MAX_EVENT_BYTES: usize = 64 * 1024;
 
@@ -64,7 +68,7 @@ pub struct StreamEvent {
     /// The record's `traceparent` header.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
-    /// Whether it repeats what the user said (`ce_causewayecho`).
+    /// Whether it repeats what the user said ([`ECHO_HEADER`]).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub echo: bool,
     /// The record's value as JSON.

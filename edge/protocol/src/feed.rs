@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::hub::{ACK_EVERY_BYTES, ACK_EVERY_RECORDS, Ack, EndReason, Head, HubMessage};
+use crate::hub::{ACK_EVERY_BYTES, ACK_EVERY_RECORDS, Ack, EndReason, Head};
 
 /// The timing of a stream.
 #[derive(Clone, Copy, Debug)]
@@ -33,8 +33,6 @@ impl Default for FeedPolicy {
 pub struct Step {
     /// Bytes for the client; may be empty.
     pub bytes: String,
-    /// To be sent to the hub after the client has taken the bytes.
-    pub ack: Option<Ack>,
     /// Whether the stream ends after these bytes.
     pub end: bool,
 }
@@ -76,23 +74,15 @@ impl Feed {
         self.keep_alive_at_ms.min(self.rotate_at_ms).min(self.ends_at_ms)
     }
 
-    /// Handles a message of the hub.
-    pub fn on_message(&mut self, now_ms: u64, message: &HubMessage<'_>) -> Step {
-        match message {
-            HubMessage::Frames(head, frames) => self.on_frames(now_ms, head, frames),
-            HubMessage::End(reason) => self.on_end(now_ms, *reason),
-        }
-    }
-
-    /// Handles events for the client.
-    pub fn on_frames(&mut self, now_ms: u64, head: &Head, frames: &str) -> Step {
-        Step { bytes: frames.to_owned(), ack: self.on_passed(now_ms, head, frames.len()), end: false }
-    }
-
-    /// Handles events that the driver itself passes to the client, as it got them. Returns what it must send to the hub
-    /// after the client has taken them.
-    pub fn on_passed(&mut self, now_ms: u64, head: &Head, bytes: usize) -> Option<Ack> {
+    /// Notes events that the driver passes to the client.
+    pub fn on_events(&mut self, now_ms: u64) {
         self.keep_alive_at_ms = after(now_ms, self.policy.keep_alive);
+    }
+
+    /// Notes events of a hub that the driver passes to the client. Returns what the driver must send to the hub after the
+    /// client has taken them.
+    pub fn on_frames(&mut self, now_ms: u64, head: &Head, bytes: usize) -> Option<Ack> {
+        self.on_events(now_ms);
         self.unacked_records = self.unacked_records.saturating_add(head.records);
         self.unacked_bytes = self.unacked_bytes.saturating_add(bytes);
         let due = self.unacked_records >= ACK_EVERY_RECORDS || self.unacked_bytes >= ACK_EVERY_BYTES;
@@ -105,9 +95,9 @@ impl Feed {
 
     /// Handles the end of the session.
     pub fn on_end(&mut self, now_ms: u64, reason: EndReason) -> Step {
-        self.keep_alive_at_ms = after(now_ms, self.policy.keep_alive);
+        self.on_events(now_ms);
         let bytes = format!("event: end\ndata: {{\"reason\":\"{}\"}}\n\n", reason.as_str());
-        Step { bytes, end: true, ..Step::default() }
+        Step { bytes, end: true }
     }
 
     /// Handles the timer that is due at [`Feed::next_timer_ms`].
@@ -116,10 +106,10 @@ impl Feed {
             return self.on_end(now_ms, EndReason::Expired);
         }
         if now_ms >= self.rotate_at_ms {
-            return Step { bytes: ": rotate\n\n".to_owned(), end: true, ..Step::default() };
+            return Step { bytes: ": rotate\n\n".to_owned(), end: true };
         }
         if now_ms >= self.keep_alive_at_ms {
-            self.keep_alive_at_ms = after(now_ms, self.policy.keep_alive);
+            self.on_events(now_ms);
             return Step { bytes: ": keep-alive\n\n".to_owned(), ..Step::default() };
         }
         Step::default()
@@ -136,8 +126,8 @@ mod tests {
 
     const HOUR: Duration = Duration::from_secs(3600);
 
-    fn on_record(feed: &mut Feed, now_ms: u64, seq: i64, frame: &str) -> Step {
-        feed.on_message(now_ms, &HubMessage::Frames(Head { seq, records: 1, id: None }, frame))
+    fn on_record(feed: &mut Feed, now_ms: u64, seq: i64, frame: &str) -> Option<Ack> {
+        feed.on_frames(now_ms, &Head { seq, records: 1, id: None }, frame.len())
     }
 
     #[test]
@@ -175,7 +165,7 @@ mod tests {
     #[test]
     fn acknowledges_every_32_records() {
         let (mut feed, _) = Feed::open(FeedPolicy::default(), 0, HOUR, 0.0);
-        let acks: Vec<_> = (1..=64).filter_map(|n| on_record(&mut feed, 0, n, "data: 1\n\n").ack).collect();
+        let acks: Vec<_> = (1..=64).filter_map(|n| on_record(&mut feed, 0, n, "data: 1\n\n")).collect();
         assert_eq!(acks.iter().map(|ack| ack.taken).collect::<Vec<_>>(), [32, 64]);
     }
 
@@ -183,15 +173,14 @@ mod tests {
     fn large_records_are_acknowledged_before_they_fill_the_hubs_window() {
         let (mut feed, _) = Feed::open(FeedPolicy::default(), 0, HOUR, 0.0);
         let large = "x".repeat(ACK_EVERY_BYTES / 2);
-        assert_eq!(on_record(&mut feed, 0, 1, &large).ack, None);
-        assert_eq!(on_record(&mut feed, 0, 2, &large).ack, Some(Ack { taken: 2 }));
+        assert_eq!(on_record(&mut feed, 0, 1, &large), None);
+        assert_eq!(on_record(&mut feed, 0, 2, &large), Some(Ack { taken: 2 }));
     }
 
     #[test]
-    fn frames_pass_untouched_and_the_end_of_the_session_ends_the_stream() {
+    fn the_end_of_the_session_ends_the_stream() {
         let (mut feed, _) = Feed::open(FeedPolicy::default(), 0, HOUR, 0.0);
-        assert_eq!(on_record(&mut feed, 0, 1, "anything").bytes, "anything");
-        let step = feed.on_message(0, &HubMessage::End(EndReason::SignedOut));
+        let step = feed.on_end(0, EndReason::SignedOut);
         assert_eq!(step.bytes, "event: end\ndata: {\"reason\":\"signed_out\"}\n\n");
         assert!(step.end);
     }

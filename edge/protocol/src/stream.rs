@@ -34,7 +34,7 @@ pub struct StreamRequest {
     pub subject: Subject,
     /// The session that reads. Its end ends the stream.
     pub session: SessionHandle,
-    /// The channels to hear; all of them if there are none.
+    /// The channels to hear. Empty means all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub channels: Vec<Channel>,
     /// The client's `Last-Event-ID`, unchecked.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use causeway_protocol::{
     channel::Channel,
-    event::{InboundEvent, is_name},
+    event::{ECHO_HEADER, InboundEvent, is_name},
     trace::is_traceparent,
 };
 use chrono::DateTime;
@@ -21,9 +21,6 @@ const MAX_ID_BYTES: usize = 256;
 
 /// The longest source, in bytes.
 const MAX_SOURCE_BYTES: usize = 2048;
-
-/// The extension attribute that marks an echo. Backends that read the outbound topic can skip it.
-const ECHO_HEADER: &str = "ce_causewayecho";
 
 /// The names of the headers and the values that are always the same, approximately.
 const FIXED_BYTES: usize = 128;

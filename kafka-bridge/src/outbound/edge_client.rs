@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use causeway_protocol::{
     checkpoint::{CHECKPOINT_PATH, CheckpointRequest, CheckpointResponse},
-    deliver::{DELIVER_PATH, DeliverResponse, Outcome, Slice, WIRE_VERSION},
+    deliver::{DELIVER_PATH, DeliverResponse, Outcome, Slice, WIRE_VERSION, WIRE_VERSION_CODE},
     signature::{Direction, KeyRing, SIGNATURE_HEADER, Signed},
     subject::Subject,
 };
@@ -27,9 +27,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The largest response: an outcome for each user, or a checkpoint.
 const MAX_RESPONSE_BYTES: usize = 64 * 1024;
-
-/// The code of the edge's problem document if it speaks another version.
-const VERSION_CODE: &str = "wire-version";
 
 /// The sink that delivers to the edge.
 pub struct EdgeClient {
@@ -170,7 +167,7 @@ impl EdgeClient {
             }
             status @ StatusCode::CONFLICT => {
                 let problem: Problem = serde_json::from_slice(&read(response).await?).unwrap_or_default();
-                if problem.code == VERSION_CODE {
+                if problem.code == WIRE_VERSION_CODE {
                     return Err(EdgeError::Version(first_number(&problem.detail)));
                 }
                 Err(EdgeError::Status(status.as_u16()))

@@ -16,7 +16,7 @@ use causeway_protocol::{
     buffer::{
         IDLE_EXPIRY, MAX_AGE, MAX_BUFFER_BYTES, MAX_MESSAGES, MAX_RECORDS, PAGE_BYTES, PAGE_RECORDS, TRIM_SLACK_PERCENT,
     },
-    channel::Channel,
+    channel::{Channel, hears},
     cursor::{Cursor, Position},
     hub::{EndReason, ResetReason},
     session::SessionHandle,
@@ -137,15 +137,12 @@ impl UserBuffers {
             None => None,
             Some(Err(_)) => Some(ResetReason::BadCursor),
             Some(Ok(cursor)) if found => {
-                // A client that has only some of a record's events gets it again.
-                let offset = cursor.position.offset - i64::from(cursor.event.is_some());
-                let had = Position { offset, ..cursor.position };
                 if let Some(read) = position
                     .partitions
                     .iter_mut()
                     .find(|read| (&read.channel, read.partition) == (&cursor.channel, cursor.partition))
                 {
-                    read.had = Some(had);
+                    read.had = Some(cursor.received());
                 }
                 None
             }
@@ -212,8 +209,7 @@ fn is_missed(position: &ReadPosition, channels: &[Channel], partition: &str, gon
     let mut words = gone.split(' ');
     let at = Position { epoch: words.next()?.parse().ok()?, offset: words.next()?.parse().ok()? };
     let seq: i64 = words.next()?.parse().ok()?;
-    let is_heard = channels.is_empty() || channels.iter().any(|heard| heard.as_str() == channel);
-    Some(is_heard && seq > position.seq && !position.has(channel, partition.parse().ok()?, at))
+    Some(hears(channels, channel) && seq > position.seq && !position.has(channel, partition.parse().ok()?, at))
 }
 
 /// A partition that the buffer has or had records of, from which a stream that opens has none.

@@ -38,10 +38,10 @@ impl Checkpoints {
         // A partition's reader knows what it wrote last, and so needs one round trip. Others read first.
         let (mut text, mut is_read) = match (request.operation, known) {
             (Operation::Advance { .. }, Some(known)) => (to_text(known)?, false),
-            _ => (self.read(&key).await.map_err(|error| sink_error(&error))?, true),
+            _ => (self.read(&key).await?, true),
         };
         for _ in 0..MAX_ATTEMPTS {
-            let current = from_text(&text).map_err(|error| sink_error(&error))?;
+            let current = from_text(&text)?;
             let is_advance = matches!(request.operation, Operation::Advance { .. });
             if is_advance && known.is_some_and(|known| is_behind(current, known)) {
                 return Err(SinkError::CheckpointLost);
@@ -53,7 +53,7 @@ impl Checkpoints {
             }
             let mut call = COMPARE_AND_SET.key(&key);
             call.arg(&text).arg(to_text(response.state)?);
-            let before: String = self.redis.write_script(&call).await.map_err(|error| sink_error(&error))?;
+            let before: String = self.redis.write_script(&call).await?;
             if before == text {
                 self.last_seen().insert(key, response.state);
                 return Ok(response);
@@ -100,8 +100,8 @@ fn is_behind(stored: PartitionState, last_seen: PartitionState) -> bool {
     stored.checkpoint < last_seen.checkpoint || stored.generation < last_seen.generation
 }
 
-fn to_text(state: PartitionState) -> Result<String, SinkError> {
-    serde_json::to_string(&state).map_err(|_| sink_error(&RedisError::BadValue("a checkpoint")))
+fn to_text(state: PartitionState) -> Result<String, RedisError> {
+    serde_json::to_string(&state).map_err(|_| RedisError::BadValue("a checkpoint"))
 }
 
 fn from_text(text: &str) -> Result<PartitionState, RedisError> {
@@ -109,8 +109,4 @@ fn from_text(text: &str) -> Result<PartitionState, RedisError> {
         return Ok(PartitionState::default());
     }
     serde_json::from_str(text).map_err(|_| RedisError::BadValue("a checkpoint"))
-}
-
-pub(super) fn sink_error(error: &RedisError) -> SinkError {
-    SinkError::Failed { label: error.label(), message: error.to_string() }
 }

@@ -15,6 +15,7 @@ use redis::{
 };
 
 use super::url::{RedisUrl, RedisUrlError};
+use crate::outbound::SinkError;
 
 /// The longest time to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -72,6 +73,12 @@ impl RedisError {
             Self::Rejected(_) => "refused",
             Self::BadValue(_) => "bad_value",
         }
+    }
+}
+
+impl From<RedisError> for SinkError {
+    fn from(error: RedisError) -> Self {
+        Self::Failed { label: error.label(), message: error.to_string() }
     }
 }
 

@@ -16,7 +16,7 @@ use causeway_protocol::{
 use super::{
     append::Appended,
     buffer::UserBuffers,
-    checkpoint::{Checkpoints, sink_error},
+    checkpoint::Checkpoints,
     connection::{Redis, RedisError},
 };
 use crate::{
@@ -47,7 +47,7 @@ impl RedisSink {
     /// reject the earlier records when they are delivered again.
     async fn check_data(&self) -> Result<(), SinkError> {
         let outages = self.redis.write_outages();
-        if self.checkpoints.are_lost().await.map_err(|error| sink_error(&error))? {
+        if self.checkpoints.are_lost().await? {
             return Err(SinkError::CheckpointLost);
         }
         self.verified_outages.store(outages, Ordering::Release);
@@ -59,7 +59,7 @@ impl RedisSink {
         users: &[&UserSlices],
         may_create: bool,
     ) -> Result<Vec<Result<Appended, RedisError>>, SinkError> {
-        self.buffers.append(users, may_create, unix_millis()).await.map_err(|error| sink_error(&error))
+        Ok(self.buffers.append(users, may_create, unix_millis()).await?)
     }
 }
 

@@ -12,7 +12,10 @@
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
-use causeway_protocol::{channel::Channel, cursor::Position};
+use causeway_protocol::{
+    channel::{Channel, hears},
+    cursor::Position,
+};
 use tokio::time::Instant;
 
 use crate::redis_store::{News, ReadPosition, Wake};
@@ -36,7 +39,7 @@ pub(super) struct Shown<'a> {
 /// The state of one stream, which the process' other parts change.
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
-    /// The channels that the stream hears; all of them if there are none.
+    /// The channels that the stream hears. Empty means all.
     channels: Box<[Channel]>,
     position: ReadPosition,
     waiting: VecDeque<Bytes>,
@@ -172,7 +175,7 @@ impl Inbox {
     }
 
     fn hears(&self, channel: &str) -> bool {
-        self.channels.is_empty() || self.channels.iter().any(|heard| heard.as_str() == channel)
+        hears(&self.channels, channel)
     }
 
     fn has_room(&self, frame: &Bytes) -> bool {

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use causeway_protocol::{
     feed::{Feed, Step},
     frame::reset_frame,
-    hub::{Head, ResetReason},
+    hub::ResetReason,
 };
 use futures_util::Stream;
 use tokio::{sync::Semaphore, time::Instant};
@@ -167,8 +167,7 @@ impl LiveStream {
 
     /// Postpones the keep-alive. The records themselves need not pass through the feed, which would copy them.
     fn records(&mut self, chunk: Bytes) -> Bytes {
-        let head = Head { seq: 0, records: 0, id: None };
-        self.feed.on_frames(self.now_ms(), &head, "");
+        self.feed.on_events(self.now_ms());
         chunk
     }
 

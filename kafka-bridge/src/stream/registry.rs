@@ -58,7 +58,7 @@ impl Registry {
         Self { users: Mutex::default(), max, max_per_user, open, draining: AtomicBool::new(false) }
     }
 
-    /// Registers a stream that hears these channels; all of them if there are none.
+    /// Registers a stream that hears these channels. Without any it hears all.
     ///
     /// # Errors
     /// [`Rejection::StreamsFull`] or [`Rejection::UserStreamsFull`]

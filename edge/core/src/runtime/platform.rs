@@ -132,7 +132,7 @@ pub struct OpenStream {
     pub subject: Subject,
     /// The session that reads; its end ends the stream.
     pub session: SessionHandle,
-    /// The channels to hear; all of them if there are none.
+    /// The channels to hear. Empty means all.
     pub channels: Vec<Channel>,
     /// The client's `Last-Event-ID`, unchecked.
     pub last_event_id: Option<String>,

@@ -174,7 +174,7 @@ impl<P: Clock, H: HubConnector + 'static> Driver<P, H> {
         match HubMessage::parse(&text).ok()? {
             HubMessage::Frames(head, frames) => {
                 let bytes = frames.len();
-                self.ack = self.feed.on_passed(now_ms, &head, bytes);
+                self.ack = self.feed.on_frames(now_ms, &head, bytes);
                 self.connection.move_to(head.id);
                 Some(Chunk { from: text.len().saturating_sub(bytes), text })
             }

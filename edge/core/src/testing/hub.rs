@@ -12,7 +12,7 @@ use std::{
 };
 
 use causeway_protocol::{
-    channel::Channel,
+    channel::{Channel, hears},
     cursor::{Cursor, Position},
     deliver::{Outcome, Slice},
     frame::reset_frame,
@@ -144,7 +144,7 @@ impl InMemoryHub {
     fn send(&self, socket: &Socket, at: usize) {
         let stored = self.stored.borrow();
         let Stored { cursor, frame } = &stored[at];
-        if socket.channels.is_empty() || socket.channels.contains(&cursor.channel) {
+        if hears(&socket.channels, cursor.channel.as_str()) {
             let head = Head { seq: i64::try_from(at + 1).unwrap(), records: 1, id: Some(cursor.clone()) };
             socket.push(&HubMessage::Frames(head, frame));
         }

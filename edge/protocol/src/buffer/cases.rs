@@ -41,7 +41,7 @@ pub enum Step {
         at: Duration,
         /// The client's `Last-Event-ID`.
         last_event_id: Option<String>,
-        /// The channels that it hears; all of them if there are none.
+        /// The channels that it hears. Empty means all.
         channels: Vec<Channel>,
         /// What the stream receives.
         expected: Vec<Received>,

@@ -20,6 +20,13 @@ pub struct Doubt {
     pub(super) seq: i64,
 }
 
+impl Doubt {
+    /// Whether it is about a partition.
+    pub(super) fn is_of(&self, channel: &Channel, partition: i32) -> bool {
+        self.partition == partition && self.channel == *channel
+    }
+}
+
 /// More are merged.
 const MAX_DOUBTS: usize = 16;
 
@@ -31,7 +38,7 @@ pub(super) fn merged(doubts: impl Iterator<Item = Doubt>) -> Vec<Doubt> {
             continue;
         }
         let is_full = merged.len() >= MAX_DOUBTS;
-        let is_same = |known: &&mut Doubt| known.channel == doubt.channel && known.partition == doubt.partition;
+        let is_same = |known: &&mut Doubt| known.is_of(&doubt.channel, doubt.partition);
         match merged.iter_mut().find(is_same) {
             Some(known) if is_full => {
                 known.from = known.from.min(doubt.from);

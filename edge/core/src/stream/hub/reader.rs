@@ -2,7 +2,7 @@
 //! it changes: for a level stream only once.
 
 use causeway_protocol::{
-    channel::Channel,
+    channel::{Channel, hears},
     cursor::{Cursor, Position},
     frame::reset_frame,
     hub::{Head, HubMessage, ResetReason},
@@ -33,7 +33,7 @@ pub(super) struct Reader<S> {
 struct Attachment {
     id: u64,
     session: SessionHandle,
-    /// All channels if there are none.
+    /// Empty means all.
     channels: Vec<Channel>,
     /// The client has the records of this partition up to here, though they were not stored when it came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -91,7 +91,7 @@ impl<S: StreamSocket> Reader<S> {
 
     /// Whether the stream hears a channel.
     pub(super) fn hears(&self, channel: &Channel) -> bool {
-        self.state.channels.is_empty() || self.state.channels.contains(channel)
+        hears(&self.state.channels, channel.as_str())
     }
 
     /// The ids of the sources that the stream hears.

@@ -3,10 +3,7 @@
 //! Its id names a record that it has. The hub knows the record's number if the record is stored, if only its position
 //! is kept, or if it was the last of its partition that was trimmed. Everything after that number is sent.
 
-use causeway_protocol::{
-    cursor::{Cursor, Position},
-    hub::ResetReason,
-};
+use causeway_protocol::{cursor::Cursor, hub::ResetReason};
 
 use super::{Doubt, Failure, Hub, StreamSocket, contents::Source, reader::Reader};
 use crate::stream::sql_buffer::Database;
@@ -76,7 +73,7 @@ impl<D: Database, S: StreamSocket> Hub<D, S> {
         source: &Source,
         cursor: &Cursor,
     ) -> Result<Option<Start>, Failure<D>> {
-        let is_of_source = |doubt: &Doubt| doubt.channel == source.channel && doubt.partition == source.partition;
+        let is_of_source = |doubt: &Doubt| doubt.is_of(&source.channel, source.partition);
         let is_in = |doubt: &Doubt| doubt.from < Some(cursor.position) && cursor.position <= doubt.to;
         let mut seqs = self.doubts.iter().filter(|doubt| is_of_source(doubt) && is_in(doubt)).map(|doubt| doubt.seq);
         let after = match seqs.next() {
@@ -99,21 +96,19 @@ impl<D: Database, S: StreamSocket> Hub<D, S> {
                 return Ok(None);
             }
         }
-        let Position { epoch, offset } = cursor.position;
-        let had = if cursor.event.is_none() { offset } else { offset.saturating_sub(1) };
-        let ahead = Cursor { position: Position { epoch, offset: had }, event: None, ..cursor.clone() };
+        let ahead = Cursor::of_record(&cursor.channel, cursor.partition, cursor.received());
         Ok(Some(Start { after, ahead: Some(ahead) }))
     }
 
     /// Whether a client that has a record has exactly what is stored up to a number.
     fn is_certain(&self, reader: &Reader<S>, heard: &[i64], cursor: &Cursor, after: i64) -> Result<bool, Failure<D>> {
         for doubt in self.doubts.iter().filter(|doubt| doubt.seq < after && reader.hears(&doubt.channel)) {
-            let is_of_source = doubt.channel == cursor.channel && doubt.partition == cursor.partition;
+            let is_of_source = doubt.is_of(&cursor.channel, cursor.partition);
             let is_certain = if is_of_source && cursor.position <= doubt.to {
                 // It was sent the record before it was stored, or afterwards.
                 let is_other = |&id: &i64| {
                     let source = self.contents.source_of(id);
-                    source.is_some_and(|it| it.partition != doubt.partition || it.channel != doubt.channel)
+                    source.is_some_and(|it| !doubt.is_of(&it.channel, it.partition))
                 };
                 let others: Vec<_> = heard.iter().copied().filter(is_other).collect();
                 let is_trimmed = self.contents.trimmed_of(&others) > doubt.seq;

@@ -30,7 +30,7 @@ pub enum CloseReason {
 pub struct Opening {
     /// The session that reads.
     pub session: SessionHandle,
-    /// The channels that it hears; all of them if there are none.
+    /// The channels that it hears. Empty means all.
     pub channels: Vec<Channel>,
     /// The client's `Last-Event-ID`.
     pub last_event_id: Option<String>,
