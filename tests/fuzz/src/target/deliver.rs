@@ -24,7 +24,9 @@ pub fn run(data: &[u8]) -> bool {
         let send = || fixture.send(Method::POST, DELIVER_PATH, None, &headers, body);
         let response = send();
         let status = response.status.as_u16();
-        if signature.trim_ascii() != genuine.as_bytes() {
+        // A server's parser drops spaces around a value; the edge may take or refuse what one left.
+        let is_spaced = signature != genuine.as_bytes();
+        if signature.trim_ascii() != genuine.as_bytes() || (is_spaced && status == 401) {
             assert!(status == 401 && !fixture.has_changed(), "believed: {status} {signature:?}");
             return false;
         }
