@@ -5,6 +5,7 @@ use std::{process::ExitCode, sync::Arc};
 use anyhow::Context as _;
 use kafka_bridge::{
     config::{BufferStore, Config},
+    file_limit,
     kafka::{RskafkaIo, RskafkaOptions},
     server::{self, Listeners, Tuning},
 };
@@ -30,6 +31,7 @@ async fn main() -> ExitCode {
 
 async fn run() -> anyhow::Result<()> {
     let config = Config::from_env()?;
+    file_limit::raise(config.max_streams);
     if let BufferStore::Edge(url) = &config.buffer_store
         && url.scheme() == "http"
     {
