@@ -28,12 +28,11 @@ export default {
   title: 'Say',
   about:
     `\`POST /events/chat\` of ${USERS} users in turn, by 1, 32 and 256 clients at a time. The answer is 202 after all ` +
-    'in-sync replicas have the record. Ours is measured twice: as a channel is by default, where a second record, the ' +
-    "echo, is written and delivered to the user's streams, and without an echo, which is as much work as that of the " +
-    'Express BFF with kafkajs. The floors are Kafka clients alone, without ' +
-    'HTTP: in one process, as many clients write one record after the other and wait for each acknowledgement ' +
-    '(`acks=all`). They are rskafka with a request for each record, rskafka with batches of 2 ms as the bridge has ' +
-    'them, and librdkafka with `linger.ms=0`. All write to one topic of one Kafka.',
+    'in-sync replicas have the record. Ours is measured twice: as a channel is by default, with an echo, a second ' +
+    "record that is delivered to the user's streams; and without, which is the work that the Express BFF does with " +
+    'kafkajs. The floors are Kafka clients alone, without HTTP: in one process, as many clients write one record ' +
+    'after the other and wait for its acknowledgement (`acks=all`). They are rskafka with a request for each record, ' +
+    'rskafka with batches of 2 ms, and librdkafka with `linger.ms=0`. All write to one topic of one Kafka.',
   needs: ['edge', 'express', 'kafka-client'],
   figures: [...FIGURES, { key: 'failedPercent', label: 'rejected', unit: '%', digits: 1 }],
   seconds: 8,
