@@ -155,10 +155,8 @@ async fn two_bridges_that_share_redis_give_one_answer_and_write_once() {
     assert_eq!(two.post_text("e1", "x").await.unwrap().accepted(), first);
     assert_eq!(two.post_text("e1", "y").await.unwrap().problem(), "id_reused");
     assert_eq!((kafka.records("chat.inbound").len(), kafka.records("chat.outbound").len()), (1, 1));
-    let note = "causeway:{github:1}:said:chat:e1";
-    let text: String = redis.command(&["GET", note]).await;
-    assert!(text.contains("inbound") && !text.contains("writer"), "{text}");
-    let ttl: i64 = redis.command(&["PTTL", note]).await;
+    note_with(&redis, "e1", "inbound").await;
+    let ttl: i64 = redis.command(&["PTTL", "causeway:{github:1}:said:chat:e1"]).await;
     assert!((590_000..=600_000).contains(&ttl), "{ttl}");
 
     redis.kill();
@@ -167,4 +165,36 @@ async fn two_bridges_that_share_redis_give_one_answer_and_write_once() {
     redis.restart(true).await;
     let three = Bridge::on_redis(kafka.clone(), &redis, &[], Tuning::default()).await;
     assert_eq!(three.post_text("e1", "x").await.unwrap().accepted(), first, "a new instance knows it, too");
+}
+
+#[tokio::test]
+async fn a_claim_waits_for_no_disk_and_a_note_does() {
+    let Some(mut redis) = RedisServer::start().await else { return };
+    let kafka = kafka();
+    let bridge = Bridge::on_redis(kafka.clone(), &redis, &[], Tuning::default()).await;
+    bridge.post_text("written", "x").await.unwrap().accepted();
+    note_with(&redis, "written", "inbound").await;
+    kafka.hold();
+    let answer = bridge.post_text("claimed", "x");
+    note_with(&redis, "claimed", "writer").await;
+    redis.kill();
+    redis.restart(true).await;
+    note_with(&redis, "written", "inbound").await;
+    assert_eq!(note(&redis, "claimed").await, None, "it was never on the disk");
+    kafka.release();
+    answer.await.unwrap().accepted();
+}
+
+async fn note(redis: &RedisServer, id: &str) -> Option<String> {
+    redis.command(&["GET", &format!("causeway:{{github:1}}:said:chat:{id}")]).await
+}
+
+/// Waits until the note about an event has this member.
+async fn note_with(redis: &RedisServer, id: &str, member: &str) {
+    let found = tokio::time::timeout(TEST_TIMEOUT, async {
+        while !note(redis, id).await.is_some_and(|note| note.contains(member)) {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    });
+    found.await.unwrap();
 }
