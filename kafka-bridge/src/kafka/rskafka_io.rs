@@ -5,6 +5,9 @@
 //! - Requests have no time limit. Each call gets one here.
 //! - Its back-off grows to 500 s. It is capped at one second here.
 //! - A produce waits behind a long-poll fetch on the same `PartitionClient`. Reads and writes use separate ones.
+//! - It leaves Nagle's algorithm on, and sends the length of a request that exceeds its buffer before the request. Where
+//!   a segment is larger than the buffer (loopback, a proxy beside the bridge), the request then waits 40 ms for the
+//!   broker's delayed acknowledgement, unless it fills a segment. See [`RskafkaIo::slow_request_bytes`].
 //! - Its cached metadata can name a dead leader, or brokers that no longer exist, for ever. After a time-out or a lost
 //!   connection, the whole client is rebuilt from the bootstrap addresses.
 //! - Transaction markers and null header values fail to decode, and the whole fetch with them. See
@@ -14,6 +17,7 @@
 use std::{
     collections::HashMap,
     future::Future,
+    ops::Range,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -39,6 +43,12 @@ use super::{
 
 /// A new client is kept at least this long, even if calls fail.
 const MIN_CLIENT_AGE: Duration = Duration::from_secs(3);
+
+/// The records that certainly fit into its buffer of 8 KiB, with what surrounds them in a request.
+const MAX_BUFFERED_BYTES: usize = 8 * 1024 - 768;
+
+/// The segments of loopback have 64 KiB, which is the largest size.
+const LOOPBACK_SEGMENT_BYTES: usize = 80 * 1024;
 
 /// How to connect to Kafka, and the limits of a call.
 #[derive(Clone, Debug)]
@@ -211,6 +221,10 @@ impl KafkaIo for RskafkaIo {
             client.produce(records, Compression::NoCompression).await
         });
         offsets.await?.first().copied().ok_or_else(|| KafkaError::Undecodable("no offset".to_owned()))
+    }
+
+    fn slow_request_bytes(&self) -> Range<usize> {
+        MAX_BUFFERED_BYTES..LOOPBACK_SEGMENT_BYTES
     }
 
     async fn fetch(&self, topic: &str, partition: i32, offset: i64) -> Result<Fetched, KafkaError> {

@@ -9,6 +9,9 @@ import { signedIn } from '../../support/sign-in.mjs';
 export const WORKERS = 'Causeway on workerd';
 export const SPIN = 'Causeway on Spin';
 
+/** The edge with a channel that has no echo. @param {string} name @returns {string} */
+export const withoutEcho = (name) => `${name}, no echo`;
+
 /** @param {Scope} scope @param {Parameters<Scope['stack']>[1]} [options] @returns {Promise<Edge[]>} */
 export async function startEdges(scope, options) {
   // One after the other: each picks free ports.
