@@ -1,7 +1,7 @@
 // Manifests and examples for deployments name settings that exist, and agree with the documents and with scripts/dev.
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync, readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { test } from 'node:test';
@@ -33,6 +33,9 @@ function assertKnown(names, known, where) {
     `${where}: unknown settings`,
   );
 }
+
+/** Whether Git ignores a file of this name. @param {string} name */
+const isIgnored = (name) => spawnSync('git', ['check-ignore', '--no-index', '-q', name], { cwd: ROOT }).status === 0;
 
 const compose = parse(read('compose.yaml'), { merge: true });
 /** @type {Record<string, string>} */
@@ -94,6 +97,29 @@ test('the SpinApp sets variables that spin.toml has', () => {
     (name) => spinVariables.has(name),
     'spinapp.yaml',
   );
+});
+
+test('examples of local settings name settings that exist, and have no secret', () => {
+  const lines = [...read('.dev.vars.example').matchAll(/^([A-Z0-9_]+)="(.*)"$/gm)];
+  assertKnown(
+    lines.map(([, name = '']) => name),
+    (name) => spinVariables.has(name) && documented.has(name),
+    '.dev.vars.example',
+  );
+  for (const [, name = '', value] of lines) if (/KEY|SECRET/.test(name)) assert.equal(value, '', name);
+  for (const name of ['.dev.vars', '.dev.vars.production', '.env', '.env.local', '.spin/key', 'runtime-config.toml'])
+    assert.ok(isIgnored(name), name);
+  for (const name of ['.dev.vars.example', '.env.example', 'runtime-config.example.toml']) {
+    assert.ok(read(name));
+    assert.ok(!isIgnored(name), name);
+  }
+});
+
+test('a plain wrangler deploy keeps variables, creates its store, and publishes at the own domain only', () => {
+  const manifest = read('wrangler.toml');
+  for (const line of ['keep_vars = true', 'workers_dev = false', 'preview_urls = false'])
+    assert.match(manifest, new RegExp(`^${line}$`, 'm'));
+  assert.doesNotMatch(manifest, /^id = /m, 'an id is of one account');
 });
 
 test('workflows call scripts that exist', () => {
