@@ -103,13 +103,19 @@ function declaredLength(headers) {
 }
 
 /**
- * A Durable Object, and the address of one of its operations. The host is never resolved.
+ * A Durable Object, and the address of one of its operations. The host is never resolved. In a jurisdiction, the same
+ * name is another object. A location hint counts only when an object is created. Core has checked both settings.
  * @param {Record<string, any>} env @param {string} binding @param {string} name @param {string} operation
  * @param {object} init
  * @returns {Promise<Response>}
  */
-const askObject = (env, binding, name, operation, init) =>
-  env[binding].get(env[binding].idFromName(name)).fetch(`https://object/${operation}`, init);
+function askObject(env, binding, name, operation, init) {
+  const jurisdiction = env.JURISDICTION?.trim();
+  const locationHint = env.LOCATION_HINT?.trim();
+  const objects = jurisdiction ? env[binding].jurisdiction(jurisdiction) : env[binding];
+  const object = objects.get(objects.idFromName(name), locationHint ? { locationHint } : undefined);
+  return object.fetch(`https://object/${operation}`, init);
+}
 
 /**
  * Calls an operation with text, for text.
