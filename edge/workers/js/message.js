@@ -185,6 +185,9 @@ export async function readBody(body, limitBytes, call, idleMs) {
   return bytes;
 }
 
+/** @param {Record<string, any>} env @param {string} binding @param {string} name */
+const objectOf = (env, binding, name) => env[binding].get(env[binding].idFromName(name));
+
 /**
  * A Durable Object, and the address of one of its operations. The host is never resolved.
  * @param {Record<string, any>} env @param {string} binding @param {string} name @param {string} operation
@@ -192,7 +195,15 @@ export async function readBody(body, limitBytes, call, idleMs) {
  * @returns {Promise<Response>}
  */
 const askObject = (env, binding, name, operation, init) =>
-  env[binding].get(env[binding].idFromName(name)).fetch(`https://object/${operation}`, init);
+  objectOf(env, binding, name).fetch(`https://object/${operation}`, init);
+
+/**
+ * Calls a method of an object with text, for text: without a request and an answer of HTTP.
+ * @param {Record<string, any>} env @param {string} binding @param {string} name @param {string} method
+ * @param {string} argument
+ * @returns {Promise<string>}
+ */
+export const callMethod = (env, binding, name, method, argument) => objectOf(env, binding, name)[method](argument);
 
 /**
  * Calls an operation with text, for text.
