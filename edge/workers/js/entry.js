@@ -141,7 +141,7 @@ export class UserHub extends objects(wasm.UserHub, closeSockets) {
     return new Response(null, { status, ...socket });
   }
 
-  /** Sees to it that what is held is stored. While there is a timer, the object does not hibernate. @param {any} inner */
+  /** Sees to it that what is held is stored. With a timer, the object does not hibernate. @param {any} inner */
   #watch(inner) {
     if (this.#hasTimer) return;
     const waitMs = inner.holdsForMs();

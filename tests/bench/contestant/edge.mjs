@@ -15,7 +15,10 @@ const EDGES = [
   [SPIN, 'spin'],
 ];
 
-/** Starts those that are asked for. @param {Scope} scope @param {Parameters<Scope['stack']>[1]} [options] @returns {Promise<Edge[]>} */
+/**
+ * Starts those that are asked for.
+ * @param {Scope} scope @param {Parameters<Scope['stack']>[1]} [options] @returns {Promise<Edge[]>}
+ */
 export async function startEdges(scope, options) {
   /** @type {Edge[]} */
   const edges = [];

@@ -26,8 +26,8 @@ const BATCH = 50;
  */
 /**
  * @typedef {import('../measure/kafka-client.mjs').Where & { name: string, role: import('../measure/round.mjs').Role,
- * wrap?: import('../measure/record.mjs').Wrap, parts?: readonly Part[] }} Who `parts` are its programs, the one that holds
- * the streams first
+ * wrap?: import('../measure/record.mjs').Wrap, parts?: readonly Part[] }} Who `parts` are its programs, the one that
+ * holds the streams first
  */
 
 /**
@@ -88,7 +88,13 @@ function contestant({ name, role, brokers, topic, wrap, parts = [] }, { perSecon
           ? { streamsCpuMs: perRecord(first - beforeFirst), allCpuMs: perRecord(all - beforeAll) }
           : {};
         return {
-          figures: { ...latencies(ages), p999Ms: percentileOf(ages, 99.9), ...processor, missing, received: ages.length },
+          figures: {
+            ...latencies(ages),
+            p999Ms: percentileOf(ages, 99.9),
+            ...processor,
+            missing,
+            received: ages.length,
+          },
           raw: `${ages.map((ms) => ms.toFixed(2)).join('\n')}\n`,
         };
       } finally {

@@ -18,6 +18,8 @@ import { Listener } from '../measure/listener.mjs';
 
 const USERS = [40, 1000];
 const RATES = [100, 500, 1500, 5000];
+/** How many users hear how many records a second together. The first is one user's object. */
+const LOADS = [{ count: 1, rate: 20_000 }, ...USERS.flatMap((count) => RATES.map((rate) => ({ count, rate })))];
 const OUTBOUND = 'chat.outbound';
 const FLOOR = 'librdkafka';
 
@@ -49,9 +51,8 @@ export default {
   // So that all the cases take a quarter of an hour.
   seconds: 4,
   async prepare(scope) {
-    const nameOf = (/** @type {number} */ count, /** @type {number} */ rate) => `${count} users, ${rate}/s`;
-    const counts = USERS.filter((count) => RATES.some((rate) => scope.wantsCase(nameOf(count, rate))));
-    const logins = loginsOf(Math.max(0, ...counts));
+    const loads = LOADS.map((load) => ({ ...load, name: nameOf(load) })).filter(({ name }) => scope.wantsCase(name));
+    const logins = loginsOf(Math.max(0, ...loads.map(({ count }) => count)));
     // A Kafka each, so that only the one who is measured has work.
     const only = /** @type {const} */ (['kafka', 'redis', 'emulators', 'edge', 'bridge']);
     const edges = await startEdges(scope, { users: profiles(logins), only });
@@ -75,19 +76,20 @@ export default {
     // No other contestant reads this topic.
     /** @type {Who} */
     const floor = { name: FLOOR, role: 'floor', brokers: commands, topic: 'chat.inbound' };
-    const cases = counts.flatMap((count) =>
-      RATES.map((perSecond) => ({
-        name: nameOf(count, perSecond),
-        contestants: [
-          ...all.map(({ who, users: everyone }) => hearers(who, everyone.slice(0, count), perSecond)),
-          rawConsumer(floor, { perSecond, keys: logins.slice(0, count) }),
-        ],
-      })),
-    );
+    const cases = loads.map(({ count, rate, name }) => ({
+      name,
+      contestants: [
+        ...all.map(({ who, users: everyone }) => hearers(who, everyone.slice(0, count), rate)),
+        rawConsumer(floor, { perSecond: rate, keys: logins.slice(0, count) }),
+      ],
+    }));
     // The most users at the highest rate warm everything up.
     return cases.map((one, index) => ({ ...one, isCold: index < cases.length - 1 }));
   },
 };
+
+/** @param {{ count: number, rate: number }} load */
+const nameOf = ({ count, rate }) => `${count === 1 ? '1 user' : `${count} users`}, ${rate}/s`;
 
 /** @param {Scope} scope @param {readonly string[]} logins @returns {Promise<Hearing>} */
 async function expressContestant(scope, logins) {

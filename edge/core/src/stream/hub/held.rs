@@ -5,7 +5,7 @@
 //! source. They are stored before anything is read from the buffer. The bridge keeps them until it hears that they are
 //! stored.
 
-use super::{Batch, Contents, Doubt};
+use super::{batch::Batch, contents::Contents, doubt::Doubt};
 use crate::stream::sql_buffer::{Database, SqlBuffer};
 
 /// The most bytes of held rows, give or take a batch.
