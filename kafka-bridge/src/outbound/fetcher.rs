@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     backoff::Backoff,
-    kafka::{Fetched, FetchedItem, FetchedRecord, KafkaError, NewRecord},
+    kafka::{Fetched, FetchedItem, FetchedRecord, KafkaError, NewRecord, is_marker},
 };
 
 /// Reads a partition.
@@ -136,10 +136,4 @@ impl Fetcher {
         self.next_offset = earliest;
         Ok(true)
     }
-}
-
-/// Whether what can't be decoded is a transaction marker. rskafka decodes it as a record and fails on its version or
-/// its length.
-fn is_marker(reason: &str) -> bool {
-    reason.contains("control batch") || reason.contains("control record")
 }

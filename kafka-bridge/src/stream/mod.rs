@@ -3,6 +3,7 @@
 //! - [`registry`]: the open streams of the process; brings them records, ends them, and limits their number.
 //! - [`subscriber`]: what one stream is notified of.
 //! - [`inbox`]: what one stream is to hear next, and whether it hears of records as they arrive.
+//! - [`missed`]: what one stream missed and its buffer no longer has.
 //! - [`live_stream`]: one client's stream.
 //!
 //! A stream that keeps up gets records from memory or with the wake that follows their storage. One whose client takes
@@ -11,6 +12,7 @@
 
 mod inbox;
 pub mod live_stream;
+mod missed;
 pub mod registry;
 pub mod subscriber;
 
@@ -24,7 +26,7 @@ use causeway_protocol::{
 use tokio::sync::Semaphore;
 
 pub use self::{live_stream::LiveStream, registry::Registry};
-use crate::{clock::unix_millis, metrics::Metrics, redis_store::UserBuffers, rejection::Rejection};
+use crate::{clock::unix_millis, metrics::Metrics, redis_store::UserBuffers, rejection::Rejection, replay::Replays};
 
 /// The maximum number of concurrent reads. It limits the memory between Redis and the clients when all streams are
 /// woken at once.
@@ -38,10 +40,16 @@ pub struct Streams {
 }
 
 impl Streams {
-    /// Opens streams that read from these buffers.
+    /// Opens streams that read from these buffers, and before that what the buffers no longer have.
     #[must_use]
-    pub fn new(buffers: Arc<UserBuffers>, registry: Arc<Registry>, policy: FeedPolicy, metrics: Arc<Metrics>) -> Self {
-        let shared = live_stream::Shared { buffers, reads: Semaphore::new(CONCURRENT_READS), metrics };
+    pub fn new(
+        buffers: Arc<UserBuffers>,
+        registry: Arc<Registry>,
+        policy: FeedPolicy,
+        metrics: Arc<Metrics>,
+        replays: Arc<Replays>,
+    ) -> Self {
+        let shared = live_stream::Shared { buffers, reads: Semaphore::new(CONCURRENT_READS), metrics, replays };
         Self { shared: Arc::new(shared), registry, policy }
     }
 
@@ -66,11 +74,11 @@ impl Streams {
         if ended.map_err(unavailable)?.is_some() {
             return Err(Rejection::SessionEnded);
         }
-        let (position, reset) = opened.map_err(unavailable)?;
+        let (position, lost) = opened.map_err(unavailable)?;
         registration.subscriber().inbox().open(position);
         let ends_in = Duration::from_millis(request.session_ends_in_ms);
         let jitter = if request.jitter.is_finite() { request.jitter } else { 0.5 };
         let (feed, first) = Feed::open(self.policy, 0, ends_in, jitter);
-        Ok(LiveStream::new(Arc::clone(&self.shared), registration, feed, first, reset))
+        Ok(LiveStream::new(Arc::clone(&self.shared), registration, feed, first, lost))
     }
 }

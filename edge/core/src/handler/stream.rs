@@ -1,6 +1,6 @@
 //! `GET /stream`: the events for the user, as Server-Sent Events.
 
-use std::time::Duration;
+use std::{rc::Rc, time::Duration};
 
 use causeway_protocol::{channel::Channel, cursor::MAX_CURSOR_BYTES, deliver::WIRE_VERSION, stream::StreamRequest};
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
@@ -13,7 +13,7 @@ use crate::{
     runtime::{
         clock::{millis, within},
         dependency::Dependency,
-        platform::{OpenStream, Opened, Platform},
+        platform::{BridgeAccess, OpenStream, Opened, Platform},
         reason::Reason,
         unavailable::Unavailable,
     },
@@ -84,6 +84,11 @@ fn open_request<P: Platform>(
         channels,
         last_event_id,
         session_ends_in: Duration::from_millis(ends_in_ms),
+        bridge: BridgeAccess {
+            url: context.config.bridge_url.clone(),
+            keys: Rc::clone(&context.config.bridge_keys),
+            request_id: context.request_id.to_owned(),
+        },
         jitter: f64::from(u8::from_be_bytes(random)) / 255.0,
     })
 }

@@ -32,6 +32,7 @@ mod own_sessions;
 mod provider_logout;
 mod proxy;
 mod refresh;
+mod replay;
 mod restriction;
 mod session;
 mod sign_in;
