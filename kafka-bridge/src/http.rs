@@ -12,10 +12,11 @@ use axum::{
 };
 use bytes::Bytes;
 use causeway_protocol::{
+    cursor::{Cursor, CursorError},
     deliver::{Versioned, WIRE_VERSION},
     event::{Accepted, EVENTS_PATH, InboundEvent, MAX_EVENT_BYTES},
+    replay::{HOLE_PATH, HoleAnswer, REPLAY_PATH, ReplayRequest},
     signature::{BodyDigest, Direction, KeyRing, SIGNATURE_HEADER, SignatureError},
-    replay::{REPLAY_PATH, ReplayRequest},
     stream::{STREAM_PATH, StreamRequest},
 };
 use futures_util::StreamExt as _;
@@ -69,6 +70,7 @@ pub fn router(context: Context) -> Router {
         .route(EVENTS_PATH, post(events))
         .route(STREAM_PATH, get(stream))
         .route(REPLAY_PATH, get(replay))
+        .route(HOLE_PATH, get(hole))
         .merge(health(Arc::clone(&shared.context.health)))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
@@ -191,6 +193,24 @@ async fn read_again(context: &Context, head: &Parts) -> Result<Vec<u8>, Rejectio
     let mut text = answer.head.to_text("").into_bytes();
     text.extend_from_slice(&answer.frames);
     Ok(text)
+}
+
+async fn hole(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Response {
+    let request_id = request_id(request.headers());
+    match last_hole(&shared.context, &request.into_parts().0).await {
+        Ok(answer) => {
+            let body = serde_json::to_string(&answer).unwrap_or_default();
+            ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+        }
+        Err(rejection) => rejection.into_response(&request_id),
+    }
+}
+
+async fn last_hole(context: &Context, head: &Parts) -> Result<HoleAnswer, Rejection> {
+    verify_head(&context.keys, head)?.check(&[]).map_err(unauthorized)?;
+    let cursor = head.uri.query().and_then(|query| query.strip_prefix("of=")).unwrap_or_default().parse();
+    let cursor: Cursor = cursor.map_err(|error: CursorError| Rejection::Malformed(error.to_string()))?;
+    Ok(HoleAnswer { version: WIRE_VERSION, slice: context.replays.hole(&cursor).await? })
 }
 
 fn verify_head(keys: &KeyRing, head: &Parts) -> Result<BodyDigest, Rejection> {

@@ -1,16 +1,28 @@
 //! How records are read again that a user's buffer no longer has: `GET /v1/replay?read=…`, signed by the edge like every
 //! request. The signature covers the query.
 //!
-//! The answer is text: a line of JSON, [`ReplayHead`], then frames in the very bytes of live delivery. One answer is
+//! `GET /v1/hole?of=<cursor>` says whether offsets after a client's position were lost that may have been anybody's. The
+//! answer is a [`HoleAnswer`] as JSON.
+//!
+//! The answer to a replay is text: a line of JSON, [`ReplayHead`], then frames in the very bytes of live delivery. One answer is
 //! limited, so a long range takes several requests.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use serde::{Deserialize, Serialize};
 
-use crate::{channel::Channel, cursor::Cursor, deliver::Versioned, hub::ResetReason, subject::Subject};
+use crate::{
+    channel::Channel,
+    cursor::Cursor,
+    deliver::{Slice, Versioned},
+    hub::ResetReason,
+    subject::Subject,
+};
 
 /// Path of the bridge's endpoint.
 pub const REPLAY_PATH: &str = "/v1/replay";
+
+/// Path of the bridge's endpoint about holes. `of` is a cursor, whose offset does not matter.
+pub const HOLE_PATH: &str = "/v1/hole";
 
 /// The longest `read` parameter that is read, in bytes.
 const MAX_READ_BYTES: usize = 2048;
@@ -76,6 +88,16 @@ pub struct ReplayHead {
     /// Why records of the range can't be read, if no gap among the frames says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gone: Option<ResetReason>,
+}
+
+/// The answer about the last hole of a partition.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HoleAnswer {
+    /// [`crate::deliver::WIRE_VERSION`].
+    pub version: u32,
+    /// The gap for the users of the partition, if there is one. It goes into a user's buffer as a delivery does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slice: Option<Slice>,
 }
 
 /// The text is not one that the other side sends.

@@ -3,7 +3,7 @@
 //! - [`limits`]: what one answer may cost.
 //! - [`permit`]: how many scans run at a time, and of one user.
 //! - [`cache`]: answers that are kept for a moment.
-//! - [`epoch`]: which epoch a partition is in.
+//! - [`partition_state`]: which epoch a partition is in, and its last hole.
 //! - [`scan`]: finds a user's records among those of a partition.
 //! - [`forward`], [`backward`]: the answers for records after and before a position.
 //!
@@ -12,9 +12,9 @@
 
 mod backward;
 mod cache;
-mod epoch;
 mod forward;
 pub mod limits;
+mod partition_state;
 mod permit;
 mod scan;
 
@@ -22,8 +22,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use causeway_protocol::{
+    checkpoint::Hole,
     cursor::{Cursor, Position},
-    deliver::WIRE_VERSION,
+    deliver::{Slice, WIRE_VERSION},
     hub::ResetReason,
     replay::{MAX_BEFORE, ReplayHead, ReplayRange, ReplayRequest},
     subject::Subject,
@@ -33,13 +34,13 @@ use tokio::time::Instant;
 pub use self::limits::ReplayLimits;
 use self::{
     cache::{Cache, Key},
-    epoch::{EpochError, Epochs},
+    partition_state::PartitionStates,
     permit::Permits,
     scan::{Budget, Scan},
 };
 use crate::{
     kafka::{KafkaError, KafkaIo},
-    outbound::{OutboundChannel, Sink},
+    outbound::{OutboundChannel, Sink, SinkError},
     partitioner,
     rejection::Rejection,
     topics::{TopicError, Topics},
@@ -60,7 +61,7 @@ pub struct Replays {
     kafka: Arc<dyn KafkaIo>,
     channels: Vec<OutboundChannel>,
     topics: Arc<Topics>,
-    epochs: Epochs,
+    states: PartitionStates,
     cache: Cache,
     permits: Permits,
     limits: ReplayLimits,
@@ -74,7 +75,9 @@ enum ScanError {
     #[error(transparent)]
     Topic(#[from] TopicError),
     #[error(transparent)]
-    Epoch(#[from] EpochError),
+    Sink(#[from] SinkError),
+    #[error("nobody has read the partition yet")]
+    Unread,
     #[error("it took too long")]
     TooSlow,
 }
@@ -90,7 +93,7 @@ impl Replays {
         limits: ReplayLimits,
     ) -> Self {
         let (cache, permits) = (Cache::new(limits), Permits::new(limits));
-        Self { kafka, channels, topics, epochs: Epochs::new(sink), cache, permits, limits }
+        Self { kafka, channels, topics, states: PartitionStates::new(sink), cache, permits, limits }
     }
 
     /// Answers a request.
@@ -111,6 +114,24 @@ impl Replays {
         let answer = scanned.await.map(Arc::clone)?;
         self.cache.trim();
         Ok(answer)
+    }
+
+    /// The gap of the last hole of a cursor's partition, if there is one. A user whose position is before it must hear of
+    /// it.
+    ///
+    /// # Errors
+    /// [`Rejection`] if there is no such channel, or the stored state can't be read.
+    pub async fn hole(&self, cursor: &Cursor) -> Result<Option<Slice>, Rejection> {
+        let channel = self.channels.iter().find(|known| known.channel == cursor.channel);
+        let channel = channel.ok_or(Rejection::UnknownChannel)?;
+        let unavailable = |error: &dyn std::fmt::Display| Rejection::ReplayUnavailable(error.to_string());
+        let partitions = self.topics.partitions(&channel.topic).await.map_err(|error| unavailable(&error))?;
+        if cursor.partition >= partitions {
+            return Ok(None);
+        }
+        let state = self.states.of(channel, cursor.partition).await.map_err(|error| unavailable(&error))?;
+        let slice = |hole: Hole| hole.slice(&channel.channel, cursor.partition, state.generation);
+        Ok(state.passed_hole().map(slice))
     }
 
     fn check(&self, request: &ReplayRequest) -> Result<&OutboundChannel, Rejection> {
@@ -149,7 +170,7 @@ impl Replays {
             Some(_) => return Ok(gone(ResetReason::OutOfBuffer)),
             None => partition_of(&request.subject, partitions),
         };
-        let epoch = self.epochs.of(channel, partition).await?;
+        let epoch = self.states.of(channel, partition).await?.checkpoint.ok_or(ScanError::Unread)?.epoch;
         if named.is_some_and(|cursor| cursor.position.epoch != epoch) {
             // The topic is another one, or its end moved back. Offsets mean something else now.
             return Ok(gone(ResetReason::OutOfBuffer));

@@ -19,14 +19,19 @@ pub mod subscriber;
 use std::{sync::Arc, time::Duration};
 
 use causeway_protocol::{
+    cursor::Cursor,
     deliver::WIRE_VERSION,
     feed::{Feed, FeedPolicy},
     stream::StreamRequest,
+    subject::Subject,
 };
 use tokio::sync::Semaphore;
 
 pub use self::{live_stream::LiveStream, registry::Registry};
-use crate::{clock::unix_millis, metrics::Metrics, redis_store::UserBuffers, rejection::Rejection, replay::Replays};
+use crate::{
+    clock::unix_millis, metrics::Metrics, outbound::UserSlices, redis_store::UserBuffers, rejection::Rejection,
+    replay::Replays,
+};
 
 /// The maximum number of concurrent reads. It limits the memory between Redis and the clients when all streams are
 /// woken at once.
@@ -67,6 +72,9 @@ impl Streams {
         let registration = self.registry.register(&request.subject, &request.session, &request.channels)?;
         let buffers = &self.shared.buffers;
         let last_event_id = request.last_event_id.as_deref();
+        if let Some(cursor) = last_event_id.and_then(|id| id.parse().ok()) {
+            self.tell_hole(&request.subject, &cursor).await;
+        }
         let (ended, opened) = tokio::join!(
             buffers.end_reason(&request.session),
             buffers.open(&request.subject, &request.channels, last_event_id, unix_millis()),
@@ -80,5 +88,22 @@ impl Streams {
         let jitter = if request.jitter.is_finite() { request.jitter } else { 0.5 };
         let (feed, first) = Feed::open(self.policy, 0, ends_in, jitter);
         Ok(LiveStream::new(Arc::clone(&self.shared), registration, feed, first, lost))
+    }
+
+    /// Puts the gap of a hole that the client has not heard of into the user's buffer, where all streams find it. If that
+    /// fails, the next stream that opens tries again.
+    async fn tell_hole(&self, subject: &Subject, cursor: &Cursor) {
+        let slice = match self.shared.replays.hole(cursor).await {
+            Ok(Some(slice)) => slice,
+            Ok(None) | Err(Rejection::UnknownChannel) => return,
+            Err(error) => return tracing::warn!(%error, "whether a client missed a hole is not known"),
+        };
+        if slice.items.iter().all(|item| slice.source.at(item.offset) <= cursor.position) {
+            return;
+        }
+        let user = UserSlices { subject: subject.clone(), slices: vec![slice] };
+        if let Err(error) = self.shared.buffers.append(&[&user], false, unix_millis()).await {
+            tracing::warn!(%error, "a client can't be told of a hole");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! `GET /v1/stream` and the delivery behind it, with a real Redis.
 //!
 //! - [`resume`]: from Kafka to the client, and resuming after a cursor.
+//! - [`hole`]: what nobody received.
 //! - [`replay`]: what a buffer no longer has.
 //! - [`session`]: streams end with their sessions.
 //! - [`slow_reader`]: idle streams, and clients that read slowly or not at all.
@@ -17,6 +18,7 @@
     reason = "a test fails by panicking, in its helpers too, and one prints its memory use"
 )]
 
+mod hole;
 mod limit;
 mod live;
 mod model;

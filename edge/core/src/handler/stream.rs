@@ -2,7 +2,12 @@
 
 use std::{rc::Rc, time::Duration};
 
-use causeway_protocol::{channel::Channel, cursor::MAX_CURSOR_BYTES, deliver::WIRE_VERSION, stream::StreamRequest};
+use causeway_protocol::{
+    channel::Channel,
+    cursor::{Cursor, MAX_CURSOR_BYTES},
+    deliver::WIRE_VERSION,
+    stream::StreamRequest,
+};
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use url::form_urlencoded;
 
@@ -13,8 +18,10 @@ use crate::{
     runtime::{
         clock::{millis, within},
         dependency::Dependency,
+        event_name::EventName,
         platform::{BridgeAccess, OpenStream, Opened, Platform},
         reason::Reason,
+        telemetry::Event,
         unavailable::Unavailable,
     },
     session::{record::LinkedAccount, store::Session},
@@ -38,6 +45,7 @@ pub(super) async fn open<P: Platform>(
 ) -> Result<Response<P::Body>, Error> {
     let open = open_request(context, request, session)?;
     let opened = if P::HUB_AT_EDGE {
+        tell_hole(context, &open).await;
         within(context.platform, HUB_TIMEOUT, Dependency::Hub, context.platform.open(open)).await?
     } else {
         open_at_bridge(context, open).await?
@@ -61,6 +69,22 @@ pub(super) async fn open<P: Platform>(
         response.headers.insert(name, HeaderValue::from_static(value));
     }
     Ok(response)
+}
+
+/// Puts the gap of a hole that the client has not heard of into the user's hub, where all streams find it. If that fails,
+/// the next stream that opens tries again, after a rotation at the latest.
+async fn tell_hole<P: Platform>(context: &Context<'_, P>, open: &OpenStream) {
+    let Some(cursor) = open.last_event_id.as_deref().and_then(|id| id.parse::<Cursor>().ok()) else { return };
+    let told = async {
+        let Some(slice) = context.memory.holes.after(&context.bridge(), &cursor).await? else { return Ok(()) };
+        let slices = serde_json::to_string(&[slice]).unwrap_or_default();
+        let append = context.platform.append(&open.subject, &slices);
+        within(context.platform, HUB_TIMEOUT, Dependency::Hub, append).await.map(|_| ())
+    };
+    let told: Result<(), Unavailable> = told.await;
+    if let Err(failure) = told {
+        Event::warn(EventName::StreamHole).with("detail", &failure).write(context.platform);
+    }
 }
 
 /// What the hub needs to open the stream.

@@ -23,6 +23,7 @@ mod deliver;
 mod entra;
 mod event;
 mod handoff;
+mod hole;
 mod installation;
 mod listen;
 mod login;
