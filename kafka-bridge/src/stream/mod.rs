@@ -37,6 +37,9 @@ use crate::{
 /// woken at once.
 const CONCURRENT_READS: usize = 256;
 
+/// How long a stream that opens waits to know whether its client missed a hole.
+const HOLE_TIME: Duration = Duration::from_secs(1);
+
 /// Opens streams.
 pub struct Streams {
     shared: Arc<live_stream::Shared>,
@@ -93,10 +96,10 @@ impl Streams {
     /// Puts the gap of a hole that the client has not heard of into the user's buffer, where all streams find it. If that
     /// fails, the next stream that opens tries again.
     async fn tell_hole(&self, subject: &Subject, cursor: &Cursor) {
-        let slice = match self.shared.replays.hole(cursor).await {
-            Ok(Some(slice)) => slice,
-            Ok(None) | Err(Rejection::UnknownChannel) => return,
-            Err(error) => return tracing::warn!(%error, "whether a client missed a hole is not known"),
+        let slice = match tokio::time::timeout(HOLE_TIME, self.shared.replays.hole(cursor)).await {
+            Ok(Ok(Some(slice))) => slice,
+            Ok(Ok(None) | Err(Rejection::UnknownChannel)) => return,
+            failed => return tracing::warn!(?failed, "whether a client missed a hole is not known"),
         };
         if slice.items.iter().all(|item| slice.source.at(item.offset) <= cursor.position) {
             return;

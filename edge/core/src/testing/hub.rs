@@ -177,7 +177,7 @@ impl InMemoryHub {
 
     /// Forgets the oldest items, as a hub that is full.
     pub fn forget(&self, count: usize) {
-        self.forgotten.replace(self.stored.borrow_mut().drain(..count).last().map(|stored| stored.cursor));
+        self.forgotten.replace(self.stored.borrow_mut().drain(..count).next_back().map(|stored| stored.cursor));
     }
 
     /// Closes all connections, as if the hub were moved or deployed. What the streams have not read is lost.
