@@ -12,8 +12,10 @@ use axum::{
 };
 use bytes::Bytes;
 use causeway_protocol::{
+    cursor::{Cursor, CursorError},
     deliver::{Versioned, WIRE_VERSION},
     event::{Accepted, EVENTS_PATH, InboundEvent, MAX_EVENT_BYTES},
+    replay::{HOLE_PATH, HoleAnswer, REPLAY_PATH, ReplayRequest},
     signature::{BodyDigest, Direction, KeyRing, SIGNATURE_HEADER, SignatureError},
     stream::{STREAM_PATH, StreamRequest},
 };
@@ -27,6 +29,7 @@ use crate::{
     inbound::Inbound,
     metrics::Metrics,
     rejection::Rejection,
+    replay::Replays,
     stream::{LiveStream, Streams},
 };
 
@@ -51,6 +54,8 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// Serves streams, if the users' buffers are in Redis.
     pub streams: Option<Arc<Streams>>,
+    /// Reads records again.
+    pub replays: Arc<Replays>,
 }
 
 struct Shared {
@@ -64,6 +69,8 @@ pub fn router(context: Context) -> Router {
     Router::new()
         .route(EVENTS_PATH, post(events))
         .route(STREAM_PATH, get(stream))
+        .route(REPLAY_PATH, get(replay))
+        .route(HOLE_PATH, get(hole))
         .merge(health(Arc::clone(&shared.context.health)))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
@@ -163,6 +170,47 @@ async fn open(context: &Context, head: &Parts) -> Result<LiveStream, Rejection> 
         _ => Rejection::Malformed(error.to_string()),
     })?;
     streams.open(request).await
+}
+
+async fn replay(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Response {
+    let request_id = request_id(request.headers());
+    let response = match read_again(&shared.context, &request.into_parts().0).await {
+        Ok(text) => ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response(),
+        Err(rejection) => rejection.into_response(&request_id),
+    };
+    shared.context.metrics.replay_requests.with_label_values(&[response.status().as_str()]).inc();
+    response
+}
+
+async fn read_again(context: &Context, head: &Parts) -> Result<Vec<u8>, Rejection> {
+    verify_head(&context.keys, head)?.check(&[]).map_err(unauthorized)?;
+    let query = head.uri.query().unwrap_or_default();
+    let request = ReplayRequest::from_query(query).map_err(|error| match ReplayRequest::version_of_query(query) {
+        Some(theirs) if theirs != WIRE_VERSION => Rejection::Version { theirs, ours: WIRE_VERSION },
+        _ => Rejection::Malformed(error.to_string()),
+    })?;
+    let answer = context.replays.answer(&request).await?;
+    let mut text = answer.head.to_text("").into_bytes();
+    text.extend_from_slice(&answer.frames);
+    Ok(text)
+}
+
+async fn hole(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Response {
+    let request_id = request_id(request.headers());
+    match last_hole(&shared.context, &request.into_parts().0).await {
+        Ok(answer) => {
+            let body = serde_json::to_string(&answer).unwrap_or_default();
+            ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+        }
+        Err(rejection) => rejection.into_response(&request_id),
+    }
+}
+
+async fn last_hole(context: &Context, head: &Parts) -> Result<HoleAnswer, Rejection> {
+    verify_head(&context.keys, head)?.check(&[]).map_err(unauthorized)?;
+    let cursor = head.uri.query().and_then(|query| query.strip_prefix("of=")).unwrap_or_default().parse();
+    let cursor: Cursor = cursor.map_err(|error: CursorError| Rejection::Malformed(error.to_string()))?;
+    Ok(HoleAnswer { version: WIRE_VERSION, slice: context.replays.hole(&cursor).await? })
 }
 
 fn verify_head(keys: &KeyRing, head: &Parts) -> Result<BodyDigest, Rejection> {

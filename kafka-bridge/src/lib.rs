@@ -9,6 +9,7 @@
 //! - [`inbound`]: writes each `POST /v1/events` to Kafka as one record and waits for the acknowledgement.
 //! - [`outbound`]: delivers Kafka records to the users' buffers, at the edge or in Redis.
 //! - [`redis_store`]: the users' buffers and the checkpoints in Redis.
+//! - [`replay`]: reads from Kafka again what a buffer no longer has.
 //! - [`stream`]: serves `GET /v1/stream` as Server-Sent Events from the buffers in Redis.
 //! - [`dead_letter`]: writes records that can't be decoded or delivered to a dead-letter topic.
 //! - [`topics`]: tracks which topics exist and how many partitions each has.
@@ -37,6 +38,7 @@ pub mod outbound;
 pub mod partitioner;
 pub mod redis_store;
 pub mod rejection;
+pub mod replay;
 pub mod server;
 pub mod stream;
 pub mod topics;

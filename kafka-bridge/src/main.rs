@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use kafka_bridge::{
     config::{BufferStore, Config},
     file_limit,
-    kafka::{RskafkaIo, RskafkaOptions},
+    kafka::{KafkaClients, RskafkaIo, RskafkaOptions},
     server::{self, Listeners, Tuning},
 };
 use tokio::{
@@ -50,7 +50,10 @@ async fn run() -> anyhow::Result<()> {
             _ = interrupt.recv() => {}
         }
     };
-    let kafka = Arc::new(RskafkaIo::new(RskafkaOptions::new(config.kafka.clone()))?);
+    let kafka = KafkaClients {
+        live: Arc::new(RskafkaIo::new(RskafkaOptions::new(config.kafka.clone()))?),
+        replay: Arc::new(RskafkaIo::new(RskafkaOptions::for_replay(config.kafka.clone()))?),
+    };
     tracing::info!(
         listen = %edge.local_addr()?,
         admin_listen = ?config.admin_listen,

@@ -56,6 +56,8 @@ pub struct Metrics {
     pub streams: IntGauge,
     /// Responses to `GET /v1/stream`, by status.
     pub stream_requests: IntCounterVec,
+    /// Responses to `GET /v1/replay`, by status.
+    pub replay_requests: IntCounterVec,
     /// Resets sent to streams, by reason.
     pub stream_resets: IntCounterVec,
     /// Interruptions of the Redis subscription.
@@ -163,6 +165,7 @@ impl Metrics {
             )?,
             streams: number("causeway_streams", "Streams being served.")?,
             stream_requests: by("causeway_streams_asked_total", "Responses to GET /v1/stream.", &["status"])?,
+            replay_requests: by("causeway_replays_asked_total", "Responses to GET /v1/replay.", &["status"])?,
             stream_resets: by(
                 "causeway_stream_resets_total",
                 "Resets sent to streams, which report a possible gap.",

@@ -61,6 +61,15 @@ pub enum Rejection {
     /// The user's buffer can't be read.
     #[error("the stream can't be opened: {0}")]
     StreamUnavailable(String),
+    /// As many scans run as may.
+    #[error("too many replays")]
+    ReplaysFull,
+    /// As many scans of the user run as may of one.
+    #[error("too many replays of this user")]
+    UserReplaysFull,
+    /// Kafka can't be read, or not in time.
+    #[error("records can't be read again: {0}")]
+    ReplayUnavailable(String),
 }
 
 impl Rejection {
@@ -77,10 +86,13 @@ impl Rejection {
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::IdReused => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::UserStreamsFull => StatusCode::TOO_MANY_REQUESTS,
-            Self::Busy | Self::Unavailable(_) | Self::StreamsFull(_) | Self::StreamUnavailable(_) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::UserStreamsFull | Self::UserReplaysFull => StatusCode::TOO_MANY_REQUESTS,
+            Self::Busy
+            | Self::Unavailable(_)
+            | Self::StreamsFull(_)
+            | Self::StreamUnavailable(_)
+            | Self::ReplaysFull
+            | Self::ReplayUnavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -98,9 +110,10 @@ impl Rejection {
             Self::TooLarge => "too_large",
             Self::IdReused => "id_reused",
             Self::Busy => "busy",
-            Self::Unavailable(_) | Self::StreamUnavailable(_) => "unavailable",
+            Self::Unavailable(_) | Self::StreamUnavailable(_) | Self::ReplayUnavailable(_) => "unavailable",
             Self::SessionEnded => "session_ended",
             Self::StreamsFull(_) | Self::UserStreamsFull => "too_many_streams",
+            Self::ReplaysFull | Self::UserReplaysFull => "too_many_replays",
         }
     }
 
@@ -122,6 +135,9 @@ impl Rejection {
             Self::StreamsFull(_) => "Too many streams are open; try again shortly.",
             Self::UserStreamsFull => "This user has too many streams open.",
             Self::StreamUnavailable(_) => "The stream could not be opened; try again shortly.",
+            Self::ReplaysFull => "Too many replays run; try again shortly.",
+            Self::UserReplaysFull => "This user has too many replays running.",
+            Self::ReplayUnavailable(_) => "Earlier records could not be read; try again shortly.",
         };
         Cow::Borrowed(title)
     }

@@ -14,11 +14,12 @@ use crate::{
     health::{Dependency, Health},
     http::{Context, admin_router, router},
     inbound::{Inbound, InboundLimits, SharedNotes},
-    kafka::KafkaIo,
+    kafka::KafkaClients,
     listen::{self, ClientTimeouts},
     metrics::Metrics,
     outbound::{self, EchoKeys, EdgeClient, Outbound, OutboundChannel, Sink},
-    redis_store::{BufferLimits, Redis, RedisNotes, RedisSink, RedisUrlError, Subscription, UserBuffers},
+    redis_store::{BufferLimits, Redis, RedisNotes, RedisSink, RedisUrl, RedisUrlError, Subscription, UserBuffers},
+    replay::{ReplayLimits, Replays},
     stream::{Registry, Streams},
     topics::{REFRESH_INTERVAL, Topics},
 };
@@ -41,6 +42,8 @@ pub struct Tuning {
     pub buffer: BufferLimits,
     /// The maximum number of streams of one user.
     pub user_streams: usize,
+    /// Limits of what is read from Kafka again.
+    pub replay: ReplayLimits,
     /// The source of epochs, if not the system's clock.
     pub clock: Option<Clock>,
 }
@@ -54,6 +57,7 @@ impl Default for Tuning {
             feed: FeedPolicy::default(),
             buffer: BufferLimits::default(),
             user_streams: MAX_USER_STREAMS,
+            replay: ReplayLimits::default(),
             clock: None,
         }
     }
@@ -92,11 +96,12 @@ pub enum ServeError {
 /// [`ServeError`] if it can't start or does not end in time.
 pub async fn run(
     config: Config,
-    kafka: Arc<dyn KafkaIo>,
+    kafka: KafkaClients,
     listeners: Listeners,
     tuning: Tuning,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
+    let KafkaClients { live: kafka, replay: replay_kafka } = kafka;
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
     let store = if matches!(config.buffer_store, BufferStore::Edge(_)) { Dependency::Edge } else { Dependency::Redis };
@@ -104,18 +109,19 @@ pub async fn run(
     let metrics = Arc::new(Metrics::new()?);
     let keys = Arc::new(config.keys);
     let topics = Arc::new(Topics::new(Arc::clone(&kafka), config.topic_partitions));
-    let mut notes: Option<Box<dyn SharedNotes>> = None;
-    let (sink, streams): (Arc<dyn Sink>, _) = match &config.buffer_store {
+    let (sink, redis): (Arc<dyn Sink>, _) = match &config.buffer_store {
         BufferStore::Edge(url) => (Arc::new(EdgeClient::new(url, Arc::clone(&keys), Arc::clone(&health))?), None),
         BufferStore::Redis(url) => {
-            let redis = Arc::new(Redis::new(url)?);
-            notes = Some(Box::new(RedisNotes::new(Arc::clone(&redis))));
-            let registry = Arc::new(Registry::new(config.max_streams, tuning.user_streams, metrics.streams.clone()));
-            spawn_stream_tasks(&redis, &registry, (&health, &metrics), &tasks, &stop);
-            let (sink, streams) = redis_store(redis, registry, tuning, Arc::clone(&metrics));
-            (Arc::new(sink), Some(Arc::new(streams)))
+            let open = metrics.streams.clone();
+            let registry = Arc::new(Registry::new(config.max_streams, tuning.user_streams, open));
+            let store = RedisStore::new(url, registry, tuning.buffer)?;
+            (Arc::new(store.sink()), Some(store))
         }
     };
+    let notes = redis.as_ref().map(|store| Box::new(store.notes()) as Box<dyn SharedNotes>);
+    if let Some(store) = &redis {
+        spawn_stream_tasks(&store.redis, &store.registry, (&health, &metrics), &tasks, &stop);
+    }
     let dead_letters = Arc::new(DeadLetters::new(Arc::clone(&kafka), Arc::clone(&topics), Arc::clone(&metrics)));
     let written_topics = written_topics(&config.channels);
     let echo_keys = EchoKeys::new(Arc::clone(&keys));
@@ -128,6 +134,10 @@ pub async fn run(
         notes,
         tasks.clone(),
     );
+    let channels = OutboundChannel::all(&config.channels, &echo_keys);
+    let replays =
+        Arc::new(Replays::new(replay_kafka, Arc::clone(&sink), Arc::clone(&topics), channels.clone(), tuning.replay));
+    let streams = redis.map(|store| Arc::new(store.streams(tuning.feed, &metrics, &replays)));
     let dependencies = outbound::Dependencies {
         kafka,
         sink,
@@ -138,7 +148,7 @@ pub async fn run(
     };
     let clock = tuning.clock.unwrap_or(unix_seconds);
     let settings = outbound::Settings { share: config.share, refresh: tuning.refresh, clock };
-    let outbound = Outbound::new(dependencies, OutboundChannel::all(&config.channels, &echo_keys), settings);
+    let outbound = Outbound::new(dependencies, channels, settings);
     let (watch_health, watch_stop) = (Arc::clone(&health), stop.clone());
     tasks.spawn(async move { topics.watch(written_topics, watch_health, watch_stop).await });
     tasks.spawn(outbound.run(stop.clone()));
@@ -147,7 +157,7 @@ pub async fn run(
         let router = admin_router(Arc::clone(&health), Arc::clone(&metrics));
         tasks.spawn(listen::serve(admin, router, tuning.client_timeouts, stop.clone()));
     }
-    let context = Context { inbound: Arc::new(inbound), keys, health, metrics, streams };
+    let context = Context { inbound: Arc::new(inbound), keys, health, metrics, streams, replays };
     tasks.spawn(listen::serve(listeners.edge, router(context), tuning.client_timeouts, stop.clone()));
 
     shutdown.await;
@@ -162,16 +172,31 @@ fn written_topics(channels: &[ChannelSettings]) -> Vec<String> {
     topics.into_iter().collect()
 }
 
-/// The sink that delivers to Redis, and the streams that read from there.
-fn redis_store(
+/// The buffers in Redis, and what works with them.
+struct RedisStore {
     redis: Arc<Redis>,
+    buffers: Arc<UserBuffers>,
     registry: Arc<Registry>,
-    tuning: Tuning,
-    metrics: Arc<Metrics>,
-) -> (RedisSink, Streams) {
-    let buffers = Arc::new(UserBuffers::new(Arc::clone(&redis), tuning.buffer));
-    let sink = RedisSink::new(redis, Arc::clone(&buffers), Arc::clone(&registry));
-    (sink, Streams::new(buffers, registry, tuning.feed, metrics))
+}
+
+impl RedisStore {
+    fn new(url: &RedisUrl, registry: Arc<Registry>, limits: BufferLimits) -> Result<Self, RedisUrlError> {
+        let redis = Arc::new(Redis::new(url)?);
+        let buffers = Arc::new(UserBuffers::new(Arc::clone(&redis), limits));
+        Ok(Self { redis, buffers, registry })
+    }
+
+    fn sink(&self) -> RedisSink {
+        RedisSink::new(Arc::clone(&self.redis), Arc::clone(&self.buffers), Arc::clone(&self.registry))
+    }
+
+    fn notes(&self) -> RedisNotes {
+        RedisNotes::new(Arc::clone(&self.redis))
+    }
+
+    fn streams(self, policy: FeedPolicy, metrics: &Arc<Metrics>, replays: &Arc<Replays>) -> Streams {
+        Streams::new(self.buffers, self.registry, policy, Arc::clone(metrics), Arc::clone(replays))
+    }
 }
 
 /// Starts the tasks that wake and end the streams: the subscription to Redis, and the drain at the end.

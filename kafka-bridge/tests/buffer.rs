@@ -25,6 +25,11 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 /// An arbitrary time. Only the tests advance it.
 const NOW: u64 = 1_800_000_000_000;
 
+/// What a client is told that misses the records up to an offset.
+fn missing(until: i64) -> Option<Received> {
+    Some(Received::Missing(format!("v2.chat.1.0.{until}")))
+}
+
 #[tokio::test]
 async fn a_batch_is_answered_user_by_user() {
     let Some(redis) = RedisServer::start().await else { return };
@@ -108,9 +113,9 @@ async fn an_idle_users_records_go_by_their_age() {
     tokio::time::timeout(support::TEST_TIMEOUT, waiting).await.unwrap();
     // Nobody looked, and they are gone. What the buffer knew of them is not.
     assert_eq!(receive_all(&buffer, &a, Some("v2.chat.1.0.2"), NOW).await, (None, vec![]));
-    assert_eq!(receive_all(&buffer, &a, Some("v2.chat.1.0.1"), NOW).await, (Some(ResetReason::OutOfBuffer), vec![]));
+    assert_eq!(receive_all(&buffer, &a, Some("v2.chat.1.0.1"), NOW).await, (missing(2), vec![]));
     let read = read_all(&buffer, &a, &[], &mut position).await;
-    assert_eq!(read, [Received::Reset(ResetReason::TooSlow)], "an open stream that missed one hears of it");
+    assert_eq!(read, Vec::from_iter(missing(2)), "an open stream that missed one hears of it");
     assert_eq!(append(&buffer, &a, [slice(0..4)], NOW + 1000).await, Ok(Appended::Stored(1)), "repeats are known");
     assert_eq!(receive_all(&buffer, &a, Some("v2.chat.1.0.2"), NOW + 1000).await, (None, ids(1, 3..4)));
     assert_eq!(read_all(&buffer, &a, &[], &mut position).await.len(), 1);
@@ -188,8 +193,8 @@ async fn a_reader_whose_position_was_trimmed_is_reset() {
     let (mut position, _) = buffer.open(&a, &[], None, NOW).await.unwrap();
     assert_eq!(read_page(&buffer, &mut position).await, records(0..2));
     append(&buffer, &a, [slice(4..20)], NOW).await.unwrap();
-    let too_slow = vec![Received::Reset(ResetReason::TooSlow)];
-    assert_eq!(read_page(&buffer, &mut position).await, [too_slow, records(15..17)].concat());
+    let missing = missing(14).into_iter().collect();
+    assert_eq!(read_page(&buffer, &mut position).await, [missing, records(15..17)].concat());
     assert_eq!(read_page(&buffer, &mut position).await, records(17..19));
 }
 
@@ -205,8 +210,8 @@ async fn records_of_other_channels_that_were_trimmed_concern_no_reader() {
     append(&buffer, &a, [slice(0..20), slice_of(&of_feed, [1])], NOW).await.unwrap();
     let next = Received::Record("v2.feed.1.0.1".to_owned());
     assert_eq!(read_all(&buffer, &a, &feed, &mut position).await, [next]);
-    let (_, reset) = buffer.open(&a, &feed, Some("v2.feed.1.0.0"), NOW).await.unwrap();
-    assert_eq!(reset, None, "nor a client that resumes");
+    let (_, lost) = buffer.open(&a, &feed, Some("v2.feed.1.0.0"), NOW).await.unwrap();
+    assert_eq!(lost, None, "nor a client that resumes");
 }
 
 #[tokio::test]
@@ -239,7 +244,7 @@ async fn readers_of_a_lost_buffer_are_reset_and_start_again() {
     redis.command::<()>(&["DEL", "causeway:{t:a}:records"]).await;
     append(&buffer, &a, [slice(3..6)], NOW).await.unwrap();
     assert_eq!(receive_all(&buffer, &a, None, NOW).await, (None, ids(1, 5..6)));
-    assert_eq!(receive_all(&buffer, &a, Some("v2.chat.1.0.3"), NOW).await.0, Some(ResetReason::OutOfBuffer));
+    assert_eq!(receive_all(&buffer, &a, Some("v2.chat.1.0.3"), NOW).await.0, missing(4));
 
     // The last writes are lost.
     redis.command::<()>(&["HSET", "causeway:{t:a}:buffer", "last", "1"]).await;

@@ -6,11 +6,11 @@ mod support;
 use std::time::Duration;
 
 use causeway_protocol::{
-    buffer::cases::{Received, Step, cases, is_expected},
+    buffer::cases::{Step, cases, is_expected},
     deliver::Outcome,
 };
 use kafka_bridge::redis_store::{Appended, BufferLimits, ReadPosition};
-use support::redis::{RedisServer, append, read_all, user};
+use support::redis::{RedisServer, append, read_all, told, user};
 
 /// An arbitrary time later than the longest age.
 const START_MS: u64 = 1_800_000_000_000;
@@ -35,9 +35,9 @@ async fn redis_satisfies_the_shared_cases() {
                 }
                 Step::Open { at, last_event_id, channels, expected } => {
                     let opened = buffer.open(&subject, &channels, last_event_id.as_deref(), ms(at)).await;
-                    let (opened, reset) = opened.unwrap();
+                    let (opened, lost) = opened.unwrap();
                     (position, heard) = (opened, channels);
-                    let mut received: Vec<_> = reset.into_iter().map(Received::Reset).collect();
+                    let mut received: Vec<_> = lost.into_iter().map(told).collect();
                     received.extend(read_all(&buffer, &subject, &heard, &mut position).await);
                     assert!(is_expected(&received, &expected), "{name}, step {step_number}: {received:?}");
                 }

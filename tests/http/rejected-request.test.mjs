@@ -35,6 +35,7 @@ describe('a rejected request', () => {
     for (const [path, wrong, right] of /** @type {const} */ ([
       ['/events/chat', 'PUT', 'POST'],
       ['/auth/logout', 'PUT', 'POST'],
+      ['/events/chat/history', 'POST', 'GET'],
       ['/stream', 'POST', 'GET'],
       ['/auth/session', 'DELETE', 'GET'],
     ])) {
@@ -58,6 +59,7 @@ describe('a rejected request', () => {
     assertProblem(await visitor.call('/events/chat', { method: 'POST', headers: json, body: message }), 401);
     assertProblem(await visitor.call('/bff/github/user'), 401);
     assertProblem(await visitor.call('/stream', { headers: { 'X-CSRF': undefined } }), 401);
+    assertProblem(await visitor.call('/events/chat/history', { headers: { 'X-CSRF': undefined } }), 401);
   });
 
   test('with a damaged session cookie gets the same answer for every damage', async () => {

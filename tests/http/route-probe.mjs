@@ -27,6 +27,7 @@ export const ROUTE_PROBES = /** @type {const} */ ([
   ['POST', '/auth/github/webhook', '/auth/github/webhook', 401],
   ['ANY', '/bff/{service}/{*path}', '/bff/github/user', 401],
   ['POST', '/events/{channel}', '/events/chat', 401],
+  ['GET', '/events/{channel}/history', '/events/chat/history', 401],
   ['GET', '/stream', '/stream', 401],
   ['POST', '/internal/deliver', '/internal/deliver', 401],
   ['POST', '/internal/checkpoint', '/internal/checkpoint', 401],

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 
+import { assertProblem } from '../support/problem.mjs';
 import { everyAnswer } from '../support/record.mjs';
 import { target } from '../support/stack.mjs';
 import { ResumingStream, Stream } from '../support/stream.mjs';
@@ -99,6 +100,72 @@ test('a cursor that cannot be resumed brings a reset event, and the history foll
     await stream.receives(text);
     stream.cut();
   }
+});
+
+test('a client that missed more than the buffer holds gets all of it once, and history pages back', async (t) => {
+  const { browser, user: ada } = await user('github', 'ada');
+  const stream = await Stream.open(browser);
+  const first = unique('the last before');
+  await kafka.write({ key: ada.id, value: { text: first } });
+  await stream.receives(first);
+  stream.cut();
+  const name = unique('missed');
+  const missed = Array.from({ length: 2600 }, (_, n) => `${name} ${n}`);
+  const [oldest, newest] = [`${name} 0`, `${name} after all`];
+  const writer = kafka.writer({ key: ada.id });
+  for (const text of missed) writer.write({ text });
+  await writer.end();
+  const level = await Stream.open(browser);
+  await level.receives(/** @type {string} */ (missed.at(-1)));
+  // While a stream is behind, a buffer keeps what it was not sent. What comes then finds the buffer too full.
+  for (const text of [`${name} after them`, newest]) {
+    await kafka.write({ key: ada.id, value: { text } });
+    await level.receives(text);
+    missed.push(text);
+  }
+  level.cut();
+  const buffered = await Stream.open(browser);
+  await buffered.receives(newest);
+  assert.ok(!buffered.texts.includes(oldest), 'the first have left the buffer');
+  buffered.cut();
+
+  const beganAt = performance.now();
+  const resumed = await Stream.open(browser, stream.lastId);
+  await resumed.receives(newest);
+  const tookMs = Math.round(performance.now() - beganAt);
+  t.diagnostic(`${missed.length} records in ${tookMs} ms`);
+  assert.deepEqual(resumed.texts, missed);
+  assert.deepEqual(
+    resumed.frames.filter(({ event }) => event !== undefined),
+    [],
+    'nothing is missing, so nothing is reset',
+  );
+  resumed.cut();
+
+  /** @type {string[]} */
+  let found = [];
+  /** @type {string | null} */
+  let before = '';
+  for (let pages = 0; found.length < missed.length; pages += 1) {
+    assert.ok(before !== null && pages < 60, `after ${found.length} of them`);
+    const query = new URLSearchParams({ limit: '200', ...(before === '' ? {} : { before }) });
+    const answer = await browser.call(`/events/chat/history?${query}`);
+    assert.equal(answer.status, 200);
+    assert.equal(answer.headers['cache-control'], 'no-store');
+    const page = JSON.parse(answer.text);
+    assert.equal(page.complete, true);
+    found = [...page.events.map((/** @type {any} */ event) => event.data.text), ...found];
+    before = page.before;
+  }
+  assert.deepEqual(found.slice(-missed.length), missed);
+});
+
+test('history answers bad input with a problem', async () => {
+  const { browser } = await user('github', 'ada');
+  for (const query of ['limit=0', 'limit=201', 'limit=x', 'before=nonsense', 'before=v2.other.1.0.1']) {
+    assert.equal(assertProblem(await browser.call(`/events/chat/history?${query}`), 400).code, 'bad-request', query);
+  }
+  assertProblem(await browser.call('/events/nowhere/history'), 404);
 });
 
 test("no user receives another user's records", async () => {

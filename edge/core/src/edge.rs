@@ -32,6 +32,7 @@ use crate::{
     },
     session::{cache::SessionCache, store::Session},
     sign_in::refresh::Refresher,
+    stream::hole::Holes,
 };
 
 /// No edge ran before this time (2025-01-01). A clock that shows an earlier time is not set, and by it nothing would ever
@@ -68,6 +69,7 @@ impl Edge {
                 installations: InstallationCache::default(),
                 sessions: SessionCache::default(),
                 readiness: Readiness::default(),
+                holes: Holes::default(),
             };
             (config, memory)
         };

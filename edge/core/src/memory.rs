@@ -4,6 +4,7 @@ use crate::{
     oauth::{cache::DiscoveryCache, installation_cache::InstallationCache},
     runtime::readiness::Readiness,
     session::cache::SessionCache,
+    stream::hole::Holes,
 };
 
 /// The caches of an isolate. All of them can be lost at any time.
@@ -17,4 +18,6 @@ pub struct Memory {
     pub sessions: SessionCache,
     /// Whether the edge's dependencies were ready recently.
     pub readiness: Readiness,
+    /// What nobody received of each partition.
+    pub holes: Holes,
 }

@@ -75,6 +75,7 @@ pub enum Handler {
     FrontchannelLogout,
     GitHubWebhook,
     Events,
+    History,
     Stream,
     Proxy,
     Deliver,
@@ -155,6 +156,7 @@ pub static TABLE: &[Row] = table![
     POST "/auth/github/webhook"            Token         None     (64 * KIB)      NoStore   None    GitHubWebhook;
     ANY  "/bff/{service}/{*path}"          HeaderUnlessNavigable Session  PROXY_LIMIT     NoStore   Hosts   Proxy;
     POST "/events/{channel}"               Header        Session  (64 * KIB)      NoStore   Hosts   Events;
+    GET  "/events/{channel}/history"       FetchMetadata Session  0               NoStore   Hosts   History;
     GET  "/stream"                         FetchMetadata Session  0               ByHandler Hosts   Stream;
     POST "/internal/deliver"               Signature     None     DELIVER_LIMIT   NoStore   None    Deliver;
     POST "/internal/checkpoint"            Signature     None     (4 * KIB)       NoStore   None    Checkpoint;
@@ -256,6 +258,8 @@ mod tests {
             "/auth/a/b/login",
             "/events/",
             "/events/a/b",
+            "/events//history",
+            "/events/a/history/",
             "/stream/",
             "//",
             "",

@@ -28,6 +28,9 @@ pub const ACK_EVERY_BYTES: usize = 128 * 1024;
 pub enum HubMessage<'a> {
     /// Events for the client.
     Frames(Head, &'a str),
+    /// The buffer begins after these records: those after the client's position, up to and including this one. The stream
+    /// gets them from elsewhere, before it passes on what follows.
+    Missing(Cursor),
     /// The stream has ended and must not be resumed with this session.
     End(EndReason),
 }
@@ -49,6 +52,7 @@ pub struct Head {
 #[serde(rename_all = "snake_case")]
 enum FirstLine {
     Frames(Head),
+    Missing(Cursor),
     End(EndReason),
 }
 
@@ -63,6 +67,7 @@ impl<'a> HubMessage<'a> {
     pub fn to_text(&self) -> String {
         let (first, frames) = match self {
             Self::Frames(head, frames) => (FirstLine::Frames(head.clone()), *frames),
+            Self::Missing(until) => (FirstLine::Missing(until.clone()), ""),
             Self::End(reason) => (FirstLine::End(*reason), ""),
         };
         let mut text = serde_json::to_string(&first).unwrap_or_default();
@@ -80,6 +85,7 @@ impl<'a> HubMessage<'a> {
         let (first, frames) = text.split_once('\n').ok_or(HubMessageError)?;
         match serde_json::from_str(first).map_err(|_| HubMessageError)? {
             FirstLine::Frames(head) => Ok(Self::Frames(head, frames)),
+            FirstLine::Missing(until) => Ok(Self::Missing(until)),
             FirstLine::End(reason) => Ok(Self::End(reason)),
         }
     }
@@ -167,7 +173,9 @@ mod tests {
     fn a_message_round_trips_and_its_frames_stay_as_they_are() {
         let frames = "id: v2.chat.1.2.3\ndata: {}\n\n";
         let head = Head { seq: 7, records: 1, id: "v2.chat.1.2.3".parse().ok() };
-        for message in [HubMessage::Frames(head, frames), HubMessage::End(EndReason::Revoked)] {
+        let until = "v2.chat.1.2.3".parse().unwrap();
+        let others = [HubMessage::Missing(until), HubMessage::End(EndReason::Revoked)];
+        for message in [HubMessage::Frames(head, frames)].into_iter().chain(others) {
             assert_eq!(HubMessage::parse(&message.to_text()), Ok(message));
         }
         assert_eq!(HubMessage::parse(PONG), Err(HubMessageError));

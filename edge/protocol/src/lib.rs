@@ -12,6 +12,7 @@
 //! - [`hub`]: messages between a user's hub and the stream that reads from it
 //! - [`feed`]: the rules of one SSE stream (keep-alive, rotation, end) without any I/O
 //! - [`signature`]: how each side authenticates its requests to the other
+//! - [`replay`]: how records are read again that a buffer no longer has
 //! - [`stream`]: how the edge on Spin opens a stream at the bridge and ends it
 //! - [`problem`]: the error document of RFC 9457
 //! - [`trace`]: the `traceparent` that identifies a request on both sides
@@ -28,6 +29,7 @@ pub mod feed;
 pub mod frame;
 pub mod hub;
 pub mod problem;
+pub mod replay;
 pub mod session;
 pub mod signature;
 pub mod stream;

@@ -15,7 +15,7 @@ mod rskafka_io;
 mod settings;
 mod skip_undecodable;
 
-use std::{collections::BTreeMap, ops::Range};
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use async_trait::async_trait;
 
@@ -24,6 +24,16 @@ pub use self::{
     rskafka_io::{RskafkaIo, RskafkaOptions},
     settings::{KafkaSettings, Sasl, SaslMechanism},
 };
+
+/// The clients of a bridge.
+#[derive(Clone)]
+pub struct KafkaClients {
+    /// Writes, and reads records as they arrive.
+    pub live: Arc<dyn KafkaIo>,
+    /// Reads old records. On connections of its own: a broker answers a connection's requests in order, and those of
+    /// live delivery wait for new records.
+    pub replay: Arc<dyn KafkaIo>,
+}
 
 /// A Kafka client.
 #[async_trait]
@@ -47,6 +57,10 @@ pub trait KafkaIo: Send + Sync + 'static {
 
     /// The range of offsets that can be read now.
     async fn watermarks(&self, topic: &str, partition: i32) -> Result<Watermarks, KafkaError>;
+
+    /// The first offset whose record was written at a time or later, in milliseconds of Unix time, by Kafka's index of
+    /// timestamps. `None` if there is no such record.
+    async fn offset_at(&self, topic: &str, partition: i32, time_ms: i64) -> Result<Option<i64>, KafkaError>;
 }
 
 /// A record to write.
@@ -112,4 +126,10 @@ pub struct Watermarks {
     pub earliest: i64,
     /// The offset of the next record, or the last stable offset if there are transactions.
     pub latest: i64,
+}
+
+/// Whether what can't be decoded is a transaction marker. rskafka decodes it as a record and fails on its version or
+/// its length.
+pub(crate) fn is_marker(reason: &str) -> bool {
+    reason.contains("control batch") || reason.contains("control record")
 }

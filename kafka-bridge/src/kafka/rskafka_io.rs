@@ -23,7 +23,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use rskafka::{
     BackoffConfig,
     client::{
@@ -73,6 +73,12 @@ impl RskafkaOptions {
             max_wait: Duration::from_millis(500),
             max_fetch_bytes: 1024 * 1024,
         }
+    }
+
+    /// The limits of a client that reads old records for someone who waits.
+    #[must_use]
+    pub fn for_replay(settings: KafkaSettings) -> Self {
+        Self { timeout: Duration::from_secs(3), max_wait: Duration::ZERO, ..Self::new(settings) }
     }
 }
 
@@ -244,6 +250,18 @@ impl KafkaIo for RskafkaIo {
             Ok(Watermarks { earliest, latest: client.get_offset(OffsetAt::Latest).await? })
         });
         offsets.await
+    }
+
+    async fn offset_at(&self, topic: &str, partition: i32, time_ms: i64) -> Result<Option<i64>, KafkaError> {
+        // Negative numbers have a meaning of their own.
+        let time = DateTime::from_timestamp_millis(time_ms.max(0)).unwrap_or(DateTime::<Utc>::MAX_UTC);
+        let offset = self.call(topic, async {
+            let connection = self.connection().await?;
+            let client = self.partition(&connection, ClientUse::Read, topic, partition).await?;
+            client.get_offset(OffsetAt::Timestamp(time)).await
+        });
+        // -1: no record is as late.
+        Ok(Some(offset.await?).filter(|offset| *offset >= 0))
     }
 }
 

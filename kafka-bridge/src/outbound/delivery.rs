@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use causeway_protocol::deliver::{Outcome, Slice};
+use causeway_protocol::{
+    checkpoint::Hole,
+    deliver::{Outcome, Slice},
+};
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -21,11 +24,16 @@ use crate::{clock::unix_millis, health::Health, metrics::Metrics};
 /// This many items that are refused one after another suggest that the fault is not in the items.
 const SUSPICIOUS_REFUSALS: usize = 3;
 
-/// A decoded record on its way to the router.
-pub(super) struct Arrival {
-    pub(super) addressed: Addressed,
-    /// When Kafka got it, in milliseconds of Unix time.
-    pub(super) timestamp_ms: i64,
+/// What was read, on its way to the router.
+pub(super) enum Arrival {
+    /// A decoded record.
+    Record {
+        addressed: Addressed,
+        /// When Kafka got it, in milliseconds of Unix time.
+        timestamp_ms: i64,
+    },
+    /// A hole, which the users of the records after it hear of.
+    Hole(Hole),
 }
 
 /// What waits to be delivered, of all channels and partitions.
@@ -100,13 +108,25 @@ impl Delivery {
     pub(super) fn push(&self, partition: &Partition, arrivals: Vec<Arrival>) {
         let mut slice = Slice { source: partition.source.clone(), after: None, items: Vec::with_capacity(1) };
         let mut state = self.state();
-        for Arrival { addressed: Addressed { subject, item }, timestamp_ms } in arrivals {
-            slice.items.push(item);
-            self.sink.push(&subject, &slice);
-            let Some(item) = slice.items.pop() else { continue };
-            let entry = Entry::record(partition.id, item, timestamp_ms);
-            partition.reservation.add(entry.meta.bytes);
-            state.router.push(subject, entry);
+        for arrival in arrivals {
+            let (Addressed { subject, item }, timestamp_ms) = match arrival {
+                Arrival::Record { addressed, timestamp_ms } => (addressed, timestamp_ms),
+                Arrival::Hole(hole) => {
+                    partition.last_hole.set(hole);
+                    continue;
+                }
+            };
+            let source = &partition.source;
+            let hole = partition.last_hole.before(&subject, source.epoch, item.offset);
+            let gap = hole.map(|hole| Entry::gap(partition.id, source, hole.last_offset, hole.reason));
+            let record = Entry::record(partition.id, item, timestamp_ms);
+            for Entry { item, meta } in gap.into_iter().chain([record]) {
+                slice.items.push(item);
+                self.sink.push(&subject, &slice);
+                let Some(item) = slice.items.pop() else { continue };
+                partition.reservation.add(meta.bytes);
+                state.router.push(subject.clone(), Entry { item, meta });
+            }
         }
         self.apply(&mut state);
         drop(state);

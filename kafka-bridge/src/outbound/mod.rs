@@ -50,6 +50,7 @@ mod tracker;
 
 use std::{sync::Arc, time::Duration};
 
+use causeway_protocol::deliver::Item;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -61,8 +62,14 @@ pub use self::{
 };
 use self::{delivery::Delivery, memory_budget::MemoryBudget, supervisor::Supervisor, survey::Survey};
 use crate::{
-    backoff::Backoff, clock::Clock, config::PartitionShare, dead_letter::DeadLetters, health::Health, kafka::KafkaIo,
-    metrics::Metrics, topics::Topics,
+    backoff::Backoff,
+    clock::Clock,
+    config::PartitionShare,
+    dead_letter::DeadLetters,
+    health::Health,
+    kafka::{FetchedRecord, KafkaIo},
+    metrics::Metrics,
+    topics::Topics,
 };
 
 /// What the parts of one channel share.
@@ -176,4 +183,15 @@ impl Outbound {
         }
         tasks
     }
+}
+
+/// The item of a record that is read again, in the very bytes of its delivery. `None` if it can't be delivered.
+pub(crate) fn decode_item(
+    record: &FetchedRecord,
+    channel: &OutboundChannel,
+    partition: i32,
+    epoch: u32,
+) -> Option<Item> {
+    let at = decode::Coordinates { channel: &channel.channel, partition, epoch };
+    decode::decode(record, &channel.rules, at).ok().map(|addressed| addressed.item)
 }

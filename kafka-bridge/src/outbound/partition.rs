@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use causeway_protocol::{
-    checkpoint::Checkpoint,
+    checkpoint::{Checkpoint, Hole},
     deliver::{Item, Source},
     event::StreamEvent,
     subject::Subject,
@@ -15,7 +15,7 @@ use prometheus::{IntCounter, IntGauge};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::{memory_budget::Reservation, router::PartitionId, tracker::Tracker};
+use super::{hole::LastHole, memory_budget::Reservation, router::PartitionId, tracker::Tracker};
 use crate::{dead_letter::DeadLetter, kafka::NewRecord, metrics::Metrics};
 
 /// Fetching pauses at this many unwritten dead letters.
@@ -35,6 +35,8 @@ pub(super) struct Partition {
     pub(super) stale: CancellationToken,
     /// Cancelled when the sink lost its checkpoint.
     pub(super) checkpoint_lost: CancellationToken,
+    /// What its users must hear of.
+    pub(super) last_hole: LastHole,
     tracker: Mutex<Tracker>,
     /// Notified when the watermark may have moved.
     finished: Notify,
@@ -77,6 +79,8 @@ pub(super) struct PartitionStart {
     pub(super) partitions: i32,
     pub(super) source: Source,
     pub(super) next_offset: i64,
+    /// The last hole that was noted.
+    pub(super) hole: Option<Hole>,
 }
 
 impl Partition {
@@ -98,6 +102,7 @@ impl Partition {
             gauges,
             stale: CancellationToken::new(),
             checkpoint_lost: CancellationToken::new(),
+            last_hole: LastHole::new(start.hole),
             tracker: Mutex::new(Tracker::new(start.next_offset)),
             finished: Notify::new(),
             dead_letters,

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use causeway_protocol::{
     channel::Channel,
-    checkpoint::{Checkpoint, CheckpointRequest, CheckpointResponse, Operation},
+    checkpoint::{Checkpoint, CheckpointRequest, CheckpointResponse, Hole, Operation},
     deliver::{Source, WIRE_VERSION},
     hub::ResetReason,
 };
@@ -78,6 +78,10 @@ impl Survey {
     ) -> Result<(PartitionStart, Checkpoint), ClaimError> {
         let epoch = start.epoch;
         let planned = Checkpoint { epoch, next_offset: start.offset, partitions };
+        // Before the checkpoint moves past it.
+        if let Some(hole) = hole_before(start) {
+            self.ask(partition, Operation::Note(hole)).await?;
+        }
         let answer = self.ask(partition, Operation::Claim(Some(planned))).await?;
         // Another instance may have moved it since it was read.
         let stored = answer.state.checkpoint.unwrap_or(planned).max(planned);
@@ -97,7 +101,8 @@ impl Survey {
         );
         let source = Source { channel: self.channel.clone(), partition, epoch, generation };
         let topic = self.topic.clone();
-        Ok((PartitionStart { topic, partitions, source, next_offset: stored.next_offset }, stored))
+        let hole = answer.state.hole;
+        Ok((PartitionStart { topic, partitions, source, next_offset: stored.next_offset, hole }, stored))
     }
 
     fn report(&self, partition: i32, start: Start) {
@@ -120,4 +125,15 @@ impl Survey {
         let request = CheckpointRequest { version: WIRE_VERSION, channel, topic, partition, operation };
         self.shared.sink.checkpoint(&request).await
     }
+}
+
+/// The hole before a start. What a truncated partition lost had other offsets' meaning, so its hole is the position
+/// before the first one of the new epoch.
+fn hole_before(start: Start) -> Option<Hole> {
+    let reason = match start.reason {
+        Reason::Resumed { from } if from < start.offset => ResetReason::Retention,
+        Reason::Truncated { .. } => ResetReason::Truncated,
+        Reason::Resumed { .. } | Reason::Recreated | Reason::First => return None,
+    };
+    Some(hole::before(start.epoch, start.offset, reason))
 }

@@ -79,10 +79,27 @@ impl Default for BufferLimits {
 pub struct Page {
     /// Why records before these are missing, if any are.
     pub reset: Option<ResetReason>,
+    /// What left the buffer before it was read, of each partition: the position that the client has, and the last record
+    /// that is gone. Kafka may have it.
+    pub missing: Vec<(Cursor, Cursor)>,
     /// The frames for the client, in order.
     pub frames: Vec<Bytes>,
     /// Whether more can be read at once.
     pub more: bool,
+}
+
+/// Why a client can't simply go on with what is in the buffer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// Its position is lost.
+    Reset(ResetReason),
+    /// The buffer begins after this range, from the client's position to the last record that is gone. Kafka may have it.
+    Missing {
+        /// The client's position.
+        after: Cursor,
+        /// The last record of the range.
+        until: Cursor,
+    },
 }
 
 /// The buffers of all users.
@@ -90,6 +107,10 @@ pub struct UserBuffers {
     pub(super) redis: Arc<Redis>,
     pub(super) limits: BufferLimits,
 }
+
+/// The result of `open.lua`: the buffer's id, the number after which to read on, whether the position was found, each
+/// partition with its mark, the offset of the last missing record if only records of the client's partition are missing.
+type OpenResult = (String, i64, bool, Vec<(String, String)>, String);
 
 /// The result of `page.lua`: the buffer's id, whether the position was lost, the last number read, the buffer's last
 /// number, the last gone record of each partition, the records.
@@ -102,7 +123,7 @@ impl UserBuffers {
         Self { redis, limits }
     }
 
-    /// Finds the position of a client. If it is lost, returns the reason and the position before the oldest record.
+    /// Finds the position of a client. If it is lost, says so, and returns the position before the oldest record.
     ///
     /// # Errors
     /// [`RedisError`]
@@ -112,7 +133,7 @@ impl UserBuffers {
         channels: &[Channel],
         last_event_id: Option<&str>,
         now_ms: u64,
-    ) -> Result<(ReadPosition, Option<ResetReason>), RedisError> {
+    ) -> Result<(ReadPosition, Option<Lost>), RedisError> {
         let cursor = last_event_id.filter(|id| !id.is_empty()).map(str::parse::<Cursor>);
         let mut call = OPEN.prepare_invoke();
         call.key(&key::buffer(subject)).arg(now_ms).arg(millis(self.limits.age));
@@ -126,29 +147,30 @@ impl UserBuffers {
         for channel in channels {
             call.arg(channel.as_str());
         }
-        let (buffer_id, seq, found, marks): (String, i64, bool, Vec<(String, String)>) =
-            self.redis.read_script(&call).await?;
+        let (buffer_id, seq, found, marks, missing): OpenResult = self.redis.read_script(&call).await?;
         let now = Instant::now();
         let partition = |(partition, mark): (String, String)| read_mark(&partition, &mark, now_ms, now);
         let partitions: Option<Vec<_>> = marks.into_iter().map(partition).collect();
         let partitions = partitions.ok_or(RedisError::BadValue("a mark"))?;
         let mut position = ReadPosition { buffer_id: buffer_id.into(), seq, partitions };
-        let reset = match cursor {
+        let lost = match cursor {
             None => None,
-            Some(Err(_)) => Some(ResetReason::BadCursor),
+            Some(Err(_)) => Some(Lost::Reset(ResetReason::BadCursor)),
             Some(Ok(cursor)) if found => {
-                if let Some(read) = position
-                    .partitions
-                    .iter_mut()
-                    .find(|read| (&read.channel, read.partition) == (&cursor.channel, cursor.partition))
-                {
-                    read.had = Some(cursor.received());
-                }
+                position.set_had(&cursor, cursor.received());
                 None
             }
-            Some(Ok(_)) => Some(ResetReason::OutOfBuffer),
+            Some(Ok(after)) => match missing.parse::<i64>() {
+                Err(_) => Some(Lost::Reset(ResetReason::OutOfBuffer)),
+                Ok(offset) => {
+                    let last = Position { offset, ..after.position };
+                    let until = Cursor::of_record(&after.channel, after.partition, last);
+                    position.set_had(&until, last);
+                    Some(Lost::Missing { after, until })
+                }
+            },
         };
-        Ok((position, reset))
+        Ok((position, lost))
     }
 
     /// Reads the records after a position, and advances it.
@@ -171,10 +193,10 @@ impl UserBuffers {
         if is_lost {
             // Redis lost the buffer, or it expired. Which records the client missed is unknown.
             *position = ReadPosition { buffer_id: buffer_id.into(), seq, partitions: Vec::new() };
-            return Ok(Page { reset: Some(ResetReason::OutOfBuffer), frames: Vec::new(), more: seq < last });
+            return Ok(Page { reset: Some(ResetReason::OutOfBuffer), more: seq < last, ..Page::default() });
         }
-        let missed = gone.iter().map(|(partition, gone)| is_missed(position, channels, partition, gone));
-        let missed: Option<Vec<bool>> = missed.collect();
+        let missed = gone.iter().map(|(partition, gone)| missed(position, channels, partition, gone));
+        let missed: Option<Vec<_>> = missed.collect();
         let missed = missed.ok_or(RedisError::BadValue("a position"))?;
         let records: Option<Vec<_>> = stored.iter().map(record::parse_stored).collect();
         let now = Instant::now();
@@ -188,8 +210,14 @@ impl UserBuffers {
             }
         }
         position.pass(&buffer_id, seq);
-        let reset = missed.contains(&true).then_some(ResetReason::TooSlow);
-        Ok(Page { reset, frames, more: seq < last })
+        let reset = missed.contains(&MissedPart::Unknown).then_some(ResetReason::TooSlow);
+        let range = |part| match part {
+            MissedPart::Range(after, until) => Some((after, until)),
+            MissedPart::Nothing | MissedPart::Unknown => None,
+        };
+        // A reset says it already.
+        let missing = if reset.is_none() { missed.into_iter().filter_map(range).collect() } else { Vec::new() };
+        Ok(Page { reset, missing, frames, more: seq < last })
     }
 
     /// Why the edge ended a session, if it did.
@@ -203,13 +231,32 @@ impl UserBuffers {
     }
 }
 
-/// Whether a client misses the last record that is gone of a partition. It may have it from memory.
-fn is_missed(position: &ReadPosition, channels: &[Channel], partition: &str, gone: &str) -> Option<bool> {
+/// What a client misses of a partition.
+#[derive(Debug, PartialEq, Eq)]
+enum MissedPart {
+    Nothing,
+    /// The records after one, up to another one.
+    Range(Cursor, Cursor),
+    /// Nobody knows from where: it has none of the partition, or one of another epoch.
+    Unknown,
+}
+
+/// What a client misses of the records that are gone of a partition. It may have them from memory.
+fn missed(position: &ReadPosition, channels: &[Channel], partition: &str, gone: &str) -> Option<MissedPart> {
     let (channel, partition) = partition.rsplit_once(':')?;
     let mut words = gone.split(' ');
     let at = Position { epoch: words.next()?.parse().ok()?, offset: words.next()?.parse().ok()? };
     let seq: i64 = words.next()?.parse().ok()?;
-    Some(hears(channels, channel) && seq > position.seq && !position.has(channel, partition.parse().ok()?, at))
+    let (channel, partition) = (Channel::parse(channel).ok()?, partition.parse().ok()?);
+    let had = position.had(channel.as_str(), partition);
+    if !hears(channels, channel.as_str()) || seq <= position.seq || had >= Some(at) {
+        return Some(MissedPart::Nothing);
+    }
+    let cursor = |position| Cursor::of_record(&channel, partition, position);
+    Some(match had.filter(|had| had.epoch == at.epoch) {
+        Some(had) => MissedPart::Range(cursor(had), cursor(at)),
+        None => MissedPart::Unknown,
+    })
 }
 
 /// A partition that the buffer has or had records of, from which a stream that opens has none.

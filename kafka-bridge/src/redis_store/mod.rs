@@ -29,7 +29,7 @@ pub mod wake;
 
 pub use self::{
     append::Appended,
-    buffer::{BufferLimits, Page, UserBuffers},
+    buffer::{BufferLimits, Lost, Page, UserBuffers},
     connection::{Redis, RedisError},
     notes::RedisNotes,
     position::ReadPosition,

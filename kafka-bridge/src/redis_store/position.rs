@@ -4,7 +4,10 @@
 
 use std::time::Duration;
 
-use causeway_protocol::{channel::Channel, cursor::Position};
+use causeway_protocol::{
+    channel::Channel,
+    cursor::{Cursor, Position},
+};
 use tokio::time::Instant;
 
 /// A partition without a record of the user for so long does not count as busy.
@@ -42,6 +45,14 @@ impl ReadPosition {
     #[must_use]
     pub fn had(&self, channel: &str, partition: i32) -> Option<Position> {
         self.partitions.iter().find(|read| read.is(channel, partition)).and_then(|read| read.had)
+    }
+
+    /// Sets the last record that the client has of a cursor's partition, if the buffer knows the partition.
+    pub(super) fn set_had(&mut self, cursor: &Cursor, position: Position) {
+        let is_of = |read: &&mut PartitionRead| read.is(cursor.channel.as_str(), cursor.partition);
+        if let Some(read) = self.partitions.iter_mut().find(is_of) {
+            read.had = Some(position);
+        }
     }
 
     /// Whether records arrive from one partition only, this one. Otherwise their order is known only in the buffer.

@@ -1,7 +1,7 @@
 //! One client's stream. [`Feed`] decides what is written and when; the records come from the stream's
 //! [`super::inbox::Inbox`] or, while it is behind, from the user's buffer.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use causeway_protocol::{
@@ -12,11 +12,12 @@ use causeway_protocol::{
 use futures_util::Stream;
 use tokio::{sync::Semaphore, time::Instant};
 
-use super::registry::Registration;
+use super::{missed::Missed, registry::Registration};
 use crate::{
     backoff::Backoff,
     metrics::Metrics,
-    redis_store::{RedisError, UserBuffers},
+    redis_store::{Lost, RedisError, UserBuffers},
+    replay::Replays,
 };
 
 /// The longest time in which a rotating stream checks whether its session has ended. The next stream checks again.
@@ -27,6 +28,7 @@ pub(super) struct Shared {
     pub(super) buffers: Arc<UserBuffers>,
     pub(super) reads: Semaphore,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) replays: Arc<Replays>,
 }
 
 /// One client's stream.
@@ -37,6 +39,10 @@ pub struct LiveStream {
     opened_at: Instant,
     /// Sent before any record.
     first_bytes: String,
+    /// Sent before what is in the buffer, in order.
+    missed: VecDeque<Missed>,
+    /// What was read from the buffer, sent after `missed`.
+    held: Bytes,
     /// Set while reads fail: the back-off, and the time of the next attempt.
     retry: Option<Box<(Backoff, Instant)>>,
     ended: bool,
@@ -48,14 +54,30 @@ impl LiveStream {
         registration: Registration,
         feed: Feed,
         first: Step,
-        reset: Option<ResetReason>,
+        lost: Option<Lost>,
     ) -> Self {
         let mut first_bytes = first.bytes;
+        let (reset, missed) = match lost {
+            None => (None, None),
+            Some(Lost::Reset(reason)) => (Some(reason), None),
+            Some(Lost::Missing { after, until }) => (None, Some(Missed::new(after, until, ResetReason::OutOfBuffer))),
+        };
+        let missed = missed.into_iter().collect();
         if let Some(reason) = reset {
             first_bytes.push_str(&reset_frame(reason));
             count_reset(&shared.metrics, reason);
         }
-        Self { shared, registration, feed, opened_at: Instant::now(), first_bytes, retry: None, ended: false }
+        Self {
+            shared,
+            registration,
+            feed,
+            opened_at: Instant::now(),
+            first_bytes,
+            missed,
+            held: Bytes::new(),
+            retry: None,
+            ended: false,
+        }
     }
 
     /// The response's body.
@@ -90,6 +112,19 @@ impl LiveStream {
         }
         if now_ms >= self.feed.next_timer_ms() {
             return self.on_timer(now_ms).await;
+        }
+        if let Some(missed) = self.missed.front_mut() {
+            // Boxed, so that a waiting stream does not hold the memory that a replay needs.
+            let page = Box::pin(missed.next(&self.shared, self.registration.subject())).await;
+            let Some(page) = page else {
+                self.missed.pop_front();
+                return Bytes::new();
+            };
+            return self.records(page);
+        }
+        if !self.held.is_empty() {
+            let held = std::mem::take(&mut self.held);
+            return self.records(held);
         }
         let waiting = subscriber.inbox().take();
         if let Some(chunk) = waiting {
@@ -162,6 +197,12 @@ impl LiveStream {
             bytes.extend_from_slice(&frame);
         }
         drop(permit);
+        let missed = |(after, until)| Missed::new(after, until, ResetReason::TooSlow);
+        self.missed.extend(page.missing.into_iter().map(missed));
+        if !self.missed.is_empty() {
+            self.held = bytes.freeze();
+            return Ok(Bytes::new());
+        }
         if bytes.is_empty() { Ok(Bytes::new()) } else { Ok(self.records(bytes.freeze())) }
     }
 
@@ -189,6 +230,6 @@ impl LiveStream {
     }
 }
 
-fn count_reset(metrics: &Metrics, reason: ResetReason) {
+pub(super) fn count_reset(metrics: &Metrics, reason: ResetReason) {
     metrics.stream_resets.with_label_values(&[reason.as_str()]).inc();
 }

@@ -141,6 +141,10 @@ impl KafkaIo for SlowKafka {
         self.slow_sizes.lock().unwrap().clone()
     }
 
+    async fn offset_at(&self, topic: &str, partition: i32, time_ms: i64) -> Result<Option<i64>, KafkaError> {
+        self.memory.offset_at(topic, partition, time_ms).await
+    }
+
     async fn fetch(&self, topic: &str, partition: i32, offset: i64) -> Result<Fetched, KafkaError> {
         self.memory.fetch(topic, partition, offset).await
     }

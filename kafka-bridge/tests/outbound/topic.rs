@@ -86,7 +86,10 @@ async fn records_lost_to_retention_are_counted_and_later_ones_delivered() {
     kafka.retain_from(TOPIC, 0, 8);
     let bridge = start(kafka.clone(), &edge.url).await;
     until_edge(&edge, "the remaining records are delivered", |state| state.next_offset(0) == Some(10)).await;
-    assert_eq!(edge.state().delivered("github:1"), ["v2.chat.7.0.0", "v2.chat.7.0.8", "v2.chat.7.0.9"]);
+    assert_eq!(
+        edge.state().delivered("github:1"),
+        ["v2.chat.7.0.0", "v2.chat.7.0.7 retention", "v2.chat.7.0.8", "v2.chat.7.0.9"]
+    );
     let text = bridge.http.get(bridge.url("/metrics")).send().await.unwrap().text().await.unwrap();
     assert!(text.contains("causeway_lost_to_retention_total{partition=\"0\",topic=\"chat.outbound\"} 7"), "{text}");
     bridge.stop().await;
@@ -112,7 +115,8 @@ async fn a_truncated_partition_goes_on_at_its_end_and_delivers_nothing_again() {
     .await;
     kafka.append_text(TOPIC, 0, "github:1", "c");
     until_edge(&edge, "the new record is delivered", |state| state.checkpoint(0) == Some(checkpoint)).await;
-    assert_eq!(edge.state().records.len(), before + 1);
+    assert_eq!(edge.state().records.len(), before + 2);
+    assert!(edge.state().delivered("github:1").contains(&"v2.chat.8.0.7 truncated".to_owned()));
     assert!(edge.state().frame("github:1", "v2.chat.8.0.8").contains(r#"{"text":"c"}"#));
     let text = bridge.http.get(bridge.url("/metrics")).send().await.unwrap().text().await.unwrap();
     assert!(text.contains("causeway_truncated_total{partition=\"0\",topic=\"chat.outbound\"} 1"), "{text}");

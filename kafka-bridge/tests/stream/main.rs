@@ -1,6 +1,8 @@
 //! `GET /v1/stream` and the delivery behind it, with a real Redis.
 //!
 //! - [`resume`]: from Kafka to the client, and resuming after a cursor.
+//! - [`hole`]: what nobody received.
+//! - [`replay`]: what a buffer no longer has.
 //! - [`session`]: streams end with their sessions.
 //! - [`slow_reader`]: idle streams, and clients that read slowly or not at all.
 //! - [`redis_outage`]: broken connections to Redis, restarts and lost data.
@@ -16,10 +18,12 @@
     reason = "a test fails by panicking, in its helpers too, and one prints its memory use"
 )]
 
+mod hole;
 mod limit;
 mod live;
 mod model;
 mod redis_outage;
+mod replay;
 mod resume;
 mod session;
 mod slow_reader;

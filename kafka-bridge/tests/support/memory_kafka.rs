@@ -270,4 +270,13 @@ impl KafkaIo for MemoryKafka {
         let partition = state.partition(topic, partition)?;
         Ok(Watermarks { earliest: partition.earliest, latest: partition.next })
     }
+
+    async fn offset_at(&self, topic: &str, partition: i32, time_ms: i64) -> Result<Option<i64>, KafkaError> {
+        let state = self.state();
+        let items = &state.partition(topic, partition)?.items;
+        Ok(items.iter().find_map(|item| match item {
+            FetchedItem::Record(found) => (found.timestamp_ms >= time_ms).then_some(found.offset),
+            FetchedItem::Undecodable { .. } => None,
+        }))
+    }
 }

@@ -26,7 +26,7 @@ use causeway_protocol::{
 use kafka_bridge::{
     clock::unix_seconds,
     config::Config,
-    kafka::KafkaIo,
+    kafka::{KafkaClients, KafkaIo},
     server::{self, Listeners, ServeError, Tuning},
 };
 use serde_json::{Value, json};
@@ -76,6 +76,7 @@ impl Bridge {
         // Fails only if another test installed it already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let kafka = KafkaClients { live: Arc::clone(&kafka), replay: kafka };
         let running = runtime.spawn(server::run(config, kafka, listeners, tuning, async move {
             let _ = stopped.await;
         }));

@@ -17,12 +17,11 @@ use causeway_protocol::{
     cursor::Cursor,
     deliver::{Item, Slice, Source},
     frame::record_frame,
-    hub::ResetReason,
     subject::Subject,
 };
 use kafka_bridge::{
     outbound::UserSlices,
-    redis_store::{Appended, BufferLimits, Page, ReadPosition, Redis, RedisError, RedisUrl, UserBuffers},
+    redis_store::{Appended, BufferLimits, Lost, Page, ReadPosition, Redis, RedisError, RedisUrl, UserBuffers},
 };
 use redis::{FromRedisValue, aio::MultiplexedConnection};
 
@@ -206,7 +205,8 @@ pub async fn append(
 /// The events of a page.
 pub fn received(page: &Page) -> Vec<Received> {
     let frames: String = page.frames.iter().map(|frame| std::str::from_utf8(frame).unwrap()).collect();
-    page.reset.map(Received::Reset).into_iter().chain(received_in(&frames)).collect()
+    let missing = page.missing.iter().map(|(_, until)| Received::Missing(until.to_string()));
+    page.reset.map(Received::Reset).into_iter().chain(missing).chain(received_in(&frames)).collect()
 }
 
 /// What a stream receives until there is no more.
@@ -226,18 +226,26 @@ pub async fn read_all(
     }
 }
 
-/// What a client with this `Last-Event-ID` receives: the reset, if any, and the SSE ids of the records.
+/// What a client is told whose position is lost.
+pub fn told(lost: Lost) -> Received {
+    match lost {
+        Lost::Reset(reason) => Received::Reset(reason),
+        Lost::Missing { until, .. } => Received::Missing(until.to_string()),
+    }
+}
+
+/// What a client with this `Last-Event-ID` receives: what it is told first, if anything, and the SSE ids of the records.
 pub async fn receive_all(
     buffer: &UserBuffers,
     subject: &Subject,
     last_event_id: Option<&str>,
     now_ms: u64,
-) -> (Option<ResetReason>, Vec<String>) {
-    let (mut position, reset) = buffer.open(subject, &[], last_event_id, now_ms).await.unwrap();
+) -> (Option<Received>, Vec<String>) {
+    let (mut position, lost) = buffer.open(subject, &[], last_event_id, now_ms).await.unwrap();
     let all = read_all(buffer, subject, &[], &mut position).await.into_iter();
     let id = |received| match received {
         Received::Record(id) => id,
-        Received::Reset(reason) => panic!("{reason:?}"),
+        other => panic!("{other:?}"),
     };
-    (reset, all.map(id).collect())
+    (lost.map(told), all.map(id).collect())
 }

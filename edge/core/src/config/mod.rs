@@ -40,7 +40,7 @@ pub struct Config {
     /// `BRIDGE_URL`.
     pub bridge_url: Url,
     /// `BRIDGE_KEYS`: signs requests between edge and bridge.
-    pub bridge_keys: KeyRing,
+    pub bridge_keys: Rc<KeyRing>,
     /// `CHANNELS`: channels the widget may post to.
     pub channels: Vec<String>,
     /// The identity providers with a client id.
@@ -150,7 +150,7 @@ impl<S: Source> Reader<'_, S> {
             client_address_header,
             sessions,
             bridge_url: bridge_url?,
-            bridge_keys: bridge_keys?,
+            bridge_keys: Rc::new(bridge_keys?),
             channels,
             providers,
             services,

@@ -12,11 +12,11 @@ use crate::{
     http::{body::ReadBody as _, web::Request},
     memory::Memory,
     oauth::{discovery::Endpoints, provider::Provider, token_endpoint::Client},
-    proxy::bridge::Bridge,
     route::{Parameters, Row},
     runtime::platform::Platform,
     session::store::{Session, Sessions},
     sign_in::{account::Accounts, refresh::Refresher},
+    stream::bridge::Bridge,
 };
 
 /// How long a body may take to arrive. Its sender was admitted before, and may no longer be.

@@ -2,7 +2,7 @@
 
 use super::{
     asset, backchannel_logout, bff, callback, checkpoint, context::Context, deliver, disconnect, end_session, event,
-    frontchannel_logout, handoff, health, login, logout, own_sessions, session, stream, webhook,
+    frontchannel_logout, handoff, health, history, login, logout, own_sessions, session, stream, webhook,
 };
 use crate::{
     error::Error,
@@ -31,6 +31,7 @@ pub(crate) async fn run<P: Platform>(
         (Handler::Logout, _) => Box::pin(logout::logout(&context, &request)).await,
         (Handler::Proxy, Some(session)) => Box::pin(bff::proxy(&context, request, &session)).await,
         (Handler::Events, Some(session)) => Box::pin(event::post(&context, request, &session)).await,
+        (Handler::History, Some(session)) => Box::pin(history::page(&context, &request, &session)).await,
         (Handler::Stream, Some(session)) => Box::pin(stream::open(&context, &request, &session)).await,
         (Handler::OwnSessions, Some(session)) => Box::pin(own_sessions::list(&context, &session)).await,
         (Handler::EndOwnSession, Some(session)) => Box::pin(own_sessions::end_one(&context, &request, &session)).await,
@@ -51,6 +52,7 @@ pub(crate) async fn run<P: Platform>(
             Handler::Disconnect
             | Handler::Proxy
             | Handler::Events
+            | Handler::History
             | Handler::Stream
             | Handler::OwnSessions
             | Handler::EndOwnSession

@@ -15,6 +15,7 @@ mod event;
 mod frontchannel_logout;
 mod handoff;
 mod health;
+mod history;
 mod login;
 mod login_confirmation;
 mod logout;

@@ -1,8 +1,13 @@
 //! `GET /stream`: the events for the user, as Server-Sent Events.
 
-use std::time::Duration;
+use std::{rc::Rc, time::Duration};
 
-use causeway_protocol::{channel::Channel, cursor::MAX_CURSOR_BYTES, deliver::WIRE_VERSION, stream::StreamRequest};
+use causeway_protocol::{
+    channel::Channel,
+    cursor::{Cursor, MAX_CURSOR_BYTES},
+    deliver::WIRE_VERSION,
+    stream::StreamRequest,
+};
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use url::form_urlencoded;
 
@@ -13,8 +18,10 @@ use crate::{
     runtime::{
         clock::{millis, within},
         dependency::Dependency,
-        platform::{OpenStream, Opened, Platform},
+        event_name::EventName,
+        platform::{BridgeAccess, OpenStream, Opened, Platform},
         reason::Reason,
+        telemetry::Event,
         unavailable::Unavailable,
     },
     session::{record::LinkedAccount, store::Session},
@@ -38,6 +45,7 @@ pub(super) async fn open<P: Platform>(
 ) -> Result<Response<P::Body>, Error> {
     let open = open_request(context, request, session)?;
     let opened = if P::HUB_AT_EDGE {
+        tell_hole(context, &open).await;
         within(context.platform, HUB_TIMEOUT, Dependency::Hub, context.platform.open(open)).await?
     } else {
         open_at_bridge(context, open).await?
@@ -63,6 +71,22 @@ pub(super) async fn open<P: Platform>(
     Ok(response)
 }
 
+/// Puts the gap of a hole that the client has not heard of into the user's hub, where all streams find it. If that fails,
+/// the next stream that opens tries again, after a rotation at the latest.
+async fn tell_hole<P: Platform>(context: &Context<'_, P>, open: &OpenStream) {
+    let Some(cursor) = open.last_event_id.as_deref().and_then(|id| id.parse::<Cursor>().ok()) else { return };
+    let told = async {
+        let Some(slice) = context.memory.holes.after(&context.bridge(), &cursor).await? else { return Ok(()) };
+        let slices = serde_json::to_string(&[slice]).unwrap_or_default();
+        let append = context.platform.append(&open.subject, &slices);
+        within(context.platform, HUB_TIMEOUT, Dependency::Hub, append).await.map(|_| ())
+    };
+    let told: Result<(), Unavailable> = told.await;
+    if let Err(failure) = told {
+        Event::warn(EventName::StreamHole).with("detail", &failure).write(context.platform);
+    }
+}
+
 /// What the hub needs to open the stream.
 fn open_request<P: Platform>(
     context: &Context<'_, P>,
@@ -84,6 +108,11 @@ fn open_request<P: Platform>(
         channels,
         last_event_id,
         session_ends_in: Duration::from_millis(ends_in_ms),
+        bridge: BridgeAccess {
+            url: context.config.bridge_url.clone(),
+            keys: Rc::clone(&context.config.bridge_keys),
+            request_id: context.request_id.to_owned(),
+        },
         jitter: f64::from(u8::from_be_bytes(random)) / 255.0,
     })
 }

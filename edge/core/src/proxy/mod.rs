@@ -13,11 +13,8 @@
 //! - `authorization`: the access token of a request, with its DPoP proof
 //! - `installation_token`: tokens of GitHub App installations, shared by all users
 //! - `forward`: sends a request, again if need be, and passes the answer on
-//!
-//! `bridge` addresses the one upstream that is not a service: the kafka-bridge.
 
 pub(crate) mod authorization;
-pub(crate) mod bridge;
 pub(crate) mod deadline;
 pub(crate) mod forward;
 pub(crate) mod header;

@@ -31,6 +31,7 @@ closed_list! {
         SessionKvPut = "session.kv-put",
         SessionRotation = "session.rotation",
         SessionTidy = "session.tidy",
+        StreamHole = "stream.hole",
         Upstream = "upstream",
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Futures need not be `Send`: both runtimes are single-threaded.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, rc::Rc, time::Duration};
 
 use causeway_protocol::{
     channel::Channel,
@@ -10,9 +10,11 @@ use causeway_protocol::{
     deliver::Outcome,
     hub::EndReason,
     session::SessionHandle,
+    signature::KeyRing,
     subject::Subject,
 };
 use futures_util::future::LocalBoxFuture;
+use url::Url;
 
 use super::{
     clock::Clock, copy_queue::CopyQueue, machine::Machine, random::Random, telemetry::Log, unavailable::Unavailable,
@@ -125,6 +127,17 @@ impl<S> Opened<S> {
     }
 }
 
+/// How a stream reaches the bridge after its request was answered.
+#[derive(Debug, Clone)]
+pub struct BridgeAccess {
+    /// The base URL.
+    pub url: Url,
+    /// The keys that sign.
+    pub keys: Rc<KeyRing>,
+    /// The id of the request that opened the stream.
+    pub request_id: String,
+}
+
 /// A request for a stream.
 #[derive(Debug, Clone)]
 pub struct OpenStream {
@@ -138,6 +151,8 @@ pub struct OpenStream {
     pub last_event_id: Option<String>,
     /// When the session ends at the latest.
     pub session_ends_in: Duration,
+    /// Where records are read that the hub no longer has.
+    pub bridge: BridgeAccess,
     /// Uniform in 0..=1; spreads events that would otherwise hit all clients at once.
     pub jitter: f64,
 }

@@ -43,6 +43,8 @@ closed_list! {
         HandoffNotEnabled = "sessions are not handed to pages of other sites here",
         HandoffReturnTo = "`return_to` is no page that a session can be handed to",
         HandoffWithoutHostPage = "no host page asks for the session",
+        HistoryBefore = "`before` must be an id of this channel's stream",
+        HistoryLimit = "`limit` must be a number from 1 to 200",
         IdTokenAuthTime = "ID token of a user who signed in too long ago",
         IdTokenGroup = "ID token without a required group",
         IdTokenKeyUnknown = "ID token signed with an unknown key",

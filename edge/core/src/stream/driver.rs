@@ -2,11 +2,13 @@
 //!
 //! - [`socket`]: a connection to the hub, as a runtime provides it
 //! - `connection`: one that is opened again when it breaks
+//! - `missed`: what the hub no longer has, from the bridge
 //!
 //! The client pulls. The driver takes the next message of the hub only after the client has taken the previous bytes,
 //! and the hub sends at most a window ahead. Dropping the stream drops the connection.
 
 mod connection;
+mod missed;
 pub mod socket;
 
 use std::{pin::pin, time::Duration};
@@ -14,6 +16,7 @@ use std::{pin::pin, time::Duration};
 use causeway_protocol::{
     feed::{Feed, FeedPolicy, Step},
     hub::{Ack, EndReason, HubMessage},
+    subject::Subject,
 };
 use futures_util::{
     future::{Either, LocalBoxFuture, select},
@@ -22,11 +25,12 @@ use futures_util::{
 
 use self::{
     connection::{Connection, Event},
+    missed::Missed,
     socket::{HubConnector, HubSocket},
 };
 use crate::runtime::{
     clock::Clock,
-    platform::{ClientDisconnect, OpenStream, Opened},
+    platform::{BridgeAccess, ClientDisconnect, HttpClient, OpenStream, Opened},
     unavailable::Unavailable,
 };
 
@@ -59,7 +63,7 @@ pub type Chunks = LocalBoxStream<'static, Chunk>;
 /// The hub did not answer.
 pub async fn open<P, H>(platform: P, hub: H, request: &OpenStream) -> Result<Opened<Chunks>, Unavailable>
 where
-    P: Clock + ClientDisconnect + 'static,
+    P: Clock + ClientDisconnect + HttpClient + 'static,
     H: HubConnector + 'static,
 {
     let opened = hub.open(request.last_event_id.as_deref()).await?;
@@ -68,7 +72,7 @@ where
 
 fn drive<P, H>(platform: P, hub: H, socket: HubSocket, request: &OpenStream) -> impl Stream<Item = Chunk> + 'static
 where
-    P: Clock + ClientDisconnect + 'static,
+    P: Clock + ClientDisconnect + HttpClient + 'static,
     H: HubConnector + 'static,
 {
     let now_ms = platform.now_ms();
@@ -79,6 +83,9 @@ where
         platform,
         feed,
         first: Some(first),
+        missed: None,
+        subject: request.subject.clone(),
+        bridge: request.bridge.clone(),
         ack: None,
         ended: false,
         timer: None,
@@ -95,6 +102,10 @@ struct Driver<P, H> {
     client_left: LocalBoxFuture<'static, ()>,
     feed: Feed,
     first: Option<Step>,
+    /// Passed on before the hub's next message.
+    missed: Option<Missed>,
+    subject: Subject,
+    bridge: BridgeAccess,
     /// Sent at the next pull: only then has the client taken the bytes before it.
     ack: Option<Ack>,
     ended: bool,
@@ -107,7 +118,7 @@ struct Timer {
     sleep: LocalBoxFuture<'static, ()>,
 }
 
-impl<P: Clock, H: HubConnector + 'static> Driver<P, H> {
+impl<P: Clock + HttpClient, H: HubConnector + 'static> Driver<P, H> {
     async fn next(&mut self) -> Option<Chunk> {
         if let Some(first) = self.first.take() {
             return Some(first.bytes.into());
@@ -121,11 +132,31 @@ impl<P: Clock, H: HubConnector + 'static> Driver<P, H> {
             if self.ended {
                 return None;
             }
-            let chunk = self.on_next_event().await?;
+            let chunk = if self.missed.is_some() { self.on_missed().await? } else { self.on_next_event().await? };
             if !chunk.as_ref().is_empty() {
                 return Some(chunk);
             }
         }
+    }
+
+    /// Gets the next part of what the hub no longer has. Returns what the client gets, which may be nothing, or `None` if
+    /// the stream ends.
+    async fn on_missed(&mut self) -> Option<Chunk> {
+        let Some(missed) = &mut self.missed else { return Some(String::new().into()) };
+        let page = {
+            let next = pin!(missed.next(&self.platform, &self.bridge, &self.subject));
+            match select(&mut self.client_left, next).await {
+                Either::Left(_) => return None,
+                Either::Right((page, _)) => page,
+            }
+        };
+        let Some(page) = page else {
+            self.missed = None;
+            return Some(String::new().into());
+        };
+        self.feed.on_events(self.platform.now_ms());
+        self.connection.move_to(Some(page.position));
+        Some(Chunk { text: page.text, from: page.from })
     }
 
     /// Waits for the hub, for the client's leaving or for a timer. Returns what the client gets, which may be nothing, or
@@ -177,6 +208,10 @@ impl<P: Clock, H: HubConnector + 'static> Driver<P, H> {
                 self.ack = self.feed.on_frames(now_ms, &head, bytes);
                 self.connection.move_to(head.id);
                 Some(Chunk { from: text.len().saturating_sub(bytes), text })
+            }
+            HubMessage::Missing(until) => {
+                self.missed = Some(Missed::new(self.connection.position(), until));
+                Some(String::new().into())
             }
             HubMessage::End(reason) => {
                 self.ended = true;

@@ -15,6 +15,7 @@
 //! - `reader`: a stream's state, in memory and in the socket's attachment
 //! - `window`: what is sent to a stream and not acknowledged
 //! - `resume`: where a client continues
+//! - `lost`: why a client can't simply go on
 //! - `doubt`: records that were sent and not stored
 //! - `trim`: what goes when the buffer is full or old
 
@@ -27,7 +28,7 @@ use causeway_protocol::{
     session::SessionHandle,
 };
 
-use self::{batch::Batch, contents::Contents, held::Held, reader::Reader};
+use self::{batch::Batch, contents::Contents, held::Held, lost::Lost, reader::Reader};
 use crate::{
     runtime::clock::millis,
     stream::sql_buffer::{Database, SqlBuffer},
@@ -37,6 +38,7 @@ mod batch;
 mod contents;
 mod doubt;
 mod held;
+mod lost;
 mod reader;
 mod resume;
 mod socket;
@@ -208,7 +210,14 @@ impl<D: Database, S: StreamSocket> Hub<D, S> {
         let id = self.readers.last_key_value().map_or(0, |(&last, _)| last.saturating_add(1)).max(now_ms);
         let last_event_id = opening.last_event_id.clone();
         let mut reader = Reader::new(socket, id, opening);
-        let reset = self.resume(&mut reader, last_event_id.as_deref(), now_ms)?;
+        let reset = match self.resume(&mut reader, last_event_id.as_deref(), now_ms)? {
+            Some(Lost::Missing(until)) => {
+                reader.socket().send(&HubMessage::Missing(until).to_text());
+                None
+            }
+            Some(Lost::Reset(reason)) => Some(reason),
+            None => None,
+        };
         self.readers.insert(id, reader);
         self.feed(id, reset)
     }

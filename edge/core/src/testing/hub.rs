@@ -1,6 +1,6 @@
 //! A user's hub in memory: what it stores, the streams that read it, and the faults that a test can set.
 //!
-//! It stores each item once, by partition and position, and forgets none. It has no window: what a stream does not read
+//! It stores each item once, by partition and position, and forgets none unless it is told to. It has no window: what a stream does not read
 //! waits.
 
 use std::{
@@ -36,6 +36,8 @@ pub struct InMemoryHub {
     /// The items, in the order of their arrival.
     stored: RefCell<Vec<Stored>>,
     marks: RefCell<BTreeMap<(Channel, i32), Mark>>,
+    /// The last item that was forgotten.
+    forgotten: RefCell<Option<Cursor>>,
     sockets: RefCell<Vec<Weak<Socket>>>,
     ended: RefCell<Vec<SessionHandle>>,
     /// The ids with which connections were opened.
@@ -131,6 +133,15 @@ impl InMemoryHub {
                 known.map(|at| at + usize::from(cursor.event.is_none())).ok_or(ResetReason::OutOfBuffer)
             }
         };
+        let begin = match (begin, last_event_id.map(str::parse::<Cursor>), self.forgotten.borrow().clone()) {
+            (Err(_), Some(Ok(cursor)), Some(last)) if cursor <= last => {
+                if cursor < last {
+                    socket.push(&HubMessage::Missing(last));
+                }
+                Ok(0)
+            }
+            (begin, ..) => begin,
+        };
         if let Err(reason) = begin {
             socket.push(&HubMessage::Frames(Head { seq: 0, records: 0, id: None }, &reset_frame(reason)));
         }
@@ -162,6 +173,11 @@ impl InMemoryHub {
             socket.push(&HubMessage::End(reason));
             socket.is_closed.set(true);
         }
+    }
+
+    /// Forgets the oldest items, as a hub that is full.
+    pub fn forget(&self, count: usize) {
+        self.forgotten.replace(self.stored.borrow_mut().drain(..count).next_back().map(|stored| stored.cursor));
     }
 
     /// Closes all connections, as if the hub were moved or deployed. What the streams have not read is lost.

@@ -31,7 +31,7 @@ use crate::{
 /// An upstream's answer to a request: status, headers and body.
 pub type Answer = (u16, Vec<(&'static str, String)>, String);
 /// The function that answers in place of all upstreams.
-type Upstream = Box<dyn Fn(&Sent) -> Option<Answer>>;
+pub(super) type Upstream = Rc<dyn Fn(&Sent) -> Option<Answer>>;
 
 /// A request that the edge sent to an upstream.
 #[derive(Debug, Clone)]
@@ -46,6 +46,35 @@ pub struct Sent {
     pub body: String,
     /// How long the edge waits for the head of the response.
     pub timeout: Duration,
+}
+
+impl Sent {
+    /// The answer of the upstreams.
+    pub(super) fn answered(&self, upstream: &Upstream) -> Result<Incoming<InMemoryBody>, Unavailable> {
+        let (status, headers, body) =
+            upstream(self).ok_or_else(|| Unavailable::new(Dependency::Upstream, "simulated outage"))?;
+        let headers =
+            headers.into_iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+        let body = InMemoryBody::from(body.into_bytes());
+        Ok(Incoming { status: StatusCode::from_u16(status).unwrap(), headers, body })
+    }
+}
+
+impl From<Outgoing<InMemoryBody>> for Sent {
+    fn from(request: Outgoing<InMemoryBody>) -> Self {
+        let body = match request.body {
+            Body::Empty => Vec::new(),
+            Body::Bytes(bytes) => bytes.to_vec(),
+            Body::Native(text) => text.0,
+        };
+        Self {
+            method: request.method,
+            url: request.url.to_string(),
+            headers: request.headers,
+            body: String::from_utf8(body).unwrap(),
+            timeout: request.timeout,
+        }
+    }
 }
 
 /// A platform whose stores, machines and upstreams are in memory. A test sets its faults and reads what was sent and
@@ -91,7 +120,7 @@ pub struct InMemoryPlatform {
     /// The upstreams: the answer to a request, or `None` if none arrives.
     pub upstream: Upstream,
     /// The requests that were sent to upstreams.
-    pub sent: RefCell<Vec<Sent>>,
+    pub sent: Rc<RefCell<Vec<Sent>>>,
     /// Responses from URLs with this ending have a body that never completes.
     pub incomplete_body_from: Cell<Option<&'static str>>,
     /// The isolate stalls for a minute when the next response from a URL with this ending arrives.
@@ -154,8 +183,8 @@ impl InMemoryPlatform {
             coordinator_hangs: Cell::new(false),
             coordinator_ms: Cell::new(0),
             loses_replies_to: Cell::new(None),
-            upstream: Box::new(upstream),
-            sent: RefCell::default(),
+            upstream: Rc::new(upstream),
+            sent: Rc::default(),
             incomplete_body_from: Cell::new(None),
             stalls_at: Cell::new(None),
             revoke_at_send: Cell::new(false),
@@ -254,18 +283,7 @@ impl HttpClient for InMemoryPlatform {
     type Body = InMemoryBody;
 
     async fn send(&self, request: Outgoing<InMemoryBody>) -> Result<Incoming<InMemoryBody>, Unavailable> {
-        let body = match request.body {
-            Body::Empty => Vec::new(),
-            Body::Bytes(bytes) => bytes.to_vec(),
-            Body::Native(text) => text.0,
-        };
-        let sent = Sent {
-            method: request.method,
-            url: request.url.to_string(),
-            headers: request.headers,
-            body: String::from_utf8(body).unwrap(),
-            timeout: request.timeout,
-        };
+        let sent = Sent::from(request);
         self.sent.borrow_mut().push(sent.clone());
         let network = Duration::from_millis(self.network_ms.get());
         self.sleep(network.min(sent.timeout)).await;
@@ -279,14 +297,11 @@ impl HttpClient for InMemoryPlatform {
         if self.revoke_at_send.take() {
             self.change_sessions(|state| (state.revoked, state.record) = (true, None));
         }
-        let (status, headers, body) =
-            (self.upstream)(&sent).ok_or_else(|| Unavailable::new(Dependency::Upstream, "simulated outage"))?;
-        let headers =
-            headers.into_iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
-        let body = InMemoryBody::from(body.into_bytes());
-        let is_incomplete = self.incomplete_body_from.get().is_some_and(|end| sent.url.ends_with(end));
-        let body = if is_incomplete { body.delayed(&self.now_ms, millis(Duration::MAX)) } else { body };
-        Ok(Incoming { status: StatusCode::from_u16(status).unwrap(), headers, body })
+        let mut incoming = sent.answered(&self.upstream)?;
+        if self.incomplete_body_from.get().is_some_and(|end| sent.url.ends_with(end)) {
+            incoming.body = incoming.body.delayed(&self.now_ms, millis(Duration::MAX));
+        }
+        Ok(incoming)
     }
 }
 

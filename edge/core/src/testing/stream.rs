@@ -1,6 +1,11 @@
 //! The in-memory platform's hubs and checkpoints.
 
-use std::{cell::Cell, future::pending, rc::Rc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    future::pending,
+    rc::Rc,
+    time::Duration,
+};
 
 use causeway_protocol::{
     checkpoint::{CheckpointRequest, CheckpointResponse},
@@ -15,14 +20,14 @@ use super::{
     body::InMemoryBody,
     clock::InMemoryClock,
     hub::InMemoryConnector,
-    platform::{InMemoryPlatform, down},
+    platform::{InMemoryPlatform, Sent, Upstream, down},
 };
 use crate::{
-    http::web::Body,
+    http::web::{Body, Incoming, Outgoing},
     runtime::{
         clock::Clock,
         dependency::Dependency,
-        platform::{CheckpointStore, ClientDisconnect, OpenStream, Opened, StreamHub},
+        platform::{CheckpointStore, ClientDisconnect, HttpClient, OpenStream, Opened, StreamHub},
         unavailable::Unavailable,
     },
     stream::driver,
@@ -48,7 +53,11 @@ impl StreamHub for InMemoryPlatform {
         if self.hub_reports_ended.get() {
             return Ok(Opened::SessionEnded);
         }
-        let client = InMemoryClient(InMemoryClock(Rc::clone(&self.now_ms)));
+        let client = InMemoryClient {
+            clock: InMemoryClock(Rc::clone(&self.now_ms)),
+            upstream: Rc::clone(&self.upstream),
+            sent: Rc::clone(&self.sent),
+        };
         let hub = InMemoryConnector::new(self.hub(&request.subject), &request);
         let opened = driver::open(client, hub, &request).await?;
         Ok(opened.map(|chunks| Body::Native(chunks.into())))
@@ -101,20 +110,34 @@ impl Drop for UnderWay<'_> {
 }
 
 /// The client of a stream, which stays.
-struct InMemoryClient(InMemoryClock);
+struct InMemoryClient {
+    clock: InMemoryClock,
+    upstream: Upstream,
+    sent: Rc<RefCell<Vec<Sent>>>,
+}
 
 impl Clock for InMemoryClient {
     fn now_ms(&self) -> u64 {
-        self.0.now_ms()
+        self.clock.now_ms()
     }
 
     fn sleep(&self, wait: Duration) -> LocalBoxFuture<'static, ()> {
-        self.0.sleep(wait)
+        self.clock.sleep(wait)
     }
 }
 
 impl ClientDisconnect for InMemoryClient {
     fn client_disconnected(&self) -> LocalBoxFuture<'static, ()> {
         Box::pin(pending())
+    }
+}
+
+impl HttpClient for InMemoryClient {
+    type Body = InMemoryBody;
+
+    async fn send(&self, request: Outgoing<InMemoryBody>) -> Result<Incoming<InMemoryBody>, Unavailable> {
+        let sent = Sent::from(request);
+        self.sent.borrow_mut().push(sent.clone());
+        sent.answered(&self.upstream)
     }
 }

@@ -33,7 +33,7 @@ fn at(next_offset: i64) -> Checkpoint {
 }
 
 fn state(generation: u64, checkpoint: Option<Checkpoint>) -> PartitionState {
-    PartitionState { checkpoint, generation }
+    PartitionState { checkpoint, generation, hole: None }
 }
 
 #[test]

@@ -20,16 +20,16 @@ use super::{
 };
 
 /// The user that signs in.
-const ADA: &str = "github:7";
+pub(super) const ADA: &str = "github:7";
 
 /// A page that listens.
-struct Listener<'a> {
+pub(super) struct Listener<'a> {
     browser: &'a Browser,
     chunks: LocalBoxStream<'static, Vec<u8>>,
 }
 
 impl<'a> Listener<'a> {
-    fn open(browser: &'a Browser, target: &str, last_event_id: Option<&str>) -> Self {
+    pub(super) fn open(browser: &'a Browser, target: &str, last_event_id: Option<&str>) -> Self {
         let headers: Vec<_> = last_event_id.map(|id| ("last-event-id", id)).into_iter().collect();
         let response = browser.send(Method::GET, target, &headers, "");
         assert_eq!(response.status, StatusCode::OK);
@@ -40,18 +40,18 @@ impl<'a> Listener<'a> {
     }
 
     /// The next bytes, for which time passes if needed, or `None` at the end.
-    fn next(&mut self) -> Option<String> {
+    pub(super) fn next(&mut self) -> Option<String> {
         let next = run_all(&self.browser.platform, vec![Box::pin(self.chunks.next())]).remove(0);
         next.map(|chunk| String::from_utf8(chunk).unwrap())
     }
 
     /// Whether there is nothing at this moment.
-    fn is_silent(&mut self) -> bool {
+    pub(super) fn is_silent(&mut self) -> bool {
         self.chunks.next().now_or_never().is_none()
     }
 
     /// The data of the next `count` events, between which only keep-alives come.
-    fn events(&mut self, count: usize) -> Vec<String> {
+    pub(super) fn events(&mut self, count: usize) -> Vec<String> {
         let mut events = Vec::new();
         while events.len() < count {
             let chunk = self.next().expect("the stream goes on");
@@ -61,7 +61,7 @@ impl<'a> Listener<'a> {
     }
 }
 
-fn hub(browser: &Browser) -> Rc<InMemoryHub> {
+pub(super) fn hub(browser: &Browser) -> Rc<InMemoryHub> {
     browser.platform.hub(&subject(ADA))
 }
 

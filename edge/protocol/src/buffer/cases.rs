@@ -60,6 +60,8 @@ pub enum Received {
     Record(String),
     /// A gap.
     Reset(ResetReason),
+    /// The records after the client's position, up to this one, come from elsewhere: the buffer no longer has them.
+    Missing(String),
 }
 
 /// The events in frames.
@@ -273,11 +275,30 @@ fn limits() -> Vec<Case> {
             ],
         },
         Case {
-            name: "a client whose record was trimmed is reset",
+            name: "a client whose record was trimmed misses the trimmed ones after it",
             steps: vec![
                 append(START, slice(0, 0..OVERFLOW)),
-                open(START, Some("v2.chat.1.0.3"), [out_of_buffer(), received(0, trimmed..OVERFLOW)].concat()),
+                open(START, Some("v2.chat.1.0.3"), [missing(0, trimmed - 1), received(0, trimmed..OVERFLOW)].concat()),
+                open(
+                    START,
+                    Some("v2.chat.1.0.3-0"),
+                    [missing(0, trimmed - 1), received(0, trimmed..OVERFLOW)].concat(),
+                ),
+                open(START, Some("v2.chat.2.0.3"), [out_of_buffer(), received(0, trimmed..OVERFLOW)].concat()),
                 open(START, Some(&record_id(0, trimmed)), received(0, trimmed + 1..OVERFLOW)),
+            ],
+        },
+        Case {
+            name: "a client is reset if records of another partition were trimmed, too",
+            steps: vec![
+                append(START, of_channel("feed", slice(0, 0..1))),
+                append(START, slice(0, 0..OVERFLOW)),
+                open(START, Some("v2.chat.1.0.3"), [out_of_buffer(), received(0, trimmed..OVERFLOW)].concat()),
+                open_channels(
+                    "chat",
+                    Some("v2.chat.1.0.3"),
+                    [missing(0, trimmed - 1), received(0, trimmed..OVERFLOW)].concat(),
+                ),
             ],
         },
         Case {
@@ -293,7 +314,7 @@ fn limits() -> Vec<Case> {
                 append(START, slice(0, 0..1)),
                 append(START, large_records(1..large)),
                 append(START, slice(0, large..large + 1)),
-                open(START, Some("v2.chat.1.0.0"), Vec::new()).with_reset_and_tail(&record_id(0, large)),
+                open(START, Some("v2.chat.1.0.0"), Vec::new()).with_missing_and_tail(&record_id(0, large)),
             ],
         },
     ]
@@ -303,12 +324,12 @@ fn expiry() -> Vec<Case> {
     let out_of_buffer = || vec![Received::Reset(ResetReason::OutOfBuffer)];
     vec![
         Case {
-            name: "a client that received all expired records is not reset, any other is",
+            name: "a client that received all expired records misses none, any other does",
             steps: vec![
                 append(START, slice(0, 0..5)),
                 open(MAX_AGE, Some("v2.chat.1.0.3"), received(0, 4..5)),
                 open(EXPIRED, Some("v2.chat.1.0.4"), Vec::new()),
-                open(EXPIRED, Some("v2.chat.1.0.3"), out_of_buffer()),
+                open(EXPIRED, Some("v2.chat.1.0.3"), missing(0, 4)),
                 open(EXPIRED, None, Vec::new()),
                 append(EXPIRED, slice(1, 0..1)),
                 open(EXPIRED, Some("v2.chat.1.0.4"), received(1, 0..1)),
@@ -335,14 +356,14 @@ fn expiry() -> Vec<Case> {
 }
 
 impl Step {
-    /// The stream of this step receives a reset, then any records, and this one last.
-    fn with_reset_and_tail(self, last: &str) -> Self {
+    /// The stream of this step misses records up to any, then receives any, and this one last.
+    fn with_missing_and_tail(self, last: &str) -> Self {
         match self {
             Self::Open { at, last_event_id, channels, .. } => Self::Open {
                 at,
                 last_event_id,
                 channels,
-                expected: vec![Received::Reset(ResetReason::OutOfBuffer), Received::Record(format!("…{last}"))],
+                expected: vec![Received::Missing("…".to_owned()), Received::Record(format!("…{last}"))],
             },
             other => other,
         }
@@ -355,7 +376,11 @@ pub fn is_expected(received: &[Received], expected: &[Received]) -> bool {
     match expected {
         [first @ .., Received::Record(last)] if last.starts_with('…') => {
             let last = Received::Record(last.trim_start_matches('…').to_owned());
-            received.starts_with(first) && received.last() == Some(&last)
+            let is_same = |(received, expected): (&Received, &Received)| match (received, expected) {
+                (Received::Missing(_), Received::Missing(until)) if until == "…" => true,
+                _ => received == expected,
+            };
+            received.len() > first.len() && received.iter().zip(first).all(is_same) && received.last() == Some(&last)
         }
         _ => received == expected,
     }
@@ -450,6 +475,11 @@ fn completing(message: &str, mut slice: Slice) -> Slice {
 /// Records of the channel `chat`, in epoch 1, as a stream receives them.
 fn received(partition: i32, offsets: Range<i64>) -> Vec<Received> {
     offsets.map(|offset| record_at(partition, offset)).collect()
+}
+
+/// Records are missing up to this one.
+fn missing(partition: i32, until: i64) -> Vec<Received> {
+    vec![Received::Missing(record_id(partition, until))]
 }
 
 fn record_at(partition: i32, offset: i64) -> Received {

@@ -40,7 +40,7 @@ pub(in super::super) enum Kind {
     /// The gap in place of a record that was refused alone. Once the gap is stored, the record is known to be at fault
     /// and becomes a dead letter. If the gap is refused, too, the fault is the sink's.
     Probe(Box<Item>),
-    /// The gap in place of records that were parked. Their dead letters are on their way.
+    /// The gap in place of records that were parked, whose dead letters are on their way, or of a hole of the partition.
     Gap,
 }
 
@@ -52,9 +52,9 @@ impl Entry {
         Self { item, meta: Meta { partition, bytes, timestamp_ms, kind: Kind::Record } }
     }
 
-    /// The gap after records that were given up. The last of them is `offset`.
-    pub(super) fn gap(partition: PartitionId, source: &Source, offset: i64) -> Self {
-        let item = gap_item(source, offset, ResetReason::Parked);
+    /// The gap after records that nobody gets. The last of them is `offset`.
+    pub(in super::super) fn gap(partition: PartitionId, source: &Source, offset: i64, reason: ResetReason) -> Self {
+        let item = gap_item(source, offset, reason);
         let bytes = request_bytes(&item);
         Self { item, meta: Meta { partition, bytes, timestamp_ms: 0, kind: Kind::Gap } }
     }

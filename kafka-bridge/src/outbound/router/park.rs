@@ -10,7 +10,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use causeway_protocol::{buffer::MAX_BUFFER_BYTES, subject::Subject};
+use causeway_protocol::{buffer::MAX_BUFFER_BYTES, hub::ResetReason, subject::Subject};
 
 use super::{Effect, Entry, Kind, Meta, Router, user::User};
 
@@ -64,7 +64,7 @@ impl Router {
         }
         for (partition, last_offset) in last_offsets {
             let Some(source) = self.sources.get(&partition) else { continue };
-            let gap = Entry::gap(partition, source, last_offset);
+            let gap = Entry::gap(partition, source, last_offset, ResetReason::Parked);
             self.effects.push(Effect::GapQueued { partition, bytes: gap.meta.bytes });
             User::push_back(user, gap);
         }

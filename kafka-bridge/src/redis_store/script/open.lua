@@ -1,11 +1,12 @@
 -- Finds the position of a client.
 -- ARGV: now, longest age, then channel, partition, epoch and offset of the client's last record (all empty if it has
 --       none), 1 if it has only some of the record's events, then the channels to hear (all of them if there are none)
--- Returns: the buffer's id, the number after which to read on, 1 if the client's position was found, and each partition
---          with its mark
+-- Returns: the buffer's id, the number after which to read on, 1 if the client's position was found, each partition with
+--          its mark, and the offset of the last record that is gone if the client misses records up to there and surely
+--          none of another partition (empty otherwise)
 local state = load()
 if not state then
-  return { '', 0, 0, {} }
+  return { '', 0, 0, {}, '' }
 end
 local older_than = tonumber(ARGV[1]) - tonumber(ARGV[2])
 if state.is_list_gone or (state.records > 0 and state.oldest < older_than) then
@@ -31,7 +32,7 @@ for partition, mark in pairs(state.marks) do
 end
 local first = state.last - state.records + 1
 local function answer(seq, found)
-  return { state.born, seq, found, marks }
+  return { state.born, seq, found, marks, '' }
 end
 
 local wanted, epoch, offset, is_partial = ARGV[3] .. ':' .. ARGV[4], ARGV[5], ARGV[6], ARGV[7] == '1'
@@ -59,6 +60,15 @@ end
 local gone_epoch, gone_offset, seq_of_gone = parse_gone(state.gone[wanted] or '')
 if gone_epoch == epoch and gone_offset == offset and not is_partial and seq_of_gone >= gone_seq then
   return answer(math.max(seq_of_gone, first - 1), 1)
+end
+
+-- Older than what is gone. Where the client is in another partition, nobody knows once records of that are gone, too.
+if gone_epoch == epoch and (is_after(epoch, gone_offset, epoch, offset) or gone_offset == offset) then
+  local is_alone = true
+  for partition in pairs(state.gone) do
+    is_alone = is_alone and (partition == wanted or not is_heard(partition))
+  end
+  return { state.born, first - 1, 0, marks, is_alone and gone_offset or '' }
 end
 
 -- From the newest record backwards. Those passed by are the ones that the stream reads next, or a lost client reads

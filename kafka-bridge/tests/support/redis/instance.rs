@@ -18,13 +18,16 @@ use kafka_bridge::{
     outbound::{Sink as _, UserSlices},
     redis_store::{BufferLimits, Redis, RedisSink, RedisUrl, Subscription, UserBuffers},
     rejection::Rejection,
+    replay::{ReplayLimits, Replays},
     stream::{Registry, Streams},
+    topics::Topics,
 };
 use tokio_util::sync::CancellationToken;
 
 use super::RedisServer;
 use crate::support::{
     TEST_TIMEOUT,
+    memory_kafka::MemoryKafka,
     sse::{Frame, take_frame},
     until,
 };
@@ -59,7 +62,12 @@ impl Instance {
         tokio::spawn(subscription.run(stop.clone()));
         until("redis answers", || health.report().redis == Some(State::Ok)).await;
         let sink = Arc::new(RedisSink::new(redis, Arc::clone(&buffers), Arc::clone(&registry)));
-        let streams = Streams::new(Arc::clone(&buffers), registry, FeedPolicy::default(), Arc::clone(&metrics));
+        // Without Kafka, what is not in the buffer is a gap.
+        let kafka = MemoryKafka::new(&[]);
+        let topics = Arc::new(Topics::new(kafka.clone(), 0));
+        let replays = Replays::new(kafka, Arc::clone(&sink) as _, topics, Vec::new(), ReplayLimits::default());
+        let policy = FeedPolicy::default();
+        let streams = Streams::new(Arc::clone(&buffers), registry, policy, Arc::clone(&metrics), Arc::new(replays));
         Self { sink, buffers, metrics, streams, stop }
     }
 

@@ -95,6 +95,14 @@ impl<H: HubConnector + 'static> Connection<H> {
         self.position = Position::At(id);
     }
 
+    /// The client's position, if it has one.
+    pub(super) fn position(&self) -> Option<Cursor> {
+        match &self.position {
+            Position::OfClient(id) => id.as_deref().and_then(|id| id.parse().ok()),
+            Position::At(id) => id.clone(),
+        }
+    }
+
     /// Sends a text to the hub, unless the connection has just broken. Then the hub needs no acknowledgement: the
     /// connection is opened after what would have been acknowledged.
     pub(super) fn send(&self, text: &str) {

@@ -14,7 +14,11 @@ use causeway_protocol::{
 use futures_util::{FutureExt as _, StreamExt as _, future::LocalBoxFuture, stream};
 
 use super::*;
-use crate::runtime::{clock::millis, dependency::Dependency};
+use crate::{
+    http::web::{Incoming, Outgoing},
+    runtime::{clock::millis, dependency::Dependency},
+    testing::{body::InMemoryBody, settings::key_ring},
+};
 
 /// A platform whose sleeps end at once and advance the time.
 #[derive(Clone, Default)]
@@ -38,6 +42,14 @@ impl ClientDisconnect for JumpingClock {
     fn client_disconnected(&self) -> LocalBoxFuture<'static, ()> {
         let left = Rc::clone(&self.client_left);
         Box::pin(std::future::poll_fn(move |_| if left.get() { Poll::Ready(()) } else { Poll::Pending }))
+    }
+}
+
+impl HttpClient for JumpingClock {
+    type Body = InMemoryBody;
+
+    async fn send(&self, _: Outgoing<InMemoryBody>) -> Result<Incoming<InMemoryBody>, Unavailable> {
+        Err(Unavailable::new(Dependency::Bridge, "there is none"))
     }
 }
 
@@ -103,6 +115,11 @@ fn opened(clock: &JumpingClock, hub: &ScriptedHub) -> Chunks {
         channels: Vec::new(),
         last_event_id: Some("v2.chat.1.0.0".to_owned()),
         session_ends_in: Duration::from_hours(1),
+        bridge: BridgeAccess {
+            url: "https://bridge.example".parse().unwrap(),
+            keys: Rc::new(key_ring("br")),
+            request_id: String::new(),
+        },
         jitter: 0.0,
     };
     match open(clock.clone(), hub.clone(), &request).now_or_never() {
@@ -193,6 +210,16 @@ fn connection_that_breaks_again_and_again_is_given_up() {
     let chunks = collect(&rare);
     assert_eq!(chunks.last().unwrap(), ": rotate\n\n");
     assert_eq!(without_comments(chunks), (1..=12).map(frame).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_the_hub_lacks_is_a_gap_if_the_bridge_does_not_answer() {
+    let missing = HubMessage::Missing("v2.chat.1.0.3".parse().unwrap()).to_text();
+    let hub = hub(vec![that_breaks(vec![missing]), that_stays(vec![record(4)])]);
+    let chunks = without_comments(collect(&hub));
+    let gap = "id: v2.chat.1.0.3\nevent: reset\ndata: {\"reason\":\"out_of_buffer\"}\n\n";
+    assert_eq!(chunks, [gap, &frame(4)]);
+    assert_eq!(hub.opened_after.borrow().last().unwrap().as_deref(), Some("v2.chat.1.0.3"));
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 use causeway_protocol::{cursor::Cursor, hub::ResetReason};
 
-use super::{Doubt, Failure, Hub, StreamSocket, contents::Source, reader::Reader};
+use super::{Doubt, Failure, Hub, StreamSocket, contents::Source, lost::Lost, reader::Reader};
 use crate::stream::sql_buffer::Database;
 
 /// Where a client continues.
@@ -18,25 +18,41 @@ struct Start {
 }
 
 impl<D: Database, S: StreamSocket> Hub<D, S> {
-    /// Sets where a stream begins. Returns what the client must be told if its position is lost.
+    /// Sets where a stream begins. Returns what must come before that if the client's position is lost.
     pub(super) fn resume(
         &self,
         reader: &mut Reader<S>,
         last_event_id: Option<&str>,
         now_ms: u64,
-    ) -> Result<Option<ResetReason>, Failure<D>> {
+    ) -> Result<Option<Lost>, Failure<D>> {
         let heard = reader.sources(&self.contents);
         let found = match last_event_id.filter(|id| !id.is_empty()).map(str::parse::<Cursor>) {
             None => Err(None),
-            Some(Err(_)) => Err(Some(ResetReason::BadCursor)),
-            Some(Ok(cursor)) => self.find(reader, &heard, &cursor)?.ok_or(Some(ResetReason::OutOfBuffer)),
+            Some(Err(_)) => Err(Some(Lost::Reset(ResetReason::BadCursor))),
+            Some(Ok(cursor)) => self.find(reader, &heard, &cursor)?.ok_or_else(|| {
+                let missing = self.missing(reader, &heard, &cursor);
+                Some(missing.map_or(Lost::Reset(ResetReason::OutOfBuffer), Lost::Missing))
+            }),
         };
-        let (start, reset) = match found {
+        let (start, lost) = match found {
             Ok(start) => (start, None),
-            Err(reset) => (Start { after: self.contents.trimmed_of(&heard), ahead: None }, reset),
+            Err(lost) => (Start { after: self.contents.trimmed_of(&heard), ahead: None }, lost),
         };
         reader.start(start.after, start.ahead, now_ms);
-        Ok(reset)
+        Ok(lost)
+    }
+
+    /// The last record that a client misses, if it misses only records of the partition that its id is of. Where it is in
+    /// another one, nobody knows once records of that are gone, too.
+    fn missing(&self, reader: &Reader<S>, heard: &[i64], cursor: &Cursor) -> Option<Cursor> {
+        let source = self.contents.source(&cursor.channel, cursor.partition)?;
+        let last = source.trimmed?.position;
+        let is_before = cursor.position.epoch == last.epoch && cursor.received() < last;
+        let others: Vec<_> = heard.iter().copied().filter(|id| *id != source.id).collect();
+        let is_doubtful =
+            |doubt: &Doubt| !doubt.is_of(&cursor.channel, cursor.partition) && reader.hears(&doubt.channel);
+        let is_alone = self.contents.trimmed_of(&others) == 0 && !self.doubts.iter().any(is_doubtful);
+        (is_before && is_alone).then(|| Cursor::of_record(&cursor.channel, cursor.partition, last))
     }
 
     fn find(&self, reader: &Reader<S>, heard: &[i64], cursor: &Cursor) -> Result<Option<Start>, Failure<D>> {

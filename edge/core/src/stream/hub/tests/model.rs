@@ -261,11 +261,19 @@ impl Model {
             let (seq, events) = world::events_in(&text);
             for event in events {
                 match event {
-                    Received::Reset(_) => listener.reset(trimmed_seq),
-                    Received::Record(id) => listener.receive(id),
+                    Received::Reset(_) => self.listeners[n].reset(trimmed_seq),
+                    Received::Record(id) => self.listeners[n].receive(id),
+                    // The bridge reads again what was stored of the partition.
+                    Received::Missing(until) => {
+                        for id in between(&self.stored, self.listeners[n].last_id.as_deref(), &until) {
+                            self.listeners[n].receive(id);
+                        }
+                    }
                 }
             }
-            listener.taken_seq = seq;
+            if seq > 0 {
+                self.listeners[n].taken_seq = seq;
+            }
             if acknowledges {
                 self.acknowledge(n);
             }
@@ -329,6 +337,21 @@ impl Model {
             assert!(is_finished, "client {n} missed {id} (number {seq}) and was not told");
         }
     }
+}
+
+/// The ids of a partition's stored records after one, up to another one.
+fn between(stored: &BTreeMap<String, (i64, bool)>, after: Option<&str>, until: &str) -> Vec<String> {
+    let (after, until): (Cursor, Cursor) = (after.unwrap().parse().unwrap(), until.parse().unwrap());
+    let all = stored.keys().map(|id| id.parse::<Cursor>().unwrap());
+    let mut missed: Vec<_> = all
+        .filter(|cursor| {
+            (&cursor.channel, cursor.partition) == (&until.channel, until.partition)
+                && cursor.position > after.position
+                && cursor.position <= until.position
+        })
+        .collect();
+    missed.sort_by_key(|cursor| cursor.position);
+    missed.iter().map(Cursor::to_string).collect()
 }
 
 impl Listener {

@@ -88,7 +88,11 @@ impl Client {
 
 /// The number of a message's last record, and its events.
 pub(super) fn events_in(text: &str) -> (i64, Vec<Received>) {
-    let Ok(HubMessage::Frames(head, frames)) = HubMessage::parse(text) else { panic!("frames: {text}") };
+    let (head, frames) = match HubMessage::parse(text) {
+        Ok(HubMessage::Frames(head, frames)) => (head, frames),
+        Ok(HubMessage::Missing(until)) => return (0, vec![Received::Missing(until.to_string())]),
+        other => panic!("frames: {other:?}"),
+    };
     let events = received_in(frames);
     let is_record = |event: &&Received| matches!(event, Received::Record(_));
     if events.iter().all(|event| is_record(&event)) {

@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::{
     http::web::{Body, Outgoing, REQUEST_ID, without_slash},
-    runtime::{dependency::Dependency, platform::Platform, unavailable::Unavailable},
+    runtime::{clock::Clock, dependency::Dependency, platform::HttpClient, unavailable::Unavailable},
 };
 
 /// How to address the bridge in one of the edge's requests.
@@ -23,7 +23,7 @@ pub(crate) struct Bridge<'a, P> {
     pub(crate) request_id: &'a str,
 }
 
-impl<P: Platform> Bridge<'_, P> {
+impl<P: HttpClient + Clock> Bridge<'_, P> {
     /// A signed request to a target (path and query). A body is JSON.
     pub(crate) fn signed_request(
         &self,

@@ -1,0 +1,86 @@
+//! Offsets of a partition that nobody received, whoever they were for: a client whose position is before them hears of a
+//! gap. The bridge knows them; an isolate asks it at most once in a while for each partition.
+
+use std::{cell::RefCell, collections::BTreeMap, time::Duration};
+
+use causeway_protocol::{
+    channel::Channel,
+    cursor::Cursor,
+    deliver::{Slice, WIRE_VERSION},
+    replay::{HOLE_PATH, HoleAnswer},
+};
+use http::{Method, StatusCode};
+
+use super::bridge::Bridge;
+use crate::{
+    http::body::ReadBody as _,
+    runtime::{
+        clock::{Clock, millis, within},
+        dependency::Dependency,
+        platform::HttpClient,
+        unavailable::Unavailable,
+    },
+};
+
+/// How long the bridge may take. A stream that opens waits for it.
+const TIMEOUT: Duration = Duration::from_secs(1);
+/// How long an answer is believed, or that there was none.
+const BELIEVED_FOR: Duration = Duration::from_secs(10);
+/// The most partitions that are remembered. A client may name any.
+const MAX_PARTITIONS: usize = 256;
+/// The longest answer.
+const MAX_ANSWER_BYTES: usize = 4096;
+
+/// The last hole of each partition, as far as this isolate knows.
+#[derive(Debug, Default)]
+pub struct Holes(RefCell<BTreeMap<(Channel, i32), Known>>);
+
+#[derive(Debug)]
+struct Known {
+    slice: Option<Slice>,
+    until_ms: u64,
+}
+
+impl Holes {
+    /// The gap that a client with this position has not heard of, if there is one.
+    ///
+    /// # Errors
+    /// The bridge did not answer. It is not asked again for a while.
+    pub(crate) async fn after<P: Clock + HttpClient>(
+        &self,
+        bridge: &Bridge<'_, P>,
+        cursor: &Cursor,
+    ) -> Result<Option<Slice>, Unavailable> {
+        let key = (cursor.channel.clone(), cursor.partition);
+        let now_ms = bridge.platform.now_ms();
+        let known = self.0.borrow().get(&key).filter(|known| now_ms < known.until_ms).map(|known| known.slice.clone());
+        let slice = match known {
+            Some(slice) => slice,
+            None => {
+                let asked = within(bridge.platform, TIMEOUT, Dependency::Bridge, ask(bridge, cursor)).await;
+                let slice = asked.as_ref().ok().cloned().flatten();
+                let mut all = self.0.borrow_mut();
+                if all.len() >= MAX_PARTITIONS {
+                    all.clear();
+                }
+                all.insert(key, Known { slice, until_ms: now_ms.saturating_add(millis(BELIEVED_FOR)) });
+                asked?
+            }
+        };
+        let is_after = |slice: &Slice| slice.items.iter().any(|item| slice.source.at(item.offset) > cursor.position);
+        Ok(slice.filter(is_after))
+    }
+}
+
+async fn ask<P: Clock + HttpClient>(bridge: &Bridge<'_, P>, cursor: &Cursor) -> Result<Option<Slice>, Unavailable> {
+    let target = format!("{HOLE_PATH}?of={cursor}");
+    let outgoing = bridge.signed_request(Method::GET, &target, Vec::new(), TIMEOUT)?;
+    let response = bridge.platform.send(outgoing).await?;
+    let failed = |detail: &dyn std::fmt::Display| Unavailable::new(Dependency::Bridge, detail);
+    if response.status != StatusCode::OK {
+        return Err(failed(&format_args!("answered about a hole with {}", response.status)));
+    }
+    let body = response.body.read(MAX_ANSWER_BYTES).await.map_err(|error| failed(&error))?;
+    let answer: HoleAnswer = serde_json::from_slice(&body).map_err(|error| failed(&error))?;
+    Ok(answer.slice.filter(|_| answer.version == WIRE_VERSION))
+}

@@ -1,0 +1,79 @@
+//! What nobody received is told: a client whose position is before it hears of a gap when it opens a stream.
+
+use std::{cell::RefCell, rc::Rc};
+
+use causeway_core::testing::platform::{Answer, Sent};
+use causeway_protocol::{
+    channel::Channel, checkpoint::Hole, deliver::WIRE_VERSION, hub::ResetReason, replay::HoleAnswer,
+};
+
+use super::{
+    Browser,
+    deliver::{deliver, slice},
+    github,
+    listen::{ADA, Listener, hub},
+};
+
+/// The bridge knows of a hole, or fails.
+type Known = Rc<RefCell<Option<Hole>>>;
+
+fn signed_in() -> (Browser, Known) {
+    let known = Known::default();
+    let answers = Rc::clone(&known);
+    let upstream = move |sent: &Sent| -> Option<Answer> {
+        if !sent.url.starts_with("https://bridge.example/v1/hole?of=v2.chat.1.0.") {
+            return github(sent);
+        }
+        let hole = (*answers.borrow())?;
+        let slice = Some(hole.slice(&Channel::parse("chat").unwrap(), 0, 1));
+        let answer = HoleAnswer { version: WIRE_VERSION, slice };
+        Some((200, vec![], serde_json::to_string(&answer).unwrap()))
+    };
+    let browser = Browser::configured(&[], upstream);
+    browser.sign_in();
+    (browser, known)
+}
+
+fn asked(browser: &Browser) -> usize {
+    browser.platform.sent.borrow().iter().filter(|sent| sent.url.contains("/v1/hole")).count()
+}
+
+const GAP: &str = r#"{"reason":"retention"}"#;
+
+#[test]
+fn client_hears_of_a_hole_once_and_where_it_was() {
+    let (browser, known) = signed_in();
+    known.replace(Some(Hole { epoch: 1, last_offset: 5, reason: ResetReason::Retention, noticed_at: 0 }));
+    deliver(&browser, &[ADA], &slice("chat", 1, 0..2));
+    let mut new = Listener::open(&browser, "/stream", None);
+    assert_eq!((new.events(2), asked(&browser)), (vec!["0".to_owned(), "1".to_owned()], 0));
+    let mut back = Listener::open(&browser, "/stream", Some("v2.chat.1.0.0"));
+    assert_eq!(back.events(2), ["1", GAP]);
+    assert_eq!(new.events(1), [GAP], "the user's other streams hear of it, too");
+    let mut heard = Listener::open(&browser, "/stream", Some("v2.chat.1.0.5"));
+    deliver(&browser, &[ADA], &slice("chat", 1, 6..7));
+    for stream in [&mut back, &mut heard] {
+        assert_eq!(stream.events(1), ["6"]);
+        assert!(stream.is_silent());
+    }
+    assert_eq!(asked(&browser), 1, "an isolate asks once in a while");
+    assert_eq!(hub(&browser).frames().len(), 4);
+}
+
+#[test]
+fn stream_opens_although_the_bridge_does_not_answer() {
+    let (browser, known) = signed_in();
+    deliver(&browser, &[ADA], &slice("chat", 1, 0..2));
+    for _ in 0..3 {
+        let mut stream = Listener::open(&browser, "/stream", Some("v2.chat.1.0.0"));
+        assert_eq!(stream.events(1), ["1"]);
+        assert!(stream.is_silent());
+    }
+    assert_eq!(asked(&browser), 1);
+    assert!(browser.platform.log.borrow().iter().any(|line| line.contains("stream.hole")));
+    // The next stream that opens later hears of it.
+    known.replace(Some(Hole { epoch: 1, last_offset: 5, reason: ResetReason::Retention, noticed_at: 0 }));
+    browser.platform.now_ms.set(browser.platform.now_ms.get() + 11_000);
+    let mut stream = Listener::open(&browser, "/stream", Some("v2.chat.1.0.1"));
+    assert_eq!(stream.events(1), [GAP]);
+}

@@ -1,0 +1,100 @@
+//! Records before a position: a page of a channel's history. Kafka reads forwards only, so ranges before the position are
+//! read one after another, each larger than the last.
+
+use bytes::Bytes;
+use causeway_protocol::{
+    cursor::Cursor,
+    deliver::Item,
+    hub::ResetReason,
+    replay::{MAX_REPLAY_BYTES, ReplayHead},
+};
+
+use super::{
+    ReplayAnswer, cursor_at,
+    scan::{Finished, Found, Scan},
+};
+use crate::kafka::KafkaError;
+
+/// How many offsets the first range has. Most pages are of a user who has many of the last records, or of a quiet topic.
+const FIRST_WIDTH: i64 = 1000;
+
+/// The largest range. The user's records of a range are in memory together.
+const MAX_WIDTH: i64 = 16_000;
+
+/// The most bytes of the user's records in a range. A range that has more is read as several.
+const MAX_RANGE_BYTES: usize = 4 * MAX_REPLAY_BYTES;
+
+/// The user's last records before an offset, or before the end.
+pub(super) async fn before(scan: &mut Scan<'_>, offset: Option<i64>, limit: u32) -> Result<ReplayAnswer, KafkaError> {
+    let now = scan.watermarks().await?;
+    let mut page = Page { items: Vec::new(), bytes: 0, limit, finished: Finished::default(), gone: None };
+    let begin = offset.unwrap_or(now.latest).min(now.latest);
+    let (mut end, mut width) = (begin, FIRST_WIDTH);
+    while end > now.earliest && !page.is_full() {
+        let from = end.saturating_sub(width).max(now.earliest);
+        let part = scan.read(from, end, MAX_RANGE_BYTES).await?;
+        if part.next_offset < end {
+            if scan.is_exhausted() || width <= 1 {
+                break;
+            }
+            width = (width / 4).max(1);
+            continue;
+        }
+        end = page.add(part.found).unwrap_or(from);
+        width = width.saturating_mul(2).min(MAX_WIDTH);
+        if scan.is_exhausted() {
+            break;
+        }
+    }
+    if end == begin && end > now.earliest {
+        return Err(KafkaError::Unavailable("the records are too large to be read in time".to_owned()));
+    }
+    let next = (end > now.earliest).then(|| cursor_at(scan, end));
+    if next.is_none() && now.earliest > 0 {
+        page.gone = page.gone.or(Some(ResetReason::Retention));
+    }
+    Ok(page.answer(next))
+}
+
+/// The records of the page so far.
+struct Page {
+    /// The newest first.
+    items: Vec<Item>,
+    bytes: usize,
+    limit: u32,
+    finished: Finished,
+    gone: Option<ResetReason>,
+}
+
+impl Page {
+    fn is_full(&self) -> bool {
+        self.items.len() >= usize::try_from(self.limit).unwrap_or(usize::MAX) || self.bytes >= MAX_REPLAY_BYTES
+    }
+
+    /// Adds an earlier range. Returns the offset of the oldest record if the page is full with it.
+    fn add(&mut self, found: Vec<Found>) -> Option<i64> {
+        for one in found.into_iter().rev() {
+            let item = match one {
+                Found::Item(item) if self.finished.needs(&item) => item,
+                Found::Item(_) => continue,
+                Found::Gap { reason, .. } => {
+                    self.gone = Some(reason);
+                    continue;
+                }
+            };
+            let offset = item.offset;
+            self.bytes = self.bytes.saturating_add(item.frame.len());
+            self.items.push(item);
+            if self.is_full() {
+                return Some(offset);
+            }
+        }
+        None
+    }
+
+    fn answer(self, next: Option<Cursor>) -> ReplayAnswer {
+        let frames: String = self.items.iter().rev().map(|item| item.frame.as_str()).collect();
+        let records = u32::try_from(self.items.len()).unwrap_or(u32::MAX);
+        ReplayAnswer { head: ReplayHead { records, next, gone: self.gone }, frames: Bytes::from(frames) }
+    }
+}
