@@ -2,6 +2,7 @@
 //!
 //! - [`config`]: reads the environment once into typed settings.
 //! - [`server`]: builds all parts, serves until shutdown, then drains.
+//! - [`file_limit`]: raises the limit of open files.
 //! - [`listen`]: accepts connections and limits how long a client may take.
 //! - [`http`]: the routes.
 //! - [`rejection`]: why requests are rejected, and the problem documents that say so.
@@ -25,6 +26,7 @@ pub mod backoff;
 pub mod clock;
 pub mod config;
 pub mod dead_letter;
+pub mod file_limit;
 pub mod health;
 pub mod http;
 pub mod inbound;

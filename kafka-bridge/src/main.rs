@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use kafka_bridge::{
     config::{BufferStore, Config},
-    kafka,
+    file_limit, kafka,
     server::{self, Listeners, Tuning},
 };
 use tokio::{
@@ -30,6 +30,7 @@ async fn main() -> ExitCode {
 
 async fn run() -> anyhow::Result<()> {
     let config = Config::from_env()?;
+    file_limit::raise(config.max_streams);
     if let BufferStore::Edge(url) = &config.buffer_store
         && url.scheme() == "http"
     {

@@ -17,7 +17,7 @@ use crate::{
     kafka::KafkaIo,
     listen::{self, ClientTimeouts},
     metrics::Metrics,
-    outbound::{self, EchoKeys, EdgeClient, Outbound, OutboundChannel, OutboundChannelError, Sink},
+    outbound::{self, EchoKeys, EdgeClient, Outbound, OutboundChannel, Sink},
     redis_store::{BufferLimits, Redis, RedisNotes, RedisSink, RedisUrlError, Subscription, UserBuffers},
     stream::{Registry, Streams},
     topics::{REFRESH_INTERVAL, Topics},
@@ -80,9 +80,6 @@ pub enum ServeError {
     /// The trust store can't be read.
     #[error("the client for the edge can't be built: {0}")]
     EdgeClient(#[from] reqwest::Error),
-    /// A channel can't be delivered.
-    #[error("BRIDGE_CHANNELS {0}")]
-    Channel(#[from] OutboundChannelError),
     /// Some tasks did not end in time after the signal.
     #[error("some tasks did not end within {0:?} of the signal")]
     Drain(Duration),
@@ -141,7 +138,7 @@ pub async fn run(
     };
     let clock = tuning.clock.unwrap_or(unix_seconds);
     let settings = outbound::Settings { share: config.share, refresh: tuning.refresh, clock };
-    let outbound = Outbound::new(dependencies, OutboundChannel::all(&config.channels, &echo_keys)?, settings);
+    let outbound = Outbound::new(dependencies, OutboundChannel::all(&config.channels, &echo_keys), settings);
     let (watch_health, watch_stop) = (Arc::clone(&health), stop.clone());
     tasks.spawn(async move { topics.watch(written_topics, watch_health, watch_stop).await });
     tasks.spawn(outbound.run(stop.clone()));

@@ -90,25 +90,48 @@ describe('a client that disconnects', () => {
     await api.waitFor((other) => other === call && call.aborted);
   });
 
-  test('while the API is answering is noticed by the API', async () => {
-    const { outgoing, head } = await upload('/bff/patient/ticks/left', { 'Content-Length': '0' });
-    outgoing.end();
-    const incoming = await head;
-    incoming?.on('error', () => {}).resume();
-    const call = await api.waitFor((call) => call.path === '/base/ticks/left');
-    outgoing.destroy();
-    await api.waitFor((other) => other === call && call.aborted);
-  });
+  for (const query of ['', '?bytes=16000', '?bytes=200000']) {
+    test(`while the API is answering is noticed by the API: ticks${query}`, async () => {
+      const { outgoing, head } = await upload(`/bff/patient/ticks/left${query}`, { 'Content-Length': '0' });
+      outgoing.end();
+      const incoming = await head;
+      incoming?.on('error', () => {}).resume();
+      const call = await api.waitFor((call) => call.path === `/base/ticks/left${query}`);
+      outgoing.destroy();
+      await api.waitFor((other) => other === call && call.aborted);
+    });
+  }
+});
+
+test('an answer of known length that comes in parts is complete', async () => {
+  const { browser } = await user('github', 'ada');
+  const answer = await browser.call('/bff/patient/parts');
+  assert.deepEqual([answer.status, answer.text], [200, 'first second']);
 });
 
 describe('an incomplete answer', () => {
-  for (const kind of ['silent', 'silent-sized']) {
-    test(`S105: is aborted at the client once the API has stalled for too long: ${kind}`, async () => {
-      const { outgoing, answer } = await upload(`/bff/api/${kind}/stalled`, { 'Content-Length': '0' });
+  for (const query of ['', '?bytes=20000']) {
+    test(`S105: that the API breaks off is broken off at the client: broken-sized${query}`, async () => {
+      const { outgoing, answer } = await upload(`/bff/patient/broken-sized${query}`, { 'Content-Length': '0' });
       outgoing.end();
       const { status, text, complete } = (await answer) ?? {};
       assert.deepEqual([status, text, complete], [200, 'first', false]);
-      await api.waitFor((call) => call.path === `/base/${kind}/stalled` && call.aborted);
+    });
+  }
+
+  // The last has more bytes than the edge takes at once.
+  for (const [kind, query] of /** @type {const} */ ([
+    ['silent', ''],
+    ['silent-sized', ''],
+    ['silent-sized', '?bytes=20000'],
+  ])) {
+    test(`S105: is aborted at the client once the API has stalled for too long: ${kind}${query}`, async () => {
+      const path = `${kind}/stalled${query}`;
+      const { outgoing, answer } = await upload(`/bff/api/${path}`, { 'Content-Length': '0' });
+      outgoing.end();
+      const { status, text, complete } = (await answer) ?? {};
+      assert.deepEqual([status, text, complete], [200, 'first', false]);
+      await api.waitFor((call) => call.path === `/base/${path}` && call.aborted);
     });
   }
 });

@@ -5,7 +5,8 @@ import { after, before, describe, test } from 'node:test';
 
 import { EdgeBrowser } from '../support/edge-browser.mjs';
 import { assertProblem } from '../support/problem.mjs';
-import { externalBrokers } from '../support/stack.mjs';
+import { externalBrokers, target } from '../support/stack.mjs';
+import { raw, requestText, statusOf } from './raw-request.mjs';
 import { kafka, stack, user } from './stack.mjs';
 
 const message = JSON.stringify({ type: 'message', data: { text: 'reject me' } });
@@ -40,6 +41,15 @@ describe('a rejected request', () => {
       const answer = await browser.call(path, { method: wrong });
       assertProblem(answer, 405);
       assert.match(answer.headers.allow ?? '', new RegExp(`\\b${right}\\b`), path);
+    }
+  });
+
+  test('with a header that none may have is answered 400', async () => {
+    for (const value of ['a\x01b', 'a\x7fb']) {
+      const back = await raw(await requestText('GET /auth/session HTTP/1.1', [`X-Odd: ${value}`]));
+      assert.equal(statusOf(back), 400, back);
+      // The host of Spin answers by itself.
+      if (target === 'workers') assert.match(back, /application\/problem\+json.*"code":"bad-request"/s);
     }
   });
 

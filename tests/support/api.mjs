@@ -151,6 +151,7 @@ async function writeBulk(call, outgoing, length) {
 function answer(call, outgoing) {
   const url = new URL(call.path, 'http://api');
   const status = Number(url.searchParams.get('status') ?? 200);
+  const bytes = url.searchParams.get('bytes') ?? undefined;
   switch (kind(call)) {
     case 'early':
       outgoing.end('last');
@@ -162,7 +163,7 @@ function answer(call, outgoing) {
     case 'never':
       return;
     case 'ticks': {
-      outgoing.writeHead(200, { 'Content-Type': 'text/plain' });
+      outgoing.writeHead(200, { 'Content-Type': 'text/plain', ...(bytes && { 'Content-Length': bytes }) });
       const ticking = setInterval(() => outgoing.write('tick'), 100);
       outgoing.on('close', () => clearInterval(ticking));
       return;
@@ -172,8 +173,19 @@ function answer(call, outgoing) {
       outgoing.write('first');
       return;
     case 'silent-sized':
-      outgoing.writeHead(200, { 'Content-Type': 'text/plain', 'Content-Length': '100' });
+      outgoing.writeHead(200, { 'Content-Type': 'text/plain', 'Content-Length': bytes ?? '100' });
       outgoing.write('first');
+      return;
+    case 'broken-sized':
+      outgoing.writeHead(200, { 'Content-Type': 'text/plain', 'Content-Length': bytes ?? '100' });
+      outgoing.write('first');
+      setTimeout(() => outgoing.destroy(), 100);
+      return;
+    case 'parts':
+      outgoing.writeHead(200, { 'Content-Type': 'text/plain', 'Content-Length': '12' });
+      outgoing.flushHeaders();
+      setTimeout(() => outgoing.write('first '), 100);
+      setTimeout(() => outgoing.end('second'), 200);
       return;
     case 'hostile':
       outgoing.writeHead(status, HOSTILE_HEADERS);

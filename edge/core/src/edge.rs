@@ -229,11 +229,21 @@ fn failure<B>(config: &Config, wants_page: bool, request_id: &str, error: &Error
 
 /// What a runtime answers if it cannot convert the answer of [`Edge::handle`]: a problem document that no runtime refuses.
 pub fn unanswerable<P: Platform>(platform: &P, detail: impl ToString) -> Response<P::Body> {
+    unroutable(platform, &Error::Unanswerable { detail: detail.to_string() })
+}
+
+/// What a runtime answers if it cannot convert a request, because its method or one of its headers is not valid.
+pub fn unreadable<P: Platform>(platform: &P) -> Response<P::Body> {
+    unroutable(platform, &Error::BadRequest { reason: Reason::RequestHead })
+}
+
+/// The answer to a request of no known route.
+fn unroutable<P: Platform>(platform: &P, error: &Error) -> Response<P::Body> {
     let identity = identify(platform, &HeaderMap::new());
     let (request_id, trace) = identity.unwrap_or_else(|_| (UNIDENTIFIED.to_owned(), unidentified_trace()));
     let copies = CopyQueue::default();
     let platform = Traced { platform, request_id: &request_id, trace: &trace, route: "-", copies: &copies };
-    closed(&platform, &Error::Unanswerable { detail: detail.to_string() }, None)
+    closed(&platform, error, None)
 }
 
 /// The answer of an edge that cannot serve, with only the headers that need no configuration.

@@ -309,7 +309,8 @@ impl Error {
                 Response::json(status, PROBLEM_JSON, &StepUpProblem { problem, provider, step_up })
             }
             Self::WireVersion { .. } => {
-                Response::json(status, PROBLEM_JSON, &DetailedProblem { problem, detail: self.to_string() })
+                let (detail, version) = (self.to_string(), WIRE_VERSION);
+                Response::json(status, PROBLEM_JSON, &WireVersionProblem { problem, detail, version })
             }
             _ => Response::json(status, PROBLEM_JSON, &problem),
         };
@@ -352,12 +353,14 @@ struct StepUpProblem<'a> {
     step_up: &'a str,
 }
 
-/// The problem document of [`Error::WireVersion`], with both versions.
+/// The problem document of [`Error::WireVersion`]. Its detail names both versions.
 #[derive(Serialize)]
-struct DetailedProblem {
+struct WireVersionProblem {
     #[serde(flatten)]
     problem: Problem,
     detail: String,
+    /// The edge's version.
+    version: u32,
 }
 
 /// Logs a rejected request. These lines are how rejects are counted: the edge has no metrics registry.

@@ -15,8 +15,7 @@ use crate::{channel::Channel, cursor::Position, subject::Subject};
 /// trying.
 pub const WIRE_VERSION: u32 = 2;
 
-/// The code of the edge's problem document (409) if versions differ. The first number of its `detail` is the edge's
-/// version.
+/// The code of the edge's problem document (409) if versions differ. Its member `version` is the edge's version.
 pub const WIRE_VERSION_CODE: &str = "wire-version";
 
 /// Path of the edge's delivery endpoint.

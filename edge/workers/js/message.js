@@ -1,8 +1,10 @@
 // What crosses between JavaScript and Wasm for each message. One call brings all of a message's head: a call for each
-// header would cost more than everything else that the edge does for most requests.
+// header would cost more than everything else that the edge does for most requests. `body.js` has the bodies.
 //
 // A head is text, a line each for a name and its value. Its first line counts the lines, so a line break in a value,
 // which no header can have, does not shift the lines after it unnoticed.
+
+import { begun } from './body.js';
 
 /** @param {string[]} lines @param {Headers} headers */
 function withHeaders(lines, headers) {
@@ -14,7 +16,7 @@ function withHeaders(lines, headers) {
 export const requestHead = (request) => withHeaders([request.method, request.url], request.headers);
 
 /** An answer's status and headers. @param {Response} response */
-export const responseHead = (response) => withHeaders([String(response.status)], response.headers);
+const responseHead = (response) => withHeaders([String(response.status)], response.headers);
 
 /**
  * The headers of a head without a first line, for `fetch` and `Response`, which take an object faster than a list.
@@ -54,7 +56,8 @@ export const sharedHeaders = (head) => new Headers(headersOf(head));
  * @param {number} status
  * @param {Headers | undefined} shared
  * @param {string} head the other headers
- * @param {string | Uint8Array | ReadableStream | undefined} body bytes are copied: they are a view of the Wasm's memory
+ * @param {string | Uint8Array | ReadableStream | undefined} body bytes are copied: they may be a view of the Wasm's
+ *   memory
  * @param {boolean} isCoded the body is in the content coding that its headers name, and is not compressed again
  */
 export function respond(status, shared, head, body, isCoded) {
@@ -71,14 +74,14 @@ export function respond(status, shared, head, body, isCoded) {
 }
 
 /**
- * Sends a request. Redirects are not followed. No shared cache is used, because an answer to one user's token must not
- * reach another user.
+ * Sends a request, and returns the head of the answer and its body. Redirects are not followed. No shared cache is
+ * used, because an answer to one user's token must not reach another user.
  * @param {string} url @param {string} method @param {string} head the headers
  * @param {Uint8Array | ReadableStream | undefined} body @param {AbortSignal} signal
  * @param {boolean} keepsCoding a compressed answer stays compressed, instead of being decoded
  */
-export function send(url, method, head, body, signal, keepsCoding) {
-  return fetch(url, {
+export async function send(url, method, head, body, signal, keepsCoding) {
+  const response = await fetch(url, {
     method,
     headers: headersOf(head),
     body: body instanceof Uint8Array ? body.slice() : body,
@@ -87,102 +90,16 @@ export function send(url, method, head, body, signal, keepsCoding) {
     signal,
     ...(keepsCoding && { encodeResponseBody: 'manual' }),
   });
+  const { body: stream } = response;
+  // A body that was decoded does not have the length that the headers tell.
+  const length = keepsCoding ? declaredLength(response.headers) : undefined;
+  return { head: responseHead(response), body: stream && length ? await begun(stream, length) : stream };
 }
 
-/** How many bytes of a body are read at once. */
-const CHUNK_BYTES = 65_536;
-
-/**
- * The body of an answer to a call, which is aborted if nothing of it arrives for `idleMs`, or if all of it takes longer
- * than `longestMs`. Within `longestMs` the runtime moves the bytes itself, several times faster than any loop here
- * could. Without it, only a loop can tell a silent body from a slow one.
- * @param {ReadableStream<Uint8Array>} body @param {AbortController} call @param {number} idleMs
- * @param {number | undefined} longestMs
- */
-export function watched(body, call, idleMs, longestMs) {
-  const { readable, writable } = new IdentityTransformStream();
-  const moving = longestMs === undefined ? pump(body, writable, call, idleMs) : pipe(body, writable, call, longestMs);
-  // The client has seen the failure: the stream that it reads has broken off.
-  moving.catch(() => {});
-  return readable;
-}
-
-/**
- * @param {ReadableStream<Uint8Array>} body @param {WritableStream} writable @param {AbortController} call
- * @param {number} longestMs
- */
-async function pipe(body, writable, call, longestMs) {
-  const timer = setTimeout(() => call.abort(), longestMs);
-  try {
-    await body.pipeTo(writable);
-  } finally {
-    clearTimeout(timer);
-    call.abort();
-  }
-}
-
-/**
- * @param {ReadableStream<Uint8Array>} body @param {WritableStream} writable @param {AbortController} call
- * @param {number} idleMs
- */
-async function pump(body, writable, call, idleMs) {
-  const reader = body.getReader({ mode: 'byob' });
-  const writer = writable.getWriter();
-  // One timer that looks again, and not one for each chunk.
-  let waitsSince = Date.now();
-  const look = () => {
-    const silentMs = waitsSince ? Date.now() - waitsSince : 0;
-    if (silentMs < idleMs) timer = setTimeout(look, idleMs - silentMs);
-    else call.abort();
-  };
-  let timer = setTimeout(look, idleMs);
-  try {
-    for (;;) {
-      waitsSince = Date.now();
-      const { value, done } = await reader.read(new Uint8Array(CHUNK_BYTES));
-      // A slow client is not a silent upstream.
-      waitsSince = 0;
-      if (done) break;
-      await writer.write(value);
-    }
-    await writer.close();
-  } catch (error) {
-    await writer.abort(error);
-  } finally {
-    clearTimeout(timer);
-    call.abort();
-  }
-}
-
-/**
- * All bytes of a body, or nothing if there are more than the limit. With `idleMs`, the call is aborted if no byte
- * arrives for so long.
- * @param {ReadableStream} body @param {number} limitBytes
- * @param {AbortController} call aborted if the body is no longer wanted @param {number | undefined} idleMs
- */
-export async function readBody(body, limitBytes, call, idleMs) {
-  const { signal } = call;
-  const reader = body.getReader();
-  signal.addEventListener('abort', () => reader.cancel().catch(() => {}));
-  const chunks = [];
-  let length = 0;
-  for (;;) {
-    const timer = idleMs === undefined ? undefined : setTimeout(() => call.abort(), idleMs);
-    const { value, done } = await reader.read().finally(() => clearTimeout(timer));
-    // A read that was cancelled looks like the end of the body.
-    signal.throwIfAborted();
-    if (done) break;
-    length += value.byteLength;
-    if (length > limitBytes) return undefined;
-    chunks.push(value);
-  }
-  const bytes = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, at);
-    at += chunk.byteLength;
-  }
-  return bytes;
+/** @param {Headers} headers */
+function declaredLength(headers) {
+  const text = headers.get('content-length') ?? '';
+  return /^[0-9]{1,9}$/.test(text) ? Number(text) : undefined;
 }
 
 /**

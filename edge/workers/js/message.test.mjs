@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { bindings, readBody, requestHead, respond, sharedHeaders } from './message.js';
+import { bindings, requestHead, respond, sharedHeaders } from './message.js';
 
 test('the bindings are another object if and only if a name or a variable has changed', () => {
   const store = { get() {} };
@@ -62,21 +62,3 @@ const stream = (chunks, ends = true) =>
       if (ends) controller.close();
     },
   });
-
-test('a body is read within its limit, and is nothing beyond it', async () => {
-  const read = async (/** @type {number} */ limit) => {
-    const bytes = await readBody(stream(['ab', 'cd']), limit, new AbortController(), undefined);
-    return bytes && new TextDecoder().decode(bytes);
-  };
-  assert.deepEqual([await read(4), await read(3)], ['abcd', undefined]);
-});
-
-test('a body that falls silent, or is no longer wanted, is never taken for complete', async () => {
-  const silent = new AbortController();
-  await assert.rejects(readBody(stream(['ab'], false), 100, silent, 5), { name: 'AbortError' });
-  assert.equal(silent.signal.aborted, true);
-  const unwanted = new AbortController();
-  const reading = readBody(stream(['ab'], false), 100, unwanted, undefined);
-  unwanted.abort();
-  await assert.rejects(reading, { name: 'AbortError' });
-});

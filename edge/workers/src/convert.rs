@@ -12,12 +12,13 @@ use wasm_bindgen::{JsCast as _, JsValue};
 use web_sys::{AbortController, Headers, ReadableStream, Request, Response};
 use worker::{Error, Result, wasm_bindgen_futures::JsFuture};
 
-use crate::message;
+use crate::message::{self, Answer};
 
 /// A body of the runtime. Its bytes enter Wasm only if they are read.
 #[derive(Debug, Default)]
 pub(crate) struct NativeBody {
-    stream: Option<ReadableStream>,
+    /// A stream, or of an answer to a call what `js/body.js` makes of it.
+    source: Option<JsValue>,
     /// Set if it is the body of an answer to a call.
     call: Option<PendingCall>,
 }
@@ -67,17 +68,17 @@ impl Drop for AbortOnDrop {
 impl NativeBody {
     /// The body with a stream, if it has one.
     pub(crate) fn new(stream: Option<ReadableStream>) -> Self {
-        Self { stream, call: None }
+        Self { source: stream.map(JsValue::from), call: None }
     }
 
-    /// The stream for the runtime to send, or `undefined`.
+    /// What the runtime sends, or `undefined`.
     fn into_js(self) -> Result<JsValue> {
-        let Some(stream) = self.stream else { return Ok(JsValue::UNDEFINED) };
+        let Some(source) = self.source else { return Ok(JsValue::UNDEFINED) };
         // The runtime moves the chunks itself as long as this program does not read them.
-        let Some(PendingCall { idle, longest, abort }) = self.call else { return Ok(stream.into()) };
-        let watched = message::watched(&stream, abort.controller()?, milliseconds(idle), longest.map(milliseconds))?;
+        let Some(PendingCall { idle, longest, abort }) = self.call else { return Ok(source) };
+        let watched = message::watched(&source, abort.controller()?, milliseconds(idle), longest.map(milliseconds))?;
         abort.disarm();
-        Ok(watched.into())
+        Ok(watched)
     }
 }
 
@@ -87,7 +88,7 @@ fn milliseconds(time: Duration) -> f64 {
 
 impl ReadBody for NativeBody {
     async fn read(self, limit_bytes: usize) -> std::result::Result<Vec<u8>, BodyError> {
-        let Some(stream) = self.stream else { return Ok(Vec::new()) };
+        let Some(source) = self.source else { return Ok(Vec::new()) };
         let broken = |error: &dyn std::fmt::Debug| BodyError::Broken(format!("{error:?}"));
         let (abort, idle) = match self.call {
             Some(call) => (call.abort, Some(milliseconds(call.idle))),
@@ -95,7 +96,7 @@ impl ReadBody for NativeBody {
         };
         let controller = abort.controller().map_err(|e| broken(&e))?;
         let limit = u32::try_from(limit_bytes).unwrap_or(u32::MAX).into();
-        let reading = message::read_body(&stream, limit, controller, idle).map_err(|e| broken(&e))?;
+        let reading = message::read_body(&source, limit, controller, idle).map_err(|e| broken(&e))?;
         let bytes = JsFuture::from(reading).await.map_err(|e| broken(&e))?;
         bytes.dyn_into::<Uint8Array>().map(|bytes| bytes.to_vec()).map_err(|_| BodyError::TooLarge)
     }
@@ -112,7 +113,7 @@ const CONNECTING_IP: HeaderName = HeaderName::from_static("cf-connecting-ip");
 /// The runtime's request as core's.
 ///
 /// # Errors
-/// Its head cannot be read.
+/// Its method or one of its headers is not valid.
 pub(crate) fn request(request: &Request) -> Result<web::Request<NativeBody>> {
     let head = message::request_head(request)?;
     let mut lines = lines(&head)?;
@@ -128,7 +129,7 @@ pub(crate) fn request(request: &Request) -> Result<web::Request<NativeBody>> {
     // Cloudflare sets it and overwrites what a client sent.
     let client_address = web::single(&headers, &CONNECTING_IP).and_then(|text| text.parse().ok());
     Ok(web::Request {
-        method: Method::from_bytes(method.as_bytes()).unwrap_or_default(),
+        method: Method::from_bytes(method.as_bytes()).map_err(|_| Error::from("the method is not valid"))?,
         path: path.to_owned(),
         query,
         headers,
@@ -223,18 +224,19 @@ pub(crate) async fn send(request: Outgoing<NativeBody>) -> Result<web::Incoming<
         // The runtime sends a stream whose length it knows with that length, and any other in chunks.
         web::Body::Native(body) => message::send(url, method, &head, &body.into_js()?, &signal, keeps_coding)?,
     };
-    let response: Response = JsFuture::from(sent).await?.dyn_into()?;
-    incoming(&response, idle, abort)
+    let answer = JsFuture::from(sent).await?.unchecked_into();
+    incoming(&answer, idle, abort)
 }
 
 /// The runtime's answer to a call as core's, with a body that may be silent for at most `idle`.
-fn incoming(response: &Response, idle: Duration, abort: AbortOnDrop) -> Result<web::Incoming<NativeBody>> {
-    let head = message::response_head(response)?;
+fn incoming(answer: &Answer, idle: Duration, abort: AbortOnDrop) -> Result<web::Incoming<NativeBody>> {
+    let head = answer.head();
     let mut lines = lines(&head)?;
     let status = StatusCode::from_bytes(lines.next().unwrap_or_default().as_bytes()).unwrap_or(StatusCode::BAD_GATEWAY);
     let headers = header_map(lines)?;
     let longest = longest_transfer(&headers, idle);
-    let body = NativeBody { stream: response.body(), call: Some(PendingCall { idle, longest, abort }) };
+    let source = Some(answer.body()).filter(|body| !body.is_null());
+    let body = NativeBody { source, call: Some(PendingCall { idle, longest, abort }) };
     Ok(web::Incoming { status, headers, body })
 }
 
@@ -259,7 +261,8 @@ fn header_map<'a>(mut lines: impl Iterator<Item = &'a str>) -> Result<HeaderMap>
     let mut map = HeaderMap::with_capacity(16);
     while let (Some(name), Some(value)) = (lines.next(), lines.next()) {
         let rejected = || Error::from("a header is not valid");
-        map.append(HeaderName::try_from(name).map_err(|_| rejected())?, value.try_into().map_err(|_| rejected())?);
+        let (name, value) = (HeaderName::try_from(name), HeaderValue::try_from(value));
+        map.try_append(name.map_err(|_| rejected())?, value.map_err(|_| rejected())?).map_err(|_| rejected())?;
     }
     Ok(map)
 }

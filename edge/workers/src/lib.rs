@@ -25,7 +25,7 @@ use std::pin::Pin;
 
 use causeway_core::{
     config::Coordination,
-    edge::{Edge, current::CurrentEdge, unanswerable},
+    edge::{Edge, current::CurrentEdge, unanswerable, unreadable},
 };
 use futures_channel::oneshot;
 use js_sys::futures::future_to_promise;
@@ -87,13 +87,12 @@ async fn respond(request: web_sys::Request, env: Env) -> (Result<Response>, Opti
     let deployed = EDGE.with(|current| current.of(variables.read(), |_| Edge::new(&variables, Coordination::Objects)));
     let converted = convert::request(&request);
     let platform = platform::Workers::new(env, request);
-    let unanswerable = |platform: &_, refusal| convert::response(unanswerable(platform, refusal));
     let request = match converted {
         Ok(request) => request,
-        Err(refusal) => return (unanswerable(&platform, refusal), None),
+        Err(_) => return (convert::response(unreadable(&platform)), None),
     };
     let (response, deferred) = deployed.edge.answer(&platform, request).await;
-    let response = convert::response(response).or_else(|refusal| unanswerable(&platform, refusal));
+    let response = convert::response(response).or_else(|refusal| convert::response(unanswerable(&platform, refusal)));
     let deferred = deferred
         .map(|deferred| Box::pin(async move { deployed.edge.run_deferred(&platform, deferred).await }) as Deferred);
     (response, deferred)

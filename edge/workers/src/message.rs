@@ -1,16 +1,13 @@
-//! The functions of `js/message.js`, each of which is one crossing between Wasm and JavaScript.
+//! The functions of `js/message.js` and `js/body.js`, each of which is one crossing between Wasm and JavaScript.
 
 use js_sys::Promise;
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
-use web_sys::{AbortController, AbortSignal, Headers, ReadableStream, Request, Response};
+use web_sys::{AbortController, AbortSignal, Headers, Request, Response};
 
 #[wasm_bindgen(module = "/js/message.js")]
 extern "C" {
     #[wasm_bindgen(catch, js_name = requestHead)]
     pub(crate) fn request_head(request: &Request) -> Result<String, JsValue>;
-
-    #[wasm_bindgen(catch, js_name = responseHead)]
-    pub(crate) fn response_head(response: &Response) -> Result<String, JsValue>;
 
     #[wasm_bindgen(catch, js_name = sharedHeaders)]
     pub(crate) fn shared_headers(head: &str) -> Result<Headers, JsValue>;
@@ -42,6 +39,7 @@ extern "C" {
         is_coded: bool,
     ) -> Result<Response, JsValue>;
 
+    /// Promises an [`Answer`].
     #[wasm_bindgen(catch)]
     pub(crate) fn send(
         url: &str,
@@ -61,22 +59,6 @@ extern "C" {
         signal: &AbortSignal,
         keeps_coding: bool,
     ) -> Result<Promise, JsValue>;
-
-    #[wasm_bindgen(catch, js_name = readBody)]
-    pub(crate) fn read_body(
-        body: &ReadableStream,
-        limit_bytes: f64,
-        call: &AbortController,
-        idle_ms: Option<f64>,
-    ) -> Result<Promise, JsValue>;
-
-    #[wasm_bindgen(catch)]
-    pub(crate) fn watched(
-        body: &ReadableStream,
-        call: &AbortController,
-        idle_ms: f64,
-        longest_ms: Option<f64>,
-    ) -> Result<ReadableStream, JsValue>;
 
     #[wasm_bindgen(catch, js_name = callObject)]
     pub(crate) fn call_object(
@@ -98,4 +80,36 @@ extern "C" {
 
     #[wasm_bindgen(catch)]
     pub(crate) fn bindings(env: &JsValue) -> Result<JsValue, JsValue>;
+}
+
+#[wasm_bindgen(module = "/js/body.js")]
+extern "C" {
+    #[wasm_bindgen(catch, js_name = readBody)]
+    pub(crate) fn read_body(
+        body: &JsValue,
+        limit_bytes: f64,
+        call: &AbortController,
+        idle_ms: Option<f64>,
+    ) -> Result<Promise, JsValue>;
+
+    #[wasm_bindgen(catch)]
+    pub(crate) fn watched(
+        body: &JsValue,
+        call: &AbortController,
+        idle_ms: f64,
+        longest_ms: Option<f64>,
+    ) -> Result<JsValue, JsValue>;
+}
+
+#[wasm_bindgen]
+extern "C" {
+    /// What [`send`] promises.
+    pub(crate) type Answer;
+
+    #[wasm_bindgen(method, getter)]
+    pub(crate) fn head(this: &Answer) -> String;
+
+    /// `null`, or what the functions of `js/body.js` take.
+    #[wasm_bindgen(method, getter)]
+    pub(crate) fn body(this: &Answer) -> JsValue;
 }

@@ -9,8 +9,8 @@ use causeway_protocol::{channel::Channel, deliver::MAX_RECORD_BYTES};
 use serde_json::Value;
 
 use self::fields::Fields;
-pub use self::signature::SignatureSettings;
 use super::{topic::is_topic, vars::ConfigError};
+use crate::outbound::RecordKeys;
 
 const KEY: &str = "BRIDGE_CHANNELS";
 
@@ -37,8 +37,8 @@ pub struct ChannelSettings {
     pub outbound: Option<String>,
     /// Whether what a user says is also written to the outbound topic, so that all streams of the user have it.
     pub echo: bool,
-    /// How records of the outbound topic must be signed, if they must.
-    pub signature: Option<SignatureSettings>,
+    /// The keys that records of the outbound topic must be signed with, if they must.
+    pub signature: Option<RecordKeys>,
     /// The largest record, in bytes.
     pub max_record_bytes: usize,
     /// Whether values of the outbound topic begin with a schema registry's frame.

@@ -24,10 +24,7 @@ use causeway_protocol::signature::KeyRing;
 
 use self::vars::Vars;
 pub use self::{
-    buffer_store::BufferStore,
-    channel::{ChannelSettings, SignatureSettings},
-    partition_share::PartitionShare,
-    vars::ConfigError,
+    buffer_store::BufferStore, channel::ChannelSettings, partition_share::PartitionShare, vars::ConfigError,
 };
 use crate::kafka::KafkaSettings;
 

@@ -102,8 +102,9 @@ struct UserBody<'a> {
 #[derive(Default, Deserialize)]
 struct Problem {
     code: String,
+    /// The edge's version of the contract, if that is what differs.
     #[serde(default)]
-    detail: String,
+    version: u32,
 }
 
 impl EdgeClient {
@@ -168,7 +169,7 @@ impl EdgeClient {
             status @ StatusCode::CONFLICT => {
                 let problem: Problem = serde_json::from_slice(&read(response).await?).unwrap_or_default();
                 if problem.code == WIRE_VERSION_CODE {
-                    return Err(EdgeError::Version(first_number(&problem.detail)));
+                    return Err(EdgeError::Version(problem.version));
                 }
                 Err(EdgeError::Status(status.as_u16()))
             }
@@ -188,11 +189,6 @@ impl Sink for EdgeClient {
     async fn checkpoint(&self, request: &CheckpointRequest) -> Result<CheckpointResponse, SinkError> {
         self.call(&self.checkpoint, request).await
     }
-}
-
-/// The version of the edge is the first number of the detail, and 0 is none.
-fn first_number(text: &str) -> u32 {
-    text.split(|c: char| !c.is_ascii_digit()).find_map(|digits| digits.parse().ok()).unwrap_or_default()
 }
 
 async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, EdgeError> {

@@ -54,7 +54,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use self::{
-    channel::{OutboundChannel, OutboundChannelError},
+    channel::OutboundChannel,
     decode::{Algorithm, ChannelRules, EchoKeys, RecordKeys, RecordKeysError, SIGNATURE_HEADER},
     edge_client::{EdgeClient, EdgeError},
     sink::{Sink, SinkError, UserSlices},

@@ -87,8 +87,10 @@ impl Registry {
 
     /// Shows items to a user's streams before they are stored. Called in the order in which they will be stored.
     pub fn show(&self, subject: &Subject, slice: &Slice) {
+        // Not made under the lock, which all users share.
+        let name = subject.to_string();
         let mut users = self.users();
-        let Some(user) = users.get_mut(subject.to_string().as_str()) else { return };
+        let Some(user) = users.get_mut(name.as_str()) else { return };
         let now = Instant::now();
         for item in &slice.items {
             let position = slice.source.at(item.offset);

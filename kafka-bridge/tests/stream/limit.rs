@@ -1,5 +1,7 @@
 //! Who may open streams, how many, and what an idle stream costs.
 
+use std::io::BufRead as _;
+
 use super::*;
 
 #[tokio::test]
@@ -61,23 +63,33 @@ fn rss_kib(pid: u32) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-/// Runs the real program, so that its memory use is only its own.
+/// The real program with a limit of open files, and the port that it serves.
+fn program(ulimit: &str, vars: &[(&str, &str)]) -> (std::process::Command, u16) {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", &format!("ulimit {ulimit} && exec \"$0\""), env!("CARGO_BIN_EXE_kafka-bridge")]);
+    command.env_clear().env("PATH", std::env::var("PATH").unwrap());
+    command.env("BRIDGE_LISTEN", format!("127.0.0.1:{port}")).env("BRIDGE_KEYS", support::keys());
+    // There is no Kafka at this address. Streams are served nevertheless.
+    command.env("KAFKA_BROKERS", "127.0.0.1:1").envs(vars.iter().copied());
+    (command, port)
+}
+
+#[test]
+fn a_limit_of_open_files_that_is_too_low_for_the_streams_is_told() {
+    let (mut command, _) = program("-n 512", &[("BRIDGE_REDIS_URL", "redis://127.0.0.1:1")]);
+    let mut program = Program(command.stderr(std::process::Stdio::piped()).spawn().unwrap());
+    let mut lines = std::io::BufReader::new(program.0.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let told = lines.find(|line| line.contains("BRIDGE_MAX_STREAMS")).expect("a warning");
+    assert!(told.contains(r#""limit":512"#) && told.contains(r#""needed":21024"#), "{told}");
+}
+
+/// Runs the real program, so that its memory use is only its own. It raises the limit of open files by itself.
 #[tokio::test]
 async fn a_thousand_idle_streams_share_the_connections_to_redis() {
     let Some(redis) = RedisServer::start().await else { return };
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let vars: BTreeMap<_, _> = [
-        ("BRIDGE_LISTEN", format!("127.0.0.1:{port}")),
-        ("BRIDGE_KEYS", support::keys()),
-        ("BRIDGE_REDIS_URL", redis.url()),
-        // There is no Kafka at this address. Streams are served nevertheless.
-        ("KAFKA_BROKERS", "127.0.0.1:1".to_owned()),
-        ("PATH", std::env::var("PATH").unwrap()),
-        ("RUST_LOG", "off".to_owned()),
-    ]
-    .into();
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_kafka-bridge"));
-    let program = Program(command.env_clear().envs(&vars).spawn().unwrap());
+    let (mut command, port) = program("-Sn 200", &[("BRIDGE_REDIS_URL", &redis.url()), ("RUST_LOG", "off")]);
+    let program = Program(command.spawn().unwrap());
     let base = format!("http://127.0.0.1:{port}");
     // Fails only if another test installed it already.
     let _ = rustls::crypto::ring::default_provider().install_default();

@@ -26,7 +26,7 @@ mod slow_reader;
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use causeway_protocol::{
     checkpoint::PartitionState,

@@ -186,7 +186,7 @@ fn check(state: &mut EdgeState, target: &str, headers: &HeaderMap, body: &[u8]) 
     let theirs = serde_json::from_slice::<Versioned>(body).unwrap().version;
     if theirs != state.version {
         let detail = format!("the edge speaks version {} of the contract, the request version {theirs}", state.version);
-        let problem = serde_json::json!({ "code": "wire-version", "status": 409, "detail": detail });
+        let problem = serde_json::json!({ "code": "wire-version", "detail": detail, "version": state.version });
         return Err((StatusCode::CONFLICT, problem.to_string()).into_response().into());
     }
     if state.rejected_text.as_ref().is_some_and(|text| String::from_utf8_lossy(body).contains(text)) {

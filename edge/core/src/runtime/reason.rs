@@ -104,6 +104,7 @@ closed_list! {
         RefreshedIdTokenInvalid = "refreshed ID token is not believed",
         RequestContentEncoding = "a packed body (Content-Encoding) is not passed on",
         RequestContentRange = "a part of a body (Content-Range) is not passed on",
+        RequestHead = "the method or a header has a character that it must not have",
         SecFetchSite = "Sec-Fetch-Site is not allowed",
         ServerError = "server error",
         ServiceUnavailable = "service unavailable",

@@ -20,11 +20,16 @@ use super::{
 const FIRST_POLL: Duration = Duration::from_millis(10);
 const MAX_POLL: Duration = Duration::from_millis(200);
 
-/// The fetches in progress.
+/// How many fetches there are before those that were stopped are looked for.
+const MANY: usize = 64;
+
+/// The fetches in progress, and those that were stopped and are not yet forgotten.
 #[derive(Debug, Default)]
 pub struct SingleFlight {
     under_way: RefCell<HashMap<String, InFlight>>,
     last: Cell<u64>,
+    /// How many there were when the stopped ones were last forgotten.
+    known: Cell<usize>,
 }
 
 #[derive(Debug)]
@@ -32,6 +37,13 @@ struct InFlight {
     number: u64,
     began_ms: u64,
     until_ms: u64,
+}
+
+impl InFlight {
+    fn is_under_way(&self, now_ms: u64) -> bool {
+        // A fetch that began in the future began before the clock was set back.
+        (self.began_ms..self.until_ms).contains(&now_ms)
+    }
 }
 
 /// The right to fetch a resource. Dropping it lets the next request lead.
@@ -55,8 +67,7 @@ impl SingleFlight {
     /// Whether a fetch of `name` is in progress.
     #[must_use]
     pub fn is_under_way(&self, name: &str, now_ms: u64) -> bool {
-        // A fetch that began in the future began before the clock was set back.
-        self.under_way.borrow().get(name).is_some_and(|it| (it.began_ms..it.until_ms).contains(&now_ms))
+        self.under_way.borrow().get(name).is_some_and(|flight| flight.is_under_way(now_ms))
     }
 
     /// Becomes the leader for at most `limit`, unless another request leads.
@@ -71,9 +82,20 @@ impl SingleFlight {
     pub fn lead(&self, name: &str, now_ms: u64, limit: Duration) -> Leader<'_> {
         let number = self.last.get().wrapping_add(1);
         self.last.set(number);
+        self.forget_stopped(now_ms);
         let flight = InFlight { number, began_ms: now_ms, until_ms: now_ms.saturating_add(millis(limit)) };
         self.under_way.borrow_mut().insert(name.to_owned(), flight);
         Leader { single_flight: self, name: name.to_owned(), number }
+    }
+
+    /// Forgets the fetches whose time is up, whenever there are twice as many as were left the last time. A leader that was
+    /// stopped is never dropped, and most names are asked for once.
+    fn forget_stopped(&self, now_ms: u64) {
+        let mut under_way = self.under_way.borrow_mut();
+        if under_way.len() >= MANY.max(self.known.get().saturating_mul(2)) {
+            under_way.retain(|_, flight| flight.is_under_way(now_ms));
+            self.known.set(under_way.len());
+        }
     }
 
     /// Takes the leadership from whichever request has it: what it fetches is out of date.
@@ -153,6 +175,8 @@ impl Drop for Leader<'_> {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::future::LocalBoxFuture;
+
     use super::*;
     use crate::testing::{platform::InMemoryPlatform, run::run_all};
 
@@ -170,6 +194,33 @@ mod tests {
         assert!(!single_flight.is_under_way("x", 501));
         let _third = single_flight.try_lead("x", 1_000_000, LIMIT).unwrap();
         assert!(!single_flight.is_under_way("x", 999_999), "a clock that was set back does not block other requests");
+    }
+
+    #[test]
+    fn stopped_requests_are_forgotten_and_others_are_not() {
+        let single_flight = SingleFlight::default();
+        let lead = |n: usize, now_ms| std::mem::forget(single_flight.lead(&format!("{n}"), now_ms, LIMIT));
+        for n in 0..10_000 {
+            lead(n, n as u64 * 10);
+            assert!(single_flight.under_way.borrow().len() <= 2 * MANY);
+        }
+        for n in 0..1000 {
+            lead(n, 1_000_000);
+        }
+        assert!((0..1000).all(|n| single_flight.is_under_way(&n.to_string(), 1_000_499)));
+    }
+
+    #[test]
+    fn nobody_waits_for_a_stopped_request_longer_than_its_limit() {
+        let (single_flight, platform) = (SingleFlight::default(), InMemoryPlatform::new(|_| None));
+        let begun = platform.now_ms();
+        std::mem::forget(single_flight.lead("x", begun, LIMIT));
+        let patience = Duration::from_secs(3600);
+        let waits = (0..3).map(|_| -> LocalBoxFuture<'_, Option<()>> {
+            Box::pin(single_flight.follow(&platform, "x", patience, |_| None))
+        });
+        assert_eq!(run_all(&platform, waits.collect()), [None; 3], "each fetches by itself");
+        assert!((500..1000).contains(&(platform.now_ms() - begun)));
     }
 
     #[test]

@@ -130,6 +130,7 @@ fn another_version_is_refused_with_both_versions_and_stores_nothing() {
         assert_eq!((response.status, code(&response).as_str()), (StatusCode::CONFLICT, "wire-version"));
         let problem: Value = serde_json::from_str(&text(&response)).unwrap();
         let detail = problem["detail"].as_str().unwrap();
+        assert_eq!(problem["version"], WIRE_VERSION);
         for version in [WIRE_VERSION, version] {
             assert!(detail.contains(&format!("version {version}")), "{detail}");
         }

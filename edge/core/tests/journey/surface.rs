@@ -2,7 +2,7 @@
 
 use causeway_core::{
     config::Coordination,
-    edge::{Edge, unanswerable},
+    edge::{Edge, unanswerable, unreadable},
     route,
     testing::{run::run_all, settings::settings},
 };
@@ -142,4 +142,16 @@ fn response_rejected_by_the_runtime_becomes_a_problem_document() {
     let log = browser.platform.log.borrow();
     let request_id = answer.headers["x-request-id"].to_str().unwrap();
     assert!(log.iter().any(|line| line.contains("header 3 is no header") && line.contains(request_id)));
+}
+
+#[test]
+fn request_that_the_runtime_cannot_convert_is_a_bad_one() {
+    let browser = Browser::new(github);
+    let answer = unreadable(&browser.platform);
+    assert_eq!((code(&answer).as_str(), answer.status), ("bad-request", StatusCode::BAD_REQUEST));
+    assert_eq!(answer.headers["content-type"], "application/problem+json");
+    assert_eq!(answer.headers["cache-control"], "no-store");
+    let log = browser.platform.log.borrow();
+    let request_id = answer.headers["x-request-id"].to_str().unwrap();
+    assert!(log.iter().any(|line| line.contains("\"level\":\"info\"") && line.contains(request_id)), "{log:?}");
 }

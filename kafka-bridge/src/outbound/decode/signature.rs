@@ -6,11 +6,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
-use causeway_protocol::{channel::Channel, event::is_name, signature::KeyRing};
+use causeway_protocol::{channel::Channel, signature::KeyRing};
 use ed25519_dalek::{PUBLIC_KEY_LENGTH, Signature, VerifyingKey};
 use hmac::{Hmac, Mac as _};
-use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
-use serde::{Deserialize, Serialize};
+use secrecy::{ExposeSecret as _, SecretSlice};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
@@ -20,11 +19,20 @@ use crate::kafka::NewRecord;
 /// The header of the signature: `<key id>.<signature in unpadded base64url>`.
 pub const SIGNATURE_HEADER: &str = "causeway-signature";
 
-/// The longest header that is read. A key's id has at most 64 characters, a signature 86.
+/// The longest header that is read. A key's id has at most 16 characters, one of the edge's keys 64, a signature 86.
 const MAX_HEADER_BYTES: usize = 256;
 
-/// The shortest secret, the size of the hash's result. A shorter one would be easier to guess.
+/// The maximum number of keys: two while one replaces the other, for several producers.
+const MAX_KEYS: usize = 16;
+
+/// The longest id of a key. A key that is given as an id is longer, so no message that shows an id shows a key.
+const MAX_ID_BYTES: usize = 16;
+
+/// The shortest secret of HMAC-SHA-256: as long as its output (RFC 2104, section 3).
 const MIN_SECRET_BYTES: usize = 32;
+
+/// The longest secret of HMAC-SHA-256: its block. Longer ones would be hashed first.
+const MAX_SECRET_BYTES: usize = 64;
 
 /// The first part of what is signed. It keeps signatures of other protocols with the same key from being valid here.
 const CONTEXT: &[u8] = b"causeway-record-v1";
@@ -36,20 +44,18 @@ const ECHO_KEY_PREFIX: &str = "echo:";
 const ECHO_KEY_INFO: &[u8] = b"causeway-echo-v1\x01";
 
 /// How a channel's records are signed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
     /// HMAC with SHA-256. Producers and bridge share the keys.
-    #[serde(rename = "hmac-sha256")]
     HmacSha256,
     /// Ed25519. The bridge has only public keys.
-    #[serde(rename = "ed25519")]
     Ed25519,
 }
 
-/// The keys that may sign a channel's records.
-#[derive(Debug)]
+/// The keys that may sign a channel's records. None of them can be printed.
+#[derive(Clone, Debug)]
 pub struct RecordKeys {
-    keys: BTreeMap<String, RecordKey>,
+    keys: Arc<BTreeMap<String, RecordKey>>,
     echo: Option<EchoKeys>,
 }
 
@@ -62,23 +68,17 @@ enum RecordKey {
 /// Why texts are no keys. It contains no part of a key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecordKeysError {
-    /// There is no key.
-    #[error("has no keys")]
-    Empty,
-    /// A key's id is no name.
-    #[error("has a key whose id is not 1-64 letters, digits, dots, underscores or hyphens")]
+    /// There are none, or too many.
+    #[error("must hold 1 to {MAX_KEYS} keys")]
+    Count,
+    /// An id can't stand in a header.
+    #[error("has an id that is not 1-{MAX_ID_BYTES} letters, digits, underscores or hyphens")]
     Id,
-    /// Two keys have the same id.
-    #[error("has two keys with the id {0}")]
-    Repeated(String),
-    /// A key is not unpadded base64url.
-    #[error("has a key {0} that is not unpadded base64url")]
-    Base64(String),
-    /// A secret is too short.
-    #[error("has a key {0} of less than 32 bytes")]
-    TooShort(String),
-    /// A public key is none.
-    #[error("has a key {0} that is not a public key of Ed25519")]
+    /// A secret can't be used.
+    #[error("{0} must be {MIN_SECRET_BYTES} to {MAX_SECRET_BYTES} random bytes in unpadded base64url")]
+    Secret(String),
+    /// A public key can't be used.
+    #[error("{0} must be the {PUBLIC_KEY_LENGTH} bytes of a public key of Ed25519 in unpadded base64url")]
     PublicKey(String),
 }
 
@@ -87,24 +87,25 @@ impl RecordKeys {
     ///
     /// # Errors
     /// [`RecordKeysError`] says which one is wrong.
-    pub fn parse(
+    pub fn parse<'a>(
         algorithm: Algorithm,
-        entries: impl IntoIterator<Item = (String, SecretString)>,
+        entries: impl ExactSizeIterator<Item = (&'a str, &'a str)>,
     ) -> Result<Self, RecordKeysError> {
+        if !(1..=MAX_KEYS).contains(&entries.len()) {
+            return Err(RecordKeysError::Count);
+        }
         let mut keys = BTreeMap::new();
         for (id, text) in entries {
-            if !is_name(&id) {
+            if !is_id(id) {
                 return Err(RecordKeysError::Id);
             }
-            let key = RecordKey::parse(algorithm, &id, &text)?;
-            if keys.insert(id.clone(), key).is_some() {
-                return Err(RecordKeysError::Repeated(id));
-            }
+            let key = RecordKey::parse(algorithm, text).ok_or_else(|| match algorithm {
+                Algorithm::HmacSha256 => RecordKeysError::Secret(id.to_owned()),
+                Algorithm::Ed25519 => RecordKeysError::PublicKey(id.to_owned()),
+            })?;
+            keys.insert(id.to_owned(), key);
         }
-        if keys.is_empty() {
-            return Err(RecordKeysError::Empty);
-        }
-        Ok(Self { keys, echo: None })
+        Ok(Self { keys: Arc::new(keys), echo: None })
     }
 
     /// Also accepts the records that the bridge signs.
@@ -146,23 +147,26 @@ impl RecordKeys {
 }
 
 impl RecordKey {
-    fn parse(algorithm: Algorithm, id: &str, text: &SecretString) -> Result<Self, RecordKeysError> {
-        let bytes = BASE64.decode(text.expose_secret()).map_err(|_| RecordKeysError::Base64(id.to_owned()))?;
-        let bytes = Zeroizing::new(bytes);
+    fn parse(algorithm: Algorithm, text: &str) -> Option<Self> {
+        let bytes = Zeroizing::new(BASE64.decode(text).ok()?);
         match algorithm {
-            Algorithm::HmacSha256 if bytes.len() < MIN_SECRET_BYTES => Err(RecordKeysError::TooShort(id.to_owned())),
-            // A copy without spare capacity is not moved again, so no other copy is left behind.
-            Algorithm::HmacSha256 => Ok(Self::HmacSha256(bytes.to_vec().into())),
+            Algorithm::HmacSha256 => {
+                let is_secret = (MIN_SECRET_BYTES..=MAX_SECRET_BYTES).contains(&bytes.len());
+                // A copy without spare capacity is not moved again, so no other copy is left behind.
+                is_secret.then(|| Self::HmacSha256(bytes.to_vec().into()))
+            }
             Algorithm::Ed25519 => {
-                let key = <[u8; PUBLIC_KEY_LENGTH]>::try_from(bytes.as_slice())
-                    .ok()
-                    .and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok())
-                    // Anyone can sign for such a key.
-                    .filter(|key| !key.is_weak());
-                key.map(Self::Ed25519).ok_or_else(|| RecordKeysError::PublicKey(id.to_owned()))
+                let key = VerifyingKey::from_bytes(bytes.as_slice().try_into().ok()?).ok()?;
+                // Anyone can sign for a weak key.
+                (!key.is_weak()).then_some(Self::Ed25519(key))
             }
         }
     }
+}
+
+/// Ids stand before a dot in a header, so they contain none.
+fn is_id(id: &str) -> bool {
+    (1..=MAX_ID_BYTES).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
 }
 
 /// The bridge's own keys. With them it signs the echoes of what users say, which it writes to the same topics as the
