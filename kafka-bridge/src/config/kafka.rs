@@ -16,8 +16,10 @@ pub(super) fn kafka_settings(vars: &Vars<'_>) -> Result<KafkaSettings, ConfigErr
         "SASL_SSL" => (true, true),
         _ => return Err(ConfigError::new(PROTOCOL, "must be PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL")),
     };
+    let client = client(vars)?;
     Ok(KafkaSettings {
-        client: client(vars)?,
+        client,
+        group: group(vars, client)?,
         brokers: brokers(vars.required("KAFKA_BROKERS")?)?,
         tls: tls_settings(vars, uses_tls)?,
         sasl: sasl(vars, uses_sasl)?,
@@ -36,6 +38,18 @@ fn client(vars: &Vars<'_>) -> Result<KafkaClient, ConfigError> {
         }
         _ => Err(ConfigError::new(KEY, "must be rskafka or rdkafka")),
     }
+}
+
+fn group(vars: &Vars<'_>, client: KafkaClient) -> Result<Option<String>, ConfigError> {
+    const KEY: &str = "KAFKA_GROUP_ID";
+    let Some(group) = vars.get(KEY) else { return Ok(None) };
+    if client == KafkaClient::Rskafka {
+        return Err(ConfigError::new(KEY, "is set but KAFKA_CLIENT is not rdkafka, which alone can join a group"));
+    }
+    if let Some(key) = ["BRIDGE_REPLICA", "BRIDGE_REPLICAS"].into_iter().find(|key| vars.get(key).is_some()) {
+        return Err(ConfigError::new(key, "is set but KAFKA_GROUP_ID leaves the choice of partitions to Kafka"));
+    }
+    Ok(Some(group.to_owned()))
 }
 
 fn brokers(text: &str) -> Result<Vec<String>, ConfigError> {

@@ -39,6 +39,7 @@ fn an_error_names_its_variable_and_shows_no_secret() {
         ("KAFKA_SECURITY_PROTOCOL", "TLS"),
         ("KAFKA_SASL_PASSWORD", "hunter2"),
         ("KAFKA_SSL_KEY", "hunter2"),
+        ("KAFKA_GROUP_ID", "bridges"),
         ("BRIDGE_CHANELS", "[]"),
     ] {
         let error = Config::from_vars(&vars(&[(key, value)])).unwrap_err().to_string();

@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{KafkaClient, KafkaIo, KafkaSettings, RskafkaIo, RskafkaOptions, TlsError, TokenSourceError};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    KafkaClient, KafkaError, KafkaIo, KafkaSettings, Membership, RskafkaIo, RskafkaOptions, TlsError, TokenSourceError,
+};
 
 /// Why a client can't be built.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +17,9 @@ pub enum ClientError {
     /// Tokens can't be asked for.
     #[error(transparent)]
     Token(#[from] TokenSourceError),
+    /// The consumer group can't be joined.
+    #[error("the consumer group can't be joined: {0}")]
+    Group(KafkaError),
 }
 
 /// Builds it. It connects on first use.
@@ -30,4 +37,26 @@ pub fn client(settings: &KafkaSettings) -> Result<Arc<dyn KafkaIo>, ClientError>
         #[cfg(feature = "rdkafka")]
         KafkaClient::Rdkafka => Ok(Arc::new(super::RdkafkaIo::new(settings.clone())?)),
     }
+}
+
+/// Joins the consumer group of the settings, if they name one, and leaves it once `stop` is cancelled and nothing is
+/// delivered any more.
+///
+/// # Errors
+/// [`ClientError`] if the settings can't be used.
+pub async fn join_group(
+    settings: &KafkaSettings,
+    topics: Vec<String>,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> Result<Option<Arc<Membership>>, ClientError> {
+    #[cfg(feature = "rdkafka")]
+    if let Some(group) = &settings.group {
+        let membership = Arc::new(Membership::default());
+        super::rdkafka_io::join_group(settings, group, Arc::clone(&membership), topics, tasks, stop).await?;
+        return Ok(Some(membership));
+    }
+    #[cfg(not(feature = "rdkafka"))]
+    let _ = (settings, topics, tasks, stop);
+    Ok(None)
 }

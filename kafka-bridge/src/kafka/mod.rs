@@ -3,6 +3,7 @@
 //!
 //! - [`settings`]: how to connect.
 //! - [`client`]: builds the client that the settings choose.
+//! - [`membership`]: what a consumer group has assigned to this instance.
 //! - [`tls`]: how connections are encrypted.
 //! - [`error`]: the errors of a client.
 //! - [`token`]: access tokens for SASL.
@@ -18,6 +19,7 @@
 
 mod client;
 mod error;
+mod membership;
 mod producer;
 #[cfg(feature = "rdkafka")]
 mod rdkafka_io;
@@ -38,8 +40,9 @@ use async_trait::async_trait;
 #[cfg(feature = "rdkafka")]
 pub use self::rdkafka_io::RdkafkaIo;
 pub use self::{
-    client::{ClientError, client},
+    client::{ClientError, client, join_group},
     error::KafkaError,
+    membership::{Hold, Membership, TopicPartition},
     rskafka_io::{RskafkaIo, RskafkaOptions},
     settings::{KafkaClient, KafkaSettings, Sasl, SaslMechanism, TokenEndpoint},
     tls::{ClientIdentity, TlsError, TlsSettings},

@@ -16,6 +16,8 @@ pub struct KafkaSettings {
     pub tls: Option<TlsSettings>,
     /// The credentials, if SASL is on.
     pub sasl: Option<Sasl>,
+    /// The consumer group that decides which partitions this instance delivers. Only rdkafka can join one.
+    pub group: Option<String>,
 }
 
 /// The clients that the bridge can use.

@@ -3,6 +3,7 @@
 //! - [`contract`]: what every client does.
 //! - [`security`]: TLS, certificates and SASL.
 //! - `throttle`: quotas.
+//! - `group`: consumer groups, with the cargo feature `rdkafka`.
 //! - `transaction`: what only rdkafka reads, with the cargo feature.
 #![allow(
     clippy::unwrap_used,
@@ -13,6 +14,8 @@
 )]
 
 mod contract;
+#[cfg(feature = "rdkafka")]
+mod group;
 mod security;
 #[path = "../support/mod.rs"]
 mod support;

@@ -125,7 +125,7 @@ listener.name.sasl_ssl.oauthbearer.sasl.jaas.config=org.apache.kafka.common.secu
     /// How a client connects without TLS.
     pub fn plaintext(&self) -> KafkaSettings {
         let brokers = vec![format!("127.0.0.1:{}", self.plaintext)];
-        KafkaSettings { client: KafkaClient::default(), brokers, tls: None, sasl: None }
+        KafkaSettings { client: KafkaClient::default(), brokers, tls: None, sasl: None, group: None }
     }
 
     /// The variables of a client that connects with TLS and the client's certificate, without SASL.

@@ -91,3 +91,20 @@ pub(super) fn consumer(settings: &KafkaSettings, timeout: Duration, wait: Durati
         .set("fetch.queue.backoff.ms", "10");
     config
 }
+
+/// A member of a consumer group, which reads and commits nothing.
+pub(super) fn member(settings: &KafkaSettings, group: &str) -> ClientConfig {
+    let mut config = common(settings, Duration::from_secs(8));
+    config
+        .set("group.id", group)
+        // One partition after the other changes hands, and the others go on.
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set("session.timeout.ms", "10000")
+        .set("heartbeat.interval.ms", "2000")
+        .set("enable.auto.commit", "false")
+        .set("auto.offset.reset", "latest")
+        .set("allow.auto.create.topics", "false")
+        // A topic that is created later is found soon.
+        .set("topic.metadata.refresh.interval.ms", "30000");
+    config
+}

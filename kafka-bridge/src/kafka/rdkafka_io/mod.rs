@@ -3,6 +3,7 @@
 //! - [`config`]: the settings, as librdkafka has them.
 //! - [`context`]: what librdkafka asks for and tells.
 //! - [`reader`]: reads partitions.
+//! - [`group`]: joins a consumer group.
 //! - [`message`]: a message as the bridge's record.
 //! - [`error`]: translates its errors.
 //!
@@ -12,6 +13,7 @@
 mod config;
 mod context;
 mod error;
+mod group;
 mod message;
 mod reader;
 
@@ -25,6 +27,10 @@ use rdkafka::{
     types::RDKafkaErrorCode as Code,
 };
 use tokio::{sync::OnceCell, time::Instant};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{AbortOnDropHandle, TaskTracker},
+};
 
 use self::{
     context::Context,
@@ -32,8 +38,8 @@ use self::{
     reader::{ReadLimits, Reader},
 };
 use super::{
-    ClientError, Fetched, FetchedItem, KafkaError, KafkaIo, KafkaSettings, NewRecord, RskafkaIo, RskafkaOptions,
-    Watermarks, token::TokenSource,
+    ClientError, Fetched, FetchedItem, KafkaError, KafkaIo, KafkaSettings, Membership, NewRecord, RskafkaIo,
+    RskafkaOptions, Watermarks, token::TokenSource,
 };
 
 /// A Kafka client on rdkafka.
@@ -52,7 +58,7 @@ struct Clients {
     producer: FutureProducer<Context>,
     reader: Reader,
     /// Keeps the token fresh.
-    _refresh: Option<tokio_util::task::AbortOnDropHandle<()>>,
+    _refresh: Option<AbortOnDropHandle<()>>,
 }
 
 impl RdkafkaIo {
@@ -74,14 +80,7 @@ impl RdkafkaIo {
     }
 
     async fn build(&self) -> Result<Clients, KafkaError> {
-        let refresh = match &self.tokens {
-            None => None,
-            Some(tokens) => {
-                // The clients ask for a token at once, and not again for a while if there is none.
-                tokens.token().await.map_err(|error| KafkaError::Unavailable(error.to_string()))?;
-                Some(tokio_util::task::AbortOnDropHandle::new(tokio::spawn(Arc::clone(tokens).keep_fresh())))
-            }
-        };
+        let refresh = refreshed(self.tokens.as_ref()).await?;
         let context = Context { tokens: self.tokens.clone() };
         let ReadLimits { timeout, wait, .. } = self.limits;
         let producer = config::producer(&self.settings, timeout);
@@ -161,6 +160,37 @@ impl KafkaIo for RdkafkaIo {
     async fn watermarks(&self, topic: &str, partition: i32) -> Result<Watermarks, KafkaError> {
         self.clients().await?.reader.watermarks(topic, partition).await
     }
+}
+
+/// The clients ask for a token at once, and not again for a while if there is none. So one is at hand before they start,
+/// and is kept fresh.
+async fn refreshed(tokens: Option<&Arc<TokenSource>>) -> Result<Option<AbortOnDropHandle<()>>, KafkaError> {
+    let Some(tokens) = tokens else { return Ok(None) };
+    tokens.token().await.map_err(|error| KafkaError::Unavailable(error.to_string()))?;
+    Ok(Some(AbortOnDropHandle::new(tokio::spawn(Arc::clone(tokens).keep_fresh()))))
+}
+
+/// Joins a consumer group, and leaves it after `stop`.
+pub(super) async fn join_group(
+    settings: &KafkaSettings,
+    group: &str,
+    membership: Arc<Membership>,
+    topics: Vec<String>,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> Result<(), ClientError> {
+    let tokens = TokenSource::of(settings)?.map(Arc::new);
+    let refresh = refreshed(tokens.as_ref()).await.map_err(ClientError::Group)?;
+    let config = config::member(settings, group);
+    let thread = group::join(&config, Context { tokens }, membership, topics, stop.clone());
+    let thread = thread.map_err(|error| ClientError::Group(translate("", &error)))?;
+    tasks.spawn_blocking(move || {
+        let _refresh = refresh;
+        if thread.join().is_err() {
+            tracing::error!("the member of the consumer group failed");
+        }
+    });
+    Ok(())
 }
 
 fn send(
