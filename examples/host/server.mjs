@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
-const USAGE = `usage: server.mjs [--port 8080] [--edge http://localhost:8787]
+const USAGE = `usage: server.mjs [--address 127.0.0.1] [--port 8080] [--edge http://localhost:8787]
 
 Serves the demo page that embeds the chat widget of the edge at --edge.`;
 
@@ -63,6 +63,7 @@ export function hostServer(edge) {
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { values } = parseArgs({
     options: {
+      address: { type: 'string', default: '127.0.0.1' },
       port: { type: 'string', default: '8080' },
       edge: { type: 'string', default: 'http://localhost:8787' },
       help: { type: 'boolean', default: false },
@@ -71,7 +72,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   if (values.help) {
     console.log(USAGE);
   } else {
-    hostServer(values.edge).listen(Number(values.port), '127.0.0.1', () => {
+    hostServer(values.edge).listen(Number(values.port), values.address, () => {
       console.log(`host page: http://localhost:${values.port} (edge: ${values.edge})`);
     });
   }

@@ -1,4 +1,5 @@
-// Runs rows of the benchmark: scripts/bench [row]... [--rounds N] [--seconds N] [--no-build].
+// Runs rows of the benchmark: scripts/bench [row]... [--only NAME] [--case TEXT] [--rounds N] [--seconds N]
+// [--no-build].
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
@@ -23,7 +24,7 @@ const CHARTS = join(ROOT, 'docs/benchmarks');
 /** @param {string} text */
 const log = (text) => void process.stderr.write(`bench: ${text}\n`);
 
-const { names, rounds, seconds, build } = options();
+const { names, rounds, seconds, build, filter } = options();
 const needs = new Set(names.flatMap((name) => ROWS[name]?.needs ?? []));
 if (build) install(needs, log);
 
@@ -31,7 +32,7 @@ const began = new Date();
 const folder = join(ROOT, 'target/bench', began.toISOString().replace(/[:.]/g, '-').slice(0, 19));
 mkdirSync(folder, { recursive: true });
 /** A short run is a check, and no measurement to publish. */
-const isWhole = rounds >= ROUNDS && seconds >= SECONDS;
+const isWhole = rounds >= ROUNDS && seconds >= SECONDS && !filter.contestants.length && !filter.cases.length;
 const conditions = [`Machine: ${machine()}.`, `Versions: ${versions([...needs]).join('; ')}.`].join('\n');
 writeFileSync(join(folder, 'machine.txt'), `${began.toISOString()}\n${conditions}\n`);
 
@@ -42,7 +43,7 @@ for (const name of names)
     process.exitCode = 1;
   });
 log(`raw output is below ${relative(ROOT, folder)}`);
-if (!isWhole) log(`docs/benchmarks.md is unchanged: that takes ${ROUNDS} rounds of ${SECONDS} s`);
+if (!isWhole) log(`docs/benchmarks.md is unchanged: that takes ${ROUNDS} rounds of ${SECONDS} s of everything`);
 
 /** @param {string} name */
 async function runRow(name) {
@@ -50,9 +51,9 @@ async function runRow(name) {
   const [rowRounds, rowSeconds] = [Math.min(rounds, row.rounds ?? rounds), Math.min(seconds, row.seconds ?? seconds)];
   const started = performance.now();
   log(`${name}: starting`);
-  const scope = new Scope(join(folder, name), (text) => log(`${name}: ${text}`));
+  const scope = new Scope(join(folder, name), (text) => log(`${name}: ${text}`), filter);
   try {
-    const cases = await row.prepare(scope);
+    const cases = wanted(await row.prepare(scope), scope);
     const results = await measure(cases, {
       rounds: rowRounds,
       seconds: rowSeconds,
@@ -78,6 +79,17 @@ async function runRow(name) {
   }
 }
 
+/** What of a row's cases is asked for. @param {import('./measure/round.mjs').Case[]} cases @param {Scope} scope */
+function wanted(cases, scope) {
+  const found = cases
+    .filter((one) => scope.wantsCase(one.name))
+    .map((one) => ({ ...one, contestants: one.contestants.filter((who) => scope.wants(who.name)) }))
+    .filter(({ contestants }) => contestants.length);
+  if (!found.length) throw new Error('no case or no contestant has such a name');
+  // Perhaps the one that would have warmed the others up is not among them.
+  return found.some(({ isCold }) => !isCold) ? found : found.map((one) => ({ ...one, isCold: false }));
+}
+
 /** @param {import('./measure/round.mjs').Result} result */
 function plain({ case: name, contestant, samples }) {
   return {
@@ -92,7 +104,13 @@ function plain({ case: name, contestant, samples }) {
 function options() {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { rounds: { type: 'string' }, seconds: { type: 'string' }, 'no-build': { type: 'boolean' } },
+    options: {
+      rounds: { type: 'string' },
+      seconds: { type: 'string' },
+      'no-build': { type: 'boolean' },
+      only: { type: 'string', multiple: true, default: [] },
+      case: { type: 'string', multiple: true, default: [] },
+    },
   });
   const known = Object.keys(ROWS);
   const names = positionals.length ? known.filter((name) => positionals.includes(name)) : known;
@@ -105,6 +123,7 @@ function options() {
     rounds: count(values.rounds, ROUNDS),
     seconds: count(values.seconds, SECONDS),
     build: !values['no-build'],
+    filter: { contestants: values.only, cases: values.case },
   };
 }
 

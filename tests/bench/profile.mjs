@@ -6,7 +6,10 @@ import { join } from 'node:path';
 import { ROOT } from '../../scripts/stack/path.mjs';
 import { freePorts } from '../../scripts/stack/port.mjs';
 import { signedInHeaders } from './contestant/edge.mjs';
+import { hearers } from './contestant/hearer.mjs';
 import { startUpstream } from './contestant/peer.mjs';
+import { loginsOf, profiles, signInListeners } from './contestant/user.mjs';
+import { Listener } from './measure/listener.mjs';
 import { wrk } from './measure/wrk.mjs';
 import { Scope } from './scope.mjs';
 
@@ -22,35 +25,58 @@ const LEAST_PERCENT = 1;
 /** @type {Record<string, string>} */
 const PATHS = { healthz: '/healthz', session: '/auth/session', proxy: '/bff/bench/bytes/1024' };
 
-const route = process.argv[2] ?? 'session';
+/** Who hears. */
+const USERS = 40;
+
+const [route = 'session', perSecond = '500'] = process.argv.slice(2);
 const folder = join(ROOT, 'target/profile');
 mkdirSync(folder, { recursive: true });
 const log = (/** @type {string} */ text) => void process.stderr.write(`profile: ${text}\n`);
 const scope = new Scope(folder, log);
 try {
   const { edge: inspectorPort } = await freePorts();
+  const logins = loginsOf(USERS);
   const stack = await scope.stack('workers', {
     inspectorPort,
     ...(route === 'healthz' && { only: ['edge'] }),
     ...(route === 'proxy' && { variables: await withUpstream() }),
+    ...(route === 'hear' && { users: profiles(logins), only: ['kafka', 'redis', 'emulators', 'edge', 'bridge'] }),
   });
-  const url = `http://127.0.0.1:${stack.ports.edge}${PATHS[route]}`;
-  const headers = route !== 'healthz' ? (await signedInHeaders(stack))() : {};
-  const load = { url, headers, state: scope.state };
-  await wrk(load, WARM_UP_SECONDS);
+  const load = await (route === 'hear' ? hearing(stack, logins) : requests(stack));
+  await load(WARM_UP_SECONDS);
   const inspector = await connect(inspectorPort);
   await inspector('Profiler.enable');
   await inspector('Profiler.setSamplingInterval', { interval: INTERVAL_MICROSECONDS });
   await inspector('Profiler.start');
-  const { figures } = await wrk(load, SECONDS);
+  const { figures } = await load(SECONDS);
   const { profile } = /** @type {{ profile: Profile }} */ (await inspector('Profiler.stop'));
-  log(`${Math.round(figures.perSecond ?? 0)} requests/s while it was sampled, which takes about half of the speed`);
+  log(`${JSON.stringify(figures)} while it was sampled, which takes about half of the speed`);
   writeFileSync(join(folder, `${route}.cpuprofile`), JSON.stringify(profile));
   process.stdout.write(tree(profile));
 } finally {
   await scope.end();
 }
 process.exit(0);
+
+/** Requests without a pause. @param {import('../../scripts/stack/stack.mjs').Stack} stack */
+async function requests(stack) {
+  const url = `http://127.0.0.1:${stack.ports.edge}${PATHS[route]}`;
+  const headers = route !== 'healthz' ? (await signedInHeaders(stack))() : {};
+  return (/** @type {number} */ seconds) => wrk({ url, headers, state: scope.state }, seconds);
+}
+
+/**
+ * Users who hear records at a steady rate.
+ * @param {import('../../scripts/stack/stack.mjs').Stack} stack @param {readonly string[]} logins
+ */
+async function hearing(stack, logins) {
+  const url = new URL(`http://127.0.0.1:${stack.ports.edge}/stream`);
+  const signedIn = await signInListeners(stack, logins);
+  const users = signedIn.map(({ id, headers }) => ({ id, listener: new Listener(url, headers) }));
+  const parts = [stack.parts.edge, stack.parts.bridge];
+  const who = { name: 'edge', role: /** @type {const} */ ('ours'), brokers: stack.brokers, topic: 'chat.outbound' };
+  return hearers({ ...who, parts }, users, Number(perSecond)).run;
+}
 
 /** The variables of an edge with an API. */
 async function withUpstream() {

@@ -19,13 +19,28 @@ export class Scope {
   /** @type {Map<string, Part>} */
   #parts = new Map();
 
-  /** @param {string} raw directory of the raw output @param {(text: string) => void} log */
-  constructor(raw, log) {
+  /**
+   * @param {string} raw directory of the raw output @param {(text: string) => void} log
+   * @param {{ contestants: readonly string[], cases: readonly string[] }} [filter] parts of the names of what is asked
+   * for; all if there are none
+   */
+  constructor(raw, log, filter = { contestants: [], cases: [] }) {
     this.raw = raw;
     this.log = log;
+    this.filter = filter;
     this.state = mkdtempSync(join(tmpdir(), 'causeway-bench-'));
     mkdirSync(raw, { recursive: true });
     process.once('exit', () => rmSync(this.state, { recursive: true, force: true }));
+  }
+
+  /** Whether a contestant is asked for. A row need not start others. @param {string} name */
+  wants(name) {
+    return isAskedFor(name, this.filter.contestants);
+  }
+
+  /** Whether a case is asked for. @param {string} name */
+  wantsCase(name) {
+    return isAskedFor(name, this.filter.cases);
   }
 
   /** Keeps raw output. @param {string} name @param {string} text */
@@ -103,3 +118,7 @@ export class Scope {
     rmSync(this.state, { recursive: true, force: true });
   }
 }
+
+/** @param {string} name @param {readonly string[]} parts */
+const isAskedFor = (name, parts) =>
+  !parts.length || parts.some((part) => name.toLowerCase().includes(part.toLowerCase()));

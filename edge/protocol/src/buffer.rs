@@ -23,6 +23,15 @@ pub const MAX_RECORDS: u32 = 20_000;
 /// How far a buffer may exceed its limits before it is trimmed, in per cent. So trimming is rare.
 pub const TRIM_SLACK_PERCENT: u32 = 5;
 
+/// For how long after a commit a hub may hold further records in memory, see [`crate::deliver::Outcome::Held`].
+pub const HOLD: Duration = Duration::from_millis(500);
+
+/// After this long the bridge asks a hub to store what it holds, if it has nothing else for the user.
+pub const CONFIRM_AFTER: Duration = Duration::from_secs(1);
+
+/// After this long a hub stores what it holds, even if nobody asks. It exceeds [`CONFIRM_AFTER`].
+pub const MAX_HOLD: Duration = Duration::from_secs(2);
+
 /// How long a record is kept.
 pub const MAX_AGE: Duration = Duration::from_hours(24);
 

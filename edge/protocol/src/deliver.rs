@@ -61,6 +61,9 @@ pub struct Slice {
     /// Where they come from.
     #[serde(flatten)]
     pub source: Source,
+    /// The offset of the last item that the hub holds, see [`Outcome::Held`]. The items follow on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<i64>,
     /// In offset order.
     pub items: Vec<Item>,
 }
@@ -112,8 +115,14 @@ pub struct DeliverResponse {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// All of them are durable.
+    /// All of them are durable, and so is everything before them.
     Stored,
+    /// The user's streams have them, and the hub has them in memory. A later [`Outcome::Stored`] says that they are
+    /// durable. Until then each delivery to the user says what it follows on ([`Slice::after`]), of every partition with
+    /// held items.
+    Held,
+    /// The hub has lost items that it held. Nothing was stored. They must be delivered again, in order.
+    Missing,
     /// The user's hub refuses them because of their content. Sent alone, the item that it refuses is found.
     Refused,
     /// The user's hub failed or did not answer in time. They must be delivered again.
@@ -130,6 +139,7 @@ mod tests {
     fn the_edge_passes_slices_on_as_it_got_them() {
         let slice = Slice {
             source: Source { channel: Channel::parse("chat").unwrap(), partition: 3, epoch: 7, generation: 2 },
+            after: Some(4),
             items: vec![Item { offset: 9, frame: "data: \"ü\\n\"\n\n".to_owned(), ..Item::default() }],
         };
         let slices = serde_json::value::to_raw_value(&[&slice]).unwrap();

@@ -53,9 +53,10 @@ const READ: &str = "local t = redis.call('TIME') \
 /// Sets a machine's state if it is still the one that the command was decided on.
 const COMPARE_AND_SET: &str = "if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end \
      redis.call('SET', KEYS[1], ARGV[2], 'PXAT', ARGV[3]) return 1";
-/// Increments a counter, which expires a fixed time after its first count.
-const COUNT: &str =
-    "local n = redis.call('INCR', KEYS[1]) if n == 1 then redis.call('EXPIRE', KEYS[1], ARGV[1]) end return n";
+/// Increments a counter, which expires a fixed time after its first count. A count need not outlive Redis: kept out of
+/// the append-only file, it waits for no disk. Not every server that speaks Redis's protocol has this.
+const COUNT: &str = "if redis.set_repl then redis.set_repl(redis.REPL_NONE) end \
+     local n = redis.call('INCR', KEYS[1]) if n == 1 then redis.call('EXPIRE', KEYS[1], ARGV[1]) end return n";
 
 /// A component's imports, and the variables that say where Redis is.
 pub(crate) struct Spin {

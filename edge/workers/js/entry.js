@@ -5,6 +5,8 @@
 
 /* global WebSocketPair */
 
+import { DurableObject } from 'cloudflare:workers';
+
 import * as wasm from './index.js';
 
 /** Shared with the `worker` crate: whether the instance has trapped, and how many there were. */
@@ -45,13 +47,16 @@ export default {
   fetch: (request, env, context) => run(() => wasm.fetch(request, env, context)),
 };
 
+/** Calls the object in Wasm. No method by name: those can be called through the object's stub. */
+const CALL = Symbol('call');
+
 /**
  * A class of Durable Objects, whose object in Wasm is made again after a trap.
  * @param {new (state: any, env: unknown) => any} Inner
  * @param {(state: any) => void} [afterTrap]
  */
 const objects = (Inner, afterTrap) =>
-  class {
+  class extends DurableObject {
     #state;
     #env;
     /** @type {any} */
@@ -60,12 +65,13 @@ const objects = (Inner, afterTrap) =>
 
     /** @param {unknown} objectState @param {unknown} env */
     constructor(objectState, env) {
+      super(objectState, env);
       this.#state = objectState;
       this.#env = env;
     }
 
     /** @param {(inner: any) => any} call */
-    run(call) {
+    [CALL](call) {
       return run(() => {
         if (this.#instanceId !== state.instanceId) {
           if (this.#inner) afterTrap?.(this.#state);
@@ -78,26 +84,26 @@ const objects = (Inner, afterTrap) =>
 
     /** @param {Request} request */
     fetch(request) {
-      return this.run((inner) => inner.fetch(request));
+      return this[CALL]((inner) => inner.fetch(request));
     }
 
     alarm() {
-      return this.run((inner) => inner.alarm());
+      return this[CALL]((inner) => inner.alarm());
     }
 
     /** @param {WebSocket} socket @param {string | ArrayBuffer} message */
     webSocketMessage(socket, message) {
-      return this.run((inner) => inner.webSocketMessage(socket, message));
+      return this[CALL]((inner) => inner.webSocketMessage(socket, message));
     }
 
     /** @param {WebSocket} socket @param {number} code @param {string} reason @param {boolean} wasClean */
     webSocketClose(socket, code, reason, wasClean) {
-      return this.run((inner) => inner.webSocketClose(socket, code, reason, wasClean));
+      return this[CALL]((inner) => inner.webSocketClose(socket, code, reason, wasClean));
     }
 
     /** @param {WebSocket} socket @param {unknown} error */
     webSocketError(socket, error) {
-      return this.run((inner) => inner.webSocketError(socket, error));
+      return this[CALL]((inner) => inner.webSocketError(socket, error));
     }
   };
 
@@ -109,22 +115,44 @@ function closeSockets(objectState) {
   for (const socket of objectState.getWebSockets()) socket.close(1012, 'restarted');
 }
 
-/** A user's hub. What is asynchronous of its requests is here, so that each calls the Wasm once. */
+/** A user's hub. What is asynchronous of it is here, so that each operation calls the Wasm once or twice. */
 export class UserHub extends objects(wasm.UserHub, closeSockets) {
-  /** @override @param {Request} request */
-  async fetch(request) {
-    const operation = request.url.slice(request.url.lastIndexOf('/') + 1);
-    if (operation === 'open') return this.#open(request);
-    if (operation !== 'append' && operation !== 'end') return new Response(null, { status: 404 });
-    const body = await request.text();
-    return new Response(this.run((inner) => inner[operation](body)));
+  #hasTimer = false;
+
+  /** Appends records, for what became of them. @param {string} slices */
+  append(slices) {
+    return this[CALL]((inner) => {
+      const outcome = inner.append(slices);
+      this.#watch(inner);
+      return outcome;
+    });
   }
 
-  /** @param {Request} request */
-  #open({ headers }) {
+  /** Ends a session's streams. @param {string} end */
+  end(end) {
+    return this[CALL]((inner) => inner.end(end));
+  }
+
+  /** Opens a stream. @override @param {Request} request */
+  fetch({ headers }) {
     const { 0: client, 1: server } = new WebSocketPair();
-    const status = this.run((inner) => inner.open(headers, server));
+    const status = this[CALL]((inner) => inner.open(headers, server));
     const socket = status === 101 ? { webSocket: client } : {};
     return new Response(null, { status, ...socket });
+  }
+
+  /** Sees to it that what is held is stored. With a timer, the object does not hibernate. @param {any} inner */
+  #watch(inner) {
+    if (this.#hasTimer) return;
+    const waitMs = inner.holdsForMs();
+    if (waitMs === undefined) return;
+    this.#hasTimer = true;
+    setTimeout(() => {
+      this.#hasTimer = false;
+      this[CALL]((current) => {
+        current.storeHeld();
+        this.#watch(current);
+      });
+    }, waitMs);
   }
 }

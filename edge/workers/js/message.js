@@ -103,13 +103,33 @@ function declaredLength(headers) {
 }
 
 /**
- * A Durable Object, and the address of one of its operations. The host is never resolved.
+ * A Durable Object. In a jurisdiction, the same name is another object. A location hint counts only when an object is
+ * created. Core has checked both settings.
+ * @param {Record<string, any>} env @param {string} binding @param {string} name
+ */
+function objectOf(env, binding, name) {
+  const jurisdiction = env.JURISDICTION?.trim();
+  const locationHint = env.LOCATION_HINT?.trim();
+  const objects = jurisdiction ? env[binding].jurisdiction(jurisdiction) : env[binding];
+  return objects.get(objects.idFromName(name), locationHint ? { locationHint } : undefined);
+}
+
+/**
+ * Sends a request to an operation of an object. The host is never resolved.
  * @param {Record<string, any>} env @param {string} binding @param {string} name @param {string} operation
  * @param {object} init
  * @returns {Promise<Response>}
  */
 const askObject = (env, binding, name, operation, init) =>
-  env[binding].get(env[binding].idFromName(name)).fetch(`https://object/${operation}`, init);
+  objectOf(env, binding, name).fetch(`https://object/${operation}`, init);
+
+/**
+ * Calls a method of an object with text, for text: without a request and an answer of HTTP.
+ * @param {Record<string, any>} env @param {string} binding @param {string} name @param {string} method
+ * @param {string} argument
+ * @returns {Promise<string>}
+ */
+export const callMethod = (env, binding, name, method, argument) => objectOf(env, binding, name)[method](argument);
 
 /**
  * Calls an operation with text, for text.

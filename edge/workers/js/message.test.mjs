@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { bindings, requestHead, respond, sharedHeaders } from './message.js';
+import { bindings, callObject, requestHead, respond, sharedHeaders } from './message.js';
 
 test('the bindings are another object if and only if a name or a variable has changed', () => {
   const store = { get() {} };
@@ -19,6 +19,24 @@ test('the bindings are another object if and only if a name or a variable has ch
   ]) {
     assert.notEqual(bindings(changed), bindings(env), JSON.stringify(changed));
   }
+});
+
+test('objects are asked in the jurisdiction and near the region that are set', async () => {
+  /** @param {string} where @returns {any} a namespace that answers with what it was asked for */
+  const namespace = (where) => ({
+    idFromName: (/** @type {string} */ name) => `${where}/${name}`,
+    get: (/** @type {string} */ id, /** @type {{ locationHint: string } | undefined} */ options) => ({
+      fetch: async (/** @type {string} */ url, /** @type {{ method: string, body: string }} */ { method, body }) =>
+        new Response([id, options?.locationHint ?? 'near', url, method, body].join(' ')),
+    }),
+    jurisdiction: namespace,
+  });
+  const env = { HUB: namespace('anywhere') };
+  const ask = (/** @type {object} */ settings) => callObject({ ...env, ...settings }, 'HUB', 'ada', 'append', '[]');
+  assert.equal(await ask({}), 'anywhere/ada near https://object/append POST []');
+  assert.equal(await ask({ JURISDICTION: ' ', LOCATION_HINT: '' }), await ask({}), 'empty is not set');
+  assert.equal(await ask({ JURISDICTION: 'eu' }), 'eu/ada near https://object/append POST []');
+  assert.equal(await ask({ LOCATION_HINT: ' weur ' }), 'anywhere/ada weur https://object/append POST []');
 });
 
 test('a head counts its lines', () => {

@@ -10,3 +10,10 @@ declare class WebSocketPair {
 declare class WebSocketRequestResponsePair {
   constructor(request: string, response: string);
 }
+
+declare module 'cloudflare:workers' {
+  /** The class whose methods a stub can call. */
+  class DurableObject {
+    constructor(state: unknown, env: unknown);
+  }
+}

@@ -98,7 +98,10 @@ impl ReadBody for NativeBody {
         let limit = u32::try_from(limit_bytes).unwrap_or(u32::MAX).into();
         let reading = message::read_body(&source, limit, controller, idle).map_err(|e| broken(&e))?;
         let bytes = JsFuture::from(reading).await.map_err(|e| broken(&e))?;
-        bytes.dyn_into::<Uint8Array>().map(|bytes| bytes.to_vec()).map_err(|_| BodyError::TooLarge)
+        let bytes = bytes.dyn_into::<Uint8Array>().map_err(|_| BodyError::TooLarge)?;
+        // Nothing is left to abort. The runtime would make an exception, with a stack, of each that it aborts.
+        abort.disarm();
+        Ok(bytes.to_vec())
     }
 
     fn limited(self, _limit: ByteLimit) -> std::result::Result<Self, Self> {

@@ -69,6 +69,15 @@ extern "C" {
         body: &str,
     ) -> Result<Promise, JsValue>;
 
+    #[wasm_bindgen(catch, js_name = callMethod)]
+    pub(crate) fn call_method(
+        env: &JsValue,
+        binding: &str,
+        name: &str,
+        method: &str,
+        argument: &str,
+    ) -> Result<Promise, JsValue>;
+
     #[wasm_bindgen(catch, js_name = openObject)]
     pub(crate) fn open_object(
         env: &JsValue,

@@ -28,19 +28,24 @@ pub(crate) const GONE: u16 = 410;
 pub(crate) const FULL: u16 = 429;
 
 impl Object<'_> {
-    /// Calls an operation with a JSON body.
+    /// Calls an operation with a JSON body, by HTTP.
     pub(crate) async fn call<T: DeserializeOwned>(
         &self,
         operation: &str,
         body: &impl Serialize,
     ) -> Result<T, Unavailable> {
         let body = serde_json::to_string(body).map_err(|e| Unavailable::new(self.dependency, e))?;
-        self.call_text(operation, &body).await
+        let called = message::call_object(self.env, self.binding, self.name, operation, &body);
+        self.answer_of(called).await
     }
 
-    /// Calls an operation with a body that is JSON already.
-    pub(crate) async fn call_text<T: DeserializeOwned>(&self, operation: &str, body: &str) -> Result<T, Unavailable> {
-        let text = self.answer(message::call_object(self.env, self.binding, self.name, operation, body)).await?;
+    /// Calls a method of a class with JSON.
+    pub(crate) async fn call_method<T: DeserializeOwned>(&self, method: &str, json: &str) -> Result<T, Unavailable> {
+        self.answer_of(message::call_method(self.env, self.binding, self.name, method, json)).await
+    }
+
+    async fn answer_of<T: DeserializeOwned>(&self, called: Result<Promise, JsValue>) -> Result<T, Unavailable> {
+        let text = self.answer(called).await?;
         let text = text.dyn_into::<JsString>().map(String::from).map_err(|error| self.failed(&error))?;
         serde_json::from_str(&text).map_err(|e| Unavailable::new(self.dependency, e))
     }

@@ -214,7 +214,7 @@ impl StreamHub for Workers {
     const HUB_AT_EDGE: bool = true;
 
     async fn append(&self, subject: &Subject, slices: &str) -> Result<Outcome, Unavailable> {
-        self.object(user_hub::DEPENDENCY, "USER_HUB", &subject.to_string()).call_text(user_hub::APPEND, slices).await
+        self.object(user_hub::DEPENDENCY, "USER_HUB", &subject.to_string()).call_method(user_hub::APPEND, slices).await
     }
 
     async fn open(&self, request: OpenStream) -> Result<Opened<Body<NativeBody>>, Unavailable> {
@@ -236,7 +236,8 @@ impl StreamHub for Workers {
         reason: EndReason,
     ) -> Result<(), Unavailable> {
         let end = user_hub::End { session: session.clone(), reason };
-        self.object(user_hub::DEPENDENCY, "USER_HUB", &subject.to_string()).call(user_hub::END, &end).await
+        let end = serde_json::to_string(&end).map_err(|e| Unavailable::new(user_hub::DEPENDENCY, e))?;
+        self.object(user_hub::DEPENDENCY, "USER_HUB", &subject.to_string()).call_method(user_hub::END, &end).await
     }
 }
 

@@ -87,6 +87,22 @@ impl UserHub {
         serde_json::to_string(&outcome).map_err(|error| Error::from(error).into())
     }
 
+    /// For how many milliseconds the hub may hold what it has not stored yet.
+    #[wasm_bindgen(js_name = holdsForMs)]
+    pub fn holds_for_ms(&self) -> Option<f64> {
+        let until_ms = self.hub.borrow().as_ref().and_then(ObjectHub::holds_until_ms)?;
+        Some(until_ms.saturating_sub(now_ms()) as f64)
+    }
+
+    /// Stores what the hub holds, if it is time.
+    ///
+    /// # Errors
+    /// The storage failed.
+    #[wasm_bindgen(js_name = storeHeld)]
+    pub fn store_held(&self) -> Result<(), JsValue> {
+        if self.holds_for_ms() == Some(0.0) { self.with_hub(|hub| hub.store_held(now_ms())) } else { Ok(()) }
+    }
+
     /// Opens a stream with the headers of its request. Returns the status of the answer.
     ///
     /// # Errors

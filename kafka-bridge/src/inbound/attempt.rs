@@ -17,6 +17,12 @@ use crate::{kafka::NewRecord, rejection::Rejection};
 /// The maximum number of requests that wait for one attempt.
 const MAX_WAITING: usize = 64;
 
+/// The lengths within a record in a request.
+const LENGTHS_BYTES: usize = 64;
+
+/// The header that signs an echo.
+const SIGNATURE_BYTES: usize = 160;
+
 /// Where a record is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
@@ -108,6 +114,12 @@ impl Attempt {
             signer.sign(&mut record);
         }
         record
+    }
+
+    /// The approximate size of one of its records in a request, rather too much than too little.
+    pub(super) fn size(&self, destination: Destination) -> usize {
+        let is_signed = destination == Destination::Echo && self.targets.echo_signer.is_some();
+        self.said.size() + LENGTHS_BYTES + if is_signed { SIGNATURE_BYTES } else { 0 }
     }
 
     pub(super) fn progress(&self) -> Progress {

@@ -4,6 +4,9 @@
 //! - [`attempt`]: one attempt to write an event.
 //! - [`window`]: remembers events, so that a repeat is answered without a second write.
 //! - [`sharing`]: does so across instances.
+//! - [`note`]: the notes by which they do it, and the trait of the memory that keeps them.
+//! - [`shared_memory`]: that memory, for a limited time and with pauses.
+//! - [`publisher`]: tells what was written, many events at once.
 //! - [`topic_writer`]: the queues of one topic's partitions.
 //! - [`partition_producer`]: writes the records of one partition in batches.
 //! - [`limits`]: the limits of all this.
@@ -22,8 +25,11 @@
 
 mod attempt;
 mod limits;
+mod note;
 mod partition_producer;
+mod publisher;
 mod record;
+mod shared_memory;
 mod sharing;
 mod topic_writer;
 mod window;
@@ -49,7 +55,7 @@ use self::{
 };
 pub use self::{
     limits::InboundLimits,
-    sharing::{NoteKey, Replaced, SharedNotes},
+    note::{NoteChange, NoteKey, Replaced, SharedNotes},
 };
 use crate::{
     config::ChannelSettings, kafka::KafkaIo, metrics::Metrics, outbound::EchoKeys, rejection::Rejection, topics::Topics,
@@ -62,7 +68,6 @@ pub struct Inbound {
     routes: HashMap<String, Route>,
     window: Arc<Window>,
     sharing: Option<Arc<Sharing>>,
-    tasks: TaskTracker,
 }
 
 /// Where the events of one channel go.
@@ -113,8 +118,8 @@ impl Inbound {
             let max_record_bytes = channel.max_record_bytes;
             routes.insert(channel.name.to_string(), Route { inbound, echo, echo_signer, max_record_bytes });
         }
-        let sharing = notes.map(|notes| Arc::new(Sharing::new(notes, limits, metrics.events_unshared.clone())));
-        Self { topics, limits, routes, window: Arc::new(Window::new(limits, metrics)), sharing, tasks }
+        let sharing = notes.map(|notes| Arc::new(Sharing::new(notes, limits, metrics.events_unshared.clone(), tasks)));
+        Self { topics, limits, routes, window: Arc::new(Window::new(limits, metrics)), sharing }
     }
 
     /// Writes an event unless it was written before, and returns its coordinates.
@@ -162,7 +167,7 @@ impl Inbound {
         match &self.sharing {
             None => attempt.enqueue(attempt.progress()),
             Some(sharing) => match sharing.admit() {
-                Some(room) => drop(tokio::spawn(write_once(attempt, Arc::clone(sharing), room, self.tasks.clone()))),
+                Some(room) => drop(tokio::spawn(write_once(attempt, Arc::clone(sharing), room))),
                 None => attempt.reject(Rejection::Busy),
             },
         }
@@ -170,18 +175,17 @@ impl Inbound {
 }
 
 /// Writes an event unless another instance writes it or has written it.
-async fn write_once(attempt: Arc<Attempt>, sharing: Arc<Sharing>, room: OwnedSemaphorePermit, tasks: TaskTracker) {
+async fn write_once(attempt: Arc<Attempt>, sharing: Arc<Sharing>, room: OwnedSemaphorePermit) {
     let said = &attempt.said;
     match sharing.claim(said, attempt.progress(), attempt.with_echo(), attempt.deadline).await {
-        Claim::Here { known, note } => {
+        Claim::Here { known, claimed } => {
             attempt.enqueue(known);
             drop(room);
             // Whoever waits is answered first. A repeat that another instance gets before the note is replaced waits
             // there a moment.
             let _ = attempt.settled().await;
             // A drain waits from here on. It does not wait for a partition that does not answer.
-            let _token = tasks.token();
-            sharing.publish(said, &note, attempt.progress()).await;
+            sharing.publish(said, claimed, attempt.progress());
         }
         // Nothing is missing, so nothing is queued.
         Claim::Written(progress) => attempt.enqueue(progress),

@@ -3,8 +3,11 @@
 //!
 //! A record that arrives while nothing is in flight is written at once. While a batch is in flight the next one
 //! gathers, and goes when the first is acknowledged: batches grow with the load, and no record waits for others.
+//!
+//! A batch of a size that takes the client long is written in two: what is small enough, and then the rest with what
+//! has arrived meanwhile.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use tokio::{sync::mpsc::UnboundedReceiver, time::Instant};
 
@@ -30,29 +33,38 @@ impl PartitionProducer {
     }
 
     pub(super) async fn run(self, mut queue: UnboundedReceiver<Queued>) {
-        while let Some(first) = queue.recv().await {
-            let batch = self.gather(first, &mut queue);
+        let mut waiting = VecDeque::new();
+        loop {
+            if waiting.is_empty() {
+                let Some(first) = queue.recv().await else { return };
+                waiting.push_back(first);
+            }
+            let batch = self.gather(&mut waiting, &mut queue);
             if !batch.is_empty() {
                 self.write(batch).await;
             }
         }
     }
 
-    /// Takes what is in the queue, without waiting for more.
-    fn gather(&self, first: Queued, queue: &mut UnboundedReceiver<Queued>) -> Vec<Queued> {
+    /// Takes what waits and what is in the queue, without waiting for more. What is too much stays in `waiting`.
+    fn gather(&self, waiting: &mut VecDeque<Queued>, queue: &mut UnboundedReceiver<Queued>) -> Vec<Queued> {
         let limits = &self.shared.limits;
-        let mut bytes = 0;
+        let slow = self.shared.kafka.slow_request_bytes();
+        let (mut bytes, mut small) = (0, 0);
         let mut batch = Vec::new();
-        let mut next = Some(first);
-        while let Some(queued) = next {
-            if let Some(queued) = in_time(queued) {
-                bytes += queued.attempt().said.size();
-                batch.push(queued);
-                if batch.len() >= limits.batch_events || bytes >= limits.batch_bytes {
-                    break;
-                }
+        while batch.len() < limits.batch_events && bytes < limits.batch_bytes {
+            let Some(queued) = waiting.pop_front().or_else(|| queue.try_recv().ok()) else { break };
+            let Some(queued) = in_time(queued) else { continue };
+            bytes += queued.size();
+            batch.push(queued);
+            if bytes < slow.start {
+                small = batch.len();
             }
-            next = queue.try_recv().ok();
+        }
+        // If not even the first record is small enough, the others cost no more.
+        if slow.contains(&bytes) && small > 0 {
+            let rest = batch.split_off(small);
+            rest.into_iter().rev().for_each(|queued| waiting.push_front(queued));
         }
         batch
     }

@@ -139,6 +139,11 @@ impl Queued {
         self.destination
     }
 
+    /// Its approximate size in a request.
+    pub(super) fn size(&self) -> usize {
+        self.attempt.size(self.destination)
+    }
+
     pub(super) fn finish(mut self, result: Result<Place, Rejection>) {
         self.is_finished = true;
         self.attempt.finish(self.destination, result);

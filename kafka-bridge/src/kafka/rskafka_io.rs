@@ -5,7 +5,8 @@
 //! - Requests have no time limit. Each call gets one here.
 //! - Its back-off grows to 500 s. It is capped at one second here.
 //! - It drops the answer to a throttled produce and sends the batch again, and a produce waits behind a long-poll fetch on
-//!   the same `PartitionClient`. Batches are written by [`super::producer`].
+//!   the same `PartitionClient`. Batches are written by [`super::producer`], which also turns
+//!   off Nagle's algorithm: rskafka leaves it on, and large requests then wait for a delayed acknowledgement.
 //! - Its cached metadata can name a dead leader, or brokers that no longer exist, for ever. After a time-out or a lost
 //!   connection, the whole client is rebuilt from the bootstrap addresses.
 //! - Transaction markers and null header values fail to decode, and the whole fetch with them. See

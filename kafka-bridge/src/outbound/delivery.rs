@@ -98,7 +98,7 @@ impl Delivery {
     /// Shows items to the streams of this process, and queues them. Both under one lock, so that a stream and the
     /// user's buffer get items of several partitions in the same order.
     pub(super) fn push(&self, partition: &Partition, arrivals: Vec<Arrival>) {
-        let mut slice = Slice { source: partition.source.clone(), items: Vec::with_capacity(1) };
+        let mut slice = Slice { source: partition.source.clone(), after: None, items: Vec::with_capacity(1) };
         let mut state = self.state();
         for Arrival { addressed: Addressed { subject, item }, timestamp_ms } in arrivals {
             slice.items.push(item);
@@ -155,6 +155,8 @@ impl Delivery {
     fn count(&self, outcomes: &[Outcome]) {
         let names = [
             (Outcome::Stored, "stored"),
+            (Outcome::Held, "held"),
+            (Outcome::Missing, "missing"),
             (Outcome::Refused, "refused"),
             (Outcome::Later, "later"),
             (Outcome::Stale, "stale"),

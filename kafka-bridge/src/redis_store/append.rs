@@ -67,7 +67,7 @@ impl UserBuffers {
             .arg(limits.slack_percent)
             .arg(millis(limits.age))
             .arg(millis(limits.idle));
-        for Slice { source, items } in &user.slices {
+        for Slice { source, items, .. } in &user.slices {
             command.arg(source.channel.as_str()).arg(source.partition).arg(source.epoch).arg(source.generation);
             command.arg(items.len());
             for item in items {

@@ -1,5 +1,5 @@
-//! The connections that all commands share: one for what streams read, one for what is delivered. Commands are
-//! pipelined: none waits for the result of another, so none may block.
+//! The connections that all commands share: one for what streams read, one for what is delivered, one for the claims of
+//! events. Commands are pipelined: none waits for the result of another, so none may block.
 
 use std::{
     sync::{
@@ -28,8 +28,10 @@ pub struct Redis {
     client: Client,
     /// For streams. What they read may be large, and must not hold up deliveries.
     reads: SharedConnection,
-    /// For deliveries and checkpoints.
+    /// For deliveries, checkpoints and what was written.
     writes: SharedConnection,
+    /// For claims. An event waits for its claim, which must not wait for the answers to large deliveries.
+    claims: SharedConnection,
 }
 
 /// A connection that several tasks use.
@@ -110,8 +112,8 @@ impl Redis {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = url.client()?;
         let connection = || SharedConnection::new(&client).map_err(|_| RedisUrlError);
-        let (reads, writes) = (connection()?, connection()?);
-        Ok(Self { client, reads, writes })
+        let (reads, writes, claims) = (connection()?, connection()?, connection()?);
+        Ok(Self { client, reads, writes, claims })
     }
 
     /// Runs a script for a stream.
@@ -137,43 +139,27 @@ impl Redis {
         &self,
         pipeline: &mut Pipeline,
     ) -> Result<Vec<Result<T, RedisError>>, RedisError> {
-        let results = self.query(pipeline).await?;
+        let results = self.writes.query(&self.client, pipeline).await?;
         Ok(results.into_iter().map(|result| result.map_err(RedisError::from)).collect())
     }
 
-    /// Runs calls of one script in one round trip, `EVALSHA` each. One more, if Redis does not know the script yet.
-    pub(super) async fn scripts(
+    /// Runs calls of one script for deliveries in one round trip, `EVALSHA` each. One more, if Redis does not know the
+    /// script yet.
+    pub(super) async fn scripts<T: FromRedisValue>(
         &self,
         script: &Script,
         pipeline: &mut Pipeline,
-    ) -> Result<Vec<Result<i64, RedisError>>, RedisError> {
-        let mut results: Vec<RedisResult<i64>> = self.query(pipeline).await?;
-        let is_unknown = |result: &RedisResult<i64>| {
-            result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Server(ServerErrorKind::NoScript))
-        };
-        if results.iter().any(is_unknown) {
-            let load = |mut connection| async move { script.load_async(&mut connection).await };
-            self.writes.run(&self.client, load).await?;
-            let mut again = redis::pipe();
-            let calls = pipeline.cmd_iter().zip(&results).filter(|(_, result)| is_unknown(result));
-            calls.for_each(|(command, _)| {
-                again.add_command(command.clone());
-            });
-            let mut repeated = self.query(&mut again).await?.into_iter();
-            for result in results.iter_mut().filter(|result| is_unknown(result)) {
-                if let Some(repeated) = repeated.next() {
-                    *result = repeated;
-                }
-            }
-        }
-        Ok(results.into_iter().map(|result| result.map_err(RedisError::from)).collect())
+    ) -> Result<Vec<Result<T, RedisError>>, RedisError> {
+        self.writes.scripts(&self.client, script, pipeline).await
     }
 
-    async fn query<T: FromRedisValue>(&self, pipeline: &mut Pipeline) -> Result<Vec<RedisResult<T>>, RedisError> {
-        pipeline.ignore_errors();
-        let pipeline = &*pipeline;
-        let call = |mut connection| async move { pipeline.query_async(&mut connection).await };
-        self.writes.run(&self.client, call).await
+    /// As [`Redis::scripts`], for claims.
+    pub(super) async fn claims<T: FromRedisValue>(
+        &self,
+        script: &Script,
+        pipeline: &mut Pipeline,
+    ) -> Result<Vec<Result<T, RedisError>>, RedisError> {
+        self.claims.scripts(&self.client, script, pipeline).await
     }
 
     /// How many calls of deliveries failed because of an outage. After one, the server may be another, or may have lost
@@ -201,6 +187,45 @@ impl Redis {
 impl SharedConnection {
     fn new(client: &Client) -> Result<Self, redis::RedisError> {
         Ok(Self { manager: Mutex::new(manager(client)?), outages: AtomicU64::new(0) })
+    }
+
+    /// Runs calls of one script.
+    async fn scripts<T: FromRedisValue>(
+        &self,
+        client: &Client,
+        script: &Script,
+        pipeline: &mut Pipeline,
+    ) -> Result<Vec<Result<T, RedisError>>, RedisError> {
+        let mut results: Vec<RedisResult<T>> = self.query(client, pipeline).await?;
+        let is_unknown = |result: &RedisResult<T>| {
+            result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Server(ServerErrorKind::NoScript))
+        };
+        if results.iter().any(is_unknown) {
+            let load = |mut connection| async move { script.load_async(&mut connection).await };
+            self.run(client, load).await?;
+            let mut again = redis::pipe();
+            let calls = pipeline.cmd_iter().zip(&results).filter(|(_, result)| is_unknown(result));
+            calls.for_each(|(command, _)| {
+                again.add_command(command.clone());
+            });
+            let mut repeated = self.query(client, &mut again).await?.into_iter();
+            for result in results.iter_mut().filter(|result| is_unknown(result)) {
+                if let Some(repeated) = repeated.next() {
+                    *result = repeated;
+                }
+            }
+        }
+        Ok(results.into_iter().map(|result| result.map_err(RedisError::from)).collect())
+    }
+
+    async fn query<T: FromRedisValue>(
+        &self,
+        client: &Client,
+        pipeline: &mut Pipeline,
+    ) -> Result<Vec<RedisResult<T>>, RedisError> {
+        pipeline.ignore_errors();
+        let pipeline = &*pipeline;
+        self.run(client, |mut connection| async move { pipeline.query_async(&mut connection).await }).await
     }
 
     /// Makes a call, for a limited time.

@@ -1,6 +1,6 @@
 //! The URL of Redis. It may contain a password, so it can't be printed.
 
-use redis::Client;
+use redis::{Client, IntoConnectionInfo as _, io::tcp::TcpSettings};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
@@ -29,6 +29,9 @@ impl RedisUrl {
 
     /// A client that has not connected yet.
     pub(super) fn client(&self) -> Result<Client, RedisUrlError> {
-        Client::open(self.0.expose_secret()).map_err(|_| RedisUrlError)
+        // Otherwise Nagle's algorithm holds a command back while the answer to the one before is on its way.
+        let settings = TcpSettings::default().set_nodelay(true);
+        let info = self.0.expose_secret().into_connection_info().map_err(|_| RedisUrlError)?;
+        Client::open(info.set_tcp_settings(settings)).map_err(|_| RedisUrlError)
     }
 }

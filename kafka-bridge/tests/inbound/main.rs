@@ -26,7 +26,7 @@ use kafka_bridge::{
     clock::unix_seconds, inbound::InboundLimits, kafka::KafkaError, listen::ClientTimeouts, server::Tuning,
 };
 use serde_json::json;
-use support::{Bridge, event, keys, memory_kafka::MemoryKafka, until};
+use support::{Bridge, TEST_TIMEOUT, event, keys, memory_kafka::MemoryKafka, until};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,

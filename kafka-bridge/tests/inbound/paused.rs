@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    ops::Range,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -17,7 +18,7 @@ use causeway_protocol::{
 };
 use kafka_bridge::{
     config::{ChannelSettings, Config},
-    inbound::{Inbound, InboundLimits, NoteKey, Replaced, SharedNotes},
+    inbound::{Inbound, InboundLimits, NoteChange, Replaced, SharedNotes},
     kafka::{Fetched, KafkaError, KafkaIo, NewRecord, Watermarks},
     metrics::Metrics,
     outbound::EchoKeys,
@@ -55,6 +56,7 @@ pub(crate) struct SlowKafka {
     leaderless: Mutex<BTreeSet<(String, i32)>>,
     failures: Mutex<BTreeMap<String, VecDeque<KafkaError>>>,
     hangs: AtomicBool,
+    slow_sizes: Mutex<Range<usize>>,
 }
 
 impl SlowKafka {
@@ -66,6 +68,7 @@ impl SlowKafka {
             leaderless: Mutex::default(),
             failures: Mutex::default(),
             hangs: AtomicBool::new(false),
+            slow_sizes: Mutex::default(),
         })
     }
 
@@ -93,6 +96,11 @@ impl SlowKafka {
     /// Writes never end.
     pub(crate) fn hang(&self) {
         self.hangs.store(true, Ordering::Relaxed);
+    }
+
+    /// Requests of these sizes take long.
+    pub(crate) fn set_slow_sizes(&self, sizes: Range<usize>) {
+        *self.slow_sizes.lock().unwrap() = sizes;
     }
 
     /// The ids of a topic's records.
@@ -127,6 +135,10 @@ impl KafkaIo for SlowKafka {
         let failure = self.failures.lock().unwrap().get_mut(topic).and_then(VecDeque::pop_front);
         failure.map_or(Ok(()), Err)?;
         self.memory.produce(topic, partition, records).await
+    }
+
+    fn slow_request_bytes(&self) -> Range<usize> {
+        self.slow_sizes.lock().unwrap().clone()
     }
 
     async fn fetch(&self, topic: &str, partition: i32, offset: i64) -> Result<Fetched, KafkaError> {
@@ -213,6 +225,7 @@ pub(crate) struct MemoryNotes(Arc<Mutex<NotesState>>);
 #[derive(Default)]
 struct NotesState {
     notes: BTreeMap<String, (String, Instant)>,
+    published: Vec<usize>,
     fault: Option<NotesFault>,
 }
 
@@ -228,20 +241,18 @@ impl MemoryNotes {
         self.0.lock().unwrap().fault = fault;
     }
 
-    pub(crate) fn boxed(&self) -> Option<Box<dyn SharedNotes>> {
-        Some(Box::new(self.clone()))
+    /// The memory forgets everything, or only what need not outlive a restart.
+    pub(crate) fn restart(&self, with_data: bool) {
+        let notes = &mut self.0.lock().unwrap().notes;
+        notes.retain(|_, (note, _)| with_data && !note.contains("writer"));
     }
-}
 
-#[async_trait]
-impl SharedNotes for MemoryNotes {
-    async fn replace(
-        &self,
-        key: NoteKey<'_>,
-        expected: Option<&str>,
-        new: Option<&str>,
-        keep: Duration,
-    ) -> Result<Replaced, String> {
+    /// How many notes each call published.
+    pub(crate) fn published(&self) -> Vec<usize> {
+        self.0.lock().unwrap().published.clone()
+    }
+
+    async fn call(&self, keep: Duration, changes: &[NoteChange]) -> Result<Vec<Replaced>, String> {
         let fault = self.0.lock().unwrap().fault;
         match fault {
             Some(NotesFault::Fails) => return Err("a fault".to_owned()),
@@ -250,16 +261,35 @@ impl SharedNotes for MemoryNotes {
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
         let notes = &mut self.0.lock().unwrap().notes;
-        let key = format!("{} {} {}", key.subject, key.channel, key.id);
         notes.retain(|_, (_, until)| *until > Instant::now());
-        let found = notes.get(&key).map(|(note, _)| note.clone());
-        if found.as_deref() != expected {
-            return Ok(Replaced::Found(found));
-        }
-        match new {
-            Some(new) => drop(notes.insert(key, (new.to_owned(), Instant::now() + keep))),
-            None => drop(notes.remove(&key)),
-        }
-        Ok(Replaced::Done)
+        let replace = |NoteChange { key, expected, new }: &NoteChange| {
+            let key = format!("{} {} {}", key.subject, key.channel, key.id);
+            let found = notes.get(&key).map(|(note, _)| note.clone());
+            if found != *expected {
+                return Replaced::Found(found);
+            }
+            match new {
+                Some(new) => drop(notes.insert(key, (new.clone(), Instant::now() + keep))),
+                None => drop(notes.remove(&key)),
+            }
+            Replaced::Done
+        };
+        Ok(changes.iter().map(replace).collect())
+    }
+
+    pub(crate) fn boxed(&self) -> Option<Box<dyn SharedNotes>> {
+        Some(Box::new(self.clone()))
+    }
+}
+
+#[async_trait]
+impl SharedNotes for MemoryNotes {
+    async fn claim(&self, change: &NoteChange, keep: Duration) -> Result<Replaced, String> {
+        self.call(keep, std::slice::from_ref(change)).await.map(|mut replaced| replaced.remove(0))
+    }
+
+    async fn publish(&self, changes: &[NoteChange], keep: Duration) -> Result<Vec<Replaced>, String> {
+        self.0.lock().unwrap().published.push(changes.len());
+        self.call(keep, changes).await
     }
 }

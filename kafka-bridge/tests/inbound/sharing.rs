@@ -93,6 +93,48 @@ async fn saying_goes_on_while_the_shared_memory_fails() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_was_written_is_noted_after_the_answers_and_many_events_at_once() {
+    let kafka = SlowKafka::new();
+    let notes = MemoryNotes::default();
+    let [one, two] = instances(&kafka, &notes);
+    let answers: Vec<_> = (0..40).map(|n| one.say(&format!("u{n}"), "e1", "x")).collect();
+    let mut accepted = Vec::new();
+    for answer in answers {
+        let (answer, took) = answer.await.unwrap();
+        accepted.push(answer.unwrap());
+        assert!(took <= Duration::from_millis(1) + WRITE * 2, "{took:?}: the claim and Kafka, no note");
+    }
+    assert_eq!(notes.published().len(), 0, "they gather");
+    // A repeat waits for the note.
+    for (n, accepted) in accepted.iter().enumerate() {
+        assert_eq!(two.answer(&format!("u{n}"), "e1", "x").await.unwrap(), *accepted);
+    }
+    assert_eq!(notes.published(), [40]);
+    assert_eq!((kafka.ids("chat.inbound").len(), kafka.ids("chat.outbound").len()), (40, 40));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_written_is_known_although_the_shared_memory_lost_the_claims() {
+    for with_data in [true, false] {
+        let kafka = SlowKafka::new();
+        let notes = MemoryNotes::default();
+        let [one, two] = instances(&kafka, &notes);
+        let earlier = one.answer("u1", "earlier", "x").await.unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let during = one.say("u1", "during", "x");
+        tokio::time::sleep(WRITE / 2).await;
+        notes.restart(with_data);
+        let accepted = during.await.unwrap().0.unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(two.answer("u1", "during", "x").await.unwrap(), accepted);
+        if with_data {
+            assert_eq!(two.answer("u1", "earlier", "x").await.unwrap(), earlier);
+            assert_eq!(kafka.ids("chat.inbound"), ["earlier", "during"]);
+        }
+    }
+}
+
 #[tokio::test]
 async fn two_bridges_that_share_redis_give_one_answer_and_write_once() {
     let Some(mut redis) = RedisServer::start().await else { return };
@@ -113,8 +155,8 @@ async fn two_bridges_that_share_redis_give_one_answer_and_write_once() {
     assert_eq!(two.post_text("e1", "x").await.unwrap().accepted(), first);
     assert_eq!(two.post_text("e1", "y").await.unwrap().problem(), "id_reused");
     assert_eq!((kafka.records("chat.inbound").len(), kafka.records("chat.outbound").len()), (1, 1));
-    let note = "causeway:{github:1}:said:chat:e1";
-    let ttl: i64 = redis.command(&["PTTL", note]).await;
+    note_with(&redis, "e1", "inbound").await;
+    let ttl: i64 = redis.command(&["PTTL", "causeway:{github:1}:said:chat:e1"]).await;
     assert!((590_000..=600_000).contains(&ttl), "{ttl}");
 
     redis.kill();
@@ -123,4 +165,36 @@ async fn two_bridges_that_share_redis_give_one_answer_and_write_once() {
     redis.restart(true).await;
     let three = Bridge::on_redis(kafka.clone(), &redis, &[], Tuning::default()).await;
     assert_eq!(three.post_text("e1", "x").await.unwrap().accepted(), first, "a new instance knows it, too");
+}
+
+#[tokio::test]
+async fn a_claim_waits_for_no_disk_and_a_note_does() {
+    let Some(mut redis) = RedisServer::start().await else { return };
+    let kafka = kafka();
+    let bridge = Bridge::on_redis(kafka.clone(), &redis, &[], Tuning::default()).await;
+    bridge.post_text("written", "x").await.unwrap().accepted();
+    note_with(&redis, "written", "inbound").await;
+    kafka.hold();
+    let answer = bridge.post_text("claimed", "x");
+    note_with(&redis, "claimed", "writer").await;
+    redis.kill();
+    redis.restart(true).await;
+    note_with(&redis, "written", "inbound").await;
+    assert_eq!(note(&redis, "claimed").await, None, "it was never on the disk");
+    kafka.release();
+    answer.await.unwrap().accepted();
+}
+
+async fn note(redis: &RedisServer, id: &str) -> Option<String> {
+    redis.command(&["GET", &format!("causeway:{{github:1}}:said:chat:{id}")]).await
+}
+
+/// Waits until the note about an event has this member.
+async fn note_with(redis: &RedisServer, id: &str, member: &str) {
+    let found = tokio::time::timeout(TEST_TIMEOUT, async {
+        while !note(redis, id).await.is_some_and(|note| note.contains(member)) {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    });
+    found.await.unwrap();
 }

@@ -193,7 +193,7 @@ async fn a_gap_is_heard_like_a_record() {
     let (instance, mut client) = with_level_stream(&redis).await;
     let cursor = "v2.chat.1.0.9".parse().unwrap();
     let gap = Item { frame: gap_frame(&cursor, ResetReason::Parked), ..item(&source(1, 0), 9, "") };
-    instance.deliver(&user("a"), &[Slice { source: source(1, 0), items: vec![gap] }]).await;
+    instance.deliver(&user("a"), &[Slice { source: source(1, 0), after: None, items: vec![gap] }]).await;
     let frame = client.frame().await.unwrap();
     assert_eq!((frame.event.as_deref(), frame.id.as_deref()), (Some("reset"), Some("v2.chat.1.0.9")));
     let mut resumed = instance.open(&request(&user("a"), Some("v2.chat.1.0.9"))).await;

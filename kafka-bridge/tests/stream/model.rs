@@ -69,7 +69,7 @@ impl World {
         };
         let bytes = |offset: i64| if offset % 40 == 39 { 30_000 } else { 10 };
         let data = |offset| format!("\"{}\"", "x".repeat(bytes(offset)));
-        Slice { items: offsets.map(|offset| item(&source, offset, &data(offset))).collect(), source }
+        Slice { items: offsets.map(|offset| item(&source, offset, &data(offset))).collect(), after: None, source }
     }
 
     fn any_partition(&mut self) -> Partition {

@@ -117,7 +117,7 @@ impl EdgeState {
         if slices.iter().any(is_stale) {
             return Outcome::Stale;
         }
-        for Slice { source, items } in slices {
+        for Slice { source, items, .. } in slices {
             for item in items {
                 let at = source.at(item.offset);
                 let cursor = Cursor::of_record(&source.channel, source.partition, at).to_string();

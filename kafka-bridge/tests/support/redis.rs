@@ -173,7 +173,7 @@ pub fn item(source: &Source, offset: i64, json: &str) -> Item {
 /// Records whose data are their offsets.
 pub fn slice_of(source: &Source, offsets: impl IntoIterator<Item = i64>) -> Slice {
     let items = offsets.into_iter().map(|offset| item(source, offset, &offset.to_string())).collect();
-    Slice { source: source.clone(), items }
+    Slice { source: source.clone(), after: None, items }
 }
 
 /// Records of the first partition of `chat`.
@@ -184,7 +184,7 @@ pub fn slice(offsets: std::ops::Range<i64>) -> Slice {
 /// Records of the first partition of `chat` with these data.
 pub fn large_slice(offsets: std::ops::Range<i64>, json: &str) -> Slice {
     let source = source(1, 0);
-    Slice { items: offsets.map(|offset| item(&source, offset, json)).collect(), source }
+    Slice { items: offsets.map(|offset| item(&source, offset, json)).collect(), after: None, source }
 }
 
 /// The SSE ids of records of the first partition of `chat`.

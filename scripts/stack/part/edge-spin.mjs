@@ -31,6 +31,8 @@ export function spinEdgePart({
     REDIS_ADDRESS: `redis://127.0.0.1:${ports.redis}`,
     ...variables,
   };
+  // As an operator would: origins of services and providers that are in no variable of their own.
+  originsOf(values).forEach((origin, n) => (values[`OUTBOUND_HOST_${n + 1}`] ??= origin));
   const where = [
     '-f',
     join(home, 'spin.toml'),
@@ -52,7 +54,7 @@ export function spinEdgePart({
       ...Object.fromEntries(Object.entries(values).map(([key, value]) => [`SPIN_VARIABLE_${key}`, value])),
     },
     ports: [ports.edge],
-    prepare: () => prepare(home, (text) => manifest(withHosts(originsOf(values), text))),
+    prepare: () => prepare(home, manifest),
     ready: async () => {
       const answer = await fetch(`http://127.0.0.1:${ports.edge}/healthz`, { signal: AbortSignal.timeout(2_000) });
       await answer.body?.cancel();
@@ -82,14 +84,6 @@ function originsOf({ SERVICES, OIDC_PROVIDERS }) {
   } catch {
     return [];
   }
-}
-
-/**
- * Adds hosts to the manifest's allowed_outbound_hosts, as an operator would.
- * @param {string[]} hosts @param {string} text
- */
-function withHosts(hosts, text) {
-  return text.replace(/^allowed_outbound_hosts = \[\n/m, `$&${hosts.map((host) => `    "${host}",\n`).join('')}`);
 }
 
 /** @param {string} home @param {(text: string) => string} manifest changes the deployed one */

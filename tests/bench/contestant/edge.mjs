@@ -9,13 +9,26 @@ import { signedIn } from '../../support/sign-in.mjs';
 export const WORKERS = 'Causeway on workerd';
 export const SPIN = 'Causeway on Spin';
 
-/** @param {Scope} scope @param {Parameters<Scope['stack']>[1]} [options] @returns {Promise<Edge[]>} */
+/** The edge with a channel that has no echo. @param {string} name @returns {string} */
+export const withoutEcho = (name) => `${name}, no echo`;
+
+/** @type {readonly [string, Edge['target']][]} */
+const EDGES = [
+  [WORKERS, 'workers'],
+  [SPIN, 'spin'],
+];
+
+/**
+ * Starts those that are asked for.
+ * @param {Scope} scope @param {Parameters<Scope['stack']>[1]} [options] @returns {Promise<Edge[]>}
+ */
 export async function startEdges(scope, options) {
+  /** @type {Edge[]} */
+  const edges = [];
   // One after the other: each picks free ports.
-  return [
-    { name: WORKERS, target: 'workers', stack: await scope.stack('workers', options) },
-    { name: SPIN, target: 'spin', stack: await scope.stack('spin', options) },
-  ];
+  for (const [name, target] of EDGES)
+    if (scope.wants(name)) edges.push({ name, target, stack: await scope.stack(target, options) });
+  return edges;
 }
 
 /** The headers of a signed-in page's script. @param {Stack} stack @param {string} [login] */

@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { inBatches } from '../measure/batch.mjs';
 import { latencies, percentileOf } from '../measure/flow.mjs';
 import { age, consume, produce } from '../measure/record.mjs';
+import { usageOfAll } from '../measure/usage.mjs';
 
 /** How long the last records of a run may take. */
 export const DRAIN_MS = 3_000;
@@ -16,6 +17,7 @@ const PROBES = 12;
 /** Opened at once. */
 const BATCH = 50;
 
+/** @typedef {import('../../../scripts/stack/process.mjs').Part} Part */
 /** @typedef {{ id: string, listener: import('../measure/listener.mjs').Listener }} User */
 /** @typedef {{ perSecond: number, keys: readonly string[] }} Writing at which rate and to whom */
 /**
@@ -24,7 +26,8 @@ const BATCH = 50;
  */
 /**
  * @typedef {import('../measure/kafka-client.mjs').Where & { name: string, role: import('../measure/round.mjs').Role,
- * wrap?: import('../measure/record.mjs').Wrap }} Who
+ * wrap?: import('../measure/record.mjs').Wrap, parts?: readonly Part[] }} Who `parts` are its programs, the one that
+ * holds the streams first
  */
 
 /**
@@ -51,7 +54,7 @@ export const rawConsumer = (who, writing) =>
  * @param {Who} who @param {Writing} writing @param {Listen} listen
  * @returns {import('../measure/round.mjs').Contestant}
  */
-function contestant({ name, role, brokers, topic, wrap }, { perSecond, keys }, listen) {
+function contestant({ name, role, brokers, topic, wrap, parts = [] }, { perSecond, keys }, listen) {
   return {
     name,
     role,
@@ -73,12 +76,25 @@ function contestant({ name, role, brokers, topic, wrap }, { perSecond, keys }, l
         if (!(await arrived(probes, BACKLOG_MS)))
           return unmeasured(`${ages.length} of the first ${probes} records arrived within ${BACKLOG_MS / 1000} s.`);
         ages = [];
+        const [beforeAll, beforeFirst] = processorSeconds(parts);
         const written = await write({ keys, perSecond, seconds });
         await arrived(written, DRAIN_MS);
+        const [all, first] = processorSeconds(parts);
         if (!ages.length) return unmeasured(`none of ${written} records arrived within ${DRAIN_MS / 1000} s.`);
         const missing = written - ages.length;
+        const perRecord = (/** @type {number} */ used) => (1000 * used) / written;
+        /** @type {Record<string, number>} */
+        const processor = parts.length
+          ? { streamsCpuMs: perRecord(first - beforeFirst), allCpuMs: perRecord(all - beforeAll) }
+          : {};
         return {
-          figures: { ...latencies(ages), p999Ms: percentileOf(ages, 99.9), missing, received: ages.length },
+          figures: {
+            ...latencies(ages),
+            p999Ms: percentileOf(ages, 99.9),
+            ...processor,
+            missing,
+            received: ages.length,
+          },
           raw: `${ages.map((ms) => ms.toFixed(2)).join('\n')}\n`,
         };
       } finally {
@@ -86,6 +102,12 @@ function contestant({ name, role, brokers, topic, wrap }, { perSecond, keys }, l
       }
     },
   };
+}
+
+/** The processor time of all programs, and of the first. @param {readonly Part[]} parts @returns {[number, number]} */
+function processorSeconds(parts) {
+  if (process.platform !== 'linux') return [Number.NaN, Number.NaN];
+  return [usageOfAll(parts).cpuSeconds, usageOfAll(parts.slice(0, 1)).cpuSeconds];
 }
 
 /** @param {string} note @returns {import('../measure/round.mjs').Sample} */

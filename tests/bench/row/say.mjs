@@ -1,6 +1,6 @@
 // Saying: events of many users, each answered when Kafka has it.
 
-import { SPIN, WORKERS } from '../contestant/edge.mjs';
+import { SPIN, WORKERS, withoutEcho } from '../contestant/edge.mjs';
 import { EXPRESS, signInToExpress, startExpress, startRedis } from '../contestant/peer.mjs';
 import { LIBRARIES, rawProducer } from '../contestant/raw-producer.mjs';
 import { DATA, speakers } from '../contestant/speaker.mjs';
@@ -9,19 +9,30 @@ import { inBatches } from '../measure/batch.mjs';
 import { FIGURES } from '../measure/wrk.mjs';
 
 const CLIENTS = [1, 32, 256];
-/** So many that none reaches the rate of events per user and minute that is fixed on Spin. */
 const USERS = 256;
+/** The most that a user may be allowed. On bare workerd no rate is limited. */
+const UNLIMITED = { EVENTS_PER_MINUTE: '60000' };
 const TOPIC = 'chat.inbound';
+/** The same inbound topic, with an echo and without. */
+const CHANNELS = [
+  { name: 'chat', inbound: TOPIC, outbound: 'chat.outbound' },
+  { name: 'quiet', inbound: TOPIC },
+];
+const VARIABLES = {
+  edgeVariables: { CHANNELS: CHANNELS.map(({ name }) => name).join() },
+  bridgeVariables: { BRIDGE_CHANNELS: JSON.stringify(CHANNELS) },
+};
 
 /** @type {import('../row.mjs').Row} */
 export default {
   title: 'Say',
   about:
     `\`POST /events/chat\` of ${USERS} users in turn, by 1, 32 and 256 clients at a time. The answer is 202 after all ` +
-    'in-sync replicas have the record. The Express BFF has kafkajs. The floors are Kafka clients alone, without ' +
-    'HTTP: in one process, as many clients write one record after the other and wait for each acknowledgement ' +
-    '(`acks=all`). They are rskafka with a request for each record, rskafka with batches of 2 ms as the bridge has ' +
-    'them, and librdkafka with `linger.ms=0`. All write to one topic of one Kafka.',
+    'in-sync replicas have the record. Ours is measured twice: as a channel is by default, with an echo, a second ' +
+    "record that is delivered to the user's streams; and without, which is the work that the Express BFF does with " +
+    'kafkajs. The floors are Kafka clients alone, without HTTP: in one process, as many clients write one record ' +
+    'after the other and wait for its acknowledgement (`acks=all`). They are rskafka with a request for each record, ' +
+    'rskafka with batches of 2 ms, and librdkafka with `linger.ms=0`. All write to one topic of one Kafka.',
   needs: ['edge', 'express', 'kafka-client'],
   figures: [...FIGURES, { key: 'failedPercent', label: 'rejected', unit: '%', digits: 1 }],
   seconds: 8,
@@ -31,9 +42,11 @@ export default {
     const logins = loginsOf(USERS);
     /** @type {import('../../../scripts/stack/target.mjs').PartName[]} */
     const parts = ['kafka', 'redis', 'emulators', 'edge', 'bridge'];
-    const workers = await scope.stack('workers', { users: profiles(logins), only: parts });
+    const options = { users: profiles(logins), only: parts, ...VARIABLES };
+    const workers = await scope.stack('workers', options);
     const { brokers } = workers;
-    const spin = await scope.stack('spin', { users: profiles(logins), only: parts, brokers });
+    const spinVariables = { ...options.edgeVariables, ...UNLIMITED };
+    const spin = await scope.stack('spin', { ...options, edgeVariables: spinVariables, brokers });
     /** @type {((clients: number) => import('../measure/round.mjs').Contestant)[]} */
     const all = [];
     for (const [name, stack] of /** @type {const} */ ([
@@ -41,8 +54,10 @@ export default {
       [SPIN, spin],
     ])) {
       scope.log(`${name}: ${USERS} users sign in`);
-      const url = `http://127.0.0.1:${stack.ports.edge}/events/chat`;
-      all.push(await speakers({ name, role: 'ours' }, { url, users: await signInSpeakers(stack, logins), state }));
+      const url = `http://127.0.0.1:${stack.ports.edge}/events`;
+      const users = await signInSpeakers(stack, logins);
+      all.push(await speakers({ name, role: 'ours' }, { url: `${url}/chat`, users, state }));
+      all.push(await speakers({ name: withoutEcho(name), role: 'ours' }, { url: `${url}/quiet`, users, state }));
     }
     const topics = { broker: brokers, inbound: TOPIC, outbound: 'chat.outbound' };
     const express = await startExpress(scope, await startRedis(scope), topics);

@@ -72,6 +72,8 @@ impl Config {
             reader.check_redis_url();
             reader.check_allowed_hosts();
         }
+        reader.check_outbound_hosts();
+        reader.check_placement();
         let config = reader.config();
         match config {
             Some(config) if reader.problems.is_empty() => Ok(config),

@@ -25,6 +25,13 @@ use crate::{
 pub(super) const SPIN_ALLOWED_HOSTS: [&str; 5] =
     ["BRIDGE_URL", "ENTRA_AUTHORITY", "GRAPH_URL", "GITHUB_URL", "GITHUB_API_URL"];
 
+/// The key with all of `OUTBOUND_HOST_1` and so on, the free entries of that list. `spin.toml` joins them with spaces.
+pub(super) const OUTBOUND_HOSTS: &str = "OUTBOUND_HOSTS";
+/// The regions to which Cloudflare restricts Durable Objects.
+const JURISDICTIONS: [&str; 3] = ["eu", "fedramp", "us"];
+/// The regions near which Cloudflare places Durable Objects.
+const LOCATION_HINTS: [&str; 9] = ["wnam", "enam", "sam", "weur", "eeur", "apac", "oc", "afr", "me"];
+
 /// Longest unknown name that a problem shows.
 const MAX_SHOWN_CHARS: usize = 64;
 /// Keys that have no effect unless the first is set. URLs are left out: on Spin they are also allowed hosts.
@@ -131,6 +138,38 @@ impl<S: Source> Reader<'_, S> {
                     self.report(key, "must not be a link-local or metadata address");
                 }
                 Some(Ok(_)) => {}
+            }
+        }
+    }
+
+    /// Checks the free entries of the allowed hosts.
+    pub(super) fn check_outbound_hosts(&mut self) {
+        let Some(text) = self.optional(OUTBOUND_HOSTS) else { return };
+        if self.coordination == Coordination::Objects {
+            return self.report(OUTBOUND_HOSTS, "is for Spin; on Workers any public host can be reached");
+        }
+        for url in text.split_whitespace().map(Url::parse) {
+            match url {
+                Ok(url) if url.host().is_none() || url.path() != "/" => {
+                    self.report(OUTBOUND_HOSTS, "must be scheme://host or scheme://host:port, without a path");
+                }
+                Ok(url) if network_scope(&url) == NetworkScope::Metadata => {
+                    self.report(OUTBOUND_HOSTS, "must not be a link-local or metadata address");
+                }
+                Ok(_) => {}
+                Err(_) => self.report(OUTBOUND_HOSTS, "is not a URL"),
+            }
+        }
+    }
+
+    /// Checks where objects are created. The adapter passes both values to the runtime as they are.
+    pub(super) fn check_placement(&mut self) {
+        for (key, known) in [("JURISDICTION", &JURISDICTIONS[..]), ("LOCATION_HINT", &LOCATION_HINTS[..])] {
+            let Some(value) = self.optional(key) else { continue };
+            if self.coordination == Coordination::Redis {
+                self.report(key, "is for Workers; on Spin the data is where Redis is");
+            } else if !known.contains(&value.as_str()) {
+                self.report(key, format!("must be one of {}", known.join(", ")));
             }
         }
     }

@@ -37,13 +37,16 @@ pub enum Coordination {
 }
 
 /// Every key, for runtimes that must request each by name.
-pub const KEYS: [&str; 40] = [
+pub const KEYS: [&str; 43] = [
     "PUBLIC_ORIGIN",
     "HOST_ORIGINS",
     "CLIENT_ADDRESS_HEADER",
     "SESSION_KEYS",
     "REDIS_URL",
     "REDIS_ADDRESS",
+    "OUTBOUND_HOSTS",
+    "JURISDICTION",
+    "LOCATION_HINT",
     "BRIDGE_URL",
     "BRIDGE_KEYS",
     "CHANNELS",

@@ -1,6 +1,9 @@
 use serde_json::json;
 
-use super::{reader::SPIN_ALLOWED_HOSTS, *};
+use super::{
+    reader::{OUTBOUND_HOSTS, SPIN_ALLOWED_HOSTS},
+    *,
+};
 use crate::testing::settings::{app_settings, config_with, settings};
 
 /// A source that can list its keys.
@@ -140,7 +143,10 @@ fn exactly_the_listed_keys_are_read() {
 #[test]
 fn spin_manifest_declares_exactly_the_listed_keys_and_hosts() {
     let manifest = include_str!("../../../../spin.toml");
-    for key in KEYS.map(str::to_ascii_lowercase) {
+    let slots: Vec<String> = (1..=8).map(|n| format!("outbound_host_{n}")).collect();
+    let joined = slots.iter().map(|slot| format!("{{{{ {slot} }}}}")).collect::<Vec<_>>().join(" ");
+    assert!(manifest.contains(&format!("\noutbound_hosts = \"{joined}\"\n")), "{joined}");
+    for key in KEYS.iter().filter(|key| **key != OUTBOUND_HOSTS).map(|key| key.to_ascii_lowercase()) {
         assert!(manifest.contains(&format!("\n{key} = {{ default = \"")), "{key} is not in [variables]");
         assert!(manifest.contains(&format!("\n{key} = \"{{{{ {key} }}}}\"\n")), "{key} is not the component's");
     }
@@ -152,7 +158,7 @@ fn spin_manifest_declares_exactly_the_listed_keys_and_hosts() {
     }
     let (_, list) = manifest.split_once("allowed_outbound_hosts = [\n").unwrap();
     let mut listed: Vec<&str> = list.split_once("]\n").unwrap().0.lines().map(str::trim).collect();
-    let keys = SPIN_ALLOWED_HOSTS.into_iter().chain(["REDIS_ADDRESS"]).map(str::to_ascii_lowercase);
+    let keys = SPIN_ALLOWED_HOSTS.into_iter().chain(["REDIS_ADDRESS"]).map(str::to_ascii_lowercase).chain(slots);
     for key in keys {
         let entry = format!("\"{{{{ {key} }}}}\",");
         listed.swap_remove(
@@ -164,6 +170,39 @@ fn spin_manifest_declares_exactly_the_listed_keys_and_hosts() {
         );
     }
     assert_eq!(listed, Vec::<&str>::new());
+}
+
+#[test]
+fn free_outbound_hosts_are_checked_as_spin_would_read_them() {
+    let hosts = |value| problem_keys(&[("OUTBOUND_HOSTS", Some(value))]);
+    assert_eq!(hosts("https://id.example https://api.example:8443    http://10.0.0.7:80 "), Vec::<&str>::new());
+    for wrong in ["id.example", "https://id.example/path", "https:// x", "https://169.254.169.254", "data:,x"] {
+        assert_eq!(hosts(wrong), ["OUTBOUND_HOSTS"], "{wrong}");
+    }
+}
+
+/// The problems of settings for Workers with one more.
+fn problems_on_workers(key: &str, value: &str) -> Vec<String> {
+    let mut table = settings();
+    table.insert(key.to_owned(), value.to_owned());
+    let loaded = Config::load(&Table(table), Coordination::Objects);
+    loaded.err().unwrap_or_default().iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn objects_are_placed_in_regions_that_exist() {
+    for (key, value) in [("JURISDICTION", "eu"), ("JURISDICTION", "fedramp"), ("LOCATION_HINT", "weur")] {
+        assert_eq!(problems_on_workers(key, value), Vec::<String>::new(), "{key} {value}");
+        assert_eq!(problem_keys(&[(key, Some(value))]), [key], "Redis is where its operator put it");
+    }
+    assert_eq!(problems_on_workers("JURISDICTION", "EU"), ["JURISDICTION must be one of eu, fedramp, us"]);
+    assert!(problems_on_workers("LOCATION_HINT", "fra")[0].starts_with("LOCATION_HINT must be one of wnam, "));
+}
+
+#[test]
+fn setting_of_the_other_runtime_is_rejected() {
+    let problem = "OUTBOUND_HOSTS is for Spin; on Workers any public host can be reached";
+    assert_eq!(problems_on_workers("OUTBOUND_HOSTS", "https://id.example"), [problem]);
 }
 
 #[test]

@@ -4,12 +4,13 @@
 //! exists while the runtime's object is awake. It knows what the buffer contains, so that a batch costs one statement.
 //!
 //! Records are numbered as they arrive (`seq`), which gives a user one order over all partitions. A stream is *level*
-//! if it was sent every record that it hears. A batch goes to the level streams first and is stored then, in the same
-//! event. If storing fails, the runtime drops the hub and closes its sockets: they may have been sent what is not
-//! stored.
+//! if it was sent every record that it hears. A batch goes to the level streams first. It is stored then, in the same
+//! event, or held for a moment and stored with what follows. If storing fails, the runtime drops the hub and closes its
+//! sockets: they may have been sent what is not stored.
 //!
 //! - `socket`: what a runtime provides of a stream
 //! - `batch`: what of a delivery is new, and its numbers
+//! - `held`: records that were sent, and are stored in a moment
 //! - `contents`: what the hub knows of its buffer
 //! - `reader`: a stream's state, in memory and in the socket's attachment
 //! - `window`: what is sent to a stream and not acknowledged
@@ -20,13 +21,13 @@
 use std::collections::BTreeMap;
 
 use causeway_protocol::{
-    buffer::{END_REMEMBERED, MAX_AGE, MAX_STALL, MAX_USER_STREAMS},
+    buffer::{END_REMEMBERED, HOLD, MAX_AGE, MAX_HOLD, MAX_STALL, MAX_USER_STREAMS},
     deliver::{Outcome, Slice},
     hub::{Ack, EndReason, HubMessage, ResetReason},
     session::SessionHandle,
 };
 
-use self::{batch::Batch, contents::Contents, reader::Reader};
+use self::{batch::Batch, contents::Contents, held::Held, reader::Reader};
 use crate::{
     runtime::clock::millis,
     stream::sql_buffer::{Database, SqlBuffer},
@@ -35,6 +36,7 @@ use crate::{
 mod batch;
 mod contents;
 mod doubt;
+mod held;
 mod reader;
 mod resume;
 mod socket;
@@ -66,6 +68,10 @@ pub type Failure<D> = <D as Database>::Error;
 pub struct Hub<D, S> {
     buffer: SqlBuffer<D>,
     contents: Contents,
+    /// Part of the contents, but not of the buffer.
+    held: Held,
+    /// When records were stored last. `None` before the first time.
+    stored_at_ms: Option<u64>,
     doubts: Vec<Doubt>,
     /// By their id, which is in their attachment.
     readers: BTreeMap<u64, Reader<S>>,
@@ -86,13 +92,13 @@ impl<D: Database, S: StreamSocket> Hub<D, S> {
             buffer.put_doubts(&doubts)?;
         }
         let readers = sockets.into_iter().filter_map(Reader::load).collect();
-        Ok(Self { buffer, contents, doubts, readers })
+        Ok(Self { buffer, contents, held: Held::default(), stored_at_ms: None, doubts, readers })
     }
 
     /// What the next hub must know if this one failed.
     #[must_use]
     pub fn into_doubts(self) -> Vec<Doubt> {
-        self.doubts
+        self.doubts.into_iter().chain(self.held.into_doubt()).collect()
     }
 
     /// The id of a socket's stream.
@@ -101,7 +107,8 @@ impl<D: Database, S: StreamSocket> Hub<D, S> {
         reader::id_of(socket)
     }
 
-    /// Sends new records to the streams and stores them. Known ones are skipped.
+    /// Sends new records to the streams, and stores or holds them. Known ones are skipped. Without new ones, it stores
+    /// what it holds.
     ///
     /// # Errors
     /// The storage failed.
@@ -110,16 +117,25 @@ impl<D: Database, S: StreamSocket> Hub<D, S> {
             Ok(batch) => batch,
             Err(outcome) => return Ok(outcome),
         };
+        if !self.held.continues_with(&batch) {
+            self.store_held(now_ms)?;
+        }
         // A client names the last record that it has, which tells nothing of another partition's. So records of several
         // partitions are stored before they are sent.
         let is_sent_first = batch.has_one_source();
         let is_sent = is_sent_first && self.push(&batch, now_ms);
-        if let Err(failure) = batch.store(&self.buffer, now_ms) {
-            if is_sent {
-                self.doubts.extend(batch.doubt(&self.contents));
-            }
-            return Err(failure);
+        if is_sent_first {
+            self.held.note_sent(&batch, &self.contents, is_sent);
         }
+        if self.may_hold(&batch, now_ms) {
+            self.held.add(&batch, now_ms);
+            batch.note(&mut self.contents, now_ms);
+            return Ok(Outcome::Held);
+        }
+        self.held.store(&self.buffer)?;
+        batch.store(&self.buffer, now_ms)?;
+        self.held = Held::default();
+        self.stored_at_ms = Some(now_ms);
         let finished = batch.note(&mut self.contents, now_ms);
         if !is_sent_first {
             self.push(&batch, now_ms);
@@ -131,6 +147,38 @@ impl<D: Database, S: StreamSocket> Hub<D, S> {
         self.trim_excess()?;
         self.settle(now_ms);
         Ok(Outcome::Stored)
+    }
+
+    /// Whether records are held instead of stored: if others were stored just now, no stream waits for a page of the
+    /// buffer, and all are of one source. If a hub is lost with what it held, a client that has it tells by its id, which
+    /// says nothing of other sources.
+    fn may_hold(&self, batch: &Batch<'_>, now_ms: u64) -> bool {
+        let is_soon = |at_ms: u64| now_ms.saturating_sub(at_ms) < millis(HOLD);
+        self.stored_at_ms.is_some_and(is_soon)
+            && self.contents.has_one_source()
+            && batch.is_plain(&self.contents)
+            && !self.held.is_full()
+            && self.has_room(batch, now_ms)
+            && self.readers.values().all(|reader| reader.waits_since_ms().is_none())
+    }
+
+    /// The time at which [`Hub::store_held`] is due, whatever else happens.
+    #[must_use]
+    pub fn holds_until_ms(&self) -> Option<u64> {
+        (!self.held.is_empty()).then(|| self.held.since_ms.saturating_add(millis(MAX_HOLD)))
+    }
+
+    /// Stores what it holds.
+    ///
+    /// # Errors
+    /// The storage failed.
+    pub fn store_held(&mut self, now_ms: u64) -> Result<(), Failure<D>> {
+        if !self.held.is_empty() {
+            self.held.store(&self.buffer)?;
+            self.held = Held::default();
+            self.stored_at_ms = Some(now_ms);
+        }
+        Ok(())
     }
 
     /// Whether a session may open another stream beside the user's open ones.
@@ -154,6 +202,7 @@ impl<D: Database, S: StreamSocket> Hub<D, S> {
     /// # Errors
     /// The storage failed.
     pub fn open(&mut self, socket: S, opening: Opening, now_ms: u64) -> Result<(), Failure<D>> {
+        self.store_held(now_ms)?;
         self.expire(now_ms)?;
         // After the id of any stream whose close was not reported yet.
         let id = self.readers.last_key_value().map_or(0, |(&last, _)| last.saturating_add(1)).max(now_ms);

@@ -131,6 +131,11 @@ impl<D: Database> SqlBuffer<D> {
         self.execute_with(statement::INSERT, &records, &[number(at_ms)])
     }
 
+    /// Stores records: a list of [`RecordRow`]s in JSON.
+    pub(super) fn insert_json(&self, records: &str, at_ms: u64) -> Result<(), D::Error> {
+        self.0.execute(statement::INSERT, Some(records), &[number(at_ms)])
+    }
+
     /// Empties the pieces of a message between two numbers, so that only their positions are kept.
     pub(super) fn empty_pieces(&self, source: i64, message: &str, first: i64, last: i64) -> Result<(), D::Error> {
         self.0.execute(statement::EMPTY_PIECES, Some(message), &[first, last, source])

@@ -34,7 +34,7 @@ pub(super) fn slice(channel: &str, generation: u64, offsets: Range<i64>) -> Slic
         let cursor = Cursor::of_record(&source.channel, 0, source.at(offset));
         Item { offset, frame: record_frame(&cursor, &[offset.to_string()]), ..Item::default() }
     };
-    Slice { items: offsets.map(item).collect(), source }
+    Slice { items: offsets.map(item).collect(), after: None, source }
 }
 
 /// A delivery of the same records to each of these users.

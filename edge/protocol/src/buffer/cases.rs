@@ -402,7 +402,7 @@ fn with_frames(partition: i32, offsets: Range<i64>, frame: impl Fn(&Cursor) -> S
         let cursor = Cursor::of_record(&source.channel, partition, source.at(offset));
         Item { offset, frame: frame(&cursor), ..Item::default() }
     };
-    Slice { items: offsets.map(item).collect(), source }
+    Slice { items: offsets.map(item).collect(), after: None, source }
 }
 
 fn source(partition: i32) -> Source {
@@ -434,7 +434,7 @@ fn of_source(source: Source, slice: Slice) -> Slice {
         record_frame(&cursor, &[offset.to_string()])
     };
     let items = slice.items.into_iter().map(|item| Item { frame: frame(item.offset), ..item }).collect();
-    Slice { source, items }
+    Slice { source, after: None, items }
 }
 
 fn pieces_of(message: &str, mut slice: Slice) -> Slice {

@@ -13,6 +13,10 @@
 //! Nothing waits while nothing is in flight. While a request is, items gather until it is answered, until they fill
 //! another request, or for [`MAX_GATHER`], so that a slow request holds up nobody.
 //!
+//! A sink may hold items for a moment before it stores them. The router keeps those until they are stored, tells with each
+//! request what it follows on, and asks if there is nothing else to send. If the sink has lost them, they are sent again
+//! before anything else.
+//!
 //! A user whose items were not stored leaves the line. They are retried with pauses in requests beside the others,
 //! until they succeed once:
 //!
@@ -35,6 +39,7 @@ use std::{
 };
 
 use causeway_protocol::{
+    buffer::CONFIRM_AFTER,
     deliver::{MAX_DELIVER_BYTES, MAX_DELIVER_USERS, Slice, Source},
     subject::Subject,
 };
@@ -98,6 +103,8 @@ pub(super) struct Router {
     ready_bytes: usize,
     /// The users in [`State::Waiting`].
     waiting: BTreeMap<RetryAt, Arc<Subject>>,
+    /// The users in [`State::Held`].
+    held: BTreeMap<RetryAt, Arc<Subject>>,
     in_flight: BTreeMap<u64, InFlight>,
     /// Numbers requests and retries.
     last_number: u64,
@@ -140,9 +147,10 @@ impl Router {
 
     /// Forgets a user without items, unless some are in flight.
     fn remove_idle(&mut self, subject: &Arc<Subject>) {
-        let Some(user) = self.users.get(subject) else { return };
+        let Some(user) = self.users.get(subject).filter(|user| user.held.is_empty()) else { return };
         match user.state {
             State::InFlight => return,
+            State::Held(at) => drop(self.held.remove(&at)),
             State::Ready => self.ready.retain(|ready| ready != subject),
             State::Waiting(at) => {
                 self.waiting.remove(&at);
@@ -175,12 +183,23 @@ impl Router {
                 self.ready_bytes += bytes;
             }
             State::InFlight => {}
+            State::Held(at) => {
+                self.held.remove(&at);
+                self.make_ready(subject);
+            }
             State::Waiting(_) => self.park_if_due(&subject),
         }
     }
 
     /// The next request to send now. Call it until there is none.
     pub(super) fn next_request(&mut self, now: Instant) -> Option<Request> {
+        while let Some(entry) = self.held.first_entry().filter(|entry| entry.key().0 <= now) {
+            let subject = entry.remove();
+            if let Some(user) = self.users.get_mut(&subject) {
+                user.state = State::Ready;
+                self.ready.push_back(subject);
+            }
+        }
         let users = match self.next_retry(now) {
             Some(users) => users,
             None => self.next_batch(now)?,
@@ -205,10 +224,7 @@ impl Router {
             if taken.users.len() >= limit {
                 break;
             }
-            let (slices, metas) = user.take(&self.sources, &mut room, taken.users.is_empty());
-            if metas.is_empty() {
-                break;
-            }
+            let Some((slices, metas)) = user.take(&self.sources, &mut room, taken.users.is_empty()) else { break };
             max_users = limit;
             user.state = State::InFlight;
             self.waiting.remove(&at);
@@ -231,10 +247,7 @@ impl Router {
             let subject = Arc::clone(subject);
             let Some(user) = self.users.get_mut(&subject) else { break };
             let (items, bytes) = (user.queue.len(), user.bytes);
-            let (slices, metas) = user.take(&self.sources, &mut room, taken.users.is_empty());
-            if metas.is_empty() {
-                break;
-            }
+            let Some((slices, metas)) = user.take(&self.sources, &mut room, taken.users.is_empty()) else { break };
             user.state = State::InFlight;
             self.ready.pop_front();
             self.ready_items -= items;
@@ -263,6 +276,16 @@ impl Router {
         self.in_flight.values().filter(|request| request.is_retry == is_retry).count()
     }
 
+    /// Has the sink asked later whether it has stored what it holds of a user.
+    fn ask_later(&mut self, now: Instant, subject: Arc<Subject>) {
+        self.last_number += 1;
+        let at = (now + CONFIRM_AFTER, self.last_number);
+        if let Some(user) = self.users.get_mut(&subject) {
+            user.state = State::Held(at);
+            self.held.insert(at, subject);
+        }
+    }
+
     /// When [`Router::next_request`] must be called again, even if nothing arrives and no request is answered.
     #[must_use]
     pub(super) fn next_due(&self) -> Option<Instant> {
@@ -270,7 +293,8 @@ impl Router {
         let retry = retry.filter(|_| self.count_in_flight(true) < MAX_RETRIES);
         let is_free = !self.ready.is_empty() && self.count_in_flight(false) < MAX_BATCHES;
         let batch = self.paused_until.max(self.gathers_until()).max(self.full_until()).filter(|_| is_free);
-        [retry, batch].into_iter().flatten().min()
+        let held = self.held.first_key_value().map(|(at, _)| at.0);
+        [retry, batch, held].into_iter().flatten().min()
     }
 
     /// What is to be done since the last call.

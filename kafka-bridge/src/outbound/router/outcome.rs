@@ -86,18 +86,24 @@ impl Router {
 
     fn settle(&mut self, now: Instant, user: UserSlices, metas: Vec<Meta>, outcome: Outcome) {
         match outcome {
-            Outcome::Stored => self.on_stored(user, metas),
+            Outcome::Stored => self.on_success(now, user, metas, true),
+            Outcome::Held => self.on_success(now, user, metas, false),
+            Outcome::Missing => self.put_back(now, user, metas, Retry::SMALLER),
             Outcome::Refused => self.on_refused(now, user, metas),
             Outcome::Later => self.put_back(now, user, metas, Retry::LATER),
             Outcome::Stale => self.on_stale(now, user, metas),
         }
     }
 
-    fn on_stored(&mut self, stored: UserSlices, metas: Vec<Meta>) {
+    fn on_success(&mut self, now: Instant, sent: UserSlices, metas: Vec<Meta>, is_stored: bool) {
         self.successes += 1;
         self.refusals = 0;
-        let UserSlices { subject, slices } = stored;
-        for Entry { item, meta } in entries(slices, metas) {
+        let UserSlices { subject, slices } = sent;
+        let Some(known) = self.known(&subject) else { return };
+        let Some(user) = self.users.get_mut(&known) else { return };
+        user.held.extend(entries(slices, metas));
+        let stored = if is_stored { std::mem::take(&mut user.held) } else { Vec::new() };
+        for Entry { item, meta } in stored {
             let effect = match meta.kind {
                 Kind::Probe(record) => {
                     let meta = Meta { kind: Kind::Record, ..meta };
@@ -107,20 +113,22 @@ impl Router {
             };
             self.effects.push(effect);
         }
-        let Some(subject) = self.known(&subject) else { return };
-        let Some(user) = self.users.get_mut(&subject) else { return };
         self.parked_users -= usize::from(std::mem::take(&mut user.is_parked));
         user.failing = None;
         user.one_partition = false;
         user.max_items = (user.max_items * 2).min(MAX_USER_ITEMS);
-        self.make_ready(subject);
+        if user.queue.is_empty() && !user.held.is_empty() {
+            self.ask_later(now, known);
+        } else {
+            self.make_ready(known);
+        }
     }
 
     fn on_refused(&mut self, now: Instant, refused: UserSlices, metas: Vec<Meta>) {
         let Some(subject) = self.known(&refused.subject) else { return };
-        if metas.len() > 1 {
+        if metas.len() != 1 {
             if let Some(user) = self.users.get_mut(&subject) {
-                user.max_items = metas.len() / 2;
+                user.max_items = (metas.len() / 2).max(1);
             }
             return self.put_back(now, refused, metas, Retry::SMALLER);
         }
@@ -163,6 +171,10 @@ impl Router {
             let Some(source) = self.sources.get(&entry.meta.partition) else { continue };
             user.push_front(if exchange { entry.exchange_probe(source) } else { entry });
         }
+        // They came before, and the sink may have lost them.
+        for entry in std::mem::take(&mut user.held).into_iter().rev() {
+            user.push_front(entry);
+        }
     }
 
     fn retry(&mut self, now: Instant, subject: &Arc<Subject>, retry: Retry) {
@@ -201,7 +213,7 @@ impl Router {
         self.users.get_key_value(subject).map(|(known, _)| Arc::clone(known))
     }
 
-    fn make_ready(&mut self, subject: Arc<Subject>) {
+    pub(super) fn make_ready(&mut self, subject: Arc<Subject>) {
         let Some(user) = self.users.get_mut(&subject) else { return };
         if user.queue.is_empty() {
             self.users.remove(&subject);

@@ -36,6 +36,8 @@ pub(super) type RetryAt = (Instant, u64);
 pub(super) struct User {
     /// In the order of arrival. Without the items in flight.
     pub(super) queue: VecDeque<Entry>,
+    /// The items before these, which the sink holds and has not stored yet. Empty while the user fails.
+    pub(super) held: Vec<Entry>,
     /// The size of all items in the queue.
     pub(super) bytes: usize,
     pub(super) state: State,
@@ -56,6 +58,8 @@ pub(super) enum State {
     Ready,
     /// In a request.
     InFlight,
+    /// Has nothing to send, but the sink holds items. Asked at this time whether they are stored.
+    Held(RetryAt),
     /// Among those who are retried apart.
     Waiting(RetryAt),
 }
@@ -105,6 +109,7 @@ impl User {
     pub(super) fn new() -> Self {
         Self {
             queue: VecDeque::new(),
+            held: Vec::new(),
             bytes: 0,
             state: State::Ready,
             max_items: MAX_USER_ITEMS,
@@ -134,21 +139,36 @@ impl User {
     pub(super) fn remove_partition(&mut self, partition: PartitionId) -> (usize, usize) {
         let before = (self.queue.len(), self.bytes);
         self.queue.retain(|entry| entry.meta.partition != partition);
+        self.held.retain(|entry| entry.meta.partition != partition);
         self.bytes = self.queue.iter().map(|entry| entry.meta.bytes).sum();
         (before.0 - self.queue.len(), before.1 - self.bytes)
     }
 
+    /// Of each partition with held items, the last one's offset.
+    fn held_offsets(&self) -> Vec<(PartitionId, i64)> {
+        let mut offsets: Vec<(PartitionId, i64)> = Vec::new();
+        for Entry { item, meta } in &self.held {
+            match offsets.iter_mut().find(|(partition, _)| *partition == meta.partition) {
+                Some((_, last)) => *last = item.offset,
+                None => offsets.push((meta.partition, item.offset)),
+            }
+        }
+        offsets
+    }
+
     /// Takes items for a request, in the order of arrival: a slice ends where an item of another partition follows. So
-    /// the buffer has the order in which streams of this process saw them.
+    /// the buffer has the order in which streams of this process saw them. Slices say which held items they follow on;
+    /// without any items, that is a question whether those are stored.
     ///
-    /// Takes nothing if the first item does not fit, unless the request `is_empty`.
+    /// `None` if the first item does not fit, unless the request `is_empty`.
     pub(super) fn take(
         &mut self,
         sources: &HashMap<PartitionId, Source>,
         room: &mut Room,
         is_empty: bool,
-    ) -> (Vec<Slice>, Vec<Meta>) {
+    ) -> Option<(Vec<Slice>, Vec<Meta>)> {
         let (mut slices, mut metas) = (Vec::<Slice>::new(), Vec::<Meta>::new());
+        let mut held = self.held_offsets();
         let mut bytes = AROUND_USER_BYTES;
         let max_items = self.max_items.min(room.items);
         while let Some(next) = self.queue.front() {
@@ -166,16 +186,29 @@ impl User {
             }
             let Some(Entry { item, meta }) = self.pop_front() else { break };
             bytes += size;
+            let of_partition = Some(meta.partition);
             metas.push(meta);
             match slices.last_mut() {
                 Some(slice) if continues => slice.items.push(item),
-                _ => slices.push(Slice { source: source.clone(), items: vec![item] }),
+                _ => {
+                    let after = held.extract_if(.., |(partition, _)| Some(*partition) == of_partition).next();
+                    let after = after.map(|(_, offset)| offset);
+                    slices.push(Slice { source: source.clone(), after, items: vec![item] });
+                }
             }
         }
         if !metas.is_empty() {
             room.items = room.items.saturating_sub(metas.len());
             room.bytes = room.bytes.saturating_sub(bytes);
         }
-        (slices, metas)
+        if metas.is_empty() && !self.queue.is_empty() {
+            return None;
+        }
+        for (partition, offset) in held {
+            if let Some(source) = sources.get(&partition) {
+                slices.push(Slice { source: source.clone(), after: Some(offset), items: Vec::new() });
+            }
+        }
+        Some((slices, metas))
     }
 }

@@ -57,6 +57,12 @@ impl<'a> Batch<'a> {
     fn add(&mut self, contents: &Contents, slice: &'a Slice) -> Result<(), Outcome> {
         let source = &slice.source;
         let source_id = self.source_id(contents, source)?;
+        if let Some(after) = slice.after {
+            let newest = contents.source_of(source_id).and_then(|known| known.newest);
+            if newest.is_none_or(|newest| newest.position < source.at(after)) {
+                return Err(Outcome::Missing);
+            }
+        }
         let of_source = |record: &&NewRecord<'_>| record.source_id == source_id;
         let mut newest = match self.records.iter().rev().find(of_source) {
             Some(record) => Some(record.position()),
@@ -109,8 +115,31 @@ impl<'a> Batch<'a> {
 
     /// Whether all records are of one source.
     pub(super) fn has_one_source(&self) -> bool {
-        let first = self.records.first().map(|record| record.source_id);
-        self.records.iter().all(|record| Some(record.source_id) == first)
+        self.records.is_empty() || self.source().is_some()
+    }
+
+    /// The source of all records, if they have the same.
+    pub(super) fn source(&self) -> Option<i64> {
+        let first = self.records.first()?.source_id;
+        self.records.iter().all(|record| record.source_id == first).then_some(first)
+    }
+
+    /// Whether the records may be held: storing them takes one statement, and leaves nothing else to do.
+    pub(super) fn is_plain(&self, contents: &Contents) -> bool {
+        let finishes = |record: &NewRecord<'_>| {
+            record.item.completes.as_deref().is_some_and(|message| contents.has_pieces(record.source_id, message))
+        };
+        self.sources.is_empty() && self.source().is_some() && !self.records.iter().any(finishes)
+    }
+
+    /// How many records there are, and the bytes of their frames.
+    pub(super) fn size(&self) -> (i64, i64) {
+        self.rows().fold((0, 0), |(records, bytes), row| (records + 1, bytes.saturating_add(row.bytes)))
+    }
+
+    /// The records as the buffer stores them.
+    pub(super) fn rows(&self) -> impl Iterator<Item = RecordRow<'_>> {
+        self.records.iter().map(NewRecord::row)
     }
 
     /// Stores the records: with one statement, unless they are very large, or a source is new or has a new reader.
@@ -120,7 +149,7 @@ impl<'a> Batch<'a> {
         }
         let mut rows = Vec::new();
         let mut bytes = 0_i64;
-        for row in self.records.iter().map(NewRecord::row) {
+        for row in self.rows() {
             bytes = bytes.saturating_add(row.bytes);
             rows.push(row);
             if bytes >= STATEMENT_BYTES {
@@ -162,6 +191,7 @@ fn is_acceptable(slice: &Slice) -> bool {
     let is_number = |number: i64| (0..=MAX_NUMBER).contains(&number);
     slice.source.partition >= 0
         && i64::try_from(slice.source.generation).is_ok_and(is_number)
+        && slice.after.is_none_or(is_number)
         && slice
             .items
             .iter()

@@ -131,6 +131,11 @@ impl Contents {
         }
     }
 
+    /// Whether pieces of an unfinished message are known.
+    pub(super) fn has_pieces(&self, source: i64, message: &str) -> bool {
+        self.pieces.contains_key(&(source, message.to_owned()))
+    }
+
     /// Notes that a message is complete. Returns which of its pieces must be emptied, if any are stored.
     pub(super) fn finish(&mut self, source: i64, message: &str) -> Option<Finished> {
         let key = (source, message.to_owned());
@@ -183,6 +188,11 @@ impl Contents {
     /// A source by its coordinates.
     pub(super) fn source(&self, channel: &Channel, partition: i32) -> Option<&Source> {
         self.sources.iter().find(|source| source.partition == partition && source.channel == *channel)
+    }
+
+    /// Whether all records so far came from one source.
+    pub(super) fn has_one_source(&self) -> bool {
+        self.sources.len() == 1
     }
 
     /// A source by its id.

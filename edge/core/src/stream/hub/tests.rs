@@ -37,6 +37,68 @@ fn a_batch_costs_one_statement() {
 }
 
 #[test]
+fn records_in_quick_succession_are_sent_at_once_and_stored_together() {
+    let mut world = World::holding();
+    let client = world.open(None);
+    assert_eq!(world.try_append(&records(0..1)), Ok(Outcome::Stored), "the first one");
+    let before = world.database.writes();
+    for offset in 1..5 {
+        world.now_ms += 100;
+        assert_eq!(world.try_append(&records(offset..offset + 1)), Ok(Outcome::Held));
+    }
+    assert_eq!((client.take(), world.database.writes()), (received(0..5), before));
+    world.now_ms += 100;
+    assert_eq!(world.try_append(&records(5..6)), Ok(Outcome::Stored), "half a second after the first one");
+    world.crash();
+    assert_eq!(world.open(None).take(), received(0..6));
+}
+
+#[test]
+fn a_hub_stores_what_it_holds_when_it_is_asked_and_before_a_stream_reads() {
+    let mut world = World::holding();
+    world.append(&records(0..1));
+    assert_eq!(world.try_append(&records(1..2)), Ok(Outcome::Held));
+    assert_eq!(world.hub().holds_until_ms(), Some(world.now_ms + 2000));
+    let question = |after| vec![Slice { after: Some(after), ..slice_of(0..0) }];
+    assert_eq!(world.try_append(&question(1)), Ok(Outcome::Stored));
+    assert_eq!(world.hub().holds_until_ms(), None);
+    assert_eq!(world.try_append(&records(2..3)), Ok(Outcome::Held));
+    assert_eq!(world.open(None).take(), received(0..3));
+    assert_eq!(world.hub().holds_until_ms(), None);
+}
+
+#[test]
+fn held_records_that_were_lost_are_missed_and_a_client_that_has_them_gets_none_twice() {
+    let mut world = World::holding();
+    let client = world.open(None);
+    world.append(&records(0..1));
+    assert_eq!(world.try_append(&records(1..3)), Ok(Outcome::Held));
+    assert_eq!(client.take(), received(0..3));
+    world.crash();
+    let follows = vec![Slice { after: Some(2), ..slice_of(3..4) }];
+    assert_eq!(world.try_append(&follows), Ok(Outcome::Missing));
+    let back = world.open(Some(&id(2)));
+    world.append(&records(1..4));
+    assert_eq!(back.take(), received(3..4));
+}
+
+#[test]
+fn held_records_that_can_not_be_stored_close_the_streams() {
+    let mut world = World::holding();
+    let client = world.open(None);
+    world.append(&records(0..1));
+    assert_eq!(world.try_append(&records(1..3)), Ok(Outcome::Held));
+    world.database.set_failing(true);
+    world.now_ms += 500;
+    assert!(world.try_append(&records(3..4)).is_err());
+    world.database.set_failing(false);
+    assert_eq!((client.take(), client.closed()), (received(0..4), Some(CloseReason::Failed)));
+    let back = world.open(Some(&id(3)));
+    world.append(&records(1..5));
+    assert_eq!(back.take(), received(4..5));
+}
+
+#[test]
 fn a_message_names_its_last_record() {
     let mut world = World::new();
     let client = world.open(None);
@@ -68,7 +130,7 @@ fn large_records_fill_the_window_by_their_bytes() {
     let mut world = World::new();
     let client = world.open(None);
     let large = |offset| Item { frame: frame_of_bytes(offset, WINDOW_BYTES / 4), offset, ..Item::default() };
-    world.append(&[Slice { source: source(), items: (0..10).map(large).collect() }]);
+    world.append(&[Slice { source: source(), after: None, items: (0..10).map(large).collect() }]);
     assert_eq!(client.take(), received(0..4));
     world.acknowledge(&client, "{\"taken\":4}");
     assert_eq!(client.take(), received(4..8));
@@ -167,7 +229,7 @@ fn the_number_of_streams_and_of_their_channels_is_limited() {
 fn what_a_bridge_does_not_send_is_refused_and_nothing_of_it_stored() {
     let mut world = World::new();
     let client = world.open(None);
-    let with = |items| vec![slice_of(0..1), Slice { source: source(), items }];
+    let with = |items| vec![slice_of(0..1), Slice { source: source(), after: None, items }];
     let large = Item { offset: 1, frame: "x".repeat(MAX_RECORD_BYTES + 1025), ..Item::default() };
     let negative = Item { offset: -1, ..Item::default() };
     let inexact = Item { offset: 1 << 53, ..Item::default() };

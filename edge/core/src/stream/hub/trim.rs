@@ -3,7 +3,7 @@
 
 use causeway_protocol::buffer::{MAX_AGE, MAX_BUFFER_BYTES, MAX_MESSAGES, MAX_RECORDS, TRIM_SLACK_PERCENT};
 
-use super::{Failure, Hub, StreamSocket};
+use super::{Failure, Hub, StreamSocket, batch::Batch, contents::Contents};
 use crate::{runtime::clock::millis, stream::sql_buffer::Database};
 
 const MESSAGES: i64 = MAX_MESSAGES as i64;
@@ -26,8 +26,19 @@ impl<D: Database, S: StreamSocket> Hub<D, S> {
         if self.contents.oldest_at_ms.is_none_or(|at_ms| at_ms >= kept_since_ms) {
             return Ok(());
         }
+        self.store_held(now_ms)?;
         let kept = self.buffer.first_seq_since(kept_since_ms)?;
         self.trim_up_to(kept.map_or(self.contents.last_seq, |seq| seq.saturating_sub(1)))
+    }
+
+    /// Whether there is room for a batch without deleting anything.
+    pub(super) fn has_room(&self, batch: &Batch<'_>, now_ms: u64) -> bool {
+        let Contents { records, bytes, oldest_at_ms, .. } = &self.contents;
+        let (more_records, more_bytes) = batch.size();
+        excess(self.contents.messages().saturating_add(more_records), MESSAGES).is_none()
+            && excess(records.saturating_add(more_records), RECORDS).is_none()
+            && excess(bytes.saturating_add(more_bytes), BYTES).is_none()
+            && oldest_at_ms.is_none_or(|at_ms| at_ms >= now_ms.saturating_sub(millis(MAX_AGE)))
     }
 
     /// Deletes the oldest records if a limit is exceeded. While a stream has not been sent all of them, only the bytes

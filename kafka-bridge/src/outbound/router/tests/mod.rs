@@ -1,9 +1,11 @@
 //! Decisions of the router.
 //!
 //! - [`failure`]: users and requests that fail.
+//! - [`held`]: a sink that holds items before it stores them.
 //! - [`property`]: random arrivals and answers against a model.
 
 mod failure;
+mod held;
 mod property;
 
 use causeway_protocol::{

@@ -5,13 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 
+type Key = (String, PartitionId);
+
 /// What a user's buffer and the dead letters hold.
 #[derive(Default)]
 struct Model {
-    pushed: BTreeMap<(String, PartitionId), Vec<i64>>,
-    stored: BTreeMap<(String, PartitionId), Vec<i64>>,
+    pushed: BTreeMap<Key, Vec<i64>>,
+    stored: BTreeMap<Key, Vec<i64>>,
     /// Offsets of the gaps.
-    gaps: BTreeMap<(String, PartitionId), Vec<i64>>,
+    gaps: BTreeMap<Key, Vec<i64>>,
+    /// All of both.
+    known: BTreeMap<Key, Vec<i64>>,
+    /// What a user's buffer has and may lose.
+    held: BTreeMap<String, Vec<(Key, Item)>>,
     dead: BTreeSet<(PartitionId, i64)>,
     finished: BTreeSet<(PartitionId, i64)>,
     /// Bytes that were pushed or queued, and not yet released.
@@ -39,15 +45,40 @@ impl Model {
         }
     }
 
-    /// The buffer stores a user's part of a request.
-    fn store(&mut self, user: &UserSlices) {
+    /// The buffer takes a user's part of a request, unless it has lost what that follows on. It holds it for a while, or
+    /// stores it with everything before.
+    fn take_in(&mut self, user: &UserSlices, holds: bool) -> Outcome {
+        let name = user.subject.user().to_owned();
+        let key = |slice: &Slice| (name.clone(), u64::try_from(slice.source.partition).unwrap());
+        let held = self.held.entry(name.clone()).or_default();
+        let newest = |key: &Key, held: &[(Key, Item)], stored: &BTreeMap<Key, Vec<i64>>| {
+            let held = held.iter().filter(|(of, _)| of == key).map(|(_, item)| item.offset);
+            held.chain(stored.get(key).into_iter().flatten().copied()).max()
+        };
+        if user.slices.iter().any(|slice| newest(&key(slice), held, &self.known) < slice.after) {
+            return Outcome::Missing;
+        }
+        let mut is_question = true;
         for slice in &user.slices {
-            let key = (user.subject.user().to_owned(), u64::try_from(slice.source.partition).unwrap());
             for item in &slice.items {
-                let buffer = if item.frame.contains("event: reset") { &mut self.gaps } else { &mut self.stored };
-                buffer.entry(key.clone()).or_default().push(item.offset);
+                is_question = false;
+                held.push((key(slice), item.clone()));
             }
         }
+        if holds && !is_question {
+            return Outcome::Held;
+        }
+        for (key, item) in std::mem::take(held) {
+            let buffer = if item.frame.contains("event: reset") { &mut self.gaps } else { &mut self.stored };
+            buffer.entry(key.clone()).or_default().push(item.offset);
+            self.known.entry(key).or_default().push(item.offset);
+        }
+        Outcome::Stored
+    }
+
+    /// The buffer loses what it holds.
+    fn lose(&mut self, user: &UserSlices) {
+        self.held.remove(user.subject.user());
     }
 
     fn check(&self) {
@@ -71,18 +102,29 @@ impl Model {
 }
 
 /// How the buffers behave while the test runs.
-fn answer(random: &mut fastrand::Rng, request: &Request, is_calm: bool) -> Result<Vec<Outcome>, Failure> {
+fn answer(
+    random: &mut fastrand::Rng,
+    model: &mut Model,
+    request: &Request,
+    is_calm: bool,
+) -> Result<Vec<Outcome>, Failure> {
     if !is_calm && random.u8(..10) == 0 {
+        // A failed request may have stored nothing, all, or a part; nothing is the hardest to get right here, because
+        // buffers skip repeats.
+        request.users.iter().for_each(|user| model.lose(user));
         return Err(if random.bool() { Failure::Failed } else { Failure::Refused });
     }
     let mut outcome = |user: &UserSlices| {
         let has_poison =
             user.slices.iter().flat_map(|slice| &slice.items).any(|item| item.frame.starts_with("record poison"));
         let is_failing = !is_calm && (user.subject.user() == "0" || random.u8(..8) == 0);
+        if is_failing || has_poison || random.u8(..8) == 0 {
+            model.lose(user);
+        }
         match (is_failing, has_poison) {
             (true, _) => Outcome::Later,
             (false, true) => Outcome::Refused,
-            (false, false) => Outcome::Stored,
+            (false, false) => model.take_in(user, random.bool()),
         }
     };
     Ok(request.users.iter().map(&mut outcome).collect())
@@ -126,14 +168,7 @@ fn every_record_is_stored_once_and_in_order_or_is_a_dead_letter_with_a_gap() {
             }
             if !in_flight.is_empty() && random.bool() {
                 let request = in_flight.swap_remove(random.usize(..in_flight.len()));
-                let answer = answer(random, &request, is_calm);
-                // A failed request may have stored nothing, all, or a part; nothing is the hardest to get right here,
-                // because buffers skip repeats.
-                for (user, outcome) in request.users.iter().zip(answer.iter().flatten()) {
-                    if *outcome == Outcome::Stored {
-                        model.store(user);
-                    }
-                }
+                let answer = answer(random, &mut model, &request, is_calm);
                 router.complete(now, request, answer);
             }
             model.take(router.take_effects());
@@ -143,12 +178,7 @@ fn every_record_is_stored_once_and_in_order_or_is_a_dead_letter_with_a_gap() {
         for _ in 0..10_000 {
             in_flight.extend(std::iter::from_fn(|| router.next_request(now)));
             if let Some(request) = in_flight.pop() {
-                let answer = answer(random, &request, true);
-                for (user, outcome) in request.users.iter().zip(answer.iter().flatten()) {
-                    if *outcome == Outcome::Stored {
-                        model.store(user);
-                    }
-                }
+                let answer = answer(random, &mut model, &request, true);
                 router.complete(now, request, answer);
                 model.take(router.take_effects());
             } else if let Some(due) = router.next_due() {

@@ -14,7 +14,7 @@ const SLACK: i64 = MESSAGES * TRIM_SLACK_PERCENT as i64 / 100;
 /// Records of so many bytes each.
 fn large(offsets: std::ops::Range<i64>, bytes: usize) -> [Slice; 1] {
     let item = |offset| Item { offset, frame: frame_of_bytes(offset, bytes), ..Item::default() };
-    [Slice { source: source(), items: offsets.map(item).collect() }]
+    [Slice { source: source(), after: None, items: offsets.map(item).collect() }]
 }
 
 fn pieces(mut slice: Slice, message: &str) -> [Slice; 1] {

@@ -45,6 +45,9 @@ enum Step {
     Recreate {
         source: usize,
     },
+    /// The time comes to store what is held.
+    Store,
+    Crash,
     Hibernate,
     Wait {
         hours: u64,
@@ -63,24 +66,29 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => (0..3_usize).prop_map(|client| Step::Reconnect { client }),
         1 => (0..3_usize).prop_map(|source| Step::Replace { source }),
         1 => (0..3_usize).prop_map(|source| Step::Recreate { source }),
+        2 => Just(Step::Store),
+        1 => Just(Step::Crash),
         2 => Just(Step::Hibernate),
         1 => (1..20_u64).prop_map(|hours| Step::Wait { hours }),
     ];
     vec(step, 1..60)
 }
 
-/// What a bridge knows of a partition: the records of all epochs, and how many were stored.
+/// What a bridge knows of a partition: the records of all epochs, how many were stored, and how many stored or held.
 struct Partition {
     source: Source,
     items: Vec<(Source, Item)>,
     stored: usize,
+    taken: usize,
+    /// What was taken before and lost. It is delivered again before anything else.
+    lost: usize,
 }
 
 impl Partition {
     fn new(channel: &str, partition: i32) -> Self {
         let channel = Channel::parse(channel).unwrap();
         let source = Source { channel, partition, ..source() };
-        Self { source, items: Vec::new(), stored: 0 }
+        Self { source, items: Vec::new(), stored: 0, taken: 0, lost: 0 }
     }
 
     /// Of five records, the second to the fourth are pieces of the fifth.
@@ -99,14 +107,30 @@ impl Partition {
         }
     }
 
-    /// What is not stored, and some that is, as one slice for each epoch.
-    fn slices(&self, repeated: usize) -> Vec<Slice> {
+    /// What a delivery follows on, if anything is held.
+    fn held(&self) -> Option<Slice> {
+        let (source, last) = self.items.get(..self.taken)?.last().filter(|_| self.taken > self.stored)?;
+        let source = Source { generation: self.source.generation, ..source.clone() };
+        Some(Slice { source, after: Some(last.offset), items: Vec::new() })
+    }
+
+    /// What was lost, as one slice for each epoch.
+    fn lost(&self) -> Vec<Slice> {
+        self.slices(self.taken..self.lost.max(self.taken))
+    }
+
+    /// What was not taken, and some that was.
+    fn news(&self, repeated: usize) -> Vec<Slice> {
+        self.slices(self.taken.max(self.lost).saturating_sub(repeated)..self.items.len())
+    }
+
+    fn slices(&self, range: std::ops::Range<usize>) -> Vec<Slice> {
         let mut slices: Vec<Slice> = Vec::new();
-        for (source, item) in self.items.iter().skip(self.stored.saturating_sub(repeated)) {
+        for (source, item) in self.items.get(range).into_iter().flatten() {
             let source = Source { generation: self.source.generation, ..source.clone() };
             match slices.last_mut().filter(|last| last.source == source) {
                 Some(last) => last.items.push(item.clone()),
-                None => slices.push(Slice { source, items: vec![item.clone()] }),
+                None => slices.push(Slice { source, after: None, items: vec![item.clone()] }),
             }
         }
         slices
@@ -137,8 +161,8 @@ struct Model {
 impl Model {
     fn new() -> Self {
         let partitions = vec![Partition::new("a", 0), Partition::new("a", 1), Partition::new("b", 0)];
-        let model =
-            Self { world: World::new(), partitions, listeners: Vec::new(), stored: BTreeMap::new(), last_seq: 0 };
+        let world = World::holding();
+        let model = Self { world, partitions, listeners: Vec::new(), stored: BTreeMap::new(), last_seq: 0 };
         ["", "a", ""].iter().fold(model, |mut model, channels| {
             let channels = Channel::parse(channels).into_iter().collect();
             model.listeners.push(Listener {
@@ -157,18 +181,36 @@ impl Model {
     }
 
     fn deliver(&mut self, source: usize, count: i64, repeated: i64, and: Option<usize>) {
-        let mut slices = Vec::new();
+        let mut slices: Vec<_> = self.partitions.iter().filter_map(Partition::held).collect();
+        slices.extend(self.partitions.iter().flat_map(Partition::lost));
         let sources: Vec<_> = [source].into_iter().chain(and.filter(|&other| other != source)).collect();
         for &source in &sources {
             self.partitions[source].produce(count);
-            slices.extend(self.partitions[source].slices(repeated.unsigned_abs() as usize));
+            slices.extend(self.partitions[source].news(repeated.unsigned_abs() as usize));
         }
-        if self.world.try_append(&slices) == Ok(Outcome::Stored) {
-            for source in sources {
-                self.partitions[source].stored = self.partitions[source].items.len();
+        let outcome = self.world.try_append(&slices);
+        for (n, partition) in self.partitions.iter_mut().enumerate() {
+            let is_taken = matches!(outcome, Ok(Outcome::Stored | Outcome::Held));
+            partition.lost = partition.lost.max(partition.taken);
+            partition.taken = match is_taken {
+                true if sources.contains(&n) => partition.items.len(),
+                true => partition.lost,
+                false => partition.stored,
+            };
+            if outcome == Ok(Outcome::Stored) {
+                partition.stored = partition.taken;
             }
-            self.note_stored();
         }
+        self.note_stored();
+        if outcome == Ok(Outcome::Missing) {
+            self.deliver(source, 0, repeated, and);
+        }
+    }
+
+    fn store(&mut self) {
+        let now_ms = self.world.now_ms;
+        self.world.hub().store_held(now_ms).unwrap();
+        self.note_stored();
     }
 
     fn note_stored(&mut self) {
@@ -250,6 +292,8 @@ impl Model {
             Step::Reconnect { client } => self.reconnect(client),
             Step::Replace { source } => self.partitions[source].source.generation += 1,
             Step::Recreate { source } => self.partitions[source].source.epoch += 1,
+            Step::Store => self.store(),
+            Step::Crash => self.world.crash(),
             Step::Hibernate => self.world.hibernate(),
             Step::Wait { hours } => self.world.now_ms += hours * 3_600_000,
         }
@@ -257,6 +301,8 @@ impl Model {
 
     /// Everything is delivered and taken.
     fn finish(&mut self) {
+        (0..self.partitions.len()).for_each(|source| self.deliver(source, 0, 0, None));
+        // Nothing new: so what is held is stored.
         (0..self.partitions.len()).for_each(|source| self.deliver(source, 0, 0, None));
         for n in 0..self.listeners.len() {
             self.acknowledge(n);

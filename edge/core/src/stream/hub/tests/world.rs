@@ -23,6 +23,8 @@ pub(super) struct World {
     pub(super) database: Sqlite,
     pub(super) now_ms: u64,
     pub(super) clients: Vec<Client>,
+    /// Otherwise what the hub holds is stored at once.
+    holds: bool,
     hub: Option<Hub<Sqlite, Client>>,
     doubts: Vec<Doubt>,
 }
@@ -101,7 +103,12 @@ pub(super) fn events_in(text: &str) -> (i64, Vec<Received>) {
 impl World {
     pub(super) fn new() -> Self {
         let now_ms = 1_800_000_000_000;
-        Self { database: Sqlite::new(), now_ms, clients: Vec::new(), hub: None, doubts: Vec::new() }
+        Self { database: Sqlite::new(), now_ms, clients: Vec::new(), holds: false, hub: None, doubts: Vec::new() }
+    }
+
+    /// Whose hub may hold records.
+    pub(super) fn holding() -> Self {
+        Self { holds: true, ..Self::new() }
     }
 
     /// The hub, which is loaded if it is not awake.
@@ -119,8 +126,17 @@ impl World {
         Ok(self.hub.insert(hub))
     }
 
+    /// The hub leaves the memory, unless it waits for a timer.
     pub(super) fn hibernate(&mut self) {
+        if self.hub.as_ref().is_none_or(|hub| hub.holds_until_ms().is_none()) {
+            self.hub = None;
+        }
+    }
+
+    /// The runtime loses the hub, and with it its sockets.
+    pub(super) fn crash(&mut self) {
         self.hub = None;
+        self.clients.iter().for_each(|client| client.close(CloseReason::Failed));
     }
 
     /// What a runtime does if an operation fails.
@@ -132,8 +148,11 @@ impl World {
     }
 
     pub(super) fn try_append(&mut self, slices: &[Slice]) -> Result<Outcome, Failed> {
-        let now_ms = self.now_ms;
-        let result = self.load().and_then(|hub| hub.append(slices, now_ms));
+        let (now_ms, holds) = (self.now_ms, self.holds);
+        let result = self.load().and_then(|hub| match hub.append(slices, now_ms)? {
+            Outcome::Held if !holds => hub.store_held(now_ms).map(|()| Outcome::Stored),
+            outcome => Ok(outcome),
+        });
         if result.is_err() {
             self.fail();
         }
@@ -207,7 +226,7 @@ pub(super) fn source() -> Source {
 pub(super) fn slice_from(partition: i32, offsets: Range<i64>) -> Slice {
     let source = Source { partition, ..source() };
     let item = |offset| Item { offset, frame: frame_at(&source, offset), ..Item::default() };
-    Slice { items: offsets.map(item).collect(), source }
+    Slice { items: offsets.map(item).collect(), after: None, source }
 }
 
 pub(super) fn frame_at(source: &Source, offset: i64) -> String {
