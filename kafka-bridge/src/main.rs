@@ -1,12 +1,11 @@
 //! Reads the settings, builds the bridge, serves, drains.
 
-use std::{process::ExitCode, sync::Arc};
+use std::process::ExitCode;
 
 use anyhow::Context as _;
 use kafka_bridge::{
     config::{BufferStore, Config},
-    file_limit,
-    kafka::{KafkaClients, RskafkaIo, RskafkaOptions},
+    file_limit, kafka,
     server::{self, Listeners, Tuning},
 };
 use tokio::{
@@ -17,8 +16,8 @@ use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    // rskafka logs every connection and retry. The bridge itself logs those that matter.
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,rskafka=off"));
+    // The Kafka clients log every connection and retry. The bridge itself logs those that matter.
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,rskafka=off,rdkafka=off"));
     tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).with_writer(std::io::stderr).init();
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
@@ -50,10 +49,7 @@ async fn run() -> anyhow::Result<()> {
             _ = interrupt.recv() => {}
         }
     };
-    let kafka = KafkaClients {
-        live: Arc::new(RskafkaIo::new(RskafkaOptions::new(config.kafka.clone()))?),
-        replay: Arc::new(RskafkaIo::new(RskafkaOptions::for_replay(config.kafka.clone()))?),
-    };
+    let kafka = kafka::clients(&config.kafka)?;
     tracing::info!(
         listen = %edge.local_addr()?,
         admin_listen = ?config.admin_listen,

@@ -14,10 +14,10 @@ use crate::{
     health::{Dependency, Health},
     http::{Context, admin_router, router},
     inbound::{Inbound, InboundLimits, SharedNotes},
-    kafka::KafkaClients,
+    kafka::{self as clients, KafkaClients},
     listen::{self, ClientTimeouts},
     metrics::Metrics,
-    outbound::{self, EchoKeys, EdgeClient, Outbound, OutboundChannel, Sink},
+    outbound::{self, EchoKeys, EdgeClient, Outbound, OutboundChannel, Ownership, Sink},
     redis_store::{BufferLimits, Redis, RedisNotes, RedisSink, RedisUrl, RedisUrlError, Subscription, UserBuffers},
     replay::{ReplayLimits, Replays},
     stream::{Registry, Streams},
@@ -84,6 +84,9 @@ pub enum ServeError {
     /// The trust store can't be read.
     #[error("the client for the edge can't be built: {0}")]
     EdgeClient(#[from] reqwest::Error),
+    /// The consumer group can't be joined.
+    #[error("KAFKA_GROUP_ID {0}")]
+    Group(#[from] clients::ClientError),
     /// Some tasks did not end in time after the signal.
     #[error("some tasks did not end within {0:?} of the signal")]
     Drain(Duration),
@@ -147,7 +150,12 @@ pub async fn run(
         health: Arc::clone(&health),
     };
     let clock = tuning.clock.unwrap_or(unix_seconds);
-    let settings = outbound::Settings { share: config.share, refresh: tuning.refresh, clock };
+    let read = config.channels.iter().filter_map(|channel| channel.outbound.clone()).collect();
+    let ownership = match clients::join_group(&config.kafka, read, &tasks, &stop).await? {
+        Some(membership) => Ownership::Group(membership),
+        None => Ownership::Static(config.share),
+    };
+    let settings = outbound::Settings { ownership, refresh: tuning.refresh, clock };
     let outbound = Outbound::new(dependencies, channels, settings);
     let (watch_health, watch_stop) = (Arc::clone(&health), stop.clone());
     tasks.spawn(async move { topics.watch(written_topics, watch_health, watch_stop).await });

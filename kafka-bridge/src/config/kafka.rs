@@ -1,36 +1,55 @@
-//! `KAFKA_BROKERS`, `KAFKA_SECURITY_PROTOCOL` and `KAFKA_SASL_*`.
+//! `KAFKA_CLIENT`, `KAFKA_BROKERS` and `KAFKA_SECURITY_PROTOCOL`.
 
-use super::vars::{ConfigError, Vars};
-use crate::kafka::{KafkaSettings, Sasl, SaslMechanism};
+use super::{
+    kafka_sasl::sasl,
+    kafka_tls::tls_settings,
+    vars::{ConfigError, Vars},
+};
+use crate::kafka::{KafkaClient, KafkaSettings};
 
 pub(super) fn kafka_settings(vars: &Vars<'_>) -> Result<KafkaSettings, ConfigError> {
     const PROTOCOL: &str = "KAFKA_SECURITY_PROTOCOL";
-    const MECHANISM: &str = "KAFKA_SASL_MECHANISM";
-    let brokers = brokers(vars.required("KAFKA_BROKERS")?)?;
-    let (tls, with_sasl) = match vars.get(PROTOCOL).unwrap_or("PLAINTEXT") {
+    let (uses_tls, uses_sasl) = match vars.get(PROTOCOL).unwrap_or("PLAINTEXT") {
         "PLAINTEXT" => (false, false),
         "SSL" => (true, false),
         "SASL_PLAINTEXT" => (false, true),
         "SASL_SSL" => (true, true),
         _ => return Err(ConfigError::new(PROTOCOL, "must be PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL")),
     };
-    let sasl_keys = [MECHANISM, "KAFKA_SASL_USERNAME", "KAFKA_SASL_PASSWORD"];
-    if !with_sasl {
-        // An operator who sets credentials expects SASL, so they are not ignored.
-        return match sasl_keys.into_iter().find(|key| vars.get(key).is_some()) {
-            Some(key) => Err(ConfigError::new(key, "is set but KAFKA_SECURITY_PROTOCOL is without SASL")),
-            None => Ok(KafkaSettings { brokers, tls, sasl: None }),
-        };
+    let client = client(vars)?;
+    Ok(KafkaSettings {
+        client,
+        group: group(vars, client)?,
+        brokers: brokers(vars.required("KAFKA_BROKERS")?)?,
+        tls: tls_settings(vars, uses_tls)?,
+        sasl: sasl(vars, uses_sasl)?,
+    })
+}
+
+fn client(vars: &Vars<'_>) -> Result<KafkaClient, ConfigError> {
+    const KEY: &str = "KAFKA_CLIENT";
+    match vars.get(KEY).unwrap_or("rskafka") {
+        "rskafka" => Ok(KafkaClient::Rskafka),
+        #[cfg(feature = "rdkafka")]
+        "rdkafka" => Ok(KafkaClient::Rdkafka),
+        #[cfg(not(feature = "rdkafka"))]
+        "rdkafka" => {
+            Err(ConfigError::new(KEY, "is rdkafka, which is not compiled in: build the bridge with --features rdkafka"))
+        }
+        _ => Err(ConfigError::new(KEY, "must be rskafka or rdkafka")),
     }
-    let mechanism = match vars.required(MECHANISM)? {
-        "PLAIN" => SaslMechanism::Plain,
-        "SCRAM-SHA-256" => SaslMechanism::ScramSha256,
-        "SCRAM-SHA-512" => SaslMechanism::ScramSha512,
-        _ => return Err(ConfigError::new(MECHANISM, "must be PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")),
-    };
-    let username = vars.required("KAFKA_SASL_USERNAME")?.to_owned();
-    let password = vars.required("KAFKA_SASL_PASSWORD")?.into();
-    Ok(KafkaSettings { brokers, tls, sasl: Some(Sasl { mechanism, username, password }) })
+}
+
+fn group(vars: &Vars<'_>, client: KafkaClient) -> Result<Option<String>, ConfigError> {
+    const KEY: &str = "KAFKA_GROUP_ID";
+    let Some(group) = vars.get(KEY) else { return Ok(None) };
+    if client == KafkaClient::Rskafka {
+        return Err(ConfigError::new(KEY, "is set but KAFKA_CLIENT is not rdkafka, which alone can join a group"));
+    }
+    if let Some(key) = ["BRIDGE_REPLICA", "BRIDGE_REPLICAS"].into_iter().find(|key| vars.get(key).is_some()) {
+        return Err(ConfigError::new(key, "is set but KAFKA_GROUP_ID leaves the choice of partitions to Kafka"));
+    }
+    Ok(Some(group.to_owned()))
 }
 
 fn brokers(text: &str) -> Result<Vec<String>, ConfigError> {

@@ -3,6 +3,8 @@
 //! - [`buffer_store`]: where the users' buffers are kept.
 //! - [`channel`]: the channels and their topics.
 //! - [`kafka`]: how to connect to Kafka.
+//! - [`kafka_tls`]: the certificates for it.
+//! - [`kafka_sasl`]: the credentials for it.
 //! - [`partition_share`]: which partitions this instance delivers.
 //! - [`topic`]: names of topics, and how many partitions the bridge creates.
 //! - [`vars`]: access to the variables, and the error for a wrong one.
@@ -10,6 +12,8 @@
 mod buffer_store;
 mod channel;
 mod kafka;
+mod kafka_sasl;
+mod kafka_tls;
 mod partition_share;
 mod topic;
 mod vars;
@@ -57,7 +61,7 @@ pub struct Config {
     pub share: PartitionShare,
     /// `BRIDGE_TOPIC_PARTITIONS`: the number of partitions of a topic that the bridge creates. With 0 it creates none.
     pub topic_partitions: i32,
-    /// `KAFKA_BROKERS`, `KAFKA_SECURITY_PROTOCOL`, `KAFKA_SASL_*`: how to connect to Kafka.
+    /// `KAFKA_*`: how to connect to Kafka.
     pub kafka: KafkaSettings,
 }
 

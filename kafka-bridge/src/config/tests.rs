@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::{BufferStore, Config, PartitionShare};
-use crate::kafka::SaslMechanism;
+use crate::kafka::{Sasl, SaslMechanism};
 
 fn vars(changes: &[(&str, &str)]) -> BTreeMap<String, String> {
     let keys = "a:f7eAwgURGJfaAuFCah89McGSGntwB7cnPybLmr5iOcw";
@@ -38,6 +38,8 @@ fn an_error_names_its_variable_and_shows_no_secret() {
         ("KAFKA_BROKERS", ","),
         ("KAFKA_SECURITY_PROTOCOL", "TLS"),
         ("KAFKA_SASL_PASSWORD", "hunter2"),
+        ("KAFKA_SSL_KEY", "hunter2"),
+        ("KAFKA_GROUP_ID", "bridges"),
         ("BRIDGE_CHANELS", "[]"),
     ] {
         let error = Config::from_vars(&vars(&[(key, value)])).unwrap_err().to_string();
@@ -73,13 +75,74 @@ fn sasl_requires_mechanism_username_and_password() {
         ("KAFKA_SASL_PASSWORD", "hunter2"),
     ];
     let config = Config::from_vars(&vars(&all)).unwrap();
-    assert!(config.kafka.tls);
-    assert_eq!(config.kafka.sasl.as_ref().unwrap().mechanism, SaslMechanism::ScramSha512);
+    assert!(config.kafka.tls.is_some());
+    let sasl = config.kafka.sasl.as_ref().unwrap();
+    assert!(matches!(sasl, Sasl::Password { mechanism: SaslMechanism::ScramSha512, .. }));
     assert!(!format!("{config:?}").contains("hunter2"));
     for missing in 1..4 {
         let some: Vec<_> = all.iter().enumerate().filter(|(n, _)| *n != missing).map(|(_, var)| *var).collect();
         let error = Config::from_vars(&vars(&some)).unwrap_err().to_string();
         assert_eq!(error, format!("{} is not set", all[missing].0));
+    }
+}
+
+#[test]
+fn oauthbearer_requires_a_token_endpoint_and_no_password() {
+    let all = [
+        ("KAFKA_SECURITY_PROTOCOL", "SASL_PLAINTEXT"),
+        ("KAFKA_SASL_MECHANISM", "OAUTHBEARER"),
+        ("KAFKA_SASL_TOKEN_URL", "https://id.test/token"),
+        ("KAFKA_SASL_CLIENT_ID", "bridge"),
+        ("KAFKA_SASL_CLIENT_SECRET", "hunter2"),
+    ];
+    let config = Config::from_vars(&vars(&all)).unwrap();
+    assert!(matches!(config.kafka.sasl, Some(Sasl::OauthBearer(_))));
+    assert!(!format!("{config:?}").contains("hunter2"));
+    for (key, value) in [
+        ("KAFKA_SASL_TOKEN_URL", "http://id.test/token"),
+        ("KAFKA_SASL_TOKEN_URL", "https://u:hunter2@id.test/token"),
+        ("KAFKA_SASL_CLIENT_ID", ""),
+        ("KAFKA_SASL_CLIENT_SECRET", ""),
+        ("KAFKA_SASL_PASSWORD", "hunter2"),
+    ] {
+        let mut changes = all.to_vec();
+        changes.push((key, value));
+        let error = Config::from_vars(&vars(&changes)).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{key} ")) && !error.contains("hunter2"), "{key}={value}: {error}");
+    }
+}
+
+#[test]
+fn the_client_is_one_that_is_compiled_in() {
+    let with = |client| Config::from_vars(&vars(&[("KAFKA_CLIENT", client)]));
+    assert!(with("rskafka").is_ok());
+    assert_eq!(with("kafkajs").unwrap_err().to_string(), "KAFKA_CLIENT must be rskafka or rdkafka");
+    let rdkafka = with("rdkafka").map(|config| config.kafka.client).map_err(|error| error.to_string());
+    #[cfg(feature = "rdkafka")]
+    assert_eq!(rdkafka, Ok(crate::kafka::KafkaClient::Rdkafka));
+    #[cfg(not(feature = "rdkafka"))]
+    assert!(rdkafka.unwrap_err().contains("build the bridge with --features rdkafka"));
+}
+
+#[test]
+fn what_is_no_pem_is_an_error_that_names_the_variable_and_shows_none_of_it() {
+    let pem = |kind: &str| format!("-----BEGIN {kind}-----\naHVudGVyMg==\n-----END {kind}-----\n");
+    let (certificate, key) = (pem("CERTIFICATE"), pem("PRIVATE KEY"));
+    let cases: [(&str, &[(&str, &str)]); 7] = [
+        ("KAFKA_SSL_CA", &[("KAFKA_SSL_CA", "/hunter2.pem")]),
+        ("KAFKA_SSL_CA", &[("KAFKA_SSL_CA", &certificate)]),
+        ("KAFKA_SSL_CA", &[("KAFKA_SSL_CA", &key)]),
+        ("KAFKA_SSL_CERTIFICATE", &[("KAFKA_SSL_KEY", &key)]),
+        ("KAFKA_SSL_CERTIFICATE", &[("KAFKA_SSL_CERTIFICATE", &key), ("KAFKA_SSL_KEY", &key)]),
+        ("KAFKA_SSL_KEY", &[("KAFKA_SSL_CERTIFICATE", &certificate)]),
+        ("KAFKA_SSL_KEY", &[("KAFKA_SSL_CERTIFICATE", &certificate), ("KAFKA_SSL_KEY", &certificate)]),
+    ];
+    for (named, changes) in cases {
+        let mut changes = changes.to_vec();
+        changes.push(("KAFKA_SECURITY_PROTOCOL", "SSL"));
+        let error = Config::from_vars(&vars(&changes)).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{named} ")), "{changes:?}: {error}");
+        assert!(!error.contains("hunter2") && !error.contains("aHVudGVyMg"), "{error}");
     }
 }
 

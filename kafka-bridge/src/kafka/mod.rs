@@ -1,28 +1,52 @@
-//! The trait for a Kafka client, with only what the bridge needs. Tests implement it in memory, and another client can
-//! replace rskafka.
+//! The trait for a Kafka client, with only what the bridge needs, and the clients that implement it. Tests implement it in
+//! memory.
 //!
 //! - [`settings`]: how to connect.
+//! - [`client`]: builds the client that the settings choose.
+//! - [`membership`]: what a consumer group has assigned to this instance.
+//! - [`tls`]: how connections are encrypted.
 //! - [`error`]: the errors of a client.
+//! - [`token`]: access tokens for SASL.
 //! - [`rskafka_io`]: the implementation on rskafka.
+//! - [`producer`]: writes on rskafka's protocol.
+//! - [`sasl`]: rskafka's credentials.
 //! - [`rskafka_error`]: translates rskafka's errors.
 //! - [`skip_undecodable`]: reads past batches that rskafka can't decode.
+//! - `rdkafka_io`: the implementation on rdkafka, with the cargo feature of that name.
+//! - `second_reader`: reads with rdkafka what rskafka can't decode.
 //!
 //! Implementations limit the time of every call, so that no caller waits for ever.
 
+mod client;
 mod error;
+mod membership;
+mod producer;
+#[cfg(feature = "rdkafka")]
+mod rdkafka_io;
 mod rskafka_error;
 mod rskafka_io;
+mod sasl;
+#[cfg(feature = "rdkafka")]
+mod second_reader;
 mod settings;
 mod skip_undecodable;
+mod tls;
+mod token;
 
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use async_trait::async_trait;
 
+#[cfg(feature = "rdkafka")]
+pub use self::rdkafka_io::RdkafkaIo;
 pub use self::{
+    client::{ClientError, clients, join_group},
     error::KafkaError,
+    membership::{Hold, Membership, TopicPartition},
     rskafka_io::{RskafkaIo, RskafkaOptions},
-    settings::{KafkaSettings, Sasl, SaslMechanism},
+    settings::{KafkaClient, KafkaSettings, Sasl, SaslMechanism, TokenEndpoint},
+    tls::{ClientIdentity, TlsError, TlsSettings},
+    token::TokenSourceError,
 };
 
 /// The clients of a bridge.

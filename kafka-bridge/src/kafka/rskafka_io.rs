@@ -4,10 +4,9 @@
 //!
 //! - Requests have no time limit. Each call gets one here.
 //! - Its back-off grows to 500 s. It is capped at one second here.
-//! - A produce waits behind a long-poll fetch on the same `PartitionClient`. Reads and writes use separate ones.
-//! - It leaves Nagle's algorithm on, and sends the length of a request that exceeds its buffer before the request. Where
-//!   a segment is larger than the buffer (loopback, a proxy beside the bridge), the request then waits 40 ms for the
-//!   broker's delayed acknowledgement, unless it fills a segment. See [`RskafkaIo::slow_request_bytes`].
+//! - It drops the answer to a throttled produce and sends the batch again, and a produce waits behind a long-poll fetch on
+//!   the same `PartitionClient`. Batches are written by [`super::producer`], which also turns
+//!   off Nagle's algorithm: rskafka leaves it on, and large requests then wait for a delayed acknowledgement.
 //! - Its cached metadata can name a dead leader, or brokers that no longer exist, for ever. After a time-out or a lost
 //!   connection, the whole client is rebuilt from the bootstrap addresses.
 //! - Transaction markers and null header values fail to decode, and the whole fetch with them. See
@@ -17,7 +16,6 @@
 use std::{
     collections::HashMap,
     future::Future,
-    ops::Range,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -27,28 +25,19 @@ use chrono::{DateTime, Utc};
 use rskafka::{
     BackoffConfig,
     client::{
-        Client, ClientBuilder, Credentials, SaslConfig,
+        Client, ClientBuilder, SaslConfig,
         error::Error as ClientError,
-        partition::{Compression, OffsetAt, PartitionClient, UnknownTopicHandling},
+        partition::{OffsetAt, PartitionClient, UnknownTopicHandling},
     },
-    record::Record,
 };
-use rustls_platform_verifier::BuilderVerifierExt as _;
-use secrecy::ExposeSecret as _;
 
 use super::{
-    Fetched, KafkaError, KafkaIo, KafkaSettings, NewRecord, Sasl, SaslMechanism, Watermarks, rskafka_error::translate,
-    skip_undecodable,
+    ClientError as BuildError, Fetched, KafkaError, KafkaIo, KafkaSettings, NewRecord, Watermarks, producer::Producer,
+    rskafka_error::translate, sasl, skip_undecodable,
 };
 
 /// A new client is kept at least this long, even if calls fail.
 const MIN_CLIENT_AGE: Duration = Duration::from_secs(3);
-
-/// The records that certainly fit into its buffer of 8 KiB, with what surrounds them in a request.
-const MAX_BUFFERED_BYTES: usize = 8 * 1024 - 768;
-
-/// The segments of loopback have 64 KiB, which is the largest size.
-const LOOPBACK_SEGMENT_BYTES: usize = 80 * 1024;
 
 /// How to connect to Kafka, and the limits of a call.
 #[derive(Clone, Debug)]
@@ -86,6 +75,8 @@ impl RskafkaOptions {
 pub struct RskafkaIo {
     options: RskafkaOptions,
     tls: Option<Arc<rustls::ClientConfig>>,
+    sasl: Option<SaslConfig>,
+    producer: Producer,
     current: Mutex<Option<Arc<Connection>>>,
     /// Held while connecting, so that concurrent calls share one new connection.
     connecting: tokio::sync::Mutex<()>,
@@ -95,23 +86,19 @@ pub struct RskafkaIo {
 struct Connection {
     client: Client,
     since: Instant,
-    partitions: Mutex<HashMap<(ClientUse, String, i32), Arc<PartitionClient>>>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum ClientUse {
-    Write,
-    Read,
+    partitions: Mutex<HashMap<(String, i32), Arc<PartitionClient>>>,
 }
 
 impl RskafkaIo {
     /// Connects on first use, so that the bridge can start before Kafka.
     ///
     /// # Errors
-    /// If TLS is configured and the platform's trust store can't be read.
-    pub fn new(options: RskafkaOptions) -> Result<Self, rustls::Error> {
-        let tls = if options.settings.tls { Some(Arc::new(tls_config()?)) } else { None };
-        Ok(Self { options, tls, current: Mutex::new(None), connecting: tokio::sync::Mutex::new(()) })
+    /// [`BuildError`] if a part of it can't be built.
+    pub fn new(options: RskafkaOptions) -> Result<Self, BuildError> {
+        let tls = options.settings.tls.as_ref().map(|tls| tls.rustls_config().map(Arc::new)).transpose()?;
+        let sasl = sasl::rskafka_config(&options.settings)?;
+        let producer = Producer::new(&options.settings, options.timeout)?;
+        Ok(Self { options, tls, sasl, producer, current: Mutex::new(None), connecting: tokio::sync::Mutex::new(()) })
     }
 
     fn current(&self) -> Option<Arc<Connection>> {
@@ -133,8 +120,8 @@ impl RskafkaIo {
         if let Some(tls) = &self.tls {
             builder = builder.tls_config(Arc::clone(tls));
         }
-        if let Some(sasl) = &settings.sasl {
-            builder = builder.sasl_config(sasl_config(sasl));
+        if let Some(sasl) = &self.sasl {
+            builder = builder.sasl_config(sasl.clone());
         }
         let client = builder.build().await?;
         let connection = Arc::new(Connection { client, since: Instant::now(), partitions: Mutex::default() });
@@ -156,11 +143,10 @@ impl RskafkaIo {
     async fn partition(
         &self,
         connection: &Connection,
-        usage: ClientUse,
         topic: &str,
         partition: i32,
     ) -> Result<Arc<PartitionClient>, ClientError> {
-        let key = (usage, topic.to_owned(), partition);
+        let key = (topic.to_owned(), partition);
         if let Some(client) = connection.partitions.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return Ok(Arc::clone(client));
         }
@@ -216,27 +202,13 @@ impl KafkaIo for RskafkaIo {
     }
 
     async fn produce(&self, topic: &str, partition: i32, records: Vec<NewRecord>) -> Result<i64, KafkaError> {
-        let now = Utc::now();
-        let records: Vec<_> = records
-            .into_iter()
-            .map(|new| Record { key: new.key, value: new.value, headers: new.headers, timestamp: now })
-            .collect();
-        let offsets = self.call(topic, async {
-            let connection = self.connection().await?;
-            let client = self.partition(&connection, ClientUse::Write, topic, partition).await?;
-            client.produce(records, Compression::NoCompression).await
-        });
-        offsets.await?.first().copied().ok_or_else(|| KafkaError::Undecodable("no offset".to_owned()))
-    }
-
-    fn slow_request_bytes(&self) -> Range<usize> {
-        MAX_BUFFERED_BYTES..LOOPBACK_SEGMENT_BYTES
+        self.producer.produce(topic, partition, records).await
     }
 
     async fn fetch(&self, topic: &str, partition: i32, offset: i64) -> Result<Fetched, KafkaError> {
         let client = self.call(topic, async {
             let connection = self.connection().await?;
-            self.partition(&connection, ClientUse::Read, topic, partition).await
+            self.partition(&connection, topic, partition).await
         });
         let source = Source { io: self, client: client.await? };
         skip_undecodable::fetch(&source, offset).await
@@ -245,7 +217,7 @@ impl KafkaIo for RskafkaIo {
     async fn watermarks(&self, topic: &str, partition: i32) -> Result<Watermarks, KafkaError> {
         let offsets = self.call(topic, async {
             let connection = self.connection().await?;
-            let client = self.partition(&connection, ClientUse::Read, topic, partition).await?;
+            let client = self.partition(&connection, topic, partition).await?;
             let earliest = client.get_offset(OffsetAt::Earliest).await?;
             Ok(Watermarks { earliest, latest: client.get_offset(OffsetAt::Latest).await? })
         });
@@ -257,27 +229,11 @@ impl KafkaIo for RskafkaIo {
         let time = DateTime::from_timestamp_millis(time_ms.max(0)).unwrap_or(DateTime::<Utc>::MAX_UTC);
         let offset = self.call(topic, async {
             let connection = self.connection().await?;
-            let client = self.partition(&connection, ClientUse::Read, topic, partition).await?;
+            let client = self.partition(&connection, topic, partition).await?;
             client.get_offset(OffsetAt::Timestamp(time)).await
         });
         // -1: no record is as late.
         Ok(Some(offset.await?).filter(|offset| *offset >= 0))
-    }
-}
-
-/// Trusts the platform's certificate store. On Linux, `SSL_CERT_FILE` names another one.
-fn tls_config() -> Result<rustls::ClientConfig, rustls::Error> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    Ok(builder.with_platform_verifier()?.with_no_client_auth())
-}
-
-fn sasl_config(sasl: &Sasl) -> SaslConfig {
-    let credentials = Credentials::new(sasl.username.clone(), sasl.password.expose_secret().to_owned());
-    match sasl.mechanism {
-        SaslMechanism::Plain => SaslConfig::Plain(credentials),
-        SaslMechanism::ScramSha256 => SaslConfig::ScramSha256(credentials),
-        SaslMechanism::ScramSha512 => SaslConfig::ScramSha512(credentials),
     }
 }
 

@@ -25,8 +25,7 @@
 //! - [`sink`]: the trait for the edge and Redis; Redis' implementation is [`crate::redis_store::RedisSink`].
 //! - [`edge_client`]: the sink that delivers to the edge.
 //!
-//! Ownership is static: an instance delivers the partitions with `partition % replicas == replica`. If two instances
-//! deliver one partition, the one that claimed it last goes on, and each record is still stored once.
+//! Which partitions an instance delivers, [`ownership`] says. If two instances deliver one partition, the one that claimed it last goes on, and each record is still stored once.
 
 mod channel;
 mod checkpoint_writer;
@@ -38,6 +37,7 @@ mod fetcher;
 mod hole;
 mod limits;
 mod memory_budget;
+mod ownership;
 mod partition;
 mod partition_reader;
 mod plan;
@@ -58,13 +58,13 @@ pub use self::{
     channel::OutboundChannel,
     decode::{Algorithm, ChannelRules, EchoKeys, RecordKeys, RecordKeysError, SIGNATURE_HEADER},
     edge_client::{EdgeClient, EdgeError},
+    ownership::Ownership,
     sink::{Sink, SinkError, UserSlices},
 };
 use self::{delivery::Delivery, memory_budget::MemoryBudget, supervisor::Supervisor, survey::Survey};
 use crate::{
     backoff::Backoff,
     clock::Clock,
-    config::PartitionShare,
     dead_letter::DeadLetters,
     health::Health,
     kafka::{FetchedRecord, KafkaIo},
@@ -93,10 +93,10 @@ enum Exit {
 }
 
 /// What is read, and when to look for changes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// The partitions of this instance.
-    pub share: PartitionShare,
+    pub ownership: Ownership,
     /// How often topics are checked for new partitions.
     pub refresh: Duration,
     /// The source of epochs.
@@ -173,7 +173,7 @@ impl Outbound {
                 delivery: Arc::clone(&delivery),
                 budget: Arc::clone(&budget),
                 topics: Arc::clone(topics),
-                settings: self.settings,
+                settings: self.settings.clone(),
                 stop: stop.clone(),
             };
             tasks.spawn(async move {

@@ -61,6 +61,8 @@ struct Running {
     tasks: JoinSet<(i32, Exit)>,
     /// The epoch of each that runs.
     epochs: BTreeMap<i32, u32>,
+    /// Stops one of them.
+    stops: BTreeMap<i32, CancellationToken>,
     /// Those that another instance has taken, and when they are claimed again.
     taken: BTreeMap<i32, Instant>,
     /// When the partitions that don't run are tried again.
@@ -100,6 +102,7 @@ impl Supervisor {
     /// Runs partitions until all of them must be planned anew.
     async fn keep_running(&self, running: &mut Running, stop: &CancellationToken) -> Result<(), PlanError> {
         let count = self.topics.refresh(&self.survey.topic).await?;
+        let mut changes = self.settings.ownership.changes();
         if !self.start_missing(count, running, stop).await? {
             return Ok(());
         }
@@ -112,14 +115,29 @@ impl Supervisor {
                 Some(ended) = running.tasks.join_next() => {
                     let (partition, exit) = ended?;
                     running.epochs.remove(&partition);
-                    if exit != Exit::Stale {
-                        return Ok(());
+                    running.stops.remove(&partition);
+                    match exit {
+                        Exit::Replan => return Ok(()),
+                        Exit::Stopped => {
+                            // It may be this instance's again.
+                            running.retry_at = Some(Instant::now());
+                            continue;
+                        }
+                        Exit::Stale => {}
                     }
                     tracing::warn!(topic = self.survey.topic, partition, "another instance reads the partition");
                     self.shared.metrics.stale_partitions.inc();
                     let again = Instant::now() + CLAIM_PAUSE;
                     running.taken.insert(partition, again);
                     running.retry_at = Some(retry_at.map_or(again, |at| at.min(again)));
+                }
+                () = changes.changed() => {
+                    for (partition, stop) in &running.stops {
+                        if !self.settings.ownership.owns(&self.survey.topic, *partition) {
+                            stop.cancel();
+                        }
+                    }
+                    running.retry_at = Some(Instant::now());
                 }
                 () = sleep_until(retry_at.unwrap_or_else(Instant::now)), if retry_at.is_some() => {
                     match self.start_missing(count, running, stop).await {
@@ -176,7 +194,9 @@ impl Supervisor {
         let starts = plan(&known, u32::try_from((self.settings.clock)()).unwrap_or(u32::MAX));
         let mut missing = BTreeMap::new();
         let mut waits = false;
-        for (partition, start) in (0..count).zip(starts).filter(|(partition, _)| self.settings.share.owns(*partition)) {
+        for (partition, start) in
+            (0..count).zip(starts).filter(|(partition, _)| self.settings.ownership.owns(&self.survey.topic, *partition))
+        {
             match (running.epochs.get(&partition), start) {
                 // While a partition runs, its stored checkpoint lags behind, so a later start is no reason to stop.
                 (Some(epoch), Some(start)) if start.epoch != *epoch => return Ok(false),
@@ -203,20 +223,26 @@ impl Supervisor {
         running: &mut Running,
         stop: &CancellationToken,
     ) -> BTreeSet<i32> {
-        let claims = missing
-            .into_iter()
-            .map(|(partition, start)| async move { (partition, self.survey.claim(partition, count, start).await) });
+        let claims = missing.into_iter().map(|(partition, start)| async move {
+            // Before it is claimed, or the group could give it away meanwhile.
+            let hold = self.settings.ownership.hold(&self.survey.topic, partition);
+            (partition, hold, self.survey.claim(partition, count, start).await)
+        });
         let mut claims = stream::iter(claims).buffer_unordered(CONCURRENT_LOOKUPS);
         let mut failed = BTreeSet::new();
-        while let Some((partition, claimed)) = claims.next().await {
+        while let Some((partition, hold, claimed)) = claims.next().await {
             match claimed {
                 Ok((start, stored)) => {
                     running.epochs.insert(partition, start.source.epoch);
                     let (shared, delivery) = (Arc::clone(&self.shared), Arc::clone(&self.delivery));
                     let (budget, bridge_stop) = (Arc::clone(&self.budget), self.stop.clone());
                     let reader = PartitionReader { shared, delivery, budget, bridge_stop };
-                    let stop = stop.clone();
-                    running.tasks.spawn(async move { (partition, reader.read(start, stored, stop).await) });
+                    let stop = stop.child_token();
+                    running.stops.insert(partition, stop.clone());
+                    running.tasks.spawn(async move {
+                        let _hold = hold;
+                        (partition, reader.read(start, stored, stop).await)
+                    });
                 }
                 Err(error) => {
                     tracing::warn!(topic = self.survey.topic, partition, %error, "the partition can't be claimed");

@@ -9,7 +9,7 @@ use kafka_bridge::{
     health::{Dependency, Health},
     kafka::KafkaIo,
     metrics::Metrics,
-    outbound::{Dependencies, Outbound, OutboundChannel, Settings},
+    outbound::{Dependencies, Outbound, OutboundChannel, Ownership, Settings},
     topics::Topics,
 };
 use tokio::{task::JoinHandle, time::Instant};
@@ -53,7 +53,7 @@ impl Delivering {
         };
         let channels = channels.iter().map(channel).collect();
         let settings = Settings {
-            share: PartitionShare { replica: 0, replicas: 1 },
+            ownership: Ownership::Static(PartitionShare { replica: 0, replicas: 1 }),
             refresh: Duration::from_secs(20),
             clock: || 7,
         };

@@ -1,5 +1,5 @@
-//! What the bridge's tests share: Kafka in memory, a small edge, a sink in memory, a real Redis, an SSE client, and the
-//! real server on a port of its own.
+//! What the bridge's tests share: Kafka in memory and a real one, a small edge, a sink in memory, a real Redis, an SSE
+//! client, and the real server on a port of its own.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses only a part of it")]
 #![allow(
     clippy::unwrap_used,
@@ -10,6 +10,7 @@
 )]
 
 pub mod edge;
+pub mod kafka;
 pub mod memory_kafka;
 pub mod memory_sink;
 pub mod redis;
