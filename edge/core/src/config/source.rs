@@ -37,7 +37,7 @@ pub enum Coordination {
 }
 
 /// Every key, for runtimes that must request each by name.
-pub const KEYS: [&str; 40] = [
+pub const KEYS: [&str; 42] = [
     "PUBLIC_ORIGIN",
     "HOST_ORIGINS",
     "CLIENT_ADDRESS_HEADER",
@@ -57,6 +57,7 @@ pub const KEYS: [&str; 40] = [
     "ENTRA_AUTHORITY",
     "GRAPH_URL",
     "GRAPH_ALLOW",
+    "GRAPH_REQUEST_HEADERS",
     "GITHUB_CLIENT_ID",
     "GITHUB_CLIENT_SECRET",
     "GITHUB_URL",
@@ -64,6 +65,7 @@ pub const KEYS: [&str; 40] = [
     "GITHUB_SCOPES",
     "GITHUB_PROMPT",
     "GITHUB_ALLOW",
+    "GITHUB_REQUEST_HEADERS",
     "GITHUB_WEBHOOK_SECRET",
     "GITHUB_APP_ID",
     "GITHUB_APP_KEY",
