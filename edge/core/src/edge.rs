@@ -1,7 +1,8 @@
 //! The entry: one [`Edge`] per isolate and configuration answers all requests. Table → guard → session → handler → headers.
-//! [`current`] has the one of the configuration in force.
+//! [`current`] has the one of the configuration in force; `sign_in_link`: how the reader of an error page goes on.
 
 pub mod current;
+mod sign_in_link;
 
 use std::{
     cell::{Cell, RefCell},
@@ -20,6 +21,7 @@ use crate::{
     http::{
         client_address::client_address,
         cookie::{self, Embed},
+        origin::ReturnTo,
         web::{Request, Response, TRACEPARENT, single},
     },
     memory::Memory,
@@ -131,6 +133,7 @@ impl Edge {
         };
         let deferred_refresh = RefCell::new(None);
         let mut wants_page = has_page(row, &request.headers);
+        let return_to = wants_page.then(|| sign_in_link::return_to(config, row, &request));
         let mut too_large = Vec::new();
         let result = match guard::check_size(&request.headers).and(matched) {
             Ok((row, parameters)) => {
@@ -153,7 +156,7 @@ impl Edge {
         };
         let mut response = result.unwrap_or_else(|error| {
             error::reject(platform, &error, Some(&method));
-            failure(config, wants_page, &request_id, &error)
+            failure(config, wants_page.then(|| return_to.unwrap_or_else(ReturnTo::home)), &request_id, &error)
         });
         for cookie in too_large {
             response.add(header::SET_COOKIE, &cookie);
@@ -222,9 +225,15 @@ fn has_page(row: Option<&Row>, headers: &HeaderMap) -> bool {
     has_page && guard::accepts_html(headers)
 }
 
-/// The answer to a request that failed: a page for a person, a problem document for a program.
-fn failure<B>(config: &Config, wants_page: bool, request_id: &str, error: &Error) -> Response<B> {
-    let mut response = if wants_page { error.page(request_id) } else { error.response(request_id) };
+/// The answer to a request that failed: a page for a person, who returns there after signing in; a problem document for a
+/// program.
+fn failure<B>(config: &Config, page: Option<ReturnTo>, request_id: &str, error: &Error) -> Response<B> {
+    let mut response = match page {
+        Some(return_to) => {
+            error.page_with(&error.title(), &sign_in_link::sign_in_links(config, &return_to, error), request_id)
+        }
+        None => error.response(request_id),
+    };
     remove_refused_cookie(config.sessions.embed, error, &mut response);
     response
 }

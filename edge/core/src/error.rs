@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::{
     http::{
         body::BodyError,
-        page::{Escaped, page},
+        page::{Escaped, Link, page},
         web::Response,
     },
     runtime::{
@@ -321,11 +321,18 @@ impl Error {
     /// A page without scripts, for navigations.
     #[must_use]
     pub fn page<B>(&self, request_id: &str) -> Response<B> {
+        self.page_with(&self.title(), &[], request_id)
+    }
+
+    /// The page with a title and with links that help.
+    #[must_use]
+    pub fn page_with<B>(&self, title: &str, links: &[Link], request_id: &str) -> Response<B> {
+        let links: String = links.iter().map(Link::to_string).collect();
         let mut response = page(
             self.status(),
             &format_args!(
-                "<h1>{}</h1><p><a href=\"/\">Go back</a></p><p><small>{} · {}</small></p>",
-                Escaped(&self.title()),
+                "<h1>{}</h1>{links}<p><a href=\"/\">Go back</a></p><p><small>{} · {}</small></p>",
+                Escaped(title),
                 self.code(),
                 Escaped(request_id),
             ),

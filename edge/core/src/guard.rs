@@ -134,6 +134,7 @@ fn check_navigable(config: &Config, headers: &HeaderMap) -> Result<(), Error> {
     if has_origin && !single(headers, &header::ORIGIN).is_some_and(|origin| config.allows_origin(origin)) {
         return forbidden(Reason::OriginNotAllowed);
     }
+    let is_own = single(headers, &SEC_FETCH_SITE) == Some("same-origin");
     let is_ours = match single(headers, &SEC_FETCH_SITE) {
         Some("same-origin") => true,
         // Neither kind of request has an `Origin`.
@@ -148,6 +149,8 @@ fn check_navigable(config: &Config, headers: &HeaderMap) -> Result<(), Error> {
     let is_by_user = !headers.contains_key(&SEC_FETCH_USER) || single(headers, &SEC_FETCH_USER) == Some("?1");
     match (single(headers, &SEC_FETCH_MODE), single(headers, &SEC_FETCH_DEST)) {
         (Some("navigate"), Some("document")) if is_by_user => Ok(()),
+        // A link with `download` in Chromium. Other sites' requests of that kind are refused above.
+        (Some("navigate"), Some("empty")) if is_by_user && is_own => Ok(()),
         (Some("no-cors"), Some("image" | "audio" | "video")) => Ok(()),
         _ => forbidden(Reason::NotNavigable),
     }

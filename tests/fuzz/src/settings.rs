@@ -49,7 +49,7 @@ impl Default for Settings {
             ("GITHUB_ALLOW", "GET /user, PATCH /user, GET /repos/*"),
             (
                 "SERVICES",
-                r#"[{"name":"api","url":"https://api.example/v3/x","provider":"github","shares_token":true,"allow":["GET /a/b","POST /tree/*"]},{"name":"shop","url":"https://shop.example","provider":"github","shares_token":true,"allow":["GET /users/*","GET /items/","GET /mail/a@b"],"refuse_method_override":true}]"#,
+                r#"[{"name":"api","url":"https://api.example/v3/x","provider":"github","shares_token":true,"allow":["GET /a/b","POST /tree/*","POST /"]},{"name":"shop","url":"https://shop.example","provider":"github","shares_token":true,"allow":["GET /users/*","GET /items/","GET /mail/a@b"],"refuse_method_override":true}]"#,
             ),
         ];
         Self(table.map(|(key, value)| (key.to_owned(), value.to_owned())).into())

@@ -144,6 +144,9 @@ export const cases = [
           'Sec-Fetch-Site',
           'X_Forwarded_For',
           'X-HTTP-Method-Override',
+          'X-Goog-IAP-JWT-Assertion',
+          'X-ARR-ClientCert',
+          'X-UserId',
         ])
           await assertClosed(bff, restart, naming(['Prefer', name]), [/^SERVICES .*request_headers/]);
         await assertServed(bff, restart, naming(['ConsistencyLevel', 'Prefer']));

@@ -302,7 +302,17 @@ export const cases = [
             );
         }
       }
-      for (const name of ['x%23EXT%23%40y.example', 'a%2Bb', 'a%26b%3Dc%3Ad', '7/', 'a%20b/'])
+      const named = ['हिन्दी', 'John’s – 100 €', '“日本・語” ❤️'].map(encodeURIComponent);
+      for (const name of [
+        'x%23EXT%23%40y.example',
+        'a%2Bb',
+        'a%26b%3Dc%3Ad',
+        'a&b',
+        '50%25off',
+        '7/',
+        'a%20b/',
+        ...named,
+      ])
         assert.deepEqual(
           (await requestsDuring(bff, () => browser.call(`${prefix}${family}/${name}`))).map(({ path }) => path),
           [`${family}/${name}`],

@@ -291,7 +291,7 @@ export const cases = [
   },
   {
     id: 'S45',
-    title: 'ID token without a key id: a single key is used, of several keys none is guessed',
+    title: 'ID token without a key id: the keys of the set that fit its algorithm are tried, and no others',
     async attack(bff, provider) {
       const withoutKid = (/** @type {import('../provider/key.mjs').Json} */ header) => ({ ...header, kid: undefined });
       const only = await bff.unusedRealm();
@@ -299,12 +299,14 @@ export const cases = [
       const several = await bff.unusedRealm();
       several.keys = [provider.key, provider.otherKey];
       await assertTokenAccepted(bff, {}, 'several keys, and the token names one', several);
+      await assertTokenAccepted(bff, { header: withoutKid }, 'several keys, and the token names none', several);
+      const others = await bff.unusedRealm();
+      others.keys = [provider.otherKey, provider.otherKey];
       await assertTokenRejected(
         bff,
-        { header: withoutKid },
-        'several keys, and the token names none',
-        several,
-        'unknown key',
+        { idToken: ({ header, claims }) => provider.key.sign(withoutKid(header), claims) },
+        'no key of the set, and the token names none',
+        others,
       );
       // A key of another provider is never used.
       await assertTokenRejected(

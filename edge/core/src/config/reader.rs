@@ -46,11 +46,19 @@ const DEPENDENT_KEYS: [(&str, &[&str]); 2] = [
             "ENTRA_GROUPS",
             "ENTRA_PROMPT",
             "GRAPH_ALLOW",
+            "GRAPH_REQUEST_HEADERS",
         ],
     ),
     (
         "GITHUB_CLIENT_ID",
-        &["GITHUB_CLIENT_SECRET", "GITHUB_WEBHOOK_SECRET", "GITHUB_SCOPES", "GITHUB_PROMPT", "GITHUB_ALLOW"],
+        &[
+            "GITHUB_CLIENT_SECRET",
+            "GITHUB_WEBHOOK_SECRET",
+            "GITHUB_SCOPES",
+            "GITHUB_PROMPT",
+            "GITHUB_ALLOW",
+            "GITHUB_REQUEST_HEADERS",
+        ],
     ),
 ];
 

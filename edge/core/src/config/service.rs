@@ -27,6 +27,11 @@ use crate::{
 const KEY: &str = "SERVICES";
 /// Names of the built-in services.
 const BUILT_IN: [&str; 2] = ["github", "graph"];
+/// The request headers that Microsoft Graph documents for its callers: advanced queries, preferences such as time zones and
+/// page sizes, the id of a request for support, and the session of a workbook.
+const GRAPH_HEADERS: [&str; 4] = ["consistencylevel", "prefer", "client-request-id", "workbook-session-id"];
+/// The version of GitHub's API.
+const GITHUB_HEADERS: [&str; 1] = ["x-github-api-version"];
 const MAX_TIMEOUT_SECONDS: u64 = 300;
 const MAX_REQUEST_HEADERS: usize = 16;
 
@@ -113,14 +118,18 @@ impl<S: Source> Reader<'_, S> {
     fn built_in_services(&mut self, providers: &[Provider]) -> Vec<Service> {
         let mut services = Vec::new();
         for provider in providers {
-            let (name, base, key, default) = match &provider.kind {
-                Kind::GitHub { api, .. } => ("github", Some(api.clone()), "GITHUB_ALLOW", "GET /user"),
+            let (name, base, key, default, headers_key, headers) = match &provider.kind {
+                Kind::GitHub { api, .. } => {
+                    let (base, headers) = (Some(api.clone()), &GITHUB_HEADERS[..]);
+                    ("github", base, "GITHUB_ALLOW", "GET /user", "GITHUB_REQUEST_HEADERS", headers)
+                }
                 Kind::Entra { .. } => {
                     let base = self.url("GRAPH_URL", Some("https://graph.microsoft.com"));
-                    ("graph", base, "GRAPH_ALLOW", "GET /v1.0/me")
+                    ("graph", base, "GRAPH_ALLOW", "GET /v1.0/me", "GRAPH_REQUEST_HEADERS", &GRAPH_HEADERS[..])
                 }
                 Kind::OpenId { .. } => continue,
             };
+            let request_headers = self.built_in_request_headers(headers_key, headers);
             let rules = Rule::parse_list(&self.optional(key).unwrap_or_else(|| default.to_owned()));
             let Some(rules) = rules else {
                 self.report(key, "must be rules such as `GET /user, GET /repos/*`");
@@ -136,7 +145,7 @@ impl<S: Source> Reader<'_, S> {
                 body_limit_bytes: DEFAULT_BODY_LIMIT_BYTES,
                 timeout: DEFAULT_TIMEOUT,
                 gets_client_address: false,
-                request_headers: Vec::new(),
+                request_headers,
                 refuses_method_override: false,
             });
         }
@@ -190,7 +199,11 @@ impl<S: Source> Reader<'_, S> {
             Some(seconds @ 1..=MAX_TIMEOUT_SECONDS) => Duration::from_secs(seconds),
             Some(_) => return Err("`timeout_seconds` must be from 1 to 300"),
         };
-        let request_headers = self.request_headers(&declared.request_headers)?;
+        let Some(request_headers) = self.request_headers(&declared.request_headers) else {
+            return Err(
+                "`request_headers` must be names of at most 16 headers, none of identity, origin, credentials or connection",
+            );
+        };
         let base = self.service_url(&url, private_network)?;
         let gets_its_token = |other: &Service| other.credential == credential && other.base.origin() != base.origin();
         if !shares_token && others.iter().any(gets_its_token) {
@@ -217,22 +230,29 @@ impl<S: Source> Reader<'_, S> {
         })
     }
 
-    /// The headers that a service gets in addition to those of every service.
-    fn request_headers(&self, names: &[String]) -> Result<Vec<HeaderName>, &'static str> {
+    /// The headers that a built-in service gets: those of its API, and those of a setting.
+    fn built_in_request_headers(&mut self, key: &'static str, documented: &[&str]) -> Vec<HeaderName> {
+        let more = self.optional(key);
+        let more = more.iter().flat_map(|names| names.split(',')).map(|name| name.trim().to_owned());
+        let named = self.request_headers(&more.collect::<Vec<_>>());
+        if named.is_none() {
+            self.report(
+                key,
+                "must be names of at most 16 headers, none of identity, origin, credentials or connection",
+            );
+        }
+        let documented = documented.iter().filter_map(|name| nameable(name));
+        sorted(documented.chain(named.unwrap_or_default()).collect())
+    }
+
+    /// The headers that a service gets in addition to those of every service. `None`: it may not name them.
+    fn request_headers(&self, names: &[String]) -> Option<Vec<HeaderName>> {
         // A proxy in front of the edge sets it, and clients must not be able to choose what an upstream sees in it.
         let of_proxy = self.optional("CLIENT_ADDRESS_HEADER");
         let is_of_proxy = |name: &str| of_proxy.as_ref().is_some_and(|it| it.eq_ignore_ascii_case(name));
         let named = names.iter().map(|name| nameable(name).filter(|_| !is_of_proxy(name)));
-        let Some(mut named) = named.collect::<Option<Vec<_>>>().filter(|named| named.len() <= MAX_REQUEST_HEADERS)
-        else {
-            return Err(
-                "`request_headers` must be names of at most 16 headers, none of identity, origin, credentials or connection",
-            );
-        };
-        named.retain(|name| !is_always_forwarded(name));
-        named.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
-        named.dedup();
-        Ok(named)
+        let named = named.collect::<Option<Vec<_>>>().filter(|named| named.len() <= MAX_REQUEST_HEADERS)?;
+        Some(sorted(named.into_iter().filter(|name| !is_always_forwarded(name)).collect()))
     }
 
     fn service_url(&self, text: &str, private_network: bool) -> Result<Url, &'static str> {
@@ -308,6 +328,13 @@ impl DeclaredInstallation {
         }
         Ok(Installation { id: self.id, permissions, repositories: self.repositories.unwrap_or_default() })
     }
+}
+
+/// Each header once.
+fn sorted(mut names: Vec<HeaderName>) -> Vec<HeaderName> {
+    names.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
+    names.dedup();
+    names
 }
 
 fn is_service_name(name: &str) -> bool {

@@ -37,7 +37,7 @@ pub enum Coordination {
 }
 
 /// Every key, for runtimes that must request each by name.
-pub const KEYS: [&str; 43] = [
+pub const KEYS: [&str; 45] = [
     "PUBLIC_ORIGIN",
     "HOST_ORIGINS",
     "CLIENT_ADDRESS_HEADER",
@@ -60,6 +60,7 @@ pub const KEYS: [&str; 43] = [
     "ENTRA_AUTHORITY",
     "GRAPH_URL",
     "GRAPH_ALLOW",
+    "GRAPH_REQUEST_HEADERS",
     "GITHUB_CLIENT_ID",
     "GITHUB_CLIENT_SECRET",
     "GITHUB_URL",
@@ -67,6 +68,7 @@ pub const KEYS: [&str; 43] = [
     "GITHUB_SCOPES",
     "GITHUB_PROMPT",
     "GITHUB_ALLOW",
+    "GITHUB_REQUEST_HEADERS",
     "GITHUB_WEBHOOK_SECRET",
     "GITHUB_APP_ID",
     "GITHUB_APP_KEY",

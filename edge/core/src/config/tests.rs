@@ -75,6 +75,7 @@ fn missing_or_malformed_key_is_named() {
         ("GITHUB_WEBHOOK_SECRET", Some("00000000000000000000000000000000")),
         ("GITHUB_API_URL", Some("ftp://api.github.com")),
         ("GITHUB_ALLOW", Some("everything")),
+        ("GITHUB_REQUEST_HEADERS", Some("X-GitHub-Api-Version, Cookie")),
         ("REVOCATION_BOUND_SECONDS", Some("-1")),
         ("SESSION_HOURS", Some("0")),
         ("EVENTS_PER_MINUTE", Some("0")),
@@ -262,6 +263,8 @@ fn s146_incomplete_provider_is_rejected_not_ignored() {
         ("ENTRA_CLIENT_ID", ("ENTRA_GROUPS", "5f3c1a52-8d3e-4b7a-9c11-2f6d0e4b7a90")),
         ("ENTRA_CLIENT_ID", ("GRAPH_ALLOW", "GET /v1.0/me")),
         ("GITHUB_CLIENT_ID", ("GITHUB_ALLOW", "GET /user")),
+        ("ENTRA_CLIENT_ID", ("GRAPH_REQUEST_HEADERS", "Prefer")),
+        ("GITHUB_CLIENT_ID", ("GITHUB_REQUEST_HEADERS", "Prefer")),
         ("GITHUB_CLIENT_ID", ("GITHUB_SCOPES", "repo")),
         ("GITHUB_CLIENT_ID", ("GITHUB_PROMPT", "login")),
         ("ENTRA_CLIENT_ID", ("ENTRA_PROMPT", "login")),
@@ -293,7 +296,8 @@ fn s134_empty_restriction_list_is_rejected() {
             let set = [("ENTRA_TENANT", Some(tenant)), ("ENTRA_TENANTS", Some(nothing))];
             assert_eq!(problem_keys(&set), ["ENTRA_TENANTS"], "{nothing:?}");
         }
-        for key in ["CHANNELS", "GITHUB_ALLOW", "GRAPH_ALLOW"].into_iter().filter(|_| nothing.contains(',')) {
+        let lists = ["CHANNELS", "GITHUB_ALLOW", "GRAPH_ALLOW", "GITHUB_REQUEST_HEADERS", "GRAPH_REQUEST_HEADERS"];
+        for key in lists.into_iter().filter(|_| nothing.contains(',')) {
             assert_eq!(problem_keys(&[(key, Some(nothing))]), [key], "{nothing:?}");
         }
     }

@@ -84,6 +84,7 @@ const SAME_SITE: (&str, &str) = ("sec-fetch-site", "same-site");
 const OF_HOST: (&str, &str) = ("referer", "https://host.edge.example/");
 const LINK: [(&str, &str); 2] = [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
 const IMAGE: [(&str, &str); 2] = [("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "image")];
+const DOWNLOAD: [(&str, &str); 2] = [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "empty")];
 const CLICKED: (&str, &str) = ("sec-fetch-user", "?1");
 
 fn proxies(embed: Option<&str>, method: &Method, path: &str, pairs: &[&[(&'static str, &'static str)]]) -> bool {
@@ -107,6 +108,8 @@ fn a_link_or_an_image_of_our_pages_may_get_what_is_navigable() {
         &[&[SAME_SITE, OF_HOST], &IMAGE],
         &[&[SAME_ORIGIN, ("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "video")]],
         &[&[SAME_ORIGIN, ("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "audio")]],
+        // A link with `download` in Chromium.
+        &[&[SAME_ORIGIN], &DOWNLOAD],
         // Scripts use it as any other rule.
         &[&[CSRF, SAME_ORIGIN]],
     ] {
@@ -128,6 +131,12 @@ fn s164_nothing_else_may_do_so() {
         &[&[cross_site], &IMAGE],
         &[&[cross_site, OF_HOST], &IMAGE],
         &[&[none], &LINK, &[CLICKED]],
+        &[&[cross_site], &DOWNLOAD],
+        &[&[cross_site, OF_HOST], &DOWNLOAD],
+        &[&[none], &DOWNLOAD],
+        &[&[SAME_SITE, OF_HOST], &DOWNLOAD],
+        &[&[SAME_ORIGIN], &DOWNLOAD, &[prefetch]],
+        &[&[SAME_ORIGIN, ("origin", "https://evil.example")], &DOWNLOAD],
         &[&[SAME_SITE], &IMAGE],
         &[&[SAME_SITE], &LINK, &[CLICKED]],
         &[&[SAME_SITE, ("referer", "https://evil.edge.example/")], &IMAGE],

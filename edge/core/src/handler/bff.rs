@@ -58,7 +58,7 @@ pub(super) async fn proxy<P: Platform>(
     let limit_bytes = service.body_limit_bytes.min(context.row.body_limit_bytes);
     let deadline = Deadline::after(platform, service.timeout);
     let payload = Payload::take(platform, &method, &received, body, limit_bytes, deadline).await?;
-    let call = Call { platform, service, method, url, headers, payload, deadline };
+    let call = Call { platform, service, method, url, headers, payload, is_by_link, deadline };
     // Boxed: few requests renew a token, and all would carry the space for it.
     let renew = async |refused: &_| Box::pin(authorize_again(context, session, service, refused)).await;
     let mut response =

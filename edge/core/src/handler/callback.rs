@@ -39,7 +39,7 @@ use crate::{
     },
     sign_in::{
         account::ChangeError,
-        transaction::{self, Transaction},
+        transaction::{self, Transaction, is_in_progress},
     },
 };
 
@@ -50,6 +50,10 @@ const ERROR_FRAGMENT: &str = "causeway_error";
 /// The error of a user who cancelled or declined at the provider (RFC 6749 §4.1.2.1). Every provider uses it, Entra also for
 /// AADSTS65004. Other errors, such as `consent_required` and `login_required`, are not the user's decision.
 const ACCESS_DENIED: &str = "access_denied";
+
+/// The title of the page for a user who cancels a sign-in that is over: once more, or after its cookie's end. It only
+/// repeats what the browser brought, so nothing is cleared and nobody is sent anywhere.
+const CANCELLED: &str = "The sign-in was cancelled.";
 
 /// What the provider answers.
 enum Answer {
@@ -81,7 +85,15 @@ pub(super) async fn callback<P: Platform>(
     let (transaction, endpoints) = match check_sender(context, provider, &query, state, &request.headers).await {
         Ok(checked) => checked,
         // Anyone may have written this address. Nothing is cleared, and the provider's own answer still works (S158).
-        Err(error) => return Ok(answer_failure(context, provider, request, state, &error).await),
+        Err(error) => {
+            let response = answer_failure(context, provider, request, state, &error).await;
+            let is_ended = is_cancelled(&query) && !state.is_some_and(|it| is_in_progress(&request.headers, it));
+            return Ok(if is_ended && response.status == error.status() {
+                error.page_with(CANCELLED, &[], context.request_id)
+            } else {
+                response
+            });
+        }
     };
     let client = client(context, provider, &endpoints);
     let mut response = match finish(context, &client, &query, &transaction, &request.headers).await {
@@ -93,6 +105,11 @@ pub(super) async fn callback<P: Platform>(
         response.add(header::SET_COOKIE, &cookie::clear(&name, SameSite::Lax));
     }
     Ok(response)
+}
+
+/// Whether the provider seems to say that the user cancelled. Anyone may have written it.
+fn is_cancelled(query: &Query) -> bool {
+    query.one("error").is_ok_and(|error| error.as_deref() == Some(ACCESS_DENIED))
 }
 
 /// Whether GitHub sends a user back who installed the app, with a code that no sign-in here asked for. Nothing binds the code
@@ -119,7 +136,7 @@ async fn answer_failure<P: Platform>(
     // The back button or a prefetch may load a callback again. Its user is signed in already, and an error page would only
     // make them start again (S19).
     let is_repeated = matches!(error, Error::SignInRefused { reason: Reason::StateReplayed })
-        || state.is_some_and(|state| !transaction::is_in_progress(&request.headers, state));
+        || state.is_some_and(|state| !is_in_progress(&request.headers, state));
     if is_repeated && context.sessions().load(&request.headers).await.is_ok() {
         return Response::see_other(ReturnTo::home().as_str());
     }

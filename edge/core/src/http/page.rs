@@ -31,6 +31,22 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
+/// A link of a page. Neither part is escaped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// What it says.
+    pub text: String,
+    /// An address of the edge.
+    pub address: String,
+}
+
+impl fmt::Display for Link {
+    /// Writes it as a paragraph of HTML.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "<p><a href=\"{}\">{}</a></p>", Escaped(&self.address), Escaped(&self.text))
+    }
+}
+
 /// A page about signing in. `main` is HTML, in which any text from outside must be [`Escaped`].
 #[must_use]
 pub fn page<B>(status: StatusCode, main: &fmt::Arguments<'_>) -> Response<B> {
@@ -51,5 +67,7 @@ mod tests {
     #[test]
     fn escaped_text_cannot_leave_its_element_or_attribute() {
         assert_eq!(Escaped(r#"a&"b'<c>é"#).to_string(), "a&amp;&quot;b&#39;&lt;c&gt;é");
+        let link = Link { text: "<b>".to_owned(), address: "/x?a=\"&b".to_owned() };
+        assert_eq!(link.to_string(), "<p><a href=\"/x?a=&quot;&amp;b\">&lt;b&gt;</a></p>");
     }
 }

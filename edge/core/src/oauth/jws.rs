@@ -16,7 +16,7 @@ use super::signing_key::SigningKey;
 /// Longest token accepted, in bytes. Entra's tokens with 200 groups have about 10 KB.
 const MAX_TOKEN_BYTES: usize = 32 * 1024;
 /// Most different keys that a token is checked with. Each costs one verification, also for a forged token.
-const MAX_CANDIDATES: usize = 4;
+const MAX_CANDIDATES: usize = 16;
 
 /// Why the signature of a token is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -27,7 +27,8 @@ pub enum SignatureError {
     /// The algorithm is neither RS256 nor ES256, or the token is of another type.
     #[error("signed or typed otherwise than such tokens are")]
     WrongKind,
-    /// No usable key matches the token, or the token names none of several. One retry with freshly fetched keys may help.
+    /// No usable key matches the token, or the token names none and none of several verifies it. One retry with freshly
+    /// fetched keys may help.
     #[error("signed with an unknown key")]
     UnknownKey,
     /// The signature is wrong.
@@ -170,10 +171,16 @@ pub(super) fn verify<T: DeserializeOwned>(
     let token = parse(token)?;
     check_header(&token, typ)?;
     let algorithm = accepted_algorithm(&token)?;
+    let candidates = candidates(keys, &token, algorithm);
+    // A token that names no key may be signed with a newer one than the set has.
+    let is_guess = token.header().key_id.is_none() && candidates.len() > 1;
     let mut error = SignatureError::UnknownKey;
-    for Candidate { key, issuers } in candidates(keys, &token, algorithm) {
+    for Candidate { key, issuers } in candidates {
         match key.verify(&token) {
             Ok(claims) => return Ok(Verified { claims, key_issuers: KeyIssuers(issuers) }),
+            // Not the signature is wrong, so no other key can be right.
+            Err(SignatureError::Malformed) => return Err(SignatureError::Malformed),
+            Err(_) if is_guess => {}
             Err(failed) => error = failed,
         }
     }
@@ -201,8 +208,7 @@ fn accepted_algorithm(token: &Token<'_>) -> Result<AcceptedAlgorithm, SignatureE
 }
 
 /// The different keys that the header selects: those of its key id, which a careless provider gives to several (S157).
-/// Without a key id, it is the only one that fits the algorithm; of several, none is guessed (S45). Unusable keys and further
-/// entries of the same key do not count.
+/// Without a key id, all that fit the algorithm (S45). Unusable keys and further entries of the same key do not count.
 fn candidates(keys: &[SigningKey], token: &Token<'_>, algorithm: AcceptedAlgorithm) -> Vec<Candidate> {
     let key_id = token.header().key_id.as_deref();
     let selected = keys.iter().filter(|key| algorithm.fits(key) && (key_id.is_none() || key.kid.as_deref() == key_id));
@@ -215,7 +221,7 @@ fn candidates(keys: &[SigningKey], token: &Token<'_>, algorithm: AcceptedAlgorit
             candidates.push(Candidate { key, issuers: vec![issuer.clone()] });
         }
     }
-    if key_id.is_none() && candidates.len() > 1 { Vec::new() } else { candidates }
+    candidates
 }
 
 fn verify_with<A: Algorithm, T: DeserializeOwned>(

@@ -38,6 +38,8 @@ pub(crate) struct Call<'a, P: Platform> {
     /// The headers without those of the authorization.
     pub(crate) headers: HeaderMap,
     pub(crate) payload: Payload<P::Body>,
+    /// Whether a link or an image asked.
+    pub(crate) is_by_link: bool,
     /// Until when the head of an answer must arrive, however often the request is sent.
     pub(crate) deadline: Deadline,
 }
@@ -133,7 +135,8 @@ impl<P: Platform> Call<'_, P> {
 
     /// What the browser gets of an upstream's answer.
     fn pass_on<B>(&self, response: Incoming<B>) -> Result<Response<B>, Error> {
-        let answered = Answered { service: self.service, method: &self.method, url: &self.url };
+        let Self { service, method, url, is_by_link, .. } = self;
+        let answered = Answered { service, method, url, is_by_link: *is_by_link };
         match response.status {
             StatusCode::UNAUTHORIZED => {
                 return Err(match &self.service.credential {

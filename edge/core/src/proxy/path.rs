@@ -1,13 +1,19 @@
-//! Paths in which no decoder along the way can find a different path.
+//! Paths in which no decoder along the way can find a different path; [`lookalike`]: characters that some decoder turns into
+//! other ones.
+
+mod lookalike;
+
+use lookalike::{is_ignorable, reads_as_ascii};
 
 /// Longest path that is forwarded, in bytes.
 const MAX_PATH_BYTES: usize = 1024;
 
 /// The marks that may stand for themselves in a segment.
-const PLAIN: &[u8] = b"-._~!$'()*+,=:@";
-/// The ASCII characters that may be escaped in a segment. Letters, digits, `-`, `.`, `_` and `~` need no escape, so an escape
-/// could only disguise them. `/`, `\` and `;` separate for some server. Windows reads `"`, `<` and `>` as wildcards.
-const ESCAPED: &[u8] = b" !#$%&'()*+,:=?@[]^`{|}";
+const PLAIN: &[u8] = b"-._~!$&'()*+,=:@";
+/// The ASCII characters that may be escaped in a segment. Letters, digits and dots need no escape, and no client that means
+/// well writes one: it could only disguise them. Some clients escape `-`, `_` and `~`. `/`, `\` and `;` separate for some
+/// server. Windows reads `"`, `<` and `>` as wildcards.
+const ESCAPED: &[u8] = b" !#$%&'()*+,-:=?@[]^_`{|}~";
 
 /// A path that every router and every server reads alike (S90, S161). It is absolute, and its segments hold only unreserved
 /// characters and harmless escapes. No segment consists of dots, and none but the last is empty: a trailing slash names a
@@ -33,13 +39,31 @@ impl AllowedPath {
         Some(Self { text: path.to_owned(), segments: segments.collect::<Option<_>>()? })
     }
 
+    /// The path of a service's own URL, as `/bff/{service}/` asks for it. No rule but `/` covers it.
+    #[must_use]
+    pub fn root() -> Self {
+        Self { text: "/".to_owned(), segments: Vec::new() }
+    }
+
+    /// Checks the path of a request to a service: `/` is the service's own URL.
+    #[must_use]
+    pub fn below_service(path: &str) -> Option<Self> {
+        if path == "/" { Some(Self::root()) } else { Self::parse(path) }
+    }
+
+    /// Whether this is the path of the service's own URL.
+    #[must_use]
+    pub fn is_root(&self) -> bool {
+        self.segments.is_empty()
+    }
+
     /// The path, byte for byte as it was checked.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The segments, decoded. The last one is empty if the path ends in a slash.
+    /// The segments, decoded. The last one is empty if the path ends in a slash. [`AllowedPath::root`] has none.
     #[must_use]
     pub fn segments(&self) -> &[String] {
         &self.segments
@@ -66,32 +90,35 @@ fn decoded(segment: &str) -> Option<String> {
 }
 
 /// Whether some server may read a decoded segment as nothing, or as dots. A server that decodes before it looks for a query
-/// or a fragment cuts the segment off there. Some decoders read `+` as a space, and some file servers strip spaces.
+/// or a fragment cuts the segment off there. Some decoders read `+` as a space, some file servers strip spaces, and some file
+/// systems ignore invisible characters.
 fn may_vanish(segment: &str) -> bool {
     let name = segment.split(['?', '#']).next().unwrap_or_default();
-    name.trim_matches(|c: char| c.is_whitespace() || c == '+').bytes().all(|byte| byte == b'.')
+    let visible: String = name.chars().filter(|c| !is_ignorable(*c)).collect();
+    visible.trim_matches(|c: char| c.is_whitespace() || c == '+').bytes().all(|byte| byte == b'.')
 }
 
-/// Whether a second decoder may find an escape in a decoded segment. Lenient decoders read one around a sign or a space
-/// (`%+2`), and past the end of the segment. So two characters must follow a percent sign that no decoder takes for digits.
+/// Whether a second decoder may find an escape in a decoded segment. Strict decoders need two digits. Lenient ones are
+/// content with one (`%2z`), skip a sign or a space before it (`%+2`), or know `%u002e`. Digits need not be ASCII.
 fn hides_escape(segment: &[u8]) -> bool {
-    let is_digit =
-        |byte: Option<&u8>| byte.is_none_or(|byte| !byte.is_ascii() || byte.is_ascii_hexdigit() || *byte == b'%');
+    let is_digit = |byte: &u8| byte.is_ascii_hexdigit() || !byte.is_ascii();
     let mut rest = segment;
     while let Some((byte, after)) = rest.split_first() {
-        if *byte == b'%' && (is_digit(after.first()) || is_digit(after.get(1))) {
+        let is_escape = *byte == b'%'
+            && match after {
+                // Without the first escape a second one begins here.
+                [b'%', ..] => true,
+                [b'+' | b'-' | b' ' | b'u' | b'U', second, ..] if is_digit(second) => true,
+                [first, ..] => is_digit(first),
+                // A name may end in a percent sign, but not be one.
+                [] => segment.len() == 1,
+            };
+        if is_escape {
             return true;
         }
         rest = after;
     }
     false
-}
-
-/// Whether some decoder may turn a character beyond ASCII into a separator or a dot. Compatibility mappings (NFKC, best fit
-/// of old code pages) do that to punctuation, symbols and enclosed figures, but not to letters. So letters pass, with their
-/// combining marks, and pictographs.
-fn reads_as_ascii(c: char) -> bool {
-    !(c.is_ascii() || c.is_alphabetic() || matches!(c, '\u{300}'..='\u{36f}' | '\u{1f300}'..='\u{1faff}'))
 }
 
 fn hex_digit(byte: u8) -> Option<u8> {

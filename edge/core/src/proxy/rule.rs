@@ -47,10 +47,12 @@ impl Rule {
         if path.contains('*') {
             return None;
         }
-        // `/*` leaves an empty path, which allows everything. An operator may do that explicitly.
+        // `/*` leaves an empty path, which allows everything. An operator may do that explicitly. `/` is the service's own URL,
+        // which `/*` does not cover.
         let segments = match path {
             "" if is_prefix => Vec::new(),
-            _ => AllowedPath::parse(path)?.segments().to_vec(),
+            "/" if is_prefix => return None,
+            _ => AllowedPath::below_service(path)?.segments().to_vec(),
         };
         // A server that cuts a path off at one of these would read it as one that the rule does not cover (S161).
         let is_cut = segments.iter().any(|segment| segment.contains(['?', '#']));
@@ -97,6 +99,8 @@ mod tests {
             "GET  /user",
             "GET /a//",
             "GET /a//*",
+            "GET //*",
+            "GET //",
             "GET /a%23b",
             "GET /a%3Fb/*",
             "GET /a/../b",
@@ -122,6 +126,16 @@ mod tests {
             assert_eq!(Rule::parse(rule), None, "{rule:?}");
         }
         assert!(Rule::parse_list("GET /user,").is_none());
+    }
+
+    #[test]
+    fn s161_only_a_rule_of_its_own_covers_the_services_own_url() {
+        let covers =
+            |rule: &str, path: &str| Rule::parse(rule).unwrap().covers(&AllowedPath::below_service(path).unwrap());
+        assert!(covers("POST /", "/") && covers("GET / navigable", "/"));
+        for (rule, path) in [("GET /*", "/"), ("GET /a", "/"), ("GET /a/", "/"), ("GET /", "/a"), ("GET /", "/a/")] {
+            assert!(!covers(rule, path), "{rule} {path}");
+        }
     }
 
     #[test]

@@ -66,6 +66,25 @@ fn cancelled_sign_in_is_used_up() {
 }
 
 #[test]
+fn cancelling_a_sign_in_that_is_over_shows_a_page_that_says_so() {
+    let browser = Browser::new(github);
+    let state = browser.start();
+    let cancelled = format!(
+        "/auth/github/callback?error=access_denied&error_description=<b>no&state={state}&iss=https://x.example"
+    );
+    location(&browser.get(&cancelled.replace("&iss=https://x.example", "")));
+    for query in [cancelled.as_str(), "/auth/github/callback?error=access_denied"] {
+        let response = browser.get(query);
+        browser.assert_refused(&response);
+        let page = text(&response);
+        assert!(page.contains("<h1>The sign-in was cancelled.</h1>") && page.contains("<a href=\"/\">"), "{page}");
+        assert!(!page.contains("<b>") && !page.contains("x.example"), "{page}");
+        assert!(!response.headers.contains_key("set-cookie") && !response.headers.contains_key("location"));
+    }
+    assert!(browser.sent_to(TOKEN).is_empty());
+}
+
+#[test]
 fn cancelled_sign_in_keeps_the_session_that_it_would_have_replaced() {
     let browser = Browser::new(github);
     browser.sign_in();
@@ -118,6 +137,10 @@ fn cancel_of_nobodys_sign_in_is_rejected() {
     let browser = Browser::new(github);
     for query in ["error=access_denied".to_owned(), format!("error=access_denied&state={}", "a".repeat(43))] {
         browser.assert_refused(&browser.get(&format!("/auth/github/callback?{query}")));
+    }
+    for query in ["error=access_denied&error=access_denied", "error=server_error", "code=x&state=y", ""] {
+        let response = browser.get(&format!("/auth/github/callback?{query}"));
+        assert!(response.status.is_redirection() || !text(&response).contains("was cancelled"), "{query}");
     }
     let state = browser.start();
     let other = Browser::new(github);

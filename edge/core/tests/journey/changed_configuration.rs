@@ -221,21 +221,66 @@ fn installation_token_of_the_previous_app_is_not_sent() {
     assert_eq!((minted(), minted()), (2, 2));
 }
 
-/// A store of variables that does not respond proves no change. The request is refused, and the next one reads again.
+/// A store of variables that does not respond proves no change. It closes every route if it does not for a minute.
 #[test]
-fn s165_unreadable_variables_replace_no_edge() {
+fn s165_unreadable_variables_leave_the_last_ones_in_force_for_a_minute() {
     let (browser, mut isolate) = (signed_in(), Isolate::new());
     assert!(isolate.is_signed_in(&browser));
     let commands = browser.platform.command_count.get();
-    let before = isolate.deployed(0);
+    let now_ms = browser.platform.now_ms();
+    let before = isolate.deployed(now_ms);
+    let is_before = |edge: Rc<Deployed<Values>>| Rc::ptr_eq(&before, &edge);
     isolate.is_readable = false;
-    assert!(!Rc::ptr_eq(&before, &isolate.deployed(0)));
-    assert!(!Rc::ptr_eq(&isolate.deployed(0), &isolate.deployed(0)));
+    isolate.set("SESSION_HOURS", "1");
+    assert!(is_before(isolate.deployed(now_ms + 1000)), "what was read in part is not in force");
+    assert!(isolate.current.recent(now_ms + 1999).is_some_and(is_before), "no request reads again at once");
+    assert!(isolate.current.recent(now_ms + 2000).is_none());
+    assert!(is_before(isolate.deployed(now_ms + 59_999)));
+    assert!(isolate.current.recent(now_ms + 60_000).is_none(), "the minute ends between two readings");
+    let closed = isolate.deployed(now_ms + 60_000);
+    assert!(!Rc::ptr_eq(&before, &closed));
+    assert!(isolate.current.recent(now_ms + 60_999).is_some_and(|recent| Rc::ptr_eq(&closed, &recent)));
     isolate.is_readable = true;
-    assert!(Rc::ptr_eq(&before, &isolate.deployed(0)));
+    isolate.variables.borrow_mut().remove("SESSION_HOURS");
+    assert!(is_before(isolate.deployed(now_ms + 61_000)));
     assert!(isolate.is_signed_in(&browser));
     assert_eq!(browser.platform.command_count.get(), commands, "what it remembered is still there");
     assert_eq!(logged(&browser, "config.changed"), 0);
+}
+
+#[test]
+fn s165_unreadable_variables_without_any_before_close_every_route() {
+    let mut isolate = Isolate::new();
+    isolate.is_readable = false;
+    let closed = isolate.deployed(10_000);
+    assert!(isolate.current.recent(10_999).is_some_and(|recent| Rc::ptr_eq(&closed, &recent)));
+    isolate.is_readable = true;
+    assert!(!Rc::ptr_eq(&closed, &isolate.deployed(11_000)));
+}
+
+#[test]
+fn s165_a_reading_that_another_overtook_is_not_in_force() {
+    let isolate = Isolate::new();
+    let (old, new) = (settings(), {
+        isolate.set("GITHUB_ALLOW", "GET /repos/*");
+        isolate.variables.borrow().clone()
+    });
+    let read = |values: &Values, is_complete, read_at_ms| {
+        let reading = Reading { values: values.clone(), is_complete, read_at_ms };
+        isolate.current.of(reading, |values| Edge::new(&Table(values), Coordination::Objects))
+    };
+    drop(read(&old, true, 100_000));
+    let newer = read(&new, true, 105_000);
+    assert!(Rc::ptr_eq(&newer, &read(&old, true, 104_999)));
+    assert!(Rc::ptr_eq(&newer, &read(&old, false, 104_000)));
+    assert!(isolate.current.recent(105_999).is_some_and(|recent| Rc::ptr_eq(&newer, &recent)));
+    assert!(!Rc::ptr_eq(&newer, &read(&old, true, 105_000)), "the same millisecond proves no order");
+    let set_back = read(&new, true, 45_000);
+    assert!(!Rc::ptr_eq(&newer, &set_back));
+    assert!(
+        isolate.current.recent(45_001).is_some_and(|recent| Rc::ptr_eq(&set_back, &recent)),
+        "the clock was set back"
+    );
 }
 
 #[test]

@@ -317,6 +317,20 @@ fn link_to_a_file_without_a_session_shows_a_page() {
         (response.status, &response.headers["content-type"]),
         (StatusCode::UNAUTHORIZED, &"text/html; charset=utf-8".parse().unwrap())
     );
+    let page = text(&response);
+    for id in ["github", "entra"] {
+        let link =
+            format!("<a href=\"/auth/{id}/login?return_to=https%3A%2F%2Fhost.edge.example%2Fpage%3Fa%3D%2527b\">");
+        let headers = [&headers[..], &[("referer", "https://host.edge.example/page?a=%27b")]].concat();
+        let page = text(&browser.send(Method::GET, "/bff/github/files/page", &headers, ""));
+        assert!(page.contains(&link), "{page}");
+    }
+    assert!(page.contains("<a href=\"/auth/github/login?return_to=%2F\">Sign in with GitHub</a>"), "{page}");
+    for referrer in ["https://evil.example/\"><script>", "javascript:x", "https://edge.example/auth/github/login"] {
+        let headers = [&headers[..], &[("referer", referrer)]].concat();
+        let page = text(&browser.send(Method::GET, "/bff/github/files/page", &headers, ""));
+        assert!(page.contains("/login?return_to=%2F\">") && !page.contains("evil") && !page.contains("javascript"));
+    }
     assert_eq!(code(&browser.send(Method::GET, "/bff/github/files/page", &IMAGE, "")), "unauthenticated");
 }
 

@@ -5,6 +5,7 @@
 
 use causeway_core::{config::Config, proxy::service::Service};
 use http::Method;
+use unicode_normalization::UnicodeNormalization as _;
 use url::form_urlencoded;
 
 use super::lines;
@@ -29,10 +30,19 @@ fn check(service: &Service, method: &Method, path: &str, query: Option<&str>) ->
     let base = &service.base;
     assert_eq!(url.origin(), base.origin(), "{path:?}");
     assert!(url.username().is_empty() && url.password().is_none() && url.fragment().is_none(), "{url}");
+    if path == "/" {
+        assert_eq!(url.path(), base.path(), "the service's own address, as it is written");
+        assert!(service.name == "api" && *method == Method::POST, "{method} {url}");
+        return true;
+    }
     let below = url.path().strip_prefix(base.path().trim_end_matches('/')).unwrap_or_else(|| panic!("{url}"));
     assert_eq!(below, path, "what was asked for is what is sent");
     let mut names = form_urlencoded::parse(query.unwrap_or_default().as_bytes()).map(|(name, _)| name);
-    assert!(!service.refuses_method_override || names.all(|name| !name.eq_ignore_ascii_case("_method")), "{query:?}");
+    let is_override = |name: &str| {
+        let name = name.trim_matches(['[', ']']);
+        ["_method", "$httpMethod"].into_iter().any(|known| known.eq_ignore_ascii_case(name))
+    };
+    assert!(!service.refuses_method_override || !names.any(|name| is_override(&name)), "{query:?}");
     for reading in readings(below) {
         let is_slash_last = reading.len() > 1 && reading.ends_with('/');
         let names = reading.strip_prefix('/').unwrap_or_else(|| panic!("{below:?} is read as {reading:?}"));
@@ -65,18 +75,23 @@ fn is_allowed(service: &str, method: &Method, path: &str) -> bool {
     }
 }
 
-/// How servers read a path: decoded once or again, by a strict or a lenient decoder, with `+` for a space; then cut off at a
-/// query, a fragment, a path parameter or NUL; and with dot segments, backslashes and repeated slashes resolved.
+/// How servers read a path: decoded once or again, by a strict or a lenient decoder, normalised or without invisible
+/// characters in between, with `+` for a space; then cut off at a query, a fragment, a path parameter or NUL; and with dot
+/// segments, backslashes and repeated slashes resolved.
 fn readings(path: &str) -> Vec<String> {
-    let mut decoded = vec![decode(path.as_bytes(), strict_digits)];
-    for _ in 0..3 {
-        for digits in [strict_digits, lenient_digits] {
-            let again = decode(decoded.last().unwrap(), digits);
-            decoded.push(again);
+    let text = |bytes| String::from_utf8(bytes).unwrap_or_else(|_| panic!("{path:?}: no UTF-8"));
+    let once = text(decode(path.as_bytes(), strict_digits));
+    let mut texts = vec![once.nfkc().collect(), visible(&once), visible(&once).nfkc().collect(), once];
+    texts.dedup();
+    for first in texts.clone() {
+        let mut last = first;
+        for _ in 0..3 {
+            for digits in [strict_digits, lenient_digits] {
+                last = text(decode(last.as_bytes(), digits));
+                texts.push(last.clone());
+            }
         }
     }
-    let texts =
-        decoded.into_iter().map(|bytes| String::from_utf8(bytes).unwrap_or_else(|_| panic!("{path:?}: no UTF-8")));
     let mut all = Vec::new();
     for text in texts {
         for text in [text.clone(), text.replace('+', " ")] {
@@ -87,6 +102,19 @@ fn readings(path: &str) -> Vec<String> {
         }
     }
     all
+}
+
+/// A text without the characters that some file systems ignore (Default_Ignorable_Code_Point).
+fn visible(text: &str) -> String {
+    let is_ignorable = |c: char| {
+        matches!(
+            u32::from(c),
+            0xad | 0x34f | 0x61c | 0x115f..=0x1160 | 0x17b4..=0x17b5 | 0x180b..=0x180f | 0x200b..=0x200f
+                | 0x202a..=0x202e | 0x2060..=0x206f | 0x3164 | 0xfe00..=0xfe0f | 0xfeff | 0xffa0 | 0xfff0..=0xfff8
+                | 0x1_bca0..=0x1_bca3 | 0x1_d173..=0x1_d17a | 0xe_0000..=0xe_0fff
+        )
+    };
+    text.chars().filter(|c| !is_ignorable(*c)).collect()
 }
 
 /// A path with dot segments, backslashes and repeated slashes resolved, as file systems do.

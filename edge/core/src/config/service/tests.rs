@@ -6,7 +6,7 @@ use super::super::{Config, Coordination};
 use crate::{
     oauth::restriction::{MAX_RESTRICTIONS, Restriction},
     proxy::service::{Credential, Service},
-    testing::settings::{app_settings, settings},
+    testing::settings::{app_settings, config_with, settings},
 };
 
 fn load(services: &str, development: bool) -> Result<Vec<Service>, String> {
@@ -248,8 +248,24 @@ fn a_service_may_name_request_headers_and_refuse_other_methods_in_a_query() {
     assert!(
         load(&text.replace("\"LIST\"", "[]"), false).is_ok() && load(&text.replace("\"LIST\"", "null"), false).is_err()
     );
-    assert!(services[0].request_headers.is_empty() && !services[0].refuses_method_override);
+    assert!(!services[0].refuses_method_override);
     assert!(loads(&json!({"allow": ["GET /items/", "GET /items/*", "GET /users/a%40b"]})));
+}
+
+#[test]
+fn built_in_services_get_the_headers_of_their_apis_and_those_of_a_setting() {
+    let graph = ["client-request-id", "consistencylevel", "prefer", "workbook-session-id"];
+    let headers = |changes: &Value| {
+        let config = config_with(changes.clone());
+        ["graph", "github"].map(|name| config.service(name).unwrap().request_headers.clone())
+    };
+    let [of_graph, of_github] = headers(&json!({}));
+    assert_eq!(of_graph, graph);
+    assert_eq!(of_github, ["x-github-api-version"]);
+    let changes = json!({"GRAPH_REQUEST_HEADERS": "Return-Client-Request-Id, prefer ,Accept", "GITHUB_REQUEST_HEADERS": "Prefer"});
+    let [of_graph, of_github] = headers(&changes);
+    assert_eq!(of_graph, [&graph[..3], &["return-client-request-id"], &graph[3..]].concat());
+    assert_eq!(of_github, ["prefer", "x-github-api-version"]);
 }
 
 #[test]
@@ -265,12 +281,12 @@ fn s162_a_service_cannot_name_headers_of_identity_origin_and_connection() {
         |count: usize| loads(&json!({"request_headers": (0..count).map(|n| format!("x-{n}")).collect::<Vec<_>>()}));
     assert!(many(16) && !many(17));
     let mut table = settings();
-    table.insert("SERVICES".to_owned(), json!([entry(&json!({"request_headers": ["x-edge-client"]}))]).to_string());
+    table.insert("SERVICES".to_owned(), json!([entry(&json!({"request_headers": ["x-edge-visitor"]}))]).to_string());
     let is_valid = |table: &BTreeMap<String, String>| {
         Config::load(&|key: &str| table.get(key).cloned(), Coordination::Objects).is_ok()
     };
     assert!(is_valid(&table));
-    table.insert("CLIENT_ADDRESS_HEADER".to_owned(), "X-Edge-Client".to_owned());
+    table.insert("CLIENT_ADDRESS_HEADER".to_owned(), "X-Edge-Visitor".to_owned());
     assert!(!is_valid(&table), "the header of the proxy in front");
 }
 

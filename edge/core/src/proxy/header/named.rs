@@ -7,60 +7,88 @@ use super::request::ALLOWED;
 /// Longest name of a header that a service may name.
 const MAX_NAME_BYTES: usize = 64;
 
-/// Words in the names of headers by which some server learns who sends a request, from where, with which credential, or
-/// that it is another request than its request line says (S162). Names are split at `-`.
-const REFUSED_WORDS: [&str; 45] = [
+/// Headers that services may name although a word of theirs is refused: documented APIs read them, and they carry no
+/// identity, or choose only among what the token allows.
+const ALLOWED_NAMES: [&str; 9] = [
+    "client-request-id",
+    // Part of an upload. The upstream gets the header only if its service names it.
+    "content-range",
+    "dropbox-api-path-root",
+    "mcp-session-id",
+    "return-client-request-id",
+    "workbook-session-id",
+    "x-goog-user-project",
+    "x-ms-client-request-id",
+    "x-ms-return-client-request-id",
+];
+
+/// Parts of words in the names of headers by which some server learns who sends a request, from where, with which
+/// credential, or that it is another request than its request line says (S162).
+const REFUSED_PARTS: [&str; 31] = [
+    "accesskey",
     "addr",
-    "address",
     "apikey",
+    "assertion",
     "auth",
-    "authenticate",
-    "authenticated",
-    "authentication",
-    "authorization",
     "cert",
-    "certificate",
+    "client",
+    "consumer",
     "cookie",
-    "cookie2",
     "credential",
-    "credentials",
-    "dpop",
     "email",
     "forwarded",
     "group",
-    "groups",
     "host",
-    "hostname",
     "identity",
+    "impersonat",
+    "internal",
+    "jwt",
+    "oidc",
+    "override",
+    "passw",
+    "principal",
+    "proxy",
+    "remote",
+    "saml",
+    "secret",
+    "session",
+    "signature",
+    "subrequest",
+    "token",
+    "user",
+];
+/// Whole words that mean the same. Other words contain them by chance.
+const REFUSED_WORDS: [&str; 24] = [
+    "dn",
+    "dpop",
+    "envoy",
+    "fdid",
     "ip",
     "key",
     "mail",
     "method",
-    "override",
-    "password",
+    "middleware",
     "path",
-    "principal",
     "proto",
-    "proxy",
     "query",
+    "realip",
     "role",
     "roles",
     "scheme",
-    "secret",
-    "session",
-    "signature",
+    "socketip",
+    "ssl",
     "sub",
-    "token",
+    "uid",
     "uri",
     "url",
-    "user",
-    "username",
+    "verified",
+    "verify",
 ];
 /// First words of headers that browsers, runtimes, platforms and proxies set.
 const REFUSED_FIRST_WORDS: [&str; 9] = ["access", "cdn", "cf", "fastly", "fly", "if", "sec", "spin", "surrogate"];
 /// The other headers that cannot be named: those of one connection or of a body's framing, and those that the edge sets or
 /// that mean something to it.
-const REFUSED: [&str; 34] = [
+const REFUSED: [&str; 33] = [
     "accept-charset",
     "accept-encoding",
     "alt-used",
@@ -69,7 +97,6 @@ const REFUSED: [&str; 34] = [
     "content-encoding",
     "content-length",
     "content-location",
-    "content-range",
     "date",
     "early-data",
     "expect",
@@ -106,8 +133,13 @@ pub(crate) fn nameable(name: &str) -> Option<HeaderName> {
         || !text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
         || REFUSED.contains(&text)
         || text.split('-').next().is_none_or(|word| REFUSED_FIRST_WORDS.contains(&word))
-        || text.split('-').any(|word| REFUSED_WORDS.contains(&word));
-    (!is_refused || is_always_forwarded(&name)).then_some(name)
+        || text.split('-').any(is_word_refused);
+    (!is_refused || ALLOWED_NAMES.contains(&text) || is_always_forwarded(&name)).then_some(name)
+}
+
+/// Whether a word of a name, which is split at `-`, speaks of identity, origin or credentials.
+fn is_word_refused(word: &str) -> bool {
+    REFUSED_WORDS.contains(&word) || REFUSED_PARTS.iter().any(|part| word.contains(part))
 }
 
 /// Whether every service gets a header, named or not.
@@ -134,6 +166,21 @@ mod tests {
             "Accept",
             "If-Match",
             "Idempotency-Key",
+            "Workbook-Session-Id",
+            "Mcp-Session-Id",
+            "Mcp-Protocol-Version",
+            "X-Goog-User-Project",
+            "Dropbox-API-Path-Root",
+            "Content-Range",
+            "Content-MD5",
+            "X-Upload-Content-Type",
+            "Xero-Tenant-Id",
+            "Stripe-Account",
+            "X-Ms-Client-Request-Id",
+            "Return-Client-Request-Id",
+            "Stripe-Version",
+            "X-Ms-Blob-Type",
+            "X-Goog-FieldMask",
         ] {
             assert_eq!(nameable(name).map(|it| it.to_string()), Some(name.to_ascii_lowercase()), "{name}");
         }
@@ -164,7 +211,6 @@ mod tests {
             "HTTP2-Settings",
             "Content-Length",
             "Content-Encoding",
-            "Content-Range",
             "Expect",
             "Max-Forwards",
             "Accept-Encoding",
@@ -198,6 +244,45 @@ mod tests {
             "X-Envoy-Original-Path",
             "X-HTTP-Method-Override",
             "X-HTTP-Method",
+            "X-Goog-IAP-JWT-Assertion",
+            "X-Amzn-Oidc-Data",
+            "X-Amzn-Oidc-Accesstoken",
+            "X-Amzn-Oidc-Identity",
+            "X-Authentik-Jwt",
+            "X-Authentik-Username",
+            "X-ARR-ClientCert",
+            "X-SSL-Client-S-DN",
+            "X-SSL-Client-Verify",
+            "SSL-Client-Cert",
+            "X-Client-DN",
+            "X-Userinfo",
+            "X-UserId",
+            "X-User-Id",
+            "Remote-Name",
+            "Remote-Groups",
+            "X-WebAuth-Name",
+            "X-Webauth-User",
+            "Impersonate-Uid",
+            "Impersonate-Extra-Scopes",
+            "X-Consumer-Custom-Id",
+            "X-Azure-ClientIP",
+            "X-Azure-SocketIP",
+            "ClientIP",
+            "X-ClientIP",
+            "X-Azure-FDID",
+            "X-Envoy-Internal",
+            "X-Middleware-Subrequest",
+            "X-Saml-Attributes",
+            "X-Ms-Token-Aad-Access-Token",
+            "MS-ASPNETCORE-CLIENTCERT",
+            "X-Verified-Sub",
+            "X-Invoke-Path",
+            "X-Forwarded-Port",
+            "Client-Request",
+            "X-Client-Request-Id",
+            "X-Workbook-Session-Id",
+            "Mcp-Session",
+            "X-Goog-User",
             "X-API-Key",
             "Api-Key",
             "Private-Token",

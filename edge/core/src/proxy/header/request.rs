@@ -52,7 +52,7 @@ pub(crate) fn request_headers(from: &HeaderMap, context: &ForwardingContext<'_>)
     if has_content_coding(from) {
         return Err(Error::BadRequest { reason: Reason::RequestContentEncoding });
     }
-    if from.contains_key(header::CONTENT_RANGE) {
+    if from.contains_key(header::CONTENT_RANGE) && !context.named.contains(&header::CONTENT_RANGE) {
         return Err(Error::BadRequest { reason: Reason::RequestContentRange });
     }
     let mut to = copy_listed(from, &ALLOWED);
@@ -242,6 +242,15 @@ mod tests {
         assert!(!to.contains_key("x-other") && !to.contains_key("depth"));
         from.insert("depth", HeaderValue::from_bytes(b"\xc3\xa9").unwrap());
         assert!(request_headers(&from, &context).is_err(), "not ASCII");
+    }
+
+    #[test]
+    fn a_part_of_an_upload_is_passed_on_if_the_service_names_its_header() {
+        let from = HeaderMap::from_iter([(header::CONTENT_RANGE, HeaderValue::from_static("bytes 0-99/200"))]);
+        let public_origin = &Origin::parse("https://edge.example").unwrap();
+        let named = &[header::CONTENT_RANGE];
+        let context = ForwardingContext { public_origin, client_address: None, traceparent: TRACE, named };
+        assert_eq!(request_headers(&from, &context).unwrap()["content-range"], "bytes 0-99/200");
     }
 
     #[test]

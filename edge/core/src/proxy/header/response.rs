@@ -36,7 +36,7 @@ pub(in super::super) fn response_headers(status: StatusCode, from: &HeaderMap, a
             to.insert(name, address);
         }
     }
-    for links in from.get_all(header::LINK).iter().filter_map(|links| answered.paging_links(links)) {
+    for links in from.get_all(header::LINK).iter().filter_map(|links| answered.links(links)) {
         to.append(header::LINK, links);
     }
     to
@@ -92,7 +92,7 @@ mod tests {
     /// What the browser gets of the headers of an answer to `GET https://api.example/v3/repos/a`.
     fn passed(status: u16, from: &HeaderMap) -> HeaderMap {
         let (service, url) = (Service::example(), Url::parse("https://api.example/v3/repos/a").unwrap());
-        let answered = Answered { service: &service, method: &Method::GET, url: &url };
+        let answered = Answered { service: &service, method: &Method::GET, url: &url, is_by_link: false };
         response_headers(StatusCode::from_u16(status).unwrap(), from, &answered)
     }
 

@@ -119,8 +119,6 @@ const REFUSED: &[&str] = &[
     "#a",
     "/a?b",
     "/a#b",
-    "/a%25",
-    "/a&b",
     "/a|b",
     "/a\"b",
     "/a<b>",
@@ -135,9 +133,6 @@ const REFUSED: &[&str] = &[
     // An encoded letter: another spelling of an allowed path, which no rule would match.
     "/%61dmin",
     "/a/%41",
-    "/a/%2d",
-    "/a/%7e",
-    "/a/%5f",
     // Where a decoded `?` or `#` cuts the path off, nothing or dots would be left.
     "/a/%23",
     "/a/%23b",
@@ -150,6 +145,24 @@ const REFUSED: &[&str] = &[
     "/a/..+/b",
     "/a/+..%2B",
     "/a/+",
+    // Dots and invisible characters.
+    "/a/..%E3%85%A4",
+    "/a/%E3%85%A4",
+    "/a/..%E1%85%9F/b",
+    "/a/%E1%85%A0../b",
+    "/a/.%CD%8F./b",
+    "/a/%E2%80%8C..",
+    "/a/..%E2%80%8D%20",
+    "/a/%EF%BB%BF",
+    "/a/.%C2%AD.%23b",
+    "/a/..%EF%BE%A0",
+    "/a/..%EF%B8%8F",
+    "/a/%F3%A0%84%80..",
+    // Characters of private use, by which some systems write what a file name cannot have.
+    "/a/%EF%80%AF",
+    "/a/%F3%A0%80%AF",
+    "/a/%EF%BF%BD",
+    "/a/%E2%80%A8",
     // A percent sign in which a second decoder may find an escape.
     "/a%2541",
     "/a%25%34%31",
@@ -157,8 +170,15 @@ const REFUSED: &[&str] = &[
     "/a%25%202e",
     "/a%25u002e",
     "/a%25%25",
-    "/a%25x",
-    "/a%25/2f",
+    "/a/%25",
+    "/a/%25/b",
+    "/a%252",
+    "/a%252z",
+    "/a%25-f",
+    "/a%25Uf",
+    "/a%25%EF%BC%92%EF%BC%8F",
+    "/a%25%E2%80%8C2f",
+    "/a%2525of",
     // Wildcards of Windows' file systems.
     "/a/%22%22",
     "/a/%3c",
@@ -189,16 +209,89 @@ fn plain_paths_are_kept_byte_for_byte() {
         "/a/%40%23%2B%26%3D%3A%20x%3F%5B%5D%7B%7D%7C%21%24%27%28%29%2a%2C%5e%60",
         "/a/100%25.txt",
         "/a/50%25%20off",
+        "/a/50%25off",
+        "/a/100%25",
+        "/a/100%25/b",
+        "/a/%25xyz",
+        "/a/%25ultra",
+        "/a/b&c=d",
+        "/a/x%7Ey%2Dz%5f",
     ] {
         assert_eq!(AllowedPath::parse(path).unwrap().as_str(), path);
     }
 }
 
+/// A path with a name below `/files/`, encoded as browsers do.
+fn path_of(name: &str) -> String {
+    let escaped = name.bytes().map(|byte| match byte {
+        byte if byte.is_ascii_alphanumeric() || byte == b'.' => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    });
+    format!("/files/{}", escaped.collect::<String>())
+}
+
+#[test]
+fn file_names_of_any_script_are_kept() {
+    for name in [
+        "हिन्दी.pdf",
+        "เที่ยว",
+        "می\u{200c}خواهم.docx",
+        "John’s report.docx",
+        "Budget – 2024.xlsx",
+        "“q”",
+        "100 €",
+        "№5",
+        "日本・語",
+        "٣٤٥",
+        "❤\u{fe0f}",
+        "👩\u{200d}💻",
+        "か\u{3099}",
+        "e\u{301}",
+        "§ 5 • A → B",
+        "ﬁle",
+        "ｆｕｌｌ",
+        "தமிழ்",
+        "שלום\u{200f}",
+        "«x»",
+        "© 2024 ™",
+    ] {
+        let path = path_of(name);
+        let parsed = AllowedPath::parse(&path).unwrap_or_else(|| panic!("{name}"));
+        assert_eq!((parsed.as_str(), parsed.segments()[1].as_str()), (path.as_str(), name));
+    }
+}
+
+/// The table is complete, and refuses nothing else.
+#[test]
+fn s90_exactly_the_characters_that_normalise_to_refused_ones_are_refused() {
+    use super::lookalike::is_replaced;
+    use unicode_normalization::UnicodeNormalization as _;
+    let is_unsafe = |c: char| "/\\.;%?#".contains(c) || c.is_control() || is_replaced(c);
+    let differing: Vec<String> = ('\u{80}'..=char::MAX)
+        .filter(|c| {
+            let is_expected = is_unsafe(*c) || c.nfkc().any(is_unsafe) || c.nfkd().any(is_unsafe);
+            reads_as_ascii(*c) != is_expected
+        })
+        .map(|c| format!("U+{:04X}", u32::from(c)))
+        .collect();
+    assert!(differing.is_empty(), "{differing:?}");
+}
+
 #[test]
 fn s90_characters_that_normalise_to_separators_or_dots_are_refused() {
-    for c in "︰︙;︔︖⁇⁈⁉℀℁℅℆⒈🄀㏂¥₩‥…⁄∕＼．／；。".chars() {
+    for c in "︰︙;︔︖⁇⁈⁉℀℁℅℆⒈🄀㏂¥₩‥…⁄∕＼．／；。․∖⧸⧹⧵⃥｡％＃？﹨￥￦½٪۔‰♯♪╱╲".chars()
+    {
         let escaped: String = c.to_string().bytes().map(|byte| format!("%{byte:02X}")).collect();
         assert!(AllowedPath::parse(&format!("/repos/a{escaped}b")).is_none(), "{c} U+{:04X}", u32::from(c));
+    }
+}
+
+#[test]
+fn only_the_path_of_a_services_own_url_is_its_root() {
+    assert!(AllowedPath::below_service("/").unwrap().is_root());
+    assert!(!AllowedPath::below_service("/a").unwrap().is_root());
+    for path in ["", "//", "/.", "/%20", "/%23"] {
+        assert_eq!(AllowedPath::below_service(path), None, "{path}");
     }
 }
 
@@ -211,7 +304,7 @@ fn s105_a_path_has_a_maximum_length() {
 proptest! {
     /// Decoding an allowed path any number of times yields no other segments.
     #[test]
-    fn s90_repeated_decoding_yields_no_other_path(path in "(/([a-z.;%\\\\:@+]|%[0-9a-f]{2}|%25[0-9a-f]{2}|%2[035]|%3f){0,6}){1,4}") {
+    fn s90_repeated_decoding_yields_no_other_path(path in "(/([a-z.;%&\\\\:@+-]|%[0-9a-f]{2}|%25[0-9a-f]{2}|%2[035]|%3f){0,6}){1,4}") {
         if AllowedPath::parse(&path).is_some() {
             let once = percent_decode(path.as_bytes());
             prop_assert_eq!(&percent_decode(&once), &once);
