@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 use super::context::Context;
 use crate::{
     error::Error,
+    guard::rate,
     http::{
         body::ReadBody as _,
         query::Query,
@@ -52,6 +53,9 @@ pub(super) async fn page<P: Platform>(
     let channel = context.config.channels.iter().find(|known| *known == name).ok_or(Error::NotFound)?;
     let channel = Channel::parse(channel).map_err(|_| Error::NotFound)?;
     let (before, limit) = asked_for(&channel, request.query.as_deref())?;
+    // A scan of Kafka costs more than an event.
+    let key = format!("history:{}", session.record.user.subject);
+    rate::check(context.platform, context.config.rates.events, &key).await?;
     let request = ReplayRequest {
         version: WIRE_VERSION,
         // The session's user, whatever the id says.

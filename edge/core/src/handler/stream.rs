@@ -5,7 +5,7 @@ use std::{rc::Rc, time::Duration};
 use causeway_protocol::{
     channel::Channel,
     cursor::{Cursor, MAX_CURSOR_BYTES},
-    deliver::WIRE_VERSION,
+    deliver::{Outcome, WIRE_VERSION},
     stream::StreamRequest,
 };
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
@@ -75,11 +75,18 @@ pub(super) async fn open<P: Platform>(
 /// the next stream that opens tries again, after a rotation at the latest.
 async fn tell_hole<P: Platform>(context: &Context<'_, P>, open: &OpenStream) {
     let Some(cursor) = open.last_event_id.as_deref().and_then(|id| id.parse::<Cursor>().ok()) else { return };
+    // A client may name any channel. The bridge knows no others.
+    if !context.config.channels.iter().any(|known| *known == cursor.channel.as_str()) {
+        return;
+    }
     let told = async {
         let Some(slice) = context.memory.holes.after(&context.bridge(), &cursor).await? else { return Ok(()) };
         let slices = serde_json::to_string(&[slice]).unwrap_or_default();
         let append = context.platform.append(&open.subject, &slices);
-        within(context.platform, HUB_TIMEOUT, Dependency::Hub, append).await.map(|_| ())
+        match within(context.platform, HUB_TIMEOUT, Dependency::Hub, append).await? {
+            Outcome::Stored | Outcome::Held => Ok(()),
+            other => Err(Unavailable::new(Dependency::Hub, format_args!("answered a gap with {other:?}"))),
+        }
     };
     let told: Result<(), Unavailable> = told.await;
     if let Err(failure) = told {

@@ -11,7 +11,7 @@ mod connection;
 mod missed;
 pub mod socket;
 
-use std::{pin::pin, time::Duration};
+use std::{collections::VecDeque, pin::pin, time::Duration};
 
 use causeway_protocol::{
     feed::{Feed, FeedPolicy, Step},
@@ -84,6 +84,7 @@ where
         feed,
         first: Some(first),
         missed: None,
+        waiting: VecDeque::new(),
         subject: request.subject.clone(),
         bridge: request.bridge.clone(),
         ack: None,
@@ -104,6 +105,8 @@ struct Driver<P, H> {
     first: Option<Step>,
     /// Passed on before the hub's next message.
     missed: Option<Missed>,
+    /// The hub's messages that wait for it, no more than a window of them. An end does not wait.
+    waiting: VecDeque<String>,
     subject: Subject,
     bridge: BridgeAccess,
     /// Sent at the next pull: only then has the client taken the bytes before it.
@@ -140,29 +143,48 @@ impl<P: Clock + HttpClient, H: HubConnector + 'static> Driver<P, H> {
     }
 
     /// Gets the next part of what the hub no longer has. Returns what the client gets, which may be nothing, or `None` if
-    /// the stream ends.
+    /// the stream ends. Timers and the session's end do not wait for the rest.
     async fn on_missed(&mut self) -> Option<Chunk> {
         let Some(missed) = &mut self.missed else { return Some(String::new().into()) };
-        let page = {
-            let next = pin!(missed.next(&self.platform, &self.bridge, &self.subject));
-            match select(&mut self.client_left, next).await {
-                Either::Left(_) => return None,
-                Either::Right((page, _)) => page,
+        let now_ms = self.platform.now_ms();
+        if self.feed.next_timer_ms() <= now_ms {
+            let step = self.feed.on_timer(now_ms);
+            self.ended = step.end;
+            return Some(step.bytes.into());
+        }
+        let part = {
+            let mut part = pin!(missed.next(&self.platform, &self.bridge, &self.subject));
+            loop {
+                let message = pin!(self.connection.next_of_open(&self.platform));
+                match select(&mut self.client_left, select(&mut part, message)).await {
+                    Either::Left(_) => return None,
+                    Either::Right((Either::Left((part, _)), _)) => break part,
+                    Either::Right((Either::Right((text, _)), _)) => {
+                        if let HubMessage::End(reason) = HubMessage::parse(&text).ok()? {
+                            self.ended = true;
+                            return Some(self.feed.on_end(self.platform.now_ms(), reason).bytes.into());
+                        }
+                        self.waiting.push_back(text);
+                    }
+                }
             }
         };
-        let Some(page) = page else {
+        let Some(part) = part else {
             self.missed = None;
             return Some(String::new().into());
         };
         self.feed.on_events(self.platform.now_ms());
-        self.connection.move_to(Some(page.position));
-        Some(Chunk { text: page.text, from: page.from })
+        self.connection.move_to(Some(part.position));
+        Some(Chunk { text: part.text, from: part.from })
     }
 
     /// Waits for the hub, for the client's leaving or for a timer. Returns what the client gets, which may be nothing, or
     /// `None` if the stream ends.
     async fn on_next_event(&mut self) -> Option<Chunk> {
         let now_ms = self.platform.now_ms();
+        if let Some(text) = self.waiting.pop_front() {
+            return self.pass_on(now_ms, text);
+        }
         let due_ms = self.feed.next_timer_ms().min(self.connection.next_timer_ms());
         let timer = match &mut self.timer {
             Some(timer) if timer.at_ms <= due_ms => timer,

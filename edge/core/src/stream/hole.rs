@@ -26,7 +26,7 @@ use crate::{
 const TIMEOUT: Duration = Duration::from_secs(1);
 /// How long an answer is believed, or that there was none.
 const BELIEVED_FOR: Duration = Duration::from_secs(10);
-/// The most partitions that are remembered. A client may name any.
+/// The most partitions that are remembered. A client may name any number.
 const MAX_PARTITIONS: usize = 256;
 /// The longest answer.
 const MAX_ANSWER_BYTES: usize = 4096;
@@ -60,8 +60,10 @@ impl Holes {
                 let asked = within(bridge.platform, TIMEOUT, Dependency::Bridge, ask(bridge, cursor)).await;
                 let slice = asked.as_ref().ok().cloned().flatten();
                 let mut all = self.0.borrow_mut();
-                if all.len() >= MAX_PARTITIONS {
-                    all.clear();
+                if all.len() >= MAX_PARTITIONS
+                    && let Some(oldest) = all.iter().min_by_key(|(_, known)| known.until_ms).map(|(key, _)| key.clone())
+                {
+                    all.remove(&oldest);
                 }
                 all.insert(key, Known { slice, until_ms: now_ms.saturating_add(millis(BELIEVED_FOR)) });
                 asked?

@@ -7,7 +7,10 @@ use causeway_protocol::{
     cursor::Cursor,
     hub::{PING, PONG},
 };
-use futures_util::{StreamExt as _, future::LocalBoxFuture};
+use futures_util::{
+    StreamExt as _,
+    future::{LocalBoxFuture, pending},
+};
 
 use super::socket::{HubConnector, HubSocket};
 use crate::runtime::{
@@ -48,6 +51,8 @@ enum State {
         /// When to ask the hub, or when its answer is due.
         timer_ms: u64,
         is_asked: bool,
+        /// It has ended, and is opened again when its messages before that are passed on.
+        is_broken: bool,
     },
     Opening {
         opened: LocalBoxFuture<'static, Result<Opened<HubSocket>, Unavailable>>,
@@ -75,7 +80,8 @@ pub(super) enum Event {
 
 impl State {
     fn open(socket: HubSocket, now_ms: u64) -> Self {
-        Self::Open { socket, timer_ms: now_ms.saturating_add(millis(PING_AFTER)), is_asked: false }
+        let timer_ms = now_ms.saturating_add(millis(PING_AFTER));
+        Self::Open { socket, timer_ms, is_asked: false, is_broken: false }
     }
 }
 
@@ -115,7 +121,8 @@ impl<H: HubConnector + 'static> Connection<H> {
     pub(super) async fn next(&mut self, clock: &impl Clock) -> Event {
         loop {
             let is_up = match &mut self.state {
-                State::Open { socket, timer_ms, is_asked } => match socket.messages.next().await {
+                State::Open { is_broken: true, .. } => self.reopen(clock),
+                State::Open { socket, timer_ms, is_asked, .. } => match socket.messages.next().await {
                     Some(text) => {
                         *timer_ms = clock.now_ms().saturating_add(millis(PING_AFTER));
                         *is_asked = false;
@@ -142,6 +149,24 @@ impl<H: HubConnector + 'static> Connection<H> {
         }
     }
 
+    /// Waits for the next message of a connection that is open, for ever once it has broken: the client's position must
+    /// not be asked for before it has what came earlier. May be dropped while it waits, and called again.
+    pub(super) async fn next_of_open(&mut self, clock: &impl Clock) -> String {
+        while let State::Open { socket, timer_ms, is_asked, is_broken: is_broken @ false } = &mut self.state {
+            match socket.messages.next().await {
+                Some(text) => {
+                    *timer_ms = clock.now_ms().saturating_add(millis(PING_AFTER));
+                    *is_asked = false;
+                    if text != PONG {
+                        return text;
+                    }
+                }
+                None => *is_broken = true,
+            }
+        }
+        pending().await
+    }
+
     /// The time at which [`Connection::on_timer`] is due.
     pub(super) fn next_timer_ms(&self) -> u64 {
         match self.state {
@@ -157,7 +182,7 @@ impl<H: HubConnector + 'static> Connection<H> {
             return true;
         }
         match &mut self.state {
-            State::Open { socket, timer_ms, is_asked } if !*is_asked => {
+            State::Open { socket, timer_ms, is_asked, .. } if !*is_asked => {
                 (socket.send)(PING);
                 *timer_ms = now_ms.saturating_add(millis(PONG_WITHIN));
                 *is_asked = true;

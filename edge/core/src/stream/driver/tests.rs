@@ -11,7 +11,11 @@ use causeway_protocol::{
     session::SessionHandle,
     subject::Subject,
 };
-use futures_util::{FutureExt as _, StreamExt as _, future::LocalBoxFuture, stream};
+use futures_util::{
+    FutureExt as _, StreamExt as _,
+    future::{LocalBoxFuture, pending},
+    stream,
+};
 
 use super::*;
 use crate::{
@@ -25,6 +29,8 @@ use crate::{
 struct JumpingClock {
     now_ms: Rc<Cell<u64>>,
     client_left: Rc<Cell<bool>>,
+    /// The bridge does not answer, and no time passes.
+    hangs: Rc<Cell<bool>>,
 }
 
 impl Clock for JumpingClock {
@@ -33,6 +39,9 @@ impl Clock for JumpingClock {
     }
 
     fn sleep(&self, wait: Duration) -> LocalBoxFuture<'static, ()> {
+        if self.hangs.get() {
+            return Box::pin(pending());
+        }
         let (now_ms, until_ms) = (Rc::clone(&self.now_ms), self.now_ms.get() + millis(wait));
         Box::pin(async move { now_ms.set(now_ms.get().max(until_ms)) })
     }
@@ -49,6 +58,9 @@ impl HttpClient for JumpingClock {
     type Body = InMemoryBody;
 
     async fn send(&self, _: Outgoing<InMemoryBody>) -> Result<Incoming<InMemoryBody>, Unavailable> {
+        if self.hangs.get() {
+            pending::<()>().await;
+        }
         Err(Unavailable::new(Dependency::Bridge, "there is none"))
     }
 }
@@ -220,6 +232,33 @@ fn what_the_hub_lacks_is_a_gap_if_the_bridge_does_not_answer() {
     let gap = "id: v2.chat.1.0.3\nevent: reset\ndata: {\"reason\":\"out_of_buffer\"}\n\n";
     assert_eq!(chunks, [gap, &frame(4)]);
     assert_eq!(hub.opened_after.borrow().last().unwrap().as_deref(), Some("v2.chat.1.0.3"));
+}
+
+#[test]
+fn end_of_a_session_does_not_wait_for_what_the_hub_lacks() {
+    let clock = JumpingClock::default();
+    clock.hangs.set(true);
+    let missing = HubMessage::Missing("v2.chat.1.0.3".parse().unwrap()).to_text();
+    let hub = hub(vec![that_stays(vec![missing, record(4), HubMessage::End(EndReason::Revoked).to_text()])]);
+    let mut chunks = opened(&clock, &hub);
+    chunks.next().now_or_never().unwrap().unwrap();
+    let chunk = chunks.next().now_or_never().expect("no wait").unwrap();
+    assert!(String::from_utf8_lossy(chunk.as_ref()).contains("revoked"), "{chunk:?}");
+    assert_eq!(chunks.next().now_or_never(), Some(None));
+}
+
+#[test]
+fn timers_do_not_wait_for_all_that_the_hub_lacks() {
+    let clock = JumpingClock::default();
+    let missing = HubMessage::Missing("v2.chat.1.0.3".parse().unwrap()).to_text();
+    let hub = hub(vec![that_stays(vec![missing])]);
+    let mut chunks = opened(&clock, &hub);
+    chunks.next().now_or_never().unwrap().unwrap();
+    clock.hangs.set(true);
+    clock.now_ms.set(millis(Duration::from_mins(13)));
+    let chunk = chunks.next().now_or_never().expect("no wait").unwrap();
+    assert_eq!(chunk.as_ref(), b": rotate\n\n");
+    assert_eq!(chunks.next().now_or_never(), Some(None));
 }
 
 #[test]

@@ -42,11 +42,11 @@ impl<D: Database, S: StreamSocket> Hub<D, S> {
         Ok(lost)
     }
 
-    /// The last record that a client misses, if it misses only records of the partition that its id is of. Where it is in
-    /// another one, nobody knows once records of that are gone, too.
+    /// The last record that a client misses, if it misses only records of the partition that its id is of, and the stream
+    /// hears that. Where it is in another one, nobody knows once records of that are gone, too.
     fn missing(&self, reader: &Reader<S>, heard: &[i64], cursor: &Cursor) -> Option<Cursor> {
         let source = self.contents.source(&cursor.channel, cursor.partition)?;
-        let last = source.trimmed?.position;
+        let last = source.trimmed.filter(|_| reader.hears(&cursor.channel))?.position;
         let is_before = cursor.position.epoch == last.epoch && cursor.received() < last;
         let others: Vec<_> = heard.iter().copied().filter(|id| *id != source.id).collect();
         let is_doubtful =
