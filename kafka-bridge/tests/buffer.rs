@@ -18,7 +18,7 @@ use kafka_bridge::{
 };
 use support::redis::{
     RedisServer, append, channel, ids, instance::Instance, item, large_slice, read_all, receive_all, received, slice,
-    slice_of, source, user,
+    slice_of, source, told, user,
 };
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
@@ -245,6 +245,29 @@ async fn records_of_other_channels_that_were_trimmed_concern_no_reader() {
     assert_eq!(read_all(&buffer, &a, &feed, &mut position).await, [next]);
     let (_, lost) = buffer.open(&a, &feed, Some("v2.feed.1.0.0"), NOW).await.unwrap();
     assert_eq!(lost, None, "nor a client that resumes");
+}
+
+#[tokio::test]
+async fn a_client_that_no_longer_hears_its_last_channel_gets_nothing_of_it() {
+    let Some(redis) = RedisServer::start().await else { return };
+    let limits = BufferLimits { messages: 3, slack_percent: 0, ..BufferLimits::default() };
+    let (buffer, a, feed) = (redis.buffer(limits), user("a"), [channel("feed")]);
+    let of_feed = Source { channel: channel("feed"), ..source(1, 0) };
+    let record = |offset: i64| Received::Record(format!("v2.feed.1.0.{offset}"));
+    let resume = async |id: &str| {
+        let (mut position, lost) = buffer.open(&a, &feed, Some(id), NOW).await.unwrap();
+        let read = read_all(&buffer, &a, &feed, &mut position).await;
+        (lost.map(told), read)
+    };
+    append(&buffer, &a, [slice(0..5), slice_of(&of_feed, [0, 1])], NOW).await.unwrap();
+    // The records 0 to 3 of `chat` are gone.
+    for id in ["v2.chat.1.0.1", "v2.chat.1.0.3", "v2.chat.1.0.3-0", "v2.chat.1.0.4", "v2.chat.1.0.4-0"] {
+        assert_eq!(resume(id).await, (None, vec![record(0), record(1)]), "{id}");
+    }
+    append(&buffer, &a, [slice_of(&of_feed, [2, 3])], NOW).await.unwrap();
+    // Now the first one of `feed` is, and which of both came first is not known.
+    let reset = Some(Received::Reset(ResetReason::OutOfBuffer));
+    assert_eq!(resume("v2.chat.1.0.1").await, (reset, vec![record(1), record(2), record(3)]));
 }
 
 #[tokio::test]
