@@ -240,6 +240,25 @@ async fn history_pages_back_to_the_beginning() {
 }
 
 #[tokio::test]
+async fn history_is_read_in_parts_where_records_are_large() {
+    let kafka = kafka();
+    for offset in 0..300 {
+        kafka.append_text(TOPIC, 0, if offset % 50 == 0 { "t:a" } else { "t:b" }, &"x".repeat(10_000));
+    }
+    let world = World::start(kafka, ReplayLimits { bytes: 1_000_000, ..ReplayLimits::default() }).await;
+    let (mut at, mut all) = (None, Vec::new());
+    loop {
+        let (head, frames) = world.read(ReplayRange::Before { cursor: at, limit: 50 }).await;
+        all.splice(0..0, received_in(&frames));
+        match head.next {
+            Some(next) => at = Some(next),
+            None => break,
+        }
+    }
+    assert_eq!(all, records((0..300).step_by(50)));
+}
+
+#[tokio::test]
 async fn the_pieces_of_a_complete_message_are_left_out() {
     let kafka = kafka();
     let append = |kind: &str, data: &str| {

@@ -15,8 +15,9 @@ use super::{
 };
 use crate::kafka::KafkaError;
 
-/// How many offsets the first range has. Most pages are of a user who has many of the last records, or of a quiet topic.
-const FIRST_WIDTH: i64 = 1000;
+/// How many offsets the first range has. A range that can't be read to its end is of no use, so the first one must be
+/// read within the budget however large the records are.
+const FIRST_WIDTH: i64 = 64;
 
 /// The largest range. The user's records of a range are in memory together.
 const MAX_WIDTH: i64 = 16_000;
