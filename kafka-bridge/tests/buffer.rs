@@ -18,7 +18,7 @@ use kafka_bridge::{
 };
 use support::redis::{
     RedisServer, append, channel, ids, instance::Instance, item, large_slice, read_all, receive_all, received, slice,
-    slice_of, source, user,
+    slice_of, source, told, user,
 };
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
@@ -199,6 +199,39 @@ async fn a_reader_whose_position_was_trimmed_is_reset() {
 }
 
 #[tokio::test]
+async fn a_client_that_is_cut_off_between_what_it_missed_of_several_channels_is_told() {
+    let Some(redis) = RedisServer::start().await else { return };
+    let limits = BufferLimits { messages: 1, slack_percent: 0, ..BufferLimits::default() };
+    let (buffer, names) = (redis.buffer(limits), ["chat", "feed", "news", "jobs"]);
+    let of = |name: &str| Source { channel: channel(name), ..source(1, 0) };
+    // Each channel's last gone record is the latest once.
+    for last in 0..names.len() {
+        let a = user(&last.to_string());
+        let order: Vec<_> = (0..names.len()).map(|n| of(names[(last + 1 + n) % names.len()])).collect();
+        let mut position = ReadPosition::default();
+        for source in &order {
+            append(&buffer, &a, [slice_of(source, [0])], NOW).await.unwrap();
+            read_all(&buffer, &a, &[], &mut position).await;
+        }
+        for offset in 1..=2 {
+            for source in &order {
+                append(&buffer, &a, [slice_of(source, [offset])], NOW).await.unwrap();
+            }
+        }
+        append(&buffer, &a, [slice_of(&of("end"), [0])], NOW).await.unwrap();
+        let page = buffer.page(&a, &[], &mut position).await.unwrap();
+        assert_eq!((page.reset, page.missing.len()), (None, names.len()));
+        // The client gets these ranges one after another. It comes back with the id of the last record that it got.
+        for (n, (_, until)) in page.missing.iter().enumerate() {
+            let got_half = format!("v2.{}.1.0.1", until.channel);
+            assert!(receive_all(&buffer, &a, Some(&got_half), NOW).await.0.is_some(), "{got_half} of {page:?}");
+            let told = receive_all(&buffer, &a, Some(&until.to_string()), NOW).await.0;
+            assert_eq!(told.is_none(), n + 1 == names.len(), "{until} of {page:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn records_of_other_channels_that_were_trimmed_concern_no_reader() {
     let Some(redis) = RedisServer::start().await else { return };
     let limits = BufferLimits { messages: 5, slack_percent: 0, ..BufferLimits::default() };
@@ -212,6 +245,29 @@ async fn records_of_other_channels_that_were_trimmed_concern_no_reader() {
     assert_eq!(read_all(&buffer, &a, &feed, &mut position).await, [next]);
     let (_, lost) = buffer.open(&a, &feed, Some("v2.feed.1.0.0"), NOW).await.unwrap();
     assert_eq!(lost, None, "nor a client that resumes");
+}
+
+#[tokio::test]
+async fn a_client_that_no_longer_hears_its_last_channel_gets_nothing_of_it() {
+    let Some(redis) = RedisServer::start().await else { return };
+    let limits = BufferLimits { messages: 3, slack_percent: 0, ..BufferLimits::default() };
+    let (buffer, a, feed) = (redis.buffer(limits), user("a"), [channel("feed")]);
+    let of_feed = Source { channel: channel("feed"), ..source(1, 0) };
+    let record = |offset: i64| Received::Record(format!("v2.feed.1.0.{offset}"));
+    let resume = async |id: &str| {
+        let (mut position, lost) = buffer.open(&a, &feed, Some(id), NOW).await.unwrap();
+        let read = read_all(&buffer, &a, &feed, &mut position).await;
+        (lost.map(told), read)
+    };
+    append(&buffer, &a, [slice(0..5), slice_of(&of_feed, [0, 1])], NOW).await.unwrap();
+    // The records 0 to 3 of `chat` are gone.
+    for id in ["v2.chat.1.0.1", "v2.chat.1.0.3", "v2.chat.1.0.3-0", "v2.chat.1.0.4", "v2.chat.1.0.4-0"] {
+        assert_eq!(resume(id).await, (None, vec![record(0), record(1)]), "{id}");
+    }
+    append(&buffer, &a, [slice_of(&of_feed, [2, 3])], NOW).await.unwrap();
+    // Now the first one of `feed` is, and which of both came first is not known.
+    let reset = Some(Received::Reset(ResetReason::OutOfBuffer));
+    assert_eq!(resume("v2.chat.1.0.1").await, (reset, vec![record(1), record(2), record(3)]));
 }
 
 #[tokio::test]

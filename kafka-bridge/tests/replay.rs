@@ -240,6 +240,25 @@ async fn history_pages_back_to_the_beginning() {
 }
 
 #[tokio::test]
+async fn history_is_read_in_parts_where_records_are_large() {
+    let kafka = kafka();
+    for offset in 0..300 {
+        kafka.append_text(TOPIC, 0, if offset % 50 == 0 { "t:a" } else { "t:b" }, &"x".repeat(10_000));
+    }
+    let world = World::start(kafka, ReplayLimits { bytes: 1_000_000, ..ReplayLimits::default() }).await;
+    let (mut at, mut all) = (None, Vec::new());
+    loop {
+        let (head, frames) = world.read(ReplayRange::Before { cursor: at, limit: 50 }).await;
+        all.splice(0..0, received_in(&frames));
+        match head.next {
+            Some(next) => at = Some(next),
+            None => break,
+        }
+    }
+    assert_eq!(all, records((0..300).step_by(50)));
+}
+
+#[tokio::test]
 async fn the_pieces_of_a_complete_message_are_left_out() {
     let kafka = kafka();
     let append = |kind: &str, data: &str| {
@@ -260,6 +279,31 @@ async fn the_pieces_of_a_complete_message_are_left_out() {
         "the whole message is in the buffer"
     );
     assert_eq!(received_in(&world.read(before(None, 3)).await.1), records([0, 3, 4]));
+    let (head, frames) = world.read(before(None, 2)).await;
+    assert_eq!(received_in(&frames), records([3, 4]));
+    let earlier = ReplayRange::Before { cursor: head.next, limit: 2 };
+    assert_eq!(received_in(&world.read(earlier).await.1), records([0]), "nor are they on the page before");
+}
+
+#[tokio::test]
+async fn the_many_pieces_of_a_complete_message_are_on_no_page() {
+    let kafka = kafka();
+    let append = |user: &str, kind: &str, data: &str| {
+        let headers = [("ce_type".to_owned(), kind.as_bytes().to_vec())].into();
+        let record = NewRecord { key: Some(user.into()), value: Some(data.as_bytes().to_vec()), headers };
+        kafka.append(TOPIC, 0, record)
+    };
+    append("t:a", "message", r#"{"id":"m0"}"#);
+    for seq in 0..500 {
+        append("t:a", "delta", &format!(r#"{{"id":"m1","seq":{seq}}}"#));
+        append("t:b", "message", r#"{"id":"m9"}"#);
+    }
+    append("t:a", "message", r#"{"id":"m1"}"#);
+    let world = World::start(kafka, ReplayLimits::default()).await;
+    let (head, frames) = world.read(before(None, 1)).await;
+    assert_eq!(received_in(&frames), records([1001]));
+    let (head, frames) = world.read(ReplayRange::Before { cursor: head.next, limit: 1 }).await;
+    assert_eq!((received_in(&frames), head.next), (records([0]), None));
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@
 //! reported.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, LazyLock},
     time::Duration,
 };
@@ -80,7 +81,7 @@ pub struct Page {
     /// Why records before these are missing, if any are.
     pub reset: Option<ResetReason>,
     /// What left the buffer before it was read, of each partition: the position that the client has, and the last record
-    /// that is gone. Kafka may have it.
+    /// that is gone. Kafka may have it. The client must get these ranges in this order.
     pub missing: Vec<(Cursor, Cursor)>,
     /// The frames for the client, in order.
     pub frames: Vec<Bytes>,
@@ -211,12 +212,8 @@ impl UserBuffers {
         }
         position.pass(&buffer_id, seq);
         let reset = missed.contains(&MissedPart::Unknown).then_some(ResetReason::TooSlow);
-        let range = |part| match part {
-            MissedPart::Range(after, until) => Some((after, until)),
-            MissedPart::Nothing | MissedPart::Unknown => None,
-        };
         // A reset says it already.
-        let missing = if reset.is_none() { missed.into_iter().filter_map(range).collect() } else { Vec::new() };
+        let missing = if reset.is_none() { in_order(missed) } else { Vec::new() };
         Ok(Page { reset, missing, frames, more: seq < last })
     }
 
@@ -236,9 +233,26 @@ impl UserBuffers {
 enum MissedPart {
     Nothing,
     /// The records after one, up to another one.
-    Range(Cursor, Cursor),
+    Range {
+        after: Cursor,
+        until: Cursor,
+        /// The number that the last one had in the buffer.
+        seq: i64,
+    },
     /// Nobody knows from where: it has none of the partition, or one of another epoch.
     Unknown,
+}
+
+/// The ranges, by the number of their last record. A client that has the last one of all that is gone counts as one that
+/// misses nothing. If that came before another range, and the stream ended in between, nobody would tell.
+fn in_order(missed: Vec<MissedPart>) -> Vec<(Cursor, Cursor)> {
+    let mut ranges = BTreeMap::new();
+    for part in missed {
+        if let MissedPart::Range { after, until, seq } = part {
+            ranges.insert(seq, (after, until));
+        }
+    }
+    ranges.into_values().collect()
 }
 
 /// What a client misses of the records that are gone of a partition. It may have them from memory.
@@ -254,7 +268,7 @@ fn missed(position: &ReadPosition, channels: &[Channel], partition: &str, gone: 
     }
     let cursor = |position| Cursor::of_record(&channel, partition, position);
     Some(match had.filter(|had| had.epoch == at.epoch) {
-        Some(had) => MissedPart::Range(cursor(had), cursor(at)),
+        Some(had) => MissedPart::Range { after: cursor(had), until: cursor(at), seq },
         None => MissedPart::Unknown,
     })
 }

@@ -15,8 +15,9 @@ use super::{
 };
 use crate::kafka::KafkaError;
 
-/// How many offsets the first range has. Most pages are of a user who has many of the last records, or of a quiet topic.
-const FIRST_WIDTH: i64 = 1000;
+/// How many offsets the first range has. A range that can't be read to its end is of no use, so the first one must be
+/// read within the budget however large the records are.
+const FIRST_WIDTH: i64 = 64;
 
 /// The largest range. The user's records of a range are in memory together.
 const MAX_WIDTH: i64 = 16_000;
@@ -27,10 +28,17 @@ const MAX_RANGE_BYTES: usize = 4 * MAX_REPLAY_BYTES;
 /// The user's last records before an offset, or before the end.
 pub(super) async fn before(scan: &mut Scan<'_>, offset: Option<i64>, limit: u32) -> Result<ReplayAnswer, KafkaError> {
     let now = scan.watermarks().await?;
-    let mut page = Page { items: Vec::new(), bytes: 0, limit, finished: Finished::default(), gone: None };
+    let mut page = Page {
+        items: Vec::new(),
+        bytes: 0,
+        limit,
+        is_within_message: false,
+        finished: Finished::default(),
+        gone: None,
+    };
     let begin = offset.unwrap_or(now.latest).min(now.latest);
     let (mut end, mut width) = (begin, FIRST_WIDTH);
-    while end > now.earliest && !page.is_full() {
+    while end > now.earliest && !page.is_done() {
         let from = end.saturating_sub(width).max(now.earliest);
         let part = scan.read(from, end, MAX_RANGE_BYTES).await?;
         if part.next_offset < end {
@@ -62,6 +70,8 @@ struct Page {
     items: Vec<Item>,
     bytes: usize,
     limit: u32,
+    /// Whether the oldest record so far belongs to a complete message. More of its pieces may be before it.
+    is_within_message: bool,
     finished: Finished,
     gone: Option<ResetReason>,
 }
@@ -71,22 +81,27 @@ impl Page {
         self.items.len() >= usize::try_from(self.limit).unwrap_or(usize::MAX) || self.bytes >= MAX_REPLAY_BYTES
     }
 
-    /// Adds an earlier range. Returns the offset of the oldest record if the page is full with it.
+    /// A full page ends before the pieces of its oldest message: the page before it would not know that it is complete.
+    fn is_done(&self) -> bool {
+        self.is_full() && !self.is_within_message
+    }
+
+    /// Adds an earlier range. Returns the offset at which the page ends if there is more in the range than it takes.
     fn add(&mut self, found: Vec<Found>) -> Option<i64> {
+        self.is_within_message = false;
         for one in found.into_iter().rev() {
-            let item = match one {
-                Found::Item(item) if self.finished.needs(&item) => item,
-                Found::Item(_) => continue,
-                Found::Gap { reason, .. } => {
-                    self.gone = Some(reason);
-                    continue;
+            match one {
+                Found::Item(item) if !self.finished.needs(&item) => self.is_within_message = true,
+                Found::Item(Item { offset: last, .. }) | Found::Gap { last, .. } if self.is_full() => {
+                    self.is_within_message = false;
+                    return Some(last.saturating_add(1));
                 }
-            };
-            let offset = item.offset;
-            self.bytes = self.bytes.saturating_add(item.frame.len());
-            self.items.push(item);
-            if self.is_full() {
-                return Some(offset);
+                Found::Item(item) => {
+                    self.is_within_message = item.completes.is_some();
+                    self.bytes = self.bytes.saturating_add(item.frame.len());
+                    self.items.push(item);
+                }
+                Found::Gap { reason, .. } => self.gone = Some(reason),
             }
         }
         None

@@ -11,12 +11,14 @@ pub struct ReplayLimits {
     pub bytes: usize,
     /// The longest time for one answer. A scan stops earlier, at half of it, and answers what it has.
     pub time: Duration,
-    /// The maximum number of scans at a time. Each has a fetch in memory.
+    /// The maximum number of scans at a time. Each has a fetch in memory. At most half of them are for history.
     pub scans: usize,
     /// The maximum number of scans of one user, running or waiting.
     pub user_scans: usize,
     /// How long a scan may wait for others to end.
     pub wait: Duration,
+    /// How long a stream tries again while what it missed can't be read. After that it tells a gap.
+    pub retried_for: Duration,
     /// How long an answer is kept, so that a user's tabs cost one scan.
     pub cached_for: Duration,
     /// The maximum number of bytes of kept answers.
@@ -32,6 +34,7 @@ impl Default for ReplayLimits {
             scans: 8,
             user_scans: 3,
             wait: Duration::from_secs(2),
+            retried_for: Duration::from_secs(20),
             cached_for: Duration::from_secs(3),
             cached_bytes: 32 * 1024 * 1024,
         }

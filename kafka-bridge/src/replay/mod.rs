@@ -1,7 +1,7 @@
 //! Serves `GET /v1/replay`: reads from Kafka again what a user's buffer no longer has.
 //!
 //! - [`limits`]: what one answer may cost.
-//! - [`permit`]: how many scans run at a time, and of one user.
+//! - [`permit`]: how many scans run at a time, of one user, and for history.
 //! - [`cache`]: answers that are kept for a moment.
 //! - [`partition_state`]: which epoch a partition is in, and its last hole.
 //! - [`scan`]: finds a user's records among those of a partition.
@@ -18,7 +18,7 @@ mod partition_state;
 mod permit;
 mod scan;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use causeway_protocol::{
@@ -35,7 +35,7 @@ pub use self::limits::ReplayLimits;
 use self::{
     cache::{Cache, Key},
     partition_state::PartitionStates,
-    permit::Permits,
+    permit::{Permits, Purpose},
     scan::{Budget, Scan},
 };
 use crate::{
@@ -104,7 +104,11 @@ impl Replays {
         let channel = self.check(request)?;
         let cell = self.cache.cell(Key::of(request));
         let scanned = cell.get_or_try_init(async || {
-            let _permit = self.permits.acquire(&request.subject).await?;
+            let purpose = match request.range {
+                ReplayRange::Before { .. } => Purpose::History,
+                ReplayRange::After { .. } | ReplayRange::Since { .. } => Purpose::Resume,
+            };
+            let _permit = self.permits.acquire(&request.subject, purpose).await?;
             let scan = tokio::time::timeout(self.limits.time, self.scan(channel, request));
             match scan.await.unwrap_or(Err(ScanError::TooSlow)) {
                 Ok(answer) => Ok(Arc::new(answer)),
@@ -114,6 +118,20 @@ impl Replays {
         let answer = scanned.await.map(Arc::clone)?;
         self.cache.trim();
         Ok(answer)
+    }
+
+    /// How long a stream tries again while what it missed can't be read.
+    pub(crate) fn retried_for(&self) -> Duration {
+        self.limits.retried_for
+    }
+
+    /// Answers a request in the time that one scan takes at most, even if it waits for those of others.
+    ///
+    /// # Errors
+    /// As [`Replays::answer`].
+    pub(crate) async fn answer_in_time(&self, request: &ReplayRequest) -> Result<Arc<ReplayAnswer>, Rejection> {
+        let answer = tokio::time::timeout(self.limits.wait + self.limits.time, self.answer(request)).await;
+        answer.unwrap_or_else(|_| Err(Rejection::ReplayUnavailable(ScanError::TooSlow.to_string())))
     }
 
     /// The gap of the last hole of a cursor's partition, if there is one. A user whose position is before it must hear of

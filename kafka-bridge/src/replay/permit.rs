@@ -1,4 +1,5 @@
-//! How many scans run at a time. One user can't keep the others from theirs.
+//! How many scans run at a time. One user can't keep the others from theirs, and pages of history can't keep streams from
+//! what they missed.
 
 use std::{
     collections::HashMap,
@@ -6,7 +7,7 @@ use std::{
 };
 
 use causeway_protocol::subject::Subject;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
 use super::ReplayLimits;
 use crate::rejection::Rejection;
@@ -17,13 +18,24 @@ type Users = Arc<Mutex<HashMap<Subject, usize>>>;
 /// Admits scans.
 pub(super) struct Permits {
     all: Arc<Semaphore>,
+    history: Arc<Semaphore>,
     users: Users,
     limits: ReplayLimits,
+}
+
+/// What a scan is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// What a stream missed. Its client waits, and gets nothing else meanwhile.
+    Resume,
+    /// A page of history. A page can ask for any number of them.
+    History,
 }
 
 /// A scan that runs.
 pub(super) struct Permit {
     _all: OwnedSemaphorePermit,
+    _history: Option<OwnedSemaphorePermit>,
     _user: UserPermit,
 }
 
@@ -34,15 +46,22 @@ struct UserPermit {
 
 impl Permits {
     pub(super) fn new(limits: ReplayLimits) -> Self {
-        Self { all: Arc::new(Semaphore::new(limits.scans)), users: Users::default(), limits }
+        let history = Arc::new(Semaphore::new((limits.scans / 2).max(1)));
+        Self { all: Arc::new(Semaphore::new(limits.scans)), history, users: Users::default(), limits }
     }
 
     /// Admits a scan. Waits a moment for others to end.
-    pub(super) async fn acquire(&self, subject: &Subject) -> Result<Permit, Rejection> {
+    pub(super) async fn acquire(&self, subject: &Subject, purpose: Purpose) -> Result<Permit, Rejection> {
         let user = self.of_user(subject)?;
-        let all = tokio::time::timeout(self.limits.wait, Arc::clone(&self.all).acquire_owned()).await;
-        match all {
-            Ok(Ok(all)) => Ok(Permit { _all: all, _user: user }),
+        let both = async {
+            let history = match purpose {
+                Purpose::History => Some(Arc::clone(&self.history).acquire_owned().await?),
+                Purpose::Resume => None,
+            };
+            Ok::<_, AcquireError>((Arc::clone(&self.all).acquire_owned().await?, history))
+        };
+        match tokio::time::timeout(self.limits.wait, both).await {
+            Ok(Ok((all, history))) => Ok(Permit { _all: all, _history: history, _user: user }),
             _ => Err(Rejection::ReplaysFull),
         }
     }
@@ -78,13 +97,29 @@ mod tests {
     async fn one_user_cannot_take_all_scans() {
         let user = |id: &str| Subject::new("t", id).unwrap();
         let permits = Permits::new(ReplayLimits { scans: 3, user_scans: 2, ..ReplayLimits::default() });
-        let first = permits.acquire(&user("a")).await.ok();
-        let _second = permits.acquire(&user("a")).await.ok().unwrap();
-        assert_eq!(permits.acquire(&user("a")).await.err(), Some(Rejection::UserReplaysFull));
-        let _third = permits.acquire(&user("b")).await.ok().unwrap();
-        assert_eq!(permits.acquire(&user("c")).await.err(), Some(Rejection::ReplaysFull), "after a while");
+        let acquire = async |id| permits.acquire(&user(id), Purpose::Resume).await;
+        let first = acquire("a").await.ok();
+        let _second = acquire("a").await.ok().unwrap();
+        assert_eq!(acquire("a").await.err(), Some(Rejection::UserReplaysFull));
+        let _third = acquire("b").await.ok().unwrap();
+        assert_eq!(acquire("c").await.err(), Some(Rejection::ReplaysFull), "after a while");
         drop(first);
-        assert!(permits.acquire(&user("c")).await.is_ok());
+        assert!(acquire("c").await.is_ok());
         assert_eq!(permits.users.lock().unwrap().len(), 2, "who has no scan is forgotten");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn history_takes_at_most_half_of_the_scans() {
+        let permits = Permits::new(ReplayLimits { scans: 4, ..ReplayLimits::default() });
+        let acquire = async |id, purpose| permits.acquire(&Subject::new("t", id).unwrap(), purpose).await;
+        let first = acquire("a", Purpose::History).await.ok();
+        let _second = acquire("b", Purpose::History).await.ok().unwrap();
+        assert_eq!(acquire("c", Purpose::History).await.err(), Some(Rejection::ReplaysFull));
+        let _third = acquire("c", Purpose::Resume).await.ok().unwrap();
+        let _fourth = acquire("d", Purpose::Resume).await.ok().unwrap();
+        assert_eq!(acquire("e", Purpose::Resume).await.err(), Some(Rejection::ReplaysFull));
+        drop(first);
+        assert!(acquire("e", Purpose::Resume).await.is_ok(), "and streams may take all of them");
+        assert!(acquire("e", Purpose::History).await.is_ok());
     }
 }

@@ -1,7 +1,7 @@
 //! One client's stream. [`Feed`] decides what is written and when; the records come from the stream's
 //! [`super::inbox::Inbox`] or, while it is behind, from the user's buffer.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use causeway_protocol::{
@@ -40,7 +40,7 @@ pub struct LiveStream {
     /// Sent before any record.
     first_bytes: String,
     /// Sent before what is in the buffer, in order.
-    missed: VecDeque<Missed>,
+    missed: Missed,
     /// What was read from the buffer, sent after `missed`.
     held: Bytes,
     /// Set while reads fail: the back-off, and the time of the next attempt.
@@ -57,15 +57,14 @@ impl LiveStream {
         lost: Option<Lost>,
     ) -> Self {
         let mut first_bytes = first.bytes;
-        let (reset, missed) = match lost {
-            None => (None, None),
-            Some(Lost::Reset(reason)) => (Some(reason), None),
-            Some(Lost::Missing { after, until }) => (None, Some(Missed::new(after, until, ResetReason::OutOfBuffer))),
-        };
-        let missed = missed.into_iter().collect();
-        if let Some(reason) = reset {
-            first_bytes.push_str(&reset_frame(reason));
-            count_reset(&shared.metrics, reason);
+        let mut missed = Missed::default();
+        match lost {
+            None => {}
+            Some(Lost::Reset(reason)) => {
+                first_bytes.push_str(&reset_frame(reason));
+                count_reset(&shared.metrics, reason);
+            }
+            Some(Lost::Missing { after, until }) => missed.push(after, until, ResetReason::OutOfBuffer),
         }
         Self {
             shared,
@@ -113,14 +112,15 @@ impl LiveStream {
         if now_ms >= self.feed.next_timer_ms() {
             return self.on_timer(now_ms).await;
         }
-        if let Some(missed) = self.missed.front_mut() {
-            // Boxed, so that a waiting stream does not hold the memory that a replay needs.
-            let page = Box::pin(missed.next(&self.shared, self.registration.subject())).await;
-            let Some(page) = page else {
-                self.missed.pop_front();
+        let timer = self.opened_at + Duration::from_millis(self.feed.next_timer_ms());
+        if !self.missed.is_empty() {
+            if let Some(at) = self.missed.not_before().filter(|at| *at > Instant::now()) {
+                let _ = tokio::time::timeout_at(at.min(timer), subscriber.changed()).await;
                 return Bytes::new();
-            };
-            return self.records(page);
+            }
+            // Boxed, so that a waiting stream does not hold the memory that a replay needs.
+            let page = Box::pin(self.missed.next(&self.shared, self.registration.subject())).await;
+            return if page.is_empty() { page } else { self.records(page) };
         }
         if !self.held.is_empty() {
             let held = std::mem::take(&mut self.held);
@@ -145,7 +145,6 @@ impl LiveStream {
                 }
             };
         }
-        let timer = self.opened_at + Duration::from_millis(self.feed.next_timer_ms());
         let until = not_before.filter(|_| is_behind).map_or(timer, |at| at.min(timer));
         // Whether or not something happened in time, the next step finds out.
         let _ = tokio::time::timeout_at(until, subscriber.changed()).await;
@@ -197,8 +196,9 @@ impl LiveStream {
             bytes.extend_from_slice(&frame);
         }
         drop(permit);
-        let missed = |(after, until)| Missed::new(after, until, ResetReason::TooSlow);
-        self.missed.extend(page.missing.into_iter().map(missed));
+        for (after, until) in page.missing {
+            self.missed.push(after, until, ResetReason::TooSlow);
+        }
         if !self.missed.is_empty() {
             self.held = bytes.freeze();
             return Ok(Bytes::new());

@@ -50,6 +50,7 @@ use kafka_bridge::{
     outbound::{Sink as _, UserSlices},
     redis_store::BufferLimits,
     rejection::Rejection,
+    replay::ReplayLimits,
     server::Tuning,
 };
 use support::{

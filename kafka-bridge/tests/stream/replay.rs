@@ -2,9 +2,11 @@
 
 use super::*;
 
-/// A small buffer: 100 messages.
-fn small() -> Tuning {
-    Tuning { buffer: BufferLimits { messages: 100, ..BufferLimits::default() }, clock: Some(|| 7), ..Tuning::default() }
+/// A small buffer: 100 messages. What can't be read becomes a gap after this time.
+fn small(retried_for: Duration) -> Tuning {
+    let buffer = BufferLimits { messages: 100, ..BufferLimits::default() };
+    let replay = ReplayLimits { retried_for, ..ReplayLimits::default() };
+    Tuning { buffer, replay, clock: Some(|| 7), ..Tuning::default() }
 }
 
 fn fill(kafka: &MemoryKafka, offsets: std::ops::Range<i64>) {
@@ -28,7 +30,7 @@ async fn a_client_that_missed_more_than_the_buffer_holds_gets_all_of_it_once() {
     let Some(redis) = RedisServer::start().await else { return };
     let kafka = kafka(1);
     fill(&kafka, 0..6000);
-    let bridge = Bridge::on_redis(kafka.clone(), &redis, &[], small()).await;
+    let bridge = Bridge::on_redis(kafka.clone(), &redis, &[], small(TEST_TIMEOUT)).await;
     until_delivered(&redis, 6000).await;
     let mut streams = Vec::new();
     for _ in 0..3 {
@@ -49,7 +51,7 @@ async fn only_what_kafka_does_not_have_is_told_as_a_gap() {
     let Some(redis) = RedisServer::start().await else { return };
     let kafka = kafka(1);
     fill(&kafka, 0..1000);
-    let bridge = Bridge::on_redis(kafka.clone(), &redis, &[], small()).await;
+    let bridge = Bridge::on_redis(kafka.clone(), &redis, &[], small(Duration::from_secs(1))).await;
     until_delivered(&redis, 1000).await;
     kafka.retain_from(TOPIC, 0, 600);
     let mut sse = Sse::open(&bridge, &request(&user("a"), Some("v2.chat.7.0.10"))).await;
@@ -67,5 +69,27 @@ async fn only_what_kafka_does_not_have_is_told_as_a_gap() {
     let first: i64 = first.trim_start_matches("0.").parse().unwrap();
     assert!(first > 700 && first < 1000, "{first}");
     kafka.set_down(false);
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_waits_for_a_kafka_that_comes_back_and_tells_no_gap() {
+    let Some(redis) = RedisServer::start().await else { return };
+    let kafka = kafka(1);
+    fill(&kafka, 0..1000);
+    let feed = FeedPolicy { keep_alive: Duration::from_millis(50), ..FeedPolicy::default() };
+    let tuning = Tuning { feed, ..small(TEST_TIMEOUT) };
+    let bridge = Bridge::on_redis(kafka.clone(), &redis, &[], tuning).await;
+    until_delivered(&redis, 1000).await;
+    kafka.set_down(true);
+    let mut sse = Sse::open(&bridge, &request(&user("a"), Some("v2.chat.7.0.10"))).await;
+    assert!(sse.frame().await.unwrap().retry);
+    for _ in 0..20 {
+        assert_eq!(sse.frame().await.unwrap().comment.as_deref(), Some("keep-alive"));
+    }
+    kafka.set_down(false);
+    fill(&kafka, 1000..1010);
+    let expected: Vec<_> = (12..1010).step_by(2).map(|offset| format!("0.{offset}")).collect();
+    assert_eq!(positions(&sse.ids(expected.len()).await), expected);
     bridge.stop().await;
 }

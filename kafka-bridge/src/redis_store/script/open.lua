@@ -35,7 +35,9 @@ local function answer(seq, found)
   return { state.born, seq, found, marks, '' }
 end
 
-local wanted, epoch, offset, is_partial = ARGV[3] .. ':' .. ARGV[4], ARGV[5], ARGV[6], ARGV[7] == '1'
+local wanted, epoch, offset = ARGV[3] .. ':' .. ARGV[4], ARGV[5], ARGV[6]
+-- A record that the client no longer hears is not sent again, whatever it got of it.
+local is_partial = ARGV[7] == '1' and is_heard(wanted)
 local mark = state.marks[wanted]
 if ARGV[3] == '' or not mark then
   return answer(first - 1, 0)
@@ -64,6 +66,10 @@ end
 
 -- Older than what is gone. Where the client is in another partition, nobody knows once records of that are gone, too.
 if gone_epoch == epoch and (is_after(epoch, gone_offset, epoch, offset) or gone_offset == offset) then
+  if not is_heard(wanted) then
+    -- The client misses none of this partition. All that it hears and that is in the buffer came later.
+    return answer(first - 1, gone_seq == 0 and 1 or 0)
+  end
   local is_alone = true
   for partition in pairs(state.gone) do
     is_alone = is_alone and (partition == wanted or not is_heard(partition))
