@@ -173,9 +173,12 @@ impl<P: Clock + HttpClient, H: HubConnector + 'static> Driver<P, H> {
             self.missed = None;
             return Some(String::new().into());
         };
-        self.feed.on_events(self.platform.now_ms());
         self.connection.move_to(Some(part.position));
-        Some(Chunk { text: part.text, from: part.from })
+        let chunk = Chunk { text: part.text, from: part.from };
+        if !chunk.as_ref().is_empty() {
+            self.feed.on_events(self.platform.now_ms());
+        }
+        Some(chunk)
     }
 
     /// Waits for the hub, for the client's leaving or for a timer. Returns what the client gets, which may be nothing, or

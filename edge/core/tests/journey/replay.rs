@@ -141,7 +141,11 @@ fn what_cannot_be_replayed_is_told_and_the_stream_goes_on_after_it() {
         let (browser, _) = signed_in(bridge);
         with_short_hub(&browser);
         let mut stream = Listener::open(&browser, "/stream", Some("v2.chat.1.0.9"));
-        assert_eq!(stream.next().unwrap(), gap_frame(&cursor(49), reason));
+        let began_ms = browser.platform.now_ms.get();
+        let told = std::iter::from_fn(|| stream.next()).find(|chunk| chunk != ": keep-alive\n\n");
+        assert_eq!(told.unwrap(), gap_frame(&cursor(49), reason));
+        let is_retried = browser.platform.now_ms.get() - began_ms >= 20_000;
+        assert_eq!(is_retried, reason == ResetReason::OutOfBuffer);
         assert_eq!(stream.events(10), numbers(50..60));
     }
     let (browser, _) = signed_in(Bridge::FailsOnce);

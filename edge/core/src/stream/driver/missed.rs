@@ -17,7 +17,7 @@ use http::{Method, StatusCode};
 use crate::{
     http::body::ReadBody as _,
     runtime::{
-        clock::{Clock, within},
+        clock::{Clock, millis, within},
         dependency::Dependency,
         platform::{BridgeAccess, HttpClient},
         unavailable::Unavailable,
@@ -27,8 +27,13 @@ use crate::{
 
 /// Longer than the bridge takes at most, so that the bridge's answer decides.
 const TIMEOUT: Duration = Duration::from_secs(8);
-/// How often the bridge may fail for one stream. A single failure may be that of an instance that is stopping.
-const MAX_FAILURES: u32 = 2;
+/// How long the bridge may fail before the client is told that records are missing. It may be stopping, or busy with the
+/// streams of everybody after an outage.
+const RETRIED_FOR: Duration = Duration::from_secs(20);
+/// The pause after its first failure in a row. Each further one doubles.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// The longest pause.
+const MAX_PAUSE: Duration = Duration::from_secs(3);
 /// The longest answer. Its last record may exceed what the bridge gathers.
 const MAX_ANSWER_BYTES: usize = MAX_REPLAY_BYTES + MAX_RECORD_BYTES + 64 * 1024;
 
@@ -39,8 +44,15 @@ pub(super) struct Missed {
     after: Option<Cursor>,
     until: Cursor,
     requests: u32,
-    failures: u32,
+    failing: Option<Failing>,
     is_done: bool,
+}
+
+/// A bridge that fails.
+#[derive(Debug)]
+struct Failing {
+    until_ms: u64,
+    pause: Duration,
 }
 
 /// A part of them.
@@ -56,7 +68,7 @@ pub(super) struct Part {
 impl Missed {
     /// The records after a client's position, up to and including another one.
     pub(super) fn new(after: Option<Cursor>, until: Cursor) -> Self {
-        Self { after, until, requests: 0, failures: 0, is_done: false }
+        Self { after, until, requests: 0, failing: None, is_done: false }
     }
 
     /// The next part, which may be without events, or `None` at the end.
@@ -72,7 +84,10 @@ impl Missed {
         let Some(after) = self.after.clone().filter(|_| self.requests < MAX_REPLAY_REQUESTS) else {
             return Some(self.give_up(ResetReason::OutOfBuffer));
         };
-        self.requests += 1;
+        if let Some(failing) = &mut self.failing {
+            platform.sleep(failing.pause).await;
+            failing.pause = (failing.pause * 2).min(MAX_PAUSE);
+        }
         let request = ReplayRequest {
             version: WIRE_VERSION,
             subject: subject.clone(),
@@ -87,12 +102,15 @@ impl Missed {
             Some((head, from, text))
         });
         let Some((head, from, text)) = read else {
-            self.failures += 1;
-            if self.failures < MAX_FAILURES {
+            let now_ms = platform.now_ms();
+            let new = || Failing { until_ms: now_ms.saturating_add(millis(RETRIED_FOR)), pause: FIRST_PAUSE };
+            if self.failing.get_or_insert_with(new).until_ms > now_ms {
                 return Some(Part { text: String::new(), from: 0, position: after });
             }
             return Some(self.give_up(ResetReason::OutOfBuffer));
         };
+        self.failing = None;
+        self.requests += 1;
         if let Some(reason) = head.gone {
             return Some(self.give_up(reason));
         }

@@ -225,7 +225,7 @@ fn connection_that_breaks_again_and_again_is_given_up() {
 }
 
 #[test]
-fn what_the_hub_lacks_is_a_gap_if_the_bridge_does_not_answer() {
+fn what_the_hub_lacks_is_a_gap_if_the_bridge_does_not_answer_for_a_while() {
     let missing = HubMessage::Missing("v2.chat.1.0.3".parse().unwrap()).to_text();
     let hub = hub(vec![that_breaks(vec![missing]), that_stays(vec![record(4)])]);
     let chunks = without_comments(collect(&hub));
