@@ -183,6 +183,7 @@ impl Router {
                 self.ready_bytes += bytes;
             }
             State::InFlight => {}
+            State::Held(_) if user.must_ask() => {}
             State::Held(at) => {
                 self.held.remove(&at);
                 self.make_ready(subject);
@@ -195,10 +196,7 @@ impl Router {
     pub(super) fn next_request(&mut self, now: Instant) -> Option<Request> {
         while let Some(entry) = self.held.first_entry().filter(|entry| entry.key().0 <= now) {
             let subject = entry.remove();
-            if let Some(user) = self.users.get_mut(&subject) {
-                user.state = State::Ready;
-                self.ready.push_back(subject);
-            }
+            self.put_in_line(subject);
         }
         let users = match self.next_retry(now) {
             Some(users) => users,
@@ -226,6 +224,10 @@ impl Router {
             }
             let Some((slices, metas)) = user.take(&self.sources, &mut room, taken.users.is_empty()) else { break };
             max_users = limit;
+            if slices.is_empty() {
+                self.remove_idle(&subject);
+                continue;
+            }
             user.state = State::InFlight;
             self.waiting.remove(&at);
             taken.add(&subject, slices, metas);
@@ -248,10 +250,14 @@ impl Router {
             let Some(user) = self.users.get_mut(&subject) else { break };
             let (items, bytes) = (user.queue.len(), user.bytes);
             let Some((slices, metas)) = user.take(&self.sources, &mut room, taken.users.is_empty()) else { break };
-            user.state = State::InFlight;
-            self.ready.pop_front();
             self.ready_items -= items;
             self.ready_bytes -= bytes;
+            if slices.is_empty() {
+                self.remove_idle(&subject);
+                continue;
+            }
+            user.state = State::InFlight;
+            self.ready.pop_front();
             taken.add(&subject, slices, metas);
         }
         (!taken.users.is_empty()).then_some(taken)
@@ -274,6 +280,15 @@ impl Router {
 
     fn count_in_flight(&self, is_retry: bool) -> usize {
         self.in_flight.values().filter(|request| request.is_retry == is_retry).count()
+    }
+
+    /// Puts a user at the end of the line of those who are sent next.
+    fn put_in_line(&mut self, subject: Arc<Subject>) {
+        let Some(user) = self.users.get_mut(&subject) else { return };
+        user.state = State::Ready;
+        self.ready_items += user.queue.len();
+        self.ready_bytes += user.bytes;
+        self.ready.push_back(subject);
     }
 
     /// Has the sink asked later whether it has stored what it holds of a user.

@@ -1,6 +1,6 @@
 //! What follows from the sink's answers.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use causeway_protocol::{
     deliver::{Outcome, Slice},
@@ -114,10 +114,13 @@ impl Router {
             self.effects.push(effect);
         }
         self.parked_users -= usize::from(std::mem::take(&mut user.is_parked));
+        // Those of a partition that was removed while they were in flight are dropped.
+        user.held.retain(|entry| self.sources.contains_key(&entry.meta.partition));
         user.failing = None;
-        user.one_partition = false;
+        // Not before they are stored: the question for them must not carry items of another partition.
+        user.one_partition &= !user.held.is_empty();
         user.max_items = (user.max_items * 2).min(MAX_USER_ITEMS);
-        if user.queue.is_empty() && !user.held.is_empty() {
+        if !user.held.is_empty() && (user.queue.is_empty() || user.must_ask()) {
             self.ask_later(now, known);
         } else {
             self.make_ready(known);
@@ -141,12 +144,14 @@ impl Router {
     }
 
     fn on_stale(&mut self, now: Instant, stale: UserSlices, metas: Vec<Meta>) {
-        let partitions: BTreeSet<_> = metas.iter().map(|meta| meta.partition).collect();
-        let mut known = partitions.iter().filter(|partition| self.sources.contains_key(partition));
-        let only = known.next().copied().filter(|_| known.next().is_none());
-        if let Some(partition) = only {
-            self.remove_partition(partition);
-            self.effects.push(Effect::Stale(partition));
+        // Those that it asks about count as well. What was sent counts: one of them may have been removed meanwhile.
+        let first = stale.slices.first().map(|slice| &slice.source);
+        if stale.slices.iter().all(|slice| Some(&slice.source) == first) {
+            let mut sources = self.sources.iter();
+            if let Some(partition) = sources.find_map(|(id, source)| (Some(source) == first).then_some(*id)) {
+                self.remove_partition(partition);
+                self.effects.push(Effect::Stale(partition));
+            }
             return self.put_back(now, stale, metas, Retry::SMALLER);
         }
         // One of several partitions is stale: they are sent one by one.
@@ -165,15 +170,13 @@ impl Router {
 
     fn return_items(&mut self, subject: &Arc<Subject>, slices: Vec<Slice>, metas: Vec<Meta>, exchange: bool) {
         let Some(user) = self.users.get_mut(subject) else { return };
-        let entries: Vec<_> = entries(slices, metas).collect();
-        for entry in entries.into_iter().rev() {
+        // What is held came before, and the sink may have lost it.
+        let held = std::mem::take(&mut user.held).into_iter().map(|entry| (entry, false));
+        let returned: Vec<_> = held.chain(entries(slices, metas).map(|entry| (entry, exchange))).collect();
+        for (entry, exchange) in returned.into_iter().rev() {
             // Those of a partition that is not read any more are dropped.
             let Some(source) = self.sources.get(&entry.meta.partition) else { continue };
             user.push_front(if exchange { entry.exchange_probe(source) } else { entry });
-        }
-        // They came before, and the sink may have lost them.
-        for entry in std::mem::take(&mut user.held).into_iter().rev() {
-            user.push_front(entry);
         }
     }
 
@@ -219,10 +222,7 @@ impl Router {
             self.users.remove(&subject);
             return;
         }
-        user.state = State::Ready;
-        self.ready_items += user.queue.len();
-        self.ready_bytes += user.bytes;
-        self.ready.push_back(subject);
+        self.put_in_line(subject);
     }
 }
 
