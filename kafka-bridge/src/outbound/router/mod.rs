@@ -20,7 +20,7 @@
 //! A user whose items were not stored leaves the line. They are retried with pauses in requests beside the others,
 //! until they succeed once:
 //!
-//! - A user whose own hub failed is retried alone.
+//! - A user whose own hub failed, or was not asked in time, is retried alone.
 //! - If a whole request failed or was refused, its users are retried in halves, then in quarters, down to the one who
 //!   is at fault.
 //! - A user whose items are refused is sent half of them, then a quarter, down to the one item that is at fault.

@@ -38,8 +38,10 @@ struct Retry {
 impl Retry {
     /// Alone and at once, with less.
     const SMALLER: Self = Self { max_users: 1, pause: Some(Duration::ZERO), is_own_fault: false };
-    /// Alone, after the user's own pause.
-    const LATER: Self = Self { max_users: 1, pause: None, is_own_fault: true };
+    /// Alone, after the user's own pause. Only if the request was the user's alone, nobody else can be at fault.
+    const fn later(was_alone: bool) -> Self {
+        Self { max_users: 1, pause: None, is_own_fault: was_alone }
+    }
 }
 
 impl Router {
@@ -54,7 +56,7 @@ impl Router {
                 self.pause.reset();
                 self.paused_until = None;
                 for ((user, metas), outcome) in users.zip(outcomes) {
-                    self.settle(now, user, metas, outcome);
+                    self.settle(now, user, metas, outcome, count == 1);
                 }
                 // If there was no time for most users, the request was too large.
                 if !sent.is_retry && count > 1 && later * 2 > count {
@@ -64,7 +66,7 @@ impl Router {
                 }
             }
             Err(Failure::Refused) if count == 1 => {
-                users.for_each(|(user, metas)| self.settle(now, user, metas, Outcome::Refused));
+                users.for_each(|(user, metas)| self.settle(now, user, metas, Outcome::Refused, true));
             }
             Err(Failure::Refused) => {
                 let retry = Retry { max_users: count.div_ceil(2), ..Retry::SMALLER };
@@ -84,13 +86,13 @@ impl Router {
         }
     }
 
-    fn settle(&mut self, now: Instant, user: UserSlices, metas: Vec<Meta>, outcome: Outcome) {
+    fn settle(&mut self, now: Instant, user: UserSlices, metas: Vec<Meta>, outcome: Outcome, was_alone: bool) {
         match outcome {
             Outcome::Stored => self.on_success(now, user, metas, true),
             Outcome::Held => self.on_success(now, user, metas, false),
             Outcome::Missing => self.put_back(now, user, metas, Retry::SMALLER),
-            Outcome::Refused => self.on_refused(now, user, metas),
-            Outcome::Later => self.put_back(now, user, metas, Retry::LATER),
+            Outcome::Refused => self.on_refused(now, user, metas, was_alone),
+            Outcome::Later => self.put_back(now, user, metas, Retry::later(was_alone)),
             Outcome::Stale => self.on_stale(now, user, metas),
         }
     }
@@ -127,7 +129,7 @@ impl Router {
         }
     }
 
-    fn on_refused(&mut self, now: Instant, refused: UserSlices, metas: Vec<Meta>) {
+    fn on_refused(&mut self, now: Instant, refused: UserSlices, metas: Vec<Meta>, was_alone: bool) {
         let Some(subject) = self.known(&refused.subject) else { return };
         if metas.len() != 1 {
             if let Some(user) = self.users.get_mut(&subject) {
@@ -140,7 +142,7 @@ impl Router {
         let is_record = metas.iter().any(|meta| matches!(meta.kind, Kind::Record));
         self.refusals += usize::from(!is_record);
         self.return_items(&subject, refused.slices, metas, true);
-        self.retry(now, &subject, if is_record { Retry::SMALLER } else { Retry::LATER });
+        self.retry(now, &subject, if is_record { Retry::SMALLER } else { Retry::later(was_alone) });
     }
 
     fn on_stale(&mut self, now: Instant, stale: UserSlices, metas: Vec<Meta>) {

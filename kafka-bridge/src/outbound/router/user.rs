@@ -76,7 +76,8 @@ pub(super) struct Failing {
     failed_at: Instant,
     /// How many times anybody's items had been stored then.
     successes: u64,
-    /// Whether the user's own hub failed, and not the request as a whole.
+    /// Whether the user's own hub failed: the user was alone in a request that was answered. In a request of several, the
+    /// others may have left no time.
     pub(super) is_own_fault: bool,
 }
 

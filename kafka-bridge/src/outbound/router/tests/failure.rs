@@ -234,6 +234,23 @@ fn a_failing_user_for_whom_too_much_waits_is_parked_at_once() {
 }
 
 #[test]
+fn a_user_whom_others_left_no_time_is_parked_only_after_a_failure_alone() {
+    let mut bench = Bench::new();
+    bench.push("hangs", 0, 0);
+    bench.push("a", 0, 1);
+    let request = bench.next();
+    bench.answer(request, &[Outcome::Later, Outcome::Later]);
+    (2..60).for_each(|offset| bench.push_large("a", 0, offset, 100 * 1024));
+    assert_eq!(bench.router.load().parked_users, 0, "more than 4 MiB wait");
+    let retries = [bench.retry(), bench.retry()];
+    for retry in retries {
+        assert_eq!(retry.users.len(), 1);
+        bench.answer(retry, &[Outcome::Later]);
+    }
+    assert_eq!(bench.router.load().parked_users, 1, "now the fault is the user's");
+}
+
+#[test]
 fn a_stale_partition_is_dropped_and_the_others_go_on() {
     let mut bench = Bench::new();
     for (partition, offset) in [(0, 0), (1, 0), (0, 1)] {
