@@ -9,7 +9,7 @@ use causeway_protocol::{
 use tokio::time::Instant;
 
 use super::{
-    Effect, Entry, Kind, Meta, Request, Router,
+    Effect, Entry, Kind, Meta, Request, Router, Users,
     user::{Failing, MAX_USER_ITEMS, State},
 };
 use crate::outbound::sink::UserSlices;
@@ -55,13 +55,22 @@ impl Router {
                 let later = outcomes.iter().filter(|outcome| **outcome == Outcome::Later).count();
                 self.pause.reset();
                 self.paused_until = None;
+                let took = now.saturating_duration_since(sent.sent_at);
                 for ((user, metas), outcome) in users.zip(outcomes) {
+                    if outcome != Outcome::Later {
+                        self.probation.on_answer(now, &user.subject, took);
+                    } else if (count == 1 || later * 2 <= count)
+                        && let Some(subject) = self.known(&user.subject)
+                    {
+                        // If there was no time for most users, it was not each one's hub.
+                        self.probation.begin(now, subject);
+                    }
                     self.settle(now, user, metas, outcome, count == 1);
                 }
                 // If there was no time for most users, the request was too large.
-                if !sent.is_retry && count > 1 && later * 2 > count {
+                if sent.of == Users::Ready && count > 1 && later * 2 > count {
                     self.limits.on_failure();
-                } else if !sent.is_retry && !self.ready.is_empty() {
+                } else if sent.of == Users::Ready && !self.ready.is_empty() {
                     self.limits.on_success();
                 }
             }
@@ -73,7 +82,7 @@ impl Router {
                 users.for_each(|(user, metas)| self.put_back(now, user, metas, retry));
             }
             _ => {
-                if !sent.is_retry {
+                if sent.of == Users::Ready {
                     self.limits.on_failure();
                     self.paused_until = Some(now + self.pause.next_wait());
                 }
@@ -196,7 +205,8 @@ impl Router {
         failing.max_users = retry.max_users.max(1);
         failing.is_own_fault |= retry.is_own_fault;
         user.state = State::Waiting(at);
-        self.waiting.insert(at, Arc::clone(subject));
+        let waiting = if failing.is_own_fault { &mut self.at_fault } else { &mut self.retried };
+        waiting.insert(at, Arc::clone(subject));
         if user.queue.is_empty() {
             self.remove_idle(subject);
         } else {

@@ -60,7 +60,7 @@ pub(super) enum State {
     InFlight,
     /// Has nothing that may be sent, but the sink holds items. Asked at this time whether they are stored.
     Held(RetryAt),
-    /// Among those who are retried apart.
+    /// Among those who are sent apart from the line.
     Waiting(RetryAt),
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_failed_user_is_retried_alone_until_it_succeeds_once() {
+fn a_failed_user_is_retried_alone() {
     let mut bench = Bench::new();
     bench.push("a", 0, 0);
     bench.push("b", 0, 1);
@@ -20,10 +20,7 @@ fn a_failed_user_is_retried_alone_until_it_succeeds_once() {
     let request = bench.next();
     assert_eq!(users(&request), ["a"], "a retry is no reason to wait");
     bench.stored(request);
-    bench.stored(retry);
-    bench.push("b", 0, 5);
-    bench.push("a", 0, 6);
-    assert_eq!(users(&bench.next()), ["b", "a"]);
+    assert!(matches!(bench.stored(retry).as_slice(), [Effect::Stored { .. }, Effect::Stored { .. }]));
 }
 
 #[test]
