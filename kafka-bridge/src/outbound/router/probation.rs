@@ -1,6 +1,6 @@
 //! Users whose hub did not answer in time lately. A hub that needs longer than a request of several users allows, but
-//! less than one of its own does, would hold up others again after each success. So such a user is sent alone until the hub
-//! has answered quickly several times in a row.
+//! less than one of its own does, would hold up others again after each success. So such a user is sent alone until the
+//! hub has answered quickly several times in a row.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
