@@ -1,5 +1,9 @@
 //! Poison records, and records that the edge rejects.
 
+use std::collections::BTreeSet;
+
+use kafka_bridge::kafka::KafkaError;
+
 use super::*;
 
 #[tokio::test]
@@ -43,6 +47,28 @@ async fn poison_records_are_dead_lettered_with_their_coordinates() {
     ];
     assert_eq!(coordinates, expected.map(|(reason, offsets)| (reason.to_owned(), offsets.to_owned())));
     assert_eq!(dead_letters[2].value.as_deref(), Some(b"hello".as_slice()), "the dead letter holds the record");
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn many_dead_letters_share_batches() {
+    let (kafka, edge) = (kafka(1), Edge::start().await);
+    kafka.hold();
+    for _ in 0..900 {
+        kafka.append_text(TOPIC, 0, "everyone", &"x".repeat(2000));
+    }
+    let bridge = start(kafka.clone(), &edge.url).await;
+    kafka.append_text(TOPIC, 0, "github:1", "a");
+    until_edge(&edge, "a record behind them is delivered", |state| state.delivered("github:1").len() == 1).await;
+    // One of the batches is rejected as a whole.
+    kafka.fail_produces(&[KafkaError::TooLarge]);
+    kafka.release();
+    until_edge(&edge, "the checkpoint has passed all", |state| state.next_offset(0) == Some(901)).await;
+    let offsets: BTreeSet<_> =
+        kafka.records("chat.outbound.dlq").iter().map(|dead_letter| header(dead_letter, "dlq_offset")).collect();
+    assert_eq!(offsets.len(), 900);
+    assert!(kafka.produces() < 300, "each of a rejected batch alone, but no others: {}", kafka.produces());
+    assert!((2..=512).contains(&kafka.largest_batch()), "a batch has a limit: {}", kafka.largest_batch());
     bridge.stop().await;
 }
 

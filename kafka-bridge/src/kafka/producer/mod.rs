@@ -82,11 +82,12 @@ impl Producer {
         partition: i32,
         records: Vec<NewRecord>,
     ) -> Result<i64, KafkaError> {
+        let state = self.partition(topic, partition);
+        // The time limit is this batch's own. Each batch before it has one, too, so this wait ends.
+        let mut state = state.lock().await;
         let started = Instant::now();
         let deadline = started + self.timeout;
-        let state = self.partition(topic, partition);
         let write = async {
-            let mut state = state.lock().await;
             if let Some(until) = state.throttled_until.filter(|until| *until > Instant::now()) {
                 if until >= deadline {
                     return Err(KafkaError::Unavailable("kafka throttles writing".to_owned()));

@@ -5,6 +5,8 @@
 //! - [`user`]: a user's queue.
 //! - [`outcome`]: what follows from the sink's answers.
 //! - [`park`]: when records of a user are given up, so that everybody else goes on.
+//! - [`probation`]: users who held up others lately.
+//! - [`schedule`]: who is in the next request, and when it is sent.
 //!
 //! Each user has one queue over all partitions and channels, and is in at most one request at a time, so order is kept.
 //! Users who are ready stand in a line. A request takes them from the front, a bounded part of each, and who has more
@@ -20,7 +22,8 @@
 //! A user whose items were not stored leaves the line. They are retried with pauses in requests beside the others,
 //! until they succeed once:
 //!
-//! - A user whose own hub failed is retried alone.
+//! - A user whose own hub failed, or was not asked in time, is retried alone. Who has not failed alone yet does not wait
+//!   for those who have. Afterwards the user is sent alone for a while, see [`probation`].
 //! - If a whole request failed or was refused, its users are retried in halves, then in quarters, down to the one who
 //!   is at fault.
 //! - A user whose items are refused is sent half of them, then a quarter, down to the one item that is at fault.
@@ -28,6 +31,8 @@
 mod entry;
 mod outcome;
 mod park;
+mod probation;
+mod schedule;
 #[cfg(test)]
 mod tests;
 mod user;
@@ -35,20 +40,18 @@ mod user;
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
-    time::Duration,
 };
 
-use causeway_protocol::{
-    buffer::CONFIRM_AFTER,
-    deliver::{MAX_DELIVER_BYTES, MAX_DELIVER_USERS, Slice, Source},
-    subject::Subject,
-};
+use causeway_protocol::{buffer::CONFIRM_AFTER, deliver::Source, subject::Subject};
 use tokio::time::Instant;
 
-use self::user::{RetryAt, Room, State, User};
 pub(super) use self::{
     entry::{Effect, Entry, Kind, Meta},
     outcome::Failure,
+};
+use self::{
+    probation::Probation,
+    user::{RetryAt, State, User},
 };
 use super::{limits::Limits, sink::UserSlices};
 use crate::backoff::Backoff;
@@ -56,23 +59,6 @@ use crate::backoff::Backoff;
 /// A partition as it is read now. One that is planned again gets another number, so that its items are not confused
 /// with earlier ones in flight.
 pub(super) type PartitionId = u64;
-
-/// How long items gather behind a request in flight.
-const MAX_GATHER: Duration = Duration::from_millis(5);
-
-/// A request that is not answered after this long does not count towards the limit any more: it probably waits for a
-/// hub that hangs, and must not hold up the others.
-const SLOW_AFTER: Duration = Duration::from_millis(100);
-
-/// The maximum number of requests in flight, without retries, however slow they are.
-const MAX_BATCHES: usize = 32;
-
-/// The maximum number of retries in flight. They don't count towards the limit of other requests, because each may hang
-/// until its time-out.
-const MAX_RETRIES: usize = 32;
-
-/// The maximum size of the users' parts of a request. The rest is for the JSON around them.
-const REQUEST_BYTES: usize = MAX_DELIVER_BYTES - 64 * 1024;
 
 /// A request that is to be sent. It must be answered by [`Router::complete`].
 #[derive(Debug)]
@@ -88,7 +74,18 @@ pub(super) struct Request {
 #[derive(Clone, Copy, Debug)]
 struct InFlight {
     sent_at: Instant,
-    is_retry: bool,
+    of: Users,
+}
+
+/// Whom a request is for. Each kind has a limit of requests in flight of its own, so that none waits for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Users {
+    /// Those in the line.
+    Ready,
+    /// Those who failed, but not alone, and those on probation.
+    Retried,
+    /// Those whose own hub failed.
+    AtFault,
 }
 
 /// The queues of all users.
@@ -101,8 +98,10 @@ pub(super) struct Router {
     /// Their items and the size of those.
     ready_items: usize,
     ready_bytes: usize,
-    /// The users in [`State::Waiting`].
-    waiting: BTreeMap<RetryAt, Arc<Subject>>,
+    /// The users in [`State::Waiting`]: those who have not failed alone, and those who have.
+    retried: BTreeMap<RetryAt, Arc<Subject>>,
+    at_fault: BTreeMap<RetryAt, Arc<Subject>>,
+    probation: Probation,
     /// The users in [`State::Held`].
     held: BTreeMap<RetryAt, Arc<Subject>>,
     in_flight: BTreeMap<u64, InFlight>,
@@ -153,7 +152,8 @@ impl Router {
             State::Held(at) => drop(self.held.remove(&at)),
             State::Ready => self.ready.retain(|ready| ready != subject),
             State::Waiting(at) => {
-                self.waiting.remove(&at);
+                self.retried.remove(&at);
+                self.at_fault.remove(&at);
             }
         }
         self.parked_users -= usize::from(user.is_parked);
@@ -170,7 +170,7 @@ impl Router {
             None => {
                 let subject = Arc::new(subject);
                 self.users.insert(Arc::clone(&subject), User::new());
-                self.ready.push_back(Arc::clone(&subject));
+                self.put_in_line(Arc::clone(&subject));
                 subject
             }
         };
@@ -183,6 +183,7 @@ impl Router {
                 self.ready_bytes += bytes;
             }
             State::InFlight => {}
+            State::Held(_) if user.must_ask() => {}
             State::Held(at) => {
                 self.held.remove(&at);
                 self.make_ready(subject);
@@ -191,89 +192,20 @@ impl Router {
         }
     }
 
-    /// The next request to send now. Call it until there is none.
-    pub(super) fn next_request(&mut self, now: Instant) -> Option<Request> {
-        while let Some(entry) = self.held.first_entry().filter(|entry| entry.key().0 <= now) {
-            let subject = entry.remove();
-            if let Some(user) = self.users.get_mut(&subject) {
-                user.state = State::Ready;
-                self.ready.push_back(subject);
-            }
+    /// Puts a user at the end of the line of those who are sent next, or has them sent alone.
+    fn put_in_line(&mut self, subject: Arc<Subject>) {
+        let Some(user) = self.users.get_mut(&subject) else { return };
+        if let Some(since) = self.probation.since(&subject) {
+            self.last_number += 1;
+            let at = (since, self.last_number);
+            user.state = State::Waiting(at);
+            self.retried.insert(at, subject);
+            return;
         }
-        let users = match self.next_retry(now) {
-            Some(users) => users,
-            None => self.next_batch(now)?,
-        };
-        let is_retry = users.is_retry;
-        self.last_number += 1;
-        self.in_flight.insert(self.last_number, InFlight { sent_at: now, is_retry });
-        Some(Request { id: self.last_number, users: users.users, metas: users.metas })
-    }
-
-    fn next_retry(&mut self, now: Instant) -> Option<Taken> {
-        if self.count_in_flight(true) >= MAX_RETRIES {
-            return None;
-        }
-        let mut taken = Taken::new(true);
-        let mut room = Room { items: self.limits.items(), bytes: REQUEST_BYTES };
-        let mut max_users = MAX_DELIVER_USERS;
-        while let Some((at, subject)) = self.waiting.first_key_value().filter(|(at, _)| at.0 <= now) {
-            let (at, subject) = (*at, Arc::clone(subject));
-            let Some(user) = self.users.get_mut(&subject) else { break };
-            let limit = user.failing.as_ref().map_or(1, |failing| failing.max_users).min(max_users);
-            if taken.users.len() >= limit {
-                break;
-            }
-            let Some((slices, metas)) = user.take(&self.sources, &mut room, taken.users.is_empty()) else { break };
-            max_users = limit;
-            user.state = State::InFlight;
-            self.waiting.remove(&at);
-            taken.add(&subject, slices, metas);
-        }
-        (!taken.users.is_empty()).then_some(taken)
-    }
-
-    fn next_batch(&mut self, now: Instant) -> Option<Taken> {
-        if self.ready.is_empty()
-            || self.paused_until.is_some_and(|until| until > now)
-            || self.count_in_flight(false) >= MAX_BATCHES
-            || [self.full_until(), self.gathers_until()].into_iter().flatten().any(|until| until > now)
-        {
-            return None;
-        }
-        let mut taken = Taken::new(false);
-        let mut room = Room { items: self.limits.items(), bytes: REQUEST_BYTES };
-        while let Some(subject) = self.ready.front().filter(|_| taken.users.len() < MAX_DELIVER_USERS) {
-            let subject = Arc::clone(subject);
-            let Some(user) = self.users.get_mut(&subject) else { break };
-            let (items, bytes) = (user.queue.len(), user.bytes);
-            let Some((slices, metas)) = user.take(&self.sources, &mut room, taken.users.is_empty()) else { break };
-            user.state = State::InFlight;
-            self.ready.pop_front();
-            self.ready_items -= items;
-            self.ready_bytes -= bytes;
-            taken.add(&subject, slices, metas);
-        }
-        (!taken.users.is_empty()).then_some(taken)
-    }
-
-    /// Until when items gather behind the last request in flight. `None` if they need not.
-    fn gathers_until(&self) -> Option<Instant> {
-        let is_full = self.ready.len() >= MAX_DELIVER_USERS
-            || self.ready_items >= self.limits.items()
-            || self.ready_bytes >= REQUEST_BYTES;
-        let last = self.in_flight.values().filter(|request| !request.is_retry).map(|request| request.sent_at).max();
-        last.filter(|_| !is_full).map(|sent_at| sent_at + MAX_GATHER)
-    }
-
-    /// Until when the limit of requests in flight is reached, if none is answered.
-    fn full_until(&self) -> Option<Instant> {
-        let newest_first = self.in_flight.values().rev().filter(|request| !request.is_retry);
-        newest_first.map(|request| request.sent_at + SLOW_AFTER).nth(self.limits.requests().saturating_sub(1))
-    }
-
-    fn count_in_flight(&self, is_retry: bool) -> usize {
-        self.in_flight.values().filter(|request| request.is_retry == is_retry).count()
+        user.state = State::Ready;
+        self.ready_items += user.queue.len();
+        self.ready_bytes += user.bytes;
+        self.ready.push_back(subject);
     }
 
     /// Has the sink asked later whether it has stored what it holds of a user.
@@ -284,17 +216,6 @@ impl Router {
             user.state = State::Held(at);
             self.held.insert(at, subject);
         }
-    }
-
-    /// When [`Router::next_request`] must be called again, even if nothing arrives and no request is answered.
-    #[must_use]
-    pub(super) fn next_due(&self) -> Option<Instant> {
-        let retry = self.waiting.first_key_value().map(|(at, _)| at.0);
-        let retry = retry.filter(|_| self.count_in_flight(true) < MAX_RETRIES);
-        let is_free = !self.ready.is_empty() && self.count_in_flight(false) < MAX_BATCHES;
-        let batch = self.paused_until.max(self.gathers_until()).max(self.full_until()).filter(|_| is_free);
-        let held = self.held.first_key_value().map(|(at, _)| at.0);
-        [retry, batch, held].into_iter().flatten().min()
     }
 
     /// What is to be done since the last call.
@@ -325,22 +246,4 @@ pub(super) struct Load {
     pub(super) requests: usize,
     /// Items that were refused since the last success, although each was sent alone and then with a gap in its place.
     pub(super) refusals: usize,
-}
-
-/// The content of a request that is being made.
-struct Taken {
-    users: Vec<UserSlices>,
-    metas: Vec<Vec<Meta>>,
-    is_retry: bool,
-}
-
-impl Taken {
-    fn new(is_retry: bool) -> Self {
-        Self { users: Vec::new(), metas: Vec::new(), is_retry }
-    }
-
-    fn add(&mut self, subject: &Arc<Subject>, slices: Vec<Slice>, metas: Vec<Meta>) {
-        self.users.push(UserSlices { subject: Subject::clone(subject), slices });
-        self.metas.push(metas);
-    }
 }

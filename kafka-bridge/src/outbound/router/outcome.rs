@@ -1,6 +1,6 @@
 //! What follows from the sink's answers.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use causeway_protocol::{
     deliver::{Outcome, Slice},
@@ -9,7 +9,7 @@ use causeway_protocol::{
 use tokio::time::Instant;
 
 use super::{
-    Effect, Entry, Kind, Meta, Request, Router,
+    Effect, Entry, Kind, Meta, Request, Router, Users,
     user::{Failing, MAX_USER_ITEMS, State},
 };
 use crate::outbound::sink::UserSlices;
@@ -38,8 +38,10 @@ struct Retry {
 impl Retry {
     /// Alone and at once, with less.
     const SMALLER: Self = Self { max_users: 1, pause: Some(Duration::ZERO), is_own_fault: false };
-    /// Alone, after the user's own pause.
-    const LATER: Self = Self { max_users: 1, pause: None, is_own_fault: true };
+    /// Alone, after the user's own pause. Only if the request was the user's alone, nobody else can be at fault.
+    const fn later(was_alone: bool) -> Self {
+        Self { max_users: 1, pause: None, is_own_fault: was_alone }
+    }
 }
 
 impl Router {
@@ -53,25 +55,34 @@ impl Router {
                 let later = outcomes.iter().filter(|outcome| **outcome == Outcome::Later).count();
                 self.pause.reset();
                 self.paused_until = None;
+                let took = now.saturating_duration_since(sent.sent_at);
                 for ((user, metas), outcome) in users.zip(outcomes) {
-                    self.settle(now, user, metas, outcome);
+                    if outcome != Outcome::Later {
+                        self.probation.on_answer(now, &user.subject, took);
+                    } else if (count == 1 || later * 2 <= count)
+                        && let Some(subject) = self.known(&user.subject)
+                    {
+                        // If there was no time for most users, it was not each one's hub.
+                        self.probation.begin(now, subject);
+                    }
+                    self.settle(now, user, metas, outcome, count == 1);
                 }
                 // If there was no time for most users, the request was too large.
-                if !sent.is_retry && count > 1 && later * 2 > count {
+                if sent.of == Users::Ready && count > 1 && later * 2 > count {
                     self.limits.on_failure();
-                } else if !sent.is_retry && !self.ready.is_empty() {
+                } else if sent.of == Users::Ready && !self.ready.is_empty() {
                     self.limits.on_success();
                 }
             }
             Err(Failure::Refused) if count == 1 => {
-                users.for_each(|(user, metas)| self.settle(now, user, metas, Outcome::Refused));
+                users.for_each(|(user, metas)| self.settle(now, user, metas, Outcome::Refused, true));
             }
             Err(Failure::Refused) => {
                 let retry = Retry { max_users: count.div_ceil(2), ..Retry::SMALLER };
                 users.for_each(|(user, metas)| self.put_back(now, user, metas, retry));
             }
             _ => {
-                if !sent.is_retry {
+                if sent.of == Users::Ready {
                     self.limits.on_failure();
                     self.paused_until = Some(now + self.pause.next_wait());
                 }
@@ -84,13 +95,13 @@ impl Router {
         }
     }
 
-    fn settle(&mut self, now: Instant, user: UserSlices, metas: Vec<Meta>, outcome: Outcome) {
+    fn settle(&mut self, now: Instant, user: UserSlices, metas: Vec<Meta>, outcome: Outcome, was_alone: bool) {
         match outcome {
             Outcome::Stored => self.on_success(now, user, metas, true),
             Outcome::Held => self.on_success(now, user, metas, false),
             Outcome::Missing => self.put_back(now, user, metas, Retry::SMALLER),
-            Outcome::Refused => self.on_refused(now, user, metas),
-            Outcome::Later => self.put_back(now, user, metas, Retry::LATER),
+            Outcome::Refused => self.on_refused(now, user, metas, was_alone),
+            Outcome::Later => self.put_back(now, user, metas, Retry::later(was_alone)),
             Outcome::Stale => self.on_stale(now, user, metas),
         }
     }
@@ -114,17 +125,20 @@ impl Router {
             self.effects.push(effect);
         }
         self.parked_users -= usize::from(std::mem::take(&mut user.is_parked));
+        // Those of a partition that was removed while they were in flight are dropped.
+        user.held.retain(|entry| self.sources.contains_key(&entry.meta.partition));
         user.failing = None;
-        user.one_partition = false;
+        // Not before they are stored: the question for them must not carry items of another partition.
+        user.one_partition &= !user.held.is_empty();
         user.max_items = (user.max_items * 2).min(MAX_USER_ITEMS);
-        if user.queue.is_empty() && !user.held.is_empty() {
+        if !user.held.is_empty() && (user.queue.is_empty() || user.must_ask()) {
             self.ask_later(now, known);
         } else {
             self.make_ready(known);
         }
     }
 
-    fn on_refused(&mut self, now: Instant, refused: UserSlices, metas: Vec<Meta>) {
+    fn on_refused(&mut self, now: Instant, refused: UserSlices, metas: Vec<Meta>, was_alone: bool) {
         let Some(subject) = self.known(&refused.subject) else { return };
         if metas.len() != 1 {
             if let Some(user) = self.users.get_mut(&subject) {
@@ -137,16 +151,18 @@ impl Router {
         let is_record = metas.iter().any(|meta| matches!(meta.kind, Kind::Record));
         self.refusals += usize::from(!is_record);
         self.return_items(&subject, refused.slices, metas, true);
-        self.retry(now, &subject, if is_record { Retry::SMALLER } else { Retry::LATER });
+        self.retry(now, &subject, if is_record { Retry::SMALLER } else { Retry::later(was_alone) });
     }
 
     fn on_stale(&mut self, now: Instant, stale: UserSlices, metas: Vec<Meta>) {
-        let partitions: BTreeSet<_> = metas.iter().map(|meta| meta.partition).collect();
-        let mut known = partitions.iter().filter(|partition| self.sources.contains_key(partition));
-        let only = known.next().copied().filter(|_| known.next().is_none());
-        if let Some(partition) = only {
-            self.remove_partition(partition);
-            self.effects.push(Effect::Stale(partition));
+        // Those that it asks about count as well. What was sent counts: one of them may have been removed meanwhile.
+        let first = stale.slices.first().map(|slice| &slice.source);
+        if stale.slices.iter().all(|slice| Some(&slice.source) == first) {
+            let mut sources = self.sources.iter();
+            if let Some(partition) = sources.find_map(|(id, source)| (Some(source) == first).then_some(*id)) {
+                self.remove_partition(partition);
+                self.effects.push(Effect::Stale(partition));
+            }
             return self.put_back(now, stale, metas, Retry::SMALLER);
         }
         // One of several partitions is stale: they are sent one by one.
@@ -165,15 +181,13 @@ impl Router {
 
     fn return_items(&mut self, subject: &Arc<Subject>, slices: Vec<Slice>, metas: Vec<Meta>, exchange: bool) {
         let Some(user) = self.users.get_mut(subject) else { return };
-        let entries: Vec<_> = entries(slices, metas).collect();
-        for entry in entries.into_iter().rev() {
+        // What is held came before, and the sink may have lost it.
+        let held = std::mem::take(&mut user.held).into_iter().map(|entry| (entry, false));
+        let returned: Vec<_> = held.chain(entries(slices, metas).map(|entry| (entry, exchange))).collect();
+        for (entry, exchange) in returned.into_iter().rev() {
             // Those of a partition that is not read any more are dropped.
             let Some(source) = self.sources.get(&entry.meta.partition) else { continue };
             user.push_front(if exchange { entry.exchange_probe(source) } else { entry });
-        }
-        // They came before, and the sink may have lost them.
-        for entry in std::mem::take(&mut user.held).into_iter().rev() {
-            user.push_front(entry);
         }
     }
 
@@ -191,7 +205,8 @@ impl Router {
         failing.max_users = retry.max_users.max(1);
         failing.is_own_fault |= retry.is_own_fault;
         user.state = State::Waiting(at);
-        self.waiting.insert(at, Arc::clone(subject));
+        let waiting = if failing.is_own_fault { &mut self.at_fault } else { &mut self.retried };
+        waiting.insert(at, Arc::clone(subject));
         if user.queue.is_empty() {
             self.remove_idle(subject);
         } else {
@@ -219,10 +234,7 @@ impl Router {
             self.users.remove(&subject);
             return;
         }
-        user.state = State::Ready;
-        self.ready_items += user.queue.len();
-        self.ready_bytes += user.bytes;
-        self.ready.push_back(subject);
+        self.put_in_line(subject);
     }
 }
 

@@ -3,7 +3,8 @@
 //!
 //! Nothing is given up because of a fault that is not the user's: time counts only once others were stored while the
 //! user failed. While nobody is stored, it is the sink that fails, and delivery waits. Beyond [`PARK_BYTES`] the user's
-//! buffer would lose records anyway, so there the answer of the user's own hub is enough.
+//! buffer would lose records anyway, so there the answer of the user's own hub is enough,
+//! in a request without anybody else.
 //!
 //! The gap waits in memory only: the watermark does not wait for it, or one user would hold up the partition. A restart
 //! before it is stored forgets it; the dead letters remain.

@@ -43,7 +43,7 @@ pub(super) struct User {
     pub(super) state: State,
     /// How many items the next request may carry. Fewer after a refusal, to find the one that is refused.
     pub(super) max_items: usize,
-    /// Whether the next request may carry items of one partition only, to find the one that is stale.
+    /// Whether requests may carry and ask about items of one partition only, to find the one that is stale.
     pub(super) one_partition: bool,
     /// Set while the user is retried apart from others.
     pub(super) failing: Option<Failing>,
@@ -58,9 +58,9 @@ pub(super) enum State {
     Ready,
     /// In a request.
     InFlight,
-    /// Has nothing to send, but the sink holds items. Asked at this time whether they are stored.
+    /// Has nothing that may be sent, but the sink holds items. Asked at this time whether they are stored.
     Held(RetryAt),
-    /// Among those who are retried apart.
+    /// Among those who are sent apart from the line.
     Waiting(RetryAt),
 }
 
@@ -76,7 +76,8 @@ pub(super) struct Failing {
     failed_at: Instant,
     /// How many times anybody's items had been stored then.
     successes: u64,
-    /// Whether the user's own hub failed, and not the request as a whole.
+    /// Whether the user's own hub failed: the user was alone in a request that was answered. In a request of several, the
+    /// others may have left no time.
     pub(super) is_own_fault: bool,
 }
 
@@ -144,6 +145,14 @@ impl User {
         (before.0 - self.queue.len(), before.1 - self.bytes)
     }
 
+    /// Whether what the sink holds must be stored before the next item is sent.
+    pub(super) fn must_ask(&self) -> bool {
+        let of_held = self.held.first().map(|entry| entry.meta.partition);
+        self.one_partition
+            && of_held.is_some()
+            && self.queue.front().is_some_and(|next| Some(next.meta.partition) != of_held)
+    }
+
     /// Of each partition with held items, the last one's offset.
     fn held_offsets(&self) -> Vec<(PartitionId, i64)> {
         let mut offsets: Vec<(PartitionId, i64)> = Vec::new();
@@ -160,18 +169,24 @@ impl User {
     /// the buffer has the order in which streams of this process saw them. Slices say which held items they follow on;
     /// without any items, that is a question whether those are stored.
     ///
-    /// `None` if the first item does not fit, unless the request `is_empty`.
+    /// `None` if the first item does not fit, unless the request `is_empty`. Without slices, the user has nothing to send.
     pub(super) fn take(
         &mut self,
         sources: &HashMap<PartitionId, Source>,
         room: &mut Room,
         is_empty: bool,
     ) -> Option<(Vec<Slice>, Vec<Meta>)> {
+        // None of these is expected here, but one at the front would hold up the user for ever.
+        self.held.retain(|entry| sources.contains_key(&entry.meta.partition));
+        while self.queue.front().is_some_and(|next| !sources.contains_key(&next.meta.partition)) {
+            self.pop_front();
+        }
         let (mut slices, mut metas) = (Vec::<Slice>::new(), Vec::<Meta>::new());
         let mut held = self.held_offsets();
+        let must_ask = self.must_ask();
         let mut bytes = AROUND_USER_BYTES;
         let max_items = self.max_items.min(room.items);
-        while let Some(next) = self.queue.front() {
+        while let Some(next) = self.queue.front().filter(|_| !must_ask) {
             let continues = metas.last().map(|last| last.partition) == Some(next.meta.partition);
             let size = next.meta.bytes + if continues { 0 } else { AROUND_SLICE_BYTES };
             let fits = metas.len() < max_items
@@ -201,7 +216,7 @@ impl User {
             room.items = room.items.saturating_sub(metas.len());
             room.bytes = room.bytes.saturating_sub(bytes);
         }
-        if metas.is_empty() && !self.queue.is_empty() {
+        if metas.is_empty() && !self.queue.is_empty() && !must_ask {
             return None;
         }
         for (partition, offset) in held {

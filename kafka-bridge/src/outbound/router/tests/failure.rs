@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_failed_user_is_retried_alone_until_it_succeeds_once() {
+fn a_failed_user_is_retried_alone() {
     let mut bench = Bench::new();
     bench.push("a", 0, 0);
     bench.push("b", 0, 1);
@@ -20,10 +20,7 @@ fn a_failed_user_is_retried_alone_until_it_succeeds_once() {
     let request = bench.next();
     assert_eq!(users(&request), ["a"], "a retry is no reason to wait");
     bench.stored(request);
-    bench.stored(retry);
-    bench.push("b", 0, 5);
-    bench.push("a", 0, 6);
-    assert_eq!(users(&bench.next()), ["b", "a"]);
+    assert!(matches!(bench.stored(retry).as_slice(), [Effect::Stored { .. }, Effect::Stored { .. }]));
 }
 
 #[test]
@@ -231,6 +228,23 @@ fn a_failing_user_for_whom_too_much_waits_is_parked_at_once() {
     }
     assert!((38..45).contains(&offset), "{offset}");
     assert_eq!(content(&bench.retry()), one("a", &[(0, offset)]));
+}
+
+#[test]
+fn a_user_whom_others_left_no_time_is_parked_only_after_a_failure_alone() {
+    let mut bench = Bench::new();
+    bench.push("hangs", 0, 0);
+    bench.push("a", 0, 1);
+    let request = bench.next();
+    bench.answer(request, &[Outcome::Later, Outcome::Later]);
+    (2..60).for_each(|offset| bench.push_large("a", 0, offset, 100 * 1024));
+    assert_eq!(bench.router.load().parked_users, 0, "more than 4 MiB wait");
+    let retries = [bench.retry(), bench.retry()];
+    for retry in retries {
+        assert_eq!(retry.users.len(), 1);
+        bench.answer(retry, &[Outcome::Later]);
+    }
+    assert_eq!(bench.router.load().parked_users, 1, "now the fault is the user's");
 }
 
 #[test]

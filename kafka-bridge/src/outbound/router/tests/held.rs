@@ -112,3 +112,83 @@ fn held_items_of_a_partition_that_is_not_read_any_more_are_forgotten() {
     bench.stored(question);
     assert_eq!(bench.router.load().users, 0);
 }
+
+#[test]
+fn items_of_a_partition_that_was_removed_while_they_were_in_flight_hold_up_nobody() {
+    let mut bench = Bench::new();
+    bench.push("a", 0, 3);
+    let request = bench.next();
+    bench.router.remove_partition(0);
+    bench.push("a", 1, 7);
+    bench.answer(request, &[Outcome::Held]);
+    let request = bench.next();
+    assert_eq!(slices(&request), [(1, None, vec![7])], "it follows on nothing that is still read");
+    bench.answer(request, &[Outcome::Later]);
+    let retry = bench.retry();
+    assert_eq!(slices(&retry), [(1, None, vec![7])]);
+    assert_eq!(stored_offsets(&bench.stored(retry)), [7]);
+    assert_eq!(bench.router.load().users, 0);
+    assert_eq!(bench.router.next_due(), None);
+}
+
+#[test]
+fn a_user_without_anything_else_is_forgotten_with_the_partition_that_was_in_flight() {
+    let mut bench = Bench::new();
+    for outcome in [Outcome::Held, Outcome::Missing, Outcome::Later, Outcome::Refused, Outcome::Stale] {
+        bench.router.add_partition(
+            9,
+            Source { channel: Channel::parse("chat").unwrap(), partition: 9, epoch: 7, generation: 1 },
+        );
+        bench.push("a", 9, 3);
+        let request = bench.next();
+        bench.router.remove_partition(9);
+        bench.answer(request, &[outcome]);
+        assert_eq!(bench.router.load().users, 0, "{outcome:?}");
+        assert_eq!(bench.router.next_due(), None, "{outcome:?}");
+    }
+}
+
+#[test]
+fn a_stale_partition_is_told_apart_from_one_that_the_request_only_asks_about() {
+    let mut bench = Bench::new();
+    bench.push("a", 1, 7);
+    let request = bench.next();
+    bench.answer(request, &[Outcome::Held]);
+    bench.push("a", 0, 3);
+    let request = bench.next();
+    assert_eq!(slices(&request), [(0, None, vec![3]), (1, Some(7), Vec::new())]);
+    assert!(bench.answer(request, &[Outcome::Stale]).is_empty(), "which one is not known yet");
+    let request = bench.next();
+    assert_eq!(slices(&request), [(1, None, vec![7])]);
+    assert!(matches!(bench.answer(request, &[Outcome::Stale]).as_slice(), [Effect::Stale(1)]));
+    let request = bench.next();
+    assert_eq!(slices(&request), [(0, None, vec![3])]);
+    assert_eq!(stored_offsets(&bench.stored(request)), [3]);
+}
+
+#[test]
+fn while_a_stale_partition_is_searched_what_is_held_of_another_is_asked_about_alone() {
+    let mut bench = Bench::new();
+    bench.push("a", 1, 7);
+    bench.push("a", 0, 3);
+    let request = bench.next();
+    bench.answer(request, &[Outcome::Stale]);
+    let request = bench.next();
+    assert_eq!(slices(&request), [(1, None, vec![7])]);
+    bench.answer(request, &[Outcome::Held]);
+    bench.push("a", 1, 8);
+    assert!(!bench.has_next());
+    bench.later(CONFIRM_AFTER);
+    let question = bench.next();
+    assert_eq!(slices(&question), [(1, Some(7), Vec::new())]);
+    assert_eq!(stored_offsets(&bench.stored(question)), [7]);
+    let request = bench.next();
+    assert_eq!(slices(&request), [(0, None, vec![3]), (1, None, vec![8])]);
+    bench.answer(request, &[Outcome::Stale]);
+    let request = bench.next();
+    assert!(matches!(bench.answer(request, &[Outcome::Stale]).as_slice(), [Effect::Stale(0)]));
+    let request = bench.next();
+    assert_eq!(slices(&request), [(1, None, vec![8])]);
+    bench.stored(request);
+    assert_eq!(bench.router.load().users, 0);
+}

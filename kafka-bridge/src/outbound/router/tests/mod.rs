@@ -2,18 +2,25 @@
 //!
 //! - [`failure`]: users and requests that fail.
 //! - [`held`]: a sink that holds items before it stores them.
+//! - [`probation`]: users whose hub was slow lately.
 //! - [`property`]: random arrivals and answers against a model.
 
 mod failure;
 mod held;
+mod probation;
 mod property;
+
+use std::time::Duration;
 
 use causeway_protocol::{
     channel::Channel,
-    deliver::{Item, Outcome},
+    deliver::{Item, MAX_DELIVER_USERS, Outcome, Slice},
 };
 
-use super::*;
+use super::{
+    schedule::{MAX_BATCHES, MAX_GATHER, MAX_RETRIES, REQUEST_BYTES, SLOW_AFTER},
+    *,
+};
 
 /// A router with partitions 0, 1 and 2, and a clock that a test moves.
 struct Bench {

@@ -1,5 +1,6 @@
 //! Random arrivals and random answers against a model of the users' buffers: of each user and partition, every record
-//! is stored once and in order, or is a dead letter and lies within a gap. Never neither, never both.
+//! is stored once and in order, or is a dead letter and lies within a gap. Never neither, never both. One partition is
+//! removed or taken over again and again, whatever is in flight, and another one follows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,26 +22,36 @@ struct Model {
     dead: BTreeSet<(PartitionId, i64)>,
     finished: BTreeSet<(PartitionId, i64)>,
     /// Bytes that were pushed or queued, and not yet released.
-    bytes: usize,
+    bytes: BTreeMap<PartitionId, usize>,
+    /// Partitions that are not read any more. Nothing is expected of their records.
+    removed: BTreeSet<PartitionId>,
+    /// Those that another instance reads.
+    taken_over: BTreeSet<PartitionId>,
 }
 
 impl Model {
+    fn release(&mut self, meta: &Meta) {
+        *self.bytes.get_mut(&meta.partition).unwrap() -= meta.bytes;
+    }
+
     fn take(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
                 Effect::Stored { offset, meta } => {
-                    self.bytes -= meta.bytes;
+                    self.release(&meta);
                     if matches!(meta.kind, Kind::Record) {
                         assert!(self.finished.insert((meta.partition, offset)), "finished once");
                     }
                 }
                 Effect::Dead { item, meta, .. } => {
                     assert!(item.frame.starts_with("record"), "a gap is no dead letter");
-                    self.bytes -= meta.bytes;
+                    self.release(&meta);
                     assert!(self.dead.insert((meta.partition, item.offset)), "a dead letter once");
                 }
-                Effect::GapQueued { bytes, .. } => self.bytes += bytes,
-                Effect::Stale(_) => panic!("no partition is stale"),
+                Effect::GapQueued { partition, bytes } => *self.bytes.entry(partition).or_default() += bytes,
+                Effect::Stale(partition) => {
+                    assert!(self.taken_over.contains(&partition), "{partition} was not taken over")
+                }
             }
         }
     }
@@ -50,6 +61,11 @@ impl Model {
     fn take_in(&mut self, user: &UserSlices, holds: bool) -> Outcome {
         let name = user.subject.user().to_owned();
         let key = |slice: &Slice| (name.clone(), u64::try_from(slice.source.partition).unwrap());
+        if user.slices.iter().any(|slice| self.taken_over.contains(&key(slice).1)) {
+            // As for a request that fails: what it holds comes again.
+            self.lose(user);
+            return Outcome::Stale;
+        }
         let held = self.held.entry(name.clone()).or_default();
         let newest = |key: &Key, held: &[(Key, Item)], stored: &BTreeMap<Key, Vec<i64>>| {
             let held = held.iter().filter(|(of, _)| of == key).map(|(_, item)| item.offset);
@@ -82,7 +98,7 @@ impl Model {
     }
 
     fn check(&self) {
-        for (key, pushed) in &self.pushed {
+        for (key, pushed) in self.pushed.iter().filter(|(key, _)| !self.removed.contains(&key.1)) {
             let none = Vec::new();
             let stored = self.stored.get(key).unwrap_or(&none);
             assert!(stored.is_sorted_by(|a, b| a < b), "in order and once: {stored:?}");
@@ -97,8 +113,14 @@ impl Model {
                 assert!(!is_dead || has_gap, "{key:?} {offset}: the gap is told in its place");
             }
         }
-        assert_eq!(self.bytes, 0, "all bytes are released");
+        let mut bytes = self.bytes.iter().filter(|(partition, _)| !self.removed.contains(partition));
+        assert!(bytes.all(|(_, bytes)| *bytes == 0), "all bytes are released");
     }
+}
+
+fn source(partition: PartitionId) -> Source {
+    let (channel, partition) = (Channel::parse("chat").unwrap(), i32::try_from(partition).unwrap());
+    Source { channel, partition, epoch: 1, generation: 1 }
 }
 
 /// How the buffers behave while the test runs.
@@ -135,26 +157,34 @@ fn every_record_is_stored_once_and_in_order_or_is_a_dead_letter_with_a_gap() {
     for seed in 0..60 {
         let random = &mut fastrand::Rng::with_seed(seed);
         let mut router = Router::default();
-        for partition in 0..3_u64 {
-            let (channel, partition_number) = (Channel::parse("chat").unwrap(), i32::try_from(partition).unwrap());
-            let source = Source { channel, partition: partition_number, epoch: 1, generation: 1 };
-            router.add_partition(partition, source);
-        }
+        (0..3).for_each(|partition| router.add_partition(partition, source(partition)));
         let (mut model, mut now, mut in_flight) = (Model::default(), Instant::now(), Vec::new());
-        let mut next_offsets = [0_i64; 3];
+        let (mut partitions, mut next_offsets, mut last_partition) = ([0_u64, 1, 2], [0_i64; 3], 2);
         for step in 0..600 {
             let is_calm = step >= 400;
             if !is_calm && random.bool() {
                 let (user, partition) = (random.u8(..6).to_string(), random.usize(..3));
                 let offset = next_offsets[partition];
                 next_offsets[partition] += 1;
+                let partition = partitions[partition];
                 let frame = if random.u8(..12) == 0 { "record poison" } else { "record" };
                 let size = if random.u8(..200) == 0 { 300 * 1024 } else { 0 };
                 let frame = format!("{frame}{}", " ".repeat(size));
-                let entry = Entry::record(partition as u64, Item { offset, frame, ..Item::default() }, 0);
-                model.bytes += entry.meta.bytes;
-                model.pushed.entry((user.clone(), partition as u64)).or_default().push(offset);
+                let entry = Entry::record(partition, Item { offset, frame, ..Item::default() }, 0);
+                *model.bytes.entry(partition).or_default() += entry.meta.bytes;
+                model.pushed.entry((user.clone(), partition)).or_default().push(offset);
                 router.push(Subject::new("t", &user).unwrap(), entry);
+            }
+            if !is_calm && random.u8(..20) == 0 {
+                model.removed.insert(partitions[2]);
+                if random.bool() {
+                    router.remove_partition(partitions[2]);
+                } else {
+                    model.taken_over.insert(partitions[2]);
+                }
+                last_partition += 1;
+                (partitions[2], next_offsets[2]) = (last_partition, 0);
+                router.add_partition(last_partition, source(last_partition));
             }
             while let Some(request) = router.next_request(now) {
                 let mut users: Vec<_> = request.users.iter().map(|user| user.subject.clone()).collect();
