@@ -14,6 +14,7 @@
 //! - [`signature`]: how each side authenticates its requests to the other
 //! - [`replay`]: how records are read again that a buffer no longer has
 //! - [`stream`]: how the edge on Spin opens a stream at the bridge and ends it
+//! - `query`: requests whose content is a parameter of the query
 //! - [`problem`]: the error document of RFC 9457
 //! - [`trace`]: the `traceparent` that identifies a request on both sides
 //! - [`base64url`]: the form of ids, states and challenges
@@ -29,6 +30,7 @@ pub mod feed;
 pub mod frame;
 pub mod hub;
 pub mod problem;
+mod query;
 pub mod replay;
 pub mod session;
 pub mod signature;

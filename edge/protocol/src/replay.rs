@@ -7,7 +7,6 @@
 //! The answer to a replay is text: a line of JSON, [`ReplayHead`], then frames in the very bytes of live delivery. One answer is
 //! limited, so a long range takes several requests.
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -15,6 +14,7 @@ use crate::{
     cursor::Cursor,
     deliver::{Slice, Versioned},
     hub::ResetReason,
+    query,
     subject::Subject,
 };
 
@@ -23,6 +23,9 @@ pub const REPLAY_PATH: &str = "/v1/replay";
 
 /// Path of the bridge's endpoint about holes. `of` is a cursor, whose offset does not matter.
 pub const HOLE_PATH: &str = "/v1/hole";
+
+/// The parameter that holds a request.
+const PARAMETER: &str = "read";
 
 /// The longest `read` parameter that is read, in bytes.
 const MAX_READ_BYTES: usize = 2048;
@@ -109,7 +112,7 @@ impl ReplayRequest {
     /// The path and query of the request.
     #[must_use]
     pub fn target(&self) -> String {
-        format!("{REPLAY_PATH}?read={}", BASE64.encode(serde_json::to_vec(self).unwrap_or_default()))
+        query::target(REPLAY_PATH, PARAMETER, self)
     }
 
     /// Reads the query of a [`ReplayRequest::target`].
@@ -117,20 +120,14 @@ impl ReplayRequest {
     /// # Errors
     /// [`ReplayError`] for anything that `target` does not write.
     pub fn from_query(query: &str) -> Result<Self, ReplayError> {
-        serde_json::from_slice(&json_of(query)?).map_err(|_| ReplayError)
+        query::read(query, PARAMETER, MAX_READ_BYTES).ok_or(ReplayError)
     }
 
     /// The version of a query's sender, whatever else the query contains.
     #[must_use]
     pub fn version_of_query(query: &str) -> Option<u32> {
-        let versioned: Versioned = serde_json::from_slice(&json_of(query).ok()?).ok()?;
-        Some(versioned.version)
+        query::read(query, PARAMETER, MAX_READ_BYTES).map(|versioned: Versioned| versioned.version)
     }
-}
-
-fn json_of(query: &str) -> Result<Vec<u8>, ReplayError> {
-    let read = query.strip_prefix("read=").filter(|read| read.len() <= MAX_READ_BYTES).ok_or(ReplayError)?;
-    BASE64.decode(read).map_err(|_| ReplayError)
 }
 
 impl ReplayHead {

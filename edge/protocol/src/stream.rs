@@ -3,10 +3,9 @@
 //! It sends `GET /v1/stream?open=…`, signed like every request. The signature covers the query, so it cannot be changed
 //! in transit.
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use serde::{Deserialize, Serialize};
 
-use crate::{channel::Channel, deliver::Versioned, hub::EndReason, session::SessionHandle, subject::Subject};
+use crate::{channel::Channel, deliver::Versioned, hub::EndReason, query, session::SessionHandle, subject::Subject};
 
 /// Path of the bridge's stream endpoint.
 pub const STREAM_PATH: &str = "/v1/stream";
@@ -21,6 +20,9 @@ pub const END_CHANNEL: &str = "causeway:end";
 pub fn ended_key(session: &SessionHandle) -> String {
     format!("causeway:ended:{}", session.as_str())
 }
+
+/// The parameter that holds a request.
+const PARAMETER: &str = "open";
 
 /// The longest `open` parameter that is read, in bytes.
 const MAX_OPEN_BYTES: usize = 4096;
@@ -55,7 +57,7 @@ impl StreamRequest {
     /// The path and query of the request.
     #[must_use]
     pub fn target(&self) -> String {
-        format!("{STREAM_PATH}?open={}", BASE64.encode(serde_json::to_vec(self).unwrap_or_default()))
+        query::target(STREAM_PATH, PARAMETER, self)
     }
 
     /// Reads the query of a [`StreamRequest::target`].
@@ -63,20 +65,14 @@ impl StreamRequest {
     /// # Errors
     /// [`StreamRequestError`] for anything that `target` does not write.
     pub fn from_query(query: &str) -> Result<Self, StreamRequestError> {
-        serde_json::from_slice(&json_of(query)?).map_err(|_| StreamRequestError)
+        query::read(query, PARAMETER, MAX_OPEN_BYTES).ok_or(StreamRequestError)
     }
 
     /// The version of a query's sender, whatever else the query contains.
     #[must_use]
     pub fn version_of_query(query: &str) -> Option<u32> {
-        let versioned: Versioned = serde_json::from_slice(&json_of(query).ok()?).ok()?;
-        Some(versioned.version)
+        query::read(query, PARAMETER, MAX_OPEN_BYTES).map(|versioned: Versioned| versioned.version)
     }
-}
-
-fn json_of(query: &str) -> Result<Vec<u8>, StreamRequestError> {
-    let open = query.strip_prefix("open=").filter(|open| open.len() <= MAX_OPEN_BYTES).ok_or(StreamRequestError)?;
-    BASE64.decode(open).map_err(|_| StreamRequestError)
 }
 
 /// Tells the bridges to end the streams of a session.
@@ -92,6 +88,8 @@ pub struct EndStreams {
 
 #[cfg(test)]
 mod tests {
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+
     use super::*;
 
     #[test]
