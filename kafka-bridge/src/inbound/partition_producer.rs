@@ -3,11 +3,8 @@
 //!
 //! A record that arrives while nothing is in flight is written at once. While a batch is in flight the next one
 //! gathers, and goes when the first is acknowledged: batches grow with the load, and no record waits for others.
-//!
-//! A batch of a size that takes the client long is written in two: what is small enough, and then the rest with what
-//! has arrived meanwhile.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
 use tokio::{sync::mpsc::UnboundedReceiver, time::Instant};
 
@@ -33,38 +30,29 @@ impl PartitionProducer {
     }
 
     pub(super) async fn run(self, mut queue: UnboundedReceiver<Queued>) {
-        let mut waiting = VecDeque::new();
-        loop {
-            if waiting.is_empty() {
-                let Some(first) = queue.recv().await else { return };
-                waiting.push_back(first);
-            }
-            let batch = self.gather(&mut waiting, &mut queue);
+        while let Some(first) = queue.recv().await {
+            let batch = self.gather(first, &mut queue);
             if !batch.is_empty() {
                 self.write(batch).await;
             }
         }
     }
 
-    /// Takes what waits and what is in the queue, without waiting for more. What is too much stays in `waiting`.
-    fn gather(&self, waiting: &mut VecDeque<Queued>, queue: &mut UnboundedReceiver<Queued>) -> Vec<Queued> {
+    /// Takes what is in the queue, without waiting for more.
+    fn gather(&self, first: Queued, queue: &mut UnboundedReceiver<Queued>) -> Vec<Queued> {
         let limits = &self.shared.limits;
-        let slow = self.shared.kafka.slow_request_bytes();
-        let (mut bytes, mut small) = (0, 0);
+        let mut bytes = 0;
         let mut batch = Vec::new();
-        while batch.len() < limits.batch_events && bytes < limits.batch_bytes {
-            let Some(queued) = waiting.pop_front().or_else(|| queue.try_recv().ok()) else { break };
-            let Some(queued) = in_time(queued) else { continue };
-            bytes += queued.size();
-            batch.push(queued);
-            if bytes < slow.start {
-                small = batch.len();
+        let mut next = Some(first);
+        while let Some(queued) = next {
+            if let Some(queued) = in_time(queued) {
+                bytes += queued.size();
+                batch.push(queued);
+                if batch.len() >= limits.batch_events || bytes >= limits.batch_bytes {
+                    break;
+                }
             }
-        }
-        // If not even the first record is small enough, the others cost no more.
-        if slow.contains(&bytes) && small > 0 {
-            let rest = batch.split_off(small);
-            rest.into_iter().rev().for_each(|queued| waiting.push_front(queued));
+            next = queue.try_recv().ok();
         }
         batch
     }

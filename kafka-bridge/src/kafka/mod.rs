@@ -33,7 +33,7 @@ mod skip_undecodable;
 mod tls;
 mod token;
 
-use std::{collections::BTreeMap, ops::Range, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 
@@ -70,11 +70,6 @@ pub trait KafkaIo: Send + Sync + 'static {
 
     /// Writes records with `acks=all` and returns the offset of the first.
     async fn produce(&self, topic: &str, partition: i32, records: Vec<NewRecord>) -> Result<i64, KafkaError>;
-
-    /// The sizes of a request to write, in bytes, that take this client much longer than smaller and larger ones.
-    fn slow_request_bytes(&self) -> Range<usize> {
-        0..0
-    }
 
     /// Reads from an offset. Waits briefly if there is no record yet.
     async fn fetch(&self, topic: &str, partition: i32, offset: i64) -> Result<Fetched, KafkaError>;

@@ -42,29 +42,6 @@ async fn while_a_batch_is_in_flight_the_next_one_gathers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_of_a_size_that_takes_long_is_written_in_parts() {
-    let kafka = SlowKafka::new();
-    kafka.set_slow_sizes(3000..30_000);
-    let instance = quiet(&kafka, InboundLimits::default());
-    // Each takes some 750 bytes, so three are a fast request, and 4 to 39 a slow one.
-    let text = "x".repeat(500);
-    for (events, expected) in [(3, vec![3]), (12, vec![3, 3, 3, 3]), (60, vec![60])] {
-        let before = kafka.writes("chat.inbound").len();
-        let answers: Vec<_> = (0..events).map(|n| instance.say("u1", &format!("{events}-{n}"), &text)).collect();
-        for answer in answers {
-            answer.await.unwrap().0.unwrap();
-        }
-        let writes = kafka.writes("chat.inbound").split_off(before);
-        assert_eq!(writes.iter().map(|write| write.records).collect::<Vec<_>>(), expected, "{events} events");
-    }
-    let ids: Vec<_> =
-        [3, 12, 60].iter().flat_map(|events| (0..*events).map(move |n| format!("{events}-{n}"))).collect();
-    assert_eq!(kafka.ids("chat.inbound"), ids, "in the order in which they arrived");
-    // One record alone may have any size.
-    instance.answer("u1", "large", &"x".repeat(5000)).await.unwrap();
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_batch_that_is_too_large_is_written_record_by_record() {
     let kafka = SlowKafka::new();
     let instance = quiet(&kafka, InboundLimits::default());

@@ -3,7 +3,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    ops::Range,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -56,7 +55,6 @@ pub(crate) struct SlowKafka {
     leaderless: Mutex<BTreeSet<(String, i32)>>,
     failures: Mutex<BTreeMap<String, VecDeque<KafkaError>>>,
     hangs: AtomicBool,
-    slow_sizes: Mutex<Range<usize>>,
 }
 
 impl SlowKafka {
@@ -68,7 +66,6 @@ impl SlowKafka {
             leaderless: Mutex::default(),
             failures: Mutex::default(),
             hangs: AtomicBool::new(false),
-            slow_sizes: Mutex::default(),
         })
     }
 
@@ -96,11 +93,6 @@ impl SlowKafka {
     /// Writes never end.
     pub(crate) fn hang(&self) {
         self.hangs.store(true, Ordering::Relaxed);
-    }
-
-    /// Requests of these sizes take long.
-    pub(crate) fn set_slow_sizes(&self, sizes: Range<usize>) {
-        *self.slow_sizes.lock().unwrap() = sizes;
     }
 
     /// The ids of a topic's records.
@@ -135,10 +127,6 @@ impl KafkaIo for SlowKafka {
         let failure = self.failures.lock().unwrap().get_mut(topic).and_then(VecDeque::pop_front);
         failure.map_or(Ok(()), Err)?;
         self.memory.produce(topic, partition, records).await
-    }
-
-    fn slow_request_bytes(&self) -> Range<usize> {
-        self.slow_sizes.lock().unwrap().clone()
     }
 
     async fn offset_at(&self, topic: &str, partition: i32, time_ms: i64) -> Result<Option<i64>, KafkaError> {
