@@ -27,9 +27,9 @@ const PROGRAMS =
 const PARSERS = {
   sh: (code) => complaint(spawnSync('bash', ['-n'], { input: code, encoding: 'utf8' })),
   json: (code) => thrown(() => JSON.parse(code)),
-  js: (code) => thrown(() => transformSync(code, { loader: 'js', format: 'esm', logLevel: 'silent' })),
-  ts: (code) => thrown(() => transformSync(code, { loader: 'ts', format: 'esm', logLevel: 'silent' })),
-  css: (code) => thrown(() => transformSync(code, { loader: 'css', logLevel: 'silent' })),
+  js: (code) => compiled(code, 'js'),
+  ts: (code) => compiled(code, 'ts'),
+  css: (code) => compiled(code, 'css'),
   yaml: (code) => parseAllDocuments(code).flatMap(({ errors }) => errors)[0]?.message,
   python: (code) => complaint(python('import ast, sys; ast.parse(sys.stdin.read())', code)),
   toml: (code) => complaint(python('import sys, tomllib; tomllib.loads(sys.stdin.read())', code)),
@@ -46,6 +46,14 @@ function complaint({ error, status, stderr }) {
   // A machine without the parser checks less.
   if (error || /No module named/.test(stderr)) return undefined;
   return status === 0 ? undefined : stderr.trim().split('\n').at(-1);
+}
+
+/** @param {string} code @param {'js' | 'ts' | 'css'} loader */
+function compiled(code, loader) {
+  return thrown(() => {
+    const { warnings } = transformSync(code, { loader, logLevel: 'silent' });
+    if (warnings[0]) throw new Error(warnings[0].text);
+  });
 }
 
 /** @param {() => unknown} action */

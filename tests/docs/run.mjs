@@ -76,11 +76,12 @@ export async function runBlocks(blocks, kind, stand = {}) {
 
 /** How many commands there are, by what is done with them. @param {readonly Block[]} blocks */
 export function count(blocks) {
-  const counted = { run: 0, stack: 0, named: 0, not: 0 };
+  const counted = { run: 0, stack: 0, named: 0, not: 0, compared: 0 };
   for (const { language, code, mark } of blocks) {
     if (mark?.kind === 'named' && language !== 'sh') counted.named++;
     if (language !== 'sh' || !mark || !Object.hasOwn(counted, mark.kind)) continue;
     counted[/** @type {keyof typeof counted} */ (mark.kind)] += commands(code).length;
+    if (mark.kind === 'not') counted.compared += commands(code).filter((line) => line.startsWith('./scripts/')).length;
   }
   return counted;
 }
@@ -117,12 +118,13 @@ async function main() {
     };
     for (const { blocks } of pages) failures.push(...(await runBlocks(blocks, 'stack', stand)));
   }
-  const { run, stack, named, not } = count(all);
+  const { run, stack, named, not, compared } = count(all);
   for (const failure of failures) console.error(`doc-run: ${failure}`);
   const total = run + stack + named + not;
   const onStack = `${stack} on the stack${values.edge ? '' : ' (by tests/http)'}`;
   console.log(
-    `doc-run: ${total} commands in ${pages.length} pages: ${run} run here, ${onStack}, ${named} by a test of their own, ${not} only parsed`,
+    `doc-run: ${total} commands in ${pages.length} pages: ${run} run here, ${onStack}, ${named} by a test of their own, ` +
+      `${compared} compared with their script, ${not - compared} only parsed`,
   );
   return failures.length ? 1 : 0;
 }

@@ -10,6 +10,7 @@ import { kafkaIsInstalled } from '../../scripts/stack/part/kafka.mjs';
 import { blocksOf, namedBlock } from '../docs/block.mjs';
 import { PAGES } from '../docs/check.mjs';
 import { runBlocks, withAddresses } from '../docs/run.mjs';
+import { signedIn } from '../support/sign-in.mjs';
 import { Stream } from '../support/stream.mjs';
 import { stack, unique, user } from './stack.mjs';
 
@@ -38,8 +39,8 @@ for (const page of PAGES) {
 
 // The broker that stands in for Apache Kafka has no consumer groups.
 test('the backend of the tutorial answers', { skip: !kafkaIsInstalled() && 'needs Apache Kafka' }, async () => {
-  const { browser, user: dorothy } = await user('github', 'dorothy');
-  const code = withAddresses(namedBlock('docs/tutorial.md', 'backend').code, stand(dorothy.id));
+  const { browser, user: margaret } = await signedIn(stack, 'github', 'margaret');
+  const code = withAddresses(namedBlock('docs/tutorial.md', 'backend').code, stand(margaret.id));
   const backend = spawn('python3', ['-c', code], { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
   try {
     let printed = '';
