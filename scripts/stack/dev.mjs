@@ -13,7 +13,7 @@ import { isTarget, TARGETS } from './target.mjs';
 /** @typedef {import('./target.mjs').Ports} Ports */
 
 /** Parts that a developer may run in place of the stack's own. */
-const LEFT_OUT = /** @type {const} */ ({ backend: 'assistant', page: 'host' });
+const LEFT_OUT = /** @type {const} */ ({ assistant: 'assistant', page: 'host' });
 
 /** @param {string} message @returns {never} */
 function refuse(message) {

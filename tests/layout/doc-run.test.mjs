@@ -77,7 +77,7 @@ test("the tutorial's settings are such that scripts/dev takes", () => {
     const file = join(folder, 'my.settings');
     writeFileSync(file, namedBlock('docs/tutorial.md', 'settings').code);
     const dev = ['scripts/stack/dev.mjs', '--check', 'spin', '--settings'];
-    const checked = execFileSync(process.execPath, [...dev, file, '--no-backend', '--no-page'], { cwd: ROOT });
+    const checked = execFileSync(process.execPath, [...dev, file, '--no-assistant', '--no-page'], { cwd: ROOT });
     assert.equal(String(checked), 'spin\n');
     const refused = spawnSync(process.execPath, [...dev, join(folder, 'nothing')], { cwd: ROOT, encoding: 'utf8' });
     assert.match(refused.stderr, /cannot be read \(ENOENT\), see --help/);
