@@ -103,7 +103,9 @@ function complaints({ language, code, mark, page }, before) {
 /** Files of the repository that commands name and that do not exist. @param {string} code @returns {string[]} */
 function missingFiles(code) {
   const words = commands(code).flatMap((line) => line.replace(/\s#.*$/gm, '').split(/[\s"'=]+/));
-  const paths = words.filter((word) => /^(\.\/)?(scripts|docs|examples|tests|widget|kafka-bridge|edge)\/[\w./-]+$/.test(word));
+  const paths = words.filter((word) =>
+    /^(\.\/)?(scripts|docs|examples|tests|widget|kafka-bridge|edge)\/[\w./-]+$/.test(word),
+  );
   return paths.flatMap((path) => {
     const file = join(ROOT, path);
     if (!existsSync(file)) return [`${path}: no such file`];

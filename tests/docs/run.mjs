@@ -48,7 +48,9 @@ export function outputProblem(expected, printed) {
     .filter((line) => line.trim())
     .map((line) => line.trim().split('…').map(escaped).join('.*'))
     .join('[^]*?');
-  return new RegExp(pattern).test(printed) ? undefined : `the page says\n${expected}\nbut this was printed:\n${printed}`;
+  return new RegExp(pattern).test(printed)
+    ? undefined
+    : `the page says\n${expected}\nbut this was printed:\n${printed}`;
 }
 
 /** @param {string} text */
@@ -104,7 +106,9 @@ async function main() {
     for (const { page, line, code, mark, language } of all)
       if (language === 'sh')
         for (const command of commands(code))
-          console.log(`${page}:${line}\t${mark?.kind === 'not' ? `not run, ${mark.reason}` : mark?.kind}\t${command.split('\n')[0]}`);
+          console.log(
+            `${page}:${line}\t${mark?.kind === 'not' ? `not run, ${mark.reason}` : mark?.kind}\t${command.split('\n')[0]}`,
+          );
     return 0;
   }
   const failures = pages.flatMap(({ blocks }) => problems(blocks));

@@ -47,7 +47,8 @@ test('code that does not parse is noticed', () => {
 });
 
 test('a file, an option or a word that does not exist is noticed', () => {
-  const marked = (/** @type {string} */ command) => problemsOf(`<!-- doc: not run, x -->\n\`\`\`sh\n${command}\n\`\`\``);
+  const marked = (/** @type {string} */ command) =>
+    problemsOf(`<!-- doc: not run, x -->\n\`\`\`sh\n${command}\n\`\`\``);
   assert.match(marked('cat docs/nothing.md').join(), /docs\/nothing\.md: no such file/);
   assert.match(marked('./scripts/dev --nothing').join(), /scripts\/dev has no '--nothing'/);
   assert.match(marked('./scripts/test https workers').join(), /scripts\/test has no 'https'/);

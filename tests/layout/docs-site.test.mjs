@@ -20,7 +20,11 @@ test('every page is on the site and in its table of contents, and no link is bro
       [],
     );
     const broken = pages.flatMap((page) =>
-      [...readFileSync(join(src, page), 'utf8').replace(/^ *```[^]*?^ *```$/gm, '').matchAll(/\]\(([^)#\s:]+)/g)]
+      [
+        ...readFileSync(join(src, page), 'utf8')
+          .replace(/^ *```[^]*?^ *```$/gm, '')
+          .matchAll(/\]\(([^)#\s:]+)/g),
+      ]
         .map(([, link = '']) => link)
         .filter((link) => !/^https?$/.test(link) && !existsSync(join(src, link)))
         .map((link) => `${page}: ${link}`),
@@ -53,6 +57,7 @@ test('marks, badges and code are left out or left alone', () => {
 });
 
 test('the table of contents has the parts of the list of pages', () => {
-  const text = '# X\n\n## Start\n\n| page | content |\n|---|---|\n| [README](README.md) | a |\n| [http.md](http.md) | b |\n';
+  const text =
+    '# X\n\n## Start\n\n| page | content |\n|---|---|\n| [README](README.md) | a |\n| [http.md](http.md) | b |\n';
   assert.match(summary(text), /\n# Start\n\n- \[http\]\(http\.md\)\n/);
 });

@@ -18,7 +18,8 @@ const SESSION = { Session: 'yes', Optional: 'optional', None: 'no' };
 
 /** The rows of route.rs: method, pattern, CSRF policy, session. */
 function rows() {
-  const [, table = ''] = /pub static TABLE[^[]*\[Row\] = table!\[(.*?)^\];/ms.exec(read('edge/core/src/route.rs')) ?? [];
+  const [, table = ''] =
+    /pub static TABLE[^[]*\[Row\] = table!\[(.*?)^\];/ms.exec(read('edge/core/src/route.rs')) ?? [];
   return [...table.matchAll(/^ {4}([A-Z]+) +"([^"]+)" +(\w+) +(\w+) /gm)].map(([, method, pattern, csrf, session]) => ({
     route: `${method === 'ANY' ? 'any' : method} ${pattern}`,
     csrf: csrf ?? '',
@@ -31,10 +32,9 @@ test('docs/http.md lists every route with its session and its protection', () =>
   assert.ok(found.length > 20, String(found.length));
   const page = read('docs/http.md');
   const documented = new Map(
-    [...page.matchAll(/^\| (any )?`((?:[A-Z]+ )?\/[^`]*)` \|([^\n]*)\|$/gm)].map(([, any = '', name = '', rest = '']) => [
-      `${any}${name}`,
-      rest.split('|').map((cell) => cell.trim()),
-    ]),
+    [...page.matchAll(/^\| (any )?`((?:[A-Z]+ )?\/[^`]*)` \|([^\n]*)\|$/gm)].map(
+      ([, any = '', name = '', rest = '']) => [`${any}${name}`, rest.split('|').map((cell) => cell.trim())],
+    ),
   );
   assert.deepEqual([...documented.keys()].sort(), found.map(({ route }) => route).sort());
   for (const { route, csrf, session } of found) {
