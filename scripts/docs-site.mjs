@@ -1,5 +1,6 @@
-// Puts the documents into the form that mdBook reads: one flat folder, a table of contents, links between the pages of the
-// site, and links to the forge for other files. scripts/docs-site runs it, and tests/layout/docs-site.test.mjs checks it.
+// Puts the documents into the form that mdBook reads: one flat folder, a table of contents, links between the pages of
+// the site, and links to the forge for other files. scripts/docs-site runs it, and tests/layout/docs-site.test.mjs
+// checks it.
 
 import { cpSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, normalize } from 'node:path';

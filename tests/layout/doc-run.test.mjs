@@ -1,5 +1,5 @@
-// The code blocks of documents are marked and parse, and those that need nothing run. Blocks that need a running product
-// run in tests/http/documents.test.mjs.
+// The code blocks of documents are marked and parse, and those that need nothing run. Blocks that need a running
+// product run in tests/http/documents.test.mjs.
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
