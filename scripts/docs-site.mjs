@@ -10,7 +10,7 @@ const ROOT = join(import.meta.dirname, '..');
 
 /** Pages outside docs/, and their names on the site. @type {Record<string, string>} */
 const OTHERS = {
-  'README.md': 'README.md',
+  'README.md': 'index.md',
   'docs/README.md': 'documentation.md',
   'CONTRIBUTING.md': 'contributing.md',
   'CHANGELOG.md': 'changelog.md',
@@ -72,9 +72,9 @@ export function sitePage(page, text, targets, repository) {
 
 /** The table of contents: the tables of docs/README.md. @param {string} text of that page, as the site has it */
 export function summary(text) {
-  const lines = ['# Summary', '', '[Causeway](README.md)', '[All pages](documentation.md)'];
+  const lines = ['# Summary', '', '[Causeway](index.md)', '[All pages](documentation.md)'];
   for (const part of text.split(/^## /m).slice(1)) {
-    const rows = [...part.matchAll(/^\| \[([^\]]+)\]\(([\w-]+\.md)\)/gm)].filter(([, , file]) => file !== 'README.md');
+    const rows = [...part.matchAll(/^\| \[([^\]]+)\]\(([\w-]+\.md)\)/gm)].filter(([, , file]) => file !== 'index.md');
     if (rows.length) lines.push('', `# ${part.split('\n')[0]}`, '');
     for (const [, name = '', file] of rows) lines.push(`- [${name.replace(/\.md$/, '')}](${file})`);
   }

@@ -58,6 +58,6 @@ test('marks, badges and code are left out or left alone', () => {
 
 test('the table of contents has the parts of the list of pages', () => {
   const text =
-    '# X\n\n## Start\n\n| page | content |\n|---|---|\n| [README](README.md) | a |\n| [http.md](http.md) | b |\n';
+    '# X\n\n## Start\n\n| page | content |\n|---|---|\n| [README](index.md) | a |\n| [http.md](http.md) | b |\n';
   assert.match(summary(text), /\n# Start\n\n- \[http\]\(http\.md\)\n/);
 });
