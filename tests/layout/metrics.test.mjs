@@ -1,6 +1,6 @@
 // Alerts and dashboard ask for metrics and labels that docs/metrics.md describes; each alert has a runbook and a test.
 //
-// kafka-bridge/tests/telemetry compares docs/metrics.md with the bridge, and runs the rules and queries in a Prometheus.
+// kafka-bridge/tests/telemetry compares docs/metrics.md with the bridge; a Prometheus runs the rules and queries there.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
