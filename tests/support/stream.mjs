@@ -69,9 +69,12 @@ export class Stream {
     return this.events.map((event) => event.data.text);
   }
 
-  /** Waits until the predicate holds. @param {string} what @param {() => boolean} holds */
-  async until(what, holds) {
-    const signal = AbortSignal.timeout(WAIT_MS);
+  /**
+   * Waits until the predicate holds.
+   * @param {string} what @param {() => boolean} holds @param {number} [milliseconds]
+   */
+  async until(what, holds, milliseconds = WAIT_MS) {
+    const signal = AbortSignal.timeout(milliseconds);
     while (!holds()) {
       try {
         await once(this.#changed, 'change', { signal });
@@ -81,7 +84,7 @@ export class Stream {
           .map((frame) => JSON.stringify(frame))
           .join('\n  ');
         throw new Error(
-          `${what}: not within ${WAIT_MS / 1000} s; ${this.frames.length} frames, closed: ${this.closed}, the last:\n  ${tail}`,
+          `${what}: not within ${milliseconds / 1000} s; ${this.frames.length} frames, closed: ${this.closed}, the last:\n  ${tail}`,
         );
       }
     }
