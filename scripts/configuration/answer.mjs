@@ -24,7 +24,8 @@ import { Refusal } from './refusal.mjs';
  */
 
 /** The folder for what a run writes, as seen from where the user is. */
-export const DEFAULT_OUT = relative(process.cwd(), join(resolve(import.meta.dirname, '../..'), 'causeway-config')) || '.';
+export const DEFAULT_OUT =
+  relative(process.cwd(), join(resolve(import.meta.dirname, '../..'), 'causeway-config')) || '.';
 
 const MODES = { yes: 'boolean', force: 'boolean', check: 'boolean', rotate: 'string', out: 'string' };
 /** Longest secret that a file may hold. A private key in PEM has less. */
@@ -145,7 +146,8 @@ export function merged(now, before) {
     const changed = now.providers.find(({ id, preset }) => id === old.id && preset === old.preset);
     return changed ? { ...changed, values: { ...old.values, ...changed.values } } : old;
   });
-  const isNew = (/** @type {Provider} */ it) => !before.providers.some(({ id, preset }) => id === it.id && preset === it.preset);
+  const isNew = (/** @type {Provider} */ it) =>
+    !before.providers.some(({ id, preset }) => id === it.id && preset === it.preset);
   return {
     values: { ...before.values, ...now.values },
     providers: [...providers, ...now.providers.filter(isNew)],

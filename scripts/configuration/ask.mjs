@@ -61,7 +61,8 @@ export async function ask(answers, input, output) {
       await askFor(terminal, answers, 'kafka-mechanism');
       const client = ['kafka-token-url', 'kafka-client-id', 'kafka-client-secret-file'];
       const byToken = values['kafka-mechanism'] === 'OAUTHBEARER';
-      for (const name of byToken ? client : ['kafka-user', 'kafka-password-file']) await askFor(terminal, answers, name);
+      for (const name of byToken ? client : ['kafka-user', 'kafka-password-file'])
+        await askFor(terminal, answers, name);
     }
   } finally {
     terminal.close();

@@ -59,7 +59,8 @@ function read(file) {
 function fromJson(content, file) {
   try {
     const values = JSON.parse(content);
-    if (values && typeof values === 'object' && Object.values(values).every((value) => typeof value === 'string')) return values;
+    if (values && typeof values === 'object' && Object.values(values).every((value) => typeof value === 'string'))
+      return values;
   } catch {
     // The error's own message repeats a part of the text.
   }
@@ -102,7 +103,8 @@ function checkBoth(edge, { file, values }) {
   const problems = [];
   const keys = (/** @type {string | undefined} */ ring) => (ring ?? '').split(',').filter(Boolean);
   const [ours, theirs] = [keys(edge.BRIDGE_KEYS), keys(values.BRIDGE_KEYS)];
-  const verifies = (/** @type {string[]} */ ring, /** @type {string | undefined} */ key) => key === undefined || ring.includes(key);
+  const verifies = (/** @type {string[]} */ ring, /** @type {string | undefined} */ key) =>
+    key === undefined || ring.includes(key);
   // Each side signs with its first key.
   if (ours.length && theirs.length && !(verifies(theirs, ours[0]) && verifies(ours, theirs[0])))
     problems.push("BRIDGE_KEYS differ: each side must have the other's first key");
@@ -120,7 +122,10 @@ function cargo(args, options) {
     maxBuffer: 1 << 26,
     ...options,
   });
-  if (error) throw new Refusal(`--check needs Rust (https://rustup.rs), to build the code that reads settings: ${error.message}`);
+  if (error)
+    throw new Refusal(
+      `--check needs Rust (https://rustup.rs), to build the code that reads settings: ${error.message}`,
+    );
   return ended;
 }
 

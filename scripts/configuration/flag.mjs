@@ -123,8 +123,16 @@ export const PROVIDER_FLAGS = Object.freeze({
   name: { kind: 'text', of: isOpenId, problem: must((text) => /^[^\p{C}']{1,60}$/u.test(text), 'a short text') },
   'client-id': { kind: 'text', of: () => true, problem: plain },
   'client-secret-file': { kind: 'secret', of: () => true },
-  issuer: { kind: 'text', of: (name) => isOpenId(name) && !PRESETS[name]?.issuer, problem: must(isHttps, 'an https:// URL') },
-  endpoint: { kind: 'list', of: isOpenId, problem: must(isOrigin('https:'), 'an origin such as https://login.example.com') },
+  issuer: {
+    kind: 'text',
+    of: (name) => isOpenId(name) && !PRESETS[name]?.issuer,
+    problem: must(isHttps, 'an https:// URL'),
+  },
+  endpoint: {
+    kind: 'list',
+    of: isOpenId,
+    problem: must(isOrigin('https:'), 'an origin such as https://login.example.com'),
+  },
   scope: { kind: 'list', of: isOpenId, problem: must(matches(/^[\x21\x23-\x5b\x5d-\x7e]+$/), 'a scope') },
   audience: { kind: 'text', of: isOpenId, problem: plain },
   'no-refresh-retry': { kind: 'switch', of: isOpenId },
@@ -139,7 +147,11 @@ export const PROVIDER_FLAGS = Object.freeze({
   'allowed-tenant': { kind: 'list', of: (name) => name === 'entra', problem: guid },
   group: { kind: 'list', of: (name) => name === 'entra', problem: guid },
   'github-app-file': { kind: 'secret', of: (name) => name === 'github' },
-  organization: { kind: 'text', of: (name) => name === 'github', problem: must(matches(NAME), 'the name of an organization') },
+  organization: {
+    kind: 'text',
+    of: (name) => name === 'github',
+    problem: must(matches(NAME), 'the name of an organization'),
+  },
 });
 
 /** @param {string} name */

@@ -20,7 +20,9 @@ function quoted(key, value) {
   if (BARE.test(value)) return value;
   if (!/['\p{C}]/u.test(value)) return `'${value}'`;
   if (!/["$`\\\p{C}]/u.test(value)) return `"${value}"`;
-  throw new Refusal(`${key} has quotes of both kinds or control characters, which shells and systemd read differently: choose another value`);
+  throw new Refusal(
+    `${key} has quotes of both kinds or control characters, which shells and systemd read differently: choose another value`,
+  );
 }
 
 /** @param {string[]} lines */

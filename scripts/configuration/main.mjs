@@ -75,7 +75,8 @@ function rejectIneffective({ values, secrets }) {
   const client = given('kafka-token-url', 'kafka-client-id', 'kafka-client-secret-file', 'kafka-scope');
   const sasl = given('kafka-mechanism') ?? user ?? client;
   if (sasl && !usesSasl(values)) throw new Refusal(`--${sasl} needs --kafka-security SASL_SSL or SASL_PLAINTEXT`);
-  if (values['kafka-ca'] && !security.endsWith('SSL')) throw new Refusal('--kafka-ca needs --kafka-security SSL or SASL_SSL');
+  if (values['kafka-ca'] && !security.endsWith('SSL'))
+    throw new Refusal('--kafka-ca needs --kafka-security SSL or SASL_SSL');
   const byToken = values['kafka-mechanism'] === 'OAUTHBEARER';
   if (byToken ? user : client)
     throw new Refusal(`--${byToken ? user : client} is not for --kafka-mechanism ${values['kafka-mechanism']}`);
@@ -96,7 +97,8 @@ function report(answers, all, out) {
     if (!text(values, 'client-id'))
       warn(`${id} is left out until it has a --client-id; ${out}/register.md says what to register`);
   for (const { id, preset } of registered(answers))
-    if (!all[secretName(preset, id)]) warn(`${id} lacks its client secret: --provider ${preset} … --client-secret-file FILE`);
+    if (!all[secretName(preset, id)])
+      warn(`${id} lacks its client secret: --provider ${preset} … --client-secret-file FILE`);
   const kafka = answers.values['kafka-mechanism'] === 'OAUTHBEARER' ? 'client-secret' : 'password';
   if (usesSasl(answers.values) && !all[`KAFKA_SASL_${kafka.toUpperCase().replace('-', '_')}`])
     warn(`the bridge lacks its secret for Kafka: --kafka-${kafka}-file FILE`);
@@ -111,7 +113,8 @@ function reportKeys(earlier, { force, rotate }) {
   if (force) warn('new keys: deploy edge and bridge together; all users are signed out');
   else if (rotate && earlier[ring]) {
     const { step } = nextStep(earlier[ring]);
-    const wait = step === 2 && rotate === 'session' ? 'SESSION_HOURS after that' : 'when no instance has the ring of before';
+    const wait =
+      step === 2 && rotate === 'session' ? 'SESSION_HOURS after that' : 'when no instance has the ring of before';
     const next = step === 3 ? 'that was the last one' : `take the next one ${wait}`;
     warn(`${ring}: step ${step} of 3 (docs/configuration.md, Key rings). Deploy it everywhere; ${next}`);
   } else warn('keys are as before; --force makes new ones, and --rotate replaces them step by step');

@@ -29,7 +29,8 @@ const FILES = [
 ];
 
 /** @param {string} out @param {string} name */
-export const readOutput = (out, name) => (existsSync(join(out, name)) ? readFileSync(join(out, name), 'utf8') : undefined);
+export const readOutput = (out, name) =>
+  existsSync(join(out, name)) ? readFileSync(join(out, name), 'utf8') : undefined;
 
 /** @param {Answers} answers @param {Secrets} all @param {string} out @returns {Record<string, string>} texts by file name */
 export function outputFiles(answers, all, out) {
@@ -145,7 +146,9 @@ export function nextSteps(answers, out) {
     `Check: \`${check}\``,
     `Run the bridge with \`${out}/bridge.env\` where it reaches Kafka, behind TLS at ${answers.values['bridge-url']}.`,
   ];
-  const numbered = [...steps, ...deploy.slice(0, isSpin(answers) ? 2 : 1)].map((step, index) => `${index + 1}. ${step}`);
+  const numbered = [...steps, ...deploy.slice(0, isSpin(answers) ? 2 : 1)].map(
+    (step, index) => `${index + 1}. ${step}`,
+  );
   const commands = deploy.slice(isSpin(answers) ? 2 : 1);
   return `# Next steps
 

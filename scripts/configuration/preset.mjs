@@ -78,11 +78,7 @@ export const PRESETS = Object.freeze({
     title: 'Google',
     kind: 'openid',
     issuer: 'https://accounts.google.com',
-    endpoints: [
-      'https://oauth2.googleapis.com',
-      'https://openidconnect.googleapis.com',
-      'https://www.googleapis.com',
-    ],
+    endpoints: ['https://oauth2.googleapis.com', 'https://openidconnect.googleapis.com', 'https://www.googleapis.com'],
     register: [['Authorized redirect URIs', 'callback']],
   },
   cognito: {

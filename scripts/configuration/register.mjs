@@ -13,7 +13,10 @@ const USER_READ = 'e1fe6dd8-ba31-4d61-89e7-88639da4683d';
 
 /** The addresses of a provider, each with the name of its field there. @param {Answers} answers @param {Provider} provider */
 export const addressesOf = (answers, { preset, id }) =>
-  (presetOf(preset)?.register ?? []).map(([field, path]) => ({ field, address: addressOf(originOf(answers), id, path) }));
+  (presetOf(preset)?.register ?? []).map(([field, path]) => ({
+    field,
+    address: addressOf(originOf(answers), id, path),
+  }));
 
 /** @param {Answers} answers @param {string} out @returns {Record<string, string>} texts by file name */
 export function registrationFiles(answers, out) {

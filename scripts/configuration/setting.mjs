@@ -34,7 +34,8 @@ export const isSpin = ({ values }) => values.runtime === 'spin';
 /** Those with a client id. The others are still to be registered. @param {Answers} answers */
 export const registered = ({ providers }) => providers.filter(({ values }) => text(values, 'client-id'));
 /** @param {Answers} answers */
-export const channelsOf = ({ values }) => (list(values, 'channel').length ? list(values, 'channel') : [DEFAULT_CHANNEL]);
+export const channelsOf = ({ values }) =>
+  list(values, 'channel').length ? list(values, 'channel') : [DEFAULT_CHANNEL];
 
 /** @param {Answers} answers @param {Secrets} all @returns {EdgeSettings} */
 export function edgeSettings(answers, all) {
@@ -97,7 +98,10 @@ function entraVariables(answers) {
     ENTRA_TENANTS: list(values, 'allowed-tenant').join(','),
     ENTRA_GROUPS: list(values, 'group').join(','),
     // On Spin the addresses are also the list of hosts that can be reached, and have no default.
-    ...(isSpin(answers) && { ENTRA_AUTHORITY: 'https://login.microsoftonline.com', GRAPH_URL: 'https://graph.microsoft.com' }),
+    ...(isSpin(answers) && {
+      ENTRA_AUTHORITY: 'https://login.microsoftonline.com',
+      GRAPH_URL: 'https://graph.microsoft.com',
+    }),
   };
 }
 
@@ -113,9 +117,13 @@ function githubVariables(answers) {
 
 /** The settings of --set. @param {import('./answer.mjs').Values} values */
 function more(values) {
-  const pairs = list(values, 'set').map((pair) => [pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1)]);
+  const pairs = list(values, 'set').map((pair) => [
+    pair.slice(0, pair.indexOf('=')),
+    pair.slice(pair.indexOf('=') + 1),
+  ]);
   for (const [name = ''] of pairs)
-    if (SECRET_SETTINGS.includes(name)) throw new Refusal(`--set ${name}: that is a secret, and flags can be seen by others`);
+    if (SECRET_SETTINGS.includes(name))
+      throw new Refusal(`--set ${name}: that is a secret, and flags can be seen by others`);
   return Object.fromEntries(pairs);
 }
 
@@ -151,7 +159,11 @@ function redisUrl(answers, all) {
 /** The bridge's environment. @param {Answers} answers @param {Secrets} all */
 export function bridgeSettings(answers, all) {
   const { values } = answers;
-  const channels = channelsOf(answers).map((name) => ({ name, inbound: `${name}.inbound`, outbound: `${name}.outbound` }));
+  const channels = channelsOf(answers).map((name) => ({
+    name,
+    inbound: `${name}.inbound`,
+    outbound: `${name}.outbound`,
+  }));
   const sasl = usesSasl(values);
   const byToken = values['kafka-mechanism'] === 'OAUTHBEARER';
   return defined({

@@ -4,6 +4,7 @@
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
+import { isSelfSigned } from './part/https.mjs';
 import { CACHE } from './path.mjs';
 import { PartError } from './process.mjs';
 import { Stack } from './stack.mjs';
@@ -17,13 +18,13 @@ function refuse(message) {
   process.exit(2);
 }
 
-const { target, state, ports, checkOnly } = readArguments();
+const { target, state, ports, https, checkOnly } = readArguments();
 if (checkOnly) {
   process.stdout.write(`${target}\n`);
   process.exit(0);
 }
 
-const stack = new Stack({ target, state, ports });
+const stack = new Stack({ target, state, ports, https });
 let stopping = false;
 
 /** @param {number} code */
@@ -52,6 +53,11 @@ try {
   process.stdout.write(
     `\n  open ${stack.hostOrigin}/    (logs in ${join(stack.state, 'log')}; Ctrl-C stops everything)\n\n`,
   );
+  if (https && isSelfSigned(state))
+    process.stdout.write(
+      `  The certificate is self-signed: open ${stack.edgeOrigin}/ first and accept it, then the page. With mkcert on PATH, and\n` +
+        `  after mkcert -install, browsers trust it: remove ${join(state, 'tls')} and start again.\n\n`,
+    );
 } catch (error) {
   if (!stopping) {
     process.stderr.write(`\n${error instanceof PartError ? error.message : /** @type {Error} */ (error).stack}\n`);
@@ -62,7 +68,7 @@ try {
 function readArguments() {
   const names = /** @type {(keyof Ports)[]} */ (Object.keys(TARGETS.spin.ports));
   /** @type {Record<string, { type: 'string' | 'boolean' }>} */
-  const options = { check: { type: 'boolean' }, state: { type: 'string' } };
+  const options = { check: { type: 'boolean' }, https: { type: 'boolean' }, state: { type: 'string' } };
   for (const name of names) options[`${name}-port`] = { type: 'string' };
   try {
     const { values, positionals } = parseArgs({ options, allowPositionals: true });
@@ -88,7 +94,7 @@ function readArguments() {
     ports.entra = entra;
     const state =
       /** @type {string | undefined} */ (values.state) ?? join(CACHE, chosen === 'workers' ? 'dev' : `dev-${chosen}`);
-    return { target: chosen, state, ports, checkOnly: values.check === true };
+    return { target: chosen, state, ports, https: values.https === true, checkOnly: values.check === true };
   } catch (error) {
     return refuse(/** @type {Error} */ (error).message.split(/[\n.]/)[0] ?? '');
   }

@@ -17,11 +17,16 @@ for (const [runtime, flags] of /** @type {const} */ ([
       const at = folder(context);
       at.run([...flags, ...provider(at, preset)]);
       // Without the bridge's file, whose check is another program.
-      const files = (runtime === 'Spin' ? ['spin.env'] : ['vars.toml', 'secrets.json']).map((name) => join(at.out, name));
+      const files = (runtime === 'Spin' ? ['spin.env'] : ['vars.toml', 'secrets.json']).map((name) =>
+        join(at.out, name),
+      );
       const { status, stdout, stderr } = at.run(['--check', ...files]);
       assert.equal(status, 0, stdout + stderr);
       assert.ok(stdout.includes(`the edge on ${runtime} would start`), stdout);
-      assert.ok(stdout.includes(`https://chat.example.com/auth/${preset === 'oidc' ? 'corp' : preset}/callback`), stdout);
+      assert.ok(
+        stdout.includes(`https://chat.example.com/auth/${preset === 'oidc' ? 'corp' : preset}/callback`),
+        stdout,
+      );
     });
   }
 
@@ -45,7 +50,10 @@ for (const [runtime, flags] of /** @type {const} */ ([
 test('each wrong key is named, as the log would name it, and no value is shown', (context) => {
   const at = folder(context);
   at.run([...WORKERS, ...provider(at, 'entra'), ...provider(at, 'keycloak')]);
-  writeFileSync(join(at.out, 'secrets.json'), JSON.stringify({ ...at.secrets(), ENTRA_CLIENT_SECRET: 'hunter2hunter2' }));
+  writeFileSync(
+    join(at.out, 'secrets.json'),
+    JSON.stringify({ ...at.secrets(), ENTRA_CLIENT_SECRET: 'hunter2hunter2' }),
+  );
   const vars = at.read('vars.toml').replace('https://bridge.example.com', 'http://bridge.example.com');
   writeFileSync(join(at.out, 'vars.toml'), `${vars}SESION_HOURS = "8"\nSESSION_HOURS = 8\nEVENTS_PER_MINUTE = "120"\n`);
   const { status, stdout } = at.run(['--check']);
@@ -65,7 +73,8 @@ test('each wrong key is named, as the log would name it, and no value is shown',
 test('a limiter of the manifest counts', (context) => {
   const at = folder(context);
   at.run([...WORKERS, ...provider(at, 'entra'), '--set', 'EVENTS_PER_MINUTE=120']);
-  const limiter = '[[ratelimits]]\nname = "EVENTS_RATE_120"\nnamespace_id = "1004"\nsimple = { limit = 120, period = 60 }\n';
+  const limiter =
+    '[[ratelimits]]\nname = "EVENTS_RATE_120"\nnamespace_id = "1004"\nsimple = { limit = 120, period = 60 }\n';
   writeFileSync(join(at.out, 'vars.toml'), `${limiter}${at.read('vars.toml')}`);
   const { status, stdout } = at.run(['--check']);
   assert.equal(status, 0, stdout);

@@ -38,7 +38,15 @@ test('writes what a deployment on Workers needs', (context) => {
 
 test('writes what a deployment on Spin needs', (context) => {
   const at = folder(context);
-  const { status, shown } = at.run([...SPIN, ...provider(at, 'github'), ...provider(at, 'google'), '--channel', 'chat', '--channel', 'ops']);
+  const { status, shown } = at.run([
+    ...SPIN,
+    ...provider(at, 'github'),
+    ...provider(at, 'google'),
+    '--channel',
+    'chat',
+    '--channel',
+    'ops',
+  ]);
   assert.equal(status, 0, shown);
   const env = at.env('spin.env');
   assert.match(env.SPIN_VARIABLE_REDIS_URL ?? '', /^rediss:\/\/causeway:[\w-]{43}@redis\.example\.com:6380$/);
@@ -51,7 +59,11 @@ test('writes what a deployment on Spin needs', (context) => {
   const bridge = at.env('bridge.env');
   assert.equal(bridge.BRIDGE_REDIS_URL, env.SPIN_VARIABLE_REDIS_URL);
   assert.equal(bridge.BRIDGE_KEYS, env.SPIN_VARIABLE_BRIDGE_KEYS);
-  assert.deepEqual(JSON.parse(bridge.BRIDGE_CHANNELS ?? '')[1], { name: 'ops', inbound: 'ops.inbound', outbound: 'ops.outbound' });
+  assert.deepEqual(JSON.parse(bridge.BRIDGE_CHANNELS ?? '')[1], {
+    name: 'ops',
+    inbound: 'ops.inbound',
+    outbound: 'ops.outbound',
+  });
   const password = new URL(env.SPIN_VARIABLE_REDIS_URL ?? '').password;
   assert.ok(at.read('redis.acl').includes(`ACL SETUSER causeway on >${password} ~causeway:* `));
 });
@@ -68,13 +80,22 @@ test('no secret is printed', (context) => {
   const at = folder(context);
   const kafka = ['--kafka-security', 'SASL_SSL', '--kafka-mechanism', 'PLAIN', '--kafka-user', 'causeway'];
   const runs = [
-    at.run([...SPIN, ...provider(at, 'entra'), ...provider(at, 'okta'), ...kafka, '--kafka-password-file', at.secretFile()]),
+    at.run([
+      ...SPIN,
+      ...provider(at, 'entra'),
+      ...provider(at, 'okta'),
+      ...kafka,
+      '--kafka-password-file',
+      at.secretFile(),
+    ]),
     at.run(['--yes', '--rotate', 'bridge']),
     at.run(['--yes', '--force']),
     at.run(['--yes', '--set', 'SESSION_KEYS=k1:AAAA']),
   ];
-  const all = [...runs[0]?.given ?? [], ...Object.values(at.secrets()), ...Object.values(at.env('bridge.env'))];
-  const secrets = all.flatMap((text = '') => [text, ...text.split(/[:,@"]/)]).filter((text) => text.length > 30 && !/example/.test(text));
+  const all = [...(runs[0]?.given ?? []), ...Object.values(at.secrets()), ...Object.values(at.env('bridge.env'))];
+  const secrets = all
+    .flatMap((text = '') => [text, ...text.split(/[:,@"]/)])
+    .filter((text) => text.length > 30 && !/example/.test(text));
   assert.ok(secrets.length > 8);
   for (const { shown } of runs) {
     assert.ok(shown.length > 100 || shown.includes('--set'));
@@ -168,7 +189,9 @@ test('asks for what no flag gives', (context) => {
   assert.match(stderr, /'https:\/\/chat\.example\.com' must be a host name/);
   assert.match(stderr, /'https:\/\/id\.example\.com' must be like /);
   assert.match(stdout, /EMBED=cross-site/);
-  assert.deepEqual(JSON.parse(at.secrets().OIDC_CLIENT_SECRETS ?? ''), { keycloak: 'kc-3fJq8Zt1Lw6Yb2Xr9Vn4Cp7Dm5Gs0Hk' });
+  assert.deepEqual(JSON.parse(at.secrets().OIDC_CLIENT_SECRETS ?? ''), {
+    keycloak: 'kc-3fJq8Zt1Lw6Yb2Xr9Vn4Cp7Dm5Gs0Hk',
+  });
   assert.ok(!(stdout + stderr).includes('kc-3fJq'));
 });
 
@@ -178,7 +201,12 @@ test("takes GitHub's answer to an app's manifest", (context) => {
   const manifest = JSON.parse(at.read('github-app-manifest.json'));
   assert.deepEqual(manifest.callback_urls, ['https://chat.example.com/auth/github/callback']);
   assert.ok(at.read('github-app.html').includes(JSON.stringify(manifest).replaceAll('"', '&quot;')));
-  const answer = { client_id: 'Iv23example', client_secret: '5d0c8b3f9a6e27145d0c8b3f9a6e2714f00dcafe', webhook_secret: 'e340154128314309424b7c8e90325147d99fdafa', pem: 'PEM' };
+  const answer = {
+    client_id: 'Iv23example',
+    client_secret: '5d0c8b3f9a6e27145d0c8b3f9a6e2714f00dcafe',
+    webhook_secret: 'e340154128314309424b7c8e90325147d99fdafa',
+    pem: 'PEM',
+  };
   const file = at.secretFile(JSON.stringify(answer));
   const { status, shown } = at.run(['--yes', '--provider', 'github', '--github-app-file', file]);
   assert.equal(status, 0, shown);

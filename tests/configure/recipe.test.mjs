@@ -14,7 +14,12 @@ const recipes = new Map(
 );
 
 test('each provider has a recipe', () => {
-  assert.deepEqual([...recipes.keys()].sort(), Object.values(PRESETS).map(({ title }) => title).sort());
+  assert.deepEqual(
+    [...recipes.keys()].sort(),
+    Object.values(PRESETS)
+      .map(({ title }) => title)
+      .sort(),
+  );
 });
 
 for (const [name, { title, kind, register }] of Object.entries(PRESETS)) {
@@ -32,7 +37,9 @@ for (const [name, { title, kind, register }] of Object.entries(PRESETS)) {
     const { status, stdout, stderr } = at.run([...SPIN, ...words]);
     assert.equal(status, 0, stderr);
 
-    const rows = [...recipe.matchAll(/^ *\| ([^|`]+) \| `(https:[^`]+)` \|$/gm)].map(([, field, address]) => `${field}: ${address}`);
+    const rows = [...recipe.matchAll(/^ *\| ([^|`]+) \| `(https:[^`]+)` \|$/gm)].map(
+      ([, field, address]) => `${field}: ${address}`,
+    );
     assert.equal(rows.length, register.length);
     for (const row of rows) assert.ok(stdout.includes(`  ${row}\n`), `${row}\n${stdout}`);
 
@@ -46,7 +53,9 @@ for (const [name, { title, kind, register }] of Object.entries(PRESETS)) {
     } else {
       const names = new Set(recipe.match(/`[A-Z][A-Z_]+`/g)?.map((it) => it.slice(1, -1)));
       const prefix = `SPIN_VARIABLE_${name.toUpperCase()}_`;
-      const set = Object.keys(env).filter((key) => key.startsWith(prefix)).map((key) => key.replace('SPIN_VARIABLE_', ''));
+      const set = Object.keys(env)
+        .filter((key) => key.startsWith(prefix))
+        .map((key) => key.replace('SPIN_VARIABLE_', ''));
       assert.ok(set.length >= 3);
       for (const key of set) assert.ok(names.has(key), key);
     }

@@ -15,7 +15,13 @@ export const WORKERS = Object.freeze([
   ...['--domain', 'chat.example.com', '--host-page', 'https://www.example.com'],
   ...['--bridge-url', 'https://bridge.example.com', '--kafka-brokers', 'kafka.example.com:9093'],
 ]);
-export const SPIN = Object.freeze([...WORKERS, '--runtime', 'spin', '--redis-address', 'rediss://redis.example.com:6380']);
+export const SPIN = Object.freeze([
+  ...WORKERS,
+  '--runtime',
+  'spin',
+  '--redis-address',
+  'rediss://redis.example.com:6380',
+]);
 
 /** What a provider's own flags look like, by preset. @type {Readonly<Record<string, readonly string[]>>} */
 export const REGISTERED = Object.freeze({
