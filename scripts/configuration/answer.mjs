@@ -1,5 +1,5 @@
-// What the user has decided: from flags, else from the run before. Secrets are apart from it, so that they are in no file
-// that is meant to be read.
+// What the user has decided: from flags, else from the run before. Secrets are apart from it, so that they are in no
+// file that is meant to be read.
 
 import { readFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
@@ -157,7 +157,7 @@ export function merged(now, before) {
 
 /** Answers as JSON, and back. Secrets are in other files. @param {Answers} answers */
 export const encodeAnswers = ({ values, providers }) =>
-  `${JSON.stringify({ values, providers: providers.map(({ secrets: _, ...rest }) => rest) }, undefined, 2)}\n`;
+  `${JSON.stringify({ values, providers: providers.map(({ preset, id, values: own }) => ({ preset, id, values: own })) }, undefined, 2)}\n`;
 
 /** @param {string | undefined} json @param {string} file @returns {Answers} */
 export function decodeAnswers(json, file) {

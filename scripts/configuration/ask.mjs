@@ -40,7 +40,10 @@ function missingOf({ preset, id, values }) {
 /** @param {import('./answer.mjs').Values} values */
 export const usesSasl = (values) => (text(values, 'kafka-security') ?? '').startsWith('SASL');
 
-/** Completes the answers. @param {Answers} answers @param {NodeJS.ReadStream} input @param {NodeJS.WriteStream} output */
+/**
+ * Completes the answers.
+ * @param {Answers} answers @param {NodeJS.ReadStream} input @param {NodeJS.WriteStream} output
+ */
 export async function ask(answers, input, output) {
   const terminal = new Terminal(input, output);
   try {
@@ -157,15 +160,20 @@ class Terminal {
         done();
       },
     });
-    this.reader = createInterface({ input, output: shown, terminal: input.isTTY === true });
+    this.reader = createInterface({ input, output: shown, terminal: input.isTTY === true, historySize: 0 });
     // Reads ahead without loss, where the answers come from a file.
     this.lines = this.reader[Symbol.asyncIterator]();
-    this.reader.on('SIGINT', () => process.exit(130));
+    this.reader.on('SIGINT', () => {
+      output.write('\n');
+      process.exit(130);
+    });
   }
 
   /** @param {string} question */
   async line(question) {
-    this.output.write(question);
+    // As its prompt, so that it stays while the line is edited.
+    this.reader.setPrompt(question);
+    this.reader.prompt();
     const { value, done } = await this.lines.next();
     if (done) throw new Refusal('the answers ended before the last question; see --help for the flags');
     return value.trim();
@@ -173,9 +181,10 @@ class Terminal {
 
   /** @param {string} question */
   async secret(question) {
+    this.output.write(question);
     this.#hidden = true;
     try {
-      return await this.line(question);
+      return await this.line('');
     } finally {
       this.#hidden = false;
       this.output.write('\n');

@@ -1,5 +1,5 @@
-// `scripts/configure --check`: whether edge and bridge would take these settings. Their own code decides: causeway-check
-// has the edge's, and the bridge checks its environment itself.
+// `scripts/configure --check`: whether edge and bridge would take these settings. Their own code decides:
+// causeway-check has the edge's, and the bridge checks its environment itself.
 
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
@@ -10,7 +10,10 @@ import { text } from './answer.mjs';
 import { Refusal } from './refusal.mjs';
 
 /** @typedef {'workers' | 'spin'} Runtime */
-/** @typedef {{ file: string, manifest?: string, values: Record<string, string>, isBridge: boolean, isSpin: boolean }} Source */
+/**
+ * @typedef {{ file: string, manifest?: string, values: Record<string, string>, isBridge: boolean, isSpin: boolean }}
+ * Source
+ */
 
 const ROOT = resolve(import.meta.dirname, '../..');
 const SPIN_PREFIX = 'SPIN_VARIABLE_';

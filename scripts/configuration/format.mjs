@@ -21,7 +21,8 @@ function quoted(key, value) {
   if (!/['\p{C}]/u.test(value)) return `'${value}'`;
   if (!/["$`\\\p{C}]/u.test(value)) return `"${value}"`;
   throw new Refusal(
-    `${key} has quotes of both kinds or control characters, which shells and systemd read differently: choose another value`,
+    `${key} has quotes of both kinds or control characters, which shells and systemd read differently: ` +
+      'choose another value',
   );
 }
 

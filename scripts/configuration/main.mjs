@@ -48,7 +48,8 @@ async function configure({ answers: given, out, yes, force, rotate }) {
   const kept = readOutput(out, 'secrets.json');
   if (before !== undefined && kept === undefined && !force)
     throw new Refusal(
-      `${out}/secrets.json is gone, and with it the keys of the run before. Put it back, or make new keys by --force: that signs all users out`,
+      `${out}/secrets.json is gone, and with it the keys of the run before. Put it back, or make new keys by --force: ` +
+        'that signs all users out',
     );
   if (rotate && kept === undefined) throw new Refusal(`--rotate: there are no keys in ${out} yet`);
   const earlier = readSecrets(kept, readOutput(out, 'bridge.env'), out);

@@ -32,7 +32,10 @@ const FILES = [
 export const readOutput = (out, name) =>
   existsSync(join(out, name)) ? readFileSync(join(out, name), 'utf8') : undefined;
 
-/** @param {Answers} answers @param {Secrets} all @param {string} out @returns {Record<string, string>} texts by file name */
+/**
+ * @param {Answers} answers @param {Secrets} all @param {string} out
+ * @returns {Record<string, string>} texts by file name
+ */
 export function outputFiles(answers, all, out) {
   const { variables, secrets } = edgeSettings(answers, all);
   const spin = isSpin(answers);
@@ -96,23 +99,18 @@ function spinEnv(variables, secrets, out) {
 
 /** @param {Answers} answers @param {Secrets} all */
 function redisAcl(answers, all) {
-  return lines(
-    comment(
-      'The user of edge and bridge in Redis. SECRET: it holds the password. Give this line to redis-cli, or put it into',
-      "Redis's file of users without the words ACL SETUSER, and with the word user.",
-    ),
-    [
-      `ACL SETUSER ${redisUser(answers)} on >${all.REDIS_PASSWORD} ~causeway:* &causeway:* +@read +@write +@pubsub +@scripting +@connection +time -@dangerous`,
-    ],
-  );
+  // No comment: redis-cli reads it as it is.
+  return lines([
+    `ACL SETUSER ${redisUser(answers)} on >${all.REDIS_PASSWORD} ~causeway:* &causeway:* +@read +@write +@pubsub +@scripting +@connection +time -@dangerous`,
+  ]);
 }
 
 /** @param {Answers} answers @param {Secrets} all */
 function bridgeEnv(answers, all) {
   return lines(
     comment(
-      "The kafka-bridge's environment. SECRET: it holds keys. For a systemd unit (EnvironmentFile), compose (env_file) or a",
-      "shell. Docker's --env-file takes quotes as parts of values: remove them there.",
+      "The kafka-bridge's environment. SECRET: it holds keys. For a systemd unit (EnvironmentFile), compose (env_file)",
+      "or a shell. Docker's --env-file takes quotes as parts of values: remove them there.",
     ),
     ['', ...envLines(bridgeSettings(answers, all))],
   );
@@ -126,7 +124,7 @@ export function nextSteps(answers, out) {
   const check = `./scripts/configure --check${outFlag(out)}`;
   const deploy = isSpin(answers)
     ? [
-        `Redis: make the user of \`${out}/redis.acl\`. docs/deploy-spin.md has Redis's other settings.`,
+        `Make Redis's user: \`redis-cli -u ADDRESS_OF_AN_ADMIN <${out}/redis.acl\`. docs/deploy-spin.md has other settings.`,
         'Deploy the edge:',
         '',
         '        spin build',
@@ -142,7 +140,7 @@ export function nextSteps(answers, out) {
       ];
   const steps = [
     `Register the addresses of \`${out}/register.md\` at the identity providers.`,
-    'If a client id or a client secret is still missing, run `./scripts/configure` again with it. Keys stay as they are.',
+    'If a client id or secret is still missing, run `./scripts/configure` again with it. Keys stay as they are.',
     `Check: \`${check}\``,
     `Run the bridge with \`${out}/bridge.env\` where it reaches Kafka, behind TLS at ${answers.values['bridge-url']}.`,
   ];

@@ -11,7 +11,10 @@ import { originOf } from './setting.mjs';
 const GRAPH = '00000003-0000-0000-c000-000000000000';
 const USER_READ = 'e1fe6dd8-ba31-4d61-89e7-88639da4683d';
 
-/** The addresses of a provider, each with the name of its field there. @param {Answers} answers @param {Provider} provider */
+/**
+ * The addresses of a provider, each with the name of its field there.
+ * @param {Answers} answers @param {Provider} provider
+ */
 export const addressesOf = (answers, { preset, id }) =>
   (presetOf(preset)?.register ?? []).map(([field, path]) => ({
     field,
@@ -94,6 +97,8 @@ export function entraApp(answers, { id, values }) {
 
 /** @param {Answers} answers @param {string} out */
 function entraScript(answers, out) {
+  const entra = answers.providers.find(({ id }) => id === 'entra');
+  const tenant = text(entra?.values ?? {}, 'tenant') ?? '$(az account show --query tenantId --output tsv)';
   return `#!/usr/bin/env bash
 # Registers the edge in Entra ID with the Azure CLI (az login, as a user who may register applications), and puts a client
 # secret of a year into entra-client-secret. Run it once: each run registers another application.
@@ -107,7 +112,7 @@ az ad app credential reset --id "$client_id" --append --display-name causeway --
   --query password --output tsv >entra-client-secret
 echo "Registered. Now run:"
 echo "  ./scripts/configure --yes${outFlag(out)} --provider entra --client-id $client_id \\\\"
-echo "    --tenant ${text(answers.providers.find(({ id }) => id === 'entra')?.values ?? {}, 'tenant') ?? '$(az account show --query tenantId --output tsv)'} --client-secret-file ${out}/entra-client-secret"
+echo "    --tenant ${tenant} --client-secret-file ${out}/entra-client-secret"
 `;
 }
 

@@ -16,9 +16,10 @@ const random = () => randomBytes(KEY_BYTES).toString('base64url');
 export const newKey = (id) => `${id}:${random()}`;
 
 /**
- * All secrets by the name of their setting. Those of the bridge alone are among them, as are the names that files have only
- * in a part of a value: REDIS_PASSWORD, and OIDC_CLIENT_SECRETS' parts as `oidc:{id}`.
- * @param {import('./answer.mjs').Answers} answers @param {Secrets} before @param {{ force: boolean, rotate?: string | undefined }} how
+ * All secrets by the name of their setting; those of the bridge alone, too. What is only a part of a setting has
+ * a name of its own: REDIS_PASSWORD, and the parts of OIDC_CLIENT_SECRETS as `oidc:{id}`.
+ * @param {import('./answer.mjs').Answers} answers @param {Secrets} before
+ * @param {{ force: boolean, rotate?: string | undefined }} how
  */
 export function secretsOf(answers, before, { force, rotate }) {
   /** @type {Secrets} */
@@ -46,7 +47,7 @@ export const secretName = (preset, id) =>
   preset === 'entra' ? 'ENTRA_CLIENT_SECRET' : preset === 'github' ? 'GITHUB_CLIENT_SECRET' : `oidc:${id}`;
 
 /**
- * The next of the three steps in which a key replaces another: known, used, alone. docs/configuration.md has them as a table.
+ * The next of the three steps in which a key replaces another: known, used, alone. See docs/configuration.md.
  * @param {string} ring
  */
 export function nextStep(ring) {
@@ -93,14 +94,16 @@ export function readSecrets(edge, bridge, folder) {
   /** @type {Secrets} */
   const all = {};
   if (edge !== undefined) {
-    const unreadable = `${folder}/secrets.json is not what this command wrote. It may hold the only copy of your keys: correct it, or move it away`;
     try {
       for (const [name, value] of Object.entries(JSON.parse(edge))) if (typeof value === 'string') all[name] = value;
       const clients = JSON.parse(all.OIDC_CLIENT_SECRETS ?? '{}');
       for (const [id, value] of Object.entries(clients)) if (typeof value === 'string') all[`oidc:${id}`] = value;
       if (all.REDIS_URL) all.REDIS_PASSWORD = decodeURIComponent(new URL(all.REDIS_URL).password);
     } catch {
-      throw new Refusal(unreadable);
+      throw new Refusal(
+        `${folder}/secrets.json is not what this command wrote. It may hold the only copy of your keys: correct it, ` +
+          'or move it away',
+      );
     }
     delete all.OIDC_CLIENT_SECRETS;
     delete all.REDIS_URL;

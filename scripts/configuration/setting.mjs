@@ -128,14 +128,15 @@ function more(values) {
 }
 
 /**
- * What the component may reach beside the hosts that other variables name: issuers and endpoints, and those of --outbound-host.
+ * What the component may reach beside the hosts that other variables name: issuers, endpoints, and --outbound-host.
  * @param {Answers} answers @param {Provider[]} openid
  */
 function outboundHosts({ values }, openid) {
   const hosts = new Set([...openid.flatMap(originsOf), ...list(values, 'outbound-host')]);
   if (hosts.size > OUTBOUND_HOSTS)
     throw new Refusal(
-      `--outbound-host and --endpoint: ${hosts.size} hosts are more than the ${OUTBOUND_HOSTS} entries in spin.toml; add lines to its allowed_outbound_hosts`,
+      `--outbound-host and --endpoint: ${hosts.size} hosts are more than the ${OUTBOUND_HOSTS} entries in spin.toml; ` +
+        'add lines to its allowed_outbound_hosts',
     );
   return Object.fromEntries([...hosts].map((host, index) => [`OUTBOUND_HOST_${index + 1}`, host]));
 }

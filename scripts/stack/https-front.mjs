@@ -1,5 +1,5 @@
-// Serves HTTPS on this machine in front of plain servers of this machine: `--route 8443:8787` passes what comes to port 8443 on
-// to port 8787. Bodies are passed on as they come, so streams are live.
+// Serves HTTPS on this machine in front of plain servers of this machine: `--route 8443:8787` passes what comes to port
+// 8443 on to port 8787. Bodies are passed on as they come, so streams are live.
 
 import { readFileSync } from 'node:fs';
 import { request as send } from 'node:http';

@@ -1,11 +1,13 @@
 // From flags and answers to files.
 
 import assert from 'node:assert/strict';
-import { rmSync, statSync } from 'node:fs';
+import { readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
-import { SPIN, WORKERS, folder, provider } from './run.mjs';
+import { ROOT, SPIN, WORKERS, folder, provider } from './run.mjs';
+
+const page = (/** @type {string} */ name) => readFileSync(join(ROOT, name), 'utf8');
 
 const KEY = /^k1:[\w-]{43}$/;
 
@@ -65,7 +67,8 @@ test('writes what a deployment on Spin needs', (context) => {
     outbound: 'ops.outbound',
   });
   const password = new URL(env.SPIN_VARIABLE_REDIS_URL ?? '').password;
-  assert.ok(at.read('redis.acl').includes(`ACL SETUSER causeway on >${password} ~causeway:* `));
+  const [, documented = ''] = /^ {4}(ACL SETUSER causeway .*)$/m.exec(page('docs/deploy-spin.md')) ?? [];
+  assert.equal(at.read('redis.acl'), `${documented.replace('PASSWORD', password)}\n`);
 });
 
 test('files are for their owner only, and Git ignores them', (context) => {

@@ -1,5 +1,5 @@
-// HTTPS in front of the edge and of the host page, with a certificate that is made here: by mkcert, whose authority browsers of
-// this machine trust after `mkcert -install`, otherwise self-signed by openssl.
+// HTTPS in front of the edge and of the host page, with a certificate that is made here: by mkcert, whose authority
+// browsers of this machine trust after `mkcert -install`, otherwise self-signed by openssl.
 
 import { spawnSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
