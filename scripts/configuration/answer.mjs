@@ -18,6 +18,7 @@ import { Refusal } from './refusal.mjs';
  * @property {string} out
  * @property {boolean} yes asks nothing
  * @property {boolean} force makes new keys
+ * @property {string | undefined} without id of a provider that is left out from now on
  * @property {string | undefined} rotate the key ring that takes its next step
  * @property {boolean} check
  * @property {string[]} files to check
@@ -27,7 +28,14 @@ import { Refusal } from './refusal.mjs';
 export const DEFAULT_OUT =
   relative(process.cwd(), join(resolve(import.meta.dirname, '../..'), 'causeway-config')) || '.';
 
-const MODES = { yes: 'boolean', force: 'boolean', check: 'boolean', rotate: 'string', out: 'string' };
+const MODES = {
+  'without-provider': 'string',
+  yes: 'boolean',
+  force: 'boolean',
+  check: 'boolean',
+  rotate: 'string',
+  out: 'string',
+};
 /** Longest secret that a file may hold. A private key in PEM has less. */
 const MAX_SECRET_BYTES = 16 << 10;
 
@@ -71,6 +79,7 @@ export function readCommand(args) {
     force: modes.force === true,
     check: modes.check === true,
     rotate,
+    without: typeof modes['without-provider'] === 'string' ? modes['without-provider'] : undefined,
     files: positionals,
   };
 }

@@ -13,10 +13,13 @@ import { outputFiles, readOutput, write } from './output.mjs';
 import { addressesOf } from './register.mjs';
 import { Refusal } from './refusal.mjs';
 import { githubClientId, nextStep, readSecrets, secretName, secretsOf } from './secret.mjs';
-import { edgeSettings, registered } from './setting.mjs';
+import { edgeSettings, isSpin, registered } from './setting.mjs';
 
 /** @typedef {import('./answer.mjs').Answers} Answers */
 /** @typedef {import('./answer.mjs').Command} Command */
+
+/** docs/platforms.md has the source. */
+const MOST_BYTES = 5 << 10;
 
 const say = (/** @type {string} */ line) => process.stdout.write(`${line}\n`);
 const warn = (/** @type {string} */ line) => process.stderr.write(`configure: ${line}\n`);
@@ -31,11 +34,14 @@ try {
 }
 
 /** @param {Command} command */
-async function configure({ answers: given, out, yes, force, rotate }) {
+async function configure({ answers: given, out, yes, force, rotate, without }) {
   for (const { secrets, values } of given.providers)
     if (secrets['github-app']) values['client-id'] = githubClientId(secrets['github-app']);
   const before = readOutput(out, 'answers.json');
   const answers = merged(given, decodeAnswers(before, `${out}/answers.json`));
+  if (without !== undefined && !answers.providers.some(({ id }) => id === without))
+    throw new Refusal(`--without-provider ${without}: there is none of that id`);
+  answers.providers = answers.providers.filter(({ id }) => id !== without);
   if (answers.values.runtime === undefined && (yes || !missing(answers).length)) answers.values.runtime = 'workers';
   rejectOthers(given, text(answers.values, 'runtime'));
   if (missing(answers).length) {
@@ -43,7 +49,7 @@ async function configure({ answers: given, out, yes, force, rotate }) {
     await ask(answers, process.stdin, process.stderr);
   }
   if (missing(answers).length) throw new Refusal(`not given: ${missing(answers).join(', ')}`);
-  rejectIneffective(answers);
+  rejectIneffective(given, answers.values);
 
   const kept = readOutput(out, 'secrets.json');
   if (before !== undefined && kept === undefined && !force)
@@ -67,16 +73,19 @@ function rejectOthers({ values, secrets }, runtime) {
   if (other) throw new Refusal(`--${other} is for --runtime ${FLAGS[other]?.only}, and this is for ${runtime}`);
 }
 
-/** Whoever gives a password or a certificate expects it to be in use. @param {Answers} answers */
-function rejectIneffective({ values, secrets }) {
+/**
+ * Whoever gives a password or a certificate expects it to be in use.
+ * @param {Answers} flags @param {import('./answer.mjs').Values} values those of the run before included
+ */
+function rejectIneffective(flags, values) {
   const given = (/** @type {string[]} */ ...names) =>
-    names.find((name) => values[name] !== undefined || secrets[name.replace(/-file$/, '')] !== undefined);
+    names.find((name) => flags.values[name] !== undefined || flags.secrets[name.replace(/-file$/, '')] !== undefined);
   const security = text(values, 'kafka-security') ?? 'PLAINTEXT';
   const user = given('kafka-user', 'kafka-password-file');
   const client = given('kafka-token-url', 'kafka-client-id', 'kafka-client-secret-file', 'kafka-scope');
   const sasl = given('kafka-mechanism') ?? user ?? client;
   if (sasl && !usesSasl(values)) throw new Refusal(`--${sasl} needs --kafka-security SASL_SSL or SASL_PLAINTEXT`);
-  if (values['kafka-ca'] && !security.endsWith('SSL'))
+  if (given('kafka-ca') && !security.endsWith('SSL'))
     throw new Refusal('--kafka-ca needs --kafka-security SSL or SASL_SSL');
   const byToken = values['kafka-mechanism'] === 'OAUTHBEARER';
   if (byToken ? user : client)
@@ -94,6 +103,10 @@ function report(answers, all, out) {
     for (const { field, address } of addressesOf(answers, provider)) say(`  ${field}: ${address}`);
   }
   say(`Next: ${out}/NEXT-STEPS.md`);
+  if (!isSpin(answers))
+    for (const [name, value] of Object.entries({ ...variables, ...secrets }))
+      if (Buffer.byteLength(value) > MOST_BYTES)
+        warn(`${name} has more than 5 KB, the most that a Worker's variable may have`);
   for (const { id, values } of answers.providers)
     if (!text(values, 'client-id'))
       warn(`${id} is left out until it has a --client-id; ${out}/register.md says what to register`);

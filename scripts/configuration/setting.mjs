@@ -174,7 +174,8 @@ export function bridgeSettings(answers, all) {
     BRIDGE_CHANNELS: list(values, 'channel').length ? JSON.stringify(channels) : undefined,
     KAFKA_BROKERS: text(values, 'kafka-brokers'),
     KAFKA_SECURITY_PROTOCOL: text(values, 'kafka-security'),
-    KAFKA_SSL_CA: text(values, 'kafka-ca'),
+    // A certificate of an earlier run may be left over.
+    KAFKA_SSL_CA: text(values, 'kafka-security')?.endsWith('SSL') ? text(values, 'kafka-ca') : undefined,
     ...(sasl && {
       KAFKA_SASL_MECHANISM: text(values, 'kafka-mechanism'),
       ...(byToken

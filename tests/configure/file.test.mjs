@@ -123,6 +123,33 @@ test('a later run keeps keys, answers and secrets', (context) => {
   assert.match(at.read('vars.toml'), /^ENTRA_CLIENT_ID = /m);
 });
 
+test('a later run forgets a provider', (context) => {
+  const at = folder(context);
+  at.run([...WORKERS, ...provider(at, 'entra'), ...provider(at, 'keycloak')]);
+  const { status, shown } = at.run(['--yes', '--without-provider', 'keycloak']);
+  assert.equal(status, 0, shown);
+  assert.ok(!/OIDC/.test(at.read('vars.toml') + at.read('secrets.json')));
+});
+
+test('Kafka without credentials leaves those of the run before out', (context) => {
+  const at = folder(context);
+  const kafka = [
+    '--kafka-security',
+    'SASL_SSL',
+    '--kafka-mechanism',
+    'PLAIN',
+    '--kafka-user',
+    'x',
+    '--kafka-ca',
+    '/ca.pem',
+  ];
+  at.run([...WORKERS, ...provider(at, 'entra'), ...kafka, '--kafka-password-file', at.secretFile()]);
+  const { status, shown } = at.run(['--yes', '--kafka-security', 'PLAINTEXT']);
+  assert.equal(status, 0, shown);
+  const names = Object.keys(at.env('bridge.env')).filter((name) => name.startsWith('KAFKA'));
+  assert.deepEqual(names, ['KAFKA_BROKERS', 'KAFKA_SECURITY_PROTOCOL']);
+});
+
 test('--force makes new keys and keeps what providers have given', (context) => {
   const at = folder(context);
   at.run([...WORKERS, ...provider(at, 'entra')]);

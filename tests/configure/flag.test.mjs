@@ -57,6 +57,7 @@ const CASES = [
   ["the other runtime's flag", [...WORKERS, ...KEYCLOAK, '--redis-user', 'x'], /--redis-user is for --runtime spin/],
   ["Workers' flag on Spin", [...SPIN, ...KEYCLOAK, '--jurisdiction', 'eu'], /--jurisdiction is for --runtime workers/],
   ['a ring that is none', [...WORKERS, ...KEYCLOAK, '--rotate', 'all'], /--rotate must be session or bridge/],
+  ['a provider that is not there', [...WORKERS, ...KEYCLOAK, '--without-provider', 'okta'], /--without-provider okta/],
   ['a rotation of nothing', [...WORKERS, ...KEYCLOAK, '--rotate', 'session'], /--rotate: there are no keys/],
 ];
 
