@@ -51,7 +51,7 @@ export function readCommand(args) {
   for (const token of tokens) {
     if (token.kind !== 'option') continue;
     const { name, value = '' } = token;
-    if (name in MODES) modes[name] = MODES[/** @type {keyof MODES} */ (name)] === 'boolean' ? true : value;
+    if (name in MODES) modes[name] = MODES[/** @type {keyof typeof MODES} */ (name)] === 'boolean' ? true : value;
     else if (name === 'provider') answers.providers.push((provider = begin(value)));
     else if (name in FLAGS) take(answers, FLAGS[name], name, value);
     else if (!provider) throw new Refusal(`--${name} must come after the --provider that it is for`);

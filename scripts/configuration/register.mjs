@@ -81,7 +81,7 @@ const GITHUB_HINT = [
 export function entraApp(answers, { id, values }) {
   const address = (/** @type {import('./preset.mjs').Path} */ path) => addressOf(originOf(answers), id, path);
   const audiences = { organizations: 'AzureADMultipleOrgs', common: 'AzureADandPersonalMicrosoftAccount' };
-  const audience = audiences[/** @type {keyof audiences} */ (text(values, 'tenant'))] ?? 'AzureADMyOrg';
+  const audience = audiences[/** @type {keyof typeof audiences} */ (text(values, 'tenant'))] ?? 'AzureADMyOrg';
   return {
     displayName: `Causeway (${text(answers.values, 'domain')})`,
     signInAudience: audience,

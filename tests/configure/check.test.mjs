@@ -36,7 +36,7 @@ for (const [runtime, flags] of /** @type {const} */ ([
     at.run([
       ...flags,
       ...['entra', 'github', 'keycloak', 'oidc'].flatMap((preset) => provider(at, preset)),
-      ...[...kafka, '--kafka-password-file', at.secretFile("a'b $c d")],
+      ...[...kafka, '--kafka-password-file', at.secretFile('a b$c"d')],
       ...['--host-page', 'https://app.other.example', '--cross-site', '--channel', 'chat', '--channel', 'ops'],
       ...['--set', 'SESSION_HOURS=8', '--set', 'GITHUB_ALLOW=GET /user, GET /repos/*'],
     ]);

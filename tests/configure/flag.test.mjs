@@ -81,6 +81,21 @@ test('more hosts than spin.toml has entries for are refused', (context) => {
   assert.match(stderr, /--outbound-host and --endpoint: 9 hosts/);
 });
 
+test('a secret that no quotes hold is refused and not shown', (context) => {
+  const at = folder(context);
+  const kafka = ['--kafka-security', 'SASL_SSL', '--kafka-mechanism', 'PLAIN', '--kafka-user', 'x'];
+  const { status, stderr } = at.run([
+    ...WORKERS,
+    ...KEYCLOAK,
+    ...kafka,
+    '--kafka-password-file',
+    at.secretFile("it's $5"),
+  ]);
+  assert.equal(status, 2);
+  assert.match(stderr, /KAFKA_SASL_PASSWORD has quotes of both kinds/);
+  assert.ok(!stderr.includes('$5'));
+});
+
 test('answers that end too early are refused', (context) => {
   const at = folder(context);
   const { status, stderr } = at.run([], 'workers\n');
