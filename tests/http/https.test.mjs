@@ -12,6 +12,7 @@ import { edgePart } from '../../scripts/stack/part/edge.mjs';
 import { certificateFiles, httpsPart } from '../../scripts/stack/part/https.mjs';
 import { freePorts } from '../../scripts/stack/port.mjs';
 import { Stack } from '../../scripts/stack/stack.mjs';
+import { EdgeBrowser } from '../support/edge-browser.mjs';
 import { target } from '../support/stack.mjs';
 import { stack } from './stack.mjs';
 
@@ -62,7 +63,9 @@ test('an edge behind HTTPS sends users back to its HTTPS address', async () => {
     assert.match(String(answer.headers['set-cookie']), /__Host-.*; Secure/);
     answer.resume();
     const page = await get(state, ports.https, '/');
-    assert.match(String(await page.answer.setEncoding('utf8').toArray()), /chat-widget/);
+    assert.match(String(await page.answer.setEncoding('utf8').toArray()), /<main id="chat">/);
+    // The bridge and the tests go on using the plain address.
+    assert.equal((await new EdgeBrowser(stack).call('/healthz')).status, 200);
   } finally {
     await Promise.all([front.stop(), edge.stop()]);
   }
