@@ -1,4 +1,4 @@
-//! Reads the settings, builds the bridge, serves, drains.
+//! Reads the settings, builds the bridge, serves, drains. With `--check` it only reads the settings.
 
 use std::process::ExitCode;
 
@@ -15,8 +15,42 @@ use tokio::{
 };
 use tracing_subscriber::EnvFilter;
 
+const USAGE: &str = "usage: kafka-bridge [--check]
+
+Settings are environment variables. --check reads them, says whether they are right, and ends.";
+
 #[tokio::main]
 async fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    match arguments.iter().map(|it| it.to_str()).collect::<Vec<_>>().as_slice() {
+        [] => serve().await,
+        [Some("--check")] => check(),
+        [Some("--help" | "-h")] => {
+            eprintln!("{USAGE}");
+            ExitCode::SUCCESS
+        }
+        _ => {
+            eprintln!("{USAGE}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Says whether the bridge would start. It connects to nothing.
+fn check() -> ExitCode {
+    match Config::from_env() {
+        Ok(config) => {
+            eprintln!("channels: {:?}", config.channels);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve() -> ExitCode {
     // The Kafka clients log every connection and retry. The bridge itself logs those that matter.
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,rskafka=off,rdkafka=off"));
     tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).with_writer(std::io::stderr).init();

@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs, parseEnv } from 'node:util';
 
+import { isSelfSigned } from './part/https.mjs';
 import { CACHE } from './path.mjs';
 import { PartError } from './process.mjs';
 import { Stack } from './stack.mjs';
@@ -21,13 +22,13 @@ function refuse(message) {
   process.exit(2);
 }
 
-const { target, state, ports, only, edgeVariables, checkOnly } = readArguments();
+const { target, state, ports, only, edgeVariables, https, checkOnly } = readArguments();
 if (checkOnly) {
   process.stdout.write(`${target}\n`);
   process.exit(0);
 }
 
-const stack = new Stack({ target, state, ports, only, edgeVariables });
+const stack = new Stack({ target, state, ports, only, edgeVariables, https });
 let stopping = false;
 
 /** @param {number} code */
@@ -55,6 +56,11 @@ try {
   );
   const page = only.includes('host') ? stack.hostOrigin : stack.edgeOrigin;
   process.stdout.write(`\n  open ${page}/    (logs in ${join(stack.state, 'log')}; Ctrl-C stops everything)\n\n`);
+  if (https && isSelfSigned(state))
+    process.stdout.write(
+      `  The certificate is self-signed: open ${stack.edgeOrigin}/ first and accept it, then the page. With mkcert on PATH, and\n` +
+        `  after mkcert -install, browsers trust it: remove ${join(state, 'tls')} and start again.\n\n`,
+    );
 } catch (error) {
   if (!stopping) {
     process.stderr.write(`\n${error instanceof PartError ? error.message : /** @type {Error} */ (error).stack}\n`);
@@ -65,7 +71,12 @@ try {
 function readArguments() {
   const names = /** @type {(keyof Ports)[]} */ (Object.keys(TARGETS.spin.ports));
   /** @type {Record<string, { type: 'string' | 'boolean' }>} */
-  const options = { check: { type: 'boolean' }, state: { type: 'string' }, settings: { type: 'string' } };
+  const options = {
+    check: { type: 'boolean' },
+    https: { type: 'boolean' },
+    state: { type: 'string' },
+    settings: { type: 'string' },
+  };
   for (const name of Object.keys(LEFT_OUT)) options[`no-${name}`] = { type: 'boolean' };
   for (const name of names) options[`${name}-port`] = { type: 'string' };
   try {
@@ -95,7 +106,8 @@ function readArguments() {
     const without = Object.entries(LEFT_OUT).filter(([name]) => values[`no-${name}`]);
     const only = TARGETS[chosen].parts.filter((part) => without.every(([, left]) => left !== part));
     const edgeVariables = readSettings(/** @type {string | undefined} */ (values.settings));
-    return { target: chosen, state, ports, only, edgeVariables, checkOnly: values.check === true };
+    const https = values.https === true;
+    return { target: chosen, state, ports, only, edgeVariables, https, checkOnly: values.check === true };
   } catch (error) {
     return refuse(/** @type {Error} */ (error).message.split(/[\n.]/)[0] ?? '');
   }

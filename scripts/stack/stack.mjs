@@ -13,6 +13,7 @@ import { bridgePart } from './part/bridge.mjs';
 import { edgePart } from './part/edge.mjs';
 import { emulatorsPart } from './part/emulators.mjs';
 import { hostPart } from './part/host.mjs';
+import { httpsPart } from './part/https.mjs';
 import { embeddedKafkaPart, kafkaIsInstalled, kafkaPart } from './part/kafka.mjs';
 import { redisPart } from './part/redis.mjs';
 import { PartError } from './process.mjs';
@@ -33,6 +34,7 @@ export class Stack {
    * @param {readonly PartName[]} [options.only] the parts to start
    * @param {string | undefined} [options.brokers] of a Kafka that is already running
    * @param {Record<string, string | undefined>} [options.edgeVariables] added to the stack's own; undefined removes one
+   * @param {boolean} [options.https] browsers reach the edge and the host page by HTTPS
    * @param {boolean} [options.quietEdge] the edge does not log each request
    * @param {boolean} [options.bareEdge] on Workers, the edge runs on workerd without wrangler
    * @param {number} [options.inspectorPort] where a profiler of the bare edge connects
@@ -48,6 +50,7 @@ export class Stack {
     brokers = process.env.KAFKA_BROKERS,
     edgeVariables = {},
     bridgeVariables = {},
+    https = false,
     quietEdge = false,
     bareEdge = false,
     inspectorPort,
@@ -63,8 +66,9 @@ export class Stack {
     this.state = state;
     this.ports = ports;
     this.secrets = secrets(state);
-    this.edgeOrigin = `http://localhost:${ports.edge}`;
-    this.hostOrigin = `http://localhost:${ports.host}`;
+    this.edgeOrigin = https ? `https://localhost:${ports.https}` : `http://localhost:${ports.edge}`;
+    this.hostOrigin = https ? `https://localhost:${ports['https-host']}` : `http://localhost:${ports.host}`;
+    const origins = https ? { PUBLIC_ORIGIN: this.edgeOrigin, HOST_ORIGINS: this.hostOrigin } : {};
     this.brokers = brokers || `127.0.0.1:${ports.kafka}`;
     const kafka = (kafkaIsInstalled() ? kafkaPart : embeddedKafkaPart)({ state, port: ports.kafka });
     const common = { target, state, ports, secrets: this.secrets, edgeOrigin: this.edgeOrigin, brokers: this.brokers };
@@ -73,12 +77,21 @@ export class Stack {
       kafka,
       redis: redisPart({ state, port: ports.redis, secrets: this.secrets }),
       emulators: emulatorsPart({ ...common, otherClients, ...(users && { users }) }),
-      edge: edgePart({ ...common, variables: edgeVariables, quiet: quietEdge, bare: bareEdge, inspectorPort }),
+      edge: edgePart({
+        ...common,
+        variables: { ...origins, ...edgeVariables },
+        quiet: quietEdge,
+        bare: bareEdge,
+        inspectorPort,
+      }),
       bridge: bridgePart({ ...common, variables: bridgeVariables }),
       assistant: assistantPart(common),
       host: hostPart(common),
+      https: httpsPart({ state, ports }),
     };
-    this.only = TARGETS[target].parts.filter((name) => only.includes(name) && !(name === 'kafka' && brokers));
+    this.only = TARGETS[target].parts.filter(
+      (name) => only.includes(name) && !(name === 'kafka' && brokers) && !(name === 'https' && !https),
+    );
   }
 
   /**

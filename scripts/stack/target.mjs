@@ -2,13 +2,23 @@
 // `scripts/dev` gives them. The emulators are one process, and it takes adjacent ports.
 
 /** @typedef {'workers' | 'spin'} Target */
-/** @typedef {'kafka' | 'redis' | 'emulators' | 'edge' | 'bridge' | 'assistant' | 'host'} PartName */
+/** @typedef {'kafka' | 'redis' | 'emulators' | 'edge' | 'bridge' | 'assistant' | 'host' | 'https'} PartName */
 /**
  * @typedef {{ edge: number, bridge: number, metrics: number, kafka: number, redis: number, github: number,
- * entra: number, host: number }} Ports
+ * entra: number, host: number, https: number, 'https-host': number }} Ports
  */
 
-const PORTS = { bridge: 8790, metrics: 8791, kafka: 9092, redis: 6379, github: 4400, entra: 4401, host: 8080 };
+const PORTS = {
+  bridge: 8790,
+  metrics: 8791,
+  kafka: 9092,
+  redis: 6379,
+  github: 4400,
+  entra: 4401,
+  host: 8080,
+  https: 8443,
+  'https-host': 8444,
+};
 
 /**
  * `after`: the parts that must be ready before a part can become ready.
@@ -18,14 +28,14 @@ const PORTS = { bridge: 8790, metrics: 8791, kafka: 9092, redis: 6379, github: 4
 export const TARGETS = Object.freeze({
   // Users' buffers are in Durable Objects: the bridge delivers to the edge.
   workers: {
-    parts: ['kafka', 'emulators', 'edge', 'bridge', 'assistant', 'host'],
-    after: { bridge: ['kafka', 'edge'], assistant: ['kafka'] },
+    parts: ['kafka', 'emulators', 'edge', 'bridge', 'assistant', 'host', 'https'],
+    after: { bridge: ['kafka', 'edge'], assistant: ['kafka'], https: ['edge', 'host'] },
     ports: { edge: 8787, ...PORTS },
   },
   // Users' buffers and the edge's session state are in Redis.
   spin: {
-    parts: ['kafka', 'redis', 'emulators', 'edge', 'bridge', 'assistant', 'host'],
-    after: { edge: ['redis'], bridge: ['kafka', 'redis'], assistant: ['kafka'] },
+    parts: ['kafka', 'redis', 'emulators', 'edge', 'bridge', 'assistant', 'host', 'https'],
+    after: { edge: ['redis'], bridge: ['kafka', 'redis'], assistant: ['kafka'], https: ['edge', 'host'] },
     ports: { edge: 3000, ...PORTS },
   },
 });

@@ -16,6 +16,7 @@ const CRATES = {
   'causeway-protocol': [],
   'causeway-core': ['causeway-protocol'],
   // Core's platform traits use types of the wire contract, so an adapter names those too.
+  'causeway-check': ['causeway-core'],
   'causeway-workers': ['causeway-core', 'causeway-protocol'],
   'causeway-spin': ['causeway-core', 'causeway-protocol'],
   'kafka-bridge': ['causeway-protocol'],

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { ROOT } from '../path.mjs';
 import { Part } from '../process.mjs';
 
-/** @param {{ state: string, ports: import('../target.mjs').Ports }} options */
-export function hostPart({ state, ports }) {
+/** @param {{ state: string, ports: import('../target.mjs').Ports, edgeOrigin: string }} options */
+export function hostPart({ state, ports, edgeOrigin }) {
   return new Part({
     name: 'host',
     state,
@@ -16,7 +16,7 @@ export function hostPart({ state, ports }) {
       '--port',
       String(ports.host),
       '--edge',
-      `http://localhost:${ports.edge}`,
+      edgeOrigin,
     ],
     ports: [ports.host],
     ready: async () => (await fetch(`http://localhost:${ports.host}/`)).ok,

@@ -50,6 +50,10 @@ struct Entry {
     retry_lost_refresh: bool,
     #[serde(default)]
     strict_logout_typ: bool,
+    #[serde(default)]
+    pkce_unlisted: bool,
+    #[serde(default = "yes")]
+    end_session: bool,
 }
 
 #[derive(Deserialize, Default, Clone, Copy)]
@@ -135,6 +139,8 @@ impl<S: Source> Reader<'_, S> {
             max_age_seconds,
             prompt,
             dpop,
+            pkce_unlisted: entry.pkce_unlisted,
+            ends_session: entry.end_session,
             strict_logout_typ: entry.strict_logout_typ,
             refresh: RefreshPolicy::openid(entry.retry_lost_refresh),
             kind: Kind::OpenId { issuer, address },

@@ -52,6 +52,9 @@ impl<S: Source> Reader<'_, S> {
             max_age_seconds: None,
             prompt,
             dpop: false,
+            // Entra supports S256 without listing it.
+            pkce_unlisted: true,
+            ends_session: true,
             strict_logout_typ: false,
             refresh: RefreshPolicy::ENTRA,
             kind: Kind::Entra { tenants: tenants?, authority, groups: groups? },
@@ -143,6 +146,8 @@ impl<S: Source> Reader<'_, S> {
             max_age_seconds: None,
             prompt,
             dpop: false,
+            pkce_unlisted: false,
+            ends_session: true,
             strict_logout_typ: false,
             refresh: RefreshPolicy::GITHUB,
             kind: Kind::GitHub { site: site?, api },

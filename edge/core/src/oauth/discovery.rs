@@ -121,7 +121,7 @@ fn checked_endpoints(provider: &Provider, metadata: &Metadata, configured: &Url)
         jwks: Some(required(&metadata.jwks_uri)?),
         userinfo: optional(&metadata.userinfo_endpoint)?,
         revocation: optional(&metadata.revocation_endpoint)?,
-        end_session: optional(&metadata.end_session_endpoint)?,
+        end_session: optional(&metadata.end_session_endpoint)?.filter(|_| provider.ends_session),
         pushed_authorization,
         sends_iss: metadata.authorization_response_iss_parameter_supported,
     })
@@ -142,9 +142,8 @@ fn check_capabilities(provider: &Provider, metadata: &Metadata) -> Result<(), Un
     // A list that is absent does not say.
     let lists =
         |list: &Option<Vec<String>>, wanted: &str| list.as_ref().map(|list| list.iter().any(|found| found == wanted));
-    // Entra supports S256 without listing it. A list without S256 would be a downgrade (S11).
-    let may_be_absent = matches!(provider.kind, Kind::Entra { .. });
-    if !lists(&metadata.code_challenge_methods_supported, "S256").unwrap_or(may_be_absent) {
+    // Some support S256 without listing anything. A list without S256 would be a downgrade (S11).
+    if !lists(&metadata.code_challenge_methods_supported, "S256").unwrap_or(provider.pkce_unlisted) {
         return Err(contradiction("does not offer PKCE with S256"));
     }
     if lists(&metadata.token_endpoint_auth_methods_supported, provider.client_auth.method()) == Some(false) {

@@ -38,6 +38,11 @@ pub struct Provider {
     pub prompt: Option<Prompt>,
     /// Whether tokens are bound to a key of the session (DPoP, RFC 9449).
     pub dpop: bool,
+    /// Whether the provider supports PKCE with S256 if its metadata does not say so. A list without S256 is rejected all the
+    /// same.
+    pub pkce_unlisted: bool,
+    /// Whether a sign-out ends the provider's session, too, if its metadata says where.
+    pub ends_session: bool,
     /// Whether a logout token must have the type `logout+jwt`. Not all providers set it.
     pub strict_logout_typ: bool,
     /// How the provider treats refresh tokens.

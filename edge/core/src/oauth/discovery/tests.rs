@@ -78,6 +78,19 @@ fn s11_provider_without_pkce_s256_is_rejected() {
     };
     assert!(entra(json!(null)).is_ok(), "Entra supports S256 without listing it");
     assert!(entra(json!(["plain"])).is_err());
+    let cognito = openid::config(json!({"pkce_unlisted": true}));
+    let unlisted = |methods: Value| {
+        discover(&cognito, "corp", openid::metadata(json!({"code_challenge_methods_supported": methods})))
+    };
+    assert!(unlisted(json!(null)).is_ok(), "the operator says that the provider supports it");
+    assert!(unlisted(json!(["plain"])).is_err(), "the provider says that it does not");
+}
+
+#[test]
+fn provider_whose_session_is_left_alone_has_no_end_session_endpoint() {
+    assert!(corp(json!({})).unwrap().end_session.is_some());
+    let left_alone = openid::config(json!({"end_session": false}));
+    assert!(discover(&left_alone, "corp", openid::metadata(json!({}))).unwrap().end_session.is_none());
 }
 
 #[test]

@@ -1,0 +1,180 @@
+// What the user has decided: from flags, else from the run before. Secrets are apart from it, so that they are in no
+// file that is meant to be read.
+
+import { readFileSync } from 'node:fs';
+import { join, relative, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+
+import { FLAGS, PROVIDER_FLAGS } from './flag.mjs';
+import { PRESETS, presetOf } from './preset.mjs';
+import { Refusal } from './refusal.mjs';
+
+/** @typedef {Record<string, string | string[] | boolean>} Values */
+/** @typedef {{ preset: string, id: string, values: Values, secrets: Record<string, string> }} Provider */
+/** @typedef {{ values: Values, providers: Provider[], secrets: Record<string, string> }} Answers */
+/**
+ * @typedef {object} Command
+ * @property {Answers} answers of the flags alone
+ * @property {string} out
+ * @property {boolean} yes asks nothing
+ * @property {boolean} force makes new keys
+ * @property {string | undefined} without id of a provider that is left out from now on
+ * @property {string | undefined} rotate the key ring that takes its next step
+ * @property {boolean} check
+ * @property {string[]} files to check
+ */
+
+/** The folder for what a run writes, as seen from where the user is. */
+export const DEFAULT_OUT =
+  relative(process.cwd(), join(resolve(import.meta.dirname, '../..'), 'causeway-config')) || '.';
+
+const MODES = {
+  'without-provider': 'string',
+  yes: 'boolean',
+  force: 'boolean',
+  check: 'boolean',
+  rotate: 'string',
+  out: 'string',
+};
+/** Longest secret that a file may hold. A private key in PEM has less. */
+const MAX_SECRET_BYTES = 16 << 10;
+
+/** @param {string[]} args @returns {Command} */
+export function readCommand(args) {
+  const { tokens, positionals } = parsed(args);
+  /** @type {Answers} */
+  const answers = { values: {}, providers: [], secrets: {} };
+  /** @type {Record<string, string | true>} */
+  const modes = {};
+  /** @type {Provider | undefined} */
+  let provider;
+  for (const token of tokens) {
+    if (token.kind !== 'option') continue;
+    const { name, value = '' } = token;
+    if (name in MODES) modes[name] = MODES[/** @type {keyof typeof MODES} */ (name)] === 'boolean' ? true : value;
+    else if (name === 'provider') answers.providers.push((provider = begin(value)));
+    else if (name in FLAGS) take(answers, FLAGS[name], name, value);
+    else if (!provider) throw new Refusal(`--${name} must come after the --provider that it is for`);
+    else if (!PROVIDER_FLAGS[name]?.of(provider.preset)) throw new Refusal(`--${name} is not for ${provider.preset}`);
+    else take(provider, PROVIDER_FLAGS[name], name, value);
+  }
+  for (const it of answers.providers) {
+    if (typeof it.values.id === 'string') it.id = it.values.id;
+    delete it.values.id;
+    const twice = answers.providers.some((other) => other !== it && other.id === it.id);
+    if (twice) throw new Refusal(`--provider ${it.preset}: --id must differ from the other provider's, ${it.id}`);
+    checkIssuer(it);
+  }
+  const rotate = modes.rotate;
+  if (rotate !== undefined && rotate !== 'session' && rotate !== 'bridge')
+    throw new Refusal('--rotate must be session or bridge');
+  // It is a part of commands that the files tell users to run.
+  if (typeof modes.out === 'string' && !/^[\w./+@%-]+$/.test(modes.out))
+    throw new Refusal('--out must be a path of letters, digits and `._/+@%-`');
+  if (positionals.length && !modes.check) throw new Refusal(`'${positionals[0]}' is no flag, see --help`);
+  return {
+    answers,
+    out: typeof modes.out === 'string' ? modes.out : DEFAULT_OUT,
+    yes: modes.yes === true,
+    force: modes.force === true,
+    check: modes.check === true,
+    rotate,
+    without: typeof modes['without-provider'] === 'string' ? modes['without-provider'] : undefined,
+    files: positionals,
+  };
+}
+
+/** @param {string[]} args */
+function parsed(args) {
+  /** @type {Record<string, { type: 'string' | 'boolean', multiple?: boolean }>} */
+  const options = { provider: { type: 'string', multiple: true } };
+  for (const [name, type] of Object.entries(MODES)) options[name] = { type: /** @type {'string'} */ (type) };
+  for (const [name, { kind }] of Object.entries({ ...FLAGS, ...PROVIDER_FLAGS }))
+    options[name] = { type: kind === 'switch' ? 'boolean' : 'string', multiple: true };
+  try {
+    return parseArgs({ args, options, allowPositionals: true, tokens: true });
+  } catch (error) {
+    throw new Refusal(`${/** @type {Error} */ (error).message.split(/[\n.]/)[0] ?? ''}, see --help`);
+  }
+}
+
+/** @param {string} name @returns {Provider} */
+function begin(name) {
+  if (!presetOf(name)) throw new Refusal(`--provider must be one of ${Object.keys(PRESETS).join(', ')}`);
+  return { preset: name, id: name, values: {}, secrets: {} };
+}
+
+/**
+ * Takes a value after it was checked.
+ * @param {{ values: Values, secrets: Record<string, string> }} to @param {import('./flag.mjs').Flag | undefined} flag
+ * @param {string} name @param {string} value @param {string} [where] for messages
+ */
+export function take(to, flag, name, value, where = `--${name}`) {
+  if (!flag) return;
+  const problem = flag.kind === 'secret' || flag.kind === 'switch' ? undefined : flag.problem?.(value);
+  if (problem) throw new Refusal(`${where} ${problem}`);
+  if (flag.kind === 'secret') to.secrets[name.replace(/-file$/, '')] = secretIn(value, where);
+  else if (flag.kind === 'switch') to.values[name] = true;
+  else if (flag.kind === 'list') to.values[name] = [...new Set([...list(to.values, name), value])];
+  else to.values[name] = value;
+}
+
+/** @param {string} file @param {string} where */
+function secretIn(file, where) {
+  let text;
+  try {
+    text = readFileSync(file === '-' ? 0 : file, 'utf8').trim();
+  } catch (error) {
+    throw new Refusal(`${where}: the file cannot be read (${/** @type {NodeJS.ErrnoException} */ (error).code})`);
+  }
+  if (!text) throw new Refusal(`${where}: the file is empty`);
+  if (text.length > MAX_SECRET_BYTES) throw new Refusal(`${where}: the file is too large for a secret`);
+  return text;
+}
+
+/** @param {Provider} provider @param {string} [where] for messages */
+export function checkIssuer({ preset, values }, where = '--issuer') {
+  const { issuerForm, issuerLike } = presetOf(preset) ?? {};
+  if (typeof values.issuer === 'string' && issuerForm && !issuerForm.test(values.issuer))
+    throw new Refusal(`${where} must be like ${issuerLike} for ${preset}`);
+}
+
+/** @param {Values} values @param {string} name */
+export const text = (values, name) => (typeof values[name] === 'string' ? values[name] : undefined);
+/** @param {Values} values @param {string} name @returns {string[]} */
+export const list = (values, name) => (Array.isArray(values[name]) ? values[name] : []);
+/** @param {Values} values @param {string} name */
+export const isOn = (values, name) => values[name] === true;
+
+/**
+ * The answers of the run before, where the flags do not give others.
+ * @param {Answers} now @param {Answers} before @returns {Answers}
+ */
+export function merged(now, before) {
+  const providers = before.providers.map((old) => {
+    const changed = now.providers.find(({ id, preset }) => id === old.id && preset === old.preset);
+    return changed ? { ...changed, values: { ...old.values, ...changed.values } } : old;
+  });
+  const isNew = (/** @type {Provider} */ it) =>
+    !before.providers.some(({ id, preset }) => id === it.id && preset === it.preset);
+  return {
+    values: { ...before.values, ...now.values },
+    providers: [...providers, ...now.providers.filter(isNew)],
+    secrets: now.secrets,
+  };
+}
+
+/** Answers as JSON, and back. Secrets are in other files. @param {Answers} answers */
+export const encodeAnswers = ({ values, providers }) =>
+  `${JSON.stringify({ values, providers: providers.map(({ preset, id, values: own }) => ({ preset, id, values: own })) }, undefined, 2)}\n`;
+
+/** @param {string | undefined} json @param {string} file @returns {Answers} */
+export function decodeAnswers(json, file) {
+  if (json === undefined) return { values: {}, providers: [], secrets: {} };
+  try {
+    const { values, providers } = JSON.parse(json);
+    return { values, secrets: {}, providers: providers.map((/** @type {Provider} */ it) => ({ ...it, secrets: {} })) };
+  } catch {
+    throw new Refusal(`${file} is not what this command wrote: correct it, or remove it and answer again`);
+  }
+}
