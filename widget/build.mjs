@@ -9,42 +9,58 @@ import { gzipSync } from 'node:zlib';
 
 import * as esbuild from 'esbuild';
 
-const MAX_GZIP_BYTES = 10_240;
+const MAX_GZIP_BYTES = 10_000;
 /** Properties of the widget's own modules, besides those with its prefixes: no page, browser or response knows them. */
 const OWN_PROPERTIES = [
-  'accepted',
+  'accept',
   'afterMs',
   'announcer',
-  'challenge',
+  'author',
+  'bar',
+  'bind',
+  'bubble',
+  'channels',
   'check',
+  'client',
   'composer',
   'connect',
+  'content',
   'disconnect',
-  'form',
+  'empty',
+  'fail',
+  'feed',
+  'getText',
+  'hint',
   'item',
   'kind',
   'language',
-  'loginUrl',
   'logout',
-  'message',
-  'messages',
+  'markGap',
   'meta',
   'notice',
+  'options',
   'post',
   'problem',
+  'readOut',
   'record',
   'region',
+  'reject',
   'rendered',
-  'resend',
+  'reopen',
+  'reset',
+  'resolve',
   'retryNow',
   'scrollToEnd',
-  'scroller',
-  'session',
-  'shell',
+  'setText',
   'snapshot',
   'stall',
-  'streamUrl',
+  'stick',
+  'submit',
+  'subscribe',
+  'take',
+  'texts',
   'update',
+  'version',
 ];
 const folder = dirname(fileURLToPath(import.meta.url));
 
@@ -58,17 +74,50 @@ const cssAsText = {
       const contents = code
         .trim()
         .replaceAll(', ', ',')
-        .replace(/(--\w+:) /g, '$1');
+        .replace(/(--[\w-]+:) /g, '$1');
       return { contents, loader: 'text' };
     });
   },
 };
 
-/** @type {{ name: string, entry: string, options: esbuild.BuildOptions }[]} */
+// Shortens property names of the widget's own. Those of the browser, of the language and between bundles are reserved.
+/** @type {esbuild.BuildOptions} */
+const MANGLED = {
+  mangleProps: new RegExp(`^((on|is|show)[A-Z]|(${OWN_PROPERTIES.join('|')})$)`),
+  reserveProps: /^(onLine|onSubmit|isBlocked|isCancelled|isComposing|isConnected|isSafeInteger)$/,
+};
+
+/** @type {{ name: string, entry: string, options: esbuild.BuildOptions, maxGzipBytes?: number }[]} */
 const BUNDLES = [
-  { name: 'chat-widget.js', entry: 'src/module.js', options: { format: 'esm' } },
-  { name: 'chat-widget.iife.js', entry: 'src/script.js', options: { format: 'iife' } },
+  {
+    name: 'chat-widget.js',
+    entry: 'src/module.js',
+    options: { format: 'esm', ...MANGLED },
+    maxGzipBytes: MAX_GZIP_BYTES,
+  },
+  {
+    name: 'chat-widget.iife.js',
+    entry: 'src/script.js',
+    // Not esbuild's own wrapping, which turns `import()` into `require()`.
+    options: { format: 'esm', banner: { js: '(()=>{' }, footer: { js: '})();' } },
+  },
+  { name: 'client.js', entry: 'src/client/client.js', options: { format: 'esm' } },
+  { name: 'sign-in.js', entry: 'src/sign-in.js', options: { format: 'esm' } },
+  { name: 'arrival.js', entry: 'src/client/arrival.js', options: { format: 'esm' } },
+  { name: 'departure.js', entry: 'src/client/departure.js', options: { format: 'esm' } },
 ];
+/** A module that is loaded on demand stays a file beside the one that asks for it. @type {esbuild.Plugin} */
+const onDemand = {
+  name: 'on-demand',
+  setup(build) {
+    build.onResolve({ filter: /^\./ }, ({ kind, path, resolveDir }) => {
+      if (kind !== 'dynamic-import') return undefined;
+      const bundle = BUNDLES.find(({ entry }) => join(folder, entry) === join(resolveDir, path));
+      return bundle && { path: `./${bundle.name}`, external: true };
+    });
+  },
+};
+
 const PAGE_FILES = ['index.html', 'page.css', 'page.js'];
 
 /** @param {string} dist */
@@ -85,10 +134,7 @@ export async function build(dist) {
       target: ['chrome123', 'firefox126', 'safari17.5'],
       charset: 'utf8',
       legalComments: 'none',
-      // Shortens property names of the widget's own. Those of the browser and the language are reserved.
-      mangleProps: new RegExp(`^((on|is|show|store)[A-Z]|(${OWN_PROPERTIES.join('|')})$)`),
-      reserveProps: /^(onLine|isComposing|isSafeInteger)$/,
-      plugins: [cssAsText],
+      plugins: [cssAsText, onDemand],
     });
   }
   for (const name of PAGE_FILES) await copyFile(join(folder, name), join(dist, name));
@@ -119,12 +165,12 @@ async function describe(dist, name) {
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   let isTooLarge = false;
   for (const { name, hashed, bytes, gzip } of await build(join(folder, 'dist'))) {
-    const isBundle = BUNDLES.some((bundle) => bundle.name === name);
-    isTooLarge ||= isBundle && gzip > MAX_GZIP_BYTES;
-    console.log(`${name}  ${bytes} B, ${gzip} B gzip${isBundle ? ` of ${MAX_GZIP_BYTES}` : ''}  ${hashed}`);
+    const { maxGzipBytes } = BUNDLES.find((bundle) => bundle.name === name) ?? {};
+    isTooLarge ||= gzip > (maxGzipBytes ?? Infinity);
+    console.log(`${name}  ${bytes} B, ${gzip} B gzip${maxGzipBytes ? ` of ${maxGzipBytes}` : ''}  ${hashed}`);
   }
   if (isTooLarge) {
-    console.error(`a bundle exceeds the budget of ${MAX_GZIP_BYTES} bytes gzip`);
+    console.error('a bundle exceeds its budget');
     process.exitCode = 1;
   }
 }

@@ -1,0 +1,281 @@
+// What every front end needs of the client: who is signed in, the live stream, events that are sent. It decides what a
+// change in one part means for the others. Above all: nothing of one user is shown or sent in the session of another.
+//
+// It takes note of its page (address, visibility, network) and shows nothing.
+
+import { backoffMs, retryAfterMs } from './backoff.js';
+import { createFeed } from './feed.js';
+import { arrival, endArrival } from './handoff.js';
+import { MAX_BLAME, createOutbox } from './outbox.js';
+import { failure, jsonOf, problemOf } from './request.js';
+import { createStream } from './stream.js';
+
+/**
+ * @typedef {import('./types.js').SessionInfo} SessionInfo
+ * @typedef {import('./feed.js').CausewayEvent} CausewayEvent
+ *
+ * @typedef {'connecting' | 'online' | 'reconnecting' | 'offline' | 'signed-out' | 'ended'} State
+ *   signed-out: nobody is signed in; ended: a session ended that was not ended here
+ *
+ * @typedef {object} SubscribeOptions
+ * @property {string[]} [channels] default: all
+ * @property {(event: CausewayEvent, cursor: string) => void} [onEvent] an event, each once, in order
+ * @property {(reason: string) => void} [onGap] events may be missing before the next one. `history` may have them
+ * @property {(state: State) => void} [onState]
+ * @property {(info: SessionInfo) => void} [onSession] whenever the edge has told who is signed in. If it is another
+ *   user than before, what was shown must go; the new user's events come after this call
+ *
+ * @typedef {{ channels: string[], options: SubscribeOptions, feed: ReturnType<typeof createFeed> }} Subscription
+ *
+ * @typedef {ReturnType<typeof createCore>} Core
+ */
+
+/** So many answers that blame an event itself, such as 500, reject it. */
+const MAX_ANSWERS = 5;
+
+/**
+ * @param {string} origin of the edge
+ * @param {import('./request.js').Request} request
+ */
+export function createCore(origin, request) {
+  /** @type {Set<Subscription>} */
+  const subscriptions = new Set();
+  /** @type {State} */
+  let state = 'connecting';
+  /** The latest answer. @type {SessionInfo | undefined} */
+  let known;
+  /** Listens to the page while anyone is subscribed. @type {AbortController | undefined} */
+  let watch;
+  /** The latest check of the session. @type {Promise<SessionInfo | undefined> | undefined} */
+  let checked;
+  /** @type {AbortController | undefined} */
+  let checking;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let checkTimer;
+  let failedChecks = 0;
+  /** Whether the edge has answered a check since someone subscribed. */
+  let isAnswered = false;
+
+  const stream = createStream({
+    url: streamUrl,
+    onState: setState,
+    onSnapshot: () => each(({ feed }) => feed.snapshot()),
+    onRecord: (cursor, event) => each(({ feed }) => feed.record(cursor, event)),
+    onReset: (reason) => each(({ feed }) => feed.gap(reason)),
+    onEnd: (reason) => reason === 'signed_out' && onSignedOut(),
+    check,
+  });
+  const outbox = createOutbox({ send: post });
+
+  /** @param {(subscription: Subscription) => void} callback */
+  function each(callback) {
+    for (const subscription of [...subscriptions]) {
+      try {
+        callback(subscription);
+      } catch (error) {
+        // A subscriber's mistake must not cost others, or its own next events.
+        reportError(error);
+      }
+    }
+  }
+
+  function streamUrl() {
+    const lists = [...subscriptions].map(({ channels }) => channels);
+    // A stream that chooses no channel hears all.
+    const names = lists.every(({ length }) => length) ? new Set(lists.flat()) : [];
+    return `${origin}/stream?${new URLSearchParams([...names].map((name) => ['channel', name]))}`;
+  }
+
+  /** @param {State} next */
+  function setState(next) {
+    if (next === state) return;
+    state = next;
+    if (next === 'online') outbox.retryNow();
+    each(({ options }) => options.onState?.(next));
+  }
+
+  /**
+   * @param {SessionInfo} info
+   * @param {boolean} [isSignOut] whether the user signed out
+   */
+  function onInfo(info, isSignOut) {
+    const before = known?.user;
+    known = info;
+    const { user } = info;
+    if (user?.id !== before?.id) {
+      stream.disconnect();
+      each(({ feed }) => feed.clear());
+      outbox.clear(failure('user-changed'));
+    }
+    // A user who was signed in until now, and did not sign out on this page.
+    if (!user) setState((before && !isSignOut) || state === 'ended' ? 'ended' : 'signed-out');
+    each(({ options }) => options.onSession?.(info));
+    if (!user) return;
+    outbox.connect();
+    if (subscriptions.size) stream.connect();
+  }
+
+  /**
+   * Asks the edge who is signed in. A pending request may predate the change that prompted this one, so the new request
+   * replaces it, and callers that wait for the old request get the new result.
+   * @returns {Promise<SessionInfo | undefined>} undefined if the edge did not respond
+   */
+  function check() {
+    endCheck();
+    checking = new AbortController();
+    return (checked = askWho(checking.signal));
+  }
+
+  function endCheck() {
+    clearTimeout(checkTimer);
+    checking?.abort();
+    checked = undefined;
+  }
+
+  /**
+   * @param {AbortSignal} signal
+   * @returns {Promise<SessionInfo | undefined>}
+   */
+  async function askWho(signal) {
+    const info = await fetchInfo(signal).catch(() => undefined);
+    if (signal.aborted) return checked;
+    if (info) {
+      isAnswered = true;
+      onInfo(info);
+    } else if (watch && !isAnswered) {
+      // The first check is repeated until the edge responds.
+      checkTimer = setTimeout(() => void check(), backoffMs(failedChecks, Math.random));
+      failedChecks += 1;
+      setState(navigator.onLine ? 'reconnecting' : 'offline');
+    }
+    return info;
+  }
+
+  /**
+   * @param {AbortSignal} signal
+   * @returns {Promise<SessionInfo>}
+   */
+  async function fetchInfo(signal) {
+    const isRedeemed = arrival && (await (await import('./arrival.js')).redeem(origin, request, arrival));
+    const info = await jsonOf(await request('/auth/session', {}, signal));
+    if (arrival?.isPopup) (await import('./arrival.js')).closePopup();
+    // The session cookie has reached the edge, so the browser does not block it.
+    if (info.authenticated) endArrival();
+    else Object.assign(info, { isBlocked: isRedeemed, isCancelled: arrival?.isCancelled });
+    return info;
+  }
+
+  function onSignedOut() {
+    onInfo({ authenticated: false, providers: known?.providers ?? [] }, true);
+  }
+
+  /**
+   * @param {import('./outbox.js').Entry} entry
+   * @param {AbortSignal} signal
+   * @returns {Promise<import('./outbox.js').Outcome>}
+   */
+  async function post({ channel, type, data, key, user }, signal) {
+    // Another user may have signed in while there was no stream. The check then clears the outbox and aborts `signal`.
+    if (state !== 'online' && !(await check())) return {};
+    try {
+      const response = await request(
+        `/events/${encodeURIComponent(channel)}`,
+        {
+          method: 'POST',
+          // The edge rejects the event in any other user's session.
+          headers: { 'Content-Type': 'application/json', 'Idempotency-Key': key, 'X-Causeway-User': user.id },
+          body: JSON.stringify({ type, data }),
+        },
+        signal,
+      );
+      const { ok, status, headers } = response;
+      if (ok) return { id: (await response.json().catch(() => ({}))).id ?? key };
+      // The session has ended, or is another user's.
+      const isDenied = status === 401 || status === 409;
+      if (isDenied) void check();
+      const isUnavailable = status === 503 || status === 429;
+      const mayRepeat = isDenied || isUnavailable || status === 408 || status === 425 || status >= 500;
+      return {
+        error: await problemOf(response),
+        blame: isUnavailable ? 1 : mayRepeat ? MAX_BLAME / MAX_ANSWERS : MAX_BLAME,
+        afterMs: retryAfterMs(headers.get('Retry-After')),
+      };
+    } catch {
+      return {};
+    }
+  }
+
+  return {
+    /** Origin of the edge. */
+    origin,
+
+    check,
+
+    /** The edge's latest answer about who is signed in. */
+    info: () => known,
+
+    /**
+     * Ends the session, and lets the browser sign out of the provider, too, if that is possible.
+     * @returns {Promise<void>} rejects if the session may still exist
+     */
+    async logout() {
+      const response = await request('/auth/logout', { method: 'POST' });
+      const { status } = response;
+      const path = status === 204 || status === 401 ? undefined : (await jsonOf(response)).end_session;
+      onSignedOut();
+      // Providers do not allow themselves to be framed.
+      if (path && top === window) (await import('./departure.js')).goTo(origin, path);
+    },
+
+    /**
+     * Sends an event, again and again until it is accepted or rejected, and after those that wait already.
+     * @param {string} channel
+     * @param {string} type
+     * @param {unknown} data
+     * @param {string} [key] idempotency key
+     * @returns {Promise<{ id: string }>} once Kafka has it. Rejects if it is refused, fails again and again, is
+     *   cancelled, or if the user changes
+     */
+    async send(channel, type, data, key = crypto.randomUUID()) {
+      const user = (known ?? (await check()))?.user;
+      if (!user) throw failure('signed-out');
+      return new Promise((resolve, reject) =>
+        outbox.add({ key, channel, type, data, user, resolve: (id) => resolve({ id }), reject }),
+      );
+    },
+
+    cancel: outbox.cancel,
+
+    /**
+     * Hears the user's events, as long as anyone is signed in.
+     * @param {SubscribeOptions} options
+     * @returns {() => void} ends it; safe to call again
+     */
+    subscribe(options) {
+      const { channels = [], onEvent = () => {}, onGap, onState, onSession } = options;
+      const subscription = { channels, options, feed: createFeed(channels, onEvent, onGap) };
+      subscriptions.add(subscription);
+      onState?.(state);
+      if (watch) {
+        if (known) onSession?.(known);
+        stream.reopen();
+      } else {
+        const { signal } = (watch = new AbortController());
+        // The user may have signed in, signed out or switched accounts in another window.
+        const recheck = () => document.hidden || void check();
+        document.addEventListener('visibilitychange', recheck, { signal });
+        addEventListener('focus', recheck, { signal });
+        void check();
+      }
+      return () => {
+        if (!subscriptions.delete(subscription) || subscriptions.size) return;
+        watch?.abort();
+        watch = undefined;
+        isAnswered = false;
+        endCheck();
+        stream.disconnect();
+        state = 'connecting';
+      };
+    },
+  };
+}
