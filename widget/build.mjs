@@ -1,5 +1,5 @@
-// Builds widget/dist: the module, the classic script, the edge's own page, and a manifest of these files.
-// Fails if a bundle exceeds its size budget.
+// Builds widget/dist: the module, the classic script, the client, what they load on demand, the edge's own page, and a
+// manifest of these files. Fails if a bundle exceeds its size budget or contains what it must not.
 
 import { createHash } from 'node:crypto';
 import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -8,6 +8,8 @@ import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 
 import * as esbuild from 'esbuild';
+
+import { faultsOf } from './bundle-check.mjs';
 
 const MAX_GZIP_BYTES = 10_000;
 /** Properties of the widget's own modules, besides those with its prefixes: no page, browser or response knows them. */
@@ -136,6 +138,10 @@ export async function build(dist) {
       legalComments: 'none',
       plugins: [cssAsText, onDemand],
     });
+  }
+  for (const { name } of BUNDLES) {
+    const faults = faultsOf(await readFile(join(dist, name), 'utf8'));
+    if (faults[0]) throw new Error(`${name} contains ${faults.join('\n')}`);
   }
   for (const name of PAGE_FILES) await copyFile(join(folder, name), join(dist, name));
   const files = await Promise.all(

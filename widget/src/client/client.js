@@ -30,10 +30,18 @@ export function createClient({ edge }) {
   const { origin } = new URL(edge);
   const request = createRequest(origin);
 
-  const { check, info, send, cancel, ...core } = createCore(origin, request);
+  const { check, info, send, cancel, subscribe, logout } = createCore(origin, request);
 
   return {
-    ...core,
+    /** Origin of the edge. */
+    origin,
+
+    /**
+     * Hears the user's events, as long as anyone is signed in. All subscriptions of a client share one stream.
+     * @param {SubscribeOptions} options
+     * @returns {() => void} ends it; safe to call again
+     */
+    subscribe: (options) => subscribe(options),
 
     /**
      * Asks the edge who is signed in.
@@ -56,6 +64,12 @@ export function createClient({ edge }) {
       const [answer, { login }] = await Promise.all([info() ?? check(), import('./departure.js')]);
       return login(origin, check, answer?.handoff, provider, options);
     },
+
+    /**
+     * Ends the session, and lets the browser sign out of the provider, too, if that is possible.
+     * @returns {Promise<void>} rejects if the session may still exist
+     */
+    logout: () => logout(),
 
     /**
      * Sends an event, again and again until it is accepted or rejected, and after those that wait already.
