@@ -15,14 +15,15 @@ import { createView } from './view.js';
  * @property {string} channel
  * @property {import('./texts.js').Texts} texts
  * @property {(status: Status) => void} onStatus
- * @property {(message: { id: string, role: string, text: string }) => void} onMessage
+ * @property {(message: { id: string | null, role: string, text: string }) => void} onMessage
  *
  * @typedef {ReturnType<typeof createChat>} Chat
  */
 
 // A backend that crashes mid-answer sends no notice, so silence is the only sign.
 const STALL_MS = 60_000;
-const DRAFTS_KEY = 'chat-widget-sign-in';
+/** Unsent text of a user who is not signed in any more. */
+const draftOf = (/** @type {User} */ { id }) => `chat-widget-draft ${id}`;
 
 /**
  * @param {ShadowRoot} root
@@ -30,8 +31,6 @@ const DRAFTS_KEY = 'chat-widget-sign-in';
  */
 export function createChat(root, { client, channel, texts, onStatus, onMessage }) {
   const conversation = createConversation();
-  /** Unsent text of each user, by user id. @type {Record<string, string>} */
-  const drafts = {};
   /** @type {(() => void) | undefined} */
   let unsubscribe;
   /** @type {SessionInfo | undefined} */
@@ -40,7 +39,8 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
   let stallTimer;
   /** @type {Status} */
   let status = 'connecting';
-  let hasSignInFailed = false;
+  /** Whether what waits to be sent is lost with the page. */
+  let isUnkept = false;
   /** What the sign-in panel was made from, if it is shown. */
   let signInShown = '';
 
@@ -76,38 +76,34 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
     const { user } = info;
     known = info;
     const isSame = user?.id === previous?.id;
-    if (!isSame) forget(previous);
+    const unsent = isSame ? '' : forget();
     // Signing out deletes the user's draft.
-    if (previous && status === 'signed-out') delete drafts[previous.id];
-    const stored = takeFromTab(DRAFTS_KEY);
-    Object.assign(drafts, stored);
+    if (previous && unsent && status !== 'signed-out') storeInTab(draftOf(previous), unsent);
     if (!user) {
-      // Back from the provider, but not signed in. Unless told, the user would try again and again.
-      if (info.isBlocked || (stored && !info.isCancelled)) hasSignInFailed = true;
       void showSignIn(info);
       return;
     }
     signInShown = '';
     view.showChat(user.name);
     if (isSame) return;
-    composer.setText(drafts[user.id] ?? '');
-    if (previous) void showSwitch(user, previous);
+    composer.setText(takeFromTab(draftOf(user)) ?? '');
+    if (previous) void showSwitch(user, previous, unsent);
   }
 
   /**
    * @param {User} user
    * @param {User} previous
+   * @param {string} unsent text of the previous one
    */
-  async function showSwitch(user, previous) {
+  async function showSwitch(user, previous, unsent) {
     const { switchNote } = await import('./sign-in.js');
-    const hasKept = Boolean(drafts[previous.id]);
-    if (known?.user?.id === user.id) view.showNote(switchNote(texts.strings, user.name, previous.name, hasKept));
+    if (known?.user === user) view.showNote(switchNote(texts.strings, user.name, previous.name, unsent));
   }
 
   /** Shows the sign-in panel in place of the chat. @param {SessionInfo} info */
   async function showSignIn(info) {
     const hasEnded = status === 'ended';
-    const shown = JSON.stringify([info, hasEnded, hasSignInFailed, texts.version]);
+    const shown = JSON.stringify([info, hasEnded, texts.version]);
     // A link that is replaced loses the focus.
     if (shown === signInShown) return;
     signInShown = shown;
@@ -122,35 +118,40 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
         info,
         strings: texts.strings,
         hasEnded,
-        hasFailed: hasSignInFailed,
-        leave: () => storeInTab(DRAFTS_KEY, drafts),
       }),
     );
   }
 
   /**
-   * Removes everything of a user from view and memory, except their unsent text.
-   * @param {User | undefined} user
+   * Removes everything of the previous user from view and memory.
+   * @returns {string} their unsent text
    */
-  function forget(user) {
+  function forget() {
     clearTimeout(stallTimer);
-    apply(() => {
-      const texts = join(...conversation.empty(), composer.getText());
-      if (user) drafts[user.id] = texts;
-    });
-    composer.setText('');
+    const unsent = join(...conversation.empty(), composer.getText());
+    apply(() => composer.setText(''));
     view.showNote('');
+    return unsent;
   }
 
   /** @param {string} text */
   function submit(text) {
     const key = crypto.randomUUID();
-    view.showNote('');
+    view.showNote(isUnkept && status !== 'online' ? texts.strings.unkept : '');
     apply(() => conversation.post(key, text, Date.now()));
     view.scrollToEnd();
-    client.send(channel, 'message', { text }, key).then(
+    track(key, client.send(channel, 'message', { text }, key));
+  }
+
+  /**
+   * @param {string} key
+   * @param {Promise<{ id: string }>} sent
+   */
+  function track(key, sent) {
+    sent.then(
       ({ id }) => apply(() => conversation.accept(key, id)),
-      ({ message, code }) => apply(() => conversation.fail(key, code === 'full' ? texts.strings.full : message)),
+      ({ message, code, status: answer }) =>
+        apply(() => conversation.fail(key, code === 'full' ? texts.strings.full : answer && message)),
     );
   }
 
@@ -167,7 +168,7 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
       if (!message) return;
       const { id, role, text } = message;
       if (role === 'assistant') view.announcer.readOut(`${texts.strings.assistant}: ${text}`);
-      onMessage({ id: String(id), role, text });
+      onMessage({ id, role, text });
     });
     clearTimeout(stallTimer);
     stallTimer = setTimeout(() => apply(conversation.stall), STALL_MS);
@@ -184,6 +185,12 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
         onGap: () => apply(() => conversation.markGap(Date.now())),
         onState,
         onSession,
+        onUnsent({ key, channel: name, type, data, addedAt }, sent) {
+          if (name !== channel || type !== 'message') return;
+          apply(() => conversation.post(key, data.text, addedAt));
+          track(key, sent);
+        },
+        onUnkept: () => (isUnkept = true),
       });
     },
 

@@ -11,9 +11,8 @@ const MAX_CHARACTERS = '8000';
  */
 export function createComposer(texts, onSend) {
   const input = element('textarea', { part: 'input', rows: '1', dir: 'auto', maxlength: MAX_CHARACTERS });
-  input.enterKeyHint = 'send';
   texts.bind(input, 'placeholder', 'placeholder', 'aria-label');
-  const submit = texts.bind(button('send'), 'send', 'aria-label', 'title');
+  const submit = texts.bind(button('send'), 'send', 'aria-label');
   const bar = element('div', { part: 'composer' }, input, submit);
 
   const focus = () => input.focus({ preventScroll: true });
@@ -41,8 +40,8 @@ export function createComposer(texts, onSend) {
   submit.onclick = send;
   input.onkeydown = (event) => {
     keepTyping(event);
-    // While an input method is composing, Enter picks a candidate. Safari reports that as key code 229.
-    if (event.key !== 'Enter' || event.shiftKey || event.isComposing || event.keyCode === 229) return;
+    // While an input method is composing, Enter picks a candidate. The key code is then 229.
+    if (event.key !== 'Enter' || event.shiftKey || event.keyCode === 229) return;
     event.preventDefault();
     send();
   };

@@ -54,7 +54,7 @@ const Base = globalThis.HTMLElement ?? class {};
  * Slots: none. The widget shows the stream's content only, none of the page's.
  */
 export class ChatWidget extends Base {
-  static observedAttributes = ['edge', 'channel', 'heading', 'lang'];
+  static observedAttributes = [...REFLECTED, 'lang'];
 
   #internals = this.attachInternals();
   #root = this.attachShadow({ mode: 'open' });
@@ -146,11 +146,11 @@ export class ChatWidget extends Base {
   #onStatus(status) {
     // Older browsers have no custom states, or demand dashes. The event and the property carry the same information.
     const { states } = this.#internals;
-    states?.clear();
     try {
-      states?.add(status);
+      states.clear();
+      states.add(status);
     } catch {
-      states.add(`--${status}`);
+      states?.add(`--${status}`);
     }
     this.#status = status;
     this.#emit('chat-status', { status });

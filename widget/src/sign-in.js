@@ -17,8 +17,6 @@ let sheet;
  * @property {import('./client/core.js').SessionInfo} info
  * @property {Partial<import('./strings.js').Strings>} strings
  * @property {boolean} hasEnded a session has ended just now
- * @property {boolean} hasFailed a sign-in had no effect
- * @property {() => void} leave the user is about to go to the identity provider
  */
 
 /**
@@ -26,21 +24,22 @@ let sheet;
  * @param {SignIn} signIn
  * @returns {Element[]}
  */
-export function signInPanel(root, { origin, ask, info, strings, hasEnded, hasFailed, leave }) {
+export function signInPanel(root, { origin, ask, info, strings, hasEnded }) {
   if (!sheet) {
     sheet = new CSSStyleSheet();
     sheet.replaceSync(css);
   }
   if (!root.adoptedStyleSheets.includes(sheet)) root.adoptedStyleSheets.push(sheet);
   const texts = { ...SIGN_IN_STRINGS, ...strings };
-  const { providers, isBlocked, isCancelled } = info;
-  const links = isBlocked
-    ? [element('a', { href: `${origin}/`, part: 'sign-in-link', target: '_blank' }, texts.ownWindow)]
-    : providers.flatMap(({ id, name }) => [
-        link(id, 'sign-in-link', fill(texts.signIn, { provider: name })),
-        // A provider that recognizes its user may sign them in without asking who they are.
-        link(id, 'other-account', texts.otherAccount, name, 'select_account'),
-      ]);
+  const { providers, problem } = info;
+  const links =
+    problem === 'blocked'
+      ? [element('a', { href: `${origin}/`, part: 'sign-in-link', target: '_blank' }, texts.ownWindow)]
+      : providers.flatMap(({ id, name }) => [
+          link(id, 'sign-in-link', fill(texts.signIn, { provider: name })),
+          // A provider that recognizes its user may sign them in without asking who they are.
+          link(id, 'other-account', texts.otherAccount, name, 'select_account'),
+        ]);
 
   /**
    * @param {string} provider
@@ -53,7 +52,6 @@ export function signInPanel(root, { origin, ask, info, strings, hasEnded, hasFai
     const node = element('a', { href: loginUrl(origin, provider, { prompt }), part, title }, label);
     node.onclick = (event) => {
       event.preventDefault();
-      leave();
       void login(origin, ask, info.handoff, provider, { prompt });
     };
     return node;
@@ -62,8 +60,8 @@ export function signInPanel(root, { origin, ask, info, strings, hasEnded, hasFai
   function reason() {
     if (!providers[0]) return texts.noProviders;
     if (hasEnded) return texts.endedText;
-    if (isCancelled) return texts.cancelledText;
-    return hasFailed ? fill(texts.blockedText, { edge: new URL(origin).host }) : texts.signInText;
+    if (problem === 'cancelled') return texts.cancelledText;
+    return problem ? fill(texts.blockedText, { edge: new URL(origin).host }) : texts.signInText;
   }
 
   const title = hasEnded ? texts.endedTitle : texts.signInTitle;
@@ -74,9 +72,9 @@ export function signInPanel(root, { origin, ask, info, strings, hasEnded, hasFai
  * @param {Partial<import('./strings.js').Strings>} strings
  * @param {string} name of the user who is signed in now
  * @param {string} before name of the previous one
- * @param {boolean} hasKept whether there is unsent text of the previous one
+ * @param {string} unsent text of the previous one, which is kept
  */
-export function switchNote(strings, name, before, hasKept) {
+export function switchNote(strings, name, before, unsent) {
   const { switched, kept } = { ...SIGN_IN_STRINGS, ...strings };
-  return fill(hasKept ? `${switched} ${kept}` : switched, { name, before });
+  return fill(unsent ? `${switched} ${kept}` : switched, { name, before });
 }

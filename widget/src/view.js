@@ -115,7 +115,7 @@ export function createView(root, texts, actions) {
 
     /** @param {string} user their name */
     showChat(user) {
-      name.textContent = name.title = user;
+      name.textContent = ` · ${user}`;
       arrange(true, false);
     },
 

@@ -15,7 +15,7 @@ function outbox(outcomes) {
   /** @type {(value?: unknown) => void} */
   let settled = () => {};
   const box = createOutbox({
-    send: async ({ key, data }) => {
+    send: async ({ event: { key, data } }) => {
       log.push(`send ${data} ${key}`);
       return outcomes.shift() ?? { id: `id-${key}` };
     },
@@ -25,12 +25,9 @@ function outbox(outcomes) {
   /** @param {string} key @param {string} data */
   const add = (key, data) =>
     box.add({
-      key,
-      data,
-      channel: 'chat',
-      type: 'message',
+      event: { key, data, channel: 'chat', type: 'message', addedAt: 0 },
       user: USER,
-      resolve: (id) => settled(log.push(`accepted ${key} ${id}`)),
+      resolve: ({ id }) => settled(log.push(`accepted ${key} ${id}`)),
       reject: (error) => settled(log.push(`rejected ${key} ${error instanceof Error && error.message}`)),
     });
   return { box, add, log, next };

@@ -6,28 +6,36 @@ import { POPUP } from './handoff-keys.js';
 let redemption;
 
 /**
- * Exchanges the code in the page's address for a session.
+ * Exchanges the code in the page's address for a session, if there is one for this edge. Never does so again: sending a
+ * code twice ends its session.
  * @param {string} edge
  * @param {import('./request.js').Request} request
  * @param {import('./handoff.js').Arrival} arrival
- * @returns {Promise<boolean> | undefined} whether that worked; undefined without a code for this edge
+ * @returns {Promise<boolean | undefined>} whether that worked
  */
-export function redeem(edge, request, { code, stored: [verifier, origin] }) {
-  if (!code || origin !== edge) return undefined;
-  const body = JSON.stringify({ code, verifier });
-  // Never aborted or retried: sending a code twice ends its session.
-  return (redemption ??= request('/auth/handoff', {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json' },
-    body,
-  }).then(
-    ({ ok }) => ok,
-    () => false,
-  ));
+export async function arrive(edge, request, { code, stored: [verifier, origin], isPopup }) {
+  const isMine = code && origin === edge;
+  if (isMine) redemption ??= redeem(request, JSON.stringify({ code, verifier }));
+  const isRedeemed = isMine ? await redemption : undefined;
+  if (isPopup) closePopup();
+  return isRedeemed;
+}
+
+/**
+ * @param {import('./request.js').Request} request
+ * @param {string} body
+ */
+async function redeem(request, body) {
+  try {
+    const headers = { 'Content-Type': 'application/json' };
+    return (await request('/auth/handoff', { method: 'POST', headers, body })).ok;
+  } catch {
+    return false;
+  }
 }
 
 /** Tells the opener that the sign-in is over. */
-export function closePopup() {
+function closePopup() {
   const channel = new BroadcastChannel(POPUP);
   channel.postMessage('');
   channel.close();

@@ -41,7 +41,16 @@ export function createClient({ edge }) {
      * @param {SubscribeOptions} options
      * @returns {() => void} ends it; safe to call again
      */
-    subscribe: (options) => subscribe(options),
+    subscribe: ({ onEvent, onGap, onState, onSession, onUnsent, onUnkept, channels }) =>
+      subscribe({
+        channels,
+        onEvent: guard(onEvent),
+        onGap: guard(onGap),
+        onState: guard(onState),
+        onSession: guard(onSession),
+        onUnsent: guard(onUnsent),
+        onUnkept: guard(onUnkept),
+      }),
 
     /**
      * Asks the edge who is signed in.
@@ -130,5 +139,20 @@ export function createClient({ edge }) {
         return fetch(target, { redirect: 'error', ...init, headers, credentials: 'include' });
       },
     }),
+  };
+}
+
+/**
+ * A subscriber's mistake must not cost others, or its own next events.
+ * @template {any[]} T
+ * @param {((...values: T) => void) | undefined} callback
+ */
+function guard(callback) {
+  return (/** @type {T} */ ...values) => {
+    try {
+      callback?.(...values);
+    } catch (error) {
+      reportError(error);
+    }
   };
 }

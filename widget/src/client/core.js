@@ -24,14 +24,19 @@ import { createStream } from './stream.js';
  * @property {(state: State) => void} [onState]
  * @property {(info: SessionInfo) => void} [onSession] whenever the edge has told who is signed in. If it is another
  *   user than before, what was shown must go; the new user's events come after this call
+ * @property {(event: Unsent, sent: Promise<{ id: string }>) => void} [onUnsent] an event that an earlier page of the
+ *   user could not send, and that is sent now
+ * @property {() => void} [onUnkept] the browser keeps no data: what waits to be sent is lost with the page
+ *
+ * @typedef {import('./store.js').Unsent} Unsent
  *
  * @typedef {{ channels: string[], options: SubscribeOptions, feed: ReturnType<typeof createFeed> }} Subscription
  *
  * @typedef {ReturnType<typeof createCore>} Core
  */
 
-/** So many answers that blame an event itself, such as 500, reject it. */
-const MAX_ANSWERS = 5;
+/** Blame of an answer such as 500, which may be due to the event itself: five of them reject it. */
+const ANSWER_BLAME = 30;
 
 /**
  * @param {string} origin of the edge
@@ -46,6 +51,8 @@ export function createCore(origin, request) {
   let known;
   /** Listens to the page while anyone is subscribed. @type {AbortController | undefined} */
   let watch;
+  /** Keeps the user's unsent events. @type {Promise<import('./store.js').Store | void> | undefined} */
+  let store;
   /** The latest check of the session. @type {Promise<SessionInfo | undefined> | undefined} */
   let checked;
   /** @type {AbortController | undefined} */
@@ -69,14 +76,7 @@ export function createCore(origin, request) {
 
   /** @param {(subscription: Subscription) => void} callback */
   function each(callback) {
-    for (const subscription of [...subscriptions]) {
-      try {
-        callback(subscription);
-      } catch (error) {
-        // A subscriber's mistake must not cost others, or its own next events.
-        reportError(error);
-      }
-    }
+    for (const subscription of [...subscriptions]) callback(subscription);
   }
 
   function streamUrl() {
@@ -106,11 +106,14 @@ export function createCore(origin, request) {
       stream.disconnect();
       each(({ feed }) => feed.clear());
       outbox.clear(failure('user-changed'));
+      void store?.then((kept) => kept?.close());
+      store = undefined;
     }
     // A user who was signed in until now, and did not sign out on this page.
     if (!user) setState((before && !isSignOut) || state === 'ended' ? 'ended' : 'signed-out');
     each(({ options }) => options.onSession?.(info));
     if (!user) return;
+    store ??= openStore(user).catch(() => each(({ options }) => options.onUnkept?.()));
     outbox.connect();
     if (subscriptions.size) stream.connect();
   }
@@ -144,7 +147,7 @@ export function createCore(origin, request) {
       onInfo(info);
     } else if (watch && !isAnswered) {
       // The first check is repeated until the edge responds.
-      checkTimer = setTimeout(() => void check(), backoffMs(failedChecks, Math.random));
+      checkTimer = setTimeout(() => void check(), backoffMs(failedChecks));
       failedChecks += 1;
       setState(navigator.onLine ? 'reconnecting' : 'offline');
     }
@@ -156,12 +159,11 @@ export function createCore(origin, request) {
    * @returns {Promise<SessionInfo>}
    */
   async function fetchInfo(signal) {
-    const isRedeemed = arrival && (await (await import('./arrival.js')).redeem(origin, request, arrival));
+    const isRedeemed = arrival && (await (await import('./arrival.js')).arrive(origin, request, arrival));
     const info = await jsonOf(await request('/auth/session', {}, signal));
-    if (arrival?.isPopup) (await import('./arrival.js')).closePopup();
     // The session cookie has reached the edge, so the browser does not block it.
     if (info.authenticated) endArrival();
-    else Object.assign(info, { isBlocked: isRedeemed, isCancelled: arrival?.isCancelled });
+    else info.problem = isRedeemed ? 'blocked' : arrival?.problem;
     return info;
   }
 
@@ -169,14 +171,36 @@ export function createCore(origin, request) {
     onInfo({ authenticated: false, providers: known?.providers ?? [] }, true);
   }
 
+  /** @param {import('./types.js').User} user */
+  async function openStore(user) {
+    const store = await import('./store.js');
+    return store.openStore(`${origin} ${user.id}`, (event, expired) => {
+      const sent = expired ?? enqueue(event, user);
+      each(({ options }) => options.onUnsent?.(event, sent));
+    });
+  }
+
+  /**
+   * @param {import('./store.js').Unsent} event
+   * @param {import('./types.js').User} user
+   * @returns {Promise<{ id: string }>}
+   */
+  function enqueue(event, user) {
+    const sent = new Promise((resolve, reject) => outbox.add({ event, user, resolve, reject }));
+    void store?.then((open) => open?.keep(event, sent));
+    return sent;
+  }
+
   /**
    * @param {import('./outbox.js').Entry} entry
    * @param {AbortSignal} signal
    * @returns {Promise<import('./outbox.js').Outcome>}
    */
-  async function post({ channel, type, data, key, user }, signal) {
+  async function post({ event, user }, signal) {
+    const { channel, type, data, key } = event;
     // Another user may have signed in while there was no stream. The check then clears the outbox and aborts `signal`.
     if (state !== 'online' && !(await check())) return {};
+    await (await store)?.mark(event);
     try {
       const response = await request(
         `/events/${encodeURIComponent(channel)}`,
@@ -191,13 +215,12 @@ export function createCore(origin, request) {
       const { ok, status, headers } = response;
       if (ok) return { id: (await response.json().catch(() => ({}))).id ?? key };
       // The session has ended, or is another user's.
-      const isDenied = status === 401 || status === 409;
-      if (isDenied) void check();
+      if (status === 401 || status === 409) void check();
       const isUnavailable = status === 503 || status === 429;
-      const mayRepeat = isDenied || isUnavailable || status === 408 || status === 425 || status >= 500;
+      const mayRepeat = status >= 500 || [401, 408, 409, 425].includes(status);
       return {
         error: await problemOf(response),
-        blame: isUnavailable ? 1 : mayRepeat ? MAX_BLAME / MAX_ANSWERS : MAX_BLAME,
+        blame: isUnavailable ? 1 : mayRepeat ? ANSWER_BLAME : MAX_BLAME,
         afterMs: retryAfterMs(headers.get('Retry-After')),
       };
     } catch {
@@ -218,14 +241,7 @@ export function createCore(origin, request) {
      * Ends the session, and lets the browser sign out of the provider, too, if that is possible.
      * @returns {Promise<void>} rejects if the session may still exist
      */
-    async logout() {
-      const response = await request('/auth/logout', { method: 'POST' });
-      const { status } = response;
-      const path = status === 204 || status === 401 ? undefined : (await jsonOf(response)).end_session;
-      onSignedOut();
-      // Providers do not allow themselves to be framed.
-      if (path && top === window) (await import('./departure.js')).goTo(origin, path);
-    },
+    logout: async () => (await import('./departure.js')).logout(origin, request, onSignedOut),
 
     /**
      * Sends an event, again and again until it is accepted or rejected, and after those that wait already.
@@ -239,9 +255,7 @@ export function createCore(origin, request) {
     async send(channel, type, data, key = crypto.randomUUID()) {
       const user = (known ?? (await check()))?.user;
       if (!user) throw failure('signed-out');
-      return new Promise((resolve, reject) =>
-        outbox.add({ key, channel, type, data, user, resolve: (id) => resolve({ id }), reject }),
-      );
+      return enqueue({ key, channel, type, data, addedAt: Date.now() }, user);
     },
 
     cancel: outbox.cancel,

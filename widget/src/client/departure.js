@@ -1,7 +1,8 @@
 // The way to the identity provider, in this window or one of its own. Loaded when a user signs in or out; handoff.js
 // has the way back.
 
-import { KEY, POPUP } from './handoff-keys.js';
+import { KEY, LEAVING, POPUP } from './handoff-keys.js';
+import { jsonOf } from './request.js';
 import { storeInTab, takeFromTab } from './tab-storage.js';
 
 /**
@@ -50,17 +51,24 @@ export async function login(origin, check, handsOff, provider, options = {}) {
   link.href = url;
   link.referrerPolicy = 'strict-origin';
   if (closed) link.target = POPUP;
+  if (!closed) storeInTab(LEAVING, 1);
   link.click();
   return closed?.then(check);
 }
 
 /**
- * Goes to the provider to sign out there, too.
+ * Ends the session, and lets the browser sign out of the provider, too, if that is possible.
  * @param {string} origin of the edge
- * @param {string} path of the edge
+ * @param {import('./request.js').Request} request
+ * @param {() => void} onSignedOut
  */
-export function goTo(origin, path) {
-  if (path.startsWith('/')) location.assign(returning(origin, location.href, path));
+export async function logout(origin, request, onSignedOut) {
+  const response = await request('/auth/logout', { method: 'POST' });
+  const { status } = response;
+  const { end_session: path } = status === 204 || status === 401 ? {} : await jsonOf(response);
+  onSignedOut();
+  // Providers do not allow themselves to be framed.
+  if (path?.startsWith('/') && top === window) location.assign(returning(origin, location.href, path));
 }
 
 /**

@@ -4,3 +4,5 @@
 export const KEY = 'chat-widget-handoff';
 /** Marks a window that was opened for a sign-in. Also the name of that window and of the channel to its opener. */
 export const POPUP = 'chat-widget-popup';
+/** Marks a tab that has left the page for a sign-in. */
+export const LEAVING = 'chat-widget-leaving';

@@ -5,15 +5,16 @@
 // embedding page carry. So the page gets its session by a request of its own: it posts a code that came in its address
 // together with a verifier that stayed in the tab, as in PKCE. A code can be used once.
 
-import { KEY, POPUP } from './handoff-keys.js';
+import { KEY, LEAVING, POPUP } from './handoff-keys.js';
 import { takeFromTab } from './tab-storage.js';
 
 /**
  * @typedef {object} Arrival
  * @property {string} [code]
  * @property {string[]} stored verifier, edge and the page's own fragment, as stored before the sign-in
- * @property {boolean} isCancelled whether the user cancelled the sign-in
  * @property {boolean} isPopup whether this window was opened for the sign-in
+ * @property {'cancelled' | 'failed'} [problem] why nobody is signed in, if that is so; undefined if the user did not
+ *   leave this page to sign in
  */
 
 /** Set if this page was loaded by the end of a sign-in, until it is known to be over. @type {Arrival | undefined} */
@@ -24,10 +25,12 @@ export let arrival;
 const { hash = '', pathname = '', search = '' } = globalThis.location ?? {};
 const [entry, error, code] = /[#&]causeway(_error)?=(.+)/.exec(hash) ?? [];
 const isPopup = takeFromTab(POPUP) !== null;
+const hasLeft = takeFromTab(LEAVING) !== null;
 
-if (entry || isPopup) {
+if (entry || isPopup || hasLeft) {
   const stored = takeFromTab(KEY) ?? [];
-  arrival = { code: error ? undefined : code, stored, isCancelled: error !== undefined, isPopup };
+  const problem = error ? 'cancelled' : hasLeft ? 'failed' : undefined;
+  arrival = { code: error ? undefined : code, stored, isPopup, problem };
   // Whether or not the code works, it must be neither bookmarked nor shown.
   if (entry) history.replaceState(null, '', pathname + search + (stored[2] ?? hash.replace(entry, '')));
 }

@@ -16,12 +16,9 @@ import { failure } from './request.js';
  * @property {number} [afterMs] delay that the server asked for
  *
  * @typedef {object} Entry
- * @property {string} key
- * @property {string} channel
- * @property {string} type
- * @property {unknown} data
+ * @property {import('./store.js').Unsent} event
  * @property {import('./types.js').User} user the author
- * @property {(id: string) => void} resolve
+ * @property {(accepted: { id: string }) => void} resolve
  * @property {(error: unknown) => void} reject
  *
  * @typedef {object} OutboxOptions
@@ -34,7 +31,7 @@ export const MAX_ENTRIES = 50;
 export const MAX_BLAME = 150;
 
 /** @param {OutboxOptions} options */
-export function createOutbox({ send, random = Math.random }) {
+export function createOutbox({ send, random }) {
   /** @type {Entry[]} */
   const entries = [];
   /** @type {AbortController | undefined} */
@@ -76,7 +73,7 @@ export function createOutbox({ send, random = Math.random }) {
    * @param {string} key
    */
   function cancel(key) {
-    const index = entries.findIndex((entry) => entry.key === key);
+    const index = entries.findIndex(({ event }) => event.key === key);
     if (!index) endWait?.();
     if (index >= 0) entries.splice(index, 1)[0]?.reject(failure('cancelled'));
   }
@@ -95,7 +92,7 @@ export function createOutbox({ send, random = Math.random }) {
       blamed += blame;
       if (id || blamed >= MAX_BLAME) {
         entries.shift();
-        if (id) entry.resolve(id);
+        if (id) entry.resolve({ id });
         else entry.reject(error);
         continue;
       }

@@ -158,7 +158,7 @@ export function createStream({ url, onState, onSnapshot, onRecord, onReset, onEn
     opened.close();
     startGrace();
     clearTimeout(reopenTimer);
-    reopenTimer = setTimeout(() => void checkThen(opened, open), backoffMs(attempt, Math.random));
+    reopenTimer = setTimeout(() => void checkThen(opened, open), backoffMs(attempt));
     attempt += 1;
   }
 

@@ -1,14 +1,18 @@
-// Values that must survive the trip to the identity provider and back, in the sessionStorage of the tab.
+// Values of this tab that must survive a trip to the identity provider and back, in its sessionStorage.
+
+/** In their place if storage is blocked. They are lost with the page. @type {Map<string, string>} */
+const memory = new Map();
 
 /**
  * @param {string} key
  * @param {unknown} value
  */
 export function storeInTab(key, value) {
+  const text = JSON.stringify(value);
   try {
-    sessionStorage.setItem(key, JSON.stringify(value));
+    sessionStorage.setItem(key, text);
   } catch {
-    // Storage is blocked. A draft is lost, or this sign-in has no effect, and the widget says so.
+    memory.set(key, text);
   }
 }
 
@@ -18,8 +22,10 @@ export function storeInTab(key, value) {
  * @returns {any} null if there is none
  */
 export function takeFromTab(key) {
+  let text = memory.get(key);
+  memory.delete(key);
   try {
-    const text = sessionStorage.getItem(key);
+    text ??= sessionStorage.getItem(key) ?? undefined;
     sessionStorage.removeItem(key);
     return JSON.parse(text ?? 'null');
   } catch {

@@ -12,8 +12,8 @@
  * @property {Connection[]} [connections] accounts of the session
  * @property {number} [expires_in] seconds
  * @property {boolean} [handoff] the edge hands sessions to pages of other sites by a code
- * @property {boolean} [isBlocked] a session was handed to this page, but the browser does not send its cookie
- * @property {boolean} [isCancelled] the user cancelled the sign-in that led back to this page
+ * @property {'blocked' | 'cancelled' | 'failed'} [problem] why the last sign-in has no effect. blocked: a session was
+ *   handed to this page, but the browser does not send its cookie; cancelled: by the user
  *
  * @typedef {{ id: string, label: string, created_at: string, expires_at: string, current: boolean }} OwnSession
  *
