@@ -41,7 +41,7 @@ export class StubEdge {
   /** `user` is the value of X-Causeway-User. @type {{ key: string, text: string, user: string }[]} */
   posts = [];
   /**
-   * Responses to the next POSTs, instead of 202. Status 0 closes the connection.
+   * Responses to the next POSTs. Status 0 closes the connection; 202 accepts the event, but never answers.
    * @type {{ status: number, headers?: Record<string, string>, title?: string }[]}
    */
   postFailures = [];
@@ -287,6 +287,7 @@ export class StubEdge {
     if (this.user && user !== this.user.id)
       json(response, 409, { code: 'user-changed', title: 'Another user is signed in by now.' });
     else if (failure?.status === 0) response.destroy();
+    else if (failure?.status === 202) this.#accept(key, data.text);
     else if (failure) json(response, failure.status, { title: failure.title }, failure.headers);
     else this.#accept(key, data.text, response);
   }
@@ -294,13 +295,13 @@ export class StubEdge {
   /**
    * @param {string} key
    * @param {string} message
-   * @param {Response} response
+   * @param {Response} [response]
    */
   #accept(key, message, response) {
     const isNew = !this.#accepted.has(key);
     const id = this.#accepted.get(key) ?? `in-${this.#accepted.size}`;
     this.#accepted.set(key, id);
-    json(response, 202, { id });
+    if (response) json(response, 202, { id });
     if (isNew) this.publish('message', { text: message }, id, true);
   }
 
