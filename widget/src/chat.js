@@ -53,6 +53,21 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
   });
   const { composer } = view;
 
+  /** @type {import('./client/core.js').SubscribeOptions} */
+  const subscription = {
+    channels: [channel],
+    onEvent,
+    onGap: () => apply(() => conversation.markGap(Date.now())),
+    onState,
+    onSession,
+    onUnsent({ key, channel: name, type, data, addedAt }, sent) {
+      if (name !== channel || type !== 'message') return;
+      apply(() => conversation.post(key, data.text, addedAt));
+      track(key, sent);
+    },
+    onUnkept: () => (isUnkept = true),
+  };
+
   /** @param {() => void} change */
   function apply(change) {
     change();
@@ -179,19 +194,7 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
 
     connect() {
       view.connect();
-      unsubscribe ??= client.subscribe({
-        channels: [channel],
-        onEvent,
-        onGap: () => apply(() => conversation.markGap(Date.now())),
-        onState,
-        onSession,
-        onUnsent({ key, channel: name, type, data, addedAt }, sent) {
-          if (name !== channel || type !== 'message') return;
-          apply(() => conversation.post(key, data.text, addedAt));
-          track(key, sent);
-        },
-        onUnkept: () => (isUnkept = true),
-      });
+      unsubscribe ??= client.subscribe(subscription);
     },
 
     disconnect() {

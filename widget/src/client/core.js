@@ -26,6 +26,8 @@ import { createStream } from './stream.js';
  *   user than before, what was shown must go; the new user's events come after this call
  * @property {(event: Unsent, sent: Promise<{ id: string }>) => void} [onUnsent] an event that an earlier page of the
  *   user could not send, and that is sent now
+ * @property {ReturnType<typeof createFeed>} [feed] set by `subscribe`: what was heard. Subscribed again with the same
+ *   options, a front end hears only what is new, or of a gap
  * @property {() => void} [onUnkept] the browser keeps no data: what waits to be sent is lost with the page
  *
  * @typedef {import('./store.js').Unsent} Unsent
@@ -168,6 +170,8 @@ export function createCore(origin, request) {
   }
 
   function onSignedOut() {
+    // Its answer may be older.
+    endCheck();
     onInfo({ authenticated: false, providers: known?.providers ?? [] }, true);
   }
 
@@ -266,8 +270,9 @@ export function createCore(origin, request) {
      * @returns {() => void} ends it; safe to call again
      */
     subscribe(options) {
-      const { channels = [], onEvent = () => {}, onGap, onState, onSession } = options;
-      const subscription = { channels, options, feed: createFeed(channels, onEvent, onGap) };
+      const { channels = [], onEvent, onGap, onState, onSession } = options;
+      const feed = (options.feed ??= createFeed(channels, onEvent, onGap));
+      const subscription = { channels, options, feed };
       subscriptions.add(subscription);
       onState?.(state);
       if (watch) {

@@ -19,7 +19,7 @@ const MAX_SEEN = 2_000;
 
 /**
  * @param {string[]} channels all, if empty
- * @param {(event: CausewayEvent, cursor: string) => void} onEvent
+ * @param {(event: CausewayEvent, cursor: string) => void} [onEvent]
  * @param {(reason: string) => void} [onGap]
  */
 export function createFeed(channels, onEvent, onGap) {
@@ -64,7 +64,7 @@ export function createFeed(channels, onEvent, onGap) {
         seen.add(cursor);
         if (seen.size > MAX_SEEN) seen.delete(/** @type {string} */ (seen.values().next().value));
       }
-      onEvent(event, cursor);
+      onEvent?.(event, cursor);
     },
   };
 }

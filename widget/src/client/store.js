@@ -12,6 +12,8 @@ const CHANNEL = 'causeway-outbox';
 const KEY_VALID_MS = 600_000;
 const MAX_AGE_MS = 7 * 86_400_000;
 const MAX_KEPT = 200;
+/** A database that hangs must hold up no event for longer. */
+const PATIENCE_MS = 2_000;
 
 /**
  * @typedef {object} Unsent
@@ -63,7 +65,7 @@ async function openDatabase() {
  *   order. If `expired` is there, it rejects: the event may have been accepted long ago
  */
 export async function openStore(owner, adopt) {
-  const database = await (opened ??= openDatabase());
+  const database = await within(PATIENCE_MS, (opened ??= openDatabase()));
   const controller = new AbortController();
   const { signal } = controller;
   const channel = new BroadcastChannel(CHANNEL);
@@ -75,10 +77,11 @@ export async function openStore(owner, adopt) {
   async function run(mode, operate) {
     const transaction = database.transaction(TABLE, mode);
     const request = operate(transaction.objectStore(TABLE));
-    await new Promise((resolve, reject) => {
+    const completed = new Promise((resolve, reject) => {
       transaction.oncomplete = resolve;
       transaction.onabort = () => reject(transaction.error);
     });
+    await within(PATIENCE_MS, completed);
     return request.result;
   }
 
@@ -164,4 +167,19 @@ function resultOf(request) {
     request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(request.error);
   });
+}
+
+/**
+ * @template T
+ * @param {number} ms
+ * @param {Promise<T>} promise
+ * @returns {Promise<T>} rejects after this time
+ */
+function within(ms, promise) {
+  return Promise.race([
+    promise,
+    new Promise((_, reject) => {
+      setTimeout(() => reject(new Error('the database does not respond')), ms);
+    }),
+  ]);
 }
