@@ -111,6 +111,7 @@ const BUNDLES = [
     options: { format: 'esm', banner: { js: '(()=>{' }, footer: { js: '})();' } },
   },
   { name: 'client.js', entry: 'src/client/client.js', options: { format: 'esm' } },
+  { name: 'catch-up.js', entry: 'src/catch-up.js', options: { format: 'esm' } },
   { name: 'sign-in.js', entry: 'src/sign-in.js', options: { format: 'esm' } },
   { name: 'store.js', entry: 'src/client/store.js', options: { format: 'esm' } },
   { name: 'arrival.js', entry: 'src/client/arrival.js', options: { format: 'esm' } },

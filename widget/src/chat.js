@@ -57,7 +57,10 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
   const subscription = {
     channels: [channel],
     onEvent,
-    onGap: () => apply(() => conversation.markGap(Date.now())),
+    onGap() {
+      apply(() => conversation.markGap(Date.now()));
+      void catchUp();
+    },
     onState,
     onSession,
     onUnsent({ key, channel: name, type, data, addedAt }, sent) {
@@ -72,6 +75,12 @@ export function createChat(root, { client, channel, texts, onStatus, onMessage }
   function apply(change) {
     change();
     view.showMessages(conversation.all());
+  }
+
+  async function catchUp() {
+    const { fillGap } = await import('./catch-up.js');
+    await fillGap(client.origin, channel, known?.user?.id, client.check, conversation.record, conversation.all);
+    apply(() => {});
   }
 
   function showStatus() {

@@ -104,7 +104,7 @@ export function createConversation() {
   }
 
   return {
-    /** @returns {readonly Message[]} */
+    /** In order. catch-up.js changes the order. @returns {readonly Message[]} */
     all: () => messages,
 
     /**
