@@ -274,9 +274,13 @@ export function createCore(origin, request) {
       const feed = (options.feed ??= createFeed(channels, onEvent, onGap));
       const subscription = { channels, options, feed };
       subscriptions.add(subscription);
-      onState?.(state);
+      // Not at once: whoever subscribes is not ready before this returns.
+      queueMicrotask(() => {
+        if (!subscriptions.has(subscription)) return;
+        onState?.(state);
+        if (isAnswered && known) onSession?.(known);
+      });
       if (watch) {
-        if (known) onSession?.(known);
         stream.reopen();
       } else {
         const { signal } = (watch = new AbortController());
