@@ -221,7 +221,7 @@ export function createCore(origin, request) {
       // The session has ended, or is another user's.
       if (status === 401 || status === 409) void check();
       const isUnavailable = status === 503 || status === 429;
-      const mayRepeat = status >= 500 || [401, 408, 409, 425].includes(status);
+      const mayRepeat = status >= 500 || [401, 408, 409].includes(status);
       return {
         error: await problemOf(response),
         blame: isUnavailable ? 1 : mayRepeat ? ANSWER_BLAME : MAX_BLAME,
