@@ -36,7 +36,6 @@ const OWN_PROPERTIES = [
   'item',
   'kind',
   'language',
-  'logout',
   'markGap',
   'meta',
   'notice',
