@@ -172,7 +172,7 @@ export function createCore(origin, request) {
   function onSignedOut() {
     // Its answer may be older.
     endCheck();
-    onInfo({ authenticated: false, providers: known?.providers ?? [] }, true);
+    onInfo({ authenticated: false, providers: known?.providers ?? [], handoff: known?.handoff }, true);
   }
 
   /** @param {import('./types.js').User} user */
