@@ -48,7 +48,8 @@ use tokio::time::Instant;
 
 pub(super) use self::{
     entry::{Effect, Entry, Kind, Meta},
-    outcome::Failure,
+    outcome::{Failure, REFUSED},
+    park::PARKED,
 };
 use self::{
     probation::Probation,
