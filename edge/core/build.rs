@@ -35,16 +35,19 @@ fn rows(dist: &Path, manifest: &str) -> String {
         let name = file["name"].as_str().expect("a file has a name");
         let path = dist.join(name).canonicalize().expect("a listed file exists");
         println!("cargo::rerun-if-changed={}", path.display());
-        rows += &row(name, false, &path);
+        let sri = file["sri"].as_str().expect("a file has an integrity value");
+        rows += &row(name, false, sri, &path);
         if let Some(hashed) = file["hashed"].as_str() {
-            rows += &row(hashed, true, &path);
+            rows += &row(hashed, true, sri, &path);
         }
     }
-    let manifest = dist.join("manifest.json").canonicalize().expect("the manifest was read");
-    rows + &row("manifest.json", false, &manifest)
+    let path = dist.join("manifest.json").canonicalize().expect("the manifest was read");
+    let sri = files.iter().filter_map(|file| file["hashed"].as_str()).collect::<Vec<_>>().join(".");
+    rows + &row("manifest.json", false, &sri, &path)
 }
 
-fn row(name: &str, immutable: bool, path: &Path) -> String {
+/// `tag` names the content.
+fn row(name: &str, immutable: bool, tag: &str, path: &Path) -> String {
     let content_type = match name.rsplit('.').next() {
         Some("js") => "text/javascript; charset=utf-8",
         Some("css") => "text/css; charset=utf-8",
@@ -54,7 +57,9 @@ fn row(name: &str, immutable: bool, path: &Path) -> String {
         _ => "application/octet-stream",
     };
     format!(
-        "    Asset {{ name: {name:?}, content_type: {content_type:?}, immutable: {immutable}, bytes: include_bytes!({:?}) }},\n",
+        "    Asset {{ name: {name:?}, content_type: {content_type:?}, immutable: {immutable}, tag: {:?}, \
+         bytes: include_bytes!({:?}) }},\n",
+        format!("\"{tag}\""),
         path.display().to_string()
     )
 }

@@ -9,10 +9,12 @@ import { parseArgs } from 'node:util';
 
 const USAGE = `usage: server.mjs [--address 127.0.0.1] [--port 8080] [--edge http://localhost:8787]
 
-Serves the demo page that embeds the chat widget of the edge at --edge.`;
+Serves the demo page that embeds the chat widget of the edge at --edge, and at /live a page that uses only its client.`;
 
 const FILES = new Map([
   ['/', { name: 'index.html', type: 'text/html; charset=utf-8' }],
+  ['/live', { name: 'live.html', type: 'text/html; charset=utf-8' }],
+  ['/live.js', { name: 'live.js', type: 'text/javascript; charset=utf-8' }],
   ['/host.css', { name: 'host.css', type: 'text/css; charset=utf-8' }],
   ['/host.js', { name: 'host.js', type: 'text/javascript; charset=utf-8' }],
 ]);

@@ -29,6 +29,7 @@ test('all manifests have the version of the workspace', () => {
   assert.match(edge, /^\d+\.\d+\.\d+/);
   const lock = JSON.parse(read('package-lock.json'));
   assert.deepEqual([lock.version, lock.packages[''].version], [edge, edge], 'package-lock.json');
+  assert.equal(JSON.parse(read('widget/package.json')).version, edge, 'widget/package.json');
   assert.equal(/^version = "([^"]+)"$/m.exec(read('spin.toml'))?.[1], edge, 'spin.toml');
 });
 

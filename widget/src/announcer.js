@@ -1,56 +1,50 @@
-// Announces changes to screen readers: one polite sentence for all recent changes. Reading out each piece of a streamed
-// answer, or a whole history, would be unbearable.
+// Announces changes to screen readers: the state and the latest messages, collected for a moment. Reading out each
+// piece of a streamed answer, or a whole history, would be unbearable.
 
 import { element } from './dom.js';
-import { fill } from './strings.js';
 
 const COLLECT_MS = 600;
 const MAX_READ_OUT = 2;
 
-export class Announcer {
-  region = element('div', { class: 'sr-only', role: 'status' });
-  #template;
-  #notice = '';
+export function createAnnouncer() {
+  const region = element('div', { class: 'sr-only', role: 'status' });
+  let latestNotice = '';
   /** @type {string[]} */
-  #messages = [];
+  let messages = [];
   /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #timer;
+  let timer;
 
-  /** @param {string} template used when there are too many messages to read out */
-  constructor(template) {
-    this.#template = template;
+  function reset() {
+    clearTimeout(timer);
+    timer = undefined;
+    messages = [];
+    latestNotice = '';
   }
 
-  /**
-   * Announces a state. A later notice replaces an earlier one, which is no longer true.
-   * @param {string} text
-   */
-  notice(text) {
-    this.#notice = text;
-    this.#schedule();
+  function schedule() {
+    timer ??= setTimeout(() => {
+      region.textContent = [latestNotice, ...messages.slice(-MAX_READ_OUT)].filter(Boolean).join('. ');
+      reset();
+    }, COLLECT_MS);
   }
 
-  /** @param {string} text */
-  message(text) {
-    this.#messages.push(text);
-    this.#schedule();
-  }
+  return {
+    region,
+    reset,
 
-  disconnect() {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    this.#messages = [];
-    this.#notice = '';
-  }
+    /**
+     * Announces a state. A later notice replaces an earlier one, which is no longer true.
+     * @param {string} text
+     */
+    notice(text) {
+      latestNotice = text;
+      schedule();
+    },
 
-  #schedule() {
-    this.#timer ??= setTimeout(() => this.#announce(), COLLECT_MS);
-  }
-
-  #announce() {
-    const { length } = this.#messages;
-    const messages = length > MAX_READ_OUT ? [fill(this.#template, { count: String(length) })] : this.#messages;
-    this.region.textContent = [this.#notice, ...messages].filter(Boolean).join('. ');
-    this.disconnect();
-  }
+    /** @param {string} text of a message */
+    readOut(text) {
+      messages.push(text);
+      schedule();
+    },
+  };
 }

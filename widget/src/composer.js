@@ -1,75 +1,60 @@
 // The input field: Enter sends, Shift+Enter breaks the line.
 
-import { element, icon } from './dom.js';
+import { button, element } from './dom.js';
 
 // JSON may take six bytes for a character. Even then this many fit the edge's limit of 64 KiB.
-const MAX_CHARACTERS = 8_000;
+const MAX_CHARACTERS = '8000';
 
-export class Composer {
-  #onSend;
-  #input;
-  #button;
+/**
+ * @param {import('./texts.js').Texts} texts
+ * @param {(text: string) => void} onSend
+ */
+export function createComposer(texts, onSend) {
+  const input = element('textarea', { part: 'input', rows: '1', dir: 'auto', maxlength: MAX_CHARACTERS });
+  texts.bind(input, 'placeholder', 'placeholder', 'aria-label');
+  const submit = texts.bind(button('send'), 'send', 'aria-label');
+  const bar = element('div', { part: 'composer' }, input, submit);
 
-  /**
-   * @param {import('./strings.js').Strings} strings
-   * @param {(text: string) => boolean} onSend returns false to keep the text in the field
-   */
-  constructor(strings, onSend) {
-    this.#onSend = onSend;
-    const { placeholder, send } = strings;
-    this.#input = element('textarea', {
-      part: 'input',
-      rows: '1',
-      dir: 'auto',
-      maxlength: String(MAX_CHARACTERS),
-      enterkeyhint: 'send',
-      placeholder,
-      'aria-label': placeholder,
-    });
-    this.#button = element(
-      'button',
-      { part: 'send', type: 'submit', 'aria-label': send, title: send },
-      icon('M12 19V5m-6 6 6-6 6 6'),
-    );
-    this.form = element('form', { part: 'composer' }, this.#input, this.#button);
-    this.form.onsubmit = (event) => {
-      event.preventDefault();
-      this.#send();
-    };
-    this.#input.onkeydown = (event) => {
-      // While an input method is composing, Enter picks a candidate. Safari reports that as key code 229.
-      if (event.key !== 'Enter' || event.shiftKey || event.isComposing || event.keyCode === 229) return;
-      event.preventDefault();
-      this.#send();
-    };
-    this.#input.oninput = () => this.#fit();
-    this.#fit();
+  const focus = () => input.focus({ preventScroll: true });
+
+  /** @param {string} text */
+  function setText(text) {
+    input.value = text;
+    fit();
   }
 
-  get text() {
-    return this.#input.value;
+  function send() {
+    const text = input.value.trim();
+    focus();
+    if (!text) return;
+    onSend(text);
+    setText('');
   }
 
-  set text(text) {
-    this.#input.value = text;
-    this.#fit();
+  function fit() {
+    submit.classList.toggle('idle', !input.value.trim());
+    input.style.height = 'auto';
+    // With its borders.
+    input.style.height = `${input.scrollHeight + 2}px`;
   }
 
-  focus() {
-    this.#input.focus({ preventScroll: true });
-  }
+  submit.onclick = send;
+  input.onkeydown = (event) => {
+    keepTyping(event);
+    // While an input method is composing, Enter picks a candidate. The key code is then 229.
+    if (event.key !== 'Enter' || event.shiftKey || event.keyCode === 229) return;
+    event.preventDefault();
+    send();
+  };
+  // Single-letter shortcuts of the page must not fire while the user types. To the page, the widget is no text field.
+  input.onkeyup = input.onkeypress = keepTyping;
+  input.oninput = fit;
+  fit();
 
-  #send() {
-    const text = this.text.trim();
-    if (!text || !this.#onSend(text)) return;
-    this.text = '';
-    this.focus();
-  }
+  return { bar, focus, setText, getText: () => input.value };
+}
 
-  #fit() {
-    this.#button.classList.toggle('idle', !this.text.trim());
-    if (CSS.supports('field-sizing', 'content')) return;
-    this.#input.style.height = 'auto';
-    this.#input.style.height = `${this.#input.scrollHeight}px`;
-  }
+/** Keys that are commands, such as Escape and Ctrl+K, still reach the page. @param {KeyboardEvent} event */
+function keepTyping(event) {
+  if (!event.ctrlKey && !event.metaKey && !/^(Escape|Tab)$/.test(event.key)) event.stopPropagation();
 }

@@ -19,16 +19,7 @@ export function element(tag, attributes, ...children) {
 }
 
 /**
- * A line icon on a 24 × 24 grid, hidden from screen readers.
- * @param {string} path
+ * A button, which submits no form.
+ * @param {string} part
  */
-export function icon(path) {
-  const ns = 'http://www.w3.org/2000/svg';
-  const svg = document.createElementNS(ns, 'svg');
-  svg.setAttribute('viewBox', '0 0 24 24');
-  svg.setAttribute('aria-hidden', 'true');
-  const line = document.createElementNS(ns, 'path');
-  line.setAttribute('d', path);
-  svg.append(line);
-  return svg;
-}
+export const button = (part) => element('button', { type: 'button', part });

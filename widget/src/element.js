@@ -1,14 +1,23 @@
-// The custom element and `mount`, the two ways to embed the widget in a page.
+// The custom element.
 
-import { Chat } from './chat.js';
+import { createChat } from './chat.js';
+import { createCore } from './client/core.js';
+import { createRequest } from './client/request.js';
 import { STRINGS } from './strings.js';
+import { TAG } from './mount.js';
 import css from './style.css';
+import { createTexts } from './texts.js';
 
-const TAG = 'chat-widget';
+/** Properties that are attributes, too. */
+const REFLECTED = ['edge', 'channel', 'heading'];
 /** @type {CSSStyleSheet | undefined} */
 let sheet;
 /** @type {string | undefined} */
 let moduleUrl;
+/** All widgets of a page share the stream of their edge. @type {Map<string, import('./client/core.js').Core>} */
+const clients = new Map();
+// Imported on a server, the module does nothing.
+const Base = globalThis.HTMLElement ?? class {};
 
 /**
  * A live, signed-in chat with a Kafka-backed service, through a Causeway edge.
@@ -19,8 +28,9 @@ let moduleUrl;
  *   heading    title of the widget; default `strings.heading`
  *   lang       language of times and days; default: the document's
  *
- * Properties
+ * Properties (may be set before the element is defined, and at any time)
  *   strings    replacements for any of the texts in strings.js
+ *   edge, channel, heading    as the attributes
  *   status     read-only: connecting | online | reconnecting | offline | signed-out | ended
  *
  * Events (bubble, cross shadow boundaries)
@@ -30,7 +40,7 @@ let moduleUrl;
  * States: `:state(connecting)`, `:state(online)` and so on, one at a time
  *
  * Parts: shell, header, mark, heading, status, name, sign-out, log, messages, message, user, assistant, bubble, meta,
- *   retry, gap, latest, note, composer, input, send, sign-in, sign-in-link, other-account
+ *   retry, cancel, gap, latest, note, composer, input, send, sign-in, sign-in-link, other-account
  *
  * Custom properties
  *   --chat-accent, --chat-on-accent     own messages, buttons
@@ -43,13 +53,16 @@ let moduleUrl;
  *
  * Slots: none. The widget shows the stream's content only, none of the page's.
  */
-export class ChatWidget extends HTMLElement {
-  static observedAttributes = ['edge', 'channel', 'heading', 'lang'];
+export class ChatWidget extends Base {
+  static observedAttributes = [...REFLECTED, 'lang'];
 
   #internals = this.attachInternals();
   #root = this.attachShadow({ mode: 'open' });
-  /** @type {Chat | undefined} */
+  #texts = createTexts();
+  /** @type {import('./chat.js').Chat | undefined} */
   #chat;
+  /** What the chat was started with. */
+  #started = '';
   /** @type {Partial<typeof STRINGS>} */
   #strings = {};
   #status = 'connecting';
@@ -61,6 +74,12 @@ export class ChatWidget extends HTMLElement {
       sheet.replaceSync(css);
     }
     this.#root.adoptedStyleSheets = [sheet];
+    // Set before the element was defined, a property hides the accessor of the same name.
+    const own = /** @type {any} */ (this);
+    for (const name of ['strings', ...REFLECTED]) {
+      const value = own[name];
+      if (delete own[name] && value) own[name] = value;
+    }
   }
 
   get strings() {
@@ -68,8 +87,8 @@ export class ChatWidget extends HTMLElement {
   }
 
   set strings(value) {
-    this.#strings = value;
-    this.#restart();
+    this.#strings = value ?? {};
+    this.#apply();
   }
 
   get status() {
@@ -82,47 +101,57 @@ export class ChatWidget extends HTMLElement {
   }
 
   connectedCallback() {
-    const strings = { ...STRINGS, ...this.#strings };
-    strings.heading = this.getAttribute('heading') ?? strings.heading;
-    this.#chat = new Chat(this.#root, {
-      edge: edgeOrigin(this.getAttribute('edge')),
-      channel: this.getAttribute('channel') ?? 'chat',
-      strings,
-      language: this.lang || document.documentElement.lang || undefined,
-      onStatus: (status) => this.#onStatus(status),
-      onMessage: (detail) => this.#emit('chat-message', detail),
-    });
-    this.#chat.connect();
+    this.#apply();
   }
 
   disconnectedCallback() {
-    this.#chat?.disconnect();
-    this.#chat = undefined;
+    // Moved by `append`, the element is back before this runs.
+    queueMicrotask(() => this.isConnected || this.#chat?.disconnect());
   }
 
-  /** Its presence lets `moveBefore` move a running chat. Without it, the chat would end and a new one start. */
+  /** Its presence lets `moveBefore` move the element without a call of the two above. */
   connectedMoveCallback() {}
 
-  /**
-   * @param {string} _name
-   * @param {string | null} oldValue
-   * @param {string | null} newValue
-   */
-  attributeChangedCallback(_name, oldValue, newValue) {
-    if (oldValue !== newValue) this.#restart();
+  attributeChangedCallback() {
+    this.#apply();
   }
 
-  #restart() {
-    if (!this.#chat) return;
-    this.disconnectedCallback();
-    this.connectedCallback();
+  /** Applies the options to what is there. Only another edge or channel is another chat. */
+  #apply() {
+    if (!this.isConnected) return;
+    const strings = { ...STRINGS, ...this.#strings };
+    strings.heading = this.getAttribute('heading') ?? strings.heading;
+    this.#texts.update(strings, this.lang || document.documentElement.lang);
+    const edge = edgeOrigin(this.getAttribute('edge'));
+    const channel = this.getAttribute('channel') || 'chat';
+    const options = `${edge} ${channel}`;
+    if (options !== this.#started) {
+      this.#chat?.disconnect();
+      this.#started = options;
+      let client = clients.get(edge);
+      if (!client) clients.set(edge, (client = createCore(edge, createRequest(edge))));
+      this.#chat = createChat(this.#root, {
+        client,
+        channel,
+        texts: this.#texts,
+        onStatus: (status) => this.#onStatus(status),
+        onMessage: (detail) => this.#emit('chat-message', detail),
+      });
+    }
+    this.#chat?.showTexts();
+    this.#chat?.connect();
   }
 
   /** @param {string} status */
   #onStatus(status) {
-    // Older browsers have no custom states. The event and the property carry the same information.
-    this.#internals.states?.delete(this.#status);
-    this.#internals.states?.add(status);
+    // Older browsers have no custom states, or demand dashes. The event and the property carry the same information.
+    const { states } = this.#internals;
+    try {
+      states.clear();
+      states.add(status);
+    } catch {
+      states?.add(`--${status}`);
+    }
     this.#status = status;
     this.#emit('chat-status', { status });
   }
@@ -136,14 +165,28 @@ export class ChatWidget extends HTMLElement {
   }
 }
 
+for (const name of REFLECTED) {
+  Object.defineProperty(ChatWidget.prototype, name, {
+    /** @this {ChatWidget} */
+    get() {
+      return this.getAttribute(name);
+    },
+    /** @this {ChatWidget} @param {string | null | undefined} value */
+    set(value) {
+      if (value) this.setAttribute(name, value);
+      else this.removeAttribute(name);
+    },
+  });
+}
+
 /**
  * @param {string | null} edge
  * @throws {TypeError} if that is no http(s) URL
  */
 function edgeOrigin(edge) {
-  const url = new URL(edge || moduleUrl || '', document.baseURI);
-  if (!/^https?:$/.test(url.protocol)) throw new TypeError(`${TAG}: set "edge" to the origin of the edge`);
-  return url.origin;
+  const { origin } = new URL(edge || moduleUrl || '', document.baseURI);
+  if (origin === 'null') throw new TypeError(`${TAG}: no edge`);
+  return origin;
 }
 
 /**
@@ -152,21 +195,5 @@ function edgeOrigin(edge) {
 export function define(url) {
   moduleUrl = url;
   // A page may load the module twice, under its stable and its hashed name.
-  if (!customElements.get(TAG)) customElements.define(TAG, ChatWidget);
-}
-
-/**
- * Adds the widget to an element of the page.
- *
- * @param {Element} parent usually a `div`; its other children stay
- * @param {{ edge?: string, channel?: string, heading?: string, lang?: string,
- * strings?: Partial<typeof STRINGS> }} [options]
- * @returns {() => void} removes the widget and ends its connections; safe to call again
- */
-export function mount(parent, { strings = {}, ...attributes } = {}) {
-  const widget = /** @type {ChatWidget} */ (document.createElement(TAG));
-  widget.strings = strings;
-  for (const [name, value] of Object.entries(attributes)) if (value) widget.setAttribute(name, value);
-  parent.append(widget);
-  return () => widget.remove();
+  if (globalThis.customElements && !customElements.get(TAG)) customElements.define(TAG, ChatWidget);
 }

@@ -1,102 +1,87 @@
 // The message list. Updates the DOM to match the conversation with as few changes as possible, and stays scrolled to
 // the newest message unless the user has scrolled away.
 
-import { element, icon } from './dom.js';
+import { button, element } from './dom.js';
 
 /** @typedef {import('./conversation.js').Message} Message */
 /**
- * @typedef {{ item: HTMLLIElement, day: HTMLElement, text: Text, meta: HTMLElement, rendered: string }} Row
- *   rendered: what the row was last rendered from, except its text
+ * @typedef {object} Row
+ * @property {HTMLLIElement} item
+ * @property {HTMLElement} day
+ * @property {HTMLElement} author for screen readers; of a gap, what is shown
+ * @property {HTMLElement} bubble
+ * @property {Text} content
+ * @property {HTMLElement} meta
+ * @property {unknown} form definition of the form that is shown
+ * @property {string} rendered what the row was last rendered from, except its text
  */
 
 const NEAR_END_PX = 80;
+const GROUP_MS = 120_000;
+/** Loaded when the first form arrives. */
+const FORM_BUNDLE = './form.js';
 
-export class MessageList {
-  #strings;
-  #onRetry;
-  #language;
-  #list = element('ol', { part: 'messages' });
-  #empty;
+/**
+ * @param {import('./texts.js').Texts} texts
+ * @param {import('./view.js').Actions} actions
+ */
+export function createMessageList(texts, actions) {
+  const list = element('ol', { part: 'messages' });
+  const empty = element(
+    'div',
+    { class: 'empty' },
+    texts.bind(element('strong', {}), 'emptyTitle'),
+    texts.bind(element('span', {}), 'emptyText'),
+  );
+  // No live region, which would read out every piece of a streamed answer. The announcer does that better.
+  const log = { part: 'log', role: 'group', tabindex: '0' };
+  const scroller = texts.bind(element('div', log, empty, list), 'heading', 'aria-label');
+  const latest = texts.bind(button('latest'), 'latest', 'aria-label');
+  const body = element('div', { class: 'body' }, scroller, latest);
   /** @type {Map<string, Row>} */
-  #rows = new Map();
-  #isAtEnd = true;
+  const rows = new Map();
+  let isAtEnd = true;
   /** Whether unsent messages are being sent, or wait for a connection. */
-  online = false;
+  let isOnline = false;
 
-  /**
-   * @param {import('./strings.js').Strings} strings
-   * @param {string | undefined} language of times and days
-   * @param {(key: string) => void} onRetry
-   */
-  constructor(strings, language, onRetry) {
-    this.#strings = strings;
-    this.#language = language;
-    this.#onRetry = onRetry;
-    this.#empty = element(
-      'div',
-      { class: 'empty' },
-      element('strong', {}, strings.emptyTitle),
-      element('span', {}, strings.emptyText),
-    );
-    // Announcer does the announcing: as a live region, the log would read out every piece of a streamed answer.
-    const log = { part: 'log', role: 'log', 'aria-live': 'off', 'aria-label': strings.heading, tabindex: '0' };
-    this.scroller = element('div', log, this.#empty, this.#list);
-    this.latest = element(
-      'button',
-      { part: 'latest', type: 'button', hidden: '', 'aria-label': strings.latest },
-      icon('M12 5v14m-6-6 6 6 6-6'),
-    );
-    this.scroller.onscroll = () => this.#onScroll();
-    // A growing composer shrinks the list.
-    new ResizeObserver(() => this.#isAtEnd && this.scrollToEnd()).observe(this.scroller);
-    this.latest.onclick = () => this.scrollToEnd();
+  latest.hidden = true;
+  latest.onclick = () => {
+    scrollToEnd();
+    // The button goes.
+    scroller.focus();
+  };
+  scroller.onscroll = () => {
+    isAtEnd = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR_END_PX;
+    latest.hidden = isAtEnd;
+  };
+  // A growing composer shrinks the list.
+  new ResizeObserver(stick).observe(scroller);
+
+  function scrollToEnd() {
+    isAtEnd = true;
+    scroller.scrollTop = scroller.scrollHeight;
   }
 
-  scrollToEnd() {
-    this.#isAtEnd = true;
-    this.scroller.scrollTop = this.scroller.scrollHeight;
-  }
-
-  /** @param {readonly Message[]} messages */
-  update(messages) {
-    const removed = new Set(this.#rows.keys());
-    this.#empty.hidden = messages.length > 0;
-    let next = this.#list.firstChild;
-    messages.forEach((message, i) => {
-      removed.delete(message.key);
-      const row = this.#row(message);
-      this.#render(row, message, messages[i - 1], messages[i + 1]);
-      if (row.item === next) next = next.nextSibling;
-      else this.#list.insertBefore(row.item, next);
-    });
-    for (const key of removed) {
-      this.#rows.get(key)?.item.remove();
-      this.#rows.delete(key);
-    }
-    if (this.#isAtEnd) this.scrollToEnd();
+  /** Stays with the newest message, unless the user has scrolled away from it. */
+  function stick() {
+    if (isAtEnd) scrollToEnd();
   }
 
   /** @param {Message} message */
-  #row(message) {
-    let row = this.#rows.get(message.key);
+  function rowOf({ key, role }) {
+    let row = rows.get(key);
     if (!row) {
-      const text = document.createTextNode('');
+      const isGap = role === 'gap';
+      const content = document.createTextNode('');
       const day = element('div', { class: 'day' });
+      const author = element('span', { class: isGap ? '' : 'sr-only' });
+      const bubble = element('div', { part: 'bubble', dir: 'auto' }, content);
       const meta = element('div', { part: 'meta' });
-      const author = message.role === 'user' ? this.#strings.you : this.#strings.assistant;
-      const item =
-        message.role === 'gap'
-          ? element('li', { part: 'gap' }, element('span', {}, this.#strings.gap))
-          : element(
-              'li',
-              { part: `message ${message.role}` },
-              day,
-              element('span', { class: 'sr-only' }, `${author}: `),
-              element('div', { part: 'bubble', dir: 'auto' }, text),
-              meta,
-            );
-      row = { item, day, text, meta, rendered: '' };
-      this.#rows.set(message.key, row);
+      const item = isGap
+        ? element('li', { part: 'gap' }, author)
+        : element('li', { part: `message ${role}` }, day, author, bubble, meta);
+      row = { item, day, author, bubble, content, meta, form: undefined, rendered: '' };
+      rows.set(key, row);
     }
     return row;
   }
@@ -107,34 +92,47 @@ export class MessageList {
    * @param {Message | undefined} before
    * @param {Message | undefined} after
    */
-  #render(row, message, before, after) {
-    const old = row.text.data;
+  function render(row, message, before, after) {
+    const { content } = row;
+    const { text, time, state, role, problem, form } = message;
     // A growing text is appended to, so the user's selection in it survives.
-    if (message.text.startsWith(old)) row.text.appendData(message.text.slice(old.length));
-    else row.text.data = message.text;
+    if (text.startsWith(content.data)) content.appendData(text.slice(content.length));
+    else content.data = text;
 
-    const date = new Date(message.time);
+    if (form && !row.form) {
+      row.form = form;
+      void showForm(row, message);
+    }
+
+    const date = new Date(time);
+    const { strings, language, version } = texts;
     const startsDay = !before || new Date(before.time).toDateString() !== date.toDateString();
-    const isSettled = message.state === 'done' || message.state === 'sent';
-    const endsGroup = !isSettled || after?.role !== message.role || after.time - message.time > 120_000;
-    const rendered = [
-      message.state,
-      startsDay,
-      endsGroup,
-      before?.role === message.role,
-      message.time,
-      message.problem,
-      this.online,
-    ].join();
+    const isJoined = !startsDay && before.role === role;
+    const isSettled = state === 'done' || state === 'sent';
+    const endsGroup = !isSettled || after?.role !== role || after.time - time > GROUP_MS;
+    // Nothing but unsent messages depends on the connection, and a button that is replaced loses the focus.
+    const isSending = state === 'sending' && isOnline;
+    const rendered = [state, startsDay, endsGroup, isJoined, time, problem, isSending, version].join();
     if (rendered === row.rendered) return;
     row.rendered = rendered;
-    row.item.dataset.state = message.state;
-    row.item.classList.toggle('joined', !startsDay && before?.role === message.role);
+    row.item.dataset.state = state;
+    row.item.classList.toggle('joined', isJoined);
+    row.author.textContent = role === 'gap' ? strings.gap : `${role === 'user' ? strings.you : strings.assistant}: `;
     row.day.hidden = !startsDay;
-    if (startsDay)
-      row.day.textContent = date.toLocaleDateString(this.#language, { weekday: 'long', day: 'numeric', month: 'long' });
+    row.day.textContent = date.toLocaleDateString(language, { weekday: 'long', day: 'numeric', month: 'long' });
     row.meta.hidden = !endsGroup;
-    row.meta.replaceChildren(...this.#meta(message, date));
+    row.meta.replaceChildren(...metaOf(message, date));
+  }
+
+  /**
+   * @param {Row} row
+   * @param {Message} message
+   */
+  async function showForm({ bubble }, { id, form }) {
+    const { renderForm } = await import(FORM_BUNDLE);
+    const { strings, language: locale } = texts;
+    bubble.append(renderForm(form, { id, strings, locale, onSubmit: actions.onForm }).element);
+    stick();
   }
 
   /**
@@ -142,26 +140,50 @@ export class MessageList {
    * @param {Date} date
    * @returns {(Node | string)[]}
    */
-  #meta({ key, state, problem }, date) {
-    const strings = this.#strings;
-    const time = element(
-      'time',
-      { datetime: date.toISOString() },
-      date.toLocaleTimeString(this.#language, { timeStyle: 'short' }),
-    );
-    if (state === 'sending') return [this.online ? strings.sending : strings.waiting];
-    if (state === 'sent') return [time, ` · ${strings.sent}`];
+  function metaOf({ key, state, problem }, date) {
+    const { strings, language } = texts;
+
+    /** @param {'retry' | 'cancel'} action its name is also that of its text and part */
+    const actionOf = (action) => {
+      const node = button(action);
+      node.append(strings[action]);
+      node.onclick = () => actions[action](key);
+      return [' · ', node];
+    };
+
+    if (state === 'sending') return [isOnline ? strings.sending : strings.waiting, ...actionOf('cancel')];
     if (state === 'stalled') return [strings.stalled];
     if (state === 'streaming') return [];
-    if (state !== 'failed') return [time];
-    const retry = element('button', { type: 'button', part: 'retry' }, strings.retry);
-    retry.onclick = () => this.#onRetry(key);
-    return [problem ? `${strings.failed}: ${problem}` : strings.failed, ' · ', retry];
+    if (state === 'failed') return [strings.failed + (problem ? `: ${problem}` : ''), ...actionOf('retry')];
+    return [date.toLocaleTimeString(language, { timeStyle: 'short' }) + (state === 'sent' ? ` · ${strings.sent}` : '')];
   }
 
-  #onScroll() {
-    const { scrollTop, scrollHeight, clientHeight } = this.scroller;
-    this.#isAtEnd = scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
-    this.latest.hidden = this.#isAtEnd;
-  }
+  return {
+    body,
+    scrollToEnd,
+    stick,
+
+    /**
+     * @param {readonly Message[]} messages
+     * @param {boolean} isConnected
+     */
+    update(messages, isConnected) {
+      isOnline = isConnected;
+      const removed = new Set(rows.keys());
+      empty.hidden = messages.length > 0;
+      let next = list.firstChild;
+      messages.forEach((message, i) => {
+        removed.delete(message.key);
+        const row = rowOf(message);
+        render(row, message, messages[i - 1], messages[i + 1]);
+        if (row.item === next) next = next.nextSibling;
+        else list.insertBefore(row.item, next);
+      });
+      for (const key of removed) {
+        rows.get(key)?.item.remove();
+        rows.delete(key);
+      }
+      stick();
+    },
+  };
 }

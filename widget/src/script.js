@@ -1,8 +1,7 @@
-// Entry of the classic script: `<script src="…/chat-widget.iife.js">`, then `window.ChatWidget.mount(…)`.
+// The classic script: `<script src="…/chat-widget.iife.js">`, then `window.ChatWidget.mount(…)`. It loads the module,
+// which takes over the elements that are there by then.
 
-import { define, mount } from './element.js';
-
-const { currentScript } = document;
-define(currentScript instanceof HTMLScriptElement ? currentScript.src : undefined);
+import { mount } from './mount.js';
 
 Object.assign(globalThis, { ChatWidget: { mount } });
+void import('./module.js');

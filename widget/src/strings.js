@@ -1,4 +1,5 @@
-// All texts of the widget. A page replaces any of them through `strings`. `{…}` are placeholders.
+// The texts of the widget, besides those about accounts (sign-in-strings.js). A page replaces any of them through
+// `strings`. `{…}` are placeholders.
 
 export const STRINGS = {
   heading: 'Chat',
@@ -8,39 +9,28 @@ export const STRINGS = {
   offline: 'You are offline',
   signedOut: 'Not signed in',
   ended: 'Session ended',
-  signInTitle: 'Sign in to start chatting',
-  signInText: 'You will come back to this page.',
-  signIn: 'Continue with {provider}',
-  otherAccount: 'Use another account',
-  cancelledText: 'The sign-in was cancelled.',
-  noProviders: 'Signing in is not available right now.',
-  endedTitle: 'Your session has ended',
-  endedText: 'Sign in again to pick up where you left off.',
-  blockedText: 'The sign-in did not take effect. Your browser may be blocking cookies of {edge}.',
-  ownWindow: 'Open the chat in a window of its own',
-  switched: 'You are now signed in as {name}.',
-  kept: 'What {before} had not sent is kept until they sign in again.',
   signOut: 'Sign out',
-  signOutFailed: 'Signing out failed. Please try again.',
+  signOutFailed: 'Signing out failed.',
   emptyTitle: 'No messages yet',
   emptyText: 'Write the first one below.',
   placeholder: 'Write a message',
   send: 'Send',
   full: 'Too many messages are waiting.',
+  unkept: 'Keep this page open until it is sent.',
   sending: 'Sending…',
   waiting: 'Waiting to be sent',
   sent: 'Sent',
   failed: 'Not sent',
   retry: 'Try again',
+  cancel: 'Cancel',
   stalled: 'The answer was interrupted',
   gap: 'Older messages may be missing',
   you: 'You',
   assistant: 'Assistant',
   latest: 'Jump to latest',
-  newMessages: '{count} new messages',
 };
 
-/** @typedef {typeof STRINGS} Strings */
+/** @typedef {typeof STRINGS & Partial<typeof import('./sign-in-strings.js').SIGN_IN_STRINGS>} Strings */
 
 /**
  * @param {string} template

@@ -1,176 +1,141 @@
 // The visible widget: header, message list, composer, sign-in panel. Makes no decisions: it renders what it is given
 // and reports what the user does.
 
-import { Announcer } from './announcer.js';
-import { Composer } from './composer.js';
-import { element, icon } from './dom.js';
-import { MessageList } from './message-list.js';
+import { createAnnouncer } from './announcer.js';
+import { createComposer } from './composer.js';
+import { button, element } from './dom.js';
+import { createMessageList } from './message-list.js';
 
 /**
  * @typedef {object} Actions
- * @property {(text: string) => boolean} send
- * @property {(key: string) => void} retry
+ * @property {(text: string) => void} submit
+ * @property {(key: string) => void} retry a message that failed
+ * @property {(key: string) => void} cancel a message that waits
  * @property {() => void} signOut
- * @property {() => void} signIn the user is about to go to the identity provider
- *
- * @typedef {{ href: () => string, text: string, isNewWindow?: boolean, title?: string }} Link
- *   isNewWindow: the link opens a new window, and this one stays
- *   title: of a link to another account, its provider
- *
- * @typedef {{ title: string, text: string, links: Link[] }} SignIn
+ * @property {(event: { type: string, data: unknown }) => Promise<unknown>} onForm a form was filled in
  */
 
-const BUBBLE = 'M5 5h14a2 2 0 0 1 2 2v8a2 2 0 0 1-2 2h-7l-5 4v-4H5a2 2 0 0 1-2-2V7a2 2 0 0 1 2-2z';
-
-export class View {
-  #actions;
-  #root;
-  #status = element('span', { part: 'status' });
-  #name = element('span', { part: 'name' });
-  #signOut;
-  #note = element('p', { part: 'note', role: 'status' });
-  #panel = element('div', { part: 'sign-in', tabindex: '-1' });
-  #body;
-  #messageList;
-  #frame = 0;
-  #signInShown = '';
+/**
+ * @param {ShadowRoot} root
+ * @param {import('./texts.js').Texts} texts
+ * @param {Actions} actions
+ */
+export function createView(root, texts, actions) {
+  const list = createMessageList(texts, actions);
+  const composer = createComposer(texts, actions.submit);
+  const announcer = createAnnouncer();
+  const status = element('span', { part: 'status' });
+  const name = element('span', { part: 'name' });
+  const note = element('p', { part: 'note', role: 'status' });
+  const panel = element('div', { part: 'sign-in', tabindex: '-1' });
+  const signOut = texts.bind(button('sign-out'), 'signOut');
+  const chat = [list.body, composer.bar, name, signOut];
+  let frame = 0;
+  let isOnline = false;
   /** @type {readonly import('./conversation.js').Message[]} */
-  #messages = [];
+  let messages = [];
 
-  /**
-   * @param {ShadowRoot} root
-   * @param {import('./strings.js').Strings} strings
-   * @param {string | undefined} language
-   * @param {Actions} actions
-   */
-  constructor(root, strings, language, actions) {
-    this.#actions = actions;
-    this.#root = root;
-    this.#messageList = new MessageList(strings, language, actions.retry);
-    this.composer = new Composer(strings, actions.send);
-    this.announcer = new Announcer(strings.newMessages);
-    this.#signOut = element('button', { type: 'button', part: 'sign-out' }, strings.signOut);
-    this.#signOut.onclick = () => actions.signOut();
-    this.#body = element('div', { class: 'body' }, this.#messageList.scroller, this.#messageList.latest);
-    this.shell = element(
-      'section',
-      { part: 'shell', 'aria-label': strings.heading },
-      element(
-        'header',
-        { part: 'header' },
-        element('span', { part: 'mark' }, icon(BUBBLE)),
-        element(
-          'div',
-          { class: 'title' },
-          element('h2', { part: 'heading' }, strings.heading),
-          element('p', {}, this.#status, this.#name),
-        ),
-        this.#signOut,
-      ),
-      this.#body,
-      this.#note,
-      this.composer.form,
-      this.#panel,
-      this.announcer.region,
-    );
+  signOut.onclick = actions.signOut;
+  const header = element(
+    'header',
+    { part: 'header' },
+    element('span', { part: 'mark' }),
+    element('div', {}, texts.bind(element('h2', { part: 'heading' }), 'heading'), element('p', {}, status, name)),
+    signOut,
+  );
+  const shell = element('section', { part: 'shell' }, header, list.body, note, composer.bar, panel, announcer.region);
+  root.replaceChildren(texts.bind(shell, 'heading', 'aria-label'));
+  arrange(false, false);
+
+  function endFrame() {
+    cancelAnimationFrame(frame);
+    frame = 0;
   }
 
-  connect() {
-    this.#root.append(this.shell);
-    this.showNothing();
-  }
-
-  disconnect() {
-    cancelAnimationFrame(this.#frame);
-    this.announcer.disconnect();
-    this.shell.remove();
-  }
-
-  /** Until it is known who is signed in. */
-  showNothing() {
-    this.#arrange(false, false);
-  }
-
-  /** @param {string} name of the user */
-  showChat(name) {
-    this.#signInShown = '';
-    // Emptied at once: while the window is hidden no frame is drawn, and the previous user's messages would stay under
-    // this name.
-    this.#messageList.update([]);
-    this.#name.textContent = this.#name.title = name;
-    this.#arrange(true, false);
-  }
-
-  /** @param {SignIn} signIn */
-  showSignIn({ title, text, links }) {
-    const shown = JSON.stringify([title, text, links]);
-    if (shown === this.#signInShown) return;
-    this.#signInShown = shown;
-    const hadFocus = this.#root.activeElement !== null;
-    this.#panel.replaceChildren(
-      element('span', { part: 'mark' }, icon(BUBBLE)),
-      element('h3', {}, title),
-      element('p', {}, text),
-      ...links.map(({ href, text: label, isNewWindow, title: hint = '' }) => {
-        // The edge asks for confirmation if it does not know the page a sign-in comes from, and the page's own policy
-        // may withhold its origin.
-        const part = hint ? 'other-account' : 'sign-in-link';
-        const link = element('a', { href: href(), part, referrerpolicy: 'strict-origin', title: hint }, label);
-        if (isNewWindow) link.target = '_blank';
-        else
-          link.onclick = () => {
-            link.href = href();
-            this.#actions.signIn();
-          };
-        return link;
-      }),
-    );
-    this.#arrange(false, true);
-    // The focused element is gone. Keyboard users would otherwise start again at the top of the page.
-    if (hadFocus) this.#panel.focus();
-  }
-
-  /** @param {string} text shown above the input field; empty to remove the note */
-  showNote(text) {
-    this.#note.textContent = text;
-  }
-
-  showLatest() {
-    this.#messageList.scrollToEnd();
-  }
-
-  /**
-   * @param {string} state
-   * @param {string} text
-   */
-  showStatus(state, text) {
-    if (this.#status.textContent === text) return;
-    this.#status.className = `status ${state}`;
-    this.#status.textContent = text;
-    this.announcer.notice(text);
-    this.#messageList.online = state === 'online';
-    this.showMessages(this.#messages);
+  function render() {
+    endFrame();
+    keepFocus(() => list.update(messages, isOnline));
   }
 
   /**
    * Renders at most once per frame, however many records arrive.
-   * @param {readonly import('./conversation.js').Message[]} messages
+   * @param {readonly import('./conversation.js').Message[]} shown
    */
-  showMessages(messages) {
-    this.#messages = messages;
-    this.#frame ||= requestAnimationFrame(() => {
-      this.#frame = 0;
-      this.#messageList.update(this.#messages);
-    });
+  function showMessages(shown) {
+    messages = shown;
+    // Emptied at once: while the window is hidden no frame is drawn, and the previous user's messages would stay.
+    if (!shown[0]) render();
+    else frame ||= requestAnimationFrame(render);
+  }
+
+  /**
+   * If the focused element goes, the focus goes to where the user types or signs in. Keyboard users would otherwise
+   * start again at the top of the page.
+   * @param {() => void} change
+   */
+  function keepFocus(change) {
+    const focused = root.activeElement;
+    change();
+    if (!focused || focused.checkVisibility()) return;
+    if (panel.hidden) composer.focus();
+    else panel.focus();
   }
 
   /**
    * @param {boolean} isChat
    * @param {boolean} isSignIn
    */
-  #arrange(isChat, isSignIn) {
-    this.#body.hidden = this.composer.form.hidden = this.#name.hidden = this.#signOut.hidden = !isChat;
-    this.#panel.hidden = !isSignIn;
-    this.showNote('');
+  function arrange(isChat, isSignIn) {
+    keepFocus(() => {
+      for (const part of chat) part.hidden = !isChat;
+      panel.hidden = !isSignIn;
+    });
   }
+
+  return {
+    composer,
+    announcer,
+    showMessages,
+    scrollToEnd: list.scrollToEnd,
+
+    /** The element was put into the document, which makes the browser forget how far it was scrolled. */
+    connect: list.stick,
+
+    disconnect() {
+      endFrame();
+      announcer.reset();
+      // Another user may be signed in when the widget comes back.
+      arrange(false, false);
+    },
+
+    /** @param {string} user their name */
+    showChat(user) {
+      name.textContent = ` · ${user}`;
+      arrange(true, false);
+    },
+
+    /** @param {Element[]} nodes what the sign-in panel has */
+    showSignIn(nodes) {
+      keepFocus(() => panel.replaceChildren(...nodes));
+      arrange(false, true);
+    },
+
+    /** @param {string} text shown above the input field; empty to remove the note */
+    showNote(text) {
+      note.textContent = text;
+    },
+
+    /**
+     * @param {string} state
+     * @param {string} text
+     */
+    showStatus(state, text) {
+      if (status.textContent === text) return;
+      status.className = `status ${state}`;
+      status.textContent = text;
+      announcer.notice(text);
+      isOnline = state === 'online';
+      showMessages(messages);
+    },
+  };
 }

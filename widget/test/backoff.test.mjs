@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { retryAfterMs } from '../src/backoff.js';
+import { retryAfterMs } from '../src/client/backoff.js';
 
 test('Retry-After is accepted in seconds, up to two minutes', () => {
   assert.equal(retryAfterMs('3'), 3_000);

@@ -1,20 +1,20 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, test } from 'node:test';
 
-import { Conversation } from '../src/conversation.js';
+import { createConversation } from '../src/conversation.js';
 
 const TIME = '2026-01-02T03:04:05Z';
 let offset = 0;
-/** @type {Conversation} */
+/** @type {ReturnType<typeof createConversation>} */
 let conversation;
 
 /**
  * @param {string} type
  * @param {unknown} data
- * @param {string} [cursor]
  */
-function receive(type, data, cursor = `v1.1.0.${(offset += 1)}`) {
-  return conversation.record(cursor, { id: `e${offset}`, type, time: TIME, data }, 0);
+function receive(type, data) {
+  offset += 1;
+  return conversation.record({ id: `e${offset}`, type, time: TIME, data }, 0);
 }
 
 /**
@@ -24,15 +24,15 @@ function receive(type, data, cursor = `v1.1.0.${(offset += 1)}`) {
  * @param {string} [type]
  */
 function receiveEcho(id, data, type = 'message') {
-  return conversation.record(`v1.1.0.${(offset += 1)}`, { id, type, time: TIME, echo: true, data }, 0);
+  return conversation.record({ id, type, time: TIME, echo: true, data }, 0);
 }
 
 function transcript() {
-  return conversation.messages.map(({ role, text, state }) => `${role} ${state}: ${text}`);
+  return conversation.all().map(({ role, text, state }) => `${role} ${state}: ${text}`);
 }
 
 beforeEach(() => {
-  conversation = new Conversation();
+  conversation = createConversation();
 });
 
 describe('a streamed answer', () => {
@@ -73,33 +73,33 @@ describe('a message of the user', () => {
   test('is one entry from sending through acceptance to its echo', () => {
     conversation.post('k', 'hi', 1);
     assert.deepEqual(transcript(), ['user sending: hi']);
-    conversation.accepted('k', 'in-1');
+    conversation.accept('k', 'in-1');
     assert.deepEqual(transcript(), ['user sent: hi']);
     receive('message', { id: 'in-1', role: 'user', text: 'hi' });
     assert.deepEqual(transcript(), ['user done: hi']);
-    assert.equal(conversation.messages[0]?.key, 'k');
+    assert.equal(conversation.all()[0]?.key, 'k');
   });
 
   test('is one entry if its echo arrives before the acceptance', () => {
     conversation.post('k', 'hi', 1);
     receive('message', { id: 'in-1', role: 'user', text: 'hi' });
-    conversation.accepted('k', 'in-1');
+    conversation.accept('k', 'in-1');
     assert.deepEqual(transcript(), ['user done: hi']);
   });
 
   test("is one entry if the server's echo and a backend's repeat both arrive", () => {
     conversation.post('k', 'hi', 1);
-    conversation.accepted('k', 'in-1');
+    conversation.accept('k', 'in-1');
     receiveEcho('in-1', { text: 'hi' });
     receive('message', { id: 'in-1', role: 'user', text: 'hi' });
     assert.deepEqual(transcript(), ['user done: hi']);
-    assert.equal(conversation.messages[0]?.key, 'k');
+    assert.equal(conversation.all()[0]?.key, 'k');
   });
 
   test('is one entry if its echo overtakes the acceptance', () => {
     conversation.post('k', 'hi', 1);
     receiveEcho('in-1', { text: 'hi' });
-    conversation.accepted('k', 'in-1');
+    conversation.accept('k', 'in-1');
     assert.deepEqual(transcript(), ['user done: hi']);
   });
 
@@ -114,7 +114,7 @@ describe('a message of the user', () => {
   test('is not lost if another tab sends the same text', () => {
     conversation.post('k', 'hi', 1);
     receive('message', { id: 'other', role: 'user', text: 'hi' });
-    conversation.accepted('k', 'mine');
+    conversation.accept('k', 'mine');
     receive('message', { id: 'mine', role: 'user', text: 'hi' });
     assert.deepEqual(transcript(), ['user done: hi', 'user done: hi']);
   });
@@ -122,8 +122,8 @@ describe('a message of the user', () => {
   test('moves to its place in the stream when its echo arrives', () => {
     conversation.post('k1', 'one', 1);
     conversation.post('k2', 'two', 1);
-    conversation.accepted('k1', 'in-1');
-    conversation.accepted('k2', 'in-2');
+    conversation.accept('k1', 'in-1');
+    conversation.accept('k2', 'in-2');
     receive('message', { id: 'in-1', role: 'user', text: 'one' });
     receive('message', { id: 'a', text: 'answer to one' });
     receive('message', { id: 'in-2', role: 'user', text: 'two' });
@@ -132,31 +132,34 @@ describe('a message of the user', () => {
 
   test('precedes its answer even if the backend does not echo it', () => {
     conversation.post('k', 'hi', 1);
-    conversation.accepted('k', 'in-1');
+    conversation.accept('k', 'in-1');
     receive('message', { text: 'hello' });
     assert.deepEqual(transcript(), ['user sent: hi', 'assistant done: hello']);
   });
 
   test('can be sent again after it failed', () => {
     conversation.post('k', 'hi', 1);
-    conversation.failed('k', 'Forbidden');
+    conversation.fail('k', 'Forbidden');
     assert.deepEqual(transcript(), ['user failed: hi']);
-    assert.equal(conversation.messages[0]?.problem, 'Forbidden');
-    conversation.resend('k', () => false);
-    assert.deepEqual(transcript(), ['user failed: hi'], 'stays failed if it cannot be sent');
-    conversation.resend('k', (text) => {
-      conversation.post('l', text, 2);
-      return true;
-    });
-    assert.deepEqual(transcript(), ['user sending: hi']);
-    conversation.resend('l', () => assert.fail('only failed messages are sent again'));
+    assert.equal(conversation.all()[0]?.problem, 'Forbidden');
+    assert.equal(conversation.take('k'), 'hi');
+    assert.deepEqual(transcript(), []);
   });
 
-  test('is returned by clear() if it was not sent', () => {
+  test('can be taken back until the server has it', () => {
+    for (const key of ['waiting', 'accepted']) conversation.post(key, key, 1);
+    conversation.accept('accepted', 'in-1');
+    assert.equal(conversation.take('waiting'), 'waiting');
+    assert.equal(conversation.take('accepted'), '');
+    assert.equal(conversation.take('unknown'), '');
+    assert.deepEqual(transcript(), ['user sent: accepted']);
+  });
+
+  test('is returned by empty() if it was not sent', () => {
     for (const key of ['sent', 'sending', 'failed']) conversation.post(key, key, 1);
-    conversation.accepted('sent', 'in-1');
-    conversation.failed('failed');
-    assert.deepEqual(conversation.clear(), ['sending', 'failed']);
+    conversation.accept('sent', 'in-1');
+    conversation.fail('failed');
+    assert.deepEqual(conversation.empty(), ['sending', 'failed']);
     assert.deepEqual(transcript(), []);
   });
 });
@@ -164,30 +167,42 @@ describe('a message of the user', () => {
 describe('the stream', () => {
   test('may repeat records without duplicating messages', () => {
     const records = /** @type {const} */ ([
-      ['delta', { id: 'a', seq: 0, text: 'x' }, 'v1.1.0.1'],
-      ['message', { id: 'a', text: 'x' }, 'v1.1.0.2'],
-      ['message', { id: 'b', text: 'y' }, 'v1.1.0.3'],
+      ['delta', { id: 'a', seq: 0, text: 'x' }],
+      ['message', { id: 'a', text: 'x' }],
+      ['message', { id: 'b', text: 'y' }],
     ]);
-    for (const [type, data, cursor] of [...records, ...records]) receive(type, data, cursor);
+    for (const [type, data] of [...records, ...records]) receive(type, data);
     assert.deepEqual(transcript(), ['assistant done: x', 'assistant done: y']);
   });
 
   test('shows one gap if history is incomplete', () => {
     receive('message', { id: 'a', text: 'x' });
-    conversation.gap(1);
-    conversation.gap(1);
+    conversation.markGap(1);
+    conversation.markGap(1);
     receive('message', { id: 'b', text: 'y' });
     assert.deepEqual(transcript(), ['assistant done: x', 'gap done: ', 'assistant done: y']);
   });
 
-  test('shows a gap if a new snapshot does not overlap known records', () => {
-    receive('message', { id: 'a', text: 'x' }, 'v1.1.0.1');
-    conversation.snapshot();
-    receive('message', { id: 'a', text: 'x' }, 'v1.1.0.1');
-    receive('message', { id: 'b', text: 'y' }, 'v1.1.0.5');
-    conversation.snapshot();
-    receive('message', { id: 'c', text: 'z' }, 'v1.1.0.900');
-    assert.deepEqual(transcript(), ['assistant done: x', 'assistant done: y', 'gap done: ', 'assistant done: z']);
+  test('deletes a message, also one that is still streamed', () => {
+    receive('message', { id: 'a', text: 'x' });
+    receive('delta', { id: 'b', seq: 0, text: 'y' });
+    conversation.post('k', 'mine', 1);
+    conversation.accept('k', 'in-1');
+    receiveEcho('e', { id: 'a' }, 'delete');
+    for (const data of [null, { id: 'unknown' }, { id: ['a'] }]) receive('delete', data);
+    assert.equal(transcript().length, 3, 'neither the user nor malformed records delete anything');
+    for (const id of ['a', 'b', 'in-1']) receive('delete', { id });
+    assert.deepEqual(transcript(), []);
+  });
+
+  test('brings forms, with or without a text', () => {
+    receive('form', { id: 'f', form: { components: [] } });
+    receive('message', { id: 'g', text: 'Please fill in', form: {} });
+    assert.deepEqual(transcript(), ['assistant done: ', 'assistant done: Please fill in']);
+    assert.deepEqual(
+      conversation.all().map(({ form }) => form),
+      [{ components: [] }, {}],
+    );
   });
 
   test('may contain malformed records', () => {
@@ -196,7 +211,7 @@ describe('the stream', () => {
       receive('delta', data);
     }
     for (const seq of [-1, 0.5, '0', NaN, 2 ** 60]) receive('delta', { id: 'a', seq, text: 'x' });
-    for (const event of [undefined, null, 'x', [], { type: 'message' }]) conversation.record('', event, 0);
+    for (const event of [undefined, null, 'x', [], { type: 'message' }]) conversation.record(event, 0);
     receive('form', { id: 'f', text: 'unknown type' });
     assert.deepEqual(transcript(), []);
   });
@@ -204,12 +219,12 @@ describe('the stream', () => {
   test('defaults the id of a message to that of its event, and its role to assistant', () => {
     receive('message', { text: 'plain' });
     assert.deepEqual(transcript(), ['assistant done: plain']);
-    assert.equal(conversation.messages[0]?.id, `e${offset}`);
+    assert.equal(conversation.all()[0]?.id, `e${offset}`);
   });
 
   test('keeps at most 500 messages', () => {
     for (let i = 0; i < 1_200; i += 1) receive('message', { id: `m${i}`, text: String(i) });
-    assert.equal(conversation.messages.length, 500);
-    assert.equal(conversation.messages.at(-1)?.text, '1199');
+    assert.equal(conversation.all().length, 500);
+    assert.equal(conversation.all().at(-1)?.text, '1199');
   });
 });

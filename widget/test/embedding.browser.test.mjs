@@ -55,20 +55,20 @@ describe('embedding', () => {
   });
 
   test('the page receives status and messages, and replaces texts', async () => {
-    edge.user = ADA;
-    edge.publish('message', { id: 'a', text: 'one' });
-    await widget.open();
-    await widget.waitForStatus('Online');
-    const detail = await widget.page.evaluate(async () => {
+    await widget.openSignedIn();
+    await widget.page.evaluate(() => {
       const widget = /** @type {HTMLElement & { strings: object, status: string }} */ (
         document.querySelector('chat-widget')
       );
+      widget.strings = { online: 'Verbunden' };
+      /** @type {Promise<unknown>} */
       const message = new Promise((resolve) =>
         widget.addEventListener('chat-message', (event) => resolve(/** @type {CustomEvent} */ (event).detail)),
       );
-      widget.strings = { online: 'Verbunden' };
-      return message;
+      Object.assign(globalThis, { message });
     });
+    edge.publish('message', { id: 'a', text: 'one' });
+    const detail = await widget.page.evaluate(() => Reflect.get(globalThis, 'message'));
     assert.deepEqual(detail, { id: 'a', role: 'assistant', text: 'one' });
     await widget.waitForStatus('Verbunden');
     assert.equal(await widget.page.locator('chat-widget:state(online)').count(), 1);

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, mock, test } from 'node:test';
 
-import { MAX_ENTRIES, Outbox } from '../src/outbox.js';
+import { MAX_BLAME, MAX_ENTRIES, createOutbox } from '../src/client/outbox.js';
 
-/** @typedef {import('../src/edge.js').Outcome} Outcome */
+/** @typedef {import('../src/client/outbox.js').Outcome} Outcome */
+
+const USER = { id: 'github:1', name: 'Ada' };
+const UNAVAILABLE = { error: new Error('unavailable'), blame: 1 };
 
 /** @param {Outcome[]} outcomes outcomes of the first attempts; later ones are accepted */
 function outbox(outcomes) {
@@ -11,29 +14,35 @@ function outbox(outcomes) {
   const log = [];
   /** @type {(value?: unknown) => void} */
   let settled = () => {};
-  const box = new Outbox({
-    send: async (text, key) => {
-      log.push(`send ${text} ${key}`);
-      return outcomes.shift() ?? { kind: 'accepted', id: `id-${key}` };
+  const box = createOutbox({
+    send: async ({ event: { key, data } }) => {
+      log.push(`send ${data} ${key}`);
+      return outcomes.shift() ?? { id: `id-${key}` };
     },
-    onAccepted: (key, id) => settled(log.push(`accepted ${key} ${id}`)),
-    onRejected: (key, title) => settled(log.push(`rejected ${key} ${title}`)),
-    onDenied: () => settled(log.push('denied')),
     random: () => 0,
   });
   const next = () => new Promise((resolve) => (settled = resolve));
-  return { box, log, next };
+  /** @param {string} key @param {string} data */
+  const add = (key, data) =>
+    box.add({
+      event: { key, data, channel: 'chat', type: 'message', addedAt: 0 },
+      user: USER,
+      resolve: ({ id }) => settled(log.push(`accepted ${key} ${id}`)),
+      reject: (error) => settled(log.push(`rejected ${key} ${error instanceof Error && error.message}`)),
+    });
+  return { box, add, log, next };
 }
+
+const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 describe('outbox', () => {
   test('sends one message at a time, and keeps order and key through retries', async () => {
-    const { box, log, next } = outbox([{ kind: 'retry', afterMs: 1 }, { kind: 'retry' }]);
-    box.add({ key: 'a', text: 'one' });
-    box.add({ key: 'b', text: 'two' });
+    const { box, add, log, next } = outbox([{ ...UNAVAILABLE, afterMs: 1 }, {}]);
+    add('a', 'one');
+    add('b', 'two');
     box.connect();
     await next();
     await next();
-    box.disconnect();
     assert.deepEqual(log, [
       'send one a',
       'send one a',
@@ -45,9 +54,9 @@ describe('outbox', () => {
   });
 
   test('continues after a rejected message', async () => {
-    const { box, log, next } = outbox([{ kind: 'rejected', title: 'Too large' }]);
-    box.add({ key: 'a', text: 'one' });
-    box.add({ key: 'b', text: 'two' });
+    const { box, add, log, next } = outbox([{ error: new Error('Too large'), blame: MAX_BLAME }]);
+    add('a', 'one');
+    add('b', 'two');
     box.connect();
     await next();
     await next();
@@ -56,10 +65,10 @@ describe('outbox', () => {
 
   test('retryNow ends a back-off', async () => {
     mock.timers.enable({ apis: ['setTimeout'] });
-    const { box, log, next } = outbox([{ kind: 'retry' }]);
-    box.add({ key: 'a', text: 'one' });
+    const { box, add, log, next } = outbox([UNAVAILABLE]);
+    add('a', 'one');
     box.connect();
-    await new Promise((resolve) => setImmediate(resolve));
+    await turn();
     const accepted = next();
     box.retryNow();
     await accepted;
@@ -69,13 +78,13 @@ describe('outbox', () => {
 
   test('retryNow does not shorten a delay that the server asked for', async () => {
     mock.timers.enable({ apis: ['setTimeout'] });
-    const { box, log, next } = outbox([{ kind: 'retry', afterMs: 5_000 }]);
-    box.add({ key: 'a', text: 'one' });
+    const { box, add, log, next } = outbox([{ ...UNAVAILABLE, afterMs: 5_000 }]);
+    add('a', 'one');
     box.connect();
-    await new Promise((resolve) => setImmediate(resolve));
+    await turn();
     const accepted = next();
     box.retryNow();
-    await new Promise((resolve) => setImmediate(resolve));
+    await turn();
     assert.deepEqual(log, ['send one a']);
     mock.timers.tick(5_000);
     await accepted;
@@ -83,22 +92,65 @@ describe('outbox', () => {
     assert.deepEqual(log, ['send one a', 'send one a', 'accepted a id-a']);
   });
 
-  test('reports a denied message, and sends nothing once cleared', async () => {
-    const { box, log, next } = outbox([{ kind: 'denied' }]);
-    box.add({ key: 'a', text: 'one' });
-    box.add({ key: 'b', text: 'two' });
+  test('an event that always fails holds up no others', async () => {
+    mock.timers.enable({ apis: ['setTimeout'] });
+    const fails = { error: new Error('Internal error'), blame: MAX_BLAME / 3 };
+    const { box, add, log, next } = outbox([fails, fails, fails]);
+    add('a', 'one');
+    add('b', 'two');
     box.connect();
-    await next();
-    box.disconnect();
-    box.clear();
+    const rejected = next();
+    for (let i = 0; i < 2; i += 1) {
+      await turn();
+      mock.timers.tick(10_000);
+    }
+    await rejected;
+    await turn();
+    mock.timers.reset();
+    assert.deepEqual(log.slice(-3), ['rejected a Internal error', 'send two b', 'accepted b id-b']);
+  });
+
+  test('a cancelled event is not sent again, and the next one is', async () => {
+    mock.timers.enable({ apis: ['setTimeout'] });
+    const { box, add, log } = outbox([UNAVAILABLE]);
+    add('a', 'one');
+    add('b', 'two');
+    add('c', 'three');
     box.connect();
-    await new Promise((resolve) => setImmediate(resolve));
-    assert.deepEqual(log, ['send one a', 'denied']);
+    await turn();
+    box.cancel('unknown');
+    box.cancel('b');
+    box.cancel('a');
+    await turn();
+    mock.timers.reset();
+    assert.deepEqual(log, [
+      'send one a',
+      'rejected b cancelled',
+      'rejected a cancelled',
+      'send three c',
+      'accepted c id-c',
+    ]);
+  });
+
+  test('sends nothing once cleared', async () => {
+    mock.timers.enable({ apis: ['setTimeout'] });
+    const { box, add, log } = outbox([UNAVAILABLE]);
+    add('a', 'one');
+    add('b', 'two');
+    box.connect();
+    await turn();
+    box.clear(new Error('user-changed'));
+    box.connect();
+    await turn();
+    mock.timers.reset();
+    assert.deepEqual(log, ['send one a', 'rejected a user-changed', 'rejected b user-changed']);
   });
 
   test('has a maximum size', () => {
-    const { box } = outbox([]);
-    for (let i = 0; i < MAX_ENTRIES; i += 1) assert.equal(box.add({ key: `${i}`, text: 'x' }), true);
-    assert.equal(box.add({ key: 'excess', text: 'x' }), false);
+    const { add, log } = outbox([]);
+    for (let i = 0; i < MAX_ENTRIES; i += 1) add(`${i}`, 'x');
+    assert.deepEqual(log, []);
+    add('excess', 'x');
+    assert.deepEqual(log, ['rejected excess full']);
   });
 });

@@ -124,4 +124,21 @@ describe('the stream', () => {
     await widget.page.getByText('Older messages may be missing').waitFor();
     await widget.waitForMessage({ text: 'two' });
   });
+
+  test('what a reset event leaves out is loaded from history', async () => {
+    edge.publish('message', { id: 'a', text: 'one' });
+    await widget.openSignedIn();
+    await widget.waitForMessage({ text: 'one' });
+    const time = new Date(Date.now() - 1_000).toISOString();
+    edge.answers.set('/events/chat/history', {
+      events: ['one', 'two'].map((text, i) => ({ id: `e${i}`, type: 'message', time, data: { id: 'ab'[i], text } })),
+      before: null,
+      complete: true,
+    });
+    edge.write('id\nevent: reset\ndata: {"reason":"out_of_buffer"}\n\n');
+    edge.publish('message', { id: 'c', text: 'three' });
+    await widget.waitForMessage({ text: 'two' });
+    assert.deepEqual(await widget.messageTexts(), ['one', 'two', 'three']);
+    assert.equal(await widget.page.getByText('Older messages may be missing').count(), 0);
+  });
 });

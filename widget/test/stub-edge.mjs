@@ -41,7 +41,7 @@ export class StubEdge {
   /** `user` is the value of X-Causeway-User. @type {{ key: string, text: string, user: string }[]} */
   posts = [];
   /**
-   * Responses to the next POSTs, instead of 202. Status 0 closes the connection.
+   * Responses to the next POSTs. Status 0 closes the connection; 202 accepts the event, but never answers.
    * @type {{ status: number, headers?: Record<string, string>, title?: string }[]}
    */
   postFailures = [];
@@ -63,6 +63,10 @@ export class StubEdge {
   redemptions = [];
   /** Further pages on the edge's origin, by path. @type {Map<string, { policy: string, html: string }>} */
   pages = new Map();
+  /** Answers to further GETs, by path; and the requests for them. @type {Map<string, unknown>} */
+  answers = new Map();
+  /** @type {{ url: string, csrf: unknown }[]} */
+  calls = [];
   #dist = '';
   #offset = 0;
   /** Ids of accepted messages, by idempotency key. @type {Map<string, string>} */
@@ -102,6 +106,8 @@ export class StubEdge {
       isCookieBlocked: false,
       codes: new Map(),
       redemptions: [],
+      answers: new Map(),
+      calls: [],
     });
     this.#accepted.clear();
   }
@@ -167,8 +173,19 @@ export class StubEdge {
     if (/^\/auth\/\w+\/login$/.test(pathname)) return this.#login(searchParams, response);
     if (pathname === '/auth/handoff') return this.#redeem(request, response);
     if (pathname === '/stream') return this.#stream(request, response);
+    if (this.answers.has(pathname)) return this.#answer(request, pathname, response);
     if (pathname === '/events/chat') return this.#event(request, response);
     return this.#asset(pathname === '/' ? '/assets/index.html' : pathname, response);
+  }
+
+  /**
+   * @param {Request} request
+   * @param {string} pathname
+   * @param {Response} response
+   */
+  #answer({ url = '', headers }, pathname, response) {
+    this.calls.push({ url, csrf: headers['x-csrf'] });
+    json(response, this.user ? 200 : 401, this.answers.get(pathname));
   }
 
   /** @param {Response} response */
@@ -265,11 +282,12 @@ export class StubEdge {
     const key = String(request.headers['idempotency-key']);
     const user = String(request.headers['x-causeway-user']);
     const { data } = JSON.parse(await text(request));
-    this.posts.push({ key, text: data.text, user });
+    this.posts.push({ key, text: data.text ?? JSON.stringify(data), user });
     const failure = this.user ? this.postFailures.shift() : { status: 401 };
     if (this.user && user !== this.user.id)
       json(response, 409, { code: 'user-changed', title: 'Another user is signed in by now.' });
     else if (failure?.status === 0) response.destroy();
+    else if (failure?.status === 202) this.#accept(key, data.text);
     else if (failure) json(response, failure.status, { title: failure.title }, failure.headers);
     else this.#accept(key, data.text, response);
   }
@@ -277,13 +295,13 @@ export class StubEdge {
   /**
    * @param {string} key
    * @param {string} message
-   * @param {Response} response
+   * @param {Response} [response]
    */
   #accept(key, message, response) {
     const isNew = !this.#accepted.has(key);
     const id = this.#accepted.get(key) ?? `in-${this.#accepted.size}`;
     this.#accepted.set(key, id);
-    json(response, 202, { id });
+    if (response) json(response, 202, { id });
     if (isNew) this.publish('message', { text: message }, id, true);
   }
 

@@ -43,7 +43,7 @@ pub(crate) async fn run<P: Platform>(
         (Handler::GitHubWebhook, _) => Box::pin(webhook::receive(&context, request)).await,
         (Handler::Deliver, _) => Box::pin(deliver::deliver(&context, request)).await,
         (Handler::Checkpoint, _) => Box::pin(checkpoint::checkpoint(&context, request)).await,
-        (Handler::Asset, _) => asset::asset(context.parameter(0)),
+        (Handler::Asset, _) => asset::asset(&request, context.parameter(0)),
         (Handler::Page, _) => asset::page(context.config),
         (Handler::Healthz, _) => Ok(health::healthz()),
         (Handler::Readyz, _) => Box::pin(health::readyz(&context)).await,

@@ -9,10 +9,10 @@ const MAX_RETRY_AFTER_MS = 120_000;
 
 /**
  * @param {number} attempt number of failed attempts so far, from 0
- * @param {() => number} random uniform in [0, 1)
+ * @param {() => number} [random] uniform in [0, 1)
  * @returns {number} milliseconds
  */
-export function backoffMs(attempt, random) {
+export function backoffMs(attempt, random = Math.random) {
   return FLOOR_MS + random() * Math.min(CAP_MS, BASE_MS * 2 ** attempt);
 }
 

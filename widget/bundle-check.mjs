@@ -1,0 +1,24 @@
+// What no bundle may contain. A page's strict policy would stop most of it, and only when it runs.
+
+/** @type {[string, RegExp][]} */
+const FORBIDDEN = [
+  ['code from text', /\beval\(|\bFunction\(|set(?:Timeout|Interval)\(["'`]/],
+  [
+    'markup from text',
+    /\.(?:innerHTML|outerHTML|srcdoc)\s*=|insertAdjacentHTML|document\.write|createContextualFragment/,
+  ],
+  ['an inline style', /setAttribute\(["'`]style["'`]|[{,]style:\s*["'`]|\.cssText\s*=|createElement\(["'`]style["'`]/],
+  ['a secret', /-----BEGIN|client_secret|\bgh[opsur]_\w{20}|\bAKIA[A-Z0-9]{16}\b|\beyJ[\w-]{20,}\.[\w-]{10}/],
+  ['an address of somebody else', /["'`]https?:\/\/(?!www\.w3\.org\/)[\w[]/],
+];
+
+/**
+ * @param {string} code
+ * @returns {string[]} what it contains and must not
+ */
+export function faultsOf(code) {
+  return FORBIDDEN.flatMap(([what, pattern]) => {
+    const found = pattern.exec(code);
+    return found ? [`${what}: ${code.slice(Math.max(0, found.index - 20), found.index + 60)}`] : [];
+  });
+}

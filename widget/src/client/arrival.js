@@ -1,0 +1,43 @@
+// The end of a sign-in that was handed off, or done in a window of its own: redeems the code, closes the window.
+
+import { POPUP } from './handoff-keys.js';
+
+/** @type {Promise<boolean> | undefined} shared by all clients of the page */
+let redemption;
+
+/**
+ * Exchanges the code in the page's address for a session, if there is one for this edge. Never does so again: sending a
+ * code twice ends its session.
+ * @param {string} edge
+ * @param {import('./request.js').Request} request
+ * @param {import('./handoff.js').Arrival} arrival
+ * @returns {Promise<boolean | undefined>} whether that worked
+ */
+export async function arrive(edge, request, { code, stored: [verifier, origin], isPopup }) {
+  const isMine = code && origin === edge;
+  if (isMine) redemption ??= redeem(request, JSON.stringify({ code, verifier }));
+  const isRedeemed = isMine ? await redemption : undefined;
+  if (isPopup) closePopup();
+  return isRedeemed;
+}
+
+/**
+ * @param {import('./request.js').Request} request
+ * @param {string} body
+ */
+async function redeem(request, body) {
+  try {
+    const headers = { 'Content-Type': 'application/json' };
+    return (await request('/auth/handoff', { method: 'POST', headers, body })).ok;
+  } catch {
+    return false;
+  }
+}
+
+/** Tells the opener that the sign-in is over. */
+function closePopup() {
+  const channel = new BroadcastChannel(POPUP);
+  channel.postMessage('');
+  channel.close();
+  close();
+}

@@ -1,0 +1,168 @@
+// The edge's protocol without a face, for any front end; the widget is built on its core.
+//
+//     const client = createClient({ edge: 'https://edge.example' });
+//     client.subscribe({ channels: ['orders'], onEvent: ({ type, data }) => show(type, data) });
+//     await client.send('orders', 'cancel', { order: 7 });
+
+import { createCore } from './core.js';
+import { createRequest, failure, jsonOf, problemOf } from './request.js';
+
+/**
+ * @typedef {import('./types.js').SessionInfo} SessionInfo
+ * @typedef {import('./types.js').OwnSession} OwnSession
+ * @typedef {import('./types.js').LoginOptions} LoginOptions
+ * @typedef {import('./core.js').State} State
+ * @typedef {import('./core.js').SubscribeOptions} SubscribeOptions
+ * @typedef {import('./feed.js').CausewayEvent} CausewayEvent
+ *
+ * @typedef {object} SendOptions
+ * @property {string} [key] idempotency key, 10 minutes valid; default: a random one
+ * @property {AbortSignal} [signal] takes back an event that was not accepted yet
+ *
+ * @typedef {{ events: CausewayEvent[], before: string | null, complete: boolean }} HistoryPage
+ *   events: the newest last; before: asks for the page before this one; complete: whether none of its time is missing
+ *
+ * @typedef {ReturnType<typeof createClient>} Client
+ */
+
+/** @param {{ edge: string | URL }} options edge: its origin */
+export function createClient({ edge }) {
+  const { origin } = new URL(edge);
+  const request = createRequest(origin);
+
+  const { check, info, send, cancel, subscribe, logout } = createCore(origin, request);
+  /** @type {Promise<unknown> | undefined} */
+  let ready;
+
+  return {
+    /** Origin of the edge. */
+    origin,
+
+    /**
+     * Hears the user's events, as long as anyone is signed in. All subscriptions of a client share one stream.
+     * @param {SubscribeOptions} options
+     * @returns {() => void} ends it; safe to call again
+     */
+    subscribe: ({ onEvent, onGap, onState, onSession, onUnsent, onUnkept, channels }) =>
+      subscribe({
+        channels,
+        onEvent: guard(onEvent),
+        onGap: guard(onGap),
+        onState: guard(onState),
+        onSession: guard(onSession),
+        onUnsent: guard(onUnsent),
+        onUnkept: guard(onUnkept),
+      }),
+
+    /**
+     * Asks the edge who is signed in.
+     * @returns {Promise<SessionInfo>} rejects if the edge does not respond
+     */
+    async session() {
+      const answer = await check();
+      if (!answer) throw failure('unavailable');
+      return answer;
+    },
+
+    /**
+     * Goes to the identity provider, or opens a window there.
+     * @param {string} provider id of one of the session's `providers`
+     * @param {LoginOptions} [options]
+     * @returns {Promise<SessionInfo | undefined>} with `popup`, who is signed in once that window is closed. Undefined
+     *   if the page is left, and if the edge does not respond
+     */
+    async login(provider, options) {
+      const [answer, { login }] = await Promise.all([info() ?? check(), import('./departure.js')]);
+      return login(origin, check, answer?.handoff, provider, options);
+    },
+
+    /**
+     * Ends the session, and lets the browser sign out of the provider, too, if that is possible.
+     * @returns {Promise<void>} rejects if the session may still exist
+     */
+    logout: () => logout(),
+
+    /**
+     * Sends an event, again and again until it is accepted or rejected, and after those that wait already.
+     * @param {string} channel
+     * @param {string} type
+     * @param {unknown} data
+     * @param {SendOptions} [options]
+     * @returns {Promise<{ id: string }>} once Kafka has it. Rejects if it is refused, fails again and again, is taken
+     *   back, or if the user changes
+     */
+    async send(channel, type, data, { key = crypto.randomUUID(), signal } = {}) {
+      // Events wait together for the first answer, so they keep their order.
+      if (!info()) await (ready ??= check());
+      ready = undefined;
+      signal?.throwIfAborted();
+      signal?.addEventListener('abort', () => cancel(key));
+      try {
+        return await send(channel, type, data, key);
+      } catch (error) {
+        signal?.throwIfAborted();
+        throw error;
+      }
+    },
+
+    /**
+     * The user's live sessions, newest first.
+     * @returns {Promise<OwnSession[]>}
+     */
+    sessions: async () => (await jsonOf(await request('/auth/sessions'))).sessions,
+
+    /**
+     * Ends a session of the user.
+     * @param {string} [id] default: all but this one
+     * @returns {Promise<void>}
+     */
+    async endSession(id) {
+      const response = await request(`/auth/sessions${id ? `/${encodeURIComponent(id)}` : ''}`, { method: 'DELETE' });
+      if (!response.ok) throw await problemOf(response);
+    },
+
+    /**
+     * A page of the user's earlier events.
+     * @param {string} channel
+     * @param {{ before?: string, limit?: number, signal?: AbortSignal }} [options] before: default: the newest
+     * @returns {Promise<HistoryPage>}
+     */
+    async history(channel, { before, limit = 50, signal } = {}) {
+      const query = new URLSearchParams({ limit: String(limit), ...(before && { before }) });
+      return jsonOf(await request(`/events/${encodeURIComponent(channel)}/history?${query}`, {}, signal));
+    },
+
+    /**
+     * An upstream API, which the edge calls with the user's token.
+     * @param {string} service
+     */
+    bff: (service) => ({
+      /**
+       * Like the global `fetch`, except that a redirect is an error.
+       * @param {string} path with its slash, and a query if there is one
+       * @param {RequestInit} [init]
+       */
+      fetch(path, init = {}) {
+        const headers = new Headers(init.headers);
+        headers.set('X-CSRF', '1');
+        const target = `${origin}/bff/${encodeURIComponent(service)}${path}`;
+        return fetch(target, { redirect: 'error', ...init, headers, credentials: 'include' });
+      },
+    }),
+  };
+}
+
+/**
+ * A subscriber's mistake must not cost others, or its own next events.
+ * @template {any[]} T
+ * @param {((...values: T) => void) | undefined} callback
+ */
+function guard(callback) {
+  return (/** @type {T} */ ...values) => {
+    try {
+      callback?.(...values);
+    } catch (error) {
+      reportError(error);
+    }
+  };
+}

@@ -1,0 +1,201 @@
+// The server-sent events of one user: opens the EventSource, keeps it open and reports its state.
+//
+// EventSource resumes by itself with its last id. When it gives up (on any status but 200) or keeps failing, it is
+// replaced after a jittered wait. A new one starts with a snapshot, so nothing is missed, but records repeat.
+//
+// Keep-alive comments are invisible to a page, so a connection that was lost while the machine slept looks open. Any
+// sign of sleep or of a change of network therefore opens a new one.
+//
+// The session cookie decides whose stream it is, and another window may have replaced it. After an interruption,
+// records are buffered until it is known who is signed in.
+
+import { backoffMs } from './backoff.js';
+
+/**
+ * @typedef {'connecting' | 'online' | 'reconnecting' | 'offline'} StreamState
+ *
+ * @typedef {object} StreamOptions
+ * @property {() => string} url
+ * @property {(state: StreamState) => void} onState
+ * @property {() => void} onSnapshot a new stream starts, with a snapshot
+ * @property {(cursor: string, event: unknown) => void} onRecord
+ * @property {(reason: string) => void} onReset records may be missing before the next one
+ * @property {(reason: unknown) => void} onEnd the session of the stream has ended
+ * @property {() => Promise<unknown>} check asks the edge who is signed in, and disconnects this stream if the user has
+ *   changed or signed out; falsy if the edge did not respond
+ */
+
+// A planned rotation resumes within this time and is not reported.
+const GRACE_MS = 3_000;
+// EventSource retries for ever at a fixed interval. After this many failures in a row, our back-off takes over.
+const MAX_FAILURES = 3;
+const SLEEP_CHECK_MS = 15_000;
+// Browsers slow the timers of hidden pages down to one a minute. A longer pause means that the machine slept.
+const MIN_SLEEP_MS = 80_000;
+const STALE_MS = 45_000;
+
+/** @param {StreamOptions} options */
+export function createStream({ url, onState, onSnapshot, onRecord, onReset, onEnd, check }) {
+  /** @type {EventSource | undefined} */
+  let source;
+  /** @type {AbortController | undefined} */
+  let controller;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let reopenTimer;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let graceTimer;
+  /** Whether the session was checked just before this connection was opened. */
+  let isUserKnown = false;
+  /** Records that arrived while the session is being checked. @type {(() => void)[] | undefined} */
+  let buffer;
+  let failures = 0;
+  let attempt = 0;
+  let lastActiveMs = 0;
+
+  const isOpen = () => source?.readyState === EventSource.OPEN;
+
+  function connect() {
+    if (controller) return;
+    isUserKnown = true;
+    controller = new AbortController();
+    const { signal } = controller;
+    const sleepTimer = watchSleep();
+    signal.addEventListener('abort', () => clearInterval(sleepTimer));
+    addEventListener('online', open, { signal });
+    addEventListener('offline', () => onState('offline'), { signal });
+    // An open connection keeps a page out of the back/forward cache.
+    addEventListener('pagehide', close, { signal });
+    addEventListener('pageshow', (event) => event.persisted && open(), { signal });
+    document.addEventListener('visibilitychange', () => document.hidden || isOpen() || open(), { signal });
+    onState('connecting');
+    open();
+  }
+
+  function disconnect() {
+    controller?.abort();
+    controller = undefined;
+    failures = attempt = 0;
+    close();
+    endGrace();
+  }
+
+  function close() {
+    clearTimeout(reopenTimer);
+    source?.close();
+    source = undefined;
+  }
+
+  function open() {
+    close();
+    buffer = undefined;
+    onSnapshot();
+    const opened = (source = new EventSource(url(), { withCredentials: true }));
+    opened.onopen = () => {
+      lastActiveMs = Date.now();
+      if (isUserKnown) goOnline();
+      else checkUser(opened);
+      isUserKnown = false;
+    };
+    opened.onmessage = ({ lastEventId, data }) => {
+      lastActiveMs = Date.now();
+      deliver(() => onRecord(lastEventId, parse(data)));
+    };
+    opened.addEventListener('reset', ({ data }) => {
+      checkUser(opened);
+      deliver(() => onReset(parse(data)?.reason));
+    });
+    opened.addEventListener('end', ({ data }) => {
+      opened.close();
+      onEnd(parse(data)?.reason);
+      // The same user may have signed in again.
+      void checkThen(opened, () => reopenLater(opened));
+    });
+    opened.onerror = () => {
+      isUserKnown = false;
+      failures += 1;
+      startGrace();
+      if (opened.readyState === EventSource.CLOSED || failures >= MAX_FAILURES) reopenLater(opened);
+    };
+  }
+
+  /** @param {() => void} callback */
+  function deliver(callback) {
+    if (buffer) buffer.push(callback);
+    else callback();
+  }
+
+  /** @param {EventSource} opened */
+  function checkUser(opened) {
+    buffer ??= [];
+    void checkThen(opened, goOnline);
+  }
+
+  function goOnline() {
+    // Interrupted again: its next opening checks again.
+    if (!isOpen()) return;
+    const callbacks = buffer ?? [];
+    buffer = undefined;
+    failures = attempt = 0;
+    endGrace();
+    onState('online');
+    for (const callback of callbacks) callback();
+  }
+
+  /**
+   * @param {EventSource} opened
+   * @param {() => void} next
+   */
+  async function checkThen(opened, next) {
+    const isAnswered = await check();
+    // Signed out, unmounted or replaced during the check.
+    if (opened !== source) return;
+    if (isAnswered) next();
+    else reopenLater(opened);
+  }
+
+  /** @param {EventSource} opened */
+  function reopenLater(opened) {
+    opened.close();
+    startGrace();
+    clearTimeout(reopenTimer);
+    reopenTimer = setTimeout(() => void checkThen(opened, open), backoffMs(attempt));
+    attempt += 1;
+  }
+
+  function startGrace() {
+    graceTimer ??= setTimeout(() => onState(navigator.onLine ? 'reconnecting' : 'offline'), GRACE_MS);
+  }
+
+  function endGrace() {
+    clearTimeout(graceTimer);
+    graceTimer = undefined;
+  }
+
+  function watchSleep() {
+    let last = Date.now();
+    return setInterval(() => {
+      const now = Date.now();
+      if (now - last > MIN_SLEEP_MS && now - lastActiveMs > STALE_MS) open();
+      last = now;
+    }, SLEEP_CHECK_MS);
+  }
+
+  return {
+    connect,
+    disconnect,
+    /** Opens a new stream, with a snapshot, if there is one: what is heard has changed. */
+    reopen: () => controller && open(),
+  };
+}
+
+/**
+ * @param {string} text
+ * @returns {any}
+ */
+function parse(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

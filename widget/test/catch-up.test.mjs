@@ -1,0 +1,65 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { insert } from '../src/catch-up.js';
+import { createConversation } from '../src/conversation.js';
+
+/** @param {number} minute @param {string} [text] */
+const event = (minute, text = `m${minute}`) => ({
+  id: `e${minute}`,
+  type: 'message',
+  channel: 'chat',
+  time: `2026-01-02T03:${String(minute).padStart(2, '0')}:00Z`,
+  data: { text },
+});
+
+/**
+ * A conversation with messages of these minutes, then a gap, then those.
+ * @param {number[]} before @param {number[]} after
+ */
+function conversationOf(before, after) {
+  const conversation = createConversation();
+  for (const minute of before) conversation.record(event(minute), 0);
+  conversation.markGap(0);
+  for (const minute of after) conversation.record(event(minute), 0);
+  const fill = (/** @type {number[]} */ minutes, isComplete = true) =>
+    insert(
+      minutes.map((minute) => event(minute)),
+      isComplete,
+      conversation.record,
+      () => /** @type {any} */ (conversation.all()),
+    );
+  const texts = () => conversation.all().map(({ role, text }) => (role === 'gap' ? '…' : text));
+  return { conversation, fill, texts };
+}
+
+test('missing messages get their places, and the gap goes', () => {
+  const { conversation, fill, texts } = conversationOf([1, 2], [5]);
+  conversation.post('k', 'unsent', 0);
+  fill([2, 3, 4, 5, 6]);
+  assert.deepEqual(texts(), ['m1', 'm2', 'm3', 'm4', 'm5', 'm6', 'unsent']);
+});
+
+test('the gap stays where the page begins, if more may be missing before it', () => {
+  const { fill, texts } = conversationOf([1, 2], [9]);
+  fill([7, 8, 9]);
+  assert.deepEqual(texts(), ['m1', 'm2', '…', 'm7', 'm8', 'm9']);
+});
+
+test('the gap stays if the edge says that the page is not complete, or is empty', () => {
+  for (const [page, isComplete] of /** @type {[number[], boolean][]} */ ([
+    [[2, 4], false],
+    [[], true],
+  ])) {
+    const { fill, texts } = conversationOf([1, 2], [5]);
+    fill(page, isComplete);
+    assert.ok(texts().includes('…'), texts().join());
+  }
+});
+
+test('without a gap nothing changes', () => {
+  const { conversation, fill, texts } = conversationOf([1], []);
+  conversation.empty();
+  fill([1, 2]);
+  assert.deepEqual(texts(), []);
+});

@@ -1,0 +1,107 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+
+import { until, useWidgetPage } from './widget-page.mjs';
+
+const BUSY = { status: 503, headers: { 'Retry-After': '60' } };
+
+describe('messages that wait', () => {
+  const widget = useWidgetPage();
+  const { edge } = widget;
+
+  /** The texts in the browser's database. @returns {Promise<string[]>} */
+  const kept = () =>
+    widget.page.evaluate(
+      () =>
+        new Promise((resolve, reject) => {
+          const request = indexedDB.open('causeway', 1);
+          request.onerror = () => reject(request.error);
+          request.onsuccess = () => {
+            const all = request.result.transaction('outbox').objectStore('outbox').getAll();
+            all.onsuccess = () => {
+              request.result.close();
+              resolve(all.result.map(({ data }) => data.text));
+            };
+          };
+        }),
+    );
+
+  /** @param {string[]} texts */
+  async function areKept(texts) {
+    const deadline = Date.now() + 10_000;
+    while (JSON.stringify((await kept()).sort()) !== JSON.stringify([...texts].sort()))
+      assert.ok(Date.now() < deadline, `kept: ${await kept()}`);
+  }
+
+  test('outlive a reload, in order and with their keys', async () => {
+    await widget.openSignedIn();
+    edge.postFailures = [BUSY];
+    await widget.send('one');
+    await widget.send('two');
+    await until(() => edge.posts.length === 1, 'the first attempt');
+    await areKept(['one', 'two']);
+    await widget.page.reload();
+    await widget.waitForMessage({ role: 'user', state: 'done', text: 'two' });
+    assert.deepEqual(
+      edge.posts.map(({ text }) => text),
+      ['one', 'one', 'two'],
+    );
+    assert.equal(edge.posts[0]?.key, edge.posts[1]?.key);
+    assert.deepEqual(await widget.messageTexts(), ['one', 'two']);
+    await areKept([]);
+  });
+
+  test('are sent once, even if the page goes between acceptance and answer', async () => {
+    await widget.openSignedIn();
+    edge.postFailures = [{ status: 202 }];
+    await widget.send('hello');
+    await until(() => edge.history.length === 1, 'the message is accepted');
+    await widget.page.goto('about:blank');
+    await widget.open();
+    await until(() => edge.posts.length === 2, 'the second attempt');
+    await widget.waitForMessage({ role: 'user', state: 'done', text: 'hello' });
+    assert.equal(edge.history.length, 1);
+    assert.equal(edge.posts[0]?.key, edge.posts[1]?.key);
+    await areKept([]);
+    assert.deepEqual(await widget.messageTexts(), ['hello']);
+  });
+
+  test('are taken over by another tab once theirs is gone', async () => {
+    await widget.openSignedIn();
+    const other = await widget.context.newPage();
+    await other.goto(`${widget.hostOrigin}/`);
+    await other.locator('chat-widget .status', { hasText: 'Online' }).waitFor();
+    edge.postFailures = [BUSY];
+    await other.getByPlaceholder('Write a message').fill('from the other tab');
+    await other.keyboard.press('Enter');
+    await until(() => edge.posts.length === 1, 'the first attempt');
+    assert.deepEqual(await widget.messageTexts(), []);
+    await other.close();
+    await widget.waitForMessage({ role: 'user', state: 'done', text: 'from the other tab' });
+    assert.equal(edge.posts[0]?.key, edge.posts[1]?.key);
+  });
+
+  test('are deleted by signing out and by cancelling', async () => {
+    await widget.openSignedIn();
+    edge.postFailures = [BUSY];
+    await widget.send('one');
+    await widget.send('two');
+    await areKept(['one', 'two']);
+    await widget.page.getByRole('button', { name: 'Cancel' }).last().click();
+    await areKept(['one']);
+    await widget.page.getByRole('button', { name: 'Sign out' }).click();
+    await widget.page.getByText('Sign in to start chatting').waitFor();
+    await areKept([]);
+  });
+
+  test('are lost with the page if the browser keeps nothing, which the user is told', async () => {
+    await widget.page.addInitScript(() => Object.defineProperty(globalThis, 'indexedDB', { value: undefined }));
+    await widget.openSignedIn();
+    await widget.context.setOffline(true);
+    await widget.waitForStatus('You are offline');
+    await widget.send('hello');
+    await widget.waitForNote('Keep this page open until it is sent.');
+    await widget.context.setOffline(false);
+    await widget.waitForMessage({ role: 'user', state: 'done', text: 'hello' });
+  });
+});

@@ -1,0 +1,70 @@
+// The npm package: what is in it, and that its types are those of the client.
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+
+const ROOT = resolve(import.meta.dirname, '../..');
+const WIDGET = join(ROOT, 'widget');
+
+const CONSUMER = `
+import { createClient, type CausewayEvent } from 'causeway-client';
+
+const client = createClient({ edge: 'https://edge.example' });
+const heard: CausewayEvent[] = [];
+const end: () => void = client.subscribe({ channels: ['orders'], onEvent: (event) => heard.push(event) });
+const { id }: { id: string } = await client.send('orders', 'cancel', { order: 7 }, { key: 'k' });
+const response: Response = await client.bff('github').fetch('/user/repos');
+// @ts-expect-error: a channel is a name
+await client.send(7, 'cancel', {});
+export { end, id, response };
+`;
+
+/** @param {...string} words */
+const tsc = (...words) => execFileSync(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), ...words]);
+
+describe('the package', () => {
+  let folder = '';
+
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'causeway-client-'));
+    tsc('--project', join(WIDGET, 'tsconfig.types.json'));
+  });
+  after(() => rm(folder, { recursive: true, force: true }));
+
+  test('has the client and its types, and no test', () => {
+    const words = ['pack', '--dry-run', '--json', '--ignore-scripts'];
+    const [{ files }] = JSON.parse(execFileSync('npm', words, { cwd: WIDGET, encoding: 'utf8', stdio: 'pipe' }));
+    const paths = files.map((/** @type {{ path: string }} */ { path }) => path);
+    for (const path of ['README.md', 'src/client/client.js', 'src/client/departure.js', 'types/client/client.d.ts'])
+      assert.ok(paths.includes(path), path);
+    assert.deepEqual(
+      paths.filter((/** @type {string} */ path) => /test|build|node_modules/.test(path)),
+      [],
+    );
+  });
+
+  test('is used from TypeScript, and imported on a server without harm', async () => {
+    await mkdir(join(folder, 'node_modules'));
+    await symlink(WIDGET, join(folder, 'node_modules/causeway-client'));
+    await writeFile(join(folder, 'package.json'), '{"type":"module"}');
+    await writeFile(join(folder, 'consumer.ts'), CONSUMER);
+    await writeFile(join(folder, 'server.js'), "console.log(typeof (await import('causeway-client')).createClient);");
+    const options = [
+      '--ignoreConfig',
+      '--noEmit',
+      '--strict',
+      '--target',
+      'es2024',
+      '--module',
+      'nodenext',
+      '--types',
+      '',
+    ];
+    tsc(...options, join(folder, 'consumer.ts'));
+    assert.equal(execFileSync(process.execPath, [join(folder, 'server.js')], { encoding: 'utf8' }), 'function\n');
+  });
+});
