@@ -22,15 +22,15 @@ use super::{
 };
 
 /// The delivery alone, without sockets.
-struct Delivering {
+pub(super) struct Delivering {
     sink: Arc<MemorySink>,
-    metrics: Arc<Metrics>,
+    pub(super) metrics: Arc<Metrics>,
     stop: CancellationToken,
     running: JoinHandle<()>,
 }
 
 impl Delivering {
-    fn start(kafka: &Arc<MemoryKafka>, sink: &Arc<MemorySink>) -> Self {
+    pub(super) fn start(kafka: &Arc<MemoryKafka>, sink: &Arc<MemorySink>) -> Self {
         Self::start_channels(kafka, sink, &[("chat", TOPIC)])
     }
 
@@ -64,15 +64,15 @@ impl Delivering {
         Self { sink: Arc::clone(sink), metrics, stop, running }
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, SinkState> {
+    pub(super) fn state(&self) -> std::sync::MutexGuard<'_, SinkState> {
         self.sink.state()
     }
 
-    async fn until(&self, what: &str, condition: impl Fn(&SinkState) -> bool) {
+    pub(super) async fn until(&self, what: &str, condition: impl Fn(&SinkState) -> bool) {
         within(Duration::from_mins(10), what, || condition(&self.state())).await;
     }
 
-    async fn stop(self) {
+    pub(super) async fn stop(self) {
         self.stop.cancel();
         self.running.await.unwrap();
     }
