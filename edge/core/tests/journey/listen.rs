@@ -110,7 +110,7 @@ fn stream_hears_the_channels_that_it_chooses() {
 }
 
 #[test]
-fn unknown_channel_is_not_found_rather_than_silent() {
+fn s166_unknown_channel_is_not_found_rather_than_silent() {
     let names: Vec<_> = (0..20).map(|n| format!("c{n}")).collect();
     let browser = signed_in(&[("CHANNELS", &names.join(","))]);
     for unknown in ["nope", "c0,c1", "", "C0", "c0%20", "c0%00"] {
