@@ -153,6 +153,32 @@ async fn a_user_who_fails_for_two_minutes_is_parked_and_hears_of_the_gap() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_user_who_was_parked_hears_of_the_gap_after_a_restart() {
+    let (kafka, sink) = (kafka(1), MemorySink::new());
+    sink.state().edge.failing_users.insert("github:fails".to_owned());
+    let delivering = Delivering::start(&kafka, &sink);
+    for text in ["a", "b"] {
+        kafka.append_text(TOPIC, 0, "github:fails", text);
+    }
+    for _ in 0..150 {
+        kafka.append_text(TOPIC, 0, "github:1", "x");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    delivering.until("the checkpoint has passed them", |state| state.edge.next_offset(0) == Some(152)).await;
+    delivering.stop().await;
+
+    sink.state().edge.failing_users.clear();
+    let delivering = Delivering::start(&kafka, &sink);
+    kafka.append_text(TOPIC, 0, "github:fails", "c");
+    delivering.until("all is delivered", |state| state.edge.next_offset(0) == Some(153)).await;
+    let gap = "v2.chat.7.0.1 parked";
+    assert_eq!(delivering.state().edge.delivered("github:fails"), [gap, "v2.chat.7.0.152"]);
+    let others = delivering.state().edge.delivered("github:1");
+    assert!(others.len() == 150 && others.iter().all(|told| !told.contains("parked")), "the gap is one user's");
+    delivering.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_outage_of_the_whole_sink_parks_nobody() {
     let (kafka, sink) = (kafka(1), MemorySink::new());
     let delivering = Delivering::start(&kafka, &sink);
