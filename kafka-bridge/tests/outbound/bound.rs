@@ -69,8 +69,7 @@ async fn slowest_of_a_thousand(has_hanging_hub: bool) -> Duration {
         })
         .await;
     let wait = |(_, offset, stored_at): &(String, i64, Instant)| *stored_at - appended[offset];
-    let mut waits: Vec<_> =
-        delivering.state().stored_at.iter().filter(|(user, ..)| is_other(user)).map(wait).collect();
+    let mut waits: Vec<_> = delivering.state().stored_at.iter().filter(|(user, ..)| is_other(user)).map(wait).collect();
     waits.sort();
     delivering.stop().await;
     waits[waits.len() * 99 / 100]

@@ -117,7 +117,7 @@ export const cases = [
     id: 'S100',
     title:
       "API that does not know an installation's new token yet: the same token is sent again after a pause; " +
-      'one that stays rejected is the API\'s failure, and ends no session',
+      "one that stays rejected is the API's failure, and ends no session",
     async attack(bff) {
       const { app, restart } = bff.needs(bff.running, 'running BFF');
       const { prefix, own } = bff.profile.appApi;
