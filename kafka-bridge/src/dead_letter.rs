@@ -81,7 +81,7 @@ impl DeadLetters {
         dead_letters: impl IntoIterator<Item = &DeadLetter>,
         stop: &CancellationToken,
     ) -> Result<(), Stopped> {
-        let target = Target { topic, dlq_topic: format!("{topic}.dlq"), stop };
+        let target = Target { topic, dlq_topic: dlq_topic(topic), stop };
         // Unknown while Kafka is unreachable. Then they may share a batch that goes to the partition of the first.
         let partitions = self.topics.partitions_or_create(&target.dlq_topic, 1).await.unwrap_or(1);
         let mut batches: BTreeMap<i32, Vec<DeadLetterRef<'_>>> = BTreeMap::new();
@@ -182,6 +182,11 @@ impl DeadLetters {
         }
         written.map(drop).map_err(TopicError::Kafka)
     }
+}
+
+/// The topic of a topic's dead letters.
+pub(crate) fn dlq_topic(topic: &str) -> String {
+    format!("{topic}.dlq")
 }
 
 /// Splits dead letters into batches of a limited size, in order.

@@ -335,6 +335,20 @@ async fn only_the_edges_own_requests_are_answered() {
 }
 
 #[tokio::test]
+async fn s166_a_position_of_another_user_brings_a_user_only_their_own_records() {
+    let kafka = kafka();
+    fill(&kafka, 10);
+    let world = World::start(kafka, ReplayLimits::default()).await;
+    // The odd offsets are the other user's.
+    assert_eq!(received_in(&world.read(after(3, Some(9))).await.1), records([4, 6, 8]));
+    assert_eq!(received_in(&world.read(before(Some(7), 50)).await.1), records([0, 2, 4, 6]));
+    // The same user name in another tenant is another user.
+    let response = world.get(&of("other:a", before(None, 50))).await;
+    let text = response.text().await.unwrap();
+    assert_eq!(ReplayHead::parse(&text).unwrap().1, "");
+}
+
+#[tokio::test]
 async fn a_kafka_that_is_down_is_told() {
     let world = World::start(kafka(), ReplayLimits::default()).await;
     world.kafka.set_down(true);

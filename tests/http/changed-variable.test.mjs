@@ -2,13 +2,16 @@
 // wrangler starts it anew. So a module in front of the Worker hands it the bindings with the changes that the test
 // asks for. Both are in one isolate, which keeps the Worker's Wasm instance with all it remembers.
 //
-// Spin has no such test: the variables of an application on one machine are fixed when it starts.
+// On Spin variables change only in a remote store, in place of which the stand-in of the Spin CLI reads a file.
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
+import { setTimeout as delay } from 'node:timers/promises';
 
+import { spinIsInstalled } from '../../scripts/stack/part/edge-spin.mjs';
 import { edgePart } from '../../scripts/stack/part/edge.mjs';
 import { freePorts } from '../../scripts/stack/port.mjs';
 import { keyRing } from '../../scripts/stack/secret.mjs';
@@ -96,4 +99,70 @@ if (target === 'workers') {
       await edge.stop();
     }
   });
+}
+
+if (target === 'spin') {
+  test(
+    'on Spin, a changed key or allow-list holds after a second, and while the store does not answer the last ones do',
+    { skip: spinIsInstalled() && 'the Spin CLI reads variables that change from a remote store only' },
+    async () => {
+      const { edge: port } = await freePorts();
+      const variableStore = join(stack.state, 'variable-store.toml');
+      /** @param {Record<string, string>} values in the store; the others are those that the edge started with */
+      const change = (values) => {
+        const lines = Object.entries(values).map(([key, value]) => `${key.toLowerCase()} = ${JSON.stringify(value)}\n`);
+        writeFileSync(variableStore, lines.join(''));
+      };
+      change({});
+      const edge = edgePart({
+        target,
+        state: join(stack.state, 'changed-variable'),
+        ports: { ...stack.ports, edge: port },
+        secrets: stack.secrets,
+        variables: { PUBLIC_ORIGIN: stack.edgeOrigin },
+        variableStore,
+      });
+      await edge.start();
+      try {
+        const browser = new EdgeBrowser({ edgeOrigin: `http://localhost:${port}`, hostOrigin: stack.hostOrigin });
+        const { callback } = await authorizeAt(browser, 'github', 'ada');
+        callback.port = String(port);
+        assert.equal((await browser.visit(callback)).status, 303);
+        /** @param {boolean} isSignedIn @param {number} status of a call @param {string} why */
+        const becomes = async (isSignedIn, status, why) => {
+          const expected = [isSignedIn, status];
+          /** @type {unknown[]} */
+          let found = [];
+          // Each time with the cookie, which an answer may remove.
+          for (const deadline = Date.now() + 5_000; Date.now() < deadline; await delay(100)) {
+            const [session, call] = [await browser.copy().session(), await browser.copy().call('/bff/github/user')];
+            found = [session.authenticated, call.status];
+            if (isDeepStrictEqual(found, expected)) return;
+          }
+          assert.deepEqual(found, expected, why);
+        };
+        await becomes(true, 200, 'signed in');
+        change({ GITHUB_ALLOW: 'GET /repos/*' });
+        await becomes(true, 404, 'the list no longer has the path');
+        change({ SESSION_KEYS: `${stack.secrets.sessionKeys},${keyRing('added')}` });
+        await becomes(true, 200, 'a key that was added changes nothing');
+        change({ SESSION_KEYS: keyRing('added') });
+        await becomes(false, 401, 'the removed key opens nothing');
+        change({});
+        await becomes(true, 200, 'the key opens as long as the ring has it');
+        rmSync(variableStore);
+        await delay(2_000);
+        await becomes(true, 200, 'a store that does not answer changes nothing for a minute');
+        change({ REVOCATION_BOUND_SECONDS: 'never' });
+        for (const deadline = Date.now() + 5_000; ; await delay(100)) {
+          const answer = await browser.copy().call('/auth/session');
+          if (answer.status !== 503 && Date.now() < deadline) continue;
+          assert.equal(assertProblem(answer, 503).code, 'misconfigured');
+          break;
+        }
+      } finally {
+        await edge.stop();
+      }
+    },
+  );
 }

@@ -9,6 +9,7 @@ const run = promisify(execFile);
 // The partitioner of Java's client, which the product promises to match.
 const PRODUCER = ['-X', 'partitioner=murmur2_random', '-X', 'acks=all', '-X', 'linger.ms=0'];
 
+/** @typedef {Record<string, string | string[]>} Headers */
 /**
  * @typedef {{ key: string, headers: Record<string, string>, value: string, partition: number, offset: number }}
  * KafkaRecord
@@ -21,8 +22,8 @@ export class Kafka {
   }
 
   /**
-   * Writes one record.
-   * @param {{ topic?: string, key: string, value: unknown, headers?: Record<string, string> }} record
+   * Writes one record. A header with several values is written several times.
+   * @param {{ topic?: string, key: string, value: unknown, headers?: Headers }} record
    */
   async write({ topic = 'chat.outbound', key, value, headers = {} }) {
     const writer = new Writer(this.brokers, topic, key, headers);
@@ -32,7 +33,7 @@ export class Kafka {
 
   /**
    * A producer that stays open and writes records of one key.
-   * @param {{ topic?: string, key: string, headers?: Record<string, string> }} where
+   * @param {{ topic?: string, key: string, headers?: Headers }} where
    */
   writer({ topic = 'chat.outbound', key, headers = {} }) {
     return new Writer(this.brokers, topic, key, headers);
@@ -66,9 +67,11 @@ export class Kafka {
 }
 
 class Writer {
-  /** @param {string} brokers @param {string} topic @param {string} key @param {Record<string, string>} headers */
+  /** @param {string} brokers @param {string} topic @param {string} key @param {Headers} headers */
   constructor(brokers, topic, key, headers) {
-    const headerArgs = Object.entries(headers).flatMap(([name, value]) => ['-H', `${name}=${value}`]);
+    const headerArgs = Object.entries(headers).flatMap(([name, values]) =>
+      [values].flat().flatMap((value) => ['-H', `${name}=${value}`]),
+    );
     this.child = spawn('kcat', ['-P', '-b', brokers, '-t', topic, '-k', key, ...PRODUCER, ...headerArgs], {
       stdio: ['pipe', 'ignore', 'pipe'],
     });

@@ -19,9 +19,12 @@ export class Stream {
   lastId = '';
   #changed = new EventEmitter();
 
-  /** @param {import('./edge-browser.mjs').EdgeBrowser} browser @param {string} [lastEventId] */
-  static async open(browser, lastEventId) {
-    const incoming = await sendRecorded(browser.origin, '/stream', {
+  /**
+   * @param {import('./edge-browser.mjs').EdgeBrowser} browser @param {string} [lastEventId]
+   * @param {string} [query] with its question mark
+   */
+  static async open(browser, lastEventId, query = '') {
+    const incoming = await sendRecorded(browser.origin, `/stream${query}`, {
       headers: {
         ...browser.scriptHeaders(),
         // EventSource can send no header of its own.

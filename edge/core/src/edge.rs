@@ -17,7 +17,11 @@ use crate::{
     config::{Config, ConfigError, Coordination, Source},
     error::{self, Error},
     guard,
-    handler::{context::Context, dispatch},
+    handler::{
+        context::{Afterwards, Context},
+        dispatch,
+        stream::tell_hole,
+    },
     http::{
         client_address::client_address,
         cookie::{self, Embed},
@@ -32,9 +36,9 @@ use crate::{
         random::Random, readiness::Readiness, reason::Reason, telemetry::Event, traced::Traced,
         unavailable::Unavailable,
     },
-    session::{cache::SessionCache, store::Session},
+    session::cache::SessionCache,
     sign_in::refresh::Refresher,
-    stream::hole::Holes,
+    stream::{bridge::Bridge, hole::Holes},
 };
 
 /// No edge ran before this time (2025-01-01). A clock that shows an earlier time is not set, and by it nothing would ever
@@ -54,8 +58,8 @@ pub struct Edge {
 pub struct Deferred {
     /// What to change in the key-value store.
     copies: CopyQueue,
-    /// The session whose own account's token is to be refreshed.
-    refresh: Option<Session>,
+    /// What the handler left.
+    afterwards: Afterwards,
     request_id: String,
     trace: Traceparent,
     route: &'static str,
@@ -90,7 +94,7 @@ impl Edge {
 
     /// Does deferred work. The log has its outcome.
     pub async fn run_deferred<P: Platform>(&self, platform: &P, deferred: Deferred) {
-        let Deferred { copies, refresh, request_id, trace, route } = deferred;
+        let Deferred { copies, afterwards: Afterwards { refresh, returned }, request_id, trace, route } = deferred;
         let platform = &Traced { platform, request_id: &request_id, trace: &trace, route, copies: &copies };
         let refresh = async {
             if let (Some(session), Ok((config, memory))) = (refresh, &self.deployment) {
@@ -99,7 +103,14 @@ impl Edge {
                 drop(Refresher { platform, config, memory }.account(&session, &provider, None, false).await);
             }
         };
-        join!(copy::make_all(platform, &copies), refresh);
+        let hole = async {
+            if let (Some(returned), Ok((config, memory))) = (returned, &self.deployment) {
+                let (url, keys) = (&config.bridge_url, &config.bridge_keys);
+                let bridge = Bridge { platform, url, keys, request_id: &request_id };
+                tell_hole(&bridge, &memory.holes, &returned).await;
+            }
+        };
+        join!(copy::make_all(platform, &copies), refresh, hole);
         // What the refresh has added.
         copy::make_all(platform, &copies).await;
     }
@@ -131,15 +142,14 @@ impl Edge {
             Ok(deployment) => deployment,
             Err(error) => return (closed(platform, &error, Some(&method)), None),
         };
-        let deferred_refresh = RefCell::new(None);
+        let afterwards = RefCell::new(Afterwards::default());
         let mut wants_page = has_page(row, &request.headers);
         let return_to = wants_page.then(|| sign_in_link::return_to(config, row, &request));
         let mut too_large = Vec::new();
         let result = match guard::check_size(&request.headers).and(matched) {
             Ok((row, parameters)) => {
-                let (request_id, trace, deferred_refresh) = (request_id.as_str(), &trace, &deferred_refresh);
-                let context =
-                    Context { platform, config, memory, request_id, trace, row, parameters, deferred_refresh };
+                let (request_id, trace, afterwards) = (request_id.as_str(), &trace, &afterwards);
+                let context = Context { platform, config, memory, request_id, trace, row, parameters, afterwards };
                 respond(context, with_client_address(config, request)).await
             }
             Err(Error::HeadersTooLarge) => {
@@ -162,9 +172,9 @@ impl Edge {
             response.add(header::SET_COOKIE, &cookie);
         }
         guard::finish(config, row, origin.as_deref(), &request_id, &mut response);
-        let refresh = deferred_refresh.take();
-        let has_work = refresh.is_some() || !copies.is_empty();
-        (response, has_work.then(|| Deferred { copies, refresh, request_id, trace, route }))
+        let afterwards = afterwards.take();
+        let has_work = afterwards.refresh.is_some() || afterwards.returned.is_some() || !copies.is_empty();
+        (response, has_work.then(|| Deferred { copies, afterwards, request_id, trace, route }))
     }
 
     /// Configuration and memory, if the configuration is valid.

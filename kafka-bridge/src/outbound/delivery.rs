@@ -10,6 +10,7 @@ use causeway_protocol::{
     checkpoint::Hole,
     deliver::{Outcome, Slice},
     hub::ResetReason,
+    subject::Subject,
 };
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -141,6 +142,25 @@ impl Delivery {
                 let Some(item) = slice.items.pop() else { continue };
                 partition.reservation.add(meta.bytes);
                 state.router.push(subject.clone(), Entry { item, meta });
+            }
+        }
+        self.apply(&mut state);
+        drop(state);
+        self.arrived.notify_one();
+    }
+
+    /// Queues the gaps of users who were parked, up to these offsets. Called before anything else of the partition is
+    /// pushed.
+    pub(super) fn push_parked(&self, partition: &Partition, parked: impl IntoIterator<Item = (Subject, i64)>) {
+        let mut state = self.state();
+        let source = &partition.source;
+        for (subject, last_offset) in parked {
+            let hole = partition.last_hole.before(&subject, source.epoch, last_offset);
+            let hole = hole.map(|hole| (hole.last_offset, hole.reason));
+            for (offset, reason) in hole.into_iter().chain([(last_offset, ResetReason::Parked)]) {
+                let gap = Entry::gap(partition.id, source, offset, reason);
+                partition.reservation.add(gap.meta.bytes);
+                state.router.push(subject.clone(), gap);
             }
         }
         self.apply(&mut state);

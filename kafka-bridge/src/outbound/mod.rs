@@ -15,6 +15,7 @@
 //! - [`checkpoint_writer`]: stores the watermark.
 //! - [`dead_letter_queue`]: writes what can't be delivered.
 //! - [`hole`]: reports offsets that nobody receives.
+//! - [`parked`]: users who were parked before it was claimed.
 //! - [`memory_budget`]: limits the memory of all of them together.
 //!
 //! Of the whole bridge:
@@ -38,6 +39,7 @@ mod hole;
 mod limits;
 mod memory_budget;
 mod ownership;
+mod parked;
 mod partition;
 mod partition_reader;
 mod plan;
@@ -61,7 +63,9 @@ pub use self::{
     ownership::Ownership,
     sink::{Sink, SinkError, UserSlices},
 };
-use self::{delivery::Delivery, memory_budget::MemoryBudget, supervisor::Supervisor, survey::Survey};
+use self::{
+    delivery::Delivery, memory_budget::MemoryBudget, parked::ParkedUsers, supervisor::Supervisor, survey::Survey,
+};
 use crate::{
     backoff::Backoff,
     clock::Clock,
@@ -80,6 +84,7 @@ struct Shared {
     dead_letters: Arc<DeadLetters>,
     metrics: Arc<Metrics>,
     rules: Arc<ChannelRules>,
+    parked: ParkedUsers,
 }
 
 /// Why the reading of a partition ended.
@@ -170,6 +175,7 @@ impl Outbound {
                 dead_letters: Arc::clone(dead_letters),
                 metrics: Arc::clone(metrics),
                 rules: Arc::clone(rules),
+                parked: ParkedUsers::default(),
             });
             let survey = Survey { shared: Arc::clone(&shared), channel: channel.clone(), topic: topic.clone() };
             let supervisor = Supervisor {

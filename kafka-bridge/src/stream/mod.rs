@@ -37,7 +37,7 @@ use crate::{
 /// woken at once.
 const CONCURRENT_READS: usize = 256;
 
-/// How long a stream that opens waits to know whether its client missed a hole.
+/// How long it may take to know whether a client missed a hole.
 const HOLE_TIME: Duration = Duration::from_secs(1);
 
 /// Opens streams.
@@ -75,9 +75,6 @@ impl Streams {
         let registration = self.registry.register(&request.subject, &request.session, &request.channels)?;
         let buffers = &self.shared.buffers;
         let last_event_id = request.last_event_id.as_deref();
-        if let Some(cursor) = last_event_id.and_then(|id| id.parse().ok()) {
-            self.tell_hole(&request.subject, &cursor).await;
-        }
         let (ended, opened) = tokio::join!(
             buffers.end_reason(&request.session),
             buffers.open(&request.subject, &request.channels, last_event_id, unix_millis()),
@@ -87,26 +84,30 @@ impl Streams {
         }
         let (position, lost) = opened.map_err(unavailable)?;
         registration.subscriber().inbox().open(position);
+        if let Some(cursor) = last_event_id.and_then(|id| id.parse().ok()) {
+            // No stream waits for it: the gap comes last in any case.
+            tokio::spawn(tell_hole(Arc::clone(&self.shared), request.subject.clone(), cursor));
+        }
         let ends_in = Duration::from_millis(request.session_ends_in_ms);
         let jitter = if request.jitter.is_finite() { request.jitter } else { 0.5 };
         let (feed, first) = Feed::open(self.policy, 0, ends_in, jitter);
         Ok(LiveStream::new(Arc::clone(&self.shared), registration, feed, first, lost))
     }
+}
 
-    /// Puts the gap of a hole that the client has not heard of into the user's buffer, where all streams find it. If that
-    /// fails, the next stream that opens tries again.
-    async fn tell_hole(&self, subject: &Subject, cursor: &Cursor) {
-        let slice = match tokio::time::timeout(HOLE_TIME, self.shared.replays.hole(cursor)).await {
-            Ok(Ok(Some(slice))) => slice,
-            Ok(Ok(None) | Err(Rejection::UnknownChannel)) => return,
-            failed => return tracing::warn!(?failed, "whether a client missed a hole is not known"),
-        };
-        if slice.items.iter().all(|item| slice.source.at(item.offset) <= cursor.position) {
-            return;
-        }
-        let user = UserSlices { subject: subject.clone(), slices: vec![slice] };
-        if let Err(error) = self.shared.buffers.append(&[&user], false, unix_millis()).await {
-            tracing::warn!(%error, "a client can't be told of a hole");
-        }
+/// Puts the gap of a hole that a client has not heard of into the user's buffer, where all streams find it. If that fails,
+/// the next stream that opens tries again.
+async fn tell_hole(shared: Arc<live_stream::Shared>, subject: Subject, cursor: Cursor) {
+    let slice = match tokio::time::timeout(HOLE_TIME, shared.replays.hole(&cursor)).await {
+        Ok(Ok(Some(slice))) => slice,
+        Ok(Ok(None) | Err(Rejection::UnknownChannel)) => return,
+        failed => return tracing::warn!(?failed, "whether a client missed a hole is not known"),
+    };
+    if slice.items.iter().all(|item| slice.source.at(item.offset) <= cursor.position) {
+        return;
+    }
+    let user = UserSlices { subject, slices: vec![slice] };
+    if let Err(error) = shared.buffers.append(&[&user], false, unix_millis()).await {
+        tracing::warn!(%error, "a client can't be told of a hole");
     }
 }

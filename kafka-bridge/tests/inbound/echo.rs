@@ -6,7 +6,7 @@ use super::{
 };
 
 #[tokio::test(start_paused = true)]
-async fn what_a_user_says_is_written_to_both_topics_at_once() {
+async fn s168_what_a_user_says_is_written_to_both_topics_at_once() {
     let kafka = SlowKafka::new();
     let instance = Instance::new(&kafka);
     let (answer, took) = instance.say("u1", "e1", "hello").await.unwrap();

@@ -1,7 +1,8 @@
-//! The Kafka clients against a real Apache Kafka.
+//! The Kafka clients, and whole bridges, against a real Apache Kafka.
 //!
 //! - [`contract`]: what every client does.
 //! - [`security`]: TLS, certificates and SASL.
+//! - `handover`: instances of the bridge that take over from one another.
 //! - `throttle`: quotas.
 //! - `group`: consumer groups, with the cargo feature `rdkafka`.
 //! - `transaction`: what only rdkafka reads, with the cargo feature.
@@ -16,6 +17,7 @@
 mod contract;
 #[cfg(feature = "rdkafka")]
 mod group;
+mod handover;
 mod security;
 #[path = "../support/mod.rs"]
 mod support;

@@ -50,6 +50,49 @@ async fn poison_records_are_dead_lettered_with_their_coordinates() {
     bridge.stop().await;
 }
 
+/// The example of docs/events.md.
+#[tokio::test]
+async fn s167_records_that_are_not_signed_as_the_channel_demands_are_counted_dead_letters_and_never_delivered() {
+    let (kafka, edge) = (kafka(1), Edge::start().await);
+    let signature = "k1.Zvt5rPED77eShwhqIV1rsgDjnaGAfaa9XDU4E_zbt-s";
+    let record = |key: &str, signature: &[&str], changed: &[(&str, &str)]| {
+        let headers =
+            [("content-type", "application/json"), ("ce_id", "a1"), ("ce_specversion", "1.0"), ("ce_type", "message")];
+        let signature = signature.iter().map(|text| ("causeway-signature", *text));
+        let all = headers.into_iter().chain(signature).chain(changed.iter().copied());
+        NewRecord {
+            key: Some(key.as_bytes().to_vec()),
+            value: Some(r#"{"id":"m1","text":"Grüße"}"#.as_bytes().to_vec()),
+            headers: all.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).collect(),
+        }
+    };
+    let user = "github:583231";
+    for forged in [
+        record(user, &[], &[]),
+        record("github:583232", &[signature], &[]),
+        record(user, &[signature], &[("ce_id", "a2")]),
+        record(user, &[signature], &[("ce_causewayecho", "true")]),
+        record(user, &["k2.Zvt5rPED77eShwhqIV1rsgDjnaGAfaa9XDU4E_zbt-s"], &[]),
+    ] {
+        kafka.append(TOPIC, 0, forged);
+    }
+    let valid = kafka.append(TOPIC, 0, record(user, &[signature], &[("traceparent", "not signed")]));
+    let channels = r#"[{"name":"chat","outbound":"chat.outbound","signature":{"algorithm":"hmac-sha256",
+        "keys":{"k1":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"}}}]"#;
+    let bridge = Bridge::start_with(kafka.clone(), &edge.url, &[("BRIDGE_CHANNELS", channels)], tuning()).await;
+    until_edge(&edge, "the checkpoint has passed all", |state| state.next_offset(0) == Some(valid + 1)).await;
+    assert_eq!(edge.state().deliveries, [(user.to_owned(), format!("v2.chat.7.0.{valid}"))]);
+    let reasons: Vec<_> =
+        kafka.records("chat.outbound.dlq").iter().map(|dead_letter| header(dead_letter, "dlq_reason")).collect();
+    assert_eq!(reasons, ["unsigned", "bad_signature", "bad_signature", "bad_signature", "bad_signature"]);
+    let metrics = bridge.http.get(bridge.url("/metrics")).send().await.unwrap().text().await.unwrap();
+    for (reason, count) in [("unsigned", 1), ("bad_signature", 4)] {
+        let line = format!("causeway_dead_letters_total{{reason=\"{reason}\",topic=\"chat.outbound\"}} {count}");
+        assert!(metrics.contains(&line), "{line}");
+    }
+    bridge.stop().await;
+}
+
 #[tokio::test]
 async fn many_dead_letters_share_batches() {
     let (kafka, edge) = (kafka(1), Edge::start().await);

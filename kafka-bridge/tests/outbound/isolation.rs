@@ -22,15 +22,15 @@ use super::{
 };
 
 /// The delivery alone, without sockets.
-struct Delivering {
+pub(super) struct Delivering {
     sink: Arc<MemorySink>,
-    metrics: Arc<Metrics>,
+    pub(super) metrics: Arc<Metrics>,
     stop: CancellationToken,
     running: JoinHandle<()>,
 }
 
 impl Delivering {
-    fn start(kafka: &Arc<MemoryKafka>, sink: &Arc<MemorySink>) -> Self {
+    pub(super) fn start(kafka: &Arc<MemoryKafka>, sink: &Arc<MemorySink>) -> Self {
         Self::start_channels(kafka, sink, &[("chat", TOPIC)])
     }
 
@@ -64,15 +64,15 @@ impl Delivering {
         Self { sink: Arc::clone(sink), metrics, stop, running }
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, SinkState> {
+    pub(super) fn state(&self) -> std::sync::MutexGuard<'_, SinkState> {
         self.sink.state()
     }
 
-    async fn until(&self, what: &str, condition: impl Fn(&SinkState) -> bool) {
+    pub(super) async fn until(&self, what: &str, condition: impl Fn(&SinkState) -> bool) {
         within(Duration::from_mins(10), what, || condition(&self.state())).await;
     }
 
-    async fn stop(self) {
+    pub(super) async fn stop(self) {
         self.stop.cancel();
         self.running.await.unwrap();
     }
@@ -149,6 +149,32 @@ async fn a_user_who_fails_for_two_minutes_is_parked_and_hears_of_the_gap() {
     delivering.until("the user hears again", |state| state.edge.delivered("github:fails").len() == 2).await;
     assert_eq!(delivering.state().edge.delivered("github:fails"), ["v2.chat.7.0.1 parked", "v2.chat.7.0.152"]);
     assert!(delivering.metrics.render().contains("causeway_parked_users 0"));
+    delivering.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_who_was_parked_hears_of_the_gap_after_a_restart() {
+    let (kafka, sink) = (kafka(1), MemorySink::new());
+    sink.state().edge.failing_users.insert("github:fails".to_owned());
+    let delivering = Delivering::start(&kafka, &sink);
+    for text in ["a", "b"] {
+        kafka.append_text(TOPIC, 0, "github:fails", text);
+    }
+    for _ in 0..150 {
+        kafka.append_text(TOPIC, 0, "github:1", "x");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    delivering.until("the checkpoint has passed them", |state| state.edge.next_offset(0) == Some(152)).await;
+    delivering.stop().await;
+
+    sink.state().edge.failing_users.clear();
+    let delivering = Delivering::start(&kafka, &sink);
+    kafka.append_text(TOPIC, 0, "github:fails", "c");
+    delivering.until("all is delivered", |state| state.edge.next_offset(0) == Some(153)).await;
+    let gap = "v2.chat.7.0.1 parked";
+    assert_eq!(delivering.state().edge.delivered("github:fails"), [gap, "v2.chat.7.0.152"]);
+    let others = delivering.state().edge.delivered("github:1");
+    assert!(others.len() == 150 && others.iter().all(|told| !told.contains("parked")), "the gap is one user's");
     delivering.stop().await;
 }
 

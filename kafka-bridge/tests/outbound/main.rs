@@ -3,9 +3,11 @@
 //! - [`delivery`]: batching, retries and several bridges.
 //! - [`dead_letter`]: poison records, and records that the edge refuses.
 //! - [`isolation`]: users and partitions that fail hold up nobody else. With paused time, on a sink in memory.
+//! - [`bound`]: many users in one partition.
 //! - [`topic`]: topics that are recreated, grown, trimmed or truncated, and lost checkpoints.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
+mod bound;
 mod dead_letter;
 mod delivery;
 mod isolation;

@@ -7,7 +7,10 @@ use std::{
 };
 
 use async_trait::async_trait;
-use kafka_bridge::kafka::{Fetched, FetchedItem, FetchedRecord, KafkaError, KafkaIo, NewRecord, Watermarks};
+use kafka_bridge::{
+    clock::unix_millis,
+    kafka::{Fetched, FetchedItem, FetchedRecord, KafkaError, KafkaIo, NewRecord, Watermarks},
+};
 use tokio::sync::{Notify, watch};
 
 #[derive(Default)]
@@ -98,10 +101,14 @@ impl MemoryKafka {
     }
 
     pub fn append(&self, topic: &str, partition: usize, record: NewRecord) -> i64 {
+        self.append_at(topic, partition, record, 1_767_323_045_000)
+    }
+
+    fn append_at(&self, topic: &str, partition: usize, record: NewRecord, timestamp_ms: i64) -> i64 {
         let mut state = self.state();
         let partition = &mut state.topics.get_mut(topic).unwrap()[partition];
         let offset = partition.next;
-        partition.items.push(FetchedItem::Record(FetchedRecord { offset, timestamp_ms: 1_767_323_045_000, record }));
+        partition.items.push(FetchedItem::Record(FetchedRecord { offset, timestamp_ms, record }));
         partition.next += 1;
         drop(state);
         self.appended.notify_waiters();
@@ -250,7 +257,8 @@ impl KafkaIo for MemoryKafka {
         failure.map_or(Ok(()), Err)?;
         let first = self.state().partition(topic, partition)?.next;
         for record in records {
-            self.append(topic, usize::try_from(partition).unwrap(), record);
+            let now_ms = i64::try_from(unix_millis()).unwrap();
+            self.append_at(topic, usize::try_from(partition).unwrap(), record, now_ms);
         }
         Ok(first)
     }

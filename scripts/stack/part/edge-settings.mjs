@@ -14,6 +14,8 @@ import { ENTRA_CLIENT_ID, ENTRA_TENANT, GITHUB_CLIENT_ID } from './emulators.mjs
  * @property {(text: string) => string} [manifest] changes the deployed manifest: wrangler.toml or spin.toml
  * @property {string} [entry] source of a module that runs in front of the built Worker, `./worker/index.js`; Workers
  * only
+ * @property {string} [variableStore] a file in place of a store of variables, which may change: values by name in lower
+ * case, in TOML; the stand-in of the Spin CLI only
  * @property {number} [inspectorPort] where a profiler connects; workerd without wrangler only
  * @property {boolean} [unready] the edge is misconfigured on purpose: any answer makes it ready
  */

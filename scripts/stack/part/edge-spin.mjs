@@ -21,6 +21,7 @@ export function spinEdgePart({
   variables = {},
   name = 'edge',
   manifest = (text) => text,
+  variableStore,
   unready = false,
 }) {
   const home = join(state, name);
@@ -47,7 +48,12 @@ export function spinEdgePart({
     cwd: state,
     command: spinIsInstalled()
       ? ['spin', 'up', ...where]
-      : [cargoProgram('causeway-spin-host'), ...where, '--cache-dir', join(CACHE, 'spin-host')],
+      : [
+          cargoProgram('causeway-spin-host'),
+          ...where,
+          ...['--cache-dir', join(CACHE, 'spin-host')],
+          ...(variableStore ? ['--variable-store', variableStore] : []),
+        ],
     env: {
       NO_COLOR: '1',
       DO_NOT_TRACK: '1',

@@ -5,6 +5,10 @@ import assert from 'node:assert/strict';
 import { calculateJwkThumbprint, decodeJwt, decodeProtectedHeader } from 'jose';
 
 import { ADA, MALLORY, bearer } from '../provider/realm.mjs';
+import { json } from '../provider/recorded.mjs';
+
+/** An API that does not know a new token yet needs a moment, which an immediate repeat would not give it. */
+const LEAST_PAUSE_MS = 500;
 
 /** The key of a proof. @param {import('../provider/recorded.mjs').Recorded} request */
 function thumbprint({ headers }) {
@@ -107,6 +111,38 @@ export const cases = [
       );
       for (const { path, headers } of bff.otherUpstream.seen)
         assert.ok(!tokens.has(headers.authorization?.split(' ')[1] ?? ''), path);
+    },
+  },
+  {
+    id: 'S100',
+    title:
+      "API that does not know an installation's new token yet: the same token is sent again after a pause; " +
+      "one that stays rejected is the API's failure, and ends no session",
+    async attack(bff) {
+      const { app, restart } = bff.needs(bff.running, 'running BFF');
+      const { prefix, own } = bff.profile.appApi;
+      const { browser, user } = await bff.signedIn(bff.apiRealm);
+      // Forgets the tokens of earlier cases.
+      await restart();
+      const minted = app.minted.length;
+      for (const { rejections, status } of [
+        { rejections: 1, status: 200 },
+        { rejections: Infinity, status: 502 },
+      ]) {
+        const begun = bff.upstream.seen.length;
+        const sent = () => bff.upstream.seen.slice(begun);
+        bff.upstream.answer = () => (sent().length > rejections ? json({}) : json({ message: 'Bad credentials' }, 401));
+        const answer = await browser.call(prefix + own);
+        assert.equal(answer.status, status, `${answer.text}\n${bff.logTail()}`);
+        assert.equal(sent().length, status === 200 ? 2 : 3);
+        for (const [index, request] of sent().entries()) {
+          assert.equal(bearer(request), app.minted.at(-1)?.token);
+          const previous = sent()[index - 1];
+          if (previous) assert.ok(request.at - previous.at >= LEAST_PAUSE_MS, 'after a pause');
+        }
+      }
+      assert.ok(app.minted.length - minted <= bff.instances, 'no other token is requested');
+      assert.equal(await bff.user(browser), user, 'the session goes on');
     },
   },
 ];

@@ -44,7 +44,7 @@ use crate::{
 
 /// Runs a built Spin component, for tests and local trials only. Users are served by Spin itself.
 ///
-/// Variables are read from the environment, as SPIN_VARIABLE_<NAME>. Prints `ready http://…` once it accepts requests.
+/// Variables are read from the environment, as SPIN_VARIABLE_<NAME>, or from a store. Prints `ready http://…` once it accepts requests.
 #[derive(Debug, Parser)]
 struct Arguments {
     /// The application's manifest.
@@ -59,6 +59,10 @@ struct Arguments {
     /// The folder for compiled components, an absolute path. With it, the next start takes one second instead of many.
     #[arg(long)]
     cache_dir: Option<PathBuf>,
+    /// A file in place of a store of variables, such as Vault: values by name, in TOML. They come before the environment's,
+    /// and are read anew each time.
+    #[arg(long)]
+    variable_store: Option<PathBuf>,
     /// Requests that an instance serves before it is replaced.
     #[arg(long, default_value_t = 128)]
     max_instance_reuse_count: usize,
@@ -77,7 +81,7 @@ async fn main() -> anyhow::Result<()> {
 
     let manifest = Manifest::read(&arguments.from)?;
     let state_dir = arguments.state_dir.unwrap_or_else(|| arguments.from.with_file_name(".spin"));
-    let app = application(&manifest, &state_dir)?;
+    let app = application(&manifest, &state_dir, arguments.variable_store)?;
     let guest = Guest::new(&manifest, app, arguments.cache_dir.as_deref())
         .map_err(anyhow::Error::from)
         .with_context(|| format!("cannot run {}", manifest.source.display()))?;
@@ -100,12 +104,19 @@ async fn main() -> anyhow::Result<()> {
     }
 }
 
-fn application(manifest: &Manifest, state_dir: &std::path::Path) -> anyhow::Result<App> {
+fn application(
+    manifest: &Manifest,
+    state_dir: &std::path::Path,
+    variable_store: Option<PathBuf>,
+) -> anyhow::Result<App> {
     let variables = Variables::new(&manifest.variables, |name| std::env::var(name).ok())?;
     let component = &manifest.component;
-    let component_variables = ComponentVariables::new(&component.variables, &variables)?;
+    let mut component_variables = ComponentVariables::new(&component.variables, &variables)?;
     for missing in component_variables.missing() {
         eprintln!("spin-host: {missing}");
+    }
+    if let Some(file) = variable_store {
+        component_variables = component_variables.with_store(file, &component.variables, &variables);
     }
     let defaults = Variables::new(&manifest.variables, |_| None)?;
     AllowedHosts::validate(&component.allowed_outbound_hosts, &defaults)

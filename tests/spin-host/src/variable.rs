@@ -1,7 +1,7 @@
-//! Variables. The application's come from the environment or from the manifest's defaults. The component's are templates
-//! over those.
+//! Variables. The application's come from a store, from the environment or from the manifest's defaults. The component's
+//! are templates over those.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use crate::{
     bindings::variables::{Error, Host, HostWithStore},
@@ -26,7 +26,7 @@ pub(crate) enum VariableError {
 const PREFIX: &str = "SPIN_VARIABLE_";
 
 /// The application's variables with their values.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Variables(BTreeMap<String, Option<String>>);
 
 impl Variables {
@@ -45,6 +45,17 @@ impl Variables {
             })
             .collect::<Result<_, _>>()
             .map(Self)
+    }
+
+    /// These variables with other values of some.
+    fn with(&self, values: BTreeMap<String, String>) -> Self {
+        let mut all = self.0.clone();
+        for (name, value) in values {
+            if let Some(known) = all.get_mut(&name) {
+                *known = Some(value);
+            }
+        }
+        Self(all)
     }
 
     /// Replaces every `{{ name }}` in `template`.
@@ -71,9 +82,30 @@ impl Variables {
     }
 }
 
-/// A component's variables. They are resolved once, since the environment of a running process does not change.
+/// A component's variables. Without a store they are resolved once, since the environment of a running process does not
+/// change.
 #[derive(Debug)]
-pub(crate) struct ComponentVariables(BTreeMap<String, Result<String, VariableError>>);
+pub(crate) struct ComponentVariables {
+    resolved: BTreeMap<String, Result<String, VariableError>>,
+    store: Option<Store>,
+}
+
+/// A file in place of a store of variables, such as Vault: values by name, in TOML. It is read each time.
+#[derive(Debug)]
+struct Store {
+    file: PathBuf,
+    templates: BTreeMap<String, String>,
+    variables: Variables,
+}
+
+impl Store {
+    fn resolve(&self, name: &str) -> Result<Option<Result<String, VariableError>>, Error> {
+        let text = std::fs::read_to_string(&self.file).map_err(|error| Error::Provider(error.to_string()))?;
+        let values = toml::from_str(&text).map_err(|error| Error::Provider(error.to_string()))?;
+        let variables = self.variables.with(values);
+        Ok(self.templates.get(name).map(|template| variables.resolve(template)))
+    }
+}
 
 impl ComponentVariables {
     /// Fails for mistakes that do not depend on values. A missing value is an error only when the guest reads it.
@@ -88,18 +120,28 @@ impl ComponentVariables {
                 }
             })
             .collect::<Result<_, _>>()
-            .map(Self)
+            .map(|resolved| Self { resolved, store: None })
+    }
+
+    /// With values of a store, which come first.
+    pub(crate) fn with_store(self, file: PathBuf, templates: &BTreeMap<String, String>, variables: &Variables) -> Self {
+        let store = Store { file, templates: templates.clone(), variables: variables.clone() };
+        Self { store: Some(store), ..self }
     }
 
     /// The variables without a value, for the log at the start.
     pub(crate) fn missing(&self) -> impl Iterator<Item = &VariableError> {
-        self.0.values().filter_map(|resolved| resolved.as_ref().err())
+        self.resolved.values().filter_map(|resolved| resolved.as_ref().err())
     }
 
     fn get(&self, name: &str) -> Result<String, Error> {
         validate(name).map_err(|error| Error::InvalidName(error.to_string()))?;
-        match self.0.get(name) {
-            Some(Ok(value)) => Ok(value.clone()),
+        let resolved = match &self.store {
+            Some(store) => store.resolve(name)?,
+            None => self.resolved.get(name).cloned(),
+        };
+        match resolved {
+            Some(Ok(value)) => Ok(value),
             Some(Err(error)) => Err(Error::Provider(error.to_string())),
             None => Err(Error::Undefined(format!("the component has no variable {name:?}"))),
         }
@@ -170,5 +212,23 @@ mod tests {
         assert!(matches!(component.get("b"), Err(Error::Provider(_))));
         assert!(matches!(component.get("origin"), Err(Error::Undefined(_))));
         assert!(matches!(component.get("URL"), Err(Error::InvalidName(_))));
+    }
+    #[test]
+    fn values_of_a_store_are_read_each_time_and_come_first() {
+        let templates = BTreeMap::from([("url".to_owned(), "{{ origin }}/{{ log_level }}".to_owned())]);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("store");
+        let component = ComponentVariables::new(&templates, &variables()).unwrap();
+        let component = component.with_store(file.clone(), &templates, &variables());
+        assert!(matches!(component.get("url"), Err(Error::Provider(_))), "there is no store");
+        for (text, expected) in [
+            ("", "https://edge.example/info"),
+            ("origin = \"https://other.example\"\nunknown = \"x\"", "https://other.example/info"),
+            ("log_level = \"warn\"", "https://edge.example/warn"),
+        ] {
+            std::fs::write(&file, text).unwrap();
+            assert!(component.get("url").is_ok_and(|value| value == expected), "{text}");
+        }
+        assert!(matches!(component.get("other"), Err(Error::Undefined(_))));
     }
 }

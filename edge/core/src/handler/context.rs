@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, pin::pin, time::Duration};
 
-use causeway_protocol::trace::Traceparent;
+use causeway_protocol::{cursor::Cursor, subject::Subject, trace::Traceparent};
 use futures_util::future::{Either, select};
 use http::header;
 
@@ -39,8 +39,26 @@ pub struct Context<'a, P> {
     pub row: &'static Row,
     /// The values of the row's placeholders.
     pub parameters: Parameters,
-    /// A session whose own account is to be refreshed after the answer.
-    pub deferred_refresh: &'a RefCell<Option<Session>>,
+    /// What is to be done after the answer.
+    pub afterwards: &'a RefCell<Afterwards>,
+}
+
+/// What a handler leaves to be done after the answer.
+#[derive(Debug, Default)]
+pub struct Afterwards {
+    /// A session whose own account is to be refreshed.
+    pub refresh: Option<Session>,
+    /// A client that came back, and may have missed a hole.
+    pub returned: Option<Returned>,
+}
+
+/// A client that came back with a position.
+#[derive(Debug)]
+pub struct Returned {
+    /// The user.
+    pub subject: Subject,
+    /// The position.
+    pub cursor: Cursor,
 }
 
 impl<P> Context<'_, P> {

@@ -22,5 +22,5 @@ mod logout;
 mod own_sessions;
 mod session;
 mod signed;
-mod stream;
+pub(crate) mod stream;
 mod webhook;

@@ -11,7 +11,7 @@ use causeway_protocol::{
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use url::form_urlencoded;
 
-use super::context::Context;
+use super::context::{Context, Returned};
 use crate::{
     error::Error,
     http::web::{Body, Request, Response},
@@ -25,6 +25,7 @@ use crate::{
         unavailable::Unavailable,
     },
     session::{record::LinkedAccount, store::Session},
+    stream::{bridge::Bridge, hole::Holes},
 };
 
 /// How long the bridge may take to open a stream.
@@ -44,8 +45,8 @@ pub(super) async fn open<P: Platform>(
     session: &Session,
 ) -> Result<Response<P::Body>, Error> {
     let open = open_request(context, request, session)?;
+    let returned = P::HUB_AT_EDGE.then(|| returning_client(context, &open)).flatten();
     let opened = if P::HUB_AT_EDGE {
-        tell_hole(context, &open).await;
         within(context.platform, HUB_TIMEOUT, Dependency::Hub, context.platform.open(open)).await?
     } else {
         open_at_bridge(context, open).await?
@@ -59,6 +60,7 @@ pub(super) async fn open<P: Platform>(
         Opened::TooManyStreams => return Err(Error::TooManyRequests),
     };
     defer_refresh_if_due(context, session);
+    context.afterwards.borrow_mut().returned = returned;
     let mut response = Response { status: StatusCode::OK, headers: http::HeaderMap::new(), body };
     for (name, value) in [
         (header::CONTENT_TYPE, "text/event-stream; charset=utf-8"),
@@ -71,26 +73,30 @@ pub(super) async fn open<P: Platform>(
     Ok(response)
 }
 
-/// Puts the gap of a hole that the client has not heard of into the user's hub, where all streams find it. If that fails,
-/// the next stream that opens tries again, after a rotation at the latest.
-async fn tell_hole<P: Platform>(context: &Context<'_, P>, open: &OpenStream) {
-    let Some(cursor) = open.last_event_id.as_deref().and_then(|id| id.parse::<Cursor>().ok()) else { return };
-    // A client may name any channel. The bridge knows no others.
-    if !context.config.channels.iter().any(|known| *known == cursor.channel.as_str()) {
-        return;
-    }
+/// The client of a stream, if it names a position in a channel that there is. The bridge knows no others.
+fn returning_client<P>(context: &Context<'_, P>, open: &OpenStream) -> Option<Returned> {
+    let cursor: Cursor = open.last_event_id.as_deref()?.parse().ok()?;
+    let is_known = context.config.channels.iter().any(|known| *known == cursor.channel.as_str());
+    is_known.then(|| Returned { subject: open.subject.clone(), cursor })
+}
+
+/// Puts the gap of a hole that a client has not heard of into the user's hub, which sends it to all open streams. No
+/// stream waits for it: it comes last in any case. If that fails, the next stream that opens tries again, after a rotation
+/// at the latest.
+pub(crate) async fn tell_hole<P: Platform>(bridge: &Bridge<'_, P>, holes: &Holes, returned: &Returned) {
+    let platform = bridge.platform;
     let told = async {
-        let Some(slice) = context.memory.holes.after(&context.bridge(), &cursor).await? else { return Ok(()) };
+        let Some(slice) = holes.after(bridge, &returned.cursor).await? else { return Ok(()) };
         let slices = serde_json::to_string(&[slice]).unwrap_or_default();
-        let append = context.platform.append(&open.subject, &slices);
-        match within(context.platform, HUB_TIMEOUT, Dependency::Hub, append).await? {
+        let append = platform.append(&returned.subject, &slices);
+        match within(platform, HUB_TIMEOUT, Dependency::Hub, append).await? {
             Outcome::Stored | Outcome::Held => Ok(()),
             other => Err(Unavailable::new(Dependency::Hub, format_args!("answered a gap with {other:?}"))),
         }
     };
     let told: Result<(), Unavailable> = told.await;
     if let Err(failure) = told {
-        Event::warn(EventName::StreamHole).with("detail", &failure).write(context.platform);
+        Event::warn(EventName::StreamHole).with("detail", &failure).write(platform);
     }
 }
 
@@ -148,7 +154,7 @@ fn defer_refresh_if_due<P: Platform>(context: &Context<'_, P>, session: &Session
     let own = session.record.accounts.get(&session.record.provider);
     let is_due = |it: &LinkedAccount| it.is_expired(context.platform.now_ms()) && it.tokens.refresh_token.is_some();
     if own.is_some_and(is_due) {
-        context.deferred_refresh.replace(Some(session.clone()));
+        context.afterwards.borrow_mut().refresh = Some(session.clone());
     }
 }
 

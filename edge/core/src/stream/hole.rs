@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// How long the bridge may take. A stream that opens waits for it.
+/// How long the bridge may take.
 const TIMEOUT: Duration = Duration::from_secs(1);
 /// How long an answer is believed, or that there was none.
 const BELIEVED_FOR: Duration = Duration::from_secs(10);

@@ -28,7 +28,7 @@ use causeway_protocol::{
     session::SessionHandle,
 };
 
-use self::{batch::Batch, contents::Contents, held::Held, lost::Lost, reader::Reader};
+use self::{batch::Batch, contents::Contents, held::Held, lost::Lost, reader::Reader, resume::missing};
 use crate::{
     runtime::clock::millis,
     stream::sql_buffer::{Database, SqlBuffer},
@@ -212,7 +212,7 @@ impl<D: Database, S: StreamSocket> Hub<D, S> {
         let mut reader = Reader::new(socket, id, opening);
         let reset = match self.resume(&mut reader, last_event_id.as_deref(), now_ms)? {
             Some(Lost::Missing(until)) => {
-                reader.socket().send(&HubMessage::Missing(until).to_text());
+                reader.send_missing(until);
                 None
             }
             Some(Lost::Reset(reason)) => Some(reason),
@@ -290,9 +290,13 @@ impl<D: Database, S: StreamSocket> Hub<D, S> {
         let sources = reader.sources(&self.contents);
         let (newest, trimmed) = (self.contents.newest_of(&sources), self.contents.trimmed_of(&sources));
         while let Some((after, records, bytes)) = reader.next_page() {
-            if after < trimmed {
-                // A reset that was due anyway says it already.
-                reset = reset.or(Some(ResetReason::TooSlow));
+            // A reset that was due anyway says it already.
+            if after < trimmed && reset.is_none() {
+                let missing = reader.at().and_then(|at| missing(&self.contents, &self.doubts, reader, at, after));
+                match missing {
+                    Some(until) => reader.send_missing(until),
+                    None => reset = Some(ResetReason::TooSlow),
+                }
             }
             let after = after.max(trimmed);
             let page = if after < newest { self.buffer.page(&sources, after, records, bytes)? } else { Vec::new() };

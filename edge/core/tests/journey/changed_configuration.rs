@@ -18,7 +18,13 @@ use causeway_core::{
 };
 use http::{Method, StatusCode};
 
-use super::{Browser, code, github, text};
+use super::{
+    Browser, code,
+    deliver::{deliver, slice},
+    github,
+    listen::{ADA, Listener},
+    text,
+};
 
 type Values = BTreeMap<String, String>;
 
@@ -93,6 +99,21 @@ fn s165_removed_session_key_ends_its_sessions_with_the_next_request() {
     assert_eq!(browser.sent_to("https://api.github.com/user").len(), 1, "only the sign-in called it");
     isolate.set("SESSION_KEYS", &key_ring_text("new,s"));
     assert!(isolate.is_signed_in(&browser), "the key opens as long as the ring has it");
+}
+
+/// The published bound: an open stream is not asked for its session again, and ends with its rotation.
+#[test]
+fn s165_removed_session_key_opens_no_stream_and_ends_open_ones_within_twelve_minutes() {
+    let (browser, isolate) = (signed_in(), Isolate::new());
+    let mut page = Listener::of(&browser, isolate.call(&browser, "/stream"));
+    isolate.set("SESSION_KEYS", &key_ring_text("new"));
+    assert_eq!(isolate.call(&browser, "/stream").status, StatusCode::UNAUTHORIZED);
+    let removed_ms = browser.platform.now_ms();
+    deliver(&browser, &[ADA], &slice("chat", 1, 0..1));
+    assert_eq!(page.events(1), ["0"]);
+    while page.next().is_some() {}
+    assert!(browser.platform.now_ms() - removed_ms <= 12 * 60_000);
+    assert_eq!(isolate.call(&browser, "/stream").status, StatusCode::UNAUTHORIZED);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{Browser, JSON, code, github, text};
 
 #[test]
-fn event_is_stamped_with_the_sessions_user_not_with_claimed_fields() {
+fn s139_s168_event_is_stamped_with_the_sessions_user_not_with_claimed_fields() {
     let browser = Browser::new(github);
     browser.sign_in();
     let body = r#"{"type":"message","data":{"text":"hi"},"subject":"evil:1","tenant":"evil","user":"evil","id":"evil",

@@ -1,11 +1,18 @@
 //! What nobody received is told: a client whose position is before it hears of a gap when it opens a stream.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
 
-use causeway_core::testing::platform::{Answer, Sent};
+use causeway_core::testing::{
+    platform::{Answer, Sent},
+    run::run_all,
+};
 use causeway_protocol::{
     channel::Channel, checkpoint::Hole, deliver::WIRE_VERSION, hub::ResetReason, replay::HoleAnswer,
 };
+use http::Method;
 
 use super::{
     Browser,
@@ -58,6 +65,29 @@ fn client_hears_of_a_hole_once_and_where_it_was() {
     }
     assert_eq!(asked(&browser), 1, "an isolate asks once in a while");
     assert_eq!(hub(&browser).frames().len(), 4);
+}
+
+#[test]
+fn stream_does_not_wait_for_the_bridge_and_its_gap_comes_after_what_the_hub_has() {
+    let (browser, known) = signed_in();
+    known.replace(Some(Hole { epoch: 1, last_offset: 5, reason: ResetReason::Retention, noticed_at: 0 }));
+    deliver(&browser, &[ADA], &slice("chat", 1, 0..2));
+    let platform = &browser.platform;
+    platform.network_ms.set(800);
+    let (began_ms, answered_ms) = (platform.now_ms.get(), Cell::new(0));
+    let request = browser.request(Method::GET, "/stream", &[("last-event-id", "v2.chat.1.0.0")], "");
+    let page = RefCell::new(None);
+    let open = async {
+        let (response, left) = browser.edge.answer(platform, request).await;
+        answered_ms.set(platform.now_ms.get());
+        page.replace(Some(response));
+        browser.edge.run_deferred(platform, left.unwrap()).await;
+    };
+    run_all(platform, vec![Box::pin(open)]);
+    assert!(answered_ms.get() - began_ms < 100 && platform.now_ms.get() - began_ms >= 800);
+    let mut page = Listener::of(&browser, page.take().unwrap());
+    assert_eq!(page.events(2), ["1", GAP]);
+    assert!(page.is_silent());
 }
 
 #[test]

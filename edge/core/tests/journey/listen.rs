@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use causeway_core::{
-    http::web::Body,
-    testing::{hub::InMemoryHub, run::run_all},
+    http::web::{Body, Response},
+    testing::{body::InMemoryBody, hub::InMemoryHub, run::run_all},
 };
 use causeway_protocol::{
     deliver::Outcome,
@@ -31,7 +31,11 @@ pub(super) struct Listener<'a> {
 impl<'a> Listener<'a> {
     pub(super) fn open(browser: &'a Browser, target: &str, last_event_id: Option<&str>) -> Self {
         let headers: Vec<_> = last_event_id.map(|id| ("last-event-id", id)).into_iter().collect();
-        let response = browser.send(Method::GET, target, &headers, "");
+        Self::of(browser, browser.send(Method::GET, target, &headers, ""))
+    }
+
+    /// The page that got this answer.
+    pub(super) fn of(browser: &'a Browser, response: Response<InMemoryBody>) -> Self {
         assert_eq!(response.status, StatusCode::OK);
         let Body::Native(body) = response.body else { panic!("not a stream") };
         let mut listener = Self { browser, chunks: body.into_chunks() };
@@ -106,7 +110,7 @@ fn stream_hears_the_channels_that_it_chooses() {
 }
 
 #[test]
-fn unknown_channel_is_not_found_rather_than_silent() {
+fn s166_unknown_channel_is_not_found_rather_than_silent() {
     let names: Vec<_> = (0..20).map(|n| format!("c{n}")).collect();
     let browser = signed_in(&[("CHANNELS", &names.join(","))]);
     for unknown in ["nope", "c0,c1", "", "C0", "c0%20", "c0%00"] {

@@ -225,7 +225,7 @@ fn malformed_request_for_history_asks_nobody() {
 }
 
 #[test]
-fn s140_an_id_never_chooses_the_user() {
+fn s140_s166_an_id_never_chooses_the_user() {
     let (browser, _) = signed_in(Bridge::Pages(1000));
     // Another user's record has this id.
     deliver(&browser, &["github:8"], &slice("chat", 1, 0..3));

@@ -6,8 +6,8 @@
 //! buffer would lose records anyway, so there the answer of the user's own hub is enough,
 //! in a request without anybody else.
 //!
-//! The gap waits in memory only: the watermark does not wait for it, or one user would hold up the partition. A restart
-//! before it is stored forgets it; the dead letters remain.
+//! The gap waits in memory only: the watermark does not wait for it, or one user would hold up the partition. After a
+//! restart the dead letters tell of it, see [`super::super::parked`].
 
 use std::{sync::Arc, time::Duration};
 

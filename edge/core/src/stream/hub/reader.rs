@@ -35,6 +35,10 @@ struct Attachment {
     session: SessionHandle,
     /// Empty means all.
     channels: Vec<Channel>,
+    /// Where the client is once it has taken everything that it was sent. Of a level stream it is not kept here for long:
+    /// after hibernation it is known again with the next record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    at: Option<Cursor>,
     /// The client has the records of this partition up to here, though they were not stored when it came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ahead: Option<Cursor>,
@@ -65,7 +69,7 @@ impl<S: StreamSocket> Reader<S> {
     /// A stream that has not begun.
     pub(super) fn new(socket: S, id: u64, opening: Opening) -> Self {
         let Opening { session, channels, .. } = opening;
-        let state = Attachment { id, session, channels, ahead: None, behind: None };
+        let state = Attachment { id, session, channels, at: None, ahead: None, behind: None };
         Self { socket, state, window: Window::default(), is_unsaved: true }
     }
 
@@ -78,7 +82,8 @@ impl<S: StreamSocket> Reader<S> {
             return None;
         };
         let window = Window::after_hibernation(state.behind.is_some());
-        Some((state.id, Self { socket, state, window, is_unsaved: false }))
+        let at = state.at.clone().filter(|_| state.behind.is_some());
+        Some((state.id, Self { socket, state: Attachment { at, ..state }, window, is_unsaved: false }))
     }
 
     pub(super) fn socket(&self) -> &S {
@@ -104,8 +109,14 @@ impl<S: StreamSocket> Reader<S> {
         self.state.behind.map(|behind| behind.since_ms)
     }
 
-    /// Begins after a number, and without the records up to `ahead`.
-    pub(super) fn start(&mut self, after: i64, ahead: Option<Cursor>, now_ms: u64) {
+    /// Where the client is once it has taken everything that it was sent, if that is known.
+    pub(super) fn at(&self) -> Option<&Cursor> {
+        self.state.at.as_ref()
+    }
+
+    /// Begins after a number, with a client that is at `at`, and without the records up to `ahead`.
+    pub(super) fn start(&mut self, after: i64, at: Option<Cursor>, ahead: Option<Cursor>, now_ms: u64) {
+        self.state.at = at;
         self.state.ahead = ahead;
         self.set_behind(Some(Behind { sent: after, since_ms: now_ms }));
     }
@@ -173,11 +184,19 @@ impl<S: StreamSocket> Reader<S> {
         self.set_behind(page.last().map(|last| Behind { sent: last.seq, since_ms }));
     }
 
+    /// Has what the client misses up to a record read from Kafka, before anything that is sent later.
+    pub(super) fn send_missing(&mut self, until: Cursor) {
+        self.socket.send(&HubMessage::Missing(until.clone()).to_text());
+        self.state.at = Some(until);
+        self.is_unsaved = true;
+    }
+
     fn send(&mut self, message: Message) -> bool {
         let Message { seq, records, id, frames } = message;
         if frames.is_empty() {
             return false;
         }
+        self.state.at.clone_from(&id);
         if records > 0 {
             self.window.sent(seq, records, frames.len());
         }

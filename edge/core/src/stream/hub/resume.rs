@@ -5,7 +5,12 @@
 
 use causeway_protocol::{cursor::Cursor, hub::ResetReason};
 
-use super::{Doubt, Failure, Hub, StreamSocket, contents::Source, lost::Lost, reader::Reader};
+use super::{
+    Doubt, Failure, Hub, StreamSocket,
+    contents::{Contents, Source},
+    lost::Lost,
+    reader::Reader,
+};
 use crate::stream::sql_buffer::Database;
 
 /// Where a client continues.
@@ -18,7 +23,7 @@ struct Start {
 }
 
 impl<D: Database, S: StreamSocket> Hub<D, S> {
-    /// Sets where a stream begins. Returns what must come before that if the client's position is lost.
+    /// Sets where a stream begins. Returns why the client's position is lost, if it is.
     pub(super) fn resume(
         &self,
         reader: &mut Reader<S>,
@@ -29,30 +34,25 @@ impl<D: Database, S: StreamSocket> Hub<D, S> {
         let found = match last_event_id.filter(|id| !id.is_empty()).map(str::parse::<Cursor>) {
             None => Err(None),
             Some(Err(_)) => Err(Some(Lost::Reset(ResetReason::BadCursor))),
-            Some(Ok(cursor)) => self.find(reader, &heard, &cursor)?.ok_or_else(|| {
-                let missing = self.missing(reader, &heard, &cursor);
-                Some(missing.map_or(Lost::Reset(ResetReason::OutOfBuffer), Lost::Missing))
-            }),
+            Some(Ok(cursor)) => match self.find(reader, &heard, &cursor)? {
+                Some(start) => Ok((start, cursor)),
+                None => {
+                    // Where it is in another partition, nobody knows once records of that are gone, too.
+                    let missing = missing(&self.contents, &self.doubts, reader, &cursor, 0);
+                    Err(Some(missing.map_or(Lost::Reset(ResetReason::OutOfBuffer), Lost::Missing)))
+                }
+            },
         };
-        let (start, lost) = match found {
-            Ok(start) => (start, None),
-            Err(lost) => (Start { after: self.contents.trimmed_of(&heard), ahead: None }, lost),
-        };
-        reader.start(start.after, start.ahead, now_ms);
-        Ok(lost)
-    }
-
-    /// The last record that a client misses, if it misses only records of the partition that its id is of, and the stream
-    /// hears that. Where it is in another one, nobody knows once records of that are gone, too.
-    fn missing(&self, reader: &Reader<S>, heard: &[i64], cursor: &Cursor) -> Option<Cursor> {
-        let source = self.contents.source(&cursor.channel, cursor.partition)?;
-        let last = source.trimmed.filter(|_| reader.hears(&cursor.channel))?.position;
-        let is_before = cursor.position.epoch == last.epoch && cursor.received() < last;
-        let others: Vec<_> = heard.iter().copied().filter(|id| *id != source.id).collect();
-        let is_doubtful =
-            |doubt: &Doubt| !doubt.is_of(&cursor.channel, cursor.partition) && reader.hears(&doubt.channel);
-        let is_alone = self.contents.trimmed_of(&others) == 0 && !self.doubts.iter().any(is_doubtful);
-        (is_before && is_alone).then(|| Cursor::of_record(&cursor.channel, cursor.partition, last))
+        match found {
+            Ok((Start { after, ahead }, cursor)) => {
+                reader.start(after, Some(cursor), ahead, now_ms);
+                Ok(None)
+            }
+            Err(lost) => {
+                reader.start(self.contents.trimmed_of(&heard), None, None, now_ms);
+                Ok(lost)
+            }
+        }
     }
 
     fn find(&self, reader: &Reader<S>, heard: &[i64], cursor: &Cursor) -> Result<Option<Start>, Failure<D>> {
@@ -147,4 +147,22 @@ impl<D: Database, S: StreamSocket> Hub<D, S> {
         }
         Ok(self.buffer.first_seq_from(source.id, doubt.to)?.is_some_and(|seq| seq <= at))
     }
+}
+
+/// The last record that a client misses which is at this position and has everything of other partitions up to a number,
+/// if it misses only records of the partition that its id is of, and the stream hears that.
+pub(super) fn missing<S: StreamSocket>(
+    contents: &Contents,
+    doubts: &[Doubt],
+    reader: &Reader<S>,
+    cursor: &Cursor,
+    has_others_up_to: i64,
+) -> Option<Cursor> {
+    let source = contents.source(&cursor.channel, cursor.partition)?;
+    let last = source.trimmed.filter(|_| reader.hears(&cursor.channel))?.position;
+    let is_before = cursor.position.epoch == last.epoch && cursor.received() < last;
+    let others: Vec<_> = reader.sources(contents).into_iter().filter(|id| *id != source.id).collect();
+    let is_doubtful = |doubt: &Doubt| !doubt.is_of(&cursor.channel, cursor.partition) && reader.hears(&doubt.channel);
+    let is_alone = contents.trimmed_of(&others) <= has_others_up_to && !doubts.iter().any(is_doubtful);
+    (is_before && is_alone).then(|| Cursor::of_record(&cursor.channel, cursor.partition, last))
 }

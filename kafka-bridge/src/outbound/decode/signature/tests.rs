@@ -86,13 +86,13 @@ fn a_signed_record_is_accepted() {
 }
 
 #[test]
-fn an_unsigned_record_is_rejected() {
+fn s167_an_unsigned_record_is_rejected() {
     assert_eq!(hmac_keys().verify(&chat(), &example()), Err(DecodeError::Unsigned));
     assert_eq!(ed25519_keys().verify(&chat(), &example()), Err(DecodeError::Unsigned));
 }
 
 #[test]
-fn a_signature_is_valid_for_no_other_record() {
+fn s167_a_signature_is_valid_for_no_other_record() {
     let header = |name: &str, value: &str| {
         let mut record = example();
         record.headers.insert(name.to_owned(), value.as_bytes().to_vec());
@@ -123,7 +123,7 @@ fn a_signature_is_valid_for_no_other_record() {
 }
 
 #[test]
-fn a_malformed_signature_is_rejected() {
+fn s167_a_malformed_signature_is_rejected() {
     let good = sign_hmac(&example());
     let cases = [
         String::new(),

@@ -2,7 +2,8 @@
 
 use causeway_protocol::{
     buffer::{MAX_BUFFER_BYTES, MAX_MESSAGES, MAX_RECORDS, TRIM_SLACK_PERCENT},
-    deliver::Item,
+    cursor::Cursor,
+    deliver::{Item, Source},
 };
 
 use super::*;
@@ -48,7 +49,7 @@ fn a_burst_takes_no_record_from_a_stream_that_was_level() {
 }
 
 #[test]
-fn a_stream_that_lost_unsent_records_to_the_byte_limit_is_told_and_continues() {
+fn a_stream_that_lost_unsent_records_to_the_byte_limit_misses_them_and_continues() {
     let mut world = World::new();
     let client = world.open(None);
     let bytes = 64 * 1024;
@@ -59,10 +60,48 @@ fn a_stream_that_lost_unsent_records_to_the_byte_limit_is_told_and_continues() {
     let events = world.read_all(&client);
     let first_window = 8;
     assert_eq!(events[..first_window as usize], received(0..first_window));
-    assert_eq!(events[first_window as usize], reset(ResetReason::TooSlow));
     let rest = &events[first_window as usize + 1..];
     assert!((fits - 1..=fits * 105 / 100).contains(&(rest.len() as i64)), "{} records", rest.len());
-    assert_eq!(rest, received(200 - rest.len() as i64..200));
+    let first = 200 - rest.len() as i64;
+    assert_eq!(events[first_window as usize], Received::Missing(id(first - 1)), "Kafka has the ones in between");
+    assert_eq!(rest, received(first..200));
+}
+
+#[test]
+fn a_stream_that_lost_unsent_records_of_two_partitions_is_told_and_continues() {
+    let mut world = World::new();
+    let client = world.open(None);
+    for offset in 0..200 {
+        let source = Source { partition: i32::try_from(offset % 2).unwrap(), ..source() };
+        let cursor = Cursor::of_record(&source.channel, source.partition, source.at(offset));
+        let frame = record_frame(&cursor, &[format!("\"{}\"", "x".repeat(64 * 1024))]);
+        let items = vec![Item { offset, frame, ..Item::default() }];
+        world.append(&[Slice { source, after: None, items }]);
+    }
+    let events = world.read_all(&client);
+    assert_eq!(events.iter().position(|event| *event == reset(ResetReason::TooSlow)), Some(8));
+    assert_eq!(events.iter().filter(|event| !matches!(event, Received::Record(_))).count(), 1);
+}
+
+#[test]
+fn a_stream_that_falls_behind_again_and_again_misses_each_part_once_also_after_hibernation() {
+    let mut world = World::new();
+    let client = world.open(None);
+    let mut at = 0;
+    for burst in 0..3 {
+        for offset in burst * 200..(burst + 1) * 200 {
+            world.append(&large(offset..offset + 1, 64 * 1024));
+        }
+        world.hibernate();
+        for event in world.read_all(&client) {
+            let (Received::Record(text) | Received::Missing(text)) = &event else { panic!("{event:?}") };
+            let to = text.parse::<Cursor>().unwrap().position.offset;
+            let is_missing = matches!(event, Received::Missing(_));
+            assert!(if is_missing { to > at } else { to == at + 1 || to == 0 }, "{event:?} after {at}");
+            at = to;
+        }
+    }
+    assert_eq!(at, 599);
 }
 
 #[test]
