@@ -1,0 +1,80 @@
+// The same forms and answers through Form.io's own library: it must find the same fields hidden and invalid. What it
+// does differently, and why, is in docs/forms.md.
+
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+
+import { parseForm } from '../src/form/definition.js';
+import { messageOf } from '../src/form/message.js';
+import { evaluate, flatten, initialValues } from '../src/form/state.js';
+import { FORM_STRINGS } from '../src/form/strings.js';
+import { validate } from '../src/form/validation.js';
+import { CASES } from './form-cases.mjs';
+
+/** @typedef {import('./form-cases.mjs').FormCase} FormCase */
+
+/** @param {FormCase} formCase */
+function ours({ components, data }) {
+  const form = parseForm({ components });
+  const values = initialValues(form.components, ({ key }) => data[key]);
+  const state = evaluate(form, values);
+  const failures = validate(values, state);
+  const inputs = flatten(form.components).filter(({ kind }) => kind === 'input');
+  return {
+    invalid: [...failures.keys()].map(({ key }) => key),
+    hidden: inputs.filter((input) => !state.shown.has(input) || input.isHidden).map(({ key }) => key),
+    messages: [...failures].map(([component, failure]) => messageOf(component, failure, FORM_STRINGS, 'en')),
+    data: state.data,
+  };
+}
+
+/** @param {FormCase} formCase */
+async function theirs(formCase) {
+  // It takes a while to load, which a run that selects no test of this file need not wait for.
+  const { Processors, interpolateErrors, processSync } = await import('@formio/core');
+  const { components, data } = structuredClone({ components: formCase.components, data: formCase.data });
+  /** @type {any} */
+  const scope = { errors: [] };
+  const form = { components };
+  processSync(
+    /** @type {any} */ ({ form, components, data, row: data, submission: { data }, scope, processors: Processors, config: {} }),
+  );
+  /** @type {Set<string>} */
+  const invalid = new Set(scope.errors.map((/** @type {any} */ error) => error.context.component.key));
+  return {
+    invalid: [...invalid],
+    hidden: inputsOf(components)
+      .filter(({ hidden, scope: own }) => hidden || own?.conditionallyHidden)
+      .map(({ key }) => key),
+    messages: interpolateErrors(scope.errors).map((/** @type {any} */ error) => error.message),
+    data,
+  };
+}
+
+/**
+ * @param {any[]} components
+ * @returns {any[]}
+ */
+function inputsOf(components) {
+  return components.flatMap((component) => [
+    ...(component.input ? [component] : []),
+    ...inputsOf(component.components ?? []),
+    ...inputsOf((component.columns ?? []).flatMap((/** @type {any} */ column) => column.components)),
+  ]);
+}
+
+describe('forms as in @formio/core', () => {
+  for (const formCase of CASES)
+    test(formCase.name, async () => {
+      const { invalid = [], hidden = [] } = formCase;
+      const [mine, other] = [ours(formCase), await theirs(formCase)];
+      assert.deepEqual([mine.invalid.toSorted(), mine.hidden], [invalid, hidden]);
+      assert.deepEqual([other.invalid.toSorted(), other.hidden], [invalid, hidden], 'Form.io');
+      for (const key of hidden) assert.equal(key in mine.data, key in other.data, `whether ${key} has a value`);
+    });
+
+  test('messages of the definition are the same', async () => {
+    for (const formCase of CASES.filter(({ name }) => ['custom message', 'JSON logic as a rule, not met'].includes(name)))
+      assert.deepEqual(ours(formCase).messages, (await theirs(formCase)).messages);
+  });
+});
