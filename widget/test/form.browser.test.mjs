@@ -242,7 +242,6 @@ describe('a form', () => {
       const { registerFormRenderer } = await import(String('/assets/form.js'));
       const unregister = registerFormRenderer((/** @type {any} */ { title }) => {
         if (title === 'Left to the widget') return undefined;
-        if (title === 'Defect') throw new TypeError('a defect of the page');
         const element = document.createElement('p');
         element.textContent = `The page’s own: ${title}`;
         return { element, destroy: () => element.remove() };

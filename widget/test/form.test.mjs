@@ -6,6 +6,7 @@ import { MAX_OPTIONS } from '../src/form/input.js';
 import { messageOf, usableLocale } from '../src/form/message.js';
 import { compile } from '../src/form/pattern.js';
 import { compileLogic } from '../src/form/logic.js';
+import { registerFormRenderer, renderByPage } from '../src/form/renderer.js';
 import { evaluate, flatten, initialValues } from '../src/form/state.js';
 import { FORM_STRINGS } from '../src/form/strings.js';
 import { validate } from '../src/form/validation.js';
@@ -335,5 +336,35 @@ describe('answers', () => {
   test('a malformed locale is ignored', () => {
     assert.equal(usableLocale('en_US'), 'en-US');
     assert.equal(usableLocale('no such language!'), undefined);
+  });
+});
+
+describe("a page's own renderer", () => {
+  const options = { onSubmit() {} };
+
+  test('leaves the form to the built-in one if it is none, declines or fails', (context) => {
+    /** @type {unknown[]} */
+    const reported = [];
+    Object.assign(globalThis, { reportError: (/** @type {unknown} */ error) => reported.push(error) });
+    context.after(() => Reflect.deleteProperty(globalThis, 'reportError'));
+    assert.equal(renderByPage({}, options), undefined);
+    registerFormRenderer(() => undefined);
+    assert.equal(renderByPage({}, options), undefined);
+    const unregister = registerFormRenderer(() => {
+      throw new TypeError('a defect of the page');
+    });
+    assert.equal(renderByPage({}, options), undefined);
+    assert.equal(String(reported), 'TypeError: a defect of the page');
+    unregister();
+  });
+
+  test('is removed only by the one that registered it', () => {
+    const rendered = { element: /** @type {any} */ ({}), destroy() {} };
+    const unregisterFirst = registerFormRenderer(() => undefined);
+    const unregisterSecond = registerFormRenderer(() => rendered);
+    unregisterFirst();
+    assert.equal(renderByPage({}, options), rendered);
+    unregisterSecond();
+    assert.equal(renderByPage({}, options), undefined);
   });
 });
