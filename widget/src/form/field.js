@@ -37,7 +37,8 @@ export class Field {
     if (isInline) this.element.append(...texts);
     this.element.append(this.#error);
     this.element.dataset.type = component.type;
-    if (isGroup && component.type === 'radio') {
+    if (isGroup) this.element.setAttribute('aria-labelledby', label.id);
+    if (component.type === 'radio') {
       this.element.setAttribute('role', 'radiogroup');
       if (component.rules.required) this.element.setAttribute('aria-required', 'true');
     }
@@ -101,7 +102,9 @@ export class Field {
   #label(id, strings) {
     const { label, placeholder, key, isLabelHidden, rules } = this.#component;
     const { isGroup } = this.#control;
-    const node = isGroup ? element('legend', { part: 'form-label' }) : element('label', { part: 'form-label', for: id });
+    const node = isGroup
+      ? element('legend', { part: 'form-label', id: `${id}-label` })
+      : element('label', { part: 'form-label', for: id });
     if (isLabelHidden) node.classList.add('sr-only');
     node.append(label || placeholder || key);
     if (rules.required) {
