@@ -40,7 +40,7 @@ function renderForm(definition, { onSubmit, submission, id = '' }) {
        */
       async beforeSubmit({ data }, done) {
         try {
-          await onSubmit({ type: 'form', data: { form: String(definition._id ?? id), submission: { data } } });
+          await onSubmit({ type: 'form', data: { form: id, submission: { data } } });
           done();
         } catch {
           done(new Error('Your answers were not sent. Please try again.'));

@@ -11,7 +11,7 @@ const KEY = Symbol.for('causeway.form-renderer');
  *   it rejects, the user may send again
  * @property {{ data?: unknown, state?: unknown }} [submission] answers to begin with; with `state: 'submitted'` they
  *   are shown as sent and can't be changed
- * @property {string} [id] of the form, if its definition has none
+ * @property {string} [id] of the message; without it, the definition's own is sent with the answers
  *
  * @typedef {{ type: 'form', data: { form: string, submission: { data: Record<string, unknown> } } }} FormEvent
  * @typedef {{ element: HTMLElement, destroy: () => void }} RenderedForm

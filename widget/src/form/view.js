@@ -52,7 +52,7 @@ export class FormView {
     this.#form = parseForm(definition);
     this.#strings = { ...FORM_STRINGS, ...pickStrings(options.strings) };
     this.#locale = usableLocale(options.locale);
-    this.#id = this.#form.id || string(options.id, 256);
+    this.#id = string(options.id, 256) || this.#form.id;
     const submission = record(record(options.submission).data);
     this.#values = initialValues(this.#form.components, (input) => getPath(submission, input.path) ?? input.initial);
     this.#node = this.#build();
