@@ -8,6 +8,7 @@
  * @property {Record<string, unknown>} data
  * @property {string[]} [invalid]
  * @property {string[]} [hidden]
+ * @property {string[]} [kept] hidden ones whose value Form.io submits nevertheless, and we do not
  */
 
 const required = { required: true };
@@ -199,7 +200,13 @@ export const CASES = [
   { name: 'JSON logic, hidden', components: logic, data: { a: 'no', b: '' }, hidden: ['b'] },
   { name: 'JSON logic as a rule, met', components: [rule], data: { a: 'ok' } },
   { name: 'JSON logic as a rule, not met', components: [rule], data: { a: 'no' }, invalid: ['a'] },
-  { name: 'nested, hidden', components: nested, data: { a: 'no', left: '', right: 1 }, hidden: ['left', 'right'] },
+  {
+    name: 'nested, hidden',
+    components: nested,
+    data: { a: 'no', left: '', right: 1 },
+    hidden: ['left', 'right'],
+    kept: ['right'],
+  },
   { name: 'nested, shown', components: nested, data: { a: 'yes', left: '', right: 1 }, invalid: ['left', 'right'] },
   { name: 'nested, valid', components: nested, data: { a: 'yes', left: 'x', right: 5 } },
   { name: 'chain, hidden by a hidden one', components: chain, data: { a: 'no', b: '', c: '' }, hidden: ['b', 'c'] },

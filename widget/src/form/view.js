@@ -42,6 +42,8 @@ export class FormView {
   /** After the first attempt to send, an error goes as soon as the answer is right. */
   #wasAttempted = false;
   #isBusy = false;
+  /** Ends with the click that is under way. @type {Promise<void> | undefined} */
+  #press;
 
   /**
    * @param {unknown} definition
@@ -85,6 +87,7 @@ export class FormView {
     if (all.some(({ rules, isHidden }) => rules.required && !isHidden))
       form.append(element('p', { class: 'hint' }, this.#strings.formMarked));
     form.append(...content, this.#status, this.#announcer);
+    form.addEventListener('pointerdown', () => this.#onPress());
     form.addEventListener('submit', (event) => {
       event.preventDefault();
       void this.#submit(event.submitter);
@@ -137,7 +140,7 @@ export class FormView {
       `f${this.#fields.size}`,
       this.#strings,
       () => this.#onInput(component),
-      () => this.#onLeave(component),
+      () => void this.#onLeave(component),
     );
     field.disabled = false;
     field.value = this.#values.get(component);
@@ -177,10 +180,22 @@ export class FormView {
     if (this.#wasAttempted) this.#sayCount([...this.#fields.values()].filter(({ isInvalid }) => isInvalid).length);
   }
 
+  #onPress() {
+    this.#press = new Promise((resolve) => {
+      for (const end of ['pointerup', 'pointercancel'])
+        // The click follows in the same task.
+        addEventListener(end, () => setTimeout(resolve), { once: true });
+    });
+  }
+
   /** @param {Component} component */
-  #onLeave(component) {
+  async #onLeave(component) {
+    // A field is left when the pointer goes down. An error that appears then moves the button away from under it.
+    await this.#press;
+    // Of a half date, no event has told.
+    const value = this.#fields.get(component)?.value;
+    this.#values.set(component, value);
     // An empty field is not wrong before the user sends the form.
-    const value = this.#values.get(component);
     if (value === undefined || value === '' || value === false) return;
     const failure = this.#check(component);
     if (failure) this.#announcer.textContent = failure;
@@ -234,6 +249,7 @@ export class FormView {
   async #submit(submitter) {
     if (this.#isBusy) return;
     this.#wasAttempted = true;
+    for (const [component, field] of this.#fields) this.#values.set(component, field.value);
     const state = evaluate(this.#form, this.#values);
     const failures = validate(this.#values, state);
     for (const [component, field] of this.#fields) {
