@@ -30,7 +30,10 @@ const values = [
 ];
 const select = component('select', 's', { data: { values }, validate: required });
 const radio = component('radio', 'r', { values, validate: required });
-const boxes = component('selectboxes', 'x', { values: [...values, { label: 'Air', value: 'air' }], validate: required });
+const boxes = component('selectboxes', 'x', {
+  values: [...values, { label: 'Air', value: 'air' }],
+  validate: required,
+});
 const counted = { ...boxes, validate: { minSelectedCount: 2, maxSelectedCount: 2 } };
 const number = component('number', 'n', { validate: { min: 1, max: 10 } });
 const pattern = text('p', { validate: { pattern: '[A-Z]{2}-\\d{5}' } });
@@ -39,7 +42,8 @@ const email = component('email', 'e');
 const box = component('checkbox', 'c', { validate: required });
 const area = component('textarea', 'a', { validate: { required: true, maxWords: 3 } });
 /** @param {object} widget */
-const date = (widget) => component('datetime', 'd', { enableTime: false, widget: { enableTime: false, ...widget } });
+const date = (widget) =>
+  component('datetime', 'd', { enableTime: false, widget: { enableTime: false, ...widget }, datePicker: widget });
 const day = component('day', 'y', {
   fields: { day: { type: 'number' }, month: { type: 'select' }, year: { type: 'number' } },
   validate: required,
@@ -125,7 +129,12 @@ export const CASES = [
   { name: 'number, zero', components: [number], data: { n: 0 }, invalid: ['n'] },
   { name: 'number, too large', components: [number], data: { n: 10.5 }, invalid: ['n'] },
   { name: 'number, none', components: [number], data: {} },
-  { name: 'number, required', components: [component('number', 'n', { validate: required })], data: {}, invalid: ['n'] },
+  {
+    name: 'number, required',
+    components: [component('number', 'n', { validate: required })],
+    data: {},
+    invalid: ['n'],
+  },
   { name: 'number, required, zero', components: [component('number', 'n', { validate: required })], data: { n: 0 } },
   { name: 'checkbox, ticked', components: [box], data: { c: true } },
   { name: 'checkbox, not ticked', components: [box], data: { c: false }, invalid: ['c'] },
@@ -141,7 +150,12 @@ export const CASES = [
   { name: 'radio, nothing', components: [radio], data: { r: '' }, invalid: ['r'] },
   { name: 'boxes, one', components: [boxes], data: { x: { road: true, sea: false, air: false } } },
   { name: 'boxes, none', components: [boxes], data: { x: { road: false, sea: false, air: false } }, invalid: ['x'] },
-  { name: 'boxes, too few', components: [counted], data: { x: { road: true, sea: false, air: false } }, invalid: ['x'] },
+  {
+    name: 'boxes, too few',
+    components: [counted],
+    data: { x: { road: true, sea: false, air: false } },
+    invalid: ['x'],
+  },
   { name: 'boxes, too many', components: [counted], data: { x: { road: true, sea: true, air: true } }, invalid: ['x'] },
   { name: 'boxes, as many', components: [counted], data: { x: { road: true, sea: true, air: false } } },
   { name: 'text area, given', components: [area], data: { a: 'one two\nthree' } },

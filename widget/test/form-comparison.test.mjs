@@ -37,7 +37,16 @@ async function theirs(formCase) {
   const scope = { errors: [] };
   const form = { components };
   processSync(
-    /** @type {any} */ ({ form, components, data, row: data, submission: { data }, scope, processors: Processors, config: {} }),
+    /** @type {any} */ ({
+      form,
+      components,
+      data,
+      row: data,
+      submission: { data },
+      scope,
+      processors: Processors,
+      config: {},
+    }),
   );
   /** @type {Set<string>} */
   const invalid = new Set(scope.errors.map((/** @type {any} */ error) => error.context.component.key));
@@ -45,7 +54,11 @@ async function theirs(formCase) {
     invalid: [...invalid],
     hidden: hiddenOf(
       components,
-      new Set(scope.conditionals?.filter((/** @type {any} */ c) => c.conditionallyHidden).map((/** @type {any} */ c) => c.path)),
+      new Set(
+        scope.conditionals
+          ?.filter((/** @type {any} */ c) => c.conditionallyHidden)
+          .map((/** @type {any} */ c) => c.path),
+      ),
     ),
     messages: interpolateErrors(scope.errors).map((/** @type {any} */ error) => error.message),
     data,
@@ -74,11 +87,13 @@ describe('forms as in @formio/core', () => {
       assert.deepEqual([mine.invalid.toSorted(), mine.hidden], [invalid, hidden]);
       assert.deepEqual([other.invalid.toSorted(), other.hidden], [invalid, hidden], 'Form.io');
       for (const key of hidden)
-        assert.deepEqual([key in mine.data, key in other.data], [false, kept.includes(key)], `whether ${key} has a value`);
+        assert.equal(key in mine.data, key in other.data && !kept.includes(key), `whether ${key} has a value`);
     });
 
   test('messages of the definition are the same', async () => {
-    for (const formCase of CASES.filter(({ name }) => ['custom message', 'JSON logic as a rule, not met'].includes(name)))
+    for (const formCase of CASES.filter(({ name }) =>
+      ['custom message', 'JSON logic as a rule, not met'].includes(name),
+    ))
       assert.deepEqual(ours(formCase).messages, (await theirs(formCase)).messages);
   });
 });

@@ -7,6 +7,9 @@ import { describe, test } from 'node:test';
 import { CASES } from './form-cases.mjs';
 import { useWidgetPage } from './widget-page.mjs';
 
+/** Where it differs from `@formio/core`, and so from us: docs/forms.md. @type {string[]} */
+const DIFFERING = ['boxes, too few', 'boxes, too many'];
+
 describe('forms as in @formio/js', () => {
   const widget = useWidgetPage();
 
@@ -23,10 +26,13 @@ describe('forms as in @formio/js', () => {
         const place = document.body.appendChild(document.createElement('div'));
         const form = await Formio.createForm(place, { components }, { noAlerts: true });
         await form.setSubmission({ data });
+        form.checkConditions();
+        form.checkData();
         const errors = await form.submit().then(
           () => [],
           (/** @type {any} */ failed) => [failed].flat(),
         );
+        /** @type {string[]} */
         const hidden = [];
         form.everyComponent((/** @type {any} */ component) => {
           if (component.isInputComponent && !component.visible) hidden.push(component.key);
@@ -41,9 +47,13 @@ describe('forms as in @formio/js', () => {
       }
       return results;
     }, CASES);
-    for (const [i, { name, invalid = [], hidden = [] }] of CASES.entries()) {
+    const differing = CASES.filter(({ invalid = [], hidden = [] }, i) => {
       const theirs = found[i];
-      assert.deepEqual([theirs?.invalid.toSorted(), theirs?.hidden], [invalid, hidden], name);
-    }
+      return JSON.stringify([theirs?.invalid.toSorted(), theirs?.hidden]) !== JSON.stringify([invalid, hidden]);
+    });
+    assert.deepEqual(
+      differing.map(({ name }) => name),
+      DIFFERING,
+    );
   });
 });

@@ -21,7 +21,9 @@ export const PICKUP = {
       columns: [
         {
           width: 6,
-          components: [{ type: 'textfield', key: 'name', label: 'Contact', validate: { required: true, minLength: 2 } }],
+          components: [
+            { type: 'textfield', key: 'name', label: 'Contact', validate: { required: true, minLength: 2 } },
+          ],
         },
         { width: 6, components: [{ type: 'email', key: 'email', label: 'Email', validate: { required: true } }] },
       ],
@@ -79,11 +81,15 @@ export const PICKUP = {
       columns: [
         {
           width: 6,
-          components: [{ type: 'number', key: 'weight', label: 'Weight', suffix: 'kg', validate: { min: 1, max: 24000 } }],
+          components: [
+            { type: 'number', key: 'weight', label: 'Weight', suffix: 'kg', validate: { min: 1, max: 24000 } },
+          ],
         },
         {
           width: 6,
-          components: [{ type: 'datetime', key: 'date', label: 'Date', enableTime: false, validate: { required: true } }],
+          components: [
+            { type: 'datetime', key: 'date', label: 'Date', enableTime: false, validate: { required: true } },
+          ],
         },
       ],
     },

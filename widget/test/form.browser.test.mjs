@@ -95,7 +95,11 @@ describe('a form', () => {
     assert.deepEqual(await form.events(), []);
 
     await page.getByLabel('Contact').fill('Ada');
-    assert.equal(await page.getByText('at least 2 characters').count(), 0, 'the error goes as soon as the answer is right');
+    assert.equal(
+      await page.getByText('at least 2 characters').count(),
+      0,
+      'the error goes as soon as the answer is right',
+    );
     assert.equal(await page.getByLabel('Contact').getAttribute('aria-invalid'), null);
     await page.getByRole('status').filter({ hasText: '6 answers need your attention.' }).waitFor();
   });
@@ -180,7 +184,17 @@ describe('a form', () => {
 
   test('S142: of a hostile definition shows its texts as text', async () => {
     const text = { label: HOSTILE, description: HOSTILE, placeholder: HOSTILE, prefix: HOSTILE, tooltip: HOSTILE };
-    const types = ['textfield', 'email', 'number', 'textarea', 'checkbox', 'radio', 'selectboxes', 'select', 'datetime'];
+    const types = [
+      'textfield',
+      'email',
+      'number',
+      'textarea',
+      'checkbox',
+      'radio',
+      'selectboxes',
+      'select',
+      'datetime',
+    ];
     const components = [...types, 'day', 'panel', 'fieldset', 'button', 'content', 'htmlelement', 'signature'].map(
       (type, i) => ({
         ...text,

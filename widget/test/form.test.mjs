@@ -44,7 +44,12 @@ describe('a form definition', () => {
     const hostile = { type: {}, key: [], label: {}, validate: 'x', data: 1, values: 'x', conditional: [], fields: 3 };
     const types = ['textfield', 'select', 'radio', 'day', 'datetime', 'columns', 'panel', 'button', 'selectboxes'];
     for (const type of types) {
-      const { components } = parseForm({ components: [{ ...hostile, type }, { ...hostile, type, key: 'a' }] });
+      const { components } = parseForm({
+        components: [
+          { ...hostile, type },
+          { ...hostile, type, key: 'a' },
+        ],
+      });
       assert.equal(components.length, 2);
     }
   });
@@ -132,7 +137,13 @@ describe('a pattern', () => {
 
   test('that forms use is accepted', () => {
     const accepted = ['[A-Z]{2}\\d{4}', '(\\d{3}-)?\\d{4}', '([0-9]{2} ){4}', '[^@]+@[^@]+\\.[a-z]+', 'yes|no', '.*'];
-    for (const source of [...accepted, '(?=.*[a-z])(?=.*\\d).{8,}', '(?:\\+49|0)\\d{3,14}', '[a-z)(|+*]+', '\\(\\d+\\)'])
+    for (const source of [
+      ...accepted,
+      '(?=.*[a-z])(?=.*\\d).{8,}',
+      '(?:\\+49|0)\\d{3,14}',
+      '[a-z)(|+*]+',
+      '\\(\\d+\\)',
+    ])
       assert.ok(compile(source), source);
   });
 

@@ -1,5 +1,5 @@
-// A page that renders the chat's forms with the full Form.io library. It trusts the backends that write to its channels:
-// the library runs code that a definition has, unless `noeval` forbids it, as here.
+// A page that renders the chat's forms with the full Form.io library. The library runs code that a definition has,
+// unless `noeval` forbids it, as here.
 
 /** @typedef {{ form: string, submission: { data: Record<string, unknown> } }} Answers */
 /**

@@ -157,7 +157,9 @@ function optionInputs({ options, rules }, id, type) {
   const node = element(
     'div',
     { class: 'options' },
-    ...inputs.map((input, i) => element('label', { part: 'form-option' }, input, element('span', {}, options[i]?.label ?? ''))),
+    ...inputs.map((input, i) =>
+      element('label', { part: 'form-option' }, input, element('span', {}, options[i]?.label ?? '')),
+    ),
   );
   return { node, inputs, isGroup: true, isInline: false };
 }
@@ -173,7 +175,8 @@ function radios(component, id) {
   return {
     ...control,
     read: () => component.options[inputs.findIndex((input) => input.checked)]?.value ?? '',
-    write: (value) => inputs.forEach((input, i) => (input.checked = value !== '' && component.options[i]?.value === value)),
+    write: (value) =>
+      inputs.forEach((input, i) => (input.checked = value !== '' && component.options[i]?.value === value)),
   };
 }
 

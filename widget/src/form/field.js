@@ -46,7 +46,7 @@ export class Field {
     this.element.addEventListener('input', () => onInput());
     this.element.addEventListener('change', () => onInput());
     this.element.addEventListener('focusout', (event) => {
-      const { relatedTarget } = event;
+      const { relatedTarget } = /** @type {FocusEvent} */ (event);
       if (!(relatedTarget instanceof Node && this.element.contains(relatedTarget))) onLeave();
     });
   }
@@ -88,7 +88,7 @@ export class Field {
   #describe(isInvalid) {
     const { isGroup, inputs } = this.#control;
     const ids = [isInvalid ? this.#error.id : '', this.#describedBy].filter(Boolean).join(' ');
-    // For a group, its fieldset is described. Only some roles can be invalid; the group of checkboxes is not among them.
+    // For a group, its fieldset is described. Only some roles can be invalid; a group of checkboxes can't.
     const isRadio = this.#component.type === 'radio';
     setAttribute(isGroup ? [this.element] : inputs, 'aria-describedby', ids);
     setAttribute(isRadio ? [this.element] : inputs, 'aria-invalid', isInvalid ? 'true' : '');

@@ -25,7 +25,7 @@ export function usableLocale(locale) {
  */
 export function messageOf(component, { rule, limit, message }, strings, locale) {
   const field = component.label || component.placeholder || strings.formAnswer;
-  const values = { field, limit: format(component, rule, limit, locale) };
+  const values = { field, limit: format(component, limit, locale) };
   const own = component.messages['*'] ?? message ?? component.messages[rule];
   return own ? fillOwn(own, values, limit) : fill(strings[RULE_NAMES[rule]], values);
 }
@@ -45,11 +45,10 @@ function fillOwn(text, values, limit) {
 
 /**
  * @param {import('./definition.js').Component} component
- * @param {string} rule
  * @param {number | string | undefined} limit
  * @param {string | undefined} locale
  */
-function format({ type, hasTime }, rule, limit, locale) {
+function format({ type, hasTime }, limit, locale) {
   if (typeof limit === 'number') return limit.toLocaleString(locale);
   if (limit === undefined) return '';
   const timeStyle = type === 'datetime' && hasTime ? { timeStyle: /** @type {const} */ ('short') } : {};

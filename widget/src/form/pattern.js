@@ -1,5 +1,5 @@
-// Regular expressions of a definition. JavaScript's backtrack, so one that a definition brings could run for years on a
-// short text. Accepted is what has a bound on its attempts that can be computed; the bound limits how long a text may be.
+// Regular expressions of a definition. JavaScript's backtrack, so one that a definition brings could run for years on
+// a short text. Accepted is what has a bound on its attempts that can be computed. The bound limits a text's length.
 
 const MAX_LENGTH = 250;
 const MAX_ATTEMPTS = 1e7;
@@ -7,7 +7,7 @@ const MAX_ATTEMPTS = 1e7;
 const MIN_TEXT_LENGTH = 40;
 const MAX_TEXT_LENGTH = 10_000;
 
-/** @typedef {{ matches: (text: string) => boolean | undefined }} Pattern undefined: the text is too long to be tested */
+/** @typedef {{ matches: (text: string) => boolean | undefined }} Pattern undefined: the text is too long to test */
 
 /**
  * What the attempts of a part depend on.

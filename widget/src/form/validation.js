@@ -85,7 +85,9 @@ function isEmail(value) {
   const labels = domain.split('.');
   const isDomain = labels.length > 1 && labels.every((label) => /^[a-z\d-]+$/.test(label));
   return (
-    at > 0 && isName && ((isDomain && /^[a-z]{2,}$/.test(labels.at(-1) ?? '')) || /^\[(\d{1,3}\.){3}\d{1,3}\]$/.test(domain))
+    at > 0 &&
+    isName &&
+    ((isDomain && /^[a-z]{2,}$/.test(labels.at(-1) ?? '')) || /^\[(\d{1,3}\.){3}\d{1,3}\]$/.test(domain))
   );
 }
 

@@ -319,6 +319,8 @@ function createSheet() {
  * @returns {Partial<import('./strings.js').FormStrings>}
  */
 function pickStrings(strings) {
-  const entries = Object.entries(record(strings)).filter(([name, text]) => name in FORM_STRINGS && typeof text === 'string');
+  const entries = Object.entries(record(strings)).filter(
+    ([name, text]) => name in FORM_STRINGS && typeof text === 'string',
+  );
   return Object.fromEntries(entries);
 }
