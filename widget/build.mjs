@@ -37,7 +37,6 @@ const OWN_PROPERTIES = [
   'item',
   'kind',
   'language',
-  'logout',
   'markGap',
   'meta',
   'notice',
@@ -86,7 +85,7 @@ const cssAsText = {
 /** @type {esbuild.BuildOptions} */
 const MANGLED = {
   mangleProps: new RegExp(`^((on|is|show)[A-Z]|(${OWN_PROPERTIES.join('|')})$)`),
-  reserveProps: /^(onLine|onSubmit|onupgradeneeded|isComposing|isConnected|isSafeInteger)$/,
+  reserveProps: /^(isPopup|onLine|onSubmit|onupgradeneeded|isComposing|isConnected|isSafeInteger)$/,
 };
 
 /** @type {esbuild.CommonOptions} */

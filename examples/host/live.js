@@ -18,8 +18,8 @@ async function showRepositories(id) {
   if (id === user) part('repositories').replaceChildren(...repositories.map(({ full_name: name }) => node('li', name)));
 }
 
-/** Id of the user whose data are shown. @type {string | undefined} */
-let user;
+/** Id of the user whose data are shown. @type {string | null} */
+let user = null;
 client.subscribe({
   onState: (state) => (part('state').textContent = state),
   onEvent: ({ type, data }) => part('notifications').prepend(node('li', `${type}: ${data?.text ?? ''}`)),

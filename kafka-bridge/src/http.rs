@@ -79,8 +79,9 @@ pub fn router(context: Context) -> Router {
 
 /// The routes for operators. Metrics are not public, because they reveal the load.
 pub fn admin_router(health_state: Arc<Health>, metrics_state: Arc<Metrics>) -> Router {
+    let observed = (metrics_state, Arc::clone(&health_state));
     Router::new()
-        .route("/metrics", get(metrics).with_state(metrics_state))
+        .route("/metrics", get(metrics).with_state(observed))
         .merge(health(health_state))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
@@ -239,7 +240,8 @@ async fn readyz(State(health): State<Arc<Health>>) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
-async fn metrics(State(metrics): State<Arc<Metrics>>) -> Response {
+async fn metrics(State((metrics, health)): State<(Arc<Metrics>, Arc<Health>)>) -> Response {
+    metrics.observe(&health.report());
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics.render()).into_response()
 }
 

@@ -17,6 +17,7 @@
 //! - [`partitioner`]: chooses partitions as Kafka's Java client does.
 //! - [`health`]: the state of each dependency, for `/readyz`.
 //! - [`metrics`]: the metrics behind `/metrics`.
+//! - [`span`]: spans for OpenTelemetry.
 //! - [`backoff`]: waits between retries.
 //! - [`clock`]: Unix time.
 //!
@@ -40,5 +41,6 @@ pub mod redis_store;
 pub mod rejection;
 pub mod replay;
 pub mod server;
+pub mod span;
 pub mod stream;
 pub mod topics;

@@ -7,6 +7,7 @@ use kafka_bridge::{
     config::{BufferStore, Config},
     file_limit, kafka,
     server::{self, Listeners, Tuning},
+    span::Exporter,
 };
 use tokio::{
     net::TcpListener,
@@ -50,13 +51,19 @@ async fn run() -> anyhow::Result<()> {
         }
     };
     let kafka = kafka::clients(&config.kafka)?;
+    let exporter = Exporter::from_env()?;
+    let spans = exporter.as_ref().map(Exporter::spans).unwrap_or_default();
     tracing::info!(
         listen = %edge.local_addr()?,
         admin_listen = ?config.admin_listen,
         channels = ?config.channels,
         buffer_store = ?config.buffer_store,
+        traces = exporter.is_some(),
         "the bridge is starting"
     );
-    server::run(config, kafka, Listeners { edge, admin }, Tuning::default(), shutdown).await?;
-    Ok(())
+    let ended = server::run(config, kafka, Listeners { edge, admin }, Tuning::default(), spans, shutdown).await;
+    if let Some(exporter) = exporter {
+        exporter.shutdown().await;
+    }
+    Ok(ended?)
 }

@@ -20,6 +20,7 @@ use crate::{
     outbound::{self, EchoKeys, EdgeClient, Outbound, OutboundChannel, Ownership, Sink},
     redis_store::{BufferLimits, Redis, RedisNotes, RedisSink, RedisUrl, RedisUrlError, Subscription, UserBuffers},
     replay::{ReplayLimits, Replays},
+    span::Spans,
     stream::{Registry, Streams},
     topics::{REFRESH_INTERVAL, Topics},
 };
@@ -102,14 +103,16 @@ pub async fn run(
     kafka: KafkaClients,
     listeners: Listeners,
     tuning: Tuning,
+    spans: Spans,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    let KafkaClients { live: kafka, replay: replay_kafka } = kafka;
+    let KafkaClients { live: kafka, replay: replay_kafka, rebuilds } = kafka;
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
     let store = if matches!(config.buffer_store, BufferStore::Edge(_)) { Dependency::Edge } else { Dependency::Redis };
     let health = Arc::new(Health::new(store));
     let metrics = Arc::new(Metrics::new()?);
+    rebuilds.count_in(metrics.kafka_rebuilds.clone());
     let keys = Arc::new(config.keys);
     let topics = Arc::new(Topics::new(Arc::clone(&kafka), config.topic_partitions));
     let (sink, redis): (Arc<dyn Sink>, _) = match &config.buffer_store {
@@ -131,7 +134,7 @@ pub async fn run(
     let inbound = Inbound::new(
         Arc::clone(&kafka),
         Arc::clone(&topics),
-        Arc::clone(&metrics),
+        (Arc::clone(&metrics), spans.clone()),
         (&config.channels, &echo_keys),
         tuning.inbound,
         notes,
@@ -147,6 +150,7 @@ pub async fn run(
         topics: Arc::clone(&topics),
         dead_letters,
         metrics: Arc::clone(&metrics),
+        spans,
         health: Arc::clone(&health),
     };
     let clock = tuning.clock.unwrap_or(unix_seconds);

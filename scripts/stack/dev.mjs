@@ -1,8 +1,9 @@
 // Runs the stack for scripts/dev, once everything is built, until Ctrl-C or until a part ends. With --check it only
 // checks its arguments and prints the runtime they choose.
 
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { parseArgs, parseEnv } from 'node:util';
 
 import { CACHE } from './path.mjs';
 import { PartError } from './process.mjs';
@@ -11,19 +12,22 @@ import { isTarget, TARGETS } from './target.mjs';
 
 /** @typedef {import('./target.mjs').Ports} Ports */
 
+/** Parts that a developer may run in place of the stack's own. */
+const LEFT_OUT = /** @type {const} */ ({ assistant: 'assistant', page: 'host' });
+
 /** @param {string} message @returns {never} */
 function refuse(message) {
   process.stderr.write(`dev: ${message}, see --help\n`);
   process.exit(2);
 }
 
-const { target, state, ports, checkOnly } = readArguments();
+const { target, state, ports, only, edgeVariables, checkOnly } = readArguments();
 if (checkOnly) {
   process.stdout.write(`${target}\n`);
   process.exit(0);
 }
 
-const stack = new Stack({ target, state, ports });
+const stack = new Stack({ target, state, ports, only, edgeVariables });
 let stopping = false;
 
 /** @param {number} code */
@@ -49,9 +53,8 @@ try {
   await stack.start((name, milliseconds) =>
     process.stderr.write(`  ${name.padEnd(10)} ready after ${(milliseconds / 1000).toFixed(1)} s\n`),
   );
-  process.stdout.write(
-    `\n  open ${stack.hostOrigin}/    (logs in ${join(stack.state, 'log')}; Ctrl-C stops everything)\n\n`,
-  );
+  const page = only.includes('host') ? stack.hostOrigin : stack.edgeOrigin;
+  process.stdout.write(`\n  open ${page}/    (logs in ${join(stack.state, 'log')}; Ctrl-C stops everything)\n\n`);
 } catch (error) {
   if (!stopping) {
     process.stderr.write(`\n${error instanceof PartError ? error.message : /** @type {Error} */ (error).stack}\n`);
@@ -62,7 +65,8 @@ try {
 function readArguments() {
   const names = /** @type {(keyof Ports)[]} */ (Object.keys(TARGETS.spin.ports));
   /** @type {Record<string, { type: 'string' | 'boolean' }>} */
-  const options = { check: { type: 'boolean' }, state: { type: 'string' } };
+  const options = { check: { type: 'boolean' }, state: { type: 'string' }, settings: { type: 'string' } };
+  for (const name of Object.keys(LEFT_OUT)) options[`no-${name}`] = { type: 'boolean' };
   for (const name of names) options[`${name}-port`] = { type: 'string' };
   try {
     const { values, positionals } = parseArgs({ options, allowPositionals: true });
@@ -88,8 +92,28 @@ function readArguments() {
     ports.entra = entra;
     const state =
       /** @type {string | undefined} */ (values.state) ?? join(CACHE, chosen === 'workers' ? 'dev' : `dev-${chosen}`);
-    return { target: chosen, state, ports, checkOnly: values.check === true };
+    const without = Object.entries(LEFT_OUT).filter(([name]) => values[`no-${name}`]);
+    const only = TARGETS[chosen].parts.filter((part) => without.every(([, left]) => left !== part));
+    const edgeVariables = readSettings(/** @type {string | undefined} */ (values.settings));
+    return { target: chosen, state, ports, only, edgeVariables, checkOnly: values.check === true };
   } catch (error) {
     return refuse(/** @type {Error} */ (error).message.split(/[\n.]/)[0] ?? '');
   }
+}
+
+/** Settings of the edge from a file like .dev.vars.example. @param {string | undefined} file */
+function readSettings(file) {
+  if (file === undefined) return {};
+  /** @type {NodeJS.Dict<string>} */
+  let settings;
+  try {
+    settings = parseEnv(readFileSync(file, 'utf8'));
+  } catch (error) {
+    return refuse(`--settings ${file} cannot be read (${/** @type {NodeJS.ErrnoException} */ (error).code})`);
+  }
+  for (const [name, value] of Object.entries(settings)) {
+    // They pass through a file of the same form, which cannot have both.
+    if (value?.includes("'") && value.includes('"')) return refuse(`--settings: ${name} has both kinds of quotes`);
+  }
+  return settings;
 }

@@ -4,11 +4,11 @@
 /** @typedef {'workers' | 'spin'} Target */
 /** @typedef {'kafka' | 'redis' | 'emulators' | 'edge' | 'bridge' | 'assistant' | 'host'} PartName */
 /**
- * @typedef {{ edge: number, bridge: number, kafka: number, redis: number, github: number, entra: number,
- * host: number }} Ports
+ * @typedef {{ edge: number, bridge: number, metrics: number, kafka: number, redis: number, github: number,
+ * entra: number, host: number }} Ports
  */
 
-const PORTS = { bridge: 8790, kafka: 9092, redis: 6379, github: 4400, entra: 4401, host: 8080 };
+const PORTS = { bridge: 8790, metrics: 8791, kafka: 9092, redis: 6379, github: 4400, entra: 4401, host: 8080 };
 
 /**
  * `after`: the parts that must be ready before a part can become ready.

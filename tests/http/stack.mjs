@@ -2,6 +2,7 @@
 
 import { Api } from '../support/api.mjs';
 import { afterAll } from '../support/after-all.mjs';
+import { Collector } from '../support/collector.mjs';
 import { startStack } from '../support/stack.mjs';
 import { Kafka } from '../support/kafka.mjs';
 import { signedIn } from '../support/sign-in.mjs';
@@ -29,14 +30,19 @@ const services = [
   },
 ];
 
+/** Gets the bridge's spans. */
+export const collector = await Collector.start();
+
 export const { stack, github, graph, deliveries } = await startStack(
   ['kafka', 'redis', 'emulators', 'edge', 'bridge'],
   { SERVICES: JSON.stringify(services) },
   undefined,
   '',
   { answers: 300, lines: 300, values: 30 },
+  { OTEL_EXPORTER_OTLP_ENDPOINT: collector.origin, OTEL_BSP_SCHEDULE_DELAY: '100' },
 );
 afterAll(() => api.close());
+afterAll(() => collector.close());
 export const kafka = new Kafka(stack.brokers);
 
 /** @type {Map<string, ReturnType<typeof signedIn>>} */

@@ -129,14 +129,6 @@ test('workflows call scripts that exist', () => {
   for (const script of new Set(called)) assert.match(read(script), /^#!\/usr\/bin\/env bash\n/);
 });
 
-test('commands of README and CONTRIBUTING exist', () => {
-  for (const page of ['README.md', 'CONTRIBUTING.md']) {
-    const commands = read(page).match(/^ {4}\.\/scripts\/[a-z-]+/gm) ?? [];
-    assert.ok(commands.length > 2, page);
-    for (const command of commands) assert.ok(read(command.trim()), `${page}: ${command}`);
-  }
-});
-
 test('a bill of materials lists what is linked, and not what tests need', () => {
   const facts = JSON.parse(
     execFileSync(

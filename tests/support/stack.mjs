@@ -56,8 +56,16 @@ export const externalBrokers = process.env.CAUSEWAY_TEST_EXTERNAL_KAFKA === '1' 
  * @param {() => readonly string[]} [secretsInUse] beside the stack's own and the tokens of the emulators
  * @param {string} [name] of its state, where a run has several stacks
  * @param {import('./leak.mjs').Amount} [least] what the leak scan must have searched after all tests of a folder
+ * @param {Record<string, string>} [bridgeVariables] on top of the stack's own
  */
-export async function startStack(only, edgeVariables = {}, secretsInUse = () => [], name = '', least = LEAST) {
+export async function startStack(
+  only,
+  edgeVariables = {},
+  secretsInUse = () => [],
+  name = '',
+  least = LEAST,
+  bridgeVariables = {},
+) {
   const state = process.env.CAUSEWAY_TEST_STATE
     ? join(process.env.CAUSEWAY_TEST_STATE, name)
     : mkdtempSync(join(tmpdir(), 'causeway-test-'));
@@ -81,10 +89,12 @@ export async function startStack(only, edgeVariables = {}, secretsInUse = () => 
       GRAPH_URL: graph.origin,
       ...(typeof edgeVariables === 'function' ? edgeVariables(ports) : edgeVariables),
     },
-    bridgeVariables:
-      deliveries instanceof RedisProxy
+    bridgeVariables: {
+      ...(deliveries instanceof RedisProxy
         ? { BRIDGE_REDIS_URL: redisUrl(deliveries.port, secrets(state)) }
-        : { BRIDGE_EDGE_URL: deliveries.origin },
+        : { BRIDGE_EDGE_URL: deliveries.origin }),
+      ...bridgeVariables,
+    },
   });
   console.log(`# stack on ${target} in ${state}${externalBrokers ? `, Kafka at ${externalBrokers}` : ''}`);
   if (process.env.KAFKA_BROKERS && !externalBrokers)
@@ -94,7 +104,7 @@ export async function startStack(only, edgeVariables = {}, secretsInUse = () => 
   afterAll(async () => {
     let metrics = '';
     try {
-      if (stack.parts.bridge.running) metrics = await (await fetch(`http://127.0.0.1:${ports.bridge}/metrics`)).text();
+      if (stack.parts.bridge.running) metrics = await (await fetch(`http://127.0.0.1:${ports.metrics}/metrics`)).text();
     } finally {
       await stack.stop();
       for (const between of [github, graph, deliveries]) between.close();

@@ -34,7 +34,8 @@ export function createComposer(texts, onSend) {
   function fit() {
     submit.classList.toggle('idle', !input.value.trim());
     input.style.height = 'auto';
-    input.style.height = `${input.scrollHeight}px`;
+    // With its borders.
+    input.style.height = `${input.scrollHeight + 2}px`;
   }
 
   submit.onclick = send;

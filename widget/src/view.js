@@ -40,12 +40,7 @@ export function createView(root, texts, actions) {
     'header',
     { part: 'header' },
     element('span', { part: 'mark' }),
-    element(
-      'div',
-      { class: 'title' },
-      texts.bind(element('h2', { part: 'heading' }), 'heading'),
-      element('p', {}, status, name),
-    ),
+    element('div', {}, texts.bind(element('h2', { part: 'heading' }), 'heading'), element('p', {}, status, name)),
     signOut,
   );
   const shell = element('section', { part: 'shell' }, header, list.body, note, composer.bar, panel, announcer.region);

@@ -91,9 +91,9 @@ describe('the client, on a page without the widget', () => {
         client.send('chat', 'message', { text: 'three' }),
       ]);
       setTimeout(() => controller.abort());
-      return (await all).map((result) => (result.status === 'fulfilled' ? result.value.id : result.reason.code));
+      return (await all).map((result) => (result.status === 'fulfilled' ? result.value.id : result.reason.name));
     });
-    assert.deepEqual(sent, ['in-0', 'cancelled', 'in-1']);
+    assert.deepEqual(sent, ['in-0', 'AbortError', 'in-1']);
     assert.deepEqual([...new Set(edge.posts.map(({ text }) => text))], ['one', 'three']);
     assert.ok(edge.posts.filter(({ text }) => text === 'one').every(({ key }) => key === 'key-1'));
   });

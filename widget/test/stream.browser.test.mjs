@@ -129,7 +129,7 @@ describe('the stream', () => {
     edge.publish('message', { id: 'a', text: 'one' });
     await widget.openSignedIn();
     await widget.waitForMessage({ text: 'one' });
-    const time = new Date().toISOString();
+    const time = new Date(Date.now() - 1_000).toISOString();
     edge.answers.set('/events/chat/history', {
       events: ['one', 'two'].map((text, i) => ({ id: `e${i}`, type: 'message', time, data: { id: 'ab'[i], text } })),
       before: null,

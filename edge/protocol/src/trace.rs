@@ -1,7 +1,7 @@
 //! W3C Trace Context: the `traceparent` that identifies a request in every component.
 //!
-//! Neither side records spans, so both forward a caller's value unchanged. Its parent id keeps naming a span that
-//! exists.
+//! The edge records no spans, so it forwards a caller's value unchanged. Its parent id keeps naming a span that exists.
+//! The bridge does so, too, unless it records spans: then a record names the span that wrote it.
 
 use std::fmt;
 

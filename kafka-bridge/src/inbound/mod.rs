@@ -58,7 +58,8 @@ pub use self::{
     note::{NoteChange, NoteKey, Replaced, SharedNotes},
 };
 use crate::{
-    config::ChannelSettings, kafka::KafkaIo, metrics::Metrics, outbound::EchoKeys, rejection::Rejection, topics::Topics,
+    config::ChannelSettings, kafka::KafkaIo, metrics::Metrics, outbound::EchoKeys, rejection::Rejection, span::Spans,
+    topics::Topics,
 };
 
 /// Accepts events, and responds once they are stored in Kafka.
@@ -93,13 +94,20 @@ impl Inbound {
     pub fn new(
         kafka: Arc<dyn KafkaIo>,
         topics: Arc<Topics>,
-        metrics: Arc<Metrics>,
+        (metrics, spans): (Arc<Metrics>, Spans),
         (channels, echo_keys): (&[ChannelSettings], &EchoKeys),
         limits: InboundLimits,
         notes: Option<Box<dyn SharedNotes>>,
         tasks: TaskTracker,
     ) -> Self {
-        let shared = Arc::new(Shared { kafka, topics: Arc::clone(&topics), limits, queues: AtomicUsize::new(0) });
+        let shared = Arc::new(Shared {
+            kafka,
+            topics: Arc::clone(&topics),
+            metrics: Arc::clone(&metrics),
+            spans,
+            limits,
+            queues: AtomicUsize::new(0),
+        });
         let mut writers: HashMap<&str, Arc<TopicWriter>> = HashMap::new();
         let mut routes = HashMap::new();
         for channel in channels {

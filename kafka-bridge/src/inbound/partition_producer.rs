@@ -59,7 +59,7 @@ impl PartitionProducer {
 
     async fn write(&self, batch: Vec<Queued>) {
         // Built from the event again if it is needed again, which is rare. So nothing is copied for that case.
-        let records = batch.iter().map(record).collect();
+        let records = batch.iter().map(Queued::record).collect();
         match self.produce(records).await {
             Ok(first) => {
                 for (offset, queued) in (first..).zip(batch) {
@@ -70,7 +70,7 @@ impl PartitionProducer {
             Err(KafkaError::TooLarge) if batch.len() > 1 => {
                 for queued in batch {
                     let Some(queued) = in_time(queued) else { continue };
-                    let result = self.produce(vec![record(&queued)]).await;
+                    let result = self.produce(vec![queued.record()]).await;
                     queued.finish(self.outcome(result));
                 }
             }
@@ -91,7 +91,14 @@ impl PartitionProducer {
     }
 
     async fn produce(&self, records: Vec<NewRecord>) -> Result<i64, KafkaError> {
-        self.shared.kafka.produce(&self.topic, self.partition, records).await
+        let (began, count, metrics) = (Instant::now(), records.len() as u64, &self.shared.metrics);
+        let result = self.shared.kafka.produce(&self.topic, self.partition, records).await;
+        metrics.produce_seconds.with_label_values(&[&*self.topic]).observe(began.elapsed().as_secs_f64());
+        match &result {
+            Ok(_) => metrics.produced.with_label_values(&[&*self.topic]).inc_by(count),
+            Err(error) => metrics.produce_failures.with_label_values(&[error.label()]).inc(),
+        }
+        result
     }
 
     fn outcome(&self, result: Result<i64, KafkaError>) -> Result<Place, Rejection> {
@@ -116,8 +123,4 @@ fn in_time(queued: Queued) -> Option<Queued> {
     }
     queued.finish(Err(Rejection::Unavailable("it waited too long in the queue".to_owned())));
     None
-}
-
-fn record(queued: &Queued) -> NewRecord {
-    queued.attempt().record(queued.destination())
 }

@@ -8,6 +8,8 @@ use std::{
     },
 };
 
+use causeway_protocol::trace::TRACEPARENT_HEADER;
+use prometheus::IntGauge;
 use tokio::sync::mpsc::{self, UnboundedSender};
 
 use super::{
@@ -16,12 +18,21 @@ use super::{
     partition_producer::PartitionProducer,
     record::Destination,
 };
-use crate::{kafka::KafkaIo, partitioner, rejection::Rejection, topics::Topics};
+use crate::{
+    kafka::{KafkaIo, NewRecord},
+    metrics::Metrics,
+    partitioner,
+    rejection::Rejection,
+    span::{self, SendSpan, Spans},
+    topics::Topics,
+};
 
 /// What all writers share.
 pub(super) struct Shared {
     pub(super) kafka: Arc<dyn KafkaIo>,
     pub(super) topics: Arc<Topics>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) spans: Spans,
     pub(super) limits: InboundLimits,
     /// The number of partitions with a queue, in all topics.
     pub(super) queues: AtomicUsize,
@@ -43,10 +54,12 @@ struct Queue {
 }
 
 /// What is in a queue or on its way to Kafka.
-#[derive(Default)]
 struct Load {
     events: AtomicUsize,
     bytes: AtomicUsize,
+    /// What the metrics show of them.
+    shown_events: IntGauge,
+    shown_bytes: IntGauge,
 }
 
 /// Room in a queue for one record.
@@ -59,6 +72,9 @@ struct Room {
 pub(super) struct Slot {
     queue: Queue,
     room: Room,
+    spans: Spans,
+    topic: Arc<str>,
+    partition: i32,
 }
 
 /// A record in a queue.
@@ -66,6 +82,7 @@ pub(super) struct Queued {
     attempt: Arc<Attempt>,
     destination: Destination,
     is_finished: bool,
+    span: Option<SendSpan>,
     _room: Room,
 }
 
@@ -90,15 +107,19 @@ impl TopicWriter {
         let room = Room { load: Arc::clone(&queue.load), bytes };
         let events_before = room.load.events.fetch_add(1, Ordering::Relaxed);
         let bytes_before = room.load.bytes.fetch_add(bytes, Ordering::Relaxed);
+        room.load.shown_events.inc();
+        room.load.shown_bytes.add(room.shown_bytes());
         let fits = events_before < limits.queue_events && (events_before == 0 || bytes_before + bytes <= bytes_of_one);
-        fits.then_some(Slot { queue, room })
+        let (spans, topic) = (self.shared.spans.clone(), Arc::clone(&self.topic));
+        fits.then_some(Slot { queue, room, spans, topic, partition })
     }
 
     fn queue(&self, partition: i32) -> Queue {
         let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
         let queue = queues.entry(partition).or_insert_with(|| {
             self.shared.queues.fetch_add(1, Ordering::Relaxed);
-            Queue { sender: self.spawn(partition), load: Arc::default() }
+            let load = Load::new(&self.shared.metrics, &self.topic, partition);
+            Queue { sender: self.spawn(partition), load: Arc::new(load) }
         });
         if queue.sender.is_closed() {
             queue.sender = self.spawn(partition);
@@ -115,16 +136,39 @@ impl TopicWriter {
     }
 }
 
+impl Load {
+    fn new(metrics: &Metrics, topic: &str, partition: i32) -> Self {
+        let partition = partition.to_string();
+        let labels = [topic, partition.as_str()];
+        Self {
+            events: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+            shown_events: metrics.produce_queue.with_label_values(&labels),
+            shown_bytes: metrics.produce_queue_bytes.with_label_values(&labels),
+        }
+    }
+}
+
+impl Room {
+    fn shown_bytes(&self) -> i64 {
+        i64::try_from(self.bytes).unwrap_or(i64::MAX)
+    }
+}
+
 impl Drop for Room {
     fn drop(&mut self) {
         self.load.events.fetch_sub(1, Ordering::Relaxed);
         self.load.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.load.shown_events.dec();
+        self.load.shown_bytes.sub(self.shown_bytes());
     }
 }
 
 impl Slot {
     pub(super) fn push(self, attempt: Arc<Attempt>, destination: Destination) {
-        let queued = Queued { attempt, destination, is_finished: false, _room: self.room };
+        let to = span::Destination { topic: &self.topic, partition: self.partition };
+        let span = self.spans.send(attempt.said.event.traceparent.as_deref(), to);
+        let queued = Queued { attempt, destination, is_finished: false, span, _room: self.room };
         // If the task has ended, dropping the record tells the attempt.
         let _ = self.queue.sender.send(queued);
     }
@@ -135,8 +179,13 @@ impl Queued {
         &self.attempt
     }
 
-    pub(super) fn destination(&self) -> Destination {
-        self.destination
+    /// The record as it is written. Its trace continues from the span of its writing, if there is one.
+    pub(super) fn record(&self) -> NewRecord {
+        let mut record = self.attempt.record(self.destination);
+        if let Some(span) = &self.span {
+            record.headers.insert(TRACEPARENT_HEADER.to_owned(), span.traceparent().into_bytes());
+        }
+        record
     }
 
     /// Its approximate size in a request.
@@ -145,7 +194,14 @@ impl Queued {
     }
 
     pub(super) fn finish(mut self, result: Result<Place, Rejection>) {
+        self.settle(result);
+    }
+
+    fn settle(&mut self, result: Result<Place, Rejection>) {
         self.is_finished = true;
+        if let Some(span) = self.span.take() {
+            span.end(result.as_ref().map(|place| place.offset).map_err(Rejection::code));
+        }
         self.attempt.finish(self.destination, result);
     }
 }
@@ -153,8 +209,7 @@ impl Queued {
 impl Drop for Queued {
     fn drop(&mut self) {
         if !self.is_finished {
-            let ended = Rejection::Unavailable("the partition's writer ended".to_owned());
-            self.attempt.finish(self.destination, Err(ended));
+            self.settle(Err(Rejection::Unavailable("the partition's writer ended".to_owned())));
         }
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    KafkaClient, KafkaClients, KafkaError, KafkaIo, KafkaSettings, Membership, RskafkaIo, RskafkaOptions, TlsError,
-    TokenSourceError,
+    KafkaClient, KafkaClients, KafkaError, KafkaIo, KafkaSettings, Membership, RebuildCounter, RskafkaIo,
+    RskafkaOptions, TlsError, TokenSourceError,
 };
 
 /// Why a client can't be built.
@@ -28,9 +28,12 @@ pub enum ClientError {
 /// # Errors
 /// [`ClientError`] says what is missing.
 pub fn clients(settings: &KafkaSettings) -> Result<KafkaClients, ClientError> {
+    let rebuilds = RebuildCounter::default();
+    let of = |options: RskafkaOptions| client(RskafkaOptions { rebuilds: rebuilds.clone(), ..options });
     Ok(KafkaClients {
-        live: client(RskafkaOptions::new(settings.clone()))?,
-        replay: client(RskafkaOptions::for_replay(settings.clone()))?,
+        live: of(RskafkaOptions::new(settings.clone()))?,
+        replay: of(RskafkaOptions::for_replay(settings.clone()))?,
+        rebuilds,
     })
 }
 

@@ -27,6 +27,20 @@ pub enum KafkaError {
 }
 
 impl KafkaError {
+    /// The value of a metric's label.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Timeout(_) => "timeout",
+            Self::Unavailable(_) => "unavailable",
+            Self::UnknownTopic(_) => "unknown_topic",
+            Self::OffsetOutOfRange => "offset_out_of_range",
+            Self::TooLarge => "too_large",
+            Self::Rejected(_) => "rejected",
+            Self::Undecodable(_) => "undecodable",
+        }
+    }
+
     /// Whether the same call may succeed later.
     #[must_use]
     pub fn is_retriable(&self) -> bool {

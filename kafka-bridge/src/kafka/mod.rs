@@ -33,9 +33,13 @@ mod skip_undecodable;
 mod tls;
 mod token;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 use async_trait::async_trait;
+use prometheus::IntCounter;
 
 #[cfg(feature = "rdkafka")]
 pub use self::rdkafka_io::RdkafkaIo;
@@ -57,6 +61,26 @@ pub struct KafkaClients {
     /// Reads old records. On connections of its own: a broker answers a connection's requests in order, and those of
     /// live delivery wait for new records.
     pub replay: Arc<dyn KafkaIo>,
+    /// Counts the clients that either discarded after a failure.
+    pub rebuilds: RebuildCounter,
+}
+
+/// Counts discarded clients, as soon as it knows where. Clients are built before the metrics are.
+#[derive(Clone, Debug, Default)]
+pub struct RebuildCounter(Arc<OnceLock<IntCounter>>);
+
+impl RebuildCounter {
+    /// From now on counts here. Only the first call has an effect.
+    pub fn count_in(&self, counter: IntCounter) {
+        // Fails only if it counts already.
+        let _ = self.0.set(counter);
+    }
+
+    fn add(&self) {
+        if let Some(counter) = self.0.get() {
+            counter.inc();
+        }
+    }
 }
 
 /// A Kafka client.

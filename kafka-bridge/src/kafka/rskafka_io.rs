@@ -32,8 +32,8 @@ use rskafka::{
 };
 
 use super::{
-    ClientError as BuildError, Fetched, KafkaError, KafkaIo, KafkaSettings, NewRecord, Watermarks, producer::Producer,
-    rskafka_error::translate, sasl, skip_undecodable,
+    ClientError as BuildError, Fetched, KafkaError, KafkaIo, KafkaSettings, NewRecord, RebuildCounter, Watermarks,
+    producer::Producer, rskafka_error::translate, sasl, skip_undecodable,
 };
 
 /// A new client is kept at least this long, even if calls fail.
@@ -50,6 +50,8 @@ pub struct RskafkaOptions {
     pub max_wait: Duration,
     /// The maximum number of bytes that one fetch asks for, before decompression.
     pub max_fetch_bytes: i32,
+    /// Counts the clients that were discarded after a failure.
+    pub rebuilds: RebuildCounter,
 }
 
 impl RskafkaOptions {
@@ -61,6 +63,7 @@ impl RskafkaOptions {
             timeout: Duration::from_secs(8),
             max_wait: Duration::from_millis(500),
             max_fetch_bytes: 1024 * 1024,
+            rebuilds: RebuildCounter::default(),
         }
     }
 
@@ -176,6 +179,7 @@ impl RskafkaIo {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if current.as_ref().is_some_and(|connection| connection.since.elapsed() >= MIN_CLIENT_AGE) {
             tracing::warn!("kafka client discarded after a failure, building a new one from the bootstrap addresses");
+            self.options.rebuilds.add();
             *current = None;
         }
     }

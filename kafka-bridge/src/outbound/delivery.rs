@@ -9,6 +9,7 @@ use std::{
 use causeway_protocol::{
     checkpoint::Hole,
     deliver::{Outcome, Slice},
+    hub::ResetReason,
 };
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -16,10 +17,15 @@ use tokio_util::sync::CancellationToken;
 use super::{
     decode::Addressed,
     partition::{Partition, original_record},
-    router::{Effect, Entry, Failure, Kind, Meta, PartitionId, Request, Router},
-    sink::{Sink, SinkError},
+    router::{Effect, Entry, Failure, Kind, Meta, PartitionId, REFUSED, Request, Router},
+    sink::{Sink, SinkError, UserSlices},
 };
-use crate::{clock::unix_millis, health::Health, metrics::Metrics};
+use crate::{
+    clock::unix_millis,
+    health::Health,
+    metrics::Metrics,
+    span::{self, Spans},
+};
 
 /// This many items that are refused one after another suggest that the fault is not in the items.
 const SUSPICIOUS_REFUSALS: usize = 3;
@@ -40,6 +46,7 @@ pub(super) enum Arrival {
 pub(super) struct Delivery {
     sink: Arc<dyn Sink>,
     metrics: Arc<Metrics>,
+    spans: Spans,
     health: Arc<Health>,
     state: Mutex<State>,
     /// Notified when there may be something to send.
@@ -63,13 +70,17 @@ impl State {
 }
 
 impl Delivery {
-    pub(super) fn new(sink: Arc<dyn Sink>, metrics: Arc<Metrics>, health: Arc<Health>) -> Self {
+    pub(super) fn new(sink: Arc<dyn Sink>, (metrics, spans): (Arc<Metrics>, Spans), health: Arc<Health>) -> Self {
         let (state, arrived, drained) = (Mutex::default(), Notify::new(), CancellationToken::new());
-        Self { sink, metrics, health, state, arrived, drained }
+        Self { sink, metrics, spans, health, state, arrived, drained }
     }
 
-    pub(super) fn sink(&self) -> Arc<dyn Sink> {
-        Arc::clone(&self.sink)
+    /// Sends a request to the sink.
+    pub(super) async fn send(&self, users: &[UserSlices]) -> Result<Vec<Outcome>, SinkError> {
+        let began = Instant::now();
+        let answer = self.sink.deliver(users).await;
+        self.metrics.delivery_seconds.observe(began.elapsed().as_secs_f64());
+        answer
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -109,7 +120,7 @@ impl Delivery {
         let mut slice = Slice { source: partition.source.clone(), after: None, items: Vec::with_capacity(1) };
         let mut state = self.state();
         for arrival in arrivals {
-            let (Addressed { subject, item }, timestamp_ms) = match arrival {
+            let (Addressed { subject, item, traceparent }, timestamp_ms) = match arrival {
                 Arrival::Record { addressed, timestamp_ms } => (addressed, timestamp_ms),
                 Arrival::Hole(hole) => {
                     partition.last_hole.set(hole);
@@ -118,8 +129,12 @@ impl Delivery {
             };
             let source = &partition.source;
             let hole = partition.last_hole.before(&subject, source.epoch, item.offset);
-            let gap = hole.map(|hole| Entry::gap(partition.id, source, hole.last_offset, hole.reason));
-            let record = Entry::record(partition.id, item, timestamp_ms);
+            let gap = hole.map(|hole| {
+                self.count_gap(hole.reason);
+                Entry::gap(partition.id, source, hole.last_offset, hole.reason)
+            });
+            let mut record = Entry::record(partition.id, item, timestamp_ms);
+            record.meta.trace = self.spans.received(traceparent.as_deref());
             for Entry { item, meta } in gap.into_iter().chain([record]) {
                 slice.items.push(item);
                 self.sink.push(&subject, &slice);
@@ -204,15 +219,22 @@ impl Delivery {
                     if matches!(meta.kind, Kind::Record) {
                         stored.entry(meta.partition).or_default().push(offset);
                         self.observe(now_ms, &meta);
+                        self.trace(partition, offset, &meta, Ok(()));
                     }
                 }
                 Effect::Dead { subject, item, meta, reason } => {
                     let Some(partition) = state.partitions.get(&meta.partition) else { continue };
+                    self.trace(partition, item.offset, &meta, Err(reason));
+                    // Those that are parked share gaps, which are counted below.
+                    if reason == REFUSED {
+                        self.count_gap(ResetReason::Undeliverable);
+                    }
                     let record = original_record(&subject, &item);
                     let dead_letter = partition.dead_letter((item.offset, item.offset), (reason, None), record);
                     partition.send_dead_letter(dead_letter, meta.bytes);
                 }
                 Effect::GapQueued { partition, bytes } => {
+                    self.count_gap(ResetReason::Parked);
                     if let Some(partition) = state.partitions.get(&partition) {
                         partition.reservation.add(bytes);
                     }
@@ -231,6 +253,17 @@ impl Delivery {
             }
         }
         self.report(state);
+    }
+
+    fn count_gap(&self, reason: ResetReason) {
+        self.metrics.gaps.with_label_values(&[reason.as_str()]).inc();
+    }
+
+    fn trace(&self, partition: &Partition, offset: i64, meta: &Meta, outcome: Result<(), &'static str>) {
+        if let Some(received) = &meta.trace {
+            let from = span::Destination { topic: &partition.topic, partition: partition.source.partition };
+            self.spans.settled(received, from, offset, outcome);
+        }
     }
 
     fn observe(&self, now_ms: u64, meta: &Meta) {

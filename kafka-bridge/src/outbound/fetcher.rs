@@ -18,6 +18,12 @@ use crate::{
     kafka::{Fetched, FetchedItem, FetchedRecord, KafkaError, NewRecord, is_marker},
 };
 
+/// The reason of a dead letter of offsets that the client can't decode.
+pub(super) const UNDECODABLE: &str = "undecodable";
+
+/// That of a transaction marker, which is no record.
+pub(super) const TRANSACTION_MARKER: &str = "transaction_marker";
+
 /// Why removed records can't be skipped now.
 #[derive(Debug, thiserror::Error)]
 enum SkipError {
@@ -64,6 +70,7 @@ impl Fetcher {
                 Err(error) => error.to_string(),
             };
             let wait = backoff.next_wait();
+            self.shared.metrics.fetch_failures.with_label_values(&[self.partition.topic.as_str()]).inc();
             tracing::warn!(
                 topic = self.partition.topic,
                 partition = number,
@@ -131,7 +138,7 @@ impl Fetcher {
                     let number = self.partition.source.partition;
                     hole::report(metrics, topic, number, first..last.saturating_add(1), ResetReason::Undeliverable);
                 }
-                let code = if is_marker(&reason) { "transaction_marker" } else { "undecodable" };
+                let code = if is_marker(&reason) { TRANSACTION_MARKER } else { UNDECODABLE };
                 ((first, last), (code, Some(reason)), NewRecord::default())
             }
         };

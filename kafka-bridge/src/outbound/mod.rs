@@ -69,6 +69,7 @@ use crate::{
     health::Health,
     kafka::{FetchedRecord, KafkaIo},
     metrics::Metrics,
+    span::Spans,
     topics::Topics,
 };
 
@@ -115,6 +116,8 @@ pub struct Dependencies {
     pub dead_letters: Arc<DeadLetters>,
     /// Counts.
     pub metrics: Arc<Metrics>,
+    /// Records spans.
+    pub spans: Spans,
     /// Reports faults.
     pub health: Arc<Health>,
 }
@@ -146,6 +149,7 @@ impl Outbound {
             // Items in memory may be missing now. They are read again from the checkpoints.
             tasks.shutdown().await;
             let wait = backoff.next_wait();
+            self.dependencies.metrics.delivery_restarts.inc();
             tracing::error!(?ended, ?wait, "a task of the delivery failed, starting all of them again");
             stop.run_until_cancelled(tokio::time::sleep(wait)).await;
         }
@@ -153,8 +157,9 @@ impl Outbound {
 
     /// One sender, and a supervisor for each channel.
     fn start(&self, stop: &CancellationToken) -> JoinSet<Result<(), tokio::task::JoinError>> {
-        let Dependencies { kafka, sink, topics, dead_letters, metrics, health } = &self.dependencies;
-        let delivery = Arc::new(Delivery::new(Arc::clone(sink), Arc::clone(metrics), Arc::clone(health)));
+        let Dependencies { kafka, sink, topics, dead_letters, metrics, spans, health } = &self.dependencies;
+        let counted = (Arc::clone(metrics), spans.clone());
+        let delivery = Arc::new(Delivery::new(Arc::clone(sink), counted, Arc::clone(health)));
         let budget = Arc::new(MemoryBudget::default());
         let mut tasks = JoinSet::new();
         tasks.spawn(sender::run(Arc::clone(&delivery), stop.clone()));

@@ -15,7 +15,14 @@ use prometheus::{IntCounter, IntGauge};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::{hole::LastHole, memory_budget::Reservation, router::PartitionId, tracker::Tracker};
+use super::{
+    decode::DecodeError,
+    fetcher::{TRANSACTION_MARKER, UNDECODABLE},
+    hole::LastHole,
+    memory_budget::Reservation,
+    router::{PARKED, PartitionId, REFUSED},
+    tracker::Tracker,
+};
 use crate::{dead_letter::DeadLetter, kafka::NewRecord, metrics::Metrics};
 
 /// Fetching pauses at this many unwritten dead letters.
@@ -58,17 +65,31 @@ pub(super) struct Gauges {
     pub(super) bytes: IntGauge,
     pub(super) lag: IntGauge,
     pub(super) delivered: IntCounter,
+    /// The partitions of the topic that are read.
+    read: IntGauge,
 }
 
 impl Gauges {
     pub(super) fn new(metrics: &Metrics, topic: &str, partition: i32) -> Self {
         let partition = partition.to_string();
         let labels = [topic, partition.as_str()];
+        // They are there before they count anything, or an alert would not see the first increase.
+        for counters in [&metrics.lost_to_retention, &metrics.truncated, &metrics.undecodable] {
+            counters.with_label_values(&labels);
+        }
+        let decoding = DecodeError::ALL.map(DecodeError::reason);
+        for reason in decoding.into_iter().chain([UNDECODABLE, TRANSACTION_MARKER, PARKED, REFUSED]) {
+            metrics.dead_letters.with_label_values(&[topic, reason]);
+        }
+        for counters in [&metrics.fetch_failures, &metrics.replans] {
+            counters.with_label_values(&[topic]);
+        }
         Self {
             records: metrics.backlog.with_label_values(&labels),
             bytes: metrics.backlog_bytes.with_label_values(&labels),
             lag: metrics.lag.with_label_values(&labels),
             delivered: metrics.delivered.with_label_values(&[topic]),
+            read: metrics.partitions.with_label_values(&[topic]),
         }
     }
 }
@@ -108,6 +129,7 @@ impl Partition {
             dead_letters,
             unwritten: AtomicUsize::new(0),
         };
+        partition.gauges.read.inc();
         (partition, receiver)
     }
 
@@ -193,6 +215,9 @@ impl Drop for Partition {
     fn drop(&mut self) {
         self.gauges.records.set(0);
         self.gauges.bytes.set(0);
+        // It is another instance's from here on, or is read again in a moment.
+        self.gauges.lag.set(0);
+        self.gauges.read.dec();
     }
 }
 

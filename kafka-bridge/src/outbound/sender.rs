@@ -9,11 +9,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    delivery::Delivery,
-    router::Request,
-    sink::{Sink, SinkError},
-};
+use super::{delivery::Delivery, router::Request, sink::SinkError};
 
 type Answered = (Request, Result<Vec<Outcome>, SinkError>);
 
@@ -28,7 +24,7 @@ pub(super) async fn run(delivery: Arc<Delivery>, stop: CancellationToken) -> Res
     loop {
         let (requests, due) = delivery.next_requests(Instant::now());
         for request in requests {
-            in_flight.spawn(send(delivery.sink(), request));
+            in_flight.spawn(send(Arc::clone(&delivery), request));
         }
         tokio::select! {
             () = &mut stopped => break,
@@ -52,7 +48,7 @@ fn complete(delivery: &Delivery, answered: Result<Answered, JoinError>) -> Resul
     Ok(())
 }
 
-async fn send(sink: Arc<dyn Sink>, request: Request) -> Answered {
-    let answer = sink.deliver(&request.users).await;
+async fn send(delivery: Arc<Delivery>, request: Request) -> Answered {
+    let answer = delivery.send(&request.users).await;
     (request, answer)
 }

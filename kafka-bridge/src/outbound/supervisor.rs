@@ -85,6 +85,7 @@ impl Supervisor {
                 backoff.reset();
             }
             let Some(ended) = ended else { return };
+            self.shared.metrics.replans.with_label_values(&[self.survey.topic.as_str()]).inc();
             let wait = backoff.next_wait();
             if let Err(error) = ended {
                 tracing::warn!(
@@ -102,6 +103,7 @@ impl Supervisor {
     /// Runs partitions until all of them must be planned anew.
     async fn keep_running(&self, running: &mut Running, stop: &CancellationToken) -> Result<(), PlanError> {
         let count = self.topics.refresh(&self.survey.topic).await?;
+        self.shared.metrics.topic_partitions.with_label_values(&[self.survey.topic.as_str()]).set(count.into());
         let mut changes = self.settings.ownership.changes();
         if !self.start_missing(count, running, stop).await? {
             return Ok(());

@@ -23,6 +23,7 @@ use kafka_bridge::{
     outbound::EchoKeys,
     partitioner,
     rejection::Rejection,
+    span::Spans,
     topics::Topics,
 };
 use serde_json::json;
@@ -166,7 +167,8 @@ impl Instance {
         let metrics = Arc::new(Metrics::new().unwrap());
         let tasks = TaskTracker::new();
         let echo_keys = EchoKeys::new(Arc::new(KeyRing::parse(&keys()).unwrap()));
-        let inbound = Inbound::new(kafka, topics, Arc::clone(&metrics), (channels, &echo_keys), limits, notes, tasks);
+        let counted = (Arc::clone(&metrics), Spans::default());
+        let inbound = Inbound::new(kafka, topics, counted, (channels, &echo_keys), limits, notes, tasks);
         Self { inbound: Arc::new(inbound), metrics }
     }
 

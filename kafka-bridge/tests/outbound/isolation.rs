@@ -10,6 +10,7 @@ use kafka_bridge::{
     kafka::KafkaIo,
     metrics::Metrics,
     outbound::{Dependencies, Outbound, OutboundChannel, Ownership, Settings},
+    span::Spans,
     topics::Topics,
 };
 use tokio::{task::JoinHandle, time::Instant};
@@ -44,6 +45,7 @@ impl Delivering {
             topics,
             dead_letters,
             metrics: Arc::clone(&metrics),
+            spans: Spans::default(),
             health: Arc::new(Health::new(Dependency::Edge)),
         };
         let channel = |(name, topic): &(&str, &str)| OutboundChannel {

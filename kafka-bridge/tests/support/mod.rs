@@ -27,8 +27,9 @@ use causeway_protocol::{
 use kafka_bridge::{
     clock::unix_seconds,
     config::Config,
-    kafka::{KafkaClients, KafkaIo},
+    kafka::{KafkaClients, KafkaIo, RebuildCounter},
     server::{self, Listeners, ServeError, Tuning},
+    span::Spans,
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -63,6 +64,17 @@ impl Bridge {
 
     /// Epochs begin at 0, unless the tuning has another clock.
     pub async fn start_with(kafka: Arc<dyn KafkaIo>, edge: &str, vars: &[(&str, &str)], tuning: Tuning) -> Self {
+        Self::traced(kafka, edge, vars, tuning, Spans::default()).await
+    }
+
+    /// As [`Bridge::start_with`], with spans.
+    pub async fn traced(
+        kafka: Arc<dyn KafkaIo>,
+        edge: &str,
+        vars: &[(&str, &str)],
+        tuning: Tuning,
+        spans: Spans,
+    ) -> Self {
         let tuning = Tuning { clock: tuning.clock.or(Some(|| 0)), ..tuning };
         let keys = keys();
         let base = [("BRIDGE_KEYS", keys.as_str()), ("BRIDGE_EDGE_URL", edge), ("KAFKA_BROKERS", "memory:1")];
@@ -77,8 +89,8 @@ impl Bridge {
         // Fails only if another test installed it already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let kafka = KafkaClients { live: Arc::clone(&kafka), replay: kafka };
-        let running = runtime.spawn(server::run(config, kafka, listeners, tuning, async move {
+        let kafka = KafkaClients { live: Arc::clone(&kafka), replay: kafka, rebuilds: RebuildCounter::default() };
+        let running = runtime.spawn(server::run(config, kafka, listeners, tuning, spans, async move {
             let _ = stopped.await;
         }));
         Self {

@@ -15,6 +15,7 @@ export function bridgePart({ target, state, ports, secrets, brokers, variables =
     command: [cargoProgram('kafka-bridge')],
     env: {
       BRIDGE_LISTEN: `127.0.0.1:${ports.bridge}`,
+      BRIDGE_ADMIN_LISTEN: `127.0.0.1:${ports.metrics}`,
       BRIDGE_KEYS: secrets.bridgeKeys,
       BRIDGE_CHANNELS: JSON.stringify([{ name: 'chat', inbound: 'chat.inbound', outbound: 'chat.outbound' }]),
       ...(target === 'spin'
@@ -24,7 +25,7 @@ export function bridgePart({ target, state, ports, secrets, brokers, variables =
       NO_COLOR: '1',
       ...variables,
     },
-    ports: [ports.bridge],
+    ports: [ports.bridge, ports.metrics],
     ready: async () =>
       (await fetch(`http://127.0.0.1:${ports.bridge}/readyz`, { signal: AbortSignal.timeout(2_000) })).ok,
     hint: 'build it with: cargo build -p kafka-bridge; is the broker reachable, and do the topics exist?',

@@ -31,6 +31,8 @@ export function createClient({ edge }) {
   const request = createRequest(origin);
 
   const { check, info, send, cancel, subscribe, logout } = createCore(origin, request);
+  /** @type {Promise<unknown> | undefined} */
+  let ready;
 
   return {
     /** Origin of the edge. */
@@ -90,9 +92,17 @@ export function createClient({ edge }) {
      *   back, or if the user changes
      */
     async send(channel, type, data, { key = crypto.randomUUID(), signal } = {}) {
+      // Events wait together for the first answer, so they keep their order.
+      if (!info()) await (ready ??= check());
+      ready = undefined;
       signal?.throwIfAborted();
       signal?.addEventListener('abort', () => cancel(key));
-      return send(channel, type, data, key);
+      try {
+        return await send(channel, type, data, key);
+      } catch (error) {
+        signal?.throwIfAborted();
+        throw error;
+      }
     },
 
     /**

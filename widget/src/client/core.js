@@ -172,7 +172,7 @@ export function createCore(origin, request) {
   function onSignedOut() {
     // Its answer may be older.
     endCheck();
-    onInfo({ authenticated: false, providers: known?.providers ?? [] }, true);
+    onInfo({ authenticated: false, providers: known?.providers ?? [], handoff: known?.handoff }, true);
   }
 
   /** @param {import('./types.js').User} user */
@@ -221,7 +221,7 @@ export function createCore(origin, request) {
       // The session has ended, or is another user's.
       if (status === 401 || status === 409) void check();
       const isUnavailable = status === 503 || status === 429;
-      const mayRepeat = status >= 500 || [401, 408, 409, 425].includes(status);
+      const mayRepeat = status >= 500 || [401, 408, 409].includes(status);
       return {
         error: await problemOf(response),
         blame: isUnavailable ? 1 : mayRepeat ? ANSWER_BLAME : MAX_BLAME,

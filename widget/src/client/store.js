@@ -117,7 +117,7 @@ export async function openStore(owner, adopt) {
     } catch {
       // No space, or storage was taken away. The event still waits in memory.
     }
-    if (!hasTold) channel.postMessage(page);
+    if (!hasTold && !signal.aborted) channel.postMessage(page);
     hasTold = true;
   }
 

@@ -102,7 +102,7 @@ export function createStream({ url, onState, onSnapshot, onRecord, onReset, onEn
     };
     opened.addEventListener('reset', ({ data }) => {
       checkUser(opened);
-      deliver(() => onReset(String(parse(data)?.reason)));
+      deliver(() => onReset(parse(data)?.reason));
     });
     opened.addEventListener('end', ({ data }) => {
       opened.close();

@@ -20,6 +20,7 @@ mod credential;
 mod cross_site;
 mod deadline;
 mod deliver;
+mod drill;
 mod entra;
 mod event;
 mod handoff;

@@ -54,6 +54,26 @@ pub(in crate::outbound) enum DecodeError {
 }
 
 impl DecodeError {
+    /// Every error.
+    pub(in crate::outbound) const ALL: [Self; 16] = [
+        Self::NoKey,
+        Self::BadKey,
+        Self::TooLarge,
+        Self::Unsigned,
+        Self::BadSignature,
+        Self::SchemaRegistryFrame,
+        Self::BadSchemaRegistryFrame,
+        Self::UnsupportedFormat,
+        Self::UnsupportedVersion,
+        Self::BadAttribute,
+        Self::NotUtf8,
+        Self::NotJson,
+        Self::NotCloudEvent,
+        Self::BinaryData,
+        Self::EmptyBatch,
+        Self::TooManyEvents,
+    ];
+
     /// The dead letter's reason, and the value of the metric's label.
     pub(in crate::outbound) fn reason(self) -> &'static str {
         match self {

@@ -46,6 +46,8 @@ pub(super) struct Addressed {
     pub(super) subject: Subject,
     /// The item, as it is delivered.
     pub(super) item: Item,
+    /// The `traceparent` of the record, or of its first event.
+    pub(super) traceparent: Option<String>,
 }
 
 /// Decodes one record of a partition.
@@ -73,7 +75,8 @@ pub(super) fn decode(
     let place = Place { at, offset: fetched.offset, timestamp_ms: fetched.timestamp_ms };
     let events = read_events(fetched, key, rules, &place)?;
     let item = to_item(&events, max_bytes, &place)?;
-    Ok(Addressed { subject, item })
+    let traceparent = events.into_iter().next().and_then(|decoded| decoded.event.traceparent);
+    Ok(Addressed { subject, item, traceparent })
 }
 
 fn read_events(

@@ -9,6 +9,7 @@ use causeway_protocol::{
 };
 
 use super::PartitionId;
+use crate::span::Received;
 
 /// The JSON around an item in a request, and what the queue needs for it, in bytes.
 const AROUND_ITEM_BYTES: usize = 128;
@@ -29,6 +30,8 @@ pub(in super::super) struct Meta {
     pub(in super::super) bytes: usize,
     /// When Kafka got the record, in milliseconds of Unix time.
     pub(in super::super) timestamp_ms: i64,
+    /// The trace that the record belongs to, if it is recorded.
+    pub(in super::super) trace: Option<Box<Received>>,
     pub(in super::super) kind: Kind,
 }
 
@@ -49,14 +52,14 @@ impl Entry {
     #[must_use]
     pub(in super::super) fn record(partition: PartitionId, item: Item, timestamp_ms: i64) -> Self {
         let bytes = request_bytes(&item);
-        Self { item, meta: Meta { partition, bytes, timestamp_ms, kind: Kind::Record } }
+        Self { item, meta: Meta { partition, bytes, timestamp_ms, trace: None, kind: Kind::Record } }
     }
 
     /// The gap after records that nobody gets. The last of them is `offset`.
     pub(in super::super) fn gap(partition: PartitionId, source: &Source, offset: i64, reason: ResetReason) -> Self {
         let item = gap_item(source, offset, reason);
         let bytes = request_bytes(&item);
-        Self { item, meta: Meta { partition, bytes, timestamp_ms: 0, kind: Kind::Gap } }
+        Self { item, meta: Meta { partition, bytes, timestamp_ms: 0, trace: None, kind: Kind::Gap } }
     }
 
     /// Puts a gap in place of a record that was refused, or the record back in place of the gap.

@@ -12,8 +12,9 @@
 //! Users who are ready stand in a line. A request takes them from the front, a bounded part of each, and who has more
 //! goes to the back.
 //!
-//! Nothing waits while nothing is in flight. While a request is, items gather until it is answered, until they fill
-//! another request, or for [`MAX_GATHER`], so that a slow request holds up nobody.
+//! Nothing waits while nothing is in flight and the last request is [`SPACING`] ago. While a request is in flight, items
+//! gather until it is answered, until they fill another request, or for [`MAX_GATHER`], so that a slow request holds up
+//! nobody.
 //!
 //! A sink may hold items for a moment before it stores them. The router keeps those until they are stored, tells with each
 //! request what it follows on, and asks if there is nothing else to send. If the sink has lost them, they are sent again
@@ -47,7 +48,8 @@ use tokio::time::Instant;
 
 pub(super) use self::{
     entry::{Effect, Entry, Kind, Meta},
-    outcome::Failure,
+    outcome::{Failure, REFUSED},
+    park::PARKED,
 };
 use self::{
     probation::Probation,
@@ -105,6 +107,8 @@ pub(super) struct Router {
     /// The users in [`State::Held`].
     held: BTreeMap<RetryAt, Arc<Subject>>,
     in_flight: BTreeMap<u64, InFlight>,
+    /// When the last request to users in the line was sent.
+    last_sent_at: Option<Instant>,
     /// Numbers requests and retries.
     last_number: u64,
     limits: Limits,

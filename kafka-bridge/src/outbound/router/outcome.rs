@@ -15,7 +15,7 @@ use super::{
 use crate::outbound::sink::UserSlices;
 
 /// The reason of the dead letter of a record that the sink refuses.
-const REFUSED: &str = "refused_by_edge";
+pub(in super::super) const REFUSED: &str = "refused_by_edge";
 
 /// Why a request got no answers for its users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

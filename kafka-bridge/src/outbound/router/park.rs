@@ -22,7 +22,7 @@ const PARK_AFTER: Duration = Duration::from_mins(2);
 const PARK_BYTES: u64 = MAX_BUFFER_BYTES;
 
 /// The reason of the dead letters.
-const PARKED: &str = "parked";
+pub(in super::super) const PARKED: &str = "parked";
 
 impl Router {
     /// Gives up the waiting records of a user who fails, if it is time. The user must have nothing in flight.

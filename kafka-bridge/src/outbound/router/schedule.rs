@@ -17,6 +17,11 @@ use crate::outbound::sink::UserSlices;
 /// How long items gather behind a request in flight.
 pub(super) const MAX_GATHER: Duration = Duration::from_millis(5);
 
+/// The least time between two requests of which the second is not full. At up to 300 items a second nothing waits for it.
+/// At more, the cost of a request (a round trip and a write to disk) is shared by a few items, and that is most of what
+/// an item costs.
+pub(super) const SPACING: Duration = Duration::from_millis(3);
+
 /// A request that is not answered after this long does not count towards the limit any more: it probably waits for a
 /// hub that hangs, and must not hold up the others.
 pub(super) const SLOW_AFTER: Duration = Duration::from_millis(100);
@@ -41,6 +46,9 @@ impl Router {
         let retry = self.next_retry(now, Users::Retried).or_else(|| self.next_retry(now, Users::AtFault));
         let Taken { users, metas, of } = retry.or_else(|| self.next_batch(now))?;
         self.last_number += 1;
+        if of == Users::Ready {
+            self.last_sent_at = Some(now);
+        }
         self.in_flight.insert(self.last_number, InFlight { sent_at: now, of });
         Some(Request { id: self.last_number, users, metas })
     }
@@ -101,14 +109,15 @@ impl Router {
         (!taken.users.is_empty()).then_some(taken)
     }
 
-    /// Until when items gather behind the last request in flight. `None` if they need not.
+    /// Until when items gather behind the last request. `None` if they need not.
     fn gathers_until(&self) -> Option<Instant> {
         let is_full = self.ready.len() >= MAX_DELIVER_USERS
             || self.ready_items >= self.limits.items()
             || self.ready_bytes >= REQUEST_BYTES;
         let last =
             self.in_flight.values().filter(|request| request.of == Users::Ready).map(|request| request.sent_at).max();
-        last.filter(|_| !is_full).map(|sent_at| sent_at + MAX_GATHER)
+        let behind = last.map(|sent_at| sent_at + MAX_GATHER);
+        behind.max(self.last_sent_at.map(|sent_at| sent_at + SPACING)).filter(|_| !is_full)
     }
 
     /// Until when the limit of requests in flight is reached, if none is answered.

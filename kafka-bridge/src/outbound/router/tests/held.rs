@@ -58,8 +58,9 @@ fn the_sink_is_asked_about_what_it_holds_if_there_is_nothing_else_to_send() {
     bench.push("a", 0, 3);
     let request = bench.next();
     bench.answer(request, &[Outcome::Held]);
+    let held_at = bench.now;
     assert!(!bench.has_next());
-    assert_eq!(bench.router.next_due(), Some(bench.now + CONFIRM_AFTER));
+    assert_eq!(bench.router.next_due(), Some(held_at + CONFIRM_AFTER));
     bench.later(CONFIRM_AFTER);
     let question = bench.next();
     assert_eq!(slices(&question), [(0, Some(3), Vec::new())]);

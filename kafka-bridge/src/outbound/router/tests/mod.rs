@@ -18,7 +18,7 @@ use causeway_protocol::{
 };
 
 use super::{
-    schedule::{MAX_BATCHES, MAX_GATHER, MAX_RETRIES, REQUEST_BYTES, SLOW_AFTER},
+    schedule::{MAX_BATCHES, MAX_GATHER, MAX_RETRIES, REQUEST_BYTES, SLOW_AFTER, SPACING},
     *,
 };
 
@@ -62,19 +62,28 @@ impl Bench {
         self.now += wait;
     }
 
+    /// Lets the least time between two requests pass, if it must.
+    fn wait_for_spacing(&mut self) {
+        if let Some(sent_at) = self.router.last_sent_at {
+            self.now = self.now.max(sent_at + SPACING);
+        }
+    }
+
     fn next(&mut self) -> Request {
+        self.wait_for_spacing();
         self.router.next_request(self.now).expect("a request")
     }
 
     fn has_next(&mut self) -> bool {
+        self.wait_for_spacing();
         let request = self.router.next_request(self.now);
         assert!(request.is_none() || request.as_ref().is_some_and(|request| !request.users.is_empty()));
         request.is_some()
     }
 
-    /// Waits for the next retry, as the sender does.
+    /// Waits until a request is due, as the sender does.
     fn retry(&mut self) -> Request {
-        self.now = self.router.next_due().expect("a retry");
+        self.now = self.now.max(self.router.next_due().expect("a retry"));
         self.next()
     }
 
@@ -122,6 +131,22 @@ fn nothing_waits_when_nothing_is_in_flight_and_items_gather_while_a_request_is()
     bench.stored(first);
     let second = bench.next();
     assert_eq!(content(&second), [one("b", &[(0, 1)]), one("a", &[(0, 2)])].concat());
+}
+
+#[test]
+fn at_a_high_rate_requests_are_a_moment_apart_unless_one_is_full() {
+    let mut bench = Bench::new();
+    bench.push("a", 0, 0);
+    let request = bench.router.next_request(bench.now).unwrap();
+    bench.stored(request);
+    bench.push("b", 0, 1);
+    assert!(bench.router.next_request(bench.now).is_none());
+    assert_eq!(bench.router.next_due(), Some(bench.now + SPACING));
+    bench.later(SPACING);
+    let request = bench.router.next_request(bench.now).unwrap();
+    bench.stored(request);
+    (0..200).for_each(|n| bench.push(&n.to_string(), 0, 2 + n));
+    assert!(bench.router.next_request(bench.now).is_some(), "a full one goes at once");
 }
 
 #[test]

@@ -1,0 +1,72 @@
+// Alerts and dashboard ask for metrics and labels that docs/metrics.md describes; each alert has a runbook and a test.
+//
+// kafka-bridge/tests/telemetry compares docs/metrics.md with the bridge; a Prometheus runs the rules and queries there.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { test } from 'node:test';
+
+import { parse } from 'yaml';
+
+const DOCS = resolve(import.meta.dirname, '../../docs');
+const read = (/** @type {string} */ path) => readFileSync(join(DOCS, path), 'utf8');
+
+/** Labels that Prometheus or the bucket of a histogram adds. */
+const ADDED = ['job', 'instance', 'le'];
+
+/** The metrics in docs/metrics.md: kind and labels by name. */
+const documented = new Map(
+  [...read('metrics.md').matchAll(/^\| `(causeway_\w+)` \| (\w+) \|([^|]*)\|/gm)].map(([, name, kind, labels = '']) => [
+    name,
+    { kind, labels: [...labels.matchAll(/`(\w+)`/g)].map(([, label]) => label) },
+  ]),
+);
+
+/** @type {{ alert: string, expr: string, labels: { severity: string }, annotations: Record<string, string> }[]} */
+const alerts = parse(read('prometheus/alerts.yaml')).groups.flatMap((/** @type {any} */ group) => group.rules);
+
+/** @type {{ title: string, description?: string, targets?: { expr: string }[] }[]} */
+const panels = JSON.parse(read('grafana/causeway.json')).panels;
+
+/** Asserts that a query asks for what exists. @param {string} query @param {string} where */
+function assertDocumented(query, where) {
+  const selectors = [...query.matchAll(/(causeway_\w+)(?:\{([^}]*)\})?/g)];
+  assert.ok(selectors.length > 0, where);
+  for (const [, name = '', matchers = ''] of selectors) {
+    const base = name.replace(/_(bucket|sum|count)$/, '');
+    const found = documented.get(name) ?? documented.get(base);
+    assert.ok(found, `${where}: ${name} is not in docs/metrics.md`);
+    assert.equal(found.kind === 'histogram', !documented.has(name), `${where}: ${name}`);
+    for (const [, label = ''] of matchers.matchAll(/(\w+)\s*(?:=~|!~|!=|=)/g))
+      assert.ok([...found.labels, ...ADDED].includes(label), `${where}: ${name} has no label ${label}`);
+    if (found.kind === 'counter') assert.match(query, /\b(rate|increase)\(/, `${where}: ${name} is a counter`);
+  }
+}
+
+test('alerts and dashboard ask for metrics and labels that are documented', () => {
+  for (const { alert, expr } of alerts) assertDocumented(expr, alert);
+  const queries = panels.flatMap(({ title, targets = [] }) => targets.map(({ expr }) => ({ title, expr })));
+  assert.ok(queries.length > 15);
+  for (const { title, expr } of queries) assertDocumented(expr, title);
+});
+
+test('what the dashboard does not show, an alert watches, but for three', () => {
+  const shown = panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr)).join(' ');
+  const alerted = alerts.map(({ expr }) => expr).join(' ');
+  const unseen = [...documented.keys()].filter((name) => !`${shown} ${alerted}`.includes(name ?? ''));
+  const known = ['causeway_backlog_records', 'causeway_checkpoints_total', 'causeway_produce_queue_bytes'];
+  assert.deepEqual(unseen.toSorted(), known);
+});
+
+test('each alert has a severity, a runbook and a test, and no runbook is about another alert', () => {
+  const headings = [...read('operations.md').matchAll(/^### (Causeway\w+)$/gm)].map(([, name]) => name);
+  assert.deepEqual(headings.toSorted(), alerts.map(({ alert }) => alert).toSorted());
+  const tested = [...read('prometheus/alerts_test.yaml').matchAll(/alertname="(\w+)"/g)].map(([, name]) => name);
+  assert.deepEqual(tested.toSorted(), alerts.map(({ alert }) => alert).toSorted());
+  for (const { alert, labels, annotations } of alerts) {
+    assert.match(labels.severity, /^(critical|warning)$/, alert);
+    assert.equal(annotations.runbook, `docs/operations.md#${alert.toLowerCase()}`);
+    assert.match(annotations.summary ?? '', /\.$/, alert);
+  }
+});
